@@ -1,0 +1,45 @@
+/* strmap: string -> pointer, the map of bucket and registry. Chained hashing over XXH3; grows by doubling, shrinks when
+ * three quarters empty, so that memory follows the load both ways. No lock of its own: the owner has one.
+ * Keys are copied. SPDX-License-Identifier: MIT */
+#ifndef COMMON_STRMAP_H
+#define COMMON_STRMAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct strmap_node;
+
+struct strmap {
+	struct strmap_node **slots; /* NULL while empty */
+	size_t n_slots;             /* a power of two, or 0 */
+	size_t count;
+};
+
+/* Never fails: nothing is allocated before the first put. */
+void strmap_init(struct strmap *m);
+/* Frees nodes and keys; the values are the owner's. */
+void strmap_fini(struct strmap *m);
+
+/* The hash that the map itself uses; also good to choose a shard by (use other bits: >> 32). */
+uint64_t strmap_hash(const char *key);
+
+/* The value, or NULL. */
+void *strmap_get(const struct strmap *m, const char *key);
+
+/* Set key -> value (not NULL). *old (if old is not NULL) gets the value replaced, or NULL. 0 or -ENOMEM; on -ENOMEM
+ * nothing changed. */
+int strmap_put(struct strmap *m, const char *key, void *value, void **old);
+
+/* Remove the key; the value it had, or NULL. */
+void *strmap_del(struct strmap *m, const char *key);
+
+/* Walk: start with *cursor = {0}; returns false at the end. Between two calls the entry just returned may be deleted,
+ * nothing else may change. */
+struct strmap_cursor {
+	size_t slot;
+	struct strmap_node *next;
+	int started;
+};
+int strmap_next(const struct strmap *m, struct strmap_cursor *cursor, const char **key, void **value);
+
+#endif

@@ -1,0 +1,41 @@
+/* thread: spawn with a name, join, and small stacks for the two threads of every connection.
+ *
+ * Connection threads run on 64 KiB stacks cut from slabs of address space: nothing is reserved that is not touched, the
+ * guard below each stack costs no mapping of its own where the kernel has MADV_GUARD_INSTALL, and huge pages are kept
+ * away. A stack is used again once its thread was joined. SPDX-License-Identifier: MIT */
+#ifndef COMMON_THREAD_H
+#define COMMON_THREAD_H
+
+#include <pthread.h>
+#include <stddef.h>
+
+enum thread_kind {
+	THREAD_SERVICE,    /* one of a few: 256 KiB stack of glibc's */
+	THREAD_CONNECTION, /* one of very many: a stack from the slab */
+};
+
+struct thread; /* lives at the top of its own stack (connection) or on the heap (service) */
+
+/* Start fn(arg) on a thread named `name` (at most 15 bytes, shown by top and gdb) with all signals blocked.
+ *   0       *out is the caller's to thread_join
+ *   -EAGAIN a limit of the machine (threads, memory maps); counted. thread_limit_text() says which
+ *   -ENOMEM no memory for the stack; counted
+ * Takes the slab's lock (LOCK_POOL). */
+int thread_spawn(enum thread_kind kind, const char *name, void *(*fn)(void *), void *arg, struct thread **out);
+
+/* Wait for the thread's end and give its stack back; *t becomes NULL. The bound is the thread's own to keep. */
+void thread_join(struct thread **t);
+
+/* Like thread_spawn, for a thread that nobody joins by name: it is joined by a later spawn or by thread_reap(). */
+int thread_spawn_unjoined(enum thread_kind kind, const char *name, void *(*fn)(void *), void *arg);
+
+/* Join every unjoined thread that has left its function. Called at stop; returns how many have not left yet. */
+unsigned thread_reap(void);
+
+/* Give all free stacks back to the kernel. At stop, after thread_reap() returned 0; else a BUG. */
+void thread_fini(void);
+
+/* Which limit most likely made a spawn fail, with its value and how to raise it: written to text. Reads /proc. */
+void thread_limit_text(char *text, size_t text_bytes);
+
+#endif

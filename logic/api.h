@@ -1,0 +1,13 @@
+/* api: the HTTP API of logic. Routes are tables, one for each dialect (api_v1.c, api_v2.c, api_admin.c).
+ * SPDX-License-Identifier: MIT */
+#ifndef LOGIC_API_H
+#define LOGIC_API_H
+
+#include "common/http.h"
+#include "logic/logic.h"
+
+/* The handler for http_start; arg is a struct logic *. Checks the API key (http.api_key), finds the route, answers 404
+ * and 405 with a JSON error. */
+void api_handle(void *logic, const struct http_request *request, struct http_reply *reply);
+
+#endif

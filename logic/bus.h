@@ -1,0 +1,21 @@
+/* bus: from logic to the comets. An interface with two makers: bus_memory.c (a call into the one comet of this process)
+ * and bus_redis.c (streams). Order: two pushes made one after the other reach each connection in that order.
+ * SPDX-License-Identifier: MIT */
+#ifndef LOGIC_BUS_H
+#define LOGIC_BUS_H
+
+#include "common/wire.h"
+
+struct bus {
+	/* Hand a push to one comet (WIRE_KEYS, WIRE_KICK), or to all that it concerns (server = NULL). Returns when it is
+	 * accepted: from then on it is delivered or counted.
+	 *   0; -EAGAIN the comet's queue stayed full; -ERR_NO_LOGIC (Redis is away); -ENOMEM */
+	int (*push)(void *self, const char *server, const struct wire_push *push);
+	void *self;
+};
+
+/* The bus of a program that runs alone: every push goes to this sink. */
+typedef int bus_memory_sink(void *self, const struct wire_push *push);
+struct bus bus_memory(bus_memory_sink *sink, void *sink_self);
+
+#endif

@@ -1,0 +1,45 @@
+/* logic: who is who, who is where, and the way of a push. The same code in a comet that runs alone and in comet-logic:
+ * only registry and bus differ. Any thread; blocks as registry and bus do; holds no lock of its own while it calls them.
+ * SPDX-License-Identifier: MIT */
+#ifndef LOGIC_LOGIC_H
+#define LOGIC_LOGIC_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/wire.h"
+#include "logic/bus.h"
+#include "logic/registry.h"
+
+struct logic {
+	const struct config *cfg;
+	struct registry registry;
+	struct bus bus;
+	/* What /readyz asks (NULL: always ready): 0, or -errno with words in text. */
+	int (*ready)(void *arg, char *text, size_t text_bytes);
+	void *ready_arg;
+};
+
+/* From comets. Results and errors as in logic_client.h, whose table they fill. When connect replaces a
+ * registration that another connection holds, that one is kicked ("replaced") by its session id. */
+int logic_connect(struct logic *l, const char *server, const struct wire_connect *request,
+		  struct wire_session *session);
+void logic_disconnect(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid);
+int logic_heartbeat(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid);
+int logic_renew_online(struct logic *l, const struct registry_server *server, const struct wire_room_count *rooms,
+		       size_t n, void (*each)(void *arg, const char *room, int64_t count), void *arg);
+/* A packet with an application's op, for the back end. */
+int logic_receive(struct logic *l, const char *server, const char *key, int64_t mid, const struct packet *p);
+
+/* From back ends. 0: accepted, from now on delivered or counted (nobody online is accepted too); -EAGAIN: queue full,
+ * nothing or only a part was taken (logged, counted); -ERR_NO_LOGIC; -ENOMEM; -EMSGSIZE. */
+int logic_push_keys(struct logic *l, int32_t op, const char *const *keys, size_t n, const void *body, size_t body_bytes);
+int logic_push_mids(struct logic *l, int32_t op, const int64_t *mids, size_t n, const void *body, size_t body_bytes);
+int logic_push_room(struct logic *l, int32_t op, const char *room, const void *body, size_t body_bytes);
+int logic_push_all(struct logic *l, int32_t op, uint32_t speed, const void *body, size_t body_bytes);
+/* Op 6 and close; *n gets how many registrations were told. */
+int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, size_t *n);
+int logic_kick_mids(struct logic *l, const int64_t *mids, size_t n_mids, size_t *n);
+
+#endif

@@ -1,0 +1,75 @@
+/* registry: who is where. mid -> keys, key -> (server, session id). An interface with two memories.
+ * SPDX-License-Identifier: MIT */
+#ifndef LOGIC_REGISTRY_H
+#define LOGIC_REGISTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct registry_entry {
+	char *key;
+	char *server;
+	uint64_t session_id;
+};
+
+/* A list that the caller frees with registry_found_fini. */
+struct registry_found {
+	struct registry_entry *entries;
+	size_t n;
+};
+void registry_found_fini(struct registry_found *found);
+
+struct registry_room {
+	char *room;
+	int64_t count;
+};
+struct registry_rooms {
+	struct registry_room *rooms;
+	size_t n;
+};
+void registry_rooms_fini(struct registry_rooms *rooms);
+
+struct registry_server {
+	char *id;
+	char *region;
+	char *addrs; /* comma separated host names or addresses */
+	int64_t weight;
+	int64_t connections;
+	int64_t addresses; /* distinct client addresses */
+	int64_t updated_ms; /* wall time */
+};
+struct registry_servers {
+	struct registry_server *servers;
+	size_t n;
+};
+void registry_servers_fini(struct registry_servers *servers);
+
+/* All calls: any thread, no lock of the caller's held; 0, -ENOMEM, or -ERR_NO_LOGIC where Redis is away. */
+struct registry {
+	/* Register key (of user mid, 0 = none) on server. *session_id: larger than any given before for this key. *old (may be
+	 * NULL) gets the registration replaced, n = 0 or 1. */
+	int (*put)(void *self, const char *server, const char *key, int64_t mid, uint64_t *session_id,
+		   struct registry_found *old);
+	/* Forget the key, but only if this registration is still the one. 0 also when it was not. */
+	int (*del)(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id);
+	/* Keep it alive. */
+	int (*renew)(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id);
+	int (*find_keys)(void *self, const char *const *keys, size_t n, struct registry_found *found);
+	int (*find_mids)(void *self, const int64_t *mids, size_t n, struct registry_found *found);
+	/* n-th connection of this user since start, for v1 keys `<uid>_<n>`. */
+	int (*next_number)(void *self, int64_t mid, uint64_t *number);
+	/* A comet's room counts and load; replaces what it told before. */
+	int (*put_online)(void *self, const struct registry_server *server, const struct registry_room *rooms, size_t n);
+	/* Counts over all live comets. */
+	int (*online)(void *self, struct registry_rooms *rooms);
+	int (*servers)(void *self, struct registry_servers *servers);
+	/* Forget all registrations of a server that died. */
+	int (*del_server)(void *self, const char *server);
+	void *self;
+};
+
+/* The memory of a program that runs alone. 0 or -ENOMEM. */
+int registry_memory_new(struct registry *out);
+void registry_memory_free(struct registry *r);
+
+#endif

@@ -1,0 +1,32 @@
+/* logic_client: the wire up to logic, and the pushes that come down. An interface with two makers: comet/alone.c (direct
+ * calls) and redis_calls.c (pub/sub). All calls block, each with a deadline; any thread; call them with no lock held.
+ * SPDX-License-Identifier: MIT */
+#ifndef LOGIC_CLIENT_LOGIC_CLIENT_H
+#define LOGIC_CLIENT_LOGIC_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/packet.h"
+#include "common/wire.h"
+
+struct logic_client {
+	/* 0 and *session; -ERR_REFUSED with session->refusal; -ERR_NO_LOGIC; -ENOMEM. */
+	int (*connect)(void *self, const struct wire_connect *request, struct wire_session *session);
+	/* The connection of this registration has gone. Never fails: what cannot be told now is remembered. */
+	void (*disconnect)(void *self, const char *key, uint64_t session_id, int64_t mid);
+	/* The connection is still there: renews its registration. 0 or -ERR_NO_LOGIC. */
+	int (*heartbeat)(void *self, const char *key, uint64_t session_id, int64_t mid);
+	/* Tell how many are in each room of this comet (rooms not named have nobody), then hand every room's count over all
+	 * comets to `each`. 0 or -ERR_NO_LOGIC. */
+	int (*renew_online)(void *self, const struct wire_load *load, const struct wire_room_count *rooms, size_t n,
+			    void (*each)(void *arg, const char *room, int64_t count), void *arg);
+	/* A packet with an application's op, on its way to the back end. 0 or -ERR_NO_LOGIC. */
+	int (*receive)(void *self, const char *key, int64_t mid, const struct packet *p);
+	void *self;
+};
+
+/* Where pushes arrive in a comet. -EAGAIN: its push queue stayed full until its deadline, nothing was taken. */
+typedef int push_sink(void *self, const struct wire_push *push);
+
+#endif
