@@ -25,7 +25,7 @@ struct log_field {
 	int64_t i64;
 };
 
-#define LOG_END {FIELD_END, 0, 0, 0}
+#define LOG_END ((struct log_field){FIELD_END, 0, 0, 0})
 
 /* What happened: a few words of ours, unquoted; key "event" in JSON. */
 static inline struct log_field log_what(const char *words)
@@ -47,12 +47,13 @@ static inline struct log_field log_id(const char *name, uint64_t value)
 	return (struct log_field){FIELD_ID, name, 0, (int64_t)value};
 }
 
-/* Before threads start; later calls (reload) are safe too. */
+/* Before threads start; later calls (reload) are safe too. It looks at what stderr is: call it again after a redirection. */
 void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 
-/* Write one line with a single write(2). A line longer than 1,500 bytes is cut and ends in "...". A full or closed
- * descriptor loses the line and counts it (LOG_LINES_LOST); it never blocks the program's work with a retry. */
+/* Write one line with a single write(2). A line longer than 1,500 bytes is cut and ends in "..."; in JSON it stays whole
+ * JSON and ends in "cut":true. A full or closed descriptor loses the line and counts it (LOG_LINES_LOST); a pipe, socket
+ * or terminal that nobody empties never blocks the program's work. SIGPIPE is the program's to ignore. */
 void log_write(enum log_level level, const struct log_field *fields);
 
 #define LOG(level, ...)                                                                                                \
@@ -70,7 +71,10 @@ struct log_limit {
 	uint64_t left_out;
 	int64_t second;
 };
-#define LOG_LIMIT(n) {LOCK_STATIC(LOCK_LOG), (n), 0, 0, 0}
+#define LOG_LIMIT(n)                                                                                                   \
+	{                                                                                                              \
+		LOCK_STATIC(LOCK_LOG), (n), 0, 0, 0                                                                    \
+	}
 
 /* May a line be written now? *left_out gets how many were not since the last. Takes limit->lock. */
 bool log_limit_pass(struct log_limit *limit, uint64_t *left_out);
@@ -80,9 +84,9 @@ bool log_limit_pass(struct log_limit *limit, uint64_t *left_out);
 		uint64_t left_out_;                                                                                    \
 		if (log_enabled(level) && log_limit_pass(limit, &left_out_)) {                                         \
 			if (left_out_ > 0)                                                                             \
-				log_write(level,                                                                       \
-					  (const struct log_field[]){                                                  \
-						  __VA_ARGS__, log_i64("left_out", (int64_t)left_out_), LOG_END});     \
+				log_write(level, (const struct log_field[]){__VA_ARGS__,                               \
+									    log_i64("left_out", (int64_t)left_out_),   \
+									    LOG_END});                                 \
 			else                                                                                           \
 				log_write(level, (const struct log_field[]){__VA_ARGS__, LOG_END});                    \
 		}                                                                                                      \
