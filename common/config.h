@@ -10,6 +10,7 @@
 
 struct config {
 #define setting_str(section, key, def, help)            char *section##_##key;
+#define setting_secret(section, key, def, help)         char *section##_##key;
 #define setting_int(section, key, def, min, max, help)  int64_t section##_##key;
 #define setting_size(section, key, def, min, max, help) int64_t section##_##key;
 #define setting_time(section, key, def, min, max, help) int64_t section##_##key; /* milliseconds */
@@ -17,6 +18,7 @@ struct config {
 #define setting_enum(section, key, def, names, help)    int section##_##key;
 #include "common/config.def"
 #undef setting_str
+#undef setting_secret
 #undef setting_int
 #undef setting_size
 #undef setting_time
@@ -24,15 +26,20 @@ struct config {
 #undef setting_enum
 };
 
-/* All defaults. 0 or -ENOMEM (fini is then not needed). */
+/* The values of the setting_enum rows, in the order of their names. (log.level and log.format: common/log.h.) */
+enum config_slow_consumer { CONFIG_SLOW_DISCONNECT, CONFIG_SLOW_DROP };
+enum config_logic_mode { CONFIG_LOGIC_EMBEDDED, CONFIG_LOGIC_REDIS };
+enum config_auth_mode { CONFIG_AUTH_OPEN };
+
+/* All defaults. 0 or -ENOMEM (fini is then not needed, and does no harm). */
 int config_init(struct config *cfg);
 void config_fini(struct config *cfg);
 
 /* Each takes over what it finds, and on an error writes one line to `errors` for each fault, goes on to find the others,
  * and returns -ERR_CONFIG; -ENOMEM; or -errno where the file cannot be read (one line written too).
- *   config_file    an INI file
+ *   config_file    an INI file; a setting that stands in it twice is an error, too
  *   config_env     COMET_SECTION_KEY of the environment; an unknown COMET_... variable is an error, too, but for
- *                  COMET_BUILD and COMET_TEST_..., which are not settings
+ *                  COMET_BUILD and COMET_TEST_... (the tests' own) and those that Kubernetes makes of service names
  *   config_flag    "section.key=value" */
 int config_file(struct config *cfg, const char *path, FILE *errors);
 int config_env(struct config *cfg, char *const *environment, FILE *errors);
@@ -48,7 +55,7 @@ void config_print(const struct config *cfg, FILE *out);
 void config_print_markdown(FILE *out);
 
 /* Program start for comet and comet-logic: handles -c FILE, -o section.key=value (repeated), -t, -h/--help, --version
- * in the order file, environment, flags, then config_check.
+ * in the order file, environment, flags, then config_check. Every fault of all of them is printed before it gives up.
  *   0 go on; 1 done, exit 0 (-t, -h, --version); negative: wrong, printed, exit 2 */
 int config_start(struct config *cfg, int argc, char **argv, const char *program, const char *summary);
 

@@ -1,0 +1,139 @@
+/* config: the command line of comet and comet-logic. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/config.h"
+#include "common/err.h"
+
+/* What the command line asks for. */
+struct request {
+	const char *file;
+	char **flags; /* points into argv: the assignments of -o, in their order */
+	unsigned n_flags;
+	bool test;
+	bool help;
+	bool version;
+};
+
+static void print_help(const char *program, const char *summary)
+{
+	(void)printf("usage: %s [-c FILE] [-o SECTION.KEY=VALUE]... [-t]\n"
+		     "%s\n"
+		     "\n"
+		     "  -c FILE                read settings from an INI file\n"
+		     "  -o SECTION.KEY=VALUE   set one; may be given many times\n"
+		     "  -t                     check the settings, print those in effect, and exit\n"
+		     "  -h, --help             print this and exit\n"
+		     "      --version          print the version and exit\n"
+		     "\n"
+		     "A setting is looked for in -o, then in the environment (COMET_SECTION_KEY), then in FILE; else "
+		     "it has\n"
+		     "its default. Without any, %s runs with its defaults, on 127.0.0.1 only.\n"
+		     "\n"
+		     "  %s -o tcp.bind=127.0.0.1:4000 -o log.level=debug\n"
+		     "  COMET_TCP_BIND=127.0.0.1:0 %s -c comet.ini -t\n"
+		     "\n"
+		     "Every setting with its default and range: docs/configuration.md. All at a glance: %s -t\n",
+		     program, summary, program, program, program, program);
+}
+
+/* 0, or -ERR_CONFIG with a line on stderr (getopt writes those about options it does not know). */
+static int read_command_line(int argc, char **argv, const char *program, struct request *rq)
+{
+	static const struct option LONG[] = {
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:o:th", LONG, NULL)) != -1)
+		switch (option) {
+		case 'c':
+			if (rq->file) {
+				(void)fprintf(stderr, "%s: -c may be given once\n", program);
+				return -ERR_CONFIG;
+			}
+			rq->file = optarg;
+			break;
+		case 'o':
+			rq->flags[rq->n_flags++] = optarg;
+			break;
+		case 't':
+			rq->test = true;
+			break;
+		case 'h':
+			rq->help = true;
+			break;
+		case 'V':
+			rq->version = true;
+			break;
+		default:
+			return -ERR_CONFIG;
+		}
+	if (optind < argc) {
+		(void)fprintf(stderr, "%s: %s: there are no arguments beside the options\n", program, argv[optind]);
+		return -ERR_CONFIG;
+	}
+	return 0;
+}
+
+static void keep_worst(int *rc, int more)
+{
+	if (*rc == 0)
+		*rc = more;
+}
+
+/* All sources in their order; goes on after a fault, so that one run shows all of them. */
+static int read_sources(struct config *cfg, const struct request *rq)
+{
+	int rc = 0;
+
+	if (rq->file)
+		keep_worst(&rc, config_file(cfg, rq->file, stderr));
+	keep_worst(&rc, config_env(cfg, environ, stderr));
+	for (unsigned i = 0; i < rq->n_flags; i++)
+		keep_worst(&rc, config_flag(cfg, rq->flags[i], stderr));
+	keep_worst(&rc, config_check(cfg, stderr));
+	return rc;
+}
+
+static int start(struct config *cfg, const struct request *rq, const char *program, const char *summary)
+{
+	int rc;
+
+	if (rq->help) {
+		print_help(program, summary);
+		return 1;
+	}
+	if (rq->version) {
+		(void)printf("%s %s (%s)\n", program, COMET_VERSION, COMET_COMMIT);
+		return 1;
+	}
+	rc = read_sources(cfg, rq);
+	if (rc < 0) {
+		(void)fprintf(stderr, "%s: %s\n", program,
+			      rc == -ENOMEM ? "out of memory" : "not started, because of the above");
+		return rc;
+	}
+	if (rq->test) {
+		config_print(cfg, stdout);
+		return 1;
+	}
+	return 0;
+}
+
+int config_start(struct config *cfg, int argc, char **argv, const char *program, const char *summary)
+{
+	struct request rq = {.flags = calloc((size_t)argc + 1, sizeof(char *))};
+	int rc = -ENOMEM;
+
+	if (!rq.flags)
+		return rc;
+	rc = read_command_line(argc, argv, program, &rq);
+	if (rc < 0)
+		(void)fprintf(stderr, "%s --help says more\n", program);
+	else
+		rc = start(cfg, &rq, program, summary);
+	free(rq.flags);
+	return rc;
+}
