@@ -23,7 +23,7 @@ static bool is_port(const char *text)
 {
 	size_t bytes = strspn(text, "0123456789");
 
-	return bytes > 0 && bytes <= 5 && text[bytes] == '\0' && atoi(text) <= 65535;
+	return bytes > 0 && bytes <= 5 && text[bytes] == '\0' && strtol(text, NULL, 10) <= 65535;
 }
 
 /* NULL when the address is good, or what is wrong with it. */
