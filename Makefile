@@ -1,6 +1,7 @@
 # Comet: make run | make check | make help.  Objects and programs go to build/, nothing else is written.
 #   SAN=address | thread   sanitizer builds, in build/address and build/thread
 #   CC=clang               any C11 compiler that knows GNU extensions
+# SPDX-License-Identifier: MIT
 
 SHELL   := /bin/bash
 CC      ?= cc
@@ -25,53 +26,77 @@ LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS)
 LDLIBS  := $(PKG_LIBS)
 
 ifdef SAN
-CPPFLAGS += -DLOCK_CHECKS
-OPT      := -O1
-CFLAGS   += -fno-omit-frame-pointer
-ifeq ($(SAN),address)
-CFLAGS   += -fsanitize=address,undefined -fno-sanitize-recover=undefined
-LDFLAGS  += -fsanitize=address,undefined
-else ifeq ($(SAN),thread)
-CFLAGS   += -fsanitize=thread
-LDFLAGS  += -fsanitize=thread
-else
+SAN_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+SAN_FLAGS_thread  := -fsanitize=thread
+SAN_FLAGS_fuzz    := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+SAN_FLAGS := $(SAN_FLAGS_$(SAN))
+ifndef SAN_FLAGS
 $(error SAN is address or thread)
 endif
+CPPFLAGS += -DLOCK_CHECKS
+CFLAGS   += -O1 -fno-omit-frame-pointer $(SAN_FLAGS)
+LDFLAGS  += $(SAN_FLAGS)
 endif
 
 # Every program links the same archive; its main.c is what differs.
 SOURCES  := $(wildcard common/*.c comet/*.c comet/transport/*.c logic_client/*.c logic/*.c cli/*.c)
+HEADERS  := $(wildcard common/*.h comet/*.h comet/transport/*.h logic_client/*.h logic/*.h cli/*.h)
 MAINS    := comet/main.c logic/main.c cli/main.c
 HOUSE    := $(filter-out $(MAINS),$(SOURCES))
-OBJECTS  := $(HOUSE:%.c=$(BUILD)/obj/%.o)
 ARCHIVE  := $(BUILD)/libhouse.a
 PROGRAMS := $(if $(wildcard comet/main.c),$(BUILD)/comet) $(if $(wildcard logic/main.c),$(BUILD)/comet-logic) \
             $(if $(wildcard cli/main.c),$(BUILD)/comet-cli)
 
-UNIT       := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-UNIT_SEAM  := $(BUILD)/obj/tests/unit/seam.o
+# Unit tests want the lock order checked. The sanitizer builds check it anyway; beside the plain build, which is the one
+# to ship, they get a build of their own.
+CHECK         := $(if $(SAN),$(BUILD),$(BUILD)/check)
+CHECK_ARCHIVE := $(CHECK)/libhouse.a
+UNIT_SOURCES  := $(wildcard tests/unit/test_*.c)
+UNIT          := $(UNIT_SOURCES:tests/unit/%.c=$(CHECK)/tests/%)
+UNIT_SEAM     := $(CHECK)/obj/tests/unit/seam.o
 # What tests may make fail: tests/unit/seam.h.
-SEAMS      := malloc calloc realloc reallocarray strdup clock_now_ns clock_wall_ms pthread_create accept4 recv sendmsg \
-              mmap madvise setsockopt
-UNIT_LINK  := $(SEAMS:%=-Wl,--wrap=%) -lcmocka
+SEAMS         := malloc calloc realloc reallocarray strdup clock_now_ns clock_wall_ms pthread_create accept4 recv \
+                 sendmsg mmap madvise setsockopt
+UNIT_LINK     := $(SEAMS:%=-Wl,--wrap=%) -lcmocka
 
-.PHONY: all run check check-unit check-e2e lint format install uninstall deps clean help
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS      := $(FUZZ_SOURCES:tests/fuzz/%.c=build/fuzz/%)
+FUZZ_SECONDS ?= 30
+
+# How long a whole run may take before it counts as hung: sanitizers are slow.
+UNIT_SECONDS := $(if $(SAN),120,60)
+E2E_SECONDS  := $(if $(SAN),600,300)
+# The sanitizer of threads wants the addresses that it was built for, which some kernels shuffle too far.
+STILL := $(if $(filter thread,$(SAN)),$(shell setarch -R true 2>/dev/null && echo setarch -R))
+export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1
+export UBSAN_OPTIONS ?= print_stacktrace=1
+export TSAN_OPTIONS  ?= second_deadlock_stack=1
+
+.PHONY: all run deps check check-layers check-unit check-e2e docs fuzz fuzz-run lint format install uninstall clean help \
+        $(notdir $(UNIT))
 all: $(PROGRAMS)
 
 help:
-	@echo 'make run      install what is missing, build, start comet alone'
-	@echo 'make check    all tests; SAN=address or SAN=thread for a sanitizer build'
-	@echo 'make lint     clang -Wthread-safety, clang-tidy, cppcheck, format, layers'
-	@echo 'make format   clang-format in place'
-	@echo 'make install  PREFIX=/usr/local DESTDIR='
-	@echo 'make clean    remove build/'
+	@echo 'make run        install what is missing, build, start comet alone; ARGS="-o section.key=value" goes to it'
+	@echo 'make            build comet, comet-logic and comet-cli in build/'
+	@echo 'make check      all tests; SAN=address or SAN=thread for a sanitizer build'
+	@echo 'make test_NAME  one unit test, tests/unit/test_NAME.c'
+	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=30'
+	@echo 'make lint       clang -Wthread-safety, clang-tidy, cppcheck, format, layers, scripts'
+	@echo 'make format     clang-format in place'
+	@echo 'make docs       rewrite the tables in docs/ that come from the .def files'
+	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall takes it away'
+	@echo 'make clean      remove build/'
 
 deps:
 	@scripts/install-deps
 
-$(ARCHIVE): $(OBJECTS)
-	@rm -f $@
-	ar rcs $@ $^
+# The second make sees what `deps` has installed.
+run: deps
+	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@exec $(BUILD)/comet $(ARGS)
+
+# ---- building
 
 $(BUILD)/comet: $(BUILD)/obj/comet/main.o $(ARCHIVE)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
@@ -80,15 +105,121 @@ $(BUILD)/comet-logic: $(BUILD)/obj/logic/main.o $(ARCHIVE)
 $(BUILD)/comet-cli: $(BUILD)/obj/cli/main.o $(ARCHIVE)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+$(ARCHIVE): $(HOUSE:%.c=$(BUILD)/obj/%.o)
+	@rm -f $@
+	ar rcs $@ $^
+
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(UNIT_SEAM) $(ARCHIVE)
+# What shows the commit is built again when there is a new one, and nothing else is.
+COMMIT_FILE := $(BUILD)/commit
+ifneq ($(COMMIT),$(shell cat $(COMMIT_FILE) 2>/dev/null))
+$(shell mkdir -p $(BUILD) && echo $(COMMIT) >$(COMMIT_FILE))
+endif
+SHOW_COMMIT := $(if $(SOURCES),$(shell grep -l COMET_COMMIT $(SOURCES)))
+$(foreach build,$(sort $(BUILD) $(CHECK)),$(SHOW_COMMIT:%.c=$(build)/obj/%.o)): $(COMMIT_FILE)
+
+# ---- testing
+
+ifneq ($(CHECK),$(BUILD))
+$(CHECK_ARCHIVE): $(HOUSE:%.c=$(CHECK)/obj/%.o)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(CHECK)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -DLOCK_CHECKS $(CFLAGS) -MMD -MP -c -o $@ $<
+endif
+
+$(CHECK)/tests/%: $(CHECK)/obj/tests/unit/%.o $(UNIT_SEAM) $(CHECK_ARCHIVE)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(UNIT_LINK)
+
+check-layers:
+	@scripts/check-layers
+
+check-unit: $(UNIT)
+	@$(STILL) tests/unit/run $(UNIT_SECONDS) $(UNIT)
+
+define e2e
+COMET_BUILD=$(abspath $(BUILD)) timeout -k 10 $(E2E_SECONDS) \
+	$(STILL) $(PYTHON) -B -m pytest -q tests/e2e -p no:cacheprovider
+endef
+
+check-e2e: $(PROGRAMS)
+	@$(e2e)
+
+# The end-to-end tests come last so that what is read last is their summary.
+check: check-layers check-unit $(PROGRAMS)
+	@$(e2e)
+
+$(notdir $(UNIT)): test_%: $(CHECK)/tests/test_%
+	timeout -k 5 $(UNIT_SECONDS) $(STILL) $<
+
+docs: $(CHECK)/tests/test_docs
+	$< --write
+
+# ---- fuzzing
+
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libhouse.a
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+fuzz:
+	@$(MAKE) --no-print-directory SAN=fuzz CC=clang fuzz-run
+
+# New inputs go to build/; those that taught something are to be copied to the corpus by hand.
+fuzz-run: $(FUZZERS)
+	@set -e; for f in $(notdir $(FUZZERS)); do \
+		echo "$$f: $(FUZZ_SECONDS) s"; \
+		mkdir -p build/fuzz/found/$$f; \
+		timeout -k 10 $$(($(FUZZ_SECONDS) + 60)) build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/$$f- \
+			build/fuzz/found/$$f tests/fuzz/corpus/$${f#fuzz_}; \
+	done
+
+# ---- reading the code
+
+C_FILES  := $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+SCRIPTS  := $(shell grep -lE '^\#!.*\bbash' scripts/* .ci/run tests/unit/run 2>/dev/null)
+READ     := $(filter %.c,$(C_FILES))
+TIDY     := $(READ:%=tidy/%)
+
+.PHONY: $(TIDY)
+$(TIDY): tidy/%:
+	@clang-tidy --quiet $* -- $(CPPFLAGS) -DLOCK_CHECKS -std=gnu11 2>/dev/null
+
+lint: check-layers $(TIDY)
+	clang -fsyntax-only -Wthread-safety $(CPPFLAGS) -DLOCK_CHECKS $(CFLAGS) $(READ)
+	cppcheck --quiet -j$$(nproc) --enable=warning,portability --std=c11 --error-exitcode=1 --inline-suppr \
+		--library=posix --suppress=missingIncludeSystem -I. -D_GNU_SOURCE -DCOMET_VERSION='""' \
+		-DCOMET_COMMIT='""' $(SOURCES)
+	clang-format --dry-run -Werror $(C_FILES)
+	for s in $(SCRIPTS); do bash -n $$s || exit 1; done
+	if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); fi
+
+format:
+	clang-format -i $(C_FILES)
+
+# ---- installing
+
+INSTALLED := bin/comet bin/comet-logic bin/comet-cli
+DOC_DIR   := $(DESTDIR)$(PREFIX)/share/doc/comet
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DOC_DIR)
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 LICENSE $(wildcard README.md docs/*.md) $(DOC_DIR)
+
+uninstall:
+	rm -f $(INSTALLED:%=$(DESTDIR)$(PREFIX)/%)
+	rm -rf $(DOC_DIR)
+
+clean:
+	rm -rf build
 
 # So that make does not delete objects it made on the way to a test.
 .SECONDARY:
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(CHECK)/obj -name '*.d' 2>/dev/null)
