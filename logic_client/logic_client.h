@@ -15,7 +15,7 @@ struct logic_client {
 	int (*connect)(void *self, const struct wire_connect *request, struct wire_session *session);
 	/* The connection of this registration has gone. Never fails: what cannot be told now is remembered. */
 	void (*disconnect)(void *self, const char *key, uint64_t session_id, int64_t mid);
-	/* The connection is still there: renews its registration. 0 or -ERR_NO_LOGIC. */
+	/* The connection is still there: renews its registration. Does not wait for an answer. 0 or -ERR_NO_LOGIC. */
 	int (*heartbeat)(void *self, const char *key, uint64_t session_id, int64_t mid);
 	/* Tell how many are in each room of this comet (rooms not named have nobody), then hand every room's count over all
 	 * comets to `each`. 0 or -ERR_NO_LOGIC. */

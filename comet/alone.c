@@ -1,0 +1,145 @@
+/* alone: see alone.h. The only file that knows both comet/ and logic/. SPDX-License-Identifier: MIT */
+#include "comet/alone.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/obj.h"
+#include "logic/api.h"
+#include "logic/bus.h"
+#include "logic/logic.h"
+#include "logic/registry.h"
+
+struct alone {
+	unsigned magic;
+#define ALONE_MAGIC 0xa1013a1e
+	const struct config *cfg;
+	const char *server_id;
+	struct logic logic;
+	atomic_bool draining;
+};
+
+static struct alone *alone_of(void *self)
+{
+	struct alone *a = self;
+
+	OBJ_CHECK(a, ALONE_MAGIC);
+	return a;
+}
+
+/* ---- the way up ---- */
+
+static int connect_client(void *self, const struct wire_connect *request, struct wire_session *session)
+{
+	struct alone *a = alone_of(self);
+
+	return logic_connect(&a->logic, a->server_id, request, session);
+}
+
+static void disconnect_client(void *self, const char *key, uint64_t session_id, int64_t mid)
+{
+	struct alone *a = alone_of(self);
+
+	logic_disconnect(&a->logic, a->server_id, key, session_id, mid);
+}
+
+static int heartbeat(void *self, const char *key, uint64_t session_id, int64_t mid)
+{
+	struct alone *a = alone_of(self);
+
+	return logic_heartbeat(&a->logic, a->server_id, key, session_id, mid);
+}
+
+static int renew_online(void *self, const struct wire_load *load, const struct wire_room_count *rooms, size_t n,
+			void (*each)(void *arg, const char *room, int64_t count), void *arg)
+{
+	struct alone *a = alone_of(self);
+	const struct config *cfg = a->cfg;
+	struct registry_server server = {
+		.id = (char *)(uintptr_t)a->server_id,
+		.region = cfg->server_region,
+		.addrs = cfg->server_addrs[0] != '\0' ? cfg->server_addrs : cfg->tcp_bind,
+		.weight = cfg->server_weight,
+		.connections = load->connections,
+		.addresses = load->addresses,
+		.updated_ms = clock_wall_ms(),
+	};
+
+	return logic_renew_online(&a->logic, &server, rooms, n, each, arg);
+}
+
+static int receive(void *self, const char *key, int64_t mid, const struct packet *p)
+{
+	struct alone *a = alone_of(self);
+
+	return logic_receive(&a->logic, a->server_id, key, mid, p);
+}
+
+struct logic_client alone_logic_client(struct alone *a)
+{
+	return (struct logic_client){
+		.connect = connect_client,
+		.disconnect = disconnect_client,
+		.heartbeat = heartbeat,
+		.renew_online = renew_online,
+		.receive = receive,
+		.self = a,
+	};
+}
+
+/* ---- the way down, and the API ---- */
+
+static int ready(void *arg, char *text, size_t text_bytes)
+{
+	struct alone *a = alone_of(arg);
+
+	if (!atomic_load(&a->draining))
+		return 0;
+	(void)snprintf(text, text_bytes, "draining");
+	return -ESHUTDOWN;
+}
+
+void alone_handle(void *arg, const struct http_request *request, struct http_reply *reply)
+{
+	api_handle(&alone_of(arg)->logic, request, reply);
+}
+
+void alone_set_draining(struct alone *a)
+{
+	atomic_store(&a->draining, true);
+}
+
+int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, void *sink_self, struct alone **out)
+{
+	struct alone *a = calloc(1, sizeof(*a));
+	int rc;
+
+	if (a == NULL)
+		return -ENOMEM;
+	a->magic = ALONE_MAGIC;
+	a->cfg = cfg;
+	a->server_id = server_id;
+	a->logic.cfg = cfg;
+	a->logic.ready = ready;
+	a->logic.ready_arg = a;
+	if ((rc = registry_memory_new(&a->logic.registry)) < 0) {
+		free(a);
+		return rc;
+	}
+	a->logic.bus = bus_memory(sink, sink_self);
+	*out = a;
+	return 0;
+}
+
+void alone_free(struct alone **alone)
+{
+	struct alone *a = alone_of(*alone);
+
+	registry_memory_free(&a->logic.registry);
+	a->magic = 0;
+	free(a);
+	*alone = NULL;
+}

@@ -1,0 +1,26 @@
+/* alone: the wiring of a comet that runs alone: the logic_client table filled with direct calls into logic/, the memory
+ * registry, the in-process bus. The same logic code as comet-logic runs. SPDX-License-Identifier: MIT */
+#ifndef COMET_ALONE_H
+#define COMET_ALONE_H
+
+#include "common/config.h"
+#include "common/http.h"
+#include "logic_client/logic_client.h"
+
+struct alone;
+
+/* Logic with no connection yet; pushes go to sink(sink_self, ...). server_id outlives it. 0, -ENOMEM. */
+int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, void *sink_self, struct alone **out);
+/* Nobody calls its table or its API any more. */
+void alone_free(struct alone **a);
+
+/* The table for server.logic. */
+struct logic_client alone_logic_client(struct alone *a);
+
+/* The HTTP API, to be started with http_start(..., alone_handle, a, ...). */
+http_handler alone_handle;
+
+/* From now on /readyz answers 503. Any thread. */
+void alone_set_draining(struct alone *a);
+
+#endif

@@ -1,0 +1,168 @@
+/* bucket: see bucket.h. Lock order: bucket, then room. SPDX-License-Identifier: MIT */
+#include "comet/bucket.h"
+
+#include <errno.h>
+
+#include "common/obj.h"
+
+void bucket_init(struct bucket *b, struct tally_table *tallies)
+{
+	b->tallies = tallies;
+	lock_init(&b->lock, LOCK_BUCKET);
+	strmap_init(&b->connections);
+	strmap_init(&b->rooms);
+}
+
+void bucket_fini(struct bucket *b)
+{
+	BUG_UNLESS(b->connections.count == 0 && b->rooms.count == 0);
+	strmap_fini(&b->connections);
+	strmap_fini(&b->rooms);
+	lock_fini(&b->lock);
+}
+
+/* Out of the room that c is in. Returns the map's reference to the room if that is now empty and gone from the map: the
+ * caller drops it without the lock. */
+static struct room *leave_locked(struct bucket *b, struct connection *c) NEEDS(b->lock)
+{
+	struct room *r = c->room;
+
+	if (r == NULL)
+		return NULL;
+	c->room = NULL;
+	if (!room_leave(r, c))
+		return NULL;
+	(void)strmap_del(&b->rooms, r->tally->id);
+	return r;
+}
+
+/* The room, made if need be; borrowed from the map. */
+static int find_room_locked(struct bucket *b, const char *room_id, struct room **out) NEEDS(b->lock)
+{
+	int rc;
+
+	if ((*out = strmap_get(&b->rooms, room_id)) != NULL)
+		return 0;
+	if ((rc = room_new(b->tallies, room_id, out)) < 0)
+		return rc;
+	if ((rc = strmap_put(&b->rooms, room_id, *out, NULL)) < 0)
+		room_unref(out);
+	return rc;
+}
+
+/* Into the room; *gone gets the room left behind if it is now empty. On -ENOMEM c stays where it was. */
+static int change_room_locked(struct bucket *b, struct connection *c, const char *room_id, struct room **gone)
+	NEEDS(b->lock)
+{
+	struct room *to = NULL;
+	int rc;
+
+	*gone = NULL;
+	if (room_id != NULL && room_id[0] != '\0' && (rc = find_room_locked(b, room_id, &to)) < 0)
+		return rc;
+	if (to != NULL && to == c->room)
+		return 0;
+	*gone = leave_locked(b, c);
+	if (to != NULL)
+		room_join(to, c);
+	c->room = to;
+	return 0;
+}
+
+/* Drop the map's reference to a room that left it. */
+static void drop_room(struct room *gone)
+{
+	if (gone != NULL)
+		room_unref(&gone);
+}
+
+int bucket_put(struct bucket *b, struct connection *c, const char *room_id, struct connection **replaced)
+{
+	struct connection *there;
+	struct room *gone = NULL;
+	int rc;
+
+	*replaced = NULL;
+	lock_take(&b->lock);
+	there = strmap_get(&b->connections, c->key);
+	if (there != NULL && there->session_id > c->session_id) {
+		rc = -EEXIST;
+		goto drop;
+	}
+	if ((rc = change_room_locked(b, c, room_id, &gone)) < 0)
+		goto drop;
+	if ((rc = strmap_put(&b->connections, c->key, c, NULL)) < 0) {
+		gone = leave_locked(b, c);
+		goto drop;
+	}
+	if (there != NULL)
+		*replaced = connection_ref(there);
+drop:
+	lock_drop(&b->lock);
+	drop_room(gone);
+	return rc;
+}
+
+bool bucket_del(struct bucket *b, struct connection *c)
+{
+	struct room *gone;
+	bool same;
+
+	lock_take(&b->lock);
+	gone = leave_locked(b, c);
+	same = strmap_get(&b->connections, c->key) == c;
+	if (same)
+		(void)strmap_del(&b->connections, c->key);
+	lock_drop(&b->lock);
+	drop_room(gone);
+	return same;
+}
+
+int bucket_change_room(struct bucket *b, struct connection *c, const char *room_id)
+{
+	struct room *gone;
+	int rc;
+
+	lock_take(&b->lock);
+	rc = change_room_locked(b, c, room_id, &gone);
+	lock_drop(&b->lock);
+	drop_room(gone);
+	return rc;
+}
+
+struct connection *bucket_get(struct bucket *b, const char *key)
+{
+	struct connection *c;
+
+	lock_take(&b->lock);
+	if ((c = strmap_get(&b->connections, key)) != NULL)
+		(void)connection_ref(c);
+	lock_drop(&b->lock);
+	return c;
+}
+
+struct room *bucket_room(struct bucket *b, const char *room_id)
+{
+	struct room *r;
+
+	lock_take(&b->lock);
+	if ((r = strmap_get(&b->rooms, room_id)) != NULL)
+		(void)room_ref(r);
+	lock_drop(&b->lock);
+	return r;
+}
+
+int bucket_all(struct bucket *b, struct connections *out)
+{
+	struct strmap_cursor cursor = {0};
+	const char *key;
+	void *value;
+	int rc;
+
+	lock_take(&b->lock);
+	if ((rc = connections_reserve(out, b->connections.count)) == 0)
+		while (strmap_next(&b->connections, &cursor, &key, &value))
+			out->all[out->n++] = connection_ref(value);
+	lock_drop(&b->lock);
+	return rc;
+}

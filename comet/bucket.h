@@ -1,0 +1,48 @@
+/* bucket: one shard of key -> connection and of room id -> room. The map borrows: a connection leaves its bucket before
+ * its reader drops the last reference. SPDX-License-Identifier: MIT */
+#ifndef COMET_BUCKET_H
+#define COMET_BUCKET_H
+
+#include <stddef.h>
+
+#include "comet/connection.h"
+#include "comet/room.h"
+#include "comet/tally.h"
+#include "common/lock.h"
+#include "common/strmap.h"
+
+struct bucket {
+	/* set once */
+	struct tally_table *tallies;
+	/* under lock */
+	struct lock lock;
+	struct strmap connections;
+	struct strmap rooms;
+};
+
+void bucket_init(struct bucket *b, struct tally_table *tallies);
+/* Empty by now. */
+void bucket_fini(struct bucket *b);
+
+/* Put c, whose key and session_id are set, into its bucket and into the room (NULL or "": none). With a key that is there
+ * already the newer session stays, whichever arrives first:
+ *   0        c is in; *replaced is NULL, or a reference to the connection that was: tell it and close it, with no lock held
+ *   -EEXIST  a newer one is there: c is not in, and is the one replaced
+ *   -ENOMEM
+ * Takes b->lock and the room's. */
+int bucket_put(struct bucket *b, struct connection *c, const char *room_id, struct connection **replaced)
+	WITHOUT(b->lock);
+/* Take c out of its room, and out of the map if it is still the one there. False: it was not. */
+bool bucket_del(struct bucket *b, struct connection *c) WITHOUT(b->lock);
+
+/* Move c to another room (NULL or "": to none). 0, or -ENOMEM: it stayed where it was. Only c's reader calls it. */
+int bucket_change_room(struct bucket *b, struct connection *c, const char *room_id) WITHOUT(b->lock);
+
+/* A reference to the connection with this key, or NULL. */
+struct connection *bucket_get(struct bucket *b, const char *key) WITHOUT(b->lock);
+/* A reference to the room, or NULL. */
+struct room *bucket_room(struct bucket *b, const char *room_id) WITHOUT(b->lock);
+/* References to all connections, added to out; 0 or -ENOMEM. */
+int bucket_all(struct bucket *b, struct connections *out) WITHOUT(b->lock);
+
+#endif

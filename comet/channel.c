@@ -1,0 +1,371 @@
+/* channel: see channel.h. Every wake-up is sent after the lock was dropped: the woken thread would run into it else.
+ * That is safe because whoever calls holds a reference to the connection that the channel lives in.
+ * SPDX-License-Identifier: MIT */
+#include "comet/channel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/obj.h"
+
+int channel_init(struct channel *ch, const struct channel_options *opt)
+{
+	int rc;
+
+	memset(ch, 0, sizeof(*ch));
+	if ((rc = ring_init(&ch->ring, opt->ring_size)) < 0)
+		return rc;
+	ch->magic = CHANNEL_MAGIC;
+	ch->queue_max = opt->queue_max;
+	ch->use_baton = opt->use_baton;
+	ch->baton = BATON_TAKEN;
+	ch->queue = ch->slots;
+	ch->queue_size = CHANNEL_QUEUE_INLINE;
+	lock_init(&ch->lock, LOCK_CHANNEL);
+	lock_cond_init(&ch->wake);
+	lock_cond_init(&ch->space);
+	return 0;
+}
+
+unsigned channel_fini(struct channel *ch)
+{
+	unsigned left = ch->queue_count;
+
+	OBJ_CHECK(ch, CHANNEL_MAGIC);
+	for (; ch->queue_count > 0; ch->queue_count--) {
+		message_unref(&ch->queue[ch->queue_head]);
+		ch->queue_head = (ch->queue_head + 1) & (ch->queue_size - 1);
+	}
+	if (ch->queue != ch->slots)
+		free(ch->queue);
+	free(ch->accepts);
+	ring_fini(&ch->ring);
+	(void)pthread_cond_destroy(&ch->wake);
+	(void)pthread_cond_destroy(&ch->space);
+	lock_fini(&ch->lock);
+	ch->magic = 0;
+	return left;
+}
+
+static bool is_empty_locked(const struct channel *ch) NEEDS(ch->lock)
+{
+	return ring_count(&ch->ring) == 0 && ch->queue_count == 0;
+}
+
+/* Something was put into the mailbox. True: the dispatcher must be signalled once the lock is dropped. *taken: the caller
+ * may have the baton, and got it. */
+static bool rouse_locked(struct channel *ch, bool *taken) NEEDS(ch->lock)
+{
+	*taken = false;
+	if (ch->baton != BATON_FREE)
+		return false; /* its holder will look again before it lets go */
+	if (ch->use_baton && !ch->closed) {
+		ch->baton = BATON_TAKEN;
+		*taken = true;
+		return false;
+	}
+	/* Handed over here and not by the dispatcher itself, so that a burst signals once and not once a message. */
+	ch->baton = BATON_DISPATCHER;
+	return true;
+}
+
+/* ---- the reader ---- */
+
+int channel_ring_set(struct channel *ch, struct packet **p)
+{
+	int rc;
+
+	lock_take(&ch->lock);
+	while (!ch->closed && ring_is_full(&ch->ring))
+		lock_wait(&ch->space, &ch->lock);
+	rc = ch->closed ? -EPIPE : ring_set(&ch->ring, p);
+	lock_drop(&ch->lock);
+	return rc;
+}
+
+bool channel_ring_set_adv(struct channel *ch)
+{
+	bool full;
+
+	lock_take(&ch->lock);
+	ring_set_adv(&ch->ring);
+	full = ring_is_full(&ch->ring);
+	lock_drop(&ch->lock);
+	return full;
+}
+
+int channel_signal(struct channel *ch)
+{
+	bool wake = false, taken = false;
+
+	lock_take(&ch->lock);
+	if (!is_empty_locked(ch))
+		wake = rouse_locked(ch, &taken);
+	lock_drop(&ch->lock);
+	if (wake)
+		(void)pthread_cond_signal(&ch->wake);
+	return taken;
+}
+
+int channel_open(struct channel *ch)
+{
+	int rc = 0;
+
+	lock_take(&ch->lock);
+	BUG_UNLESS(ch->baton == BATON_TAKEN);
+	if (ch->closed)
+		rc = -EPIPE;
+	else
+		ch->baton = BATON_DISPATCHER;
+	lock_drop(&ch->lock);
+	return rc;
+}
+
+/* ---- any thread ---- */
+
+static int compare_ops(const void *a, const void *b)
+{
+	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static bool accepts_locked(const struct channel *ch, int32_t op) NEEDS(ch->lock)
+{
+	return ch->accepts_all || (ch->n_accepts > 0 && bsearch(&op, ch->accepts, ch->n_accepts, sizeof(op),
+								compare_ops) != NULL);
+}
+
+/* Twice the room for the queue, up to queue_max. */
+static int grow_locked(struct channel *ch) NEEDS(ch->lock)
+{
+	uint32_t size = ch->queue_size * 2;
+	struct message **queue = reallocarray(NULL, size, sizeof(struct message *));
+
+	if (queue == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < ch->queue_count; i++)
+		queue[i] = ch->queue[(ch->queue_head + i) & (ch->queue_size - 1)];
+	if (ch->queue != ch->slots)
+		free(ch->queue);
+	ch->queue = queue;
+	ch->queue_size = size;
+	ch->queue_head = 0;
+	return 0;
+}
+
+static int enqueue_locked(struct channel *ch, struct message *msg, bool filter) NEEDS(ch->lock)
+{
+	int rc;
+
+	if (ch->closed)
+		return -EPIPE;
+	if (filter && !accepts_locked(ch, msg->op))
+		return -ENOMSG;
+	if (ch->queue_count >= ch->queue_max)
+		return -ENOBUFS;
+	if (ch->queue_count == ch->queue_size && (rc = grow_locked(ch)) < 0)
+		return rc;
+	ch->queue[(ch->queue_head + ch->queue_count) & (ch->queue_size - 1)] = message_ref(msg);
+	ch->queue_count++;
+	return 0;
+}
+
+int channel_push(struct channel *ch, struct message *msg, bool filter)
+{
+	bool wake = false, taken = false;
+	int rc;
+
+	lock_take(&ch->lock);
+	if ((rc = enqueue_locked(ch, msg, filter)) == 0)
+		wake = rouse_locked(ch, &taken);
+	lock_drop(&ch->lock);
+	if (wake)
+		(void)pthread_cond_signal(&ch->wake);
+	return rc < 0 ? rc : taken;
+}
+
+void channel_close(struct channel *ch)
+{
+	bool wake = false;
+
+	lock_take(&ch->lock);
+	if (!ch->closed) {
+		ch->closed = true;
+		wake = ch->baton == BATON_FREE;
+		if (wake)
+			ch->baton = BATON_DISPATCHER;
+	}
+	lock_drop(&ch->lock);
+	if (wake)
+		(void)pthread_cond_signal(&ch->wake);
+	(void)pthread_cond_signal(&ch->space);
+}
+
+int channel_watch(struct channel *ch, const int32_t *ops, size_t n, size_t max)
+{
+	int32_t *more;
+	size_t count;
+	int rc = 0;
+
+	if (n == 0)
+		return 0;
+	lock_take(&ch->lock);
+	if ((more = reallocarray(NULL, ch->n_accepts + n, sizeof(*more))) == NULL) {
+		rc = -ENOMEM;
+		goto drop;
+	}
+	if (ch->n_accepts > 0)
+		memcpy(more, ch->accepts, ch->n_accepts * sizeof(*more));
+	memcpy(more + ch->n_accepts, ops, n * sizeof(*more));
+	count = ch->n_accepts + n;
+	qsort(more, count, sizeof(*more), compare_ops);
+	n = 0;
+	for (size_t i = 0; i < count; i++)
+		if (i == 0 || more[i] != more[n - 1])
+			more[n++] = more[i];
+	if (n > max) {
+		free(more);
+		rc = -ENOBUFS;
+		goto drop;
+	}
+	free(ch->accepts);
+	ch->accepts = more;
+	ch->n_accepts = n;
+drop:
+	lock_drop(&ch->lock);
+	return rc;
+}
+
+void channel_unwatch(struct channel *ch, const int32_t *ops, size_t n)
+{
+	size_t kept = 0;
+
+	lock_take(&ch->lock);
+	for (size_t i = 0; i < ch->n_accepts; i++) {
+		bool gone = false;
+		for (size_t k = 0; k < n && !gone; k++)
+			gone = ops[k] == ch->accepts[i];
+		if (!gone)
+			ch->accepts[kept++] = ch->accepts[i];
+	}
+	ch->n_accepts = kept;
+	lock_drop(&ch->lock);
+}
+
+void channel_watch_all(struct channel *ch)
+{
+	lock_take(&ch->lock);
+	ch->accepts_all = true;
+	lock_drop(&ch->lock);
+}
+
+/* ---- the holder of the baton ---- */
+
+static bool fill_locked(struct channel *ch, struct haul *h) NEEDS(ch->lock)
+{
+	h->n_answers = 0;
+	h->n_messages = 0;
+	h->answers_done = 0;
+	h->messages_done = 0;
+	h->begun_bytes = 0;
+	h->skip_bytes = ch->skip_bytes;
+	h->messages_first = ch->skip_bytes > 0 && ch->messages_begun;
+	while (h->n_answers < HAUL_ANSWERS && ring_get(&ch->ring, h->n_answers, &h->answers[h->n_answers]) == 0)
+		h->n_answers++;
+	for (; h->n_messages < HAUL_MESSAGES && h->n_messages < ch->queue_count; h->n_messages++)
+		h->messages[h->n_messages] = ch->queue[(ch->queue_head + h->n_messages) & (ch->queue_size - 1)];
+	return h->n_answers > 0 || h->n_messages > 0;
+}
+
+bool channel_take(struct channel *ch, struct haul *h)
+{
+	bool any;
+
+	lock_take(&ch->lock);
+	any = fill_locked(ch, h);
+	lock_drop(&ch->lock);
+	return any;
+}
+
+/* Drop what was written. True: the reader waits for a slot that is free now. The messages' references are the caller's to
+ * drop, without the lock. */
+static bool account_locked(struct channel *ch, const struct haul *h) NEEDS(ch->lock)
+{
+	bool was_full = ring_is_full(&ch->ring);
+
+	for (unsigned i = 0; i < h->answers_done; i++)
+		ring_get_adv(&ch->ring);
+	ch->queue_head = (ch->queue_head + h->messages_done) & (ch->queue_size - 1);
+	ch->queue_count -= h->messages_done;
+	ch->skip_bytes = h->begun_bytes;
+	ch->messages_begun = h->begun_bytes > 0 && (h->messages_first ? h->messages_done < h->n_messages
+								       : h->answers_done == h->n_answers);
+	if (ch->queue_count == 0 && ch->queue != ch->slots) {
+		free(ch->queue);
+		ch->queue = ch->slots;
+		ch->queue_size = CHANNEL_QUEUE_INLINE;
+		ch->queue_head = 0;
+	}
+	return was_full && h->answers_done > 0;
+}
+
+static void drop_references(const struct haul *h)
+{
+	for (unsigned i = 0; i < h->messages_done; i++) {
+		struct message *msg = h->messages[i];
+		message_unref(&msg);
+	}
+}
+
+void channel_done(struct channel *ch, const struct haul *h)
+{
+	bool space;
+
+	lock_take(&ch->lock);
+	space = account_locked(ch, h);
+	lock_drop(&ch->lock);
+	if (space)
+		(void)pthread_cond_signal(&ch->space);
+	drop_references(h);
+}
+
+void channel_rest(struct channel *ch, const struct haul *h, bool stuck)
+{
+	bool space, wake;
+
+	lock_take(&ch->lock);
+	BUG_UNLESS(ch->baton == BATON_TAKEN);
+	space = account_locked(ch, h);
+	wake = stuck || ch->closed || !is_empty_locked(ch);
+	ch->baton = wake ? BATON_DISPATCHER : BATON_FREE;
+	lock_drop(&ch->lock);
+	if (wake)
+		(void)pthread_cond_signal(&ch->wake);
+	if (space)
+		(void)pthread_cond_signal(&ch->space);
+	drop_references(h);
+}
+
+/* ---- the dispatcher ---- */
+
+enum channel_event channel_ready(struct channel *ch, struct haul *h)
+{
+	enum channel_event event = CHANNEL_READY;
+
+	OBJ_CHECK(ch, CHANNEL_MAGIC);
+	lock_take(&ch->lock);
+	BUG_UNLESS(ch->baton == BATON_DISPATCHER);
+	while (!fill_locked(ch, h)) {
+		if (ch->closed) {
+			event = CHANNEL_FINISH;
+			break;
+		}
+		ch->baton = BATON_FREE;
+		while (ch->baton != BATON_DISPATCHER)
+			lock_wait(&ch->wake, &ch->lock);
+	}
+	lock_drop(&ch->lock);
+	return event;
+}

@@ -1,0 +1,138 @@
+/* channel: the mailbox of one connection, the landing where up and down meet. The reader leaves answers in its ring, any
+ * thread pushes messages into its queue, the dispatcher takes both. It knows nothing of sockets.
+ *
+ * The baton is the right to write to the connection: one writer at a time, one order. The dispatcher holds it while it is
+ * awake. When it sleeps and the mailbox is empty, the thread that brings something may be handed the baton (with
+ * use_baton): it writes without waiting and gives the baton back; what the socket did not take stays in the mailbox and
+ * the dispatcher is woken. Without use_baton the dispatcher is woken each time: the plain way.
+ *
+ *              channel_push, channel_signal return 1                channel_rest: nothing left
+ *   FREE ------------------------------------------------> TAKEN ----------------------------> FREE
+ *    |                                                      |  channel_rest: stuck, closed, or more came
+ *    |  plain way, or channel_close                         v
+ *    +--------------------------------------------> DISPATCHER (signalled; channel_ready returns)
+ *    ^                                                      |
+ *    +------------- channel_ready finds nothing ------------+
+ * SPDX-License-Identifier: MIT */
+#ifndef COMET_CHANNEL_H
+#define COMET_CHANNEL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comet/ring.h"
+#include "common/lock.h"
+#include "common/message.h"
+
+#define HAUL_ANSWERS  8
+#define HAUL_MESSAGES 32
+
+/* What the holder of the baton writes in one go. It borrows: packets and messages stay the channel's until channel_done. */
+struct haul {
+	struct packet *answers[HAUL_ANSWERS];
+	struct message *messages[HAUL_MESSAGES];
+	unsigned n_answers;
+	unsigned n_messages;
+	bool messages_first; /* the first message was begun before: it must go on before any answer */
+	size_t skip_bytes;   /* of the first item, already written */
+	/* set by who writes */
+	unsigned answers_done;
+	unsigned messages_done;
+	size_t begun_bytes; /* of the first item not done, written by now (skip_bytes included) */
+};
+
+enum channel_event { CHANNEL_READY, CHANNEL_FINISH };
+
+enum channel_baton { BATON_FREE, BATON_TAKEN, BATON_DISPATCHER };
+
+#define CHANNEL_QUEUE_INLINE 4
+
+struct channel_options {
+	uint32_t ring_size;  /* protocol.cli_proto */
+	uint32_t queue_max;  /* protocol.svr_proto */
+	bool use_baton;
+};
+
+struct channel {
+	unsigned magic;
+#define CHANNEL_MAGIC 0x5ea1c0de
+	/* set once, read by all */
+	uint32_t queue_max;
+	bool use_baton;
+	/* under lock */
+	bool closed;
+	bool accepts_all;     /* v1: no filter */
+	bool messages_begun;  /* skip_bytes belongs to the queue's first message, not to the ring's first answer */
+	enum channel_baton baton;
+	struct lock lock;
+	pthread_cond_t wake;  /* the dispatcher sleeps here ... */
+	pthread_cond_t space; /* ... and the reader here, while the ring is full */
+	struct ring ring;
+	struct message **queue; /* slots, or a malloc'ed ring of queue_size where a burst needs more */
+	uint32_t queue_size;    /* a power of two */
+	uint32_t queue_head;
+	uint32_t queue_count;
+	struct message *slots[CHANNEL_QUEUE_INLINE];
+	size_t skip_bytes;
+	int32_t *accepts; /* sorted */
+	size_t n_accepts;
+};
+
+/* The baton is taken (by the reader, that is) until channel_open. 0 or -ENOMEM. */
+int channel_init(struct channel *ch, const struct channel_options *opt);
+/* No thread uses it any more. Messages still queued are dropped; returns how many. */
+unsigned channel_fini(struct channel *ch);
+
+/* ---- the reader ---- */
+
+/* The slot for the next packet; waits while the ring is full. The wait ends when the dispatcher answers or fails, which
+ * its write deadline bounds, or when the channel is closed. Takes ch->lock. 0, or -EPIPE: closed. */
+int channel_ring_set(struct channel *ch, struct packet **p) WITHOUT(ch->lock);
+/* The packet in the slot is ready to be answered; nobody is told yet. Takes ch->lock. True when the ring is now full. */
+bool channel_ring_set_adv(struct channel *ch) WITHOUT(ch->lock);
+/* There is something to write: wakes the dispatcher if it sleeps. 1: the caller got the baton and must write now
+ * (channel_take ... channel_rest); else 0. Takes ch->lock. */
+int channel_signal(struct channel *ch) WITHOUT(ch->lock);
+/* Hand the baton on to the dispatcher, which is about to be started. 0, or -EPIPE: closed meanwhile, start none. */
+int channel_open(struct channel *ch) WITHOUT(ch->lock);
+
+/* ---- any thread ---- */
+
+/* Queue one more reference to msg. Never waits for the peer. Takes ch->lock.
+ *   0         queued; the channel now holds its own reference
+ *   1         the same, and the caller got the baton and must write now (channel_take ... channel_rest)
+ *   -ENOMSG   filtered: this connection does not accept msg->op (only if `filter`)
+ *   -ENOBUFS  queue full: nothing was queued, the caller decides by slow_consumer and counts it
+ *   -ENOMEM   the same for want of memory
+ *   -EPIPE    the channel is closed */
+int channel_push(struct channel *ch, struct message *msg, bool filter) WITHOUT(ch->lock);
+
+/* No more pushes, no more answers: what is queued is still written, then channel_ready says FINISH. Wakes whoever sleeps.
+ * Any number of times. */
+void channel_close(struct channel *ch) WITHOUT(ch->lock);
+
+/* Accept these operations too / no longer. A filter that would grow beyond `max` is left as it was: -ENOBUFS; -ENOMEM. */
+int channel_watch(struct channel *ch, const int32_t *ops, size_t n, size_t max) WITHOUT(ch->lock);
+void channel_unwatch(struct channel *ch, const int32_t *ops, size_t n) WITHOUT(ch->lock);
+/* Accept every operation (v1). */
+void channel_watch_all(struct channel *ch) WITHOUT(ch->lock);
+
+/* ---- the holder of the baton ---- */
+
+/* All that waits, up to a haul. False when nothing does. */
+bool channel_take(struct channel *ch, struct haul *h) WITHOUT(ch->lock);
+/* Account for what was written (h->*_done, begun_bytes): drops it from the mailbox, lets a waiting reader go on. */
+void channel_done(struct channel *ch, const struct haul *h) WITHOUT(ch->lock);
+/* channel_done, and give the baton back; `stuck`: the socket takes no more now, the dispatcher is to go on. For holders
+ * that are not the dispatcher. */
+void channel_rest(struct channel *ch, const struct haul *h, bool stuck) WITHOUT(ch->lock);
+
+/* ---- the dispatcher ---- */
+
+/* Give the baton back, sleep until there is something to write, and take it with all that waits. The sleep ends at the
+ * latest when the heartbeat deadline closes the channel. CHANNEL_FINISH: closed, and nothing is left to write. */
+enum channel_event channel_ready(struct channel *ch, struct haul *h) WITHOUT(ch->lock);
+
+#endif

@@ -1,0 +1,97 @@
+/* connection: the owner of one client: its transport, its mailbox, its deadline, who it is. Counted: the reader holds a
+ * reference, and whoever found it in a bucket or a room. The dispatcher borrows the reader's, which joins it.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMET_CONNECTION_H
+#define COMET_CONNECTION_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "comet/channel.h"
+#include "comet/close_reason.h"
+#include "comet/timer.h"
+#include "comet/transport/transport.h"
+#include "common/log.h"
+
+struct room;
+struct server;
+struct whitelist;
+
+/* Why a message did not reach a connection: labels of comet_dropped_total. */
+enum drop_reason { DROP_QUEUE_FULL, DROP_CLOSED, DROP_GONE, DROP_NO_MEMORY, DROP_MAX };
+
+struct connection {
+	unsigned magic;
+#define CONNECTION_MAGIC 0xc0117ec7
+	atomic_uint refs;
+	/* set once, before other threads know it */
+	uint64_t id; /* in logs */
+	int64_t born_ns;
+	int64_t write_timeout_ns;
+	struct transport *transport;
+	struct server *server; /* whose it is; for the reader, opaque here */
+	unsigned share;        /* of the round */
+	/* set by the reader before the connection enters a bucket, read by all that found it there */
+	char *key; /* NULL until authenticated */
+	int64_t mid;
+	uint64_t session_id;
+	int64_t heartbeat_ns;
+	enum dialect dialect;
+	char *refusal;  /* logic's own words for CLOSE_AUTH_REFUSED, or NULL */
+	/* reader only */
+	bool in_bucket;
+	int64_t renewed_ns; /* when logic was last told that it is still here */
+	/* set once, like the above */
+	const struct whitelist *trace; /* NULL: not traced */
+	/* anybody */
+	struct channel channel;
+	_Atomic enum close_reason reason;
+	atomic_bool in_handshake;
+	/* the timer's */
+	struct timer_entry deadline;
+	/* set by the reader under the bucket's lock; read by the reader without */
+	struct room *room;
+	/* under the room's lock */
+	struct connection *room_next, *room_prev;
+	/* under the server's roster lock */
+	struct connection *roster_next, *roster_prev;
+};
+
+/* One reference, the caller's; takes over the transport. 0 or -ENOMEM (transport is then still the caller's). */
+int connection_new(struct transport *t, const struct channel_options *opt, int64_t write_timeout_ns,
+		   struct connection **out);
+struct connection *connection_ref(struct connection *c);
+/* The last reference closes the descriptor and frees. *c becomes NULL. Not under a lock. */
+void connection_unref(struct connection **c);
+
+/* End it politely, for this reason; the first reason wins, and false tells that it was not this one. What is queued is
+ * still written, then op 6 if the reason has a code, then the peer has a second to read it. From now on a deadline bounds
+ * all of that. Any thread, never blocks; takes the channel's and the timer's lock. */
+bool connection_shutdown(struct connection *c, enum close_reason why);
+/* End it at once: nothing more is read or written. */
+void connection_abort(struct connection *c, enum close_reason why);
+
+/* Name the labels of the counters that go by drop_reason. Once, before threads start. */
+void connection_label_counters(void);
+
+/* Is it on its way out? */
+static inline bool connection_is_closing(const struct connection *c)
+{
+	return atomic_load(&c->reason) != CLOSE_NONE;
+}
+
+/* What the deadline does when it comes up: the timer's fire. In the handshake it aborts, later it is a missed heartbeat,
+ * and while closing it ends the patience. */
+void connection_expired(struct timer_entry *e);
+
+/* Write op 6 for the reason, if it has a code, and let the peer see the end. The caller holds the baton. Waits as long as
+ * the write deadline allows. */
+void connection_say_goodbye(struct connection *c);
+
+/* The connection as the fields that start a log line: conn, key, peer. peer is a buffer of the caller's. */
+#define CONNECTION_FIELDS(c, peer)                                                                                     \
+	log_id("conn", (c)->id), log_str("key", (c)->key), log_str("peer", connection_peer((c), (peer)))
+const char *connection_peer(const struct connection *c, char peer[TRANSPORT_PEER_BYTES]);
+
+#endif

@@ -1,0 +1,19 @@
+/* deliver: the last step of a push: one message, one connection. SPDX-License-Identifier: MIT */
+#ifndef COMET_DELIVER_H
+#define COMET_DELIVER_H
+
+#include <stdbool.h>
+
+#include "comet/connection.h"
+#include "comet/room.h"
+#include "comet/server.h"
+#include "common/message.h"
+
+/* Write the message, queue it, or count why not; a full queue meets protocol.slow_consumer. Holds no lock while it writes;
+ * never waits for the peer. `filter`: only if the connection accepts the operation. Any thread. */
+void deliver(struct server *s, struct connection *c, struct message *message, bool filter);
+
+/* The same to each of the list, in its order; drops the list. */
+void deliver_to_all(struct server *s, struct connections *all, struct message *message, bool filter);
+
+#endif

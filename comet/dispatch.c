@@ -1,0 +1,74 @@
+/* dispatch: see dispatch.h. SPDX-License-Identifier: MIT */
+#include "comet/dispatch.h"
+
+#include <errno.h>
+
+#include "comet/whitelist.h"
+#include "common/counters.h"
+#include "common/obj.h"
+
+static int write_haul(struct connection *c, struct haul *h, enum transport_wait wait);
+static void discard_until_finish(struct connection *c, struct haul *h);
+
+void *dispatch(void *arg)
+{
+	struct connection *c = arg;
+	struct haul haul;
+	int rc;
+
+	OBJ_CHECK(c, CONNECTION_MAGIC);
+	for (;;) {
+		trace(c, "wait proto ready", NULL);
+		if (channel_ready(&c->channel, &haul) == CHANNEL_FINISH)
+			break;
+		rc = write_haul(c, &haul, TRANSPORT_WAIT);
+		channel_done(&c->channel, &haul);
+		if (rc < 0)
+			goto failed;
+	}
+	trace(c, "receive proto finish", NULL);
+	connection_say_goodbye(c);
+	return NULL;
+
+failed:
+	/* Nothing more can be said to this peer. The shutdown wakes the reader, and the reader ends the story. */
+	connection_abort(c, close_reason_of_write(rc));
+	discard_until_finish(c, &haul);
+	return NULL;
+}
+
+/* All that waits in one write: that is the flush, and the only one. */
+static int write_haul(struct connection *c, struct haul *h, enum transport_wait wait)
+{
+	int rc;
+
+	trace(c, "start write", h->n_answers > 0 ? h->answers[0] : NULL);
+	rc = c->transport->ops->write(c->transport, h, c->dialect, wait);
+	trace(c, rc == 0 ? "flush" : "write stopped", NULL);
+	count(COUNT_WRITES);
+	count_add(COUNT_ANSWERED, h->answers_done);
+	count_add(COUNT_DELIVERED, h->messages_done);
+	return rc;
+}
+
+/* The mailbox must be emptied, or the reader would wait for a slot of the ring without end. */
+static void discard_until_finish(struct connection *c, struct haul *h)
+{
+	while (channel_ready(&c->channel, h) != CHANNEL_FINISH) {
+		h->answers_done = h->n_answers;
+		h->messages_done = h->n_messages;
+		count_by_add(COUNT_DROPPED, DROP_CLOSED, h->n_messages);
+		channel_done(&c->channel, h);
+	}
+}
+
+void dispatch_now(struct connection *c)
+{
+	struct haul haul;
+	int rc = 0;
+
+	if (channel_take(&c->channel, &haul))
+		rc = write_haul(c, &haul, TRANSPORT_NOW);
+	/* The dispatcher finds out for itself what is wrong: it is the one that may end the connection's writing. */
+	channel_rest(&c->channel, &haul, rc < 0);
+}

@@ -1,0 +1,272 @@
+/* main: options, configuration, which logic to wire in, start in order, sigwait, stop in reverse order.
+ * SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "comet/accept.h"
+#include "comet/alone.h"
+#include "comet/online.h"
+#include "comet/push.h"
+#include "comet/serve.h"
+#include "comet/server.h"
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/err.h"
+#include "common/http.h"
+#include "common/log.h"
+#include "common/thread.h"
+
+/* Everything that is started, in the order of start; stop goes the other way and skips what is NULL. */
+struct house {
+	struct config cfg;
+	char server_id[128];
+	struct server server;
+	struct push *push;
+	struct alone *alone;
+	struct online *online;
+	struct http *http;
+	struct accept *accept;
+};
+
+static int start(struct house *h);
+static void say_what_to_try(const struct house *h, const char *program);
+static void wait_for_signal(void);
+static bool stop(struct house *h);
+
+/* ---- before the first thread ---- */
+
+/* SIGPIPE would end us where a socket's or the log's other end has gone; all others wait for sigwait. Threads inherit. */
+static void block_signals(void)
+{
+	sigset_t all;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)sigfillset(&all);
+	(void)sigdelset(&all, SIGSEGV);
+	(void)sigdelset(&all, SIGBUS);
+	(void)sigdelset(&all, SIGABRT);
+	(void)sigdelset(&all, SIGFPE);
+	(void)sigdelset(&all, SIGILL);
+	(void)pthread_sigmask(SIG_SETMASK, &all, NULL);
+}
+
+/* As many files as we may have without asking anybody. */
+static void raise_file_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
+		return;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		LOG(LOG_WARN, log_what("cannot raise the soft limit of open files"), log_str("error", err_text(errno)));
+}
+
+/* Since Linux 6.16 a process has a futex table of its own, sized by cores. With thousands of sleeping threads each wake
+ * would walk a long chain. It can be set only now: growing it under load is not safe. Older kernels say EINVAL, and have
+ * one large table for all. The numbers are PR_FUTEX_HASH and PR_FUTEX_HASH_SET_SLOTS of linux/prctl.h. */
+static void enlarge_futex_table(int64_t connections)
+{
+	const int pr_futex_hash = 78, set_slots = 1;
+	unsigned long slots = 256;
+
+	while (slots < 65536 && (int64_t)slots < connections * 2)
+		slots *= 2;
+	(void)prctl(pr_futex_hash, set_slots, slots, 0, 0);
+}
+
+static void label_counters(void)
+{
+	close_reason_label_counters();
+	connection_label_counters();
+	serve_label_counters();
+	push_label_counters();
+	accept_label_counters();
+}
+
+/* A comet's name in the registry: given, or made from the host's and the process's. */
+static void name_server(struct house *h)
+{
+	char host[64] = "comet";
+
+	if (h->cfg.server_id[0] != '\0') {
+		(void)snprintf(h->server_id, sizeof(h->server_id), "%s", h->cfg.server_id);
+		return;
+	}
+	(void)gethostname(host, sizeof(host) - 1);
+	(void)snprintf(h->server_id, sizeof(h->server_id), "%s-%d", host, (int)getpid());
+}
+
+int main(int argc, char **argv)
+{
+	static struct house house;
+	struct house *h = &house;
+	bool clean = false;
+	int rc;
+
+	rc = config_start(&h->cfg, argc, argv, "comet", "holds the connections of very many clients and pushes to them");
+	if (rc != 0)
+		return rc > 0 ? EXIT_SUCCESS : 2;
+	block_signals();
+	log_setup((enum log_level)h->cfg.log_level, (enum log_format)h->cfg.log_format);
+	raise_file_limit();
+	label_counters();
+	name_server(h);
+	if ((rc = start(h)) == 0) {
+		say_what_to_try(h, argv[0]);
+		wait_for_signal();
+	}
+	clean = stop(h);
+	config_fini(&h->cfg);
+	return rc == 0 && clean ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* ---- start ---- */
+
+static int fail(const char *what, int rc)
+{
+	LOG(LOG_ERROR, log_what(what), log_str("error", err_text(rc)));
+	return rc;
+}
+
+static int start(struct house *h)
+{
+	const struct config *cfg = &h->cfg;
+	struct http_options http = {
+		.bind = cfg->http_bind,
+		.max_body = (size_t)cfg->http_max_body,
+		.threads = (unsigned)cfg->http_threads,
+		.timeout_ms = cfg->http_timeout,
+		.label = "http",
+	};
+	int rc;
+
+	if ((rc = server_init(&h->server, cfg)) < 0)
+		return rc;
+	enlarge_futex_table(h->server.admission.connections_max);
+	if ((rc = push_start(&h->server, (unsigned)cfg->push_threads, (unsigned)cfg->push_queue, &h->push)) < 0)
+		return fail("cannot start the push threads", rc);
+	if ((rc = alone_new(cfg, h->server_id, push_accept, h->push, &h->alone)) < 0)
+		return fail("cannot start logic", rc);
+	h->server.logic = alone_logic_client(h->alone);
+	if ((rc = online_start(&h->server, cfg->logic_renew_online, true, &h->online)) < 0)
+		return fail("cannot start the online thread", rc);
+	if ((rc = accept_start(&h->server, cfg->tcp_bind, (unsigned)cfg->tcp_accept, &h->accept)) < 0)
+		return rc;
+	/* Last, so that who finds /healthz answering finds everything else there. */
+	if (cfg->http_bind[0] != '\0' && (rc = http_start(&http, alone_handle, h->alone, &h->http)) < 0)
+		return rc;
+	return 0;
+}
+
+static void say_what_to_try(const struct house *h, const char *program)
+{
+	const char *slash = strrchr(program, '/');
+	int dir = slash != NULL ? (int)(slash - program) + 1 : 0;
+	char http[128], tcp[128];
+	const char *http_list = h->cfg.http_bind, *tcp_list = h->cfg.tcp_bind;
+
+	/* With ports picked by the kernel the lines above tell where to look. */
+	if (!config_list_next(&http_list, http, sizeof(http)) || !config_list_next(&tcp_list, tcp, sizeof(tcp)) ||
+	    strcmp(strrchr(http, ':'), ":0") == 0 || strcmp(strrchr(tcp, ':'), ":0") == 0)
+		return;
+	(void)printf("comet %s runs alone; Ctrl-C stops it. Try, in two other terminals:\n"
+		     "  %.*scomet-cli sub --port %s --mid 123\n"
+		     "  curl -d 'hello' 'http://%s/goim/push/mids?operation=1000&mids=123'\n"
+		     "Everything it counts: curl http://%s/metrics\n",
+		     COMET_VERSION, dir, program, strrchr(tcp, ':') + 1, http, http);
+	(void)fflush(stdout);
+}
+
+/* ---- run and stop ---- */
+
+static void wait_for_signal(void)
+{
+	sigset_t wanted;
+	int got;
+
+	(void)sigemptyset(&wanted);
+	(void)sigaddset(&wanted, SIGTERM);
+	(void)sigaddset(&wanted, SIGINT);
+	(void)sigaddset(&wanted, SIGHUP);
+	for (;;) {
+		if (sigwait(&wanted, &got) != 0)
+			continue;
+		if (got != SIGHUP)
+			break;
+		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
+	}
+	LOG(LOG_INFO, log_what("stopping; a second signal ends at once"),
+	    log_str("signal", got == SIGTERM ? "SIGTERM" : "SIGINT"));
+}
+
+static void end_at_once(int signal_number)
+{
+	(void)signal_number;
+	_exit(EXIT_FAILURE);
+}
+
+/* From now on a SIGTERM or SIGINT does not wait for anything. */
+static void arm_second_signal(void)
+{
+	const struct sigaction action = {.sa_handler = end_at_once};
+	sigset_t wanted;
+
+	(void)sigaction(SIGTERM, &action, NULL);
+	(void)sigaction(SIGINT, &action, NULL);
+	(void)sigemptyset(&wanted);
+	(void)sigaddset(&wanted, SIGTERM);
+	(void)sigaddset(&wanted, SIGINT);
+	(void)pthread_sigmask(SIG_UNBLOCK, &wanted, NULL);
+}
+
+/* Readers end on their own once the server is drained; they must have left their stacks before those are given back. */
+static bool reap_threads(void)
+{
+	int64_t deadline = clock_now_ns() + 5 * CLOCK_SEC;
+
+	while (thread_reap() > 0) {
+		const struct timespec moment = {.tv_nsec = CLOCK_MS};
+
+		if (clock_now_ns() > deadline)
+			return false;
+		(void)nanosleep(&moment, NULL);
+	}
+	thread_fini();
+	return true;
+}
+
+/* In reverse order. A drain that does not end leaves everything as it is: the process goes anyway. */
+static bool stop(struct house *h)
+{
+	arm_second_signal();
+	if (h->server.cfg == NULL)
+		return true;
+	if (h->alone != NULL)
+		alone_set_draining(h->alone);
+	if (h->accept != NULL)
+		accept_stop(&h->accept);
+	if (!server_drain(&h->server, h->cfg.server_drain_timeout))
+		return false;
+	if (h->http != NULL)
+		http_stop(&h->http);
+	if (h->online != NULL)
+		online_stop(&h->online);
+	if (h->push != NULL)
+		push_stop(&h->push);
+	if (h->alone != NULL)
+		alone_free(&h->alone);
+	if (!reap_threads())
+		return false;
+	server_fini(&h->server);
+	LOG(LOG_INFO, log_what("stopped"));
+	return true;
+}

@@ -1,0 +1,125 @@
+/* online: see online.h. SPDX-License-Identifier: MIT */
+#include "comet/online.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/obj.h"
+#include "common/thread.h"
+
+struct online {
+	unsigned magic;
+#define ONLINE_MAGIC 0x0911e000
+	struct server *server;
+	int64_t interval_ns;
+	bool only_changes;
+	struct thread *thread;
+	/* the thread's */
+	struct wire_load told;
+	unsigned told_changes;
+	bool told_once;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t wake;
+	bool stop;
+};
+
+static void each_room(void *arg, const char *room, int64_t count)
+{
+	struct server *s = arg;
+
+	tally_told(&s->tallies, room, count);
+}
+
+static void tell(struct online *o)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	struct server *s = o->server;
+	/* Read before the report, so that a change in between is told next time. */
+	unsigned changes = atomic_load(&s->tallies.changes);
+	struct wire_load load;
+	struct wire_room_count *rooms;
+	size_t n;
+	int rc;
+
+	admission_load(&s->admission, &load.connections, &load.addresses);
+	if (o->only_changes && o->told_once && changes == o->told_changes &&
+	    load.connections == o->told.connections && load.addresses == o->told.addresses)
+		return;
+	if ((rc = tally_report(&s->tallies, &rooms, &n)) == 0) {
+		rc = s->logic.renew_online(s->logic.self, &load, rooms, n, each_room, s);
+		tally_report_free(rooms, n);
+	}
+	if (rc < 0) {
+		count(COUNT_LOGIC_FAILED);
+		LOG_LIMITED(LOG_WARN, &limit, log_what("room counts not exchanged with logic"),
+			    log_str("error", err_text(rc)));
+		return;
+	}
+	tally_told_all(&s->tallies);
+	o->told = load;
+	o->told_changes = changes;
+	o->told_once = true;
+}
+
+static void *run(void *arg)
+{
+	struct online *o = arg;
+	int64_t next = clock_now_ns();
+
+	OBJ_CHECK(o, ONLINE_MAGIC);
+	lock_take(&o->lock);
+	while (!o->stop) {
+		lock_drop(&o->lock);
+		tell(o);
+		lock_take(&o->lock);
+		next = clock_now_ns() + o->interval_ns;
+		while (!o->stop && lock_wait_until(&o->wake, &o->lock, next))
+			;
+	}
+	lock_drop(&o->lock);
+	return NULL;
+}
+
+int online_start(struct server *s, int64_t interval_ms, bool only_changes, struct online **out)
+{
+	struct online *o = calloc(1, sizeof(*o));
+	int rc;
+
+	if (o == NULL)
+		return -ENOMEM;
+	o->magic = ONLINE_MAGIC;
+	o->server = s;
+	o->interval_ns = interval_ms * CLOCK_MS;
+	o->only_changes = only_changes;
+	lock_init(&o->lock, LOCK_SERVICE);
+	lock_cond_init(&o->wake);
+	if ((rc = thread_spawn(THREAD_SERVICE, "online", run, o, &o->thread)) < 0) {
+		(void)pthread_cond_destroy(&o->wake);
+		lock_fini(&o->lock);
+		free(o);
+		return rc;
+	}
+	*out = o;
+	return 0;
+}
+
+void online_stop(struct online **online)
+{
+	struct online *o = *online;
+
+	OBJ_CHECK(o, ONLINE_MAGIC);
+	lock_take(&o->lock);
+	o->stop = true;
+	lock_drop(&o->lock);
+	(void)pthread_cond_signal(&o->wake);
+	thread_join(&o->thread);
+	(void)pthread_cond_destroy(&o->wake);
+	lock_fini(&o->lock);
+	o->magic = 0;
+	free(o);
+	*online = NULL;
+}

@@ -1,0 +1,14 @@
+/* online: tells logic the room counts of this comet, and brings back the counts of all. One thread.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMET_ONLINE_H
+#define COMET_ONLINE_H
+
+#include "comet/server.h"
+
+struct online;
+
+/* Tell logic every interval_ms; where `only_changes`, not while nothing has changed. 0, -ENOMEM, -EAGAIN. */
+int online_start(struct server *s, int64_t interval_ms, bool only_changes, struct online **out);
+void online_stop(struct online **o);
+
+#endif

@@ -1,0 +1,148 @@
+/* operator: see operator.h. On the reader's thread. Replies echo version and sequence, so only op and body change.
+ * SPDX-License-Identifier: MIT */
+#include "comet/operator.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/wire.h"
+
+int operate_heartbeat(struct connection *c, struct packet *p)
+{
+	uint8_t online[4];
+
+	p->op = OP_HEARTBEAT_REPLY;
+	packet_drop_body(p);
+	if (c->dialect != DIALECT_V2)
+		return 0;
+	packet_put_i32(online, c->room != NULL ? tally_online(c->room->tally) : 0);
+	return packet_set_body(p, online, sizeof(online));
+}
+
+/* ---- v2 ---- */
+
+/* The body as a room id; -EBADMSG for what no room may be called. */
+static int read_room(const struct packet *p, char room[WIRE_ROOM_BYTES])
+{
+	if (p->body_bytes >= WIRE_ROOM_BYTES)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < p->body_bytes; i++)
+		if (iscntrl(p->body[i]))
+			return -EBADMSG;
+	if (p->body_bytes > 0)
+		memcpy(room, p->body, p->body_bytes);
+	room[p->body_bytes] = '\0';
+	return 0;
+}
+
+static int change_room(struct server *s, struct connection *c, struct packet *p)
+{
+	char room[WIRE_ROOM_BYTES];
+	int rc;
+
+	if ((rc = read_room(p, room)) < 0 || (rc = bucket_change_room(server_bucket(s, c->key), c, room)) < 0)
+		return rc;
+	p->op = OP_CHANGE_ROOM_REPLY;
+	return packet_keep_body(p);
+}
+
+/* The body as a comma separated list of operations. -EINVAL: malformed, or more than a connection may accept. */
+static int read_ops(const struct packet *p, int32_t ops[WIRE_ACCEPTS_MAX], size_t *n)
+{
+	char text[12]; /* the longest int32 with its sign */
+	uint32_t at = 0;
+
+	for (*n = 0; at < p->body_bytes; (*n)++) {
+		size_t len = 0;
+		char *end;
+		long long op;
+
+		for (; at < p->body_bytes && p->body[at] != ','; at++) {
+			if (len + 1 == sizeof(text))
+				return -EINVAL;
+			text[len++] = (char)p->body[at];
+		}
+		at++; /* the comma, or the end */
+		text[len] = '\0';
+		op = strtoll(text, &end, 10);
+		if (len == 0 || *end != '\0' || isspace((unsigned char)text[0]) || op < INT32_MIN || op > INT32_MAX ||
+		    *n == WIRE_ACCEPTS_MAX)
+			return -EINVAL;
+		ops[*n] = (int32_t)op;
+	}
+	return p->body_bytes > 0 && p->body[p->body_bytes - 1] == ',' ? -EINVAL : 0;
+}
+
+/* A list that is malformed, or too long, changes nothing and is echoed all the same: the contract knows no error here. */
+static int change_accepts(struct connection *c, struct packet *p)
+{
+	int32_t ops[WIRE_ACCEPTS_MAX];
+	size_t n;
+	int rc = 0;
+
+	if (read_ops(p, ops, &n) == 0) {
+		if (p->op == OP_SUB)
+			rc = channel_watch(&c->channel, ops, n, WIRE_ACCEPTS_MAX);
+		else
+			channel_unwatch(&c->channel, ops, n);
+	}
+	p->op++; /* to SUB_REPLY or UNSUB_REPLY */
+	return rc == -ENOMEM ? rc : packet_keep_body(p);
+}
+
+/* An application's own operation goes to the back end. It is answered even if logic is away: the contract has no reply that
+ * says no, and those online stay online. */
+static int forward(struct server *s, struct connection *c, struct packet *p)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	char peer[TRANSPORT_PEER_BYTES];
+	int rc = s->logic.receive(s->logic.self, c->key, c->mid, p);
+
+	if (rc < 0) {
+		count(COUNT_LOGIC_FAILED);
+		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what("packet not handed to logic"),
+			    log_i64("op", p->op), log_str("error", err_text(rc)));
+	}
+	packet_drop_body(p);
+	return 0;
+}
+
+static int operate_v2(struct server *s, struct connection *c, struct packet *p)
+{
+	switch (p->op) {
+	case OP_CHANGE_ROOM:
+		return change_room(s, c, p);
+	case OP_SUB:
+	case OP_UNSUB:
+		return change_accepts(c, p);
+	default:
+		return forward(s, c, p);
+	}
+}
+
+/* ---- v1 ---- */
+
+static int operate_v1(struct packet *p)
+{
+	static const char come_on[] = "{\"test\":\"come on\"}";
+
+	switch (p->op) {
+	case OP_SEND:
+		p->op = OP_SEND_REPLY;
+		return packet_keep_body(p);
+	case OP_TEST:
+		p->op = OP_TEST_REPLY;
+		return packet_set_body(p, come_on, sizeof(come_on) - 1);
+	default:
+		return -ERR_PACKET_OP;
+	}
+}
+
+int operate(struct server *s, struct connection *c, struct packet *p)
+{
+	return c->dialect == DIALECT_V2 ? operate_v2(s, c, p) : operate_v1(p);
+}

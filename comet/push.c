@@ -1,0 +1,411 @@
+/* push: see push.h. A job is shared by the threads that it concerns and freed by the last; each thread has a queue of
+ * pointers to jobs. SPDX-License-Identifier: MIT */
+#include "comet/push.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "comet/deliver.h"
+#include "comet/pacer.h"
+#include "common/clock.h"
+#include "common/counters.h"
+#include "common/obj.h"
+#include "common/thread.h"
+
+/* How long an HTTP call waits for room before it is told no. */
+#define ACCEPT_WAIT_NS CLOCK_SEC
+
+enum refusal { REFUSED_QUEUE_FULL, REFUSED_NO_MEMORY, REFUSED_STOPPING, REFUSED_MAX };
+
+struct job {
+	atomic_uint refs; /* threads that have it still to do */
+	enum wire_target target;
+	struct message *message;
+	enum close_reason why; /* WIRE_KICK */
+	char *room;
+	size_t n_keys;
+	char **keys;
+	uint64_t *sessions;
+};
+
+struct worker {
+	struct push *push;
+	struct thread *thread;
+	unsigned index;
+	/* under push->lock */
+	pthread_cond_t wake;
+	struct job **queue;
+	unsigned head, count;
+};
+
+struct push {
+	unsigned magic;
+#define PUSH_MAGIC 0x9a5400aa
+	/* set once */
+	struct server *server;
+	struct pacer *pacer;
+	unsigned n;
+	unsigned queue_max;
+	/* under lock; one for all queues, so that a push enters all of them at one place in the order */
+	struct lock lock;
+	pthread_cond_t room;
+	bool stop;
+	struct worker *workers;
+};
+
+void push_label_counters(void)
+{
+	static const char *const targets[WIRE_TARGETS] = {
+		[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick"};
+	static const char *const refusals[REFUSED_MAX] = {[REFUSED_QUEUE_FULL] = "queue_full",
+							  [REFUSED_NO_MEMORY] = "no_memory",
+							  [REFUSED_STOPPING] = "stopping"};
+
+	counters_label(COUNT_PUSHES, targets, WIRE_TARGETS);
+	counters_label(COUNT_PUSHES_REFUSED, refusals, REFUSED_MAX);
+}
+
+/* ---- jobs ---- */
+
+static void job_free(struct job *job)
+{
+	if (job->message != NULL)
+		message_unref(&job->message);
+	for (size_t i = 0; job->keys != NULL && i < job->n_keys; i++)
+		free(job->keys[i]);
+	free(job->keys);
+	free(job->sessions);
+	free(job->room);
+	free(job);
+}
+
+static void job_unref(struct job *job)
+{
+	if (atomic_fetch_sub_explicit(&job->refs, 1, memory_order_acq_rel) == 1)
+		job_free(job);
+}
+
+static int copy_keys(struct job *job, const struct wire_push *push)
+{
+	job->keys = calloc(push->n_keys, sizeof(*job->keys));
+	job->sessions = calloc(push->n_keys, sizeof(*job->sessions));
+	if (job->keys == NULL || job->sessions == NULL)
+		return -ENOMEM;
+	for (; job->n_keys < push->n_keys; job->n_keys++) {
+		if ((job->keys[job->n_keys] = strdup(push->keys[job->n_keys])) == NULL)
+			return -ENOMEM;
+		if (push->sessions != NULL)
+			job->sessions[job->n_keys] = push->sessions[job->n_keys];
+	}
+	return 0;
+}
+
+static struct job *job_new(const struct wire_push *push)
+{
+	struct job *job = calloc(1, sizeof(*job));
+
+	if (job == NULL)
+		return NULL;
+	job->target = push->target;
+	if (push->message != NULL)
+		job->message = message_ref(push->message);
+	if (push->reason != NULL && strcmp(push->reason, "replaced") == 0)
+		job->why = CLOSE_REPLACED;
+	else
+		job->why = CLOSE_KICKED;
+	if ((push->room != NULL && (job->room = strdup(push->room)) == NULL) ||
+	    (push->n_keys > 0 && copy_keys(job, push) < 0)) {
+		job_free(job);
+		return NULL;
+	}
+	return job;
+}
+
+/* ---- delivery ---- */
+
+static void kick(struct connection *c, const struct job *job, uint64_t session_id)
+{
+	/* Zero names whoever has the key; else only that registration, or one that it has replaced. */
+	if (session_id == 0 || c->session_id <= session_id)
+		(void)connection_shutdown(c, job->why);
+}
+
+static bool is_mine(const struct worker *w, unsigned bucket)
+{
+	return bucket % w->push->n == w->index;
+}
+
+static void do_keys(struct worker *w, const struct job *job)
+{
+	struct server *s = w->push->server;
+
+	for (size_t i = 0; i < job->n_keys; i++) {
+		struct bucket *b = server_bucket(s, job->keys[i]);
+		struct connection *c;
+
+		if (!is_mine(w, (unsigned)(b - s->buckets)))
+			continue;
+		c = bucket_get(b, job->keys[i]);
+		if (c == NULL) {
+			if (job->target == WIRE_KEYS)
+				count_by(COUNT_DROPPED, DROP_GONE);
+			continue;
+		}
+		if (job->target == WIRE_KICK)
+			kick(c, job, job->sessions[i]);
+		else
+			deliver(s, c, job->message, true);
+		connection_unref(&c);
+	}
+}
+
+static void say_no_memory(void)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	count_by(COUNT_DROPPED, DROP_NO_MEMORY);
+	LOG_LIMITED(LOG_ERROR, &limit, log_what("no memory to push to a room or to all; part of it was dropped"));
+}
+
+static void do_room(struct worker *w, const struct job *job)
+{
+	struct server *s = w->push->server;
+
+	for (unsigned i = w->index; i < s->n_buckets; i += w->push->n) {
+		struct room *room = bucket_room(&s->buckets[i], job->room);
+		struct connections members = {0};
+
+		if (room == NULL)
+			continue;
+		if (room_members(room, &members) < 0)
+			say_no_memory();
+		room_unref(&room);
+		deliver_to_all(s, &members, job->message, false);
+	}
+}
+
+static void do_all(struct worker *w, const struct job *job)
+{
+	struct server *s = w->push->server;
+
+	for (unsigned i = w->index; i < s->n_buckets; i += w->push->n) {
+		struct connections all = {0};
+
+		if (bucket_all(&s->buckets[i], &all) < 0)
+			say_no_memory();
+		deliver_to_all(s, &all, job->message, true);
+	}
+}
+
+static void do_job(struct worker *w, const struct job *job)
+{
+	switch (job->target) {
+	case WIRE_KEYS:
+	case WIRE_KICK:
+		do_keys(w, job);
+		break;
+	case WIRE_ROOM:
+		do_room(w, job);
+		break;
+	default:
+		do_all(w, job);
+		break;
+	}
+}
+
+static struct job *next_job(struct worker *w)
+{
+	struct push *p = w->push;
+	struct job *job = NULL;
+
+	lock_take(&p->lock);
+	while (w->count == 0 && !p->stop)
+		lock_wait(&w->wake, &p->lock); /* idle: ends with work, or with push_stop */
+	if (w->count > 0) {
+		job = w->queue[w->head];
+		w->head = (w->head + 1) % p->queue_max;
+		w->count--;
+		count_add(COUNT_QUEUED, -1);
+	}
+	lock_drop(&p->lock);
+	if (job != NULL)
+		(void)pthread_cond_signal(&p->room);
+	return job;
+}
+
+static void *work(void *arg)
+{
+	struct worker *w = arg;
+	struct job *job;
+
+	OBJ_CHECK(w->push, PUSH_MAGIC);
+	while ((job = next_job(w)) != NULL) {
+		do_job(w, job);
+		job_unref(job);
+	}
+	return NULL;
+}
+
+/* ---- acceptance ---- */
+
+/* Does this thread have anything to do for the job? */
+static bool concerns(const struct worker *w, const struct job *job)
+{
+	struct server *s = w->push->server;
+
+	if (job->target == WIRE_ROOM || job->target == WIRE_ALL)
+		return true;
+	for (size_t i = 0; i < job->n_keys; i++)
+		if (is_mine(w, (unsigned)(server_bucket(s, job->keys[i]) - s->buckets)))
+			return true;
+	return false;
+}
+
+static bool has_room_locked(const struct push *p) NEEDS(p->lock)
+{
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->workers[i].count == p->queue_max)
+			return false;
+	return true;
+}
+
+static int enqueue(struct push *p, struct job *job)
+{
+	int64_t deadline = clock_now_ns() + ACCEPT_WAIT_NS;
+	int rc = 0;
+
+	/* One reference is ours until all queues have it, so that a fast thread does not free it under us. */
+	atomic_init(&job->refs, 1);
+	lock_take(&p->lock);
+	while (!p->stop && !has_room_locked(p) && rc == 0)
+		if (!lock_wait_until(&p->room, &p->lock, deadline) && !has_room_locked(p))
+			rc = -EAGAIN;
+	if (p->stop)
+		rc = -EPIPE;
+	for (unsigned i = 0; rc == 0 && i < p->n; i++) {
+		struct worker *w = &p->workers[i];
+
+		if (!concerns(w, job))
+			continue;
+		atomic_fetch_add_explicit(&job->refs, 1, memory_order_relaxed);
+		w->queue[(w->head + w->count) % p->queue_max] = job;
+		if (w->count++ == 0)
+			(void)pthread_cond_signal(&w->wake);
+		count(COUNT_QUEUED);
+	}
+	lock_drop(&p->lock);
+	job_unref(job);
+	return rc;
+}
+
+static int refuse(enum refusal why, int rc)
+{
+	count_by(COUNT_PUSHES_REFUSED, why);
+	return rc;
+}
+
+int push_accept(void *self, const struct wire_push *push)
+{
+	struct push *p = self;
+	struct job *job;
+	int rc;
+
+	OBJ_CHECK(p, PUSH_MAGIC);
+	if (push->target == WIRE_ALL && push->speed > 0)
+		rc = pacer_add(p->pacer, push->message, push->speed);
+	else if ((job = job_new(push)) == NULL)
+		rc = -ENOMEM;
+	else
+		rc = enqueue(p, job);
+	if (rc == 0)
+		count_by(COUNT_PUSHES, push->target);
+	else if (rc == -ENOMEM)
+		return refuse(REFUSED_NO_MEMORY, rc);
+	else if (rc == -EPIPE)
+		return refuse(REFUSED_STOPPING, -EAGAIN);
+	else
+		return refuse(REFUSED_QUEUE_FULL, -EAGAIN);
+	return 0;
+}
+
+/* ---- start and stop ---- */
+
+static int worker_start(struct push *p, unsigned i)
+{
+	struct worker *w = &p->workers[i];
+
+	w->push = p;
+	w->index = i;
+	lock_cond_init(&w->wake);
+	w->queue = calloc(p->queue_max, sizeof(*w->queue));
+	if (w->queue == NULL)
+		return -ENOMEM;
+	return thread_spawn(THREAD_SERVICE, "push", work, w, &w->thread);
+}
+
+static void worker_stop(struct worker *w)
+{
+	if (w->thread != NULL) {
+		(void)pthread_cond_signal(&w->wake);
+		thread_join(&w->thread);
+	}
+	free(w->queue);
+	(void)pthread_cond_destroy(&w->wake);
+}
+
+int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **out)
+{
+	struct push *p = calloc(1, sizeof(*p));
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned want = n > 0 ? n : cores > 0 ? (unsigned)cores : 1;
+	int rc = 0;
+
+	if (p == NULL)
+		return -ENOMEM;
+	p->magic = PUSH_MAGIC;
+	p->server = s;
+	p->queue_max = queue_max;
+	lock_init(&p->lock, LOCK_BUS);
+	lock_cond_init(&p->room);
+	/* More threads than buckets would have nothing to do. */
+	if (want > s->n_buckets)
+		want = s->n_buckets;
+	p->workers = calloc(want, sizeof(*p->workers));
+	if (p->workers == NULL)
+		rc = -ENOMEM;
+	else
+		rc = pacer_start(s, &p->pacer);
+	/* The threads share out the buckets by this number from their first job on; none comes before push_start returns. */
+	for (unsigned i = 0; rc == 0 && i < want; i++) {
+		p->n++; /* also if it fails: worker_stop undoes a half start */
+		rc = worker_start(p, i);
+	}
+	if (rc < 0) {
+		push_stop(&p);
+		return rc;
+	}
+	*out = p;
+	return 0;
+}
+
+void push_stop(struct push **push)
+{
+	struct push *p = *push;
+
+	OBJ_CHECK(p, PUSH_MAGIC);
+	lock_take(&p->lock);
+	p->stop = true;
+	lock_drop(&p->lock);
+	if (p->pacer != NULL)
+		pacer_stop(&p->pacer);
+	for (unsigned i = 0; i < p->n; i++)
+		worker_stop(&p->workers[i]);
+	free(p->workers);
+	(void)pthread_cond_destroy(&p->room);
+	lock_fini(&p->lock);
+	p->magic = 0;
+	free(p);
+	*push = NULL;
+}

@@ -1,0 +1,27 @@
+/* push: the push threads. Each has a share of the buckets, and every push passes through every thread that it concerns in
+ * the order in which it was accepted: so all pushes accepted one after the other reach each connection in that order,
+ * whatever their targets, and a large room is worked on by all threads at once. SPDX-License-Identifier: MIT */
+#ifndef COMET_PUSH_H
+#define COMET_PUSH_H
+
+#include "comet/server.h"
+#include "common/wire.h"
+
+struct push;
+
+/* Start n threads (0: one for each core) with room for queue_max pushes. 0, -ENOMEM, -EAGAIN. */
+int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **out);
+/* Deliver what was accepted, then join. Nobody calls push_accept any more. */
+void push_stop(struct push **p);
+
+/* The push_sink of a comet; self is a struct push *. The push is copied. Waits for room in the queue up to a second.
+ *   0        accepted: each target gets it or a counter says why not
+ *   -EAGAIN  no room: nothing was taken; counted
+ *   -ENOMEM  nothing was taken
+ * A push to all with a speed is paced on a thread of its own, beside the order of the others. */
+int push_accept(void *self, const struct wire_push *push);
+
+/* Name the labels of the counters by target and refusal. Once, before threads start. */
+void push_label_counters(void);
+
+#endif

@@ -1,0 +1,48 @@
+/* room: who is in one room of one bucket. Joins and leaves happen under the bucket's lock, so that a room that loses its
+ * last member while another joins is never refused; pushes take only the room's own.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMET_ROOM_H
+#define COMET_ROOM_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "comet/connection.h"
+#include "comet/tally.h"
+#include "common/lock.h"
+
+struct room {
+	unsigned magic;
+#define ROOM_MAGIC 0x40033e5a
+	atomic_uint refs; /* the bucket's map, and whoever found it there */
+	/* set once */
+	struct tally *tally; /* its id is the room's */
+	struct tally_table *tallies;
+	/* under lock */
+	struct lock lock;
+	struct connection *members;
+	size_t count;
+};
+
+/* An empty room; one reference, the caller's. 0 or -ENOMEM. */
+int room_new(struct tally_table *tallies, const char *id, struct room **out);
+struct room *room_ref(struct room *r);
+void room_unref(struct room **r);
+
+/* Under the bucket's lock; take r->lock. room_leave says whether nobody is left. */
+void room_join(struct room *r, struct connection *c) WITHOUT(r->lock);
+bool room_leave(struct room *r, struct connection *c) WITHOUT(r->lock);
+
+/* References to all members, for the caller to push to and to drop with connections_drop. 0 or -ENOMEM. Takes r->lock. */
+struct connections {
+	struct connection **all;
+	size_t n;
+	size_t room;
+};
+int room_members(struct room *r, struct connections *out) WITHOUT(r->lock);
+
+/* A list that grows: one more, its reference given to the list. 0 or -ENOMEM. */
+int connections_reserve(struct connections *list, size_t n);
+void connections_drop(struct connections *list);
+
+#endif

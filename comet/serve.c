@@ -1,0 +1,332 @@
+/* serve: see serve.h. SPDX-License-Identifier: MIT */
+#include "comet/serve.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comet/dispatch.h"
+#include "comet/operator.h"
+#include "comet/whitelist.h"
+#include "common/clock.h"
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/log.h"
+#include "common/obj.h"
+#include "common/thread.h"
+
+/* How often logic hears of a connection that sends heartbeats. */
+#define RENEW_NS (60 * CLOCK_SEC)
+
+static int handshake(struct server *s, struct connection *c);
+static int authenticate(struct server *s, struct connection *c, struct packet *p);
+static int take_session(struct connection *c, const struct wire_session *session);
+static int put_into_bucket(struct server *s, struct connection *c, const char *room);
+static int start_dispatcher(struct connection *c, struct thread **dispatcher);
+static int read_packets(struct server *s, struct connection *c);
+static void leave(struct server *s, struct connection *c, struct thread *dispatcher);
+static void see_off(struct connection *c);
+static void say_closed(const struct connection *c);
+
+static void *serve(void *arg)
+{
+	struct connection *c = arg;
+	struct server *s = c->server;
+	struct thread *dispatcher = NULL;
+	int rc;
+
+	OBJ_CHECK(c, CONNECTION_MAGIC);
+	rc = handshake(s, c);
+	if (rc == 0 && (rc = start_dispatcher(c, &dispatcher)) == 0)
+		rc = read_packets(s, c);
+	if (rc < 0)
+		(void)connection_shutdown(c, close_reason_of_read(rc));
+	leave(s, c, dispatcher);
+	return NULL;
+}
+
+/* ---- the door ---- */
+
+/* Until its end the connection is in the handshake, and its deadline aborts it. */
+static int handshake(struct server *s, struct connection *c)
+{
+	struct packet p;
+	int rc;
+
+	rc = timer_add(round_timer(&s->round, c->share), &c->deadline,
+		       clock_now_ns() + s->cfg->protocol_handshake_timeout * CLOCK_MS);
+	/* Which dialect it will be is not known yet, and one of them ignores what comes before AUTH. */
+	while (rc == 0 && (rc = c->transport->ops->read(c->transport, &p)) == 0 && p.op != OP_AUTH)
+		;
+	if (rc == 0)
+		rc = authenticate(s, c, &p);
+	if (rc < 0)
+		return rc;
+
+	p = (struct packet){.ver = p.ver, .op = OP_AUTH_REPLY, .seq = p.seq};
+	if ((rc = transport_write_packet(c->transport, &p, c->dialect)) < 0) {
+		(void)connection_shutdown(c, close_reason_of_write(rc));
+		return rc;
+	}
+	atomic_store(&c->in_handshake, false);
+	if (!connection_is_closing(c))
+		timer_set(&c->deadline, clock_now_ns() + c->heartbeat_ns);
+	trace(c, "auth", NULL);
+	return 0;
+}
+
+/* Ask logic, and register what it says. The session is large and gone when this returns, so that a reader that waits for
+ * packets has a small stack: hence noinline. */
+__attribute__((noinline)) static int authenticate(struct server *s, struct connection *c, struct packet *p)
+{
+	struct wire_session session = {0};
+	char peer[TRANSPORT_PEER_BYTES];
+	struct wire_connect request = {.token = p->body, .token_bytes = p->body_bytes, .peer = peer};
+	int rc;
+
+	c->transport->ops->peer(c->transport, false, peer, sizeof(peer));
+	rc = s->logic.connect(s->logic.self, &request, &session);
+	if (rc < 0) {
+		count(rc == -ERR_REFUSED ? COUNT_AUTH_REFUSED : COUNT_LOGIC_FAILED);
+		if (session.refusal[0] != '\0')
+			c->refusal = strdup(session.refusal); /* without memory the table's words must do */
+		(void)connection_shutdown(c, close_reason_of_connect(rc));
+		return rc;
+	}
+	if ((rc = take_session(c, &session)) == 0)
+		rc = put_into_bucket(s, c, session.room);
+	if (c->key == NULL) /* no memory even to remember it by: leave() cannot tell logic */
+		s->logic.disconnect(s->logic.self, session.key, session.id, session.mid);
+	free(session.accepts);
+	return rc;
+}
+
+static int take_session(struct connection *c, const struct wire_session *session)
+{
+	c->dialect = session->dialect;
+	c->mid = session->mid;
+	c->session_id = session->id;
+	c->heartbeat_ns = session->heartbeat_ms * CLOCK_MS;
+	c->renewed_ns = clock_now_ns();
+	c->key = strdup(session->key);
+	if (c->key == NULL)
+		return -ENOMEM;
+	if (whitelist_contains(&c->server->whitelist, c->key))
+		c->trace = &c->server->whitelist;
+	if (c->dialect != DIALECT_V2) {
+		channel_watch_all(&c->channel);
+		return 0;
+	}
+	return channel_watch(&c->channel, session->accepts, session->n_accepts, WIRE_ACCEPTS_MAX);
+}
+
+/* From here on pushes find it; they wait in its mailbox until the dispatcher runs, so AUTH_REPLY goes first. */
+static int put_into_bucket(struct server *s, struct connection *c, const char *room)
+{
+	struct connection *replaced;
+	int rc = bucket_put(server_bucket(s, c->key), c, room, &replaced);
+
+	if (rc == -EEXIST) {
+		count(COUNT_REPLACED);
+		(void)connection_shutdown(c, CLOSE_REPLACED);
+		return rc;
+	}
+	if (rc < 0)
+		return rc;
+	count(COUNT_AUTHENTICATED);
+	count(COUNT_ONLINE);
+	c->in_bucket = true;
+	if (replaced != NULL) {
+		count(COUNT_REPLACED);
+		(void)connection_shutdown(replaced, CLOSE_REPLACED);
+		connection_unref(&replaced);
+	}
+	/* A drain that listed the online connections before this one was there has set the flag before. */
+	if (atomic_load(&s->admission.draining))
+		(void)connection_shutdown(c, CLOSE_DRAINING);
+	return 0;
+}
+
+static void say_no_thread(struct connection *c, int rc)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	char peer[TRANSPORT_PEER_BYTES], text[256];
+
+	thread_limit_text(text, sizeof(text));
+	LOG_LIMITED(LOG_ERROR, &limit, CONNECTION_FIELDS(c, peer), log_what("no thread for a connection"),
+		    log_str("error", err_text(rc)), log_str("limit", text));
+	(void)connection_shutdown(c, rc == -ENOMEM ? CLOSE_NO_MEMORY : CLOSE_NO_THREAD);
+}
+
+/* The baton goes from the reader, who had it for the handshake, to the dispatcher. */
+static int start_dispatcher(struct connection *c, struct thread **dispatcher)
+{
+	int rc;
+
+	if (channel_open(&c->channel) < 0)
+		return 0; /* closed meanwhile, by a kick say: read_packets finds that out at once */
+	if ((rc = thread_spawn(THREAD_CONNECTION, "dispatcher", dispatch, c, dispatcher)) < 0)
+		say_no_thread(c, rc);
+	return rc;
+}
+
+/* ---- the loop ---- */
+
+/* comet_packets_in_total goes by the ops of the table, in its order; those that are not ours come last. */
+static const struct {
+	int32_t op;
+	const char *words;
+} ops[] = {
+#define op(NAME, number, words) {(number), (words)},
+#include "common/ops.def"
+#undef op
+};
+#define N_OPS (sizeof(ops) / sizeof(ops[0]))
+
+void serve_label_counters(void)
+{
+	static const char *names[N_OPS + 1];
+
+	for (unsigned i = 0; i < N_OPS; i++)
+		names[i] = ops[i].words;
+	names[N_OPS] = "application";
+	counters_label(COUNT_PACKETS_IN, names, N_OPS + 1);
+}
+
+static void count_packet(int32_t op)
+{
+	unsigned i = 0;
+
+	while (i < N_OPS && ops[i].op != op)
+		i++;
+	count_by(COUNT_PACKETS_IN, i);
+}
+
+/* Another heartbeat's time for the peer, unless it is being closed: then the deadline is the patience of the goodbye, and
+ * must not be put off. Whoever closes sets the reason before the deadline, hence the second look. */
+static void rearm(struct connection *c)
+{
+	timer_set(&c->deadline, clock_now_ns() + c->heartbeat_ns);
+	if (connection_is_closing(c))
+		timer_set(&c->deadline, clock_now_ns() + c->write_timeout_ns);
+}
+
+/* Tell logic now and then that it is still here. This does not wait for logic, so heartbeats are answered without it. */
+static void renew(struct server *s, struct connection *c)
+{
+	int64_t now = clock_now_ns();
+
+	if (now - c->renewed_ns < RENEW_NS)
+		return;
+	c->renewed_ns = now;
+	if (s->logic.heartbeat(s->logic.self, c->key, c->session_id, c->mid) < 0)
+		count(COUNT_LOGIC_FAILED);
+}
+
+static int answer(struct server *s, struct connection *c, struct packet *p)
+{
+	count_packet(p->op);
+	if (p->op != OP_HEARTBEAT)
+		return operate(s, c, p);
+	rearm(c);
+	renew(s, c);
+	return operate_heartbeat(c, p);
+}
+
+/* Ends with the error that ended it, or with 0 when somebody else has closed the channel. */
+static int read_packets(struct server *s, struct connection *c)
+{
+	struct channel *ch = &c->channel;
+	struct packet *p;
+	int rc;
+
+	for (;;) {
+		if (channel_ring_set(ch, &p) < 0)
+			return 0;
+		trace(c, "start read proto", NULL);
+		if ((rc = c->transport->ops->read(c->transport, p)) < 0)
+			return rc;
+		trace(c, "read proto", p);
+		if ((rc = answer(s, c, p)) < 0)
+			return rc;
+		trace(c, "process proto", p);
+		/* What the client sent at once is answered at once: one wake-up, one write. */
+		if ((channel_ring_set_adv(ch) || !c->transport->ops->has_packet(c->transport)) && channel_signal(ch) == 1)
+			dispatch_now(c);
+		trace(c, "signal", NULL);
+	}
+}
+
+/* ---- the end ---- */
+
+static void leave(struct server *s, struct connection *c, struct thread *dispatcher)
+{
+	enum close_reason why = atomic_load(&c->reason);
+
+	if (c->in_bucket) {
+		(void)bucket_del(server_bucket(s, c->key), c);
+		count_add(COUNT_ONLINE, -1);
+	}
+	if (c->key != NULL)
+		s->logic.disconnect(s->logic.self, c->key, c->session_id, c->mid);
+	/* A peer that has gone takes no goodbye: the dispatcher's write must not wait for it. */
+	if (why == CLOSE_CLIENT_LEFT || why == CLOSE_CLIENT_CUT)
+		c->transport->ops->shutdown(c->transport);
+	else if (dispatcher == NULL)
+		connection_say_goodbye(c);
+	if (close_reason_code(why) != 0)
+		see_off(c);
+	if (dispatcher != NULL)
+		thread_join(&dispatcher);
+	timer_del(&c->deadline);
+	c->transport->ops->shutdown(c->transport);
+	count_by(COUNT_CLOSED, why);
+	say_closed(c);
+	server_leave(s, c);
+	connection_unref(&c);
+}
+
+/* Read and forget until the peer has closed, too. Were the descriptor closed with unread bytes in it, the kernel would
+ * send a reset, and the goodbye could be lost on its way. The deadline bounds it. */
+static void see_off(struct connection *c)
+{
+	struct packet p;
+
+	while (c->transport->ops->read(c->transport, &p) == 0)
+		;
+}
+
+static void say_closed(const struct connection *c)
+{
+	static struct log_limit limit = LOG_LIMIT(20);
+	enum close_reason why = atomic_load(&c->reason);
+	char peer[TRANSPORT_PEER_BYTES];
+	int64_t age_s = (clock_now_ns() - c->born_ns) / CLOCK_SEC;
+
+	trace(c, "disconnect", NULL);
+	if (close_reason_is_error(why))
+		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what("closed"),
+			    log_str("reason", close_reason_name(why)), log_i64("age_s", age_s));
+	else
+		LOG(LOG_DEBUG, CONNECTION_FIELDS(c, peer), log_what("closed"),
+		    log_str("reason", close_reason_name(why)), log_i64("age_s", age_s));
+}
+
+/* ---- the start ---- */
+
+int serve_start(struct server *s, struct connection *c)
+{
+	int rc;
+
+	c->server = s;
+	server_enter(s, c);
+	rc = thread_spawn_unjoined(THREAD_CONNECTION, "reader", serve, c);
+	if (rc == 0)
+		return 0;
+	say_no_thread(c, rc);
+	connection_say_goodbye(c);
+	count_by(COUNT_CLOSED, atomic_load(&c->reason));
+	server_leave(s, c);
+	connection_unref(&c);
+	return rc;
+}

@@ -1,0 +1,17 @@
+/* serve: the reader's story, serveTCP of the Go original, once for all transports: handshake, authenticate, put into the
+ * bucket, start the dispatcher, read packets, leave. SPDX-License-Identifier: MIT */
+#ifndef COMET_SERVE_H
+#define COMET_SERVE_H
+
+#include "comet/connection.h"
+#include "comet/server.h"
+
+/* Start the reader thread of a connection that admission let in. Takes over the caller's reference, also on an error: the
+ * client is then told, and the connection ended.
+ *   0; -EAGAIN, -ENOMEM: no thread, logged with the limit that was hit */
+int serve_start(struct server *s, struct connection *c);
+
+/* Name the labels of comet_packets_in_total. Once, before threads start. */
+void serve_label_counters(void);
+
+#endif

@@ -1,0 +1,212 @@
+/* server: see server.h. SPDX-License-Identifier: MIT */
+#include "comet/server.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/obj.h"
+
+static int cores(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (int)n : 1;
+}
+
+static int64_t connections_max(const struct config *cfg)
+{
+	char limit[64];
+	int64_t machine = admission_machine_max(limit, sizeof(limit));
+
+	if (cfg->limits_connections > machine)
+		LOG(LOG_WARN, log_what("limits.connections is more than this machine's limits allow; raise them"),
+		    log_i64("limits.connections", cfg->limits_connections), log_i64("allowed", machine),
+		    log_str("by", limit));
+	else
+		LOG(LOG_INFO, log_what("connections that the machine's limits allow"), log_i64("allowed", machine),
+		    log_str("by", limit));
+	return cfg->limits_connections > 0 ? cfg->limits_connections : machine;
+}
+
+static int buckets_new(struct server *s)
+{
+	s->n_buckets = (unsigned)s->cfg->bucket_size;
+	s->buckets = calloc(s->n_buckets, sizeof(*s->buckets));
+	if (s->buckets == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < s->n_buckets; i++)
+		bucket_init(&s->buckets[i], &s->tallies);
+	return 0;
+}
+
+static void buckets_free(struct server *s)
+{
+	for (unsigned i = 0; i < s->n_buckets; i++)
+		bucket_fini(&s->buckets[i]);
+	free(s->buckets);
+	s->buckets = NULL;
+}
+
+int server_init(struct server *s, const struct config *cfg)
+{
+	unsigned shares = (unsigned)(cfg->protocol_timer > 0 ? cfg->protocol_timer : cores());
+	int rc;
+
+	*s = (struct server){.cfg = cfg};
+	s->channel = (struct channel_options){
+		.ring_size = (uint32_t)cfg->protocol_cli_proto,
+		.queue_max = (uint32_t)cfg->protocol_svr_proto,
+		.use_baton = cfg->protocol_baton,
+	};
+	lock_init(&s->lock, LOCK_SERVICE);
+	lock_cond_init(&s->changed);
+	tally_table_init(&s->tallies);
+	admission_init(&s->admission, connections_max(cfg), cfg->limits_per_ip);
+	if ((rc = whitelist_init(&s->whitelist, cfg->whitelist_list, cfg->whitelist_log)) < 0) {
+		LOG(LOG_ERROR, log_what("cannot open whitelist.log"), log_str("file", cfg->whitelist_log),
+		    log_str("error", err_text(rc)));
+		goto fini_admission;
+	}
+	if ((rc = buckets_new(s)) < 0)
+		goto fini_whitelist;
+	if ((rc = round_init(&s->round, shares, PACKET_HEAD_BYTES + (size_t)cfg->protocol_max_body,
+			     connection_expired)) < 0)
+		goto free_buckets;
+	return 0;
+
+free_buckets:
+	buckets_free(s);
+fini_whitelist:
+	whitelist_fini(&s->whitelist);
+fini_admission:
+	admission_fini(&s->admission);
+	tally_table_fini(&s->tallies);
+	(void)pthread_cond_destroy(&s->changed);
+	lock_fini(&s->lock);
+	s->cfg = NULL;
+	LOG(LOG_ERROR, log_what("cannot start the server"), log_str("error", err_text(rc)));
+	return rc;
+}
+
+void server_fini(struct server *s)
+{
+	BUG_UNLESS(s->roster == NULL);
+	round_fini(&s->round);
+	buckets_free(s);
+	whitelist_fini(&s->whitelist);
+	admission_fini(&s->admission);
+	tally_table_fini(&s->tallies);
+	(void)pthread_cond_destroy(&s->changed);
+	lock_fini(&s->lock);
+}
+
+struct bucket *server_bucket(struct server *s, const char *key)
+{
+	/* Other bits than the map inside the bucket uses, so that its chains stay short. */
+	return &s->buckets[(strmap_hash(key) >> 32) % s->n_buckets];
+}
+
+void server_enter(struct server *s, struct connection *c)
+{
+	lock_take(&s->lock);
+	c->roster_prev = NULL;
+	c->roster_next = s->roster;
+	if (s->roster != NULL)
+		s->roster->roster_prev = c;
+	s->roster = c;
+	s->on_roster++;
+	lock_drop(&s->lock);
+}
+
+void server_leave(struct server *s, struct connection *c)
+{
+	char address[TRANSPORT_PEER_BYTES];
+
+	c->transport->ops->peer(c->transport, false, address, sizeof(address));
+	admission_leave(&s->admission, address);
+	lock_take(&s->lock);
+	if (c->roster_prev != NULL)
+		c->roster_prev->roster_next = c->roster_next;
+	else
+		s->roster = c->roster_next;
+	if (c->roster_next != NULL)
+		c->roster_next->roster_prev = c->roster_prev;
+	s->on_roster--;
+	if (s->on_roster == 0)
+		(void)pthread_cond_broadcast(&s->changed);
+	lock_drop(&s->lock);
+}
+
+/* ---- drain ---- */
+
+/* Sleep until the deadline, or until nobody is left: true. */
+static bool wait_for_nobody(struct server *s, int64_t deadline_ns)
+{
+	bool nobody;
+
+	lock_take(&s->lock);
+	while (s->on_roster > 0 && clock_now_ns() < deadline_ns)
+		(void)lock_wait_until(&s->changed, &s->lock, deadline_ns);
+	nobody = s->on_roster == 0;
+	lock_drop(&s->lock);
+	return nobody;
+}
+
+/* References to all that are online now; those without memory to be listed are ended hard later. */
+static void list_online(struct server *s, struct connections *all)
+{
+	for (unsigned i = 0; i < s->n_buckets; i++)
+		if (bucket_all(&s->buckets[i], all) < 0)
+			LOG(LOG_WARN, log_what("no memory to drain all connections one by one"));
+}
+
+static void send_away(struct server *s, int64_t over_ms)
+{
+	struct connections all = {0};
+	int64_t start = clock_now_ns();
+
+	list_online(s, &all);
+	for (size_t i = 0; i < all.n; i++) {
+		int64_t due = start + over_ms * CLOCK_MS * (int64_t)i / (int64_t)all.n;
+
+		/* Not one wait a connection: those due within the same 10 ms go together. */
+		if (due > clock_now_ns() + 10 * CLOCK_MS && wait_for_nobody(s, due))
+			break;
+		(void)connection_shutdown(all.all[i], CLOSE_DRAINING);
+		connection_unref(&all.all[i]);
+		all.all[i] = NULL;
+	}
+	for (size_t i = 0; i < all.n; i++)
+		if (all.all[i] != NULL)
+			connection_unref(&all.all[i]);
+	free(all.all);
+}
+
+static void end_hard(struct server *s)
+{
+	lock_take(&s->lock);
+	/* shutdown() does not block, and a connection leaves the roster before it is freed. */
+	for (struct connection *c = s->roster; c != NULL; c = c->roster_next)
+		connection_abort(c, CLOSE_DRAINING);
+	lock_drop(&s->lock);
+}
+
+bool server_drain(struct server *s, int64_t over_ms)
+{
+	/* Patience with clients that take their time to read the goodbye and to close. */
+	const int64_t goodbye_ns = 2 * CLOCK_SEC, hard_ns = 10 * CLOCK_SEC;
+
+	admission_drain(&s->admission);
+	send_away(s, over_ms);
+	if (wait_for_nobody(s, clock_now_ns() + goodbye_ns))
+		return true;
+	end_hard(s);
+	if (wait_for_nobody(s, clock_now_ns() + hard_ns + s->cfg->logic_timeout * 2 * CLOCK_MS))
+		return true;
+	LOG(LOG_ERROR, log_what("connections did not end; please report this"), log_i64("left", s->on_roster));
+	return false;
+}

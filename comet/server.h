@@ -1,0 +1,54 @@
+/* server: what all threads share. It starts no connection thread itself, so it stands below all that use it.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMET_SERVER_H
+#define COMET_SERVER_H
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "comet/admission.h"
+#include "comet/bucket.h"
+#include "comet/connection.h"
+#include "comet/round.h"
+#include "comet/tally.h"
+#include "comet/whitelist.h"
+#include "common/config.h"
+#include "logic_client/logic_client.h"
+
+struct server {
+	/* set once */
+	const struct config *cfg;
+	struct channel_options channel;
+	struct logic_client logic;
+	struct whitelist whitelist;
+	struct round round;
+	struct bucket *buckets;
+	unsigned n_buckets;
+	/* with locks of their own */
+	struct admission admission;
+	struct tally_table tallies;
+	/* under lock */
+	struct lock lock; /* the roster: every connection from accept to its end */
+	pthread_cond_t changed;
+	struct connection *roster;
+	int64_t on_roster;
+};
+
+/* Everything but logic, which the caller fills in before connections come. Starts the timer threads.
+ * 0, or -errno with a log line that says what failed; s->cfg is then NULL. */
+int server_init(struct server *s, const struct config *cfg);
+/* After server_drain: no connection is left. */
+void server_fini(struct server *s);
+
+/* The bucket that this key belongs to. */
+struct bucket *server_bucket(struct server *s, const char *key);
+
+/* A connection has come in (admission_enter said CLOSE_NONE) / has gone; server_leave also tells admission. */
+void server_enter(struct server *s, struct connection *c) WITHOUT(s->lock);
+void server_leave(struct server *s, struct connection *c) WITHOUT(s->lock);
+
+/* Send everybody away: nobody comes in any more, op 6 to all spread evenly over over_ms, then what is left is ended hard.
+ * Returns when nobody is left, or false after a last deadline (a thread hangs: a BUG to look into, logged). */
+bool server_drain(struct server *s, int64_t over_ms);
+
+#endif

@@ -1,0 +1,26 @@
+/* tcp: a blocking socket. Buffered reads that need no memory of their own while the connection idles, one writev a batch,
+ * a deadline for each write. SPDX-License-Identifier: MIT */
+#ifndef COMET_TRANSPORT_TCP_H
+#define COMET_TRANSPORT_TCP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "comet/round.h"
+#include "comet/transport/transport.h"
+
+struct tcp_options {
+	uint32_t max_body;        /* of a packet from the client */
+	int64_t write_timeout_ns; /* also set as the socket's SO_SNDTIMEO by who accepted it */
+};
+
+/* Take over fd, a connected IPv4 or IPv6 socket. `buffers` lends a read buffer of at least 16 + max_body bytes while a packet needs one.
+ * 0, or -ENOMEM (fd is then still the caller's). */
+int tcp_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const struct tcp_options *opt,
+	    struct transport **out);
+
+/* "1.2.3.4:56" or "[::1]:56"; an IPv4 address mapped into IPv6 is written as IPv4. */
+void tcp_address_text(const struct sockaddr *address, bool with_port, char *text, size_t text_bytes);
+
+#endif

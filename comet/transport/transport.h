@@ -1,0 +1,62 @@
+/* transport: the only thing that knows what a connection is made of. serve and dispatch exist once, for all of them.
+ *
+ * Threads: read and has_packet belong to the reader; write to the holder of the baton; finish_writing and shutdown to any
+ * thread; free to who drops the last reference. SPDX-License-Identifier: MIT */
+#ifndef COMET_TRANSPORT_TRANSPORT_H
+#define COMET_TRANSPORT_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "comet/channel.h"
+#include "common/packet.h"
+
+#define TRANSPORT_PEER_BYTES 64 /* longest "[address]:port" with its zero byte */
+
+enum transport_wait {
+	TRANSPORT_WAIT, /* block until all is written or the write deadline has passed */
+	TRANSPORT_NOW,  /* write what goes without waiting */
+};
+
+struct transport;
+
+struct transport_ops {
+	/* Read the next packet. Blocks; the connection's deadline bounds it by shutdown(). p->body points into the
+	 * transport's buffer, valid until the next read.
+	 *   0; -ERR_EOF; -ERR_CUT; -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as
+	 *   they were read); -errno */
+	int (*read)(struct transport *t, struct packet *p);
+	/* Would read return at once? Lets the reader gather answers before they are written. */
+	bool (*has_packet)(const struct transport *t);
+	/* Write a haul in the client's dialect and set its *_done and begun_bytes, also on errors.
+	 *   0           all written
+	 *   -EAGAIN     only with TRANSPORT_NOW: the rest does not go now
+	 *   -ETIMEDOUT  only with TRANSPORT_WAIT: the peer did not take it in time
+	 *   -errno      the connection is broken */
+	int (*write)(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait);
+	/* Nothing more will be written: the peer sees the end after all that was written. */
+	void (*finish_writing)(struct transport *t);
+	/* Make blocked reads and writes return now, and all later ones fail. */
+	void (*shutdown)(struct transport *t);
+	/* Close the descriptor and free. *t becomes NULL. */
+	void (*free)(struct transport **t);
+	/* "address:port" of the peer; port is left out where with_port is false. */
+	void (*peer)(const struct transport *t, bool with_port, char *text, size_t text_bytes);
+	const char *name; /* "tcp", "websocket", ... */
+};
+
+/* The first member of each transport. */
+struct transport {
+	const struct transport_ops *ops;
+};
+
+/* Write one packet, waiting as TRANSPORT_WAIT does. For the handshake and the goodbye, where no mailbox is in between; the
+ * caller holds the baton. Errors as of ops->write. */
+static inline int transport_write_packet(struct transport *t, struct packet *p, enum dialect dialect)
+{
+	struct haul h = {.answers = {p}, .n_answers = 1};
+
+	return t->ops->write(t, &h, dialect, TRANSPORT_WAIT);
+}
+
+#endif

@@ -1,0 +1,30 @@
+/* whitelist: which keys are traced, and where to. trace() is its one door. SPDX-License-Identifier: MIT */
+#ifndef COMET_WHITELIST_H
+#define COMET_WHITELIST_H
+
+#include <stdbool.h>
+
+#include "comet/connection.h"
+#include "common/strmap.h"
+
+struct whitelist {
+	struct strmap keys;
+	int fd; /* where traces go: whitelist.log, or stderr */
+};
+
+/* `list`: keys with commas; `path`: the file to append to, "" for stderr. 0, -ENOMEM, or -errno of the file. */
+int whitelist_init(struct whitelist *w, const char *list, const char *path);
+void whitelist_fini(struct whitelist *w);
+bool whitelist_contains(const struct whitelist *w, const char *key);
+
+/* One line about a traced connection: what happens, and the packet or NULL. Bodies do not appear. */
+void whitelist_trace(const struct connection *c, const char *what, const struct packet *p);
+
+/* The door: costs one load for connections that are not traced. */
+#define trace(c, what, p)                                                                                              \
+	do {                                                                                                           \
+		if ((c)->trace != NULL)                                                                                \
+			whitelist_trace((c), (what), (p));                                                             \
+	} while (0)
+
+#endif
