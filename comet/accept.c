@@ -83,7 +83,8 @@ static void set_options(const struct server *s, int fd)
 static void turn_away(int fd, enum close_reason why)
 {
 	uint8_t packet[PACKET_HEAD_BYTES + 256];
-	size_t body = close_reason_body(why, NULL, (char *)packet + PACKET_HEAD_BYTES, sizeof(packet) - PACKET_HEAD_BYTES);
+	size_t body =
+		close_reason_body(why, NULL, (char *)packet + PACKET_HEAD_BYTES, sizeof(packet) - PACKET_HEAD_BYTES);
 
 	packet_encode(packet, 1, OP_DISCONNECT, 0, (uint32_t)body);
 	if (send(fd, packet, PACKET_HEAD_BYTES + body, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
@@ -155,7 +156,8 @@ static bool pause_accepting(struct accept *a, int rc, int64_t *pause_ns)
 		char limit[64];
 		int64_t allowed = admission_machine_max(limit, sizeof(limit));
 
-		LOG(LOG_ERROR, log_what("accept paused: a limit of the machine is reached; raise it or lower limits.connections"),
+		LOG(LOG_ERROR,
+		    log_what("accept paused: a limit of the machine is reached; raise it or lower limits.connections"),
 		    log_str("error", err_text(rc)), log_str("limit", limit), log_i64("allows", allowed));
 	}
 	deadline = clock_now_ns() + *pause_ns;

@@ -144,8 +144,8 @@ int64_t admission_machine_max(char *text, unsigned text_bytes)
 		bound((int64_t)files.rlim_cur, (int64_t)files.rlim_cur - FILES_KEPT, "RLIMIT_NOFILE", &most, text,
 		      text_bytes);
 	if (getrlimit(RLIMIT_NPROC, &tasks) == 0 && tasks.rlim_cur != RLIM_INFINITY)
-		bound((int64_t)tasks.rlim_cur, ((int64_t)tasks.rlim_cur - THREADS_KEPT) / 2, "RLIMIT_NPROC", &most, text,
-		      text_bytes);
+		bound((int64_t)tasks.rlim_cur, ((int64_t)tasks.rlim_cur - THREADS_KEPT) / 2, "RLIMIT_NPROC", &most,
+		      text, text_bytes);
 	bound(pids, (pids - THREADS_KEPT) / 2, "kernel.pid_max", &most, text, text_bytes);
 	bound(threads, (threads - THREADS_KEPT) / 2, "kernel.threads-max", &most, text, text_bytes);
 	return most > 1 ? most : 1;

@@ -133,8 +133,8 @@ static int compare_ops(const void *a, const void *b)
 
 static bool accepts_locked(const struct channel *ch, int32_t op) NEEDS(ch->lock)
 {
-	return ch->accepts_all || (ch->n_accepts > 0 && bsearch(&op, ch->accepts, ch->n_accepts, sizeof(op),
-								compare_ops) != NULL);
+	return ch->accepts_all ||
+	       (ch->n_accepts > 0 && bsearch(&op, ch->accepts, ch->n_accepts, sizeof(op), compare_ops) != NULL);
 }
 
 /* Twice the room for the queue, up to queue_max. */
@@ -300,8 +300,8 @@ static bool account_locked(struct channel *ch, const struct haul *h) NEEDS(ch->l
 	ch->queue_head = (ch->queue_head + h->messages_done) & (ch->queue_size - 1);
 	ch->queue_count -= h->messages_done;
 	ch->skip_bytes = h->begun_bytes;
-	ch->messages_begun = h->begun_bytes > 0 && (h->messages_first ? h->messages_done < h->n_messages
-								       : h->answers_done == h->n_answers);
+	ch->messages_begun = h->begun_bytes > 0 &&
+			     (h->messages_first ? h->messages_done < h->n_messages : h->answers_done == h->n_answers);
 	if (ch->queue_count == 0 && ch->queue != ch->slots) {
 		free(ch->queue);
 		ch->queue = ch->slots;

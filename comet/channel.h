@@ -50,8 +50,8 @@ enum channel_baton { BATON_FREE, BATON_TAKEN, BATON_DISPATCHER };
 #define CHANNEL_QUEUE_INLINE 4
 
 struct channel_options {
-	uint32_t ring_size;  /* protocol.cli_proto */
-	uint32_t queue_max;  /* protocol.svr_proto */
+	uint32_t ring_size; /* protocol.cli_proto */
+	uint32_t queue_max; /* protocol.svr_proto */
 	bool use_baton;
 };
 
@@ -63,8 +63,8 @@ struct channel {
 	bool use_baton;
 	/* under lock */
 	bool closed;
-	bool accepts_all;     /* v1: no filter */
-	bool messages_begun;  /* skip_bytes belongs to the queue's first message, not to the ring's first answer */
+	bool accepts_all;    /* v1: no filter */
+	bool messages_begun; /* skip_bytes belongs to the queue's first message, not to the ring's first answer */
 	enum channel_baton baton;
 	struct lock lock;
 	pthread_cond_t wake;  /* the dispatcher sleeps here ... */

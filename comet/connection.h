@@ -38,7 +38,7 @@ struct connection {
 	uint64_t session_id;
 	int64_t heartbeat_ns;
 	enum dialect dialect;
-	char *refusal;  /* logic's own words for CLOSE_AUTH_REFUSED, or NULL */
+	char *refusal; /* logic's own words for CLOSE_AUTH_REFUSED, or NULL */
 	/* reader only */
 	bool in_bucket;
 	int64_t renewed_ns; /* when logic was last told that it is still here */

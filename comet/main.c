@@ -112,7 +112,8 @@ int main(int argc, char **argv)
 	bool clean = false;
 	int rc;
 
-	rc = config_start(&h->cfg, argc, argv, "comet", "holds the connections of very many clients and pushes to them");
+	rc = config_start(&h->cfg, argc, argv, "comet",
+			  "holds the connections of very many clients and pushes to them");
 	if (rc != 0)
 		return rc > 0 ? EXIT_SUCCESS : 2;
 	block_signals();

@@ -46,8 +46,8 @@ static void tell(struct online *o)
 	int rc;
 
 	admission_load(&s->admission, &load.connections, &load.addresses);
-	if (o->only_changes && o->told_once && changes == o->told_changes &&
-	    load.connections == o->told.connections && load.addresses == o->told.addresses)
+	if (o->only_changes && o->told_once && changes == o->told_changes && load.connections == o->told.connections &&
+	    load.addresses == o->told.addresses)
 		return;
 	if ((rc = tally_report(&s->tallies, &rooms, &n)) == 0) {
 		rc = s->logic.renew_online(s->logic.self, &load, rooms, n, each_room, s);

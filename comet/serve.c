@@ -251,7 +251,8 @@ static int read_packets(struct server *s, struct connection *c)
 			return rc;
 		trace(c, "process proto", p);
 		/* What the client sent at once is answered at once: one wake-up, one write. */
-		if ((channel_ring_set_adv(ch) || !c->transport->ops->has_packet(c->transport)) && channel_signal(ch) == 1)
+		if ((channel_ring_set_adv(ch) || !c->transport->ops->has_packet(c->transport)) &&
+		    channel_signal(ch) == 1)
 			dispatch_now(c);
 		trace(c, "signal", NULL);
 	}

@@ -13,9 +13,9 @@
 #include "common/wire.h"
 
 struct tally {
-	char *id;              /* set once */
-	atomic_int here;       /* connections of this comet */
-	atomic_int elsewhere;  /* of all others, as logic last told */
+	char *id;             /* set once */
+	atomic_int here;      /* connections of this comet */
+	atomic_int elsewhere; /* of all others, as logic last told */
 	/* under the table's lock */
 	unsigned refs;    /* rooms that share it */
 	int reported;     /* `here` as logic was last told */

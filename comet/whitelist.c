@@ -55,8 +55,8 @@ void whitelist_trace(const struct connection *c, const char *what, const struct 
 	n = snprintf(line, sizeof(line), "%s.%03dZ trace conn=%llx key=%s %s", when, (int)(now_ms % 1000),
 		     (unsigned long long)c->id, c->key, what);
 	if (p != NULL && n > 0 && (size_t)n < sizeof(line))
-		n += snprintf(line + n, sizeof(line) - (size_t)n, " op=%d ver=%d seq=%d body_bytes=%u", (int)p->op, p->ver,
-			      (int)p->seq, p->body_bytes);
+		n += snprintf(line + n, sizeof(line) - (size_t)n, " op=%d ver=%d seq=%d body_bytes=%u", (int)p->op,
+			      p->ver, (int)p->seq, p->body_bytes);
 	if (n <= 0 || (size_t)n >= sizeof(line))
 		n = sizeof(line) - 1;
 	line[n++] = '\n';
