@@ -1,0 +1,22 @@
+/* arguments: numbers, times and lists of the command line, checked, and the words for what is wrong with them.
+ * SPDX-License-Identifier: MIT */
+#ifndef CLI_ARGUMENTS_H
+#define CLI_ARGUMENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Each: true and *out is set, or false with one line on stderr that names the option, what it got and what it takes.
+ *   argument_i64    a decimal number from min to max
+ *   argument_time   seconds (1, 0.5), or with a unit: 500ms, 10s, 5m, 1h; above 0, at most a day */
+bool argument_i64(const char *option, const char *text, int64_t min, int64_t max, int64_t *out);
+bool argument_time(const char *option, const char *text, int64_t *out_ns);
+
+/* Operations with commas, such as 1000,1001: at most `max` of them. */
+bool argument_ops(const char *option, const char *text, int32_t *ops, size_t max, size_t *n_out);
+
+/* "comet-cli COMMAND: words" and where the help is, on stderr; returns EXIT_USAGE. */
+int argument_wrong(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

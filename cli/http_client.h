@@ -1,0 +1,40 @@
+/* http_client: calls of the HTTP API over one connection that is kept, on libcurl. A client belongs to one thread at a
+ * time. SPDX-License-Identifier: MIT */
+#ifndef CLI_HTTP_CLIENT_H
+#define CLI_HTTP_CLIENT_H
+
+#include <stddef.h>
+
+#define HTTP_CLIENT_WORDS_BYTES 256
+
+struct http_client;
+
+struct http_client_options {
+	const char *base;    /* host:port, or a URL with http:// or https:// and no path */
+	const char *api_key; /* said in X-Api-Key; NULL for none */
+	long timeout_ms;     /* for one call, connecting included */
+};
+
+/* What came back; valid until the next call. */
+struct http_answer {
+	long status;
+	const char *body; /* zero-terminated */
+	size_t body_bytes;
+	char words[HTTP_CLIENT_WORDS_BYTES]; /* on an error: what went wrong */
+};
+
+/* 0, or -ENOMEM. No connection is made yet. */
+int http_client_new(const struct http_client_options *opt, struct http_client **out);
+/* Close and free. *h becomes NULL. */
+void http_client_free(struct http_client **h);
+
+/* Call "/path?query": GET where body is NULL, else POST. Any status that a server sent is 0.
+ *   -ENOTCONN   nobody answers there
+ *   -ETIMEDOUT  no whole answer in timeout_ms: whether the call was carried out is not known
+ *   -EIO        the connection broke, or what came is not HTTP; not known either
+ *   -ENOMEM     nothing was sent
+ * On an error answer->words says what happened. */
+int http_client_call(struct http_client *h, const char *path_and_query, const void *body, size_t body_bytes,
+		     struct http_answer *answer);
+
+#endif

@@ -1,0 +1,71 @@
+/* query: see query.h. SPDX-License-Identifier: MIT */
+#include "cli/query.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+void query_begin(struct query *q, const char *path)
+{
+	*q = (struct query){0};
+	if ((q->out = open_memstream(&q->text, &q->text_bytes)) != NULL)
+		fputs(path, q->out);
+}
+
+void query_add_bytes(struct query *q, const char *name, const char *value, size_t value_bytes)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~";
+
+	if (q->out == NULL)
+		return;
+	fprintf(q->out, "%c%s=", q->params++ == 0 ? '?' : '&', name);
+	for (size_t i = 0; i < value_bytes; i++) {
+		/* strchr would find the zero byte, but a value has none. */
+		if (strchr(plain, value[i]) != NULL)
+			fputc(value[i], q->out);
+		else
+			fprintf(q->out, "%%%02X", (unsigned char)value[i]);
+	}
+}
+
+void query_add(struct query *q, const char *name, const char *value)
+{
+	query_add_bytes(q, name, value, strlen(value));
+}
+
+void query_add_number(struct query *q, const char *name, long long value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", value);
+	query_add(q, name, text);
+}
+
+unsigned query_add_list(struct query *q, const char *name, const char *list)
+{
+	unsigned added = 0;
+
+	for (const char *at = list; *at != '\0';) {
+		size_t n = strcspn(at, ",");
+
+		if (n > 0) {
+			query_add_bytes(q, name, at, n);
+			added++;
+		}
+		at += n + (at[n] == ',');
+	}
+	return added;
+}
+
+char *query_end(struct query *q)
+{
+	bool failed = q->out == NULL || ferror(q->out);
+
+	/* fclose writes what is left and sets text; it can run out of memory too. */
+	if (q->out != NULL && fclose(q->out) != 0)
+		failed = true;
+	if (!failed)
+		return q->text;
+	free(q->text);
+	return NULL;
+}

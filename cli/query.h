@@ -1,0 +1,26 @@
+/* query: a path of the HTTP API with its parameters, built piece by piece. SPDX-License-Identifier: MIT */
+#ifndef CLI_QUERY_H
+#define CLI_QUERY_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+struct query {
+	FILE *out;
+	char *text;
+	size_t text_bytes;
+	unsigned params;
+};
+
+/* Begin with this path; query_end must follow. Memory that runs out here or later shows up there. */
+void query_begin(struct query *q, const char *path);
+/* Add name=value; all of the value but letters, digits and -_.~ goes as %XX. */
+void query_add(struct query *q, const char *name, const char *value);
+void query_add_bytes(struct query *q, const char *name, const char *value, size_t value_bytes);
+void query_add_number(struct query *q, const char *name, long long value);
+/* Add one name=item for each item of a list with commas; empty items are left out. Returns how many were added. */
+unsigned query_add_list(struct query *q, const char *name, const char *list);
+/* Done: the whole, malloc'ed, or NULL where memory ran out on the way. */
+char *query_end(struct query *q);
+
+#endif
