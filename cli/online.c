@@ -1,0 +1,179 @@
+/* online: who is there, as the HTTP API counts it. SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/api_call.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/query.h"
+
+static const char help[] =
+	"comet-cli online: how many are connected\n"
+	"\n"
+	"  comet-cli online [options] [total]                        connections and client addresses\n"
+	"  comet-cli online [options] top TYPE [LIMIT]               the fullest rooms of a type, at most LIMIT (10)\n"
+	"  comet-cli online [options] room TYPE://ID [TYPE://ID...]  these rooms, all of one type\n"
+	"\n"
+	"  --json             print the data as the server sent it\n" API_OPTIONS_HELP "\n" API_EXIT_HELP "\n"
+	"Examples:\n"
+	"  comet-cli online\n"
+	"  comet-cli online top live 5\n"
+	"  comet-cli online room live://1000 live://2000\n";
+
+struct online {
+	struct api_options api;
+	bool json;
+};
+
+/* How data is printed for people; false where it is not what the API promises. */
+typedef bool print_data(const json_t *data);
+
+static bool print_total(const json_t *data)
+{
+	const json_t *connections = json_object_get(data, "conn_count");
+	const json_t *addresses = json_object_get(data, "ip_count");
+
+	if (!json_is_integer(connections) || !json_is_integer(addresses))
+		return false;
+	printf("connections %lld\naddresses %lld\n", (long long)json_integer_value(connections),
+	       (long long)json_integer_value(addresses));
+	return true;
+}
+
+static bool print_top(const json_t *data)
+{
+	const json_t *row;
+	size_t i;
+
+	if (!json_is_array(data))
+		return false;
+	json_array_foreach(data, i, row)
+	{
+		const char *room = json_string_value(json_object_get(row, "room_id"));
+
+		if (room == NULL || !json_is_integer(json_object_get(row, "count")))
+			return false;
+		printf("%s %lld\n", room, (long long)json_integer_value(json_object_get(row, "count")));
+	}
+	return true;
+}
+
+static bool print_rooms(const json_t *data)
+{
+	const char *room;
+	json_t *count;
+
+	if (!json_is_object(data))
+		return false;
+	/* The macro wants a pointer that it may hand to jansson's iterator; it changes nothing. */
+	json_object_foreach((json_t *)data, room, count)
+	{
+		if (!json_is_integer(count))
+			return false;
+		printf("%s %lld\n", room, (long long)json_integer_value(count));
+	}
+	return true;
+}
+
+static int ask(const struct online *o, char *path, print_data *print)
+{
+	json_t *data;
+	int code = api_call(&o->api, path, NULL, 0, &data);
+	bool printed;
+
+	if (code != EXIT_OK)
+		return code;
+	if (o->json)
+		printed =
+			data != NULL && json_dumpf(data, stdout, JSON_COMPACT | JSON_ENCODE_ANY) == 0 && puts("") >= 0;
+	else
+		printed = print(data);
+	json_decref(data);
+	if (printed && fflush(stdout) == 0)
+		return EXIT_OK;
+	fprintf(stderr, "comet-cli: the server's answer is not what the API promises, or cannot be written\n");
+	return EXIT_REFUSED;
+}
+
+static int ask_top(const struct online *o, int n, char **words)
+{
+	int64_t limit = 10;
+	struct query q;
+
+	if (n < 1 || n > 2)
+		return argument_wrong("online", "top takes a type and maybe a limit");
+	if (n == 2 && !argument_i64("LIMIT", words[1], 1, INT32_MAX, &limit))
+		return EXIT_USAGE;
+	query_begin(&q, "/goim/online/top");
+	query_add(&q, "type", words[0]);
+	query_add_number(&q, "limit", limit);
+	return ask(o, query_end(&q), print_top);
+}
+
+static int ask_rooms(const struct online *o, int n, char **words)
+{
+	const char *split = n > 0 ? strstr(words[0], "://") : NULL;
+	size_t type_bytes = split != NULL ? (size_t)(split - words[0]) : 0;
+	struct query q;
+
+	query_begin(&q, "/goim/online/room");
+	for (int i = 0; i < n; i++) {
+		/* The API takes one type for all rooms. */
+		if (split == NULL || type_bytes == 0 || strncmp(words[i], words[0], type_bytes + 3) != 0) {
+			free(query_end(&q));
+			return argument_wrong("online", "rooms are TYPE://ID, all of one type, not \"%s\"", words[i]);
+		}
+		if (i == 0)
+			query_add_bytes(&q, "type", words[0], type_bytes);
+		query_add(&q, "rooms", words[i] + type_bytes + 3);
+	}
+	if (n == 0) {
+		free(query_end(&q));
+		return argument_wrong("online", "which room? TYPE://ID");
+	}
+	return ask(o, query_end(&q), print_rooms);
+}
+
+static int choose(const struct online *o, int n, char **words)
+{
+	struct query q;
+
+	if (n > 0 && strcmp(words[0], "top") == 0)
+		return ask_top(o, n - 1, words + 1);
+	if (n > 0 && strcmp(words[0], "room") == 0)
+		return ask_rooms(o, n - 1, words + 1);
+	if (n > 1 || (n == 1 && strcmp(words[0], "total") != 0))
+		return argument_wrong("online", "what is \"%s\"? It takes total, top or room", words[n - 1]);
+	query_begin(&q, "/goim/online/total");
+	return ask(o, query_end(&q), print_total);
+}
+
+enum { OPT_JSON = 256 };
+
+static const struct option options[] = {
+	{"help", no_argument, NULL, 'h'},
+	{"json", no_argument, NULL, OPT_JSON},
+	API_OPTIONS,
+	{NULL, 0, NULL, 0},
+};
+
+int command_online(int argc, char **argv)
+{
+	struct online o = {.json = false};
+	int option;
+
+	api_options_init(&o.api);
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (option == 'h') {
+			fputs(help, stdout);
+			return EXIT_OK;
+		}
+		if (option == OPT_JSON)
+			o.json = true;
+		else if (!api_take_option(&o.api, option))
+			return EXIT_USAGE;
+	}
+	return choose(&o, argc - optind, argv + optind);
+}

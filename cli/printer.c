@@ -1,0 +1,118 @@
+/* printer: see printer.h. Any thread; it only writes to the stream it is given. SPDX-License-Identifier: MIT */
+#include "cli/printer.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+/* How many bytes the character at `at` takes in UTF-8, 0 where it is none (overlong forms and surrogates included). */
+static unsigned character_bytes(const uint8_t *at, size_t left)
+{
+	unsigned n = *at < 0x80                  ? 1
+		     : *at >= 0xc2 && *at < 0xe0 ? 2
+		     : (*at & 0xf0) == 0xe0      ? 3
+		     : (*at & 0xf8) == 0xf0      ? 4
+						 : 0;
+
+	if (n == 0 || n > left)
+		return 0;
+	for (unsigned i = 1; i < n; i++)
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] >= 0xa0))
+		return 0;
+	if ((at[0] == 0xf0 && at[1] < 0x90) || at[0] > 0xf4 || (at[0] == 0xf4 && at[1] >= 0x90))
+		return 0;
+	return n;
+}
+
+static bool is_utf8(const uint8_t *bytes, size_t n)
+{
+	for (size_t i = 0, step; i < n; i += step)
+		if ((step = character_bytes(bytes + i, n - i)) == 0)
+			return false;
+	return true;
+}
+
+/* Would a terminal act on it? C0, DEL, and C1 (U+0080 to U+009F) in two bytes. */
+static bool is_control(const uint8_t *at, unsigned n)
+{
+	return (n == 1 && (*at < 0x20 || *at == 0x7f)) || (n == 2 && at[0] == 0xc2 && at[1] < 0xa0);
+}
+
+static void print_escaped(FILE *out, uint8_t byte)
+{
+	switch (byte) {
+	case '\n':
+		fputs("\\n", out);
+		break;
+	case '\r':
+		fputs("\\r", out);
+		break;
+	case '\t':
+		fputs("\\t", out);
+		break;
+	default:
+		fprintf(out, "\\x%02x", byte);
+	}
+}
+
+void printer_text(FILE *out, const struct packet *p)
+{
+	fprintf(out, "%d ", p->op);
+	for (size_t i = 0; i < p->body_bytes;) {
+		unsigned n = character_bytes(p->body + i, p->body_bytes - i);
+
+		if (n > 0 && !is_control(p->body + i, n)) {
+			fwrite(p->body + i, 1, n, out);
+			i += n;
+			continue;
+		}
+		for (unsigned end = n > 0 ? n : 1; end > 0; end--)
+			print_escaped(out, p->body[i++]);
+	}
+	fputc('\n', out);
+}
+
+/* Malloc'ed, zero-terminated; NULL without memory. */
+static char *base64(const uint8_t *bytes, size_t n)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	char *text = malloc((n + 2) / 3 * 4 + 1), *at = text;
+
+	if (text == NULL)
+		return NULL;
+	for (size_t i = 0; i < n; i += 3) {
+		uint32_t three = (uint32_t)bytes[i] << 16 | (uint32_t)(i + 1 < n ? bytes[i + 1] : 0) << 8 |
+				 (i + 2 < n ? bytes[i + 2] : 0);
+
+		*at++ = letters[three >> 18];
+		*at++ = letters[three >> 12 & 63];
+		*at++ = i + 1 < n ? letters[three >> 6 & 63] : '=';
+		*at++ = i + 2 < n ? letters[three & 63] : '=';
+	}
+	*at = '\0';
+	return text;
+}
+
+int printer_json(FILE *out, const struct packet *p)
+{
+	json_t *line = json_pack("{s:i, s:i, s:i}", "op", p->op, "ver", p->ver, "seq", p->seq);
+	bool text = is_utf8(p->body, p->body_bytes);
+	char *encoded = text ? NULL : base64(p->body, p->body_bytes);
+	json_t *body = text ? json_stringn((const char *)p->body, p->body_bytes) : json_string(encoded);
+	char *written = NULL;
+
+	/* json_object_set_new takes body over, also when it fails; a NULL makes it fail. */
+	if (line != NULL && json_object_set_new(line, text ? "body" : "body_base64", body) == 0)
+		written = json_dumps(line, JSON_COMPACT);
+	else if (line == NULL)
+		json_decref(body);
+	if (written != NULL)
+		fprintf(out, "%s\n", written);
+	free(written);
+	free(encoded);
+	json_decref(line);
+	return written != NULL ? 0 : -ENOMEM;
+}

@@ -1,0 +1,17 @@
+/* printer: a pushed message as one line, for people or for programs. SPDX-License-Identifier: MIT */
+#ifndef CLI_PRINTER_H
+#define CLI_PRINTER_H
+
+#include <stdio.h>
+
+#include "common/packet.h"
+
+/* "1000 {"test":1}": op and body. Control characters and what is not UTF-8 show up as \n, \r, \t or \xNN, so that a
+ * body is always one line and cannot steer a terminal. */
+void printer_text(FILE *out, const struct packet *p);
+
+/* {"op":1000,"ver":1,"seq":0,"body":"..."}; a body that is not UTF-8 comes as "body_base64" in place of "body".
+ * 0 or -ENOMEM (nothing was written). */
+int printer_json(FILE *out, const struct packet *p);
+
+#endif

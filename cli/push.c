@@ -1,0 +1,207 @@
+/* push: send a message to connections, users, a room or everybody, through the HTTP API. SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/api_call.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/query.h"
+#include "common/err.h"
+
+#define STDIN_MAX (64u << 20)
+
+struct push {
+	struct api_options api;
+	int64_t op;
+	int64_t speed; /* deliveries a second, for `all` */
+	const char *target, *whom, *message;
+	char *read_message; /* where it came from stdin */
+	size_t message_bytes;
+};
+
+static const char help[] =
+	"comet-cli push: send a message through the HTTP API\n"
+	"\n"
+	"  comet-cli push [options] key KEY[,KEY...] MESSAGE     to connections\n"
+	"  comet-cli push [options] mid MID[,MID...] MESSAGE     to users, on all their connections\n"
+	"  comet-cli push [options] room TYPE://ID MESSAGE       to everybody in a room\n"
+	"  comet-cli push [options] all MESSAGE                  to everybody\n"
+	"\n"
+	"  MESSAGE            the body, as it is; - reads it from stdin, to its end; after -- it may begin with a "
+	"dash\n"
+	"  --op N             its operation (1000); a client gets it if it accepts that one, or if it is a room's\n"
+	"  --speed N          with all: at most N deliveries a second, 0 for no limit (0)\n" API_OPTIONS_HELP "\n"
+	"A push to nobody is not an error: who was not online does not get it.\n"
+	"\n" API_EXIT_HELP "\n"
+	"Examples:\n"
+	"  comet-cli push mid 123 '{\"hello\":\"123\"}'\n"
+	"  comet-cli push room live://1000 '{\"hello\":\"room\"}'\n"
+	"  date | comet-cli push --op 1001 all -\n";
+
+/* All of stdin. 0 or -errno; a message longer than STDIN_MAX is -EMSGSIZE. */
+static int read_stdin(char **out, size_t *out_bytes)
+{
+	size_t n = 0, cap = 0;
+	char *text = NULL;
+
+	for (;;) {
+		ssize_t got;
+
+		if (n == cap) {
+			char *more = realloc(text, cap = cap > 0 ? 2 * cap : 4096);
+
+			if (more == NULL) {
+				free(text);
+				return -ENOMEM;
+			}
+			text = more;
+		}
+		got = read(STDIN_FILENO, text + n, cap - n);
+		if (got == 0)
+			break;
+		if ((got < 0 && errno != EINTR) || n > STDIN_MAX) {
+			int rc = got < 0 ? -errno : -EMSGSIZE;
+
+			free(text);
+			return rc;
+		}
+		n += got > 0 ? (size_t)got : 0;
+	}
+	*out = text;
+	*out_bytes = n;
+	return 0;
+}
+
+enum { OPT_OP = 256, OPT_SPEED };
+
+static const struct option options[] = {
+	{"help", no_argument, NULL, 'h'},
+	{"op", required_argument, NULL, OPT_OP},
+	{"speed", required_argument, NULL, OPT_SPEED},
+	API_OPTIONS,
+	{NULL, 0, NULL, 0},
+};
+
+static bool take_option(struct push *p, int option)
+{
+	switch (option) {
+	case OPT_OP:
+		return argument_i64("--op", optarg, 1, INT32_MAX, &p->op);
+	case OPT_SPEED:
+		return argument_i64("--speed", optarg, 0, INT32_MAX, &p->speed);
+	default:
+		return api_take_option(&p->api, option);
+	}
+}
+
+/* Target, whom and message. -1 to go on, else the exit code. */
+static int read_words(struct push *p, int n, char **words)
+{
+	bool all = n > 0 && strcmp(words[0], "all") == 0;
+
+	if (n == 0)
+		return argument_wrong("push", "to whom? key, mid, room or all");
+	p->target = words[0];
+	if (!all && strcmp(p->target, "key") != 0 && strcmp(p->target, "mid") != 0 && strcmp(p->target, "room") != 0)
+		return argument_wrong("push", "to whom is \"%s\"? It takes key, mid, room or all", p->target);
+	if (n != (all ? 2 : 3))
+		return argument_wrong("push", "%s takes %s, not %d words (quote a message with blanks)", p->target,
+				      all ? "a message" : "a name and a message", n - 1);
+	p->whom = all ? NULL : words[1];
+	p->message = words[n - 1];
+	p->message_bytes = strlen(p->message);
+	return -1;
+}
+
+/* -1 to go on, else the exit code. */
+static int read_arguments(struct push *p, int argc, char **argv)
+{
+	int option, code, rc;
+
+	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		if (option == 'h') {
+			fputs(help, stdout);
+			return EXIT_OK;
+		}
+		if (!take_option(p, option))
+			return EXIT_USAGE;
+	}
+	if ((code = read_words(p, argc - optind, argv + optind)) >= 0)
+		return code;
+	if (strcmp(p->message, "-") != 0)
+		return -1;
+	if ((rc = read_stdin(&p->read_message, &p->message_bytes)) < 0) {
+		fprintf(stderr, "comet-cli: cannot read the message: %s\n", err_text(rc));
+		return EXIT_REFUSED;
+	}
+	p->message = p->read_message;
+	return -1;
+}
+
+static int push_list(const struct push *p, const char *path, const char *name)
+{
+	struct query q;
+
+	query_begin(&q, path);
+	query_add_number(&q, "operation", p->op);
+	if (query_add_list(&q, name, p->whom) == 0) {
+		free(query_end(&q));
+		return argument_wrong("push", "\"%s\" names nobody", p->whom);
+	}
+	return api_call(&p->api, query_end(&q), p->message, p->message_bytes, NULL);
+}
+
+static int push_room(const struct push *p)
+{
+	const char *split = strstr(p->whom, "://");
+	struct query q;
+
+	if (split == NULL || split == p->whom || split[3] == '\0')
+		return argument_wrong("push", "a room is TYPE://ID, such as live://1000, not \"%s\"", p->whom);
+	query_begin(&q, "/goim/push/room");
+	query_add_number(&q, "operation", p->op);
+	query_add_bytes(&q, "type", p->whom, (size_t)(split - p->whom));
+	query_add(&q, "room", split + 3);
+	return api_call(&p->api, query_end(&q), p->message, p->message_bytes, NULL);
+}
+
+static int push_all(const struct push *p)
+{
+	struct query q;
+
+	query_begin(&q, "/goim/push/all");
+	query_add_number(&q, "operation", p->op);
+	query_add_number(&q, "speed", p->speed);
+	return api_call(&p->api, query_end(&q), p->message, p->message_bytes, NULL);
+}
+
+static int push_to(const struct push *p)
+{
+	switch (p->target[0]) {
+	case 'k':
+		return push_list(p, "/goim/push/keys", "keys");
+	case 'm':
+		return push_list(p, "/goim/push/mids", "mids");
+	case 'r':
+		return push_room(p);
+	default:
+		return push_all(p);
+	}
+}
+
+int command_push(int argc, char **argv)
+{
+	struct push p = {.op = 1000};
+	int code;
+
+	api_options_init(&p.api);
+	if ((code = read_arguments(&p, argc, argv)) < 0)
+		code = push_to(&p);
+	free(p.read_message);
+	return code;
+}
