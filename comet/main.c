@@ -85,6 +85,7 @@ static void enlarge_futex_table(int64_t connections)
 
 static void label_counters(void)
 {
+	thread_label_counters();
 	close_reason_label_counters();
 	connection_label_counters();
 	serve_label_counters();

@@ -16,13 +16,14 @@ struct http_param {
 struct http_request {
 	const char *method; /* "GET", "POST", ... */
 	const char *path;   /* decoded, without the query */
-	const struct http_param *params; /* of the query; for a form body (application/x-www-form-urlencoded) of that too */
+	const struct http_param
+		*params; /* of the query; for a form body (application/x-www-form-urlencoded) of that too */
 	size_t n_params;
-	bool bad_params;      /* the query did not decode */
-	const uint8_t *body;  /* followed by a zero byte */
+	bool bad_params;     /* the query did not decode */
+	const uint8_t *body; /* followed by a zero byte */
 	size_t body_bytes;
-	const char *api_key;  /* of X-Api-Key or Authorization: Bearer, or NULL */
-	const char *peer;     /* address of the caller */
+	const char *api_key; /* of X-Api-Key or Authorization: Bearer, or NULL */
+	const char *peer;    /* address of the caller */
 };
 
 struct http_reply {

@@ -18,8 +18,8 @@ static void check_order(struct lock *l)
 {
 	for (unsigned i = 0; i < n_held; i++)
 		if (held[i]->rank >= l->rank) {
-			(void)fprintf(stderr, "BUG: lock of rank %d taken while one of rank %d is held\n",
-				      (int)l->rank, (int)held[i]->rank);
+			(void)fprintf(stderr, "BUG: lock of rank %d taken while one of rank %d is held\n", (int)l->rank,
+				      (int)held[i]->rank);
 			abort();
 		}
 	BUG_UNLESS(n_held < HELD_MAX);

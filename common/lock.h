@@ -44,9 +44,15 @@ struct LOCK_WORD(capability("lock")) lock {
 
 /* A lock with static storage: `static struct lock l = LOCK_STATIC(LOCK_LOG);` */
 #ifdef LOCK_CHECKS
-#define LOCK_STATIC(rank_) {PTHREAD_MUTEX_INITIALIZER, rank_}
+#define LOCK_STATIC(rank_)                                                                                             \
+	{                                                                                                              \
+		PTHREAD_MUTEX_INITIALIZER, rank_                                                                       \
+	}
 #else
-#define LOCK_STATIC(rank_) {PTHREAD_MUTEX_INITIALIZER}
+#define LOCK_STATIC(rank_)                                                                                             \
+	{                                                                                                              \
+		PTHREAD_MUTEX_INITIALIZER                                                                              \
+	}
 #endif
 
 /* lock_init cannot fail for the plain mutexes that we use (glibc); a failure would be a BUG. */

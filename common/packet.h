@@ -19,8 +19,8 @@ const char *op_text(int32_t op);
 
 /* How a client speaks; known once it authenticated. */
 enum dialect {
-	DIALECT_V1 = 1, /* pushes arrive as op 5, ver 0 */
-	DIALECT_V2 = 2, /* pushes arrive with their own op, ver 1 */
+	DIALECT_V1 = 1,      /* pushes arrive as op 5, ver 0 */
+	DIALECT_V2 = 2,      /* pushes arrive with their own op, ver 1 */
 	DIALECT_V1_JSON = 3, /* v1 over WebSocket text */
 };
 

@@ -33,8 +33,7 @@ int strmap_put(struct strmap *m, const char *key, void *value, void **old);
 /* Remove the key; the value it had, or NULL. */
 void *strmap_del(struct strmap *m, const char *key);
 
-/* Walk: start with *cursor = {0}; returns false at the end. Between two calls the entry just returned may be deleted,
- * nothing else may change. */
+/* Walk: start with *cursor = {0}; returns 0 at the end. The map must not change between two calls. */
 struct strmap_cursor {
 	size_t slot;
 	struct strmap_node *next;

@@ -35,6 +35,9 @@ unsigned thread_reap(void);
 /* Give all free stacks back to the kernel. At stop, after thread_reap() returned 0; else a BUG. */
 void thread_fini(void);
 
+/* Name the labels of comet_threads_failed_total. Once, before threads start. */
+void thread_label_counters(void);
+
 /* Which limit most likely made a spawn fail, with its value and how to raise it: written to text. Reads /proc. */
 void thread_limit_text(char *text, size_t text_bytes);
 

@@ -51,14 +51,14 @@ enum wire_target { WIRE_KEYS, WIRE_ROOM, WIRE_ALL, WIRE_KICK, WIRE_TARGETS };
  * shared by reference. */
 struct wire_push {
 	enum wire_target target;
-	struct message *message;         /* not for WIRE_KICK */
-	const char *const *keys;         /* WIRE_KEYS, WIRE_KICK */
-	const uint64_t *sessions;        /* WIRE_KICK: only the connection with this session id, 0 = whichever has the key;
+	struct message *message;  /* not for WIRE_KICK */
+	const char *const *keys;  /* WIRE_KEYS, WIRE_KICK */
+	const uint64_t *sessions; /* WIRE_KICK: only the connection with this session id, 0 = whichever has the key;
 	                                    NULL = all 0 */
 	size_t n_keys;
-	const char *room;                /* WIRE_ROOM: "type://id" */
-	uint32_t speed;                  /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
-	const char *reason;              /* WIRE_KICK: "kicked" or "replaced" */
+	const char *room;   /* WIRE_ROOM: "type://id" */
+	uint32_t speed;     /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
+	const char *reason; /* WIRE_KICK: "kicked" or "replaced" */
 };
 
 #endif

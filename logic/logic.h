@@ -34,7 +34,8 @@ int logic_receive(struct logic *l, const char *server, const char *key, int64_t 
 
 /* From back ends. 0: accepted, from now on delivered or counted (nobody online is accepted too); -EAGAIN: queue full,
  * nothing or only a part was taken (logged, counted); -ERR_NO_LOGIC; -ENOMEM; -EMSGSIZE. */
-int logic_push_keys(struct logic *l, int32_t op, const char *const *keys, size_t n, const void *body, size_t body_bytes);
+int logic_push_keys(struct logic *l, int32_t op, const char *const *keys, size_t n, const void *body,
+		    size_t body_bytes);
 int logic_push_mids(struct logic *l, int32_t op, const int64_t *mids, size_t n, const void *body, size_t body_bytes);
 int logic_push_room(struct logic *l, int32_t op, const char *room, const void *body, size_t body_bytes);
 int logic_push_all(struct logic *l, int32_t op, uint32_t speed, const void *body, size_t body_bytes);

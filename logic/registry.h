@@ -35,7 +35,7 @@ struct registry_server {
 	char *addrs; /* comma separated host names or addresses */
 	int64_t weight;
 	int64_t connections;
-	int64_t addresses; /* distinct client addresses */
+	int64_t addresses;  /* distinct client addresses */
 	int64_t updated_ms; /* wall time */
 };
 struct registry_servers {
@@ -59,7 +59,8 @@ struct registry {
 	/* n-th connection of this user since start, for v1 keys `<uid>_<n>`. */
 	int (*next_number)(void *self, int64_t mid, uint64_t *number);
 	/* A comet's room counts and load; replaces what it told before. */
-	int (*put_online)(void *self, const struct registry_server *server, const struct registry_room *rooms, size_t n);
+	int (*put_online)(void *self, const struct registry_server *server, const struct registry_room *rooms,
+			  size_t n);
 	/* Counts over all live comets. */
 	int (*online)(void *self, struct registry_rooms *rooms);
 	int (*servers)(void *self, struct registry_servers *servers);
