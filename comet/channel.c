@@ -200,7 +200,21 @@ void channel_close(struct channel *ch)
 	lock_drop(&ch->lock);
 	if (wake)
 		(void)pthread_cond_signal(&ch->wake);
-	(void)pthread_cond_signal(&ch->space);
+	(void)pthread_cond_broadcast(&ch->space);
+}
+
+bool channel_wait_for_room(struct channel *ch, int64_t deadline_ns)
+{
+	bool room, late = false;
+
+	lock_take(&ch->lock);
+	ch->waiting++;
+	while (!ch->closed && !ch->stalled && !late && ch->queue_count >= ch->queue_max)
+		late = !lock_wait_until(&ch->space, &ch->lock, deadline_ns);
+	ch->waiting--;
+	room = !ch->closed && ch->queue_count < ch->queue_max;
+	lock_drop(&ch->lock);
+	return room;
 }
 
 int channel_watch(struct channel *ch, const int32_t *ops, size_t n, size_t max)
@@ -289,9 +303,9 @@ bool channel_take(struct channel *ch, struct haul *h)
 	return any;
 }
 
-/* Drop what was written. True: the reader waits for a slot that is free now. The messages' references are the caller's to
+/* Drop what was written. True: somebody waits for the room that it leaves. The messages' references are the caller's to
  * drop, without the lock. */
-static bool account_locked(struct channel *ch, const struct haul *h) NEEDS(ch->lock)
+static bool account_locked(struct channel *ch, const struct haul *h, bool stalled) NEEDS(ch->lock)
 {
 	bool was_full = ring_is_full(&ch->ring);
 
@@ -299,6 +313,7 @@ static bool account_locked(struct channel *ch, const struct haul *h) NEEDS(ch->l
 		ring_get_adv(&ch->ring);
 	ch->queue_head = (ch->queue_head + h->messages_done) & (ch->queue_size - 1);
 	ch->queue_count -= h->messages_done;
+	ch->stalled = stalled;
 	ch->skip_bytes = h->begun_bytes;
 	ch->messages_begun = h->begun_bytes > 0 &&
 			     (h->messages_first ? h->messages_done < h->n_messages : h->answers_done == h->n_answers);
@@ -308,7 +323,7 @@ static bool account_locked(struct channel *ch, const struct haul *h) NEEDS(ch->l
 		ch->queue_size = CHANNEL_QUEUE_INLINE;
 		ch->queue_head = 0;
 	}
-	return was_full && h->answers_done > 0;
+	return (was_full && h->answers_done > 0) || ch->waiting > 0;
 }
 
 static void drop_references(const struct haul *h)
@@ -319,32 +334,32 @@ static void drop_references(const struct haul *h)
 	}
 }
 
-void channel_done(struct channel *ch, const struct haul *h)
+void channel_done(struct channel *ch, const struct haul *h, bool stalled)
 {
 	bool space;
 
 	lock_take(&ch->lock);
-	space = account_locked(ch, h);
+	space = account_locked(ch, h, stalled);
 	lock_drop(&ch->lock);
 	if (space)
-		(void)pthread_cond_signal(&ch->space);
+		(void)pthread_cond_broadcast(&ch->space);
 	drop_references(h);
 }
 
-void channel_rest(struct channel *ch, const struct haul *h, bool stuck)
+void channel_rest(struct channel *ch, const struct haul *h, bool stalled)
 {
 	bool space, wake;
 
 	lock_take(&ch->lock);
 	BUG_UNLESS(ch->baton == BATON_TAKEN);
-	space = account_locked(ch, h);
-	wake = stuck || ch->closed || !is_empty_locked(ch);
+	space = account_locked(ch, h, stalled);
+	wake = stalled || ch->closed || !is_empty_locked(ch);
 	ch->baton = wake ? BATON_DISPATCHER : BATON_FREE;
 	lock_drop(&ch->lock);
 	if (wake)
 		(void)pthread_cond_signal(&ch->wake);
 	if (space)
-		(void)pthread_cond_signal(&ch->space);
+		(void)pthread_cond_broadcast(&ch->space);
 	drop_references(h);
 }
 

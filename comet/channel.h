@@ -8,7 +8,7 @@
  *
  *              channel_push, channel_signal return 1                channel_rest: nothing left
  *   FREE ------------------------------------------------> TAKEN ----------------------------> FREE
- *    |                                                      |  channel_rest: stuck, closed, or more came
+ *    |                                                      |  channel_rest: stalled, closed, or more came
  *    |  plain way, or channel_close                         v
  *    +--------------------------------------------> DISPATCHER (signalled; channel_ready returns)
  *    ^                                                      |
@@ -64,11 +64,13 @@ struct channel {
 	/* under lock */
 	bool closed;
 	bool accepts_all;    /* v1: no filter */
+	bool stalled;        /* the socket took no more when it was last written to */
+	unsigned waiting;    /* threads in channel_wait_for_room */
 	bool messages_begun; /* skip_bytes belongs to the queue's first message, not to the ring's first answer */
 	enum channel_baton baton;
 	struct lock lock;
 	pthread_cond_t wake;  /* the dispatcher sleeps here ... */
-	pthread_cond_t space; /* ... and the reader here, while the ring is full */
+	pthread_cond_t space; /* ... the reader here while the ring is full, and pushers while the queue is */
 	struct ring ring;
 	struct message **queue; /* slots, or a malloc'ed ring of queue_size where a burst needs more */
 	uint32_t queue_size;    /* a power of two */
@@ -109,6 +111,10 @@ int channel_open(struct channel *ch) WITHOUT(ch->lock);
  *   -EPIPE    the channel is closed */
 int channel_push(struct channel *ch, struct message *msg, bool filter) WITHOUT(ch->lock);
 
+/* After -ENOBUFS: is the peer slow, or only our dispatcher, which has not had its turn yet? Waits for the dispatcher up to
+ * deadline_ns, but not for a peer whose socket is full. True: there is room now, push again. */
+bool channel_wait_for_room(struct channel *ch, int64_t deadline_ns) WITHOUT(ch->lock);
+
 /* No more pushes, no more answers: what is queued is still written, then channel_ready says FINISH. Wakes whoever sleeps.
  * Any number of times. */
 void channel_close(struct channel *ch) WITHOUT(ch->lock);
@@ -123,11 +129,12 @@ void channel_watch_all(struct channel *ch) WITHOUT(ch->lock);
 
 /* All that waits, up to a haul. False when nothing does. */
 bool channel_take(struct channel *ch, struct haul *h) WITHOUT(ch->lock);
-/* Account for what was written (h->*_done, begun_bytes): drops it from the mailbox, lets a waiting reader go on. */
-void channel_done(struct channel *ch, const struct haul *h) WITHOUT(ch->lock);
-/* channel_done, and give the baton back; `stuck`: the socket takes no more now, the dispatcher is to go on. For holders
- * that are not the dispatcher. */
-void channel_rest(struct channel *ch, const struct haul *h, bool stuck) WITHOUT(ch->lock);
+/* Account for what was written (h->*_done, begun_bytes): drops it from the mailbox, lets those go on who wait for room.
+ * `stalled`: the socket takes no more now. */
+void channel_done(struct channel *ch, const struct haul *h, bool stalled) WITHOUT(ch->lock);
+/* channel_done, and give the baton back: to the dispatcher if the socket is stalled or more has come. For holders that are
+ * not the dispatcher. */
+void channel_rest(struct channel *ch, const struct haul *h, bool stalled) WITHOUT(ch->lock);
 
 /* ---- the dispatcher ---- */
 

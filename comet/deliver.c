@@ -4,10 +4,13 @@
 #include <errno.h>
 
 #include "comet/dispatch.h"
+#include "common/clock.h"
 #include "common/counters.h"
 #include "common/log.h"
 
-enum slow_consumer { SLOW_DISCONNECT, SLOW_DROP }; /* as config.def lists the policies */
+/* How long a push waits for a dispatcher that has not had its turn. On a machine so busy that this is not enough, the
+ * message meets the policy for slow consumers. */
+#define TURN_NS CLOCK_SEC
 
 static void too_slow(struct server *s, struct connection *c)
 {
@@ -15,16 +18,26 @@ static void too_slow(struct server *s, struct connection *c)
 	char peer[TRANSPORT_PEER_BYTES];
 
 	count_by(COUNT_DROPPED, DROP_QUEUE_FULL);
-	if (s->cfg->protocol_slow_consumer == SLOW_DISCONNECT)
+	if (s->cfg->protocol_slow_consumer == CONFIG_SLOW_DISCONNECT)
 		(void)connection_shutdown(c, CLOSE_SLOW_CONSUMER); /* its reader logs the end */
 	else
 		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer),
 			    log_what("message dropped: the client reads too slowly"));
 }
 
+/* A full queue tells of a slow peer only if its socket is full, too. */
+static int push_with_patience(struct connection *c, struct message *message, bool filter)
+{
+	int rc = channel_push(&c->channel, message, filter);
+
+	if (rc == -ENOBUFS && channel_wait_for_room(&c->channel, clock_now_ns() + TURN_NS))
+		rc = channel_push(&c->channel, message, filter);
+	return rc;
+}
+
 void deliver(struct server *s, struct connection *c, struct message *message, bool filter)
 {
-	switch (channel_push(&c->channel, message, filter)) {
+	switch (push_with_patience(c, message, filter)) {
 	case 0:
 		break;
 	case 1:

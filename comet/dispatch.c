@@ -13,6 +13,7 @@ static void discard_until_finish(struct connection *c, struct haul *h);
 void *dispatch(void *arg)
 {
 	struct connection *c = arg;
+	enum transport_wait how = TRANSPORT_NOW;
 	struct haul haul;
 	int rc;
 
@@ -21,9 +22,11 @@ void *dispatch(void *arg)
 		trace(c, "wait proto ready", NULL);
 		if (channel_ready(&c->channel, &haul) == CHANNEL_FINISH)
 			break;
-		rc = write_haul(c, &haul, TRANSPORT_WAIT);
-		channel_done(&c->channel, &haul);
-		if (rc < 0)
+		rc = write_haul(c, &haul, how);
+		channel_done(&c->channel, &haul, rc == -EAGAIN);
+		/* A socket that takes no more makes this a slow consumer, for pushers to see: only now wait for it. */
+		how = rc == -EAGAIN ? TRANSPORT_WAIT : TRANSPORT_NOW;
+		if (rc < 0 && rc != -EAGAIN)
 			goto failed;
 	}
 	trace(c, "receive proto finish", NULL);
@@ -58,7 +61,7 @@ static void discard_until_finish(struct connection *c, struct haul *h)
 		h->answers_done = h->n_answers;
 		h->messages_done = h->n_messages;
 		count_by_add(COUNT_DROPPED, DROP_CLOSED, h->n_messages);
-		channel_done(&c->channel, h);
+		channel_done(&c->channel, h, false);
 	}
 }
 

@@ -113,10 +113,14 @@ int main(int argc, char **argv)
 	bool clean = false;
 	int rc;
 
+	if ((rc = config_init(&h->cfg)) < 0)
+		return 2;
 	rc = config_start(&h->cfg, argc, argv, "comet",
 			  "holds the connections of very many clients and pushes to them");
-	if (rc != 0)
+	if (rc != 0) {
+		config_fini(&h->cfg);
 		return rc > 0 ? EXIT_SUCCESS : 2;
+	}
 	block_signals();
 	log_setup((enum log_level)h->cfg.log_level, (enum log_format)h->cfg.log_format);
 	raise_file_limit();
