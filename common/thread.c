@@ -20,15 +20,15 @@
 #include "common/lock.h"
 #include "common/obj.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
+/* Sanitizers' frames are several times as large, and ThreadSanitizer keeps close to a megabyte of its own on each. */
+#if defined(__has_feature)
+#define CLANG_HAS(x) __has_feature(x)
+#else
+#define CLANG_HAS(x) 0
 #endif
-#endif
-/* Sanitizers' frames are several times as large. */
-#ifdef SANITIZED
+#if defined(__SANITIZE_THREAD__) || CLANG_HAS(thread_sanitizer)
+#define STACK_SCALE 32
+#elif defined(__SANITIZE_ADDRESS__) || CLANG_HAS(address_sanitizer)
 #define STACK_SCALE 8
 #else
 #define STACK_SCALE 1
