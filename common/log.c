@@ -114,9 +114,11 @@ static size_t utf8_char(const char *s, uint32_t *code)
 {
 	static const uint32_t SMALLEST[] = {0, 0, 0x80, 0x800, 0x10000};
 	unsigned char first = (unsigned char)s[0];
-	size_t n = first < 0x80 ? 1 : first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+	size_t n = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
 
-	*code = n == 1 ? first : first & (0xffU >> (n + 1));
+	if ((first >= 0x80 && first < 0xc2) || first > 0xf4)
+		return 0; /* never a first byte */
+	*code = n == 1 ? first : first & (0x7fU >> n);
 	for (size_t i = 1; i < n; i++) {
 		if ((s[i] & 0xc0) != 0x80) /* a zero byte, too */
 			return 0;
