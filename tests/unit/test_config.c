@@ -1,0 +1,779 @@
+/* Tests of common/config and common/setting: where settings come from, what a value may be, what is said about those
+ * that are wrong. SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/setting.h"
+#include "tests/unit/seam.h"
+
+static struct config cfg;
+static FILE *errors;
+static char *said;
+static size_t said_bytes;
+static size_t heard_bytes;
+
+static int set_up(void **state)
+{
+	(void)state;
+	heard_bytes = 0;
+	errors = open_memstream(&said, &said_bytes);
+	return errors ? config_init(&cfg) : -1;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	config_fini(&cfg);
+	(void)fclose(errors);
+	free(said);
+	return 0;
+}
+
+/* What was complained about since the last call. */
+static const char *complaints(void)
+{
+	const char *text;
+
+	(void)fflush(errors);
+	text = said + heard_bytes;
+	heard_bytes = said_bytes;
+	return text;
+}
+
+#define FILE_PATH "/tmp/test_config.ini"
+
+static int read_bytes(const char *bytes, size_t n)
+{
+	char path[] = "/tmp/test_config.XXXXXX";
+	int fd = mkstemp(path);
+	int rc;
+
+	assert_return_code(fd, errno);
+	assert_int_equal(write(fd, bytes, n), n);
+	(void)close(fd);
+	assert_return_code(rename(path, FILE_PATH), errno);
+	rc = config_file(&cfg, FILE_PATH, errors);
+	(void)unlink(FILE_PATH);
+	return rc;
+}
+
+static int read_text(const char *text)
+{
+	return read_bytes(text, strlen(text));
+}
+
+/* --- the table --- */
+
+static void every_default_is_one_that_the_row_takes(void **state)
+{
+	(void)state;
+	for (const struct setting *s = settings; s->name; s++) {
+		char number[SETTING_TEXT_BYTES];
+		char why[SETTING_WHY_BYTES] = "";
+		char value[SETTING_LONGEST];
+
+		(void)snprintf(value, sizeof(value), "%s", setting_show(s, &cfg, number));
+		if (setting_set(s, &cfg, value, why) != 0)
+			fail_msg("%s: %s", s->name, why);
+		assert_string_equal(setting_show(s, &cfg, number), value);
+		assert_ptr_equal(setting_find(s->section, s->key), s);
+	}
+}
+
+static void the_highest_and_the_lowest_value_are_taken_and_shown_as_they_are(void **state)
+{
+	(void)state;
+	for (const struct setting *s = settings; s->name; s++) {
+		const int64_t ends[] = {s->min, s->max};
+
+		for (unsigned i = 0; i < 2 && s->min < s->max; i++) {
+			char text[SETTING_TEXT_BYTES];
+			char number[SETTING_TEXT_BYTES];
+			char why[SETTING_WHY_BYTES] = "";
+
+			setting_text(s, ends[i], text);
+			if (setting_set(s, &cfg, text, why) != 0)
+				fail_msg("%s: %s", s->name, why);
+			assert_string_equal(setting_show(s, &cfg, number), text);
+		}
+	}
+}
+
+static void a_slip_of_the_finger_finds_the_setting_that_was_meant(void **state)
+{
+	static const struct {
+		const char *section, *key, *meant;
+	} CASES[] = {
+		{"tcp", "bnid", "tcp.bind"},
+		{"tpc", "bind", "tcp.bind"},
+		{"TCP", "BIND", "tcp.bind"},
+		{"protocol", "handshaketimeout", "protocol.handshake_timeout"},
+		{"http", "sndbuf", "tcp.sndbuf"},
+		{"limit", "connections", "limits.connections"},
+		{"limits", "conections", "limits.connections"},
+		{"kafka", "brokers", NULL},
+		{"", "", NULL},
+		{"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bind", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		const struct setting *s = setting_nearest(CASES[i].section, CASES[i].key);
+
+		if (CASES[i].meant)
+			assert_string_equal(s ? s->name : "none", CASES[i].meant);
+		else
+			assert_null(s);
+	}
+}
+
+/* --- values --- */
+
+struct value_case {
+	const char *assignment;
+	int64_t value; /* or -1, and then what the complaint must say */
+	const char *words;
+};
+
+static void check_values(const struct value_case *c, size_t n, const int64_t *field)
+{
+	for (; n > 0; n--, c++) {
+		int64_t before = *field;
+		int rc = config_flag(&cfg, c->assignment, errors);
+
+		if (c->words) {
+			assert_int_equal(rc, -ERR_CONFIG);
+			assert_int_equal(*field, before);
+			assert_string_equal(complaints(), c->words);
+		} else {
+			assert_string_equal(complaints(), "");
+			assert_int_equal(rc, 0);
+			assert_int_equal(*field, c->value);
+		}
+	}
+}
+
+static void a_size_takes_k_m_and_g(void **state)
+{
+#define NOT_SIZE(v)                                                                                                    \
+	"-o tcp.sndbuf: `" v "` is not a size: a whole number of bytes, or with k, m or g behind it, such as 64k\n"
+	static const struct value_case CASES[] = {
+		{"tcp.sndbuf=0", 0, NULL},
+		{"tcp.sndbuf=1", 1, NULL},
+		{"tcp.sndbuf=4k", 4096, NULL},
+		{"tcp.sndbuf=4K", 4096, NULL},
+		{"tcp.sndbuf = 16m ", 16777216, NULL},
+		{"tcp.sndbuf=1g", -1, "-o tcp.sndbuf: 1g is out of range; it goes from 0 to 16m\n"},
+		{"tcp.sndbuf=-1", -1, "-o tcp.sndbuf: -1 is out of range; it goes from 0 to 16m\n"},
+		{"tcp.sndbuf=16777217", -1, "-o tcp.sndbuf: 16777217 is out of range; it goes from 0 to 16m\n"},
+		{"tcp.sndbuf=", -1, NOT_SIZE("")},
+		{"tcp.sndbuf=4kb", -1, NOT_SIZE("4kb")},
+		{"tcp.sndbuf=4 k", -1, NOT_SIZE("4 k")},
+		{"tcp.sndbuf=1.5m", -1, NOT_SIZE("1.5m")},
+		{"tcp.sndbuf=+1", -1, NOT_SIZE("+1")},
+		{"tcp.sndbuf=0x10", -1, NOT_SIZE("0x10")},
+		{"tcp.sndbuf=10s", -1, NOT_SIZE("10s")},
+		{"tcp.sndbuf=9223372036854775808", -1, NOT_SIZE("9223372036854775808")},
+		{"tcp.sndbuf=9223372036854775807k", -1, NOT_SIZE("9223372036854775807k")},
+	};
+
+	(void)state;
+	check_values(CASES, sizeof(CASES) / sizeof(CASES[0]), &cfg.tcp_sndbuf);
+}
+
+static void a_time_takes_ms_s_m_and_h_and_never_goes_without(void **state)
+{
+#define NOT_TIME(v)                                                                                                    \
+	"-o server.drain_timeout: `" v "` is not a time: a whole number with ms, s, m or h behind it, such as "        \
+	"500ms or 5m\n"
+	static const struct value_case CASES[] = {
+		{"server.drain_timeout=0", 0, NULL},
+		{"server.drain_timeout=1ms", 1, NULL},
+		{"server.drain_timeout=90s", 90000, NULL},
+		{"server.drain_timeout=2M", 120000, NULL},
+		{"server.drain_timeout=1h", 3600000, NULL},
+		{"server.drain_timeout=2h", -1, "-o server.drain_timeout: 2h is out of range; it goes from 0 to 1h\n"},
+		{"server.drain_timeout=10", -1, NOT_TIME("10")},
+		{"server.drain_timeout=10k", -1, NOT_TIME("10k")},
+		{"server.drain_timeout=forever", -1, NOT_TIME("forever")},
+	};
+
+	(void)state;
+	check_values(CASES, sizeof(CASES) / sizeof(CASES[0]), &cfg.server_drain_timeout);
+}
+
+static void a_number_takes_no_unit(void **state)
+{
+	static const struct value_case CASES[] = {
+		{"limits.per_ip=10", 10, NULL},
+		{"limits.per_ip=10k", -1, "-o limits.per_ip: `10k` is not a whole number\n"},
+		{"limits.per_ip=10000001", -1,
+		 "-o limits.per_ip: 10000001 is out of range; it goes from 0 to 10000000\n"},
+	};
+
+	(void)state;
+	check_values(CASES, sizeof(CASES) / sizeof(CASES[0]), &cfg.limits_per_ip);
+}
+
+static void a_switch_takes_yes_and_no_and_their_like(void **state)
+{
+	static const char *const YES[] = {"yes", "on", "true", "1", "YES"};
+	static const char *const NO[] = {"no", "off", "false", "0", "Off"};
+
+	(void)state;
+	for (unsigned i = 0; i < 5; i++) {
+		char flag[64];
+
+		(void)snprintf(flag, sizeof(flag), "tcp.keepalive=%s", NO[i]);
+		assert_int_equal(config_flag(&cfg, flag, errors), 0);
+		assert_false(cfg.tcp_keepalive);
+		(void)snprintf(flag, sizeof(flag), "tcp.keepalive=%s", YES[i]);
+		assert_int_equal(config_flag(&cfg, flag, errors), 0);
+		assert_true(cfg.tcp_keepalive);
+	}
+	assert_int_equal(config_flag(&cfg, "tcp.keepalive=maybe", errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "-o tcp.keepalive: `maybe` is neither yes nor no\n");
+	assert_true(cfg.tcp_keepalive);
+}
+
+static void a_choice_is_stored_as_its_index(void **state)
+{
+	(void)state;
+	assert_int_equal(cfg.protocol_slow_consumer, CONFIG_SLOW_DISCONNECT);
+	assert_int_equal(config_flag(&cfg, "protocol.slow_consumer=drop", errors), 0);
+	assert_int_equal(cfg.protocol_slow_consumer, CONFIG_SLOW_DROP);
+	assert_int_equal(config_flag(&cfg, "logic.mode=Redis", errors), 0);
+	assert_int_equal(cfg.logic_mode, CONFIG_LOGIC_REDIS);
+	assert_int_equal(config_flag(&cfg, "protocol.slow_consumer=dro", errors), -ERR_CONFIG);
+	assert_int_equal(config_flag(&cfg, "protocol.slow_consumer=disconnect|drop", errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "-o protocol.slow_consumer: `dro` is not one of disconnect|drop\n"
+					  "-o protocol.slow_consumer: `disconnect|drop` is not one of disconnect|drop\n");
+	assert_int_equal(cfg.protocol_slow_consumer, CONFIG_SLOW_DROP);
+}
+
+static void a_string_is_taken_as_it_is_but_for_control_characters(void **state)
+{
+	char flag[SETTING_LONGEST + 32];
+	size_t head;
+
+	(void)state;
+	assert_int_equal(config_flag(&cfg, "server.region= a=b ; c # d ", errors), 0);
+	assert_string_equal(cfg.server_region, "a=b ; c # d");
+	assert_int_equal(config_flag(&cfg, "server.region=", errors), 0);
+	assert_string_equal(cfg.server_region, "");
+	assert_int_equal(config_flag(&cfg, "server.region=x\ny", errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "-o server.region: has a control character in it\n");
+	assert_string_equal(cfg.server_region, "");
+
+	head = (size_t)snprintf(flag, sizeof(flag), "server.region=");
+	memset(flag + head, 'a', SETTING_LONGEST);
+	flag[head + SETTING_LONGEST] = '\0';
+	assert_int_equal(config_flag(&cfg, flag, errors), 0);
+	assert_int_equal(strlen(cfg.server_region), SETTING_LONGEST);
+	memcpy(flag + head + SETTING_LONGEST, "a", 2);
+	assert_int_equal(config_flag(&cfg, flag, errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "-o server.region: longer than 4000 bytes\n");
+}
+
+static void a_secret_is_never_shown(void **state)
+{
+	char *shown = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&shown, &bytes);
+
+	(void)state;
+	assert_non_null(out);
+	assert_int_equal(config_flag(&cfg, "http.api_key=open sesame", errors), 0);
+	assert_int_equal(config_flag(&cfg, "http.api_key=open\x01sesame", errors), -ERR_CONFIG);
+	config_print(&cfg, out);
+	(void)fclose(out);
+	assert_string_equal(cfg.http_api_key, "open sesame");
+	assert_null(strstr(complaints(), "sesame"));
+	assert_null(strstr(shown, "sesame"));
+	assert_non_null(strstr(shown, "\napi_key = ***\n"));
+	/* Feeding that back must not leave us with a key that all can guess. */
+	assert_int_equal(read_text("[http]\napi_key = ***\n"), -ERR_CONFIG);
+	assert_string_equal(complaints(), FILE_PATH ":2: http.api_key: *** is what -t shows in place of a secret; give "
+						    "the secret itself\n");
+	free(shown);
+}
+
+/* --- the file --- */
+
+static void a_file_is_read(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text("\xef\xbb\xbf; a comment\n"
+				   "# another\r\n"
+				   "[tcp]\r\n"
+				   "bind = 127.0.0.1:1, [::1]:2\r\n"
+				   "   sndbuf=64k\n"
+				   "\n"
+				   "[http] ; the API\n"
+				   "api_key = a;b ;c#d\n"
+				   "threads: 9\n"
+				   "bind =\n"
+				   "[limits]\n"
+				   "per_ip = 7"),
+			 0);
+	assert_string_equal(complaints(), "");
+	assert_string_equal(cfg.tcp_bind, "127.0.0.1:1, [::1]:2");
+	assert_int_equal(cfg.tcp_sndbuf, 65536);
+	assert_string_equal(cfg.http_api_key, "a;b ;c#d");
+	assert_int_equal(cfg.http_threads, 9);
+	assert_string_equal(cfg.http_bind, "");
+	assert_int_equal(cfg.limits_per_ip, 7);
+}
+
+static void an_empty_file_changes_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text(""), 0);
+	assert_string_equal(cfg.tcp_bind, "127.0.0.1:3101");
+}
+
+static void every_fault_of_a_file_is_reported_with_its_line(void **state)
+{
+	(void)state;
+	assert_int_equal(read_text("early = 1\n"
+				   "[tcp]\n"
+				   "bnid = 127.0.0.1:1\n"
+				   "sndbuf = lots\n"
+				   "what is this\n"
+				   "\n"
+				   "[protocol\n"
+				   "cli_proto = 1\n" /* nobody can say where this belongs */
+				   "[http]\n"
+				   "threads = 65\n"
+				   "threads = 3\n"
+				   "= 4\n"
+				   "bind = 127.0.0.1:5\n"
+				   "last line"),
+			 -ERR_CONFIG);
+	assert_string_equal(
+		complaints(),
+		FILE_PATH ":1: early: stands before any [section]\n" FILE_PATH
+			  ":3: tcp.bnid: no such setting; did you mean tcp.bind?\n" FILE_PATH
+			  ":4: tcp.sndbuf: `lots` is not a size: a whole number of bytes, or with k, m or g behind it, "
+			  "such as 64k\n" FILE_PATH
+			  ":5: neither a [section], nor key = value, nor a comment (; or #)\n" FILE_PATH
+			  ":7: the [section] is not closed\n" FILE_PATH
+			  ":10: http.threads: 65 is out of range; it goes from 1 to 64\n" FILE_PATH
+			  ":11: http.threads: set twice, first on line 10\n" FILE_PATH
+			  ":12: http.: no such setting\n" FILE_PATH
+			  ":14: neither a [section], nor key = value, nor a comment (; or #)\n");
+	assert_string_equal(cfg.http_bind, "127.0.0.1:5");
+	assert_int_equal(cfg.protocol_cli_proto, 8);
+}
+
+static void lines_that_are_too_long_or_hold_a_zero_byte_are_reported_and_passed_over(void **state)
+{
+	static const char ZERO[] = "[tcp]\nbind = a\0b\nsndbuf = 1k\n";
+	char *text = malloc(20000);
+	size_t n;
+
+	(void)state;
+	assert_non_null(text);
+	assert_int_equal(read_bytes(ZERO, sizeof(ZERO) - 1), -ERR_CONFIG);
+	assert_string_equal(complaints(), FILE_PATH ":2: the line has a zero byte in it\n");
+	assert_int_equal(cfg.tcp_sndbuf, 1024);
+
+	n = (size_t)sprintf(text, "[server]\nregion = ");
+	memset(text + n, 'a', 15000);
+	(void)strcpy(text + n + 15000, "\nweight = 3\n");
+	assert_int_equal(read_text(text), -ERR_CONFIG);
+	assert_string_equal(complaints(), FILE_PATH ":2: the line is too long\n");
+	assert_string_equal(cfg.server_region, "");
+	assert_int_equal(cfg.server_weight, 3);
+	(void)strcpy(text + n + SETTING_LONGEST, "\n");
+	assert_int_equal(read_text(text), 0);
+	assert_int_equal(strlen(cfg.server_region), SETTING_LONGEST);
+	free(text);
+}
+
+static void a_file_that_cannot_be_read_says_why(void **state)
+{
+	(void)state;
+	assert_int_equal(config_file(&cfg, "/no/such/comet.ini", errors), -ENOENT);
+	assert_int_equal(config_file(&cfg, "/tmp", errors), -EISDIR);
+	assert_string_equal(complaints(), "/no/such/comet.ini: cannot be read: No such file or directory\n"
+					  "/tmp: cannot be read: Is a directory\n");
+}
+
+/* --- environment, flags, and which wins --- */
+
+static void the_environment_is_read(void **state)
+{
+	char *environment[] = {"PATH=/bin",
+			       "COMET_TCP_BIND=127.0.0.1:5",
+			       "COMET_PROTOCOL_HANDSHAKE_TIMEOUT= 7s",
+			       "COMET_BUILD=build",
+			       "COMET_TEST_PORT=1",
+			       "COMET_SERVICE_HOST=10.0.0.1",
+			       "COMET_SERVICE_PORT_WS=3102",
+			       "COMET_PORT=tcp://10.0.0.1:3101",
+			       "COMET_LOGIC_PORT_3111_TCP_ADDR=10.0.0.1",
+			       NULL};
+
+	(void)state;
+	assert_int_equal(config_env(&cfg, environment, errors), 0);
+	assert_string_equal(complaints(), "");
+	assert_string_equal(cfg.tcp_bind, "127.0.0.1:5");
+	assert_int_equal(cfg.protocol_handshake_timeout, 7000);
+}
+
+static void every_fault_of_the_environment_is_reported_with_its_variable(void **state)
+{
+	char *environment[] = {"COMET_TCP_BNID=1",  "COMET_TCP_ACCEPT=many", "COMET_", "COMET_X",
+			       "COMET_KAFKA_HOSTS", "COMET_TCP_SNDBUF",      NULL};
+
+	(void)state;
+	assert_int_equal(config_env(&cfg, environment, errors), -ERR_CONFIG);
+	assert_string_equal(complaints(),
+			    "COMET_TCP_BNID: no setting has this variable; did you mean COMET_TCP_BIND?\n"
+			    "COMET_TCP_ACCEPT: tcp.accept: `many` is not a whole number\n"
+			    "COMET_: no setting has this variable\n"
+			    "COMET_X: no setting has this variable\n"
+			    "COMET_KAFKA_HOSTS: no setting has this variable\n"
+			    "COMET_TCP_SNDBUF: tcp.sndbuf: `` is not a size: a whole number of bytes, or with k, m or g "
+			    "behind it, such as 64k\n");
+}
+
+static void a_flag_must_be_section_key_and_value(void **state)
+{
+	static const char *const BAD[] = {"", "tcp", "tcp.bind", "tcp=1", ".bind=1", "tcp.=1", "=", "a.b.c=1"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+		char want[96];
+
+		(void)snprintf(want, sizeof(want), "-o %s: must be section.key=value\n", BAD[i]);
+		assert_int_equal(config_flag(&cfg, BAD[i], errors), -ERR_CONFIG);
+		assert_string_equal(complaints(), want);
+	}
+	assert_int_equal(config_flag(&cfg, "tcp.bnid=1", errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "-o tcp.bnid: no such setting; did you mean tcp.bind?\n");
+	assert_int_equal(config_flag(&cfg, "server.id=a=b", errors), 0);
+	assert_string_equal(cfg.server_id, "a=b");
+}
+
+/* --- rules between settings --- */
+
+static void good_addresses_on_loopback_pass(void **state)
+{
+	(void)state;
+	assert_int_equal(config_check(&cfg, errors), 0);
+	assert_int_equal(config_flag(&cfg, "tcp.bind=localhost:0, [::1]:65535,127.9.9.9:1", errors), 0);
+	assert_int_equal(config_flag(&cfg, "websocket.bind=", errors), 0);
+	assert_int_equal(config_check(&cfg, errors), 0);
+	assert_string_equal(complaints(), "");
+}
+
+static void a_bind_must_be_host_and_port(void **state)
+{
+	static const struct {
+		const char *address;
+		const char *words;
+	} CASES[] = {
+#define FORM  "must be host:port with a port up to 65535 (0 picks a free one), an IPv6 host in brackets"
+#define EVERY "names no host; 0.0.0.0 stands for every IPv4 address, [::] for every IPv6 one"
+		{"127.0.0.1", FORM},	 {"127.0.0.1:", FORM},	    {"127.0.0.1:http", FORM}, {"127.0.0.1:65536", FORM},
+		{"127.0.0.1:-1", FORM},	 {"127.0.0.1:999999", FORM}, {"::1:80", FORM},	      {"[::1]", FORM},
+		{"[::1]80", FORM},	 {"3101", FORM},	    {":3101", EVERY},	      {"[]:3101", EVERY},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		char flag[64];
+		char want[160];
+
+		(void)snprintf(flag, sizeof(flag), "http.bind=127.0.0.1:1,%s", CASES[i].address);
+		(void)snprintf(want, sizeof(want), "http.bind: %s %s\n", CASES[i].address, CASES[i].words);
+		assert_int_equal(config_flag(&cfg, flag, errors), 0);
+		assert_int_equal(config_check(&cfg, errors), -ERR_CONFIG);
+		assert_string_equal(complaints(), want);
+	}
+}
+
+static void open_authentication_stays_on_loopback_unless_allowed(void **state)
+{
+#define WIDE                                                                                                           \
+	" can be reached from other machines, and auth.mode = open would let anybody in as anybody; bind to "          \
+	"127.0.0.1, or set auth.allow_open = yes\n"
+	(void)state;
+	assert_int_equal(config_flag(&cfg, "tcp.bind=127.0.0.1:1,0.0.0.0:3101,[::]:1", errors), 0);
+	assert_int_equal(config_flag(&cfg, "websocket.bind=comet.example.com:1", errors), 0);
+	assert_int_equal(config_check(&cfg, errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "tcp.bind: 0.0.0.0:3101" WIDE "tcp.bind: [::]:1" WIDE
+					  "websocket.bind: comet.example.com:1" WIDE);
+	assert_int_equal(config_flag(&cfg, "auth.allow_open=yes", errors), 0);
+	assert_int_equal(config_check(&cfg, errors), 0);
+}
+
+static void an_api_without_a_key_stays_on_loopback(void **state)
+{
+	(void)state;
+	assert_int_equal(config_flag(&cfg, "auth.allow_open=yes", errors), 0);
+	assert_int_equal(config_flag(&cfg, "http.bind=0.0.0.0:3111", errors), 0);
+	assert_int_equal(config_check(&cfg, errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "http.bind: 0.0.0.0:3111 can be reached from other machines, and without "
+					  "http.api_key anybody could push and kick; bind to 127.0.0.1, or set "
+					  "http.api_key\n");
+	assert_int_equal(config_flag(&cfg, "http.api_key=secret", errors), 0);
+	assert_int_equal(config_check(&cfg, errors), 0);
+}
+
+/* --- showing --- */
+
+static char *printed(const struct config *c)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	assert_non_null(out);
+	config_print(c, out);
+	(void)fclose(out);
+	return text;
+}
+
+static void what_is_printed_is_read_back_the_same(void **state)
+{
+	char *first;
+	char *second;
+
+	(void)state;
+	assert_int_equal(config_flag(&cfg, "server.region= a ;b=c", errors), 0);
+	assert_int_equal(config_flag(&cfg, "protocol.write_timeout=1500ms", errors), 0);
+	assert_int_equal(config_flag(&cfg, "log.format=json", errors), 0);
+	first = printed(&cfg);
+	assert_non_null(strstr(first, "\n[protocol]\n"));
+	assert_non_null(strstr(first, "\nwrite_timeout = 1500ms\n"));
+	config_fini(&cfg);
+	assert_int_equal(config_init(&cfg), 0);
+	assert_int_equal(read_text(first), 0);
+	second = printed(&cfg);
+	assert_string_equal(first, second);
+	free(first);
+	free(second);
+}
+
+/* --- memory --- */
+
+static void without_memory_nothing_is_changed_and_nothing_lost(void **state)
+{
+	struct config other;
+	unsigned strings = 0;
+
+	(void)state;
+	for (const struct setting *s = settings; s->name; s++)
+		strings += s->text != NULL;
+	for (unsigned i = 0; i < strings; i++) {
+		seam_fail(SEAM_ALLOC, i, 1, ENOMEM);
+		assert_int_equal(config_init(&other), -ENOMEM);
+	}
+	seam_reset();
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(config_flag(&cfg, "tcp.bind=127.0.0.1:9", errors), -ENOMEM);
+	assert_string_equal(cfg.tcp_bind, "127.0.0.1:3101");
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(read_text("[tcp]\nbind = 127.0.0.1:9\n[server]\nweight = many\n"), -ENOMEM);
+	assert_string_equal(cfg.tcp_bind, "127.0.0.1:3101");
+	assert_string_equal(complaints(), "");
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(config_start(&cfg, 1, (char *[]){"comet", NULL}, "comet", ""), -ENOMEM);
+}
+
+/* --- the command line --- */
+
+/* Run config_start with stdout and stderr caught. */
+static int start(char **argv, char out[8192], char err[8192])
+{
+	int argc = 0;
+	int real[2] = {dup(STDOUT_FILENO), dup(STDERR_FILENO)};
+	FILE *files[2] = {tmpfile(), tmpfile()};
+	char *texts[2] = {out, err};
+	int rc;
+
+	while (argv[argc])
+		argc++;
+	(void)fflush(stdout);
+	for (int i = 0; i < 2; i++) {
+		assert_non_null(files[i]);
+		assert_return_code(dup2(fileno(files[i]), STDOUT_FILENO + i), errno);
+	}
+	optind = 0; /* getopt starts again */
+	rc = config_start(&cfg, argc, argv, "comet", "what it is");
+	(void)fflush(stdout);
+	for (int i = 0; i < 2; i++) {
+		ssize_t n = pread(fileno(files[i]), texts[i], 8191, 0);
+
+		assert_return_code(dup2(real[i], STDOUT_FILENO + i), errno);
+		assert_return_code(n, errno);
+		texts[i][n] = '\0';
+		(void)close(real[i]);
+		(void)fclose(files[i]);
+	}
+	return rc;
+}
+
+#define START(out, err, ...) start((char *[]){"comet", __VA_ARGS__, NULL}, out, err)
+
+static void a_flag_wins_over_the_environment_and_that_over_the_file(void **state)
+{
+	char out[8192];
+	char err[8192];
+	char path[] = "/tmp/test_config.XXXXXX";
+	int fd = mkstemp(path);
+	static const char TEXT[] = "[server]\nid = file\nregion = file\naddrs = file\n";
+
+	(void)state;
+	assert_int_equal(write(fd, TEXT, sizeof(TEXT) - 1), sizeof(TEXT) - 1);
+	(void)close(fd);
+	assert_return_code(setenv("COMET_SERVER_REGION", "env", 1), errno);
+	assert_return_code(setenv("COMET_SERVER_ADDRS", "env", 1), errno);
+	/* The order on the command line is of no consequence, but for one -o over an earlier one. */
+	assert_int_equal(START(out, err, "-o", "server.addrs=no", "-o", "server.addrs=flag", "-c", path), 0);
+	(void)unsetenv("COMET_SERVER_REGION");
+	(void)unsetenv("COMET_SERVER_ADDRS");
+	(void)unlink(path);
+	assert_string_equal(err, "");
+	assert_string_equal(out, "");
+	assert_string_equal(cfg.server_id, "file");
+	assert_string_equal(cfg.server_region, "env");
+	assert_string_equal(cfg.server_addrs, "flag");
+}
+
+static void minus_t_prints_what_is_in_effect(void **state)
+{
+	char out[8192];
+	char err[8192];
+	char *want;
+
+	(void)state;
+	assert_int_equal(START(out, err, "-t", "-o", "tcp.bind=127.0.0.1:9"), 1);
+	want = printed(&cfg);
+	assert_string_equal(out, want);
+	assert_string_equal(err, "");
+	assert_non_null(strstr(out, "bind = 127.0.0.1:9\n"));
+	free(want);
+}
+
+static void help_and_version_are_printed_even_if_settings_are_wrong(void **state)
+{
+	char out[8192];
+	char err[8192];
+
+	(void)state;
+	assert_int_equal(START(out, err, "-o", "no.such=1", "--help"), 1);
+	assert_memory_equal(out, "usage: comet ", 13);
+	assert_non_null(strstr(out, "what it is"));
+	assert_non_null(strstr(out, "docs/configuration.md"));
+	assert_int_equal(START(out, err, "-c", "/no/such", "--version"), 1);
+	assert_string_equal(out, "comet " COMET_VERSION " (" COMET_COMMIT ")\n");
+	assert_string_equal(err, "");
+}
+
+static void a_start_with_faults_shows_all_of_them(void **state)
+{
+	char out[8192];
+	char err[8192];
+
+	(void)state;
+	assert_return_code(setenv("COMET_TCP_ACCEPT", "many", 1), errno);
+	assert_int_equal(START(out, err, "-c", "/no/such", "-o", "http.bind=*:80", "-o", "tcp.bnid=1", "-t"), -ENOENT);
+	(void)unsetenv("COMET_TCP_ACCEPT");
+	assert_string_equal(out, "");
+	assert_string_equal(err, "/no/such: cannot be read: No such file or directory\n"
+				 "COMET_TCP_ACCEPT: tcp.accept: `many` is not a whole number\n"
+				 "-o tcp.bnid: no such setting; did you mean tcp.bind?\n"
+				 "http.bind: *:80 can be reached from other machines, and without http.api_key anybody "
+				 "could push and kick; bind to 127.0.0.1, or set http.api_key\n"
+				 "comet: not started, because of the above\n");
+}
+
+static void a_wrong_command_line_points_to_help(void **state)
+{
+	char out[8192];
+	char err[8192];
+
+	(void)state;
+	assert_int_equal(START(out, err, "-x"), -ERR_CONFIG);
+	assert_non_null(strstr(err, "invalid option -- 'x'\ncomet --help says more\n"));
+	assert_int_equal(START(out, err, "-o"), -ERR_CONFIG);
+	assert_non_null(strstr(err, "comet --help says more\n"));
+	assert_int_equal(START(out, err, "start"), -ERR_CONFIG);
+	assert_string_equal(err, "comet: start: there are no arguments beside the options\ncomet --help says more\n");
+	assert_int_equal(START(out, err, "-c", "a", "-c", "b"), -ERR_CONFIG);
+	assert_string_equal(err, "comet: -c may be given once\ncomet --help says more\n");
+}
+
+static void a_list_gives_its_items_trimmed(void **state)
+{
+	const char *rest = " , a ,b c,, \tlonger than it";
+	char item[8];
+
+	(void)state;
+	assert_true(config_list_next(&rest, item, sizeof(item)));
+	assert_string_equal(item, "a");
+	assert_true(config_list_next(&rest, item, sizeof(item)));
+	assert_string_equal(item, "b c");
+	assert_true(config_list_next(&rest, item, sizeof(item)));
+	assert_string_equal(item, "longer ");
+	assert_false(config_list_next(&rest, item, sizeof(item)));
+	assert_false(config_list_next(&rest, item, sizeof(item)));
+}
+
+#define config_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		config_test(every_default_is_one_that_the_row_takes),
+		config_test(the_highest_and_the_lowest_value_are_taken_and_shown_as_they_are),
+		config_test(a_slip_of_the_finger_finds_the_setting_that_was_meant),
+		config_test(a_size_takes_k_m_and_g),
+		config_test(a_time_takes_ms_s_m_and_h_and_never_goes_without),
+		config_test(a_number_takes_no_unit),
+		config_test(a_switch_takes_yes_and_no_and_their_like),
+		config_test(a_choice_is_stored_as_its_index),
+		config_test(a_string_is_taken_as_it_is_but_for_control_characters),
+		config_test(a_secret_is_never_shown),
+		config_test(a_file_is_read),
+		config_test(an_empty_file_changes_nothing),
+		config_test(every_fault_of_a_file_is_reported_with_its_line),
+		config_test(lines_that_are_too_long_or_hold_a_zero_byte_are_reported_and_passed_over),
+		config_test(a_file_that_cannot_be_read_says_why),
+		config_test(the_environment_is_read),
+		config_test(every_fault_of_the_environment_is_reported_with_its_variable),
+		config_test(a_flag_must_be_section_key_and_value),
+		config_test(good_addresses_on_loopback_pass),
+		config_test(a_bind_must_be_host_and_port),
+		config_test(open_authentication_stays_on_loopback_unless_allowed),
+		config_test(an_api_without_a_key_stays_on_loopback),
+		config_test(what_is_printed_is_read_back_the_same),
+		config_test(without_memory_nothing_is_changed_and_nothing_lost),
+		config_test(a_flag_wins_over_the_environment_and_that_over_the_file),
+		config_test(minus_t_prints_what_is_in_effect),
+		config_test(help_and_version_are_printed_even_if_settings_are_wrong),
+		config_test(a_start_with_faults_shows_all_of_them),
+		config_test(a_wrong_command_line_points_to_help),
+		config_test(a_list_gives_its_items_trimmed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
