@@ -1,0 +1,170 @@
+/* Holds the tables of docs/ to the .def files that they come from. `make docs` runs it with --write, which rewrites
+ * them. A table stands between <!-- table --> and <!-- end of table -->. SPDX-License-Identifier: MIT */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/config.h"
+
+static const char BEGIN[] = "<!-- table: from %s by `make docs` -->\n\n";
+static const char END[] = "\n<!-- end of table -->\n";
+
+static void print_metric(FILE *out, const char *name, const char *type, const char *label, const char *help)
+{
+	(void)fprintf(out, "| `%s` | %s | %s | %s |\n", name, type, label, help);
+}
+
+static void print_metrics(FILE *out)
+{
+	(void)fputs("| name | type | label | what it counts |\n|---|---|---|---|\n", out);
+#define counter(NAME, name, help)           print_metric(out, name, "counter", "", help);
+#define gauge(NAME, name, help)             print_metric(out, name, "gauge", "", help);
+#define counter_by(NAME, name, label, help) print_metric(out, name, "counter", "`" label "`", help);
+#include "common/counters.def"
+#undef counter
+#undef gauge
+#undef counter_by
+}
+
+static const struct doc {
+	const char *path;
+	const char *source;
+	void (*print)(FILE *out);
+} DOCS[] = {
+	{"docs/configuration.md", "common/config.def", config_print_markdown},
+	{"docs/metrics.md", "common/counters.def", print_metrics},
+};
+#define N_DOCS (sizeof(DOCS) / sizeof(DOCS[0]))
+
+static char *read_all(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	char *text = NULL;
+	size_t bytes = 0;
+
+	if (!file)
+		return NULL;
+	/* No file has a zero byte in it, so that this takes it whole. */
+	if (getdelim(&text, &bytes, '\0', file) < 0) {
+		free(text);
+		text = NULL;
+	}
+	(void)fclose(file);
+	return text;
+}
+
+static char *table_of(const struct doc *d)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	if (!out)
+		return NULL;
+	d->print(out);
+	(void)fclose(out);
+	return text;
+}
+
+/* Where the table of a document begins and ends; false when the marks are not there. */
+static bool find_table(const struct doc *d, const char *text, const char **begin, const char **end)
+{
+	char mark[128];
+
+	(void)snprintf(mark, sizeof(mark), BEGIN, d->source);
+	*begin = strstr(text, mark);
+	if (!*begin)
+		return false;
+	*begin += strlen(mark);
+	*end = strstr(*begin, END);
+	return *end != NULL;
+}
+
+static void line_at(const char *text, const char *at, char line[256])
+{
+	const char *start = at;
+
+	while (start > text && start[-1] != '\n')
+		start--;
+	(void)snprintf(line, 256, "%.*s", (int)strcspn(start, "\n"), start);
+}
+
+/* Fail with the first line that differs. */
+static void compare(const struct doc *d, const char *want, const char *got, size_t got_bytes)
+{
+	size_t same = 0;
+	char want_line[256];
+	char got_line[256];
+
+	while (same < got_bytes && want[same] == got[same])
+		same++;
+	if (same == got_bytes && want[same] == '\0')
+		return;
+	line_at(want, want + same, want_line);
+	line_at(got, got + same, got_line);
+	fail_msg("%s is not what %s says; `make docs` mends it\n  there: %s\n  here:  %s", d->path, d->source, got_line,
+		 want_line);
+}
+
+static void check_doc(void **state)
+{
+	const struct doc *d = *state;
+	char *text = read_all(d->path);
+	char *want = table_of(d);
+	const char *begin;
+	const char *end;
+
+	assert_non_null(text);
+	assert_non_null(want);
+	if (!find_table(d, text, &begin, &end))
+		fail_msg("%s has no table from %s", d->path, d->source);
+	compare(d, want, begin, (size_t)(end - begin));
+	free(text);
+	free(want);
+}
+
+static int write_doc(const struct doc *d)
+{
+	char *text = read_all(d->path);
+	char *table = table_of(d);
+	const char *begin;
+	const char *end;
+	FILE *file = NULL;
+	int rc = -1;
+
+	if (text && table && find_table(d, text, &begin, &end))
+		file = fopen(d->path, "we");
+	if (file) {
+		(void)fprintf(file, "%.*s%s%s", (int)(begin - text), text, table, end);
+		rc = fclose(file);
+	}
+	if (rc != 0)
+		(void)fprintf(stderr, "%s: not written\n", d->path);
+	free(text);
+	free(table);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		{"the_settings_are_as_documented", check_doc, NULL, NULL, (void *)&DOCS[0]},
+		{"the_metrics_are_as_documented", check_doc, NULL, NULL, (void *)&DOCS[1]},
+	};
+	int failed = 0;
+
+	if (argc == 2 && strcmp(argv[1], "--write") == 0) {
+		for (size_t i = 0; i < N_DOCS; i++)
+			failed += write_doc(&DOCS[i]) != 0;
+		return failed;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
