@@ -1,9 +1,9 @@
 /* Holds the tables of docs/ to the .def files that they come from. `make docs` runs it with --write, which rewrites
  * them. A table stands between <!-- table --> and <!-- end of table -->. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 
@@ -119,8 +119,8 @@ static void check_doc(void **state)
 	const struct doc *d = *state;
 	char *text = read_all(d->path);
 	char *want = table_of(d);
-	const char *begin;
-	const char *end;
+	const char *begin = NULL;
+	const char *end = NULL;
 
 	assert_non_null(text);
 	assert_non_null(want);

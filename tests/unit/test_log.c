@@ -1,9 +1,9 @@
 /* Tests of common/log. stderr is a pipe, a socket or a file of the test's own while a case runs.
  * SPDX-License-Identifier: MIT */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 
@@ -146,14 +146,14 @@ static void a_value_cannot_forge_a_line_or_a_field(void **state)
 		{"say \"hi\"", "\"say \\\"hi\\\"\""},
 		{"back\\slash", "\"back\\\\slash\""},
 		{"x\n" STAMP " error forged", "\"x\\x0a" STAMP " error forged\""},
-		{"\x1b[2J", "\"\\x1b[2J\""},           /* clear the screen */
-		{"\xc2\x9b" "2J", "\"\\x9b2J\""},      /* the same as one C1 character */
-		{"\xe2\x80\xae" "evil", "\"\\u202eevil\""}, /* from right to left */
+		{"\x1b[2J", "\"\\x1b[2J\""},               /* clear the screen */
+		{"\xc2\x9b[2J", "\"\\x9b[2J\""},           /* the same as one C1 character */
+		{"\xe2\x80\xaeright", "\"\\u202eright\""}, /* from right to left */
 		{"\xe4\xb8\xad\xe6\x96\x87", "\"\xe4\xb8\xad\xe6\x96\x87\""},
 		{"\xff", "\"\\xff\""},
-		{"\xe4\xb8", "\"\\xe4\\xb8\""},             /* ends inside a character */
-		{"\xc0\xaf", "\"\\xc0\\xaf\""},             /* longer than need be */
-		{"\xed\xa0\x80", "\"\\xed\\xa0\\x80\""},    /* half a pair */
+		{"\xe4\xb8", "\"\\xe4\\xb8\""},                   /* ends inside a character */
+		{"\xc0\xaf", "\"\\xc0\\xaf\""},                   /* longer than need be */
+		{"\xed\xa0\x80", "\"\\xed\\xa0\\x80\""},          /* half a pair */
 		{"\xf4\x90\x80\x80", "\"\\xf4\\x90\\x80\\x80\""}, /* beyond the last one */
 	};
 
