@@ -22,7 +22,7 @@ HARDEN  := -fstack-protector-strong -fPIE -fno-strict-aliasing
 OPT     ?= -O2
 CPPFLAGS := -I. -D_GNU_SOURCE -DCOMET_VERSION='"$(VERSION)"' -DCOMET_COMMIT='"$(COMMIT)"' $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
-LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS)
+LDFLAGS := -pie -Wl,-z,relro,-z,now,--as-needed -pthread $(LDFLAGS)
 LDLIBS  := $(PKG_LIBS)
 
 ifdef SAN
@@ -169,14 +169,15 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libhouse.a
 fuzz:
 	@$(MAKE) --no-print-directory SAN=fuzz CC=clang fuzz-run
 
-# New inputs go to build/; those that taught something are to be copied to the corpus by hand.
+# New inputs go to build/fuzz/found; those that taught something are to be copied to the corpus by hand.
 fuzz-run: $(FUZZERS)
-	@set -e; for f in $(notdir $(FUZZERS)); do \
-		echo "$$f: $(FUZZ_SECONDS) s"; \
+	@for f in $(notdir $(FUZZERS)); do \
 		mkdir -p build/fuzz/found/$$f; \
 		timeout -k 10 $$(($(FUZZ_SECONDS) + 60)) build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
-			-rss_limit_mb=1024 -verbosity=0 -print_final_stats=1 -artifact_prefix=build/fuzz/$$f- \
-			build/fuzz/found/$$f tests/fuzz/corpus/$${f#fuzz_}; \
+			-rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=build/fuzz/$$f- \
+			build/fuzz/found/$$f tests/fuzz/corpus/$${f#fuzz_} >build/fuzz/$$f.log 2>&1 </dev/null || \
+			{ tail -n 60 build/fuzz/$$f.log; echo "$$f FAILED; the input: build/fuzz/$$f-*"; exit 1; }; \
+		echo "$$f: $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$$f.log) inputs, no fault"; \
 	done
 
 # ---- reading the code
