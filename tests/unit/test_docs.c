@@ -110,8 +110,8 @@ static void compare(const struct doc *d, const char *want, const char *got, size
 		return;
 	line_at(want, want + same, want_line);
 	line_at(got, got + same, got_line);
-	fail_msg("%s is not what %s says; `make docs` mends it\n  there: %s\n  here:  %s", d->path, d->source, got_line,
-		 want_line);
+	fail_msg("%s is not what %s says; `make docs` mends it\n  there: %s\n  here:  %s", d->path, d->source,
+		 got_line[0] ? got_line : "(end of table)", want_line[0] ? want_line : "(end of table)");
 }
 
 static void check_doc(void **state)
