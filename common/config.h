@@ -54,8 +54,9 @@ void config_print(const struct config *cfg, FILE *out);
 /* The same table with help and defaults, as Markdown: docs/configuration.md's core. */
 void config_print_markdown(FILE *out);
 
-/* Program start for comet and comet-logic: handles -c FILE, -o section.key=value (repeated), -t, -h/--help, --version
- * in the order file, environment, flags, then config_check. Every fault of all of them is printed before it gives up.
+/* Program start for comet and comet-logic, on a cfg with its defaults: handles -c FILE, -o section.key=value (repeated),
+ * -t, -h/--help, --version in the order file, environment, flags, then config_check. Every fault of all of them is
+ * printed before it gives up. The caller calls config_fini in any case.
  *   0 go on; 1 done, exit 0 (-t, -h, --version); negative: wrong, printed, exit 2 */
 int config_start(struct config *cfg, int argc, char **argv, const char *program, const char *summary);
 

@@ -125,10 +125,12 @@ static int start(struct config *cfg, const struct request *rq, const char *progr
 int config_start(struct config *cfg, int argc, char **argv, const char *program, const char *summary)
 {
 	struct request rq = {.flags = calloc((size_t)argc + 1, sizeof(char *))};
-	int rc = -ENOMEM;
+	int rc;
 
-	if (!rq.flags)
-		return rc;
+	if (!rq.flags) {
+		(void)fprintf(stderr, "%s: out of memory\n", program);
+		return -ENOMEM;
+	}
 	rc = read_command_line(argc, argv, program, &rq);
 	if (rc < 0)
 		(void)fprintf(stderr, "%s --help says more\n", program);

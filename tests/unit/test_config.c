@@ -1,9 +1,9 @@
 /* Tests of common/config and common/setting: where settings come from, what a value may be, what is said about those
  * that are wrong. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 
 #include <cmocka.h>
 
@@ -260,8 +260,9 @@ static void a_choice_is_stored_as_its_index(void **state)
 	assert_int_equal(cfg.logic_mode, CONFIG_LOGIC_REDIS);
 	assert_int_equal(config_flag(&cfg, "protocol.slow_consumer=dro", errors), -ERR_CONFIG);
 	assert_int_equal(config_flag(&cfg, "protocol.slow_consumer=disconnect|drop", errors), -ERR_CONFIG);
-	assert_string_equal(complaints(), "-o protocol.slow_consumer: `dro` is not one of disconnect|drop\n"
-					  "-o protocol.slow_consumer: `disconnect|drop` is not one of disconnect|drop\n");
+	assert_string_equal(complaints(),
+			    "-o protocol.slow_consumer: `dro` is not one of disconnect|drop\n"
+			    "-o protocol.slow_consumer: `disconnect|drop` is not one of disconnect|drop\n");
 	assert_int_equal(cfg.protocol_slow_consumer, CONFIG_SLOW_DROP);
 }
 
@@ -365,17 +366,15 @@ static void every_fault_of_a_file_is_reported_with_its_line(void **state)
 				   "last line"),
 			 -ERR_CONFIG);
 	assert_string_equal(
-		complaints(),
-		FILE_PATH ":1: early: stands before any [section]\n" FILE_PATH
-			  ":3: tcp.bnid: no such setting; did you mean tcp.bind?\n" FILE_PATH
-			  ":4: tcp.sndbuf: `lots` is not a size: a whole number of bytes, or with k, m or g behind it, "
-			  "such as 64k\n" FILE_PATH
-			  ":5: neither a [section], nor key = value, nor a comment (; or #)\n" FILE_PATH
-			  ":7: the [section] is not closed\n" FILE_PATH
-			  ":10: http.threads: 65 is out of range; it goes from 1 to 64\n" FILE_PATH
-			  ":11: http.threads: set twice, first on line 10\n" FILE_PATH
-			  ":12: http.: no such setting\n" FILE_PATH
-			  ":14: neither a [section], nor key = value, nor a comment (; or #)\n");
+		complaints(), FILE_PATH
+		":1: early: stands before any [section]\n" FILE_PATH
+		":3: tcp.bnid: no such setting; did you mean tcp.bind?\n" FILE_PATH
+		":4: tcp.sndbuf: `lots` is not a size: a whole number of bytes, or with k, m or g behind it, "
+		"such as 64k\n" FILE_PATH ":5: neither a [section], nor key = value, nor a comment (; or #)\n" FILE_PATH
+		":7: the [section] is not closed\n" FILE_PATH
+		":10: http.threads: 65 is out of range; it goes from 1 to 64\n" FILE_PATH
+		":11: http.threads: set twice, first on line 10\n" FILE_PATH ":12: http.: no such setting\n" FILE_PATH
+		":14: neither a [section], nor key = value, nor a comment (; or #)\n");
 	assert_string_equal(cfg.http_bind, "127.0.0.1:5");
 	assert_int_equal(cfg.protocol_cli_proto, 8);
 }
@@ -394,12 +393,12 @@ static void lines_that_are_too_long_or_hold_a_zero_byte_are_reported_and_passed_
 
 	n = (size_t)sprintf(text, "[server]\nregion = ");
 	memset(text + n, 'a', 15000);
-	(void)strcpy(text + n + 15000, "\nweight = 3\n");
+	(void)snprintf(text + n + 15000, 16, "\nweight = 3\n");
 	assert_int_equal(read_text(text), -ERR_CONFIG);
 	assert_string_equal(complaints(), FILE_PATH ":2: the line is too long\n");
 	assert_string_equal(cfg.server_region, "");
 	assert_int_equal(cfg.server_weight, 3);
-	(void)strcpy(text + n + SETTING_LONGEST, "\n");
+	(void)snprintf(text + n + SETTING_LONGEST, 2, "\n");
 	assert_int_equal(read_text(text), 0);
 	assert_int_equal(strlen(cfg.server_region), SETTING_LONGEST);
 	free(text);
@@ -443,14 +442,15 @@ static void every_fault_of_the_environment_is_reported_with_its_variable(void **
 
 	(void)state;
 	assert_int_equal(config_env(&cfg, environment, errors), -ERR_CONFIG);
-	assert_string_equal(complaints(),
-			    "COMET_TCP_BNID: no setting has this variable; did you mean COMET_TCP_BIND?\n"
-			    "COMET_TCP_ACCEPT: tcp.accept: `many` is not a whole number\n"
-			    "COMET_: no setting has this variable\n"
-			    "COMET_X: no setting has this variable\n"
-			    "COMET_KAFKA_HOSTS: no setting has this variable\n"
-			    "COMET_TCP_SNDBUF: tcp.sndbuf: `` is not a size: a whole number of bytes, or with k, m or g "
-			    "behind it, such as 64k\n");
+	assert_string_equal(
+		complaints(),
+		"COMET_TCP_BNID: no setting has this variable; did you mean COMET_TCP_BIND?\n"
+		"COMET_TCP_ACCEPT: tcp.accept: `many` is not a whole number\n"
+		"COMET_: no setting has this variable\n"
+		"COMET_X: no setting has this variable\n"
+		"COMET_KAFKA_HOSTS: no setting has this variable\n"
+		"COMET_TCP_SNDBUF: tcp.sndbuf: `` is not a size: a whole number of bytes, or with k, m or g "
+		"behind it, such as 64k\n");
 }
 
 static void a_flag_must_be_section_key_and_value(void **state)
@@ -491,9 +491,12 @@ static void a_bind_must_be_host_and_port(void **state)
 	} CASES[] = {
 #define FORM  "must be host:port with a port up to 65535 (0 picks a free one), an IPv6 host in brackets"
 #define EVERY "names no host; 0.0.0.0 stands for every IPv4 address, [::] for every IPv6 one"
-		{"127.0.0.1", FORM},	 {"127.0.0.1:", FORM},	    {"127.0.0.1:http", FORM}, {"127.0.0.1:65536", FORM},
-		{"127.0.0.1:-1", FORM},	 {"127.0.0.1:999999", FORM}, {"::1:80", FORM},	      {"[::1]", FORM},
-		{"[::1]80", FORM},	 {"3101", FORM},	    {":3101", EVERY},	      {"[]:3101", EVERY},
+		{"127.0.0.1", FORM},      {"127.0.0.1:", FORM},
+		{"127.0.0.1:http", FORM}, {"127.0.0.1:65536", FORM},
+		{"127.0.0.1:-1", FORM},   {"127.0.0.1:999999", FORM},
+		{"::1:80", FORM},         {"[::1]", FORM},
+		{"[::1]80", FORM},        {"3101", FORM},
+		{":3101", EVERY},         {"[]:3101", EVERY},
 	};
 
 	(void)state;
@@ -594,8 +597,6 @@ static void without_memory_nothing_is_changed_and_nothing_lost(void **state)
 	assert_int_equal(read_text("[tcp]\nbind = 127.0.0.1:9\n[server]\nweight = many\n"), -ENOMEM);
 	assert_string_equal(cfg.tcp_bind, "127.0.0.1:3101");
 	assert_string_equal(complaints(), "");
-	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_int_equal(config_start(&cfg, 1, (char *[]){"comet", NULL}, "comet", ""), -ENOMEM);
 }
 
 /* --- the command line --- */
@@ -722,6 +723,21 @@ static void a_wrong_command_line_points_to_help(void **state)
 	assert_string_equal(err, "comet: -c may be given once\ncomet --help says more\n");
 }
 
+static void a_start_without_memory_says_so(void **state)
+{
+	char out[8192];
+	char err[8192];
+
+	(void)state;
+	/* The list of flags, then the value of one. */
+	for (unsigned i = 0; i < 2; i++) {
+		seam_fail(SEAM_ALLOC, i, 1, ENOMEM);
+		assert_int_equal(START(out, err, "-t", "-o", "tcp.bind=127.0.0.1:9"), -ENOMEM);
+		assert_string_equal(err, "comet: out of memory\n");
+		assert_string_equal(out, "");
+	}
+}
+
 static void a_list_gives_its_items_trimmed(void **state)
 {
 	const char *rest = " , a ,b c,, \tlonger than it";
@@ -772,6 +788,7 @@ int main(void)
 		config_test(help_and_version_are_printed_even_if_settings_are_wrong),
 		config_test(a_start_with_faults_shows_all_of_them),
 		config_test(a_wrong_command_line_points_to_help),
+		config_test(a_start_without_memory_says_so),
 		config_test(a_list_gives_its_items_trimmed),
 	};
 
