@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/query.h"
 #include "common/err.h"
+#include "common/obj.h"
 
 #define STDIN_MAX (64u << 20)
 
@@ -158,9 +159,11 @@ static int push_list(const struct push *p, const char *path, const char *name)
 
 static int push_room(const struct push *p)
 {
-	const char *split = strstr(p->whom, "://");
+	const char *split;
 	struct query q;
 
+	BUG_UNLESS(p->whom != NULL); /* only `all` does without, see read_arguments() */
+	split = strstr(p->whom, "://");
 	if (split == NULL || split == p->whom || split[3] == '\0')
 		return argument_wrong("push", "a room is TYPE://ID, such as live://1000, not \"%s\"", p->whom);
 	query_begin(&q, "/goim/push/room");

@@ -113,7 +113,7 @@ int main(int argc, char **argv)
 	bool clean = false;
 	int rc;
 
-	if ((rc = config_init(&h->cfg)) < 0)
+	if (config_init(&h->cfg) < 0)
 		return 2;
 	rc = config_start(&h->cfg, argc, argv, "comet",
 			  "holds the connections of very many clients and pushes to them");

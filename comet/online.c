@@ -68,7 +68,7 @@ static void tell(struct online *o)
 static void *run(void *arg)
 {
 	struct online *o = arg;
-	int64_t next = clock_now_ns();
+	int64_t next;
 
 	OBJ_CHECK(o, ONLINE_MAGIC);
 	lock_take(&o->lock);

@@ -187,14 +187,16 @@ static void lay_messages(struct layout *l, const struct haul *h, enum dialect di
 /* Take n written bytes off the front. */
 static void take_off(struct msghdr *msg, size_t n)
 {
-	while (n > 0 && n >= msg->msg_iov[0].iov_len) {
-		n -= msg->msg_iov[0].iov_len;
-		msg->msg_iov++;
-		msg->msg_iovlen--;
-	}
-	if (n > 0) {
-		msg->msg_iov[0].iov_base = (char *)msg->msg_iov[0].iov_base + n;
-		msg->msg_iov[0].iov_len -= n;
+	for (; n > 0; msg->msg_iov++, msg->msg_iovlen--) {
+		struct iovec *first = msg->msg_iov;
+
+		BUG_UNLESS(msg->msg_iovlen > 0);
+		if (n < first->iov_len) {
+			first->iov_base = (char *)first->iov_base + n;
+			first->iov_len -= n;
+			return;
+		}
+		n -= first->iov_len;
 	}
 }
 
