@@ -149,7 +149,7 @@ static int start(struct house *h)
 	struct http_options http = {
 		.bind = cfg->http_bind,
 		.max_body = (size_t)cfg->http_max_body,
-		.threads = (unsigned)cfg->http_threads,
+		.callers_max = (unsigned)cfg->http_callers,
 		.timeout_ms = cfg->http_timeout,
 		.label = "http",
 	};

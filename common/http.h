@@ -1,6 +1,5 @@
-/* http: the HTTP server, on libwebsockets. One service thread speaks HTTP; whole requests are handed to a few worker
- * threads, where handlers may block. Bounded: body size, header size, time for a request, requests waiting for a worker.
- * It knows nothing of what is served. SPDX-License-Identifier: MIT */
+/* http: the HTTP server, on libmicrohttpd: a thread for each caller, where handlers may block. Bounded: callers, body size,
+ * header size, time for a request. It knows nothing of what is served. SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_H
 #define COMMON_HTTP_H
 
@@ -10,16 +9,15 @@
 
 struct http_param {
 	char *name;
-	char *value; /* percent-decoded, zero-terminated; a %00 is a broken parameter (bad_params) */
+	char *value; /* both percent-decoded and zero-terminated; a %00 is a broken parameter (bad_params) */
 };
 
 struct http_request {
-	const char *method; /* "GET", "POST", ... */
-	const char *path;   /* decoded, without the query */
-	const struct http_param
-		*params; /* of the query; for a form body (application/x-www-form-urlencoded) of that too */
+	const char *method;              /* "GET", "POST", ... */
+	const char *path;                /* decoded, without the query */
+	const struct http_param *params; /* of the query */
 	size_t n_params;
-	bool bad_params;     /* the query did not decode */
+	bool bad_params;     /* path or query did not decode */
 	const uint8_t *body; /* followed by a zero byte */
 	size_t body_bytes;
 	const char *api_key; /* of X-Api-Key or Authorization: Bearer, or NULL */
@@ -31,18 +29,19 @@ struct http_reply {
 	const char *content_type; /* static */
 	char *body;               /* malloc'ed by the handler; http frees it */
 	size_t body_bytes;
-	const char *extra_header; /* static "Name: value", or NULL */
+	const char *extra_header; /* static name of one more header, or NULL */
+	const char *extra_value;  /* static */
 };
 
-/* Runs on a worker thread; may block, up to its own deadline. reply arrives as 500 with no body. */
+/* Runs on the caller's thread; may block, up to its own deadline. reply arrives as 500 with no body. */
 typedef void http_handler(void *arg, const struct http_request *request, struct http_reply *reply);
 
 struct http_options {
-	const char *bind; /* host:port, several with commas; port 0 picks a free one */
-	size_t max_body;
-	unsigned threads;
-	int64_t timeout_ms;
-	const char *label; /* for "listening <label> <address>" on stdout, one line for each address */
+	const char *bind;     /* host:port, several with commas; port 0 picks a free one */
+	size_t max_body;      /* bytes */
+	unsigned callers_max; /* connections for each address, each with a thread; more wait in the backlog */
+	int64_t timeout_ms;   /* for a caller to send its whole request */
+	const char *label;    /* for "listening <label> <address>" on stdout, one line for each address */
 };
 
 struct http;

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 /* Inlined for speed: the library exports the same functions. */
 #define XXH_INLINE_ALL
@@ -35,9 +36,19 @@ void strmap_fini(struct strmap *m)
 	strmap_init(m);
 }
 
+/* Clients choose their keys. With a seed that they cannot know they cannot choose them to collide. */
+static uint64_t seed;
+
+__attribute__((constructor)) static void pick_seed(void)
+{
+	/* Before main, and so before any thread. Without entropy yet (a kernel that has just booted) the address must do. */
+	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
+		seed = (uint64_t)(uintptr_t)&seed;
+}
+
 uint64_t strmap_hash(const char *key)
 {
-	return XXH3_64bits(key, strlen(key));
+	return XXH3_64bits_withSeed(key, strlen(key), seed);
 }
 
 /* The link that points to the key's node, or to the NULL where it would be. The map has slots. */

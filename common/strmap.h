@@ -20,7 +20,7 @@ void strmap_init(struct strmap *m);
 /* Frees nodes and keys; the values are the owner's. */
 void strmap_fini(struct strmap *m);
 
-/* The hash that the map itself uses; also good to choose a shard by (use other bits: >> 32). */
+/* The hash that the map itself uses, seeded anew in each process; also good to choose a shard by (use other bits: >> 32). */
 uint64_t strmap_hash(const char *key);
 
 /* The value, or NULL. */

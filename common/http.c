@@ -1,0 +1,538 @@
+/* http: see http.h. On libmicrohttpd, a thread for each caller: handlers simply block, a long poll costs a parked thread,
+ * and there is no event loop that one slow request could hold up. The library knows how long a connection has been idle,
+ * but not how long a request takes that comes a byte at a time: the watchdog thread does.
+ * SPDX-License-Identifier: MIT */
+#include "common/http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/http_query.h"
+#include "common/lock.h"
+#include "common/log.h"
+#include "common/obj.h"
+#include "common/thread.h"
+
+#define ADDRESS_BYTES 128
+#define LISTENERS_MAX 16
+#define BACKLOG       511
+/* What a connection may use: request line, headers, and what is read and written at a time. */
+#define CALLER_BYTES 32768
+#define STACK_BYTES  262144
+/* A caller that keeps its connection open and asks nothing. */
+#define IDLE_SECONDS 60
+#define NO_DEADLINE  INT64_MAX
+
+/* One connection of a caller. */
+struct caller {
+	struct caller *next, *prev;
+	int fd;
+	int64_t deadline_ns; /* for the request that is being read */
+};
+
+/* One request. */
+struct call {
+	struct http_request request;
+	struct http_reply reply;
+	char *query;
+	char *path;
+	struct http_param *params;
+	uint8_t *body;
+	size_t body_room;
+	bool begun;
+	bool too_large;
+	bool no_memory;
+	char peer[64];
+};
+
+struct http {
+	unsigned magic;
+#define HTTP_MAGIC 0x4777e400
+	/* set once */
+	struct http_options opt;
+	http_handler *handler;
+	void *arg;
+	unsigned n_listeners;
+	struct MHD_Daemon *listeners[LISTENERS_MAX];
+	struct thread *watchdog;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t wake;
+	bool stop;
+	struct caller *callers;
+};
+
+const char *http_param(const struct http_request *request, const char *name)
+{
+	for (size_t i = 0; i < request->n_params; i++)
+		if (strcmp(request->params[i].name, name) == 0)
+			return request->params[i].value;
+	return NULL;
+}
+
+/* ---- the watchdog ---- */
+
+static void set_deadline(struct http *h, struct caller *caller, int64_t deadline_ns)
+{
+	if (caller == NULL)
+		return;
+	lock_take(&h->lock);
+	caller->deadline_ns = deadline_ns;
+	lock_drop(&h->lock);
+}
+
+/* End those whose request takes too long; returns when to look again. shutdown() does not block, and a caller leaves the
+ * list before its descriptor is closed. */
+static int64_t end_late_locked(struct http *h, int64_t now) NEEDS(h->lock)
+{
+	int64_t next = now + h->opt.timeout_ms * CLOCK_MS;
+
+	for (struct caller *caller = h->callers; caller != NULL; caller = caller->next) {
+		if (caller->deadline_ns <= now) {
+			(void)shutdown(caller->fd, SHUT_RDWR);
+			caller->deadline_ns = NO_DEADLINE;
+		} else if (caller->deadline_ns < next) {
+			next = caller->deadline_ns;
+		}
+	}
+	return next;
+}
+
+/* Deadlines set while it sleeps are a whole timeout away, and it never sleeps for longer. Without callers it sleeps until
+ * one comes. */
+static void *watch(void *arg)
+{
+	struct http *h = arg;
+
+	OBJ_CHECK(h, HTTP_MAGIC);
+	lock_take(&h->lock);
+	while (!h->stop) {
+		if (h->callers == NULL)
+			lock_wait(&h->wake, &h->lock);
+		else
+			(void)lock_wait_until(&h->wake, &h->lock, end_late_locked(h, clock_now_ns()));
+	}
+	lock_drop(&h->lock);
+	return NULL;
+}
+
+static void caller_came(struct http *h, struct MHD_Connection *connection, void **socket_context)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	struct caller *caller = calloc(1, sizeof(*caller));
+	bool first;
+
+	*socket_context = caller;
+	if (caller == NULL || info == NULL)
+		return; /* without memory it is not watched, and the idle timeout must do */
+	caller->fd = info->connect_fd;
+	caller->deadline_ns = clock_now_ns() + h->opt.timeout_ms * CLOCK_MS;
+	lock_take(&h->lock);
+	first = h->callers == NULL;
+	caller->next = h->callers;
+	if (h->callers != NULL)
+		h->callers->prev = caller;
+	h->callers = caller;
+	lock_drop(&h->lock);
+	if (first)
+		(void)pthread_cond_signal(&h->wake);
+}
+
+static void caller_left(struct http *h, struct caller *caller)
+{
+	if (caller == NULL)
+		return;
+	lock_take(&h->lock);
+	if (caller->prev != NULL)
+		caller->prev->next = caller->next;
+	else if (h->callers == caller)
+		h->callers = caller->next;
+	if (caller->next != NULL)
+		caller->next->prev = caller->prev;
+	lock_drop(&h->lock);
+	free(caller);
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	struct http *h = arg;
+
+	OBJ_CHECK(h, HTTP_MAGIC);
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		caller_came(h, connection, socket_context);
+	else
+		caller_left(h, *socket_context);
+}
+
+static struct caller *caller_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info != NULL ? info->socket_context : NULL;
+}
+
+/* ---- a request ---- */
+
+/* The request line has come, as it was sent: we decode it ourselves, to tell a broken encoding from a missing one. */
+static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection)
+{
+	struct call *call = calloc(1, sizeof(*call));
+	size_t path_bytes = strcspn(uri, "?");
+
+	(void)arg;
+	(void)connection;
+	if (call == NULL)
+		return NULL;
+	call->path = strndup(uri, path_bytes);
+	call->query = strdup(uri[path_bytes] == '?' ? uri + path_bytes + 1 : "");
+	call->no_memory = call->path == NULL || call->query == NULL;
+	return call;
+}
+
+static void call_free(struct call *call)
+{
+	http_params_free(call->params, call->request.n_params);
+	free(call->query);
+	free(call->path);
+	free(call->body);
+	free(call->reply.body);
+	free(call);
+}
+
+static void say_peer(struct MHD_Connection *connection, struct call *call)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	if (info == NULL || getnameinfo(info->client_addr, sizeof(struct sockaddr_in6), call->peer, sizeof(call->peer),
+					NULL, 0, NI_NUMERICHOST) != 0)
+		call->peer[0] = '\0';
+	call->request.peer = call->peer;
+}
+
+static const char *find_api_key(struct MHD_Connection *connection)
+{
+	static const char bearer[] = "Bearer ";
+	const char *value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Api-Key");
+
+	if (value != NULL)
+		return value;
+	value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+	if (value != NULL && strncasecmp(value, bearer, sizeof(bearer) - 1) == 0)
+		return value + sizeof(bearer) - 1;
+	return NULL;
+}
+
+/* A reply of ours, where no handler is asked. */
+static void refuse(struct call *call, int status, const char *words)
+{
+	free(call->reply.body);
+	call->reply = (struct http_reply){.status = status, .content_type = "application/json"};
+	if (asprintf(&call->reply.body, "{\"code\":-%d,\"message\":\"%s\"}\n", status, words) >= 0)
+		call->reply.body_bytes = strlen(call->reply.body);
+	else
+		call->reply.body = NULL;
+}
+
+/* Fill in what the handler wants to know. False: refused. */
+static bool read_call(struct MHD_Connection *connection, struct call *call, const char *method)
+{
+	struct http_request *request = &call->request;
+	int rc = call->no_memory ? -ENOMEM : http_path_decode(call->path);
+
+	if (rc == 0)
+		rc = http_params_decode(call->query, &call->params, &request->n_params);
+	request->params = call->params;
+	if (rc == -ENOMEM) {
+		refuse(call, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+		return false;
+	}
+	request->bad_params = rc < 0;
+	request->method = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : method;
+	request->path = call->path;
+	request->body = call->body != NULL ? call->body : (const uint8_t *)"";
+	request->api_key = find_api_key(connection);
+	say_peer(connection, call);
+	return true;
+}
+
+static enum MHD_Result send_reply(struct MHD_Connection *connection, struct call *call, bool close)
+{
+	struct http_reply *reply = &call->reply;
+	struct MHD_Response *response;
+	enum MHD_Result result;
+
+	response = MHD_create_response_from_buffer(reply->body_bytes, reply->body, MHD_RESPMEM_MUST_FREE);
+	if (response == NULL)
+		return MHD_NO;
+	reply->body = NULL; /* the response's now */
+	/* Without memory for a header the reply goes out without it. */
+	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
+	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	if (reply->extra_header != NULL)
+		(void)MHD_add_response_header(response, reply->extra_header, reply->extra_value);
+	if (close)
+		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	result = MHD_queue_response(connection, (unsigned)reply->status, response);
+	MHD_destroy_response(response);
+	count_by(COUNT_HTTP_REQUESTS, (unsigned)reply->status / 100);
+	return result;
+}
+
+static void add_body(struct http *h, struct call *call, const char *bytes, size_t n)
+{
+	uint8_t *body;
+
+	call->too_large |= call->request.body_bytes + n > h->opt.max_body;
+	if (call->too_large || call->no_memory)
+		return; /* read and forgotten; the reply will say so */
+	if (call->request.body_bytes + n + 1 > call->body_room) {
+		size_t room = (call->request.body_bytes + n + 1) * 2;
+
+		if ((body = realloc(call->body, room)) == NULL) {
+			call->no_memory = true;
+			return;
+		}
+		call->body = body;
+		call->body_room = room;
+	}
+	memcpy(call->body + call->request.body_bytes, bytes, n);
+	call->request.body_bytes += n;
+	call->body[call->request.body_bytes] = '\0';
+}
+
+/* Headers are there, no body yet. */
+static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, struct call *call)
+{
+	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+	call->begun = true;
+	/* Known beforehand, so the body need not be read at all. */
+	if (length != NULL && strtoull(length, NULL, 10) > h->opt.max_body) {
+		refuse(call, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than http.max_body");
+		return send_reply(connection, call, true);
+	}
+	return MHD_YES;
+}
+
+static enum MHD_Result finish(struct http *h, struct MHD_Connection *connection, struct call *call, const char *method)
+{
+	/* The handler keeps its own deadlines. */
+	set_deadline(h, caller_of(connection), NO_DEADLINE);
+	call->reply = (struct http_reply){.status = MHD_HTTP_INTERNAL_SERVER_ERROR, .content_type = "text/plain"};
+	if (call->too_large) {
+		refuse(call, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than http.max_body");
+		return send_reply(connection, call, true);
+	}
+	if (read_call(connection, call, method))
+		h->handler(h->arg, &call->request, &call->reply);
+	return send_reply(connection, call, false);
+}
+
+/* Called when the headers are there, for each piece of the body, and when the request is whole. */
+static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+				 const char *version, const char *upload, size_t *upload_bytes, void **context)
+{
+	struct http *h = arg;
+	struct call *call = *context;
+
+	(void)url;
+	(void)version;
+	OBJ_CHECK(h, HTTP_MAGIC);
+	if (call == NULL)
+		return MHD_NO;
+	if (!call->begun)
+		return begin(h, connection, call);
+	if (*upload_bytes > 0) {
+		add_body(h, call, upload, *upload_bytes);
+		*upload_bytes = 0;
+		return MHD_YES;
+	}
+	return finish(h, connection, call, method);
+}
+
+/* The reply was sent, or the caller has gone. The next request has the idle time and its own. */
+static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
+			 enum MHD_RequestTerminationCode why)
+{
+	struct http *h = arg;
+
+	(void)why;
+	set_deadline(h, caller_of(connection),
+		     clock_now_ns() + IDLE_SECONDS * CLOCK_SEC + h->opt.timeout_ms * CLOCK_MS);
+	if (*context != NULL)
+		call_free(*context);
+	*context = NULL;
+}
+
+__attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *format, va_list args)
+{
+	static struct log_limit limit = LOG_LIMIT(5);
+	char text[256];
+
+	(void)arg;
+	(void)vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	LOG_LIMITED(LOG_DEBUG, &limit, log_what("libmicrohttpd"), log_str("says", text));
+}
+
+/* ---- start and stop ---- */
+
+static int resolve(const char *address, struct addrinfo **found)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	char name[ADDRESS_BYTES];
+	char *port, *host = name;
+	size_t len;
+
+	(void)snprintf(name, sizeof(name), "%s", address);
+	if ((port = strrchr(name, ':')) == NULL)
+		return -EINVAL;
+	*port++ = '\0';
+	len = strlen(name);
+	if (len >= 2 && name[0] == '[' && name[len - 1] == ']') {
+		name[len - 1] = '\0';
+		host++;
+	}
+	return getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, found) == 0 ? 0 : -EADDRNOTAVAIL;
+}
+
+static int listen_socket(const char *address, int *out)
+{
+	struct addrinfo *found;
+	int on = 1, fd, rc;
+
+	if ((rc = resolve(address, &found)) < 0)
+		return rc;
+	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
+		rc = -errno;
+		if (fd >= 0)
+			(void)close(fd);
+	} else {
+		*out = fd;
+	}
+	freeaddrinfo(found);
+	return rc;
+}
+
+static void announce(const struct http *h, int fd)
+{
+	struct sockaddr_storage bound = {0};
+	socklen_t bytes = sizeof(bound);
+	char host[64] = "?", port[16] = "?";
+
+	(void)getsockname(fd, (struct sockaddr *)&bound, &bytes);
+	(void)getnameinfo((struct sockaddr *)&bound, bytes, host, sizeof(host), port, sizeof(port),
+			  NI_NUMERICHOST | NI_NUMERICSERV);
+	(void)printf(bound.ss_family == AF_INET6 ? "listening %s [%s]:%s\n" : "listening %s %s:%s\n", h->opt.label,
+		     host, port);
+	(void)fflush(stdout);
+}
+
+static int listener_start(struct http *h, const char *address)
+{
+	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
+			       MHD_USE_ITC | MHD_USE_ERROR_LOG;
+	struct MHD_Daemon *daemon;
+	int fd = -1, rc;
+
+	if (h->n_listeners == LISTENERS_MAX)
+		return -E2BIG;
+	if ((rc = listen_socket(address, &fd)) < 0)
+		return rc;
+	daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h, /* each option with its argument, the end */
+				  MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+				  MHD_OPTION_CONNECTION_LIMIT, h->opt.callers_max, MHD_OPTION_CONNECTION_TIMEOUT,
+				  (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CALLER_BYTES,
+				  MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_CONNECTION,
+				  on_connection, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+				  MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_END);
+	if (daemon == NULL) {
+		(void)close(fd);
+		return -EAGAIN;
+	}
+	h->listeners[h->n_listeners++] = daemon;
+	announce(h, fd);
+	return 0;
+}
+
+static int listen_on_all(struct http *h)
+{
+	const char *rest = h->opt.bind;
+	char address[ADDRESS_BYTES];
+	int rc = 0;
+
+	while (rc == 0 && config_list_next(&rest, address, sizeof(address)))
+		if ((rc = listener_start(h, address)) < 0)
+			LOG(LOG_ERROR, log_what("cannot listen; change http.bind, or free the address"),
+			    log_str("address", address), log_str("error", err_text(rc)));
+	return rc;
+}
+
+static void label_counters(void)
+{
+	static const char *const names[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
+
+	counters_label(COUNT_HTTP_REQUESTS, names, sizeof(names) / sizeof(names[0]));
+}
+
+int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	int rc;
+
+	if (h == NULL)
+		return -ENOMEM;
+	h->magic = HTTP_MAGIC;
+	h->opt = *opt;
+	h->handler = handler;
+	h->arg = arg;
+	lock_init(&h->lock, LOCK_SERVICE);
+	lock_cond_init(&h->wake);
+	label_counters();
+	if ((rc = thread_spawn(THREAD_SERVICE, "http watchdog", watch, h, &h->watchdog)) < 0)
+		LOG(LOG_ERROR, log_what("cannot start the HTTP server"), log_str("error", err_text(rc)));
+	else
+		rc = listen_on_all(h);
+	if (rc < 0) {
+		http_stop(&h);
+		return rc;
+	}
+	*out = h;
+	return 0;
+}
+
+void http_stop(struct http **http)
+{
+	struct http *h = *http;
+
+	OBJ_CHECK(h, HTTP_MAGIC);
+	/* Stops accepting, lets the handlers that run finish, joins their threads and closes. */
+	for (unsigned i = 0; i < h->n_listeners; i++)
+		MHD_stop_daemon(h->listeners[i]);
+	lock_take(&h->lock);
+	h->stop = true;
+	lock_drop(&h->lock);
+	(void)pthread_cond_signal(&h->wake);
+	if (h->watchdog != NULL)
+		thread_join(&h->watchdog);
+	(void)pthread_cond_destroy(&h->wake);
+	lock_fini(&h->lock);
+	h->magic = 0;
+	free(h);
+	*http = NULL;
+}
