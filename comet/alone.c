@@ -12,6 +12,10 @@
 #include "logic/bus.h"
 #include "logic/logic.h"
 #include "logic/registry.h"
+#include "logic/upstream.h"
+
+/* Packets from clients that are kept for the back end to fetch. */
+#define UPSTREAM_KEEP 4096
 
 struct alone {
 	unsigned magic;
@@ -19,6 +23,7 @@ struct alone {
 	const struct config *cfg;
 	const char *server_id;
 	struct logic logic;
+	struct bus_memory bus;
 	atomic_bool draining;
 };
 
@@ -125,19 +130,27 @@ int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, 
 	a->logic.cfg = cfg;
 	a->logic.ready = ready;
 	a->logic.ready_arg = a;
-	if ((rc = registry_memory_new(&a->logic.registry)) < 0) {
-		free(a);
-		return rc;
-	}
-	a->logic.bus = bus_memory(sink, sink_self);
+	a->bus = (struct bus_memory){.sink = sink, .sink_self = sink_self};
+	a->logic.bus = bus_memory(&a->bus);
+	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
+		goto free_alone;
+	if ((rc = upstream_memory_new(UPSTREAM_KEEP, &a->logic.upstream)) < 0)
+		goto free_registry;
 	*out = a;
 	return 0;
+
+free_registry:
+	registry_memory_free(&a->logic.registry);
+free_alone:
+	free(a);
+	return rc;
 }
 
 void alone_free(struct alone **alone)
 {
 	struct alone *a = alone_of(*alone);
 
+	upstream_memory_free(&a->logic.upstream);
 	registry_memory_free(&a->logic.registry);
 	a->magic = 0;
 	free(a);

@@ -14,8 +14,11 @@ struct bus {
 	void *self;
 };
 
-/* The bus of a program that runs alone: every push goes to this sink. */
-typedef int bus_memory_sink(void *self, const struct wire_push *push);
-struct bus bus_memory(bus_memory_sink *sink, void *sink_self);
+/* The bus of a program that runs alone: every push goes to this sink. `memory` is the owner's and outlives the bus. */
+struct bus_memory {
+	int (*sink)(void *self, const struct wire_push *push);
+	void *sink_self;
+};
+struct bus bus_memory(struct bus_memory *memory);
 
 #endif

@@ -11,11 +11,13 @@
 #include "common/wire.h"
 #include "logic/bus.h"
 #include "logic/registry.h"
+#include "logic/upstream.h"
 
 struct logic {
 	const struct config *cfg;
 	struct registry registry;
 	struct bus bus;
+	struct upstream upstream;
 	/* What /readyz asks (NULL: always ready): 0, or -errno with words in text. */
 	int (*ready)(void *arg, char *text, size_t text_bytes);
 	void *ready_arg;

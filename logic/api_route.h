@@ -1,0 +1,44 @@
+/* api_route: what the dialects of the HTTP API share: routes as tables, parameters, replies. For logic/api*.c only.
+ * SPDX-License-Identifier: MIT */
+#ifndef LOGIC_API_ROUTE_H
+#define LOGIC_API_ROUTE_H
+
+#include <jansson.h>
+
+#include "common/http.h"
+#include "logic/logic.h"
+
+struct api_call {
+	struct logic *logic;
+	const struct http_request *request;
+	struct http_reply *reply;
+};
+
+struct api_route {
+	const char *method;
+	const char *path;
+	void (*handle)(struct api_call *call);
+};
+
+/* A dialect: its routes, ended by a NULL path, and how it says that a method is wrong. */
+struct api_dialect {
+	const struct api_route *routes;
+	void (*wrong_method)(struct api_call *call);
+};
+extern const struct api_dialect api_v1, api_v2, api_admin;
+
+/* Send this JSON (NULL: out of memory; taken over) with this status. */
+void api_reply_json(struct api_call *call, int status, json_t *body);
+/* Send this text; copied. */
+void api_reply_text(struct api_call *call, int status, const char *content_type, const char *text);
+
+/* A whole number in [min, max] from a text that is nothing else. */
+bool api_read_number(const char *text, long long min, long long max, long long *out);
+
+/* All values of a repeated parameter, each of which may be a list with commas; empty pieces are left out. The strings are
+ * in one allocation with the array: free(*list), which is NULL on an error. 0 or -ENOMEM. */
+int api_read_list(const struct http_request *request, const char *name, const char ***list, size_t *n);
+/* The same as numbers; -EINVAL if one is none. */
+int api_read_numbers(const struct http_request *request, const char *name, int64_t **list, size_t *n);
+
+#endif

@@ -1,0 +1,208 @@
+/* api_v1: goim's first HTTP API. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/wire.h"
+#include "logic/api_route.h"
+
+enum { RET_OK = 1, RET_FAULT = 65535 };
+
+static void reply_ret(struct api_call *call, int ret)
+{
+	api_reply_json(call, 200, json_pack("{s:i}", "ret", ret));
+}
+
+static void reply_result(struct api_call *call, int rc)
+{
+	reply_ret(call, rc == 0 ? RET_OK : RET_FAULT);
+}
+
+static void reply_data(struct api_call *call, json_t *data)
+{
+	api_reply_json(call, 200, json_pack("{s:o,s:i}", "data", data, "ret", RET_OK));
+}
+
+static void wrong_method(struct api_call *call)
+{
+	api_reply_json(call, 405, json_pack("{s:i}", "ret", RET_FAULT));
+}
+
+/* ---- push ---- */
+
+static void push(struct api_call *call)
+{
+	const struct http_request *rq = call->request;
+	long long uid;
+	int64_t mid;
+
+	if (!api_read_number(http_param(rq, "uid"), INT64_MIN, INT64_MAX, &uid)) {
+		reply_ret(call, RET_FAULT);
+		return;
+	}
+	mid = uid;
+	reply_result(call, logic_push_mids(call->logic, OP_SEND_REPLY, &mid, 1, rq->body, rq->body_bytes));
+}
+
+/* The user ids of "u"; NULL: no such list, or no memory. */
+static int64_t *read_users(const json_t *users, size_t *n)
+{
+	int64_t *mids;
+	const json_t *uid;
+	size_t i;
+
+	if (!json_is_array(users) || (mids = calloc(json_array_size(users) + 1, sizeof(*mids))) == NULL)
+		return NULL;
+	json_array_foreach(users, i, uid)
+	{
+		if (!json_is_integer(uid)) {
+			free(mids);
+			return NULL;
+		}
+		mids[i] = json_integer_value(uid);
+	}
+	*n = json_array_size(users);
+	return mids;
+}
+
+static void pushs(struct api_call *call)
+{
+	const struct http_request *rq = call->request;
+	json_t *body = json_loadb((const char *)rq->body, rq->body_bytes, 0, NULL);
+	json_t *m = json_object_get(body, "m");
+	char *message = m != NULL ? json_dumps(m, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	size_t n = 0;
+	int64_t *mids = read_users(json_object_get(body, "u"), &n);
+	int rc = -EINVAL;
+
+	if (message != NULL && mids != NULL)
+		rc = logic_push_mids(call->logic, OP_SEND_REPLY, mids, n, message, strlen(message));
+	reply_result(call, rc);
+	free(mids);
+	free(message);
+	json_decref(body);
+}
+
+static void push_room(struct api_call *call)
+{
+	const struct http_request *rq = call->request;
+	long long rid;
+
+	/* `ensure` asked goim to wait for its queue; ours is always waited for. */
+	if (!api_read_number(http_param(rq, "rid"), INT32_MIN, INT32_MAX, &rid)) {
+		reply_ret(call, RET_FAULT);
+		return;
+	}
+	reply_result(call,
+		     logic_push_room(call->logic, OP_SEND_REPLY, http_param(rq, "rid"), rq->body, rq->body_bytes));
+}
+
+static void push_all(struct api_call *call)
+{
+	const struct http_request *rq = call->request;
+
+	reply_result(call, logic_push_all(call->logic, OP_SEND_REPLY, 0, rq->body, rq->body_bytes));
+}
+
+/* ---- counts ---- */
+
+/* Rooms of v1 are numbers; others are none of its clients' business. */
+static void count_rooms(struct api_call *call)
+{
+	struct registry_rooms rooms;
+	json_t *list;
+
+	if (call->logic->registry.online(call->logic->registry.self, &rooms) < 0) {
+		reply_ret(call, RET_FAULT);
+		return;
+	}
+	list = json_array();
+	for (size_t i = 0; i < rooms.n; i++) {
+		long long rid;
+
+		if (api_read_number(rooms.rooms[i].room, INT32_MIN, INT32_MAX, &rid))
+			(void)json_array_append_new(list, json_pack("{s:I,s:I}", "RoomId", (json_int_t)rid, "Count",
+								    (json_int_t)rooms.rooms[i].count));
+	}
+	registry_rooms_fini(&rooms);
+	reply_data(call, list);
+}
+
+static int by_id(const void *a, const void *b)
+{
+	const struct registry_server *x = a, *y = b;
+
+	return strcmp(x->id, y->id);
+}
+
+/* Servers of v1 have numbers: here their places in the order of their ids, from 1. */
+static int list_servers(struct api_call *call, struct registry_servers *servers)
+{
+	int rc = call->logic->registry.servers(call->logic->registry.self, servers);
+
+	if (rc == 0)
+		qsort(servers->servers, servers->n, sizeof(*servers->servers), by_id);
+	return rc;
+}
+
+static void count_servers(struct api_call *call)
+{
+	struct registry_servers servers;
+	json_t *list;
+
+	if (list_servers(call, &servers) < 0) {
+		reply_ret(call, RET_FAULT);
+		return;
+	}
+	list = json_array();
+	for (size_t i = 0; i < servers.n; i++)
+		(void)json_array_append_new(list, json_pack("{s:I,s:I}", "Server", (json_int_t)i + 1, "Count",
+							    (json_int_t)servers.servers[i].connections));
+	registry_servers_fini(&servers);
+	reply_data(call, list);
+}
+
+static void count_online(struct api_call *call)
+{
+	const char *type = http_param(call->request, "type");
+
+	if (type != NULL && strcmp(type, "room") == 0)
+		count_rooms(call);
+	else if (type != NULL && strcmp(type, "server") == 0)
+		count_servers(call);
+	else
+		reply_ret(call, RET_FAULT);
+}
+
+/* ---- servers ---- */
+
+/* By its number of /1/count, or by its id, which does not change when another server comes. */
+static void del_server(struct api_call *call)
+{
+	const char *which = http_param(call->request, "server");
+	struct registry_servers servers;
+	long long number;
+	int rc;
+
+	if (which == NULL || which[0] == '\0' || list_servers(call, &servers) < 0) {
+		reply_ret(call, RET_FAULT);
+		return;
+	}
+	if (api_read_number(which, 1, (long long)servers.n, &number))
+		which = servers.servers[number - 1].id;
+	rc = call->logic->registry.del_server(call->logic->registry.self, which);
+	registry_servers_fini(&servers);
+	reply_result(call, rc);
+}
+
+static const struct api_route routes[] = {
+	{"POST", "/1/push", push},
+	{"POST", "/1/pushs", pushs},
+	{"POST", "/1/push/room", push_room},
+	{"POST", "/1/push/all", push_all},
+	{"GET", "/1/count", count_online},
+	{"POST", "/1/server/del", del_server},
+	{NULL, NULL, NULL},
+};
+
+const struct api_dialect api_v1 = {.routes = routes, .wrong_method = wrong_method};

@@ -1,0 +1,491 @@
+/* api_v2: goim's second HTTP API, and what we add in its manner: kick, upstream. docs/http-api.md is its contract.
+ * SPDX-License-Identifier: MIT */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/wire.h"
+#include "logic/api_route.h"
+
+/* ---- replies ---- */
+
+static void reply_ok(struct api_call *call)
+{
+	api_reply_json(call, 200, json_pack("{s:i,s:s}", "code", 0, "message", ""));
+}
+
+static void reply_data(struct api_call *call, json_t *data)
+{
+	api_reply_json(call, 200, json_pack("{s:i,s:s,s:o}", "code", 0, "message", "", "data", data));
+}
+
+static void reply_bad(struct api_call *call, const char *words)
+{
+	api_reply_json(call, 400, json_pack("{s:i,s:s}", "code", -400, "message", words));
+}
+
+/* rc of a logic call: 0 is said as success, anything else is the server's fault. */
+static void reply_result(struct api_call *call, int rc)
+{
+	const char *words = rc == -EAGAIN ? "the push queue is full, try again" : err_text(rc);
+
+	if (rc == 0)
+		reply_ok(call);
+	else
+		api_reply_json(call, 200, json_pack("{s:i,s:s}", "code", -500, "message", words));
+}
+
+static void wrong_method(struct api_call *call)
+{
+	api_reply_json(
+		call, 405,
+		json_pack("{s:i,s:s+}", "code", -405, "message", "this path takes only ", call->reply->extra_value));
+}
+
+/* ---- parameters ---- */
+
+/* The operation, not 0. False: the caller was told. */
+static bool read_operation(struct api_call *call, int32_t *op)
+{
+	long long value;
+
+	if (call->request->bad_params) {
+		reply_bad(call, "the percent-encoding of the parameters is broken");
+		return false;
+	}
+	if (!api_read_number(http_param(call->request, "operation"), INT32_MIN, INT32_MAX, &value) || value == 0) {
+		reply_bad(call, "operation must be a whole number other than 0");
+		return false;
+	}
+	*op = (int32_t)value;
+	return true;
+}
+
+static bool is_empty(const char *text)
+{
+	return text == NULL || text[0] == '\0';
+}
+
+/* rc of reading a list with n entries: is there something to work with? */
+static bool list_is_good(struct api_call *call, int rc, size_t n, const char *words)
+{
+	if (rc == -ENOMEM)
+		reply_result(call, rc);
+	else if (rc < 0 || n == 0)
+		reply_bad(call, words);
+	return rc == 0 && n > 0;
+}
+
+/* ---- push ---- */
+
+static void push_keys(struct api_call *call)
+{
+	const struct http_request *rq = call->request;
+	const char **keys;
+	size_t n;
+	int32_t op;
+	int rc;
+
+	if (!read_operation(call, &op))
+		return;
+	rc = api_read_list(rq, "keys", &keys, &n);
+	if (list_is_good(call, rc, n, "keys is missing"))
+		reply_result(call, logic_push_keys(call->logic, op, keys, n, rq->body, rq->body_bytes));
+	free(keys);
+}
+
+static void push_mids(struct api_call *call)
+{
+	const struct http_request *rq = call->request;
+	int64_t *mids;
+	size_t n;
+	int32_t op;
+	int rc;
+
+	if (!read_operation(call, &op))
+		return;
+	rc = api_read_numbers(rq, "mids", &mids, &n);
+	if (list_is_good(call, rc, n, "mids must be whole numbers"))
+		reply_result(call, logic_push_mids(call->logic, op, mids, n, rq->body, rq->body_bytes));
+	free(mids);
+}
+
+/* type://room, or false where it would be longer than a room id may be. */
+static bool room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTES])
+{
+	return snprintf(key, WIRE_ROOM_BYTES, "%s://%s", type, room) < WIRE_ROOM_BYTES;
+}
+
+static void push_room(struct api_call *call)
+{
+	const struct http_request *rq = call->request;
+	const char *type = http_param(rq, "type"), *room = http_param(rq, "room");
+	char key[WIRE_ROOM_BYTES];
+	int32_t op;
+
+	if (!read_operation(call, &op))
+		return;
+	if (is_empty(type) || is_empty(room))
+		reply_bad(call, "type and room must be given");
+	else if (!room_key(type, room, key))
+		reply_bad(call, "type and room are too long");
+	else
+		reply_result(call, logic_push_room(call->logic, op, key, rq->body, rq->body_bytes));
+}
+
+static void push_all(struct api_call *call)
+{
+	const struct http_request *rq = call->request;
+	const char *speed_text = http_param(rq, "speed");
+	long long speed = 0;
+	int32_t op;
+
+	if (!read_operation(call, &op))
+		return;
+	if (!is_empty(speed_text) && !api_read_number(speed_text, 0, INT32_MAX, &speed))
+		reply_bad(call, "speed must be a whole number, 0 or more");
+	else
+		reply_result(call, logic_push_all(call->logic, op, (uint32_t)speed, rq->body, rq->body_bytes));
+}
+
+/* ---- kick ---- */
+
+static void reply_kicked(struct api_call *call, int rc, size_t n)
+{
+	if (rc < 0)
+		reply_result(call, rc);
+	else
+		reply_data(call, json_pack("{s:I}", "kicked", (json_int_t)n));
+}
+
+static void kick(struct api_call *call)
+{
+	const struct http_request *rq = call->request;
+	bool by_mids = http_param(rq, "mids") != NULL;
+	const char *words = "keys or mids must be given; mids are whole numbers";
+	size_t n = 0, kicked = 0;
+	int64_t *mids = NULL;
+	const char **keys = NULL;
+	int rc;
+
+	if (rq->bad_params) {
+		reply_bad(call, "the percent-encoding of the parameters is broken");
+		return;
+	}
+	if (by_mids && http_param(rq, "keys") != NULL) {
+		reply_bad(call, "give keys or mids, not both");
+		return;
+	}
+	rc = by_mids ? api_read_numbers(rq, "mids", &mids, &n) : api_read_list(rq, "keys", &keys, &n);
+	if (list_is_good(call, rc, n, words)) {
+		rc = by_mids ? logic_kick_mids(call->logic, mids, n, &kicked)
+			     : logic_kick_keys(call->logic, keys, n, &kicked);
+		reply_kicked(call, rc, kicked);
+	}
+	free(mids);
+	free(keys);
+}
+
+/* ---- online ---- */
+
+static int by_count(const void *a, const void *b)
+{
+	const struct registry_room *x = a, *y = b;
+
+	if (x->count != y->count)
+		return x->count < y->count ? 1 : -1;
+	return strcmp(x->room, y->room);
+}
+
+static json_t *list_top(const struct registry_rooms *rooms, const char *type, size_t limit)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < rooms->n && json_array_size(list) < limit; i++) {
+		const char *room = rooms->rooms[i].room, *id = strstr(room, "://");
+
+		if (strncmp(room, type, strlen(type)) != 0 || id == NULL)
+			continue;
+		(void)json_array_append_new(
+			list, json_pack("{s:s,s:I}", "room_id", id + 3, "count", (json_int_t)rooms->rooms[i].count));
+	}
+	return list;
+}
+
+static void online_top(struct api_call *call)
+{
+	const char *type = http_param(call->request, "type");
+	struct registry_rooms rooms;
+	long long limit;
+	int rc;
+
+	if (is_empty(type)) {
+		reply_bad(call, "type must be given");
+		return;
+	}
+	if (!api_read_number(http_param(call->request, "limit"), 1, INT32_MAX, &limit)) {
+		reply_bad(call, "limit must be a whole number above 0");
+		return;
+	}
+	if ((rc = call->logic->registry.online(call->logic->registry.self, &rooms)) < 0) {
+		reply_result(call, rc);
+		return;
+	}
+	qsort(rooms.rooms, rooms.n, sizeof(*rooms.rooms), by_count);
+	reply_data(call, list_top(&rooms, type, (size_t)limit));
+	registry_rooms_fini(&rooms);
+}
+
+static int64_t count_of(const struct registry_rooms *rooms, const char *room)
+{
+	for (size_t i = 0; i < rooms->n; i++)
+		if (strcmp(rooms->rooms[i].room, room) == 0)
+			return rooms->rooms[i].count;
+	return 0;
+}
+
+static json_t *list_rooms(const struct registry_rooms *all, const char *type, const char **rooms, size_t n)
+{
+	json_t *counts = json_object();
+	char key[WIRE_ROOM_BYTES];
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_object_set_new(
+			counts, rooms[i],
+			json_integer(room_key(type, rooms[i], key) ? (json_int_t)count_of(all, key) : 0));
+	return counts;
+}
+
+static void online_room(struct api_call *call)
+{
+	const char *type = http_param(call->request, "type");
+	struct registry_rooms all;
+	const char **rooms;
+	size_t n;
+	int rc;
+
+	if (is_empty(type)) {
+		reply_bad(call, "type must be given");
+		return;
+	}
+	rc = api_read_list(call->request, "rooms", &rooms, &n);
+	if (list_is_good(call, rc, n, "rooms is missing")) {
+		rc = call->logic->registry.online(call->logic->registry.self, &all);
+		if (rc < 0) {
+			reply_result(call, rc);
+		} else {
+			reply_data(call, list_rooms(&all, type, rooms, n));
+			registry_rooms_fini(&all);
+		}
+	}
+	free(rooms);
+}
+
+static void online_total(struct api_call *call)
+{
+	struct registry_servers servers;
+	json_int_t connections = 0, addresses = 0;
+	int rc = call->logic->registry.servers(call->logic->registry.self, &servers);
+
+	if (rc < 0) {
+		reply_result(call, rc);
+		return;
+	}
+	for (size_t i = 0; i < servers.n; i++) {
+		connections += servers.servers[i].connections;
+		addresses += servers.servers[i].addresses;
+	}
+	registry_servers_fini(&servers);
+	reply_data(call, json_pack("{s:I,s:I}", "conn_count", connections, "ip_count", addresses));
+}
+
+/* ---- nodes ---- */
+
+/* Least loaded by weight first: connections per weight, without dividing. */
+static int by_load(const void *a, const void *b)
+{
+	const struct registry_server *x = a, *y = b;
+	int64_t left = x->connections * (y->weight > 0 ? y->weight : 1);
+	int64_t right = y->connections * (x->weight > 0 ? x->weight : 1);
+
+	if (left != right)
+		return left < right ? -1 : 1;
+	return strcmp(x->id, y->id);
+}
+
+/* The host of "host:port", "[v6]:port" or of a host alone. */
+static void take_host(const char *address, char *host, size_t host_bytes)
+{
+	const char *colon = strrchr(address, ':'), *bracket = strchr(address, ']');
+	size_t n = colon != NULL && (bracket != NULL ? bracket < colon : strchr(address, ':') == colon)
+			   ? (size_t)(colon - address)
+			   : strlen(address);
+
+	if (address[0] == '[' && n > 2 && address[n - 1] == ']') {
+		address++;
+		n -= 2;
+	}
+	(void)snprintf(host, host_bytes, "%.*s", (int)n, address);
+}
+
+static bool is_address(const char *host)
+{
+	unsigned char bytes[16];
+
+	return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
+}
+
+/* The hosts of one server: names where `names`, else addresses. */
+static void add_hosts(json_t *nodes, const struct registry_server *server, bool names, bool any)
+{
+	const char *rest = server->addrs;
+	char address[128], host[128];
+
+	while (json_array_size(nodes) < 5 && config_list_next(&rest, address, sizeof(address))) {
+		take_host(address, host, sizeof(host));
+		if (any || is_address(host) != names)
+			(void)json_array_append_new(nodes, json_string(host));
+	}
+}
+
+/* At most five, for clients on the web names (of certificates), else addresses; where a cluster has only one kind, that. */
+static json_t *list_nodes(const struct registry_servers *servers, bool names)
+{
+	json_t *nodes = json_array();
+
+	for (size_t i = 0; i < servers->n; i++)
+		add_hosts(nodes, &servers->servers[i], names, false);
+	for (size_t i = 0; json_array_size(nodes) == 0 && i < servers->n; i++)
+		add_hosts(nodes, &servers->servers[i], names, true);
+	return nodes;
+}
+
+/* The port of the first address of a setting, or 0. */
+static json_int_t port_of(const char *bind)
+{
+	char address[128];
+	const char *colon;
+
+	if (!config_list_next(&bind, address, sizeof(address)) || (colon = strrchr(address, ':')) == NULL)
+		return 0;
+	return strtol(colon + 1, NULL, 10);
+}
+
+static void nodes_weighted(struct api_call *call)
+{
+	const struct config *cfg = call->logic->cfg;
+	const char *platform = http_param(call->request, "platform");
+	struct registry_servers servers;
+	json_t *nodes, *domain;
+	int rc = call->logic->registry.servers(call->logic->registry.self, &servers);
+
+	if (rc < 0) {
+		reply_result(call, rc);
+		return;
+	}
+	qsort(servers.servers, servers.n, sizeof(*servers.servers), by_load);
+	nodes = list_nodes(&servers, platform != NULL && strcmp(platform, "web") == 0);
+	registry_servers_fini(&servers);
+	domain = json_array_get(nodes, 0);
+	/* A client heartbeats this often, and is closed after heartbeat_max missed ones. */
+	reply_data(call, json_pack("{s:s,s:I,s:I,s:I,s:I,s:o,s:{s:i,s:i,s:f,s:f},s:i}", "domain",
+				   domain != NULL ? json_string_value(domain) : "", "tcp_port", port_of(cfg->tcp_bind),
+				   "ws_port", port_of(cfg->websocket_bind), "wss_port", (json_int_t)0, "heartbeat",
+				   (json_int_t)(cfg->logic_heartbeat / 2000), "nodes", nodes, "backoff", "max_delay",
+				   300, "base_delay", 3, "factor", 1.8, "jitter", 0.3, "heartbeat_max", 2));
+}
+
+static void nodes_instances(struct api_call *call)
+{
+	struct registry_servers servers;
+	json_t *list;
+	int rc = call->logic->registry.servers(call->logic->registry.self, &servers);
+
+	if (rc < 0) {
+		reply_result(call, rc);
+		return;
+	}
+	list = json_array();
+	for (size_t i = 0; i < servers.n; i++) {
+		const struct registry_server *s = &servers.servers[i];
+
+		(void)json_array_append_new(list,
+					    json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I}", "id", s->id, "region", s->region,
+						      "addrs", s->addrs, "weight", (json_int_t)s->weight, "conn_count",
+						      (json_int_t)s->connections, "ip_count", (json_int_t)s->addresses,
+						      "updated_ms", (json_int_t)s->updated_ms));
+	}
+	registry_servers_fini(&servers);
+	reply_data(call, list);
+}
+
+/* ---- upstream ---- */
+
+static json_t *describe_entry(const struct upstream_entry *entry)
+{
+	json_t *body = json_stringn((const char *)entry->body, entry->body_bytes);
+	json_t *described;
+
+	if (body != NULL)
+		return json_pack("{s:s,s:s,s:I,s:i,s:o}", "id", entry->id, "key", entry->key, "mid",
+				 (json_int_t)entry->mid, "op", (int)entry->op, "body", body);
+	/* Not UTF-8, so no JSON string: as hex. */
+	described = json_pack("{s:s,s:s,s:I,s:i}", "id", entry->id, "key", entry->key, "mid", (json_int_t)entry->mid,
+			      "op", (int)entry->op);
+	char *hex = malloc(entry->body_bytes * 2 + 1);
+	for (size_t i = 0; hex != NULL && i < entry->body_bytes; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", entry->body[i]);
+	if (hex != NULL)
+		(void)json_object_set_new(described, "body_hex", json_string(hex));
+	free(hex);
+	return described;
+}
+
+static void upstream(struct api_call *call)
+{
+	const char *after = http_param(call->request, "after"), *wait_text = http_param(call->request, "wait");
+	struct upstream *u = &call->logic->upstream;
+	struct upstream_found found;
+	long long wait_ms = 0;
+	json_t *list;
+	int rc;
+
+	if (!is_empty(wait_text) && !api_read_number(wait_text, 0, 60000, &wait_ms)) {
+		reply_bad(call, "wait must be milliseconds from 0 to 60000");
+		return;
+	}
+	rc = u->read(u->self, is_empty(after) ? "0" : after, 1000, wait_ms, &found);
+	if (rc == -EINVAL)
+		reply_bad(call, "after must be an id that this call gave before, or 0");
+	else if (rc == -EBUSY)
+		api_reply_json(call, 429, json_pack("{s:i,s:s}", "code", -429, "message", "too many callers wait"));
+	else if (rc < 0)
+		reply_result(call, rc);
+	if (rc < 0)
+		return;
+	list = json_array();
+	for (size_t i = 0; i < found.n; i++)
+		(void)json_array_append_new(list, describe_entry(&found.entries[i]));
+	upstream_found_fini(&found);
+	reply_data(call, list);
+}
+
+static const struct api_route routes[] = {
+	{"POST", "/goim/push/keys", push_keys},
+	{"POST", "/goim/push/mids", push_mids},
+	{"POST", "/goim/push/room", push_room},
+	{"POST", "/goim/push/all", push_all},
+	{"POST", "/goim/kick", kick},
+	{"GET", "/goim/online/top", online_top},
+	{"GET", "/goim/online/room", online_room},
+	{"GET", "/goim/online/total", online_total},
+	{"GET", "/goim/nodes/weighted", nodes_weighted},
+	{"GET", "/goim/nodes/instances", nodes_instances},
+	{"GET", "/goim/upstream", upstream},
+	{NULL, NULL, NULL},
+};
+
+const struct api_dialect api_v2 = {.routes = routes, .wrong_method = wrong_method};

@@ -1,0 +1,17 @@
+/* bus_memory: the bus of a program that runs alone: a call. SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+
+#include "logic/bus.h"
+
+static int push(void *self, const char *server, const struct wire_push *push_)
+{
+	const struct bus_memory *memory = self;
+
+	(void)server; /* there is one */
+	return memory->sink(memory->sink_self, push_);
+}
+
+struct bus bus_memory(struct bus_memory *memory)
+{
+	return (struct bus){.push = push, .self = memory};
+}

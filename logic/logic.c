@@ -1,0 +1,281 @@
+/* logic: see logic.h. SPDX-License-Identifier: MIT */
+#include "logic/logic.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "common/err.h"
+#include "common/log.h"
+#include "logic/auth.h"
+
+/* ---- connect ---- */
+
+static int refuse(struct wire_session *session, const char *words)
+{
+	(void)snprintf(session->refusal, sizeof(session->refusal), "%s", words);
+	return -ERR_REFUSED;
+}
+
+/* A random key (RFC 9562, version 4) for a client that brought none. */
+static int make_uuid(char key[WIRE_KEY_BYTES])
+{
+	uint8_t r[16];
+
+	if (getrandom(r, sizeof(r), 0) != sizeof(r))
+		return -EIO;
+	r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
+	r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
+	(void)snprintf(key, WIRE_KEY_BYTES, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+		       r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14],
+		       r[15]);
+	return 0;
+}
+
+static int choose_key(struct logic *l, const struct auth_identity *who, char key[WIRE_KEY_BYTES])
+{
+	uint64_t number;
+	int rc;
+
+	if (who->key[0] != '\0') {
+		(void)snprintf(key, WIRE_KEY_BYTES, "%s", who->key);
+		return 0;
+	}
+	if (who->dialect == DIALECT_V2)
+		return make_uuid(key);
+	if ((rc = l->registry.next_number(l->registry.self, who->mid, &number)) == 0)
+		(void)snprintf(key, WIRE_KEY_BYTES, "%lld_%llu", (long long)who->mid, (unsigned long long)number);
+	return rc;
+}
+
+/* The connection that had the key before is on another comet, which cannot see this one: tell it. That it fails is no
+ * reason to refuse the new one; the old one's heartbeat will end it. */
+static void replace(struct logic *l, const char *server, const struct registry_found *old)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	const struct registry_entry *entry = old->entries;
+	const char *key;
+	struct wire_push kick;
+	int rc;
+
+	if (old->n == 0 || strcmp(entry->server, server) == 0)
+		return;
+	key = entry->key;
+	kick = (struct wire_push){
+		.target = WIRE_KICK, .keys = &key, .sessions = &entry->session_id, .n_keys = 1, .reason = "replaced"};
+	if ((rc = l->bus.push(l->bus.self, entry->server, &kick)) < 0)
+		LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("replaced connection not told"),
+			    log_str("server", entry->server), log_str("error", err_text(rc)));
+}
+
+static int register_client(struct logic *l, const char *server, struct auth_identity *who, struct wire_session *session)
+{
+	struct registry_found old;
+	int rc;
+
+	if ((rc = choose_key(l, who, session->key)) < 0 ||
+	    (rc = l->registry.put(l->registry.self, server, session->key, who->mid, &session->id, &old)) < 0)
+		return rc;
+	replace(l, server, &old);
+	registry_found_fini(&old);
+	session->mid = who->mid;
+	session->dialect = who->dialect;
+	session->heartbeat_ms = who->dialect == DIALECT_V2 ? l->cfg->logic_heartbeat : l->cfg->logic_heartbeat_v1;
+	(void)snprintf(session->room, sizeof(session->room), "%s", who->room);
+	session->accepts = who->accepts; /* handed over */
+	session->n_accepts = who->n_accepts;
+	who->accepts = NULL;
+	who->n_accepts = 0;
+	return 0;
+}
+
+int logic_connect(struct logic *l, const char *server, const struct wire_connect *request, struct wire_session *session)
+{
+	struct auth_identity who;
+	int rc;
+
+	*session = (struct wire_session){0};
+	if ((rc = auth_check(l->cfg, request->token, request->token_bytes, &who)) < 0)
+		return rc == -ERR_REFUSED ? refuse(session, who.refusal) : rc;
+	rc = register_client(l, server, &who, session);
+	auth_identity_fini(&who);
+	return rc;
+}
+
+void logic_disconnect(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	int rc = l->registry.del(l->registry.self, server, key, mid, session_id);
+
+	/* What stays behind is forgotten when the comet's lease ends, or when the key comes again. */
+	if (rc < 0)
+		LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("disconnect not registered"),
+			    log_str("error", err_text(rc)));
+}
+
+int logic_heartbeat(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid)
+{
+	return l->registry.renew(l->registry.self, server, key, mid, session_id);
+}
+
+int logic_renew_online(struct logic *l, const struct registry_server *server, const struct wire_room_count *rooms,
+		       size_t n, void (*each)(void *arg, const char *room, int64_t count), void *arg)
+{
+	struct registry_room *told = calloc(n + 1, sizeof(*told));
+	struct registry_rooms all;
+	int rc;
+
+	if (told == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		told[i] = (struct registry_room){.room = (char *)(uintptr_t)rooms[i].room, .count = rooms[i].count};
+	rc = l->registry.put_online(l->registry.self, server, told, n);
+	free(told);
+	if (rc < 0 || (rc = l->registry.online(l->registry.self, &all)) < 0)
+		return rc;
+	for (size_t i = 0; i < all.n; i++)
+		each(arg, all.rooms[i].room, all.rooms[i].count);
+	registry_rooms_fini(&all);
+	return 0;
+}
+
+int logic_receive(struct logic *l, const char *server, const char *key, int64_t mid, const struct packet *p)
+{
+	(void)server;
+	return l->upstream.append(l->upstream.self, key, mid, p);
+}
+
+/* ---- push ---- */
+
+/* One push a server, with all of its keys, in the order found. `push` says what; keys and sessions are filled in. */
+static int push_found(struct logic *l, const struct registry_found *found, struct wire_push *push)
+{
+	const char **keys = calloc(found->n + 1, sizeof(*keys));
+	uint64_t *sessions = calloc(found->n + 1, sizeof(*sessions));
+	bool *done = calloc(found->n + 1, sizeof(*done));
+	int rc = keys != NULL && sessions != NULL && done != NULL ? 0 : -ENOMEM;
+
+	for (size_t first = 0; rc == 0 && first < found->n; first++) {
+		size_t n = 0;
+
+		if (done[first])
+			continue;
+		for (size_t i = first; i < found->n; i++) {
+			const struct registry_entry *entry = &found->entries[i];
+
+			if (done[i] || strcmp(entry->server, found->entries[first].server) != 0)
+				continue;
+			done[i] = true;
+			keys[n] = entry->key;
+			sessions[n++] = entry->session_id;
+		}
+		push->keys = keys;
+		push->sessions = push->target == WIRE_KICK ? sessions : NULL;
+		push->n_keys = n;
+		rc = l->bus.push(l->bus.self, found->entries[first].server, push);
+	}
+	free(keys);
+	free(sessions);
+	free(done);
+	return rc;
+}
+
+static int make_message(int32_t op, const void *body, size_t body_bytes, struct message **out)
+{
+	return body_bytes > UINT32_MAX ? -EMSGSIZE : message_new(op, body, (uint32_t)body_bytes, out);
+}
+
+static int push_message_to(struct logic *l, struct registry_found *found, int32_t op, const void *body,
+			   size_t body_bytes)
+{
+	struct wire_push push = {.target = WIRE_KEYS};
+	int rc = make_message(op, body, body_bytes, &push.message);
+
+	if (rc == 0) {
+		rc = push_found(l, found, &push);
+		message_unref(&push.message);
+	}
+	registry_found_fini(found);
+	return rc;
+}
+
+int logic_push_keys(struct logic *l, int32_t op, const char *const *keys, size_t n, const void *body, size_t body_bytes)
+{
+	struct registry_found found;
+	int rc = l->registry.find_keys(l->registry.self, keys, n, &found);
+
+	return rc < 0 ? rc : push_message_to(l, &found, op, body, body_bytes);
+}
+
+int logic_push_mids(struct logic *l, int32_t op, const int64_t *mids, size_t n, const void *body, size_t body_bytes)
+{
+	struct registry_found found;
+	int rc = l->registry.find_mids(l->registry.self, mids, n, &found);
+
+	return rc < 0 ? rc : push_message_to(l, &found, op, body, body_bytes);
+}
+
+static int push_wide(struct logic *l, struct wire_push *push, int32_t op, const void *body, size_t body_bytes)
+{
+	int rc = make_message(op, body, body_bytes, &push->message);
+
+	if (rc < 0)
+		return rc;
+	rc = l->bus.push(l->bus.self, NULL, push);
+	message_unref(&push->message);
+	return rc;
+}
+
+int logic_push_room(struct logic *l, int32_t op, const char *room, const void *body, size_t body_bytes)
+{
+	struct wire_push push = {.target = WIRE_ROOM, .room = room};
+
+	return push_wide(l, &push, op, body, body_bytes);
+}
+
+/* The speed is over the whole cluster: each comet gets its share. */
+int logic_push_all(struct logic *l, int32_t op, uint32_t speed, const void *body, size_t body_bytes)
+{
+	struct wire_push push = {.target = WIRE_ALL, .speed = speed};
+	struct registry_servers servers;
+	int rc;
+
+	if (speed > 0) {
+		if ((rc = l->registry.servers(l->registry.self, &servers)) < 0)
+			return rc;
+		if (servers.n > 1)
+			push.speed = speed / (uint32_t)servers.n > 0 ? speed / (uint32_t)servers.n : 1;
+		registry_servers_fini(&servers);
+	}
+	return push_wide(l, &push, op, body, body_bytes);
+}
+
+/* ---- kick ---- */
+
+static int kick_found(struct logic *l, struct registry_found *found, size_t *n)
+{
+	struct wire_push kick = {.target = WIRE_KICK, .reason = "kicked"};
+	int rc = push_found(l, found, &kick);
+
+	*n = rc == 0 ? found->n : 0;
+	registry_found_fini(found);
+	return rc;
+}
+
+int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, size_t *n)
+{
+	struct registry_found found;
+	int rc = l->registry.find_keys(l->registry.self, keys, n_keys, &found);
+
+	return rc < 0 ? rc : kick_found(l, &found, n);
+}
+
+int logic_kick_mids(struct logic *l, const int64_t *mids, size_t n_mids, size_t *n)
+{
+	struct registry_found found;
+	int rc = l->registry.find_mids(l->registry.self, mids, n_mids, &found);
+
+	return rc < 0 ? rc : kick_found(l, &found, n);
+}

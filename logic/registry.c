@@ -1,0 +1,33 @@
+/* registry: the lists that both memories hand out. SPDX-License-Identifier: MIT */
+#include "logic/registry.h"
+
+#include <stdlib.h>
+
+void registry_found_fini(struct registry_found *found)
+{
+	for (size_t i = 0; i < found->n; i++) {
+		free(found->entries[i].key);
+		free(found->entries[i].server);
+	}
+	free(found->entries);
+	*found = (struct registry_found){0};
+}
+
+void registry_rooms_fini(struct registry_rooms *rooms)
+{
+	for (size_t i = 0; i < rooms->n; i++)
+		free(rooms->rooms[i].room);
+	free(rooms->rooms);
+	*rooms = (struct registry_rooms){0};
+}
+
+void registry_servers_fini(struct registry_servers *servers)
+{
+	for (size_t i = 0; i < servers->n; i++) {
+		free(servers->servers[i].id);
+		free(servers->servers[i].region);
+		free(servers->servers[i].addrs);
+	}
+	free(servers->servers);
+	*servers = (struct registry_servers){0};
+}

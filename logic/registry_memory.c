@@ -1,0 +1,499 @@
+/* registry_memory: who is where, in the memory of a program that runs alone. One lock: the work under it is a few hash
+ * look-ups. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/lock.h"
+#include "common/obj.h"
+#include "common/strmap.h"
+#include "logic/registry.h"
+
+struct user;
+
+struct session {
+	struct registry_entry entry;
+	struct user *user;           /* NULL: mid <= 0 */
+	struct session *next, *prev; /* of the same user */
+};
+
+struct user {
+	char mid[24];
+	uint64_t numbers; /* given out by next_number */
+	struct session *sessions;
+};
+
+struct server {
+	struct registry_server told;
+	struct strmap rooms; /* room -> count, in the pointer */
+};
+
+struct memory {
+	unsigned magic;
+#define MEMORY_MAGIC 0x3e3047e9
+	/* under lock */
+	struct lock lock;
+	struct strmap sessions; /* by key */
+	struct strmap users;    /* by mid */
+	struct strmap servers;  /* by id */
+	uint64_t last_id;
+};
+
+static struct memory *memory_of(void *self)
+{
+	struct memory *m = self;
+
+	OBJ_CHECK(m, MEMORY_MAGIC);
+	return m;
+}
+
+/* ---- lists to hand out ---- */
+
+static int add_entry(struct registry_found *found, const struct registry_entry *entry)
+{
+	struct registry_entry *entries = reallocarray(found->entries, found->n + 1, sizeof(*entries));
+	struct registry_entry *to;
+
+	if (entries == NULL)
+		return -ENOMEM;
+	found->entries = entries;
+	to = &entries[found->n++];
+	*to = (struct registry_entry){
+		.key = strdup(entry->key), .server = strdup(entry->server), .session_id = entry->session_id};
+	return to->key != NULL && to->server != NULL ? 0 : -ENOMEM;
+}
+
+/* ---- sessions ---- */
+
+static void session_free(struct session *session)
+{
+	free(session->entry.key);
+	free(session->entry.server);
+	free(session);
+}
+
+static struct session *session_new(const char *server, const char *key)
+{
+	struct session *session = calloc(1, sizeof(*session));
+
+	if (session == NULL)
+		return NULL;
+	session->entry.key = strdup(key);
+	session->entry.server = strdup(server);
+	if (session->entry.key == NULL || session->entry.server == NULL) {
+		session_free(session);
+		return NULL;
+	}
+	return session;
+}
+
+static struct user *find_user_locked(struct memory *m, int64_t mid, bool make) NEEDS(m->lock)
+{
+	struct user *user;
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%lld", (long long)mid);
+	if ((user = strmap_get(&m->users, text)) != NULL || !make)
+		return user;
+	if ((user = calloc(1, sizeof(*user))) == NULL)
+		return NULL;
+	memcpy(user->mid, text, sizeof(user->mid));
+	if (strmap_put(&m->users, text, user, NULL) < 0) {
+		free(user);
+		return NULL;
+	}
+	return user;
+}
+
+static void link_locked(struct user *user, struct session *session)
+{
+	session->user = user;
+	session->next = user->sessions;
+	if (session->next != NULL)
+		session->next->prev = session;
+	user->sessions = session;
+}
+
+static void forget_if_gone_locked(struct memory *m, struct user *user) NEEDS(m->lock)
+{
+	if (user == NULL || user->sessions != NULL)
+		return;
+	(void)strmap_del(&m->users, user->mid);
+	free(user);
+}
+
+/* Out of its user, who is forgotten with the last session. */
+static void unlink_locked(struct memory *m, struct session *session) NEEDS(m->lock)
+{
+	struct user *user = session->user;
+
+	if (user == NULL)
+		return;
+	if (session->prev != NULL)
+		session->prev->next = session->next;
+	else
+		user->sessions = session->next;
+	if (session->next != NULL)
+		session->next->prev = session->prev;
+	forget_if_gone_locked(m, user);
+}
+
+static int put_locked(struct memory *m, struct session *session, int64_t mid, struct registry_found *old) NEEDS(m->lock)
+{
+	struct session *there = strmap_get(&m->sessions, session->entry.key);
+	struct user *user = mid > 0 ? find_user_locked(m, mid, true) : NULL;
+	int rc = 0;
+
+	if (mid > 0 && user == NULL)
+		return -ENOMEM;
+	if (there != NULL && old != NULL)
+		rc = add_entry(old, &there->entry);
+	if (rc == 0)
+		rc = strmap_put(&m->sessions, session->entry.key, session, NULL);
+	if (rc < 0) {
+		forget_if_gone_locked(m, user);
+		return rc;
+	}
+	session->entry.session_id = ++m->last_id;
+	/* First in, then out: the user may be the same, and must not be forgotten in between. */
+	if (user != NULL)
+		link_locked(user, session);
+	if (there != NULL) {
+		unlink_locked(m, there);
+		session_free(there);
+	}
+	return 0;
+}
+
+static int put(void *self, const char *server, const char *key, int64_t mid, uint64_t *session_id,
+	       struct registry_found *old)
+{
+	struct memory *m = memory_of(self);
+	struct session *session = session_new(server, key);
+	int rc;
+
+	if (old != NULL)
+		*old = (struct registry_found){0};
+	if (session == NULL)
+		return -ENOMEM;
+	lock_take(&m->lock);
+	rc = put_locked(m, session, mid, old);
+	*session_id = session->entry.session_id;
+	lock_drop(&m->lock);
+	if (rc < 0) {
+		session_free(session);
+		if (old != NULL)
+			registry_found_fini(old);
+	}
+	return rc;
+}
+
+static int del(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id)
+{
+	struct memory *m = memory_of(self);
+	struct session *session;
+
+	(void)server;
+	(void)mid;
+	lock_take(&m->lock);
+	session = strmap_get(&m->sessions, key);
+	if (session != NULL && session->entry.session_id != session_id)
+		session = NULL;
+	if (session != NULL) {
+		(void)strmap_del(&m->sessions, key);
+		unlink_locked(m, session);
+	}
+	lock_drop(&m->lock);
+	if (session != NULL)
+		session_free(session);
+	return 0;
+}
+
+/* Memory does not forget by itself. */
+static int renew(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id)
+{
+	(void)memory_of(self);
+	(void)server;
+	(void)key;
+	(void)mid;
+	(void)session_id;
+	return 0;
+}
+
+static int find_keys(void *self, const char *const *keys, size_t n, struct registry_found *found)
+{
+	struct memory *m = memory_of(self);
+	int rc = 0;
+
+	*found = (struct registry_found){0};
+	lock_take(&m->lock);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		const struct session *session = strmap_get(&m->sessions, keys[i]);
+
+		if (session != NULL)
+			rc = add_entry(found, &session->entry);
+	}
+	lock_drop(&m->lock);
+	if (rc < 0)
+		registry_found_fini(found);
+	return rc;
+}
+
+static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_found *found)
+{
+	struct memory *m = memory_of(self);
+	int rc = 0;
+
+	*found = (struct registry_found){0};
+	lock_take(&m->lock);
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		const struct user *user = find_user_locked(m, mids[i], false);
+		const struct session *session = user != NULL ? user->sessions : NULL;
+
+		for (; rc == 0 && session != NULL; session = session->next)
+			rc = add_entry(found, &session->entry);
+	}
+	lock_drop(&m->lock);
+	if (rc < 0)
+		registry_found_fini(found);
+	return rc;
+}
+
+static int next_number(void *self, int64_t mid, uint64_t *number)
+{
+	struct memory *m = memory_of(self);
+	struct user *user;
+
+	lock_take(&m->lock);
+	if ((user = find_user_locked(m, mid, true)) != NULL)
+		*number = ++user->numbers;
+	lock_drop(&m->lock);
+	return user != NULL ? 0 : -ENOMEM;
+}
+
+/* ---- servers and rooms ---- */
+
+static void server_free(struct server *server)
+{
+	if (server == NULL)
+		return;
+	free(server->told.id);
+	free(server->told.region);
+	free(server->told.addrs);
+	strmap_fini(&server->rooms);
+	free(server);
+}
+
+static int copy_server(const struct registry_server *from, struct registry_server *to)
+{
+	*to = *from;
+	to->id = strdup(from->id);
+	to->region = strdup(from->region != NULL ? from->region : "");
+	to->addrs = strdup(from->addrs != NULL ? from->addrs : "");
+	return to->id != NULL && to->region != NULL && to->addrs != NULL ? 0 : -ENOMEM;
+}
+
+static struct server *server_new(const struct registry_server *told, const struct registry_room *rooms, size_t n)
+{
+	struct server *server = calloc(1, sizeof(*server));
+
+	if (server == NULL)
+		return NULL;
+	if (copy_server(told, &server->told) < 0)
+		goto free_server;
+	for (size_t i = 0; i < n; i++)
+		if (rooms[i].count > 0 &&
+		    strmap_put(&server->rooms, rooms[i].room, (void *)(intptr_t)rooms[i].count, NULL) < 0)
+			goto free_server;
+	return server;
+
+free_server:
+	server_free(server);
+	return NULL;
+}
+
+static int put_online(void *self, const struct registry_server *told, const struct registry_room *rooms, size_t n)
+{
+	struct memory *m = memory_of(self);
+	struct server *server = server_new(told, rooms, n);
+	void *old = NULL;
+	int rc;
+
+	if (server == NULL)
+		return -ENOMEM;
+	lock_take(&m->lock);
+	rc = strmap_put(&m->servers, told->id, server, &old);
+	lock_drop(&m->lock);
+	server_free(rc == 0 ? old : server);
+	return rc;
+}
+
+/* Add the rooms of one server to the sums. */
+static int sum_rooms(const struct server *server, struct strmap *sums)
+{
+	struct strmap_cursor cursor = {0};
+	const char *room;
+	void *n;
+	int rc = 0;
+
+	while (rc == 0 && strmap_next(&server->rooms, &cursor, &room, &n)) {
+		intptr_t sum = (intptr_t)strmap_get(sums, room) + (intptr_t)n;
+
+		rc = strmap_put(sums, room, (void *)sum, NULL);
+	}
+	return rc;
+}
+
+static int list_rooms(const struct strmap *sums, struct registry_rooms *rooms)
+{
+	struct strmap_cursor cursor = {0};
+	const char *room;
+	void *n;
+
+	if ((rooms->rooms = calloc(sums->count + 1, sizeof(*rooms->rooms))) == NULL)
+		return -ENOMEM;
+	while (strmap_next(sums, &cursor, &room, &n)) {
+		struct registry_room *to = &rooms->rooms[rooms->n];
+
+		if ((to->room = strdup(room)) == NULL)
+			return -ENOMEM;
+		to->count = (intptr_t)n;
+		rooms->n++;
+	}
+	return 0;
+}
+
+static int online(void *self, struct registry_rooms *rooms)
+{
+	struct memory *m = memory_of(self);
+	struct strmap_cursor cursor = {0};
+	struct strmap sums;
+	const char *id;
+	void *server;
+	int rc = 0;
+
+	*rooms = (struct registry_rooms){0};
+	strmap_init(&sums);
+	lock_take(&m->lock);
+	while (rc == 0 && strmap_next(&m->servers, &cursor, &id, &server))
+		rc = sum_rooms(server, &sums);
+	lock_drop(&m->lock);
+	if (rc == 0)
+		rc = list_rooms(&sums, rooms);
+	strmap_fini(&sums);
+	if (rc < 0)
+		registry_rooms_fini(rooms);
+	return rc;
+}
+
+static int servers(void *self, struct registry_servers *list)
+{
+	struct memory *m = memory_of(self);
+	struct strmap_cursor cursor = {0};
+	const char *id;
+	void *server;
+	int rc = 0;
+
+	*list = (struct registry_servers){0};
+	lock_take(&m->lock);
+	if ((list->servers = calloc(m->servers.count + 1, sizeof(*list->servers))) == NULL)
+		rc = -ENOMEM;
+	while (rc == 0 && strmap_next(&m->servers, &cursor, &id, &server))
+		rc = copy_server(&((struct server *)server)->told, &list->servers[list->n++]);
+	lock_drop(&m->lock);
+	if (rc < 0)
+		registry_servers_fini(list);
+	return rc;
+}
+
+/* The sessions of this server, in an array of m->sessions.count places. */
+static size_t list_sessions_locked(struct memory *m, const char *server, struct session **list) NEEDS(m->lock)
+{
+	struct strmap_cursor cursor = {0};
+	const char *key;
+	void *value;
+	size_t n = 0;
+
+	while (strmap_next(&m->sessions, &cursor, &key, &value)) {
+		struct session *session = value;
+
+		if (strcmp(session->entry.server, server) == 0)
+			list[n++] = session;
+	}
+	return n;
+}
+
+static int del_server(void *self, const char *id)
+{
+	struct memory *m = memory_of(self);
+	struct session **list;
+	int rc = 0;
+
+	lock_take(&m->lock);
+	if ((list = calloc(m->sessions.count + 1, sizeof(*list))) == NULL) {
+		rc = -ENOMEM;
+	} else {
+		for (size_t n = list_sessions_locked(m, id, list); n > 0; n--) {
+			(void)strmap_del(&m->sessions, list[n - 1]->entry.key);
+			unlink_locked(m, list[n - 1]);
+			session_free(list[n - 1]);
+		}
+		server_free(strmap_del(&m->servers, id));
+	}
+	lock_drop(&m->lock);
+	free(list);
+	return rc;
+}
+
+/* ---- start and end ---- */
+
+int registry_memory_new(struct registry *out)
+{
+	struct memory *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return -ENOMEM;
+	m->magic = MEMORY_MAGIC;
+	lock_init(&m->lock, LOCK_REGISTRY);
+	strmap_init(&m->sessions);
+	strmap_init(&m->users);
+	strmap_init(&m->servers);
+	*out = (struct registry){
+		.put = put,
+		.del = del,
+		.renew = renew,
+		.find_keys = find_keys,
+		.find_mids = find_mids,
+		.next_number = next_number,
+		.put_online = put_online,
+		.online = online,
+		.servers = servers,
+		.del_server = del_server,
+		.self = m,
+	};
+	return 0;
+}
+
+void registry_memory_free(struct registry *r)
+{
+	struct memory *m = memory_of(r->self);
+	struct strmap_cursor sessions = {0}, users = {0}, all_servers = {0};
+	const char *key;
+	void *value;
+
+	while (strmap_next(&m->sessions, &sessions, &key, &value))
+		session_free(value);
+	while (strmap_next(&m->users, &users, &key, &value))
+		free(value);
+	while (strmap_next(&m->servers, &all_servers, &key, &value))
+		server_free(value);
+	strmap_fini(&m->sessions);
+	strmap_fini(&m->users);
+	strmap_fini(&m->servers);
+	lock_fini(&m->lock);
+	m->magic = 0;
+	free(m);
+	*r = (struct registry){0};
+}

@@ -1,0 +1,42 @@
+/* upstream: packets that clients send with an application's operation, on their way to the back end. An interface with two
+ * makers: upstream_memory.c (a bounded ring; the oldest go first) and, in a cluster, a Redis stream.
+ * SPDX-License-Identifier: MIT */
+#ifndef LOGIC_UPSTREAM_H
+#define LOGIC_UPSTREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/packet.h"
+
+struct upstream_entry {
+	char id[32]; /* opaque to the reader; orders entries; "0" is before all */
+	int64_t mid;
+	int32_t op;
+	char *key;
+	uint8_t *body;
+	size_t body_bytes;
+};
+
+/* A list that the caller frees with upstream_found_fini. */
+struct upstream_found {
+	struct upstream_entry *entries;
+	size_t n;
+};
+void upstream_found_fini(struct upstream_found *found);
+
+struct upstream {
+	/* Keep a copy. 0, -ENOMEM, -ERR_NO_LOGIC. */
+	int (*append)(void *self, const char *key, int64_t mid, const struct packet *p);
+	/* Entries after this id, at most max; waits up to wait_ms for the first. 0 (also with none), -EINVAL: no such id,
+	 * -EBUSY: too many wait already, -ENOMEM, -ERR_NO_LOGIC. */
+	int (*read)(void *self, const char *after, size_t max, int64_t wait_ms, struct upstream_found *found);
+	void *self;
+};
+
+/* The last `keep` packets. 0 or -ENOMEM. */
+int upstream_memory_new(size_t keep, struct upstream *out);
+/* Nobody reads or appends any more. */
+void upstream_memory_free(struct upstream *u);
+
+#endif

@@ -1,0 +1,168 @@
+/* upstream_memory: see upstream.h. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/lock.h"
+#include "common/obj.h"
+#include "logic/upstream.h"
+
+/* Each waiting reader holds a thread of the HTTP server. */
+#define READERS_MAX 64
+
+struct memory {
+	unsigned magic;
+#define UPSTREAM_MAGIC 0x0b57ea30
+	size_t keep; /* set once */
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t more;
+	unsigned readers;
+	uint64_t last; /* id of the newest entry; ids count from 1, and entry i lies at i % keep */
+	struct upstream_entry *ring;
+};
+
+static struct memory *memory_of(void *self)
+{
+	struct memory *m = self;
+
+	OBJ_CHECK(m, UPSTREAM_MAGIC);
+	return m;
+}
+
+static void entry_fini(struct upstream_entry *entry)
+{
+	free(entry->key);
+	free(entry->body);
+}
+
+void upstream_found_fini(struct upstream_found *found)
+{
+	for (size_t i = 0; i < found->n; i++)
+		entry_fini(&found->entries[i]);
+	free(found->entries);
+	*found = (struct upstream_found){0};
+}
+
+static int copy_entry(struct upstream_entry *to, const char *key, int64_t mid, int32_t op, const uint8_t *body,
+		      size_t body_bytes)
+{
+	*to = (struct upstream_entry){.mid = mid, .op = op, .body_bytes = body_bytes};
+	to->key = strdup(key);
+	to->body = malloc(body_bytes + 1);
+	if (to->key == NULL || to->body == NULL) {
+		entry_fini(to);
+		return -ENOMEM;
+	}
+	if (body_bytes > 0)
+		memcpy(to->body, body, body_bytes);
+	to->body[body_bytes] = '\0';
+	return 0;
+}
+
+static int append(void *self, const char *key, int64_t mid, const struct packet *p)
+{
+	struct memory *m = memory_of(self);
+	struct upstream_entry entry, old;
+	int rc;
+
+	if ((rc = copy_entry(&entry, key, mid, p->op, p->body, p->body_bytes)) < 0)
+		return rc;
+	lock_take(&m->lock);
+	m->last++;
+	(void)snprintf(entry.id, sizeof(entry.id), "%llu", (unsigned long long)m->last);
+	old = m->ring[m->last % m->keep];
+	m->ring[m->last % m->keep] = entry;
+	lock_drop(&m->lock);
+	(void)pthread_cond_broadcast(&m->more);
+	entry_fini(&old);
+	return 0;
+}
+
+static int copy_after_locked(struct memory *m, uint64_t after, size_t max, struct upstream_found *found) NEEDS(m->lock)
+{
+	uint64_t first = m->last > m->keep ? m->last - m->keep + 1 : 1;
+	int rc = 0;
+
+	if (after + 1 > first)
+		first = after + 1;
+	if (max > m->keep)
+		max = m->keep;
+	if ((found->entries = calloc(max, sizeof(*found->entries))) == NULL)
+		return -ENOMEM;
+	for (uint64_t id = first; rc == 0 && id <= m->last && found->n < max; id++) {
+		const struct upstream_entry *from = &m->ring[id % m->keep];
+		struct upstream_entry *to = &found->entries[found->n];
+
+		if ((rc = copy_entry(to, from->key, from->mid, from->op, from->body, from->body_bytes)) == 0) {
+			memcpy(to->id, from->id, sizeof(to->id));
+			found->n++;
+		}
+	}
+	return rc;
+}
+
+static int read_after(void *self, const char *after_text, size_t max, int64_t wait_ms, struct upstream_found *found)
+{
+	struct memory *m = memory_of(self);
+	int64_t deadline = clock_now_ns() + wait_ms * CLOCK_MS;
+	char *end;
+	unsigned long long after = strtoull(after_text, &end, 10);
+	int rc = 0;
+
+	*found = (struct upstream_found){0};
+	if (*end != '\0' || after_text[0] == '\0' || after_text[0] == '-')
+		return -EINVAL;
+	lock_take(&m->lock);
+	/* An id from before a restart: what is here now is all new to that reader. */
+	if (after > m->last)
+		after = 0;
+	if (m->readers == READERS_MAX) {
+		rc = -EBUSY;
+	} else {
+		m->readers++;
+		while (m->last <= after && lock_wait_until(&m->more, &m->lock, deadline))
+			;
+		m->readers--;
+		rc = copy_after_locked(m, after, max, found);
+	}
+	lock_drop(&m->lock);
+	if (rc < 0)
+		upstream_found_fini(found);
+	return rc;
+}
+
+int upstream_memory_new(size_t keep, struct upstream *out)
+{
+	struct memory *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return -ENOMEM;
+	if ((m->ring = calloc(keep, sizeof(*m->ring))) == NULL) {
+		free(m);
+		return -ENOMEM;
+	}
+	m->magic = UPSTREAM_MAGIC;
+	m->keep = keep;
+	lock_init(&m->lock, LOCK_REGISTRY);
+	lock_cond_init(&m->more);
+	*out = (struct upstream){.append = append, .read = read_after, .self = m};
+	return 0;
+}
+
+void upstream_memory_free(struct upstream *u)
+{
+	struct memory *m = memory_of(u->self);
+
+	for (size_t i = 0; i < m->keep; i++)
+		entry_fini(&m->ring[i]);
+	free(m->ring);
+	(void)pthread_cond_destroy(&m->more);
+	lock_fini(&m->lock);
+	m->magic = 0;
+	free(m);
+	*u = (struct upstream){0};
+}
