@@ -12,7 +12,7 @@
 void api_reply_json(struct api_call *call, int status, json_t *body)
 {
 	struct http_reply *reply = call->reply;
-	char *text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
+	char *text = body != NULL ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
 
 	json_decref(body);
 	if (text == NULL) {

@@ -335,7 +335,7 @@ static void a_file_is_read(void **state)
 	assert_string_equal(cfg.tcp_bind, "127.0.0.1:1, [::1]:2");
 	assert_int_equal(cfg.tcp_sndbuf, 65536);
 	assert_string_equal(cfg.http_api_key, "a;b ;c#d");
-	assert_int_equal(cfg.http_threads, 9);
+	assert_int_equal(cfg.http_callers, 9);
 	assert_string_equal(cfg.http_bind, "");
 	assert_int_equal(cfg.limits_per_ip, 7);
 }
@@ -372,8 +372,8 @@ static void every_fault_of_a_file_is_reported_with_its_line(void **state)
 		":4: tcp.sndbuf: `lots` is not a size: a whole number of bytes, or with k, m or g behind it, "
 		"such as 64k\n" FILE_PATH ":5: neither a [section], nor key = value, nor a comment (; or #)\n" FILE_PATH
 		":7: the [section] is not closed\n" FILE_PATH
-		":10: http.threads: 65 is out of range; it goes from 1 to 64\n" FILE_PATH
-		":11: http.threads: set twice, first on line 10\n" FILE_PATH ":12: http.: no such setting\n" FILE_PATH
+		":10: http.callers: 65 is out of range; it goes from 1 to 64\n" FILE_PATH
+		":11: http.callers: set twice, first on line 10\n" FILE_PATH ":12: http.: no such setting\n" FILE_PATH
 		":14: neither a [section], nor key = value, nor a comment (; or #)\n");
 	assert_string_equal(cfg.http_bind, "127.0.0.1:5");
 	assert_int_equal(cfg.protocol_cli_proto, 8);
