@@ -65,25 +65,25 @@ bool argument_time(const char *option, const char *text, int64_t *out_ns)
 	return true;
 }
 
-bool argument_ops(const char *option, const char *text, int32_t *ops, size_t max, size_t *n_out)
+bool argument_numbers(const char *option, const char *text, int32_t *numbers, size_t max, size_t *n_out)
 {
 	size_t n = 0;
 
 	for (const char *at = text; n < max; at++) {
 		char *end;
-		int64_t op;
+		int64_t number;
 
-		if (!parse_i64(at, &end, &op) || op < 0 || op > INT32_MAX || (*end != ',' && *end != '\0'))
+		if (!parse_i64(at, &end, &number) || number < 0 || number > INT32_MAX || (*end != ',' && *end != '\0'))
 			break;
-		ops[n++] = (int32_t)op;
+		numbers[n++] = (int32_t)number;
 		if (*end == '\0') {
 			*n_out = n;
 			return true;
 		}
 		at = end;
 	}
-	fprintf(stderr, "comet-cli: %s takes at most %zu operations with commas, such as 1000,1001, not \"%s\"\n",
-		option, max, text);
+	fprintf(stderr, "comet-cli: %s takes at most %zu numbers with commas, such as 1000,1001, not \"%s\"\n", option,
+		max, text);
 	return false;
 }
 

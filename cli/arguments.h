@@ -13,8 +13,8 @@
 bool argument_i64(const char *option, const char *text, int64_t min, int64_t max, int64_t *out);
 bool argument_time(const char *option, const char *text, int64_t *out_ns);
 
-/* Operations with commas, such as 1000,1001: at most `max` of them. */
-bool argument_ops(const char *option, const char *text, int32_t *ops, size_t max, size_t *n_out);
+/* Numbers from 0 up with commas, such as the operations 1000,1001: one at least, at most `max` of them. */
+bool argument_numbers(const char *option, const char *text, int32_t *numbers, size_t max, size_t *n_out);
 
 /* "comet-cli COMMAND: words" and where the help is, on stderr; returns EXIT_USAGE. */
 int argument_wrong(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -383,7 +383,7 @@ static bool take_option(struct sub *s, int option)
 		s->identity.room = optarg;
 		return true;
 	case OPT_ACCEPTS:
-		return argument_ops("--accepts", optarg, s->accepts, ACCEPTS_MAX, &s->identity.n_accepts);
+		return argument_numbers("--accepts", optarg, s->accepts, ACCEPTS_MAX, &s->identity.n_accepts);
 	case OPT_TOKEN:
 		s->token = optarg;
 		return true;
