@@ -13,10 +13,9 @@ struct command {
 };
 
 static const struct command commands[] = {
-	{"sub", (char[]){"comet-cli sub"}, command_sub},
-	{"push", (char[]){"comet-cli push"}, command_push},
-	{"kick", (char[]){"comet-cli kick"}, command_kick},
-	{"online", (char[]){"comet-cli online"}, command_online},
+	{"sub", (char[]){"comet-cli sub"}, command_sub},       {"push", (char[]){"comet-cli push"}, command_push},
+	{"kick", (char[]){"comet-cli kick"}, command_kick},    {"online", (char[]){"comet-cli online"}, command_online},
+	{"bench", (char[]){"comet-cli bench"}, command_bench},
 };
 
 static const char help[] = "comet-cli: talk to comet from a shell\n"
@@ -25,10 +24,11 @@ static const char help[] = "comet-cli: talk to comet from a shell\n"
 			   "  comet-cli push     send a message to connections, users, a room or everybody\n"
 			   "  comet-cli kick     close connections\n"
 			   "  comet-cli online   how many are connected, and where\n"
+			   "  comet-cli bench    how many, how fast, and is anything lost\n"
 			   "\n"
 			   "comet-cli COMMAND --help shows the options of each. sub speaks to the port for TCP clients "
 			   "(127.0.0.1:3101), the\n"
-			   "others to the HTTP API (127.0.0.1:3111).\n"
+			   "push, kick, online and bench to the HTTP API (127.0.0.1:3111).\n"
 			   "\n"
 			   "Exit code: 0 done; 1 refused or closed by the server; 2 wrong command line; 3 nobody "
 			   "answers at that address;\n"
@@ -62,6 +62,6 @@ int main(int argc, char **argv)
 	}
 	if (name[0] != '\0')
 		fprintf(stderr, "comet-cli: no command \"%s\"\n", name);
-	fputs("comet-cli: the commands are sub, push, kick and online; comet-cli --help says more\n", stderr);
+	fputs("comet-cli: the commands are sub, push, kick, online and bench; comet-cli --help says more\n", stderr);
 	return EXIT_USAGE;
 }
