@@ -35,6 +35,7 @@ static const char help[] =
 	"  --transport tcp       what the packets travel in (tcp)\n"
 	"  --window N            handshakes under way at once (500); churn: all connections\n"
 	"  --handshake TIME      for one of them, connecting included (10s)\n"
+	"  --settle TIME         from the last one online to the look at memory (1s)\n"
 	"  --processes N         load processes, one thread each; more are started if the file limit asks for it (1)\n"
 	"  --mid N               user of the first connection; each has the next (1)\n"
 	"  --rate N              fanout: pushes a second (10)\n"
@@ -67,6 +68,7 @@ enum {
 	OPT_TRANSPORT,
 	OPT_WINDOW,
 	OPT_HANDSHAKE,
+	OPT_SETTLE,
 	OPT_PROCESSES,
 	OPT_MID,
 	OPT_RATE,
@@ -85,6 +87,7 @@ static const struct option options[] = {
 	{"transport", required_argument, NULL, OPT_TRANSPORT},
 	{"window", required_argument, NULL, OPT_WINDOW},
 	{"handshake", required_argument, NULL, OPT_HANDSHAKE},
+	{"settle", required_argument, NULL, OPT_SETTLE},
 	{"processes", required_argument, NULL, OPT_PROCESSES},
 	{"mid", required_argument, NULL, OPT_MID},
 	{"rate", required_argument, NULL, OPT_RATE},
@@ -166,6 +169,8 @@ static bool take_option(struct bench_options *opt, int option)
 		return argument_i64("--window", optarg, 1, BENCH_CONNECTIONS_MAX, &opt->window);
 	case OPT_HANDSHAKE:
 		return argument_time("--handshake", optarg, &opt->handshake_ns);
+	case OPT_SETTLE:
+		return argument_time("--settle", optarg, &opt->settle_ns);
 	case OPT_PROCESSES:
 		return argument_i64("--processes", optarg, 1, BENCH_PROCESSES_MAX, &opt->processes);
 	case OPT_MID:
@@ -299,6 +304,7 @@ int command_bench(int argc, char **argv)
 		.connections = 1000,
 		.window = 500,
 		.duration_ns = 10 * CLOCK_SEC,
+		.settle_ns = CLOCK_SEC,
 		.handshake_ns = 10 * CLOCK_SEC,
 		.mid = 1,
 		.op = 1000,

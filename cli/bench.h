@@ -34,6 +34,7 @@ struct bench_options {
 	int64_t window;       /* handshakes under way at once, over all processes */
 	int64_t processes;    /* 0: as many as the file limit asks for */
 	int64_t duration_ns;  /* of what is measured once all are online */
+	int64_t settle_ns;    /* from the last one online to the look at memory: late allocations, delayed frees */
 	int64_t handshake_ns; /* for one connection, from connect to the answer to its auth */
 	int64_t mid;          /* of the first connection; each further one has the next */
 	int32_t op;           /* of the pushes */

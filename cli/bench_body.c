@@ -24,7 +24,8 @@ void bench_body_write(char *body, size_t body_bytes, const char *run, uint32_t n
 	BUG_UNLESS(used > 0 && (size_t)used < sizeof(head) && body_bytes >= (size_t)used + 2);
 	memset(body, 'x', body_bytes);
 	memcpy(body, head, (size_t)used);
-	memcpy(body + body_bytes - 2, "\"}", 2);
+	body[body_bytes - 2] = '"';
+	body[body_bytes - 1] = '}';
 }
 
 static bool read_digits(const uint8_t *at, unsigned digits, uint64_t *out)

@@ -185,11 +185,12 @@ static int send_packet(struct load *l, struct conn *c, int32_t op, const void *b
 
 static int send_auth(struct load *l, struct conn *c)
 {
+	int64_t mid = l->opt->mid + l->part->first + (c - l->conns);
 	char token[256];
 	int n = snprintf(token, sizeof(token),
 			 "{\"mid\":%lld,\"key\":\"\",\"room_id\":\"" BENCH_ROOM_TYPE
 			 "://%s\",\"platform\":\"bench\",\"accepts\":[%d]}",
-			 (long long)(l->opt->mid + l->part->first + (c - l->conns)), l->opt->run, l->opt->op);
+			 (long long)mid, l->opt->run, l->opt->op);
 
 	c->state = CONN_AUTH;
 	return send_packet(l, c, OP_AUTH, token, (uint32_t)n);

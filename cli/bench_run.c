@@ -24,7 +24,6 @@
 #include "common/err.h"
 
 #define FILES_OF_OUR_OWN 32              /* of a process, beside its connections */
-#define SETTLE_NS        CLOCK_SEC       /* until memory is looked at: late allocations, delayed frees */
 #define QUIET_NS         (3 * CLOCK_SEC) /* no delivery for so long after the last push: nothing more will come */
 #define DRAIN_NS         (30 * CLOCK_SEC)
 #define LOOK_NS          (50 * CLOCK_MS) /* how often a condition is looked at that nobody tells us about */
@@ -167,17 +166,16 @@ static int64_t connections_of_a_process(void)
 
 static int plan_processes(struct run *r)
 {
-	int64_t each = connections_of_a_process(), all = r->opt->connections;
+	int64_t each = connections_of_a_process(), files = each + FILES_OF_OUR_OWN, all = r->opt->connections;
 	int64_t needed = (all + each - 1) / each;
 	int64_t n = r->opt->processes > needed ? r->opt->processes : needed;
 
 	n = n < all ? n : all;
 	if (n > BENCH_PROCESSES_MAX) {
 		fprintf(stderr,
-			"comet-cli: %lld connections need %lld processes of %lld files each, and %d is our limit; "
-			"raise "
+			"comet-cli: %lld connections need %lld processes of %lld files each, the limit is %d; raise "
 			"RLIMIT_NOFILE (ulimit -n)\n",
-			(long long)all, (long long)n, (long long)(each + FILES_OF_OUR_OWN), BENCH_PROCESSES_MAX);
+			(long long)all, (long long)n, (long long)files, BENCH_PROCESSES_MAX);
 		return -EMFILE;
 	}
 	r->n_processes = (unsigned)n;
@@ -188,14 +186,13 @@ static int plan_processes(struct run *r)
 static bool plan_sources(const struct run *r)
 {
 	bool can = bench_source_can_spread((const struct sockaddr *)&r->opt->address);
-	int64_t lot = bench_source_lot();
+	int64_t lot = bench_source_lot(), ports = 3 * lot;
 
-	if (!can && r->opt->connections > 3 * lot)
+	if (!can && r->opt->connections > ports)
 		fprintf(stderr,
-			"comet-cli: %lld connections from one address are more than net.ipv4.ip_local_port_range has "
-			"ports "
-			"(%lld); the last ones will fail\n",
-			(long long)r->opt->connections, (long long)(3 * lot));
+			"comet-cli: %lld connections from one address are more than net.ipv4.ip_local_port_range "
+			"has ports (%lld); the last ones will fail\n",
+			(long long)r->opt->connections, (long long)ports);
 	return can && (r->opt->kind == BENCH_CHURN || r->opt->connections > lot);
 }
 
@@ -307,7 +304,7 @@ static bool connect_all(struct run *r)
 	if (SUM(r, open) == 0)
 		return false;
 	r->doing = "settling";
-	if (!wait_for(r, never, -1, clock_now_ns() + SETTLE_NS))
+	if (!wait_for(r, never, -1, clock_now_ns() + r->opt->settle_ns))
 		return false;
 	look(r, &r->result->online_usage);
 	r->result->open = SUM(r, open);

@@ -27,7 +27,7 @@ static int read_text(const char *path, char *text, size_t text_bytes)
 	size_t n;
 
 	if (file == NULL)
-		return errno == ENOENT ? -ESRCH : -errno;
+		return errno == EMFILE || errno == ENFILE ? -EMFILE : -ESRCH;
 	n = fread(text, 1, text_bytes - 1, file);
 	text[n] = '\0';
 	fclose(file);

@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLI = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")) / "comet-cli"
 
 OK, REFUSED, USAGE, UNREACHABLE, TIMEOUT = range(5)
-COMMANDS = ["sub", "push", "kick", "online"]
+COMMANDS = ["sub", "push", "kick", "online", "bench"]
 
 
 def run(*args, **kwargs):
@@ -416,7 +416,11 @@ def test_no_answer_in_time_is_4(scripted):
     ["push", "mid", "1", "two", "words"], ["push", "all"], ["push", "room", "1000", "m"], ["push", "room", "://1", "m"],
     ["push", "mid", ",", "m"], ["push", "--op", "0", "all", "m"], ["kick"], ["kick", "room", "r"], ["kick", "mid", ","],
     ["online", "what"], ["online", "top"], ["online", "top", "live", "0"], ["online", "room"],
-    ["online", "room", "live://1", "other://2"],
+    ["online", "room", "live://1", "other://2"], ["bench"], ["bench", "what"], ["bench", "echo", "-n", "0"],
+    ["bench", "echo", "--transport", "pigeon"], ["bench", "echo", "--pid", "1,x"], ["bench", "fanout", "--rate", "0"],
+    ["bench", "fanout", "--size", "95"], ["bench", "echo", "--duration", "61m"],
+    ["bench", "fanout", "--rate", "10000", "--duration", "10m"],
+    ["bench", "fanout", "-n", "1000000", "--rate", "1000", "--duration", "60s"],
 ])
 def test_wrong_command_line_is_2_and_says_so(args):
     code, out, err = run(*args)
