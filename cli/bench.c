@@ -31,8 +31,8 @@ static const char help[] =
 	"  -n, --connections N   how many at the same time (1000)\n"
 	"  --duration TIME       of the measured phase, once all are online (10s)\n"
 	"  --host HOST           where the server is (127.0.0.1)\n"
-	"  --port PORT           its port for clients (3101)\n"
-	"  --transport tcp       what the packets travel in (tcp)\n"
+	"  --transport tcp|ws    what the packets travel in: TCP or WebSocket (tcp)\n"
+	"  --port PORT           its port for such clients (3101, with ws 3102)\n"
 	"  --window N            handshakes under way at once (500); churn: all connections\n"
 	"  --handshake TIME      for one of them, connecting included (10s)\n"
 	"  --settle TIME         from the last one online to the look at memory (1s)\n"
@@ -59,6 +59,7 @@ static const char help[] =
 	"  comet-cli bench connect -n 10000 --pid $(pidof comet)\n"
 	"  comet-cli bench echo -n 1000 --duration 5s --pid $(pidof comet)\n"
 	"  comet-cli bench fanout -n 10000 --rate 5 --pid $(pidof comet)\n"
+	"  comet-cli bench fanout -n 5000 --rate 5 --transport ws\n"
 	"  comet-cli bench churn -n 200 --duration 20s --json\n";
 
 enum {
@@ -133,7 +134,7 @@ static bool take_transport(struct bench_options *opt)
 {
 	if ((opt->wire = bench_wire_find(optarg)) != NULL)
 		return true;
-	fprintf(stderr, "comet-cli: no transport \"%s\"\n", optarg);
+	fprintf(stderr, "comet-cli: no transport \"%s\"; there are tcp and ws\n", optarg);
 	return false;
 }
 
@@ -214,6 +215,8 @@ static int check_options(struct bench_options *opt)
 {
 	uint64_t pushes = bench_pushes(opt);
 
+	if (opt->port == NULL)
+		opt->port = opt->wire->port;
 	if (opt->kind == BENCH_CHURN)
 		opt->window = opt->connections;
 	if (opt->kind != BENCH_FANOUT)
@@ -299,7 +302,6 @@ int command_bench(int argc, char **argv)
 {
 	struct bench_options opt = {
 		.host = "127.0.0.1",
-		.port = "3101",
 		.wire = bench_wire_find("tcp"),
 		.connections = 1000,
 		.window = 500,

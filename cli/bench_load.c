@@ -20,7 +20,7 @@
 #include "common/err.h"
 #include "common/obj.h"
 
-#define READ_BYTES     (256 * 1024)
+#define READ_BYTES     (BENCH_WIRE_BODY_MAX + 1024) /* the longest packet with all around it */
 #define EVENTS         512
 #define TICK_NS        CLOCK_SEC
 #define HEARTBEAT_S    60 /* well below what any server allows */
@@ -99,6 +99,8 @@ static const char *words_of(int rc)
 		return "took longer than --handshake";
 	case -EADDRNOTAVAIL:
 		return "no source port left; net.ipv4.ip_local_port_range widens the range";
+	case -EPROTO:
+		return "what answers there does not speak this --transport";
 	case -EMFILE:
 	case -ENFILE:
 		return "no file left; raise RLIMIT_NOFILE (ulimit -n) or fs.file-max";
@@ -315,10 +317,19 @@ static int take_packet(void *arg, const struct packet *p)
 	return p->op == OP_AUTH_REPLY ? authenticated(r->l, r->c) : 0;
 }
 
+static int take_ping(void *arg, const uint8_t *payload, size_t payload_bytes)
+{
+	uint8_t bytes[BENCH_WIRE_WRAP_BYTES];
+	struct reading *r = arg;
+
+	return send_all(r->l, r->c, bytes, r->l->opt->wire->pong(bytes, payload, payload_bytes));
+}
+
 /* Take what is whole of n bytes in the buffer, and keep the rest with the connection. */
 static int take_bytes(struct load *l, struct conn *c, size_t n)
 {
 	struct reading r = {l, c};
+	struct bench_wire_sink sink = {take_packet, take_ping, &r};
 	uint8_t *at = l->buffer;
 	ssize_t done;
 	int rc = 0;
@@ -332,7 +343,7 @@ static int take_bytes(struct load *l, struct conn *c, size_t n)
 			rc = send_auth(l, c);
 	}
 	if (rc == 0 && c->state != CONN_HELLO) {
-		if ((done = l->opt->wire->feed(at, n, take_packet, &r)) < 0)
+		if ((done = l->opt->wire->feed(at, n, &sink)) < 0)
 			return (int)done;
 		at += done;
 		n -= (size_t)done;
