@@ -53,7 +53,8 @@ CHECK         := $(if $(SAN),$(BUILD),$(BUILD)/check)
 CHECK_ARCHIVE := $(CHECK)/libhouse.a
 UNIT_SOURCES  := $(wildcard tests/unit/test_*.c)
 UNIT          := $(UNIT_SOURCES:tests/unit/%.c=$(CHECK)/tests/%)
-UNIT_SEAM     := $(CHECK)/obj/tests/unit/seam.o
+# What the tests share: seam.c, and the fakes that stand in for sockets and for logic.
+UNIT_SHARED   := $(patsubst %.c,$(CHECK)/obj/%.o,$(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c)))
 # What tests may make fail: tests/unit/seam.h.
 SEAMS         := malloc calloc realloc reallocarray strdup clock_now_ns clock_wall_ms pthread_create accept4 recv \
                  sendmsg mmap madvise setsockopt
@@ -133,7 +134,7 @@ $(CHECK)/obj/%.o: %.c
 	$(CC) $(CPPFLAGS) -DLOCK_CHECKS $(CFLAGS) -MMD -MP -c -o $@ $<
 endif
 
-$(CHECK)/tests/%: $(CHECK)/obj/tests/unit/%.o $(UNIT_SEAM) $(CHECK_ARCHIVE)
+$(CHECK)/tests/%: $(CHECK)/obj/tests/unit/%.o $(UNIT_SHARED) $(CHECK_ARCHIVE)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(UNIT_LINK)
 
