@@ -104,14 +104,19 @@ enum close_reason close_reason_of_connect(int rc)
 /* Copy as the inside of a JSON string. Words come from our table or from logic, which may send anything. */
 static size_t escape(const char *in, char *out, size_t room)
 {
-	size_t n = 0;
+	size_t n = 0, whole = 0;
 
 	for (; *in != '\0'; in++) {
 		unsigned char ch = (unsigned char)*in;
 		size_t need = ch < 0x20 ? 6 : ch == '"' || ch == '\\' ? 2 : 1;
 
-		if (n + need >= room)
+		/* Where a character begins, all before it is whole: a cut never leaves half a UTF-8 sequence or escape. */
+		if ((ch & 0xc0) != 0x80)
+			whole = n;
+		if (n + need >= room) {
+			n = whole;
 			break;
+		}
 		if (need == 6)
 			(void)snprintf(out + n, room - n, "\\u%04x", ch);
 		else if (need == 2) {
@@ -121,12 +126,6 @@ static size_t escape(const char *in, char *out, size_t room)
 			out[n] = (char)ch;
 		n += need;
 	}
-	/* Never end inside a UTF-8 sequence: step back to before its first byte. */
-	if (*in != '\0')
-		while (n > 0 && ((unsigned char)*in & 0xc0) == 0x80) {
-			in--;
-			n--;
-		}
 	out[n] = '\0';
 	return n;
 }
