@@ -116,10 +116,10 @@ void tally_told(struct tally_table *t, const char *room_id, int64_t count)
 
 	lock_take(&t->lock);
 	if ((tally = strmap_get(&t->map, room_id)) != NULL) {
-		int64_t elsewhere = count - tally->reported;
+		int64_t elsewhere = count > tally->reported ? count - tally->reported : 0;
 
 		tally->told_at = t->round;
-		atomic_store(&tally->elsewhere, elsewhere < 0 ? 0 : elsewhere > INT32_MAX ? INT32_MAX : (int)elsewhere);
+		atomic_store(&tally->elsewhere, elsewhere > INT32_MAX ? INT32_MAX : (int)elsewhere);
 	}
 	lock_drop(&t->lock);
 }

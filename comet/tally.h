@@ -48,10 +48,12 @@ void tally_told(struct tally_table *t, const char *room_id, int64_t count) WITHO
 /* Logic has said all: in rooms that it did not name nobody is elsewhere. */
 void tally_told_all(struct tally_table *t) WITHOUT(t->lock);
 
-/* Everybody in the room, on all comets. */
+/* Everybody in the room, on all comets; as many as an int32 of the wire can say. */
 static inline int tally_online(const struct tally *tally)
 {
-	return atomic_load(&tally->here) + atomic_load(&tally->elsewhere);
+	int64_t all = (int64_t)atomic_load(&tally->here) + atomic_load(&tally->elsewhere);
+
+	return all < INT32_MAX ? (int)all : INT32_MAX;
 }
 
 #endif
