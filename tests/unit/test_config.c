@@ -326,7 +326,7 @@ static void a_file_is_read(void **state)
 				   "\n"
 				   "[http] ; the API\n"
 				   "api_key = a;b ;c#d\n"
-				   "threads: 9\n"
+				   "callers: 9\n"
 				   "bind =\n"
 				   "[limits]\n"
 				   "per_ip = 7"),
@@ -359,8 +359,8 @@ static void every_fault_of_a_file_is_reported_with_its_line(void **state)
 				   "[protocol\n"
 				   "cli_proto = 1\n" /* nobody can say where this belongs */
 				   "[http]\n"
-				   "threads = 65\n"
-				   "threads = 3\n"
+				   "callers = 10001\n"
+				   "callers = 3\n"
 				   "= 4\n"
 				   "bind = 127.0.0.1:5\n"
 				   "last line"),
@@ -372,7 +372,7 @@ static void every_fault_of_a_file_is_reported_with_its_line(void **state)
 		":4: tcp.sndbuf: `lots` is not a size: a whole number of bytes, or with k, m or g behind it, "
 		"such as 64k\n" FILE_PATH ":5: neither a [section], nor key = value, nor a comment (; or #)\n" FILE_PATH
 		":7: the [section] is not closed\n" FILE_PATH
-		":10: http.callers: 65 is out of range; it goes from 1 to 64\n" FILE_PATH
+		":10: http.callers: 10001 is out of range; it goes from 1 to 10000\n" FILE_PATH
 		":11: http.callers: set twice, first on line 10\n" FILE_PATH ":12: http.: no such setting\n" FILE_PATH
 		":14: neither a [section], nor key = value, nor a comment (; or #)\n");
 	assert_string_equal(cfg.http_bind, "127.0.0.1:5");
