@@ -57,7 +57,7 @@ UNIT          := $(UNIT_SOURCES:tests/unit/%.c=$(CHECK)/tests/%)
 UNIT_SHARED   := $(patsubst %.c,$(CHECK)/obj/%.o,$(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c)))
 # What tests may make fail: tests/unit/seam.h.
 SEAMS         := malloc calloc realloc reallocarray strdup clock_now_ns clock_wall_ms pthread_create accept4 recv \
-                 sendmsg mmap madvise setsockopt
+                 sendmsg mmap mmap64 madvise mprotect setsockopt
 UNIT_LINK     := $(SEAMS:%=-Wl,--wrap=%) -lcmocka
 
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)

@@ -1,8 +1,11 @@
-/* seam: see seam.h. Any thread; one mutex, since tests have time. SPDX-License-Identifier: MIT */
+/* seam: see seam.h. Any thread. Relaxed atomics and no lock: a lock taken by every malloc and every look at the clock
+ * would order threads that the house does not order, and so hide its races from ThreadSanitizer.
+ * SPDX-License-Identifier: MIT */
 #include "tests/unit/seam.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -12,89 +15,85 @@
 
 #include "common/clock.h"
 
-#define IOV_MAX_LIMITED 64
+/* Pieces of a batch that a limited sendmsg looks at; the rest has to wait for the next call anyway. */
+#define LIMITED_PIECES 64
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static struct plan {
-	unsigned after;
-	unsigned times;
-	unsigned failed;
-	int err;
-} plans[SEAM_MAX];
-static unsigned limit_bytes;
-static bool clock_stopped;
-static int64_t stopped_now_ns;
-static int64_t stopped_wall_ms;
+static struct {
+	/* Calls still to let through (high half) and then to fail (low half), in one word so that a call takes its place
+	 * in one step. 0 most of the time: then a call costs one load. */
+	_Atomic uint64_t plan;
+	atomic_int err;
+	atomic_uint failed;
+} seams[SEAM_MAX];
+
+static atomic_uint limit_bytes;
+
+static atomic_bool clock_stopped;
+static _Atomic int64_t stopped_now_ns;
+static _Atomic int64_t stopped_wall_ns;
+
+/* ---- what a test says ---- */
 
 void seam_fail(enum seam what, unsigned after, unsigned times, int err)
 {
-	(void)pthread_mutex_lock(&mutex);
-	plans[what].after = after;
-	plans[what].times = times;
-	plans[what].err = err;
-	(void)pthread_mutex_unlock(&mutex);
+	atomic_store_explicit(&seams[what].err, err, memory_order_relaxed);
+	atomic_store_explicit(&seams[what].plan, (uint64_t)after << 32 | times, memory_order_release);
 }
 
 unsigned seam_failed(enum seam what)
 {
-	unsigned failed;
-
-	(void)pthread_mutex_lock(&mutex);
-	failed = plans[what].failed;
-	(void)pthread_mutex_unlock(&mutex);
-	return failed;
+	return atomic_load_explicit(&seams[what].failed, memory_order_relaxed);
 }
 
 void seam_limit_bytes(unsigned bytes)
 {
-	(void)pthread_mutex_lock(&mutex);
-	limit_bytes = bytes;
-	(void)pthread_mutex_unlock(&mutex);
+	atomic_store_explicit(&limit_bytes, bytes, memory_order_relaxed);
 }
 
 void seam_clock_set(int64_t now_ns, int64_t wall_ms)
 {
-	(void)pthread_mutex_lock(&mutex);
-	clock_stopped = true;
-	stopped_now_ns = now_ns;
-	stopped_wall_ms = wall_ms;
-	(void)pthread_mutex_unlock(&mutex);
+	atomic_store_explicit(&stopped_now_ns, now_ns, memory_order_relaxed);
+	atomic_store_explicit(&stopped_wall_ns, wall_ms * CLOCK_MS, memory_order_relaxed);
+	atomic_store_explicit(&clock_stopped, true, memory_order_relaxed);
 }
 
 void seam_clock_advance(int64_t ns)
 {
-	(void)pthread_mutex_lock(&mutex);
-	stopped_now_ns += ns;
-	stopped_wall_ms += ns / CLOCK_MS;
-	(void)pthread_mutex_unlock(&mutex);
+	if (!atomic_load_explicit(&clock_stopped, memory_order_relaxed))
+		seam_clock_set(clock_now_ns(), clock_wall_ms());
+	atomic_fetch_add_explicit(&stopped_now_ns, ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(&stopped_wall_ns, ns, memory_order_relaxed);
 }
 
 void seam_reset(void)
 {
-	(void)pthread_mutex_lock(&mutex);
-	memset(plans, 0, sizeof(plans));
-	limit_bytes = 0;
-	clock_stopped = false;
-	(void)pthread_mutex_unlock(&mutex);
+	for (unsigned i = 0; i < SEAM_MAX; i++) {
+		atomic_store_explicit(&seams[i].plan, 0, memory_order_relaxed);
+		atomic_store_explicit(&seams[i].failed, 0, memory_order_relaxed);
+	}
+	atomic_store_explicit(&limit_bytes, 0, memory_order_relaxed);
+	atomic_store_explicit(&clock_stopped, false, memory_order_relaxed);
 }
+
+/* ---- what becomes of a call ---- */
 
 /* Is this call one of those that are to fail? Then *err says with what. */
 static bool fails(enum seam what, int *err)
 {
-	struct plan *p = &plans[what];
-	bool now = false;
+	uint64_t plan = atomic_load_explicit(&seams[what].plan, memory_order_relaxed);
+	uint64_t then;
 
-	(void)pthread_mutex_lock(&mutex);
-	if (p->times > 0 && p->after > 0) {
-		p->after--;
-	} else if (p->times > 0) {
-		p->times--;
-		p->failed++;
-		*err = p->err;
-		now = true;
-	}
-	(void)pthread_mutex_unlock(&mutex);
-	return now;
+	do {
+		if ((uint32_t)plan == 0)
+			return false;
+		then = plan >> 32 > 0 ? plan - (UINT64_C(1) << 32) : plan - 1;
+	} while (!atomic_compare_exchange_weak_explicit(&seams[what].plan, &plan, then, memory_order_acquire,
+							memory_order_relaxed));
+	if (plan >> 32 > 0)
+		return false;
+	*err = atomic_load_explicit(&seams[what].err, memory_order_relaxed);
+	atomic_fetch_add_explicit(&seams[what].failed, 1, memory_order_relaxed);
+	return true;
 }
 
 /* The same for calls that report by errno. */
@@ -108,14 +107,13 @@ static bool fails_errno(enum seam what)
 	return true;
 }
 
-static size_t limited(size_t bytes)
+/* What a failing recv or sendmsg returns. */
+static ssize_t failed_transfer(int err)
 {
-	size_t most;
-
-	(void)pthread_mutex_lock(&mutex);
-	most = limit_bytes > 0 && limit_bytes < bytes ? limit_bytes : bytes;
-	(void)pthread_mutex_unlock(&mutex);
-	return most;
+	if (err == 0)
+		return 0;
+	errno = err;
+	return -1;
 }
 
 /* What --wrap=x makes of a call of x is __wrap_x; x itself is then __real_x. */
@@ -144,35 +142,23 @@ WRAP(void *, reallocarray, void *p, size_t n, size_t bytes)
 	return fails_errno(SEAM_ALLOC) ? NULL : __real_reallocarray(p, n, bytes);
 }
 
-WRAP(char *, strdup, const char *s)
+WRAP(char *, strdup, const char *text)
 {
-	return fails_errno(SEAM_ALLOC) ? NULL : __real_strdup(s);
-}
-
-/* The stopped clock's time, if it is stopped. */
-static bool stopped_at(const int64_t *clock, int64_t *time)
-{
-	bool stopped;
-
-	(void)pthread_mutex_lock(&mutex);
-	stopped = clock_stopped;
-	*time = *clock;
-	(void)pthread_mutex_unlock(&mutex);
-	return stopped;
+	return fails_errno(SEAM_ALLOC) ? NULL : __real_strdup(text);
 }
 
 WRAP(int64_t, clock_now_ns, void)
 {
-	int64_t time;
-
-	return stopped_at(&stopped_now_ns, &time) ? time : __real_clock_now_ns();
+	if (atomic_load_explicit(&clock_stopped, memory_order_relaxed))
+		return atomic_load_explicit(&stopped_now_ns, memory_order_relaxed);
+	return __real_clock_now_ns();
 }
 
 WRAP(int64_t, clock_wall_ms, void)
 {
-	int64_t time;
-
-	return stopped_at(&stopped_wall_ms, &time) ? time : __real_clock_wall_ms();
+	if (atomic_load_explicit(&clock_stopped, memory_order_relaxed))
+		return atomic_load_explicit(&stopped_wall_ns, memory_order_relaxed) / CLOCK_MS;
+	return __real_clock_wall_ms();
 }
 
 WRAP(int, pthread_create, pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
@@ -187,46 +173,42 @@ WRAP(int, accept4, int fd, struct sockaddr *address, socklen_t *bytes, int flags
 	return fails_errno(SEAM_ACCEPT4) ? -1 : __real_accept4(fd, address, bytes, flags);
 }
 
-/* What a failing recv or sendmsg returns. */
-static ssize_t failed_transfer(int err)
-{
-	if (err == 0)
-		return 0;
-	errno = err;
-	return -1;
-}
-
 WRAP(ssize_t, recv, int fd, void *buffer, size_t bytes, int flags)
 {
+	size_t limit = atomic_load_explicit(&limit_bytes, memory_order_relaxed);
 	int err;
 
-	return fails(SEAM_RECV, &err) ? failed_transfer(err) : __real_recv(fd, buffer, limited(bytes), flags);
+	if (fails(SEAM_RECV, &err))
+		return failed_transfer(err);
+	return __real_recv(fd, buffer, limit > 0 && limit < bytes ? limit : bytes, flags);
+}
+
+/* Leave of the message what comes first and fits; pieces is where its new list of pieces goes. */
+static void cut(struct msghdr *message, struct iovec pieces[LIMITED_PIECES], size_t room)
+{
+	size_t n = 0;
+
+	for (; n < message->msg_iovlen && n < LIMITED_PIECES && room > 0; n++) {
+		pieces[n] = message->msg_iov[n];
+		if (pieces[n].iov_len > room)
+			pieces[n].iov_len = room;
+		room -= pieces[n].iov_len;
+	}
+	message->msg_iov = pieces;
+	message->msg_iovlen = n;
 }
 
 WRAP(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags)
 {
-	struct iovec iov[IOV_MAX_LIMITED];
+	size_t limit = atomic_load_explicit(&limit_bytes, memory_order_relaxed);
+	struct iovec pieces[LIMITED_PIECES];
 	struct msghdr less = *message;
-	size_t bytes = 0;
-	size_t room;
 	int err;
 
 	if (fails(SEAM_SENDMSG, &err))
 		return failed_transfer(err);
-	for (size_t i = 0; i < message->msg_iovlen; i++)
-		bytes += message->msg_iov[i].iov_len;
-	room = limited(bytes);
-	if (room == bytes)
-		return __real_sendmsg(fd, message, flags);
-	less.msg_iov = iov;
-	less.msg_iovlen = 0;
-	for (size_t i = 0; room > 0 && i < IOV_MAX_LIMITED; i++) {
-		iov[i] = message->msg_iov[i];
-		if (iov[i].iov_len > room)
-			iov[i].iov_len = room;
-		room -= iov[i].iov_len;
-		less.msg_iovlen++;
-	}
+	if (limit > 0)
+		cut(&less, pieces, limit);
 	return __real_sendmsg(fd, &less, flags);
 }
 
@@ -235,9 +217,20 @@ WRAP(void *, mmap, void *at, size_t bytes, int protection, int flags, int fd, of
 	return fails_errno(SEAM_MMAP) ? MAP_FAILED : __real_mmap(at, bytes, protection, flags, fd, offset);
 }
 
+/* What mmap is called where off_t is asked to have 64 bits, as the libraries' flags do. */
+WRAP(void *, mmap64, void *at, size_t bytes, int protection, int flags, int fd, off_t offset)
+{
+	return fails_errno(SEAM_MMAP) ? MAP_FAILED : __real_mmap64(at, bytes, protection, flags, fd, offset);
+}
+
 WRAP(int, madvise, void *at, size_t bytes, int advice)
 {
 	return fails_errno(SEAM_MADVISE) ? -1 : __real_madvise(at, bytes, advice);
+}
+
+WRAP(int, mprotect, void *at, size_t bytes, int protection)
+{
+	return fails_errno(SEAM_MPROTECT) ? -1 : __real_mprotect(at, bytes, protection);
 }
 
 WRAP(int, setsockopt, int fd, int level, int name, const void *value, socklen_t bytes)

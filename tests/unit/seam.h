@@ -14,6 +14,7 @@ enum seam {
 	SEAM_SENDMSG,
 	SEAM_MMAP,
 	SEAM_MADVISE,
+	SEAM_MPROTECT,
 	SEAM_SETSOCKOPT,
 	SEAM_MAX
 };
@@ -25,7 +26,8 @@ void seam_fail(enum seam what, unsigned after, unsigned times, int err);
 unsigned seam_failed(enum seam what);
 /* recv and sendmsg move at most this many bytes a call; 0 = no limit. */
 void seam_limit_bytes(unsigned bytes);
-/* Stop the clocks at this time (monotonic ns, wall ms); seam_clock_advance moves both. */
+/* Stop the clocks at this time (monotonic ns, wall ms); seam_clock_advance moves both, and stops them first if they
+ * still run. */
 void seam_clock_set(int64_t now_ns, int64_t wall_ms);
 void seam_clock_advance(int64_t ns);
 /* Everything back to normal; call it in each test's teardown. */
