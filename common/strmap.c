@@ -150,10 +150,6 @@ int strmap_next(const struct strmap *m, struct strmap_cursor *cursor, const char
 {
 	struct strmap_node *node = cursor->next;
 
-	if (!cursor->started) {
-		cursor->started = 1;
-		cursor->slot = 0;
-	}
 	while (node == NULL && cursor->slot < m->n_slots)
 		node = m->slots[cursor->slot++];
 	if (node == NULL)

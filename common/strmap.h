@@ -37,7 +37,6 @@ void *strmap_del(struct strmap *m, const char *key);
 struct strmap_cursor {
 	size_t slot;
 	struct strmap_node *next;
-	int started;
 };
 int strmap_next(const struct strmap *m, struct strmap_cursor *cursor, const char **key, void **value);
 
