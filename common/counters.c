@@ -154,6 +154,16 @@ static void expose_head(struct counters_text *out, const char *name, const char 
 	counters_text_add(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+/* A label value: backslash, quote and line end are escaped. */
+static void add_value(struct counters_text *out, const char *value)
+{
+	for (; *value != '\0'; value++)
+		if (*value == '\n')
+			counters_text_add(out, "\\n");
+		else
+			counters_text_add(out, *value == '"' || *value == '\\' ? "\\%c" : "%c", *value);
+}
+
 static void expose_one(struct counters_text *out, enum counter c)
 {
 	expose_head(out, table[c].name, table[c].kind == KIND_GAUGE ? "gauge" : "counter", table[c].help);
@@ -161,11 +171,13 @@ static void expose_one(struct counters_text *out, enum counter c)
 		counters_text_add(out, "%s %lld\n", table[c].name, (long long)counters_read(c));
 		return;
 	}
-	/* The names are ours, with nothing in them to escape. */
-	for (unsigned i = 0; i < labels[c].n; i++)
-		if (labels[c].names[i] != NULL)
-			counters_text_add(out, "%s{%s=\"%s\"} %lld\n", table[c].name, table[c].label,
-					  labels[c].names[i], (long long)counters_read_by(c, i));
+	for (unsigned i = 0; i < labels[c].n; i++) {
+		if (labels[c].names[i] == NULL)
+			continue;
+		counters_text_add(out, "%s{%s=\"", table[c].name, table[c].label);
+		add_value(out, labels[c].names[i]);
+		counters_text_add(out, "\"} %lld\n", (long long)counters_read_by(c, i));
+	}
 }
 
 /* The line that starts with `name` in a file of /proc, as a number; 0 where there is none. */
