@@ -1,8 +1,5 @@
-/* thread: spawn with a name, join, and small stacks for the two threads of every connection.
- *
- * Connection threads run on 64 KiB stacks cut from slabs of address space: nothing is reserved that is not touched, the
- * guard below each stack costs no mapping of its own where the kernel has MADV_GUARD_INSTALL, and huge pages are kept
- * away. A stack is used again once its thread was joined. SPDX-License-Identifier: MIT */
+/* thread: spawn with a name, join, and small stacks (common/stack) for the two threads of every connection.
+ * SPDX-License-Identifier: MIT */
 #ifndef COMMON_THREAD_H
 #define COMMON_THREAD_H
 
@@ -16,17 +13,19 @@ enum thread_kind {
 
 struct thread; /* lives at the top of its own stack (connection) or on the heap (service) */
 
-/* Start fn(arg) on a thread named `name` (at most 15 bytes, shown by top and gdb) with all signals blocked.
- *   0       *out is the caller's to thread_join
+/* Start fn(arg) on a thread named `name` (static, at most 15 bytes, shown by top and gdb) with all signals blocked but
+ * those of its own faults.
+ *   0       *out is the caller's to thread_join; it is set before fn runs
  *   -EAGAIN a limit of the machine (threads, memory maps); counted. thread_limit_text() says which
  *   -ENOMEM no memory for the stack; counted
- * Takes the slab's lock (LOCK_POOL). */
+ * Takes LOCK_POOL. */
 int thread_spawn(enum thread_kind kind, const char *name, void *(*fn)(void *), void *arg, struct thread **out);
 
 /* Wait for the thread's end and give its stack back; *t becomes NULL. The bound is the thread's own to keep. */
 void thread_join(struct thread **t);
 
-/* Like thread_spawn, for a thread that nobody joins by name: it is joined by a later spawn or by thread_reap(). */
+/* Like thread_spawn, for a thread that nobody waits for: the next such thread to leave its function joins it, the last
+ * one is left to thread_reap(). */
 int thread_spawn_unjoined(enum thread_kind kind, const char *name, void *(*fn)(void *), void *arg);
 
 /* Join every unjoined thread that has left its function. Called at stop; returns how many have not left yet. */
@@ -35,7 +34,7 @@ unsigned thread_reap(void);
 /* Give all free stacks back to the kernel. At stop, after thread_reap() returned 0; else a BUG. */
 void thread_fini(void);
 
-/* Name the labels of comet_threads_failed_total. Once, before threads start. */
+/* Name the label values of comet_threads_failed_total. Once, before threads start. */
 void thread_label_counters(void);
 
 /* Which limit most likely made a spawn fail, with its value and how to raise it: written to text. Reads /proc. */
