@@ -119,7 +119,7 @@ COMMIT_FILE := $(BUILD)/commit
 ifneq ($(COMMIT),$(shell cat $(COMMIT_FILE) 2>/dev/null))
 $(shell mkdir -p $(BUILD) && echo $(COMMIT) >$(COMMIT_FILE))
 endif
-SHOW_COMMIT := $(if $(SOURCES),$(shell grep -l COMET_COMMIT $(SOURCES)))
+SHOW_COMMIT := $(if $(SOURCES),$(shell grep -l COMET_COMMIT $(SOURCES) $(UNIT_SOURCES)))
 $(foreach build,$(sort $(BUILD) $(CHECK)),$(SHOW_COMMIT:%.c=$(build)/obj/%.o)): $(COMMIT_FILE)
 
 # ---- testing
