@@ -19,29 +19,17 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/counters.h"
 #include "common/stack.h"
 #include "common/thread.h"
 #include "tests/unit/dying.h"
 #include "tests/unit/seam.h"
+#include "tests/unit/until.h"
 
 static const enum thread_kind kinds[] = {THREAD_SERVICE, THREAD_CONNECTION};
 
 static atomic_bool gate_open;
 static atomic_int n_ran;
-
-static bool wait_until_none_runs(void)
-{
-	int64_t deadline = clock_now_ns() + 20 * CLOCK_SEC;
-
-	while (thread_reap() > 0)
-		if (clock_now_ns() > deadline)
-			return false;
-		else
-			(void)sched_yield();
-	return true;
-}
 
 static int set_up(void **state)
 {
@@ -56,10 +44,9 @@ static int tear_down(void **state)
 	(void)state;
 	seam_reset();
 	atomic_store(&gate_open, true);
-	if (!wait_until_none_runs() || counters_read(COUNT_THREADS) != 0)
-		return -1;
+	until(thread_reap() == 0);
 	thread_fini();
-	return 0;
+	return counters_read(COUNT_THREADS) == 0 ? 0 : -1;
 }
 
 /* ---- what threads do here ---- */
@@ -101,15 +88,6 @@ static void *wait_at_the_gate(void *arg)
 	while (!atomic_load(&gate_open))
 		(void)sched_yield();
 	return arg;
-}
-
-static bool wait_until_ran(int n)
-{
-	int64_t deadline = clock_now_ns() + 20 * CLOCK_SEC;
-
-	while (atomic_load(&n_ran) < n && clock_now_ns() < deadline)
-		(void)sched_yield();
-	return atomic_load(&n_ran) == n;
 }
 
 /* ---- spawn and join ---- */
@@ -185,7 +163,7 @@ static void reap_says_how_many_still_run(void **state)
 		assert_int_equal(thread_spawn_unjoined(kinds[i % 2], "waits", wait_at_the_gate, NULL), 0);
 	assert_int_equal(thread_reap(), 6);
 	atomic_store(&gate_open, true);
-	assert_true(wait_until_none_runs());
+	until(thread_reap() == 0);
 	assert_int_equal(atomic_load(&n_ran), 6);
 	/* All are joined: their stacks may be given back. */
 	thread_fini();
@@ -204,8 +182,7 @@ static void those_that_left_keep_no_stack(void **state)
 
 		assert_int_equal(thread_spawn_unjoined(THREAD_CONNECTION, "one of many", look_around, &seen[i]), 0);
 		/* The others have left, and not been joined by us. */
-		while (counters_read(COUNT_THREADS) > 0)
-			(void)sched_yield();
+		until(counters_read(COUNT_THREADS) == 0);
 		for (int j = 0; j < i; j++)
 			new_one &= seen[j].stack != seen[i].stack;
 		different += new_one;
@@ -221,9 +198,9 @@ static void burst_of_ends_joins_itself(void **state)
 	(void)state;
 	for (int i = 0; i < BURST; i++)
 		assert_int_equal(thread_spawn_unjoined(THREAD_CONNECTION, "burst", wait_at_the_gate, NULL), 0);
-	assert_true(wait_until_ran(BURST));
+	until(atomic_load(&n_ran) == BURST);
 	atomic_store(&gate_open, true);
-	assert_true(wait_until_none_runs());
+	until(thread_reap() == 0);
 	assert_int_equal(counters_read(COUNT_THREADS), 0);
 }
 
