@@ -22,7 +22,7 @@ HARDEN  := -fstack-protector-strong -fPIE -fno-strict-aliasing
 OPT     ?= -O2
 CPPFLAGS := -I. -D_GNU_SOURCE -DCOMET_VERSION='"$(VERSION)"' -DCOMET_COMMIT='"$(COMMIT)"' $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
-LDFLAGS := -pie -Wl,-z,relro,-z,now,--as-needed -pthread $(LDFLAGS)
+LDFLAGS := -pie -Wl,--as-needed,-z,relro,-z,now,--as-needed -pthread $(LDFLAGS)
 LDLIBS  := $(PKG_LIBS)
 
 ifdef SAN

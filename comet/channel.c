@@ -365,22 +365,20 @@ void channel_rest(struct channel *ch, const struct haul *h, bool stalled)
 
 /* ---- the dispatcher ---- */
 
-enum channel_event channel_ready(struct channel *ch, struct haul *h)
+enum channel_event channel_ready(struct channel *ch)
 {
 	enum channel_event event = CHANNEL_READY;
 
 	OBJ_CHECK(ch, CHANNEL_MAGIC);
 	lock_take(&ch->lock);
 	BUG_UNLESS(ch->baton == BATON_DISPATCHER);
-	while (!fill_locked(ch, h)) {
-		if (ch->closed) {
-			event = CHANNEL_FINISH;
-			break;
-		}
+	while (is_empty_locked(ch) && !ch->closed) {
 		ch->baton = BATON_FREE;
 		while (ch->baton != BATON_DISPATCHER)
 			lock_wait(&ch->wake, &ch->lock);
 	}
+	if (is_empty_locked(ch))
+		event = CHANNEL_FINISH;
 	lock_drop(&ch->lock);
 	return event;
 }

@@ -138,8 +138,9 @@ void channel_rest(struct channel *ch, const struct haul *h, bool stalled) WITHOU
 
 /* ---- the dispatcher ---- */
 
-/* Give the baton back, sleep until there is something to write, and take it with all that waits. The sleep ends at the
- * latest when the heartbeat deadline closes the channel. CHANNEL_FINISH: closed, and nothing is left to write. */
-enum channel_event channel_ready(struct channel *ch, struct haul *h) WITHOUT(ch->lock);
+/* Give the baton back, sleep until there is something to write, and take it again. The sleep ends at the latest when the
+ * heartbeat deadline closes the channel. CHANNEL_READY: channel_take has something; CHANNEL_FINISH: closed, and nothing is
+ * left to write. */
+enum channel_event channel_ready(struct channel *ch) WITHOUT(ch->lock);
 
 #endif

@@ -7,26 +7,22 @@
 #include "common/counters.h"
 #include "common/obj.h"
 
+static int write_what_waits(struct connection *c, enum transport_wait *how);
 static int write_haul(struct connection *c, struct haul *h, enum transport_wait wait);
-static void discard_until_finish(struct connection *c, struct haul *h);
+static void discard_until_finish(struct connection *c);
 
 void *dispatch(void *arg)
 {
 	struct connection *c = arg;
 	enum transport_wait how = TRANSPORT_NOW;
-	struct haul haul;
 	int rc;
 
 	OBJ_CHECK(c, CONNECTION_MAGIC);
 	for (;;) {
 		trace(c, "wait proto ready", NULL);
-		if (channel_ready(&c->channel, &haul) == CHANNEL_FINISH)
+		if (channel_ready(&c->channel) == CHANNEL_FINISH)
 			break;
-		rc = write_haul(c, &haul, how);
-		channel_done(&c->channel, &haul, rc == -EAGAIN);
-		/* A socket that takes no more makes this a slow consumer, for pushers to see: only now wait for it. */
-		how = rc == -EAGAIN ? TRANSPORT_WAIT : TRANSPORT_NOW;
-		if (rc < 0 && rc != -EAGAIN)
+		if ((rc = write_what_waits(c, &how)) < 0)
 			goto failed;
 	}
 	trace(c, "receive proto finish", NULL);
@@ -36,8 +32,23 @@ void *dispatch(void *arg)
 failed:
 	/* Nothing more can be said to this peer. The shutdown wakes the reader, and the reader ends the story. */
 	connection_abort(c, close_reason_of_write(rc));
-	discard_until_finish(c, &haul);
+	discard_until_finish(c);
 	return NULL;
+}
+
+/* A function of its own, so that a dispatcher that sleeps has no haul on its stack: that is what lets the stack of an idle
+ * connection be a single page. */
+__attribute__((noinline)) static int write_what_waits(struct connection *c, enum transport_wait *how)
+{
+	struct haul haul;
+	int rc = 0;
+
+	if (channel_take(&c->channel, &haul))
+		rc = write_haul(c, &haul, *how);
+	channel_done(&c->channel, &haul, rc == -EAGAIN);
+	/* A socket that takes no more makes this a slow consumer, for pushers to see: only now wait for it. */
+	*how = rc == -EAGAIN ? TRANSPORT_WAIT : TRANSPORT_NOW;
+	return rc == -EAGAIN ? 0 : rc;
 }
 
 /* All that waits in one write: that is the flush, and the only one. */
@@ -55,13 +66,16 @@ static int write_haul(struct connection *c, struct haul *h, enum transport_wait 
 }
 
 /* The mailbox must be emptied, or the reader would wait for a slot of the ring without end. */
-static void discard_until_finish(struct connection *c, struct haul *h)
+__attribute__((noinline)) static void discard_until_finish(struct connection *c)
 {
-	while (channel_ready(&c->channel, h) != CHANNEL_FINISH) {
-		h->answers_done = h->n_answers;
-		h->messages_done = h->n_messages;
-		count_by_add(COUNT_DROPPED, DROP_CLOSED, h->n_messages);
-		channel_done(&c->channel, h, false);
+	struct haul haul;
+
+	while (channel_ready(&c->channel) != CHANNEL_FINISH) {
+		(void)channel_take(&c->channel, &haul);
+		haul.answers_done = haul.n_answers;
+		haul.messages_done = haul.n_messages;
+		count_by_add(COUNT_DROPPED, DROP_CLOSED, haul.n_messages);
+		channel_done(&c->channel, &haul, false);
 	}
 }
 

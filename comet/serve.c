@@ -72,6 +72,8 @@ static int handshake(struct server *s, struct connection *c)
 	if (!connection_is_closing(c))
 		timer_set(&c->deadline, clock_now_ns() + c->heartbeat_ns);
 	trace(c, "auth", NULL);
+	/* Logic's frames were deep; the loop's are not. */
+	thread_trim_stack();
 	return 0;
 }
 

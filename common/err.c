@@ -30,7 +30,7 @@ const char *err_text(int rc)
 		return "configuration error";
 	default: {
 		/* strerror_r's GNU form never fails and keeps to the thread's buffer. */
-		static __thread char text[96];
+		static __thread char text[32]; /* "Unknown error 4095": known ones are static */
 		return strerror_r(code, text, sizeof(text));
 	}
 	}

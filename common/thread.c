@@ -9,7 +9,9 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 
 #include "common/counters.h"
@@ -18,6 +20,7 @@
 #include "common/stack.h"
 
 #define SERVICE_STACK_BYTES (262144 * STACK_SCALE)
+#define PAGE_BYTES          4096
 
 struct thread {
 	unsigned magic;
@@ -30,6 +33,9 @@ struct thread {
 	void *(*fn)(void *);
 	void *arg;
 };
+
+/* This thread, if it is one of ours. */
+static __thread struct thread *self;
 
 static struct {
 	struct lock lock;
@@ -90,12 +96,26 @@ static void leave(struct thread *t)
 		thread_join(&before);
 }
 
+/* What this function and madvise themselves may use below the frame address: a page that reaches in there is kept. */
+#define FRAME_BYTES 128
+
+void thread_trim_stack(void)
+{
+	uintptr_t frame = (uintptr_t)__builtin_frame_address(0) - FRAME_BYTES;
+	char *top = (char *)(frame & ~(uintptr_t)(PAGE_BYTES - 1));
+
+	/* That the kernel keeps the pages is no loss but of memory. */
+	if (self != NULL && self->stack != NULL && top > self->stack->base)
+		(void)madvise(self->stack->base, (size_t)(top - self->stack->base), MADV_DONTNEED);
+}
+
 static void *enter(void *arg)
 {
 	struct thread *t = arg;
 	void *result;
 
 	OBJ_CHECK(t, THREAD_MAGIC);
+	self = t;
 	(void)prctl(PR_SET_NAME, t->name);
 	result = t->fn(t->arg);
 	count_add(COUNT_THREADS, -1);

@@ -34,6 +34,10 @@ unsigned thread_reap(void);
 /* Give all free stacks back to the kernel. At stop, after thread_reap() returned 0; else a BUG. */
 void thread_fini(void);
 
+/* Give back the pages of this thread's stack below the caller's frame, which a deep call touched once: for a connection's
+ * thread about to wait for long. Elsewhere it does nothing. */
+void thread_trim_stack(void);
+
 /* Name the label values of comet_threads_failed_total. Once, before threads start. */
 void thread_label_counters(void);
 
