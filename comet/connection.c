@@ -83,12 +83,13 @@ static bool give_reason(struct connection *c, enum close_reason why)
 
 bool connection_shutdown(struct connection *c, enum close_reason why)
 {
-	bool mine = give_reason(c, why);
-
-	channel_close(&c->channel);
-	if (mine && c->deadline.timer != NULL)
+	if (!give_reason(c, why))
+		return false; /* who came first closes the channel */
+	/* Before the channel is closed: the dispatcher then says goodbye, and files an earlier deadline that must stand. */
+	if (c->deadline.timer != NULL)
 		timer_set(&c->deadline, clock_now_ns() + c->write_timeout_ns + LINGER_NS);
-	return mine;
+	channel_close(&c->channel);
+	return true;
 }
 
 void connection_abort(struct connection *c, enum close_reason why)
