@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "common/wire.h"
 #include "logic/api_route.h"
 
@@ -68,7 +69,7 @@ static int64_t *read_users(const json_t *users, size_t *n)
 static void pushs(struct api_call *call)
 {
 	const struct http_request *rq = call->request;
-	json_t *body = json_loadb((const char *)rq->body, rq->body_bytes, 0, NULL);
+	json_t *body = json_read(rq->body, rq->body_bytes, 0);
 	json_t *m = json_object_get(body, "m");
 	char *message = m != NULL ? json_dumps(m, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 	size_t n = 0;

@@ -3,12 +3,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/err.h"
+#include "common/json.h"
 #include "common/wire.h"
 
 void auth_identity_fini(struct auth_identity *who)
@@ -152,8 +152,7 @@ static int check_open(const uint8_t *bytes, size_t n, struct auth_identity *who)
 
 	if (is_user_id(bytes, n, &uid))
 		return take_v1(who, uid, "1");
-	/* jansson bounds the depth of what it reads (JSON_PARSER_MAX_DEPTH). */
-	token = json_loadb((const char *)bytes, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+	token = json_read(bytes, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL);
 	rc = token != NULL && json_is_object(token) && is_v2(token) ? take_v2(who, token) : take_v1(who, 0, "");
 	json_decref(token);
 	return rc;

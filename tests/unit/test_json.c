@@ -1,0 +1,89 @@
+/* json: nesting is bounded, and nothing else is changed. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/json.h"
+
+static json_t *nested(unsigned depth, char open, char close)
+{
+	char text[2 * 3000];
+
+	assert_true(depth <= sizeof(text) / 2);
+	memset(text, open, depth);
+	memset(text + depth, close, depth);
+	return json_read(text, 2 * (size_t)depth, 0);
+}
+
+static void arrays_up_to_the_bound_are_read(void **state)
+{
+	json_t *deepest = nested(JSON_DEPTH_MAX, '[', ']');
+
+	(void)state;
+	assert_non_null(deepest);
+	json_decref(deepest);
+	assert_null(nested(JSON_DEPTH_MAX + 1, '[', ']'));
+	assert_null(nested(2000, '[', ']'));
+}
+
+static void brackets_in_strings_are_text(void **state)
+{
+	static const char text[] = "[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[{{{{{{{{\\\\\",1]";
+	json_t *read = json_read(text, strlen(text), 0);
+
+	(void)state;
+	assert_non_null(read);
+	assert_int_equal(json_integer_value(json_array_get(read, 1)), 1);
+	json_decref(read);
+}
+
+static void siblings_do_not_nest(void **state)
+{
+	char text[401];
+	json_t *read;
+
+	(void)state;
+	text[0] = '[';
+	for (unsigned i = 0; i < 133; i++)
+		memcpy(text + 1 + 3 * (size_t)i, i == 0 ? " {}" : ",[]", 3);
+	text[400] = ']';
+	read = json_read(text, sizeof(text), 0);
+	assert_non_null(read);
+	assert_int_equal(json_array_size(read), 133);
+	json_decref(read);
+}
+
+static void what_is_no_json_is_not_read(void **state)
+{
+	static const char *const texts[] = {"", "{", "]", "[1,]", "\"", "\"\\", "{\"a\":}", "}}}}[", "nonsense"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		assert_null(json_read(texts[i], strlen(texts[i]), 0));
+}
+
+static void flags_are_handed_on(void **state)
+{
+	static const char twice[] = "{\"a\":1,\"a\":2}";
+	json_t *read = json_read(twice, strlen(twice), 0);
+
+	(void)state;
+	assert_non_null(read);
+	json_decref(read);
+	assert_null(json_read(twice, strlen(twice), JSON_REJECT_DUPLICATES));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(arrays_up_to_the_bound_are_read), cmocka_unit_test(brackets_in_strings_are_text),
+		cmocka_unit_test(siblings_do_not_nest),            cmocka_unit_test(what_is_no_json_is_not_read),
+		cmocka_unit_test(flags_are_handed_on),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
