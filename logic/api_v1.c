@@ -1,5 +1,6 @@
 /* api_v1: goim's first HTTP API. SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,7 @@ static void pushs(struct api_call *call)
 static void push_room(struct api_call *call)
 {
 	const struct http_request *rq = call->request;
+	char room[12]; /* an int32 and its zero byte */
 	long long rid;
 
 	/* `ensure` asked goim to wait for its queue; ours is always waited for. */
@@ -94,8 +96,9 @@ static void push_room(struct api_call *call)
 		reply_ret(call, RET_FAULT);
 		return;
 	}
-	reply_result(call,
-		     logic_push_room(call->logic, OP_SEND_REPLY, http_param(rq, "rid"), rq->body, rq->body_bytes));
+	/* As a client's room is written: "01" means the room 1, too. */
+	(void)snprintf(room, sizeof(room), "%d", (int)rid);
+	reply_result(call, logic_push_room(call->logic, OP_SEND_REPLY, room, rq->body, rq->body_bytes));
 }
 
 static void push_all(struct api_call *call)
