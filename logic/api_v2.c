@@ -1,4 +1,5 @@
-/* api_v2: goim's second HTTP API, and what we add in its manner: kick, upstream. docs/http-api.md is its contract.
+/* api_v2: goim's second HTTP API, and what we add in its manner: kick, upstream. docs/protocol.md, section 6, is
+ * its contract.
  * SPDX-License-Identifier: MIT */
 #include <arpa/inet.h>
 #include <errno.h>
