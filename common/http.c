@@ -313,12 +313,31 @@ static void add_body(struct http *h, struct call *call, const char *bytes, size_
 	call->body[call->request.body_bytes] = '\0';
 }
 
+static enum MHD_Result count_length(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	unsigned *lengths = arg;
+
+	(void)kind;
+	(void)value;
+	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
+	    strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
+		(*lengths)++;
+	return MHD_YES;
+}
+
 /* Headers are there, no body yet. */
 static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, struct call *call)
 {
 	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	unsigned lengths = 0;
 
 	call->begun = true;
+	/* A proxy before us may have read the other one, and taken what follows for another request. */
+	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
+	if (lengths > 1) {
+		refuse(call, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
+		return send_reply(connection, call, true);
+	}
 	/* Known beforehand, so the body need not be read at all. */
 	if (length != NULL && strtoull(length, NULL, 10) > h->opt.max_body) {
 		refuse(call, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than http.max_body");
