@@ -1,0 +1,136 @@
+"""Fixtures of the end-to-end tests. A test names what it needs:
+
+    house     a running comet; @pytest.mark.settings("logic.heartbeat=1s") in front of a test starts it with that
+    launch    starts further ones: launch({"limits.connections": 5})
+    way       transport and dialect; a test that takes it (or connect) runs once for each of WAYS
+    connect   connect(mid=7, key="k") gives an authenticated client, connect.raw() one that has said nothing yet
+    swarm     swarm(1000, lambda i: {"mid": i}) gives that many, on one epoll
+
+COMET_BUILD names the folder of the programs, COMET_TEST_SCALE below 1 takes load off.
+SPDX-License-Identifier: MIT"""
+import faulthandler
+import itertools
+import resource
+import sys
+
+import pytest
+
+from client import WAYS, Client
+from server import BUILD, Comet
+from swarm import Swarm
+
+HANG_SECONDS = 240  # every wait has a deadline of its own; this is for the one that was forgotten
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "settings(*assignments): start the house of this test with these")
+    config.addinivalue_line("markers", "ways(*names): run this test over these ways only")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    if not (BUILD / "comet").exists():
+        pytest.exit(f"{BUILD}/comet is not there: build first, or set COMET_BUILD", returncode=2)
+
+
+def pytest_generate_tests(metafunc):
+    if "way" in metafunc.fixturenames:
+        marker = metafunc.definition.get_closest_marker("ways")
+        ways = [way for way in WAYS if marker is None or way.name in marker.args or way.dialect.name in marker.args]
+        metafunc.parametrize("way", ways, ids=[way.name for way in ways])
+
+
+@pytest.fixture(autouse=True)
+def no_hang():
+    # The children of a test run that ends this way end with it: see Comet._in_the_child.
+    faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=sys.__stderr__)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+def settings_of(request):
+    settings = {}
+    for marker in reversed(list(request.node.iter_markers("settings"))):
+        settings.update(assignment.split("=", 1) for assignment in marker.args)
+    return settings
+
+
+@pytest.fixture
+def launch(request, tmp_path):
+    """Start a comet; it is stopped at the end of the test and has to end well, unless the test failed."""
+    started = []
+    numbers = itertools.count()
+
+    def start(settings=None, **more):
+        directory = tmp_path / f"comet-{next(numbers)}"
+        directory.mkdir()
+        comet = Comet(directory, {**settings_of(request), **(settings or {})}, **more)
+        started.append(comet)
+        return comet
+
+    yield start
+    failed = getattr(request.node, "failed", False)
+    for comet in started:
+        if failed:
+            comet.kill()
+            print(f"the log of comet ended:\n{comet.log()[-4000:]}")
+        elif not comet.ended_by_test:
+            comet.stop()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    report = (yield).get_result()
+    if report.when == "call" and report.failed:
+        item.failed = True
+
+
+@pytest.fixture
+def house(launch):
+    return launch()
+
+
+@pytest.fixture
+def backend(house):
+    return house.backend
+
+
+class Connect:
+    """Makes clients of one way, and closes them at the end."""
+
+    def __init__(self, way, house):
+        self.way = way
+        self.house = house
+        self.clients = []
+
+    def raw(self, source=None, rcvbuf=None):
+        """A client that has said nothing yet."""
+        client = Client(self.way, self.house.address(self.way.listener), source, rcvbuf)
+        self.clients.append(client)
+        return client
+
+    def __call__(self, source=None, rcvbuf=None, **who):
+        return self.raw(source, rcvbuf).auth(**who)
+
+    def close(self):
+        for client in self.clients:
+            client.close()
+
+
+@pytest.fixture
+def connect(way, house):
+    maker = Connect(way, house)
+    yield maker
+    maker.close()
+
+
+@pytest.fixture
+def swarm(way, house):
+    swarms = []
+
+    def gather(n, who, **more):
+        swarms.append(Swarm(way, house.address(way.listener), n, who, **more))
+        return swarms[-1].connect()
+
+    yield gather
+    for one in swarms:
+        one.close()

@@ -1,0 +1,211 @@
+"""server: one running comet: start it on ports of the kernel's choice, look at it from outside, stop it.
+
+SPDX-License-Identifier: MIT"""
+import ctypes
+import os
+import pathlib
+import re
+import resource
+import signal
+import socket
+import subprocess
+
+from backend import Backend
+from waiting import TIMEOUT, wait_until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")).resolve()
+
+# What a test gets where it does not ask for anything else: ports that are free, and no long goodbye.
+DEFAULTS = {
+    "tcp.bind": "127.0.0.1:0",
+    "websocket.bind": "",
+    "http.bind": "127.0.0.1:0",
+    "server.drain_timeout": "100ms",
+}
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class Metrics:
+    """One scrape of /metrics. metrics("comet_closed_total", reason="kicked") is a number, 0 for a label not seen yet."""
+    LINE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
+    LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"(?:,|$)')
+
+    def __init__(self, text):
+        self.text = text
+        self.types = {}
+        self.helps = {}
+        self.samples = {}
+        for line in text.splitlines():
+            if line.startswith("# TYPE "):
+                _, _, name, kind = line.split(" ", 3)
+                self.types[name] = kind
+            elif line.startswith("# HELP "):
+                _, _, name, words = line.split(" ", 3)
+                self.helps[name] = words
+            elif line:
+                self._sample(line)
+
+    def _sample(self, line):
+        match = self.LINE.match(line)
+        assert match, f"not a line of Prometheus text: {line!r}"
+        name, labels, value = match.groups()
+        rest = self.LABEL.sub("", labels or "")
+        assert rest == "", f"labels of {line!r}"
+        key = name, frozenset(self.LABEL.findall(labels or ""))
+        assert key not in self.samples, f"twice in one scrape: {line!r}"
+        self.samples[key] = float(value)
+
+    def __call__(self, name, **labels):
+        assert name in self.types, f"no metric {name}"
+        return self.samples.get((name, frozenset(labels.items())), 0.0)
+
+    def total(self, name):
+        """The sum over all labels."""
+        assert name in self.types, f"no metric {name}"
+        return sum(value for (sample, _), value in self.samples.items() if sample == name)
+
+
+class Comet:
+    """A comet that runs alone."""
+
+    def __init__(self, directory, settings=None, files=None, environment=None):
+        self.settings = {**DEFAULTS, **(settings or {})}
+        self._stdout = pathlib.Path(directory) / "stdout"
+        self._stderr = pathlib.Path(directory) / "stderr"
+        self._files = files  # RLIMIT_NOFILE, soft and hard
+        self.ended_by_test = False  # the test has looked at how it ended, stop() need not
+        arguments = [argument for key, value in self.settings.items() for argument in ("-o", f"{key}={value}")]
+        with open(self._stdout, "wb") as out, open(self._stderr, "wb") as err:
+            self.process = subprocess.Popen([BUILD / "comet", *arguments], stdin=subprocess.DEVNULL, stdout=out,
+                                            stderr=err, env={**os.environ, **(environment or {})},
+                                            preexec_fn=self._in_the_child)
+        try:
+            self._addresses = self._listen()
+            self.backend = Backend(self.address("http"), self.settings.get("http.api_key"))
+            wait_until(self._is_ready, "/healthz says 200")
+        except BaseException:
+            self.kill()
+            print(self.log())
+            raise
+
+    def _in_the_child(self):
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # nothing outlives the tests
+        if self._files is not None:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, self._files))
+
+    # starting
+
+    def _listen(self):
+        """Wait for the line of every listener that the settings ask for."""
+        wanted = {key.split(".")[0] for key in ("tcp.bind", "http.bind", "websocket.bind") if self.settings[key]}
+
+        def announced():
+            assert self.process.poll() is None, f"comet ended with {self.process.returncode}:\n{self.log()}"
+            found = {}
+            for word, host, port in re.findall(r"^listening (\w+) (\S+):(\d+)\n", self.stdout(), re.M):
+                found.setdefault(word, (host.strip("[]"), int(port)))
+            return found if wanted <= found.keys() else None
+
+        return wait_until(announced, lambda: f"listening lines for {wanted} in {self.stdout()!r}")
+
+    def _is_ready(self):
+        try:
+            return self.backend.get("/healthz").status == 200
+        except OSError:
+            return False
+
+    # looking
+
+    def address(self, listener):
+        return self._addresses[listener]
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def stdout(self):
+        return self._stdout.read_text()
+
+    def log(self):
+        return self._stderr.read_text(errors="replace")
+
+    def metrics(self):
+        reply = self.backend.get("/metrics")
+        assert reply.status == 200, reply
+        return Metrics(reply.body.decode())
+
+    def wait_metric(self, name, value, timeout=TIMEOUT, **labels):
+        """Wait until the metric has exactly this value."""
+        seen = []
+
+        def has_it():
+            seen[:] = [self.metrics()(name, **labels)]
+            return seen[0] == value
+
+        wait_until(has_it, lambda: f"{name}{labels or ''} is {value}, it is {seen[0]}", timeout, pause=0.02)
+
+    def wait_empty(self, timeout=TIMEOUT):
+        """Wait until no connection is left."""
+        self.wait_metric("comet_connections", 0, timeout)
+
+    def threads(self):
+        """Readers and dispatchers: the threads that connections cost."""
+        names = []
+        for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
+            try:
+                names.append((task / "comm").read_text().strip())
+            except OSError:
+                pass  # it has just ended
+        return sum(name in ("reader", "dispatcher") for name in names)
+
+    def files(self):
+        """Open files, those of HTTP callers that have just left included."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def rss_bytes(self):
+        fields = pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()
+        return int(fields[1]) * resource.getpagesize()
+
+    def cpu_ticks(self):
+        """User and system time so far, in ticks of 1/100 s."""
+        after_name = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
+        return int(after_name[11]) + int(after_name[12])
+
+    def is_accepting(self):
+        try:
+            socket.create_connection(self.address("tcp"), timeout=TIMEOUT).close()
+            return True
+        except ConnectionError:
+            return False
+
+    # stopping
+
+    def terminate(self):
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self, timeout=2 * TIMEOUT):
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"comet did not end within {timeout} s; its log ends:\n{self.log()[-4000:]}") from None
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def assert_clean_log(self):
+        log = self.log()
+        for sign in ("BUG", "Sanitizer", "runtime error:", "please report"):
+            assert sign not in log, f"{sign} in the log:\n{log[-8000:]}"
+
+    def stop(self):
+        """SIGTERM; it has to end with 0 and with nothing bad in its log."""
+        if self.process.poll() is None:
+            self.terminate()
+        code = self.wait()
+        self.assert_clean_log()
+        assert code == 0, f"exit code {code}; the log ends:\n{self.log()[-4000:]}"

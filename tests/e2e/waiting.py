@@ -1,0 +1,42 @@
+"""waiting: deadlines for tests. A test waits for a condition, never for a time.
+
+SPDX-License-Identifier: MIT"""
+import os
+import time
+
+# Long enough for a sanitizer build on a busy machine; a healthy test never comes near it.
+TIMEOUT = 15.0
+
+# Load is multiplied by this: 1 for a plain build, about 0.1 under sanitizers.
+SCALE = float(os.environ.get("COMET_TEST_SCALE", "1"))
+
+
+def scaled(count, at_least=1):
+    """`count` of something heavy, as many as this build can bear."""
+    return max(at_least, int(count * SCALE))
+
+
+class Deadline:
+    """A moment by which something has to have happened."""
+
+    def __init__(self, seconds=TIMEOUT):
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self):
+        return max(0.0, self._end - time.monotonic())
+
+    def passed(self):
+        return self.left() == 0.0
+
+
+def wait_until(condition, what, seconds=TIMEOUT, pause=0.01):
+    """Wait until condition() is true, and return what it returned. `what` is a text, or a function that gives one."""
+    deadline = Deadline(seconds)
+    while True:
+        result = condition()
+        if result:
+            return result
+        if deadline.passed():
+            raise TimeoutError(f"after {seconds} s still not: {what() if callable(what) else what}")
+        time.sleep(min(pause, deadline.left()))
