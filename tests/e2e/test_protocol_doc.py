@@ -1,0 +1,114 @@
+"""docs/protocol.md is right: its examples are replayed, its tables are held to ops.def and close_reason.def.
+
+SPDX-License-Identifier: MIT"""
+import json
+import re
+
+import pytest
+
+from client import HEAD, HEAD_BYTES, V2, Client, Way
+from server import ROOT
+
+
+PAGE = (ROOT / "docs" / "protocol.md").read_text()
+TOKEN = re.compile(r"'([^']*)'|([0-9a-f]{2})(?= |$)")
+
+
+class RawCodec:
+    """Bytes as they are."""
+
+    def feed(self, data):
+        return [bytes([byte]) for byte in data]
+
+    def unfinished(self):
+        return b""
+
+
+RAW = Way("raw", "tcp", RawCodec, V2)
+
+
+def examples():
+    """Each replay block as a list of [verb, rest], with the line it starts at."""
+    found = []
+    for block in re.finditer(r"^```replay\n(.*?)^```", PAGE, re.M | re.S):
+        steps = []
+        for line in block.group(1).splitlines():
+            if line.startswith(" "):
+                steps[-1][1] += " " + line.strip()
+            else:
+                verb, _, rest = line.partition(" ")
+                steps.append([verb, rest])
+        found.append((PAGE.count("\n", 0, block.start()) + 1, steps))
+    assert len(found) >= 10
+    return found
+
+
+def bytes_of(text):
+    """Hex pairs and text in quotes."""
+    left = TOKEN.sub("", text).strip()
+    assert left == "", f"not hex, not quoted: {left!r} in {text!r}"
+    return b"".join(quoted.encode() if pair == "" else bytes.fromhex(pair) for quoted, pair in TOKEN.findall(text))
+
+
+def ask(backend, request):
+    method, path, *body = re.match(r"(\w+) (\S+)(?: '(.*)')?$", request).groups()
+    return backend.request(method, path, body[0] or "")
+
+
+@pytest.mark.parametrize("steps", [pytest.param(steps, id=f"line-{line}") for line, steps in examples()])
+def test_example_is_what_happens(house, backend, steps):
+    client = Client(RAW, house.address("tcp"))
+    reply = None
+    for verb, rest in steps:
+        if verb == "client":
+            client.send_bytes(bytes_of(rest))
+        elif verb == "server":
+            wanted = bytes_of(rest)
+            got = b"".join(client.recv_many(len(wanted)))
+            assert got == wanted, f"got {got.hex(' ')}, wanted {wanted.hex(' ')}"
+        elif verb == "backend":
+            reply = ask(backend, rest)
+            assert reply.status == 200, reply
+        elif verb == "answer":
+            status, _, body = rest.partition(" ")
+            assert (reply.status, reply.json()) == (int(status), json.loads(body))
+        elif verb == "closed":
+            assert client.expect_closed() == []
+        else:
+            raise AssertionError(f"no step is called {verb!r}")
+    client.close()
+    house.wait_empty()
+
+
+def test_lengths_of_the_examples_are_those_of_their_packets():
+    for line, steps in examples():
+        for verb, rest in steps:
+            packet = bytes_of(rest) if verb in ("client", "server") else b""
+            if verb == "server":
+                assert HEAD.unpack(packet[:HEAD_BYTES])[:2] == (len(packet), HEAD_BYTES), (line, rest)
+
+
+def table(path, row):
+    found = re.findall(row, (ROOT / path).read_text(), re.M)
+    assert len(found) > 5, path
+    return found
+
+
+def test_every_code_of_op_6_is_in_the_page_under_its_name():
+    for name, code in table("comet/close_reason.def", r'^reason\(\w+, "(\w+)", (\d+),'):
+        if code == "0":
+            assert name in PAGE, f"{name} is not in the page"
+        else:
+            assert re.search(rf"^\| {code} \| {name} \|", PAGE, re.M), f"{name} has code {code}"
+
+
+def test_every_operation_is_in_the_page_under_its_name():
+    for number, words in table("common/ops.def", r'^op\(\w+, (\d+), "([^"]+)"\)'):
+        if words.endswith(" reply"):
+            assert re.search(rf"\| {number} \|$", PAGE, re.M), f"{words} answers with {number}"
+        else:
+            assert re.search(rf"^\| {number} \| \w+ \| {words}\b", PAGE, re.M), f"{words} is {number}"
+
+
+def test_no_other_example_claims_to_be_replayed():
+    assert PAGE.count("```replay") == len(examples())
