@@ -1,0 +1,361 @@
+"""The HTTP API: every endpoint, every error of docs/protocol.md, section 6, and what no back end should send.
+
+SPDX-License-Identifier: MIT"""
+import http.client
+import json
+import queue
+import socket
+import threading
+
+import pytest
+
+from client import Op
+from waiting import TIMEOUT, wait_until
+
+V2_PUSHES = [("/goim/push/keys", {"operation": 1000, "keys": "k"}),
+             ("/goim/push/mids", {"operation": 1000, "mids": "7"}),
+             ("/goim/push/room", {"operation": 1000, "type": "live", "room": "1"}),
+             ("/goim/push/all", {"operation": 1000})]
+
+
+def assert_bad(reply):
+    """HTTP 400, code -400, and words."""
+    assert reply.status == 400, reply
+    answer = reply.json()
+    assert answer["code"] == -400 and answer["message"], reply
+
+
+# ---- v2
+
+@pytest.mark.parametrize("path, params", V2_PUSHES)
+def test_accepted_push_says_code_0(backend, path, params):
+    reply = backend.post(path, b"message", **params)
+    assert reply.status == 200
+    answer = reply.json()
+    assert answer["code"] == 0 and answer["message"] == ""
+    assert reply.headers["content-type"].startswith("application/json")
+
+
+@pytest.mark.parametrize("path, params", V2_PUSHES)
+def test_push_without_one_of_its_parameters(backend, path, params):
+    for missing in params:
+        assert_bad(backend.post(path, b"x", **{name: value for name, value in params.items() if name != missing}))
+
+
+@pytest.mark.parametrize("operation", ["", "x", "1x", "1.5", " 1", "0x10", "99999999999", "-99999999999", "1,2"])
+@pytest.mark.parametrize("path, params", V2_PUSHES)
+def test_push_with_a_bad_operation(backend, path, params, operation):
+    assert_bad(backend.post(path, b"x", **{**params, "operation": operation}))
+
+
+@pytest.mark.parametrize("path", ["/goim/push/room", "/goim/push/all"])
+def test_operation_zero_is_an_error_for_room_and_all(backend, path):
+    params = dict(V2_PUSHES)[path]
+    assert_bad(backend.post(path, b"x", **{**params, "operation": 0}))
+
+
+@pytest.mark.parametrize("mids", ["", ",", "x", "1,x", ["1", "y"], "99999999999999999999"])
+def test_push_to_users_that_do_not_parse(backend, mids):
+    assert_bad(backend.post("/goim/push/mids", b"x", operation=1000, mids=mids))
+
+
+@pytest.mark.parametrize("speed", ["x", "-1", "99999999999"])
+def test_speed_that_does_not_parse(backend, speed):
+    assert_bad(backend.post("/goim/push/all", b"x", operation=1000, speed=speed))
+
+
+@pytest.mark.ways("v2")
+def test_lists_are_repeated_or_with_commas(connect, backend):
+    clients = [connect(mid=i, key=f"k{i}") for i in (1, 2, 3)]
+    for lists in (["1", "2", "3"], "1,2,3", ["1,2", "3"]):
+        backend.push_mids(lists, "mids")
+        for client in clients:
+            client.expect_push(1000, b"mids")
+    for lists in (["k1", "k2", "k3"], "k1,k2,k3"):
+        backend.push_keys(lists, "keys")
+        for client in clients:
+            client.expect_push(1000, b"keys")
+
+
+@pytest.mark.ways("v2")
+def test_percent_and_plus_in_parameters(connect, backend):
+    client = connect(mid=7, key="k e+y/ß", room="live://r&m")
+    backend.push_keys(["k e+y/ß"], "key")
+    client.expect_push(1000, b"key")
+    backend.push_room("live://r&m", "room")
+    client.expect_push(1000, b"room")
+
+
+@pytest.mark.parametrize("query", ["operation=1000&mids=7%", "operation=1000&mids=%zz", "operation=1000&mids=7&x=%0"])
+def test_broken_percent_encoding_is_an_error(backend, query):
+    assert_bad(backend.post("/goim/push/mids?" + query, b"x"))
+
+
+@pytest.mark.ways("v2")
+def test_online_total_counts_connections_and_addresses(connect, backend):
+    assert backend.data("/goim/online/total") == {"conn_count": 0, "ip_count": 0}
+    for i, source in enumerate(("127.0.0.2", "127.0.0.2", "127.0.0.3")):
+        connect(source=source, mid=i + 1)
+    wait_until(lambda: backend.data("/goim/online/total") == {"conn_count": 3, "ip_count": 2}, "3 from 2 addresses")
+
+
+@pytest.mark.ways("v2")
+def test_online_room_counts_rooms_asked_for(connect, backend):
+    for i in range(3):
+        connect(mid=i + 1, room="live://1000")
+    for rooms in (["1000", "2000"], "1000,2000"):
+        wait_until(lambda: backend.data("/goim/online/room", type="live", rooms=rooms) == {"1000": 3, "2000": 0},
+                   f"counts of {rooms}")
+
+
+@pytest.mark.parametrize("path, params", [("/goim/online/top", {"type": "live", "limit": "5"}),
+                                          ("/goim/online/room", {"type": "live", "rooms": "1"})])
+def test_online_without_one_of_its_parameters(backend, path, params):
+    for missing in params:
+        assert_bad(backend.get(path, **{name: value for name, value in params.items() if name != missing}))
+
+
+@pytest.mark.parametrize("limit", ["0", "x", "-", "1.5", "99999999999999999999"])
+def test_online_top_with_a_bad_limit(backend, limit):
+    assert_bad(backend.get("/goim/online/top", type="live", limit=limit))
+
+
+@pytest.mark.settings("logic.heartbeat=90s", "server.addrs=one.example,two.example", "server.region=here")
+@pytest.mark.parametrize("platform", ["web", "android", None])
+def test_nodes_weighted_tells_where_to_connect(backend, house, platform):
+    data = wait_until(lambda: nodes(backend, platform), "the comet is among the nodes")
+    # Closed once this many heartbeats have not come.
+    assert data["heartbeat"] * data["heartbeat_max"] == 90 and data["heartbeat_max"] > 1
+    assert data["backoff"] == {"max_delay": 300, "base_delay": 3, "factor": 1.8, "jitter": 0.3}
+    assert isinstance(data["domain"], str)
+    for port in ("tcp_port", "ws_port", "wss_port"):
+        assert isinstance(data[port], int)
+    assert 1 <= len(data["nodes"]) <= 5 and all(isinstance(node, str) and node for node in data["nodes"])
+
+
+def nodes(backend, platform):
+    data = backend.data("/goim/nodes/weighted", **({"platform": platform} if platform else {}))
+    return data if data["nodes"] else None
+
+
+@pytest.mark.settings("server.id=the-one")
+def test_nodes_instances_lists_this_comet(backend):
+    wait_until(lambda: "the-one" in json.dumps(backend.data("/goim/nodes/instances")), "this comet is listed")
+
+
+@pytest.mark.ways("v2")
+def test_upstream_hands_out_what_clients_sent(connect, backend):
+    client = connect(mid=7, key="k")
+    client.request(2000, b"a score")
+    client.request(2001, b"\xff\x00")
+    first, second = backend.data("/goim/upstream", after=0, wait=0)
+    assert (first["key"], first["mid"], first["op"], first["body"]) == ("k", 7, 2000, "a score")
+    assert (second["op"], second["body_hex"]) == (2001, "ff00")
+    assert backend.data("/goim/upstream", after=second["id"], wait=0) == []
+    for params in ({"after": "x"}, {"wait": "x"}, {"wait": "-1"}, {"wait": "60001"}):
+        assert_bad(backend.get("/goim/upstream", **params))
+
+
+@pytest.mark.ways("v2")
+def test_upstream_waits_for_the_next(connect, backend):
+    client = connect(mid=7, key="k")
+    answers = queue.Queue()
+    waiting = threading.Thread(target=lambda: answers.put(backend.data("/goim/upstream", after=0, wait=10000)))
+    waiting.start()
+    client.request(2000, b"at last")
+    assert [entry["body"] for entry in answers.get(timeout=TIMEOUT)] == ["at last"]
+    waiting.join()
+
+
+# ---- v1
+
+@pytest.mark.parametrize("path, params, body", [
+    ("/1/push", {"uid": 7}, b"x"), ("/1/pushs", {}, b'{"u":[1],"m":{"test":1}}'),
+    ("/1/push/room", {"rid": 1, "ensure": "true"}, b"x"), ("/1/push/room", {"rid": 1}, b"x"), ("/1/push/all", {}, b"x"),
+    ("/1/server/del", {"server": 1}, b"")])
+def test_v1_success_is_ret_1_and_wrong_method_405(backend, path, params, body):
+    reply = backend.post(path, body, **params)
+    assert (reply.status, reply.json()) == (200, {"ret": 1})
+    assert backend.get(path, **params).status == 405
+
+
+@pytest.mark.parametrize("path, params, body", [
+    ("/1/push", {}, b"x"), ("/1/push", {"uid": "x"}, b"x"), ("/1/pushs", {}, b""), ("/1/pushs", {}, b"{"),
+    ("/1/pushs", {}, b'{"u":[1]}'), ("/1/pushs", {}, b'{"m":{}}'), ("/1/pushs", {}, b'{"u":["x"],"m":{}}'),
+    ("/1/pushs", {}, b"[" * 5000), ("/1/push/room", {}, b"x"), ("/1/push/room", {"rid": "x"}, b"x"),
+    ("/1/push/room", {"rid": "99999999999"}, b"x")],
+    ids=lambda value: repr(value)[:30])
+def test_v1_fault_is_ret_65535(backend, path, params, body):
+    reply = backend.post(path, body, **params)
+    assert (reply.status, reply.json()) == (200, {"ret": 65535}), reply
+
+
+@pytest.mark.ways("v1")
+def test_v1_room_is_a_number_however_it_is_written(connect, backend):
+    client = connect(mid=7)
+    for rid in ("1", "01", "0000000001"):
+        backend.v1_push_room(rid, f'"{rid}"')
+        client.expect_push(5, f'"{rid}"'.encode())
+
+
+@pytest.mark.ways("v1")
+def test_v1_counts(connect, backend):
+    connect(mid=1), connect(mid=2)
+
+    def counts(kind):
+        return backend.get("/1/count", type=kind).json()
+
+    wait_until(lambda: counts("room") == {"data": [{"RoomId": 1, "Count": 2}], "ret": 1}, lambda: counts("room"))
+    servers = wait_until(lambda: counts("server") if counts("server")["data"] else None, "a server is counted")
+    assert servers["ret"] == 1 and len(servers["data"]) == 1
+    assert set(servers["data"][0]) == {"Server", "Count"} and servers["data"][0]["Count"] == 2
+    assert counts("nothing") == {"ret": 65535}
+    assert backend.post("/1/count", type="room").status == 405
+
+
+# ---- for operators
+
+def test_health_and_readiness(backend):
+    assert backend.get("/healthz").status == 200
+    assert backend.get("/readyz").status == 200
+
+
+@pytest.mark.parametrize("method, path", [("GET", "/index.html"), ("GET", "/goim"), ("POST", "/goim/push"), ("GET", "/1/nothing"),
+                                          ("GET", "/goim/push/keys/"), ("GET", "/../etc/passwd"), ("GET", "/%2e%2e/")])
+def test_unknown_path_is_404_in_json(backend, method, path):
+    reply = backend.request(method, path)
+    assert reply.status == 404 and reply.json()["code"] == -404, reply
+
+
+@pytest.mark.parametrize("method, path", [("GET", "/goim/push/all"), ("DELETE", "/goim/push/all"), ("PUT", "/goim/kick"),
+                                          ("POST", "/goim/online/total"), ("GET", "/goim/kick")])
+def test_wrong_method_is_405_in_json(backend, method, path):
+    reply = backend.request(method, path, body=b"" if method != "GET" else None)
+    assert reply.status == 405 and reply.json()["code"] == -405, reply
+
+
+def test_wrong_method_for_operators_is_405(backend):
+    for path in ("/metrics", "/healthz", "/readyz"):
+        assert backend.post(path).status == 405
+
+
+def test_front_page_lists_the_paths(backend):
+    reply = backend.get("/")
+    assert reply.status == 200
+    for path in ("/goim/push/mids", "/goim/kick", "/metrics"):
+        assert path in reply.body.decode()
+
+
+@pytest.mark.settings("http.api_key=s3cret")
+def test_api_key_is_asked_for(house, backend):
+    stranger = type(backend)(house.address("http"))
+    for path in ("/goim/push/all?operation=1", "/goim/kick?mids=1", "/1/push/all"):
+        assert stranger.post(path, b"x").status == 401
+        for wrong in ("", "s3cre", "s3cret ", "S3CRET", "s3crett"):
+            assert stranger.request("POST", path, b"x", headers={"X-Api-Key": wrong + "x"}).status == 401
+        assert stranger.request("POST", path, b"x", headers={"X-Api-Key": "s3cret"}).status == 200
+        assert stranger.request("POST", path, b"x", headers={"Authorization": "Bearer s3cret"}).status == 200
+    assert stranger.get("/goim/online/total").status == stranger.get("/metrics").status == 401
+    assert stranger.get("/healthz").status == stranger.get("/readyz").status == 200  # probes know no key
+    assert "s3cret" not in house.log() + house.stdout()
+
+
+@pytest.mark.settings("http.max_body=2k")
+@pytest.mark.ways("v2")
+def test_body_up_to_the_limit_is_taken_and_above_it_refused(connect, backend):
+    client = connect(mid=7)
+    backend.push_mids([7], b"x" * 2048)
+    client.expect_push(1000, b"x" * 2048)
+    reply = backend.post("/goim/push/mids", b"x" * 2049, operation=1000, mids=7)
+    assert reply.status == 413, reply
+    client.heartbeat()
+
+
+# ---- bytes that no HTTP library sends
+
+def raw_http(backend, *parts):
+    """Send these bytes; all that comes back until the server closes, or until one whole answer is there."""
+    with socket.create_connection(backend.address, timeout=TIMEOUT) as sock:
+        for part in parts:
+            sock.sendall(part)
+        response = http.client.HTTPResponse(sock)
+        try:
+            response.begin()
+            response.read()
+            return response.status
+        except (http.client.HTTPException, ConnectionError):
+            return None
+
+
+PUSH = b"POST /goim/push/mids?operation=1000&mids=7 HTTP/1.1\r\nHost: x\r\n"
+
+
+@pytest.mark.parametrize("request_bytes, statuses", [
+    (PUSH + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", {400, None}),
+    (PUSH + b"Content-Length: -1\r\n\r\n", {400, 411, 413, None}),
+    (PUSH + b"Content-Length: 99999999999999999999\r\n\r\n", {400, 413, None}),
+    (PUSH + b"Content-Length: 5x\r\n\r\nhello", {400, None}),
+    (PUSH + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", {400, None}),
+    (b"GET\r\n\r\n", {400, 405, None}),
+    (b"\r\n\r\n", {400, None}),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 50 + b"\r\n\r\n", {400, 405, None}),
+    (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"h" * 65536 + b"\r\n\r\n", {400, 413, 431, None}),
+    (b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: h\r\n" * 10000 + b"\r\n", {400, 413, 431, None, 200}),
+    (b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\n\r\n", {400, 404, 413, 414, 431, None}),
+    (b"BREW /healthz HTTP/1.1\r\nHost: x\r\n\r\n", {400, 405, 501, None}),
+], ids=[
+    "two lengths", "negative length", "huge length", "length with a tail", "length and chunked", "no target", "empty lines",
+    "TLS", "64 KiB header", "10,000 headers", "64 KiB target", "unknown method"])
+@pytest.mark.settings("http.timeout=1s")
+@pytest.mark.ways("v2")
+def test_broken_requests_are_refused_and_push_nothing(connect, backend, request_bytes, statuses):
+    client = connect(mid=7)
+    assert raw_http(backend, request_bytes) in statuses
+    backend.push_mids([7], "good")
+    client.expect_push(1000, b"good")
+
+
+@pytest.mark.ways("v2")
+def test_ten_thousand_parameters_and_a_long_list(connect, backend):
+    client = connect(mid=7)
+    reply = backend.post("/goim/push/mids", b"x", operation=1000, mids=7, **{f"p{i}": i for i in range(200)})
+    assert reply.status in (200, 400, 413, 414, 431), reply
+    if reply.status == 200:
+        client.expect_push(1000, b"x")
+    uids = list(range(8, 100008)) + [7]
+    backend.v1_pushs(uids, {"m": 1})
+    client.send(Op.SUB, b"5")
+    assert raw_http(backend, b"POST /goim/push/mids?operation=1000&" + b"&".join(b"p%d=1" % i for i in range(10000)) +
+                    b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n") in {400, 413, 414, 431, None}
+    backend.push_mids([7], "good")
+    packets = [client.recv() for _ in range(3)]
+    assert packets[-1].body == b"good" or packets[0].op == 5, packets
+
+
+@pytest.mark.settings("http.timeout=500ms")
+def test_half_a_request_is_closed_at_its_deadline_and_holds_nobody_up(backend, house):
+    halves = [socket.create_connection(backend.address, timeout=TIMEOUT) for _ in range(20)]
+    for i, sock in enumerate(halves):
+        sock.sendall(PUSH[:10 + 3 * i] if i % 2 else PUSH + b"Content-Length: 100\r\n\r\nhalf of it")
+    backend.push_all("x")
+    for sock in halves:
+        while sock.recv(4096):
+            pass
+        sock.close()
+    backend.push_all("x")
+
+
+@pytest.mark.ways("v2")
+def test_pipelined_requests_are_answered_in_order(connect, backend):
+    client = connect(mid=7)
+    n = 5
+    with socket.create_connection(backend.address, timeout=TIMEOUT) as sock:
+        for i in range(n):
+            sock.sendall(PUSH + b"Content-Length: 1\r\n\r\n%d" % i)
+            response = http.client.HTTPResponse(sock)
+            response.begin()
+            assert response.status == 200 and json.loads(response.read())["code"] == 0
+            if response.will_close:
+                n = i + 1
+                break
+    assert [p.body for p in client.recv_many(n)] == [b"%d" % i for i in range(n)]

@@ -1,0 +1,139 @@
+"""SIGTERM sends everybody away, spread over server.drain_timeout, and ends with 0; a second signal ends at once.
+
+SPDX-License-Identifier: MIT"""
+import http.client
+import os
+import select
+import signal
+import time
+
+import pytest
+
+from conftest import Connect
+from swarm import Swarm
+from waiting import TIMEOUT, Deadline, scaled, wait_until
+
+
+def goodbyes(crowd, clock):
+    """Take what comes until all are closed; when each was told, in seconds by `clock`."""
+    told = {}
+
+    def all_closed():
+        for member in crowd.members:
+            if member not in told and member.said_goodbye():
+                told[member] = clock()
+                crowd.leave(member)  # as a good client does
+        return len(told) == len(crowd.members)
+
+    crowd.pump(all_closed)
+    return told
+
+
+@pytest.mark.settings("server.drain_timeout=2s")
+def test_all_are_told_spread_over_the_time(swarm, house):
+    n = scaled(400, 40)
+    crowd = swarm(n, lambda i: {"mid": i + 1, "key": f"k{i}"})
+    start = time.monotonic()
+    house.terminate()
+    told = sorted(goodbyes(crowd, lambda: time.monotonic() - start).values())
+    assert all(m.said_goodbye()["code"] == 4 for m in crowd.members)
+    assert told[0] < 0.5 and told[-1] > 1.5, "not all at once"
+    assert 0.5 < told[n // 2] < 1.5, "evenly"
+    assert house.wait() == 0
+
+
+@pytest.mark.settings("server.drain_timeout=30s")
+def test_drain_ends_when_the_last_client_has_gone(connect, house):
+    client = connect(mid=7)
+    start = time.monotonic()
+    house.terminate()
+    assert client.expect_goodbye()["code"] == 4
+    client.close()
+    assert house.wait() == 0
+    assert time.monotonic() - start < 10
+
+
+@pytest.mark.settings("server.drain_timeout=500ms")
+def test_client_that_does_not_close_does_not_hold_it_up(connect, house):
+    deaf = connect(mid=7)
+    silent = connect.raw()  # still in the handshake
+    house.terminate()
+    assert deaf.expect_goodbye()["code"] == 4
+    assert house.wait() == 0
+    silent.close()
+
+
+@pytest.mark.settings("server.drain_timeout=60s")
+def test_draining_is_told_and_nobody_comes_in(connect, house, backend):
+    first, second = connect(mid=1), connect(mid=2)
+    assert backend.get("/readyz").status == 200
+    house.terminate()
+    wait_until(lambda: backend.get("/readyz").status == 503, "/readyz says no")
+    assert backend.get("/healthz").status == 200
+    wait_until(lambda: not house.is_accepting(), "connecting is refused")
+    # The first is told at once, the second after half the time; until then it is served.
+    told, _, _ = select.select([first.sock, second.sock], [], [], TIMEOUT)
+    left = second if first.sock in told else first
+    backend.push_all("still served")
+    left.expect_push(1000, b"still served")
+    left.close()
+    assert house.wait() == 0
+
+
+@pytest.mark.settings("server.drain_timeout=600s")
+@pytest.mark.parametrize("first, second", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)])
+@pytest.mark.ways("tcp-v2")
+def test_second_signal_ends_at_once(way, launch, first, second):
+    # The threads that this ends in the middle of their work are no leak.
+    house = launch(environment={"TSAN_OPTIONS": os.environ.get("TSAN_OPTIONS", "") + " report_thread_leaks=0"})
+    connect = Connect(way, house)
+    for mid in range(1, 9):
+        connect(mid=mid)
+    house.process.send_signal(first)
+    wait_until(lambda: not house.is_accepting(), "draining has begun")
+    start = time.monotonic()
+    house.process.send_signal(second)
+    house.wait()
+    assert time.monotonic() - start < 5
+    house.assert_clean_log()
+    house.ended_by_test = True  # not with 0: it left clients behind
+    connect.close()
+
+
+@pytest.mark.settings("server.drain_timeout=1s")
+def test_each_push_accepted_while_draining_is_delivered_or_the_client_was_told(way, house, backend):
+    """A client gets an unbroken run of what was accepted, then op 6: nothing in the middle is lost."""
+    with Swarm(way, house.address(way.listener), 50, lambda i: {"mid": i + 1, "key": f"k{i}"}) as crowd:
+        crowd.connect()
+        deadline = Deadline()
+        accepted = 0
+        house.terminate()
+        while any(not m.closed and not m.said_goodbye() for m in crowd.members):
+            assert not deadline.passed(), str(crowd)
+            if accepted < 2000:
+                try:
+                    backend.push_all(f"{accepted}")
+                    accepted += 1
+                except (OSError, http.client.HTTPException, AssertionError):
+                    pass  # it was not accepted: the API may be gone already
+            crowd.take_what_is_here()
+        for m in crowd.members:
+            assert m.said_goodbye()["code"] == 4
+            got = [p.body for p in m.packets[:-1]]
+            assert got == [b"%d" % i for i in range(len(got))], m.packets
+    assert accepted > 0
+    assert house.wait() == 0
+
+
+def test_signal_without_clients_ends_at_once(house):
+    start = time.monotonic()
+    house.terminate()
+    assert house.wait() == 0
+    assert time.monotonic() - start < 5
+
+
+def test_hangup_changes_nothing(connect, house):
+    client = connect(mid=7)
+    house.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "SIGHUP" in house.log(), "the signal was taken")
+    client.heartbeat()

@@ -1,0 +1,95 @@
+"""Limits refuse the newcomer with a word and a number; those online are not touched; what is given back is used again.
+
+SPDX-License-Identifier: MIT"""
+import pytest
+
+from client import Op
+from conftest import Connect
+from waiting import wait_until
+
+
+def expect_refused(client, code):
+    packets = client.expect_closed()
+    assert [p.op for p in packets] == [Op.DISCONNECT], packets
+    assert packets[0].json()["code"] == code, packets
+    client.close()
+
+
+@pytest.mark.settings("limits.connections=5")
+def test_one_too_many_is_refused_with_words(connect, house):
+    clients = [connect(mid=i) for i in range(5)]
+    for n in range(1, 4):
+        expect_refused(connect.raw(), code=7)
+        house.wait_metric("comet_refused_total", n, reason="connections")
+    for client in clients:
+        client.heartbeat()
+    assert "limits.connections" in house.log()
+    clients.pop().close()
+    house.wait_metric("comet_connections", 4)
+    connect(mid=9).heartbeat()
+
+
+@pytest.mark.settings("limits.per_ip=3")
+def test_too_many_from_one_address_are_refused(connect, house):
+    here = [connect(source="127.0.0.2", mid=i) for i in range(3)]
+    expect_refused(connect.raw(source="127.0.0.2"), code=8)
+    house.wait_metric("comet_refused_total", 1, reason="per_ip")
+    elsewhere = connect(source="127.0.0.3", mid=9)
+    here.pop().close()
+    house.wait_metric("comet_connections", 3)
+    connect(source="127.0.0.2", mid=10).heartbeat()
+    expect_refused(connect.raw(source="127.0.0.2"), code=8)
+    elsewhere.heartbeat()
+    assert "limits.per_ip" in house.log()
+
+
+@pytest.mark.settings("limits.per_ip=2", "protocol.handshake_timeout=300ms")
+def test_handshakes_count_against_the_limit_and_give_it_back(connect, house):
+    connect.raw(), connect.raw()
+    house.wait_metric("comet_connections", 2)
+    expect_refused(connect.raw(), code=8)
+    house.wait_metric("comet_closed_total", 2, reason="handshake_timeout")
+    house.wait_empty()
+    connect(mid=7).heartbeat()
+
+
+@pytest.mark.ways("tcp-v2")
+def test_out_of_files_pauses_accepting_says_so_once_and_recovers(way, launch):
+    house = launch({"limits.connections": 1000}, files=100)
+    connect = Connect(way, house)
+    online = []
+    # Where the files run out depends on what the house keeps for itself.
+    for mid in range(1, 100):
+        client = connect.raw()
+        client.send_auth(mid=mid)
+        try:
+            client.expect(Op.AUTH_REPLY, timeout=1.0)
+            online.append(client)
+        except TimeoutError:
+            break
+    assert 10 < len(online) < 99
+    wait_until(lambda: "accept paused" in house.log(), "the log says why")
+    assert "RLIMIT_NOFILE=100" in house.log() and "limits.connections" in house.log()
+    online[0].heartbeat()
+    online[-1].heartbeat()
+    waiting = client
+    for gone in online[:10]:
+        gone.close()
+    waiting.expect(Op.AUTH_REPLY)  # it waited in the kernel and is let in now
+    assert house.metrics()("comet_accept_paused_total") > 0
+    assert house.log().count("accept paused") < 10
+    connect.close()
+    house.wait_empty()
+
+
+@pytest.mark.ways("tcp-v2")
+def test_default_limit_is_what_the_machine_allows(way, launch):
+    house = launch(files=150)
+    connect = Connect(way, house)
+    clients = [connect(mid=i + 1) for i in range(50)]
+    expect_refused(connect.raw(), code=7)
+    house.wait_metric("comet_refused_total", 1, reason="connections")
+    assert "raise limits.connections or the machine's limits" in house.log()
+    for client in clients:
+        client.heartbeat()
+    connect.close()
