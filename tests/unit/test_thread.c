@@ -72,6 +72,7 @@ static void *look_around(void *arg)
 		(void)pthread_attr_getstack(&attr, &seen->stack, &seen->stack_bytes);
 		(void)pthread_attr_destroy(&attr);
 	}
+	atomic_fetch_add(&n_ran, 1); /* what was seen may now be read */
 	return NULL;
 }
 
@@ -181,8 +182,8 @@ static void those_that_left_keep_no_stack(void **state)
 		bool new_one = true;
 
 		assert_int_equal(thread_spawn_unjoined(THREAD_CONNECTION, "one of many", look_around, &seen[i]), 0);
-		/* The others have left, and not been joined by us. */
-		until(counters_read(COUNT_THREADS) == 0);
+		/* It ends, and is not joined by us. */
+		until(atomic_load(&n_ran) == i + 1 && counters_read(COUNT_THREADS) == 0);
 		for (int j = 0; j < i; j++)
 			new_one &= seen[j].stack != seen[i].stack;
 		different += new_one;
