@@ -2,7 +2,7 @@
  *
  * A parked thread costs what the kernel needs and the pages of its stack that were touched; everything else is ours to
  * save. So a connection's stack is a slice of a slab, its struct thread lies at the stack's top, in a page that is touched
- * anyway, and neither start nor end of such a thread calls malloc. SPDX-License-Identifier: MIT */
+ * anyway, and such a thread needs nothing of malloc to begin and to end. SPDX-License-Identifier: MIT */
 #include "common/thread.h"
 
 #include <errno.h>
@@ -32,6 +32,8 @@ struct thread {
 	const char *name;
 	void *(*fn)(void *);
 	void *arg;
+	/* under unjoined.lock */
+	struct thread *next;
 };
 
 /* This thread, if it is one of ours. */
@@ -39,8 +41,8 @@ static __thread struct thread *self;
 
 static struct {
 	struct lock lock;
-	struct thread *last; /* the unjoined thread that left its function last; it has joined the one before */
-	unsigned n_running;  /* unjoined threads that have not left */
+	struct thread *oldest, *newest; /* unjoined threads that have left their function, in that order */
+	unsigned n_running;             /* those that have not */
 } unjoined = {.lock = LOCK_STATIC(LOCK_POOL)};
 
 enum cause { CAUSE_LIMIT, CAUSE_MEMORY, CAUSE_MAX };
@@ -80,21 +82,60 @@ static void thread_free(struct thread *t)
 		free(t);
 }
 
-/* The last act of an unjoined thread: to join the one that left before it. So there is always one at the most to be
- * joined, its stack is soon another's, and a burst of ends keeps no memory until somebody comes. Whoever is waited for
- * has nothing left to do but the same, so the wait is as short as the chain of those that leave at this moment. */
+/* ---- who left ---- */
+
+static void add_left(struct thread *t, unsigned n_leaving)
+{
+	lock_take(&unjoined.lock);
+	t->next = NULL;
+	if (unjoined.oldest == NULL)
+		unjoined.oldest = t;
+	else
+		unjoined.newest->next = t;
+	unjoined.newest = t;
+	unjoined.n_running -= n_leaving;
+	lock_drop(&unjoined.lock);
+}
+
+/* The one that left first and is not joined, or NULL; *running is right for that moment. */
+static struct thread *take_left(unsigned *running)
+{
+	struct thread *t;
+
+	lock_take(&unjoined.lock);
+	if ((t = unjoined.oldest) != NULL)
+		unjoined.oldest = t->next;
+	*running = unjoined.n_running;
+	lock_drop(&unjoined.lock);
+	return t;
+}
+
+/* False if it has left its function, but not quite ended. Never waits. */
+static bool join_if_ended(struct thread *t)
+{
+	int err = pthread_tryjoin_np(t->id, NULL);
+
+	BUG_UNLESS(err == 0 || err == EBUSY);
+	if (err == 0)
+		thread_free(t);
+	return err == 0;
+}
+
+/* The last act of an unjoined thread: to join two that left before it. So those that left grow fewer with each that
+ * leaves, their stacks are soon others', and a burst of ends keeps no memory until somebody comes. */
 static void leave(struct thread *t)
 {
 	struct thread *before;
+	unsigned running;
 
-	lock_take(&unjoined.lock);
-	before = unjoined.last;
-	unjoined.last = t;
-	unjoined.n_running--;
-	lock_drop(&unjoined.lock);
-	if (before != NULL)
-		thread_join(&before);
+	for (int i = 0; i < 2 && (before = take_left(&running)) != NULL; i++)
+		if (!join_if_ended(before))
+			add_left(before, 0);
+	/* Only now: thread_reap() must not find 0 running while somebody has one in hand. */
+	add_left(t, 1);
 }
+
+/* ---- threads ---- */
 
 /* What this function and madvise themselves may use below the frame address: a page that reaches in there is kept. */
 #define FRAME_BYTES 128
@@ -216,25 +257,12 @@ int thread_spawn_unjoined(enum thread_kind kind, const char *name, void *(*fn)(v
 	return rc; /* NOLINT(clang-analyzer-unix.Malloc): the thread has its struct, leave() passes it on */
 }
 
-/* The one that left last, if it is still to be joined; *running is right for that moment. */
-static struct thread *take_last(unsigned *running)
-{
-	struct thread *t;
-
-	lock_take(&unjoined.lock);
-	t = unjoined.last;
-	unjoined.last = NULL;
-	*running = unjoined.n_running;
-	lock_drop(&unjoined.lock);
-	return t;
-}
-
 unsigned thread_reap(void)
 {
 	struct thread *t;
 	unsigned running;
 
-	while ((t = take_last(&running)) != NULL)
+	while ((t = take_left(&running)) != NULL)
 		thread_join(&t);
 	return running;
 }

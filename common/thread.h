@@ -24,8 +24,8 @@ int thread_spawn(enum thread_kind kind, const char *name, void *(*fn)(void *), v
 /* Wait for the thread's end and give its stack back; *t becomes NULL. The bound is the thread's own to keep. */
 void thread_join(struct thread **t);
 
-/* Like thread_spawn, for a thread that nobody waits for: the next such thread to leave its function joins it, the last
- * one is left to thread_reap(). */
+/* Like thread_spawn, for a thread that nobody waits for: those that leave their function later join it, and the last few
+ * are left to thread_reap(). */
 int thread_spawn_unjoined(enum thread_kind kind, const char *name, void *(*fn)(void *), void *arg);
 
 /* Join every unjoined thread that has left its function. Called at stop; returns how many have not left yet. */
