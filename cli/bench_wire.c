@@ -77,7 +77,7 @@ static ssize_t ws_welcome(const uint8_t *bytes, size_t n)
 	return end - bytes + 4;
 }
 
-/* A frame around these bytes, which may lie behind its head in out already. */
+/* A frame around these bytes. */
 static size_t ws_frame(uint8_t *out, unsigned opcode, const uint8_t *payload, size_t payload_bytes)
 {
 	/* Masks must be hard to guess where a script in a browser chooses the payload. Ours is not chosen by anybody; any
@@ -86,7 +86,7 @@ static size_t ws_frame(uint8_t *out, unsigned opcode, const uint8_t *payload, si
 	size_t head = payload_bytes < 126 ? 2 : 4;
 
 	BUG_UNLESS(payload_bytes + WS_HEAD_MAX <= BENCH_WIRE_WRAP_BYTES);
-	memmove(out + head + 4, payload, payload_bytes);
+	memcpy(out + head + 4, payload, payload_bytes);
 	out[0] = (uint8_t)(0x80 | opcode);
 	out[1] = (uint8_t)(0x80 | (payload_bytes < 126 ? payload_bytes : 126));
 	if (head == 4) {
@@ -102,8 +102,9 @@ static size_t ws_frame(uint8_t *out, unsigned opcode, const uint8_t *payload, si
 static size_t ws_wrap(uint8_t *out, int32_t op, int32_t seq, const void *body, uint32_t body_bytes)
 {
 	uint8_t packet[BENCH_WIRE_WRAP_BYTES];
+	size_t n = tcp_wrap(packet, op, seq, body, body_bytes);
 
-	return ws_frame(out, WS_BINARY, packet, tcp_wrap(packet, op, seq, body, body_bytes));
+	return ws_frame(out, WS_BINARY, packet, n);
 }
 
 static size_t ws_pong(uint8_t *out, const uint8_t *payload, size_t payload_bytes)
@@ -200,7 +201,10 @@ static int ws_take_message(uint8_t *bytes, size_t n, const struct bench_wire_sin
 	int rc;
 
 	for (size_t at = 0; at < n;) {
-		at += (size_t)ws_read_frame(bytes + at, n - at, &f);
+		ssize_t one = ws_read_frame(bytes + at, n - at, &f);
+
+		BUG_UNLESS(one > 0); /* ws_message_bytes has found it whole */
+		at += (size_t)one;
 		if (ws_is_control(&f)) {
 			if ((rc = ws_take_control(&f, sink)) < 0)
 				return rc;
