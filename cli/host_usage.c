@@ -71,6 +71,7 @@ int host_usage_read(const pid_t *pids, size_t n_pids, struct host_usage *out)
 		.kernel_stack_kib = field(text, "KernelStack"),
 		.slab_kib = field(text, "Slab"),
 		.page_tables_kib = field(text, "PageTables"),
+		.anonymous_kib = field(text, "AnonPages"),
 	};
 	for (size_t i = 0; i < n_pids; i++)
 		if ((rc = add_process(pids[i], out)) < 0)

@@ -14,6 +14,7 @@ struct host_usage {
 	int64_t kernel_stack_kib;
 	int64_t slab_kib;
 	int64_t page_tables_kib;
+	int64_t anonymous_kib;
 	/* the processes together */
 	int64_t rss_kib;
 	int64_t threads;
