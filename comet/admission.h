@@ -38,7 +38,7 @@ void admission_drain(struct admission *a);
 void admission_load(struct admission *a, int64_t *connections, int64_t *addresses) WITHOUT(a->lock);
 
 /* How many connections this machine's limits allow this process, and which limit says so (static words with its value in
- * text). Reads RLIMIT_NOFILE, kernel.pid_max, threads-max and vm.max_map_count. */
+ * text). Reads RLIMIT_NOFILE, RLIMIT_NPROC, kernel.pid_max and threads-max. */
 int64_t admission_machine_max(char *text, unsigned text_bytes);
 
 #endif
