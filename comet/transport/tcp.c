@@ -86,14 +86,20 @@ static int make_room(struct tcp *tcp, uint32_t need)
 	return 0;
 }
 
-/* Read more; at least one byte. -ERR_EOF is judged by the caller, who knows whether a packet has begun. */
+/* Read more; at least one byte. -ERR_EOF is judged by the caller, who knows whether a packet has begun. 0 with nothing
+ * read: the burst is over, and the borrowed buffer is to be given back before we wait. */
 static int fill(struct tcp *tcp)
 {
+	bool burst_may_be_over = tcp->burst && tcp->start == tcp->end;
 	ssize_t n;
 
 	do
-		n = recv(tcp->fd, tcp->buf + tcp->end, tcp->size - tcp->end, 0);
+		n = recv(tcp->fd, tcp->buf + tcp->end, tcp->size - tcp->end, burst_may_be_over ? MSG_DONTWAIT : 0);
 	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno == EAGAIN && burst_may_be_over) {
+		tcp->burst = false;
+		return 0;
+	}
 	if (n < 0)
 		return -errno;
 	if (n == 0)
