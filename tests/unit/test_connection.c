@@ -1,0 +1,327 @@
+/* Tests of comet/connection. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comet/connection.h"
+#include "common/clock.h"
+#include "common/counters.h"
+#include "tests/unit/fake_transport.h"
+#include "tests/unit/seam.h"
+#include "tests/unit/until.h"
+
+#define WRITE_TIMEOUT_NS (10 * CLOCK_SEC)
+
+static const struct channel_options opt = {.ring_size = 2, .queue_max = 4};
+static struct fake_transport peer;
+static struct timer *timer;
+static struct connection *c;
+
+static int set_up(void **state)
+{
+	(void)state;
+	fake_init(&peer);
+	if (timer_new(connection_expired, &timer) < 0)
+		return -1;
+	return connection_new(&peer.base, &opt, WRITE_TIMEOUT_NS, &c);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	if (c != NULL) {
+		timer_del(&c->deadline);
+		connection_unref(&c);
+	}
+	timer_free(&timer);
+	fake_fini(&peer);
+	return 0;
+}
+
+static bool is_closed(void)
+{
+	bool closed;
+
+	lock_take(&c->channel.lock);
+	closed = c->channel.closed;
+	lock_drop(&c->channel.lock);
+	return closed;
+}
+
+static int64_t deadline_in(void)
+{
+	return atomic_load(&c->deadline.deadline_ns) - clock_now_ns();
+}
+
+/* The clock stands, so that what is set can be read back to the nanosecond. */
+static void arm(int64_t after_ns)
+{
+	seam_clock_set(clock_now_ns() + 3600 * CLOCK_SEC, 0);
+	assert_int_equal(timer_add(timer, &c->deadline, clock_now_ns() + after_ns), 0);
+}
+
+static void without_memory_there_is_no_connection_and_the_transport_stays(void **state)
+{
+	struct connection *none = NULL;
+
+	(void)state;
+	for (unsigned after = 0; after < 2; after++) {
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		assert_int_equal(connection_new(&peer.base, &opt, WRITE_TIMEOUT_NS, &none), -ENOMEM);
+		assert_null(none);
+		assert_false(fake_is_freed(&peer));
+	}
+}
+
+static void each_connection_has_an_id_of_its_own(void **state)
+{
+	struct fake_transport other;
+	struct connection *second;
+
+	(void)state;
+	fake_init(&other);
+	assert_int_equal(connection_new(&other.base, &opt, WRITE_TIMEOUT_NS, &second), 0);
+	assert_true(second->id > c->id);
+	connection_unref(&second);
+	fake_fini(&other);
+}
+
+static void the_last_reference_frees_the_transport(void **state)
+{
+	struct connection *second = connection_ref(c);
+
+	(void)state;
+	connection_unref(&c);
+	assert_null(c);
+	assert_false(fake_is_freed(&peer));
+	connection_unref(&second);
+	assert_true(fake_is_freed(&peer));
+}
+
+static void what_was_queued_to_the_last_is_counted_as_dropped(void **state)
+{
+	int64_t before = counters_read_by(COUNT_DROPPED, DROP_CLOSED);
+	struct message *m;
+
+	(void)state;
+	assert_int_equal(message_new(5, "x", 1, &m), 0);
+	assert_int_equal(channel_push(&c->channel, m, false), 0);
+	assert_int_equal(channel_push(&c->channel, m, false), 0);
+	message_unref(&m);
+	connection_unref(&c);
+	assert_int_equal(counters_read_by(COUNT_DROPPED, DROP_CLOSED), before + 2);
+}
+
+static void the_first_reason_wins(void **state)
+{
+	(void)state;
+	assert_false(connection_is_closing(c));
+	assert_true(connection_shutdown(c, CLOSE_KICKED));
+	assert_true(connection_is_closing(c));
+	assert_false(connection_shutdown(c, CLOSE_REPLACED));
+	connection_abort(c, CLOSE_DRAINING);
+	assert_int_equal(atomic_load(&c->reason), CLOSE_KICKED);
+}
+
+static void a_polite_end_closes_the_mailbox_and_lets_the_peer_be_heard(void **state)
+{
+	(void)state;
+	assert_true(connection_shutdown(c, CLOSE_KICKED));
+	assert_true(is_closed());
+	assert_false(fake_is_shut(&peer));
+}
+
+static void a_polite_end_is_bounded_by_the_write_deadline_and_a_second(void **state)
+{
+	(void)state;
+	arm(480 * CLOCK_SEC);
+	(void)connection_shutdown(c, CLOSE_KICKED);
+	assert_int_equal(deadline_in(), WRITE_TIMEOUT_NS + CLOCK_SEC);
+	/* Who comes later does not put it off. */
+	seam_clock_advance(CLOCK_SEC);
+	(void)connection_shutdown(c, CLOSE_DRAINING);
+	assert_int_equal(deadline_in(), WRITE_TIMEOUT_NS);
+}
+
+static void a_hard_end_ends_reading_and_writing_at_once(void **state)
+{
+	(void)state;
+	connection_abort(c, CLOSE_DRAINING);
+	assert_int_equal(atomic_load(&c->reason), CLOSE_DRAINING);
+	assert_true(is_closed());
+	assert_true(fake_is_shut(&peer));
+}
+
+/* ---- the deadline ---- */
+
+static void a_deadline_in_the_handshake_is_a_hard_end(void **state)
+{
+	(void)state;
+	connection_expired(&c->deadline);
+	assert_int_equal(atomic_load(&c->reason), CLOSE_HANDSHAKE_TIMEOUT);
+	assert_true(fake_is_shut(&peer));
+}
+
+static void a_deadline_later_is_a_missed_heartbeat_and_a_polite_end(void **state)
+{
+	(void)state;
+	atomic_store(&c->in_handshake, false);
+	connection_expired(&c->deadline);
+	assert_int_equal(atomic_load(&c->reason), CLOSE_HEARTBEAT_TIMEOUT);
+	assert_true(is_closed());
+	assert_false(fake_is_shut(&peer));
+}
+
+static void a_deadline_while_closing_ends_the_patience(void **state)
+{
+	(void)state;
+	atomic_store(&c->in_handshake, false);
+	(void)connection_shutdown(c, CLOSE_KICKED);
+	connection_expired(&c->deadline);
+	assert_int_equal(atomic_load(&c->reason), CLOSE_KICKED);
+	assert_true(fake_is_shut(&peer));
+}
+
+/* From the timer's own thread: first politely, then, a write deadline and a second later, for good. */
+static void the_timer_ends_a_silent_connection_in_two_steps(void **state)
+{
+	(void)state;
+	atomic_store(&c->in_handshake, false);
+	arm(-1);
+	until(is_closed());
+	until(deadline_in() == WRITE_TIMEOUT_NS + CLOCK_SEC);
+	seam_clock_advance(WRITE_TIMEOUT_NS + CLOCK_SEC);
+	timer_set(&c->deadline, clock_now_ns() - 1);
+	until(fake_is_shut(&peer));
+}
+
+/* ---- the goodbye ---- */
+
+static void the_goodbye_is_op_6_with_the_reason_then_the_end(void **state)
+{
+	(void)state;
+	arm(480 * CLOCK_SEC);
+	(void)connection_shutdown(c, CLOSE_KICKED);
+	connection_say_goodbye(c);
+	assert_int_equal(fake_got(&peer), 1);
+	assert_int_equal(fake_packet(&peer, 0)->op, OP_DISCONNECT);
+	assert_int_equal(fake_packet(&peer, 0)->ver, 1);
+	assert_string_equal(fake_packet(&peer, 0)->body, "{\"code\":1,\"reason\":\"kicked\"}");
+	assert_true(fake_is_finished(&peer));
+	assert_false(fake_is_shut(&peer));
+	/* So long the peer has to read it. */
+	assert_int_equal(deadline_in(), CLOCK_SEC);
+}
+
+static void a_v1_client_is_told_in_its_version(void **state)
+{
+	(void)state;
+	c->dialect = DIALECT_V1;
+	(void)connection_shutdown(c, CLOSE_REPLACED);
+	connection_say_goodbye(c);
+	assert_int_equal(fake_packet(&peer, 0)->ver, 0);
+}
+
+static void logics_own_words_are_told(void **state)
+{
+	(void)state;
+	c->refusal = strdup("banned");
+	(void)connection_shutdown(c, CLOSE_AUTH_REFUSED);
+	connection_say_goodbye(c);
+	assert_string_equal(fake_packet(&peer, 0)->body, "{\"code\":5,\"reason\":\"banned\"}");
+}
+
+static void a_reason_without_a_code_is_not_told(void **state)
+{
+	(void)state;
+	(void)connection_shutdown(c, CLOSE_PACKET_LENGTH);
+	connection_say_goodbye(c);
+	assert_int_equal(fake_got(&peer), 0);
+	assert_true(fake_is_finished(&peer));
+}
+
+static void a_goodbye_that_cannot_be_written_is_an_end_all_the_same(void **state)
+{
+	(void)state;
+	fake_fail_writes(&peer, -EPIPE);
+	(void)connection_shutdown(c, CLOSE_KICKED);
+	connection_say_goodbye(c);
+	assert_int_equal(fake_got(&peer), 0);
+	assert_true(fake_is_finished(&peer));
+}
+
+static void the_peer_is_named_with_its_port(void **state)
+{
+	char text[TRANSPORT_PEER_BYTES];
+
+	(void)state;
+	assert_string_equal(connection_peer(c, text), "192.0.2.1:1234");
+}
+
+static void *kick(void *arg)
+{
+	struct connection *mine = arg;
+
+	(void)connection_shutdown(mine, CLOSE_KICKED);
+	connection_unref(&mine);
+	return NULL;
+}
+
+/* Threads that found it in a bucket end it while its own thread leaves. */
+static void many_may_end_it_while_it_ends_itself(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 50; round++) {
+		pthread_t kickers[3];
+
+		assert_int_equal(timer_add(timer, &c->deadline, clock_now_ns() + CLOCK_SEC), 0);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(pthread_create(&kickers[i], NULL, kick, connection_ref(c)), 0);
+		timer_del(&c->deadline);
+		connection_unref(&c);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(pthread_join(kickers[i], NULL), 0);
+		assert_true(fake_is_freed(&peer));
+		fake_fini(&peer);
+		fake_init(&peer);
+		assert_int_equal(connection_new(&peer.base, &opt, WRITE_TIMEOUT_NS, &c), 0);
+	}
+}
+
+#define connection_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		connection_test(without_memory_there_is_no_connection_and_the_transport_stays),
+		connection_test(each_connection_has_an_id_of_its_own),
+		connection_test(the_last_reference_frees_the_transport),
+		connection_test(what_was_queued_to_the_last_is_counted_as_dropped),
+		connection_test(the_first_reason_wins),
+		connection_test(a_polite_end_closes_the_mailbox_and_lets_the_peer_be_heard),
+		connection_test(a_polite_end_is_bounded_by_the_write_deadline_and_a_second),
+		connection_test(a_hard_end_ends_reading_and_writing_at_once),
+		connection_test(a_deadline_in_the_handshake_is_a_hard_end),
+		connection_test(a_deadline_later_is_a_missed_heartbeat_and_a_polite_end),
+		connection_test(a_deadline_while_closing_ends_the_patience),
+		connection_test(the_timer_ends_a_silent_connection_in_two_steps),
+		connection_test(the_goodbye_is_op_6_with_the_reason_then_the_end),
+		connection_test(a_v1_client_is_told_in_its_version),
+		connection_test(logics_own_words_are_told),
+		connection_test(a_reason_without_a_code_is_not_told),
+		connection_test(a_goodbye_that_cannot_be_written_is_an_end_all_the_same),
+		connection_test(the_peer_is_named_with_its_port),
+		connection_test(many_may_end_it_while_it_ends_itself),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
