@@ -1,0 +1,198 @@
+/* Tests of comet/whitelist. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "comet/whitelist.h"
+#include "common/counters.h"
+#include "common/wire.h"
+#include "tests/unit/fake_transport.h"
+#include "tests/unit/seam.h"
+
+static char path[] = "/tmp/test_whitelist_XXXXXX";
+
+static int set_up(void **state)
+{
+	int fd;
+
+	(void)state;
+	(void)snprintf(path, sizeof(path), "/tmp/test_whitelist_XXXXXX");
+	if ((fd = mkstemp(path)) < 0)
+		return -1;
+	return close(fd);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	return unlink(path);
+}
+
+/* What stands in the file. */
+static const char *written(void)
+{
+	static char text[4096];
+	FILE *f = fopen(path, "re");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	(void)fclose(f);
+	return text;
+}
+
+static void keys_on_the_list_are_traced_and_others_are_not(void **state)
+{
+	struct whitelist w;
+
+	(void)state;
+	assert_int_equal(whitelist_init(&w, "alice, bob ,carol", ""), 0);
+	assert_true(whitelist_contains(&w, "alice"));
+	assert_true(whitelist_contains(&w, "bob"));
+	assert_true(whitelist_contains(&w, "carol"));
+	assert_false(whitelist_contains(&w, "dave"));
+	assert_false(whitelist_contains(&w, ""));
+	whitelist_fini(&w);
+}
+
+static void an_empty_list_traces_nobody(void **state)
+{
+	struct whitelist w;
+
+	(void)state;
+	assert_int_equal(whitelist_init(&w, "", ""), 0);
+	assert_false(whitelist_contains(&w, ""));
+	whitelist_fini(&w);
+	/* stderr is not the whitelist's to close. */
+	assert_int_not_equal(fcntl(STDERR_FILENO, F_GETFD), -1);
+}
+
+static void a_file_that_cannot_be_opened_is_an_error(void **state)
+{
+	struct whitelist w;
+
+	(void)state;
+	assert_int_equal(whitelist_init(&w, "alice", "/nowhere/at/all"), -ENOENT);
+}
+
+static void without_memory_there_is_no_list(void **state)
+{
+	struct whitelist w;
+
+	(void)state;
+	for (unsigned after = 0; after < 2; after++) {
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		assert_int_equal(whitelist_init(&w, "alice", ""), -ENOMEM);
+	}
+}
+
+static const struct channel_options small = {.ring_size = 1, .queue_max = 1};
+
+static void a_trace_is_a_line_with_time_key_and_packet_but_no_body(void **state)
+{
+	struct packet p = {.ver = 1, .op = 12, .seq = 34, .body = (uint8_t *)"secret", .body_bytes = 6};
+	struct fake_transport peer;
+	struct connection *c;
+	struct whitelist w;
+	char wanted[200];
+
+	(void)state;
+	seam_clock_set(1, INT64_C(1767954151480));
+	assert_int_equal(whitelist_init(&w, "alice", path), 0);
+	fake_init(&peer);
+	c = fake_connection(&peer, "alice", 1, &small);
+	trace(c, "not yet", NULL);
+	c->trace = &w;
+	trace(c, "auth", NULL);
+	trace(c, "read proto", &p);
+	(void)snprintf(
+		wanted, sizeof(wanted),
+		"2026-01-09T10:22:31.480Z trace conn=%llx key=alice auth\n"
+		"2026-01-09T10:22:31.480Z trace conn=%llx key=alice read proto op=12 ver=1 seq=34 body_bytes=6\n",
+		(unsigned long long)c->id, (unsigned long long)c->id);
+	assert_string_equal(written(), wanted);
+	connection_unref(&c);
+	fake_fini(&peer);
+	whitelist_fini(&w);
+}
+
+static void a_line_too_long_is_cut_and_still_a_line(void **state)
+{
+	char key[WIRE_KEY_BYTES], what[400];
+	struct fake_transport peer;
+	struct connection *c;
+	struct whitelist w;
+	struct packet p = {.op = 1};
+
+	(void)state;
+	memset(key, 'k', sizeof(key) - 1);
+	key[sizeof(key) - 1] = '\0';
+	assert_int_equal(whitelist_init(&w, key, path), 0);
+	assert_true(whitelist_contains(&w, key));
+	fake_init(&peer);
+	c = fake_connection(&peer, key, 1, &small);
+	c->trace = &w;
+	/* Every length, so that the cut is everywhere once: in the words, in the packet's numbers, just at the end. */
+	for (size_t n = 150; n < sizeof(what); n++) {
+		const char *text;
+
+		memset(what, 'w', n);
+		what[n] = '\0';
+		assert_int_equal(truncate(path, 0), 0);
+		trace(c, what, &p);
+		text = written();
+		assert_true(strlen(text) <= 512);
+		assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+	}
+	connection_unref(&c);
+	fake_fini(&peer);
+	whitelist_fini(&w);
+}
+
+static void a_line_that_cannot_be_written_is_counted(void **state)
+{
+	int64_t before = counters_read(COUNT_LOG_LINES_LOST);
+	struct fake_transport peer;
+	struct connection *c;
+	struct whitelist w;
+
+	(void)state;
+	assert_int_equal(whitelist_init(&w, "alice", "/dev/full"), 0);
+	fake_init(&peer);
+	c = fake_connection(&peer, "alice", 1, &small);
+	c->trace = &w;
+	trace(c, "auth", NULL);
+	assert_int_equal(counters_read(COUNT_LOG_LINES_LOST), before + 1);
+	connection_unref(&c);
+	fake_fini(&peer);
+	whitelist_fini(&w);
+}
+
+#define whitelist_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		whitelist_test(keys_on_the_list_are_traced_and_others_are_not),
+		whitelist_test(an_empty_list_traces_nobody),
+		whitelist_test(a_file_that_cannot_be_opened_is_an_error),
+		whitelist_test(without_memory_there_is_no_list),
+		whitelist_test(a_trace_is_a_line_with_time_key_and_packet_but_no_body),
+		whitelist_test(a_line_too_long_is_cut_and_still_a_line),
+		whitelist_test(a_line_that_cannot_be_written_is_counted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
