@@ -69,8 +69,8 @@ static int read_ops(const struct packet *p, int32_t ops[WIRE_ACCEPTS_MAX], size_
 		at++; /* the comma, or the end */
 		text[len] = '\0';
 		op = strtoll(text, &end, 10);
-		if (len == 0 || end != text + len || isspace((unsigned char)text[0]) || op < INT32_MIN || op > INT32_MAX ||
-		    *n == WIRE_ACCEPTS_MAX)
+		if (len == 0 || end != text + len || isspace((unsigned char)text[0]) || op < INT32_MIN ||
+		    op > INT32_MAX || *n == WIRE_ACCEPTS_MAX)
 			return -EINVAL;
 		ops[*n] = (int32_t)op;
 	}

@@ -80,8 +80,10 @@ static void flags_are_handed_on(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(arrays_up_to_the_bound_are_read), cmocka_unit_test(brackets_in_strings_are_text),
-		cmocka_unit_test(siblings_do_not_nest),            cmocka_unit_test(what_is_no_json_is_not_read),
+		cmocka_unit_test(arrays_up_to_the_bound_are_read),
+		cmocka_unit_test(brackets_in_strings_are_text),
+		cmocka_unit_test(siblings_do_not_nest),
+		cmocka_unit_test(what_is_no_json_is_not_read),
 		cmocka_unit_test(flags_are_handed_on),
 	};
 
