@@ -22,6 +22,12 @@ const char *err_text(int rc)
 		return "wrong header length";
 	case ERR_PACKET_OP:
 		return "operation not allowed here";
+	case ERR_PACKET_JSON:
+		return "not a JSON packet";
+	case ERR_FRAME:
+		return "wrong WebSocket frame";
+	case ERR_TLS:
+		return "TLS failed";
 	case ERR_REFUSED:
 		return "refused by logic";
 	case ERR_NO_LOGIC:

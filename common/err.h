@@ -11,6 +11,9 @@ enum err {
 	ERR_PACKET_BODY,   /* body longer than protocol.max_body */
 	ERR_PACKET_HEADER, /* header length other than 16 */
 	ERR_PACKET_OP,     /* an operation that this dialect closes for */
+	ERR_PACKET_JSON,   /* a text message that is no packet of the v1 JSON dialect */
+	ERR_FRAME,         /* a frame or message that WebSocket forbids */
+	ERR_TLS,           /* the TLS handshake or a TLS record is broken */
 	ERR_REFUSED,       /* logic said no */
 	ERR_NO_LOGIC,      /* no logic instance answered */
 	ERR_CONFIG,        /* a setting is wrong; the message has been printed */

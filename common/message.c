@@ -21,6 +21,7 @@ int message_new(int32_t op, const void *body, uint32_t body_bytes, struct messag
 	m->op = op;
 	m->body_bytes = body_bytes;
 	m->born_ns = clock_now_ns();
+	atomic_init(&m->v1_json, NULL);
 	packet_encode(m->v1_head, 0, OP_SEND_REPLY, 0, body_bytes);
 	packet_encode(m->v2, 1, op, 0, body_bytes);
 	if (body_bytes > 0)
@@ -44,6 +45,7 @@ void message_unref(struct message **message)
 	*message = NULL;
 	if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) > 1)
 		return;
+	free(atomic_load(&m->v1_json));
 	m->magic = 0;
 	free(m);
 }

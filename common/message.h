@@ -4,9 +4,16 @@
 #define COMMON_MESSAGE_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/packet.h"
+
+/* A message in the words of another dialect. */
+struct message_form {
+	size_t bytes;
+	uint8_t data[];
+};
 
 struct message {
 	unsigned magic;
@@ -17,7 +24,10 @@ struct message {
 	uint32_t body_bytes;
 	int64_t born_ns;                    /* when it was accepted, clock_now_ns() */
 	uint8_t v1_head[PACKET_HEAD_BYTES]; /* op 5, ver 0: goes before body for a v1 client */
-	uint8_t v2[];                       /* header (op, ver 1) and body as a v2 client gets them */
+	/* set once by the first who needs it, with an atomic exchange: a malloc'ed form that the message then owns; NULL as
+	 * long as nobody has asked (comet/transport/v1_json.c) */
+	_Atomic(struct message_form *) v1_json;
+	uint8_t v2[]; /* header (op, ver 1) and body as a v2 client gets them */
 };
 
 /* A message with a copy of this body; one reference, the caller's.
