@@ -67,6 +67,12 @@ enum close_reason close_reason_of_read(int rc)
 		return CLOSE_PACKET_HEADER;
 	case ERR_PACKET_OP:
 		return CLOSE_PACKET_OP;
+	case ERR_PACKET_JSON:
+		return CLOSE_PACKET_JSON;
+	case ERR_FRAME:
+		return CLOSE_WEBSOCKET_FRAME;
+	case ERR_TLS:
+		return CLOSE_TLS_FAILED;
 	case EBADMSG:
 		return CLOSE_BAD_ROOM;
 	case ENOMEM:

@@ -27,6 +27,7 @@ struct tcp {
 	uint32_t max_body;
 	int64_t write_timeout_ns;
 	struct buffers *buffers;
+	struct tls *tls; /* or NULL */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;
@@ -86,6 +87,21 @@ static int make_room(struct tcp *tcp, uint32_t need)
 	return 0;
 }
 
+/* Bytes of the stream; 0: its end. Without waiting -EAGAIN: none are there. */
+static ssize_t take(struct tcp *tcp, bool wait)
+{
+	uint8_t *into = tcp->buf + tcp->end;
+	size_t room = tcp->size - tcp->end;
+	ssize_t n;
+
+	if (tcp->tls != NULL)
+		return tls_read(tcp->tls, into, room, wait);
+	do
+		n = recv(tcp->fd, into, room, wait ? 0 : MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : n;
+}
+
 /* Read more; at least one byte. -ERR_EOF is judged by the caller, who knows whether a packet has begun. 0 with nothing
  * read: the burst is over, and the borrowed buffer is to be given back before we wait. */
 static int fill(struct tcp *tcp)
@@ -93,15 +109,13 @@ static int fill(struct tcp *tcp)
 	bool burst_may_be_over = tcp->burst && tcp->start == tcp->end;
 	ssize_t n;
 
-	do
-		n = recv(tcp->fd, tcp->buf + tcp->end, tcp->size - tcp->end, burst_may_be_over ? MSG_DONTWAIT : 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno == EAGAIN && burst_may_be_over) {
+	n = take(tcp, !burst_may_be_over);
+	if (n == -EAGAIN && burst_may_be_over) {
 		tcp->burst = false;
 		return 0;
 	}
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	if (n == 0)
 		return -ERR_EOF;
 	tcp->end += (uint32_t)n;
@@ -255,6 +269,17 @@ static int send_all(struct tcp *tcp, struct msghdr *msg, int flags, size_t *writ
 	return 0;
 }
 
+static int send_all_tls(struct tcp *tcp, const struct msghdr *msg, enum transport_wait wait, size_t *written)
+{
+	int64_t deadline = wait == TRANSPORT_NOW ? 0 : clock_now_ns() + tcp->write_timeout_ns;
+	size_t more;
+	int rc = tls_write(tcp->tls, msg->msg_iov, msg->msg_iovlen, deadline, &more);
+
+	count_add(COUNT_BYTES_OUT, (int64_t)more);
+	*written += more;
+	return rc;
+}
+
 static int tcp_write(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait)
 {
 	struct tcp *tcp = tcp_of(t);
@@ -273,7 +298,10 @@ static int tcp_write(struct transport *t, struct haul *h, enum dialect dialect, 
 	msg.msg_iov = layout.iov;
 	msg.msg_iovlen = layout.n;
 	take_off(&msg, h->skip_bytes);
-	rc = send_all(tcp, &msg, wait == TRANSPORT_NOW ? MSG_DONTWAIT : 0, &written);
+	if (tcp->tls != NULL)
+		rc = send_all_tls(tcp, &msg, wait, &written);
+	else
+		rc = send_all(tcp, &msg, wait == TRANSPORT_NOW ? MSG_DONTWAIT : 0, &written);
 	account(h, written);
 	return rc;
 }
@@ -282,8 +310,12 @@ static int tcp_write(struct transport *t, struct haul *h, enum dialect dialect, 
 
 static void tcp_finish_writing(struct transport *t)
 {
+	struct tcp *tcp = tcp_of(t);
+
+	if (tcp->tls != NULL)
+		tls_finish(tcp->tls);
 	/* Fails only where the peer is gone already, and then there is nothing to finish. */
-	(void)shutdown(tcp_of(t)->fd, SHUT_WR);
+	(void)shutdown(tcp->fd, SHUT_WR);
 }
 
 static void tcp_shutdown(struct transport *t)
@@ -296,6 +328,8 @@ static void tcp_free(struct transport **t)
 	struct tcp *tcp = tcp_of(*t);
 
 	give_back(tcp);
+	if (tcp->tls != NULL)
+		tls_free(&tcp->tls);
 	(void)close(tcp->fd);
 	tcp->magic = 0;
 	free(tcp);
@@ -358,6 +392,10 @@ int tcp_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const 
 		tcp->peer.v4 = *(const struct sockaddr_in *)(const void *)peer;
 	tcp->buf = tcp->small;
 	tcp->size = sizeof(tcp->small);
+	if (opt->tls != NULL && tls_new(opt->tls, fd, &tcp->tls) < 0) {
+		free(tcp);
+		return -ENOMEM;
+	}
 	*out = &tcp->base;
 	return 0;
 }

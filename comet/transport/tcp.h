@@ -1,4 +1,4 @@
-/* tcp: a blocking socket. Buffered reads that need no memory of their own while the connection idles, one writev a batch,
+/* tcp: a blocking socket, or TLS over it. Buffered reads that need no memory of their own while the connection idles, one writev a batch,
  * a deadline for each write. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_TCP_H
 #define COMET_TRANSPORT_TCP_H
@@ -8,10 +8,12 @@
 #include <sys/socket.h>
 
 #include "comet/round.h"
+#include "comet/transport/tls.h"
 #include "comet/transport/transport.h"
 
 struct tcp_options {
 	uint32_t max_body;        /* of a packet from the client */
+	struct tls_server *tls;   /* NULL: bytes as they are */
 	int64_t write_timeout_ns; /* also set as the socket's SO_SNDTIMEO by who accepted it */
 };
 

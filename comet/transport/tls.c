@@ -1,0 +1,456 @@
+/* tls: see tls.h. SPDX-License-Identifier: MIT */
+#include "comet/transport/tls.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/err.h"
+#include "common/lock.h"
+#include "common/log.h"
+#include "common/obj.h"
+
+/* What we put into one record. TLS allows four times as much, but this lies on the stack of a connection's thread. */
+#define RECORD_BYTES 4096
+
+/* ---- certificates ---- */
+
+struct cert {
+	X509 *leaf;
+	STACK_OF(X509) * chain;
+	EVP_PKEY *key;
+};
+
+struct cert_list {
+	struct cert *certs;
+	unsigned n;
+};
+
+struct tls_certs {
+	unsigned magic;
+#define TLS_CERTS_MAGIC 0x7c15ce47
+	/* set once */
+	char *cert_files;
+	char *key_files;
+	/* under lock */
+	struct lock lock;
+	struct cert_list list;
+};
+
+static void drop_list(struct cert_list *list)
+{
+	for (unsigned i = 0; i < list->n; i++) {
+		X509_free(list->certs[i].leaf);
+		sk_X509_pop_free(list->certs[i].chain, X509_free);
+		EVP_PKEY_free(list->certs[i].key);
+	}
+	free(list->certs);
+	*list = (struct cert_list){0};
+}
+
+/* Why OpenSSL failed last, and forget it: its errors are kept by thread, and would be read as those of the next call. */
+static const char *ssl_why(void)
+{
+	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+
+	ERR_clear_error();
+	return why != NULL ? why : "unknown";
+}
+
+static int complain(const char *what, const char *file)
+{
+	LOG(LOG_ERROR, log_what(what), log_str("file", file), log_str("error", ssl_why()));
+	return -ERR_CONFIG;
+}
+
+static int read_chain(const char *file, struct cert *cert)
+{
+	BIO *bio = BIO_new_file(file, "re");
+	X509 *more;
+
+	if (bio == NULL)
+		return complain("cannot open a certificate; see tls.cert_file", file);
+	cert->leaf = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+	cert->chain = sk_X509_new_null();
+	while (cert->leaf != NULL && cert->chain != NULL && (more = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
+		if (sk_X509_push(cert->chain, more) == 0)
+			X509_free(more);
+	(void)BIO_free(bio);
+	if (cert->leaf == NULL || cert->chain == NULL)
+		return complain("no certificate in this file; see tls.cert_file", file);
+	ERR_clear_error(); /* the file's end */
+	return 0;
+}
+
+/* An empty password, so that nobody is asked for one at the terminal. */
+static int read_key(const char *file, struct cert *cert)
+{
+	BIO *bio = BIO_new_file(file, "re");
+
+	if (bio == NULL)
+		return complain("cannot open a private key; see tls.private_file", file);
+	cert->key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "");
+	(void)BIO_free(bio);
+	if (cert->key == NULL)
+		return complain("no private key without a password in this file; see tls.private_file", file);
+	if (X509_check_private_key(cert->leaf, cert->key) != 1)
+		return complain("this private key belongs to another certificate; see tls.private_file", file);
+	return 0;
+}
+
+static unsigned count_files(const char *files)
+{
+	char file[4096];
+	unsigned n = 0;
+
+	while (config_list_next(&files, file, sizeof(file)))
+		n++;
+	return n;
+}
+
+static int read_all(const char *cert_files, const char *key_files, struct cert_list *list)
+{
+	char cert_file[4096], key_file[4096];
+	unsigned n = count_files(cert_files);
+	int rc = 0;
+
+	*list = (struct cert_list){0};
+	if (n == 0 || n != count_files(key_files)) {
+		LOG(LOG_ERROR, log_what("tls.cert_file and tls.private_file must name as many files, at least one"));
+		return -ERR_CONFIG;
+	}
+	if ((list->certs = calloc(n, sizeof(*list->certs))) == NULL)
+		return -ENOMEM;
+	while (rc == 0 && config_list_next(&cert_files, cert_file, sizeof(cert_file)) &&
+	       config_list_next(&key_files, key_file, sizeof(key_file))) {
+		struct cert *cert = &list->certs[list->n++];
+
+		if ((rc = read_chain(cert_file, cert)) == 0)
+			rc = read_key(key_file, cert);
+	}
+	if (rc < 0)
+		drop_list(list);
+	return rc;
+}
+
+int tls_certs_new(const char *cert_files, const char *key_files, struct tls_certs **out)
+{
+	struct tls_certs *certs = calloc(1, sizeof(*certs));
+	int rc = -ENOMEM;
+
+	if (certs == NULL)
+		return rc;
+	certs->magic = TLS_CERTS_MAGIC;
+	lock_init(&certs->lock, LOCK_POOL);
+	certs->cert_files = strdup(cert_files);
+	certs->key_files = strdup(key_files);
+	if (certs->cert_files != NULL && certs->key_files != NULL)
+		rc = read_all(cert_files, key_files, &certs->list);
+	if (rc < 0) {
+		tls_certs_free(&certs);
+		return rc;
+	}
+	*out = certs;
+	return 0;
+}
+
+void tls_certs_free(struct tls_certs **reference)
+{
+	struct tls_certs *certs = *reference;
+
+	OBJ_CHECK(certs, TLS_CERTS_MAGIC);
+	drop_list(&certs->list);
+	lock_fini(&certs->lock);
+	free(certs->cert_files);
+	free(certs->key_files);
+	certs->magic = 0;
+	free(certs);
+	*reference = NULL;
+}
+
+int tls_certs_reload(struct tls_certs *certs)
+{
+	struct cert_list list, old;
+	int rc = read_all(certs->cert_files, certs->key_files, &list);
+
+	if (rc < 0)
+		return rc;
+	lock_take(&certs->lock);
+	old = certs->list;
+	certs->list = list;
+	lock_drop(&certs->lock);
+	drop_list(&old); /* those in use are counted by OpenSSL */
+	return 0;
+}
+
+static const struct cert *choose(const struct cert_list *list, const char *name)
+{
+	for (unsigned i = 0; i < list->n && name != NULL; i++)
+		if (X509_check_host(list->certs[i].leaf, name, 0, 0, NULL) == 1)
+			return &list->certs[i];
+	return &list->certs[0];
+}
+
+/* In each handshake, once the server name is known. */
+static int show_cert(SSL *ssl, void *arg)
+{
+	struct tls_certs *certs = arg;
+	const struct cert *cert;
+	int rc;
+
+	OBJ_CHECK(certs, TLS_CERTS_MAGIC);
+	lock_take(&certs->lock);
+	cert = choose(&certs->list, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
+	rc = SSL_use_cert_and_key(ssl, cert->leaf, cert->key, cert->chain, 1);
+	lock_drop(&certs->lock);
+	return rc;
+}
+
+int tls_certs_attach(struct tls_certs *certs, void *ssl_ctx)
+{
+	SSL_CTX *ctx = ssl_ctx;
+
+	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+					       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
+	(void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_cert_cb(ctx, show_cert, certs);
+	/* Forward secrecy and authenticated encryption, also with TLS 1.2. */
+	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+			       SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1
+		       ? 0
+		       : 1;
+}
+
+/* ---- one connection ---- */
+
+struct tls_server {
+	unsigned magic;
+#define TLS_SERVER_MAGIC 0x7c155e4e
+	SSL_CTX *ctx;
+};
+
+struct tls {
+	unsigned magic;
+#define TLS_MAGIC 0x7c155711
+	int fd;
+	/* under lock */
+	struct lock lock;
+	SSL *ssl;
+	size_t owed; /* bytes of a record that was made and that the socket has not taken whole */
+	bool broken; /* OpenSSL forbids any call after a fatal error */
+};
+
+int tls_server_new(struct tls_certs *certs, struct tls_server **out)
+{
+	struct tls_server *server = calloc(1, sizeof(*server));
+
+	if (server == NULL)
+		return -ENOMEM;
+	server->magic = TLS_SERVER_MAGIC;
+	server->ctx = SSL_CTX_new(TLS_server_method());
+	if (server->ctx == NULL || tls_certs_attach(certs, server->ctx) != 0) {
+		ERR_clear_error();
+		tls_server_free(&server);
+		return -ENOMEM;
+	}
+	(void)SSL_CTX_set_mode(server->ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	(void)SSL_CTX_set_session_cache_mode(server->ctx, SSL_SESS_CACHE_OFF); /* tickets do, and need no memory */
+	*out = server;
+	return 0;
+}
+
+void tls_server_free(struct tls_server **reference)
+{
+	struct tls_server *server = *reference;
+
+	OBJ_CHECK(server, TLS_SERVER_MAGIC);
+	SSL_CTX_free(server->ctx);
+	server->magic = 0;
+	free(server);
+	*reference = NULL;
+}
+
+int tls_new(struct tls_server *server, int fd, struct tls **out)
+{
+	struct tls *tls = calloc(1, sizeof(*tls));
+	int flags = fcntl(fd, F_GETFL);
+
+	OBJ_CHECK(server, TLS_SERVER_MAGIC);
+	if (tls == NULL || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+	    (tls->ssl = SSL_new(server->ctx)) == NULL || SSL_set_fd(tls->ssl, fd) != 1) {
+		if (tls != NULL)
+			SSL_free(tls->ssl);
+		free(tls);
+		ERR_clear_error();
+		return -ENOMEM;
+	}
+	SSL_set_accept_state(tls->ssl);
+	tls->magic = TLS_MAGIC;
+	tls->fd = fd;
+	lock_init(&tls->lock, LOCK_CHANNEL);
+	*out = tls;
+	return 0;
+}
+
+void tls_free(struct tls **reference)
+{
+	struct tls *tls = *reference;
+
+	OBJ_CHECK(tls, TLS_MAGIC);
+	SSL_free(tls->ssl);
+	lock_fini(&tls->lock);
+	tls->magic = 0;
+	free(tls);
+	*reference = NULL;
+}
+
+/* What a call of OpenSSL's came to. On -EAGAIN *events says what the socket must be ready for. */
+static int outcome_locked(struct tls *tls, int result, short *events) NEEDS(tls->lock)
+{
+	int rc = -ERR_TLS;
+
+	switch (SSL_get_error(tls->ssl, result)) {
+	case SSL_ERROR_WANT_READ:
+		*events = POLLIN;
+		return -EAGAIN;
+	case SSL_ERROR_WANT_WRITE:
+		*events = POLLOUT;
+		return -EAGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return -ERR_EOF;
+	case SSL_ERROR_SYSCALL:
+		rc = errno != 0 ? -errno : -ERR_EOF;
+		break;
+	default:
+		break;
+	}
+	ERR_clear_error();
+	tls->broken = true;
+	return rc;
+}
+
+/* False: the time is over. */
+static bool wait_for(const struct tls *tls, short events, int64_t deadline_ns)
+{
+	struct pollfd fd = {.fd = tls->fd, .events = events};
+	int64_t left_ms = -1;
+
+	if (deadline_ns > 0) {
+		left_ms = (deadline_ns - clock_now_ns() + CLOCK_MS - 1) / CLOCK_MS;
+		if (left_ms <= 0)
+			return false;
+	}
+	/* An error (EINTR) is found out by the next call. */
+	return poll(&fd, 1, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX) != 0;
+}
+
+ssize_t tls_read(struct tls *tls, void *bytes, size_t room, bool wait)
+{
+	short events = POLLIN;
+	int rc;
+
+	OBJ_CHECK(tls, TLS_MAGIC);
+	for (;;) {
+		int n = 0;
+
+		lock_take(&tls->lock);
+		errno = 0;
+		if (tls->broken)
+			rc = -ERR_TLS;
+		else if ((n = SSL_read(tls->ssl, bytes, room < INT32_MAX ? (int)room : INT32_MAX)) > 0)
+			rc = n;
+		else
+			rc = outcome_locked(tls, n, &events);
+		lock_drop(&tls->lock);
+		if (rc != -EAGAIN || !wait)
+			break;
+		(void)wait_for(tls, events, 0); /* the connection's deadline ends it, with a shutdown of the socket */
+	}
+	return rc == -ERR_EOF ? 0 : rc;
+}
+
+/* One record: what was made and is still owed, or the next of `bytes`. *taken: how many of the bytes are done with. */
+static int write_record(struct tls *tls, const uint8_t *bytes, size_t n, size_t *taken, short *events)
+{
+	size_t owed;
+	int result, rc = 0;
+
+	lock_take(&tls->lock);
+	owed = tls->owed;
+	*taken = 0;
+	errno = 0;
+	if (tls->broken) {
+		rc = -ERR_TLS;
+	} else if ((result = SSL_write(tls->ssl, bytes, (int)(owed > 0 ? owed : n))) > 0) {
+		/* All but the last byte of an owed record were counted when it was made. */
+		*taken = owed > 0 ? 1 : n;
+		tls->owed = 0;
+	} else if ((rc = outcome_locked(tls, result, events)) == -EAGAIN && owed == 0) {
+		tls->owed = n;
+		*taken = n - 1;
+	}
+	lock_drop(&tls->lock);
+	return rc;
+}
+
+/* Up to a record's worth of the bytes that follow the first `skip`. */
+static size_t gather(const struct iovec *iov, size_t n_iov, size_t skip, uint8_t record[RECORD_BYTES])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < n_iov && n < RECORD_BYTES; i++) {
+		size_t more = iov[i].iov_len;
+
+		if (skip >= more) {
+			skip -= more;
+			continue;
+		}
+		more -= skip;
+		if (more > RECORD_BYTES - n)
+			more = RECORD_BYTES - n;
+		memcpy(record + n, (const char *)iov[i].iov_base + skip, more);
+		n += more;
+		skip = 0;
+	}
+	return n;
+}
+
+int tls_write(struct tls *tls, const struct iovec *iov, size_t n_iov, int64_t deadline_ns, size_t *written)
+{
+	uint8_t record[RECORD_BYTES];
+	short events = POLLOUT;
+	size_t n, taken;
+
+	OBJ_CHECK(tls, TLS_MAGIC);
+	*written = 0;
+	while ((n = gather(iov, n_iov, *written, record)) > 0) {
+		int rc = write_record(tls, record, n, &taken, &events);
+
+		*written += taken;
+		if (rc == -EAGAIN && deadline_ns == 0)
+			return rc;
+		if (rc < 0 && rc != -EAGAIN)
+			return rc == -ERR_EOF ? -EPIPE : rc;
+		if (rc < 0 && !wait_for(tls, events, deadline_ns))
+			return -ETIMEDOUT;
+	}
+	return 0;
+}
+
+void tls_finish(struct tls *tls)
+{
+	lock_take(&tls->lock);
+	if (!tls->broken && tls->owed == 0 && SSL_is_init_finished(tls->ssl)) {
+		(void)SSL_shutdown(tls->ssl);
+		ERR_clear_error();
+	}
+	lock_drop(&tls->lock);
+}

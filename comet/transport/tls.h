@@ -1,0 +1,60 @@
+/* tls: certificates by server name, and TLS slipped under the TCP transport. OpenSSL; TLS 1.2 and later.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMET_TRANSPORT_TLS_H
+#define COMET_TRANSPORT_TLS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* ---- certificates ---- */
+
+struct tls_certs;
+
+/* Read certificate chains and keys (PEM; lists with commas, of one length). A client gets the first whose names match the
+ * server name that it asks for, or the first of all. 0, or -ERR_CONFIG with a log line that says which file and why, or
+ * -ENOMEM. */
+int tls_certs_new(const char *cert_files, const char *key_files, struct tls_certs **out);
+/* Nobody uses them any more. */
+void tls_certs_free(struct tls_certs **certs);
+
+/* Read the files again; connections that are there keep what they have. If anything is wrong, all stay as they were.
+ * Any thread. Returns as tls_certs_new. */
+int tls_certs_reload(struct tls_certs *certs);
+
+/* Make a server's SSL_CTX (of OpenSSL) show these certificates, and take TLS 1.2 and later with good ciphers only.
+ * 0, or 1 as callbacks of libwebsockets want it. */
+int tls_certs_attach(struct tls_certs *certs, void *ssl_ctx);
+
+/* ---- one connection ---- */
+
+struct tls_server; /* what all TLS connections of a door share */
+
+/* 0 or -ENOMEM. `certs` must outlive it. */
+int tls_server_new(struct tls_certs *certs, struct tls_server **out);
+void tls_server_free(struct tls_server **server);
+
+/* A stream over a connected socket, which becomes non-blocking. One thread may read while another writes: what OpenSSL
+ * does to the stream is under a lock, and nobody waits for the socket while holding it. */
+struct tls;
+
+/* 0 or -ENOMEM. The socket stays the caller's, and open until tls_free. */
+int tls_new(struct tls_server *server, int fd, struct tls **out);
+void tls_free(struct tls **tls);
+
+/* At least one byte; the handshake comes first. With `wait`, waits for the peer until somebody shuts the socket down.
+ * More than 0: so many bytes; 0: the end, as the peer announced it or not; -EAGAIN: none are there now; -ERR_TLS; -errno */
+ssize_t tls_read(struct tls *tls, void *bytes, size_t room, bool wait);
+
+/* Write these, up to deadline_ns (clock_now_ns); 0: without waiting. *written is what need not be given again. It never
+ * counts the last byte of a record that the socket has not taken whole: so who is told that all was written can be sure
+ * of it, and who is not comes again, with the same bytes from there on.
+ *   0; -EAGAIN (deadline_ns 0); -ETIMEDOUT; -ERR_TLS; -errno */
+int tls_write(struct tls *tls, const struct iovec *iov, size_t n, int64_t deadline_ns, size_t *written);
+
+/* Tell the peer that nothing more comes, as far as that goes without waiting. */
+void tls_finish(struct tls *tls);
+
+#endif
