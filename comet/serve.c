@@ -53,8 +53,9 @@ static int handshake(struct server *s, struct connection *c)
 	struct packet p;
 	int rc;
 
+	/* From accept on, so that what a transport does before this counts, too. */
 	rc = timer_add(round_timer(&s->round, c->share), &c->deadline,
-		       clock_now_ns() + s->cfg->protocol_handshake_timeout * CLOCK_MS);
+		       c->born_ns + s->cfg->protocol_handshake_timeout * CLOCK_MS);
 	/* Which dialect it will be is not known yet, and one of them ignores what comes before AUTH. */
 	while (rc == 0 && (rc = c->transport->ops->read(c->transport, &p)) == 0 && p.op != OP_AUTH)
 		;
@@ -103,9 +104,15 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	return rc;
 }
 
+static bool is_text(const struct transport *t)
+{
+	return t->ops->is_text != NULL && t->ops->is_text(t);
+}
+
 static int take_session(struct connection *c, const struct wire_session *session)
 {
-	c->dialect = session->dialect;
+	/* Who speaks text is answered in text, whatever the token looks like. */
+	c->dialect = is_text(c->transport) ? DIALECT_V1_JSON : session->dialect;
 	c->mid = session->mid;
 	c->session_id = session->id;
 	c->heartbeat_ns = session->heartbeat_ms * CLOCK_MS;
@@ -317,19 +324,39 @@ static void say_closed(const struct connection *c)
 
 /* ---- the start ---- */
 
-int serve_start(struct server *s, struct connection *c)
+void serve_enter(struct server *s, struct connection *c)
 {
-	int rc;
-
 	c->server = s;
 	server_enter(s, c);
-	rc = thread_spawn_unjoined(THREAD_CONNECTION, "reader", serve, c);
+}
+
+static void forget(struct connection *c)
+{
+	count_by(COUNT_CLOSED, atomic_load(&c->reason));
+	say_closed(c);
+	server_leave(c->server, c);
+	connection_unref(&c);
+}
+
+int serve_begin(struct connection *c)
+{
+	int rc = thread_spawn_unjoined(THREAD_CONNECTION, "reader", serve, c);
 	if (rc == 0)
 		return 0;
 	say_no_thread(c, rc);
 	connection_say_goodbye(c);
-	count_by(COUNT_CLOSED, atomic_load(&c->reason));
-	server_leave(s, c);
-	connection_unref(&c);
+	forget(c);
 	return rc;
+}
+
+void serve_never(struct connection *c, enum close_reason why)
+{
+	connection_abort(c, why);
+	forget(c);
+}
+
+int serve_start(struct server *s, struct connection *c)
+{
+	serve_enter(s, c);
+	return serve_begin(c);
 }

@@ -28,6 +28,8 @@ struct transport_ops {
 	int (*read)(struct transport *t, struct packet *p);
 	/* Would read return at once? Lets the reader gather answers before they are written. */
 	bool (*has_packet)(const struct transport *t);
+	/* Does the peer speak text, that is the v1 JSON dialect? Known once the first packet was read. NULL: never. */
+	bool (*is_text)(const struct transport *t);
 	/* Write a haul in the client's dialect and set its *_done and begun_bytes, also on errors.
 	 *   0           all written
 	 *   -EAGAIN     only with TRANSPORT_NOW: the rest does not go now
