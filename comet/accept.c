@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "comet/serve.h"
+#include "comet/transport/porter.h"
 #include "comet/transport/tcp.h"
 #include "common/clock.h"
 #include "common/counters.h"
@@ -25,9 +25,13 @@
 
 #define ADDRESS_BYTES 128
 
+/* Sockets of balancers that may wait for their PROXY header. */
+#define PORTER_MOST 4096
+
 struct listener {
 	int fd;
 	struct accept *accept;
+	const struct accept_door *door;
 	unsigned n_threads;
 	struct thread **threads;
 };
@@ -39,8 +43,7 @@ struct accept {
 	struct server *server;
 	unsigned n_listeners;
 	struct listener *listeners;
-	/* any accept thread */
-	atomic_uint accepted; /* the round's turn */
+	struct porter *porter; /* NULL: no door is proxied */
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t wake;
@@ -48,13 +51,16 @@ struct accept {
 	bool paused; /* some thread pauses: said once */
 };
 
-enum { LISTENER_TCP };
+static const char *const names[ACCEPT_KINDS] = {
+	[ACCEPT_TCP] = "tcp",
+	[ACCEPT_TCP_TLS] = "tcp-tls",
+	[ACCEPT_WEBSOCKET] = "websocket",
+	[ACCEPT_WEBSOCKET_TLS] = "websocket-tls",
+};
 
 void accept_label_counters(void)
 {
-	static const char *const names[] = {[LISTENER_TCP] = "tcp"};
-
-	counters_label(COUNT_ACCEPTED, names, 1);
+	counters_label(COUNT_ACCEPTED, names, ACCEPT_KINDS);
 }
 
 /* ---- one connection ---- */
@@ -79,62 +85,25 @@ static void set_options(const struct server *s, int fd)
 		LOG(LOG_DEBUG, log_what("cannot set a socket option"), log_str("error", err_text(errno)));
 }
 
-/* Tell a client that may not come in why not, as far as its socket takes it at once, and close. */
-static void turn_away(int fd, enum close_reason why)
+static int receive(struct listener *l, int fd, const struct sockaddr *peer)
 {
-	uint8_t packet[PACKET_HEAD_BYTES + 256];
-	size_t body =
-		close_reason_body(why, NULL, (char *)packet + PACKET_HEAD_BYTES, sizeof(packet) - PACKET_HEAD_BYTES);
-
-	packet_encode(packet, 1, OP_DISCONNECT, 0, (uint32_t)body);
-	if (send(fd, packet, PACKET_HEAD_BYTES + body, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
-		(void)shutdown(fd, SHUT_WR);
-		/* Bytes left unread would make the close a reset, and that may overtake what was just said. */
-		(void)recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
-	}
-	(void)close(fd);
-}
-
-/* Admission has counted it in. 0, or why the next one should wait a little: -EAGAIN, -ENOMEM. */
-static int let_in(struct accept *a, int fd, const struct sockaddr *peer, const char *address)
-{
-	struct server *s = a->server;
-	struct tcp_options opt = {.max_body = (uint32_t)s->cfg->protocol_max_body,
-				  .write_timeout_ns = s->cfg->protocol_write_timeout * CLOCK_MS};
-	unsigned turn = atomic_fetch_add(&a->accepted, 1);
-	struct transport *t;
-	struct connection *c;
-	int rc;
-
-	if ((rc = tcp_new(fd, peer, round_buffers(&s->round, turn), &opt, &t)) < 0) {
-		(void)close(fd);
-		goto leave;
-	}
-	if ((rc = connection_new(t, &s->channel, opt.write_timeout_ns, &c)) < 0) {
-		t->ops->free(&t);
-		goto leave;
-	}
-	c->share = turn;
-	return serve_start(s, c);
-
-leave:
-	admission_leave(&s->admission, address);
-	return rc;
-}
-
-static int receive(struct accept *a, int fd, const struct sockaddr *peer)
-{
+	struct server *s = l->accept->server;
 	char address[TRANSPORT_PEER_BYTES];
 	enum close_reason why;
 
-	count_by(COUNT_ACCEPTED, LISTENER_TCP);
 	tcp_address_text(peer, false, address, sizeof(address));
-	if ((why = admission_enter(&a->server->admission, address)) != CLOSE_NONE) {
-		turn_away(fd, why);
+	if ((why = admission_enter(&s->admission, address)) != CLOSE_NONE) {
+		l->door->turn_away(fd, why);
 		return 0;
 	}
-	set_options(a->server, fd);
-	return let_in(a, fd, peer, address);
+	set_options(s, fd);
+	return l->door->let_in(l->door->arg, fd, peer);
+}
+
+/* The porter has read its PROXY header. A limit of the machine is met again by the next accept. */
+static void receive_announced(void *arg, int fd, const struct sockaddr *peer)
+{
+	(void)receive(arg, fd, peer);
 }
 
 /* ---- the threads ---- */
@@ -197,7 +166,7 @@ static bool is_stopping(struct accept *a)
 	return stop;
 }
 
-static void *accept_tcp(void *arg)
+static void *accept_all(void *arg)
 {
 	struct listener *l = arg;
 	struct accept *a = l->accept;
@@ -218,7 +187,11 @@ static void *accept_tcp(void *arg)
 		if (fd < 0 && is_passing(-rc))
 			continue;
 		if (fd >= 0)
-			rc = receive(a, fd, (struct sockaddr *)&peer);
+			count_by(COUNT_ACCEPTED, l->door->kind);
+		if (fd >= 0 && l->door->proxied)
+			porter_take(a->porter, fd, &peer, l);
+		else if (fd >= 0)
+			rc = receive(l, fd, (struct sockaddr *)&peer);
 		if (rc == 0)
 			went_well(a, &pause_ns);
 		else if (!pause_accepting(a, rc, &pause_ns))
@@ -264,7 +237,7 @@ static int listen_on(const struct addrinfo *address, int *out)
 	return 0;
 }
 
-static int announce(int fd)
+static int announce(const char *name, int fd)
 {
 	struct sockaddr_storage bound = {0};
 	socklen_t bytes = sizeof(bound);
@@ -273,18 +246,19 @@ static int announce(int fd)
 	if (getsockname(fd, (struct sockaddr *)&bound, &bytes) < 0)
 		return -errno;
 	tcp_address_text((struct sockaddr *)&bound, true, text, sizeof(text));
-	(void)printf("listening tcp %s\n", text);
+	(void)printf("listening %s %s\n", name, text);
 	(void)fflush(stdout);
 	return 0;
 }
 
-static int listener_start(struct accept *a, const char *address, unsigned threads)
+static int listener_start(struct accept *a, const struct accept_door *door, const char *address, unsigned threads)
 {
 	struct listener *l = &a->listeners[a->n_listeners];
 	struct addrinfo *found;
 	int rc;
 
 	l->accept = a;
+	l->door = door;
 	if ((rc = resolve(address, &found)) < 0)
 		return rc;
 	rc = listen_on(found, &l->fd);
@@ -295,9 +269,9 @@ static int listener_start(struct accept *a, const char *address, unsigned thread
 	if ((l->threads = calloc(threads, sizeof(*l->threads))) == NULL)
 		return -ENOMEM;
 	for (; l->n_threads < threads; l->n_threads++)
-		if ((rc = thread_spawn(THREAD_SERVICE, "accept", accept_tcp, l, &l->threads[l->n_threads])) < 0)
+		if ((rc = thread_spawn(THREAD_SERVICE, "accept", accept_all, l, &l->threads[l->n_threads])) < 0)
 			return rc;
-	return announce(l->fd);
+	return announce(names[door->kind], l->fd);
 }
 
 static unsigned count_addresses(const char *bind)
@@ -310,12 +284,40 @@ static unsigned count_addresses(const char *bind)
 	return n;
 }
 
-int accept_start(struct server *s, const char *bind, unsigned threads, struct accept **out)
+static int open_doors(struct accept *a, const struct accept_door *doors, unsigned n_doors, unsigned threads)
+{
+	unsigned n = 0;
+	int rc;
+
+	for (unsigned i = 0; i < n_doors; i++)
+		n += count_addresses(doors[i].bind);
+	if ((a->listeners = calloc(n + 1, sizeof(*a->listeners))) == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < n_doors; i++) {
+		const char *bind = doors[i].bind;
+		char address[ADDRESS_BYTES];
+
+		if (doors[i].proxied && a->porter == NULL &&
+		    (rc = porter_start(a->server->cfg->protocol_handshake_timeout * CLOCK_MS, PORTER_MOST,
+				       receive_announced, &a->porter)) < 0)
+			return rc;
+		while (config_list_next(&bind, address, sizeof(address)))
+			if ((rc = listener_start(a, &doors[i], address, threads)) < 0) {
+				LOG(LOG_ERROR, log_what("cannot listen; change the setting, or free the address"),
+				    log_str("setting", doors[i].setting), log_str("address", address),
+				    log_str("error", err_text(rc)));
+				return rc;
+			}
+	}
+	return 0;
+}
+
+int accept_start(struct server *s, const struct accept_door *doors, unsigned n_doors, unsigned threads,
+		 struct accept **out)
 {
 	struct accept *a = calloc(1, sizeof(*a));
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	char address[ADDRESS_BYTES];
-	int rc = 0;
+	int rc;
 
 	if (a == NULL)
 		return -ENOMEM;
@@ -325,14 +327,7 @@ int accept_start(struct server *s, const char *bind, unsigned threads, struct ac
 	lock_cond_init(&a->wake);
 	if (threads == 0)
 		threads = cores > 0 ? (unsigned)cores : 1;
-	a->listeners = calloc(count_addresses(bind) + 1, sizeof(*a->listeners));
-	if (a->listeners == NULL)
-		rc = -ENOMEM;
-	while (rc == 0 && config_list_next(&bind, address, sizeof(address)))
-		if ((rc = listener_start(a, address, threads)) < 0)
-			LOG(LOG_ERROR, log_what("cannot listen; change tcp.bind, or free the address"),
-			    log_str("address", address), log_str("error", err_text(rc)));
-	if (rc < 0) {
+	if ((rc = open_doors(a, doors, n_doors, threads)) < 0) {
 		accept_stop(&a);
 		return rc;
 	}
@@ -359,6 +354,8 @@ void accept_stop(struct accept **accept)
 		(void)close(l->fd);
 		free(l->threads);
 	}
+	if (a->porter != NULL)
+		porter_stop(&a->porter);
 	free(a->listeners);
 	(void)pthread_cond_destroy(&a->wake);
 	lock_fini(&a->lock);

@@ -1,16 +1,35 @@
-/* accept: the TCP door. For each address one listening socket and a few threads that block in accept4.
+/* accept: the doors. For each address one listening socket and a few threads that block in accept4. What becomes of a
+ * socket is its door's business.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_ACCEPT_H
 #define COMET_ACCEPT_H
+
+#include <sys/socket.h>
 
 #include "comet/server.h"
 
 struct accept;
 
-/* Listen on all addresses of `bind` (host:port with commas; empty: none), start `threads` (0: one for each core) threads
- * for each, print "listening tcp ADDRESS" for each on stdout.
+enum accept_kind { ACCEPT_TCP, ACCEPT_TCP_TLS, ACCEPT_WEBSOCKET, ACCEPT_WEBSOCKET_TLS, ACCEPT_KINDS };
+
+struct accept_door {
+	enum accept_kind kind;
+	const char *setting; /* "tcp.bind", for complaints */
+	const char *bind;    /* addresses, host:port with commas; empty: none */
+	bool proxied;        /* a PROXY header comes first */
+	/* Take over fd and the place that admission gave its peer, also on an error.
+	 *   0; -EAGAIN, -ENOMEM: a limit of the machine, the next one should wait a little */
+	int (*let_in)(void *arg, int fd, const struct sockaddr *peer);
+	/* Take over fd, tell the client why it may not come in as far as that goes at once, and close. */
+	void (*turn_away)(int fd, enum close_reason why);
+	void *arg; /* of let_in */
+};
+
+/* Listen at all doors, start `threads` (0: one for each core) threads for each address, print "listening NAME ADDRESS" for
+ * each on stdout. The doors are the caller's, until accept_stop.
  * 0, or -errno with a log line that says which address and why; nothing is then left open. */
-int accept_start(struct server *s, const char *bind, unsigned threads, struct accept **out);
+int accept_start(struct server *s, const struct accept_door *doors, unsigned n_doors, unsigned threads,
+		 struct accept **out);
 
 /* Stop accepting: close the sockets, join the threads. */
 void accept_stop(struct accept **a);

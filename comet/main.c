@@ -17,6 +17,9 @@
 #include "comet/push.h"
 #include "comet/serve.h"
 #include "comet/server.h"
+#include "comet/tcp_door.h"
+#include "comet/transport/tls.h"
+#include "comet/transport/websocket.h"
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/err.h"
@@ -32,13 +35,18 @@ struct house {
 	struct push *push;
 	struct alone *alone;
 	struct online *online;
+	struct tls_certs *certs;
+	struct tls_server *tls;
+	struct websocket *websocket;
 	struct http *http;
+	struct tcp_door tcp, tcp_tls;
+	struct accept_door doors[ACCEPT_KINDS];
 	struct accept *accept;
 };
 
 static int start(struct house *h);
 static void say_what_to_try(const struct house *h, const char *program);
-static void wait_for_signal(void);
+static void wait_for_signal(struct house *h);
 static bool stop(struct house *h);
 
 /* ---- before the first thread ---- */
@@ -58,14 +66,17 @@ static void block_signals(void)
 	(void)pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
-/* As many files as we may have without asking anybody. */
+/* As many files as we may have without asking anybody, and as are of use: libwebsockets makes tables of that size, and
+ * distrusts limits above ten million. */
+#define FILES_MAX 4000000
+
 static void raise_file_limit(void)
 {
 	struct rlimit files;
 
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur == files.rlim_max)
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return;
-	files.rlim_cur = files.rlim_max;
+	files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
 		LOG(LOG_WARN, log_what("cannot raise the soft limit of open files"), log_str("error", err_text(errno)));
 }
@@ -128,7 +139,7 @@ int main(int argc, char **argv)
 	name_server(h);
 	if ((rc = start(h)) == 0) {
 		say_what_to_try(h, argv[0]);
-		wait_for_signal();
+		wait_for_signal(h);
 	}
 	clean = stop(h);
 	config_fini(&h->cfg);
@@ -141,6 +152,46 @@ static int fail(const char *what, int rc)
 {
 	LOG(LOG_ERROR, log_what(what), log_str("error", err_text(rc)));
 	return rc;
+}
+
+static int load_certs(struct house *h)
+{
+	const struct config *cfg = &h->cfg;
+	int rc;
+
+	if (cfg->tcp_tls_bind[0] == '\0' && cfg->websocket_tls_bind[0] == '\0')
+		return 0;
+	if ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &h->certs)) == 0)
+		rc = tls_server_new(h->certs, &h->tls);
+	return rc < 0 ? fail("cannot set up TLS", rc) : 0;
+}
+
+static int open_doors(struct house *h)
+{
+	const struct config *cfg = &h->cfg;
+	int rc;
+
+	if ((rc = load_certs(h)) < 0 || (rc = websocket_start(&h->server, h->certs, &h->websocket)) < 0)
+		return rc;
+	h->tcp = (struct tcp_door){.server = &h->server};
+	h->tcp_tls = (struct tcp_door){.server = &h->server, .tls = h->tls};
+	h->doors[ACCEPT_TCP] =
+		(struct accept_door){ACCEPT_TCP,      "tcp.bind",         cfg->tcp_bind, cfg->tcp_proxy_protocol,
+				     tcp_door_let_in, tcp_door_turn_away, &h->tcp};
+	h->doors[ACCEPT_TCP_TLS] = (struct accept_door){
+		ACCEPT_TCP_TLS,  "tcp.tls_bind",         cfg->tcp_tls_bind, cfg->tcp_proxy_protocol,
+		tcp_door_let_in, tcp_door_turn_away_tls, &h->tcp_tls};
+	h->doors[ACCEPT_WEBSOCKET] = (struct accept_door){
+		ACCEPT_WEBSOCKET, "websocket.bind",    cfg->websocket_bind, cfg->websocket_proxy_protocol,
+		websocket_let_in, websocket_turn_away, h->websocket};
+	h->doors[ACCEPT_WEBSOCKET_TLS] = (struct accept_door){ACCEPT_WEBSOCKET_TLS,
+							      "websocket.tls_bind",
+							      cfg->websocket_tls_bind,
+							      cfg->websocket_proxy_protocol,
+							      websocket_let_in_tls,
+							      tcp_door_turn_away_tls,
+							      h->websocket};
+	return accept_start(&h->server, h->doors, ACCEPT_KINDS, (unsigned)cfg->tcp_accept, &h->accept);
 }
 
 static int start(struct house *h)
@@ -165,7 +216,7 @@ static int start(struct house *h)
 	h->server.logic = alone_logic_client(h->alone);
 	if ((rc = online_start(&h->server, cfg->logic_renew_online, true, &h->online)) < 0)
 		return fail("cannot start the online thread", rc);
-	if ((rc = accept_start(&h->server, cfg->tcp_bind, (unsigned)cfg->tcp_accept, &h->accept)) < 0)
+	if ((rc = open_doors(h)) < 0)
 		return rc;
 	/* Last, so that who finds /healthz answering finds everything else there. */
 	if (cfg->http_bind[0] != '\0' && (rc = http_start(&http, alone_handle, h->alone, &h->http)) < 0)
@@ -194,7 +245,18 @@ static void say_what_to_try(const struct house *h, const char *program)
 
 /* ---- run and stop ---- */
 
-static void wait_for_signal(void)
+/* What can change while connections are there: the certificates. */
+static void reload(struct house *h)
+{
+	if (h->certs == NULL)
+		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
+	else if (tls_certs_reload(h->certs) < 0)
+		LOG(LOG_ERROR, log_what("SIGHUP: certificates not reloaded, the old ones stay"));
+	else
+		LOG(LOG_INFO, log_what("SIGHUP: certificates reloaded"));
+}
+
+static void wait_for_signal(struct house *h)
 {
 	sigset_t wanted;
 	int got;
@@ -208,7 +270,7 @@ static void wait_for_signal(void)
 			continue;
 		if (got != SIGHUP)
 			break;
-		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
+		reload(h);
 	}
 	LOG(LOG_INFO, log_what("stopping; a second signal ends at once"),
 	    log_str("signal", got == SIGTERM ? "SIGTERM" : "SIGINT"));
@@ -272,6 +334,12 @@ static bool stop(struct house *h)
 		alone_free(&h->alone);
 	if (!reap_threads())
 		return false;
+	if (h->websocket != NULL)
+		websocket_stop(&h->websocket);
+	if (h->tls != NULL)
+		tls_server_free(&h->tls);
+	if (h->certs != NULL)
+		tls_certs_free(&h->certs);
 	server_fini(&h->server);
 	LOG(LOG_INFO, log_what("stopped"));
 	return true;

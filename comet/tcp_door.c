@@ -1,0 +1,61 @@
+/* tcp_door: see tcp_door.h. SPDX-License-Identifier: MIT */
+#include "comet/tcp_door.h"
+
+#include <unistd.h>
+
+#include "comet/serve.h"
+#include "comet/transport/tcp.h"
+#include "common/clock.h"
+
+void tcp_door_turn_away(int fd, enum close_reason why)
+{
+	uint8_t packet[PACKET_HEAD_BYTES + 256];
+	size_t body =
+		close_reason_body(why, NULL, (char *)packet + PACKET_HEAD_BYTES, sizeof(packet) - PACKET_HEAD_BYTES);
+
+	packet_encode(packet, 1, OP_DISCONNECT, 0, (uint32_t)body);
+	if (send(fd, packet, PACKET_HEAD_BYTES + body, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+		(void)shutdown(fd, SHUT_WR);
+		/* Bytes left unread would make the close a reset, and that may overtake what was just said. */
+		(void)recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
+	}
+	(void)close(fd);
+}
+
+void tcp_door_turn_away_tls(int fd, enum close_reason why)
+{
+	(void)why; /* admission has counted and logged it */
+	(void)close(fd);
+}
+
+int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer)
+{
+	struct tcp_door *door = arg;
+	struct server *s = door->server;
+	struct tcp_options opt = {
+		.max_body = (uint32_t)s->cfg->protocol_max_body,
+		.tls = door->tls,
+		.write_timeout_ns = s->cfg->protocol_write_timeout * CLOCK_MS,
+	};
+	unsigned turn = atomic_fetch_add(&door->accepted, 1);
+	char address[TRANSPORT_PEER_BYTES];
+	struct transport *t;
+	struct connection *c;
+	int rc;
+
+	if ((rc = tcp_new(fd, peer, round_buffers(&s->round, turn), &opt, &t)) < 0) {
+		(void)close(fd);
+		goto leave;
+	}
+	if ((rc = connection_new(t, &s->channel, opt.write_timeout_ns, &c)) < 0) {
+		t->ops->free(&t);
+		goto leave;
+	}
+	c->share = turn;
+	return serve_start(s, c);
+
+leave:
+	tcp_address_text(peer, false, address, sizeof(address));
+	admission_leave(&s->admission, address);
+	return rc;
+}

@@ -1,0 +1,26 @@
+/* tcp_door: what becomes of a socket that was accepted for a TCP client: a transport, a connection, a reader.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMET_TCP_DOOR_H
+#define COMET_TCP_DOOR_H
+
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "comet/server.h"
+#include "comet/transport/tls.h"
+
+struct tcp_door {
+	/* set once */
+	struct server *server;
+	struct tls_server *tls; /* NULL: no TLS */
+	/* any accept thread */
+	atomic_uint accepted; /* the round's turn */
+};
+
+/* As accept.h wants them; arg is the struct tcp_door. */
+int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer);
+void tcp_door_turn_away(int fd, enum close_reason why);
+/* For a door with TLS: before the handshake there is nothing that the client would understand. */
+void tcp_door_turn_away_tls(int fd, enum close_reason why);
+
+#endif
