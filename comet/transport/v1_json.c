@@ -206,10 +206,11 @@ static bool skip_value(struct scan *s, unsigned depth)
 
 bool v1_json_is_value(const uint8_t *text, size_t text_bytes)
 {
-	struct scan s = {text, text + text_bytes};
+	struct scan s;
 
 	if (text_bytes == 0)
-		return false;
+		return false; /* text may be NULL then */
+	s = (struct scan){text, text + text_bytes};
 	skip_space(&s);
 	if (!skip_value(&s, 0))
 		return false;
@@ -351,8 +352,8 @@ size_t v1_json_put(uint8_t *out, const struct packet *p, bool empty_is_object)
 	uint8_t *at = out;
 
 	at += sprintf((char *)at, "{\"ver\":%d,\"op\":%d,\"seq\":%d,\"body\":", p->ver, p->op, p->seq);
-	if (p->body_bytes == 0 && empty_is_object) {
-		memcpy(at, "{}", 2);
+	if (p->body_bytes == 0) {
+		memcpy(at, empty_is_object ? "{}" : "\"\"", 2);
 		at += 2;
 	} else if (v1_json_is_value(p->body, p->body_bytes)) {
 		memcpy(at, p->body, p->body_bytes);
