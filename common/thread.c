@@ -137,8 +137,9 @@ static void leave(struct thread *t)
 
 /* ---- threads ---- */
 
-/* What this function and madvise themselves may use below the frame address: a page that reaches in there is kept. */
-#define FRAME_BYTES 128
+/* What this function, madvise and what a test or a sanitizer wraps it in may use below the frame address: a page that
+ * reaches in there is kept, or they would return to an address that has become 0. */
+#define FRAME_BYTES 512
 
 void thread_trim_stack(void)
 {

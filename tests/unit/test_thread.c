@@ -170,6 +170,64 @@ static void reap_says_how_many_still_run(void **state)
 	thread_fini();
 }
 
+/* ---- trimming ---- */
+
+struct trimmed {
+	char below;
+	bool here_is_well;
+};
+
+static void *trim(void *arg)
+{
+	struct trimmed *trimmed = arg;
+	struct seen seen = {.local = NULL};
+	char here[64];
+
+	(void)look_around(&seen);
+	/* The far end, as a handshake's deep calls would have left it. */
+	*(char *)seen.stack = 'x';
+	memset(here, 'y', sizeof(here));
+	thread_trim_stack();
+	trimmed->below = *(char *)seen.stack;
+	trimmed->here_is_well = here[0] == 'y' && here[sizeof(here) - 1] == 'y';
+	return NULL;
+}
+
+static void trimmed_stack_keeps_only_what_is_in_use(void **state)
+{
+	struct trimmed trimmed = {.below = 'z'};
+	struct thread *t;
+
+	(void)state;
+	assert_int_equal(thread_spawn(THREAD_CONNECTION, "trims", trim, &trimmed, &t), 0);
+	thread_join(&t);
+	assert_int_equal(trimmed.below, 0);
+	assert_true(trimmed.here_is_well);
+	/* That the kernel does not want it is no harm. */
+	seam_fail(SEAM_MADVISE, 0, 1, EINVAL);
+	assert_int_equal(thread_spawn(THREAD_CONNECTION, "trims", trim, &trimmed, &t), 0);
+	thread_join(&t);
+	assert_int_equal(seam_failed(SEAM_MADVISE), 1);
+	assert_int_equal(trimmed.below, 'x');
+	assert_true(trimmed.here_is_well);
+}
+
+static void stacks_of_others_are_not_trimmed(void **state)
+{
+	struct trimmed trimmed;
+	struct thread *t;
+
+	(void)state;
+	seam_fail(SEAM_MADVISE, 0, 1, EINVAL);
+	thread_trim_stack();
+	assert_int_equal(thread_spawn(THREAD_SERVICE, "service", trim, &trimmed, &t), 0);
+	thread_join(&t);
+	assert_int_equal(seam_failed(SEAM_MADVISE), 0);
+	assert_int_equal(trimmed.below, 'x');
+}
+
+/* ---- a burst of ends ---- */
+
 #define IN_A_ROW 300
 
 static void those_that_left_keep_no_stack(void **state)
@@ -375,6 +433,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(joined_thread_leaves_its_stack_to_the_next, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(gauge_counts_those_in_their_functions, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(reap_says_how_many_still_run, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(trimmed_stack_keeps_only_what_is_in_use, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(stacks_of_others_are_not_trimmed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(those_that_left_keep_no_stack, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(burst_of_ends_joins_itself, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(limit_of_the_machine_is_counted_and_undone, set_up, tear_down),
