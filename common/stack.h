@@ -1,6 +1,6 @@
 /* stack: the small stacks of connection threads, cut from slabs of address space. Nothing is reserved that is not
  * touched, the guard below each stack costs no mapping of its own where the kernel has MADV_GUARD_INSTALL, and huge pages
- * are kept away: docs/operations.md has the figures. Any thread. SPDX-License-Identifier: MIT */
+ * are kept away. Any thread. SPDX-License-Identifier: MIT */
 #ifndef COMMON_STACK_H
 #define COMMON_STACK_H
 
