@@ -18,29 +18,30 @@ static const struct command commands[] = {
 	{"bench", (char[]){"comet-cli bench"}, command_bench},
 };
 
-static const char help[] = "comet-cli: talk to comet from a shell\n"
-			   "\n"
-			   "  comet-cli sub      be a client: connect, and print each message as it arrives\n"
-			   "  comet-cli push     send a message to connections, users, a room or everybody\n"
-			   "  comet-cli kick     close connections\n"
-			   "  comet-cli online   how many are connected, and where\n"
-			   "  comet-cli bench    how many, how fast, and is anything lost\n"
-			   "\n"
-			   "comet-cli COMMAND --help shows the options of each. sub speaks to the port for TCP clients "
-			   "(127.0.0.1:3101), the\n"
-			   "push, kick, online and bench to the HTTP API (127.0.0.1:3111).\n"
-			   "\n"
-			   "Exit code: 0 done; 1 refused or closed by the server; 2 wrong command line; 3 nobody "
-			   "answers at that address;\n"
-			   "4 out of time.\n"
-			   "\n"
-			   "Start comet, then in one terminal:\n"
-			   "  comet-cli sub --mid 123 --room live://1000\n"
-			   "and in another:\n"
-			   "  comet-cli push mid 123 '{\"hello\":\"123\"}'\n"
-			   "  comet-cli push room live://1000 '{\"hello\":\"room\"}'\n"
-			   "  comet-cli online\n"
-			   "  comet-cli kick mid 123\n";
+/* clang-format off */
+static const char help[] =
+	"comet-cli: talk to comet from a shell\n"
+	"\n"
+	"  comet-cli sub      be a client: connect, and print each message as it arrives\n"
+	"  comet-cli push     send a message to connections, users, a room or everybody\n"
+	"  comet-cli kick     close connections\n"
+	"  comet-cli online   how many are connected, and where\n"
+	"  comet-cli bench    how many, how fast, and is anything lost\n"
+	"\n"
+	"comet-cli COMMAND --help shows the options of each. sub and bench speak to the port for TCP clients\n"
+	"(127.0.0.1:3101); push, kick, online and bench fanout to the HTTP API (127.0.0.1:3111).\n"
+	"\n"
+	"Exit code: 0 done; 1 refused or closed by the server; 2 wrong command line; 3 nobody answers at that\n"
+	"address; 4 out of time.\n"
+	"\n"
+	"Start comet, then in one terminal:\n"
+	"  comet-cli sub --mid 123 --room live://1000\n"
+	"and in another:\n"
+	"  comet-cli push mid 123 '{\"hello\":\"123\"}'\n"
+	"  comet-cli push room live://1000 '{\"hello\":\"room\"}'\n"
+	"  comet-cli online\n"
+	"  comet-cli kick mid 123\n";
+/* clang-format on */
 
 int main(int argc, char **argv)
 {
