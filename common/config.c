@@ -232,14 +232,15 @@ cannot_read:
 
 #define ENV_PREFIX "COMET_"
 
-/* Variables with our prefix that are not meant for us: the tests' own, and those that Kubernetes sets in every
+/* Variables with our prefix that are not meant for us: comet-cli's, the tests' own, and those that Kubernetes sets in every
  * container for a service whose name begins with "comet" (COMET_SERVICE_HOST, COMET_PORT, COMET_PORT_3101_TCP_ADDR). */
 static bool is_foreign(const char *name)
 {
 	const char *port = strstr(name, "_PORT");
 
-	return strcmp(name, "COMET_BUILD") == 0 || strncmp(name, "COMET_TEST_", 11) == 0 ||
-	       strstr(name, "_SERVICE_HOST") || strstr(name, "_SERVICE_PORT") ||
+	return strcmp(name, "COMET_API_KEY") == 0 || strcmp(name, "COMET_BUILD") == 0 ||
+	       strncmp(name, "COMET_TEST_", 11) == 0 || strstr(name, "_SERVICE_HOST") ||
+	       strstr(name, "_SERVICE_PORT") ||
 	       (port && (port[5] == '\0' || (port[5] == '_' && isdigit((unsigned char)port[6]))));
 }
 

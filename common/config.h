@@ -39,7 +39,8 @@ void config_fini(struct config *cfg);
  * and returns -ERR_CONFIG; -ENOMEM; or -errno where the file cannot be read (one line written too).
  *   config_file    an INI file; a setting that stands in it twice is an error, too
  *   config_env     COMET_SECTION_KEY of the environment; an unknown COMET_... variable is an error, too, but for
- *                  COMET_BUILD and COMET_TEST_... (the tests' own) and those that Kubernetes makes of service names
+ *                  COMET_API_KEY (comet-cli's), COMET_BUILD and COMET_TEST_... (the tests') and those that
+ *                  Kubernetes makes of service names
  *   config_flag    "section.key=value" */
 int config_file(struct config *cfg, const char *path, FILE *errors);
 int config_env(struct config *cfg, char *const *environment, FILE *errors);

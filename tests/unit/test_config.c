@@ -420,6 +420,7 @@ static void the_environment_is_read(void **state)
 	char *environment[] = {"PATH=/bin",
 			       "COMET_TCP_BIND=127.0.0.1:5",
 			       "COMET_PROTOCOL_HANDSHAKE_TIMEOUT= 7s",
+			       "COMET_API_KEY=comet-cli's",
 			       "COMET_BUILD=build",
 			       "COMET_TEST_PORT=1",
 			       "COMET_SERVICE_HOST=10.0.0.1",
