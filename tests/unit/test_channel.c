@@ -27,6 +27,7 @@ static enum channel_event ready(struct haul *h)
 {
 	enum channel_event event = channel_ready(&ch);
 
+	*h = (struct haul){0};
 	if (event == CHANNEL_READY)
 		(void)channel_take(&ch, h);
 	return event;
