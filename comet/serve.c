@@ -37,8 +37,10 @@ static void *serve(void *arg)
 
 	OBJ_CHECK(c, CONNECTION_MAGIC);
 	rc = handshake(s, c);
-	if (rc == 0 && (rc = start_dispatcher(c, &dispatcher)) == 0)
+	if (rc == 0 && (rc = start_dispatcher(c, &dispatcher)) == 0) {
+		thread_trim_stack(); /* logic's frames were deep; the loop's are not */
 		rc = read_packets(s, c);
+	}
 	if (rc < 0)
 		(void)connection_shutdown(c, close_reason_of_read(rc));
 	leave(s, c, dispatcher);
@@ -73,8 +75,6 @@ static int handshake(struct server *s, struct connection *c)
 	if (!connection_is_closing(c))
 		timer_set(&c->deadline, clock_now_ns() + c->heartbeat_ns);
 	trace(c, "auth", NULL);
-	/* Logic's frames were deep; the loop's are not. */
-	thread_trim_stack();
 	return 0;
 }
 

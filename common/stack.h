@@ -19,12 +19,15 @@
 #endif
 
 #define STACK_GUARD_BYTES 4096
+#define STACK_OWNER_BYTES 64
 #define STACK_BYTES       (65536 * STACK_SCALE - STACK_GUARD_BYTES)
 
 /* The descriptor lies outside of the stack, so that a free stack need not keep a single page. */
 struct stack {
 	char *base;         /* lowest of STACK_BYTES bytes; below it is the guard */
 	struct stack *next; /* the pool's */
+	/* For whoever has the stack: what lay on the stack itself would cost part of its first page. */
+	_Alignas(16) char owner[STACK_OWNER_BYTES];
 };
 
 /* A stack, or NULL without memory. What is on it is anything: the zeros of new memory, or what its last thread left. */

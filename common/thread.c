@@ -1,8 +1,8 @@
 /* thread: see thread.h.
  *
  * A parked thread costs what the kernel needs and the pages of its stack that were touched; everything else is ours to
- * save. So a connection's stack is a slice of a slab, its struct thread lies at the stack's top, in a page that is touched
- * anyway, and such a thread needs nothing of malloc to begin and to end. SPDX-License-Identifier: MIT */
+ * save. So a connection's stack is a slice of a slab, its struct thread lies in the stack's descriptor, and such a thread
+ * needs nothing of malloc to begin and to end. SPDX-License-Identifier: MIT */
 #include "common/thread.h"
 
 #include <errno.h>
@@ -54,6 +54,8 @@ void thread_label_counters(void)
 	counters_label(COUNT_THREADS_FAILED, names, CAUSE_MAX);
 }
 
+_Static_assert(sizeof(struct thread) <= STACK_OWNER_BYTES, "a thread lives in its stack's descriptor");
+
 static struct thread *thread_new(enum thread_kind kind, const struct thread *wanted)
 {
 	struct stack *stack = NULL;
@@ -62,7 +64,7 @@ static struct thread *thread_new(enum thread_kind kind, const struct thread *wan
 	if (kind == THREAD_SERVICE)
 		t = malloc(sizeof(*t));
 	else if ((stack = stack_get()) != NULL)
-		t = (struct thread *)(void *)(stack->base + STACK_BYTES - sizeof(*t));
+		t = (struct thread *)(void *)stack->owner;
 	else
 		t = NULL;
 	if (t == NULL)
@@ -137,9 +139,13 @@ static void leave(struct thread *t)
 
 /* ---- threads ---- */
 
-/* What this function, madvise and what a test or a sanitizer wraps it in may use below the frame address: a page that
- * reaches in there is kept, or they would return to an address that has become 0. */
+/* What this function and madvise may use below the frame address: a page that reaches in there is kept, or they would
+ * return to an address that has become 0. Tests wrap madvise, and what wraps it uses more. */
+#ifdef LOCK_CHECKS
 #define FRAME_BYTES 512
+#else
+#define FRAME_BYTES 128
+#endif
 
 void thread_trim_stack(void)
 {
@@ -186,7 +192,7 @@ static int create(struct thread *t)
 	if ((err = pthread_attr_init(&attr)) != 0)
 		return -err;
 	if (t->stack != NULL)
-		err = pthread_attr_setstack(&attr, t->stack->base, STACK_BYTES - sizeof(*t));
+		err = pthread_attr_setstack(&attr, t->stack->base, STACK_BYTES);
 	else
 		err = pthread_attr_setstacksize(&attr, SERVICE_STACK_BYTES);
 	if (err == 0)

@@ -92,7 +92,8 @@ static void wrong_lines_are_refused(void **state)
 		"PROXY TCP4 192.0.2.256 10.0.0.1 51234 3101\r\n",
 		"PROXY TCP4 2001:db8::7 10.0.0.1 51234 3101\r\n",
 		"PROXY TCP6 192.0.2.7 10.0.0.1 51234 3101\r\n",
-		"PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 6553500000\r\n",
+		"PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 "
+		"6553500000\r\n",
 		"X",
 	};
 	char client[TRANSPORT_PEER_BYTES];
