@@ -267,6 +267,48 @@ static void the_peer_is_named_with_its_port(void **state)
 	assert_string_equal(connection_peer(c, text), "192.0.2.1:1234");
 }
 
+static bool is_asleep(void)
+{
+	bool asleep;
+
+	lock_take(&c->channel.lock);
+	asleep = c->channel.baton == BATON_FREE;
+	lock_drop(&c->channel.lock);
+	return asleep;
+}
+
+static void *wait_and_say_goodbye(void *arg)
+{
+	struct haul h;
+
+	(void)channel_ready(&c->channel, &h);
+	connection_say_goodbye(c);
+	return arg;
+}
+
+/* The dispatcher may be through with its goodbye before the one who ended it goes on. */
+static void after_the_goodbye_the_peer_has_a_second_whoever_is_faster(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 300; round++) {
+		pthread_t dispatcher;
+
+		arm(480 * CLOCK_SEC);
+		assert_int_equal(channel_open(&c->channel), 0);
+		assert_int_equal(pthread_create(&dispatcher, NULL, wait_and_say_goodbye, NULL), 0);
+		until(is_asleep());
+		assert_true(connection_shutdown(c, CLOSE_KICKED));
+		assert_int_equal(pthread_join(dispatcher, NULL), 0);
+		assert_int_equal(deadline_in(), CLOCK_SEC);
+		timer_del(&c->deadline);
+		connection_unref(&c);
+		fake_fini(&peer);
+		fake_init(&peer);
+		assert_int_equal(connection_new(&peer.base, &opt, WRITE_TIMEOUT_NS, &c), 0);
+		seam_reset();
+	}
+}
+
 static void *kick(void *arg)
 {
 	struct connection *mine = arg;
@@ -320,6 +362,7 @@ int main(void)
 		connection_test(a_reason_without_a_code_is_not_told),
 		connection_test(a_goodbye_that_cannot_be_written_is_an_end_all_the_same),
 		connection_test(the_peer_is_named_with_its_port),
+		connection_test(after_the_goodbye_the_peer_has_a_second_whoever_is_faster),
 		connection_test(many_may_end_it_while_it_ends_itself),
 	};
 
