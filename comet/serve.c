@@ -284,7 +284,7 @@ static void leave(struct server *s, struct connection *c, struct thread *dispatc
 		c->transport->ops->shutdown(c->transport);
 	else if (dispatcher == NULL)
 		connection_say_goodbye(c);
-	if (close_reason_code(why) != 0)
+	if (close_reason_code(why) != 0 && c->deadline.timer != NULL)
 		see_off(c);
 	if (dispatcher != NULL)
 		thread_join(&dispatcher);
@@ -297,7 +297,7 @@ static void leave(struct server *s, struct connection *c, struct thread *dispatc
 }
 
 /* Read and forget until the peer has closed, too. Were the descriptor closed with unread bytes in it, the kernel would
- * send a reset, and the goodbye could be lost on its way. The deadline bounds it. */
+ * send a reset, and the goodbye could be lost on its way. The deadline bounds it; without memory for one, nobody waits. */
 static void see_off(struct connection *c)
 {
 	struct packet p;
