@@ -24,6 +24,7 @@ static int take_session(struct connection *c, const struct wire_session *session
 static int put_into_bucket(struct server *s, struct connection *c, const char *room);
 static int start_dispatcher(struct connection *c, struct thread **dispatcher);
 static int read_packets(struct server *s, struct connection *c);
+static void rearm(struct connection *c);
 static void leave(struct server *s, struct connection *c, struct thread *dispatcher);
 static void see_off(struct connection *c);
 static void say_closed(const struct connection *c);
@@ -72,8 +73,7 @@ static int handshake(struct server *s, struct connection *c)
 		return rc;
 	}
 	atomic_store(&c->in_handshake, false);
-	if (!connection_is_closing(c))
-		timer_set(&c->deadline, clock_now_ns() + c->heartbeat_ns);
+	rearm(c);
 	trace(c, "auth", NULL);
 	return 0;
 }
@@ -215,6 +215,8 @@ static void count_packet(int32_t op)
  * must not be put off. Whoever closes sets the reason before the deadline, hence the second look. */
 static void rearm(struct connection *c)
 {
+	if (connection_is_closing(c))
+		return;
 	timer_set(&c->deadline, clock_now_ns() + c->heartbeat_ns);
 	if (connection_is_closing(c))
 		timer_set(&c->deadline, clock_now_ns() + c->write_timeout_ns);

@@ -15,6 +15,7 @@
 struct stage_logic {
 	/* set by the test before anybody connects */
 	struct wire_session session; /* its accepts are copied for each */
+	bool counts_sessions;        /* each connect's session is one more than the last's */
 	int connect_rc, heartbeat_rc, receive_rc, renew_rc;
 	/* counted */
 	atomic_uint connects, disconnects, heartbeats, received, renewed;

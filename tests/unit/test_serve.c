@@ -1,0 +1,789 @@
+/* Tests of comet/serve: the reader's whole story, with its real threads, over a fake transport and a fake logic.
+ * SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "comet/serve.h"
+#include "common/clock.h"
+#include "common/counters.h"
+#include "common/err.h"
+#include "tests/unit/seam.h"
+#include "tests/unit/stage.h"
+#include "tests/unit/until.h"
+
+#define PEERS 8
+
+static struct stage stage;
+static struct fake_transport peers[PEERS];
+static struct fake_transport *const peer = &peers[0];
+
+static int set_up(void **state)
+{
+	(void)state;
+	stage_set(&stage);
+	stage_up(&stage);
+	for (unsigned i = 0; i < PEERS; i++)
+		fake_init(&peers[i]);
+	return 0;
+}
+
+/* Everybody has left: a case that forgets somebody fails here. */
+static int tear_down(void **state)
+{
+	int64_t connections, addresses;
+
+	(void)state;
+	seam_reset();
+	admission_load(&stage.server.admission, &connections, &addresses);
+	assert_int_equal(connections, 0);
+	stage_down(&stage);
+	for (unsigned i = 0; i < PEERS; i++)
+		fake_fini(&peers[i]);
+	return 0;
+}
+
+static void enter(struct fake_transport *f)
+{
+	assert_int_equal(serve_start(&stage.server, stage_guest(&stage, f)), 0);
+}
+
+static void log_in(struct fake_transport *f)
+{
+	enter(f);
+	fake_send(f, OP_AUTH, 1, "token");
+	until(fake_got_op(f, OP_AUTH_REPLY) == 1);
+}
+
+static void until_gone(struct fake_transport *f)
+{
+	until(fake_is_freed(f));
+}
+
+static void leave(struct fake_transport *f)
+{
+	fake_end(f, -ERR_EOF);
+	until_gone(f);
+}
+
+/* What a client does that was told goodbye: it closes, too. */
+static void heed_goodbye(struct fake_transport *f)
+{
+	until(fake_is_finished(f));
+	leave(f);
+}
+
+static struct connection *online(const char *key)
+{
+	return bucket_get(server_bucket(&stage.server, key), key);
+}
+
+static bool is_online(const char *key)
+{
+	struct connection *c = online(key);
+	bool is = c != NULL;
+
+	if (c != NULL)
+		connection_unref(&c);
+	return is;
+}
+
+static int64_t closed(enum close_reason why)
+{
+	return counters_read_by(COUNT_CLOSED, why);
+}
+
+static unsigned told_goodbye(struct fake_transport *f, const char *body)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < fake_got(f); i++)
+		n += fake_packet(f, i)->op == OP_DISCONNECT && strcmp(fake_packet(f, i)->body, body) == 0;
+	return n;
+}
+
+static bool told_disconnect(uint64_t session_id)
+{
+	bool told;
+
+	(void)pthread_mutex_lock(&stage.logic.mutex);
+	told = strcmp(stage.logic.disconnected, "key") == 0 && stage.logic.disconnected_session == session_id;
+	(void)pthread_mutex_unlock(&stage.logic.mutex);
+	return told;
+}
+
+static unsigned disconnects(void)
+{
+	return atomic_load(&stage.logic.disconnects);
+}
+
+/* ---- the story ---- */
+
+static void a_client_comes_says_something_and_goes(void **state)
+{
+	int64_t online_before = counters_read(COUNT_ONLINE), left = closed(CLOSE_CLIENT_LEFT);
+
+	(void)state;
+	(void)snprintf(stage.logic.session.room, sizeof(stage.logic.session.room), "live://1");
+	enter(peer);
+	fake_send_ver(peer, 5, OP_AUTH, 77, "the token");
+	until(fake_got(peer) == 1);
+	assert_int_equal(fake_packet(peer, 0)->op, OP_AUTH_REPLY);
+	assert_int_equal(fake_packet(peer, 0)->ver, 5);
+	assert_int_equal(fake_packet(peer, 0)->seq, 77);
+	assert_int_equal(fake_packet(peer, 0)->body_bytes, 0);
+	assert_string_equal(stage.logic.token, "the token");
+	assert_string_equal(stage.logic.peer, "192.0.2.1");
+	assert_true(is_online("key"));
+	assert_int_equal(counters_read(COUNT_ONLINE), online_before + 1);
+	fake_send(peer, OP_HEARTBEAT, 2, "");
+	until(fake_got(peer) == 2);
+	assert_int_equal(fake_packet(peer, 1)->op, OP_HEARTBEAT_REPLY);
+	assert_int_equal(fake_packet(peer, 1)->seq, 2);
+	assert_int_equal(packet_get_i32((const uint8_t *)fake_packet(peer, 1)->body), 1);
+	fake_send(peer, 4711, 3, "to the back end");
+	until(fake_got(peer) == 3);
+	assert_int_equal(fake_packet(peer, 2)->op, 4711);
+	leave(peer);
+	assert_false(is_online("key"));
+	assert_int_equal(disconnects(), 1);
+	assert_true(told_disconnect(1));
+	assert_int_equal(fake_got(peer), 3);
+	assert_int_equal(counters_read(COUNT_ONLINE), online_before);
+	assert_int_equal(closed(CLOSE_CLIENT_LEFT), left + 1);
+}
+
+static void what_comes_before_auth_is_ignored(void **state)
+{
+	(void)state;
+	enter(peer);
+	fake_send(peer, OP_HEARTBEAT, 1, "");
+	fake_send(peer, 4711, 2, "x");
+	fake_send(peer, OP_AUTH, 3, "token");
+	until(fake_got(peer) == 1);
+	assert_int_equal(fake_packet(peer, 0)->op, OP_AUTH_REPLY);
+	assert_int_equal(fake_packet(peer, 0)->seq, 3);
+	leave(peer);
+}
+
+static void what_logic_says_it_accepts_is_what_it_gets(void **state)
+{
+	int32_t accepts[] = {1000, 1001};
+	struct connection *c;
+	struct message *m;
+
+	(void)state;
+	stage.logic.session.accepts = accepts;
+	stage.logic.session.n_accepts = 2;
+	log_in(peer);
+	c = online("key");
+	assert_int_equal(c->mid, 7);
+	assert_int_equal(c->session_id, 1);
+	assert_int_equal(message_new(1002, NULL, 0, &m), 0);
+	assert_int_equal(channel_push(&c->channel, m, true), -ENOMSG);
+	message_unref(&m);
+	connection_unref(&c);
+	leave(peer);
+}
+
+static void what_is_sent_in_a_burst_is_answered_in_one_write(void **state)
+{
+	(void)state;
+	stage_hold_connects(&stage, true);
+	enter(peer);
+	fake_send(peer, OP_AUTH, 1, "");
+	for (int32_t i = 0; i < 3; i++)
+		fake_send(peer, OP_HEARTBEAT, 2 + i, "");
+	stage_hold_connects(&stage, false);
+	until(fake_got(peer) == 4);
+	assert_int_equal(peer->writes, 2); /* the reply to AUTH, and the burst's */
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(fake_packet(peer, i)->seq, i + 1);
+	leave(peer);
+}
+
+/* More than the ring holds, from a client that reads nothing: its reader waits, and goes on when it reads again. */
+static void a_client_that_does_not_read_its_answers_waits_and_loses_none(void **state)
+{
+	(void)state;
+	log_in(peer);
+	fake_take(peer, 0);
+	for (int32_t i = 0; i < 40; i++)
+		fake_send(peer, OP_HEARTBEAT, 2 + i, "");
+	until(fake_is_writing(peer));
+	assert_int_equal(fake_got(peer), 1);
+	fake_take(peer, FAKE_UNLIMITED);
+	until(fake_got(peer) == 41);
+	for (unsigned i = 0; i < 41; i++)
+		assert_int_equal(fake_packet(peer, i)->seq, i + 1);
+	leave(peer);
+}
+
+static void a_v1_client_is_answered_in_its_dialect(void **state)
+{
+	int64_t before = closed(CLOSE_PACKET_OP);
+
+	(void)state;
+	stage.logic.session.dialect = DIALECT_V1;
+	log_in(peer);
+	fake_send(peer, OP_HEARTBEAT, 2, "");
+	fake_send(peer, OP_SEND, 3, "echo");
+	until(fake_got(peer) == 3);
+	assert_int_equal(fake_packet(peer, 1)->body_bytes, 0);
+	assert_int_equal(fake_packet(peer, 2)->op, OP_SEND_REPLY);
+	assert_string_equal(fake_packet(peer, 2)->body, "echo");
+	/* An operation that it does not have ends it, without a word. */
+	fake_send(peer, 4711, 4, "");
+	until_gone(peer);
+	assert_int_equal(fake_got(peer), 3);
+	assert_int_equal(closed(CLOSE_PACKET_OP), before + 1);
+}
+
+/* ---- who does not come in ---- */
+
+static void who_is_refused_is_told_why_in_logics_words(void **state)
+{
+	int64_t before = counters_read(COUNT_AUTH_REFUSED);
+
+	(void)state;
+	stage.logic.connect_rc = -ERR_REFUSED;
+	(void)snprintf(stage.logic.session.refusal, sizeof(stage.logic.session.refusal), "the token has expired");
+	enter(peer);
+	fake_send(peer, OP_AUTH, 1, "");
+	heed_goodbye(peer);
+	assert_int_equal(fake_got(peer), 1);
+	assert_int_equal(told_goodbye(peer, "{\"code\":5,\"reason\":\"the token has expired\"}"), 1);
+	assert_int_equal(disconnects(), 0);
+	assert_int_equal(counters_read(COUNT_AUTH_REFUSED), before + 1);
+}
+
+static void without_logic_nobody_comes_in_and_everybody_is_told(void **state)
+{
+	int64_t before = counters_read(COUNT_LOGIC_FAILED);
+
+	(void)state;
+	stage.logic.connect_rc = -ERR_NO_LOGIC;
+	enter(peer);
+	fake_send(peer, OP_AUTH, 1, "");
+	heed_goodbye(peer);
+	assert_int_equal(told_goodbye(peer, "{\"code\":6,\"reason\":\"no logic service answers, try again later\"}"),
+			 1);
+	assert_int_equal(counters_read(COUNT_LOGIC_FAILED), before + 1);
+}
+
+static void a_malformed_packet_before_auth_ends_it_without_a_word(void **state)
+{
+	int64_t before = closed(CLOSE_PACKET_LENGTH);
+
+	(void)state;
+	enter(peer);
+	fake_end(peer, -ERR_PACKET_LENGTH);
+	until_gone(peer);
+	assert_int_equal(fake_got(peer), 0);
+	assert_int_equal(atomic_load(&stage.logic.connects), 0);
+	assert_int_equal(closed(CLOSE_PACKET_LENGTH), before + 1);
+}
+
+static void who_does_not_authenticate_in_time_is_ended(void **state)
+{
+	int64_t before = closed(CLOSE_HANDSHAKE_TIMEOUT);
+
+	(void)state;
+	stage.cfg.protocol_handshake_timeout = 1;
+	enter(peer);
+	fake_send(peer, OP_HEARTBEAT, 1, "");
+	until_gone(peer);
+	assert_int_equal(fake_got(peer), 0);
+	assert_int_equal(closed(CLOSE_HANDSHAKE_TIMEOUT), before + 1);
+}
+
+/* Logic has it registered by then: it must be told. */
+static void who_is_too_late_while_logic_thinks_is_taken_back_from_logic(void **state)
+{
+	int64_t before = closed(CLOSE_HANDSHAKE_TIMEOUT);
+
+	(void)state;
+	stage.cfg.protocol_handshake_timeout = 1;
+	stage_hold_connects(&stage, true);
+	enter(peer);
+	fake_send(peer, OP_AUTH, 1, "");
+	until(fake_is_shut(peer));
+	stage_hold_connects(&stage, false);
+	until_gone(peer);
+	assert_int_equal(disconnects(), atomic_load(&stage.logic.connects));
+	assert_false(is_online("key"));
+	assert_int_equal(closed(CLOSE_HANDSHAKE_TIMEOUT), before + 1);
+}
+
+static void who_authenticates_while_the_server_drains_is_sent_away(void **state)
+{
+	(void)state;
+	enter(peer);
+	admission_drain(&stage.server.admission);
+	fake_send(peer, OP_AUTH, 1, "");
+	heed_goodbye(peer);
+	assert_int_equal(told_goodbye(peer, "{\"code\":4,\"reason\":\"the server is going away, connect again\"}"), 1);
+	assert_true(told_disconnect(1));
+}
+
+/* ---- the same key again ---- */
+
+static const char replaced_words[] = "{\"code\":2,\"reason\":\"replaced by a newer connection with the same key\"}";
+
+static void a_newer_connection_with_the_key_replaces_the_older(void **state)
+{
+	int64_t before = counters_read(COUNT_REPLACED);
+	struct connection *c;
+
+	(void)state;
+	stage.logic.counts_sessions = true;
+	log_in(&peers[0]);
+	log_in(&peers[1]);
+	heed_goodbye(&peers[0]);
+	assert_int_equal(told_goodbye(&peers[0], replaced_words), 1);
+	assert_int_equal(counters_read(COUNT_REPLACED), before + 1);
+	/* The late end of the first took nothing from the second. */
+	assert_true(told_disconnect(2));
+	c = online("key");
+	assert_int_equal(c->session_id, 3);
+	connection_unref(&c);
+	leave(&peers[1]);
+	assert_false(is_online("key"));
+}
+
+static void an_older_one_that_arrives_late_is_the_one_replaced(void **state)
+{
+	(void)state;
+	stage.logic.session.id = 9;
+	log_in(&peers[0]);
+	stage.logic.session.id = 5;
+	enter(&peers[1]);
+	fake_send(&peers[1], OP_AUTH, 1, "");
+	heed_goodbye(&peers[1]);
+	assert_int_equal(fake_got(&peers[1]), 1);
+	assert_int_equal(told_goodbye(&peers[1], replaced_words), 1);
+	assert_true(told_disconnect(5));
+	assert_true(is_online("key"));
+	leave(&peers[0]);
+}
+
+static void of_many_with_one_key_one_survives(void **state)
+{
+	unsigned survivors = 0;
+
+	(void)state;
+	stage.logic.counts_sessions = true;
+	stage_hold_connects(&stage, true);
+	for (unsigned i = 0; i < PEERS; i++) {
+		enter(&peers[i]);
+		fake_send(&peers[i], OP_AUTH, 1, "");
+	}
+	until(atomic_load(&stage.logic.connects) == PEERS);
+	stage_hold_connects(&stage, false);
+	/* All but one are told goodbye, and go. */
+	until(disconnects() == PEERS - 1);
+	assert_true(is_online("key"));
+	for (unsigned i = 0; i < PEERS; i++) {
+		survivors += told_goodbye(&peers[i], replaced_words) == 0 && !fake_is_finished(&peers[i]);
+		fake_end(&peers[i], -ERR_EOF);
+	}
+	for (unsigned i = 0; i < PEERS; i++)
+		until_gone(&peers[i]);
+	assert_int_equal(survivors, 1);
+	assert_false(is_online("key"));
+}
+
+/* ---- between put and open ---- */
+
+/* The write of AUTH_REPLY is held: the connection is in its bucket, its dispatcher does not run yet. */
+static struct connection *hold_in_between(void)
+{
+	fake_hold_writes(peer, true);
+	enter(peer);
+	fake_send(peer, OP_AUTH, 1, "");
+	until(fake_is_writing(peer));
+	return online("key");
+}
+
+static void a_push_in_between_goes_out_after_the_reply_to_auth(void **state)
+{
+	struct connection *c = hold_in_between();
+	struct message *m;
+
+	(void)state;
+	assert_int_equal(message_new(1000, NULL, 0, &m), 0);
+	assert_int_equal(channel_push(&c->channel, m, false), 0);
+	message_unref(&m);
+	connection_unref(&c);
+	fake_hold_writes(peer, false);
+	until(fake_got(peer) == 2);
+	assert_int_equal(fake_packet(peer, 0)->op, OP_AUTH_REPLY);
+	assert_int_equal(fake_packet(peer, 1)->op, 1000);
+	leave(peer);
+}
+
+static void a_kick_in_between_is_told_after_the_reply_to_auth(void **state)
+{
+	struct connection *c = hold_in_between();
+
+	(void)state;
+	assert_true(connection_shutdown(c, CLOSE_KICKED));
+	fake_hold_writes(peer, false);
+	until(fake_is_finished(peer));
+	/* From here on a second, not a heartbeat's time. */
+	assert_true(atomic_load(&c->deadline.deadline_ns) <= clock_now_ns() + CLOCK_SEC);
+	connection_unref(&c);
+	leave(peer);
+	assert_int_equal(fake_got(peer), 2);
+	assert_int_equal(fake_packet(peer, 0)->op, OP_AUTH_REPLY);
+	assert_int_equal(told_goodbye(peer, "{\"code\":1,\"reason\":\"kicked\"}"), 1);
+	assert_true(told_disconnect(1));
+}
+
+static void a_reply_to_auth_that_cannot_be_written_ends_it(void **state)
+{
+	int64_t before = closed(CLOSE_WRITE_FAILED);
+
+	(void)state;
+	fake_fail_writes(peer, -ECONNRESET);
+	enter(peer);
+	fake_send(peer, OP_AUTH, 1, "");
+	until_gone(peer);
+	assert_true(told_disconnect(1));
+	assert_int_equal(closed(CLOSE_WRITE_FAILED), before + 1);
+}
+
+/* ---- how it ends ---- */
+
+static void a_kick_is_told_and_logic_hears_of_it(void **state)
+{
+	struct connection *c;
+
+	(void)state;
+	log_in(peer);
+	c = online("key");
+	(void)connection_shutdown(c, CLOSE_KICKED);
+	connection_unref(&c);
+	heed_goodbye(peer);
+	assert_int_equal(told_goodbye(peer, "{\"code\":1,\"reason\":\"kicked\"}"), 1);
+	assert_true(told_disconnect(1));
+}
+
+static void a_client_that_stays_after_its_goodbye_is_cut_off(void **state)
+{
+	struct connection *c;
+
+	(void)state;
+	log_in(peer);
+	c = online("key");
+	(void)connection_shutdown(c, CLOSE_KICKED);
+	connection_unref(&c);
+	until(fake_is_finished(peer));
+	/* What it goes on to say is not answered. */
+	fake_send(peer, OP_HEARTBEAT, 2, "");
+	until_gone(peer);
+	assert_int_equal(fake_got(peer), 2);
+}
+
+static void a_missed_heartbeat_ends_it_and_is_told(void **state)
+{
+	(void)state;
+	stage.logic.session.heartbeat_ms = 1;
+	enter(peer);
+	fake_send(peer, OP_AUTH, 1, "");
+	heed_goodbye(peer);
+	assert_int_equal(told_goodbye(peer, "{\"code\":9,\"reason\":\"no heartbeat in time\"}"), 1);
+}
+
+static void a_heartbeat_puts_the_deadline_off(void **state)
+{
+	struct connection *c;
+
+	(void)state;
+	log_in(peer);
+	c = online("key");
+	seam_clock_set(clock_now_ns() + 30 * CLOCK_SEC, 0);
+	fake_send(peer, OP_HEARTBEAT, 2, "");
+	until(fake_got(peer) == 2);
+	assert_int_equal(atomic_load(&c->deadline.deadline_ns), clock_now_ns() + 60 * CLOCK_SEC);
+	connection_unref(&c);
+	leave(peer);
+}
+
+static void logic_hears_of_heartbeats_once_a_minute(void **state)
+{
+	int64_t before = counters_read(COUNT_LOGIC_FAILED);
+
+	(void)state;
+	stage.logic.session.heartbeat_ms = 480000;
+	log_in(peer);
+	fake_send(peer, OP_HEARTBEAT, 2, "");
+	until(fake_got(peer) == 2);
+	assert_int_equal(atomic_load(&stage.logic.heartbeats), 0);
+	seam_clock_set(clock_now_ns() + 60 * CLOCK_SEC, 0);
+	for (int32_t i = 0; i < 3; i++) {
+		fake_send(peer, OP_HEARTBEAT, 3 + i, "");
+		until(fake_got(peer) == 3 + (unsigned)i);
+	}
+	assert_int_equal(atomic_load(&stage.logic.heartbeats), 1);
+	/* Without logic the client is answered all the same. */
+	stage.logic.heartbeat_rc = -ERR_NO_LOGIC;
+	seam_clock_advance(60 * CLOCK_SEC);
+	fake_send(peer, OP_HEARTBEAT, 6, "");
+	until(fake_got(peer) == 6);
+	assert_int_equal(counters_read(COUNT_LOGIC_FAILED), before + 1);
+	leave(peer);
+}
+
+static void a_bad_room_ends_it_and_is_told(void **state)
+{
+	(void)state;
+	log_in(peer);
+	fake_send(peer, OP_CHANGE_ROOM, 2, "a\nb");
+	heed_goodbye(peer);
+	assert_int_equal(
+		told_goodbye(peer, "{\"code\":10,\"reason\":\"a room id is too long or has control characters\"}"), 1);
+}
+
+static void a_cut_inside_a_packet_is_not_a_clients_leaving(void **state)
+{
+	int64_t before = closed(CLOSE_CLIENT_CUT);
+
+	(void)state;
+	log_in(peer);
+	fake_end(peer, -ERR_CUT);
+	until_gone(peer);
+	assert_int_equal(closed(CLOSE_CLIENT_CUT), before + 1);
+}
+
+static void a_write_that_fails_ends_the_reader_too(void **state)
+{
+	int64_t before = closed(CLOSE_WRITE_FAILED);
+
+	(void)state;
+	log_in(peer);
+	fake_fail_writes(peer, -ECONNRESET);
+	fake_send(peer, OP_HEARTBEAT, 2, "");
+	until_gone(peer);
+	assert_int_equal(closed(CLOSE_WRITE_FAILED), before + 1);
+	assert_true(told_disconnect(1));
+}
+
+/* A peer that has gone reads no goodbye: a write to it must not hold up the end. */
+static void a_client_that_left_is_not_waited_for(void **state)
+{
+	struct connection *c;
+	struct message *m;
+
+	(void)state;
+	log_in(peer);
+	fake_take(peer, 0);
+	c = online("key");
+	assert_int_equal(message_new(1000, NULL, 0, &m), 0);
+	for (int i = 0; i < 3; i++)
+		if (channel_push(&c->channel, m, false) == 1) {
+			struct haul h;
+
+			(void)channel_take(&c->channel, &h);
+			channel_rest(&c->channel, &h, true);
+		}
+	message_unref(&m);
+	connection_unref(&c);
+	until(fake_is_writing(peer));
+	leave(peer);
+	assert_int_equal(fake_got(peer), 1);
+}
+
+/* ---- no threads, no memory ---- */
+
+static void without_a_thread_for_its_reader_a_client_is_told(void **state)
+{
+	int64_t before = closed(CLOSE_NO_THREAD);
+
+	(void)state;
+	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
+	assert_int_equal(serve_start(&stage.server, stage_guest(&stage, peer)), -EAGAIN);
+	assert_true(fake_is_freed(peer));
+	assert_int_equal(
+		told_goodbye(peer, "{\"code\":11,\"reason\":\"the server has no thread left, try again later\"}"), 1);
+	assert_int_equal(closed(CLOSE_NO_THREAD), before + 1);
+}
+
+static void without_memory_for_its_readers_stack_a_client_is_told(void **state)
+{
+	(void)state;
+	seam_fail(SEAM_MMAP, 0, 1, ENOMEM);
+	assert_int_equal(serve_start(&stage.server, stage_guest(&stage, peer)), -ENOMEM);
+	assert_true(fake_is_freed(peer));
+	assert_int_equal(
+		told_goodbye(peer, "{\"code\":12,\"reason\":\"the server has no memory left, try again later\"}"), 1);
+}
+
+static void without_a_thread_for_its_dispatcher_a_client_is_told(void **state)
+{
+	(void)state;
+	seam_fail(SEAM_PTHREAD_CREATE, 1, 1, EAGAIN);
+	enter(peer);
+	fake_send(peer, OP_AUTH, 1, "");
+	heed_goodbye(peer);
+	assert_int_equal(fake_got(peer), 2);
+	assert_int_equal(
+		told_goodbye(peer, "{\"code\":11,\"reason\":\"the server has no thread left, try again later\"}"), 1);
+	assert_true(told_disconnect(1));
+}
+
+/* No timer bounds this one: it must not wait for the peer to close. */
+static void without_memory_for_its_deadline_a_client_is_told_and_cut_off(void **state)
+{
+	struct timer_entry first[64] = {0};
+	struct timer *timer = round_timer(&stage.server.round, 0);
+	struct connection *c;
+
+	(void)state;
+	/* Stacks for the threads to come. */
+	log_in(&peers[1]);
+	leave(&peers[1]);
+	/* So that one more needs memory. */
+	for (unsigned i = 0; i < 64; i++)
+		assert_int_equal(timer_add(timer, &first[i], INT64_MAX), 0);
+	c = stage_guest(&stage, peer);
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(serve_start(&stage.server, c), 0);
+	until_gone(peer);
+	assert_int_equal(
+		told_goodbye(peer, "{\"code\":12,\"reason\":\"the server has no memory left, try again later\"}"), 1);
+	for (unsigned i = 0; i < 64; i++)
+		timer_del(&first[i]);
+}
+
+/* Whichever allocation of the handshake fails: the client is told, logic too if it knows of it, and nothing is left. */
+static void without_memory_in_the_handshake_a_client_is_told(void **state)
+{
+	int32_t accepts[] = {1000};
+	unsigned failures = 0, after = 0;
+
+	(void)state;
+	stage.logic.session.accepts = accepts;
+	stage.logic.session.n_accepts = 1;
+	(void)snprintf(stage.logic.session.room, sizeof(stage.logic.session.room), "live://1");
+	for (;; after++) {
+		fake_fini(peer);
+		fake_init(peer);
+		stage_hold_connects(&stage, true);
+		enter(peer);
+		fake_send(peer, OP_AUTH, 1, "");
+		until(atomic_load(&stage.logic.connects) == after + 1);
+		/* The reader is inside logic; what it allocates from here on is the handshake's. */
+		seam_reset();
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		stage_hold_connects(&stage, false);
+		until(fake_is_finished(peer) || fake_got_op(peer, OP_AUTH_REPLY) == 1);
+		failures = seam_failed(SEAM_ALLOC);
+		seam_reset();
+		leave(peer);
+		assert_int_equal(disconnects(), after + 1);
+		assert_false(is_online("key"));
+		if (failures == 0)
+			break;
+		assert_int_equal(fake_got_op(peer, OP_AUTH_REPLY), 0);
+		assert_int_equal(
+			told_goodbye(peer,
+				     "{\"code\":12,\"reason\":\"the server has no memory left, try again later\"}"),
+			1);
+	}
+	assert_true(after > 6);
+}
+
+static void without_memory_for_an_answer_a_client_is_told(void **state)
+{
+	(void)state;
+	log_in(peer);
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	fake_send(peer, OP_HEARTBEAT, 2, "");
+	heed_goodbye(peer);
+	assert_int_equal(
+		told_goodbye(peer, "{\"code\":12,\"reason\":\"the server has no memory left, try again later\"}"), 1);
+}
+
+/* ---- tracing ---- */
+
+static void a_traced_client_leaves_its_story_in_the_file(void **state)
+{
+	char path[] = "/tmp/test_serve_XXXXXX", text[8192];
+	int fd = mkstemp(path);
+	FILE *f;
+	size_t n;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(close(fd), 0);
+	whitelist_fini(&stage.server.whitelist);
+	assert_int_equal(whitelist_init(&stage.server.whitelist, "key", path), 0);
+	log_in(peer);
+	fake_send(peer, OP_HEARTBEAT, 2, "");
+	until(fake_got(peer) == 2);
+	leave(peer);
+	assert_non_null(f = fopen(path, "re"));
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	(void)fclose(f);
+	assert_int_equal(unlink(path), 0);
+	for (const char *const *words = (const char *const[]){"key=key auth\n", "read proto op=2", "process proto op=3",
+							      "start write op=3", "flush", "disconnect", NULL};
+	     *words != NULL; words++)
+		assert_non_null(strstr(text, *words));
+}
+
+#define serve_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		serve_test(a_client_comes_says_something_and_goes),
+		serve_test(what_comes_before_auth_is_ignored),
+		serve_test(what_logic_says_it_accepts_is_what_it_gets),
+		serve_test(what_is_sent_in_a_burst_is_answered_in_one_write),
+		serve_test(a_client_that_does_not_read_its_answers_waits_and_loses_none),
+		serve_test(a_v1_client_is_answered_in_its_dialect),
+		serve_test(who_is_refused_is_told_why_in_logics_words),
+		serve_test(without_logic_nobody_comes_in_and_everybody_is_told),
+		serve_test(a_malformed_packet_before_auth_ends_it_without_a_word),
+		serve_test(who_does_not_authenticate_in_time_is_ended),
+		serve_test(who_is_too_late_while_logic_thinks_is_taken_back_from_logic),
+		serve_test(who_authenticates_while_the_server_drains_is_sent_away),
+		serve_test(a_newer_connection_with_the_key_replaces_the_older),
+		serve_test(an_older_one_that_arrives_late_is_the_one_replaced),
+		serve_test(of_many_with_one_key_one_survives),
+		serve_test(a_push_in_between_goes_out_after_the_reply_to_auth),
+		serve_test(a_kick_in_between_is_told_after_the_reply_to_auth),
+		serve_test(a_reply_to_auth_that_cannot_be_written_ends_it),
+		serve_test(a_kick_is_told_and_logic_hears_of_it),
+		serve_test(a_client_that_stays_after_its_goodbye_is_cut_off),
+		serve_test(a_missed_heartbeat_ends_it_and_is_told),
+		serve_test(a_heartbeat_puts_the_deadline_off),
+		serve_test(logic_hears_of_heartbeats_once_a_minute),
+		serve_test(a_bad_room_ends_it_and_is_told),
+		serve_test(a_cut_inside_a_packet_is_not_a_clients_leaving),
+		serve_test(a_write_that_fails_ends_the_reader_too),
+		serve_test(a_client_that_left_is_not_waited_for),
+		serve_test(without_a_thread_for_its_reader_a_client_is_told),
+		serve_test(without_memory_for_its_readers_stack_a_client_is_told),
+		serve_test(without_a_thread_for_its_dispatcher_a_client_is_told),
+		serve_test(without_memory_for_its_deadline_a_client_is_told_and_cut_off),
+		serve_test(without_memory_in_the_handshake_a_client_is_told),
+		serve_test(without_memory_for_an_answer_a_client_is_told),
+		serve_test(a_traced_client_leaves_its_story_in_the_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
