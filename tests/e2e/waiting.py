@@ -10,6 +10,9 @@ TIMEOUT = 15.0
 # Load is multiplied by this: 1 for a plain build, about 0.1 under sanitizers.
 SCALE = float(os.environ.get("COMET_TEST_SCALE", "1"))
 
+# By how much resident memory may differ where nothing leaks. Sanitizers keep freed memory back for a while.
+SPARE_BYTES = 2 << 20 if SCALE >= 1 else 64 << 20
+
 
 def scaled(count, at_least=1):
     """`count` of something heavy, as many as this build can bear."""
