@@ -67,6 +67,8 @@ FUZZ_SECONDS ?= 30
 # How long a whole run may take before it counts as hung: sanitizers are slow.
 UNIT_SECONDS := $(if $(SAN),120,60)
 E2E_SECONDS  := $(if $(SAN),600,300)
+# Load that the end-to-end tests make: sanitizers are ten times as slow, and TSan knows 8,128 threads at most.
+E2E_SCALE    := $(if $(SAN),0.1,1)
 # The sanitizer of threads wants the addresses that it was built for, which some kernels shuffle too far.
 STILL := $(if $(filter thread,$(SAN)),$(shell setarch -R true 2>/dev/null && echo setarch -R))
 export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1
@@ -145,7 +147,7 @@ check-unit: $(UNIT)
 	@$(STILL) tests/unit/run $(UNIT_SECONDS) $(UNIT)
 
 define e2e
-COMET_BUILD=$(abspath $(BUILD)) timeout -k 10 $(E2E_SECONDS) \
+COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2E_SECONDS) \
 	$(STILL) $(PYTHON) -B -m pytest -q tests/e2e -p no:cacheprovider
 endef
 

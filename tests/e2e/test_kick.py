@@ -56,7 +56,7 @@ def test_kicked_client_may_come_back(connect, backend, house):
 
 
 def test_kicked_client_that_does_not_close_is_closed_after_a_second(connect, backend, house):
-    for _ in range(5):
+    for _ in range(2):
         client = connect(mid=7)
         backend.kick(mids=[7])
         client.expect(Op.DISCONNECT)
