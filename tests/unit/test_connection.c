@@ -281,7 +281,8 @@ static void *wait_and_say_goodbye(void *arg)
 {
 	struct haul h;
 
-	(void)channel_ready(&c->channel, &h);
+	(void)channel_ready(&c->channel);
+	(void)channel_take(&c->channel, &h);
 	connection_say_goodbye(c);
 	return arg;
 }
