@@ -36,9 +36,9 @@ static int parse(const void *bytes, size_t n, char client[TRANSPORT_PEER_BYTES],
 
 /* The header itself, then with bytes of the client's behind it, then each beginning of it. */
 /* One byte more than the longest header that there can be. */
-#define TOO_LONG                                                                                                       \
-	"PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 "            \
-	"655350000000\r\n"
+static const char too_long[] =
+	"PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 "
+	"655350000000\r\n";
 
 static void assert_header(const void *bytes, size_t n, const char *wanted)
 {
@@ -67,7 +67,7 @@ static void line_tells_the_address(void **state)
 	(void)state;
 	assert_line("PROXY TCP4 192.0.2.7 10.0.0.1 51234 3101\r\n", "192.0.2.7:51234");
 	assert_line("PROXY TCP6 2001:db8::7 2001:db8::1 51234 3101\r\n", "[2001:db8::7]:51234");
-	assert_line(TOO_LONG, "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
+	assert_line(too_long, "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
 }
 
 static void line_may_know_no_address(void **state)
@@ -95,7 +95,7 @@ static void wrong_lines_are_refused(void **state)
 		"PROXY TCP4 192.0.2.256 10.0.0.1 51234 3101\r\n",
 		"PROXY TCP4 2001:db8::7 10.0.0.1 51234 3101\r\n",
 		"PROXY TCP6 192.0.2.7 10.0.0.1 51234 3101\r\n",
-		TOO_LONG,
+		too_long,
 		"X",
 	};
 	char client[TRANSPORT_PEER_BYTES];
