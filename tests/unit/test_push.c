@@ -1,0 +1,464 @@
+/* Tests of comet/push, over fake transports. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comet/push.h"
+#include "common/clock.h"
+#include "common/counters.h"
+#include "tests/unit/seam.h"
+#include "tests/unit/stage.h"
+#include "tests/unit/until.h"
+
+#define MEMBERS 12
+
+static struct stage stage;
+static struct fake_transport peers[MEMBERS];
+static struct connection *c[MEMBERS];
+static char keys[MEMBERS][16];
+static struct push *push;
+
+/* Twelve members over the four buckets; the first six in one room. */
+static int set_up(void **state)
+{
+	(void)state;
+	stage_set(&stage);
+	/* What a pusher writes itself must not meet a full queue here. */
+	stage.cfg.protocol_svr_proto = 4096;
+	stage_up(&stage);
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		fake_init(&peers[i]);
+		(void)snprintf(keys[i], sizeof(keys[i]), "key-%u", i);
+		c[i] = stage_member(&stage, &peers[i], keys[i], i < 6 ? "live://1" : "");
+	}
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < MEMBERS; i++)
+		fake_hold_writes(&peers[i], false);
+	if (push != NULL)
+		push_stop(&push);
+	seam_reset();
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		stage_leave(&stage, &c[i]);
+		fake_fini(&peers[i]);
+	}
+	stage_down(&stage);
+	return 0;
+}
+
+static void start(unsigned threads, unsigned queue_max)
+{
+	assert_int_equal(push_start(&stage.server, threads, queue_max, &push), 0);
+}
+
+static int push_to(enum wire_target target, const char *const *to, size_t n_keys, const char *room, int32_t op)
+{
+	struct wire_push p = {.target = target, .keys = to, .n_keys = n_keys, .room = room};
+	int rc;
+
+	assert_int_equal(message_new(op, "hello", 5, &p.message), 0);
+	rc = push_accept(push, &p);
+	message_unref(&p.message);
+	return rc;
+}
+
+static int push_to_key(unsigned i, int32_t op)
+{
+	return push_to(WIRE_KEYS, (const char *const[]){keys[i]}, 1, NULL, op);
+}
+
+static int kick(unsigned i, const uint64_t *session, const char *reason)
+{
+	const struct wire_push p = {.target = WIRE_KICK,
+				    .keys = (const char *const[]){keys[i]},
+				    .sessions = session,
+				    .n_keys = 1,
+				    .reason = reason};
+
+	return push_accept(push, &p);
+}
+
+static int64_t refused(unsigned why)
+{
+	return counters_read_by(COUNT_PUSHES_REFUSED, why);
+}
+
+enum { QUEUE_FULL, NO_MEMORY }; /* the labels of comet_pushes_refused_total */
+
+/* ---- targets ---- */
+
+static void a_push_to_keys_reaches_those_and_no_others(void **state)
+{
+	const char *const to[] = {keys[1], keys[4], keys[9]};
+	int64_t before = counters_read_by(COUNT_PUSHES, WIRE_KEYS);
+
+	(void)state;
+	start(2, 16);
+	assert_int_equal(push_to(WIRE_KEYS, to, 3, NULL, 1000), 0);
+	push_stop(&push);
+	for (unsigned i = 0; i < MEMBERS; i++)
+		assert_int_equal(fake_got(&peers[i]), i == 1 || i == 4 || i == 9);
+	assert_string_equal(fake_packet(&peers[1], 0)->body, "hello");
+	assert_int_equal(counters_read_by(COUNT_PUSHES, WIRE_KEYS), before + 1);
+}
+
+static void a_key_that_is_not_here_is_counted(void **state)
+{
+	const char *const to[] = {"nobody", keys[1]};
+	int64_t before = counters_read_by(COUNT_DROPPED, DROP_GONE);
+
+	(void)state;
+	start(2, 16);
+	assert_int_equal(push_to(WIRE_KEYS, to, 2, NULL, 1000), 0);
+	push_stop(&push);
+	assert_int_equal(fake_got(&peers[1]), 1);
+	assert_int_equal(counters_read_by(COUNT_DROPPED, DROP_GONE), before + 1);
+}
+
+static void a_push_to_a_room_reaches_it_in_every_bucket_and_is_not_filtered(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < MEMBERS; i++)
+		c[i]->channel.accepts_all = false;
+	start(3, 16);
+	assert_int_equal(push_to(WIRE_ROOM, NULL, 0, "live://1", 1000), 0);
+	assert_int_equal(push_to(WIRE_ROOM, NULL, 0, "live://nobody", 1000), 0);
+	push_stop(&push);
+	for (unsigned i = 0; i < MEMBERS; i++)
+		assert_int_equal(fake_got(&peers[i]), i < 6);
+}
+
+static void a_push_to_all_reaches_those_who_accept_it(void **state)
+{
+	int64_t before = counters_read(COUNT_FILTERED);
+
+	(void)state;
+	c[3]->channel.accepts_all = false;
+	start(0, 16);
+	assert_int_equal(push_to(WIRE_ALL, NULL, 0, NULL, 1000), 0);
+	push_stop(&push);
+	for (unsigned i = 0; i < MEMBERS; i++)
+		assert_int_equal(fake_got(&peers[i]), i != 3);
+	assert_int_equal(counters_read(COUNT_FILTERED), before + 1);
+}
+
+static void a_push_to_all_with_a_speed_is_paced(void **state)
+{
+	struct wire_push p = {.target = WIRE_ALL, .speed = 1000000};
+
+	(void)state;
+	start(1, 16);
+	assert_int_equal(message_new(1000, NULL, 0, &p.message), 0);
+	assert_int_equal(push_accept(push, &p), 0);
+	message_unref(&p.message);
+	for (unsigned i = 0; i < MEMBERS; i++)
+		until(fake_got(&peers[i]) == 1);
+}
+
+static void more_threads_than_buckets_are_not_started(void **state)
+{
+	int64_t before = counters_read(COUNT_THREADS);
+
+	(void)state;
+	start(64, 16);
+	assert_int_equal(counters_read(COUNT_THREADS), before + 4 + 1); /* and the pacer's */
+	assert_int_equal(push_to(WIRE_ALL, NULL, 0, NULL, 1000), 0);
+	push_stop(&push);
+	for (unsigned i = 0; i < MEMBERS; i++)
+		assert_int_equal(fake_got(&peers[i]), 1);
+}
+
+/* ---- kicks ---- */
+
+static void a_kick_without_a_session_ends_whoever_has_the_key(void **state)
+{
+	int64_t gone = counters_read_by(COUNT_DROPPED, DROP_GONE);
+	const struct wire_push nobody = {.target = WIRE_KICK, .keys = (const char *const[]){"nobody"}, .n_keys = 1};
+
+	(void)state;
+	start(2, 16);
+	assert_int_equal(kick(1, NULL, "kicked"), 0);
+	assert_int_equal(push_accept(push, &nobody), 0);
+	push_stop(&push);
+	assert_int_equal(atomic_load(&c[1]->reason), CLOSE_KICKED);
+	assert_int_equal(atomic_load(&c[2]->reason), CLOSE_NONE);
+	/* Nothing was lost: there was no message. */
+	assert_int_equal(counters_read_by(COUNT_DROPPED, DROP_GONE), gone);
+}
+
+static void a_kick_ends_the_session_it_names_or_an_older_one_but_no_newer(void **state)
+{
+	const uint64_t five = 5;
+
+	(void)state;
+	c[1]->session_id = 4;
+	c[2]->session_id = 5;
+	c[3]->session_id = 6;
+	start(2, 16);
+	for (unsigned i = 1; i < 4; i++)
+		assert_int_equal(kick(i, &five, "replaced"), 0);
+	push_stop(&push);
+	assert_int_equal(atomic_load(&c[1]->reason), CLOSE_REPLACED);
+	assert_int_equal(atomic_load(&c[2]->reason), CLOSE_REPLACED);
+	assert_int_equal(atomic_load(&c[3]->reason), CLOSE_NONE);
+}
+
+/* ---- order ---- */
+
+/* Pushes to keys, a room and all in turn, by several threads: everybody gets its own in the order of acceptance. */
+static void pushes_arrive_in_the_order_in_which_they_were_accepted(void **state)
+{
+	const int32_t rounds = 300;
+
+	(void)state;
+	start(3, 64);
+	for (int32_t i = 0; i < rounds; i++) {
+		assert_int_equal(push_to_key((unsigned)i % MEMBERS, 3 * i), 0);
+		assert_int_equal(push_to(WIRE_ROOM, NULL, 0, "live://1", 3 * i + 1), 0);
+		assert_int_equal(push_to(WIRE_ALL, NULL, 0, NULL, 3 * i + 2), 0);
+	}
+	push_stop(&push);
+	for (unsigned i = 0; i < MEMBERS; i++) {
+		unsigned wanted = (unsigned)rounds / MEMBERS + (i < 6 ? (unsigned)rounds : 0) + (unsigned)rounds;
+
+		assert_int_equal(fake_got(&peers[i]), wanted);
+		for (unsigned k = 1; k < wanted; k++)
+			assert_true(fake_packet(&peers[i], k - 1)->op < fake_packet(&peers[i], k)->op);
+	}
+}
+
+struct caller {
+	pthread_t thread;
+	int32_t first;
+};
+
+static void *call_often(void *arg)
+{
+	const struct caller *caller = arg;
+
+	for (int32_t i = 0; i < 200; i++) {
+		struct wire_push p = {.target = i % 2 ? WIRE_ALL : WIRE_ROOM, .room = "live://1"};
+
+		if (message_new(caller->first + i, NULL, 0, &p.message) < 0 || push_accept(push, &p) != 0)
+			abort();
+		message_unref(&p.message);
+	}
+	return NULL;
+}
+
+/* From several callers at once: the order is one and the same for all who get both. */
+static void all_receivers_see_one_order(void **state)
+{
+	struct caller callers[3];
+
+	(void)state;
+	start(2, 8);
+	for (int32_t i = 0; i < 3; i++) {
+		callers[i].first = i * 1000;
+		assert_int_equal(pthread_create(&callers[i].thread, NULL, call_often, &callers[i]), 0);
+	}
+	for (int32_t i = 0; i < 3; i++)
+		assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+	push_stop(&push);
+	assert_int_equal(fake_got(&peers[0]), 600);
+	for (unsigned i = 1; i < 6; i++)
+		for (unsigned k = 0; k < 600; k++)
+			assert_int_equal(fake_packet(&peers[i], k)->op, fake_packet(&peers[0], k)->op);
+}
+
+/* ---- limits ---- */
+
+static unsigned queued(void)
+{
+	return (unsigned)counters_read(COUNT_QUEUED);
+}
+
+/* One thread, stuck in a write, and one push in its queue: there is no room for more. */
+static void fill(void)
+{
+	start(1, 1);
+	fake_hold_writes(&peers[0], true);
+	assert_int_equal(push_to_key(0, 1), 0);
+	until(fake_is_writing(&peers[0]));
+	assert_int_equal(push_to_key(1, 2), 0);
+}
+
+static void a_push_that_finds_no_room_in_time_is_refused_and_counted(void **state)
+{
+	int64_t before = refused(QUEUE_FULL);
+	unsigned queued_before = queued();
+
+	(void)state;
+	fill();
+	/* The clock stands, an hour back: this wait is over at once. */
+	seam_clock_set(clock_now_ns() - 3600 * CLOCK_SEC, 0);
+	assert_int_equal(push_to_key(2, 3), -EAGAIN);
+	assert_int_equal(refused(QUEUE_FULL), before + 1);
+	fake_hold_writes(&peers[0], false);
+	push_stop(&push);
+	assert_int_equal(fake_got(&peers[1]), 1);
+	assert_int_equal(fake_got(&peers[2]), 0);
+	assert_int_equal(queued(), queued_before);
+}
+
+static void *push_third(void *arg)
+{
+	*(int *)arg = push_to_key(2, 3);
+	return NULL;
+}
+
+static void a_push_waits_for_room(void **state)
+{
+	pthread_t caller;
+	int rc = 1;
+
+	(void)state;
+	fill();
+	/* The clock stands, an hour ahead: this wait has no end but room. */
+	seam_clock_set(clock_now_ns() + 3600 * CLOCK_SEC, 0);
+	assert_int_equal(pthread_create(&caller, NULL, push_third, &rc), 0);
+	fake_hold_writes(&peers[0], false);
+	assert_int_equal(pthread_join(caller, NULL), 0);
+	assert_int_equal(rc, 0);
+	until(fake_got(&peers[2]) == 1);
+}
+
+static void what_was_accepted_is_delivered_before_the_stop(void **state)
+{
+	(void)state;
+	start(2, 256);
+	for (int32_t i = 0; i < 200; i++)
+		assert_int_equal(push_to(WIRE_ALL, NULL, 0, NULL, i), 0);
+	push_stop(&push);
+	assert_null(push);
+	for (unsigned i = 0; i < MEMBERS; i++)
+		assert_int_equal(fake_got(&peers[i]), 200);
+}
+
+/* ---- no memory, no threads ---- */
+
+static void a_push_without_memory_is_refused_and_nothing_is_left(void **state)
+{
+	const uint64_t sessions[] = {1, 1};
+	const char *const to[] = {keys[0], keys[1]};
+	struct wire_push p = {.target = WIRE_KEYS, .keys = to, .sessions = sessions, .n_keys = 2, .room = "live://1"};
+	int64_t before = refused(NO_MEMORY);
+	unsigned after = 0;
+	int rc;
+
+	(void)state;
+	start(1, 16);
+	assert_int_equal(message_new(1000, NULL, 0, &p.message), 0);
+	for (;; after++) {
+		seam_reset();
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		rc = push_accept(push, &p);
+		if (seam_failed(SEAM_ALLOC) == 0)
+			break;
+		assert_int_equal(rc, -ENOMEM);
+		assert_int_equal(atomic_load(&p.message->refs), 1);
+	}
+	seam_reset();
+	assert_int_equal(rc, 0);
+	assert_int_equal(after, 6);
+	assert_int_equal(refused(NO_MEMORY), before + after);
+	push_stop(&push);
+	assert_int_equal(atomic_load(&p.message->refs), 1);
+	message_unref(&p.message);
+	assert_int_equal(fake_got(&peers[0]), 1);
+}
+
+static void without_memory_to_list_a_room_or_all_it_is_counted(void **state)
+{
+	int64_t before = counters_read_by(COUNT_DROPPED, DROP_NO_MEMORY);
+	struct wire_push p = {.target = WIRE_ROOM, .room = "live://1"};
+
+	(void)state;
+	start(1, 16);
+	assert_int_equal(message_new(1000, NULL, 0, &p.message), 0);
+	/* The first allocations are those of the job itself. */
+	seam_fail(SEAM_ALLOC, 2, 100, ENOMEM);
+	assert_int_equal(push_accept(push, &p), 0);
+	until(counters_read_by(COUNT_DROPPED, DROP_NO_MEMORY) > before);
+	until(atomic_load(&p.message->refs) == 1);
+	before = counters_read_by(COUNT_DROPPED, DROP_NO_MEMORY);
+	p.target = WIRE_ALL;
+	p.room = NULL;
+	seam_reset();
+	seam_fail(SEAM_ALLOC, 1, 100, ENOMEM);
+	assert_int_equal(push_accept(push, &p), 0);
+	until(counters_read_by(COUNT_DROPPED, DROP_NO_MEMORY) > before);
+	until(atomic_load(&p.message->refs) == 1);
+	seam_reset();
+	message_unref(&p.message);
+	for (unsigned i = 0; i < MEMBERS; i++)
+		assert_int_equal(fake_got(&peers[i]), 0);
+}
+
+/* Whatever is missing for the start: what was started before is stopped again. */
+static void a_start_that_fails_leaves_nothing_behind(void **state)
+{
+	int64_t before = counters_read(COUNT_THREADS);
+	unsigned after = 0;
+	int rc;
+
+	(void)state;
+	for (;; after++) {
+		seam_reset();
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		rc = push_start(&stage.server, 3, 16, &push);
+		if (seam_failed(SEAM_ALLOC) == 0)
+			break;
+		assert_int_equal(rc, -ENOMEM);
+		assert_null(push);
+		assert_int_equal(counters_read(COUNT_THREADS), before);
+	}
+	seam_reset();
+	assert_int_equal(rc, 0);
+	push_stop(&push);
+	for (after = 0; after < 4; after++) {
+		seam_fail(SEAM_PTHREAD_CREATE, after, 1, EAGAIN);
+		assert_int_equal(push_start(&stage.server, 3, 16, &push), -EAGAIN);
+		assert_null(push);
+		assert_int_equal(counters_read(COUNT_THREADS), before);
+	}
+}
+
+#define push_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		push_test(a_push_to_keys_reaches_those_and_no_others),
+		push_test(a_key_that_is_not_here_is_counted),
+		push_test(a_push_to_a_room_reaches_it_in_every_bucket_and_is_not_filtered),
+		push_test(a_push_to_all_reaches_those_who_accept_it),
+		push_test(a_push_to_all_with_a_speed_is_paced),
+		push_test(more_threads_than_buckets_are_not_started),
+		push_test(a_kick_without_a_session_ends_whoever_has_the_key),
+		push_test(a_kick_ends_the_session_it_names_or_an_older_one_but_no_newer),
+		push_test(pushes_arrive_in_the_order_in_which_they_were_accepted),
+		push_test(all_receivers_see_one_order),
+		push_test(a_push_that_finds_no_room_in_time_is_refused_and_counted),
+		push_test(a_push_waits_for_room),
+		push_test(what_was_accepted_is_delivered_before_the_stop),
+		push_test(a_push_without_memory_is_refused_and_nothing_is_left),
+		push_test(without_memory_to_list_a_room_or_all_it_is_counted),
+		push_test(a_start_that_fails_leaves_nothing_behind),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
