@@ -36,6 +36,7 @@ struct pacer {
 	struct lock lock;
 	pthread_cond_t wake;
 	bool stop;
+	bool more; /* pacer_add came during a turn */
 	struct paced *running;
 	unsigned n_running;
 };
@@ -58,7 +59,8 @@ static void paced_free(struct paced *job)
 	free(job);
 }
 
-/* The keys of the next bucket. Without memory for a key that connection is left out, and counted. */
+/* The keys of the next bucket. Without memory for a key that connection is left out, and counted; without memory to list
+ * anybody nobody knows how many those are, and one is counted, so that it shows. */
 static void list_bucket(struct pacer *p, struct paced *job)
 {
 	struct connections all = {0};
@@ -66,7 +68,7 @@ static void list_bucket(struct pacer *p, struct paced *job)
 	drop_keys(job);
 	if (bucket_all(&p->server->buckets[job->bucket++], &all) < 0 ||
 	    (all.n > 0 && (job->keys = calloc(all.n, sizeof(*job->keys))) == NULL))
-		count_by_add(COUNT_DROPPED, DROP_NO_MEMORY, (int64_t)all.n);
+		count_by_add(COUNT_DROPPED, DROP_NO_MEMORY, all.n > 0 ? (int64_t)all.n : 1);
 	for (size_t i = 0; job->keys != NULL && i < all.n; i++) {
 		if ((job->keys[job->n] = strdup(all.all[i]->key)) != NULL)
 			job->n++;
@@ -141,10 +143,13 @@ static void *pace(void *arg)
 	OBJ_CHECK(p, PACER_MAGIC);
 	lock_take(&p->lock);
 	while (!p->stop) {
-		int64_t next = turn_locked(p);
+		int64_t next;
 
-		if (p->stop)
-			break;
+		p->more = false;
+		next = turn_locked(p);
+		/* What came during the turn may not have had its own in it, and its signal found nobody asleep. */
+		if (p->stop || p->more)
+			continue;
 		if (next > 0)
 			(void)lock_wait_until(&p->wake, &p->lock, next);
 		else if (p->running == NULL)
@@ -174,6 +179,7 @@ int pacer_add(struct pacer *p, struct message *message, uint32_t speed)
 		job->next = p->running;
 		p->running = job;
 		p->n_running++;
+		p->more = true;
 	}
 	lock_drop(&p->lock);
 	if (rc == 0)
