@@ -35,7 +35,7 @@ static int parse(const void *bytes, size_t n, char client[TRANSPORT_PEER_BYTES],
 }
 
 /* The header itself, then with bytes of the client's behind it, then each beginning of it. */
-/* One byte more than the longest header that there can be. */
+/* A few bytes more than the longest line that there can be. */
 static const char too_long[] =
 	"PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 "
 	"655350000000\r\n";
@@ -67,7 +67,9 @@ static void line_tells_the_address(void **state)
 	(void)state;
 	assert_line("PROXY TCP4 192.0.2.7 10.0.0.1 51234 3101\r\n", "192.0.2.7:51234");
 	assert_line("PROXY TCP6 2001:db8::7 2001:db8::1 51234 3101\r\n", "[2001:db8::7]:51234");
-	assert_line(too_long, "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
+	assert_line("PROXY TCP6 ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff 65535 "
+		    "65535\r\n",
+		    "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535");
 }
 
 static void line_may_know_no_address(void **state)
