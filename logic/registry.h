@@ -56,7 +56,7 @@ struct registry {
 	int (*renew)(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id);
 	int (*find_keys)(void *self, const char *const *keys, size_t n, struct registry_found *found);
 	int (*find_mids)(void *self, const int64_t *mids, size_t n, struct registry_found *found);
-	/* n-th connection of this user since start, for v1 keys `<uid>_<n>`. */
+	/* For v1 keys `<uid>_<n>`: counts up, and no connection of this user had it before. */
 	int (*next_number)(void *self, int64_t mid, uint64_t *number);
 	/* A comet's room counts and load; replaces what it told before. */
 	int (*put_online)(void *self, const struct registry_server *server, const struct registry_room *rooms,

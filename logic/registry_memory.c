@@ -21,7 +21,7 @@ struct session {
 
 struct user {
 	char mid[24];
-	uint64_t numbers; /* given out by next_number */
+	uint64_t numbers; /* the last one given out by next_number */
 	struct session *sessions;
 };
 
@@ -39,6 +39,7 @@ struct memory {
 	struct strmap users;    /* by mid */
 	struct strmap servers;  /* by id */
 	uint64_t last_id;
+	uint64_t numbers; /* the most that a forgotten user had: who comes next goes on from there */
 };
 
 static struct memory *memory_of(void *self)
@@ -100,6 +101,7 @@ static struct user *find_user_locked(struct memory *m, int64_t mid, bool make) N
 	if ((user = calloc(1, sizeof(*user))) == NULL)
 		return NULL;
 	memcpy(user->mid, text, sizeof(user->mid));
+	user->numbers = m->numbers;
 	if (strmap_put(&m->users, text, user, NULL) < 0) {
 		free(user);
 		return NULL;
@@ -120,6 +122,8 @@ static void forget_if_gone_locked(struct memory *m, struct user *user) NEEDS(m->
 {
 	if (user == NULL || user->sessions != NULL)
 		return;
+	if (user->numbers > m->numbers)
+		m->numbers = user->numbers;
 	(void)strmap_del(&m->users, user->mid);
 	free(user);
 }
