@@ -1,4 +1,5 @@
 /* upstream_memory: see upstream.h. SPDX-License-Identifier: MIT */
+#include <ctype.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -114,13 +115,13 @@ static int read_after(void *self, const char *after_text, size_t max, int64_t wa
 	int rc = 0;
 
 	*found = (struct upstream_found){0};
-	if (*end != '\0' || after_text[0] == '\0' || after_text[0] == '-')
+	if (!isdigit((unsigned char)after_text[0]) || *end != '\0')
 		return -EINVAL;
 	lock_take(&m->lock);
 	/* An id from before a restart: what is here now is all new to that reader. */
 	if (after > m->last)
 		after = 0;
-	if (m->readers == READERS_MAX) {
+	if (m->last <= after && wait_ms > 0 && m->readers >= READERS_MAX) {
 		rc = -EBUSY;
 	} else {
 		m->readers++;
