@@ -149,36 +149,58 @@ int logic_receive(struct logic *l, const char *server, const char *key, int64_t 
 
 /* ---- push ---- */
 
-/* One push a server, with all of its keys, in the order found. `push` says what; keys and sessions are filled in. */
-static int push_found(struct logic *l, const struct registry_found *found, struct wire_push *push)
+static int by_server_and_key(const void *a, const void *b)
+{
+	const struct registry_entry *x = a, *y = b;
+	int order = strcmp(x->server, y->server);
+
+	return order != 0 ? order : strcmp(x->key, y->key);
+}
+
+/* Each server's keys together, and none twice: whom a caller names twice is still to be told once. */
+static void put_in_order(struct registry_found *found)
+{
+	size_t n = 0;
+
+	if (found->n < 2)
+		return;
+	qsort(found->entries, found->n, sizeof(*found->entries), by_server_and_key);
+	for (size_t i = 0; i < found->n; i++) {
+		struct registry_entry *entry = &found->entries[i];
+
+		if (n > 0 && by_server_and_key(&found->entries[n - 1], entry) == 0) {
+			free(entry->key);
+			free(entry->server);
+		} else {
+			found->entries[n++] = *entry;
+		}
+	}
+	found->n = n;
+}
+
+/* One push a server, with all of its keys. `push` says what; keys and sessions are filled in. */
+static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push)
 {
 	const char **keys = calloc(found->n + 1, sizeof(*keys));
 	uint64_t *sessions = calloc(found->n + 1, sizeof(*sessions));
-	bool *done = calloc(found->n + 1, sizeof(*done));
-	int rc = keys != NULL && sessions != NULL && done != NULL ? 0 : -ENOMEM;
+	int rc = keys != NULL && sessions != NULL ? 0 : -ENOMEM;
 
-	for (size_t first = 0; rc == 0 && first < found->n; first++) {
+	put_in_order(found);
+	for (size_t i = 0; rc == 0 && i < found->n;) {
+		const char *server = found->entries[i].server;
 		size_t n = 0;
 
-		if (done[first])
-			continue;
-		for (size_t i = first; i < found->n; i++) {
-			const struct registry_entry *entry = &found->entries[i];
-
-			if (done[i] || strcmp(entry->server, found->entries[first].server) != 0)
-				continue;
-			done[i] = true;
-			keys[n] = entry->key;
-			sessions[n++] = entry->session_id;
+		for (; i < found->n && strcmp(found->entries[i].server, server) == 0; i++) {
+			keys[n] = found->entries[i].key;
+			sessions[n++] = found->entries[i].session_id;
 		}
 		push->keys = keys;
 		push->sessions = push->target == WIRE_KICK ? sessions : NULL;
 		push->n_keys = n;
-		rc = l->bus.push(l->bus.self, found->entries[first].server, push);
+		rc = l->bus.push(l->bus.self, server, push);
 	}
 	free(keys);
 	free(sessions);
-	free(done);
 	return rc;
 }
 

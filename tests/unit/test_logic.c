@@ -1,0 +1,518 @@
+/* Tests of logic/logic: connects, and the way of a push, over a registry in memory and a bus that remembers what it was
+ * handed. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "logic/logic.h"
+#include "tests/unit/seam.h"
+
+static struct config cfg;
+static struct logic l;
+
+/* Each push on the bus as a line: "server target keys/sessions ...". */
+static char handed[2048];
+static int bus_rc; /* what the bus answers; if not 0, it was handed nothing */
+
+static void add(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void add(const char *format, ...)
+{
+	size_t at = strlen(handed);
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(handed + at, sizeof(handed) - at, format, args);
+	va_end(args);
+}
+
+static int on_bus(void *self, const char *server, const struct wire_push *push)
+{
+	static const char *const targets[] = {"keys", "room", "all", "kick"};
+
+	assert_null(self);
+	if (bus_rc != 0)
+		return bus_rc;
+	add("%s %s", server != NULL ? server : "*", targets[push->target]);
+	for (size_t i = 0; i < push->n_keys; i++) {
+		add("%c%s", i > 0 ? ',' : ' ', push->keys[i]);
+		if (push->sessions != NULL)
+			add("#%llu", (unsigned long long)push->sessions[i]);
+	}
+	if (push->target == WIRE_ROOM)
+		add(" %s", push->room);
+	if (push->speed > 0)
+		add(" speed=%u", push->speed);
+	if (push->target == WIRE_KICK)
+		add(" %s", push->reason);
+	else
+		add(" op=%d %.*s", push->message->op, (int)push->message->body_bytes,
+		    (const char *)message_body(push->message));
+	add("\n");
+	return 0;
+}
+
+/* What the bus was handed since the last call. */
+static const char *heard(void)
+{
+	static char text[sizeof(handed)];
+
+	memcpy(text, handed, sizeof(text));
+	handed[0] = '\0';
+	return text;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	handed[0] = '\0';
+	bus_rc = 0;
+	if (config_init(&cfg) < 0)
+		return -1;
+	l = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
+	if (registry_memory_new(&l.registry) < 0 || upstream_memory_new(8, &l.upstream) < 0)
+		return -1;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	upstream_memory_free(&l.upstream);
+	registry_memory_free(&l.registry);
+	config_fini(&cfg);
+	return 0;
+}
+
+static int try_connect(const char *server, const char *token, struct wire_session *session)
+{
+	const struct wire_connect request = {
+		.token = (const uint8_t *)token, .token_bytes = strlen(token), .peer = "10.0.0.9"};
+	int rc = logic_connect(&l, server, &request, session);
+
+	if (rc < 0)
+		assert_null(session->accepts);
+	return rc;
+}
+
+/* The session of a client that is let in; its accepts are freed already. */
+static struct wire_session come(const char *server, const char *token)
+{
+	struct wire_session session;
+
+	assert_int_equal(try_connect(server, token, &session), 0);
+	free(session.accepts);
+	session.accepts = NULL;
+	return session;
+}
+
+/* ---- connect ---- */
+
+static void a_client_of_version_2_gets_what_its_token_says(void **state)
+{
+	struct wire_session session;
+
+	(void)state;
+	cfg.logic_heartbeat = 1234;
+	assert_int_equal(
+		try_connect("s", "{\"mid\":7,\"key\":\"k\",\"room_id\":\"live://1\",\"accepts\":[1,2]}", &session), 0);
+	assert_int_equal(session.mid, 7);
+	assert_int_equal(session.dialect, DIALECT_V2);
+	assert_int_equal(session.heartbeat_ms, 1234);
+	assert_string_equal(session.key, "k");
+	assert_string_equal(session.room, "live://1");
+	assert_int_equal(session.n_accepts, 2);
+	assert_int_equal(session.accepts[1], 2);
+	assert_true(session.id > 0);
+	free(session.accepts);
+}
+
+static void a_client_of_version_1_gets_a_numbered_key(void **state)
+{
+	struct wire_session session;
+
+	(void)state;
+	cfg.logic_heartbeat_v1 = 4321;
+	session = come("s", "123");
+	assert_string_equal(session.key, "123_1");
+	assert_string_equal(session.room, "1");
+	assert_int_equal(session.mid, 123);
+	assert_int_equal(session.dialect, DIALECT_V1);
+	assert_int_equal(session.heartbeat_ms, 4321);
+	session = come("s", "123");
+	assert_string_equal(session.key, "123_2");
+	session = come("s", "who knows");
+	assert_string_equal(session.key, "0_1");
+	assert_string_equal(session.room, "");
+}
+
+static void a_client_that_brings_no_key_gets_a_uuid(void **state)
+{
+	char keys[2][WIRE_KEY_BYTES];
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct wire_session session = come("s", "{\"mid\":7}");
+
+		assert_int_equal(strlen(session.key), 36);
+		for (unsigned at = 0; at < 36; at++) {
+			if (at == 8 || at == 13 || at == 18 || at == 23)
+				assert_int_equal(session.key[at], '-');
+			else
+				assert_non_null(strchr("0123456789abcdef", session.key[at]));
+		}
+		assert_int_equal(session.key[14], '4');
+		assert_non_null(strchr("89ab", session.key[19]));
+		memcpy(keys[i], session.key, sizeof(keys[i]));
+	}
+	assert_string_not_equal(keys[0], keys[1]);
+}
+
+static void a_refusal_is_handed_on_with_its_words(void **state)
+{
+	struct wire_session session;
+
+	(void)state;
+	assert_int_equal(try_connect("s", "{\"mid\":\"x\"}", &session), -ERR_REFUSED);
+	assert_string_equal(session.refusal, "mid is not a whole number");
+}
+
+static void who_is_replaced_on_another_server_is_kicked_by_its_session(void **state)
+{
+	struct wire_session first = come("s", "{\"key\":\"k\"}");
+	char line[64];
+
+	(void)state;
+	(void)come("t", "{\"key\":\"k\"}");
+	(void)snprintf(line, sizeof(line), "s kick k#%llu replaced\n", (unsigned long long)first.id);
+	assert_string_equal(heard(), line);
+}
+
+static void who_is_replaced_on_the_same_server_is_that_servers_business(void **state)
+{
+	(void)state;
+	(void)come("s", "{\"key\":\"k\"}");
+	(void)come("s", "{\"key\":\"k\"}");
+	assert_string_equal(heard(), "");
+}
+
+static void a_replaced_connection_that_cannot_be_told_hinders_nobody(void **state)
+{
+	(void)state;
+	(void)come("s", "{\"key\":\"k\"}");
+	bus_rc = -EAGAIN;
+	(void)come("t", "{\"key\":\"k\"}");
+}
+
+static void who_disconnects_is_found_no_more(void **state)
+{
+	struct wire_session session = come("s", "{\"mid\":7,\"key\":\"k\"}");
+
+	(void)state;
+	assert_int_equal(logic_heartbeat(&l, "s", "k", session.id, 7), 0);
+	logic_disconnect(&l, "s", "k", session.id, 7);
+	assert_int_equal(logic_push_mids(&l, 5, (int64_t[]){7}, 1, "x", 1), 0);
+	assert_string_equal(heard(), "");
+}
+
+static void without_memory_nobody_is_let_in_and_nothing_is_left(void **state)
+{
+	static const char *const tokens[] = {"123", "{\"mid\":7,\"key\":\"k\",\"accepts\":[1]}"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+		/* The first allocation copies the token, which has no reason to give. */
+		for (unsigned after = 1;; after++) {
+			struct wire_session session;
+			int rc;
+
+			seam_reset();
+			seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+			rc = try_connect("s", tokens[i], &session);
+			if (seam_failed(SEAM_ALLOC) == 0) {
+				assert_int_equal(rc, 0);
+				free(session.accepts);
+				logic_disconnect(&l, "s", session.key, session.id, session.mid);
+				assert_true(after > 4);
+				break;
+			}
+			seam_reset();
+			assert_int_equal(rc, -ENOMEM);
+			assert_int_equal(logic_push_mids(&l, 5, (int64_t[]){7, 123}, 2, "x", 1), 0);
+			assert_string_equal(heard(), "");
+		}
+	}
+}
+
+/* ---- push ---- */
+
+static void pushes_to_users_go_once_to_each_server_with_all_its_keys(void **state)
+{
+	(void)state;
+	(void)come("s", "{\"mid\":7,\"key\":\"a\"}");
+	(void)come("t", "{\"mid\":7,\"key\":\"b\"}");
+	(void)come("s", "{\"mid\":8,\"key\":\"c\"}");
+	(void)come("u", "{\"mid\":9,\"key\":\"d\"}");
+	assert_int_equal(logic_push_mids(&l, 1000, (int64_t[]){8, 7, 99}, 3, "hi", 2), 0);
+	assert_string_equal(heard(), "s keys a,c op=1000 hi\nt keys b op=1000 hi\n");
+}
+
+static void pushes_to_keys_name_those_who_are_there(void **state)
+{
+	static const char *const keys[] = {"b", "nobody", "a"};
+
+	(void)state;
+	(void)come("s", "{\"key\":\"a\"}");
+	(void)come("s", "{\"key\":\"b\"}");
+	assert_int_equal(logic_push_keys(&l, 1000, keys, 3, "", 0), 0);
+	assert_string_equal(heard(), "s keys a,b op=1000 \n");
+	assert_int_equal(logic_push_keys(&l, 1000, keys + 1, 1, "hi", 2), 0);
+	assert_string_equal(heard(), "");
+}
+
+static void who_is_named_twice_is_reached_once(void **state)
+{
+	static const char *const keys[] = {"a", "b", "a", "a"};
+	size_t n;
+
+	(void)state;
+	(void)come("s", "{\"mid\":7,\"key\":\"a\"}");
+	(void)come("t", "{\"mid\":7,\"key\":\"b\"}");
+	assert_int_equal(logic_push_keys(&l, 1000, keys, 4, "hi", 2), 0);
+	assert_string_equal(heard(), "s keys a op=1000 hi\nt keys b op=1000 hi\n");
+	assert_int_equal(logic_push_mids(&l, 1000, (int64_t[]){7, 7}, 2, "hi", 2), 0);
+	assert_string_equal(heard(), "s keys a op=1000 hi\nt keys b op=1000 hi\n");
+	assert_int_equal(logic_kick_mids(&l, (int64_t[]){7, 7}, 2, &n), 0);
+	assert_int_equal(n, 2);
+}
+
+static void a_push_to_a_room_goes_to_all_servers(void **state)
+{
+	(void)state;
+	assert_int_equal(logic_push_room(&l, 1000, "live://1", "hi", 2), 0);
+	assert_string_equal(heard(), "* room live://1 op=1000 hi\n");
+}
+
+static void tell_of(const char *server)
+{
+	char id[8];
+	const struct registry_server told = {.id = id};
+
+	(void)snprintf(id, sizeof(id), "%s", server);
+	assert_int_equal(logic_renew_online(&l, &told, NULL, 0, NULL, NULL), 0);
+}
+
+static void the_speed_of_a_push_to_all_is_shared_by_the_servers(void **state)
+{
+	(void)state;
+	assert_int_equal(logic_push_all(&l, 1000, 0, "hi", 2), 0);
+	assert_string_equal(heard(), "* all op=1000 hi\n");
+	assert_int_equal(logic_push_all(&l, 1000, 10, "hi", 2), 0);
+	assert_string_equal(heard(), "* all speed=10 op=1000 hi\n");
+	tell_of("s");
+	assert_int_equal(logic_push_all(&l, 1000, 10, "hi", 2), 0);
+	assert_string_equal(heard(), "* all speed=10 op=1000 hi\n");
+	tell_of("t");
+	tell_of("u");
+	assert_int_equal(logic_push_all(&l, 1000, 10, "hi", 2), 0);
+	assert_string_equal(heard(), "* all speed=3 op=1000 hi\n");
+	/* 0 would be no limit. */
+	assert_int_equal(logic_push_all(&l, 1000, 2, "hi", 2), 0);
+	assert_string_equal(heard(), "* all speed=1 op=1000 hi\n");
+}
+
+static void what_the_bus_refuses_is_handed_on(void **state)
+{
+	static const char *const key = "a";
+	size_t n = 99;
+
+	(void)state;
+	(void)come("s", "{\"mid\":7,\"key\":\"a\"}");
+	bus_rc = -EAGAIN;
+	assert_int_equal(logic_push_keys(&l, 5, &key, 1, "x", 1), -EAGAIN);
+	assert_int_equal(logic_push_mids(&l, 5, (int64_t[]){7}, 1, "x", 1), -EAGAIN);
+	assert_int_equal(logic_push_room(&l, 5, "1", "x", 1), -EAGAIN);
+	assert_int_equal(logic_push_all(&l, 5, 0, "x", 1), -EAGAIN);
+	assert_int_equal(logic_kick_keys(&l, &key, 1, &n), -EAGAIN);
+	assert_int_equal(n, 0);
+	assert_string_equal(heard(), "");
+}
+
+static int push_keys(void)
+{
+	static const char *const key = "a";
+
+	return logic_push_keys(&l, 5, &key, 1, "x", 1);
+}
+
+static int push_mids(void)
+{
+	return logic_push_mids(&l, 5, (int64_t[]){7}, 1, "x", 1);
+}
+
+static int push_room(void)
+{
+	return logic_push_room(&l, 5, "1", "x", 1);
+}
+
+static int push_all(void)
+{
+	return logic_push_all(&l, 5, 9, "x", 1);
+}
+
+static int kick(void)
+{
+	size_t n;
+	int rc = logic_kick_mids(&l, (int64_t[]){7}, 1, &n);
+
+	assert_true(rc < 0 || n == 1);
+	return rc;
+}
+
+static int kick_key(void)
+{
+	static const char *const key = "a";
+	size_t n;
+
+	return logic_kick_keys(&l, &key, 1, &n);
+}
+
+static void ignore(void *arg, const char *room, int64_t count)
+{
+	(void)arg;
+	(void)room;
+	(void)count;
+}
+
+static int renew(void)
+{
+	char id[] = "s";
+
+	return logic_renew_online(&l, &(struct registry_server){.id = id},
+				  &(struct wire_room_count){.room = "live://1", .count = 1}, 1, ignore, NULL);
+}
+
+static void without_memory_a_push_is_not_accepted(void **state)
+{
+	static int (*const calls[])(void) = {push_keys, push_mids, push_room, push_all, kick, kick_key, renew};
+
+	(void)state;
+	(void)come("s", "{\"mid\":7,\"key\":\"a\"}");
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		unsigned after = 0;
+
+		for (;; after++) {
+			int rc;
+
+			seam_reset();
+			seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+			rc = calls[i]();
+			if (seam_failed(SEAM_ALLOC) == 0) {
+				assert_int_equal(rc, 0);
+				(void)heard();
+				break;
+			}
+			assert_int_equal(rc, -ENOMEM);
+			assert_string_equal(heard(), "");
+		}
+		assert_true(after > 0);
+	}
+}
+
+/* ---- kick ---- */
+
+static void a_kick_names_the_sessions_and_tells_how_many(void **state)
+{
+	static const char *const keys[] = {"a", "nobody"};
+	struct wire_session a = come("s", "{\"mid\":7,\"key\":\"a\"}"), b = come("t", "{\"mid\":7,\"key\":\"b\"}");
+	char lines[128];
+	size_t n;
+
+	(void)state;
+	assert_int_equal(logic_kick_mids(&l, (int64_t[]){7}, 1, &n), 0);
+	assert_int_equal(n, 2);
+	(void)snprintf(lines, sizeof(lines), "s kick a#%llu kicked\nt kick b#%llu kicked\n", (unsigned long long)a.id,
+		       (unsigned long long)b.id);
+	assert_string_equal(heard(), lines);
+	assert_int_equal(logic_kick_keys(&l, keys, 2, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(logic_kick_keys(&l, keys + 1, 1, &n), 0);
+	assert_int_equal(n, 0);
+}
+
+/* ---- online, upstream ---- */
+
+static void sum_up(void *arg, const char *room, int64_t count)
+{
+	if (strcmp(room, "live://1") == 0)
+		*(int64_t *)arg += count;
+}
+
+static void each_server_hears_the_counts_of_all(void **state)
+{
+	const struct wire_room_count rooms[] = {{"live://1", 3}};
+	char s[] = "s", t[] = "t";
+	int64_t people = 0;
+
+	(void)state;
+	assert_int_equal(logic_renew_online(&l, &(struct registry_server){.id = s}, rooms, 1, sum_up, &people), 0);
+	assert_int_equal(people, 3);
+	people = 0;
+	assert_int_equal(logic_renew_online(&l, &(struct registry_server){.id = t}, rooms, 1, sum_up, &people), 0);
+	assert_int_equal(people, 6);
+}
+
+static void what_a_client_sends_is_kept_for_the_back_end(void **state)
+{
+	uint8_t body[] = "up";
+	const struct packet p = {.op = 4096, .body = body, .body_bytes = 2};
+	struct upstream_found found;
+
+	(void)state;
+	assert_int_equal(logic_receive(&l, "s", "k", 7, &p), 0);
+	assert_int_equal(l.upstream.read(l.upstream.self, "0", 10, 0, &found), 0);
+	assert_int_equal(found.n, 1);
+	assert_string_equal(found.entries[0].key, "k");
+	assert_int_equal(found.entries[0].op, 4096);
+	upstream_found_fini(&found);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_client_of_version_2_gets_what_its_token_says, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_client_of_version_1_gets_a_numbered_key, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_client_that_brings_no_key_gets_a_uuid, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_refusal_is_handed_on_with_its_words, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_is_replaced_on_another_server_is_kicked_by_its_session, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(who_is_replaced_on_the_same_server_is_that_servers_business, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_replaced_connection_that_cannot_be_told_hinders_nobody, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(who_disconnects_is_found_no_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(without_memory_nobody_is_let_in_and_nothing_is_left, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(pushes_to_users_go_once_to_each_server_with_all_its_keys, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(pushes_to_keys_name_those_who_are_there, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_is_named_twice_is_reached_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_push_to_a_room_goes_to_all_servers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_speed_of_a_push_to_all_is_shared_by_the_servers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_the_bus_refuses_is_handed_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(without_memory_a_push_is_not_accepted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_kick_names_the_sessions_and_tells_how_many, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(each_server_hears_the_counts_of_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_a_client_sends_is_kept_for_the_back_end, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
