@@ -154,7 +154,10 @@ static bool route(struct api_call *call, const struct api_dialect *dialect)
 		if (strcmp(r->path, call->request->path) != 0)
 			continue;
 		if (strcmp(r->method, call->request->method) == 0) {
-			r->handle(call);
+			if (call->request->bad_params && dialect->bad_params != NULL)
+				dialect->bad_params(call);
+			else
+				r->handle(call);
 			return true;
 		}
 		other_method = r;

@@ -20,10 +20,11 @@ struct api_route {
 	void (*handle)(struct api_call *call);
 };
 
-/* A dialect: its routes, ended by a NULL path, and how it says that a method is wrong. */
+/* A dialect: its routes, ended by a NULL path, and how it says what is wrong with a request. */
 struct api_dialect {
 	const struct api_route *routes;
 	void (*wrong_method)(struct api_call *call);
+	void (*bad_params)(struct api_call *call); /* the query did not decode; NULL: it has no parameters */
 };
 extern const struct api_dialect api_v1, api_v2, api_admin;
 

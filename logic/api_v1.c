@@ -30,6 +30,11 @@ static void wrong_method(struct api_call *call)
 	api_reply_json(call, 405, json_pack("{s:i}", "ret", RET_FAULT));
 }
 
+static void bad_params(struct api_call *call)
+{
+	reply_ret(call, RET_FAULT);
+}
+
 /* ---- push ---- */
 
 static void push(struct api_call *call)
@@ -209,4 +214,4 @@ static const struct api_route routes[] = {
 	{NULL, NULL, NULL},
 };
 
-const struct api_dialect api_v1 = {.routes = routes, .wrong_method = wrong_method};
+const struct api_dialect api_v1 = {.routes = routes, .wrong_method = wrong_method, .bad_params = bad_params};

@@ -46,6 +46,11 @@ static void wrong_method(struct api_call *call)
 		json_pack("{s:i,s:s+}", "code", -405, "message", "this path takes only ", call->reply->extra_value));
 }
 
+static void bad_params(struct api_call *call)
+{
+	reply_bad(call, "the percent-encoding of the parameters is broken");
+}
+
 /* ---- parameters ---- */
 
 /* The operation, not 0. False: the caller was told. */
@@ -53,10 +58,6 @@ static bool read_operation(struct api_call *call, int32_t *op)
 {
 	long long value;
 
-	if (call->request->bad_params) {
-		reply_bad(call, "the percent-encoding of the parameters is broken");
-		return false;
-	}
 	if (!api_read_number(http_param(call->request, "operation"), INT32_MIN, INT32_MAX, &value) || value == 0) {
 		reply_bad(call, "operation must be a whole number other than 0");
 		return false;
@@ -172,10 +173,6 @@ static void kick(struct api_call *call)
 	const char **keys = NULL;
 	int rc;
 
-	if (rq->bad_params) {
-		reply_bad(call, "the percent-encoding of the parameters is broken");
-		return;
-	}
 	if (by_mids && http_param(rq, "keys") != NULL) {
 		reply_bad(call, "give keys or mids, not both");
 		return;
@@ -489,4 +486,4 @@ static const struct api_route routes[] = {
 	{NULL, NULL, NULL},
 };
 
-const struct api_dialect api_v2 = {.routes = routes, .wrong_method = wrong_method};
+const struct api_dialect api_v2 = {.routes = routes, .wrong_method = wrong_method, .bad_params = bad_params};
