@@ -389,11 +389,12 @@ static void nodes_weighted(struct api_call *call)
 	registry_servers_fini(&servers);
 	domain = json_array_get(nodes, 0);
 	/* A client heartbeats this often, and is closed after heartbeat_max missed ones. */
-	reply_data(call, json_pack("{s:s,s:I,s:I,s:I,s:I,s:o,s:{s:i,s:i,s:f,s:f},s:i}", "domain",
-				   domain != NULL ? json_string_value(domain) : "", "tcp_port", port_of(cfg->tcp_bind),
-				   "ws_port", port_of(cfg->websocket_bind), "wss_port", (json_int_t)0, "heartbeat",
-				   (json_int_t)(cfg->logic_heartbeat / 2000), "nodes", nodes, "backoff", "max_delay",
-				   300, "base_delay", 3, "factor", 1.8, "jitter", 0.3, "heartbeat_max", 2));
+	reply_data(call,
+		   json_pack("{s:s,s:I,s:I,s:I,s:I,s:o,s:{s:i,s:i,s:f,s:f},s:i}", "domain",
+			     domain != NULL ? json_string_value(domain) : "", "tcp_port", port_of(cfg->tcp_bind),
+			     "ws_port", port_of(cfg->websocket_bind), "wss_port", port_of(cfg->websocket_tls_bind),
+			     "heartbeat", (json_int_t)(cfg->logic_heartbeat / 2000), "nodes", nodes, "backoff",
+			     "max_delay", 300, "base_delay", 3, "factor", 1.8, "jitter", 0.3, "heartbeat_max", 2));
 }
 
 static void nodes_instances(struct api_call *call)
