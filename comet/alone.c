@@ -117,6 +117,11 @@ void alone_set_draining(struct alone *a)
 	atomic_store(&a->draining, true);
 }
 
+void alone_stop_waiting(struct alone *a)
+{
+	logic_stop_waiting(&a->logic);
+}
+
 int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, void *sink_self, struct alone **out)
 {
 	struct alone *a = calloc(1, sizeof(*a));

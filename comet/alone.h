@@ -22,5 +22,7 @@ http_handler alone_handle;
 
 /* From now on /readyz answers 503. Any thread. */
 void alone_set_draining(struct alone *a);
+/* Callers of the API that wait for something are answered now, so that http_stop need not wait for them. */
+void alone_stop_waiting(struct alone *a);
 
 #endif

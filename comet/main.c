@@ -349,6 +349,8 @@ static bool stop(struct house *h)
 		accept_stop(&h->accept);
 	if (!server_drain(&h->server, h->cfg.server_drain_timeout))
 		return false;
+	if (h->alone != NULL)
+		alone_stop_waiting(h->alone);
 	if (h->http != NULL)
 		http_stop(&h->http);
 	if (h->online != NULL)

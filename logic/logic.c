@@ -147,6 +147,12 @@ int logic_receive(struct logic *l, const char *server, const char *key, int64_t 
 	return l->upstream.append(l->upstream.self, key, mid, p);
 }
 
+void logic_stop_waiting(struct logic *l)
+{
+	if (l->upstream.stop != NULL)
+		l->upstream.stop(l->upstream.self);
+}
+
 /* ---- push ---- */
 
 static int by_server_and_key(const void *a, const void *b)

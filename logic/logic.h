@@ -34,6 +34,9 @@ int logic_renew_online(struct logic *l, const struct registry_server *server, co
 /* A packet with an application's op, for the back end. */
 int logic_receive(struct logic *l, const char *server, const char *key, int64_t mid, const struct packet *p);
 
+/* Calls of back ends that wait for something return now, and later ones do not wait: for http_stop, which waits for them. */
+void logic_stop_waiting(struct logic *l);
+
 /* From back ends. 0: accepted, from now on delivered or counted (nobody online is accepted too); -EAGAIN: queue full,
  * nothing or only a part was taken (logged, counted); -ERR_NO_LOGIC; -ENOMEM; -EMSGSIZE. */
 int logic_push_keys(struct logic *l, int32_t op, const char *const *keys, size_t n, const void *body,

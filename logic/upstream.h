@@ -31,6 +31,8 @@ struct upstream {
 	/* Entries after this id, at most max; waits up to wait_ms for the first. 0 (also with none), -EINVAL: no such id,
 	 * -EBUSY: too many wait already, -ENOMEM, -ERR_NO_LOGIC. */
 	int (*read)(void *self, const char *after, size_t max, int64_t wait_ms, struct upstream_found *found);
+	/* From now on read does not wait, and those that wait return. Any thread. NULL: waits are short by themselves. */
+	void (*stop)(void *self);
 	void *self;
 };
 

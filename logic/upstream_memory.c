@@ -21,6 +21,7 @@ struct memory {
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t more;
+	bool stop;
 	unsigned readers;
 	uint64_t last; /* id of the newest entry; ids count from 1, and entry i lies at i % keep */
 	struct upstream_entry *ring;
@@ -125,7 +126,7 @@ static int read_after(void *self, const char *after_text, size_t max, int64_t wa
 		rc = -EBUSY;
 	} else {
 		m->readers++;
-		while (m->last <= after && lock_wait_until(&m->more, &m->lock, deadline))
+		while (m->last <= after && !m->stop && lock_wait_until(&m->more, &m->lock, deadline))
 			;
 		m->readers--;
 		rc = copy_after_locked(m, after, max, found);
@@ -134,6 +135,16 @@ static int read_after(void *self, const char *after_text, size_t max, int64_t wa
 	if (rc < 0)
 		upstream_found_fini(found);
 	return rc;
+}
+
+static void stop(void *self)
+{
+	struct memory *m = memory_of(self);
+
+	lock_take(&m->lock);
+	m->stop = true;
+	lock_drop(&m->lock);
+	(void)pthread_cond_broadcast(&m->more);
 }
 
 int upstream_memory_new(size_t keep, struct upstream *out)
@@ -150,7 +161,7 @@ int upstream_memory_new(size_t keep, struct upstream *out)
 	m->keep = keep;
 	lock_init(&m->lock, LOCK_REGISTRY);
 	lock_cond_init(&m->more);
-	*out = (struct upstream){.append = append, .read = read_after, .self = m};
+	*out = (struct upstream){.append = append, .read = read_after, .stop = stop, .self = m};
 	return 0;
 }
 

@@ -2,9 +2,11 @@
 
 SPDX-License-Identifier: MIT"""
 import http.client
+import json
 import os
 import select
 import signal
+import socket
 import time
 
 import pytest
@@ -137,3 +139,27 @@ def test_hangup_changes_nothing(connect, house):
     house.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "SIGHUP" in house.log(), "the signal was taken")
     client.heartbeat()
+
+
+def test_back_end_that_waits_for_packets_is_answered_and_holds_nothing_up(house):
+    with socket.create_connection(house.address("http"), timeout=TIMEOUT) as sock:
+        sock.sendall(b"GET /goim/upstream?after=0&wait=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: reads_all_of(house, sock), "the request has been read")
+        start = time.monotonic()
+        house.terminate()
+        response = http.client.HTTPResponse(sock)
+        response.begin()
+        assert json.loads(response.read()) == {"code": 0, "message": "", "data": []}
+    assert house.wait() == 0
+    assert time.monotonic() - start < 10
+
+
+def reads_all_of(house, sock):
+    """Has the server taken all that was sent to it? Its end of the connection, in the kernel's table."""
+    here, there = sock.getsockname()[1], sock.getpeername()[1]
+    with open(f"/proc/{house.pid}/net/tcp", encoding="ascii") as table:
+        for line in table.read().splitlines()[1:]:
+            _, local, remote, _, queues = line.split()[:5]
+            if (int(local.split(":")[1], 16), int(remote.split(":")[1], 16)) == (there, here):
+                return int(queues.split(":")[1], 16) == 0
+    return False
