@@ -111,6 +111,8 @@ static void receive_announced(void *arg, int fd, const struct sockaddr *peer)
 /* Wait a little longer each time, and say so the first time; false: stop. */
 static bool pause_accepting(struct accept *a, int rc, int64_t *pause_ns)
 {
+	/* A limit that is met, and met again when one client has gone, would fill the log else. */
+	static struct log_limit log_limit = LOG_LIMIT(1);
 	const int64_t first_ns = 20 * CLOCK_MS, longest_ns = CLOCK_SEC;
 	bool first, stop;
 	int64_t deadline;
@@ -125,9 +127,10 @@ static bool pause_accepting(struct accept *a, int rc, int64_t *pause_ns)
 		char limit[64];
 		int64_t allowed = admission_machine_max(limit, sizeof(limit));
 
-		LOG(LOG_ERROR,
-		    log_what("accept paused: a limit of the machine is reached; raise it or lower limits.connections"),
-		    log_str("error", err_text(rc)), log_str("limit", limit), log_i64("allows", allowed));
+		LOG_LIMITED(LOG_ERROR, &log_limit,
+			    log_what("accept paused: a limit of the machine is reached; raise it or lower "
+				     "limits.connections"),
+			    log_str("error", err_text(rc)), log_str("limit", limit), log_i64("allows", allowed));
 	}
 	deadline = clock_now_ns() + *pause_ns;
 	lock_take(&a->lock);
@@ -140,13 +143,15 @@ static bool pause_accepting(struct accept *a, int rc, int64_t *pause_ns)
 
 static void went_well(struct accept *a, int64_t *pause_ns)
 {
+	static struct log_limit log_limit = LOG_LIMIT(1);
+
 	if (*pause_ns == 0)
 		return;
 	*pause_ns = 0;
 	lock_take(&a->lock);
 	a->paused = false;
 	lock_drop(&a->lock);
-	LOG(LOG_INFO, log_what("accepting again"));
+	LOG_LIMITED(LOG_INFO, &log_limit, log_what("accepting again"));
 }
 
 /* Errors that concern the one connection, not us: accept(2) says to treat them like a retry. */

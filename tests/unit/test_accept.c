@@ -364,6 +364,8 @@ static void assert_pauses_and_goes_on(int err)
 	int64_t before = counters_read(COUNT_ACCEPT_PAUSED);
 	int fd;
 
+	/* Another second than the last time, since the log is limited by it. */
+	seam_clock_set(clock_now_ns() - (3500 - err) * CLOCK_SEC, 0);
 	begin_logging(LOG_INFO);
 	assert_int_equal(start("127.0.0.1:0", 1), 0);
 	/* The thread sits in an accept4 that went through: its next three fail. */
@@ -394,6 +396,33 @@ static void without_files_or_memory_the_door_pauses_says_so_once_and_goes_on(voi
 		assert_pauses_and_goes_on(errors[i]);
 }
 
+static void a_limit_that_is_met_again_and_again_does_not_flood_the_log(void **state)
+{
+	int64_t before = counters_read(COUNT_ACCEPT_PAUSED);
+
+	(void)state;
+	/* One second, however long it takes. */
+	seam_clock_set(clock_now_ns() - 3600 * CLOCK_SEC, 0);
+	begin_logging(LOG_INFO);
+	assert_int_equal(start("127.0.0.1:0", 1), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		int fd;
+
+		seam_fail(SEAM_ACCEPT4, 0, 1, EMFILE);
+		/* The second comes after the failure, at the latest. */
+		for (unsigned n = 0; n < 2; n++) {
+			fd = dial();
+			authenticate(fd);
+			assert_int_equal(close(fd), 0);
+		}
+	}
+	end_logging();
+	assert_int_equal(counters_read(COUNT_ACCEPT_PAUSED), before + 10);
+	assert_int_equal(times_logged("accept paused"), 1);
+	assert_int_equal(times_logged("accepting again"), 1);
+	until(connections() == 0);
+}
+
 static void without_a_thread_the_client_is_told_and_the_door_pauses(void **state)
 {
 	int64_t before = counters_read(COUNT_ACCEPT_PAUSED);
@@ -401,6 +430,7 @@ static void without_a_thread_the_client_is_told_and_the_door_pauses(void **state
 	int fd;
 
 	(void)state;
+	seam_clock_set(clock_now_ns() - 1800 * CLOCK_SEC, 0);
 	begin_logging(LOG_INFO);
 	assert_int_equal(start("127.0.0.1:0", 1), 0);
 	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
@@ -546,6 +576,7 @@ int main(void)
 		accept_test(a_door_that_cannot_open_leaves_nothing_behind),
 		accept_test(who_is_one_too_many_is_told_and_turned_away),
 		accept_test(without_files_or_memory_the_door_pauses_says_so_once_and_goes_on),
+		accept_test(a_limit_that_is_met_again_and_again_does_not_flood_the_log),
 		accept_test(without_a_thread_the_client_is_told_and_the_door_pauses),
 		accept_test(without_memory_for_a_connection_it_is_closed_and_the_door_goes_on),
 		accept_test(a_client_that_has_gone_before_it_was_accepted_is_no_reason_to_pause),
