@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "comet/accept.h"
+#include "comet/tcp_door.h"
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/log.h"
@@ -123,16 +124,20 @@ static unsigned times_logged(const char *words)
 	return n;
 }
 
-/* accept_start, with what it says on stdout in `said`. */
+/* accept_start with a door for TCP, with what it says on stdout in `said`. */
 static int start(const char *bind, unsigned threads)
 {
+	static struct tcp_door tcp;
+	static struct accept_door doors[1];
 	struct tap tap;
 	int rc;
 
 	said[0] = '\0';
 	(void)fflush(stdout);
 	tap_begin(&tap, STDOUT_FILENO);
-	rc = accept_start(&stage.server, bind, threads, &door);
+	tcp = (struct tcp_door){.server = &stage.server};
+	doors[0] = (struct accept_door){ACCEPT_TCP, "tcp.bind", bind, false, tcp_door_let_in, tcp_door_turn_away, &tcp};
+	rc = accept_start(&stage.server, doors, 1, threads, &door);
 	(void)fflush(stdout);
 	tap_read(&tap, said, sizeof(said));
 	tap_end(&tap);
@@ -279,7 +284,8 @@ static void an_address_that_cannot_be_is_an_error_that_names_it(void **state)
 		assert_true(start(addresses[i], 1) < 0);
 		assert_null(door);
 		end_logging();
-		assert_non_null(strstr(logged, "cannot listen; change tcp.bind, or free the address address="));
+		assert_non_null(strstr(
+			logged, "cannot listen; change the setting, or free the address setting=tcp.bind address="));
 		assert_non_null(strstr(logged, strrchr(addresses[i], ',') != NULL ? "nowhere..:1" : addresses[i]));
 	}
 }
