@@ -2,6 +2,7 @@
 #include "common/json.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* Brackets are counted as jansson would meet them. Where the text is no JSON the count may go astray, but only behind the
  * place at which jansson stops. */
@@ -30,4 +31,68 @@ static bool is_shallow(const char *text, size_t n)
 json_t *json_read(const void *bytes, size_t n, size_t flags)
 {
 	return is_shallow(bytes, n) ? json_loadb(bytes, n, flags, NULL) : NULL;
+}
+
+/* ---- values as they are written; i is always a place in a text that jansson has read ---- */
+
+static size_t skip_space(const char *text, size_t n, size_t i)
+{
+	while (i < n && strchr(" \t\r\n", text[i]) != NULL)
+		i++;
+	return i;
+}
+
+/* From the opening quote to behind the closing one. */
+static size_t skip_string(const char *text, size_t n, size_t i)
+{
+	for (i++; i < n && text[i] != '"'; i++)
+		i += text[i] == '\\';
+	return i + 1;
+}
+
+/* To the comma or bracket behind a value. */
+static size_t skip_value(const char *text, size_t n, size_t i)
+{
+	unsigned depth = 0;
+
+	while (i < n) {
+		if (text[i] == '"') {
+			i = skip_string(text, n, i);
+			continue;
+		}
+		if (depth == 0 && strchr(",]}", text[i]) != NULL)
+			break;
+		if (text[i] == '[' || text[i] == '{')
+			depth++;
+		else if (text[i] == ']' || text[i] == '}')
+			depth--;
+		i++;
+	}
+	return i;
+}
+
+const char *json_member_text(const char *text, size_t n, const char *name, size_t *value_bytes)
+{
+	size_t i = skip_space(text, n, 0), name_bytes = strlen(name);
+	const char *found = NULL;
+
+	if (i == n || text[i] != '{')
+		return NULL;
+	/* i is at the bracket, then at the comma behind each member. */
+	while (i < n && text[i] != '}') {
+		size_t from = skip_space(text, n, i + 1), value, end;
+
+		if (from >= n || text[from] != '"')
+			break; /* an empty object */
+		end = skip_string(text, n, from);
+		value = skip_space(text, n, skip_space(text, n, end) + 1);
+		i = skip_value(text, n, value);
+		if (end - from != name_bytes + 2 || memcmp(text + from + 1, name, name_bytes) != 0)
+			continue;
+		found = text + value;
+		*value_bytes = i - value;
+		while (*value_bytes > 0 && strchr(" \t\r\n", found[*value_bytes - 1]) != NULL)
+			(*value_bytes)--;
+	}
+	return found;
 }

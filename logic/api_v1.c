@@ -72,21 +72,22 @@ static int64_t *read_users(const json_t *users, size_t *n)
 	return mids;
 }
 
+/* The message goes out as it is written: 0.1 is to stay 0.1, which a number read and printed again would not. */
 static void pushs(struct api_call *call)
 {
 	const struct http_request *rq = call->request;
 	json_t *body = json_read(rq->body, rq->body_bytes, 0);
-	json_t *m = json_object_get(body, "m");
-	char *message = m != NULL ? json_dumps(m, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
-	size_t n = 0;
+	size_t n = 0, message_bytes = 0;
 	int64_t *mids = read_users(json_object_get(body, "u"), &n);
+	const char *message = NULL;
 	int rc = -EINVAL;
 
-	if (message != NULL && mids != NULL)
-		rc = logic_push_mids(call->logic, OP_SEND_REPLY, mids, n, message, strlen(message));
+	if (mids != NULL)
+		message = json_member_text((const char *)rq->body, rq->body_bytes, "m", &message_bytes);
+	if (message != NULL)
+		rc = logic_push_mids(call->logic, OP_SEND_REPLY, mids, n, message, message_bytes);
 	reply_result(call, rc);
 	free(mids);
-	free(message);
 	json_decref(body);
 }
 

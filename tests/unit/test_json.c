@@ -3,9 +3,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/json.h"
 
@@ -77,6 +79,49 @@ static void flags_are_handed_on(void **state)
 	assert_null(json_read(twice, strlen(twice), JSON_REJECT_DUPLICATES));
 }
 
+struct member_case {
+	const char *text, *value;
+};
+
+static void a_member_is_found_as_it_is_written(void **state)
+{
+	static const struct member_case CASES[] = {
+		{"{\"m\":1}", "1"},
+		{"{\"m\":0.1}", "0.1"},
+		{" \n{ \"m\" : 1.50e+3 , \"u\":[1]} ", "1.50e+3"},
+		{"{\"u\":[1,{\"m\":2}],\"m\":{\"a\": [1, 2] }}", "{\"a\": [1, 2] }"},
+		{"{\"u\":\"m\",\"m\":\"},\\\"]\\\\\"}", "\"},\\\"]\\\\\""},
+		{"{\"mm\":1,\"\":2,\"m\":null\t}", "null"},
+		{"{\"m\":1,\"m\":[]}", "[]"},
+		{"{\"a\":{\"m\":1}}", NULL},
+		{"{\"a\":\"\\\",\\\"m\\\":1\"}", NULL},
+		{"{\"\\u006d\":1}", NULL},
+		{"{}", NULL},
+		{" { } ", NULL},
+		{"[]", NULL},
+		{"[\"m\",1]", NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+		size_t n = strlen(CASES[i].text), bytes = 0;
+		/* Of exactly that size, so that the sanitizer sees a read beyond it. */
+		char *exact = malloc(n);
+		const char *value;
+
+		assert_non_null(exact);
+		memcpy(exact, CASES[i].text, n);
+		value = json_member_text(exact, n, "m", &bytes);
+		if (CASES[i].value == NULL) {
+			assert_null(value);
+		} else {
+			assert_int_equal(bytes, strlen(CASES[i].value));
+			assert_memory_equal(value, CASES[i].value, bytes);
+		}
+		free(exact);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -85,6 +130,7 @@ int main(void)
 		cmocka_unit_test(siblings_do_not_nest),
 		cmocka_unit_test(what_is_no_json_is_not_read),
 		cmocka_unit_test(flags_are_handed_on),
+		cmocka_unit_test(a_member_is_found_as_it_is_written),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
