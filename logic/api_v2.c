@@ -356,7 +356,9 @@ static json_t *list_nodes(const struct registry_servers *servers, bool names)
 
 	for (size_t i = 0; i < servers->n; i++)
 		add_hosts(nodes, &servers->servers[i], names, false);
-	for (size_t i = 0; json_array_size(nodes) == 0 && i < servers->n; i++)
+	if (json_array_size(nodes) > 0)
+		return nodes;
+	for (size_t i = 0; i < servers->n; i++)
 		add_hosts(nodes, &servers->servers[i], names, true);
 	return nodes;
 }
