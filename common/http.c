@@ -1,6 +1,6 @@
 /* http: see http.h. On libmicrohttpd, a thread for each caller: handlers simply block, a long poll costs a parked thread,
- * and there is no event loop that one slow request could hold up. The library knows how long a connection has been idle,
- * but not how long a request takes that comes a byte at a time: the watchdog thread does.
+ * and there is no event loop that one slow request could hold up. What it does badly is done beside it: accepting when a
+ * limit of the machine is reached (http_listener), and deadlines for whole requests (http_callers).
  * SPDX-License-Identifier: MIT */
 #include "common/http.h"
 
@@ -15,32 +15,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/config.h"
 #include "common/counters.h"
 #include "common/err.h"
+#include "common/http_callers.h"
+#include "common/http_listener.h"
 #include "common/http_query.h"
-#include "common/lock.h"
 #include "common/log.h"
 #include "common/obj.h"
-#include "common/thread.h"
 
 #define ADDRESS_BYTES 128
 #define LISTENERS_MAX 16
-#define BACKLOG       511
 /* What a connection may use: request line, headers, and what is read and written at a time. */
 #define CALLER_BYTES 32768
 #define STACK_BYTES  262144
-/* A caller that keeps its connection open and asks nothing. */
-#define IDLE_SECONDS 60
-#define NO_DEADLINE  INT64_MAX
-
-/* One connection of a caller. */
-struct caller {
-	struct caller *next, *prev;
-	int fd;
-	int64_t deadline_ns; /* for the request that is being read */
-};
+/* Callers that have left, but whose threads libmicrohttpd has not joined yet. */
+#define CALLERS_LEAVING 64
 
 /* One request. */
 struct call {
@@ -52,6 +42,7 @@ struct call {
 	uint8_t *body;
 	size_t body_room;
 	bool begun;
+	bool answered; /* http_caller_answer said yes */
 	bool too_large;
 	bool no_memory;
 	char peer[64];
@@ -64,14 +55,10 @@ struct http {
 	struct http_options opt;
 	http_handler *handler;
 	void *arg;
+	struct http_callers *callers;
+	struct MHD_Daemon *daemon;
 	unsigned n_listeners;
-	struct MHD_Daemon *listeners[LISTENERS_MAX];
-	struct thread *watchdog;
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t wake;
-	bool stop;
-	struct caller *callers;
+	struct http_listener *listeners[LISTENERS_MAX];
 };
 
 const char *http_param(const struct http_request *request, const char *name)
@@ -82,87 +69,20 @@ const char *http_param(const struct http_request *request, const char *name)
 	return NULL;
 }
 
-/* ---- the watchdog ---- */
+/* ---- callers ---- */
 
-static void set_deadline(struct http *h, struct caller *caller, int64_t deadline_ns)
+static struct http_caller *caller_of(struct MHD_Connection *connection)
 {
-	if (caller == NULL)
-		return;
-	lock_take(&h->lock);
-	caller->deadline_ns = deadline_ns;
-	lock_drop(&h->lock);
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info != NULL ? info->socket_context : NULL;
 }
 
-/* End those whose request takes too long; returns when to look again. shutdown() does not block, and a caller leaves the
- * list before its descriptor is closed. */
-static int64_t end_late_locked(struct http *h, int64_t now) NEEDS(h->lock)
-{
-	int64_t next = now + h->opt.timeout_ms * CLOCK_MS;
-
-	for (struct caller *caller = h->callers; caller != NULL; caller = caller->next) {
-		if (caller->deadline_ns <= now) {
-			(void)shutdown(caller->fd, SHUT_RDWR);
-			caller->deadline_ns = NO_DEADLINE;
-		} else if (caller->deadline_ns < next) {
-			next = caller->deadline_ns;
-		}
-	}
-	return next;
-}
-
-/* Deadlines set while it sleeps are a whole timeout away, and it never sleeps for longer. Without callers it sleeps until
- * one comes. */
-static void *watch(void *arg)
-{
-	struct http *h = arg;
-
-	OBJ_CHECK(h, HTTP_MAGIC);
-	lock_take(&h->lock);
-	while (!h->stop) {
-		if (h->callers == NULL)
-			lock_wait(&h->wake, &h->lock);
-		else
-			(void)lock_wait_until(&h->wake, &h->lock, end_late_locked(h, clock_now_ns()));
-	}
-	lock_drop(&h->lock);
-	return NULL;
-}
-
-static void caller_came(struct http *h, struct MHD_Connection *connection, void **socket_context)
+static struct http_caller *begin_caller(struct http *h, struct MHD_Connection *connection)
 {
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-	struct caller *caller = calloc(1, sizeof(*caller));
-	bool first;
 
-	*socket_context = caller;
-	if (caller == NULL || info == NULL)
-		return; /* without memory it is not watched, and the idle timeout must do */
-	caller->fd = info->connect_fd;
-	caller->deadline_ns = clock_now_ns() + h->opt.timeout_ms * CLOCK_MS;
-	lock_take(&h->lock);
-	first = h->callers == NULL;
-	caller->next = h->callers;
-	if (h->callers != NULL)
-		h->callers->prev = caller;
-	h->callers = caller;
-	lock_drop(&h->lock);
-	if (first)
-		(void)pthread_cond_signal(&h->wake);
-}
-
-static void caller_left(struct http *h, struct caller *caller)
-{
-	if (caller == NULL)
-		return;
-	lock_take(&h->lock);
-	if (caller->prev != NULL)
-		caller->prev->next = caller->next;
-	else if (h->callers == caller)
-		h->callers = caller->next;
-	if (caller->next != NULL)
-		caller->next->prev = caller->prev;
-	lock_drop(&h->lock);
-	free(caller);
+	return info != NULL ? http_callers_begin(h->callers, info->connect_fd) : NULL;
 }
 
 static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
@@ -172,16 +92,23 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
 
 	OBJ_CHECK(h, HTTP_MAGIC);
 	if (what == MHD_CONNECTION_NOTIFY_STARTED)
-		caller_came(h, connection, socket_context);
+		*socket_context = begin_caller(h, connection);
 	else
-		caller_left(h, *socket_context);
+		http_callers_leave(h->callers, *socket_context);
 }
 
-static struct caller *caller_of(struct MHD_Connection *connection)
+/* A listener has accepted a connection. libmicrohttpd closes the ones that it cannot take. */
+static int take_connection(void *arg, int fd, const struct sockaddr *peer, socklen_t peer_bytes)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct http *h = arg;
+	int rc;
 
-	return info != NULL ? info->socket_context : NULL;
+	OBJ_CHECK(h, HTTP_MAGIC);
+	if ((rc = http_callers_enter(h->callers, fd)) < 0) {
+		(void)close(fd);
+		return rc == -ESHUTDOWN ? 0 : rc;
+	}
+	return MHD_add_connection(h->daemon, fd, peer, peer_bytes) == MHD_YES ? 0 : -EAGAIN;
 }
 
 /* ---- a request ---- */
@@ -348,16 +275,20 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 
 static enum MHD_Result finish(struct http *h, struct MHD_Connection *connection, struct call *call, const char *method)
 {
-	/* The handler keeps its own deadlines. */
-	set_deadline(h, caller_of(connection), NO_DEADLINE);
+	struct http_caller *caller = caller_of(connection);
+	enum MHD_Result result;
+
+	if (!http_caller_answer(h->callers, caller))
+		return MHD_NO;
+	call->answered = true;
 	call->reply = (struct http_reply){.status = MHD_HTTP_INTERNAL_SERVER_ERROR, .content_type = "text/plain"};
-	if (call->too_large) {
+	if (call->too_large)
 		refuse(call, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than http.max_body");
-		return send_reply(connection, call, true);
-	}
-	if (read_call(connection, call, method))
+	else if (read_call(connection, call, method))
 		h->handler(h->arg, &call->request, &call->reply);
-	return send_reply(connection, call, false);
+	result = send_reply(connection, call, call->too_large);
+	http_caller_reply(h->callers, caller);
+	return result;
 }
 
 /* Called when the headers are there, for each piece of the body, and when the request is whole. */
@@ -370,7 +301,8 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
 	(void)url;
 	(void)version;
 	OBJ_CHECK(h, HTTP_MAGIC);
-	if (call == NULL)
+	/* No memory for the one, or too late for the other. */
+	if (call == NULL || caller_of(connection) == NULL)
 		return MHD_NO;
 	if (!call->begun)
 		return begin(h, connection, call);
@@ -382,17 +314,17 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
 	return finish(h, connection, call, method);
 }
 
-/* The reply was sent, or the caller has gone. The next request has the idle time and its own. */
+/* The reply was sent, or the caller has gone. */
 static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
 			 enum MHD_RequestTerminationCode why)
 {
 	struct http *h = arg;
+	struct call *call = *context;
 
 	(void)why;
-	set_deadline(h, caller_of(connection),
-		     clock_now_ns() + IDLE_SECONDS * CLOCK_SEC + h->opt.timeout_ms * CLOCK_MS);
-	if (*context != NULL)
-		call_free(*context);
+	http_caller_done(h->callers, caller_of(connection), call != NULL && call->answered);
+	if (call != NULL)
+		call_free(call);
 	*context = NULL;
 }
 
@@ -409,84 +341,20 @@ __attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *
 
 /* ---- start and stop ---- */
 
-static int resolve(const char *address, struct addrinfo **found)
-{
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-	char name[ADDRESS_BYTES];
-	char *port, *host = name;
-	size_t len;
-
-	(void)snprintf(name, sizeof(name), "%s", address);
-	if ((port = strrchr(name, ':')) == NULL)
-		return -EINVAL;
-	*port++ = '\0';
-	len = strlen(name);
-	if (len >= 2 && name[0] == '[' && name[len - 1] == ']') {
-		name[len - 1] = '\0';
-		host++;
-	}
-	return getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, found) == 0 ? 0 : -EADDRNOTAVAIL;
-}
-
-static int listen_socket(const char *address, int *out)
-{
-	struct addrinfo *found;
-	int on = 1, fd, rc;
-
-	if ((rc = resolve(address, &found)) < 0)
-		return rc;
-	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
-		rc = -errno;
-		if (fd >= 0)
-			(void)close(fd);
-	} else {
-		*out = fd;
-	}
-	freeaddrinfo(found);
-	return rc;
-}
-
-static void announce(const struct http *h, int fd)
-{
-	struct sockaddr_storage bound = {0};
-	socklen_t bytes = sizeof(bound);
-	char host[64] = "?", port[16] = "?";
-
-	(void)getsockname(fd, (struct sockaddr *)&bound, &bytes);
-	(void)getnameinfo((struct sockaddr *)&bound, bytes, host, sizeof(host), port, sizeof(port),
-			  NI_NUMERICHOST | NI_NUMERICSERV);
-	(void)printf(bound.ss_family == AF_INET6 ? "listening %s [%s]:%s\n" : "listening %s %s:%s\n", h->opt.label,
-		     host, port);
-	(void)fflush(stdout);
-}
-
-static int listener_start(struct http *h, const char *address)
+static int start_daemon(struct http *h)
 {
 	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
-			       MHD_USE_ITC | MHD_USE_ERROR_LOG;
-	struct MHD_Daemon *daemon;
-	int fd = -1, rc;
+			       MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG;
 
-	if (h->n_listeners == LISTENERS_MAX)
-		return -E2BIG;
-	if ((rc = listen_socket(address, &fd)) < 0)
-		return rc;
-	daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h, /* each option with its argument, the end */
-				  MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-				  MHD_OPTION_CONNECTION_LIMIT, h->opt.callers_max, MHD_OPTION_CONNECTION_TIMEOUT,
-				  (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CALLER_BYTES,
-				  MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES, MHD_OPTION_NOTIFY_CONNECTION,
-				  on_connection, h, MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
-				  MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_END);
-	if (daemon == NULL) {
-		(void)close(fd);
-		return -EAGAIN;
-	}
-	h->listeners[h->n_listeners++] = daemon;
-	announce(h, fd);
-	return 0;
+	/* Callers are counted here before the library sees them, so its own limit is out of reach. */
+	h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h, /* each option with its argument, the end */
+				     MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
+				     2 * h->opt.callers_max + CALLERS_LEAVING, MHD_OPTION_CONNECTION_TIMEOUT,
+				     (unsigned)HTTP_CALLER_IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+				     (size_t)CALLER_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
+				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_NOTIFY_COMPLETED,
+				     on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_END);
+	return h->daemon != NULL ? 0 : -EAGAIN;
 }
 
 static int listen_on_all(struct http *h)
@@ -495,10 +363,16 @@ static int listen_on_all(struct http *h)
 	char address[ADDRESS_BYTES];
 	int rc = 0;
 
-	while (rc == 0 && config_list_next(&rest, address, sizeof(address)))
-		if ((rc = listener_start(h, address)) < 0)
+	while (rc == 0 && config_list_next(&rest, address, sizeof(address))) {
+		rc = h->n_listeners < LISTENERS_MAX ? http_listener_start(address, h->opt.label, take_connection, h,
+									  &h->listeners[h->n_listeners])
+						    : -E2BIG;
+		if (rc == 0)
+			h->n_listeners++;
+		else
 			LOG(LOG_ERROR, log_what("cannot listen; change http.bind, or free the address"),
 			    log_str("address", address), log_str("error", err_text(rc)));
+	}
 	return rc;
 }
 
@@ -520,10 +394,8 @@ int http_start(const struct http_options *opt, http_handler *handler, void *arg,
 	h->opt = *opt;
 	h->handler = handler;
 	h->arg = arg;
-	lock_init(&h->lock, LOCK_SERVICE);
-	lock_cond_init(&h->wake);
 	label_counters();
-	if ((rc = thread_spawn(THREAD_SERVICE, "http watchdog", watch, h, &h->watchdog)) < 0)
+	if ((rc = http_callers_start(opt->callers_max, opt->timeout_ms, &h->callers)) < 0 || (rc = start_daemon(h)) < 0)
 		LOG(LOG_ERROR, log_what("cannot start the HTTP server"), log_str("error", err_text(rc)));
 	else
 		rc = listen_on_all(h);
@@ -540,17 +412,17 @@ void http_stop(struct http **http)
 	struct http *h = *http;
 
 	OBJ_CHECK(h, HTTP_MAGIC);
-	/* Stops accepting, lets the handlers that run finish, joins their threads and closes. */
+	if (h->callers != NULL)
+		http_callers_end(h->callers);
 	for (unsigned i = 0; i < h->n_listeners; i++)
-		MHD_stop_daemon(h->listeners[i]);
-	lock_take(&h->lock);
-	h->stop = true;
-	lock_drop(&h->lock);
-	(void)pthread_cond_signal(&h->wake);
-	if (h->watchdog != NULL)
-		thread_join(&h->watchdog);
-	(void)pthread_cond_destroy(&h->wake);
-	lock_fini(&h->lock);
+		http_listener_stop(&h->listeners[i]);
+	if (h->daemon != NULL) {
+		http_callers_wait_answered(h->callers);
+		/* Cuts off those who are idle or in the middle of a request, and joins their threads. */
+		MHD_stop_daemon(h->daemon);
+	}
+	if (h->callers != NULL)
+		http_callers_stop(&h->callers);
 	h->magic = 0;
 	free(h);
 	*http = NULL;

@@ -39,7 +39,7 @@ typedef void http_handler(void *arg, const struct http_request *request, struct 
 struct http_options {
 	const char *bind;     /* host:port, several with commas; port 0 picks a free one */
 	size_t max_body;      /* bytes */
-	unsigned callers_max; /* connections for each address, each with a thread; more wait in the backlog */
+	unsigned callers_max; /* connections at one time, each with a thread; more wait */
 	int64_t timeout_ms;   /* for a caller to send its whole request */
 	const char *label;    /* for "listening <label> <address>" on stdout, one line for each address */
 };
@@ -48,7 +48,7 @@ struct http;
 
 /* Bind, start the threads, print the listening lines. 0, or -errno with a log line that says what failed. */
 int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out);
-/* Stop accepting, let the handlers that run finish, join. *h becomes NULL. */
+/* Stop accepting, let the handlers that run finish, send their replies, join. *h becomes NULL. */
 void http_stop(struct http **h);
 
 /* The first value of a parameter, or NULL. */

@@ -1,11 +1,13 @@
 """Limits refuse the newcomer with a word and a number; those online are not touched; what is given back is used again.
 
 SPDX-License-Identifier: MIT"""
+import socket
+
 import pytest
 
 from client import Op
 from conftest import Connect
-from waiting import wait_until
+from waiting import TIMEOUT, wait_until
 
 
 def expect_refused(client, code):
@@ -93,3 +95,35 @@ def test_default_limit_is_what_the_machine_allows(way, launch):
     for client in clients:
         client.heartbeat()
     connect.close()
+
+
+def test_out_of_files_pauses_http_says_so_and_recovers(launch):
+    house = launch({"limits.connections": 1}, files=100)
+    idle = [socket.create_connection(house.address("http"), timeout=TIMEOUT) for _ in range(120)]
+    wait_until(lambda: "HTTP accept paused" in house.log(), "the log says why")
+    assert "files_allowed=100" in house.log()
+    before = house.cpu_ticks()
+    # Its pauses grow to a second: the watched time is one of them.
+    paused = house.log().count("HTTP accept paused")
+    with pytest.raises(TimeoutError):
+        late = socket.create_connection(house.address("http"), timeout=1.0)
+        late.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        late.recv(1)
+    assert house.cpu_ticks() - before < 20, "it does not go round and round"
+    assert house.log().count("HTTP accept paused") == paused, "said once"
+    for sock in idle:
+        sock.close()
+    assert house.backend.get("/healthz").status == 200
+    assert house.metrics()("comet_accept_paused_total") > 0
+    wait_until(lambda: "HTTP accepting again" in house.log(), "the log says that it is over")
+
+
+@pytest.mark.settings("http.callers=4", "http.timeout=1s")
+def test_more_http_callers_than_allowed_wait(house):
+    slow = [socket.create_connection(house.address("http"), timeout=TIMEOUT) for _ in range(4)]
+    for sock in slow:
+        sock.sendall(b"GET /hea")
+    assert house.backend.get("/healthz").status == 200  # once those are cut off
+    for sock in slow:
+        assert sock.recv(1) == b""
+        sock.close()

@@ -1,0 +1,217 @@
+/* http_listener: see http_listener.h. libmicrohttpd could accept by itself, but with all files in use it goes round and
+ * round on a whole core, and says nothing. SPDX-License-Identifier: MIT */
+#include "common/http_listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/lock.h"
+#include "common/log.h"
+#include "common/obj.h"
+#include "common/thread.h"
+
+#define ADDRESS_BYTES 128
+#define BACKLOG       511
+
+struct http_listener {
+	unsigned magic;
+#define HTTP_LISTENER_MAGIC 0x115e7e4a
+	/* set once */
+	int fd;
+	http_listener_take *take;
+	void *arg;
+	struct thread *thread;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t wake;
+	bool stop;
+};
+
+/* ---- the address ---- */
+
+static int resolve(const char *address, struct addrinfo **found)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+	char name[ADDRESS_BYTES];
+	char *port, *host = name;
+	size_t len;
+
+	(void)snprintf(name, sizeof(name), "%s", address);
+	if ((port = strrchr(name, ':')) == NULL)
+		return -EINVAL;
+	*port++ = '\0';
+	len = strlen(name);
+	if (len >= 2 && name[0] == '[' && name[len - 1] == ']') {
+		name[len - 1] = '\0';
+		host++;
+	}
+	return getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, found) == 0 ? 0 : -EADDRNOTAVAIL;
+}
+
+static int listen_on(const char *address, int *out)
+{
+	struct addrinfo *found;
+	int on = 1, fd, rc;
+
+	if ((rc = resolve(address, &found)) < 0)
+		return rc;
+	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
+		rc = -errno;
+		if (fd >= 0)
+			(void)close(fd);
+	} else {
+		*out = fd;
+	}
+	freeaddrinfo(found);
+	return rc;
+}
+
+static void announce(int fd, const char *label)
+{
+	struct sockaddr_storage bound = {0};
+	socklen_t bytes = sizeof(bound);
+	char host[64] = "?", port[16] = "?";
+
+	(void)getsockname(fd, (struct sockaddr *)&bound, &bytes);
+	(void)getnameinfo((struct sockaddr *)&bound, bytes, host, sizeof(host), port, sizeof(port),
+			  NI_NUMERICHOST | NI_NUMERICSERV);
+	(void)printf(bound.ss_family == AF_INET6 ? "listening %s [%s]:%s\n" : "listening %s %s:%s\n", label, host,
+		     port);
+	(void)fflush(stdout);
+}
+
+/* ---- the thread ---- */
+
+static bool is_stopping(struct http_listener *l)
+{
+	bool stop;
+
+	lock_take(&l->lock);
+	stop = l->stop;
+	lock_drop(&l->lock);
+	return stop;
+}
+
+/* Wait a little longer each time, and say so the first time. */
+static void pause_accepting(struct http_listener *l, int rc, int64_t *pause_ns)
+{
+	const int64_t first_ns = 20 * CLOCK_MS, longest_ns = CLOCK_SEC;
+	struct rlimit files = {0};
+	int64_t deadline;
+
+	count(COUNT_ACCEPT_PAUSED);
+	if (*pause_ns == 0) {
+		(void)getrlimit(RLIMIT_NOFILE, &files);
+		LOG(LOG_ERROR,
+		    log_what("HTTP accept paused: a limit of the machine is reached; raise it or lower "
+			     "limits.connections"),
+		    log_str("error", err_text(rc)), log_i64("files_allowed", (int64_t)files.rlim_cur));
+	}
+	*pause_ns = *pause_ns == 0 ? first_ns : *pause_ns * 2 < longest_ns ? *pause_ns * 2 : longest_ns;
+	deadline = clock_now_ns() + *pause_ns;
+	lock_take(&l->lock);
+	while (!l->stop && lock_wait_until(&l->wake, &l->lock, deadline))
+		;
+	lock_drop(&l->lock);
+}
+
+/* Errors of the one connection, which accept(2) says to treat like a retry. */
+static bool is_passing(int rc)
+{
+	return rc == -EINTR || rc == -ECONNABORTED || rc == -EPROTO || rc == -EPERM || rc == -ENETDOWN ||
+	       rc == -ENETUNREACH || rc == -EHOSTDOWN || rc == -EHOSTUNREACH;
+}
+
+static int accept_one(struct http_listener *l)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t peer_bytes = sizeof(peer);
+	int fd = accept4(l->fd, (struct sockaddr *)&peer, &peer_bytes, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return is_passing(-errno) ? 0 : -errno;
+	return l->take(l->arg, fd, (struct sockaddr *)&peer, peer_bytes);
+}
+
+static void *accept_all(void *arg)
+{
+	struct http_listener *l = arg;
+	int64_t pause_ns = 0;
+	int rc;
+
+	OBJ_CHECK(l, HTTP_LISTENER_MAGIC);
+	for (;;) {
+		rc = accept_one(l);
+		if (is_stopping(l))
+			return NULL;
+		if (rc < 0) {
+			pause_accepting(l, rc, &pause_ns);
+		} else if (pause_ns > 0) {
+			pause_ns = 0;
+			LOG(LOG_INFO, log_what("HTTP accepting again"));
+		}
+	}
+}
+
+/* ---- start and stop ---- */
+
+int http_listener_start(const char *address, const char *label, http_listener_take *take, void *arg,
+			struct http_listener **out)
+{
+	struct http_listener *l = calloc(1, sizeof(*l));
+	int rc;
+
+	if (l == NULL)
+		return -ENOMEM;
+	l->magic = HTTP_LISTENER_MAGIC;
+	l->take = take;
+	l->arg = arg;
+	lock_init(&l->lock, LOCK_SERVICE);
+	lock_cond_init(&l->wake);
+	if ((rc = listen_on(address, &l->fd)) < 0)
+		goto free_listener;
+	if ((rc = thread_spawn(THREAD_SERVICE, "http accept", accept_all, l, &l->thread)) < 0)
+		goto close_listener;
+	announce(l->fd, label);
+	*out = l;
+	return 0;
+
+close_listener:
+	(void)close(l->fd);
+free_listener:
+	(void)pthread_cond_destroy(&l->wake);
+	lock_fini(&l->lock);
+	free(l);
+	return rc;
+}
+
+void http_listener_stop(struct http_listener **listener)
+{
+	struct http_listener *l = *listener;
+
+	OBJ_CHECK(l, HTTP_LISTENER_MAGIC);
+	lock_take(&l->lock);
+	l->stop = true;
+	lock_drop(&l->lock);
+	(void)pthread_cond_signal(&l->wake);
+	(void)shutdown(l->fd, SHUT_RDWR); /* accept4 returns, now and from now on */
+	thread_join(&l->thread);
+	(void)close(l->fd);
+	(void)pthread_cond_destroy(&l->wake);
+	lock_fini(&l->lock);
+	l->magic = 0;
+	free(l);
+	*listener = NULL;
+}
