@@ -75,7 +75,7 @@ export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= second_deadlock_stack=1
 
-.PHONY: all run deps check check-layers check-unit check-e2e docs fuzz fuzz-run lint format install uninstall clean help \
+.PHONY: all run deps check check-layers check-unit check-e2e docs bench fuzz fuzz-run lint format install uninstall clean help \
         $(notdir $(UNIT))
 all: $(PROGRAMS)
 
@@ -85,6 +85,7 @@ help:
 	@echo 'make check      all tests; SAN=address or SAN=thread for a sanitizer build'
 	@echo 'make test_NAME  one unit test, tests/unit/test_NAME.c'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=30'
+	@echo 'make bench      measure, and write the tables of docs/benchmarks.md'
 	@echo 'make lint       clang -Wthread-safety, clang-tidy, cppcheck, format, layers, scripts'
 	@echo 'make format     clang-format in place'
 	@echo 'make docs       rewrite the tables in docs/ that come from the .def files'
@@ -163,6 +164,10 @@ $(notdir $(UNIT)): test_%: $(CHECK)/tests/test_%
 
 docs: $(CHECK)/tests/test_docs
 	$< --write
+
+# Writes the tables of docs/benchmarks.md; takes about four minutes.
+bench: all
+	tests/bench/run
 
 # ---- fuzzing
 
