@@ -25,24 +25,10 @@ static void too_slow(struct server *s, struct connection *c)
 			    log_what("message dropped: the client reads too slowly"));
 }
 
-/* A full queue tells of a slow peer only if its socket is full, too. */
-static int push_with_patience(struct connection *c, struct message *message, bool filter)
+/* What became of one message, as channel_push said. */
+static void account(struct server *s, struct connection *c, int rc)
 {
-	int rc = channel_push(&c->channel, message, filter);
-
-	if (rc == -ENOBUFS && channel_wait_for_room(&c->channel, clock_now_ns() + TURN_NS))
-		rc = channel_push(&c->channel, message, filter);
-	return rc;
-}
-
-void deliver(struct server *s, struct connection *c, struct message *message, bool filter)
-{
-	switch (push_with_patience(c, message, filter)) {
-	case 0:
-		break;
-	case 1:
-		dispatch_now(c);
-		break;
+	switch (rc) {
 	case -ENOMSG:
 		count(COUNT_FILTERED);
 		break;
@@ -58,9 +44,48 @@ void deliver(struct server *s, struct connection *c, struct message *message, bo
 	}
 }
 
-void deliver_to_all(struct server *s, struct connections *all, struct message *message, bool filter)
+/* *owed: the baton is ours, and a write with it. A full queue tells of a slow peer only if its socket is full, too: so first
+ * we write, or let the dispatcher have its turn. */
+static int push_with_patience(struct connection *c, struct message *message, bool filter, bool *owed)
+{
+	int rc = channel_push(&c->channel, message, filter);
+
+	if (rc == -ENOBUFS && *owed) {
+		dispatch_now(c);
+		*owed = false;
+		rc = channel_push(&c->channel, message, filter);
+	}
+	if (rc == -ENOBUFS && channel_wait_for_room(&c->channel, clock_now_ns() + TURN_NS))
+		rc = channel_push(&c->channel, message, filter);
+	return rc;
+}
+
+/* All of them into the mailbox, then one write. */
+static void deliver_batch(struct server *s, struct connection *c, struct message *const *messages, unsigned n,
+			  bool filter)
+{
+	bool owed = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		int rc = push_with_patience(c, messages[i], filter, &owed);
+
+		if (rc < 0)
+			account(s, c, rc);
+		else
+			owed |= rc == 1;
+	}
+	if (owed)
+		dispatch_now(c);
+}
+
+void deliver(struct server *s, struct connection *c, struct message *message, bool filter)
+{
+	deliver_batch(s, c, &message, 1, filter);
+}
+
+void deliver_to_all(struct server *s, struct connections *all, struct message *const *messages, unsigned n, bool filter)
 {
 	for (size_t i = 0; i < all->n; i++)
-		deliver(s, all->all[i], message, filter);
+		deliver_batch(s, all->all[i], messages, n, filter);
 	connections_drop(all);
 }

@@ -13,7 +13,8 @@
  * never waits for the peer, but for our own dispatcher up to a second, where that is what a full queue waits for. `filter`: only if the connection accepts the operation. Any thread. */
 void deliver(struct server *s, struct connection *c, struct message *message, bool filter);
 
-/* The same to each of the list, in its order; drops the list. */
-void deliver_to_all(struct server *s, struct connections *all, struct message *message, bool filter);
+/* n messages to each of the list, in its order, with one write for each connection; drops the list. */
+void deliver_to_all(struct server *s, struct connections *all, struct message *const *messages, unsigned n,
+		    bool filter);
 
 #endif

@@ -30,6 +30,15 @@ struct job {
 	uint64_t *sessions;
 };
 
+/* Jobs that are done together: as many as fit into one haul. */
+#define BATCH_MAX HAUL_MESSAGES
+
+struct batch {
+	struct job *jobs[BATCH_MAX];
+	struct message *messages[BATCH_MAX]; /* borrowed from the jobs */
+	unsigned n;
+};
+
 struct worker {
 	struct push *push;
 	struct thread *thread;
@@ -161,32 +170,32 @@ static void do_keys(struct worker *w, const struct job *job)
 	}
 }
 
-static void say_no_memory(void)
+static void say_no_memory(unsigned n)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 
-	count_by(COUNT_DROPPED, DROP_NO_MEMORY);
+	count_by_add(COUNT_DROPPED, DROP_NO_MEMORY, n);
 	LOG_LIMITED(LOG_ERROR, &limit, log_what("no memory to push to a room or to all; part of it was dropped"));
 }
 
-static void do_room(struct worker *w, const struct job *job)
+static void do_room(struct worker *w, const struct batch *batch)
 {
 	struct server *s = w->push->server;
 
 	for (unsigned i = w->index; i < s->n_buckets; i += w->push->n) {
-		struct room *room = bucket_room(&s->buckets[i], job->room);
+		struct room *room = bucket_room(&s->buckets[i], batch->jobs[0]->room);
 		struct connections members = {0};
 
 		if (room == NULL)
 			continue;
 		if (room_members(room, &members) < 0)
-			say_no_memory();
+			say_no_memory(batch->n);
 		room_unref(&room);
-		deliver_to_all(s, &members, job->message, false);
+		deliver_to_all(s, &members, batch->messages, batch->n, false);
 	}
 }
 
-static void do_all(struct worker *w, const struct job *job)
+static void do_all(struct worker *w, const struct batch *batch)
 {
 	struct server *s = w->push->server;
 
@@ -194,56 +203,71 @@ static void do_all(struct worker *w, const struct job *job)
 		struct connections all = {0};
 
 		if (bucket_all(&s->buckets[i], &all) < 0)
-			say_no_memory();
-		deliver_to_all(s, &all, job->message, true);
+			say_no_memory(batch->n);
+		deliver_to_all(s, &all, batch->messages, batch->n, true);
 	}
 }
 
-static void do_job(struct worker *w, const struct job *job)
+static void do_batch(struct worker *w, const struct batch *batch)
 {
-	switch (job->target) {
+	switch (batch->jobs[0]->target) {
 	case WIRE_KEYS:
 	case WIRE_KICK:
-		do_keys(w, job);
+		do_keys(w, batch->jobs[0]);
 		break;
 	case WIRE_ROOM:
-		do_room(w, job);
+		do_room(w, batch);
 		break;
 	default:
-		do_all(w, job);
+		do_all(w, batch);
 		break;
 	}
 }
 
-static struct job *next_job(struct worker *w)
+/* May the job that comes next share the writes of those before it? */
+static bool goes_along(const struct batch *batch, const struct job *job)
+{
+	const struct job *first = batch->jobs[0];
+
+	if (batch->n == BATCH_MAX || first->target != job->target)
+		return false;
+	return job->target == WIRE_ALL || (job->target == WIRE_ROOM && strcmp(first->room, job->room) == 0);
+}
+
+/* The next job, with those right behind it that go to the same room, or to all. While pushes come more slowly than they are
+ * delivered that is one; in a burst, or when the machine cannot follow, each connection then gets many in one write. */
+static bool next_batch(struct worker *w, struct batch *batch)
 {
 	struct push *p = w->push;
-	struct job *job = NULL;
 
+	batch->n = 0;
 	lock_take(&p->lock);
 	while (w->count == 0 && !p->stop)
 		lock_wait(&w->wake, &p->lock); /* idle: ends with work, or with push_stop */
-	if (w->count > 0) {
-		job = w->queue[w->head];
+	while (w->count > 0 && (batch->n == 0 || goes_along(batch, w->queue[w->head]))) {
+		batch->jobs[batch->n] = w->queue[w->head];
+		batch->messages[batch->n] = w->queue[w->head]->message;
+		batch->n++;
 		w->head = (w->head + 1) % p->queue_max;
 		w->count--;
-		count_add(COUNT_QUEUED, -1);
 	}
 	lock_drop(&p->lock);
-	if (job != NULL)
-		(void)pthread_cond_signal(&p->room);
-	return job;
+	count_add(COUNT_QUEUED, -(int64_t)batch->n);
+	if (batch->n > 0)
+		(void)pthread_cond_broadcast(&p->room);
+	return batch->n > 0;
 }
 
 static void *work(void *arg)
 {
 	struct worker *w = arg;
-	struct job *job;
+	struct batch batch;
 
 	OBJ_CHECK(w->push, PUSH_MAGIC);
-	while ((job = next_job(w)) != NULL) {
-		do_job(w, job);
-		job_unref(job);
+	while (next_batch(w, &batch)) {
+		do_batch(w, &batch);
+		for (unsigned i = 0; i < batch.n; i++)
+			job_unref(batch.jobs[i]);
 	}
 	return NULL;
 }

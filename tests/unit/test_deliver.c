@@ -213,7 +213,7 @@ static void all_of_a_list_get_it_and_the_list_is_dropped(void **state)
 	assert_int_equal(connections_reserve(&all, 2), 0);
 	for (all.n = 0; all.n < 2; all.n++)
 		all.all[all.n] = connection_ref(c[all.n]);
-	deliver_to_all(&stage.server, &all, message, true);
+	deliver_to_all(&stage.server, &all, &message, 1, true);
 	assert_int_equal(all.n, 0);
 	assert_null(all.all);
 	for (unsigned i = 0; i < 2; i++) {
