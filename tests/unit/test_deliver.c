@@ -222,6 +222,37 @@ static void all_of_a_list_get_it_and_the_list_is_dropped(void **state)
 	}
 }
 
+static void several_messages_for_one_connection_go_out_in_one_write(void **state)
+{
+	struct message *const messages[] = {message, message, message};
+	struct connections all = {0};
+
+	(void)state;
+	assert_int_equal(connections_reserve(&all, 1), 0);
+	all.all[all.n++] = connection_ref(c[0]);
+	deliver_to_all(&stage.server, &all, messages, 3, true);
+	assert_int_equal(fake_got(&peers[0]), 3);
+	assert_int_equal(peers[0].writes, 1);
+}
+
+/* One more than the queue holds: the first go out to make room, nobody is called slow. */
+static void a_batch_larger_than_the_queue_is_no_slow_consumer(void **state)
+{
+	struct message *messages[HAUL_MESSAGES];
+	const unsigned n = stage.server.channel.queue_max + 1;
+	struct connections all = {0};
+
+	(void)state;
+	assert_true(n <= HAUL_MESSAGES);
+	for (unsigned i = 0; i < n; i++)
+		messages[i] = message;
+	assert_int_equal(connections_reserve(&all, 1), 0);
+	all.all[all.n++] = connection_ref(c[0]);
+	deliver_to_all(&stage.server, &all, messages, n, true);
+	assert_int_equal(fake_got(&peers[0]), n);
+	assert_false(connection_is_closing(c[0]));
+}
+
 #define deliver_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -237,6 +268,8 @@ int main(void)
 		deliver_test(a_full_queue_waits_for_a_dispatcher_that_had_no_turn),
 		deliver_test(a_dispatcher_that_gets_no_turn_for_long_counts_as_a_slow_consumer),
 		deliver_test(all_of_a_list_get_it_and_the_list_is_dropped),
+		deliver_test(several_messages_for_one_connection_go_out_in_one_write),
+		deliver_test(a_batch_larger_than_the_queue_is_no_slow_consumer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
