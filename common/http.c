@@ -265,10 +265,14 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 		refuse(call, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
 		return send_reply(connection, call, true);
 	}
-	/* Known beforehand, so the body need not be read at all. */
+	/* Known beforehand. Who asks before sending is told at once; all others send first and then look for an answer,
+	 * which a reset would take away from them if the body lay there unread. */
 	if (length != NULL && strtoull(length, NULL, 10) > h->opt.max_body) {
-		refuse(call, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than http.max_body");
-		return send_reply(connection, call, true);
+		call->too_large = true;
+		if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != NULL) {
+			refuse(call, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than http.max_body");
+			return send_reply(connection, call, true);
+		}
 	}
 	return MHD_YES;
 }
