@@ -186,9 +186,13 @@ static void a_deadline_brought_forward_fires_at_the_earlier_time(void **state)
 static void bringing_the_first_forward_wakes_the_thread(void **state)
 {
 	(void)state;
-	add(0, CLOCK_SEC);
-	timer_set(&alarms[0].entry, start_ns - 1);
-	until(fired(0) == 1);
+	for (unsigned i = 0; i < 20; i++) {
+		add(i, CLOCK_SEC);
+		/* There is no telling that the thread sleeps again; after a moment it does, at least once in twenty. */
+		(void)until_is_late(&(struct timespec){0});
+		timer_set(&alarms[i].entry, start_ns - 1);
+		until(fired(i) == 1);
+	}
 }
 
 static void a_deadline_put_off_and_brought_back_fires_in_between(void **state)
