@@ -368,20 +368,21 @@ size_t v1_json_put(uint8_t *out, const struct packet *p, bool empty_is_object)
 const struct message_form *v1_json_of_message(struct message *m)
 {
 	struct packet p = {.op = OP_SEND_REPLY, .body = m->v2 + PACKET_HEAD_BYTES, .body_bytes = m->body_bytes};
-	struct message_form *form = atomic_load_explicit(&m->v1_json, memory_order_acquire), *smaller, *first = NULL;
+	struct message_form *there = atomic_load_explicit(&m->v1_json, memory_order_acquire), *made, *form;
 
-	if (form != NULL)
-		return form;
-	if ((form = malloc(sizeof(*form) + v1_json_room(m->body_bytes))) == NULL)
+	if (there != NULL)
+		return there;
+	if ((made = malloc(sizeof(*made) + v1_json_room(m->body_bytes))) == NULL)
 		return NULL;
-	form->bytes = v1_json_put(form->data, &p, false);
+	made->bytes = v1_json_put(made->data, &p, false);
 	/* Most bodies need no escapes, so most of the room was for nothing. */
-	if ((smaller = realloc(form, sizeof(*form) + form->bytes)) != NULL)
-		form = smaller;
+	form = realloc(made, sizeof(*made) + made->bytes);
+	if (form == NULL)
+		form = made;
 	/* Of two who made it at the same time, the first has made it for all. */
-	if (atomic_compare_exchange_strong_explicit(&m->v1_json, &first, form, memory_order_acq_rel,
+	if (atomic_compare_exchange_strong_explicit(&m->v1_json, &there, form, memory_order_acq_rel,
 						    memory_order_acquire))
 		return form;
 	free(form);
-	return first;
+	return there;
 }
