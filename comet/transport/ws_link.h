@@ -50,9 +50,9 @@ struct ws_link_options {
 	void *service;
 };
 
-/* Two references: the transport's (*out) and the service thread's (*link). 0 or -ENOMEM. */
-int ws_link_new(const struct sockaddr *peer, const struct ws_link_options *opt, struct ws_link **link,
-		struct transport **out);
+/* Two references: the transport's (*transport) and the service thread's (*out). 0 or -ENOMEM. */
+int ws_link_new(const struct sockaddr *peer, const struct ws_link_options *opt, struct ws_link **out,
+		struct transport **transport);
 struct ws_link *ws_link_ref(struct ws_link *link);
 void ws_link_unref(struct ws_link **link);
 
