@@ -422,7 +422,7 @@ void http_stop(struct http **http)
 		http_listener_stop(&h->listeners[i]);
 	if (h->daemon != NULL) {
 		http_callers_wait_answered(h->callers);
-		/* Cuts off those who are idle or in the middle of a request, and joins their threads. */
+		/* Cuts off what is left, and joins the callers' threads. */
 		MHD_stop_daemon(h->daemon);
 	}
 	if (h->callers != NULL)

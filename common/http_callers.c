@@ -17,6 +17,7 @@ struct http_caller {
 	struct http_caller *next, *prev;
 	int fd;
 	bool begun;
+	bool answering;      /* or the answer is on its way */
 	int64_t deadline_ns; /* for the request that is read, or the answer that is taken */
 };
 
@@ -174,6 +175,7 @@ bool http_caller_answer(struct http_callers *c, struct http_caller *caller)
 	end = c->end;
 	if (!end) {
 		c->answering++;
+		caller->answering = true;
 		caller->deadline_ns = NO_DEADLINE;
 	}
 	lock_drop(&c->lock);
@@ -195,8 +197,12 @@ void http_caller_done(struct http_callers *c, struct http_caller *caller, bool a
 	if (answered)
 		c->answering--;
 	last = c->answering == 0;
-	if (caller != NULL)
+	if (caller != NULL) {
+		caller->answering = false;
 		caller->deadline_ns = clock_now_ns() + HTTP_CALLER_IDLE_SECONDS * CLOCK_SEC + c->timeout_ns;
+		if (c->end)
+			(void)shutdown(caller->fd, SHUT_RDWR);
+	}
 	lock_drop(&c->lock);
 	if (last)
 		(void)pthread_cond_signal(&c->answered);
@@ -229,6 +235,9 @@ void http_callers_end(struct http_callers *c)
 {
 	lock_take(&c->lock);
 	c->end = true;
+	for (struct http_caller *caller = c->first; caller != NULL; caller = caller->next)
+		if (caller->begun && !caller->answering)
+			(void)shutdown(caller->fd, SHUT_RDWR);
 	lock_drop(&c->lock);
 	(void)pthread_cond_broadcast(&c->left);
 }

@@ -14,7 +14,8 @@ int http_callers_start(unsigned max, int64_t timeout_ms, struct http_callers **o
 /* After http_callers_end, when all have left; joins the watchdog. *c becomes NULL. */
 void http_callers_stop(struct http_callers **c);
 
-/* From now on nobody enters and nothing is answered any more; those that wait in enter return. */
+/* From now on nobody enters and no further request is answered: who waits in enter returns, and who has no answer under way
+ * is cut off. */
 void http_callers_end(struct http_callers *c);
 /* After http_callers_end: returns when the answers under way are out, or timeout_ms later. */
 void http_callers_wait_answered(struct http_callers *c);

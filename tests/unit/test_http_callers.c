@@ -271,7 +271,8 @@ static void the_end_waits_for_answers_and_takes_no_more_requests(void **state)
 	(void)state;
 	assert_true(http_caller_answer(c, busy));
 	http_callers_end(c);
-	assert_false(http_caller_answer(c, idle));
+	assert_true(is_cut_off(&q, UNTIL_SECONDS * 1000));
+	assert_false(http_caller_answer(c, idle)); /* a request that had come before */
 	assert_int_equal(pthread_create(&e.thread, NULL, wait_answered, &e), 0);
 	assert_false(is_cut_off(&p, SHORT_MS));
 	assert_false(atomic_load(&e.done));
@@ -279,6 +280,7 @@ static void the_end_waits_for_answers_and_takes_no_more_requests(void **state)
 	http_caller_done(c, idle, false); /* its request was not taken: that ends nothing */
 	assert_false(atomic_load(&e.done));
 	http_caller_done(c, busy, true);
+	assert_true(is_cut_off(&p, UNTIL_SECONDS * 1000));
 	assert_int_equal(pthread_join(e.thread, NULL), 0);
 	http_callers_leave(c, busy);
 	http_callers_leave(c, idle);
