@@ -68,15 +68,13 @@ static bool skip_number(struct scan *s)
 	return true;
 }
 
-/* Length of the UTF-8 sequence at `at` (at < end); 0: there is none. Surrogates, overlong forms and what is above U+10FFFF
- * are none. */
-static unsigned utf8_bytes(const uint8_t *at, const uint8_t *end)
+/* Length of the UTF-8 sequence at `at` (at < end). Surrogates, overlong forms and what is above U+10FFFF are none: then 0,
+ * and *bad says how many bytes go as one, as far as they could have begun a sequence (Unicode, section 3.9). */
+static unsigned utf8_bytes(const uint8_t *at, const uint8_t *end, unsigned *bad)
 {
 	uint8_t low = 0x80, high = 0xbf;
 	unsigned n = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
 
-	if (n == 0 || (size_t)(end - at) < n)
-		return 0;
 	if (at[0] == 0xe0)
 		low = 0xa0;
 	else if (at[0] == 0xed)
@@ -86,11 +84,14 @@ static unsigned utf8_bytes(const uint8_t *at, const uint8_t *end)
 	else if (at[0] == 0xf4)
 		high = 0x8f;
 	for (unsigned i = 1; i < n; i++) {
-		if (at[i] < low || at[i] > high)
+		if (at + i == end || at[i] < low || at[i] > high) {
+			*bad = i;
 			return 0;
+		}
 		low = 0x80;
 		high = 0xbf;
 	}
+	*bad = 1;
 	return n;
 }
 
@@ -99,7 +100,7 @@ bool v1_json_is_utf8(const uint8_t *text, size_t text_bytes)
 	const uint8_t *end = text + text_bytes;
 
 	while (text < end) {
-		unsigned n = utf8_bytes(text, end);
+		unsigned bad, n = utf8_bytes(text, end, &bad);
 
 		if (n == 0)
 			return false;
@@ -132,7 +133,7 @@ static bool skip_string(struct scan *s)
 				return false;
 			continue;
 		}
-		unsigned n = *s->at < 0x20 ? 0 : utf8_bytes(s->at, s->end);
+		unsigned bad, n = *s->at < 0x20 ? 0 : utf8_bytes(s->at, s->end, &bad);
 		if (n == 0)
 			return false;
 		s->at += n;
@@ -327,12 +328,12 @@ static size_t put_string(uint8_t *out, const uint8_t *text, size_t text_bytes)
 
 	*at++ = '"';
 	while (text < end) {
-		unsigned n = utf8_bytes(text, end);
+		unsigned bad, n = utf8_bytes(text, end, &bad);
 
 		if (n == 0) {
 			memcpy(at, "\xef\xbf\xbd", 3);
 			at += 3;
-			n = 1;
+			n = bad;
 		} else if (*text < 0x20) {
 			at += sprintf((char *)at, "\\u%04x", *text);
 		} else {

@@ -245,6 +245,15 @@ static void what_is_no_json_becomes_a_string(void **state)
 		   "{\"ver\":1,\"op\":8,\"seq\":-2,\"body\":\"{\\\"a\\\":\\\"\xef\xbf\xbd\\\"}\"}");
 }
 
+static void cut_sequence_becomes_one_character(void **state)
+{
+	(void)state;
+	assert_put("\xe2\x82 \xf0\x9f\x98", 6, false,
+		   "{\"ver\":1,\"op\":8,\"seq\":-2,\"body\":\"\xef\xbf\xbd \xef\xbf\xbd\"}");
+	assert_put("\xed\xa0\x80", 3, false,
+		   "{\"ver\":1,\"op\":8,\"seq\":-2,\"body\":\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"}");
+}
+
 static void longest_escapes_find_room(void **state)
 {
 	char body[200];
@@ -305,6 +314,7 @@ int main(void)
 		cmocka_unit_test_teardown(fields_stand_in_the_order_of_the_contract, tear_down),
 		cmocka_unit_test_teardown(json_goes_in_as_it_is, tear_down),
 		cmocka_unit_test_teardown(what_is_no_json_becomes_a_string, tear_down),
+		cmocka_unit_test_teardown(cut_sequence_becomes_one_character, tear_down),
 		cmocka_unit_test_teardown(longest_escapes_find_room, tear_down),
 		cmocka_unit_test_teardown(message_is_encoded_once, tear_down),
 		cmocka_unit_test_teardown(message_without_memory_has_no_form, tear_down),
