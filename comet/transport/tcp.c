@@ -167,6 +167,7 @@ static bool tcp_has_packet(const struct transport *t)
 /* A haul laid out for writev: at most a header and a body an item. */
 struct layout {
 	struct iovec iov[2 * (HAUL_ANSWERS + HAUL_MESSAGES)];
+	bool ends_item[2 * (HAUL_ANSWERS + HAUL_MESSAGES)];
 	uint8_t heads[HAUL_ANSWERS][PACKET_HEAD_BYTES];
 	unsigned n;
 	unsigned n_heads;
@@ -174,8 +175,15 @@ struct layout {
 
 static void lay(struct layout *l, const void *bytes, size_t n)
 {
-	if (n > 0)
-		l->iov[l->n++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
+	if (n == 0)
+		return;
+	l->ends_item[l->n] = false;
+	l->iov[l->n++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
+}
+
+static void lay_end(struct layout *l)
+{
+	l->ends_item[l->n - 1] = true;
 }
 
 static void lay_answers(struct layout *l, const struct haul *h)
@@ -187,6 +195,7 @@ static void lay_answers(struct layout *l, const struct haul *h)
 		packet_encode(head, p->ver, p->op, p->seq, p->body_bytes);
 		lay(l, head, PACKET_HEAD_BYTES);
 		lay(l, p->body, p->body_bytes);
+		lay_end(l);
 	}
 }
 
@@ -201,6 +210,7 @@ static void lay_messages(struct layout *l, const struct haul *h, enum dialect di
 			lay(l, m->v1_head, PACKET_HEAD_BYTES);
 			lay(l, message_body(m), m->body_bytes);
 		}
+		lay_end(l);
 	}
 }
 
@@ -269,14 +279,23 @@ static int send_all(struct tcp *tcp, struct msghdr *msg, int flags, size_t *writ
 	return 0;
 }
 
-static int send_all_tls(struct tcp *tcp, const struct msghdr *msg, enum transport_wait wait, size_t *written)
+/* Item by item: what follows a record that the socket took in part must be the same bytes, and only the item that was begun
+ * is sure to be first again. */
+static int send_all_tls(struct tcp *tcp, const struct layout *l, const struct msghdr *msg, enum transport_wait wait,
+			size_t *written)
 {
 	int64_t deadline = wait == TRANSPORT_NOW ? 0 : clock_now_ns() + tcp->write_timeout_ns;
-	size_t more;
-	int rc = tls_write(tcp->tls, msg->msg_iov, msg->msg_iovlen, deadline, &more);
+	int rc = 0;
 
-	count_add(COUNT_BYTES_OUT, (int64_t)more);
-	*written += more;
+	for (unsigned i = (unsigned)(msg->msg_iov - l->iov), end; rc == 0 && i < l->n; i = end) {
+		size_t more;
+
+		for (end = i + 1; !l->ends_item[end - 1]; end++)
+			;
+		rc = tls_write(tcp->tls, &l->iov[i], end - i, deadline, &more);
+		count_add(COUNT_BYTES_OUT, (int64_t)more);
+		*written += more;
+	}
 	return rc;
 }
 
@@ -299,7 +318,7 @@ static int tcp_write(struct transport *t, struct haul *h, enum dialect dialect, 
 	msg.msg_iovlen = layout.n;
 	take_off(&msg, h->skip_bytes);
 	if (tcp->tls != NULL)
-		rc = send_all_tls(tcp, &msg, wait, &written);
+		rc = send_all_tls(tcp, &layout, &msg, wait, &written);
 	else
 		rc = send_all(tcp, &msg, wait == TRANSPORT_NOW ? MSG_DONTWAIT : 0, &written);
 	account(h, written);
