@@ -59,6 +59,8 @@ enum close_reason close_reason_of_read(int rc)
 	case EHOSTUNREACH:
 	case ENETUNREACH:
 		return CLOSE_CLIENT_CUT;
+	case ETIME:
+		return CLOSE_WRITE_TIMEOUT;
 	case ERR_PACKET_LENGTH:
 		return CLOSE_PACKET_LENGTH;
 	case ERR_PACKET_BODY:

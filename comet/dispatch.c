@@ -60,8 +60,10 @@ static int write_haul(struct connection *c, struct haul *h, enum transport_wait 
 	rc = c->transport->ops->write(c->transport, h, c->dialect, wait);
 	trace(c, rc == 0 ? "flush" : "write stopped", NULL);
 	count(COUNT_WRITES);
-	count_add(COUNT_ANSWERED, h->answers_done);
-	count_add(COUNT_DELIVERED, h->messages_done);
+	if (!c->transport->ops->writes_later) {
+		count_add(COUNT_ANSWERED, h->answers_done);
+		count_add(COUNT_DELIVERED, h->messages_done);
+	}
 	return rc;
 }
 

@@ -23,7 +23,7 @@ struct transport;
 struct transport_ops {
 	/* Read the next packet. Blocks; the connection's deadline bounds it by shutdown(). p->body points into the
 	 * transport's buffer, valid until the next read.
-	 *   0; -ERR_EOF; -ERR_CUT; -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as
+	 *   0; -ERR_EOF; -ERR_CUT; -ETIME (a write that was left behind was not taken in time); -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as
 	 *   they were read); -errno */
 	int (*read)(struct transport *t, struct packet *p);
 	/* Would read return at once? Lets the reader gather answers before they are written. */
@@ -45,6 +45,9 @@ struct transport_ops {
 	/* "address:port" of the peer; port is left out where with_port is false. */
 	void (*peer)(const struct transport *t, bool with_port, char *text, size_t text_bytes);
 	const char *name; /* "tcp", "websocket", ... */
+	/* What write was given is written later, and the transport itself counts it once it is (COUNT_ANSWERED,
+	 * COUNT_DELIVERED), or as dropped if it never is. */
+	bool writes_later;
 };
 
 /* The first member of each transport. */

@@ -20,6 +20,10 @@
 #include "common/obj.h"
 #include "common/thread.h"
 
+/* A whole record is read at once: a connection that may not be read and has bytes left in OpenSSL's buffer sends lws into
+ * a loop that never ends. */
+#define TLS_RECORD_BYTES 16384
+
 /* For its own handshakes and goodbyes; ours are shorter. */
 #define LWS_TIMEOUT_S 10
 
@@ -29,11 +33,11 @@ struct guest {
 #define GUEST_MAGIC 0x90e57a11
 	struct service *service;
 	struct ws_link *link;
-	struct connection *c; /* until its reader was started */
-	struct lws *wsi;      /* from adoption to its end */
-	lws_sorted_usec_list_t deadline;
-	enum close_reason why; /* of a handshake that came to nothing */
-	int fd;                /* until adoption */
+	struct connection *c;            /* until its reader was started */
+	struct lws *wsi;                 /* from adoption to its end */
+	lws_sorted_usec_list_t deadline; /* of the handshake, then of a write that the peer does not take */
+	enum close_reason why;           /* of a handshake that came to nothing */
+	int fd;                          /* until adoption */
 	bool tls;
 	bool adopting; /* its own callbacks may come before lws has told us the wsi */
 	bool choked;
@@ -63,7 +67,7 @@ struct websocket {
 #define WEBSOCKET_MAGIC 0x0eb50cc3
 	struct server *server;
 	struct tls_certs *certs;
-	struct lws_protocols protocols[2];
+	struct lws_protocols plain[2], tls[2];
 	atomic_uint turn;
 	unsigned n_services;
 	struct service *services;
@@ -254,9 +258,17 @@ static int answer_http(struct guest *g, struct lws *wsi)
 		      CLOSE_WEBSOCKET_UPGRADE);
 }
 
+/* Count the frames that lws has given to the kernel since it last told us. */
+static void count_written(struct guest *g, struct lws *wsi)
+{
+	if (!lws_partial_buffered(wsi))
+		ws_link_frames_written(g->link);
+}
+
 /* The socket is closed at once, in whatever state it is. */
 static void kill_hard(struct guest *g)
 {
+	count_written(g, g->wsi);
 	g->closing = true;
 	/* Else lws would first wait for a peer that does not read. The descriptor is open as long as there is a wsi. */
 	(void)shutdown(lws_get_socket_fd(g->wsi), SHUT_RDWR);
@@ -333,6 +345,7 @@ static bool is_cut(struct lws *wsi)
  * some of them it would say nothing. */
 static void dropping(struct guest *g, struct lws *wsi)
 {
+	count_written(g, wsi);
 	if (g->closing || g->wsi == NULL || is_cut(wsi)) {
 		g->closing = true;
 		return;
@@ -343,12 +356,29 @@ static void dropping(struct guest *g, struct lws *wsi)
 
 /* ---- writing ---- */
 
+static void write_expired(lws_sorted_usec_list_t *deadline)
+{
+	struct guest *g = lws_container_of(deadline, struct guest, deadline);
+
+	OBJ_CHECK(g, GUEST_MAGIC);
+	ws_link_end(g->link, -ETIME);
+	kill_hard(g);
+}
+
+/* A peer that does not take one frame within the write deadline is not worth waiting for. */
 static void set_choked(struct guest *g, bool choked)
 {
+	const struct service *s = g->service;
+
 	if (g->choked == choked)
 		return;
 	g->choked = choked;
 	ws_link_set_choked(g->link, choked);
+	if (choked)
+		lws_sul_schedule(s->context, 0, &g->deadline, write_expired,
+				 s->websocket->server->cfg->protocol_write_timeout * LWS_US_PER_MS);
+	else
+		lws_sul_cancel(&g->deadline);
 }
 
 /* 0: all that goes was written; 1: and now the close frame is due; negative: the socket is broken. */
@@ -366,6 +396,7 @@ static int send_frames(struct guest *g, struct lws *wsi)
 			(void)lws_callback_on_writable(wsi);
 			return 0;
 		}
+		ws_link_frames_written(g->link);
 		next = ws_link_next_frame(g->link, LWS_PRE, &s->frame);
 		if (next == WS_NEXT_NOTHING)
 			return 0;
@@ -464,10 +495,13 @@ static void adopt(struct service *s, struct guest *g)
 		gone(g);
 }
 
-/* A link that is closing anyway still sends its close frame; any other ends where it stands. */
+/* A link that is closing still sends its close frame, if the peer takes it within the few seconds that lws allows for it;
+ * any other ends where it stands. */
 static void end(struct guest *g)
 {
-	if (g->c == NULL && !g->closing && !g->choked && ws_link_is_closing(g->link)) {
+	if (g->closing)
+		return;
+	if (g->c == NULL && !g->choked && ws_link_is_closing(g->link)) {
 		(void)say_close(g, g->wsi, ws_link_close_code(g->link));
 		lws_set_timeout(g->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 	} else {
@@ -553,9 +587,11 @@ static struct lws_vhost *new_vhost(struct service *s, const char *name, bool tls
 {
 	const struct config *cfg = s->websocket->server->cfg;
 	struct lws_context_creation_info info = {
-		.port = CONTEXT_PORT_NO_LISTEN_SERVER,
+		/* None listens. lws would move a connection from one to the other by the host that it names, were these the
+		 * same. */
+		.port = tls ? CONTEXT_PORT_NO_LISTEN_SERVER : CONTEXT_PORT_NO_LISTEN,
 		.vhost_name = name,
-		.protocols = s->websocket->protocols,
+		.protocols = tls ? s->websocket->tls : s->websocket->plain,
 		.extensions = cfg->websocket_deflate ? deflate : NULL,
 		.timeout_secs = LWS_TIMEOUT_S,
 		.alpn = "http/1.1",
@@ -573,6 +609,7 @@ static int service_start(struct websocket *ws, struct service *s)
 		.gid = (gid_t)-1,
 		.uid = (uid_t)-1,
 		.timeout_secs = LWS_TIMEOUT_S,
+		.pt_serv_buf_size = TLS_RECORD_BYTES,
 		.options = LWS_SERVER_OPTION_EXPLICIT_VHOSTS |
 			   (ws->certs != NULL ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT : 0),
 	};
@@ -628,13 +665,15 @@ int websocket_start(struct server *server, struct tls_certs *certs, struct webso
 	ws->server = server;
 	ws->certs = certs;
 	/* A user space of some size, or lws would not tell of the end of a connection. Frames are written whole. */
-	ws->protocols[0] = (struct lws_protocols){
+	ws->plain[0] = (struct lws_protocols){
 		.name = "comet",
 		.callback = callback,
 		.per_session_data_size = 1,
 		.rx_buffer_size = 1024,
 		.tx_packet_size = INT32_MAX / 2,
 	};
+	ws->tls[0] = ws->plain[0];
+	ws->tls[0].rx_buffer_size = TLS_RECORD_BYTES;
 	if ((ws->services = calloc(n, sizeof(*ws->services))) != NULL)
 		for (rc = 0; ws->n_services < n; ws->n_services++)
 			if ((rc = service_start(ws, &ws->services[ws->n_services])) < 0)

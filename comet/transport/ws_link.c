@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/connection.h"
 #include "comet/transport/tcp.h"
 #include "comet/transport/v1_json.h"
 #include "common/clock.h"
@@ -57,7 +58,8 @@ struct ws_link {
 	struct ws_link *next_asking;
 	/* service thread only */
 	void *tag;
-	struct block *partial; /* the message that is being read */
+	struct block *partial;            /* the message that is being read */
+	unsigned answers_out, pushes_out; /* in frames that were given out, and are not known to be written */
 	/* reader only */
 	struct block *current; /* the message whose body the reader works on */
 	/* under lock */
@@ -348,15 +350,15 @@ static bool put_into_outbox_locked(struct ws_link *link, struct haul *h, int *rc
  * then it is only worth waiting for with TRANSPORT_WAIT. */
 static int wait_for_space_locked(struct ws_link *link, enum transport_wait wait, int64_t deadline) NEEDS(link->lock)
 {
-	while (link->out_count == WS_LINK_OUTBOX) {
-		if (link->ended || link->closing)
-			return -EPIPE;
+	while (!link->ended && !link->closing && link->out_count == WS_LINK_OUTBOX) {
 		if (wait == TRANSPORT_NOW && link->choked)
 			return -EAGAIN;
 		if (!lock_wait_until(&link->space, &link->lock, deadline))
 			return wait == TRANSPORT_NOW ? -EAGAIN : -ETIMEDOUT;
 	}
-	return 0;
+	if (link->ended && link->why == -ETIME)
+		return -ETIMEDOUT;
+	return link->ended || link->closing ? -EPIPE : 0;
 }
 
 static int ws_write(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait)
@@ -374,7 +376,7 @@ static int ws_write(struct transport *t, struct haul *h, enum dialect dialect, e
 
 		lock_take(&link->lock);
 		link->dialect = dialect;
-		rc = link->ended || link->closing ? -EPIPE : wait_for_space_locked(link, wait, deadline);
+		rc = wait_for_space_locked(link, wait, deadline);
 		if (rc == 0) {
 			done = put_into_outbox_locked(link, h, &rc);
 			ask = wish_locked(link, WS_WISH_WRITE);
@@ -387,6 +389,14 @@ static int ws_write(struct transport *t, struct haul *h, enum dialect dialect, e
 }
 
 /* ---- writing: the service thread's side ---- */
+
+void ws_link_frames_written(struct ws_link *link)
+{
+	count_add(COUNT_ANSWERED, link->answers_out);
+	count_add(COUNT_DELIVERED, link->pushes_out);
+	link->answers_out = 0;
+	link->pushes_out = 0;
+}
 
 void ws_link_set_choked(struct ws_link *link, bool choked)
 {
@@ -427,6 +437,7 @@ static bool append(struct ws_frame *frame, size_t front, const void *bytes, size
 struct batch {
 	struct out items[WS_LINK_OUTBOX];
 	unsigned n;
+	bool is_answer;
 	enum dialect dialect;
 };
 
@@ -437,6 +448,7 @@ static enum ws_next take_batch(struct ws_link *link, struct batch *b)
 	size_t bytes = 0;
 
 	b->n = 0;
+	b->is_answer = false;
 	lock_take(&link->lock);
 	b->dialect = link->dialect;
 	while (link->out_count > 0 && bytes < FRAME_BYTES) {
@@ -447,7 +459,8 @@ static enum ws_next take_batch(struct ws_link *link, struct batch *b)
 		b->items[b->n++] = *out;
 		link->out_head = (link->out_head + 1) % WS_LINK_OUTBOX;
 		link->out_count--;
-		if (out->answer != NULL)
+		b->is_answer = out->answer != NULL;
+		if (b->is_answer)
 			break;
 		bytes += PACKET_HEAD_BYTES + out->message->body_bytes;
 	}
@@ -510,13 +523,17 @@ enum ws_next ws_link_next_frame(struct ws_link *link, size_t front, struct ws_fr
 		return next;
 	frame->bytes = 0;
 	frame->is_text = atomic_load(&link->kind) == KIND_TEXT;
-	if (batch.items[0].answer != NULL)
+	if (batch.is_answer)
 		good = append(frame, front, batch.items[0].answer->data, batch.items[0].answer->bytes);
 	else if (frame->is_text)
 		good = append_text(frame, front, &batch);
 	else
 		good = append_binary(frame, front, &batch);
 	drop_batch(&batch);
+	if (batch.is_answer)
+		link->answers_out++;
+	else
+		link->pushes_out += batch.n;
 	if (good) {
 		count_add(COUNT_BYTES_OUT, (int64_t)frame->bytes);
 		return WS_NEXT_FRAME;
@@ -606,6 +623,7 @@ static const struct transport_ops ws_ops = {
 	.free = ws_free,
 	.peer = ws_peer,
 	.name = "websocket",
+	.writes_later = true,
 };
 
 int ws_link_new(const struct sockaddr *peer, const struct ws_link_options *opt, struct ws_link **out,
@@ -660,8 +678,11 @@ void ws_link_unref(struct ws_link **reference)
 	}
 	free(link->partial);
 	free(link->current);
-	while (take_batch(link, &left) == WS_NEXT_FRAME)
+	while (take_batch(link, &left) == WS_NEXT_FRAME) {
+		link->pushes_out += left.is_answer ? 0 : left.n;
 		drop_batch(&left);
+	}
+	count_by_add(COUNT_DROPPED, DROP_CLOSED, link->pushes_out);
 	(void)pthread_cond_destroy(&link->readable);
 	(void)pthread_cond_destroy(&link->space);
 	lock_fini(&link->lock);

@@ -75,8 +75,8 @@ unsigned ws_link_wishes(struct ws_link *link);
 int ws_link_receive(struct ws_link *link, const void *bytes, size_t n, bool first, bool last, bool is_text,
 		    uint64_t rest);
 
-/* Nothing more will come: 0 for a peer that said goodbye, else why (as ops->read returns it). Wakes whoever waits. The
- * first call counts. */
+/* Nothing more will come: 0 for a peer that said goodbye, else why (as ops->read returns it; -ETIME: the peer did not take
+ * what was written in time). Wakes whoever waits. The first call counts. */
 void ws_link_end(struct ws_link *link, int why);
 
 /* The payload of the next frame. */
@@ -94,6 +94,9 @@ enum ws_next { WS_NEXT_NOTHING, WS_NEXT_FRAME, WS_NEXT_CLOSE };
  * and nothing more will be: close. frame->data is a malloc'ed buffer, or NULL at first; `front` bytes before the payload
  * are left free. */
 enum ws_next ws_link_next_frame(struct ws_link *link, size_t front, struct ws_frame *frame);
+
+/* The socket has taken all of the frames that were given out: count what was in them. */
+void ws_link_frames_written(struct ws_link *link);
 
 /* The socket takes no more now / takes more again: lets writers tell a slow peer from a busy service thread. */
 void ws_link_set_choked(struct ws_link *link, bool choked);
