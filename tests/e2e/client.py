@@ -12,6 +12,7 @@ import socket
 import struct
 import typing
 
+import wire
 from waiting import TIMEOUT, Deadline
 
 HEAD = struct.Struct(">ihhii")
@@ -61,6 +62,8 @@ class Closed(AssertionError):
 
 class TcpCodec:
     """Packets as they are on TCP: one after another."""
+    over = False     # the end is the socket's to tell
+    waiting = False  # nothing that was encoded waits for a handshake
 
     def __init__(self):
         self._bytes = bytearray()
@@ -88,6 +91,11 @@ class TcpCodec:
         """The bytes of a packet that is not whole yet."""
         return bytes(self._bytes)
 
+    @staticmethod
+    def owed():
+        """Bytes that have to go back to the server at once."""
+        return b""
+
 
 class V2:
     """Dialect v2: the token is JSON, pushes come with their own operation, rooms are `type://id`."""
@@ -112,6 +120,11 @@ class V2:
         return len(body) == 4
 
 
+    @staticmethod
+    def body_arrives_as(body):
+        return body
+
+
 class V1:
     """Dialect v1: the token is a decimal user id, pushes come as op 5, everybody is in room 1 and accepts all."""
     name = "v1"
@@ -132,18 +145,49 @@ class V1:
     def is_heartbeat_body(body):
         return body == b""
 
+    @staticmethod
+    def body_arrives_as(body):
+        return body
+
+
+class V1Json(V1):
+    """Version 1 in JSON, where a body that is none comes as a string: see wire.V1JsonCodec."""
+
+    @staticmethod
+    def body_arrives_as(body):
+        try:
+            value = json.loads(body.decode())
+        except ValueError:
+            value = body.decode(errors="replace")
+        return value.encode() if isinstance(value, str) else body
+
 
 class Way(typing.NamedTuple):
     """How a client reaches the house."""
     name: str
     listener: str  # the word in the line "listening <word> <address>"
-    codec: type
+    codec: typing.Callable
     dialect: type
+    leaves_as: str = "client_left"  # how the server counts a client that just closes its socket
+
+
+def binary():
+    return wire.WebSocketCodec(Packet)
+
+
+def v1_json():
+    return wire.V1JsonCodec(Packet)
 
 
 WAYS = [
     Way("tcp-v2", "tcp", TcpCodec, V2),
     Way("tcp-v1", "tcp", TcpCodec, V1),
+    Way("ws-v2", "websocket", binary, V2, "client_cut"),
+    Way("ws-v1", "websocket", binary, V1, "client_cut"),
+    Way("ws-v1-json", "websocket", v1_json, V1Json, "client_cut"),
+    Way("wss-v2", "websocket-tls", lambda: wire.TlsCodec(binary()), V2, "client_cut"),
+    Way("wss-v1-json", "websocket-tls", lambda: wire.TlsCodec(v1_json()), V1Json, "client_cut"),
+    Way("tls-v2", "tcp-tls", lambda: wire.TlsCodec(TcpCodec()), V2),
 ]
 
 
@@ -173,8 +217,20 @@ class Client:
         if seq is None:
             self._seq += 1
             seq = self._seq
-        self.send_bytes(self._codec.encode(Packet(op, body, seq, ver)))
+        self.send_packets(Packet(op, body, seq, ver))
         return seq
+
+    def send_packets(self, *packets):
+        """Send all of them in one go."""
+        self.send_bytes(self.encode(*packets))
+        deadline = Deadline()
+        while self._codec.waiting:
+            self._packets.extend(self._codec.feed(self._recv_bytes(deadline)))
+            self._send_owed()
+
+    def encode(self, *packets):
+        """The bytes that these packets are to this connection, which has to be given them next."""
+        return self._codec.encode(*packets)
 
     def send_auth(self, **who):
         self.mid = who.get("mid", 0)
@@ -187,8 +243,17 @@ class Client:
         """The next packet. Closed where the server ended the connection, TimeoutError where nothing came."""
         deadline = Deadline(timeout)
         while not self._packets:
+            if self._codec.over:
+                raise Closed("closed by the transport's own goodbye")
             self._packets.extend(self._codec.feed(self._recv_bytes(deadline)))
+            self._send_owed()
         return self._packets.popleft()
+
+    def _send_owed(self):
+        try:
+            self.sock.sendall(self._codec.owed())
+        except ConnectionError:
+            pass  # recv will say so
 
     def _recv_bytes(self, deadline):
         if deadline.passed():
@@ -219,7 +284,7 @@ class Client:
     def expect_push(self, op, body, timeout=TIMEOUT):
         """The next packet, which has to be this push in the form of this dialect."""
         arrives_as, ver = self.dialect.arrives_as(op)
-        return self.expect(arrives_as, body, seq=0, ver=ver, timeout=timeout)
+        return self.expect(arrives_as, self.dialect.body_arrives_as(body), seq=0, ver=ver, timeout=timeout)
 
     def expect_closed(self, timeout=TIMEOUT):
         """Wait for the end of the connection; return the packets that came before it."""
@@ -230,6 +295,16 @@ class Client:
                 packets.append(self.recv(deadline.left()))
         except Closed:
             return packets
+
+    def expect_bytes_to_the_end(self, timeout=TIMEOUT):
+        """All bytes until the end of the connection, as they are."""
+        deadline = Deadline(timeout)
+        data = b""
+        try:
+            while True:
+                data += self._recv_bytes(deadline)
+        except Closed:
+            return data
 
     def expect_goodbye(self, timeout=TIMEOUT):
         """Wait for op 6 and the end; return its body. Whatever came before op 6 is thrown away."""

@@ -35,7 +35,7 @@ def pytest_configure(config):
 def pytest_generate_tests(metafunc):
     if "way" in metafunc.fixturenames:
         marker = metafunc.definition.get_closest_marker("ways")
-        ways = [way for way in WAYS if marker is None or way.name in marker.args or way.dialect.name in marker.args]
+        ways = [way for way in WAYS if marker is None or {way.name, way.listener, way.dialect.name} & set(marker.args)]
         metafunc.parametrize("way", ways, ids=[way.name for way in ways])
 
 

@@ -1,14 +1,18 @@
 """server: one running comet: start it on ports of the kernel's choice, look at it from outside, stop it.
 
 SPDX-License-Identifier: MIT"""
+import atexit
 import ctypes
+import functools
 import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 from backend import Backend
 from waiting import TIMEOUT, wait_until
@@ -19,10 +23,26 @@ BUILD = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")).resolve()
 # What a test gets where it does not ask for anything else: ports that are free, and no long goodbye.
 DEFAULTS = {
     "tcp.bind": "127.0.0.1:0",
-    "websocket.bind": "",
+    "tcp.tls_bind": "127.0.0.1:0",
+    "websocket.bind": "127.0.0.1:0",
+    "websocket.tls_bind": "127.0.0.1:0",
     "http.bind": "127.0.0.1:0",
     "server.drain_timeout": "100ms",
 }
+LISTENERS = {"tcp.bind": "tcp", "tcp.tls_bind": "tcp-tls", "websocket.bind": "websocket",
+             "websocket.tls_bind": "websocket-tls", "http.bind": "http"}
+
+
+@functools.lru_cache(maxsize=None)
+def certificate(name="comet.test"):
+    """A certificate for this name and its key, made for this run."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="comet-certificate-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    cert, key = folder / "cert.pem", folder / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-keyout", key, "-out", cert, "-days", "2", "-subj", f"/CN={name}",
+                    "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1"], check=True, capture_output=True)
+    return cert, key
 
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
@@ -72,7 +92,8 @@ class Comet:
     """A comet that runs alone."""
 
     def __init__(self, directory, settings=None, files=None, environment=None):
-        self.settings = {**DEFAULTS, **(settings or {})}
+        cert, key = certificate()
+        self.settings = {**DEFAULTS, "tls.cert_file": cert, "tls.private_file": key, **(settings or {})}
         self._stdout = pathlib.Path(directory) / "stdout"
         self._stderr = pathlib.Path(directory) / "stderr"
         self._files = files  # RLIMIT_NOFILE, soft and hard
@@ -100,12 +121,12 @@ class Comet:
 
     def _listen(self):
         """Wait for the line of every listener that the settings ask for."""
-        wanted = {key.split(".")[0] for key in ("tcp.bind", "http.bind", "websocket.bind") if self.settings[key]}
+        wanted = {word for key, word in LISTENERS.items() if self.settings[key]}
 
         def announced():
             assert self.process.poll() is None, f"comet ended with {self.process.returncode}:\n{self.log()}"
             found = {}
-            for word, host, port in re.findall(r"^listening (\w+) (\S+):(\d+)\n", self.stdout(), re.M):
+            for word, host, port in re.findall(r"^listening ([\w-]+) (\S+):(\d+)\n", self.stdout(), re.M):
                 found.setdefault(word, (host.strip("[]"), int(port)))
             return found if wanted <= found.keys() else None
 

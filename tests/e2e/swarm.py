@@ -115,12 +115,22 @@ class Swarm:
             self._forget(member)
             member.close()
             return
-        for packet in member.codec.feed(data):
+        packets = member.codec.feed(data)
+        self._send_owed(member)
+        for packet in packets:
             if not member.authenticated and packet.op == Op.AUTH_REPLY:
                 member.authenticated = True
             else:
                 member.packets.append(packet)
                 self.received += 1
+
+    @staticmethod
+    def _send_owed(member):
+        owed = member.codec.owed()
+        try:
+            assert not owed or member.sock.send(owed) == len(owed)
+        except ConnectionError:
+            pass  # recv will say so
 
     def _forget(self, member):
         if not member.stalled:

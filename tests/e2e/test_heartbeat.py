@@ -106,8 +106,7 @@ def test_v1_clients_have_a_deadline_of_their_own(connect, house):
 
 def test_thousand_heartbeats_in_one_write_get_thousand_replies_in_order(connect):
     client = connect(mid=7)
-    codec = connect.way.codec()
-    client.send_bytes(codec.encode(*(Packet(Op.HEARTBEAT, seq=i) for i in range(1000))))
+    client.send_packets(*(Packet(Op.HEARTBEAT, seq=i) for i in range(1000)))
     replies = client.recv_many(1000)
     assert [p.seq for p in replies] == list(range(1000))
     assert {p.op for p in replies} == {Op.HEARTBEAT_REPLY}

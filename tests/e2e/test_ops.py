@@ -31,11 +31,19 @@ def fence(backend):
 class TestV1:
     pytestmark = pytest.mark.ways("v1")
 
+    @pytest.mark.ways("tcp-v1", "ws-v1")
     def test_send_is_answered_with_its_body(self, connect):
         client = connect(mid=7)
         for body in (b"", b"x", b"\0\xff" * 700, b"y" * 4096):
             reply = client.request(Op.SEND, body)
             assert (reply.op, reply.body, reply.ver) == (Op.SEND_REPLY, body, 1)
+
+    @pytest.mark.ways("ws-v1-json", "wss-v1-json")
+    def test_send_is_answered_with_its_json(self, connect):
+        client = connect(mid=7)
+        for body in (b"{}", b"12", b"[1, 2]", b'{"a": "b"}', b"y" * 4094):
+            reply = client.request(Op.SEND, body)
+            assert (reply.op, reply.body or b"{}", reply.ver) == (Op.SEND_REPLY, body, 1)
 
     def test_test_says_come_on(self, connect):
         reply = connect(mid=7).request(Op.TEST, b"anything")
@@ -159,5 +167,5 @@ def test_answers_keep_the_order_of_the_questions(connect):
     client = connect(mid=7)
     op = Op.SEND if client.dialect.name == "v1" else 1000
     said = [Packet(Op.HEARTBEAT if i % 3 else op, b"", seq=i) for i in range(300)]
-    client.send_bytes(connect.way.codec().encode(*said))
+    client.send_packets(*said)
     assert [p.seq for p in client.recv_many(300)] == list(range(300))

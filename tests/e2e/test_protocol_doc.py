@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from client import HEAD, HEAD_BYTES, V2, Client, Way
+from client import HEAD, HEAD_BYTES, V2, Client, Way, TcpCodec
 from server import ROOT
 
 
@@ -14,14 +14,11 @@ PAGE = (ROOT / "docs" / "protocol.md").read_text()
 TOKEN = re.compile(r"'([^']*)'|([0-9a-f]{2})(?= |$)")
 
 
-class RawCodec:
+class RawCodec(TcpCodec):
     """Bytes as they are."""
 
     def feed(self, data):
         return [bytes([byte]) for byte in data]
-
-    def unfinished(self):
-        return b""
 
 
 RAW = Way("raw", "tcp", RawCodec, V2)

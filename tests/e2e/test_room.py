@@ -38,7 +38,7 @@ def test_change_moves_the_count(connect, backend):
 def test_thousand_changes_in_one_write(connect, backend, house):
     client = connect(mid=1, key="k")
     rooms = [b"live://%d" % (i % 7) for i in range(1000)]
-    client.send_bytes(connect.way.codec().encode(*(Packet(Op.CHANGE_ROOM, room, i) for i, room in enumerate(rooms))))
+    client.send_packets(*(Packet(Op.CHANGE_ROOM, room, i) for i, room in enumerate(rooms)))
     assert [(p.op, p.body, p.seq) for p in client.recv_many(1000)] == [
         (Op.CHANGE_ROOM_REPLY, room, i) for i, room in enumerate(rooms)]
     assert house.metrics()("comet_rooms") == 1
@@ -50,15 +50,14 @@ def test_thousand_changes_in_one_write(connect, backend, house):
 def test_last_leave_racing_a_join_never_loses_the_newcomer(connect, backend, house):
     """The room that empties and the room that is joined are one and the same, over and over, from both sides."""
     clients = [connect(mid=i, key=f"k{i}") for i in range(1, 5)]
-    codec = connect.way.codec()
     rounds = scaled(1000, 50)
     # All bounce in and out of one room, a few turns apart, so that it keeps emptying while another comes in.
-    bounce = b"".join(codec.encode(Packet(Op.CHANGE_ROOM, b"live://1" if i % 2 == 0 else b"", i)) for i in range(rounds * 2))
+    bounce = [Packet(Op.CHANGE_ROOM, b"live://1" if i % 2 == 0 else b"", i) for i in range(rounds * 2)]
     failures = []
 
     def bouncing(client):
         try:
-            client.send_bytes(bounce)
+            client.send_packets(*bounce)
             assert [p.seq for p in client.recv_many(rounds * 2)] == list(range(rounds * 2))
         except Exception as error:  # handed to the test's own thread
             failures.append(error)

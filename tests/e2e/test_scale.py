@@ -48,7 +48,7 @@ def test_five_thousand_alive_at_once_with_default_settings(way, house, backend):
         crowd.pump_received(MANY)
         assert all([p.body for p in m.packets] == [b"to all of you"] for m in crowd.members)
     house.wait_empty()
-    assert house.metrics()("comet_closed_total", reason="client_left") == MANY
+    assert house.metrics()("comet_closed_total", reason=way.leaves_as) == MANY
 
 
 @pytest.mark.settings("log.level=error")

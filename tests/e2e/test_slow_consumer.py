@@ -95,7 +95,7 @@ def test_client_that_asks_and_does_not_read_the_answers_is_held_back_then_closed
     good = connect(mid=8)
     flood = connect(mid=7, rcvbuf=4096)
     before = house.rss_bytes()
-    packets = connect.way.codec().encode(*(Packet(Op.HEARTBEAT, seq=i) for i in range(10000)))
+    packets = flood.encode(*(Packet(Op.HEARTBEAT, seq=i) for i in range(10000)))
     flood.sock.setblocking(False)
 
     def closed():

@@ -1,0 +1,159 @@
+"""TLS: certificates by server name, reloaded without anybody noticing, nothing older than TLS 1.2, and no patience with
+those who do not finish the handshake. Over both doors; what clients say once they are in is tested in the other files.
+
+SPDX-License-Identifier: MIT"""
+import shutil
+import signal
+import socket
+import ssl
+
+import pytest
+
+from client import WAYS, Client, Op, Packet, dial
+from server import certificate
+from waiting import TIMEOUT, wait_until
+
+DOORS = ["tcp-tls", "websocket-tls"]
+door = pytest.mark.parametrize("door", DOORS)
+
+
+def names_shown(house, door, name):
+    """The names in the certificate that somebody gets who asks for this one."""
+    cert, _ = certificate(name if name != "unknown.test" else "one.test")
+    context = ssl.create_default_context()
+    for known in ("one.test", "two.test", "three.test"):
+        context.load_verify_locations(certificate(known)[0])
+    context.check_hostname = False
+    with socket.create_connection(house.address(door), timeout=TIMEOUT) as plain:
+        with context.wrap_socket(plain, server_hostname=name) as tls:
+            return [value for kind, value in tls.getpeercert()["subjectAltName"] if kind == "DNS"]
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Copies of two certificates, which a test may change."""
+    paths = {}
+    for name in ("one.test", "two.test"):
+        for kind, source in zip(("cert", "key"), certificate(name)):
+            paths[name, kind] = tmp_path / f"{name}.{kind}.pem"
+            shutil.copy(source, paths[name, kind])
+    return paths
+
+
+@pytest.fixture
+def two_names(launch, files):
+    return launch({"tls.cert_file": f"{files['one.test', 'cert']}, {files['two.test', 'cert']}",
+                   "tls.private_file": f"{files['one.test', 'key']}, {files['two.test', 'key']}"})
+
+
+@door
+def test_certificate_goes_by_the_name_asked_for(two_names, door):
+    assert names_shown(two_names, door, "one.test") == ["one.test"]
+    assert names_shown(two_names, door, "two.test") == ["two.test"]
+    assert names_shown(two_names, door, "unknown.test") == ["one.test"]
+
+
+def test_reload_changes_certificates_and_drops_nobody(two_names, files):
+    online = [Client(way, two_names.address(way.listener)).auth(mid=7) for way in WAYS if way.listener in DOORS]
+    for kind, source in zip(("cert", "key"), certificate("three.test")):
+        shutil.copy(source, files["two.test", kind])
+    two_names.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "certificates reloaded" in two_names.log(), "the log says so")
+    for door in DOORS:
+        assert names_shown(two_names, door, "three.test") == ["three.test"]
+        assert names_shown(two_names, door, "one.test") == ["one.test"]
+    for client in online:
+        client.heartbeat()
+        client.close()
+
+
+def test_reload_that_fails_keeps_the_old_certificates(two_names, files):
+    files["two.test", "cert"].write_text("no certificate")
+    two_names.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "the old ones stay" in two_names.log(), "the log says so")
+    for door in DOORS:
+        assert names_shown(two_names, door, "two.test") == ["two.test"]
+
+
+def test_key_of_another_certificate_is_found_at_the_start(tmp_path):
+    import subprocess
+    from server import BUILD
+    ended = subprocess.run([BUILD / "comet", "-o", "tcp.bind=127.0.0.1:0", "-o", "websocket.bind=", "-o", "http.bind=",
+                            "-o", "tcp.tls_bind=127.0.0.1:0", "-o", f"tls.cert_file={certificate('one.test')[0]}",
+                            "-o", f"tls.private_file={certificate('two.test')[1]}"],
+                           capture_output=True, text=True, timeout=TIMEOUT)
+    assert ended.returncode == 1
+    assert "belongs to another certificate" in ended.stderr and "tls.private_file" in ended.stderr
+
+
+def context(version=None):
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    if version is not None:
+        made.set_ciphers("ALL:@SECLEVEL=0")
+        made.minimum_version = made.maximum_version = version
+    return made
+
+
+@door
+def test_tls_1_2_and_1_3_are_spoken_and_nothing_older(house, door):
+    for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
+        with socket.create_connection(house.address(door), timeout=TIMEOUT) as plain:
+            with context(version).wrap_socket(plain) as tls:
+                assert tls.version() == name
+                assert "GCM" in tls.cipher()[0] or "CHACHA20" in tls.cipher()[0]
+    with socket.create_connection(house.address(door), timeout=TIMEOUT) as plain:
+        with pytest.raises((ssl.SSLError, ConnectionError)), pytest.warns(DeprecationWarning):
+            context(ssl.TLSVersion.TLSv1_1).wrap_socket(plain)
+    house.wait_empty()
+
+
+@door
+@pytest.mark.parametrize("said", [Packet(Op.AUTH, b"7").encode(), b"GET /sub HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01" * 99],
+                         ids=["a packet", "HTTP", "no hello"])
+def test_what_is_no_tls_is_closed(house, door, said):
+    with dial(house.address(door)) as plain:
+        plain.settimeout(TIMEOUT)
+        plain.connect(house.address(door))
+        plain.sendall(said)
+        try:
+            while plain.recv(4096):
+                pass
+        except ConnectionError:
+            pass
+    house.wait_empty()
+    assert house.metrics()("comet_authenticated_total") == 0
+
+
+@door
+@pytest.mark.settings("protocol.handshake_timeout=500ms")
+def test_handshake_that_stops_half_way_is_closed_at_its_deadline(house, door):
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context().wrap_bio(incoming, outgoing)
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.do_handshake()
+    hello = outgoing.read()
+    sockets = []
+    for cut in (0, 1, 5, 100, len(hello)):
+        sockets.append(socket.create_connection(house.address(door), timeout=TIMEOUT))
+        sockets[-1].sendall(hello[:cut])
+    house.wait_metric("comet_closed_total", 5, reason="handshake_timeout")
+    for one in sockets:
+        one.close()
+    house.wait_empty()
+
+
+@pytest.mark.ways("tls-v2")
+@pytest.mark.settings("tcp.sndbuf=4k")
+def test_records_that_the_socket_takes_in_part_arrive_whole_and_in_order(connect, backend):
+    client = connect(mid=7, rcvbuf=4096)
+    bodies = [f"{i:06}" + "x" * (i * 37 % 9000) for i in range(60)]
+    with backend.kept_alive():
+        for body in bodies:
+            backend.push_mids([7], body)
+    for i in range(20):
+        client.send(Op.HEARTBEAT, seq=10_000 + i)
+    packets = client.recv_many(80)
+    assert [p.body.decode() for p in packets if p.op == 1000] == bodies
+    assert [p.seq for p in packets if p.op == Op.HEARTBEAT_REPLY] == [10_000 + i for i in range(20)]

@@ -1,0 +1,382 @@
+"""WebSocket at its edges: the handshake, frames as RFC 6455 allows and forbids them, messages that are no packets. What is
+the same on every transport stands in the other files, which run over WebSocket too.
+
+SPDX-License-Identifier: MIT"""
+import asyncio
+import json
+import struct
+
+import pytest
+import websockets
+
+from client import WAYS, Client, Closed, Op, Packet, dial
+from waiting import TIMEOUT, Deadline
+from wire import Frames, Opcode, close_payload, frame, upgrade
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+AUTH = Packet(Op.AUTH, b"7", seq=1).encode()
+AUTH_REPLY = Packet(Op.AUTH_REPLY, b"", seq=1).encode()
+
+
+class Bare:
+    """A socket to the WebSocket port that says exactly what it is told."""
+
+    def __init__(self, house):
+        self.sock = dial(house.address("websocket"))
+        self.sock.settimeout(TIMEOUT)
+        self.sock.connect(house.address("websocket"))
+        self.frames = Frames(KEY)
+        self.messages = []
+
+    def say(self, data):
+        self.sock.sendall(data)
+
+    def open(self):
+        self.say(upgrade(key=KEY))
+        while self.frames.response is None:
+            self._take()
+        return self
+
+    def auth(self):
+        self.say(frame(Opcode.BINARY, AUTH))
+        assert self.hear() == (Opcode.BINARY, AUTH_REPLY)
+        return self
+
+    def _take(self):
+        data = self.sock.recv(65536)
+        if not data:
+            raise Closed("closed")
+        self.messages.extend(self.frames.feed(data))
+
+    def hear(self):
+        while not self.messages:
+            self._take()
+        return self.messages.pop(0)
+
+    def hear_close(self):
+        """The code of the server's close frame; None where it closes without one. Answers it."""
+        try:
+            while self.frames.close_code is None:
+                self._take()
+        except (Closed, ConnectionError):
+            return None
+        try:
+            self.say(self.frames.owed)
+            while self.sock.recv(65536):
+                pass
+        except ConnectionError:
+            pass
+        return self.frames.close_code
+
+    def response(self):
+        """The status of the HTTP answer that comes in place of a handshake, None for none."""
+        data = b""
+        try:
+            while more := self.sock.recv(65536):
+                data += more
+        except ConnectionError:
+            pass
+        return int(data.split(b" ", 2)[1]) if data else None
+
+
+@pytest.fixture
+def bare(house):
+    made = []
+
+    def make():
+        made.append(Bare(house))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.sock.close()
+
+
+# ---- the handshake
+
+
+def test_query_is_ignored(bare):
+    client = bare()
+    client.say(upgrade("/sub?room=1&x=%20", key=KEY))
+    client.auth()
+
+
+REFUSED = {
+    "another path": (upgrade("/"), 404),
+    "a path below": (upgrade("/sub/x"), 404),
+    "a path with dots": (upgrade("/sub/../x"), 404),
+    "version 12": (upgrade(**{"Sec-WebSocket-Version": "12"}), 426),
+    "no version": (upgrade(**{"Sec-WebSocket-Version": None}), 426),
+    "no key": (upgrade(**{"Sec-WebSocket-Key": None}), 400),
+    "a key too short": (upgrade(**{"Sec-WebSocket-Key": "c2hvcnQ="}), 400),
+    "a key that is no base64": (upgrade(**{"Sec-WebSocket-Key": "!" * 24}), 400),
+    "no host": (upgrade(Host=None), 400),
+    "a subprotocol": (upgrade(**{"Sec-WebSocket-Protocol": "chat"}), 400),
+    "no upgrade": (b"GET /sub HTTP/1.1\r\nHost: x\r\n\r\n", 426),
+    "HTTP/1.0": (upgrade().replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
+    "HTTP/2": (upgrade(Upgrade="h2c", HTTP2_Settings="AAMAAABkAAQAAP__"), 400),
+    "a page": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
+    "POST": (upgrade().replace(b"GET", b"POST"), 404),
+}
+
+
+@pytest.mark.parametrize("request_bytes, status", REFUSED.values(), ids=REFUSED.keys())
+def test_handshake_that_is_none_is_refused_with_a_status(bare, house, request_bytes, status):
+    client = bare()
+    client.say(request_bytes)
+    assert client.response() == status
+    house.wait_metric("comet_closed_total", 1, reason="websocket_upgrade")
+    house.wait_empty()
+    assert house.threads() == 0
+
+
+BROKEN = {
+    "garbage": b"\x16\x03\x01\x00\xff garbage\r\n\r\n",
+    "a line of 64 KiB": b"GET /sub HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 65536 + b"\r\n\r\n",
+    "10,000 headers": b"GET /sub HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 10000 + b"\r\n",
+    "a lone line end": b"\r\n\r\n\r\n",
+}
+
+
+@pytest.mark.settings("protocol.handshake_timeout=1s")
+@pytest.mark.parametrize("request_bytes", BROKEN.values(), ids=BROKEN.keys())
+def test_request_that_is_broken_is_closed(bare, house, request_bytes):
+    client = bare()
+    try:
+        client.say(request_bytes)
+    except ConnectionError:
+        pass
+    client.response()
+    house.wait_empty()
+    bare().open().auth()
+
+
+@pytest.mark.settings("protocol.handshake_timeout=500ms", "log.level=error")
+def test_slow_handshakes_cost_neither_threads_nor_cpu_and_end_at_their_deadline(bare, house):
+    clients = [bare() for _ in range(50)]
+    for i, client in enumerate(clients):
+        client.say(upgrade(key=KEY)[:i * 3])
+    assert house.threads() == 0
+    house.wait_metric("comet_closed_total", 50, reason="handshake_timeout")
+    for client in clients:
+        client.response()
+    assert house.cpu_ticks() < 40, "half a handshake keeps a thread busy"
+    house.wait_empty()
+
+
+@pytest.mark.settings("websocket.origins=https://good.test, http://127.0.0.1:3111")
+def test_only_listed_origins_may_connect(bare, house):
+    for origin, welcome in (("https://good.test", True), ("HTTPS://GOOD.TEST", True), (None, True),
+                            ("http://127.0.0.1:3111", True), ("https://evil.test", False), ("null", False),
+                            ("https://good.test.evil.test", False), ("x" * 1000, False)):
+        client = bare()
+        client.say(upgrade(key=KEY, Origin=origin))
+        if welcome:
+            client.auth()
+        else:
+            assert client.response() == 403, origin
+    house.wait_metric("comet_closed_total", 4, reason="websocket_origin")
+
+
+# ---- frames
+
+
+def test_frames_cut_at_every_byte(bare):
+    said = frame(Opcode.BINARY, AUTH) + frame(Opcode.BINARY, Packet(Op.SEND, b"x" * 200, seq=2).encode())
+    for cut in range(1, len(said)):
+        client = bare().open()
+        client.say(said[:cut])
+        client.say(said[cut:])
+        assert client.hear() == (Opcode.BINARY, AUTH_REPLY)
+        assert client.hear() == (Opcode.BINARY, Packet(Op.SEND_REPLY, b"x" * 200, seq=2).encode())
+        client.sock.close()
+
+
+def test_frames_byte_by_byte(bare):
+    client = bare().open()
+    for byte in frame(Opcode.BINARY, AUTH):
+        client.say(bytes([byte]))
+    assert client.hear() == (Opcode.BINARY, AUTH_REPLY)
+
+
+def test_fragments_with_a_ping_in_between_are_one_message(bare):
+    client = bare().open()
+    client.say(frame(Opcode.BINARY, AUTH[:5], fin=False) + frame(Opcode.PING, b"are you there") +
+               frame(Opcode.CONTINUATION, AUTH[5:9], fin=False) + frame(Opcode.CONTINUATION, AUTH[9:]))
+    assert sorted([client.hear(), client.hear()]) == [(Opcode.BINARY, AUTH_REPLY), (Opcode.PONG, b"are you there")]
+
+
+def test_thousand_fragments_are_one_message(bare):
+    client = bare().open().auth()
+    packet = Packet(Op.SEND, bytes(range(256)) * 4, seq=2).encode()
+    client.say(frame(Opcode.BINARY, packet[:40], fin=False) +
+               b"".join(frame(Opcode.CONTINUATION, packet[i:i + 1], fin=False) for i in range(40, len(packet))) +
+               frame(Opcode.CONTINUATION))
+    assert client.hear() == (Opcode.BINARY, Packet(Op.SEND_REPLY, bytes(range(256)) * 4, seq=2).encode())
+
+
+def test_pings_are_answered_with_what_they_carry(bare):
+    client = bare().open().auth()
+    for payload in (b"", b"x", b"y" * 125):
+        client.say(frame(Opcode.PING, payload))
+        assert client.hear() == (Opcode.PONG, payload)
+    client.say(frame(Opcode.PONG, b"unasked"))
+    client.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, seq=3).encode()))
+    assert client.hear() == (Opcode.BINARY, Packet(Op.HEARTBEAT_REPLY, seq=3).encode())
+
+
+FORBIDDEN = {
+    "reserved bit 1": (frame(Opcode.BINARY, AUTH, rsv=4), 1002),
+    "reserved bit 2": (frame(Opcode.BINARY, AUTH, rsv=2), 1002),
+    "reserved bit 3": (frame(Opcode.BINARY, AUTH, rsv=1), 1002),
+    **{f"opcode {opcode}": (frame(opcode, b"x"), 1002) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)},
+    "a fragmented ping": (frame(Opcode.PING, b"x", fin=False), 1002),
+    "a ping of 126 bytes": (frame(Opcode.PING, b"x" * 126), 1002),
+    "a ping that announces 65536 bytes": (frame(Opcode.PING, b"x", length=65536), 1002),
+    "a continuation of nothing": (frame(Opcode.CONTINUATION, b"x"), 1002),
+    "a new message inside one": (frame(Opcode.BINARY, b"x", fin=False) + frame(Opcode.BINARY, b"x"), 1002),
+    "a length with the top bit": (frame(Opcode.BINARY, b"", length=1 << 63), 1002),
+    "a length of 2^62": (frame(Opcode.BINARY, b"x", length=1 << 62), 1009),
+    "a message of 5000": (frame(Opcode.BINARY, b"x" * 5000), 1009),
+    "text that is no UTF-8": (frame(Opcode.TEXT, b'"\xff"'), 1007),
+    "text cut in a character": (frame(Opcode.TEXT, b'"\xc3'), 1007),
+    "text no UTF-8 across fragments": (frame(Opcode.TEXT, b"\xe2", fin=False) + frame(Opcode.CONTINUATION, b"x"), 1007),
+    "text that is no packet": (frame(Opcode.TEXT, b"{}"), 1008),
+    "text after binary": (frame(Opcode.BINARY, Packet(Op.HEARTBEAT).encode()) + frame(Opcode.TEXT, b"{}"), 1003),
+}
+
+
+@pytest.mark.parametrize("said, code", FORBIDDEN.values(), ids=FORBIDDEN.keys())
+def test_frame_that_is_forbidden_closes_with_its_code(bare, house, said, code):
+    client = bare().open()
+    client.say(said)
+    assert client.hear_close() == code
+    reasons = {1002: "websocket_frame", 1003: "websocket_frame", 1007: "websocket_frame", 1008: "packet_json",
+               1009: "packet_body"}
+    house.wait_metric("comet_closed_total", 1, reason=reasons[code])
+    house.wait_empty()
+    bare().open().auth()
+
+
+CLOSES = {
+    "no code": (b"", (1000, 1005)),
+    "1000": (close_payload(1000), (1000,)),
+    "with words": (close_payload(1001, b"bye"), (1001,)),
+    "an own code": (close_payload(4000), (4000,)),
+    "one byte": (b"\x03", (1002,)),
+    "words that are no UTF-8": (close_payload(1000, b"\xff"), (1007,)),
+    "a code that nobody may send": (close_payload(1005), (1002,)),
+    "code 0": (close_payload(0), (1002,)),
+}
+
+
+@pytest.mark.parametrize("payload, codes", CLOSES.values(), ids=CLOSES.keys())
+def test_close_is_answered(bare, house, payload, codes):
+    client = bare().open().auth()
+    client.say(frame(Opcode.CLOSE, payload))
+    assert client.hear_close() in codes
+    house.wait_metric("comet_closed_total", 1, reason="client_left")
+    house.wait_empty()
+
+
+# ---- messages
+
+
+CANARY = b"\xca\xfe" * 2000
+
+
+@pytest.mark.parametrize("length, has", [(16 + 100, 0), (16 + 100, 99), (16 + 1, 2), (16, 1), (16 + 4000, 8),
+                                         (15, 0), (0, 0), (-1, 0), (-2**31, 0), (2**31 - 1, 0)])
+def test_message_that_is_not_its_packet_is_closed_and_nothing_foreign_comes_back(bare, house, length, has):
+    filled = bare().open().auth()  # bytes that must not turn up elsewhere
+    filled.say(frame(Opcode.BINARY, Packet(Op.SEND, CANARY, seq=1).encode()))
+    assert filled.hear() == (Opcode.BINARY, Packet(Op.SEND_REPLY, CANARY, seq=1).encode())
+    client = bare().open().auth()
+    client.say(frame(Opcode.BINARY, struct.pack(">ihhii", length, 16, 1, Op.SEND, 2) + b"b" * has))
+    assert client.hear_close() in (1008, 1009)
+    assert client.messages == []
+    house.wait_metric("comet_online", 1)
+
+
+def test_two_packets_in_one_message_are_none(bare, house):
+    client = bare().open().auth()
+    client.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, seq=2).encode() * 2))
+    assert client.hear_close() == 1008
+    house.wait_metric("comet_closed_total", 1, reason="packet_length")
+
+
+def test_pushes_that_wait_come_together_in_one_wrapper(house, backend):
+    way = next(way for way in WAYS if way.name == "ws-v2")
+    client = Client(way, house.address(way.listener)).auth(mid=7, accepts=[1000])
+    backend.push_mids([7], "alone")
+    opcode, payload = first_message(client)
+    assert opcode == Opcode.BINARY
+    assert payload == Packet(Op.RAW, Packet(1000, b"alone", 0).encode(), 0).encode()
+    client.close()
+
+
+def first_message(client):
+    deadline = Deadline()
+    while True:
+        messages = client._codec.frames.feed(client._recv_bytes(deadline))
+        if messages:
+            return messages[0]
+
+
+def test_json_is_to_the_letter(bare, backend):
+    client = bare().open()
+    client.say(frame(Opcode.TEXT, b'{"ver":1,"op":7,"seq":1,"body":7}'))
+    assert client.hear() == (Opcode.TEXT, b'[{"ver":1,"op":8,"seq":1,"body":{}}]\n')
+    client.say(frame(Opcode.TEXT, b' {"body":{},"seq":2,"op":2,"ver":1,"more":[]} '))
+    assert client.hear() == (Opcode.TEXT, b'[{"ver":1,"op":3,"seq":2,"body":{}}]\n')
+    backend.push_mids([7], '{"test": 1}')
+    assert client.hear() == (Opcode.TEXT, b'[{"ver":0,"op":5,"seq":0,"body":{"test": 1}}]')
+    backend.push_mids([7], 'say "hi"')
+    assert client.hear() == (Opcode.TEXT, b'[{"ver":0,"op":5,"seq":0,"body":"say \\"hi\\""}]')
+
+
+# ---- other people's clients
+
+
+async def talk(uri, backend, **options):
+    async with websockets.connect(uri, **options) as client:
+        await client.send('{"ver":1,"op":7,"seq":1,"body":7}')
+        assert json.loads(await client.recv()) == [{"ver": 1, "op": 8, "seq": 1, "body": {}}]
+        loop = asyncio.get_running_loop()
+        long = {"text": "all work and no play " * 500}
+        await loop.run_in_executor(None, backend.push_mids, [7], json.dumps(long))
+        assert json.loads(await client.recv()) == [{"ver": 0, "op": 5, "seq": 0, "body": long}]
+        await client.send(json.dumps({"ver": 1, "op": 4, "seq": 2, "body": "y" * 4000}))
+        assert json.loads(await client.recv())[0]["body"] == "y" * 4000
+        await (await client.ping(b"there?"))
+        return client.response_headers.get("Sec-WebSocket-Extensions", "")
+
+
+@pytest.mark.parametrize("deflate", ["no", "yes"])
+@pytest.mark.parametrize("compression", [None, "deflate"])
+def test_python_websockets(launch, deflate, compression):
+    house = launch({"websocket.deflate": deflate})
+    host, port = house.address("websocket")
+    extensions = asyncio.run(asyncio.wait_for(talk(f"ws://{host}:{port}/sub", house.backend, compression=compression),
+                                              TIMEOUT))
+    assert ("permessage-deflate" in extensions) == (deflate == "yes" and compression == "deflate")
+
+
+def bomb(size):
+    import zlib
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    return (packer.compress(b"\0" * size) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+@pytest.mark.settings("websocket.deflate=yes")
+def test_message_that_inflates_beyond_the_limit_is_closed(bare, house):
+    client = bare()
+    client.say(upgrade(key=KEY, **{"Sec-WebSocket-Extensions": "permessage-deflate"}))
+    while client.frames.response is None:
+        client._take()
+    assert "permessage-deflate" in client.frames.response
+    before = house.rss_bytes()
+    client.say(frame(Opcode.BINARY, bomb(50_000_000)[:4000], rsv=4))
+    assert client.hear_close() == 1009
+    assert house.rss_bytes() - before < 8 << 20
+    house.wait_metric("comet_closed_total", 1, reason="packet_body")
