@@ -68,6 +68,7 @@ struct websocket {
 	struct server *server;
 	struct tls_certs *certs;
 	struct lws_protocols plain[2], tls[2];
+	SSL_CTX *client_ctx; /* never used: lws would make one itself, with all certificates of the system */
 	atomic_uint turn;
 	unsigned n_services;
 	struct service *services;
@@ -595,6 +596,7 @@ static struct lws_vhost *new_vhost(struct service *s, const char *name, bool tls
 		.extensions = cfg->websocket_deflate ? deflate : NULL,
 		.timeout_secs = LWS_TIMEOUT_S,
 		.alpn = "http/1.1",
+		.provided_client_ssl_ctx = s->websocket->client_ctx,
 		.options = tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX : 0,
 	};
 
@@ -674,7 +676,9 @@ int websocket_start(struct server *server, struct tls_certs *certs, struct webso
 	};
 	ws->tls[0] = ws->plain[0];
 	ws->tls[0].rx_buffer_size = TLS_RECORD_BYTES;
-	if ((ws->services = calloc(n, sizeof(*ws->services))) != NULL)
+	if (certs != NULL)
+		ws->client_ctx = SSL_CTX_new(TLS_client_method());
+	if ((certs == NULL || ws->client_ctx != NULL) && (ws->services = calloc(n, sizeof(*ws->services))) != NULL)
 		for (rc = 0; ws->n_services < n; ws->n_services++)
 			if ((rc = service_start(ws, &ws->services[ws->n_services])) < 0)
 				break;
@@ -695,6 +699,7 @@ void websocket_stop(struct websocket **websocket)
 	for (unsigned i = 0; i < ws->n_services; i++)
 		service_stop(&ws->services[i]);
 	free(ws->services);
+	SSL_CTX_free(ws->client_ctx);
 	ws->magic = 0;
 	free(ws);
 	*websocket = NULL;
