@@ -66,9 +66,11 @@ FUZZ_SECONDS ?= 30
 
 # How long a whole run may take before it counts as hung: sanitizers are slow.
 UNIT_SECONDS := $(if $(SAN),120,60)
-E2E_SECONDS  := $(if $(SAN),600,300)
+E2E_SECONDS  := $(if $(SAN),1500,900)
 # Load that the end-to-end tests make: sanitizers are ten times as slow, and TSan knows 8,128 threads at most.
 E2E_SCALE    := $(if $(SAN),0.1,1)
+# Most of these tests wait for a deadline, so several may wait at a time; sanitized programs want the cores.
+E2E_WORKERS  ?= $(if $(SAN),2,4)
 # The sanitizer of threads wants the addresses that it was built for, which some kernels shuffle too far.
 STILL := $(if $(filter thread,$(SAN)),$(shell setarch -R true 2>/dev/null && echo setarch -R))
 export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1
@@ -149,7 +151,7 @@ check-unit: $(UNIT)
 
 define e2e
 COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2E_SECONDS) \
-	$(STILL) $(PYTHON) -B -m pytest -q tests/e2e -p no:cacheprovider
+	$(STILL) $(PYTHON) -B -m pytest -q tests/e2e -p no:cacheprovider -n $(E2E_WORKERS)
 endef
 
 check-e2e: $(PROGRAMS)
