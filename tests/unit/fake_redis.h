@@ -1,0 +1,30 @@
+/* fake_redis: a server that speaks Redis's protocol as a test wants it: it hands every command to the test, which says what
+ * goes back. SPDX-License-Identifier: MIT */
+#ifndef TESTS_UNIT_FAKE_REDIS_H
+#define TESTS_UNIT_FAKE_REDIS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#define FAKE_REDIS_ARGS 64
+
+/* One command: its arguments as strings. Returns the bytes to send, static; "" to say nothing; NULL to close. Runs on the
+ * server's thread. */
+typedef const char *fake_redis_answer(void *arg, int argc, char **argv);
+
+struct fake_redis {
+	char addr[32]; /* host:port */
+	fake_redis_answer *answer;
+	void *arg;
+	int listener;
+	int stop[2];
+	pthread_t thread;
+};
+
+void fake_redis_start(struct fake_redis *f, fake_redis_answer *answer, void *arg);
+void fake_redis_stop(struct fake_redis *f);
+
+/* What a server that works says to the commands by which a connection begins; NULL for all others. */
+const char *fake_redis_hello(int argc, char **argv);
+
+#endif
