@@ -1,5 +1,5 @@
 /* wire: what passes between logic and comets: pushes on their way down, and the JSON of requests on their way up.
- * SPDX-License-Identifier: MIT */
+ * Encoding and decoding are pure functions; docs/logic-protocol.md says what the texts look like. SPDX-License-Identifier: MIT */
 #ifndef COMMON_WIRE_H
 #define COMMON_WIRE_H
 
@@ -19,6 +19,9 @@ struct wire_connect {
 	const uint8_t *token; /* body of the AUTH packet, unread */
 	size_t token_bytes;
 	const char *peer; /* address of the client, without the port */
+	/* The comet gives up then and may ask another instance: from then on the request must change nothing. Milliseconds
+	 * on the registry's clock (Redis's in a cluster); 0: never. */
+	int64_t expires_ms;
 };
 
 /* What logic answers. Plain data: on the reader's stack during the handshake, copied by who keeps it. */
@@ -43,6 +46,7 @@ struct wire_room_count {
 struct wire_load {
 	int64_t connections;
 	int64_t addresses; /* distinct client addresses */
+	int64_t taken_ns;  /* clock_now_ns() before the rooms were counted */
 };
 
 enum wire_target { WIRE_KEYS, WIRE_ROOM, WIRE_ALL, WIRE_KICK, WIRE_TARGETS };
@@ -60,5 +64,86 @@ struct wire_push {
 	uint32_t speed;     /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
 	const char *reason; /* WIRE_KICK: "kicked" or "replaced" */
 };
+
+/* ---- requests and replies ---- */
+
+enum wire_method { WIRE_CONNECT, WIRE_DISCONNECT, WIRE_HEARTBEAT, WIRE_RENEW_ONLINE, WIRE_RECEIVE, WIRE_METHODS };
+
+/* One request of a comet. Strings and bytes are the maker's: the caller's when it encodes, the request's own (freed by
+ * wire_request_fini) when it was decoded. */
+struct wire_request {
+	enum wire_method method;
+	const char *id;              /* the reply repeats it */
+	const char *server;          /* who asks */
+	const char *reply;           /* channel for the reply; "" for no reply */
+	struct wire_connect connect; /* of WIRE_CONNECT; its expires_ms is of all methods */
+	const char *key;             /* of the methods below */
+	uint64_t session_id;
+	int64_t mid;
+	struct packet packet;  /* WIRE_RECEIVE */
+	struct wire_load load; /* WIRE_RENEW_ONLINE */
+	const struct wire_room_count *rooms;
+	size_t n_rooms;
+	void *owned[2]; /* what was decoded, and what was made of it */
+};
+
+/* A JSON text, malloc'ed, ended by a zero byte that *bytes does not count. Rooms whose id is not UTF-8 are left out.
+ * 0 or -ENOMEM. */
+int wire_request_encode(const struct wire_request *request, char **text, size_t *bytes);
+/* 0; -EBADMSG what was sent is no request; -ENOMEM. Whatever it returns, wire_request_fini may follow. */
+int wire_request_decode(const char *text, size_t bytes, struct wire_request *out);
+void wire_request_fini(struct wire_request *request);
+
+struct wire_reply {
+	const char *id;
+	int rc;                      /* 0, -ERR_REFUSED (session.refusal says why), -ERR_NO_LOGIC: tried and failed */
+	struct wire_session session; /* of a connect; its accepts are malloc'ed */
+	const struct wire_room_count *rooms; /* of a renew_online */
+	size_t n_rooms;
+	void *owned[2];
+};
+
+int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes);
+/* As for requests; a session in it has a key, and an id where logic numbers them. */
+int wire_reply_decode(const char *text, size_t bytes, struct wire_reply *out);
+/* Frees the session's accepts, too: set them to NULL to keep them. */
+void wire_reply_fini(struct wire_reply *reply);
+
+/* ---- entries of a comet's stream of pushes ---- */
+
+struct wire_field {
+	const char *name;
+	const char *value;
+	size_t value_bytes;
+};
+
+#define WIRE_ENTRY_FIELDS 8 /* at most, beside those that the sender's script adds */
+
+/* The fields of a push (target, op, body, keys, sessions, room, speed, reason); the values point into the push or are owned. */
+struct wire_entry {
+	struct wire_field fields[WIRE_ENTRY_FIELDS];
+	size_t n;
+	char *owned[2];
+	char op_text[12], speed_text[12];
+};
+
+/* 0; -ENOMEM; -EINVAL a key is not UTF-8. */
+int wire_entry_encode(const struct wire_push *push, struct wire_entry *out);
+void wire_entry_fini(struct wire_entry *entry);
+
+/* A push as it was read from a stream. */
+struct wire_pushed {
+	struct wire_push push;
+	const char *from; /* who wrote it, "" for a writer that does not number what it writes */
+	size_t from_bytes;
+	uint64_t seq;    /* its number among all of that writer's */
+	uint64_t number; /* its number in this stream, 0: not numbered */
+	void *owned[4];
+};
+
+/* From the fields of an entry, in any order; unknown ones are skipped. Values need no zero byte at their end.
+ * 0; -EBADMSG; -ENOMEM. Whatever it returns, wire_pushed_fini may follow. */
+int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pushed *out);
+void wire_pushed_fini(struct wire_pushed *pushed);
 
 #endif

@@ -1,0 +1,85 @@
+/* Fuzzes what passes between comet and logic: any bytes as a request, as a reply, and as the fields of an entry. What is taken
+ * for one must encode to something that is taken for the same. SPDX-License-Identifier: MIT */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/obj.h"
+#include "common/wire.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+static void try_request(const char *text, size_t bytes)
+{
+	struct wire_request request, again;
+	char *encoded;
+	size_t n;
+
+	if (wire_request_decode(text, bytes, &request) == 0) {
+		BUG_UNLESS(wire_request_encode(&request, &encoded, &n) == 0);
+		BUG_UNLESS(wire_request_decode(encoded, n, &again) == 0);
+		BUG_UNLESS(again.method == request.method && strcmp(again.key, request.key) == 0);
+		BUG_UNLESS(again.connect.token_bytes == request.connect.token_bytes);
+		BUG_UNLESS(again.packet.body_bytes == request.packet.body_bytes && again.n_rooms == request.n_rooms);
+		wire_request_fini(&again);
+		free(encoded);
+	}
+	wire_request_fini(&request);
+}
+
+static void try_reply(const char *text, size_t bytes)
+{
+	struct wire_reply reply, again;
+	char *encoded;
+	size_t n;
+
+	if (wire_reply_decode(text, bytes, &reply) == 0) {
+		BUG_UNLESS(wire_reply_encode(&reply, &encoded, &n) == 0);
+		BUG_UNLESS(wire_reply_decode(encoded, n, &again) == 0);
+		BUG_UNLESS(again.rc == reply.rc && strcmp(again.session.key, reply.session.key) == 0);
+		wire_reply_fini(&again);
+		free(encoded);
+	}
+	wire_reply_fini(&reply);
+}
+
+/* Names and values, each ended by a zero byte, in turn. */
+static void try_entry(const char *text, size_t bytes)
+{
+	struct wire_field fields[12];
+	struct wire_pushed pushed;
+	struct wire_entry entry;
+	size_t n = 0, at = 0;
+
+	while (at < bytes && n < 12) {
+		const char *name = text + at, *value;
+
+		at += strlen(name) + 1;
+		value = text + (at < bytes ? at : bytes);
+		fields[n++] = (struct wire_field){name, value, strlen(value)};
+		at += strlen(value) + 1;
+	}
+	if (wire_pushed_decode(fields, n, &pushed) == 0) {
+		BUG_UNLESS(wire_entry_encode(&pushed.push, &entry) == 0);
+		wire_entry_fini(&entry);
+	}
+	wire_pushed_fini(&pushed);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	/* Of its exact size, so that a read beyond it is seen; the zero byte is for try_entry. */
+	char *text = malloc(bytes), *ended = malloc(bytes + 1);
+
+	BUG_UNLESS((text != NULL || bytes == 0) && ended != NULL);
+	if (bytes > 0)
+		memcpy(text, data, bytes);
+	memcpy(ended, data, bytes);
+	ended[bytes] = '\0';
+	try_request(text, bytes);
+	try_reply(text, bytes);
+	try_entry(ended, bytes);
+	free(text);
+	free(ended);
+	return 0;
+}

@@ -1,0 +1,512 @@
+/* Tests of common/wire: requests, replies and entries of streams go there and back. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/wire.h"
+#include "tests/unit/seam.h"
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	return 0;
+}
+
+/* ---- requests ---- */
+
+static struct wire_request there_and_back(const struct wire_request *request)
+{
+	struct wire_request back;
+	char *text;
+	size_t bytes;
+
+	assert_int_equal(wire_request_encode(request, &text, &bytes), 0);
+	assert_int_equal(bytes, strlen(text));
+	assert_int_equal(wire_request_decode(text, bytes, &back), 0);
+	free(text);
+	assert_int_equal(back.method, request->method);
+	assert_string_equal(back.id, request->id);
+	assert_string_equal(back.server, request->server);
+	assert_string_equal(back.reply, request->reply);
+	assert_int_equal(back.connect.expires_ms, request->connect.expires_ms);
+	return back;
+}
+
+static struct wire_request request_of(enum wire_method method)
+{
+	return (struct wire_request){
+		.method = method,
+		.id = "n-1",
+		.server = "comet-1",
+		.reply = "comet:reply:comet-1",
+		.connect = {.expires_ms = 1795490254837},
+		.key = "user-7",
+		.session_id = UINT64_C(1795490252826586),
+		.mid = -3,
+	};
+}
+
+static void a_connect_carries_any_token(void **state)
+{
+	static const uint8_t every_byte[] = {0, 1, '"', '\\', 0x7f, 0x80, 0xff, 'a'};
+	static const struct {
+		const void *bytes;
+		size_t n;
+	} tokens[] = {{"", 0},         {"{\"mid\":1}", 9}, {every_byte, 8},
+		      {every_byte, 7}, {every_byte, 6},    {every_byte + 1, 1},
+		      {"\xc3\xa4", 2}, {"\xc3", 1},        {"a\0b", 3}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+		struct wire_request request = request_of(WIRE_CONNECT), back;
+
+		request.connect.token = tokens[i].bytes;
+		request.connect.token_bytes = tokens[i].n;
+		request.connect.peer = "10.0.0.9";
+		back = there_and_back(&request);
+		assert_int_equal(back.connect.token_bytes, tokens[i].n);
+		assert_memory_equal(back.connect.token, tokens[i].bytes, tokens[i].n);
+		assert_string_equal(back.connect.peer, "10.0.0.9");
+		wire_request_fini(&back);
+	}
+}
+
+static void disconnect_and_heartbeat_name_a_registration(void **state)
+{
+	(void)state;
+	for (enum wire_method method = WIRE_DISCONNECT; method <= WIRE_HEARTBEAT; method++) {
+		struct wire_request request = request_of(method), back = there_and_back(&request);
+
+		assert_string_equal(back.key, "user-7");
+		assert_true(back.session_id == request.session_id);
+		assert_int_equal(back.mid, -3);
+		wire_request_fini(&back);
+	}
+}
+
+static void a_packet_keeps_its_header_and_its_bytes(void **state)
+{
+	struct wire_request request = request_of(WIRE_RECEIVE), back;
+	uint8_t body[] = {0xff, 0, 'x'};
+
+	(void)state;
+	request.packet =
+		(struct packet){.op = -5, .ver = 1, .seq = INT32_MIN, .body = body, .body_bytes = sizeof(body)};
+	back = there_and_back(&request);
+	assert_int_equal(back.packet.op, -5);
+	assert_int_equal(back.packet.ver, 1);
+	assert_int_equal(back.packet.seq, INT32_MIN);
+	assert_int_equal(back.packet.body_bytes, sizeof(body));
+	assert_memory_equal(back.packet.body, body, sizeof(body));
+	wire_request_fini(&back);
+}
+
+static void rooms_that_json_cannot_name_are_left_out(void **state)
+{
+	struct wire_request request = request_of(WIRE_RENEW_ONLINE), back;
+	const struct wire_room_count rooms[] = {{"live://1", 3}, {"\xff", 9}, {"1", 0}};
+
+	(void)state;
+	request.load = (struct wire_load){.connections = 12, .addresses = 7};
+	request.rooms = rooms;
+	request.n_rooms = 3;
+	back = there_and_back(&request);
+	assert_int_equal(back.load.connections, 12);
+	assert_int_equal(back.load.addresses, 7);
+	assert_int_equal(back.n_rooms, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(back.rooms[i].count, strcmp(back.rooms[i].room, "1") == 0 ? 0 : 3);
+	wire_request_fini(&back);
+}
+
+static void requests_that_are_none_are_refused(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"{",
+		"[]",
+		"null",
+		"{}",
+		"{\"method\":\"connect\"}",
+		"{\"method\":\"connect\",\"server\":\"\"}",
+		"{\"method\":\"dance\",\"server\":\"a\"}",
+		"{\"method\":7,\"server\":\"a\"}",
+		"{\"method\":\"connect\",\"server\":[]}",
+		"{\"method\":\"connect\",\"server\":\"a\",\"server\":\"b\"}",
+		"{\"method\":\"connect\",\"server\":\"a\",\"expires\":-1}",
+		"{\"method\":\"connect\",\"server\":\"a\",\"expires\":1.5}",
+		"{\"method\":\"connect\",\"server\":\"a\",\"token\":1}",
+		"{\"method\":\"connect\",\"server\":\"a\",\"token64\":\"!!!!\"}",
+		"{\"method\":\"connect\",\"server\":\"a\",\"token64\":\"QQ\"}",
+		"{\"method\":\"connect\",\"server\":\"a\",\"token64\":\"=\"}",
+		"{\"method\":\"disconnect\",\"server\":\"a\"}",
+		"{\"method\":\"disconnect\",\"server\":\"a\",\"key\":\"\"}",
+		"{\"method\":\"disconnect\",\"server\":\"a\",\"key\":\"k\",\"session\":-1}",
+		"{\"method\":\"disconnect\",\"server\":\"a\",\"key\":\"k\",\"mid\":\"1\"}",
+		"{\"method\":\"receive\",\"server\":\"a\",\"key\":\"k\",\"op\":2147483648}",
+		"{\"method\":\"renew_online\",\"server\":\"a\",\"rooms\":[]}",
+		"{\"method\":\"renew_online\",\"server\":\"a\",\"rooms\":{\"r\":\"1\"}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct wire_request request;
+
+		if (wire_request_decode(texts[i], strlen(texts[i]), &request) != -EBADMSG)
+			fail_msg("taken for a request: %s", texts[i]);
+		wire_request_fini(&request);
+	}
+}
+
+static void a_key_of_the_longest_length_is_taken_and_none_beyond(void **state)
+{
+	(void)state;
+	for (size_t n = WIRE_KEY_BYTES - 1; n <= WIRE_KEY_BYTES; n++) {
+		struct wire_request request = request_of(WIRE_DISCONNECT), back;
+		char key[WIRE_KEY_BYTES + 1], *text;
+		size_t bytes;
+
+		memset(key, 'k', n);
+		key[n] = '\0';
+		request.key = key;
+		assert_int_equal(wire_request_encode(&request, &text, &bytes), 0);
+		assert_int_equal(wire_request_decode(text, bytes, &back), n < WIRE_KEY_BYTES ? 0 : -EBADMSG);
+		wire_request_fini(&back);
+		free(text);
+	}
+}
+
+/* ---- replies ---- */
+
+static void a_session_arrives_whole(void **state)
+{
+	int32_t accepts[] = {1000, -1, INT32_MAX};
+	struct wire_reply reply = {
+		.id = "n-1",
+		.session = {.id = UINT64_C(1795490252826586),
+			    .mid = 123,
+			    .dialect = DIALECT_V1,
+			    .heartbeat_ms = 480000,
+			    .key = "user-7",
+			    .room = "live://1",
+			    .accepts = accepts,
+			    .n_accepts = 3},
+	};
+	struct wire_reply back;
+	char *text;
+	size_t bytes;
+
+	(void)state;
+	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
+	assert_int_equal(wire_reply_decode(text, bytes, &back), 0);
+	free(text);
+	assert_string_equal(back.id, "n-1");
+	assert_int_equal(back.rc, 0);
+	assert_true(back.session.id == reply.session.id);
+	assert_int_equal(back.session.mid, 123);
+	assert_int_equal(back.session.dialect, DIALECT_V1);
+	assert_int_equal(back.session.heartbeat_ms, 480000);
+	assert_string_equal(back.session.key, "user-7");
+	assert_string_equal(back.session.room, "live://1");
+	assert_int_equal(back.session.n_accepts, 3);
+	assert_memory_equal(back.session.accepts, accepts, sizeof(accepts));
+	wire_reply_fini(&back);
+}
+
+static void a_refusal_keeps_its_words_as_far_as_there_is_room(void **state)
+{
+	struct wire_reply reply = {.id = "1", .rc = -ERR_REFUSED}, back;
+	char *text, longer[400];
+	size_t bytes;
+
+	(void)state;
+	strcpy(reply.session.refusal, "the token has expired");
+	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
+	assert_int_equal(wire_reply_decode(text, bytes, &back), 0);
+	free(text);
+	assert_int_equal(back.rc, -ERR_REFUSED);
+	assert_string_equal(back.session.refusal, "the token has expired");
+	wire_reply_fini(&back);
+
+	(void)snprintf(longer, sizeof(longer), "{\"id\":\"1\",\"code\":403,\"message\":\"%0300d\"}", 7);
+	assert_int_equal(wire_reply_decode(longer, strlen(longer), &back), 0);
+	assert_int_equal(strlen(back.session.refusal), WIRE_TEXT_BYTES - 1);
+	wire_reply_fini(&back);
+}
+
+static void any_other_code_is_a_logic_that_failed(void **state)
+{
+	static const char text[] = "{\"id\":\"1\",\"code\":500}";
+	struct wire_reply reply = {.id = "1", .rc = -ENOMEM}, back;
+	char *encoded;
+	size_t bytes;
+
+	(void)state;
+	assert_int_equal(wire_reply_decode(text, strlen(text), &back), 0);
+	assert_int_equal(back.rc, -ERR_NO_LOGIC);
+	wire_reply_fini(&back);
+	assert_int_equal(wire_reply_encode(&reply, &encoded, &bytes), 0);
+	assert_string_equal(encoded, "{\"id\":\"1\",\"code\":503}");
+	free(encoded);
+}
+
+static void replies_that_are_none_are_refused(void **state)
+{
+	static const char *const texts[] = {
+		"{}",
+		"{\"id\":\"1\"}",
+		"{\"id\":1,\"code\":0}",
+		"{\"id\":\"\",\"code\":0}",
+		"{\"id\":\"1\",\"code\":\"0\"}",
+		"{\"id\":\"1\",\"code\":0,\"session\":\"7\"}",
+		"{\"id\":\"1\",\"code\":0,\"accepts\":7}",
+		"{\"id\":\"1\",\"code\":0,\"accepts\":[\"7\"]}",
+		"{\"id\":\"1\",\"code\":0,\"accepts\":[2147483648]}",
+		"{\"id\":\"1\",\"code\":0,\"dialect\":9}",
+		"{\"id\":\"1\",\"code\":0,\"heartbeat_ms\":-1}",
+		"{\"id\":\"1\",\"code\":0,\"rooms\":7}",
+		"{\"id\":\"1\",\"code\":0,\"rooms\":{\"r\":null}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct wire_reply reply;
+
+		if (wire_reply_decode(texts[i], strlen(texts[i]), &reply) != -EBADMSG)
+			fail_msg("taken for a reply: %s", texts[i]);
+		wire_reply_fini(&reply);
+	}
+}
+
+/* ---- entries ---- */
+
+/* Encode, then decode from copies that end with no zero byte. */
+static void push_there_and_back(const struct wire_push *push, struct wire_pushed *back)
+{
+	struct wire_field fields[WIRE_ENTRY_FIELDS + 3];
+	struct wire_entry entry;
+	size_t n;
+
+	*back = (struct wire_pushed){0};
+	assert_int_equal(wire_entry_encode(push, &entry), 0);
+	for (n = 0; n < entry.n; n++) {
+		char *copy = malloc(entry.fields[n].value_bytes + 1);
+
+		assert_non_null(copy);
+		memcpy(copy, entry.fields[n].value, entry.fields[n].value_bytes);
+		copy[entry.fields[n].value_bytes] = 'X';
+		fields[n] = (struct wire_field){entry.fields[n].name, copy, entry.fields[n].value_bytes};
+	}
+	fields[n++] = (struct wire_field){"from", "logic-1", 7};
+	fields[n++] = (struct wire_field){"seq", "42", 2};
+	fields[n++] = (struct wire_field){"n", "17", 2};
+	assert_int_equal(wire_pushed_decode(fields, n, back), 0);
+	assert_memory_equal(back->from, "logic-1", back->from_bytes);
+	assert_int_equal(back->from_bytes, 7);
+	assert_int_equal(back->seq, 42);
+	assert_int_equal(back->number, 17);
+	for (size_t i = 0; i < entry.n; i++)
+		free((char *)(uintptr_t)fields[i].value);
+	wire_entry_fini(&entry);
+}
+
+static struct message *message_of(const void *body, uint32_t bytes)
+{
+	struct message *message;
+
+	assert_int_equal(message_new(1000, body, bytes, &message), 0);
+	return message;
+}
+
+static void a_push_to_keys_arrives_whole(void **state)
+{
+	const char *const keys[] = {"a", "user \"7\"", "\xc3\xa4"};
+	struct wire_push push = {.target = WIRE_KEYS, .message = message_of("\0\xff!", 3), .keys = keys, .n_keys = 3};
+	struct wire_pushed back;
+
+	(void)state;
+	push_there_and_back(&push, &back);
+	assert_int_equal(back.push.target, WIRE_KEYS);
+	assert_int_equal(back.push.message->op, 1000);
+	assert_int_equal(back.push.message->body_bytes, 3);
+	assert_memory_equal(message_body(back.push.message), "\0\xff!", 3);
+	assert_int_equal(back.push.n_keys, 3);
+	for (int i = 0; i < 3; i++)
+		assert_string_equal(back.push.keys[i], keys[i]);
+	assert_null(back.push.sessions);
+	wire_pushed_fini(&back);
+	message_unref(&push.message);
+}
+
+static void a_push_to_a_room_may_name_it_in_any_bytes(void **state)
+{
+	struct wire_push push = {.target = WIRE_ROOM, .message = message_of("", 0), .room = "live://\xff"};
+	struct wire_pushed back;
+
+	(void)state;
+	push_there_and_back(&push, &back);
+	assert_int_equal(back.push.target, WIRE_ROOM);
+	assert_string_equal(back.push.room, "live://\xff");
+	assert_int_equal(back.push.message->body_bytes, 0);
+	wire_pushed_fini(&back);
+	message_unref(&push.message);
+}
+
+static void a_push_to_all_keeps_its_speed(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct wire_push push = {
+			.target = WIRE_ALL, .message = message_of("x", 1), .speed = i == 0 ? 0 : UINT32_MAX};
+		struct wire_pushed back;
+
+		push_there_and_back(&push, &back);
+		assert_int_equal(back.push.target, WIRE_ALL);
+		assert_true(back.push.speed == push.speed);
+		wire_pushed_fini(&back);
+		message_unref(&push.message);
+	}
+}
+
+static void a_kick_names_sessions_and_a_reason(void **state)
+{
+	const char *const keys[] = {"a", "b"};
+	const uint64_t sessions[] = {0, UINT64_C(1795490252826586)};
+	struct wire_push push = {
+		.target = WIRE_KICK, .keys = keys, .sessions = sessions, .n_keys = 2, .reason = "replaced"};
+	struct wire_pushed back;
+
+	(void)state;
+	push_there_and_back(&push, &back);
+	assert_int_equal(back.push.target, WIRE_KICK);
+	assert_null(back.push.message);
+	assert_memory_equal(back.push.sessions, sessions, sizeof(sessions));
+	assert_string_equal(back.push.reason, "replaced");
+	wire_pushed_fini(&back);
+}
+
+static void a_key_that_is_not_utf_8_cannot_be_pushed_to(void **state)
+{
+	const char *const keys[] = {"\xff"};
+	struct wire_push push = {.target = WIRE_KEYS, .message = message_of("x", 1), .keys = keys, .n_keys = 1};
+	struct wire_entry entry;
+
+	(void)state;
+	assert_int_equal(wire_entry_encode(&push, &entry), -EINVAL);
+	message_unref(&push.message);
+}
+
+#define FIELD(name, value)                                                                                             \
+	{                                                                                                              \
+		name, value, sizeof(value) - 1                                                                         \
+	}
+
+static void entries_that_are_none_are_refused(void **state)
+{
+	static const struct wire_field entries[][4] = {
+		{FIELD("op", "1000"), FIELD("body", "x")},
+		{FIELD("target", "moon")},
+		{FIELD("target", "all")},
+		{FIELD("target", "all"), FIELD("op", "")},
+		{FIELD("target", "all"), FIELD("op", "2147483648")},
+		{FIELD("target", "all"), FIELD("op", "0x10")},
+		{FIELD("target", "all"), FIELD("op", "1"), FIELD("speed", "-1")},
+		{FIELD("target", "all"), FIELD("op", "1"), FIELD("speed", "4294967296")},
+		{FIELD("target", "all"), FIELD("op", "1"), FIELD("seq", "1e3")},
+		{FIELD("target", "all"), FIELD("op", "1"), FIELD("n", "99999999999999999999")},
+		{FIELD("target", "room"), FIELD("op", "1")},
+		{FIELD("target", "room"), FIELD("op", "1"), FIELD("room", "")},
+		{FIELD("target", "room"), FIELD("op", "1"), FIELD("room", "a\0b")},
+		{FIELD("target", "keys"), FIELD("op", "1")},
+		{FIELD("target", "keys"), FIELD("op", "1"), FIELD("keys", "[]")},
+		{FIELD("target", "keys"), FIELD("op", "1"), FIELD("keys", "{}")},
+		{FIELD("target", "keys"), FIELD("op", "1"), FIELD("keys", "[1]")},
+		{FIELD("target", "kick"), FIELD("keys", "[\"a\"]"), FIELD("sessions", "[]")},
+		{FIELD("target", "kick"), FIELD("keys", "[\"a\"]"), FIELD("sessions", "[-1]")},
+		{FIELD("target", "kick"), FIELD("keys", "[\"a\"]"), FIELD("reason", "")},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(entries) / sizeof(entries[0]); i++) {
+		struct wire_pushed pushed;
+		size_t n = 0;
+
+		while (n < 4 && entries[i][n].name != NULL)
+			n++;
+		if (wire_pushed_decode(entries[i], n, &pushed) != -EBADMSG)
+			fail_msg("entry %zu was taken for a push", i);
+		wire_pushed_fini(&pushed);
+	}
+}
+
+static void fields_that_are_not_known_are_skipped(void **state)
+{
+	static const struct wire_field fields[] = {FIELD("color", "red"), FIELD("op", "5"), FIELD("target", "all")};
+	struct wire_pushed pushed;
+
+	(void)state;
+	assert_int_equal(wire_pushed_decode(fields, 3, &pushed), 0);
+	assert_int_equal(pushed.push.message->op, 5);
+	assert_int_equal(pushed.from_bytes, 0);
+	wire_pushed_fini(&pushed);
+}
+
+/* ---- without memory ---- */
+
+static void without_memory_nothing_is_left(void **state)
+{
+	static const struct wire_field fields[] = {FIELD("target", "kick"), FIELD("keys", "[\"a\",\"b\"]"),
+						   FIELD("sessions", "[1,2]"), FIELD("reason", "x")};
+	struct wire_pushed pushed;
+	unsigned after = 0;
+	int rc;
+
+	(void)state;
+	do {
+		seam_reset();
+		seam_fail(SEAM_ALLOC, after++, 1, ENOMEM);
+		rc = wire_pushed_decode(fields, 4, &pushed);
+		assert_true(rc == 0 || rc == -ENOMEM);
+		wire_pushed_fini(&pushed);
+	} while (seam_failed(SEAM_ALLOC) > 0);
+	assert_int_equal(rc, 0);
+	assert_true(after > 2);
+}
+
+#define wire_test(name) cmocka_unit_test_teardown(name, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		wire_test(a_connect_carries_any_token),
+		wire_test(disconnect_and_heartbeat_name_a_registration),
+		wire_test(a_packet_keeps_its_header_and_its_bytes),
+		wire_test(rooms_that_json_cannot_name_are_left_out),
+		wire_test(requests_that_are_none_are_refused),
+		wire_test(a_key_of_the_longest_length_is_taken_and_none_beyond),
+		wire_test(a_session_arrives_whole),
+		wire_test(a_refusal_keeps_its_words_as_far_as_there_is_room),
+		wire_test(any_other_code_is_a_logic_that_failed),
+		wire_test(replies_that_are_none_are_refused),
+		wire_test(a_push_to_keys_arrives_whole),
+		wire_test(a_push_to_a_room_may_name_it_in_any_bytes),
+		wire_test(a_push_to_all_keeps_its_speed),
+		wire_test(a_kick_names_sessions_and_a_reason),
+		wire_test(a_key_that_is_not_utf_8_cannot_be_pushed_to),
+		wire_test(entries_that_are_none_are_refused),
+		wire_test(fields_that_are_not_known_are_skipped),
+		wire_test(without_memory_nothing_is_left),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
