@@ -21,4 +21,11 @@ struct bus_memory {
 };
 struct bus bus_memory(struct bus_memory *memory);
 
+/* The bus of a cluster: one stream for each comet. `instance` names this logic among all, also over time; it and the pipe,
+ * which nobody else uses, outlive the bus. 0 or -ENOMEM. */
+struct redis_pipe;
+struct config;
+int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char *instance, struct bus *out);
+void bus_redis_free(struct bus *b);
+
 #endif

@@ -70,13 +70,15 @@ static void replace(struct logic *l, const char *server, const struct registry_f
 			    log_str("server", entry->server), log_str("error", err_text(rc)));
 }
 
-static int register_client(struct logic *l, const char *server, struct auth_identity *who, struct wire_session *session)
+static int register_client(struct logic *l, const char *server, struct auth_identity *who, int64_t expires_ms,
+			   struct wire_session *session)
 {
 	struct registry_found old;
 	int rc;
 
 	if ((rc = choose_key(l, who, session->key)) < 0 ||
-	    (rc = l->registry.put(l->registry.self, server, session->key, who->mid, &session->id, &old)) < 0)
+	    (rc = l->registry.put(l->registry.self, server, session->key, who->mid, expires_ms, &session->id, &old)) <
+		    0)
 		return rc;
 	replace(l, server, &old);
 	registry_found_fini(&old);
@@ -99,7 +101,7 @@ int logic_connect(struct logic *l, const char *server, const struct wire_connect
 	*session = (struct wire_session){0};
 	if ((rc = auth_check(l->cfg, request->token, request->token_bytes, &who)) < 0)
 		return rc == -ERR_REFUSED ? refuse(session, who.refusal) : rc;
-	rc = register_client(l, server, &who, session);
+	rc = register_client(l, server, &who, request->expires_ms, session);
 	auth_identity_fini(&who);
 	return rc;
 }

@@ -47,12 +47,13 @@ void registry_servers_fini(struct registry_servers *servers);
 /* All calls: any thread, no lock of the caller's held; 0, -ENOMEM, or -ERR_NO_LOGIC where Redis is away. */
 struct registry {
 	/* Register key (of user mid, 0 = none) on server. *session_id: larger than any given before for this key. *old (may be
-	 * NULL) gets the registration replaced, n = 0 or 1. */
-	int (*put)(void *self, const char *server, const char *key, int64_t mid, uint64_t *session_id,
-		   struct registry_found *old);
+	 * NULL) gets the registration replaced, n = 0 or 1. After expires_ms (0: never) on the registry's clock nothing is
+	 * registered any more: -ETIMEDOUT. */
+	int (*put)(void *self, const char *server, const char *key, int64_t mid, int64_t expires_ms,
+		   uint64_t *session_id, struct registry_found *old);
 	/* Forget the key, but only if this registration is still the one. 0 also when it was not. */
 	int (*del)(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id);
-	/* Keep it alive. */
+	/* Keep it alive, and register it again if it was lost. -ESTALE: a newer registration of the key is there. */
 	int (*renew)(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id);
 	int (*find_keys)(void *self, const char *const *keys, size_t n, struct registry_found *found);
 	int (*find_mids)(void *self, const int64_t *mids, size_t n, struct registry_found *found);
@@ -72,5 +73,11 @@ struct registry {
 /* The memory of a program that runs alone. 0 or -ENOMEM. */
 int registry_memory_new(struct registry *out);
 void registry_memory_free(struct registry *r);
+
+/* The memory of a cluster, in Redis; every call goes over the pipe, which outlives it. 0 or -ENOMEM. */
+struct redis_pipe;
+struct config;
+int registry_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct registry *out);
+void registry_redis_free(struct registry *r);
 
 #endif

@@ -171,13 +171,15 @@ static int put_locked(struct memory *m, struct session *session, int64_t mid, st
 	return 0;
 }
 
-static int put(void *self, const char *server, const char *key, int64_t mid, uint64_t *session_id,
+/* Nobody but the caller can ask again in a program that runs alone: expires_ms is for those who can. */
+static int put(void *self, const char *server, const char *key, int64_t mid, int64_t expires_ms, uint64_t *session_id,
 	       struct registry_found *old)
 {
 	struct memory *m = memory_of(self);
 	struct session *session = session_new(server, key);
 	int rc;
 
+	(void)expires_ms;
 	if (old != NULL)
 		*old = (struct registry_found){0};
 	if (session == NULL)

@@ -41,4 +41,10 @@ int upstream_memory_new(size_t keep, struct upstream *out);
 /* Nobody reads or appends any more. */
 void upstream_memory_free(struct upstream *u);
 
+/* The stream comet:up of a cluster, redis.upstream_length long; appends over the pipe, which outlives it. 0 or -ENOMEM. */
+struct redis_pipe;
+struct config;
+int upstream_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct upstream *out);
+void upstream_redis_free(struct upstream *u);
+
 #endif

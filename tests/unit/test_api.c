@@ -734,10 +734,10 @@ static void wrong_methods_are_405_and_told_the_right_one(void **state)
 	assert_string_equal(reply.extra_value, "GET");
 }
 
-static void without_the_key_only_probes_are_answered(void **state)
+static void without_the_key_only_probes_and_the_front_page_are_answered(void **state)
 {
 	static const char *const wrong[] = {NULL, "", "s", "secre", "secret2", "secretsecret", "Secret", "secres"};
-	static const char *const paths[] = {"/", "/metrics", "/goim/online/total", "/1/count?type=room", "/nothing"};
+	static const char *const paths[] = {"/metrics", "/goim/online/total", "/1/count?type=room", "/nothing"};
 
 	(void)state;
 	set(&cfg.http_api_key, "secret");
@@ -749,6 +749,7 @@ static void without_the_key_only_probes_are_answered(void **state)
 		}
 		assert_int_equal(ask_with("GET", "/healthz", "", wrong[i]), 200);
 		assert_int_equal(ask_with("GET", "/readyz", "", wrong[i]), 200);
+		assert_int_equal(ask_with("GET", "/", "", wrong[i]), 200);
 	}
 	assert_int_equal(ask_with("GET", "/metrics", "", "secret"), 200);
 	assert_int_equal(ask_with("GET", "/nothing", "", "secret"), 404);
@@ -893,7 +894,7 @@ int main(void)
 		CASE(who_is_not_ready_says_why),
 		CASE(unknown_paths_are_404),
 		CASE(wrong_methods_are_405_and_told_the_right_one),
-		CASE(without_the_key_only_probes_are_answered),
+		CASE(without_the_key_only_probes_and_the_front_page_are_answered),
 		CASE(a_registry_that_is_away_is_said),
 		CASE(without_memory_a_fault_is_said),
 #undef CASE

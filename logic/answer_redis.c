@@ -1,0 +1,456 @@
+/* answer_redis: see answer.h. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/lock.h"
+#include "common/log.h"
+#include "common/obj.h"
+#include "common/redis_clock.h"
+#include "common/strmap.h"
+#include "common/thread.h"
+#include "logic/answer.h"
+#include "logic/lua.h"
+
+/* Requests that may wait for a worker. At 20,000 a second that is most of the second that a comet waits. */
+#define QUEUE_MAX 16384
+/* A connection on which nothing comes is asked whether it lives. */
+#define QUIET_NS (5 * CLOCK_SEC)
+
+struct answer {
+	unsigned magic;
+#define ANSWER_MAGIC 0xa45e4000
+	/* set once */
+	const struct config *cfg;
+	struct redis_pipe *pipe;
+	struct logic *logic;
+	char *channel; /* comet:logic:<instance> */
+	const char *instance;
+	struct redis *redis; /* the subscriber's */
+	struct thread *subscriber, *announcer;
+	struct thread **workers;
+	unsigned n_workers;
+	/* any thread */
+	struct redis_clock clock;
+	atomic_bool subscribed;
+	atomic_llong announced_ns; /* when Redis last took it */
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t work, stopping;
+	bool stop;                 /* the announcer */
+	bool no_more;              /* the workers, once the queue is empty */
+	struct redisReply **queue; /* messages as they came */
+	size_t head, count;
+};
+
+/* ---- the work: one request ---- */
+
+static void send_reply(struct answer *a, const struct wire_request *request, const struct wire_reply *reply)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	int64_t deadline = clock_now_ns() + a->cfg->logic_timeout * CLOCK_MS;
+	char *text;
+	size_t bytes;
+	int rc;
+
+	if (request->reply[0] == '\0')
+		return;
+	if ((rc = wire_reply_encode(reply, &text, &bytes)) == 0) {
+		rc = redis_pipe_post(a->pipe, deadline, "PUBLISH %s %b", request->reply, text, bytes);
+		free(text);
+	}
+	if (rc < 0)
+		LOG_LIMITED(LOG_WARN, &limit, log_str("server", request->server), log_what("reply not sent"),
+			    log_str("error", err_text(rc)));
+}
+
+/* Counts of the rooms that this comet asks for. */
+struct wanted {
+	struct strmap rooms;
+	struct wire_room_count *counts;
+	size_t n;
+};
+
+static void take_count(void *arg, const char *room, int64_t count)
+{
+	struct wanted *w = arg;
+	struct wire_room_count *asked = strmap_get(&w->rooms, room);
+
+	if (asked != NULL)
+		w->counts[w->n++] = (struct wire_room_count){asked->room, count};
+}
+
+static int count_rooms(struct answer *a, const struct wire_request *request, struct wanted *w)
+{
+	const struct registry_server server = {
+		.id = (char *)(uintptr_t)request->server,
+		.region = (char *)(uintptr_t) "",
+		.addrs = (char *)(uintptr_t) "",
+		.connections = request->load.connections,
+		.addresses = request->load.addresses,
+		.updated_ms = clock_wall_ms(),
+	};
+	int rc = 0;
+
+	w->counts = calloc(request->n_rooms + 1, sizeof(*w->counts));
+	if (w->counts == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < request->n_rooms; i++)
+		rc = strmap_put(&w->rooms, request->rooms[i].room, (void *)(uintptr_t)&request->rooms[i], NULL);
+	if (rc == 0)
+		rc = logic_renew_online(a->logic, &server, request->rooms, request->n_rooms, take_count, w);
+	return rc;
+}
+
+static void answer_renew_online(struct answer *a, const struct wire_request *request, struct wire_reply *reply)
+{
+	struct wanted wanted = {0};
+
+	strmap_init(&wanted.rooms);
+	reply->rc = count_rooms(a, request, &wanted);
+	if (reply->rc == 0) {
+		reply->rooms = wanted.counts;
+		reply->n_rooms = wanted.n;
+	}
+	send_reply(a, request, reply);
+	strmap_fini(&wanted.rooms);
+	free(wanted.counts);
+}
+
+/* A newer connection has the key, and this comet does not know: after a time without Redis, say. */
+static void say_replaced(struct answer *a, const struct wire_request *request)
+{
+	const struct wire_push kick = {
+		.target = WIRE_KICK,
+		.keys = &request->key,
+		.sessions = &request->session_id,
+		.n_keys = 1,
+		.reason = "replaced",
+	};
+	int rc = a->logic->bus.push(a->logic->bus.self, request->server, &kick);
+
+	if (rc < 0)
+		LOG(LOG_WARN, log_str("key", request->key), log_what("replaced connection not told"),
+		    log_str("error", err_text(rc)));
+}
+
+/* What the method says is done; the reply of a connect goes with its session. */
+static void answer_request(struct answer *a, const struct wire_request *request)
+{
+	struct wire_reply reply = {.id = request->id};
+
+	switch (request->method) {
+	case WIRE_CONNECT:
+		reply.rc = logic_connect(a->logic, request->server, &request->connect, &reply.session);
+		break;
+	case WIRE_DISCONNECT:
+		/* Not logic_disconnect: the comet repeats what it is not told to be done. */
+		reply.rc = a->logic->registry.del(a->logic->registry.self, request->server, request->key, request->mid,
+						  request->session_id);
+		break;
+	case WIRE_HEARTBEAT:
+		reply.rc = logic_heartbeat(a->logic, request->server, request->key, request->session_id, request->mid);
+		if (reply.rc == -ESTALE) {
+			say_replaced(a, request);
+			reply.rc = 0;
+		}
+		break;
+	case WIRE_RECEIVE:
+		reply.rc = logic_receive(a->logic, request->server, request->key, request->mid, &request->packet);
+		break;
+	default:
+		answer_renew_online(a, request, &reply);
+		return;
+	}
+	send_reply(a, request, &reply);
+	free(reply.session.accepts);
+}
+
+static void work_on(struct answer *a, const char *text, size_t bytes)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	struct wire_request request;
+	int rc = wire_request_decode(text, bytes, &request);
+
+	if (rc < 0) {
+		count(COUNT_LOGIC_BAD_MESSAGES);
+		LOG_LIMITED(LOG_WARN, &limit, log_what("a request that cannot be read"),
+			    log_i64("bytes", (int64_t)bytes), log_str("error", err_text(rc)));
+	} else if (request.connect.expires_ms > 0 && redis_clock_ms(&a->clock) > request.connect.expires_ms) {
+		/* The comet waits no longer, and may have asked somebody else. */
+		count(COUNT_REQUESTS_EXPIRED);
+	} else {
+		answer_request(a, &request);
+	}
+	wire_request_fini(&request);
+}
+
+static struct redisReply *next_message(struct answer *a)
+{
+	struct redisReply *message = NULL;
+
+	lock_take(&a->lock);
+	/* answer_stop ends this wait at the latest. */
+	while (a->count == 0 && !a->no_more)
+		lock_wait(&a->work, &a->lock);
+	if (a->count > 0) {
+		message = a->queue[a->head];
+		a->head = (a->head + 1) % QUEUE_MAX;
+		a->count--;
+	}
+	lock_drop(&a->lock);
+	return message;
+}
+
+static void *work(void *arg)
+{
+	struct answer *a = arg;
+	struct redisReply *message;
+
+	OBJ_CHECK(a, ANSWER_MAGIC);
+	while ((message = next_message(a)) != NULL) {
+		work_on(a, message->element[2]->str, (size_t)message->element[2]->len);
+		freeReplyObject(message);
+	}
+	return NULL;
+}
+
+/* ---- the subscriber ---- */
+
+/* Takes the message over. */
+static void enqueue(struct answer *a, struct redisReply *message)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	bool taken = false;
+
+	lock_take(&a->lock);
+	if (a->count < QUEUE_MAX) {
+		a->queue[(a->head + a->count) % QUEUE_MAX] = message;
+		a->count++;
+		taken = true;
+	}
+	lock_drop(&a->lock);
+	if (taken) {
+		(void)pthread_cond_signal(&a->work);
+		return;
+	}
+	freeReplyObject(message);
+	count(COUNT_REQUESTS_LOST);
+	LOG_LIMITED(LOG_WARN, &limit,
+		    log_what("more requests than can be answered; start more comet-logic, or raise "
+			     "logic.workers"));
+}
+
+/* An array of three whose first is this word. */
+static bool is_message(const struct redisReply *m, const char *word)
+{
+	return m->type == REDIS_REPLY_ARRAY && m->elements == 3 && m->element[0]->str != NULL &&
+	       strcmp(m->element[0]->str, word) == 0;
+}
+
+static void take_message(struct answer *a, struct redisReply *m)
+{
+	if (is_message(m, "message") && m->element[2]->str != NULL) {
+		enqueue(a, m);
+		return;
+	}
+	if (is_message(m, "subscribe")) {
+		atomic_store(&a->subscribed, true);
+		LOG(LOG_INFO, log_what("answering comets"), log_str("channel", a->channel));
+	}
+	freeReplyObject(m);
+}
+
+/* Until the connection is gone. */
+static int listen_to(struct answer *a)
+{
+	struct redisReply *m;
+	bool asked = false;
+	int rc;
+
+	for (;;) {
+		rc = redis_read(a->redis, clock_now_ns() + QUIET_NS, &m);
+		if (rc == 0) {
+			asked = false;
+			take_message(a, m);
+		} else if (rc != -ETIMEDOUT) {
+			return rc;
+		} else if (asked) {
+			redis_drop(a->redis, "silent");
+		} else {
+			asked = true;
+			if (redis_appendf(a->redis, "PING") == 0)
+				(void)redis_flush(a->redis);
+		}
+	}
+}
+
+static void *subscribe(void *arg)
+{
+	struct answer *a = arg;
+	int rc;
+
+	OBJ_CHECK(a, ANSWER_MAGIC);
+	for (;;) {
+		rc = redis_ready(a->redis, clock_now_ns() + CLOCK_SEC, NULL);
+		if (rc == 0 && (rc = redis_appendf(a->redis, "SUBSCRIBE %s", a->channel)) == 0 &&
+		    (rc = redis_flush(a->redis)) == 0)
+			rc = listen_to(a);
+		atomic_store(&a->subscribed, false);
+		if (rc == -ESHUTDOWN)
+			return NULL;
+	}
+}
+
+/* ---- the announcer ---- */
+
+/* In comet:logics each instance stands with the time at which it stops counting as up. Those long over are removed. */
+static void announce(struct answer *a)
+{
+	static const char script[] = LUA_NOW "redis.call('ZADD', 'comet:logics', now + ARGV[2], ARGV[1]) "
+					     "redis.call('ZREMRANGEBYSCORE', 'comet:logics', '-inf', now - 60000) "
+					     "return now";
+	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
+	struct redisReply *reply;
+
+	if (redis_pipe_call(a->pipe, REDIS_AGAIN, deadline, &reply, "EVAL %s 0 %s %lld", script, a->instance,
+			    (long long)a->cfg->redis_lease) < 0)
+		return; /* the pipe has logged why */
+	redis_clock_set(&a->clock, reply->integer);
+	atomic_store(&a->announced_ns, clock_now_ns());
+	freeReplyObject(reply);
+}
+
+static void *keep_announced(void *arg)
+{
+	struct answer *a = arg;
+	int64_t next;
+
+	OBJ_CHECK(a, ANSWER_MAGIC);
+	lock_take(&a->lock);
+	while (!a->stop) {
+		bool up = atomic_load(&a->subscribed);
+
+		lock_drop(&a->lock);
+		if (up)
+			announce(a);
+		next = clock_now_ns() + (up ? a->cfg->redis_lease * CLOCK_MS / 3 : 20 * CLOCK_MS);
+		lock_take(&a->lock);
+		while (!a->stop && lock_wait_until(&a->stopping, &a->lock, next))
+			;
+	}
+	lock_drop(&a->lock);
+	return NULL;
+}
+
+int answer_ready(void *arg, char *text, size_t text_bytes)
+{
+	struct answer *a = arg;
+	int64_t said;
+
+	OBJ_CHECK(a, ANSWER_MAGIC);
+	said = atomic_load(&a->announced_ns);
+	if (atomic_load(&a->subscribed) && said != 0 && clock_now_ns() - said < a->cfg->redis_lease * CLOCK_MS)
+		return 0;
+	(void)snprintf(text, text_bytes, "Redis is away");
+	return -ENOTCONN;
+}
+
+/* ---- start and stop ---- */
+
+static int start_threads(struct answer *a)
+{
+	unsigned want = (unsigned)a->cfg->logic_workers;
+	int rc;
+
+	a->workers = calloc(want, sizeof(*a->workers));
+	if (a->workers == NULL)
+		return -ENOMEM;
+	for (; a->n_workers < want; a->n_workers++)
+		if ((rc = thread_spawn(THREAD_SERVICE, "answer", work, a, &a->workers[a->n_workers])) < 0)
+			return rc;
+	if ((rc = thread_spawn(THREAD_SERVICE, "subscribe", subscribe, a, &a->subscriber)) < 0)
+		return rc;
+	return thread_spawn(THREAD_SERVICE, "announce", keep_announced, a, &a->announcer);
+}
+
+int answer_start(const struct config *cfg, struct redis_pipe *pipe, struct logic *l, const char *instance,
+		 struct answer **out)
+{
+	const struct redis_options redis = redis_options_of(cfg, "requests");
+	struct answer *a = calloc(1, sizeof(*a));
+	int rc = -ENOMEM;
+
+	if (a == NULL)
+		return rc;
+	a->magic = ANSWER_MAGIC;
+	a->cfg = cfg;
+	a->pipe = pipe;
+	a->logic = l;
+	a->instance = instance;
+	lock_init(&a->lock, LOCK_SERVICE);
+	lock_cond_init(&a->work);
+	lock_cond_init(&a->stopping);
+	a->queue = calloc(QUEUE_MAX, sizeof(struct redisReply *));
+	if (asprintf(&a->channel, "comet:logic:%s", instance) < 0)
+		a->channel = NULL;
+	if (a->queue != NULL && a->channel != NULL && (rc = redis_new(&redis, &a->redis)) == 0)
+		rc = start_threads(a);
+	if (rc < 0) {
+		answer_stop(&a);
+		return rc;
+	}
+	*out = a;
+	return 0;
+}
+
+/* Comets that read the list from now on do not ask us any more; those that have read it find nobody listening. */
+static void say_gone(struct answer *a)
+{
+	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
+
+	if (atomic_load(&a->announced_ns) != 0)
+		(void)redis_pipe_call(a->pipe, REDIS_AGAIN, deadline, NULL, "ZREM comet:logics %s", a->instance);
+}
+
+void answer_stop(struct answer **answer)
+{
+	struct answer *a = *answer;
+
+	OBJ_CHECK(a, ANSWER_MAGIC);
+	lock_take(&a->lock);
+	a->stop = true;
+	lock_drop(&a->lock);
+	(void)pthread_cond_broadcast(&a->stopping);
+	if (a->announcer != NULL)
+		thread_join(&a->announcer);
+	say_gone(a);
+	if (a->redis != NULL)
+		redis_stop(a->redis);
+	if (a->subscriber != NULL)
+		thread_join(&a->subscriber);
+	lock_take(&a->lock);
+	a->no_more = true;
+	lock_drop(&a->lock);
+	(void)pthread_cond_broadcast(&a->work);
+	for (unsigned i = 0; i < a->n_workers; i++)
+		thread_join(&a->workers[i]);
+	free(a->workers);
+	if (a->redis != NULL)
+		redis_free(&a->redis);
+	free(a->queue);
+	free(a->channel);
+	(void)pthread_cond_destroy(&a->work);
+	(void)pthread_cond_destroy(&a->stopping);
+	lock_fini(&a->lock);
+	a->magic = 0;
+	free(a);
+	*answer = NULL;
+}

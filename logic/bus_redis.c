@@ -1,0 +1,184 @@
+/* bus_redis: see bus.h. Pushes go into one stream for each comet, comet:push:<server>. Any thread.
+ *
+ * A push to a room or to all is put into the streams of all comets that it concerns by one script, which is atomic. So there
+ * is one stream to read for a comet, and one order in it: that of the calls. A shared stream for rooms and all beside each
+ * comet's own would have to be merged by ids whose milliseconds can be equal.
+ *
+ * Every push carries who wrote it and a number that only grows. A push whose answer was lost with the connection is sent
+ * again with its number, before everything newer; a comet leaves out what is not above the last number that it has from this
+ * writer. So each arrives once and in order, whatever was executed twice.
+ * SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/err.h"
+#include "common/lock.h"
+#include "common/obj.h"
+#include "common/redis_pipe.h"
+#include "logic/bus.h"
+#include "logic/lua.h"
+
+/* Arguments of the script before the fields of the push. */
+enum { ARG_LENGTH, ARG_LEASE, ARG_GENERATION, ARG_SERVER, ARG_ROOM, ARG_FIELDS };
+
+static const char script[] = LUA_NOW LUA_GENERATION
+	"local length, lease, known, to, room = unpack(ARGV, 1, 5) "
+	"if young(known, lease) then return {'young'} end "
+	"local fields = {} "
+	"for i = 6, #ARGV do fields[#fields + 1] = ARGV[i] end "
+	"local servers = to ~= '' and {to} or redis.call('SMEMBERS', 'comet:servers') "
+	/* A comet that has not renewed its lease, or lost its data, may have rooms that it could not tell of. */
+	"local function concerns(server) "
+	"  local updated, registering = "
+	"    unpack(redis.call('HMGET', 'comet:server:' .. server, 'updated', 'registering')) "
+	"  if not updated then return false end "
+	"  return room == '' or now - tonumber(updated) > tonumber(lease) or registering == '1' "
+	"    or redis.call('HEXISTS', 'comet:rooms:' .. server, room) == 1 "
+	"end "
+	"local told = 0 "
+	"for _, server in ipairs(servers) do "
+	"  if concerns(server) then "
+	"    local n = redis.call('HINCRBY', 'comet:server:' .. server, 'sent', 1) "
+	"    redis.call('XADD', 'comet:push:' .. server, 'MAXLEN', '~', length, '*', 'n', n, unpack(fields)) "
+	"    told = told + 1 "
+	"  end "
+	"end "
+	"return {'ok', generation, tostring(told)}";
+
+#define ARGS_MAX (3 + ARG_FIELDS + 2 * (WIRE_ENTRY_FIELDS + 2))
+
+struct args {
+	const char *v[ARGS_MAX];
+	size_t bytes[ARGS_MAX];
+	int n;
+};
+
+struct bus_redis {
+	unsigned magic;
+#define BUS_REDIS_MAGIC 0xb05ed150
+	/* set once */
+	struct redis_pipe *pipe;
+	const char *instance;
+	int64_t timeout_ns;
+	char length[24];
+	char lease_ms[24];
+	/* under lock: a push gets its number and its place in the pipe in one step */
+	struct lock lock;
+	uint64_t seq;
+	char generation[24];
+};
+
+static void arg(struct args *a, const char *text, size_t bytes)
+{
+	BUG_UNLESS(a->n < ARGS_MAX);
+	a->v[a->n] = text;
+	a->bytes[a->n++] = bytes;
+}
+
+static void arg_text(struct args *a, const char *text)
+{
+	arg(a, text, strlen(text));
+}
+
+/* Number the push and queue it. The pipe's own lock is held for a moment only; nothing here waits for Redis. */
+static int begin(struct bus_redis *b, const char *server, const struct wire_push *push, const struct wire_entry *entry,
+		 struct redis_call **call)
+{
+	char seq[24];
+	struct args a = {0};
+	int rc;
+
+	arg_text(&a, "EVAL");
+	arg(&a, script, sizeof(script) - 1);
+	arg_text(&a, "0");
+	arg_text(&a, b->length);
+	arg_text(&a, b->lease_ms);
+	arg(&a, b->generation, 0); /* its place; it is read under the lock below */
+	arg_text(&a, server != NULL ? server : "");
+	arg_text(&a, push->target == WIRE_ROOM ? push->room : "");
+	for (size_t i = 0; i < entry->n; i++) {
+		arg_text(&a, entry->fields[i].name);
+		arg(&a, entry->fields[i].value, entry->fields[i].value_bytes);
+	}
+	arg_text(&a, "from");
+	arg_text(&a, b->instance);
+	arg_text(&a, "seq");
+	lock_take(&b->lock);
+	a.bytes[3 + ARG_GENERATION] = strlen(b->generation);
+	(void)snprintf(seq, sizeof(seq), "%llu", (unsigned long long)++b->seq);
+	arg_text(&a, seq);
+	rc = redis_pipe_beginv(b->pipe, REDIS_AGAIN, clock_now_ns() + b->timeout_ns, call, a.n, a.v, a.bytes);
+	lock_drop(&b->lock);
+	return rc;
+}
+
+/* What the script said. */
+static int judge(struct bus_redis *b, const struct redisReply *reply)
+{
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 || reply->element[0]->str == NULL)
+		return -ERR_NO_LOGIC;
+	if (strcmp(reply->element[0]->str, "ok") != 0)
+		/* Redis lost its data a moment ago: until the comets are back in it, "all" would be too few. */
+		return -ERR_NO_LOGIC;
+	if (reply->elements < 2 || reply->element[1]->str == NULL)
+		return 0;
+	lock_take(&b->lock);
+	(void)snprintf(b->generation, sizeof(b->generation), "%s", reply->element[1]->str);
+	lock_drop(&b->lock);
+	return 0;
+}
+
+static int push_out(void *self, const char *server, const struct wire_push *push)
+{
+	struct bus_redis *b = self;
+	struct redisReply *reply;
+	struct redis_call *call;
+	struct wire_entry entry;
+	int rc;
+
+	OBJ_CHECK(b, BUS_REDIS_MAGIC);
+	if ((rc = wire_entry_encode(push, &entry)) < 0)
+		return rc;
+	rc = begin(b, server, push, &entry, &call);
+	wire_entry_fini(&entry);
+	if (rc == 0)
+		rc = redis_pipe_end(b->pipe, call, &reply);
+	if (rc == 0) {
+		rc = judge(b, reply);
+		freeReplyObject(reply);
+	}
+	return rc == 0 || rc == -EAGAIN || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
+}
+
+int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char *instance, struct bus *out)
+{
+	struct bus_redis *b = calloc(1, sizeof(*b));
+
+	if (b == NULL)
+		return -ENOMEM;
+	b->magic = BUS_REDIS_MAGIC;
+	b->pipe = pipe;
+	b->instance = instance;
+	b->timeout_ns = cfg->redis_push_timeout * CLOCK_MS;
+	(void)snprintf(b->length, sizeof(b->length), "%lld", (long long)cfg->redis_stream_length);
+	(void)snprintf(b->lease_ms, sizeof(b->lease_ms), "%lld", (long long)cfg->redis_lease);
+	lock_init(&b->lock, LOCK_BUS);
+	*out = (struct bus){.push = push_out, .self = b};
+	return 0;
+}
+
+void bus_redis_free(struct bus *bus)
+{
+	struct bus_redis *b = bus->self;
+
+	OBJ_CHECK(b, BUS_REDIS_MAGIC);
+	lock_fini(&b->lock);
+	b->magic = 0;
+	free(b);
+	*bus = (struct bus){0};
+}

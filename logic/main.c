@@ -1,0 +1,149 @@
+/* main: comet-logic, the logic service of a cluster. Several run side by side over one Redis, with no leader: each answers
+ * comets, serves the HTTP API and looks after dead comets. SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/err.h"
+#include "common/http.h"
+#include "common/log.h"
+#include "common/redis_pipe.h"
+#include "common/signals.h"
+#include "common/thread.h"
+#include "logic/answer.h"
+#include "logic/api.h"
+#include "logic/logic.h"
+#include "logic/reap.h"
+
+/* Everything that is started, in the order of start; stop goes the other way and skips what is NULL. */
+struct house {
+	struct config cfg;
+	char instance[128]; /* in the registry */
+	char writer[160];   /* the same, and when it was started: what numbers pushes, see bus_redis.c */
+	struct redis_pipe *calls;
+	struct redis_pipe *pushes; /* of its own, so that a large push delays no answer to a comet */
+	struct logic logic;
+	struct reap *reap;
+	struct answer *answer;
+	struct http *http;
+};
+
+static int start(struct house *h);
+static void stop(struct house *h);
+
+static void name_instance(struct house *h)
+{
+	char host[64] = "logic";
+
+	if (h->cfg.logic_id[0] != '\0') {
+		(void)snprintf(h->instance, sizeof(h->instance), "%s", h->cfg.logic_id);
+	} else {
+		(void)gethostname(host, sizeof(host) - 1);
+		(void)snprintf(h->instance, sizeof(h->instance), "%s-%d", host, (int)getpid());
+	}
+	(void)snprintf(h->writer, sizeof(h->writer), "%s-%llx", h->instance, (unsigned long long)clock_wall_ms());
+}
+
+static void reload(void *arg)
+{
+	(void)arg;
+	LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
+}
+
+int main(int argc, char **argv)
+{
+	static struct house house;
+	struct house *h = &house;
+	int rc;
+
+	if (config_init(&h->cfg) < 0)
+		return 2;
+	rc = config_start(&h->cfg, argc, argv, "comet-logic",
+			  "the logic service of a cluster of comets: authenticates, knows who is where, takes pushes");
+	if (rc != 0) {
+		config_fini(&h->cfg);
+		return rc > 0 ? EXIT_SUCCESS : 2;
+	}
+	signals_block();
+	log_setup((enum log_level)h->cfg.log_level, (enum log_format)h->cfg.log_format);
+	thread_label_counters();
+	name_instance(h);
+	if ((rc = start(h)) == 0)
+		signals_wait(reload, NULL);
+	signals_arm_second();
+	stop(h);
+	config_fini(&h->cfg);
+	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* ---- start and stop ---- */
+
+static int fail(const char *what, int rc)
+{
+	LOG(LOG_ERROR, log_what(what), log_str("error", err_text(rc)));
+	return rc;
+}
+
+static int start_logic(struct house *h)
+{
+	const struct redis_options calls = redis_options_of(&h->cfg, "calls");
+	const struct redis_options pushes = redis_options_of(&h->cfg, "pushes");
+	int rc;
+
+	h->logic.cfg = &h->cfg;
+	if ((rc = redis_pipe_start(&calls, &h->calls)) < 0 || (rc = redis_pipe_start(&pushes, &h->pushes)) < 0 ||
+	    (rc = registry_redis_new(&h->cfg, h->calls, &h->logic.registry)) < 0 ||
+	    (rc = upstream_redis_new(&h->cfg, h->calls, &h->logic.upstream)) < 0)
+		return rc;
+	return bus_redis_new(&h->cfg, h->pushes, h->writer, &h->logic.bus);
+}
+
+static int start(struct house *h)
+{
+	const struct config *cfg = &h->cfg;
+	struct http_options http = {
+		.bind = cfg->http_bind,
+		.max_body = (size_t)cfg->http_max_body,
+		.callers_max = (unsigned)cfg->http_callers,
+		.timeout_ms = cfg->http_timeout,
+		.label = "http",
+	};
+	int rc;
+
+	if ((rc = start_logic(h)) < 0)
+		return fail("cannot start logic", rc);
+	if ((rc = reap_start(cfg, h->calls, &h->reap)) < 0)
+		return fail("cannot look after comets", rc);
+	if ((rc = answer_start(cfg, h->calls, &h->logic, h->instance, &h->answer)) < 0)
+		return fail("cannot answer comets", rc);
+	h->logic.ready = answer_ready;
+	h->logic.ready_arg = h->answer;
+	/* Last, so that who finds /healthz answering finds everything else there. */
+	if (cfg->http_bind[0] != '\0' && (rc = http_start(&http, api_handle, &h->logic, &h->http)) < 0)
+		return rc;
+	return 0;
+}
+
+static void stop(struct house *h)
+{
+	if (h->http != NULL)
+		http_stop(&h->http);
+	if (h->answer != NULL)
+		answer_stop(&h->answer);
+	if (h->reap != NULL)
+		reap_stop(&h->reap);
+	if (h->logic.bus.self != NULL)
+		bus_redis_free(&h->logic.bus);
+	if (h->logic.upstream.self != NULL)
+		upstream_redis_free(&h->logic.upstream);
+	if (h->logic.registry.self != NULL)
+		registry_redis_free(&h->logic.registry);
+	if (h->pushes != NULL)
+		redis_pipe_stop(&h->pushes);
+	if (h->calls != NULL)
+		redis_pipe_stop(&h->calls);
+	LOG(LOG_INFO, log_what("stopped"));
+}

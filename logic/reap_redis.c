@@ -1,0 +1,195 @@
+/* reap_redis: see reap.h. A lease has no time to live in Redis: were Redis stopped for a while, all leases would lapse at
+ * once when it goes on, and pushes would find nobody. A comet is dead when its lease has not changed while this thread
+ * looked at it, and Redis answered, for redis.forget. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/counters.h"
+#include "common/lock.h"
+#include "common/log.h"
+#include "common/obj.h"
+#include "common/strmap.h"
+#include "common/thread.h"
+#include "logic/reap.h"
+
+/* A lease as it was when it last changed. */
+struct seen {
+	char *state; /* "epoch updated" */
+	int64_t since_ns;
+	unsigned round;
+};
+
+struct reap {
+	unsigned magic;
+#define REAP_MAGIC 0x4eab0000
+	/* set once */
+	const struct config *cfg;
+	struct redis_pipe *pipe;
+	struct thread *thread;
+	/* the thread's */
+	struct strmap seen; /* server -> struct seen */
+	unsigned round;
+	int64_t answered_ns; /* when Redis last answered */
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t wake;
+	bool stop;
+};
+
+static void forget_seen(struct reap *r, const char *server)
+{
+	struct seen *s = strmap_del(&r->seen, server);
+
+	if (s != NULL)
+		free(s->state);
+	free(s);
+}
+
+static void bury(struct reap *r, const char *server, const struct seen *s)
+{
+	/* Only if it is still as we saw it: it may have come back, or another logic was faster. */
+	static const char script[] = "local lease = 'comet:server:' .. ARGV[1] "
+				     "local state = redis.call('HMGET', lease, 'epoch', 'updated') "
+				     "if not state[1] or state[1] .. ' ' .. state[2] ~= ARGV[2] then return 0 end "
+				     "redis.call('DEL', lease, 'comet:rooms:' .. ARGV[1], 'comet:push:' .. ARGV[1]) "
+				     "return redis.call('SREM', 'comet:servers', ARGV[1])";
+	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
+	struct redisReply *reply;
+
+	if (redis_pipe_call(r->pipe, REDIS_AGAIN, deadline, &reply, "EVAL %s 0 %s %s", script, server, s->state) < 0)
+		return;
+	if (reply->integer == 1) {
+		count(COUNT_COMETS_FORGOTTEN);
+		LOG(LOG_WARN, log_str("server", server), log_what("comet is dead; what it left is removed"));
+	}
+	freeReplyObject(reply);
+}
+
+/* -ENOMEM: it is looked at anew next time. */
+static int look_at(struct reap *r, const char *server, const char *state)
+{
+	int64_t now = clock_now_ns();
+	struct seen *s = strmap_get(&r->seen, server);
+
+	if (s == NULL) {
+		if ((s = calloc(1, sizeof(*s))) == NULL)
+			return -ENOMEM;
+		if (strmap_put(&r->seen, server, s, NULL) < 0) {
+			free(s);
+			return -ENOMEM;
+		}
+	}
+	s->round = r->round;
+	if (s->state == NULL || strcmp(s->state, state) != 0) {
+		free(s->state);
+		s->state = strdup(state);
+		s->since_ns = now;
+		return s->state != NULL ? 0 : -ENOMEM;
+	}
+	if (now - s->since_ns >= r->cfg->redis_forget * CLOCK_MS) {
+		bury(r, server, s);
+		forget_seen(r, server);
+	}
+	return 0;
+}
+
+static void forget_all(struct reap *r, bool only_gone)
+{
+	struct strmap_cursor cursor = {0};
+	const char *server;
+	void *value;
+
+	while (strmap_next(&r->seen, &cursor, &server, &value))
+		if (!only_gone || ((struct seen *)value)->round != r->round)
+			forget_seen(r, server);
+}
+
+static void look(struct reap *r)
+{
+	static const char script[] =
+		"local all = {} "
+		"for _, server in ipairs(redis.call('SMEMBERS', 'comet:servers')) do "
+		"  local state = redis.call('HMGET', 'comet:server:' .. server, 'epoch', 'updated') "
+		"  if state[1] then all[#all + 1] = server all[#all + 1] = state[1] .. ' ' .. state[2] "
+		"  else redis.call('SREM', 'comet:servers', server) end "
+		"end "
+		"return all";
+	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
+	struct redisReply *reply;
+
+	if (redis_pipe_call(r->pipe, REDIS_AGAIN, deadline, &reply, "EVAL %s 0", script) < 0)
+		return;
+	/* While we could not look, comets could not renew either. */
+	if (clock_now_ns() - r->answered_ns > r->cfg->redis_lease * CLOCK_MS)
+		forget_all(r, false);
+	r->answered_ns = clock_now_ns();
+	r->round++;
+	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
+		if (look_at(r, reply->element[i]->str, reply->element[i + 1]->str) < 0)
+			LOG(LOG_WARN, log_what("no memory to look after comets"));
+	forget_all(r, true);
+	freeReplyObject(reply);
+}
+
+static void *run(void *arg)
+{
+	struct reap *r = arg;
+	int64_t next;
+
+	OBJ_CHECK(r, REAP_MAGIC);
+	lock_take(&r->lock);
+	while (!r->stop) {
+		lock_drop(&r->lock);
+		look(r);
+		next = clock_now_ns() + r->cfg->redis_lease * CLOCK_MS / 3;
+		lock_take(&r->lock);
+		while (!r->stop && lock_wait_until(&r->wake, &r->lock, next))
+			;
+	}
+	lock_drop(&r->lock);
+	return NULL;
+}
+
+int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **out)
+{
+	struct reap *r = calloc(1, sizeof(*r));
+	int rc;
+
+	if (r == NULL)
+		return -ENOMEM;
+	r->magic = REAP_MAGIC;
+	r->cfg = cfg;
+	r->pipe = pipe;
+	strmap_init(&r->seen);
+	lock_init(&r->lock, LOCK_SERVICE);
+	lock_cond_init(&r->wake);
+	if ((rc = thread_spawn(THREAD_SERVICE, "reap", run, r, &r->thread)) < 0) {
+		reap_stop(&r);
+		return rc;
+	}
+	*out = r;
+	return 0;
+}
+
+void reap_stop(struct reap **reap)
+{
+	struct reap *r = *reap;
+
+	OBJ_CHECK(r, REAP_MAGIC);
+	lock_take(&r->lock);
+	r->stop = true;
+	lock_drop(&r->lock);
+	(void)pthread_cond_signal(&r->wake);
+	if (r->thread != NULL)
+		thread_join(&r->thread);
+	forget_all(r, false);
+	strmap_fini(&r->seen);
+	(void)pthread_cond_destroy(&r->wake);
+	lock_fini(&r->lock);
+	r->magic = 0;
+	free(r);
+	*reap = NULL;
+}

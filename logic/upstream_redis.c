@@ -1,0 +1,184 @@
+/* upstream_redis: see upstream.h. In a cluster, packets from clients go into the stream comet:up, which back ends may also
+ * read themselves. Any thread. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "common/err.h"
+#include "common/obj.h"
+#include "common/redis_pipe.h"
+#include "logic/upstream.h"
+
+/* Each waiting reader holds a thread of the HTTP server and a connection to Redis. */
+#define READERS_MAX 64
+
+struct upstream_redis {
+	unsigned magic;
+#define UPSTREAM_REDIS_MAGIC 0x0b5ed150
+	const struct config *cfg;
+	struct redis_pipe *pipe;
+	atomic_int readers;
+};
+
+static struct upstream_redis *upstream_of(void *self)
+{
+	struct upstream_redis *u = self;
+
+	OBJ_CHECK(u, UPSTREAM_REDIS_MAGIC);
+	return u;
+}
+
+static int append(void *self, const char *key, int64_t mid, const struct packet *p)
+{
+	struct upstream_redis *u = upstream_of(self);
+	int64_t deadline = clock_now_ns() + u->cfg->redis_timeout * CLOCK_MS;
+	int rc = redis_pipe_call(u->pipe, REDIS_ONCE, deadline, NULL,
+				 "XADD comet:up MAXLEN ~ %lld * key %s mid %lld op %d seq %d body %b",
+				 (long long)u->cfg->redis_upstream_length, key, (long long)mid, p->op, p->seq, p->body,
+				 (size_t)p->body_bytes);
+
+	return rc == 0 || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
+}
+
+/* ---- reading ---- */
+
+static int copy_body(struct upstream_entry *entry, const struct redisReply *value)
+{
+	free(entry->body);
+	entry->body_bytes = (size_t)value->len;
+	if ((entry->body = malloc(entry->body_bytes + 1)) == NULL)
+		return -ENOMEM;
+	memcpy(entry->body, value->str, entry->body_bytes + 1);
+	return 0;
+}
+
+static int copy_field(struct upstream_entry *entry, const char *name, const struct redisReply *value)
+{
+	if (strcmp(name, "mid") == 0)
+		entry->mid = strtoll(value->str, NULL, 10);
+	else if (strcmp(name, "op") == 0)
+		entry->op = (int32_t)strtol(value->str, NULL, 10);
+	else if (strcmp(name, "body") == 0)
+		return copy_body(entry, value);
+	else if (strcmp(name, "key") == 0) {
+		free(entry->key);
+		entry->key = strdup(value->str);
+		return entry->key != NULL ? 0 : -ENOMEM;
+	}
+	return 0;
+}
+
+/* [id, [field, value, ...]] */
+static int copy_entry(struct upstream_entry *entry, const struct redisReply *from)
+{
+	const struct redisReply *fields = from->elements == 2 ? from->element[1] : NULL;
+	int rc = 0;
+
+	*entry = (struct upstream_entry){.key = strdup(""), .body = calloc(1, 1)};
+	if (entry->key == NULL || entry->body == NULL)
+		return -ENOMEM;
+	if (fields == NULL || from->element[0]->str == NULL)
+		return 0;
+	(void)snprintf(entry->id, sizeof(entry->id), "%s", from->element[0]->str);
+	for (size_t i = 0; rc == 0 && i + 1 < fields->elements; i += 2)
+		if (fields->element[i]->str != NULL && fields->element[i + 1]->str != NULL)
+			rc = copy_field(entry, fields->element[i]->str, fields->element[i + 1]);
+	return rc;
+}
+
+/* [[key, [entry, ...]]], or nil where nothing came. */
+static int copy_reply(const struct redisReply *reply, struct upstream_found *found)
+{
+	const struct redisReply *entries;
+	int rc = 0;
+
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 || reply->element[0]->elements != 2)
+		return 0;
+	entries = reply->element[0]->element[1];
+	if ((found->entries = calloc(entries->elements + 1, sizeof(*found->entries))) == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; rc == 0 && i < entries->elements; i++)
+		rc = copy_entry(&found->entries[found->n++], entries->element[i]);
+	return rc;
+}
+
+/* "0", "<ms>" or "<ms>-<n>". */
+static bool is_id(const char *text)
+{
+	size_t digits = strspn(text, "0123456789");
+
+	if (digits == 0 || digits > 18)
+		return false;
+	if (text[digits] == '\0')
+		return true;
+	text += digits + 1;
+	digits = strspn(text, "0123456789");
+	return text[-1] == '-' && digits > 0 && digits <= 18 && text[digits] == '\0';
+}
+
+static int read_blocking(struct upstream_redis *u, struct redis *r, const char *after, size_t max, int64_t wait_ms,
+			 struct upstream_found *found)
+{
+	int64_t deadline = clock_now_ns() + (u->cfg->redis_timeout + wait_ms) * CLOCK_MS;
+	struct redisReply *reply;
+	int rc;
+
+	if ((rc = redis_ready(r, clock_now_ns() + u->cfg->redis_timeout * CLOCK_MS, NULL)) < 0)
+		return rc;
+	/* To Redis, BLOCK 0 is for ever. */
+	rc = redis_command(r, deadline, &reply, "XREAD COUNT %lld BLOCK %lld STREAMS comet:up %s", (long long)max,
+			   (long long)(wait_ms > 0 ? wait_ms : 1), after);
+	if (rc < 0)
+		return rc;
+	rc = copy_reply(reply, found);
+	freeReplyObject(reply);
+	return rc;
+}
+
+/* On a connection of its own, since it waits. */
+static int read_after(void *self, const char *after, size_t max, int64_t wait_ms, struct upstream_found *found)
+{
+	struct upstream_redis *u = upstream_of(self);
+	const struct redis_options options = redis_options_of(u->cfg, "upstream");
+	struct redis *r;
+	int rc = -EBUSY;
+
+	*found = (struct upstream_found){0};
+	if (!is_id(after))
+		return -EINVAL;
+	if (atomic_fetch_add(&u->readers, 1) < READERS_MAX && (rc = redis_new(&options, &r)) == 0) {
+		rc = read_blocking(u, r, after, max, wait_ms, found);
+		redis_free(&r);
+	}
+	atomic_fetch_sub(&u->readers, 1);
+	if (rc < 0)
+		upstream_found_fini(found);
+	return rc == 0 || rc == -EBUSY || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
+}
+
+int upstream_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct upstream *out)
+{
+	struct upstream_redis *u = calloc(1, sizeof(*u));
+
+	if (u == NULL)
+		return -ENOMEM;
+	u->magic = UPSTREAM_REDIS_MAGIC;
+	u->cfg = cfg;
+	u->pipe = pipe;
+	*out = (struct upstream){.append = append, .read = read_after, .self = u};
+	return 0;
+}
+
+void upstream_redis_free(struct upstream *upstream)
+{
+	struct upstream_redis *u = upstream_of(upstream->self);
+
+	u->magic = 0;
+	free(u);
+	*upstream = (struct upstream){0};
+}
