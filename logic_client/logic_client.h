@@ -13,6 +13,8 @@
 struct logic_client {
 	/* 0 and *session; -ERR_REFUSED with session->refusal; -ERR_NO_LOGIC; -ENOMEM. */
 	int (*connect)(void *self, const struct wire_connect *request, struct wire_session *session);
+	/* The connection is where pushes find it now; a kick that came while it was on its way there is delivered again. */
+	void (*settled)(void *self, const char *key, uint64_t session_id);
 	/* The connection of this registration has gone. Never fails: what cannot be told now is remembered. */
 	void (*disconnect)(void *self, const char *key, uint64_t session_id, int64_t mid);
 	/* The connection is still there: renews its registration. Does not wait for an answer. 0 or -ERR_NO_LOGIC. */
@@ -21,6 +23,9 @@ struct logic_client {
 	 * comets to `each`. 0 or -ERR_NO_LOGIC. */
 	int (*renew_online)(void *self, const struct wire_load *load, const struct wire_room_count *rooms, size_t n,
 			    void (*each)(void *arg, const char *room, int64_t count), void *arg);
+	/* A connection has come into this room: when it returns, pushes to the room find this comet, and the client may be
+	 * told that it is in. Waits only for a room that was empty here, and a few seconds at the most. */
+	void (*join)(void *self, const char *room);
 	/* A packet with an application's op, on its way to the back end. 0 or -ERR_NO_LOGIC. */
 	int (*receive)(void *self, const char *key, int64_t mid, const struct packet *p);
 	void *self;

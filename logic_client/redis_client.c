@@ -1,0 +1,329 @@
+/* redis_client: see redis_client.h. Puts lease, calls and pushes together, and registers all connections again when Redis
+ * has lost them. SPDX-License-Identifier: MIT */
+#include "logic_client/redis_client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/clock.h"
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/lock.h"
+#include "common/log.h"
+#include "common/obj.h"
+#include "common/redis_clock.h"
+#include "common/redis_pipe.h"
+#include "common/thread.h"
+#include "logic_client/redis_calls.h"
+#include "logic_client/redis_kicks.h"
+#include "logic_client/redis_lease.h"
+#include "logic_client/redis_pushes.h"
+
+/* Registrations are spread over a second in so many portions. */
+#define PORTIONS 20
+
+struct redis_client {
+	unsigned magic;
+#define REDIS_CLIENT_MAGIC 0x4edc11e7
+	/* set once */
+	struct redis_client_options opt;
+	struct redis_clock clock;
+	struct redis_pipe *pipe;
+	struct redis_lease *lease;
+	struct redis_kicks kicks;
+	struct redis_calls *calls;
+	struct redis_pushes *pushes;
+	struct thread *registrar;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t wake;
+	bool stop;
+	bool lost; /* all connections are to be registered again */
+};
+
+static struct redis_client *client_of(void *self)
+{
+	struct redis_client *c = self;
+
+	OBJ_CHECK(c, REDIS_CLIENT_MAGIC);
+	return c;
+}
+
+/* ---- the table ---- */
+
+static int connect_client(void *self, const struct wire_connect *connect, struct wire_session *session)
+{
+	struct redis_client *c = client_of(self);
+	struct wire_request request = {.method = WIRE_CONNECT, .connect = *connect};
+	struct wire_reply reply;
+	int rc = redis_calls_ask(c->calls, &request, &reply);
+
+	if (rc < 0)
+		return rc;
+	rc = reply.rc;
+	if (rc == 0 && reply.session.key[0] == '\0')
+		rc = -ERR_NO_LOGIC; /* of a logic that has forgotten to say who it is */
+	*session = reply.session;
+	reply.session.accepts = NULL;
+	wire_reply_fini(&reply);
+	return rc;
+}
+
+static void settled(void *self, const char *key, uint64_t session_id)
+{
+	struct redis_client *c = client_of(self);
+	struct wire_push kick = {.target = WIRE_KICK, .keys = &key, .sessions = &session_id, .n_keys = 1};
+	bool replaced;
+
+	if (!redis_kicks_has(&c->kicks, key, session_id, &replaced))
+		return;
+	kick.reason = replaced ? "replaced" : "kicked";
+	/* With its queue full for long, the next heartbeat finds out. */
+	(void)c->opt.sink(c->opt.sink_self, &kick);
+}
+
+static void disconnect_client(void *self, const char *key, uint64_t session_id, int64_t mid)
+{
+	(void)redis_calls_tell(client_of(self)->calls, WIRE_DISCONNECT, key, session_id, mid);
+}
+
+static int heartbeat(void *self, const char *key, uint64_t session_id, int64_t mid)
+{
+	int rc = redis_calls_tell(client_of(self)->calls, WIRE_HEARTBEAT, key, session_id, mid);
+
+	return rc < 0 ? -ERR_NO_LOGIC : 0;
+}
+
+static int renew_online(void *self, const struct wire_load *load, const struct wire_room_count *rooms, size_t n,
+			void (*each)(void *arg, const char *room, int64_t count), void *arg)
+{
+	struct redis_client *c = client_of(self);
+	struct wire_request request = {.method = WIRE_RENEW_ONLINE, .load = *load, .rooms = rooms, .n_rooms = n};
+	struct wire_reply reply;
+	int rc = redis_lease_report(c->lease, load, rooms, n);
+
+	if (rc < 0 || n == 0)
+		return rc;
+	if ((rc = redis_calls_ask(c->calls, &request, &reply)) < 0)
+		return rc;
+	rc = reply.rc;
+	for (size_t i = 0; rc == 0 && i < reply.n_rooms; i++)
+		each(arg, reply.rooms[i].room, reply.rooms[i].count);
+	wire_reply_fini(&reply);
+	return rc;
+}
+
+static void join_room(void *self, const char *room)
+{
+	redis_lease_join(client_of(self)->lease, room);
+}
+
+static int receive(void *self, const char *key, int64_t mid, const struct packet *p)
+{
+	struct redis_client *c = client_of(self);
+	struct wire_request request = {.method = WIRE_RECEIVE, .key = key, .mid = mid, .packet = *p};
+	struct wire_reply reply;
+	int rc = redis_calls_ask(c->calls, &request, &reply);
+
+	if (rc < 0)
+		return rc;
+	rc = reply.rc;
+	wire_reply_fini(&reply);
+	return rc;
+}
+
+struct logic_client redis_client_table(struct redis_client *c)
+{
+	return (struct logic_client){
+		.connect = connect_client,
+		.disconnect = disconnect_client,
+		.heartbeat = heartbeat,
+		.renew_online = renew_online,
+		.settled = settled,
+		.join = join_room,
+		.receive = receive,
+		.self = c,
+	};
+}
+
+int redis_client_ready(void *arg, char *text, size_t text_bytes)
+{
+	struct redis_client *c = client_of(arg);
+
+	if (!redis_lease_stands(c->lease)) {
+		(void)snprintf(text, text_bytes, "Redis is away");
+		return -ENOTCONN;
+	}
+	if (!redis_calls_has_logic(c->calls)) {
+		(void)snprintf(text, text_bytes, "no logic service is up");
+		return -ERR_NO_LOGIC;
+	}
+	return 0;
+}
+
+/* ---- registering again ---- */
+
+struct walk {
+	struct redis_client *client;
+	int64_t begun_ns;
+	int64_t n;
+};
+
+static bool stopping(struct redis_client *c, int64_t until_ns)
+{
+	bool stop;
+
+	lock_take(&c->lock);
+	while (!c->stop && clock_now_ns() < until_ns && lock_wait_until(&c->wake, &c->lock, until_ns))
+		;
+	stop = c->stop;
+	lock_drop(&c->lock);
+	return stop;
+}
+
+static bool register_again(void *arg, const char *key, uint64_t session_id, int64_t mid)
+{
+	struct walk *w = arg;
+	struct redis_client *c = w->client;
+	int64_t rate = c->opt.cfg->redis_register_rate;
+
+	if (w->n % (rate / PORTIONS + 1) == 0 && stopping(c, w->begun_ns + w->n * CLOCK_SEC / rate))
+		return false;
+	w->n++;
+	count(COUNT_REGISTERED_AGAIN);
+	return redis_calls_tell(c->calls, WIRE_HEARTBEAT, key, session_id, mid) != -ENOMEM;
+}
+
+static bool was_lost_again(struct redis_client *c)
+{
+	bool lost;
+
+	lock_take(&c->lock);
+	lost = c->lost;
+	lock_drop(&c->lock);
+	return lost;
+}
+
+static void register_all(struct redis_client *c)
+{
+	struct walk w = {.client = c, .begun_ns = clock_now_ns()};
+
+	c->opt.each_online(c->opt.each_online_self, register_again, &w);
+	/* What is told by now is in Redis. */
+	while (redis_calls_untold(c->calls) > 0)
+		if (stopping(c, clock_now_ns() + 10 * CLOCK_MS) || was_lost_again(c))
+			return;
+	redis_lease_registered(c->lease);
+	LOG(LOG_INFO, log_str("server", c->opt.server_id), log_what("all connections are registered again"),
+	    log_i64("connections", w.n));
+}
+
+static void *keep_registered(void *arg)
+{
+	struct redis_client *c = client_of(arg);
+
+	lock_take(&c->lock);
+	while (!c->stop) {
+		/* redis_client_stop ends this wait at the latest. */
+		if (!c->lost) {
+			lock_wait(&c->wake, &c->lock);
+			continue;
+		}
+		c->lost = false;
+		lock_drop(&c->lock);
+		register_all(c);
+		lock_take(&c->lock);
+	}
+	lock_drop(&c->lock);
+	return NULL;
+}
+
+static void is_lost(void *self)
+{
+	struct redis_client *c = client_of(self);
+
+	lock_take(&c->lock);
+	c->lost = true;
+	lock_drop(&c->lock);
+	(void)pthread_cond_signal(&c->wake);
+}
+
+/* ---- start and stop ---- */
+
+static int start_parts(struct redis_client *c)
+{
+	const struct redis_client_options *o = &c->opt;
+	const struct redis_options redis = redis_options_of(o->cfg, "requests");
+	int rc;
+
+	/* The lease first: it makes the stream, and tells Redis's time. */
+	if ((rc = redis_pipe_start(&redis, &c->pipe)) < 0 ||
+	    (rc = redis_lease_start(o, c->pipe, &c->clock, is_lost, c, &c->lease)) < 0 ||
+	    (rc = redis_calls_start(o->cfg, o->server_id, c->pipe, &c->clock, &c->calls)) < 0 ||
+	    (rc = redis_pushes_start(o, &c->kicks, &c->pushes)) < 0)
+		return rc;
+	return thread_spawn(THREAD_SERVICE, "register", keep_registered, c, &c->registrar);
+}
+
+int redis_client_start(const struct redis_client_options *opt, struct redis_client **out)
+{
+	struct redis_client *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL)
+		return -ENOMEM;
+	c->magic = REDIS_CLIENT_MAGIC;
+	c->opt = *opt;
+	lock_init(&c->lock, LOCK_SERVICE);
+	lock_cond_init(&c->wake);
+	/* Two tries, and as much again for threads that wait for a processor. */
+	redis_kicks_init(&c->kicks, 4 * opt->cfg->logic_timeout * CLOCK_MS);
+	if ((rc = start_parts(c)) < 0) {
+		LOG(LOG_ERROR, log_str("server", opt->server_id), log_what("cannot join the cluster"),
+		    log_str("error", err_text(rc)));
+		redis_client_stop(&c);
+		return rc;
+	}
+	*out = c;
+	return 0;
+}
+
+/* The last disconnects are worth a moment, so that Redis is not left with what only time would remove. */
+static void tell_the_last(struct redis_client *c)
+{
+	int64_t until = clock_now_ns() + CLOCK_SEC;
+
+	while (redis_calls_untold(c->calls) > 0 && redis_calls_has_logic(c->calls) && clock_now_ns() < until)
+		if (stopping(c, clock_now_ns() + 5 * CLOCK_MS))
+			return;
+}
+
+void redis_client_stop(struct redis_client **client)
+{
+	struct redis_client *c = client_of(*client);
+
+	if (c->calls != NULL)
+		tell_the_last(c);
+
+	lock_take(&c->lock);
+	c->stop = true;
+	lock_drop(&c->lock);
+	(void)pthread_cond_broadcast(&c->wake);
+	if (c->registrar != NULL)
+		thread_join(&c->registrar);
+	if (c->pushes != NULL)
+		redis_pushes_stop(&c->pushes);
+	if (c->calls != NULL)
+		redis_calls_stop(&c->calls);
+	if (c->lease != NULL)
+		redis_lease_stop(&c->lease);
+	if (c->pipe != NULL)
+		redis_pipe_stop(&c->pipe);
+	redis_kicks_fini(&c->kicks);
+	(void)pthread_cond_destroy(&c->wake);
+	lock_fini(&c->lock);
+	c->magic = 0;
+	free(c);
+	*client = NULL;
+}

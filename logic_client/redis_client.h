@@ -1,0 +1,51 @@
+/* redis_client: the way to logic over Redis: a struct logic_client for the way up, and a sink that is fed with what comes
+ * down. It also holds this comet's name in the cluster, by a lease. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_CLIENT_REDIS_CLIENT_H
+#define LOGIC_CLIENT_REDIS_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "logic_client/logic_client.h"
+
+/* Called for one connection that is online; false: stop the walk. It may take its time. */
+typedef bool redis_client_each(void *arg, const char *key, uint64_t session_id, int64_t mid);
+
+struct redis_client_options {
+	const struct config *cfg;
+	const char *server_id;
+	const char *addrs; /* told to clients that ask for nodes */
+	/* Where pushes go. One thread calls it, and after -EAGAIN or -ENOMEM tries the same push again; connecting threads may
+	 * call it with kicks. */
+	push_sink *sink;
+	void *sink_self;
+	/* Walk all connections that are in a bucket now, in any order, with no lock held; those that come or go meanwhile may
+	 * be left out. Called by a thread of redis_client when Redis has lost its data, to register them again. */
+	void (*each_online)(void *self, redis_client_each *each, void *arg);
+	void *each_online_self;
+	/* Another comet has this one's name: it must go. Called once at most, by a thread of redis_client, and returns at once
+	 * (kill(getpid(), SIGTERM) will do). */
+	void (*fenced)(void *self);
+	void *fenced_self;
+};
+
+struct redis_client;
+
+/* Take the name, and start. Waits for Redis, and for an older holder's lease to end; from its return on nothing that is
+ * pushed to this comet is missed, so clients may come in. All that opt points to outlives it.
+ *   0, -EADDRINUSE  another comet has this name
+ *   -ETIMEDOUT  Redis was away for 30 s
+ *   -ENOMEM, -EAGAIN, -errno; each has been logged */
+int redis_client_start(const struct redis_client_options *opt, struct redis_client **out);
+/* What this comet has registered is void at once; waits a second at the most for what logic is still to be told. Nobody calls
+ * its table any more. */
+void redis_client_stop(struct redis_client **c);
+
+struct logic_client redis_client_table(struct redis_client *c);
+
+/* For /readyz; arg is the struct redis_client *: 0, or -ENOTCONN (Redis is away) or -ERR_NO_LOGIC with words in text. */
+int redis_client_ready(void *arg, char *text, size_t text_bytes);
+
+#endif

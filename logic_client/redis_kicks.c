@@ -1,0 +1,96 @@
+/* redis_kicks: see redis_kicks.h. SPDX-License-Identifier: MIT */
+#include "logic_client/redis_kicks.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+
+struct redis_kick {
+	uint64_t session_id;
+	int64_t until_ns;
+	bool replaced;
+	char key[];
+};
+
+void redis_kicks_init(struct redis_kicks *k, int64_t keep_ns)
+{
+	*k = (struct redis_kicks){.keep_ns = keep_ns};
+	lock_init(&k->lock, LOCK_POOL);
+	strmap_init(&k->by_key);
+}
+
+/* The oldest goes. The map has another one where the key was kicked again since. */
+static void drop_first_locked(struct redis_kicks *k) NEEDS(k->lock)
+{
+	struct redis_kick *kick = k->ring[k->first];
+
+	if (strmap_get(&k->by_key, kick->key) == kick)
+		(void)strmap_del(&k->by_key, kick->key);
+	free(kick);
+	k->first = (k->first + 1) % REDIS_KICKS_MAX;
+	k->n--;
+}
+
+void redis_kicks_fini(struct redis_kicks *k)
+{
+	lock_take(&k->lock);
+	while (k->n > 0)
+		drop_first_locked(k);
+	lock_drop(&k->lock);
+	strmap_fini(&k->by_key);
+	lock_fini(&k->lock);
+}
+
+static int add_locked(struct redis_kicks *k, const char *key, uint64_t session_id, bool replaced) NEEDS(k->lock)
+{
+	size_t bytes = strlen(key) + 1;
+	struct redis_kick *kick = malloc(sizeof(*kick) + bytes);
+	const struct redis_kick *old = strmap_get(&k->by_key, key);
+
+	if (kick == NULL)
+		return -ENOMEM;
+	*kick = (struct redis_kick){session_id, clock_now_ns() + k->keep_ns, replaced};
+	memcpy(kick->key, key, bytes);
+	/* Kicks of two logics may come in any order. */
+	if (old != NULL && old->session_id > session_id)
+		kick->session_id = old->session_id;
+	if (strmap_put(&k->by_key, key, kick, NULL) < 0) {
+		free(kick);
+		return -ENOMEM;
+	}
+	if (k->n == REDIS_KICKS_MAX)
+		drop_first_locked(k);
+	k->ring[(k->first + k->n++) % REDIS_KICKS_MAX] = kick;
+	return 0;
+}
+
+int redis_kicks_add(struct redis_kicks *k, const struct wire_push *kick)
+{
+	bool replaced = kick->reason != NULL && strcmp(kick->reason, "replaced") == 0;
+	int rc = 0;
+
+	lock_take(&k->lock);
+	while (k->n > 0 && k->ring[k->first]->until_ns < clock_now_ns())
+		drop_first_locked(k);
+	for (size_t i = 0; rc == 0 && kick->sessions != NULL && i < kick->n_keys; i++)
+		if (kick->sessions[i] != 0)
+			rc = add_locked(k, kick->keys[i], kick->sessions[i], replaced);
+	lock_drop(&k->lock);
+	return rc;
+}
+
+bool redis_kicks_has(struct redis_kicks *k, const char *key, uint64_t session_id, bool *replaced)
+{
+	const struct redis_kick *kick;
+	bool has;
+
+	lock_take(&k->lock);
+	kick = strmap_get(&k->by_key, key);
+	has = kick != NULL && kick->session_id >= session_id && kick->until_ns >= clock_now_ns();
+	if (has)
+		*replaced = kick->replaced;
+	lock_drop(&k->lock);
+	return has;
+}

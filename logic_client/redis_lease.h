@@ -1,0 +1,34 @@
+/* redis_lease: what a comet itself writes into Redis: its lease on its name, and which rooms it has.
+ *
+ * The lease has an epoch: sessions are valid only under it, and a second comet of the same name cannot take it while it is
+ * renewed. The rooms are there so that a push to a room goes only to comets that have it. These two do not go through
+ * logic, because they must not lapse when all logics are away. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_CLIENT_REDIS_LEASE_H
+#define LOGIC_CLIENT_REDIS_LEASE_H
+
+#include <stdbool.h>
+
+#include "common/redis_clock.h"
+#include "common/redis_pipe.h"
+#include "logic_client/redis_client.h"
+
+struct redis_lease;
+
+/* Take the lease, as redis_client_start says, then keep it on a thread. lost(lost_self) is called by that thread when Redis
+ * has lost it: it holds the name again by then, but registrations are gone. `clock` is set by every answer. */
+int redis_lease_start(const struct redis_client_options *opt, struct redis_pipe *pipe, struct redis_clock *clock,
+		      void (*lost)(void *self), void *lost_self, struct redis_lease **out);
+/* Give the name back, join. */
+void redis_lease_stop(struct redis_lease **l);
+
+/* Everything that was lost is registered again. */
+void redis_lease_registered(struct redis_lease *l);
+/* See struct logic_client. */
+void redis_lease_join(struct redis_lease *l, const char *room);
+/* Write what has changed since the last report. 0 or -ERR_NO_LOGIC, -ENOMEM. One thread calls it. */
+int redis_lease_report(struct redis_lease *l, const struct wire_load *load, const struct wire_room_count *rooms,
+		       size_t n);
+/* Was the lease renewed so lately that it stands? */
+bool redis_lease_stands(struct redis_lease *l);
+
+#endif

@@ -1,0 +1,339 @@
+/* redis_pushes: see redis_pushes.h. One thread, one connection, one stream.
+ *
+ * The place in the stream is remembered here, so a broken connection or a restart of Redis costs nothing that the stream
+ * still holds. Entries are numbered by those who write them: a hole means that entries were trimmed before we read them. Each
+ * also has its writer's own number; what is not above the last one from this writer comes a second time (see bus_redis.c).
+ * SPDX-License-Identifier: MIT */
+#include "logic_client/redis_pushes.h"
+
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/lock.h"
+#include "common/log.h"
+#include "common/obj.h"
+#include "common/redis.h"
+#include "common/strmap.h"
+#include "common/thread.h"
+
+/* Entries read at a time, and how long Redis waits for the first. */
+#define READ_COUNT    256
+#define READ_BLOCK_MS 1000
+/* Writers remembered: each start of a comet-logic is one. */
+#define WRITERS_MAX 4096
+
+/* A place in a stream: "<ms>-<seq>". */
+struct place {
+	uint64_t ms, seq;
+};
+
+struct redis_pushes {
+	unsigned magic;
+#define REDIS_PUSHES_MAGIC 0x9a54e500
+	/* set once */
+	const struct redis_client_options *opt;
+	struct redis_kicks *kicks;
+	char *key;
+	struct redis *redis;
+	struct thread *thread;
+	/* the thread's */
+	struct place read;     /* up to here, this time */
+	struct place highest;  /* ever; below it everything comes again */
+	uint64_t number;       /* of the entry at `highest` */
+	struct strmap writers; /* writer -> last number, heap */
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t wake;
+	bool stop;
+};
+
+static bool is_above(struct place a, struct place b)
+{
+	return a.ms != b.ms ? a.ms > b.ms : a.seq > b.seq;
+}
+
+static bool place_of(const struct redisReply *id, struct place *out)
+{
+	return id->str != NULL && sscanf(id->str, "%" SCNu64 "-%" SCNu64, &out->ms, &out->seq) == 2;
+}
+
+/* ---- one entry ---- */
+
+/* Look for a hole before this entry. */
+static void check_number(struct redis_pushes *p, struct place at, uint64_t number)
+{
+	if (!is_above(at, p->highest))
+		return; /* read a second time, after a rewind */
+	p->highest = at;
+	if (number == 0)
+		return; /* of a writer that does not number */
+	if (number > p->number + 1) {
+		count_add(COUNT_PUSH_GAP, (int64_t)(number - p->number - 1));
+		LOG(LOG_ERROR, log_str("stream", p->key),
+		    log_what("pushes were trimmed before they were read; raise redis.stream_length"),
+		    log_i64("lost", (int64_t)(number - p->number - 1)));
+	}
+	/* A smaller number: Redis has lost its data and counts anew. */
+	p->number = number;
+}
+
+static void forget_writers(struct redis_pushes *p)
+{
+	struct strmap_cursor cursor = {0};
+	const char *writer;
+	void *value;
+
+	while (strmap_next(&p->writers, &cursor, &writer, &value)) {
+		(void)strmap_del(&p->writers, writer);
+		free(value);
+	}
+}
+
+/* Does it come a second time? If not, it is noted. -ENOMEM: not known. */
+static int is_duplicate(struct redis_pushes *p, const struct wire_pushed *pushed)
+{
+	char writer[256];
+	uint64_t *last;
+
+	if (pushed->from_bytes == 0 || pushed->from_bytes >= sizeof(writer))
+		return 0;
+	memcpy(writer, pushed->from, pushed->from_bytes);
+	writer[pushed->from_bytes] = '\0';
+	if ((last = strmap_get(&p->writers, writer)) != NULL) {
+		if (pushed->seq <= *last)
+			return 1;
+		*last = pushed->seq;
+		return 0;
+	}
+	if (p->writers.count >= WRITERS_MAX)
+		forget_writers(p);
+	if ((last = malloc(sizeof(*last))) == NULL)
+		return -ENOMEM;
+	*last = pushed->seq;
+	if (strmap_put(&p->writers, writer, last, NULL) < 0) {
+		free(last);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* A moment for memory or room to come back. False: stopping. */
+static bool rest(struct redis_pushes *p)
+{
+	int64_t until = clock_now_ns() + 50 * CLOCK_MS;
+	bool stop;
+
+	lock_take(&p->lock);
+	while (!p->stop && lock_wait_until(&p->wake, &p->lock, until))
+		;
+	stop = p->stop;
+	lock_drop(&p->lock);
+	return !stop;
+}
+
+/* Until the sink has it. What waits meanwhile waits in Redis. */
+static int deliver(struct redis_pushes *p, const struct wire_push *push)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	int rc;
+
+	if (push->target == WIRE_KICK && redis_kicks_add(p->kicks, push) < 0)
+		LOG_LIMITED(LOG_WARN, &limit, log_what("no memory to remember a kick"));
+	while ((rc = p->opt->sink(p->opt->sink_self, push)) < 0) {
+		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key), log_what("push waits for the push threads"),
+			    log_str("error", err_text(rc)));
+		if (!rest(p))
+			return -ESHUTDOWN;
+	}
+	return 0;
+}
+
+static int take_push(struct redis_pushes *p, struct place at, const struct wire_pushed *pushed)
+{
+	int rc = is_duplicate(p, pushed);
+
+	if (rc < 0)
+		return rc;
+	check_number(p, at, pushed->number);
+	if (rc == 0)
+		return deliver(p, &pushed->push);
+	count(COUNT_PUSH_DUPLICATES);
+	return 0;
+}
+
+static int take_fields(struct redis_pushes *p, struct place at, const struct wire_field *fields, size_t n)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	struct wire_pushed pushed;
+	int rc = wire_pushed_decode(fields, n, &pushed);
+
+	if (rc == 0) {
+		rc = take_push(p, at, &pushed);
+	} else if (rc == -EBADMSG || rc == -EMSGSIZE) {
+		count(COUNT_PUSH_BAD_ENTRIES);
+		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key), log_i64("ms", (int64_t)at.ms),
+			    log_what("an entry that cannot be read"));
+		check_number(p, at, pushed.number);
+		rc = 0;
+	}
+	wire_pushed_fini(&pushed);
+	return rc;
+}
+
+/* [id, [field, value, ...]]. 0: it is done with; -ENOMEM: to be read again; -ESHUTDOWN; -EPROTO. */
+static int take_entry(struct redis_pushes *p, const struct redisReply *entry)
+{
+	struct wire_field fields[32];
+	const struct redisReply *all;
+	struct place at;
+	size_t n = 0;
+	int rc;
+
+	if (entry->type != REDIS_REPLY_ARRAY || entry->elements != 2 || !place_of(entry->element[0], &at))
+		return -EPROTO;
+	all = entry->element[1];
+	for (size_t i = 0; i + 1 < all->elements && n < sizeof(fields) / sizeof(fields[0]); i += 2)
+		if (all->element[i]->str != NULL && all->element[i + 1]->str != NULL)
+			fields[n++] = (struct wire_field){all->element[i]->str, all->element[i + 1]->str,
+							  (size_t)all->element[i + 1]->len};
+	if ((rc = take_fields(p, at, fields, n)) == 0)
+		p->read = at;
+	return rc;
+}
+
+/* ---- the stream ---- */
+
+/* On a new connection, perhaps to another server or to one that has lost something: if the stream ends before our place, we
+ * would wait for ids that come much later. Read it from its beginning; what we had is left out by its writers' numbers. */
+static int look_for_place(struct redis_pushes *p)
+{
+	int64_t deadline = clock_now_ns() + p->opt->cfg->redis_timeout * CLOCK_MS;
+	struct place last = {0, 0};
+	struct redisReply *reply;
+	int rc = redis_command(p->redis, deadline, &reply, "XREVRANGE %s + - COUNT 1", p->key);
+
+	if (rc < 0)
+		return rc;
+	if (reply->elements == 1 && reply->element[0]->elements == 2)
+		(void)place_of(reply->element[0]->element[0], &last);
+	freeReplyObject(reply);
+	if (!is_above(p->read, last))
+		return 0;
+	LOG(LOG_WARN, log_str("stream", p->key),
+	    log_what("Redis has less than was read already; reading it all again"));
+	p->read = (struct place){0, 0};
+	return 0;
+}
+
+/* [[key, [entry, ...]]], or nil where nothing came. */
+static int take_reply(struct redis_pushes *p, const struct redisReply *reply)
+{
+	const struct redisReply *entries;
+	int rc = 0;
+
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 || reply->element[0]->elements != 2)
+		return 0;
+	entries = reply->element[0]->element[1];
+	for (size_t i = 0; rc == 0 && i < entries->elements; i++)
+		rc = take_entry(p, entries->element[i]);
+	return rc;
+}
+
+static int read_some(struct redis_pushes *p)
+{
+	int64_t deadline = clock_now_ns() + (READ_BLOCK_MS + p->opt->cfg->redis_timeout) * CLOCK_MS;
+	struct redisReply *reply;
+	int rc = redis_command(p->redis, deadline, &reply, "XREAD COUNT %d BLOCK %d STREAMS %s %llu-%llu", READ_COUNT,
+			       READ_BLOCK_MS, p->key, (unsigned long long)p->read.ms, (unsigned long long)p->read.seq);
+
+	if (rc < 0)
+		return rc;
+	rc = take_reply(p, reply);
+	freeReplyObject(reply);
+	return rc;
+}
+
+static void *run(void *arg)
+{
+	struct redis_pushes *p = arg;
+	bool fresh;
+	int rc;
+
+	OBJ_CHECK(p, REDIS_PUSHES_MAGIC);
+	for (;;) {
+		rc = redis_ready(p->redis, clock_now_ns() + CLOCK_SEC, &fresh);
+		if (rc == 0 && fresh)
+			rc = look_for_place(p);
+		if (rc == 0)
+			rc = read_some(p);
+		if (rc == -ESHUTDOWN)
+			return NULL;
+		/* Refused for another reason than a connection's end: not in a tight loop. */
+		if (rc < 0 && rc != -ETIMEDOUT && redis_is_connected(p->redis)) {
+			redis_drop(p->redis, err_text(rc));
+			if (!rest(p))
+				return NULL;
+		}
+	}
+}
+
+/* ---- start and stop ---- */
+
+int redis_pushes_start(const struct redis_client_options *opt, struct redis_kicks *kicks, struct redis_pushes **out)
+{
+	const struct redis_options redis = redis_options_of(opt->cfg, "pushes");
+	struct redis_pushes *p = calloc(1, sizeof(*p));
+	int rc;
+
+	if (p == NULL)
+		return -ENOMEM;
+	p->magic = REDIS_PUSHES_MAGIC;
+	p->opt = opt;
+	p->kicks = kicks;
+	lock_init(&p->lock, LOCK_SERVICE);
+	lock_cond_init(&p->wake);
+	strmap_init(&p->writers);
+	rc = asprintf(&p->key, "comet:push:%s", opt->server_id) < 0 ? -ENOMEM : 0;
+	if (rc < 0)
+		p->key = NULL;
+	if (rc == 0 && (rc = redis_new(&redis, &p->redis)) == 0)
+		rc = thread_spawn(THREAD_SERVICE, "pushes", run, p, &p->thread);
+	if (rc < 0) {
+		redis_pushes_stop(&p);
+		return rc;
+	}
+	*out = p;
+	return 0;
+}
+
+void redis_pushes_stop(struct redis_pushes **pushes)
+{
+	struct redis_pushes *p = *pushes;
+
+	OBJ_CHECK(p, REDIS_PUSHES_MAGIC);
+	lock_take(&p->lock);
+	p->stop = true;
+	lock_drop(&p->lock);
+	(void)pthread_cond_signal(&p->wake);
+	if (p->redis != NULL)
+		redis_stop(p->redis);
+	if (p->thread != NULL)
+		thread_join(&p->thread);
+	if (p->redis != NULL)
+		redis_free(&p->redis);
+	forget_writers(p);
+	strmap_fini(&p->writers);
+	free(p->key);
+	(void)pthread_cond_destroy(&p->wake);
+	lock_fini(&p->lock);
+	p->magic = 0;
+	free(p);
+	*pushes = NULL;
+}

@@ -1,0 +1,138 @@
+/* Tests of logic_client/redis_kicks. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "common/clock.h"
+#include "logic_client/redis_kicks.h"
+#include "tests/unit/seam.h"
+
+#define KEEP_NS (4 * CLOCK_SEC)
+
+static struct redis_kicks kicks;
+
+static int set_up(void **state)
+{
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 1);
+	redis_kicks_init(&kicks, KEEP_NS);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	redis_kicks_fini(&kicks);
+	seam_reset();
+	return 0;
+}
+
+static int add(const char *key, uint64_t session, const char *reason)
+{
+	const struct wire_push kick = {
+		.target = WIRE_KICK, .keys = &key, .sessions = &session, .n_keys = 1, .reason = reason};
+
+	return redis_kicks_add(&kicks, &kick);
+}
+
+static bool has(const char *key, uint64_t session)
+{
+	bool replaced;
+
+	return redis_kicks_has(&kicks, key, session, &replaced);
+}
+
+static void a_kick_is_for_its_session_and_those_before(void **state)
+{
+	bool replaced = false;
+
+	(void)state;
+	assert_int_equal(add("k", 7, "replaced"), 0);
+	assert_true(has("k", 6));
+	assert_true(redis_kicks_has(&kicks, "k", 7, &replaced));
+	assert_true(replaced);
+	assert_false(has("k", 8));
+	assert_false(has("other", 1));
+	assert_int_equal(add("k", 7, "kicked"), 0);
+	assert_true(redis_kicks_has(&kicks, "k", 7, &replaced));
+	assert_false(replaced);
+}
+
+static void kicks_may_come_in_any_order(void **state)
+{
+	(void)state;
+	assert_int_equal(add("k", 9, "replaced"), 0);
+	assert_int_equal(add("k", 5, "replaced"), 0);
+	assert_true(has("k", 9));
+}
+
+static void a_kick_of_whoever_has_the_key_is_not_for_those_who_come(void **state)
+{
+	const char *key = "k";
+	const struct wire_push kick = {.target = WIRE_KICK, .keys = &key, .n_keys = 1, .reason = "kicked"};
+
+	(void)state;
+	assert_int_equal(add("k", 0, "kicked"), 0);
+	assert_int_equal(redis_kicks_add(&kicks, &kick), 0);
+	assert_false(has("k", 1));
+}
+
+static void after_a_while_it_is_forgotten(void **state)
+{
+	(void)state;
+	assert_int_equal(add("k", 7, "kicked"), 0);
+	seam_clock_advance(KEEP_NS - 1);
+	assert_true(has("k", 7));
+	seam_clock_advance(2);
+	assert_false(has("k", 7));
+	assert_int_equal(add("other", 1, "kicked"), 0);
+	assert_int_equal(kicks.n, 1);
+}
+
+static void of_too_many_the_oldest_go(void **state)
+{
+	char key[16];
+
+	(void)state;
+	for (unsigned i = 0; i < REDIS_KICKS_MAX + 10; i++) {
+		(void)snprintf(key, sizeof(key), "%u", i);
+		assert_int_equal(add(key, 1, "kicked"), 0);
+	}
+	assert_int_equal(kicks.n, REDIS_KICKS_MAX);
+	assert_false(has("9", 1));
+	assert_true(has("10", 1));
+	assert_true(has(key, 1));
+}
+
+static void without_memory_it_is_not_remembered_and_nothing_is_left(void **state)
+{
+	(void)state;
+	for (unsigned after = 0; after < 2; after++) {
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		assert_int_equal(add("k", 7, "kicked"), -ENOMEM);
+		assert_false(has("k", 7));
+	}
+	assert_int_equal(kicks.n, 0);
+}
+
+#define kicks_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		kicks_test(a_kick_is_for_its_session_and_those_before),
+		kicks_test(kicks_may_come_in_any_order),
+		kicks_test(a_kick_of_whoever_has_the_key_is_not_for_those_who_come),
+		kicks_test(after_a_while_it_is_forgotten),
+		kicks_test(of_too_many_the_oldest_go),
+		kicks_test(without_memory_it_is_not_remembered_and_nothing_is_left),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
