@@ -76,6 +76,19 @@ static int renew_online(void *self, const struct wire_load *load, const struct w
 	return logic_renew_online(&a->logic, &server, rooms, n, each, arg);
 }
 
+static void settled(void *self, const char *key, uint64_t session_id)
+{
+	(void)self; /* nobody but this comet's bucket replaces connections */
+	(void)key;
+	(void)session_id;
+}
+
+static void join_room(void *self, const char *room)
+{
+	(void)self; /* pushes to rooms look into the buckets themselves */
+	(void)room;
+}
+
 static int receive(void *self, const char *key, int64_t mid, const struct packet *p)
 {
 	struct alone *a = alone_of(self);
@@ -90,6 +103,8 @@ struct logic_client alone_logic_client(struct alone *a)
 		.disconnect = disconnect_client,
 		.heartbeat = heartbeat,
 		.renew_online = renew_online,
+		.settled = settled,
+		.join = join_room,
 		.receive = receive,
 		.self = a,
 	};

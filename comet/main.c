@@ -13,6 +13,7 @@
 
 #include "comet/accept.h"
 #include "comet/alone.h"
+#include "comet/cluster.h"
 #include "comet/online.h"
 #include "comet/push.h"
 #include "comet/serve.h"
@@ -34,7 +35,8 @@ struct house {
 	char server_id[128];
 	struct server server;
 	struct push *push;
-	struct alone *alone;
+	struct alone *alone;     /* logic.mode=embedded, or ... */
+	struct cluster *cluster; /* ... redis */
 	struct online *online;
 	struct tls_certs *certs;
 	struct tls_server *tls;
@@ -219,6 +221,20 @@ static int open_doors(struct house *h)
 	return accept_start(&h->server, h->doors, ACCEPT_KINDS, (unsigned)cfg->tcp_accept, &h->accept);
 }
 
+static int start_logic(struct house *h)
+{
+	int rc;
+
+	if (h->cfg.logic_mode == CONFIG_LOGIC_REDIS) {
+		if ((rc = cluster_start(&h->server, h->server_id, push_accept, h->push, &h->cluster)) == 0)
+			h->server.logic = cluster_logic_client(h->cluster);
+		return rc;
+	}
+	if ((rc = alone_new(&h->cfg, h->server_id, push_accept, h->push, &h->alone)) == 0)
+		h->server.logic = alone_logic_client(h->alone);
+	return rc;
+}
+
 static int start(struct house *h)
 {
 	const struct config *cfg = &h->cfg;
@@ -236,17 +252,18 @@ static int start(struct house *h)
 	enlarge_futex_table(h->server.admission.connections_max);
 	if ((rc = push_start(&h->server, (unsigned)cfg->push_threads, (unsigned)cfg->push_queue, &h->push)) < 0)
 		return fail("cannot start the push threads", rc);
-	if ((rc = alone_new(cfg, h->server_id, push_accept, h->push, &h->alone)) < 0)
+	if ((rc = start_logic(h)) < 0)
 		return fail("cannot start logic", rc);
-	h->server.logic = alone_logic_client(h->alone);
-	if ((rc = online_start(&h->server, cfg->logic_renew_online, true, &h->online)) < 0)
+	/* Alone, nobody else's counts can change. */
+	if ((rc = online_start(&h->server, cfg->logic_renew_online, h->alone != NULL, &h->online)) < 0)
 		return fail("cannot start the online thread", rc);
 	if ((rc = open_doors(h)) < 0)
 		return rc;
 	/* Last, so that who finds /healthz answering finds everything else there. */
-	if (cfg->http_bind[0] != '\0' && (rc = http_start(&http, alone_handle, h->alone, &h->http)) < 0)
-		return rc;
-	return 0;
+	if (cfg->http_bind[0] == '\0')
+		return 0;
+	return h->alone != NULL ? http_start(&http, alone_handle, h->alone, &h->http)
+				: http_start(&http, cluster_handle, h->cluster, &h->http);
 }
 
 static void say_what_to_try(const struct house *h, const char *program)
@@ -256,6 +273,8 @@ static void say_what_to_try(const struct house *h, const char *program)
 	char http[128], tcp[128];
 	const char *http_list = h->cfg.http_bind, *tcp_list = h->cfg.tcp_bind;
 
+	if (h->alone == NULL)
+		return;
 	/* With ports picked by the kernel the lines above tell where to look. */
 	if (!config_list_next(&http_list, http, sizeof(http)) || !config_list_next(&tcp_list, tcp, sizeof(tcp)) ||
 	    strcmp(strrchr(http, ':'), ":0") == 0 || strcmp(strrchr(tcp, ':'), ":0") == 0)
@@ -345,6 +364,8 @@ static bool stop(struct house *h)
 		return true;
 	if (h->alone != NULL)
 		alone_set_draining(h->alone);
+	if (h->cluster != NULL)
+		cluster_set_draining(h->cluster);
 	if (h->accept != NULL)
 		accept_stop(&h->accept);
 	if (!server_drain(&h->server, h->cfg.server_drain_timeout))
@@ -355,6 +376,9 @@ static bool stop(struct house *h)
 		http_stop(&h->http);
 	if (h->online != NULL)
 		online_stop(&h->online);
+	/* Its threads call push_accept. */
+	if (h->cluster != NULL)
+		cluster_stop(&h->cluster);
 	if (h->push != NULL)
 		push_stop(&h->push);
 	if (h->alone != NULL)

@@ -45,6 +45,7 @@ static void tell(struct online *o)
 	size_t n;
 	int rc;
 
+	load.taken_ns = clock_now_ns();
 	admission_load(&s->admission, &load.connections, &load.addresses);
 	if (o->only_changes && o->told_once && changes == o->told_changes && load.connections == o->told.connections &&
 	    load.addresses == o->told.addresses)

@@ -46,6 +46,8 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 
 	if ((rc = read_room(p, room)) < 0 || (rc = bucket_change_room(server_bucket(s, c->key), c, room)) < 0)
 		return rc;
+	if (room[0] != '\0')
+		s->logic.join(s->logic.self, room);
 	p->op = OP_CHANGE_ROOM_REPLY;
 	return packet_keep_body(p);
 }

@@ -78,6 +78,14 @@ static int handshake(struct server *s, struct connection *c)
 	return 0;
 }
 
+/* What has to come after the bucket knows it, and before the client knows that it is in. */
+static void settle(struct server *s, const struct connection *c, const char *room)
+{
+	s->logic.settled(s->logic.self, c->key, c->session_id);
+	if (room[0] != '\0')
+		s->logic.join(s->logic.self, room);
+}
+
 /* Ask logic, and register what it says. The session is large and gone when this returns, so that a reader that waits for
  * packets has a small stack: hence noinline. */
 __attribute__((noinline)) static int authenticate(struct server *s, struct connection *c, struct packet *p)
@@ -98,6 +106,8 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	}
 	if ((rc = take_session(c, &session)) == 0)
 		rc = put_into_bucket(s, c, session.room);
+	if (rc == 0)
+		settle(s, c, session.room);
 	if (c->key == NULL) /* no memory even to remember it by: leave() cannot tell logic */
 		s->logic.disconnect(s->logic.self, session.key, session.id, session.mid);
 	free(session.accepts);

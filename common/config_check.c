@@ -102,5 +102,11 @@ int config_check(const struct config *cfg, FILE *errors)
 	}
 	if (check_bind("http.bind", cfg->http_bind, api_fault, errors) < 0)
 		rc = -ERR_CONFIG;
+	if (cfg->redis_forget < cfg->redis_lease) {
+		(void)fprintf(errors,
+			      "redis.forget must be at least redis.lease, or comets would be taken for dead that "
+			      "are only late\n");
+		rc = -ERR_CONFIG;
+	}
 	return rc;
 }

@@ -51,6 +51,9 @@ int http_start(const struct http_options *opt, http_handler *handler, void *arg,
 /* Stop accepting, let the handlers that run finish, send their replies, join. *h becomes NULL. */
 void http_stop(struct http **h);
 
+/* Has the caller shown this API key? In a time that tells nothing of where the first difference is. */
+bool http_has_key(const struct http_request *request, const char *wanted);
+
 /* The first value of a parameter, or NULL. */
 const char *http_param(const struct http_request *request, const char *name);
 

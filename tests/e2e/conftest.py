@@ -16,7 +16,7 @@ import sys
 import pytest
 
 from client import WAYS, Client
-from server import BUILD, Comet
+from server import BUILD, house_class
 from swarm import Swarm
 
 HANG_SECONDS = 240  # every wait has a deadline of its own; this is for the one that was forgotten
@@ -63,7 +63,7 @@ def launch(request, tmp_path):
     def start(settings=None, **more):
         directory = tmp_path / f"comet-{next(numbers)}"
         directory.mkdir()
-        comet = Comet(directory, {**settings_of(request), **(settings or {})}, **more)
+        comet = house_class()(directory, {**settings_of(request), **(settings or {})}, **more)
         started.append(comet)
         return comet
 

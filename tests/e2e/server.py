@@ -112,8 +112,12 @@ class Comet:
             print(self.log())
             raise
 
-    def _in_the_child(self):
+    @staticmethod
+    def _with_parent():
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # nothing outlives the tests
+
+    def _in_the_child(self):
+        self._with_parent()
         if self._files is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, self._files))
 
@@ -230,3 +234,12 @@ class Comet:
         code = self.wait()
         self.assert_clean_log()
         assert code == 0, f"exit code {code}; the log ends:\n{self.log()[-4000:]}"
+
+
+def house_class():
+    """What tests run against: a comet alone, or with COMET_TEST_HOUSE=cluster one behind Redis and comet-logic."""
+    if os.environ.get("COMET_TEST_HOUSE", "alone") == "alone":
+        return Comet
+    from cluster_house import ClusterComet  # it knows this module
+
+    return ClusterComet

@@ -64,6 +64,25 @@ static int logic_connect(void *self, const struct wire_connect *request, struct 
 	return rc;
 }
 
+static void logic_settled(void *self, const char *key, uint64_t session_id)
+{
+	struct stage_logic *l = self;
+
+	(void)key;
+	(void)session_id;
+	atomic_fetch_add(&l->settled, 1);
+}
+
+static void logic_join(void *self, const char *room)
+{
+	struct stage_logic *l = self;
+
+	lock(l);
+	(void)snprintf(l->joined_room, sizeof(l->joined_room), "%s", room);
+	unlock(l);
+	atomic_fetch_add(&l->joined, 1);
+}
+
 static void logic_disconnect(void *self, const char *key, uint64_t session_id, int64_t mid)
 {
 	struct stage_logic *l = self;
@@ -158,9 +177,11 @@ void stage_up(struct stage *s)
 		(struct wire_session){.id = 1, .mid = 7, .dialect = DIALECT_V2, .heartbeat_ms = 60000, .key = "key"};
 	s->server.logic = (struct logic_client){
 		.connect = logic_connect,
+		.settled = logic_settled,
 		.disconnect = logic_disconnect,
 		.heartbeat = logic_heartbeat,
 		.renew_online = logic_renew_online,
+		.join = logic_join,
 		.receive = logic_receive,
 		.self = l,
 	};

@@ -18,12 +18,12 @@ struct stage_logic {
 	bool counts_sessions;        /* each connect's session is one more than the last's */
 	int connect_rc, heartbeat_rc, receive_rc, renew_rc;
 	/* counted */
-	atomic_uint connects, disconnects, heartbeats, received, renewed;
+	atomic_uint connects, settled, disconnects, heartbeats, joined, received, renewed;
 	/* under mutex */
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	bool held; /* connect stays inside until this is false */
-	char token[64], peer[64], disconnected[WIRE_KEY_BYTES];
+	char token[64], peer[64], disconnected[WIRE_KEY_BYTES], joined_room[WIRE_ROOM_BYTES];
 	uint64_t disconnected_session;
 	int32_t received_op;
 	char received_body[64];

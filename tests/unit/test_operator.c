@@ -134,9 +134,11 @@ static void a_change_of_room_is_echoed(void **state)
 	(void)state;
 	assert_int_equal(act(OP_CHANGE_ROOM, "live://1"), 0);
 	assert_reply(OP_CHANGE_ROOM_REPLY, "live://1");
+	assert_string_equal(stage.logic.joined_room, "live://1");
 	assert_string_equal(c->room->tally->id, "live://1");
 	assert_int_equal(act(OP_CHANGE_ROOM, ""), 0);
 	assert_reply(OP_CHANGE_ROOM_REPLY, "");
+	assert_int_equal(stage.logic.joined, 1); /* nobody joins no room */
 	assert_null(c->room);
 }
 

@@ -33,7 +33,7 @@ static int tear_down(void **state)
 
 static int put(const char *server, const char *key, int64_t mid, uint64_t *session_id, struct registry_found *old)
 {
-	return r.put(r.self, server, key, mid, session_id, old);
+	return r.put(r.self, server, key, mid, 0, session_id, old);
 }
 
 /* Register where that must work; the session's id. */

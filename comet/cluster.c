@@ -1,0 +1,181 @@
+/* cluster: see cluster.h. SPDX-License-Identifier: MIT */
+#include "comet/cluster.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/counters.h"
+#include "common/log.h"
+#include "common/obj.h"
+#include "logic_client/redis_client.h"
+
+struct cluster {
+	unsigned magic;
+#define CLUSTER_MAGIC 0xc1a57e40
+	struct server *server;
+	struct redis_client *client;
+	atomic_bool draining;
+};
+
+static struct cluster *cluster_of(void *self)
+{
+	struct cluster *c = self;
+
+	OBJ_CHECK(c, CLUSTER_MAGIC);
+	return c;
+}
+
+/* ---- what redis_client asks of a comet ---- */
+
+/* All of one bucket's at a time: nothing is held while each() takes its time. False: it wants no more. */
+static bool each_of_bucket(struct bucket *b, redis_client_each *each, void *arg)
+{
+	struct connections all = {0};
+	bool go_on = true;
+
+	if (bucket_all(b, &all) < 0)
+		LOG(LOG_ERROR,
+		    log_what("no memory to list connections; some are not registered again before their next "
+			     "heartbeat"));
+	for (size_t i = 0; i < all.n; i++) {
+		struct connection *c = all.all[i];
+
+		go_on = go_on && each(arg, c->key, c->session_id, c->mid);
+		connection_unref(&c);
+	}
+	free(all.all);
+	return go_on;
+}
+
+static void each_online(void *self, redis_client_each *each, void *arg)
+{
+	struct server *s = cluster_of(self)->server;
+
+	for (unsigned i = 0; i < s->n_buckets; i++)
+		if (!each_of_bucket(&s->buckets[i], each, arg))
+			return;
+}
+
+/* Its name is another's: the clients are sent away as at any SIGTERM, and come back to the other or to a third. */
+static void fenced(void *self)
+{
+	(void)self;
+	(void)kill(getpid(), SIGTERM);
+}
+
+/* ---- HTTP ---- */
+
+#define PATHS "A comet of a cluster has /healthz, /readyz and /metrics; comet-logic has the API.\n"
+
+static void say(struct http_reply *reply, int status, const char *words)
+{
+	reply->status = status;
+	reply->content_type = "text/plain; charset=utf-8";
+	reply->body = strdup(words);
+	reply->body_bytes = reply->body != NULL ? strlen(words) : 0;
+}
+
+static void say_ready(struct cluster *c, struct http_reply *reply)
+{
+	char words[128] = "";
+
+	if (atomic_load(&c->draining)) {
+		say(reply, 503, "draining\n");
+	} else if (redis_client_ready(c->client, words, sizeof(words) - 1) == 0) {
+		say(reply, 200, "ready\n");
+	} else {
+		words[strlen(words)] = '\n';
+		say(reply, 503, words);
+	}
+}
+
+static void say_metrics(struct http_reply *reply)
+{
+	struct counters_text text = {0};
+
+	counters_expose(&text);
+	if (text.failed) {
+		free(text.text);
+		return; /* 500, as the reply came */
+	}
+	reply->status = 200;
+	reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	reply->body = text.text;
+	reply->body_bytes = text.bytes;
+}
+
+void cluster_handle(void *arg, const struct http_request *request, struct http_reply *reply)
+{
+	struct cluster *c = cluster_of(arg);
+	const char *key = c->server->cfg->http_api_key;
+
+	if (strcmp(request->path, "/") == 0)
+		say(reply, 200, "comet " COMET_VERSION "\n\n" PATHS);
+	else if (strcmp(request->path, "/healthz") == 0)
+		say(reply, 200, "ok\n");
+	else if (strcmp(request->path, "/readyz") == 0)
+		say_ready(c, reply);
+	else if (key[0] != '\0' && !http_has_key(request, key))
+		say(reply, 401, "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer\n");
+	else if (strcmp(request->path, "/metrics") == 0)
+		say_metrics(reply);
+	else
+		say(reply, 404, PATHS);
+}
+
+void cluster_set_draining(struct cluster *c)
+{
+	atomic_store(&c->draining, true);
+}
+
+/* ---- start and stop ---- */
+
+struct logic_client cluster_logic_client(struct cluster *c)
+{
+	return redis_client_table(c->client);
+}
+
+int cluster_start(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct cluster **out)
+{
+	const struct config *cfg = s->cfg;
+	struct cluster *c = calloc(1, sizeof(*c));
+	int rc;
+
+	if (c == NULL)
+		return -ENOMEM;
+	c->magic = CLUSTER_MAGIC;
+	c->server = s;
+	rc = redis_client_start(
+		&(struct redis_client_options){
+			.cfg = cfg,
+			.server_id = server_id,
+			.addrs = cfg->server_addrs[0] != '\0' ? cfg->server_addrs : cfg->tcp_bind,
+			.sink = sink,
+			.sink_self = sink_self,
+			.each_online = each_online,
+			.each_online_self = c,
+			.fenced = fenced,
+		},
+		&c->client);
+	if (rc < 0) {
+		free(c);
+		return rc;
+	}
+	*out = c;
+	return 0;
+}
+
+void cluster_stop(struct cluster **cluster)
+{
+	struct cluster *c = cluster_of(*cluster);
+
+	redis_client_stop(&c->client);
+	c->magic = 0;
+	free(c);
+	*cluster = NULL;
+}

@@ -1,0 +1,13 @@
+/* signals: what a program of ours does with them: all wait for main's sigwait, and the second SIGTERM or SIGINT ends the
+ * process at once. SPDX-License-Identifier: MIT */
+#ifndef COMMON_SIGNALS_H
+#define COMMON_SIGNALS_H
+
+/* Before the first thread: threads inherit the mask. SIGPIPE is ignored, faults of the program stay as they are. */
+void signals_block(void);
+/* Until SIGTERM or SIGINT comes, logged; SIGHUP calls reload(arg) meanwhile. */
+void signals_wait(void (*reload)(void *arg), void *arg);
+/* From now on a SIGTERM or SIGINT does not wait for anything. */
+void signals_arm_second(void);
+
+#endif

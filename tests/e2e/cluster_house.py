@@ -1,0 +1,98 @@
+"""cluster_house: the same house for the same tests, but of three programs: redis-server, comet-logic and comet. Back ends
+talk to comet-logic; what is looked at from outside is the comet.
+
+SPDX-License-Identifier: MIT"""
+import re
+import signal
+import socket
+import subprocess
+
+from backend import Backend
+from server import BUILD, Comet, Metrics
+from waiting import wait_until
+
+# What comet-logic has to know of a test's settings.
+LOGICS = ("logic.", "http.", "auth.", "redis.")
+
+
+class ClusterBackend(Backend):
+    """The API is comet-logic's; what is asked about the program itself is asked of the comet."""
+
+    def __init__(self, address, api_key=None, comet=None):
+        super().__init__(address, api_key)
+        self.comet = comet
+
+    def request(self, method, path, *arguments, **more):
+        if self.comet is None or path.startswith(("/goim/", "/1/")):
+            return super().request(method, path, *arguments, **more)
+        return self.comet.request(method, path, *arguments, **more)
+
+
+class ClusterComet(Comet):
+    def __init__(self, directory, settings=None, files=None, environment=None):
+        settings = dict(settings or {})
+        self._others = []
+        try:
+            settings["redis.addr"] = self._start_redis(directory)
+            logic = self._start_logic(directory, settings)
+            super().__init__(directory, {**settings, "logic.mode": "redis"}, files, environment)
+            wait_until(lambda: self.backend.get("/readyz").status == 200, "the comet has found its logic")
+        except BaseException:
+            self._stop_others()
+            raise
+        self._own = self.backend
+        self.backend = ClusterBackend(logic, settings.get("http.api_key"), self._own)
+        self._addresses["http"] = logic
+
+    def _run(self, directory, name, *argv):
+        with open(directory / name, "wb") as log:
+            process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory,
+                                       preexec_fn=self._with_parent)
+        self._others.append((name, process))
+        return process
+
+    def _start_redis(self, directory):
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            port = sock.getsockname()[1]
+        self._run(directory, "redis", "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "")
+        log = directory / "redis"
+        wait_until(lambda: "Ready to accept connections" in log.read_text(), log.read_text)
+        return f"127.0.0.1:{port}"
+
+    def _start_logic(self, directory, settings):
+        asked = {"http.bind": "127.0.0.1:0", **{k: v for k, v in settings.items() if k.startswith(LOGICS)}}
+        arguments = [argument for key, value in asked.items() for argument in ("-o", f"{key}={value}")]
+        process = self._run(directory, "logic", BUILD / "comet-logic", *arguments)
+        log = directory / "logic"
+
+        def listening():
+            assert process.poll() is None, log.read_text()
+            found = re.search(r"^listening http (\S+):(\d+)\n", log.read_text(), re.M)
+            return found and (found[1], int(found[2]))
+
+        return wait_until(listening, log.read_text)
+
+    # the comet's own numbers
+
+    def metrics(self):
+        reply = self._own.get("/metrics")
+        assert reply.status == 200, reply
+        return Metrics(reply.body.decode())
+
+    def wait(self, *arguments, **more):
+        code = super().wait(*arguments, **more)
+        self._stop_others()
+        return code
+
+    def kill(self):
+        super().kill()
+        self._stop_others()
+
+    def _stop_others(self):
+        """Logic has to end well; redis-server is not ours to judge."""
+        for name, process in reversed(self._others):
+            process.send_signal(signal.SIGTERM)
+            code = process.wait()
+            assert code == 0 or name == "redis", f"{name} ended with {code}"
+        self._others = []
