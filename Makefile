@@ -67,6 +67,7 @@ FUZZ_SECONDS ?= 30
 # How long a whole run may take before it counts as hung: sanitizers are slow.
 UNIT_SECONDS := $(if $(SAN),120,60)
 E2E_SECONDS  := $(if $(SAN),1500,900)
+CHAOS_SECONDS := $(if $(SAN),900,400)
 # Load that the end-to-end tests make: sanitizers are ten times as slow, and TSan knows 8,128 threads at most.
 E2E_SCALE    := $(if $(SAN),0.1,1)
 # Most of these tests wait for a deadline, so several may wait at a time; sanitized programs want the cores.
@@ -77,7 +78,7 @@ export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= second_deadlock_stack=1
 
-.PHONY: all run deps check check-layers check-unit check-e2e docs bench fuzz fuzz-run lint format install uninstall clean help \
+.PHONY: all run deps check check-layers check-unit check-e2e check-cluster chaos docs bench fuzz fuzz-run lint format install uninstall clean help \
         $(notdir $(UNIT))
 all: $(PROGRAMS)
 
@@ -85,6 +86,8 @@ help:
 	@echo 'make run        install what is missing, build, start comet alone; ARGS="-o section.key=value" goes to it'
 	@echo 'make            build comet, comet-logic and comet-cli in build/'
 	@echo 'make check      all tests; SAN=address or SAN=thread for a sanitizer build'
+	@echo 'make check-cluster   the end-to-end tests with logic behind Redis'
+	@echo 'make chaos      what Redis, logics and comets that break do to pushes; needs redis-server'
 	@echo 'make test_NAME  one unit test, tests/unit/test_NAME.c'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=30'
 	@echo 'make bench      measure, and write the tables of docs/benchmarks.md'
@@ -156,6 +159,15 @@ endef
 
 check-e2e: $(PROGRAMS)
 	@$(e2e)
+
+# The same tests against a comet whose logic is behind Redis; comet-cli's own tests know nothing of logic.
+check-cluster: $(PROGRAMS)
+	@COMET_TEST_HOUSE=cluster $(e2e) $(patsubst %,--ignore=%,$(wildcard tests/e2e/test_cli*.py))
+
+# A real redis-server, and everything that can go wrong with it.
+chaos: $(PROGRAMS)
+	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(CHAOS_SECONDS) \
+		$(STILL) $(PYTHON) -B -m pytest -q tests/chaos -p no:cacheprovider
 
 # The end-to-end tests come last so that what is read last is their summary.
 check: check-layers check-unit $(PROGRAMS)

@@ -1,0 +1,62 @@
+"""Fixtures of the chaos tests: real clusters with a real redis-server, and clients that keep a history.
+
+    house     three comets, two logics, a Redis of their own; @pytest.mark.house(comets=2, settings={...}) changes that
+    crowd     clients of the house: crowd.join("comet-1", key="k", room="live://1"); they take all that comes
+    pushes    back ends that push with sequence numbers until they are told to stop, see history.py
+
+SPDX-License-Identifier: MIT"""
+import faulthandler
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+
+from history import Crowd, Pushes  # noqa: E402
+from house import House  # noqa: E402
+
+HANG_SECONDS = 240  # every wait has a deadline of its own; this is for the one that was forgotten
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "house(**how): start the house of this test with these")
+
+
+@pytest.fixture(autouse=True)
+def no_hang():
+    faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=sys.__stderr__)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    report = (yield).get_result()
+    if report.when == "call" and report.failed:
+        item.failed = True
+
+
+@pytest.fixture
+def house(request, tmp_path):
+    marker = request.node.get_closest_marker("house")
+    one = House(tmp_path / "cluster", **(marker.kwargs if marker else {}))
+    yield one
+    if getattr(request.node, "failed", False):
+        for name in one.members():
+            print(f"--- the log of {name} ended:\n{one.log(name)[-3000:]}")
+    assert one.down() == []
+
+
+@pytest.fixture
+def crowd(house):
+    people = Crowd(house)
+    yield people
+    people.close()
+
+
+@pytest.fixture
+def pushes(house):
+    running = Pushes(house)
+    yield running
+    running.stop()

@@ -1,0 +1,96 @@
+"""house: a real cluster for tests to break: scripts/cluster up in a folder of its own, and the handles to hurt it with.
+
+SPDX-License-Identifier: MIT"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+
+import redis
+
+from backend import Backend
+from server import BUILD, ROOT, Metrics
+from waiting import TIMEOUT, wait_until
+
+COMMAND_SECONDS = 60
+
+
+class House:
+    def __init__(self, directory, comets=3, logics=2, settings=None, redis_addr=None):
+        self.directory = directory
+        arguments = ["up", "--comets", str(comets), "--logics", str(logics)]
+        if redis_addr is not None:
+            arguments += ["--redis-addr", redis_addr]
+        for key, value in {"server.drain_timeout": "100ms", **(settings or {})}.items():
+            arguments += ["-o", f"{key}={value}"]
+        self.command(*arguments)
+        self.has_redis = redis_addr is None
+
+    def command(self, *arguments):
+        """scripts/cluster with these arguments; what it prints."""
+        done = subprocess.run([ROOT / "scripts/cluster", "--dir", self.directory, *arguments], capture_output=True,
+                              text=True, timeout=COMMAND_SECONDS, env={**os.environ, "COMET_BUILD": str(BUILD)})
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    # who is there
+
+    def members(self):
+        return {m["name"]: m for m in json.loads((pathlib.Path(self.directory) / "cluster.json").read_text())}
+
+    def names(self, kind):
+        return [name for name in self.members() if name.startswith(kind)]
+
+    def address(self, name, what):
+        return "127.0.0.1", self.members()[name]["ports"][what]
+
+    def pid(self, name):
+        return self.members()[name]["pid"]
+
+    def log(self, name):
+        return (pathlib.Path(self.directory) / f"{name}.log").read_text(errors="replace")
+
+    # talking to them
+
+    def backend(self, name="logic-1"):
+        return Backend(self.address(name, "http"))
+
+    def redis(self):
+        return redis.Redis(*self.address("redis", "redis"), socket_timeout=TIMEOUT)
+
+    def metrics(self, name):
+        reply = self.backend(name).get("/metrics")
+        assert reply.status == 200, reply
+        return Metrics(reply.body.decode())
+
+    def is_ready(self, name):
+        try:
+            return self.backend(name).get("/readyz").status == 200
+        except OSError:
+            return False
+
+    def wait_ready(self, *names, seconds=TIMEOUT):
+        for name in names or self.names("logic") + self.names("comet"):
+            wait_until(lambda name=name: self.is_ready(name), f"{name} is ready", seconds, pause=0.05)
+
+    # hurting them
+
+    def kill(self, name):
+        self.command("kill", name)
+
+    def start(self, name):
+        self.command("start", name)
+
+    def freeze(self, name):
+        os.kill(self.pid(name), signal.SIGSTOP)
+
+    def thaw(self, name):
+        os.kill(self.pid(name), signal.SIGCONT)
+
+    def down(self):
+        """Stop all; every one has to end well. Returns what its logs say that no log should."""
+        logs = {name: self.log(name) for name in self.members()}
+        self.command("down")
+        return [f"{name}: {line}" for name, log in logs.items() for line in log.splitlines()
+                if any(sign in line for sign in ("BUG", "Sanitizer", "runtime error:", "please report"))]

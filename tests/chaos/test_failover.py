@@ -1,0 +1,148 @@
+"""Sentinels: the master dies, a replica takes over, comets and logics follow, and pushes go on.
+
+SPDX-License-Identifier: MIT"""
+import itertools
+import signal
+import socket
+import subprocess
+
+import pytest
+import redis
+
+from history import Crowd, Pushes, assert_agreed
+from house import House
+from waiting import TIMEOUT, wait_until
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+class Server:
+    """One redis-server or sentinel."""
+
+    def __init__(self, directory, *arguments, config=None):
+        self.port = free_port()
+        directory.mkdir()
+        command = ["redis-server"]
+        if config is not None:
+            path = directory / "sentinel.conf"
+            path.write_text(config)
+            command += [str(path), "--sentinel"]
+        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), *arguments]
+        self._log = open(directory / "log", "wb")
+        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
+        self.client = redis.Redis("127.0.0.1", self.port, socket_timeout=TIMEOUT)
+        wait_until(self._answers, "Redis answers")
+
+    def _answers(self):
+        try:
+            return self.client.ping()
+        except redis.RedisError:
+            return False
+
+    def is_master(self):
+        """A sentinel that promotes a replica cuts its clients off."""
+        try:
+            return self.client.info("replication")["role"] == "master"
+        except redis.RedisError:
+            return False
+
+    def stop(self, how=signal.SIGTERM):
+        self.client.close()
+        self.process.send_signal(how)
+        self.process.wait()
+        self._log.close()
+
+
+SENTINEL = """sentinel monitor house 127.0.0.1 {port} 1
+sentinel down-after-milliseconds house 1000
+sentinel failover-timeout house 5000
+"""
+
+
+@pytest.fixture
+def servers(tmp_path):
+    running = [Server(tmp_path / "master", "--save", "")]
+    running.append(Server(tmp_path / "replica", "--save", "", "--replicaof", "127.0.0.1", str(running[0].port)))
+    wait_until(lambda: running[1].client.info("replication")["master_link_status"] == "up", "the replica follows")
+    running.append(Server(tmp_path / "sentinel", config=SENTINEL.format(port=running[0].port)))
+    wait_until(lambda: running[2].client.sentinel_master("house")["num-slaves"] == 1, "the sentinel knows the replica",
+               30)
+    yield running
+    for server in running:
+        if server.process.poll() is None:
+            server.stop()
+
+
+@pytest.fixture
+def house(servers, tmp_path):
+    # The first sentinel of the list is one that does not answer.
+    one = House(tmp_path / "cluster", comets=2, logics=2, redis_addr="127.0.0.1:1", settings={
+        "redis.sentinels": f"127.0.0.1:{free_port()},127.0.0.1:{servers[2].port}", "redis.master": "house"})
+    yield one
+    assert one.down() == []
+
+
+def test_the_cluster_follows_the_master(servers, house):
+    master, replica, _ = servers
+    crowd, pushes = Crowd(house), Pushes(house)
+    for comet in ("comet-1", "comet-2"):
+        for i in range(3):
+            crowd.join(comet, f"{comet}/{i}", "live://1")
+    pushes.start("key", "/goim/push/keys?operation=1000&keys=comet-1/1", lambda p: p.key == "comet-1/1", 100)
+    pushes.start("room", "/goim/push/room?operation=1000&type=live&room=1", lambda p: True, 50, logic=1)
+    pushes.wait_accepted(50)
+    # Replication does not wait: what has not reached the replica when the master dies would be lost with it.
+    pushes.stop()
+    assert_agreed(crowd, pushes)
+    assert master.client.wait(1, 5000) == 1
+    master.stop(signal.SIGKILL)
+    wait_until(replica.is_master, "the replica is promoted", 30)
+
+    after = Pushes(house)
+    after.start("key2", "/goim/push/keys?operation=1000&keys=comet-1/1", lambda p: p.key == "comet-1/1", 100)
+    after.start("room2", "/goim/push/room?operation=1000&type=live&room=1", lambda p: True, 50, logic=1)
+    after.wait_accepted(50)
+    crowd.join("comet-2", "new")
+    after.stop()
+    crowd.people.pop()
+    assert_agreed(crowd, after)
+    crowd.close()
+
+
+def test_a_master_that_is_behind_is_read_again_without_duplicates(servers, house):
+    """The stream on the new master ends before what was read: comets go back, and writers' numbers tell what they had."""
+    master, replica, sentinel = servers
+    crowd = Crowd(house)
+    person = crowd.join("comet-1", "k")
+    backend = house.backend()
+    for number in range(1, 11):
+        backend.push_keys(["k"], f"x#{number}")
+    assert master.client.wait(1, 5000) == 1
+    # From here on the replica hears nothing.
+    replica.client.execute_command("CLIENT", "KILL", "TYPE", "master")
+    replica.process.send_signal(signal.SIGSTOP)
+    for number in range(11, 21):
+        backend.push_keys(["k"], f"x#{number}")
+    wait_until(lambda: person.received["x"] == list(range(1, 21)), "all arrive")
+    master.stop(signal.SIGKILL)
+    replica.process.send_signal(signal.SIGCONT)
+    wait_until(replica.is_master, "the replica is promoted", 30)
+
+    numbers = itertools.count(21)
+
+    def goes_through():
+        number = next(numbers)  # one that was not accepted may arrive all the same
+        reply = backend.post("/goim/push/keys", f"x#{number}", operation=1000, keys="k")
+        return number if reply.json()["code"] == 0 else None
+
+    accepted = wait_until(goes_through, "a push is accepted", 20)
+    wait_until(lambda: person.received["x"][-1] == accepted, "and arrives")
+    got = person.received["x"]
+    assert got[:20] == list(range(1, 21)) and got == sorted(set(got))
+    assert "reading it all again" in house.log("comet-1")
+    assert house.metrics("comet-1")("comet_push_duplicates_total") >= 10
+    crowd.close()

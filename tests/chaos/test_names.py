@@ -1,0 +1,238 @@
+"""Who is who: one connection a key over all comets, one comet a name, and nobody forgotten when Redis forgets.
+
+SPDX-License-Identifier: MIT"""
+import json
+import subprocess
+import threading
+import time
+
+import pytest
+
+from client import WAYS
+from history import assert_agreed
+from server import BUILD
+from swarm import Swarm
+from waiting import scaled, wait_until
+
+V2_OVER_TCP = next(way for way in WAYS if way.name == "tcp-v2")
+
+
+def session_of(house, key):
+    """(session id, server) as the registry has it, or None."""
+    value = house.redis().get(f"comet:session:{key}")
+    if value is None or value.split()[2] == b"0":
+        return None
+    number, _, _, server = value.decode().split(" ", 3)
+    return int(number), server
+
+
+def test_one_survivor_of_a_race_for_one_key(house):
+    swarms = [Swarm(V2_OVER_TCP, house.address(comet, "tcp"), scaled(1000) // 3, lambda i: {"mid": 1, "key": "one"})
+              for comet in house.names("comet")]
+    threads = [threading.Thread(target=swarm.connect) for swarm in swarms]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    def alive():
+        for swarm in swarms:
+            swarm.take_what_is_here()
+        return [(comet, m) for comet, swarm in zip(house.names("comet"), swarms) for m in swarm.alive()]
+
+    wait_until(lambda: len(alive()) == 1, lambda: f"one survivor, there are {len(alive())}", 30)
+    (comet, survivor), = alive()
+    assert session_of(house, "one")[1] == comet
+    house.backend().push_mids([1], "you")
+    wait_until(lambda: alive() and [p.body for p in survivor.packets] == [b"you"], "the survivor is reached")
+    for swarm in swarms:
+        swarm.close()
+    wait_until(lambda: session_of(house, "one") is None, "the registry is empty when it has left")
+
+
+@pytest.mark.house(comets=2, logics=1)
+def test_a_key_moves_to_another_comet(house, crowd):
+    """The old connection is told; its late disconnect does not remove the new registration."""
+    old = crowd.join("comet-1", "k", mid=5)
+    new = crowd.join("comet-2", "k", mid=5)
+    wait_until(lambda: old.closed_at is not None, "the old one is closed")
+    assert "replaced" in old.goodbye["reason"]
+    wait_until(lambda: house.metrics("comet-1")("comet_logic_unsent") == 0, "its disconnect is told")
+    assert session_of(house, "k")[1] == "comet-2"
+    house.backend().push_mids([5], "x#1")
+    wait_until(lambda: new.received["x"] == [1], "the new one is reached")
+
+
+def start_second(house, name, **settings):
+    """Another comet of this name, as by a mistake."""
+    host, port = house.address("redis", "redis")
+    settings = {"logic.mode": "redis", "redis.addr": f"{host}:{port}", "server.id": name, "tcp.bind": "127.0.0.1:0",
+                "websocket.bind": "", "http.bind": "", **settings}
+    arguments = [argument for key, value in settings.items() for argument in ("-o", f"{key}={value}")]
+    return subprocess.Popen([BUILD / "comet", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.house(comets=1, logics=1)
+def test_a_second_comet_of_one_name_does_not_start(house, crowd):
+    first = crowd.join("comet-1", "k")
+    second = start_second(house, "comet-1")
+    out, _ = second.communicate(timeout=30)
+    assert second.returncode == 1
+    assert "another comet has this name" in out and "listening tcp" not in out
+    house.backend().push_keys(["k"], "x#1")
+    wait_until(lambda: first.received["x"] == [1], "the first is unharmed")
+
+
+@pytest.mark.house(comets=1, logics=1, settings={"redis.lease": "600ms", "redis.forget": "60s"})
+def test_a_comet_whose_name_was_taken_while_it_was_stopped_goes(house):
+    house.freeze("comet-1")
+    second = start_second(house, "comet-1", **{"redis.lease": "600ms"})
+    try:
+        wait_until(lambda: "listening tcp" in second.stdout.readline(), "the second takes the name over")
+        house.thaw("comet-1")
+        wait_until(lambda: "This one goes" in house.log("comet-1"), "the first sees it")
+        wait_until(lambda: house.log("comet-1").rstrip().endswith("stopped"), "and goes")
+        assert second.poll() is None
+    finally:
+        second.terminate()
+        second.communicate(timeout=30)
+    house.start("comet-1")
+
+
+@pytest.mark.house(comets=2, logics=2, settings={"redis.lease": "600ms", "redis.forget": "1s"})
+def test_a_comet_stopped_beyond_its_lease_is_forgotten_and_comes_back(house, crowd):
+    stays = crowd.join("comet-1", "stays", "live://1", mid=1)
+    elsewhere = crowd.join("comet-2", "elsewhere", "live://1", mid=2)
+    backend = house.backend()
+    house.freeze("comet-1")
+    wait_until(lambda: not house.redis().exists("comet:server:comet-1"), "it is forgotten", 30)
+    assert not house.redis().exists("comet:rooms:comet-1", "comet:push:comet-1")
+    assert [server["id"] for server in backend.data("/goim/nodes/instances")] == ["comet-2"]
+    wait_until(lambda: backend.data("/goim/online/room", type="live", rooms=1) == {"1": 1}, "its people are not counted")
+    house.thaw("comet-1")
+    wait_until(lambda: "all connections are registered again" in house.log("comet-1"), "it registers again")
+    backend.push_keys(["stays", "elsewhere"], "x#1")
+    backend.push_room("live://1", "x#2")
+    for person in (stays, elsewhere):
+        wait_until(lambda person=person: person.received["x"] == [1, 2], f"{person.key} is reached")
+        assert person.closed_at is None
+
+
+def test_redis_forgets_everything_while_pushes_run(house, crowd, pushes):
+    """FLUSHALL: pushes are refused rather than lost, until all are registered again; nobody is closed."""
+    for comet in house.names("comet"):
+        for i in range(20):
+            crowd.join(comet, f"{comet}/{i}", f"live://{i % 2}", mid=i + 1)
+    pushes.start("key", "/goim/push/keys?operation=1000&keys=comet-2/3", lambda p: p.key == "comet-2/3", 100)
+    pushes.start("user", "/goim/push/mids?operation=1000&mids=7", lambda p: p.key.endswith("/6"), 50, logic=1)
+    pushes.start("room", "/goim/push/room?operation=1000&type=live&room=1", lambda p: p.room == "live://1", 50)
+    pushes.start("all", "/goim/push/all?operation=1000", lambda p: True, 30, logic=1)
+    pushes.wait_accepted(20)
+    # What was accepted before has to be read before: a flush takes the streams away, too.
+    pushes.stop()
+    assert_agreed(crowd, pushes)
+    house.redis().flushall()
+    flushed = time.monotonic()
+    again = type(pushes)(house)
+    again.start("key2", "/goim/push/keys?operation=1000&keys=comet-2/3", lambda p: p.key == "comet-2/3", 100)
+    again.start("user2", "/goim/push/mids?operation=1000&mids=7", lambda p: p.key.endswith("/6"), 50, logic=1)
+    again.start("room2", "/goim/push/room?operation=1000&type=live&room=1", lambda p: p.room == "live://1", 50)
+    again.start("all2", "/goim/push/all?operation=1000", lambda p: True, 30, logic=1)
+    again.wait_accepted(20)
+    assert time.monotonic() - flushed < 10
+    again.stop()
+    assert_agreed(crowd, again)
+    for comet in house.names("comet"):
+        assert house.metrics(comet)("comet_registered_again_total") >= 20
+
+
+@pytest.mark.house(comets=1, logics=1, settings={"redis.stream_length": "100", "redis.forget": "60s"})
+def test_a_stream_trimmed_before_it_was_read_is_a_gap_that_is_counted(house, crowd):
+    person = crowd.join("comet-1", "k")
+    backend = house.backend()
+    house.freeze("comet-1")
+    with backend.kept_alive():
+        for number in range(1, 501):
+            backend.push_keys(["k"], f"x#{number}")
+    house.thaw("comet-1")
+    wait_until(lambda: person.received["x"][-1:] == [500], "the last one arrives")
+    got = person.received["x"]
+    # Redis had answered the comet's last question with the first one or so, and has kept 100 or a few more.
+    hole = next(i for i in range(1, len(got)) if got[i] != got[i - 1] + 1)
+    assert got == list(range(1, hole + 1)) + list(range(got[hole], 501))
+    assert 100 <= len(got) - hole < 400
+    assert house.metrics("comet-1")("comet_push_gap_total") == 500 - len(got)
+    assert "pushes were trimmed before they were read" in house.log("comet-1")
+
+
+@pytest.mark.house(comets=3, logics=1)
+def test_room_pushes_go_only_to_comets_that_have_the_room(house, crowd):
+    crowd.join("comet-2", "k", "live://7")
+    before = {comet: house.redis().xlen(f"comet:push:{comet}") for comet in house.names("comet")}
+    house.backend().push_room("live://7", "x#1")
+    wait_until(lambda: crowd.people[0].received["x"] == [1], "it arrives")
+    after = {comet: house.redis().xlen(f"comet:push:{comet}") for comet in house.names("comet")}
+    assert {comet: after[comet] - before[comet] for comet in after} == {"comet-1": 0, "comet-2": 1, "comet-3": 0}
+    # A room that is left is no longer pushed to.
+    crowd.leave(crowd.people[0])
+    wait_until(lambda: not house.redis().hexists("comet:rooms:comet-2", "live://7"), "the room is gone")
+
+
+@pytest.mark.house(comets=2, logics=2)
+def test_room_counts_are_those_of_all_comets(house, crowd):
+    for i in range(3):
+        crowd.join("comet-1", f"a{i}", "live://1")
+        crowd.join("comet-2", f"b{i}", "live://1")
+    backend = house.backend("logic-2")
+    wait_until(lambda: backend.data("/goim/online/room", type="live", rooms=1) == {"1": 6}, "the API counts 6", 10)
+    house.kill("comet-2")
+    wait_until(lambda: backend.data("/goim/online/room", type="live", rooms=1) == {"1": 3}, "and 3 without comet-2", 10)
+    house.start("comet-2")
+
+
+@pytest.mark.house(comets=1, logics=2)
+def test_messages_that_make_no_sense_are_counted_and_do_no_harm(house, crowd):
+    person = crowd.join("comet-1", "k", mid=3)
+    number, server = session_of(house, "k")
+    client = house.redis()
+    reply = {"id": "unknown", "code": 0, "key": "k", "session": number, "mid": 3}
+    nonsense = ["", "{", "[]", "null", '{"id":1}', '{"method":"connect"}', "\0\xff", "[" * 100000, "x" * 5_000_000,
+                '{"id":"a","method":"dance","server":"comet-1"}']
+    for text in nonsense:
+        client.publish("comet:reply:comet-1", text)
+        client.publish("comet:logic:logic-1", text)
+    # Replies that nobody asked for, twice: the session that they name stays.
+    for _ in range(2):
+        client.publish("comet:reply:comet-1", json.dumps(reply))
+    wait_until(lambda: house.metrics("comet-1")("comet_logic_bad_messages_total") == len(nonsense), "comet counts them")
+    wait_until(lambda: house.metrics("logic-1")("comet_logic_bad_messages_total") == len(nonsense), "logic counts them")
+    wait_until(lambda: house.metrics("comet-1")("comet_logic_late_total") == 2, "and replies nobody waits for")
+    crowd.join("comet-1", "another")
+    house.backend().push_keys(["k"], "x#1")
+    wait_until(lambda: person.received["x"] == [1], "all is as before")
+    assert session_of(house, "k") == (number, server)
+
+
+@pytest.mark.house(comets=1, logics=1)
+def test_entries_that_make_no_sense_are_counted_and_skipped(house, crowd):
+    person = crowd.join("comet-1", "k")
+    client = house.redis()
+    for fields in ({"target": "moon"}, {"target": "keys", "op": "1000", "keys": "[]", "body": "x"},
+                   {"target": "keys", "op": "x", "keys": '["k"]'}, {"target": "keys", "op": "1", "keys": "[1]"},
+                   {"target": "room", "op": "1", "room": ""}, {"x": "y"}):
+        client.xadd("comet:push:comet-1", fields)
+    client.xadd("comet:push:comet-1", {"target": "keys", "op": "1000", "keys": '["k"]', "body": "x#1"})
+    wait_until(lambda: person.received["x"] == [1], "the good one behind them arrives")
+    assert house.metrics("comet-1")("comet_push_bad_entries_total") == 6
+
+
+@pytest.mark.house(comets=1, logics=2)
+def test_packets_of_an_application_reach_the_back_end(house, crowd):
+    from client import Client  # the crowd only listens
+
+    client = Client(V2_OVER_TCP, house.address("comet-1", "tcp")).auth(mid=9, key="up")
+    for i in range(3):
+        assert client.request(4000, f"packet {i}".encode()).op == 4000
+    found = house.backend("logic-2").data("/goim/upstream", after="0", wait=1000)
+    assert [(entry["key"], entry["mid"], entry["op"]) for entry in found] == [("up", 9, 4000)] * 3
+    client.close()
