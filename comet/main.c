@@ -1,8 +1,6 @@
 /* main: options, configuration, which logic to wire in, start in order, sigwait, stop in reverse order.
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +24,7 @@
 #include "common/err.h"
 #include "common/http.h"
 #include "common/log.h"
+#include "common/signals.h"
 #include "common/stack.h"
 #include "common/thread.h"
 
@@ -49,7 +48,7 @@ struct house {
 
 static int start(struct house *h);
 static void say_what_to_try(const struct house *h, const char *program);
-static void wait_for_signal(struct house *h);
+static void reload(void *arg);
 static bool stop(struct house *h);
 
 /* ---- before the first thread ---- */
@@ -75,21 +74,6 @@ static void slim_thread_storage(char **argv)
 #else
 	(void)argv;
 #endif
-}
-
-/* SIGPIPE would end us where a socket's or the log's other end has gone; all others wait for sigwait. Threads inherit. */
-static void block_signals(void)
-{
-	sigset_t all;
-
-	(void)signal(SIGPIPE, SIG_IGN);
-	(void)sigfillset(&all);
-	(void)sigdelset(&all, SIGSEGV);
-	(void)sigdelset(&all, SIGBUS);
-	(void)sigdelset(&all, SIGABRT);
-	(void)sigdelset(&all, SIGFPE);
-	(void)sigdelset(&all, SIGILL);
-	(void)pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
 /* As many files as we may have without asking anybody, and as are of use: libwebsockets makes tables of that size, and
@@ -159,14 +143,14 @@ int main(int argc, char **argv)
 		config_fini(&h->cfg);
 		return rc > 0 ? EXIT_SUCCESS : 2;
 	}
-	block_signals();
+	signals_block();
 	log_setup((enum log_level)h->cfg.log_level, (enum log_format)h->cfg.log_format);
 	raise_file_limit();
 	label_counters();
 	name_server(h);
 	if ((rc = start(h)) == 0) {
 		say_what_to_try(h, argv[0]);
-		wait_for_signal(h);
+		signals_wait(reload, h);
 	}
 	clean = stop(h);
 	config_fini(&h->cfg);
@@ -290,54 +274,16 @@ static void say_what_to_try(const struct house *h, const char *program)
 /* ---- run and stop ---- */
 
 /* What can change while connections are there: the certificates. */
-static void reload(struct house *h)
+static void reload(void *arg)
 {
+	struct house *h = arg;
+
 	if (h->certs == NULL)
 		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
 	else if (tls_certs_reload(h->certs) < 0)
 		LOG(LOG_ERROR, log_what("SIGHUP: certificates not reloaded, the old ones stay"));
 	else
 		LOG(LOG_INFO, log_what("SIGHUP: certificates reloaded"));
-}
-
-static void wait_for_signal(struct house *h)
-{
-	sigset_t wanted;
-	int got;
-
-	(void)sigemptyset(&wanted);
-	(void)sigaddset(&wanted, SIGTERM);
-	(void)sigaddset(&wanted, SIGINT);
-	(void)sigaddset(&wanted, SIGHUP);
-	for (;;) {
-		if (sigwait(&wanted, &got) != 0)
-			continue;
-		if (got != SIGHUP)
-			break;
-		reload(h);
-	}
-	LOG(LOG_INFO, log_what("stopping; a second signal ends at once"),
-	    log_str("signal", got == SIGTERM ? "SIGTERM" : "SIGINT"));
-}
-
-static void end_at_once(int signal_number)
-{
-	(void)signal_number;
-	_exit(EXIT_FAILURE);
-}
-
-/* From now on a SIGTERM or SIGINT does not wait for anything. */
-static void arm_second_signal(void)
-{
-	const struct sigaction action = {.sa_handler = end_at_once};
-	sigset_t wanted;
-
-	(void)sigaction(SIGTERM, &action, NULL);
-	(void)sigaction(SIGINT, &action, NULL);
-	(void)sigemptyset(&wanted);
-	(void)sigaddset(&wanted, SIGTERM);
-	(void)sigaddset(&wanted, SIGINT);
-	(void)pthread_sigmask(SIG_UNBLOCK, &wanted, NULL);
 }
 
 /* Readers end on their own once the server is drained; they must have left their stacks before those are given back. */
@@ -359,7 +305,7 @@ static bool reap_threads(void)
 /* In reverse order. A drain that does not end leaves everything as it is: the process goes anyway. */
 static bool stop(struct house *h)
 {
-	arm_second_signal();
+	signals_arm_second();
 	if (h->server.cfg == NULL)
 		return true;
 	if (h->alone != NULL)
