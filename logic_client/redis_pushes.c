@@ -210,25 +210,28 @@ static int take_entry(struct redis_pushes *p, const struct redisReply *entry)
 
 /* ---- the stream ---- */
 
-/* On a new connection, perhaps to another server or to one that has lost something: if the stream ends before our place, we
- * would wait for ids that come much later. Read it from its beginning; what we had is left out by its writers' numbers. */
+/* On a new connection, perhaps to another server or to one that has lost something. If what was read last is not there, what
+ * came after it may stand before it: a master that was behind goes on with its own clock and from its own end. Then the stream
+ * is read from its beginning, and what we had is left out by its writers' numbers. (If it is not there because it was
+ * trimmed, the beginning lies behind it, and nothing is read twice.) */
 static int look_for_place(struct redis_pushes *p)
 {
 	int64_t deadline = clock_now_ns() + p->opt->cfg->redis_timeout * CLOCK_MS;
-	struct place last = {0, 0};
+	unsigned long long ms = p->read.ms, seq = p->read.seq;
 	struct redisReply *reply;
-	int rc = redis_command(p->redis, deadline, &reply, "XREVRANGE %s + - COUNT 1", p->key);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	if (reply->elements == 1 && reply->element[0]->elements == 2)
-		(void)place_of(reply->element[0]->element[0], &last);
-	freeReplyObject(reply);
-	if (!is_above(p->read, last))
+	if (ms == 0)
 		return 0;
-	LOG(LOG_WARN, log_str("stream", p->key),
-	    log_what("Redis has less than was read already; reading it all again"));
-	p->read = (struct place){0, 0};
+	if ((rc = redis_command(p->redis, deadline, &reply, "XRANGE %s %llu-%llu %llu-%llu", p->key, ms, seq, ms,
+				seq)) < 0)
+		return rc;
+	if (reply->elements == 0) {
+		LOG(LOG_WARN, log_str("stream", p->key),
+		    log_what("Redis does not have what was read last; reading all that it has"));
+		p->read = (struct place){0, 0};
+	}
+	freeReplyObject(reply);
 	return 0;
 }
 

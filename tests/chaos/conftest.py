@@ -42,10 +42,7 @@ def house(request, tmp_path):
     marker = request.node.get_closest_marker("house")
     one = House(tmp_path / "cluster", **(marker.kwargs if marker else {}))
     yield one
-    if getattr(request.node, "failed", False):
-        for name in one.members():
-            print(f"--- the log of {name} ended:\n{one.log(name)[-3000:]}")
-    assert one.down() == []
+    one.end(getattr(request.node, "failed", False))
 
 
 @pytest.fixture
