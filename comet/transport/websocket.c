@@ -564,7 +564,6 @@ static void *serve_sockets(void *arg)
 	do
 		(void)lws_service(s->context, 0);
 	while (look_at_lists(s));
-	lws_context_destroy(s->context);
 	return NULL;
 }
 
@@ -639,6 +638,9 @@ static void service_stop(struct service *s)
 	lock_drop(&s->lock);
 	lws_cancel_service(s->context);
 	thread_join(&s->thread);
+	/* Here and not at the thread's end: it may see the stop before lws_cancel_service() above is through, and that one
+	 * still writes to the context's descriptor. Closes what is left, with its callbacks. */
+	lws_context_destroy(s->context);
 	BUG_UNLESS(s->arrivals == NULL);
 	/* Shutdowns that came while the sockets were being closed. */
 	while (s->asking != NULL) {
