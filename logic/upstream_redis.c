@@ -2,7 +2,6 @@
  * read themselves. Any thread. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <hiredis/hiredis.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/err.h"
+#include "common/lock.h"
 #include "common/obj.h"
 #include "common/redis_pipe.h"
 #include "logic/upstream.h"
@@ -20,9 +20,13 @@
 struct upstream_redis {
 	unsigned magic;
 #define UPSTREAM_REDIS_MAGIC 0x0b5ed150
+	/* set once */
 	const struct config *cfg;
 	struct redis_pipe *pipe;
-	atomic_int readers;
+	/* under lock */
+	struct lock lock;
+	bool stopped;
+	struct redis *readers[READERS_MAX]; /* those that wait; NULL: free */
 };
 
 static struct upstream_redis *upstream_of(void *self)
@@ -140,24 +144,67 @@ static int read_blocking(struct upstream_redis *u, struct redis *r, const char *
 	return rc;
 }
 
+/* Its connection can be stopped from now on. -EBUSY, -ESHUTDOWN. */
+static int enter(struct upstream_redis *u, struct redis *r, unsigned *place)
+{
+	int rc = -EBUSY;
+
+	lock_take(&u->lock);
+	if (u->stopped)
+		rc = -ESHUTDOWN;
+	for (unsigned i = 0; rc == -EBUSY && i < READERS_MAX; i++)
+		if (u->readers[i] == NULL) {
+			u->readers[i] = r;
+			*place = i;
+			rc = 0;
+		}
+	lock_drop(&u->lock);
+	return rc;
+}
+
+static void leave(struct upstream_redis *u, unsigned place)
+{
+	lock_take(&u->lock);
+	u->readers[place] = NULL;
+	lock_drop(&u->lock);
+}
+
+static void stop(void *self)
+{
+	struct upstream_redis *u = upstream_of(self);
+
+	lock_take(&u->lock);
+	u->stopped = true;
+	/* It only makes a descriptor readable. */
+	for (unsigned i = 0; i < READERS_MAX; i++)
+		if (u->readers[i] != NULL)
+			redis_stop(u->readers[i]);
+	lock_drop(&u->lock);
+}
+
 /* On a connection of its own, since it waits. */
 static int read_after(void *self, const char *after, size_t max, int64_t wait_ms, struct upstream_found *found)
 {
 	struct upstream_redis *u = upstream_of(self);
 	const struct redis_options options = redis_options_of(u->cfg, "upstream");
 	struct redis *r;
-	int rc = -EBUSY;
+	unsigned place;
+	int rc;
 
 	*found = (struct upstream_found){0};
 	if (!is_id(after))
 		return -EINVAL;
-	if (atomic_fetch_add(&u->readers, 1) < READERS_MAX && (rc = redis_new(&options, &r)) == 0) {
-		rc = read_blocking(u, r, after, max, wait_ms, found);
+	if ((rc = redis_new(&options, &r)) == 0) {
+		if ((rc = enter(u, r, &place)) == 0) {
+			rc = read_blocking(u, r, after, max, wait_ms, found);
+			leave(u, place);
+		}
 		redis_free(&r);
 	}
-	atomic_fetch_sub(&u->readers, 1);
 	if (rc < 0)
 		upstream_found_fini(found);
+	if (rc == -ESHUTDOWN)
+		return 0; /* nothing came while we were here */
 	return rc == 0 || rc == -EBUSY || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
 
@@ -170,7 +217,8 @@ int upstream_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 	u->magic = UPSTREAM_REDIS_MAGIC;
 	u->cfg = cfg;
 	u->pipe = pipe;
-	*out = (struct upstream){.append = append, .read = read_after, .self = u};
+	lock_init(&u->lock, LOCK_REGISTRY);
+	*out = (struct upstream){.append = append, .read = read_after, .stop = stop, .self = u};
 	return 0;
 }
 
@@ -178,6 +226,7 @@ void upstream_redis_free(struct upstream *upstream)
 {
 	struct upstream_redis *u = upstream_of(upstream->self);
 
+	lock_fini(&u->lock);
 	u->magic = 0;
 	free(u);
 	*upstream = (struct upstream){0};

@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: MIT"""
 import json
+import socket
 import subprocess
 import threading
 import time
@@ -12,7 +13,7 @@ from client import WAYS
 from history import assert_agreed
 from server import BUILD
 from swarm import Swarm
-from waiting import scaled, wait_until
+from waiting import TIMEOUT, scaled, wait_until
 
 V2_OVER_TCP = next(way for way in WAYS if way.name == "tcp-v2")
 
@@ -236,3 +237,18 @@ def test_packets_of_an_application_reach_the_back_end(house, crowd):
     found = house.backend("logic-2").data("/goim/upstream", after="0", wait=1000)
     assert [(entry["key"], entry["mid"], entry["op"]) for entry in found] == [("up", 9, 4000)] * 3
     client.close()
+
+
+@pytest.mark.house(comets=1, logics=1)
+def test_a_back_end_that_waits_does_not_hold_comet_logic_up(house):
+    host, port = house.address("logic-1", "http")
+    with socket.create_connection((host, port), timeout=TIMEOUT) as sock:
+        sock.sendall(b"GET /goim/upstream?after=0&wait=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: any(c["name"] == "upstream" and c["cmd"] == "xread" for c in house.redis().client_list()),
+                   "it waits in Redis")
+        begun = time.monotonic()
+        house.command("stop", "logic-1")
+        assert sock.recv(4096).endswith(b'"data":[]}')
+    assert time.monotonic() - begun < 10
+    assert "stopped" in house.log("logic-1")
+    house.start("logic-1")
