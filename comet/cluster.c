@@ -80,7 +80,19 @@ static void say(struct http_reply *reply, int status, const char *words)
 	reply->body_bytes = reply->body != NULL ? strlen(words) : 0;
 }
 
-static void say_ready(struct cluster *c, struct http_reply *reply)
+static void front(struct cluster *c, struct http_reply *reply)
+{
+	(void)c;
+	say(reply, 200, "comet " COMET_VERSION "\n\n" PATHS);
+}
+
+static void healthz(struct cluster *c, struct http_reply *reply)
+{
+	(void)c;
+	say(reply, 200, "ok\n");
+}
+
+static void readyz(struct cluster *c, struct http_reply *reply)
 {
 	char words[128] = "";
 
@@ -94,10 +106,11 @@ static void say_ready(struct cluster *c, struct http_reply *reply)
 	}
 }
 
-static void say_metrics(struct http_reply *reply)
+static void metrics(struct cluster *c, struct http_reply *reply)
 {
 	struct counters_text text = {0};
 
+	(void)c;
 	counters_expose(&text);
 	if (text.failed) {
 		free(text.text);
@@ -109,23 +122,35 @@ static void say_metrics(struct http_reply *reply)
 	reply->body_bytes = text.bytes;
 }
 
+static const struct {
+	const char *path;
+	bool needs_key;
+	void (*get)(struct cluster *c, struct http_reply *reply);
+} routes[] = {
+	{"/", false, front}, {"/healthz", false, healthz}, {"/readyz", false, readyz}, {"/metrics", true, metrics}};
+
 void cluster_handle(void *arg, const struct http_request *request, struct http_reply *reply)
 {
 	struct cluster *c = cluster_of(arg);
 	const char *key = c->server->cfg->http_api_key;
+	const size_t n = sizeof(routes) / sizeof(routes[0]);
+	size_t i = 0;
 
-	if (strcmp(request->path, "/") == 0)
-		say(reply, 200, "comet " COMET_VERSION "\n\n" PATHS);
-	else if (strcmp(request->path, "/healthz") == 0)
-		say(reply, 200, "ok\n");
-	else if (strcmp(request->path, "/readyz") == 0)
-		say_ready(c, reply);
-	else if (key[0] != '\0' && !http_has_key(request, key))
+	while (i < n && strcmp(routes[i].path, request->path) != 0)
+		i++;
+	if ((i == n || routes[i].needs_key) && key[0] != '\0' && !http_has_key(request, key)) {
+		reply->extra_header = "WWW-Authenticate";
+		reply->extra_value = "Bearer";
 		say(reply, 401, "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer\n");
-	else if (strcmp(request->path, "/metrics") == 0)
-		say_metrics(reply);
-	else
+	} else if (i == n) {
 		say(reply, 404, PATHS);
+	} else if (strcmp(request->method, "GET") != 0) {
+		reply->extra_header = "Allow";
+		reply->extra_value = "GET";
+		say(reply, 405, "method not allowed\n");
+	} else {
+		routes[i].get(c, reply);
+	}
 }
 
 void cluster_set_draining(struct cluster *c)
