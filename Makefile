@@ -74,7 +74,7 @@ E2E_SCALE    := $(if $(SAN),0.1,1)
 E2E_WORKERS  ?= $(if $(SAN),2,4)
 # The sanitizer of threads wants the addresses that it was built for, which some kernels shuffle too far.
 STILL := $(if $(filter thread,$(SAN)),$(shell setarch -R true 2>/dev/null && echo setarch -R))
-export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1
+export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1:quarantine_size_mb=32
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= second_deadlock_stack=1
 
