@@ -1,0 +1,29 @@
+/* chat: a chat room on comet.js. What is said goes to the back end, which pushes it to the room; here the HTTP API of
+ * comet is the back end. Addresses: chat.html?ws=ws://HOST:3102/sub&room=live://chat. SPDX-License-Identifier: MIT */
+import {Comet} from './comet.js';
+
+const $ = id => document.getElementById(id);
+const given = new URLSearchParams(location.search);
+const room = given.get('room') ?? 'live://chat';
+const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
+const comet = new Comet(given.get('ws') ?? `${scheme}://${location.hostname}:3102/sub`, {room, backoff: {base: 1000, max: 10_000}});
+
+comet.on('state', state => { $('state').textContent = state; });
+comet.on('push', packet => {
+	const line = document.createElement('li');
+	line.textContent = packet.text();
+	$('said').append(line);
+});
+comet.on('closed', ({error}) => { $('state').textContent = `closed: ${error.message}`; });
+comet.connect();
+
+$('say').addEventListener('submit', async event => {
+	event.preventDefault();
+	const [type, id] = room.split('://');
+	const where = `/goim/push/room?${new URLSearchParams({operation: 1000, type, room: id})}`;
+	const reply = await fetch(where, {method: 'POST', body: `${$('name').value}: ${$('text').value}`}).catch(() => null);
+	if (reply?.ok)
+		$('text').value = '';
+	else
+		$('state').textContent = reply ? `not sent: ${reply.status}` : 'not sent: no answer';
+});

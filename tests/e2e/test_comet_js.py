@@ -1,0 +1,197 @@
+"""comet.js, the client for browsers and Node, in Node: by itself, and against a real comet over the ws package.
+
+SPDX-License-Identifier: MIT"""
+import json
+import os
+import queue
+import subprocess
+import threading
+
+import pytest
+
+from server import ROOT
+from waiting import TIMEOUT, Deadline, wait_until
+
+# Debian's modules, also for a node that is not Debian's.
+ENVIRONMENT = {**os.environ, "NODE_PATH": "/usr/share/nodejs:/usr/lib/nodejs"}
+
+
+class Agent:
+    """A node process that runs comet.js; tests/web/agent.mjs says how it is led."""
+
+    def __init__(self, url, deflate=False, **options):
+        options = {"backoff": {"base": 50, "max": 200}, **options}
+        self.process = subprocess.Popen(
+            ["node", ROOT / "tests/web/agent.mjs", json.dumps({"url": url, "deflate": deflate, "options": options})],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
+        self._lines = queue.Queue()
+        self._seen = []
+        self._id = 0
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            self._lines.put(json.loads(line))
+        self._lines.put({"event": "end of its output"})
+
+    def _wait(self, **wanted):
+        """The next line with these values; others stay to be waited for."""
+        deadline = Deadline(2 * TIMEOUT)
+        looked_at = 0
+        while True:
+            for i in range(looked_at, len(self._seen)):
+                if wanted.items() <= self._seen[i].items():
+                    return self._seen.pop(i)
+            looked_at = len(self._seen)
+            try:
+                self._seen.append(self._lines.get(timeout=max(0.001, deadline.left())))
+            except queue.Empty:
+                raise TimeoutError(f"no {wanted} among {self._seen}") from None
+
+    def event(self, name, **more):
+        return self._wait(event=name, **more)
+
+    def has_none(self, name):
+        return not any(line.get("event") == name for line in self._seen)
+
+    def start(self, call, *args):
+        self._id += 1
+        self.process.stdin.write(json.dumps({"id": self._id, "call": call, "args": args}) + "\n")
+        self.process.stdin.flush()
+        return self._id
+
+    def result(self, call):
+        line = self._wait(id=call)
+        assert "error" not in line, line
+        return line["result"]
+
+    def call(self, name, *args):
+        return self.result(self.start(name, *args))
+
+    def close(self):
+        self.process.stdin.close()
+        try:
+            self.process.wait(TIMEOUT)
+        finally:
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()
+
+
+def url(house, listener="websocket"):
+    host, port = house.address(listener)
+    return f"{'wss' if listener.endswith('tls') else 'ws'}://{host}:{port}/sub"
+
+
+@pytest.fixture
+def agent():
+    agents = []
+
+    def make(*args, **options):
+        agents.append(Agent(*args, **options))
+        return agents[-1]
+
+    yield make
+    for one in agents:
+        one.close()
+
+
+def test_by_itself():
+    result = subprocess.run(["node", "--test", ROOT / "tests/web"], capture_output=True, text=True, timeout=60)
+    assert result.returncode == 0, result.stdout[-6000:] + result.stderr
+
+
+@pytest.mark.parametrize("listener", ["websocket", "websocket-tls"])
+def test_rooms_operations_and_replies(house, backend, agent, listener):
+    one = agent(url(house, listener), mid=7, key="k", room="live://1", accepts=[1000])
+    one.call("connect")
+    backend.push_room("live://1", "room 1", op=2000)
+    assert one.event("push") == {"event": "push", "op": 2000, "ver": 1, "seq": 0, "body": "room 1"}
+    assert one.call("heartbeat") == 1
+    one.call("changeRoom", "live://2")
+    one.call("subscribe", 1001, 1002)
+    one.call("unsubscribe", 1000)
+    backend.push_room("live://1", "not there")
+    backend.push_mids([7], "not wanted", op=1000)
+    backend.push_keys(["k"], "wanted", op=1001)
+    backend.push_room("live://2", "room 2")
+    assert [one.event("push")["body"] for _ in range(2)] == ["wanted", "room 2"]
+    assert one.call("request", 4096, "a score") == {"op": 4096, "body": ""}
+    assert wait_until(lambda: backend.data("/goim/upstream"), "the packet")[0]["body"] == "a score"
+    assert one.has_none("lost")
+
+
+def test_heartbeats_keep_it_online(launch, agent):
+    house = launch({"logic.heartbeat": "1s"})
+    one = agent(url(house), mid=7, heartbeat=200)
+    one.call("connect")
+    for _ in range(8):  # without them it would be gone after the fifth
+        one.event("heartbeat")
+    assert one.has_none("lost") and house.metrics()("comet_online") == 1
+
+
+def test_silent_client_is_sent_away_and_comes_back(launch, agent):
+    house = launch({"logic.heartbeat": "1s"})
+    one = agent(url(house), mid=7)
+    one.call("connect")
+    assert one.event("goodbye")["code"] == 9
+    one.event("lost")
+    one.event("online")
+    one.event("online")
+
+
+def test_restart_is_survived_with_the_room_of_then(launch, agent):
+    house = launch()
+    one = agent(url(house), mid=7, room="live://1")
+    one.call("connect")
+    one.call("changeRoom", "live://2")
+    house.stop()
+    house.ended_by_test = True
+    assert one.event("goodbye")["code"] == 4
+    later = one.start("subscribe", 1001)  # while nobody is there
+    one.event("lost")
+    one.event("lost")
+    again = launch({"websocket.bind": "{}:{}".format(*house.address("websocket"))})
+    one.event("online", room="live://2")
+    one.result(later)
+    again.backend.push_room("live://2", "after")
+    again.backend.push_mids([7], "wanted", op=1001)
+    assert [one.event("push")["body"] for _ in range(2)] == ["after", "wanted"]
+
+
+def test_killed_server_is_noticed(launch, agent):
+    house = launch()
+    one = agent(url(house), mid=7)
+    one.call("connect")
+    house.kill()
+    house.ended_by_test = True
+    assert one.event("lost")["goodbye"] is None
+
+
+def test_kicked_or_replaced_is_for_good(house, backend, agent):
+    first = agent(url(house), mid=7, key="k")
+    first.call("connect")
+    second = agent(url(house), mid=7, key="k")
+    second.call("connect")
+    assert first.event("closed")["goodbye"]["code"] == 2
+    backend.kick(keys=["k"])
+    assert second.event("closed")["goodbye"]["code"] == 1
+    house.wait_empty()
+    assert house.metrics()("comet_authenticated_total") == 2
+
+
+@pytest.mark.parametrize("deflate", ["no", "yes"])
+@pytest.mark.parametrize("offered", [False, True])
+def test_ws_with_and_without_compression(launch, agent, deflate, offered):
+    house = launch({"websocket.deflate": deflate})
+    one = agent(url(house), deflate=offered, mid=7)
+    one.start("connect")
+    extensions = one.event("online")["extensions"]
+    assert ("permessage-deflate" in extensions) == (deflate == "yes" and offered)
+    bodies = ["", "x", "long " * 20000, json.dumps(list(range(3000)))]
+    for body in bodies:
+        house.backend.push_mids([7], body)
+    assert [one.event("push")["body"] for _ in bodies] == bodies
+    body = "compressible " * 300
+    one.call("request", 4096, body)
+    assert wait_until(lambda: house.backend.data("/goim/upstream"), "the packet")[0]["body"] == body

@@ -1,0 +1,295 @@
+/* comet.js without a server: framing, back-off, and what it does when a WebSocket behaves badly. node --test runs it.
+ * SPDX-License-Identifier: MIT */
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {Comet, CometError, Op, decode, delayOf, encode} from '../../examples/web/comet.js';
+
+/* A WebSocket whose other end is the test. */
+class Socket {
+	static all = [];
+	readyState = 0;
+	said = [];
+	closed = null;
+	constructor(url) {
+		this.url = url;
+		Socket.all.push(this);
+	}
+	send(data) { this.said.push(decode(data)[0]); }
+	close(code) { this.closed = code; this.readyState = 2; }
+	// the server's part
+	open() { this.readyState = 1; this.onopen({}); }
+	say(...packets) {
+		const length = packets.reduce((sum, packet) => sum + packet.length, 0);
+		const message = new Uint8Array(length);
+		packets.reduce((at, packet) => (message.set(packet, at), at + packet.length), 0);
+		this.onmessage({data: message.buffer});
+	}
+	push(op, body) { this.say(encode(Op.RAW, encode(op, body))); }
+	answer(body = '') {
+		const {op, seq} = this.said.at(-1);
+		this.say(encode(op < 100 ? op + 1 : op, body, seq));
+	}
+	end(code = 1006) { this.readyState = 3; this.onclose({code}); }
+}
+
+const FAST = {base: 1, factor: 1, max: 1};
+const tick = () => new Promise(setImmediate);
+
+async function until(condition) {
+	const end = Date.now() + 10_000;
+	while (!condition()) {
+		assert.ok(Date.now() < end, `still not: ${condition}`);
+		await new Promise(resolve => setTimeout(resolve, 1));
+	}
+}
+
+function begin(context, options = {}) {
+	Socket.all = [];
+	const comet = new Comet('ws://x/sub', {WebSocket: Socket, backoff: FAST, mid: 7, room: 'live://1', ...options});
+	const events = [];
+	for (const name of ['online', 'lost', 'closed', 'goodbye', 'push', 'state', 'heartbeat'])
+		comet.on(name, detail => events.push([name, detail]));
+	context.after(() => comet.close());
+	return {comet, events, socket: () => Socket.all.at(-1), named: name => events.filter(([n]) => n === name)};
+}
+
+async function online(context, options) {
+	const it = begin(context, options);
+	const connected = it.comet.connect();
+	it.socket().open();
+	await tick();
+	it.socket().answer();
+	await connected;
+	return it;
+}
+
+test('a packet is what docs/protocol.md says, byte by byte', () => {
+	assert.equal(Buffer.from(encode(Op.HEARTBEAT, '', 3)).toString('hex'), '00000010' + '0010' + '0001' + '00000002' + '00000003');
+	const [packet] = decode(encode(1000, 'grüße', -1, 0));
+	assert.deepEqual([packet.op, packet.seq, packet.ver, packet.text(), packet.pushed], [1000, -1, 0, 'grüße', false]);
+});
+
+test('packets in a wrapper are pushes, and all of a message are found in their order', () => {
+	const whole = Buffer.concat([encode(3, 'a', 5), encode(Op.RAW, Buffer.concat([encode(1000, 'b'), encode(Op.RAW, 'c')])), encode(13, 'd', 6)]);
+	assert.deepEqual(decode(whole).map(p => [p.op, p.text(), p.pushed]),
+		[[3, 'a', false], [1000, 'b', true], [Op.RAW, 'c', true], [13, 'd', false]]);
+	assert.deepEqual(decode(new Uint8Array(0)), []);
+});
+
+test('a message that is no packets is refused, wherever it is cut', () => {
+	const good = encode(1000, 'body');
+	for (let bytes = 1; bytes < good.length; bytes++)
+		assert.throws(() => decode(good.subarray(0, bytes)), CometError);
+	for (const [at, value] of [[3, 15], [0, 0xff], [5, 17]]) {
+		const bad = Uint8Array.from(good);
+		bad[at] = value;
+		assert.throws(() => decode(bad), CometError);
+	}
+});
+
+test('the back-off is jittered, grows and has an end', () => {
+	const backoff = {base: 3000, factor: 1.8, max: 300_000};
+	assert.equal(delayOf(0, backoff, () => 0), 0);
+	assert.equal(delayOf(0, backoff, () => 1), 3000);
+	assert.equal(Math.round(delayOf(2, backoff, () => 1)), 9720);
+	assert.equal(delayOf(5000, backoff, () => 0.5), 150_000);
+	assert.ok(new Set(Array.from({length: 20}, () => delayOf(0))).size > 1);
+});
+
+test('who passes no WebSocket where there is none is told so', t => {
+	const had = globalThis.WebSocket;
+	delete globalThis.WebSocket;
+	t.after(() => { if (had) globalThis.WebSocket = had; });
+	assert.throws(() => new Comet('ws://x'), /pass one as options.WebSocket/);
+});
+
+test('it authenticates with what it was told, and connect() resolves then', async t => {
+	const {socket, events, comet} = await online(t, {key: 'k', accepts: [1000, 1001]});
+	const [auth] = socket().said;
+	assert.equal(auth.op, Op.AUTH);
+	assert.deepEqual(auth.json(), {mid: 7, key: 'k', room_id: 'live://1', platform: 'web', accepts: [1000, 1001]});
+	assert.equal(socket().binaryType, 'arraybuffer');
+	assert.equal(comet.state, 'online');
+	assert.deepEqual(events.map(([name, detail]) => name === 'state' ? detail : name), ['connecting', 'online', 'online']);
+});
+
+test('answers find their questions in any order, pushes never do', async t => {
+	const {socket, comet, named} = await online(t);
+	const first = comet.request(2000, 'a'), second = comet.request(2000, 'b');
+	const [, a, b] = socket().said;
+	socket().push(2000, 'no answer');
+	socket().say(encode(2000, 'to b', b.seq), encode(2000, 'to a', a.seq));
+	assert.deepEqual([(await first).text(), (await second).text()], ['to a', 'to b']);
+	assert.deepEqual(named('push').map(([, packet]) => packet.text()), ['no answer']);
+});
+
+test('a lost connection is opened again, with the room and the operations of now', async t => {
+	const {socket, comet, named} = await online(t);
+	const moved = comet.changeRoom('live://2');
+	socket().answer('live://2');
+	await moved;
+	const wanted = comet.subscribe(1001); // not answered before the end: it is said again
+	socket().end();
+	await until(() => Socket.all.length === 2);
+	const later = comet.unsubscribe(1000);
+	socket().open();
+	await tick();
+	assert.deepEqual(socket().said[0].json().room_id, 'live://2');
+	assert.deepEqual(socket().said[0].json().accepts, [1001]);
+	socket().answer();
+	await Promise.all([wanted, later]);
+	assert.equal(named('lost').length, 1);
+	assert.equal(named('online').length, 2);
+});
+
+test('a token of the application is kept as it is; what changed since is said after it', async t => {
+	const {socket, comet} = await online(t, {token: 'opaque'});
+	assert.equal(socket().said[0].text(), 'opaque');
+	comet.changeRoom('live://2');
+	comet.subscribe(1001);
+	comet.unsubscribe(1000);
+	socket().end();
+	await until(() => Socket.all.length === 2);
+	socket().open();
+	await tick();
+	socket().answer();
+	await until(() => socket().said.length === 4);
+	assert.deepEqual(socket().said.map(p => [p.op, p.text()]),
+		[[Op.AUTH, 'opaque'], [Op.CHANGE_ROOM, 'live://2'], [Op.SUB, '1001'], [Op.UNSUB, '1000']]);
+});
+
+test('a request whose connection is lost rejects, and none is sent while there is none', async t => {
+	const {socket, comet} = await online(t);
+	const asked = comet.request(2000);
+	socket().end();
+	await assert.rejects(asked, {code: 'lost'});
+	await assert.rejects(comet.request(2000), {code: 'lost'});
+	await assert.rejects(comet.request(2000, 'x'.repeat(4097)), RangeError);
+});
+
+test('a goodbye that is final ends it, any other does not', async t => {
+	for (const [code, final] of [[1, true], [2, true], [5, true], [10, true], [3, false], [4, false], [99, false]]) {
+		const {socket, comet, named} = await online(t);
+		socket().say(encode(Op.DISCONNECT, JSON.stringify({code, reason: 'words'})));
+		assert.deepEqual(named('goodbye'), [['goodbye', {code, reason: 'words', final}]]);
+		assert.equal(comet.state, final ? 'closed' : 'waiting');
+		assert.equal(socket().closed, 1000);
+		if (final)
+			await assert.rejects(comet.changeRoom('live://2'), {code: 'goodbye'});
+		comet.close();
+	}
+});
+
+test('connect() says why it never came online', async t => {
+	const {socket, comet, named} = begin(t);
+	const connected = comet.connect();
+	socket().open();
+	await tick();
+	socket().say(encode(Op.DISCONNECT, '{"code":5,"reason":"bad token"}'));
+	await assert.rejects(connected, error => error.code === 'goodbye' && error.message === 'bad token' && error.goodbye.code === 5);
+	assert.equal(named('closed').length, 1);
+	const again = comet.connect(); // starts over
+	socket().open();
+	await tick();
+	socket().answer();
+	await again;
+});
+
+test('a function is asked for a new token after a refusal', async t => {
+	let n = 0;
+	const {socket, comet} = begin(t, {token: async () => `token ${++n}`});
+	comet.connect();
+	socket().open();
+	await tick();
+	socket().say(encode(Op.DISCONNECT, '{"code":5,"reason":"expired"}'));
+	await until(() => Socket.all.length === 2);
+	socket().open();
+	await tick();
+	assert.equal(socket().said[0].text(), 'token 2');
+});
+
+test('a token that fails or comes too late costs that connection only', async t => {
+	let fail = true, give;
+	const token = () => fail ? Promise.reject(new Error('no')) : new Promise(resolve => { give = resolve; });
+	const {socket, comet, named} = begin(t, {token, timeout: 150});
+	comet.connect();
+	socket().open();
+	await until(() => Socket.all.length === 2);
+	assert.equal(named('lost')[0][1].error.message, 'no');
+	fail = false;
+	const second = socket();
+	second.open();
+	await until(() => Socket.all.length === 3);
+	give('late');
+	await tick();
+	assert.equal(second.said.length, 0);
+});
+
+test('a server that does not answer is left, at every stage', async t => {
+	const {socket, comet, named} = begin(t, {timeout: 150, heartbeat: 20});
+	comet.connect();                             // no connection
+	await until(() => Socket.all.length === 2);
+	socket().open();                             // no answer to AUTH
+	await until(() => Socket.all.length === 3);
+	socket().open();                             // no answer to a heartbeat
+	await tick();
+	socket().answer();
+	await until(() => Socket.all.length === 4);
+	assert.equal(Socket.all[2].said.at(-1).op, Op.HEARTBEAT);
+	assert.deepEqual(named('lost').map(([, {error}]) => error.code), ['timeout', 'timeout', 'timeout']);
+});
+
+test('heartbeats go on while they are answered, and tell the people in the room', async t => {
+	const {socket, named} = await online(t, {heartbeat: 5});
+	for (let n = 0; n < 3; n++) {
+		await until(() => socket().said.length === n + 2);
+		socket().answer(new Uint8Array([0, 0, 0, 9]));
+		await tick();
+	}
+	assert.deepEqual(named('heartbeat').map(([, {people}]) => people), [9, 9, 9]);
+});
+
+test('garbage from the server ends that connection', async t => {
+	for (const data of ['text', new ArrayBuffer(3), encode(1000, 'x').subarray(1)]) {
+		const {socket, named, comet} = await online(t);
+		socket().onmessage({data});
+		assert.equal(named('lost')[0][1].error.code, 'protocol');
+		comet.close();
+	}
+});
+
+test('close() is for good, also when a listener calls it', async t => {
+	const {socket, comet, named} = await online(t);
+	comet.on('push', () => comet.close());
+	socket().say(encode(Op.RAW, Buffer.concat([encode(1000, '1'), encode(1000, '2')])));
+	assert.equal(named('push').length, 1);
+	assert.equal(comet.state, 'closed');
+	socket().end();
+	await new Promise(resolve => setTimeout(resolve, 20));
+	assert.equal(Socket.all.length, 1);
+	await assert.rejects(comet.changeRoom('x://1'), {code: 'closed'});
+});
+
+test('a URL that is none is told by connect()', async t => {
+	class Picky { constructor() { throw new SyntaxError('no URL'); } }
+	const {comet} = begin(t, {WebSocket: Picky});
+	await assert.rejects(comet.connect(), SyntaxError);
+	assert.equal(comet.state, 'closed');
+});
+
+test('back-off grows while connections do not last, and starts over after one that did', async t => {
+	const {socket, comet, named} = await online(t, {backoff: {base: 1, factor: 2, max: 64, stable: 40}});
+	const at = t.mock.method(Math, 'random', () => 1);
+	socket().end();
+	await until(() => Socket.all.length === 2);
+	socket().end();
+	await until(() => Socket.all.length === 3);
+	socket().open();
+	await tick();
+	socket().answer();
+	await until(() => comet.state === 'online');
+	await new Promise(resolve => setTimeout(resolve, 60));
+	socket().end();
+	at.mock.restore();
+	assert.deepEqual(named('lost').map(([, {delay}]) => delay), [1, 2, 1]);
+});
