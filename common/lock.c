@@ -85,7 +85,9 @@ void lock_wait(pthread_cond_t *cond, struct lock *l)
 
 bool lock_wait_until(pthread_cond_t *cond, struct lock *l, int64_t deadline_ns)
 {
-	struct timespec ts = {.tv_sec = deadline_ns / 1000000000, .tv_nsec = deadline_ns % 1000000000};
+	/* The clock counts from the boot: a moment before it is as late as the boot itself, and no timespec can name it. */
+	int64_t until_ns = deadline_ns > 0 ? deadline_ns : 0;
+	struct timespec ts = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
 	int err = pthread_cond_timedwait(cond, &l->mutex, &ts);
 
 	BUG_UNLESS(err == 0 || err == ETIMEDOUT);

@@ -164,6 +164,7 @@ static void wait_for_a_time_that_is_over_ends_at_once(void **state)
 	lock_take(&channel);
 	assert_false(lock_wait_until(&cond, &channel, clock_now_ns() - 1));
 	assert_false(lock_wait_until(&cond, &channel, 1));
+	assert_false(lock_wait_until(&cond, &channel, -3600 * CLOCK_SEC)); /* before the boot */
 	lock_drop(&channel);
 }
 
