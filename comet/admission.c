@@ -17,11 +17,13 @@ void admission_init(struct admission *a, int64_t connections_max, int64_t per_ip
 	atomic_init(&a->draining, false);
 	lock_init(&a->lock, LOCK_POOL);
 	strmap_init(&a->per_ip);
+	count_add(COUNT_CONNECTIONS_LIMIT, connections_max);
 }
 
 void admission_fini(struct admission *a)
 {
 	BUG_UNLESS(a->connections == 0 && a->per_ip.count == 0);
+	count_add(COUNT_CONNECTIONS_LIMIT, -a->connections_max);
 	strmap_fini(&a->per_ip);
 	lock_fini(&a->lock);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/counters.h"
 #include "common/obj.h"
 
 int channel_init(struct channel *ch, const struct channel_options *opt)
@@ -175,14 +176,18 @@ static int enqueue_locked(struct channel *ch, struct message *msg, bool filter) 
 int channel_push(struct channel *ch, struct message *msg, bool filter)
 {
 	bool wake = false, taken = false;
+	uint32_t depth;
 	int rc;
 
 	lock_take(&ch->lock);
 	if ((rc = enqueue_locked(ch, msg, filter)) == 0)
 		wake = rouse_locked(ch, &taken);
+	depth = ch->queue_count;
 	lock_drop(&ch->lock);
 	if (wake)
 		(void)pthread_cond_signal(&ch->wake);
+	if (rc == 0)
+		count_observe(COUNT_QUEUE_DEPTH, depth);
 	return rc < 0 ? rc : taken;
 }
 

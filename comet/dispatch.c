@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "comet/whitelist.h"
+#include "common/clock.h"
 #include "common/counters.h"
 #include "common/obj.h"
 
@@ -51,6 +52,24 @@ __attribute__((noinline)) static int write_what_waits(struct connection *c, enum
 	return rc == -EAGAIN ? 0 : rc;
 }
 
+/* One look at the clock a write, however many messages it took. */
+static void count_written(const struct haul *h)
+{
+	unsigned n = h->answers_done + h->messages_done;
+	int64_t now_ns;
+
+	if (n == 0)
+		return;
+	count_add(COUNT_ANSWERED, h->answers_done);
+	count_add(COUNT_DELIVERED, h->messages_done);
+	count_observe(COUNT_BATCH, n);
+	if (h->messages_done == 0)
+		return;
+	now_ns = clock_now_ns();
+	for (unsigned i = 0; i < h->messages_done; i++)
+		count_observe(COUNT_PUSH_WRITE, now_ns - h->messages[i]->born_ns);
+}
+
 /* All that waits in one write: that is the flush, and the only one. */
 static int write_haul(struct connection *c, struct haul *h, enum transport_wait wait)
 {
@@ -60,10 +79,8 @@ static int write_haul(struct connection *c, struct haul *h, enum transport_wait 
 	rc = c->transport->ops->write(c->transport, h, c->dialect, wait);
 	trace(c, rc == 0 ? "flush" : "write stopped", NULL);
 	count(COUNT_WRITES);
-	if (!c->transport->ops->writes_later) {
-		count_add(COUNT_ANSWERED, h->answers_done);
-		count_add(COUNT_DELIVERED, h->messages_done);
-	}
+	if (!c->transport->ops->writes_later)
+		count_written(h);
 	return rc;
 }
 

@@ -74,6 +74,7 @@ static int handshake(struct server *s, struct connection *c)
 	}
 	atomic_store(&c->in_handshake, false);
 	rearm(c);
+	count_observe(COUNT_HANDSHAKE, clock_now_ns() - c->born_ns);
 	trace(c, "auth", NULL);
 	return 0;
 }
@@ -93,10 +94,13 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	struct wire_session session = {0};
 	char peer[TRANSPORT_PEER_BYTES];
 	struct wire_connect request = {.token = p->body, .token_bytes = p->body_bytes, .peer = peer};
+	int64_t asked_ns = clock_now_ns();
 	int rc;
 
 	c->transport->ops->peer(c->transport, false, peer, sizeof(peer));
 	rc = s->logic.connect(s->logic.self, &request, &session);
+	if (rc == 0 || rc == -ERR_REFUSED) /* what gave up has its own counter */
+		count_observe(COUNT_AUTH, clock_now_ns() - asked_ns);
 	if (rc < 0) {
 		count(rc == -ERR_REFUSED ? COUNT_AUTH_REFUSED : COUNT_LOGIC_FAILED);
 		if (session.refusal[0] != '\0')

@@ -10,48 +10,74 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/obj.h"
 
 #define SHARDS 16
 
-enum kind { KIND_COUNTER, KIND_GAUGE, KIND_BY };
+enum kind { KIND_COUNTER, KIND_GAUGE, KIND_BY, KIND_HISTOGRAM };
+
+/* The highest value of each bucket of a histogram but the last, which takes the rest. */
+#define counter(NAME, name, help)
+#define gauge(NAME, name, help)
+#define counter_by(NAME, name, label, help)
+#define histogram(NAME, name, unit, help, ...) static const int64_t bounds_of_##NAME[] = {__VA_ARGS__};
+#include "common/counters.def"
+#undef counter
+#undef gauge
+#undef counter_by
+#undef histogram
+#define N_BOUNDS(NAME) (sizeof(bounds_of_##NAME) / sizeof(bounds_of_##NAME[0]))
 
 static const struct {
-	enum kind kind;
 	const char *name;
-	const char *label;
 	const char *help;
+	const char *label;
+	enum kind kind;
+	/* histogram */
+	unsigned n_bounds;
+	const int64_t *bounds;
+	int64_t unit;
 } table[COUNT_MAX] = {
-#define counter(NAME, name, help)           [COUNT_##NAME] = {KIND_COUNTER, name, NULL, help},
-#define gauge(NAME, name, help)             [COUNT_##NAME] = {KIND_GAUGE, name, NULL, help},
-#define counter_by(NAME, name, label, help) [COUNT_##NAME] = {KIND_BY, name, label, help},
+#define counter(NAME, name, help)           [COUNT_##NAME] = {name, help, NULL, KIND_COUNTER, 0, NULL, 1},
+#define gauge(NAME, name, help)             [COUNT_##NAME] = {name, help, NULL, KIND_GAUGE, 0, NULL, 1},
+#define counter_by(NAME, name, label, help) [COUNT_##NAME] = {name, help, label, KIND_BY, 0, NULL, 1},
+#define histogram(NAME, name, unit, help, ...)                                                                         \
+	[COUNT_##NAME] = {name, help, NULL, KIND_HISTOGRAM, N_BOUNDS(NAME), bounds_of_##NAME, unit},
 #include "common/counters.def"
 #undef counter
 #undef gauge
 #undef counter_by
+#undef histogram
 };
 
-/* Where the cells of a metric begin in a shard: one cell, or COUNTER_LABELS_MAX for a counter_by. */
+/* Where the cells of a metric begin in a shard: one cell, COUNTER_LABELS_MAX for a counter_by, or, for a histogram, one a
+ * bucket and then the sum. */
 struct cells {
-#define counter(NAME, name, help)           _Atomic int64_t NAME;
-#define gauge(NAME, name, help)             _Atomic int64_t NAME;
-#define counter_by(NAME, name, label, help) _Atomic int64_t NAME[COUNTER_LABELS_MAX];
+#define counter(NAME, name, help)              _Atomic int64_t NAME;
+#define gauge(NAME, name, help)                _Atomic int64_t NAME;
+#define counter_by(NAME, name, label, help)    _Atomic int64_t NAME[COUNTER_LABELS_MAX];
+#define histogram(NAME, name, unit, help, ...) _Atomic int64_t NAME[N_BOUNDS(NAME) + 2];
 #include "common/counters.def"
 #undef counter
 #undef gauge
 #undef counter_by
+#undef histogram
 } __attribute__((aligned(64)));
 
 static const size_t offsets[COUNT_MAX] = {
-#define counter(NAME, name, help)           [COUNT_##NAME] = offsetof(struct cells, NAME),
-#define gauge(NAME, name, help)             [COUNT_##NAME] = offsetof(struct cells, NAME),
-#define counter_by(NAME, name, label, help) [COUNT_##NAME] = offsetof(struct cells, NAME),
+#define counter(NAME, name, help)              [COUNT_##NAME] = offsetof(struct cells, NAME),
+#define gauge(NAME, name, help)                [COUNT_##NAME] = offsetof(struct cells, NAME),
+#define counter_by(NAME, name, label, help)    [COUNT_##NAME] = offsetof(struct cells, NAME),
+#define histogram(NAME, name, unit, help, ...) [COUNT_##NAME] = offsetof(struct cells, NAME),
 #include "common/counters.def"
 #undef counter
 #undef gauge
 #undef counter_by
+#undef histogram
 };
 
 static struct cells shards[SHARDS];
@@ -87,6 +113,25 @@ void count_by_add(enum counter c, unsigned label_value, int64_t n)
 	atomic_fetch_add_explicit(cell(my_shard(), c, label_value), n, memory_order_relaxed);
 }
 
+/* Bounds are few and most values small, so that looking from below is as quick as anything. */
+static unsigned bucket_of(enum counter c, int64_t value)
+{
+	unsigned i = 0;
+
+	while (i < table[c].n_bounds && value > table[c].bounds[i])
+		i++;
+	return i;
+}
+
+void count_observe(enum counter c, int64_t value)
+{
+	unsigned shard = my_shard();
+
+	BUG_UNLESS(table[c].kind == KIND_HISTOGRAM);
+	atomic_fetch_add_explicit(cell(shard, c, bucket_of(c, value)), 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(cell(shard, c, table[c].n_bounds + 1), value, memory_order_relaxed);
+}
+
 int64_t counters_read_by(enum counter c, unsigned label_value)
 {
 	int64_t sum = 0;
@@ -98,12 +143,18 @@ int64_t counters_read_by(enum counter c, unsigned label_value)
 
 int64_t counters_read(enum counter c)
 {
-	unsigned n = table[c].kind == KIND_BY ? COUNTER_LABELS_MAX : 1;
+	unsigned n = table[c].kind == KIND_BY ? COUNTER_LABELS_MAX : table[c].n_bounds + 1;
 	int64_t sum = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		sum += counters_read_by(c, i);
 	return sum;
+}
+
+int64_t counters_read_sum(enum counter c)
+{
+	BUG_UNLESS(table[c].kind == KIND_HISTOGRAM);
+	return counters_read_by(c, table[c].n_bounds + 1);
 }
 
 void counters_label(enum counter c, const char *const *names, unsigned n)
@@ -164,13 +215,26 @@ static void add_value(struct counters_text *out, const char *value)
 			counters_text_add(out, *value == '"' || *value == '\\' ? "\\%c" : "%c", *value);
 }
 
-static void expose_one(struct counters_text *out, enum counter c)
+/* Each bucket holds those below it, too, as the format wants it. The count is what the buckets add up to, so that a scrape
+ * in the midst of things agrees with itself. */
+static void expose_histogram(struct counters_text *out, enum counter c)
 {
-	expose_head(out, table[c].name, table[c].kind == KIND_GAUGE ? "gauge" : "counter", table[c].help);
-	if (table[c].kind != KIND_BY) {
-		counters_text_add(out, "%s %lld\n", table[c].name, (long long)counters_read(c));
-		return;
+	const char *name = table[c].name;
+	const double unit = (double)table[c].unit;
+	int64_t sum = counters_read_sum(c), n = 0;
+
+	for (unsigned i = 0; i < table[c].n_bounds; i++) {
+		n += counters_read_by(c, i);
+		counters_text_add(out, "%s_bucket{le=\"%.9g\"} %lld\n", name, (double)table[c].bounds[i] / unit,
+				  (long long)n);
 	}
+	n += counters_read_by(c, table[c].n_bounds);
+	counters_text_add(out, "%s_bucket{le=\"+Inf\"} %lld\n%s_sum %.9g\n%s_count %lld\n", name, (long long)n, name,
+			  (double)sum / unit, name, (long long)n);
+}
+
+static void expose_labels(struct counters_text *out, enum counter c)
+{
 	for (unsigned i = 0; i < labels[c].n; i++) {
 		if (labels[c].names[i] == NULL)
 			continue;
@@ -178,6 +242,24 @@ static void expose_one(struct counters_text *out, enum counter c)
 		add_value(out, labels[c].names[i]);
 		counters_text_add(out, "\"} %lld\n", (long long)counters_read_by(c, i));
 	}
+}
+
+static void expose_one(struct counters_text *out, enum counter c)
+{
+	static const char *const types[] = {
+		[KIND_COUNTER] = "counter",
+		[KIND_GAUGE] = "gauge",
+		[KIND_BY] = "counter",
+		[KIND_HISTOGRAM] = "histogram",
+	};
+
+	expose_head(out, table[c].name, types[table[c].kind], table[c].help);
+	if (table[c].kind == KIND_HISTOGRAM)
+		expose_histogram(out, c);
+	else if (table[c].kind == KIND_BY)
+		expose_labels(out, c);
+	else
+		counters_text_add(out, "%s %lld\n", table[c].name, (long long)counters_read(c));
 }
 
 /* The line that starts with `name` in a file of /proc, as a number; 0 where there is none. */
@@ -231,6 +313,21 @@ static long long open_files(void)
 	return n;
 }
 
+static void expose_files(struct counters_text *out)
+{
+	struct rlimit limit;
+
+	expose_head(out, "process_open_fds", "gauge", "Open files and sockets.");
+	counters_text_add(out, "process_open_fds %lld\n", open_files());
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	expose_head(out, "process_max_fds", "gauge", "How many files and sockets may be open.");
+	if (limit.rlim_cur == RLIM_INFINITY)
+		counters_text_add(out, "process_max_fds +Inf\n");
+	else
+		counters_text_add(out, "process_max_fds %llu\n", (unsigned long long)limit.rlim_cur);
+}
+
 static void expose_process(struct counters_text *out)
 {
 	const double tick = (double)sysconf(_SC_CLK_TCK);
@@ -239,8 +336,10 @@ static void expose_process(struct counters_text *out)
 	expose_head(out, "process_resident_memory_bytes", "gauge", "Resident memory.");
 	counters_text_add(out, "process_resident_memory_bytes %lld\n",
 			  proc_number("/proc/self/status", "VmRSS:") * 1024);
-	expose_head(out, "process_open_fds", "gauge", "Open files and sockets.");
-	counters_text_add(out, "process_open_fds %lld\n", open_files());
+	expose_head(out, "process_virtual_memory_bytes", "gauge", "Address space, most of it never touched.");
+	counters_text_add(out, "process_virtual_memory_bytes %lld\n",
+			  proc_number("/proc/self/status", "VmSize:") * 1024);
+	expose_files(out);
 	expose_head(out, "process_threads", "gauge", "Threads, as the kernel counts them.");
 	counters_text_add(out, "process_threads %lld\n", proc_number("/proc/self/status", "Threads:"));
 	if (process_times(&cpu, &start)) {

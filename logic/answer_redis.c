@@ -24,6 +24,12 @@
 /* A connection on which nothing comes is asked whether it lives. */
 #define QUIET_NS (5 * CLOCK_SEC)
 
+/* A message as it came. */
+struct waiting {
+	struct redisReply *message;
+	int64_t since_ns;
+};
+
 struct answer {
 	unsigned magic;
 #define ANSWER_MAGIC 0xa45e4000
@@ -44,9 +50,9 @@ struct answer {
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t work, stopping;
-	bool stop;                 /* the announcer */
-	bool no_more;              /* the workers, once the queue is empty */
-	struct redisReply **queue; /* messages as they came */
+	bool stop;    /* the announcer */
+	bool no_more; /* the workers, once the queue is empty */
+	struct waiting *queue;
 	size_t head, count;
 };
 
@@ -173,9 +179,11 @@ static void answer_request(struct answer *a, const struct wire_request *request)
 	free(reply.session.accepts);
 }
 
-static void work_on(struct answer *a, const char *text, size_t bytes)
+static void work_on(struct answer *a, const struct waiting *w)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
+	const char *text = w->message->element[2]->str;
+	size_t bytes = (size_t)w->message->element[2]->len;
 	struct wire_request request;
 	int rc = wire_request_decode(text, bytes, &request);
 
@@ -188,36 +196,39 @@ static void work_on(struct answer *a, const char *text, size_t bytes)
 		count(COUNT_REQUESTS_EXPIRED);
 	} else {
 		answer_request(a, &request);
+		count_observe(COUNT_REQUEST, clock_now_ns() - w->since_ns);
 	}
 	wire_request_fini(&request);
 }
 
-static struct redisReply *next_message(struct answer *a)
+/* False: no more. */
+static bool next_message(struct answer *a, struct waiting *w)
 {
-	struct redisReply *message = NULL;
+	bool any;
 
 	lock_take(&a->lock);
 	/* answer_stop ends this wait at the latest. */
 	while (a->count == 0 && !a->no_more)
 		lock_wait(&a->work, &a->lock);
-	if (a->count > 0) {
-		message = a->queue[a->head];
+	any = a->count > 0;
+	if (any) {
+		*w = a->queue[a->head];
 		a->head = (a->head + 1) % QUEUE_MAX;
 		a->count--;
 	}
 	lock_drop(&a->lock);
-	return message;
+	return any;
 }
 
 static void *work(void *arg)
 {
 	struct answer *a = arg;
-	struct redisReply *message;
+	struct waiting w;
 
 	OBJ_CHECK(a, ANSWER_MAGIC);
-	while ((message = next_message(a)) != NULL) {
-		work_on(a, message->element[2]->str, (size_t)message->element[2]->len);
-		freeReplyObject(message);
+	while (next_message(a, &w)) {
+		work_on(a, &w);
+		freeReplyObject(w.message);
 	}
 	return NULL;
 }
@@ -228,11 +239,12 @@ static void *work(void *arg)
 static void enqueue(struct answer *a, struct redisReply *message)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
+	int64_t now_ns = clock_now_ns();
 	bool taken = false;
 
 	lock_take(&a->lock);
 	if (a->count < QUEUE_MAX) {
-		a->queue[(a->head + a->count) % QUEUE_MAX] = message;
+		a->queue[(a->head + a->count) % QUEUE_MAX] = (struct waiting){message, now_ns};
 		a->count++;
 		taken = true;
 	}
@@ -398,7 +410,7 @@ int answer_start(const struct config *cfg, struct redis_pipe *pipe, struct logic
 	lock_init(&a->lock, LOCK_SERVICE);
 	lock_cond_init(&a->work);
 	lock_cond_init(&a->stopping);
-	a->queue = calloc(QUEUE_MAX, sizeof(struct redisReply *));
+	a->queue = calloc(QUEUE_MAX, sizeof(*a->queue));
 	if (asprintf(&a->channel, "comet:logic:%s", instance) < 0)
 		a->channel = NULL;
 	if (a->queue != NULL && a->channel != NULL && (rc = redis_new(&redis, &a->redis)) == 0)

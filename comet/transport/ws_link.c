@@ -504,6 +504,16 @@ static bool append_text(struct ws_frame *frame, size_t front, const struct batch
 	return good && append(frame, front, "]", 1);
 }
 
+/* From here a frame goes to the socket, or waits in the library for it. */
+static void count_frame(const struct batch *b)
+{
+	int64_t now_ns = clock_now_ns();
+
+	count_observe(COUNT_BATCH, b->n);
+	for (unsigned i = 0; i < b->n && !b->is_answer; i++)
+		count_observe(COUNT_PUSH_WRITE, now_ns - b->items[i].message->born_ns);
+}
+
 static void drop_batch(struct batch *b)
 {
 	for (unsigned i = 0; i < b->n; i++) {
@@ -529,6 +539,8 @@ enum ws_next ws_link_next_frame(struct ws_link *link, size_t front, struct ws_fr
 		good = append_text(frame, front, &batch);
 	else
 		good = append_binary(frame, front, &batch);
+	if (good)
+		count_frame(&batch);
 	drop_batch(&batch);
 	if (batch.is_answer)
 		link->answers_out++;

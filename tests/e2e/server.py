@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: MIT"""
 import atexit
+import collections
 import ctypes
 import functools
 import os
@@ -48,6 +49,9 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 
+Histogram = collections.namedtuple("Histogram", "count sum buckets")
+
+
 class Metrics:
     """One scrape of /metrics. metrics("comet_closed_total", reason="kicked") is a number, 0 for a label not seen yet."""
     LINE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
@@ -86,6 +90,14 @@ class Metrics:
         """The sum over all labels."""
         assert name in self.types, f"no metric {name}"
         return sum(value for (sample, _), value in self.samples.items() if sample == name)
+
+    def histogram(self, name):
+        """Its count, its sum, and what its buckets hold, from the lowest bound up."""
+        assert self.types[name] == "histogram", name
+        bounds = sorted((float(dict(labels)["le"]), value) for (sample, labels), value in self.samples.items()
+                        if sample == f"{name}_bucket")
+        return Histogram(self.samples[f"{name}_count", frozenset()], self.samples[f"{name}_sum", frozenset()],
+                         [value for _, value in bounds])
 
 
 class Comet:

@@ -13,7 +13,7 @@ from waiting import wait_until
 def rows():
     """(kind, name, help) of each row of counters.def."""
     text = (ROOT / "common" / "counters.def").read_text()
-    found = re.findall(r'^(counter|gauge|counter_by)\(\w+, "(\w+)", (?:"\w+", )?"([^"]*)"\)', text, re.M)
+    found = re.findall(r'^(counter|gauge|counter_by|histogram)\(\w+, "(\w+)", (?:"\w+", |\w+, )?"([^"]*)"', text, re.M)
     assert len(found) > 20
     return found
 
@@ -21,7 +21,7 @@ def rows():
 def test_every_row_of_the_table_is_exposed_with_its_help(house):
     metrics = house.metrics()
     for kind, name, words in rows():
-        assert metrics.types[name] == ("gauge" if kind == "gauge" else "counter"), name
+        assert metrics.types[name] == ("counter" if kind == "counter_by" else kind), name
         assert metrics.helps[name] == words, name
     assert house.backend.get("/metrics").headers["content-type"].startswith("text/plain")
 
@@ -31,6 +31,8 @@ def test_process_numbers_are_those_of_the_process(house):
     assert 0.5 < metrics("process_resident_memory_bytes") / house.rss_bytes() < 2
     assert abs(metrics("process_open_fds") - house.files()) <= 3
     assert 5 < metrics("process_threads") < 50
+    assert metrics("process_max_fds") > metrics("process_open_fds")
+    assert 0 < metrics("comet_connections_limit") < metrics("process_max_fds")
 
 
 @pytest.mark.ways("tcp-v2")
@@ -65,6 +67,34 @@ def test_known_traffic_gives_known_numbers(connect, backend, house):
     house.wait_metric("comet_closed_total", 3, reason="client_left")
     metrics = house.metrics()
     assert metrics("comet_connections") == metrics("comet_online") == metrics("comet_rooms") == 0
+
+
+@pytest.mark.ways("tcp-v2", "ws-v2")
+def test_histograms_tell_how_long_and_how_much(connect, backend, house):
+    clients = [connect(mid=i, key=f"k{i}") for i in (1, 2)]
+    for _ in range(5):
+        backend.push_all("x")
+    for client in clients:
+        client.recv_many(5)
+    clients[0].heartbeat()
+
+    def settled():
+        metrics = house.metrics()
+        # AUTH_REPLY is a frame like others, but no mailbox's on TCP.
+        return metrics if metrics.histogram("comet_write_packets").sum in (11, 13) else None
+
+    metrics = wait_until(settled, "ten messages and a reply are written")
+    for name, n, most in (("comet_handshake_seconds", 2, 10), ("comet_auth_seconds", 2, 10),
+                          ("comet_push_write_seconds", 10, 60)):
+        histogram = metrics.histogram(name)
+        assert histogram.count == n, name
+        assert 0 < histogram.sum < most, name
+    depth = metrics.histogram("comet_queue_depth")
+    assert depth.count == 10 and 10 <= depth.sum <= 30
+    for name in metrics.types:
+        if metrics.types[name] == "histogram":
+            buckets = metrics.histogram(name).buckets
+            assert buckets == sorted(buckets) and buckets[-1] == metrics.histogram(name).count, name
 
 
 def test_requests_are_counted_by_status(backend, house):

@@ -19,9 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/counters.h"
 #include "tests/unit/dying.h"
 #include "tests/unit/seam.h"
+
+enum { THREADS = 20 }; /* more than shards */
 
 static struct counters_text out;
 
@@ -50,7 +53,6 @@ static void *count_some(void *arg)
 
 static void nothing_counted_is_lost_between_threads(void **state)
 {
-	enum { THREADS = 20 }; /* more than shards */
 	int64_t delivered = counters_read(COUNT_DELIVERED);
 	int64_t bytes = counters_read(COUNT_BYTES_OUT);
 	pthread_t threads[THREADS];
@@ -86,6 +88,48 @@ static void gauge_goes_down_on_another_thread_than_up(void **state)
 	assert_int_equal(counters_read(COUNT_ROOMS), 2);
 	count_add(COUNT_ROOMS, -2);
 	assert_int_equal(counters_read(COUNT_ROOMS), 0);
+}
+
+/* ---- histograms ---- */
+
+static void *observe_much(void *arg)
+{
+	for (int i = 0; i < 1000; i++)
+		count_observe(COUNT_BATCH, 1 + i % 40);
+	return arg;
+}
+
+static void no_value_of_a_histogram_is_lost_between_threads(void **state)
+{
+	pthread_t threads[THREADS];
+	int64_t n = counters_read(COUNT_BATCH), sum = counters_read_sum(COUNT_BATCH);
+
+	(void)state;
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, observe_much, NULL), 0);
+	for (int i = 0; i < THREADS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(counters_read(COUNT_BATCH) - n, THREADS * 1000);
+	assert_int_equal(counters_read_sum(COUNT_BATCH) - sum, THREADS * 25 * 40 * 41 / 2);
+}
+
+static void count_observed(void)
+{
+	count_observe(COUNT_DELIVERED, 1);
+}
+
+static void sum_of_a_counter(void)
+{
+	(void)counters_read_sum(COUNT_DELIVERED);
+}
+
+static void value_for_a_counter_stops_the_program(void **state)
+{
+	char words[512];
+
+	(void)state;
+	assert_int_equal(dying(count_observed, words, sizeof(words)), SIGABRT);
+	assert_int_equal(dying(sum_of_a_counter, words, sizeof(words)), SIGABRT);
 }
 
 static void label_above_the_last_cell(void)
@@ -152,6 +196,31 @@ static void labels_are_named_escaped_or_left_out(void **state)
 	assert_null(strstr(out.text, "} 5\n"));
 }
 
+/* A bound belongs to its bucket, each bucket holds those below, seconds are told as such. */
+static void histogram_is_told_in_buckets(void **state)
+{
+	(void)state;
+	count_observe(COUNT_QUEUE_DEPTH, 1);
+	count_observe(COUNT_QUEUE_DEPTH, 2);
+	count_observe(COUNT_QUEUE_DEPTH, 3);
+	count_observe(COUNT_QUEUE_DEPTH, 1000000);
+	count_observe(COUNT_HANDSHAKE, 5 * CLOCK_MS);
+	count_observe(COUNT_HANDSHAKE, 5 * CLOCK_MS + 1);
+	counters_expose(&out);
+	assert_non_null(line_of("# TYPE comet_queue_depth histogram\n"));
+	assert_true(value_of("comet_queue_depth_bucket{le=\"1\"}") == 1);
+	assert_true(value_of("comet_queue_depth_bucket{le=\"2\"}") == 2);
+	assert_true(value_of("comet_queue_depth_bucket{le=\"4\"}") == 3);
+	assert_true(value_of("comet_queue_depth_bucket{le=\"1024\"}") == 3);
+	assert_true(value_of("comet_queue_depth_bucket{le=\"+Inf\"}") == 4);
+	assert_true(value_of("comet_queue_depth_count") == 4);
+	assert_true(value_of("comet_queue_depth_sum") == 1000006);
+	assert_true(value_of("comet_handshake_seconds_bucket{le=\"0.001\"}") == 0);
+	assert_true(value_of("comet_handshake_seconds_bucket{le=\"0.005\"}") == 1);
+	assert_true(value_of("comet_handshake_seconds_bucket{le=\"2.5\"}") == 2);
+	assert_true(value_of("comet_handshake_seconds_sum") == 0.010000001);
+}
+
 /* "# TYPE name kind": the name, and whether it only grows. */
 static void check_type(const char *line, char *name, size_t name_bytes)
 {
@@ -159,7 +228,7 @@ static void check_type(const char *line, char *name, size_t name_bytes)
 
 	assert_int_equal(sscanf(line, "# TYPE %99s %15s", name, kind), 2);
 	assert_true(strlen(name) < name_bytes);
-	assert_true(strcmp(kind, "counter") == 0 || strcmp(kind, "gauge") == 0);
+	assert_true(strcmp(kind, "counter") == 0 || strcmp(kind, "gauge") == 0 || strcmp(kind, "histogram") == 0);
 	/* promtool: a counter ends in _total, and nothing else does. */
 	assert_int_equal(strcmp(kind, "counter") == 0,
 			 strlen(name) > 6 && strcmp(name + strlen(name) - 6, "_total") == 0);
@@ -168,11 +237,19 @@ static void check_type(const char *line, char *name, size_t name_bytes)
 /* name{label="value",...} number, of the family named last. */
 static void check_sample(const char *line, const char *family)
 {
-	size_t n = strspn(line, "abcdefghijklmnopqrstuvwxyz_");
+	size_t n = strspn(line, "abcdefghijklmnopqrstuvwxyz_"), bare = strlen(family);
 	char *end;
 
-	assert_int_equal(n, strlen(family));
-	assert_memory_equal(line, family, n);
+	assert_true(n >= bare);
+	assert_memory_equal(line, family, bare);
+	if (n > bare) {
+		char type[120];
+
+		(void)snprintf(type, sizeof(type), "# TYPE %s histogram\n", family);
+		assert_non_null(line_of(type));
+		assert_true(strncmp(line + bare, "_bucket{", 8) == 0 || strncmp(line + bare, "_sum ", 5) == 0 ||
+			    strncmp(line + bare, "_count ", 7) == 0);
+	}
 	line += n;
 	if (*line == '{') {
 		bool quoted = false;
@@ -216,7 +293,7 @@ static void text_follows_the_rules_of_the_format(void **state)
 		}
 	}
 	/* Every metric of the table, the build and the process. */
-	assert_int_equal(families, COUNT_MAX + 1 + 5);
+	assert_int_equal(families, COUNT_MAX + 1 + 7);
 	assert_non_null(line_of("comet_build_info{version=\"" COMET_VERSION "\",commit=\""));
 }
 
@@ -229,6 +306,8 @@ static void process_is_told_as_the_kernel_sees_it(void **state)
 	counters_expose(&out);
 	files = value_of("process_open_fds");
 	assert_true(files >= 3);
+	assert_true(value_of("process_max_fds") >= files);
+	assert_true(value_of("process_virtual_memory_bytes") > value_of("process_resident_memory_bytes"));
 	assert_true(value_of("process_threads") >= 1);
 	assert_true(value_of("process_resident_memory_bytes") > 100000);
 	assert_true(value_of("process_cpu_seconds_total") >= 0);
@@ -287,7 +366,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_counted_is_lost_between_threads),
 		cmocka_unit_test(gauge_goes_down_on_another_thread_than_up),
+		cmocka_unit_test(no_value_of_a_histogram_is_lost_between_threads),
+		cmocka_unit_test(value_for_a_counter_stops_the_program),
 		cmocka_unit_test(label_that_does_not_exist_stops_the_program),
+		cmocka_unit_test_teardown(histogram_is_told_in_buckets, tear_down),
 		cmocka_unit_test_teardown(labels_are_named_escaped_or_left_out, tear_down),
 		cmocka_unit_test_teardown(text_follows_the_rules_of_the_format, tear_down),
 		cmocka_unit_test_teardown(process_is_told_as_the_kernel_sees_it, tear_down),

@@ -25,13 +25,15 @@ static void print_metric(FILE *out, const char *name, const char *type, const ch
 static void print_metrics(FILE *out)
 {
 	(void)fputs("| name | type | label | what it counts |\n|---|---|---|---|\n", out);
-#define counter(NAME, name, help)           print_metric(out, name, "counter", "", help);
-#define gauge(NAME, name, help)             print_metric(out, name, "gauge", "", help);
-#define counter_by(NAME, name, label, help) print_metric(out, name, "counter", "`" label "`", help);
+#define histogram(NAME, name, unit, help, ...) print_metric(out, name, "histogram", "`le`", help);
+#define counter(NAME, name, help)              print_metric(out, name, "counter", "", help);
+#define gauge(NAME, name, help)                print_metric(out, name, "gauge", "", help);
+#define counter_by(NAME, name, label, help)    print_metric(out, name, "counter", "`" label "`", help);
 #include "common/counters.def"
 #undef counter
 #undef gauge
 #undef counter_by
+#undef histogram
 }
 
 static const struct doc {
