@@ -32,7 +32,9 @@ static const char help[] =
 	"  --duration TIME       of the measured phase, once all are online (10s)\n"
 	"  --host HOST           where the server is (127.0.0.1)\n"
 	"  --transport tcp|ws    what the packets travel in: TCP or WebSocket (tcp)\n"
-	"  --port PORT           its port for such clients (3101, with ws 3102)\n"
+	"  --port PORT[,PORT]    its port for such clients (3101, with ws 3102); of several, such as a cluster's "
+	"comets on\n"
+	"                        one machine, connections take turns\n"
 	"  --window N            handshakes under way at once (500); churn: all connections\n"
 	"  --handshake TIME      for one of them, connecting included (10s)\n"
 	"  --settle TIME         from the last one online to the look at memory (1s)\n"
@@ -130,6 +132,30 @@ static bool take_pids(struct bench_options *opt)
 	return true;
 }
 
+static bool add_port(struct bench_options *opt, int32_t port)
+{
+	if (port < 1 || port > 65535) {
+		fprintf(stderr, "comet-cli: --port takes ports from 1 to 65535, not %d\n", port);
+		return false;
+	}
+	snprintf(opt->servers[opt->n_servers++].port, sizeof(opt->servers[0].port), "%d", port);
+	return true;
+}
+
+static bool take_ports(struct bench_options *opt)
+{
+	int32_t ports[BENCH_SERVERS_MAX];
+	size_t n;
+
+	if (!argument_numbers("--port", optarg, ports, BENCH_SERVERS_MAX, &n))
+		return false;
+	opt->n_servers = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!add_port(opt, ports[i]))
+			return false;
+	return true;
+}
+
 static bool take_transport(struct bench_options *opt)
 {
 	if ((opt->wire = bench_wire_find(optarg)) != NULL)
@@ -162,8 +188,7 @@ static bool take_option(struct bench_options *opt, int option)
 		opt->host = optarg;
 		return true;
 	case OPT_PORT:
-		opt->port = optarg;
-		return argument_i64("--port", optarg, 1, 65535, &n);
+		return take_ports(opt);
 	case OPT_TRANSPORT:
 		return take_transport(opt);
 	case OPT_WINDOW:
@@ -215,8 +240,8 @@ static int check_options(struct bench_options *opt)
 {
 	uint64_t pushes = bench_pushes(opt);
 
-	if (opt->port == NULL)
-		opt->port = opt->wire->port;
+	if (opt->n_servers == 0)
+		(void)add_port(opt, opt->wire->port);
 	if (opt->kind == BENCH_CHURN)
 		opt->window = opt->connections;
 	if (opt->kind != BENCH_FANOUT)
@@ -250,17 +275,17 @@ static int read_arguments(struct bench_options *opt, int argc, char **argv)
 	return check_options(opt);
 }
 
-static int resolve(struct bench_options *opt)
+static int resolve(const char *host, struct bench_server *server)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *list;
-	int rc = getaddrinfo(opt->host, opt->port, &hints, &list);
+	int rc = getaddrinfo(host, server->port, &hints, &list);
 
 	if (rc != 0) {
-		fprintf(stderr, "comet-cli: cannot resolve %s: %s\n", opt->host, gai_strerror(rc));
+		fprintf(stderr, "comet-cli: cannot resolve %s: %s\n", host, gai_strerror(rc));
 		return EXIT_UNREACHABLE;
 	}
-	memcpy(&opt->address, list->ai_addr, list->ai_addrlen);
-	opt->address_bytes = list->ai_addrlen;
+	memcpy(&server->address, list->ai_addr, list->ai_addrlen);
+	server->address_bytes = list->ai_addrlen;
 	freeaddrinfo(list);
 	return -1;
 }
@@ -316,7 +341,10 @@ int command_bench(int argc, char **argv)
 	int code;
 
 	api_options_init(&opt.api);
-	if ((code = read_arguments(&opt, argc, argv)) >= 0 || (code = resolve(&opt)) >= 0)
+	code = read_arguments(&opt, argc, argv);
+	for (size_t i = 0; code < 0 && i < opt.n_servers; i++)
+		code = resolve(opt.host, &opt.servers[i]);
+	if (code >= 0)
 		return code;
 	name_run(&opt);
 	return run_and_report(&opt);

@@ -20,15 +20,25 @@
 #define BENCH_BODY_MIN        96
 #define BENCH_BODY_MAX        65536
 #define BENCH_PUSHES_MAX      1000000
+#define BENCH_SERVERS_MAX     16
 #define BENCH_REASONS         24
 #define BENCH_REASON_BYTES    104
 #define BENCH_ROOM_TYPE       "bench"
 
 enum bench_kind { BENCH_CONNECT, BENCH_ECHO, BENCH_FANOUT, BENCH_CHURN };
 
+/* One of those that the connections are shared out to. */
+struct bench_server {
+	char port[6];
+	struct sockaddr_storage address;
+	socklen_t address_bytes;
+};
+
 struct bench_options {
 	enum bench_kind kind;
-	const char *host, *port;
+	const char *host;
+	struct bench_server servers[BENCH_SERVERS_MAX]; /* on that host; connections take them in turn */
+	size_t n_servers;
 	const struct bench_wire *wire;
 	int64_t connections;
 	int64_t window;       /* handshakes under way at once, over all processes */
@@ -45,8 +55,6 @@ struct bench_options {
 	size_t n_pids;
 	bool json;
 	/* found out, not given */
-	struct sockaddr_storage address;
-	socklen_t address_bytes;
 	char run[17]; /* hex; names the room and marks the bodies of this run */
 };
 

@@ -204,6 +204,11 @@ static int send_echo(struct load *l, struct conn *c)
 	return send_packet(l, c, OP_HEARTBEAT, NULL, 0);
 }
 
+static const struct bench_server *server_of(const struct load *l, const struct conn *c)
+{
+	return &l->opt->servers[(size_t)(c - l->conns) % l->opt->n_servers];
+}
+
 /* The TCP connection stands. */
 static int connected(struct load *l, struct conn *c)
 {
@@ -213,13 +218,14 @@ static int connected(struct load *l, struct conn *c)
 	if (wire->hello == NULL)
 		return send_auth(l, c);
 	c->state = CONN_HELLO;
-	return send_all(l, c, (uint8_t *)hello, wire->hello(hello, sizeof(hello), l->opt->host, l->opt->port));
+	return send_all(l, c, (uint8_t *)hello, wire->hello(hello, sizeof(hello), l->opt->host, server_of(l, c)->port));
 }
 
 /* Begin one connection. An error has been counted. */
 static void start(struct load *l, struct conn *c)
 {
-	const struct sockaddr *to = (const struct sockaddr *)&l->opt->address;
+	const struct bench_server *server = server_of(l, c);
+	const struct sockaddr *to = (const struct sockaddr *)&server->address;
 	int rc, on = 1;
 
 	bench_count(&l->share->started, 1);
@@ -230,7 +236,7 @@ static void start(struct load *l, struct conn *c)
 	rc = c->fd < 0 || setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ? -errno : 0;
 	if (rc == 0)
 		rc = bench_source_bind(&l->source, c->fd);
-	if (rc == 0 && connect(c->fd, to, l->opt->address_bytes) < 0 && errno != EINPROGRESS)
+	if (rc == 0 && connect(c->fd, to, server->address_bytes) < 0 && errno != EINPROGRESS)
 		rc = -errno;
 	if (rc == 0)
 		rc = watch(l, c, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);

@@ -185,7 +185,7 @@ static int plan_processes(struct run *r)
 /* Say early what will not fit, rather than let it fail one connection at a time. */
 static bool plan_sources(const struct run *r)
 {
-	bool can = bench_source_can_spread((const struct sockaddr *)&r->opt->address);
+	bool can = bench_source_can_spread((const struct sockaddr *)&r->opt->servers[0].address);
 	int64_t lot = bench_source_lot(), ports = 3 * lot;
 
 	if (!can && r->opt->connections > ports)

@@ -238,10 +238,10 @@ static ssize_t ws_feed(uint8_t *bytes, size_t n, const struct bench_wire_sink *s
 }
 
 static const struct bench_wire wires[] = {
-	{.name = "tcp", .port = "3101", .wrap = tcp_wrap, .feed = tcp_feed},
+	{.name = "tcp", .port = 3101, .wrap = tcp_wrap, .feed = tcp_feed},
 	{
 		.name = "ws",
-		.port = "3102",
+		.port = 3102,
 		.hello = ws_hello,
 		.welcome = ws_welcome,
 		.wrap = ws_wrap,

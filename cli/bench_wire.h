@@ -22,7 +22,7 @@ struct bench_wire_sink {
 
 struct bench_wire {
 	const char *name;
-	const char *port; /* the usual one */
+	int32_t port; /* the usual one */
 	/* What is said before the first packet, and how much of the answer to it is whole: its length, 0 for not yet,
 	 * -EPROTO for one that is no yes. NULL where a connection is ready at once. */
 	size_t (*hello)(char *out, size_t out_bytes, const char *host, const char *port);

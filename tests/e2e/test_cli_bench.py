@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from scripted_comet import DEADLINE_S, ScriptedApi, ScriptedComet
-from test_cli import CLI, DONE, OK, REFUSED, UNREACHABLE, run
+from test_cli import CLI, DONE, OK, REFUSED, UNREACHABLE, USAGE, run
 
 
 @pytest.fixture
@@ -75,6 +75,25 @@ def take_pushes(api, n):
     for _ in range(n):
         api.will_answer(200, DONE)
     return [api.call().body for _ in range(n)]
+
+
+def test_connections_take_turns_at_the_ports_of_a_cluster(bench, scripted):
+    other = ScriptedComet()
+    try:
+        running = bench("connect", f"{scripted.port},{other.port}", "-n", "4", "--duration", "50ms")
+        users = [sorted(json.loads(one.accept().authenticate().body)["mid"] for _ in range(2)) for one in (scripted, other)]
+        code, result, _ = running.result()
+    finally:
+        other.close()
+    assert (code, result["online"]) == (OK, 4)
+    assert users == [[1, 3], [2, 4]]
+
+
+@pytest.mark.parametrize("ports", ["0", "65536", "3101,x", "", ",".join(str(port) for port in range(1, 18))])
+def test_ports_that_are_none_are_refused(ports):
+    code, out, err = run("bench", "connect", "--port", ports)
+    assert (code, out) == (USAGE, "")
+    assert "--port" in err
 
 
 def test_each_connection_is_a_user_of_its_own_in_one_room(bench, scripted):
