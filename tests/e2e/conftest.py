@@ -6,7 +6,7 @@
     connect   connect(mid=7, key="k") gives an authenticated client, connect.raw() one that has said nothing yet
     swarm     swarm(1000, lambda i: {"mid": i}) gives that many, on one epoll
 
-COMET_BUILD names the folder of the programs, COMET_TEST_SCALE below 1 takes load off.
+COMET_BUILD names the folder of the programs, COMET_TEST_SCALE below 1 takes load off, COMET_TEST_SETTINGS is given to every house.
 SPDX-License-Identifier: MIT"""
 import faulthandler
 import itertools
