@@ -78,7 +78,7 @@ export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1:q
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= second_deadlock_stack=1
 
-.PHONY: all run deps check check-layers check-unit check-e2e check-cluster chaos docs bench fuzz fuzz-run lint format install uninstall clean help \
+.PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring chaos docs bench fuzz fuzz-run lint format install uninstall clean help \
         $(notdir $(UNIT))
 all: $(PROGRAMS)
 
@@ -87,6 +87,7 @@ help:
 	@echo 'make            build comet, comet-logic and comet-cli in build/'
 	@echo 'make check      all tests; SAN=address or SAN=thread for a sanitizer build'
 	@echo 'make check-cluster   the end-to-end tests with logic behind Redis'
+	@echo 'make check-monitoring   of those, what examples/monitoring promises; needs the Debian package prometheus'
 	@echo 'make chaos      what Redis, logics and comets that break do to pushes; needs redis-server'
 	@echo 'make test_NAME  one unit test, tests/unit/test_NAME.c'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=30'
@@ -165,6 +166,10 @@ check-e2e: $(PROGRAMS)
 check-cluster: $(PROGRAMS)
 	@COMET_TEST_HOUSE=cluster $(e2e) $(patsubst %,--ignore=%,$(wildcard tests/e2e/test_cli*.py)) \
 		--deselect tests/e2e/test_drain.py::test_back_end_that_waits_for_packets_is_answered_and_holds_nothing_up
+
+# Part of check-e2e: examples/monitoring against a real Prometheus.
+check-monitoring: $(PROGRAMS)
+	@$(subst tests/e2e,tests/e2e/test_monitoring.py,$(e2e))
 
 # A real redis-server, and everything that can go wrong with it.
 chaos: $(PROGRAMS)
