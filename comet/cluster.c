@@ -124,25 +124,26 @@ static void metrics(struct cluster *c, struct http_reply *reply)
 
 static const struct {
 	const char *path;
-	bool needs_key;
+	unsigned scopes;
 	void (*get)(struct cluster *c, struct http_reply *reply);
 } routes[] = {
-	{"/", false, front}, {"/healthz", false, healthz}, {"/readyz", false, readyz}, {"/metrics", true, metrics}};
+	{"/", HTTP_FREE, front},
+	{"/healthz", HTTP_FREE, healthz},
+	{"/readyz", HTTP_FREE, readyz},
+	{"/metrics", HTTP_READ, metrics},
+};
 
 void cluster_handle(void *arg, const struct http_request *request, struct http_reply *reply)
 {
 	struct cluster *c = cluster_of(arg);
-	const char *key = c->server->cfg->http_api_key;
 	const size_t n = sizeof(routes) / sizeof(routes[0]);
 	size_t i = 0;
 
 	while (i < n && strcmp(routes[i].path, request->path) != 0)
 		i++;
-	if ((i == n || routes[i].needs_key) && key[0] != '\0' && !http_has_key(request, key)) {
-		reply->extra_header = "WWW-Authenticate";
-		reply->extra_value = "Bearer";
-		say(reply, 401, "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer\n");
-	} else if (i == n) {
+	if (!http_may(request, i == n ? HTTP_ALL : routes[i].scopes, reply))
+		return;
+	if (i == n) {
 		say(reply, 404, PATHS);
 	} else if (strcmp(request->method, "GET") != 0) {
 		reply->extra_header = "Allow";

@@ -40,6 +40,7 @@ struct house {
 	struct tls_certs *certs;
 	struct tls_server *tls;
 	struct websocket *websocket;
+	struct http_keys *http_keys;
 	struct http *http;
 	struct tcp_door tcp, tcp_tls;
 	struct accept_door doors[ACCEPT_KINDS];
@@ -222,16 +223,23 @@ static int start_logic(struct house *h)
 	return rc;
 }
 
+static int start_http(struct house *h)
+{
+	struct http_options http;
+	int rc;
+
+	if (h->cfg.http_bind[0] == '\0')
+		return 0;
+	if ((rc = http_keys_new(h->cfg.http_api_key, h->cfg.http_keys_file, &h->http_keys)) < 0)
+		return fail("cannot set up the keys of the HTTP API", rc);
+	http = http_options_of(&h->cfg, h->http_keys);
+	return h->alone != NULL ? http_start(&http, alone_handle, h->alone, &h->http)
+				: http_start(&http, cluster_handle, h->cluster, &h->http);
+}
+
 static int start(struct house *h)
 {
 	const struct config *cfg = &h->cfg;
-	struct http_options http = {
-		.bind = cfg->http_bind,
-		.max_body = (size_t)cfg->http_max_body,
-		.callers_max = (unsigned)cfg->http_callers,
-		.timeout_ms = cfg->http_timeout,
-		.label = "http",
-	};
 	int rc;
 
 	if ((rc = server_init(&h->server, cfg)) < 0)
@@ -247,10 +255,7 @@ static int start(struct house *h)
 	if ((rc = open_doors(h)) < 0)
 		return rc;
 	/* Last, so that who finds /healthz answering finds everything else there. */
-	if (cfg->http_bind[0] == '\0')
-		return 0;
-	return h->alone != NULL ? http_start(&http, alone_handle, h->alone, &h->http)
-				: http_start(&http, cluster_handle, h->cluster, &h->http);
+	return start_http(h);
 }
 
 static void say_what_to_try(const struct house *h, const char *program)
@@ -276,17 +281,34 @@ static void say_what_to_try(const struct house *h, const char *program)
 
 /* ---- run and stop ---- */
 
-/* What can change while connections are there: the certificates. */
-static void reload(void *arg)
+static void reload_certs(struct tls_certs *certs)
 {
-	struct house *h = arg;
-
-	if (h->certs == NULL)
-		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
-	else if (tls_certs_reload(h->certs) < 0)
+	if (tls_certs_reload(certs) < 0)
 		LOG(LOG_ERROR, log_what("SIGHUP: certificates not reloaded, the old ones stay"));
 	else
 		LOG(LOG_INFO, log_what("SIGHUP: certificates reloaded"));
+}
+
+static void reload_http_keys(struct http_keys *keys)
+{
+	if (http_keys_reload(keys) < 0)
+		LOG(LOG_ERROR, log_what("SIGHUP: API keys not reloaded, the old ones stay"));
+	else
+		LOG(LOG_INFO, log_what("SIGHUP: API keys reloaded"));
+}
+
+/* What can change while connections are there: certificates and keys. */
+static void reload(void *arg)
+{
+	struct house *h = arg;
+	bool has_keys = h->http_keys != NULL && h->cfg.http_keys_file[0] != '\0';
+
+	if (h->certs != NULL)
+		reload_certs(h->certs);
+	if (has_keys)
+		reload_http_keys(h->http_keys);
+	if (h->certs == NULL && !has_keys)
+		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
 }
 
 /* Readers end on their own once the server is drained; they must have left their stacks before those are given back. */
@@ -323,6 +345,8 @@ static bool stop(struct house *h)
 		alone_stop_waiting(h->alone);
 	if (h->http != NULL)
 		http_stop(&h->http);
+	if (h->http_keys != NULL)
+		http_keys_free(&h->http_keys);
 	if (h->online != NULL)
 		online_stop(&h->online);
 	/* Its threads call push_accept. */

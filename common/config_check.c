@@ -83,9 +83,9 @@ int config_check(const struct config *cfg, FILE *errors)
 		client_fault =
 			"can be reached from other machines, and auth.mode = open would let anybody in as anybody; "
 			"bind to 127.0.0.1, or set auth.allow_open = yes";
-	if (cfg->http_api_key[0] == '\0')
+	if (cfg->http_api_key[0] == '\0' && cfg->http_keys_file[0] == '\0')
 		api_fault = "can be reached from other machines, and without http.api_key anybody could push and kick; "
-			    "bind to 127.0.0.1, or set http.api_key";
+			    "bind to 127.0.0.1, or set http.api_key or http.keys_file";
 	if (check_bind("tcp.bind", cfg->tcp_bind, client_fault, errors) < 0)
 		rc = -ERR_CONFIG;
 	if (check_bind("websocket.bind", cfg->websocket_bind, client_fault, errors) < 0)

@@ -236,10 +236,12 @@ static void expose_histogram(struct counters_text *out, enum counter c)
 static void expose_labels(struct counters_text *out, enum counter c)
 {
 	for (unsigned i = 0; i < labels[c].n; i++) {
-		if (labels[c].names[i] == NULL)
+		const char *name = __atomic_load_n(&labels[c].names[i], __ATOMIC_ACQUIRE);
+
+		if (name == NULL)
 			continue;
 		counters_text_add(out, "%s{%s=\"", table[c].name, table[c].label);
-		add_value(out, labels[c].names[i]);
+		add_value(out, name);
 		counters_text_add(out, "\"} %lld\n", (long long)counters_read_by(c, i));
 	}
 }

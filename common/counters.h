@@ -19,7 +19,7 @@ enum counter {
 	COUNT_MAX
 };
 
-#define COUNTER_LABELS_MAX 32 /* values of one label */
+#define COUNTER_LABELS_MAX 64 /* values of one label */
 
 /* Any thread, any time, also under locks. */
 void count_add(enum counter c, int64_t n);
@@ -44,7 +44,7 @@ int64_t counters_read_by(enum counter c, unsigned label_value);
 int64_t counters_read_sum(enum counter c);
 
 /* Name the label values of a counter_by: names is static, n at most COUNTER_LABELS_MAX. Before threads start. Values
- * whose name is NULL are left out of the text. */
+ * whose name is NULL are left out of the text; one may be named later, with a store that releases. */
 void counters_label(enum counter c, const char *const *names, unsigned n);
 
 /* A growing text, malloc'ed; the owner frees text. `failed` is set where memory ran out. */

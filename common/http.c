@@ -15,12 +15,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/config.h"
 #include "common/counters.h"
 #include "common/err.h"
 #include "common/http_callers.h"
 #include "common/http_listener.h"
 #include "common/http_query.h"
+#include "common/lock.h"
 #include "common/log.h"
 #include "common/obj.h"
 
@@ -46,6 +48,7 @@ struct call {
 	bool too_large;
 	bool no_memory;
 	char peer[64];
+	char retry_after[24];
 };
 
 struct http {
@@ -59,6 +62,16 @@ struct http {
 	struct MHD_Daemon *daemon;
 	unsigned n_listeners;
 	struct http_listener *listeners[LISTENERS_MAX];
+	/* under lock */
+	struct lock lock;
+	struct rate_table rates; /* without cells where nothing is bounded */
+};
+
+enum refused { REFUSED_NO_KEY, REFUSED_WRONG_KEY, REFUSED_SCOPE, REFUSED_RATE, REFUSED_BODY, REFUSED_MAX };
+
+static const char *const refused_names[REFUSED_MAX] = {
+	[REFUSED_NO_KEY] = "no_key", [REFUSED_WRONG_KEY] = "wrong_key", [REFUSED_SCOPE] = "scope",
+	[REFUSED_RATE] = "rate",     [REFUSED_BODY] = "body",
 };
 
 const char *http_param(const struct http_request *request, const char *name)
@@ -149,7 +162,7 @@ static void say_peer(struct MHD_Connection *connection, struct call *call)
 	call->request.peer = call->peer;
 }
 
-static const char *find_api_key(struct MHD_Connection *connection)
+static const char *shown_key(struct MHD_Connection *connection)
 {
 	static const char bearer[] = "Bearer ";
 	const char *value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Api-Key");
@@ -163,18 +176,91 @@ static const char *find_api_key(struct MHD_Connection *connection)
 }
 
 /* A reply of ours, where no handler is asked. */
-static void refuse(struct call *call, int status, const char *words)
+static void refuse(struct http_reply *reply, int status, const char *words)
 {
-	free(call->reply.body);
-	call->reply = (struct http_reply){.status = status, .content_type = "application/json"};
-	if (asprintf(&call->reply.body, "{\"code\":-%d,\"message\":\"%s\"}\n", status, words) >= 0)
-		call->reply.body_bytes = strlen(call->reply.body);
+	free(reply->body);
+	*reply = (struct http_reply){.status = status, .content_type = "application/json; charset=utf-8"};
+	if (asprintf(&reply->body, "{\"code\":-%d,\"message\":\"%s\"}\n", status, words) >= 0)
+		reply->body_bytes = strlen(reply->body);
 	else
-		call->reply.body = NULL;
+		reply->body = NULL;
+}
+
+static void say_refused(const struct http_request *request, const char *what)
+{
+	static struct log_limit limit = LOG_LIMIT(5);
+
+	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", request->peer),
+		    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what(what),
+		    log_str("method", request->method), log_str("path", request->path));
+}
+
+bool http_may(const struct http_request *request, unsigned scopes, struct http_reply *reply)
+{
+	if (scopes == HTTP_FREE || (request->key.scopes & scopes) != 0)
+		return true;
+	if (request->key.name[0] != '\0') {
+		count_by(COUNT_HTTP_REFUSED, REFUSED_SCOPE);
+		say_refused(request, "HTTP call refused: the key has not the scope for it");
+		refuse(reply, MHD_HTTP_FORBIDDEN, "this API key may not do that; its scopes are in http.keys_file");
+		return false;
+	}
+	count_by(COUNT_HTTP_REFUSED, request->has_shown_key ? REFUSED_WRONG_KEY : REFUSED_NO_KEY);
+	say_refused(request, request->has_shown_key ? "HTTP call refused: nobody has this API key"
+						    : "HTTP call refused: no API key");
+	refuse(reply, MHD_HTTP_UNAUTHORIZED,
+	       "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer");
+	reply->extra_header = MHD_HTTP_HEADER_WWW_AUTHENTICATE;
+	reply->extra_value = "Bearer";
+	return false;
+}
+
+static void identify(struct http *h, struct http_request *request, const char *shown)
+{
+	request->has_shown_key = shown != NULL;
+	if (h->opt.keys != NULL)
+		(void)http_keys_find(h->opt.keys, shown, &request->key);
+	else
+		request->key.scopes = HTTP_ALL;
+}
+
+static bool is_free(const struct http *h, const char *path)
+{
+	const char *const *free_path = h->opt.free_paths;
+
+	while (free_path != NULL && *free_path != NULL && strcmp(*free_path, path) != 0)
+		free_path++;
+	return free_path != NULL && *free_path != NULL;
+}
+
+/* Is it one of no more calls a second than http.rate? A key of nobody's is bounded by its address, as none is. False: refused,
+ * and told when to come again. */
+static bool pass_rate(struct http *h, struct call *call)
+{
+	const struct http_request *request = &call->request;
+	int64_t wait_ns;
+
+	if (h->rates.cells == NULL || is_free(h, request->path))
+		return true;
+	lock_take(&h->lock);
+	/* A key that is called like an address shares that one's rate, which harms nobody. */
+	wait_ns = rate_table_take(&h->rates, &h->opt.rate,
+				  request->key.name[0] != '\0' ? request->key.name : call->peer, clock_now_ns());
+	lock_drop(&h->lock);
+	if (wait_ns == 0)
+		return true;
+	count_by(COUNT_HTTP_REFUSED, REFUSED_RATE);
+	say_refused(request, "HTTP call refused: more than http.rate a second");
+	refuse(&call->reply, MHD_HTTP_TOO_MANY_REQUESTS, "more calls than http.rate allows; see Retry-After");
+	(void)snprintf(call->retry_after, sizeof(call->retry_after), "%lld",
+		       (long long)((wait_ns + CLOCK_SEC - 1) / CLOCK_SEC));
+	call->reply.extra_header = MHD_HTTP_HEADER_RETRY_AFTER;
+	call->reply.extra_value = call->retry_after;
+	return false;
 }
 
 /* Fill in what the handler wants to know. False: refused. */
-static bool read_call(struct MHD_Connection *connection, struct call *call, const char *method)
+static bool read_call(struct http *h, struct MHD_Connection *connection, struct call *call, const char *method)
 {
 	struct http_request *request = &call->request;
 	int rc = call->no_memory ? -ENOMEM : http_path_decode(call->path);
@@ -183,16 +269,16 @@ static bool read_call(struct MHD_Connection *connection, struct call *call, cons
 		rc = http_params_decode(call->query, &call->params, &request->n_params);
 	request->params = call->params;
 	if (rc == -ENOMEM) {
-		refuse(call, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+		refuse(&call->reply, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
 		return false;
 	}
 	request->bad_params = rc < 0;
 	request->method = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : method;
 	request->path = call->path;
 	request->body = call->body != NULL ? call->body : (const uint8_t *)"";
-	request->api_key = find_api_key(connection);
 	say_peer(connection, call);
-	return true;
+	identify(h, request, shown_key(connection));
+	return pass_rate(h, call);
 }
 
 static enum MHD_Result send_reply(struct MHD_Connection *connection, struct call *call, bool close)
@@ -240,6 +326,25 @@ static void add_body(struct http *h, struct call *call, const char *bytes, size_
 	call->body[call->request.body_bytes] = '\0';
 }
 
+static void refuse_body(struct call *call)
+{
+	count_by(COUNT_HTTP_REFUSED, REFUSED_BODY);
+	refuse(&call->reply, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than http.max_body");
+}
+
+/* Who did what, for those who have to know afterwards. */
+static void say_called(const struct call *call)
+{
+	const struct http_request *request = &call->request;
+
+	if (call->reply.status == MHD_HTTP_UNAUTHORIZED || call->reply.status == MHD_HTTP_FORBIDDEN)
+		return;
+	count_by(COUNT_HTTP_CALLS, request->key.label);
+	LOG(LOG_DEBUG, log_str("peer", request->peer),
+	    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what("called"),
+	    log_str("method", request->method), log_str("path", request->path), log_i64("status", call->reply.status));
+}
+
 static enum MHD_Result count_length(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
 {
 	unsigned *lengths = arg;
@@ -262,7 +367,7 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 	/* A proxy before us may have read the other one, and taken what follows for another request. */
 	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
 	if (lengths > 1) {
-		refuse(call, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
+		refuse(&call->reply, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
 		return send_reply(connection, call, true);
 	}
 	/* Known beforehand. Who asks before sending is told at once; all others send first and then look for an answer,
@@ -270,7 +375,7 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 	if (length != NULL && strtoull(length, NULL, 10) > h->opt.max_body) {
 		call->too_large = true;
 		if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != NULL) {
-			refuse(call, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than http.max_body");
+			refuse_body(call);
 			return send_reply(connection, call, true);
 		}
 	}
@@ -286,10 +391,12 @@ static enum MHD_Result finish(struct http *h, struct MHD_Connection *connection,
 		return MHD_NO;
 	call->answered = true;
 	call->reply = (struct http_reply){.status = MHD_HTTP_INTERNAL_SERVER_ERROR, .content_type = "text/plain"};
-	if (call->too_large)
-		refuse(call, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than http.max_body");
-	else if (read_call(connection, call, method))
+	if (call->too_large) {
+		refuse_body(call);
+	} else if (read_call(h, connection, call, method)) {
 		h->handler(h->arg, &call->request, &call->reply);
+		say_called(call);
+	}
 	result = send_reply(connection, call, call->too_large);
 	http_caller_reply(h->callers, caller);
 	return result;
@@ -345,6 +452,23 @@ __attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *
 
 /* ---- start and stop ---- */
 
+struct http_options http_options_of(const struct config *cfg, struct http_keys *keys)
+{
+	/* Who asks whether all is well must not be told to come again later. */
+	static const char *const probes[] = {"/healthz", "/readyz", NULL};
+
+	return (struct http_options){
+		.bind = cfg->http_bind,
+		.max_body = (size_t)cfg->http_max_body,
+		.callers_max = (unsigned)cfg->http_callers,
+		.timeout_ms = cfg->http_timeout,
+		.label = "http",
+		.keys = keys,
+		.rate = {.per_second = cfg->http_rate, .burst_ns = cfg->limits_burst * CLOCK_MS},
+		.free_paths = probes,
+	};
+}
+
 static int start_daemon(struct http *h)
 {
 	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
@@ -385,6 +509,7 @@ static void label_counters(void)
 	static const char *const names[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 	counters_label(COUNT_HTTP_REQUESTS, names, sizeof(names) / sizeof(names[0]));
+	counters_label(COUNT_HTTP_REFUSED, refused_names, REFUSED_MAX);
 }
 
 int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out)
@@ -398,8 +523,10 @@ int http_start(const struct http_options *opt, http_handler *handler, void *arg,
 	h->opt = *opt;
 	h->handler = handler;
 	h->arg = arg;
+	lock_init(&h->lock, LOCK_POOL);
 	label_counters();
-	if ((rc = http_callers_start(opt->callers_max, opt->timeout_ms, &h->callers)) < 0 || (rc = start_daemon(h)) < 0)
+	if ((opt->rate.per_second > 0 && (rc = rate_table_init(&h->rates)) < 0) ||
+	    (rc = http_callers_start(opt->callers_max, opt->timeout_ms, &h->callers)) < 0 || (rc = start_daemon(h)) < 0)
 		LOG(LOG_ERROR, log_what("cannot start the HTTP server"), log_str("error", err_text(rc)));
 	else
 		rc = listen_on_all(h);
@@ -427,6 +554,8 @@ void http_stop(struct http **http)
 	}
 	if (h->callers != NULL)
 		http_callers_stop(&h->callers);
+	rate_table_fini(&h->rates);
+	lock_fini(&h->lock);
 	h->magic = 0;
 	free(h);
 	*http = NULL;

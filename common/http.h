@@ -1,11 +1,15 @@
 /* http: the HTTP server, on libmicrohttpd: a thread for each caller, where handlers may block. Bounded: callers, body size,
- * header size, time for a request. It knows nothing of what is served. SPDX-License-Identifier: MIT */
+ * header size, time for a request, calls a second. It finds out who calls (http_keys), and knows nothing of what is served.
+ * SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_H
 #define COMMON_HTTP_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "common/http_keys.h"
+#include "common/rate.h"
 
 struct http_param {
 	char *name;
@@ -20,8 +24,9 @@ struct http_request {
 	bool bad_params;     /* path or query did not decode */
 	const uint8_t *body; /* followed by a zero byte */
 	size_t body_bytes;
-	const char *api_key; /* of X-Api-Key or Authorization: Bearer, or NULL */
 	const char *peer;    /* address of the caller */
+	bool has_shown_key;  /* in X-Api-Key or Authorization: Bearer, */
+	struct http_key key; /* and this is what it may do with it */
 };
 
 struct http_reply {
@@ -30,29 +35,37 @@ struct http_reply {
 	char *body;               /* malloc'ed by the handler; http frees it */
 	size_t body_bytes;
 	const char *extra_header; /* static name of one more header, or NULL */
-	const char *extra_value;  /* static */
+	const char *extra_value;  /* valid until the reply is sent */
 };
 
 /* Runs on the caller's thread; may block, up to its own deadline. reply arrives as 500 with no body. */
 typedef void http_handler(void *arg, const struct http_request *request, struct http_reply *reply);
 
 struct http_options {
-	const char *bind;     /* host:port, several with commas; port 0 picks a free one */
-	size_t max_body;      /* bytes */
-	unsigned callers_max; /* connections at one time, each with a thread; more wait */
-	int64_t timeout_ms;   /* for a caller to send its whole request */
-	const char *label;    /* for "listening <label> <address>" on stdout, one line for each address */
+	const char *bind;              /* host:port, several with commas; port 0 picks a free one */
+	size_t max_body;               /* bytes */
+	unsigned callers_max;          /* connections at one time, each with a thread; more wait */
+	int64_t timeout_ms;            /* for a caller to send its whole request */
+	const char *label;             /* for "listening <label> <address>" on stdout, one line for each address */
+	struct http_keys *keys;        /* outlives the server; NULL: everybody may do everything */
+	struct rate rate;              /* of calls, for each key, or for each address where none is shown */
+	const char *const *free_paths; /* those that the rate does not bound, the last one NULL; or NULL */
 };
 
 struct http;
+
+/* As the settings [http] say; label and free_paths are those of our programs. */
+struct config;
+struct http_options http_options_of(const struct config *cfg, struct http_keys *keys);
 
 /* Bind, start the threads, print the listening lines. 0, or -errno with a log line that says what failed. */
 int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out);
 /* Stop accepting, let the handlers that run finish, send their replies, join. *h becomes NULL. */
 void http_stop(struct http **h);
 
-/* Has the caller shown this API key? In a time that tells nothing of where the first difference is. */
-bool http_has_key(const struct http_request *request, const char *wanted);
+/* May this caller do what needs these scopes (any one of them; HTTP_FREE: everybody may)? If not, the reply says why: 401, or
+ * 403 where the key is good for other things; counted and logged. */
+bool http_may(const struct http_request *request, unsigned scopes, struct http_reply *reply);
 
 /* The first value of a parameter, or NULL. */
 const char *http_param(const struct http_request *request, const char *name);

@@ -117,17 +117,3 @@ void http_params_free(struct http_param *params, size_t n)
 		free(params[i].name);
 	free(params);
 }
-
-bool http_has_key(const struct http_request *request, const char *wanted)
-{
-	size_t n = strlen(wanted), given_bytes;
-	unsigned char differ;
-
-	if (request->api_key == NULL)
-		return false;
-	given_bytes = strlen(request->api_key);
-	differ = given_bytes != n;
-	for (size_t i = 0; i < n; i++)
-		differ |= (unsigned char)(wanted[i] ^ request->api_key[given_bytes > 0 ? i % given_bytes : 0]);
-	return differ == 0;
-}

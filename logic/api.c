@@ -105,57 +105,44 @@ int api_read_numbers(const struct http_request *request, const char *name, int64
 
 /* ---- routing ---- */
 
-/* Probes of a load balancer or a container engine know no key, and the front page says nothing that the docs do not. */
-static bool needs_key(const char *path)
-{
-	return strcmp(path, "/healthz") != 0 && strcmp(path, "/readyz") != 0 && strcmp(path, "/") != 0;
-}
-
-static bool may_call(const struct api_call *call)
-{
-	const char *wanted = call->logic->cfg->http_api_key;
-
-	if (wanted[0] == '\0' || !needs_key(call->request->path))
-		return true;
-	return http_has_key(call->request, wanted);
-}
-
 static void not_found(struct api_call *call)
 {
 	api_reply_json(call, 404, json_pack("{s:i,s:s}", "code", -404, "message", "no such path; GET / lists them"));
 }
 
-static void no_key(struct api_call *call)
+/* Of this path and method; NULL where there is none, and then *other is one for another method, or NULL. */
+static const struct api_route *find(const struct api_dialect *dialect, const struct http_request *request,
+				    const struct api_route **other)
 {
-	call->reply->extra_header = "WWW-Authenticate";
-	call->reply->extra_value = "Bearer";
-	api_reply_json(call, 401,
-		       json_pack("{s:i,s:s}", "code", -401, "message",
-				 "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer"));
+	*other = NULL;
+	for (const struct api_route *r = dialect->routes; r->path != NULL; r++) {
+		if (strcmp(r->path, request->path) != 0)
+			continue;
+		if (strcmp(r->method, request->method) == 0)
+			return r;
+		*other = r;
+	}
+	return NULL;
 }
 
-/* True: the path is one of this dialect. */
+/* True: the path is one of this dialect, and the call is answered. */
 static bool route(struct api_call *call, const struct api_dialect *dialect)
 {
-	const struct api_route *other_method = NULL;
+	const struct api_route *other, *r = find(dialect, call->request, &other);
 
-	for (const struct api_route *r = dialect->routes; r->path != NULL; r++) {
-		if (strcmp(r->path, call->request->path) != 0)
-			continue;
-		if (strcmp(r->method, call->request->method) == 0) {
-			if (call->request->bad_params && dialect->bad_params != NULL)
-				dialect->bad_params(call);
-			else
-				r->handle(call);
-			return true;
-		}
-		other_method = r;
-	}
-	if (other_method == NULL)
+	if (r == NULL && other == NULL)
 		return false;
-	call->reply->extra_header = "Allow";
-	call->reply->extra_value = other_method->method;
-	dialect->wrong_method(call);
+	if (!http_may(call->request, r != NULL ? r->scopes : other->scopes, call->reply))
+		return true;
+	if (r == NULL) {
+		call->reply->extra_header = "Allow";
+		call->reply->extra_value = other->method;
+		dialect->wrong_method(call);
+	} else if (call->request->bad_params && dialect->bad_params != NULL) {
+		dialect->bad_params(call);
+	} else {
+		r->handle(call);
+	}
 	return true;
 }
 
@@ -163,8 +150,9 @@ void api_handle(void *logic, const struct http_request *request, struct http_rep
 {
 	struct api_call call = {.logic = logic, .request = request, .reply = reply};
 
-	if (!may_call(&call))
-		no_key(&call);
-	else if (!route(&call, &api_v2) && !route(&call, &api_v1) && !route(&call, &api_admin))
+	if (route(&call, &api_v2) || route(&call, &api_v1) || route(&call, &api_admin))
+		return;
+	/* Who has no key does not find out what paths there are. */
+	if (http_may(request, HTTP_ALL, reply))
 		not_found(&call);
 }

@@ -6,8 +6,8 @@
 #include "common/http.h"
 #include "logic/logic.h"
 
-/* The handler for http_start; arg is a struct logic *. Checks the API key (http.api_key), finds the route, answers 404
- * and 405 with a JSON error. */
+/* The handler for http_start; arg is a struct logic *. Finds the route, checks that the caller may take it, answers 401,
+ * 403, 404 and 405 with a JSON error. */
 void api_handle(void *logic, const struct http_request *request, struct http_reply *reply);
 
 #endif

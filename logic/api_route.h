@@ -17,6 +17,7 @@ struct api_call {
 struct api_route {
 	const char *method;
 	const char *path;
+	unsigned scopes; /* of common/http_keys.h: the API key must have one of them */
 	void (*handle)(struct api_call *call);
 };
 

@@ -206,13 +206,13 @@ static void del_server(struct api_call *call)
 }
 
 static const struct api_route routes[] = {
-	{"POST", "/1/push", push},
-	{"POST", "/1/pushs", pushs},
-	{"POST", "/1/push/room", push_room},
-	{"POST", "/1/push/all", push_all},
-	{"GET", "/1/count", count_online},
-	{"POST", "/1/server/del", del_server},
-	{NULL, NULL, NULL},
+	{"POST", "/1/push", HTTP_PUSH, push},
+	{"POST", "/1/pushs", HTTP_PUSH, pushs},
+	{"POST", "/1/push/room", HTTP_PUSH, push_room},
+	{"POST", "/1/push/all", HTTP_PUSH, push_all},
+	{"GET", "/1/count", HTTP_READ, count_online},
+	{"POST", "/1/server/del", HTTP_KICK, del_server},
+	{NULL, NULL, 0, NULL},
 };
 
 const struct api_dialect api_v1 = {.routes = routes, .wrong_method = wrong_method, .bad_params = bad_params};

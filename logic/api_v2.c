@@ -475,18 +475,18 @@ static void upstream(struct api_call *call)
 }
 
 static const struct api_route routes[] = {
-	{"POST", "/goim/push/keys", push_keys},
-	{"POST", "/goim/push/mids", push_mids},
-	{"POST", "/goim/push/room", push_room},
-	{"POST", "/goim/push/all", push_all},
-	{"POST", "/goim/kick", kick},
-	{"GET", "/goim/online/top", online_top},
-	{"GET", "/goim/online/room", online_room},
-	{"GET", "/goim/online/total", online_total},
-	{"GET", "/goim/nodes/weighted", nodes_weighted},
-	{"GET", "/goim/nodes/instances", nodes_instances},
-	{"GET", "/goim/upstream", upstream},
-	{NULL, NULL, NULL},
+	{"POST", "/goim/push/keys", HTTP_PUSH, push_keys},
+	{"POST", "/goim/push/mids", HTTP_PUSH, push_mids},
+	{"POST", "/goim/push/room", HTTP_PUSH, push_room},
+	{"POST", "/goim/push/all", HTTP_PUSH, push_all},
+	{"POST", "/goim/kick", HTTP_KICK, kick},
+	{"GET", "/goim/online/top", HTTP_READ, online_top},
+	{"GET", "/goim/online/room", HTTP_READ, online_room},
+	{"GET", "/goim/online/total", HTTP_READ, online_total},
+	{"GET", "/goim/nodes/weighted", HTTP_READ, nodes_weighted},
+	{"GET", "/goim/nodes/instances", HTTP_READ, nodes_instances},
+	{"GET", "/goim/upstream", HTTP_READ, upstream},
+	{NULL, NULL, 0, NULL},
 };
 
 const struct api_dialect api_v2 = {.routes = routes, .wrong_method = wrong_method, .bad_params = bad_params};

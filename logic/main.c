@@ -28,6 +28,7 @@ struct house {
 	struct logic logic;
 	struct reap *reap;
 	struct answer *answer;
+	struct http_keys *http_keys;
 	struct http *http;
 };
 
@@ -49,8 +50,14 @@ static void name_instance(struct house *h)
 
 static void reload(void *arg)
 {
-	(void)arg;
-	LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
+	struct house *h = arg;
+
+	if (h->http_keys == NULL || h->cfg.http_keys_file[0] == '\0')
+		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
+	else if (http_keys_reload(h->http_keys) < 0)
+		LOG(LOG_ERROR, log_what("SIGHUP: API keys not reloaded, the old ones stay"));
+	else
+		LOG(LOG_INFO, log_what("SIGHUP: API keys reloaded"));
 }
 
 int main(int argc, char **argv)
@@ -72,7 +79,7 @@ int main(int argc, char **argv)
 	thread_label_counters();
 	name_instance(h);
 	if ((rc = start(h)) == 0)
-		signals_wait(reload, NULL);
+		signals_wait(reload, h);
 	signals_arm_second();
 	stop(h);
 	config_fini(&h->cfg);
@@ -104,13 +111,7 @@ static int start_logic(struct house *h)
 static int start(struct house *h)
 {
 	const struct config *cfg = &h->cfg;
-	struct http_options http = {
-		.bind = cfg->http_bind,
-		.max_body = (size_t)cfg->http_max_body,
-		.callers_max = (unsigned)cfg->http_callers,
-		.timeout_ms = cfg->http_timeout,
-		.label = "http",
-	};
+	struct http_options http;
 	int rc;
 
 	if ((rc = start_logic(h)) < 0)
@@ -122,9 +123,12 @@ static int start(struct house *h)
 	h->logic.ready = answer_ready;
 	h->logic.ready_arg = h->answer;
 	/* Last, so that who finds /healthz answering finds everything else there. */
-	if (cfg->http_bind[0] != '\0' && (rc = http_start(&http, api_handle, &h->logic, &h->http)) < 0)
-		return rc;
-	return 0;
+	if (cfg->http_bind[0] == '\0')
+		return 0;
+	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &h->http_keys)) < 0)
+		return fail("cannot set up the keys of the HTTP API", rc);
+	http = http_options_of(cfg, h->http_keys);
+	return http_start(&http, api_handle, &h->logic, &h->http);
 }
 
 static void stop(struct house *h)
@@ -134,6 +138,8 @@ static void stop(struct house *h)
 		h->logic.upstream.stop(h->logic.upstream.self);
 	if (h->http != NULL)
 		http_stop(&h->http);
+	if (h->http_keys != NULL)
+		http_keys_free(&h->http_keys);
 	if (h->answer != NULL)
 		answer_stop(&h->answer);
 	if (h->reap != NULL)

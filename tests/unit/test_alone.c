@@ -68,7 +68,8 @@ static int ask(const char *method, const char *path, struct http_param *params, 
 					     .params = params,
 					     .n_params = n,
 					     .body = (const uint8_t *)"hi",
-					     .body_bytes = 2};
+					     .body_bytes = 2,
+					     .key = {.scopes = HTTP_ALL}};
 	struct http_reply reply = {.status = 500};
 
 	alone_handle(a, &request, &reply);

@@ -20,6 +20,8 @@
 
 static struct config cfg;
 static struct logic l;
+static struct http_keys *keys;
+static unsigned own_scopes; /* of a key called somebody, where it is not 0 */
 static struct http_reply reply;
 static char handed[1024]; /* the pushes, a line each */
 static int bus_rc;
@@ -59,6 +61,13 @@ static const char *heard(void)
 	return text;
 }
 
+static void use_key(const char *api_key)
+{
+	if (keys != NULL)
+		http_keys_free(&keys);
+	assert_int_equal(http_keys_new(api_key, "", &keys), 0);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -67,6 +76,8 @@ static int set_up(void **state)
 	reply = (struct http_reply){0};
 	if (config_init(&cfg) < 0)
 		return -1;
+	use_key("");
+	own_scopes = 0;
 	l = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
 	if (registry_memory_new(&l.registry) < 0 || upstream_memory_new(8, &l.upstream) < 0)
 		return -1;
@@ -81,6 +92,7 @@ static int tear_down(void **state)
 	if (l.upstream.self != NULL)
 		upstream_memory_free(&l.upstream);
 	registry_memory_free(&l.registry);
+	http_keys_free(&keys);
 	config_fini(&cfg);
 	return 0;
 }
@@ -100,7 +112,10 @@ static int ask_with(const char *method, const char *target, const char *body, co
 	(void)snprintf(path, sizeof(path), "%.*s", (int)path_bytes, target);
 	request.path = path;
 	request.body_bytes = strlen(body);
-	request.api_key = api_key;
+	request.has_shown_key = api_key != NULL;
+	(void)http_keys_find(keys, api_key, &request.key);
+	if (own_scopes != 0)
+		request.key = (struct http_key){.name = "somebody", .scopes = own_scopes};
 	request.bad_params = target[path_bytes] == '?' &&
 			     http_params_decode(target + path_bytes + 1, &params, &request.n_params) < 0;
 	request.params = params;
@@ -740,7 +755,7 @@ static void without_the_key_only_probes_and_the_front_page_are_answered(void **s
 	static const char *const paths[] = {"/metrics", "/goim/online/total", "/1/count?type=room", "/nothing"};
 
 	(void)state;
-	set(&cfg.http_api_key, "secret");
+	use_key("secret");
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		for (size_t k = 0; k < sizeof(paths) / sizeof(paths[0]); k++) {
 			(void)ask_with("GET", paths[k], "", wrong[i]);
@@ -753,8 +768,54 @@ static void without_the_key_only_probes_and_the_front_page_are_answered(void **s
 	}
 	assert_int_equal(ask_with("GET", "/metrics", "", "secret"), 200);
 	assert_int_equal(ask_with("GET", "/nothing", "", "secret"), 404);
-	set(&cfg.http_api_key, "");
+	use_key("");
 	assert_int_equal(ask_with("GET", "/metrics", "", "whatever"), 200);
+}
+
+static void each_path_wants_its_scope(void **state)
+{
+	static const struct {
+		const char *method, *target;
+		unsigned scope;
+	} all[] = {
+		{"POST", "/goim/push/keys?operation=1&keys=k", HTTP_PUSH},
+		{"POST", "/goim/push/mids?operation=1&mids=7", HTTP_PUSH},
+		{"POST", "/goim/push/room?operation=1&type=a&room=b", HTTP_PUSH},
+		{"POST", "/goim/push/all?operation=1", HTTP_PUSH},
+		{"POST", "/goim/kick?keys=k", HTTP_KICK},
+		{"GET", "/goim/online/top?type=a&limit=1", HTTP_READ},
+		{"GET", "/goim/online/room?type=a&rooms=b", HTTP_READ},
+		{"GET", "/goim/online/total", HTTP_READ},
+		{"GET", "/goim/nodes/weighted", HTTP_READ},
+		{"GET", "/goim/nodes/instances", HTTP_READ},
+		{"GET", "/goim/upstream", HTTP_READ},
+		{"POST", "/1/push?uid=1", HTTP_PUSH},
+		{"POST", "/1/pushs", HTTP_PUSH},
+		{"POST", "/1/push/room?rid=1", HTTP_PUSH},
+		{"POST", "/1/push/all", HTTP_PUSH},
+		{"GET", "/1/count?type=room", HTTP_READ},
+		{"POST", "/1/server/del?server=1", HTTP_KICK},
+		{"GET", "/metrics", HTTP_READ},
+	};
+	static const unsigned scopes[] = {HTTP_PUSH, HTTP_KICK, HTTP_READ};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+		for (size_t k = 0; k < 3; k++) {
+			own_scopes = scopes[k];
+			if (scopes[k] == all[i].scope) {
+				assert_int_equal(ask_with(all[i].method, all[i].target, "x", "k"), 200);
+				continue;
+			}
+			/* Neither with the right method nor with another. */
+			(void)ask_with(all[i].method, all[i].target, "x", "k");
+			is_error(403, -403);
+			(void)ask_with("DELETE", all[i].target, "x", "k");
+			is_error(403, -403);
+		}
+	own_scopes = HTTP_KICK;
+	assert_int_equal(ask_with("GET", "/nothing", "", "k"), 404);
+	assert_int_equal(ask_with("GET", "/healthz", "", "k"), 200);
 }
 
 /* ---- faults below ---- */
@@ -832,7 +893,8 @@ static void without_memory_a_fault_is_said(void **state)
 			struct http_request request = {.method = is_push ? "POST" : "GET",
 						       .path = target,
 						       .body = (const uint8_t *)"{\"u\":[7],\"m\":1}",
-						       .body_bytes = 15};
+						       .body_bytes = 15,
+						       .key = {.scopes = HTTP_ALL}};
 			char *query;
 
 			seam_reset();
@@ -895,6 +957,7 @@ int main(void)
 		CASE(unknown_paths_are_404),
 		CASE(wrong_methods_are_405_and_told_the_right_one),
 		CASE(without_the_key_only_probes_and_the_front_page_are_answered),
+		CASE(each_path_wants_its_scope),
 		CASE(a_registry_that_is_away_is_said),
 		CASE(without_memory_a_fault_is_said),
 #undef CASE

@@ -536,7 +536,7 @@ static void an_api_without_a_key_stays_on_loopback(void **state)
 	assert_int_equal(config_check(&cfg, errors), -ERR_CONFIG);
 	assert_string_equal(complaints(), "http.bind: 0.0.0.0:3111 can be reached from other machines, and without "
 					  "http.api_key anybody could push and kick; bind to 127.0.0.1, or set "
-					  "http.api_key\n");
+					  "http.api_key or http.keys_file\n");
 	assert_int_equal(config_flag(&cfg, "http.api_key=secret", errors), 0);
 	assert_int_equal(config_check(&cfg, errors), 0);
 }
@@ -704,7 +704,7 @@ static void a_start_with_faults_shows_all_of_them(void **state)
 				 "COMET_TCP_ACCEPT: tcp.accept: `many` is not a whole number\n"
 				 "-o tcp.bnid: no such setting; did you mean tcp.bind?\n"
 				 "http.bind: *:80 can be reached from other machines, and without http.api_key anybody "
-				 "could push and kick; bind to 127.0.0.1, or set http.api_key\n"
+				 "could push and kick; bind to 127.0.0.1, or set http.api_key or http.keys_file\n"
 				 "comet: not started, because of the above\n");
 }
 

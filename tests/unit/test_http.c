@@ -20,6 +20,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+#include "common/counters.h"
 #include "common/http.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
@@ -27,6 +29,8 @@
 #define MAX_BODY 1000
 
 static struct http *h;
+static struct http_keys *keys;
+static struct rate rate;
 static uint16_t port;
 static atomic_uint handled, inside;
 static atomic_bool hold; /* handlers of /hold stay inside */
@@ -52,8 +56,8 @@ static void echo(void *arg, const struct http_request *request, struct http_repl
 		(void)fprintf(out, " %s=%s", request->params[i].name, request->params[i].value);
 	if (request->bad_params)
 		(void)fprintf(out, " bad");
-	if (request->api_key != NULL)
-		(void)fprintf(out, " key=%s", request->api_key);
+	if (request->has_shown_key)
+		(void)fprintf(out, " key=%s", request->key.name);
 	(void)fprintf(out, " from=%s body=%zu:%s", request->peer, request->body_bytes, (const char *)request->body);
 	(void)fclose(out);
 	reply->status = 200;
@@ -91,13 +95,20 @@ static int start(const struct http_options *opt, char *out, size_t out_bytes)
 
 static int start_with(unsigned callers_max, int64_t timeout_ms)
 {
-	const struct http_options opt = {.bind = "127.0.0.1:0",
-					 .max_body = MAX_BODY,
-					 .callers_max = callers_max,
-					 .timeout_ms = timeout_ms,
-					 .label = "http"};
+	static const char *const free_paths[] = {"/free", NULL};
+	struct http_options opt = {.bind = "127.0.0.1:0",
+				   .max_body = MAX_BODY,
+				   .callers_max = callers_max,
+				   .timeout_ms = timeout_ms,
+				   .label = "http",
+				   .rate = rate,
+				   .free_paths = free_paths};
 	char line[256];
-	int rc = start(&opt, line, sizeof(line));
+	int rc;
+
+	assert_int_equal(http_keys_new("k", "", &keys), 0);
+	opt.keys = keys;
+	rc = start(&opt, line, sizeof(line));
 
 	if (rc == 0 && strncmp(line, "listening http 127.0.0.1:", 25) != 0)
 		return -1;
@@ -128,12 +139,24 @@ static int set_up_narrow(void **state)
 	return start_with(2, 20000);
 }
 
+/* One call a second, two at once, by a clock that stands. */
+static int set_up_rated(void **state)
+{
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	rate = (struct rate){.per_second = 1, .burst_ns = 2 * CLOCK_SEC};
+	return start_with(64, 20000);
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
 	seam_reset();
 	if (h != NULL)
 		http_stop(&h);
+	if (keys != NULL)
+		http_keys_free(&keys);
+	rate = (struct rate){0};
 	return h != NULL;
 }
 
@@ -233,7 +256,7 @@ static void a_request_arrives_as_it_was_meant(void **state)
 	say(fd, "POST /a%20b?x=1&y=%41+b&x HTTP/1.1\r\nHost: x\r\nX-Api-Key: secret\r\nContent-Length: 5\r\n\r\nhello");
 	a = hear(fd);
 	assert_int_equal(a->status, 200);
-	assert_string_equal(a->body, "POST /a b x=1 y=A b x= key=secret from=127.0.0.1 body=5:hello");
+	assert_string_equal(a->body, "POST /a b x=1 y=A b x= key= from=127.0.0.1 body=5:hello");
 	assert_non_null(strstr(a->head, "Content-Type: text/x-echo\r\n"));
 	assert_non_null(strstr(a->head, "Cache-Control: no-store\r\n"));
 	(void)close(fd);
@@ -250,10 +273,59 @@ static void keys_come_in_either_header(void **state)
 	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
 		(void)snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", headers[i]);
 		say(fd, request);
-		assert_string_equal(hear(fd)->body, "GET / key=k from=127.0.0.1 body=0:");
+		assert_string_equal(hear(fd)->body, "GET / key=(api_key) from=127.0.0.1 body=0:");
 	}
 	say(fd, "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic k\r\n\r\n");
 	assert_string_equal(hear(fd)->body, "GET / from=127.0.0.1 body=0:");
+	(void)close(fd);
+}
+
+/* ---- the rate ---- */
+
+static const char WITH_KEY[] = "GET / HTTP/1.1\r\nHost: x\r\nX-Api-Key: k\r\n\r\n";
+static const char WITHOUT_KEY[] = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+static const char FREE[] = "GET /free HTTP/1.1\r\nHost: x\r\nX-Api-Key: k\r\n\r\n";
+
+static int ask(int fd, const char *request, struct answer **a)
+{
+	say(fd, request);
+	*a = hear(fd);
+	return (*a)->status;
+}
+
+static void more_calls_than_the_rate_are_429_and_say_when_to_come_again(void **state)
+{
+	int64_t before = counters_read(COUNT_HTTP_REFUSED);
+	struct answer *a;
+	int fd = call();
+
+	(void)state;
+	assert_int_equal(ask(fd, WITH_KEY, &a), 200);
+	assert_int_equal(ask(fd, WITH_KEY, &a), 200);
+	assert_int_equal(ask(fd, WITH_KEY, &a), 429);
+	assert_non_null(strstr(a->head, "Retry-After: 1\r\n"));
+	assert_string_equal(a->body,
+			    "{\"code\":-429,\"message\":\"more calls than http.rate allows; see Retry-After\"}\n");
+	assert_int_equal(counters_read(COUNT_HTTP_REFUSED) - before, 1);
+	/* On the same connection, once it is time. */
+	seam_clock_advance(CLOCK_SEC);
+	assert_int_equal(ask(fd, WITH_KEY, &a), 200);
+	assert_int_equal(ask(fd, WITH_KEY, &a), 429);
+	(void)close(fd);
+}
+
+static void each_key_and_each_address_has_a_rate_of_its_own_and_free_paths_none(void **state)
+{
+	struct answer *a;
+	int fd = call();
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ask(fd, WITH_KEY, &a), i < 2 ? 200 : 429);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(ask(fd, WITHOUT_KEY, &a), i < 2 ? 200 : 429);
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(ask(fd, FREE, &a), 200);
 	(void)close(fd);
 }
 
@@ -721,10 +793,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define CASE(name)        cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define HASTY_CASE(name)  cmocka_unit_test_setup_teardown(name, set_up_hasty, tear_down)
+#define RATED_CASE(name)  cmocka_unit_test_setup_teardown(name, set_up_rated, tear_down)
 #define NARROW_CASE(name) cmocka_unit_test_setup_teardown(name, set_up_narrow, tear_down)
 		CASE(a_request_arrives_as_it_was_meant),
 		CASE(keys_come_in_either_header),
 		CASE(broken_encoding_is_marked),
+		RATED_CASE(more_calls_than_the_rate_are_429_and_say_when_to_come_again),
+		RATED_CASE(each_key_and_each_address_has_a_rate_of_its_own_and_free_paths_none),
 		CASE(a_connection_is_kept_for_many_requests),
 		CASE(requests_sent_at_once_are_answered_in_order),
 		CASE(a_request_in_single_bytes_is_the_same),

@@ -1,0 +1,142 @@
+"""Who may call the API: keys with names and scopes from a file, read again at SIGHUP; how often; no key in any output.
+
+SPDX-License-Identifier: MIT"""
+import hashlib
+import signal
+
+import pytest
+
+from backend import Backend
+from waiting import wait_until
+
+KEYS = {"shop": ("push", "k-shop"), "desk": ("kick,read", "k-desk"), "boss": ("all", "k-boss")}
+
+# What each scope is needed for.
+CALLS = {
+    "push": [("POST", "/goim/push/all?operation=1000"), ("POST", "/1/push/all"), ("POST", "/goim/push/mids?operation=1&mids=1")],
+    "kick": [("POST", "/goim/kick?mids=1"), ("POST", "/1/server/del?server=none")],
+    "read": [("GET", "/goim/online/total"), ("GET", "/goim/upstream"), ("GET", "/1/count?type=room"), ("GET", "/metrics")],
+}
+
+
+def write(path, keys, hashed=False):
+    shown = (lambda key: "sha256:" + hashlib.sha256(key.encode()).hexdigest()) if hashed else str
+    path.write_text("# name scopes key\n" + "".join(f"{name} {scopes} {shown(key)}\n" for name, (scopes, key) in keys.items()))
+    path.chmod(0o600)
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "keys"
+    write(path, KEYS)
+    return path
+
+
+@pytest.fixture
+def guarded(launch, file):
+    """A house with these keys beside http.api_key, which the fixture's own backend shows."""
+    return launch({"http.keys_file": str(file), "http.api_key": "k-one"})
+
+
+def caller(house, key):
+    return Backend(house.backend.address, key)
+
+
+def status(house, key, call):
+    return caller(house, key).request(*call, body=b"x" if call[0] == "POST" else None).status
+
+
+def reload(house, says):
+    before = house.log().count(says)
+    house.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: house.log().count(says) > before, f"the log says {says}")
+
+
+# In a cluster the keys are comet-logic's business; its reload is the same code.
+alone = pytest.mark.skipif("os.environ.get('COMET_TEST_HOUSE') == 'cluster'", reason="signals and metrics of the comet")
+
+
+@alone
+def test_each_key_may_do_what_its_scopes_say(guarded):
+    for name, (scopes, key) in KEYS.items():
+        for scope, calls in CALLS.items():
+            may = scope in scopes or scopes == "all"
+            for call in calls:
+                assert status(guarded, key, call) == (200 if may else 403), (name, call)
+    assert status(guarded, "k-one", CALLS["push"][0]) == 200
+    refused = caller(guarded, "k-desk").post("/goim/push/all?operation=1", b"x")
+    assert refused.json()["code"] == -403 and "scope" in refused.json()["message"]
+
+
+@alone
+def test_wrong_and_missing_keys_are_401_counted_and_named(guarded):
+    for key in (None, "", "k-sho", "k-shop2", "shop", "K-SHOP"):
+        for calls in CALLS.values():
+            assert status(guarded, key, calls[0]) == 401
+    metrics = guarded.metrics()
+    assert metrics("comet_http_refused_total", reason="no_key") >= 3
+    assert metrics("comet_http_refused_total", reason="wrong_key") >= 12
+    assert "HTTP call refused: no API key" in guarded.log()
+
+
+@alone
+def test_calls_are_counted_by_name_and_no_key_is_in_any_output(guarded):
+    before = guarded.metrics()
+    for _ in range(3):
+        assert status(guarded, "k-shop", CALLS["push"][0]) == 200
+    assert status(guarded, "k-shop", CALLS["kick"][0]) == 403
+    after = guarded.metrics()
+    assert after("comet_http_calls_total", key="shop") - before("comet_http_calls_total", key="shop") == 3
+    assert after("comet_http_refused_total", reason="scope") == 1
+    assert "api_key=shop" in guarded.log()
+    seen = guarded.log() + guarded.stdout() + after.text
+    for _, key in KEYS.values():
+        assert key not in seen
+
+
+@alone
+def test_reload_changes_keys_and_a_bad_one_changes_nothing(guarded, file):
+    write(file, {"shop": ("push", "k-new")}, hashed=True)
+    reload(guarded, "API keys reloaded")
+    assert status(guarded, "k-new", CALLS["push"][0]) == 200
+    assert status(guarded, "k-shop", CALLS["push"][0]) == 401
+    file.write_text("shop push k-newer\ndesk fly k-desk\n")
+    reload(guarded, "API keys not reloaded, the old ones stay")
+    assert f"file={file} line=2" in guarded.log()
+    assert status(guarded, "k-new", CALLS["push"][0]) == 200
+    assert status(guarded, "k-newer", CALLS["push"][0]) == 401
+    file.unlink()
+    reload(guarded, "API keys not reloaded, the old ones stay")
+    assert status(guarded, "k-new", CALLS["push"][0]) == 200
+    assert "k-newer" not in guarded.log()
+
+
+@alone
+def test_file_open_to_all_is_warned_of(launch, file):
+    file.chmod(0o644)
+    assert "open to every user" in launch({"http.keys_file": str(file), "http.api_key": "k-one"}).log()
+
+
+def test_file_that_is_wrong_is_found_at_the_start(tmp_path):
+    import subprocess
+    from server import BUILD
+    (tmp_path / "keys").write_text("shop push\n")
+    for program in ("comet", "comet-logic")[:1]:
+        ended = subprocess.run([BUILD / program, "-o", "tcp.bind=", "-o", "websocket.bind=", "-o", "http.bind=127.0.0.1:0",
+                                "-o", f"http.keys_file={tmp_path / 'keys'}"], capture_output=True, text=True, timeout=15)
+        assert ended.returncode == 1 and "a line is a name, its scopes and its key" in ended.stderr, ended
+
+
+@alone
+@pytest.mark.settings("http.rate=2", "limits.burst=5s")
+def test_more_calls_than_the_rate_are_429_for_that_key_only(guarded):
+    statuses = [status(guarded, "k-shop", CALLS["push"][0]) for _ in range(20)]
+    assert statuses[:10] == [200] * 10 and 429 in statuses, statuses
+    # On a machine this slow another call may be due; it is not when two are asked in a row.
+    replies = [caller(guarded, "k-shop").request(*CALLS["push"][0], body=b"x") for _ in range(20)]
+    limited = next(reply for reply in replies if reply.status == 429)
+    assert limited.json()["code"] == -429 and int(limited.headers["retry-after"]) >= 1
+    assert status(guarded, "k-boss", CALLS["push"][0]) == 200
+    assert caller(guarded, "k-shop").get("/healthz").status == 200
+    assert guarded.metrics()("comet_http_refused_total", reason="rate") >= 1
+    assert "http.rate" in guarded.log()
