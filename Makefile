@@ -72,6 +72,8 @@ CHAOS_SECONDS := $(if $(SAN),900,400)
 E2E_SCALE    := $(if $(SAN),0.1,1)
 # Most of these tests wait for a deadline, so several may wait at a time; sanitized programs want the cores.
 E2E_WORKERS  ?= $(if $(SAN),2,4)
+# A house of three comets is many programs: more of them at a time would only wait for each other.
+CHAOS_WORKERS ?= 2
 # The sanitizer of threads wants the addresses that it was built for, which some kernels shuffle too far.
 STILL := $(if $(filter thread,$(SAN)),$(shell setarch -R true 2>/dev/null && echo setarch -R))
 export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1:quarantine_size_mb=32
@@ -174,7 +176,7 @@ check-monitoring: $(PROGRAMS)
 # A real redis-server, and everything that can go wrong with it.
 chaos: $(PROGRAMS)
 	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(CHAOS_SECONDS) \
-		$(STILL) $(PYTHON) -B -m pytest -q tests/chaos -p no:cacheprovider
+		$(STILL) $(PYTHON) -B -m pytest -q tests/chaos -p no:cacheprovider -n $(CHAOS_WORKERS)
 
 # The end-to-end tests come last so that what is read last is their summary.
 check: check-layers check-unit $(PROGRAMS)

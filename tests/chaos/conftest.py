@@ -21,6 +21,8 @@ HANG_SECONDS = 240  # every wait has a deadline of its own; this is for the one 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "house(**how): start the house of this test with these")
+    # A crowd or a back end whose thread has died would find nothing wrong.
+    config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
 
 
 @pytest.fixture(autouse=True)

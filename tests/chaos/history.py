@@ -37,13 +37,14 @@ class Person:
 
 
 class Crowd:
-    """Clients on one thread; each beats its heart and takes what comes."""
+    """Clients on one thread, which alone reads and closes; each beats its heart and takes what comes."""
 
     def __init__(self, house):
         self.house = house
         self.people = []
         self._selector = selectors.DefaultSelector()
         self._lock = threading.Lock()
+        self._leaving = collections.deque()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -62,6 +63,7 @@ class Crowd:
             data = person.sock.recv(1 << 16)
             self._take(person, data)
             if person.closed_at is not None:
+                person.sock.close()
                 raise ConnectionError(person.goodbye)
         person.sock.setblocking(False)
         with self._lock:
@@ -78,6 +80,8 @@ class Crowd:
                 time.sleep(0.002)
             for key, _ in ready:
                 self._read(key.data)
+            while self._leaving:
+                self._close(self._leaving.popleft())
             if time.monotonic() >= beat_at:
                 beat_at = time.monotonic() + HEARTBEAT_SECONDS
                 self._beat()
@@ -100,10 +104,16 @@ class Crowd:
         except OSError:
             data = b""
         self._take(person, data)
-        if person.closed_at is not None:
-            with self._lock:
-                self._selector.unregister(person.sock)
-            person.sock.close()
+        if not data:
+            self._close(person)
+
+    def _close(self, person):
+        if person.sock.fileno() < 0:
+            return
+        with self._lock:
+            self._selector.unregister(person.sock)
+        person.sock.close()
+        person.closed_at = person.closed_at or time.monotonic()
 
     @staticmethod
     def _take(person, data):
@@ -129,10 +139,18 @@ class Crowd:
 
     def leave(self, person):
         """The client closes its connection."""
-        with self._lock:
-            self._selector.unregister(person.sock)
-        person.sock.close()
-        person.closed_at = time.monotonic()
+        self._leaving.append(person)
+        wait_until(lambda: person.closed_at is not None, f"{person.key} has left")
+
+    def comes_in(self, comet):
+        """Does a client come in at this comet now? It leaves at once."""
+        try:
+            person = self.join(comet, f"late/{comet}")
+        except OSError:
+            return False
+        self.leave(person)
+        self.people.remove(person)
+        return True
 
     def close(self):
         self._stopping = True
@@ -216,6 +234,12 @@ class Pushes:
         self._stopping.set()
         for thread in self._threads:
             thread.join()
+
+    def begin_again(self):
+        """Stop, and settle what was pushed so far: streams started from now on are all that counts."""
+        self.stop()
+        self.streams, self._threads = [], []
+        self._stopping.clear()
 
 
 def assert_agreed(crowd, pushes, people=None, seconds=TIMEOUT):

@@ -36,18 +36,8 @@ def assert_recovered(house, crowd, pushes, since, comets=None):
     """The fault ended at `since`: pushes and new clients."""
     pushes.wait_accepted(5, since + RECOVERY_SECONDS - time.monotonic())
     for comet in comets or house.names("comet"):
-        wait_until(lambda comet=comet: comes_in(crowd, comet), f"a client comes in at {comet}",
+        wait_until(lambda comet=comet: crowd.comes_in(comet), f"a client comes in at {comet}",
                    since + RECOVERY_SECONDS - time.monotonic())
-
-
-def comes_in(crowd, comet):
-    try:
-        person = crowd.join(comet, f"late/{comet}")
-    except OSError:
-        return False
-    crowd.leave(person)
-    crowd.people.remove(person)
-    return True
 
 
 def assert_hearts_beat(people):

@@ -132,17 +132,17 @@ def test_redis_forgets_everything_while_pushes_run(house, crowd, pushes):
     # What was accepted before has to be read before: a flush takes the streams away, too.
     pushes.stop()
     assert_agreed(crowd, pushes)
+    pushes.begin_again()
     house.redis().flushall()
     flushed = time.monotonic()
-    again = type(pushes)(house)
-    again.start("key2", "/goim/push/keys?operation=1000&keys=comet-2/3", lambda p: p.key == "comet-2/3", 100)
-    again.start("user2", "/goim/push/mids?operation=1000&mids=7", lambda p: p.key.endswith("/6"), 50, logic=1)
-    again.start("room2", "/goim/push/room?operation=1000&type=live&room=1", lambda p: p.room == "live://1", 50)
-    again.start("all2", "/goim/push/all?operation=1000", lambda p: True, 30, logic=1)
-    again.wait_accepted(20)
+    pushes.start("key2", "/goim/push/keys?operation=1000&keys=comet-2/3", lambda p: p.key == "comet-2/3", 100)
+    pushes.start("user2", "/goim/push/mids?operation=1000&mids=7", lambda p: p.key.endswith("/6"), 50, logic=1)
+    pushes.start("room2", "/goim/push/room?operation=1000&type=live&room=1", lambda p: p.room == "live://1", 50)
+    pushes.start("all2", "/goim/push/all?operation=1000", lambda p: True, 30, logic=1)
+    pushes.wait_accepted(20)
     assert time.monotonic() - flushed < 10
-    again.stop()
-    assert_agreed(crowd, again)
+    pushes.stop()
+    assert_agreed(crowd, pushes)
     for comet in house.names("comet"):
         assert house.metrics(comet)("comet_registered_again_total") >= 20
 
