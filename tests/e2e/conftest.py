@@ -39,6 +39,11 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("way", ways, ids=[way.name for way in ways])
 
 
+def pytest_collection_modifyitems(items):
+    """Those that take long come first, so that at the end no worker is left alone with one of them."""
+    items.sort(key=lambda item: item.module.__name__ not in ("test_scale", "test_conservation", "test_replace"))
+
+
 @pytest.fixture(autouse=True)
 def no_hang():
     # The children of a test run that ends this way end with it: see Comet._in_the_child.
