@@ -33,6 +33,7 @@ class Person:
         self.received = collections.defaultdict(list)  # stream -> numbers
         self.others = []
         self.asked_at = None    # the heartbeat that is not answered yet
+        self.beats = 0          # heartbeats that were answered
         self.slowest_beat = 0.0
 
 
@@ -126,6 +127,7 @@ class Crowd:
             elif packet.op == Op.HEARTBEAT_REPLY:
                 person.slowest_beat = max(person.slowest_beat, time.monotonic() - person.asked_at)
                 person.asked_at = None
+                person.beats += 1
             elif packet.op == Op.DISCONNECT:
                 person.goodbye = packet.json()
             elif b"#" in packet.body:

@@ -16,7 +16,7 @@ import sys
 import pytest
 
 from client import WAYS, Client
-from server import BUILD, house_class
+from server import BUILD, Comet, house_class
 from swarm import Swarm
 
 HANG_SECONDS = 240  # every wait has a deadline of its own; this is for the one that was forgotten
@@ -25,6 +25,7 @@ HANG_SECONDS = 240  # every wait has a deadline of its own; this is for the one 
 def pytest_configure(config):
     config.addinivalue_line("markers", "settings(*assignments): start the house of this test with these")
     config.addinivalue_line("markers", "ways(*names): run this test over these ways only")
+    config.addinivalue_line("markers", "cluster_ways(*names): where logic is behind Redis, over these only")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -34,8 +35,9 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     if "way" in metafunc.fixturenames:
-        marker = metafunc.definition.get_closest_marker("ways")
-        ways = [way for way in WAYS if marker is None or {way.name, way.listener, way.dialect.name} & set(marker.args)]
+        names = ["ways"] if house_class() is Comet else ["ways", "cluster_ways"]
+        markers = [marker for name in names for marker in metafunc.definition.iter_markers(name)]
+        ways = [way for way in WAYS if all({way.name, way.listener, way.dialect.name} & set(m.args) for m in markers)]
         metafunc.parametrize("way", ways, ids=[way.name for way in ways])
 
 

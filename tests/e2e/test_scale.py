@@ -36,6 +36,7 @@ def limits_in_the_way(n):
 
 
 @pytest.mark.ways("v2")
+@pytest.mark.cluster_ways("tcp-v2", "wss-v2")
 def test_five_thousand_alive_at_once_with_default_settings(way, house, backend):
     forbidden = limits_in_the_way(MANY)
     if forbidden:
@@ -88,6 +89,7 @@ def churn(way, house, cycles, at_a_time=250):
     house.wait_empty()
 
 
+@pytest.mark.cluster_ways("tcp-v2", "wss-v2")
 def test_nothing_is_left_after_fifty_thousand_connections(way, house):
     # Half of them over TCP and half over WebSocket; what TLS and the other dialects add to that shows with fewer.
     cycles = scaled(25000 if way.name in ("tcp-v2", "ws-v2") else 5000, 1000)
