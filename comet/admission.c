@@ -1,71 +1,140 @@
 /* admission: see admission.h. SPDX-License-Identifier: MIT */
 #include "comet/admission.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 
+#include "common/clock.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/obj.h"
 
-void admission_init(struct admission *a, int64_t connections_max, int64_t per_ip_max)
+/* A network with its zero byte: "ffff:ffff:ffff:ffff::/64", or an IPv4 address. */
+#define NETWORK_BYTES 64
+
+int admission_init(struct admission *a, const struct admission_options *opt)
 {
-	BUG_UNLESS(connections_max > 0);
-	a->connections_max = connections_max;
-	a->per_ip_max = per_ip_max;
-	a->connections = 0;
+	BUG_UNLESS(opt->connections_max > 0);
+	*a = (struct admission){.opt = *opt};
+	if (opt->connects_per_ip.per_second > 0 && rate_table_init(&a->addresses) < 0)
+		return -ENOMEM;
 	atomic_init(&a->draining, false);
+	atomic_init(&a->handshakes, 0);
 	lock_init(&a->lock, LOCK_POOL);
 	strmap_init(&a->per_ip);
-	count_add(COUNT_CONNECTIONS_LIMIT, connections_max);
+	count_add(COUNT_CONNECTIONS_LIMIT, opt->connections_max);
+	return 0;
 }
 
 void admission_fini(struct admission *a)
 {
 	BUG_UNLESS(a->connections == 0 && a->per_ip.count == 0);
-	count_add(COUNT_CONNECTIONS_LIMIT, -a->connections_max);
+	count_add(COUNT_CONNECTIONS_LIMIT, -a->opt.connections_max);
+	BUG_UNLESS(atomic_load(&a->handshakes) == 0);
 	strmap_fini(&a->per_ip);
+	rate_table_fini(&a->addresses);
 	lock_fini(&a->lock);
 }
 
-static enum close_reason enter_locked(struct admission *a, const char *address) NEEDS(a->lock)
+/* Who has an IPv6 address mostly has all of its network, and could take another for each connection. */
+static const char *network_of(const char *address, char network[NETWORK_BYTES])
 {
-	intptr_t from_here = (intptr_t)strmap_get(&a->per_ip, address);
+	char text[INET6_ADDRSTRLEN];
+	struct in6_addr v6;
 
-	if (a->connections >= a->connections_max)
+	if (inet_pton(AF_INET6, address, &v6) != 1)
+		return address;
+	memset(&v6.s6_addr[8], 0, 8);
+	(void)inet_ntop(AF_INET6, &v6, text, sizeof(text));
+	(void)snprintf(network, NETWORK_BYTES, "%s/64", text);
+	return network;
+}
+
+static enum close_reason check_locked(struct admission *a, const char *network, intptr_t from_here, int64_t now)
+	NEEDS(a->lock)
+{
+	const struct admission_options *opt = &a->opt;
+
+	if (a->connections >= opt->connections_max)
 		return CLOSE_CONNECTIONS;
-	if (a->per_ip_max > 0 && from_here >= a->per_ip_max)
+	if (opt->per_ip_max > 0 && from_here >= opt->per_ip_max)
 		return CLOSE_PER_IP;
-	if (strmap_put(&a->per_ip, address, (void *)(from_here + 1), NULL) < 0)
+	if (opt->handshakes_max > 0 && atomic_load(&a->handshakes) >= opt->handshakes_max)
+		return CLOSE_HANDSHAKES;
+	/* One address that comes too often takes nothing from what all may do. */
+	if (opt->connects_per_ip.per_second > 0 &&
+	    rate_table_take(&a->addresses, &opt->connects_per_ip, network, now) > 0)
+		return CLOSE_CONNECTS_PER_IP;
+	if (rate_take(&opt->connects, &a->connects_ns, now, 1) > 0)
+		return CLOSE_CONNECTS;
+	return CLOSE_NONE;
+}
+
+static enum close_reason enter_locked(struct admission *a, const char *network, int64_t now) NEEDS(a->lock)
+{
+	intptr_t from_here = (intptr_t)strmap_get(&a->per_ip, network);
+	enum close_reason why = check_locked(a, network, from_here, now);
+
+	if (why != CLOSE_NONE)
+		return why;
+	if (strmap_put(&a->per_ip, network, (void *)(from_here + 1), NULL) < 0)
 		return CLOSE_NO_MEMORY;
 	a->connections++;
+	(void)atomic_fetch_add(&a->handshakes, 1);
 	return CLOSE_NONE;
+}
+
+/* Which limit it was, and what raises it. NULL: none. */
+static const char *what_to_raise(const struct admission_options *opt, enum close_reason why, int64_t *limit)
+{
+	switch (why) {
+	case CLOSE_CONNECTIONS:
+		*limit = opt->connections_max;
+		return "refused: too many connections; raise limits.connections or the machine's limits";
+	case CLOSE_PER_IP:
+		*limit = opt->per_ip_max;
+		return "refused: too many connections from this address; raise limits.per_ip";
+	case CLOSE_HANDSHAKES:
+		*limit = opt->handshakes_max;
+		return "refused: too many are not through the handshake; raise limits.handshakes";
+	case CLOSE_CONNECTS:
+		*limit = opt->connects.per_second;
+		return "refused: too many new connections a second; raise limits.connects or limits.burst";
+	case CLOSE_CONNECTS_PER_IP:
+		*limit = opt->connects_per_ip.per_second;
+		return "refused: too many new connections a second from this address; raise limits.connects_per_ip or "
+		       "limits.burst";
+	default:
+		return NULL;
+	}
 }
 
 static void say_refused(const struct admission *a, const char *address, enum close_reason why)
 {
-	static struct log_limit limit = LOG_LIMIT(1);
+	static struct log_limit log_limit = LOG_LIMIT(1);
+	int64_t limit = 0;
+	const char *what = what_to_raise(&a->opt, why, &limit);
 
-	if (why == CLOSE_CONNECTIONS)
-		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", address),
-			    log_what("refused: too many connections; raise limits.connections or the machine's limits"),
-			    log_i64("limit", a->connections_max));
-	else if (why == CLOSE_PER_IP)
-		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", address),
-			    log_what("refused: too many connections from this address; raise limits.per_ip"),
-			    log_i64("limit", a->per_ip_max));
+	if (what != NULL)
+		LOG_LIMITED(LOG_WARN, &log_limit, log_str("peer", address), log_what(what), log_i64("limit", limit));
 	else
-		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", address), log_what("refused"),
+		LOG_LIMITED(LOG_WARN, &log_limit, log_str("peer", address), log_what("refused"),
 			    log_str("reason", close_reason_name(why)));
 }
 
 enum close_reason admission_enter(struct admission *a, const char *address)
 {
+	char network[NETWORK_BYTES];
+	const char *from = network_of(address, network);
 	enum close_reason why = CLOSE_DRAINING;
+	int64_t now = clock_now_ns();
 
 	if (!atomic_load(&a->draining)) {
 		lock_take(&a->lock);
-		why = enter_locked(a, address);
+		why = enter_locked(a, from, now);
 		lock_drop(&a->lock);
 	}
 	if (why == CLOSE_NONE) {
@@ -77,19 +146,28 @@ enum close_reason admission_enter(struct admission *a, const char *address)
 	return why;
 }
 
-void admission_leave(struct admission *a, const char *address)
+void admission_settle(struct admission *a)
 {
+	BUG_UNLESS(atomic_fetch_sub(&a->handshakes, 1) > 0);
+}
+
+void admission_leave(struct admission *a, const char *address, bool settled)
+{
+	char network[NETWORK_BYTES];
+	const char *from = network_of(address, network);
 	intptr_t from_here;
 
+	if (!settled)
+		admission_settle(a);
 	lock_take(&a->lock);
-	from_here = (intptr_t)strmap_get(&a->per_ip, address);
+	from_here = (intptr_t)strmap_get(&a->per_ip, from);
 	BUG_UNLESS(from_here > 0 && a->connections > 0);
 	a->connections--;
 	/* Putting over a key that is there allocates nothing, so it cannot fail. */
 	if (from_here > 1)
-		BUG_UNLESS(strmap_put(&a->per_ip, address, (void *)(from_here - 1), NULL) == 0);
+		BUG_UNLESS(strmap_put(&a->per_ip, from, (void *)(from_here - 1), NULL) == 0);
 	else
-		(void)strmap_del(&a->per_ip, address);
+		(void)strmap_del(&a->per_ip, from);
 	lock_drop(&a->lock);
 	count_add(COUNT_CONNECTIONS, -1);
 }

@@ -1,5 +1,6 @@
-/* admission: may this one come in? Totals, per address, draining. Both doors (accept, websocket) ask it.
- * SPDX-License-Identifier: MIT */
+/* admission: may this one come in? Totals, per address, how fast they come, how many are not through the handshake, draining.
+ * Both doors (accept, websocket) ask it. What counts as one address: for IPv6 a network of 64 bits, which is what one
+ * subscriber has. SPDX-License-Identifier: MIT */
 #ifndef COMET_ADMISSION_H
 #define COMET_ADMISSION_H
 
@@ -9,27 +10,42 @@
 
 #include "comet/close_reason.h"
 #include "common/lock.h"
+#include "common/rate.h"
 #include "common/strmap.h"
+
+/* 0 is no limit, but for connections_max. */
+struct admission_options {
+	int64_t connections_max; /* always above 0 */
+	int64_t per_ip_max;
+	int64_t handshakes_max;
+	struct rate connects;
+	struct rate connects_per_ip;
+};
 
 struct admission {
 	/* set once */
-	int64_t connections_max; /* always above 0 */
-	int64_t per_ip_max;      /* 0: no limit */
+	struct admission_options opt;
 	/* any thread */
 	atomic_bool draining;
+	atomic_llong handshakes; /* connections that are not settled */
 	/* under lock */
 	struct lock lock;
 	int64_t connections;
-	struct strmap per_ip; /* address -> how many, in the pointer */
+	struct strmap per_ip;        /* address -> how many, in the pointer */
+	int64_t connects_ns;         /* the bucket of opt.connects */
+	struct rate_table addresses; /* those of opt.connects_per_ip */
 };
 
-void admission_init(struct admission *a, int64_t connections_max, int64_t per_ip_max);
+/* 0 or -ENOMEM (fini is then not needed). */
+int admission_init(struct admission *a, const struct admission_options *opt);
 void admission_fini(struct admission *a);
 
 /* One more from this address (text without the port). CLOSE_NONE: counted in, and admission_leave is owed; else why not,
  * counted and logged with the limit and the setting that raises it. Takes a->lock. */
 enum close_reason admission_enter(struct admission *a, const char *address) WITHOUT(a->lock);
-void admission_leave(struct admission *a, const char *address) WITHOUT(a->lock);
+/* It is through the handshake: once, on its way from enter to leave, or not at all. */
+void admission_settle(struct admission *a);
+void admission_leave(struct admission *a, const char *address, bool settled) WITHOUT(a->lock);
 
 /* From now on nobody comes in. */
 void admission_drain(struct admission *a);

@@ -244,7 +244,7 @@ static int start(struct house *h)
 
 	if ((rc = server_init(&h->server, cfg)) < 0)
 		return rc;
-	enlarge_futex_table(h->server.admission.connections_max);
+	enlarge_futex_table(h->server.admission.opt.connections_max);
 	if ((rc = push_start(&h->server, (unsigned)cfg->push_threads, (unsigned)cfg->push_queue, &h->push)) < 0)
 		return fail("cannot start the push threads", rc);
 	if ((rc = start_logic(h)) < 0)

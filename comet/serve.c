@@ -73,6 +73,7 @@ static int handshake(struct server *s, struct connection *c)
 		return rc;
 	}
 	atomic_store(&c->in_handshake, false);
+	admission_settle(&s->admission);
 	rearm(c);
 	count_observe(COUNT_HANDSHAKE, clock_now_ns() - c->born_ns);
 	trace(c, "auth", NULL);

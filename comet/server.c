@@ -54,6 +54,14 @@ static void buckets_free(struct server *s)
 int server_init(struct server *s, const struct config *cfg)
 {
 	unsigned shares = (unsigned)(cfg->protocol_timer > 0 ? cfg->protocol_timer : cores());
+	struct admission_options admission = {
+		.connections_max = connections_max(cfg),
+		.per_ip_max = cfg->limits_per_ip,
+		.handshakes_max = cfg->limits_handshakes,
+		.connects = {.per_second = cfg->limits_connects, .burst_ns = cfg->limits_burst * CLOCK_MS},
+		.connects_per_ip = {.per_second = cfg->limits_connects_per_ip,
+				    .burst_ns = cfg->limits_burst * CLOCK_MS},
+	};
 	int rc;
 
 	*s = (struct server){.cfg = cfg};
@@ -65,7 +73,8 @@ int server_init(struct server *s, const struct config *cfg)
 	lock_init(&s->lock, LOCK_SERVICE);
 	lock_cond_init(&s->changed);
 	tally_table_init(&s->tallies);
-	admission_init(&s->admission, connections_max(cfg), cfg->limits_per_ip);
+	if ((rc = admission_init(&s->admission, &admission)) < 0)
+		goto fini_tallies;
 	if ((rc = whitelist_init(&s->whitelist, cfg->whitelist_list, cfg->whitelist_log)) < 0) {
 		LOG(LOG_ERROR, log_what("cannot open whitelist.log"), log_str("file", cfg->whitelist_log),
 		    log_str("error", err_text(rc)));
@@ -84,6 +93,7 @@ fini_whitelist:
 	whitelist_fini(&s->whitelist);
 fini_admission:
 	admission_fini(&s->admission);
+fini_tallies:
 	tally_table_fini(&s->tallies);
 	(void)pthread_cond_destroy(&s->changed);
 	lock_fini(&s->lock);
@@ -127,7 +137,7 @@ void server_leave(struct server *s, struct connection *c)
 	char address[TRANSPORT_PEER_BYTES];
 
 	c->transport->ops->peer(c->transport, false, address, sizeof(address));
-	admission_leave(&s->admission, address);
+	admission_leave(&s->admission, address, !atomic_load(&c->in_handshake));
 	lock_take(&s->lock);
 	if (c->roster_prev != NULL)
 		c->roster_prev->roster_next = c->roster_next;

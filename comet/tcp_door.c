@@ -56,6 +56,6 @@ int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer)
 
 leave:
 	tcp_address_text(peer, false, address, sizeof(address));
-	admission_leave(&s->admission, address);
+	admission_leave(&s->admission, address, false);
 	return rc;
 }

@@ -11,10 +11,10 @@
 /* Of one row of a table; 512 KiB for both. With a thousand names in it, one in a thousand shares both its buckets. */
 #define ROW_CELLS 32768
 
-/* The time in which n gather. Rounded up, so that a rate is never exceeded. */
+/* The time in which n gather. Rounded down, so that a second's worth goes into a second. */
 static int64_t time_of(const struct rate *rate, int64_t n)
 {
-	return (n * CLOCK_SEC + rate->per_second - 1) / rate->per_second;
+	return n * CLOCK_SEC / rate->per_second;
 }
 
 static int64_t later_of(int64_t a, int64_t b)

@@ -150,7 +150,7 @@ close:
 	free(g);
 	(void)close(fd);
 	tcp_address_text(peer, false, address, sizeof(address));
-	admission_leave(&ws->server->admission, address);
+	admission_leave(&ws->server->admission, address, false);
 	return rc;
 }
 

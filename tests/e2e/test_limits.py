@@ -64,6 +64,78 @@ def test_handshakes_count_against_the_limit_and_give_it_back(connect, house):
     connect(mid=7).heartbeat()
 
 
+@pytest.mark.settings("limits.handshakes=2")
+def test_too_many_handshakes_at_a_time_are_refused(connect, house):
+    online = [connect(mid=i) for i in range(4)]  # through: they count no more
+    half = [connect.raw(), connect.raw()]
+    house.wait_metric("comet_connections", 6)
+    expect_refused(connect.raw(), code=20)
+    house.wait_metric("comet_refused_total", 1, reason="handshakes")
+    assert "limits.handshakes" in house.log()
+    half.pop().close()
+    house.wait_metric("comet_connections", 5)
+    connect(mid=9).heartbeat()
+    half.pop().auth(mid=10).heartbeat()
+    for client in online:
+        client.heartbeat()
+
+
+@pytest.mark.settings("limits.connects=1", "limits.burst=3s")
+@pytest.mark.ways("tcp-v2", "wss-v2")
+def test_more_new_connections_a_second_than_may_are_refused(connect, house):
+    # On a machine this slow one more may be due; not so many.
+    clients = [connect.raw(source=f"127.0.0.{i + 1}") for i in range(30)]
+    wait_until(lambda: house.metrics()("comet_refused_total", reason="connects") >= 3, "some are refused")
+    assert house.metrics()("comet_connections") >= 3
+    assert "limits.connects" in house.log()
+    for client in clients:
+        client.close()
+    wait_until(lambda: can_come_in(connect), "a good client comes in once it is time", pause=0.2)
+
+
+def can_come_in(connect, **how):
+    client = connect.raw(**how)
+    try:
+        client.auth(mid=7).heartbeat()
+        return True
+    except (AssertionError, ConnectionError):
+        return False
+    finally:
+        client.close()
+
+
+@pytest.mark.settings("limits.connects_per_ip=1", "limits.burst=5s")
+def test_more_new_connections_a_second_from_one_address_are_refused_and_no_other(connect, house):
+    clients = [connect.raw(source="127.0.0.2") for i in range(30)]
+    wait_until(lambda: house.metrics()("comet_refused_total", reason="connects_per_ip") >= 3, "some are refused")
+    for i in range(5):
+        connect(source="127.0.0.3", mid=i + 1).heartbeat()
+    assert "limits.connects_per_ip" in house.log()
+    for client in clients:
+        client.close()
+    wait_until(lambda: can_come_in(connect, source="127.0.0.2"), "the greedy one once it is time", pause=0.2)
+
+
+@pytest.mark.settings("tcp.proxy_protocol=yes", "limits.per_ip=2")
+@pytest.mark.ways("tcp-v2")
+def test_network_of_ipv6_counts_as_one_address_and_a_mapped_address_as_ipv4(connect, house):
+    def come(source):
+        client = connect.raw()
+        family = "TCP6" if ":" in source else "TCP4"
+        client.send_bytes(f"PROXY {family} {source} {'::1' if ':' in source else '127.0.0.1'} 1000 3101\r\n".encode())
+        return client
+
+    here = [come(f"2001:db8:1:2::{i}").auth(mid=i) for i in (1, 2)]
+    expect_refused(come("2001:db8:1:2:ffff::3"), code=8)
+    come("2001:db8:1:3::1").auth(mid=4).heartbeat()
+    come("::ffff:192.0.2.1").auth(mid=5), come("192.0.2.1").auth(mid=6)
+    expect_refused(come("::ffff:192.0.2.1"), code=8)
+    assert house.metrics()("comet_refused_total", reason="per_ip") == 2
+    here.pop().close()
+    house.wait_metric("comet_connections", 4)
+    come("2001:db8:1:2::9").auth(mid=9).heartbeat()
+
+
 @pytest.mark.ways("tcp-v2")
 def test_out_of_files_pauses_accepting_says_so_once_and_recovers(way, launch):
     house = launch({"limits.connections": 1000}, files=100)

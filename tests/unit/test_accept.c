@@ -347,7 +347,7 @@ static void who_is_one_too_many_is_told_and_turned_away(void **state)
 	int in, out;
 
 	(void)state;
-	stage.server.admission.per_ip_max = 1;
+	stage.server.admission.opt.per_ip_max = 1;
 	assert_int_equal(start("127.0.0.1:0", 1), 0);
 	in = dial();
 	authenticate(in);

@@ -13,6 +13,7 @@
 #include <sys/resource.h>
 
 #include "comet/admission.h"
+#include "common/clock.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "tests/unit/seam.h"
@@ -33,6 +34,13 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static void init(int64_t connections_max, int64_t per_ip_max)
+{
+	const struct admission_options opt = {.connections_max = connections_max, .per_ip_max = per_ip_max};
+
+	assert_int_equal(admission_init(&a, &opt), 0);
+}
+
 static void assert_load(int64_t connections, int64_t addresses)
 {
 	int64_t n, from;
@@ -47,17 +55,17 @@ static void whoever_comes_in_is_counted_until_it_leaves(void **state)
 	int64_t before = counters_read(COUNT_CONNECTIONS);
 
 	(void)state;
-	admission_init(&a, 10, 0);
+	init(10, 0);
 	assert_int_equal(admission_enter(&a, "192.0.2.1"), CLOSE_NONE);
 	assert_int_equal(admission_enter(&a, "192.0.2.1"), CLOSE_NONE);
 	assert_int_equal(admission_enter(&a, "::1"), CLOSE_NONE);
 	assert_load(3, 2);
 	assert_int_equal(counters_read(COUNT_CONNECTIONS), before + 3);
-	admission_leave(&a, "192.0.2.1");
+	admission_leave(&a, "192.0.2.1", false);
 	assert_load(2, 2);
-	admission_leave(&a, "192.0.2.1");
+	admission_leave(&a, "192.0.2.1", false);
 	assert_load(1, 1);
-	admission_leave(&a, "::1");
+	admission_leave(&a, "::1", false);
 	assert_load(0, 0);
 	assert_int_equal(counters_read(COUNT_CONNECTIONS), before);
 	admission_fini(&a);
@@ -68,16 +76,16 @@ static void no_more_come_in_than_there_is_room_for(void **state)
 	int64_t before = counters_read_by(COUNT_REFUSED, CLOSE_CONNECTIONS);
 
 	(void)state;
-	admission_init(&a, 2, 0);
+	init(2, 0);
 	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
 	assert_int_equal(admission_enter(&a, "2"), CLOSE_NONE);
 	assert_int_equal(admission_enter(&a, "3"), CLOSE_CONNECTIONS);
 	assert_load(2, 2);
 	assert_int_equal(counters_read_by(COUNT_REFUSED, CLOSE_CONNECTIONS), before + 1);
-	admission_leave(&a, "1");
+	admission_leave(&a, "1", false);
 	assert_int_equal(admission_enter(&a, "3"), CLOSE_NONE);
-	admission_leave(&a, "2");
-	admission_leave(&a, "3");
+	admission_leave(&a, "2", false);
+	admission_leave(&a, "3", false);
 	admission_fini(&a);
 }
 
@@ -86,17 +94,17 @@ static void no_more_come_in_from_one_address_than_may(void **state)
 	int64_t before = counters_read_by(COUNT_REFUSED, CLOSE_PER_IP);
 
 	(void)state;
-	admission_init(&a, 10, 2);
+	init(10, 2);
 	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
 	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
 	assert_int_equal(admission_enter(&a, "1"), CLOSE_PER_IP);
 	assert_int_equal(admission_enter(&a, "2"), CLOSE_NONE);
 	assert_int_equal(counters_read_by(COUNT_REFUSED, CLOSE_PER_IP), before + 1);
-	admission_leave(&a, "1");
+	admission_leave(&a, "1", false);
 	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
-	admission_leave(&a, "1");
-	admission_leave(&a, "1");
-	admission_leave(&a, "2");
+	admission_leave(&a, "1", false);
+	admission_leave(&a, "1", false);
+	admission_leave(&a, "2", false);
 	assert_load(0, 0);
 	admission_fini(&a);
 }
@@ -106,19 +114,19 @@ static void nobody_comes_in_once_it_drains(void **state)
 	int64_t before = counters_read_by(COUNT_REFUSED, CLOSE_DRAINING);
 
 	(void)state;
-	admission_init(&a, 10, 0);
+	init(10, 0);
 	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
 	admission_drain(&a);
 	assert_int_equal(admission_enter(&a, "1"), CLOSE_DRAINING);
 	assert_int_equal(counters_read_by(COUNT_REFUSED, CLOSE_DRAINING), before + 1);
-	admission_leave(&a, "1");
+	admission_leave(&a, "1", false);
 	admission_fini(&a);
 }
 
 static void without_memory_to_count_it_nobody_comes_in(void **state)
 {
 	(void)state;
-	admission_init(&a, 10, 0);
+	init(10, 0);
 	for (unsigned after = 0; after < 2; after++) {
 		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
 		assert_int_equal(admission_enter(&a, "1"), CLOSE_NO_MEMORY);
@@ -129,8 +137,8 @@ static void without_memory_to_count_it_nobody_comes_in(void **state)
 	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
 	seam_fail(SEAM_ALLOC, 0, 100, ENOMEM);
 	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
-	admission_leave(&a, "1");
-	admission_leave(&a, "1");
+	admission_leave(&a, "1", false);
+	admission_leave(&a, "1", false);
 	admission_fini(&a);
 }
 
@@ -140,7 +148,7 @@ static void *enter_and_leave(void *arg)
 		enum close_reason why = admission_enter(&a, arg);
 
 		if (why == CLOSE_NONE)
-			admission_leave(&a, arg);
+			admission_leave(&a, arg, false);
 		else if (why != CLOSE_CONNECTIONS)
 			abort();
 	}
@@ -153,7 +161,7 @@ static void threads_may_enter_and_leave_at_once(void **state)
 	pthread_t threads[3];
 
 	(void)state;
-	admission_init(&a, 2, 0);
+	init(2, 0);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, enter_and_leave, addresses[i]), 0);
 	for (int i = 0; i < 3; i++)
@@ -182,12 +190,107 @@ static void the_tightest_limit_of_the_machine_is_named(void **state)
 
 #define admission_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void those_who_are_not_through_the_handshake_have_a_limit_of_their_own(void **state)
+{
+	const struct admission_options opt = {.connections_max = 10, .handshakes_max = 2};
+	int64_t before = counters_read_by(COUNT_REFUSED, CLOSE_HANDSHAKES);
+
+	(void)state;
+	assert_int_equal(admission_init(&a, &opt), 0);
+	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
+	assert_int_equal(admission_enter(&a, "2"), CLOSE_NONE);
+	assert_int_equal(admission_enter(&a, "3"), CLOSE_HANDSHAKES);
+	assert_int_equal(counters_read_by(COUNT_REFUSED, CLOSE_HANDSHAKES), before + 1);
+	admission_settle(&a);
+	assert_int_equal(admission_enter(&a, "3"), CLOSE_NONE);
+	assert_int_equal(admission_enter(&a, "4"), CLOSE_HANDSHAKES);
+	admission_leave(&a, "2", false);
+	assert_int_equal(admission_enter(&a, "4"), CLOSE_NONE);
+	admission_leave(&a, "1", true);
+	admission_leave(&a, "3", false);
+	admission_leave(&a, "4", false);
+	admission_fini(&a);
+}
+
+static enum close_reason come_and_go(const char *address)
+{
+	enum close_reason why = admission_enter(&a, address);
+
+	if (why == CLOSE_NONE)
+		admission_leave(&a, address, false);
+	return why;
+}
+
+static void so_many_a_second_may_come(void **state)
+{
+	const struct admission_options opt = {.connections_max = 10,
+					      .connects = {.per_second = 3, .burst_ns = CLOCK_SEC}};
+
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	assert_int_equal(admission_init(&a, &opt), 0);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(come_and_go(i % 2 == 0 ? "1" : "2"), i < 3 ? CLOSE_NONE : CLOSE_CONNECTS);
+	seam_clock_advance(CLOCK_SEC / 2);
+	assert_int_equal(come_and_go("1"), CLOSE_NONE);
+	assert_int_equal(come_and_go("1"), CLOSE_CONNECTS);
+	admission_fini(&a);
+}
+
+static void so_many_a_second_may_come_from_one_address_and_no_more_count_for_all(void **state)
+{
+	const struct admission_options opt = {.connections_max = 10,
+					      .connects = {.per_second = 4, .burst_ns = CLOCK_SEC},
+					      .connects_per_ip = {.per_second = 2, .burst_ns = CLOCK_SEC}};
+
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	assert_int_equal(admission_init(&a, &opt), 0);
+	for (int i = 0; i < 9; i++)
+		assert_int_equal(come_and_go("192.0.2.1"), i < 2 ? CLOSE_NONE : CLOSE_CONNECTS_PER_IP);
+	assert_int_equal(come_and_go("192.0.2.2"), CLOSE_NONE);
+	assert_int_equal(come_and_go("192.0.2.3"), CLOSE_NONE);
+	assert_int_equal(come_and_go("192.0.2.4"), CLOSE_CONNECTS);
+	admission_fini(&a);
+}
+
+static void a_network_of_ipv6_is_one_address(void **state)
+{
+	(void)state;
+	init(10, 2);
+	assert_int_equal(admission_enter(&a, "2001:db8:1:2::1"), CLOSE_NONE);
+	assert_int_equal(admission_enter(&a, "2001:db8:1:2:ffff:ffff:ffff:ffff"), CLOSE_NONE);
+	assert_int_equal(admission_enter(&a, "2001:db8:1:2:3::"), CLOSE_PER_IP);
+	assert_int_equal(admission_enter(&a, "2001:db8:1:3::1"), CLOSE_NONE);
+	assert_load(3, 2);
+	admission_leave(&a, "2001:db8:1:2:ffff:ffff:ffff:ffff", false);
+	assert_int_equal(admission_enter(&a, "2001:db8:1:2:3::"), CLOSE_NONE);
+	admission_leave(&a, "2001:db8:1:2::1", false);
+	admission_leave(&a, "2001:db8:1:2:3::", false);
+	admission_leave(&a, "2001:db8:1:3::1", false);
+	admission_fini(&a);
+}
+
+static void without_memory_for_its_table_there_is_no_admission(void **state)
+{
+	const struct admission_options opt = {.connections_max = 1, .connects_per_ip = {.per_second = 1}};
+
+	(void)state;
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(admission_init(&a, &opt), -ENOMEM);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		admission_test(whoever_comes_in_is_counted_until_it_leaves),
 		admission_test(no_more_come_in_than_there_is_room_for),
 		admission_test(no_more_come_in_from_one_address_than_may),
+		admission_test(those_who_are_not_through_the_handshake_have_a_limit_of_their_own),
+		admission_test(so_many_a_second_may_come),
+		admission_test(so_many_a_second_may_come_from_one_address_and_no_more_count_for_all),
+		admission_test(a_network_of_ipv6_is_one_address),
+		admission_test(without_memory_for_its_table_there_is_no_admission),
 		admission_test(nobody_comes_in_once_it_drains),
 		admission_test(without_memory_to_count_it_nobody_comes_in),
 		admission_test(threads_may_enter_and_leave_at_once),

@@ -72,8 +72,8 @@ static void logic_is_told_the_rooms_and_the_load_at_once(void **state)
 	assert_int_equal(stage.logic.n_rooms, 1);
 	assert_string_equal(stage.logic.room, "live://1");
 	assert_int_equal(stage.logic.room_count, 1);
-	admission_leave(&stage.server.admission, "192.0.2.1");
-	admission_leave(&stage.server.admission, "192.0.2.1");
+	admission_leave(&stage.server.admission, "192.0.2.1", false);
+	admission_leave(&stage.server.admission, "192.0.2.1", false);
 }
 
 static void logic_is_told_again_and_again(void **state)
@@ -94,7 +94,7 @@ static void while_nothing_changes_logic_is_left_alone(void **state)
 	/* So is a connection that is in no room. */
 	assert_int_equal(admission_enter(&stage.server.admission, "192.0.2.1"), CLOSE_NONE);
 	until(renewed() == 3);
-	admission_leave(&stage.server.admission, "192.0.2.1");
+	admission_leave(&stage.server.admission, "192.0.2.1", false);
 	until(renewed() == 4);
 	/* However many intervals pass, nothing more is told. */
 	for (int i = 0; i < 20; i++)

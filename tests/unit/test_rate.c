@@ -38,6 +38,17 @@ static void a_burst_goes_at_once_and_then_as_many_as_gathered(void **state)
 	assert_int_equal(take_all(&TEN, &full, now + 100 * CLOCK_SEC), 10); /* more than a burst does not gather */
 }
 
+static void a_second_holds_as_many_as_the_rate_says(void **state)
+{
+	(void)state;
+	for (int64_t n = 1; n < 1000; n++) {
+		const struct rate rate = {.per_second = n, .burst_ns = CLOCK_SEC};
+		int64_t full = 0;
+
+		assert_int_equal(take_all(&rate, &full, CLOCK_SEC), n);
+	}
+}
+
 static void without_a_burst_it_is_one_at_a_time(void **state)
 {
 	const struct rate rate = {.per_second = 2};
@@ -113,6 +124,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_burst_goes_at_once_and_then_as_many_as_gathered),
+		cmocka_unit_test(a_second_holds_as_many_as_the_rate_says),
 		cmocka_unit_test(without_a_burst_it_is_one_at_a_time),
 		cmocka_unit_test(a_rate_of_0_is_none),
 		cmocka_unit_test(pacing_takes_what_has_happened_and_says_how_long_to_wait),
