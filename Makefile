@@ -67,6 +67,7 @@ FUZZ_SECONDS ?= 30
 # How long a whole run may take before it counts as hung: sanitizers are slow.
 UNIT_SECONDS := $(if $(SAN),120,60)
 E2E_SECONDS  := $(if $(SAN),1500,900)
+BROWSER_SECONDS := 600
 CHAOS_SECONDS := $(if $(SAN),900,400)
 # Load that the end-to-end tests make: sanitizers are ten times as slow, and TSan knows 8,128 threads at most.
 E2E_SCALE    := $(if $(SAN),0.1,1)
@@ -80,7 +81,7 @@ export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1:q
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= second_deadlock_stack=1
 
-.PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring chaos docs bench fuzz fuzz-run lint format install uninstall clean help \
+.PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring check-browser chaos docs bench fuzz fuzz-run lint format install uninstall clean help \
         $(notdir $(UNIT))
 all: $(PROGRAMS)
 
@@ -90,6 +91,7 @@ help:
 	@echo 'make check      all tests; SAN=address or SAN=thread for a sanitizer build'
 	@echo 'make check-cluster   the end-to-end tests with logic behind Redis'
 	@echo 'make check-monitoring   of those, what examples/monitoring promises; needs the Debian package prometheus'
+	@echo 'make check-browser   the console in Chromium; SCREENSHOTS=folder keeps pictures'
 	@echo 'make chaos      what Redis, logics and comets that break do to pushes; needs redis-server'
 	@echo 'make test_NAME  one unit test, tests/unit/test_NAME.c'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=30'
@@ -124,6 +126,10 @@ $(ARCHIVE): $(HOUSE:%.c=$(BUILD)/obj/%.o)
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# The page's files, which the assembler puts into this object (logic/console.def); the compiler does not list them.
+PAGE := $(wildcard logic/console/*) $(addprefix examples/web/,comet.js chat.html chat.css chat.js)
+$(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/logic/api_console.o): $(PAGE)
 
 # What shows the commit is built again when there is a new one, and nothing else is.
 COMMIT_FILE := $(BUILD)/commit
@@ -172,6 +178,11 @@ check-cluster: $(PROGRAMS)
 # Part of check-e2e: examples/monitoring against a real Prometheus.
 check-monitoring: $(PROGRAMS)
 	@$(subst tests/e2e,tests/e2e/test_monitoring.py,$(e2e))
+
+# The console, by a real browser.
+check-browser: $(PROGRAMS)
+	@COMET_BUILD=$(abspath $(BUILD)) $(if $(SCREENSHOTS),COMET_TEST_SCREENSHOTS=$(abspath $(SCREENSHOTS))) \
+		timeout -k 10 $(BROWSER_SECONDS) $(PYTHON) -B -m pytest -q tests/browser -p no:cacheprovider -n 2
 
 # A real redis-server, and everything that can go wrong with it.
 chaos: $(PROGRAMS)

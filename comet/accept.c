@@ -30,6 +30,7 @@
 
 struct listener {
 	int fd;
+	uint16_t port; /* that it got */
 	struct accept *accept;
 	const struct accept_door *door;
 	unsigned n_threads;
@@ -242,16 +243,21 @@ static int listen_on(const struct addrinfo *address, int *out)
 	return 0;
 }
 
-static int announce(const char *name, int fd)
+static int announce(struct listener *l)
 {
-	struct sockaddr_storage bound = {0};
+	union {
+		struct sockaddr_in6 v6; /* the largest, so that all of it is zero */
+		struct sockaddr_in v4;
+		struct sockaddr any;
+	} bound = {0};
 	socklen_t bytes = sizeof(bound);
 	char text[TRANSPORT_PEER_BYTES];
 
-	if (getsockname(fd, (struct sockaddr *)&bound, &bytes) < 0)
+	if (getsockname(l->fd, &bound.any, &bytes) < 0)
 		return -errno;
-	tcp_address_text((struct sockaddr *)&bound, true, text, sizeof(text));
-	(void)printf("listening %s %s\n", name, text);
+	l->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
+	tcp_address_text(&bound.any, true, text, sizeof(text));
+	(void)printf("listening %s %s\n", names[l->door->kind], text);
 	(void)fflush(stdout);
 	return 0;
 }
@@ -276,7 +282,7 @@ static int listener_start(struct accept *a, const struct accept_door *door, cons
 	for (; l->n_threads < threads; l->n_threads++)
 		if ((rc = thread_spawn(THREAD_SERVICE, "accept", accept_all, l, &l->threads[l->n_threads])) < 0)
 			return rc;
-	return announce(names[door->kind], l->fd);
+	return announce(l);
 }
 
 static unsigned count_addresses(const char *bind)
@@ -337,6 +343,15 @@ int accept_start(struct server *s, const struct accept_door *doors, unsigned n_d
 		return rc;
 	}
 	*out = a;
+	return 0;
+}
+
+uint16_t accept_port(const struct accept *a, enum accept_kind kind)
+{
+	OBJ_CHECK(a, ACCEPT_MAGIC);
+	for (unsigned i = 0; i < a->n_listeners; i++)
+		if (a->listeners[i].door->kind == kind)
+			return a->listeners[i].port;
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #ifndef COMET_ACCEPT_H
 #define COMET_ACCEPT_H
 
+#include <stdint.h>
 #include <sys/socket.h>
 
 #include "comet/server.h"
@@ -30,6 +31,9 @@ struct accept_door {
  * 0, or -errno with a log line that says which address and why; nothing is then left open. */
 int accept_start(struct server *s, const struct accept_door *doors, unsigned n_doors, unsigned threads,
 		 struct accept **out);
+
+/* The port of the first address of this kind, 0 if there is none. */
+uint16_t accept_port(const struct accept *a, enum accept_kind kind);
 
 /* Stop accepting: close the sockets, join the threads. */
 void accept_stop(struct accept **a);

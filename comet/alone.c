@@ -24,6 +24,7 @@ struct alone {
 	const char *server_id;
 	struct logic logic;
 	struct bus_memory bus;
+	struct logic_ports ports;
 	atomic_bool draining;
 };
 
@@ -125,6 +126,12 @@ static int ready(void *arg, char *text, size_t text_bytes)
 void alone_handle(void *arg, const struct http_request *request, struct http_reply *reply)
 {
 	api_handle(&alone_of(arg)->logic, request, reply);
+}
+
+void alone_set_ports(struct alone *a, struct alone_ports ports)
+{
+	a->ports = (struct logic_ports){ports.tcp, ports.websocket, ports.websocket_tls};
+	a->logic.ports = &a->ports;
 }
 
 void alone_set_draining(struct alone *a)

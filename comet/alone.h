@@ -3,6 +3,8 @@
 #ifndef COMET_ALONE_H
 #define COMET_ALONE_H
 
+#include <stdint.h>
+
 #include "common/config.h"
 #include "common/http.h"
 #include "logic_client/logic_client.h"
@@ -16,6 +18,12 @@ void alone_free(struct alone **a);
 
 /* The table for server.logic. */
 struct logic_client alone_logic_client(struct alone *a);
+
+/* The doors are open; the API tells clients these ports. Before the API is started. */
+struct alone_ports {
+	uint16_t tcp, websocket, websocket_tls; /* 0: none */
+};
+void alone_set_ports(struct alone *a, struct alone_ports ports);
 
 /* The HTTP API, to be started with http_start(..., alone_handle, a, ...). */
 http_handler alone_handle;

@@ -209,6 +209,15 @@ static int open_doors(struct house *h)
 	return accept_start(&h->server, h->doors, ACCEPT_KINDS, (unsigned)cfg->tcp_accept, &h->accept);
 }
 
+static void tell_ports(struct house *h)
+{
+	alone_set_ports(h->alone, (struct alone_ports){
+					  .tcp = accept_port(h->accept, ACCEPT_TCP),
+					  .websocket = accept_port(h->accept, ACCEPT_WEBSOCKET),
+					  .websocket_tls = accept_port(h->accept, ACCEPT_WEBSOCKET_TLS),
+				  });
+}
+
 static int start_logic(struct house *h)
 {
 	int rc;
@@ -254,6 +263,8 @@ static int start(struct house *h)
 		return fail("cannot start the online thread", rc);
 	if ((rc = open_doors(h)) < 0)
 		return rc;
+	if (h->alone != NULL)
+		tell_ports(h);
 	/* Last, so that who finds /healthz answering finds everything else there. */
 	return start_http(h);
 }
@@ -274,7 +285,7 @@ static void say_what_to_try(const struct house *h, const char *program)
 	(void)printf("comet %s runs alone; Ctrl-C stops it. Try, in two other terminals:\n"
 		     "  %.*scomet-cli sub --port %s --mid 123\n"
 		     "  curl -d 'hello' 'http://%s/goim/push/mids?operation=1000&mids=123'\n"
-		     "Everything it counts: curl http://%s/metrics\n",
+		     "Or in a browser: http://%s/\n",
 		     COMET_VERSION, dir, program, strrchr(tcp, ':') + 1, http, http);
 	(void)fflush(stdout);
 }

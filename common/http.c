@@ -175,6 +175,13 @@ static const char *shown_key(struct MHD_Connection *connection)
 	return NULL;
 }
 
+static bool accepts_html(struct MHD_Connection *connection)
+{
+	const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+
+	return accept != NULL && strstr(accept, "text/html") != NULL;
+}
+
 /* A reply of ours, where no handler is asked. */
 static void refuse(struct http_reply *reply, int status, const char *words)
 {
@@ -276,6 +283,7 @@ static bool read_call(struct http *h, struct MHD_Connection *connection, struct 
 	request->method = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : method;
 	request->path = call->path;
 	request->body = call->body != NULL ? call->body : (const uint8_t *)"";
+	request->wants_html = accepts_html(connection);
 	say_peer(connection, call);
 	identify(h, request, shown_key(connection));
 	return pass_rate(h, call);
@@ -294,6 +302,7 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection, struct call
 	/* Without memory for a header the reply goes out without it. */
 	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
 	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	if (reply->extra_header != NULL)
 		(void)MHD_add_response_header(response, reply->extra_header, reply->extra_value);
 	if (close)

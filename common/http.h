@@ -27,6 +27,7 @@ struct http_request {
 	const char *peer;    /* address of the caller */
 	bool has_shown_key;  /* in X-Api-Key or Authorization: Bearer, */
 	struct http_key key; /* and this is what it may do with it */
+	bool wants_html;     /* a browser: its Accept header names text/html */
 };
 
 struct http_reply {

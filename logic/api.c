@@ -107,7 +107,8 @@ int api_read_numbers(const struct http_request *request, const char *name, int64
 
 static void not_found(struct api_call *call)
 {
-	api_reply_json(call, 404, json_pack("{s:i,s:s}", "code", -404, "message", "no such path; GET / lists them"));
+	api_reply_json(call, 404,
+		       json_pack("{s:i,s:s}", "code", -404, "message", "no such path; GET /help lists them"));
 }
 
 /* Of this path and method; NULL where there is none, and then *other is one for another method, or NULL. */
@@ -150,7 +151,7 @@ void api_handle(void *logic, const struct http_request *request, struct http_rep
 {
 	struct api_call call = {.logic = logic, .request = request, .reply = reply};
 
-	if (route(&call, &api_v2) || route(&call, &api_v1) || route(&call, &api_admin))
+	if (route(&call, &api_v2) || route(&call, &api_v1) || route(&call, &api_admin) || route(&call, &api_console))
 		return;
 	/* Who has no key does not find out what paths there are. */
 	if (http_may(request, HTTP_ALL, reply))

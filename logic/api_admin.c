@@ -43,7 +43,7 @@ static void readyz(struct api_call *call)
 	api_reply_text(call, 503, "text/plain; charset=utf-8", words);
 }
 
-static void front(struct api_call *call)
+void api_help(struct api_call *call)
 {
 	api_reply_text(call, 200, "text/plain; charset=utf-8",
 		       "comet " COMET_VERSION "\n"
@@ -58,12 +58,13 @@ static void front(struct api_call *call)
 		       "GET  /goim/nodes/weighted                         /goim/nodes/instances\n"
 		       "GET  /goim/upstream?after=0&wait=1000             what clients send to the back end\n"
 		       "POST /1/push?uid=123                              and the rest of goim's first API\n"
-		       "GET  /metrics                                     /healthz /readyz\n");
+		       "GET  /metrics                                     /healthz /readyz\n"
+		       "GET  /                                            this, or in a browser the console\n");
 }
 
 static const struct api_route routes[] = {
-	/* Probes of a load balancer or a container engine know no key, and the front page says nothing that the docs do not. */
-	{"GET", "/", HTTP_FREE, front},
+	/* Probes of a load balancer or a container engine know no key, and the list of paths says nothing that the docs do not. */
+	{"GET", "/help", HTTP_FREE, api_help},
 	{"GET", "/healthz", HTTP_FREE, healthz},
 	{"GET", "/readyz", HTTP_FREE, readyz},
 	{"GET", "/metrics", HTTP_READ, metrics},

@@ -27,7 +27,10 @@ struct api_dialect {
 	void (*wrong_method)(struct api_call *call);
 	void (*bad_params)(struct api_call *call); /* the query did not decode; NULL: it has no parameters */
 };
-extern const struct api_dialect api_v1, api_v2, api_admin;
+extern const struct api_dialect api_v1, api_v2, api_admin, api_console;
+
+/* A text that lists the paths. */
+void api_help(struct api_call *call);
 
 /* Send this JSON (NULL: out of memory; taken over) with this status. */
 void api_reply_json(struct api_call *call, int status, json_t *body);

@@ -189,15 +189,6 @@ static void kick(struct api_call *call)
 
 /* ---- online ---- */
 
-static int by_count(const void *a, const void *b)
-{
-	const struct registry_room *x = a, *y = b;
-
-	if (x->count != y->count)
-		return x->count < y->count ? 1 : -1;
-	return strcmp(x->room, y->room);
-}
-
 static json_t *list_top(const struct registry_rooms *rooms, const char *type, size_t limit)
 {
 	json_t *list = json_array();
@@ -232,7 +223,7 @@ static void online_top(struct api_call *call)
 		reply_result(call, rc);
 		return;
 	}
-	qsort(rooms.rooms, rooms.n, sizeof(*rooms.rooms), by_count);
+	registry_rooms_sort(&rooms);
 	reply_data(call, list_top(&rooms, type, (size_t)limit));
 	registry_rooms_fini(&rooms);
 }
@@ -363,21 +354,11 @@ static json_t *list_nodes(const struct registry_servers *servers, bool names)
 	return nodes;
 }
 
-/* The port of the first address of a setting, or 0. */
-static json_int_t port_of(const char *bind)
-{
-	char address[128];
-	const char *colon;
-
-	if (!config_list_next(&bind, address, sizeof(address)) || (colon = strrchr(address, ':')) == NULL)
-		return 0;
-	return strtol(colon + 1, NULL, 10);
-}
-
 static void nodes_weighted(struct api_call *call)
 {
 	const struct config *cfg = call->logic->cfg;
 	const char *platform = http_param(call->request, "platform");
+	const struct logic_ports ports = logic_client_ports(call->logic);
 	struct registry_servers servers;
 	json_t *nodes, *domain;
 	int rc = call->logic->registry.servers(call->logic->registry.self, &servers);
@@ -393,8 +374,8 @@ static void nodes_weighted(struct api_call *call)
 	/* A client heartbeats this often, and is closed after heartbeat_max missed ones. */
 	reply_data(call,
 		   json_pack("{s:s,s:I,s:I,s:I,s:I,s:o,s:{s:i,s:i,s:f,s:f},s:i}", "domain",
-			     domain != NULL ? json_string_value(domain) : "", "tcp_port", port_of(cfg->tcp_bind),
-			     "ws_port", port_of(cfg->websocket_bind), "wss_port", port_of(cfg->websocket_tls_bind),
+			     domain != NULL ? json_string_value(domain) : "", "tcp_port", (json_int_t)ports.tcp,
+			     "ws_port", (json_int_t)ports.websocket, "wss_port", (json_int_t)ports.websocket_tls,
 			     "heartbeat", (json_int_t)(cfg->logic_heartbeat / 2000), "nodes", nodes, "backoff",
 			     "max_delay", 300, "base_delay", 3, "factor", 1.8, "jitter", 0.3, "heartbeat_max", 2));
 }

@@ -282,6 +282,30 @@ int logic_push_all(struct logic *l, int32_t op, uint32_t speed, const void *body
 	return push_wide(l, &push, op, body, body_bytes);
 }
 
+/* ---- where clients find a comet ---- */
+
+/* The port of the first address of a setting, or 0. */
+static uint16_t port_of(const char *bind)
+{
+	char address[128];
+	const char *colon;
+
+	if (!config_list_next(&bind, address, sizeof(address)) || (colon = strrchr(address, ':')) == NULL)
+		return 0;
+	return (uint16_t)strtoul(colon + 1, NULL, 10);
+}
+
+struct logic_ports logic_client_ports(const struct logic *l)
+{
+	if (l->ports != NULL)
+		return *l->ports;
+	return (struct logic_ports){
+		.tcp = port_of(l->cfg->tcp_bind),
+		.websocket = port_of(l->cfg->websocket_bind),
+		.websocket_tls = port_of(l->cfg->websocket_tls_bind),
+	};
+}
+
 /* ---- kick ---- */
 
 static int kick_found(struct logic *l, struct registry_found *found, size_t *n)

@@ -13,8 +13,15 @@
 #include "logic/registry.h"
 #include "logic/upstream.h"
 
+/* The ports that clients come to; 0: none. */
+struct logic_ports {
+	uint16_t tcp, websocket, websocket_tls;
+};
+
 struct logic {
 	const struct config *cfg;
+	/* Of the comet around it, once its doors are open; in comet-logic NULL. */
+	const struct logic_ports *ports;
 	struct registry registry;
 	struct bus bus;
 	struct upstream upstream;
@@ -33,6 +40,9 @@ int logic_renew_online(struct logic *l, const struct registry_server *server, co
 		       size_t n, void (*each)(void *arg, const char *room, int64_t count), void *arg);
 /* A packet with an application's op, for the back end. */
 int logic_receive(struct logic *l, const char *server, const char *key, int64_t mid, const struct packet *p);
+
+/* Where clients find a comet: the ports of the one around us, else those that cfg has for all of the cluster. */
+struct logic_ports logic_client_ports(const struct logic *l);
 
 /* Calls of back ends that wait for something return now, and later ones do not wait: for http_stop, which waits for them. */
 void logic_stop_waiting(struct logic *l);

@@ -2,6 +2,7 @@
 #include "logic/registry.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 void registry_found_fini(struct registry_found *found)
 {
@@ -19,6 +20,21 @@ void registry_rooms_fini(struct registry_rooms *rooms)
 		free(rooms->rooms[i].room);
 	free(rooms->rooms);
 	*rooms = (struct registry_rooms){0};
+}
+
+static int by_count(const void *a, const void *b)
+{
+	const struct registry_room *x = a, *y = b;
+
+	if (x->count != y->count)
+		return x->count < y->count ? 1 : -1;
+	return strcmp(x->room, y->room);
+}
+
+void registry_rooms_sort(struct registry_rooms *rooms)
+{
+	if (rooms->n > 1)
+		qsort(rooms->rooms, rooms->n, sizeof(*rooms->rooms), by_count);
 }
 
 void registry_servers_fini(struct registry_servers *servers)

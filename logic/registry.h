@@ -28,6 +28,8 @@ struct registry_rooms {
 	size_t n;
 };
 void registry_rooms_fini(struct registry_rooms *rooms);
+/* Most people first, else by name. */
+void registry_rooms_sort(struct registry_rooms *rooms);
 
 struct registry_server {
 	char *id;

@@ -3,6 +3,7 @@
 SPDX-License-Identifier: MIT"""
 import http.client
 import json
+import re
 import queue
 import socket
 import threading
@@ -239,11 +240,44 @@ def test_wrong_method_for_operators_is_405(backend):
         assert backend.post(path).status == 405
 
 
-def test_front_page_lists_the_paths(backend):
-    reply = backend.get("/")
-    assert reply.status == 200
+@pytest.mark.parametrize("path", ["/", "/help"])
+def test_paths_are_listed(backend, path):
+    reply = backend.request("GET", path, headers={"Accept": "*/*"})
+    assert reply.status == 200 and reply.headers["content-type"].startswith("text/plain")
     for path in ("/goim/push/mids", "/goim/kick", "/metrics"):
         assert path in reply.body.decode()
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+@pytest.mark.settings("http.api_key=s3cret")
+def test_browser_gets_a_page_that_loads_nothing_from_elsewhere(house, backend):
+    stranger = type(backend)(house.address("http"))
+    waiting, seen = ["/"], set()
+    while waiting:
+        path = waiting.pop()
+        reply = stranger.request("GET", path, headers=BROWSER)
+        assert reply.status == 200, path
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        policy = reply.headers["content-security-policy"]
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        text = reply.body.decode()
+        assert "s3cret" not in text
+        assert not re.search(r"<script(?! type=.module. src=)|<style|\bstyle=|\son\w+=|https?://(?!www\.w3\.org/2000/svg)", text), path
+        seen.add(path)
+        for found in re.findall(r'''(?:src|href)="(/[\w./]+)"|from '(/[\w./]+)\'''', text):
+            if (link := "".join(found)) not in seen and link not in ("/help", *waiting):
+                waiting.append(link)
+    assert {"/console/console.js", "/console/chart.js", "/comet.js", "/chat.html"} <= seen
+    assert stranger.get("/console.json").status == 401
+
+
+def test_page_is_told_what_no_other_path_says(house, backend):
+    data = backend.data("/console.json")
+    assert data["registry"] is True and data["top"] == [] and data["rooms"] == 0
+    if data["alone"]:
+        assert data["ws_port"] == house.address("websocket")[1] == backend.data("/goim/nodes/weighted")["ws_port"]
 
 
 @pytest.mark.settings("http.api_key=s3cret")

@@ -25,6 +25,7 @@ static unsigned own_scopes; /* of a key called somebody, where it is not 0 */
 static struct http_reply reply;
 static char handed[1024]; /* the pushes, a line each */
 static int bus_rc;
+static bool as_a_browser; /* who asks: its Accept has text/html */
 
 static int on_bus(void *self, const char *server, const struct wire_push *push)
 {
@@ -73,6 +74,7 @@ static int set_up(void **state)
 	(void)state;
 	handed[0] = '\0';
 	bus_rc = 0;
+	as_a_browser = false;
 	reply = (struct http_reply){0};
 	if (config_init(&cfg) < 0)
 		return -1;
@@ -116,6 +118,7 @@ static int ask_with(const char *method, const char *target, const char *body, co
 	(void)http_keys_find(keys, api_key, &request.key);
 	if (own_scopes != 0)
 		request.key = (struct http_key){.name = "somebody", .scopes = own_scopes};
+	request.wants_html = as_a_browser;
 	request.bad_params = target[path_bytes] == '?' &&
 			     http_params_decode(target + path_bytes + 1, &params, &request.n_params) < 0;
 	request.params = params;
@@ -674,6 +677,36 @@ static void probes_are_answered(void **state)
 	assert_non_null(strstr(get("/metrics"), "# TYPE comet_http_requests_total counter"));
 	assert_string_equal(reply.content_type, "text/plain; version=0.0.4; charset=utf-8");
 	assert_non_null(strstr(get("/"), "POST /goim/push/mids"));
+	assert_non_null(strstr(get("/help"), "POST /goim/push/mids"));
+}
+
+/* ---- the page ---- */
+
+static void a_browser_gets_the_page_and_its_files(void **state)
+{
+	static const char *const files[][2] = {{"/", "text/html; charset=utf-8"},
+					       {"/console/console.js", "text/javascript; charset=utf-8"},
+					       {"/console/console.css", "text/css; charset=utf-8"},
+					       {"/console/icon.svg", "image/svg+xml"},
+					       {"/comet.js", "text/javascript; charset=utf-8"},
+					       {"/chat.html", "text/html; charset=utf-8"}};
+
+	(void)state;
+	use_key("secret"); /* which they need not */
+	as_a_browser = true;
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		assert_true(strlen(get(files[i][0])) > 100);
+		assert_int_equal(reply.status, 200);
+		assert_string_equal(reply.content_type, files[i][1]);
+		assert_string_equal(reply.extra_header, "Content-Security-Policy");
+		assert_null(strstr(reply.extra_value, "unsafe"));
+	}
+	assert_non_null(strstr(get("/"), "<title>Comet</title>"));
+	(void)post("/comet.js", "");
+	assert_int_equal(reply.status, 405);
+	assert_string_equal(reply.extra_value, "GET");
+	(void)get("/console/../comet.js");
+	is_error(401, -401);
 }
 
 static int say_long_words(void *arg, char *text, size_t text_bytes)
@@ -853,6 +886,33 @@ static void a_registry_that_is_away_is_said(void **state)
 	is_error(200, -500);
 }
 
+static void without_a_registry_the_page_is_told_the_rest(void **state)
+{
+	(void)state;
+	set(&cfg.tcp_bind, "0.0.0.0:3101");
+	set(&cfg.websocket_bind, "127.0.0.1:3102");
+	l.registry.online = no_registry_rooms;
+	assert_string_equal(get("/console.json"),
+			    "{\"code\":0,\"message\":\"\",\"data\":{\"alone\":false,\"version\":\"" COMET_VERSION
+			    "\",\"tcp_port\":3101,\"ws_port\":3102,\"wss_port\":0,\"registry\":false,\"rooms\":0,"
+			    "\"top\":[]}}");
+}
+
+static void the_page_is_told_ports_and_rooms(void **state)
+{
+	static const struct logic_ports ports = {40001, 40002, 40003};
+
+	(void)state;
+	l.ports = &ports;
+	tell_rooms();
+	assert_non_null(strstr(get("/console.json"), "\"alone\":true,"));
+	assert_non_null(
+		strstr(body_of_reply(), "\"tcp_port\":40001,\"ws_port\":40002,\"wss_port\":40003,\"registry\":true,"));
+	assert_non_null(strstr(body_of_reply(), "\"top\":[{\"room\":\"live://"));
+	assert_non_null(
+		strstr(get("/goim/nodes/weighted"), "\"tcp_port\":40001,\"ws_port\":40002,\"wss_port\":40003,"));
+}
+
 /* Whatever allocation fails: an answer, and nothing lost. (jansson's own calls have no seam.) */
 static void without_memory_a_fault_is_said(void **state)
 {
@@ -878,6 +938,7 @@ static void without_memory_a_fault_is_said(void **state)
 		"/1/count?type=server",
 		"/metrics",
 		"/healthz",
+		"/comet.js",
 	};
 
 	(void)state;
@@ -953,6 +1014,9 @@ int main(void)
 		CASE(version_1_forgets_a_server_by_number_or_id),
 		CASE(faults_of_version_1_are_a_ret),
 		CASE(probes_are_answered),
+		CASE(a_browser_gets_the_page_and_its_files),
+		CASE(the_page_is_told_ports_and_rooms),
+		CASE(without_a_registry_the_page_is_told_the_rest),
 		CASE(who_is_not_ready_says_why),
 		CASE(unknown_paths_are_404),
 		CASE(wrong_methods_are_405_and_told_the_right_one),

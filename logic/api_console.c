@@ -1,0 +1,120 @@
+/* api_console: the page at / and its files, which are in the program as they are in logic/console/ and examples/web/, and
+ * /console.json, which tells the page what no other path does. SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+#include <string.h>
+
+#include "logic/api_route.h"
+
+#define TOP_ROOMS 20
+
+/* What the page may do: load its own files, ask its own server, and open WebSockets, to whichever port. Nothing inline. */
+#define POLICY                                                                                                         \
+	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; "       \
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+#define HTML   "text/html; charset=utf-8"
+#define CSS    "text/css; charset=utf-8"
+#define SCRIPT "text/javascript; charset=utf-8"
+#define SVG    "image/svg+xml"
+
+/* The assembler puts the file into the read-only data; its path is seen from where make runs. The Makefile lists these
+ * files too, since the compiler does not tell it of them. */
+#define asset(NAME, path, file, type)                                                                                  \
+	__asm__(".pushsection .rodata\n"                                                                               \
+		".globl asset_" #NAME ", asset_" #NAME "_end\n"                                                        \
+		".hidden asset_" #NAME ", asset_" #NAME "_end\n"                                                       \
+		"asset_" #NAME ":\n"                                                                                   \
+		".incbin \"" file "\"\n"                                                                               \
+		"asset_" #NAME "_end:\n"                                                                               \
+		".byte 0\n"                                                                                            \
+		".popsection\n");                                                                                      \
+	extern const char asset_##NAME[], asset_##NAME##_end[];
+#include "logic/console.def"
+#undef asset
+
+static const struct asset {
+	const char *path;
+	const char *type;
+	const char *start, *end;
+} assets[] = {
+#define asset(NAME, path, file, type) {path, type, asset_##NAME, asset_##NAME##_end},
+#include "logic/console.def"
+#undef asset
+};
+
+static const struct asset *find(const char *path)
+{
+	for (size_t i = 0; i < sizeof(assets) / sizeof(assets[0]); i++)
+		if (strcmp(assets[i].path, path) == 0)
+			return &assets[i];
+	return NULL;
+}
+
+static void send_asset(struct api_call *call)
+{
+	const struct asset *asset = find(call->request->path);
+	const size_t bytes = (size_t)(asset->end - asset->start);
+	struct http_reply *reply = call->reply;
+
+	if ((reply->body = malloc(bytes + 1)) == NULL)
+		return;                               /* 500, as the reply came */
+	memcpy(reply->body, asset->start, bytes + 1); /* with the zero behind it, as all replies have one */
+	reply->body_bytes = bytes;
+	reply->status = 200;
+	reply->content_type = asset->type;
+	reply->extra_header = "Content-Security-Policy";
+	reply->extra_value = POLICY;
+}
+
+/* One address for people, with a browser or with curl. */
+static void front(struct api_call *call)
+{
+	if (call->request->wants_html)
+		send_asset(call);
+	else
+		api_help(call);
+}
+
+static json_t *list_rooms(const struct registry_rooms *rooms)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < rooms->n && i < TOP_ROOMS; i++)
+		(void)json_array_append_new(list, json_pack("{s:s,s:I}", "room", rooms->rooms[i].room, "count",
+							    (json_int_t)rooms->rooms[i].count));
+	return list;
+}
+
+static void console_json(struct api_call *call)
+{
+	const struct logic *l = call->logic;
+	const struct logic_ports ports = logic_client_ports(l);
+	struct registry_rooms rooms = {0};
+	/* Without Redis there are no rooms to tell of, but all the rest. */
+	int rc = l->registry.online(l->registry.self, &rooms);
+
+	registry_rooms_sort(&rooms);
+	api_reply_json(call, 200,
+		       json_pack("{s:i,s:s,s:{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:o}}", "code", 0, "message", "", "data",
+				 "alone", l->ports != NULL, "version", COMET_VERSION, "tcp_port", (int)ports.tcp,
+				 "ws_port", (int)ports.websocket, "wss_port", (int)ports.websocket_tls, "registry",
+				 rc == 0, "rooms", (json_int_t)rooms.n, "top", list_rooms(&rooms)));
+	registry_rooms_fini(&rooms);
+}
+
+static void wrong_method(struct api_call *call)
+{
+	api_reply_text(call, 405, "text/plain; charset=utf-8", "method not allowed\n");
+}
+
+static const struct api_route routes[] = {
+/* A browser must have the page to ask for the key with, and in its files stands nothing that the source does not say. */
+#define asset(NAME, path, file, type) {"GET", path, HTTP_FREE, send_asset},
+	{"GET", "/", HTTP_FREE, front},
+#include "logic/console.def"
+#undef asset
+	{"GET", "/console.json", HTTP_READ, console_json},
+	{NULL, NULL, 0, NULL},
+};
+
+const struct api_dialect api_console = {.routes = routes, .wrong_method = wrong_method};

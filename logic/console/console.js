@@ -1,0 +1,231 @@
+/* console: asks the server every other second, and shows what it says. Parts: server.js asks, chart.js draws, try_it.js is
+ * the panel. SPDX-License-Identifier: MIT */
+import {Chart} from '/console/chart.js';
+import {ServerError, bucketsBetween, getJson, getMetrics, key, quantile} from '/console/server.js';
+import {suggestAddress} from '/console/try_it.js';
+
+const $ = id => document.getElementById(id);
+const EVERY_MS = 2000;
+const LATENCY = 'comet_push_write_seconds';
+
+// ---- numbers as people read them
+
+const whole = new Intl.NumberFormat('en', {maximumFractionDigits: 0});
+const short = new Intl.NumberFormat('en', {notation: 'compact', maximumSignificantDigits: 3});
+const count = n => n < 100_000 ? whole.format(n) : short.format(n);
+const rate = n => n < 10 && !Number.isInteger(n) ? n.toFixed(1) : count(n);
+
+function duration(seconds) {
+	if (seconds < 0.001)
+		return `${Math.round(seconds * 1e6)} µs`;
+	return seconds < 1 ? `${(seconds * 1000).toPrecision(2)} ms` : `${seconds.toPrecision(2)} s`;
+}
+
+// ---- tiles
+
+class Tile {
+	#value; #more; #words = ['–', ''];
+
+	constructor(title, {unit = '', format, least}) {
+		this.figure = document.createElement('figure');
+		this.figure.className = 'tile';
+		const caption = document.createElement('figcaption'), line = document.createElement('p'), host = document.createElement('div');
+		this.#value = document.createElement('span');
+		this.#more = document.createElement('p');
+		caption.textContent = title;
+		line.className = 'value';
+		line.append(this.#value);
+		if (unit) {
+			const small = document.createElement('span');
+			small.className = 'unit';
+			small.textContent = unit;
+			line.append(small);
+		}
+		this.#more.className = 'more';
+		host.className = 'chart';
+		this.figure.append(caption, line, this.#more, host);
+		this.format = format;
+		this.chart = new Chart(host, {name: title, format: n => `${format(n)}${unit && ` ${unit}`}`, least, onPick: sample => this.#pick(sample)});
+		$('tiles').append(this.figure);
+	}
+
+	show(t, value, more = '') {
+		this.chart.add(t, value);
+		this.#words = [value === null ? '–' : this.format(value), more];
+		if (!this.picked)
+			[this.#value.textContent, this.#more.textContent] = this.#words;
+	}
+
+	/* While the pointer is on the chart the number is that of the moment there. */
+	#pick(sample) {
+		this.picked = sample !== null;
+		[this.#value.textContent, this.#more.textContent] = this.picked
+			? [this.format(sample.value), `at ${new Date(sample.t).toLocaleTimeString([], {hour12: false})}`] : this.#words;
+	}
+}
+
+const TILES = {
+	connections: ['Connections', {format: count}],
+	rooms: ['Rooms', {format: count}],
+	delivered: ['Deliveries', {unit: '/s', format: rate}],
+	dropped: ['Drops', {unit: '/s', format: rate}],
+	latency: ['Push to write, median', {format: duration, least: 1e-4}],
+	requests: ['API requests', {unit: '/s', format: rate}],
+};
+const tiles = new Map();
+
+function show(name, t, value, more) {
+	if (!tiles.has(name))
+		tiles.set(name, new Tile(...TILES[name]));
+	tiles.get(name).show(t, value, more);
+}
+
+// ---- from one scrape to the next
+
+let last = null; // {t, metrics}
+
+/* A second's worth of what a counter grew by. It fell: the server was started again, and all of it is new. */
+function perSecond(now, name) {
+	const after = now.metrics.sum(name), before = last?.metrics.sum(name) ?? null;
+	if (after === null || before === null)
+		return null;
+	return (after >= before ? after - before : after) / ((now.t - last.t) / 1000);
+}
+
+function showLatency(now) {
+	const buckets = now.metrics.buckets(LATENCY);
+	if (buckets.length === 0)
+		return; // this server does not measure it
+	const fresh = last ? bucketsBetween(last.metrics.buckets(LATENCY), buckets) : [];
+	const most = quantile(fresh, 0.99);
+	show('latency', now.t, quantile(fresh, 0.5), most === null ? 'nothing pushed just now' : `99 % within ${duration(most)}`);
+}
+
+function showNumbers(now) {
+	const {t, metrics, about, nodes} = now;
+	const addresses = nodes.reduce((sum, node) => sum + node.ip_count, 0);
+	const held = about.alone ? metrics.sum('comet_connections') : nodes.reduce((sum, node) => sum + node.conn_count, 0);
+	show('connections', t, held, about.alone ? `${count(metrics.sum('comet_online') ?? 0)} authenticated`
+		: `${count(addresses)} ${addresses === 1 ? 'address' : 'addresses'}, ${nodes.length} ${nodes.length === 1 ? 'comet' : 'comets'}`);
+	show('rooms', t, about.registry ? about.rooms : null, about.top.length > 0 ? `largest: ${about.top[0].room}` : '');
+	if (about.alone) {
+		const dropped = metrics.sum('comet_dropped_total');
+		show('delivered', t, perSecond(now, 'comet_delivered_total'), `${count(metrics.sum('comet_delivered_total') ?? 0)} since the start`);
+		show('dropped', t, perSecond(now, 'comet_dropped_total'), dropped === 0 ? 'none since the start' : `${count(dropped ?? 0)} since the start`);
+		tiles.get('dropped').figure.dataset.state = perSecond(now, 'comet_dropped_total') > 0 ? 'bad' : 'off';
+		showLatency(now);
+	} else {
+		show('requests', t, perSecond(now, 'comet_http_requests_total'), 'of this comet-logic');
+	}
+	$('elsewhere').hidden = about.alone;
+	$('version').textContent = about.version;
+}
+
+// ---- tables
+
+function cell(text, className = '') {
+	const made = document.createElement('td');
+	made.textContent = text;
+	made.className = className;
+	return made;
+}
+
+function rowOf(title, ...cells) {
+	const row = document.createElement('tr'), head = document.createElement('th');
+	head.scope = 'row';
+	head.textContent = head.title = title;
+	row.append(head, ...cells);
+	return row;
+}
+
+function share(value, of) {
+	const made = document.createElement('td'), meter = document.createElement('meter');
+	made.className = 'share';
+	meter.max = Math.max(1, of);
+	meter.value = value;
+	meter.setAttribute('aria-hidden', 'true'); // the number stands beside it
+	made.append(meter);
+	return made;
+}
+
+function showTables({about, nodes}) {
+	const most = about.top[0]?.count ?? 0;
+	$('rooms').replaceChildren(...about.top.map(({room, count: people}) => rowOf(room, cell(count(people), 'number'), share(people, most))));
+	$('no-rooms').hidden = about.top.length > 0;
+	$('no-rooms').textContent = about.registry ? 'Nobody is in a room.' : 'The registry does not answer: Redis is away.';
+	const all = nodes.reduce((sum, node) => sum + node.conn_count, 0);
+	$('nodes').replaceChildren(...nodes.map(node => rowOf(node.id, cell(node.region ? `${node.addrs} (${node.region})` : node.addrs),
+		cell(count(node.conn_count), 'number'), share(node.conn_count, all), cell(node.weight, 'number wide'),
+		cell(about.alone ? 'here' : `${Math.max(0, Math.round((Date.now() - node.updated_ms) / 1000))} s ago`, 'number wide'))));
+	$('no-nodes').hidden = nodes.length > 0;
+}
+
+// ---- asking
+
+function say(state, words) {
+	if ($('link').textContent !== words) // so that it is read out once
+		$('link').textContent = words;
+	$('link').dataset.state = state;
+	document.body.classList.toggle('stale', state !== 'good');
+}
+
+async function look() {
+	const [metrics, about, nodes] = await Promise.all([getMetrics(), getJson('/console.json'),
+		getJson('/goim/nodes/instances').catch(error => {
+			if (error.status === 200)
+				return []; // Redis is away; the rest is there
+			throw error;
+		})]);
+	const now = {t: Date.now(), metrics, about, nodes};
+	showNumbers(now);
+	showTables(now);
+	suggestAddress(about);
+	last = now;
+	say('good', 'live');
+	$('forget').hidden = !key.get();
+}
+
+function askForKey(error) {
+	$('ask-state').textContent = key.get() ? error.message : '';
+	$('forget').hidden = true;
+	say('wait', 'waiting for the API key');
+	key.forget();
+	if (!$('ask').open) {
+		$('api-key').value = '';
+		$('ask').showModal();
+	}
+}
+
+function showFault(error) {
+	if (error.status === 401) {
+		askForKey(error);
+		return;
+	}
+	const t = Date.now();
+	for (const tile of tiles.values())
+		tile.show(t, null);
+	say('bad', error instanceof ServerError && error.status === 0 ? `no answer from ${location.host}; trying again` : error.message);
+}
+
+async function watch() {
+	for (;;) {
+		if (!$('ask').open)
+			await look().catch(showFault);
+		await new Promise(resolve => {
+			setTimeout(resolve, EVERY_MS);
+			addEventListener('comet-key', resolve, {once: true});
+		});
+	}
+}
+
+$('ask').addEventListener('submit', () => {
+	key.set($('api-key').value);
+	$('api-key').value = '';
+	setTimeout(() => dispatchEvent(new Event('comet-key'))); // the dialog is closed by then
+});
+$('ask').addEventListener('cancel', event => event.preventDefault()); // nothing is to be seen without the key
+$('forget').addEventListener('click', () => {
+	key.forget();
+	dispatchEvent(new Event('comet-key'));
+});
+watch();

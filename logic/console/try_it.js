@@ -1,0 +1,195 @@
+/* try_it: the panel: be a client over WebSocket, push, see it arrive, kick. SPDX-License-Identifier: MIT */
+import {Comet} from '/comet.js';
+import {key as apiKey, post} from '/console/server.js';
+
+const $ = id => document.getElementById(id);
+const ARRIVED_MOST = 200;
+const BODY_SHOWN = 2000; // characters
+
+let comet = null;
+let addressGiven = false; // by hand: what the server says does not overwrite it
+
+// ---- fields
+
+const fields = ['mid', 'room', 'url', 'key', 'accepts', 'token', 'target', 'operation', 'message'];
+const value = id => $(id).value.trim();
+
+/* Are the fields of this form as they have to be? If not, the first wrong one gets the focus. */
+function isValid(form) {
+	const wrong = [...form.elements].filter(element => element.willValidate && !element.validity.valid);
+	for (const element of form.elements)
+		element.toggleAttribute('aria-invalid', false);
+	for (const element of wrong) {
+		element.setAttribute('aria-invalid', 'true');
+		element.closest('details')?.setAttribute('open', '');
+	}
+	wrong[0]?.focus();
+	return wrong.length === 0;
+}
+
+function say(id, state, words) {
+	$(id).dataset.state = state;
+	if ($(id).textContent !== words) // so that it is read out once
+		$(id).textContent = words;
+}
+
+/* The server tells its ports; its host is the one that the page came from. */
+export function suggestAddress({ws_port, wss_port}) {
+	const secure = location.protocol === 'https:' || (ws_port === 0 && wss_port !== 0);
+	const port = secure ? wss_port : ws_port;
+	const url = `${secure ? 'wss' : 'ws'}://${location.hostname}${port ? `:${port}` : ''}/sub`;
+	if (!addressGiven && comet === null && $('url').value !== url)
+		$('url').value = url;
+	$('chat').href = `/chat.html?${new URLSearchParams({ws: url})}`;
+}
+
+// ---- 1: a client
+
+function tokenOptions() {
+	const accepts = value('accepts').split(',').map(Number);
+	const options = {mid: Number(value('mid')), key: value('key'), room: value('room'), accepts, platform: 'web'};
+	return value('token') === '' ? options : {...options, token: value('token')};
+}
+
+/* Where this client is; people in the room, once a heartbeat has told. */
+function where(client, people = 0) {
+	const company = people === 0 ? '' : people === 1 ? ', nobody else' : `, ${people - 1} more`;
+	return `online as user ${value('mid')}, ${client.room === '' ? 'in no room' : `in ${client.room}${company}`}`;
+}
+
+function connect() {
+	const mine = new Comet(value('url'), {...tokenOptions(), heartbeat: 5000, backoff: {base: 1000, max: 5000}});
+	comet = mine;
+	mine.on('state', state => {
+		if (state === 'connecting')
+			say('client-state', 'wait', 'connecting');
+		update();
+	});
+	mine.on('online', () => say('client-state', 'good', where(mine)));
+	mine.on('heartbeat', ({people}) => say('client-state', 'good', where(mine, people)));
+	mine.on('lost', ({error, goodbye, delay}) => say('client-state', 'wait',
+		`${goodbye ? `sent away: ${goodbye.reason}` : error.message}; again in ${Math.ceil(delay / 1000)} s`));
+	mine.on('closed', ({error, goodbye}) => {
+		say('client-state', error.code === 'closed' ? 'off' : 'bad', goodbye ? `sent away: ${goodbye.reason} (code ${goodbye.code})`
+			: error.code === 'closed' ? 'not connected' : error.message);
+		if (comet === mine)
+			comet = null;
+		update();
+	});
+	mine.on('push', show);
+	mine.connect();
+}
+
+async function join() {
+	const mine = comet;
+	say('client-state', 'wait', value('room') === '' ? 'leaving the room' : `joining ${value('room')}`);
+	try {
+		await mine.changeRoom(value('room'));
+		say('client-state', 'good', where(mine));
+	} catch {
+		// the events of the connection tell
+	}
+}
+
+async function kick() {
+	try {
+		await post(`/goim/kick?${new URLSearchParams({keys: value('key')})}`);
+	} catch (error) {
+		say('push-state', 'bad', `not kicked: ${error.message}`);
+	}
+}
+
+function update() {
+	const online = comet?.state === 'online';
+	$('connect').textContent = comet === null ? 'Connect' : 'Disconnect';
+	$('connect').classList.toggle('main', comet === null);
+	$('join').disabled = $('kick').disabled = !online;
+	for (const id of ['mid', 'url', 'key', 'accepts', 'token'])
+		$(id).disabled = comet !== null;
+}
+
+// ---- 2: a push
+
+function pushPath() {
+	const target = value('target'), operation = value('operation');
+	const [type, room] = value('room').split('://');
+	const params = {mids: {mids: value('mid')}, keys: {keys: value('key')}, room: {type, room: room ?? ''}, all: {}}[target];
+	return `/goim/push/${target}?${new URLSearchParams({operation, ...params})}`;
+}
+
+const quoted = text => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+
+/* With a key in use, as a variable: the page shows none. */
+function showCurl() {
+	const header = apiKey.get() ? '-H "X-Api-Key: $COMET_API_KEY" ' : '';
+	const message = $('message').value;
+	const flag = message.startsWith('@') ? '--data-raw' : '-d'; // -d @x would send the file x
+	$('curl').textContent = `curl ${header}${flag} ${quoted(message)} ${quoted(location.origin + pushPath())}`;
+}
+
+async function push() {
+	say('push-state', 'wait', 'pushing');
+	try {
+		await post(pushPath(), $('message').value);
+		say('push-state', 'good', 'accepted by the server');
+	} catch (error) {
+		say('push-state', 'bad', `not accepted: ${error.message}`);
+	}
+}
+
+async function copy() {
+	try {
+		await navigator.clipboard.writeText($('curl').textContent);
+		$('copy').textContent = 'Copied';
+	} catch {
+		getSelection().selectAllChildren($('curl'));
+		$('copy').textContent = 'Selected';
+	}
+	setTimeout(() => { $('copy').textContent = 'Copy'; }, 2000);
+}
+
+// ---- 3: what arrives
+
+function show(packet) {
+	const line = document.createElement('li'), about = document.createElement('span');
+	const text = packet.text();
+	about.className = 'about';
+	about.textContent = `${new Date().toLocaleTimeString([], {hour12: false})} · operation ${packet.op} · ${packet.body.length} ${packet.body.length === 1 ? 'byte' : 'bytes'}`;
+	line.append(about, text.length > BODY_SHOWN ? `${text.slice(0, BODY_SHOWN)} …` : text || '(empty)');
+	$('arrived').prepend(line);
+	while ($('arrived').childElementCount > ARRIVED_MOST)
+		$('arrived').lastElementChild.remove();
+	$('none').hidden = true;
+	$('clear').hidden = false;
+}
+
+function clear() {
+	$('arrived').replaceChildren();
+	$('none').hidden = false;
+	$('clear').hidden = true;
+}
+
+// ---- wiring
+
+$('key').value = `console-${crypto.getRandomValues(new Uint32Array(1))[0].toString(16).padStart(8, '0')}`;
+$('client').addEventListener('submit', event => {
+	event.preventDefault();
+	if (comet !== null)
+		comet.close();
+	else if (isValid($('client')))
+		connect();
+});
+$('push').addEventListener('submit', event => {
+	event.preventDefault();
+	if (isValid($('push')))
+		push();
+});
+$('join').addEventListener('click', join);
+$('kick').addEventListener('click', kick);
+$('copy').addEventListener('click', copy);
+$('clear').addEventListener('click', clear);
+$('url').addEventListener('input', () => { addressGiven = true; });
+for (const id of fields)
+	$(id).addEventListener('input', showCurl);
+addEventListener('comet-key', showCurl);
+showCurl();

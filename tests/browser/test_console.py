@@ -1,0 +1,219 @@
+"""The console in a real browser: what it shows, the try-it panel, the server going and coming back, the API key.
+
+SPDX-License-Identifier: MIT"""
+import os
+import subprocess
+
+import pytest
+
+from conftest import PHONE, WIDE
+from waiting import wait_until
+
+
+def connect(browser, room="live://1000"):
+    browser.fill("#room", room)
+    browser.press("#connect")
+    browser.wait_text("#client-state", "online")
+
+
+def curl(browser, **environment):
+    """Run the line that the page shows, as its reader would."""
+    result = subprocess.run(["bash", "-c", browser.text("#curl")], capture_output=True, text=True, timeout=60,
+                            env={**os.environ, **environment})
+    assert result.stdout == '{"code":0,"message":""}', result
+    return result
+
+
+def again(house, launch):
+    """The same comet once more, on the ports that it had."""
+    house.stop()
+    house.ended_by_test = True
+    return lambda: launch({"http.bind": "{}:{}".format(*house.address("http")),
+                           "websocket.bind": "{}:{}".format(*house.address("websocket"))})
+
+
+def is_sound(browser):
+    """Nothing broken, nothing refused, nothing wider than the screen, nothing without a name."""
+    assert browser.complaints() == []
+    assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert browser.run("""return [...document.querySelectorAll('input, select, button, dialog, section, form, svg')]
+        .filter(e => !e.labels?.length && !e.innerText?.trim() && !e.ariaLabel && !e.getAttribute('aria-labelledby'))
+        .map(e => e.outerHTML)""") == []
+
+
+def test_push_made_with_the_curl_line_of_the_page_arrives_in_it(house, browser):
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    browser.shot("fresh")
+    connect(browser)
+    curl(browser)
+    browser.wait_text("#arrived", "hello")
+    browser.fill("#message", """it's "quoted" & $HOME""")
+    curl(browser)
+    browser.wait_text("#arrived", """it's "quoted" & $HOME""")
+    browser.wait_text("#tiles", "2 since the start")
+    is_sound(browser)
+    browser.shot("arrived")
+
+
+def test_rooms_pushes_and_a_kick(house, backend, browser):
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    connect(browser, "live://1")
+    browser.wait_text("#rooms", "live://1")
+    backend.push_room("live://1", "in the first")
+    browser.wait_text("#arrived", "in the first")
+    browser.fill("#room", "live://2")
+    browser.press("#join")
+    browser.wait_text("#client-state", "in live://2")
+    backend.push_room("live://1", "not here")
+    browser.run("document.getElementById('target').value = 'room'")
+    browser.fill("#message", "in the second")
+    browser.press("#push .main")
+    browser.wait_text("#push-state", "accepted")
+    browser.wait_text("#arrived", "in the second")
+    assert "not here" not in browser.text("#arrived")
+    browser.wait_text("#rooms", "live://2")
+    assert house.metrics()("comet_online") == 1
+    browser.press("#kick")
+    browser.wait_text("#client-state", "kicked")
+    browser.wait_text("#connect", "Connect")
+    house.wait_empty()
+    is_sound(browser)
+    browser.shot("kicked")
+
+
+def test_wrong_fields_are_said_and_sent_nowhere(house, browser):
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    browser.run("document.querySelector('details').open = true")
+    browser.fill("#accepts", "1000,x")
+    browser.run("document.querySelector('details').open = false")
+    browser.press("#connect")
+    assert browser.run("return document.activeElement.id") == "accepts"
+    assert browser.run("return document.querySelector('#accepts').getAttribute('aria-invalid')") == "true"
+    browser.fill("#operation", "0")
+    browser.press("#push .main")
+    assert browser.text("#push-state") == ""
+    browser.fill("#operation", "7")
+    browser.run("document.getElementById('target').value = 'room'")
+    browser.fill("#room", "no type")
+    browser.press("#push .main")
+    browser.wait_text("#push-state", "type and room must be given")
+
+
+def test_page_recovers_when_the_server_comes_back(house, launch, browser):
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    connect(browser, "live://7")
+    start = again(house, launch)
+    browser.wait_text("#link", "no answer")
+    browser.wait_text("#client-state", "again in")
+    browser.shot("gone")
+    house = start()
+    browser.wait_text("#link", "live")
+    browser.wait_text("#client-state", "online as user 123, in live://7")
+    house.backend.push_room("live://7", "after the restart")
+    browser.wait_text("#arrived", "after the restart")
+    browser.shot("back")
+
+
+@pytest.mark.settings("http.api_key=s3cret")
+def test_key_is_asked_for_and_stays_in_the_tab(house, browser):
+    browser.open(house)
+    browser.wait_text("#ask", "wants its key")
+    browser.shot("key")
+    browser.fill("#api-key", "wrong")
+    browser.press("#ask .main")
+    browser.wait_text("#ask-state", "missing or wrong")
+    browser.fill("#api-key", "s3cret")
+    browser.press("#ask .main")
+    browser.wait_text("#link", "live")
+    connect(browser)
+    assert "s3cret" not in browser.text("#curl") and "$COMET_API_KEY" in browser.text("#curl")
+    curl(browser, COMET_API_KEY="s3cret")
+    browser.wait_text("#arrived", "hello")
+    browser.press("#push .main")
+    browser.wait_text("#push-state", "accepted")
+    browser.press("#kick")
+    browser.wait_text("#client-state", "kicked")
+    assert "s3cret" not in browser.driver.page_source
+    browser.driver.refresh()
+    browser.wait_text("#link", "live")
+    browser.press("#forget")
+    browser.wait_text("#ask", "wants its key")
+    assert browser.run("return sessionStorage.length + localStorage.length + document.cookie.length") == 0
+
+
+def test_phone_and_dark_are_fit_to_be_read(house, backend, browser):
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    connect(browser)
+    backend.push_all("a message that is rather long, and has no_place_where_it_could_be_broken_" + "x" * 100)
+    browser.wait_text("#arrived", "no_place")
+    for name, size, mobile in (("desktop", WIDE, False), ("phone", PHONE, True)):
+        for dark in (False, True):
+            browser.resize(*size, mobile)
+            browser.dark(dark)
+            is_sound(browser)
+            assert contrast(browser, ".muted") >= 4.5 and contrast(browser, "button.main") >= 4.5
+            browser.shot(f"{name}-{'dark' if dark else 'light'}")
+
+
+def contrast(browser, css):
+    """The contrast of a text's colour with what it stands on, as WCAG reckons it."""
+    return browser.run("""
+        const light = rgb => rgb.map(c => c / 255).map(c => c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+            .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+        const numbers = text => text.match(/[\\d.]+/g).map(Number);
+        const element = document.querySelector(arguments[0]);
+        let ground = element;
+        while (numbers(getComputedStyle(ground).backgroundColor)[3] === 0)
+            ground = ground.parentElement;
+        const both = [getComputedStyle(element).color, getComputedStyle(ground).backgroundColor].map(c => light(numbers(c).slice(0, 3)));
+        return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);""", css)
+
+
+def test_keyboard_alone_connects_and_pushes(house, browser):
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    browser.run("document.getElementById('mid').focus()")
+    browser.driver.switch_to.active_element.send_keys("\ue007")  # Enter
+    browser.wait_text("#client-state", "online")
+    browser.run("document.getElementById('message').focus()")
+    browser.driver.switch_to.active_element.send_keys("\ue010 again\ue007")  # End, and Enter
+    browser.wait_text("#arrived", "hello again")
+    # Every place where the focus can be is to be seen.
+    for _ in range(25):
+        browser.driver.switch_to.active_element.send_keys("\ue004")  # Tab
+        assert browser.run("const r = document.activeElement.getBoundingClientRect(); return r.width * r.height") > 0
+
+
+def test_chat_room_in_two_windows(house, browser):
+    path = "/chat.html?ws=ws://{}:{}/sub".format(*house.address("websocket"))
+    browser.open(house, path)
+    browser.wait_text("#state", "online")
+    first = browser.driver.current_window_handle
+    browser.driver.switch_to.new_window("window")
+    browser.open(house, path)
+    browser.wait_text("#state", "online")
+    browser.fill("#name", "bob")
+    browser.fill("#text", "<b>hi</b> there")
+    browser.press("#say button")
+    browser.wait_text("#said", "bob: <b>hi</b> there")
+    browser.shot("chat")
+    browser.driver.switch_to.window(first)
+    browser.wait_text("#said", "bob: <b>hi</b> there")
+
+
+def test_latency_is_shown_where_it_is_measured(house, backend, browser):
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    connect(browser)
+
+    def is_shown():
+        backend.push_all("x")
+        return "% within" in browser.text("#tiles")
+
+    wait_until(is_shown, lambda: f"a latency: {browser.text('#tiles')!r}", 45, 0.1)
+    browser.shot("latency")
