@@ -1,0 +1,304 @@
+"""A client of Comet over TCP, on asyncio and the standard library: version 2 of docs/protocol.md.
+
+    async with Client(mid=123, room="live://1000") as client:
+        async for push in client:
+            print(push.op, push.body)
+
+It keeps one connection up: authenticates, sends heartbeats, notices a dead network, comes back after a loss with a jittered
+back-off, and is then in the room that it was in. Python 3.9 and later.
+SPDX-License-Identifier: MIT"""
+import asyncio
+import enum
+import json
+import random
+import struct
+import time
+import typing
+
+__all__ = ["Client", "CometError", "Goodbye", "Op", "Packet"]
+
+HEAD = struct.Struct(">ihhii")
+LONGEST_BODY = 16 << 20  # taken from the server; more means that it is none
+QUEUE = 1024             # pushes that wait for the application; then we stop reading, and the server decides
+
+
+class Op(enum.IntEnum):
+    HEARTBEAT = 2
+    DISCONNECT = 6
+    AUTH = 7
+    CHANGE_ROOM = 12
+    SUB = 14
+    UNSUB = 16
+
+
+# What answers an operation; an application's own are answered with themselves.
+ANSWERS = {Op.HEARTBEAT: 3, Op.AUTH: 8, Op.CHANGE_ROOM: 13, Op.SUB: 15, Op.UNSUB: 17}
+
+
+class Packet(typing.NamedTuple):
+    op: int
+    body: bytes = b""
+    seq: int = 0
+    ver: int = 1
+
+    def encode(self):
+        return HEAD.pack(HEAD.size + len(self.body), HEAD.size, self.ver, self.op, self.seq) + self.body
+
+    def json(self):
+        return json.loads(self.body)
+
+
+class CometError(Exception):
+    """The connection is gone, or never came about."""
+
+
+class Goodbye(CometError):
+    """The server said why it closes: code and reason, as docs/protocol.md lists them. final: coming back is of no use."""
+    FINAL = {1, 2, 5, 10}  # kicked, replaced, auth refused, bad room
+
+    def __init__(self, code, reason):
+        super().__init__(reason or "the server closed")
+        self.code = code
+        self.reason = reason
+        self.final = code in self.FINAL
+
+    @classmethod
+    def of(cls, body):
+        try:
+            said = json.loads(body)
+            return cls(int(said["code"]), str(said["reason"]))
+        except (ValueError, TypeError, KeyError):
+            return cls(0, "")
+
+
+async def read_packet(reader):
+    length, head, ver, op, seq = HEAD.unpack(await reader.readexactly(HEAD.size))
+    if head != HEAD.size or not HEAD.size <= length <= HEAD.size + LONGEST_BODY:
+        raise CometError("the server sent what is no packet")
+    return Packet(op, await reader.readexactly(length - HEAD.size), seq, ver)
+
+
+class Client:
+    """host, port: of comet's TCP listener; tls: an ssl.SSLContext for tcp.tls_bind. mid, key, room, accepts: who we are and
+    what we want; token: said as it is in place of those, bytes or a function that is asked before each connection.
+    on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None."""
+
+    def __init__(self, host="127.0.0.1", port=3101, *, mid=0, key="", room="", accepts=(1000,), token=None, tls=None,
+                 heartbeat=30.0, timeout=10.0, back_off=(3.0, 1.8, 300.0), on_change=lambda state, why: None):
+        self.room = room
+        self.accepts = set(accepts)
+        self._address = host, port
+        self._who = {"mid": mid, "key": key, "platform": "python"}
+        self._token = token
+        self._tls = tls
+        self._heartbeat, self._timeout = heartbeat, timeout
+        self._back_off = back_off
+        self._on_change = on_change
+        self._pushes = asyncio.Queue(QUEUE)
+        self._writer = None
+        self._why = None    # we have given this connection up ourselves
+        self._seq = 0
+        self._pending = {}  # seq: (the answer's operation, future)
+        self._full = False  # the reader waits for the application, so answers are late for a reason
+        self._online = asyncio.Event()
+        self._task = None
+
+    @property
+    def online(self):
+        return self._online.is_set()
+
+    # -- for the application
+
+    async def connect(self):
+        """Come online, and stay so until close(). Returns once that is so; raises Goodbye where it never can be."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._stay())
+        await self._when_online()
+
+    async def close(self):
+        """Go, and not come back."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def __aenter__(self):
+        try:
+            await self.connect()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_):
+        await self.close()
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        """The next push, over reconnects; raises Goodbye once that has come to a final end."""
+        getter = asyncio.ensure_future(self._pushes.get())
+        try:
+            await asyncio.wait({getter, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            if getter.done():
+                return getter.result()
+        finally:
+            getter.cancel()
+        if self._task.cancelled():
+            raise StopAsyncIteration
+        self._task.result()
+        raise StopAsyncIteration
+
+    async def request(self, op, body=b""):
+        """A packet for the back end; returns with the server's receipt. CometError where the connection was lost first."""
+        self._must_be_online()
+        return await self._ask(op, body)
+
+    async def heartbeat(self):
+        """The people in our room. Heartbeats are sent by themselves, too."""
+        self._must_be_online()
+        body = (await self._ask(Op.HEARTBEAT)).body
+        return int.from_bytes(body, "big", signed=True)
+
+    async def change_room(self, room=""):
+        """Remembered over reconnects, as the next two are; returns once the server has it."""
+        self.room = room
+        await self._settle(Op.CHANGE_ROOM, room)
+
+    async def subscribe(self, *ops):
+        self.accepts.update(ops)
+        await self._settle(Op.SUB, ",".join(map(str, ops)))
+
+    async def unsubscribe(self, *ops):
+        self.accepts.difference_update(ops)
+        await self._settle(Op.UNSUB, ",".join(map(str, ops)))
+
+    async def _settle(self, op, body):
+        try:
+            self._must_be_online()
+            await self._ask(op, body.encode())
+        except CometError:
+            await self._when_online()  # which says it again
+
+    def _must_be_online(self):
+        if not self.online:
+            raise CometError("not online")
+
+    # -- a connection's life
+
+    async def _stay(self):
+        attempt = 0
+        try:
+            while True:
+                began = time.monotonic()
+                why = await self._session()
+                if isinstance(why, Goodbye) and why.final and not (why.code == 5 and callable(self._token)):
+                    self._on_change("closed", why)
+                    raise why
+                attempt = 0 if time.monotonic() - began > 10 else attempt
+                base, factor, most = self._back_off
+                self._on_change("lost", why)
+                await asyncio.sleep(random.uniform(0, min(most, base * factor ** min(attempt, 64))))
+                attempt += 1
+        except asyncio.CancelledError:
+            self._on_change("closed", None)
+            raise
+
+    async def _session(self):
+        """One connection, from its beginning to its end. Returns why that came."""
+        tasks = []
+        self._why = None
+        try:
+            reader, self._writer = await asyncio.wait_for(
+                asyncio.open_connection(*self._address, ssl=self._tls), self._timeout)
+            tasks = [asyncio.create_task(self._read(reader)), asyncio.create_task(self._live())]
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:  # the reader first: it knows why
+                if task.done():
+                    task.result()
+        except (OSError, EOFError, asyncio.TimeoutError, CometError) as error:
+            words = "the server closed" if isinstance(error, EOFError) else str(error) or "no answer in time"
+            return self._why or (error if isinstance(error, CometError) else CometError(words))
+        finally:
+            self._online.clear()
+            for task in tasks:
+                task.cancel()
+            for _, future in self._pending.values():
+                if not future.done():
+                    future.set_exception(CometError("the connection was lost"))
+                    future.exception()  # where nobody waits any more
+            self._pending.clear()
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _live(self):
+        """Authenticate, then heartbeats. Ends with an exception, as _read does."""
+        token = self._token() if callable(self._token) else self._token
+        said = ("", set()) if token is not None else (self.room, set(self.accepts))
+        if token is None:
+            token = json.dumps({**self._who, "room_id": self.room, "accepts": sorted(self.accepts)}).encode()
+        await self._ask(Op.AUTH, token)
+        await self._catch_up(*said)
+        self._online.set()
+        self._on_change("online", None)
+        while True:
+            await asyncio.sleep(self._heartbeat)
+            await self.heartbeat()
+
+    async def _catch_up(self, room, accepts):
+        """What has changed while we authenticated; all of it, where the token is not ours to look into."""
+        while self.room != room or self.accepts != accepts:
+            more, less = self.accepts - accepts, accepts - self.accepts
+            moved, room, accepts = self.room != room, self.room, set(self.accepts)
+            if moved:
+                await self._ask(Op.CHANGE_ROOM, room.encode())
+            for op, ops in ((Op.SUB, more), (Op.UNSUB, less)):
+                if ops:
+                    await self._ask(op, ",".join(map(str, sorted(ops))).encode())
+
+    async def _read(self, reader):
+        while True:
+            packet = await read_packet(reader)
+            op, future = self._pending.get(packet.seq, (None, None))
+            if packet.op == Op.DISCONNECT:
+                raise Goodbye.of(packet.body)
+            if packet.op == op:
+                del self._pending[packet.seq]
+                if not future.done():
+                    future.set_result(packet)
+            else:
+                self._full = self._pushes.full()
+                await self._pushes.put(packet)
+                self._full = False
+
+    async def _ask(self, op, body=b""):
+        writer = self._writer
+        self._seq = self._seq % 0x7fffffff + 1
+        future = asyncio.get_running_loop().create_future()
+        self._pending[self._seq] = ANSWERS.get(op, op), future
+        try:
+            writer.write(Packet(op, body, self._seq).encode())
+            await asyncio.wait_for(writer.drain(), self._timeout)
+            while not future.done():
+                done, _ = await asyncio.wait({future}, timeout=self._timeout)
+                if not done and not self._full:
+                    raise asyncio.TimeoutError
+            return future.result()
+        except (OSError, asyncio.TimeoutError) as error:
+            self._online.clear()
+            self._why = CometError(str(error) or f"no answer to operation {op} in time")
+            writer.transport.abort()  # which ends the session
+            raise self._why from None
+
+    async def _when_online(self):
+        waiter = asyncio.ensure_future(self._online.wait())
+        try:
+            await asyncio.wait({waiter, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiter.cancel()
+        if self._task.done():
+            if self._task.cancelled():
+                raise CometError("closed")
+            self._task.result()
