@@ -18,11 +18,18 @@ PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla \
            -Wformat=2 -Wundef
-HARDEN  := -fstack-protector-strong -fPIE -fno-strict-aliasing
+MACHINE := $(shell uname -m)
 OPT     ?= -O2
+# Sanitizers have checks of their own where _FORTIFY_SOURCE has its, and that needs an optimizer.
+FORTIFY := $(if $(SAN)$(findstring -O0,$(OPT)),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+BRANCHES_x86_64  := -fcf-protection=full
+BRANCHES_aarch64 := -mbranch-protection=standard
+HARDEN  := -fstack-protector-strong -fstack-clash-protection $(BRANCHES_$(MACHINE)) $(FORTIFY) -fPIE -fno-strict-aliasing
+# Two builds of one commit are the same bytes, wherever they are made: no path of this machine gets in.
+SAME    := -ffile-prefix-map=$(CURDIR)=.
 CPPFLAGS := -I. -D_GNU_SOURCE -DCOMET_VERSION='"$(VERSION)"' -DCOMET_COMMIT='"$(COMMIT)"' $(PKG_CFLAGS) $(CPPFLAGS)
-CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) -pthread $(CFLAGS)
-LDFLAGS := -pie -Wl,--as-needed,-z,relro,-z,now,--as-needed -pthread $(LDFLAGS)
+CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) $(SAME) -pthread $(CFLAGS)
+LDFLAGS := -pie -Wl,--as-needed,-z,relro,-z,now,-z,noexecstack -pthread $(LDFLAGS)
 LDLIBS  := $(PKG_LIBS)
 
 ifdef SAN
@@ -81,7 +88,7 @@ export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1:q
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= second_deadlock_stack=1
 
-.PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring check-browser chaos docs bench fuzz fuzz-run lint format install uninstall clean help \
+.PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring check-browser chaos docs bench fuzz fuzz-run lint format install uninstall deb check-deb check-reproducible clean help \
         $(notdir $(UNIT))
 all: $(PROGRAMS)
 
@@ -100,6 +107,8 @@ help:
 	@echo 'make format     clang-format in place'
 	@echo 'make docs       rewrite the tables in docs/ that come from the .def files'
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall takes it away'
+	@echo 'make deb        a Debian package in build/; make check-deb installs it on a clean root (as root, with debootstrap)'
+	@echo 'make check-reproducible   two builds of the commit in different folders give the same bytes'
 	@echo 'make clean      remove build/'
 
 deps:
@@ -225,7 +234,7 @@ fuzz-run: $(FUZZERS)
 # ---- reading the code
 
 C_FILES  := $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
-SCRIPTS  := $(shell grep -lE '^\#!.*\bbash' scripts/* .ci/run tests/unit/run 2>/dev/null)
+SCRIPTS  := $(shell grep -lE '^\#!.*\bbash' scripts/* tests/package/* .ci/run tests/unit/run 2>/dev/null)
 READ     := $(filter %.c,$(C_FILES))
 TIDY     := $(READ:%=tidy/%)
 
@@ -247,17 +256,51 @@ format:
 
 # ---- installing
 
-INSTALLED := bin/comet bin/comet-logic bin/comet-cli
-DOC_DIR   := $(DESTDIR)$(PREFIX)/share/doc/comet
+# Into the system's own places for PREFIX=/usr, below PREFIX for others.
+SYSCONFDIR     ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+UNITDIR        ?= $(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/system
+COMPLETION_DIR := $(PREFIX)/share/bash-completion/completions
+DOC_DIR        := $(PREFIX)/share/doc/comet
+MAN_DIR        := $(PREFIX)/share/man
+EXAMPLES       := $(shell find examples -type f -not -path 'examples/systemd/*' -not -path '*/node_modules/*' 2>/dev/null)
+DOCUMENTS      := LICENSE README.md $(wildcard docs/*.md)
+MANUALS        := $(wildcard docs/man/*.[1-9]) $(BUILD)/comet-cli.1
+UNITS          := comet.service comet-logic.service
+INSTALLED      := $(addprefix $(PREFIX)/bin/,$(notdir $(PROGRAMS))) $(addprefix $(UNITDIR)/,$(UNITS)) \
+                  $(COMPLETION_DIR)/comet-cli $(foreach m,$(notdir $(MANUALS)),$(MAN_DIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
-install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DOC_DIR)
+$(BUILD)/comet-cli.1: scripts/man-cli docs/man/comet-cli.1.in $(BUILD)/comet-cli
+	scripts/man-cli $(BUILD)/comet-cli >$@.$$$$ && mv $@.$$$$ $@
+
+# A configuration that is there stays as it is.
+install: all $(BUILD)/comet-cli.1
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(DOC_DIR) $(UNITDIR) $(COMPLETION_DIR) $(SYSCONFDIR)/comet)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	install -m 644 LICENSE $(wildcard README.md docs/*.md) $(DOC_DIR)
+	for m in $(MANUALS); do install -D -m 644 $$m $(DESTDIR)$(MAN_DIR)/man$${m##*.}/$${m##*/} || exit 1; done
+	for u in $(UNITS); do sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$u \
+		>$(DESTDIR)$(UNITDIR)/$$u && chmod 644 $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
+	install -m 644 cli/comet-cli.bash $(DESTDIR)$(COMPLETION_DIR)/comet-cli
+	test -e $(DESTDIR)$(SYSCONFDIR)/comet/comet.conf || \
+		install -m 640 examples/comet.conf $(DESTDIR)$(SYSCONFDIR)/comet/comet.conf
+	install -m 644 $(DOCUMENTS) $(DESTDIR)$(DOC_DIR)
+	for e in $(EXAMPLES); do install -D -m 644 $$e $(DESTDIR)$(DOC_DIR)/$$e || exit 1; done
 
+# The configuration stays.
 uninstall:
-	rm -f $(INSTALLED:%=$(DESTDIR)$(PREFIX)/%)
-	rm -rf $(DOC_DIR)
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	rm -rf $(DESTDIR)$(DOC_DIR)
+
+# build/comet_VERSION_ARCHITECTURE.deb
+deb: all $(BUILD)/comet-cli.1
+	VERSION=$(VERSION) scripts/deb $(BUILD)
+
+# Installs the package on a new Debian 12 of its own and starts it there; root, debootstrap, and a minute or two.
+check-deb: deb
+	tests/package/clean-root $(BUILD)/comet_*.deb
+
+# Of the commit that is checked out; two builds' time.
+check-reproducible:
+	tests/package/reproducible
 
 clean:
 	rm -rf build

@@ -54,6 +54,8 @@ int config_check(const struct config *cfg, FILE *errors);
 void config_print(const struct config *cfg, FILE *out);
 /* The same table with help and defaults, as Markdown: docs/configuration.md's core. */
 void config_print_markdown(FILE *out);
+/* The same for docs/man/comet.conf.5. */
+void config_print_man(FILE *out);
 
 /* Program start for comet and comet-logic, on a cfg with its defaults: handles -c FILE, -o section.key=value (repeated),
  * -t, -h/--help, --version in the order file, environment, flags, then config_check. Every fault of all of them is

@@ -1,4 +1,5 @@
-/* config: how it is shown, as INI (-t) and as the table of docs/configuration.md. SPDX-License-Identifier: MIT */
+/* config: how it is shown, as INI (-t), as the table of docs/configuration.md, as the manual page comet.conf(5).
+ * SPDX-License-Identifier: MIT */
 #include "common/config.h"
 
 #include <string.h>
@@ -80,5 +81,44 @@ void config_print_markdown(FILE *out)
 		(void)fputs(" | ", out);
 		print_values(s, out);
 		(void)fprintf(out, " | %s |\n", s->help);
+	}
+}
+
+/* roff takes a line that begins with a dot or a quote for a command of its own, and a backslash for more. */
+static void print_roff(const char *text, FILE *out)
+{
+	if (*text == '.' || *text == '\'')
+		(void)fputs("\\&", out);
+	for (; *text != '\0'; text++)
+		(void)fputs(*text == '\\' ? "\\e" : *text == '-' ? "\\-" : (char[]){*text, '\0'}, out);
+}
+
+static void print_default_roff(const struct setting *s, FILE *out)
+{
+	char text[SETTING_TEXT_BYTES];
+
+	if (!s->text)
+		setting_text(s, s->def, text);
+	else if (s->text[0] == '\0')
+		(void)snprintf(text, sizeof(text), "empty");
+	print_roff(s->text && s->text[0] ? s->text : text, out);
+}
+
+void config_print_man(FILE *out)
+{
+	const char *section = "";
+
+	for (const struct setting *s = settings; s->name; s++) {
+		if (strcmp(section, s->section) != 0) {
+			(void)fprintf(out, ".SS [%s]\n", s->section);
+			section = s->section;
+		}
+		(void)fprintf(out, ".TP\n.B %s\n", s->key);
+		print_roff(s->help, out);
+		(void)fputs("\n.br\n(", out);
+		print_values(s, out);
+		(void)fputs("; default: ", out);
+		print_default_roff(s, out);
+		(void)fputs(")\n", out);
 	}
 }

@@ -1,5 +1,5 @@
 /* Holds the tables of docs/ to the .def files that they come from. `make docs` runs it with --write, which rewrites
- * them. A table stands between <!-- table --> and <!-- end of table -->. SPDX-License-Identifier: MIT */
+ * them. A table stands between two comments, as Markdown or a manual page has them. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,8 +14,13 @@
 
 #include "common/config.h"
 
-static const char BEGIN[] = "<!-- table: from %s by `make docs` -->\n\n";
-static const char END[] = "\n<!-- end of table -->\n";
+/* What stands before and after a table; the source's name is between `open` and `begin`. */
+static const struct marks {
+	const char *open;
+	const char *begin;
+	const char *end;
+} MARKDOWN = {"<!-- table: from ", " by `make docs` -->\n\n", "\n<!-- end of table -->\n"},
+  MANUAL = {".\\\" table: from ", " by `make docs`\n", ".\\\" end of table\n"};
 
 static void print_metric(FILE *out, const char *name, const char *type, const char *label, const char *help)
 {
@@ -40,9 +45,11 @@ static const struct doc {
 	const char *path;
 	const char *source;
 	void (*print)(FILE *out);
+	const struct marks *marks;
 } DOCS[] = {
-	{"docs/configuration.md", "common/config.def", config_print_markdown},
-	{"docs/metrics.md", "common/counters.def", print_metrics},
+	{"docs/configuration.md", "common/config.def", config_print_markdown, &MARKDOWN},
+	{"docs/metrics.md", "common/counters.def", print_metrics, &MARKDOWN},
+	{"docs/man/comet.conf.5", "common/config.def", config_print_man, &MANUAL},
 };
 #define N_DOCS (sizeof(DOCS) / sizeof(DOCS[0]))
 
@@ -81,12 +88,12 @@ static bool find_table(const struct doc *d, const char *text, const char **begin
 {
 	char mark[128];
 
-	(void)snprintf(mark, sizeof(mark), BEGIN, d->source);
+	(void)snprintf(mark, sizeof(mark), "%s%s%s", d->marks->open, d->source, d->marks->begin);
 	*begin = strstr(text, mark);
 	if (!*begin)
 		return false;
 	*begin += strlen(mark);
-	*end = strstr(*begin, END);
+	*end = strstr(*begin, d->marks->end);
 	return *end != NULL;
 }
 
@@ -160,6 +167,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		{"the_settings_are_as_documented", check_doc, NULL, NULL, (void *)&DOCS[0]},
 		{"the_metrics_are_as_documented", check_doc, NULL, NULL, (void *)&DOCS[1]},
+		{"the_manual_has_all_settings", check_doc, NULL, NULL, (void *)&DOCS[2]},
 	};
 	int failed = 0;
 

@@ -1,0 +1,167 @@
+"""What is installed: make install, make deb, the manual pages, the units, the completion, and how the programs are built.
+
+`make check-deb` and `make check-reproducible` do what takes longer: a clean root, and two whole builds.
+SPDX-License-Identifier: MIT"""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from server import BUILD, ROOT
+from waiting import SCALE
+
+ENDBR64 = b"\xf3\x0f\x1e\xfa"
+PROGRAMS = ("comet", "comet-logic", "comet-cli")
+
+# Sanitizer builds are for tests: nobody installs them, and they are hardened by other means.
+pytestmark = pytest.mark.skipif(SCALE < 1, reason="a sanitizer build is not installed")
+
+
+def run(*arguments, **more):
+    return subprocess.run([str(argument) for argument in arguments], capture_output=True, text=True, timeout=120,
+                          check=False, **more)
+
+
+def make(*arguments):
+    """make as from a shell, not as part of the make that runs the tests."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    done = run("make", "-s", "-C", ROOT, f"BUILD={BUILD}", *arguments, env=environment)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def needs(program):
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    root = tmp_path_factory.mktemp("installed")
+    make("install", f"DESTDIR={root}", "PREFIX=/usr")
+    return root
+
+
+def test_what_was_installed_can_be_taken_away_but_for_the_configuration(tmp_path):
+    configuration = tmp_path / "opt/comet/etc/comet/comet.conf"
+    make("install", f"DESTDIR={tmp_path}", "PREFIX=/opt/comet")
+    configuration.write_text("; mine\n")
+    make("install", f"DESTDIR={tmp_path}", "PREFIX=/opt/comet")
+    assert configuration.read_text() == "; mine\n"
+    unit = (tmp_path / "opt/comet/lib/systemd/system/comet.service").read_text()
+    assert "ExecStart=/opt/comet/bin/comet -c /opt/comet/etc/comet/comet.conf\n" in unit
+    make("uninstall", f"DESTDIR={tmp_path}", "PREFIX=/opt/comet")
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == [configuration]
+
+
+def test_the_configuration_that_is_installed_is_good_and_changes_nothing(installed):
+    shown = [run(installed / "usr/bin/comet", "-t", *arguments, env={})
+             for arguments in ((), ("-c", installed / "etc/comet/comet.conf"))]
+    assert shown[0].returncode == shown[1].returncode == 0, shown[1].stderr
+    assert shown[0].stdout == shown[1].stdout
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_programs_are_hardened(program):
+    told = run("readelf", "-W", "-h", "-l", "-d", "-n", "--dyn-syms", BUILD / program).stdout
+    assert re.search(r"Type: +DYN", told), "position independent"
+    assert re.search(r"FLAGS.*\bNOW\b.*\bPIE\b", told), "all symbols bound at start"
+    assert "GNU_RELRO" in told
+    assert re.search(r"GNU_STACK .* RW +0x", told), "the stack is no code"
+    assert "__stack_chk_fail" in told, "stack protector"
+    assert re.search(r"__\w+_chk@", told), "_FORTIFY_SOURCE"
+    if os.uname().machine == "x86_64":
+        # The note that turns it on is missing where the C library's start code has none, as on Debian 12.
+        assert (BUILD / program).read_bytes().count(ENDBR64) > 100, "branch protection"
+
+
+def test_programs_say_version_and_commit_and_know_nothing_of_the_machine():
+    commit = run("git", "-C", ROOT, "rev-parse", "--short", "HEAD").stdout.strip() or "unknown"
+    for program in PROGRAMS:
+        assert re.fullmatch(rf"{program} \d+\.\d+\.\d+ \((\w+)\)\n", run(BUILD / program, "--version").stdout), program
+        if (BUILD / "commit").read_text().strip() == commit:
+            assert f"({commit})" in run(BUILD / program, "--version").stdout
+        assert str(ROOT).encode() not in (BUILD / program).read_bytes(), program
+
+
+@needs("mandoc")
+def test_manual_pages_are_clean_and_name_what_the_programs_take(installed):
+    pages = sorted((installed / "usr/share/man").rglob("*.[1-9]"))
+    assert [page.name for page in pages] == ["comet-cli.1", "comet.conf.5", "comet-logic.8", "comet.8"]
+    checked = run("mandoc", "-T", "lint", "-W", "warning", *pages)
+    assert (checked.returncode, checked.stdout) == (0, "")
+    for page in pages:
+        if page.name == "comet.conf.5":
+            continue
+        text = run("mandoc", "-T", "utf8", "-O", "width=200", page).stdout
+        text = re.sub(".\b", "", text)
+        program = page.stem
+        helps = [run(BUILD / program, "--help").stdout]
+        helps += [run(BUILD / program, command, "--help").stdout for command in commands()] * (program == "comet-cli")
+        for option in set(re.findall(r"^ +(?:-\w, +)?(--?[\w-]+)", "\n".join(helps), re.M)):
+            assert option in text, (page.name, option)
+
+
+def commands():
+    found = re.findall(r"^  comet-cli (\w+)   ", run(BUILD / "comet-cli", "--help").stdout, re.M)
+    assert len(found) >= 5
+    return found
+
+
+@needs("systemd-analyze")
+def test_units_are_valid_and_shut_in(installed):
+    units = [installed / "lib/systemd/system" / f"{name}.service" for name in ("comet", "comet-logic")]
+    for unit in units:
+        text = unit.read_text()
+        assert "@" not in re.sub(r"=[~]?@(system-service|privileged)", "", text)
+        # In the test's root there is neither the target that all units follow, nor kill, nor man.
+        verified = run("systemd-analyze", "verify", "--man=no", f"--root={installed}", unit)
+        faults = [line for line in (verified.stdout + verified.stderr).splitlines()
+                  if "sysinit.target" not in line and "/bin/kill" not in line]
+        assert faults == []
+        rated = run("systemd-analyze", "security", "--offline=yes", "--no-pager", unit, "--threshold=20")
+        assert rated.returncode == 0, rated.stdout
+        assert "PrivateNetwork" in rated.stdout
+
+
+def complete(words):
+    """What bash offers after these words of a command line, the last one under the cursor."""
+    script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _comet_cli; '
+              'printf "%s\\n" "${COMPREPLY[@]}"')
+    done = run("bash", "-c", script, "-", ROOT / "cli/comet-cli.bash", BUILD / "comet-cli", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    return set(done.stdout.split())
+
+
+def test_completion_offers_what_comet_cli_takes():
+    assert complete([""]) == {"--help", "--version", *commands()}
+    assert complete(["pu"]) == {"push"}
+    assert complete(["push", ""]) == {"key", "mid", "room", "all"}
+    assert complete(["online", "to"]) == {"total", "top"}
+    assert {"--help", "--json", "--http", "--api-key", "--timeout"} <= complete(["online", "-"])
+    assert complete(["sub", "--no-r"]) == {"--no-reconnect"}
+    assert "--connections" in complete(["bench", "fanout", "--"])
+    assert complete(["sub", "x", "y"]) == set()
+    assert complete(["nonsense", "-"]) == {"--help"}
+
+
+@needs("dpkg-shlibdeps")
+def test_package_holds_what_runs(tmp_path, launch):
+    package = make("deb").split()[-1]
+    fields = run("dpkg-deb", "--field", package).stdout
+    for library in ("libc6", "libwebsockets17", "libmicrohttpd12", "libhiredis0.14", "libssl3", "adduser"):
+        assert re.search(rf"^Depends: .*\b{re.escape(library)}\b", fields, re.M), library
+    members = run("dpkg-deb", "--contents", package).stdout.splitlines()
+    assert all(re.match(r"[-d]\S+ root/root ", member) for member in members)
+    assert [member for member in members if member.startswith("-rw-r----- ") and member.endswith("comet.conf")]
+    assert run("dpkg-deb", "--info", package, "conffiles").stdout == "/etc/comet/comet.conf\n"
+    for script in ("postinst", "prerm", "postrm"):
+        text = run("dpkg-deb", "--info", package, script).stdout
+        assert run("sh", "-n", input=text).returncode == 0, script
+    assert run("dpkg-deb", "--extract", package, tmp_path).returncode == 0
+    house = launch()
+    cli = tmp_path / "usr/bin/comet-cli"
+    counted = run(cli, "online", "--http", "%s:%d" % house.address("http"))
+    assert counted.returncode == 0, counted.stderr
+    assert run(tmp_path / "usr/bin/comet", "-t", "-c", tmp_path / "etc/comet/comet.conf", env={}).returncode == 0
