@@ -28,7 +28,7 @@
 /* ECHO is answered with its argument; the rest as the counters say. */
 struct script {
 	pthread_mutex_t mutex;
-	char heard[8192]; /* the arguments of ECHO */
+	char heard[CALLS * THREADS * 8]; /* the arguments of ECHO, a space after each */
 	char echo[64];
 	atomic_int close_at;  /* the so-manieth ECHO closes the connection, unanswered */
 	atomic_bool silent;   /* ECHO is heard and not answered */
@@ -42,13 +42,15 @@ static struct redis_pipe *pipe_;
 
 static const char *echo(struct script *s, const char *what)
 {
+	size_t n;
+
 	if (atomic_load(&s->read_only) > 0) {
 		atomic_fetch_sub(&s->read_only, 1);
 		return "-READONLY You can't write against a read only replica.\r\n";
 	}
 	(void)pthread_mutex_lock(&s->mutex);
-	(void)strncat(s->heard, what, sizeof(s->heard) - strlen(s->heard) - 2);
-	(void)strncat(s->heard, " ", 2);
+	n = strlen(s->heard);
+	(void)snprintf(s->heard + n, sizeof(s->heard) - n, "%s ", what);
 	(void)pthread_mutex_unlock(&s->mutex);
 	if (atomic_load(&s->close_at) > 0 && atomic_fetch_sub(&s->close_at, 1) == 1)
 		return NULL;
