@@ -13,9 +13,13 @@
 #include "logic/logic.h"
 #include "logic/registry.h"
 #include "logic/upstream.h"
+#include "logic_client/kicks.h"
 
 /* Packets from clients that are kept for the back end to fetch. */
 #define UPSTREAM_KEEP 4096
+
+/* From logic's answer to the place in the bucket is a moment, also on a machine that is very busy. */
+#define KICKS_KEEP_NS (10 * CLOCK_SEC)
 
 struct alone {
 	unsigned magic;
@@ -24,6 +28,9 @@ struct alone {
 	const char *server_id;
 	struct logic logic;
 	struct bus_memory bus;
+	push_sink *sink;
+	void *sink_self;
+	struct kicks kicks;
 	struct logic_ports ports;
 	atomic_bool draining;
 };
@@ -79,9 +86,9 @@ static int renew_online(void *self, const struct wire_load *load, const struct w
 
 static void settled(void *self, const char *key, uint64_t session_id)
 {
-	(void)self; /* nobody but this comet's bucket replaces connections */
-	(void)key;
-	(void)session_id;
+	struct alone *a = alone_of(self);
+
+	kicks_settle(&a->kicks, key, session_id, a->sink, a->sink_self);
 }
 
 static void join_room(void *self, const char *room)
@@ -112,6 +119,17 @@ struct logic_client alone_logic_client(struct alone *a)
 }
 
 /* ---- the way down, and the API ---- */
+
+/* A client that logic knows already may not be in its bucket yet, so that a kick finds nobody there: it is noted before. */
+static int take_push(void *self, const struct wire_push *push)
+{
+	struct alone *a = alone_of(self);
+	int rc;
+
+	if (push->target == WIRE_KICK && (rc = kicks_add(&a->kicks, push)) < 0)
+		return rc;
+	return a->sink(a->sink_self, push);
+}
 
 static int ready(void *arg, char *text, size_t text_bytes)
 {
@@ -157,7 +175,10 @@ int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, 
 	a->logic.cfg = cfg;
 	a->logic.ready = ready;
 	a->logic.ready_arg = a;
-	a->bus = (struct bus_memory){.sink = sink, .sink_self = sink_self};
+	a->sink = sink;
+	a->sink_self = sink_self;
+	a->bus = (struct bus_memory){.sink = take_push, .sink_self = a};
+	kicks_init(&a->kicks, KICKS_KEEP_NS);
 	a->logic.bus = bus_memory(&a->bus);
 	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
 		goto free_alone;
@@ -169,6 +190,7 @@ int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, 
 free_registry:
 	registry_memory_free(&a->logic.registry);
 free_alone:
+	kicks_fini(&a->kicks);
 	free(a);
 	return rc;
 }
@@ -179,6 +201,7 @@ void alone_free(struct alone **alone)
 
 	upstream_memory_free(&a->logic.upstream);
 	registry_memory_free(&a->logic.registry);
+	kicks_fini(&a->kicks);
 	a->magic = 0;
 	free(a);
 	*alone = NULL;

@@ -16,7 +16,7 @@
 #include "common/redis_pipe.h"
 #include "common/thread.h"
 #include "logic_client/redis_calls.h"
-#include "logic_client/redis_kicks.h"
+#include "logic_client/kicks.h"
 #include "logic_client/redis_lease.h"
 #include "logic_client/redis_pushes.h"
 
@@ -31,7 +31,7 @@ struct redis_client {
 	struct redis_clock clock;
 	struct redis_pipe *pipe;
 	struct redis_lease *lease;
-	struct redis_kicks kicks;
+	struct kicks kicks;
 	struct redis_calls *calls;
 	struct redis_pushes *pushes;
 	struct thread *registrar;
@@ -73,14 +73,8 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 static void settled(void *self, const char *key, uint64_t session_id)
 {
 	struct redis_client *c = client_of(self);
-	struct wire_push kick = {.target = WIRE_KICK, .keys = &key, .sessions = &session_id, .n_keys = 1};
-	bool replaced;
 
-	if (!redis_kicks_has(&c->kicks, key, session_id, &replaced))
-		return;
-	kick.reason = replaced ? "replaced" : "kicked";
-	/* With its queue full for long, the next heartbeat finds out. */
-	(void)c->opt.sink(c->opt.sink_self, &kick);
+	kicks_settle(&c->kicks, key, session_id, c->opt.sink, c->opt.sink_self);
 }
 
 static void disconnect_client(void *self, const char *key, uint64_t session_id, int64_t mid)
@@ -278,7 +272,7 @@ int redis_client_start(const struct redis_client_options *opt, struct redis_clie
 	lock_init(&c->lock, LOCK_SERVICE);
 	lock_cond_init(&c->wake);
 	/* Two tries, and as much again for threads that wait for a processor. */
-	redis_kicks_init(&c->kicks, 4 * opt->cfg->logic_timeout * CLOCK_MS);
+	kicks_init(&c->kicks, 4 * opt->cfg->logic_timeout * CLOCK_MS);
 	if ((rc = start_parts(c)) < 0) {
 		LOG(LOG_ERROR, log_str("server", opt->server_id), log_what("cannot join the cluster"),
 		    log_str("error", err_text(rc)));
@@ -320,7 +314,7 @@ void redis_client_stop(struct redis_client **client)
 		redis_lease_stop(&c->lease);
 	if (c->pipe != NULL)
 		redis_pipe_stop(&c->pipe);
-	redis_kicks_fini(&c->kicks);
+	kicks_fini(&c->kicks);
 	(void)pthread_cond_destroy(&c->wake);
 	lock_fini(&c->lock);
 	c->magic = 0;

@@ -39,7 +39,7 @@ struct redis_pushes {
 #define REDIS_PUSHES_MAGIC 0x9a54e500
 	/* set once */
 	const struct redis_client_options *opt;
-	struct redis_kicks *kicks;
+	struct kicks *kicks;
 	char *key;
 	struct redis *redis;
 	struct thread *thread;
@@ -144,7 +144,7 @@ static int deliver(struct redis_pushes *p, const struct wire_push *push)
 	static struct log_limit limit = LOG_LIMIT(1);
 	int rc;
 
-	if (push->target == WIRE_KICK && redis_kicks_add(p->kicks, push) < 0)
+	if (push->target == WIRE_KICK && kicks_add(p->kicks, push) < 0)
 		LOG_LIMITED(LOG_WARN, &limit, log_what("no memory to remember a kick"));
 	while ((rc = p->opt->sink(p->opt->sink_self, push)) < 0) {
 		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key), log_what("push waits for the push threads"),
@@ -289,7 +289,7 @@ static void *run(void *arg)
 
 /* ---- start and stop ---- */
 
-int redis_pushes_start(const struct redis_client_options *opt, struct redis_kicks *kicks, struct redis_pushes **out)
+int redis_pushes_start(const struct redis_client_options *opt, struct kicks *kicks, struct redis_pushes **out)
 {
 	const struct redis_options redis = redis_options_of(opt->cfg, "pushes");
 	struct redis_pushes *p = calloc(1, sizeof(*p));

@@ -3,13 +3,13 @@
 #define LOGIC_CLIENT_REDIS_PUSHES_H
 
 #include "logic_client/redis_client.h"
-#include "logic_client/redis_kicks.h"
+#include "logic_client/kicks.h"
 
 struct redis_pushes;
 
 /* Read comet:push:<server> from its beginning, which the lease has made, and feed the sink; kicks are noted
  * in `kicks` before. 0, -ENOMEM, -EAGAIN, -errno. */
-int redis_pushes_start(const struct redis_client_options *opt, struct redis_kicks *kicks, struct redis_pushes **out);
+int redis_pushes_start(const struct redis_client_options *opt, struct kicks *kicks, struct redis_pushes **out);
 void redis_pushes_stop(struct redis_pushes **p);
 
 #endif

@@ -4,7 +4,7 @@ SPDX-License-Identifier: MIT"""
 import pytest
 
 from client import Op
-from waiting import wait_until
+from waiting import scaled, wait_until
 
 
 def expect_kicked(client):
@@ -82,6 +82,24 @@ def test_kick_races_with_the_clients_own_leaving(connect, backend, house):
     house.wait_empty()
     metrics = house.metrics()
     assert metrics.total("comet_closed_total") == 100
+
+
+@pytest.mark.ways("tcp-v2")
+def test_who_was_counted_as_kicked_is_gone(connect, backend, house):
+    """Also who was between logic, which knew it, and the bucket, where kicks look for it."""
+    tries, kicked = scaled(1000, 100), 0
+    with backend.kept_alive():
+        for i in range(tries):
+            client = connect.raw()
+            client.send_auth(mid=7, key=f"k{i}")
+            met = backend.post("/goim/kick", keys=[f"k{i}"]).json()["data"]["kicked"]
+            client.expect(Op.AUTH_REPLY, b"")
+            if met:
+                assert client.expect_goodbye()["code"] == 1
+                kicked += 1
+            client.close()
+    house.wait_empty()
+    house.wait_metric("comet_closed_total", kicked, reason="kicked")
 
 
 def test_kick_during_auth_ends_in_a_clean_close_or_a_session(connect, backend, house):

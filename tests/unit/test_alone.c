@@ -95,6 +95,24 @@ static void who_connects_is_pushed_to_until_gone(void **state)
 	assert_int_equal(pushed, 1);
 }
 
+/* Logic knows the client and the bucket does not yet: the sink, which finds nobody, is asked again when it does. */
+static void a_kick_on_the_way_to_the_bucket_is_repeated_there(void **state)
+{
+	static char keys[] = "keys", k[] = "k";
+	struct http_param params[] = {{keys, k}};
+	struct wire_session session = come("{\"mid\":7,\"key\":\"k\"}");
+
+	(void)state;
+	assert_int_equal(ask("POST", "/goim/kick", params, 1, "\"kicked\":1"), 200);
+	assert_int_equal(pushed, 1);
+	table.settled(table.self, "k", session.id);
+	assert_int_equal(pushed, 2);
+	assert_string_equal(pushed_key, "k");
+	session = come("{\"mid\":7,\"key\":\"k\"}"); /* who comes after the kick is not meant */
+	table.settled(table.self, "k", session.id);
+	assert_int_equal(pushed, 2);
+}
+
 static void add_up(void *arg, const char *room, int64_t count)
 {
 	assert_string_equal(room, "live://1");
@@ -161,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(who_connects_is_pushed_to_until_gone, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_kick_on_the_way_to_the_bucket_is_repeated_there, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(counts_and_load_are_told_and_asked_for, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_clients_send_is_there_to_fetch, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_draining_comet_is_not_ready_and_still_answers, set_up, tear_down),

@@ -1,5 +1,5 @@
-/* redis_kicks: see redis_kicks.h. SPDX-License-Identifier: MIT */
-#include "logic_client/redis_kicks.h"
+/* kicks: see kicks.h. SPDX-License-Identifier: MIT */
+#include "logic_client/kicks.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -7,33 +7,33 @@
 
 #include "common/clock.h"
 
-struct redis_kick {
+struct kick {
 	uint64_t session_id;
 	int64_t until_ns;
 	bool replaced;
 	char key[];
 };
 
-void redis_kicks_init(struct redis_kicks *k, int64_t keep_ns)
+void kicks_init(struct kicks *k, int64_t keep_ns)
 {
-	*k = (struct redis_kicks){.keep_ns = keep_ns};
+	*k = (struct kicks){.keep_ns = keep_ns};
 	lock_init(&k->lock, LOCK_POOL);
 	strmap_init(&k->by_key);
 }
 
 /* The oldest goes. The map has another one where the key was kicked again since. */
-static void drop_first_locked(struct redis_kicks *k) NEEDS(k->lock)
+static void drop_first_locked(struct kicks *k) NEEDS(k->lock)
 {
-	struct redis_kick *kick = k->ring[k->first];
+	struct kick *kick = k->ring[k->first];
 
 	if (strmap_get(&k->by_key, kick->key) == kick)
 		(void)strmap_del(&k->by_key, kick->key);
 	free(kick);
-	k->first = (k->first + 1) % REDIS_KICKS_MAX;
+	k->first = (k->first + 1) % KICKS_MAX;
 	k->n--;
 }
 
-void redis_kicks_fini(struct redis_kicks *k)
+void kicks_fini(struct kicks *k)
 {
 	lock_take(&k->lock);
 	while (k->n > 0)
@@ -43,15 +43,15 @@ void redis_kicks_fini(struct redis_kicks *k)
 	lock_fini(&k->lock);
 }
 
-static int add_locked(struct redis_kicks *k, const char *key, uint64_t session_id, bool replaced) NEEDS(k->lock)
+static int add_locked(struct kicks *k, const char *key, uint64_t session_id, bool replaced) NEEDS(k->lock)
 {
 	size_t bytes = strlen(key) + 1;
-	struct redis_kick *kick = malloc(sizeof(*kick) + bytes);
-	const struct redis_kick *old = strmap_get(&k->by_key, key);
+	struct kick *kick = malloc(sizeof(*kick) + bytes);
+	const struct kick *old = strmap_get(&k->by_key, key);
 
 	if (kick == NULL)
 		return -ENOMEM;
-	*kick = (struct redis_kick){session_id, clock_now_ns() + k->keep_ns, replaced};
+	*kick = (struct kick){session_id, clock_now_ns() + k->keep_ns, replaced};
 	memcpy(kick->key, key, bytes);
 	/* Kicks of two logics may come in any order. */
 	if (old != NULL && old->session_id > session_id)
@@ -60,13 +60,13 @@ static int add_locked(struct redis_kicks *k, const char *key, uint64_t session_i
 		free(kick);
 		return -ENOMEM;
 	}
-	if (k->n == REDIS_KICKS_MAX)
+	if (k->n == KICKS_MAX)
 		drop_first_locked(k);
-	k->ring[(k->first + k->n++) % REDIS_KICKS_MAX] = kick;
+	k->ring[(k->first + k->n++) % KICKS_MAX] = kick;
 	return 0;
 }
 
-int redis_kicks_add(struct redis_kicks *k, const struct wire_push *kick)
+int kicks_add(struct kicks *k, const struct wire_push *kick)
 {
 	bool replaced = kick->reason != NULL && strcmp(kick->reason, "replaced") == 0;
 	int rc = 0;
@@ -81,9 +81,9 @@ int redis_kicks_add(struct redis_kicks *k, const struct wire_push *kick)
 	return rc;
 }
 
-bool redis_kicks_has(struct redis_kicks *k, const char *key, uint64_t session_id, bool *replaced)
+bool kicks_has(struct kicks *k, const char *key, uint64_t session_id, bool *replaced)
 {
-	const struct redis_kick *kick;
+	const struct kick *kick;
 	bool has;
 
 	lock_take(&k->lock);
@@ -93,4 +93,16 @@ bool redis_kicks_has(struct redis_kicks *k, const char *key, uint64_t session_id
 		*replaced = kick->replaced;
 	lock_drop(&k->lock);
 	return has;
+}
+
+void kicks_settle(struct kicks *k, const char *key, uint64_t session_id, push_sink *sink, void *sink_self)
+{
+	struct wire_push kick = {.target = WIRE_KICK, .keys = &key, .sessions = &session_id, .n_keys = 1};
+	bool replaced;
+
+	if (!kicks_has(k, key, session_id, &replaced))
+		return;
+	kick.reason = replaced ? "replaced" : "kicked";
+	/* With its queue full for long, the next heartbeat finds out. */
+	(void)sink(sink_self, &kick);
 }

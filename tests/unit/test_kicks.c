@@ -1,4 +1,4 @@
-/* Tests of logic_client/redis_kicks. SPDX-License-Identifier: MIT */
+/* Tests of logic_client/kicks. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,25 +10,25 @@
 #include <stdio.h>
 
 #include "common/clock.h"
-#include "logic_client/redis_kicks.h"
+#include "logic_client/kicks.h"
 #include "tests/unit/seam.h"
 
 #define KEEP_NS (4 * CLOCK_SEC)
 
-static struct redis_kicks kicks;
+static struct kicks kicks;
 
 static int set_up(void **state)
 {
 	(void)state;
 	seam_clock_set(CLOCK_SEC, 1);
-	redis_kicks_init(&kicks, KEEP_NS);
+	kicks_init(&kicks, KEEP_NS);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	redis_kicks_fini(&kicks);
+	kicks_fini(&kicks);
 	seam_reset();
 	return 0;
 }
@@ -38,14 +38,14 @@ static int add(const char *key, uint64_t session, const char *reason)
 	const struct wire_push kick = {
 		.target = WIRE_KICK, .keys = &key, .sessions = &session, .n_keys = 1, .reason = reason};
 
-	return redis_kicks_add(&kicks, &kick);
+	return kicks_add(&kicks, &kick);
 }
 
 static bool has(const char *key, uint64_t session)
 {
 	bool replaced;
 
-	return redis_kicks_has(&kicks, key, session, &replaced);
+	return kicks_has(&kicks, key, session, &replaced);
 }
 
 static void a_kick_is_for_its_session_and_those_before(void **state)
@@ -55,12 +55,12 @@ static void a_kick_is_for_its_session_and_those_before(void **state)
 	(void)state;
 	assert_int_equal(add("k", 7, "replaced"), 0);
 	assert_true(has("k", 6));
-	assert_true(redis_kicks_has(&kicks, "k", 7, &replaced));
+	assert_true(kicks_has(&kicks, "k", 7, &replaced));
 	assert_true(replaced);
 	assert_false(has("k", 8));
 	assert_false(has("other", 1));
 	assert_int_equal(add("k", 7, "kicked"), 0);
-	assert_true(redis_kicks_has(&kicks, "k", 7, &replaced));
+	assert_true(kicks_has(&kicks, "k", 7, &replaced));
 	assert_false(replaced);
 }
 
@@ -79,7 +79,7 @@ static void a_kick_of_whoever_has_the_key_is_not_for_those_who_come(void **state
 
 	(void)state;
 	assert_int_equal(add("k", 0, "kicked"), 0);
-	assert_int_equal(redis_kicks_add(&kicks, &kick), 0);
+	assert_int_equal(kicks_add(&kicks, &kick), 0);
 	assert_false(has("k", 1));
 }
 
@@ -100,11 +100,11 @@ static void of_too_many_the_oldest_go(void **state)
 	char key[16];
 
 	(void)state;
-	for (unsigned i = 0; i < REDIS_KICKS_MAX + 10; i++) {
+	for (unsigned i = 0; i < KICKS_MAX + 10; i++) {
 		(void)snprintf(key, sizeof(key), "%u", i);
 		assert_int_equal(add(key, 1, "kicked"), 0);
 	}
-	assert_int_equal(kicks.n, REDIS_KICKS_MAX);
+	assert_int_equal(kicks.n, KICKS_MAX);
 	assert_false(has("9", 1));
 	assert_true(has("10", 1));
 	assert_true(has(key, 1));
