@@ -37,39 +37,60 @@ struct porter {
 	unsigned most;
 	porter_announce *announce;
 	int epoll;
-	int wake; /* an eventfd: stop */
+	int wake; /* an eventfd: look at the list, or stop */
 	struct thread *thread;
 	/* under lock */
 	struct lock lock;
 	struct caller *first, *last; /* as they came: the first is the first to be late */
 	unsigned n;
+	bool stop;
 };
 
 /* ---- those that wait ---- */
 
-static bool add(struct porter *p, struct caller *c)
+static void link_locked(struct porter *p, struct caller *c) NEEDS(p->lock)
 {
-	bool room;
+	c->next = NULL;
+	c->prev = p->last;
+	*(p->last != NULL ? &p->last->next : &p->first) = c;
+	p->last = c;
+	p->n++;
+}
+
+static void unlink_locked(struct porter *p, struct caller *c) NEEDS(p->lock)
+{
+	*(c->prev != NULL ? &c->prev->next : &p->first) = c->next;
+	*(c->next != NULL ? &c->next->prev : &p->last) = c->prev;
+	p->n--;
+}
+
+/* Into the list and to epoll in one step: between the two the thread might find it late and free it. epoll_ctl waits for
+ * nobody. NULL, or why it cannot wait. */
+static const char *add(struct porter *p, struct caller *c)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = c};
+	const char *why = NULL;
+	bool first;
 
 	lock_take(&p->lock);
-	room = p->n < p->most;
-	if (room) {
-		c->next = NULL;
-		c->prev = p->last;
-		*(p->last != NULL ? &p->last->next : &p->first) = c;
-		p->last = c;
-		p->n++;
-	}
+	first = p->n == 0;
+	if (p->n >= p->most)
+		why = "too many wait for theirs";
+	else if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, c->fd, &event) < 0)
+		why = "no memory to wait for it";
+	else
+		link_locked(p, c);
 	lock_drop(&p->lock);
-	return room;
+	/* The thread slept with no deadline; from now on there is one, and a caller that is silent makes no event. */
+	if (why == NULL && first)
+		(void)eventfd_write(p->wake, 1);
+	return why;
 }
 
 static void take_off(struct porter *p, struct caller *c)
 {
 	lock_take(&p->lock);
-	*(c->prev != NULL ? &c->prev->next : &p->first) = c->next;
-	*(c->next != NULL ? &c->next->prev : &p->last) = c->prev;
-	p->n--;
+	unlink_locked(p, c);
 	lock_drop(&p->lock);
 }
 
@@ -89,7 +110,7 @@ static void turn_away(struct caller *c, const char *why)
 void porter_take(struct porter *p, int fd, const struct sockaddr_storage *peer, void *arg)
 {
 	struct caller *c = malloc(sizeof(*c));
-	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = c};
+	const char *why;
 
 	OBJ_CHECK(p, PORTER_MAGIC);
 	if (c == NULL) {
@@ -98,15 +119,9 @@ void porter_take(struct porter *p, int fd, const struct sockaddr_storage *peer, 
 		return;
 	}
 	*c = (struct caller){.fd = fd, .peer = *peer, .arg = arg, .deadline_ns = clock_now_ns() + p->timeout_ns};
-	if (!add(p, c)) {
-		turn_away(c, "too many wait for theirs");
-		return;
-	}
-	/* From here on it is the thread's, which may be done with it before this returns. */
-	if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &event) < 0) {
-		take_off(p, c);
-		turn_away(c, "no memory to wait for it");
-	}
+	/* Once it is added it is the thread's, which may be done with it before this returns. */
+	if ((why = add(p, c)) != NULL)
+		turn_away(c, why);
 }
 
 /* ---- the thread ---- */
@@ -163,6 +178,19 @@ static int see_to_late(struct porter *p)
 	}
 }
 
+/* Somebody has written to `wake`; false: to stop. */
+static bool woken(struct porter *p)
+{
+	eventfd_t times;
+	bool stop;
+
+	(void)eventfd_read(p->wake, &times);
+	lock_take(&p->lock);
+	stop = p->stop;
+	lock_drop(&p->lock);
+	return !stop;
+}
+
 static void *read_headers(void *arg)
 {
 	struct porter *p = arg;
@@ -173,9 +201,10 @@ static void *read_headers(void *arg)
 		int n = epoll_wait(p->epoll, events, 64, see_to_late(p));
 
 		for (int i = 0; i < n; i++) {
-			if (events[i].data.ptr == p)
+			if (events[i].data.ptr != p)
+				look_at(p, events[i].data.ptr, events[i].events);
+			else if (!woken(p))
 				return NULL;
-			look_at(p, events[i].data.ptr, events[i].events);
 		}
 	}
 }
@@ -196,7 +225,7 @@ int porter_start(int64_t timeout_ns, unsigned most, porter_announce *announce, s
 	p->announce = announce;
 	lock_init(&p->lock, LOCK_POOL);
 	p->epoll = epoll_create1(EPOLL_CLOEXEC);
-	p->wake = eventfd(0, EFD_CLOEXEC);
+	p->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->epoll < 0 || p->wake < 0 || epoll_ctl(p->epoll, EPOLL_CTL_ADD, p->wake, &event) < 0)
 		rc = -errno;
 	else
@@ -216,6 +245,9 @@ void porter_stop(struct porter **porter)
 
 	OBJ_CHECK(p, PORTER_MAGIC);
 	if (p->thread != NULL) {
+		lock_take(&p->lock);
+		p->stop = true;
+		lock_drop(&p->lock);
 		(void)eventfd_write(p->wake, 1);
 		thread_join(&p->thread);
 	}

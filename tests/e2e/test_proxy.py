@@ -96,6 +96,11 @@ def test_who_sends_no_header_does_not_come_in(way, house, said):
     assert house.metrics()("comet_connections") == 0
 
 
+def test_who_is_silent_is_closed_in_time_though_nobody_else_comes(way, house):
+    assert Client(way, house.address(way.listener)).expect_bytes_to_the_end() == b""
+    house.wait_metric("comet_refused_total", 1, reason="proxy_header")
+
+
 def test_header_that_does_not_come_is_waited_for_so_long_and_no_longer(way, house):
     before = house.files()
     silent = Client(way, house.address(way.listener))
