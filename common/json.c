@@ -1,8 +1,26 @@
 /* json: see json.h. SPDX-License-Identifier: MIT */
 #include "common/json.h"
 
-#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* jansson reports some failed allocations as wrong JSON, and a token that is no JSON may have another meaning. So it gets
+ * its memory from here. */
+static __thread bool ran_out;
+
+static void *get_memory(size_t bytes)
+{
+	void *p = malloc(bytes);
+
+	ran_out = ran_out || p == NULL;
+	return p;
+}
+
+/* Before main: no thread uses jansson yet. */
+__attribute__((constructor)) static void lend_memory(void)
+{
+	json_set_alloc_funcs(get_memory, free);
+}
 
 /* Brackets are counted as jansson would meet them. Where the text is no JSON the count may go astray, but only behind the
  * place at which jansson stops. */
@@ -30,7 +48,36 @@ static bool is_shallow(const char *text, size_t n)
 
 json_t *json_read(const void *bytes, size_t n, size_t flags)
 {
+	json_watch();
 	return is_shallow(bytes, n) ? json_loadb(bytes, n, flags, NULL) : NULL;
+}
+
+void json_watch(void)
+{
+	ran_out = false;
+}
+
+bool json_ran_out(void)
+{
+	return ran_out;
+}
+
+/* json_dumps grows its text as it goes, and where it cannot grow leaves names out without a word. */
+char *json_write(const json_t *value, size_t flags, size_t *bytes)
+{
+	size_t n;
+	char *text;
+
+	n = json_dumpb(value, NULL, 0, flags | JSON_COMPACT);
+	if (n == 0 || ran_out || (text = malloc(n + 1)) == NULL)
+		return NULL;
+	if (json_dumpb(value, text, n, flags | JSON_COMPACT) != n) {
+		free(text);
+		return NULL;
+	}
+	text[n] = '\0';
+	*bytes = n;
+	return text;
 }
 
 /* ---- values as they are written; i is always a place in a text that jansson has read ---- */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/json.h"
 #include "common/wire_text.h"
 
 /* A text of a comet with very many rooms; more is no message of ours. */
@@ -52,7 +53,7 @@ static bool get_integer(const json_t *object, const char *name, int64_t min, int
 
 static json_t *load_object(const char *text, size_t bytes)
 {
-	json_t *json = bytes <= TEXT_MAX ? json_loadb(text, bytes, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	json_t *json = bytes <= TEXT_MAX ? json_read(text, bytes, JSON_REJECT_DUPLICATES) : NULL;
 
 	if (json != NULL && !json_is_object(json)) {
 		json_decref(json);
@@ -112,12 +113,9 @@ static int set_rooms(json_t *object, const struct wire_room_count *rooms, size_t
 
 static int dump(json_t *object, int rc, char **text, size_t *bytes)
 {
-	*text = rc == 0 ? json_dumps(object, JSON_COMPACT) : NULL;
+	*text = rc == 0 ? json_write(object, 0, bytes) : NULL;
 	json_decref(object);
-	if (*text == NULL)
-		return -ENOMEM;
-	*bytes = strlen(*text);
-	return 0;
+	return *text != NULL ? 0 : -ENOMEM;
 }
 
 /* ---- requests ---- */
@@ -158,10 +156,12 @@ static int set_load(json_t *object, const struct wire_load *load)
 
 int wire_request_encode(const struct wire_request *r, char **text, size_t *bytes)
 {
-	json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:I}", "id", r->id, "method", methods[r->method], "server",
-				   r->server, "reply", r->reply, "expires", (json_int_t)r->connect.expires_ms);
+	json_t *object;
 	int rc = 0;
 
+	json_watch();
+	object = json_pack("{s:s, s:s, s:s, s:s, s:I}", "id", r->id, "method", methods[r->method], "server", r->server,
+			   "reply", r->reply, "expires", (json_int_t)r->connect.expires_ms);
 	if (object == NULL)
 		return -ENOMEM;
 	if (r->method == WIRE_CONNECT)
@@ -246,7 +246,7 @@ int wire_request_decode(const char *text, size_t bytes, struct wire_request *out
 
 	*out = (struct wire_request){.id = "", .server = "", .reply = "", .key = "", .owned = {object}};
 	if (object == NULL)
-		return -EBADMSG;
+		return bytes <= TEXT_MAX && json_ran_out() ? -ENOMEM : -EBADMSG;
 	if (!get_string(object, "id", WIRE_TEXT_BYTES, &out->id) ||
 	    !get_string(object, "method", WIRE_TEXT_BYTES, &method) ||
 	    !get_string(object, "server", WIRE_TEXT_BYTES, &out->server) || out->server[0] == '\0' ||
@@ -294,9 +294,11 @@ static int set_reply_session(json_t *object, const struct wire_session *s)
 
 int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes)
 {
-	json_t *object = json_pack("{s:s, s:i}", "id", reply->id, "code", code_of(reply->rc));
+	json_t *object;
 	int rc = 0;
 
+	json_watch();
+	object = json_pack("{s:s, s:i}", "id", reply->id, "code", code_of(reply->rc));
 	if (object == NULL)
 		return -ENOMEM;
 	if (reply->rc < 0 && reply->session.refusal[0] != '\0')
@@ -360,7 +362,7 @@ int wire_reply_decode(const char *text, size_t bytes, struct wire_reply *out)
 
 	*out = (struct wire_reply){.id = "", .owned = {object}};
 	if (object == NULL)
-		return -EBADMSG;
+		return bytes <= TEXT_MAX && json_ran_out() ? -ENOMEM : -EBADMSG;
 	if (!get_string(object, "id", WIRE_TEXT_BYTES, &out->id) || out->id[0] == '\0' ||
 	    json_object_get(object, "code") == NULL || !get_integer(object, "code", 0, 999, &code) ||
 	    !get_string(object, "message", SIZE_MAX, &message))

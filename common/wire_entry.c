@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "common/wire.h"
 
 #define KEYS_MAX 100000 /* of one entry */
@@ -23,7 +24,9 @@ static void add(struct wire_entry *e, const char *name, const void *value, size_
 
 static int dump(json_t *json, char **text)
 {
-	*text = json != NULL ? json_dumps(json, JSON_COMPACT) : NULL;
+	size_t bytes;
+
+	*text = json != NULL ? json_write(json, 0, &bytes) : NULL;
 	json_decref(json);
 	return *text != NULL ? 0 : -ENOMEM;
 }
@@ -78,6 +81,7 @@ int wire_entry_encode(const struct wire_push *push, struct wire_entry *out)
 {
 	int rc = 0;
 
+	json_watch();
 	*out = (struct wire_entry){0};
 	add(out, "target", targets[push->target], strlen(targets[push->target]));
 	if (push->message != NULL) {
@@ -183,23 +187,28 @@ static int text_of(const struct wire_field *field, size_t room, void **owned)
 	return 0;
 }
 
-static json_t *load_array(const struct wire_field *field)
+/* 0, -EBADMSG or -ENOMEM, which are not the same: an entry that is none is left out, the other is read again. */
+static int load_array(const struct wire_field *field, json_t **array)
 {
-	json_t *array = field != NULL ? json_loadb(field->value, field->value_bytes, 0, NULL) : NULL;
-
-	if (json_is_array(array))
-		return array;
-	json_decref(array);
-	return NULL;
+	*array = field != NULL ? json_read(field->value, field->value_bytes, 0) : NULL;
+	if (json_is_array(*array))
+		return 0;
+	json_decref(*array);
+	*array = NULL;
+	return field != NULL && json_ran_out() ? -ENOMEM : -EBADMSG;
 }
 
 static int get_keys(const struct wire_field *field, struct wire_pushed *out)
 {
-	json_t *array = load_array(field);
-	size_t n = json_array_size(array);
 	const char **keys;
+	json_t *array;
+	size_t n;
+	int rc;
 
+	if ((rc = load_array(field, &array)) < 0)
+		return rc;
 	out->owned[0] = array;
+	n = json_array_size(array);
 	if (n == 0 || n > KEYS_MAX)
 		return -EBADMSG;
 	if ((keys = calloc(n, sizeof(*keys))) == NULL)
@@ -220,9 +229,12 @@ static int get_keys(const struct wire_field *field, struct wire_pushed *out)
 
 static int get_sessions(const struct wire_field *field, struct wire_pushed *out)
 {
-	json_t *array = load_array(field);
 	uint64_t *sessions = calloc(out->push.n_keys, sizeof(*sessions));
-	int rc = sessions == NULL ? -ENOMEM : json_array_size(array) != out->push.n_keys ? -EBADMSG : 0;
+	json_t *array = NULL;
+	int rc = sessions == NULL ? -ENOMEM : load_array(field, &array);
+
+	if (rc == 0 && json_array_size(array) != out->push.n_keys)
+		rc = -EBADMSG;
 
 	for (size_t i = 0; rc == 0 && i < out->push.n_keys; i++) {
 		const json_t *id = json_array_get(array, i);

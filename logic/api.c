@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/json.h"
 #include "logic/api_route.h"
 
 /* ---- replies ---- */
@@ -12,7 +13,8 @@
 void api_reply_json(struct api_call *call, int status, json_t *body)
 {
 	struct http_reply *reply = call->reply;
-	char *text = body != NULL ? json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(6)) : NULL;
+	size_t bytes = 0;
+	char *text = body != NULL ? json_write(body, JSON_REAL_PRECISION(6), &bytes) : NULL;
 
 	json_decref(body);
 	if (text == NULL) {
@@ -22,7 +24,7 @@ void api_reply_json(struct api_call *call, int status, json_t *body)
 	reply->status = status;
 	reply->content_type = "application/json; charset=utf-8";
 	reply->body = text;
-	reply->body_bytes = strlen(text);
+	reply->body_bytes = bytes;
 }
 
 void api_reply_text(struct api_call *call, int status, const char *content_type, const char *text)
@@ -151,6 +153,7 @@ void api_handle(void *logic, const struct http_request *request, struct http_rep
 {
 	struct api_call call = {.logic = logic, .request = request, .reply = reply};
 
+	json_watch(); /* a list that lacks what there was no memory for is no answer */
 	if (route(&call, &api_v2) || route(&call, &api_v1) || route(&call, &api_admin) || route(&call, &api_console))
 		return;
 	/* Who has no key does not find out what paths there are. */

@@ -153,6 +153,8 @@ static int check_open(const uint8_t *bytes, size_t n, struct auth_identity *who)
 	if (is_user_id(bytes, n, &uid))
 		return take_v1(who, uid, "1");
 	token = json_read(bytes, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL);
+	if (token == NULL && json_ran_out())
+		return -ENOMEM;
 	rc = token != NULL && json_is_object(token) && is_v2(token) ? take_v2(who, token) : take_v1(who, 0, "");
 	json_decref(token);
 	return rc;

@@ -6,10 +6,12 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/json.h"
+#include "tests/unit/seam.h"
 
 static json_t *nested(unsigned depth, char open, char close)
 {
@@ -122,6 +124,61 @@ static void a_member_is_found_as_it_is_written(void **state)
 	}
 }
 
+/* ---- without memory ---- */
+
+static void text_that_could_not_be_read_for_want_of_memory_is_told_from_text_that_is_no_json(void **state)
+{
+	static const char text[] = "{\"mid\":7,\"key\":\"a\",\"accepts\":[1,2,3]}";
+
+	(void)state;
+	assert_null(json_read("{\"mid\":", 7, 0));
+	assert_false(json_ran_out());
+	for (unsigned after = 0;; after++) {
+		json_t *read;
+		bool failed;
+
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		read = json_read(text, strlen(text), 0);
+		failed = seam_failed(SEAM_ALLOC) > 0;
+		seam_reset();
+		assert_int_equal(read == NULL, failed);
+		assert_int_equal(json_ran_out(), failed);
+		json_decref(read);
+		if (!failed)
+			break;
+		assert_in_range(after, 0, 100);
+	}
+}
+
+static void text_is_written_whole_or_not_at_all(void **state)
+{
+	json_t *value = json_pack("{s:i,s:s,s:[i,i,{s:n}]}", "code", 0, "message", "of some length", "data", 1, 2, "x");
+
+	(void)state;
+	for (unsigned after = 0;; after++) {
+		size_t bytes = 0;
+		char *text;
+		bool failed;
+
+		json_watch();
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		text = json_write(value, 0, &bytes);
+		failed = seam_failed(SEAM_ALLOC) > 0;
+		seam_reset();
+		assert_int_equal(text == NULL, failed);
+		if (text != NULL) {
+			assert_string_equal(text,
+					    "{\"code\":0,\"message\":\"of some length\",\"data\":[1,2,{\"x\":null}]}");
+			assert_int_equal(bytes, strlen(text));
+		}
+		free(text);
+		if (!failed)
+			break;
+		assert_in_range(after, 0, 100);
+	}
+	json_decref(value);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -131,6 +188,8 @@ int main(void)
 		cmocka_unit_test(what_is_no_json_is_not_read),
 		cmocka_unit_test(flags_are_handed_on),
 		cmocka_unit_test(a_member_is_found_as_it_is_written),
+		cmocka_unit_test(text_that_could_not_be_read_for_want_of_memory_is_told_from_text_that_is_no_json),
+		cmocka_unit_test(text_is_written_whole_or_not_at_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
