@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "comet/serve.h"
@@ -343,12 +344,18 @@ static bool is_cut(struct lws *wsi)
 }
 
 /* The connection is on its way out. If neither we nor the peer wanted that, lws met a frame that is not allowed, and for
- * some of them it would say nothing. */
+ * some of them it would say nothing. Before it has established the connection, it had no memory for it, nor for a close
+ * frame: asked for one it would crash. */
 static void dropping(struct guest *g, struct lws *wsi)
 {
 	count_written(g, wsi);
 	if (g->closing || g->wsi == NULL || is_cut(wsi)) {
 		g->closing = true;
+		return;
+	}
+	if (g->c != NULL) {
+		g->closing = true;
+		g->why = CLOSE_NO_MEMORY;
 		return;
 	}
 	(void)say_close(g, wsi, WS_CLOSE_PROTOCOL);
@@ -439,10 +446,17 @@ static void gone(struct guest *g)
 	free(g);
 }
 
+/* Has lws_cancel_service() come through to this thread? */
+static __thread bool was_woken;
+
 static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t n)
 {
 	struct guest *g = wsi != NULL ? lws_get_opaque_user_data(wsi) : NULL;
 
+	if (reason == LWS_CALLBACK_EVENT_WAIT_CANCELLED) {
+		was_woken = true;
+		return 0;
+	}
 	if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS && user != NULL) {
 		struct websocket *ws = lws_context_user(lws_get_context(wsi));
 		return tls_certs_attach(ws->certs, user);
@@ -476,8 +490,17 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 /* ---- the service thread ---- */
 
+/* The socket behind a descriptor, by a number that no other has while it lives. */
+static ino_t socket_number(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+}
+
 static void adopt(struct service *s, struct guest *g)
 {
+	ino_t number = socket_number(g->fd);
 	lws_adopt_desc_t desc = {
 		.vh = g->tls ? s->tls : s->plain,
 		.type = LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET | (g->tls ? LWS_ADOPT_ALLOW_SSL : 0),
@@ -488,12 +511,17 @@ static void adopt(struct service *s, struct guest *g)
 
 	left_ns -= clock_now_ns();
 	g->adopting = true;
-	g->wsi = lws_adopt_descriptor_vhost_via_info(&desc); /* closes the descriptor if it fails */
+	g->wsi = lws_adopt_descriptor_vhost_via_info(&desc);
 	g->adopting = false;
-	if (g->wsi != NULL)
+	if (g->wsi != NULL) {
 		lws_sul_schedule(s->context, 0, &g->deadline, handshake_expired, left_ns > 1000 ? left_ns / 1000 : 1);
-	else
+	} else {
+		/* For some failures lws has closed the descriptor, and it may be another's by now; for others it has not. */
+		if (number != 0 && socket_number(g->fd) == number)
+			(void)close(g->fd);
+		g->why = CLOSE_NO_MEMORY;
 		gone(g);
+	}
 }
 
 /* A link that is closing still sends its close frame, if the peer takes it within the few seconds that lws allows for it;
@@ -602,6 +630,15 @@ static struct lws_vhost *new_vhost(struct service *s, const char *name, bool tls
 	return lws_create_vhost(s->context, &info);
 }
 
+/* lws says nothing if it finds no descriptor to be woken by, and would then sleep for half a minute each time. */
+static bool can_be_woken(struct service *s)
+{
+	was_woken = false;
+	lws_cancel_service(s->context);
+	(void)lws_service(s->context, -1); /* what is there, without waiting */
+	return was_woken;
+}
+
 static int service_start(struct websocket *ws, struct service *s)
 {
 	struct lws_context_creation_info info = {
@@ -624,6 +661,8 @@ static int service_start(struct websocket *ws, struct service *s)
 	if ((s->plain = new_vhost(s, "plain", false)) == NULL ||
 	    (ws->certs != NULL && (s->tls = new_vhost(s, "tls", true)) == NULL))
 		rc = -ENOMEM;
+	else if (!can_be_woken(s))
+		rc = -EMFILE;
 	else
 		rc = thread_spawn(THREAD_SERVICE, "websocket", serve_sockets, s, &s->thread);
 	if (rc < 0)
