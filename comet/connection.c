@@ -112,7 +112,7 @@ void connection_expired(struct timer_entry *e)
 		(void)connection_shutdown(c, CLOSE_HEARTBEAT_TIMEOUT);
 }
 
-void connection_say_goodbye(struct connection *c)
+void connection_say_goodbye(struct connection *c, enum transport_wait wait)
 {
 	enum close_reason why = atomic_load(&c->reason);
 	char body[256];
@@ -121,7 +121,7 @@ void connection_say_goodbye(struct connection *c)
 	p.ver = c->dialect == DIALECT_V2 ? 1 : 0;
 	p.body_bytes = (uint32_t)close_reason_body(why, c->refusal, body, sizeof(body));
 	if (close_reason_code(why) != 0)
-		(void)transport_write_packet(c->transport, &p, c->dialect);
+		(void)transport_write_packet(c->transport, &p, c->dialect, wait);
 	c->transport->ops->finish_writing(c->transport);
 	if (c->deadline.timer != NULL)
 		timer_set(&c->deadline, clock_now_ns() + LINGER_NS);

@@ -85,9 +85,9 @@ static inline bool connection_is_closing(const struct connection *c)
  * and while closing it ends the patience. */
 void connection_expired(struct timer_entry *e);
 
-/* Write op 6 for the reason, if it has a code, and let the peer see the end. The caller holds the baton. Waits as long as
- * the write deadline allows. */
-void connection_say_goodbye(struct connection *c);
+/* Write op 6 for the reason, if it has a code, and let the peer see the end. The caller holds the baton. TRANSPORT_WAIT: as
+ * long as the write deadline allows; TRANSPORT_NOW: what does not go now is not said. */
+void connection_say_goodbye(struct connection *c, enum transport_wait wait);
 
 /* The connection as the fields that start a log line: conn, key, peer. peer is a buffer of the caller's. */
 #define CONNECTION_FIELDS(c, peer)                                                                                     \

@@ -27,7 +27,7 @@ void *dispatch(void *arg)
 			goto failed;
 	}
 	trace(c, "receive proto finish", NULL);
-	connection_say_goodbye(c);
+	connection_say_goodbye(c, TRANSPORT_WAIT);
 	return NULL;
 
 failed:

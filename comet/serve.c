@@ -68,7 +68,7 @@ static int handshake(struct server *s, struct connection *c)
 		return rc;
 
 	p = (struct packet){.ver = p.ver, .op = OP_AUTH_REPLY, .seq = p.seq};
-	if ((rc = transport_write_packet(c->transport, &p, c->dialect)) < 0) {
+	if ((rc = transport_write_packet(c->transport, &p, c->dialect, TRANSPORT_WAIT)) < 0) {
 		(void)connection_shutdown(c, close_reason_of_write(rc));
 		return rc;
 	}
@@ -300,7 +300,7 @@ static void leave(struct server *s, struct connection *c, struct thread *dispatc
 	if (why == CLOSE_CLIENT_LEFT || why == CLOSE_CLIENT_CUT)
 		c->transport->ops->shutdown(c->transport);
 	else if (dispatcher == NULL)
-		connection_say_goodbye(c);
+		connection_say_goodbye(c, TRANSPORT_WAIT);
 	if (close_reason_code(why) != 0 && c->deadline.timer != NULL)
 		see_off(c);
 	if (dispatcher != NULL)
@@ -361,7 +361,8 @@ int serve_begin(struct connection *c)
 	if (rc == 0)
 		return 0;
 	say_no_thread(c, rc);
-	connection_say_goodbye(c);
+	/* This thread lets others in: it does not wait for one who has not even begun a TLS handshake. */
+	connection_say_goodbye(c, TRANSPORT_NOW);
 	forget(c);
 	return rc;
 }

@@ -347,6 +347,9 @@ static void tcp_free(struct transport **t)
 	struct tcp *tcp = tcp_of(*t);
 
 	give_back(tcp);
+	/* Bytes left unread would make the close a reset, and that may overtake what was just said to a client for whom there
+	 * was no thread. What came is forgotten, not copied: tcp(7). */
+	(void)recv(tcp->fd, NULL, INT32_MAX, MSG_DONTWAIT | MSG_TRUNC);
 	if (tcp->tls != NULL)
 		tls_free(&tcp->tls);
 	(void)close(tcp->fd);

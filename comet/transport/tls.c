@@ -393,7 +393,9 @@ static int write_record(struct tls *tls, const uint8_t *bytes, size_t n, size_t 
 		/* All but the last byte of an owed record were counted when it was made. */
 		*taken = owed > 0 ? 1 : n;
 		tls->owed = 0;
-	} else if ((rc = outcome_locked(tls, result, events)) == -EAGAIN && owed == 0) {
+	} else if ((rc = outcome_locked(tls, result, events)) == -EAGAIN && owed == 0 &&
+		   SSL_is_init_finished(tls->ssl)) {
+		/* A handshake that is not done yet makes no record. */
 		tls->owed = n;
 		*taken = n - 1;
 	}

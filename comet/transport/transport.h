@@ -55,13 +55,14 @@ struct transport {
 	const struct transport_ops *ops;
 };
 
-/* Write one packet, waiting as TRANSPORT_WAIT does. For the handshake and the goodbye, where no mailbox is in between; the
- * caller holds the baton. Errors as of ops->write. */
-static inline int transport_write_packet(struct transport *t, struct packet *p, enum dialect dialect)
+/* Write one packet. For the handshake and the goodbye, where no mailbox is in between; the caller holds the baton. Errors as
+ * of ops->write. */
+static inline int transport_write_packet(struct transport *t, struct packet *p, enum dialect dialect,
+					 enum transport_wait wait)
 {
 	struct haul h = {.answers = {p}, .n_answers = 1};
 
-	return t->ops->write(t, &h, dialect, TRANSPORT_WAIT);
+	return t->ops->write(t, &h, dialect, wait);
 }
 
 #endif

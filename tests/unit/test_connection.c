@@ -211,7 +211,7 @@ static void the_goodbye_is_op_6_with_the_reason_then_the_end(void **state)
 	(void)state;
 	arm(480 * CLOCK_SEC);
 	(void)connection_shutdown(c, CLOSE_KICKED);
-	connection_say_goodbye(c);
+	connection_say_goodbye(c, TRANSPORT_WAIT);
 	assert_int_equal(fake_got(&peer), 1);
 	assert_int_equal(fake_packet(&peer, 0)->op, OP_DISCONNECT);
 	assert_int_equal(fake_packet(&peer, 0)->ver, 1);
@@ -227,7 +227,7 @@ static void a_v1_client_is_told_in_its_version(void **state)
 	(void)state;
 	c->dialect = DIALECT_V1;
 	(void)connection_shutdown(c, CLOSE_REPLACED);
-	connection_say_goodbye(c);
+	connection_say_goodbye(c, TRANSPORT_WAIT);
 	assert_int_equal(fake_packet(&peer, 0)->ver, 0);
 }
 
@@ -236,7 +236,7 @@ static void logics_own_words_are_told(void **state)
 	(void)state;
 	c->refusal = strdup("banned");
 	(void)connection_shutdown(c, CLOSE_AUTH_REFUSED);
-	connection_say_goodbye(c);
+	connection_say_goodbye(c, TRANSPORT_WAIT);
 	assert_string_equal(fake_packet(&peer, 0)->body, "{\"code\":5,\"reason\":\"banned\"}");
 }
 
@@ -244,7 +244,7 @@ static void a_reason_without_a_code_is_not_told(void **state)
 {
 	(void)state;
 	(void)connection_shutdown(c, CLOSE_PACKET_LENGTH);
-	connection_say_goodbye(c);
+	connection_say_goodbye(c, TRANSPORT_WAIT);
 	assert_int_equal(fake_got(&peer), 0);
 	assert_true(fake_is_finished(&peer));
 }
@@ -254,7 +254,7 @@ static void a_goodbye_that_cannot_be_written_is_an_end_all_the_same(void **state
 	(void)state;
 	fake_fail_writes(&peer, -EPIPE);
 	(void)connection_shutdown(c, CLOSE_KICKED);
-	connection_say_goodbye(c);
+	connection_say_goodbye(c, TRANSPORT_WAIT);
 	assert_int_equal(fake_got(&peer), 0);
 	assert_true(fake_is_finished(&peer));
 }
@@ -283,7 +283,7 @@ static void *wait_and_say_goodbye(void *arg)
 
 	(void)channel_ready(&c->channel);
 	(void)channel_take(&c->channel, &h);
-	connection_say_goodbye(c);
+	connection_say_goodbye(c, TRANSPORT_WAIT);
 	return arg;
 }
 

@@ -646,7 +646,7 @@ static void writing_to_a_peer_that_has_gone_fails(void **state)
 	(void)state;
 	assert_int_equal(close(peer), 0);
 	peer = -1;
-	assert_int_equal(transport_write_packet(tcp, &answer, DIALECT_V2), -EPIPE);
+	assert_int_equal(transport_write_packet(tcp, &answer, DIALECT_V2, TRANSPORT_WAIT), -EPIPE);
 }
 
 /* ---- ending ---- */
@@ -668,7 +668,7 @@ static void *write_in_thread(void *arg)
 {
 	struct packet answer = {.ver = 1, .op = 8};
 
-	*(int *)arg = transport_write_packet(tcp, &answer, DIALECT_V2);
+	*(int *)arg = transport_write_packet(tcp, &answer, DIALECT_V2, TRANSPORT_WAIT);
 	return NULL;
 }
 
@@ -691,7 +691,7 @@ static void after_the_last_write_the_peer_reads_all_then_the_end(void **state)
 	uint8_t got[100];
 
 	(void)state;
-	assert_int_equal(transport_write_packet(tcp, &answer, DIALECT_V2), 0);
+	assert_int_equal(transport_write_packet(tcp, &answer, DIALECT_V2, TRANSPORT_WAIT), 0);
 	tcp->ops->finish_writing(tcp);
 	assert_int_equal(recv(peer, got, sizeof(got), 0), PACKET_HEAD_BYTES);
 	assert_int_equal(recv(peer, got, sizeof(got), 0), 0);
