@@ -75,11 +75,8 @@ int server_init(struct server *s, const struct config *cfg)
 	tally_table_init(&s->tallies);
 	if ((rc = admission_init(&s->admission, &admission)) < 0)
 		goto fini_tallies;
-	if ((rc = whitelist_init(&s->whitelist, cfg->whitelist_list, cfg->whitelist_log)) < 0) {
-		LOG(LOG_ERROR, log_what("cannot open whitelist.log"), log_str("file", cfg->whitelist_log),
-		    log_str("error", err_text(rc)));
+	if ((rc = whitelist_init(&s->whitelist, cfg->whitelist_list, cfg->whitelist_log)) < 0)
 		goto fini_admission;
-	}
 	if ((rc = buckets_new(s)) < 0)
 		goto fini_whitelist;
 	if ((rc = round_init(&s->round, shares, PACKET_HEAD_BYTES + (size_t)cfg->protocol_max_body,

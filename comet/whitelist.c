@@ -11,6 +11,8 @@
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/counters.h"
+#include "common/err.h"
+#include "common/log.h"
 #include "common/wire.h"
 
 int whitelist_init(struct whitelist *w, const char *list, const char *path)
@@ -22,8 +24,11 @@ int whitelist_init(struct whitelist *w, const char *list, const char *path)
 	w->fd = STDERR_FILENO;
 	while (rc == 0 && config_list_next(&list, key, sizeof(key)))
 		rc = strmap_put(&w->keys, key, w, NULL);
-	if (rc == 0 && path[0] != '\0' && (w->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640)) < 0)
+	if (rc == 0 && path[0] != '\0' && (w->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640)) < 0) {
 		rc = -errno;
+		LOG(LOG_ERROR, log_what("cannot open whitelist.log"), log_str("file", path),
+		    log_str("error", err_text(rc)));
+	}
 	if (rc < 0)
 		strmap_fini(&w->keys);
 	return rc;
