@@ -26,6 +26,7 @@
 #include "common/log.h"
 #include "common/signals.h"
 #include "common/stack.h"
+#include "common/standard_files.h"
 #include "common/thread.h"
 
 /* Everything that is started, in the order of start; stop goes the other way and skips what is NULL. */
@@ -138,6 +139,8 @@ int main(int argc, char **argv)
 	bool clean = false;
 	int rc;
 
+	if (standard_files_open() < 0)
+		return EXIT_FAILURE; /* without a file for words */
 	slim_thread_storage(argv);
 	if (config_init(&h->cfg) < 0)
 		return 2;

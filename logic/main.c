@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/redis_pipe.h"
 #include "common/signals.h"
+#include "common/standard_files.h"
 #include "common/thread.h"
 #include "logic/answer.h"
 #include "logic/api.h"
@@ -66,6 +67,8 @@ int main(int argc, char **argv)
 	struct house *h = &house;
 	int rc;
 
+	if (standard_files_open() < 0)
+		return EXIT_FAILURE; /* without a file for words */
 	if (config_init(&h->cfg) < 0)
 		return 2;
 	rc = config_start(&h->cfg, argc, argv, "comet-logic",
