@@ -67,6 +67,9 @@ SEAMS         := malloc calloc realloc reallocarray strdup clock_now_ns clock_wa
                  sendmsg mmap mmap64 madvise mprotect setsockopt
 UNIT_LINK     := $(SEAMS:%=-Wl,--wrap=%) -lcmocka
 
+# What the end-to-end tests preload to make calls fail; sanitizers have their own malloc, so their builds go without.
+FAIL_LIBRARY := $(if $(SAN),,$(BUILD)/libfail.so)
+
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS      := $(FUZZ_SOURCES:tests/fuzz/%.c=build/fuzz/%)
 FUZZ_SECONDS ?= 30
@@ -164,6 +167,10 @@ $(CHECK)/tests/%: $(CHECK)/obj/tests/unit/%.o $(UNIT_SHARED) $(CHECK_ARCHIVE)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(UNIT_LINK)
 
+$(BUILD)/libfail.so: tests/shim/fail.c tests/shim/fail.def
+	@mkdir -p $(@D)
+	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -g -O2 $(WARN) -fPIC -pthread -shared -o $@ $<
+
 check-layers:
 	@scripts/check-layers
 
@@ -175,7 +182,7 @@ COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2
 	$(STILL) $(PYTHON) -B -m pytest -q tests/e2e -p no:cacheprovider -n $(E2E_WORKERS)
 endef
 
-check-e2e: $(PROGRAMS)
+check-e2e: $(PROGRAMS) $(FAIL_LIBRARY)
 	@$(e2e)
 
 # The same tests against a comet whose logic is behind Redis. Left out: comet-cli's own, which know nothing of logic, and one
@@ -199,7 +206,7 @@ chaos: $(PROGRAMS)
 		$(STILL) $(PYTHON) -B -m pytest -q tests/chaos -p no:cacheprovider -n $(CHAOS_WORKERS)
 
 # The end-to-end tests come last so that what is read last is their summary.
-check: check-layers check-unit $(PROGRAMS)
+check: check-layers check-unit $(PROGRAMS) $(FAIL_LIBRARY)
 	@$(e2e)
 
 $(notdir $(UNIT)): test_%: $(CHECK)/tests/test_%
@@ -233,7 +240,7 @@ fuzz-run: $(FUZZERS)
 
 # ---- reading the code
 
-C_FILES  := $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
+C_FILES  := $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] tests/shim/*.[ch])
 SCRIPTS  := $(shell grep -lE '^\#!.*\bbash' scripts/* tests/package/* .ci/run tests/unit/run 2>/dev/null)
 READ     := $(filter %.c,$(C_FILES))
 TIDY     := $(READ:%=tidy/%)

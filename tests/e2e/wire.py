@@ -168,7 +168,7 @@ class WebSocketCodec:
             self._waiting = b""
         for opcode, payload in messages:
             if opcode in (Opcode.TEXT, Opcode.BINARY):
-                assert opcode == self.OPCODE, f"{opcode.name}: {payload!r}"
+                assert opcode == self.OPCODE, f"{opcode!r}: {payload!r}"
                 packets.extend(self._packets(payload))
         return packets
 
