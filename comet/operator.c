@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/transport/v1_json.h"
 #include "common/counters.h"
 #include "common/err.h"
 #include "common/wire.h"
@@ -33,6 +34,9 @@ static int read_room(const struct packet *p, char room[WIRE_ROOM_BYTES])
 	for (uint32_t i = 0; i < p->body_bytes; i++)
 		if (iscntrl(p->body[i]))
 			return -EBADMSG;
+	/* The counts of rooms go out as JSON. */
+	if (!v1_json_is_utf8(p->body, p->body_bytes))
+		return -EBADMSG;
 	if (p->body_bytes > 0)
 		memcpy(room, p->body, p->body_bytes);
 	room[p->body_bytes] = '\0';

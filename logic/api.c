@@ -48,7 +48,8 @@ bool api_read_number(const char *text, long long min, long long max, long long *
 	return errno == 0 && *end == '\0' && *out >= min && *out <= max;
 }
 
-int api_read_list(const struct http_request *request, const char *name, const char ***list, size_t *n)
+/* All values of a repeated parameter in one allocation with the array; with `commas`, each may be a list. */
+static int read_list(const struct http_request *request, const char *name, bool commas, const char ***list, size_t *n)
 {
 	size_t pieces = 0, bytes = 0;
 	char *text;
@@ -59,7 +60,7 @@ int api_read_list(const struct http_request *request, const char *name, const ch
 			continue;
 		bytes += strlen(request->params[i].value) + 1;
 		pieces++;
-		for (const char *at = request->params[i].value; (at = strchr(at, ',')) != NULL; at++)
+		for (const char *at = request->params[i].value; commas && (at = strchr(at, ',')) != NULL; at++)
 			pieces++;
 	}
 	if ((*list = malloc(pieces * sizeof(**list) + bytes + 1)) == NULL)
@@ -72,17 +73,22 @@ int api_read_list(const struct http_request *request, const char *name, const ch
 			continue;
 		memcpy(text, request->params[i].value, strlen(request->params[i].value) + 1);
 		text += strlen(text) + 1;
-		while ((piece = strsep(&rest, ",")) != NULL)
+		while ((piece = strsep(&rest, commas ? "," : "")) != NULL)
 			if (piece[0] != '\0')
 				(*list)[(*n)++] = piece;
 	}
 	return 0;
 }
 
+int api_read_list(const struct http_request *request, const char *name, const char ***list, size_t *n)
+{
+	return read_list(request, name, false, list, n);
+}
+
 int api_read_numbers(const struct http_request *request, const char *name, int64_t **list, size_t *n)
 {
 	const char **texts;
-	int rc = api_read_list(request, name, &texts, n);
+	int rc = read_list(request, name, true, &texts, n);
 
 	*list = NULL;
 	if (rc < 0)

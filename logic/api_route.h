@@ -40,10 +40,10 @@ void api_reply_text(struct api_call *call, int status, const char *content_type,
 /* A whole number in [min, max] from a text that is nothing else. */
 bool api_read_number(const char *text, long long min, long long max, long long *out);
 
-/* All values of a repeated parameter, each of which may be a list with commas; empty pieces are left out. The strings are
- * in one allocation with the array: free(*list), which is NULL on an error. 0 or -ENOMEM. */
+/* All values of a repeated parameter; empty ones are left out. A comma is a character like any other, since keys and rooms
+ * may have it. The strings are in one allocation with the array: free(*list), which is NULL on an error. 0 or -ENOMEM. */
 int api_read_list(const struct http_request *request, const char *name, const char ***list, size_t *n);
-/* The same as numbers; -EINVAL if one is none. */
+/* The same as numbers, also several in one value, with commas; -EINVAL if one is none. */
 int api_read_numbers(const struct http_request *request, const char *name, int64_t **list, size_t *n);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/counters.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "logic/auth.h"
@@ -223,6 +224,8 @@ static int push_message_to(struct logic *l, struct registry_found *found, int32_
 	struct wire_push push = {.target = WIRE_KEYS};
 	int rc = make_message(op, body, body_bytes, &push.message);
 
+	if (rc == 0 && found->n == 0)
+		count(COUNT_PUSHES_TO_NOBODY);
 	if (rc == 0) {
 		rc = push_found(l, found, &push);
 		message_unref(&push.message);

@@ -96,7 +96,7 @@ class TestV2:
         backend.push_room("live://1", "once")
         assert [p.body for p in fence(client)] == [b"once"]
 
-    @pytest.mark.parametrize("room", [b"r" * 256, b"r" * 4096, b"a\0b", b"a\r\nb", b"\x7f"], ids=short)
+    @pytest.mark.parametrize("room", [b"r" * 256, b"r" * 4096, b"a\0b", b"a\r\nb", b"\x7f", b"live://\xff"], ids=short)
     def test_room_that_cannot_be_closes_with_words(self, connect, house, room):
         client = connect(mid=7)
         client.send(Op.CHANGE_ROOM, room)

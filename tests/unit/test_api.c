@@ -205,11 +205,22 @@ static void push_to_keys(void **state)
 	join("s", "a", 0);
 	join("t", "b", 0);
 	join("t", "c", 0);
-	assert_string_equal(post("/goim/push/keys?operation=1000&keys=a&keys=c,nobody,,b", "hi"), OK);
+	assert_string_equal(post("/goim/push/keys?operation=1000&keys=a&keys=c&keys=nobody&keys=&keys=b", "hi"), OK);
 	is_json_with_status(200);
 	assert_string_equal(heard(), "s keys a op=1000 hi\nt keys b c op=1000 hi\n");
 	assert_string_equal(post("/goim/push/keys?operation=-5&keys=nobody", "hi"), OK);
 	assert_string_equal(heard(), "");
+}
+
+static void a_comma_is_a_part_of_a_key(void **state)
+{
+	(void)state;
+	join("s", "a,b", 0);
+	join("s", "a", 0);
+	assert_string_equal(post("/goim/push/keys?operation=1000&keys=a%2Cb", "hi"), OK);
+	assert_string_equal(heard(), "s keys a,b op=1000 hi\n");
+	assert_string_equal(post("/goim/kick?keys=a,b", ""), "{\"code\":0,\"message\":\"\",\"data\":{\"kicked\":1}}");
+	assert_string_equal(heard(), "s kick a,b\n");
 }
 
 static void push_to_mids(void **state)
@@ -244,7 +255,7 @@ static void kick(void **state)
 	(void)state;
 	join("s", "a", 7);
 	join("s", "b", 7);
-	assert_string_equal(post("/goim/kick?keys=a,nobody", ""),
+	assert_string_equal(post("/goim/kick?keys=a&keys=nobody", ""),
 			    "{\"code\":0,\"message\":\"\",\"data\":{\"kicked\":1}}");
 	assert_string_equal(heard(), "s kick a\n");
 	assert_string_equal(post("/goim/kick?mids=7,8", ""), "{\"code\":0,\"message\":\"\",\"data\":{\"kicked\":2}}");
@@ -269,7 +280,7 @@ static void what_is_missing_or_does_not_parse_is_400(void **state)
 		"/goim/push/keys?operation=99999999999999999999&keys=a",
 		"/goim/push/keys?operation=1",
 		"/goim/push/keys?operation=1&keys=",
-		"/goim/push/keys?operation=1&keys=,,",
+		"/goim/push/keys?operation=1&keys=&keys=",
 		"/goim/push/keys?operation=1&keys=a&keys=%zz",
 		"/goim/push/mids?mids=7",
 		"/goim/push/mids?operation=0&mids=7",
@@ -401,7 +412,7 @@ static void rooms_asked_for_are_counted(void **state)
 {
 	(void)state;
 	tell_rooms();
-	assert_string_equal(get("/goim/online/room?type=live&rooms=1&rooms=2,3"),
+	assert_string_equal(get("/goim/online/room?type=live&rooms=1&rooms=2&rooms=3"),
 			    "{\"code\":0,\"message\":\"\",\"data\":{\"1\":7,\"2\":7,\"3\":0}}");
 }
 
@@ -989,6 +1000,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 		CASE(push_to_keys),
+		CASE(a_comma_is_a_part_of_a_key),
 		CASE(push_to_mids),
 		CASE(push_to_a_room),
 		CASE(push_to_all),

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/counters.h"
 #include "common/err.h"
 #include "logic/logic.h"
 #include "tests/unit/seam.h"
@@ -279,6 +280,22 @@ static void pushes_to_keys_name_those_who_are_there(void **state)
 	assert_string_equal(heard(), "");
 }
 
+static void a_push_to_nobody_is_accepted_and_counted(void **state)
+{
+	static const char *const nobody[] = {"x", "y"}, *const some[] = {"x", "a"};
+	static const int64_t mids[] = {8};
+	int64_t before = counters_read(COUNT_PUSHES_TO_NOBODY);
+
+	(void)state;
+	come("s", "{\"mid\":7,\"key\":\"a\"}");
+	assert_int_equal(logic_push_keys(&l, 1000, nobody, 2, "hi", 2), 0);
+	assert_int_equal(logic_push_mids(&l, 1000, mids, 1, "hi", 2), 0);
+	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 2);
+	assert_string_equal(handed, "");
+	assert_int_equal(logic_push_keys(&l, 1000, some, 2, "hi", 2), 0);
+	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 2);
+}
+
 static void who_is_named_twice_is_reached_once(void **state)
 {
 	static const char *const keys[] = {"a", "b", "a", "a"};
@@ -504,6 +521,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pushes_to_users_go_once_to_each_server_with_all_its_keys, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(pushes_to_keys_name_those_who_are_there, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_push_to_nobody_is_accepted_and_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_named_twice_is_reached_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_push_to_a_room_goes_to_all_servers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_speed_of_a_push_to_all_is_shared_by_the_servers, set_up, tear_down),

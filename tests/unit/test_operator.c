@@ -153,6 +153,7 @@ static void a_room_that_no_room_may_be_called_is_refused(void **state)
 	assert_int_equal(act_bytes(OP_CHANGE_ROOM, "live\0//1", 8), -EBADMSG);
 	assert_int_equal(act(OP_CHANGE_ROOM, "a\r\nb"), -EBADMSG);
 	assert_int_equal(act(OP_CHANGE_ROOM, "a\x7f"), -EBADMSG);
+	assert_int_equal(act(OP_CHANGE_ROOM, "live://\xff"), -EBADMSG);
 	/* What is no ASCII is nobody's business, nor are the marks of other systems. */
 	assert_int_equal(act(OP_CHANGE_ROOM, "caf\xc3\xa9 #*{}"), 0);
 	assert_string_equal(c->room->tally->id, "caf\xc3\xa9 #*{}");
