@@ -10,7 +10,6 @@
 
 #include "common/clock.h"
 #include "common/config.h"
-#include "common/counters.h"
 #include "common/err.h"
 #include "common/log.h"
 #include "common/wire.h"
@@ -21,10 +20,12 @@ int whitelist_init(struct whitelist *w, const char *list, const char *path)
 	int rc = 0;
 
 	strmap_init(&w->keys);
-	w->fd = STDERR_FILENO;
+	w->fd = LOG_OWN_FD;
 	while (rc == 0 && config_list_next(&list, key, sizeof(key)))
 		rc = strmap_put(&w->keys, key, w, NULL);
-	if (rc == 0 && path[0] != '\0' && (w->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640)) < 0) {
+	/* Readers, dispatchers and push threads write here, and the path may be a pipe that nobody empties. */
+	if (rc == 0 && path[0] != '\0' &&
+	    (w->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640)) < 0) {
 		rc = -errno;
 		LOG(LOG_ERROR, log_what("cannot open whitelist.log"), log_str("file", path),
 		    log_str("error", err_text(rc)));
@@ -37,7 +38,7 @@ int whitelist_init(struct whitelist *w, const char *list, const char *path)
 void whitelist_fini(struct whitelist *w)
 {
 	strmap_fini(&w->keys);
-	if (w->fd != STDERR_FILENO)
+	if (w->fd != LOG_OWN_FD)
 		(void)close(w->fd);
 }
 
@@ -65,6 +66,5 @@ void whitelist_trace(const struct connection *c, const char *what, const struct 
 	if (n <= 0 || (size_t)n >= sizeof(line))
 		n = sizeof(line) - 1;
 	line[n++] = '\n';
-	if (write(c->trace->fd, line, (size_t)n) != n)
-		count(COUNT_LOG_LINES_LOST);
+	log_raw_line(c->trace->fd, line, (size_t)n);
 }

@@ -9,7 +9,7 @@
 
 struct whitelist {
 	struct strmap keys;
-	int fd; /* where traces go: whitelist.log, or stderr */
+	int fd; /* where traces go: whitelist.log, or LOG_OWN_FD */
 };
 
 /* `list`: keys with commas; `path`: the file to append to, "" for stderr. 0, -ENOMEM, or -errno of the file. */
@@ -17,7 +17,8 @@ int whitelist_init(struct whitelist *w, const char *list, const char *path);
 void whitelist_fini(struct whitelist *w);
 bool whitelist_contains(const struct whitelist *w, const char *key);
 
-/* One line about a traced connection: what happens, and the packet or NULL. Bodies do not appear. */
+/* One line about a traced connection: what happens, and the packet or NULL. Bodies do not appear. Never blocks: a line that
+ * finds no room is counted as one of the log's. */
 void whitelist_trace(const struct connection *c, const char *what, const struct packet *p);
 
 /* The door: costs one load for connections that are not traced. */

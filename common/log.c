@@ -65,15 +65,16 @@ bool log_enabled(enum log_level level)
 	return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
-static void send_line(const char *text, size_t bytes)
+void log_raw_line(int fd, const char *text, size_t bytes)
 {
-	int fd = atomic_load_explicit(&output_fd, memory_order_relaxed);
+	bool is_own = fd == LOG_OWN_FD;
+	bool is_socket = is_own && atomic_load_explicit(&output_is_socket, memory_order_relaxed);
 	ssize_t sent;
 
+	if (is_own)
+		fd = atomic_load_explicit(&output_fd, memory_order_relaxed);
 	do {
-		sent = atomic_load_explicit(&output_is_socket, memory_order_relaxed)
-			       ? send(fd, text, bytes, MSG_DONTWAIT | MSG_NOSIGNAL)
-			       : write(fd, text, bytes);
+		sent = is_socket ? send(fd, text, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) : write(fd, text, bytes);
 	} while (sent < 0 && errno == EINTR);
 	if (sent != (ssize_t)bytes)
 		count(COUNT_LOG_LINES_LOST);
@@ -274,7 +275,7 @@ void log_write(enum log_level level, const struct log_field *fields)
 			put_text_field(&l, fields);
 	}
 	put_end(&l);
-	send_line(l.text, l.bytes);
+	log_raw_line(LOG_OWN_FD, l.text, l.bytes);
 }
 
 bool log_limit_pass(struct log_limit *limit, uint64_t *left_out)

@@ -11,6 +11,7 @@
 #define COMMON_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/lock.h"
@@ -55,6 +56,11 @@ bool log_enabled(enum log_level level);
  * JSON and ends in "cut":true. A full or closed descriptor loses the line and counts it (LOG_LINES_LOST); a pipe, socket
  * or terminal that nobody empties never blocks the program's work. SIGPIPE is the program's to ignore. */
 void log_write(enum log_level level, const struct log_field *fields);
+
+/* Write a line of one's own, its newline included, as log_write does: it never blocks, and what cannot be written is
+ * counted. `fd`: LOG_OWN_FD, where the log goes; or a descriptor opened with O_NONBLOCK that is no socket. */
+#define LOG_OWN_FD (-1)
+void log_raw_line(int fd, const char *text, size_t bytes);
 
 #define LOG(level, ...)                                                                                                \
 	do {                                                                                                           \

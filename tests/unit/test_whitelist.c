@@ -11,13 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "comet/whitelist.h"
 #include "common/counters.h"
+#include "common/log.h"
 #include "common/wire.h"
 #include "tests/unit/fake_transport.h"
 #include "tests/unit/seam.h"
+#include "tests/unit/until.h"
 
 static char path[] = "/tmp/test_whitelist_XXXXXX";
 
@@ -180,6 +183,56 @@ static void a_line_that_cannot_be_written_is_counted(void **state)
 	whitelist_fini(&w);
 }
 
+/* Trace until lines are lost; the alarm ends a test that would wait for ever. */
+static void trace_until_full(const char *where)
+{
+	int64_t before = counters_read(COUNT_LOG_LINES_LOST);
+	struct fake_transport peer;
+	struct connection *c;
+	struct whitelist w;
+
+	assert_int_equal(whitelist_init(&w, "alice", where), 0);
+	fake_init(&peer);
+	c = fake_connection(&peer, "alice", 1, &small);
+	c->trace = &w;
+	(void)alarm(UNTIL_SECONDS);
+	for (int i = 0; i < 200000 && counters_read(COUNT_LOG_LINES_LOST) == before; i++)
+		trace(c, "push", NULL);
+	(void)alarm(0);
+	assert_int_equal(counters_read(COUNT_LOG_LINES_LOST), before + 1);
+	connection_unref(&c);
+	fake_fini(&peer);
+	whitelist_fini(&w);
+}
+
+static void a_stderr_that_nobody_empties_stops_no_thread(void **state)
+{
+	int ends[2], real = dup(STDERR_FILENO);
+
+	(void)state;
+	assert_true(real >= 0);
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+	log_setup(LOG_INFO, LOG_TEXT);
+	trace_until_full("");
+	assert_true(dup2(real, STDERR_FILENO) >= 0);
+	log_setup(LOG_INFO, LOG_TEXT);
+	assert_int_equal(close(ends[0]) | close(ends[1]) | close(real), 0);
+}
+
+static void a_pipe_in_the_file_s_place_that_nobody_empties_stops_no_thread(void **state)
+{
+	int reader;
+
+	(void)state;
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(reader >= 0);
+	trace_until_full(path);
+	assert_int_equal(close(reader), 0);
+}
+
 #define whitelist_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -192,6 +245,8 @@ int main(void)
 		whitelist_test(a_trace_is_a_line_with_time_key_and_packet_but_no_body),
 		whitelist_test(a_line_too_long_is_cut_and_still_a_line),
 		whitelist_test(a_line_that_cannot_be_written_is_counted),
+		whitelist_test(a_stderr_that_nobody_empties_stops_no_thread),
+		whitelist_test(a_pipe_in_the_file_s_place_that_nobody_empties_stops_no_thread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
