@@ -1,4 +1,4 @@
-"""backend: what a back end does: pushes, kicks, questions, over the HTTP API of docs/protocol.md, section 6.
+"""backend: what a back end does: pushes, kicks, questions, over the HTTP API of docs/protocol.md, section 7.
 
 SPDX-License-Identifier: MIT"""
 import contextlib

@@ -1,4 +1,4 @@
-"""The HTTP API: every endpoint, every error of docs/protocol.md, section 6, and what no back end should send.
+"""The HTTP API: every endpoint, every error of docs/protocol.md, section 7, and what no back end should send.
 
 SPDX-License-Identifier: MIT"""
 import http.client

@@ -6,8 +6,10 @@ import re
 
 import pytest
 
+import wire
 from client import HEAD, HEAD_BYTES, V2, Client, Way, TcpCodec
 from server import ROOT
+from wire import Opcode
 
 
 PAGE = (ROOT / "docs" / "protocol.md").read_text()
@@ -24,18 +26,38 @@ class RawCodec(TcpCodec):
 RAW = Way("raw", "tcp", RawCodec, V2)
 
 
+class MessageCodec(wire.WebSocketCodec):
+    """WebSocket messages as they are, as (opcode, payload)."""
+
+    def __init__(self):
+        super().__init__(None)
+
+    def encode(self, message):
+        self.OPCODE = message[0]  # whoever speaks text is answered in text
+        return super().encode(message)
+
+    def _payload(self, message):
+        return message[1]
+
+    def _packets(self, payload):
+        return [(self.OPCODE, payload)]
+
+
+MESSAGES = Way("messages", "websocket", MessageCodec, V2, "client_cut")
+
+
 def examples():
-    """Each replay block as a list of [verb, rest], with the line it starts at."""
+    """Each replay block as a list of [verb, rest], with the line it starts at and the way it goes."""
     found = []
-    for block in re.finditer(r"^```replay\n(.*?)^```", PAGE, re.M | re.S):
+    for block in re.finditer(r"^```replay( websocket)?\n(.*?)^```", PAGE, re.M | re.S):
         steps = []
-        for line in block.group(1).splitlines():
+        for line in block.group(2).splitlines():
             if line.startswith(" "):
                 steps[-1][1] += " " + line.strip()
             else:
                 verb, _, rest = line.partition(" ")
                 steps.append([verb, rest])
-        found.append((PAGE.count("\n", 0, block.start()) + 1, steps))
+        found.append((PAGE.count("\n", 0, block.start()) + 1, steps, MESSAGES if block.group(1) else RAW))
     assert len(found) >= 10
     return found
 
@@ -52,17 +74,37 @@ def ask(backend, request):
     return backend.request(method, path, body[0] or "")
 
 
-@pytest.mark.parametrize("steps", [pytest.param(steps, id=f"line-{line}") for line, steps in examples()])
-def test_example_is_what_happens(house, backend, steps):
-    client = Client(RAW, house.address("tcp"))
+def message_of(text):
+    """A WebSocket message: bytes, or text where that word stands before them."""
+    is_text = text.startswith("text ")
+    return Opcode.TEXT if is_text else Opcode.BINARY, bytes_of(text.removeprefix("text "))
+
+
+def say(client, words):
+    if client.way is RAW:
+        client.send_bytes(bytes_of(words))
+    else:
+        client.send_packets(message_of(words))
+
+
+def hear(client, words):
+    if client.way is RAW:
+        wanted = bytes_of(words)
+        got = b"".join(client.recv_many(len(wanted)))
+        assert got == wanted, f"got {got.hex(' ')}, wanted {wanted.hex(' ')}"
+    else:
+        assert client.recv() == message_of(words)
+
+
+@pytest.mark.parametrize("steps, travels", [pytest.param(steps, way, id=f"line-{line}") for line, steps, way in examples()])
+def test_example_is_what_happens(house, backend, steps, travels):
+    client = Client(travels, house.address(travels.listener))
     reply = None
     for verb, rest in steps:
         if verb == "client":
-            client.send_bytes(bytes_of(rest))
+            say(client, rest)
         elif verb == "server":
-            wanted = bytes_of(rest)
-            got = b"".join(client.recv_many(len(wanted)))
-            assert got == wanted, f"got {got.hex(' ')}, wanted {wanted.hex(' ')}"
+            hear(client, rest)
         elif verb == "backend":
             reply = ask(backend, rest)
             assert reply.status == 200, reply
@@ -78,10 +120,11 @@ def test_example_is_what_happens(house, backend, steps):
 
 
 def test_lengths_of_the_examples_are_those_of_their_packets():
-    for line, steps in examples():
+    for line, steps, _ in examples():
         for verb, rest in steps:
-            packet = bytes_of(rest) if verb in ("client", "server") else b""
-            if verb == "server":
+            is_packet = verb == "server" and not rest.startswith("text ")
+            packet = bytes_of(rest) if is_packet else b""
+            if is_packet:
                 assert HEAD.unpack(packet[:HEAD_BYTES])[:2] == (len(packet), HEAD_BYTES), (line, rest)
 
 

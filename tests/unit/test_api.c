@@ -1,4 +1,4 @@
-/* Tests of logic/api*.c: every path and every error of docs/protocol.md, section 6, over memories and a bus that remembers
+/* Tests of logic/api*.c: every path and every error of docs/protocol.md, section 7, over memories and a bus that remembers
  * what it was handed. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
