@@ -99,6 +99,7 @@ help:
 	@echo 'make run        install what is missing, build, start comet alone; ARGS="-o section.key=value" goes to it'
 	@echo 'make            build comet, comet-logic and comet-cli in build/'
 	@echo 'make check      all tests; SAN=address or SAN=thread for a sanitizer build'
+	@echo 'make check-plain     the end-to-end tests with protocol.baton=off'
 	@echo 'make check-cluster   the end-to-end tests with logic behind Redis'
 	@echo 'make check-monitoring   of those, what examples/monitoring promises; needs the Debian package prometheus'
 	@echo 'make check-browser   the console in Chromium; SCREENSHOTS=folder keeps pictures'
@@ -184,6 +185,10 @@ endef
 
 check-e2e: $(PROGRAMS) $(FAIL_LIBRARY)
 	@$(e2e)
+
+# The same tests with every message waking its dispatcher: two threads a connection in their pure form.
+check-plain: $(PROGRAMS)
+	@COMET_TEST_SETTINGS=protocol.baton=off $(e2e)
 
 # The same tests against a comet whose logic is behind Redis. Left out: comet-cli's own, which know nothing of logic, and one
 # that stops the comet to see how its API ends; tests/chaos has that of comet-logic.
