@@ -27,6 +27,7 @@ static int read_packets(struct server *s, struct connection *c);
 static void rearm(struct connection *c);
 static void leave(struct server *s, struct connection *c, struct thread *dispatcher);
 static void see_off(struct connection *c);
+static void say_authenticated(const struct connection *c);
 static void say_closed(const struct connection *c);
 
 static void *serve(void *arg)
@@ -77,6 +78,7 @@ static int handshake(struct server *s, struct connection *c)
 	rearm(c);
 	count_observe(COUNT_HANDSHAKE, clock_now_ns() - c->born_ns);
 	trace(c, "auth", NULL);
+	say_authenticated(c);
 	return 0;
 }
 
@@ -323,20 +325,34 @@ static void see_off(struct connection *c)
 		;
 }
 
+/* A connection is conn in the lines of its comet, and key and session in those of logic: this line joins them. */
+static void say_authenticated(const struct connection *c)
+{
+	char peer[TRANSPORT_PEER_BYTES];
+
+	LOG(LOG_DEBUG, CONNECTION_FIELDS(c, peer), log_what("authenticated"), log_id("session", c->session_id),
+	    log_i64("mid", c->mid), log_str("over", c->transport->ops->name));
+}
+
 static void say_closed(const struct connection *c)
 {
 	static struct log_limit limit = LOG_LIMIT(20);
 	enum close_reason why = atomic_load(&c->reason);
+	enum log_level level = close_reason_is_error(why) ? LOG_WARN : LOG_DEBUG;
 	char peer[TRANSPORT_PEER_BYTES];
 	int64_t age_s = (clock_now_ns() - c->born_ns) / CLOCK_SEC;
 
 	trace(c, "disconnect", NULL);
-	if (close_reason_is_error(why))
-		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what("closed"),
+	if (c->refusal != NULL)
+		LOG_LIMITED(level, &limit, CONNECTION_FIELDS(c, peer), log_what("closed"),
+			    log_str("reason", close_reason_name(why)), log_str("words", c->refusal),
+			    log_i64("age_s", age_s));
+	else if (level == LOG_WARN)
+		LOG_LIMITED(level, &limit, CONNECTION_FIELDS(c, peer), log_what("closed"),
 			    log_str("reason", close_reason_name(why)), log_i64("age_s", age_s));
 	else
-		LOG(LOG_DEBUG, CONNECTION_FIELDS(c, peer), log_what("closed"),
-		    log_str("reason", close_reason_name(why)), log_i64("age_s", age_s));
+		LOG(level, CONNECTION_FIELDS(c, peer), log_what("closed"), log_str("reason", close_reason_name(why)),
+		    log_i64("age_s", age_s));
 }
 
 /* ---- the start ---- */

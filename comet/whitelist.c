@@ -3,12 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "common/clock.h"
 #include "common/config.h"
 #include "common/err.h"
 #include "common/log.h"
@@ -49,22 +45,12 @@ bool whitelist_contains(const struct whitelist *w, const char *key)
 
 void whitelist_trace(const struct connection *c, const char *what, const struct packet *p)
 {
-	int64_t now_ms = clock_wall_ms();
-	time_t now = now_ms / 1000;
-	struct tm tm;
-	char when[32], line[512];
-	int n;
+	const struct log_field who[] = {log_id("conn", c->id), log_str("key", c->key), log_what(what)};
 
-	(void)gmtime_r(&now, &tm);
-	(void)strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-	/* The key is one that the operator listed, so it needs no escaping. */
-	n = snprintf(line, sizeof(line), "%s.%03dZ trace conn=%llx key=%s %s", when, (int)(now_ms % 1000),
-		     (unsigned long long)c->id, c->key, what);
-	if (p != NULL && n > 0 && (size_t)n < sizeof(line))
-		n += snprintf(line + n, sizeof(line) - (size_t)n, " op=%d ver=%d seq=%d body_bytes=%u", (int)p->op,
-			      p->ver, (int)p->seq, p->body_bytes);
-	if (n <= 0 || (size_t)n >= sizeof(line))
-		n = sizeof(line) - 1;
-	line[n++] = '\n';
-	log_raw_line(c->trace->fd, line, (size_t)n);
+	if (p == NULL)
+		log_trace(c->trace->fd, (const struct log_field[]){who[0], who[1], who[2], LOG_END});
+	else
+		log_trace(c->trace->fd, (const struct log_field[]){who[0], who[1], who[2], log_i64("op", p->op),
+								   log_i64("ver", p->ver), log_i64("seq", p->seq),
+								   log_i64("body_bytes", p->body_bytes), LOG_END});
 }

@@ -65,7 +65,7 @@ bool log_enabled(enum log_level level)
 	return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
-void log_raw_line(int fd, const char *text, size_t bytes)
+static void send_line(int fd, const char *text, size_t bytes)
 {
 	bool is_own = fd == LOG_OWN_FD;
 	bool is_socket = is_own && atomic_load_explicit(&output_is_socket, memory_order_relaxed);
@@ -227,7 +227,7 @@ static void put_json_field(struct line *l, const struct log_field *f)
 	put(l, head);
 }
 
-static void put_head(struct line *l, enum log_level level)
+static void put_head(struct line *l, const char *level)
 {
 	int64_t now_ms = clock_wall_ms();
 	time_t now_s = (time_t)(now_ms / 1000);
@@ -241,7 +241,7 @@ static void put_head(struct line *l, enum log_level level)
 		put(l, "{\"time\":\"");
 	put(l, stamp);
 	put(l, l->format == LOG_JSON ? "\",\"level\":\"" : " ");
-	put(l, LEVEL_NAMES[level]);
+	put(l, level);
 	if (l->format == LOG_JSON)
 		put(l, "\"");
 }
@@ -259,23 +259,36 @@ static void put_end(struct line *l)
 	put(l, end);
 }
 
+static void build(struct line *l, const char *level, const struct log_field *fields)
+{
+	l->format = (enum log_format)atomic_load_explicit(&current_format, memory_order_relaxed);
+	l->cut = l->in_string = false;
+	l->bytes = 0;
+	l->max = sizeof(l->text) - sizeof(CUT_JSON);
+	put_head(l, level);
+	for (; fields->kind != FIELD_END && !l->cut; fields++) {
+		if (l->format == LOG_JSON)
+			put_json_field(l, fields);
+		else
+			put_text_field(l, fields);
+	}
+	put_end(l);
+}
+
 void log_write(enum log_level level, const struct log_field *fields)
 {
 	struct line l;
 
-	l.format = (enum log_format)atomic_load_explicit(&current_format, memory_order_relaxed);
-	l.cut = l.in_string = false;
-	l.bytes = 0;
-	l.max = sizeof(l.text) - sizeof(CUT_JSON);
-	put_head(&l, level);
-	for (; fields->kind != FIELD_END && !l.cut; fields++) {
-		if (l.format == LOG_JSON)
-			put_json_field(&l, fields);
-		else
-			put_text_field(&l, fields);
-	}
-	put_end(&l);
-	log_raw_line(LOG_OWN_FD, l.text, l.bytes);
+	build(&l, LEVEL_NAMES[level], fields);
+	send_line(LOG_OWN_FD, l.text, l.bytes);
+}
+
+void log_trace(int fd, const struct log_field *fields)
+{
+	struct line l;
+
+	build(&l, "trace", fields);
+	send_line(fd, l.text, l.bytes);
 }
 
 bool log_limit_pass(struct log_limit *limit, uint64_t *left_out)

@@ -57,10 +57,10 @@ bool log_enabled(enum log_level level);
  * or terminal that nobody empties never blocks the program's work. SIGPIPE is the program's to ignore. */
 void log_write(enum log_level level, const struct log_field *fields);
 
-/* Write a line of one's own, its newline included, as log_write does: it never blocks, and what cannot be written is
- * counted. `fd`: LOG_OWN_FD, where the log goes; or a descriptor opened with O_NONBLOCK that is no socket. */
+/* The same with the word trace for a level, whatever the level is. `fd`: LOG_OWN_FD, where the log goes; or a descriptor
+ * opened with O_NONBLOCK that is no socket. */
 #define LOG_OWN_FD (-1)
-void log_raw_line(int fd, const char *text, size_t bytes);
+void log_trace(int fd, const struct log_field *fields);
 
 #define LOG(level, ...)                                                                                                \
 	do {                                                                                                           \

@@ -144,6 +144,7 @@ static void say_replaced(struct answer *a, const struct wire_request *request)
 
 	if (rc < 0)
 		LOG(LOG_WARN, log_str("key", request->key), log_what("replaced connection not told"),
+		    log_id("session", request->session_id), log_str("server", request->server),
 		    log_str("error", err_text(rc)));
 }
 
@@ -160,6 +161,8 @@ static void answer_request(struct answer *a, const struct wire_request *request)
 		/* Not logic_disconnect: the comet repeats what it is not told to be done. */
 		reply.rc = a->logic->registry.del(a->logic->registry.self, request->server, request->key, request->mid,
 						  request->session_id);
+		LOG(LOG_DEBUG, log_str("server", request->server), log_str("key", request->key), log_what("left"),
+		    log_id("session", request->session_id));
 		break;
 	case WIRE_HEARTBEAT:
 		reply.rc = logic_heartbeat(a->logic, request->server, request->key, request->session_id, request->mid);

@@ -68,7 +68,8 @@ static void replace(struct logic *l, const char *server, const struct registry_f
 		.target = WIRE_KICK, .keys = &key, .sessions = &entry->session_id, .n_keys = 1, .reason = "replaced"};
 	if ((rc = l->bus.push(l->bus.self, entry->server, &kick)) < 0)
 		LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("replaced connection not told"),
-			    log_str("server", entry->server), log_str("error", err_text(rc)));
+			    log_id("session", entry->session_id), log_str("server", entry->server),
+			    log_str("error", err_text(rc)));
 }
 
 static int register_client(struct logic *l, const char *server, struct auth_identity *who, int64_t expires_ms,
@@ -94,7 +95,7 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 	return 0;
 }
 
-int logic_connect(struct logic *l, const char *server, const struct wire_connect *request, struct wire_session *session)
+static int admit(struct logic *l, const char *server, const struct wire_connect *request, struct wire_session *session)
 {
 	struct auth_identity who;
 	int rc;
@@ -107,6 +108,26 @@ int logic_connect(struct logic *l, const char *server, const struct wire_connect
 	return rc;
 }
 
+/* The session is what joins these lines with the comet's, where the connection has a number of its own. */
+static void say_connect(const char *server, const struct wire_connect *request, const struct wire_session *session,
+			int rc)
+{
+	if (rc == 0)
+		LOG(LOG_DEBUG, log_str("server", server), log_str("key", session->key), log_str("peer", request->peer),
+		    log_what("admitted"), log_id("session", session->id), log_i64("mid", session->mid));
+	else
+		LOG(LOG_DEBUG, log_str("server", server), log_str("peer", request->peer), log_what("not admitted"),
+		    log_str("words", session->refusal), log_str("error", err_text(rc)));
+}
+
+int logic_connect(struct logic *l, const char *server, const struct wire_connect *request, struct wire_session *session)
+{
+	int rc = admit(l, server, request, session);
+
+	say_connect(server, request, session, rc);
+	return rc;
+}
+
 void logic_disconnect(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
@@ -115,7 +136,10 @@ void logic_disconnect(struct logic *l, const char *server, const char *key, uint
 	/* What stays behind is forgotten when the comet's lease ends, or when the key comes again. */
 	if (rc < 0)
 		LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("disconnect not registered"),
-			    log_str("error", err_text(rc)));
+			    log_id("session", session_id), log_str("error", err_text(rc)));
+	else
+		LOG(LOG_DEBUG, log_str("server", server), log_str("key", key), log_what("left"),
+		    log_id("session", session_id));
 }
 
 int logic_heartbeat(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid)

@@ -15,7 +15,7 @@ from waiting import wait_until
 OF_THE_COMET = ("/metrics", "/healthz", "/readyz", "/nothing")
 
 # What comet-logic has to know of a test's settings.
-LOGICS = ("logic.", "http.", "auth.", "redis.")
+LOGICS = ("logic.", "http.", "auth.", "redis.", "log.")
 
 
 class ClusterBackend(Backend):

@@ -112,6 +112,7 @@ static void a_trace_is_a_line_with_time_key_and_packet_but_no_body(void **state)
 	char wanted[200];
 
 	(void)state;
+	log_setup(LOG_INFO, LOG_TEXT);
 	seam_clock_set(1, INT64_C(1767954151480));
 	assert_int_equal(whitelist_init(&w, "alice", path), 0);
 	fake_init(&peer);
@@ -131,9 +132,36 @@ static void a_trace_is_a_line_with_time_key_and_packet_but_no_body(void **state)
 	whitelist_fini(&w);
 }
 
+static void where_the_log_is_json_a_trace_is_too(void **state)
+{
+	struct fake_transport peer;
+	struct connection *c;
+	struct whitelist w;
+	char wanted[200];
+
+	(void)state;
+	log_setup(LOG_INFO, LOG_JSON);
+	seam_clock_set(1, INT64_C(1767954151480));
+	assert_int_equal(whitelist_init(&w, "a\"b", path), 0);
+	fake_init(&peer);
+	c = fake_connection(&peer, "a\"b", 1, &small);
+	c->trace = &w;
+	trace(c, "auth", NULL);
+	(void)snprintf(
+		wanted, sizeof(wanted),
+		"{\"time\":\"2026-01-09T10:22:31.480Z\",\"level\":\"trace\",\"conn\":\"%llx\",\"key\":\"a\\\"b\","
+		"\"event\":\"auth\"}\n",
+		(unsigned long long)c->id);
+	assert_string_equal(written(), wanted);
+	log_setup(LOG_INFO, LOG_TEXT);
+	connection_unref(&c);
+	fake_fini(&peer);
+	whitelist_fini(&w);
+}
+
 static void a_line_too_long_is_cut_and_still_a_line(void **state)
 {
-	char key[WIRE_KEY_BYTES], what[400];
+	char key[WIRE_KEY_BYTES], what[1600];
 	struct fake_transport peer;
 	struct connection *c;
 	struct whitelist w;
@@ -148,7 +176,7 @@ static void a_line_too_long_is_cut_and_still_a_line(void **state)
 	c = fake_connection(&peer, key, 1, &small);
 	c->trace = &w;
 	/* Every length, so that the cut is everywhere once: in the words, in the packet's numbers, just at the end. */
-	for (size_t n = 150; n < sizeof(what); n++) {
+	for (size_t n = 1000; n < sizeof(what); n++) {
 		const char *text;
 
 		memset(what, 'w', n);
@@ -156,7 +184,7 @@ static void a_line_too_long_is_cut_and_still_a_line(void **state)
 		assert_int_equal(truncate(path, 0), 0);
 		trace(c, what, &p);
 		text = written();
-		assert_true(strlen(text) <= 512);
+		assert_true(strlen(text) <= 1500);
 		assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
 	}
 	connection_unref(&c);
@@ -243,6 +271,7 @@ int main(void)
 		whitelist_test(a_file_that_cannot_be_opened_is_an_error),
 		whitelist_test(without_memory_there_is_no_list),
 		whitelist_test(a_trace_is_a_line_with_time_key_and_packet_but_no_body),
+		whitelist_test(where_the_log_is_json_a_trace_is_too),
 		whitelist_test(a_line_too_long_is_cut_and_still_a_line),
 		whitelist_test(a_line_that_cannot_be_written_is_counted),
 		whitelist_test(a_stderr_that_nobody_empties_stops_no_thread),

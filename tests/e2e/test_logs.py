@@ -1,0 +1,92 @@
+"""What the log tells of one connection: one event a line, JSON where that is set whatever a key holds, and numbers that join
+the lines of comet and of comet-logic.
+
+SPDX-License-Identifier: MIT"""
+import json
+
+import pytest
+
+from client import WAYS, Client
+from cluster_house import ClusterComet
+from waiting import wait_until
+
+TCP = next(way for way in WAYS if way.name == "tcp-v2")
+
+# What would break a line, a quote, or the eye of who reads it. Control characters are no key's: tests/unit/test_log.c has those.
+HOSTILE = ['say "hi"', "back\\slash", "\u202egnp.exe", "\u2028", "}{\"level\":\"error\"", "a=b c=d", "ключ", "-", "{}", "' or 1"]
+
+
+def lines_of(log):
+    """Each line of a log in JSON; those on stdout ("listening ...") are none."""
+    found = [json.loads(line) for line in log.splitlines() if not line.startswith("listening ")]
+    for line in found:
+        assert list(line)[:2] == ["time", "level"] and line["event"], line
+        assert line["level"] in ("error", "warn", "info", "debug", "trace"), line
+    return found
+
+
+def story(lines, key):
+    """What comet says of it; a comet alone has the lines of logic, too, which know no conn."""
+    return [(line["event"], line["conn"]) for line in lines
+            if line.get("key") == key and "conn" in line and line["level"] != "trace"]
+
+
+@pytest.mark.settings("log.format=json", "log.level=debug")
+def test_hostile_keys_make_no_line_that_is_not_json(house):
+    for key in HOSTILE:
+        client = Client(TCP, house.address("tcp")).auth(mid=1, key=key)
+        client.close()
+
+    def all_told():
+        lines = lines_of(house.log())
+        return all(len(story(lines, key)) >= 2 for key in HOSTILE) and lines
+
+    lines = wait_until(all_told, lambda: f"two events for each key in {house.log()}")
+    for key in HOSTILE:
+        (first, conn), (last, same) = story(lines, key)
+        assert (first, last, conn) == ("authenticated", "closed", same), key
+
+
+@pytest.mark.settings("log.level=debug")
+def test_hostile_keys_cannot_forge_a_line_of_text(house):
+    for key in HOSTILE:
+        Client(TCP, house.address("tcp")).auth(mid=1, key=key).close()
+    wait_until(lambda: house.log().count(" closed reason=client_left") == len(HOSTILE), "all are closed")
+    for line in house.log().splitlines():
+        time, level, words = line.split(" ", 2)
+        assert len(time) == 24 and level in ("info", "debug"), line
+        assert line.isprintable(), line
+
+
+@pytest.mark.settings("log.format=json", "log.level=debug", "whitelist.list=traced")
+def test_traces_are_json_too_and_have_the_number_of_their_connection(house):
+    client = Client(TCP, house.address("tcp")).auth(mid=1, key="traced")
+    client.heartbeat()
+    client.close()
+    lines = wait_until(lambda: [line for line in lines_of(house.log()) if line["event"] == "closed"] and
+                       lines_of(house.log()), "it is closed")
+    traces = [line for line in lines if line["level"] == "trace"]
+    assert "auth" in [line["event"] for line in traces] and len(traces) > 5
+    assert len({line["conn"] for line in lines if line.get("key") == "traced" and "conn" in line}) == 1
+    assert [line["op"] for line in traces if line["event"] == "read proto"] == [2]
+
+
+def test_lines_of_comet_and_of_comet_logic_are_joined_by_key_and_session(tmp_path):
+    house = ClusterComet(tmp_path, {"log.format": "json", "log.level": "debug"})
+    try:
+        for key in ("one", "two"):
+            Client(TCP, house.address("tcp")).auth(mid=7, key=key).close()
+
+        def of_logic():
+            lines = lines_of((tmp_path / "logic").read_text())
+            return lines if sum(line["event"] == "left" for line in lines) == 2 else None
+
+        logic = wait_until(of_logic, "comet-logic has heard that both left")
+        comet = lines_of(house.log())
+        for key in ("one", "two"):
+            (authenticated,) = [line for line in comet if line["event"] == "authenticated" and line["key"] == key]
+            assert authenticated["mid"] == 7 and authenticated["over"] == "tcp"
+            told = [line for line in logic if line.get("session") == authenticated["session"]]
+            assert [(line["event"], line["key"]) for line in told] == [("admitted", key), ("left", key)]
+    finally:
+        house.stop()
