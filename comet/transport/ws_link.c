@@ -27,6 +27,7 @@ struct block {
 	struct block *next; /* in the inbox */
 	size_t bytes;
 	size_t room;
+	bool is_text; /* of an answer; the peer's first message may come, and say what it speaks, when this is written already */
 	uint8_t data[];
 };
 
@@ -145,6 +146,7 @@ static int make_room(struct ws_link *link, size_t n)
 	b->next = NULL;
 	b->bytes = have;
 	b->room = room;
+	b->is_text = false; /* of no use here */
 	link->partial = b;
 	return 0;
 }
@@ -307,6 +309,7 @@ static struct block *encode_answer(const struct ws_link *link, const struct pack
 		return NULL;
 	b->next = NULL;
 	b->room = room;
+	b->is_text = is_text;
 	if (is_text) {
 		b->data[0] = '[';
 		b->bytes = 1 + v1_json_put(b->data + 1, p, true);
@@ -532,7 +535,7 @@ enum ws_next ws_link_next_frame(struct ws_link *link, size_t front, struct ws_fr
 	if (next != WS_NEXT_FRAME)
 		return next;
 	frame->bytes = 0;
-	frame->is_text = atomic_load(&link->kind) == KIND_TEXT;
+	frame->is_text = batch.is_answer ? batch.items[0].answer->is_text : atomic_load(&link->kind) == KIND_TEXT;
 	if (batch.is_answer)
 		good = append(frame, front, batch.items[0].answer->data, batch.items[0].answer->bytes);
 	else if (frame->is_text)

@@ -337,6 +337,20 @@ static void who_speaks_text_gets_arrays(void **state)
 	message_unref(&m[1]);
 }
 
+/* A goodbye to one for whom there is no thread, say: what it speaks is found out when its first message has come. */
+static void answer_from_before_the_first_message_stays_binary(void **state)
+{
+	struct bench *b = *state;
+	struct packet p = {.ver = 1, .op = 6};
+	struct haul h = {.answers = {&p}, .n_answers = 1};
+	uint8_t wanted[PACKET_HEAD_BYTES];
+
+	packet_encode(wanted, 1, 6, 0, 0);
+	assert_int_equal(write_haul(b, &h, DIALECT_V2, TRANSPORT_NOW), 0);
+	assert_int_equal(feed_text(b, "{}"), 0);
+	assert_frame(b, wanted, sizeof(wanted), false);
+}
+
 static void fill_outbox(struct bench *b)
 {
 	struct message *m = message_of("x");
@@ -494,6 +508,7 @@ int main(void)
 		test(writing_fails_once_the_peer_is_gone),
 		test(close_comes_after_all_that_was_written),
 		test(answer_without_memory_is_not_done),
+		test(answer_from_before_the_first_message_stays_binary),
 		test(frame_without_memory_ends_the_connection),
 		test(last_reference_frees_what_is_left),
 		test(link_without_memory_is_refused),
