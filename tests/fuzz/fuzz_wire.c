@@ -43,6 +43,31 @@ static void try_reply(const char *text, size_t bytes)
 	wire_reply_fini(&reply);
 }
 
+static bool is_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* What is written for a push is read as the same push. */
+static void must_come_back(const struct wire_push *push, const struct wire_entry *entry)
+{
+	struct wire_pushed again;
+
+	BUG_UNLESS(wire_pushed_decode(entry->fields, entry->n, &again) == 0);
+	BUG_UNLESS(again.push.target == push->target && again.push.n_keys == push->n_keys);
+	BUG_UNLESS(again.push.speed == push->speed && is_same(again.push.room, push->room));
+	for (size_t i = 0; i < push->n_keys; i++)
+		BUG_UNLESS(strcmp(again.push.keys[i], push->keys[i]) == 0);
+	BUG_UNLESS((again.push.message == NULL) == (push->message == NULL));
+	if (push->message != NULL) {
+		BUG_UNLESS(again.push.message->op == push->message->op);
+		BUG_UNLESS(again.push.message->body_bytes == push->message->body_bytes);
+		BUG_UNLESS(memcmp(message_body(again.push.message), message_body(push->message),
+				  push->message->body_bytes) == 0);
+	}
+	wire_pushed_fini(&again);
+}
+
 /* Names and values, each ended by a zero byte, in turn. */
 static void try_entry(const char *text, size_t bytes)
 {
@@ -61,6 +86,7 @@ static void try_entry(const char *text, size_t bytes)
 	}
 	if (wire_pushed_decode(fields, n, &pushed) == 0) {
 		BUG_UNLESS(wire_entry_encode(&pushed.push, &entry) == 0);
+		must_come_back(&pushed.push, &entry);
 		wire_entry_fini(&entry);
 	}
 	wire_pushed_fini(&pushed);

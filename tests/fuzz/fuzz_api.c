@@ -1,0 +1,130 @@
+/* Fuzzes the HTTP API behind the reader of HTTP: the first line of the input is method and target, what follows is the body.
+ * Whatever is asked, the answer is one, JSON where it says so, and what goes to the bus is a push that the wire can carry.
+ * SPDX-License-Identifier: MIT */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/err.h"
+#include "common/http_query.h"
+#include "common/json.h"
+#include "common/obj.h"
+#include "logic/api.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
+
+static struct config cfg;
+static struct logic logic;
+
+static int on_bus(void *self, const char *server, const struct wire_push *push)
+{
+	struct wire_entry entry;
+
+	(void)self;
+	BUG_UNLESS(push->target >= 0 && push->target < WIRE_TARGETS);
+	BUG_UNLESS((push->target == WIRE_KICK) == (push->message == NULL));
+	BUG_UNLESS(push->target != WIRE_ROOM || (push->room != NULL && strlen(push->room) < WIRE_ROOM_BYTES));
+	BUG_UNLESS((push->target == WIRE_KEYS || push->target == WIRE_KICK) == (push->n_keys > 0));
+	BUG_UNLESS(push->n_keys == 0 || server != NULL);
+	BUG_UNLESS(wire_entry_encode(push, &entry) == 0);
+	wire_entry_fini(&entry);
+	return 0;
+}
+
+static void join(const char *token)
+{
+	struct wire_connect request = {.token = (uint8_t *)(uintptr_t)token, .token_bytes = strlen(token), .peer = ""};
+	struct wire_session session = {0};
+
+	BUG_UNLESS(logic_connect(&logic, "s", &request, &session) == 0);
+	free(session.accepts);
+}
+
+/* Once, and again when an input has made the comet "s" be forgotten. */
+static void build(void)
+{
+	if (logic.registry.self != NULL) {
+		upstream_memory_free(&logic.upstream);
+		registry_memory_free(&logic.registry);
+	} else {
+		BUG_UNLESS(config_init(&cfg) == 0);
+	}
+	logic = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
+	BUG_UNLESS(registry_memory_new(&logic.registry) == 0 && upstream_memory_new(8, &logic.upstream) == 0);
+	logic.upstream.stop(logic.upstream.self); /* nobody waits */
+	join("{\"mid\":7,\"key\":\"a\",\"room_id\":\"live://1\"}");
+	join("{\"mid\":7,\"key\":\"b\"}");
+	join("9");
+}
+
+static void must_be_an_answer(const struct http_reply *reply)
+{
+	json_t *said;
+
+	BUG_UNLESS(reply->status >= 200 && reply->status <= 503 && reply->content_type != NULL);
+	BUG_UNLESS(reply->body != NULL || reply->body_bytes == 0);
+	if (strncmp(reply->content_type, "application/json", 16) != 0)
+		return;
+	said = json_read(reply->body, reply->body_bytes, 0);
+	BUG_UNLESS(json_is_object(said));
+	BUG_UNLESS(json_is_integer(json_object_get(said, "code")) || json_is_integer(json_object_get(said, "ret")));
+	json_decref(said);
+}
+
+static void ask(char *method, char *target, const uint8_t *body, size_t body_bytes)
+{
+	struct http_param *params = NULL;
+	struct http_request request = {.method = method,
+				       .path = target,
+				       .body = body,
+				       .body_bytes = body_bytes,
+				       .peer = "127.0.0.1",
+				       .key = {.scopes = HTTP_ALL}};
+	struct http_reply reply = {.status = 500, .content_type = "text/plain"};
+	char *query = strchr(target, '?');
+
+	if (query != NULL) {
+		*query++ = '\0';
+		request.bad_params = http_params_decode(query, &params, &request.n_params) < 0;
+	}
+	request.bad_params |= http_path_decode(target) < 0;
+	request.params = params;
+	api_handle(&logic, &request, &reply);
+	must_be_an_answer(&reply);
+	if (strcmp(target, "/1/server/del") == 0)
+		build();
+	free(reply.body);
+	http_params_free(params, request.n_params);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
+{
+	char *text = malloc(bytes + 1), *target, *body;
+
+	BUG_UNLESS(text != NULL);
+	memcpy(text, data, bytes);
+	text[bytes] = '\0';
+	if (logic.registry.self == NULL)
+		build();
+	body = memchr(text, '\n', bytes);
+	if (body == NULL)
+		body = text + bytes;
+	else
+		*body++ = '\0';
+	target = strchr(text, ' ');
+	if (target != NULL) {
+		/* Of its exact size and with the zero byte that http promises, so that a read beyond it is seen. */
+		size_t body_bytes = (size_t)(text + bytes - body);
+		uint8_t *exact = malloc(body_bytes + 1);
+
+		BUG_UNLESS(exact != NULL);
+		memcpy(exact, body, body_bytes);
+		exact[body_bytes] = '\0';
+		*target++ = '\0';
+		ask(text, target, exact, body_bytes);
+		free(exact);
+	}
+	free(text);
+	return 0;
+}
