@@ -2,6 +2,8 @@
 #include "common/lock.h"
 
 #include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -36,9 +38,42 @@ static void forget(struct lock *l)
 		held[i - 1] = held[i];
 	n_held--;
 }
+
+/* With LOCK_YIELDS=<number> in the environment a thread now and then lets others go first, or sleeps a moment, before it takes
+ * a lock and after it dropped one: what rarely meets, meets. The number is the seed, though which thread comes when is the
+ * kernel's choice. */
+static uint64_t yields_seed;
+
+__attribute__((constructor)) static void read_seed(void)
+{
+	const char *seed = getenv("LOCK_YIELDS");
+
+	yields_seed = seed != NULL ? strtoull(seed, NULL, 10) : 0;
+}
+
+static void maybe_yield(void)
+{
+	static atomic_uint threads;
+	static __thread uint64_t dice;
+	const struct timespec moment = {.tv_nsec = 50000};
+
+	if (yields_seed == 0)
+		return;
+	if (dice == 0)
+		dice = yields_seed * 0x9e3779b97f4a7c15 + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) +
+		       1;
+	dice ^= dice << 13;
+	dice ^= dice >> 7;
+	dice ^= dice << 17;
+	if (dice % 64 == 0)
+		(void)nanosleep(&moment, NULL);
+	else if (dice % 8 == 0)
+		(void)sched_yield();
+}
 #else
 #define check_order(l) ((void)(l))
 #define forget(l)      ((void)(l))
+#define maybe_yield()  ((void)0)
 #endif
 
 void lock_init(struct lock *l, enum lock_rank rank)
@@ -59,6 +94,7 @@ void lock_fini(struct lock *l)
 UNCHECKED void lock_take(struct lock *l)
 {
 	check_order(l);
+	maybe_yield();
 	BUG_UNLESS(pthread_mutex_lock(&l->mutex) == 0);
 }
 
@@ -66,6 +102,7 @@ UNCHECKED void lock_drop(struct lock *l)
 {
 	forget(l);
 	BUG_UNLESS(pthread_mutex_unlock(&l->mutex) == 0);
+	maybe_yield();
 }
 
 void lock_cond_init(pthread_cond_t *cond)

@@ -10,6 +10,7 @@ COMET_BUILD names the folder of the programs, COMET_TEST_SCALE below 1 takes loa
 SPDX-License-Identifier: MIT"""
 import faulthandler
 import itertools
+import os
 import resource
 import sys
 
@@ -31,6 +32,10 @@ def pytest_configure(config):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if not (BUILD / "comet").exists():
         pytest.exit(f"{BUILD}/comet is not there: build first, or set COMET_BUILD", returncode=2)
+
+
+def pytest_report_header():
+    return f"programs: {BUILD}; LOCK_YIELDS={os.environ.get('LOCK_YIELDS', '')}"
 
 
 def pytest_generate_tests(metafunc):
