@@ -93,7 +93,7 @@ export TSAN_OPTIONS  ?= second_deadlock_stack=1
 # Threads that give way at random around locks: common/lock.c. Another run gets another seed.
 export LOCK_YIELDS   ?= $(if $(filter thread,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
-.PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring check-browser chaos docs bench fuzz fuzz-run lint format install uninstall deb check-deb check-reproducible clean help \
+.PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring check-browser chaos soak docs bench fuzz fuzz-run lint format install uninstall deb check-deb check-reproducible clean help \
         $(notdir $(UNIT))
 all: $(PROGRAMS)
 
@@ -107,6 +107,7 @@ help:
 	@echo 'make check-browser   the console in Chromium; SCREENSHOTS=folder keeps pictures'
 	@echo 'make chaos      what Redis, logics and comets that break do to pushes; needs redis-server'
 	@echo 'make test_NAME  one unit test, tests/unit/test_NAME.c'
+	@echo 'make soak       good and hostile clients and calls that fail, all at once, for MINUTES=2; SOAK=--cluster: a cluster'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=30'
 	@echo 'make bench      measure, and write the tables of docs/benchmarks.md'
 	@echo 'make lint       clang -Wthread-safety, clang-tidy, cppcheck, format, layers, scripts'
@@ -218,6 +219,16 @@ check: check-layers check-unit $(PROGRAMS) $(FAIL_LIBRARY)
 
 $(notdir $(UNIT)): test_%: $(CHECK)/tests/test_%
 	timeout -k 5 $(UNIT_SECONDS) $(STILL) $<
+
+# All at once for some minutes, with clients that behave and clients that do not: tests/soak/run --help.
+MINUTES ?= 2
+soak: $(PROGRAMS) $(FAIL_LIBRARY)
+	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) $(STILL) $(PYTHON) -B tests/soak/run --minutes $(MINUTES) $(SOAK)
+
+# All at once for some minutes, with clients that behave and clients that do not: tests/soak/run --help.
+MINUTES ?= 2
+soak: $(PROGRAMS) $(FAIL_LIBRARY)
+	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) $(STILL) $(PYTHON) -B tests/soak/run --minutes $(MINUTES) $(SOAK)
 
 docs: $(CHECK)/tests/test_docs
 	$< --write
