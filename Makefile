@@ -225,11 +225,6 @@ MINUTES ?= 2
 soak: $(PROGRAMS) $(FAIL_LIBRARY)
 	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) $(STILL) $(PYTHON) -B tests/soak/run --minutes $(MINUTES) $(SOAK)
 
-# All at once for some minutes, with clients that behave and clients that do not: tests/soak/run --help.
-MINUTES ?= 2
-soak: $(PROGRAMS) $(FAIL_LIBRARY)
-	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) $(STILL) $(PYTHON) -B tests/soak/run --minutes $(MINUTES) $(SOAK)
-
 docs: $(CHECK)/tests/test_docs
 	$< --write
 
