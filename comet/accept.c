@@ -126,7 +126,7 @@ static bool pause_accepting(struct accept *a, int rc, int64_t *pause_ns)
 	count(COUNT_ACCEPT_PAUSED);
 	if (first) {
 		char limit[64];
-		int64_t allowed = admission_machine_max(limit, sizeof(limit));
+		int64_t allowed = admission_machine_max(a->server->cfg->http_callers, limit, sizeof(limit));
 
 		LOG_LIMITED(LOG_ERROR, &log_limit,
 			    log_what("accept paused: a limit of the machine is reached; raise it or lower "

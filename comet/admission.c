@@ -5,12 +5,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/log.h"
+#include "common/machine.h"
 #include "common/obj.h"
+#include "common/stack.h"
 
 /* A network with its zero byte: "ffff:ffff:ffff:ffff::/64", or an IPv4 address. */
 #define NETWORK_BYTES 64
@@ -187,46 +188,38 @@ void admission_load(struct admission *a, int64_t *connections, int64_t *addresse
 
 /* ---- what the machine allows ---- */
 
-/* Files and threads that are not connections: listeners, timers, log, Redis, libraries. */
-#define FILES_KEPT   100
-#define THREADS_KEPT 200
+/* What a connection takes, what an HTTP caller takes, and what is neither: listeners, timers, log, Redis, libraries. */
+static const struct need {
+	int64_t connection, caller, others;
+} needs[MACHINE_RESOURCES] = {
+	[MACHINE_FILES] = {1, 1, 100},
+	[MACHINE_THREADS] = {2, 1, 200},
+	/* Where a guard is a map, so is the stack above it; a caller has its stack from glibc, which does it like that. */
+	[MACHINE_MAPS] = {4, 2, 500},
+};
 
-static int64_t read_number(const char *path, int64_t otherwise)
+/* Callers mostly are far fewer than they may be: a small limit is not all theirs. */
+static int64_t allows(const struct need *need, int64_t value, int64_t callers)
 {
-	FILE *f = fopen(path, "re");
-	long long n;
-	int got;
+	int64_t rest = value - need->others;
+	int64_t theirs = callers * need->caller;
 
-	if (f == NULL)
-		return otherwise;
-	got = fscanf(f, "%lld", &n);
-	(void)fclose(f);
-	return got == 1 ? n : otherwise;
+	return (rest - (theirs < rest / 2 ? theirs : rest / 2)) / need->connection;
 }
 
-static void bound(int64_t value, int64_t allows, const char *name, int64_t *least, char *text, unsigned text_bytes)
+int64_t admission_machine_max(int64_t http_callers, char *text, unsigned text_bytes)
 {
-	if (allows >= *least)
-		return;
-	*least = allows;
-	(void)snprintf(text, text_bytes, "%s=%lld", name, (long long)value);
-}
-
-int64_t admission_machine_max(char *text, unsigned text_bytes)
-{
-	struct rlimit files, tasks;
 	int64_t most = INT32_MAX;
-	int64_t pids = read_number("/proc/sys/kernel/pid_max", INT32_MAX);
-	int64_t threads = read_number("/proc/sys/kernel/threads-max", INT32_MAX);
 
 	(void)snprintf(text, text_bytes, "no limit");
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY)
-		bound((int64_t)files.rlim_cur, (int64_t)files.rlim_cur - FILES_KEPT, "RLIMIT_NOFILE", &most, text,
-		      text_bytes);
-	if (getrlimit(RLIMIT_NPROC, &tasks) == 0 && tasks.rlim_cur != RLIM_INFINITY)
-		bound((int64_t)tasks.rlim_cur, ((int64_t)tasks.rlim_cur - THREADS_KEPT) / 2, "RLIMIT_NPROC", &most,
-		      text, text_bytes);
-	bound(pids, (pids - THREADS_KEPT) / 2, "kernel.pid_max", &most, text, text_bytes);
-	bound(threads, (threads - THREADS_KEPT) / 2, "kernel.threads-max", &most, text, text_bytes);
+	for (enum machine_limit i = 0; i < MACHINE_LIMITS; i++) {
+		struct machine_reading r = machine_read(i);
+		int64_t n = allows(&needs[r.of], r.value, http_callers);
+
+		if (r.value < 1 || n >= most || (r.of == MACHINE_MAPS && !stack_guard_is_map()))
+			continue;
+		most = n;
+		(void)snprintf(text, text_bytes, "%s=%lld", r.name, (long long)r.value);
+	}
 	return most > 1 ? most : 1;
 }

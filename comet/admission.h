@@ -53,8 +53,8 @@ void admission_drain(struct admission *a);
 /* Connections now, and from how many addresses. Takes a->lock. */
 void admission_load(struct admission *a, int64_t *connections, int64_t *addresses) WITHOUT(a->lock);
 
-/* How many connections this machine's limits allow this process, and which limit says so (static words with its value in
- * text). Reads RLIMIT_NOFILE, RLIMIT_NPROC, kernel.pid_max and threads-max. */
-int64_t admission_machine_max(char *text, unsigned text_bytes);
+/* How many connections this machine's limits (common/machine.def) allow this process beside so many HTTP callers, and which
+ * limit says so (its name and value in text). */
+int64_t admission_machine_max(int64_t http_callers, char *text, unsigned text_bytes);
 
 #endif

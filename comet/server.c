@@ -20,7 +20,7 @@ static int cores(void)
 static int64_t connections_max(const struct config *cfg)
 {
 	char limit[64];
-	int64_t machine = admission_machine_max(limit, sizeof(limit));
+	int64_t machine = admission_machine_max(cfg->http_callers, limit, sizeof(limit));
 
 	if (cfg->limits_connections > machine)
 		LOG(LOG_WARN, log_what("limits.connections is more than this machine's limits allow; raise them"),

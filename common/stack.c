@@ -1,7 +1,6 @@
 /* stack: see stack.h. Any thread. SPDX-License-Identifier: MIT */
 #include "common/stack.h"
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -56,6 +55,18 @@ static void guard(char *page)
 	if (madvise(page, STACK_GUARD_BYTES, ADVICE_GUARD_INSTALL) < 0 &&
 	    mprotect(page, STACK_GUARD_BYTES, PROT_NONE) < 0)
 		count(COUNT_STACKS_UNGUARDED);
+}
+
+bool stack_guard_is_map(void)
+{
+	void *page = mmap(NULL, STACK_GUARD_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	bool is_map;
+
+	if (page == MAP_FAILED)
+		return true;
+	is_map = madvise(page, STACK_GUARD_BYTES, ADVICE_GUARD_INSTALL) < 0;
+	(void)munmap(page, STACK_GUARD_BYTES);
+	return is_map;
 }
 
 static struct slab *slab_new(void)

@@ -4,6 +4,8 @@
 #ifndef COMMON_STACK_H
 #define COMMON_STACK_H
 
+#include <stdbool.h>
+
 /* Sanitizers' frames are several times as large, and ThreadSanitizer keeps close to a megabyte of its own on each. */
 #if defined(__has_feature)
 #define STACK_HAS(x) __has_feature(x)
@@ -36,6 +38,9 @@ struct stack *stack_get(void);
 /* Give it back; nobody runs on it any more. A few are kept as they are for the next thread, the pages of all others go
  * back to the kernel. */
 void stack_put(struct stack *s);
+
+/* Does a guard cost a memory map of its own here (kernels before 6.13)? Any time. */
+bool stack_guard_is_map(void);
 
 /* Give all address space back to the kernel. A stack that is still in use then is a BUG. */
 void stack_fini(void);

@@ -67,6 +67,8 @@ def test_handshakes_count_against_the_limit_and_give_it_back(connect, house):
 @pytest.mark.settings("limits.handshakes=2")
 def test_too_many_handshakes_at_a_time_are_refused(connect, house):
     online = [connect(mid=i) for i in range(4)]  # through: they count no more
+    for client in online:
+        client.heartbeat()  # AUTH_REPLY comes just before that
     half = [connect.raw(), connect.raw()]
     house.wait_metric("comet_connections", 6)
     expect_refused(connect.raw(), code=20)
@@ -167,7 +169,7 @@ def test_out_of_files_pauses_accepting_says_so_once_and_recovers(way, launch):
 
 @pytest.mark.ways("tcp-v2")
 def test_default_limit_is_what_the_machine_allows(way, launch):
-    house = launch(files=150)
+    house = launch(files=200)  # 100 are the house's own, and half of the rest is for HTTP callers
     connect = Connect(way, house)
     clients = [connect(mid=i + 1) for i in range(50)]
     expect_refused(connect.raw(), code=7)

@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/log.h"
+#include "tests/unit/fake_machine.h"
 #include "tests/unit/seam.h"
 
 static struct admission a;
@@ -170,22 +171,66 @@ static void threads_may_enter_and_leave_at_once(void **state)
 	admission_fini(&a);
 }
 
+static void assert_machine_allows(int64_t connections, int64_t callers, const char *limit)
+{
+	char text[64];
+
+	assert_int_equal(admission_machine_max(callers, text, sizeof(text)), connections);
+	assert_string_equal(text, limit);
+}
+
 static void the_tightest_limit_of_the_machine_is_named(void **state)
 {
 	struct rlimit before, few;
-	char text[64];
 
 	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	few = before;
-	few.rlim_cur = 300;
+	few.rlim_cur = 4000;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-	assert_int_equal(admission_machine_max(text, sizeof(text)), 200);
-	assert_string_equal(text, "RLIMIT_NOFILE=300");
-	few.rlim_cur = 50;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-	assert_int_equal(admission_machine_max(text, sizeof(text)), 1);
+	fake_machine_init();
+	assert_machine_allows(3900, 0, "RLIMIT_NOFILE=4000");
+	fake_machine_has("/proc/sys/kernel/threads-max", "8000");
+	assert_machine_allows(3900, 0, "RLIMIT_NOFILE=4000");
+	fake_machine_has("/proc/sys/kernel/pid_max", "5200");
+	assert_machine_allows(2500, 0, "kernel.pid_max=5200");
+	fake_machine_has("/proc/self/cgroup", "0::/");
+	fake_machine_has("/sys/fs/cgroup/pids.max", "2200");
+	assert_machine_allows(1000, 0, "pids.max of the cgroup=2200");
+	fake_machine_has("/sys/fs/cgroup/pids.max", "100");
+	assert_machine_allows(1, 0, "pids.max of the cgroup=100");
+	fake_machine_fini();
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+/* They have files and threads, too; but of a small limit at most the half is kept for them. */
+static void http_callers_have_their_share_of_the_machine(void **state)
+{
+	struct rlimit before, few;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 4000;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	fake_machine_init();
+	assert_machine_allows(3400, 500, "RLIMIT_NOFILE=4000");
+	assert_machine_allows(1950, 10000, "RLIMIT_NOFILE=4000");
+	fake_machine_has("/proc/sys/kernel/pid_max", "5200");
+	assert_machine_allows(2250, 500, "kernel.pid_max=5200");
+	fake_machine_fini();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+static void memory_maps_bind_where_a_guard_is_one(void **state)
+{
+	(void)state;
+	fake_machine_init();
+	fake_machine_has("/proc/sys/vm/max_map_count", "4500");
+	seam_fail(SEAM_MADVISE, 0, 2, EINVAL); /* as kernels do that do not know the advice */
+	assert_machine_allows(1000, 0, "vm.max_map_count=4500");
+	assert_machine_allows(950, 100, "vm.max_map_count=4500");
+	fake_machine_fini();
 }
 
 #define admission_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -295,6 +340,8 @@ int main(void)
 		admission_test(without_memory_to_count_it_nobody_comes_in),
 		admission_test(threads_may_enter_and_leave_at_once),
 		admission_test(the_tightest_limit_of_the_machine_is_named),
+		admission_test(http_callers_have_their_share_of_the_machine),
+		admission_test(memory_maps_bind_where_a_guard_is_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,8 @@ static void without_a_setting_the_machine_limits_the_connections(void **state)
 	(void)state;
 	cfg.limits_connections = 0;
 	assert_int_equal(server_init(&other, &cfg), 0);
-	assert_int_equal(other.admission.opt.connections_max, admission_machine_max(text, sizeof(text)));
+	assert_int_equal(other.admission.opt.connections_max,
+			 admission_machine_max(cfg.http_callers, text, sizeof(text)));
 	server_fini(&other);
 }
 
