@@ -48,8 +48,16 @@ static bool is_shallow(const char *text, size_t n)
 
 json_t *json_read(const void *bytes, size_t n, size_t flags)
 {
+	json_t *value;
+
 	json_watch();
-	return is_shallow(bytes, n) ? json_loadb(bytes, n, flags, NULL) : NULL;
+	value = is_shallow(bytes, n) ? json_loadb(bytes, n, flags, NULL) : NULL;
+	/* Its lexer leaves out the bytes that it has no memory for, and goes on: 1000 would be read as 100. */
+	if (ran_out) {
+		json_decref(value);
+		value = NULL;
+	}
+	return value;
 }
 
 void json_watch(void)

@@ -128,7 +128,9 @@ static void a_member_is_found_as_it_is_written(void **state)
 
 static void text_that_could_not_be_read_for_want_of_memory_is_told_from_text_that_is_no_json(void **state)
 {
-	static const char text[] = "{\"mid\":7,\"key\":\"a\",\"accepts\":[1,2,3]}";
+	/* Numbers and strings that jansson's lexer has to make room for. */
+	static const char text[] =
+		"{\"mid\":1234567890123456789,\"key\":\"longer than what it begins with\",\"accepts\":[1,2,3]}";
 
 	(void)state;
 	assert_null(json_read("{\"mid\":", 7, 0));
