@@ -52,6 +52,15 @@ static int connect_client(void *self, const struct wire_connect *request, struct
 	return logic_connect(&a->logic, a->server_id, request, session);
 }
 
+static int reauth(void *self, const struct wire_connect *request, const char *key, uint64_t session_id, int64_t mid,
+		  struct wire_renewal *renewal)
+{
+	struct alone *a = alone_of(self);
+
+	(void)session_id;
+	return logic_reauth(&a->logic, a->server_id, request, key, mid, renewal);
+}
+
 static void disconnect_client(void *self, const char *key, uint64_t session_id, int64_t mid)
 {
 	struct alone *a = alone_of(self);
@@ -108,6 +117,7 @@ struct logic_client alone_logic_client(struct alone *a)
 {
 	return (struct logic_client){
 		.connect = connect_client,
+		.reauth = reauth,
 		.disconnect = disconnect_client,
 		.heartbeat = heartbeat,
 		.renew_online = renew_online,
@@ -157,6 +167,16 @@ void alone_set_draining(struct alone *a)
 	atomic_store(&a->draining, true);
 }
 
+int alone_reload(struct alone *a)
+{
+	return auth_reload(a->logic.auth);
+}
+
+void alone_label_counters(void)
+{
+	auth_label_counters();
+}
+
 void alone_stop_waiting(struct alone *a)
 {
 	logic_stop_waiting(&a->logic);
@@ -180,8 +200,10 @@ int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, 
 	a->bus = (struct bus_memory){.sink = take_push, .sink_self = a};
 	kicks_init(&a->kicks, KICKS_KEEP_NS);
 	a->logic.bus = bus_memory(&a->bus);
-	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
+	if ((rc = auth_new(cfg, &a->logic.auth)) < 0)
 		goto free_alone;
+	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
+		goto free_auth;
 	if ((rc = upstream_memory_new(UPSTREAM_KEEP, &a->logic.upstream)) < 0)
 		goto free_registry;
 	*out = a;
@@ -189,6 +211,8 @@ int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, 
 
 free_registry:
 	registry_memory_free(&a->logic.registry);
+free_auth:
+	auth_free(&a->logic.auth);
 free_alone:
 	kicks_fini(&a->kicks);
 	free(a);
@@ -202,6 +226,7 @@ void alone_free(struct alone **alone)
 	upstream_memory_free(&a->logic.upstream);
 	registry_memory_free(&a->logic.registry);
 	kicks_fini(&a->kicks);
+	auth_free(&a->logic.auth);
 	a->magic = 0;
 	free(a);
 	*alone = NULL;

@@ -11,10 +11,16 @@
 
 struct alone;
 
-/* Logic with no connection yet; pushes go to sink(sink_self, ...). server_id outlives it. 0, -ENOMEM. */
+/* Logic with no connection yet; pushes go to sink(sink_self, ...). server_id outlives it.
+ * 0, -ENOMEM, -ERR_CONFIG: the keys of tokens cannot be read (logged). */
 int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, void *sink_self, struct alone **out);
 /* Nobody calls its table or its API any more. */
 void alone_free(struct alone **a);
+
+/* What SIGHUP does: as auth_reload. */
+int alone_reload(struct alone *a);
+/* Name the labels of logic's counters. Once, before threads start. */
+void alone_label_counters(void);
 
 /* The table for server.logic. */
 struct logic_client alone_logic_client(struct alone *a);

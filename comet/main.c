@@ -117,6 +117,7 @@ static void label_counters(void)
 	serve_label_counters();
 	push_label_counters();
 	accept_label_counters();
+	alone_label_counters();
 }
 
 /* A comet's name in the registry: given, or made from the host's and the process's. */
@@ -311,17 +312,19 @@ static void reload_http_keys(struct http_keys *keys)
 		LOG(LOG_INFO, log_what("SIGHUP: API keys reloaded"));
 }
 
-/* What can change while connections are there: certificates and keys. */
+/* What can change while connections are there: certificates and keys. What cannot be read stays as it was, and keeps
+ * nothing else from being read. */
 static void reload(void *arg)
 {
 	struct house *h = arg;
 	bool has_keys = h->http_keys != NULL && h->cfg.http_keys_file[0] != '\0';
+	bool has_token_keys = h->alone != NULL && alone_reload(h->alone) != 0;
 
 	if (h->certs != NULL)
 		reload_certs(h->certs);
 	if (has_keys)
 		reload_http_keys(h->http_keys);
-	if (h->certs == NULL && !has_keys)
+	if (h->certs == NULL && !has_keys && !has_token_keys)
 		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
 }
 

@@ -29,7 +29,7 @@ struct config {
 /* The values of the setting_enum rows, in the order of their names. (log.level and log.format: common/log.h.) */
 enum config_slow_consumer { CONFIG_SLOW_DISCONNECT, CONFIG_SLOW_DROP };
 enum config_logic_mode { CONFIG_LOGIC_EMBEDDED, CONFIG_LOGIC_REDIS };
-enum config_auth_mode { CONFIG_AUTH_OPEN };
+enum config_auth_mode { CONFIG_AUTH_OPEN, CONFIG_AUTH_JWT, CONFIG_AUTH_WEBHOOK };
 
 /* All defaults. 0 or -ENOMEM (fini is then not needed, and does no harm). */
 int config_init(struct config *cfg);

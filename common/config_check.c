@@ -2,8 +2,10 @@
 #include "common/config.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/err.h"
 
@@ -73,6 +75,65 @@ static int check_bind(const char *setting, const char *list, const char *wide_fa
 	return rc;
 }
 
+static int complain(FILE *errors, const char *words)
+{
+	(void)fprintf(errors, "%s\n", words);
+	return -ERR_CONFIG;
+}
+
+/* The files of [KID=]ALGORITHM:FILE, .... Which key fits which algorithm is found out when they are read. */
+static int check_jwt_keys(const char *list, FILE *errors)
+{
+	char entry[4096];
+	int rc = 0;
+
+	if (!config_list_next(&list, entry, sizeof(entry)))
+		return complain(errors, "auth.jwt_keys must be set for auth.mode = jwt: [KID=]ALGORITHM:FILE, such as "
+					"HS256:/etc/comet/token.secret");
+	do {
+		const char *path = strchr(entry, ':');
+
+		if (path == NULL || path[1] == '\0')
+			(void)fprintf(errors, "auth.jwt_keys: %.80s is not [KID=]ALGORITHM:FILE\n", entry);
+		else if (access(path + 1, R_OK) < 0)
+			(void)fprintf(errors, "auth.jwt_keys: %.200s cannot be read: %s\n", path + 1, err_text(errno));
+		else
+			continue;
+		rc = -ERR_CONFIG;
+	} while (config_list_next(&list, entry, sizeof(entry)));
+	return rc;
+}
+
+static int check_url(const struct config *cfg, FILE *errors)
+{
+	const char *url = cfg->auth_url;
+	size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
+
+	if (scheme == 0 || url[scheme] == '\0')
+		return complain(errors,
+				"auth.url must be set for auth.mode = webhook, to a http:// or https:// address");
+	if (memchr(url + scheme, '@', strcspn(url + scheme, "/?")) != NULL)
+		return complain(errors, "auth.url must have no password in it, since -t shows it; use auth.secret");
+	if (cfg->auth_ca_file[0] != '\0' && access(cfg->auth_ca_file, R_OK) < 0) {
+		(void)fprintf(errors, "auth.ca_file: %.200s cannot be read: %s\n", cfg->auth_ca_file, err_text(errno));
+		return -ERR_CONFIG;
+	}
+	if (cfg->auth_timeout >= cfg->logic_timeout)
+		return complain(errors, "auth.timeout must be less than logic.timeout, or a comet gives up before the "
+					"back end's answer can reach it");
+	return 0;
+}
+
+/* A comet of a cluster asks comet-logic: its files need not be here. */
+static int check_auth(const struct config *cfg, FILE *errors)
+{
+	if (cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)
+		return 0;
+	if (cfg->auth_mode == CONFIG_AUTH_JWT)
+		return check_jwt_keys(cfg->auth_jwt_keys, errors);
+	return cfg->auth_mode == CONFIG_AUTH_WEBHOOK ? check_url(cfg, errors) : 0;
+}
+
 int config_check(const struct config *cfg, FILE *errors)
 {
 	const char *client_fault = NULL;
@@ -101,6 +162,8 @@ int config_check(const struct config *cfg, FILE *errors)
 		rc = -ERR_CONFIG;
 	}
 	if (check_bind("http.bind", cfg->http_bind, api_fault, errors) < 0)
+		rc = -ERR_CONFIG;
+	if (check_auth(cfg, errors) < 0)
 		rc = -ERR_CONFIG;
 	if (cfg->redis_forget < cfg->redis_lease) {
 		(void)fprintf(errors,

@@ -18,7 +18,7 @@
 
 static const char *const methods[WIRE_METHODS] = {
 	[WIRE_CONNECT] = "connect",           [WIRE_DISCONNECT] = "disconnect", [WIRE_HEARTBEAT] = "heartbeat",
-	[WIRE_RENEW_ONLINE] = "renew_online", [WIRE_RECEIVE] = "receive",
+	[WIRE_RENEW_ONLINE] = "renew_online", [WIRE_RECEIVE] = "receive",       [WIRE_REAUTH] = "reauth",
 };
 
 /* ---- reading members ---- */
@@ -170,6 +170,8 @@ int wire_request_encode(const struct wire_request *r, char **text, size_t *bytes
 		rc = set_load(object, &r->load);
 	else
 		rc = set_session(object, r);
+	if (rc == 0 && r->method == WIRE_REAUTH)
+		rc = set_connect(object, &r->connect);
 	if (rc == 0 && r->method == WIRE_RECEIVE)
 		rc = set_packet(object, &r->packet);
 	if (rc == 0 && r->method == WIRE_RENEW_ONLINE)
@@ -218,15 +220,23 @@ static int get_session(const json_t *object, struct wire_request *out)
 	return 0;
 }
 
+static int get_connect(const json_t *object, struct wire_request *out)
+{
+	if (!get_string(object, "peer", WIRE_TEXT_BYTES, &out->connect.peer))
+		return -EBADMSG;
+	return wire_text_get(object, "token", &out->connect.token, &out->connect.token_bytes, &out->owned[1]);
+}
+
 static int get_method(const json_t *object, struct wire_request *out)
 {
 	int rc;
 
 	switch (out->method) {
 	case WIRE_CONNECT:
-		if (!get_string(object, "peer", WIRE_TEXT_BYTES, &out->connect.peer))
-			return -EBADMSG;
-		return wire_text_get(object, "token", &out->connect.token, &out->connect.token_bytes, &out->owned[1]);
+		return get_connect(object, out);
+	case WIRE_REAUTH:
+		rc = get_session(object, out);
+		return rc == 0 ? get_connect(object, out) : rc;
 	case WIRE_RENEW_ONLINE:
 		if (!get_integer(object, "connections", 0, INT64_MAX, &out->load.connections) ||
 		    !get_integer(object, "addresses", 0, INT64_MAX, &out->load.addresses))
@@ -306,6 +316,9 @@ int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes
 		(void)json_object_set_new(object, "message", json_string(reply->session.refusal));
 	if (rc == 0 && reply->rc == 0 && reply->session.key[0] != '\0')
 		rc = set_reply_session(object, &reply->session);
+	if (rc == 0 && reply->rc == 0 && reply->session.lifetime_ms > 0 &&
+	    json_object_set_new(object, "expires_in_ms", json_integer(reply->session.lifetime_ms)) < 0)
+		rc = -ENOMEM;
 	if (rc == 0 && reply->rooms != NULL)
 		rc = set_rooms(object, reply->rooms, reply->n_rooms);
 	return dump(object, rc, text, bytes);
@@ -344,7 +357,8 @@ static int get_reply_session(const json_t *object, struct wire_session *s)
 	    !get_integer(object, "session", 0, INT64_MAX, &id) ||
 	    !get_integer(object, "mid", INT64_MIN, INT64_MAX, &s->mid) ||
 	    !get_integer(object, "dialect", 0, DIALECT_V1_JSON, &dialect) ||
-	    !get_integer(object, "heartbeat_ms", 0, INT64_MAX / 1000000, &s->heartbeat_ms))
+	    !get_integer(object, "heartbeat_ms", 0, INT64_MAX / 1000000, &s->heartbeat_ms) ||
+	    !get_integer(object, "expires_in_ms", 0, INT64_MAX, &s->lifetime_ms))
 		return -EBADMSG;
 	(void)snprintf(s->key, sizeof(s->key), "%s", key);
 	(void)snprintf(s->room, sizeof(s->room), "%s", room);

@@ -30,11 +30,18 @@ struct wire_session {
 	int64_t mid; /* the user, or 0 */
 	enum dialect dialect;
 	int64_t heartbeat_ms; /* close when no heartbeat came for so long */
+	int64_t lifetime_ms;  /* close after so long, unless a new token comes; 0: never */
 	char key[WIRE_KEY_BYTES];
 	char room[WIRE_ROOM_BYTES]; /* "type://id", v1: "1"; "" for none */
 	int32_t *accepts;           /* malloc'ed, the caller frees; NULL with n_accepts 0 */
 	size_t n_accepts;
 	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED: words for the client */
+};
+
+/* What logic answers to a new token of a connection that is in already. */
+struct wire_renewal {
+	int64_t lifetime_ms;           /* as in a session, from now on */
+	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED */
 };
 
 struct wire_room_count {
@@ -67,7 +74,15 @@ struct wire_push {
 
 /* ---- requests and replies ---- */
 
-enum wire_method { WIRE_CONNECT, WIRE_DISCONNECT, WIRE_HEARTBEAT, WIRE_RENEW_ONLINE, WIRE_RECEIVE, WIRE_METHODS };
+enum wire_method {
+	WIRE_CONNECT,
+	WIRE_DISCONNECT,
+	WIRE_HEARTBEAT,
+	WIRE_RENEW_ONLINE,
+	WIRE_RECEIVE,
+	WIRE_REAUTH,
+	WIRE_METHODS
+};
 
 /* One request of a comet. Strings and bytes are the maker's: the caller's when it encodes, the request's own (freed by
  * wire_request_fini) when it was decoded. */
@@ -76,7 +91,7 @@ struct wire_request {
 	const char *id;              /* the reply repeats it */
 	const char *server;          /* who asks */
 	const char *reply;           /* channel for the reply; "" for no reply */
-	struct wire_connect connect; /* of WIRE_CONNECT; its expires_ms is of all methods */
+	struct wire_connect connect; /* of WIRE_CONNECT and WIRE_REAUTH; its expires_ms is of all methods */
 	const char *key;             /* of the methods below */
 	uint64_t session_id;
 	int64_t mid;
@@ -97,7 +112,7 @@ void wire_request_fini(struct wire_request *request);
 struct wire_reply {
 	const char *id;
 	int rc;                      /* 0, -ERR_REFUSED (session.refusal says why), -ERR_NO_LOGIC: tried and failed */
-	struct wire_session session; /* of a connect; its accepts are malloc'ed */
+	struct wire_session session; /* of a connect; its accepts are malloc'ed. Of a reauth: lifetime, refusal */
 	const struct wire_room_count *rooms; /* of a renew_online */
 	size_t n_rooms;
 	void *owned[2];

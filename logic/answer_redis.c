@@ -30,6 +30,18 @@ struct waiting {
 	int64_t since_ns;
 };
 
+/* Requests that wait, and who works on them. */
+struct lane {
+	/* set once */
+	struct answer *answer;
+	struct thread **workers;
+	unsigned n_workers;
+	/* under the answer's lock */
+	pthread_cond_t work;
+	struct waiting *queue;
+	size_t head, count;
+};
+
 struct answer {
 	unsigned magic;
 #define ANSWER_MAGIC 0xa45e4000
@@ -41,19 +53,17 @@ struct answer {
 	const char *instance;
 	struct redis *redis; /* the subscriber's */
 	struct thread *subscriber, *announcer;
-	struct thread **workers;
-	unsigned n_workers;
+	/* Where a back end decides who comes in, the others do not wait for it: those that want in have a lane of their own. */
+	struct lane lane, slow_lane;
 	/* any thread */
 	struct redis_clock clock;
 	atomic_bool subscribed;
 	atomic_llong announced_ns; /* when Redis last took it */
 	/* under lock */
 	struct lock lock;
-	pthread_cond_t work, stopping;
+	pthread_cond_t stopping;
 	bool stop;    /* the announcer */
-	bool no_more; /* the workers, once the queue is empty */
-	struct waiting *queue;
-	size_t head, count;
+	bool no_more; /* the workers, once their queue is empty */
 };
 
 /* ---- the work: one request ---- */
@@ -152,10 +162,17 @@ static void say_replaced(struct answer *a, const struct wire_request *request)
 static void answer_request(struct answer *a, const struct wire_request *request)
 {
 	struct wire_reply reply = {.id = request->id};
+	struct wire_renewal renewal;
 
 	switch (request->method) {
 	case WIRE_CONNECT:
 		reply.rc = logic_connect(a->logic, request->server, &request->connect, &reply.session);
+		break;
+	case WIRE_REAUTH:
+		reply.rc = logic_reauth(a->logic, request->server, &request->connect, request->key, request->mid,
+					&renewal);
+		reply.session.lifetime_ms = renewal.lifetime_ms;
+		memcpy(reply.session.refusal, renewal.refusal, sizeof(reply.session.refusal));
 		break;
 	case WIRE_DISCONNECT:
 		/* Not logic_disconnect: the comet repeats what it is not told to be done. */
@@ -182,13 +199,53 @@ static void answer_request(struct answer *a, const struct wire_request *request)
 	free(reply.session.accepts);
 }
 
-static void work_on(struct answer *a, const struct waiting *w)
+/* Takes the message over, unless it is false: the queue is full. */
+static bool enqueue(struct lane *lane, struct waiting w)
+{
+	struct answer *a = lane->answer;
+	bool taken = false;
+
+	lock_take(&a->lock);
+	if (lane->count < QUEUE_MAX) {
+		lane->queue[(lane->head + lane->count) % QUEUE_MAX] = w;
+		lane->count++;
+		taken = true;
+	}
+	lock_drop(&a->lock);
+	if (taken)
+		(void)pthread_cond_signal(&lane->work);
+	return taken;
+}
+
+static void lose(struct redisReply *message)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
+
+	freeReplyObject(message);
+	count(COUNT_REQUESTS_LOST);
+	LOG_LIMITED(LOG_WARN, &limit,
+		    log_what("more requests than can be answered; start more comet-logic, or raise "
+			     "logic.workers or auth.concurrency"));
+}
+
+static bool is_for_slow_lane(const struct lane *lane, const struct wire_request *request)
+{
+	const struct answer *a = lane->answer;
+
+	return lane != &a->slow_lane && auth_waits(a->logic->auth) &&
+	       (request->method == WIRE_CONNECT || request->method == WIRE_REAUTH);
+}
+
+/* True: the message is for the other lane. */
+static bool work_on(struct lane *lane, const struct waiting *w)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	struct answer *a = lane->answer;
 	const char *text = w->message->element[2]->str;
 	size_t bytes = (size_t)w->message->element[2]->len;
 	struct wire_request request;
 	int rc = wire_request_decode(text, bytes, &request);
+	bool passed_on = false;
 
 	if (rc < 0) {
 		count(COUNT_LOGIC_BAD_MESSAGES);
@@ -197,27 +254,31 @@ static void work_on(struct answer *a, const struct waiting *w)
 	} else if (request.connect.expires_ms > 0 && redis_clock_ms(&a->clock) > request.connect.expires_ms) {
 		/* The comet waits no longer, and may have asked somebody else. */
 		count(COUNT_REQUESTS_EXPIRED);
+	} else if (is_for_slow_lane(lane, &request)) {
+		passed_on = true;
 	} else {
 		answer_request(a, &request);
 		count_observe(COUNT_REQUEST, clock_now_ns() - w->since_ns);
 	}
 	wire_request_fini(&request);
+	return passed_on;
 }
 
 /* False: no more. */
-static bool next_message(struct answer *a, struct waiting *w)
+static bool next_message(struct lane *lane, struct waiting *w)
 {
+	struct answer *a = lane->answer;
 	bool any;
 
 	lock_take(&a->lock);
 	/* answer_stop ends this wait at the latest. */
-	while (a->count == 0 && !a->no_more)
-		lock_wait(&a->work, &a->lock);
-	any = a->count > 0;
+	while (lane->count == 0 && !a->no_more)
+		lock_wait(&lane->work, &a->lock);
+	any = lane->count > 0;
 	if (any) {
-		*w = a->queue[a->head];
-		a->head = (a->head + 1) % QUEUE_MAX;
-		a->count--;
+		*w = lane->queue[lane->head];
+		lane->head = (lane->head + 1) % QUEUE_MAX;
+		lane->count--;
 	}
 	lock_drop(&a->lock);
 	return any;
@@ -225,43 +286,21 @@ static bool next_message(struct answer *a, struct waiting *w)
 
 static void *work(void *arg)
 {
-	struct answer *a = arg;
+	struct lane *lane = arg;
+	struct answer *a = lane->answer;
 	struct waiting w;
 
 	OBJ_CHECK(a, ANSWER_MAGIC);
-	while (next_message(a, &w)) {
-		work_on(a, &w);
-		freeReplyObject(w.message);
+	while (next_message(lane, &w)) {
+		if (!work_on(lane, &w))
+			freeReplyObject(w.message);
+		else if (!enqueue(&a->slow_lane, w))
+			lose(w.message);
 	}
 	return NULL;
 }
 
 /* ---- the subscriber ---- */
-
-/* Takes the message over. */
-static void enqueue(struct answer *a, struct redisReply *message)
-{
-	static struct log_limit limit = LOG_LIMIT(1);
-	int64_t now_ns = clock_now_ns();
-	bool taken = false;
-
-	lock_take(&a->lock);
-	if (a->count < QUEUE_MAX) {
-		a->queue[(a->head + a->count) % QUEUE_MAX] = (struct waiting){message, now_ns};
-		a->count++;
-		taken = true;
-	}
-	lock_drop(&a->lock);
-	if (taken) {
-		(void)pthread_cond_signal(&a->work);
-		return;
-	}
-	freeReplyObject(message);
-	count(COUNT_REQUESTS_LOST);
-	LOG_LIMITED(LOG_WARN, &limit,
-		    log_what("more requests than can be answered; start more comet-logic, or raise "
-			     "logic.workers"));
-}
 
 /* An array of three whose first is this word. */
 static bool is_message(const struct redisReply *m, const char *word)
@@ -273,7 +312,8 @@ static bool is_message(const struct redisReply *m, const char *word)
 static void take_message(struct answer *a, struct redisReply *m)
 {
 	if (is_message(m, "message") && m->element[2]->str != NULL) {
-		enqueue(a, m);
+		if (!enqueue(&a->lane, (struct waiting){m, clock_now_ns()}))
+			lose(m);
 		return;
 	}
 	if (is_message(m, "subscribe")) {
@@ -380,18 +420,28 @@ int answer_ready(void *arg, char *text, size_t text_bytes)
 
 /* ---- start and stop ---- */
 
-static int start_threads(struct answer *a)
+static int start_lane(struct lane *lane, unsigned n)
 {
-	unsigned want = (unsigned)a->cfg->logic_workers;
 	int rc;
 
-	a->workers = calloc(want, sizeof(*a->workers));
-	if (a->workers == NULL)
+	lane->workers = calloc(n, sizeof(*lane->workers));
+	lane->queue = calloc(QUEUE_MAX, sizeof(*lane->queue));
+	if (lane->workers == NULL || lane->queue == NULL)
 		return -ENOMEM;
-	for (; a->n_workers < want; a->n_workers++)
-		if ((rc = thread_spawn(THREAD_SERVICE, "answer", work, a, &a->workers[a->n_workers])) < 0)
+	for (; lane->n_workers < n; lane->n_workers++)
+		if ((rc = thread_spawn(THREAD_SERVICE, "answer", work, lane, &lane->workers[lane->n_workers])) < 0)
 			return rc;
-	if ((rc = thread_spawn(THREAD_SERVICE, "subscribe", subscribe, a, &a->subscriber)) < 0)
+	return 0;
+}
+
+static int start_threads(struct answer *a)
+{
+	int rc;
+
+	if (auth_waits(a->logic->auth) && (rc = start_lane(&a->slow_lane, (unsigned)a->cfg->auth_concurrency)) < 0)
+		return rc;
+	if ((rc = start_lane(&a->lane, (unsigned)a->cfg->logic_workers)) < 0 ||
+	    (rc = thread_spawn(THREAD_SERVICE, "subscribe", subscribe, a, &a->subscriber)) < 0)
 		return rc;
 	return thread_spawn(THREAD_SERVICE, "announce", keep_announced, a, &a->announcer);
 }
@@ -410,13 +460,15 @@ int answer_start(const struct config *cfg, struct redis_pipe *pipe, struct logic
 	a->pipe = pipe;
 	a->logic = l;
 	a->instance = instance;
+	a->lane.answer = a;
+	a->slow_lane.answer = a;
 	lock_init(&a->lock, LOCK_SERVICE);
-	lock_cond_init(&a->work);
+	lock_cond_init(&a->lane.work);
+	lock_cond_init(&a->slow_lane.work);
 	lock_cond_init(&a->stopping);
-	a->queue = calloc(QUEUE_MAX, sizeof(*a->queue));
 	if (asprintf(&a->channel, "comet:logic:%s", instance) < 0)
 		a->channel = NULL;
-	if (a->queue != NULL && a->channel != NULL && (rc = redis_new(&redis, &a->redis)) == 0)
+	if (a->channel != NULL && (rc = redis_new(&redis, &a->redis)) == 0)
 		rc = start_threads(a);
 	if (rc < 0) {
 		answer_stop(&a);
@@ -424,6 +476,17 @@ int answer_start(const struct config *cfg, struct redis_pipe *pipe, struct logic
 	}
 	*out = a;
 	return 0;
+}
+
+/* Works off what it was given: nothing is left in its queue. */
+static void stop_lane(struct lane *lane)
+{
+	(void)pthread_cond_broadcast(&lane->work);
+	for (unsigned i = 0; i < lane->n_workers; i++)
+		thread_join(&lane->workers[i]);
+	free(lane->workers);
+	free(lane->queue);
+	(void)pthread_cond_destroy(&lane->work);
 }
 
 /* Comets that read the list from now on do not ask us any more; those that have read it find nobody listening. */
@@ -454,15 +517,12 @@ void answer_stop(struct answer **answer)
 	lock_take(&a->lock);
 	a->no_more = true;
 	lock_drop(&a->lock);
-	(void)pthread_cond_broadcast(&a->work);
-	for (unsigned i = 0; i < a->n_workers; i++)
-		thread_join(&a->workers[i]);
-	free(a->workers);
+	/* In this order: the first hands on to the second. */
+	stop_lane(&a->lane);
+	stop_lane(&a->slow_lane);
 	if (a->redis != NULL)
 		redis_free(&a->redis);
-	free(a->queue);
 	free(a->channel);
-	(void)pthread_cond_destroy(&a->work);
 	(void)pthread_cond_destroy(&a->stopping);
 	lock_fini(&a->lock);
 	a->magic = 0;

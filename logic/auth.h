@@ -1,29 +1,34 @@
-/* auth: may this client come in, and who is it. Reads the token of an AUTH packet; knows no registry.
+/* auth: may this client come in, and who is it, by auth.mode: open, jwt or webhook. Knows no registry. Any thread.
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_AUTH_H
 #define LOGIC_AUTH_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include <stdbool.h>
 
 #include "common/config.h"
-#include "common/packet.h"
+#include "logic/auth_identity.h"
 
-/* Who the token says it is. `key` and `room` may be empty: logic fills in the key. Strings and accepts are malloc'ed;
- * auth_identity_fini frees them. */
-struct auth_identity {
-	int64_t mid;
-	char *key;
-	char *room;
-	char *platform;
-	int32_t *accepts;
-	size_t n_accepts;
-	enum dialect dialect;
-	char refusal[128]; /* on -ERR_REFUSED: words for the client */
-};
-void auth_identity_fini(struct auth_identity *who);
+struct auth;
 
-/* Read the token by cfg->auth_mode (open: docs/protocol.md, section 4). 0; -ERR_REFUSED; -ENOMEM. */
-int auth_check(const struct config *cfg, const uint8_t *token, size_t token_bytes, struct auth_identity *who);
+/* Reads the keys, where the mode has some. cfg outlives it. 0; -ERR_CONFIG (logged, with what to set); -ENOMEM. */
+int auth_new(const struct config *cfg, struct auth **out);
+/* Nobody asks any more. */
+void auth_free(struct auth **a);
+
+/* Read the keys again. 1: done; 0: this mode has none; negative: logged, and every old key stays. */
+int auth_reload(struct auth *a);
+
+/* Who is it? *who needs auth_identity_fini only on 0.
+ *   0
+ *   -ERR_REFUSED   refused; who->refusal says why
+ *   -ERR_NO_LOGIC  the back end that decides gave no answer
+ *   -ENOMEM */
+int auth_check(struct auth *a, const struct auth_request *request, struct auth_identity *who);
+/* The same for a connection that is there already: the new token must be for the same user and, if it names a key, for that
+ * one. */
+int auth_check_again(struct auth *a, const struct auth_request *request, struct auth_identity *who);
+
+/* Does a check wait for somebody else? Then it is not to be done by threads that others wait for. */
+bool auth_waits(const struct auth *a);
 
 #endif

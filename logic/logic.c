@@ -10,15 +10,8 @@
 #include "common/counters.h"
 #include "common/err.h"
 #include "common/log.h"
-#include "logic/auth.h"
 
 /* ---- connect ---- */
-
-static int refuse(struct wire_session *session, const char *words)
-{
-	(void)snprintf(session->refusal, sizeof(session->refusal), "%s", words);
-	return -ERR_REFUSED;
-}
 
 /* A random key (RFC 9562, version 4) for a client that brought none. */
 static int make_uuid(char key[WIRE_KEY_BYTES])
@@ -86,7 +79,10 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 	registry_found_fini(&old);
 	session->mid = who->mid;
 	session->dialect = who->dialect;
-	session->heartbeat_ms = who->dialect == DIALECT_V2 ? l->cfg->logic_heartbeat : l->cfg->logic_heartbeat_v1;
+	session->heartbeat_ms = who->heartbeat_ms > 0        ? who->heartbeat_ms
+				: who->dialect == DIALECT_V2 ? l->cfg->logic_heartbeat
+							     : l->cfg->logic_heartbeat_v1;
+	session->lifetime_ms = who->lifetime_ms;
 	(void)snprintf(session->room, sizeof(session->room), "%s", who->room);
 	session->accepts = who->accepts; /* handed over */
 	session->n_accepts = who->n_accepts;
@@ -97,12 +93,17 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 
 static int admit(struct logic *l, const char *server, const struct wire_connect *request, struct wire_session *session)
 {
+	const struct auth_request asked = {
+		.token = request->token, .token_bytes = request->token_bytes, .peer = request->peer, .server = server};
 	struct auth_identity who;
 	int rc;
 
 	*session = (struct wire_session){0};
-	if ((rc = auth_check(l->cfg, request->token, request->token_bytes, &who)) < 0)
-		return rc == -ERR_REFUSED ? refuse(session, who.refusal) : rc;
+	if ((rc = auth_check(l->auth, &asked, &who)) < 0) {
+		if (rc == -ERR_REFUSED)
+			memcpy(session->refusal, who.refusal, sizeof(session->refusal));
+		return rc;
+	}
 	rc = register_client(l, server, &who, request->expires_ms, session);
 	auth_identity_fini(&who);
 	return rc;
@@ -126,6 +127,29 @@ int logic_connect(struct logic *l, const char *server, const struct wire_connect
 
 	say_connect(server, request, session, rc);
 	return rc;
+}
+
+int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const char *key, int64_t mid,
+		 struct wire_renewal *renewal)
+{
+	const struct auth_request asked = {.token = request->token,
+					   .token_bytes = request->token_bytes,
+					   .peer = request->peer,
+					   .server = server,
+					   .key = key,
+					   .mid = mid};
+	struct auth_identity who;
+	int rc;
+
+	*renewal = (struct wire_renewal){0};
+	if ((rc = auth_check_again(l->auth, &asked, &who)) < 0) {
+		if (rc == -ERR_REFUSED)
+			memcpy(renewal->refusal, who.refusal, sizeof(renewal->refusal));
+		return rc;
+	}
+	renewal->lifetime_ms = who.lifetime_ms;
+	auth_identity_fini(&who);
+	return 0;
 }
 
 void logic_disconnect(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid)

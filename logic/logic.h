@@ -9,6 +9,7 @@
 
 #include "common/config.h"
 #include "common/wire.h"
+#include "logic/auth.h"
 #include "logic/bus.h"
 #include "logic/registry.h"
 #include "logic/upstream.h"
@@ -22,6 +23,7 @@ struct logic {
 	const struct config *cfg;
 	/* Of the comet around it, once its doors are open; in comet-logic NULL. */
 	const struct logic_ports *ports;
+	struct auth *auth;
 	struct registry registry;
 	struct bus bus;
 	struct upstream upstream;
@@ -35,6 +37,9 @@ struct logic {
 int logic_connect(struct logic *l, const char *server, const struct wire_connect *request,
 		  struct wire_session *session);
 void logic_disconnect(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid);
+/* A new token of a connection that is in: how long it may stay now. */
+int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const char *key, int64_t mid,
+		 struct wire_renewal *renewal);
 int logic_heartbeat(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid);
 int logic_renew_online(struct logic *l, const struct registry_server *server, const struct wire_room_count *rooms,
 		       size_t n, void (*each)(void *arg, const char *room, int64_t count), void *arg);

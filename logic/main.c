@@ -52,10 +52,13 @@ static void name_instance(struct house *h)
 static void reload(void *arg)
 {
 	struct house *h = arg;
+	bool has_api_keys = h->http_keys != NULL && h->cfg.http_keys_file[0] != '\0';
 
-	if (h->http_keys == NULL || h->cfg.http_keys_file[0] == '\0')
+	if (auth_reload(h->logic.auth) == 0 && !has_api_keys)
 		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
-	else if (http_keys_reload(h->http_keys) < 0)
+	if (!has_api_keys)
+		return;
+	if (http_keys_reload(h->http_keys) < 0)
 		LOG(LOG_ERROR, log_what("SIGHUP: API keys not reloaded, the old ones stay"));
 	else
 		LOG(LOG_INFO, log_what("SIGHUP: API keys reloaded"));
@@ -80,6 +83,7 @@ int main(int argc, char **argv)
 	signals_block();
 	log_setup((enum log_level)h->cfg.log_level, (enum log_format)h->cfg.log_format);
 	thread_label_counters();
+	auth_label_counters();
 	name_instance(h);
 	if ((rc = start(h)) == 0)
 		signals_wait(reload, h);
@@ -104,7 +108,8 @@ static int start_logic(struct house *h)
 	int rc;
 
 	h->logic.cfg = &h->cfg;
-	if ((rc = redis_pipe_start(&calls, &h->calls)) < 0 || (rc = redis_pipe_start(&pushes, &h->pushes)) < 0 ||
+	if ((rc = auth_new(&h->cfg, &h->logic.auth)) < 0 || (rc = redis_pipe_start(&calls, &h->calls)) < 0 ||
+	    (rc = redis_pipe_start(&pushes, &h->pushes)) < 0 ||
 	    (rc = registry_redis_new(&h->cfg, h->calls, &h->logic.registry)) < 0 ||
 	    (rc = upstream_redis_new(&h->cfg, h->calls, &h->logic.upstream)) < 0)
 		return rc;
@@ -157,5 +162,7 @@ static void stop(struct house *h)
 		redis_pipe_stop(&h->pushes);
 	if (h->calls != NULL)
 		redis_pipe_stop(&h->calls);
+	if (h->logic.auth != NULL)
+		auth_free(&h->logic.auth);
 	LOG(LOG_INFO, log_what("stopped"));
 }

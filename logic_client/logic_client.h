@@ -15,6 +15,10 @@ struct logic_client {
 	int (*connect)(void *self, const struct wire_connect *request, struct wire_session *session);
 	/* The connection is where pushes find it now; a kick that came while it was on its way there is delivered again. */
 	void (*settled)(void *self, const char *key, uint64_t session_id);
+	/* A new token of a connection that is in. 0 and *renewal; -ERR_REFUSED with renewal->refusal: it is to be closed;
+	 * -ERR_NO_LOGIC; -ENOMEM. */
+	int (*reauth)(void *self, const struct wire_connect *request, const char *key, uint64_t session_id, int64_t mid,
+		      struct wire_renewal *renewal);
 	/* The connection of this registration has gone. Never fails: what cannot be told now is remembered. */
 	void (*disconnect)(void *self, const char *key, uint64_t session_id, int64_t mid);
 	/* The connection is still there: renews its registration. Does not wait for an answer. 0 or -ERR_NO_LOGIC. */

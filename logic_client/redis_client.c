@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/clock.h"
 #include "common/counters.h"
@@ -70,6 +71,24 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 	return rc;
 }
 
+static int reauth(void *self, const struct wire_connect *connect, const char *key, uint64_t session_id, int64_t mid,
+		  struct wire_renewal *renewal)
+{
+	struct redis_client *c = client_of(self);
+	struct wire_request request = {
+		.method = WIRE_REAUTH, .connect = *connect, .key = key, .session_id = session_id, .mid = mid};
+	struct wire_reply reply;
+	int rc = redis_calls_ask(c->calls, &request, &reply);
+
+	if (rc < 0)
+		return rc;
+	rc = reply.rc;
+	renewal->lifetime_ms = reply.session.lifetime_ms;
+	memcpy(renewal->refusal, reply.session.refusal, sizeof(renewal->refusal));
+	wire_reply_fini(&reply);
+	return rc;
+}
+
 static void settled(void *self, const char *key, uint64_t session_id)
 {
 	struct redis_client *c = client_of(self);
@@ -131,6 +150,7 @@ struct logic_client redis_client_table(struct redis_client *c)
 {
 	return (struct logic_client){
 		.connect = connect_client,
+		.reauth = reauth,
 		.disconnect = disconnect_client,
 		.heartbeat = heartbeat,
 		.renew_online = renew_online,

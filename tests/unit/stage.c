@@ -64,6 +64,23 @@ static int logic_connect(void *self, const struct wire_connect *request, struct 
 	return rc;
 }
 
+static int logic_reauth(void *self, const struct wire_connect *request, const char *key, uint64_t session_id,
+			int64_t mid, struct wire_renewal *renewal)
+{
+	struct stage_logic *l = self;
+
+	(void)session_id;
+	(void)mid;
+	lock(l);
+	(void)snprintf(l->token, sizeof(l->token), "%.*s", (int)request->token_bytes, (const char *)request->token);
+	(void)snprintf(l->peer, sizeof(l->peer), "%s", request->peer);
+	(void)snprintf(l->reauth_key, sizeof(l->reauth_key), "%s", key);
+	*renewal = l->renewal;
+	unlock(l);
+	atomic_fetch_add(&l->reauths, 1);
+	return l->reauth_rc;
+}
+
 static void logic_settled(void *self, const char *key, uint64_t session_id)
 {
 	struct stage_logic *l = self;
@@ -177,6 +194,7 @@ void stage_up(struct stage *s)
 		(struct wire_session){.id = 1, .mid = 7, .dialect = DIALECT_V2, .heartbeat_ms = 60000, .key = "key"};
 	s->server.logic = (struct logic_client){
 		.connect = logic_connect,
+		.reauth = logic_reauth,
 		.settled = logic_settled,
 		.disconnect = logic_disconnect,
 		.heartbeat = logic_heartbeat,

@@ -16,14 +16,16 @@ struct stage_logic {
 	/* set by the test before anybody connects */
 	struct wire_session session; /* its accepts are copied for each */
 	bool counts_sessions;        /* each connect's session is one more than the last's */
-	int connect_rc, heartbeat_rc, receive_rc, renew_rc;
+	int connect_rc, heartbeat_rc, receive_rc, renew_rc, reauth_rc;
+	struct wire_renewal renewal; /* the answer to a new token */
 	/* counted */
-	atomic_uint connects, settled, disconnects, heartbeats, joined, received, renewed;
+	atomic_uint connects, reauths, settled, disconnects, heartbeats, joined, received, renewed;
 	/* under mutex */
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	bool held; /* connect stays inside until this is false */
-	char token[64], peer[64], disconnected[WIRE_KEY_BYTES], joined_room[WIRE_ROOM_BYTES];
+	char token[64], peer[64], reauth_key[WIRE_KEY_BYTES], disconnected[WIRE_KEY_BYTES],
+		joined_room[WIRE_ROOM_BYTES];
 	uint64_t disconnected_session;
 	int32_t received_op;
 	char received_body[64];

@@ -81,7 +81,8 @@ static int set_up(void **state)
 	use_key("");
 	own_scopes = 0;
 	l = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
-	if (registry_memory_new(&l.registry) < 0 || upstream_memory_new(8, &l.upstream) < 0)
+	if (auth_new(&cfg, &l.auth) < 0 || registry_memory_new(&l.registry) < 0 ||
+	    upstream_memory_new(8, &l.upstream) < 0)
 		return -1;
 	return 0;
 }
@@ -95,6 +96,7 @@ static int tear_down(void **state)
 		upstream_memory_free(&l.upstream);
 	registry_memory_free(&l.registry);
 	http_keys_free(&keys);
+	auth_free(&l.auth);
 	config_fini(&cfg);
 	return 0;
 }

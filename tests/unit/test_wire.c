@@ -129,6 +129,43 @@ static void rooms_that_json_cannot_name_are_left_out(void **state)
 	wire_request_fini(&back);
 }
 
+static void a_new_token_and_its_answer_survive(void **state)
+{
+	struct wire_request request = request_of(WIRE_REAUTH), back;
+	struct wire_reply reply = {.id = "1", .session.lifetime_ms = 5000}, heard;
+	char *text;
+	size_t bytes;
+
+	(void)state;
+	request.connect.token = (const uint8_t *)"a token";
+	request.connect.token_bytes = strlen("a token");
+	request.connect.peer = "10.0.0.9";
+	request.key = "k";
+	request.session_id = 4;
+	request.mid = 7;
+	assert_int_equal(wire_request_encode(&request, &text, &bytes), 0);
+	assert_int_equal(wire_request_decode(text, bytes, &back), 0);
+	free(text);
+	assert_int_equal(back.method, WIRE_REAUTH);
+	assert_int_equal(back.connect.token_bytes, strlen("a token"));
+	assert_memory_equal(back.connect.token, "a token", strlen("a token"));
+	assert_string_equal(back.connect.peer, "10.0.0.9");
+	assert_string_equal(back.key, "k");
+	assert_int_equal(back.session_id, 4);
+	assert_int_equal(back.mid, 7);
+	wire_request_fini(&back);
+
+	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
+	assert_int_equal(wire_reply_decode(text, bytes, &heard), 0);
+	free(text);
+	assert_int_equal(heard.session.lifetime_ms, 5000);
+	wire_reply_fini(&heard);
+	/* What says nothing of an end has none. */
+	assert_int_equal(wire_reply_decode("{\"id\":\"1\",\"code\":0}", 19, &heard), 0);
+	assert_int_equal(heard.session.lifetime_ms, 0);
+	wire_reply_fini(&heard);
+}
+
 static void requests_that_are_none_are_refused(void **state)
 {
 	static const char *const texts[] = {
@@ -150,6 +187,8 @@ static void requests_that_are_none_are_refused(void **state)
 		"{\"method\":\"connect\",\"server\":\"a\",\"token64\":\"QQ\"}",
 		"{\"method\":\"connect\",\"server\":\"a\",\"token64\":\"=\"}",
 		"{\"method\":\"disconnect\",\"server\":\"a\"}",
+		"{\"method\":\"reauth\",\"server\":\"a\",\"token\":\"t\"}",
+		"{\"method\":\"reauth\",\"server\":\"a\",\"key\":\"k\",\"token\":1}",
 		"{\"method\":\"disconnect\",\"server\":\"a\",\"key\":\"\"}",
 		"{\"method\":\"disconnect\",\"server\":\"a\",\"key\":\"k\",\"session\":-1}",
 		"{\"method\":\"disconnect\",\"server\":\"a\",\"key\":\"k\",\"mid\":\"1\"}",
@@ -492,6 +531,7 @@ int main(void)
 		wire_test(disconnect_and_heartbeat_name_a_registration),
 		wire_test(a_packet_keeps_its_header_and_its_bytes),
 		wire_test(rooms_that_json_cannot_name_are_left_out),
+		wire_test(a_new_token_and_its_answer_survive),
 		wire_test(requests_that_are_none_are_refused),
 		wire_test(a_key_of_the_longest_length_is_taken_and_none_beyond),
 		wire_test(a_session_arrives_whole),

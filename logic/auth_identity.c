@@ -1,0 +1,163 @@
+/* auth_identity: see auth_identity.h. SPDX-License-Identifier: MIT */
+#include "logic/auth_identity.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/wire.h"
+
+static const char *const words_of[AUTH_CAUSES] = {
+#define cause(NAME, name, words) [AUTH_##NAME] = (words),
+#include "logic/auth_cause.def"
+#undef cause
+};
+
+static const char *const labels[AUTH_CAUSES] = {
+#define cause(NAME, name, words) [AUTH_##NAME] = (name),
+#include "logic/auth_cause.def"
+#undef cause
+};
+
+void auth_label_counters(void)
+{
+	counters_label(COUNT_AUTH_FAILURES, labels, AUTH_CAUSES);
+}
+
+void auth_identity_fini(struct auth_identity *who)
+{
+	free(who->key);
+	free(who->room);
+	free(who->platform);
+	free(who->accepts);
+	who->key = NULL;
+	who->room = NULL;
+	who->platform = NULL;
+	who->accepts = NULL;
+	who->n_accepts = 0;
+}
+
+int auth_refuse(struct auth_identity *who, enum auth_cause cause, const char *words)
+{
+	size_t n;
+
+	if (words == NULL)
+		words = words_of[cause];
+	n = strlen(words);
+	if (n >= sizeof(who->refusal))
+		n = sizeof(who->refusal) - 1;
+	/* Never half a character of UTF-8. */
+	while (n > 0 && ((unsigned char)words[n] & 0xc0) == 0x80)
+		n--;
+	memcpy(who->refusal, words, n);
+	who->refusal[n] = '\0';
+	who->cause = cause;
+	return -ERR_REFUSED;
+}
+
+static int refuse_member(struct auth_identity *who, const char *member, const char *fault)
+{
+	char words[128];
+
+	(void)snprintf(words, sizeof(words), "%.60s %s", member, fault);
+	return auth_refuse(who, AUTH_MALFORMED, words);
+}
+
+bool auth_has(const json_t *from, const char *member)
+{
+	const json_t *value = json_object_get(from, member);
+
+	return value != NULL && !json_is_null(value);
+}
+
+int auth_read_integer(struct auth_identity *who, const json_t *from, const char *member, int64_t *out)
+{
+	const json_t *value = json_object_get(from, member);
+
+	if (value != NULL && !json_is_null(value) && !json_is_integer(value))
+		return refuse_member(who, member, "is not a whole number");
+	*out = json_integer_value(value);
+	return 0;
+}
+
+/* No control characters, and short enough for every place that keeps it. */
+static bool is_name(const char *text, size_t bytes_max)
+{
+	size_t n = 0;
+
+	for (; text[n] != '\0'; n++)
+		if (iscntrl((unsigned char)text[n]))
+			return false;
+	return n < bytes_max;
+}
+
+int auth_read_string(struct auth_identity *who, const json_t *from, const char *member, size_t bytes_max, char **out)
+{
+	const json_t *value = json_object_get(from, member);
+
+	if (value != NULL && !json_is_null(value) && !json_is_string(value))
+		return refuse_member(who, member, "is not a string");
+	if (json_is_string(value) && (strlen(json_string_value(value)) != json_string_length(value) ||
+				      !is_name(json_string_value(value), bytes_max)))
+		return refuse_member(who, member, "is too long or has control characters");
+	*out = strdup(json_is_string(value) ? json_string_value(value) : "");
+	return *out != NULL ? 0 : -ENOMEM;
+}
+
+int auth_read_accepts(struct auth_identity *who, const json_t *from, const char *member)
+{
+	static const char fault[] = "is not a list of operations";
+	const json_t *list = json_object_get(from, member), *op;
+	size_t i;
+
+	if (list == NULL || json_is_null(list))
+		return 0;
+	if (!json_is_array(list))
+		return refuse_member(who, member, fault);
+	if (json_array_size(list) > WIRE_ACCEPTS_MAX)
+		return refuse_member(who, member, "has too many operations");
+	if (json_array_size(list) == 0)
+		return 0;
+	if ((who->accepts = calloc(json_array_size(list), sizeof(*who->accepts))) == NULL)
+		return -ENOMEM;
+	json_array_foreach(list, i, op)
+	{
+		json_int_t value = json_integer_value(op);
+
+		if (!json_is_integer(op) || value < INT32_MIN || value > INT32_MAX)
+			return refuse_member(who, member, fault);
+		who->accepts[who->n_accepts++] = (int32_t)value;
+	}
+	return 0;
+}
+
+int auth_read_whole(struct auth_identity *who, const json_t *from)
+{
+	int rc;
+
+	if ((rc = auth_read_integer(who, from, "mid", &who->mid)) < 0 ||
+	    (rc = auth_read_string(who, from, "key", WIRE_KEY_BYTES, &who->key)) < 0 ||
+	    (rc = auth_read_string(who, from, "room_id", WIRE_ROOM_BYTES, &who->room)) < 0 ||
+	    (rc = auth_read_string(who, from, "platform", WIRE_TEXT_BYTES, &who->platform)) < 0)
+		return rc;
+	return auth_read_accepts(who, from, "accepts");
+}
+
+bool auth_is_user_id(const uint8_t *token, size_t token_bytes, int64_t *uid)
+{
+	char text[20]; /* the digits of INT64_MAX, and a zero byte */
+	size_t n = 0;
+
+	for (; n < token_bytes && n + 1 < sizeof(text) && isdigit(token[n]); n++)
+		text[n] = (char)token[n];
+	text[n] = '\0';
+	if (n == 0 || n != token_bytes)
+		return false;
+	errno = 0;
+	*uid = strtoll(text, NULL, 10);
+	return errno == 0;
+}

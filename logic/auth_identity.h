@@ -1,0 +1,69 @@
+/* auth_identity: who a client is, and the reading of it from JSON, which is the same in tokens that are believed, in claims
+ * and in the answers of a webhook. Pure functions. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_AUTH_IDENTITY_H
+#define LOGIC_AUTH_IDENTITY_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/packet.h"
+#include "common/wire.h"
+
+enum auth_cause {
+#define cause(NAME, name, words) AUTH_##NAME,
+#include "logic/auth_cause.def"
+#undef cause
+	AUTH_CAUSES
+};
+
+/* What a client wants to be let in with. */
+struct auth_request {
+	const uint8_t *token; /* body of its AUTH packet */
+	size_t token_bytes;
+	const char *peer;   /* its address */
+	const char *server; /* the comet that it is connected to */
+	const char *key;    /* of the connection that is to be renewed; NULL: a new one */
+	int64_t mid;        /* of that connection */
+};
+
+/* `key` and `room` may be empty: logic fills in the key. Strings and accepts are malloc'ed; auth_identity_fini frees them. */
+struct auth_identity {
+	int64_t mid;
+	char *key;
+	char *room;
+	char *platform;
+	int32_t *accepts;
+	size_t n_accepts;
+	enum dialect dialect;
+	int64_t lifetime_ms;           /* so long it may stay; 0: for ever */
+	int64_t heartbeat_ms;          /* 0: as the settings say */
+	enum auth_cause cause;         /* on an error other than -ENOMEM */
+	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED: words for the client */
+};
+void auth_identity_fini(struct auth_identity *who);
+
+/* -ERR_REFUSED, for this cause; words NULL: those of the table. Words that are too long are cut between characters. */
+int auth_refuse(struct auth_identity *who, enum auth_cause cause, const char *words);
+
+/* Each reads one member, which may be missing or null: then the string is empty, the number 0, the list empty.
+ * 0; -ERR_REFUSED, words that name the member; -ENOMEM. */
+int auth_read_integer(struct auth_identity *who, const json_t *from, const char *member, int64_t *out);
+/* No control characters, and shorter than bytes_max. */
+int auth_read_string(struct auth_identity *who, const json_t *from, const char *member, size_t bytes_max, char **out);
+int auth_read_accepts(struct auth_identity *who, const json_t *from, const char *member);
+
+/* mid, key, room_id, platform and accepts by these names. */
+int auth_read_whole(struct auth_identity *who, const json_t *from);
+
+/* Is the token a decimal user id, as of version 1? */
+bool auth_is_user_id(const uint8_t *token, size_t token_bytes, int64_t *uid);
+
+/* Is the member there, and not null? */
+bool auth_has(const json_t *from, const char *member);
+
+/* Name the labels of comet_auth_failures_total. Once, before threads start. */
+void auth_label_counters(void);
+
+#endif

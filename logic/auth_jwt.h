@@ -1,0 +1,19 @@
+/* auth_jwt: the mode in which a signed token says who a client is. Any thread. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_AUTH_JWT_H
+#define LOGIC_AUTH_JWT_H
+
+#include "common/config.h"
+#include "logic/auth_identity.h"
+
+struct auth_jwt;
+
+/* Reads auth.jwt_keys; cfg outlives it. 0; -ERR_CONFIG (logged); -ENOMEM. */
+int auth_jwt_new(const struct config *cfg, struct auth_jwt **out);
+void auth_jwt_free(struct auth_jwt **a);
+/* Read the files again. On an error (logged) every old key stays. */
+int auth_jwt_reload(struct auth_jwt *a);
+
+/* *who is zero. 0; -ERR_REFUSED; -ENOMEM. */
+int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struct auth_identity *who);
+
+#endif

@@ -1,0 +1,403 @@
+/* auth_webhook: see auth_webhook.h. A few libcurl handles, each with a connection that is kept, are lent to those that
+ * check; whoever finds none waits for one. Nothing is held while a call is under way. SPDX-License-Identifier: MIT */
+#include "logic/auth_webhook.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/clock.h"
+#include "common/err.h"
+#include "common/json.h"
+#include "common/lock.h"
+#include "common/log.h"
+#include "common/obj.h"
+#include "common/wire_text.h"
+
+/* Longer is no answer of ours. */
+#define ANSWER_MAX 65536
+/* Before the second try: who has just refused a connection may be starting. */
+#define PAUSE_NS (50 * CLOCK_MS)
+/* Seconds since the epoch that are beyond all clocks, and still fit into 64 bits as milliseconds. */
+#define SECONDS_MAX INT64_C(1000000000000)
+#define DAY_S       86400
+
+struct auth_webhook {
+	unsigned magic;
+#define AUTH_WEBHOOK_MAGIC 0xa074eb00
+	/* set once */
+	const struct config *cfg;
+	struct curl_slist *headers;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t given_back;
+	CURL **idle; /* the one used last is on top: its connection is the warmest */
+	unsigned n_idle, n_made;
+};
+
+/* What comes back. */
+struct answer {
+	char text[ANSWER_MAX];
+	size_t n;
+	bool too_long;
+};
+
+/* ---- start and stop ---- */
+
+static int add_header(struct auth_webhook *w, const char *line)
+{
+	struct curl_slist *more = curl_slist_append(w->headers, line);
+
+	if (more == NULL)
+		return -ENOMEM;
+	w->headers = more;
+	return 0;
+}
+
+static int make_headers(struct auth_webhook *w)
+{
+	const char *secret = w->cfg->auth_secret;
+	char *line = NULL;
+	int rc;
+
+	/* No "100-continue": it would cost a round trip. */
+	if ((rc = add_header(w, "Content-Type: application/json")) < 0 || (rc = add_header(w, "Expect:")) < 0 ||
+	    secret[0] == '\0')
+		return rc;
+	if (asprintf(&line, "Authorization: Bearer %s", secret) < 0)
+		return -ENOMEM;
+	rc = add_header(w, line);
+	explicit_bzero(line, strlen(line));
+	free(line);
+	return rc;
+}
+
+int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
+{
+	struct auth_webhook *w;
+	int rc = -ENOMEM;
+
+	if (cfg->auth_url[0] == '\0') {
+		LOG(LOG_ERROR, log_what("auth.mode = webhook needs auth.url"));
+		return -ERR_CONFIG;
+	}
+	if ((w = calloc(1, sizeof(*w))) == NULL)
+		return -ENOMEM;
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		free(w);
+		return -ENOMEM;
+	}
+	w->magic = AUTH_WEBHOOK_MAGIC;
+	w->cfg = cfg;
+	lock_init(&w->lock, LOCK_SERVICE);
+	lock_cond_init(&w->given_back);
+	if ((w->idle = calloc((size_t)cfg->auth_concurrency, sizeof(*w->idle))) != NULL)
+		rc = make_headers(w);
+	if (rc < 0) {
+		auth_webhook_free(&w);
+		return rc;
+	}
+	*out = w;
+	return 0;
+}
+
+void auth_webhook_free(struct auth_webhook **webhook)
+{
+	struct auth_webhook *w = *webhook;
+
+	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
+	BUG_UNLESS(w->n_idle == w->n_made);
+	for (unsigned i = 0; w->idle != NULL && i < w->n_idle; i++)
+		curl_easy_cleanup(w->idle[i]);
+	free(w->idle);
+	curl_slist_free_all(w->headers);
+	(void)pthread_cond_destroy(&w->given_back);
+	lock_fini(&w->lock);
+	curl_global_cleanup();
+	w->magic = 0;
+	free(w);
+	*webhook = NULL;
+}
+
+/* ---- handles ---- */
+
+/* 0 and *curl, NULL where a new one is to be made; -EBUSY: none came back before the deadline. */
+static int borrow(struct auth_webhook *w, int64_t deadline_ns, CURL **curl)
+{
+	unsigned most = (unsigned)w->cfg->auth_concurrency;
+	int rc = 0;
+
+	*curl = NULL;
+	lock_take(&w->lock);
+	while (w->n_idle == 0 && w->n_made == most && lock_wait_until(&w->given_back, &w->lock, deadline_ns))
+		;
+	if (w->n_idle > 0)
+		*curl = w->idle[--w->n_idle];
+	else if (w->n_made < most)
+		w->n_made++;
+	else
+		rc = -EBUSY;
+	lock_drop(&w->lock);
+	return rc;
+}
+
+/* NULL: it could not be made, and another may be. */
+static void give_back(struct auth_webhook *w, CURL *curl)
+{
+	lock_take(&w->lock);
+	if (curl != NULL)
+		w->idle[w->n_idle++] = curl;
+	else
+		w->n_made--;
+	lock_drop(&w->lock);
+	(void)pthread_cond_signal(&w->given_back);
+}
+
+/* The part of an answer that has come. Less than `n` ends the call. */
+static size_t take_part(char *bytes, size_t size, size_t n, void *arg)
+{
+	struct answer *answer = arg;
+
+	n *= size;
+	if (n > sizeof(answer->text) - answer->n) {
+		answer->too_long = true;
+		return 0;
+	}
+	memcpy(answer->text + answer->n, bytes, n);
+	answer->n += n;
+	return n;
+}
+
+/* What is the same in all calls. */
+static CURL *make_handle(const struct auth_webhook *w)
+{
+	const struct config *cfg = w->cfg;
+	CURL *curl = curl_easy_init();
+	bool good;
+
+	if (curl == NULL)
+		return NULL;
+	/* Where it says no more than this, nothing comes from elsewhere: no redirect, no proxy of the environment, no other
+	 * protocol, no signal. */
+	good = curl_easy_setopt(curl, CURLOPT_URL, cfg->auth_url) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_USERAGENT, "comet/" COMET_VERSION) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_HTTPHEADER, w->headers) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK &&
+	       /* Or the end of a call would wait for a name server that does not answer. */
+	       curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
+	       (cfg->auth_ca_file[0] == '\0' || curl_easy_setopt(curl, CURLOPT_CAINFO, cfg->auth_ca_file) == CURLE_OK);
+	if (good)
+		return curl;
+	curl_easy_cleanup(curl);
+	return NULL;
+}
+
+/* ---- the call ---- */
+
+/* {"token":"...","peer":"10.0.0.9","server":"comet-1"}, and of a renewal "key" and "mid". NULL: no memory. */
+static char *question_of(const struct auth_request *request, size_t *bytes)
+{
+	json_t *question;
+	char *text = NULL;
+	int rc;
+
+	json_watch();
+	question = json_pack("{s:s, s:s}", "peer", request->peer, "server", request->server);
+	if (question == NULL)
+		return NULL;
+	rc = wire_text_set(question, "token", request->token, request->token_bytes);
+	if (rc == 0 && request->key != NULL &&
+	    (json_object_set_new(question, "key", json_string(request->key)) < 0 ||
+	     json_object_set_new(question, "mid", json_integer(request->mid)) < 0))
+		rc = -ENOMEM;
+	if (rc == 0)
+		text = json_write(question, 0, bytes);
+	json_decref(question);
+	return text;
+}
+
+/* Nobody there, or gone before it answered: another try may find it. */
+static bool is_worth_a_try(CURLcode code, long status)
+{
+	switch (code) {
+	case CURLE_OK:
+		return status >= 500 && status <= 599;
+	case CURLE_COULDNT_CONNECT:
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_GOT_NOTHING:
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static CURLcode try_once(CURL *curl, const char *question, int64_t deadline_ns, struct answer *answer, long *status)
+{
+	int64_t left_ms = (deadline_ns - clock_now_ns()) / CLOCK_MS;
+	CURLcode code;
+
+	answer->n = 0;
+	*status = 0;
+	if (left_ms <= 0)
+		return CURLE_OPERATION_TIMEDOUT;
+	if (curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)left_ms) != CURLE_OK ||
+	    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)left_ms) != CURLE_OK ||
+	    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(question)) != CURLE_OK ||
+	    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, question) != CURLE_OK ||
+	    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer) != CURLE_OK)
+		return CURLE_OUT_OF_MEMORY;
+	code = curl_easy_perform(curl);
+	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
+	return code;
+}
+
+static CURLcode call(CURL *curl, const char *question, int64_t deadline_ns, struct answer *answer, long *status)
+{
+	CURLcode code = try_once(curl, question, deadline_ns, answer, status);
+	const struct timespec pause = {.tv_nsec = PAUSE_NS};
+
+	if (!is_worth_a_try(code, *status) || clock_now_ns() + 2 * PAUSE_NS > deadline_ns)
+		return code;
+	(void)nanosleep(&pause, NULL);
+	return try_once(curl, question, deadline_ns, answer, status);
+}
+
+/* ---- what it says ---- */
+
+/* Of an answer that says yes. */
+static int read_who(const json_t *answer, struct auth_identity *who)
+{
+	int64_t heartbeat_s, expires_at, dialect, now = clock_wall_ms();
+	int rc;
+
+	if ((rc = auth_read_whole(who, answer)) < 0 ||
+	    (rc = auth_read_integer(who, answer, "heartbeat_s", &heartbeat_s)) < 0 ||
+	    (rc = auth_read_integer(who, answer, "expires_at", &expires_at)) < 0 ||
+	    (rc = auth_read_integer(who, answer, "dialect", &dialect)) < 0)
+		return rc;
+	if (heartbeat_s < 0 || heartbeat_s > DAY_S || expires_at < 0 || dialect < 0 || dialect > DIALECT_V2)
+		return auth_refuse(who, AUTH_MALFORMED, "heartbeat_s, expires_at or dialect is out of range");
+	if (expires_at > SECONDS_MAX)
+		expires_at = SECONDS_MAX;
+	if (expires_at != 0 && expires_at * 1000 <= now)
+		return auth_refuse(who, AUTH_EXPIRED, NULL);
+	who->heartbeat_ms = heartbeat_s * 1000;
+	who->lifetime_ms = expires_at != 0 ? expires_at * 1000 - now : 0;
+	who->dialect = (enum dialect)dialect;
+	return 0;
+}
+
+int auth_webhook_read(const char *text, size_t n, struct auth_identity *who)
+{
+	json_t *answer = json_read(text, n, JSON_REJECT_DUPLICATES);
+	const json_t *allow = json_object_get(answer, "allow");
+	int rc;
+
+	if (answer == NULL && json_ran_out()) {
+		rc = -ENOMEM;
+	} else if (!json_is_boolean(allow)) {
+		(void)auth_refuse(who, AUTH_WEBHOOK_ANSWER, answer == NULL ? "it is no JSON" : "it has no allow");
+		rc = -EBADMSG;
+	} else if (json_is_false(allow)) {
+		rc = auth_refuse(who, AUTH_WEBHOOK, json_string_value(json_object_get(answer, "reason")));
+	} else if ((rc = read_who(answer, who)) == -ERR_REFUSED && who->cause != AUTH_EXPIRED) {
+		rc = -EBADMSG; /* it says yes, and then what cannot be: that is no refusal */
+	}
+	json_decref(answer);
+	return rc;
+}
+
+static int fail(struct auth_identity *who, enum auth_cause cause, const char *why, long status)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	who->cause = cause;
+	LOG_LIMITED(LOG_WARN, &limit, log_what("auth.url did not say who a client is"), log_str("error", why),
+		    log_i64("status", status));
+	return -ERR_NO_LOGIC;
+}
+
+/* 401 and 403 say no, with or without a body. */
+static int refuse_by_status(const struct answer *answer, struct auth_identity *who)
+{
+	json_t *body = json_read(answer->text, answer->n, JSON_REJECT_DUPLICATES);
+	int rc = auth_refuse(who, AUTH_WEBHOOK, json_string_value(json_object_get(body, "reason")));
+
+	json_decref(body);
+	return rc;
+}
+
+static int conclude(CURLcode code, long status, const struct answer *answer, struct auth_identity *who)
+{
+	int rc;
+
+	if (code == CURLE_OUT_OF_MEMORY)
+		return -ENOMEM;
+	if (answer->too_long)
+		return fail(who, AUTH_WEBHOOK_ANSWER, "the answer is longer than 64 KiB", status);
+	if (code == CURLE_OPERATION_TIMEDOUT)
+		return fail(who, AUTH_WEBHOOK_TIMEOUT, "no answer within auth.timeout", status);
+	if (code != CURLE_OK)
+		return fail(who, AUTH_WEBHOOK_UNREACHABLE, curl_easy_strerror(code), status);
+	if (status == 401 || status == 403)
+		return refuse_by_status(answer, who);
+	if (status < 200 || status > 299)
+		return fail(who, AUTH_WEBHOOK_STATUS, "unexpected status", status);
+	if ((rc = auth_webhook_read(answer->text, answer->n, who)) == -EBADMSG)
+		return fail(who, AUTH_WEBHOOK_ANSWER, who->refusal, status);
+	return rc;
+}
+
+static int ask(CURL *curl, const struct auth_request *request, int64_t deadline_ns, struct auth_identity *who)
+{
+	struct answer *answer = malloc(sizeof(*answer)); /* too large for a connection's stack */
+	size_t question_bytes = 0;
+	char *question = question_of(request, &question_bytes);
+	long status = 0;
+	CURLcode code;
+	int rc;
+
+	if (answer == NULL || question == NULL) {
+		free(answer);
+		free(question);
+		return -ENOMEM;
+	}
+	answer->too_long = false;
+	answer->n = 0;
+	code = call(curl, question, deadline_ns, answer, &status);
+	rc = conclude(code, status, answer, who);
+	free(answer);
+	explicit_bzero(question, question_bytes);
+	free(question);
+	return rc;
+}
+
+int auth_webhook_check(struct auth_webhook *w, const struct auth_request *request, struct auth_identity *who)
+{
+	int64_t deadline, uid;
+	CURL *curl;
+	int rc;
+
+	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
+	deadline = clock_now_ns() + w->cfg->auth_timeout * CLOCK_MS;
+	if (borrow(w, deadline, &curl) < 0)
+		return fail(who, AUTH_WEBHOOK_BUSY, "all of auth.concurrency calls are under way", 0);
+	if (curl == NULL)
+		curl = make_handle(w);
+	rc = curl != NULL ? ask(curl, request, deadline, who) : -ENOMEM;
+	give_back(w, curl);
+	if (rc == 0 && who->dialect == 0)
+		who->dialect = auth_is_user_id(request->token, request->token_bytes, &uid) ? DIALECT_V1 : DIALECT_V2;
+	return rc;
+}

@@ -1,0 +1,23 @@
+/* auth_webhook: the mode in which a back end says who a client is: its token is posted to auth.url. Any thread; a check
+ * takes auth.timeout at the most. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_AUTH_WEBHOOK_H
+#define LOGIC_AUTH_WEBHOOK_H
+
+#include "common/config.h"
+#include "logic/auth_identity.h"
+
+struct auth_webhook;
+
+/* cfg outlives it. 0; -ERR_CONFIG (logged); -ENOMEM. */
+int auth_webhook_new(const struct config *cfg, struct auth_webhook **out);
+/* Nobody checks any more. */
+void auth_webhook_free(struct auth_webhook **w);
+
+/* *who is zero. 0; -ERR_REFUSED; -ERR_NO_LOGIC: no answer that says yes or no; -ENOMEM. */
+int auth_webhook_check(struct auth_webhook *w, const struct auth_request *request, struct auth_identity *who);
+
+/* The answer of the back end, which came with a status 2xx. 0; -ERR_REFUSED: it says no; -EBADMSG: it says neither, or
+ * something that cannot be (words in who->refusal); -ENOMEM. */
+int auth_webhook_read(const char *text, size_t n, struct auth_identity *who);
+
+#endif

@@ -1,0 +1,21 @@
+/* jwt: reads a JSON Web Token (RFC 7519, as a JWS in compact form), and believes nothing of it before its signature is
+ * checked. Any thread. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_JWT_H
+#define LOGIC_JWT_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "logic/auth_identity.h"
+#include "logic/jwt_keys.h"
+
+/* Of the header only alg and kid are looked at: jku, x5u, jwk and their like point to keys that the sender chose. A token
+ * with crit is refused, since it asks for something that we do not know; so are "none", members that come twice, base64url
+ * with padding or with bits left over, and nesting deeper than JSON_DEPTH_MAX. Claims are not judged here.
+ *   0             *claims is the caller's
+ *   -ERR_REFUSED  *why says why
+ *   -ENOMEM */
+int jwt_read(const struct jwt_keys *keys, const char *token, size_t n, json_t **claims, enum auth_cause *why);
+
+#endif
