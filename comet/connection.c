@@ -33,6 +33,7 @@ int connection_new(struct transport *t, const struct channel_options *opt, int64
 	c->write_timeout_ns = write_timeout_ns;
 	c->dialect = DIALECT_V2;
 	atomic_init(&c->in_handshake, true);
+	atomic_init(&c->expires_ns, INT64_MAX);
 	c->transport = t;
 	*out = c;
 	return 0;
@@ -99,6 +100,56 @@ void connection_abort(struct connection *c, enum close_reason why)
 	c->transport->ops->shutdown(c->transport);
 }
 
+static int64_t due_ns(const struct connection *c)
+{
+	int64_t heartbeat = atomic_load(&c->heartbeat_due_ns), expires = atomic_load(&c->expires_ns);
+
+	return heartbeat < expires ? heartbeat : expires;
+}
+
+/* Not while it is being closed: then the deadline is the patience of the goodbye, and must not be put off. Whoever closes
+ * sets the reason before the deadline, hence the second look. */
+static void file_deadline(struct connection *c)
+{
+	if (connection_is_closing(c))
+		return;
+	timer_set(&c->deadline, due_ns(c));
+	if (connection_is_closing(c))
+		timer_set(&c->deadline, clock_now_ns() + c->write_timeout_ns);
+}
+
+void connection_heard(struct connection *c)
+{
+	atomic_store(&c->heartbeat_due_ns, clock_now_ns() + c->heartbeat_ns);
+	file_deadline(c);
+}
+
+void connection_set_lifetime(struct connection *c, int64_t lifetime_ms)
+{
+	int64_t expires;
+
+	/* What is beyond the clock's range is for ever, too. */
+	if (lifetime_ms <= 0 || __builtin_mul_overflow(lifetime_ms, CLOCK_MS, &expires) ||
+	    __builtin_add_overflow(expires, clock_now_ns(), &expires))
+		expires = INT64_MAX;
+	atomic_store(&c->expires_ns, expires);
+	if (!atomic_load(&c->in_handshake))
+		file_deadline(c);
+}
+
+/* The reader may have put the end off while this was on its way: then it is not the end. */
+static void end_if_due(struct connection *c)
+{
+	int64_t now = clock_now_ns();
+
+	if (atomic_load(&c->expires_ns) <= now)
+		(void)connection_shutdown(c, CLOSE_AUTH_EXPIRED);
+	else if (atomic_load(&c->heartbeat_due_ns) <= now)
+		(void)connection_shutdown(c, CLOSE_HEARTBEAT_TIMEOUT);
+	else
+		file_deadline(c);
+}
+
 void connection_expired(struct timer_entry *e)
 {
 	struct connection *c = OBJ_OF(e, struct connection, deadline);
@@ -109,17 +160,18 @@ void connection_expired(struct timer_entry *e)
 	else if (atomic_load(&c->in_handshake))
 		connection_abort(c, CLOSE_HANDSHAKE_TIMEOUT);
 	else
-		(void)connection_shutdown(c, CLOSE_HEARTBEAT_TIMEOUT);
+		end_if_due(c);
 }
 
 void connection_say_goodbye(struct connection *c, enum transport_wait wait)
 {
 	enum close_reason why = atomic_load(&c->reason);
+	const char *words = why == CLOSE_AUTH_REFUSED || why == CLOSE_NO_LOGIC ? c->refusal : NULL;
 	char body[256];
 	struct packet p = {.op = OP_DISCONNECT, .body = (uint8_t *)body};
 
 	p.ver = c->dialect == DIALECT_V2 ? 1 : 0;
-	p.body_bytes = (uint32_t)close_reason_body(why, c->refusal, body, sizeof(body));
+	p.body_bytes = (uint32_t)close_reason_body(why, words, body, sizeof(body));
 	if (close_reason_code(why) != 0)
 		(void)transport_write_packet(c->transport, &p, c->dialect, wait);
 	c->transport->ops->finish_writing(c->transport);

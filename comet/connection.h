@@ -38,7 +38,9 @@ struct connection {
 	uint64_t session_id;
 	int64_t heartbeat_ns;
 	enum dialect dialect;
-	char *refusal; /* logic's own words for CLOSE_AUTH_REFUSED, or NULL */
+	/* logic's own words for CLOSE_AUTH_REFUSED and CLOSE_NO_LOGIC, or NULL; set by the reader before it gives that reason,
+	 * read by who has seen the reason */
+	char *refusal;
 	/* reader only */
 	bool in_bucket;
 	int64_t renewed_ns; /* when logic was last told that it is still here */
@@ -48,7 +50,10 @@ struct connection {
 	struct channel channel;
 	_Atomic enum close_reason reason;
 	atomic_bool in_handshake;
-	/* the timer's */
+	/* set by the reader, read by the timer's thread too */
+	_Atomic int64_t heartbeat_due_ns; /* the end, unless a heartbeat comes before */
+	_Atomic int64_t expires_ns;       /* the end, unless a new token comes before; INT64_MAX: never */
+	/* the timer's; filed for the earlier of the two */
 	struct timer_entry deadline;
 	/* set by the reader under the bucket's lock; read by the reader without */
 	struct room *room;
@@ -81,8 +86,18 @@ static inline bool connection_is_closing(const struct connection *c)
 	return atomic_load(&c->reason) != CLOSE_NONE;
 }
 
-/* What the deadline does when it comes up: the timer's fire. In the handshake it aborts, later it is a missed heartbeat,
- * and while closing it ends the patience. */
+/* A heartbeat has come: another heartbeat's time for the peer. Reader only, after the handshake. */
+void connection_heard(struct connection *c);
+/* From now on it may stay so long, whatever heartbeats come; 0: for ever. Reader only; files nothing while in the handshake. */
+void connection_set_lifetime(struct connection *c, int64_t lifetime_ms);
+/* Does it end at some time, unless a new token comes? */
+static inline bool connection_expires(const struct connection *c)
+{
+	return atomic_load(&c->expires_ns) != INT64_MAX;
+}
+
+/* What the deadline does when it comes up: the timer's fire. In the handshake it aborts, later it is a missed heartbeat or
+ * a token that is over, and while closing it ends the patience. */
 void connection_expired(struct timer_entry *e);
 
 /* Write op 6 for the reason, if it has a code, and let the peer see the end. The caller holds the baton. TRANSPORT_WAIT: as

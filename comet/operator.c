@@ -10,6 +10,7 @@
 #include "comet/transport/v1_json.h"
 #include "common/counters.h"
 #include "common/err.h"
+#include "common/thread.h"
 #include "common/wire.h"
 
 int operate_heartbeat(struct connection *c, struct packet *p)
@@ -22,6 +23,45 @@ int operate_heartbeat(struct connection *c, struct packet *p)
 		return 0;
 	packet_put_i32(online, c->room != NULL ? tally_online(c->room->tally) : 0);
 	return packet_set_body(p, online, sizeof(online));
+}
+
+/* ---- a new token ---- */
+
+static int end_refused(struct connection *c, const struct wire_renewal *renewal)
+{
+	count(COUNT_AUTH_REFUSED);
+	if (renewal->refusal[0] != '\0')
+		c->refusal = strdup(renewal->refusal); /* without memory the table's words must do */
+	(void)connection_shutdown(c, CLOSE_AUTH_REFUSED);
+	return -ERR_REFUSED;
+}
+
+/* Op 8 says that it may stay longer. If logic is away it comes back as op 7: nothing has changed, the client may try again
+ * while it has time. Deep calls are behind this when logic is in this program, so the stack is given back. */
+static int reauthenticate(struct server *s, struct connection *c, struct packet *p)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	char peer[TRANSPORT_PEER_BYTES];
+	struct wire_connect request = {.token = p->body, .token_bytes = p->body_bytes, .peer = peer};
+	struct wire_renewal renewal = {0};
+	int rc;
+
+	c->transport->ops->peer(c->transport, false, peer, sizeof(peer));
+	rc = s->logic.reauth(s->logic.self, &request, c->key, c->session_id, c->mid, &renewal);
+	thread_trim_stack();
+	packet_drop_body(p);
+	if (rc == -ERR_REFUSED)
+		return end_refused(c, &renewal);
+	if (rc == 0) {
+		count(COUNT_REAUTHENTICATED);
+		connection_set_lifetime(c, renewal.lifetime_ms);
+		p->op = OP_AUTH_REPLY;
+		return 0;
+	}
+	count(COUNT_LOGIC_FAILED);
+	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what("new token not handed to logic"),
+		    log_str("error", err_text(rc)));
+	return 0;
 }
 
 /* ---- v2 ---- */
@@ -150,5 +190,7 @@ static int operate_v1(struct packet *p)
 
 int operate(struct server *s, struct connection *c, struct packet *p)
 {
+	if (p->op == OP_AUTH && connection_expires(c))
+		return reauthenticate(s, c, p);
 	return c->dialect == DIALECT_V2 ? operate_v2(s, c, p) : operate_v1(p);
 }

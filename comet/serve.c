@@ -24,7 +24,6 @@ static int take_session(struct connection *c, const struct wire_session *session
 static int put_into_bucket(struct server *s, struct connection *c, const char *room);
 static int start_dispatcher(struct connection *c, struct thread **dispatcher);
 static int read_packets(struct server *s, struct connection *c);
-static void rearm(struct connection *c);
 static void leave(struct server *s, struct connection *c, struct thread *dispatcher);
 static void see_off(struct connection *c);
 static void say_authenticated(const struct connection *c);
@@ -75,7 +74,7 @@ static int handshake(struct server *s, struct connection *c)
 	}
 	atomic_store(&c->in_handshake, false);
 	admission_settle(&s->admission);
-	rearm(c);
+	connection_heard(c);
 	count_observe(COUNT_HANDSHAKE, clock_now_ns() - c->born_ns);
 	trace(c, "auth", NULL);
 	say_authenticated(c);
@@ -134,6 +133,7 @@ static int take_session(struct connection *c, const struct wire_session *session
 	c->session_id = session->id;
 	c->heartbeat_ns = session->heartbeat_ms * CLOCK_MS;
 	c->renewed_ns = clock_now_ns();
+	connection_set_lifetime(c, session->lifetime_ms);
 	c->key = strdup(session->key);
 	if (c->key == NULL)
 		return -ENOMEM;
@@ -228,17 +228,6 @@ static void count_packet(int32_t op)
 	count_by(COUNT_PACKETS_IN, i);
 }
 
-/* Another heartbeat's time for the peer, unless it is being closed: then the deadline is the patience of the goodbye, and
- * must not be put off. Whoever closes sets the reason before the deadline, hence the second look. */
-static void rearm(struct connection *c)
-{
-	if (connection_is_closing(c))
-		return;
-	timer_set(&c->deadline, clock_now_ns() + c->heartbeat_ns);
-	if (connection_is_closing(c))
-		timer_set(&c->deadline, clock_now_ns() + c->write_timeout_ns);
-}
-
 /* Tell logic now and then that it is still here. This does not wait for logic, so heartbeats are answered without it. */
 static void renew(struct server *s, struct connection *c)
 {
@@ -256,7 +245,7 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 	count_packet(p->op);
 	if (p->op != OP_HEARTBEAT)
 		return operate(s, c, p);
-	rearm(c);
+	connection_heard(c);
 	renew(s, c);
 	return operate_heartbeat(c, p);
 }

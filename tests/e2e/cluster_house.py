@@ -35,6 +35,7 @@ class ClusterComet(Comet):
     def __init__(self, directory, settings=None, files=None, environment=None):
         settings = dict(settings or {})
         self._others = []
+        self._directory = directory
         try:
             settings["redis.addr"] = self._start_redis(directory)
             logic = self._start_logic(directory, settings)
@@ -83,6 +84,17 @@ class ClusterComet(Comet):
         reply = self._own.get("/metrics")
         assert reply.status == 200, reply
         return Metrics(reply.body.decode())
+
+    def logic_metrics(self):
+        reply = Backend(self.backend.address, self.backend.api_key).get("/metrics")
+        assert reply.status == 200, reply
+        return Metrics(reply.body.decode())
+
+    def logic_log(self):
+        return (self._directory / "logic").read_text(errors="replace")
+
+    def reload_logic(self):
+        dict(self._others)["logic"].send_signal(signal.SIGHUP)
 
     def wait(self, *arguments, **more):
         code = super().wait(*arguments, **more)

@@ -220,6 +220,21 @@ class Comet:
         except ConnectionError:
             return False
 
+    # where logic runs: here it is the same program
+
+    def logic_metrics(self):
+        return self.metrics()
+
+    def logic_log(self):
+        return self.log()
+
+    def wait_logic_metric(self, name, value, **labels):
+        wait_until(lambda: self.logic_metrics()(name, **labels) == value,
+                   lambda: f"{name}{labels} is {value}, it is {self.logic_metrics()(name, **labels)}", pause=0.02)
+
+    def reload_logic(self):
+        self.process.send_signal(signal.SIGHUP)
+
     # stopping
 
     def terminate(self):

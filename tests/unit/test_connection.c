@@ -204,6 +204,97 @@ static void the_timer_ends_a_silent_connection_in_two_steps(void **state)
 	until(fake_is_shut(&peer));
 }
 
+/* ---- a lifetime ---- */
+
+/* Past the handshake, with a heartbeat due in a minute. */
+static void come_in(void)
+{
+	arm(5 * CLOCK_SEC);
+	atomic_store(&c->in_handshake, false);
+	c->heartbeat_ns = 60 * CLOCK_SEC;
+	connection_heard(c);
+}
+
+static void the_deadline_is_the_earlier_of_heartbeat_and_lifetime(void **state)
+{
+	(void)state;
+	come_in();
+	assert_false(connection_expires(c));
+	assert_int_equal(deadline_in(), 60 * CLOCK_SEC);
+	connection_set_lifetime(c, 90000);
+	assert_true(connection_expires(c));
+	assert_int_equal(deadline_in(), 60 * CLOCK_SEC);
+	seam_clock_advance(50 * CLOCK_SEC);
+	connection_heard(c);
+	assert_int_equal(deadline_in(), 40 * CLOCK_SEC); /* a heartbeat does not put it off */
+	connection_set_lifetime(c, 20000);
+	assert_int_equal(deadline_in(), 20 * CLOCK_SEC);
+	connection_set_lifetime(c, 3600000);
+	assert_int_equal(deadline_in(), 60 * CLOCK_SEC); /* nor is a new token a heartbeat */
+	connection_set_lifetime(c, 0);
+	assert_false(connection_expires(c));
+}
+
+static void a_lifetime_beyond_the_clock_is_for_ever(void **state)
+{
+	(void)state;
+	come_in();
+	connection_set_lifetime(c, INT64_MAX);
+	assert_false(connection_expires(c));
+	connection_set_lifetime(c, INT64_MAX / CLOCK_MS);
+	assert_false(connection_expires(c));
+	assert_int_equal(deadline_in(), 60 * CLOCK_SEC);
+}
+
+static void a_lifetime_set_in_the_handshake_counts_after_it(void **state)
+{
+	(void)state;
+	arm(5 * CLOCK_SEC);
+	c->heartbeat_ns = 60 * CLOCK_SEC;
+	connection_set_lifetime(c, 1000);
+	assert_int_equal(deadline_in(), 5 * CLOCK_SEC);
+	atomic_store(&c->in_handshake, false);
+	connection_heard(c);
+	assert_int_equal(deadline_in(), CLOCK_SEC);
+}
+
+static void a_lifetime_that_is_over_has_its_own_reason(void **state)
+{
+	(void)state;
+	come_in();
+	connection_set_lifetime(c, 1000);
+	seam_clock_advance(CLOCK_SEC);
+	connection_expired(&c->deadline);
+	assert_int_equal(atomic_load(&c->reason), CLOSE_AUTH_EXPIRED);
+	assert_true(is_closed());
+	assert_false(fake_is_shut(&peer));
+}
+
+static void an_end_that_was_put_off_on_the_last_moment_is_none(void **state)
+{
+	(void)state;
+	come_in();
+	connection_set_lifetime(c, 1000);
+	seam_clock_advance(CLOCK_SEC);
+	connection_set_lifetime(c, 5000); /* before the timer's thread gets to it */
+	connection_expired(&c->deadline);
+	assert_false(connection_is_closing(c));
+	assert_int_equal(deadline_in(), 5 * CLOCK_SEC);
+	seam_clock_advance(59 * CLOCK_SEC);
+	connection_set_lifetime(c, 0);
+	connection_expired(&c->deadline);
+	assert_int_equal(atomic_load(&c->reason), CLOSE_HEARTBEAT_TIMEOUT);
+}
+
+static void the_patience_of_a_goodbye_is_not_put_off_by_a_new_token(void **state)
+{
+	(void)state;
+	come_in();
+	(void)connection_shutdown(c, CLOSE_KICKED);
+	connection_set_lifetime(c, 3600000);
+	assert_int_equal(deadline_in(), WRITE_TIMEOUT_NS + CLOCK_SEC);
+}
+
 /* ---- the goodbye ---- */
 
 static void the_goodbye_is_op_6_with_the_reason_then_the_end(void **state)
@@ -359,6 +450,12 @@ int main(void)
 		connection_test(the_timer_ends_a_silent_connection_in_two_steps),
 		connection_test(the_goodbye_is_op_6_with_the_reason_then_the_end),
 		connection_test(a_v1_client_is_told_in_its_version),
+		connection_test(the_deadline_is_the_earlier_of_heartbeat_and_lifetime),
+		connection_test(a_lifetime_beyond_the_clock_is_for_ever),
+		connection_test(a_lifetime_set_in_the_handshake_counts_after_it),
+		connection_test(a_lifetime_that_is_over_has_its_own_reason),
+		connection_test(an_end_that_was_put_off_on_the_last_moment_is_none),
+		connection_test(the_patience_of_a_goodbye_is_not_put_off_by_a_new_token),
 		connection_test(logics_own_words_are_told),
 		connection_test(a_reason_without_a_code_is_not_told),
 		connection_test(a_goodbye_that_cannot_be_written_is_an_end_all_the_same),

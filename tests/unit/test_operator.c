@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "comet/operator.h"
+#include "common/clock.h"
 #include "common/counters.h"
 #include "common/err.h"
 #include "tests/unit/seam.h"
@@ -320,6 +321,70 @@ static void v1_closes_for_an_operation_that_it_does_not_have(void **state)
 	assert_int_equal(atomic_load(&stage.logic.received), 0);
 }
 
+/* ---- a new token ---- */
+
+/* A connection that ends at some time: deadlines are the timer's. */
+static void expire_in(int64_t lifetime_ms)
+{
+	assert_int_equal(
+		timer_add(round_timer(&stage.server.round, 0), &c->deadline, clock_now_ns() + 3600 * CLOCK_SEC), 0);
+	atomic_store(&c->in_handshake, false);
+	c->heartbeat_ns = 3600 * CLOCK_SEC;
+	connection_heard(c);
+	connection_set_lifetime(c, lifetime_ms);
+}
+
+static void a_new_token_puts_the_end_off_and_is_answered_with_op_8(void **state)
+{
+	int64_t before = counters_read(COUNT_REAUTHENTICATED);
+
+	(void)state;
+	expire_in(60000);
+	stage.logic.renewal.lifetime_ms = 1800000;
+	for (int d = 0; d < 2; d++) {
+		c->dialect = d == 0 ? DIALECT_V2 : DIALECT_V1;
+		assert_int_equal(act(OP_AUTH, "the new token"), 0);
+		assert_reply(OP_AUTH_REPLY, "");
+	}
+	assert_string_equal(stage.logic.token, "the new token");
+	assert_string_equal(stage.logic.reauth_key, "key");
+	assert_true(atomic_load(&c->expires_ns) > clock_now_ns() + 1700 * CLOCK_SEC);
+	assert_int_equal(counters_read(COUNT_REAUTHENTICATED), before + 2);
+	assert_int_equal(atomic_load(&stage.logic.received), 0);
+	timer_del(&c->deadline);
+}
+
+static void a_new_token_that_is_refused_ends_it_with_logics_words(void **state)
+{
+	int64_t before = counters_read(COUNT_AUTH_REFUSED);
+
+	(void)state;
+	expire_in(60000);
+	stage.logic.reauth_rc = -ERR_REFUSED;
+	(void)snprintf(stage.logic.renewal.refusal, sizeof(stage.logic.renewal.refusal), "another user's");
+	assert_int_equal(act(OP_AUTH, "x"), -ERR_REFUSED);
+	assert_int_equal(atomic_load(&c->reason), CLOSE_AUTH_REFUSED);
+	assert_string_equal(c->refusal, "another user's");
+	assert_int_equal(counters_read(COUNT_AUTH_REFUSED), before + 1);
+	timer_del(&c->deadline);
+}
+
+static void without_logic_a_new_token_changes_nothing_and_comes_back_as_op_7(void **state)
+{
+	int64_t before = counters_read(COUNT_LOGIC_FAILED), expires;
+
+	(void)state;
+	expire_in(60000);
+	expires = atomic_load(&c->expires_ns);
+	stage.logic.reauth_rc = -ERR_NO_LOGIC;
+	assert_int_equal(act(OP_AUTH, "x"), 0);
+	assert_reply(OP_AUTH, "");
+	assert_false(connection_is_closing(c));
+	assert_int_equal(atomic_load(&c->expires_ns), expires);
+	assert_int_equal(counters_read(COUNT_LOGIC_FAILED), before + 1);
+	timer_del(&c->deadline);
+}
+
 #define operator_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -340,6 +405,9 @@ int main(void)
 		operator_test(without_logic_it_is_answered_all_the_same_and_counted),
 		operator_test(v1_echoes_what_is_sent_and_knows_a_test),
 		operator_test(v1_closes_for_an_operation_that_it_does_not_have),
+		operator_test(a_new_token_puts_the_end_off_and_is_answered_with_op_8),
+		operator_test(a_new_token_that_is_refused_ends_it_with_logics_words),
+		operator_test(without_logic_a_new_token_changes_nothing_and_comes_back_as_op_7),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

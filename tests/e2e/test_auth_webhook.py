@@ -1,0 +1,399 @@
+"""auth.mode=webhook: the back end says who a client is, over HTTP; whatever it does instead of answering, a client hears
+why, and nobody else is harmed.
+
+SPDX-License-Identifier: MIT"""
+import base64
+import http.server
+import json
+import re
+import ssl
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from client import V2, Client, Op, TcpCodec, Way
+from server import BUILD, ROOT, certificate
+from waiting import TIMEOUT, wait_until
+
+REFUSED, NO_LOGIC, EXPIRED = 5, 6, 13
+TCP = Way("tcp-v2", "tcp", TcpCodec, V2)
+YES = {"allow": True, "mid": 7, "key": "k", "room_id": "live://1", "accepts": [1000]}
+
+
+class Hook:
+    """A back end that answers as the test says: answers is (status, body), or a function of the handler."""
+
+    def __init__(self, tls=None):
+        hook = self
+        self.questions = []
+        self.headers = []
+        self.callers = set()
+        self.answers = (200, YES)
+        self.under_way = self.most_under_way = 0
+        self.lock = threading.Lock()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                with hook.lock:
+                    hook.questions.append(json.loads(body))
+                    hook.headers.append(dict(self.headers))
+                    hook.callers.add(self.client_address)
+                    hook.under_way += 1
+                    hook.most_under_way = max(hook.most_under_way, hook.under_way)
+                try:
+                    answer = hook.answers(self) if callable(hook.answers) else hook.answers
+                finally:
+                    with hook.lock:
+                        hook.under_way -= 1
+                if answer is not None:
+                    hook.reply(self, *answer)
+
+            def do_GET(self):  # from somebody who followed a redirect
+                hook.questions.append("GET")
+                hook.reply(self, 200, YES)
+
+            def log_message(self, *_):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            request_queue_size = 128
+            daemon_threads = True
+
+            def handle_error(self, *_):
+                pass  # the comet had gone
+
+        self.server = Server(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*tls)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_port}/auth"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    @staticmethod
+    def reply(handler, status, body, headers=()):
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(data)))
+        for name, value in headers:
+            handler.send_header(name, value)
+        handler.end_headers()
+        try:
+            handler.wfile.write(data)
+        except OSError:
+            handler.close_connection = True
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def hook():
+    one = Hook()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def house(launch, hook):
+    return launch({"auth.mode": "webhook", "auth.url": hook.url, "auth.secret": "between us"})
+
+
+@pytest.fixture
+def come(house):
+    clients = []
+
+    def connect(token=b"a token"):
+        client = Client(TCP, house.address("tcp"))
+        clients.append(client)
+        client.send(Op.AUTH, token, seq=1)
+        return client
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+def failures(house, cause):
+    return house.logic_metrics()("comet_auth_failures_total", cause=cause)
+
+
+# ---- it answers ----
+
+
+def test_back_end_says_who_the_client_is(come, hook, backend):
+    client = come()
+    client.expect(Op.AUTH_REPLY, b"", seq=1)
+    assert hook.questions[0]["token"] == "a token" and hook.questions[0]["peer"] == "127.0.0.1"
+    assert hook.questions[0]["server"] and "key" not in hook.questions[0]
+    assert hook.headers[0]["Authorization"] == "Bearer between us"
+    assert hook.headers[0]["Content-Type"] == "application/json"
+    for push in (lambda: backend.push_mids([7], "a"), lambda: backend.push_keys(["k"], "a"),
+                 lambda: backend.push_room("live://1", "a")):
+        push()
+        client.expect_push(1000, b"a")
+
+
+def test_token_that_is_no_text_goes_in_base64(come, hook):
+    come(b"\xff\x00\xfe").expect(Op.AUTH_REPLY)
+    assert base64.b64decode(hook.questions[0]["token64"]) == b"\xff\x00\xfe" and "token" not in hook.questions[0]
+
+
+def test_user_id_of_version_1_is_answered_as_such(come, hook, backend):
+    hook.answers = (200, {"allow": True, "mid": 7, "room_id": "1"})
+    client = come(b"7")
+    client.expect(Op.AUTH_REPLY)
+    backend.push_mids([7], "old")
+    client.expect(5, b"old", ver=0)
+
+
+def test_connections_to_the_back_end_are_kept(come, hook):
+    for _ in range(5):
+        come().expect(Op.AUTH_REPLY)
+    assert len(hook.callers) == 1
+
+
+@pytest.mark.parametrize("answer", [(200, {"allow": False, "reason": "no \"such\" user \u00e9"}),
+                                    (403, {"reason": "no \"such\" user \u00e9"}), (401, b"whatever")],
+                         ids=["allow is false", "403", "401"])
+def test_refusal_is_told_with_its_reason(come, hook, house, answer):
+    hook.answers = answer
+    goodbye = come().expect_goodbye()
+    assert goodbye == {"code": REFUSED, "reason": "refused" if answer[0] == 401 else 'no "such" user \u00e9'}
+    assert failures(house, "webhook") == 1
+    house.wait_metric("comet_closed_total", 1, reason="auth_refused")
+
+
+def test_long_reason_is_cut_between_characters(come, hook):
+    hook.answers = (200, {"allow": False, "reason": "x" + "\u00e9" * 500})
+    assert re.fullmatch("x\u00e9+", come().expect_goodbye()["reason"])
+
+
+def test_connection_ends_when_the_back_end_said_and_is_asked_again_at_renewal(come, hook, house):
+    hook.answers = lambda handler: (200, {**YES, "expires_at": int(time.time()) + 3})
+    assert come().expect_goodbye()["code"] == EXPIRED
+    house.wait_metric("comet_closed_total", 1, reason="auth_expired")
+    client = come()
+    client.expect(Op.AUTH_REPLY)
+    hook.answers = (200, {**YES, "expires_at": int(time.time()) + 3600})
+    assert client.request(Op.AUTH, b"again").op == Op.AUTH_REPLY
+    question = hook.questions[-1]
+    assert (question["token"], question["key"], question["mid"]) == ("again", "k", 7)
+    hook.answers = (200, {"allow": False, "reason": "banned"})
+    client.send(Op.AUTH, b"and again")
+    assert client.expect_goodbye() == {"code": REFUSED, "reason": "banned"}
+
+
+def test_back_end_away_at_renewal_changes_nothing(come, hook, house):
+    hook.answers = (200, {**YES, "expires_at": int(time.time()) + 3600})
+    client = come()
+    client.expect(Op.AUTH_REPLY)
+    hook.answers = (500, b"")
+    assert client.request(Op.AUTH, b"again") == (Op.AUTH, b"", 1, 1)  # not op 8
+    hook.answers = (200, {**YES, "expires_at": int(time.time()) + 3600})
+    assert client.request(Op.AUTH, b"again").op == Op.AUTH_REPLY
+    client.heartbeat()
+    assert house.metrics()("comet_reauthenticated_total") == 1
+
+
+@pytest.mark.settings("logic.heartbeat=1h")
+def test_heartbeat_is_the_back_ends_to_choose(come, hook, house):
+    hook.answers = (200, {**YES, "heartbeat_s": 1})
+    assert come().expect_goodbye()["code"] == 9
+    house.wait_metric("comet_closed_total", 1, reason="heartbeat_timeout")
+
+
+# ---- it does not ----
+
+
+def closes(handler):
+    handler.close_connection = True
+    handler.connection.close()
+
+
+def slow_body(handler):
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000")
+    handler.end_headers()
+    try:
+        for _ in range(200):
+            handler.wfile.write(b" ")
+            time.sleep(0.05)
+    except OSError:
+        handler.close_connection = True
+
+
+WRONG = {  # name: cause, answer
+    "500": ("webhook_status", (500, b"oops")),
+    "404": ("webhook_status", (404, YES)),
+    "302 is not followed": ("webhook_status", (302, b"", [("Location", "/elsewhere")])),
+    "no JSON": ("webhook_answer", (200, b"yes")),
+    "empty": ("webhook_answer", (200, b"")),
+    "a list": ("webhook_answer", (200, [True])),
+    "no allow": ("webhook_answer", (200, {"mid": 7})),
+    "allow is a number": ("webhook_answer", (200, {**YES, "allow": 1})),
+    "allow is a string": ("webhook_answer", (200, {**YES, "allow": "true"})),
+    "allow twice": ("webhook_answer", (200, b'{"allow":false,"allow":true}')),
+    "mid is a string": ("webhook_answer", (200, {**YES, "mid": "7"})),
+    "key is a list": ("webhook_answer", (200, {**YES, "key": []})),
+    "key is too long": ("webhook_answer", (200, {**YES, "key": "k" * 256})),
+    "accepts is no list": ("webhook_answer", (200, {**YES, "accepts": 1000})),
+    "expires_at is a string": ("webhook_answer", (200, {**YES, "expires_at": "never"})),
+    "heartbeat out of range": ("webhook_answer", (200, {**YES, "heartbeat_s": -1})),
+    "dialect that is none": ("webhook_answer", (200, {**YES, "dialect": 3})),
+    "depth bomb": ("webhook_answer", (200, b"[" * 60000)),
+    "bad UTF-8": ("webhook_answer", (200, b'{"allow":true,"key":"\xff"}')),
+    "huge": ("webhook_answer", (200, b" " * 70000 + json.dumps(YES).encode())),
+    "closes without a word": ("webhook_unreachable", closes),
+    "slow": ("webhook_timeout", lambda handler: time.sleep(2)),
+    "slow by bytes": ("webhook_timeout", slow_body),
+}
+
+
+@pytest.mark.settings("auth.timeout=600ms")
+def test_what_is_no_answer_is_no_logic_to_the_client_and_counted(come, hook, house):
+    good = come()
+    good.expect(Op.AUTH_REPLY)
+    hook.answers = (200, {**YES, "key": ""})
+    expected = {}
+    for name, (cause, answer) in WRONG.items():
+        hook.answers = answer
+        assert come().expect_goodbye()["code"] == NO_LOGIC, name
+        expected[cause] = expected.get(cause, 0) + 1
+        assert failures(house, cause) == expected[cause], name
+    hook.answers = (200, {**YES, "key": ""})
+    come().expect(Op.AUTH_REPLY)
+    good.heartbeat()
+    assert "GET" not in hook.questions
+    house.wait_metric("comet_closed_total", len(WRONG), reason="no_logic")
+    assert "between us" not in house.logic_log() and "a token" not in house.logic_log()
+
+
+def test_server_error_is_tried_once_more(come, hook):
+    answers = [(503, b""), (200, YES), (503, b""), (503, b""), (200, YES)]
+    hook.answers = lambda handler: answers.pop(0)
+    come().expect(Op.AUTH_REPLY)
+    assert come().expect_goodbye()["code"] == NO_LOGIC
+    assert answers == [(200, YES)]
+
+
+def test_expired_answer_is_a_refusal(come, hook, house):
+    hook.answers = (200, {**YES, "expires_at": int(time.time()) - 5})
+    assert come().expect_goodbye()["code"] == REFUSED
+    assert failures(house, "expired") == 1
+
+
+def test_nobody_there_and_then_somebody(launch):
+    one = Hook()
+    one.close()
+    house = launch({"auth.mode": "webhook", "auth.url": one.url})
+    client = Client(TCP, house.address("tcp"))
+    client.send(Op.AUTH, b"t")
+    assert client.expect_goodbye()["code"] == NO_LOGIC
+    assert failures(house, "webhook_unreachable") == 1
+
+
+@pytest.mark.settings("auth.concurrency=2", "auth.timeout=5s", "logic.timeout=6s", "protocol.handshake_timeout=30s")
+def test_no_more_calls_at_a_time_than_allowed(come, hook, house):
+    release = threading.Event()
+
+    def held(_):
+        release.wait(TIMEOUT)
+        return 200, {**YES, "key": ""}
+
+    hook.answers = held
+    clients = [come() for _ in range(5)]
+    house.wait_metric("comet_bytes_in_total", 5 * (16 + len(b"a token")))
+    wait_until(lambda: hook.under_way == 2, lambda: f"two are under way, {hook.under_way} are")
+    release.set()
+    for client in clients:
+        client.expect(Op.AUTH_REPLY)
+    assert hook.most_under_way == 2
+
+
+@pytest.mark.settings("auth.concurrency=1", "auth.timeout=300ms")
+def test_who_waits_too_long_for_a_call_is_told(come, hook, house):
+    release = threading.Event()
+    hook.answers = lambda _: release.wait(TIMEOUT) and (200, {**YES, "key": ""})
+    clients = [come() for _ in range(3)]
+    assert {client.expect_goodbye()["code"] for client in clients} == {NO_LOGIC}
+    release.set()
+    hook.answers = (200, YES)
+    come().expect(Op.AUTH_REPLY)
+
+
+# ---- TLS ----
+
+
+def test_certificate_of_the_back_end_is_checked(launch):
+    cert, key = certificate("one.test")  # for 127.0.0.1, too
+    hook = Hook(tls=(cert, key))
+    trusting = launch({"auth.mode": "webhook", "auth.url": hook.url, "auth.ca_file": str(cert)})
+    wary = launch({"auth.mode": "webhook", "auth.url": hook.url})
+    other_name = launch({"auth.mode": "webhook", "auth.url": hook.url.replace("127.0.0.1", "localhost"),
+                         "auth.ca_file": str(cert)})
+    for house, got_in in ((trusting, True), (wary, False), (other_name, False)):
+        client = Client(TCP, house.address("tcp"))
+        client.send(Op.AUTH, b"t")
+        if got_in:
+            client.expect(Op.AUTH_REPLY)
+        else:
+            assert client.expect_goodbye()["code"] == NO_LOGIC
+            assert failures(house, "webhook_unreachable") == 1
+        client.close()
+    assert len(hook.questions) == 1
+    hook.close()
+
+
+# ---- settings ----
+
+
+@pytest.mark.parametrize("assignments, words", [
+    (["auth.url="], "auth.url must be set"),
+    (["auth.url=ftp://127.0.0.1/"], "auth.url must be set"),
+    (["auth.url=http://ada:sesame@127.0.0.1/"], "no password in it"),
+    (["auth.url=http://127.0.0.1/", "auth.timeout=1s"], "auth.timeout must be less than logic.timeout"),
+    (["auth.url=https://127.0.0.1/", "auth.ca_file=/nowhere"], "cannot be read")])
+def test_settings_that_cannot_work_are_told(assignments, words):
+    ended = comet_t("auth.mode=webhook", *assignments)
+    assert ended.returncode == 2 and words in ended.stderr
+
+
+def comet_t(*assignments):
+    arguments = [argument for assignment in assignments for argument in ("-o", assignment)]
+    return subprocess.run([BUILD / "comet", "-t", *arguments], capture_output=True, text=True, timeout=TIMEOUT)
+
+
+def test_secret_is_not_shown():
+    ended = comet_t("auth.mode=webhook", "auth.url=http://127.0.0.1/", "auth.secret=between us")
+    assert ended.returncode == 0 and "secret = ***" in ended.stdout and "between us" not in ended.stdout + ended.stderr
+
+
+# ---- the example ----
+
+
+def test_example_of_a_back_end_lets_in_who_knows_the_password(launch):
+    example = subprocess.Popen([sys.executable, ROOT / "examples/auth_webhook.py", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        port = int(example.stdout.readline().split()[1])
+        house = launch({"auth.mode": "webhook", "auth.url": f"http://127.0.0.1:{port}/auth"})
+        ada, eve = Client(TCP, house.address("tcp")), Client(TCP, house.address("tcp"))
+        ada.send(Op.AUTH, b"ada:sesame")
+        ada.expect(Op.AUTH_REPLY)
+        eve.send(Op.AUTH, b"ada:12345")
+        assert eve.expect_goodbye() == {"code": REFUSED, "reason": "user or password is wrong"}
+        house.backend.push_mids([1], "hello")
+        ada.expect_push(1000, b"hello")
+        assert ada.request(Op.AUTH, b"ada:sesame").op == Op.AUTH_REPLY
+        ada.close()
+    finally:
+        example.kill()
+        example.wait()
+        example.stdout.close()
