@@ -54,6 +54,8 @@ ARCHIVE  := $(BUILD)/libhouse.a
 PROGRAMS := $(if $(wildcard comet/main.c),$(BUILD)/comet) $(if $(wildcard logic/main.c),$(BUILD)/comet-logic) \
             $(if $(wildcard cli/main.c),$(BUILD)/comet-cli)
 
+CLIENT_LIB := $(BUILD)/libcometclient.a
+
 # Unit tests want the lock order checked. The sanitizer builds check it anyway; beside the plain build, which is the one
 # to ship, they get a build of their own.
 CHECK         := $(if $(SAN),$(BUILD),$(BUILD)/check)
@@ -95,7 +97,7 @@ export LOCK_YIELDS   ?= $(if $(filter thread,$(SAN)),$(shell echo $$((RANDOM + 1
 
 .PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring check-browser chaos soak docs bench fuzz fuzz-run lint format install uninstall deb check-deb check-reproducible clean help \
         $(notdir $(UNIT))
-all: $(PROGRAMS)
+all: $(PROGRAMS) $(CLIENT_LIB)
 
 help:
 	@echo 'make run        install what is missing, build, start comet alone; ARGS="-o section.key=value" goes to it'
@@ -146,6 +148,20 @@ $(BUILD)/obj/%.o: %.c
 # The page's files, which the assembler puts into this object (logic/console.def); the compiler does not list them.
 PAGE := $(wildcard logic/console/*) $(addprefix examples/web/,comet.js chat.html chat.css chat.js)
 $(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/logic/api_console.o): $(PAGE)
+
+# libcometclient.a: cli/comet_client.h for other programs. One object in which no other name of ours is to be seen, and which
+# may go into a shared library, too.
+CLIENT_OBJS := $(patsubst %,$(BUILD)/client/%.o,cli/comet_client cli/client cli/backoff common/packet common/clock common/err common/obj)
+
+$(BUILD)/client/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -MMD -MP -c -o $@ $<
+
+$(CLIENT_LIB): $(CLIENT_OBJS)
+	ld -r -o $(BUILD)/client/all.o $^
+	objcopy --wildcard --keep-global-symbol='comet_client_*' $(BUILD)/client/all.o
+	@rm -f $@
+	ar rcs $@ $(BUILD)/client/all.o
 
 # What shows the commit is built again when there is a new one, and nothing else is.
 COMMIT_FILE := $(BUILD)/commit
@@ -282,11 +298,12 @@ UNITDIR        ?= $(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/syst
 COMPLETION_DIR := $(PREFIX)/share/bash-completion/completions
 DOC_DIR        := $(PREFIX)/share/doc/comet
 MAN_DIR        := $(PREFIX)/share/man
-EXAMPLES       := $(shell find examples -type f -not -path 'examples/systemd/*' -not -path '*/node_modules/*' 2>/dev/null)
+EXAMPLES       := $(shell find examples -type f -not -path 'examples/systemd/*' -not -path '*/node_modules/*' -not -name '*.pyc' 2>/dev/null)
 DOCUMENTS      := LICENSE README.md $(wildcard docs/*.md)
 MANUALS        := $(wildcard docs/man/*.[1-9]) $(BUILD)/comet-cli.1
 UNITS          := comet.service comet-logic.service
-INSTALLED      := $(addprefix $(PREFIX)/bin/,$(notdir $(PROGRAMS))) $(addprefix $(UNITDIR)/,$(UNITS)) \
+CLIENT_FILES   := include/comet_client.h lib/libcometclient.a lib/pkgconfig/comet-client.pc
+INSTALLED      := $(addprefix $(PREFIX)/bin/,$(notdir $(PROGRAMS))) $(addprefix $(PREFIX)/,$(CLIENT_FILES)) $(addprefix $(UNITDIR)/,$(UNITS)) \
                   $(COMPLETION_DIR)/comet-cli $(foreach m,$(notdir $(MANUALS)),$(MAN_DIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 $(BUILD)/comet-cli.1: scripts/man-cli docs/man/comet-cli.1.in $(BUILD)/comet-cli
@@ -296,6 +313,11 @@ $(BUILD)/comet-cli.1: scripts/man-cli docs/man/comet-cli.1.in $(BUILD)/comet-cli
 install: all $(BUILD)/comet-cli.1
 	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(DOC_DIR) $(UNITDIR) $(COMPLETION_DIR) $(SYSCONFDIR)/comet)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -D -m 644 cli/comet_client.h $(DESTDIR)$(PREFIX)/include/comet_client.h
+	install -D -m 644 $(CLIENT_LIB) $(DESTDIR)$(PREFIX)/lib/libcometclient.a
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' cli/comet-client.pc.in \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/comet-client.pc
 	for m in $(MANUALS); do install -D -m 644 $$m $(DESTDIR)$(MAN_DIR)/man$${m##*.}/$${m##*/} || exit 1; done
 	for u in $(UNITS); do sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$u \
 		>$(DESTDIR)$(UNITDIR)/$$u && chmod 644 $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
@@ -328,4 +350,4 @@ clean:
 # So that make does not delete objects it made on the way to a test.
 .SECONDARY:
 
--include $(shell find $(BUILD)/obj $(CHECK)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj $(BUILD)/client $(CHECK)/obj -name '*.d' 2>/dev/null)

@@ -238,6 +238,11 @@ int client_read(struct client *c, int64_t deadline_ns, struct packet *p)
 	return 0;
 }
 
+int client_fd(const struct client *c)
+{
+	return c->fd;
+}
+
 int client_token(const struct client_identity *identity, char **out)
 {
 	json_t *token, *accepts;

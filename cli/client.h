@@ -75,6 +75,9 @@ int client_send(struct client *c, int16_t ver, int32_t op, int32_t seq, const vo
  *   -ERR_EOF, -ERR_CUT, -ERR_PACKET_*, -errno  the connection is of no use any more */
 int client_read(struct client *c, int64_t deadline_ns, struct packet *p);
 
+/* To be polled among others. What was read already is not seen there: client_read until -ETIMEDOUT first. */
+int client_fd(const struct client *c);
+
 /* What an op 6 says, its words made safe for a terminal. What the body does not say stays empty. */
 void client_read_goodbye(const struct packet *p, struct client_goodbye *out);
 

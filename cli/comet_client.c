@@ -1,0 +1,358 @@
+/* comet_client: see comet_client.h. What other programs get of cli/client: the same, with heartbeats, with answers told
+ * from pushes, with times from now on, and with no header of ours to include. SPDX-License-Identifier: MIT */
+#include "cli/comet_client.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "cli/backoff.h"
+#include "cli/client.h"
+#include "common/clock.h"
+#include "common/err.h"
+
+#define TIMEOUT_MS   10000
+#define HEARTBEAT_MS 30000
+#define KEPT_MOST    4096
+#define OPS_MOST     256 /* as many as a connection may accept */
+#define OP_CHARS     12  /* "-2147483648," */
+
+/* A push that came while an answer was waited for. */
+struct kept {
+	struct kept *next;
+	struct packet p;
+};
+
+struct comet_client {
+	struct client *client;
+	int64_t timeout_ns, heartbeat_ns;
+	int32_t seq;
+	int64_t next_beat_ns;
+	int32_t beat_seq; /* of a heartbeat that is not answered; 0: none */
+	int64_t beat_deadline_ns;
+	int32_t people; /* as the last answer told */
+	struct client_goodbye goodbye;
+	struct kept *kept, **kept_end;
+	unsigned n_kept;
+	struct packet handed; /* a kept push, of which the caller has the body */
+};
+
+/* Codes of ours as errno, which is all that other programs know. */
+static int public_code(int rc)
+{
+	switch (rc) {
+	case -ERR_EOF:
+	case -ERR_CUT:
+	case -ERR_REFUSED:
+		return -ECONNABORTED;
+	case -ERR_PACKET_LENGTH:
+	case -ERR_PACKET_HEADER:
+	case -ERR_PACKET_BODY:
+		return -EPROTO;
+	default:
+		return rc;
+	}
+}
+
+static int64_t in_ms(int ms)
+{
+	return clock_now_ns() + (ms > 0 ? ms : 0) * CLOCK_MS;
+}
+
+static int32_t next_seq(struct comet_client *c)
+{
+	c->seq = c->seq < INT32_MAX ? c->seq + 1 : 1;
+	return c->seq;
+}
+
+/* ---- packets ---- */
+
+static int send_heartbeat(struct comet_client *c)
+{
+	int64_t now = clock_now_ns();
+
+	c->beat_seq = next_seq(c);
+	c->beat_deadline_ns = now + c->timeout_ns;
+	c->next_beat_ns = now + c->heartbeat_ns;
+	return client_send(c->client, 1, OP_HEARTBEAT, c->beat_seq, NULL, 0, c->beat_deadline_ns);
+}
+
+/* Whatever comes first: the deadline, or something that heartbeats want. */
+static int64_t earliest(const struct comet_client *c, int64_t deadline_ns)
+{
+	int64_t own_ns = c->beat_seq != 0 ? c->beat_deadline_ns : c->next_beat_ns;
+
+	return own_ns < deadline_ns ? own_ns : deadline_ns;
+}
+
+static int send_due_heartbeat(struct comet_client *c)
+{
+	return c->beat_seq == 0 && clock_now_ns() >= c->next_beat_ns ? send_heartbeat(c) : 0;
+}
+
+/* What heartbeats want, when there is nothing to be read: an answer may lie there since long, if the caller was away. */
+static int look_after_heartbeats(struct comet_client *c)
+{
+	if (c->beat_seq != 0 && clock_now_ns() >= c->beat_deadline_ns)
+		return -ETIME;
+	return send_due_heartbeat(c);
+}
+
+/* The next packet. -ETIMEDOUT: none by the deadline. -ERR_REFUSED: it was a goodbye. */
+static int read_any(struct comet_client *c, int64_t deadline_ns, struct packet *p)
+{
+	int rc = client_read(c->client, earliest(c, deadline_ns), p);
+
+	while (rc == -ETIMEDOUT && (rc = look_after_heartbeats(c)) == 0) {
+		if (clock_now_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+		rc = client_read(c->client, earliest(c, deadline_ns), p);
+	}
+	if (rc == 0 && p->op == OP_DISCONNECT) {
+		client_read_goodbye(p, &c->goodbye);
+		return -ERR_REFUSED;
+	}
+	return rc;
+}
+
+/* Is it the answer to our heartbeat? */
+static bool take_beat(struct comet_client *c, const struct packet *p)
+{
+	if (p->op != OP_HEARTBEAT_REPLY || p->seq != c->beat_seq)
+		return false;
+	c->beat_seq = 0;
+	c->people = p->body_bytes == 4 ? packet_get_i32(p->body) : 0;
+	return true;
+}
+
+/* The same as read_any, heartbeats left out. */
+static int read_packet(struct comet_client *c, int64_t deadline_ns, struct packet *p)
+{
+	int rc;
+
+	do
+		rc = read_any(c, deadline_ns, p);
+	while (rc == 0 && take_beat(c, p));
+	return rc;
+}
+
+static int keep(struct comet_client *c, const struct packet *p)
+{
+	struct kept *k = c->n_kept < KEPT_MOST ? calloc(1, sizeof(*k)) : NULL;
+	int rc;
+
+	if (k == NULL)
+		return c->n_kept < KEPT_MOST ? -ENOMEM : -ENOBUFS;
+	k->p = *p;
+	if ((rc = packet_keep_body(&k->p)) < 0) {
+		free(k);
+		return rc;
+	}
+	*c->kept_end = k;
+	c->kept_end = &k->next;
+	c->n_kept++;
+	return 0;
+}
+
+static void take_kept(struct comet_client *c, struct packet *p)
+{
+	struct kept *k = c->kept;
+
+	*p = k->p;
+	c->kept = k->next;
+	if (c->kept == NULL)
+		c->kept_end = &c->kept;
+	c->n_kept--;
+	free(k);
+}
+
+/* Send one packet and wait for its answer; pushes that come before it are kept. */
+static int ask(struct comet_client *c, int32_t op, int32_t answer, const void *body, size_t body_bytes)
+{
+	int64_t deadline_ns = clock_now_ns() + c->timeout_ns;
+	int32_t seq = next_seq(c);
+	struct packet p;
+	int rc;
+
+	if (body_bytes > INT32_MAX - PACKET_HEAD_BYTES)
+		return -EMSGSIZE;
+	rc = client_send(c->client, 1, op, seq, body, (uint32_t)body_bytes, deadline_ns);
+	while (rc == 0 && (rc = read_packet(c, deadline_ns, &p)) == 0) {
+		if (p.op == answer && p.seq == seq)
+			return 0;
+		rc = keep(c, &p);
+	}
+	return rc == -ETIMEDOUT ? -ETIME : public_code(rc);
+}
+
+/* ---- open and close ---- */
+
+static int authenticate(struct comet_client *c, const struct comet_client_options *opt, int64_t deadline_ns)
+{
+	static const int32_t usual[] = {1000};
+	struct client_identity identity = {
+		.dialect = DIALECT_V2,
+		.mid = opt->mid,
+		.key = opt->key,
+		.room = opt->room,
+		.platform = "c",
+		.accepts = opt->accepts != NULL ? opt->accepts : usual,
+		.n_accepts = opt->accepts != NULL ? opt->n_accepts : 1,
+	};
+	char *made = NULL;
+	int rc = opt->token == NULL ? client_token(&identity, &made) : 0;
+
+	if (rc == 0)
+		rc = client_authenticate(c->client, DIALECT_V2, opt->token != NULL ? opt->token : made, deadline_ns,
+					 &c->goodbye);
+	free(made);
+	return rc;
+}
+
+int comet_client_open(const struct comet_client_options *opt, struct comet_client **out,
+		      struct comet_client_goodbye *goodbye)
+{
+	const struct client_options where = {
+		.host = opt->host != NULL ? opt->host : "127.0.0.1",
+		.port = opt->port != NULL ? opt->port : "3101",
+		.cancel_fd = -1,
+	};
+	struct comet_client *c = calloc(1, sizeof(*c));
+	int64_t deadline_ns;
+	int rc;
+
+	*goodbye = (struct comet_client_goodbye){0};
+	if (c == NULL)
+		return -ENOMEM;
+	c->kept_end = &c->kept;
+	c->seq = 1; /* of AUTH */
+	c->timeout_ns = (opt->timeout_ms > 0 ? opt->timeout_ms : TIMEOUT_MS) * CLOCK_MS;
+	c->heartbeat_ns = (opt->heartbeat_ms > 0 ? opt->heartbeat_ms : HEARTBEAT_MS) * CLOCK_MS;
+	deadline_ns = clock_now_ns() + c->timeout_ns;
+	if ((rc = client_connect(&where, deadline_ns, &c->client)) == 0)
+		rc = authenticate(c, opt, deadline_ns);
+	if (rc < 0) {
+		comet_client_last_words(c, goodbye);
+		comet_client_close(&c);
+		return public_code(rc);
+	}
+	c->next_beat_ns = clock_now_ns() + c->heartbeat_ns;
+	*out = c;
+	return 0;
+}
+
+void comet_client_close(struct comet_client **client)
+{
+	struct comet_client *c = *client;
+	struct packet p;
+
+	if (c == NULL)
+		return;
+	while (c->kept != NULL) {
+		take_kept(c, &p);
+		packet_drop_body(&p);
+	}
+	packet_drop_body(&c->handed);
+	client_free(&c->client);
+	free(c);
+	*client = NULL;
+}
+
+/* ---- use ---- */
+
+int comet_client_next(struct comet_client *c, int wait_ms, struct comet_client_message *out)
+{
+	struct packet p;
+	int rc = send_due_heartbeat(c); /* also where pushes never end */
+
+	packet_drop_body(&c->handed);
+	if (rc == 0 && c->kept != NULL) {
+		take_kept(c, &p);
+		c->handed = p;
+	} else if (rc < 0 || (rc = read_packet(c, in_ms(wait_ms), &p)) < 0) {
+		return public_code(rc);
+	}
+	*out = (struct comet_client_message){
+		.op = p.op, .ver = p.ver, .seq = p.seq, .body = p.body, .body_bytes = p.body_bytes};
+	return 0;
+}
+
+int comet_client_fd(const struct comet_client *c)
+{
+	return client_fd(c->client);
+}
+
+void comet_client_last_words(const struct comet_client *c, struct comet_client_goodbye *out)
+{
+	if (c == NULL)
+		return;
+	out->code = (int)c->goodbye.code;
+	(void)snprintf(out->reason, sizeof(out->reason), "%s", c->goodbye.reason);
+}
+
+int comet_client_change_room(struct comet_client *c, const char *room)
+{
+	return ask(c, OP_CHANGE_ROOM, OP_CHANGE_ROOM_REPLY, room, room != NULL ? strlen(room) : 0);
+}
+
+/* Operations as a list with commas. */
+static int ask_about(struct comet_client *c, int32_t op, int32_t answer, const int32_t *ops, size_t n)
+{
+	char list[OPS_MOST * OP_CHARS];
+	size_t at = 0;
+
+	if (n == 0 || n > OPS_MOST)
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		at += (size_t)snprintf(list + at, sizeof(list) - at, i > 0 ? ",%d" : "%d", ops[i]);
+	return ask(c, op, answer, list, at);
+}
+
+int comet_client_subscribe(struct comet_client *c, const int32_t *ops, size_t n)
+{
+	return ask_about(c, OP_SUB, OP_SUB_REPLY, ops, n);
+}
+
+int comet_client_unsubscribe(struct comet_client *c, const int32_t *ops, size_t n)
+{
+	return ask_about(c, OP_UNSUB, OP_UNSUB_REPLY, ops, n);
+}
+
+int comet_client_send(struct comet_client *c, int32_t op, const void *body, size_t body_bytes)
+{
+	return ask(c, op, op, body, body_bytes);
+}
+
+int comet_client_heartbeat(struct comet_client *c, int *people_in_room)
+{
+	int64_t deadline_ns = clock_now_ns() + c->timeout_ns;
+	struct packet p;
+	int rc = c->beat_seq == 0 ? send_heartbeat(c) : 0;
+
+	while (rc == 0 && c->beat_seq != 0 && (rc = read_any(c, deadline_ns, &p)) == 0)
+		if (!take_beat(c, &p))
+			rc = keep(c, &p);
+	*people_in_room = c->people;
+	return rc == -ETIMEDOUT ? -ETIME : public_code(rc);
+}
+
+/* ---- coming back ---- */
+
+int comet_client_may_return(const struct comet_client_goodbye *goodbye)
+{
+	return goodbye->code != GOODBYE_KICKED && goodbye->code != GOODBYE_REPLACED &&
+	       goodbye->code != GOODBYE_AUTH_REFUSED && goodbye->code != GOODBYE_BAD_ROOM;
+}
+
+int comet_client_delay_ms(unsigned attempt)
+{
+	uint32_t chance = 0;
+
+	/* Without it everybody waits the same time, which is better than none. */
+	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
+		chance = UINT32_MAX / 2;
+	return (int)backoff_delay_ms(attempt, chance);
+}

@@ -1,0 +1,89 @@
+/* comet_client: a client of Comet over TCP for programs in C and C++, in libcometclient.a (link -ljansson, too).
+ *
+ *	struct comet_client_options opt = {.mid = 123, .room = "live://1000"};
+ *	struct comet_client_goodbye goodbye;
+ *	struct comet_client_message m;
+ *	struct comet_client *c;
+ *	int rc = comet_client_open(&opt, &c, &goodbye);
+ *
+ *	while (rc == 0 && (rc = comet_client_next(c, 60000, &m)) != -ECONNABORTED)
+ *		...
+ *
+ * It speaks version 2 of docs/protocol.md, sends heartbeats by itself, and notices a server that answers none. Every call
+ * blocks, but no longer than it is told, and returns 0 or a negative errno. A client belongs to one thread at a time.
+ * What is lost is not opened again by itself: comet_client_may_return() and comet_client_delay_ms() tell whether and when to.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMET_CLIENT_H
+#define COMET_CLIENT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct comet_client;
+
+/* Whatever is 0 or NULL is the default. */
+struct comet_client_options {
+	const char *host, *port; /* of comet's TCP listener: 127.0.0.1, 3101 */
+	int64_t mid;             /* the user: nobody */
+	const char *key;         /* names this connection: the server makes one */
+	const char *room;        /* type://id: none */
+	const int32_t *accepts;  /* operations of pushes that are wanted: 1000 */
+	size_t n_accepts;
+	const char *token; /* said as it is, in place of the above */
+	int timeout_ms;    /* for the connection to come up, and for each answer: 10000 */
+	int heartbeat_ms;  /* between heartbeats: 30000 */
+};
+
+/* Why the server closed, as docs/protocol.md lists it; code 0 and no reason where it did not say. */
+struct comet_client_goodbye {
+	int code;
+	char reason[160];
+};
+
+struct comet_client_message {
+	int32_t op;
+	int16_t ver;
+	int32_t seq;
+	const void *body; /* valid until the next call on this client */
+	size_t body_bytes;
+};
+
+/* Connect and authenticate. -ECONNABORTED: the server refused us, *goodbye has its words; -ETIMEDOUT; -ENOENT: the name does
+ * not resolve; -EINVAL: a string is not UTF-8; another errno of the socket. *out is to be closed after 0 only. */
+int comet_client_open(const struct comet_client_options *opt, struct comet_client **out,
+		      struct comet_client_goodbye *goodbye);
+/* *c becomes NULL, and may be it already. */
+void comet_client_close(struct comet_client **c);
+
+/* The next push. -ETIMEDOUT: none came in wait_ms; the client may be used on.
+ * After any other error it is only to be closed: -ECONNABORTED: the server said goodbye, or closed; -ETIME: a heartbeat was not
+ * answered; -EPROTO: the server sent what is no packet; another errno of the socket. */
+int comet_client_next(struct comet_client *c, int wait_ms, struct comet_client_message *out);
+/* To wait for it among others. Once it is readable, call comet_client_next with wait_ms 0 until -ETIMEDOUT; call it also
+ * every heartbeat_ms, since it sends the heartbeats. */
+int comet_client_fd(const struct comet_client *c);
+/* What the server said when a call returned -ECONNABORTED. With c NULL *out stays as it is. */
+void comet_client_last_words(const struct comet_client *c, struct comet_client_goodbye *out);
+
+/* These return once the server has it; pushes that come meanwhile are kept for comet_client_next, at most 4096: -ENOBUFS, and
+ * after that the client is only to be closed. Other errors as there; -ETIME: not answered in timeout_ms. */
+int comet_client_change_room(struct comet_client *c, const char *room); /* NULL or empty: none */
+int comet_client_subscribe(struct comet_client *c, const int32_t *ops, size_t n);
+int comet_client_unsubscribe(struct comet_client *c, const int32_t *ops, size_t n);
+int comet_client_send(struct comet_client *c, int32_t op, const void *body, size_t body_bytes); /* for the back end */
+int comet_client_heartbeat(struct comet_client *c, int *people_in_room);
+
+/* May the same client come back after this goodbye? Not if it was kicked, replaced or refused. */
+int comet_client_may_return(const struct comet_client_goodbye *goodbye);
+/* How long to wait before attempt n, from 1: longer each time up to half a minute, and never the same for all. */
+int comet_client_delay_ms(unsigned attempt);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

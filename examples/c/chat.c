@@ -1,0 +1,59 @@
+/* A chat room in a terminal: what is typed goes to the room, what others say is printed.
+ *   cc chat.c -o chat $(pkg-config --cflags --libs comet-client libcurl) && ./chat NAME [PORT [http://API:3111]]
+ * What is said goes to the back end, which pushes it to the room; here the HTTP API of comet is the back end.
+ * SPDX-License-Identifier: MIT */
+#include <comet_client.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+static void say(const char *api, const char *name, const char *words)
+{
+	CURL *curl = curl_easy_init();
+	char url[300], line[600];
+	snprintf(url, sizeof(url), "%s/goim/push/room?operation=1000&type=live&room=chat", api);
+	snprintf(line, sizeof(line), "%s: %.*s", name, (int)strcspn(words, "\n"), words);
+	curl_easy_setopt(curl, CURLOPT_URL, url);
+	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, line);
+	curl_easy_setopt(curl, CURLOPT_WRITEDATA, stderr); /* {"code":0,"message":""} */
+	if (curl_easy_perform(curl) != CURLE_OK)
+		fprintf(stderr, "[not sent]\n");
+	curl_easy_cleanup(curl);
+}
+
+int main(int argc, char **argv)
+{
+	struct comet_client_options opt = {.room = "live://chat", .port = argc > 2 ? argv[2] : NULL};
+	struct comet_client_goodbye goodbye;
+	struct comet_client_message m;
+	struct comet_client *c = NULL;
+	const char *api = argc > 3 ? argv[3] : "http://127.0.0.1:3111";
+	char words[500];
+
+	setvbuf(stdin, NULL, _IONBF, 0); /* what poll does not see must not wait in a buffer */
+	for (unsigned attempt = 0;; attempt++) {
+		int rc = comet_client_open(&opt, &c, &goodbye);
+		fprintf(stderr, rc == 0 ? "[online]\n" : "[%s]\n", strerror(-rc));
+		while (rc == 0) {
+			struct pollfd fds[] = {{0, POLLIN, 0}, {comet_client_fd(c), POLLIN, 0}};
+			while ((rc = comet_client_next(c, 0, &m)) == 0)
+				printf("%.*s\n", (int)m.body_bytes, (const char *)m.body);
+			if (rc != -ETIMEDOUT)
+				break;
+			attempt = 0;
+			rc = fflush(stdout);
+			poll(fds, 2, 10000); /* not for ever: comet_client_next sends the heartbeats */
+			if (fds[0].revents != 0 && fgets(words, sizeof(words), stdin) == NULL)
+				return comet_client_close(&c), 0;
+			if (fds[0].revents != 0)
+				say(api, argc > 1 ? argv[1] : "guest", words);
+		}
+		comet_client_last_words(c, &goodbye);
+		comet_client_close(&c);
+		if (!comet_client_may_return(&goodbye))
+			return 1;
+		poll(NULL, 0, comet_client_delay_ms(attempt + 1));
+	}
+}
