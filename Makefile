@@ -299,7 +299,6 @@ COMPLETION_DIR := $(PREFIX)/share/bash-completion/completions
 DOC_DIR        := $(PREFIX)/share/doc/comet
 MAN_DIR        := $(PREFIX)/share/man
 EXAMPLES       := $(shell find examples -type f -not -path 'examples/systemd/*' -not -path '*/node_modules/*' -not -name '*.pyc' 2>/dev/null)
-DOCUMENTS      := LICENSE README.md $(wildcard docs/*.md)
 MANUALS        := $(wildcard docs/man/*.[1-9]) $(BUILD)/comet-cli.1
 UNITS          := comet.service comet-logic.service
 CLIENT_FILES   := include/comet_client.h lib/libcometclient.a lib/pkgconfig/comet-client.pc
@@ -311,7 +310,7 @@ $(BUILD)/comet-cli.1: scripts/man-cli docs/man/comet-cli.1.in $(BUILD)/comet-cli
 
 # A configuration that is there stays as it is.
 install: all $(BUILD)/comet-cli.1
-	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(DOC_DIR) $(UNITDIR) $(COMPLETION_DIR) $(SYSCONFDIR)/comet)
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(DOC_DIR)/docs $(UNITDIR) $(COMPLETION_DIR) $(SYSCONFDIR)/comet)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -D -m 644 cli/comet_client.h $(DESTDIR)$(PREFIX)/include/comet_client.h
 	install -D -m 644 $(CLIENT_LIB) $(DESTDIR)$(PREFIX)/lib/libcometclient.a
@@ -324,7 +323,8 @@ install: all $(BUILD)/comet-cli.1
 	install -m 644 cli/comet-cli.bash $(DESTDIR)$(COMPLETION_DIR)/comet-cli
 	test -e $(DESTDIR)$(SYSCONFDIR)/comet/comet.conf || \
 		install -m 640 examples/comet.conf $(DESTDIR)$(SYSCONFDIR)/comet/comet.conf
-	install -m 644 $(DOCUMENTS) $(DESTDIR)$(DOC_DIR)
+	install -m 644 LICENSE README.md $(DESTDIR)$(DOC_DIR)
+	install -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOC_DIR)/docs
 	for e in $(EXAMPLES); do install -D -m 644 $$e $(DESTDIR)$(DOC_DIR)/$$e || exit 1; done
 
 # The configuration stays.
