@@ -1,4 +1,5 @@
-"""doc_commands: runs the ```sh blocks of a document, in their order, in the root of the source:
+"""doc_commands: runs the ```sh blocks of a document, in their order, in a folder that looks like the root of the source, with what
+was built in PATH:
 
     python3 doc_commands.py docs/getting-started.md
 
@@ -48,15 +49,20 @@ def blocks(page):
 class Run:
     def __init__(self, directory):
         self.directory = pathlib.Path(directory)
+        self.root = self.directory / "comet"  # what a block writes goes here
+        self.root.mkdir()
+        for entry in ROOT.iterdir():
+            (self.root / entry.name).symlink_to(entry)
         self.last = []  # (block, its output) of those that have something to show at the end
         self.environment = {name: value for name, value in os.environ.items()
                             if not name.startswith(("MAKE", "MFLAGS", "COMET_"))}
+        self.environment["PATH"] = f"{ROOT / 'build'}:{self.environment['PATH']}"
         self.environment["PAGER"] = self.environment["MANPAGER"] = "cat"
 
     def start(self, block):
         output = self.directory / f"line-{block.line}"
         with open(output, "wb") as file:
-            process = subprocess.Popen(["bash", "-euo", "pipefail", "-c", block.text], cwd=ROOT, env=self.environment,
+            process = subprocess.Popen(["bash", "-euo", "pipefail", "-c", block.text], cwd=self.root, env=self.environment,
                                        stdin=subprocess.DEVNULL, stdout=file, stderr=file)
         return process, output
 

@@ -35,7 +35,8 @@ def test_commands_of_the_documents_work(page):
         pytest.skip("no name spaces here (unshare --net --pid)")
     runner = ROOT / "tests" / "e2e" / "doc_commands.py"
     inside = 'PATH=$PATH:/usr/sbin:/sbin; ip link set lo up && exec "$@"'
-    done = subprocess.run([*ALONE, "bash", "-c", inside, "-", sys.executable, "-B", runner, page], capture_output=True, text=True, timeout=200, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run([*ALONE, "bash", "-c", inside, "-", sys.executable, "-B", runner, page], capture_output=True,
+                          text=True, timeout=200, check=False, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
