@@ -25,7 +25,7 @@
  * a loop that never ends. */
 #define TLS_RECORD_BYTES 16384
 
-/* For its own handshakes and goodbyes; ours are shorter. */
+/* How long lws waits in its own goodbyes, at least; in handshakes our deadline is to come first. */
 #define LWS_TIMEOUT_S 10
 
 /* A socket from accept to close, as its service thread sees it. */
@@ -611,6 +611,13 @@ static void log_line(int level, const char *line)
 	LOG(LOG_DEBUG, log_what("libwebsockets"), log_str("says", text));
 }
 
+static unsigned lws_timeout_s(const struct config *cfg)
+{
+	int64_t handshake_s = cfg->protocol_handshake_timeout / 1000 + 2;
+
+	return handshake_s > LWS_TIMEOUT_S ? (unsigned)handshake_s : LWS_TIMEOUT_S;
+}
+
 static struct lws_vhost *new_vhost(struct service *s, const char *name, bool tls)
 {
 	const struct config *cfg = s->websocket->server->cfg;
@@ -621,7 +628,8 @@ static struct lws_vhost *new_vhost(struct service *s, const char *name, bool tls
 		.vhost_name = name,
 		.protocols = tls ? s->websocket->tls : s->websocket->plain,
 		.extensions = cfg->websocket_deflate ? deflate : NULL,
-		.timeout_secs = LWS_TIMEOUT_S,
+		.timeout_secs = lws_timeout_s(cfg),
+		.timeout_secs_ah_idle = lws_timeout_s(cfg), /* of who has not said all of its headers */
 		.alpn = "http/1.1",
 		.provided_client_ssl_ctx = s->websocket->client_ctx,
 		.options = tls ? LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT | LWS_SERVER_OPTION_CREATE_VHOST_SSL_CTX : 0,

@@ -164,6 +164,17 @@ def test_slow_handshakes_cost_neither_threads_nor_cpu_and_end_at_their_deadline(
     house.wait_empty()
 
 
+@pytest.mark.settings("protocol.handshake_timeout=11s")
+def test_handshake_may_take_longer_than_the_library_has_patience(bare, house):
+    """libwebsockets has a deadline of its own of 10 s, which must not come first."""
+    clients = [bare() for _ in range(3)]
+    clients[1].say(upgrade(key=KEY)[:40])
+    silent = [Client(WAYS[0], house.address("websocket-tls")) for _ in range(2)]  # no TLS handshake either
+    clients += silent
+    house.wait_metric("comet_closed_total", len(clients), reason="handshake_timeout", timeout=30)
+    assert house.metrics()("comet_closed_total", reason="client_cut") == 0
+
+
 @pytest.mark.settings("websocket.origins=https://good.test, http://127.0.0.1:3111")
 def test_only_listed_origins_may_connect(bare, house):
     for origin, welcome in (("https://good.test", True), ("HTTPS://GOOD.TEST", True), (None, True),
