@@ -204,7 +204,7 @@ int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, 
 		goto free_alone;
 	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
 		goto free_auth;
-	if ((rc = upstream_memory_new(UPSTREAM_KEEP, &a->logic.upstream)) < 0)
+	if ((rc = upstream_memory_new(UPSTREAM_KEEP, (size_t)cfg->limits_upstream_bytes, &a->logic.upstream)) < 0)
 		goto free_registry;
 	*out = a;
 	return 0;

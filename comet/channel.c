@@ -19,6 +19,7 @@ int channel_init(struct channel *ch, const struct channel_options *opt)
 		return rc;
 	ch->magic = CHANNEL_MAGIC;
 	ch->queue_max = opt->queue_max;
+	ch->queue_bytes_max = opt->queue_bytes_max;
 	ch->use_baton = opt->use_baton;
 	ch->baton = BATON_TAKEN;
 	ch->queue = ch->slots;
@@ -109,6 +110,19 @@ int channel_signal(struct channel *ch)
 	return taken;
 }
 
+int channel_pause(struct channel *ch, int64_t deadline_ns)
+{
+	bool late = false;
+	int rc;
+
+	lock_take(&ch->lock);
+	while (!ch->closed && !late)
+		late = !lock_wait_until(&ch->space, &ch->lock, deadline_ns);
+	rc = ch->closed ? -EPIPE : 0;
+	lock_drop(&ch->lock);
+	return rc;
+}
+
 int channel_open(struct channel *ch)
 {
 	int rc = 0;
@@ -156,6 +170,13 @@ static int grow_locked(struct channel *ch) NEEDS(ch->lock)
 	return 0;
 }
 
+/* A message of any size finds room in an empty queue, or it could not be pushed at all. */
+static bool has_room_locked(const struct channel *ch, const struct message *msg) NEEDS(ch->lock)
+{
+	return ch->queue_count < ch->queue_max && (ch->queue_bytes_max == 0 || ch->queue_count == 0 ||
+						   ch->queue_bytes + msg->body_bytes <= ch->queue_bytes_max);
+}
+
 static int enqueue_locked(struct channel *ch, struct message *msg, bool filter) NEEDS(ch->lock)
 {
 	int rc;
@@ -164,12 +185,13 @@ static int enqueue_locked(struct channel *ch, struct message *msg, bool filter) 
 		return -EPIPE;
 	if (filter && !accepts_locked(ch, msg->op))
 		return -ENOMSG;
-	if (ch->queue_count >= ch->queue_max)
+	if (!has_room_locked(ch, msg))
 		return -ENOBUFS;
 	if (ch->queue_count == ch->queue_size && (rc = grow_locked(ch)) < 0)
 		return rc;
 	ch->queue[(ch->queue_head + ch->queue_count) & (ch->queue_size - 1)] = message_ref(msg);
 	ch->queue_count++;
+	ch->queue_bytes += msg->body_bytes;
 	return 0;
 }
 
@@ -208,16 +230,16 @@ void channel_close(struct channel *ch)
 	(void)pthread_cond_broadcast(&ch->space);
 }
 
-bool channel_wait_for_room(struct channel *ch, int64_t deadline_ns)
+bool channel_wait_for_room(struct channel *ch, const struct message *msg, int64_t deadline_ns)
 {
 	bool room, late = false;
 
 	lock_take(&ch->lock);
 	ch->waiting++;
-	while (!ch->closed && !ch->stalled && !late && ch->queue_count >= ch->queue_max)
+	while (!ch->closed && !ch->stalled && !late && !has_room_locked(ch, msg))
 		late = !lock_wait_until(&ch->space, &ch->lock, deadline_ns);
 	ch->waiting--;
-	room = !ch->closed && ch->queue_count < ch->queue_max;
+	room = !ch->closed && has_room_locked(ch, msg);
 	lock_drop(&ch->lock);
 	return room;
 }
@@ -318,6 +340,8 @@ static bool account_locked(struct channel *ch, const struct haul *h, bool stalle
 		ring_get_adv(&ch->ring);
 	ch->queue_head = (ch->queue_head + h->messages_done) & (ch->queue_size - 1);
 	ch->queue_count -= h->messages_done;
+	for (unsigned i = 0; i < h->messages_done; i++)
+		ch->queue_bytes -= h->messages[i]->body_bytes;
 	ch->stalled = stalled;
 	ch->skip_bytes = h->begun_bytes;
 	ch->messages_begun = h->begun_bytes > 0 &&

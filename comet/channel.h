@@ -50,8 +50,9 @@ enum channel_baton { BATON_FREE, BATON_TAKEN, BATON_DISPATCHER };
 #define CHANNEL_QUEUE_INLINE 4
 
 struct channel_options {
-	uint32_t ring_size; /* protocol.cli_proto */
-	uint32_t queue_max; /* protocol.svr_proto */
+	uint32_t ring_size;     /* protocol.cli_proto */
+	uint32_t queue_max;     /* protocol.svr_proto */
+	size_t queue_bytes_max; /* limits.queued_bytes; 0: no limit */
 	bool use_baton;
 };
 
@@ -61,6 +62,7 @@ struct channel {
 	/* set once, read by all */
 	uint32_t queue_max;
 	bool use_baton;
+	size_t queue_bytes_max;
 	/* under lock */
 	bool closed;
 	bool accepts_all;    /* v1: no filter */
@@ -76,6 +78,7 @@ struct channel {
 	uint32_t queue_size;    /* a power of two */
 	uint32_t queue_head;
 	uint32_t queue_count;
+	size_t queue_bytes; /* of the bodies of all in it */
 	struct message *slots[CHANNEL_QUEUE_INLINE];
 	size_t skip_bytes;
 	int32_t *accepts; /* sorted */
@@ -97,6 +100,8 @@ bool channel_ring_set_adv(struct channel *ch) WITHOUT(ch->lock);
 /* There is something to write: wakes the dispatcher if it sleeps. 1: the caller got the baton and must write now
  * (channel_take ... channel_rest); else 0. Takes ch->lock. */
 int channel_signal(struct channel *ch) WITHOUT(ch->lock);
+/* Sleep until deadline_ns, for a client that is held back; a close ends it. Takes ch->lock. 0, or -EPIPE: closed. */
+int channel_pause(struct channel *ch, int64_t deadline_ns) WITHOUT(ch->lock);
 /* Hand the baton on to the dispatcher, which is about to be started. 0, or -EPIPE: closed meanwhile, start none. */
 int channel_open(struct channel *ch) WITHOUT(ch->lock);
 
@@ -106,14 +111,14 @@ int channel_open(struct channel *ch) WITHOUT(ch->lock);
  *   0         queued; the channel now holds its own reference
  *   1         the same, and the caller got the baton and must write now (channel_take ... channel_rest)
  *   -ENOMSG   filtered: this connection does not accept msg->op (only if `filter`)
- *   -ENOBUFS  queue full: nothing was queued, the caller decides by slow_consumer and counts it
+ *   -ENOBUFS  queue full, by count or by bytes: nothing was queued, the caller decides by slow_consumer and counts it
  *   -ENOMEM   the same for want of memory
  *   -EPIPE    the channel is closed */
 int channel_push(struct channel *ch, struct message *msg, bool filter) WITHOUT(ch->lock);
 
 /* After -ENOBUFS: is the peer slow, or only our dispatcher, which has not had its turn yet? Waits for the dispatcher up to
- * deadline_ns, but not for a peer whose socket is full. True: there is room now, push again. */
-bool channel_wait_for_room(struct channel *ch, int64_t deadline_ns) WITHOUT(ch->lock);
+ * deadline_ns, but not for a peer whose socket is full. True: there is room for msg now, push it again. */
+bool channel_wait_for_room(struct channel *ch, const struct message *msg, int64_t deadline_ns) WITHOUT(ch->lock);
 
 /* No more pushes, no more answers: what is queued is still written, then channel_ready says FINISH. Wakes whoever sleeps.
  * Any number of times. */

@@ -72,7 +72,14 @@ void connection_label_counters(void)
 		[DROP_NO_MEMORY] = "no_memory",
 	};
 
+	static const char *const limits[LIMIT_MAX] = {
+		[LIMIT_PACKETS] = "packets",
+		[LIMIT_BYTES] = "bytes",
+		[LIMIT_ACCEPTS] = "accepts",
+	};
+
 	counters_label(COUNT_DROPPED, names, DROP_MAX);
+	counters_label(COUNT_LIMITED, limits, LIMIT_MAX);
 }
 
 static bool give_reason(struct connection *c, enum close_reason why)

@@ -21,6 +21,9 @@ struct whitelist;
 /* Why a message did not reach a connection: labels of comet_dropped_total. */
 enum drop_reason { DROP_QUEUE_FULL, DROP_CLOSED, DROP_GONE, DROP_NO_MEMORY, DROP_MAX };
 
+/* What holds a connection back, or keeps something from it: labels of comet_limited_total. */
+enum connection_limit { LIMIT_PACKETS, LIMIT_BYTES, LIMIT_ACCEPTS, LIMIT_MAX };
+
 struct connection {
 	unsigned magic;
 #define CONNECTION_MAGIC 0xc0117ec7
@@ -43,7 +46,10 @@ struct connection {
 	char *refusal;
 	/* reader only */
 	bool in_bucket;
+	bool settled;       /* admission counts its handshake no more */
 	int64_t renewed_ns; /* when logic was last told that it is still here */
+	int64_t packets_ns; /* the buckets of limits.packets and limits.bytes */
+	int64_t bytes_ns;
 	/* set once, like the above */
 	const struct whitelist *trace; /* NULL: not traced */
 	/* anybody */
@@ -77,7 +83,7 @@ bool connection_shutdown(struct connection *c, enum close_reason why);
 /* End it at once: nothing more is read or written. */
 void connection_abort(struct connection *c, enum close_reason why);
 
-/* Name the labels of the counters that go by drop_reason. Once, before threads start. */
+/* Name the labels of the counters that go by drop_reason and connection_limit. Once, before threads start. */
 void connection_label_counters(void);
 
 /* Is it on its way out? */

@@ -22,7 +22,9 @@ static void too_slow(struct server *s, struct connection *c)
 		(void)connection_shutdown(c, CLOSE_SLOW_CONSUMER); /* its reader logs the end */
 	else
 		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer),
-			    log_what("message dropped: the client reads too slowly"));
+			    log_what("message dropped: the client reads too slowly, and has as many waiting as "
+				     "protocol.svr_proto "
+				     "and limits.queued_bytes allow"));
 }
 
 /* What became of one message, as channel_push said. */
@@ -55,7 +57,7 @@ static int push_with_patience(struct connection *c, struct message *message, boo
 		*owed = false;
 		rc = channel_push(&c->channel, message, filter);
 	}
-	if (rc == -ENOBUFS && channel_wait_for_room(&c->channel, clock_now_ns() + TURN_NS))
+	if (rc == -ENOBUFS && channel_wait_for_room(&c->channel, message, clock_now_ns() + TURN_NS))
 		rc = channel_push(&c->channel, message, filter);
 	return rc;
 }

@@ -96,7 +96,7 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 	return packet_keep_body(p);
 }
 
-/* The body as a comma separated list of operations. -EINVAL: malformed, or more than a connection may accept. */
+/* The body as a comma separated list of operations. -EINVAL: malformed; -ENOBUFS: more than any connection may accept. */
 static int read_ops(const struct packet *p, int32_t ops[WIRE_ACCEPTS_MAX], size_t *n)
 {
 	char text[12]; /* the longest int32 with its sign */
@@ -116,26 +116,40 @@ static int read_ops(const struct packet *p, int32_t ops[WIRE_ACCEPTS_MAX], size_
 		text[len] = '\0';
 		op = strtoll(text, &end, 10);
 		if (len == 0 || end != text + len || isspace((unsigned char)text[0]) || op < INT32_MIN ||
-		    op > INT32_MAX || *n == WIRE_ACCEPTS_MAX)
+		    op > INT32_MAX)
 			return -EINVAL;
+		if (*n == WIRE_ACCEPTS_MAX)
+			return -ENOBUFS;
 		ops[*n] = (int32_t)op;
 	}
 	return p->body_bytes > 0 && p->body[p->body_bytes - 1] == ',' ? -EINVAL : 0;
 }
 
+static void say_too_many(struct connection *c)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	char peer[TRANSPORT_PEER_BYTES];
+
+	count_by(COUNT_LIMITED, LIMIT_ACCEPTS);
+	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer),
+		    log_what("wants to accept more operations than limits.accepts"));
+}
+
 /* A list that is malformed, or too long, changes nothing and is echoed all the same: the contract knows no error here. */
-static int change_accepts(struct connection *c, struct packet *p)
+static int change_accepts(struct server *s, struct connection *c, struct packet *p)
 {
 	int32_t ops[WIRE_ACCEPTS_MAX];
 	size_t n;
-	int rc = 0;
+	int rc = read_ops(p, ops, &n);
 
-	if (read_ops(p, ops, &n) == 0) {
+	if (rc == 0) {
 		if (p->op == OP_SUB)
-			rc = channel_watch(&c->channel, ops, n, WIRE_ACCEPTS_MAX);
+			rc = channel_watch(&c->channel, ops, n, (size_t)s->cfg->limits_accepts);
 		else
 			channel_unwatch(&c->channel, ops, n);
 	}
+	if (rc == -ENOBUFS)
+		say_too_many(c);
 	p->op++; /* to SUB_REPLY or UNSUB_REPLY */
 	return rc == -ENOMEM ? rc : packet_keep_body(p);
 }
@@ -164,7 +178,7 @@ static int operate_v2(struct server *s, struct connection *c, struct packet *p)
 		return change_room(s, c, p);
 	case OP_SUB:
 	case OP_UNSUB:
-		return change_accepts(c, p);
+		return change_accepts(s, c, p);
 	default:
 		return forward(s, c, p);
 	}

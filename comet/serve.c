@@ -73,7 +73,6 @@ static int handshake(struct server *s, struct connection *c)
 		return rc;
 	}
 	atomic_store(&c->in_handshake, false);
-	admission_settle(&s->admission);
 	connection_heard(c);
 	count_observe(COUNT_HANDSHAKE, clock_now_ns() - c->born_ns);
 	trace(c, "auth", NULL);
@@ -82,8 +81,10 @@ static int handshake(struct server *s, struct connection *c)
 }
 
 /* What has to come after the bucket knows it, and before the client knows that it is in. */
-static void settle(struct server *s, const struct connection *c, const char *room)
+static void settle(struct server *s, struct connection *c, const char *room)
 {
+	admission_settle(&s->admission);
+	c->settled = true;
 	s->logic.settled(s->logic.self, c->key, c->session_id);
 	if (room[0] != '\0')
 		s->logic.join(s->logic.self, room);
@@ -127,6 +128,8 @@ static bool is_text(const struct transport *t)
 
 static int take_session(struct connection *c, const struct wire_session *session)
 {
+	int rc;
+
 	/* Who speaks text is answered in text, whatever the token looks like. */
 	c->dialect = is_text(c->transport) ? DIALECT_V1_JSON : session->dialect;
 	c->mid = session->mid;
@@ -143,7 +146,10 @@ static int take_session(struct connection *c, const struct wire_session *session
 		channel_watch_all(&c->channel);
 		return 0;
 	}
-	return channel_watch(&c->channel, session->accepts, session->n_accepts, WIRE_ACCEPTS_MAX);
+	rc = channel_watch(&c->channel, session->accepts, session->n_accepts, (size_t)c->server->cfg->limits_accepts);
+	if (rc == -ENOBUFS)
+		(void)connection_shutdown(c, CLOSE_ACCEPTS);
+	return rc;
 }
 
 /* From here on pushes find it; they wait in its mailbox until the dispatcher runs, so AUTH_REPLY goes first. */
@@ -250,10 +256,39 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 	return operate_heartbeat(c, p);
 }
 
+static void say_held_back(struct connection *c, enum connection_limit which)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	char peer[TRANSPORT_PEER_BYTES];
+
+	count_by(COUNT_LIMITED, which);
+	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer),
+		    log_what(which == LIMIT_PACKETS ? "held back: sends more packets a second than limits.packets"
+						    : "held back: sends more bytes a second than limits.bytes"));
+}
+
+/* After a packet: until when is nothing more read from this client? 0: read on. It waits as it does for a full ring, through
+ * TCP, and nothing is lost. */
+static int64_t pace(const struct server *s, struct connection *c, uint32_t body_bytes)
+{
+	int64_t now, packets, bytes;
+
+	if (s->packets.per_second == 0 && s->bytes.per_second == 0)
+		return 0;
+	now = clock_now_ns();
+	packets = rate_pace(&s->packets, &c->packets_ns, now, 1);
+	bytes = rate_pace(&s->bytes, &c->bytes_ns, now, PACKET_HEAD_BYTES + (int64_t)body_bytes);
+	if (packets == 0 && bytes == 0)
+		return 0;
+	say_held_back(c, packets > bytes ? LIMIT_PACKETS : LIMIT_BYTES);
+	return now + (packets > bytes ? packets : bytes);
+}
+
 /* Ends with the error that ended it, or with 0 when somebody else has closed the channel. */
 static int read_packets(struct server *s, struct connection *c)
 {
 	struct channel *ch = &c->channel;
+	int64_t go_on_ns;
 	struct packet *p;
 	int rc;
 
@@ -264,14 +299,17 @@ static int read_packets(struct server *s, struct connection *c)
 		if ((rc = c->transport->ops->read(c->transport, p)) < 0)
 			return rc;
 		trace(c, "read proto", p);
+		go_on_ns = pace(s, c, p->body_bytes);
 		if ((rc = answer(s, c, p)) < 0)
 			return rc;
 		trace(c, "process proto", p);
 		/* What the client sent at once is answered at once: one wake-up, one write. */
-		if ((channel_ring_set_adv(ch) || !c->transport->ops->has_packet(c->transport)) &&
+		if ((channel_ring_set_adv(ch) || go_on_ns > 0 || !c->transport->ops->has_packet(c->transport)) &&
 		    channel_signal(ch) == 1)
 			dispatch_now(c);
 		trace(c, "signal", NULL);
+		if (go_on_ns > 0 && channel_pause(ch, go_on_ns) < 0)
+			return 0;
 	}
 }
 

@@ -68,8 +68,11 @@ int server_init(struct server *s, const struct config *cfg)
 	s->channel = (struct channel_options){
 		.ring_size = (uint32_t)cfg->protocol_cli_proto,
 		.queue_max = (uint32_t)cfg->protocol_svr_proto,
+		.queue_bytes_max = (size_t)cfg->limits_queued_bytes,
 		.use_baton = cfg->protocol_baton,
 	};
+	s->packets = (struct rate){cfg->limits_packets, cfg->limits_burst * CLOCK_MS};
+	s->bytes = (struct rate){cfg->limits_bytes, cfg->limits_burst * CLOCK_MS};
 	lock_init(&s->lock, LOCK_SERVICE);
 	lock_cond_init(&s->changed);
 	tally_table_init(&s->tallies);
@@ -134,7 +137,7 @@ void server_leave(struct server *s, struct connection *c)
 	char address[TRANSPORT_PEER_BYTES];
 
 	c->transport->ops->peer(c->transport, false, address, sizeof(address));
-	admission_leave(&s->admission, address, !atomic_load(&c->in_handshake));
+	admission_leave(&s->admission, address, c->settled);
 	lock_take(&s->lock);
 	if (c->roster_prev != NULL)
 		c->roster_prev->roster_next = c->roster_next;

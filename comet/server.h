@@ -13,12 +13,14 @@
 #include "comet/tally.h"
 #include "comet/whitelist.h"
 #include "common/config.h"
+#include "common/rate.h"
 #include "logic_client/logic_client.h"
 
 struct server {
 	/* set once */
 	const struct config *cfg;
 	struct channel_options channel;
+	struct rate packets, bytes; /* from one client */
 	struct logic_client logic;
 	struct whitelist whitelist;
 	struct round round;

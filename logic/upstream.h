@@ -36,8 +36,8 @@ struct upstream {
 	void *self;
 };
 
-/* The last `keep` packets. 0 or -ENOMEM. */
-int upstream_memory_new(size_t keep, struct upstream *out);
+/* The last `keep` packets, or fewer where those would have more than max_bytes. 0 or -ENOMEM. */
+int upstream_memory_new(size_t keep, size_t max_bytes, struct upstream *out);
 /* Nobody reads or appends any more. */
 void upstream_memory_free(struct upstream *u);
 

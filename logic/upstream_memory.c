@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/counters.h"
 #include "common/lock.h"
 #include "common/obj.h"
 #include "logic/upstream.h"
@@ -17,13 +18,17 @@
 struct memory {
 	unsigned magic;
 #define UPSTREAM_MAGIC 0x0b57ea30
-	size_t keep; /* set once */
+	/* set once */
+	size_t keep;
+	size_t max_bytes;
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t more;
 	bool stop;
 	unsigned readers;
-	uint64_t last; /* id of the newest entry; ids count from 1, and entry i lies at i % keep */
+	uint64_t last;  /* id of the newest entry; ids count from 1, and entry i lies at i % keep */
+	uint64_t first; /* of the oldest that is there; last + 1: none is */
+	size_t bytes;   /* of all that are there */
 	struct upstream_entry *ring;
 };
 
@@ -65,32 +70,69 @@ static int copy_entry(struct upstream_entry *to, const char *key, int64_t mid, i
 	return 0;
 }
 
+/* What an entry costs, about. */
+static size_t bytes_of(const struct upstream_entry *entry)
+{
+	return sizeof(*entry) + strlen(entry->key) + entry->body_bytes;
+}
+
+/* Is there no room for so many bytes more? There is always room for one entry. */
+static bool must_go_locked(const struct memory *m, size_t bytes) NEEDS(m->lock)
+{
+	uint64_t n = m->last + 1 - m->first;
+
+	return n == m->keep || (n > 0 && m->bytes + bytes > m->max_bytes);
+}
+
+static struct upstream_entry take_oldest_locked(struct memory *m) NEEDS(m->lock)
+{
+	struct upstream_entry *oldest = &m->ring[m->first % m->keep], taken = *oldest;
+
+	m->bytes -= bytes_of(oldest);
+	m->first++;
+	*oldest = (struct upstream_entry){0};
+	return taken;
+}
+
+static void put_locked(struct memory *m, struct upstream_entry *entry) NEEDS(m->lock)
+{
+	m->last++;
+	m->bytes += bytes_of(entry);
+	(void)snprintf(entry->id, sizeof(entry->id), "%llu", (unsigned long long)m->last);
+	m->ring[m->last % m->keep] = *entry;
+}
+
 static int append(void *self, const char *key, int64_t mid, const struct packet *p)
 {
 	struct memory *m = memory_of(self);
 	struct upstream_entry entry, old;
+	bool more;
 	int rc;
 
 	if ((rc = copy_entry(&entry, key, mid, p->op, p->body, p->body_bytes)) < 0)
 		return rc;
-	lock_take(&m->lock);
-	m->last++;
-	(void)snprintf(entry.id, sizeof(entry.id), "%llu", (unsigned long long)m->last);
-	old = m->ring[m->last % m->keep];
-	m->ring[m->last % m->keep] = entry;
-	lock_drop(&m->lock);
+	/* One at a time, so that nothing is freed under the lock. */
+	do {
+		lock_take(&m->lock);
+		if ((more = must_go_locked(m, bytes_of(&entry))))
+			old = take_oldest_locked(m);
+		else
+			put_locked(m, &entry);
+		lock_drop(&m->lock);
+		if (more) {
+			entry_fini(&old);
+			count(COUNT_UPSTREAM_DROPPED);
+		}
+	} while (more);
 	(void)pthread_cond_broadcast(&m->more);
-	entry_fini(&old);
 	return 0;
 }
 
 static int copy_after_locked(struct memory *m, uint64_t after, size_t max, struct upstream_found *found) NEEDS(m->lock)
 {
-	uint64_t first = m->last > m->keep ? m->last - m->keep + 1 : 1;
+	uint64_t first = after + 1 > m->first ? after + 1 : m->first;
 	int rc = 0;
 
-	if (after + 1 > first)
-		first = after + 1;
 	if (max > m->keep)
 		max = m->keep;
 	if ((found->entries = calloc(max, sizeof(*found->entries))) == NULL)
@@ -147,7 +189,7 @@ static void stop(void *self)
 	(void)pthread_cond_broadcast(&m->more);
 }
 
-int upstream_memory_new(size_t keep, struct upstream *out)
+int upstream_memory_new(size_t keep, size_t max_bytes, struct upstream *out)
 {
 	struct memory *m = calloc(1, sizeof(*m));
 
@@ -159,6 +201,8 @@ int upstream_memory_new(size_t keep, struct upstream *out)
 	}
 	m->magic = UPSTREAM_MAGIC;
 	m->keep = keep;
+	m->max_bytes = max_bytes;
+	m->first = 1;
 	lock_init(&m->lock, LOCK_REGISTRY);
 	lock_cond_init(&m->more);
 	*out = (struct upstream){.append = append, .read = read_after, .stop = stop, .self = m};

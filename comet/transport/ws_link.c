@@ -79,6 +79,7 @@ struct ws_link {
 	struct block *inbox, **inbox_last;
 	unsigned inbox_count;
 	unsigned out_head, out_count;
+	size_t out_bytes;
 	struct out outbox[WS_LINK_OUTBOX];
 };
 
@@ -324,28 +325,47 @@ static struct block *encode_answer(const struct ws_link *link, const struct pack
 	return b;
 }
 
-static struct out *next_slot_locked(struct ws_link *link) NEEDS(link->lock)
+static size_t bytes_of(const struct out *out)
 {
-	return &link->outbox[(link->out_head + link->out_count) % WS_LINK_OUTBOX];
+	return out->answer != NULL ? out->answer->bytes : out->message->body_bytes;
+}
+
+static bool is_outbox_full_locked(const struct ws_link *link) NEEDS(link->lock)
+{
+	return link->out_count == WS_LINK_OUTBOX || link->out_bytes >= WS_LINK_OUTBOX_BYTES;
+}
+
+static void put_locked(struct ws_link *link, struct out out) NEEDS(link->lock)
+{
+	link->outbox[(link->out_head + link->out_count) % WS_LINK_OUTBOX] = out;
+	link->out_count++;
+	link->out_bytes += bytes_of(&out);
+}
+
+static struct out take_locked(struct ws_link *link) NEEDS(link->lock)
+{
+	struct out out = link->outbox[link->out_head];
+
+	link->out_head = (link->out_head + 1) % WS_LINK_OUTBOX;
+	link->out_count--;
+	link->out_bytes -= bytes_of(&out);
+	return out;
 }
 
 /* As much of the haul as finds room. True: all of it. */
 static bool put_into_outbox_locked(struct ws_link *link, struct haul *h, int *rc) NEEDS(link->lock)
 {
-	for (; h->answers_done < h->n_answers && link->out_count < WS_LINK_OUTBOX; h->answers_done++) {
+	for (; h->answers_done < h->n_answers && !is_outbox_full_locked(link); h->answers_done++) {
 		struct block *b = encode_answer(link, h->answers[h->answers_done]);
 
 		if (b == NULL) {
 			*rc = -ENOMEM;
 			return false;
 		}
-		*next_slot_locked(link) = (struct out){.answer = b};
-		link->out_count++;
+		put_locked(link, (struct out){.answer = b});
 	}
-	for (; h->messages_done < h->n_messages && link->out_count < WS_LINK_OUTBOX; h->messages_done++) {
-		*next_slot_locked(link) = (struct out){.message = message_ref(h->messages[h->messages_done])};
-		link->out_count++;
-	}
+	for (; h->messages_done < h->n_messages && !is_outbox_full_locked(link); h->messages_done++)
+		put_locked(link, (struct out){.message = message_ref(h->messages[h->messages_done])});
 	return h->answers_done == h->n_answers && h->messages_done == h->n_messages;
 }
 
@@ -353,7 +373,7 @@ static bool put_into_outbox_locked(struct ws_link *link, struct haul *h, int *rc
  * then it is only worth waiting for with TRANSPORT_WAIT. */
 static int wait_for_space_locked(struct ws_link *link, enum transport_wait wait, int64_t deadline) NEEDS(link->lock)
 {
-	while (!link->ended && !link->closing && link->out_count == WS_LINK_OUTBOX) {
+	while (!link->ended && !link->closing && is_outbox_full_locked(link)) {
 		if (wait == TRANSPORT_NOW && link->choked)
 			return -EAGAIN;
 		if (!lock_wait_until(&link->space, &link->lock, deadline))
@@ -459,9 +479,7 @@ static enum ws_next take_batch(struct ws_link *link, struct batch *b)
 
 		if (b->n > 0 && out->answer != NULL)
 			break;
-		b->items[b->n++] = *out;
-		link->out_head = (link->out_head + 1) % WS_LINK_OUTBOX;
-		link->out_count--;
+		b->items[b->n++] = take_locked(link);
 		b->is_answer = out->answer != NULL;
 		if (b->is_answer)
 			break;

@@ -21,6 +21,8 @@
 #define WS_LINK_INBOX 8
 /* Messages and answers that the service thread may owe the socket. */
 #define WS_LINK_OUTBOX 32
+/* Bytes of them, from which on it takes no more: the rest is in the channel, whose bound is limits.queued_bytes. */
+#define WS_LINK_OUTBOX_BYTES 262144
 
 /* Close codes of RFC 6455, section 7.4.1, as far as we use them. */
 enum ws_close {

@@ -2,13 +2,15 @@
 
 SPDX-License-Identifier: MIT"""
 import json
+import os
 import socket
+import time
 
 import pytest
 
-from client import Op
+from client import Op, Packet
 from conftest import Connect
-from waiting import TIMEOUT, wait_until
+from waiting import TIMEOUT, Deadline, wait_until
 
 
 def expect_refused(client, code):
@@ -116,6 +118,93 @@ def test_more_new_connections_a_second_from_one_address_are_refused_and_no_other
     for client in clients:
         client.close()
     wait_until(lambda: can_come_in(connect, source="127.0.0.2"), "the greedy one once it is time", pause=0.2)
+
+
+@pytest.mark.settings("limits.packets=20", "limits.burst=500ms")
+@pytest.mark.ways("tcp-v2", "tls-v2", "ws-v2", "ws-v1-json")
+def test_flood_of_packets_is_held_back_and_answered_in_full(connect, house):
+    """TCP makes the client wait; nothing is lost, and others notice nothing."""
+    good, flood = connect(mid=8), connect(mid=7)
+    start = time.monotonic()
+    flood.send_packets(*(Packet(Op.HEARTBEAT, seq=i) for i in range(40)))
+    good.heartbeat()
+    assert [p.seq for p in flood.recv_many(40)] == list(range(40))
+    assert time.monotonic() - start > 1.4  # 40 less the burst of 10, at 20 a second
+    assert house.metrics()("comet_limited_total", limit="packets") >= 25
+    assert "limits.packets" in house.log() and "key=" in house.log()
+
+
+@pytest.mark.settings("limits.bytes=4k", "limits.burst=500ms")
+@pytest.mark.ways("tcp-v2", "wss-v2")
+def test_flood_of_bytes_is_held_back(connect, house, backend):
+    good, flood = connect(mid=8), connect(mid=7)
+    start = time.monotonic()
+    flood.send_packets(*(Packet(2000, b"x" * 1000, seq=i) for i in range(8)))
+    good.heartbeat()
+    flood.recv_many(8)
+    assert time.monotonic() - start > 0.9  # 8 KiB less a burst of 2, at 4 a second, the last not waited for
+    assert house.metrics()("comet_limited_total", limit="bytes") >= 4
+
+
+@pytest.mark.settings("limits.packets=1", "server.drain_timeout=0")
+@pytest.mark.ways("tcp-v2")
+def test_held_back_client_is_kicked_at_once(connect, house, backend):
+    flood = connect(mid=7)
+    flood.send_packets(*(Packet(Op.HEARTBEAT, seq=i) for i in range(500)))
+    wait_until(lambda: house.metrics()("comet_limited_total", limit="packets") >= 1, "it is held back")
+    backend.kick(mids=7)
+    assert flood.expect_goodbye(timeout=5)["code"] == 1
+
+
+@pytest.mark.settings("limits.accepts=3")
+@pytest.mark.ways("tcp-v2")
+def test_more_operations_than_may_are_left_out_or_refused(connect, house, backend):
+    client = connect(mid=7, accepts=(1000, 1001))
+    client.request(Op.SUB, b"1002")
+    client.request(Op.SUB, b"1003")  # answered as any other; the list stays as it was
+    for op in (1003, 1002):
+        backend.push_mids([7], f"{op}", op=op)
+    client.expect_push(1002, b"1002")
+    assert house.metrics()("comet_limited_total", limit="accepts") == 1
+    greedy = connect.raw()
+    greedy.send_auth(mid=8, accepts=(1, 2, 3, 4))
+    assert greedy.expect_goodbye()["code"] == 23
+    greedy.close()
+    house.wait_metric("comet_closed_total", 1, reason="accepts")
+    assert "limits.accepts" in house.log()
+
+
+@pytest.mark.settings("limits.queued_bytes=64k", "tcp.sndbuf=4k", "protocol.write_timeout=60s")
+@pytest.mark.ways("tcp-v2", "tls-v2", "ws-v2", "wss-v1-json")
+def test_bytes_that_wait_for_a_client_are_bounded(connect, house, backend):
+    """By far fewer messages than protocol.svr_proto: the bound is the bytes."""
+    slow, good = connect(mid=7, rcvbuf=4096), connect(mid=8)
+    body = "x" * 20000
+    deadline = Deadline()
+    n = 0
+    with backend.kept_alive():
+        while house.metrics()("comet_dropped_total", reason="queue_full") == 0:
+            assert not deadline.passed() and n < 500, f"{n} pushes, and none was too many"
+            backend.push_mids([7, 8], body)
+            good.recv()
+            n += 1
+    assert slow.expect_closed()[-1].json()["code"] == 3
+    slow.close()
+    house.wait_metric("comet_closed_total", 1, reason="slow_consumer")
+    backend.push_mids([8], body * 10)  # more than the bound: but nothing waits before it
+    good.expect_push(1000, body.encode() * 10)
+
+
+@pytest.mark.settings("limits.upstream_bytes=64k")
+@pytest.mark.ways("tcp-v2")
+@pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") == "cluster", reason="redis.upstream_length bounds it there")
+def test_packets_for_a_back_end_are_bounded_by_bytes(connect, house, backend):
+    client = connect(mid=7)
+    for i in range(40):
+        client.request(2000, f"{i:04}".encode() + b"x" * 3000)
+    kept = [int(entry["body"][:4]) for entry in backend.data("/goim/upstream")]
+    assert kept == list(range(40))[-len(kept):] and 10 <= len(kept) <= 21
+    assert house.metrics()("comet_upstream_dropped_total") == 40 - len(kept)
 
 
 @pytest.mark.settings("tcp.proxy_protocol=yes", "limits.per_ip=2")

@@ -51,7 +51,7 @@ static void build(void)
 		BUG_UNLESS(config_init(&cfg) == 0);
 	}
 	logic = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
-	BUG_UNLESS(registry_memory_new(&logic.registry) == 0 && upstream_memory_new(8, &logic.upstream) == 0);
+	BUG_UNLESS(registry_memory_new(&logic.registry) == 0 && upstream_memory_new(8, 1 << 20, &logic.upstream) == 0);
 	logic.upstream.stop(logic.upstream.self); /* nobody waits */
 	join("{\"mid\":7,\"key\":\"a\",\"room_id\":\"live://1\"}");
 	join("{\"mid\":7,\"key\":\"b\"}");

@@ -21,6 +21,7 @@
 #define QUEUE_MAX 10
 
 static struct channel ch;
+static const struct message any = {.body_bytes = 10}; /* to ask for room with */
 
 /* As the dispatcher does it: wait, and take what there is. */
 static enum channel_event ready(struct haul *h)
@@ -568,7 +569,7 @@ static void *wait_for_room(void *arg)
 {
 	struct waiter *w = arg;
 
-	w->rc = channel_wait_for_room(&ch, w->deadline_ns);
+	w->rc = channel_wait_for_room(&ch, &any, w->deadline_ns);
 	return NULL;
 }
 
@@ -664,14 +665,14 @@ static void who_pushes_does_not_wait_for_a_full_socket(void **state)
 	channel_rest(&ch, &h, true);
 	assert_false(result(&pusher));
 	assert_true(lock_and_read(&ch.stalled));
-	assert_false(channel_wait_for_room(&ch, clock_now_ns() + 60 * CLOCK_SEC));
+	assert_false(channel_wait_for_room(&ch, &any, clock_now_ns() + 60 * CLOCK_SEC));
 }
 
 static void who_pushes_waits_no_longer_than_its_deadline(void **state)
 {
 	(void)state;
 	fill_the_queue();
-	assert_false(channel_wait_for_room(&ch, clock_now_ns() + CLOCK_MS));
+	assert_false(channel_wait_for_room(&ch, &any, clock_now_ns() + CLOCK_MS));
 	assert_int_equal(lock_and_read_waiting(), 0);
 }
 
@@ -685,6 +686,96 @@ static void a_close_ends_the_wait_for_room(void **state)
 	until(lock_and_read_waiting() == 1);
 	channel_close(&ch);
 	assert_false(result(&pusher));
+}
+
+/* ---- the queue by bytes ---- */
+
+/* Room for 25 bytes, and nobody writes. */
+static void begin_small(void)
+{
+	const struct channel_options opt = {.ring_size = RING_SIZE, .queue_max = QUEUE_MAX, .queue_bytes_max = 25};
+
+	assert_int_equal(channel_init(&ch, &opt), 0);
+}
+
+static void a_queue_is_full_by_bytes_too(void **state)
+{
+	struct haul h;
+
+	(void)state;
+	begin_small();
+	assert_int_equal(push(1), 0);
+	assert_int_equal(push(2), 0);
+	assert_int_equal(push(3), -ENOBUFS);
+	assert_int_equal(ch.queue_bytes, 20);
+	assert_true(channel_take(&ch, &h));
+	h.messages_done = 1;
+	channel_done(&ch, &h, false);
+	assert_int_equal(ch.queue_bytes, 10);
+	assert_int_equal(push(3), 0);
+	assert_int_equal(push(4), -ENOBUFS);
+}
+
+static void one_message_of_any_size_may_wait(void **state)
+{
+	char body[1000] = {0};
+	struct message *m;
+	struct haul h;
+
+	(void)state;
+	begin_small();
+	assert_int_equal(message_new(7, body, sizeof(body), &m), 0);
+	assert_int_equal(channel_push(&ch, m, false), 0);
+	assert_int_equal(channel_push(&ch, m, false), -ENOBUFS);
+	assert_int_equal(push(1), -ENOBUFS);
+	assert_true(channel_take(&ch, &h));
+	write_all(&h);
+	channel_done(&ch, &h, false);
+	assert_int_equal(ch.queue_bytes, 0);
+	assert_int_equal(channel_push(&ch, m, false), 0);
+	message_unref(&m);
+}
+
+static void who_pushes_waits_for_room_by_bytes(void **state)
+{
+	struct waiter pusher;
+	struct haul h;
+
+	(void)state;
+	begin_small();
+	assert_int_equal(push(1), 0);
+	assert_int_equal(push(2), 0);
+	start(&pusher, wait_for_room);
+	until(lock_and_read_waiting() == 1);
+	assert_true(channel_take(&ch, &h));
+	h.messages_done = 1;
+	channel_done(&ch, &h, false);
+	assert_true(result(&pusher));
+}
+
+/* ---- a pause ---- */
+
+static void *pause_reader(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->rc = channel_pause(&ch, w->deadline_ns);
+	return NULL;
+}
+
+static void a_pause_ends_at_its_deadline_or_with_the_channel(void **state)
+{
+	int64_t before = clock_now_ns();
+	struct waiter reader;
+
+	(void)state;
+	begin(true);
+	assert_int_equal(channel_pause(&ch, before + 10 * CLOCK_MS), 0);
+	assert_true(clock_now_ns() >= before + 10 * CLOCK_MS);
+	start(&reader, pause_reader);
+	channel_close(&ch);
+	assert_int_equal(result(&reader), -EPIPE);
+	assert_int_equal(channel_pause(&ch, before), -EPIPE);
 }
 
 static void *run_dispatcher_once(void *arg)
@@ -851,7 +942,7 @@ static void *push_many(void *arg)
 		if (message_new(first + i, NULL, 0, &m) < 0)
 			abort();
 		while ((rc = channel_push(&ch, m, false)) == -ENOBUFS)
-			(void)channel_wait_for_room(&ch, clock_now_ns() + CLOCK_MS);
+			(void)channel_wait_for_room(&ch, &any, clock_now_ns() + CLOCK_MS);
 		if (rc == 1)
 			write_to_sink();
 		message_unref(&m);
@@ -947,6 +1038,10 @@ static void a_close_in_the_middle_ends_every_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		channel_test(a_queue_is_full_by_bytes_too),
+		channel_test(one_message_of_any_size_may_wait),
+		channel_test(who_pushes_waits_for_room_by_bytes),
+		channel_test(a_pause_ends_at_its_deadline_or_with_the_channel),
 		channel_test(without_memory_there_is_no_channel),
 		channel_test(the_end_drops_what_is_queued_and_says_how_much),
 		channel_test(before_the_dispatcher_starts_nobody_else_may_write),

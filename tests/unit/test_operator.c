@@ -387,9 +387,25 @@ static void without_logic_a_new_token_changes_nothing_and_comes_back_as_op_7(voi
 
 #define operator_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static void no_more_ops_than_the_setting_says(void **state)
+{
+	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_ACCEPTS);
+
+	(void)state;
+	stage.cfg.limits_accepts = 2;
+	assert_int_equal(act(OP_SUB, "1000,1001"), 0);
+	assert_int_equal(act(OP_SUB, "1000"), 0);
+	assert_int_equal(counters_read_by(COUNT_LIMITED, LIMIT_ACCEPTS), before);
+	assert_int_equal(act(OP_SUB, "1002"), 0);
+	assert_reply(OP_SUB_REPLY, "1002");
+	assert_int_equal(c->channel.n_accepts, 2);
+	assert_int_equal(counters_read_by(COUNT_LIMITED, LIMIT_ACCEPTS), before + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		operator_test(no_more_ops_than_the_setting_says),
 		operator_test(a_heartbeat_tells_how_many_are_in_the_room),
 		operator_test(a_v1_heartbeat_is_answered_with_no_body),
 		operator_test(without_memory_for_the_count_the_heartbeat_fails),

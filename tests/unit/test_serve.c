@@ -467,6 +467,75 @@ static void a_reply_to_auth_that_cannot_be_written_ends_it(void **state)
 
 /* ---- how it ends ---- */
 
+static void who_sends_more_than_it_may_is_held_back_and_loses_nothing(void **state)
+{
+	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_PACKETS), start;
+	char body[8];
+
+	(void)state;
+	/* The second one has to wait for 100 ms, and each further one as long. */
+	stage.server.packets = (struct rate){.per_second = 10};
+	log_in(peer);
+	start = clock_now_ns();
+	for (int i = 0; i < 4; i++) {
+		(void)snprintf(body, sizeof(body), "%d", i);
+		fake_send(peer, OP_SUB, i + 2, body);
+	}
+	until(fake_got_op(peer, OP_SUB_REPLY) == 4);
+	assert_true(clock_now_ns() - start >= 300 * CLOCK_MS);
+	assert_true(counters_read_by(COUNT_LIMITED, LIMIT_PACKETS) >= before + 3);
+	leave(peer);
+}
+
+static void who_sends_more_bytes_than_it_may_is_held_back(void **state)
+{
+	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_BYTES), start;
+
+	(void)state;
+	stage.server.bytes = (struct rate){.per_second = 10 * (PACKET_HEAD_BYTES + 4), .burst_ns = CLOCK_MS};
+	log_in(peer);
+	start = clock_now_ns();
+	for (int i = 0; i < 3; i++)
+		fake_send(peer, OP_SUB, i + 2, "1000");
+	until(fake_got_op(peer, OP_SUB_REPLY) == 3);
+	assert_true(clock_now_ns() - start >= 190 * CLOCK_MS);
+	assert_true(counters_read_by(COUNT_LIMITED, LIMIT_BYTES) >= before + 2);
+	leave(peer);
+}
+
+static void a_kick_ends_who_is_held_back_at_once(void **state)
+{
+	struct connection *c;
+
+	(void)state;
+	stage.server.packets = (struct rate){.per_second = 1};
+	log_in(peer);
+	for (int i = 0; i < 9; i++)
+		fake_send(peer, OP_SUB, i + 2, "1000");
+	until(fake_got_op(peer, OP_SUB_REPLY) > 0);
+	c = online("key");
+	assert_true(connection_shutdown(c, CLOSE_KICKED));
+	connection_unref(&c);
+	until(told_goodbye(peer, "{\"code\":1,\"reason\":\"kicked\"}") == 1);
+	heed_goodbye(peer);
+}
+
+static void who_accepts_too_many_ops_is_refused(void **state)
+{
+	int64_t before = closed(CLOSE_ACCEPTS);
+	int32_t accepts[] = {1, 2};
+
+	(void)state;
+	stage.cfg.limits_accepts = 1;
+	stage.logic.session.accepts = accepts;
+	stage.logic.session.n_accepts = 2;
+	enter(peer);
+	fake_send(peer, OP_AUTH, 1, "token");
+	until(told_goodbye(peer, "{\"code\":23,\"reason\":\"accepts more operations than the server allows\"}") == 1);
+	heed_goodbye(peer);
+	assert_int_equal(closed(CLOSE_ACCEPTS), before + 1);
+}
+
 static void a_kick_is_told_and_logic_hears_of_it(void **state)
 {
 	struct connection *c;
@@ -751,6 +820,10 @@ static void a_traced_client_leaves_its_story_in_the_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		serve_test(who_accepts_too_many_ops_is_refused),
+		serve_test(a_kick_ends_who_is_held_back_at_once),
+		serve_test(who_sends_more_bytes_than_it_may_is_held_back),
+		serve_test(who_sends_more_than_it_may_is_held_back_and_loses_nothing),
 		serve_test(a_client_comes_says_something_and_goes),
 		serve_test(what_comes_before_auth_is_ignored),
 		serve_test(what_logic_says_it_accepts_is_what_it_gets),

@@ -15,11 +15,14 @@
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/counters.h"
 #include "logic/upstream.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 
 #define KEEP 4
+/* Never reached but where a case sets out to. */
+#define MAX_BYTES 1000
 /* So many may wait at one time (upstream_memory.c). */
 #define READERS_MAX 64
 /* Longer than any test runs. */
@@ -30,7 +33,7 @@ static struct upstream u;
 static int set_up(void **state)
 {
 	(void)state;
-	return upstream_memory_new(KEEP, &u);
+	return upstream_memory_new(KEEP, MAX_BYTES, &u);
 }
 
 static int tear_down(void **state)
@@ -130,6 +133,43 @@ static void the_oldest_go_first(void **state)
 	assert_string_equal(bodies("0", 10), "f g h i");
 	assert_string_equal(bodies("2", 10), "f g h i");
 	assert_string_equal(bodies("6", 10), "g h i");
+}
+
+static size_t count_after(const char *after)
+{
+	struct upstream_found found;
+	size_t n;
+
+	assert_int_equal(read_after(after, 10, 0, &found), 0);
+	n = found.n;
+	upstream_found_fini(&found);
+	return n;
+}
+
+static void the_oldest_go_first_where_bytes_run_out(void **state)
+{
+	char large[MAX_BYTES], medium[MAX_BYTES * 2 / 5];
+	int64_t before = counters_read(COUNT_UPSTREAM_DROPPED);
+
+	(void)state;
+	memset(large, 'l', sizeof(large) - 1);
+	memset(medium, 'm', sizeof(medium) - 1);
+	large[sizeof(large) - 1] = medium[sizeof(medium) - 1] = '\0';
+	assert_int_equal(append("k", "a"), 0);
+	assert_int_equal(append("k", "b"), 0);
+	assert_string_equal(bodies("0", 10), "a b");
+	assert_int_equal(append("k", medium), 0);
+	assert_int_equal(counters_read(COUNT_UPSTREAM_DROPPED), before);
+	assert_int_equal(append("k", medium), 0);
+	assert_true(counters_read(COUNT_UPSTREAM_DROPPED) > before);
+	assert_int_equal(count_after("1"), 2);
+	/* One that has not room beside any other is kept alone. */
+	assert_int_equal(append("k", large), 0);
+	assert_int_equal(count_after("0"), 1);
+	assert_int_equal(append("k", "c"), 0);
+	assert_string_equal(bodies("0", 10), "c");
+	assert_string_equal(bodies("6", 10), "");
+	assert_int_equal(counters_read(COUNT_UPSTREAM_DROPPED), before + 5);
 }
 
 static void an_id_from_before_a_restart_gets_all(void **state)
@@ -243,7 +283,7 @@ static void too_many_waiting_are_told_so_and_who_need_not_wait_is_served(void **
 static int make_another(void)
 {
 	struct upstream other;
-	int rc = upstream_memory_new(2, &other);
+	int rc = upstream_memory_new(2, MAX_BYTES, &other);
 
 	if (rc == 0)
 		upstream_memory_free(&other);
@@ -299,6 +339,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_id_leads_to_what_came_after_it, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(at_most_so_many_come_at_a_time_the_oldest_first, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_oldest_go_first, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(the_oldest_go_first_where_bytes_run_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_id_from_before_a_restart_gets_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_no_id_is_said, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_waits_gets_the_next_packet, set_up, tear_down),
