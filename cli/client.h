@@ -27,6 +27,7 @@ enum client_goodbye_code {
 	GOODBYE_REPLACED = 2,
 	GOODBYE_AUTH_REFUSED = 5,
 	GOODBYE_BAD_ROOM = 10,
+	GOODBYE_AUTH_EXPIRED = 13,
 };
 
 /* Why the server is about to close: the body of op 6. */

@@ -169,7 +169,8 @@ static void take_kept(struct comet_client *c, struct packet *p)
 	free(k);
 }
 
-/* Send one packet and wait for its answer; pushes that come before it are kept. */
+/* Send one packet and wait for its answer; pushes that come before it are kept. -EAGAIN: it came back with the operation that
+ * was asked, where another was to be the answer. */
 static int ask(struct comet_client *c, int32_t op, int32_t answer, const void *body, size_t body_bytes)
 {
 	int64_t deadline_ns = clock_now_ns() + c->timeout_ns;
@@ -183,6 +184,8 @@ static int ask(struct comet_client *c, int32_t op, int32_t answer, const void *b
 	while (rc == 0 && (rc = read_packet(c, deadline_ns, &p)) == 0) {
 		if (p.op == answer && p.seq == seq)
 			return 0;
+		if (p.op == op && p.seq == seq)
+			return -EAGAIN;
 		rc = keep(c, &p);
 	}
 	return rc == -ETIMEDOUT ? -ETIME : public_code(rc);
@@ -326,6 +329,11 @@ int comet_client_send(struct comet_client *c, int32_t op, const void *body, size
 	return ask(c, op, op, body, body_bytes);
 }
 
+int comet_client_renew(struct comet_client *c, const char *token)
+{
+	return ask(c, OP_AUTH, OP_AUTH_REPLY, token, strlen(token));
+}
+
 int comet_client_heartbeat(struct comet_client *c, int *people_in_room)
 {
 	int64_t deadline_ns = clock_now_ns() + c->timeout_ns;
@@ -344,7 +352,8 @@ int comet_client_heartbeat(struct comet_client *c, int *people_in_room)
 int comet_client_may_return(const struct comet_client_goodbye *goodbye)
 {
 	return goodbye->code != GOODBYE_KICKED && goodbye->code != GOODBYE_REPLACED &&
-	       goodbye->code != GOODBYE_AUTH_REFUSED && goodbye->code != GOODBYE_BAD_ROOM;
+	       goodbye->code != GOODBYE_AUTH_REFUSED && goodbye->code != GOODBYE_BAD_ROOM &&
+	       goodbye->code != GOODBYE_AUTH_EXPIRED;
 }
 
 int comet_client_delay_ms(unsigned attempt)

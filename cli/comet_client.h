@@ -75,9 +75,11 @@ int comet_client_change_room(struct comet_client *c, const char *room); /* NULL 
 int comet_client_subscribe(struct comet_client *c, const int32_t *ops, size_t n);
 int comet_client_unsubscribe(struct comet_client *c, const int32_t *ops, size_t n);
 int comet_client_send(struct comet_client *c, int32_t op, const void *body, size_t body_bytes); /* for the back end */
+/* A new token before the old one's time is over. -EAGAIN: it was not taken, and the old one still counts. */
+int comet_client_renew(struct comet_client *c, const char *token);
 int comet_client_heartbeat(struct comet_client *c, int *people_in_room);
 
-/* May the same client come back after this goodbye? Not if it was kicked, replaced or refused. */
+/* May the same client come back after this goodbye? Not if it was kicked, replaced or refused, or wants a new token. */
 int comet_client_may_return(const struct comet_client_goodbye *goodbye);
 /* How long to wait before attempt n, from 1: longer each time up to half a minute, and never the same for all. */
 int comet_client_delay_ms(unsigned attempt);

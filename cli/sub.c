@@ -115,7 +115,8 @@ static void say_goodbye(const struct sub *s, const char *words, const struct cli
 static bool is_final(const struct client_goodbye *goodbye)
 {
 	return goodbye->code == GOODBYE_KICKED || goodbye->code == GOODBYE_REPLACED ||
-	       goodbye->code == GOODBYE_AUTH_REFUSED || goodbye->code == GOODBYE_BAD_ROOM;
+	       goodbye->code == GOODBYE_AUTH_REFUSED || goodbye->code == GOODBYE_BAD_ROOM ||
+	       goodbye->code == GOODBYE_AUTH_EXPIRED;
 }
 
 /* What the server answers us with, as opposed to what a back end pushed. */

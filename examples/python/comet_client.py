@@ -54,7 +54,8 @@ class CometError(Exception):
 
 class Goodbye(CometError):
     """The server said why it closes: code and reason, as docs/protocol.md lists them. final: coming back is of no use."""
-    FINAL = {1, 2, 5, 10}  # kicked, replaced, auth refused, bad room
+    FINAL = {1, 2, 5, 10, 13}  # kicked, replaced, auth refused, bad room, auth expired
+    NEEDS_TOKEN = {5, 13}
 
     def __init__(self, code, reason):
         super().__init__(reason or "the server closed")
@@ -80,16 +81,17 @@ async def read_packet(reader):
 
 class Client:
     """host, port: of comet's TCP listener; tls: an ssl.SSLContext for tcp.tls_bind. mid, key, room, accepts: who we are and
-    what we want; token: said as it is in place of those, bytes or a function that is asked before each connection.
+    what we want; jwt: a signed token in place of mid, for auth.mode=jwt; token: bytes, said as they are in place of all that. Both
+    may be functions, which are asked before each connection and by renew().
     on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None."""
 
-    def __init__(self, host="127.0.0.1", port=3101, *, mid=0, key="", room="", accepts=(1000,), token=None, tls=None,
-                 heartbeat=30.0, timeout=10.0, back_off=(3.0, 1.8, 300.0), on_change=lambda state, why: None):
+    def __init__(self, host="127.0.0.1", port=3101, *, mid=0, key="", room="", accepts=(1000,), jwt=None, token=None,
+                 tls=None, heartbeat=30.0, timeout=10.0, back_off=(3.0, 1.8, 300.0), on_change=lambda state, why: None):
         self.room = room
         self.accepts = set(accepts)
         self._address = host, port
         self._who = {"mid": mid, "key": key, "platform": "python"}
-        self._token = token
+        self._jwt, self._token = jwt, token
         self._tls = tls
         self._heartbeat, self._timeout = heartbeat, timeout
         self._back_off = back_off
@@ -160,6 +162,11 @@ class Client:
         body = (await self._ask(Op.HEARTBEAT)).body
         return int.from_bytes(body, "big", signed=True)
 
+    async def renew(self):
+        """Send a new token before the old one's time is over. False: the server did not take it, the old one still counts."""
+        self._must_be_online()
+        return (await self._ask(Op.AUTH, self._make_token())).op == ANSWERS[Op.AUTH]
+
     async def change_room(self, room=""):
         """Remembered over reconnects, as the next two are; returns once the server has it."""
         self.room = room
@@ -192,7 +199,8 @@ class Client:
             while True:
                 began = time.monotonic()
                 why = await self._session()
-                if isinstance(why, Goodbye) and why.final and not (why.code == 5 and callable(self._token)):
+                asks = callable(self._token) or callable(self._jwt)
+                if isinstance(why, Goodbye) and why.final and not (asks and why.code in Goodbye.NEEDS_TOKEN):
                     self._on_change("closed", why)
                     raise why
                 attempt = 0 if time.monotonic() - began > 10 else attempt
@@ -235,17 +243,23 @@ class Client:
 
     async def _live(self):
         """Authenticate, then heartbeats. Ends with an exception, as _read does."""
-        token = self._token() if callable(self._token) else self._token
-        said = ("", set()) if token is not None else (self.room, set(self.accepts))
-        if token is None:
-            token = json.dumps({**self._who, "room_id": self.room, "accepts": sorted(self.accepts)}).encode()
-        await self._ask(Op.AUTH, token)
+        said = ("", set()) if self._token is not None else (self.room, set(self.accepts))
+        await self._ask(Op.AUTH, self._make_token())
         await self._catch_up(*said)
         self._online.set()
         self._on_change("online", None)
         while True:
             await asyncio.sleep(self._heartbeat)
             await self.heartbeat()
+
+    def _make_token(self):
+        if self._token is not None:
+            return self._token() if callable(self._token) else self._token
+        token = {**self._who, "room_id": self.room, "accepts": sorted(self.accepts)}
+        if self._jwt is not None:
+            del token["mid"]
+            token["token"] = self._jwt() if callable(self._jwt) else self._jwt
+        return json.dumps(token).encode()
 
     async def _catch_up(self, room, accepts):
         """What has changed while we authenticated; all of it, where the token is not ours to look into."""
@@ -264,7 +278,7 @@ class Client:
             op, future = self._pending.get(packet.seq, (None, None))
             if packet.op == Op.DISCONNECT:
                 raise Goodbye.of(packet.body)
-            if packet.op == op:
+            if packet.op == op or packet.op == Op.AUTH and op == ANSWERS[Op.AUTH]:
                 del self._pending[packet.seq]
                 if not future.done():
                     future.set_result(packet)

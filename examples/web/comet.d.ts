@@ -8,7 +8,7 @@ export declare const Op: Readonly<{
 }>;
 
 /** Codes of a goodbye after which the client does not come back by itself. */
-export declare const Goodbye: Readonly<{KICKED: 1; REPLACED: 2; AUTH_REFUSED: 5; BAD_ROOM: 10}>;
+export declare const Goodbye: Readonly<{KICKED: 1; REPLACED: 2; AUTH_REFUSED: 5; BAD_ROOM: 10; AUTH_EXPIRED: 13}>;
 
 export interface CometOptions {
 	/** The user; 0 is nobody. */
@@ -20,6 +20,9 @@ export interface CometOptions {
 	platform?: string;
 	/** Operations of pushes that are wanted; [1000] if not given. Pushes to the room come anyway. */
 	accepts?: number[];
+	/** A signed token, for a server with auth.mode=jwt, which says who the user is in place of `mid`; a function is asked
+	 * before each connection, and by renew(). */
+	jwt?: string | (() => string | Promise<string>);
 	/** The token as the server wants it, in place of one made of the above; a function is asked before each connection.
 	 * Say `room` and `accepts` beside it if they are in it, so that later changes can be told from them. */
 	token?: Body | (() => Body | Promise<Body>);
@@ -55,7 +58,7 @@ export interface GoodbyeWords {
 }
 
 export declare class CometError extends Error {
-	code: 'lost' | 'timeout' | 'goodbye' | 'closed' | 'protocol';
+	code: 'lost' | 'timeout' | 'goodbye' | 'closed' | 'protocol' | 'unchanged';
 	goodbye: GoodbyeWords | null;
 }
 
@@ -104,6 +107,8 @@ export declare class Comet {
 	unsubscribe(...ops: number[]): Promise<void>;
 	/** A packet for the back end; resolves with the receipt of the server. Rejects when it is not online. */
 	request(op: number, body?: Body): Promise<Packet>;
+	/** Send a new token, where it has an end, before that comes. Rejects with code `unchanged` if the old one still counts. */
+	renew(): Promise<void>;
 	/** Resolves with the number of people in the room. The client sends heartbeats by itself. */
 	heartbeat(): Promise<number>;
 }

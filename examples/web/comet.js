@@ -8,8 +8,9 @@ export const Op = Object.freeze({
 });
 
 /* Codes of op 6 after which the same client would fare no better by coming back. */
-export const Goodbye = Object.freeze({KICKED: 1, REPLACED: 2, AUTH_REFUSED: 5, BAD_ROOM: 10});
+export const Goodbye = Object.freeze({KICKED: 1, REPLACED: 2, AUTH_REFUSED: 5, BAD_ROOM: 10, AUTH_EXPIRED: 13});
 const FINAL = new Set(Object.values(Goodbye));
+const NEEDS_TOKEN = new Set([Goodbye.AUTH_REFUSED, Goodbye.AUTH_EXPIRED]);
 
 const HEAD_BYTES = 16;
 const MAX_SEQ = 0x7fffffff;
@@ -23,7 +24,7 @@ const DEFAULTS = {
 };
 
 export class CometError extends Error {
-	/* code: 'lost', 'timeout', 'goodbye', 'closed' or 'protocol'; goodbye: what the server said, if it did. */
+	/* code: 'lost', 'timeout', 'goodbye', 'closed', 'protocol' or 'unchanged'; goodbye: what the server said, if it did. */
 	constructor(code, message, goodbye = null) {
 		super(message);
 		this.name = 'CometError';
@@ -189,6 +190,13 @@ export class Comet {
 		return this.#ask(op, bytes);
 	}
 
+	/* Send a new token before the old one's time is over; jwt or token is then a function. Resolves when that counts. */
+	async renew() {
+		const reply = await this.request(Op.AUTH, await this.#makeToken());
+		if (reply.op !== Op.AUTH_REPLY)
+			throw new CometError('unchanged', 'the server did not take the new token; the old one still counts');
+	}
+
 	/* Say that we are there; resolves with the number of people in the room. */
 	async heartbeat() {
 		const reply = await this.request(Op.HEARTBEAT);
@@ -247,10 +255,9 @@ export class Comet {
 	}
 
 	async #authenticate(socket) {
-		const token = this.#options.token;
 		let body;
 		try {
-			body = typeof token === 'function' ? await token() : token;
+			body = await this.#makeToken();
 		} catch (error) {
 			if (socket === this.#socket)
 				this.#lose(error);
@@ -258,11 +265,21 @@ export class Comet {
 		}
 		if (socket !== this.#socket)
 			return; // lost while we waited for it
-		this.#roomOf = body === undefined ? this.#room : this.#options.room;
-		this.#acceptsOf = new Set(body === undefined ? this.#accepts : this.#options.accepts);
-		const {mid = 0, key, platform} = this.#options;
-		body ??= JSON.stringify({mid, key, room_id: this.#room, platform, accepts: [...this.#accepts]});
 		this.#ask(Op.AUTH, bytesOf(body)).then(() => this.#beOnline(), () => {}); // #lose has been told
+	}
+
+	/* As docs/protocol.md, section 4, has it: ours, ours around a JWT, or one that is not ours to look into. */
+	async #makeToken() {
+		const {mid = 0, key, platform, token, jwt} = this.#options;
+		if (token !== undefined) {
+			this.#roomOf = this.#options.room;
+			this.#acceptsOf = new Set(this.#options.accepts);
+			return typeof token === 'function' ? token() : token;
+		}
+		const who = jwt === undefined ? {mid} : {token: typeof jwt === 'function' ? await jwt() : jwt};
+		this.#roomOf = this.#room;
+		this.#acceptsOf = new Set(this.#accepts);
+		return JSON.stringify({...who, key, room_id: this.#room, platform, accepts: [...this.#accepts]});
 	}
 
 	#beOnline() {
@@ -307,7 +324,8 @@ export class Comet {
 		const {goodbye = null} = error;
 		const lasted = this.#state === 'online' && Date.now() - this.#onlineSince >= this.#options.backoff.stable;
 		this.#drop(error);
-		const mayHelp = goodbye?.code === Goodbye.AUTH_REFUSED && typeof this.#options.token === 'function';
+		const asksForTokens = [this.#options.token, this.#options.jwt].some(given => typeof given === 'function');
+		const mayHelp = asksForTokens && NEEDS_TOKEN.has(goodbye?.code);
 		if (goodbye?.final && !mayHelp) {
 			this.#end(error);
 			return;

@@ -4,6 +4,7 @@ import {key as apiKey, post} from '/console/server.js';
 
 const $ = id => document.getElementById(id);
 const ARRIVED_MOST = 200;
+const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/; // as auth.mode=jwt wants it; other tokens are sent as they are
 const BODY_SHOWN = 2000; // characters
 
 let comet = null;
@@ -48,7 +49,8 @@ export function suggestAddress({ws_port, wss_port}) {
 function tokenOptions() {
 	const accepts = value('accepts').split(',').map(Number);
 	const options = {mid: Number(value('mid')), key: value('key'), room: value('room'), accepts, platform: 'web'};
-	return value('token') === '' ? options : {...options, token: value('token')};
+	const token = value('token');
+	return token === '' ? options : {...options, [JWT.test(token) ? 'jwt' : 'token']: token};
 }
 
 /* Where this client is; people in the room, once a heartbeat has told. */

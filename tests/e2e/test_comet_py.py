@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+import tokens
 from server import ROOT, certificate
 from waiting import TIMEOUT, wait_until
 
@@ -112,6 +113,27 @@ def test_kick_and_refusal_are_for_good(house, backend):
 
     run(story())
     house.wait_empty()
+
+
+def test_signed_tokens_are_renewed_and_asked_for_again(launch):
+    house = launch({"auth.mode": "jwt", "auth.jwt_keys": f"HS256:{tokens.secret_file()}", "auth.leeway": "0"})
+    good = [tokens.hs256(expires=seconds).decode() for seconds in (3600, 3, 3600)]
+    changes = []
+
+    async def story():
+        async with client_of(house, jwt=lambda: good.pop(0), room="live://1",
+                             on_change=lambda *change: changes.append(change)) as client:
+            assert await client.renew()  # by the second, which is over soon
+            await off(wait_until, lambda: len(changes) == 3, "it is back, by the third")
+            await off(house.backend.push_room, "live://1", "after")
+            assert (await anext(client)).body == b"after"
+        with pytest.raises(Goodbye) as goodbye:
+            await client_of(house, jwt="no.token.atall").connect()
+        assert goodbye.value.code == 5
+
+    run(story())
+    assert [(state, getattr(why, "code", None)) for state, why in changes] == [
+        ("online", None), ("lost", 13), ("online", None), ("closed", None)]
 
 
 def test_server_that_stops_answering_is_left(house):

@@ -273,6 +273,10 @@ static void what_is_asked_is_answered_and_pushes_meanwhile_are_kept(void **state
 	assert_int_equal(comet_client_send(client, 4096, "score", 5), 0);
 	say(OP_CHANGE_ROOM_REPLY, 6, "");
 	assert_int_equal(comet_client_change_room(client, NULL), 0);
+	say(OP_AUTH_REPLY, 7, "");
+	assert_int_equal(comet_client_renew(client, "new"), 0);
+	say(OP_AUTH, 8, "");
+	assert_int_equal(comet_client_renew(client, "newer"), -EAGAIN);
 	say(1000, 0, "three");
 
 	assert_int_equal(hear().op, OP_CHANGE_ROOM);

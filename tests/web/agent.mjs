@@ -17,6 +17,8 @@ class Socket extends Ws {
 }
 
 const say = line => process.stdout.write(`${JSON.stringify(line)}\n`);
+if (options.jwts) // one for each time that it is asked, the last one again and again
+	options.jwt = async () => options.jwts.length > 1 ? options.jwts.shift() : options.jwts[0];
 const comet = new Comet(url, {WebSocket: Socket, ...options});
 
 for (const name of ['online', 'lost', 'closed', 'goodbye', 'heartbeat', 'push'])

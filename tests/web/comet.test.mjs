@@ -168,7 +168,7 @@ test('a request whose connection is lost rejects, and none is sent while there i
 });
 
 test('a goodbye that is final ends it, any other does not', async t => {
-	for (const [code, final] of [[1, true], [2, true], [5, true], [10, true], [3, false], [4, false], [99, false]]) {
+	for (const [code, final] of [[1, true], [2, true], [5, true], [10, true], [13, true], [3, false], [4, false], [99, false]]) {
 		const {socket, comet, named} = await online(t);
 		socket().say(encode(Op.DISCONNECT, JSON.stringify({code, reason: 'words'})));
 		assert.deepEqual(named('goodbye'), [['goodbye', {code, reason: 'words', final}]]);
@@ -193,6 +193,31 @@ test('connect() says why it never came online', async t => {
 	await tick();
 	socket().answer();
 	await again;
+});
+
+test('a JWT goes with the room and the operations of now', async t => {
+	let n = 0;
+	const {socket, comet} = begin(t, {jwt: async () => `a.b.${++n}`, key: 'k'});
+	comet.connect();
+	comet.changeRoom('live://2');
+	socket().open();
+	await tick();
+	assert.deepEqual(socket().said[0].json(), {token: 'a.b.1', key: 'k', room_id: 'live://2', platform: 'web', accepts: [1000]});
+	socket().answer();
+	await tick();
+	const renewed = comet.renew();
+	await tick();
+	assert.equal(socket().said[1].op, Op.AUTH);
+	assert.equal(socket().said[1].json().token, 'a.b.2');
+	socket().answer();
+	await renewed;
+	const in_vain = comet.renew();
+	await tick();
+	socket().say(encode(Op.AUTH, '', socket().said.at(-1).seq));
+	await assert.rejects(in_vain, {code: 'unchanged'});
+	assert.equal(comet.state, 'online');
+	socket().say(encode(Op.DISCONNECT, '{"code":13,"reason":"the token has expired"}'));
+	assert.equal(comet.state, 'waiting');
 });
 
 test('a function is asked for a new token after a refusal', async t => {
