@@ -65,9 +65,9 @@ static void maybe_yield(void)
 	dice ^= dice << 13;
 	dice ^= dice >> 7;
 	dice ^= dice << 17;
-	if (dice % 64 == 0)
+	if (dice % 256 == 0)
 		(void)nanosleep(&moment, NULL);
-	else if (dice % 8 == 0)
+	else if (dice % 16 == 0)
 		(void)sched_yield();
 }
 #else

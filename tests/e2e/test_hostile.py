@@ -1,0 +1,313 @@
+"""What is left of the cases that docs/hostile-cases.md lists, where no other file has a place for it: each says what the client
+sees and which counter moves, and a good client works meanwhile and afterwards.
+
+SPDX-License-Identifier: MIT"""
+import itertools
+import signal
+import socket
+import struct
+import threading
+
+import pytest
+
+from client import HEAD, WAYS, Client, Op, Packet
+from swarm import Swarm
+from test_malformed import CANARY, HEAD_LENGTHS, LENGTHS, causes_of
+from test_websocket import AUTH, AUTH_REPLY, KEY, Bare, bare  # noqa: F401  a fixture
+from waiting import SPARE_BYTES, TIMEOUT, scaled, wait_until
+from wire import Opcode, frame, upgrade
+
+BY_NAME = {way.name: way for way in WAYS}
+
+
+@pytest.fixture
+def good(house):
+    """Somebody who is there all the time, over each door."""
+    clients = [Client(BY_NAME[name], house.address(BY_NAME[name].listener)).auth(mid=1000) for name in ("tcp-v2", "ws-v2")]
+    yield clients
+    for client in clients:
+        client.heartbeat()
+        client.close()
+
+
+# ---- 1: every valid packet cut in two at every byte
+
+EVERY_PACKET = {
+    "heartbeat": (Packet(Op.HEARTBEAT, seq=9), Op.HEARTBEAT_REPLY),
+    "change room": (Packet(Op.CHANGE_ROOM, b"live://1", seq=9), Op.CHANGE_ROOM_REPLY),
+    "sub": (Packet(Op.SUB, b"1001,1002", seq=9), Op.SUB_REPLY),
+    "unsub": (Packet(Op.UNSUB, b"1001", seq=9), Op.UNSUB_REPLY),
+    "application": (Packet(4711, b"\0\1\2", seq=9), 4711),
+}
+
+
+def rounds_of_everybody(good):
+    """Whoever could be read before these asked was read before they are answered: each door has one thread that reads."""
+    for _ in range(2):
+        for client in good:
+            client.heartbeat()
+
+
+@pytest.mark.parametrize("packet, reply", EVERY_PACKET.values(), ids=EVERY_PACKET.keys())
+@pytest.mark.settings("websocket.threads=1")
+@pytest.mark.ways("tcp-v2", "ws-v2")
+def test_packet_cut_in_two_segments_at_every_byte(connect, house, good, packet, reply):
+    clients = [connect(mid=i) for i in range(1, len(packet.encode()) + 6)]
+    said = clients[0].encode(packet)
+    whole = [client.encode(packet) for client in clients[:len(said) - 1]]  # each has its own mask
+    for cut, (client, data) in enumerate(zip(clients, whole), 1):
+        client.send_bytes(data[:cut])
+    rounds_of_everybody(good)
+    for cut, (client, data) in enumerate(zip(clients, whole), 1):
+        client.send_bytes(data[cut:])
+    for client in clients[:len(said) - 1]:
+        assert client.recv().op == reply
+    assert house.metrics().total("comet_closed_total") == 0
+
+
+@pytest.mark.parametrize("packet, reply", [*EVERY_PACKET.values(), (Packet(Op.AUTH, b"7", seq=9), Op.AUTH_REPLY)],
+                         ids=[*EVERY_PACKET.keys(), "auth"])
+def test_packet_cut_in_two_frames_at_every_byte(bare, house, packet, reply):  # noqa: F811
+    said = packet.encode()
+    token = BY_NAME["ws-v2"].dialect.token(mid=7)
+    for cut in range(len(said) + 1):
+        client = bare().open()
+        if packet.op != Op.AUTH:
+            client.say(frame(Opcode.BINARY, Packet(Op.AUTH, token, seq=1).encode()))
+            client.hear()
+        client.say(frame(Opcode.BINARY, said[:cut], fin=False) + frame(Opcode.CONTINUATION, said[cut:]))
+        opcode, payload = client.hear()
+        assert opcode == Opcode.BINARY and HEAD.unpack_from(payload)[3:] == (reply, 9)
+        client.sock.close()
+    house.wait_empty()
+    assert house.metrics().total("comet_closed_total") == house.metrics()("comet_closed_total", reason="client_cut")
+
+
+# ---- 2: lengths and header lengths over WebSocket; test_malformed.py has them over TCP
+
+
+def test_every_wrong_header_over_websocket_is_closed_and_counted(bare, house, good):  # noqa: F811
+    filled = bare().open().auth()
+    filled.say(frame(Opcode.BINARY, Packet(Op.SEND, CANARY * 400, seq=1).encode()))
+    assert filled.hear()[1].endswith(CANARY)
+    for length, head in itertools.product(LENGTHS, HEAD_LENGTHS):
+        body = b"payload of the peer"
+        # A message is one packet, so its own length is wrong, too, unless the header says exactly that.
+        causes = causes_of(length, head) or {"packet_length"}
+        before = {cause: house.metrics()("comet_closed_total", reason=cause) for cause in
+                  ("packet_length", "packet_body", "packet_header")}
+        client = bare().open().auth()
+        client.say(frame(Opcode.BINARY, HEAD.pack(length, head, 1, Op.SEND, 1) + body))
+        assert client.hear_close() in (1008, 1009), (length, head)
+        assert client.messages == [], (length, head)
+
+        def moved(before=before):
+            metrics = house.metrics()
+            return [cause for cause, count in before.items() if metrics("comet_closed_total", reason=cause) == count + 1]
+
+        assert set(wait_until(moved, f"a counter for {length}, {head}")) <= causes, (length, head)
+        client.sock.close()
+
+
+# ---- 4 and 5: frames and handshakes
+
+
+def test_frame_that_is_not_masked_is_read_as_it_is(bare, good):  # noqa: F811
+    """RFC 6455 would have it closed; libwebsockets takes it and does not tell. It is a message like any other."""
+    client = bare().open()
+    client.say(frame(Opcode.BINARY, AUTH, masked=False))
+    assert client.hear() == (Opcode.BINARY, AUTH_REPLY)
+
+
+def test_frame_in_the_segment_of_the_request_is_read(bare):  # noqa: F811
+    client = bare()
+    client.say(upgrade(key=KEY) + frame(Opcode.BINARY, AUTH))
+    assert client.hear() == (Opcode.BINARY, AUTH_REPLY)
+
+
+@pytest.mark.parametrize("headers", [{"Content-Length": "5"}, {"Transfer-Encoding": "chunked"},
+                                     {"Content-Length": "5", "Transfer-Encoding": "chunked"}],
+                         ids=["length", "chunked", "both"])
+@pytest.mark.settings("protocol.handshake_timeout=1s")
+def test_handshake_with_a_body_smuggles_nothing(bare, house, good, headers):  # noqa: F811
+    """What follows the request is frames or the end of the connection, never a second request."""
+    client = bare()
+    client.say(upgrade(key=KEY, **headers) + b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    heard = b""
+    try:
+        while more := client.sock.recv(65536):
+            heard += more
+    except ConnectionError:
+        pass
+    assert heard.count(b"HTTP/1.1 ") <= 1 and b"comet_" not in heard, heard
+    house.wait_metric("comet_connections", len(good))
+    assert house.metrics()("comet_authenticated_total") == len(good)
+
+
+def test_tls_to_the_plain_port_is_closed(house, good):
+    for listener in ("tcp", "websocket"):
+        with socket.create_connection(house.address(listener), timeout=TIMEOUT) as sock:
+            sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500))
+            sock.shutdown(socket.SHUT_WR)
+            try:
+                while sock.recv(4096):
+                    pass
+            except ConnectionError:
+                pass
+    house.wait_metric("comet_connections", len(good))
+    assert house.metrics()("comet_authenticated_total") == len(good)
+
+
+# ---- 7: PROXY headers that other files do not have
+
+SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+
+
+@pytest.mark.settings("tcp.proxy_protocol=on", "websocket.proxy_protocol=on", "protocol.handshake_timeout=1s")
+def test_proxy_header_of_a_family_without_addresses_is_skipped(house):
+    unix = SIGNATURE + b"\x21\x31" + struct.pack(">H", 216) + bytes(216)
+    unknown = SIGNATURE + b"\x21\xf5" + struct.pack(">H", 7) + b"unknown"
+    for header in (unix, unknown):
+        for name in ("tcp-v2", "ws-v2"):
+            client = Client(BY_NAME[name], house.address(BY_NAME[name].listener))
+            client.send_bytes(header)
+            client.auth(mid=7).heartbeat()
+            client.close()
+
+
+@pytest.mark.settings("tcp.proxy_protocol=on", "websocket.proxy_protocol=on", "protocol.handshake_timeout=1s")
+def test_proxy_header_and_websocket_request_may_come_together(house):
+    client = Bare(house)
+    client.say(SIGNATURE + b"\x20\0\0\0" + upgrade(key=KEY) + frame(Opcode.BINARY, AUTH))
+    assert client.hear() == (Opcode.BINARY, AUTH_REPLY)
+    client.sock.close()
+
+
+@pytest.mark.settings("tcp.proxy_protocol=on", "websocket.proxy_protocol=on", "protocol.handshake_timeout=1s")
+def test_proxy_header_cut_at_every_byte_by_the_end_of_the_stream_is_refused(house):
+    binary = SIGNATURE + b"\x21\x11\0\x0c" + bytes((192, 0, 2, 7, 10, 0, 0, 1)) + struct.pack(">HH", 51234, 3101)
+    refused = 0
+    for header in (binary, b"PROXY TCP4 192.0.2.7 10.0.0.1 51234 3101\r\n"):
+        for cut in range(len(header)):
+            with socket.create_connection(house.address("tcp"), timeout=TIMEOUT) as sock:
+                sock.sendall(header[:cut])
+                sock.shutdown(socket.SHUT_WR)
+                try:
+                    assert sock.recv(100) == b""
+                except ConnectionError:
+                    pass
+            refused += 1
+    house.wait_metric("comet_refused_total", refused, reason="proxy_header")
+    house.wait_empty()
+
+
+# ---- 14: a million packets, a million pings
+
+
+@pytest.mark.settings("protocol.write_timeout=60s", "tcp.sndbuf=256k", "tcp.rcvbuf=256k")
+def test_million_packets_without_reading_a_reply_are_all_answered_later(house, good):
+    """Meanwhile the server holds back: neither its memory nor what is in the sockets grows with them."""
+    n = scaled(1_000_000)
+    client = Client(BY_NAME["tcp-v2"], house.address("tcp"), rcvbuf=1 << 18).auth(mid=7)
+    before = house.rss_bytes()
+    many = b"".join(Packet(Op.HEARTBEAT, seq=i).encode() for i in range(1000))
+    sent = []
+
+    def send():
+        for _ in range(n // 1000):
+            client.sock.sendall(many)
+        sent.append(True)
+
+    client.sock.settimeout(4 * TIMEOUT)
+    sender = threading.Thread(target=send)
+    sender.start()
+    read_before = []
+
+    def is_held_back():
+        read_before.append(house.metrics()("comet_bytes_in_total"))
+        return len(read_before) > 3 and read_before[-1] == read_before[-4]
+
+    wait_until(is_held_back, "the server stops reading", pause=0.05)
+    assert not sent and house.rss_bytes() - before < SPARE_BYTES
+    for other in good:
+        other.heartbeat()
+    answered, data = 0, b""
+    while answered < n:
+        data += client.sock.recv(1 << 20)
+        whole = len(data) // 20 * 20
+        for length, head, ver, op, seq, people in struct.iter_unpack(">ihhiii", data[:whole]):
+            assert (length, head, ver, op, seq) == (20, 16, 1, Op.HEARTBEAT_REPLY, answered % 1000)
+            answered += 1
+        data = data[whole:]
+    sender.join()
+    assert data == b"" and house.rss_bytes() - before < SPARE_BYTES
+    client.heartbeat()
+    client.close()
+
+
+def test_million_pings_are_answered_or_the_client_is_held_back(house, good):
+    n = scaled(1_000_000)
+    client = Bare(house).open().auth()
+    before = house.rss_bytes()
+    many = frame(Opcode.PING, b"") * 1000
+    client.sock.settimeout(4 * TIMEOUT)
+    sender = threading.Thread(target=lambda: [client.sock.sendall(many) for _ in range(n // 1000)])
+    sender.start()
+    pongs = b""
+    received = 0
+    while sender.is_alive() or received == 0:
+        pongs = client.sock.recv(1 << 20)
+        assert pongs.strip(b"\x8a\x00") == b"", "nothing but pongs comes"
+        received += len(pongs)
+    sender.join()
+    client.sock.settimeout(TIMEOUT)
+    client.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, seq=3).encode()))
+    wanted = Packet(Op.HEARTBEAT_REPLY, seq=3).encode()
+    tail = b""
+    while not tail.endswith(wanted):
+        tail = (tail + client.sock.recv(1 << 20))[-100:]
+    assert house.rss_bytes() - before < SPARE_BYTES
+    client.sock.close()
+
+
+# ---- 18: kick and reload at the wrong moment
+
+
+@pytest.mark.ways("tcp-v2", "ws-v2", "tls-v2")
+@pytest.mark.settings("tcp.sndbuf=4k", "protocol.write_timeout=2s")
+def test_kick_while_its_dispatcher_is_stuck_in_a_write(connect, backend, house):
+    stuck, other = connect(mid=7, key="stuck", rcvbuf=4096), connect(mid=8)
+    for _ in range(20):
+        backend.push_keys(["stuck"], "x" * 40000)
+    backend.kick(keys="stuck")
+    other.heartbeat()
+    house.wait_metric("comet_connections", 1)
+    metrics = house.metrics()
+    assert metrics("comet_closed_total", reason="kicked") + metrics("comet_closed_total", reason="write_timeout") == 1
+    again = connect(mid=7, key="stuck")
+    backend.push_keys(["stuck"], "welcome back")
+    again.expect_push(1000, b"welcome back")
+    stuck.close()
+
+
+def test_reload_while_very_many_come_in(house):
+    stop = threading.Event()
+
+    def reload():
+        while not stop.wait(0.01):
+            house.process.send_signal(signal.SIGHUP)
+
+    thread = threading.Thread(target=reload)
+    thread.start()
+    try:
+        for name in ("tls-v2", "wss-v2", "tcp-v2"):
+            way = BY_NAME[name]
+            n = scaled(300, 20)
+            with Swarm(way, house.address(way.listener), n, lambda i: {"mid": i + 1}) as crowd:
+                crowd.connect()
+                assert len(crowd.alive()) == n
+    finally:
+        stop.set()
+        thread.join()
+    house.wait_empty()
+    assert "certificates reloaded" in house.log() and "not reloaded" not in house.log()
