@@ -15,7 +15,7 @@ from client import V1, V2, WAYS, Client, Op, Packet, TcpCodec, Way
 from conftest import Connect
 from server import BUILD, ROOT
 from tokens import claims, forged, hs256, jwt, over_bytes
-from waiting import TIMEOUT, wait_until
+from waiting import TIMEOUT, scaled, wait_until
 
 REFUSED, EXPIRED = 5, 13
 TCP = Way("tcp-v2", "tcp", TcpCodec, V2)
@@ -358,6 +358,26 @@ def test_reload_changes_keys_and_drops_nobody(launch, tmp_path):
     for secret in (tokens.SECRET, tokens.OTHER_SECRET):
         assert secret.decode().strip() not in house.logic_log()
     connect.close()
+
+
+def test_keys_may_change_while_clients_come(launch, tmp_path):
+    """Hundreds of clients, and a reload for every few of them; each other one finds no key in the file."""
+    file = tmp_path / "secret"
+    file.write_bytes(tokens.SECRET)
+    house = launch({"auth.mode": "jwt", "auth.jwt_keys": f"HS256:{file}, k=HS256:{tokens.secret_file(tokens.OTHER_SECRET)}"})
+    other = hs256(tokens.OTHER_SECRET, {"kid": "k"}, mid=8)
+    clients = []
+    for i in range(scaled(200)):
+        clients.append(Client(TCP, house.address("tcp")))
+        clients[-1].send(Op.AUTH, hs256() if i % 2 else other)
+        if i % 5 == 0:
+            file.write_bytes(tokens.SECRET if i % 10 else b"short")
+            house.reload_logic()
+    for client in clients:
+        client.expect(Op.AUTH_REPLY)
+        client.close()
+    assert house.logic_metrics().total("comet_auth_failures_total") == 0
+    wait_until(lambda: "the old ones stay" in house.logic_log(), house.logic_log)
 
 
 def started(*assignments):
