@@ -44,13 +44,15 @@ static void join(const char *token)
 /* Once, and again when an input has made the comet "s" be forgotten. */
 static void build(void)
 {
+	static struct auth *auth;
+
 	if (logic.registry.self != NULL) {
 		upstream_memory_free(&logic.upstream);
 		registry_memory_free(&logic.registry);
 	} else {
-		BUG_UNLESS(config_init(&cfg) == 0);
+		BUG_UNLESS(config_init(&cfg) == 0 && auth_new(&cfg, &auth) == 0);
 	}
-	logic = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
+	logic = (struct logic){.cfg = &cfg, .auth = auth, .bus = {.push = on_bus}};
 	BUG_UNLESS(registry_memory_new(&logic.registry) == 0 && upstream_memory_new(8, 1 << 20, &logic.upstream) == 0);
 	logic.upstream.stop(logic.upstream.self); /* nobody waits */
 	join("{\"mid\":7,\"key\":\"a\",\"room_id\":\"live://1\"}");
