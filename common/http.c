@@ -129,11 +129,14 @@ static int take_connection(void *arg, int fd, const struct sockaddr *peer, sockl
 /* The request line has come, as it was sent: we decode it ourselves, to tell a broken encoding from a missing one. */
 static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection)
 {
+	struct http *h = arg;
+	struct http_caller *caller = caller_of(connection);
 	struct call *call = calloc(1, sizeof(*call));
 	size_t path_bytes = strcspn(uri, "?");
 
-	(void)arg;
-	(void)connection;
+	OBJ_CHECK(h, HTTP_MAGIC);
+	if (caller != NULL)
+		http_caller_ask(h->callers, caller);
 	if (call == NULL)
 		return NULL;
 	call->path = strndup(uri, path_bytes);

@@ -18,6 +18,8 @@ struct http_caller {
 	int fd;
 	bool begun;
 	bool answering;      /* or the answer is on its way */
+	bool making_room;    /* cut off for one that waits */
+	int64_t idle_ns;     /* since when it has been between two requests; 0: it is not */
 	int64_t deadline_ns; /* for the request that is read, or the answer that is taken */
 };
 
@@ -37,6 +39,8 @@ struct http_callers {
 	bool stop;               /* nobody is here any more */
 	unsigned n;
 	unsigned answering;
+	unsigned waiting;     /* for room */
+	unsigned making_room; /* of those who are here */
 	struct http_caller *first;
 };
 
@@ -60,6 +64,7 @@ static void unlink_locked(struct http_callers *c, struct http_caller *caller) NE
 	if (caller->next != NULL)
 		caller->next->prev = caller->prev;
 	c->n--;
+	c->making_room -= caller->making_room;
 }
 
 /* ---- the watchdog ---- */
@@ -112,6 +117,44 @@ static void *watch(void *arg)
 	return NULL;
 }
 
+/* ---- making room ---- */
+
+/* Its next request may lie there already. */
+static bool is_silent(const struct http_caller *caller)
+{
+	char byte;
+
+	return recv(caller->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
+}
+
+/* Somebody waits: cut off who has been idle longest, as any server may between two requests. A probe of /healthz is not to
+ * wait for the patience that keeps idle callers. Neither call blocks. */
+static void make_room_locked(struct http_callers *c) NEEDS(c->lock)
+{
+	struct http_caller *idlest = NULL;
+
+	for (struct http_caller *caller = c->first; caller != NULL; caller = caller->next)
+		if (caller->idle_ns != 0 && !caller->making_room && is_silent(caller) &&
+		    (idlest == NULL || caller->idle_ns < idlest->idle_ns))
+			idlest = caller;
+	if (idlest == NULL)
+		return; /* who becomes idle wakes us */
+	idlest->making_room = true;
+	c->making_room++;
+	(void)shutdown(idlest->fd, SHUT_RDWR);
+}
+
+static void wait_for_room_locked(struct http_callers *c) NEEDS(c->lock)
+{
+	c->waiting++;
+	while (!c->end && c->n >= c->max) {
+		if (c->making_room < c->waiting)
+			make_room_locked(c);
+		lock_wait(&c->left, &c->lock);
+	}
+	c->waiting--;
+}
+
 /* ---- coming and going ---- */
 
 int http_callers_enter(struct http_callers *c, int fd)
@@ -123,8 +166,7 @@ int http_callers_enter(struct http_callers *c, int fd)
 		return -ENOMEM;
 	caller->fd = fd;
 	lock_take(&c->lock);
-	while (!c->end && c->n >= c->max)
-		lock_wait(&c->left, &c->lock);
+	wait_for_room_locked(c);
 	end = c->end;
 	first = c->first == NULL;
 	caller->deadline_ns = clock_now_ns() + c->timeout_ns;
@@ -167,6 +209,13 @@ void http_callers_leave(struct http_callers *c, struct http_caller *caller)
 
 /* ---- requests ---- */
 
+void http_caller_ask(struct http_callers *c, struct http_caller *caller)
+{
+	lock_take(&c->lock);
+	caller->idle_ns = 0;
+	lock_drop(&c->lock);
+}
+
 bool http_caller_answer(struct http_callers *c, struct http_caller *caller)
 {
 	bool end;
@@ -191,21 +240,25 @@ void http_caller_reply(struct http_callers *c, struct http_caller *caller)
 
 void http_caller_done(struct http_callers *c, struct http_caller *caller, bool answered)
 {
-	bool last;
+	bool last, waited_for;
 
 	lock_take(&c->lock);
+	waited_for = c->waiting > 0;
 	if (answered)
 		c->answering--;
 	last = c->answering == 0;
 	if (caller != NULL) {
 		caller->answering = false;
-		caller->deadline_ns = clock_now_ns() + HTTP_CALLER_IDLE_SECONDS * CLOCK_SEC + c->timeout_ns;
+		caller->idle_ns = clock_now_ns();
+		caller->deadline_ns = caller->idle_ns + HTTP_CALLER_IDLE_SECONDS * CLOCK_SEC + c->timeout_ns;
 		if (c->end)
 			(void)shutdown(caller->fd, SHUT_RDWR);
 	}
 	lock_drop(&c->lock);
 	if (last)
 		(void)pthread_cond_signal(&c->answered);
+	if (waited_for)
+		(void)pthread_cond_signal(&c->left);
 }
 
 /* ---- start and stop ---- */

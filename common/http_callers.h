@@ -20,7 +20,8 @@ void http_callers_end(struct http_callers *c);
 /* After http_callers_end: returns when the answers under way are out, or timeout_ms later. */
 void http_callers_wait_answered(struct http_callers *c);
 
-/* One more caller, on this descriptor. Waits while there is no room: its bound is the deadlines of those who are here.
+/* One more caller, on this descriptor. While there is no room, who has been idle longest between two requests is cut off; where
+ * nobody is, it waits: its bound is the deadlines of those who are here.
  *   0           it has the room, for timeout_ms at first: one that does not begin until then is forgotten
  *   -ESHUTDOWN  http_callers_end was called
  *   -ENOMEM */
@@ -30,6 +31,8 @@ struct http_caller *http_callers_begin(struct http_callers *c, int fd);
 /* Before its descriptor is closed, so that no other caller's connection is ended in its place. */
 void http_callers_leave(struct http_callers *c, struct http_caller *caller);
 
+/* The first line of its next request has come: it is idle no more. */
+void http_caller_ask(struct http_callers *c, struct http_caller *caller);
 /* Its request is there, and the handler has no deadline here. False: the program ends, do not answer. */
 bool http_caller_answer(struct http_callers *c, struct http_caller *caller);
 /* The answer is ready: from now on the caller has HTTP_CALLER_IDLE_SECONDS to take it. */
@@ -37,7 +40,7 @@ void http_caller_reply(struct http_callers *c, struct http_caller *caller);
 /* The request is over; `answered` says that http_caller_answer said yes to it. The next one may come. caller may be NULL. */
 void http_caller_done(struct http_callers *c, struct http_caller *caller, bool answered);
 
-/* How long a caller may keep its connection without asking anything. */
+/* How long a caller may keep its connection without asking anything, where nobody waits for room. */
 #define HTTP_CALLER_IDLE_SECONDS 60
 
 #endif

@@ -300,3 +300,17 @@ def test_more_http_callers_than_allowed_wait(house):
     for sock in slow:
         assert sock.recv(1) == b""
         sock.close()
+
+
+@pytest.mark.settings("http.callers=4")
+def test_http_callers_that_are_idle_make_room(house):
+    idle = []
+    for _ in range(4):
+        idle.append(socket.create_connection(house.address("http"), timeout=TIMEOUT))
+        idle[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert idle[-1].recv(4096).startswith(b"HTTP/1.1 200")
+    deadline = Deadline(30)  # they may stay for twice as long where nobody waits
+    assert house.backend.get("/healthz").status == 200
+    assert not deadline.passed()
+    for sock in idle:
+        sock.close()

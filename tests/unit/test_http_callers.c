@@ -181,6 +181,93 @@ static void of_two_with_one_descriptor_the_newer_begins(void **state)
 	pair_close(&p);
 }
 
+/* A request of its and the answer to it, and idle after that. */
+static void be_served(struct http_callers *c, struct http_caller *caller)
+{
+	http_caller_ask(c, caller);
+	assert_true(http_caller_answer(c, caller));
+	http_caller_reply(c, caller);
+	http_caller_done(c, caller, true);
+}
+
+static void who_has_been_idle_longest_makes_room_for_one_that_waits(void **state)
+{
+	struct http_callers *c = callers_new(4, LONG_MS);
+	struct pair pairs[4], next = pair_new();
+	struct http_caller *callers[4];
+	struct entrant e;
+
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	for (int i = 0; i < 4; i++) {
+		pairs[i] = pair_new();
+		callers[i] = admit(c, &pairs[i]);
+	}
+	/* The first has said nothing yet, the second asks again; of the other two the last was served first. */
+	be_served(c, callers[1]);
+	http_caller_ask(c, callers[1]);
+	be_served(c, callers[3]);
+	seam_clock_advance(1);
+	be_served(c, callers[2]);
+	entrant_start(&e, c, next.server);
+	assert_true(is_cut_off(&pairs[3], UNTIL_SECONDS * 1000));
+	http_callers_leave(c, callers[3]);
+	assert_int_equal(entrant_join(&e), 0);
+	for (int i = 0; i < 3; i++) {
+		assert_false(is_cut_off(&pairs[i], 0));
+		http_callers_leave(c, callers[i]);
+	}
+	http_callers_leave(c, http_callers_begin(c, next.server));
+	http_callers_end(c);
+	http_callers_stop(&c);
+	for (int i = 0; i < 4; i++)
+		pair_close(&pairs[i]);
+	pair_close(&next);
+}
+
+static void who_becomes_idle_makes_room_for_one_that_waits_already(void **state)
+{
+	struct http_callers *c = callers_new(1, LONG_MS);
+	struct pair first = pair_new(), second = pair_new();
+	struct http_caller *caller = admit(c, &first);
+	struct entrant e;
+
+	(void)state;
+	http_caller_ask(c, caller);
+	entrant_start(&e, c, second.server);
+	assert_false(is_cut_off(&first, SHORT_MS));
+	be_served(c, caller);
+	assert_true(is_cut_off(&first, UNTIL_SECONDS * 1000));
+	http_callers_leave(c, caller);
+	assert_int_equal(entrant_join(&e), 0);
+	http_callers_leave(c, http_callers_begin(c, second.server));
+	http_callers_end(c);
+	http_callers_stop(&c);
+	pair_close(&first);
+	pair_close(&second);
+}
+
+static void who_has_sent_the_next_request_is_not_cut_off(void **state)
+{
+	struct http_callers *c = callers_new(1, LONG_MS);
+	struct pair first = pair_new(), second = pair_new();
+	struct http_caller *caller = admit(c, &first);
+	struct entrant e;
+
+	(void)state;
+	be_served(c, caller);
+	assert_int_equal(send(first.client, "GET", 3, 0), 3);
+	entrant_start(&e, c, second.server);
+	assert_false(is_cut_off(&first, SHORT_MS));
+	http_callers_leave(c, caller);
+	assert_int_equal(entrant_join(&e), 0);
+	http_callers_leave(c, http_callers_begin(c, second.server));
+	http_callers_end(c);
+	http_callers_stop(&c);
+	pair_close(&first);
+	pair_close(&second);
+}
+
 /* ---- deadlines ---- */
 
 static void a_request_that_takes_too_long_is_cut_off(void **state)
@@ -336,6 +423,9 @@ int main(void)
 		callers_test(one_that_waits_returns_at_the_end),
 		callers_test(one_that_never_begins_gives_its_room_back),
 		callers_test(of_two_with_one_descriptor_the_newer_begins),
+		callers_test(who_has_been_idle_longest_makes_room_for_one_that_waits),
+		callers_test(who_becomes_idle_makes_room_for_one_that_waits_already),
+		callers_test(who_has_sent_the_next_request_is_not_cut_off),
 		callers_test(a_request_that_takes_too_long_is_cut_off),
 		callers_test(a_handler_takes_its_time),
 		callers_test(answers_and_silence_have_their_time),
