@@ -59,3 +59,16 @@ def test_the_index_names_every_document():
     index = (ROOT / "docs" / "README.md").read_text()
     for page in (ROOT / "docs").glob("*.md"):
         assert page.name == "README.md" or f"({page.name})" in index, page.name
+
+
+def test_settings_that_the_documents_name_exist():
+    table = (ROOT / "common" / "config.def").read_text()
+    settings = {f"{section}.{key}" for section, key in re.findall(r"^setting_\w+\((\w+), (\w+),", table, re.M)}
+    assert len(settings) > 50
+    sections = "|".join(sorted({name.split(".")[0] for name in settings}))
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "examples/comet.conf",
+                 *(ROOT / "examples/monitoring").glob("*.yml")]:
+        # In a document between backquotes, so that host and file names are none.
+        quote = "`" if page.suffix == ".md" else r"\b"
+        for name in re.findall(rf"{quote}((?:{sections})\.[a-z]\w+)(?=[=`\s,;.:)]|$)", page.read_text()):
+            assert name in settings or name.endswith((".service", ".example")), f"{page.name}: {name}"
