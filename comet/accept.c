@@ -3,6 +3,7 @@
 #include "comet/accept.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -172,6 +173,22 @@ static bool is_stopping(struct accept *a)
 	return stop;
 }
 
+/* 0, or -errno: of accept4, or a limit of the machine that the door has met. */
+static int accept_one(struct listener *l)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t peer_bytes = sizeof(peer);
+	int fd = accept4(l->fd, (struct sockaddr *)&peer, &peer_bytes, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	count_by(COUNT_ACCEPTED, l->door->kind);
+	if (!l->door->proxied)
+		return receive(l, fd, (struct sockaddr *)&peer);
+	porter_take(l->accept->porter, fd, &peer, l);
+	return 0;
+}
+
 static void *accept_all(void *arg)
 {
 	struct listener *l = arg;
@@ -180,29 +197,30 @@ static void *accept_all(void *arg)
 
 	OBJ_CHECK(a, ACCEPT_MAGIC);
 	for (;;) {
-		struct sockaddr_storage peer = {0};
-		socklen_t peer_bytes = sizeof(peer);
-		int fd = accept4(l->fd, (struct sockaddr *)&peer, &peer_bytes, SOCK_CLOEXEC);
-		int rc = fd < 0 ? -errno : 0;
+		int rc = accept_one(l);
 
-		if (is_stopping(a)) {
-			if (fd >= 0)
-				(void)close(fd);
+		if (rc < 0 && is_stopping(a))
 			return NULL;
-		}
-		if (fd < 0 && is_passing(-rc))
+		if (is_passing(-rc))
 			continue;
-		if (fd >= 0)
-			count_by(COUNT_ACCEPTED, l->door->kind);
-		if (fd >= 0 && l->door->proxied)
-			porter_take(a->porter, fd, &peer, l);
-		else if (fd >= 0)
-			rc = receive(l, fd, (struct sockaddr *)&peer);
 		if (rc == 0)
 			went_well(a, &pause_ns);
 		else if (!pause_accepting(a, rc, &pause_ns))
 			return NULL;
 	}
+}
+
+/* Those whom the kernel has taken for us already. Closed with the socket they would be reset, although they did nothing but
+ * come early: another process that listens beside us had no chance to take them. More may come meanwhile, hence the deadline. */
+static void take_what_waits(struct listener *l)
+{
+	int64_t deadline = clock_now_ns() + 200 * CLOCK_MS;
+	int flags = fcntl(l->fd, F_GETFL);
+
+	if (flags < 0 || fcntl(l->fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return;
+	while (clock_now_ns() < deadline && accept_one(l) == 0)
+		;
 }
 
 /* ---- start and stop ---- */
@@ -226,14 +244,15 @@ static int resolve(const char *address, struct addrinfo **found)
 	return getaddrinfo(name[0] != '\0' ? name : NULL, port, &hints, found) == 0 ? 0 : -EADDRNOTAVAIL;
 }
 
-static int listen_on(const struct addrinfo *address, int *out)
+static int listen_on(const struct addrinfo *address, bool reuse_port, int *out)
 {
-	int on = 1, fd, rc;
+	int on = 1, share = reuse_port, fd, rc;
 
 	fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &share, sizeof(share)) < 0) ||
 	    bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
 		rc = -errno;
 		(void)close(fd);
@@ -272,7 +291,7 @@ static int listener_start(struct accept *a, const struct accept_door *door, cons
 	l->door = door;
 	if ((rc = resolve(address, &found)) < 0)
 		return rc;
-	rc = listen_on(found, &l->fd);
+	rc = listen_on(found, a->server->cfg->server_reuse_port, &l->fd);
 	freeaddrinfo(found);
 	if (rc < 0)
 		return rc;
@@ -367,6 +386,7 @@ void accept_stop(struct accept **accept)
 	for (unsigned i = 0; i < a->n_listeners; i++) {
 		struct listener *l = &a->listeners[i];
 
+		take_what_waits(l);
 		/* This makes every accept4 on it return. */
 		(void)shutdown(l->fd, SHUT_RDWR);
 		for (unsigned k = 0; k < l->n_threads; k++)

@@ -52,7 +52,7 @@ unsigned channel_fini(struct channel *ch)
 
 static bool is_empty_locked(const struct channel *ch) NEEDS(ch->lock)
 {
-	return ring_count(&ch->ring) == 0 && ch->queue_count == 0;
+	return ring_count(&ch->ring) == 0 && ch->queue_count == 0 && !ch->notice;
 }
 
 /* Something was put into the mailbox. True: the dispatcher must be signalled once the lock is dropped. *taken: the caller
@@ -213,6 +213,23 @@ int channel_push(struct channel *ch, struct message *msg, bool filter)
 	return rc < 0 ? rc : taken;
 }
 
+void channel_notice(struct channel *ch)
+{
+	bool wake = false;
+
+	lock_take(&ch->lock);
+	if (!ch->closed) {
+		ch->notice = true;
+		/* Never handed to the caller: the write may have to wait. */
+		wake = ch->baton == BATON_FREE;
+		if (wake)
+			ch->baton = BATON_DISPATCHER;
+	}
+	lock_drop(&ch->lock);
+	if (wake)
+		(void)pthread_cond_signal(&ch->wake);
+}
+
 void channel_close(struct channel *ch)
 {
 	bool wake = false;
@@ -220,6 +237,7 @@ void channel_close(struct channel *ch)
 	lock_take(&ch->lock);
 	if (!ch->closed) {
 		ch->closed = true;
+		ch->notice = false; /* the goodbye says more */
 		wake = ch->baton == BATON_FREE;
 		if (wake)
 			ch->baton = BATON_DISPATCHER;
@@ -393,6 +411,18 @@ void channel_rest(struct channel *ch, const struct haul *h, bool stalled)
 }
 
 /* ---- the dispatcher ---- */
+
+bool channel_take_notice(struct channel *ch)
+{
+	bool due;
+
+	lock_take(&ch->lock);
+	due = ch->notice && ch->skip_bytes == 0;
+	if (due)
+		ch->notice = false;
+	lock_drop(&ch->lock);
+	return due;
+}
 
 enum channel_event channel_ready(struct channel *ch)
 {

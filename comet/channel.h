@@ -66,6 +66,7 @@ struct channel {
 	/* under lock */
 	bool closed;
 	bool accepts_all;    /* v1: no filter */
+	bool notice;         /* the dispatcher has to write one, see channel_notice */
 	bool stalled;        /* the socket took no more when it was last written to */
 	unsigned waiting;    /* threads in channel_wait_for_room */
 	bool messages_begun; /* skip_bytes belongs to the queue's first message, not to the ring's first answer */
@@ -120,6 +121,10 @@ int channel_push(struct channel *ch, struct message *msg, bool filter) WITHOUT(c
  * deadline_ns, but not for a peer whose socket is full. True: there is room for msg now, push it again. */
 bool channel_wait_for_room(struct channel *ch, const struct message *msg, int64_t deadline_ns) WITHOUT(ch->lock);
 
+/* Have the dispatcher say something that is neither answer nor push, between two of them: channel_take_notice. Never waits;
+ * does nothing once the channel is closed. */
+void channel_notice(struct channel *ch) WITHOUT(ch->lock);
+
 /* No more pushes, no more answers: what is queued is still written, then channel_ready says FINISH. Wakes whoever sleeps.
  * Any number of times. */
 void channel_close(struct channel *ch) WITHOUT(ch->lock);
@@ -142,6 +147,9 @@ void channel_done(struct channel *ch, const struct haul *h, bool stalled) WITHOU
 void channel_rest(struct channel *ch, const struct haul *h, bool stalled) WITHOUT(ch->lock);
 
 /* ---- the dispatcher ---- */
+
+/* Is a notice due, and nothing half written that it would tear apart? True once for each channel_notice. */
+bool channel_take_notice(struct channel *ch) WITHOUT(ch->lock);
 
 /* Give the baton back, sleep until there is something to write, and take it again. The sleep ends at the latest when the
  * heartbeat deadline closes the channel. CHANNEL_READY: channel_take has something; CHANNEL_FINISH: closed, and nothing is

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/goodbye.h"
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/obj.h"
@@ -170,17 +171,35 @@ void connection_expired(struct timer_entry *e)
 		end_if_due(c);
 }
 
-void connection_say_goodbye(struct connection *c, enum transport_wait wait)
+static int write_op_6(struct connection *c, enum close_reason why, enum transport_wait wait)
 {
-	enum close_reason why = atomic_load(&c->reason);
 	const char *words = why == CLOSE_AUTH_REFUSED || why == CLOSE_NO_LOGIC ? c->refusal : NULL;
-	char body[256];
+	char body[GOODBYE_BYTES];
 	struct packet p = {.op = OP_DISCONNECT, .body = (uint8_t *)body};
 
 	p.ver = c->dialect == DIALECT_V2 ? 1 : 0;
-	p.body_bytes = (uint32_t)close_reason_body(why, words, body, sizeof(body));
-	if (close_reason_code(why) != 0)
-		(void)transport_write_packet(c->transport, &p, c->dialect, wait);
+	p.body_bytes = (uint32_t)goodbye_body(why, words, body, sizeof(body));
+	return transport_write_packet(c->transport, &p, c->dialect, wait);
+}
+
+void connection_forewarn(struct connection *c)
+{
+	channel_notice(&c->channel);
+}
+
+int connection_say_leave(struct connection *c)
+{
+	c->forewarned = true;
+	return write_op_6(c, CLOSE_DRAINING, TRANSPORT_WAIT);
+}
+
+void connection_say_goodbye(struct connection *c, enum transport_wait wait)
+{
+	enum close_reason why = atomic_load(&c->reason);
+
+	/* Who was told to leave has perhaps been replaced by its own next connection. */
+	if (close_reason_code(why) != 0 && !(c->forewarned && (why == CLOSE_DRAINING || why == CLOSE_REPLACED)))
+		(void)write_op_6(c, why, wait);
 	c->transport->ops->finish_writing(c->transport);
 	if (c->deadline.timer != NULL)
 		timer_set(&c->deadline, clock_now_ns() + LINGER_NS);

@@ -50,6 +50,8 @@ struct connection {
 	int64_t renewed_ns; /* when logic was last told that it is still here */
 	int64_t packets_ns; /* the buckets of limits.packets and limits.bytes */
 	int64_t bytes_ns;
+	/* the baton's holder only */
+	bool forewarned; /* it was told to leave: op 6 is not said twice */
 	/* set once, like the above */
 	const struct whitelist *trace; /* NULL: not traced */
 	/* anybody */
@@ -80,6 +82,9 @@ void connection_unref(struct connection **c);
  * still written, then op 6 if the reason has a code, then the peer has a second to read it. From now on a deadline bounds
  * all of that. Any thread, never blocks; takes the channel's and the timer's lock. */
 bool connection_shutdown(struct connection *c, enum close_reason why);
+/* Have it told by op 6 that this server goes away, and serve it on: a client that connects elsewhere now, and then closes,
+ * misses nothing. Any thread, never blocks; takes the channel's lock. */
+void connection_forewarn(struct connection *c);
 /* End it at once: nothing more is read or written. */
 void connection_abort(struct connection *c, enum close_reason why);
 
@@ -109,6 +114,9 @@ void connection_expired(struct timer_entry *e);
 /* Write op 6 for the reason, if it has a code, and let the peer see the end. The caller holds the baton. TRANSPORT_WAIT: as
  * long as the write deadline allows; TRANSPORT_NOW: what does not go now is not said. */
 void connection_say_goodbye(struct connection *c, enum transport_wait wait);
+
+/* Write what connection_forewarn wants said. The dispatcher, with the baton. 0, or -errno of the write. */
+int connection_say_leave(struct connection *c);
 
 /* The connection as the fields that start a log line: conn, key, peer. peer is a buffer of the caller's. */
 #define CONNECTION_FIELDS(c, peer)                                                                                     \

@@ -10,6 +10,7 @@
 
 static int write_what_waits(struct connection *c, enum transport_wait *how);
 static int write_haul(struct connection *c, struct haul *h, enum transport_wait wait);
+static int forewarn(struct connection *c);
 static void discard_until_finish(struct connection *c);
 
 void *dispatch(void *arg)
@@ -23,7 +24,7 @@ void *dispatch(void *arg)
 		trace(c, "wait proto ready", NULL);
 		if (channel_ready(&c->channel) == CHANNEL_FINISH)
 			break;
-		if ((rc = write_what_waits(c, &how)) < 0)
+		if ((rc = write_what_waits(c, &how)) < 0 || (rc = forewarn(c)) < 0)
 			goto failed;
 	}
 	trace(c, "receive proto finish", NULL);
@@ -82,6 +83,12 @@ static int write_haul(struct connection *c, struct haul *h, enum transport_wait 
 	if (!c->transport->ops->writes_later)
 		count_written(h);
 	return rc;
+}
+
+/* That this server goes away, if the client is to be told. */
+static int forewarn(struct connection *c)
+{
+	return channel_take_notice(&c->channel) ? connection_say_leave(c) : 0;
 }
 
 /* The mailbox must be emptied, or the reader would wait for a slot of the ring without end. */

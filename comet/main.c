@@ -12,6 +12,7 @@
 #include "comet/accept.h"
 #include "comet/alone.h"
 #include "comet/cluster.h"
+#include "comet/goodbye.h"
 #include "comet/online.h"
 #include "comet/push.h"
 #include "comet/serve.h"
@@ -344,6 +345,16 @@ static bool reap_threads(void)
 	return true;
 }
 
+/* Clients that are sent away are told which other comets there are. */
+static void say_where_to_go(struct house *h)
+{
+	const struct logic_client *logic = &h->server.logic;
+	struct logic_node others[GOODBYE_NODES];
+
+	if (logic->go_away != NULL)
+		goodbye_set_nodes(others, logic->go_away(logic->self, others, GOODBYE_NODES));
+}
+
 /* In reverse order. A drain that does not end leaves everything as it is: the process goes anyway. */
 static bool stop(struct house *h)
 {
@@ -356,7 +367,8 @@ static bool stop(struct house *h)
 		cluster_set_draining(h->cluster);
 	if (h->accept != NULL)
 		accept_stop(&h->accept);
-	if (!server_drain(&h->server, h->cfg.server_drain_timeout))
+	say_where_to_go(h);
+	if (!server_drain(&h->server, h->cfg.server_drain_timeout, h->cfg.server_drain_grace))
 		return false;
 	if (h->alone != NULL)
 		alone_stop_waiting(h->alone);

@@ -174,25 +174,43 @@ static void list_online(struct server *s, struct connections *all)
 			LOG(LOG_WARN, log_what("no memory to drain all connections one by one"));
 }
 
-static void send_away(struct server *s, int64_t over_ms)
+/* Not one wait a connection: those due within the same moment go together. */
+#define MOMENT_NS (10 * CLOCK_MS)
+
+/* When the i-th of n has to go. */
+static int64_t turn_of(int64_t start_ns, int64_t over_ms, size_t i, size_t n)
+{
+	return start_ns + over_ms * CLOCK_MS * (int64_t)i / (int64_t)n;
+}
+
+/* Each is told when its turn has come, and closed after the grace: both go through the list in order. */
+static void send_away(struct server *s, int64_t over_ms, int64_t grace_ms)
 {
 	struct connections all = {0};
-	int64_t start = clock_now_ns();
+	int64_t start = clock_now_ns(), grace = grace_ms * CLOCK_MS;
+	size_t told = 0, closed = 0;
 
 	list_online(s, &all);
-	for (size_t i = 0; i < all.n; i++) {
-		int64_t due = start + over_ms * CLOCK_MS * (int64_t)i / (int64_t)all.n;
+	while (closed < all.n) {
+		int64_t now = clock_now_ns() + MOMENT_NS, next;
 
-		/* Not one wait a connection: those due within the same 10 ms go together. */
-		if (due > clock_now_ns() + 10 * CLOCK_MS && wait_for_nobody(s, due))
+		for (; told < all.n && turn_of(start, over_ms, told, all.n) <= now; told++)
+			if (grace > 0)
+				connection_forewarn(all.all[told]);
+		for (; closed < told && turn_of(start, over_ms, closed, all.n) + grace <= now; closed++) {
+			(void)connection_shutdown(all.all[closed], CLOSE_DRAINING);
+			connection_unref(&all.all[closed]);
+		}
+		if (closed == all.n)
 			break;
-		(void)connection_shutdown(all.all[i], CLOSE_DRAINING);
-		connection_unref(&all.all[i]);
-		all.all[i] = NULL;
+		next = turn_of(start, over_ms, closed, all.n) + grace;
+		if (told < all.n && turn_of(start, over_ms, told, all.n) < next)
+			next = turn_of(start, over_ms, told, all.n);
+		if (wait_for_nobody(s, next))
+			break;
 	}
-	for (size_t i = 0; i < all.n; i++)
-		if (all.all[i] != NULL)
-			connection_unref(&all.all[i]);
+	for (; closed < all.n; closed++)
+		connection_unref(&all.all[closed]);
 	free(all.all);
 }
 
@@ -205,13 +223,13 @@ static void end_hard(struct server *s)
 	lock_drop(&s->lock);
 }
 
-bool server_drain(struct server *s, int64_t over_ms)
+bool server_drain(struct server *s, int64_t over_ms, int64_t grace_ms)
 {
 	/* Patience with clients that take their time to read the goodbye and to close. */
 	const int64_t goodbye_ns = 2 * CLOCK_SEC, hard_ns = 10 * CLOCK_SEC;
 
 	admission_drain(&s->admission);
-	send_away(s, over_ms);
+	send_away(s, over_ms, grace_ms);
 	if (wait_for_nobody(s, clock_now_ns() + goodbye_ns))
 		return true;
 	end_hard(s);

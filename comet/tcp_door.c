@@ -3,15 +3,15 @@
 
 #include <unistd.h>
 
+#include "comet/goodbye.h"
 #include "comet/serve.h"
 #include "comet/transport/tcp.h"
 #include "common/clock.h"
 
 void tcp_door_turn_away(int fd, enum close_reason why)
 {
-	uint8_t packet[PACKET_HEAD_BYTES + 256];
-	size_t body =
-		close_reason_body(why, NULL, (char *)packet + PACKET_HEAD_BYTES, sizeof(packet) - PACKET_HEAD_BYTES);
+	uint8_t packet[PACKET_HEAD_BYTES + GOODBYE_BYTES];
+	size_t body = goodbye_body(why, NULL, (char *)packet + PACKET_HEAD_BYTES, sizeof(packet) - PACKET_HEAD_BYTES);
 
 	packet_encode(packet, 1, OP_DISCONNECT, 0, (uint32_t)body);
 	if (send(fd, packet, PACKET_HEAD_BYTES + body, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {

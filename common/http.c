@@ -474,6 +474,7 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 		.max_body = (size_t)cfg->http_max_body,
 		.callers_max = (unsigned)cfg->http_callers,
 		.timeout_ms = cfg->http_timeout,
+		.reuse_port = cfg->server_reuse_port,
 		.label = "http",
 		.keys = keys,
 		.rate = {.per_second = cfg->http_rate, .burst_ns = cfg->limits_burst * CLOCK_MS},
@@ -504,9 +505,10 @@ static int listen_on_all(struct http *h)
 	int rc = 0;
 
 	while (rc == 0 && config_list_next(&rest, address, sizeof(address))) {
-		rc = h->n_listeners < LISTENERS_MAX ? http_listener_start(address, h->opt.label, take_connection, h,
-									  &h->listeners[h->n_listeners])
-						    : -E2BIG;
+		rc = h->n_listeners < LISTENERS_MAX
+			     ? http_listener_start(address, h->opt.label, h->opt.reuse_port, take_connection, h,
+						   &h->listeners[h->n_listeners])
+			     : -E2BIG;
 		if (rc == 0)
 			h->n_listeners++;
 		else

@@ -47,6 +47,7 @@ struct http_options {
 	size_t max_body;               /* bytes */
 	unsigned callers_max;          /* connections at one time, each with a thread; more wait */
 	int64_t timeout_ms;            /* for a caller to send its whole request */
+	bool reuse_port;               /* another process may listen beside this one */
 	const char *label;             /* for "listening <label> <address>" on stdout, one line for each address */
 	struct http_keys *keys;        /* outlives the server; NULL: everybody may do everything */
 	struct rate rate;              /* of calls, for each key, or for each address where none is shown */

@@ -58,15 +58,16 @@ static int resolve(const char *address, struct addrinfo **found)
 	return getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, found) == 0 ? 0 : -EADDRNOTAVAIL;
 }
 
-static int listen_on(const char *address, int *out)
+static int listen_on(const char *address, bool reuse_port, int *out)
 {
 	struct addrinfo *found;
-	int on = 1, fd, rc;
+	int on = 1, share = reuse_port, fd, rc;
 
 	if ((rc = resolve(address, &found)) < 0)
 		return rc;
 	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &share, sizeof(share)) < 0) ||
 	    bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
 		rc = -errno;
 		if (fd >= 0)
@@ -167,7 +168,7 @@ static void *accept_all(void *arg)
 
 /* ---- start and stop ---- */
 
-int http_listener_start(const char *address, const char *label, http_listener_take *take, void *arg,
+int http_listener_start(const char *address, const char *label, bool reuse_port, http_listener_take *take, void *arg,
 			struct http_listener **out)
 {
 	struct http_listener *l = calloc(1, sizeof(*l));
@@ -180,7 +181,7 @@ int http_listener_start(const char *address, const char *label, http_listener_ta
 	l->arg = arg;
 	lock_init(&l->lock, LOCK_SERVICE);
 	lock_cond_init(&l->wake);
-	if ((rc = listen_on(address, &l->fd)) < 0)
+	if ((rc = listen_on(address, reuse_port, &l->fd)) < 0)
 		goto free_listener;
 	if ((rc = thread_spawn(THREAD_SERVICE, "http accept", accept_all, l, &l->thread)) < 0)
 		goto close_listener;

@@ -293,13 +293,15 @@ static void online_total(struct api_call *call)
 
 /* ---- nodes ---- */
 
-/* Least loaded by weight first: connections per weight, without dividing. */
+/* Least loaded by weight first: connections per weight, without dividing. Those that send their clients away come last. */
 static int by_load(const void *a, const void *b)
 {
 	const struct registry_server *x = a, *y = b;
 	int64_t left = x->connections * (y->weight > 0 ? y->weight : 1);
 	int64_t right = y->connections * (x->weight > 0 ? x->weight : 1);
 
+	if (x->leaving != y->leaving)
+		return x->leaving ? 1 : -1;
 	if (left != right)
 		return left < right ? -1 : 1;
 	return strcmp(x->id, y->id);
@@ -345,11 +347,11 @@ static json_t *list_nodes(const struct registry_servers *servers, bool names)
 {
 	json_t *nodes = json_array();
 
-	for (size_t i = 0; i < servers->n; i++)
+	for (size_t i = 0; i < servers->n && !servers->servers[i].leaving; i++)
 		add_hosts(nodes, &servers->servers[i], names, false);
 	if (json_array_size(nodes) > 0)
 		return nodes;
-	for (size_t i = 0; i < servers->n; i++)
+	for (size_t i = 0; i < servers->n && !servers->servers[i].leaving; i++)
 		add_hosts(nodes, &servers->servers[i], names, true);
 	return nodes;
 }

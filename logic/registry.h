@@ -3,6 +3,7 @@
 #ifndef LOGIC_REGISTRY_H
 #define LOGIC_REGISTRY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,6 +40,7 @@ struct registry_server {
 	int64_t connections;
 	int64_t addresses;  /* distinct client addresses */
 	int64_t updated_ms; /* wall time */
+	bool leaving;       /* it sends its clients away: no new ones are to go there */
 };
 struct registry_servers {
 	struct registry_server *servers;

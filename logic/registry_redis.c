@@ -389,6 +389,7 @@ static int server_of(const struct redisReply *lease, struct registry_server *out
 		.connections = strtoll(field_of(lease, "connections"), NULL, 10),
 		.addresses = strtoll(field_of(lease, "addresses"), NULL, 10),
 		.updated_ms = strtoll(field_of(lease, "updated"), NULL, 10),
+		.leaving = strcmp(field_of(lease, "leaving"), "1") == 0,
 	};
 	return out->id != NULL && out->region != NULL && out->addrs != NULL ? 0 : -ENOMEM;
 }

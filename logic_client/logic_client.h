@@ -10,6 +10,13 @@
 #include "common/packet.h"
 #include "common/wire.h"
 
+/* Another comet, for clients that are sent away. */
+#define LOGIC_NODE_BYTES 128
+struct logic_node {
+	char address[LOGIC_NODE_BYTES]; /* host or host:port, the first of its server.addrs */
+	int64_t weight;
+};
+
 struct logic_client {
 	/* 0 and *session; -ERR_REFUSED with session->refusal; -ERR_NO_LOGIC; -ENOMEM. */
 	int (*connect)(void *self, const struct wire_connect *request, struct wire_session *session);
@@ -30,6 +37,9 @@ struct logic_client {
 	/* A connection has come into this room: when it returns, pushes to the room find this comet, and the client may be
 	 * told that it is in. Waits only for a room that was empty here, and a few seconds at the most. */
 	void (*join)(void *self, const char *room);
+	/* From now on this comet is not told to clients as a node. Hands out up to `max` others that are, the least loaded for
+	 * their weights first; returns how many. NULL: there are never any. */
+	size_t (*go_away)(void *self, struct logic_node *others, size_t max);
 	/* A packet with an application's op, on its way to the back end. 0 or -ERR_NO_LOGIC. */
 	int (*receive)(void *self, const char *key, int64_t mid, const struct packet *p);
 	void *self;

@@ -19,6 +19,7 @@
 #include "logic_client/redis_calls.h"
 #include "logic_client/kicks.h"
 #include "logic_client/redis_lease.h"
+#include "logic_client/redis_others.h"
 #include "logic_client/redis_pushes.h"
 
 /* Registrations are spread over a second in so many portions. */
@@ -132,6 +133,14 @@ static void join_room(void *self, const char *room)
 	redis_lease_join(client_of(self)->lease, room);
 }
 
+static size_t go_away(void *self, struct logic_node *others, size_t max)
+{
+	struct redis_client *c = client_of(self);
+
+	redis_lease_leave(c->lease);
+	return redis_others(c->pipe, c->opt.cfg, c->opt.server_id, others, max);
+}
+
 static int receive(void *self, const char *key, int64_t mid, const struct packet *p)
 {
 	struct redis_client *c = client_of(self);
@@ -156,6 +165,7 @@ struct logic_client redis_client_table(struct redis_client *c)
 		.renew_online = renew_online,
 		.settled = settled,
 		.join = join_room,
+		.go_away = go_away,
 		.receive = receive,
 		.self = c,
 	};

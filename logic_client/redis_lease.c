@@ -39,7 +39,7 @@ struct told {
 	unsigned report;   /* the report that named it last */
 };
 
-enum verdict { VERDICT_KEPT, VERDICT_NEW, VERDICT_TAKEN, VERDICT_FENCED };
+enum verdict { VERDICT_KEPT, VERDICT_NEW, VERDICT_TAKEN, VERDICT_LEAVING, VERDICT_FENCED };
 
 struct redis_lease {
 	unsigned magic;
@@ -66,6 +66,8 @@ struct redis_lease {
 	unsigned to_write;       /* rooms that are not current */
 	unsigned writes, report; /* the last ones */
 	bool registered;         /* again, after a loss: to be said at the next renewal */
+	bool leaving;            /* this comet goes away ... */
+	bool hurry;              /* ... which is to be said now */
 };
 
 static bool stands(const struct redis_lease *l)
@@ -95,7 +97,8 @@ static const char lease_script[] =
 	"  return {'kept', epoch, string.format('%.0f', now)} "
 	"end "
 	"if epoch and (mine ~= '' or now - tonumber(updated) <= lease) then "
-	"  return {mine ~= '' and 'fenced' or 'taken', epoch, string.format('%.0f', now)} "
+	"  local leaving = redis.call('HGET', key, 'leaving') == '1' "
+	"  return {mine ~= '' and 'fenced' or leaving and 'leaving' or 'taken', epoch, string.format('%.0f', now)} "
 	"end "
 	/* Who had the name before and lost it with all data keeps its epoch: sessions that were saved are valid again. */
 	"local id = mine "
@@ -112,7 +115,9 @@ static const char lease_script[] =
 static int verdict_of(struct redis_lease *l, const struct redisReply *reply)
 {
 	static const char *const words[] = {
-		[VERDICT_KEPT] = "kept", [VERDICT_NEW] = "new", [VERDICT_TAKEN] = "taken", [VERDICT_FENCED] = "fenced"};
+		[VERDICT_KEPT] = "kept",       [VERDICT_NEW] = "new",       [VERDICT_TAKEN] = "taken",
+		[VERDICT_LEAVING] = "leaving", [VERDICT_FENCED] = "fenced",
+	};
 
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3)
 		return -EPROTO;
@@ -135,16 +140,19 @@ static int ask_for_lease(struct redis_lease *l)
 	const struct config *cfg = l->opt->cfg;
 	struct redisReply *reply;
 	struct wire_load load;
+	bool leaving;
 	int rc;
 
 	lock_take(&l->lock);
 	load = l->load;
+	leaving = l->leaving;
 	lock_drop(&l->lock);
-	rc = redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, &reply,
-			     "EVAL %s 0 %s %s %lld region %s addrs %s weight %lld connections %lld addresses %lld",
-			     lease_script, l->opt->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region,
-			     l->opt->addrs, (long long)cfg->server_weight, (long long)load.connections,
-			     (long long)load.addresses);
+	rc = redis_pipe_call(
+		l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, &reply,
+		"EVAL %s 0 %s %s %lld region %s addrs %s weight %lld connections %lld addresses %lld leaving %d",
+		lease_script, l->opt->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region,
+		l->opt->addrs, (long long)cfg->server_weight, (long long)load.connections, (long long)load.addresses,
+		leaving);
 	if (rc < 0)
 		return rc;
 	rc = verdict_of(l, reply);
@@ -498,10 +506,11 @@ static void *run(void *arg)
 	while (!l->stop && ours) {
 		int64_t next = clock_now_ns() + l->lease_ns / 3;
 
-		while (!l->stop && lock_wait_until(&l->wake, &l->lock, next))
+		while (!l->stop && !l->hurry && lock_wait_until(&l->wake, &l->lock, next))
 			;
 		if (l->stop)
 			break;
+		l->hurry = false;
 		lock_drop(&l->lock);
 		ours = renew(l);
 		lock_take(&l->lock);
@@ -516,6 +525,16 @@ void redis_lease_registered(struct redis_lease *l)
 	lock_take(&l->lock);
 	l->registered = true;
 	lock_drop(&l->lock);
+}
+
+void redis_lease_leave(struct redis_lease *l)
+{
+	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
+	lock_take(&l->lock);
+	l->leaving = true;
+	l->hurry = true;
+	lock_drop(&l->lock);
+	(void)pthread_cond_broadcast(&l->wake);
 }
 
 /* ---- start and stop ---- */
@@ -541,10 +560,12 @@ static int take(struct redis_lease *l)
 
 		if (rc == VERDICT_NEW)
 			return 0;
-		if (rc == VERDICT_TAKEN && free_by == 0) {
+		/* One that is going away gives the name back, or its lease runs out. */
+		if (rc == VERDICT_LEAVING || (rc == VERDICT_TAKEN && free_by == 0)) {
+			if (free_by == 0)
+				LOG(LOG_INFO, log_str("server", l->opt->server_id),
+				    log_what("the name has a holder; waiting whether it lives, or goes"));
 			free_by = now + l->lease_ns + l->lease_ns / 2;
-			LOG(LOG_INFO, log_str("server", l->opt->server_id),
-			    log_what("the name has a holder; waiting whether it lives"));
 		}
 		if (rc == VERDICT_TAKEN && now > free_by) {
 			LOG(LOG_ERROR, log_str("server", l->opt->server_id),

@@ -23,6 +23,9 @@ void redis_lease_stop(struct redis_lease **l);
 
 /* Everything that was lost is registered again. */
 void redis_lease_registered(struct redis_lease *l);
+/* From now on the lease says `leaving`: this comet is not told to clients as a node, and a comet that wants its name waits for
+ * it to go. Written by the lease's thread, at once. */
+void redis_lease_leave(struct redis_lease *l);
 /* See struct logic_client. */
 void redis_lease_join(struct redis_lease *l, const char *room);
 /* Write what has changed since the last report. 0 or -ERR_NO_LOGIC, -ENOMEM. One thread calls it. */

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "comet/goodbye.h"
 #include "comet/serve.h"
 #include "comet/transport/tcp.h"
 #include "comet/transport/v1_json.h"
@@ -173,8 +174,8 @@ int websocket_let_in_tls(void *arg, int fd, const struct sockaddr *peer)
 
 void websocket_turn_away(int fd, enum close_reason why)
 {
-	char text[512], body[256];
-	int n = (int)close_reason_body(why, NULL, body, sizeof(body));
+	char body[GOODBYE_BYTES], text[GOODBYE_BYTES + 256];
+	int n = (int)goodbye_body(why, NULL, body, sizeof(body));
 
 	n = snprintf(text, sizeof(text),
 		     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"

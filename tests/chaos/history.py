@@ -21,15 +21,17 @@ HEARTBEAT_SECONDS = 1.0
 class Person:
     """One client; the crowd's thread reads for it."""
 
-    def __init__(self, comet, key, room):
+    def __init__(self, comet, key, room, mid):
         self.comet = comet
         self.key = key
         self.room = room
+        self.mid = mid
         self.codec = TcpCodec()
         self.sock = None
         self.is_in = False
         self.closed_at = None
         self.goodbye = None
+        self.told_at = None     # when it was told that
         self.received = collections.defaultdict(list)  # stream -> numbers
         self.others = []
         self.asked_at = None    # the heartbeat that is not answered yet
@@ -52,7 +54,7 @@ class Crowd:
 
     def join(self, comet, key, room="", mid=0, timeout=TIMEOUT):
         """A new client, authenticated when this returns. ConnectionError where the comet says no."""
-        person = Person(comet, key, room)
+        person = Person(comet, key, room, mid)
         address = self.house.address(comet, "tcp")
         person.sock = dial(address)
         person.sock.settimeout(timeout)
@@ -116,8 +118,7 @@ class Crowd:
         person.sock.close()
         person.closed_at = person.closed_at or time.monotonic()
 
-    @staticmethod
-    def _take(person, data):
+    def _take(self, person, data):
         if not data:
             person.closed_at = time.monotonic()
             return
@@ -130,11 +131,16 @@ class Crowd:
                 person.beats += 1
             elif packet.op == Op.DISCONNECT:
                 person.goodbye = packet.json()
+                person.told_at = time.monotonic()
+                self.is_sent_away(person)
             elif b"#" in packet.body:
                 stream, _, number = packet.body.decode().partition("#")
                 person.received[stream].append(int(number))
             else:
                 person.others.append(packet)
+
+    def is_sent_away(self, person):
+        """op 6 has come: for those who do something about it. On the crowd's thread."""
 
     def on(self, *comets):
         return [p for p in self.people if p.comet in comets]

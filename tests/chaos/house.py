@@ -22,7 +22,7 @@ class House:
         arguments = ["up", "--comets", str(comets), "--logics", str(logics)]
         if redis_addr is not None:
             arguments += ["--redis-addr", redis_addr]
-        for key, value in {"server.drain_timeout": "100ms", **(settings or {})}.items():
+        for key, value in {"server.drain_timeout": "100ms", "server.drain_grace": "100ms", **(settings or {})}.items():
             arguments += ["-o", f"{key}={value}"]
         self.command(*arguments)
         self.has_redis = redis_addr is None

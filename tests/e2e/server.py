@@ -29,6 +29,7 @@ DEFAULTS = {
     "websocket.tls_bind": "127.0.0.1:0",
     "http.bind": "127.0.0.1:0",
     "server.drain_timeout": "100ms",
+    "server.drain_grace": "0",
     # COMET_TEST_SETTINGS="protocol.baton=off" runs the tests that way.
     **dict(assignment.split("=", 1) for assignment in os.environ.get("COMET_TEST_SETTINGS", "").split()),
 }

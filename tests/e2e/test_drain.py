@@ -1,16 +1,19 @@
 """SIGTERM sends everybody away, spread over server.drain_timeout, and ends with 0; a second signal ends at once.
 
 SPDX-License-Identifier: MIT"""
+import concurrent.futures
 import http.client
 import json
 import os
 import select
 import signal
 import socket
+import threading
 import time
 
 import pytest
 
+from client import Client, Closed, Op
 from conftest import Connect
 from swarm import Swarm
 from waiting import TIMEOUT, Deadline, scaled, wait_until
@@ -163,3 +166,92 @@ def reads_all_of(house, sock):
             if (int(local.split(":")[1], 16), int(remote.split(":")[1], 16)) == (there, here):
                 return int(queues.split(":")[1], 16) == 0
     return False
+
+
+@pytest.mark.settings("server.drain_timeout=0", "server.drain_grace=60s")
+def test_who_was_told_to_go_is_served_until_it_goes(connect, house, backend):
+    """Between op 6 and the end of the grace all is as before: pushes, heartbeats, answers. Then no second goodbye."""
+    client = connect(mid=7)
+    house.terminate()
+    goodbye = client.expect(Op.DISCONNECT).json()
+    assert goodbye["code"] == 4 and "nodes" not in goodbye, "alone, there is nowhere else to go"
+    backend.push_mids([7], b"after the goodbye")
+    client.expect_push(1000, b"after the goodbye")
+    client.heartbeat()
+    client.close()
+    assert house.wait() == 0
+
+
+@pytest.mark.settings("server.drain_timeout=0", "server.drain_grace=200ms")
+def test_who_does_not_go_is_closed_when_the_grace_is_over(connect, house):
+    client = connect(mid=7)
+    house.terminate()
+    assert client.expect_goodbye()["code"] == 4
+    client.close()
+    assert house.wait() == 0
+
+
+def is_let_in(client):
+    """False: it was sent away in words, by one that was going just then."""
+    try:
+        return client.recv().op == Op.AUTH_REPLY
+    except Closed as closed:
+        if "goodbye" not in str(closed):
+            raise
+        return False
+
+
+@pytest.mark.settings("server.reuse_port=yes", "server.drain_timeout=0", "server.drain_grace=60s")
+@pytest.mark.ways("tcp-v2", "ws-v2")
+def test_second_process_takes_the_addresses_over_and_nobody_is_refused(way, launch):
+    """Clients come all the time; the old one goes in their midst. Each gets in, or is told to come again: none is refused
+    or reset."""
+    old = launch()
+    addresses = {f"{name}.bind": "%s:%d" % old.address(name) for name in ("tcp", "websocket", "http")}
+    stays = Connect(way, old)(mid=1)
+    new = launch(addresses)
+    came = []
+    stop = threading.Event()
+
+    def keep_coming():
+        while not stop.is_set():
+            client = Client(way, new.address(way.listener))
+            client.send_auth()
+            if is_let_in(client):
+                came.append(client)
+            client.close()
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        threads = [pool.submit(keep_coming) for _ in range(4)]
+        wait_until(lambda: len(came) > 50 or any(t.done() for t in threads), "clients come")
+        old.terminate()
+        assert stays.expect(Op.DISCONNECT).json()["code"] == 4
+        before = len(came)
+        wait_until(lambda: len(came) > before + 100 or any(t.done() for t in threads), "clients go on coming")
+        stop.set()
+        for thread in threads:
+            thread.result()
+    stays.close()
+    assert old.wait() == 0
+
+
+def test_without_reuse_port_a_second_process_does_not_start(house, launch):
+    with pytest.raises(AssertionError, match="cannot listen"):
+        launch({"tcp.bind": "%s:%d" % house.address("tcp")})
+
+
+@pytest.mark.settings("server.drain_timeout=0", "server.drain_grace=100ms")
+@pytest.mark.ways("tcp-v2")
+def test_those_whom_the_kernel_took_already_are_let_in_or_told(way, house):
+    """They connected before the signal came; closing the socket over them would reset them."""
+    os.kill(house.pid, signal.SIGSTOP)
+    clients = [Client(way, house.address("tcp")) for _ in range(scaled(500, 100))]
+    for client in clients:
+        client.send_auth()
+    house.terminate()
+    os.kill(house.pid, signal.SIGCONT)
+    for client in clients:
+        assert client.recv().op in (Op.AUTH_REPLY, Op.DISCONNECT)
+    for client in clients:
+        client.close()
+    assert house.wait() == 0

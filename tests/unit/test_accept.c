@@ -49,7 +49,7 @@ static int tear_down(void **state)
 	if (door != NULL)
 		accept_stop(&door);
 	seam_reset();
-	assert_true(server_drain(&stage.server, 0));
+	assert_true(server_drain(&stage.server, 0, 0));
 	stage_down(&stage);
 	return 0;
 }

@@ -1035,6 +1035,75 @@ static void a_close_in_the_middle_ends_every_wait(void **state)
 
 #define channel_test(name) cmocka_unit_test_teardown(name, tear_down)
 
+/* ---- notices ---- */
+
+static void a_notice_wakes_the_dispatcher_and_is_due_once(void **state)
+{
+	struct haul h;
+
+	(void)state;
+	begin(true);
+	free_the_baton();
+	channel_notice(&ch);
+	assert_int_equal(ch.baton, BATON_DISPATCHER);
+	assert_int_equal(ready(&h), CHANNEL_READY);
+	assert_int_equal(h.n_answers + h.n_messages, 0);
+	assert_true(channel_take_notice(&ch));
+	assert_false(channel_take_notice(&ch));
+}
+
+static void a_notice_that_comes_while_another_writes_goes_to_the_dispatcher(void **state)
+{
+	struct haul h;
+
+	(void)state;
+	begin(true);
+	channel_notice(&ch);
+	assert_int_equal(ch.baton, BATON_TAKEN);
+	assert_false(channel_take(&ch, &h));
+	channel_rest(&ch, &h, false);
+	assert_int_equal(ch.baton, BATON_DISPATCHER);
+	assert_true(channel_take_notice(&ch));
+}
+
+static void a_notice_does_not_tear_what_was_begun(void **state)
+{
+	struct message *msg = NULL;
+	struct haul h;
+
+	(void)state;
+	begin(false);
+	free_the_baton();
+	assert_int_equal(message_new(1000, "hello", 5, &msg), 0);
+	assert_int_equal(channel_push(&ch, msg, false), 0);
+	channel_notice(&ch);
+	assert_int_equal(ready(&h), CHANNEL_READY);
+	h.begun_bytes = 3;
+	channel_done(&ch, &h, true);
+	assert_false(channel_take_notice(&ch));
+	assert_int_equal(ready(&h), CHANNEL_READY);
+	assert_int_equal(h.skip_bytes, 3);
+	h.messages_done = 1;
+	h.begun_bytes = 0;
+	channel_done(&ch, &h, false);
+	assert_true(channel_take_notice(&ch));
+	message_unref(&msg);
+}
+
+static void after_the_close_there_is_no_notice(void **state)
+{
+	struct haul h;
+
+	(void)state;
+	begin(true);
+	free_the_baton();
+	channel_notice(&ch);
+	channel_close(&ch);
+	channel_notice(&ch);
+	assert_int_equal(ready(&h), CHANNEL_FINISH);
+	assert_false(channel_take_notice(&ch));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1075,6 +1144,10 @@ int main(void)
 		channel_test(a_close_wakes_the_dispatcher),
 		channel_test(a_push_wakes_the_dispatcher_in_the_plain_way),
 		channel_test(an_answer_wakes_the_dispatcher_in_the_plain_way),
+		channel_test(a_notice_wakes_the_dispatcher_and_is_due_once),
+		channel_test(a_notice_that_comes_while_another_writes_goes_to_the_dispatcher),
+		channel_test(a_notice_does_not_tear_what_was_begun),
+		channel_test(after_the_close_there_is_no_notice),
 		channel_test(with_the_baton_nothing_is_lost_doubled_or_overtaken),
 		channel_test(in_the_plain_way_nothing_is_lost_doubled_or_overtaken),
 		channel_test(a_close_in_the_middle_ends_every_wait),

@@ -155,7 +155,7 @@ static void *run_drain(void *arg)
 {
 	struct drain *d = arg;
 
-	d->all_gone = server_drain(&stage.server, d->over_ms);
+	d->all_gone = server_drain(&stage.server, d->over_ms, 0);
 	atomic_store(&d->done, true);
 	return NULL;
 }
@@ -177,7 +177,7 @@ static const char words[] = "{\"code\":4,\"reason\":\"the server is going away, 
 static void a_drain_of_nobody_is_over_at_once(void **state)
 {
 	(void)state;
-	assert_true(server_drain(&stage.server, 3600000));
+	assert_true(server_drain(&stage.server, 3600000, 0));
 	assert_int_equal(admission_enter(&stage.server.admission, "192.0.2.1"), CLOSE_DRAINING);
 }
 
@@ -247,7 +247,7 @@ static void who_is_in_the_handshake_is_ended_too(void **state)
 {
 	(void)state;
 	assert_int_equal(serve_start(&stage.server, stage_guest(&stage, &peers[0])), 0);
-	assert_true(server_drain(&stage.server, 0));
+	assert_true(server_drain(&stage.server, 0, 0));
 	assert_true(fake_is_shut(&peers[0]));
 	assert_int_equal(fake_got(&peers[0]), 0);
 }
@@ -271,7 +271,7 @@ static void who_does_not_read_its_goodbye_is_ended_hard(void **state)
 	}
 	message_unref(&m);
 	connection_unref(&c);
-	assert_true(server_drain(&stage.server, 0));
+	assert_true(server_drain(&stage.server, 0, 0));
 	assert_true(fake_is_shut(&peers[0]));
 	assert_int_equal(counters_read_by(COUNT_CLOSED, CLOSE_DRAINING), before + 1);
 }
@@ -281,7 +281,7 @@ static void without_memory_to_list_them_all_are_ended_hard(void **state)
 	(void)state;
 	log_in(0);
 	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_true(server_drain(&stage.server, 0));
+	assert_true(server_drain(&stage.server, 0, 0));
 	assert_int_equal(seam_failed(SEAM_ALLOC), 1);
 	assert_true(fake_is_shut(&peers[0]));
 }

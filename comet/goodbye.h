@@ -1,0 +1,23 @@
+/* goodbye: what op 6 says: why, and where else a client may go when this comet goes away. SPDX-License-Identifier: MIT */
+#ifndef COMET_GOODBYE_H
+#define COMET_GOODBYE_H
+
+#include <stddef.h>
+
+#include "comet/close_reason.h"
+#include "logic_client/logic_client.h"
+
+#define GOODBYE_NODES 5
+/* Room for every goodbye: the words, and so many addresses. */
+#define GOODBYE_BYTES (256 + GOODBYE_NODES * (LOGIC_NODE_BYTES + 4))
+
+/* Where else clients may go, told from now on with CLOSE_DRAINING; at most GOODBYE_NODES are taken. Once, on the thread that
+ * then begins the drain. */
+void goodbye_set_nodes(const struct logic_node *nodes, size_t n);
+
+/* The body of op 6: {"code":4,"reason":"...","nodes":["10.0.0.2:3101"]}, where nodes are known and of use. Each goodbye begins
+ * with another one, in proportion to their weights. `detail` and the cutting are those of close_reason_body; returns the length
+ * without the zero byte. Any thread. */
+size_t goodbye_body(enum close_reason why, const char *detail, char *text, size_t text_bytes);
+
+#endif

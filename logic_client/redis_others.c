@@ -1,0 +1,83 @@
+/* redis_others: see redis_others.h. SPDX-License-Identifier: MIT */
+#include "logic_client/redis_others.h"
+
+#include <hiredis/hiredis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+
+struct other {
+	struct logic_node node;
+	int64_t connections;
+};
+
+/* Each as address, weight, connections. Of the addresses of one, the first. */
+static const char script[] =
+	"local t = redis.call('TIME') "
+	"local now = t[1] * 1000 + math.floor(t[2] / 1000) "
+	"local all = {} "
+	"for _, server in ipairs(redis.call('SMEMBERS', 'comet:servers')) do "
+	"  local l = redis.call('HMGET', 'comet:server:' .. server, 'addrs', 'weight', 'connections', 'updated', "
+	"'leaving') "
+	"  local address = l[1] and string.match(l[1], '[^, ]+') "
+	"  if server ~= ARGV[1] and address and l[4] and now - tonumber(l[4]) <= tonumber(ARGV[2]) and l[5] ~= '1' "
+	"then "
+	"    all[#all + 1] = {address, l[2] or '1', l[3] or '0'} "
+	"  end "
+	"end "
+	"return all";
+
+static bool read_other(const struct redisReply *r, struct other *o)
+{
+	if (r->type != REDIS_REPLY_ARRAY || r->elements != 3)
+		return false;
+	for (size_t i = 0; i < 3; i++)
+		if (r->element[i]->str == NULL)
+			return false;
+	if (strlen(r->element[0]->str) >= sizeof(o->node.address))
+		return false;
+	(void)snprintf(o->node.address, sizeof(o->node.address), "%s", r->element[0]->str);
+	o->node.weight = strtoll(r->element[1]->str, NULL, 10);
+	if (o->node.weight < 1)
+		o->node.weight = 1;
+	o->connections = strtoll(r->element[2]->str, NULL, 10);
+	return true;
+}
+
+/* Connections for each unit of weight, without dividing. */
+static int by_load(const void *a, const void *b)
+{
+	const struct other *x = a, *y = b;
+	int64_t left = x->connections * y->node.weight, right = y->connections * x->node.weight;
+
+	if (left != right)
+		return left < right ? -1 : 1;
+	return strcmp(x->node.address, y->node.address);
+}
+
+size_t redis_others(struct redis_pipe *pipe, const struct config *cfg, const char *but, struct logic_node *nodes,
+		    size_t max)
+{
+	int64_t deadline = clock_now_ns() + cfg->redis_timeout * CLOCK_MS;
+	struct redisReply *reply;
+	struct other *all;
+	size_t n = 0;
+
+	if (redis_pipe_call(pipe, REDIS_AGAIN, deadline, &reply, "EVAL %s 0 %s %lld", script, but,
+			    (long long)cfg->redis_lease) < 0)
+		return 0; /* the pipe has logged why; the goodbyes go without */
+	if ((all = calloc(reply->elements + 1, sizeof(*all))) != NULL)
+		for (size_t i = 0; i < reply->elements; i++)
+			n += read_other(reply->element[i], &all[n]);
+	freeReplyObject(reply);
+	if (all != NULL)
+		qsort(all, n, sizeof(*all), by_load);
+	if (n > max)
+		n = max;
+	for (size_t i = 0; i < n; i++)
+		nodes[i] = all[i].node;
+	free(all);
+	return n;
+}
