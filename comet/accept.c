@@ -214,7 +214,7 @@ static void *accept_all(void *arg)
  * come early: another process that listens beside us had no chance to take them. More may come meanwhile, hence the deadline. */
 static void take_what_waits(struct listener *l)
 {
-	int64_t deadline = clock_now_ns() + 200 * CLOCK_MS;
+	int64_t deadline = clock_now_ns() + CLOCK_SEC;
 	int flags = fcntl(l->fd, F_GETFL);
 
 	if (flags < 0 || fcntl(l->fd, F_SETFL, flags | O_NONBLOCK) < 0)

@@ -245,7 +245,7 @@ def test_without_reuse_port_a_second_process_does_not_start(house, launch):
 def test_those_whom_the_kernel_took_already_are_let_in_or_told(way, house):
     """They connected before the signal came; closing the socket over them would reset them."""
     os.kill(house.pid, signal.SIGSTOP)
-    clients = [Client(way, house.address("tcp")) for _ in range(scaled(500, 100))]
+    clients = [Client(way, house.address("tcp")) for _ in range(scaled(200, 50))]
     for client in clients:
         client.send_auth()
     house.terminate()
