@@ -288,7 +288,6 @@ static bool read_call(struct http *h, struct MHD_Connection *connection, struct 
 	request->body = call->body != NULL ? call->body : (const uint8_t *)"";
 	request->wants_html = accepts_html(connection);
 	say_peer(connection, call);
-	identify(h, request, shown_key(connection));
 	return pass_rate(h, call);
 }
 
@@ -320,6 +319,9 @@ static void add_body(struct http *h, struct call *call, const char *bytes, size_
 {
 	uint8_t *body;
 
+	/* What needs no key needs no body either: who may do nothing else fills no memory. */
+	if (call->request.key.scopes == 0)
+		return;
 	call->too_large |= call->request.body_bytes + n > h->opt.max_body;
 	if (call->too_large || call->no_memory)
 		return; /* read and forgotten; the reply will say so */
@@ -376,6 +378,7 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 	unsigned lengths = 0;
 
 	call->begun = true;
+	identify(h, &call->request, shown_key(connection));
 	/* A proxy before us may have read the other one, and taken what follows for another request. */
 	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
 	if (lengths > 1) {

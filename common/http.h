@@ -22,7 +22,7 @@ struct http_request {
 	const struct http_param *params; /* of the query */
 	size_t n_params;
 	bool bad_params;     /* path or query did not decode */
-	const uint8_t *body; /* followed by a zero byte */
+	const uint8_t *body; /* followed by a zero byte; none is kept of who shows no key where one is needed */
 	size_t body_bytes;
 	const char *peer;    /* address of the caller */
 	bool has_shown_key;  /* in X-Api-Key or Authorization: Bearer, */

@@ -31,6 +31,7 @@
 static struct http *h;
 static struct http_keys *keys;
 static struct rate rate;
+static const char *api_key = ""; /* everybody may do everything */
 static uint16_t port;
 static atomic_uint handled, inside;
 static atomic_bool hold; /* handlers of /hold stay inside */
@@ -106,7 +107,7 @@ static int start_with(unsigned callers_max, int64_t timeout_ms)
 	char line[256];
 	int rc;
 
-	assert_int_equal(http_keys_new("k", "", &keys), 0);
+	assert_int_equal(http_keys_new(api_key, "", &keys), 0);
 	opt.keys = keys;
 	rc = start(&opt, line, sizeof(line));
 
@@ -139,11 +140,18 @@ static int set_up_narrow(void **state)
 	return start_with(2, 20000);
 }
 
+static int set_up_keyed(void **state)
+{
+	api_key = "k";
+	return set_up(state);
+}
+
 /* One call a second, two at once, by a clock that stands. */
 static int set_up_rated(void **state)
 {
 	(void)state;
 	seam_clock_set(CLOCK_SEC, 0);
+	api_key = "k";
 	rate = (struct rate){.per_second = 1, .burst_ns = 2 * CLOCK_SEC};
 	return start_with(64, 20000);
 }
@@ -157,6 +165,7 @@ static int tear_down(void **state)
 	if (keys != NULL)
 		http_keys_free(&keys);
 	rate = (struct rate){0};
+	api_key = "";
 	return h != NULL;
 }
 
@@ -277,6 +286,24 @@ static void keys_come_in_either_header(void **state)
 	}
 	say(fd, "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic k\r\n\r\n");
 	assert_string_equal(hear(fd)->body, "GET / from=127.0.0.1 body=0:");
+	(void)close(fd);
+}
+
+/* Anybody could fill the memory else: each of http.callers with a body of http.max_body. */
+static void of_who_may_do_nothing_no_body_is_kept(void **state)
+{
+	static const char *const headers[] = {"X: y", "X-Api-Key: wrong", "X-Api-Key: k"};
+	static const char *const bodies[] = {"0:", "0:", "2:hi"};
+	char request[256];
+	int fd = call();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+		(void)snprintf(request, sizeof(request),
+			       "POST / HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Length: 2\r\n\r\nhi", headers[i]);
+		say(fd, request);
+		assert_string_equal(strstr(hear(fd)->body, "body=") + 5, bodies[i]);
+	}
 	(void)close(fd);
 }
 
@@ -798,10 +825,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define CASE(name)        cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 #define HASTY_CASE(name)  cmocka_unit_test_setup_teardown(name, set_up_hasty, tear_down)
+#define KEYED_CASE(name)  cmocka_unit_test_setup_teardown(name, set_up_keyed, tear_down)
 #define RATED_CASE(name)  cmocka_unit_test_setup_teardown(name, set_up_rated, tear_down)
 #define NARROW_CASE(name) cmocka_unit_test_setup_teardown(name, set_up_narrow, tear_down)
 		CASE(a_request_arrives_as_it_was_meant),
-		CASE(keys_come_in_either_header),
+		KEYED_CASE(keys_come_in_either_header),
+		KEYED_CASE(of_who_may_do_nothing_no_body_is_kept),
 		CASE(broken_encoding_is_marked),
 		RATED_CASE(more_calls_than_the_rate_are_429_and_say_when_to_come_again),
 		RATED_CASE(each_key_and_each_address_has_a_rate_of_its_own_and_free_paths_none),
