@@ -17,8 +17,8 @@
 
 /* Longer is no key's file. */
 #define KEY_FILE_MAX 65536
-/* Seconds since the epoch that are beyond all clocks, and still fit into 64 bits as milliseconds. */
-#define SECONDS_MAX 1e12
+/* The end of the year 9999. What is later is most often a time in milliseconds, and would be a token for ever. */
+#define SECONDS_MAX 253402300799.0
 
 struct auth_jwt {
 	unsigned magic;
@@ -218,11 +218,11 @@ static int read_date(struct auth_identity *who, const json_t *claims, const char
 	char words[64];
 
 	*there = value != NULL;
-	if (value != NULL && !json_is_number(value)) {
-		(void)snprintf(words, sizeof(words), "%s is not a number", name);
+	if (value != NULL && (!json_is_number(value) || seconds > SECONDS_MAX)) {
+		(void)snprintf(words, sizeof(words), "%s is not a number of seconds since 1970", name);
 		return auth_refuse(who, AUTH_CLAIMS, words);
 	}
-	*ms = (int64_t)((seconds > SECONDS_MAX ? SECONDS_MAX : seconds < 0 ? 0 : seconds) * 1000);
+	*ms = (int64_t)((seconds < 0 ? 0 : seconds) * 1000);
 	return 0;
 }
 

@@ -21,8 +21,8 @@
 #define ANSWER_MAX 65536
 /* Before the second try: who has just refused a connection may be starting. */
 #define PAUSE_NS (50 * CLOCK_MS)
-/* Seconds since the epoch that are beyond all clocks, and still fit into 64 bits as milliseconds. */
-#define SECONDS_MAX INT64_C(1000000000000)
+/* The end of the year 9999. What is later is most often a time in milliseconds. */
+#define SECONDS_MAX INT64_C(253402300799)
 #define DAY_S       86400
 
 struct auth_webhook {
@@ -286,10 +286,9 @@ static int read_who(const json_t *answer, struct auth_identity *who)
 	    (rc = auth_read_integer(who, answer, "expires_at", &expires_at)) < 0 ||
 	    (rc = auth_read_integer(who, answer, "dialect", &dialect)) < 0)
 		return rc;
-	if (heartbeat_s < 0 || heartbeat_s > DAY_S || expires_at < 0 || dialect < 0 || dialect > DIALECT_V2)
+	if (heartbeat_s < 0 || heartbeat_s > DAY_S || expires_at < 0 || expires_at > SECONDS_MAX || dialect < 0 ||
+	    dialect > DIALECT_V2)
 		return auth_refuse(who, AUTH_MALFORMED, "heartbeat_s, expires_at or dialect is out of range");
-	if (expires_at > SECONDS_MAX)
-		expires_at = SECONDS_MAX;
 	if (expires_at != 0 && expires_at * 1000 <= now)
 		return auth_refuse(who, AUTH_EXPIRED, NULL);
 	who->heartbeat_ms = heartbeat_s * 1000;

@@ -194,6 +194,7 @@ HOSTILE = {  # name: cause, token
     "a dialect that is none": ("malformed", lambda: b'{"token":"%b","dialect":3}' % hs256()),
     "expired": ("expired", lambda: hs256(expires=-61)),
     "exp is a string": ("claims", lambda: hs256(exp="9999999999")),
+    "exp in milliseconds": ("claims", lambda: hs256(exp=int(time.time() * 1000))),
     "no exp": ("claims", lambda: hs256(expires=None)),
     "not yet": ("not_yet", lambda: hs256(nbf=int(time.time()) + 90)),
     "nbf is a list": ("claims", lambda: hs256(nbf=[1])),
