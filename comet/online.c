@@ -47,6 +47,8 @@ static void tell(struct online *o)
 
 	load.taken_ns = clock_now_ns();
 	admission_load(&s->admission, &load.connections, &load.addresses);
+	load.delivered = counters_read(COUNT_DELIVERED);
+	load.dropped = counters_read(COUNT_DROPPED);
 	if (o->only_changes && o->told_once && changes == o->told_changes && load.connections == o->told.connections &&
 	    load.addresses == o->told.addresses)
 		return;

@@ -53,7 +53,9 @@ struct wire_room_count {
 struct wire_load {
 	int64_t connections;
 	int64_t addresses; /* distinct client addresses */
-	int64_t taken_ns;  /* clock_now_ns() before the rooms were counted */
+	int64_t delivered; /* messages written and dropped since its start; for the lease only */
+	int64_t dropped;
+	int64_t taken_ns; /* clock_now_ns() before the rooms were counted */
 };
 
 enum wire_target { WIRE_KEYS, WIRE_ROOM, WIRE_ALL, WIRE_KICK, WIRE_TARGETS };

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/counters.h"
 #include "common/err.h"
 #include "common/wire.h"
 #include "logic/api_route.h"
@@ -382,8 +383,17 @@ static void nodes_weighted(struct api_call *call)
 			     "max_delay", 300, "base_delay", 3, "factor", 1.8, "jitter", 0.3, "heartbeat_max", 2));
 }
 
+static json_t *describe_server(const struct registry_server *s, int64_t delivered, int64_t dropped)
+{
+	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "id", s->id, "region", s->region, "addrs", s->addrs,
+			 "weight", (json_int_t)s->weight, "conn_count", (json_int_t)s->connections, "ip_count",
+			 (json_int_t)s->addresses, "updated_ms", (json_int_t)s->updated_ms, "delivered",
+			 (json_int_t)delivered, "dropped", (json_int_t)dropped);
+}
+
 static void nodes_instances(struct api_call *call)
 {
+	const bool ours = call->logic->ports != NULL; /* the one comet counts in this program */
 	struct registry_servers servers;
 	json_t *list;
 	int rc = call->logic->registry.servers(call->logic->registry.self, &servers);
@@ -397,10 +407,8 @@ static void nodes_instances(struct api_call *call)
 		const struct registry_server *s = &servers.servers[i];
 
 		(void)json_array_append_new(list,
-					    json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I}", "id", s->id, "region", s->region,
-						      "addrs", s->addrs, "weight", (json_int_t)s->weight, "conn_count",
-						      (json_int_t)s->connections, "ip_count", (json_int_t)s->addresses,
-						      "updated_ms", (json_int_t)s->updated_ms));
+					    describe_server(s, ours ? counters_read(COUNT_DELIVERED) : s->delivered,
+							    ours ? counters_read(COUNT_DROPPED) : s->dropped));
 	}
 	registry_servers_fini(&servers);
 	reply_data(call, list);

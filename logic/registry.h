@@ -38,7 +38,9 @@ struct registry_server {
 	char *addrs; /* comma separated host names or addresses */
 	int64_t weight;
 	int64_t connections;
-	int64_t addresses;  /* distinct client addresses */
+	int64_t addresses; /* distinct client addresses */
+	int64_t delivered; /* messages written to its clients, and dropped, since it started */
+	int64_t dropped;
 	int64_t updated_ms; /* wall time */
 	bool leaving;       /* it sends its clients away: no new ones are to go there */
 };

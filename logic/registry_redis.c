@@ -388,6 +388,8 @@ static int server_of(const struct redisReply *lease, struct registry_server *out
 		.weight = strtoll(field_of(lease, "weight"), NULL, 10),
 		.connections = strtoll(field_of(lease, "connections"), NULL, 10),
 		.addresses = strtoll(field_of(lease, "addresses"), NULL, 10),
+		.delivered = strtoll(field_of(lease, "delivered"), NULL, 10),
+		.dropped = strtoll(field_of(lease, "dropped"), NULL, 10),
 		.updated_ms = strtoll(field_of(lease, "updated"), NULL, 10),
 		.leaving = strcmp(field_of(lease, "leaving"), "1") == 0,
 	};

@@ -147,12 +147,12 @@ static int ask_for_lease(struct redis_lease *l)
 	load = l->load;
 	leaving = l->leaving;
 	lock_drop(&l->lock);
-	rc = redis_pipe_call(
-		l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, &reply,
-		"EVAL %s 0 %s %s %lld region %s addrs %s weight %lld connections %lld addresses %lld leaving %d",
-		lease_script, l->opt->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region,
-		l->opt->addrs, (long long)cfg->server_weight, (long long)load.connections, (long long)load.addresses,
-		leaving);
+	rc = redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, &reply,
+			     "EVAL %s 0 %s %s %lld region %s addrs %s weight %lld connections %lld addresses %lld "
+			     "delivered %lld dropped %lld leaving %d",
+			     lease_script, l->opt->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region,
+			     l->opt->addrs, (long long)cfg->server_weight, (long long)load.connections,
+			     (long long)load.addresses, (long long)load.delivered, (long long)load.dropped, leaving);
 	if (rc < 0)
 		return rc;
 	rc = verdict_of(l, reply);
@@ -407,11 +407,14 @@ static int write_load(struct redis_lease *l, const struct wire_load *load)
 {
 	static const char script[] = "local key = 'comet:server:' .. ARGV[1] "
 				     "if redis.call('EXISTS', key) == 0 then return 0 end "
-				     "redis.call('HSET', key, 'connections', ARGV[2], 'addresses', ARGV[3]) "
+				     "redis.call('HSET', key, 'connections', ARGV[2], 'addresses', ARGV[3], "
+				     "'delivered', ARGV[4], 'dropped', ARGV[5]) "
 				     "return 1";
 
-	return redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, NULL, "EVAL %s 0 %s %lld %lld",
-			       script, l->opt->server_id, (long long)load->connections, (long long)load->addresses);
+	return redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, NULL,
+			       "EVAL %s 0 %s %lld %lld %lld %lld", script, l->opt->server_id,
+			       (long long)load->connections, (long long)load->addresses, (long long)load->delivered,
+			       (long long)load->dropped);
 }
 
 int redis_lease_report(struct redis_lease *l, const struct wire_load *load, const struct wire_room_count *rooms,

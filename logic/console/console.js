@@ -92,6 +92,28 @@ function perSecond(now, name) {
 	return (after >= before ? after - before : after) / ((now.t - last.t) / 1000);
 }
 
+// Each comet of a cluster tells its counts once a second, so that a rate wants more than one of our looks.
+const WINDOW_MS = 7000;
+const history = new Map(); // a node's id → [{t, delivered, dropped}]
+
+/* What this node delivers and drops a second; null when it was seen once only. */
+function ratesOf({id, delivered, dropped}, t) {
+	const seen = (history.get(id) ?? []).filter(sample => sample.t >= t - WINDOW_MS && sample.delivered <= delivered);
+	history.set(id, [...seen, {t, delivered, dropped}]);
+	if (seen.length === 0)
+		return {delivered: null, dropped: null};
+	const seconds = (t - seen[0].t) / 1000;
+	return {delivered: (delivered - seen[0].delivered) / seconds, dropped: Math.max(0, dropped - seen[0].dropped) / seconds};
+}
+
+function forgetNodesThatAreGone(nodes) {
+	for (const id of history.keys())
+		if (!nodes.some(node => node.id === id))
+			history.delete(id);
+}
+
+const total = (nodes, name) => nodes.reduce((sum, node) => node.rates[name] === null ? sum : (sum ?? 0) + node.rates[name], null);
+
 function showLatency(now) {
 	const buckets = now.metrics.buckets(LATENCY);
 	if (buckets.length === 0)
@@ -115,6 +137,9 @@ function showNumbers(now) {
 		tiles.get('dropped').figure.dataset.state = perSecond(now, 'comet_dropped_total') > 0 ? 'bad' : 'off';
 		showLatency(now);
 	} else {
+		show('delivered', t, total(nodes, 'delivered'), 'of all comets');
+		show('dropped', t, total(nodes, 'dropped'), 'of all comets');
+		tiles.get('dropped').figure.dataset.state = total(nodes, 'dropped') > 0 ? 'bad' : 'off';
 		show('requests', t, perSecond(now, 'comet_http_requests_total'), 'of this comet-logic');
 	}
 	$('elsewhere').hidden = about.alone;
@@ -155,7 +180,9 @@ function showTables({about, nodes}) {
 	$('no-rooms').textContent = about.registry ? 'Nobody is in a room.' : 'The registry does not answer: Redis is away.';
 	const all = nodes.reduce((sum, node) => sum + node.conn_count, 0);
 	$('nodes').replaceChildren(...nodes.map(node => rowOf(node.id, cell(node.region ? `${node.addrs} (${node.region})` : node.addrs),
-		cell(count(node.conn_count), 'number'), share(node.conn_count, all), cell(node.weight, 'number wide'),
+		cell(count(node.conn_count), 'number'), share(node.conn_count, all),
+		cell(node.rates.delivered === null ? '–' : rate(node.rates.delivered), 'number'),
+		cell(node.rates.dropped === null ? '–' : rate(node.rates.dropped), 'number'), cell(node.weight, 'number wide'),
 		cell(about.alone ? 'here' : `${Math.max(0, Math.round((Date.now() - node.updated_ms) / 1000))} s ago`, 'number wide'))));
 	$('no-nodes').hidden = nodes.length > 0;
 }
@@ -177,6 +204,9 @@ async function look() {
 			throw error;
 		})]);
 	const now = {t: Date.now(), metrics, about, nodes};
+	for (const node of nodes)
+		node.rates = ratesOf(node, now.t);
+	forgetNodesThatAreGone(nodes);
 	showNumbers(now);
 	showTables(now);
 	suggestAddress(about);

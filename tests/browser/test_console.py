@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from cluster_house import ClusterComet
 from conftest import PHONE, WIDE
 from waiting import wait_until
 
@@ -217,3 +218,29 @@ def test_latency_is_shown_where_it_is_measured(house, backend, browser):
 
     wait_until(is_shown, lambda: f"a latency: {browser.text('#tiles')!r}", 45, 0.1)
     browser.shot("latency")
+
+
+def test_cluster_is_summed_up_by_node(tmp_path, browser):
+    house = ClusterComet(tmp_path, {"server.id": "comet-one", "server.region": "here"})
+    try:
+        browser.open(house)
+        browser.wait_text("#nodes", "comet-one")
+        browser.wait_text("#tiles", "1 comet")
+        browser.run("document.querySelector('details').open = true")
+        # In a cluster the port is that of comet-logic's settings: here it is another one.
+        browser.fill("#url", "ws://{}:{}/sub".format(*house.address("websocket")))
+        connect(browser)
+        curl(browser)
+        browser.wait_text("#arrived", "hello")
+        browser.wait_text("#rooms", "live://1000")
+
+        def delivers():
+            house.backend.push_room("live://1000", "more")
+            return float(browser.text("#nodes td:nth-child(5)").replace("–", "0")) > 0
+
+        wait_until(delivers, lambda: f"deliveries of the node: {browser.text('#nodes')!r}", 45, 0.1)
+        browser.wait_text("#tiles", "of all comets")
+        is_sound(browser)
+        browser.shot("cluster")
+    finally:
+        house.stop()

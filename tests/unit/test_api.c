@@ -447,7 +447,8 @@ static void instances_are_listed_as_they_told(void **state)
 	assert_string_equal(
 		get("/goim/nodes/instances"),
 		"{\"code\":0,\"message\":\"\",\"data\":[{\"id\":\"s\",\"region\":\"eu\",\"addrs\":\"10.0.0.1:"
-		"3101\",\"weight\":10,\"conn_count\":14,\"ip_count\":7,\"updated_ms\":99}]}");
+		"3101\",\"weight\":10,\"conn_count\":14,\"ip_count\":7,\"updated_ms\":99,\"delivered\":0,\"dropped\":0}"
+		"]}");
 }
 
 static void set(char **setting, const char *value)
