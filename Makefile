@@ -197,9 +197,12 @@ check-layers:
 check-unit: $(UNIT)
 	@$(STILL) tests/unit/run $(UNIT_SECONDS) $(UNIT)
 
+# What a run failed is remembered in build/, so that .ci/run can look at it alone: PYTEST_ADDOPTS=--lf.
+PYTEST = $(PYTHON) -B -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest/$@
+
 define e2e
 COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2E_SECONDS) \
-	$(STILL) $(PYTHON) -B -m pytest -q tests/e2e -p no:cacheprovider -n $(E2E_WORKERS)
+	$(STILL) $(PYTEST) tests/e2e -n $(E2E_WORKERS)
 endef
 
 check-e2e: $(PROGRAMS) $(FAIL_LIBRARY)
@@ -222,12 +225,12 @@ check-monitoring: $(PROGRAMS)
 # The console, by a real browser.
 check-browser: $(PROGRAMS)
 	@COMET_BUILD=$(abspath $(BUILD)) $(if $(SCREENSHOTS),COMET_TEST_SCREENSHOTS=$(abspath $(SCREENSHOTS))) \
-		timeout -k 10 $(BROWSER_SECONDS) $(PYTHON) -B -m pytest -q tests/browser -p no:cacheprovider -n 2
+		timeout -k 10 $(BROWSER_SECONDS) $(PYTEST) tests/browser -n 2
 
 # A real redis-server, and everything that can go wrong with it.
 chaos: $(PROGRAMS)
 	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(CHAOS_SECONDS) \
-		$(STILL) $(PYTHON) -B -m pytest -q tests/chaos -p no:cacheprovider -n $(CHAOS_WORKERS)
+		$(STILL) $(PYTEST) tests/chaos -n $(CHAOS_WORKERS)
 
 # The end-to-end tests come last so that what is read last is their summary.
 check: check-layers check-unit $(PROGRAMS) $(FAIL_LIBRARY)
