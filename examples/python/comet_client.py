@@ -53,22 +53,25 @@ class CometError(Exception):
 
 
 class Goodbye(CometError):
-    """The server said why it closes: code and reason, as docs/protocol.md lists them. final: coming back is of no use."""
+    """The server said why it closes: code and reason, as docs/protocol.md lists them. final: coming back is of no use. nodes:
+    where else to go, as (host, port), where it named any."""
     FINAL = {1, 2, 5, 10, 13}  # kicked, replaced, auth refused, bad room, auth expired
     NEEDS_TOKEN = {5, 13}
 
-    def __init__(self, code, reason):
+    def __init__(self, code, reason, nodes=()):
         super().__init__(reason or "the server closed")
         self.code = code
         self.reason = reason
         self.final = code in self.FINAL
+        self.nodes = list(nodes)
 
     @classmethod
     def of(cls, body):
         try:
             said = json.loads(body)
-            return cls(int(said["code"]), str(said["reason"]))
-        except (ValueError, TypeError, KeyError):
+            nodes = [str(node).rpartition(":") for node in said.get("nodes", [])]
+            return cls(int(said["code"]), str(said["reason"]), [(host.strip("[]"), int(port)) for host, _, port in nodes])
+        except (ValueError, TypeError, KeyError, AttributeError):
             return cls(0, "")
 
 
@@ -90,6 +93,7 @@ class Client:
         self.room = room
         self.accepts = set(accepts)
         self._address = host, port
+        self._elsewhere = []  # where the last server told us to go
         self._who = {"mid": mid, "key": key, "platform": "python"}
         self._jwt, self._token = jwt, token
         self._tls = tls
@@ -204,8 +208,12 @@ class Client:
                     self._on_change("closed", why)
                     raise why
                 attempt = 0 if time.monotonic() - began > 10 else attempt
-                base, factor, most = self._back_off
                 self._on_change("lost", why)
+                if isinstance(why, Goodbye):
+                    self._elsewhere = list(why.nodes)
+                base, factor, most = self._back_off
+                if self._elsewhere:  # it spreads us over time and nodes itself
+                    base, attempt = min(base, 0.2), 0
                 await asyncio.sleep(random.uniform(0, min(most, base * factor ** min(attempt, 64))))
                 attempt += 1
         except asyncio.CancelledError:
@@ -216,9 +224,10 @@ class Client:
         """One connection, from its beginning to its end. Returns why that came."""
         tasks = []
         self._why = None
+        address = self._elsewhere.pop(0) if self._elsewhere else self._address
         try:
             reader, self._writer = await asyncio.wait_for(
-                asyncio.open_connection(*self._address, ssl=self._tls), self._timeout)
+                asyncio.open_connection(*address, ssl=self._tls), self._timeout)
             tasks = [asyncio.create_task(self._read(reader)), asyncio.create_task(self._live())]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:  # the reader first: it knows why

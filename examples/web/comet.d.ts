@@ -55,6 +55,8 @@ export interface GoodbyeWords {
 	reason: string;
 	/** The same client would fare no better by coming back. */
 	final: boolean;
+	/** Where else a client may go, when this server goes away: addresses of TCP listeners, `host:port`. */
+	nodes: string[];
 }
 
 export declare class CometError extends Error {
@@ -91,8 +93,9 @@ export interface CometEvents {
 }
 
 export declare class Comet {
-	/** @param url where comet listens, such as `ws://127.0.0.1:3102/sub` */
-	constructor(url: string | URL, options?: CometOptions);
+	/** @param url where comet listens, such as `ws://127.0.0.1:3102/sub`; a function is asked before each connection, and told the
+	 * goodbye that ended the one before, if there was one. */
+	constructor(url: string | URL | ((goodbye: GoodbyeWords | null) => string | URL), options?: CometOptions);
 	readonly state: State;
 	readonly room: string;
 	readonly accepts: number[];

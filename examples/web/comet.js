@@ -118,7 +118,8 @@ function goodbyeOf(packet) {
 		// a goodbye without words is one as well
 	}
 	const code = Number.isInteger(said.code) ? said.code : 0;
-	return {code, reason: typeof said.reason === 'string' ? said.reason : '', final: FINAL.has(code)};
+	const nodes = Array.isArray(said.nodes) ? said.nodes.filter(node => typeof node === 'string') : [];
+	return {code, reason: typeof said.reason === 'string' ? said.reason : '', final: FINAL.has(code), nodes};
 }
 
 /* The same promise; a rejection that nobody looks at is no fault of the program. */
@@ -139,13 +140,14 @@ export class Comet {
 	#timer = null; // of the phase that we are in: deadline, back-off or next heartbeat
 	#onlineSince = 0;
 	#ended = null; // why we are closed
+	#sentAwayBy = null; // the goodbye that ended the connection before
 	#room; #accepts;
 	#roomOf = null; // the room and the operations that the token of this connection named
 	#acceptsOf = null;
 	#wake = () => this.#state === 'waiting' && this.#sleep(delayOf(0, this.#options.backoff));
 
 	constructor(url, options = {}) {
-		this.#options = {...DEFAULTS, ...options, url: String(url), backoff: {...DEFAULTS.backoff, ...options.backoff}};
+		this.#options = {...DEFAULTS, ...options, url, backoff: {...DEFAULTS.backoff, ...options.backoff}};
 		this.#WebSocket = socketClass(options.WebSocket);
 		this.#room = this.#options.room;
 		this.#accepts = new Set(this.#options.accepts);
@@ -239,7 +241,8 @@ export class Comet {
 		this.#after(this.#options.timeout, () => this.#lose(new CometError('timeout', 'no connection in time')));
 		let socket;
 		try {
-			socket = new this.#WebSocket(this.#options.url);
+			const {url} = this.#options;
+			socket = new this.#WebSocket(String(typeof url === 'function' ? url(this.#sentAwayBy) : url));
 		} catch (error) {
 			this.#end(error); // no URL at all, or one that the page may not use
 			return;
@@ -322,6 +325,7 @@ export class Comet {
 	/* This connection is of no use any more. */
 	#lose(error) {
 		const {goodbye = null} = error;
+		this.#sentAwayBy = goodbye;
 		const lasted = this.#state === 'online' && Date.now() - this.#onlineSince >= this.#options.backoff.stable;
 		this.#drop(error);
 		const asksForTokens = [this.#options.token, this.#options.jwt].some(given => typeof given === 'function');

@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: MIT"""
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -154,6 +155,32 @@ def test_server_that_stops_answering_is_left(house):
         silent.close()
 
     run(story())
+
+
+def test_server_that_goes_away_says_where_to_go(house):
+    """A stranger that lets in and sends away: to a port where nobody is, and to the comet."""
+    visits, changes = [], []
+
+    async def send_away(reader, writer):
+        visits.append(await reader.read(4096))
+        seq = visits[-1][12:16]
+        writer.write(b"\0\0\0\x10\0\x10\0\1\0\0\0\x08" + seq)
+        nodes = ["127.0.0.1:1", "{}:{}".format(*house.address("tcp"))]
+        body = json.dumps({"code": 4, "reason": "draining", "nodes": nodes}).encode()
+        writer.write((16 + len(body)).to_bytes(4, "big") + b"\0\x10\0\1\0\0\0\x06\0\0\0\0" + body)
+        await writer.drain()
+
+    async def story():
+        server = await asyncio.start_server(send_away, "127.0.0.1", 0)
+        async with Client(*server.sockets[0].getsockname(), mid=7, back_off=(60, 1, 60),
+                          on_change=lambda *change: changes.append(change)) as client:
+            await off(house.wait_metric, "comet_online", 1, 2 * TIMEOUT)
+            await client.heartbeat()
+        server.close()
+
+    run(story())
+    goodbye = next(why for state, why in changes if state == "lost")
+    assert len(visits) == 1 and goodbye.nodes == [("127.0.0.1", 1), house.address("tcp")]
 
 
 def test_heartbeats_keep_it_online(launch):

@@ -167,11 +167,32 @@ test('a request whose connection is lost rejects, and none is sent while there i
 	await assert.rejects(comet.request(2000, 'x'.repeat(4097)), RangeError);
 });
 
+test('a function says where to go, and knows who sent it away', async t => {
+	const told = [];
+	const url = goodbye => {
+		told.push(goodbye);
+		return `ws://${goodbye?.nodes[0].split(':')[0] ?? 'first'}/sub`;
+	};
+	Socket.all = [];
+	const comet = new Comet(url, {WebSocket: Socket, backoff: FAST});
+	t.after(() => comet.close());
+	comet.connect();
+	Socket.all[0].open();
+	await tick();
+	Socket.all[0].say(encode(Op.DISCONNECT, '{"code":4,"reason":"draining","nodes":["10.0.0.2:3101",7]}'));
+	await until(() => Socket.all.length === 2);
+	assert.deepEqual(Socket.all.map(socket => socket.url), ['ws://first/sub', 'ws://10.0.0.2/sub']);
+	assert.deepEqual(told[1].nodes, ['10.0.0.2:3101']);
+	Socket.all[1].end();
+	await until(() => Socket.all.length === 3);
+	assert.equal(told[2], null);
+});
+
 test('a goodbye that is final ends it, any other does not', async t => {
 	for (const [code, final] of [[1, true], [2, true], [5, true], [10, true], [13, true], [3, false], [4, false], [99, false]]) {
 		const {socket, comet, named} = await online(t);
 		socket().say(encode(Op.DISCONNECT, JSON.stringify({code, reason: 'words'})));
-		assert.deepEqual(named('goodbye'), [['goodbye', {code, reason: 'words', final}]]);
+		assert.deepEqual(named('goodbye'), [['goodbye', {code, reason: 'words', final, nodes: []}]]);
 		assert.equal(comet.state, final ? 'closed' : 'waiting');
 		assert.equal(socket().closed, 1000);
 		if (final)
