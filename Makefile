@@ -11,7 +11,7 @@ PREFIX  ?= /usr/local
 VERSION := 0.1.0
 COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-PACKAGES := libwebsockets libmicrohttpd hiredis openssl jansson inih libxxhash libcurl
+PACKAGES := libwebsockets libmicrohttpd gnutls hiredis openssl jansson inih libxxhash libcurl
 # A clone with nothing installed must still be able to run `make deps`, so a missing package is no error here.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)

@@ -242,7 +242,7 @@ static int start_http(struct house *h)
 	struct http_options http;
 	int rc;
 
-	if (h->cfg.http_bind[0] == '\0')
+	if (h->cfg.http_bind[0] == '\0' && h->cfg.http_tls_bind[0] == '\0')
 		return 0;
 	if ((rc = http_keys_new(h->cfg.http_api_key, h->cfg.http_keys_file, &h->http_keys)) < 0)
 		return fail("cannot set up the keys of the HTTP API", rc);
@@ -321,11 +321,13 @@ static void reload(void *arg)
 	bool has_keys = h->http_keys != NULL && h->cfg.http_keys_file[0] != '\0';
 	bool has_token_keys = h->alone != NULL && alone_reload(h->alone) != 0;
 
+	bool has_http_certs = h->http != NULL && http_reload_certs(h->http);
+
 	if (h->certs != NULL)
 		reload_certs(h->certs);
 	if (has_keys)
 		reload_http_keys(h->http_keys);
-	if (h->certs == NULL && !has_keys && !has_token_keys)
+	if (h->certs == NULL && !has_http_certs && !has_keys && !has_token_keys)
 		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
 }
 

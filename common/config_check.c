@@ -155,13 +155,15 @@ int config_check(const struct config *cfg, FILE *errors)
 		rc = -ERR_CONFIG;
 	if (check_bind("websocket.tls_bind", cfg->websocket_tls_bind, client_fault, errors) < 0)
 		rc = -ERR_CONFIG;
-	if ((cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0') &&
+	if ((cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0' || cfg->http_tls_bind[0] != '\0') &&
 	    (cfg->tls_cert_file[0] == '\0' || cfg->tls_private_file[0] == '\0')) {
-		(void)fprintf(errors, "tls.cert_file and tls.private_file must be set for tcp.tls_bind and "
-				      "websocket.tls_bind\n");
+		(void)fprintf(errors, "tls.cert_file and tls.private_file must be set for tcp.tls_bind, "
+				      "websocket.tls_bind and http.tls_bind\n");
 		rc = -ERR_CONFIG;
 	}
 	if (check_bind("http.bind", cfg->http_bind, api_fault, errors) < 0)
+		rc = -ERR_CONFIG;
+	if (check_bind("http.tls_bind", cfg->http_tls_bind, api_fault, errors) < 0)
 		rc = -ERR_CONFIG;
 	if (check_auth(cfg, errors) < 0)
 		rc = -ERR_CONFIG;

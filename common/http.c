@@ -22,6 +22,7 @@
 #include "common/http_callers.h"
 #include "common/http_listener.h"
 #include "common/http_query.h"
+#include "common/http_tls.h"
 #include "common/lock.h"
 #include "common/log.h"
 #include "common/obj.h"
@@ -51,6 +52,12 @@ struct call {
 	char retry_after[24];
 };
 
+/* libmicrohttpd's daemon of all listeners that speak TLS, or of all that do not. */
+struct door {
+	struct http *http;
+	struct MHD_Daemon *daemon; /* NULL: it has no listeners */
+};
+
 struct http {
 	unsigned magic;
 #define HTTP_MAGIC 0x4777e400
@@ -59,7 +66,8 @@ struct http {
 	http_handler *handler;
 	void *arg;
 	struct http_callers *callers;
-	struct MHD_Daemon *daemon;
+	struct http_tls *certs; /* NULL: nothing speaks TLS */
+	struct door plain, tls;
 	unsigned n_listeners;
 	struct http_listener *listeners[LISTENERS_MAX];
 	/* under lock */
@@ -113,7 +121,8 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
 /* A listener has accepted a connection. libmicrohttpd closes the ones that it cannot take. */
 static int take_connection(void *arg, int fd, const struct sockaddr *peer, socklen_t peer_bytes)
 {
-	struct http *h = arg;
+	struct door *door = arg;
+	struct http *h = door->http;
 	int rc;
 
 	OBJ_CHECK(h, HTTP_MAGIC);
@@ -121,7 +130,7 @@ static int take_connection(void *arg, int fd, const struct sockaddr *peer, sockl
 		(void)close(fd);
 		return rc == -ESHUTDOWN ? 0 : rc;
 	}
-	return MHD_add_connection(h->daemon, fd, peer, peer_bytes) == MHD_YES ? 0 : -EAGAIN;
+	return MHD_add_connection(door->daemon, fd, peer, peer_bytes) == MHD_YES ? 0 : -EAGAIN;
 }
 
 /* ---- a request ---- */
@@ -474,48 +483,60 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 
 	return (struct http_options){
 		.bind = cfg->http_bind,
+		.tls_bind = cfg->http_tls_bind,
+		.cert_files = cfg->tls_cert_file,
+		.key_files = cfg->tls_private_file,
 		.max_body = (size_t)cfg->http_max_body,
 		.callers_max = (unsigned)cfg->http_callers,
 		.timeout_ms = cfg->http_timeout,
 		.reuse_port = cfg->server_reuse_port,
 		.label = "http",
+		.tls_label = "http-tls",
 		.keys = keys,
 		.rate = {.per_second = cfg->http_rate, .burst_ns = cfg->limits_burst * CLOCK_MS},
 		.free_paths = probes,
 	};
 }
 
-static int start_daemon(struct http *h)
+static int start_daemon(struct http *h, struct door *door, bool tls)
 {
 	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
-			       MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG;
+			       MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
+	const struct MHD_OptionItem for_tls[] = {
+		{MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, http_tls_callback()},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)http_tls_priorities},
+		{MHD_OPTION_END, 0, NULL},
+	};
 
+	door->http = h;
 	/* Callers are counted here before the library sees them, so its own limit is out of reach. */
-	h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h, /* each option with its argument, the end */
-				     MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
-				     2 * h->opt.callers_max + CALLERS_LEAVING, MHD_OPTION_CONNECTION_TIMEOUT,
-				     (unsigned)HTTP_CALLER_IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-				     (size_t)CALLER_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
-				     MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_NOTIFY_COMPLETED,
-				     on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_END);
-	return h->daemon != NULL ? 0 : -EAGAIN;
+	door->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h, /* each option with its argument, the end */
+					MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
+					2 * h->opt.callers_max + CALLERS_LEAVING, MHD_OPTION_CONNECTION_TIMEOUT,
+					(unsigned)HTTP_CALLER_IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+					(size_t)CALLER_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
+					MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_NOTIFY_COMPLETED,
+					on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_ARRAY,
+					tls ? for_tls : &for_tls[2], MHD_OPTION_END);
+	return door->daemon != NULL ? 0 : -EAGAIN;
 }
 
-static int listen_on_all(struct http *h)
+static int listen_on_all(struct http *h, struct door *door, const char *rest, const char *label)
 {
-	const char *rest = h->opt.bind;
 	char address[ADDRESS_BYTES];
 	int rc = 0;
 
 	while (rc == 0 && config_list_next(&rest, address, sizeof(address))) {
 		rc = h->n_listeners < LISTENERS_MAX
-			     ? http_listener_start(address, h->opt.label, h->opt.reuse_port, take_connection, h,
+			     ? http_listener_start(address, label, h->opt.reuse_port, take_connection, door,
 						   &h->listeners[h->n_listeners])
 			     : -E2BIG;
 		if (rc == 0)
 			h->n_listeners++;
 		else
-			LOG(LOG_ERROR, log_what("cannot listen; change http.bind, or free the address"),
+			LOG(LOG_ERROR,
+			    log_what(door == &h->tls ? "cannot listen; change http.tls_bind, or free the address"
+						     : "cannot listen; change http.bind, or free the address"),
 			    log_str("address", address), log_str("error", err_text(rc)));
 	}
 	return rc;
@@ -532,6 +553,7 @@ static void label_counters(void)
 int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out)
 {
 	struct http *h = calloc(1, sizeof(*h));
+	bool has_tls = opt->tls_bind != NULL && opt->tls_bind[0] != '\0';
 	int rc;
 
 	if (h == NULL)
@@ -543,16 +565,33 @@ int http_start(const struct http_options *opt, http_handler *handler, void *arg,
 	lock_init(&h->lock, LOCK_POOL);
 	label_counters();
 	if ((opt->rate.per_second > 0 && (rc = rate_table_init(&h->rates)) < 0) ||
-	    (rc = http_callers_start(opt->callers_max, opt->timeout_ms, &h->callers)) < 0 || (rc = start_daemon(h)) < 0)
+	    (rc = http_callers_start(opt->callers_max, opt->timeout_ms, &h->callers)) < 0 ||
+	    (rc = start_daemon(h, &h->plain, false)) < 0 ||
+	    (has_tls && ((rc = http_tls_new(opt->cert_files, opt->key_files, &h->certs)) < 0 ||
+			 (rc = start_daemon(h, &h->tls, true)) < 0)))
 		LOG(LOG_ERROR, log_what("cannot start the HTTP server"), log_str("error", err_text(rc)));
 	else
-		rc = listen_on_all(h);
+		rc = listen_on_all(h, &h->plain, opt->bind, opt->label);
+	if (rc == 0 && has_tls)
+		rc = listen_on_all(h, &h->tls, opt->tls_bind, opt->tls_label);
 	if (rc < 0) {
 		http_stop(&h);
 		return rc;
 	}
 	*out = h;
 	return 0;
+}
+
+bool http_reload_certs(struct http *h)
+{
+	OBJ_CHECK(h, HTTP_MAGIC);
+	if (h->certs == NULL)
+		return false;
+	if (http_tls_reload(h->certs) < 0)
+		LOG(LOG_ERROR, log_what("HTTP certificates not reloaded, the old ones stay"));
+	else
+		LOG(LOG_INFO, log_what("HTTP certificates reloaded"));
+	return true;
 }
 
 void http_stop(struct http **http)
@@ -564,11 +603,15 @@ void http_stop(struct http **http)
 		http_callers_end(h->callers);
 	for (unsigned i = 0; i < h->n_listeners; i++)
 		http_listener_stop(&h->listeners[i]);
-	if (h->daemon != NULL) {
+	if (h->plain.daemon != NULL)
 		http_callers_wait_answered(h->callers);
-		/* Cuts off what is left, and joins the callers' threads. */
-		MHD_stop_daemon(h->daemon);
-	}
+	/* Cuts off what is left, and joins the callers' threads. */
+	if (h->tls.daemon != NULL)
+		MHD_stop_daemon(h->tls.daemon);
+	if (h->plain.daemon != NULL)
+		MHD_stop_daemon(h->plain.daemon);
+	if (h->certs != NULL)
+		http_tls_free(&h->certs);
 	if (h->callers != NULL)
 		http_callers_stop(&h->callers);
 	rate_table_fini(&h->rates);

@@ -43,12 +43,16 @@ struct http_reply {
 typedef void http_handler(void *arg, const struct http_request *request, struct http_reply *reply);
 
 struct http_options {
-	const char *bind;              /* host:port, several with commas; port 0 picks a free one */
+	const char *bind;       /* host:port, several with commas; port 0 picks a free one */
+	const char *tls_bind;   /* the same, over TLS; or NULL */
+	const char *cert_files; /* for it: see common/http_tls.h */
+	const char *key_files;
 	size_t max_body;               /* bytes */
 	unsigned callers_max;          /* connections at one time, each with a thread; more wait */
 	int64_t timeout_ms;            /* for a caller to send its whole request */
 	bool reuse_port;               /* another process may listen beside this one */
-	const char *label;             /* for "listening <label> <address>" on stdout, one line for each address */
+	const char *label;             /* for "listening <label> <address>" on stdout, one line for each address; */
+	const char *tls_label;         /* where it is one of tls_bind */
 	struct http_keys *keys;        /* outlives the server; NULL: everybody may do everything */
 	struct rate rate;              /* of calls, for each key, or for each address where none is shown */
 	const char *const *free_paths; /* those that the rate does not bound, the last one NULL; or NULL */
@@ -56,7 +60,7 @@ struct http_options {
 
 struct http;
 
-/* As the settings [http] say; label and free_paths are those of our programs. */
+/* As the settings [http] say; labels and free_paths are those of our programs. */
 struct config;
 struct http_options http_options_of(const struct config *cfg, struct http_keys *keys);
 
@@ -64,6 +68,9 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out);
 /* Stop accepting, let the handlers that run finish, send their replies, join. *h becomes NULL. */
 void http_stop(struct http **h);
+
+/* Read the certificates again, and log what came of it; if anything is wrong, all stay as they were. False: there are none. */
+bool http_reload_certs(struct http *h);
 
 /* May this caller do what needs these scopes (any one of them; HTTP_FREE: everybody may)? If not, the reply says why: 401, or
  * 403 where the key is good for other things; counted and logged. */

@@ -54,7 +54,9 @@ static void reload(void *arg)
 	struct house *h = arg;
 	bool has_api_keys = h->http_keys != NULL && h->cfg.http_keys_file[0] != '\0';
 
-	if (auth_reload(h->logic.auth) == 0 && !has_api_keys)
+	bool has_certs = h->http != NULL && http_reload_certs(h->http);
+
+	if (auth_reload(h->logic.auth) == 0 && !has_api_keys && !has_certs)
 		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
 	if (!has_api_keys)
 		return;
@@ -131,7 +133,7 @@ static int start(struct house *h)
 	h->logic.ready = answer_ready;
 	h->logic.ready_arg = h->answer;
 	/* Last, so that who finds /healthz answering finds everything else there. */
-	if (cfg->http_bind[0] == '\0')
+	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
 		return 0;
 	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &h->http_keys)) < 0)
 		return fail("cannot set up the keys of the HTTP API", rc);

@@ -34,7 +34,7 @@ DEFAULTS = {
     **dict(assignment.split("=", 1) for assignment in os.environ.get("COMET_TEST_SETTINGS", "").split()),
 }
 LISTENERS = {"tcp.bind": "tcp", "tcp.tls_bind": "tcp-tls", "websocket.bind": "websocket",
-             "websocket.tls_bind": "websocket-tls", "http.bind": "http"}
+             "websocket.tls_bind": "websocket-tls", "http.bind": "http", "http.tls_bind": "http-tls"}
 
 
 @functools.lru_cache(maxsize=None)
@@ -140,7 +140,7 @@ class Comet:
 
     def _listen(self):
         """Wait for the line of every listener that the settings ask for."""
-        wanted = {word for key, word in LISTENERS.items() if self.settings[key]}
+        wanted = {word for key, word in LISTENERS.items() if self.settings.get(key)}
 
         def announced():
             assert self.process.poll() is None, f"comet ended with {self.process.returncode}:\n{self.log()}"
