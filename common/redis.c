@@ -106,7 +106,7 @@ int redis_reply_error(const struct redisReply *reply)
 		int rc;
 	} meanings[] = {
 		{"READONLY", -EROFS}, {"MASTERDOWN", -EROFS}, {"LOADING", -EBUSY},     {"BUSY", -EBUSY},
-		{"TRYAGAIN", -EBUSY}, {"NOAUTH", -EACCES},    {"WRONGPASS", -EACCES},  {"NOPERM", -EACCES},
+		{"TRYAGAIN", -EBUSY}, {"NOAUTH", -EACCES},    {"WRONGPASS", -EACCES},  {"NOPERM", -EPERM},
 		{"OOM", -ENOSPC},     {"MISCONF", -ENOSPC},   {"NOREPLICAS", -ENOSPC},
 	};
 
@@ -195,10 +195,12 @@ void redis_drop(struct redis *r, const char *why)
 	if (r->context == NULL)
 		return;
 	if (!atomic_load(&r->stopped)) {
+		static struct log_limit limit = LOG_LIMIT(10);
+
 		count(COUNT_REDIS_LOST);
 		/* `why` may be the connection's own text, so it goes out before that is freed. */
-		LOG(LOG_WARN, log_str("redis", r->where), log_str("for", r->opt.name), log_what("connection lost"),
-		    log_str("why", why));
+		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
+			    log_what("connection lost"), log_str("why", why));
 	}
 	redisFree(r->context);
 	r->context = NULL;
@@ -416,9 +418,10 @@ static int introduce(struct redis *r)
 		rc = o->user[0] != '\0' ? say(r, "AUTH %s %s", o->user, o->password) : say(r, "AUTH %s", o->password);
 	if (rc == 0 && o->db != 0)
 		rc = say(r, "SELECT %lld", (long long)o->db);
-	/* The first command that every server answers honestly: NOAUTH, LOADING and the like show here. */
-	if (rc == 0)
-		rc = say(r, "CLIENT SETNAME %s", o->name);
+	/* The first command that every server answers honestly: NOAUTH, LOADING and the like show here. The name is for
+	 * those who look; a user that may not give one needs none. */
+	if (rc == 0 && (rc = say(r, "CLIENT SETNAME %s", o->name)) == -EPERM)
+		rc = 0;
 	if (rc == 0)
 		rc = say(r, "PING");
 	if (rc == 0 && o->sentinels[0] != '\0')
@@ -455,17 +458,22 @@ static void say_no_connection(struct redis *r, int rc)
 	/* The first failure, then now and then: backing off takes the number of lines down by itself. */
 	if (r->failures != 0 && r->failures % 8 != 0)
 		return;
-	LOG(rc == -EACCES ? LOG_ERROR : LOG_WARN, log_str("redis", r->where), log_str("for", r->opt.name),
-	    log_what(rc == -EACCES ? "does not let us in; set redis.user and redis.password" : "cannot connect"),
+	LOG(rc == -EACCES || rc == -EPERM ? LOG_ERROR : LOG_WARN, log_str("redis", r->where),
+	    log_str("for", r->opt.name),
+	    log_what(rc == -EACCES  ? "does not let us in; set redis.user and redis.password"
+		     : rc == -EPERM ? "does not let redis.user do what it must; give that user more commands"
+				    : "cannot connect"),
 	    log_str("error", err_text(rc)));
 }
 
 static void say_connected(struct redis *r)
 {
+	static struct log_limit limit = LOG_LIMIT(10);
+
 	r->failures = 0;
 	r->fresh = true;
 	count(COUNT_REDIS_CONNECTED);
-	LOG(LOG_INFO, log_str("redis", r->where), log_str("for", r->opt.name), log_what("connected"));
+	LOG_LIMITED(LOG_INFO, &limit, log_str("redis", r->where), log_str("for", r->opt.name), log_what("connected"));
 }
 
 int redis_ready(struct redis *r, int64_t deadline_ns, bool *fresh)

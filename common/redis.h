@@ -67,7 +67,8 @@ bool redis_is_stale(struct redis *r);
 /* What an error reply means, 0 for any other reply:
  *   -EROFS   a replica answered (READONLY, MASTERDOWN): the master is elsewhere
  *   -EBUSY   LOADING, BUSY, TRYAGAIN: later
- *   -EACCES  NOAUTH, WRONGPASS, NOPERM
+ *   -EACCES  NOAUTH, WRONGPASS
+ *   -EPERM   NOPERM: not this command, with this user; others may go well
  *   -ENOSPC  OOM, MISCONF: it takes no writes
  *   -EPROTO  anything else */
 int redis_reply_error(const struct redisReply *reply);

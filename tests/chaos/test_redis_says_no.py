@@ -54,6 +54,18 @@ def test_redis_wants_a_password_that_nobody_has(life, crowd, pushes):
     assert_recovers(life, crowd, pushes)
 
 
+def test_redis_user_lacks_a_permission(life, crowd, pushes):
+    """The command that is refused fails; what others share the connection for goes on."""
+    client = life.redis()
+    before = {name: life.metrics(name)("comet_redis_lost_total") for name in ("comet-1", "logic-1")}
+    client.execute_command("ACL", "SETUSER", "default", "-eval", "-evalsha")
+    wait_refused(pushes)
+    wait_until(lambda: "NOPERM" in life.log("logic-1"), "the log says what Redis says")
+    client.execute_command("ACL", "SETUSER", "default", "+@all")
+    assert {name: life.metrics(name)("comet_redis_lost_total") for name in before} == before
+    assert_recovers(life, crowd, pushes)
+
+
 def test_redis_is_loading(life, crowd, pushes):
     life.kill("redis")
     loading = Loading(life.address("redis", "redis"))

@@ -227,6 +227,7 @@ static void error_replies_have_codes(void **state)
 		{"-LOADING\r\n", -EBUSY, true},
 		{"-BUSY a script runs\r\n", -EBUSY, true},
 		{"-NOAUTH Authentication required.\r\n", -EACCES, true},
+		{"-NOPERM this user has no permissions to run the 'xadd' command\r\n", -EPERM, false},
 		{"-OOM command not allowed\r\n", -ENOSPC, false},
 		{"-MISCONF\r\n", -ENOSPC, false},
 		{"-WRONGTYPE\r\n", -EPROTO, false},
