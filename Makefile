@@ -36,9 +36,11 @@ ifdef SAN
 SAN_FLAGS_address := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 SAN_FLAGS_thread  := -fsanitize=thread
 SAN_FLAGS_fuzz    := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+# No sanitizer, but a build of its own as well.
+SAN_FLAGS_coverage := --coverage -fprofile-update=atomic
 SAN_FLAGS := $(SAN_FLAGS_$(SAN))
 ifndef SAN_FLAGS
-$(error SAN is address or thread)
+$(error SAN is address or thread, or coverage)
 endif
 CPPFLAGS += -DLOCK_CHECKS
 CFLAGS   += -O1 -fno-omit-frame-pointer $(SAN_FLAGS)
@@ -70,7 +72,7 @@ SEAMS         := malloc calloc realloc reallocarray strdup clock_now_ns clock_wa
 UNIT_LINK     := $(SEAMS:%=-Wl,--wrap=%) -lcmocka
 
 # What the end-to-end tests preload to make calls fail; sanitizers have their own malloc, so their builds go without.
-FAIL_LIBRARY := $(if $(SAN),,$(BUILD)/libfail.so)
+FAIL_LIBRARY := $(if $(filter-out coverage,$(SAN)),,$(BUILD)/libfail.so)
 
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS      := $(FUZZ_SOURCES:tests/fuzz/%.c=build/fuzz/%)
@@ -95,7 +97,7 @@ export TSAN_OPTIONS  ?= second_deadlock_stack=1
 # Threads that give way at random around locks: common/lock.c. Another run gets another seed.
 export LOCK_YIELDS   ?= $(if $(filter thread,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
-.PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring check-browser chaos soak docs bench fuzz fuzz-run lint format install uninstall deb check-deb check-reproducible clean help \
+.PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring check-browser chaos soak coverage docs bench fuzz fuzz-run lint format install uninstall deb check-deb check-reproducible clean help \
         $(notdir $(UNIT))
 all: $(PROGRAMS) $(CLIENT_LIB)
 
@@ -110,6 +112,7 @@ help:
 	@echo 'make chaos      what Redis, logics and comets that break do to pushes; needs redis-server'
 	@echo 'make test_NAME  one unit test, tests/unit/test_NAME.c'
 	@echo 'make soak       good and hostile clients and calls that fail, all at once, for MINUTES=2; SOAK=--cluster: a cluster'
+	@echo 'make coverage   which lines the tests run, by file'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=30'
 	@echo 'make bench      measure, and write the tables of docs/benchmarks.md'
 	@echo 'make lint       clang -Wthread-safety, clang-tidy, cppcheck, format, layers, scripts'
@@ -243,6 +246,14 @@ $(notdir $(UNIT)): test_%: $(CHECK)/tests/test_%
 MINUTES ?= 2
 soak: $(PROGRAMS) $(FAIL_LIBRARY)
 	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) $(STILL) $(PYTHON) -B tests/soak/run --minutes $(MINUTES) $(SOAK)
+
+# Not every way that a test is run over, nor every test in a cluster: those would run the same lines.
+coverage:
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null; true
+	@PYTEST_ADDOPTS="-k 'not tcp-v1 and not wss-v1'" $(MAKE) --no-print-directory SAN=coverage check
+	@! command -v redis-server >/dev/null || \
+		PYTEST_ADDOPTS="-k 'tcp-v2 and (push or room or kick or ops)'" $(MAKE) --no-print-directory SAN=coverage check-cluster
+	@tests/coverage/run build/coverage
 
 docs: $(CHECK)/tests/test_docs
 	$< --write

@@ -144,8 +144,10 @@ int main(int argc, char **argv)
 	if (standard_files_open() < 0)
 		return EXIT_FAILURE; /* without a file for words */
 	slim_thread_storage(argv);
-	if (config_init(&h->cfg) < 0)
+	if (config_init(&h->cfg) < 0) {
+		(void)fputs("comet: not started: no memory for the settings\n", stderr);
 		return 2;
+	}
 	rc = config_start(&h->cfg, argc, argv, "comet",
 			  "holds the connections of very many clients and pushes to them");
 	if (rc != 0) {

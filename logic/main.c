@@ -74,8 +74,10 @@ int main(int argc, char **argv)
 
 	if (standard_files_open() < 0)
 		return EXIT_FAILURE; /* without a file for words */
-	if (config_init(&h->cfg) < 0)
+	if (config_init(&h->cfg) < 0) {
+		(void)fputs("comet-logic: not started: no memory for the settings\n", stderr);
 		return 2;
+	}
 	rc = config_start(&h->cfg, argc, argv, "comet-logic",
 			  "the logic service of a cluster of comets: authenticates, knows who is where, takes pushes");
 	if (rc != 0) {
