@@ -350,7 +350,8 @@ uninstall:
 deb: all $(BUILD)/comet-cli.1
 	VERSION=$(VERSION) scripts/deb $(BUILD)
 
-# Installs the package on a new Debian 12 of its own and starts it there; root, debootstrap, and a minute or two.
+# Installs the package on a new Debian 12 of its own, runs it there, and boots it; root, debootstrap, systemd-container, and a
+# minute or two.
 check-deb: deb
 	tests/package/clean-root $(BUILD)/comet_*.deb
 
