@@ -5,9 +5,13 @@ import re
 
 import pytest
 
-from client import Op
-from server import ROOT
+from backend import Backend
+from client import WAYS, Client, Op
+from cluster_house import ClusterComet
+from server import ROOT, Metrics
 from waiting import wait_until
+
+TCP = next(way for way in WAYS if way.name == "tcp-v2")
 
 
 def rows():
@@ -95,6 +99,25 @@ def test_histograms_tell_how_long_and_how_much(connect, backend, house):
         if metrics.types[name] == "histogram":
             buckets = metrics.histogram(name).buckets
             assert buckets == sorted(buckets) and buckets[-1] == metrics.histogram(name).count, name
+
+
+def test_comet_logic_tells_how_long_its_answers_take(tmp_path):
+    house = ClusterComet(tmp_path)
+    try:
+        for key in ("one", "two"):
+            Client(TCP, house.address("tcp")).auth(mid=7, key=key).close()
+        logic = Backend(house.backend.address)
+        metrics = wait_until(lambda: settled(Metrics(logic.get("/metrics").body.decode())), "both came and left")
+        assert metrics.histogram("comet_push_write_seconds").count == 0  # that is the comet's to tell
+        assert house.metrics().histogram("comet_auth_seconds").count == 2
+    finally:
+        house.stop()
+
+
+def settled(metrics):
+    """Two connects and two disconnects, and what comet says by itself."""
+    answers = metrics.histogram("comet_logic_request_seconds")
+    return metrics if answers.count >= 4 and 0 < answers.sum < 10 else None
 
 
 def test_requests_are_counted_by_status(backend, house):
