@@ -13,9 +13,11 @@ import subprocess
 
 import pytest
 
-from client import WAYS, Client, Closed, Op, dial
+import tokens
+from client import V2, WAYS, Client, Closed, Op, dial
 from fail import LIBRARY, Plan
 from server import BUILD, DEFAULTS, certificate
+from test_auth_webhook import hook  # noqa: F401  a fixture
 from waiting import SCALE, TIMEOUT, wait_until
 
 pytestmark = [pytest.mark.skipif(SCALE < 1 and not LIBRARY.exists(), reason="sanitizers have their own malloc"),
@@ -230,6 +232,34 @@ def test_any_call_may_fail_once(failing, plan, call, ways):
     life.close()
     house.wait_empty()
     wait_until(lambda: house.threads() == 0, "all threads are back")
+
+
+@pytest.mark.parametrize("call", ["malloc", "calloc", "realloc", "socket", "recv", "send", "sendmsg", "poll", "fcntl",
+                                  "pthread_create"])
+@pytest.mark.parametrize("mode", ["jwt", "webhook"])
+def test_any_call_may_fail_once_where_clients_prove_who_they_are(failing, plan, monkeypatch, hook, call, mode):  # noqa: F811
+    """Nobody comes in as somebody else, or as nobody, because a token could not be read or asked about."""
+    hook.answers = lambda handler: (200, {"allow": True, "mid": int(hook.questions[-1]["token"][5:]), "accepts": [1000]})
+    if mode == "jwt":
+        settings = {"auth.jwt_keys": f"HS256:{tokens.secret_file()}"}
+        monkeypatch.setattr(V2, "token", staticmethod(lambda mid=0, **_: tokens.hs256(mid=mid, accepts=[1000])))
+    else:
+        settings = {"auth.url": hook.url, "auth.secret": "between us"}
+        monkeypatch.setattr(V2, "token", staticmethod(lambda mid=0, **_: b"user-%d" % mid))
+    house = failing({"auth.mode": mode, **settings})
+    life = Life(house, plan, ("tcp-v2", "ws-v2"))
+    for _ in range(2):
+        life.a_moment()
+    seen = plan.seen(call)
+    assert life.a_moment() == 0
+    seen = plan.seen(call) - seen
+    for err in FAILURES[call]:
+        for after in sample(seen):
+            life.moment_with_failure(call, err, after)
+    assert life.a_moment() == 0
+    assert closed_by(house, "packet", "proxy", "auth_refused", "expired") == 0, "what fails is not the client's fault"
+    life.close()
+    house.wait_empty()
 
 
 @pytest.mark.parametrize("call, err, thread", [("accept4", errno.EMFILE, "accept"), ("accept4", errno.ENOBUFS, "accept"),
