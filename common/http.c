@@ -75,11 +75,19 @@ struct http {
 	struct rate_table rates; /* without cells where nothing is bounded */
 };
 
-enum refused { REFUSED_NO_KEY, REFUSED_WRONG_KEY, REFUSED_SCOPE, REFUSED_RATE, REFUSED_BODY, REFUSED_MAX };
+enum refused {
+	REFUSED_NO_KEY,
+	REFUSED_WRONG_KEY,
+	REFUSED_SCOPE,
+	REFUSED_RATE,
+	REFUSED_BODY,
+	REFUSED_ORIGIN,
+	REFUSED_MAX
+};
 
 static const char *const refused_names[REFUSED_MAX] = {
 	[REFUSED_NO_KEY] = "no_key", [REFUSED_WRONG_KEY] = "wrong_key", [REFUSED_SCOPE] = "scope",
-	[REFUSED_RATE] = "rate",     [REFUSED_BODY] = "body",
+	[REFUSED_RATE] = "rate",     [REFUSED_BODY] = "body",           [REFUSED_ORIGIN] = "origin",
 };
 
 const char *http_param(const struct http_request *request, const char *name)
@@ -194,6 +202,16 @@ static bool accepts_html(struct MHD_Connection *connection)
 	return accept != NULL && strstr(accept, "text/html") != NULL;
 }
 
+/* What a page sends has the Origin of the page; what is no browser sends none. */
+static bool comes_from_elsewhere(struct MHD_Connection *connection)
+{
+	const char *origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
+	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+	const char *site = origin != NULL ? strstr(origin, "://") : NULL;
+
+	return origin != NULL && (site == NULL || host == NULL || strcasecmp(site + 3, host) != 0);
+}
+
 /* A reply of ours, where no handler is asked. */
 static void refuse(struct http_reply *reply, int status, const char *words)
 {
@@ -216,7 +234,17 @@ static void say_refused(const struct http_request *request, const char *what)
 
 bool http_may(const struct http_request *request, unsigned scopes, struct http_reply *reply)
 {
-	if (scopes == HTTP_FREE || (request->key.scopes & scopes) != 0)
+	if (scopes == HTTP_FREE)
+		return true;
+	/* Without a key, any page that its reader has open could push here, since browsers let pages post to anywhere. A key
+	 * is a header that they do not let them send. */
+	if (request->is_elsewheres && !request->has_shown_key) {
+		count_by(COUNT_HTTP_REFUSED, REFUSED_ORIGIN);
+		say_refused(request, "HTTP call refused: from a page of another site");
+		refuse(reply, MHD_HTTP_FORBIDDEN, "a page of another site may not call this without an API key");
+		return false;
+	}
+	if ((request->key.scopes & scopes) != 0)
 		return true;
 	if (request->key.name[0] != '\0') {
 		count_by(COUNT_HTTP_REFUSED, REFUSED_SCOPE);
@@ -296,6 +324,7 @@ static bool read_call(struct http *h, struct MHD_Connection *connection, struct 
 	request->path = call->path;
 	request->body = call->body != NULL ? call->body : (const uint8_t *)"";
 	request->wants_html = accepts_html(connection);
+	request->is_elsewheres = comes_from_elsewhere(connection);
 	say_peer(connection, call);
 	return pass_rate(h, call);
 }

@@ -28,6 +28,7 @@ struct http_request {
 	bool has_shown_key;  /* in X-Api-Key or Authorization: Bearer, */
 	struct http_key key; /* and this is what it may do with it */
 	bool wants_html;     /* a browser: its Accept header names text/html */
+	bool is_elsewheres;  /* a browser sends it for a page of another site: its Origin is not our Host */
 };
 
 struct http_reply {

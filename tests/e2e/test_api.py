@@ -396,3 +396,22 @@ def test_pipelined_requests_are_answered_in_order(connect, backend):
                 n = i + 1
                 break
     assert [p.body for p in client.recv_many(n)] == [b"%d" % i for i in range(n)]
+
+
+@pytest.mark.parametrize("path", ["/goim/push/all?operation=1000", "/1/push/all", "/goim/kick?mids=7"])
+def test_page_of_another_site_may_not_call_without_a_key(house, backend, path):
+    host = "{}:{}".format(*house.address("http"))
+    for origin in ("http://evil.test", "https://evil.test:3111", "null", "http://localhost:1", f"http://{host}.evil.test"):
+        reply = backend.request("POST", path, b"x", headers={"Origin": origin})
+        assert reply.status == 403 and "another site" in reply.json()["message"], origin
+    assert backend.request("POST", path, b"x", headers={"Origin": f"http://{host}"}).status == 200  # our own
+    assert backend.request("POST", path, b"x").status == 200  # no browser at all
+
+
+@pytest.mark.settings("http.api_key=s3cret")
+def test_page_of_another_site_may_call_with_a_key(house, backend):
+    headers = {"Origin": "https://operators.test"}
+    assert backend.request("POST", "/goim/push/all?operation=1000", b"x", headers=headers).status == 200
+    stranger = type(backend)(house.address("http"))
+    assert stranger.request("POST", "/goim/push/all?operation=1000", b"x", headers=headers).status == 403
+    assert stranger.request("GET", "/healthz", headers=headers).status == 200
