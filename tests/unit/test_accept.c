@@ -238,6 +238,8 @@ static void each_address_is_listened_on_and_said(void **state)
 	assert_int_equal(start("127.0.0.1:0, 127.0.0.2:0", 0), 0);
 	assert_non_null(strstr(said, "listening tcp 127.0.0.1:"));
 	assert_non_null(strstr(said, "\nlistening tcp 127.0.0.2:"));
+	assert_int_equal(accept_port(door, ACCEPT_TCP), port(0));
+	assert_int_equal(accept_port(door, ACCEPT_WEBSOCKET), 0);
 	one = dial_at("127.0.0.1", port(0));
 	authenticate(one);
 	two = dial_at("127.0.0.2", port(1));
@@ -264,6 +266,7 @@ static void a_client_of_ipv6_is_served(void **state)
 		skip(); /* a machine without IPv6 */
 	assert_non_null(strstr(said, "listening tcp [::1]:"));
 	address.sin6_port = htons((uint16_t)strtoul(strstr(said, "]:") + 2, NULL, 10));
+	assert_int_equal(accept_port(door, ACCEPT_TCP), ntohs(address.sin6_port));
 	fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
