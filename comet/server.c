@@ -214,13 +214,44 @@ static void send_away(struct server *s, int64_t over_ms, int64_t grace_ms)
 	free(all.all);
 }
 
+/* References to all that are still there; a connection leaves the roster before its last one goes. */
+static int list_roster(struct server *s, struct connections *left)
+{
+	int rc;
+
+	lock_take(&s->lock);
+	if ((rc = connections_reserve(left, (size_t)s->on_roster)) == 0)
+		for (struct connection *c = s->roster; c != NULL; c = c->roster_next)
+			left->all[left->n++] = connection_ref(c);
+	lock_drop(&s->lock);
+	return rc;
+}
+
 static void end_hard(struct server *s)
 {
+	struct connections left = {0};
+
+	if (list_roster(s, &left) < 0) {
+		/* Without memory there is only the roster itself. Nothing in abort blocks; others just wait longer. */
+		lock_take(&s->lock);
+		for (struct connection *c = s->roster; c != NULL; c = c->roster_next)
+			connection_abort(c, CLOSE_DRAINING);
+		lock_drop(&s->lock);
+		return;
+	}
+	for (size_t i = 0; i < left.n; i++)
+		connection_abort(left.all[i], CLOSE_DRAINING);
+	connections_drop(&left);
+}
+
+static int64_t count_roster(struct server *s)
+{
+	int64_t n;
+
 	lock_take(&s->lock);
-	/* shutdown() does not block, and a connection leaves the roster before it is freed. */
-	for (struct connection *c = s->roster; c != NULL; c = c->roster_next)
-		connection_abort(c, CLOSE_DRAINING);
+	n = s->on_roster;
 	lock_drop(&s->lock);
+	return n;
 }
 
 bool server_drain(struct server *s, int64_t over_ms, int64_t grace_ms)
@@ -235,6 +266,6 @@ bool server_drain(struct server *s, int64_t over_ms, int64_t grace_ms)
 	end_hard(s);
 	if (wait_for_nobody(s, clock_now_ns() + hard_ns + s->cfg->logic_timeout * 2 * CLOCK_MS))
 		return true;
-	LOG(LOG_ERROR, log_what("connections did not end; please report this"), log_i64("left", s->on_roster));
+	LOG(LOG_ERROR, log_what("connections did not end; please report this"), log_i64("left", count_roster(s)));
 	return false;
 }

@@ -286,6 +286,16 @@ static void without_memory_to_list_them_all_are_ended_hard(void **state)
 	assert_true(fake_is_shut(&peers[0]));
 }
 
+static void without_any_memory_all_are_ended_hard_all_the_same(void **state)
+{
+	(void)state;
+	log_in(0);
+	seam_fail(SEAM_ALLOC, 0, 2, ENOMEM); /* for those online, then for those left */
+	assert_true(server_drain(&stage.server, 0, 0));
+	assert_int_equal(seam_failed(SEAM_ALLOC), 2);
+	assert_true(fake_is_shut(&peers[0]));
+}
+
 #define server_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -302,6 +312,7 @@ int main(void)
 		server_test(who_is_in_the_handshake_is_ended_too),
 		server_test(who_does_not_read_its_goodbye_is_ended_hard),
 		server_test(without_memory_to_list_them_all_are_ended_hard),
+		server_test(without_any_memory_all_are_ended_hard_all_the_same),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
