@@ -163,8 +163,8 @@ int main(int argc, char **argv)
 		say_what_to_try(h, argv[0]);
 		signals_wait(reload, h);
 	}
-	clean = stop(h);
-	config_fini(&h->cfg);
+	if ((clean = stop(h)))
+		config_fini(&h->cfg); /* else there are threads that still read it */
 	return rc == 0 && clean ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
