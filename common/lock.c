@@ -16,12 +16,18 @@
 static __thread struct lock *held[HELD_MAX];
 static __thread unsigned n_held;
 
+static const char *const rank_names[] = {
+	[LOCK_SERVICE] = "SERVICE", [LOCK_REGISTRY] = "REGISTRY", [LOCK_BUS] = "BUS",
+	[LOCK_BUCKET] = "BUCKET",   [LOCK_ROOM] = "ROOM",         [LOCK_CHANNEL] = "CHANNEL",
+	[LOCK_TIMER] = "TIMER",     [LOCK_POOL] = "POOL",         [LOCK_LOG] = "LOG",
+};
+
 static void check_order(struct lock *l)
 {
 	for (unsigned i = 0; i < n_held; i++)
 		if (held[i]->rank >= l->rank) {
-			(void)fprintf(stderr, "BUG: lock of rank %d taken while one of rank %d is held\n", (int)l->rank,
-				      (int)held[i]->rank);
+			(void)fprintf(stderr, "BUG: a lock of rank %s taken while one of rank %s is held\n",
+				      rank_names[l->rank], rank_names[held[i]->rank]);
 			abort();
 		}
 	BUG_UNLESS(n_held < HELD_MAX);

@@ -69,13 +69,9 @@ UNCHECKED static void take_against_the_order(void)
 
 static void order_the_other_way_stops_the_program_and_names_both(void **state)
 {
-	char wanted[128];
-
 	(void)state;
 	assert_int_equal(dying(take_against_the_order, words, sizeof(words)), SIGABRT);
-	(void)snprintf(wanted, sizeof(wanted), "lock of rank %d taken while one of rank %d is held", LOCK_BUCKET,
-		       LOCK_CHANNEL);
-	assert_non_null(strstr(words, wanted));
+	assert_non_null(strstr(words, "a lock of rank BUCKET taken while one of rank CHANNEL is held"));
 }
 
 UNCHECKED static void take_two_of_a_rank(void)
