@@ -43,6 +43,7 @@ struct guest {
 	bool tls;
 	bool adopting; /* its own callbacks may come before lws has told us the wsi */
 	bool choked;
+	bool failed;  /* to write a frame */
 	bool closing; /* a close frame is on its way, or was answered: nothing may be written after it */
 	bool parted;  /* the peer has said goodbye */
 	struct guest *next;
@@ -261,10 +262,11 @@ static int answer_http(struct guest *g, struct lws *wsi)
 		      CLOSE_WEBSOCKET_UPGRADE);
 }
 
-/* Count the frames that lws has given to the kernel since it last told us. */
+/* Count the frames that lws has given to the kernel since it last told us; one that it could not write is dropped with the
+ * link. */
 static void count_written(struct guest *g, struct lws *wsi)
 {
-	if (!lws_partial_buffered(wsi))
+	if (!g->failed && !lws_partial_buffered(wsi))
 		ws_link_frames_written(g->link);
 }
 
@@ -413,8 +415,10 @@ static int send_frames(struct guest *g, struct lws *wsi)
 			return 1;
 		n = lws_write(wsi, s->frame.data + LWS_PRE, s->frame.bytes,
 			      s->frame.is_text ? LWS_WRITE_TEXT : LWS_WRITE_BINARY);
-		if (n < 0)
+		if (n < 0) {
+			g->failed = true;
 			return -EPIPE;
+		}
 		if (one_at_a_time) { /* the compressor may have more to say first */
 			(void)lws_callback_on_writable(wsi);
 			return 0;
