@@ -243,7 +243,7 @@ def test_token_of_a_mebibyte_is_closed_by_its_length(connect, house):
 
 
 @over_tcp
-@pytest.mark.settings("protocol.max_body=1m")
+@pytest.mark.settings("protocol.max_body=1m", "logic.timeout=10s", "protocol.handshake_timeout=30s")
 def test_long_token_within_the_limit_is_read(connect):
     come(connect, hs256(junk="x" * 500_000))
 

@@ -528,6 +528,50 @@ static void open_authentication_stays_on_loopback_unless_allowed(void **state)
 	assert_int_equal(config_check(&cfg, errors), 0);
 }
 
+static void check_says(const char *flag, const char *words)
+{
+	assert_int_equal(config_flag(&cfg, flag, errors), 0);
+	assert_int_equal(config_check(&cfg, errors), words[0] != '\0' ? -ERR_CONFIG : 0);
+	assert_string_equal(complaints(), words);
+}
+
+static void tokens_need_keys_that_can_be_read(void **state)
+{
+	(void)state;
+	/* Clients from everywhere: that is what tokens are for. */
+	assert_int_equal(config_flag(&cfg, "tcp.bind=0.0.0.0:3101", errors), 0);
+	check_says("auth.mode=jwt", "auth.jwt_keys must be set for auth.mode = jwt: [KID=]ALGORITHM:FILE, such as "
+				    "HS256:/etc/comet/token.secret\n");
+	check_says("auth.jwt_keys=HS256:/dev/null, nonsense, a=RS256:, ES256:/nowhere",
+		   "auth.jwt_keys: nonsense is not [KID=]ALGORITHM:FILE\n"
+		   "auth.jwt_keys: a=RS256: is not [KID=]ALGORITHM:FILE\n"
+		   "auth.jwt_keys: /nowhere cannot be read: No such file or directory\n");
+	/* They lie where comet-logic runs. */
+	check_says("logic.mode=redis", "");
+	check_says("logic.mode=embedded", "auth.jwt_keys: nonsense is not [KID=]ALGORITHM:FILE\n"
+					  "auth.jwt_keys: a=RS256: is not [KID=]ALGORITHM:FILE\n"
+					  "auth.jwt_keys: /nowhere cannot be read: No such file or directory\n");
+	check_says("auth.jwt_keys=a=HS256:/dev/null", "");
+}
+
+static void a_webhook_needs_an_address_and_less_time_than_logic(void **state)
+{
+#define NO_URL "auth.url must be set for auth.mode = webhook, to a http:// or https:// address\n"
+	(void)state;
+	check_says("auth.mode=webhook", NO_URL);
+	check_says("auth.url=https://", NO_URL);
+	check_says("auth.url=file:///etc/passwd", NO_URL);
+	check_says("auth.url=http://ada:sesame@127.0.0.1/a",
+		   "auth.url must have no password in it, since -t shows it; use auth.secret\n");
+	check_says("auth.url=https://127.0.0.1/a?to=@b", "");
+	check_says("auth.ca_file=/nowhere", "auth.ca_file: /nowhere cannot be read: No such file or directory\n");
+	check_says("auth.ca_file=", "");
+	check_says("auth.timeout=1s",
+		   "auth.timeout must be less than logic.timeout, or a comet gives up before the back "
+		   "end's answer can reach it\n");
+	check_says("logic.timeout=1001ms", "");
+}
+
 static void an_api_without_a_key_stays_on_loopback(void **state)
 {
 	(void)state;
@@ -781,6 +825,8 @@ int main(void)
 		config_test(good_addresses_on_loopback_pass),
 		config_test(a_bind_must_be_host_and_port),
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
+		config_test(tokens_need_keys_that_can_be_read),
+		config_test(a_webhook_needs_an_address_and_less_time_than_logic),
 		config_test(an_api_without_a_key_stays_on_loopback),
 		config_test(what_is_printed_is_read_back_the_same),
 		config_test(without_memory_nothing_is_changed_and_nothing_lost),
