@@ -132,7 +132,8 @@ static int set_session(json_t *object, const struct wire_request *r)
 
 static int set_connect(json_t *object, const struct wire_connect *connect)
 {
-	if (json_object_set_new(object, "peer", json_string(connect->peer)) < 0)
+	if (json_object_set_new(object, "peer", json_string(connect->peer)) < 0 ||
+	    (connect->needs_proof && json_object_set_new(object, "proof", json_true()) < 0))
 		return -ENOMEM;
 	return wire_text_set(object, "token", connect->token, connect->token_bytes);
 }
@@ -224,6 +225,7 @@ static int get_connect(const json_t *object, struct wire_request *out)
 {
 	if (!get_string(object, "peer", WIRE_TEXT_BYTES, &out->connect.peer))
 		return -EBADMSG;
+	out->connect.needs_proof = json_is_true(json_object_get(object, "proof"));
 	return wire_text_get(object, "token", &out->connect.token, &out->connect.token_bytes, &out->owned[1]);
 }
 

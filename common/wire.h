@@ -3,6 +3,7 @@
 #ifndef COMMON_WIRE_H
 #define COMMON_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ struct wire_connect {
 	const uint8_t *token; /* body of the AUTH packet, unread */
 	size_t token_bytes;
 	const char *peer; /* address of the client, without the port */
+	bool needs_proof; /* the comet's auth.mode is not open: who is only believed must not come in */
 	/* The comet gives up then and may ask another instance: from then on the request must change nothing. Milliseconds
 	 * on the registry's clock (Redis's in a cluster); 0: never. */
 	int64_t expires_ms;

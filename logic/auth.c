@@ -73,6 +73,11 @@ int auth_reload(struct auth *a)
 	return 1;
 }
 
+bool auth_believes(const struct auth *a)
+{
+	return a->mode == CONFIG_AUTH_OPEN;
+}
+
 bool auth_waits(const struct auth *a)
 {
 	return a->webhook != NULL;

@@ -28,6 +28,9 @@ int auth_check(struct auth *a, const struct auth_request *request, struct auth_i
  * one. */
 int auth_check_again(struct auth *a, const struct auth_request *request, struct auth_identity *who);
 
+/* Is anybody let in as whoever he says he is? */
+bool auth_believes(const struct auth *a);
+
 /* Does a check wait for somebody else? Then it is not to be done by threads that others wait for. */
 bool auth_waits(const struct auth *a);
 

@@ -91,6 +91,19 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 	return 0;
 }
 
+/* The comet listens to all the world because its auth.mode lets it; ours would then let all the world in. */
+static int check_modes(const struct logic *l, const char *server, const struct wire_connect *request)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	if (!request->needs_proof || !auth_believes(l->auth))
+		return 0;
+	LOG_LIMITED(
+		LOG_ERROR, &limit, log_str("server", server),
+		log_what("nobody is let in: auth.mode is open here and is not in this comet; set it in comet-logic"));
+	return -ERR_NO_LOGIC;
+}
+
 static int admit(struct logic *l, const char *server, const struct wire_connect *request, struct wire_session *session)
 {
 	const struct auth_request asked = {
@@ -99,6 +112,8 @@ static int admit(struct logic *l, const char *server, const struct wire_connect 
 	int rc;
 
 	*session = (struct wire_session){0};
+	if ((rc = check_modes(l, server, request)) < 0)
+		return rc;
 	if ((rc = auth_check(l->auth, &asked, &who)) < 0) {
 		if (rc == -ERR_REFUSED)
 			memcpy(session->refusal, who.refusal, sizeof(session->refusal));
@@ -142,6 +157,8 @@ int logic_reauth(struct logic *l, const char *server, const struct wire_connect 
 	int rc;
 
 	*renewal = (struct wire_renewal){0};
+	if ((rc = check_modes(l, server, request)) < 0)
+		return rc;
 	if ((rc = auth_check_again(l->auth, &asked, &who)) < 0) {
 		if (rc == -ERR_REFUSED)
 			memcpy(renewal->refusal, who.refusal, sizeof(renewal->refusal));

@@ -16,8 +16,8 @@
 #include "common/redis_clock.h"
 #include "common/redis_pipe.h"
 #include "common/thread.h"
-#include "logic_client/redis_calls.h"
 #include "logic_client/kicks.h"
+#include "logic_client/redis_calls.h"
 #include "logic_client/redis_lease.h"
 #include "logic_client/redis_others.h"
 #include "logic_client/redis_pushes.h"
@@ -59,8 +59,10 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 	struct redis_client *c = client_of(self);
 	struct wire_request request = {.method = WIRE_CONNECT, .connect = *connect};
 	struct wire_reply reply;
-	int rc = redis_calls_ask(c->calls, &request, &reply);
+	int rc;
 
+	request.connect.needs_proof = c->opt.cfg->auth_mode != CONFIG_AUTH_OPEN;
+	rc = redis_calls_ask(c->calls, &request, &reply);
 	if (rc < 0)
 		return rc;
 	rc = reply.rc;
@@ -79,8 +81,10 @@ static int reauth(void *self, const struct wire_connect *connect, const char *ke
 	struct wire_request request = {
 		.method = WIRE_REAUTH, .connect = *connect, .key = key, .session_id = session_id, .mid = mid};
 	struct wire_reply reply;
-	int rc = redis_calls_ask(c->calls, &request, &reply);
+	int rc;
 
+	request.connect.needs_proof = c->opt.cfg->auth_mode != CONFIG_AUTH_OPEN;
+	rc = redis_calls_ask(c->calls, &request, &reply);
 	if (rc < 0)
 		return rc;
 	rc = reply.rc;

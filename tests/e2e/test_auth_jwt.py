@@ -4,6 +4,7 @@ cause where logic runs, and harms nobody.
 SPDX-License-Identifier: MIT"""
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 
 import tokens
 from client import V1, V2, WAYS, Client, Op, Packet, TcpCodec, Way
+from cluster_house import ClusterComet
 from conftest import Connect
 from server import BUILD, ROOT
 from tokens import claims, forged, hs256, jwt, over_bytes
@@ -379,6 +381,17 @@ def test_keys_may_change_while_clients_come(launch, tmp_path):
         client.close()
     assert house.logic_metrics().total("comet_auth_failures_total") == 0
     wait_until(lambda: "the old ones stay" in house.logic_log(), house.logic_log)
+
+
+@pytest.mark.skipif(shutil.which("redis-server") is None, reason="redis-server is not installed")
+def test_logic_that_believes_lets_nobody_in_for_a_comet_that_wants_tokens(tmp_path):
+    house = ClusterComet(tmp_path, environment={"COMET_AUTH_MODE": "jwt"})  # comet-logic has its default, open
+    client = Client(TCP, house.address("tcp"))
+    client.send(Op.AUTH, b'{"mid":7}')
+    assert client.expect_goodbye()["code"] == 6
+    assert "auth.mode is open here" in house.logic_log()
+    client.close()
+    house.stop()
 
 
 def started(*assignments):

@@ -505,6 +505,30 @@ static void what_a_client_sends_is_kept_for_the_back_end(void **state)
 	upstream_found_fini(&found);
 }
 
+static void who_is_only_believed_does_not_come_in_where_proof_is_asked_for(void **state)
+{
+	const struct wire_connect request = {
+		.token = (const uint8_t *)"7", .token_bytes = 1, .peer = "10.0.0.9", .needs_proof = true};
+	struct wire_session session;
+	struct wire_renewal renewal;
+
+	(void)state;
+	assert_int_equal(logic_connect(&l, "a", &request, &session), -ERR_NO_LOGIC);
+	assert_int_equal(logic_reauth(&l, "a", &request, "k", 7, &renewal), -ERR_NO_LOGIC);
+}
+
+static void a_new_token_is_for_the_same_user(void **state)
+{
+	struct wire_connect request = {.token = (const uint8_t *)"7", .token_bytes = 1, .peer = "10.0.0.9"};
+	struct wire_renewal renewal;
+
+	(void)state;
+	assert_int_equal(logic_reauth(&l, "a", &request, "7_1", 7, &renewal), 0);
+	assert_int_equal(renewal.lifetime_ms, 0);
+	assert_int_equal(logic_reauth(&l, "a", &request, "8_1", 8, &renewal), -ERR_REFUSED);
+	assert_string_equal(renewal.refusal, "the token is another user's or another connection's");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +556,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_kick_names_the_sessions_and_tells_how_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(each_server_hears_the_counts_of_all, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_a_client_sends_is_kept_for_the_back_end, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_is_only_believed_does_not_come_in_where_proof_is_asked_for, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_new_token_is_for_the_same_user, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -140,6 +140,7 @@ static void a_new_token_and_its_answer_survive(void **state)
 	request.connect.token = (const uint8_t *)"a token";
 	request.connect.token_bytes = strlen("a token");
 	request.connect.peer = "10.0.0.9";
+	request.connect.needs_proof = true;
 	request.key = "k";
 	request.session_id = 4;
 	request.mid = 7;
@@ -150,6 +151,7 @@ static void a_new_token_and_its_answer_survive(void **state)
 	assert_int_equal(back.connect.token_bytes, strlen("a token"));
 	assert_memory_equal(back.connect.token, "a token", strlen("a token"));
 	assert_string_equal(back.connect.peer, "10.0.0.9");
+	assert_true(back.connect.needs_proof);
 	assert_string_equal(back.key, "k");
 	assert_int_equal(back.session_id, 4);
 	assert_int_equal(back.mid, 7);
