@@ -2,8 +2,8 @@
 #ifndef LOGIC_CLIENT_REDIS_PUSHES_H
 #define LOGIC_CLIENT_REDIS_PUSHES_H
 
-#include "logic_client/redis_client.h"
 #include "logic_client/kicks.h"
+#include "logic_client/redis_client.h"
 
 struct redis_pushes;
 

@@ -623,7 +623,10 @@ static void a_bad_room_ends_it_and_is_told(void **state)
 	fake_send(peer, OP_CHANGE_ROOM, 2, "a\nb");
 	heed_goodbye(peer);
 	assert_int_equal(
-		told_goodbye(peer, "{\"code\":10,\"reason\":\"a room id is too long, has control characters or is not UTF-8\"}"), 1);
+		told_goodbye(
+			peer,
+			"{\"code\":10,\"reason\":\"a room id is too long, has control characters or is not UTF-8\"}"),
+		1);
 }
 
 static void a_cut_inside_a_packet_is_not_a_clients_leaving(void **state)
