@@ -23,7 +23,7 @@ from waiting import SCALE, TIMEOUT, wait_until
 pytestmark = [pytest.mark.skipif(SCALE < 1 and not LIBRARY.exists(), reason="sanitizers have their own malloc"),
               pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE", "alone") != "alone", reason="it is for one process")]
 
-SAMPLE = 10 ** 9 if os.environ.get("COMET_TEST_FAULTS") == "all" else 12
+SAMPLE = 10 ** 9 if os.environ.get("COMET_TEST_FAULTS") == "all" else 6
 BY_NAME = {way.name: way for way in WAYS}
 
 
@@ -253,7 +253,7 @@ def test_any_call_may_fail_once_where_clients_prove_who_they_are(failing, plan, 
     seen = plan.seen(call)
     assert life.a_moment() == 0
     seen = plan.seen(call) - seen
-    for err in FAILURES[call]:
+    for err in FAILURES[call][:1]:
         for after in sample(seen):
             life.moment_with_failure(call, err, after)
     assert life.a_moment() == 0
