@@ -95,7 +95,7 @@ export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1:q
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= second_deadlock_stack=1
 # Threads that give way at random around locks: common/lock.c. Another run gets another seed.
-export LOCK_YIELDS   ?= $(if $(filter thread,$(SAN)),$(shell echo $$((RANDOM + 1))))
+export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
 .PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring check-browser chaos soak coverage docs bench fuzz fuzz-run lint format install uninstall deb check-deb check-reproducible clean help \
         $(notdir $(UNIT))
