@@ -171,6 +171,14 @@ static size_t take_part(char *bytes, size_t size, size_t n, void *arg)
 	return n;
 }
 
+/* With auth.ca_file its authorities and no others: a libcurl that was built with a folder of the system's would believe
+ * those, too. */
+static bool choose_authorities(CURL *curl, const char *ca_file)
+{
+	return ca_file[0] == '\0' || (curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file) == CURLE_OK &&
+				      curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) == CURLE_OK);
+}
+
 /* What is the same in all calls. */
 static CURL *make_handle(const struct auth_webhook *w)
 {
@@ -194,7 +202,7 @@ static CURL *make_handle(const struct auth_webhook *w)
 	       curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK &&
 	       /* Or the end of a call would wait for a name server that does not answer. */
 	       curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
-	       (cfg->auth_ca_file[0] == '\0' || curl_easy_setopt(curl, CURLOPT_CAINFO, cfg->auth_ca_file) == CURLE_OK);
+	       choose_authorities(curl, cfg->auth_ca_file);
 	if (good)
 		return curl;
 	curl_easy_cleanup(curl);

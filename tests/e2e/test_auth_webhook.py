@@ -5,7 +5,9 @@ SPDX-License-Identifier: MIT"""
 import base64
 import http.server
 import json
+import os
 import re
+import shutil
 import ssl
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import time
 import pytest
 
 from client import V2, Client, Op, TcpCodec, Way
-from server import BUILD, ROOT, certificate
+from server import BUILD, LIBC, ROOT, Comet, certificate
 from waiting import TIMEOUT, wait_until
 
 REFUSED, NO_LOGIC, EXPIRED = 5, 6, 13
@@ -370,6 +372,60 @@ def test_certificate_of_the_back_end_is_checked(launch):
         client.close()
     assert len(hook.questions) == 1
     hook.close()
+
+
+CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
+
+
+class CometOnAnotherMachine(Comet):
+    """Its system believes the authorities in this folder."""
+    authorities = None
+
+    def _in_the_child(self):
+        super()._in_the_child()
+        if (LIBC.unshare(CLONE_NEWNS) < 0 or LIBC.mount(None, b"/", None, MS_REC | MS_PRIVATE, None) < 0 or
+                LIBC.mount(bytes(self.authorities), b"/etc/ssl/certs", None, MS_BIND, None) < 0):
+            os._exit(1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"]).returncode != 0,
+                    reason="only root may give a program other files in /etc")
+def test_with_ca_file_the_systems_authorities_are_not_believed(tmp_path):
+    cert, key = certificate("one.test")
+    other, _ = certificate("other.test")
+    name = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", cert], check=True, capture_output=True, text=True)
+    folder = tmp_path / "authorities"
+    folder.mkdir()
+    shutil.copy(cert, folder / f"{name.stdout.strip()}.0")
+    shutil.copy(other, folder / "ca-certificates.crt")
+    CometOnAnotherMachine.authorities = folder
+    hook = Hook(tls=(cert, key))
+    for settings, got_in in (({}, True), ({"auth.ca_file": other}, False)):
+        house = CometOnAnotherMachine(tmp_path, {"auth.mode": "webhook", "auth.url": hook.url, **settings})
+        client = Client(TCP, house.address("tcp"))
+        client.send(Op.AUTH, b"t")
+        if got_in:
+            client.expect(Op.AUTH_REPLY)
+        else:
+            assert client.expect_goodbye()["code"] == NO_LOGIC
+            assert failures(house, "webhook_unreachable") == 1
+        client.close()
+        house.stop()
+    assert len(hook.questions) == 1
+    hook.close()
+
+
+def test_proxies_of_the_environment_are_not_used(hook, tmp_path):
+    dead = Hook()
+    dead.close()
+    names = ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY")
+    house = Comet(tmp_path, {"auth.mode": "webhook", "auth.url": hook.url},
+                  environment={**dict.fromkeys(names, dead.url), "no_proxy": "", "NO_PROXY": ""})
+    client = Client(TCP, house.address("tcp"))
+    client.send(Op.AUTH, b"t")
+    client.expect(Op.AUTH_REPLY)
+    client.close()
+    house.stop()
 
 
 # ---- settings ----
