@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include "common/clock.h"
+#include "common/counters.h"
 #include "common/lock.h"
 #include "common/obj.h"
 #include "common/thread.h"
@@ -18,6 +19,7 @@ struct http_caller {
 	int fd;
 	bool begun;
 	bool answering;      /* or the answer is on its way */
+	bool answered;       /* once at least */
 	bool making_room;    /* cut off for one that waits */
 	int64_t idle_ns;     /* since when it has been between two requests; 0: it is not */
 	int64_t deadline_ns; /* for the request that is read, or the answer that is taken */
@@ -76,6 +78,7 @@ static void end_late_locked(struct http_callers *c, struct http_caller *caller) 
 	if (caller->begun) {
 		(void)shutdown(caller->fd, SHUT_RDWR);
 		caller->deadline_ns = NO_DEADLINE;
+		count(COUNT_HTTP_LATE);
 		return;
 	}
 	unlink_locked(c, caller);
@@ -204,6 +207,9 @@ void http_callers_leave(struct http_callers *c, struct http_caller *caller)
 	unlink_locked(c, caller);
 	lock_drop(&c->lock);
 	(void)pthread_cond_signal(&c->left);
+	/* What it said was no request that we were shown, or not a whole one. */
+	if (!caller->answered)
+		count(COUNT_HTTP_UNANSWERED);
 	free(caller);
 }
 
@@ -234,6 +240,7 @@ bool http_caller_answer(struct http_callers *c, struct http_caller *caller)
 void http_caller_reply(struct http_callers *c, struct http_caller *caller)
 {
 	lock_take(&c->lock);
+	caller->answered = true;
 	caller->deadline_ns = clock_now_ns() + HTTP_CALLER_IDLE_SECONDS * CLOCK_SEC;
 	lock_drop(&c->lock);
 }
