@@ -13,7 +13,7 @@ const LATENCY = 'comet_push_write_seconds';
 const whole = new Intl.NumberFormat('en', {maximumFractionDigits: 0});
 const short = new Intl.NumberFormat('en', {notation: 'compact', maximumSignificantDigits: 3});
 const count = n => n < 100_000 ? whole.format(n) : short.format(n);
-const rate = n => n < 10 && !Number.isInteger(n) ? n.toFixed(1) : count(n);
+const rate = n => n < 10 ? String(Math.round(n * 10) / 10) : count(n);
 
 function duration(seconds) {
 	if (seconds < 0.001)
