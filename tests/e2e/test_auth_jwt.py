@@ -274,9 +274,11 @@ def test_leeway_holds_on_both_sides(connect):
 
 @over_tcp
 @pytest.mark.settings("auth.require_exp=no")
-def test_token_without_exp_is_good_for_ever_where_that_is_allowed(connect):
+def test_token_without_exp_is_good_for_ever_where_that_is_allowed(connect, backend):
     client = come(connect, hs256(expires=None))
-    assert client.request(Op.AUTH, hs256()).op == Op.AUTH  # nothing to renew: an operation like any other
+    assert client.request(Op.AUTH, hs256()) == (Op.AUTH, b"", 1, 1)  # nothing to renew ...
+    client.request(4711, b"to the back end")
+    assert [said["op"] for said in backend.data("/goim/upstream", wait=5000)] == [4711]  # ... nor for others to read
 
 
 @two_ways

@@ -62,7 +62,7 @@ class TestV1:
 class TestV2:
     pytestmark = pytest.mark.ways("v2")
 
-    @pytest.mark.parametrize("op", [Op.SEND, Op.AUTH, Op.TEST, Op.HEARTBEAT_REPLY, Op.DISCONNECT, Op.RAW, 0, -1, 1000,
+    @pytest.mark.parametrize("op", [Op.SEND, Op.TEST, Op.HEARTBEAT_REPLY, Op.DISCONNECT, Op.RAW, 0, -1, 1000,
                                     2**31 - 1, -2**31])
     def test_what_v2_does_not_know_goes_to_logic_and_is_answered_empty(self, connect, op):
         client = connect(mid=7)
