@@ -1,7 +1,6 @@
 /* admission: see admission.h. SPDX-License-Identifier: MIT */
 #include "comet/admission.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,11 +9,9 @@
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/machine.h"
+#include "common/network.h"
 #include "common/obj.h"
 #include "common/stack.h"
-
-/* A network with its zero byte: "ffff:ffff:ffff:ffff::/64", or an IPv4 address. */
-#define NETWORK_BYTES 64
 
 int admission_init(struct admission *a, const struct admission_options *opt)
 {
@@ -38,20 +35,6 @@ void admission_fini(struct admission *a)
 	strmap_fini(&a->per_ip);
 	rate_table_fini(&a->addresses);
 	lock_fini(&a->lock);
-}
-
-/* Who has an IPv6 address mostly has all of its network, and could take another for each connection. */
-static const char *network_of(const char *address, char network[NETWORK_BYTES])
-{
-	char text[INET6_ADDRSTRLEN];
-	struct in6_addr v6;
-
-	if (inet_pton(AF_INET6, address, &v6) != 1)
-		return address;
-	memset(&v6.s6_addr[8], 0, 8);
-	(void)inet_ntop(AF_INET6, &v6, text, sizeof(text));
-	(void)snprintf(network, NETWORK_BYTES, "%s/64", text);
-	return network;
 }
 
 static enum close_reason check_locked(struct admission *a, const char *network, intptr_t from_here, int64_t now)

@@ -25,6 +25,7 @@
 #include "common/http_tls.h"
 #include "common/lock.h"
 #include "common/log.h"
+#include "common/network.h"
 #include "common/obj.h"
 
 #define ADDRESS_BYTES 128
@@ -212,6 +213,13 @@ static bool comes_from_elsewhere(struct MHD_Connection *connection)
 	return origin != NULL && (site == NULL || host == NULL || strcasecmp(site + 3, host) != 0);
 }
 
+static bool is_renamed(struct MHD_Connection *connection)
+{
+	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+
+	return host != NULL && !network_is_literal(host);
+}
+
 /* A reply of ours, where no handler is asked. */
 static void refuse(struct http_reply *reply, int status, const char *words)
 {
@@ -232,16 +240,33 @@ static void say_refused(const struct http_request *request, const char *what)
 		    log_str("method", request->method), log_str("path", request->path));
 }
 
+static bool needs_no_key(const struct http_request *request)
+{
+	return request->key.scopes == HTTP_ALL && request->key.name[0] == '\0';
+}
+
+static void refuse_page(const struct http_request *request, struct http_reply *reply, const char *words)
+{
+	count_by(COUNT_HTTP_REFUSED, REFUSED_ORIGIN);
+	say_refused(request, "HTTP call refused: from a page of another site, or by another name");
+	refuse(reply, MHD_HTTP_FORBIDDEN, words);
+}
+
 bool http_may(const struct http_request *request, unsigned scopes, struct http_reply *reply)
 {
 	if (scopes == HTTP_FREE)
 		return true;
 	/* Without a key, any page that its reader has open could push here, since browsers let pages post to anywhere. A key
-	 * is a header that they do not let them send. */
-	if (request->is_elsewheres && !request->has_shown_key) {
-		count_by(COUNT_HTTP_REFUSED, REFUSED_ORIGIN);
-		say_refused(request, "HTTP call refused: from a page of another site");
-		refuse(reply, MHD_HTTP_FORBIDDEN, "a page of another site may not call this without an API key");
+	 * is a header that they do not let them send. Where none is set, a page could also have its own name point to us and
+	 * so be of our site: names of ours are none then. */
+	if (request->is_elsewheres && (!request->has_shown_key || needs_no_key(request))) {
+		refuse_page(request, reply, "a page of another site may not call this without an API key");
+		return false;
+	}
+	if (request->is_renamed && needs_no_key(request)) {
+		refuse_page(
+			request, reply,
+			"without an API key set, this answers to localhost and to addresses only; set http.api_key");
 		return false;
 	}
 	if ((request->key.scopes & scopes) != 0)
@@ -285,6 +310,7 @@ static bool is_free(const struct http *h, const char *path)
 static bool pass_rate(struct http *h, struct call *call)
 {
 	const struct http_request *request = &call->request;
+	char network[NETWORK_BYTES];
 	int64_t wait_ns;
 
 	if (h->rates.cells == NULL || is_free(h, request->path))
@@ -292,7 +318,8 @@ static bool pass_rate(struct http *h, struct call *call)
 	lock_take(&h->lock);
 	/* A key that is called like an address shares that one's rate, which harms nobody. */
 	wait_ns = rate_table_take(&h->rates, &h->opt.rate,
-				  request->key.name[0] != '\0' ? request->key.name : call->peer, clock_now_ns());
+				  request->key.name[0] != '\0' ? request->key.name : network_of(call->peer, network),
+				  clock_now_ns());
 	lock_drop(&h->lock);
 	if (wait_ns == 0)
 		return true;
@@ -325,6 +352,7 @@ static bool read_call(struct http *h, struct MHD_Connection *connection, struct 
 	request->body = call->body != NULL ? call->body : (const uint8_t *)"";
 	request->wants_html = accepts_html(connection);
 	request->is_elsewheres = comes_from_elsewhere(connection);
+	request->is_renamed = is_renamed(connection);
 	say_peer(connection, call);
 	return pass_rate(h, call);
 }

@@ -29,6 +29,7 @@ struct http_request {
 	struct http_key key; /* and this is what it may do with it */
 	bool wants_html;     /* a browser: its Accept header names text/html */
 	bool is_elsewheres;  /* a browser sends it for a page of another site: its Origin is not our Host */
+	bool is_renamed;     /* its Host is neither localhost nor an address, but a name that may be anybody's */
 };
 
 struct http_reply {

@@ -408,6 +408,22 @@ def test_page_of_another_site_may_not_call_without_a_key(house, backend, path):
     assert backend.request("POST", path, b"x").status == 200  # no browser at all
 
 
+def test_without_a_key_names_that_strangers_could_give_us_are_refused(house, backend):
+    port = house.address("http")[1]
+    for host in ("evil.test", f"evil.test:{port}", "127.0.0.1.evil.test"):
+        for headers in ({"Host": host}, {"Host": host, "Origin": f"http://{host}"}, {"Host": host, "X-Api-Key": "any"}):
+            reply = backend.request("GET", "/goim/upstream?after=0", headers=headers)
+            assert reply.status == 403 and "localhost" in reply.json()["message"], headers
+        assert backend.request("GET", "/healthz", headers={"Host": host}).status == 200
+    for host in ("localhost", f"LOCALHOST:{port}", f"[::1]:{port}", "10.1.2.3"):
+        assert backend.request("GET", "/goim/upstream?after=0", headers={"Host": host}).status == 200
+
+
+@pytest.mark.settings("http.api_key=s3cret")
+def test_with_a_key_any_name_is_served(house, backend):
+    assert backend.request("GET", "/goim/online/total", headers={"Host": "comet.example"}).status == 200
+
+
 @pytest.mark.settings("http.api_key=s3cret")
 def test_page_of_another_site_may_call_with_a_key(house, backend):
     headers = {"Origin": "https://operators.test"}
