@@ -33,11 +33,6 @@ const char *close_reason_name(enum close_reason why)
 	return table[why].name;
 }
 
-const char *close_reason_words(enum close_reason why)
-{
-	return table[why].words;
-}
-
 int close_reason_code(enum close_reason why)
 {
 	return table[why].code;

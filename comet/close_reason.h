@@ -13,9 +13,8 @@ enum close_reason {
 	CLOSE_MAX
 };
 
-const char *close_reason_name(enum close_reason why);  /* "slow_consumer"; "none" for CLOSE_NONE */
-const char *close_reason_words(enum close_reason why); /* for people */
-int close_reason_code(enum close_reason why);          /* of op 6; 0: the client is not told */
+const char *close_reason_name(enum close_reason why); /* "slow_consumer"; "none" for CLOSE_NONE */
+int close_reason_code(enum close_reason why);         /* of op 6; 0: the client is not told */
 bool close_reason_is_error(enum close_reason why);
 
 /* Which reason a failed read, write or logic call means (rc as transport.h and logic_client.h give them). */

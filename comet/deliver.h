@@ -10,7 +10,8 @@
 #include "common/message.h"
 
 /* Write the message, queue it, or count why not; a full queue meets protocol.slow_consumer. Holds no lock while it writes;
- * never waits for the peer, but for our own dispatcher up to a second, where that is what a full queue waits for. `filter`: only if the connection accepts the operation. Any thread. */
+ * never waits for the peer, but for our own dispatcher up to a second, where that is what a full queue waits for. `filter`:
+ * only if the connection accepts the operation. Any thread. */
 void deliver(struct server *s, struct connection *c, struct message *message, bool filter);
 
 /* n messages to each of the list, in its order, with one write for each connection; drops the list. */

@@ -49,8 +49,9 @@ struct bucket *server_bucket(struct server *s, const char *key);
 void server_enter(struct server *s, struct connection *c) WITHOUT(s->lock);
 void server_leave(struct server *s, struct connection *c) WITHOUT(s->lock);
 
-/* Send everybody away: nobody comes in any more, op 6 to all spread evenly over over_ms. Each is served for grace_ms more, then
- * closed; what is left is ended hard. Returns when nobody is left, or false after a last deadline (a thread hangs: a BUG to look into, logged). */
+/* Send everybody away: nobody comes in any more, op 6 to all spread evenly over over_ms. Each is served for grace_ms more,
+ * then closed; what is left is ended hard. Returns when nobody is left, or false after a last deadline (a thread hangs: a
+ * BUG to look into, logged). */
 bool server_drain(struct server *s, int64_t over_ms, int64_t grace_ms);
 
 #endif

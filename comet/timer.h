@@ -30,8 +30,8 @@ void timer_free(struct timer **t);
 
 /* File e for deadline_ns (clock_now_ns). 0 or -ENOMEM. Takes the timer's lock. */
 int timer_add(struct timer *t, struct timer_entry *e, int64_t deadline_ns);
-/* Another deadline for an entry that was added; nothing happens to one that was deleted meanwhile. Takes the timer's lock only where the new one is earlier, or the entry
- * has fired. Any thread, also from fire. */
+/* Another deadline for an entry that was added; nothing happens to one that was deleted meanwhile. Takes the timer's lock
+ * only where the new one is earlier, or the entry has fired. Any thread, also from fire. */
 void timer_set(struct timer_entry *e, int64_t deadline_ns);
 /* Not from fire. On return fire is not running for e and will not run again; waits for it if it is. An entry that
  * was never added is left alone. */

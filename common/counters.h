@@ -57,7 +57,8 @@ struct counters_text {
 void counters_text_add(struct counters_text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Prometheus text exposition format 0.0.4 of all counters, then of the process (process_resident_memory_bytes,
- * process_virtual_memory_bytes, process_open_fds, process_max_fds, process_threads, process_cpu_seconds_total, process_start_time_seconds), appended to out. */
+ * process_virtual_memory_bytes, process_open_fds, process_max_fds, process_threads, process_cpu_seconds_total,
+ * process_start_time_seconds), appended to out. */
 void counters_expose(struct counters_text *out);
 
 #endif

@@ -7,19 +7,6 @@
 
 #include "common/err.h"
 
-const char *op_text(int32_t op)
-{
-	switch (op) {
-#define op(NAME, number, words)                                                                                        \
-	case (number):                                                                                                 \
-		return (words);
-#include "common/ops.def"
-#undef op
-	default:
-		return "application";
-	}
-}
-
 static uint16_t get_u16(const uint8_t *in)
 {
 	return (uint16_t)(in[0] << 8 | in[1]);

@@ -14,9 +14,6 @@ enum op {
 #undef op
 };
 
-/* The words of an op, or "application" for one that is not ours. Static. */
-const char *op_text(int32_t op);
-
 /* How a client speaks; known once it authenticated. */
 enum dialect {
 	DIALECT_V1 = 1,      /* pushes arrive as op 5, ver 0 */

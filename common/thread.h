@@ -11,7 +11,7 @@ enum thread_kind {
 	THREAD_CONNECTION, /* one of very many: a stack from the slab */
 };
 
-struct thread; /* lives at the top of its own stack (connection) or on the heap (service) */
+struct thread; /* lies in its stack's descriptor (connection) or on the heap (service) */
 
 /* Start fn(arg) on a thread named `name` (static, at most 15 bytes, shown by top and gdb) with all signals blocked but
  * those of its own faults.

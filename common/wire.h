@@ -1,5 +1,6 @@
 /* wire: what passes between logic and comets: pushes on their way down, and the JSON of requests on their way up.
- * Encoding and decoding are pure functions; docs/logic-protocol.md says what the texts look like. SPDX-License-Identifier: MIT */
+ * Encoding and decoding are pure functions; docs/logic-protocol.md says what the texts look like.
+ * SPDX-License-Identifier: MIT */
 #ifndef COMMON_WIRE_H
 #define COMMON_WIRE_H
 
@@ -138,7 +139,8 @@ struct wire_field {
 
 #define WIRE_ENTRY_FIELDS 8 /* at most, beside those that the sender's script adds */
 
-/* The fields of a push (target, op, body, keys, sessions, room, speed, reason); the values point into the push or are owned. */
+/* The fields of a push (target, op, body, keys, sessions, room, speed, reason); the values point into the push or are
+ * owned. */
 struct wire_entry {
 	struct wire_field fields[WIRE_ENTRY_FIELDS];
 	size_t n;

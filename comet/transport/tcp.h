@@ -1,5 +1,5 @@
-/* tcp: a blocking socket, or TLS over it. Buffered reads that need no memory of their own while the connection idles, one writev a batch,
- * a deadline for each write. SPDX-License-Identifier: MIT */
+/* tcp: a blocking socket, or TLS over it. Buffered reads that need no memory of their own while the connection idles, one
+ * writev a batch, a deadline for each write. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_TCP_H
 #define COMET_TRANSPORT_TCP_H
 
@@ -17,8 +17,8 @@ struct tcp_options {
 	int64_t write_timeout_ns; /* also set as the socket's SO_SNDTIMEO by who accepted it */
 };
 
-/* Take over fd, a connected IPv4 or IPv6 socket. `buffers` lends a read buffer of at least 16 + max_body bytes while a packet needs one.
- * 0, or -ENOMEM (fd is then still the caller's). */
+/* Take over fd, a connected IPv4 or IPv6 socket. `buffers` lends a read buffer of at least 16 + max_body bytes while a packet
+ * needs one. 0, or -ENOMEM (fd is then still the caller's). */
 int tcp_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const struct tcp_options *opt,
 	    struct transport **out);
 

@@ -23,8 +23,8 @@ struct transport;
 struct transport_ops {
 	/* Read the next packet. Blocks; the connection's deadline bounds it by shutdown(). p->body points into the
 	 * transport's buffer, valid until the next read.
-	 *   0; -ERR_EOF; -ERR_CUT; -ETIME (a write that was left behind was not taken in time); -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as
-	 *   they were read); -errno */
+	 *   0; -ERR_EOF; -ERR_CUT; -ETIME (a write that was left behind was not taken in time); -errno
+	 *   -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as they were read) */
 	int (*read)(struct transport *t, struct packet *p);
 	/* Would read return at once? Lets the reader gather answers before they are written. */
 	bool (*has_packet)(const struct transport *t);

@@ -207,17 +207,12 @@ static void dropped_body_is_empty(void **state)
 
 /* ---- names ---- */
 
-static void each_op_has_its_number_and_words(void **state)
+static void each_op_has_its_number(void **state)
 {
 	(void)state;
 	assert_int_equal(OP_HEARTBEAT, 2);
 	assert_int_equal(OP_AUTH_REPLY, 8);
 	assert_int_equal(OP_TEST_REPLY, 255);
-	assert_string_equal(op_text(OP_AUTH), "auth");
-	assert_string_equal(op_text(OP_CHANGE_ROOM), "change room");
-	assert_string_equal(op_text(1000), "application");
-	assert_string_equal(op_text(0), "application");
-	assert_string_equal(op_text(-2), "application");
 }
 
 int main(void)
@@ -234,7 +229,7 @@ int main(void)
 		cmocka_unit_test_teardown(empty_body_needs_no_memory, tear_down),
 		cmocka_unit_test_teardown(set_body_frees_the_one_before, tear_down),
 		cmocka_unit_test_teardown(dropped_body_is_empty, tear_down),
-		cmocka_unit_test(each_op_has_its_number_and_words),
+		cmocka_unit_test(each_op_has_its_number),
 	};
 
 	return cmocka_run_group_tests_name("packet", tests, NULL, NULL);
