@@ -22,6 +22,7 @@ struct http_caller {
 	bool answered;       /* once at least */
 	bool making_room;    /* cut off for one that waits */
 	int64_t idle_ns;     /* since when it has been between two requests; 0: it is not */
+	int64_t asking_ns;   /* since when the request that is not answered yet has been on its way */
 	int64_t deadline_ns; /* for the request that is read, or the answer that is taken */
 };
 
@@ -130,30 +131,49 @@ static bool is_silent(const struct http_caller *caller)
 	return recv(caller->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
 }
 
-/* Somebody waits: cut off who has been idle longest, as any server may between two requests. A probe of /healthz is not to
- * wait for the patience that keeps idle callers. Neither call blocks. */
-static void make_room_locked(struct http_callers *c) NEEDS(c->lock)
-{
-	struct http_caller *idlest = NULL;
+/* A request that is still not whole after this has to make room where others wait for it. */
+#define SLOW_NS CLOCK_SEC
 
-	for (struct http_caller *caller = c->first; caller != NULL; caller = caller->next)
-		if (caller->idle_ns != 0 && !caller->making_room && is_silent(caller) &&
-		    (idlest == NULL || caller->idle_ns < idlest->idle_ns))
-			idlest = caller;
-	if (idlest == NULL)
-		return; /* who becomes idle wakes us */
-	idlest->making_room = true;
-	c->making_room++;
-	(void)shutdown(idlest->fd, SHUT_RDWR);
+/* For how long has it kept its place without need? The idle come before the slow; 0: it has not. */
+static int64_t kept_ns(const struct http_caller *caller, int64_t now)
+{
+	if (!caller->begun || caller->answering || caller->making_room)
+		return 0;
+	if (caller->idle_ns != 0)
+		return is_silent(caller) ? INT64_MAX / 2 + (now - caller->idle_ns) : 0;
+	return now - caller->asking_ns >= SLOW_NS ? now - caller->asking_ns : 0;
 }
 
+/* Somebody waits: cut off who has been idle longest, as any server may between two requests, or whose request takes longest
+ * to come. A probe of /healthz is not to wait for the patience that keeps them. Neither call blocks. */
+static void make_room_locked(struct http_callers *c) NEEDS(c->lock)
+{
+	struct http_caller *chosen = NULL;
+	int64_t now = clock_now_ns(), longest = 0;
+
+	for (struct http_caller *caller = c->first; caller != NULL; caller = caller->next) {
+		int64_t kept = kept_ns(caller, now);
+
+		if (kept > longest) {
+			longest = kept;
+			chosen = caller;
+		}
+	}
+	if (chosen == NULL)
+		return;
+	chosen->making_room = true;
+	c->making_room++;
+	(void)shutdown(chosen->fd, SHUT_RDWR);
+}
+
+/* Who leaves or becomes idle wakes us; that somebody has become slow is for us to see. */
 static void wait_for_room_locked(struct http_callers *c) NEEDS(c->lock)
 {
 	c->waiting++;
 	while (!c->end && c->n >= c->max) {
 		if (c->making_room < c->waiting)
 			make_room_locked(c);
-		lock_wait(&c->left, &c->lock);
+		(void)lock_wait_until(&c->left, &c->lock, clock_now_ns() + SLOW_NS);
 	}
 	c->waiting--;
 }
@@ -172,7 +192,8 @@ int http_callers_enter(struct http_callers *c, int fd)
 	wait_for_room_locked(c);
 	end = c->end;
 	first = c->first == NULL;
-	caller->deadline_ns = clock_now_ns() + c->timeout_ns;
+	caller->asking_ns = clock_now_ns();
+	caller->deadline_ns = caller->asking_ns + c->timeout_ns;
 	if (!end)
 		link_locked(c, caller);
 	lock_drop(&c->lock);
@@ -219,6 +240,7 @@ void http_caller_ask(struct http_callers *c, struct http_caller *caller)
 {
 	lock_take(&c->lock);
 	caller->idle_ns = 0;
+	caller->asking_ns = clock_now_ns();
 	lock_drop(&c->lock);
 }
 

@@ -247,6 +247,36 @@ static void who_becomes_idle_makes_room_for_one_that_waits_already(void **state)
 	pair_close(&second);
 }
 
+static void whose_request_is_slow_to_come_makes_room_for_one_that_waits(void **state)
+{
+	struct http_callers *c = callers_new(2, LONG_MS);
+	struct pair slow = pair_new(), served = pair_new(), next = pair_new();
+	struct http_caller *callers[2];
+	struct entrant e;
+
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	callers[0] = admit(c, &slow);
+	callers[1] = admit(c, &served);
+	http_caller_ask(c, callers[1]);
+	assert_true(http_caller_answer(c, callers[1])); /* its answer may take as long as it likes */
+	entrant_start(&e, c, next.server);
+	assert_false(is_cut_off(&slow, SHORT_MS));
+	seam_clock_advance(CLOCK_SEC);
+	assert_true(is_cut_off(&slow, UNTIL_SECONDS * 1000));
+	http_callers_leave(c, callers[0]);
+	assert_int_equal(entrant_join(&e), 0);
+	assert_false(is_cut_off(&served, 0));
+	http_caller_done(c, callers[1], true);
+	http_callers_leave(c, callers[1]);
+	http_callers_leave(c, http_callers_begin(c, next.server));
+	http_callers_end(c);
+	http_callers_stop(&c);
+	pair_close(&slow);
+	pair_close(&served);
+	pair_close(&next);
+}
+
 static void who_has_sent_the_next_request_is_not_cut_off(void **state)
 {
 	struct http_callers *c = callers_new(1, LONG_MS);
@@ -425,6 +455,7 @@ int main(void)
 		callers_test(of_two_with_one_descriptor_the_newer_begins),
 		callers_test(who_has_been_idle_longest_makes_room_for_one_that_waits),
 		callers_test(who_becomes_idle_makes_room_for_one_that_waits_already),
+		callers_test(whose_request_is_slow_to_come_makes_room_for_one_that_waits),
 		callers_test(who_has_sent_the_next_request_is_not_cut_off),
 		callers_test(a_request_that_takes_too_long_is_cut_off),
 		callers_test(a_handler_takes_its_time),
