@@ -80,14 +80,29 @@ static int handshake(struct server *s, struct connection *c)
 	return 0;
 }
 
+/* The client comes from another comet, which had the key until here: so no push falls between the two. */
+static int take_over(struct server *s, struct connection *c)
+{
+	int rc = s->logic.take_over(s->logic.self, c->key, c->session_id, c->mid);
+
+	if (rc < 0) {
+		count(COUNT_LOGIC_FAILED);
+		(void)connection_shutdown(c, close_reason_of_connect(rc));
+	}
+	return rc;
+}
+
 /* What has to come after the bucket knows it, and before the client knows that it is in. */
-static void settle(struct server *s, struct connection *c, const char *room)
+static int settle(struct server *s, struct connection *c, const struct wire_session *session)
 {
 	admission_settle(&s->admission);
 	c->settled = true;
 	s->logic.settled(s->logic.self, c->key, c->session_id);
-	if (room[0] != '\0')
-		s->logic.join(s->logic.self, room);
+	if (session->room[0] != '\0')
+		s->logic.join(s->logic.self, session->room);
+	if (!session->takes_over || s->logic.take_over == NULL || connection_is_closing(c))
+		return 0;
+	return take_over(s, c);
 }
 
 /* Ask logic, and register what it says. The session is large and gone when this returns, so that a reader that waits for
@@ -114,7 +129,7 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	if ((rc = take_session(c, &session)) == 0)
 		rc = put_into_bucket(s, c, session.room);
 	if (rc == 0)
-		settle(s, c, session.room);
+		rc = settle(s, c, &session);
 	if (c->key == NULL) /* no memory even to remember it by: leave() cannot tell logic */
 		s->logic.disconnect(s->logic.self, session.key, session.id, session.mid);
 	free(session.accepts);

@@ -298,7 +298,8 @@ static int set_reply_session(json_t *object, const struct wire_session *s)
 	more = json_pack("{s:s, s:I, s:I, s:s, s:i, s:I, s:o}", "key", s->key, "session", (json_int_t)s->id, "mid",
 			 (json_int_t)s->mid, "room", s->room, "dialect", (int)s->dialect, "heartbeat_ms",
 			 (json_int_t)s->heartbeat_ms, "accepts", accepts);
-	if (more == NULL || json_object_update(object, more) < 0)
+	if (more == NULL || json_object_update(object, more) < 0 ||
+	    (s->takes_over && json_object_set_new(object, "takes_over", json_true()) < 0))
 		rc = -ENOMEM;
 	json_decref(more);
 	return rc;
@@ -365,6 +366,7 @@ static int get_reply_session(const json_t *object, struct wire_session *s)
 	(void)snprintf(s->key, sizeof(s->key), "%s", key);
 	(void)snprintf(s->room, sizeof(s->room), "%s", room);
 	s->id = (uint64_t)id;
+	s->takes_over = json_is_true(json_object_get(object, "takes_over"));
 	s->dialect = dialect == 0 ? DIALECT_V2 : (enum dialect)dialect;
 	return get_accepts(object, s);
 }

@@ -33,6 +33,7 @@ struct wire_session {
 	int64_t mid; /* the user, or 0 */
 	enum dialect dialect;
 	int64_t heartbeat_ms; /* close when no heartbeat came for so long */
+	bool takes_over;      /* another comet has the key, until this one sends a heartbeat for it */
 	int64_t lifetime_ms;  /* close after so long, unless a new token comes; 0: never */
 	char key[WIRE_KEY_BYTES];
 	char room[WIRE_ROOM_BYTES]; /* "type://id", v1: "1"; "" for none */

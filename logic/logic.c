@@ -75,6 +75,7 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 	    (rc = l->registry.put(l->registry.self, server, session->key, who->mid, expires_ms, &session->id, &old)) <
 		    0)
 		return rc;
+	session->takes_over = rc == 1;
 	replace(l, server, &old);
 	registry_found_fini(&old);
 	session->mid = who->mid;
@@ -185,7 +186,13 @@ void logic_disconnect(struct logic *l, const char *server, const char *key, uint
 
 int logic_heartbeat(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid)
 {
-	return l->registry.renew(l->registry.self, server, key, mid, session_id);
+	struct registry_found old;
+	int rc = l->registry.renew(l->registry.self, server, key, mid, session_id, &old);
+
+	if (rc == 0)
+		replace(l, server, &old);
+	registry_found_fini(&old);
+	return rc;
 }
 
 int logic_renew_online(struct logic *l, const struct registry_server *server, const struct wire_room_count *rooms,

@@ -54,13 +54,17 @@ void registry_servers_fini(struct registry_servers *servers);
 struct registry {
 	/* Register key (of user mid, 0 = none) on server. *session_id: larger than any given before for this key. *old (may be
 	 * NULL) gets the registration replaced, n = 0 or 1. After expires_ms (0: never) on the registry's clock nothing is
-	 * registered any more: -ETIMEDOUT. */
+	 * registered any more: -ETIMEDOUT.
+	 * 1: another comet has the key. It keeps it, and pushes go there, until this registration is renewed: by then this
+	 * comet can take them. */
 	int (*put)(void *self, const char *server, const char *key, int64_t mid, int64_t expires_ms,
 		   uint64_t *session_id, struct registry_found *old);
 	/* Forget the key, but only if this registration is still the one. 0 also when it was not. */
 	int (*del)(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id);
-	/* Keep it alive, and register it again if it was lost. -ESTALE: a newer registration of the key is there. */
-	int (*renew)(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id);
+	/* Keep it alive, and register it if it is not there: it was lost, or put has said 1. *old (may be NULL) gets what it
+	 * replaced on another comet, n = 0 or 1. -ESTALE: a newer registration of the key is there. */
+	int (*renew)(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id,
+		     struct registry_found *old);
 	int (*find_keys)(void *self, const char *const *keys, size_t n, struct registry_found *found);
 	int (*find_mids)(void *self, const int64_t *mids, size_t n, struct registry_found *found);
 	/* For v1 keys `<uid>_<n>`: counts up, and no connection of this user had it before. */

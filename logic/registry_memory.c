@@ -218,8 +218,11 @@ static int del(void *self, const char *server, const char *key, int64_t mid, uin
 }
 
 /* Memory does not forget by itself. */
-static int renew(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id)
+static int renew(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id,
+		 struct registry_found *old)
 {
+	if (old != NULL)
+		*old = (struct registry_found){0};
 	(void)memory_of(self);
 	(void)server;
 	(void)key;

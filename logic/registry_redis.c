@@ -127,6 +127,8 @@ static int put(void *self, const char *server, const char *key, int64_t mid, int
 		"if not epoch then return {'no lease'} end "
 		"local was, was_mid, was_epoch, was_server = session(key) "
 		"local id = new_id() "
+		/* Where it comes from it is still served: `renew` moves it, once the new comet can take what is pushed. */
+		"if was and was_server ~= server and valid(was_epoch, was_server) then return {'later', id} end "
 		"redis.call('SET', 'comet:session:' .. key, id .. ' ' .. mid .. ' ' .. epoch .. ' ' .. server, 'PX', "
 		"ttl) "
 		"if was and was_mid ~= mid then redis.call('SREM', 'comet:mid:' .. was_mid, key) end "
@@ -149,6 +151,8 @@ static int put(void *self, const char *server, const char *key, int64_t mid, int
 	*session_id = number_at(reply, 1);
 	if (says(reply, "late"))
 		rc = -ETIMEDOUT;
+	else if (says(reply, "later"))
+		rc = 1;
 	else if (!says(reply, "ok"))
 		/* The comet has lost its lease and does not know it yet; in a moment it will have a new one. */
 		rc = -ERR_NO_LOGIC;
@@ -161,11 +165,15 @@ static int put(void *self, const char *server, const char *key, int64_t mid, int
 static int del(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id)
 {
 	/* A renewal may overtake the disconnect that it was sent before. So what is deleted leaves a mark for a moment, by
-	 * which `renew` knows that it comes too late. */
+	 * which `renew` knows that it comes too late; one of its own where another comet still has the key. */
 	static const char script[] = LUA_SESSION
 		"local server, key, mid, id = unpack(ARGV) "
-		"local was = session(key) "
+		"local was, _, was_epoch, was_server = session(key) "
 		"if was and tonumber(was) > tonumber(id) then return {'newer'} end "
+		"if was and was ~= id and was_server ~= server and valid(was_epoch, was_server) then "
+		"  redis.call('SET', 'comet:left:' .. key, id, 'PX', 10000) "
+		"  return {'ok'} "
+		"end "
 		"redis.call('SET', 'comet:session:' .. key, id .. ' ' .. mid .. ' 0 ' .. server, 'PX', 10000) "
 		"redis.call('SREM', 'comet:mid:' .. mid, key) "
 		"return {'ok'}";
@@ -180,7 +188,8 @@ static int del(void *self, const char *server, const char *key, int64_t mid, uin
 	return rc;
 }
 
-static int renew(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id)
+static int renew(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id,
+		 struct registry_found *old)
 {
 	static const char script[] = LUA_SESSION
 		"local server, key, mid, id, ttl = unpack(ARGV) "
@@ -189,11 +198,17 @@ static int renew(void *self, const char *server, const char *key, int64_t mid, u
 		"local was, was_mid, was_epoch, was_server = session(key) "
 		"if was and tonumber(was) >= tonumber(id) and was_epoch == '0' then return {'gone'} end "
 		"if was and tonumber(was) > tonumber(id) and valid(was_epoch, was_server) then return {'newer'} end "
+		"local left = redis.call('GET', 'comet:left:' .. key) "
+		"if left and tonumber(left) >= tonumber(id) then return {'gone'} end "
 		"redis.call('SET', 'comet:session:' .. key, id .. ' ' .. mid .. ' ' .. epoch .. ' ' .. server, 'PX', "
 		"ttl) "
+		"if was and was_mid ~= mid then redis.call('SREM', 'comet:mid:' .. was_mid, key) end "
 		"if tonumber(mid) > 0 then "
 		"  redis.call('SADD', 'comet:mid:' .. mid, key) "
 		"  redis.call('PEXPIRE', 'comet:mid:' .. mid, ttl) "
+		"end "
+		"if was and was ~= id and was_server ~= server and valid(was_epoch, was_server) then "
+		"  return {'ok', was_server, was} "
 		"end "
 		"return {'ok'}";
 	struct registry_redis *r = registry_of(self);
@@ -202,10 +217,14 @@ static int renew(void *self, const char *server, const char *key, int64_t mid, u
 	struct redisReply *reply;
 	int rc = eval(r, &reply, script, 5, args);
 
+	if (old != NULL)
+		*old = (struct registry_found){0};
 	if (rc < 0)
 		return rc;
 	if (says(reply, "newer"))
 		rc = -ESTALE;
+	else if (reply->elements == 3 && old != NULL)
+		rc = found_add(old, key, text_at(reply, 1), number_at(reply, 2));
 	else if (says(reply, "no lease"))
 		rc = -ERR_NO_LOGIC;
 	freeReplyObject(reply);

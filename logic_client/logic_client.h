@@ -26,6 +26,9 @@ struct logic_client {
 	 * -ERR_NO_LOGIC; -ENOMEM. */
 	int (*reauth)(void *self, const struct wire_connect *request, const char *key, uint64_t session_id, int64_t mid,
 		      struct wire_renewal *renewal);
+	/* For a session that takes over: from now on pushes to the key come here, and the connection that had it is closed. The
+	 * connection is where pushes find it, and in its room. 0 or -ERR_NO_LOGIC. NULL: no session ever does. */
+	int (*take_over)(void *self, const char *key, uint64_t session_id, int64_t mid);
 	/* The connection of this registration has gone. Never fails: what cannot be told now is remembered. */
 	void (*disconnect)(void *self, const char *key, uint64_t session_id, int64_t mid);
 	/* The connection is still there: renews its registration. Does not wait for an answer. 0 or -ERR_NO_LOGIC. */

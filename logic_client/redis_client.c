@@ -101,6 +101,20 @@ static void settled(void *self, const char *key, uint64_t session_id)
 	kicks_settle(&c->kicks, key, session_id, c->opt.sink, c->opt.sink_self);
 }
 
+static int take_over(void *self, const char *key, uint64_t session_id, int64_t mid)
+{
+	struct redis_client *c = client_of(self);
+	struct wire_request request = {.method = WIRE_HEARTBEAT, .key = key, .session_id = session_id, .mid = mid};
+	struct wire_reply reply;
+	int rc = redis_calls_ask(c->calls, &request, &reply);
+
+	if (rc < 0)
+		return rc;
+	rc = reply.rc;
+	wire_reply_fini(&reply);
+	return rc;
+}
+
 static void disconnect_client(void *self, const char *key, uint64_t session_id, int64_t mid)
 {
 	(void)redis_calls_tell(client_of(self)->calls, WIRE_DISCONNECT, key, session_id, mid);
@@ -168,6 +182,7 @@ struct logic_client redis_client_table(struct redis_client *c)
 		.heartbeat = heartbeat,
 		.renew_online = renew_online,
 		.settled = settled,
+		.take_over = take_over,
 		.join = join_room,
 		.go_away = go_away,
 		.receive = receive,

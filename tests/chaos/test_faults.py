@@ -22,7 +22,7 @@ def life(house, crowd, pushes):
     for i, key in enumerate(["comet-1/0", "comet-2/1", "comet-2/2", "comet-3/3"]):
         pushes.start(f"key{i}", f"/goim/push/keys?operation=1000&keys={key}", lambda p, key=key: p.key == key,
                      0.18 * A_SECOND, logic=i)
-    pushes.start("some", "/goim/push/keys?operation=1000&keys=comet-1/5,comet-3/5,comet-2/5",
+    pushes.start("some", "/goim/push/keys?operation=1000&keys=comet-1/5&keys=comet-3/5&keys=comet-2/5",
                  lambda p: p.key.endswith("/5"), 0.08 * A_SECOND)
     for i in range(2):
         pushes.start(f"room{i}", f"/goim/push/room?operation=1000&type=live&room={i}",

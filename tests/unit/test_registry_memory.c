@@ -191,7 +191,7 @@ static void renewing_finds_nothing_wrong(void **state)
 	uint64_t id = join("s", "k", 7);
 
 	(void)state;
-	assert_int_equal(r.renew(r.self, "s", "k", 7, id), 0);
+	assert_int_equal(r.renew(r.self, "s", "k", 7, id, NULL), 0);
 	assert_string_equal(of_key("k"), "k@s");
 }
 

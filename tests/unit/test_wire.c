@@ -238,6 +238,7 @@ static void a_session_arrives_whole(void **state)
 			    .mid = 123,
 			    .dialect = DIALECT_V1,
 			    .heartbeat_ms = 480000,
+			    .takes_over = true,
 			    .key = "user-7",
 			    .room = "live://1",
 			    .accepts = accepts,
@@ -257,6 +258,7 @@ static void a_session_arrives_whole(void **state)
 	assert_int_equal(back.session.mid, 123);
 	assert_int_equal(back.session.dialect, DIALECT_V1);
 	assert_int_equal(back.session.heartbeat_ms, 480000);
+	assert_true(back.session.takes_over);
 	assert_string_equal(back.session.key, "user-7");
 	assert_string_equal(back.session.room, "live://1");
 	assert_int_equal(back.session.n_accepts, 3);

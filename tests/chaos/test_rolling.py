@@ -1,0 +1,189 @@
+"""All comets are restarted one after another while pushes run. Clients are sent away evenly and told where else to go; who
+connects there first, and reads its old connection to its end, misses nothing. SPDX-License-Identifier: MIT"""
+import collections
+import queue
+import threading
+import time
+
+import pytest
+
+from history import Crowd
+from waiting import SCALE, Deadline, scaled, wait_until
+
+DRAIN_SECONDS = 2
+A_SECOND = 200 * SCALE
+
+
+class Travellers(Crowd):
+    """Who is sent away connects to the first node that it was told, with the same key, and only then is done with the old."""
+
+    def __init__(self, house):
+        super().__init__(house)
+        self.where = {"%s:%d" % house.address(comet, "tcp"): comet for comet in house.names("comet")}
+        self.failed = []
+        self._sent_away = queue.Queue()
+        self._movers = [threading.Thread(target=self._move, daemon=True) for _ in range(4)]
+        for mover in self._movers:
+            mover.start()
+
+    def is_sent_away(self, person):
+        if person.goodbye["code"] == 4 and person.is_in:
+            self._sent_away.put(person)
+
+    def _move(self):
+        while (person := self._sent_away.get()) is not None:
+            deadline = Deadline()
+            while not self._moved(person):
+                if deadline.passed():
+                    self.failed.append(person.key)
+                    break
+
+    def _moved(self, person):
+        for node in person.goodbye["nodes"]:
+            try:
+                self.join(self.where[node], person.key, person.room, person.mid)
+                return True
+            except OSError:
+                continue
+        return False
+
+    def close(self):
+        for _ in self._movers:
+            self._sent_away.put(None)
+        for mover in self._movers:
+            mover.join()
+        super().close()
+
+
+@pytest.fixture
+def travellers(house):
+    people = Travellers(house)
+    yield people
+    people.close()
+
+
+def lives(crowd):
+    """key -> the connections that it had, one after another."""
+    by_key = collections.defaultdict(list)
+    for person in crowd.people:
+        by_key[person.key].append(person)
+    return by_key
+
+
+def missing(crowd, pushes):
+    return [(key, s.name, sorted(set(s.accepted) - {n for p in life for n in p.received[s.name]})[:10])
+            for key, life in lives(crowd).items() for s in pushes.streams
+            if s.targets(life[0]) and not set(s.accepted) <= {n for p in life for n in p.received[s.name]}]
+
+
+def assert_nothing_missed(crowd, pushes):
+    wait_until(lambda: not missing(crowd, pushes), lambda: f"accepted and not received: {missing(crowd, pushes)[:10]}")
+    for life in lives(crowd).values():
+        for stream in pushes.streams:
+            for person in life:
+                got = person.received[stream.name]
+                assert got == sorted(set(got)), f"{person.key} got {stream.name} twice or out of order"
+            # A push to a key or a user goes where it is registered, and that is one place at a time.
+            if stream.name.startswith(("key", "user")):
+                numbers = [n for person in life for n in person.received[stream.name]]
+                assert len(numbers) == len(set(numbers)), f"{life[0].key} got {stream.name} on both connections"
+
+
+@pytest.mark.house(settings={"server.drain_timeout": f"{DRAIN_SECONDS}s", "server.drain_grace": "10s"})
+def test_a_rolling_restart_loses_no_push_and_spreads_the_reconnects(house, travellers, pushes):
+    comets = house.names("comet")
+    for comet in comets:
+        for i in range(20):
+            travellers.join(comet, f"{comet}/{i}", f"live://{i % 2}", mid=i + 1)
+    for i, key in enumerate(["comet-1/1", "comet-2/19", "comet-3/7"]):
+        pushes.start(f"key{i}", f"/goim/push/keys?operation=1000&keys={key}", lambda p, key=key: p.key == key,
+                     A_SECOND / 6, logic=i)
+    pushes.start("user", "/goim/push/mids?operation=1000&mids=12", lambda p: p.key.endswith("/11"), A_SECOND / 6)
+    pushes.start("room", "/goim/push/room?operation=1000&type=live&room=1", lambda p: p.room == "live://1",
+                 A_SECOND / 6, logic=1)
+    pushes.start("all", "/goim/push/all?operation=1000", lambda p: True, A_SECOND / 6)
+    pushes.wait_accepted(scaled(20, 5))
+    pids = {comet: house.pid(comet) for comet in comets}
+
+    house.command("rolling-restart")
+
+    assert all(house.pid(comet) != pids[comet] for comet in comets)
+    pushes.wait_accepted(scaled(20, 5))
+    pushes.stop()
+    assert travellers.failed == []
+    assert_nothing_missed(travellers, pushes)
+    for stream in pushes.streams:
+        assert stream.unknown == [], "no push was refused: the logics were there all the time"
+    # Each that was sent away is somewhere else now, and was told of others only.
+    for comet in comets:
+        gone = [p for p in travellers.on(comet) if p.told_at is not None]
+        assert len(gone) >= 20
+        here = "%s:%d" % house.address(comet, "tcp")
+        for person in gone:
+            assert person.goodbye["code"] == 4
+            assert sorted(person.goodbye["nodes"]) == sorted(set(travellers.where) - {here})
+        assert len({p.goodbye["nodes"][0] for p in gone}) == 2, "not all run to one"
+        # Evenly: no second of the drain takes more than its share and a half.
+        start = min(p.told_at for p in gone)
+        spread = max(p.told_at for p in gone) - start
+        assert 0.7 * DRAIN_SECONDS < spread
+        half = sum(p.told_at < start + DRAIN_SECONDS / 2 for p in gone)
+        assert 0.25 * len(gone) < half < 0.75 * len(gone)
+    for life in lives(travellers).values():
+        assert [p.closed_at is None for p in life] == [False] * (len(life) - 1) + [True], life[0].key
+
+
+@pytest.mark.house(comets=2, logics=1, settings={"server.drain_timeout": "0s", "server.drain_grace": "30s"})
+def test_nodes_do_not_name_a_comet_that_goes_away_and_its_name_is_waited_for(house, crowd):
+    backend = house.backend()
+    address = house.address("comet-1", "tcp")
+    crowd.join("comet-1", "stays on")
+    # Both are on one host: what is told apart are the leases.
+    leaving = lambda: house.redis().hget("comet:server:comet-1", "leaving")  # noqa: E731
+    assert leaving() == b"0"
+    old = house.pid("comet-1")
+    restart = threading.Thread(target=house.command, args=("restart", "comet-1"))
+    restart.start()
+    wait_until(lambda: leaving() == b"1", "its lease says so")
+    wait_until(lambda: crowd.people[0].told_at is not None, "its client is told")
+    assert crowd.people[0].goodbye["nodes"] == ["%s:%d" % house.address("comet-2", "tcp")]
+    # It is served on until it goes by itself.
+    backend.push_keys(["stays on"], "x#1")
+    wait_until(lambda: crowd.people[0].received["x"] == [1], "a push arrives after the goodbye")
+    # Nobody new comes in meanwhile.
+    with pytest.raises(OSError):
+        crowd.join("comet-1", "too late")
+    crowd.leave(crowd.people[0])
+    restart.join()
+    assert house.pid("comet-1") != old
+    assert leaving() == b"0"
+    assert house.address("comet-1", "tcp") == address
+    crowd.join("comet-1", "stays on")
+
+
+@pytest.mark.house(comets=1, logics=1, settings={"server.drain_timeout": "0s", "server.drain_grace": "60s",
+                                                 "server.reuse_port": "yes", "redis.lease": "600ms"})
+def test_a_second_process_waits_for_the_name_of_one_that_goes(house, crowd):
+    """Longer than for one that may be dead: it is known to go."""
+    import os
+    import signal
+
+    from test_names import start_second
+
+    first = crowd.join("comet-1", "k")
+    os.kill(house.pid("comet-1"), signal.SIGTERM)
+    wait_until(lambda: first.told_at is not None, "it is told")
+    host, port = house.address("comet-1", "tcp")
+    second = start_second(house, "comet-1", **{"tcp.bind": f"{host}:{port}", "server.reuse_port": "yes",
+                                               "redis.lease": "600ms"})
+    try:
+        end = time.monotonic() + 3 * 0.6  # it would give up after one and a half leases
+        while time.monotonic() < end:
+            assert second.poll() is None
+            time.sleep(0.05)
+        crowd.leave(first)
+        wait_until(lambda: "listening tcp" in second.stdout.readline(), "the second takes the name over")
+        crowd.join("comet-1", "k")
+    finally:
+        second.terminate()
+        second.communicate(timeout=30)
