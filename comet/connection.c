@@ -76,6 +76,7 @@ void connection_label_counters(void)
 	static const char *const limits[LIMIT_MAX] = {
 		[LIMIT_PACKETS] = "packets",
 		[LIMIT_BYTES] = "bytes",
+		[LIMIT_RENEWALS] = "renewals",
 		[LIMIT_ACCEPTS] = "accepts",
 	};
 

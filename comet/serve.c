@@ -18,6 +18,10 @@
 /* How often logic hears of a connection that sends heartbeats. */
 #define RENEW_NS (60 * CLOCK_SEC)
 
+/* New tokens from one client. Each may cost a signature or a call to the back end, which those who come in are waiting for,
+ * and who has a good one needs the next in minutes: two at once, say because one was lost, and then one a second. */
+static const struct rate renewals = {.per_second = 1, .burst_ns = CLOCK_SEC};
+
 static int handshake(struct server *s, struct connection *c);
 static int authenticate(struct server *s, struct connection *c, struct packet *p);
 static int take_session(struct connection *c, const struct wire_session *session);
@@ -273,30 +277,45 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 
 static void say_held_back(struct connection *c, enum connection_limit which)
 {
+	static const char *const words[LIMIT_MAX] = {
+		[LIMIT_PACKETS] = "held back: sends more packets a second than limits.packets",
+		[LIMIT_BYTES] = "held back: sends more bytes a second than limits.bytes",
+		[LIMIT_RENEWALS] = "held back: sends new tokens again and again",
+	};
 	static struct log_limit limit = LOG_LIMIT(1);
 	char peer[TRANSPORT_PEER_BYTES];
 
 	count_by(COUNT_LIMITED, which);
-	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer),
-		    log_what(which == LIMIT_PACKETS ? "held back: sends more packets a second than limits.packets"
-						    : "held back: sends more bytes a second than limits.bytes"));
+	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(words[which]));
+}
+
+static void wait_for(enum connection_limit *which, int64_t *wait_ns, enum connection_limit other, int64_t other_ns)
+{
+	if (other_ns <= *wait_ns)
+		return;
+	*which = other;
+	*wait_ns = other_ns;
 }
 
 /* After a packet: until when is nothing more read from this client? 0: read on. It waits as it does for a full ring, through
  * TCP, and nothing is lost. */
-static int64_t pace(const struct server *s, struct connection *c, uint32_t body_bytes)
+static int64_t pace(const struct server *s, struct connection *c, const struct packet *p)
 {
-	int64_t now, packets, bytes;
+	enum connection_limit which = LIMIT_MAX;
+	int64_t now, wait_ns = 0;
 
-	if (s->packets.per_second == 0 && s->bytes.per_second == 0)
+	if (s->packets.per_second == 0 && s->bytes.per_second == 0 && p->op != OP_AUTH)
 		return 0;
 	now = clock_now_ns();
-	packets = rate_pace(&s->packets, &c->packets_ns, now, 1);
-	bytes = rate_pace(&s->bytes, &c->bytes_ns, now, PACKET_HEAD_BYTES + (int64_t)body_bytes);
-	if (packets == 0 && bytes == 0)
+	wait_for(&which, &wait_ns, LIMIT_PACKETS, rate_pace(&s->packets, &c->packets_ns, now, 1));
+	wait_for(&which, &wait_ns, LIMIT_BYTES,
+		 rate_pace(&s->bytes, &c->bytes_ns, now, PACKET_HEAD_BYTES + (int64_t)p->body_bytes));
+	if (p->op == OP_AUTH)
+		wait_for(&which, &wait_ns, LIMIT_RENEWALS, rate_pace(&renewals, &c->renewals_ns, now, 1));
+	if (wait_ns == 0)
 		return 0;
-	say_held_back(c, packets > bytes ? LIMIT_PACKETS : LIMIT_BYTES);
-	return now + (packets > bytes ? packets : bytes);
+	say_held_back(c, which);
+	return now + wait_ns;
 }
 
 /* Ends with the error that ended it, or with 0 when somebody else has closed the channel. */
@@ -314,7 +333,7 @@ static int read_packets(struct server *s, struct connection *c)
 		if ((rc = c->transport->ops->read(c->transport, p)) < 0)
 			return rc;
 		trace(c, "read proto", p);
-		go_on_ns = pace(s, c, p->body_bytes);
+		go_on_ns = pace(s, c, p);
 		if ((rc = answer(s, c, p)) < 0)
 			return rc;
 		trace(c, "process proto", p);

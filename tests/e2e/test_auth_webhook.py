@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from client import V2, Client, Op, TcpCodec, Way
+from client import V2, Client, Op, Packet, TcpCodec, Way
 from server import BUILD, LIBC, ROOT, Comet, certificate
 from waiting import TIMEOUT, wait_until
 
@@ -338,6 +338,23 @@ def test_slow_back_end_holds_up_nobody_who_is_in(come, hook, house, backend):
     release.set()
     for client in waiting:
         client.expect(Op.AUTH_REPLY)
+
+
+@pytest.mark.settings("auth.concurrency=2", "logic.workers=2")
+def test_flood_of_new_tokens_keeps_nobody_out(come, hook, house):
+    def slow(_):
+        time.sleep(0.1)
+        return 200, {**YES, "key": "", "expires_at": int(time.time()) + 3600}
+
+    hook.answers = slow
+    greedy = [come() for _ in range(8)]
+    for client in greedy:
+        client.expect(Op.AUTH_REPLY)
+        client.send_packets(*[Packet(Op.AUTH, b"again")] * 200)
+    wait_until(lambda: house.metrics()("comet_limited_total", limit="renewals") >= 8, "all are held back")
+    for _ in range(4):
+        come().expect(Op.AUTH_REPLY)
+    assert len(hook.questions) < 100
 
 
 @pytest.mark.settings("auth.concurrency=1", "auth.timeout=300ms")

@@ -503,6 +503,23 @@ static void who_sends_more_bytes_than_it_may_is_held_back(void **state)
 	leave(peer);
 }
 
+static void new_tokens_are_taken_one_a_second(void **state)
+{
+	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_RENEWALS), start;
+
+	(void)state;
+	stage.logic.session.lifetime_ms = 60000;
+	stage.logic.renewal.lifetime_ms = 60000;
+	log_in(peer);
+	start = clock_now_ns();
+	for (int i = 0; i < 3; i++)
+		fake_send(peer, OP_AUTH, i + 2, "new");
+	until(fake_got_op(peer, OP_AUTH_REPLY) == 1 + 3); /* the first is for the one that it came with */
+	assert_true(clock_now_ns() - start >= 900 * CLOCK_MS);
+	assert_true(counters_read_by(COUNT_LIMITED, LIMIT_RENEWALS) >= before + 1);
+	leave(peer);
+}
+
 static void a_kick_ends_who_is_held_back_at_once(void **state)
 {
 	struct connection *c;
@@ -824,6 +841,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		serve_test(who_accepts_too_many_ops_is_refused),
+		serve_test(new_tokens_are_taken_one_a_second),
 		serve_test(a_kick_ends_who_is_held_back_at_once),
 		serve_test(who_sends_more_bytes_than_it_may_is_held_back),
 		serve_test(who_sends_more_than_it_may_is_held_back_and_loses_nothing),
