@@ -40,6 +40,7 @@ struct lane {
 	pthread_cond_t work;
 	struct waiting *queue;
 	size_t head, count;
+	bool no_more; /* nothing is put in any more: workers leave once it is empty */
 };
 
 struct answer {
@@ -62,8 +63,7 @@ struct answer {
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t stopping;
-	bool stop;    /* the announcer */
-	bool no_more; /* the workers, once their queue is empty */
+	bool stop; /* the announcer */
 };
 
 /* ---- the work: one request ---- */
@@ -272,7 +272,7 @@ static bool next_message(struct lane *lane, struct waiting *w)
 
 	lock_take(&a->lock);
 	/* answer_stop ends this wait at the latest. */
-	while (lane->count == 0 && !a->no_more)
+	while (lane->count == 0 && !lane->no_more)
 		lock_wait(&lane->work, &a->lock);
 	any = lane->count > 0;
 	if (any) {
@@ -478,9 +478,14 @@ int answer_start(const struct config *cfg, struct redis_pipe *pipe, struct logic
 	return 0;
 }
 
-/* Works off what it was given: nothing is left in its queue. */
+/* Works off what it was given: nothing is left in its queue. Whoever put something in has been joined. */
 static void stop_lane(struct lane *lane)
 {
+	struct answer *a = lane->answer;
+
+	lock_take(&a->lock);
+	lane->no_more = true;
+	lock_drop(&a->lock);
 	(void)pthread_cond_broadcast(&lane->work);
 	for (unsigned i = 0; i < lane->n_workers; i++)
 		thread_join(&lane->workers[i]);
@@ -514,9 +519,6 @@ void answer_stop(struct answer **answer)
 		redis_stop(a->redis);
 	if (a->subscriber != NULL)
 		thread_join(&a->subscriber);
-	lock_take(&a->lock);
-	a->no_more = true;
-	lock_drop(&a->lock);
 	/* In this order: the first hands on to the second. */
 	stop_lane(&a->lane);
 	stop_lane(&a->slow_lane);
