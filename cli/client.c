@@ -276,7 +276,7 @@ int client_authenticate(struct client *c, enum dialect dialect, const char *toke
 	struct packet p;
 	int rc;
 
-	*goodbye = (struct client_goodbye){GOODBYE_UNSAID, ""};
+	*goodbye = (struct client_goodbye){.code = GOODBYE_UNSAID};
 	rc = client_send(c, dialect == DIALECT_V2 ? 1 : 0, OP_AUTH, 1, token, (uint32_t)strlen(token), deadline_ns);
 	/* A server that refuses may have closed before it read us: what it said first is still to be read. */
 	if (rc < 0 && rc != -EPIPE && rc != -ECONNRESET)
@@ -292,16 +292,27 @@ int client_authenticate(struct client *c, enum dialect dialect, const char *toke
 	return rc;
 }
 
+/* The words go to a terminal. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			*text = '?';
+}
+
 void client_read_goodbye(const struct packet *p, struct client_goodbye *out)
 {
 	json_t *said = json_loadb((const char *)p->body, p->body_bytes, 0, NULL);
 	const char *reason = json_string_value(json_object_get(said, "reason"));
+	const char *node = json_string_value(json_array_get(json_object_get(said, "nodes"), 0));
 
 	out->code = json_integer_value(json_object_get(said, "code"));
 	snprintf(out->reason, sizeof(out->reason), "%s", reason != NULL ? reason : "");
+	/* One that is cut would be another address. */
+	if (node == NULL || strlen(node) >= sizeof(out->node))
+		node = "";
+	snprintf(out->node, sizeof(out->node), "%s", node);
 	json_decref(said);
-	/* The words go to a terminal. */
-	for (char *at = out->reason; *at != '\0'; at++)
-		if ((unsigned char)*at < 0x20 || (unsigned char)*at >= 0x7f)
-			*at = '?';
+	make_printable(out->reason);
+	make_printable(out->node);
 }

@@ -10,6 +10,7 @@
 #include "common/packet.h"
 
 #define CLIENT_WORDS_BYTES 160
+#define CLIENT_NODE_BYTES  128
 
 struct client;
 
@@ -34,6 +35,7 @@ enum client_goodbye_code {
 struct client_goodbye {
 	int64_t code;
 	char reason[CLIENT_WORDS_BYTES];
+	char node[CLIENT_NODE_BYTES]; /* where else to go, host:port; empty: it did not say */
 };
 
 /* Who we say we are. Fields that are 0 or NULL are said as such; the server then makes a key. */

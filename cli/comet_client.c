@@ -294,6 +294,7 @@ void comet_client_last_words(const struct comet_client *c, struct comet_client_g
 		return;
 	out->code = (int)c->goodbye.code;
 	(void)snprintf(out->reason, sizeof(out->reason), "%s", c->goodbye.reason);
+	(void)snprintf(out->node, sizeof(out->node), "%s", c->goodbye.node);
 }
 
 int comet_client_change_room(struct comet_client *c, const char *room)

@@ -42,6 +42,7 @@ struct comet_client_options {
 struct comet_client_goodbye {
 	int code;
 	char reason[160];
+	char node[128]; /* host:port of another server to go to, where this one goes away and knows one; else empty */
 };
 
 struct comet_client_message {

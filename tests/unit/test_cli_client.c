@@ -295,7 +295,7 @@ static void a_goodbye_of_another_form_says_nothing(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
 		struct packet p = {.body = (uint8_t *)bodies[i], .body_bytes = (uint32_t)strlen(bodies[i])};
-		struct client_goodbye goodbye = {9, "before"};
+		struct client_goodbye goodbye = {9, "before", "here:1"};
 
 		client_read_goodbye(&p, &goodbye);
 		assert_int_equal(goodbye.code, GOODBYE_UNSAID);

@@ -236,6 +236,29 @@ static void the_end_is_said(void **state)
 	assert_true(comet_client_may_return(&goodbye));
 }
 
+static void it_is_said_where_else_to_go(void **state)
+{
+	static const char *const none[] = {"[]", "[7]", "\"a:1\"", "{}"};
+	struct comet_client_message m;
+	char body[512];
+
+	(void)state;
+	say(OP_DISCONNECT, 0, "{\"code\":4,\"reason\":\"draining\",\"nodes\":[\"10.0.0.2:3101\",\"10.0.0.3:3101\"]}");
+	assert_int_equal(comet_client_next(client, SOON_MS, &m), -ECONNABORTED);
+	comet_client_last_words(client, &goodbye);
+	assert_string_equal(goodbye.node, "10.0.0.2:3101");
+	for (size_t i = 0; i <= sizeof(none) / sizeof(none[0]); i++) {
+		if (i < sizeof(none) / sizeof(none[0]))
+			(void)snprintf(body, sizeof(body), "{\"code\":4,\"nodes\":%s}", none[i]);
+		else /* longer than a name and a port are */
+			(void)snprintf(body, sizeof(body), "{\"code\":4,\"nodes\":[\"%0128d\"]}", 1);
+		say(OP_DISCONNECT, 0, body);
+		assert_int_equal(comet_client_next(client, SOON_MS, &m), -ECONNABORTED);
+		comet_client_last_words(client, &goodbye);
+		assert_string_equal(goodbye.node, "");
+	}
+}
+
 static void an_end_without_words_and_garbage_are_said(void **state)
 {
 	struct comet_client_message m;
@@ -409,6 +432,7 @@ int main(void)
 		OPENING(without_memory_nothing_is_opened),
 		CASE(pushes_come_in_their_order),
 		CASE(the_end_is_said),
+		CASE(it_is_said_where_else_to_go),
 		CASE(an_end_without_words_and_garbage_are_said),
 		CASE(what_is_asked_is_answered_and_pushes_meanwhile_are_kept),
 		OPENING(what_is_not_answered_in_time_is_said),
