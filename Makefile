@@ -97,7 +97,7 @@ export TSAN_OPTIONS  ?= second_deadlock_stack=1
 # Threads that give way at random around locks: common/lock.c. Another run gets another seed.
 export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
-.PHONY: all run deps check check-layers check-unit check-e2e check-cluster check-monitoring check-browser chaos soak coverage docs bench fuzz fuzz-run lint format install uninstall deb check-deb check-reproducible clean help \
+.PHONY: all run deps check check-layers check-unit check-e2e check-plain check-cluster check-monitoring check-browser chaos soak coverage docs bench fuzz fuzz-run lint format install uninstall deb check-deb check-reproducible clean help \
         $(notdir $(UNIT))
 all: $(PROGRAMS) $(CLIENT_LIB)
 
