@@ -1,0 +1,39 @@
+"""docs/http-api.md and docs/protocol.md name every path of the API, the first one below the scope that it needs. Its commands are
+run by test_docs_commands.py. SPDX-License-Identifier: MIT"""
+import re
+
+from server import ROOT
+
+PAGE = (ROOT / "docs" / "http-api.md").read_text()
+CONTRACT = (ROOT / "docs" / "protocol.md").read_text()
+SECTIONS = {"HTTP_PUSH": "## Pushing (scope `push`)", "HTTP_READ": "## Asking (scope `read`)",
+            "HTTP_KICK": "## Sending away (scope `kick`)", "HTTP_FREE": "## For load balancers and engines (no key)"}
+
+
+def routes():
+    found = [route for path in sorted((ROOT / "logic").glob("api_*.c"))
+             for route in re.findall(r'\{"(?:GET|POST)", "(/[\w/.]*)", (HTTP_\w+), \w+\}', path.read_text())]
+    assert len(found) > 20
+    return found
+
+
+def section(heading):
+    assert heading in PAGE, heading
+    return PAGE.partition(heading)[2].partition("\n## ")[0]
+
+
+def test_each_path_stands_below_its_scope():
+    for path, scope in routes():
+        if path != "/":  # the console
+            assert re.search(rf"{re.escape(path)}\b(?!/)", section(SECTIONS[scope])), f"{path} needs {scope}"
+
+
+def test_each_path_is_in_the_contract():
+    for path, _ in routes():
+        assert f"`{path}`" in CONTRACT, path
+
+
+def test_each_status_that_the_api_says_is_explained():
+    source = "".join(path.read_text() for path in [*(ROOT / "logic").glob("api*.c"), ROOT / "common" / "http.c"])
+    for code in set(re.findall(r'"code", (-\d+)', source)) | {"-401", "-403", "-413", "-429"}:
+        assert code.replace("-", "−") in PAGE, code
