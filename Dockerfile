@@ -2,7 +2,7 @@
 #   docker build -t comet .
 #   docker run -p 3101:3101 -p 3102:3102 -p 3111:3111 -e COMET_HTTP_API_KEY=secret comet     a comet alone
 #   docker run -p 3111:3111 -e COMET_REDIS_ADDR=redis:6379 comet comet-logic
-# Settings are COMET_SECTION_KEY in the environment, or a file at /etc/comet/comet.ini; scripts/container-start says what else
+# Settings are COMET_SECTION_KEY in the environment, or a file at /etc/comet/comet.conf; scripts/container-start says what else
 # is done. docs/operations.md has what to set for real use. SPDX-License-Identifier: MIT
 FROM debian:bookworm-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
@@ -15,17 +15,16 @@ COPY . .
 # What shows the commit: docker build --build-arg COMMIT=$(git rev-parse --short HEAD)
 ARG COMMIT=unknown
 RUN make -s -j"$(nproc)" BUILD=/build COMMIT="$COMMIT" all \
-    && make -s BUILD=/build COMMIT="$COMMIT" DESTDIR=/install PREFIX=/usr/local install \
-    && strip /install/usr/local/bin/comet* \
-    && rm -rf /install/usr/local/share/doc \
-    && install -m 755 scripts/container-start scripts/container-health /install/usr/local/bin/
+    && install -d /image \
+    && install -s -m 755 /build/comet /build/comet-logic /build/comet-cli /image \
+    && install -m 755 scripts/container-start scripts/container-health /image
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
         libwebsockets17 libmicrohttpd12 libgnutls30 libhiredis0.14 libssl3 libjansson4 libinih1 libcurl4 ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/apt /var/log/dpkg.log /var/log/alternatives.log \
     && useradd --system --no-create-home --uid 3101 --shell /usr/sbin/nologin comet
-COPY --from=build /install /
+COPY --from=build /image /usr/local/bin
 USER comet
 WORKDIR /tmp
 EXPOSE 3101 3102 3111

@@ -14,6 +14,9 @@
 /* How long the peer gets to read the goodbye and close, once everything was written. */
 #define LINGER_NS CLOCK_SEC
 
+/* A push finds out where a key is, and then goes there: so long one may be on its way to where the key was. */
+#define MOVED_NS (CLOCK_SEC / 2)
+
 int connection_new(struct transport *t, const struct channel_options *opt, int64_t write_timeout_ns,
 		   struct connection **out)
 {
@@ -35,6 +38,7 @@ int connection_new(struct transport *t, const struct channel_options *opt, int64
 	c->dialect = DIALECT_V2;
 	atomic_init(&c->in_handshake, true);
 	atomic_init(&c->expires_ns, INT64_MAX);
+	atomic_init(&c->moved_ns, INT64_MAX);
 	c->transport = t;
 	*out = c;
 	return 0;
@@ -111,9 +115,12 @@ void connection_abort(struct connection *c, enum close_reason why)
 
 static int64_t due_ns(const struct connection *c)
 {
-	int64_t heartbeat = atomic_load(&c->heartbeat_due_ns), expires = atomic_load(&c->expires_ns);
+	int64_t due = atomic_load(&c->heartbeat_due_ns), expires = atomic_load(&c->expires_ns);
+	int64_t moved = atomic_load(&c->moved_ns);
 
-	return heartbeat < expires ? heartbeat : expires;
+	if (expires < due)
+		due = expires;
+	return moved < due ? moved : due;
 }
 
 /* Not while it is being closed: then the deadline is the patience of the goodbye, and must not be put off. Whoever closes
@@ -151,7 +158,9 @@ static void end_if_due(struct connection *c)
 {
 	int64_t now = clock_now_ns();
 
-	if (atomic_load(&c->expires_ns) <= now)
+	if (atomic_load(&c->moved_ns) <= now)
+		(void)connection_shutdown(c, CLOSE_REPLACED);
+	else if (atomic_load(&c->expires_ns) <= now)
 		(void)connection_shutdown(c, CLOSE_AUTH_EXPIRED);
 	else if (atomic_load(&c->heartbeat_due_ns) <= now)
 		(void)connection_shutdown(c, CLOSE_HEARTBEAT_TIMEOUT);
@@ -183,8 +192,19 @@ static int write_op_6(struct connection *c, enum close_reason why, enum transpor
 	return transport_write_packet(c->transport, &p, c->dialect, wait);
 }
 
+void connection_replaced(struct connection *c)
+{
+	if (!atomic_load(&c->sent_away)) {
+		(void)connection_shutdown(c, CLOSE_REPLACED);
+		return;
+	}
+	atomic_store(&c->moved_ns, clock_now_ns() + MOVED_NS);
+	file_deadline(c);
+}
+
 void connection_forewarn(struct connection *c)
 {
+	atomic_store(&c->sent_away, true);
 	channel_notice(&c->channel);
 }
 

@@ -59,10 +59,12 @@ struct connection {
 	struct channel channel;
 	_Atomic enum close_reason reason;
 	atomic_bool in_handshake;
+	atomic_bool sent_away;    /* told to leave, or about to be */
+	_Atomic int64_t moved_ns; /* its key has moved: the end; INT64_MAX: it has not */
 	/* set by the reader, read by the timer's thread too */
 	_Atomic int64_t heartbeat_due_ns; /* the end, unless a heartbeat comes before */
 	_Atomic int64_t expires_ns;       /* the end, unless a new token comes before; INT64_MAX: never */
-	/* the timer's; filed for the earlier of the two */
+	/* the timer's; filed for the earliest of the three */
 	struct timer_entry deadline;
 	/* set by the reader under the bucket's lock; read by the reader without */
 	struct room *room;
@@ -83,6 +85,9 @@ void connection_unref(struct connection **c);
  * still written, then op 6 if the reason has a code, then the peer has a second to read it. From now on a deadline bounds
  * all of that. Any thread, never blocks; takes the channel's and the timer's lock. */
 bool connection_shutdown(struct connection *c, enum close_reason why);
+/* It is replaced by a newer connection on another comet: ended for that. Who was told to leave has made that connection itself:
+ * what was on its way here when its key moved is still delivered, for half a second. Any thread. */
+void connection_replaced(struct connection *c);
 /* Have it told by op 6 that this server goes away, and serve it on: a client that connects elsewhere now, and then closes,
  * misses nothing. Any thread, never blocks; takes the channel's lock. */
 void connection_forewarn(struct connection *c);

@@ -243,7 +243,7 @@ def test_packets_of_an_application_reach_the_back_end(house, crowd):
 def test_a_back_end_that_waits_does_not_hold_comet_logic_up(house):
     host, port = house.address("logic-1", "http")
     with socket.create_connection((host, port), timeout=TIMEOUT) as sock:
-        sock.sendall(b"GET /goim/upstream?after=0&wait=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"GET /goim/upstream?after=0&wait=60000 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         wait_until(lambda: any(c["name"] == "upstream" and c["cmd"] == "xread" for c in house.redis().client_list()),
                    "it waits in Redis")
         begun = time.monotonic()
