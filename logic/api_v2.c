@@ -294,8 +294,14 @@ static void online_total(struct api_call *call)
 
 /* ---- nodes ---- */
 
-/* Least loaded by weight first: connections per weight, without dividing. Those that send their clients away come last. */
-static int by_load(const void *a, const void *b)
+static bool is_near(const struct registry_server *server, const char *region)
+{
+	return region[0] != '\0' && strcmp(server->region, region) == 0;
+}
+
+/* Those of the region first; among them the least loaded by weight: connections per weight, without dividing. Those that send
+ * their clients away come last. */
+static int by_load(const void *a, const void *b, void *region)
 {
 	const struct registry_server *x = a, *y = b;
 	int64_t left = x->connections * (y->weight > 0 ? y->weight : 1);
@@ -303,6 +309,8 @@ static int by_load(const void *a, const void *b)
 
 	if (x->leaving != y->leaving)
 		return x->leaving ? 1 : -1;
+	if (is_near(x, region) != is_near(y, region))
+		return is_near(x, region) ? -1 : 1;
 	if (left != right)
 		return left < right ? -1 : 1;
 	return strcmp(x->id, y->id);
@@ -361,6 +369,7 @@ static void nodes_weighted(struct api_call *call)
 {
 	const struct config *cfg = call->logic->cfg;
 	const char *platform = http_param(call->request, "platform");
+	const char *region = http_param(call->request, "region");
 	const struct logic_ports ports = logic_client_ports(call->logic);
 	struct registry_servers servers;
 	json_t *nodes, *domain;
@@ -370,7 +379,8 @@ static void nodes_weighted(struct api_call *call)
 		reply_result(call, rc);
 		return;
 	}
-	qsort(servers.servers, servers.n, sizeof(*servers.servers), by_load);
+	qsort_r(servers.servers, servers.n, sizeof(*servers.servers), by_load,
+		(void *)(uintptr_t)(region != NULL ? region : ""));
 	nodes = list_nodes(&servers, platform != NULL && strcmp(platform, "web") == 0);
 	registry_servers_fini(&servers);
 	domain = json_array_get(nodes, 0);

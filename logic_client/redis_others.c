@@ -2,6 +2,7 @@
 #include "logic_client/redis_others.h"
 
 #include <hiredis/hiredis.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,29 +12,30 @@
 struct other {
 	struct logic_node node;
 	int64_t connections;
+	bool near; /* of our region */
 };
 
-/* Each as address, weight, connections. Of the addresses of one, the first. */
+/* Each as address, weight, connections, region. Of the addresses of one, the first. */
 static const char script[] =
 	"local t = redis.call('TIME') "
 	"local now = t[1] * 1000 + math.floor(t[2] / 1000) "
 	"local all = {} "
 	"for _, server in ipairs(redis.call('SMEMBERS', 'comet:servers')) do "
 	"  local l = redis.call('HMGET', 'comet:server:' .. server, 'addrs', 'weight', 'connections', 'updated', "
-	"'leaving') "
+	"'leaving', 'region') "
 	"  local address = l[1] and string.match(l[1], '[^, ]+') "
 	"  if server ~= ARGV[1] and address and l[4] and now - tonumber(l[4]) <= tonumber(ARGV[2]) and l[5] ~= '1' "
 	"then "
-	"    all[#all + 1] = {address, l[2] or '1', l[3] or '0'} "
+	"    all[#all + 1] = {address, l[2] or '1', l[3] or '0', l[6] or ''} "
 	"  end "
 	"end "
 	"return all";
 
-static bool read_other(const struct redisReply *r, struct other *o)
+static bool read_other(const struct redisReply *r, const char *region, struct other *o)
 {
-	if (r->type != REDIS_REPLY_ARRAY || r->elements != 3)
+	if (r->type != REDIS_REPLY_ARRAY || r->elements != 4)
 		return false;
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 4; i++)
 		if (r->element[i]->str == NULL)
 			return false;
 	if (strlen(r->element[0]->str) >= sizeof(o->node.address))
@@ -43,6 +45,7 @@ static bool read_other(const struct redisReply *r, struct other *o)
 	if (o->node.weight < 1)
 		o->node.weight = 1;
 	o->connections = strtoll(r->element[2]->str, NULL, 10);
+	o->near = strcmp(r->element[3]->str, region) == 0;
 	return true;
 }
 
@@ -52,6 +55,8 @@ static int by_load(const void *a, const void *b)
 	const struct other *x = a, *y = b;
 	int64_t left = x->connections * y->node.weight, right = y->connections * x->node.weight;
 
+	if (x->near != y->near)
+		return x->near ? -1 : 1;
 	if (left != right)
 		return left < right ? -1 : 1;
 	return strcmp(x->node.address, y->node.address);
@@ -70,7 +75,7 @@ size_t redis_others(struct redis_pipe *pipe, const struct config *cfg, const cha
 		return 0; /* the pipe has logged why; the goodbyes go without */
 	if ((all = calloc(reply->elements + 1, sizeof(*all))) != NULL)
 		for (size_t i = 0; i < reply->elements; i++)
-			n += read_other(reply->element[i], &all[n]);
+			n += read_other(reply->element[i], cfg->server_region, &all[n]);
 	freeReplyObject(reply);
 	if (all != NULL)
 		qsort(all, n, sizeof(*all), by_load);

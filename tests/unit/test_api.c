@@ -182,12 +182,17 @@ static void join(const char *server, const char *key, int64_t mid)
 	assert_int_equal(logic_connect(&l, server, &request, &session), 0);
 }
 
+/* Where the servers of the next tell() stand, and whether they send their clients away. */
+static char region[8] = "eu";
+static bool leaving;
+
 static void tell(const char *id, const char *addrs, int64_t weight, int64_t connections,
 		 const struct registry_room *rooms, size_t n)
 {
-	char id_text[16], addrs_text[128], region[] = "eu";
+	char id_text[16], addrs_text[128];
 	const struct registry_server server = {.id = id_text,
 					       .region = region,
+					       .leaving = leaving,
 					       .addrs = addrs_text,
 					       .weight = weight,
 					       .connections = connections,
@@ -504,6 +509,22 @@ static void the_least_loaded_by_weight_comes_first_and_five_at_most(void **state
 	tell("e", "10.0.0.5:1,10.0.0.6:1", 10, 99, NULL, 0);
 	assert_string_equal(nodes("/goim/nodes/weighted"),
 			    "\"10.0.0.3\",\"10.0.0.2\",\"10.0.0.1\",\"10.0.0.4\",\"10.0.0.5\"");
+}
+
+static void those_of_the_region_come_first_and_those_that_go_not_at_all(void **state)
+{
+	(void)state;
+	tell("a", "10.0.0.1:1", 10, 1, NULL, 0);
+	(void)strcpy(region, "us");
+	tell("b", "10.0.0.2:1", 10, 2, NULL, 0);
+	tell("c", "10.0.0.3:1", 10, 3, NULL, 0);
+	leaving = true;
+	tell("d", "10.0.0.4:1", 10, 0, NULL, 0);
+	leaving = false;
+	(void)strcpy(region, "eu");
+	assert_string_equal(nodes("/goim/nodes/weighted"), "\"10.0.0.1\",\"10.0.0.2\",\"10.0.0.3\"");
+	assert_string_equal(nodes("/goim/nodes/weighted?region=us"), "\"10.0.0.2\",\"10.0.0.3\",\"10.0.0.1\"");
+	assert_string_equal(nodes("/goim/nodes/weighted?region=asia"), "\"10.0.0.1\",\"10.0.0.2\",\"10.0.0.3\"");
 }
 
 static void pages_get_names_and_others_addresses_or_what_there_is(void **state)
@@ -1018,6 +1039,7 @@ int main(void)
 		CASE(instances_are_listed_as_they_told),
 		CASE(clients_are_told_where_to_connect),
 		CASE(the_least_loaded_by_weight_comes_first_and_five_at_most),
+		CASE(those_of_the_region_come_first_and_those_that_go_not_at_all),
 		CASE(pages_get_names_and_others_addresses_or_what_there_is),
 		CASE(what_clients_sent_is_handed_out),
 		CASE(faults_of_the_upstream_are_said),
