@@ -324,7 +324,7 @@ def raw_http(backend, *parts):
             return None
 
 
-PUSH = b"POST /goim/push/mids?operation=1000&mids=7 HTTP/1.1\r\nHost: x\r\n"
+PUSH = b"POST /goim/push/mids?operation=1000&mids=7 HTTP/1.1\r\nHost: localhost\r\n"
 
 
 @pytest.mark.parametrize("request_bytes, statuses", [
@@ -336,10 +336,10 @@ PUSH = b"POST /goim/push/mids?operation=1000&mids=7 HTTP/1.1\r\nHost: x\r\n"
     (b"GET\r\n\r\n", {400, 405, None}),
     (b"\r\n\r\n", {400, None}),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 50 + b"\r\n\r\n", {400, 405, None}),
-    (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"h" * 65536 + b"\r\n\r\n", {400, 413, 431, None}),
-    (b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"X: h\r\n" * 10000 + b"\r\n", {400, 413, 431, None, 200}),
+    (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"h" * 65536 + b"\r\n\r\n", {400, 413, 431, None}),
+    (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X: h\r\n" * 10000 + b"\r\n", {400, 413, 431, None, 200}),
     (b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\n\r\n", {400, 404, 413, 414, 431, None}),
-    (b"BREW /healthz HTTP/1.1\r\nHost: x\r\n\r\n", {400, 405, 501, None}),
+    (b"BREW /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", {400, 405, 501, None}),
 ], ids=[
     "two lengths", "negative length", "huge length", "length with a tail", "length and chunked", "no target", "empty lines",
     "TLS", "64 KiB header", "10,000 headers", "64 KiB target", "unknown method"])
@@ -363,7 +363,7 @@ def test_ten_thousand_parameters_and_a_long_list(connect, backend):
     backend.v1_pushs(uids, {"m": 1})
     client.send(Op.SUB, b"5")
     assert raw_http(backend, b"POST /goim/push/mids?operation=1000&" + b"&".join(b"p%d=1" % i for i in range(10000)) +
-                    b" HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n") in {400, 413, 414, 431, None}
+                    b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n") in {400, 413, 414, 431, None}
     backend.push_mids([7], "good")
     packets = [client.recv() for _ in range(3)]
     assert packets[-1].body == b"good" or packets[0].op == 5, packets

@@ -146,7 +146,7 @@ def test_hangup_changes_nothing(connect, house):
 
 def test_back_end_that_waits_for_packets_is_answered_and_holds_nothing_up(house):
     with socket.create_connection(house.address("http"), timeout=TIMEOUT) as sock:
-        sock.sendall(b"GET /goim/upstream?after=0&wait=60000 HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"GET /goim/upstream?after=0&wait=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n")
         wait_until(lambda: reads_all_of(house, sock), "the request has been read")
         start = time.monotonic()
         house.terminate()

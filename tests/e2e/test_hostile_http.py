@@ -17,8 +17,8 @@ from wire import upgrade
 # The counters are the comet's own; comet-logic serves the same code.
 pytestmark = pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") == "cluster", reason="the comet's HTTP counters")
 
-PUSH = b"POST /goim/push/all?operation=1000 HTTP/1.1\r\nHost: x\r\n"
-GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+PUSH = b"POST /goim/push/all?operation=1000 HTTP/1.1\r\nHost: localhost\r\n"
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def http_socket(house):
@@ -60,9 +60,9 @@ def good_call(house):
 BROKEN = {
     "two lengths": (PUSH + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello!", [400], {"requests": "4xx"}),
     "length and chunked": (PUSH + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", [400], {"requests": "4xx"}),
-    "broken encoding": (b"POST /goim/push/all?operation=%zz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", [400], {"requests": "4xx"}),
-    "a zero in a parameter": (b"POST /goim/push/all?operation=1%00 HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", [400], {"requests": "4xx"}),
-    "an unknown method": (b"BREW /goim/kick HTTP/1.1\r\nHost: x\r\n\r\n", [405], {"requests": "4xx"}),
+    "broken encoding": (b"POST /goim/push/all?operation=%zz HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", [400], {"requests": "4xx"}),
+    "a zero in a parameter": (b"POST /goim/push/all?operation=1%00 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n", [400], {"requests": "4xx"}),
+    "an unknown method": (b"BREW /goim/kick HTTP/1.1\r\nHost: localhost\r\n\r\n", [405], {"requests": "4xx"}),
     "a body beyond the limit": (PUSH + b"Content-Length: 3000\r\n\r\n" + b"x" * 3000, [413], {"refused": "body"}),
     "chunks beyond the limit": (PUSH + b"Transfer-Encoding: chunked\r\n\r\n" + b"400\r\n" + b"x" * 1024 + b"\r\n400\r\n" +
                                 b"x" * 1024 + b"\r\n400\r\n" + b"x" * 1024 + b"\r\n0\r\n\r\n", [413], {"refused": "body"}),
@@ -71,9 +71,9 @@ BROKEN = {
     "a length beyond all numbers": (PUSH + b"Content-Length: 99999999999999999999\r\n\r\n", None, {"unanswered": None}),
     "half a body": (PUSH + b"Content-Length: 100\r\n\r\nhalf", [], {"unanswered": None}),
     "half a header": (PUSH[:30], [], {"unanswered": None}),
-    "10,000 parameters": (b"GET /goim/online/total?" + b"&".join(b"p%d=1" % i for i in range(10000)) + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+    "10,000 parameters": (b"GET /goim/online/total?" + b"&".join(b"p%d=1" % i for i in range(10000)) + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
                           None, {"unanswered": None}),
-    "a header of 64 KiB": (b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"h" * 65536 + b"\r\n\r\n", None, {"unanswered": None}),
+    "a header of 64 KiB": (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"h" * 65536 + b"\r\n\r\n", None, {"unanswered": None}),
     "what is no HTTP": (b"\x00\x01\x02\x03" * 50 + b"\r\n\r\n", None, {"unanswered": None}),
 }
 
@@ -106,7 +106,7 @@ def test_post_without_a_length_has_no_body(house):
 def test_thousand_pipelined_requests_are_answered_one_by_one(house):
     n = scaled(1000, 100)
     with http_socket(house) as sock:
-        sock.sendall(GET * n + b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        sock.sendall(GET * n + b"GET /last HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert statuses(hear(sock)) == [200] * n + [404]
     good_call(house)
 
@@ -119,7 +119,7 @@ def test_pushes_to_hundred_thousand_at_once(connect, house, backend):
     backend.v1_pushs(list(range(8, 8 + n)) + [7], {"m": 1})
     client.send(Op.SUB, b"5")
     for query in (b"keys=" + b",".join(b"k%d" % i for i in range(n)), b"&".join(b"mids=%d" % i for i in range(n))):
-        seen = say(house, b"POST /goim/push/" + query[:4] + b"?operation=1000&" + query + b" HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
+        seen = say(house, b"POST /goim/push/" + query[:4] + b"?operation=1000&" + query + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx")
         assert all(400 <= status < 600 for status in seen), seen
     backend.push_mids([7], "good")
     packets = []
@@ -217,7 +217,7 @@ def test_caller_that_does_not_take_its_answer_holds_up_nobody(house):
         sock.setblocking(False)
         try:
             for _ in range(3000):
-                sock.send(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n" * 10)
+                sock.send(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
         except BlockingIOError:
             pass
         for _ in range(20):

@@ -28,7 +28,7 @@ def dial(house, version=None, name=None):
 
 
 def ask(sock, method="GET", path="/healthz", body=b"", headers=()):
-    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n" + "".join(f"{h}\r\n" for h in headers)
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n" + "".join(f"{h}\r\n" for h in headers)
     sock.sendall(head.encode() + b"\r\n" + body)
     response = http.client.HTTPResponse(sock)
     response.begin()
@@ -139,7 +139,7 @@ def test_handshake_that_stops_half_way_is_closed_at_its_deadline(house):
 
 
 @pytest.mark.settings("http.tls_bind=127.0.0.1:0", "http.timeout=1s")
-@pytest.mark.parametrize("said", [b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01" * 99, b"\0" * 2000, b"\x16\x03\x01\xff\xff\x01"],
+@pytest.mark.parametrize("said", [b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01" * 99, b"\0" * 2000, b"\x16\x03\x01\xff\xff\x01"],
                          ids=["HTTP", "no hello", "zeros", "a long record"])
 def test_what_is_no_tls_is_closed(house, said):
     with socket.create_connection(house.address("http-tls"), timeout=TIMEOUT) as sock:
