@@ -200,15 +200,15 @@ def test_ws_with_and_without_compression(launch, agent, deflate, offered):
 
 def test_signed_tokens_are_renewed_and_asked_for_again(launch, agent):
     house = launch({"auth.mode": "jwt", "auth.jwt_keys": f"HS256:{tokens.secret_file()}", "auth.leeway": "0"})
-    first, second, third = (tokens.hs256(expires=seconds).decode() for seconds in (3600, 3, 3600))
-    one = agent(url(house), jwts=[first, second, third], room="live://1")
+    one = agent(url(house), jwts=[tokens.hs256().decode()], room="live://1")
     one.call("connect")
     one.event("online")
     house.backend.push_room("live://1", "before")
     assert one.event("push")["body"] == "before"
-    one.call("renew")  # by the second, which is over soon
+    one.call("setTokens", *(tokens.hs256(expires=seconds).decode() for seconds in (5, 3600)))
+    one.call("renew")  # by the first of these, which is over soon
     assert one.event("goodbye")["code"] == 13
-    one.event("online")  # by the third
+    one.event("online")  # by the second
     house.backend.push_room("live://1", "after")
     assert one.event("push")["body"] == "after"
     fixed = agent(url(house), jwt="no.token.atall")

@@ -118,11 +118,11 @@ def test_kick_and_refusal_are_for_good(house, backend):
 
 def test_signed_tokens_are_renewed_and_asked_for_again(launch):
     house = launch({"auth.mode": "jwt", "auth.jwt_keys": f"HS256:{tokens.secret_file()}", "auth.leeway": "0"})
-    good = [tokens.hs256(expires=seconds).decode() for seconds in (3600, 3, 3600)]
+    last = [3600, 5, 3600]  # seconds that the next token lasts, from when it is asked for
     changes = []
 
     async def story():
-        async with client_of(house, jwt=lambda: good.pop(0), room="live://1",
+        async with client_of(house, jwt=lambda: tokens.hs256(expires=last.pop(0)).decode(), room="live://1",
                              on_change=lambda *change: changes.append(change)) as client:
             assert await client.renew()  # by the second, which is over soon
             await off(wait_until, lambda: len(changes) == 3, "it is back, by the third")

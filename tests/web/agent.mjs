@@ -17,8 +17,9 @@ class Socket extends Ws {
 }
 
 const say = line => process.stdout.write(`${JSON.stringify(line)}\n`);
-if (options.jwts) // one for each time that it is asked, the last one again and again
-	options.jwt = async () => options.jwts.length > 1 ? options.jwts.shift() : options.jwts[0];
+let jwts = options.jwts; // one for each time that it is asked, the last one again and again
+if (jwts)
+	options.jwt = async () => jwts.length > 1 ? jwts.shift() : jwts[0];
 const comet = new Comet(url, {WebSocket: Socket, ...options});
 
 for (const name of ['online', 'lost', 'closed', 'goodbye', 'heartbeat', 'push'])
@@ -34,7 +35,7 @@ function shown(name, detail) {
 
 async function obey({id, call, args = []}) {
 	try {
-		const result = await comet[call](...args);
+		const result = call === 'setTokens' ? (jwts = args, null) : await comet[call](...args);
 		say({id, result: result?.body ? {op: result.op, body: result.text()} : result ?? null});
 	} catch (error) {
 		say({id, error: error.code ?? error.name, message: error.message});
