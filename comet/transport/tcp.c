@@ -167,9 +167,9 @@ static bool tcp_has_packet(const struct transport *t)
 /* A haul laid out for writev: at most a header and a body an item. */
 struct layout {
 	struct iovec iov[2 * (HAUL_ANSWERS + HAUL_MESSAGES)];
-	bool ends_item[2 * (HAUL_ANSWERS + HAUL_MESSAGES)];
 	uint8_t heads[HAUL_ANSWERS][PACKET_HEAD_BYTES];
 	unsigned n;
+	unsigned n_first; /* of the kind that comes first: messages or answers */
 	unsigned n_heads;
 };
 
@@ -177,13 +177,7 @@ static void lay(struct layout *l, const void *bytes, size_t n)
 {
 	if (n == 0)
 		return;
-	l->ends_item[l->n] = false;
 	l->iov[l->n++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
-}
-
-static void lay_end(struct layout *l)
-{
-	l->ends_item[l->n - 1] = true;
 }
 
 static void lay_answers(struct layout *l, const struct haul *h)
@@ -195,7 +189,6 @@ static void lay_answers(struct layout *l, const struct haul *h)
 		packet_encode(head, p->ver, p->op, p->seq, p->body_bytes);
 		lay(l, head, PACKET_HEAD_BYTES);
 		lay(l, p->body, p->body_bytes);
-		lay_end(l);
 	}
 }
 
@@ -210,7 +203,6 @@ static void lay_messages(struct layout *l, const struct haul *h, enum dialect di
 			lay(l, m->v1_head, PACKET_HEAD_BYTES);
 			lay(l, message_body(m), m->body_bytes);
 		}
-		lay_end(l);
 	}
 }
 
@@ -279,22 +271,23 @@ static int send_all(struct tcp *tcp, struct msghdr *msg, int flags, size_t *writ
 	return 0;
 }
 
-/* Item by item: what follows a record that the socket took in part must be the same bytes, and only the item that was begun
- * is sure to be first again. */
+/* Several items go into one record. If the socket takes it in part, the same bytes must come next: the first item was then
+ * begun and will be first again, and those of its kind follow in their order. Of the other kind there may be more by then,
+ * hence no record with both. */
 static int send_all_tls(struct tcp *tcp, const struct layout *l, const struct msghdr *msg, enum transport_wait wait,
 			size_t *written)
 {
 	int64_t deadline = wait == TRANSPORT_NOW ? 0 : clock_now_ns() + tcp->write_timeout_ns;
+	const struct iovec *from = msg->msg_iov, *ends[] = {&l->iov[l->n_first], &l->iov[l->n]};
 	int rc = 0;
 
-	for (unsigned i = (unsigned)(msg->msg_iov - l->iov), end; rc == 0 && i < l->n; i = end) {
+	for (unsigned i = 0; rc == 0 && i < 2; i++) {
 		size_t more;
 
-		for (end = i + 1; !l->ends_item[end - 1]; end++)
-			;
-		rc = tls_write(tcp->tls, &l->iov[i], end - i, deadline, &more);
+		rc = tls_write(tcp->tls, from, (size_t)(ends[i] - from), deadline, &more);
 		count_add(COUNT_BYTES_OUT, (int64_t)more);
 		*written += more;
+		from = ends[i];
 	}
 	return rc;
 }
@@ -311,8 +304,12 @@ static int tcp_write(struct transport *t, struct haul *h, enum dialect dialect, 
 	layout.n_heads = 0;
 	if (h->messages_first)
 		lay_messages(&layout, h, dialect);
-	lay_answers(&layout, h);
-	if (!h->messages_first)
+	else
+		lay_answers(&layout, h);
+	layout.n_first = layout.n;
+	if (h->messages_first)
+		lay_answers(&layout, h);
+	else
 		lay_messages(&layout, h, dialect);
 	msg.msg_iov = layout.iov;
 	msg.msg_iovlen = layout.n;

@@ -377,6 +377,12 @@ ssize_t tls_read(struct tls *tls, void *bytes, size_t room, bool wait)
 	return rc == -ERR_EOF ? 0 : rc;
 }
 
+/* How many bytes of a record are counted when it was made, but not taken. */
+static size_t counted_of_owed(size_t n)
+{
+	return n > 1 ? 1 : 0;
+}
+
 /* One record: what was made and is still owed, or the next of `bytes`. *taken: how many of the bytes are done with. */
 static int write_record(struct tls *tls, const uint8_t *bytes, size_t n, size_t *taken, short *events)
 {
@@ -390,20 +396,20 @@ static int write_record(struct tls *tls, const uint8_t *bytes, size_t n, size_t 
 	if (tls->broken) {
 		rc = -ERR_TLS;
 	} else if ((result = SSL_write(tls->ssl, bytes, (int)(owed > 0 ? owed : n))) > 0) {
-		/* All but the last byte of an owed record were counted when it was made. */
-		*taken = owed > 0 ? 1 : n;
+		*taken = owed > 0 ? owed - counted_of_owed(owed) : n;
 		tls->owed = 0;
 	} else if ((rc = outcome_locked(tls, result, events)) == -EAGAIN && owed == 0 &&
 		   SSL_is_init_finished(tls->ssl)) {
 		/* A handshake that is not done yet makes no record. */
 		tls->owed = n;
-		*taken = n - 1;
+		*taken = counted_of_owed(n);
 	}
 	lock_drop(&tls->lock);
 	return rc;
 }
 
-/* Up to a record's worth of the bytes that follow the first `skip`. */
+/* Up to a record's worth of the bytes that follow the first `skip`. The last byte of a piece stands alone, or a record that is
+ * owed could count as a whole item and the beginning of none (tls.h). */
 static size_t gather(const struct iovec *iov, size_t n_iov, size_t skip, uint8_t record[RECORD_BYTES])
 {
 	size_t n = 0;
@@ -420,6 +426,8 @@ static size_t gather(const struct iovec *iov, size_t n_iov, size_t skip, uint8_t
 			more = RECORD_BYTES - n;
 		memcpy(record + n, (const char *)iov[i].iov_base + skip, more);
 		n += more;
+		if (n == 1)
+			break;
 		skip = 0;
 	}
 	return n;

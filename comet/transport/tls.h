@@ -48,9 +48,9 @@ void tls_free(struct tls **tls);
  * More than 0: so many bytes; 0: the end, as the peer announced it or not; -EAGAIN: none are there now; -ERR_TLS; -errno */
 ssize_t tls_read(struct tls *tls, void *bytes, size_t room, bool wait);
 
-/* Write these, up to deadline_ns (clock_now_ns); 0: without waiting. *written is what need not be given again. It never
- * counts the last byte of a record that the socket has not taken whole: so who is told that all was written can be sure
- * of it, and who is not comes again, with the same bytes from there on.
+/* Write these, up to deadline_ns (clock_now_ns); 0: without waiting. *written is what need not be given again. Of a record
+ * that the socket has not taken whole, which may be many pieces of iov, only the first byte counts: so what is counted beyond
+ * that has left, and who is told less than all comes again, with the same bytes from there on, at least as many.
  *   0; -EAGAIN (deadline_ns 0); -ETIMEDOUT; -ERR_TLS; -errno */
 int tls_write(struct tls *tls, const struct iovec *iov, size_t n, int64_t deadline_ns, size_t *written);
 

@@ -157,3 +157,46 @@ def test_records_that_the_socket_takes_in_part_arrive_whole_and_in_order(connect
     packets = client.recv_many(80)
     assert [p.body.decode() for p in packets if p.op == 1000] == bodies
     assert [p.seq for p in packets if p.op == Op.HEARTBEAT_REPLY] == [10_000 + i for i in range(20)]
+
+
+# ---- records
+
+
+def application_records(data):
+    """How many TLS records of application data stand in these bytes."""
+    count = at = 0
+    while at < len(data):
+        count += data[at] == 23
+        at += 5 + int.from_bytes(data[at + 3:at + 5], "big")
+    return count
+
+
+@pytest.mark.ways("tls-v2")
+@pytest.mark.settings("protocol.cli_proto=64")
+def test_what_is_answered_at_once_shares_records(connect, monkeypatch):
+    client = connect(mid=7)
+    data = bytearray()
+    feed = client._codec.feed
+    monkeypatch.setattr(client._codec, "feed", lambda more: data.extend(more) or feed(more))
+    client.send_packets(*(Packet(Op.HEARTBEAT, seq=i) for i in range(64)))
+    assert [p.seq for p in client.recv_many(64)] == list(range(64))
+    assert application_records(data) <= 32
+
+
+@pytest.mark.ways("tls-v2")
+@pytest.mark.settings("tcp.sndbuf=4k", "protocol.svr_proto=2000", "protocol.write_timeout=60s")
+def test_small_messages_pass_a_narrow_socket_whole_and_in_order(connect, backend, house):
+    """Records are taken in part, and end everywhere in a message; answers come in between."""
+    client = connect(mid=7, rcvbuf=4096)
+    bodies = [f"{i} " + "x" * (i * 7 % 97 * 3) for i in range(1200)]
+    asked = 0
+    with backend.kept_alive():
+        for i, body in enumerate(bodies):
+            backend.push_mids([7], body)
+            if i % 3 == 0:
+                client.send_bytes(client.encode(Packet(Op.HEARTBEAT, seq=i)))
+                asked += 1
+    came = client.recv_many(len(bodies) + asked)
+    assert [p.body.decode() for p in came if p.op == 1000] == bodies
+    assert [p.seq for p in came if p.op == Op.HEARTBEAT_REPLY] == list(range(0, len(bodies), 3))
+    house.wait_metric("comet_delivered_total", len(bodies))
