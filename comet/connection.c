@@ -78,10 +78,8 @@ void connection_label_counters(void)
 	};
 
 	static const char *const limits[LIMIT_MAX] = {
-		[LIMIT_PACKETS] = "packets",
-		[LIMIT_BYTES] = "bytes",
-		[LIMIT_RENEWALS] = "renewals",
-		[LIMIT_ACCEPTS] = "accepts",
+		[LIMIT_PACKETS] = "packets",   [LIMIT_BYTES] = "bytes",     [LIMIT_BEFORE_AUTH] = "before_auth",
+		[LIMIT_RENEWALS] = "renewals", [LIMIT_ACCEPTS] = "accepts",
 	};
 
 	counters_label(COUNT_DROPPED, names, DROP_MAX);

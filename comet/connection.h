@@ -22,7 +22,7 @@ struct whitelist;
 enum drop_reason { DROP_QUEUE_FULL, DROP_CLOSED, DROP_GONE, DROP_NO_MEMORY, DROP_MAX };
 
 /* What holds a connection back, or keeps something from it: labels of comet_limited_total. */
-enum connection_limit { LIMIT_PACKETS, LIMIT_BYTES, LIMIT_RENEWALS, LIMIT_ACCEPTS, LIMIT_MAX };
+enum connection_limit { LIMIT_PACKETS, LIMIT_BYTES, LIMIT_BEFORE_AUTH, LIMIT_RENEWALS, LIMIT_ACCEPTS, LIMIT_MAX };
 
 struct connection {
 	unsigned magic;
@@ -50,7 +50,8 @@ struct connection {
 	int64_t renewed_ns; /* when logic was last told that it is still here */
 	int64_t packets_ns; /* the buckets of limits.packets and limits.bytes */
 	int64_t bytes_ns;
-	int64_t renewals_ns; /* the bucket of new tokens */
+	int64_t strange_ns;  /* ... of packets before AUTH, */
+	int64_t renewals_ns; /* and of new tokens */
 	/* the baton's holder only */
 	bool forewarned; /* it was told to leave: op 6 is not said twice */
 	/* set once, like the above */

@@ -146,6 +146,19 @@ def test_flood_of_bytes_is_held_back(connect, house, backend):
     assert house.metrics()("comet_limited_total", limit="bytes") >= 4
 
 
+@pytest.mark.settings("protocol.handshake_timeout=1s")
+@pytest.mark.ways("tcp-v2", "tls-v2", "ws-v2", "ws-v1-json")
+def test_flood_before_auth_is_held_back_and_ends_at_its_deadline(connect, house):
+    flood, good = connect.raw(), connect.raw()
+    flood.send_packets(*(Packet(Op.HEARTBEAT, seq=i) for i in range(500)))
+    good.send_packets(*(Packet(Op.HEARTBEAT, seq=i) for i in range(5)))
+    good.auth(mid=7).heartbeat()
+    assert flood.expect_closed() == []
+    house.wait_metric("comet_closed_total", 1, reason="handshake_timeout")
+    assert 1 <= house.metrics()("comet_limited_total", limit="before_auth") <= 20  # ten a second are read, after the first ten
+    good.heartbeat()
+
+
 @pytest.mark.settings("limits.packets=1", "server.drain_timeout=0")
 @pytest.mark.ways("tcp-v2")
 def test_held_back_client_is_kicked_at_once(connect, house, backend):

@@ -503,6 +503,53 @@ static void who_sends_more_bytes_than_it_may_is_held_back(void **state)
 	leave(peer);
 }
 
+static void who_does_not_say_who_he_is_is_read_slowly(void **state)
+{
+	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_BEFORE_AUTH), start = clock_now_ns();
+
+	(void)state;
+	enter(peer);
+	/* Ten at once, then one each 100 ms. */
+	for (int i = 0; i < 12; i++)
+		fake_send(peer, OP_HEARTBEAT, i, "");
+	fake_send(peer, OP_AUTH, 12, "token");
+	until(fake_got_op(peer, OP_AUTH_REPLY) == 1);
+	assert_true(clock_now_ns() - start >= 190 * CLOCK_MS);
+	assert_true(counters_read_by(COUNT_LIMITED, LIMIT_BEFORE_AUTH) >= before + 2);
+	leave(peer);
+}
+
+static void what_holds_for_packets_holds_before_auth_too(void **state)
+{
+	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_PACKETS);
+
+	(void)state;
+	stage.server.packets = (struct rate){.per_second = 9};
+	enter(peer);
+	fake_send(peer, OP_HEARTBEAT, 1, "");
+	fake_send(peer, OP_AUTH, 2, "token");
+	until(fake_got_op(peer, OP_AUTH_REPLY) == 1);
+	assert_true(counters_read_by(COUNT_LIMITED, LIMIT_PACKETS) >= before + 1);
+	leave(peer);
+}
+
+static void who_is_held_back_before_auth_is_sent_away_at_once(void **state)
+{
+	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_BEFORE_AUTH);
+	struct connection *c = connection_ref(stage_guest(&stage, peer));
+
+	(void)state;
+	assert_int_equal(serve_start(&stage.server, c), 0);
+	for (int i = 0; i < 60; i++)
+		fake_send(peer, OP_HEARTBEAT, i, "");
+	until(counters_read_by(COUNT_LIMITED, LIMIT_BEFORE_AUTH) > before);
+	assert_true(connection_shutdown(c, CLOSE_KICKED));
+	connection_unref(&c);
+	heed_goodbye(peer);
+	assert_int_equal(told_goodbye(peer, "{\"code\":1,\"reason\":\"kicked\"}"), 1);
+	assert_true(counters_read_by(COUNT_LIMITED, LIMIT_BEFORE_AUTH) < before + 45); /* it was not all read first */
+}
+
 static void new_tokens_are_taken_one_a_second(void **state)
 {
 	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_RENEWALS), start;
@@ -841,6 +888,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		serve_test(who_accepts_too_many_ops_is_refused),
+		serve_test(who_does_not_say_who_he_is_is_read_slowly),
+		serve_test(what_holds_for_packets_holds_before_auth_too),
+		serve_test(who_is_held_back_before_auth_is_sent_away_at_once),
 		serve_test(new_tokens_are_taken_one_a_second),
 		serve_test(a_kick_ends_who_is_held_back_at_once),
 		serve_test(who_sends_more_bytes_than_it_may_is_held_back),
