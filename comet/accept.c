@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -18,13 +17,12 @@
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/err.h"
+#include "common/listen.h"
 #include "common/obj.h"
 #include "common/thread.h"
 
 /* As many as the kernel lets wait (it cuts to net.core.somaxconn). */
 #define BACKLOG 65535
-
-#define ADDRESS_BYTES 128
 
 /* Sockets of balancers that may wait for their PROXY header. */
 #define PORTER_MOST 4096
@@ -156,13 +154,6 @@ static void went_well(struct accept *a, int64_t *pause_ns)
 	LOG_LIMITED(LOG_INFO, &log_limit, log_what("accepting again"));
 }
 
-/* Errors that concern the one connection, not us: accept(2) says to treat them like a retry. */
-static bool is_passing(int err)
-{
-	return err == EINTR || err == ECONNABORTED || err == EPROTO || err == ENETDOWN || err == ENOPROTOOPT ||
-	       err == EHOSTDOWN || err == ENONET || err == EHOSTUNREACH || err == ENETUNREACH || err == EPERM;
-}
-
 static bool is_stopping(struct accept *a)
 {
 	bool stop;
@@ -201,7 +192,7 @@ static void *accept_all(void *arg)
 
 		if (rc < 0 && is_stopping(a))
 			return NULL;
-		if (is_passing(-rc))
+		if (listen_error_is_passing(rc))
 			continue;
 		if (rc == 0)
 			went_well(a, &pause_ns);
@@ -225,75 +216,14 @@ static void take_what_waits(struct listener *l)
 
 /* ---- start and stop ---- */
 
-static int resolve(const char *address, struct addrinfo **found)
-{
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-	char host[ADDRESS_BYTES];
-	char *port, *name = host;
-	size_t len;
-
-	(void)snprintf(host, sizeof(host), "%s", address);
-	if ((port = strrchr(host, ':')) == NULL)
-		return -EINVAL;
-	*port++ = '\0';
-	len = strlen(host);
-	if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
-		host[len - 1] = '\0';
-		name++;
-	}
-	return getaddrinfo(name[0] != '\0' ? name : NULL, port, &hints, found) == 0 ? 0 : -EADDRNOTAVAIL;
-}
-
-static int listen_on(const struct addrinfo *address, bool reuse_port, int *out)
-{
-	int on = 1, share = reuse_port, fd, rc;
-
-	fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &share, sizeof(share)) < 0) ||
-	    bind(fd, address->ai_addr, address->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
-		rc = -errno;
-		(void)close(fd);
-		return rc;
-	}
-	*out = fd;
-	return 0;
-}
-
-static int announce(struct listener *l)
-{
-	union {
-		struct sockaddr_in6 v6; /* the largest, so that all of it is zero */
-		struct sockaddr_in v4;
-		struct sockaddr any;
-	} bound = {0};
-	socklen_t bytes = sizeof(bound);
-	char text[TRANSPORT_PEER_BYTES];
-
-	if (getsockname(l->fd, &bound.any, &bytes) < 0)
-		return -errno;
-	l->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
-	tcp_address_text(&bound.any, true, text, sizeof(text));
-	(void)printf("listening %s %s\n", names[l->door->kind], text);
-	(void)fflush(stdout);
-	return 0;
-}
-
 static int listener_start(struct accept *a, const struct accept_door *door, const char *address, unsigned threads)
 {
 	struct listener *l = &a->listeners[a->n_listeners];
-	struct addrinfo *found;
 	int rc;
 
 	l->accept = a;
 	l->door = door;
-	if ((rc = resolve(address, &found)) < 0)
-		return rc;
-	rc = listen_on(found, a->server->cfg->server_reuse_port, &l->fd);
-	freeaddrinfo(found);
-	if (rc < 0)
+	if ((rc = listen_open(address, BACKLOG, a->server->cfg->server_reuse_port, &l->fd)) < 0)
 		return rc;
 	a->n_listeners++; /* from here on accept_stop undoes it */
 	if ((l->threads = calloc(threads, sizeof(*l->threads))) == NULL)
@@ -301,12 +231,12 @@ static int listener_start(struct accept *a, const struct accept_door *door, cons
 	for (; l->n_threads < threads; l->n_threads++)
 		if ((rc = thread_spawn(THREAD_SERVICE, "accept", accept_all, l, &l->threads[l->n_threads])) < 0)
 			return rc;
-	return announce(l);
+	return listen_announce(l->fd, names[door->kind], &l->port);
 }
 
 static unsigned count_addresses(const char *bind)
 {
-	char address[ADDRESS_BYTES];
+	char address[LISTEN_ADDRESS_BYTES];
 	unsigned n = 0;
 
 	while (config_list_next(&bind, address, sizeof(address)))
@@ -325,7 +255,7 @@ static int open_doors(struct accept *a, const struct accept_door *doors, unsigne
 		return -ENOMEM;
 	for (unsigned i = 0; i < n_doors; i++) {
 		const char *bind = doors[i].bind;
-		char address[ADDRESS_BYTES];
+		char address[LISTEN_ADDRESS_BYTES];
 
 		if (doors[i].proxied && a->porter == NULL &&
 		    (rc = porter_start(a->server->cfg->protocol_handshake_timeout * CLOCK_MS, PORTER_MOST,

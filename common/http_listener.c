@@ -3,7 +3,6 @@
 #include "common/http_listener.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,13 +14,13 @@
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/err.h"
+#include "common/listen.h"
 #include "common/lock.h"
 #include "common/log.h"
 #include "common/obj.h"
 #include "common/thread.h"
 
-#define ADDRESS_BYTES 128
-#define BACKLOG       511
+#define BACKLOG 511
 
 struct http_listener {
 	unsigned magic;
@@ -36,62 +35,6 @@ struct http_listener {
 	pthread_cond_t wake;
 	bool stop;
 };
-
-/* ---- the address ---- */
-
-static int resolve(const char *address, struct addrinfo **found)
-{
-	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-	char name[ADDRESS_BYTES];
-	char *port, *host = name;
-	size_t len;
-
-	(void)snprintf(name, sizeof(name), "%s", address);
-	if ((port = strrchr(name, ':')) == NULL)
-		return -EINVAL;
-	*port++ = '\0';
-	len = strlen(name);
-	if (len >= 2 && name[0] == '[' && name[len - 1] == ']') {
-		name[len - 1] = '\0';
-		host++;
-	}
-	return getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, found) == 0 ? 0 : -EADDRNOTAVAIL;
-}
-
-static int listen_on(const char *address, bool reuse_port, int *out)
-{
-	struct addrinfo *found;
-	int on = 1, share = reuse_port, fd, rc;
-
-	if ((rc = resolve(address, &found)) < 0)
-		return rc;
-	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &share, sizeof(share)) < 0) ||
-	    bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
-		rc = -errno;
-		if (fd >= 0)
-			(void)close(fd);
-	} else {
-		*out = fd;
-	}
-	freeaddrinfo(found);
-	return rc;
-}
-
-static void announce(int fd, const char *label)
-{
-	struct sockaddr_storage bound = {0};
-	socklen_t bytes = sizeof(bound);
-	char host[64] = "?", port[16] = "?";
-
-	(void)getsockname(fd, (struct sockaddr *)&bound, &bytes);
-	(void)getnameinfo((struct sockaddr *)&bound, bytes, host, sizeof(host), port, sizeof(port),
-			  NI_NUMERICHOST | NI_NUMERICSERV);
-	(void)printf(bound.ss_family == AF_INET6 ? "listening %s [%s]:%s\n" : "listening %s %s:%s\n", label, host,
-		     port);
-	(void)fflush(stdout);
-}
 
 /* ---- the thread ---- */
 
@@ -128,13 +71,6 @@ static void pause_accepting(struct http_listener *l, int rc, int64_t *pause_ns)
 	lock_drop(&l->lock);
 }
 
-/* Errors of the one connection, which accept(2) says to treat like a retry. */
-static bool is_passing(int rc)
-{
-	return rc == -EINTR || rc == -ECONNABORTED || rc == -EPROTO || rc == -EPERM || rc == -ENETDOWN ||
-	       rc == -ENETUNREACH || rc == -EHOSTDOWN || rc == -EHOSTUNREACH;
-}
-
 static int accept_one(struct http_listener *l)
 {
 	struct sockaddr_storage peer = {0};
@@ -142,7 +78,7 @@ static int accept_one(struct http_listener *l)
 	int fd = accept4(l->fd, (struct sockaddr *)&peer, &peer_bytes, SOCK_CLOEXEC);
 
 	if (fd < 0)
-		return is_passing(-errno) ? 0 : -errno;
+		return listen_error_is_passing(-errno) ? 0 : -errno;
 	return l->take(l->arg, fd, (struct sockaddr *)&peer, peer_bytes);
 }
 
@@ -172,6 +108,7 @@ int http_listener_start(const char *address, const char *label, bool reuse_port,
 			struct http_listener **out)
 {
 	struct http_listener *l = calloc(1, sizeof(*l));
+	uint16_t port;
 	int rc;
 
 	if (l == NULL)
@@ -181,11 +118,11 @@ int http_listener_start(const char *address, const char *label, bool reuse_port,
 	l->arg = arg;
 	lock_init(&l->lock, LOCK_SERVICE);
 	lock_cond_init(&l->wake);
-	if ((rc = listen_on(address, reuse_port, &l->fd)) < 0)
+	if ((rc = listen_open(address, BACKLOG, reuse_port, &l->fd)) < 0)
 		goto free_listener;
 	if ((rc = thread_spawn(THREAD_SERVICE, "http accept", accept_all, l, &l->thread)) < 0)
 		goto close_listener;
-	announce(l->fd, label);
+	(void)listen_announce(l->fd, label, &port); /* a socket that listens has a name */
 	*out = l;
 	return 0;
 
