@@ -1,4 +1,4 @@
-"""Redis, logics and a comet are killed at random, every few seconds, for as long as COMET_CHAOS_SECONDS says; those who watch
+"""Redis, logics and a comet are killed at random, every few seconds, for as long as COMET_TEST_SECONDS says; those who watch
 miss nothing. SPDX-License-Identifier: MIT"""
 import os
 import random
@@ -10,7 +10,7 @@ from history import assert_agreed
 from life import RECOVERY_SECONDS, begin_life
 from waiting import TIMEOUT, wait_until
 
-SECONDS = float(os.environ.get("COMET_CHAOS_SECONDS", "20"))
+SECONDS = float(os.environ.get("COMET_TEST_SECONDS", "20"))
 EVERY_SECONDS = 5
 
 
@@ -25,8 +25,8 @@ def long_enough():
 
 
 def test_any_process_killed_again_and_again(house, crowd, pushes, long_enough):
-    seed = int(os.environ.get("COMET_CHAOS_SEED", time.time()))
-    print(f"COMET_CHAOS_SEED={seed}")
+    seed = int(os.environ.get("COMET_TEST_SEED", time.time()))
+    print(f"COMET_TEST_SEED={seed}")
     dice = random.Random(seed)
     begin_life(house, crowd, pushes)
     watching = crowd.on("comet-1", "comet-2")  # comet-3 is one of those that are killed
