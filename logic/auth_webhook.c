@@ -36,6 +36,7 @@ struct auth_webhook {
 	pthread_cond_t given_back;
 	CURL **idle; /* the one used last is on top: its connection is the warmest */
 	unsigned n_idle, n_made;
+	unsigned n_lost; /* calls that ended while the name was still looked up, since one that found it */
 };
 
 /* What comes back. */
@@ -124,22 +125,30 @@ void auth_webhook_free(struct auth_webhook **webhook)
 
 /* ---- handles ---- */
 
+/* A call that ends while its name is looked up leaves a thread of libcurl behind, until the system gives the name up: that
+ * takes a multiple of auth.timeout. So each takes the place of a call. One at a time finds out when names are found again. */
+static bool may_call_locked(const struct auth_webhook *w)
+{
+	unsigned most = (unsigned)w->cfg->auth_concurrency;
+
+	return w->n_made - w->n_idle < (w->n_lost < most ? most - w->n_lost : 1);
+}
+
 /* 0 and *curl, NULL where a new one is to be made; -EBUSY: none came back before the deadline. */
 static int borrow(struct auth_webhook *w, int64_t deadline_ns, CURL **curl)
 {
-	unsigned most = (unsigned)w->cfg->auth_concurrency;
 	int rc = 0;
 
 	*curl = NULL;
 	lock_take(&w->lock);
-	while (w->n_idle == 0 && w->n_made == most && lock_wait_until(&w->given_back, &w->lock, deadline_ns))
+	while (!may_call_locked(w) && lock_wait_until(&w->given_back, &w->lock, deadline_ns))
 		;
-	if (w->n_idle > 0)
-		*curl = w->idle[--w->n_idle];
-	else if (w->n_made < most)
-		w->n_made++;
-	else
+	if (!may_call_locked(w))
 		rc = -EBUSY;
+	else if (w->n_idle > 0)
+		*curl = w->idle[--w->n_idle];
+	else
+		w->n_made++;
 	lock_drop(&w->lock);
 	return rc;
 }
@@ -154,6 +163,25 @@ static void give_back(struct auth_webhook *w, CURL *curl)
 		w->n_made--;
 	lock_drop(&w->lock);
 	(void)pthread_cond_signal(&w->given_back);
+}
+
+/* After a call: has it found the name? One over a connection that was kept, or that failed in other ways, tells nothing. */
+static void note_lookup(struct auth_webhook *w, CURL *curl, CURLcode code)
+{
+	curl_off_t lookup_us = 0;
+	long connects = 0;
+	bool found;
+
+	(void)curl_easy_getinfo(curl, CURLINFO_NAMELOOKUP_TIME_T, &lookup_us);
+	(void)curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
+	found = connects > 0 || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
+	if (!found && (code != CURLE_OPERATION_TIMEDOUT || lookup_us > 0))
+		return;
+	lock_take(&w->lock);
+	w->n_lost = found ? 0 : w->n_lost + 1;
+	lock_drop(&w->lock);
+	if (found)
+		(void)pthread_cond_broadcast(&w->given_back);
 }
 
 /* The part of an answer that has come. Less than `n` ends the call. */
@@ -250,7 +278,8 @@ static bool is_worth_a_try(CURLcode code, long status)
 	}
 }
 
-static CURLcode try_once(CURL *curl, const char *question, int64_t deadline_ns, struct answer *answer, long *status)
+static CURLcode try_once(struct auth_webhook *w, CURL *curl, const char *question, int64_t deadline_ns,
+			 struct answer *answer, long *status)
 {
 	int64_t left_ms = (deadline_ns - clock_now_ns()) / CLOCK_MS;
 	CURLcode code;
@@ -266,19 +295,21 @@ static CURLcode try_once(CURL *curl, const char *question, int64_t deadline_ns, 
 	    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer) != CURLE_OK)
 		return CURLE_OUT_OF_MEMORY;
 	code = curl_easy_perform(curl);
+	note_lookup(w, curl, code);
 	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
 	return code;
 }
 
-static CURLcode call(CURL *curl, const char *question, int64_t deadline_ns, struct answer *answer, long *status)
+static CURLcode call(struct auth_webhook *w, CURL *curl, const char *question, int64_t deadline_ns,
+		     struct answer *answer, long *status)
 {
-	CURLcode code = try_once(curl, question, deadline_ns, answer, status);
+	CURLcode code = try_once(w, curl, question, deadline_ns, answer, status);
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
 
 	if (!is_worth_a_try(code, *status) || clock_now_ns() + 2 * PAUSE_NS > deadline_ns)
 		return code;
 	(void)nanosleep(&pause, NULL);
-	return try_once(curl, question, deadline_ns, answer, status);
+	return try_once(w, curl, question, deadline_ns, answer, status);
 }
 
 /* ---- what it says ---- */
@@ -366,7 +397,8 @@ static int conclude(CURLcode code, long status, const struct answer *answer, str
 	return rc;
 }
 
-static int ask(CURL *curl, const struct auth_request *request, int64_t deadline_ns, struct auth_identity *who)
+static int ask(struct auth_webhook *w, CURL *curl, const struct auth_request *request, int64_t deadline_ns,
+	       struct auth_identity *who)
 {
 	struct answer *answer = malloc(sizeof(*answer)); /* too large for a connection's stack */
 	size_t question_bytes = 0;
@@ -382,7 +414,7 @@ static int ask(CURL *curl, const struct auth_request *request, int64_t deadline_
 	}
 	answer->too_long = false;
 	answer->n = 0;
-	code = call(curl, question, deadline_ns, answer, &status);
+	code = call(w, curl, question, deadline_ns, answer, &status);
 	rc = conclude(code, status, answer, who);
 	free(answer);
 	explicit_bzero(question, question_bytes);
@@ -402,7 +434,7 @@ int auth_webhook_check(struct auth_webhook *w, const struct auth_request *reques
 		return fail(who, AUTH_WEBHOOK_BUSY, "all of auth.concurrency calls are under way", 0);
 	if (curl == NULL)
 		curl = make_handle(w);
-	rc = curl != NULL ? ask(curl, request, deadline, who) : -ENOMEM;
+	rc = curl != NULL ? ask(w, curl, request, deadline, who) : -ENOMEM;
 	give_back(w, curl);
 	if (rc == 0 && who->dialect == 0)
 		who->dialect = auth_is_user_id(request->token, request->token_bytes, &uid) ? DIALECT_V1 : DIALECT_V2;
