@@ -138,6 +138,16 @@ void connection_heard(struct connection *c)
 	file_deadline(c);
 }
 
+void connection_excuse(struct connection *c, int64_t ns)
+{
+	int64_t until = clock_now_ns() + ns;
+
+	if (until <= atomic_load(&c->heartbeat_due_ns))
+		return;
+	atomic_store(&c->heartbeat_due_ns, until);
+	file_deadline(c);
+}
+
 void connection_set_lifetime(struct connection *c, int64_t lifetime_ms)
 {
 	int64_t expires;

@@ -106,6 +106,8 @@ static inline bool connection_is_closing(const struct connection *c)
 
 /* A heartbeat has come: another heartbeat's time for the peer. Reader only, after the handshake. */
 void connection_heard(struct connection *c);
+/* No heartbeat is missed for so long, because the reader will be busy and not hear it. Reader only, after the handshake. */
+void connection_excuse(struct connection *c, int64_t ns);
 /* From now on it may stay so long, whatever heartbeats come; 0: for ever. Reader only; files nothing while in the handshake. */
 void connection_set_lifetime(struct connection *c, int64_t lifetime_ms);
 /* Does it end at some time, unless a new token comes? */

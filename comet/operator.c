@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "comet/transport/v1_json.h"
+#include "common/clock.h"
 #include "common/counters.h"
 #include "common/err.h"
 #include "common/thread.h"
@@ -47,6 +48,8 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 	int rc;
 
 	c->transport->ops->peer(c->transport, false, peer, sizeof(peer));
+	/* Its heartbeats wait behind this packet. As long as an answer may take, with the second try that a cluster makes. */
+	connection_excuse(c, 2 * s->cfg->logic_timeout * CLOCK_MS);
 	rc = s->logic.reauth(s->logic.self, &request, c->key, c->session_id, c->mid, &renewal);
 	thread_trim_stack();
 	packet_drop_body(p);

@@ -213,6 +213,20 @@ def test_heartbeat_is_the_back_ends_to_choose(come, hook, house):
     house.wait_metric("comet_closed_total", 1, reason="heartbeat_timeout")
 
 
+@pytest.mark.settings("auth.timeout=4s", "logic.timeout=5s")
+def test_client_whose_new_token_waits_misses_no_heartbeat(come, hook):
+    def slow_at_renewal(_):
+        time.sleep(1.5 if "key" in hook.questions[-1] else 0)
+        return 200, {**YES, "heartbeat_s": 1, "expires_at": int(time.time()) + 3600}
+
+    hook.answers = slow_at_renewal
+    client = come()
+    client.expect(Op.AUTH_REPLY)
+    client.send_packets(Packet(Op.AUTH, b"again", 2), Packet(Op.HEARTBEAT, b"", 3))
+    client.expect(Op.AUTH_REPLY, seq=2)
+    client.expect(Op.HEARTBEAT_REPLY, seq=3)
+
+
 # ---- it does not ----
 
 

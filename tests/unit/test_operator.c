@@ -383,6 +383,25 @@ static void without_logic_a_new_token_changes_nothing_and_comes_back_as_op_7(voi
 	timer_del(&c->deadline);
 }
 
+static void heartbeats_that_wait_for_a_new_token_are_not_missed(void **state)
+{
+	(void)state;
+	expire_in(60000);
+	stage.cfg.logic_timeout = 3000;
+	stage.logic.renewal.lifetime_ms = 60000;
+	seam_clock_set(clock_now_ns(), 0);
+	c->heartbeat_ns = CLOCK_SEC;
+	connection_heard(c);
+	assert_int_equal(act(OP_AUTH, "the new token"), 0);
+	assert_int_equal(atomic_load(&c->heartbeat_due_ns), clock_now_ns() + 6 * CLOCK_SEC);
+	assert_int_equal(atomic_load(&c->deadline.deadline_ns), clock_now_ns() + 6 * CLOCK_SEC);
+	c->heartbeat_ns = 60 * CLOCK_SEC;
+	connection_heard(c);
+	assert_int_equal(act(OP_AUTH, "the new token"), 0);
+	assert_int_equal(atomic_load(&c->heartbeat_due_ns), clock_now_ns() + 60 * CLOCK_SEC);
+	timer_del(&c->deadline);
+}
+
 static void a_token_that_nobody_needs_goes_nowhere(void **state)
 {
 	(void)state;
@@ -433,6 +452,7 @@ int main(void)
 		operator_test(a_new_token_puts_the_end_off_and_is_answered_with_op_8),
 		operator_test(a_new_token_that_is_refused_ends_it_with_logics_words),
 		operator_test(without_logic_a_new_token_changes_nothing_and_comes_back_as_op_7),
+		operator_test(heartbeats_that_wait_for_a_new_token_are_not_missed),
 		operator_test(a_token_that_nobody_needs_goes_nowhere),
 	};
 
