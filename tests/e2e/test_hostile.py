@@ -14,7 +14,7 @@ from client import HEAD, WAYS, Client, Op, Packet
 from swarm import Swarm
 from test_malformed import CANARY, HEAD_LENGTHS, LENGTHS, causes_of
 from test_websocket import AUTH, AUTH_REPLY, KEY, Bare, bare  # noqa: F401  a fixture
-from waiting import SPARE_BYTES, TIMEOUT, scaled, wait_until
+from waiting import SCALE, SPARE_BYTES, TIMEOUT, scaled, wait_until
 from wire import Opcode, frame, upgrade
 
 BY_NAME = {way.name: way for way in WAYS}
@@ -228,7 +228,8 @@ def test_million_packets_without_reading_a_reply_are_all_answered_later(house, g
         return len(read_before) > 3 and read_before[-1] == read_before[-4]
 
     wait_until(is_held_back, "the server stops reading", pause=0.05)
-    assert not sent and house.rss_bytes() - before < SPARE_BYTES
+    assert SCALE < 1 or not sent, "fewer find room in the sockets"
+    assert house.rss_bytes() - before < SPARE_BYTES
     for other in good:
         other.heartbeat()
     answered, data = 0, b""
