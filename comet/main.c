@@ -134,6 +134,11 @@ static void name_server(struct house *h)
 	(void)snprintf(h->server_id, sizeof(h->server_id), "%s-%d", host, (int)getpid());
 }
 
+static const struct config_program comet_program = {
+	.name = "comet",
+	.summary = "holds the connections of very many clients and pushes to them",
+};
+
 int main(int argc, char **argv)
 {
 	static struct house house;
@@ -148,8 +153,7 @@ int main(int argc, char **argv)
 		(void)fputs("comet: not started: no memory for the settings\n", stderr);
 		return 2;
 	}
-	rc = config_start(&h->cfg, argc, argv, "comet",
-			  "holds the connections of very many clients and pushes to them");
+	rc = config_start(&h->cfg, argc, argv, &comet_program);
 	if (rc != 0) {
 		config_fini(&h->cfg);
 		return rc > 0 ? EXIT_SUCCESS : 2;

@@ -47,8 +47,9 @@ int config_env(struct config *cfg, char *const *environment, FILE *errors);
 int config_flag(struct config *cfg, const char *assignment, FILE *errors);
 
 /* What no single row can say: the rules between settings, such as open authentication on a wide address without
- * auth.allow_open. 0, or -ERR_CONFIG with lines in errors that say what to set. */
-int config_check(const struct config *cfg, FILE *errors);
+ * auth.allow_open. is_logic: for comet-logic, which says who clients are whatever logic.mode is. 0, or -ERR_CONFIG with lines in
+ * errors that say what to set. */
+int config_check(const struct config *cfg, bool is_logic, FILE *errors);
 
 /* The effective configuration as an INI file that config_file takes; secrets are written as ***. */
 void config_print(const struct config *cfg, FILE *out);
@@ -57,11 +58,17 @@ void config_print_markdown(FILE *out);
 /* The same for docs/man/comet.conf.5. */
 void config_print_man(FILE *out);
 
+/* What differs between the programs. */
+struct config_program {
+	const char *name, *summary;
+	bool is_logic;
+};
+
 /* Program start for comet and comet-logic, on a cfg with its defaults: handles -c FILE, -o section.key=value (repeated),
  * -t, -h/--help, --version in the order file, environment, flags, then config_check. Every fault of all of them is
  * printed before it gives up. The caller calls config_fini in any case.
  *   0 go on; 1 done, exit 0 (-t, -h, --version); negative: wrong, printed, exit 2 */
-int config_start(struct config *cfg, int argc, char **argv, const char *program, const char *summary);
+int config_start(struct config *cfg, int argc, char **argv, const struct config_program *program);
 
 /* The value of a comma separated list at *rest, trimmed, copied to item; false at the end. Items longer than item_bytes
  * are cut. Start with *rest = the list. */

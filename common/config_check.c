@@ -104,16 +104,30 @@ static int check_jwt_keys(const char *list, FILE *errors)
 	return rc;
 }
 
-static int check_url(const struct config *cfg, FILE *errors)
+/* Where the host begins; 0: it is none that can be called. */
+static size_t scheme_bytes(const char *url)
 {
-	const char *url = cfg->auth_url;
 	size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
 
-	if (scheme == 0 || url[scheme] == '\0')
+	return url[scheme] == '\0' ? 0 : scheme;
+}
+
+/* In every mode, since -t shows it in every mode. */
+static int check_url_for_secrets(const char *url, FILE *errors)
+{
+	const char *host = strstr(url, "://");
+
+	host = host != NULL ? host + 3 : url;
+	if (memchr(host, '@', strcspn(host, "/?#")) != NULL)
+		return complain(errors, "auth.url must have no password in it, since -t shows it; use auth.secret");
+	return 0;
+}
+
+static int check_webhook(const struct config *cfg, bool is_logic, FILE *errors)
+{
+	if (scheme_bytes(cfg->auth_url) == 0)
 		return complain(errors,
 				"auth.url must be set for auth.mode = webhook, to a http:// or https:// address");
-	if (memchr(url + scheme, '@', strcspn(url + scheme, "/?")) != NULL)
-		return complain(errors, "auth.url must have no password in it, since -t shows it; use auth.secret");
 	if (cfg->auth_ca_file[0] != '\0' && access(cfg->auth_ca_file, R_OK) < 0) {
 		(void)fprintf(errors, "auth.ca_file: %.200s cannot be read: %s\n", cfg->auth_ca_file, err_text(errno));
 		return -ERR_CONFIG;
@@ -121,20 +135,25 @@ static int check_url(const struct config *cfg, FILE *errors)
 	if (cfg->auth_timeout >= cfg->logic_timeout)
 		return complain(errors, "auth.timeout must be less than logic.timeout, or a comet gives up before the "
 					"back end's answer can reach it");
+	if (!is_logic && cfg->auth_timeout >= cfg->protocol_handshake_timeout)
+		return complain(errors, "auth.timeout must be less than protocol.handshake_timeout, or clients are "
+					"closed before the back end's answer can reach them");
 	return 0;
 }
 
 /* A comet of a cluster asks comet-logic: its files need not be here. */
-static int check_auth(const struct config *cfg, FILE *errors)
+static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 {
-	if (cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)
+	if (check_url_for_secrets(cfg->auth_url, errors) < 0)
+		return -ERR_CONFIG;
+	if (!is_logic && cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)
 		return 0;
 	if (cfg->auth_mode == CONFIG_AUTH_JWT)
 		return check_jwt_keys(cfg->auth_jwt_keys, errors);
-	return cfg->auth_mode == CONFIG_AUTH_WEBHOOK ? check_url(cfg, errors) : 0;
+	return cfg->auth_mode == CONFIG_AUTH_WEBHOOK ? check_webhook(cfg, is_logic, errors) : 0;
 }
 
-int config_check(const struct config *cfg, FILE *errors)
+int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 {
 	const char *client_fault = NULL;
 	const char *api_fault = NULL;
@@ -165,7 +184,7 @@ int config_check(const struct config *cfg, FILE *errors)
 		rc = -ERR_CONFIG;
 	if (check_bind("http.tls_bind", cfg->http_tls_bind, api_fault, errors) < 0)
 		rc = -ERR_CONFIG;
-	if (check_auth(cfg, errors) < 0)
+	if (check_auth(cfg, is_logic, errors) < 0)
 		rc = -ERR_CONFIG;
 	if (cfg->redis_forget < cfg->redis_lease) {
 		(void)fprintf(errors,

@@ -17,8 +17,10 @@ struct request {
 	bool version;
 };
 
-static void print_help(const char *program, const char *summary)
+static void print_help(const struct config_program *program)
 {
+	const char *name = program->name;
+
 	(void)printf("usage: %s [-c FILE] [-o SECTION.KEY=VALUE]... [-t]\n"
 		     "%s\n"
 		     "\n"
@@ -36,7 +38,7 @@ static void print_help(const char *program, const char *summary)
 		     "  COMET_TCP_BIND=127.0.0.1:0 %s -c comet.ini -t\n"
 		     "\n"
 		     "Every setting with its default and range: docs/configuration.md. All at a glance: %s -t\n",
-		     program, summary, program, program, program, program);
+		     name, program->summary, name, name, name, name);
 }
 
 /* 0, or -ERR_CONFIG with a line on stderr (getopt writes those about options it does not know). */
@@ -84,7 +86,7 @@ static void keep_worst(int *rc, int more)
 }
 
 /* All sources in their order; goes on after a fault, so that one run shows all of them. */
-static int read_sources(struct config *cfg, const struct request *rq)
+static int read_sources(struct config *cfg, const struct request *rq, bool is_logic)
 {
 	int rc = 0;
 
@@ -93,25 +95,25 @@ static int read_sources(struct config *cfg, const struct request *rq)
 	keep_worst(&rc, config_env(cfg, environ, stderr));
 	for (unsigned i = 0; i < rq->n_flags; i++)
 		keep_worst(&rc, config_flag(cfg, rq->flags[i], stderr));
-	keep_worst(&rc, config_check(cfg, stderr));
+	keep_worst(&rc, config_check(cfg, is_logic, stderr));
 	return rc;
 }
 
-static int start(struct config *cfg, const struct request *rq, const char *program, const char *summary)
+static int start(struct config *cfg, const struct request *rq, const struct config_program *program)
 {
 	int rc;
 
 	if (rq->help) {
-		print_help(program, summary);
+		print_help(program);
 		return 1;
 	}
 	if (rq->version) {
-		(void)printf("%s %s (%s)\n", program, COMET_VERSION, COMET_COMMIT);
+		(void)printf("%s %s (%s)\n", program->name, COMET_VERSION, COMET_COMMIT);
 		return 1;
 	}
-	rc = read_sources(cfg, rq);
+	rc = read_sources(cfg, rq, program->is_logic);
 	if (rc < 0) {
-		(void)fprintf(stderr, "%s: %s\n", program,
+		(void)fprintf(stderr, "%s: %s\n", program->name,
 			      rc == -ENOMEM ? "out of memory" : "not started, because of the above");
 		return rc;
 	}
@@ -122,20 +124,20 @@ static int start(struct config *cfg, const struct request *rq, const char *progr
 	return 0;
 }
 
-int config_start(struct config *cfg, int argc, char **argv, const char *program, const char *summary)
+int config_start(struct config *cfg, int argc, char **argv, const struct config_program *program)
 {
 	struct request rq = {.flags = calloc((size_t)argc + 1, sizeof(char *))};
 	int rc;
 
 	if (!rq.flags) {
-		(void)fprintf(stderr, "%s: out of memory\n", program);
+		(void)fprintf(stderr, "%s: out of memory\n", program->name);
 		return -ENOMEM;
 	}
-	rc = read_command_line(argc, argv, program, &rq);
+	rc = read_command_line(argc, argv, program->name, &rq);
 	if (rc < 0)
-		(void)fprintf(stderr, "%s --help says more\n", program);
+		(void)fprintf(stderr, "%s --help says more\n", program->name);
 	else
-		rc = start(cfg, &rq, program, summary);
+		rc = start(cfg, &rq, program);
 	free(rq.flags);
 	return rc;
 }

@@ -66,6 +66,12 @@ static void reload(void *arg)
 		LOG(LOG_INFO, log_what("SIGHUP: API keys reloaded"));
 }
 
+static const struct config_program logic_program = {
+	.name = "comet-logic",
+	.summary = "the logic service of a cluster of comets: authenticates, knows who is where, takes pushes",
+	.is_logic = true,
+};
+
 int main(int argc, char **argv)
 {
 	static struct house house;
@@ -78,8 +84,7 @@ int main(int argc, char **argv)
 		(void)fputs("comet-logic: not started: no memory for the settings\n", stderr);
 		return 2;
 	}
-	rc = config_start(&h->cfg, argc, argv, "comet-logic",
-			  "the logic service of a cluster of comets: authenticates, knows who is where, takes pushes");
+	rc = config_start(&h->cfg, argc, argv, &logic_program);
 	if (rc != 0) {
 		config_fini(&h->cfg);
 		return rc > 0 ? EXIT_SUCCESS : 2;

@@ -68,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	(void)read_file(&cfg, (const char *)data, bytes, errors);
 	(void)config_flag(&cfg, text + 6, errors);
 	(void)config_env(&cfg, (char *[]){text, text + 6, NULL}, errors);
-	(void)config_check(&cfg, errors);
+	(void)config_check(&cfg, false, errors);
 	/* A secret is printed as ***, which is not taken. */
 	cfg.http_api_key[0] = '\0';
 	must_be_read_back_the_same(&cfg, errors);

@@ -477,10 +477,10 @@ static void a_flag_must_be_section_key_and_value(void **state)
 static void good_addresses_on_loopback_pass(void **state)
 {
 	(void)state;
-	assert_int_equal(config_check(&cfg, errors), 0);
+	assert_int_equal(config_check(&cfg, false, errors), 0);
 	assert_int_equal(config_flag(&cfg, "tcp.bind=localhost:0, [::1]:65535,127.9.9.9:1", errors), 0);
 	assert_int_equal(config_flag(&cfg, "websocket.bind=", errors), 0);
-	assert_int_equal(config_check(&cfg, errors), 0);
+	assert_int_equal(config_check(&cfg, false, errors), 0);
 	assert_string_equal(complaints(), "");
 }
 
@@ -508,7 +508,7 @@ static void a_bind_must_be_host_and_port(void **state)
 		(void)snprintf(flag, sizeof(flag), "http.bind=127.0.0.1:1,%s", CASES[i].address);
 		(void)snprintf(want, sizeof(want), "http.bind: %s %s\n", CASES[i].address, CASES[i].words);
 		assert_int_equal(config_flag(&cfg, flag, errors), 0);
-		assert_int_equal(config_check(&cfg, errors), -ERR_CONFIG);
+		assert_int_equal(config_check(&cfg, false, errors), -ERR_CONFIG);
 		assert_string_equal(complaints(), want);
 	}
 }
@@ -521,17 +521,17 @@ static void open_authentication_stays_on_loopback_unless_allowed(void **state)
 	(void)state;
 	assert_int_equal(config_flag(&cfg, "tcp.bind=127.0.0.1:1,0.0.0.0:3101,[::]:1", errors), 0);
 	assert_int_equal(config_flag(&cfg, "websocket.bind=comet.example.com:1", errors), 0);
-	assert_int_equal(config_check(&cfg, errors), -ERR_CONFIG);
+	assert_int_equal(config_check(&cfg, false, errors), -ERR_CONFIG);
 	assert_string_equal(complaints(), "tcp.bind: 0.0.0.0:3101" WIDE "tcp.bind: [::]:1" WIDE
 					  "websocket.bind: comet.example.com:1" WIDE);
 	assert_int_equal(config_flag(&cfg, "auth.allow_open=yes", errors), 0);
-	assert_int_equal(config_check(&cfg, errors), 0);
+	assert_int_equal(config_check(&cfg, false, errors), 0);
 }
 
 static void check_says(const char *flag, const char *words)
 {
 	assert_int_equal(config_flag(&cfg, flag, errors), 0);
-	assert_int_equal(config_check(&cfg, errors), words[0] != '\0' ? -ERR_CONFIG : 0);
+	assert_int_equal(config_check(&cfg, false, errors), words[0] != '\0' ? -ERR_CONFIG : 0);
 	assert_string_equal(complaints(), words);
 }
 
@@ -570,6 +570,40 @@ static void a_webhook_needs_an_address_and_less_time_than_logic(void **state)
 		   "auth.timeout must be less than logic.timeout, or a comet gives up before the back "
 		   "end's answer can reach it\n");
 	check_says("logic.timeout=1001ms", "");
+	check_says("logic.timeout=30s", "");
+	check_says("auth.timeout=5s",
+		   "auth.timeout must be less than protocol.handshake_timeout, or clients are closed "
+		   "before the back end's answer can reach them\n");
+	check_says("protocol.handshake_timeout=5001ms", "");
+}
+
+static void a_password_in_the_url_is_found_whatever_the_mode_is(void **state)
+{
+	static const char *const urls[] = {"https://u:p4ss@host/", "http://p4ss@host", "HTTPS://u:p4ss@host?x",
+					   "u:p4ss@host#"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		char flag[64];
+
+		(void)snprintf(flag, sizeof(flag), "auth.url=%s", urls[i]);
+		check_says(flag, "auth.url must have no password in it, since -t shows it; use auth.secret\n");
+	}
+	check_says("auth.url=https://host/@", "");
+}
+
+static void comet_logic_needs_what_a_comet_alone_needs(void **state)
+{
+	(void)state;
+	assert_int_equal(config_flag(&cfg, "logic.mode=redis", errors), 0);
+	assert_int_equal(config_flag(&cfg, "auth.mode=webhook", errors), 0);
+	assert_int_equal(config_check(&cfg, false, errors), 0);
+	assert_int_equal(config_check(&cfg, true, errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), NO_URL);
+	assert_int_equal(config_flag(&cfg, "auth.mode=jwt", errors), 0);
+	assert_int_equal(config_flag(&cfg, "auth.jwt_keys=HS256:/nowhere", errors), 0);
+	assert_int_equal(config_check(&cfg, true, errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "auth.jwt_keys: /nowhere cannot be read: No such file or directory\n");
 }
 
 static void an_api_without_a_key_stays_on_loopback(void **state)
@@ -577,12 +611,12 @@ static void an_api_without_a_key_stays_on_loopback(void **state)
 	(void)state;
 	assert_int_equal(config_flag(&cfg, "auth.allow_open=yes", errors), 0);
 	assert_int_equal(config_flag(&cfg, "http.bind=0.0.0.0:3111", errors), 0);
-	assert_int_equal(config_check(&cfg, errors), -ERR_CONFIG);
+	assert_int_equal(config_check(&cfg, false, errors), -ERR_CONFIG);
 	assert_string_equal(complaints(), "http.bind: 0.0.0.0:3111 can be reached from other machines, and without "
 					  "http.api_key anybody could push and kick; bind to 127.0.0.1, or set "
 					  "http.api_key or http.keys_file\n");
 	assert_int_equal(config_flag(&cfg, "http.api_key=secret", errors), 0);
-	assert_int_equal(config_check(&cfg, errors), 0);
+	assert_int_equal(config_check(&cfg, false, errors), 0);
 }
 
 /* --- showing --- */
@@ -653,6 +687,7 @@ static int start(char **argv, char out[8192], char err[8192])
 	int real[2] = {dup(STDOUT_FILENO), dup(STDERR_FILENO)};
 	FILE *files[2] = {tmpfile(), tmpfile()};
 	char *texts[2] = {out, err};
+	const struct config_program program = {.name = "comet", .summary = "what it is"};
 	int rc;
 
 	while (argv[argc])
@@ -663,7 +698,7 @@ static int start(char **argv, char out[8192], char err[8192])
 		assert_return_code(dup2(fileno(files[i]), STDOUT_FILENO + i), errno);
 	}
 	optind = 0; /* getopt starts again */
-	rc = config_start(&cfg, argc, argv, "comet", "what it is");
+	rc = config_start(&cfg, argc, argv, &program);
 	(void)fflush(stdout);
 	for (int i = 0; i < 2; i++) {
 		ssize_t n = pread(fileno(files[i]), texts[i], 8191, 0);
@@ -827,6 +862,8 @@ int main(void)
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
 		config_test(tokens_need_keys_that_can_be_read),
 		config_test(a_webhook_needs_an_address_and_less_time_than_logic),
+		config_test(a_password_in_the_url_is_found_whatever_the_mode_is),
+		config_test(comet_logic_needs_what_a_comet_alone_needs),
 		config_test(an_api_without_a_key_stays_on_loopback),
 		config_test(what_is_printed_is_read_back_the_same),
 		config_test(without_memory_nothing_is_changed_and_nothing_lost),
