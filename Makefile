@@ -215,10 +215,12 @@ check-e2e: $(PROGRAMS) $(FAIL_LIBRARY)
 check-plain: $(PROGRAMS) $(FAIL_LIBRARY)
 	@COMET_TEST_SETTINGS=protocol.baton=off $(e2e)
 
-# The same tests against a comet whose logic is behind Redis. Left out: comet-cli's own, which know nothing of logic, and one
-# that stops the comet to see how its API ends; tests/chaos has that of comet-logic.
+# The same tests against a comet whose logic is behind Redis. Left out: those of comet-cli, of the client libraries, of documents
+# and of the package, which know nothing of logic, and one that stops the comet to see how its API ends; tests/chaos has that of
+# comet-logic.
 check-cluster: $(PROGRAMS) $(FAIL_LIBRARY)
-	@COMET_TEST_HOUSE=cluster $(e2e) $(patsubst %,--ignore=%,$(wildcard tests/e2e/test_cli*.py)) \
+	@COMET_TEST_HOUSE=cluster $(e2e) $(patsubst %,--ignore=%,$(wildcard tests/e2e/test_cli*.py tests/e2e/test_comet_*.py \
+			tests/e2e/test_*doc*.py tests/e2e/test_package.py)) \
 		--deselect tests/e2e/test_drain.py::test_back_end_that_waits_for_packets_is_answered_and_holds_nothing_up
 
 # Part of check-e2e: examples/monitoring against a real Prometheus.
