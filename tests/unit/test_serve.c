@@ -470,7 +470,7 @@ static void a_reply_to_auth_that_cannot_be_written_ends_it(void **state)
 static void who_sends_more_than_it_may_is_held_back_and_loses_nothing(void **state)
 {
 	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_PACKETS), start;
-	char body[8];
+	char body[12];
 
 	(void)state;
 	/* The second one has to wait for 100 ms, and each further one as long. */
