@@ -167,6 +167,11 @@ void alone_set_draining(struct alone *a)
 	atomic_store(&a->draining, true);
 }
 
+int alone_try_auth(const struct config *cfg)
+{
+	return cfg->logic_mode == CONFIG_LOGIC_EMBEDDED ? auth_try(cfg) : 0;
+}
+
 int alone_reload(struct alone *a)
 {
 	return auth_reload(a->logic.auth);

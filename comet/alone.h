@@ -17,6 +17,8 @@ int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, 
 /* Nobody calls its table or its API any more. */
 void alone_free(struct alone **a);
 
+/* For -t: could alone_new read the keys of tokens? 0, where this comet is not alone, too; or as it. */
+int alone_try_auth(const struct config *cfg);
 /* What SIGHUP does: as auth_reload. */
 int alone_reload(struct alone *a);
 /* Name the labels of logic's counters. Once, before threads start. */

@@ -62,11 +62,13 @@ void config_print_man(FILE *out);
 struct config_program {
 	const char *name, *summary;
 	bool is_logic;
+	/* Reads what a start would read to know clients by. 0, or negative and it has said why. */
+	int (*try_auth)(const struct config *cfg);
 };
 
 /* Program start for comet and comet-logic, on a cfg with its defaults: handles -c FILE, -o section.key=value (repeated),
  * -t, -h/--help, --version in the order file, environment, flags, then config_check. Every fault of all of them is
- * printed before it gives up. The caller calls config_fini in any case.
+ * printed before it gives up; -t reads the files that a start would read, too. The caller calls config_fini in any case.
  *   0 go on; 1 done, exit 0 (-t, -h, --version); negative: wrong, printed, exit 2 */
 int config_start(struct config *cfg, int argc, char **argv, const struct config_program *program);
 

@@ -6,6 +6,7 @@
 
 #include "common/config.h"
 #include "common/err.h"
+#include "common/http_keys.h"
 
 /* What the command line asks for. */
 struct request {
@@ -99,6 +100,27 @@ static int read_sources(struct config *cfg, const struct request *rq, bool is_lo
 	return rc;
 }
 
+static int try_http_keys(const struct config *cfg)
+{
+	struct http_keys *keys;
+	int rc;
+
+	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
+		return 0;
+	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &keys)) == 0)
+		http_keys_free(&keys);
+	return rc;
+}
+
+/* Only by reading them is known whether a start could use them. */
+static int try_files(const struct config *cfg, const struct config_program *program)
+{
+	int rc = try_http_keys(cfg);
+
+	keep_worst(&rc, program->try_auth != NULL ? program->try_auth(cfg) : 0);
+	return rc;
+}
+
 static int start(struct config *cfg, const struct request *rq, const struct config_program *program)
 {
 	int rc;
@@ -112,6 +134,8 @@ static int start(struct config *cfg, const struct request *rq, const struct conf
 		return 1;
 	}
 	rc = read_sources(cfg, rq, program->is_logic);
+	if (rc == 0 && rq->test)
+		rc = try_files(cfg, program);
 	if (rc < 0) {
 		(void)fprintf(stderr, "%s: %s\n", program->name,
 			      rc == -ENOMEM ? "out of memory" : "not started, because of the above");

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Makes a token for comets with auth.mode=jwt, signed with HS256:
 
-    head -c 32 /dev/urandom | base64 >token.secret
+    (umask 077; head -c 32 /dev/urandom | base64 >token.secret)
     comet -o auth.mode=jwt -o auth.jwt_keys=HS256:token.secret
     examples/jwt.py token.secret mid=123 'accepts=[1000]'
 

@@ -57,6 +57,16 @@ void auth_free(struct auth **auth)
 	*auth = NULL;
 }
 
+int auth_try(const struct config *cfg)
+{
+	struct auth *a;
+	int rc = auth_new(cfg, &a);
+
+	if (rc == 0)
+		auth_free(&a);
+	return rc;
+}
+
 int auth_reload(struct auth *a)
 {
 	int rc;

@@ -28,6 +28,9 @@ int auth_check(struct auth *a, const struct auth_request *request, struct auth_i
  * one. */
 int auth_check_again(struct auth *a, const struct auth_request *request, struct auth_identity *who);
 
+/* Would auth_new go well? Its answer. For -t. */
+int auth_try(const struct config *cfg);
+
 /* Is anybody let in as whoever he says he is? */
 bool auth_believes(const struct auth *a);
 

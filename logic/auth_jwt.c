@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/clock.h"
 #include "common/err.h"
@@ -38,8 +39,17 @@ static int complain(const char *entry, const char *fault)
 	return -ERR_CONFIG;
 }
 
+static void warn_of_readers(FILE *file, const char *path)
+{
+	struct stat st;
+
+	if (fstat(fileno(file), &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)) != 0)
+		LOG(LOG_WARN, log_what("a secret of auth.jwt_keys is open to every user of this machine; chmod o= it"),
+		    log_str("file", path));
+}
+
 /* 0, -errno or -EFBIG; *n bytes in `bytes`. */
-static int read_file(const char *path, uint8_t bytes[KEY_FILE_MAX], size_t *n)
+static int read_file(const char *path, bool is_secret, uint8_t bytes[KEY_FILE_MAX], size_t *n)
 {
 	FILE *file = fopen(path, "re");
 	int rc = 0;
@@ -47,6 +57,8 @@ static int read_file(const char *path, uint8_t bytes[KEY_FILE_MAX], size_t *n)
 	*n = 0;
 	if (file == NULL)
 		return errno != 0 ? -errno : -EIO;
+	if (is_secret)
+		warn_of_readers(file, path);
 	errno = 0;
 	*n = fread(bytes, 1, KEY_FILE_MAX, file);
 	if (ferror(file))
@@ -88,7 +100,7 @@ static int add_entry(struct jwt_keys *keys, const char *entry, uint8_t bytes[KEY
 	(void)snprintf(text, sizeof(text), "%s", entry);
 	if (!split_entry(text, &kid, &alg, &path))
 		return complain(entry, "is not [KID=]ALGORITHM:FILE with HS256, RS256 or ES256");
-	if ((rc = read_file(path, bytes, &n)) < 0)
+	if ((rc = read_file(path, alg == JWT_HS256, bytes, &n)) < 0)
 		return complain(entry, err_text(rc));
 	if ((rc = jwt_keys_add(keys, kid, alg, bytes, n, &fault)) == -ERR_CONFIG)
 		return complain(entry, fault);

@@ -16,6 +16,7 @@
 #include "common/thread.h"
 #include "logic/answer.h"
 #include "logic/api.h"
+#include "logic/auth.h"
 #include "logic/logic.h"
 #include "logic/reap.h"
 
@@ -70,6 +71,7 @@ static const struct config_program logic_program = {
 	.name = "comet-logic",
 	.summary = "the logic service of a cluster of comets: authenticates, knows who is where, takes pushes",
 	.is_logic = true,
+	.try_auth = auth_try,
 };
 
 int main(int argc, char **argv)

@@ -422,6 +422,19 @@ def test_keys_that_cannot_be_are_told_at_the_start(tmp_path):
     for keys, words in wrong.items():
         ended = started(f"auth.jwt_keys={keys}")
         assert ended.returncode in (1, 2) and words in ended.stderr, (keys, ended.stderr)
+        for program, mode in (("comet", "embedded"), ("comet-logic", "redis")):  # and before, by -t
+            tried = subprocess.run([BUILD / program, "-t", "-o", f"logic.mode={mode}", "-o", "auth.mode=jwt", "-o",
+                                    f"auth.jwt_keys={keys}"], capture_output=True, text=True, timeout=TIMEOUT)
+            assert tried.returncode == 2 and words in tried.stderr and tried.stdout == "", (program, keys, tried.stderr)
+
+
+@pytest.mark.parametrize("mode, warned", [(0o644, True), (0o640, False)])
+def test_secret_open_to_all_is_warned_of(launch, tmp_path, mode, warned):
+    file = tmp_path / "secret"
+    file.write_bytes(tokens.SECRET)
+    file.chmod(mode)
+    house = launch({"auth.mode": "jwt", "auth.jwt_keys": f"HS256:{file}, a=ES256:{tokens.key_pair('p256')[1]}"})
+    assert house.logic_log().count("open to every user") == warned
 
 
 def test_wide_address_needs_no_permission_with_tokens():

@@ -3,10 +3,12 @@
 SPDX-License-Identifier: MIT"""
 import hashlib
 import signal
+import subprocess
 
 import pytest
 
 from backend import Backend
+from server import BUILD
 from waiting import wait_until
 
 KEYS = {"shop": ("push", "k-shop"), "desk": ("kick,read", "k-desk"), "boss": ("all", "k-boss")}
@@ -117,14 +119,14 @@ def test_file_open_to_all_is_warned_of(launch, file):
     assert "open to every user" in launch({"http.keys_file": str(file), "http.api_key": "k-one"}).log()
 
 
-def test_file_that_is_wrong_is_found_at_the_start(tmp_path):
-    import subprocess
-    from server import BUILD
+def test_file_that_is_wrong_is_found_at_the_start_and_by_t(tmp_path):
     (tmp_path / "keys").write_text("shop push\n")
-    for program in ("comet", "comet-logic")[:1]:
-        ended = subprocess.run([BUILD / program, "-o", "tcp.bind=", "-o", "websocket.bind=", "-o", "http.bind=127.0.0.1:0",
-                                "-o", f"http.keys_file={tmp_path / 'keys'}"], capture_output=True, text=True, timeout=15)
-        assert ended.returncode == 1 and "a line is a name, its scopes and its key" in ended.stderr, ended
+    for name, words in (("keys", "a line is a name, its scopes and its key"), ("nowhere", "cannot be read")):
+        settings = ("-o", "tcp.bind=", "-o", "websocket.bind=", "-o", "http.bind=127.0.0.1:0", "-o",
+                    f"http.keys_file={tmp_path / name}")
+        for program, code in (("comet",), 1), (("comet", "-t"), 2), (("comet-logic", "-t"), 2):
+            ended = subprocess.run([BUILD / program[0], *program[1:], *settings], capture_output=True, text=True, timeout=15)
+            assert ended.returncode == code and words in ended.stderr, ended
 
 
 @alone

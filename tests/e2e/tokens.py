@@ -41,6 +41,7 @@ def folder():
 def secret_file(secret=SECRET):
     path = folder() / f"secret-{abs(hash(secret))}"
     path.write_bytes(secret)
+    path.chmod(0o600)
     return path
 
 
