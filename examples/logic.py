@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A logic service in Python: lets in who knows the password, greets, and pushes to all what any client sends.
+"""A logic service in Python: lets in who knows the password, and pushes to all what any client sends.
 
     examples/logic.py 127.0.0.1:6379            and comets with logic.mode=redis beside it, in place of comet-logic
 
@@ -27,7 +27,6 @@ def connect(request):
     if token.get("password") != "sesame":
         return {"code": 403, "message": "the password is wrong"}
     r.hset("logic-py:who", token["name"], request["server"])
-    push(request["server"], target="keys", keys=json.dumps([token["name"]]), op=1000, body="welcome")
     return {"key": token["name"], "session": now_us(), "room": "chat://1", "accepts": [1000], "heartbeat_ms": 60000}
 
 
