@@ -250,6 +250,19 @@ class Pushes:
         self._stopping.clear()
 
 
+def assert_hearts_beat(people, limit):
+    """Each of them has its next heartbeat answered, and none of all so far took `limit` seconds. One that still waits for an
+    answer fails here, too: it would never show in slowest_beat."""
+    before = {person: person.beats for person in people}
+
+    def mute():
+        return [person.key for person, beats in before.items() if person.beats == beats]
+
+    wait_until(lambda: not mute(), lambda: f"heartbeats of {mute()[:10]} are answered", limit + HEARTBEAT_SECONDS)
+    slowest = max(people, key=lambda person: person.slowest_beat)
+    assert slowest.slowest_beat < limit, f"a heartbeat of {slowest.key} took {slowest.slowest_beat:.2f} s"
+
+
 def assert_agreed(crowd, pushes, people=None, seconds=TIMEOUT):
     """Wait until everybody has what was accepted; then nobody may have anything twice or out of order."""
     people = crowd.people if people is None else people

@@ -3,7 +3,7 @@
 SPDX-License-Identifier: MIT"""
 import time
 
-from history import assert_agreed
+from history import assert_agreed, assert_hearts_beat
 from waiting import SCALE, TIMEOUT, scaled, wait_until
 
 RECOVERY_SECONDS = 5 / min(1, 4 * SCALE)  # sanitizer builds may take longer
@@ -32,8 +32,7 @@ def assert_recovers(house, crowd, pushes):
     pushes.wait_accepted(scaled(20, 5))
     pushes.stop()
     assert_agreed(crowd, pushes)
-    for person in crowd.people:
-        assert person.slowest_beat < RECOVERY_SECONDS
+    assert_hearts_beat(crowd.people, RECOVERY_SECONDS)
 
 
 def wait_refused(pushes):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from history import assert_agreed
+from history import assert_agreed, assert_hearts_beat
 from waiting import SCALE, scaled, wait_until
 
 RECOVERY_SECONDS = 5 / min(1, 4 * SCALE)  # sanitizer builds may take longer
@@ -40,16 +40,11 @@ def assert_recovered(house, crowd, pushes, since, comets=None):
                    since + RECOVERY_SECONDS - time.monotonic())
 
 
-def assert_hearts_beat(people):
-    slowest = max(p.slowest_beat for p in people)
-    assert slowest < HEARTBEAT_LIMIT, f"a heartbeat took {slowest:.2f} s"
-
-
 def finish(crowd, pushes, people=None):
     pushes.wait_accepted(scaled(50, 5))
     pushes.stop()
     assert_agreed(crowd, pushes, people)
-    assert_hearts_beat(people or crowd.people)
+    assert_hearts_beat(people or crowd.people, HEARTBEAT_LIMIT)
 
 
 def test_nothing_breaks(life, crowd, pushes):

@@ -179,11 +179,10 @@ def test_a_second_process_waits_for_the_name_of_one_that_goes(house, crowd):
     try:
         end = time.monotonic() + 3 * 0.6  # it would give up after one and a half leases
         while time.monotonic() < end:
-            assert second.poll() is None
+            assert second.is_running()
             time.sleep(0.05)
         crowd.leave(first)
-        wait_until(lambda: "listening tcp" in second.stdout.readline(), "the second takes the name over")
+        wait_until(lambda: "listening tcp" in second.said(), "the second takes the name over")
         crowd.join("comet-1", "k")
     finally:
-        second.terminate()
-        second.communicate(timeout=30)
+        second.end()
