@@ -19,6 +19,9 @@ __all__ = ["Client", "CometError", "Goodbye", "Op", "Packet"]
 
 HEAD = struct.Struct(">ihhii")
 LONGEST_BODY = 16 << 20  # taken from the server; more means that it is none
+DRAINING = 4             # the code of a server that goes away, and serves on for a while
+SERVED_ON = 60.0         # that it is read for, at most; it closes by itself long before
+GOOD_SESSION = 10.0      # one that was online for so long: back-off starts over
 QUEUE = 1024             # pushes that wait for the application; then we stop reading, and the server decides
 
 
@@ -69,10 +72,23 @@ class Goodbye(CometError):
     def of(cls, body):
         try:
             said = json.loads(body)
-            nodes = [str(node).rpartition(":") for node in said.get("nodes", [])]
-            return cls(int(said["code"]), str(said["reason"]), [(host.strip("[]"), int(port)) for host, _, port in nodes])
+            code, reason, nodes = int(said["code"]), str(said.get("reason", "")), said.get("nodes")
         except (ValueError, TypeError, KeyError, AttributeError):
             return cls(0, "")
+        nodes = [address_of(node) for node in nodes] if isinstance(nodes, list) else []
+        return cls(code, reason, [node for node in nodes if node is not None])
+
+
+def address_of(node):
+    """(host, port) of "host:port"; None where it is none: that node is left out, what else the server says still counts."""
+    host, _, port = str(node).rpartition(":")
+    host = host.strip("[]")
+    try:
+        host.encode("idna")  # as the resolver will do
+    except UnicodeError:
+        return None
+    good = host and host.isprintable() and port.isascii() and port.isdigit() and 0 < int(port) < 65536
+    return (host, int(port)) if good else None
 
 
 async def read_packet(reader):
@@ -86,6 +102,8 @@ class Client:
     """host, port: of comet's TCP listener; tls: an ssl.SSLContext for tcp.tls_bind. mid, key, room, accepts: who we are and
     what we want; jwt: a signed token in place of mid, for auth.mode=jwt; token: bytes, said as they are in place of all that. Both
     may be functions, which are asked before each connection and by renew().
+    Where the server goes away, what it still pushes is taken while the next connection comes about; with a key or a token until the
+    old one is closed, so that nothing is missed. A push to a room or to all may then come twice.
     on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None."""
 
     def __init__(self, host="127.0.0.1", port=3101, *, mid=0, key="", room="", accepts=(1000,), jwt=None, token=None,
@@ -108,6 +126,8 @@ class Client:
         self._full = False  # the reader waits for the application, so answers are late for a reason
         self._online = asyncio.Event()
         self._task = None
+        self._online_at = None  # when this connection came online
+        self._old = None        # reads what a server that goes away still pushes
 
     @property
     def online(self):
@@ -201,13 +221,13 @@ class Client:
         attempt = 0
         try:
             while True:
-                began = time.monotonic()
                 why = await self._session()
                 asks = callable(self._token) or callable(self._jwt)
                 if isinstance(why, Goodbye) and why.final and not (asks and why.code in Goodbye.NEEDS_TOKEN):
                     self._on_change("closed", why)
                     raise why
-                attempt = 0 if time.monotonic() - began > 10 else attempt
+                lasted = self._online_at is not None and time.monotonic() - self._online_at > GOOD_SESSION
+                attempt = 0 if lasted else attempt
                 self._on_change("lost", why)
                 if isinstance(why, Goodbye):
                     self._elsewhere = list(why.nodes)
@@ -219,11 +239,13 @@ class Client:
         except asyncio.CancelledError:
             self._on_change("closed", None)
             raise
+        finally:
+            await self._part()
 
     async def _session(self):
         """One connection, from its beginning to its end. Returns why that came."""
-        tasks = []
-        self._why = None
+        tasks, reader, why = [], None, None
+        self._why = self._online_at = None
         address = self._elsewhere.pop(0) if self._elsewhere else self._address
         try:
             reader, self._writer = await asyncio.wait_for(
@@ -235,7 +257,8 @@ class Client:
                     task.result()
         except (OSError, EOFError, asyncio.TimeoutError, CometError) as error:
             words = "the server closed" if isinstance(error, EOFError) else str(error) or "no answer in time"
-            return self._why or (error if isinstance(error, CometError) else CometError(words))
+            why = self._why or (error if isinstance(error, CometError) else CometError(words))
+            return why
         finally:
             self._online.clear()
             for task in tasks:
@@ -245,16 +268,47 @@ class Client:
                     future.set_exception(CometError("the connection was lost"))
                     future.exception()  # where nobody waits any more
             self._pending.clear()
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)  # before another one reads
+            writer, self._writer = self._writer, None
+            if isinstance(why, Goodbye) and why.code == DRAINING and self._online_at is not None:
+                await self._part()
+                self._old = asyncio.create_task(self._read_out(reader, writer))
+            elif writer is not None:
+                writer.close()
+
+    async def _read_out(self, reader, writer):
+        """Take what is still pushed on the connection to a server that goes away, until it closes, which it does soon after our key
+        has moved. Without a key none moves, and the same would come on both connections: then until the next one is online."""
+        reading = asyncio.ensure_future(self._take_pushes(reader))
+        until = {reading}
+        if not self._who["key"] and self._token is None:
+            until.add(asyncio.ensure_future(self._online.wait()))
+        try:
+            await asyncio.wait(until, timeout=SERVED_ON, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for future in until:
+                future.cancel()
+            writer.close()
+            await asyncio.gather(*until, return_exceptions=True)
+
+    async def _take_pushes(self, reader):
+        while (packet := await read_packet(reader)).op != Op.DISCONNECT:
+            if packet.seq == 0:  # others are answers, to what was given up
+                await self._pushes.put(packet)
+
+    async def _part(self):
+        """Be done with the server that goes away."""
+        if self._old is not None:
+            self._old.cancel()
+            await asyncio.gather(self._old, return_exceptions=True)
+            self._old = None
 
     async def _live(self):
         """Authenticate, then heartbeats. Ends with an exception, as _read does."""
         said = ("", set()) if self._token is not None else (self.room, set(self.accepts))
         await self._ask(Op.AUTH, self._make_token())
         await self._catch_up(*said)
+        self._online_at = time.monotonic()
         self._online.set()
         self._on_change("online", None)
         while True:

@@ -16,6 +16,7 @@ from waiting import TIMEOUT, wait_until
 
 sys.path.insert(0, str(ROOT / "examples/python"))
 
+import comet_client  # noqa: E402
 from comet_client import Client, CometError, Goodbye  # noqa: E402
 
 QUICK = (0.05, 1.8, 0.2)
@@ -165,7 +166,7 @@ def test_server_that_goes_away_says_where_to_go(house):
         visits.append(await reader.read(4096))
         seq = visits[-1][12:16]
         writer.write(b"\0\0\0\x10\0\x10\0\1\0\0\0\x08" + seq)
-        nodes = ["127.0.0.1:1", "{}:{}".format(*house.address("tcp"))]
+        nodes = ["no-port", f"{'x' * 64}:1", "127.0.0.1:1", "{}:{}".format(*house.address("tcp"))]
         body = json.dumps({"code": 4, "reason": "draining", "nodes": nodes}).encode()
         writer.write((16 + len(body)).to_bytes(4, "big") + b"\0\x10\0\1\0\0\0\x06\0\0\0\0" + body)
         await writer.drain()
@@ -175,12 +176,126 @@ def test_server_that_goes_away_says_where_to_go(house):
         async with Client(*server.sockets[0].getsockname(), mid=7, back_off=(60, 1, 60),
                           on_change=lambda *change: changes.append(change)) as client:
             await off(house.wait_metric, "comet_online", 1, 2 * TIMEOUT)
+            await client.connect()  # which may not have read yet that it is in
             await client.heartbeat()
         server.close()
 
     run(story())
     goodbye = next(why for state, why in changes if state == "lost")
     assert len(visits) == 1 and goodbye.nodes == [("127.0.0.1", 1), house.address("tcp")]
+
+
+class Leaver:
+    """A server that lets one client in, and does then what the test says."""
+
+    async def listen(self):
+        self._server = await asyncio.start_server(self._let_in, "127.0.0.1", 0)
+        self.address = self._server.sockets[0].getsockname()
+        self.is_left = asyncio.Event()
+        return self
+
+    async def _let_in(self, reader, writer):
+        self._writer = writer
+        token = await comet_client.read_packet(reader)
+        self.send(8, seq=token.seq)
+        while await reader.read(4096):
+            pass
+        self.is_left.set()
+
+    def send(self, op, body=b"", seq=0):
+        self._writer.write(comet_client.Packet(op, body, seq).encode())
+
+    def send_away(self, *nodes):
+        self.send(6, json.dumps({"code": 4, "reason": "draining", "nodes": nodes}).encode())
+
+    def close(self):
+        self._writer.close()
+        self._server.close()
+
+
+@pytest.mark.parametrize("key", ["k", ""])
+def test_what_a_server_that_goes_away_still_pushes_is_taken(house, backend, key):
+    """Until the client is elsewhere; with a key until the server closes, which it does once the key has moved."""
+    async def story():
+        changes = asyncio.Queue()
+        old = await Leaver().listen()
+        async with Client(*old.address, mid=7, key=key, on_change=lambda *change: changes.put_nowait(change)) as client:
+            old.send(1000, b"before")
+            old.send_away("{}:{}".format(*house.address("tcp")))
+            assert [(await changes.get())[0] for _ in range(2)] == ["online", "lost"]
+            old.send(4096, b"an answer, too late", seq=99)
+            old.send(1000, b"meanwhile")
+            assert [(await anext(client)).body for _ in range(2)] == [b"before", b"meanwhile"]
+            assert (await changes.get())[0] == "online"
+            if key:
+                old.send(1000, b"the rest")
+                assert (await anext(client)).body == b"the rest"
+                old.close()
+            await old.is_left.wait()
+            await off(backend.push_mids, [7], "elsewhere")
+            assert (await anext(client)).body == b"elsewhere"
+            assert changes.empty()
+        old.close()
+
+    run(story())
+
+
+def test_close_is_the_end_of_the_connection_to_a_server_that_goes_away_too():
+    async def story():
+        lost = asyncio.Event()
+        old = await Leaver().listen()
+        client = Client(*old.address, key="k", back_off=(60, 1, 60),
+                        on_change=lambda state, why: lost.set() if state == "lost" else None)
+        await client.connect()
+        old.send_away()
+        await lost.wait()
+        assert not old.is_left.is_set()
+        await client.close()
+        await old.is_left.wait()
+        old.close()
+
+    run(story())
+
+
+def test_a_goodbye_says_what_it_can():
+    of = lambda **said: Goodbye.of(json.dumps(said).encode())  # noqa: E731
+    said = of(code=4, reason="x", nodes=["no-port", "[::1]:3101", "h:0", "h:-1", "h:65536", "a\0:1", 7, ["h:1"], "h:3101"])
+    assert (said.code, said.reason, said.nodes) == (4, "x", [("::1", 3101), ("h", 3101)])
+    for nodes in (7, None, "h:1", {"h:1": 1}):
+        assert (of(code=1, reason="x", nodes=nodes).code, of(code=1, nodes=nodes).nodes) == (1, [])
+    for body in (b"", b"[]", b"{}", b"7", b"\xff", b'{"code":"x"}'):
+        assert Goodbye.of(body).code == 0
+
+
+def test_back_off_grows_where_a_server_lets_in_and_says_nothing(monkeypatch):
+    """However long it takes to give it up: that was no good session. One that was online for long enough is."""
+    bounds = []
+    monkeypatch.setattr(comet_client, "GOOD_SESSION", 0.05)
+    monkeypatch.setattr(comet_client.random, "uniform", lambda _, bound: bounds.append(bound) or 0)
+
+    async def story():
+        silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        old = await Leaver().listen()
+        changes = asyncio.Queue()
+        client = Client(*silent.sockets[0].getsockname(), timeout=0.1, back_off=(1, 2, 1e9),
+                        on_change=lambda state, why: changes.put_nowait(state))
+        connecting = asyncio.create_task(client.connect())
+        while len(bounds) < 4:
+            await changes.get()
+        client._address, client._timeout = old.address, TIMEOUT
+        await connecting
+        await asyncio.sleep(0.1)  # a good one
+        n = len(bounds)
+        assert bounds == [2**i for i in range(n)]
+        client._address = silent.sockets[0].getsockname()
+        old.close()
+        while len(bounds) == n:
+            await changes.get()
+        assert bounds[n] == 1
+        await client.close()
+        silent.close()
+
+    run(story())
 
 
 def test_heartbeats_keep_it_online(launch):
