@@ -81,7 +81,9 @@ export interface CometEvents {
 	push: Packet;
 	/** Connected, authenticated, and in the room. */
 	online: {room: string};
-	/** The connection is gone; another attempt follows in `delay` milliseconds. */
+	/** The connection is gone; another attempt follows in `delay` milliseconds. A server that goes away (code 4) still pushes then,
+	 * until the next one is there; with a key or a token until it closes the old one, so that nothing is missed. What goes to a
+	 * room or to all may then come twice. */
 	lost: {error: Error; goodbye: GoodbyeWords | null; delay: number};
 	/** The server said goodbye; `lost` or `closed` follows. */
 	goodbye: GoodbyeWords;

@@ -14,6 +14,9 @@ const NEEDS_TOKEN = new Set([Goodbye.AUTH_REFUSED, Goodbye.AUTH_EXPIRED]);
 
 const HEAD_BYTES = 16;
 const MAX_SEQ = 0x7fffffff;
+const DRAINING = 4; // the code of a server that goes away, and serves on for a while ...
+const HURRY_MS = 200; // the bound of the first wait where it named other servers
+const SERVED_ON_MS = 60_000; // ... in which it is read, at most so long; it closes by itself long before
 const TIMER_MAX_MS = 0x7fffffff; // longer ones would fire at once
 const DEFAULTS = {
 	key: '', room: '', platform: 'web', accepts: [1000],
@@ -142,6 +145,7 @@ export class Comet {
 	#ended = null; // why we are closed
 	#sentAwayBy = null; // the goodbye that ended the connection before
 	#room; #accepts;
+	#old = null; // {socket, timer}: the connection to a server that goes away, which still pushes
 	#roomOf = null; // the room and the operations that the token of this connection named
 	#acceptsOf = null;
 	#wake = () => this.#state === 'waiting' && this.#sleep(delayOf(0, this.#options.backoff));
@@ -287,6 +291,9 @@ export class Comet {
 
 	#beOnline() {
 		this.#onlineSince = Date.now();
+		// With a key the server closes it, soon after that has moved to here. Without one the same would come on both.
+		if (!this.#options.key && this.#options.token === undefined)
+			this.#part();
 		this.#become('online');
 		this.#beat();
 		this.#catchUp().then(() => {
@@ -326,7 +333,10 @@ export class Comet {
 	#lose(error) {
 		const {goodbye = null} = error;
 		this.#sentAwayBy = goodbye;
+		const isDrained = goodbye?.code === DRAINING && this.#state === 'online';
 		const lasted = this.#state === 'online' && Date.now() - this.#onlineSince >= this.#options.backoff.stable;
+		if (isDrained)
+			this.#readOut();
 		this.#drop(error);
 		const asksForTokens = [this.#options.token, this.#options.jwt].some(given => typeof given === 'function');
 		const mayHelp = asksForTokens && NEEDS_TOKEN.has(goodbye?.code);
@@ -335,7 +345,10 @@ export class Comet {
 			return;
 		}
 		this.#attempt = lasted ? 0 : this.#attempt;
-		const delay = delayOf(this.#attempt++, this.#options.backoff);
+		const {backoff} = this.#options;
+		// A server of a cluster spreads its clients over time and nodes itself, and does not serve on for as long as base.
+		const bounds = goodbye?.nodes.length > 0 ? {...backoff, base: Math.min(backoff.base, HURRY_MS)} : backoff;
+		const delay = delayOf(this.#attempt++, bounds);
 		this.#become('waiting');
 		this.#emit('lost', {error, goodbye, delay});
 		if (this.#state === 'waiting')
@@ -350,6 +363,7 @@ export class Comet {
 		globalThis.removeEventListener?.('online', this.#wake);
 		this.#ended = error;
 		this.#drop(error);
+		this.#part();
 		for (const waiter of this.#waiters.splice(0))
 			waiter.reject(error);
 		this.#become('closed');
@@ -372,6 +386,29 @@ export class Comet {
 			socket.terminate();
 		else
 			socket.close(1000);
+	}
+
+	/* A server that goes away serves on for a while: take what it still pushes, so that nothing is missed until the next
+	 * connection is there. */
+	#readOut() {
+		const socket = this.#socket;
+		this.#part();
+		this.#socket = null; // so that #drop lets it be
+		this.#old = {socket, timer: setTimeout(() => this.#part(), SERVED_ON_MS)};
+		const mine = fn => event => socket === this.#old?.socket && fn(event);
+		socket.onmessage = mine(event => this.#receiveOld(event.data));
+		socket.onclose = mine(() => this.#part());
+	}
+
+	/* Be done with it. */
+	#part() {
+		const old = this.#old;
+		this.#old = null;
+		if (old === null)
+			return;
+		clearTimeout(old.timer);
+		if (old.socket.readyState !== 3)
+			old.socket.close(1000);
 	}
 
 	// -- packets
@@ -397,10 +434,27 @@ export class Comet {
 		}
 		const socket = this.#socket;
 		for (const packet of packets) {
-			if (socket !== this.#socket)
-				return; // a listener has closed us
-			this.#take(packet);
+			if (socket === this.#socket)
+				this.#take(packet);
+			else
+				this.#takeOld(socket, packet); // or a listener has closed us
 		}
+	}
+
+	#receiveOld(data) {
+		const {socket} = this.#old;
+		try {
+			for (const packet of decode(data))
+				this.#takeOld(socket, packet);
+		} catch {
+			this.#part();
+		}
+	}
+
+	/* Answers on it are to what was given up. */
+	#takeOld(socket, packet) {
+		if (packet.pushed && socket === this.#old?.socket)
+			this.#emit('push', packet);
 	}
 
 	#take(packet) {

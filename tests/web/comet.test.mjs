@@ -194,9 +194,53 @@ test('a goodbye that is final ends it, any other does not', async t => {
 		socket().say(encode(Op.DISCONNECT, JSON.stringify({code, reason: 'words'})));
 		assert.deepEqual(named('goodbye'), [['goodbye', {code, reason: 'words', final, nodes: []}]]);
 		assert.equal(comet.state, final ? 'closed' : 'waiting');
-		assert.equal(socket().closed, 1000);
+		assert.equal(socket().closed, code === 4 ? null : 1000);
 		if (final)
 			await assert.rejects(comet.changeRoom('live://2'), {code: 'goodbye'});
+		comet.close();
+	}
+});
+
+test('a server that goes away is read until the next connection is there; with a key until it closes', async t => {
+	for (const key of ['', 'k']) {
+		const {comet, named} = await online(t, {key, backoff: {base: 60_000, factor: 1, max: 60_000}});
+		const [old] = Socket.all;
+		const asked = comet.request(2000);
+		const {seq} = old.said.at(-1);
+		old.say(encode(Op.RAW, encode(1000, 'before')),
+			encode(Op.DISCONNECT, '{"code":4,"reason":"draining","nodes":["10.0.0.2:3101"]}'),
+			encode(Op.RAW, encode(1000, 'behind')), encode(2000, '', seq));
+		await assert.rejects(asked, {code: 'goodbye'});
+		old.push(1000, 'while waiting');
+		await until(() => Socket.all.length === 2); // within moments, although base is a minute
+		const [, next] = Socket.all;
+		next.open();
+		await tick();
+		old.push(1000, 'while connecting');
+		assert.equal(old.closed, null);
+		next.answer();
+		await until(() => comet.state === 'online');
+		assert.equal(old.closed, key === '' ? 1000 : null);
+		old.push(1000, 'on the old');
+		next.push(1000, 'on the new');
+		old.end();
+		assert.equal(comet.state, 'online');
+		assert.deepEqual(named('push').map(([, packet]) => packet.text()), ['before', 'behind', 'while waiting', 'while connecting',
+			...key === '' ? [] : ['on the old'], 'on the new']);
+		comet.close();
+	}
+});
+
+test('close() is the end of a connection to a server that goes away, too, and of one that talks nonsense', async t => {
+	for (const end of [comet => comet.close(), (comet, old) => old.onmessage({data: 'text'})]) {
+		const {comet, named} = await online(t, {key: 'k', backoff: {base: 60_000, factor: 1, max: 60_000}});
+		const [old] = Socket.all;
+		old.say(encode(Op.DISCONNECT, '{"code":4,"reason":"draining"}'));
+		assert.equal(old.closed, null);
+		end(comet, old);
+		assert.equal(old.closed, 1000);
+		old.push(1000, 'too late');
+		assert.deepEqual(named('push'), []);
 		comet.close();
 	}
 });
