@@ -208,17 +208,17 @@ COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2
 	$(STILL) $(PYTEST) tests/e2e -n $(E2E_WORKERS)
 endef
 
-check-e2e: $(PROGRAMS) $(FAIL_LIBRARY)
+check-e2e: all $(FAIL_LIBRARY)
 	@$(e2e)
 
 # The same tests with every message waking its dispatcher: two threads a connection in their pure form.
-check-plain: $(PROGRAMS) $(FAIL_LIBRARY)
+check-plain: all $(FAIL_LIBRARY)
 	@COMET_TEST_SETTINGS=protocol.baton=off $(e2e)
 
 # The same tests against a comet whose logic is behind Redis. Left out: those of comet-cli, of the client libraries, of documents
 # and of the package, which know nothing of logic, and one that stops the comet to see how its API ends; tests/chaos has that of
 # comet-logic.
-check-cluster: $(PROGRAMS) $(FAIL_LIBRARY)
+check-cluster: all $(FAIL_LIBRARY)
 	@COMET_TEST_HOUSE=cluster $(e2e) $(patsubst %,--ignore=%,$(wildcard tests/e2e/test_cli*.py tests/e2e/test_comet_*.py \
 			tests/e2e/test_*doc*.py tests/e2e/test_package.py)) \
 		--deselect tests/e2e/test_drain.py::test_back_end_that_waits_for_packets_is_answered_and_holds_nothing_up
@@ -238,7 +238,7 @@ chaos: $(PROGRAMS)
 		$(STILL) $(PYTEST) tests/chaos -n $(CHAOS_WORKERS)
 
 # The end-to-end tests come last so that what is read last is their summary.
-check: check-layers check-unit $(PROGRAMS) $(FAIL_LIBRARY)
+check: check-layers check-unit all $(FAIL_LIBRARY)
 	@$(e2e)
 
 $(notdir $(UNIT)): test_%: $(CHECK)/tests/test_%

@@ -9,7 +9,7 @@ import socket
 import struct
 
 from client import Op, Packet, dial
-from waiting import TIMEOUT, Deadline
+from waiting import TIMEOUT, Deadline, scaled
 
 READ_BYTES = 1 << 16
 
@@ -60,8 +60,8 @@ class Swarm:
 
     # coming
 
-    def connect(self, parallel=256, timeout=4 * TIMEOUT):
-        """Connect and authenticate all; at most `parallel` are on their way at a time."""
+    def connect(self, parallel=scaled(256, 32), timeout=4 * TIMEOUT):
+        """Connect and authenticate all; at most `parallel` are on their way at a time, so that each is in time."""
         deadline = Deadline(timeout)
         waiting = collections.deque(self.members)
         on_the_way = set()
