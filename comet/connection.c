@@ -14,7 +14,8 @@
 /* How long the peer gets to read the goodbye and close, once everything was written. */
 #define LINGER_NS CLOCK_SEC
 
-/* A push finds out where a key is, and then goes there: so long one may be on its way to where the key was. */
+/* What was accepted for a key before it moved stands before the word of it in this comet's stream, but not before it in every
+ * queue here, nor where a logic of an older release writes: so long one may be on its way to where the key was. */
 #define MOVED_NS (CLOCK_SEC / 2)
 
 int connection_new(struct transport *t, const struct channel_options *opt, int64_t write_timeout_ns,
@@ -207,7 +208,9 @@ void connection_replaced(struct connection *c)
 		return;
 	}
 	atomic_store(&c->moved_ns, clock_now_ns() + MOVED_NS);
-	file_deadline(c);
+	/* Until then there is no heartbeat due, which would look as if it were overdue; the reader files this, too. */
+	if (!atomic_load(&c->in_handshake))
+		file_deadline(c);
 }
 
 void connection_forewarn(struct connection *c)

@@ -9,7 +9,8 @@
 struct bus {
 	/* Hand a push to one comet (WIRE_KEYS, WIRE_KICK), or to all that it concerns (server = NULL). Returns when it is
 	 * accepted: from then on it is delivered or counted.
-	 *   0; -EAGAIN the comet's queue stayed full; -ERR_NO_LOGIC (Redis is away); -ENOMEM */
+	 *   0; -EAGAIN the comet's queue stayed full; -ESTALE one of these keys (WIRE_KEYS) is at another comet now, nobody
+	 *   was told; -ERR_NO_LOGIC (Redis is away); -ENOMEM */
 	int (*push)(void *self, const char *server, const struct wire_push *push);
 	void *self;
 };

@@ -7,6 +7,10 @@
  * Every push carries who wrote it and a number that only grows. A push whose answer was lost with the connection is sent
  * again with its number, before everything newer; a comet leaves out what is not above the last number that it has from this
  * writer. So each arrives once and in order, whatever was executed twice.
+ *
+ * A push to keys finds out where they are, and goes there in a second step. The script looks once more, in the same instant in
+ * which it writes: what it accepts stands in the stream before the word that the key has moved. Only where an answer was lost and
+ * the key moves before the push is sent again does it arrive on both connections.
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -24,13 +28,18 @@
 #include "logic/lua.h"
 
 /* Arguments of the script before the fields of the push. */
-enum { ARG_LENGTH, ARG_LEASE, ARG_GENERATION, ARG_SERVER, ARG_ROOM, ARG_FIELDS };
+enum { ARG_LENGTH, ARG_LEASE, ARG_GENERATION, ARG_SERVER, ARG_ROOM, ARG_KEYS, ARG_REST };
 
-static const char script[] = LUA_NOW LUA_GENERATION
-	"local length, lease, known, to, room = unpack(ARGV, 1, 5) "
+static const char script[] = LUA_NOW LUA_GENERATION LUA_SESSION
+	"local length, lease, known, to, room, n_keys = unpack(ARGV, 1, 6) "
 	"if young(known, lease) then return {'young'} end "
+	/* Since the caller looked where they are, any of them may have gone to another comet. */
+	"for i = 7, 6 + n_keys do "
+	"  local id, _, epoch, server = session(ARGV[i]) "
+	"  if id and server ~= to and valid(epoch, server) then return {'moved'} end "
+	"end "
 	"local fields = {} "
-	"for i = 6, #ARGV do fields[#fields + 1] = ARGV[i] end "
+	"for i = 7 + n_keys, #ARGV do fields[#fields + 1] = ARGV[i] end "
 	"local servers = to ~= '' and {to} or redis.call('SMEMBERS', 'comet:servers') "
 	/* A comet that has not renewed its lease, or lost its data, may have rooms that it could not tell of. */
 	"local function concerns(server) "
@@ -48,14 +57,17 @@ static const char script[] = LUA_NOW LUA_GENERATION
 	"    told = told + 1 "
 	"  end "
 	"end "
+	/* Its comet is gone, and perhaps they came back elsewhere; nothing was written. */
+	"if told == 0 and tonumber(n_keys) > 0 then return {'moved'} end "
 	"return {'ok', generation, tostring(told)}";
 
-#define ARGS_MAX (3 + ARG_FIELDS + 2 * (WIRE_ENTRY_FIELDS + 2))
+/* What there is beside the keys. */
+#define ARGS_MOST (3 + ARG_REST + 2 * (WIRE_ENTRY_FIELDS + 2))
 
 struct args {
-	const char *v[ARGS_MAX];
-	size_t bytes[ARGS_MAX];
-	int n;
+	const char **v;
+	size_t *bytes;
+	size_t n, most;
 };
 
 struct bus_redis {
@@ -73,9 +85,21 @@ struct bus_redis {
 	char generation[24];
 };
 
+static int args_init(struct args *a, size_t most)
+{
+	*a = (struct args){.v = calloc(most, sizeof(*a->v)), .bytes = calloc(most, sizeof(*a->bytes)), .most = most};
+	return a->v != NULL && a->bytes != NULL ? 0 : -ENOMEM;
+}
+
+static void args_fini(struct args *a)
+{
+	free(a->v);
+	free(a->bytes);
+}
+
 static void arg(struct args *a, const char *text, size_t bytes)
 {
-	BUG_UNLESS(a->n < ARGS_MAX);
+	BUG_UNLESS(a->n < a->most);
 	a->v[a->n] = text;
 	a->bytes[a->n++] = bytes;
 }
@@ -85,35 +109,52 @@ static void arg_text(struct args *a, const char *text)
 	arg(a, text, strlen(text));
 }
 
+/* All but the number of the push, and what stands for its place. */
+static void describe(struct args *a, const struct bus_redis *b, const char *server, const struct wire_push *push,
+		     const struct wire_entry *entry, const char *n_keys)
+{
+	arg_text(a, "EVAL");
+	arg(a, script, sizeof(script) - 1);
+	arg_text(a, "0");
+	arg_text(a, b->length);
+	arg_text(a, b->lease_ms);
+	arg(a, b->generation, 0); /* its place; it is read under the lock below */
+	arg_text(a, server != NULL ? server : "");
+	arg_text(a, push->target == WIRE_ROOM ? push->room : "");
+	arg_text(a, n_keys);
+	for (size_t i = 0; push->target == WIRE_KEYS && i < push->n_keys; i++)
+		arg_text(a, push->keys[i]);
+	for (size_t i = 0; i < entry->n; i++) {
+		arg_text(a, entry->fields[i].name);
+		arg(a, entry->fields[i].value, entry->fields[i].value_bytes);
+	}
+	arg_text(a, "from");
+	arg_text(a, b->instance);
+	arg_text(a, "seq");
+}
+
 /* Number the push and queue it. The pipe's own lock is held for a moment only; nothing here waits for Redis. */
 static int begin(struct bus_redis *b, const char *server, const struct wire_push *push, const struct wire_entry *entry,
 		 struct redis_call **call)
 {
-	char seq[24];
-	struct args a = {0};
+	/* A kick names connections: where one of them was is the place for it, wherever its key is now. */
+	size_t n = push->target == WIRE_KEYS ? push->n_keys : 0;
+	char seq[24], n_keys[24];
+	struct args a;
 	int rc;
 
-	arg_text(&a, "EVAL");
-	arg(&a, script, sizeof(script) - 1);
-	arg_text(&a, "0");
-	arg_text(&a, b->length);
-	arg_text(&a, b->lease_ms);
-	arg(&a, b->generation, 0); /* its place; it is read under the lock below */
-	arg_text(&a, server != NULL ? server : "");
-	arg_text(&a, push->target == WIRE_ROOM ? push->room : "");
-	for (size_t i = 0; i < entry->n; i++) {
-		arg_text(&a, entry->fields[i].name);
-		arg(&a, entry->fields[i].value, entry->fields[i].value_bytes);
+	if ((rc = args_init(&a, ARGS_MOST + n)) == 0) {
+		(void)snprintf(n_keys, sizeof(n_keys), "%zu", n);
+		describe(&a, b, server, push, entry, n_keys);
+		lock_take(&b->lock);
+		a.bytes[3 + ARG_GENERATION] = strlen(b->generation);
+		(void)snprintf(seq, sizeof(seq), "%llu", (unsigned long long)++b->seq);
+		arg_text(&a, seq);
+		rc = redis_pipe_beginv(b->pipe, REDIS_AGAIN, clock_now_ns() + b->timeout_ns, call, (int)a.n, a.v,
+				       a.bytes);
+		lock_drop(&b->lock);
 	}
-	arg_text(&a, "from");
-	arg_text(&a, b->instance);
-	arg_text(&a, "seq");
-	lock_take(&b->lock);
-	a.bytes[3 + ARG_GENERATION] = strlen(b->generation);
-	(void)snprintf(seq, sizeof(seq), "%llu", (unsigned long long)++b->seq);
-	arg_text(&a, seq);
-	rc = redis_pipe_beginv(b->pipe, REDIS_AGAIN, clock_now_ns() + b->timeout_ns, call, a.n, a.v, a.bytes);
-	lock_drop(&b->lock);
+	args_fini(&a);
 	return rc;
 }
 
@@ -122,6 +163,8 @@ static int judge(struct bus_redis *b, const struct redisReply *reply)
 {
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 || reply->element[0]->str == NULL)
 		return -ERR_NO_LOGIC;
+	if (strcmp(reply->element[0]->str, "moved") == 0)
+		return -ESTALE;
 	if (strcmp(reply->element[0]->str, "ok") != 0)
 		/* Redis lost its data a moment ago: until the comets are back in it, "all" would be too few. */
 		return -ERR_NO_LOGIC;
@@ -152,7 +195,7 @@ static int push_out(void *self, const char *server, const struct wire_push *push
 		rc = judge(b, reply);
 		freeReplyObject(reply);
 	}
-	return rc == 0 || rc == -EAGAIN || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
+	return rc == 0 || rc == -EAGAIN || rc == -ESTALE || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
 
 int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char *instance, struct bus *out)

@@ -230,6 +230,9 @@ void logic_stop_waiting(struct logic *l)
 
 /* ---- push ---- */
 
+/* How often a push looks again for keys that moved between the look and the push: twice in a row is rare. */
+#define LOOKS 8
+
 static int by_server_and_key(const void *a, const void *b)
 {
 	const struct registry_entry *x = a, *y = b;
@@ -259,8 +262,26 @@ static void put_in_order(struct registry_found *found)
 	found->n = n;
 }
 
-/* One push a server, with all of its keys. `push` says what; keys and sessions are filled in. */
-static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push)
+static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks);
+
+/* Some of them moved after they were found: look again. One that moves all the time is told to nobody, and its caller so. */
+static int push_moved(struct logic *l, struct wire_push *push, const char *const *keys, size_t n, unsigned looks)
+{
+	struct registry_found found;
+	int rc;
+
+	if (looks == 0)
+		return -EAGAIN;
+	if ((rc = l->registry.find_keys(l->registry.self, keys, n, &found)) < 0)
+		return rc;
+	rc = push_found(l, &found, push, looks - 1);
+	registry_found_fini(&found);
+	return rc;
+}
+
+/* One push a server, with all of its keys. `push` says what; keys and sessions are filled in. `looks`: so often it may be
+ * looked again where keys are that moved meanwhile. */
+static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks)
 {
 	const char **keys = calloc(found->n + 1, sizeof(*keys));
 	uint64_t *sessions = calloc(found->n + 1, sizeof(*sessions));
@@ -278,7 +299,8 @@ static int push_found(struct logic *l, struct registry_found *found, struct wire
 		push->keys = keys;
 		push->sessions = push->target == WIRE_KICK ? sessions : NULL;
 		push->n_keys = n;
-		rc = l->bus.push(l->bus.self, server, push);
+		if ((rc = l->bus.push(l->bus.self, server, push)) == -ESTALE)
+			rc = push_moved(l, push, keys, n, looks);
 	}
 	free(keys);
 	free(sessions);
@@ -299,7 +321,7 @@ static int push_message_to(struct logic *l, struct registry_found *found, int32_
 	if (rc == 0 && found->n == 0)
 		count(COUNT_PUSHES_TO_NOBODY);
 	if (rc == 0) {
-		rc = push_found(l, found, &push);
+		rc = push_found(l, found, &push, LOOKS);
 		message_unref(&push.message);
 	}
 	registry_found_fini(found);
@@ -386,7 +408,7 @@ struct logic_ports logic_client_ports(const struct logic *l)
 static int kick_found(struct logic *l, struct registry_found *found, size_t *n)
 {
 	struct wire_push kick = {.target = WIRE_KICK, .reason = "kicked"};
-	int rc = push_found(l, found, &kick);
+	int rc = push_found(l, found, &kick, LOOKS);
 
 	*n = rc == 0 ? found->n : 0;
 	registry_found_fini(found);

@@ -2,6 +2,7 @@
 
     house     three comets, two logics, a Redis of their own; @pytest.mark.house(comets=2, settings={...}) changes that
     crowd     clients of the house: crowd.join("comet-1", key="k", room="live://1"); they take all that comes
+    behind_a_proxy   a house and the proxy through which it reaches its Redis
     pushes    back ends that push with sequence numbers until they are told to stop, see history.py
 
 SPDX-License-Identifier: MIT"""
@@ -15,6 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 from history import Crowd, Pushes  # noqa: E402
 from house import House  # noqa: E402
+from proxy import Proxy  # noqa: E402
 
 HANG_SECONDS = 240  # every wait has a deadline of its own; this is for the one that was forgotten
 
@@ -45,6 +47,19 @@ def house(request, tmp_path):
     one = House(tmp_path / "cluster", **(marker.kwargs if marker else {}))
     yield one
     one.end(getattr(request.node, "failed", False))
+
+
+@pytest.fixture
+def behind_a_proxy(request, tmp_path):
+    """A house that reaches its Redis, which is another house's, through a proxy."""
+    outer = House(tmp_path / "redis", comets=0, logics=0)
+    proxy = Proxy(outer.address("redis", "redis"))
+    house = House(tmp_path / "cluster", comets=2, logics=2, redis_addr="%s:%d" % proxy.address)
+    yield house, proxy
+    failed = getattr(request.node, "failed", False)
+    house.end(failed)
+    proxy.stop()
+    outer.end(failed)
 
 
 @pytest.fixture

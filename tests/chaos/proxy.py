@@ -9,7 +9,8 @@ SAYS_LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
 
 
 class Proxy:
-    """Forwards to `target`. silence() drops everything of the connections that are there, without a reset; new ones work."""
+    """Forwards to `target`. silence() drops everything of the connections that are there, without a reset; new ones work.
+    hold(needle) keeps the next bytes with this in them, and what follows on their connection, until release()."""
 
     def __init__(self, target):
         self.target = target
@@ -20,6 +21,8 @@ class Proxy:
         self._lock = threading.Lock()
         self._other = {}       # socket -> the one at its other end
         self._silenced = []    # kept open, so that nobody is told
+        self._needle = None
+        self._held = None      # socket, its bytes
         self._stopping = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -49,6 +52,11 @@ class Proxy:
         other = self._other[sock]
         try:
             data = sock.recv(1 << 18)
+            if self._needle is not None and self._needle in data:
+                self._needle = None
+                self._selector.unregister(sock)
+                self._held = sock, data
+                return
             if data:
                 other.sendall(data)
                 return
@@ -62,6 +70,19 @@ class Proxy:
         for sock in socks:
             self._selector.unregister(sock)
             del self._other[sock]
+
+    def hold(self, needle):
+        self._needle = needle
+
+    def holds(self):
+        return self._held is not None
+
+    def release(self):
+        with self._lock:
+            sock, data = self._held
+            self._held = None
+            self._other[sock].sendall(data)
+            self._selector.register(sock, selectors.EVENT_READ)
 
     def silence(self):
         """How many connections were silenced."""

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from client import WAYS
-from history import assert_agreed
+from history import Crowd, assert_agreed
 from server import BUILD
 from swarm import Swarm
 from waiting import TIMEOUT, scaled, wait_until
@@ -272,3 +272,26 @@ def test_a_back_end_that_waits_does_not_hold_comet_logic_up(house):
     assert time.monotonic() - begun < 10
     assert "stopped" in house.log("logic-1")
     house.start("logic-1")
+
+
+def test_a_push_that_is_slow_on_its_way_follows_a_key_that_moves(behind_a_proxy):
+    """It has found the key on one comet, and comes to Redis when the key has long been on the other."""
+    house, proxy = behind_a_proxy
+    crowd, backend = Crowd(house), house.backend()
+    try:
+        old = crowd.join("comet-1", "k")
+        proxy.hold(b"slow#1")
+        push = threading.Thread(target=backend.push_keys, args=(["k"], "slow#1"))
+        push.start()
+        wait_until(proxy.holds, "the push is on its way")
+        new = crowd.join("comet-2", "k")
+        wait_until(lambda: old.closed_at is not None, "the key has moved")
+        proxy.release()
+        push.join()
+        wait_until(lambda: new.received["slow"] == [1], "it arrives where the key is now")
+        backend.push_keys(["k"], "slow#2")
+        wait_until(lambda: new.received["slow"] == [1, 2], "and the next")
+        assert old.received["slow"] == []
+        assert house.metrics("comet-1")("comet_dropped_total", reason="gone") == 0
+    finally:
+        crowd.close()

@@ -7,9 +7,8 @@ import shutil
 import pytest
 
 from history import Crowd, Pushes, assert_agreed
-from house import House
 from life import A_SECOND, RECOVERY_SECONDS, assert_recovers, begin_life, wait_refused
-from proxy import Loading, Proxy
+from proxy import Loading
 from waiting import TIMEOUT, scaled, wait_until
 
 @pytest.fixture
@@ -116,19 +115,6 @@ def test_redis_forgets_everything_between_two_pushes(life, crowd, pushes):
             lost = [i for i, number in enumerate(stream.accepted) if number not in set(got)]
             assert lost == [] or before[stream] - 50 <= lost[0] and lost[-1] <= flushed[stream] + 50
         assert person.closed_at is None
-
-
-@pytest.fixture
-def behind_a_proxy(request, tmp_path):
-    """A house that reaches its Redis, which is another house's, through a proxy."""
-    outer = House(tmp_path / "redis", comets=0, logics=0)
-    proxy = Proxy(outer.address("redis", "redis"))
-    house = House(tmp_path / "cluster", comets=2, logics=2, redis_addr="%s:%d" % proxy.address)
-    yield house, proxy
-    failed = getattr(request.node, "failed", False)
-    house.end(failed)
-    proxy.stop()
-    outer.end(failed)
 
 
 def test_connections_to_redis_hang_without_a_word(behind_a_proxy):

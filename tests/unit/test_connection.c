@@ -258,6 +258,23 @@ static void a_lifetime_set_in_the_handshake_counts_after_it(void **state)
 	assert_int_equal(deadline_in(), CLOCK_SEC);
 }
 
+/* It would be overdue at once: no heartbeat is due yet. */
+static void one_that_moves_in_its_handshake_is_not_late_for_it(void **state)
+{
+	(void)state;
+	arm(5 * CLOCK_SEC);
+	c->heartbeat_ns = 60 * CLOCK_SEC;
+	connection_forewarn(c);
+	connection_replaced(c);
+	assert_int_equal(deadline_in(), 5 * CLOCK_SEC);
+	atomic_store(&c->in_handshake, false);
+	connection_heard(c);
+	assert_int_equal(deadline_in(), CLOCK_SEC / 2);
+	seam_clock_advance(CLOCK_SEC / 2);
+	connection_expired(&c->deadline);
+	assert_int_equal(atomic_load(&c->reason), CLOSE_REPLACED);
+}
+
 static void a_lifetime_that_is_over_has_its_own_reason(void **state)
 {
 	(void)state;
@@ -453,6 +470,7 @@ int main(void)
 		connection_test(the_deadline_is_the_earlier_of_heartbeat_and_lifetime),
 		connection_test(a_lifetime_beyond_the_clock_is_for_ever),
 		connection_test(a_lifetime_set_in_the_handshake_counts_after_it),
+		connection_test(one_that_moves_in_its_handshake_is_not_late_for_it),
 		connection_test(a_lifetime_that_is_over_has_its_own_reason),
 		connection_test(an_end_that_was_put_off_on_the_last_moment_is_none),
 		connection_test(the_patience_of_a_goodbye_is_not_put_off_by_a_new_token),

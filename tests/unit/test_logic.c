@@ -24,6 +24,11 @@ static struct logic l;
 static char handed[2048];
 static int bus_rc; /* what the bus answers; if not 0, it was handed nothing */
 
+/* So often the bus says of pushes to keys at `moved_from` that one has moved; the first time it moves to `moved_to`. */
+static int moves;
+static const char *moved_from, *moved_key;
+static void move(void);
+
 static void add(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static void add(const char *format, ...)
 {
@@ -42,6 +47,11 @@ static int on_bus(void *self, const char *server, const struct wire_push *push)
 	assert_null(self);
 	if (bus_rc != 0)
 		return bus_rc;
+	if (moves > 0 && push->target == WIRE_KEYS && strcmp(server, moved_from) == 0) {
+		moves--;
+		move();
+		return -ESTALE;
+	}
 	add("%s %s", server != NULL ? server : "*", targets[push->target]);
 	for (size_t i = 0; i < push->n_keys; i++) {
 		add("%c%s", i > 0 ? ',' : ' ', push->keys[i]);
@@ -76,6 +86,7 @@ static int set_up(void **state)
 	(void)state;
 	handed[0] = '\0';
 	bus_rc = 0;
+	moves = 0;
 	if (config_init(&cfg) < 0)
 		return -1;
 	l = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
@@ -366,6 +377,45 @@ static void what_the_bus_refuses_is_handed_on(void **state)
 	assert_string_equal(heard(), "");
 }
 
+static void move(void)
+{
+	uint64_t id;
+
+	if (moved_key != NULL)
+		assert_int_equal(l.registry.put(l.registry.self, "t", moved_key, 7, 0, &id, NULL), 0);
+}
+
+static void a_key_that_moves_between_look_and_push_is_looked_for_again(void **state)
+{
+	static const char *const keys[] = {"a", "b", "c"};
+
+	(void)state;
+	(void)come("r", "{\"mid\":7,\"key\":\"a\"}");
+	(void)come("s", "{\"mid\":7,\"key\":\"b\"}");
+	(void)come("s", "{\"mid\":7,\"key\":\"c\"}");
+	(void)heard();
+	moves = 1;
+	moved_from = "s";
+	moved_key = "b";
+	assert_int_equal(logic_push_keys(&l, 5, keys, 3, "x", 1), 0);
+	/* Whom it has reached already it does not reach again. */
+	assert_string_equal(heard(), "r keys a op=5 x\ns keys c op=5 x\nt keys b op=5 x\n");
+}
+
+static void keys_that_move_again_and_again_are_given_up(void **state)
+{
+	static const char *const key = "a";
+
+	(void)state;
+	(void)come("s", "{\"mid\":7,\"key\":\"a\"}");
+	moves = 1000;
+	moved_from = "s";
+	moved_key = NULL;
+	assert_int_equal(logic_push_keys(&l, 5, &key, 1, "x", 1), -EAGAIN);
+	assert_string_equal(heard(), "");
+	assert_true(moves > 900);
+}
+
 static int push_keys(void)
 {
 	static const char *const key = "a";
@@ -552,6 +602,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_push_to_a_room_goes_to_all_servers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_speed_of_a_push_to_all_is_shared_by_the_servers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_the_bus_refuses_is_handed_on, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_key_that_moves_between_look_and_push_is_looked_for_again, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(keys_that_move_again_and_again_are_given_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_memory_a_push_is_not_accepted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_kick_names_the_sessions_and_tells_how_many, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(each_server_hears_the_counts_of_all, set_up, tear_down),
