@@ -7,9 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Some of the nodes, next to each other: those of our region, or the others. */
+struct group {
+	size_t start, n;
+	int64_t weights; /* of all together */
+};
+
 /* Set before n_nodes is, which readers look at first. */
 static struct logic_node nodes[GOODBYE_NODES];
-static int64_t all_weights;
+static struct group near, far; /* in this order */
 static _Atomic size_t n_nodes;
 
 /* Addresses stand in JSON as they are: what would have to be escaped is no address. */
@@ -18,49 +24,70 @@ static bool is_plain(const char *address)
 	return address[0] != '\0' && strpbrk(address, "\"\\") == NULL && address[strcspn(address, "\n\r\t")] == '\0';
 }
 
-void goodbye_set_nodes(const struct logic_node *list, size_t n)
+/* Take those that are of our region, or are not, as far as there is room. */
+static struct group take(const struct logic_node *list, size_t n, bool near_ones, size_t start)
 {
-	size_t taken = 0;
+	struct group g = {.start = start};
 
-	all_weights = 0;
-	for (size_t i = 0; i < n && taken < GOODBYE_NODES; i++) {
-		if (!is_plain(list[i].address))
+	for (size_t i = 0; i < n && g.start + g.n < GOODBYE_NODES; i++) {
+		struct logic_node *node = &nodes[g.start + g.n];
+
+		if (list[i].near != near_ones || !is_plain(list[i].address))
 			continue;
-		nodes[taken] = list[i];
-		if (nodes[taken].weight < 1)
-			nodes[taken].weight = 1;
-		all_weights += nodes[taken++].weight;
+		*node = list[i];
+		if (node->weight < 1)
+			node->weight = 1;
+		g.weights += node->weight;
+		g.n++;
 	}
-	atomic_store_explicit(&n_nodes, taken, memory_order_release);
+	return g;
 }
 
-/* The node to begin with: all who are sent away one after another shall not run to the same one. */
-static size_t first_node(size_t n)
+void goodbye_set_nodes(const struct logic_node *list, size_t n)
 {
-	static atomic_uint turn;
+	near = take(list, n, true, 0);
+	far = take(list, n, false, near.n);
+	atomic_store_explicit(&n_nodes, near.n + far.n, memory_order_release);
+}
+
+/* The node of a group to begin with: all who are sent away one after another shall not run to the same one. */
+static size_t first_node(const struct group *g, uint32_t turn)
+{
 	/* The golden ratio's share of 2^32 spreads successive turns evenly over the range. */
-	uint32_t spread = atomic_fetch_add(&turn, 1) * 2654435769U;
-	int64_t at = (int64_t)(((uint64_t)spread * (uint64_t)all_weights) >> 32);
+	uint32_t spread = turn * 2654435769U;
+	int64_t at = (int64_t)(((uint64_t)spread * (uint64_t)g->weights) >> 32);
 	size_t i = 0;
 
-	while (i + 1 < n && at >= nodes[i].weight)
-		at -= nodes[i++].weight;
+	while (i + 1 < g->n && at >= nodes[g->start + i].weight)
+		at -= nodes[g->start + i++].weight;
 	return i;
+}
+
+/* Those of one group; how many bytes. `text` has room for all. */
+static size_t add_group(const struct group *g, uint32_t turn, char *text, size_t text_bytes)
+{
+	size_t first = first_node(g, turn), n = 0;
+
+	for (size_t i = 0; i < g->n; i++)
+		n += (size_t)snprintf(text + n, text_bytes - n, "%s\"%s\"", g->start + i == 0 ? "" : ",",
+				      nodes[g->start + (first + i) % g->n].address);
+	return n;
 }
 
 size_t goodbye_body(enum close_reason why, const char *detail, char *text, size_t text_bytes)
 {
+	static atomic_uint turns;
 	size_t n = close_reason_body(why, detail, text, text_bytes);
 	size_t known = why == CLOSE_DRAINING ? atomic_load_explicit(&n_nodes, memory_order_acquire) : 0;
-	size_t first;
+	uint32_t turn;
 
 	if (known == 0 || text_bytes < GOODBYE_BYTES)
 		return n;
-	first = first_node(known);
+	turn = atomic_fetch_add(&turns, 1);
 	n--; /* the brace */
-	for (size_t i = 0; i < known; i++)
-		n += (size_t)snprintf(text + n, text_bytes - n, "%s\"%s\"", i == 0 ? ",\"nodes\":[" : ",",
-				      nodes[(first + i) % known].address);
+	n += (size_t)snprintf(text + n, text_bytes - n, ",\"nodes\":[");
+	n += add_group(&near, turn, text + n, text_bytes - n);
+	n += add_group(&far, turn, text + n, text_bytes - n);
 	n += (size_t)snprintf(text + n, text_bytes - n, "]}");
 	return n;
 }

@@ -4,6 +4,7 @@
 #ifndef LOGIC_CLIENT_LOGIC_CLIENT_H
 #define LOGIC_CLIENT_LOGIC_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,7 @@
 struct logic_node {
 	char address[LOGIC_NODE_BYTES]; /* host or host:port, the first of its server.addrs */
 	int64_t weight;
+	bool near; /* of this comet's region */
 };
 
 struct logic_client {

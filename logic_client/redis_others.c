@@ -12,7 +12,6 @@
 struct other {
 	struct logic_node node;
 	int64_t connections;
-	bool near; /* of our region */
 };
 
 /* Each as address, weight, connections, region. Of the addresses of one, the first. */
@@ -45,7 +44,7 @@ static bool read_other(const struct redisReply *r, const char *region, struct ot
 	if (o->node.weight < 1)
 		o->node.weight = 1;
 	o->connections = strtoll(r->element[2]->str, NULL, 10);
-	o->near = strcmp(r->element[3]->str, region) == 0;
+	o->node.near = strcmp(r->element[3]->str, region) == 0;
 	return true;
 }
 
@@ -55,8 +54,8 @@ static int by_load(const void *a, const void *b)
 	const struct other *x = a, *y = b;
 	int64_t left = x->connections * y->node.weight, right = y->connections * x->node.weight;
 
-	if (x->near != y->near)
-		return x->near ? -1 : 1;
+	if (x->node.near != y->node.near)
+		return x->node.near ? -1 : 1;
 	if (left != right)
 		return left < right ? -1 : 1;
 	return strcmp(x->node.address, y->node.address);

@@ -37,7 +37,7 @@ static void without_nodes_only_the_reason_is_told(void **state)
 
 static void who_is_sent_away_is_told_where_else_to_go(void **state)
 {
-	const struct logic_node nodes[] = {{"10.0.0.2:3101", 10}};
+	const struct logic_node nodes[] = {{"10.0.0.2:3101", 10, false}};
 	char text[GOODBYE_BYTES];
 	size_t n;
 
@@ -52,7 +52,7 @@ static void who_is_sent_away_is_told_where_else_to_go(void **state)
 
 static void each_begins_with_another_node_by_weight(void **state)
 {
-	const struct logic_node nodes[] = {{"a:1", 10}, {"b:1", 30}, {"c:1", 0}};
+	const struct logic_node nodes[] = {{"a:1", 10, false}, {"b:1", 30, false}, {"c:1", 0, false}};
 	char text[GOODBYE_BYTES];
 	int first[3] = {0};
 
@@ -71,6 +71,28 @@ static void each_begins_with_another_node_by_weight(void **state)
 	assert_in_range(first[2], 90, 110);
 }
 
+static void those_of_the_region_come_first_whoever_begins(void **state)
+{
+	const struct logic_node nodes[] = {
+		{"us:1", 90, false}, {"eu:1", 1, true}, {"us:2", 10, false}, {"eu:2", 1, true}};
+	char text[GOODBYE_BYTES];
+	int first[4] = {0};
+
+	(void)state;
+	goodbye_set_nodes(nodes, 4);
+	for (int i = 0; i < 1000; i++) {
+		(void)goodbye_body(CLOSE_DRAINING, NULL, text, sizeof(text));
+		first[0] += begins_with(text, WORDS ",\"nodes\":[\"eu:1\",\"eu:2\",\"us:");
+		first[1] += begins_with(text, WORDS ",\"nodes\":[\"eu:2\",\"eu:1\",\"us:");
+		first[2] += strstr(text, ",\"us:1\",\"us:2\"]}") != NULL;
+		first[3] += strstr(text, ",\"us:2\",\"us:1\"]}") != NULL;
+	}
+	assert_int_equal(first[0] + first[1], 1000);
+	assert_in_range(first[0], 480, 520);
+	assert_int_equal(first[2] + first[3], 1000);
+	assert_in_range(first[3], 80, 120);
+}
+
 static void only_so_many_nodes_are_told_and_all_fit(void **state)
 {
 	struct logic_node nodes[GOODBYE_NODES + 2];
@@ -83,6 +105,7 @@ static void only_so_many_nodes_are_told_and_all_fit(void **state)
 		memset(nodes[i].address, 'x', LOGIC_NODE_BYTES - 1);
 		nodes[i].address[LOGIC_NODE_BYTES - 1] = '\0';
 		nodes[i].weight = 1000;
+		nodes[i].near = i % 2 == 0;
 	}
 	goodbye_set_nodes(nodes, GOODBYE_NODES + 2);
 	n = goodbye_body(CLOSE_DRAINING, NULL, text, sizeof(text));
@@ -95,7 +118,8 @@ static void only_so_many_nodes_are_told_and_all_fit(void **state)
 
 static void what_is_no_address_is_left_out(void **state)
 {
-	const struct logic_node nodes[] = {{"", 1}, {"a\"b", 1}, {"a\\b", 1}, {"a\nb", 1}, {"good:1", 1}};
+	const struct logic_node nodes[] = {
+		{"", 1, false}, {"a\"b", 1, false}, {"a\\b", 1, false}, {"a\nb", 1, false}, {"good:1", 1, false}};
 	char text[GOODBYE_BYTES];
 
 	(void)state;
@@ -106,7 +130,7 @@ static void what_is_no_address_is_left_out(void **state)
 
 static void where_there_is_no_room_the_nodes_are_left_out(void **state)
 {
-	const struct logic_node nodes[] = {{"good:1", 1}};
+	const struct logic_node nodes[] = {{"good:1", 1, false}};
 	char text[128];
 
 	(void)state;
@@ -121,6 +145,7 @@ int main(void)
 		cmocka_unit_test_setup(without_nodes_only_the_reason_is_told, forget),
 		cmocka_unit_test_setup(who_is_sent_away_is_told_where_else_to_go, forget),
 		cmocka_unit_test_setup(each_begins_with_another_node_by_weight, forget),
+		cmocka_unit_test_setup(those_of_the_region_come_first_whoever_begins, forget),
 		cmocka_unit_test_setup(only_so_many_nodes_are_told_and_all_fit, forget),
 		cmocka_unit_test_setup(what_is_no_address_is_left_out, forget),
 		cmocka_unit_test_setup(where_there_is_no_room_the_nodes_are_left_out, forget),
