@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/config.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/obj.h"
@@ -19,6 +20,7 @@ struct cluster {
 #define CLUSTER_MAGIC 0xc1a57e40
 	struct server *server;
 	struct redis_client *client;
+	char *addrs; /* told to clients that ask for nodes */
 	atomic_bool draining;
 };
 
@@ -166,6 +168,51 @@ struct logic_client cluster_logic_client(struct cluster *c)
 	return redis_client_table(c->client);
 }
 
+/* Can a client connect there? "0.0.0.0", "[::]" and port 0 say where to listen. */
+static bool leads_somewhere(const char *address)
+{
+	static const char *const wildcards[] = {"", "0.0.0.0", "::", "[::]", "*"};
+	const char *colon = strrchr(address, ':');
+	size_t host_bytes = strlen(address);
+
+	/* More than one colon and no bracket: a host of version 6, without a port. */
+	if (colon != NULL && (address[0] == '[' ? colon[-1] == ']' : strchr(address, ':') == colon)) {
+		if (strcmp(colon, ":0") == 0)
+			return false;
+		host_bytes = (size_t)(colon - address);
+	}
+	for (size_t i = 0; i < sizeof(wildcards) / sizeof(wildcards[0]); i++)
+		if (strlen(wildcards[i]) == host_bytes && strncmp(address, wildcards[i], host_bytes) == 0)
+			return false;
+	return true;
+}
+
+/* The addresses that are told: those of server.addrs, else of tcp.bind, as far as they are of use. NULL: no memory. */
+static char *addresses_of(const struct config *cfg)
+{
+	const char *rest = cfg->server_addrs[0] != '\0' ? cfg->server_addrs : cfg->tcp_bind;
+	size_t bytes = strlen(rest) + 1, n = 0;
+	char *all = calloc(1, bytes);
+	char address[LOGIC_NODE_BYTES];
+
+	while (all != NULL && config_list_next(&rest, address, sizeof(address)))
+		if (leads_somewhere(address))
+			n += (size_t)snprintf(all + n, bytes - n, "%s%s", n > 0 ? "," : "", address);
+	if (all != NULL && n == 0)
+		LOG(LOG_WARN,
+		    log_what("clients are not told of this comet, neither by /goim/nodes nor when another goes "
+			     "away: set server.addrs to where they reach it"),
+		    log_str("tcp.bind", cfg->tcp_bind));
+	return all;
+}
+
+static void free_cluster(struct cluster *c)
+{
+	c->magic = 0;
+	free(c->addrs);
+	free(c);
+}
+
 int cluster_start(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct cluster **out)
 {
 	const struct config *cfg = s->cfg;
@@ -176,11 +223,15 @@ int cluster_start(struct server *s, const char *server_id, push_sink *sink, void
 		return -ENOMEM;
 	c->magic = CLUSTER_MAGIC;
 	c->server = s;
+	if ((c->addrs = addresses_of(cfg)) == NULL) {
+		free_cluster(c);
+		return -ENOMEM;
+	}
 	rc = redis_client_start(
 		&(struct redis_client_options){
 			.cfg = cfg,
 			.server_id = server_id,
-			.addrs = cfg->server_addrs[0] != '\0' ? cfg->server_addrs : cfg->tcp_bind,
+			.addrs = c->addrs,
 			.sink = sink,
 			.sink_self = sink_self,
 			.each_online = each_online,
@@ -189,7 +240,7 @@ int cluster_start(struct server *s, const char *server_id, push_sink *sink, void
 		},
 		&c->client);
 	if (rc < 0) {
-		free(c);
+		free_cluster(c);
 		return rc;
 	}
 	*out = c;
@@ -201,7 +252,6 @@ void cluster_stop(struct cluster **cluster)
 	struct cluster *c = cluster_of(*cluster);
 
 	redis_client_stop(&c->client);
-	c->magic = 0;
-	free(c);
+	free_cluster(c);
 	*cluster = NULL;
 }
