@@ -164,10 +164,12 @@ int main(int argc, char **argv)
 	raise_file_limit();
 	label_counters();
 	name_server(h);
-	if ((rc = start(h)) == 0) {
+	if ((rc = start(h)) == 0)
 		say_what_to_try(h, argv[0]);
+	if (rc == -ECANCELED)
+		rc = 0; /* asked to stop while it waited for its name: the signal is there already */
+	if (rc == 0)
 		signals_wait(reload, h);
-	}
 	if ((clean = stop(h)))
 		config_fini(&h->cfg); /* else there are threads that still read it */
 	return rc == 0 && clean ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -269,7 +271,7 @@ static int start(struct house *h)
 	if ((rc = push_start(&h->server, (unsigned)cfg->push_threads, (unsigned)cfg->push_queue, &h->push)) < 0)
 		return fail("cannot start the push threads", rc);
 	if ((rc = start_logic(h)) < 0)
-		return fail("cannot start logic", rc);
+		return rc == -ECANCELED ? rc : fail("cannot start logic", rc);
 	/* Alone, nobody else's counts can change. */
 	if ((rc = online_start(&h->server, cfg->logic_renew_online, h->alone != NULL, &h->online)) < 0)
 		return fail("cannot start the online thread", rc);

@@ -43,6 +43,13 @@ void signals_wait(void (*reload)(void *arg), void *arg)
 	    log_str("signal", got == SIGTERM ? "SIGTERM" : "SIGINT"));
 }
 
+bool signals_ask_to_stop(void)
+{
+	sigset_t pending;
+
+	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
+}
+
 static void end_at_once(int signal_number)
 {
 	(void)signal_number;

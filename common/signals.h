@@ -3,10 +3,14 @@
 #ifndef COMMON_SIGNALS_H
 #define COMMON_SIGNALS_H
 
+#include <stdbool.h>
+
 /* Before the first thread: threads inherit the mask. SIGPIPE is ignored, faults of the program stay as they are. */
 void signals_block(void);
 /* Until SIGTERM or SIGINT comes, logged; SIGHUP calls reload(arg) meanwhile. */
 void signals_wait(void (*reload)(void *arg), void *arg);
+/* Has a SIGTERM or SIGINT come that signals_wait has not taken yet? For who waits before that. Any thread. */
+bool signals_ask_to_stop(void);
 /* From now on a SIGTERM or SIGINT does not wait for anything. */
 void signals_arm_second(void);
 

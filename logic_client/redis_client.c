@@ -323,8 +323,9 @@ int redis_client_start(const struct redis_client_options *opt, struct redis_clie
 	/* Two tries, and as much again for threads that wait for a processor. */
 	kicks_init(&c->kicks, 4 * opt->cfg->logic_timeout * CLOCK_MS);
 	if ((rc = start_parts(c)) < 0) {
-		LOG(LOG_ERROR, log_str("server", opt->server_id), log_what("cannot join the cluster"),
-		    log_str("error", err_text(rc)));
+		if (rc != -ECANCELED) /* it was asked to stop */
+			LOG(LOG_ERROR, log_str("server", opt->server_id), log_what("cannot join the cluster"),
+			    log_str("error", err_text(rc)));
 		redis_client_stop(&c);
 		return rc;
 	}

@@ -19,6 +19,7 @@
 #include "common/lock.h"
 #include "common/log.h"
 #include "common/obj.h"
+#include "common/signals.h"
 #include "common/strmap.h"
 #include "common/thread.h"
 
@@ -542,7 +543,8 @@ void redis_lease_leave(struct redis_lease *l)
 
 /* ---- start and stop ---- */
 
-static void pause_a_moment(struct redis_lease *l)
+/* -ECANCELED: not any more, the process is asked to stop, which nobody else hears before it has started. */
+static int pause_a_moment(struct redis_lease *l)
 {
 	int64_t until = clock_now_ns() + 100 * CLOCK_MS;
 
@@ -550,6 +552,7 @@ static void pause_a_moment(struct redis_lease *l)
 	while (lock_wait_until(&l->wake, &l->lock, until))
 		;
 	lock_drop(&l->lock);
+	return signals_ask_to_stop() ? -ECANCELED : 0;
 }
 
 static int take(struct redis_lease *l)
@@ -580,7 +583,8 @@ static int take(struct redis_lease *l)
 			    log_what("Redis does not answer; a comet of a cluster needs it to start"));
 			return -ETIMEDOUT;
 		}
-		pause_a_moment(l);
+		if ((rc = pause_a_moment(l)) < 0)
+			return rc;
 	}
 }
 

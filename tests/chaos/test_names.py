@@ -82,8 +82,11 @@ class Second:
     def wait(self):
         return self._process.wait(timeout=30)
 
-    def end(self):
+    def terminate(self):
         self._process.terminate()
+
+    def end(self):
+        self.terminate()
         self.wait()
 
 
@@ -295,3 +298,32 @@ def test_a_push_that_is_slow_on_its_way_follows_a_key_that_moves(behind_a_proxy)
         assert house.metrics("comet-1")("comet_dropped_total", reason="gone") == 0
     finally:
         crowd.close()
+
+
+@pytest.mark.house(comets=1, logics=1)
+def test_a_comet_that_waits_for_its_name_or_for_redis_hears_that_it_shall_stop(house):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        nowhere = "127.0.0.1:%d" % nobody.getsockname()[1]
+    for words, settings in (("the name has a holder", {"redis.lease": "10s"}), ("redis", {"redis.addr": nowhere})):
+        second = start_second(house, "comet-1", **settings)
+        wait_until(lambda second=second, words=words: words in second.said(), "it waits")
+        since = time.monotonic()
+        second.terminate()
+        assert second.wait() == 0, second.said()
+        assert time.monotonic() - since < 8, "of 15 and 30 s that it would wait"
+        assert "stopping" in second.said() and "Operation canceled" not in second.said()
+
+
+@pytest.mark.house(comets=1, logics=1)
+def test_clients_are_not_told_of_addresses_that_lead_nowhere(house):
+    for bound, addrs, told in (("127.0.0.1:0", "", b""), ("0.0.0.0:0", "", b""), ("127.0.0.1:0", "0.0.0.0:3101,[::]:3101", b""),
+                               ("127.0.0.1:0", "0.0.0.0:3101,a.example:3101,::1,[::1]:3101", b"a.example:3101,::1,[::1]:3101")):
+        second = start_second(house, "another", **{"tcp.bind": bound, "server.addrs": addrs, "auth.allow_open": "yes"})
+        try:
+            wait_until(lambda: house.redis().exists("comet:server:another"), "it is there")
+            assert house.redis().hget("comet:server:another", "addrs") == told
+            names = [node["addrs"] for node in house.backend().data("/goim/nodes/instances") if node["id"] == "another"]
+            assert names == [told.decode()]
+        finally:
+            second.end()
+        assert ("set server.addrs" in second.said()) == (told == b""), second.said()
