@@ -1,10 +1,11 @@
 /* log: see log.h. A line is built on the caller's stack and leaves in one call, so lines of many threads never mix and
- * no lock is needed. Any thread. SPDX-License-Identifier: MIT */
+ * no lock is needed, but where the call would wait. Any thread. SPDX-License-Identifier: MIT */
 #include "common/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #include "common/clock.h"
 #include "common/counters.h"
+#include "common/lock.h"
 
 static const char *const LEVEL_NAMES[] = {"error", "warn", "info", "debug"};
 
@@ -27,6 +29,9 @@ static atomic_int current_format = LOG_TEXT;
  * be seen by every process that shares it. */
 static atomic_int output_fd = STDERR_FILENO;
 static atomic_bool output_is_socket;
+/* It is a pipe or terminal to which no door of our own could be opened, as one that another user made: its writes wait. */
+static atomic_bool output_waits;
+static struct lock waiting = LOCK_STATIC(LOCK_LOG);
 
 static int open_own_stderr(void)
 {
@@ -38,9 +43,11 @@ static void choose_output(void)
 	struct stat st;
 	int old = atomic_load(&output_fd);
 	bool known = fstat(STDERR_FILENO, &st) == 0;
-	int own = known && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode)) ? open_own_stderr() : -1;
+	bool may_fill = known && (S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode));
+	int own = may_fill ? open_own_stderr() : -1;
 
 	atomic_store(&output_is_socket, known && S_ISSOCK(st.st_mode));
+	atomic_store(&output_waits, may_fill && own < 0);
 	if (own >= 0 && old != STDERR_FILENO) {
 		/* Other threads may be writing to `old`: change what stands behind the number, never the number. */
 		(void)dup3(own, old, O_CLOEXEC);
@@ -65,16 +72,37 @@ bool log_enabled(enum log_level level)
 	return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
+/* Ask first. One at a time: the room that poll saw is that of one line, which is shorter than PIPE_BUF. */
+static ssize_t write_where_room(int fd, const char *text, size_t bytes)
+{
+	struct pollfd room = {fd, POLLOUT, 0};
+	ssize_t sent = -1;
+
+	lock_take(&waiting);
+	errno = EAGAIN;
+	if (poll(&room, 1, 0) > 0)
+		sent = write(fd, text, bytes);
+	lock_drop(&waiting);
+	return sent;
+}
+
+static ssize_t send_own(const char *text, size_t bytes)
+{
+	int fd = atomic_load_explicit(&output_fd, memory_order_relaxed);
+
+	if (atomic_load_explicit(&output_is_socket, memory_order_relaxed))
+		return send(fd, text, bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (atomic_load_explicit(&output_waits, memory_order_relaxed))
+		return write_where_room(fd, text, bytes);
+	return write(fd, text, bytes);
+}
+
 static void send_line(int fd, const char *text, size_t bytes)
 {
-	bool is_own = fd == LOG_OWN_FD;
-	bool is_socket = is_own && atomic_load_explicit(&output_is_socket, memory_order_relaxed);
 	ssize_t sent;
 
-	if (is_own)
-		fd = atomic_load_explicit(&output_fd, memory_order_relaxed);
 	do {
-		sent = is_socket ? send(fd, text, bytes, MSG_DONTWAIT | MSG_NOSIGNAL) : write(fd, text, bytes);
+		sent = fd == LOG_OWN_FD ? send_own(text, bytes) : write(fd, text, bytes);
 	} while (sent < 0 && errno == EINTR);
 	if (sent != (ssize_t)bytes)
 		count(COUNT_LOG_LINES_LOST);

@@ -12,9 +12,11 @@
 #include <jansson.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -239,6 +241,38 @@ static void a_full_pipe_loses_lines_and_counts_them_but_never_waits(void **state
 	assert_string_equal(logged(), STAMP " info room again\n");
 }
 
+/* stderr becomes a pipe that we may write to and not open, as one of another user is. */
+static void become_a_stranger_s_pipe(void)
+{
+	const uid_t nobody = 65534;
+	bool is_root = geteuid() == 0; /* who may open everything */
+	int ends[2];
+
+	assert_return_code(pipe2(ends, O_CLOEXEC), errno);
+	assert_return_code(fchmod(ends[1], 0), errno);
+	(void)close(reader);
+	reader = ends[0];
+	assert_return_code(fcntl(reader, F_SETFL, O_NONBLOCK), errno);
+	become_stderr(ends[1]);
+	assert_true(!is_root || seteuid(nobody) == 0);
+	assert_int_equal(open("/proc/self/fd/2", O_WRONLY | O_CLOEXEC), -1);
+	log_setup(LOG_INFO, LOG_TEXT);
+	assert_true(!is_root || seteuid(0) == 0);
+}
+
+static void a_full_pipe_of_another_user_loses_lines_and_counts_them_but_never_waits(void **state)
+{
+	(void)state;
+	become_a_stranger_s_pipe();
+	(void)alarm(60); /* ends the test where it waits */
+	fill_until_lines_are_lost();
+	(void)alarm(0);
+	assert_int_equal(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
+	assert_non_null(strstr(logged(), " info fill "));
+	LOG(LOG_INFO, log_what("room again"));
+	assert_string_equal(logged(), STAMP " info room again\n");
+}
+
 static void a_full_socket_loses_lines_and_counts_them_but_never_waits(void **state)
 {
 	int ends[2];
@@ -355,6 +389,7 @@ int main(void)
 		log_test(a_json_line_too_long_is_cut_and_stays_json),
 		log_test(a_full_pipe_loses_lines_and_counts_them_but_never_waits),
 		log_test(a_full_socket_loses_lines_and_counts_them_but_never_waits),
+		log_test(a_full_pipe_of_another_user_loses_lines_and_counts_them_but_never_waits),
 		log_test(a_closed_pipe_loses_lines_and_counts_them),
 		log_test(a_file_is_written_to_and_a_later_setup_follows_a_redirection),
 		log_test(lines_of_many_threads_do_not_mix),
