@@ -98,6 +98,22 @@ static int resolve(const struct client_options *opt, struct addrinfo **out)
 	}
 }
 
+/* An equal share of the time that is left for each address that is left: one that nobody answers at, as IPv6 often is
+ * where a network only seems to have it, leaves time for the next. */
+static int connect_any(struct client *c, const struct addrinfo *list, int64_t deadline_ns)
+{
+	int left = 0, rc = -ENOENT;
+
+	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
+		left++;
+	for (const struct addrinfo *ai = list; ai != NULL && rc < 0 && rc != -ECANCELED; ai = ai->ai_next, left--) {
+		int64_t now_ns = clock_now_ns();
+
+		rc = connect_one(c, ai, now_ns + (deadline_ns - now_ns) / left);
+	}
+	return rc;
+}
+
 int client_connect(const struct client_options *opt, int64_t deadline_ns, struct client **out)
 {
 	struct addrinfo *list;
@@ -116,9 +132,7 @@ int client_connect(const struct client_options *opt, int64_t deadline_ns, struct
 	if ((rc = resolve(opt, &list)) < 0)
 		goto free_client;
 
-	rc = -ENOENT;
-	for (const struct addrinfo *ai = list; ai != NULL && rc < 0 && rc != -ECANCELED; ai = ai->ai_next)
-		rc = connect_one(c, ai, deadline_ns);
+	rc = connect_any(c, list, deadline_ns);
 	freeaddrinfo(list);
 	if (rc < 0)
 		goto free_client;

@@ -26,6 +26,7 @@ enum client_goodbye_code {
 	GOODBYE_UNSAID = 0, /* the server closed without words, or the body has no code */
 	GOODBYE_KICKED = 1,
 	GOODBYE_REPLACED = 2,
+	GOODBYE_DRAINING = 4, /* this one not: the server goes away, and serves on for a while */
 	GOODBYE_AUTH_REFUSED = 5,
 	GOODBYE_BAD_ROOM = 10,
 	GOODBYE_AUTH_EXPIRED = 13,
@@ -52,7 +53,8 @@ struct client_identity {
 /* The body of op 7 for that identity, malloc'ed, zero-terminated. 0, -EINVAL where a string is not UTF-8, -ENOMEM. */
 int client_token(const struct client_identity *identity, char **out);
 
-/* Resolve and connect; each address of a name is tried until one answers. The resolver keeps its own time.
+/* Resolve and connect; each address of a name is tried until one answers, for its share of the time.
+ * The resolver keeps its own time.
  *   0           *out is the caller's to client_free
  *   -ENOENT     the name does not resolve
  *   -ETIMEDOUT  nobody answered by the deadline

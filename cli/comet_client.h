@@ -10,7 +10,8 @@
  *		...
  *
  * It speaks version 2 of docs/protocol.md, sends heartbeats by itself, and notices a server that answers none. Every call
- * blocks, but no longer than it is told, and returns 0 or a negative errno. A client belongs to one thread at a time.
+ * blocks, but no longer than it is told, and returns 0 or a negative errno; only the system's resolver, which comet_client_open asks
+ * where host is a name, takes its own time. A client belongs to one thread at a time.
  * What is lost is not opened again by itself: comet_client_may_return() and comet_client_delay_ms() tell whether and when to.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_CLIENT_H

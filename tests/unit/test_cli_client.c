@@ -1,5 +1,7 @@
 /* The client of comet-cli, against a socket of the test's own. SPDX-License-Identifier: MIT */
+#include <dlfcn.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -233,6 +235,70 @@ static void connecting_needs_memory_and_an_address(void **state)
 	assert_null(client);
 }
 
+/* The lists of two addresses, one after the other. */
+static struct addrinfo *both(struct addrinfo *first, struct addrinfo *second)
+{
+	struct addrinfo *last = first;
+
+	while (last->ai_next != NULL)
+		last = last->ai_next;
+	last->ai_next = second;
+	return first;
+}
+
+/* The test's own in place of libc's: the name "two" is an address where nobody answers, then ours. */
+int getaddrinfo(const char *restrict host, const char *restrict service, const struct addrinfo *restrict hints,
+		struct addrinfo **restrict out)
+{
+	int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **) =
+		(int (*)(const char *, const char *, const struct addrinfo *, struct addrinfo **))dlsym(RTLD_NEXT,
+													"getaddrinfo");
+	struct addrinfo *first, *second;
+	int rc;
+
+	if (strcmp(host, "two") != 0)
+		return real(host, service, hints, out);
+	if ((rc = real("127.0.0.2", service, hints, &first)) != 0)
+		return rc;
+	if ((rc = real("127.0.0.1", service, hints, &second)) != 0)
+		freeaddrinfo(first);
+	else
+		*out = both(first, second);
+	return rc;
+}
+
+/* A listener at 127.0.0.2 whose queue is full: what comes more is not answered. */
+static void fill_up_the_other_address(int fds[4])
+{
+	struct sockaddr_in at = {.sin_family = AF_INET,
+				 .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1)};
+
+	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_return_code(bind(fds[0], (struct sockaddr *)&at, sizeof(at)), errno);
+	assert_return_code(listen(fds[0], 0), errno);
+	for (int i = 1; i < 4; i++) {
+		fds[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&at, sizeof(at)), -1);
+		assert_int_equal(errno, EINPROGRESS);
+	}
+}
+
+static void an_address_where_nobody_answers_leaves_time_for_the_next(void **state)
+{
+	struct client_options opt = options();
+	int64_t begin_ns = clock_now_ns();
+	int fds[4];
+
+	(void)state;
+	opt.host = "two";
+	fill_up_the_other_address(fds);
+	assert_int_equal(client_connect(&opt, begin_ns + 2 * CLOCK_SEC, &client), 0);
+	assert_true(clock_now_ns() - begin_ns >= CLOCK_SEC); /* it was tried */
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+}
+
 static void nobody_listening_is_refused(void **state)
 {
 	struct client_options opt = options();
@@ -340,6 +406,7 @@ int main(void)
 		CONNECTED(a_large_body_needs_memory),
 		CONNECTED(an_error_of_recv_is_handed_on_but_not_eintr),
 		LISTENING(connecting_needs_memory_and_an_address),
+		LISTENING(an_address_where_nobody_answers_leaves_time_for_the_next),
 		LISTENING(nobody_listening_is_refused),
 		CONNECTED(what_is_sent_is_a_packet),
 		CONNECTED(a_peer_that_does_not_read_is_waited_for_to_the_deadline),
