@@ -24,6 +24,7 @@
 #define ACCEPTS_MAX  256
 #define CONNECT_NS   (10 * CLOCK_SEC)
 #define STABLE_NS    (10 * CLOCK_SEC) /* a session that lasted so long was a good one: back-off starts over */
+#define REST_NS      (2 * CLOCK_SEC)  /* for what a server that goes away still sends; it closes much sooner */
 #define HEARTBEAT_NS (30 * CLOCK_SEC)
 #define NEVER        INT64_MAX
 
@@ -42,8 +43,12 @@ struct sub {
 	int64_t deadline_ns;
 	int signal_fd;
 	int64_t printed;
-	bool was_online;   /* ever */
-	int64_t online_ns; /* since when in this session; 0: not authenticated in it */
+	bool was_online;                   /* ever */
+	int64_t online_ns;                 /* since when in this session; 0: not authenticated in it */
+	char next_node[CLIENT_NODE_BYTES]; /* where the last server sent us: tried once; empty: nowhere */
+	char node[CLIENT_NODE_BYTES];      /* the one of this session, cut into ... */
+	const char *at_host, *at_port;     /* ... these; or they are those of the arguments */
+	struct client *old;                /* to a server that goes away: what it still sends is to be read */
 };
 
 /* How a session ended, and what that means. */
@@ -79,7 +84,8 @@ static const char help[] =
 	"again\n"
 	"after half a second, then after longer and longer up to half a minute; one that was kicked, replaced by "
 	"another\n"
-	"connection with the same key, or refused is not.\n"
+	"connection with the same key, or refused is not. A server that goes away says where else to go: we are there\n"
+	"first, and print what it still sends.\n"
 	"\n"
 	"Exit code: 0 count reached, SIGINT or SIGTERM; 1 refused, or closed with --no-reconnect; 2 wrong command "
 	"line;\n"
@@ -96,7 +102,7 @@ static const char help[] =
 /* Say on stderr where we stand. */
 static void say(const struct sub *s, const char *words, const char *why)
 {
-	fprintf(stderr, "comet-cli: %s %s:%s%s%s\n", words, s->host, s->port, why != NULL ? ": " : "",
+	fprintf(stderr, "comet-cli: %s %s:%s%s%s\n", words, s->at_host, s->at_port, why != NULL ? ": " : "",
 		why != NULL ? why : "");
 }
 
@@ -146,6 +152,13 @@ static int print_message(struct sub *s, const struct packet *p)
 	return rc;
 }
 
+/* Does the server say where else to go, as it goes away itself? */
+static void take_node(struct sub *s, const struct client_goodbye *goodbye)
+{
+	if (goodbye->code == GOODBYE_DRAINING)
+		memcpy(s->next_node, goodbye->node, sizeof(s->next_node));
+}
+
 static enum session_end take_packet(struct sub *s, const struct packet *p, bool *ended)
 {
 	struct client_goodbye goodbye;
@@ -155,6 +168,7 @@ static enum session_end take_packet(struct sub *s, const struct packet *p, bool 
 	if (p->op == OP_DISCONNECT) {
 		client_read_goodbye(p, &goodbye);
 		say_goodbye(s, "closed by", &goodbye);
+		take_node(s, &goodbye);
 		return is_final(&goodbye) ? SESSION_REFUSED : SESSION_LOST;
 	}
 	if (!is_reply(s, p->op)) {
@@ -184,7 +198,7 @@ static enum session_end read_failed(const struct sub *s, int rc, const char *wor
  * a heartbeat means that the connection is dead, whatever TCP thinks. */
 static enum session_end follow(struct sub *s, struct client *c)
 {
-	int64_t beat_ns = s->online_ns + s->heartbeat_ns;
+	int64_t beat_ns = clock_now_ns() + s->heartbeat_ns;
 	bool unanswered = false, ended = false;
 	struct packet p;
 	int32_t seq = 1;
@@ -222,6 +236,7 @@ static enum session_end sign_in(struct sub *s, struct client *c, int64_t deadlin
 
 	if (rc == -ERR_REFUSED) {
 		say_goodbye(s, "refused by", &goodbye);
+		take_node(s, &goodbye);
 		/* Draining, or logic away for now: later may be better. A server that just closes (goim) means no. */
 		return goodbye.code != GOODBYE_UNSAID && !is_final(&goodbye) ? SESSION_LOST : SESSION_REFUSED;
 	}
@@ -233,25 +248,91 @@ static enum session_end sign_in(struct sub *s, struct client *c, int64_t deadlin
 	return SESSION_DONE;
 }
 
-static enum session_end run_session(struct sub *s)
+/* host:port, or [host]:port where host is an IPv6 address. */
+static bool split_node(char *node, const char **host, const char **port)
 {
-	struct client_options opt = {.host = s->host, .port = s->port, .cancel_fd = s->signal_fd};
+	char *colon = strrchr(node, ':');
+	bool in_brackets = colon != NULL && colon > node + 1 && node[0] == '[' && colon[-1] == ']';
+
+	if (colon == NULL || colon == node || colon[1] == '\0')
+		return false;
+	colon[in_brackets ? -1 : 0] = '\0';
+	*host = node + in_brackets;
+	*port = colon + 1;
+	return true;
+}
+
+/* Where does this session go? To where the one before was sent, or to where the arguments say. */
+static void aim(struct sub *s)
+{
+	memcpy(s->node, s->next_node, sizeof(s->node));
+	s->next_node[0] = '\0';
+	if (!split_node(s->node, &s->at_host, &s->at_port)) {
+		s->at_host = s->host;
+		s->at_port = s->port;
+	}
+}
+
+/* DONE and online_ns set where we are in. */
+static enum session_end open_session(struct sub *s, struct client **c)
+{
+	struct client_options opt = {.host = s->at_host, .port = s->at_port, .cancel_fd = s->signal_fd};
 	int64_t deadline_ns = clock_now_ns() + CONNECT_NS;
 	enum session_end end;
-	struct client *c;
 	int rc;
 
 	if (deadline_ns > s->deadline_ns)
 		deadline_ns = s->deadline_ns;
-	s->online_ns = 0;
-	rc = client_connect(&opt, deadline_ns, &c);
+	rc = client_connect(&opt, deadline_ns, c);
 	if (rc < 0) {
 		end = read_failed(s, rc, "cannot reach");
 		return end == SESSION_LOST ? SESSION_UNREACHABLE : end;
 	}
-	end = sign_in(s, c, deadline_ns);
-	if (end == SESSION_DONE && s->online_ns > 0)
+	return sign_in(s, *c, deadline_ns);
+}
+
+/* We are elsewhere, or could not get there: print what the server that goes away has sent meanwhile. It closes when our
+ * key has moved. Without a key none moves, and what it sends from now on comes on the new connection as well.
+ * LOST where that is no end of it all. */
+static enum session_end read_rest(struct sub *s)
+{
+	bool moves = s->online_ns > 0 && (s->identity.key != NULL || s->token != s->made_token);
+	int64_t now_ns = clock_now_ns(), end_ns = now_ns + REST_NS;
+	enum session_end end = SESSION_LOST;
+	bool ended = false;
+	struct packet p;
+	int rc = 0;
+
+	if (s->old == NULL)
+		return SESSION_LOST;
+	if (end_ns > s->deadline_ns)
+		end_ns = s->deadline_ns;
+	while (!ended && clock_now_ns() < end_ns && (rc = client_read(s->old, moves ? end_ns : now_ns, &p)) == 0) {
+		if (p.op == OP_DISCONNECT)
+			break;
+		end = take_packet(s, &p, &ended);
+	}
+	client_free(&s->old);
+	return rc == -ECANCELED ? SESSION_DONE : end;
+}
+
+static enum session_end run_session(struct sub *s)
+{
+	struct client *c = NULL;
+	enum session_end end, rest;
+
+	s->online_ns = 0;
+	aim(s);
+	end = open_session(s, &c);
+	rest = read_rest(s);
+	if (rest != SESSION_LOST)
+		end = rest;
+	else if (end == SESSION_DONE && s->online_ns > 0)
 		end = follow(s, c);
+	if (end == SESSION_LOST && s->online_ns > 0 && s->next_node[0] != '\0') {
+		s->old = c;
+		c = NULL;
+	}
 	client_free(&c);
 	return end;
 }
@@ -289,7 +370,8 @@ static enum session_end hold(struct sub *s)
 			end = SESSION_LOST;
 		if (end != SESSION_LOST || !s->reconnect)
 			return end;
-		if (s->online_ns > 0 && clock_now_ns() - s->online_ns >= STABLE_NS)
+		/* Who is sent elsewhere has to be there before the old server is gone. */
+		if (s->next_node[0] != '\0' || (s->online_ns > 0 && clock_now_ns() - s->online_ns >= STABLE_NS))
 			attempt = 0;
 		if ((end = wait_out(s, ++attempt)) != SESSION_LOST)
 			return end;
@@ -454,6 +536,7 @@ int command_sub(int argc, char **argv)
 		goto free_token;
 	}
 	code = exit_code(hold(&s));
+	client_free(&s.old);
 	close(s.signal_fd);
 
 free_token:

@@ -252,6 +252,45 @@ def test_drained_client_comes_back(sub, scripted):
     client.said("online at")
 
 
+@pytest.fixture
+def elsewhere():
+    comet = ScriptedComet()
+    yield comet
+    comet.close()
+
+
+@pytest.mark.parametrize("key", [["--key", "k"], []], ids=["key", "no key"])
+def test_drained_client_goes_where_it_is_sent_and_misses_nothing(sub, scripted, elsewhere, key):
+    client, peer = start_online(sub, scripted, *key)
+    peer.send(6, json.dumps({"code": 4, "reason": "x", "nodes": [f"127.0.0.1:{elsewhere.port}"]}).encode())
+    peer.send(1000, b"meanwhile")
+    new = elsewhere.accept()
+    new.authenticate()
+    assert elsewhere.port in client.said("online at")
+    new.send(1000, b"new")
+    if key:  # the server closes, since it has moved
+        peer.send(1000, b"the rest")
+        peer.close()
+    else:
+        with pytest.raises(EOFError):
+            peer.read()
+    assert [client.printed() for _ in range(3 if key else 2)] == ["1000 meanwhile", *(["1000 the rest"] if key else []), "1000 new"]
+    new.close()
+    client.said("lost")
+    scripted.accept().authenticate()  # the node was for once
+    client.said("online at")
+
+
+@pytest.mark.parametrize("node", ["no-port", ":1", "h:", "127.0.0.1:1", "[::1]:1"])
+def test_node_that_is_none_or_down_costs_one_attempt(sub, scripted, node):
+    client, peer = start_online(sub, scripted)
+    peer.send(6, json.dumps({"code": 4, "reason": "x", "nodes": [node]}).encode())
+    peer.send(1000, b"meanwhile")
+    scripted.accept().authenticate()
+    client.said("online at")
+    assert client.printed() == "1000 meanwhile"
+
+
 def test_refusal_is_said_and_final(sub, scripted):
     client = sub("--port", scripted.port)
     peer = scripted.accept()
