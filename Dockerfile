@@ -27,7 +27,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
 COPY --from=build /image /usr/local/bin
 USER comet
 WORKDIR /tmp
-EXPOSE 3101 3102 3111
+EXPOSE 3101 3102 3111 8080
 HEALTHCHECK --interval=5s --timeout=3s --start-period=40s CMD ["container-health"]
 # SIGTERM sends the clients away over server.drain_timeout; docker stop -t has to be longer than that.
 STOPSIGNAL SIGTERM
