@@ -23,27 +23,49 @@ static void say(const char *api, const char *name, const char *words)
 	curl_easy_cleanup(curl);
 }
 
+static int show_all(struct comet_client *c)
+{
+	struct comet_client_message m;
+	int rc;
+	while ((rc = comet_client_next(c, 0, &m)) == 0)
+		printf("%.*s\n", (int)m.body_bytes, (const char *)m.body);
+	return fflush(stdout) == 0 ? rc : -EIO;
+}
+
+/* The next connection goes to "host:port"; where that is none, to where the first one went. */
+static void aim(struct comet_client_options *opt, char *node, const char *port)
+{
+	char *colon = strrchr(node, ':');
+	opt->host = colon != NULL ? node : NULL;
+	opt->port = colon != NULL ? colon + 1 : port;
+	if (colon == NULL)
+		return;
+	*colon = '\0';
+	if (node[0] == '[' && colon[-1] == ']') /* IPv6 */
+		colon[-1] = '\0', opt->host++;
+}
+
 int main(int argc, char **argv)
 {
-	struct comet_client_options opt = {.room = "live://chat", .port = argc > 2 ? argv[2] : NULL};
+	const char *port = argc > 2 ? argv[2] : NULL;
+	struct comet_client_options opt = {.room = "live://chat", .port = port};
 	struct comet_client_goodbye goodbye;
-	struct comet_client_message m;
-	struct comet_client *c = NULL;
+	struct comet_client *c = NULL, *old = NULL; /* old: to a server that goes away */
 	const char *api = argc > 3 ? argv[3] : "http://127.0.0.1:3111";
-	char words[500];
+	char words[500], node[sizeof(goodbye.node)];
 
 	setvbuf(stdin, NULL, _IONBF, 0); /* what poll does not see must not wait in a buffer */
 	for (unsigned attempt = 0;; attempt++) {
 		int rc = comet_client_open(&opt, &c, &goodbye);
 		fprintf(stderr, rc == 0 ? "[online]\n" : "[%s]\n", strerror(-rc));
+		if (old != NULL)
+			show_all(old);
+		comet_client_close(&old);
 		while (rc == 0) {
 			struct pollfd fds[] = {{0, POLLIN, 0}, {comet_client_fd(c), POLLIN, 0}};
-			while ((rc = comet_client_next(c, 0, &m)) == 0)
-				printf("%.*s\n", (int)m.body_bytes, (const char *)m.body);
-			if (rc != -ETIMEDOUT)
+			if (show_all(c) != -ETIMEDOUT)
 				break;
 			attempt = 0;
-			rc = fflush(stdout);
 			poll(fds, 2, 10000); /* not for ever: comet_client_next sends the heartbeats */
 			if (fds[0].revents != 0 && fgets(words, sizeof(words), stdin) == NULL)
 				return comet_client_close(&c), 0;
@@ -51,6 +73,9 @@ int main(int argc, char **argv)
 				say(api, argc > 1 ? argv[1] : "guest", words);
 		}
 		comet_client_last_words(c, &goodbye);
+		aim(&opt, strcpy(node, goodbye.node), port);
+		if (goodbye.code == 4)
+			old = c, c = NULL;
 		comet_client_close(&c);
 		if (!comet_client_may_return(&goodbye))
 			return 1;

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from scripted_comet import ScriptedComet
 from server import BUILD, ROOT
 from test_comet_py import Chat
 
@@ -67,3 +68,25 @@ def test_chat_room_survives_a_restart(launch, chat):
     again.backend.push_room("live://chat", "back")
     ada.wait_for("back")
     ada.leave()
+
+
+def test_chat_room_goes_where_it_is_sent_and_misses_nothing(chat):
+    first, second = ScriptedComet(), ScriptedComet()
+    ada = Chat([chat, "ada", first.port])
+    leaver = first.accept()
+    leaver.authenticate()
+    ada.wait_for("[online]")
+    leaver.send(6, b'{"code":4,"reason":"x","nodes":["127.0.0.1:%s"]}' % second.port.encode())
+    leaver.send(1000, b"meanwhile")
+    new = second.accept()
+    new.authenticate()
+    new.send(1000, b"new")
+    ada.wait_for("new")
+    assert ada.lines.index("meanwhile\n") < ada.lines.index("new\n")
+    with pytest.raises(EOFError):
+        leaver.read()
+    new.close()
+    first.accept().authenticate()  # the node was for once
+    ada.leave()
+    first.close()
+    second.close()

@@ -236,6 +236,20 @@ static void the_end_is_said(void **state)
 	assert_true(comet_client_may_return(&goodbye));
 }
 
+static void a_server_that_goes_away_is_read_on(void **state)
+{
+	struct comet_client_message m;
+
+	(void)state;
+	say(OP_DISCONNECT, 0, "{\"code\":4,\"reason\":\"draining\"}");
+	say(1000, 0, "behind");
+	assert_int_equal(comet_client_next(client, SOON_MS, &m), -ECONNABORTED);
+	assert_next(1000, "behind");
+	assert_int_equal(comet_client_next(client, 0, &m), -ETIMEDOUT);
+	assert_int_equal(shutdown(peer, SHUT_WR), 0);
+	assert_int_equal(comet_client_next(client, SOON_MS, &m), -ECONNABORTED);
+}
+
 static void it_is_said_where_else_to_go(void **state)
 {
 	static const char *const none[] = {"[]", "[7]", "\"a:1\"", "{}"};
@@ -432,6 +446,7 @@ int main(void)
 		OPENING(without_memory_nothing_is_opened),
 		CASE(pushes_come_in_their_order),
 		CASE(the_end_is_said),
+		CASE(a_server_that_goes_away_is_read_on),
 		CASE(it_is_said_where_else_to_go),
 		CASE(an_end_without_words_and_garbage_are_said),
 		CASE(what_is_asked_is_answered_and_pushes_meanwhile_are_kept),
