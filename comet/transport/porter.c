@@ -20,6 +20,9 @@
 #include "common/obj.h"
 #include "common/thread.h"
 
+/* Who came just before the end has this long to be announced: mostly the header is there already. */
+#define LAST_LOOK_NS (200 * CLOCK_MS)
+
 /* One that waits. */
 struct caller {
 	int fd;
@@ -43,7 +46,7 @@ struct porter {
 	struct lock lock;
 	struct caller *first, *last; /* as they came: the first is the first to be late */
 	unsigned n;
-	bool stop;
+	int64_t stop_ns; /* by then it ends, and before if nobody waits; INT64_MAX: not asked to */
 };
 
 /* ---- those that wait ---- */
@@ -103,6 +106,13 @@ static void turn_away(struct caller *c, const char *why)
 	tcp_address_text((struct sockaddr *)&c->peer, true, peer, sizeof(peer));
 	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what("refused: no PROXY header"),
 		    log_str("error", why));
+	(void)close(c->fd);
+	free(c);
+}
+
+static void send_away(struct caller *c)
+{
+	count_by(COUNT_REFUSED, CLOSE_DRAINING);
 	(void)close(c->fd);
 	free(c);
 }
@@ -178,35 +188,44 @@ static int see_to_late(struct porter *p)
 	}
 }
 
-/* Somebody has written to `wake`; false: to stop. */
-static bool woken(struct porter *p)
+/* How long to wait for the next event, in milliseconds, -1: for ever; `late_ms`: until the next is late. False: to stop. */
+static bool next_wait(struct porter *p, int late_ms, int *wait_ms)
 {
-	eventfd_t times;
-	bool stop;
+	int64_t left_ns;
+	bool any;
 
-	(void)eventfd_read(p->wake, &times);
 	lock_take(&p->lock);
-	stop = p->stop;
+	left_ns = p->stop_ns == INT64_MAX ? INT64_MAX : p->stop_ns - clock_now_ns();
+	any = p->n > 0;
 	lock_drop(&p->lock);
-	return !stop;
+	*wait_ms = late_ms;
+	if (left_ns == INT64_MAX)
+		return true;
+	if (left_ns / CLOCK_MS < late_ms)
+		*wait_ms = left_ns > 0 ? (int)(left_ns / CLOCK_MS) + 1 : 0;
+	return any && left_ns > 0;
 }
 
 static void *read_headers(void *arg)
 {
 	struct porter *p = arg;
 	struct epoll_event events[64];
+	eventfd_t times;
+	int wait_ms;
 
 	OBJ_CHECK(p, PORTER_MAGIC);
-	for (;;) {
-		int n = epoll_wait(p->epoll, events, 64, see_to_late(p));
+	while (next_wait(p, see_to_late(p), &wait_ms)) {
+		int n = epoll_wait(p->epoll, events, 64, wait_ms);
 
 		for (int i = 0; i < n; i++) {
 			if (events[i].data.ptr != p)
 				look_at(p, events[i].data.ptr, events[i].events);
-			else if (!woken(p))
-				return NULL;
+			else
+				(void)eventfd_read(
+					p->wake, &times); /* whoever wrote there has changed what next_wait looks at */
 		}
 	}
+	return NULL;
 }
 
 /* ---- start and stop ---- */
@@ -222,6 +241,7 @@ int porter_start(int64_t timeout_ns, unsigned most, porter_announce *announce, s
 	p->magic = PORTER_MAGIC;
 	p->timeout_ns = timeout_ns;
 	p->most = most;
+	p->stop_ns = INT64_MAX;
 	p->announce = announce;
 	lock_init(&p->lock, LOCK_POOL);
 	p->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -246,14 +266,14 @@ void porter_stop(struct porter **porter)
 	OBJ_CHECK(p, PORTER_MAGIC);
 	if (p->thread != NULL) {
 		lock_take(&p->lock);
-		p->stop = true;
+		p->stop_ns = clock_now_ns() + LAST_LOOK_NS;
 		lock_drop(&p->lock);
 		(void)eventfd_write(p->wake, 1);
 		thread_join(&p->thread);
 	}
 	while ((c = p->first) != NULL) {
 		take_off(p, c);
-		turn_away(c, "the server stops");
+		send_away(c);
 	}
 	if (p->epoll >= 0)
 		(void)close(p->epoll);

@@ -14,7 +14,8 @@ typedef void porter_announce(void *arg, int fd, const struct sockaddr *peer);
 
 /* Start the thread. Who has sent no header after timeout_ns is closed, and so is who comes when `most` wait. 0, -errno. */
 int porter_start(int64_t timeout_ns, unsigned most, porter_announce *announce, struct porter **out);
-/* Nobody calls porter_take any more. Closes those that wait, joins the thread. */
+/* Nobody calls porter_take any more. Who has come already may still be announced, for a moment; closes those that are not
+ * and counts them as refused because of the drain, joins the thread. */
 void porter_stop(struct porter **p);
 
 /* Take over fd, just accepted from `peer`; announced with this arg once its header has come. */

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -40,6 +41,7 @@ static atomic_uint announced;
 static _Atomic(void *) announced_arg;
 static in_addr_t announced_address;
 static char first_byte;
+static atomic_bool hold; /* what announces waits */
 
 static int64_t refused_before;
 
@@ -74,6 +76,7 @@ static void note(void *arg, int fd, const struct sockaddr *peer)
 	(void)close(fd);
 	announced_arg = arg;
 	announced++;
+	until(!hold);
 }
 
 static void start(int64_t timeout_ns, unsigned most)
@@ -224,6 +227,35 @@ static void stopping_closes_those_that_wait(void **state)
 	assert_true(is_closed(end));
 }
 
+static void *stop(void *arg)
+{
+	(void)arg;
+	porter_stop(&porter);
+	return NULL;
+}
+
+/* The thread is asked to stop before it has seen them. */
+static void who_has_said_all_at_the_end_is_announced(void **state)
+{
+	pthread_t stopper;
+
+	(void)state;
+	start(NEVER_NS, 5);
+	hold = true;
+	(void)come(HEADER, NULL);
+	until(announced == 1);
+	(void)come(HEADER, NULL);
+	(void)come("PROXY ", NULL);
+	(void)come(HEADER, NULL);
+	(void)come(HEADER, NULL);
+	assert_int_equal(pthread_create(&stopper, NULL, stop, NULL), 0);
+	(void)poll(NULL, 0, 20); /* it has most likely asked by now; if not, that is well, too */
+	hold = false;
+	assert_int_equal(pthread_join(stopper, NULL), 0);
+	assert_int_equal(announced, 4);
+	assert_int_equal(refused(), 1);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -237,6 +269,7 @@ int main(void)
 		CASE(without_memory_it_is_turned_away),
 		CASE(what_is_no_header_is_turned_away),
 		CASE(stopping_closes_those_that_wait),
+		CASE(who_has_said_all_at_the_end_is_announced),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
