@@ -1,6 +1,7 @@
 """All comets are restarted one after another while pushes run. Clients are sent away evenly and told where else to go; who
 connects there first, and reads its old connection to its end, misses nothing. SPDX-License-Identifier: MIT"""
 import collections
+import pathlib
 import queue
 import threading
 import time
@@ -8,6 +9,7 @@ import time
 import pytest
 
 from history import Crowd
+from server import ROOT
 from waiting import SCALE, Deadline, scaled, wait_until
 
 DRAIN_SECONDS = 2
@@ -186,3 +188,23 @@ def test_a_second_process_waits_for_the_name_of_one_that_goes(house, crowd):
         crowd.join("comet-1", "k")
     finally:
         second.end()
+
+
+@pytest.mark.house(comets=1, logics=1, settings={"server.drain_timeout": "0s", "server.drain_grace": "90s"})
+def test_who_stops_a_comet_is_as_patient_as_its_settings_say(house):
+    """And says it when that was not enough."""
+    import importlib.machinery
+    import importlib.util
+
+    loader = importlib.machinery.SourceFileLoader("cluster_script", str(ROOT / "scripts/cluster"))
+    script = importlib.util.module_from_spec(importlib.util.spec_from_loader("cluster_script", loader))
+    loader.exec_module(script)
+    cluster = script.Cluster(pathlib.Path(house.directory))
+    comet = cluster.named("comet-1")
+    assert comet.patience() == script.STOP_SECONDS + 90
+    assert cluster.named("redis").patience() == script.STOP_SECONDS
+    house.freeze("comet-1")
+    comet.wait_gone(0.1)
+    with pytest.raises(script.Failure, match="comet-1 did not end in 0 s, and was killed"):
+        cluster.say_killed()
+    assert house.command("start", "comet-1") is not None
