@@ -119,6 +119,7 @@ class Client:
         self._back_off = back_off
         self._on_change = on_change
         self._pushes = asyncio.Queue(QUEUE)
+        self._arrived = asyncio.Event()  # a push has
         self._writer = None
         self._why = None    # we have given this connection up ourselves
         self._seq = 0
@@ -162,14 +163,16 @@ class Client:
         return self
 
     async def __anext__(self):
-        """The next push, over reconnects; raises Goodbye once that has come to a final end."""
-        getter = asyncio.ensure_future(self._pushes.get())
-        try:
-            await asyncio.wait({getter, self._task}, return_when=asyncio.FIRST_COMPLETED)
-            if getter.done():
-                return getter.result()
-        finally:
-            getter.cancel()
+        """The next push, over reconnects; raises Goodbye once that has come to a final end. To give up waiting loses none."""
+        while self._pushes.empty() and not self._task.done():
+            self._arrived.clear()
+            waiter = asyncio.ensure_future(self._arrived.wait())
+            try:
+                await asyncio.wait({waiter, self._task}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waiter.cancel()
+        if not self._pushes.empty():
+            return self._pushes.get_nowait()
         if self._task.cancelled():
             raise StopAsyncIteration
         self._task.result()
@@ -294,7 +297,7 @@ class Client:
     async def _take_pushes(self, reader):
         while (packet := await read_packet(reader)).op != Op.DISCONNECT:
             if packet.seq == 0:  # others are answers, to what was given up
-                await self._pushes.put(packet)
+                await self._keep(packet)
 
     async def _part(self):
         """Be done with the server that goes away."""
@@ -347,8 +350,12 @@ class Client:
                     future.set_result(packet)
             else:
                 self._full = self._pushes.full()
-                await self._pushes.put(packet)
+                await self._keep(packet)
                 self._full = False
+
+    async def _keep(self, push):
+        await self._pushes.put(push)
+        self._arrived.set()
 
     async def _ask(self, op, body=b""):
         writer = self._writer

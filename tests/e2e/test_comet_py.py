@@ -257,6 +257,27 @@ def test_close_is_the_end_of_the_connection_to_a_server_that_goes_away_too():
     run(story())
 
 
+def test_to_give_up_waiting_for_a_push_loses_none():
+    async def story():
+        server = await Leaver().listen()
+        async with Client(*server.address) as client:
+            for number in range(200):
+                waiting = asyncio.create_task(anext(client))
+                await asyncio.sleep(0)  # so that it waits
+                await client._keep(number)
+                for _ in range(number % 4):
+                    await asyncio.sleep(0)
+                waiting.cancel()
+                try:
+                    got = await waiting
+                except asyncio.CancelledError:
+                    got = await anext(client)
+                assert got == number
+        server.close()
+
+    run(story())
+
+
 def test_a_goodbye_says_what_it_can():
     of = lambda **said: Goodbye.of(json.dumps(said).encode())  # noqa: E731
     said = of(code=4, reason="x", nodes=["no-port", "[::1]:3101", "h:0", "h:-1", "h:65536", "a\0:1", 7, ["h:1"], "h:3101"])
