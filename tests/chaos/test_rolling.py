@@ -1,16 +1,23 @@
 """All comets are restarted one after another while pushes run. Clients are sent away evenly and told where else to go; who
 connects there first, and reads its old connection to its end, misses nothing. SPDX-License-Identifier: MIT"""
+import asyncio
 import collections
 import pathlib
 import queue
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from history import Crowd
-from server import ROOT
-from waiting import SCALE, Deadline, scaled, wait_until
+from server import BUILD, ROOT
+from waiting import SCALE, TIMEOUT, Deadline, scaled, wait_until
+
+sys.path.insert(0, str(ROOT / "examples/python"))
+
+import comet_client  # noqa: E402
 
 DRAIN_SECONDS = 2
 A_SECOND = 200 * SCALE
@@ -133,6 +140,49 @@ def test_a_rolling_restart_loses_no_push_and_spreads_the_reconnects(house, trave
         assert 0.25 * len(gone) < half < 0.75 * len(gone)
     for life in lives(travellers).values():
         assert [p.closed_at is None for p in life] == [False] * (len(life) - 1) + [True], life[0].key
+
+
+@pytest.mark.house(comets=3, logics=1, settings={"server.drain_timeout": "500ms", "server.drain_grace": "5s"})
+def test_our_own_clients_miss_no_push_to_their_key_in_a_rolling_restart(house, pushes):
+    """comet_client.py and comet-cli sub, as they are, with the address of the comet that goes first."""
+    host, port = house.address("comet-1", "tcp")
+    got = {"python": [], "cli": []}
+
+    async def listen(ready, leave):
+        async with comet_client.Client(host, port, key="python", back_off=(0.5, 1.8, 2)) as client:
+            ready.set()
+            while not leave.is_set():
+                try:
+                    got["python"].append((await asyncio.wait_for(anext(client), 0.1)).body.decode())
+                except asyncio.TimeoutError:
+                    pass
+
+    ready, leave = threading.Event(), threading.Event()
+    listener = threading.Thread(target=lambda: asyncio.run(listen(ready, leave)), daemon=True)
+    listener.start()
+    cli = subprocess.Popen([BUILD / "comet-cli", "sub", "--host", host, "--port", str(port), "--key", "cli"],
+                           stdout=subprocess.PIPE, text=True)
+    reader = threading.Thread(target=lambda: got["cli"].extend(line.split(" ", 1)[1].rstrip() for line in cli.stdout), daemon=True)
+    reader.start()
+    try:
+        assert ready.wait(TIMEOUT)
+        wait_until(lambda: house.redis().exists("comet:session:cli", "comet:session:python") == 2, "both are in")
+        streams = [pushes.start(key, f"/goim/push/keys?operation=1000&keys={key}", None, A_SECOND / 3) for key in got]
+        pushes.wait_accepted(scaled(20, 5))
+        house.command("rolling-restart")
+        pushes.wait_accepted(scaled(20, 5))
+        pushes.stop()
+        for stream in streams:
+            expected = [f"{stream.name}#{number}" for number in stream.accepted]
+            wait_until(lambda: got[stream.name][-1:] == expected[-1:], f"{stream.name} has the last one")  # noqa: B023
+            assert sorted(got[stream.name]) == sorted(expected), f"{stream.name}: all, once"
+    finally:
+        leave.set()
+        cli.terminate()
+        assert cli.wait(TIMEOUT) == 0
+        listener.join(TIMEOUT)
+        reader.join(TIMEOUT)
+        cli.stdout.close()
 
 
 @pytest.mark.house(comets=2, logics=1, settings={"server.drain_timeout": "0s", "server.drain_grace": "30s"})
