@@ -135,7 +135,7 @@ def test_given_token_is_said_as_it_is(sub, scripted):
 
 
 def test_heartbeats_are_sent_and_answers_not_printed(sub, scripted):
-    client, peer = start_online(sub, scripted, "--heartbeat", "100ms", "--count", "1")
+    client, peer = start_online(sub, scripted, "--heartbeat", "500ms", "--count", "1")
     for _ in range(3):
         beat = peer.read()
         assert (beat.op, beat.body) == (2, b"")
