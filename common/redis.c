@@ -313,7 +313,21 @@ int redis_command(struct redis *r, int64_t deadline_ns, struct redisReply **repl
 	return rc;
 }
 
-/* The same where only the error matters. */
+bool redis_subscription_refused(const struct redis *r, const struct redisReply *reply, const char *channel)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	OBJ_CHECK(r, REDIS_MAGIC);
+	if (reply->type != REDIS_REPLY_ERROR)
+		return false;
+	count(COUNT_REDIS_NOT_SUBSCRIBED);
+	LOG_LIMITED(LOG_ERROR, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
+		    log_what("Redis refuses a subscription; give redis.user the channels comet:*, and SUBSCRIBE"),
+		    log_str("channel", channel), log_str("error", reply->str));
+	return true;
+}
+
+/* redis_command where only the error matters. */
 static int say(struct redis *r, const char *format, ...)
 {
 	int64_t deadline = clock_now_ns() + r->opt.timeout_ms * CLOCK_MS;

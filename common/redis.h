@@ -61,6 +61,9 @@ int redis_read(struct redis *r, int64_t deadline_ns, struct redisReply **reply);
 /* The three above for one command: 0 and a reply that is no error, or the error, logged. */
 int redis_command(struct redis *r, int64_t deadline_ns, struct redisReply **reply, const char *format, ...);
 
+/* Where a subscription to this channel was asked for: is this an error in its place? It is logged and counted. */
+bool redis_subscription_refused(const struct redis *r, const struct redisReply *reply, const char *channel);
+
 /* Has the peer closed while nothing was outstanding? Then the connection was dropped. */
 bool redis_is_stale(struct redis *r);
 

@@ -23,6 +23,8 @@
 #define QUEUE_MAX 16384
 /* A connection on which nothing comes is asked whether it lives. */
 #define QUIET_NS (5 * CLOCK_SEC)
+/* So long after it was refused a subscription is asked for again. */
+#define REFUSED_NS CLOCK_SEC
 
 /* A message as it came. */
 struct waiting {
@@ -323,19 +325,20 @@ static void take_message(struct answer *a, struct redisReply *m)
 	freeReplyObject(m);
 }
 
-/* Until the connection is gone. */
+/* Until the connection is gone, or the subscription is to be asked for again. */
 static int listen_to(struct answer *a)
 {
 	struct redisReply *m;
-	bool asked = false;
+	bool asked = false, refused = false;
 	int rc;
 
 	for (;;) {
-		rc = redis_read(a->redis, clock_now_ns() + QUIET_NS, &m);
+		rc = redis_read(a->redis, clock_now_ns() + (refused ? REFUSED_NS : QUIET_NS), &m);
 		if (rc == 0) {
 			asked = false;
+			refused = redis_subscription_refused(a->redis, m, a->channel);
 			take_message(a, m);
-		} else if (rc != -ETIMEDOUT) {
+		} else if (rc != -ETIMEDOUT || refused) {
 			return rc;
 		} else if (asked) {
 			redis_drop(a->redis, "silent");

@@ -31,7 +31,9 @@
 #define BATCH 256
 /* A connection on which nothing comes is asked whether it lives. */
 #define QUIET_NS (5 * CLOCK_SEC)
-#define ID_BYTES 48
+/* So long after it was refused a subscription is asked for again. */
+#define REFUSED_NS CLOCK_SEC
+#define ID_BYTES   48
 /* Requests given up that are remembered, should their reply come after all. */
 #define GIVEN_UP 1024
 
@@ -384,20 +386,21 @@ static void take_message(struct redis_calls *c, const struct redisReply *m)
 		take_text(c, m->element[2]->str, (size_t)m->element[2]->len);
 }
 
-/* Until the connection is gone. */
+/* Until the connection is gone, or the subscription is to be asked for again. */
 static int listen_to(struct redis_calls *c)
 {
 	struct redisReply *m;
-	bool asked = false;
+	bool asked = false, refused = false;
 	int rc;
 
 	for (;;) {
-		rc = redis_read(c->redis, clock_now_ns() + QUIET_NS, &m);
+		rc = redis_read(c->redis, clock_now_ns() + (refused ? REFUSED_NS : QUIET_NS), &m);
 		if (rc == 0) {
 			asked = false;
+			refused = redis_subscription_refused(c->redis, m, c->channel);
 			take_message(c, m);
 			freeReplyObject(m);
-		} else if (rc != -ETIMEDOUT) {
+		} else if (rc != -ETIMEDOUT || refused) {
 			return rc;
 		} else if (asked) {
 			redis_drop(c->redis, "silent");

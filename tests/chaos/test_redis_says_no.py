@@ -65,6 +65,19 @@ def test_redis_user_lacks_a_permission(life, crowd, pushes):
     assert_recovers(life, crowd, pushes)
 
 
+def test_redis_user_lacks_the_channels(life, crowd, pushes):
+    """The connections are closed once, and then asked for in vain: that is said, and it comes right by itself."""
+    client = life.redis()
+    names = ("comet-1", "logic-1")
+    client.execute_command("ACL", "SETUSER", "default", "resetchannels")
+    for name in names:
+        wait_until(lambda name=name: life.metrics(name)("comet_redis_not_subscribed_total") >= 2, "it asks again", TIMEOUT)
+        assert "give redis.user the channels comet:*" in life.log(name)
+    client.execute_command("ACL", "SETUSER", "default", "allchannels")
+    life.wait_ready()
+    assert_recovers(life, crowd, pushes)
+
+
 def test_redis_is_loading(life, crowd, pushes):
     life.kill("redis")
     loading = Loading(life.address("redis", "redis"))
