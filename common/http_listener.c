@@ -122,9 +122,11 @@ int http_listener_start(const char *address, const char *label, bool reuse_port,
 		goto free_listener;
 	if ((rc = thread_spawn(THREAD_SERVICE, "http accept", accept_all, l, &l->thread)) < 0)
 		goto close_listener;
-	(void)listen_announce(l->fd, label, &port); /* a socket that listens has a name */
+	/* Who starts us waits for that line. */
+	if ((rc = listen_announce(l->fd, label, &port)) < 0)
+		http_listener_stop(&l);
 	*out = l;
-	return 0;
+	return rc;
 
 close_listener:
 	(void)close(l->fd);
