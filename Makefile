@@ -128,7 +128,8 @@ deps:
 
 # The second make sees what `deps` has installed.
 run: deps
-	@$(MAKE) --no-print-directory -j$$(nproc) all
+	@[ -x $(BUILD)/comet ] || echo 'building, which takes less than a minute'
+	@$(MAKE) --no-print-directory -s -j$$(nproc) all
 	@exec $(BUILD)/comet $(ARGS)
 
 # ---- building
