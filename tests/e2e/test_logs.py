@@ -47,7 +47,7 @@ def test_hostile_keys_make_no_line_that_is_not_json(house):
         assert (first, last, conn) == ("authenticated", "closed", same), key
 
 
-@pytest.mark.settings("log.level=debug")
+@pytest.mark.settings("log.level=debug", "server.addrs=comet.test")  # a comet of a cluster warns where it has none
 def test_hostile_keys_cannot_forge_a_line_of_text(house):
     for key in HOSTILE:
         Client(TCP, house.address("tcp")).auth(mid=1, key=key).close()
