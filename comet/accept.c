@@ -234,23 +234,13 @@ static int listener_start(struct accept *a, const struct accept_door *door, cons
 	return listen_announce(l->fd, names[door->kind], &l->port);
 }
 
-static unsigned count_addresses(const char *bind)
-{
-	char address[LISTEN_ADDRESS_BYTES];
-	unsigned n = 0;
-
-	while (config_list_next(&bind, address, sizeof(address)))
-		n++;
-	return n;
-}
-
 static int open_doors(struct accept *a, const struct accept_door *doors, unsigned n_doors, unsigned threads)
 {
 	unsigned n = 0;
 	int rc;
 
 	for (unsigned i = 0; i < n_doors; i++)
-		n += count_addresses(doors[i].bind);
+		n += config_list_count(doors[i].bind);
 	if ((a->listeners = calloc(n + 1, sizeof(*a->listeners))) == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < n_doors; i++) {

@@ -339,3 +339,13 @@ bool config_list_next(const char **rest, char *item, unsigned item_bytes)
 	(void)snprintf(item, item_bytes, "%.*s", (int)bytes, start);
 	return true;
 }
+
+unsigned config_list_count(const char *list)
+{
+	char item[2]; /* of which nothing is wanted */
+	unsigned n = 0;
+
+	while (config_list_next(&list, item, sizeof(item)))
+		n++;
+	return n;
+}

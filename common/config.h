@@ -75,5 +75,7 @@ int config_start(struct config *cfg, int argc, char **argv, const struct config_
 /* The value of a comma separated list at *rest, trimmed, copied to item; false at the end. Items longer than item_bytes
  * are cut. Start with *rest = the list. */
 bool config_list_next(const char **rest, char *item, unsigned item_bytes);
+/* How many values such a list has. */
+unsigned config_list_count(const char *list);
 
 #endif

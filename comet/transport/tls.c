@@ -106,24 +106,14 @@ static int read_key(const char *file, struct cert *cert)
 	return 0;
 }
 
-static unsigned count_files(const char *files)
-{
-	char file[4096];
-	unsigned n = 0;
-
-	while (config_list_next(&files, file, sizeof(file)))
-		n++;
-	return n;
-}
-
 static int read_all(const char *cert_files, const char *key_files, struct cert_list *list)
 {
 	char cert_file[4096], key_file[4096];
-	unsigned n = count_files(cert_files);
+	unsigned n = config_list_count(cert_files);
 	int rc = 0;
 
 	*list = (struct cert_list){0};
-	if (n == 0 || n != count_files(key_files)) {
+	if (n == 0 || n != config_list_count(key_files)) {
 		LOG(LOG_ERROR, log_what("tls.cert_file and tls.private_file must name as many files, at least one"));
 		return -ERR_CONFIG;
 	}

@@ -832,6 +832,8 @@ static void a_list_gives_its_items_trimmed(void **state)
 	assert_string_equal(item, "longer ");
 	assert_false(config_list_next(&rest, item, sizeof(item)));
 	assert_false(config_list_next(&rest, item, sizeof(item)));
+	assert_int_equal(config_list_count(""), 0);
+	assert_int_equal(config_list_count(" one, two ,three"), 3);
 }
 
 #define config_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
