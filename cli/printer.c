@@ -6,34 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-/* How many bytes the character at `at` takes in UTF-8, 0 where it is none (overlong forms and surrogates included). */
-static unsigned character_bytes(const uint8_t *at, size_t left)
-{
-	unsigned n = *at < 0x80                  ? 1
-		     : *at >= 0xc2 && *at < 0xe0 ? 2
-		     : (*at & 0xf0) == 0xe0      ? 3
-		     : (*at & 0xf8) == 0xf0      ? 4
-						 : 0;
-
-	if (n == 0 || n > left)
-		return 0;
-	for (unsigned i = 1; i < n; i++)
-		if ((at[i] & 0xc0) != 0x80)
-			return 0;
-	if ((at[0] == 0xe0 && at[1] < 0xa0) || (at[0] == 0xed && at[1] >= 0xa0))
-		return 0;
-	if ((at[0] == 0xf0 && at[1] < 0x90) || at[0] > 0xf4 || (at[0] == 0xf4 && at[1] >= 0x90))
-		return 0;
-	return n;
-}
-
-static bool is_utf8(const uint8_t *bytes, size_t n)
-{
-	for (size_t i = 0, step; i < n; i += step)
-		if ((step = character_bytes(bytes + i, n - i)) == 0)
-			return false;
-	return true;
-}
+#include "common/utf8.h"
 
 /* Would a terminal act on it? C0, DEL, and C1 (U+0080 to U+009F) in two bytes. */
 static bool is_control(const uint8_t *at, unsigned n)
@@ -62,7 +35,7 @@ void printer_text(FILE *out, const struct packet *p)
 {
 	fprintf(out, "%d ", p->op);
 	for (size_t i = 0; i < p->body_bytes;) {
-		unsigned n = character_bytes(p->body + i, p->body_bytes - i);
+		unsigned bad, n = utf8_bytes(p->body + i, p->body + p->body_bytes, &bad);
 
 		if (n > 0 && !is_control(p->body + i, n)) {
 			fwrite(p->body + i, 1, n, out);
@@ -99,7 +72,7 @@ static char *base64(const uint8_t *bytes, size_t n)
 int printer_json(FILE *out, const struct packet *p)
 {
 	json_t *line = json_pack("{s:i, s:i, s:i}", "op", p->op, "ver", p->ver, "seq", p->seq);
-	bool text = is_utf8(p->body, p->body_bytes);
+	bool text = utf8_is_valid(p->body, p->body_bytes);
 	char *encoded = text ? NULL : base64(p->body, p->body_bytes);
 	json_t *body = text ? json_stringn((const char *)p->body, p->body_bytes) : json_string(encoded);
 	char *written = NULL;

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comet/transport/v1_json.h"
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/err.h"
 #include "common/thread.h"
+#include "common/utf8.h"
 #include "common/wire.h"
 
 int operate_heartbeat(struct connection *c, struct packet *p)
@@ -78,7 +78,7 @@ static int read_room(const struct packet *p, char room[WIRE_ROOM_BYTES])
 		if (iscntrl(p->body[i]))
 			return -EBADMSG;
 	/* The counts of rooms go out as JSON. */
-	if (!v1_json_is_utf8(p->body, p->body_bytes))
+	if (!utf8_is_valid(p->body, p->body_bytes))
 		return -EBADMSG;
 	if (p->body_bytes > 0)
 		memcpy(room, p->body, p->body_bytes);

@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/lock.h"
+#include "common/utf8.h"
 
 static const char *const LEVEL_NAMES[] = {"error", "warn", "info", "debug"};
 
@@ -138,26 +139,6 @@ static void put(struct line *l, const char *words)
 	put_bytes(l, words, strlen(words));
 }
 
-/* Bytes of the well-formed UTF-8 character at s, its code point in *code; 0 when there is none. */
-static size_t utf8_char(const char *s, uint32_t *code)
-{
-	static const uint32_t SMALLEST[] = {0, 0, 0x80, 0x800, 0x10000};
-	unsigned char first = (unsigned char)s[0];
-	size_t n = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-
-	if ((first >= 0x80 && first < 0xc2) || first > 0xf4)
-		return 0; /* never a first byte */
-	*code = n == 1 ? first : first & (0x7fU >> n);
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80) /* a zero byte, too */
-			return 0;
-		*code = *code << 6 | (s[i] & 0x3f);
-	}
-	if (*code < SMALLEST[n] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff))
-		return 0;
-	return n;
-}
-
 /* Characters that move the cursor, end a line or turn the writing direction: a reader of the log must not be fooled. */
 static bool is_treacherous(uint32_t code)
 {
@@ -179,19 +160,21 @@ static void put_escape(struct line *l, uint32_t code)
 /* The inside of a quoted string. */
 static void put_escaped(struct line *l, const char *s)
 {
-	while (*s && !l->cut) {
-		uint32_t code;
-		size_t n = utf8_char(s, &code);
+	const uint8_t *at = (const uint8_t *)s, *end = at + strlen(s);
+
+	while (at < end && !l->cut) {
+		unsigned bad, n = utf8_bytes(at, end, &bad);
+		uint32_t code = n > 0 ? utf8_code(at, n) : 0;
 
 		if (n == 0) /* JSON has no way to say which byte it was */
-			put_escape(l, l->format == LOG_TEXT ? (unsigned char)*s : 0xfffd);
+			put_escape(l, l->format == LOG_TEXT ? *at : 0xfffd);
 		else if (code == '"' || code == '\\')
 			put_bytes(l, (char[]){'\\', (char)code}, 2);
 		else if (is_treacherous(code))
 			put_escape(l, code);
 		else
-			put_bytes(l, s, n);
-		s += n > 0 ? n : 1;
+			put_bytes(l, (const char *)at, n);
+		at += n > 0 ? n : 1;
 	}
 }
 

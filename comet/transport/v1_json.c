@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/err.h"
+#include "common/utf8.h"
 
 #define DEPTH_MAX 32
 
@@ -64,47 +65,6 @@ static bool skip_number(struct scan *s)
 		if (!skip_byte(s, '+'))
 			(void)skip_byte(s, '-');
 		return skip_digits(s);
-	}
-	return true;
-}
-
-/* Length of the UTF-8 sequence at `at` (at < end). Surrogates, overlong forms and what is above U+10FFFF are none: then 0,
- * and *bad says how many bytes go as one, as far as they could have begun a sequence (Unicode, section 3.9). */
-static unsigned utf8_bytes(const uint8_t *at, const uint8_t *end, unsigned *bad)
-{
-	uint8_t low = 0x80, high = 0xbf;
-	unsigned n = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : at[0] < 0xf5 ? 4 : 0;
-
-	if (at[0] == 0xe0)
-		low = 0xa0;
-	else if (at[0] == 0xed)
-		high = 0x9f;
-	else if (at[0] == 0xf0)
-		low = 0x90;
-	else if (at[0] == 0xf4)
-		high = 0x8f;
-	for (unsigned i = 1; i < n; i++) {
-		if (at + i == end || at[i] < low || at[i] > high) {
-			*bad = i;
-			return 0;
-		}
-		low = 0x80;
-		high = 0xbf;
-	}
-	*bad = 1;
-	return n;
-}
-
-bool v1_json_is_utf8(const uint8_t *text, size_t text_bytes)
-{
-	const uint8_t *end = text + text_bytes;
-
-	while (text < end) {
-		unsigned bad, n = utf8_bytes(text, end, &bad);
-
-		if (n == 0)
-			return false;
-		text += n;
 	}
 	return true;
 }

@@ -27,9 +27,6 @@ int v1_json_decode(const uint8_t *text, size_t text_bytes, uint32_t max_body, st
  * count as none. */
 bool v1_json_is_value(const uint8_t *text, size_t text_bytes);
 
-/* Is this UTF-8 throughout? */
-bool v1_json_is_utf8(const uint8_t *text, size_t text_bytes);
-
 /* How many bytes v1_json_put may write for a body of this length. */
 size_t v1_json_room(size_t body_bytes);
 

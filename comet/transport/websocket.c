@@ -15,12 +15,12 @@
 #include "comet/goodbye.h"
 #include "comet/serve.h"
 #include "comet/transport/tcp.h"
-#include "comet/transport/v1_json.h"
 #include "comet/transport/ws_link.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/obj.h"
 #include "common/thread.h"
+#include "common/utf8.h"
 
 /* A whole record is read at once: a connection that may not be read and has bytes left in OpenSSL's buffer sends lws into
  * a loop that never ends. */
@@ -330,7 +330,7 @@ static int peer_closes(struct guest *g, struct lws *wsi, const uint8_t *payload,
 	g->parted = true;
 	if (n == 1)
 		return say_close(g, wsi, WS_CLOSE_PROTOCOL);
-	if (n > 2 && !v1_json_is_utf8(payload + 2, n - 2))
+	if (n > 2 && !utf8_is_valid(payload + 2, n - 2))
 		return say_close(g, wsi, WS_CLOSE_NOT_CONSISTENT);
 	g->closing = true;
 	return 0;

@@ -15,6 +15,7 @@
 #include "common/err.h"
 #include "common/lock.h"
 #include "common/obj.h"
+#include "common/utf8.h"
 
 /* How long a writer that must not wait for the peer waits for the service thread, which only has not had its turn. */
 #define TURN_NS CLOCK_SEC
@@ -191,7 +192,7 @@ int ws_link_receive(struct ws_link *link, const void *bytes, size_t n, bool firs
 	link->partial->bytes += n;
 	if (!last)
 		return 0;
-	if (is_text && !v1_json_is_utf8(link->partial->data, link->partial->bytes))
+	if (is_text && !utf8_is_valid(link->partial->data, link->partial->bytes))
 		return refuse(link, WS_CLOSE_NOT_CONSISTENT, -ERR_FRAME);
 	return put_into_inbox(link);
 }

@@ -6,6 +6,7 @@
 
 #include "comet/transport/v1_json.h"
 #include "common/obj.h"
+#include "common/utf8.h"
 
 #define MAX_BODY 4096
 
@@ -33,7 +34,7 @@ static void must_become_json(const uint8_t *data, size_t bytes)
 
 	/* A body as deep as allowed is one level too deep once it stands in an element. */
 	BUG_UNLESS(n <= v1_json_room(bytes) && (v1_json_is_value(text, n) || v1_json_is_value(data, bytes)));
-	BUG_UNLESS(v1_json_is_utf8(text, n));
+	BUG_UNLESS(utf8_is_valid(text, n));
 	free(text);
 }
 

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comet/transport/v1_json.h"
 #include "comet/transport/ws_link.h"
 #include "common/err.h"
 #include "common/json.h"
 #include "common/obj.h"
+#include "common/utf8.h"
 
 #define MAX_BODY 300
 #define FRONT    16
@@ -148,7 +148,7 @@ static void next_frame(struct scene *s)
 		must_be_packets(payload, s->frame.bytes);
 		return;
 	}
-	BUG_UNLESS(v1_json_is_utf8(payload, s->frame.bytes));
+	BUG_UNLESS(utf8_is_valid(payload, s->frame.bytes));
 	said = json_read(payload, s->frame.bytes, 0);
 	BUG_UNLESS(said == NULL || json_array_size(said) > 0); /* NULL: a body that nests too deep for us to read */
 	json_decref(said);

@@ -174,36 +174,6 @@ static void nesting_has_a_limit(void **state)
 	assert_false(v1_json_is_value((uint8_t *)text, 256));
 }
 
-static void utf8_is_checked_to_the_letter(void **state)
-{
-	static const char *const good[] = {"",
-					   "a",
-					   "\xc3\xa9",
-					   "\xe2\x82\xac",
-					   "\xf0\x9f\x98\x80",
-					   "\xef\xbf\xbf",
-					   "\xf4\x8f\xbf\xbf",
-					   "\xed\x9f\xbf"};
-	static const char *const bad[] = {"\x80",
-					  "\xc3",
-					  "\xc0\x80",
-					  "\xc1\xbf",
-					  "\xe0\x80\x80",
-					  "\xed\xa0\x80",
-					  "\xf0\x80\x80\x80",
-					  "\xf4\x90\x80\x80",
-					  "\xf5\x80\x80\x80",
-					  "\xe2\x82",
-					  "a\xff",
-					  "\xe2\x28\xa1"};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
-		assert_true(v1_json_is_utf8((const uint8_t *)good[i], strlen(good[i])));
-	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		assert_false(v1_json_is_utf8((const uint8_t *)bad[i], strlen(bad[i])));
-}
-
 /* ---- writing ---- */
 
 static void assert_put(const char *body, size_t n, bool empty_is_object, const char *wanted)
@@ -310,7 +280,6 @@ int main(void)
 		cmocka_unit_test_teardown(every_cut_of_a_packet_is_refused, tear_down),
 		cmocka_unit_test_teardown(body_above_the_limit_is_refused_as_such, tear_down),
 		cmocka_unit_test_teardown(nesting_has_a_limit, tear_down),
-		cmocka_unit_test_teardown(utf8_is_checked_to_the_letter, tear_down),
 		cmocka_unit_test_teardown(fields_stand_in_the_order_of_the_contract, tear_down),
 		cmocka_unit_test_teardown(json_goes_in_as_it_is, tear_down),
 		cmocka_unit_test_teardown(what_is_no_json_becomes_a_string, tear_down),
