@@ -256,7 +256,7 @@ coverage:
 	@PYTEST_ADDOPTS="-k 'not tcp-v1 and not wss-v1'" $(MAKE) --no-print-directory SAN=coverage check
 	@! command -v redis-server >/dev/null || \
 		PYTEST_ADDOPTS="-k 'test_api or tcp-v2 and (push or room or kick or ops or drain)'" $(MAKE) --no-print-directory SAN=coverage check-cluster
-	@tests/coverage/run build/coverage
+	@tests/coverage/run $(COVERAGE) build/coverage
 
 docs: $(CHECK)/tests/test_docs
 	$< --write
