@@ -30,6 +30,7 @@ class Person:
         self.sock = None
         self.is_in = False
         self.closed_at = None
+        self.gone = threading.Event()  # set when that has been seen and its socket is closed
         self.goodbye = None
         self.told_at = None     # when it was told that
         self.received = collections.defaultdict(list)  # stream -> numbers
@@ -55,24 +56,30 @@ class Crowd:
     def join(self, comet, key, room="", mid=0, timeout=TIMEOUT):
         """A new client, authenticated when this returns. ConnectionError where the comet says no."""
         person = Person(comet, key, room, mid)
-        address = self.house.address(comet, "tcp")
-        person.sock = dial(address)
+        person.sock = dial(self.house.address(comet, "tcp"))
+        try:
+            self._come_in(person, timeout)
+        except OSError:
+            person.sock.close()
+            raise
+        person.sock.setblocking(False)
+        with self._lock:
+            self.people.append(person)
+            self._selector.register(person.sock, selectors.EVENT_READ, person)
+        return person
+
+    def _come_in(self, person, timeout):
+        address = self.house.address(person.comet, "tcp")
         person.sock.settimeout(timeout)
         person.sock.connect(address)
-        person.sock.sendall(Packet(Op.AUTH, V2.token(mid=mid, key=key, room=room), seq=1).encode())
+        person.sock.sendall(Packet(Op.AUTH, V2.token(mid=person.mid, key=person.key, room=person.room), seq=1).encode())
         deadline = Deadline(timeout)
         while not person.is_in:
             person.sock.settimeout(deadline.left() or 0.001)
             data = person.sock.recv(1 << 16)
             self._take(person, data)
             if person.closed_at is not None:
-                person.sock.close()
                 raise ConnectionError(person.goodbye)
-        person.sock.setblocking(False)
-        with self._lock:
-            self.people.append(person)
-            self._selector.register(person.sock, selectors.EVENT_READ, person)
-        return person
 
     def _run(self):
         beat_at = time.monotonic()
@@ -117,6 +124,7 @@ class Crowd:
             self._selector.unregister(person.sock)
         person.sock.close()
         person.closed_at = person.closed_at or time.monotonic()
+        person.gone.set()
 
     def _take(self, person, data):
         if not data:
@@ -175,8 +183,15 @@ class Stream:
         self.name = name
         self.path = path          # of the API, with its parameters
         self.targets = targets    # person -> bool
+        self.to_one = "/room" not in path and "/all" not in path  # at a time: keys and users are registered in one place
+        self.begun = 0            # the last number that was given
         self.accepted = []
         self.unknown = []
+        self.forgotten = 0        # accepted ones that were checked and are no longer kept
+
+    def forget(self, count):
+        del self.accepted[:count]
+        self.forgotten += count
 
 
 class Pushes:
@@ -206,6 +221,7 @@ class Pushes:
                 address = self.house.address(logics[logic % len(logics)], "http")
                 connection = http.client.HTTPConnection(*address, timeout=TIMEOUT)
             number += 1
+            stream.begun = number
             if self._one(connection, stream, number):
                 stream.accepted.append(number)
             else:
@@ -229,7 +245,7 @@ class Pushes:
             return False
 
     def accepted(self):
-        return sum(len(stream.accepted) for stream in self.streams)
+        return sum(stream.forgotten + len(stream.accepted) for stream in self.streams)
 
     def wait_accepted(self, more, seconds=2 * TIMEOUT):
         """Wait until every stream has so many more accepted."""
