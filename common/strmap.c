@@ -127,7 +127,7 @@ int strmap_put(struct strmap *m, const char *key, void *value, void **old)
 	return insert(m, key, hash, value);
 }
 
-void *strmap_del(struct strmap *m, const char *key)
+void *strmap_del_walked(struct strmap *m, const char *key)
 {
 	struct strmap_node **link, *node;
 	void *value;
@@ -141,8 +141,24 @@ void *strmap_del(struct strmap *m, const char *key)
 	value = node->value;
 	free(node);
 	m->count--;
-	if (m->n_slots > SLOTS_MIN && m->count < m->n_slots / 4)
-		(void)resize(m, m->n_slots / 2);
+	return value;
+}
+
+void strmap_shrink(struct strmap *m)
+{
+	size_t n_slots = m->n_slots;
+
+	while (n_slots > SLOTS_MIN && m->count < n_slots / 4)
+		n_slots /= 2;
+	if (n_slots < m->n_slots)
+		(void)resize(m, n_slots);
+}
+
+void *strmap_del(struct strmap *m, const char *key)
+{
+	void *value = strmap_del_walked(m, key);
+
+	strmap_shrink(m);
 	return value;
 }
 

@@ -33,11 +33,17 @@ int strmap_put(struct strmap *m, const char *key, void *value, void **old);
 /* Remove the key; the value it had, or NULL. */
 void *strmap_del(struct strmap *m, const char *key);
 
-/* Walk: start with *cursor = {0}; returns 0 at the end. The map must not change between two calls. */
+/* Walk: start with *cursor = {0}; returns 0 at the end. Between two calls the map must not change, but for
+ * strmap_del_walked. */
 struct strmap_cursor {
 	size_t slot;
 	struct strmap_node *next;
 };
 int strmap_next(const struct strmap *m, struct strmap_cursor *cursor, const char **key, void **value);
+
+/* Remove the key that strmap_next handed out last, and which is gone with it: the walk goes on, since the table stays as large
+ * as it is. After the walk, strmap_shrink gives back what is not needed any more. */
+void *strmap_del_walked(struct strmap *m, const char *key);
+void strmap_shrink(struct strmap *m);
 
 #endif

@@ -39,12 +39,9 @@ struct reap {
 	bool stop;
 };
 
-static void forget_seen(struct reap *r, const char *server)
+static void seen_free(struct seen *s)
 {
-	struct seen *s = strmap_del(&r->seen, server);
-
-	if (s != NULL)
-		free(s->state);
+	free(s->state);
 	free(s);
 }
 
@@ -91,20 +88,39 @@ static int look_at(struct reap *r, const char *server, const char *state)
 	}
 	if (now - s->since_ns >= r->cfg->redis_forget * CLOCK_MS) {
 		bury(r, server, s);
-		forget_seen(r, server);
+		(void)strmap_del(&r->seen, server);
+		seen_free(s);
 	}
 	return 0;
 }
 
-static void forget_all(struct reap *r, bool only_gone)
+static void forget_all(struct reap *r)
 {
 	struct strmap_cursor cursor = {0};
 	const char *server;
 	void *value;
 
 	while (strmap_next(&r->seen, &cursor, &server, &value))
-		if (!only_gone || ((struct seen *)value)->round != r->round)
-			forget_seen(r, server);
+		seen_free(value);
+	strmap_fini(&r->seen); /* which leaves an empty one */
+}
+
+/* Those that the last look did not find. */
+static void forget_gone(struct reap *r)
+{
+	struct strmap_cursor cursor = {0};
+	const char *server;
+	void *value;
+
+	while (strmap_next(&r->seen, &cursor, &server, &value)) {
+		struct seen *s = value;
+
+		if (s->round == r->round)
+			continue;
+		(void)strmap_del_walked(&r->seen, server);
+		seen_free(s);
+	}
+	strmap_shrink(&r->seen);
 }
 
 static void look(struct reap *r)
@@ -124,13 +140,13 @@ static void look(struct reap *r)
 		return;
 	/* While we could not look, comets could not renew either. */
 	if (clock_now_ns() - r->answered_ns > r->cfg->redis_lease * CLOCK_MS)
-		forget_all(r, false);
+		forget_all(r);
 	r->answered_ns = clock_now_ns();
 	r->round++;
 	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
 		if (look_at(r, reply->element[i]->str, reply->element[i + 1]->str) < 0)
 			LOG(LOG_WARN, log_what("no memory to look after comets"));
-	forget_all(r, true);
+	forget_gone(r);
 	freeReplyObject(reply);
 }
 
@@ -185,8 +201,7 @@ void reap_stop(struct reap **reap)
 	(void)pthread_cond_signal(&r->wake);
 	if (r->thread != NULL)
 		thread_join(&r->thread);
-	forget_all(r, false);
-	strmap_fini(&r->seen);
+	forget_all(r);
 	(void)pthread_cond_destroy(&r->wake);
 	lock_fini(&r->lock);
 	r->magic = 0;

@@ -206,9 +206,10 @@ static struct told *told_locked(struct redis_lease *l, const char *room) NEEDS(l
 	return t;
 }
 
-static void forget_locked(struct redis_lease *l, const char *room) NEEDS(l->lock)
+/* The room at which a walk through all stands. */
+static void forget_walked_locked(struct redis_lease *l, const char *room) NEEDS(l->lock)
 {
-	struct told *t = strmap_del(&l->rooms, room);
+	struct told *t = strmap_del_walked(&l->rooms, room);
 
 	if (t != NULL)
 		set_current_locked(l, t, true);
@@ -301,7 +302,7 @@ static int add_locked(struct redis_lease *l, struct writes *w, const char *room,
 		w->v[w->n++] = count;
 		t->write = w->number;
 	} else {
-		forget_locked(l, room);
+		forget_walked_locked(l, room);
 	}
 	return w->n + 2 > 2 + 2 * CHUNK ? queue_locked(l, w) : 0;
 }
@@ -331,6 +332,7 @@ static int begin_writes_locked(struct redis_lease *l, struct writes *w, const ch
 		if (set ? !t->is_current : t->report != l->report && t->joined_ns < taken_ns)
 			rc = add_locked(l, w, room, t, set);
 	}
+	strmap_shrink(&l->rooms);
 	return rc == 0 ? queue_locked(l, w) : rc;
 }
 

@@ -90,10 +90,9 @@ static void forget_writers(struct redis_pushes *p)
 	const char *writer;
 	void *value;
 
-	while (strmap_next(&p->writers, &cursor, &writer, &value)) {
-		(void)strmap_del(&p->writers, writer);
+	while (strmap_next(&p->writers, &cursor, &writer, &value))
 		free(value);
-	}
+	strmap_fini(&p->writers); /* which leaves an empty one */
 }
 
 /* Does it come a second time? If not, it is noted. -ENOMEM: not known. */
@@ -332,7 +331,6 @@ void redis_pushes_stop(struct redis_pushes **pushes)
 	if (p->redis != NULL)
 		redis_free(&p->redis);
 	forget_writers(p);
-	strmap_fini(&p->writers);
 	free(p->key);
 	(void)pthread_cond_destroy(&p->wake);
 	lock_fini(&p->lock);

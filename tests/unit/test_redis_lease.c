@@ -1,0 +1,131 @@
+/* Tests of logic_client/redis_lease: which rooms Redis is told of. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/config.h"
+#include "common/redis_clock.h"
+#include "common/redis_pipe.h"
+#include "logic_client/redis_lease.h"
+#include "tests/unit/fake_redis.h"
+#include "tests/unit/seam.h"
+
+/* More than fit into the smallest table of a map. */
+#define ROOMS 30
+
+/* What Redis has been told. */
+static struct script {
+	atomic_int rooms; /* set, less those deleted */
+	atomic_int joins;
+} script;
+
+static struct fake_redis server;
+static struct config cfg;
+static struct redis_client_options opt;
+static struct redis_clock clock_;
+static struct redis_pipe *pipe_;
+static struct redis_lease *lease;
+
+static const char *answer(void *arg, int argc, char **argv)
+{
+	struct script *s = arg;
+
+	if (strcmp(argv[0], "EVAL") == 0)
+		return strstr(argv[1], "fenced") == NULL ? ":1\r\n"
+							 : "*3\r\n$3\r\nnew\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n";
+	if (strcmp(argv[0], "HSETNX") == 0) {
+		atomic_fetch_add(&s->joins, 1);
+		return ":1\r\n";
+	}
+	if (strcmp(argv[0], "HSET") == 0)
+		atomic_fetch_add(&s->rooms, (argc - 2) / 2);
+	else if (strcmp(argv[0], "HDEL") == 0)
+		atomic_fetch_sub(&s->rooms, argc - 2);
+	else
+		return fake_redis_hello(argc, argv);
+	return ":1\r\n";
+}
+
+static void lost(void *self)
+{
+	(void)self;
+}
+
+static int set_up(void **state)
+{
+	struct redis_options redis;
+
+	(void)state;
+	memset(&script, 0, sizeof(script));
+	fake_redis_start(&server, answer, &script);
+	assert_int_equal(config_init(&cfg), 0);
+	cfg.redis_lease = 60000; /* its thread has nothing to do meanwhile */
+	redis = redis_options_of(&cfg, "test");
+	redis.addr = server.addr;
+	opt = (struct redis_client_options){.cfg = &cfg, .server_id = "c", .addrs = ""};
+	assert_int_equal(redis_pipe_start(&redis, &pipe_), 0);
+	assert_int_equal(redis_lease_start(&opt, pipe_, &clock_, lost, NULL, &lease), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	redis_lease_stop(&lease);
+	redis_pipe_stop(&pipe_);
+	fake_redis_stop(&server);
+	config_fini(&cfg);
+	return 0;
+}
+
+static void report(size_t n)
+{
+	struct wire_room_count rooms[ROOMS];
+	char names[ROOMS][32];
+
+	for (size_t i = 0; i < n; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "live://%zu", i);
+		rooms[i] = (struct wire_room_count){names[i], 1};
+	}
+	assert_int_equal(redis_lease_report(lease, &(struct wire_load){.taken_ns = INT64_MAX}, rooms, n), 0);
+}
+
+static void rooms_of_the_last_report_are_written_and_no_others(void **state)
+{
+	(void)state;
+	report(ROOMS);
+	assert_int_equal(atomic_load(&script.rooms), ROOMS);
+	report(2);
+	assert_int_equal(atomic_load(&script.rooms), 2);
+	report(0);
+	assert_int_equal(atomic_load(&script.rooms), 0);
+	report(ROOMS);
+	assert_int_equal(atomic_load(&script.rooms), ROOMS);
+}
+
+static void room_is_written_down_once(void **state)
+{
+	(void)state;
+	redis_lease_join(lease, "live://1");
+	assert_int_equal(atomic_load(&script.joins), 1);
+	redis_lease_join(lease, "live://1");
+	assert_int_equal(atomic_load(&script.joins), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(rooms_of_the_last_report_are_written_and_no_others, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(room_is_written_down_once, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests_name("redis_lease", tests, NULL, NULL);
+}

@@ -1,0 +1,120 @@
+/* Tests of logic_client/redis_pushes: a stream is read into the sink. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/config.h"
+#include "logic_client/kicks.h"
+#include "logic_client/redis_pushes.h"
+#include "tests/unit/fake_redis.h"
+#include "tests/unit/seam.h"
+#include "tests/unit/until.h"
+
+/* More than fit into the smallest table of a map. */
+#define WRITERS 40
+
+/* A stream with one entry of each writer, which is read once. */
+static struct script {
+	char stream[WRITERS * 256];
+	atomic_int reads;
+	bool twice; /* the second read gets it again */
+} script;
+
+static struct fake_redis server;
+static struct config cfg;
+static struct kicks kicks;
+static struct redis_client_options opt;
+static struct redis_pushes *pushes;
+static atomic_int arrived;
+
+static const char *answer(void *arg, int argc, char **argv)
+{
+	struct script *s = arg;
+	int reads;
+
+	if (strcmp(argv[0], "XREAD") != 0)
+		return fake_redis_hello(argc, argv);
+	reads = atomic_fetch_add(&s->reads, 1);
+	if (reads == 0 || (reads == 1 && s->twice))
+		return s->stream;
+	return ""; /* it blocks */
+}
+
+static int sink(void *self, const struct wire_push *push)
+{
+	(void)self;
+	(void)push;
+	atomic_fetch_add(&arrived, 1);
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	char addr[64];
+	size_t n;
+
+	(void)state;
+	memset(&script, 0, sizeof(script));
+	n = (size_t)snprintf(script.stream, sizeof(script.stream), "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*%d\r\n",
+			     WRITERS);
+	for (int i = 0; i < WRITERS; i++)
+		n += (size_t)snprintf(script.stream + n, sizeof(script.stream) - n,
+				      "*2\r\n$5\r\n10-%02d\r\n*12\r\n$1\r\nn\r\n$2\r\n%02d\r\n"
+				      "$6\r\ntarget\r\n$3\r\nall\r\n$2\r\nop\r\n$4\r\n1000\r\n$4\r\nbody\r\n$1\r\nx\r\n"
+				      "$4\r\nfrom\r\n$8\r\nlogic-%02d\r\n$3\r\nseq\r\n$1\r\n1\r\n",
+				      i + 10, i + 10, i);
+	fake_redis_start(&server, answer, &script);
+	assert_int_equal(config_init(&cfg), 0);
+	(void)snprintf(addr, sizeof(addr), "redis.addr=%s", server.addr);
+	assert_int_equal(config_flag(&cfg, addr, stderr), 0);
+	kicks_init(&kicks, CLOCK_SEC);
+	opt = (struct redis_client_options){.cfg = &cfg, .server_id = "c", .sink = sink};
+	atomic_store(&arrived, 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	redis_pushes_stop(&pushes);
+	kicks_fini(&kicks);
+	fake_redis_stop(&server);
+	config_fini(&cfg);
+	seam_reset();
+	return 0;
+}
+
+/* Whether the numbers of all these writers are freed says the sanitizer. */
+static void each_writers_push_arrives(void **state)
+{
+	(void)state;
+	assert_int_equal(redis_pushes_start(&opt, &kicks, &pushes), 0);
+	until(atomic_load(&arrived) == WRITERS);
+}
+
+static void what_comes_twice_is_left_out(void **state)
+{
+	(void)state;
+	script.twice = true;
+	assert_int_equal(redis_pushes_start(&opt, &kicks, &pushes), 0);
+	until(atomic_load(&script.reads) >= 3);
+	assert_int_equal(atomic_load(&arrived), WRITERS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(each_writers_push_arrives, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_comes_twice_is_left_out, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests_name("redis_pushes", tests, NULL, NULL);
+}
