@@ -74,7 +74,8 @@ struct redis_calls {
 	struct strmap waiters;
 	char given_up[GIVEN_UP][ID_BYTES];
 	unsigned next_given_up;
-	pthread_cond_t looked; /* the list of instances has changed, or is to be looked at */
+	pthread_cond_t looked;  /* at the list of instances: for who waits for one */
+	pthread_cond_t to_look; /* the looker's, who has his own: else those who wait would wake each other */
 	bool look_now;
 	struct redis_instances instances;
 	pthread_cond_t told; /* there is something for the teller, or its end */
@@ -102,8 +103,9 @@ static bool pick(struct redis_calls *c, const char *but, int64_t deadline_ns, ch
 
 	lock_take(&c->lock);
 	while (!(found = redis_instances_pick(&c->instances, but, name)) && !c->stop) {
+		if (!c->look_now)
+			(void)pthread_cond_signal(&c->to_look);
 		c->look_now = true;
-		(void)pthread_cond_broadcast(&c->looked);
 		if (!lock_wait_until(&c->looked, &c->lock, deadline_ns))
 			break;
 	}
@@ -163,7 +165,6 @@ static void look(struct redis_calls *c)
 		freeReplyObject(reply);
 		lock_take(&c->lock);
 		redis_instances_set(&c->instances, list, n);
-		(void)pthread_cond_broadcast(&c->looked);
 		lock_drop(&c->lock);
 	}
 	free(list);
@@ -183,9 +184,11 @@ static void *keep_looking(void *arg)
 		lock_drop(&c->lock);
 		look(c);
 		lock_take(&c->lock);
+		/* Whatever came of it: those who still have none ask again. */
+		(void)pthread_cond_broadcast(&c->looked);
 		while (!c->stop &&
 		       clock_now_ns() < begun + (c->look_now ? hurry_ns : c->cfg->redis_lease * CLOCK_MS / 3))
-			(void)lock_wait_until(&c->looked, &c->lock,
+			(void)lock_wait_until(&c->to_look, &c->lock,
 					      begun + (c->look_now ? hurry_ns : c->cfg->redis_lease * CLOCK_MS / 3));
 	}
 	lock_drop(&c->lock);
@@ -654,6 +657,7 @@ int redis_calls_start(const struct config *cfg, const char *server_id, struct re
 	c->clock = clock;
 	lock_init(&c->lock, LOCK_SERVICE);
 	lock_cond_init(&c->looked);
+	lock_cond_init(&c->to_look);
 	lock_cond_init(&c->told);
 	strmap_init(&c->waiters);
 	if (getrandom(&c->nonce, sizeof(c->nonce), 0) != (ssize_t)sizeof(c->nonce))
@@ -677,6 +681,7 @@ static void join_all(struct redis_calls *c)
 	c->stop = true;
 	lock_drop(&c->lock);
 	(void)pthread_cond_broadcast(&c->looked);
+	(void)pthread_cond_broadcast(&c->to_look);
 	(void)pthread_cond_broadcast(&c->told);
 	if (c->teller != NULL)
 		thread_join(&c->teller);
@@ -705,6 +710,7 @@ void redis_calls_stop(struct redis_calls **calls)
 	strmap_fini(&c->waiters);
 	free(c->channel);
 	(void)pthread_cond_destroy(&c->looked);
+	(void)pthread_cond_destroy(&c->to_look);
 	(void)pthread_cond_destroy(&c->told);
 	lock_fini(&c->lock);
 	c->magic = 0;
