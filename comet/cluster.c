@@ -2,17 +2,16 @@
 #include "comet/cluster.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/config.h"
 #include "common/counters.h"
 #include "common/log.h"
 #include "common/obj.h"
+#include "common/signals.h"
 #include "logic_client/redis_client.h"
 
 struct cluster {
@@ -67,7 +66,7 @@ static void each_online(void *self, redis_client_each *each, void *arg)
 static void fenced(void *self)
 {
 	(void)self;
-	(void)kill(getpid(), SIGTERM);
+	signals_send_stop();
 }
 
 /* ---- HTTP ---- */

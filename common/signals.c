@@ -50,15 +50,24 @@ bool signals_ask_to_stop(void)
 	return sigpending(&pending) == 0 && (sigismember(&pending, SIGTERM) == 1 || sigismember(&pending, SIGINT) == 1);
 }
 
-static void end_at_once(int signal_number)
+void signals_send_stop(void)
+{
+	(void)kill(getpid(), SIGTERM);
+}
+
+/* What we have sent ourselves may have come while the first signal was on its way to main, or come only now: it asks for what
+ * is being done already. */
+static void end_at_once(int signal_number, siginfo_t *info, void *context)
 {
 	(void)signal_number;
-	_exit(EXIT_FAILURE);
+	(void)context;
+	if (info->si_pid != getpid())
+		_exit(EXIT_FAILURE);
 }
 
 void signals_arm_second(void)
 {
-	const struct sigaction action = {.sa_handler = end_at_once};
+	const struct sigaction action = {.sa_sigaction = end_at_once, .sa_flags = SA_SIGINFO | SA_RESTART};
 	sigset_t wanted;
 
 	(void)sigaction(SIGTERM, &action, NULL);

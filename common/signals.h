@@ -11,7 +11,9 @@ void signals_block(void);
 void signals_wait(void (*reload)(void *arg), void *arg);
 /* Has a SIGTERM or SIGINT come that signals_wait has not taken yet? For who waits before that. Any thread. */
 bool signals_ask_to_stop(void);
-/* From now on a SIGTERM or SIGINT does not wait for anything. */
+/* Make signals_wait return, as SIGTERM would; where the process stops already, nothing happens. Any thread. */
+void signals_send_stop(void);
+/* From now on a SIGTERM or SIGINT of somebody else does not wait for anything. */
 void signals_arm_second(void);
 
 #endif

@@ -25,8 +25,8 @@ struct redis_client_options {
 	 * be left out. Called by a thread of redis_client when Redis has lost its data, to register them again. */
 	void (*each_online)(void *self, redis_client_each *each, void *arg);
 	void *each_online_self;
-	/* Another comet has this one's name: it must go. Called once at most, by a thread of redis_client, and returns at once
-	 * (kill(getpid(), SIGTERM) will do). */
+	/* Another comet has this one's name: it must go, if it does not go already. Called once at most, by a thread of
+	 * redis_client, and returns at once. */
 	void (*fenced)(void *self);
 	void *fenced_self;
 };

@@ -2,7 +2,9 @@
 
 SPDX-License-Identifier: MIT"""
 import json
+import os
 import pathlib
+import signal
 import socket
 import subprocess
 import threading
@@ -120,6 +122,20 @@ def test_a_comet_whose_name_was_taken_while_it_was_stopped_goes(house):
         assert second.is_running()
     finally:
         second.end()
+    house.start("comet-1")
+
+
+@pytest.mark.house(comets=1, logics=1, settings={"redis.lease": "600ms", "server.drain_timeout": "0s",
+                                                 "server.drain_grace": "60s"})
+def test_a_comet_whose_name_is_taken_while_it_goes_away_goes_as_it_would(house, crowd):
+    """That is no second signal, which would end it at once."""
+    client = crowd.join("comet-1", "k")
+    os.kill(house.pid("comet-1"), signal.SIGTERM)
+    wait_until(lambda: client.told_at is not None, "it is told")
+    house.redis().hset("comet:server:comet-1", "epoch", 1)
+    wait_until(lambda: "This one goes" in house.log("comet-1"), "the comet sees it")
+    crowd.leave(client)
+    wait_until(lambda: house.log("comet-1").rstrip().endswith("stopped"), "it ends as it should")
     house.start("comet-1")
 
 
