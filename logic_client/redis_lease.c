@@ -255,8 +255,25 @@ static int begin_join(struct redis_lease *l, const char *room, int64_t deadline_
 	return rc;
 }
 
+/* A moment for memory, or for room in the pipe, to come back. False: stopping. */
+static bool rest(struct redis_lease *l)
+{
+	int64_t until = clock_now_ns() + 10 * CLOCK_MS;
+	bool stop;
+
+	lock_take(&l->lock);
+	while (!l->stop && lock_wait_until(&l->wake, &l->lock, until))
+		;
+	stop = l->stop;
+	lock_drop(&l->lock);
+	return !stop;
+}
+
 void redis_lease_join(struct redis_lease *l, const char *room)
 {
+	/* Who can send nothing for so long cannot renew the lease either. */
+	int64_t patient_until = clock_now_ns() + l->lease_ns;
+
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
 	while (stands(l)) {
 		int64_t deadline = atomic_load(&l->renewed_ns) + l->lease_ns;
@@ -266,6 +283,8 @@ void redis_lease_join(struct redis_lease *l, const char *room)
 
 		if (rc == 0 && call != NULL && (rc = redis_pipe_end(l->pipe, call, NULL)) == 0)
 			confirm(l, room, write, false);
+		if ((rc == -EAGAIN || rc == -ENOMEM) && clock_now_ns() < patient_until && rest(l))
+			continue;
 		/* Should Redis refuse it, it refuses pushes as well; the next renewal writes the room down. */
 		if (rc != -ETIMEDOUT)
 			return;

@@ -6,10 +6,12 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/config.h"
 #include "common/redis_clock.h"
 #include "common/redis_pipe.h"
@@ -44,6 +46,8 @@ static const char *answer(void *arg, int argc, char **argv)
 		atomic_fetch_add(&s->joins, 1);
 		return ":1\r\n";
 	}
+	if (strcmp(argv[0], "FILL") == 0)
+		return "";
 	if (strcmp(argv[0], "HSET") == 0)
 		atomic_fetch_add(&s->rooms, (argc - 2) / 2);
 	else if (strcmp(argv[0], "HDEL") == 0)
@@ -67,6 +71,7 @@ static int set_up(void **state)
 	fake_redis_start(&server, answer, &script);
 	assert_int_equal(config_init(&cfg), 0);
 	cfg.redis_lease = 60000; /* its thread has nothing to do meanwhile */
+	cfg.redis_timeout = 300;
 	redis = redis_options_of(&cfg, "test");
 	redis.addr = server.addr;
 	opt = (struct redis_client_options){.cfg = &cfg, .server_id = "c", .addrs = ""};
@@ -120,11 +125,39 @@ static void room_is_written_down_once(void **state)
 	assert_int_equal(atomic_load(&script.joins), 1);
 }
 
+/* Or the client would be told that it is in a room whose pushes do not come here. */
+static void room_is_written_down_once_there_is_memory(void **state)
+{
+	(void)state;
+	seam_fail(SEAM_ALLOC, 0, 3, ENOMEM);
+	redis_lease_join(lease, "live://1");
+	assert_int_equal(seam_failed(SEAM_ALLOC), 3);
+	assert_int_equal(atomic_load(&script.joins), 1);
+}
+
+/* Redis says nothing to what fills it, so that it waits there until it is too late. */
+static void room_is_written_down_once_there_is_room_in_the_pipe(void **state)
+{
+	static char body[32768];
+	int64_t deadline = clock_now_ns() + 200 * CLOCK_MS;
+	int rc;
+
+	(void)state;
+	memset(body, 'x', sizeof(body));
+	while ((rc = redis_pipe_post(pipe_, deadline, "FILL %b", body, sizeof(body))) == 0)
+		;
+	assert_int_equal(rc, -EAGAIN);
+	redis_lease_join(lease, "live://1");
+	assert_int_equal(atomic_load(&script.joins), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(rooms_of_the_last_report_are_written_and_no_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(room_is_written_down_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(room_is_written_down_once_there_is_memory, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(room_is_written_down_once_there_is_room_in_the_pipe, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("redis_lease", tests, NULL, NULL);
