@@ -1,6 +1,7 @@
 """house: a real cluster for tests to break: scripts/cluster up in a folder of its own, and the handles to hurt it with.
 
 SPDX-License-Identifier: MIT"""
+import contextlib
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ from server import BUILD, ROOT, Metrics
 from waiting import TIMEOUT, wait_until
 
 COMMAND_SECONDS = 60
+SPARE_FILES = 4  # a comet that has just started may have some of its own connections to Redis still to make
 
 
 class House:
@@ -26,6 +28,7 @@ class House:
             arguments += ["-o", f"{key}={value}"]
         self.command(*arguments)
         self.has_redis = redis_addr is None
+        self.files_idle = {name: self.files(name) for name in self.names("comet")}
 
     def command(self, *arguments):
         """scripts/cluster with these arguments; what it prints."""
@@ -88,8 +91,38 @@ class House:
     def thaw(self, name):
         os.kill(self.pid(name), signal.SIGCONT)
 
+    # what they hold
+
+    def is_up(self, name):
+        return self.pid(name) is not None and pathlib.Path(f"/proc/{self.pid(name)}").exists()
+
+    def files(self, name):
+        return len(os.listdir(f"/proc/{self.pid(name)}/fd"))
+
+    def threads(self, name):
+        """Readers and dispatchers: those that connections cost."""
+        names = []
+        for task in pathlib.Path(f"/proc/{self.pid(name)}/task").iterdir():
+            with contextlib.suppress(OSError):  # it has just ended
+                names.append((task / "comm").read_text().strip())
+        return sum(thread in ("reader", "dispatcher") for thread in names)
+
+    def left_over(self):
+        """The comets that hold more than one without connections, once all clients have gone."""
+        return {name: (self.threads(name), self.files(name)) for name in filter(self.is_up, self.files_idle)
+                if self.threads(name) > 0 or self.files(name) > self.files_idle[name] + SPARE_FILES}
+
     def end(self, failed):
-        """Stop all; no log may say what no log should. After a test that failed they are shown."""
+        """Stop all, once nothing is left of their clients; no log may say what no log should. After a test that failed they
+        are shown."""
+        try:
+            if not failed:
+                wait_until(lambda: not self.left_over(), lambda: f"of clients nothing is left; (threads, files): "
+                           f"{self.left_over()}, files without clients: {self.files_idle}", pause=0.05)
+        finally:
+            self.stop(failed)
+
+    def stop(self, failed):
         logs = {name: self.log(name) for name in self.members()}
         self.command("down")
         if failed:
