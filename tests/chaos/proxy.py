@@ -10,6 +10,7 @@ SAYS_LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
 
 class Proxy:
     """Forwards to `target`. silence() drops everything of the connections that are there, without a reset; new ones work.
+    drop_all() beside that keeps new ones waiting until drop_no_more(), when what they have sent arrives, as TCP repeats it.
     hold(needle) keeps the next bytes with this in them, and what follows on their connection, until release()."""
 
     def __init__(self, target):
@@ -91,6 +92,15 @@ class Proxy:
             self._forget(*socks)
             self._silenced += socks
             return len(socks) // 2
+
+    def drop_all(self):
+        with self._lock:
+            self._selector.unregister(self._listener)
+        return self.silence()
+
+    def drop_no_more(self):
+        with self._lock:
+            self._selector.register(self._listener, selectors.EVENT_READ)
 
     def stop(self):
         self._stopping = True

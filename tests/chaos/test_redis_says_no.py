@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from history import Crowd, Pushes, assert_agreed
-from life import A_SECOND, RECOVERY_SECONDS, assert_recovers, begin_life, wait_refused
+from history import Crowd, Pushes, assert_hearts_beat
+from life import RECOVERY_SECONDS, assert_recovers, begin_life, wait_refused
 from proxy import Loading
 from waiting import TIMEOUT, scaled, wait_until
 
@@ -98,48 +98,111 @@ def test_redis_answers_late_again_and_again(life, crowd, pushes):
     assert_recovers(life, crowd, pushes)
 
 
-def test_redis_starts_again_without_data(life, crowd, pushes):
-    # What was accepted before has to be read before: the streams are gone, too.
-    pushes.stop()
-    assert_agreed(crowd, pushes)
-    pushes.begin_again()
-    life.kill("redis")
-    shutil.rmtree(life.directory / "appendonlydir")
-    life.start("redis")
-    pushes.start("key2", "/goim/push/keys?operation=1000&keys=comet-2/1", lambda p: p.key == "comet-2/1", A_SECOND / 3)
-    pushes.start("room2", "/goim/push/room?operation=1000&type=live&room=0", lambda p: p.room == "live://0",
-                 A_SECOND / 3, logic=1)
-    assert_recovers(life, crowd, pushes)
+def missed(person, stream):
+    got = set(person.received[stream.name])
+    return [number for number in stream.accepted if number not in got]
 
 
-def test_redis_forgets_everything_between_two_pushes(life, crowd, pushes):
-    """FLUSHALL takes what was accepted and not yet read: that is a run of neighbours at that moment, and no more."""
-    before = {stream: len(stream.accepted) for stream in pushes.streams}
-    life.redis().flushall()
-    flushed = {stream: len(stream.accepted) for stream in pushes.streams}
-    pushes.wait_accepted(scaled(20, 5), 2 * TIMEOUT)
-    pushes.stop()
+def streams_of(person, pushes):
+    return [stream for stream in pushes.streams if stream.targets(person)]
+
+
+def wait_reached(crowd, pushes):
+    """The last one is there when all that came before it is."""
     for person in crowd.people:
-        for stream in (s for s in pushes.streams if s.targets(person)):
-            # The last one is there when all that came before it is.
+        for stream in streams_of(person, pushes):
             wait_until(lambda p=person, s=stream: p.received[s.name][-1:] == s.accepted[-1:], f"{person.key} is reached")
             got = person.received[stream.name]
             assert got == sorted(set(got)), f"{person.key} got {stream.name} twice or out of order"
-            lost = [i for i, number in enumerate(stream.accepted) if number not in set(got)]
-            assert lost == [] or before[stream] - 50 <= lost[0] and lost[-1] <= flushed[stream] + 50
         assert person.closed_at is None
 
 
-def test_connections_to_redis_hang_without_a_word(behind_a_proxy):
-    """As when a firewall forgets them: nothing comes any more, and nothing says so. New ones work."""
+def test_redis_starts_again_without_data(life, crowd, pushes):
+    """What was accepted and not read goes with it, and no more: a run of neighbours that ends with Redis. No comet can count
+    that; what each has read is all that is left of it."""
+    life.kill("redis")
+    ended = {stream: stream.begun for stream in pushes.streams}
+    shutil.rmtree(life.directory / "appendonlydir")
+    life.start("redis")
+    pushes.wait_accepted(scaled(20, 5), 2 * TIMEOUT)
+    pushes.stop()
+    wait_reached(crowd, pushes)
+    for person in crowd.people:
+        for stream in streams_of(person, pushes):
+            lost = missed(person, stream)
+            before = [number for number in stream.accepted if number <= ended[stream]]
+            assert lost == before[len(before) - len(lost):], f"{person.key} has not got {lost[:10]} of {stream.name}"
+
+
+def forget_everything(house):
+    """FLUSHALL, and in the same instant: what stood in each comet's stream, as (stream, number)."""
+    comets = house.names("comet")
+    with house.redis() as client, client.pipeline(transaction=True) as all_at_once:
+        for comet in comets:
+            all_at_once.xrange(f"comet:push:{comet}")
+        all_at_once.flushall()
+        *held, _ = all_at_once.execute()
+    bodies = [[fields[b"body"].decode().partition("#") for _, fields in entries] for entries in held]
+    return {comet: [(name, int(number)) for name, _, number in entries] for comet, entries in zip(comets, bodies)}
+
+
+def test_redis_forgets_everything_between_two_pushes(life, crowd, pushes):
+    """FLUSHALL takes what was accepted and not yet read: the end of each comet's stream at that moment, and no more. What
+    stood in it is asked of Redis in the same instant; afterwards nobody could tell."""
+    life.freeze("comet-1")  # so that it certainly has not read some
+    pushes.wait_accepted(scaled(20, 5))
+    held = forget_everything(life)
+    life.thaw("comet-1")
+    pushes.wait_accepted(scaled(20, 5), 2 * TIMEOUT)
+    pushes.stop()
+    wait_reached(crowd, pushes)
+    for comet, entries in held.items():
+        lost = {(person, stream.name, number) for person in crowd.on(comet) for stream in streams_of(person, pushes)
+                for number in missed(person, stream)}
+        first = min((entries.index((name, number)) for _, name, number in lost), default=len(entries))
+        streams = {stream.name: (stream, set(stream.accepted)) for stream in pushes.streams}
+        end = {(person, name, number) for name, number in entries[first:] for person in crowd.on(comet)
+               if streams[name][0].targets(person) and number in streams[name][1]}
+        assert lost or comet != "comet-1"
+        assert lost == end, f"{comet}: not the end of its stream was lost, but {sorted(n[1:] for n in lost ^ end)[:10]}"
+
+
+@pytest.fixture
+def cut_off(behind_a_proxy):
+    """Life in a house behind a proxy."""
     house, proxy = behind_a_proxy
     crowd, pushes = Crowd(house), Pushes(house)
-    try:
-        begin_life(house, crowd, pushes)
-        assert proxy.silence() >= 10
-        pushes.wait_accepted(scaled(20, 5), 2 * RECOVERY_SECONDS)
-        wait_until(lambda: crowd.comes_in("comet-1") and crowd.comes_in("comet-2"), "clients come in", TIMEOUT)
-        assert_recovers(house, crowd, pushes)
-    finally:
-        pushes.stop()
-        crowd.close()
+    begin_life(house, crowd, pushes)
+    yield house, proxy, crowd, pushes
+    pushes.stop()
+    crowd.close()
+
+
+def wait_come_in(crowd):
+    """A subscription on which nothing comes is asked after 5 s whether it lives, and given as long to say so."""
+    wait_until(lambda: crowd.comes_in("comet-1") and crowd.comes_in("comet-2"), "clients come in", TIMEOUT)
+
+
+def test_connections_to_redis_hang_without_a_word(cut_off):
+    """As when a firewall forgets them: nothing comes any more, and nothing says so. New ones work."""
+    house, proxy, crowd, pushes = cut_off
+    assert proxy.silence() >= 10
+    pushes.wait_accepted(scaled(20, 5), 2 * RECOVERY_SECONDS)
+    wait_come_in(crowd)
+    assert_recovers(house, crowd, pushes)
+
+
+def test_all_packets_to_redis_are_dropped_for_a_while(cut_off):
+    """Neither the connections that are there nor new ones get a word through, and none is told."""
+    house, proxy, crowd, pushes = cut_off
+    lost = house.metrics("comet-1")("comet_redis_lost_total")
+    proxy.drop_all()
+    wait_refused(pushes)
+    with pytest.raises(ConnectionError, match="no logic"):
+        crowd.join("comet-1", "nobody")
+    assert_hearts_beat(crowd.people, RECOVERY_SECONDS)
+    # More often than it had connections: new ones were tried, too.
+    wait_until(lambda: house.metrics("comet-1")("comet_redis_lost_total") >= lost + 6, "it tries again and again", 2 * TIMEOUT)
+    proxy.drop_no_more()
+    wait_come_in(crowd)
+    assert_recovers(house, crowd, pushes)
