@@ -33,33 +33,36 @@ static struct cluster *cluster_of(void *self)
 
 /* ---- what redis_client asks of a comet ---- */
 
-/* All of one bucket's at a time: nothing is held while each() takes its time. False: it wants no more. */
-static bool each_of_bucket(struct bucket *b, redis_client_each *each, void *arg)
+/* All of one bucket's at a time: nothing is held while each() takes its time. *go_on: it wants more. 0 or -ENOMEM. */
+static int each_of_bucket(struct bucket *b, redis_client_each *each, void *arg, bool *go_on)
 {
+	static struct log_limit limit = LOG_LIMIT(1);
 	struct connections all = {0};
-	bool go_on = true;
+	int rc = bucket_all(b, &all);
 
-	if (bucket_all(b, &all) < 0)
-		LOG(LOG_ERROR,
-		    log_what("no memory to list connections; some are not registered again before their next "
-			     "heartbeat"));
+	if (rc < 0)
+		LOG_LIMITED(LOG_ERROR, &limit,
+			    log_what("no memory to list connections that are to be registered again; trying again"));
 	for (size_t i = 0; i < all.n; i++) {
 		struct connection *c = all.all[i];
 
-		go_on = go_on && each(arg, c->key, c->session_id, c->mid);
+		*go_on = *go_on && each(arg, c->key, c->session_id, c->mid);
 		connection_unref(&c);
 	}
 	free(all.all);
-	return go_on;
+	return rc;
 }
 
-static void each_online(void *self, redis_client_each *each, void *arg)
+static int each_online(void *self, redis_client_each *each, void *arg)
 {
 	struct server *s = cluster_of(self)->server;
+	bool go_on = true;
+	int rc, left_out = 0;
 
-	for (unsigned i = 0; i < s->n_buckets; i++)
-		if (!each_of_bucket(&s->buckets[i], each, arg))
-			return;
+	for (unsigned i = 0; go_on && i < s->n_buckets; i++)
+		if ((rc = each_of_bucket(&s->buckets[i], each, arg, &go_on)) < 0)
+			left_out = rc;
+	return left_out;
 }
 
 /* Its name is another's: the clients are sent away as at any SIGTERM, and come back to the other or to a third. */

@@ -24,6 +24,8 @@
 
 /* Registrations are spread over a second in so many portions. */
 #define PORTIONS 20
+/* Those that were left out, for want of memory, are tried again so much later. */
+#define LEFT_OUT_NS (250 * CLOCK_MS)
 
 struct redis_client {
 	unsigned magic;
@@ -41,7 +43,8 @@ struct redis_client {
 	struct lock lock;
 	pthread_cond_t wake;
 	bool stop;
-	bool lost; /* all connections are to be registered again */
+	bool lost;     /* all connections are to be registered again ... */
+	unsigned loss; /* ... because of this loss of the lease's */
 };
 
 static struct redis_client *client_of(void *self)
@@ -211,6 +214,7 @@ struct walk {
 	struct redis_client *client;
 	int64_t begun_ns;
 	int64_t n;
+	bool left_out; /* any of them, so that all are to be walked again */
 };
 
 static bool stopping(struct redis_client *c, int64_t until_ns)
@@ -233,9 +237,12 @@ static bool register_again(void *arg, const char *key, uint64_t session_id, int6
 
 	if (w->n % (rate / PORTIONS + 1) == 0 && stopping(c, w->begun_ns + w->n * CLOCK_SEC / rate))
 		return false;
+	w->left_out = redis_calls_tell(c->calls, WIRE_HEARTBEAT, key, session_id, mid) < 0;
+	if (w->left_out)
+		return false;
 	w->n++;
 	count(COUNT_REGISTERED_AGAIN);
-	return redis_calls_tell(c->calls, WIRE_HEARTBEAT, key, session_id, mid) != -ENOMEM;
+	return true;
 }
 
 static bool was_lost_again(struct redis_client *c)
@@ -248,16 +255,32 @@ static bool was_lost_again(struct redis_client *c)
 	return lost;
 }
 
-static void register_all(struct redis_client *c)
+/* Begin again in a moment, unless there is a newer reason to. */
+static void try_again(struct redis_client *c, unsigned loss)
+{
+	(void)stopping(c, clock_now_ns() + LEFT_OUT_NS);
+	lock_take(&c->lock);
+	if (!c->lost)
+		c->loss = loss;
+	c->lost = true;
+	lock_drop(&c->lock);
+}
+
+static void register_all(struct redis_client *c, unsigned loss)
 {
 	struct walk w = {.client = c, .begun_ns = clock_now_ns()};
+	int rc = c->opt.each_online(c->opt.each_online_self, register_again, &w);
 
-	c->opt.each_online(c->opt.each_online_self, register_again, &w);
+	if (rc < 0 || w.left_out) {
+		try_again(c, loss);
+		return;
+	}
 	/* What is told by now is in Redis. */
-	while (redis_calls_untold(c->calls) > 0)
+	do {
 		if (stopping(c, clock_now_ns() + 10 * CLOCK_MS) || was_lost_again(c))
 			return;
-	redis_lease_registered(c->lease);
+	} while (redis_calls_untold(c->calls) > 0);
+	redis_lease_registered(c->lease, loss);
 	LOG(LOG_INFO, log_str("server", c->opt.server_id), log_what("all connections are registered again"),
 	    log_i64("connections", w.n));
 }
@@ -265,6 +288,7 @@ static void register_all(struct redis_client *c)
 static void *keep_registered(void *arg)
 {
 	struct redis_client *c = client_of(arg);
+	unsigned loss;
 
 	lock_take(&c->lock);
 	while (!c->stop) {
@@ -274,20 +298,22 @@ static void *keep_registered(void *arg)
 			continue;
 		}
 		c->lost = false;
+		loss = c->loss;
 		lock_drop(&c->lock);
-		register_all(c);
+		register_all(c, loss);
 		lock_take(&c->lock);
 	}
 	lock_drop(&c->lock);
 	return NULL;
 }
 
-static void is_lost(void *self)
+static void is_lost(void *self, unsigned loss)
 {
 	struct redis_client *c = client_of(self);
 
 	lock_take(&c->lock);
 	c->lost = true;
+	c->loss = loss;
 	lock_drop(&c->lock);
 	(void)pthread_cond_signal(&c->wake);
 }

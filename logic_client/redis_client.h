@@ -22,8 +22,9 @@ struct redis_client_options {
 	push_sink *sink;
 	void *sink_self;
 	/* Walk all connections that are in a bucket now, in any order, with no lock held; those that come or go meanwhile may
-	 * be left out. Called by a thread of redis_client when Redis has lost its data, to register them again. */
-	void (*each_online)(void *self, redis_client_each *each, void *arg);
+	 * be left out. Called by a thread of redis_client when Redis has lost its data, to register them again. 0, also where
+	 * each wanted no more; -ENOMEM: others were left out, too. */
+	int (*each_online)(void *self, redis_client_each *each, void *arg);
 	void *each_online_self;
 	/* Another comet has this one's name: it must go, if it does not go already. Called once at most, by a thread of
 	 * redis_client, and returns at once. */

@@ -49,7 +49,7 @@ struct redis_lease {
 	const struct redis_client_options *opt;
 	struct redis_pipe *pipe;
 	struct redis_clock *clock;
-	void (*lost)(void *self);
+	redis_lease_lost *lost;
 	void *lost_self;
 	int64_t lease_ns;
 	int64_t timeout_ns;
@@ -66,7 +66,8 @@ struct redis_lease {
 	struct strmap rooms;     /* room -> struct told */
 	unsigned to_write;       /* rooms that are not current */
 	unsigned writes, report; /* the last ones */
-	bool registered;         /* again, after a loss: to be said at the next renewal */
+	unsigned loss;           /* the last one */
+	bool registered;         /* again, after it: to be said at the next renewal */
 	bool leaving;            /* this comet goes away ... */
 	bool hurry;              /* ... which is to be said now */
 };
@@ -453,13 +454,12 @@ int redis_lease_report(struct redis_lease *l, const struct wire_load *load, cons
 
 /* ---- the thread ---- */
 
-static void all_rooms_lost(struct redis_lease *l)
+static void lose_rooms_locked(struct redis_lease *l) NEEDS(l->lock)
 {
 	struct strmap_cursor cursor = {0};
 	const char *room;
 	void *value;
 
-	lock_take(&l->lock);
 	while (strmap_next(&l->rooms, &cursor, &room, &value)) {
 		struct told *t = value;
 
@@ -467,8 +467,19 @@ static void all_rooms_lost(struct redis_lease *l)
 		t->write = 0;
 		set_current_locked(l, t, false);
 	}
+}
+
+static void say_lost(struct redis_lease *l, bool with_rooms)
+{
+	unsigned loss;
+
+	lock_take(&l->lock);
+	if (with_rooms)
+		lose_rooms_locked(l);
 	l->registered = false;
+	loss = ++l->loss;
 	lock_drop(&l->lock);
+	l->lost(l->lost_self, loss);
 }
 
 /* Redis does not know us any more, and has taken us in again. */
@@ -477,8 +488,7 @@ static void came_back(struct redis_lease *l)
 	LOG(LOG_WARN, log_str("server", l->opt->server_id),
 	    log_what("Redis has lost this comet's registration; registering all connections again"));
 	/* While it says `registering`, pushes to all rooms come here, and those to keys that nobody knows are refused. */
-	all_rooms_lost(l);
-	l->lost(l->lost_self);
+	say_lost(l, true);
 }
 
 /* All that was lost is there again: the rooms, since the lease was renewed, and the connections. */
@@ -515,7 +525,7 @@ static bool renew(struct redis_lease *l)
 	if (rc == VERDICT_NEW)
 		came_back(l);
 	else if (rc == VERDICT_KEPT && away > LONG_AWAY_NS)
-		l->lost(l->lost_self);
+		say_lost(l, false);
 	if (rc == VERDICT_KEPT)
 		say_registered(l);
 	return true;
@@ -544,11 +554,11 @@ static void *run(void *arg)
 	return NULL;
 }
 
-void redis_lease_registered(struct redis_lease *l)
+void redis_lease_registered(struct redis_lease *l, unsigned loss)
 {
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
 	lock_take(&l->lock);
-	l->registered = true;
+	l->registered = l->loss == loss;
 	lock_drop(&l->lock);
 }
 
@@ -625,7 +635,7 @@ static void free_lease(struct redis_lease *l)
 }
 
 int redis_lease_start(const struct redis_client_options *opt, struct redis_pipe *pipe, struct redis_clock *clock,
-		      void (*lost)(void *self), void *lost_self, struct redis_lease **out)
+		      redis_lease_lost *lost, void *lost_self, struct redis_lease **out)
 {
 	struct redis_lease *l = calloc(1, sizeof(*l));
 	int rc;

@@ -14,15 +14,18 @@
 
 struct redis_lease;
 
-/* Take the lease, as redis_client_start says, then keep it on a thread. lost(lost_self) is called by that thread when Redis
- * has lost it: it holds the name again by then, but registrations are gone. `clock` is set by every answer. */
+/* Called by the lease's thread when Redis has lost the lease, or was away for so long that it may have forgotten connections:
+ * the name is held again by then, but registrations are gone. Losses are counted. */
+typedef void redis_lease_lost(void *self, unsigned loss);
+
+/* Take the lease, as redis_client_start says, then keep it on a thread. `clock` is set by every answer. */
 int redis_lease_start(const struct redis_client_options *opt, struct redis_pipe *pipe, struct redis_clock *clock,
-		      void (*lost)(void *self), void *lost_self, struct redis_lease **out);
+		      redis_lease_lost *lost, void *lost_self, struct redis_lease **out);
 /* Give the name back, join. */
 void redis_lease_stop(struct redis_lease **l);
 
-/* Everything that was lost is registered again. */
-void redis_lease_registered(struct redis_lease *l);
+/* All that this loss took is registered again. Says nothing where another loss came since. */
+void redis_lease_registered(struct redis_lease *l, unsigned loss);
 /* From now on the lease says `leaving`: this comet is not told to clients as a node, and a comet that wants its name waits for
  * it to go. Written by the lease's thread, at once. */
 void redis_lease_leave(struct redis_lease *l);

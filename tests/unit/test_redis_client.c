@@ -1,0 +1,202 @@
+/* Tests of logic_client/redis_client: all connections are registered again when Redis has lost them.
+ * SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/config.h"
+#include "logic_client/redis_client.h"
+#include "tests/unit/fake_redis.h"
+#include "tests/unit/seam.h"
+#include "tests/unit/until.h"
+
+/* What the lease's script says, and what Redis has been told. */
+static struct script {
+	atomic_int to_lose; /* so many more times it has lost the lease; the first time it is taken */
+	atomic_int leases;  /* asked for */
+	atomic_int registered;
+} script;
+
+static struct fake_redis server;
+static struct config cfg;
+static struct redis_client *client;
+/* How the walks go. */
+static atomic_int walks, walked;
+static atomic_int too_early; /* said to be registered before the last of them was over */
+static int (*walk)(redis_client_each *each, void *arg);
+
+static const char *lease(struct script *s)
+{
+	atomic_fetch_add(&s->leases, 1);
+	return atomic_fetch_sub(&s->to_lose, 1) > 0 ? "*3\r\n$3\r\nnew\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n"
+						    : "*3\r\n$4\r\nkept\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n";
+}
+
+static const char *answer(void *arg, int argc, char **argv)
+{
+	struct script *s = arg;
+
+	if (strcmp(argv[0], "EVAL") == 0 && strstr(argv[1], "fenced") != NULL)
+		return lease(s);
+	if (strcmp(argv[0], "EVAL") == 0 && strstr(argv[1], "comet:logics") != NULL)
+		return "*1\r\n$13\r\n1700000000000\r\n";
+	if (strcmp(argv[0], "SUBSCRIBE") == 0 || strcmp(argv[0], "XREAD") == 0)
+		return "";
+	if (strcmp(argv[0], "HSET") == 0 && strcmp(argv[2], "registering") == 0)
+		atomic_fetch_add(&s->registered, 1);
+	if (strcmp(argv[0], "HSET") == 0 || strcmp(argv[0], "EVAL") == 0)
+		return ":1\r\n";
+	return fake_redis_hello(argc, argv);
+}
+
+static int each_online(void *self, redis_client_each *each, void *arg)
+{
+	int rc;
+
+	(void)self;
+	atomic_fetch_add(&walks, 1);
+	rc = walk(each, arg);
+	atomic_fetch_add(&walked, 1);
+	return rc;
+}
+
+static int sink(void *self, const struct wire_push *push)
+{
+	(void)self;
+	(void)push;
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	char addr[64];
+
+	(void)state;
+	memset(&script, 0, sizeof(script));
+	atomic_store(&walks, 0);
+	atomic_store(&walked, 0);
+	atomic_store(&too_early, 0);
+	fake_redis_start(&server, answer, &script);
+	assert_int_equal(config_init(&cfg), 0);
+	(void)snprintf(addr, sizeof(addr), "redis.addr=%s", server.addr);
+	assert_int_equal(config_flag(&cfg, addr, stderr), 0);
+	cfg.redis_lease = 300;
+	return 0;
+}
+
+static void start(int losses, int (*how)(redis_client_each *each, void *arg))
+{
+	const struct redis_client_options opt = {
+		.cfg = &cfg, .server_id = "c", .addrs = "", .sink = sink, .each_online = each_online};
+
+	walk = how;
+	atomic_store(&script.to_lose, 1 + losses);
+	assert_int_equal(redis_client_start(&opt, &client), 0);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	redis_client_stop(&client);
+	fake_redis_stop(&server);
+	config_fini(&cfg);
+	seam_reset();
+	return 0;
+}
+
+/* So many more leases have been asked for: what came before has had its effect. */
+static void wait_for_leases(int n)
+{
+	int before = atomic_load(&script.leases);
+
+	until(atomic_load(&script.leases) >= before + n);
+}
+
+static int nobody(redis_client_each *each, void *arg)
+{
+	(void)each;
+	(void)arg;
+	return 0;
+}
+
+static void who_is_registered_again_says_so(void **state)
+{
+	(void)state;
+	start(0, nobody);
+	wait_for_leases(3);
+	assert_int_equal(atomic_load(&script.registered), 0);
+	atomic_store(&script.to_lose, 1);
+	until(atomic_load(&script.registered) == 1);
+	assert_int_equal(atomic_load(&walks), 1);
+	/* Once is enough. */
+	wait_for_leases(3);
+	assert_int_equal(atomic_load(&script.registered), 1);
+}
+
+static int without_memory_twice(redis_client_each *each, void *arg)
+{
+	int n = atomic_load(&walks);
+
+	if (n == 1)
+		return -ENOMEM;
+	if (n == 2) {
+		seam_fail(SEAM_ALLOC, 0, UINT_MAX, ENOMEM);
+		(void)each(arg, "k", 1, 0);
+		seam_reset();
+	} else {
+		/* Both have had the time to do harm. */
+		wait_for_leases(3);
+		atomic_fetch_add(&too_early, atomic_load(&script.registered));
+	}
+	return 0;
+}
+
+static void who_left_some_out_begins_again(void **state)
+{
+	(void)state;
+	start(1, without_memory_twice);
+	until(atomic_load(&walked) == 3);
+	assert_int_equal(atomic_load(&too_early), 0);
+	until(atomic_load(&script.registered) == 1);
+}
+
+static int is_lost_meanwhile(redis_client_each *each, void *arg)
+{
+	(void)each;
+	(void)arg;
+	if (atomic_load(&walks) == 1)
+		atomic_store(&script.to_lose, 1);
+	wait_for_leases(4);
+	atomic_fetch_add(&too_early, atomic_load(&script.registered));
+	return 0;
+}
+
+static void what_is_lost_while_it_is_registered_is_registered_again(void **state)
+{
+	(void)state;
+	start(1, is_lost_meanwhile);
+	until(atomic_load(&walked) == 2);
+	assert_int_equal(atomic_load(&too_early), 0);
+	until(atomic_load(&script.registered) == 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(who_is_registered_again_says_so, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_left_some_out_begins_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_lost_while_it_is_registered_is_registered_again, set_up,
+						tear_down),
+	};
+
+	return cmocka_run_group_tests_name("redis_client", tests, NULL, NULL);
+}
