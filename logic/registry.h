@@ -50,11 +50,13 @@ struct registry_servers {
 };
 void registry_servers_fini(struct registry_servers *servers);
 
-/* All calls: any thread, no lock of the caller's held; 0, -ENOMEM, or -ERR_NO_LOGIC where Redis is away. */
+/* All calls: any thread, no lock of the caller's held; 0, -ENOMEM, or -ERR_NO_LOGIC where Redis is away. After an error the lists
+ * are empty: there is nothing to free, and it does no harm. */
 struct registry {
 	/* Register key (of user mid, 0 = none) on server. *session_id: larger than any given before for this key. *old (may be
-	 * NULL) gets the registration replaced, n = 0 or 1. After expires_ms (0: never) on the registry's clock nothing is
-	 * registered any more: -ETIMEDOUT.
+	 * NULL) gets the registration replaced, n = 0 or 1; over Redis also 0 where there was no memory for it. After expires_ms
+	 * (0: never) on the registry's clock nothing is registered any more: -ETIMEDOUT. After any error nothing is, as far as
+	 * anybody can know.
 	 * 1: another comet has the key. It keeps it, and pushes go there, until this registration is renewed: by then this
 	 * comet can take them. */
 	int (*put)(void *self, const char *server, const char *key, int64_t mid, int64_t expires_ms,

@@ -115,6 +115,14 @@ static int found_add(struct registry_found *found, const char *key, const char *
 	return more[found->n - 1].key != NULL && more[found->n - 1].server != NULL ? 0 : -ENOMEM;
 }
 
+/* The registration that was replaced. Without memory for it nobody is told, which is no reason to take back what is done: the
+ * replaced connection's heartbeat ends it. */
+static void tell_old(struct registry_found *old, const char *key, const char *server, uint64_t id)
+{
+	if (found_add(old, key, server, id) < 0)
+		registry_found_fini(old);
+}
+
 /* ---- one registration ---- */
 
 static int put(void *self, const char *server, const char *key, int64_t mid, int64_t expires_ms, uint64_t *session_id,
@@ -157,7 +165,7 @@ static int put(void *self, const char *server, const char *key, int64_t mid, int
 		/* The comet has lost its lease and does not know it yet; in a moment it will have a new one. */
 		rc = -ERR_NO_LOGIC;
 	else if (reply->elements == 4 && old != NULL)
-		rc = found_add(old, key, text_at(reply, 2), number_at(reply, 3));
+		tell_old(old, key, text_at(reply, 2), number_at(reply, 3));
 	freeReplyObject(reply);
 	return rc;
 }
@@ -224,7 +232,7 @@ static int renew(void *self, const char *server, const char *key, int64_t mid, u
 	if (says(reply, "newer"))
 		rc = -ESTALE;
 	else if (reply->elements == 3 && old != NULL)
-		rc = found_add(old, key, text_at(reply, 1), number_at(reply, 2));
+		tell_old(old, key, text_at(reply, 1), number_at(reply, 2));
 	else if (says(reply, "no lease"))
 		rc = -ERR_NO_LOGIC;
 	freeReplyObject(reply);

@@ -1,0 +1,134 @@
+/* Tests of logic/registry_redis: what is told of a registration. What Redis makes of the scripts is in tests/chaos.
+ * SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "common/config.h"
+#include "common/redis_pipe.h"
+#include "logic/registry.h"
+#include "tests/unit/fake_redis.h"
+#include "tests/unit/seam.h"
+
+static struct script {
+	atomic_int evals;
+	const char *answer;
+} script;
+
+static struct fake_redis server;
+static struct config cfg;
+static struct redis_pipe *pipe_;
+static struct registry registry;
+
+static const char *answer(void *arg, int argc, char **argv)
+{
+	struct script *s = arg;
+
+	if (strcmp(argv[0], "EVAL") != 0)
+		return fake_redis_hello(argc, argv);
+	atomic_fetch_add(&s->evals, 1);
+	return s->answer;
+}
+
+static int set_up(void **state)
+{
+	struct redis_options redis;
+
+	(void)state;
+	memset(&script, 0, sizeof(script));
+	fake_redis_start(&server, answer, &script);
+	assert_int_equal(config_init(&cfg), 0);
+	redis = redis_options_of(&cfg, "test");
+	redis.addr = server.addr;
+	assert_int_equal(redis_pipe_start(&redis, &pipe_), 0);
+	/* Once this is answered only the test itself allocates. */
+	assert_int_equal(redis_pipe_call(pipe_, REDIS_AGAIN, INT64_MAX, NULL, "PING"), 0);
+	assert_int_equal(registry_redis_new(&cfg, pipe_, &registry), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	registry_redis_free(&registry);
+	redis_pipe_stop(&pipe_);
+	fake_redis_stop(&server);
+	config_fini(&cfg);
+	return 0;
+}
+
+static int put(struct registry_found *old)
+{
+	uint64_t id = 0;
+	int rc = registry.put(registry.self, "c1", "k", 5, 0, &id, old);
+
+	assert_true(rc != 0 || id == 8);
+	return rc;
+}
+
+static int renew(struct registry_found *old)
+{
+	return registry.renew(registry.self, "c1", "k", 5, 8, old);
+}
+
+/* With each allocation failing in turn: what Redis has done is done, and nobody has anything to free after an error. */
+static void without_memory_it_is_all_or_nothing(int (*call)(struct registry_found *old), const char *says)
+{
+	unsigned failing = 0;
+	int rc;
+
+	script.answer = says;
+	do {
+		struct registry_found old = {NULL, 99};
+		int evals = atomic_load(&script.evals);
+
+		seam_fail(SEAM_ALLOC, failing++, 1, ENOMEM);
+		rc = call(&old);
+		if (atomic_load(&script.evals) == evals)
+			assert_int_equal(rc, -ENOMEM);
+		else
+			assert_int_equal(rc, 0);
+		if (seam_failed(SEAM_ALLOC) == 0) {
+			assert_int_equal(old.n, 1);
+			assert_string_equal(old.entries->key, "k");
+			assert_string_equal(old.entries->server, "c2");
+			assert_int_equal(old.entries->session_id, 7);
+			failing = 0;
+		} else {
+			assert_int_equal(old.n, 0);
+			assert_null(old.entries);
+		}
+		seam_reset();
+		registry_found_fini(&old);
+	} while (failing != 0);
+}
+
+static void put_without_memory_registers_or_fails(void **state)
+{
+	(void)state;
+	without_memory_it_is_all_or_nothing(put, "*4\r\n$2\r\nok\r\n$1\r\n8\r\n$2\r\nc2\r\n$1\r\n7\r\n");
+}
+
+static void renew_without_memory_registers_or_fails(void **state)
+{
+	(void)state;
+	without_memory_it_is_all_or_nothing(renew, "*3\r\n$2\r\nok\r\n$2\r\nc2\r\n$1\r\n7\r\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(put_without_memory_registers_or_fails, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(renew_without_memory_registers_or_fails, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests_name("registry_redis", tests, NULL, NULL);
+}
