@@ -20,7 +20,7 @@ struct logic_node {
 };
 
 struct logic_client {
-	/* 0 and *session; -ERR_REFUSED with session->refusal; -ERR_NO_LOGIC; -ENOMEM. */
+	/* 0 and *session, whose `accepts` is the caller's to free; -ERR_REFUSED with session->refusal; -ERR_NO_LOGIC; -ENOMEM. */
 	int (*connect)(void *self, const struct wire_connect *request, struct wire_session *session);
 	/* The connection is where pushes find it now; a kick that came while it was on its way there is delivered again. */
 	void (*settled)(void *self, const char *key, uint64_t session_id);

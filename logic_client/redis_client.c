@@ -72,7 +72,10 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 	if (rc == 0 && reply.session.key[0] == '\0')
 		rc = -ERR_NO_LOGIC; /* of a logic that has forgotten to say who it is */
 	*session = reply.session;
-	reply.session.accepts = NULL;
+	if (rc == 0)
+		reply.session.accepts = NULL; /* handed over */
+	else
+		session->accepts = NULL;
 	wire_reply_fini(&reply);
 	return rc;
 }

@@ -19,14 +19,15 @@
 #define CONNECTIONS 32
 #define BUFFER      (1 << 16)
 
-struct peer {
+struct fake_redis_peer {
 	int fd; /* -1: free */
+	bool subscribed;
 	size_t bytes;
 	char buffer[BUFFER];
 };
 
 /* One command "*N\r\n$n\r\n...\r\n" at the start of the buffer: its length, its arguments ended by zero bytes; 0: not whole. */
-static size_t parse(struct peer *p, int *argc, char **argv)
+static size_t parse(struct fake_redis_peer *p, int *argc, char **argv)
 {
 	char *at = p->buffer, *end = p->buffer + p->bytes;
 	int n;
@@ -49,22 +50,24 @@ static size_t parse(struct peer *p, int *argc, char **argv)
 	return (size_t)(at - p->buffer);
 }
 
-static void hang_up(struct peer *p)
+static void hang_up(struct fake_redis_peer *p)
 {
 	(void)close(p->fd);
 	p->fd = -1;
 }
 
 /* All whole commands of the buffer. */
-static void serve(struct fake_redis *f, struct peer *p)
+static void serve(struct fake_redis *f, struct fake_redis_peer *p)
 {
 	char *argv[FAKE_REDIS_ARGS];
 	size_t used;
 	int argc;
 
 	while (p->fd >= 0 && p->bytes > 0 && (used = parse(p, &argc, argv)) > 0) {
-		const char *answer = f->answer(f->arg, argc, argv);
+		const char *answer;
 
+		p->subscribed |= argc > 0 && strcmp(argv[0], "SUBSCRIBE") == 0;
+		answer = f->answer(f->arg, argc, argv);
 		if (answer == NULL || send(p->fd, answer, strlen(answer), MSG_NOSIGNAL) < 0) {
 			hang_up(p);
 			return;
@@ -74,7 +77,7 @@ static void serve(struct fake_redis *f, struct peer *p)
 	}
 }
 
-static void take(struct fake_redis *f, struct peer *p)
+static void take(struct fake_redis *f, struct fake_redis_peer *p)
 {
 	ssize_t n = read(p->fd, p->buffer + p->bytes, sizeof(p->buffer) - 1 - p->bytes);
 
@@ -87,12 +90,13 @@ static void take(struct fake_redis *f, struct peer *p)
 	serve(f, p);
 }
 
-static void let_in(struct fake_redis *f, struct peer *peers)
+static void let_in(struct fake_redis *f, struct fake_redis_peer *peers)
 {
 	for (int i = 0; i < CONNECTIONS; i++)
 		if (peers[i].fd < 0) {
 			peers[i].fd = accept(f->listener, NULL, NULL);
 			peers[i].bytes = 0;
+			peers[i].subscribed = false;
 			return;
 		}
 }
@@ -100,10 +104,11 @@ static void let_in(struct fake_redis *f, struct peer *peers)
 static void *run(void *arg)
 {
 	struct fake_redis *f = arg;
-	struct peer *peers = calloc(CONNECTIONS, sizeof(*peers));
+	struct fake_redis_peer *peers = calloc(CONNECTIONS, sizeof(*peers));
 
 	for (int i = 0; i < CONNECTIONS; i++)
 		peers[i].fd = -1;
+	f->peers = peers;
 	for (;;) {
 		struct pollfd fds[2 + CONNECTIONS] = {{f->stop[0], POLLIN, 0}, {f->listener, POLLIN, 0}};
 
@@ -147,6 +152,13 @@ void fake_redis_stop(struct fake_redis *f)
 	(void)close(f->listener);
 	(void)close(f->stop[0]);
 	(void)close(f->stop[1]);
+}
+
+void fake_redis_tell(struct fake_redis *f, const char *bytes)
+{
+	for (int i = 0; i < CONNECTIONS; i++)
+		if (f->peers[i].fd >= 0 && f->peers[i].subscribed)
+			(void)send(f->peers[i].fd, bytes, strlen(bytes), MSG_NOSIGNAL);
 }
 
 const char *fake_redis_hello(int argc, char **argv)

@@ -12,8 +12,11 @@
  * server's thread. */
 typedef const char *fake_redis_answer(void *arg, int argc, char **argv);
 
+struct fake_redis_peer;
+
 struct fake_redis {
 	char addr[32]; /* host:port */
+	struct fake_redis_peer *peers;
 	fake_redis_answer *answer;
 	void *arg;
 	int listener;
@@ -23,6 +26,9 @@ struct fake_redis {
 
 void fake_redis_start(struct fake_redis *f, fake_redis_answer *answer, void *arg);
 void fake_redis_stop(struct fake_redis *f);
+
+/* Send these bytes to every connection that has said SUBSCRIBE. Only from inside an answer. */
+void fake_redis_tell(struct fake_redis *f, const char *bytes);
 
 /* What a server that works says to the commands by which a connection begins; NULL for all others. */
 const char *fake_redis_hello(int argc, char **argv);

@@ -11,9 +11,11 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/config.h"
+#include "common/err.h"
 #include "logic_client/redis_client.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"
@@ -25,6 +27,9 @@ static struct script {
 	atomic_int leases;  /* asked for */
 	atomic_int registered;
 } script;
+
+/* An instance of logic that is always up, and answers every request with these members. */
+static const char *logic_says;
 
 static struct fake_redis server;
 static struct config cfg;
@@ -41,6 +46,29 @@ static const char *lease(struct script *s)
 						    : "*3\r\n$4\r\nkept\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n";
 }
 
+static const char *instances(void)
+{
+	if (logic_says == NULL)
+		return "*1\r\n$13\r\n1700000000000\r\n";
+	return "*3\r\n$13\r\n1700000000000\r\n$5\r\nlogic\r\n$13\r\n1900000000000\r\n";
+}
+
+/* The reply to a request, whose id it needs. */
+static const char *publish(const char *request)
+{
+	const char *id = strstr(request, "\"id\":\"");
+	char text[512], message[1024];
+
+	if (id == NULL)
+		return NULL;
+	id += strlen("\"id\":\"");
+	(void)snprintf(text, sizeof(text), "{\"id\":\"%.*s\",%s}", (int)strcspn(id, "\""), id, logic_says);
+	(void)snprintf(message, sizeof(message), "*3\r\n$7\r\nmessage\r\n$13\r\ncomet:reply:c\r\n$%zu\r\n%s\r\n",
+		       strlen(text), text);
+	fake_redis_tell(&server, message);
+	return ":1\r\n";
+}
+
 static const char *answer(void *arg, int argc, char **argv)
 {
 	struct script *s = arg;
@@ -48,7 +76,9 @@ static const char *answer(void *arg, int argc, char **argv)
 	if (strcmp(argv[0], "EVAL") == 0 && strstr(argv[1], "fenced") != NULL)
 		return lease(s);
 	if (strcmp(argv[0], "EVAL") == 0 && strstr(argv[1], "comet:logics") != NULL)
-		return "*1\r\n$13\r\n1700000000000\r\n";
+		return instances();
+	if (strcmp(argv[0], "PUBLISH") == 0)
+		return publish(argv[2]);
 	if (strcmp(argv[0], "SUBSCRIBE") == 0 || strcmp(argv[0], "XREAD") == 0)
 		return "";
 	if (strcmp(argv[0], "HSET") == 0 && strcmp(argv[2], "registering") == 0)
@@ -82,6 +112,7 @@ static int set_up(void **state)
 
 	(void)state;
 	memset(&script, 0, sizeof(script));
+	logic_says = NULL;
 	atomic_store(&walks, 0);
 	atomic_store(&walked, 0);
 	atomic_store(&too_early, 0);
@@ -189,6 +220,40 @@ static void what_is_lost_while_it_is_registered_is_registered_again(void **state
 	until(atomic_load(&script.registered) == 1);
 }
 
+static int connect_one(struct wire_session *session)
+{
+	const struct logic_client table = redis_client_table(client);
+	const struct wire_connect request = {.token = (const uint8_t *)"t", .token_bytes = 1, .peer = "p"};
+
+	return table.connect(table.self, &request, session);
+}
+
+static void who_comes_in_may_have_operations(void **state)
+{
+	struct wire_session session;
+
+	(void)state;
+	logic_says = "\"code\":0,\"message\":\"\",\"key\":\"k\",\"session\":7,\"accepts\":[1000,1001]";
+	start(0, nobody);
+	assert_int_equal(connect_one(&session), 0);
+	assert_string_equal(session.key, "k");
+	assert_int_equal(session.n_accepts, 2);
+	assert_int_equal(session.accepts[1], 1001);
+	free(session.accepts);
+}
+
+/* Who is not let in frees nothing. */
+static void who_has_no_key_does_not_come_in(void **state)
+{
+	struct wire_session session;
+
+	(void)state;
+	logic_says = "\"code\":0,\"message\":\"\",\"session\":7,\"accepts\":[1000,1001]";
+	start(0, nobody);
+	assert_int_equal(connect_one(&session), -ERR_NO_LOGIC);
+	assert_null(session.accepts);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +261,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_left_some_out_begins_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_lost_while_it_is_registered_is_registered_again, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(who_comes_in_may_have_operations, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_has_no_key_does_not_come_in, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("redis_client", tests, NULL, NULL);
