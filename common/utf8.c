@@ -1,6 +1,8 @@
 /* utf8: see utf8.h. SPDX-License-Identifier: MIT */
 #include "common/utf8.h"
 
+#include <string.h>
+
 unsigned utf8_bytes(const uint8_t *at, const uint8_t *end, unsigned *bad)
 {
 	uint8_t low = 0x80, high = 0xbf;
@@ -47,4 +49,17 @@ bool utf8_is_valid(const uint8_t *text, size_t text_bytes)
 		text += n;
 	}
 	return true;
+}
+
+void utf8_copy(char *to, size_t to_bytes, const char *text)
+{
+	size_t n = strnlen(text, to_bytes);
+
+	if (n == to_bytes)
+		n--;
+	/* Back to the first byte of the character that is cut; at the end of the text there is none. */
+	while (n > 0 && ((uint8_t)text[n] & 0xc0) == 0x80)
+		n--;
+	memcpy(to, text, n);
+	to[n] = '\0';
 }

@@ -15,4 +15,7 @@ uint32_t utf8_code(const uint8_t *at, unsigned n);
 
 bool utf8_is_valid(const uint8_t *text, size_t text_bytes);
 
+/* As much of the text as there is room for with its zero byte (to_bytes > 0), and never half a character. */
+void utf8_copy(char *to, size_t to_bytes, const char *text);
+
 #endif

@@ -11,6 +11,7 @@
 
 #include "common/err.h"
 #include "common/json.h"
+#include "common/utf8.h"
 #include "common/wire_text.h"
 
 /* A text of a comet with very many rooms; more is no message of ours. */
@@ -386,7 +387,7 @@ int wire_reply_decode(const char *text, size_t bytes, struct wire_reply *out)
 	    !get_string(object, "message", SIZE_MAX, &message))
 		return -EBADMSG;
 	out->rc = code == 0 ? 0 : code == 403 ? -ERR_REFUSED : -ERR_NO_LOGIC;
-	strncat(out->session.refusal, message, sizeof(out->session.refusal) - 1);
+	utf8_copy(out->session.refusal, sizeof(out->session.refusal), message);
 	if (out->rc < 0)
 		return 0;
 	if ((rc = get_reply_session(object, &out->session)) < 0)

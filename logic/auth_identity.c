@@ -9,6 +9,7 @@
 
 #include "common/counters.h"
 #include "common/err.h"
+#include "common/utf8.h"
 #include "common/wire.h"
 
 static const char *const words_of[AUTH_CAUSES] = {
@@ -43,18 +44,7 @@ void auth_identity_fini(struct auth_identity *who)
 
 int auth_refuse(struct auth_identity *who, enum auth_cause cause, const char *words)
 {
-	size_t n;
-
-	if (words == NULL)
-		words = words_of[cause];
-	n = strlen(words);
-	if (n >= sizeof(who->refusal))
-		n = sizeof(who->refusal) - 1;
-	/* Never half a character of UTF-8. */
-	while (n > 0 && ((unsigned char)words[n] & 0xc0) == 0x80)
-		n--;
-	memcpy(who->refusal, words, n);
-	who->refusal[n] = '\0';
+	utf8_copy(who->refusal, sizeof(who->refusal), words != NULL ? words : words_of[cause]);
 	who->cause = cause;
 	return -ERR_REFUSED;
 }

@@ -81,12 +81,40 @@ static void code_points_are_read(void **state)
 	}
 }
 
+static void a_copy_has_whole_characters_only(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t room;
+		const char *copy;
+	} copies[] = {
+		{"", 1, ""},
+		{"abc", 4, "abc"},
+		{"abc", 3, "ab"},
+		{"abc", 1, ""},
+		{"a\xc3\xa9", 4, "a\xc3\xa9"},
+		{"a\xc3\xa9", 3, "a"},
+		{"\xf0\x9f\x98\x80", 4, ""},
+		{"a\xe2\x82\xac!", 5, "a\xe2\x82\xac"},
+		{"a\xe2\x82\xac!", 4, "a"},
+	};
+	char to[16];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
+		memset(to, 'x', sizeof(to));
+		utf8_copy(to, copies[i].room, copies[i].text);
+		assert_string_equal(to, copies[i].copy);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(utf8_is_checked_to_the_letter),
 		cmocka_unit_test(what_could_have_begun_a_character_goes_as_one),
 		cmocka_unit_test(code_points_are_read),
+		cmocka_unit_test(a_copy_has_whole_characters_only),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -285,6 +285,15 @@ static void a_refusal_keeps_its_words_as_far_as_there_is_room(void **state)
 	assert_int_equal(wire_reply_decode(longer, strlen(longer), &back), 0);
 	assert_int_equal(strlen(back.session.refusal), WIRE_TEXT_BYTES - 1);
 	wire_reply_fini(&back);
+
+	/* Of characters of three bytes as many as are whole. */
+	bytes = (size_t)snprintf(longer, sizeof(longer), "{\"id\":\"1\",\"code\":403,\"message\":\"");
+	for (int i = 0; i < 100; i++)
+		bytes += (size_t)snprintf(longer + bytes, sizeof(longer) - bytes, "\xe2\x82\xac");
+	(void)snprintf(longer + bytes, sizeof(longer) - bytes, "\"}");
+	assert_int_equal(wire_reply_decode(longer, strlen(longer), &back), 0);
+	assert_int_equal(strlen(back.session.refusal), (WIRE_TEXT_BYTES - 1) / 3 * 3);
+	wire_reply_fini(&back);
 }
 
 static void any_other_code_is_a_logic_that_failed(void **state)
