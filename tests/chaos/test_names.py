@@ -141,21 +141,30 @@ def test_a_comet_whose_name_is_taken_while_it_goes_away_goes_as_it_would(house, 
 
 @pytest.mark.house(comets=2, logics=2, settings={"redis.lease": "600ms", "redis.forget": "1s"})
 def test_a_comet_stopped_beyond_its_lease_is_forgotten_and_comes_back(house, crowd):
-    stays = crowd.join("comet-1", "stays", "live://1", mid=1)
+    """Under the epoch that it had, since nobody took its name: what stands in Redis with it is still true. A key that went
+    elsewhere meanwhile stands there with another one."""
+    stays, goes = (crowd.join("comet-1", key, "live://1", mid=1) for key in ("stays", "goes"))
     elsewhere = crowd.join("comet-2", "elsewhere", "live://1", mid=2)
     backend = house.backend()
+    epoch = house.redis().hget("comet:server:comet-1", "epoch")
     house.freeze("comet-1")
     wait_until(lambda: not house.redis().exists("comet:server:comet-1"), "it is forgotten", 30)
     assert not house.redis().exists("comet:rooms:comet-1", "comet:push:comet-1")
     assert [server["id"] for server in backend.data("/goim/nodes/instances")] == ["comet-2"]
     wait_until(lambda: backend.data("/goim/online/room", type="live", rooms=1) == {"1": 1}, "its people are not counted")
+    came = crowd.join("comet-2", "goes", "live://1", mid=1)
     house.thaw("comet-1")
     wait_until(lambda: "all connections are registered again" in house.log("comet-1"), "it registers again")
-    backend.push_keys(["stays", "elsewhere"], "x#1")
+    assert house.redis().hget("comet:server:comet-1", "epoch") == epoch
+    wait_until(lambda: goes.closed_at is not None, "the one that went elsewhere is closed here")
+    assert "replaced" in goes.goodbye["reason"]
+    backend.push_keys(["stays", "goes", "elsewhere"], "x#1")
     backend.push_room("live://1", "x#2")
-    for person in (stays, elsewhere):
+    for person in (stays, came, elsewhere):
         wait_until(lambda person=person: person.received["x"] == [1, 2], f"{person.key} is reached")
         assert person.closed_at is None
+    assert house.metrics("comet-1")("comet_registered_again_total") >= 1
+    assert sum(house.metrics(logic)("comet_comets_forgotten_total") for logic in house.names("logic")) == 1
 
 
 def test_redis_forgets_everything_while_pushes_run(house, crowd, pushes):
