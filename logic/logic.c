@@ -312,6 +312,14 @@ static int make_message(int32_t op, const void *body, size_t body_bytes, struct 
 	return body_bytes > UINT32_MAX ? -EMSGSIZE : message_new(op, body, (uint32_t)body_bytes, out);
 }
 
+/* Also of a push that some of its targets get: its caller knows no better than that it failed. */
+static int count_failed(int rc)
+{
+	if (rc < 0)
+		count(COUNT_PUSHES_FAILED);
+	return rc;
+}
+
 static int push_message_to(struct logic *l, struct registry_found *found, int32_t op, const void *body,
 			   size_t body_bytes)
 {
@@ -333,7 +341,7 @@ int logic_push_keys(struct logic *l, int32_t op, const char *const *keys, size_t
 	struct registry_found found;
 	int rc = l->registry.find_keys(l->registry.self, keys, n, &found);
 
-	return rc < 0 ? rc : push_message_to(l, &found, op, body, body_bytes);
+	return count_failed(rc < 0 ? rc : push_message_to(l, &found, op, body, body_bytes));
 }
 
 int logic_push_mids(struct logic *l, int32_t op, const int64_t *mids, size_t n, const void *body, size_t body_bytes)
@@ -341,7 +349,7 @@ int logic_push_mids(struct logic *l, int32_t op, const int64_t *mids, size_t n, 
 	struct registry_found found;
 	int rc = l->registry.find_mids(l->registry.self, mids, n, &found);
 
-	return rc < 0 ? rc : push_message_to(l, &found, op, body, body_bytes);
+	return count_failed(rc < 0 ? rc : push_message_to(l, &found, op, body, body_bytes));
 }
 
 static int push_wide(struct logic *l, struct wire_push *push, int32_t op, const void *body, size_t body_bytes)
@@ -349,10 +357,10 @@ static int push_wide(struct logic *l, struct wire_push *push, int32_t op, const 
 	int rc = make_message(op, body, body_bytes, &push->message);
 
 	if (rc < 0)
-		return rc;
+		return count_failed(rc);
 	rc = l->bus.push(l->bus.self, NULL, push);
 	message_unref(&push->message);
-	return rc;
+	return count_failed(rc);
 }
 
 int logic_push_room(struct logic *l, int32_t op, const char *room, const void *body, size_t body_bytes)
@@ -371,7 +379,7 @@ int logic_push_all(struct logic *l, int32_t op, uint32_t speed, const void *body
 
 	if (speed > 0) {
 		if ((rc = l->registry.servers(l->registry.self, &servers)) < 0)
-			return rc;
+			return count_failed(rc);
 		if (servers.n > 1)
 			push.speed = speed / (uint32_t)servers.n > 0 ? speed / (uint32_t)servers.n : 1;
 		registry_servers_fini(&servers);

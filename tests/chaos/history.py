@@ -186,7 +186,8 @@ class Stream:
         self.to_one = "/room" not in path and "/all" not in path  # at a time: keys and users are registered in one place
         self.begun = 0            # the last number that was given
         self.accepted = []
-        self.unknown = []
+        self.unknown = []         # those that were refused in words included
+        self.refused = 0
         self.forgotten = 0        # accepted ones that were checked and are no longer kept
 
     def forget(self, count):
@@ -222,9 +223,11 @@ class Pushes:
                 connection = http.client.HTTPConnection(*address, timeout=TIMEOUT)
             number += 1
             stream.begun = number
-            if self._one(connection, stream, number):
+            code = self._one(connection, stream, number)
+            if code == 0:
                 stream.accepted.append(number)
             else:
+                stream.refused += code is not None
                 stream.unknown.append(number)
                 connection.close()
                 connection = None
@@ -237,12 +240,12 @@ class Pushes:
 
     @staticmethod
     def _one(connection, stream, number):
+        """The code of the answer, or None where none came."""
         try:
             connection.request("POST", stream.path, body=f"{stream.name}#{number}")
-            reply = connection.getresponse()
-            return json.loads(reply.read())["code"] == 0
+            return json.loads(connection.getresponse().read())["code"]
         except (OSError, http.client.HTTPException, ValueError):
-            return False
+            return None
 
     def accepted(self):
         return sum(stream.forgotten + len(stream.accepted) for stream in self.streams)

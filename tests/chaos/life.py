@@ -32,7 +32,14 @@ def assert_recovers(house, crowd, pushes):
     pushes.wait_accepted(scaled(20, 5))
     pushes.stop()
     assert_agreed(crowd, pushes)
+    assert_refusals_counted(house, pushes)
     assert_hearts_beat(crowd.people, RECOVERY_SECONDS)
+
+
+def assert_refusals_counted(house, pushes):
+    """Of logics that lived all the time."""
+    refused = sum(stream.refused for stream in pushes.streams)
+    assert sum(house.metrics(logic)("comet_pushes_failed_total") for logic in house.names("logic")) == refused
 
 
 def wait_refused(pushes):

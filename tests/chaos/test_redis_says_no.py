@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from history import Crowd, Pushes, assert_hearts_beat
-from life import RECOVERY_SECONDS, assert_recovers, begin_life, wait_refused
+from life import RECOVERY_SECONDS, assert_recovers, assert_refusals_counted, begin_life, wait_refused
 from proxy import Loading
 from waiting import TIMEOUT, scaled, wait_until
 
@@ -107,8 +107,9 @@ def streams_of(person, pushes):
     return [stream for stream in pushes.streams if stream.targets(person)]
 
 
-def wait_reached(crowd, pushes):
+def wait_reached(house, crowd, pushes):
     """The last one is there when all that came before it is."""
+    assert_refusals_counted(house, pushes)
     for person in crowd.people:
         for stream in streams_of(person, pushes):
             wait_until(lambda p=person, s=stream: p.received[s.name][-1:] == s.accepted[-1:], f"{person.key} is reached")
@@ -126,7 +127,7 @@ def test_redis_starts_again_without_data(life, crowd, pushes):
     life.start("redis")
     pushes.wait_accepted(scaled(20, 5), 2 * TIMEOUT)
     pushes.stop()
-    wait_reached(crowd, pushes)
+    wait_reached(life, crowd, pushes)
     for person in crowd.people:
         for stream in streams_of(person, pushes):
             lost = missed(person, stream)
@@ -155,7 +156,7 @@ def test_redis_forgets_everything_between_two_pushes(life, crowd, pushes):
     life.thaw("comet-1")
     pushes.wait_accepted(scaled(20, 5), 2 * TIMEOUT)
     pushes.stop()
-    wait_reached(crowd, pushes)
+    wait_reached(life, crowd, pushes)
     for comet, entries in held.items():
         lost = {(person, stream.name, number) for person in crowd.on(comet) for stream in streams_of(person, pushes)
                 for number in missed(person, stream)}

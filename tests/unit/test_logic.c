@@ -309,6 +309,28 @@ static void a_push_to_nobody_is_accepted_and_counted(void **state)
 	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 2);
 }
 
+static void every_push_that_fails_is_counted(void **state)
+{
+	static const char *const keys[] = {"a"};
+	static const int64_t mids[] = {7};
+	int64_t before = counters_read(COUNT_PUSHES_FAILED);
+	size_t n;
+
+	(void)state;
+	come("s", "{\"mid\":7,\"key\":\"a\"}");
+	assert_int_equal(logic_push_keys(&l, 1000, keys, 1, "hi", 2), 0);
+	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), before);
+	bus_rc = -ERR_NO_LOGIC;
+	assert_int_equal(logic_push_keys(&l, 1000, keys, 1, "hi", 2), -ERR_NO_LOGIC);
+	assert_int_equal(logic_push_mids(&l, 1000, mids, 1, "hi", 2), -ERR_NO_LOGIC);
+	assert_int_equal(logic_push_room(&l, 1000, "r", "hi", 2), -ERR_NO_LOGIC);
+	assert_int_equal(logic_push_all(&l, 1000, 0, "hi", 2), -ERR_NO_LOGIC);
+	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), before + 4);
+	/* A kick is no push. */
+	assert_int_equal(logic_kick_keys(&l, keys, 1, &n), -ERR_NO_LOGIC);
+	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), before + 4);
+}
+
 static void who_is_named_twice_is_reached_once(void **state)
 {
 	static const char *const keys[] = {"a", "b", "a", "a"};
@@ -598,6 +620,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(pushes_to_keys_name_those_who_are_there, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_push_to_nobody_is_accepted_and_counted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(every_push_that_fails_is_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_named_twice_is_reached_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_push_to_a_room_goes_to_all_servers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_speed_of_a_push_to_all_is_shared_by_the_servers, set_up, tear_down),
