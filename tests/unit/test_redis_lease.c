@@ -57,9 +57,10 @@ static const char *answer(void *arg, int argc, char **argv)
 	return ":1\r\n";
 }
 
-static void lost(void *self)
+static void lost(void *self, unsigned loss)
 {
 	(void)self;
+	(void)loss;
 }
 
 static int set_up(void **state)
