@@ -27,6 +27,8 @@
 
 /* Disconnects and renewals that may wait for a logic service; a comet's connections can all end while there is none. */
 #define UNTOLD_MAX 1000000
+/* Of renewals fewer: each comes again with the next heartbeat, and a disconnect does not. */
+#define RENEWALS_MAX (UNTOLD_MAX / 2)
 /* So many of them under way at a time. */
 #define BATCH 256
 /* A connection on which nothing comes is asked whether it lives. */
@@ -455,7 +457,7 @@ int redis_calls_tell(struct redis_calls *c, enum wire_method method, const char 
 	*u = (struct untold){.method = method, .session_id = session_id, .mid = mid};
 	memcpy(u->key, key, bytes);
 	lock_take(&c->lock);
-	if (c->n_untold < UNTOLD_MAX) {
+	if (c->n_untold < (method == WIRE_HEARTBEAT ? RENEWALS_MAX : UNTOLD_MAX)) {
 		if (c->last != NULL)
 			c->last->next = u;
 		else

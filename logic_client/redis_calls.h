@@ -23,7 +23,7 @@ void redis_calls_stop(struct redis_calls **c);
 int redis_calls_ask(struct redis_calls *c, struct wire_request *request, struct wire_reply *reply);
 
 /* Have logic told, sooner or later, and again until it confirms: WIRE_DISCONNECT or WIRE_HEARTBEAT. Does not wait.
- * 0; -ENOBUFS: too many wait already (counted); -ENOMEM (counted). */
+ * 0; -ENOBUFS: too many wait already (counted), which heartbeats meet at half of what disconnects do; -ENOMEM (counted). */
 int redis_calls_tell(struct redis_calls *c, enum wire_method method, const char *key, uint64_t session_id, int64_t mid);
 /* How many of these wait, or are under way. */
 size_t redis_calls_untold(struct redis_calls *c);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -132,11 +133,26 @@ static void a_look_that_fails_is_repeated_while_somebody_waits(void **state)
 	assert_in_range(atomic_load(&script.looks) - looks, 2, 100);
 }
 
+/* A comet of a million connections is without logic for some minutes. */
+static void heartbeats_leave_room_for_disconnects(void **state)
+{
+	int rc;
+
+	(void)state;
+	while ((rc = redis_calls_tell(calls, WIRE_HEARTBEAT, "k", 1, 0)) == 0)
+		;
+	assert_int_equal(rc, -ENOBUFS);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(redis_calls_tell(calls, WIRE_DISCONNECT, "k", 1, 0), 0);
+	assert_int_equal(redis_calls_tell(calls, WIRE_HEARTBEAT, "k", 1, 0), -ENOBUFS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(those_who_wait_for_logic_sleep, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_look_that_fails_is_repeated_while_somebody_waits, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(heartbeats_leave_room_for_disconnects, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("redis_calls", tests, NULL, NULL);
