@@ -1,6 +1,6 @@
 /* redis: one connection to Redis, for one thread. It connects by itself when it is used, to the address or to the master
  * that the Sentinels name; after a failure it waits longer and longer, with jitter, before it tries again. Every call has
- * a deadline. Commands that many threads share go through common/redis_pipe.h.
+ * a deadline, with two exceptions: see redis_ready. Commands that many threads share go through common/redis_pipe.h.
  *
  * hiredis 0.14 speaks neither TLS nor RESP3; docs/operations.md shows the tunnel. SPDX-License-Identifier: MIT */
 #ifndef COMMON_REDIS_H
@@ -37,7 +37,10 @@ void redis_free(struct redis **r);
 /* Make every call that waits, and every later one, return -ESHUTDOWN. Any thread. */
 void redis_stop(struct redis *r);
 
-/* Be connected, authenticated, on the right database, and talking to a master where there are sentinels.
+/* Be connected, authenticated, on the right database, and talking to a master where there are sentinels. A try that was begun
+ * before the deadline is gone through with: timeout_ms for each of its steps (connect, AUTH, SELECT, CLIENT SETNAME, PING), the
+ * same again for each sentinel; redis_stop does not cut a connect short. And where an address is a name, looking it up takes as
+ * long as the machine's resolver lets it.
  *   0           connected; *fresh (may be NULL) says whether it is a new connection since the last call
  *   -ETIMEDOUT  not until the deadline
  *   -ESHUTDOWN  stopped */

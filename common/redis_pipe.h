@@ -24,7 +24,7 @@ int redis_pipe_start(const struct redis_options *opt, struct redis_pipe **out);
 void redis_pipe_stop(struct redis_pipe **p);
 
 /* Send one command (format as redisFormatCommand) and wait for its reply. Commands of one thread, and those whose calls
- * are ordered otherwise, reach Redis in the order of the calls. Any thread, no lock held.
+ * are ordered otherwise, reach Redis in the order of the calls. Any thread, no lock held: it waits.
  *   0           *reply is the caller's (freeReplyObject), and no error; with reply NULL it is freed here
  *   -ETIMEDOUT  no answer by the deadline; whether it was done is not known, but it will not be sent any more
  *   -ECONNRESET, -ENOTCONN  REDIS_ONCE only: the connection broke; whether it was done is not known
@@ -35,15 +35,16 @@ int redis_pipe_call(struct redis_pipe *p, enum redis_repeat repeat, int64_t dead
 int redis_pipe_callv(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redisReply **reply,
 		     int argc, const char **argv, const size_t *bytes);
 
-/* The same in two halves, so that one thread can have many under way: _begin hands it over, _end waits (always to be
- * called after a _begin that returned 0). */
+/* The same in two halves, so that one thread can have many under way, or order them by a lock. _begin hands it over and does
+ * not wait: locks may be held that come before LOCK_POOL. _end waits, with no lock held; it is always to be called after a
+ * _begin that returned 0. */
 int redis_pipe_begin(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redis_call **out,
 		     const char *format, ...);
 int redis_pipe_beginv(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redis_call **out,
 		      int argc, const char **argv, const size_t *bytes);
 int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisReply **reply);
 
-/* Hand a command over and forget it (REDIS_ONCE). 0: on its way; -EAGAIN, -ENOMEM: not sent. */
+/* Hand a command over and forget it (REDIS_ONCE). Does not wait, see _begin. 0: on its way; -EAGAIN, -ENOMEM: not sent. */
 int redis_pipe_post(struct redis_pipe *p, int64_t deadline_ns, const char *format, ...);
 
 #endif

@@ -1,5 +1,5 @@
 /* logic_client: the wire up to logic, and the pushes that come down. An interface with two makers: comet/alone.c (direct
- * calls) and redis_calls.c (pub/sub). All calls block, each with a deadline; any thread; call them with no lock held.
+ * calls) and redis_client.c (over Redis). All calls block, each with a deadline; any thread; call them with no lock held.
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_CLIENT_LOGIC_CLIENT_H
 #define LOGIC_CLIENT_LOGIC_CLIENT_H
@@ -31,7 +31,9 @@ struct logic_client {
 	/* For a session that takes over: from now on pushes to the key come here, and the connection that had it is closed. The
 	 * connection is where pushes find it, and in its room. 0 or -ERR_NO_LOGIC. NULL: no session ever does. */
 	int (*take_over)(void *self, const char *key, uint64_t session_id, int64_t mid);
-	/* The connection of this registration has gone. Never fails: what cannot be told now is remembered. */
+	/* The connection of this registration has gone. Does not wait: what cannot be told now is remembered. Only where a
+	 * million wait already, or there is no memory, is it dropped, which is counted and logged; the registration then ends
+	 * with its time to live. */
 	void (*disconnect)(void *self, const char *key, uint64_t session_id, int64_t mid);
 	/* The connection is still there: renews its registration. Does not wait for an answer. 0 or -ERR_NO_LOGIC. */
 	int (*heartbeat)(void *self, const char *key, uint64_t session_id, int64_t mid);
@@ -40,7 +42,7 @@ struct logic_client {
 	int (*renew_online)(void *self, const struct wire_load *load, const struct wire_room_count *rooms, size_t n,
 			    void (*each)(void *arg, const char *room, int64_t count), void *arg);
 	/* A connection has come into this room: when it returns, pushes to the room find this comet, and the client may be
-	 * told that it is in. Waits only for a room that was empty here, and a few seconds at the most. */
+	 * told that it is in. Waits only for a room that was empty here, and for twice redis.lease at the most. */
 	void (*join)(void *self, const char *room);
 	/* From now on this comet is not told to clients as a node. Hands out up to `max` others that are, the least loaded for
 	 * their weights first; returns how many. NULL: there are never any. */

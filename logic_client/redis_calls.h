@@ -17,7 +17,8 @@ int redis_calls_start(const struct config *cfg, const char *server_id, struct re
 /* Join; what was not told stays so, and is void when the lease is given back. Nobody calls it any more. */
 void redis_calls_stop(struct redis_calls **c);
 
-/* Ask one instance, and after logic.timeout another. id, server, reply and expires of the request are filled in here.
+/* Ask one instance, and after logic.timeout another. Waits for two logic.timeouts at the most; where no instance is up, for
+ * one. No lock held. id, server, reply and expires of the request are filled in here.
  *   0            *reply is the caller's (wire_reply_fini); its rc is logic's
  *   -ERR_NO_LOGIC, -ENOMEM */
 int redis_calls_ask(struct redis_calls *c, struct wire_request *request, struct wire_reply *reply);
