@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <libwebsockets.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,7 @@ struct guest {
 	bool failed;  /* to write a frame */
 	bool closing; /* a close frame is on its way, or was answered: nothing may be written after it */
 	bool parted;  /* the peer has said goodbye */
+	bool broken;  /* what came was no TLS, or not as it has to be */
 	struct guest *next;
 };
 
@@ -285,7 +287,8 @@ static void handshake_expired(lws_sorted_usec_list_t *deadline)
 	struct guest *g = lws_container_of(deadline, struct guest, deadline);
 
 	OBJ_CHECK(g, GUEST_MAGIC);
-	g->why = CLOSE_HANDSHAKE_TIMEOUT;
+	if (g->why == CLOSE_CLIENT_CUT) /* else it was refused, and has not gone */
+		g->why = CLOSE_HANDSHAKE_TIMEOUT;
 	kill_hard(g);
 }
 
@@ -324,11 +327,11 @@ static int receive(struct guest *g, struct lws *wsi, const void *bytes, size_t n
 	return 0;
 }
 
-/* lws answers with the same code, but does not look closely at what it got. */
+/* lws answers with the same code, but does not look closely at what it got. Codes from 5000 on are nobody's. */
 static int peer_closes(struct guest *g, struct lws *wsi, const uint8_t *payload, size_t n)
 {
 	g->parted = true;
-	if (n == 1)
+	if (n == 1 || (n >= 2 && (payload[0] << 8 | payload[1]) >= 5000))
 		return say_close(g, wsi, WS_CLOSE_PROTOCOL);
 	if (n > 2 && !utf8_is_valid(payload + 2, n - 2))
 		return say_close(g, wsi, WS_CLOSE_NOT_CONSISTENT);
@@ -346,6 +349,18 @@ static bool is_cut(struct lws *wsi)
 	return n == 0 || (n < 0 && errno != EAGAIN) || (ssl != NULL && (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN));
 }
 
+/* Closed before it was a WebSocket. Where we have not said why and the peer has not gone, lws met what is no request. */
+static void closed_early(struct guest *g, struct lws *wsi)
+{
+	bool cut = is_cut(wsi);
+
+	g->closing = true;
+	if (g->adopting && cut)
+		g->why = CLOSE_CLIENT_CUT;
+	else if (!g->adopting && !cut && g->why == CLOSE_CLIENT_CUT)
+		g->why = CLOSE_WEBSOCKET_UPGRADE;
+}
+
 /* The connection is on its way out. If neither we nor the peer wanted that, lws met a frame that is not allowed, and for
  * some of them it would say nothing. Before it has established the connection, it had no memory for it, nor for a close
  * frame: asked for one it would crash. */
@@ -359,6 +374,11 @@ static void dropping(struct guest *g, struct lws *wsi)
 	if (g->c != NULL) {
 		g->closing = true;
 		g->why = CLOSE_NO_MEMORY;
+		return;
+	}
+	if (g->broken) {
+		g->closing = true;
+		ws_link_end(g->link, -ERR_TLS);
 		return;
 	}
 	(void)say_close(g, wsi, WS_CLOSE_PROTOCOL);
@@ -443,12 +463,41 @@ static void gone(struct guest *g)
 	lws_sul_cancel(&g->deadline);
 	ws_link_set_tag(g->link, NULL);
 	if (g->c != NULL)
-		serve_never(g->c, g->why);
+		serve_never(g->c, g->broken ? CLOSE_TLS_FAILED : g->why);
 	else
 		ws_link_end(g->link, g->parted ? 0 : -ERR_CUT);
 	ws_link_unref(&g->link);
 	g->magic = 0;
 	free(g);
+}
+
+/* ---- TLS ---- */
+
+/* Whom this thread is adopting: their handshake begins before we can know the SSL. */
+static __thread struct guest *arriving;
+
+/* What OpenSSL does; lws drops a connection whose TLS is broken without telling. That we have no memory is not the peer's
+ * fault, and that it has gone leaves no error. */
+static void watch(const SSL *ssl, int what, int value)
+{
+	struct guest *g = SSL_get_app_data(ssl);
+	bool is_alert = (what & SSL_CB_ALERT) && (value >> 8) == SSL3_AL_FATAL;
+
+	if (g == NULL)
+		g = arriving;
+	if (g == NULL)
+		return;
+	OBJ_CHECK(g, GUEST_MAGIC);
+	if (is_alert)
+		g->broken |= !((what & SSL_CB_WRITE) && (value & 0xff) == SSL_AD_INTERNAL_ERROR);
+	else if ((what & SSL_CB_EXIT) && value <= 0 && ERR_peek_error() != 0)
+		g->broken |= !ERR_FATAL_ERROR(ERR_peek_last_error());
+}
+
+static int attach(struct websocket *ws, SSL_CTX *ctx)
+{
+	SSL_CTX_set_info_callback(ctx, watch);
+	return tls_certs_attach(ws->certs, ctx);
 }
 
 /* Has lws_cancel_service() come through to this thread? */
@@ -463,8 +512,7 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 		return 0;
 	}
 	if (reason == LWS_CALLBACK_OPENSSL_LOAD_EXTRA_SERVER_VERIFY_CERTS && user != NULL) {
-		struct websocket *ws = lws_context_user(lws_get_context(wsi));
-		return tls_certs_attach(ws->certs, user);
+		return attach(lws_context_user(lws_get_context(wsi)), user);
 	}
 	if (g == NULL)
 		return 0; /* lws' own business */
@@ -484,6 +532,9 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 		return peer_closes(g, wsi, in, n);
 	case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
 		dropping(g, wsi);
+		return 0;
+	case LWS_CALLBACK_CLOSED_HTTP:
+		closed_early(g, wsi);
 		return 0;
 	case LWS_CALLBACK_WSI_DESTROY:
 		gone(g);
@@ -516,15 +567,22 @@ static void adopt(struct service *s, struct guest *g)
 
 	left_ns -= clock_now_ns();
 	g->adopting = true;
+	g->why = CLOSE_NO_MEMORY;
+	arriving = g;
 	g->wsi = lws_adopt_descriptor_vhost_via_info(&desc);
+	arriving = NULL;
 	g->adopting = false;
 	if (g->wsi != NULL) {
+		SSL *ssl = lws_get_ssl(g->wsi);
+
+		if (ssl != NULL)
+			(void)SSL_set_app_data(ssl, g);
+		g->why = CLOSE_CLIENT_CUT;
 		lws_sul_schedule(s->context, 0, &g->deadline, handshake_expired, left_ns > 1000 ? left_ns / 1000 : 1);
 	} else {
 		/* For some failures lws has closed the descriptor, and it may be another's by now; for others it has not. */
 		if (number != 0 && socket_number(g->fd) == number)
 			(void)close(g->fd);
-		g->why = CLOSE_NO_MEMORY;
 		gone(g);
 	}
 }

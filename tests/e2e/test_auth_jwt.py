@@ -239,9 +239,11 @@ def test_token_of_a_mebibyte_is_closed_by_its_length(connect, house):
         client.send(Op.AUTH, hs256(junk="x" * (1 << 20)))
     except ConnectionError:
         pass  # the server closed while it was sent
-    client.expect_closed()
+    assert client.expect_closed() == []
+    house.wait_metric("comet_closed_total", 1, reason="packet_body")
     house.wait_metric("comet_connections", 0)
     assert house.metrics()("comet_auth_refused_total") == 0
+    come(connect, hs256()).heartbeat()
 
 
 @over_tcp

@@ -139,13 +139,14 @@ def test_handshake_with_a_body_smuggles_nothing(bare, house, good, headers):  # 
             heard += more
     except ConnectionError:
         pass
-    assert heard.count(b"HTTP/1.1 ") <= 1 and b"comet_" not in heard, heard
+    assert heard.count(b"HTTP/1.1 ") == 1 and heard.startswith(b"HTTP/1.1 101 ") and b"comet_" not in heard, heard
+    house.wait_metric("comet_closed_total", 1, reason="websocket_frame")
     house.wait_metric("comet_connections", len(good))
     assert house.metrics()("comet_authenticated_total") == len(good)
 
 
 def test_tls_to_the_plain_port_is_closed(house, good):
-    for listener in ("tcp", "websocket"):
+    for listener, reason in (("tcp", "packet_header"), ("websocket", "websocket_upgrade")):
         with socket.create_connection(house.address(listener), timeout=TIMEOUT) as sock:
             sock.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(500))
             sock.shutdown(socket.SHUT_WR)
@@ -154,6 +155,7 @@ def test_tls_to_the_plain_port_is_closed(house, good):
                     pass
             except ConnectionError:
                 pass
+        house.wait_metric("comet_closed_total", 1, reason=reason)
     house.wait_metric("comet_connections", len(good))
     assert house.metrics()("comet_authenticated_total") == len(good)
 

@@ -123,7 +123,8 @@ def test_handshake_that_stops_half_way_is_closed_at_its_deadline(house):
     hello = outgoing.read()
     files = house.files()
     sockets = []
-    for i in range(scaled(60, 10)):
+    n = scaled(60, 10)
+    for i in range(n):
         sockets.append(socket.create_connection(house.address("http-tls"), timeout=TIMEOUT))
         sockets[-1].sendall(hello[:(0, 1, 5, 100, len(hello))[i % 5]])
     with dial(house) as good:
@@ -135,13 +136,15 @@ def test_handshake_that_stops_half_way_is_closed_at_its_deadline(house):
         except ConnectionError:
             pass
         sock.close()
+    house.wait_metric("comet_http_late_total", n)
     wait_until(lambda: house.files() <= files + 1, "their files are closed")
 
 
 @pytest.mark.settings("http.tls_bind=127.0.0.1:0", "http.timeout=1s")
-@pytest.mark.parametrize("said", [b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01" * 99, b"\0" * 2000, b"\x16\x03\x01\xff\xff\x01"],
-                         ids=["HTTP", "no hello", "zeros", "a long record"])
-def test_what_is_no_tls_is_closed(house, said):
+@pytest.mark.parametrize("said, late", [(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", 0), (b"\x16\x03\x01" * 99, 1),
+                                        (b"\0" * 2000, 0), (b"\x16\x03\x01\xff\xff\x01", 0)],
+                         ids=["HTTP", "half a record", "zeros", "a long record"])
+def test_what_is_no_tls_is_closed(house, said, late):
     with socket.create_connection(house.address("http-tls"), timeout=TIMEOUT) as sock:
         sock.sendall(said)
         try:
@@ -149,6 +152,8 @@ def test_what_is_no_tls_is_closed(house, said):
                 assert not data.startswith(b"HTTP"), data
         except ConnectionError:
             pass
+    house.wait_metric("comet_http_unanswered_total", 1)
+    assert house.metrics()("comet_http_late_total") == late
     with dial(house) as good:
         assert ask(good)[0] == 200
 
@@ -158,6 +163,7 @@ def test_tls_to_the_plain_port_is_no_http(house):
     with socket.create_connection(house.address("http"), timeout=TIMEOUT) as plain:
         with pytest.raises((ssl.SSLError, ConnectionError, OSError)):
             context().wrap_socket(plain)
+    house.wait_metric("comet_http_unanswered_total", 1)
     assert house.backend.get("/healthz").status == 200
 
 

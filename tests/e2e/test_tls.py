@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from client import WAYS, Client, Op, Packet, dial
+from client import WAYS, Client, Closed, Op, Packet, dial
 from server import certificate
 from waiting import TIMEOUT, wait_until
 
@@ -96,6 +96,12 @@ def context(version=None):
     return made
 
 
+def good_client(house, door):
+    client = Client(next(way for way in WAYS if way.listener == door), house.address(door)).auth(mid=8)
+    client.heartbeat()
+    client.close()
+
+
 @door
 def test_tls_1_2_and_1_3_are_spoken_and_nothing_older(house, door):
     for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
@@ -110,9 +116,14 @@ def test_tls_1_2_and_1_3_are_spoken_and_nothing_older(house, door):
 
 
 @door
-@pytest.mark.parametrize("said", [Packet(Op.AUTH, b"7").encode(), b"GET /sub HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01" * 99],
-                         ids=["a packet", "HTTP", "no hello"])
-def test_what_is_no_tls_is_closed(house, door, said):
+@pytest.mark.settings("protocol.handshake_timeout=1s")
+@pytest.mark.parametrize("said, reason", [(Packet(Op.AUTH, b"7").encode(), "tls_failed"),
+                                          (b"GET /sub HTTP/1.1\r\nHost: x\r\n\r\n", "tls_failed"),
+                                          (b"\x16\x03\x01\0\x05" + b"hello" * 20, "tls_failed"),
+                                          # The beginning of a record of 5,635 bytes, of which no more come.
+                                          (b"\x16\x03\x01" * 99, "handshake_timeout")],
+                         ids=["a packet", "HTTP", "no hello", "half a record"])
+def test_what_is_no_tls_is_closed(house, door, said, reason):
     with dial(house.address(door)) as plain:
         plain.settimeout(TIMEOUT)
         plain.connect(house.address(door))
@@ -122,8 +133,21 @@ def test_what_is_no_tls_is_closed(house, door, said):
                 pass
         except ConnectionError:
             pass
+    house.wait_metric("comet_closed_total", 1, reason=reason)
     house.wait_empty()
     assert house.metrics()("comet_authenticated_total") == 0
+    good_client(house, door)
+
+
+@door
+def test_record_that_is_broken_ends_the_connection(house, door):
+    client = Client(next(way for way in WAYS if way.listener == door), house.address(door)).auth(mid=7)
+    client.send_bytes(b"\x17\x03\x03\0\x20" + b"x" * 32)
+    with pytest.raises((Closed, ssl.SSLError)):
+        client.recv()
+    house.wait_metric("comet_closed_total", 1, reason="tls_failed")
+    client.close()
+    good_client(house, door)
 
 
 @door
@@ -142,6 +166,7 @@ def test_handshake_that_stops_half_way_is_closed_at_its_deadline(house, door):
     for one in sockets:
         one.close()
     house.wait_empty()
+    good_client(house, door)
 
 
 @pytest.mark.ways("tls-v2")

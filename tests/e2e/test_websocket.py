@@ -4,6 +4,7 @@ the same on every transport stands in the other files, which run over WebSocket 
 SPDX-License-Identifier: MIT"""
 import asyncio
 import json
+import ssl
 import struct
 
 import pytest
@@ -18,13 +19,22 @@ AUTH = Packet(Op.AUTH, b"7", seq=1).encode()
 AUTH_REPLY = Packet(Op.AUTH_REPLY, b"", seq=1).encode()
 
 
-class Bare:
-    """A socket to the WebSocket port that says exactly what it is told."""
+def tls_context():
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname = False
+    made.verify_mode = ssl.CERT_NONE
+    return made
 
-    def __init__(self, house):
-        self.sock = dial(house.address("websocket"))
+
+class Bare:
+    """A socket to the WebSocket port, or that for TLS, that says exactly what it is told."""
+
+    def __init__(self, house, listener="websocket"):
+        self.sock = dial(house.address(listener))
         self.sock.settimeout(TIMEOUT)
-        self.sock.connect(house.address("websocket"))
+        self.sock.connect(house.address(listener))
+        if listener == "websocket-tls":
+            self.sock = tls_context().wrap_socket(self.sock)
         self.frames = Frames(KEY)
         self.messages = []
 
@@ -53,12 +63,18 @@ class Bare:
             self._take()
         return self.messages.pop(0)
 
-    def hear_close(self):
-        """The code of the server's close frame; None where it closes without one. Answers it."""
+    def hear_code(self):
+        """The code of the server's close frame; None where it closes without one."""
         try:
             while self.frames.close_code is None:
                 self._take()
         except (Closed, ConnectionError):
+            return None
+        return self.frames.close_code
+
+    def hear_close(self):
+        """The same, and an answer to it, and the end."""
+        if self.hear_code() is None:
             return None
         try:
             self.say(self.frames.owed)
@@ -83,8 +99,8 @@ class Bare:
 def bare(house):
     made = []
 
-    def make():
-        made.append(Bare(house))
+    def make(*listener):
+        made.append(Bare(house, *listener))
         return made[-1]
 
     yield make
@@ -130,6 +146,7 @@ def test_handshake_that_is_none_is_refused_with_a_status(bare, house, request_by
     assert house.threads() == 0
 
 
+# libwebsockets says no in its own words, or just closes.
 BROKEN = {
     "garbage": b"\x16\x03\x01\x00\xff garbage\r\n\r\n",
     "a line of 64 KiB": b"GET /sub HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 65536 + b"\r\n\r\n",
@@ -146,9 +163,23 @@ def test_request_that_is_broken_is_closed(bare, house, request_bytes):
         client.say(request_bytes)
     except ConnectionError:
         pass
-    client.response()
+    assert client.response() in (None, 403)
+    house.wait_metric("comet_closed_total", 1, reason="websocket_upgrade")
     house.wait_empty()
     bare().open().auth()
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /sub HTTP/1.1\r\nHo"], ids=["at once", "in a header"])
+def test_who_leaves_before_the_handshake_is_cut_and_nothing_else(house, said):
+    """As a balancer does that looks whether the port is open."""
+    for turn, listener in enumerate(("websocket", "websocket-tls") * 5, 1):
+        with dial(house.address(listener)) as sock:
+            sock.settimeout(TIMEOUT)
+            sock.connect(house.address(listener))
+            sock.sendall(said if listener == "websocket" else b"")
+        house.wait_metric("comet_closed_total", turn, reason="client_cut")
+    house.wait_empty()
+    assert " warn " not in house.log()
 
 
 @pytest.mark.settings("protocol.handshake_timeout=500ms", "log.level=error")
@@ -244,6 +275,11 @@ FORBIDDEN = {
     "a fragmented ping": (frame(Opcode.PING, b"x", fin=False), 1002),
     "a ping of 126 bytes": (frame(Opcode.PING, b"x" * 126), 1002),
     "a ping that announces 65536 bytes": (frame(Opcode.PING, b"x", length=65536), 1002),
+    "a fragmented pong": (frame(Opcode.PONG, b"x", fin=False), 1002),
+    "a pong of 126 bytes": (frame(Opcode.PONG, b"x" * 126), 1002),
+    "a fragmented close": (frame(Opcode.CLOSE, close_payload(1000), fin=False), 1002),
+    "a close of 126 bytes": (frame(Opcode.CLOSE, close_payload(1000, b"x" * 124)), 1002),
+    "a close that announces 65536 bytes": (frame(Opcode.CLOSE, b"x", length=65536), 1002),
     "a continuation of nothing": (frame(Opcode.CONTINUATION, b"x"), 1002),
     "a new message inside one": (frame(Opcode.BINARY, b"x", fin=False) + frame(Opcode.BINARY, b"x"), 1002),
     "a length with the top bit": (frame(Opcode.BINARY, b"", length=1 << 63), 1002),
@@ -257,14 +293,17 @@ FORBIDDEN = {
 }
 
 
+REASONS = {1002: "websocket_frame", 1003: "websocket_frame", 1007: "websocket_frame", 1008: "packet_json",
+           1009: "packet_body"}
+
+
 @pytest.mark.parametrize("said, code", FORBIDDEN.values(), ids=FORBIDDEN.keys())
 def test_frame_that_is_forbidden_closes_with_its_code(bare, house, said, code):
     client = bare().open()
     client.say(said)
     assert client.hear_close() == code
-    reasons = {1002: "websocket_frame", 1003: "websocket_frame", 1007: "websocket_frame", 1008: "packet_json",
-               1009: "packet_body"}
-    house.wait_metric("comet_closed_total", 1, reason=reasons[code])
+    assert client.messages == []
+    house.wait_metric("comet_closed_total", 1, reason=REASONS[code])
     house.wait_empty()
     bare().open().auth()
 
@@ -276,8 +315,9 @@ CLOSES = {
     "an own code": (close_payload(4000), (4000,)),
     "one byte": (b"\x03", (1002,)),
     "words that are no UTF-8": (close_payload(1000, b"\xff"), (1007,)),
-    "a code that nobody may send": (close_payload(1005), (1002,)),
-    "code 0": (close_payload(0), (1002,)),
+    "a code of a library": (close_payload(3000), (3000,)),
+    **{f"code {code}, which nobody may send": (close_payload(code), (1002,))
+       for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000)},
 }
 
 
@@ -288,6 +328,22 @@ def test_close_is_answered(bare, house, payload, codes):
     assert client.hear_close() in codes
     house.wait_metric("comet_closed_total", 1, reason="client_left")
     house.wait_empty()
+
+
+def test_forbidden_frames_and_closes_get_the_same_over_tls(bare, house):
+    good = bare("websocket-tls").open().auth()
+    counts = dict.fromkeys((*REASONS.values(), "client_left"), 0)
+    for said, codes, reason in [*((said, (code,), REASONS[code]) for said, code in FORBIDDEN.values()),
+                                *((frame(Opcode.CLOSE, payload), codes, "client_left") for payload, codes in CLOSES.values())]:
+        client = bare("websocket-tls").open()
+        client.say(said)
+        assert client.hear_code() in codes, said
+        client.sock.close()
+        counts[reason] += 1
+        house.wait_metric("comet_closed_total", counts[reason], reason=reason)
+    good.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, seq=3).encode()))
+    assert good.hear() == (Opcode.BINARY, Packet(Op.HEARTBEAT_REPLY, seq=3).encode())
+    house.wait_metric("comet_connections", 1)
 
 
 # ---- messages
@@ -304,9 +360,13 @@ def test_message_that_is_not_its_packet_is_closed_and_nothing_foreign_comes_back
     assert filled.hear() == (Opcode.BINARY, Packet(Op.SEND_REPLY, CANARY, seq=1).encode())
     client = bare().open().auth()
     client.say(frame(Opcode.BINARY, struct.pack(">ihhii", length, 16, 1, Op.SEND, 2) + b"b" * has))
-    assert client.hear_close() in (1008, 1009)
+    cause, code = ("packet_body", 1009) if length > 16 + 4096 else ("packet_length", 1008)
+    assert client.hear_close() == code
     assert client.messages == []
+    house.wait_metric("comet_closed_total", 1, reason=cause)
     house.wait_metric("comet_online", 1)
+    filled.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, seq=3).encode()))
+    assert filled.hear() == (Opcode.BINARY, Packet(Op.HEARTBEAT_REPLY, b"", seq=3).encode())
 
 
 def test_two_packets_in_one_message_are_none(bare, house):
