@@ -27,6 +27,9 @@
  * a loop that never ends. */
 #define TLS_RECORD_BYTES 16384
 
+/* How long a peer may take for a goodbye, once nobody waits for it any more. */
+#define PARTING_US 2000000
+
 /* How long lws waits in its own goodbyes, at least; in handshakes our deadline is to come first. */
 #define LWS_TIMEOUT_S 10
 
@@ -494,6 +497,37 @@ static void watch(const SSL *ssl, int what, int value)
 		g->broken |= !ERR_FATAL_ERROR(ERR_peek_last_error());
 }
 
+static void parting_over(lws_sorted_usec_list_t *deadline)
+{
+	struct guest *g = lws_container_of(deadline, struct guest, deadline);
+
+	OBJ_CHECK(g, GUEST_MAGIC);
+	kill_hard(g);
+}
+
+/* A write that fails for good ends the connection, from the service loop, for lws is in the middle of it here. In its own
+ * goodbye lws would not see that, and try again without a pause for as long as its patience lasts. */
+static long watch_socket(BIO *bio, int what, const char *bytes, size_t n, int number, long more, int rc, size_t *done)
+{
+	struct guest *g = (void *)BIO_get_callback_arg(bio);
+
+	(void)bytes, (void)n, (void)number, (void)more, (void)done;
+	if (what == (BIO_CB_WRITE | BIO_CB_RETURN) && rc <= 0 && !BIO_should_retry(bio)) {
+		OBJ_CHECK(g, GUEST_MAGIC);
+		lws_sul_schedule(g->service->context, 0, &g->deadline, parting_over, 1);
+	}
+	return rc;
+}
+
+static void watch_closely(struct guest *g, SSL *ssl)
+{
+	BIO *bio = SSL_get_wbio(ssl);
+
+	(void)SSL_set_app_data(ssl, g);
+	BIO_set_callback_arg(bio, (char *)g);
+	BIO_set_callback_ex(bio, watch_socket);
+}
+
 static int attach(struct websocket *ws, SSL_CTX *ctx)
 {
 	SSL_CTX_set_info_callback(ctx, watch);
@@ -576,7 +610,7 @@ static void adopt(struct service *s, struct guest *g)
 		SSL *ssl = lws_get_ssl(g->wsi);
 
 		if (ssl != NULL)
-			(void)SSL_set_app_data(ssl, g);
+			watch_closely(g, ssl);
 		g->why = CLOSE_CLIENT_CUT;
 		lws_sul_schedule(s->context, 0, &g->deadline, handshake_expired, left_ns > 1000 ? left_ns / 1000 : 1);
 	} else {
@@ -587,13 +621,13 @@ static void adopt(struct service *s, struct guest *g)
 	}
 }
 
-/* A link that is closing still sends its close frame, if the peer takes it within the few seconds that lws allows for it;
- * any other ends where it stands. */
+/* A link that is closing still sends its close frame, if the peer takes it soon; any other ends where it stands. lws would
+ * wait for ten seconds over TLS. */
 static void end(struct guest *g)
 {
 	if (g->closing)
-		return;
-	if (g->c == NULL && !g->choked && ws_link_is_closing(g->link)) {
+		lws_sul_schedule(g->service->context, 0, &g->deadline, parting_over, PARTING_US);
+	else if (g->c == NULL && !g->choked && ws_link_is_closing(g->link)) {
 		(void)say_close(g, g->wsi, ws_link_close_code(g->link));
 		lws_set_timeout(g->wsi, PENDING_TIMEOUT_USER_OK, LWS_TO_KILL_SYNC);
 	} else {

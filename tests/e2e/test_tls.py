@@ -103,6 +103,26 @@ def good_client(house, door):
 
 
 @door
+@pytest.mark.parametrize("stays", [False, True], ids=["gone", "silent"])
+def test_goodbye_to_who_does_not_take_it_costs_neither_time_nor_files(house, door, stays):
+    """A write that fails for good, and a peer that is just there: TLS has a goodbye of its own, and nobody waits for it."""
+    way = next(way for way in WAYS if way.listener == door)
+    files = house.files()
+    clients = [Client(way, house.address(door)).auth(mid=7) for _ in range(20)]
+    before = house.cpu_ticks()
+    house.backend.kick(mids=[7])
+    for client in clients:
+        assert client.expect_goodbye()["code"] == 1
+        if not stays:
+            client.close()
+    house.wait_empty()
+    wait_until(lambda: house.files() <= files + 1, "their files are closed", 6)
+    assert house.cpu_ticks() - before < 100, "it went round and round"
+    for client in clients:
+        client.close()
+
+
+@door
 def test_tls_1_2_and_1_3_are_spoken_and_nothing_older(house, door):
     for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
         with socket.create_connection(house.address(door), timeout=TIMEOUT) as plain:
