@@ -20,12 +20,17 @@ from client import WAYS, Client
 from server import BUILD, Comet, house_class
 from swarm import Swarm
 
+# After their tests nothing of any client may be left in the house: see Comet.assert_nothing_left.
+HOSTILE = {"test_auth_jwt", "test_churn", "test_drip", "test_handshake", "test_hostile", "test_hostile_http", "test_http_tls", "test_kick",
+           "test_limits", "test_malformed", "test_ops", "test_proxy", "test_replace", "test_slow_consumer", "test_tls", "test_websocket"}
+
 HANG_SECONDS = 240  # every wait has a deadline of its own; this is for the one that was forgotten
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "settings(*assignments): start the house of this test with these")
     config.addinivalue_line("markers", "ways(*names): run this test over these ways only")
+    config.addinivalue_line("markers", "keeps(megabytes): so much memory may stay after this hostile test, not to be needed again")
     config.addinivalue_line("markers", "cluster_ways(*names): where logic is behind Redis, over these only")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
@@ -77,6 +82,7 @@ def launch(request, tmp_path):
         directory.mkdir()
         comet = house_class()(directory, {**settings_of(request), **(settings or {})}, **more)
         started.append(comet)
+        comet.note_baseline()
         return comet
 
     yield start
@@ -86,6 +92,9 @@ def launch(request, tmp_path):
             comet.kill()
             print(f"the log of comet ended:\n{comet.log()[-4000:]}")
         elif not comet.ended_by_test:
+            if request.module.__name__ in HOSTILE:
+                marker = request.node.get_closest_marker("keeps")
+                comet.assert_nothing_left(marker.args[0] << 20 if marker else 0)
             comet.stop()
 
 

@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 
 from backend import Backend
-from waiting import TIMEOUT, wait_until
+from waiting import SPARE_BYTES, TIMEOUT, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")).resolve()
@@ -33,6 +33,9 @@ DEFAULTS = {
     # COMET_TEST_SETTINGS="protocol.baton=off" runs the tests that way.
     **dict(assignment.split("=", 1) for assignment in os.environ.get("COMET_TEST_SETTINGS", "").split()),
 }
+# Buffers, arenas of malloc and stacks, which stay once they were needed.
+WARM_BYTES = 6 << 20
+
 LISTENERS = {"tcp.bind": "tcp", "tcp.tls_bind": "tcp-tls", "websocket.bind": "websocket",
              "websocket.tls_bind": "websocket-tls", "http.bind": "http", "http.tls_bind": "http-tls"}
 
@@ -208,6 +211,19 @@ class Comet:
     def rss_bytes(self):
         fields = pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()
         return int(fields[1]) * resource.getpagesize()
+
+    def note_baseline(self):
+        """What there is before the first client comes."""
+        self._baseline = self.files(), self.rss_bytes()
+
+    def assert_nothing_left(self, kept_bytes=0):
+        """After the last client: no thread of theirs, no file, and no more memory than what is needed once may take."""
+        files, memory = self._baseline
+        self.wait_empty()
+        wait_until(lambda: self.threads() == 0, lambda: f"{self.threads()} threads of clients are left")
+        wait_until(lambda: self.files() <= files + 1, lambda: f"{self.files()} files, there were {files}")
+        wait_until(lambda: self.rss_bytes() - memory < WARM_BYTES + SPARE_BYTES + kept_bytes,
+                   lambda: f"{(self.rss_bytes() - memory) >> 10} KiB more than before")
 
     def cpu_ticks(self):
         """User and system time so far, in ticks of 1/100 s."""

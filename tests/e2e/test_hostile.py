@@ -293,6 +293,7 @@ def test_kick_while_its_dispatcher_is_stuck_in_a_write(connect, backend, house):
     stuck.close()
 
 
+@pytest.mark.keeps(32)
 def test_reload_while_very_many_come_in(house):
     stop = threading.Event()
 

@@ -132,6 +132,7 @@ def test_pushes_to_hundred_thousand_at_once(connect, house, backend):
 
 
 @pytest.mark.settings("http.callers=2000", "http.tls_bind=127.0.0.1:0", "log.level=error")
+@pytest.mark.keeps(160)
 def test_thousands_who_are_slow_at_every_stage_all_end_at_their_deadline(launch):
     """Half a TLS hello, half a request, half a body, half a WebSocket handshake, half an AUTH, and nothing at all: on every
     listener at once, while a good client and a good caller are served, who have to be in time themselves."""

@@ -64,6 +64,7 @@ def test_key_of_another_user_changes_its_owner(connect, backend, house):
     second.expect_push(1000, b"to the new owner")
 
 
+@pytest.mark.keeps(32)
 def test_thousand_sockets_with_one_key_leave_one_that_is_reachable(swarm, backend, house):
     n = scaled(1000, 50)
     crowd = swarm(n, lambda i: {"mid": 7, "key": "the same"})
