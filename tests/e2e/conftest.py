@@ -6,7 +6,8 @@
     connect   connect(mid=7, key="k") gives an authenticated client, connect.raw() one that has said nothing yet
     swarm     swarm(1000, lambda i: {"mid": i}) gives that many, on one epoll
 
-COMET_BUILD names the folder of the programs, COMET_TEST_SCALE below 1 takes load off, COMET_TEST_SETTINGS is given to every house.
+COMET_BUILD names the folder of the programs, COMET_TEST_SCALE below 1 takes load off, COMET_TEST_SETTINGS is given to
+every house, COMET_TEST_SECONDS says for how long test_long goes on.
 SPDX-License-Identifier: MIT"""
 import faulthandler
 import itertools
@@ -19,12 +20,13 @@ import pytest
 from client import WAYS, Client
 from server import BUILD, Comet, house_class
 from swarm import Swarm
+from waiting import LONG_SECONDS
 
 # After their tests nothing of any client may be left in the house: see Comet.assert_nothing_left.
-HOSTILE = {"test_auth_jwt", "test_churn", "test_drip", "test_handshake", "test_hostile", "test_hostile_http", "test_http_tls", "test_kick",
-           "test_limits", "test_malformed", "test_ops", "test_proxy", "test_replace", "test_slow_consumer", "test_tls", "test_websocket"}
+HOSTILE = {"test_auth_jwt", "test_drip", "test_handshake", "test_hostile", "test_hostile_http", "test_http_tls", "test_kick",
+           "test_limits", "test_long", "test_malformed", "test_ops", "test_proxy", "test_replace", "test_slow_consumer", "test_tls", "test_websocket"}
 
-HANG_SECONDS = 240  # every wait has a deadline of its own; this is for the one that was forgotten
+HANG_SECONDS = 240 + 2 * LONG_SECONDS  # every wait has a deadline of its own; this is for the one that was forgotten
 
 
 def pytest_configure(config):

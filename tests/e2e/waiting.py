@@ -10,6 +10,9 @@ TIMEOUT = 15.0
 # Load is multiplied by this: 1 for a plain build, about 0.1 under sanitizers.
 SCALE = float(os.environ.get("COMET_TEST_SCALE", "1"))
 
+# What goes on for a time by its nature goes on for so long.
+LONG_SECONDS = float(os.environ.get("COMET_TEST_SECONDS", "3"))
+
 # By how much resident memory may differ where nothing leaks. Sanitizers keep freed memory back: the Makefile bounds ASan's
 # quarantine to 32 MiB, and each thread has a little of its own beside. What leaks LeakSanitizer tells at the end anyway.
 SPARE_BYTES = 2 << 20 if SCALE >= 1 else 320 << 20
