@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/obj.h"
 #include "common/redis_clock.h"
+#include "common/redis_listen.h"
 #include "common/strmap.h"
 #include "common/thread.h"
 #include "logic/answer.h"
@@ -21,10 +22,6 @@
 
 /* Requests that may wait for a worker. At 20,000 a second that is most of the second that a comet waits. */
 #define QUEUE_MAX 16384
-/* A connection on which nothing comes is asked whether it lives. */
-#define QUIET_NS (5 * CLOCK_SEC)
-/* So long after it was refused a subscription is asked for again. */
-#define REFUSED_NS CLOCK_SEC
 
 /* A message as it came. */
 struct waiting {
@@ -311,8 +308,10 @@ static bool is_message(const struct redisReply *m, const char *word)
 	       strcmp(m->element[0]->str, word) == 0;
 }
 
-static void take_message(struct answer *a, struct redisReply *m)
+static void take_message(void *self, struct redisReply *m)
 {
+	struct answer *a = self;
+
 	if (is_message(m, "message") && m->element[2]->str != NULL) {
 		if (!enqueue(&a->lane, (struct waiting){m, clock_now_ns()}))
 			lose(m);
@@ -325,46 +324,21 @@ static void take_message(struct answer *a, struct redisReply *m)
 	freeReplyObject(m);
 }
 
-/* Until the connection is gone, or the subscription is to be asked for again. */
-static int listen_to(struct answer *a)
+static void is_lost(void *self)
 {
-	struct redisReply *m;
-	bool asked = false, refused = false;
-	int rc;
+	struct answer *a = self;
 
-	for (;;) {
-		rc = redis_read(a->redis, clock_now_ns() + (refused ? REFUSED_NS : QUIET_NS), &m);
-		if (rc == 0) {
-			asked = false;
-			refused = redis_subscription_refused(a->redis, m, a->channel);
-			take_message(a, m);
-		} else if (rc != -ETIMEDOUT || refused) {
-			return rc;
-		} else if (asked) {
-			redis_drop(a->redis, "silent");
-		} else {
-			asked = true;
-			if (redis_appendf(a->redis, "PING") == 0)
-				(void)redis_flush(a->redis);
-		}
-	}
+	atomic_store(&a->subscribed, false);
 }
 
 static void *subscribe(void *arg)
 {
 	struct answer *a = arg;
-	int rc;
 
 	OBJ_CHECK(a, ANSWER_MAGIC);
-	for (;;) {
-		rc = redis_ready(a->redis, clock_now_ns() + CLOCK_SEC, NULL);
-		if (rc == 0 && (rc = redis_appendf(a->redis, "SUBSCRIBE %s", a->channel)) == 0 &&
-		    (rc = redis_flush(a->redis)) == 0)
-			rc = listen_to(a);
-		atomic_store(&a->subscribed, false);
-		if (rc == -ESHUTDOWN)
-			return NULL;
-	}
+	redis_listen(a->redis,
+		     &(struct redis_listener){.channel = a->channel, .take = take_message, .lost = is_lost, .self = a});
+	return NULL;
 }
 
 /* ---- the announcer ---- */

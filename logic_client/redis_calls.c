@@ -21,6 +21,7 @@
 #include "common/lock.h"
 #include "common/log.h"
 #include "common/obj.h"
+#include "common/redis_listen.h"
 #include "common/strmap.h"
 #include "common/thread.h"
 #include "logic_client/redis_instances.h"
@@ -30,12 +31,8 @@
 /* Of renewals fewer: each comes again with the next heartbeat, and a disconnect does not. */
 #define RENEWALS_MAX (UNTOLD_MAX / 2)
 /* So many of them under way at a time. */
-#define BATCH 256
-/* A connection on which nothing comes is asked whether it lives. */
-#define QUIET_NS (5 * CLOCK_SEC)
-/* So long after it was refused a subscription is asked for again. */
-#define REFUSED_NS CLOCK_SEC
-#define ID_BYTES   48
+#define BATCH    256
+#define ID_BYTES 48
 /* Requests given up that are remembered, should their reply come after all. */
 #define GIVEN_UP 1024
 
@@ -384,53 +381,23 @@ static void take_text(struct redis_calls *c, const char *text, size_t bytes)
 	wire_reply_fini(&reply);
 }
 
-static void take_message(struct redis_calls *c, const struct redisReply *m)
+static void take_message(void *self, struct redisReply *m)
 {
+	struct redis_calls *c = self;
+
 	if (m->type == REDIS_REPLY_ARRAY && m->elements == 3 && m->element[2]->str != NULL &&
 	    strcmp(m->element[0]->str, "message") == 0)
 		take_text(c, m->element[2]->str, (size_t)m->element[2]->len);
-}
-
-/* Until the connection is gone, or the subscription is to be asked for again. */
-static int listen_to(struct redis_calls *c)
-{
-	struct redisReply *m;
-	bool asked = false, refused = false;
-	int rc;
-
-	for (;;) {
-		rc = redis_read(c->redis, clock_now_ns() + (refused ? REFUSED_NS : QUIET_NS), &m);
-		if (rc == 0) {
-			asked = false;
-			refused = redis_subscription_refused(c->redis, m, c->channel);
-			take_message(c, m);
-			freeReplyObject(m);
-		} else if (rc != -ETIMEDOUT || refused) {
-			return rc;
-		} else if (asked) {
-			redis_drop(c->redis, "silent");
-		} else {
-			asked = true;
-			if (redis_appendf(c->redis, "PING") == 0)
-				(void)redis_flush(c->redis);
-		}
-	}
+	freeReplyObject(m);
 }
 
 static void *listen_for_replies(void *arg)
 {
 	struct redis_calls *c = arg;
-	int rc;
 
 	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
-	for (;;) {
-		rc = redis_ready(c->redis, clock_now_ns() + CLOCK_SEC, NULL);
-		if (rc == 0 && (rc = redis_appendf(c->redis, "SUBSCRIBE %s", c->channel)) == 0 &&
-		    (rc = redis_flush(c->redis)) == 0)
-			rc = listen_to(c);
-		if (rc == -ESHUTDOWN)
-			return NULL;
-	}
+	redis_listen(c->redis, &(struct redis_listener){.channel = c->channel, .take = take_message, .self = c});
+	return NULL;
 }
 
 /* ---- what nobody waits for ---- */
