@@ -156,6 +156,38 @@ class TestV2:
         backend.push_keys(["k"], "x", op=2799)
         assert [p.op for p in fence(client)] == [2000]
 
+    @pytest.mark.settings("protocol.max_body=1m")
+    def test_hundred_thousand_operations_at_once_change_nothing_and_are_echoed(self, connect, house, backend, fence):
+        client = connect(mid=7, key="k", accepts=[9999, 3000])
+        many = b",".join(b"%d" % op for op in range(2000, 102_000))
+        for turn, (op, reply_op) in enumerate(((Op.SUB, Op.SUB_REPLY), (Op.UNSUB, Op.UNSUB_REPLY)), 1):
+            reply = client.request(op, many)
+            assert (reply.op, reply.body) == (reply_op, many)
+            house.wait_metric("comet_limited_total", turn, limit="accepts")
+        for op in (2000, 3000, 101_999):
+            backend.push_keys(["k"], "x", op=op)
+        assert [p.op for p in fence(client)] == [3000]
+
+    @pytest.mark.settings("protocol.max_body=1m")
+    def test_rooms_of_64_kib_are_refused_with_words_whatever_they_are_made_of(self, connect, house):
+        good = connect(mid=8, room="live://1")
+        pieces = (b"r", b"\0", b"\r\n", b"#", b"*", b"{}", b"://", "ß".encode(), b"\xff")
+        for turn, piece in enumerate(pieces, 1):
+            room = piece * (65536 // len(piece))
+            client = connect(mid=7)
+            client.send(Op.CHANGE_ROOM, room)
+            assert client.expect(Op.DISCONNECT).json()["code"] == 10, piece
+            house.wait_metric("comet_closed_total", turn, reason="bad_room")
+            client.close()
+        late = connect.raw()
+        late.send_auth(mid=7, room="r" * 65536)
+        assert late.expect(Op.DISCONNECT).json() == {"code": 5, "reason": "room_id is too long or has control characters"}
+        house.wait_metric("comet_closed_total", 1, reason="auth_refused")
+        late.close()
+        good.heartbeat()
+        house.wait_metric("comet_connections", 1)
+        house.wait_metric("comet_rooms", 1)
+
     def test_room_push_is_not_filtered(self, connect, backend, fence):
         client = connect(mid=7, key="k", room="live://1", accepts=[9999])
         backend.push_room("live://1", "to the room", op=4711)
