@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT"""
 import itertools
 import signal
 import socket
+import ssl
 import struct
 import threading
 
@@ -13,6 +14,7 @@ import pytest
 from client import HEAD, WAYS, Client, Op, Packet
 from swarm import Swarm
 from test_malformed import CANARY, HEAD_LENGTHS, LENGTHS, causes_of
+from test_tls import context
 from test_websocket import AUTH, AUTH_REPLY, KEY, Bare, bare  # noqa: F401  a fixture
 from waiting import SCALE, SPARE_BYTES, TIMEOUT, scaled, wait_until
 from wire import Opcode, frame, upgrade
@@ -81,6 +83,45 @@ def test_packet_cut_in_two_frames_at_every_byte(bare, house, packet, reply):  # 
         client.sock.close()
     house.wait_empty()
     assert house.metrics().total("comet_closed_total") == house.metrics()("comet_closed_total", reason="client_cut")
+
+
+JSON_AUTH, JSON_AUTH_REPLY = b'{"ver":1,"op":7,"seq":1,"body":7}', b'[{"ver":1,"op":8,"seq":1,"body":{}}]\n'
+
+EVERY_TEXT = {
+    "auth": (JSON_AUTH, JSON_AUTH_REPLY),
+    "heartbeat": (b'{"ver":1,"op":2,"seq":9,"body":{}}', b'[{"ver":1,"op":3,"seq":9,"body":{}}]\n'),
+    "send": ('{"ver":1,"op":4,"seq":9,"body":"grüße \\u20ac €"}'.encode(),
+             '[{"ver":1,"op":5,"seq":9,"body":"grüße \\u20ac €"}]\n'.encode()),
+    "test": (b'{"ver":1,"op":254,"seq":9,"body":{}}', b'[{"ver":1,"op":255,"seq":9,"body":{"test":"come on"}}]\n'),
+}
+
+
+@pytest.mark.parametrize("said, reply", EVERY_TEXT.values(), ids=EVERY_TEXT.keys())
+@pytest.mark.settings("websocket.threads=1")
+def test_text_message_cut_at_every_byte_in_frames_and_in_segments(bare, house, good, said, reply):  # noqa: F811
+    """In frames also inside a character of UTF-8."""
+    def come_in():
+        client = bare().open()
+        if said != JSON_AUTH:
+            client.say(frame(Opcode.TEXT, JSON_AUTH))
+            assert client.hear() == (Opcode.TEXT, JSON_AUTH_REPLY)
+        return client
+
+    for cut in range(len(said) + 1):
+        client = come_in()
+        client.say(frame(Opcode.TEXT, said[:cut], fin=False) + frame(Opcode.CONTINUATION, said[cut:]))
+        assert client.hear() == (Opcode.TEXT, reply), cut
+        client.sock.close()
+    whole = frame(Opcode.TEXT, said)
+    clients = [come_in() for _ in range(1, len(whole))]
+    for cut, client in enumerate(clients, 1):
+        client.say(whole[:cut])
+    rounds_of_everybody(good)
+    for cut, client in enumerate(clients, 1):
+        client.say(whole[cut:])
+        assert client.hear() == (Opcode.TEXT, reply), cut
+    metrics = house.metrics()
+    assert metrics.total("comet_closed_total") == metrics("comet_closed_total", reason="client_cut")
 
 
 # ---- 2: lengths and header lengths over WebSocket; test_malformed.py has them over TCP
@@ -247,6 +288,50 @@ def test_million_packets_without_reading_a_reply_are_all_answered_later(house, g
     client.close()
 
 
+@pytest.mark.parametrize("name", ["ws-v2", "ws-v1-json"])
+@pytest.mark.settings("protocol.write_timeout=60s", "tcp.sndbuf=256k", "tcp.rcvbuf=256k")
+def test_million_messages_without_reading_a_reply_are_all_answered_later(house, good, name):
+    """The same over WebSocket, in both kinds of messages."""
+    json = name == "ws-v1-json"
+    n, at_once = scaled(200_000 if json else 1_000_000), 1000
+    client = Bare(house).open()
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
+    if json:
+        client.say(frame(Opcode.TEXT, b'{"ver":1,"op":7,"seq":1,"body":7}'))
+        asked = b"".join(frame(Opcode.TEXT, b'{"ver":1,"op":2,"seq":%d,"body":{}}' % i) for i in range(at_once))
+        wanted = [(Opcode.TEXT, b'[{"ver":1,"op":3,"seq":%d,"body":{}}]\n' % i) for i in range(at_once)]
+    else:
+        client.say(frame(Opcode.BINARY, Packet(Op.AUTH, BY_NAME[name].dialect.token(mid=7), seq=1).encode()))
+        asked = b"".join(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, seq=i).encode()) for i in range(at_once))
+        wanted = [(Opcode.BINARY, Packet(Op.HEARTBEAT_REPLY, bytes(4), seq=i).encode()) for i in range(at_once)]
+    client.hear()
+    before = house.rss_bytes()
+    client.sock.settimeout(4 * TIMEOUT)
+    sender = threading.Thread(target=lambda: [client.sock.sendall(asked) for _ in range(n // at_once)])
+    sender.start()
+    read = []
+
+    def is_held_back():
+        read.append(house.metrics()("comet_bytes_in_total"))
+        return len(read) > 3 and read[-1] == read[-4]
+
+    wait_until(is_held_back, "the server stops reading", pause=0.05)
+    assert SCALE < 1 or sender.is_alive(), "fewer find room in the sockets"
+    assert house.rss_bytes() - before < 2 * SPARE_BYTES
+    for other in good:
+        other.heartbeat()
+    reply = b"".join(bytes([0x80 | opcode, len(payload)]) + payload for opcode, payload in wanted)
+    left, data = n // at_once, client.frames.unfinished()
+    while left > 0:
+        data += client.sock.recv(1 << 20)
+        while len(data) >= len(reply) and left > 0:
+            assert data.startswith(reply), "the answers, in order, each in a frame of its own"
+            data, left = data[len(reply):], left - 1
+    sender.join()
+    assert data == b"" and house.rss_bytes() - before < 2 * SPARE_BYTES
+    client.sock.close()
+
+
 def test_million_pings_are_answered_or_the_client_is_held_back(house, good):
     n = scaled(1_000_000)
     client = Bare(house).open().auth()
@@ -290,6 +375,61 @@ def test_kick_while_its_dispatcher_is_stuck_in_a_write(connect, backend, house):
     backend.push_keys(["stuck"], "welcome back")
     again.expect_push(1000, b"welcome back")
     stuck.close()
+
+
+class HalfInTls:
+    """A client that has said its hello and has not answered the server's."""
+
+    def __init__(self, house, way):
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context().wrap_bio(self.incoming, self.outgoing)
+        self.way = way
+        self.sock = socket.create_connection(house.address(way.listener), timeout=TIMEOUT)
+        with pytest.raises(ssl.SSLWantReadError):
+            self.tls.do_handshake()
+        self.sock.sendall(self.outgoing.read())
+        self.incoming.write(self.sock.recv(1 << 16))  # the server's half
+
+    def come_in(self, **who):
+        """The rest of the handshake, and AUTH; the first packet that comes."""
+        codec = self.way.codec()._inner
+        said = codec.encode(Packet(Op.AUTH, self.way.dialect.token(**who), seq=1))
+        while True:
+            try:
+                self.tls.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                self.incoming.write(self.sock.recv(1 << 16))
+        packets = []
+        while not packets:
+            self.tls.write(said) if said else None
+            self.sock.sendall(self.outgoing.read())
+            self.incoming.write(self.sock.recv(1 << 16))
+            try:
+                packets = codec.feed(self.tls.read(1 << 16))
+            except ssl.SSLWantReadError:
+                pass
+            said = codec.owed()
+        return packets[0]
+
+
+@pytest.mark.parametrize("name", ["tls-v2", "wss-v2"])
+def test_kick_during_a_tls_handshake_does_not_touch_who_has_no_key_yet(house, good, backend, name):
+    """The key is not known before AUTH, so a kick ends who has it, and whoever is on the way in comes in."""
+    way = BY_NAME[name]
+    there = Client(way, house.address(way.listener)).auth(mid=7, key="k")
+    half = [HalfInTls(house, way) for _ in range(scaled(20, 5))]
+    backend.kick(keys="k")
+    backend.kick(mids=[7])
+    assert there.expect_goodbye()["code"] == 1
+    there.close()
+    for i, one in enumerate(half):
+        assert one.come_in(mid=7, key=f"k{i}" if i else "k") == Packet(Op.AUTH_REPLY, b"", seq=1)
+    house.wait_metric("comet_connections", len(good) + len(half))
+    assert house.metrics()("comet_closed_total", reason="kicked") == 1
+    assert house.metrics().total("comet_closed_total") == 1
+    for one in half:
+        one.sock.close()
 
 
 @pytest.mark.keeps(32)

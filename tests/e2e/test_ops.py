@@ -177,13 +177,13 @@ class TestV2:
             client = connect(mid=7)
             client.send(Op.CHANGE_ROOM, room)
             assert client.expect(Op.DISCONNECT).json()["code"] == 10, piece
-            house.wait_metric("comet_closed_total", turn, reason="bad_room")
             client.close()
+            house.wait_metric("comet_closed_total", turn, reason="bad_room")
         late = connect.raw()
         late.send_auth(mid=7, room="r" * 65536)
         assert late.expect(Op.DISCONNECT).json() == {"code": 5, "reason": "room_id is too long or has control characters"}
-        house.wait_metric("comet_closed_total", 1, reason="auth_refused")
         late.close()
+        house.wait_metric("comet_closed_total", 1, reason="auth_refused")
         good.heartbeat()
         house.wait_metric("comet_connections", 1)
         house.wait_metric("comet_rooms", 1)
