@@ -1,5 +1,4 @@
-/* redis_calls: see redis_calls.h. Three threads: one listens for replies, one keeps the list of instances, one sends what
- * nobody waits for.
+/* redis_calls: see redis_calls.h. Two threads: one listens for replies, one keeps the list of instances.
  *
  * A request says until when its reply is waited for, on Redis's clock, and whoever registers a connection checks that in one
  * step with the registration. So when a request is tried on another instance, the first try can no longer take effect, and
@@ -26,32 +25,8 @@
 #include "common/thread.h"
 #include "logic_client/redis_instances.h"
 
-/* Disconnects and renewals that may wait for a logic service; a comet's connections can all end while there is none. */
-#define UNTOLD_MAX 1000000
-/* Of renewals fewer: each comes again with the next heartbeat, and a disconnect does not. */
-#define RENEWALS_MAX (UNTOLD_MAX / 2)
-/* So many of them under way at a time. */
-#define BATCH    256
-#define ID_BYTES 48
 /* Requests given up that are remembered, should their reply come after all. */
 #define GIVEN_UP 1024
-
-/* A request that waits for its reply, on the stack of who waits. */
-struct waiter {
-	char id[ID_BYTES];
-	bool done;
-	struct wire_reply reply;
-	pthread_cond_t wake;
-};
-
-/* A request that nobody waits for. */
-struct untold {
-	struct untold *next;
-	enum wire_method method;
-	uint64_t session_id;
-	int64_t mid;
-	char key[];
-};
 
 struct redis_calls {
 	unsigned magic;
@@ -61,25 +36,24 @@ struct redis_calls {
 	const char *server_id;
 	struct redis_pipe *pipe;
 	struct redis_clock *clock;
-	char *channel;       /* comet:reply:<server> */
-	uint64_t nonce;      /* tells our ids from those of an earlier process of this name */
+	char *channel;  /* comet:reply:<server> */
+	uint64_t nonce; /* tells our ids from those of an earlier process of this name */
+	redis_calls_late *late;
+	void *late_self;
 	struct redis *redis; /* the listener's */
-	struct thread *listener, *looker, *teller;
+	struct thread *listener, *looker;
 	/* any thread */
 	atomic_ullong ids;
 	/* under lock */
 	struct lock lock;
 	bool stop;
 	struct strmap waiters;
-	char given_up[GIVEN_UP][ID_BYTES];
+	char given_up[GIVEN_UP][REDIS_ASKING_ID_BYTES];
 	unsigned next_given_up;
 	pthread_cond_t looked;  /* at the list of instances: for who waits for one */
 	pthread_cond_t to_look; /* the looker's, who has his own: else those who wait would wake each other */
 	bool look_now;
 	struct redis_instances instances;
-	pthread_cond_t told; /* there is something for the teller, or its end */
-	struct untold *first, *last;
-	size_t n_untold;
 };
 
 /* ---- instances ---- */
@@ -196,11 +170,11 @@ static void *keep_looking(void *arg)
 
 /* ---- requests under way ---- */
 
-static int waiter_add(struct redis_calls *c, struct waiter *w)
+static int waiter_add(struct redis_calls *c, struct redis_asking *w)
 {
 	int rc;
 
-	*w = (struct waiter){0};
+	*w = (struct redis_asking){0};
 	lock_cond_init(&w->wake);
 	(void)snprintf(w->id, sizeof(w->id), "%" PRIx64 "-%llu", c->nonce,
 		       (unsigned long long)atomic_fetch_add(&c->ids, 1));
@@ -211,19 +185,19 @@ static int waiter_add(struct redis_calls *c, struct waiter *w)
 }
 
 /* From now on a reply to it is a late one. */
-static void waiter_del(struct redis_calls *c, struct waiter *w)
+static void waiter_del(struct redis_calls *c, struct redis_asking *w)
 {
 	lock_take(&c->lock);
 	(void)strmap_del(&c->waiters, w->id);
 	if (!w->done) {
-		memcpy(c->given_up[c->next_given_up], w->id, ID_BYTES);
+		memcpy(c->given_up[c->next_given_up], w->id, REDIS_ASKING_ID_BYTES);
 		c->next_given_up = (c->next_given_up + 1) % GIVEN_UP;
 	}
 	lock_drop(&c->lock);
 	(void)pthread_cond_destroy(&w->wake);
 }
 
-static bool waiter_wait(struct redis_calls *c, struct waiter *w, int64_t deadline_ns)
+static bool waiter_wait(struct redis_calls *c, struct redis_asking *w, int64_t deadline_ns)
 {
 	bool done;
 
@@ -278,7 +252,7 @@ static int ask_once(struct redis_calls *c, struct wire_request *request, struct 
 {
 	int64_t deadline = clock_now_ns() + c->cfg->logic_timeout * CLOCK_MS;
 	char but[REDIS_INSTANCE_BYTES];
-	struct waiter w;
+	struct redis_asking w;
 	size_t bytes;
 	char *text;
 	int rc;
@@ -320,6 +294,46 @@ int redis_calls_ask(struct redis_calls *c, struct wire_request *request, struct 
 	return rc == -ETIMEDOUT ? -ERR_NO_LOGIC : rc;
 }
 
+int redis_calls_begin(struct redis_calls *c, struct wire_request *request, int64_t deadline_ns, struct redis_asking *a)
+{
+	char name[REDIS_INSTANCE_BYTES];
+	size_t bytes;
+	char *text;
+	int rc;
+
+	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
+	if (!pick(c, NULL, deadline_ns, name))
+		return -ERR_NO_LOGIC;
+	if ((rc = waiter_add(c, a)) == 0 && (rc = encode(c, request, a->id, &text, &bytes)) == 0) {
+		memcpy(a->name, name, sizeof(a->name));
+		rc = redis_pipe_begin(c->pipe, REDIS_ONCE, deadline_ns, &a->call, "PUBLISH comet:logic:%s %b", a->name,
+				      text, bytes);
+		free(text);
+	}
+	if (rc < 0)
+		waiter_del(c, a);
+	return rc;
+}
+
+int redis_calls_end(struct redis_calls *c, struct redis_asking *a, int64_t deadline_ns, struct wire_reply *reply)
+{
+	struct redisReply *published;
+	int rc = redis_pipe_end(c->pipe, a->call, &published);
+
+	if (rc == 0) {
+		if (published->integer == 0)
+			is_gone(c, a->name);
+		else if (!waiter_wait(c, a, deadline_ns))
+			is_silent(c, a->name);
+		freeReplyObject(published);
+	}
+	waiter_del(c, a);
+	if (!a->done)
+		return -ERR_NO_LOGIC;
+	*reply = a->reply;
+	return 0;
+}
+
 /* ---- replies ---- */
 
 /* Was this request given up? True once for each, so that a reply that comes twice does no harm. */
@@ -337,18 +351,17 @@ static bool was_given_up(struct redis_calls *c, const char *id)
 	return was;
 }
 
-/* Nobody waits any more, so nobody knows what was registered: it goes. */
-static void undo_late(struct redis_calls *c, const struct wire_reply *reply)
+static void take_late(struct redis_calls *c, const struct wire_reply *reply)
 {
 	count(COUNT_LOGIC_LATE);
 	if (was_given_up(c, reply->id) && reply->rc == 0 && reply->session.key[0] != '\0')
-		(void)redis_calls_tell(c, WIRE_DISCONNECT, reply->session.key, reply->session.id, reply->session.mid);
+		c->late(c->late_self, &reply->session);
 }
 
 /* Takes the reply over if somebody waits for it. */
 static bool hand_over(struct redis_calls *c, struct wire_reply *reply)
 {
-	struct waiter *w;
+	struct redis_asking *w;
 	bool wanted;
 
 	lock_take(&c->lock);
@@ -376,7 +389,7 @@ static void take_text(struct redis_calls *c, const char *text, size_t bytes)
 	} else if (hand_over(c, &reply)) {
 		return;
 	} else {
-		undo_late(c, &reply);
+		take_late(c, &reply);
 	}
 	wire_reply_fini(&reply);
 }
@@ -400,218 +413,19 @@ static void *listen_for_replies(void *arg)
 	return NULL;
 }
 
-/* ---- what nobody waits for ---- */
-
-static void say_lost(const char *key)
-{
-	static struct log_limit limit = LOG_LIMIT(1);
-
-	count(COUNT_UNSENT_LOST);
-	LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("logic will not be told: too many wait already"));
-}
-
-int redis_calls_tell(struct redis_calls *c, enum wire_method method, const char *key, uint64_t session_id, int64_t mid)
-{
-	size_t bytes = strlen(key) + 1;
-	struct untold *u = malloc(sizeof(*u) + bytes);
-	bool taken = false;
-
-	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
-	if (u == NULL) {
-		say_lost(key);
-		return -ENOMEM;
-	}
-	*u = (struct untold){.method = method, .session_id = session_id, .mid = mid};
-	memcpy(u->key, key, bytes);
-	lock_take(&c->lock);
-	if (c->n_untold < (method == WIRE_HEARTBEAT ? RENEWALS_MAX : UNTOLD_MAX)) {
-		if (c->last != NULL)
-			c->last->next = u;
-		else
-			c->first = u;
-		c->last = u;
-		c->n_untold++;
-		taken = true;
-	}
-	lock_drop(&c->lock);
-	if (!taken) {
-		free(u);
-		say_lost(key);
-		return -ENOBUFS;
-	}
-	count(COUNT_UNSENT);
-	(void)pthread_cond_signal(&c->told);
-	return 0;
-}
-
-size_t redis_calls_untold(struct redis_calls *c)
-{
-	size_t n;
-
-	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
-	lock_take(&c->lock);
-	n = c->n_untold;
-	lock_drop(&c->lock);
-	return n;
-}
-
-/* One of a batch. */
-struct telling {
-	struct untold *what;
-	struct waiter waiter;
-	struct redis_call *call;
-	char name[REDIS_INSTANCE_BYTES];
-	bool has_waiter;
-};
-
-/* Up to BATCH of those that wait; they stay counted until they are told. */
-static size_t take_batch(struct redis_calls *c, struct telling *batch)
-{
-	size_t n = 0;
-
-	lock_take(&c->lock);
-	/* redis_calls_stop ends this wait at the latest. */
-	while (c->first == NULL && !c->stop)
-		lock_wait(&c->told, &c->lock);
-	for (; !c->stop && n < BATCH && c->first != NULL; n++) {
-		batch[n] = (struct telling){.what = c->first};
-		c->first = c->first->next;
-		if (c->first == NULL)
-			c->last = NULL;
-	}
-	lock_drop(&c->lock);
-	return n;
-}
-
-static int send_one(struct redis_calls *c, struct telling *t, int64_t deadline_ns)
-{
-	struct wire_request request = {
-		.method = t->what->method,
-		.key = t->what->key,
-		.session_id = t->what->session_id,
-		.mid = t->what->mid,
-	};
-	size_t bytes;
-	char *text;
-	int rc;
-
-	if (!pick(c, NULL, deadline_ns, t->name))
-		return -ERR_NO_LOGIC;
-	if ((rc = waiter_add(c, &t->waiter)) < 0)
-		return rc;
-	t->has_waiter = true;
-	if ((rc = encode(c, &request, t->waiter.id, &text, &bytes)) < 0)
-		return rc;
-	rc = redis_pipe_begin(c->pipe, REDIS_ONCE, deadline_ns, &t->call, "PUBLISH comet:logic:%s %b", t->name, text,
-			      bytes);
-	free(text);
-	if (rc < 0)
-		t->call = NULL;
-	return rc;
-}
-
-/* Was it told? */
-static bool end_one(struct redis_calls *c, struct telling *t, int64_t deadline_ns)
-{
-	struct redisReply *reply;
-	bool told = false;
-
-	if (t->call != NULL && redis_pipe_end(c->pipe, t->call, &reply) == 0) {
-		if (reply->integer == 0)
-			is_gone(c, t->name);
-		else if (!(told = waiter_wait(c, &t->waiter, deadline_ns)))
-			is_silent(c, t->name);
-		freeReplyObject(reply);
-	}
-	if (t->has_waiter) {
-		waiter_del(c, &t->waiter);
-		told = t->waiter.done && t->waiter.reply.rc == 0;
-		if (t->waiter.done)
-			wire_reply_fini(&t->waiter.reply);
-	}
-	return told;
-}
-
-/* What was not told goes to the front again, in its order. */
-static void put_back(struct redis_calls *c, struct telling *batch, size_t n)
-{
-	size_t told = 0;
-
-	lock_take(&c->lock);
-	while (n-- > 0) {
-		struct untold *u = batch[n].what;
-
-		if (u == NULL) {
-			told++;
-			continue;
-		}
-		u->next = c->first;
-		c->first = u;
-		if (c->last == NULL)
-			c->last = u;
-	}
-	c->n_untold -= told;
-	lock_drop(&c->lock);
-	count_add(COUNT_UNSENT, -(int64_t)told);
-}
-
-/* True if all were told. */
-static bool tell_batch(struct redis_calls *c, struct telling *batch, size_t n)
-{
-	int64_t deadline = clock_now_ns() + c->cfg->logic_timeout * CLOCK_MS;
-	bool all = true;
-
-	for (size_t i = 0; i < n && all; i++)
-		all = send_one(c, &batch[i], deadline) == 0;
-	for (size_t i = 0; i < n; i++)
-		if (end_one(c, &batch[i], deadline)) {
-			free(batch[i].what);
-			batch[i].what = NULL;
-		} else {
-			all = false;
-		}
-	put_back(c, batch, n);
-	return all;
-}
-
-static void *keep_telling(void *arg)
-{
-	const int64_t rest_ns = 100 * CLOCK_MS; /* after a failure, which pick() has mostly waited out */
-	struct redis_calls *c = arg;
-	struct telling *batch = calloc(BATCH, sizeof(*batch));
-	size_t n;
-
-	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
-	if (batch == NULL)
-		LOG(LOG_ERROR, log_what("no memory to tell logic of disconnects; registrations run out by themselves"));
-	while (batch != NULL && (n = take_batch(c, batch)) > 0) {
-		int64_t until = clock_now_ns() + rest_ns;
-
-		if (tell_batch(c, batch, n))
-			continue;
-		lock_take(&c->lock);
-		while (!c->stop && lock_wait_until(&c->told, &c->lock, until))
-			;
-		lock_drop(&c->lock);
-	}
-	free(batch);
-	return NULL;
-}
-
 /* ---- start and stop ---- */
 
 static int start_threads(struct redis_calls *c)
 {
 	int rc;
 
-	if ((rc = thread_spawn(THREAD_SERVICE, "replies", listen_for_replies, c, &c->listener)) < 0 ||
-	    (rc = thread_spawn(THREAD_SERVICE, "instances", keep_looking, c, &c->looker)) < 0)
+	if ((rc = thread_spawn(THREAD_SERVICE, "replies", listen_for_replies, c, &c->listener)) < 0)
 		return rc;
-	return thread_spawn(THREAD_SERVICE, "tell logic", keep_telling, c, &c->teller);
+	return thread_spawn(THREAD_SERVICE, "instances", keep_looking, c, &c->looker);
 }
 
 int redis_calls_start(const struct config *cfg, const char *server_id, struct redis_pipe *pipe,
-		      struct redis_clock *clock, struct redis_calls **out)
+		      struct redis_clock *clock, redis_calls_late *late, void *late_self, struct redis_calls **out)
 {
 	const struct redis_options redis = redis_options_of(cfg, "replies");
 	struct redis_calls *c = calloc(1, sizeof(*c));
@@ -624,10 +438,11 @@ int redis_calls_start(const struct config *cfg, const char *server_id, struct re
 	c->server_id = server_id;
 	c->pipe = pipe;
 	c->clock = clock;
+	c->late = late;
+	c->late_self = late_self;
 	lock_init(&c->lock, LOCK_SERVICE);
 	lock_cond_init(&c->looked);
 	lock_cond_init(&c->to_look);
-	lock_cond_init(&c->told);
 	strmap_init(&c->waiters);
 	if (getrandom(&c->nonce, sizeof(c->nonce), 0) != (ssize_t)sizeof(c->nonce))
 		c->nonce = (uint64_t)clock_wall_ms();
@@ -637,23 +452,22 @@ int redis_calls_start(const struct config *cfg, const char *server_id, struct re
 	if (rc == 0 && (rc = redis_new(&redis, &c->redis)) == 0)
 		rc = start_threads(c);
 	if (rc < 0) {
-		redis_calls_stop(&c);
+		redis_calls_stop(c);
+		redis_calls_free(&c);
 		return rc;
 	}
 	*out = c;
 	return 0;
 }
 
-static void join_all(struct redis_calls *c)
+void redis_calls_stop(struct redis_calls *c)
 {
+	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
 	lock_take(&c->lock);
 	c->stop = true;
 	lock_drop(&c->lock);
 	(void)pthread_cond_broadcast(&c->looked);
 	(void)pthread_cond_broadcast(&c->to_look);
-	(void)pthread_cond_broadcast(&c->told);
-	if (c->teller != NULL)
-		thread_join(&c->teller);
 	if (c->looker != NULL)
 		thread_join(&c->looker);
 	if (c->redis != NULL)
@@ -662,25 +476,17 @@ static void join_all(struct redis_calls *c)
 		thread_join(&c->listener);
 }
 
-void redis_calls_stop(struct redis_calls **calls)
+void redis_calls_free(struct redis_calls **calls)
 {
 	struct redis_calls *c = *calls;
-	struct untold *u;
 
 	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
-	join_all(c);
-	count_add(COUNT_UNSENT, -(int64_t)c->n_untold);
-	while ((u = c->first) != NULL) {
-		c->first = u->next;
-		free(u);
-	}
 	if (c->redis != NULL)
 		redis_free(&c->redis);
 	strmap_fini(&c->waiters);
 	free(c->channel);
 	(void)pthread_cond_destroy(&c->looked);
 	(void)pthread_cond_destroy(&c->to_look);
-	(void)pthread_cond_destroy(&c->told);
 	lock_fini(&c->lock);
 	c->magic = 0;
 	free(c);

@@ -2,20 +2,41 @@
 #ifndef LOGIC_CLIENT_REDIS_CALLS_H
 #define LOGIC_CLIENT_REDIS_CALLS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "common/config.h"
 #include "common/redis_clock.h"
 #include "common/redis_pipe.h"
 #include "common/wire.h"
+#include "logic_client/redis_instances.h"
 
 struct redis_calls;
 
+/* A request that waits for its reply, where who made it wants it. The fields are redis_calls.c's. */
+#define REDIS_ASKING_ID_BYTES 48
+struct redis_asking {
+	/* the maker's */
+	char id[REDIS_ASKING_ID_BYTES];
+	char name[REDIS_INSTANCE_BYTES];
+	struct redis_call *call;
+	/* under the lock of redis_calls */
+	bool done;
+	struct wire_reply reply;
+	pthread_cond_t wake;
+};
+
+/* Called by the listening thread, with no lock held: the reply to a request that was given up has come after all, and a session
+ * was registered that nobody knows of. */
+typedef void redis_calls_late(void *self, const struct wire_session *session);
+
 /* Start the threads; the arguments outlive it. 0, -ENOMEM, -EAGAIN, -errno. */
 int redis_calls_start(const struct config *cfg, const char *server_id, struct redis_pipe *pipe,
-		      struct redis_clock *clock, struct redis_calls **out);
-/* Join; what was not told stays so, and is void when the lease is given back. Nobody calls it any more. */
-void redis_calls_stop(struct redis_calls **c);
+		      struct redis_clock *clock, redis_calls_late *late, void *late_self, struct redis_calls **out);
+/* Join: `late` is not called any more, and every call returns at once, now and later. */
+void redis_calls_stop(struct redis_calls *c);
+/* After redis_calls_stop; nobody calls it any more. */
+void redis_calls_free(struct redis_calls **c);
 
 /* Ask one instance, and after logic.timeout another. Waits for two logic.timeouts at the most; where no instance is up, for
  * one. No lock held. id, server, reply and expires of the request are filled in here.
@@ -23,11 +44,12 @@ void redis_calls_stop(struct redis_calls **c);
  *   -ERR_NO_LOGIC, -ENOMEM */
 int redis_calls_ask(struct redis_calls *c, struct wire_request *request, struct wire_reply *reply);
 
-/* Have logic told, sooner or later, and again until it confirms: WIRE_DISCONNECT or WIRE_HEARTBEAT. Does not wait.
- * 0; -ENOBUFS: too many wait already (counted), which heartbeats meet at half of what disconnects do; -ENOMEM (counted). */
-int redis_calls_tell(struct redis_calls *c, enum wire_method method, const char *key, uint64_t session_id, int64_t mid);
-/* How many of these wait, or are under way. */
-size_t redis_calls_untold(struct redis_calls *c);
+/* The same in two halves and with one try, so that one thread can have many under way. _begin waits only while no instance is up.
+ *   0              *a is to be ended; it stays where it is until then
+ *   -ERR_NO_LOGIC, -EAGAIN, -ENOMEM, -ESHUTDOWN  not sent, nothing to end */
+int redis_calls_begin(struct redis_calls *c, struct wire_request *request, int64_t deadline_ns, struct redis_asking *a);
+/* Wait for the reply. 0: as above; -ERR_NO_LOGIC: none came, whether it was done is not known. */
+int redis_calls_end(struct redis_calls *c, struct redis_asking *a, int64_t deadline_ns, struct wire_reply *reply);
 
 /* Is an instance known that is up? */
 bool redis_calls_has_logic(struct redis_calls *c);

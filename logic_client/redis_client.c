@@ -21,6 +21,7 @@
 #include "logic_client/redis_lease.h"
 #include "logic_client/redis_others.h"
 #include "logic_client/redis_pushes.h"
+#include "logic_client/redis_tell.h"
 
 /* Registrations are spread over a second in so many portions. */
 #define PORTIONS 20
@@ -37,6 +38,7 @@ struct redis_client {
 	struct redis_lease *lease;
 	struct kicks kicks;
 	struct redis_calls *calls;
+	struct redis_tell *tell;
 	struct redis_pushes *pushes;
 	struct thread *registrar;
 	/* under lock */
@@ -123,12 +125,12 @@ static int take_over(void *self, const char *key, uint64_t session_id, int64_t m
 
 static void disconnect_client(void *self, const char *key, uint64_t session_id, int64_t mid)
 {
-	(void)redis_calls_tell(client_of(self)->calls, WIRE_DISCONNECT, key, session_id, mid);
+	(void)redis_tell_add(client_of(self)->tell, WIRE_DISCONNECT, key, session_id, mid);
 }
 
 static int heartbeat(void *self, const char *key, uint64_t session_id, int64_t mid)
 {
-	int rc = redis_calls_tell(client_of(self)->calls, WIRE_HEARTBEAT, key, session_id, mid);
+	int rc = redis_tell_add(client_of(self)->tell, WIRE_HEARTBEAT, key, session_id, mid);
 
 	return rc < 0 ? -ERR_NO_LOGIC : 0;
 }
@@ -240,7 +242,7 @@ static bool register_again(void *arg, const char *key, uint64_t session_id, int6
 
 	if (w->n % (rate / PORTIONS + 1) == 0 && stopping(c, w->begun_ns + w->n * CLOCK_SEC / rate))
 		return false;
-	w->left_out = redis_calls_tell(c->calls, WIRE_HEARTBEAT, key, session_id, mid) < 0;
+	w->left_out = redis_tell_add(c->tell, WIRE_HEARTBEAT, key, session_id, mid) < 0;
 	if (w->left_out)
 		return false;
 	w->n++;
@@ -282,7 +284,7 @@ static void register_all(struct redis_client *c, unsigned loss)
 	do {
 		if (stopping(c, clock_now_ns() + 10 * CLOCK_MS) || was_lost_again(c))
 			return;
-	} while (redis_calls_untold(c->calls) > 0);
+	} while (redis_tell_count(c->tell) > 0);
 	redis_lease_registered(c->lease, loss);
 	LOG(LOG_INFO, log_str("server", c->opt.server_id), log_what("all connections are registered again"),
 	    log_i64("connections", w.n));
@@ -321,6 +323,12 @@ static void is_lost(void *self, unsigned loss)
 	(void)pthread_cond_signal(&c->wake);
 }
 
+/* Nobody waits any more, so nobody knows what was registered: it goes. */
+static void is_late(void *self, const struct wire_session *session)
+{
+	(void)redis_tell_add(client_of(self)->tell, WIRE_DISCONNECT, session->key, session->id, session->mid);
+}
+
 /* ---- start and stop ---- */
 
 static int start_parts(struct redis_client *c)
@@ -332,7 +340,8 @@ static int start_parts(struct redis_client *c)
 	/* The lease first: it makes the stream, and tells Redis's time. */
 	if ((rc = redis_pipe_start(&redis, &c->pipe)) < 0 ||
 	    (rc = redis_lease_start(o, c->pipe, &c->clock, is_lost, c, &c->lease)) < 0 ||
-	    (rc = redis_calls_start(o->cfg, o->server_id, c->pipe, &c->clock, &c->calls)) < 0 ||
+	    (rc = redis_calls_start(o->cfg, o->server_id, c->pipe, &c->clock, is_late, c, &c->calls)) < 0 ||
+	    (rc = redis_tell_start(o->cfg, c->calls, &c->tell)) < 0 ||
 	    (rc = redis_pushes_start(o, &c->kicks, &c->pushes)) < 0)
 		return rc;
 	return thread_spawn(THREAD_SERVICE, "register", keep_registered, c, &c->registrar);
@@ -367,7 +376,7 @@ static void tell_the_last(struct redis_client *c)
 {
 	int64_t until = clock_now_ns() + CLOCK_SEC;
 
-	while (redis_calls_untold(c->calls) > 0 && redis_calls_has_logic(c->calls) && clock_now_ns() < until)
+	while (redis_tell_count(c->tell) > 0 && redis_calls_has_logic(c->calls) && clock_now_ns() < until)
 		if (stopping(c, clock_now_ns() + 5 * CLOCK_MS))
 			return;
 }
@@ -376,7 +385,7 @@ void redis_client_stop(struct redis_client **client)
 {
 	struct redis_client *c = client_of(*client);
 
-	if (c->calls != NULL)
+	if (c->tell != NULL)
 		tell_the_last(c);
 
 	lock_take(&c->lock);
@@ -387,8 +396,13 @@ void redis_client_stop(struct redis_client **client)
 		thread_join(&c->registrar);
 	if (c->pushes != NULL)
 		redis_pushes_stop(&c->pushes);
+	/* In this order: late replies are to be told, and telling needs replies. */
 	if (c->calls != NULL)
-		redis_calls_stop(&c->calls);
+		redis_calls_stop(c->calls);
+	if (c->tell != NULL)
+		redis_tell_stop(&c->tell);
+	if (c->calls != NULL)
+		redis_calls_free(&c->calls);
 	if (c->lease != NULL)
 		redis_lease_stop(&c->lease);
 	if (c->pipe != NULL)

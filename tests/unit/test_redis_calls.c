@@ -1,4 +1,4 @@
-/* Tests of logic_client/redis_calls: asking logic, and telling it. SPDX-License-Identifier: MIT */
+/* Tests of logic_client/redis_calls: asking logic. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,6 @@
 
 #include <cmocka.h>
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -19,6 +18,7 @@
 #include "common/redis_clock.h"
 #include "common/redis_pipe.h"
 #include "logic_client/redis_calls.h"
+#include "tests/unit/fake_logic.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
@@ -26,8 +26,11 @@
 #define ASKING 8
 
 static struct script {
-	atomic_int looks; /* at the list of instances, which is empty */
-	atomic_bool away; /* looks are refused */
+	atomic_int looks;  /* at the list of instances */
+	atomic_bool away;  /* looks are refused */
+	atomic_bool is_up; /* there is a logic, which says nothing in time ... */
+	char first[FAKE_LOGIC_ID_BYTES];
+	int requests;
 } script;
 
 static struct fake_redis server;
@@ -35,6 +38,29 @@ static struct config cfg;
 static struct redis_clock clock_;
 static struct redis_pipe *pipe_;
 static struct redis_calls *calls;
+static atomic_int late;
+
+/* ... but answers the first request when the third has come, and does so twice. The third is the second that is asked, since each
+ * is asked once more. */
+static const char *publish(struct script *s, const char *request)
+{
+	char id[FAKE_LOGIC_ID_BYTES];
+
+	fake_logic_id(request, id);
+	switch (++s->requests) {
+	case 1:
+		memcpy(s->first, id, sizeof(id));
+		break;
+	case 3:
+		for (int i = 0; i < 2; i++)
+			fake_logic_reply(&server, s->first, "\"code\":0,\"message\":\"\",\"key\":\"k\",\"session\":7");
+		fake_logic_reply(&server, id, "\"code\":0,\"message\":\"\"");
+		break;
+	default:
+		break;
+	}
+	return ":1\r\n";
+}
 
 static const char *answer(void *arg, int argc, char **argv)
 {
@@ -42,10 +68,21 @@ static const char *answer(void *arg, int argc, char **argv)
 
 	if (strcmp(argv[0], "SUBSCRIBE") == 0)
 		return "*3\r\n$9\r\nsubscribe\r\n$13\r\ncomet:reply:c\r\n:1\r\n";
+	if (strcmp(argv[0], "PUBLISH") == 0)
+		return publish(s, argv[2]);
 	if (strcmp(argv[0], "EVAL") != 0)
 		return fake_redis_hello(argc, argv);
 	atomic_fetch_add(&s->looks, 1);
-	return atomic_load(&s->away) ? "-ERR not now\r\n" : "*1\r\n$13\r\n1700000000000\r\n";
+	if (atomic_load(&s->away))
+		return "-ERR not now\r\n";
+	return atomic_load(&s->is_up) ? FAKE_LOGIC_ONE : FAKE_LOGIC_NOBODY;
+}
+
+static void is_late(void *self, const struct wire_session *session)
+{
+	(void)self;
+	if (strcmp(session->key, "k") == 0 && session->id == 7)
+		atomic_fetch_add(&late, 1);
 }
 
 static int set_up(void **state)
@@ -56,6 +93,7 @@ static int set_up(void **state)
 	(void)state;
 	memset(&script, 0, sizeof(script));
 	memset(&clock_, 0, sizeof(clock_));
+	atomic_store(&late, 0);
 	fake_redis_start(&server, answer, &script);
 	assert_int_equal(config_init(&cfg), 0);
 	(void)snprintf(addr, sizeof(addr), "redis.addr=%s", server.addr);
@@ -63,7 +101,7 @@ static int set_up(void **state)
 	cfg.logic_timeout = 300;
 	redis = redis_options_of(&cfg, "test");
 	assert_int_equal(redis_pipe_start(&redis, &pipe_), 0);
-	assert_int_equal(redis_calls_start(&cfg, "c", pipe_, &clock_, &calls), 0);
+	assert_int_equal(redis_calls_start(&cfg, "c", pipe_, &clock_, is_late, NULL, &calls), 0);
 	until(redis_clock_ms(&clock_) != 0);
 	return 0;
 }
@@ -72,7 +110,8 @@ static int tear_down(void **state)
 {
 	(void)state;
 	seam_reset();
-	redis_calls_stop(&calls);
+	redis_calls_stop(calls);
+	redis_calls_free(&calls);
 	redis_pipe_stop(&pipe_);
 	fake_redis_stop(&server);
 	config_fini(&cfg);
@@ -85,6 +124,8 @@ static void *ask(void *arg)
 	struct wire_reply reply;
 
 	*(int *)arg = redis_calls_ask(calls, &request, &reply);
+	if (*(int *)arg == 0)
+		wire_reply_fini(&reply);
 	return NULL;
 }
 
@@ -133,18 +174,19 @@ static void a_look_that_fails_is_repeated_while_somebody_waits(void **state)
 	assert_in_range(atomic_load(&script.looks) - looks, 2, 100);
 }
 
-/* A comet of a million connections is without logic for some minutes. */
-static void heartbeats_leave_room_for_disconnects(void **state)
+static void who_was_let_in_too_late_is_told_of_once(void **state)
 {
 	int rc;
 
 	(void)state;
-	while ((rc = redis_calls_tell(calls, WIRE_HEARTBEAT, "k", 1, 0)) == 0)
-		;
-	assert_int_equal(rc, -ENOBUFS);
-	for (int i = 0; i < 100; i++)
-		assert_int_equal(redis_calls_tell(calls, WIRE_DISCONNECT, "k", 1, 0), 0);
-	assert_int_equal(redis_calls_tell(calls, WIRE_HEARTBEAT, "k", 1, 0), -ENOBUFS);
+	atomic_store(&script.is_up, true);
+	(void)ask(&rc);
+	assert_int_equal(rc, -ERR_NO_LOGIC);
+	assert_int_equal(atomic_load(&late), 0);
+	(void)ask(&rc);
+	assert_int_equal(rc, 0);
+	/* Its reply came after both of the others. */
+	assert_int_equal(atomic_load(&late), 1);
 }
 
 int main(void)
@@ -152,7 +194,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(those_who_wait_for_logic_sleep, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_look_that_fails_is_repeated_while_somebody_waits, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(heartbeats_leave_room_for_disconnects, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_was_let_in_too_late_is_told_of_once, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("redis_calls", tests, NULL, NULL);

@@ -17,6 +17,7 @@
 #include "common/config.h"
 #include "common/err.h"
 #include "logic_client/redis_client.h"
+#include "tests/unit/fake_logic.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
@@ -46,26 +47,12 @@ static const char *lease(struct script *s)
 						    : "*3\r\n$4\r\nkept\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n";
 }
 
-static const char *instances(void)
-{
-	if (logic_says == NULL)
-		return "*1\r\n$13\r\n1700000000000\r\n";
-	return "*3\r\n$13\r\n1700000000000\r\n$5\r\nlogic\r\n$13\r\n1900000000000\r\n";
-}
-
-/* The reply to a request, whose id it needs. */
 static const char *publish(const char *request)
 {
-	const char *id = strstr(request, "\"id\":\"");
-	char text[512], message[1024];
+	char id[FAKE_LOGIC_ID_BYTES];
 
-	if (id == NULL)
-		return NULL;
-	id += strlen("\"id\":\"");
-	(void)snprintf(text, sizeof(text), "{\"id\":\"%.*s\",%s}", (int)strcspn(id, "\""), id, logic_says);
-	(void)snprintf(message, sizeof(message), "*3\r\n$7\r\nmessage\r\n$13\r\ncomet:reply:c\r\n$%zu\r\n%s\r\n",
-		       strlen(text), text);
-	fake_redis_tell(&server, message);
+	fake_logic_id(request, id);
+	fake_logic_reply(&server, id, logic_says);
 	return ":1\r\n";
 }
 
@@ -76,7 +63,7 @@ static const char *answer(void *arg, int argc, char **argv)
 	if (strcmp(argv[0], "EVAL") == 0 && strstr(argv[1], "fenced") != NULL)
 		return lease(s);
 	if (strcmp(argv[0], "EVAL") == 0 && strstr(argv[1], "comet:logics") != NULL)
-		return instances();
+		return logic_says != NULL ? FAKE_LOGIC_ONE : FAKE_LOGIC_NOBODY;
 	if (strcmp(argv[0], "PUBLISH") == 0)
 		return publish(argv[2]);
 	if (strcmp(argv[0], "SUBSCRIBE") == 0 || strcmp(argv[0], "XREAD") == 0)

@@ -1,0 +1,27 @@
+/* redis_tell: what logic is to be told and nobody waits for: that connections have gone, and that they are still there. It is
+ * remembered, in its order, until a logic confirms it. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_CLIENT_REDIS_TELL_H
+#define LOGIC_CLIENT_REDIS_TELL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/wire.h"
+#include "logic_client/redis_calls.h"
+
+struct redis_tell;
+
+/* Start the thread; the arguments outlive it. 0, -ENOMEM, -EAGAIN. */
+int redis_tell_start(const struct config *cfg, struct redis_calls *calls, struct redis_tell **out);
+/* Join, at once if `calls` was stopped before. What was not told stays so, and is void when the lease is given back. Nobody calls
+ * it any more. */
+void redis_tell_stop(struct redis_tell **t);
+
+/* Have logic told, sooner or later, and again until it confirms: WIRE_DISCONNECT or WIRE_HEARTBEAT. Does not wait.
+ * 0; -ENOBUFS: too many wait already (counted), which heartbeats meet at half of what disconnects do; -ENOMEM (counted). */
+int redis_tell_add(struct redis_tell *t, enum wire_method method, const char *key, uint64_t session_id, int64_t mid);
+/* How many of these wait, or are under way. */
+size_t redis_tell_count(struct redis_tell *t);
+
+#endif

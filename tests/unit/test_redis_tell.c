@@ -1,0 +1,161 @@
+/* Tests of logic_client/redis_tell: what is told, and in which order. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/config.h"
+#include "common/redis_clock.h"
+#include "common/redis_pipe.h"
+#include "logic_client/redis_calls.h"
+#include "logic_client/redis_tell.h"
+#include "tests/unit/fake_logic.h"
+#include "tests/unit/fake_redis.h"
+#include "tests/unit/seam.h"
+#include "tests/unit/until.h"
+
+static struct script {
+	atomic_bool is_up;  /* there is a logic ... */
+	atomic_bool cannot; /* ... which cannot do what it is asked for */
+	atomic_int asked;
+	atomic_bool subscribed;
+	char keys[256]; /* those of the requests that it has done, a space after each */
+} script;
+
+static struct fake_redis server;
+static struct config cfg;
+static struct redis_clock clock_;
+static struct redis_pipe *pipe_;
+static struct redis_calls *calls;
+static struct redis_tell *tell;
+
+static const char *publish(struct script *s, const char *request)
+{
+	char id[FAKE_LOGIC_ID_BYTES];
+	const char *key = strstr(request, "\"key\":\"");
+	bool done = !atomic_load(&s->cannot);
+	size_t n = strlen(s->keys);
+
+	fake_logic_id(request, id);
+	if (done && key != NULL && n + 2 < sizeof(s->keys))
+		(void)snprintf(s->keys + n, sizeof(s->keys) - n, "%c ", key[strlen("\"key\":\"")]);
+	fake_logic_reply(&server, id, done ? "\"code\":0,\"message\":\"\"" : "\"code\":500,\"message\":\"\"");
+	atomic_fetch_add(&s->asked, 1);
+	return ":1\r\n";
+}
+
+static const char *answer(void *arg, int argc, char **argv)
+{
+	struct script *s = arg;
+
+	if (strcmp(argv[0], "SUBSCRIBE") == 0) {
+		atomic_store(&s->subscribed, true);
+		return "";
+	}
+	if (strcmp(argv[0], "PUBLISH") == 0)
+		return publish(s, argv[2]);
+	if (strcmp(argv[0], "EVAL") == 0)
+		return atomic_load(&s->is_up) ? FAKE_LOGIC_ONE : FAKE_LOGIC_NOBODY;
+	return fake_redis_hello(argc, argv);
+}
+
+static int set_up(void **state)
+{
+	struct redis_options redis;
+	char addr[64];
+
+	(void)state;
+	memset(&script, 0, sizeof(script));
+	memset(&clock_, 0, sizeof(clock_));
+	fake_redis_start(&server, answer, &script);
+	assert_int_equal(config_init(&cfg), 0);
+	(void)snprintf(addr, sizeof(addr), "redis.addr=%s", server.addr);
+	assert_int_equal(config_flag(&cfg, addr, stderr), 0);
+	cfg.logic_timeout = 10000; /* nothing is asked twice because this machine was busy */
+	redis = redis_options_of(&cfg, "test");
+	assert_int_equal(redis_pipe_start(&redis, &pipe_), 0);
+	/* No reply can be late. */
+	assert_int_equal(redis_calls_start(&cfg, "c", pipe_, &clock_, NULL, NULL, &calls), 0);
+	assert_int_equal(redis_tell_start(&cfg, calls, &tell), 0);
+	until(redis_clock_ms(&clock_) != 0 && atomic_load(&script.subscribed));
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	redis_calls_stop(calls);
+	redis_tell_stop(&tell);
+	redis_calls_free(&calls);
+	redis_pipe_stop(&pipe_);
+	fake_redis_stop(&server);
+	config_fini(&cfg);
+	seam_reset();
+	return 0;
+}
+
+static void add_all(const char *keys)
+{
+	for (; *keys != '\0'; keys++)
+		assert_int_equal(redis_tell_add(tell, WIRE_DISCONNECT, (const char[]){*keys, '\0'}, 1, 0), 0);
+}
+
+static void what_is_added_is_told_in_its_order(void **state)
+{
+	(void)state;
+	add_all("abc");
+	assert_int_equal(redis_tell_count(tell), 3);
+	atomic_store(&script.is_up, true);
+	until(redis_tell_count(tell) == 0);
+	add_all("de");
+	until(redis_tell_count(tell) == 0);
+	assert_string_equal(script.keys, "a b c d e ");
+}
+
+static void what_is_not_confirmed_is_told_again(void **state)
+{
+	(void)state;
+	add_all("abc");
+	atomic_store(&script.cannot, true);
+	atomic_store(&script.is_up, true);
+	until(atomic_load(&script.asked) >= 6);
+	assert_int_equal(redis_tell_count(tell), 3);
+	atomic_store(&script.cannot, false);
+	until(redis_tell_count(tell) == 0);
+	/* Which of them is first depends on the moment. */
+	assert_int_equal(strlen(script.keys), strlen("a b c "));
+	for (const char *key = "abc"; *key != '\0'; key++)
+		assert_non_null(strchr(script.keys, *key));
+}
+
+/* A comet of a million connections is without logic for some minutes. */
+static void heartbeats_leave_room_for_disconnects(void **state)
+{
+	int rc;
+
+	(void)state;
+	while ((rc = redis_tell_add(tell, WIRE_HEARTBEAT, "k", 1, 0)) == 0)
+		;
+	assert_int_equal(rc, -ENOBUFS);
+	for (int i = 0; i < 100; i++)
+		assert_int_equal(redis_tell_add(tell, WIRE_DISCONNECT, "k", 1, 0), 0);
+	assert_int_equal(redis_tell_add(tell, WIRE_HEARTBEAT, "k", 1, 0), -ENOBUFS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(what_is_added_is_told_in_its_order, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_not_confirmed_is_told_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(heartbeats_leave_room_for_disconnects, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests_name("redis_tell", tests, NULL, NULL);
+}
