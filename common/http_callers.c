@@ -241,6 +241,8 @@ void http_caller_ask(struct http_callers *c, struct http_caller *caller)
 	lock_take(&c->lock);
 	caller->idle_ns = 0;
 	caller->asking_ns = clock_now_ns();
+	if (caller->deadline_ns > caller->asking_ns + c->timeout_ns)
+		caller->deadline_ns = caller->asking_ns + c->timeout_ns;
 	lock_drop(&c->lock);
 }
 

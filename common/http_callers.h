@@ -31,7 +31,7 @@ struct http_caller *http_callers_begin(struct http_callers *c, int fd);
 /* Before its descriptor is closed, so that no other caller's connection is ended in its place. */
 void http_callers_leave(struct http_callers *c, struct http_caller *caller);
 
-/* The first line of its next request has come: it is idle no more. */
+/* The first line of its next request has come: it is idle no more, and has timeout_ms for the rest. */
 void http_caller_ask(struct http_callers *c, struct http_caller *caller);
 /* Its request is there, and the handler has no deadline here. False: the program ends, do not answer. */
 bool http_caller_answer(struct http_callers *c, struct http_caller *caller);

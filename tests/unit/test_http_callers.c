@@ -314,6 +314,25 @@ static void a_request_that_takes_too_long_is_cut_off(void **state)
 	pair_close(&p);
 }
 
+/* Not only the first one: what it may be idle for is not time for a request. */
+static void the_next_request_that_takes_too_long_is_cut_off(void **state)
+{
+	struct http_callers *c = callers_new(2, SHORT_MS);
+	struct pair p = pair_new();
+	struct http_caller *caller = admit(c, &p);
+
+	(void)state;
+	assert_true(http_caller_answer(c, caller));
+	http_caller_reply(c, caller);
+	http_caller_done(c, caller, true);
+	http_caller_ask(c, caller);
+	assert_true(is_cut_off(&p, UNTIL_SECONDS * 1000));
+	http_callers_leave(c, caller);
+	http_callers_end(c);
+	http_callers_stop(&c);
+	pair_close(&p);
+}
+
 static void a_handler_takes_its_time(void **state)
 {
 	struct http_callers *c = callers_new(2, SHORT_MS);
@@ -458,6 +477,7 @@ int main(void)
 		callers_test(whose_request_is_slow_to_come_makes_room_for_one_that_waits),
 		callers_test(who_has_sent_the_next_request_is_not_cut_off),
 		callers_test(a_request_that_takes_too_long_is_cut_off),
+		callers_test(the_next_request_that_takes_too_long_is_cut_off),
 		callers_test(a_handler_takes_its_time),
 		callers_test(answers_and_silence_have_their_time),
 		callers_test(the_end_waits_for_answers_and_takes_no_more_requests),
