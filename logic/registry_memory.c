@@ -273,13 +273,19 @@ static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_
 static int next_number(void *self, int64_t mid, uint64_t *number)
 {
 	struct memory *m = memory_of(self);
-	struct user *user;
+	struct user *user = NULL;
+	int rc = 0;
 
 	lock_take(&m->lock);
-	if ((user = find_user_locked(m, mid, true)) != NULL)
+	/* Who is no user is never forgotten as one, either: those share one count. */
+	if (mid <= 0)
+		*number = ++m->numbers;
+	else if ((user = find_user_locked(m, mid, true)) != NULL)
 		*number = ++user->numbers;
+	else
+		rc = -ENOMEM;
 	lock_drop(&m->lock);
-	return user != NULL ? 0 : -ENOMEM;
+	return rc;
 }
 
 /* ---- servers and rooms ---- */

@@ -227,6 +227,18 @@ static void connections_of_a_user_are_numbered(void **state)
 	assert_int_equal(number(0), 1);
 }
 
+/* A client may say any mid, and those below 1 are nobody's: none of them may be remembered. */
+static void who_is_no_user_is_numbered_and_not_remembered(void **state)
+{
+	const uint64_t first = number(-1);
+
+	(void)state;
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(number(-2), first + 1);
+	assert_int_equal(number(INT64_MIN), first + 2);
+	assert_int_equal(number(-1), first + 3);
+}
+
 /* Else two connections could get the same key: one that has its number and is not registered yet, and one that comes when
  * the user's last registration has just been forgotten. */
 static void a_number_is_not_given_again_when_all_connections_of_the_user_have_left(void **state)
@@ -493,6 +505,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(renewing_finds_nothing_wrong, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(forgetting_a_server_forgets_its_sessions_only, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(connections_of_a_user_are_numbered, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_is_no_user_is_numbered_and_not_remembered, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_number_is_not_given_again_when_all_connections_of_the_user_have_left,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(rooms_are_summed_over_servers, set_up, tear_down),
