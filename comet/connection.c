@@ -133,6 +133,14 @@ static void file_deadline(struct connection *c)
 		timer_set(&c->deadline, clock_now_ns() + c->write_timeout_ns);
 }
 
+/* When the heartbeat is due stands before anybody may look at it: the handshake's deadline may come in between. */
+void connection_end_handshake(struct connection *c)
+{
+	atomic_store(&c->heartbeat_due_ns, clock_now_ns() + c->heartbeat_ns);
+	atomic_store(&c->in_handshake, false);
+	file_deadline(c);
+}
+
 void connection_heard(struct connection *c)
 {
 	atomic_store(&c->heartbeat_due_ns, clock_now_ns() + c->heartbeat_ns);

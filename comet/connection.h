@@ -104,6 +104,8 @@ static inline bool connection_is_closing(const struct connection *c)
 	return atomic_load(&c->reason) != CLOSE_NONE;
 }
 
+/* The peer is in: from now on its deadline is that of heartbeats. Reader only, once. */
+void connection_end_handshake(struct connection *c);
 /* A heartbeat has come: another heartbeat's time for the peer. Reader only, after the handshake. */
 void connection_heard(struct connection *c);
 /* No heartbeat is missed for so long, because the reader will be busy and not hear it. Reader only, after the handshake. */

@@ -80,8 +80,7 @@ static int handshake(struct server *s, struct connection *c)
 		(void)connection_shutdown(c, close_reason_of_write(rc));
 		return rc;
 	}
-	atomic_store(&c->in_handshake, false);
-	connection_heard(c);
+	connection_end_handshake(c);
 	count_observe(COUNT_HANDSHAKE, clock_now_ns() - c->born_ns);
 	trace(c, "auth", NULL);
 	say_authenticated(c);
@@ -340,6 +339,13 @@ static int64_t pace(const struct server *s, struct connection *c, const struct p
 	return now + wait_ns;
 }
 
+/* Read nothing until then. Its heartbeats wait behind what it has sent, and it may have sent a lot. -EPIPE: closed meanwhile. */
+static int hold_back(struct connection *c, int64_t go_on_ns)
+{
+	connection_excuse(c, go_on_ns - clock_now_ns() + c->heartbeat_ns);
+	return channel_pause(&c->channel, go_on_ns);
+}
+
 /* Ends with the error that ended it, or with 0 when somebody else has closed the channel. */
 static int read_packets(struct server *s, struct connection *c)
 {
@@ -364,7 +370,7 @@ static int read_packets(struct server *s, struct connection *c)
 		    channel_signal(ch) == 1)
 			dispatch_now(c);
 		trace(c, "signal", NULL);
-		if (go_on_ns > 0 && channel_pause(ch, go_on_ns) < 0)
+		if (go_on_ns > 0 && hold_back(c, go_on_ns) < 0)
 			return 0;
 	}
 }

@@ -134,6 +134,18 @@ def test_flood_of_packets_is_held_back_and_answered_in_full(connect, house):
     assert "limits.packets" in house.log() and "key=" in house.log()
 
 
+@pytest.mark.settings("limits.packets=10", "limits.burst=100ms", "logic.heartbeat=1s")
+@pytest.mark.ways("tcp-v2", "ws-v2")
+def test_who_is_held_back_misses_no_heartbeat(connect, house):
+    """They wait behind what it has sent."""
+    flood = connect(mid=7)
+    flood.send_packets(*(Packet(2000, seq=i) for i in range(30)), Packet(Op.HEARTBEAT, seq=30))
+    assert [p.seq for p in flood.recv_many(31)] == list(range(31))
+    assert house.metrics()("comet_limited_total", limit="packets") >= 20
+    flood.expect_goodbye()  # who stays silent then has a heartbeat's time, as ever
+    house.wait_metric("comet_closed_total", 1, reason="heartbeat_timeout")
+
+
 @pytest.mark.settings("limits.bytes=4k", "limits.burst=500ms")
 @pytest.mark.ways("tcp-v2", "wss-v2")
 def test_flood_of_bytes_is_held_back(connect, house, backend):
