@@ -275,16 +275,17 @@ static void register_all(struct redis_client *c, unsigned loss)
 {
 	struct walk w = {.client = c, .begun_ns = clock_now_ns()};
 	int rc = c->opt.each_online(c->opt.each_online_self, register_again, &w);
+	uint64_t last = redis_tell_last(c->tell);
 
 	if (rc < 0 || w.left_out) {
 		try_again(c, loss);
 		return;
 	}
-	/* What is told by now is in Redis. */
+	/* What is told by now is in Redis. What others have added since does not count: there may always be something. */
 	do {
 		if (stopping(c, clock_now_ns() + 10 * CLOCK_MS) || was_lost_again(c))
 			return;
-	} while (redis_tell_count(c->tell) > 0);
+	} while (!redis_tell_has_told(c->tell, last));
 	redis_lease_registered(c->lease, loss);
 	LOG(LOG_INFO, log_str("server", c->opt.server_id), log_what("all connections are registered again"),
 	    log_i64("connections", w.n));

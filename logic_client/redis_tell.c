@@ -3,7 +3,6 @@
 #include "logic_client/redis_tell.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,12 +19,16 @@
 #define RENEWALS_MAX (UNTOLD_MAX / 2)
 /* So many of them under way at a time. */
 #define BATCH 256
+/* One that was not confirmed so often, while others were, is what logic cannot do. */
+#define TRIES_MAX 20
 
 struct untold {
 	struct untold *next;
 	enum wire_method method;
 	uint64_t session_id;
 	int64_t mid;
+	uint64_t number;
+	unsigned tries; /* in vain, while others were told */
 	char key[];
 };
 
@@ -41,15 +44,17 @@ struct redis_tell {
 	pthread_cond_t wake; /* there is something to tell, or its end */
 	bool stop;
 	struct untold *first, *last;
-	size_t n; /* with those under way */
+	size_t n;           /* with those under way */
+	uint64_t numbers;   /* the last one given */
+	uint64_t under_way; /* of the first of the batch, 0: there is none */
 };
 
-static void say_lost(const char *key)
+static void say_lost(const char *key, const char *why)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 
 	count(COUNT_UNSENT_LOST);
-	LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("logic will not be told: too many wait already"));
+	LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("logic will not be told"), log_str("why", why));
 }
 
 static bool put_locked(struct redis_tell *t, struct untold *u) NEEDS(t->lock)
@@ -62,6 +67,7 @@ static bool put_locked(struct redis_tell *t, struct untold *u) NEEDS(t->lock)
 		t->first = u;
 	t->last = u;
 	t->n++;
+	u->number = ++t->numbers;
 	return true;
 }
 
@@ -73,7 +79,7 @@ int redis_tell_add(struct redis_tell *t, enum wire_method method, const char *ke
 
 	OBJ_CHECK(t, REDIS_TELL_MAGIC);
 	if (u == NULL) {
-		say_lost(key);
+		say_lost(key, "no memory");
 		return -ENOMEM;
 	}
 	*u = (struct untold){.method = method, .session_id = session_id, .mid = mid};
@@ -83,7 +89,7 @@ int redis_tell_add(struct redis_tell *t, enum wire_method method, const char *ke
 	lock_drop(&t->lock);
 	if (!taken) {
 		free(u);
-		say_lost(key);
+		say_lost(key, "too many wait already");
 		return -ENOBUFS;
 	}
 	count(COUNT_UNSENT);
@@ -102,11 +108,34 @@ size_t redis_tell_count(struct redis_tell *t)
 	return n;
 }
 
+uint64_t redis_tell_last(struct redis_tell *t)
+{
+	uint64_t last;
+
+	OBJ_CHECK(t, REDIS_TELL_MAGIC);
+	lock_take(&t->lock);
+	last = t->numbers;
+	lock_drop(&t->lock);
+	return last;
+}
+
+bool redis_tell_has_told(struct redis_tell *t, uint64_t number)
+{
+	uint64_t oldest;
+
+	OBJ_CHECK(t, REDIS_TELL_MAGIC);
+	lock_take(&t->lock);
+	/* What comes back from a batch comes back to the front. */
+	oldest = t->under_way != 0 ? t->under_way : t->first != NULL ? t->first->number : UINT64_MAX;
+	lock_drop(&t->lock);
+	return oldest > number;
+}
+
 /* ---- the thread ---- */
 
 /* One of a batch. */
 struct telling {
-	struct untold *what; /* NULL: it was told */
+	struct untold *what; /* NULL: it is done with */
 	struct redis_asking asking;
 	bool is_asked;
 };
@@ -126,6 +155,7 @@ static size_t take_batch(struct redis_tell *t, struct telling *batch)
 		if (t->first == NULL)
 			t->last = NULL;
 	}
+	t->under_way = n > 0 ? batch[0].what->number : 0;
 	lock_drop(&t->lock);
 	return n;
 }
@@ -156,45 +186,60 @@ static bool end_one(struct redis_tell *t, struct telling *one, int64_t deadline_
 	return told;
 }
 
-/* What was not told goes to the front again, in its order. */
-static void put_back(struct redis_tell *t, struct telling *batch, size_t n)
+/* Take those out that were told, and those that are hopeless. How many. */
+static size_t take_done(struct telling *batch, size_t n, const bool told[BATCH])
 {
-	size_t told = 0;
+	size_t n_told = 0, n_done = 0;
 
+	for (size_t i = 0; i < n; i++)
+		n_told += told[i];
+	for (size_t i = 0; i < n; i++) {
+		struct untold *u = batch[i].what;
+
+		if (!told[i] && (n_told == 0 || !batch[i].is_asked || ++u->tries < TRIES_MAX))
+			continue;
+		if (!told[i])
+			say_lost(u->key, "logic confirms others, and not this one");
+		free(u);
+		batch[i].what = NULL;
+		n_done++;
+	}
+	return n_done;
+}
+
+/* What is left goes to the front again, in its order. */
+static void put_back(struct redis_tell *t, struct telling *batch, size_t n, size_t done)
+{
 	lock_take(&t->lock);
 	while (n-- > 0) {
 		struct untold *u = batch[n].what;
 
-		if (u == NULL) {
-			told++;
+		if (u == NULL)
 			continue;
-		}
 		u->next = t->first;
 		t->first = u;
 		if (t->last == NULL)
 			t->last = u;
 	}
-	t->n -= told;
+	t->n -= done;
+	t->under_way = 0;
 	lock_drop(&t->lock);
-	count_add(COUNT_UNSENT, -(int64_t)told);
+	count_add(COUNT_UNSENT, -(int64_t)done);
 }
 
 /* True if all were told. */
 static bool tell_batch(struct redis_tell *t, struct telling *batch, size_t n)
 {
 	int64_t deadline = clock_now_ns() + t->cfg->logic_timeout * CLOCK_MS;
-	bool all = true;
+	bool told[BATCH] = {false}, all = true;
 
 	for (size_t i = 0; i < n && all; i++)
 		all = begin_one(t, &batch[i], deadline);
-	for (size_t i = 0; i < n; i++)
-		if (end_one(t, &batch[i], deadline)) {
-			free(batch[i].what);
-			batch[i].what = NULL;
-		} else {
-			all = false;
-		}
-	put_back(t, batch, n);
+	for (size_t i = 0; i < n; i++) {
+		told[i] = end_one(t, &batch[i], deadline);
+		all = all && told[i];
+	}
+	put_back(t, batch, n, take_done(batch, n, told));
 	return all;
 }
 

@@ -3,6 +3,7 @@
 #ifndef LOGIC_CLIENT_REDIS_TELL_H
 #define LOGIC_CLIENT_REDIS_TELL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,10 +19,16 @@ int redis_tell_start(const struct config *cfg, struct redis_calls *calls, struct
  * it any more. */
 void redis_tell_stop(struct redis_tell **t);
 
-/* Have logic told, sooner or later, and again until it confirms: WIRE_DISCONNECT or WIRE_HEARTBEAT. Does not wait.
+/* Have logic told, sooner or later, and again until it confirms: WIRE_DISCONNECT or WIRE_HEARTBEAT. Does not wait. One that it does
+ * not confirm while it confirms others, again and again, is given up (counted).
  * 0; -ENOBUFS: too many wait already (counted), which heartbeats meet at half of what disconnects do; -ENOMEM (counted). */
 int redis_tell_add(struct redis_tell *t, enum wire_method method, const char *key, uint64_t session_id, int64_t mid);
 /* How many of these wait, or are under way. */
 size_t redis_tell_count(struct redis_tell *t);
+
+/* The number of the last that was added; they count from 1. */
+uint64_t redis_tell_last(struct redis_tell *t);
+/* Are all up to this number told, or given up? */
+bool redis_tell_has_told(struct redis_tell *t, uint64_t number);
 
 #endif

@@ -27,10 +27,13 @@ static struct script {
 	atomic_int to_lose; /* so many more times it has lost the lease; the first time it is taken */
 	atomic_int leases;  /* asked for */
 	atomic_int registered;
+	atomic_int requests;
 } script;
 
 /* An instance of logic that is always up, and answers every request with these members. */
 static const char *logic_says;
+/* But for those that have these words in them. */
+static _Atomic(const char *) logic_refuses;
 
 static struct fake_redis server;
 static struct config cfg;
@@ -52,7 +55,9 @@ static const char *publish(const char *request)
 	char id[FAKE_LOGIC_ID_BYTES];
 
 	fake_logic_id(request, id);
-	fake_logic_reply(&server, id, logic_says);
+	fake_logic_reply(&server, id,
+			 logic_refuses != NULL && strstr(request, logic_refuses) != NULL ? "\"code\":500" : logic_says);
+	atomic_fetch_add(&script.requests, 1);
 	return ":1\r\n";
 }
 
@@ -100,6 +105,7 @@ static int set_up(void **state)
 	(void)state;
 	memset(&script, 0, sizeof(script));
 	logic_says = NULL;
+	logic_refuses = NULL;
 	atomic_store(&walks, 0);
 	atomic_store(&walked, 0);
 	atomic_store(&too_early, 0);
@@ -207,6 +213,28 @@ static void what_is_lost_while_it_is_registered_is_registered_again(void **state
 	until(atomic_load(&script.registered) == 1);
 }
 
+static int one(redis_client_each *each, void *arg)
+{
+	(void)each(arg, "k", 1, 0);
+	return 0;
+}
+
+/* In a house with much to do something always waits to be told. */
+static void who_registers_again_does_not_wait_for_what_came_later(void **state)
+{
+	struct logic_client table;
+
+	(void)state;
+	logic_says = "\"code\":0,\"message\":\"\"";
+	logic_refuses = "\"key\":";
+	start(1, one);
+	table = redis_client_table(client);
+	until(atomic_load(&script.requests) >= 2);
+	table.disconnect(table.self, "later", 2, 0);
+	logic_refuses = "later";
+	until(atomic_load(&script.registered) == 1);
+}
+
 static int connect_one(struct wire_session *session)
 {
 	const struct logic_client table = redis_client_table(client);
@@ -247,6 +275,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_is_registered_again_says_so, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_left_some_out_begins_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_lost_while_it_is_registered_is_registered_again, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(who_registers_again_does_not_wait_for_what_came_later, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(who_comes_in_may_have_operations, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_has_no_key_does_not_come_in, set_up, tear_down),

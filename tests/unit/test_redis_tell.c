@@ -26,6 +26,7 @@ static struct script {
 	atomic_bool cannot; /* ... which cannot do what it is asked for */
 	atomic_int asked;
 	atomic_bool subscribed;
+	char never;     /* a key that it cannot do anything about */
 	char keys[256]; /* those of the requests that it has done, a space after each */
 } script;
 
@@ -40,11 +41,11 @@ static const char *publish(struct script *s, const char *request)
 {
 	char id[FAKE_LOGIC_ID_BYTES];
 	const char *key = strstr(request, "\"key\":\"");
-	bool done = !atomic_load(&s->cannot);
+	bool done = !atomic_load(&s->cannot) && key != NULL && key[strlen("\"key\":\"")] != s->never;
 	size_t n = strlen(s->keys);
 
 	fake_logic_id(request, id);
-	if (done && key != NULL && n + 2 < sizeof(s->keys))
+	if (done && n + 2 < sizeof(s->keys))
 		(void)snprintf(s->keys + n, sizeof(s->keys) - n, "%c ", key[strlen("\"key\":\"")]);
 	fake_logic_reply(&server, id, done ? "\"code\":0,\"message\":\"\"" : "\"code\":500,\"message\":\"\"");
 	atomic_fetch_add(&s->asked, 1);
@@ -135,6 +136,44 @@ static void what_is_not_confirmed_is_told_again(void **state)
 		assert_non_null(strchr(script.keys, *key));
 }
 
+static void what_was_added_before_is_told_apart_from_what_was_added_later(void **state)
+{
+	uint64_t last;
+
+	(void)state;
+	assert_true(redis_tell_has_told(tell, redis_tell_last(tell)));
+	add_all("abc");
+	last = redis_tell_last(tell);
+	assert_false(redis_tell_has_told(tell, last));
+	atomic_store(&script.is_up, true);
+	until(redis_tell_has_told(tell, last));
+	atomic_store(&script.cannot, true);
+	add_all("d");
+	until(atomic_load(&script.asked) >= 5);
+	assert_true(redis_tell_has_told(tell, last));
+	assert_false(redis_tell_has_told(tell, redis_tell_last(tell)));
+}
+
+static void what_logic_never_confirms_is_given_up_while_it_confirms_others(void **state)
+{
+	uint64_t last;
+
+	(void)state;
+	script.never = 'x';
+	add_all("x");
+	last = redis_tell_last(tell);
+	atomic_store(&script.is_up, true);
+	/* Alone it may be the first of many that fail. */
+	until(atomic_load(&script.asked) >= 3);
+	assert_false(redis_tell_has_told(tell, last));
+	for (int i = 0; i < 1000 && !redis_tell_has_told(tell, last); i++) {
+		add_all("a");
+		until(redis_tell_count(tell) <= 1);
+	}
+	until(redis_tell_count(tell) == 0);
+	assert_null(strchr(script.keys, 'x'));
+}
+
 /* A comet of a million connections is without logic for some minutes. */
 static void heartbeats_leave_room_for_disconnects(void **state)
 {
@@ -154,6 +193,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_added_is_told_in_its_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_confirmed_is_told_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_was_added_before_is_told_apart_from_what_was_added_later, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(what_logic_never_confirms_is_given_up_while_it_confirms_others, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(heartbeats_leave_room_for_disconnects, set_up, tear_down),
 	};
 
