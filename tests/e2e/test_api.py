@@ -337,7 +337,7 @@ PUSH = b"POST /goim/push/mids?operation=1000&mids=7 HTTP/1.1\r\nHost: localhost\
     (b"\r\n\r\n", {400, None}),
     (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 50 + b"\r\n\r\n", {400, 405, None}),
     (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"h" * 65536 + b"\r\n\r\n", {400, 413, 431, None}),
-    (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X: h\r\n" * 10000 + b"\r\n", {400, 413, 431, None, 200}),
+    (b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"X: h\r\n" * 10000 + b"\r\n", {400, 413, 431, None}),
     (b"GET /" + b"a" * 65536 + b" HTTP/1.1\r\n\r\n", {400, 404, 413, 414, 431, None}),
     (b"BREW /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n", {400, 405, 501, None}),
 ], ids=[
@@ -352,23 +352,6 @@ def test_broken_requests_are_refused_and_push_nothing(connect, backend, request_
     client.expect_push(1000, b"good")
 
 
-@pytest.mark.ways("v2")
-def test_ten_thousand_parameters_and_a_long_list(connect, backend):
-    client = connect(mid=7)
-    reply = backend.post("/goim/push/mids", b"x", operation=1000, mids=7, **{f"p{i}": i for i in range(200)})
-    assert reply.status in (200, 400, 413, 414, 431), reply
-    if reply.status == 200:
-        client.expect_push(1000, b"x")
-    uids = list(range(8, 100008)) + [7]
-    backend.v1_pushs(uids, {"m": 1})
-    client.send(Op.SUB, b"5")
-    assert raw_http(backend, b"POST /goim/push/mids?operation=1000&" + b"&".join(b"p%d=1" % i for i in range(10000)) +
-                    b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n") in {400, 413, 414, 431, None}
-    backend.push_mids([7], "good")
-    packets = [client.recv() for _ in range(3)]
-    assert packets[-1].body == b"good" or packets[0].op == 5, packets
-
-
 @pytest.mark.settings("http.timeout=500ms")
 def test_half_a_request_is_closed_at_its_deadline_and_holds_nobody_up(backend, house):
     halves = [socket.create_connection(backend.address, timeout=TIMEOUT) for _ in range(20)]
@@ -380,22 +363,6 @@ def test_half_a_request_is_closed_at_its_deadline_and_holds_nobody_up(backend, h
             pass
         sock.close()
     backend.push_all("x")
-
-
-@pytest.mark.ways("v2")
-def test_pipelined_requests_are_answered_in_order(connect, backend):
-    client = connect(mid=7)
-    n = 5
-    with socket.create_connection(backend.address, timeout=TIMEOUT) as sock:
-        for i in range(n):
-            sock.sendall(PUSH + b"Content-Length: 1\r\n\r\n%d" % i)
-            response = http.client.HTTPResponse(sock)
-            response.begin()
-            assert response.status == 200 and json.loads(response.read())["code"] == 0
-            if response.will_close:
-                n = i + 1
-                break
-    assert [p.body for p in client.recv_many(n)] == [b"%d" % i for i in range(n)]
 
 
 @pytest.mark.parametrize("path", ["/goim/push/all?operation=1000", "/1/push/all", "/goim/kick?mids=7"])

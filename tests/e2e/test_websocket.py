@@ -376,7 +376,7 @@ def test_two_packets_in_one_message_are_none(bare, house):
     house.wait_metric("comet_closed_total", 1, reason="packet_length")
 
 
-def test_pushes_that_wait_come_together_in_one_wrapper(house, backend):
+def test_push_comes_in_a_wrapper(house, backend):
     way = next(way for way in WAYS if way.name == "ws-v2")
     client = Client(way, house.address(way.listener)).auth(mid=7, accepts=[1000])
     backend.push_mids([7], "alone")
