@@ -20,7 +20,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 from waiting import TIMEOUT, wait_until  # noqa: E402
 
-pytest_plugins = []
 # The fixtures of the end-to-end tests, which are named alike.
 from importlib.util import module_from_spec, spec_from_file_location  # noqa: E402
 

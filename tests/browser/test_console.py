@@ -95,12 +95,14 @@ def test_wrong_fields_are_said_and_sent_nowhere(house, browser):
     assert browser.run("return document.querySelector('#accepts').getAttribute('aria-invalid')") == "true"
     browser.fill("#operation", "0")
     browser.press("#push .main")
-    assert browser.text("#push-state") == ""
+    assert browser.run("return document.activeElement.id") == "operation"
     browser.fill("#operation", "7")
     browser.run("document.getElementById('target').value = 'room'")
     browser.fill("#room", "no type")
     browser.press("#push .main")
     browser.wait_text("#push-state", "type and room must be given")
+    metrics = house.metrics()
+    assert metrics.total("comet_pushes_total") == 0 and metrics.total("comet_accepted_total") == 0
 
 
 def test_page_recovers_when_the_server_comes_back(house, launch, browser):
