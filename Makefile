@@ -202,7 +202,8 @@ check-unit: $(UNIT)
 	@$(STILL) tests/unit/run $(UNIT_SECONDS) $(UNIT)
 
 # What a run failed is remembered in build/, so that .ci/run can look at it alone: PYTEST_ADDOPTS=--lf.
-PYTEST = $(PYTHON) -B -m pytest -q -o cache_dir=$(abspath $(BUILD))/pytest/$@
+# -rfEs: of those that were skipped the reason is read, too.
+PYTEST = $(PYTHON) -B -m pytest -q -rfEs -o cache_dir=$(abspath $(BUILD))/pytest/$@
 
 define e2e
 COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2E_SECONDS) \
