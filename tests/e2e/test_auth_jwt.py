@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT"""
 import json
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -230,6 +231,21 @@ def test_hostile_tokens_are_refused_with_words_and_counted_by_cause(connect, hou
     assert "\nlevel=error" not in house.log() + house.logic_log()
     for line in (house.log() + house.logic_log()).splitlines():
         assert "eyJ" not in line, "a token in the log"
+
+
+@over_tcp
+def test_addresses_of_keys_in_a_token_are_not_asked(connect, house):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        host, port = listener.getsockname()
+        there = {"jku": f"http://{host}:{port}/keys", "x5u": f"http://{host}:{port}/certificate", "jwk": {"kty": "oct", "k": "eA"}}
+        assert refused(connect, hs256(tokens.OTHER_SECRET, there))
+        assert refused(connect, hs256(header={**there, "kid": f"http://{host}:{port}/key"}))
+        come(connect, hs256(header=there)).heartbeat()  # ours by its signature, whatever else it says
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert (failures(house, "signature"), failures(house, "unknown_key")) == (1, 1)
+    house.wait_metric("comet_closed_total", 2, reason="auth_refused")
 
 
 @two_ways

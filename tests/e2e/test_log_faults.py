@@ -125,6 +125,23 @@ def test_full_disk_under_the_log_is_counted(mute):
     assert comet.stop() == 0
 
 
+@pytest.mark.ways("tcp-v2", "ws-v2")
+@pytest.mark.settings("whitelist.list=traced", "whitelist.log=/dev/full")
+def test_full_disk_under_the_whitelist_log_is_counted(connect, house, backend):
+    traced, other = connect(mid=7, key="traced"), connect(mid=8, key="other")
+    assert lost(house) > 0
+    before = lost(house)
+    for client, grows in ((other, False), (traced, True)):
+        for i in range(5):
+            client.heartbeat()
+            backend.push_keys([client.key], f"{i}")
+            client.expect_push(1000, b"%d" % i)
+        assert (lost(house) > before) == grows, "only what is traced is lost"
+    house.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "reloaded" in house.log(), "the other log still takes lines")
+    assert "traced" not in house.log()
+
+
 def test_reader_of_the_log_that_has_gone_is_counted(mute):
     read, write = os.pipe()
     comet = mute(stdin=subprocess.DEVNULL, stdout=write, stderr=write)

@@ -76,6 +76,7 @@ def reset(sock):
     sock.close()
 
 
+@pytest.mark.keeps(24)
 @pytest.mark.settings("log.level=error", "http.tls_bind=127.0.0.1:0")
 def test_clients_that_connect_and_reset_leave_nothing(house):
     said = {"tcp": b"\0\0\0", "tcp-tls": b"\x16\x03\x01\x02", "websocket": upgrade()[:50], "websocket-tls": b"\x16\x03\x01\x02",
