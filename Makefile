@@ -71,8 +71,9 @@ SEAMS         := malloc calloc realloc reallocarray strdup clock_now_ns clock_wa
                  sendmsg mmap mmap64 madvise mprotect setsockopt
 UNIT_LINK     := $(SEAMS:%=-Wl,--wrap=%) -lcmocka
 
-# What the end-to-end tests preload to make calls fail; sanitizers have their own malloc, so their builds go without.
-FAIL_LIBRARY := $(if $(filter-out coverage,$(SAN)),,$(BUILD)/libfail.so)
+# What the end-to-end tests preload to make calls fail; sanitizers have their own memory, so for them only other calls fail.
+FAIL_LIBRARY := $(BUILD)/libfail.so
+FAIL_FLAGS   := $(if $(filter-out coverage,$(SAN)),-DFAIL_NO_MEMORY)
 
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS      := $(FUZZ_SOURCES:tests/fuzz/%.c=build/fuzz/%)
@@ -193,7 +194,7 @@ $(CHECK)/tests/%: $(CHECK)/obj/tests/unit/%.o $(UNIT_SHARED) $(CHECK_ARCHIVE)
 
 $(BUILD)/libfail.so: tests/shim/fail.c tests/shim/fail.def
 	@mkdir -p $(@D)
-	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -g -O2 $(WARN) -fPIC -pthread -shared -o $@ $<
+	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -g -O2 $(WARN) $(FAIL_FLAGS) -fPIC -pthread -shared -o $@ $<
 
 check-layers:
 	@scripts/check-layers

@@ -6,13 +6,17 @@
 
 SPDX-License-Identifier: MIT"""
 import mmap
+import os
 import pathlib
 import re
 import struct
 
 from server import BUILD, ROOT
+from waiting import SCALE
 
 LIBRARY = BUILD / "libfail.so"
+# Sanitizers have memory of their own, which does not fail: see FAIL_NO_MEMORY.
+OF_MEMORY = {"malloc", "calloc", "realloc", "aligned_alloc", "mmap", "mprotect", "madvise"} if SCALE < 1 else set()
 CALLS = re.findall(r"^call\((\w+)\)", (ROOT / "tests/shim/fail.def").read_text(), re.M)
 SLOT = struct.Struct("<IIIIII16s")  # struct slot of fail.c: fail, let through, errno, every, seen, failed, thread
 
@@ -23,7 +27,9 @@ class Plan:
         path.write_bytes(bytes(SLOT.size * len(CALLS)))
         with open(path, "r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
-        self.environment = {"LD_PRELOAD": str(LIBRARY), "FAIL_PLAN": str(path)}
+        # The library comes before the sanitizer's, which would rather be first, and is what it calls next.
+        options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        self.environment = {"LD_PRELOAD": str(LIBRARY), "FAIL_PLAN": str(path), "ASAN_OPTIONS": options.lstrip(":")}
 
     def _at(self, call):
         return CALLS.index(call) * SLOT.size

@@ -127,7 +127,9 @@ static bool fails(enum call which)
 
 /* NOLINTEND(bugprone-macro-parentheses) */
 
-/* ---- memory: dlsym may need some, so these go to glibc by its other names ---- */
+/* ---- memory: dlsym may need some, so these go to glibc by its other names. Sanitizers have their own: built for them the
+ * library goes without ---- */
+#ifndef FAIL_NO_MEMORY
 
 void *__libc_malloc(size_t bytes);
 void *__libc_calloc(size_t n, size_t bytes);
@@ -150,13 +152,24 @@ void *realloc(void *p, size_t bytes)
 
 CALL(void *, mmap, MAP_FAILED, (void *at, size_t n, int protection, int flags, int fd, off_t offset),
      (at, n, protection, flags, fd, offset))
+CALL(void *, aligned_alloc, NULL, (size_t alignment, size_t bytes), (alignment, bytes))
 CALL(int, mprotect, -1, (void *at, size_t n, int protection), (at, n, protection))
 CALL(int, madvise, -1, (void *at, size_t n, int advice), (at, n, advice))
+
+void *mmap64(void *at, size_t n, int protection, int flags, int fd, off_t offset)
+{
+	return mmap(at, n, protection, flags, fd, offset);
+}
+
+#endif
 
 /* ---- sockets and files ---- */
 
 CALL(int, accept4, -1, (int fd, struct sockaddr *address, socklen_t *n, int flags), (fd, address, n, flags))
 CALL(int, socket, -1, (int family, int type, int protocol), (family, type, protocol))
+CALL(int, connect, -1, (int fd, const struct sockaddr *address, socklen_t n), (fd, address, n))
+CALL(int, bind, -1, (int fd, const struct sockaddr *address, socklen_t n), (fd, address, n))
+CALL(int, listen, -1, (int fd, int backlog), (fd, backlog))
 CALL(ssize_t, recv, -1, (int fd, void *into, size_t n, int flags), (fd, into, n, flags))
 CALL(ssize_t, recvmsg, -1, (int fd, struct msghdr *message, int flags), (fd, message, flags))
 CALL(ssize_t, read, -1, (int fd, void *into, size_t n), (fd, into, n))
@@ -214,11 +227,6 @@ int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(vo
 }
 
 /* ---- what programs call that were built for large files, or fortified ---- */
-
-void *mmap64(void *at, size_t n, int protection, int flags, int fd, off_t offset)
-{
-	return mmap(at, n, protection, flags, fd, offset);
-}
 
 int open64(const char *path, int flags, ...)
 {
