@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <hiredis/sds.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -242,16 +243,21 @@ int redis_appendf(struct redis *r, const char *format, ...)
 
 int redis_flush(struct redis *r)
 {
-	int done = 0;
-
 	if (r->context == NULL)
 		return -ENOTCONN;
 	/* The socket's send timeout bounds each write. */
-	while (!done)
-		if (redisBufferWrite(r->context, &done) != REDIS_OK) {
+	do {
+		if (redisBufferWrite(r->context, NULL) != REDIS_OK) {
 			redis_drop(r, r->context->errstr);
 			return -ECONNRESET;
 		}
+		/* hiredis makes a new buffer when the old one has gone out, and does not look whether it got one: nor may
+		 * it be asked whether all is written. */
+		if (r->context->obuf == NULL) {
+			redis_drop(r, err_text(-ENOMEM));
+			return -ENOMEM;
+		}
+	} while (sdslen(r->context->obuf) > 0);
 	return 0;
 }
 

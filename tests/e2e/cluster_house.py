@@ -2,6 +2,7 @@
 talk to comet-logic; what is looked at from outside is the comet.
 
 SPDX-License-Identifier: MIT"""
+import os
 import re
 import signal
 import socket
@@ -32,8 +33,9 @@ class ClusterBackend(Backend):
 
 
 class ClusterComet(Comet):
-    def __init__(self, directory, settings=None, files=None, environment=None):
+    def __init__(self, directory, settings=None, files=None, environment=None, logic_environment=None):
         settings = dict(settings or {})
+        self._logic_environment = logic_environment
         self._others = []
         self._directory = directory
         try:
@@ -49,10 +51,10 @@ class ClusterComet(Comet):
         if files is None:  # a test that takes files away looks at the comet's own HTTP
             self._addresses["http"] = logic
 
-    def _run(self, directory, name, *argv):
+    def _run(self, directory, name, *argv, environment=None):
         with open(directory / name, "wb") as log:
             process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=directory,
-                                       preexec_fn=self._with_parent)
+                                       env={**os.environ, **(environment or {})}, preexec_fn=self._with_parent)
         self._others.append((name, process))
         return process
 
@@ -68,7 +70,7 @@ class ClusterComet(Comet):
     def _start_logic(self, directory, settings):
         asked = {"http.bind": "127.0.0.1:0", **{k: v for k, v in settings.items() if k.startswith(LOGICS)}}
         arguments = [argument for key, value in asked.items() for argument in ("-o", f"{key}={value}")]
-        process = self._run(directory, "logic", BUILD / "comet-logic", *arguments)
+        process = self._run(directory, "logic", BUILD / "comet-logic", *arguments, environment=self._logic_environment)
         log = directory / "logic"
 
         def listening():

@@ -26,7 +26,7 @@ from waiting import LONG_SECONDS
 HOSTILE = {"test_auth_jwt", "test_drip", "test_handshake", "test_hostile", "test_hostile_http", "test_http_tls", "test_kick",
            "test_limits", "test_long", "test_malformed", "test_ops", "test_proxy", "test_replace", "test_slow_consumer", "test_tls", "test_websocket"}
 
-HANG_SECONDS = 240 + 2 * LONG_SECONDS  # every wait has a deadline of its own; this is for the one that was forgotten
+HANG_SECONDS = 240 + 4 * LONG_SECONDS  # every wait has a deadline of its own; this is for the one that was forgotten
 
 
 def pytest_configure(config):
