@@ -22,6 +22,8 @@
 
 /* Requests that may wait for a worker. At 20,000 a second that is most of the second that a comet waits. */
 #define QUEUE_MAX 16384
+/* And so many bytes of them: packets on their way to a back end may be long. */
+#define QUEUE_BYTES_MAX (64u << 20)
 
 /* A message as it came. */
 struct waiting {
@@ -38,7 +40,7 @@ struct lane {
 	/* under the answer's lock */
 	pthread_cond_t work;
 	struct waiting *queue;
-	size_t head, count;
+	size_t head, count, bytes;
 	bool no_more; /* nothing is put in any more: workers leave once it is empty */
 };
 
@@ -205,9 +207,10 @@ static bool enqueue(struct lane *lane, struct waiting w)
 	bool taken = false;
 
 	lock_take(&a->lock);
-	if (lane->count < QUEUE_MAX) {
+	if (lane->count < QUEUE_MAX && lane->bytes < QUEUE_BYTES_MAX) {
 		lane->queue[(lane->head + lane->count) % QUEUE_MAX] = w;
 		lane->count++;
+		lane->bytes += (size_t)w.message->element[2]->len;
 		taken = true;
 	}
 	lock_drop(&a->lock);
@@ -278,6 +281,7 @@ static bool next_message(struct lane *lane, struct waiting *w)
 		*w = lane->queue[lane->head];
 		lane->head = (lane->head + 1) % QUEUE_MAX;
 		lane->count--;
+		lane->bytes -= (size_t)w->message->element[2]->len;
 	}
 	lock_drop(&a->lock);
 	return any;
