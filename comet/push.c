@@ -16,11 +16,14 @@
 
 /* How long an HTTP call waits for room before it is told no. */
 #define ACCEPT_WAIT_NS CLOCK_SEC
+/* A thread's queue is full with so much in it, too: by number alone, 4,096 pushes of the longest body would be 4 GB. */
+#define QUEUE_BYTES_MAX (64u << 20)
 
 enum refusal { REFUSED_QUEUE_FULL, REFUSED_NO_MEMORY, REFUSED_STOPPING, REFUSED_MAX };
 
 struct job {
 	atomic_uint refs; /* threads that have it still to do */
+	size_t bytes;     /* about what it holds */
 	enum wire_target target;
 	struct message *message;
 	enum close_reason why; /* WIRE_KICK */
@@ -47,6 +50,7 @@ struct worker {
 	pthread_cond_t wake;
 	struct job **queue;
 	unsigned head, count;
+	size_t bytes; /* of the jobs in the queue */
 };
 
 struct push {
@@ -107,6 +111,7 @@ static int copy_keys(struct job *job, const struct wire_push *push)
 			return -ENOMEM;
 		if (push->sessions != NULL)
 			job->sessions[job->n_keys] = push->sessions[job->n_keys];
+		job->bytes += strlen(push->keys[job->n_keys]) + sizeof(*job->keys) + sizeof(*job->sessions);
 	}
 	return 0;
 }
@@ -118,8 +123,10 @@ static struct job *job_new(const struct wire_push *push)
 	if (job == NULL)
 		return NULL;
 	job->target = push->target;
-	if (push->message != NULL)
+	if (push->message != NULL) {
 		job->message = message_ref(push->message);
+		job->bytes = push->message->body_bytes;
+	}
 	if (push->reason != NULL && strcmp(push->reason, "replaced") == 0)
 		job->why = CLOSE_REPLACED;
 	else
@@ -251,6 +258,7 @@ static bool next_batch(struct worker *w, struct batch *batch)
 	while (w->count > 0 && (batch->n == 0 || goes_along(batch, w->queue[w->head]))) {
 		batch->jobs[batch->n] = w->queue[w->head];
 		batch->messages[batch->n] = w->queue[w->head]->message;
+		w->bytes -= w->queue[w->head]->bytes;
 		batch->n++;
 		w->head = (w->head + 1) % p->queue_max;
 		w->count--;
@@ -294,7 +302,7 @@ static bool concerns(const struct worker *w, const struct job *job)
 static bool has_room_locked(const struct push *p) NEEDS(p->lock)
 {
 	for (unsigned i = 0; i < p->n; i++)
-		if (p->workers[i].count == p->queue_max)
+		if (p->workers[i].count == p->queue_max || p->workers[i].bytes >= QUEUE_BYTES_MAX)
 			return false;
 	return true;
 }
@@ -319,6 +327,7 @@ static int enqueue(struct push *p, struct job *job)
 			continue;
 		atomic_fetch_add_explicit(&job->refs, 1, memory_order_relaxed);
 		w->queue[(w->head + w->count) % p->queue_max] = job;
+		w->bytes += job->bytes;
 		if (w->count++ == 0)
 			(void)pthread_cond_signal(&w->wake);
 		count(COUNT_QUEUED);

@@ -314,6 +314,43 @@ static void a_push_that_finds_no_room_in_time_is_refused_and_counted(void **stat
 	assert_int_equal(queued(), queued_before);
 }
 
+static int push_large(const char *body, uint32_t bytes)
+{
+	const char *nobody = "nobody";
+	struct wire_push p = {.target = WIRE_KEYS, .keys = &nobody, .n_keys = 1};
+	int rc;
+
+	assert_int_equal(message_new(1, body, bytes, &p.message), 0);
+	rc = push_accept(push, &p);
+	message_unref(&p.message);
+	return rc;
+}
+
+/* Of pushes this long fewer have room than may wait. */
+static void long_pushes_fill_a_queue_by_their_length(void **state)
+{
+	const uint32_t bytes = 16u << 20;
+	char *body = calloc(1, bytes);
+
+	(void)state;
+	assert_non_null(body);
+	start(1, 1000);
+	fake_hold_writes(&peers[0], true);
+	assert_int_equal(push_to_key(0, 1), 0);
+	until(fake_is_writing(&peers[0]));
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(push_large(body, bytes), 0);
+	seam_clock_set(clock_now_ns() - 3600 * CLOCK_SEC, 0);
+	assert_int_equal(push_to_key(2, 3), -EAGAIN);
+	/* What has left makes room again. */
+	fake_hold_writes(&peers[0], false);
+	seam_reset();
+	assert_int_equal(push_to_key(2, 3), 0);
+	push_stop(&push);
+	assert_int_equal(fake_got(&peers[2]), 1);
+	free(body);
+}
+
 static void *push_third(void *arg)
 {
 	*(int *)arg = push_to_key(2, 3);
@@ -453,6 +490,7 @@ int main(void)
 		push_test(pushes_arrive_in_the_order_in_which_they_were_accepted),
 		push_test(all_receivers_see_one_order),
 		push_test(a_push_that_finds_no_room_in_time_is_refused_and_counted),
+		push_test(long_pushes_fill_a_queue_by_their_length),
 		push_test(a_push_waits_for_room),
 		push_test(what_was_accepted_is_delivered_before_the_stop),
 		push_test(a_push_without_memory_is_refused_and_nothing_is_left),
