@@ -146,11 +146,13 @@ struct wire_entry {
 	struct wire_field fields[WIRE_ENTRY_FIELDS];
 	size_t n;
 	char *owned[2];
-	char op_text[12], speed_text[12];
+	char op_text[12], speed_text[12], had_text[24];
 };
 
 /* 0; -ENOMEM; -EINVAL a key is not UTF-8. */
 int wire_entry_encode(const struct wire_push *push, struct wire_entry *out);
+/* No push, but a word to the comet: when Redis lost its data, so many entries its stream had had. Needs no wire_entry_fini. */
+void wire_entry_had(uint64_t had, struct wire_entry *out);
 void wire_entry_fini(struct wire_entry *entry);
 
 /* A push as it was read from a stream. */
@@ -160,6 +162,7 @@ struct wire_pushed {
 	size_t from_bytes;
 	uint64_t seq;    /* its number among all of that writer's */
 	uint64_t number; /* its number in this stream, 0: not numbered */
+	uint64_t had;    /* not 0: no push, see wire_entry_had */
 	void *owned[4];
 };
 

@@ -15,6 +15,9 @@
 static const char *const targets[WIRE_TARGETS] = {
 	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick"};
 
+/* What stands in place of a target, see wire_entry_had. */
+static const char lost[] = "lost";
+
 /* ---- writing ---- */
 
 static void add(struct wire_entry *e, const char *name, const void *value, size_t bytes)
@@ -106,6 +109,14 @@ int wire_entry_encode(const struct wire_push *push, struct wire_entry *out)
 	return rc;
 }
 
+void wire_entry_had(uint64_t had, struct wire_entry *out)
+{
+	*out = (struct wire_entry){0};
+	add(out, "target", lost, sizeof(lost) - 1);
+	(void)snprintf(out->had_text, sizeof(out->had_text), "%llu", (unsigned long long)had);
+	add(out, "had", out->had_text, strlen(out->had_text));
+}
+
 void wire_entry_fini(struct wire_entry *entry)
 {
 	free(entry->owned[0]);
@@ -117,7 +128,8 @@ void wire_entry_fini(struct wire_entry *entry)
 
 /* Everything of an entry, before it is looked into. */
 struct raw {
-	const struct wire_field *target, *op, *body, *keys, *sessions, *room, *speed, *reason, *from, *seq, *number;
+	const struct wire_field *target, *op, *body, *keys, *sessions, *room, *speed, *reason, *from, *seq, *number,
+		*had;
 };
 
 static void sort_fields(const struct wire_field *fields, size_t n, struct raw *raw)
@@ -128,7 +140,7 @@ static void sort_fields(const struct wire_field *fields, size_t n, struct raw *r
 	} slots[] = {
 		{"target", &raw->target},     {"op", &raw->op},     {"body", &raw->body},   {"keys", &raw->keys},
 		{"sessions", &raw->sessions}, {"room", &raw->room}, {"speed", &raw->speed}, {"reason", &raw->reason},
-		{"from", &raw->from},         {"seq", &raw->seq},   {"n", &raw->number},
+		{"from", &raw->from},         {"seq", &raw->seq},   {"n", &raw->number},    {"had", &raw->had},
 	};
 
 	for (size_t i = 0; i < n; i++)
@@ -160,11 +172,16 @@ static bool number(const struct wire_field *field, bool negative, uint64_t max, 
 	return value < 0 ? negative && (uint64_t) - (value + 1) <= max : (uint64_t)value <= max;
 }
 
+static bool is_word(const struct wire_field *field, const char *word)
+{
+	return field != NULL && strlen(word) == field->value_bytes &&
+	       memcmp(word, field->value, field->value_bytes) == 0;
+}
+
 static bool target_of(const struct wire_field *field, enum wire_target *out)
 {
-	for (int i = 0; field != NULL && i < WIRE_TARGETS; i++)
-		if (strlen(targets[i]) == field->value_bytes &&
-		    memcmp(targets[i], field->value, field->value_bytes) == 0) {
+	for (int i = 0; i < WIRE_TARGETS; i++)
+		if (is_word(field, targets[i])) {
 			*out = (enum wire_target)i;
 			return true;
 		}
@@ -296,13 +313,13 @@ static int get_target(const struct raw *raw, struct wire_pushed *out)
 int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pushed *out)
 {
 	struct raw raw = {0};
-	int64_t seq, count;
+	int64_t seq, count, had;
 	int rc;
 
 	*out = (struct wire_pushed){.from = ""};
 	sort_fields(fields, n, &raw);
-	if (!target_of(raw.target, &out->push.target) || !number(raw.seq, false, INT64_MAX, &seq) ||
-	    !number(raw.number, false, INT64_MAX, &count))
+	if (!number(raw.seq, false, INT64_MAX, &seq) || !number(raw.number, false, INT64_MAX, &count) ||
+	    !number(raw.had, false, INT64_MAX, &had))
 		return -EBADMSG;
 	out->seq = (uint64_t)seq;
 	out->number = (uint64_t)count;
@@ -310,6 +327,12 @@ int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pu
 		out->from = raw.from->value;
 		out->from_bytes = raw.from->value_bytes;
 	}
+	if (is_word(raw.target, lost)) {
+		out->had = (uint64_t)had;
+		return had > 0 ? 0 : -EBADMSG;
+	}
+	if (!target_of(raw.target, &out->push.target))
+		return -EBADMSG;
 	if ((rc = get_target(&raw, out)) < 0)
 		return rc;
 	return out->push.target == WIRE_KICK ? 0 : get_message(&raw, out);

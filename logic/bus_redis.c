@@ -11,6 +11,9 @@
  * A push to keys finds out where they are, and goes there in a second step. The script looks once more, in the same instant in
  * which it writes: what it accepts stands in the stream before the word that the key has moved. Only where an answer was lost and
  * the key moves before the push is sent again does it arrive on both connections.
+ *
+ * When Redis loses its data, what a comet had not read is lost, and only the answers to our pushes tell how much that was: each
+ * says how far a stream went. The first push that is accepted afterwards brings that word to every comet (sent.h).
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -26,6 +29,7 @@
 #include "common/redis_pipe.h"
 #include "logic/bus.h"
 #include "logic/lua.h"
+#include "logic/sent.h"
 
 /* Arguments of the script before the fields of the push. */
 enum { ARG_LENGTH, ARG_LEASE, ARG_GENERATION, ARG_SERVER, ARG_ROOM, ARG_KEYS, ARG_REST };
@@ -42,24 +46,26 @@ static const char script[] = LUA_NOW LUA_GENERATION LUA_SESSION
 	"for i = 7 + n_keys, #ARGV do fields[#fields + 1] = ARGV[i] end "
 	"local servers = to ~= '' and {to} or redis.call('SMEMBERS', 'comet:servers') "
 	/* A comet that has not renewed its lease, or lost its data, may have rooms that it could not tell of. */
+	"local epoch "
 	"local function concerns(server) "
-	"  local updated, registering = "
-	"    unpack(redis.call('HMGET', 'comet:server:' .. server, 'updated', 'registering')) "
+	"  local updated, registering "
+	"  updated, registering, epoch = "
+	"    unpack(redis.call('HMGET', 'comet:server:' .. server, 'updated', 'registering', 'epoch')) "
 	"  if not updated then return false end "
 	"  return room == '' or now - tonumber(updated) > tonumber(lease) or registering == '1' "
 	"    or redis.call('HEXISTS', 'comet:rooms:' .. server, room) == 1 "
 	"end "
-	"local told = 0 "
+	"local told = {} "
 	"for _, server in ipairs(servers) do "
 	"  if concerns(server) then "
 	"    local n = redis.call('HINCRBY', 'comet:server:' .. server, 'sent', 1) "
 	"    redis.call('XADD', 'comet:push:' .. server, 'MAXLEN', '~', length, '*', 'n', n, unpack(fields)) "
-	"    told = told + 1 "
+	"    told[#told + 1] = server told[#told + 1] = epoch or '0' told[#told + 1] = tostring(n) "
 	"  end "
 	"end "
 	/* Its comet is gone, and perhaps they came back elsewhere; nothing was written. */
-	"if told == 0 and tonumber(n_keys) > 0 then return {'moved'} end "
-	"return {'ok', generation, tostring(told)}";
+	"if #told == 0 and tonumber(n_keys) > 0 then return {'moved'} end "
+	"return {'ok', generation, unpack(told)}";
 
 /* What there is beside the keys. */
 #define ARGS_MOST (3 + ARG_REST + 2 * (WIRE_ENTRY_FIELDS + 2))
@@ -83,6 +89,7 @@ struct bus_redis {
 	struct lock lock;
 	uint64_t seq;
 	char generation[24];
+	struct sent sent;
 };
 
 static int args_init(struct args *a, size_t most)
@@ -158,6 +165,21 @@ static int begin(struct bus_redis *b, const char *server, const struct wire_push
 	return rc;
 }
 
+/* The stream of each comet that got it: name, epoch, number of the entry. */
+static void note_locked(struct bus_redis *b, const struct redisReply *reply) NEEDS(b->lock)
+{
+	uint64_t generation = strtoull(reply->element[1]->str, NULL, 10);
+
+	for (size_t i = 2; i + 2 < reply->elements; i += 3) {
+		const struct redisReply *server = reply->element[i], *epoch = reply->element[i + 1],
+					*n = reply->element[i + 2];
+
+		if (server->str != NULL && epoch->str != NULL && n->str != NULL)
+			sent_note(&b->sent, generation, server->str, strtoull(epoch->str, NULL, 10),
+				  strtoull(n->str, NULL, 10));
+	}
+}
+
 /* What the script said. */
 static int judge(struct bus_redis *b, const struct redisReply *reply)
 {
@@ -172,29 +194,62 @@ static int judge(struct bus_redis *b, const struct redisReply *reply)
 		return 0;
 	lock_take(&b->lock);
 	(void)snprintf(b->generation, sizeof(b->generation), "%s", reply->element[1]->str);
+	note_locked(b, reply);
 	lock_drop(&b->lock);
 	return 0;
 }
 
-static int push_out(void *self, const char *server, const struct wire_push *push)
+static int write_entry(struct bus_redis *b, const char *server, const struct wire_push *push, struct wire_entry *entry)
 {
-	struct bus_redis *b = self;
 	struct redisReply *reply;
 	struct redis_call *call;
-	struct wire_entry entry;
-	int rc;
+	int rc = begin(b, server, push, entry, &call);
 
-	OBJ_CHECK(b, BUS_REDIS_MAGIC);
-	if ((rc = wire_entry_encode(push, &entry)) < 0)
-		return rc;
-	rc = begin(b, server, push, &entry, &call);
-	wire_entry_fini(&entry);
+	wire_entry_fini(entry);
 	if (rc == 0)
 		rc = redis_pipe_end(b->pipe, call, &reply);
 	if (rc == 0) {
 		rc = judge(b, reply);
 		freeReplyObject(reply);
 	}
+	return rc;
+}
+
+/* Tell the comets that are to be told what Redis lost. What fails now is told with the next push. */
+static void tell_lost(struct bus_redis *b)
+{
+	const struct wire_push to_one = {.target = WIRE_ALL}; /* of a room or keys it knows nothing */
+	char server[SENT_SERVER_BYTES];
+	struct wire_entry entry;
+	uint64_t had;
+	bool owed;
+	int rc = 0;
+
+	while (rc == 0) {
+		lock_take(&b->lock);
+		owed = sent_take_owed(&b->sent, server, &had);
+		lock_drop(&b->lock);
+		if (!owed)
+			return;
+		wire_entry_had(had, &entry);
+		rc = write_entry(b, server, &to_one, &entry);
+	}
+	lock_take(&b->lock);
+	sent_owe(&b->sent, server, had);
+	lock_drop(&b->lock);
+}
+
+static int push_out(void *self, const char *server, const struct wire_push *push)
+{
+	struct bus_redis *b = self;
+	struct wire_entry entry;
+	int rc;
+
+	OBJ_CHECK(b, BUS_REDIS_MAGIC);
+	if ((rc = wire_entry_encode(push, &entry)) < 0)
+		return rc;
+	if ((rc = write_entry(b, server, push, &entry)) == 0)
+		tell_lost(b);
 	return rc == 0 || rc == -EAGAIN || rc == -ESTALE || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
 
@@ -211,6 +266,7 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 	(void)snprintf(b->length, sizeof(b->length), "%lld", (long long)cfg->redis_stream_length);
 	(void)snprintf(b->lease_ms, sizeof(b->lease_ms), "%lld", (long long)cfg->redis_lease);
 	lock_init(&b->lock, LOCK_BUS);
+	sent_init(&b->sent);
 	*out = (struct bus){.push = push_out, .self = b};
 	return 0;
 }
@@ -220,6 +276,7 @@ void bus_redis_free(struct bus *bus)
 	struct bus_redis *b = bus->self;
 
 	OBJ_CHECK(b, BUS_REDIS_MAGIC);
+	sent_fini(&b->sent);
 	lock_fini(&b->lock);
 	b->magic = 0;
 	free(b);

@@ -44,9 +44,11 @@ struct redis_pushes {
 	struct redis *redis;
 	struct thread *thread;
 	/* the thread's */
-	struct place read;     /* up to here, this time */
-	struct place highest;  /* ever; below it everything comes again */
-	uint64_t number;       /* of the entry at `highest` */
+	struct place read;    /* up to here, this time */
+	struct place highest; /* ever; below it everything comes again */
+	uint64_t number;      /* of the entry at `highest` */
+	uint64_t
+		lost_at; /* the number when Redis lost its data and began to count anew, and what was counted as lost since */
 	struct strmap writers; /* writer -> last number, heap */
 	/* under lock */
 	struct lock lock;
@@ -66,6 +68,12 @@ static bool place_of(const struct redisReply *id, struct place *out)
 
 /* ---- one entry ---- */
 
+static void say_lost(const struct redis_pushes *p, uint64_t n, const char *how)
+{
+	count_add(COUNT_PUSH_GAP, (int64_t)n);
+	LOG(LOG_ERROR, log_str("stream", p->key), log_what(how), log_i64("lost", (int64_t)n));
+}
+
 /* Look for a hole before this entry. */
 static void check_number(struct redis_pushes *p, struct place at, uint64_t number)
 {
@@ -74,14 +82,22 @@ static void check_number(struct redis_pushes *p, struct place at, uint64_t numbe
 	p->highest = at;
 	if (number == 0)
 		return; /* of a writer that does not number */
-	if (number > p->number + 1) {
-		count_add(COUNT_PUSH_GAP, (int64_t)(number - p->number - 1));
-		LOG(LOG_ERROR, log_str("stream", p->key),
-		    log_what("pushes were trimmed before they were read; raise redis.stream_length"),
-		    log_i64("lost", (int64_t)(number - p->number - 1)));
-	}
-	/* A smaller number: Redis has lost its data and counts anew. */
+	if (number > p->number + 1)
+		say_lost(p, number - p->number - 1,
+			 "pushes were trimmed before they were read; raise redis.stream_length");
+	if (number <= p->number)
+		p->lost_at = p->number;
 	p->number = number;
+}
+
+/* A writer tells how far the stream went that is gone. Another may know of more, and only that is counted then. What a comet
+ * lost that had read nothing yet, it does not know. */
+static void take_word(struct redis_pushes *p, uint64_t had)
+{
+	if (p->lost_at == 0 || had <= p->lost_at)
+		return;
+	say_lost(p, had - p->lost_at, "Redis lost its data, and with it pushes that were not read yet");
+	p->lost_at = had;
 }
 
 static void forget_writers(struct redis_pushes *p)
@@ -161,9 +177,12 @@ static int take_push(struct redis_pushes *p, struct place at, const struct wire_
 	if (rc < 0)
 		return rc;
 	check_number(p, at, pushed->number);
-	if (rc == 0)
+	if (rc == 0 && pushed->had == 0)
 		return deliver(p, &pushed->push);
-	count(COUNT_PUSH_DUPLICATES);
+	if (rc == 0)
+		take_word(p, pushed->had);
+	else
+		count(COUNT_PUSH_DUPLICATES);
 	return 0;
 }
 

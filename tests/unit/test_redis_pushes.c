@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/config.h"
+#include "common/counters.h"
 #include "logic_client/kicks.h"
 #include "logic_client/redis_pushes.h"
 #include "tests/unit/fake_redis.h"
@@ -20,12 +21,15 @@
 
 /* More than fit into the smallest table of a map. */
 #define WRITERS 40
+/* Its first entry is the tenth. */
+#define TRIMMED 9
 
 /* A stream with one entry of each writer, which is read once. */
 static struct script {
 	char stream[WRITERS * 256];
 	atomic_int reads;
-	bool twice; /* the second read gets it again */
+	bool twice;       /* the second read gets it again */
+	const char *then; /* or this */
 } script;
 
 static struct fake_redis server;
@@ -45,6 +49,8 @@ static const char *answer(void *arg, int argc, char **argv)
 	reads = atomic_fetch_add(&s->reads, 1);
 	if (reads == 0 || (reads == 1 && s->twice))
 		return s->stream;
+	if (reads == 1 && s->then != NULL)
+		return s->then;
 	return ""; /* it blocks */
 }
 
@@ -109,11 +115,45 @@ static void what_comes_twice_is_left_out(void **state)
 	assert_int_equal(atomic_load(&arrived), WRITERS);
 }
 
+#define LOST_ENTRY(id, n, from, had)                                                                                   \
+	"*2\r\n$5\r\n" id "\r\n*10\r\n$1\r\nn\r\n$1\r\n" n "\r\n$6\r\ntarget\r\n$4\r\nlost\r\n"                        \
+	"$3\r\nhad\r\n$2\r\n" had "\r\n$4\r\nfrom\r\n$2\r\n" from "\r\n$3\r\nseq\r\n$1\r\n9\r\n"
+
+/* What was read went up to 49. Two writers know of more, and one of less; the first of them says so twice. */
+static void what_redis_lost_unread_is_counted_once(void **state)
+{
+	int64_t before = counters_read(COUNT_PUSH_GAP);
+
+	(void)state;
+	script.then = "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*4\r\n" LOST_ENTRY("20-01", "1", "w1", "55")
+		LOST_ENTRY("20-02", "2", "w1", "55") LOST_ENTRY("20-03", "3", "w2", "50")
+			LOST_ENTRY("20-04", "4", "w3", "60");
+	assert_int_equal(redis_pushes_start(&opt, &kicks, &pushes), 0);
+	until(atomic_load(&script.reads) >= 3);
+	assert_int_equal(counters_read(COUNT_PUSH_GAP) - before, TRIMMED + 11);
+	assert_int_equal(atomic_load(&arrived), WRITERS);
+}
+
+/* Of another one's stream: it has a name that was another's before, and lost nothing. */
+static void who_lost_nothing_counts_nothing(void **state)
+{
+	int64_t before = counters_read(COUNT_PUSH_GAP);
+
+	(void)state;
+	script.then = "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*1\r\n*2\r\n$5\r\n20-01\r\n*6\r\n$1\r\nn\r\n$2\r\n50\r\n"
+		      "$6\r\ntarget\r\n$4\r\nlost\r\n$3\r\nhad\r\n$2\r\n90\r\n";
+	assert_int_equal(redis_pushes_start(&opt, &kicks, &pushes), 0);
+	until(atomic_load(&script.reads) >= 3);
+	assert_int_equal(counters_read(COUNT_PUSH_GAP) - before, TRIMMED);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_writers_push_arrives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_comes_twice_is_left_out, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_redis_lost_unread_is_counted_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_lost_nothing_counts_nothing, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("redis_pushes", tests, NULL, NULL);

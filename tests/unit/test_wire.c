@@ -513,6 +513,23 @@ static void fields_that_are_not_known_are_skipped(void **state)
 	wire_pushed_fini(&pushed);
 }
 
+static void a_word_about_what_was_lost_is_no_push(void **state)
+{
+	static const struct wire_field none[] = {FIELD("target", "lost")},
+				       bad[] = {FIELD("target", "lost"), FIELD("had", "-1")};
+	struct wire_pushed pushed;
+	struct wire_entry entry;
+
+	(void)state;
+	wire_entry_had(1ULL << 60, &entry);
+	assert_int_equal(wire_pushed_decode(entry.fields, entry.n, &pushed), 0);
+	assert_true(pushed.had == 1ULL << 60);
+	assert_null(pushed.push.message);
+	wire_pushed_fini(&pushed);
+	assert_int_equal(wire_pushed_decode(none, 1, &pushed), -EBADMSG);
+	assert_int_equal(wire_pushed_decode(bad, 2, &pushed), -EBADMSG);
+}
+
 /* ---- without memory ---- */
 
 static void without_memory_nothing_is_left(void **state)
@@ -558,6 +575,7 @@ int main(void)
 		wire_test(a_key_that_is_not_utf_8_cannot_be_pushed_to),
 		wire_test(entries_that_are_none_are_refused),
 		wire_test(fields_that_are_not_known_are_skipped),
+		cmocka_unit_test(a_word_about_what_was_lost_is_no_push),
 		wire_test(without_memory_nothing_is_left),
 	};
 

@@ -1,0 +1,135 @@
+/* sent: see sent.h. SPDX-License-Identifier: MIT */
+#include "logic/sent.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Streams remembered: names of comets that come and go would otherwise add up. */
+#define STREAMS_MAX 4096
+
+struct sent_stream {
+	uint64_t epoch; /* of the comet's lease: one that starts has an empty stream, and had none before */
+	uint64_t n;     /* its last entry, under this generation */
+	uint64_t owed;  /* its last one under an earlier generation, which the comet is to be told; 0: nothing */
+};
+
+void sent_init(struct sent *s)
+{
+	*s = (struct sent){0};
+	strmap_init(&s->streams);
+}
+
+static void forget_all(struct sent *s)
+{
+	struct strmap_cursor cursor = {0};
+	const char *server;
+	void *value;
+
+	while (strmap_next(&s->streams, &cursor, &server, &value)) {
+		(void)strmap_del_walked(&s->streams, server);
+		free(value);
+	}
+	strmap_shrink(&s->streams);
+	s->owed = 0;
+}
+
+void sent_fini(struct sent *s)
+{
+	forget_all(s);
+	strmap_fini(&s->streams);
+}
+
+static void set_owed(struct sent *s, struct sent_stream *stream, uint64_t owed)
+{
+	if (stream->owed == 0 && owed != 0)
+		s->owed++;
+	if (stream->owed != 0 && owed == 0)
+		s->owed--;
+	stream->owed = owed;
+}
+
+static void owe_at_least(struct sent *s, struct sent_stream *stream, uint64_t had)
+{
+	if (had > stream->owed)
+		set_owed(s, stream, had);
+}
+
+/* Redis has lost its data: what we know becomes what is owed. */
+static void begin_generation(struct sent *s, uint64_t generation)
+{
+	struct strmap_cursor cursor = {0};
+	const char *server;
+	void *value;
+
+	s->generation = generation;
+	while (strmap_next(&s->streams, &cursor, &server, &value)) {
+		struct sent_stream *stream = value;
+
+		owe_at_least(s, stream, stream->n);
+		stream->n = 0;
+	}
+}
+
+/* NULL: no memory. */
+static struct sent_stream *stream_of(struct sent *s, const char *server)
+{
+	struct sent_stream *stream = strmap_get(&s->streams, server);
+
+	if (stream != NULL)
+		return stream;
+	if (s->streams.count >= STREAMS_MAX)
+		forget_all(s);
+	if ((stream = calloc(1, sizeof(*stream))) != NULL && strmap_put(&s->streams, server, stream, NULL) < 0) {
+		free(stream);
+		stream = NULL;
+	}
+	return stream;
+}
+
+void sent_note(struct sent *s, uint64_t generation, const char *server, uint64_t epoch, uint64_t n)
+{
+	struct sent_stream *stream;
+
+	if (generation > s->generation)
+		begin_generation(s, generation);
+	if (strlen(server) >= SENT_SERVER_BYTES || (stream = stream_of(s, server)) == NULL)
+		return;
+	if (epoch > stream->epoch) {
+		set_owed(s, stream, 0);
+		stream->epoch = epoch;
+		stream->n = 0;
+	} else if (epoch < stream->epoch) {
+		return;
+	}
+	if (generation < s->generation)
+		owe_at_least(s, stream, n);
+	else if (n > stream->n)
+		stream->n = n;
+}
+
+bool sent_take_owed(struct sent *s, char server[SENT_SERVER_BYTES], uint64_t *had)
+{
+	struct strmap_cursor cursor = {0};
+	const char *name;
+	void *value;
+
+	while (s->owed > 0 && strmap_next(&s->streams, &cursor, &name, &value)) {
+		struct sent_stream *stream = value;
+
+		if (stream->owed == 0)
+			continue;
+		memcpy(server, name, strlen(name) + 1);
+		*had = stream->owed;
+		set_owed(s, stream, 0);
+		return true;
+	}
+	return false;
+}
+
+void sent_owe(struct sent *s, const char *server, uint64_t had)
+{
+	struct sent_stream *stream = strmap_get(&s->streams, server);
+
+	if (stream != NULL)
+		owe_at_least(s, stream, had);
+}

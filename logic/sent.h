@@ -1,0 +1,35 @@
+/* sent: how many entries each comet's stream has had, as the answers to our pushes said. When Redis loses its data, what a comet
+ * had not read yet is gone, and neither it nor Redis knows how much that was; we know up to where it went, and the comet knows
+ * where it was. So it is told (bus_redis.c), and counts the difference.
+ * No lock of its own: the owner has one. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_SENT_H
+#define LOGIC_SENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/strmap.h"
+
+/* A comet with a longer name is never told. */
+#define SENT_SERVER_BYTES 256
+
+struct sent {
+	uint64_t generation;   /* of Redis's data: when it began, ms */
+	struct strmap streams; /* server -> struct sent_stream */
+	size_t owed;           /* comets that are to be told */
+};
+
+void sent_init(struct sent *s);
+void sent_fini(struct sent *s);
+
+/* An answer: under this generation of Redis's data the push became entry `n` of the stream of `server`, whose lease has this
+ * epoch. Answers may come in another order than they were given. Without memory a comet is not told, that is all. */
+void sent_note(struct sent *s, uint64_t generation, const char *server, uint64_t epoch, uint64_t n);
+
+/* The next comet that is to be told, and what: so many entries its stream had when Redis lost its data. It counts as told
+ * then, unless sent_owe puts it back. False: nobody. */
+bool sent_take_owed(struct sent *s, char server[SENT_SERVER_BYTES], uint64_t *had);
+void sent_owe(struct sent *s, const char *server, uint64_t had);
+
+#endif
