@@ -34,6 +34,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "ways(*names): run this test over these ways only")
     config.addinivalue_line("markers", "keeps(megabytes): so much memory may stay after this hostile test, not to be needed again")
     config.addinivalue_line("markers", "cluster_ways(*names): where logic is behind Redis, over these only")
+    # A client or a sender whose thread has died would find nothing wrong.
+    config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
