@@ -43,6 +43,20 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static char folder[] = "/tmp/test_config.XXXXXX";
+
+static int go_into_the_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? chdir(folder) : -1;
+}
+
+static int remove_the_folder(void **state)
+{
+	(void)state;
+	return chdir("/") < 0 ? -1 : rmdir(folder);
+}
+
 /* What was complained about since the last call. */
 static const char *complaints(void)
 {
@@ -54,18 +68,16 @@ static const char *complaints(void)
 	return text;
 }
 
-#define FILE_PATH "/tmp/test_config.ini"
+#define FILE_PATH "test_config.ini" /* in a folder of this run */
 
 static int read_bytes(const char *bytes, size_t n)
 {
-	char path[] = "/tmp/test_config.XXXXXX";
-	int fd = mkstemp(path);
+	int fd = open(FILE_PATH, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	int rc;
 
 	assert_return_code(fd, errno);
 	assert_int_equal(write(fd, bytes, n), n);
 	(void)close(fd);
-	assert_return_code(rename(path, FILE_PATH), errno);
 	rc = config_file(&cfg, FILE_PATH, errors);
 	(void)unlink(FILE_PATH);
 	return rc;
@@ -878,5 +890,5 @@ int main(void)
 		config_test(a_list_gives_its_items_trimmed),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, go_into_the_folder, remove_the_folder);
 }
