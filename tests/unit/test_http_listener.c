@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/counters.h"
 #include "common/http_listener.h"
 #include "common/log.h"
@@ -180,16 +181,13 @@ static void a_pause_does_not_hold_up_the_end(void **state)
 {
 	struct stand s = {0};
 	int64_t paused = counters_read(COUNT_ACCEPT_PAUSED);
-	struct timespec before, after;
 
 	(void)state;
 	seam_fail(SEAM_ACCEPT4, 0, UINT32_MAX, EMFILE);
+	seam_clock_advance(3600 * CLOCK_SEC); /* so the pause would last for an hour */
 	(void)start(&s);
-	until(counters_read(COUNT_ACCEPT_PAUSED) - paused >= 7); /* from now on they last for a second */
-	(void)clock_gettime(CLOCK_MONOTONIC, &before);
+	until(counters_read(COUNT_ACCEPT_PAUSED) - paused == 1);
 	http_listener_stop(&s.listener);
-	(void)clock_gettime(CLOCK_MONOTONIC, &after);
-	assert_true((after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000 < 700);
 }
 
 static void addresses_that_cannot_be_are_errors(void **state)
