@@ -18,11 +18,13 @@ V2_OVER_TCP = next(way for way in WAYS if way.name == "tcp-v2")
 def logic_py(house):
     host, port = house.address("redis", "redis")
     process = subprocess.Popen([sys.executable, ROOT / "examples/logic.py", f"{host}:{port}"])
-    house.wait_ready("comet-1", "comet-2")
-    yield process
-    assert process.poll() is None, "logic.py has ended"
-    process.kill()
-    process.wait()
+    try:
+        house.wait_ready("comet-1", "comet-2")
+        yield process
+        assert process.poll() is None, "logic.py has ended"
+    finally:
+        process.kill()
+        process.wait()
 
 
 def client_of(house, comet, **token):

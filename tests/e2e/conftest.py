@@ -81,25 +81,29 @@ def launch(request, tmp_path):
     started = []
     numbers = itertools.count()
 
-    def start(settings=None, **more):
+    def start(settings=None, kind=None, **more):
         directory = tmp_path / f"comet-{next(numbers)}"
         directory.mkdir()
-        comet = house_class()(directory, {**settings_of(request), **(settings or {})}, **more)
+        comet = (kind or house_class())(directory, {**settings_of(request), **(settings or {})}, **more)
         started.append(comet)
         comet.note_baseline()
         return comet
 
     yield start
     failed = getattr(request.node, "failed", False)
-    for comet in started:
-        if failed:
-            comet.kill()
-            print(f"the log of comet ended:\n{comet.log()[-4000:]}")
-        elif not comet.ended_by_test:
-            if request.module.__name__ in HOSTILE:
-                marker = request.node.get_closest_marker("keeps")
-                comet.assert_nothing_left(marker.args[0] << 20 if marker else 0)
-            comet.stop()
+    try:
+        for comet in started:
+            if failed:
+                comet.kill()
+                print(f"the log of comet ended:\n{comet.log()[-4000:]}")
+            elif not comet.ended_by_test:
+                if request.module.__name__ in HOSTILE:
+                    marker = request.node.get_closest_marker("keeps")
+                    comet.assert_nothing_left(marker.args[0] << 20 if marker else 0)
+                comet.stop()
+    finally:
+        for comet in started:
+            comet.kill()  # where one ended badly, the others
 
 
 @pytest.hookimpl(hookwrapper=True)

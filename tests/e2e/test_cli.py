@@ -483,9 +483,13 @@ def test_version():
 def test_output_that_nobody_takes_is_said(scripted, sub):
     with open("/dev/full", "wb") as full:
         process = subprocess.Popen([CLI, "sub", "--port", scripted.port], stdout=full, stderr=subprocess.PIPE)
-        peer = scripted.accept()
-        peer.authenticate()
-        peer.send(1000, b"m")
-        _, err = process.communicate(timeout=DEADLINE_S)
+        try:
+            peer = scripted.accept()
+            peer.authenticate()
+            peer.send(1000, b"m")
+            _, err = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
+            process.wait()
     assert process.returncode == REFUSED
     assert b"No space left on device" in err

@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: MIT"""
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -357,23 +358,27 @@ class Chat:
         try:
             assert self.process.wait(TIMEOUT) == 0, self.lines
         finally:
-            self.process.kill()
-            self._reader.join(TIMEOUT)
-            self.process.stdout.close()
+            self.close()
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        self._reader.join(TIMEOUT)
+        self.process.stdout.close()
 
 
 def test_chat_room(house):
     host, port = house.address("tcp")
     argv = [ROOT / "examples/python/chat.py", "--port", str(port), "--api", "http://{}:{}".format(*house.address("http"))]
-    ada, bob = (Chat([*argv, "--name", name]) for name in ("ada", "bob"))
-    ada.wait_for("[online]")
-    bob.wait_for("[online]")
-    ada.say("hello")
-    bob.wait_for("ada: hello")
-    bob.say("grüße")
-    ada.wait_for("bob: grüße")
-    ada.leave()
-    bob.leave()
+    with contextlib.closing(Chat([*argv, "--name", "ada"])) as ada, contextlib.closing(Chat([*argv, "--name", "bob"])) as bob:
+        ada.wait_for("[online]")
+        bob.wait_for("[online]")
+        ada.say("hello")
+        bob.wait_for("ada: hello")
+        bob.say("grüße")
+        ada.wait_for("bob: grüße")
+        ada.leave()
+        bob.leave()
 
 
 def test_application_that_takes_its_time_gets_everything_in_order(house, backend):

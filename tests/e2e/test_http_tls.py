@@ -4,6 +4,7 @@ speaks no TLS at all; and a key is wanted as on the plain port.
 SPDX-License-Identifier: MIT"""
 import http.client
 import os
+import select
 import shutil
 import signal
 import socket
@@ -181,6 +182,7 @@ def test_it_may_be_the_only_one():
                                 "http.tls_bind=127.0.0.1:0", "-o", f"tls.cert_file={cert}", "-o", f"tls.private_file={key}"],
                                stdout=subprocess.PIPE, text=True)
     try:
+        assert select.select([process.stdout], [], [], TIMEOUT)[0], "it says where it listens"
         address = process.stdout.readline().split()
         assert address[:2] == ["listening", "http-tls"]
         host, port = address[2].split(":")

@@ -33,7 +33,12 @@ class Mute:
         self.process = subprocess.Popen([BUILD / "comet", *arguments], preexec_fn=self._in_the_child, **files)
         self.pid = self.process.pid
         self.ports = {}
-        wait_until(self._look_up, lambda: f"four listeners of {self.pid}: {self.ports}")
+        try:
+            wait_until(self._look_up, lambda: f"four listeners of {self.pid}: {self.ports}")
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
         self.backend = Backend(self.address("http"))
 
     def _in_the_child(self):
