@@ -3,10 +3,12 @@ why, and nobody else is harmed.
 
 SPDX-License-Identifier: MIT"""
 import base64
+import contextlib
 import http.server
 import json
 import os
 import re
+import select
 import shutil
 import socket
 import ssl
@@ -29,7 +31,7 @@ YES = {"allow": True, "mid": 7, "key": "k", "room_id": "live://1", "accepts": [1
 class Hook:
     """A back end that answers as the test says: answers is (status, body), or a function of the handler."""
 
-    def __init__(self, tls=None):
+    def __init__(self, tls=None, sock=None):
         hook = self
         self.questions = []
         self.headers = []
@@ -71,7 +73,13 @@ class Hook:
             def handle_error(self, *_):
                 pass  # the comet had gone
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0) if sock is None else sock.getsockname(), Handler, bind_and_activate=False)
+        if sock is None:
+            self.server.server_bind()
+        else:
+            self.server.socket.close()
+            self.server.socket, self.server.server_port = sock, sock.getsockname()[1]
+        self.server.server_activate()
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
@@ -269,12 +277,10 @@ WRONG = {  # name: cause, answer
     "bad UTF-8": ("webhook_answer", (200, b'{"allow":true,"key":"\xff"}')),
     "huge": ("webhook_answer", (200, b" " * 70000 + json.dumps(YES).encode())),
     "closes without a word": ("webhook_unreachable", closes),
-    "slow": ("webhook_timeout", lambda handler: time.sleep(2)),
-    "slow by bytes": ("webhook_timeout", slow_body),
 }
 
 
-@pytest.mark.settings("auth.timeout=600ms")
+@pytest.mark.settings("auth.timeout=10s", "logic.timeout=12s", "protocol.handshake_timeout=30s")
 def test_what_is_no_answer_is_no_logic_to_the_client_and_counted(come, hook, house):
     good = come()
     good.expect(Op.AUTH_REPLY)
@@ -293,6 +299,14 @@ def test_what_is_no_answer_is_no_logic_to_the_client_and_counted(come, hook, hou
     assert "between us" not in house.logic_log() and "a token" not in house.logic_log()
 
 
+@pytest.mark.settings("auth.timeout=600ms")
+@pytest.mark.parametrize("answer", [lambda handler: time.sleep(2), slow_body], ids=["at once", "by bytes"])
+def test_answer_that_is_slow_is_no_logic_to_the_client_and_counted(come, hook, house, answer):
+    hook.answers = answer
+    assert come().expect_goodbye()["code"] == NO_LOGIC
+    assert failures(house, "webhook_timeout") == 1
+
+
 def test_server_error_is_tried_once_more(come, hook):
     answers = [(503, b""), (200, YES), (503, b""), (503, b""), (200, YES)]
     hook.answers = lambda handler: answers.pop(0)
@@ -308,13 +322,18 @@ def test_expired_answer_is_a_refusal(come, hook, house):
 
 
 def test_nobody_there_and_then_somebody(launch):
-    one = Hook()
-    one.close()
-    house = launch({"auth.mode": "webhook", "auth.url": one.url})
-    client = Client(TCP, house.address("tcp"))
-    client.send(Op.AUTH, b"t")
-    assert client.expect_goodbye()["code"] == NO_LOGIC
-    assert failures(house, "webhook_unreachable") == 1
+    with socket.socket() as kept:  # a port that is nobody else's, and refuses
+        kept.bind(("127.0.0.1", 0))
+        house = launch({"auth.mode": "webhook", "auth.url": "http://127.0.0.1:%d/auth" % kept.getsockname()[1]})
+        client = Client(TCP, house.address("tcp"))
+        client.send(Op.AUTH, b"t")
+        assert client.expect_goodbye()["code"] == NO_LOGIC
+        assert failures(house, "webhook_unreachable") == 1
+        with contextlib.closing(Hook(sock=kept)):
+            client = Client(TCP, house.address("tcp"))
+            client.send(Op.AUTH, b"t")
+            client.expect(Op.AUTH_REPLY)
+            client.close()
 
 
 @pytest.mark.settings("auth.concurrency=2", "auth.timeout=5s", "logic.timeout=6s", "protocol.handshake_timeout=30s")
@@ -425,7 +444,7 @@ class CometOnAnotherMachine(Comet):
 
 
 @needs_root
-def test_with_ca_file_the_systems_authorities_are_not_believed(tmp_path):
+def test_with_ca_file_the_systems_authorities_are_not_believed(launch, tmp_path):
     cert, key = certificate("one.test")
     other, _ = certificate("other.test")
     name = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", cert], check=True, capture_output=True, text=True)
@@ -434,32 +453,30 @@ def test_with_ca_file_the_systems_authorities_are_not_believed(tmp_path):
     shutil.copy(cert, folder / f"{name.stdout.strip()}.0")
     shutil.copy(other, folder / "ca-certificates.crt")
     CometOnAnotherMachine.etc = {"ssl/certs": folder}
-    hook = Hook(tls=(cert, key))
-    for settings, got_in in (({}, True), ({"auth.ca_file": other}, False)):
-        house = CometOnAnotherMachine(tmp_path, {"auth.mode": "webhook", "auth.url": hook.url, **settings})
-        client = Client(TCP, house.address("tcp"))
-        client.send(Op.AUTH, b"t")
-        if got_in:
-            client.expect(Op.AUTH_REPLY)
-        else:
-            assert client.expect_goodbye()["code"] == NO_LOGIC
-            assert failures(house, "webhook_unreachable") == 1
-        client.close()
-        house.stop()
-    assert len(hook.questions) == 1
-    hook.close()
+    with contextlib.closing(Hook(tls=(cert, key))) as hook:
+        for settings, got_in in (({}, True), ({"auth.ca_file": other}, False)):
+            house = launch({"auth.mode": "webhook", "auth.url": hook.url, **settings}, kind=CometOnAnotherMachine)
+            client = Client(TCP, house.address("tcp"))
+            client.send(Op.AUTH, b"t")
+            if got_in:
+                client.expect(Op.AUTH_REPLY)
+            else:
+                assert client.expect_goodbye()["code"] == NO_LOGIC
+                assert failures(house, "webhook_unreachable") == 1
+            client.close()
+        assert len(hook.questions) == 1
 
 
 @needs_root
-def test_name_server_that_is_silent_costs_no_more_threads_than_calls(tmp_path):
+def test_name_server_that_is_silent_costs_no_more_threads_than_calls(launch, tmp_path):
     silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     address = f"127.{os.getpid() % 250 + 1}.{os.getpid() // 250 % 250 + 1}.53"
     silent.bind((address, 53))
     (tmp_path / "resolv.conf").write_text(f"nameserver {address}\noptions timeout:5 attempts:2\n")
     (tmp_path / "nsswitch.conf").write_text("hosts: files dns\n")
     CometOnAnotherMachine.etc = {name: tmp_path / name for name in ("resolv.conf", "nsswitch.conf")}
-    house = CometOnAnotherMachine(tmp_path, {"auth.mode": "webhook", "auth.url": "http://login.test/",
-                                             "auth.concurrency": 4, "auth.timeout": "200ms"})
+    house = launch({"auth.mode": "webhook", "auth.url": "http://login.test/", "auth.concurrency": 4, "auth.timeout": "200ms"},
+                   kind=CometOnAnotherMachine)
 
     def lookups():
         return len(os.listdir(f"/proc/{house.pid}/task")) - before
@@ -474,21 +491,19 @@ def test_name_server_that_is_silent_costs_no_more_threads_than_calls(tmp_path):
             client.close()
     house.wait_empty()
     assert 4 <= lookups() <= 4 + 6 * 2 + 2  # 4 at first, then one after the other; it was 4 and more each time
-    house.stop()
     silent.close()
 
 
-def test_proxies_of_the_environment_are_not_used(hook, tmp_path):
+def test_proxies_of_the_environment_are_not_used(hook, launch):
     dead = Hook()
     dead.close()
     names = ("http_proxy", "https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY")
-    house = Comet(tmp_path, {"auth.mode": "webhook", "auth.url": hook.url},
-                  environment={**dict.fromkeys(names, dead.url), "no_proxy": "", "NO_PROXY": ""})
+    house = launch({"auth.mode": "webhook", "auth.url": hook.url},
+                   kind=Comet, environment={**dict.fromkeys(names, dead.url), "no_proxy": "", "NO_PROXY": ""})
     client = Client(TCP, house.address("tcp"))
     client.send(Op.AUTH, b"t")
     client.expect(Op.AUTH_REPLY)
     client.close()
-    house.stop()
 
 
 # ---- settings ----
@@ -521,6 +536,7 @@ def test_secret_is_not_shown():
 def test_example_of_a_back_end_lets_in_who_knows_the_password(launch):
     example = subprocess.Popen([sys.executable, ROOT / "examples/auth_webhook.py", "0"], stdout=subprocess.PIPE, text=True)
     try:
+        assert select.select([example.stdout], [], [], TIMEOUT)[0], "it says where it listens"
         port = int(example.stdout.readline().split()[1])
         house = launch({"auth.mode": "webhook", "auth.url": f"http://127.0.0.1:{port}/auth"})
         ada, eve = Client(TCP, house.address("tcp")), Client(TCP, house.address("tcp"))

@@ -162,9 +162,9 @@ def test_bench_finds_nothing_wrong(house, kind, args):
     if kind == "fanout":
         assert result["delivered"] == 200 * 25 and result["server_cpu_us_per_delivery"] >= 0
     if kind == "echo":
-        assert result["echoes"] > 50
+        assert result["echoes"] > 0
     if kind == "churn":
-        assert result["online"] > 10
+        assert result["online"] > 0
 
 
 @pytest.mark.settings("websocket.bind=127.0.0.1:0")
