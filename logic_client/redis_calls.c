@@ -224,6 +224,16 @@ static int encode(struct redis_calls *c, struct wire_request *request, const cha
 	return wire_request_encode(request, text, bytes);
 }
 
+/* Each of them registers the connection anew: the registry then has a session that this comet never heard of, and at its next
+ * renewal the client is closed as replaced. */
+static void say_two_have(const char *name, int64_t receivers)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	LOG_LIMITED(LOG_ERROR, &limit, log_str("logic", name), log_i64("listeners", receivers),
+		    log_what("more than one hears the requests to this comet-logic; give each a logic.id of its own"));
+}
+
 /* Bring the text to one instance. 0: somebody got it, or perhaps; -ERR_NO_LOGIC: certainly nobody. */
 static int publish(struct redis_calls *c, const char *text, size_t bytes, const char *but, int64_t deadline_ns,
 		   char name[REDIS_INSTANCE_BYTES])
@@ -240,6 +250,8 @@ static int publish(struct redis_calls *c, const char *text, size_t bytes, const 
 			return 0;
 		receivers = reply->integer;
 		freeReplyObject(reply);
+		if (receivers > 1)
+			say_two_have(name, receivers);
 		if (receivers > 0)
 			return 0;
 		is_gone(c, name);

@@ -2,9 +2,11 @@
 
 SPDX-License-Identifier: MIT"""
 import json
+import subprocess
 
 import pytest
 
+from server import BUILD
 from test_names import session_of
 from waiting import TIMEOUT, wait_until
 
@@ -82,6 +84,23 @@ def test_a_reply_that_comes_twice_is_late_the_second_time(house, crowd, ear):
     assert house.metrics("comet-1")("comet_logic_bad_messages_total") == 0
     assert_reached(house, person, 1)
     assert session_of(house, "k") == before
+
+
+@pytest.mark.house(comets=1, logics=1)
+def test_two_logics_of_one_name_are_named_in_the_log(house, crowd):
+    """Each registers whoever comes in, and the comet knows of one registration only."""
+    crowd.join("comet-1", "k")
+    said = "more than one hears the requests to this comet-logic; give each a logic.id of its own"
+    assert said not in house.log("comet-1")
+    second = subprocess.Popen([BUILD / "comet-logic", "-o", "redis.addr=%s:%d" % house.address("redis", "redis"),
+                               "-o", "logic.id=logic-1", "-o", "http.bind="], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: house.redis().pubsub_numsub("comet:logic:logic-1")[0][1] == 2, "both listen")
+        crowd.join("comet-1", "another")
+        wait_until(lambda: said in house.log("comet-1"), "the comet says so")
+    finally:
+        second.terminate()
+        second.wait(TIMEOUT)
 
 
 @pytest.mark.house(comets=1, logics=1)
