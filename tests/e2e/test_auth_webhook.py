@@ -405,24 +405,24 @@ def test_who_waits_too_long_for_a_call_is_told(come, hook, house):
 # ---- TLS ----
 
 
+@pytest.mark.settings("auth.timeout=10s", "logic.timeout=12s", "protocol.handshake_timeout=30s")
 def test_certificate_of_the_back_end_is_checked(launch):
     cert, key = certificate("one.test")  # for 127.0.0.1, too
-    hook = Hook(tls=(cert, key))
-    trusting = launch({"auth.mode": "webhook", "auth.url": hook.url, "auth.ca_file": str(cert)})
-    wary = launch({"auth.mode": "webhook", "auth.url": hook.url})
-    other_name = launch({"auth.mode": "webhook", "auth.url": hook.url.replace("127.0.0.1", "localhost"),
-                         "auth.ca_file": str(cert)})
-    for house, got_in in ((trusting, True), (wary, False), (other_name, False)):
-        client = Client(TCP, house.address("tcp"))
-        client.send(Op.AUTH, b"t")
-        if got_in:
-            client.expect(Op.AUTH_REPLY)
-        else:
-            assert client.expect_goodbye()["code"] == NO_LOGIC
-            assert failures(house, "webhook_unreachable") == 1
-        client.close()
-    assert len(hook.questions) == 1
-    hook.close()
+    with contextlib.closing(Hook(tls=(cert, key))) as hook:
+        trusting = launch({"auth.mode": "webhook", "auth.url": hook.url, "auth.ca_file": str(cert)})
+        wary = launch({"auth.mode": "webhook", "auth.url": hook.url})
+        other_name = launch({"auth.mode": "webhook", "auth.url": hook.url.replace("127.0.0.1", "localhost"),
+                             "auth.ca_file": str(cert)})
+        for house, got_in in ((trusting, True), (wary, False), (other_name, False)):
+            client = Client(TCP, house.address("tcp"))
+            client.send(Op.AUTH, b"t")
+            if got_in:
+                client.expect(Op.AUTH_REPLY)
+            else:
+                assert client.expect_goodbye()["code"] == NO_LOGIC
+                assert failures(house, "webhook_unreachable") == 1
+            client.close()
+        assert len(hook.questions) == 1
 
 
 CLONE_NEWNS, MS_BIND, MS_REC, MS_PRIVATE = 0x20000, 0x1000, 0x4000, 0x40000
@@ -444,6 +444,7 @@ class CometOnAnotherMachine(Comet):
 
 
 @needs_root
+@pytest.mark.settings("auth.timeout=10s", "logic.timeout=12s", "protocol.handshake_timeout=30s")
 def test_with_ca_file_the_systems_authorities_are_not_believed(launch, tmp_path):
     cert, key = certificate("one.test")
     other, _ = certificate("other.test")
