@@ -10,7 +10,7 @@ import subprocess
 
 from backend import Backend
 from server import BUILD, Comet, Metrics
-from waiting import TIMEOUT, wait_until
+from waiting import TIMEOUT, Deadline, wait_until
 
 # What is asked of the comet; the last one is a path that is not there, to be counted where the others are.
 OF_THE_COMET = ("/metrics", "/healthz", "/readyz", "/nothing")
@@ -59,13 +59,19 @@ class ClusterComet(Comet):
         return process
 
     def _start_redis(self, directory):
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            port = sock.getsockname()[1]
-        self._run(directory, "redis", "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "")
+        """It knows no port 0, and somebody else may have taken the one that was free: then another."""
         log = directory / "redis"
-        wait_until(lambda: "Ready to accept connections" in log.read_text(), log.read_text)
-        return f"127.0.0.1:{port}"
+        deadline = Deadline()
+        while True:
+            with socket.socket() as sock:
+                sock.bind(("127.0.0.1", 0))
+                port = sock.getsockname()[1]
+            process = self._run(directory, "redis", "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "")
+            wait_until(lambda: process.poll() is not None or "Ready to accept connections" in log.read_text(), log.read_text)
+            if process.poll() is None:
+                return f"127.0.0.1:{port}"
+            self._others.pop()
+            assert "in use" in log.read_text() and not deadline.passed(), log.read_text()
 
     def _start_logic(self, directory, settings):
         asked = {"http.bind": "127.0.0.1:0", **{k: v for k, v in settings.items() if k.startswith(LOGICS)}}
