@@ -245,10 +245,6 @@ class Comet:
     def logic_log(self):
         return self.log()
 
-    def wait_logic_metric(self, name, value, **labels):
-        wait_until(lambda: self.logic_metrics()(name, **labels) == value,
-                   lambda: f"{name}{labels} is {value}, it is {self.logic_metrics()(name, **labels)}", pause=0.02)
-
     def reload_logic(self):
         self.process.send_signal(signal.SIGHUP)
 

@@ -67,14 +67,14 @@ def test_silence_is_closed_at_the_handshake_deadline(connect, house):
 def test_packets_that_are_not_auth_do_not_put_off_the_deadline(connect, house):
     client = connect.raw()
 
-    def still_talking():
+    def is_closed():
         try:
             client.send(Op.HEARTBEAT)
             return False
         except ConnectionError:
             return True
 
-    wait_until(still_talking, "the server has closed")
+    wait_until(is_closed, "the server has closed")
     house.wait_metric("comet_closed_total", 1, reason="handshake_timeout")
 
 

@@ -65,7 +65,6 @@ def test_heartbeats_keep_a_connection_alive_and_other_packets_do_not(connect, ho
     kept = connect(mid=7)
     chatting = connect(mid=8)
     silent = connect(mid=9)
-    late = None
     closed = []
 
     def others_are_closed():

@@ -73,11 +73,6 @@ class Actor:
         self.clients.pop(key)
         self.rooms.pop(key)
 
-    def rest(self):
-        """Everybody's last request is answered, so the house knows what the client knows."""
-        for client in self.clients.values():
-            client.heartbeat()
-
     def drop_lost(self):
         """A kick may have met a connection that came with the same key right after it was asked for."""
         for key, client in list(self.clients.items()):
