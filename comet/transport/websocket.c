@@ -415,11 +415,16 @@ static void set_choked(struct guest *g, bool choked)
 		lws_sul_cancel(&g->deadline);
 }
 
+/* Frames that one connection may write before the others of its thread have their turn. Else one whose outbox is refilled as
+ * fast as its peer reads would keep them all waiting. */
+#define FRAMES_A_TURN 32
+
 /* 0: all that goes was written; 1: and now the close frame is due; negative: the socket is broken. */
 static int send_frames(struct guest *g, struct lws *wsi)
 {
 	struct service *s = g->service;
-	bool one_at_a_time = s->websocket->server->cfg->websocket_deflate;
+	/* A compressor may have more to say before it takes the next one. */
+	unsigned left = s->websocket->server->cfg->websocket_deflate ? 1 : FRAMES_A_TURN;
 
 	while (!g->closing) {
 		enum ws_next next;
@@ -442,7 +447,7 @@ static int send_frames(struct guest *g, struct lws *wsi)
 			g->failed = true;
 			return -EPIPE;
 		}
-		if (one_at_a_time) { /* the compressor may have more to say first */
+		if (--left == 0) {
 			(void)lws_callback_on_writable(wsi);
 			return 0;
 		}
