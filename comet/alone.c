@@ -172,9 +172,9 @@ int alone_try_auth(const struct config *cfg)
 	return cfg->logic_mode == CONFIG_LOGIC_EMBEDDED ? auth_try(cfg) : 0;
 }
 
-int alone_reload(struct alone *a)
+struct reload_part alone_reload(struct alone *a)
 {
-	return auth_reload(a->logic.auth);
+	return a != NULL ? auth_reload(a->logic.auth) : (struct reload_part){0};
 }
 
 void alone_label_counters(void)

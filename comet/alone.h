@@ -7,6 +7,7 @@
 
 #include "common/config.h"
 #include "common/http.h"
+#include "common/reload.h"
 #include "logic_client/logic_client.h"
 
 struct alone;
@@ -19,8 +20,8 @@ void alone_free(struct alone **a);
 
 /* For -t: could alone_new read the keys of tokens? 0, where this comet is not alone, too; or as it. */
 int alone_try_auth(const struct config *cfg);
-/* What SIGHUP does: as auth_reload. */
-int alone_reload(struct alone *a);
+/* To read again what logic has of keys. NULL: nothing to reload. */
+struct reload_part alone_reload(struct alone *a);
 /* Name the labels of logic's counters. Once, before threads start. */
 void alone_label_counters(void);
 

@@ -25,6 +25,7 @@
 #include "common/err.h"
 #include "common/http.h"
 #include "common/log.h"
+#include "common/reload.h"
 #include "common/signals.h"
 #include "common/stack.h"
 #include "common/standard_files.h"
@@ -306,38 +307,14 @@ static void say_what_to_try(const struct house *h, const char *program)
 
 /* ---- run and stop ---- */
 
-static void reload_certs(struct tls_certs *certs)
-{
-	if (tls_certs_reload(certs) < 0)
-		LOG(LOG_ERROR, log_what("SIGHUP: certificates not reloaded, the old ones stay"));
-	else
-		LOG(LOG_INFO, log_what("SIGHUP: certificates reloaded"));
-}
-
-static void reload_http_keys(struct http_keys *keys)
-{
-	if (http_keys_reload(keys) < 0)
-		LOG(LOG_ERROR, log_what("SIGHUP: API keys not reloaded, the old ones stay"));
-	else
-		LOG(LOG_INFO, log_what("SIGHUP: API keys reloaded"));
-}
-
-/* What can change while connections are there: certificates and keys. What cannot be read stays as it was, and keeps
- * nothing else from being read. */
+/* What can change while connections are there: certificates and keys. */
 static void reload(void *arg)
 {
 	struct house *h = arg;
-	bool has_keys = h->http_keys != NULL && h->cfg.http_keys_file[0] != '\0';
-	bool has_token_keys = h->alone != NULL && alone_reload(h->alone) != 0;
+	const struct reload_part parts[] = {tls_certs_reload(h->certs), http_reload_certs(h->http),
+					    http_keys_reload(h->http_keys), alone_reload(h->alone)};
 
-	bool has_http_certs = h->http != NULL && http_reload_certs(h->http);
-
-	if (h->certs != NULL)
-		reload_certs(h->certs);
-	if (has_keys)
-		reload_http_keys(h->http_keys);
-	if (h->certs == NULL && !has_http_certs && !has_keys && !has_token_keys)
-		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
+	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));
 }
 
 /* Readers end on their own once the server is drained; they must have left their stacks before those are given back. */

@@ -639,16 +639,9 @@ int http_start(const struct http_options *opt, http_handler *handler, void *arg,
 	return 0;
 }
 
-bool http_reload_certs(struct http *h)
+struct reload_part http_reload_certs(struct http *h)
 {
-	OBJ_CHECK(h, HTTP_MAGIC);
-	if (h->certs == NULL)
-		return false;
-	if (http_tls_reload(h->certs) < 0)
-		LOG(LOG_ERROR, log_what("HTTP certificates not reloaded, the old ones stay"));
-	else
-		LOG(LOG_INFO, log_what("HTTP certificates reloaded"));
-	return true;
+	return http_tls_reload(h != NULL ? h->certs : NULL);
 }
 
 void http_stop(struct http **http)

@@ -10,6 +10,7 @@
 
 #include "common/http_keys.h"
 #include "common/rate.h"
+#include "common/reload.h"
 
 struct http_param {
 	char *name;
@@ -71,8 +72,8 @@ int http_start(const struct http_options *opt, http_handler *handler, void *arg,
 /* Stop accepting, let the handlers that run finish, send their replies, join. *h becomes NULL. */
 void http_stop(struct http **h);
 
-/* Read the certificates again, and log what came of it; if anything is wrong, all stay as they were. False: there are none. */
-bool http_reload_certs(struct http *h);
+/* To read its certificates again. NULL, or one without certificates: nothing to reload. */
+struct reload_part http_reload_certs(struct http *h);
 
 /* May this caller do what needs these scopes (any one of them; HTTP_FREE: everybody may)? If not, the reply says why: 401, or
  * 403 where the key is good for other things; counted and logged. */

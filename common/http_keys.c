@@ -40,6 +40,8 @@ struct http_keys {
 	/* under lock */
 	struct lock lock;
 	struct list list;
+	/* reload only: read, and not in use */
+	struct list next;
 };
 
 static bool hash_of(const char *text, uint8_t hash[HASH_BYTES])
@@ -300,22 +302,32 @@ void http_keys_free(struct http_keys **reference)
 	*reference = NULL;
 }
 
-int http_keys_reload(struct http_keys *keys)
+static int read_again(void *self)
 {
-	struct list list, old;
-	int rc;
+	struct http_keys *keys = self;
 
 	OBJ_CHECK(keys, HTTP_KEYS_MAGIC);
-	if (keys->file == NULL)
-		return 0;
-	if ((rc = read_file(keys->file, &list)) < 0)
-		return rc;
+	return read_file(keys->file, &keys->next);
+}
+
+static void settle(void *self, bool use)
+{
+	struct http_keys *keys = self;
+	struct list unused = keys->next;
+
 	lock_take(&keys->lock);
-	old = keys->list;
-	keys->list = list;
+	if (use) {
+		unused = keys->list;
+		keys->list = keys->next;
+	}
 	lock_drop(&keys->lock);
-	free(old.entries);
-	return 0;
+	keys->next = (struct list){0};
+	free(unused.entries);
+}
+
+struct reload_part http_keys_reload(struct http_keys *keys)
+{
+	return (struct reload_part){"API keys", read_again, settle, keys != NULL && keys->file != NULL ? keys : NULL};
 }
 
 static void compare(const struct entry *entry, const uint8_t hash[HASH_BYTES], struct http_key *found)

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "common/reload.h"
+
 #define HTTP_KEY_NAME_BYTES 64 /* longest name with its zero byte */
 
 enum http_scope {
@@ -29,8 +31,8 @@ struct http_key {
 int http_keys_new(const char *api_key, const char *file, struct http_keys **out);
 void http_keys_free(struct http_keys **keys);
 
-/* Read the file again; if anything is wrong, all keys stay as they were. Any thread. Returns as http_keys_new. */
-int http_keys_reload(struct http_keys *keys);
+/* To read the file again. NULL, or no file: nothing to reload. */
+struct reload_part http_keys_reload(struct http_keys *keys);
 
 /* Whose key is this (NULL: none was shown)? Where no keys are set everybody may do everything, and has no name. False: it is
  * nobody's. Any thread. */

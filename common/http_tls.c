@@ -44,6 +44,8 @@ struct http_tls {
 	/* under lock */
 	struct lock lock;
 	struct list list;
+	/* reload only: read, and not in use */
+	struct list next;
 };
 
 /* Whom the callback asks. */
@@ -180,19 +182,32 @@ void http_tls_free(struct http_tls **reference)
 	*reference = NULL;
 }
 
-int http_tls_reload(struct http_tls *tls)
+static int read_again(void *self)
 {
-	struct list list, old;
-	int rc = read_all(tls->cert_files, tls->key_files, &list);
+	struct http_tls *tls = self;
 
-	if (rc < 0)
-		return rc;
+	OBJ_CHECK(tls, HTTP_TLS_MAGIC);
+	return read_all(tls->cert_files, tls->key_files, &tls->next);
+}
+
+static void settle(void *self, bool use)
+{
+	struct http_tls *tls = self;
+	struct list unused = tls->next;
+
 	lock_take(&tls->lock);
-	old = tls->list;
-	tls->list = list;
+	if (use) {
+		unused = tls->list;
+		tls->list = tls->next;
+	}
 	lock_drop(&tls->lock);
-	drop_list(&old); /* handshakes have copies of their own */
-	return 0;
+	tls->next = (struct list){0};
+	drop_list(&unused); /* handshakes have copies of their own */
+}
+
+struct reload_part http_tls_reload(struct http_tls *tls)
+{
+	return (struct reload_part){"HTTP certificates", read_again, settle, tls};
 }
 
 /* ---- one handshake ---- */

@@ -3,6 +3,8 @@
 #ifndef COMMON_HTTP_TLS_H
 #define COMMON_HTTP_TLS_H
 
+#include "common/reload.h"
+
 struct http_tls;
 
 /* Read certificate chains and keys (PEM; lists with commas, of one length). A caller gets the first whose names match the
@@ -12,8 +14,8 @@ int http_tls_new(const char *cert_files, const char *key_files, struct http_tls 
 /* The server that uses them was stopped. */
 void http_tls_free(struct http_tls **tls);
 
-/* Read the files again; if anything is wrong, all stay as they were. Any thread. Returns as http_tls_new. */
-int http_tls_reload(struct http_tls *tls);
+/* To read the files again. NULL: nothing to reload. */
+struct reload_part http_tls_reload(struct http_tls *tls);
 
 /* TLS 1.2 and later, forward secrecy and authenticated encryption, as clients get it; a priority string of GnuTLS. */
 extern const char *const http_tls_priorities;

@@ -7,7 +7,6 @@
 
 #include "common/counters.h"
 #include "common/err.h"
-#include "common/log.h"
 #include "common/obj.h"
 #include "logic/auth_jwt.h"
 #include "logic/auth_open.h"
@@ -67,20 +66,10 @@ int auth_try(const struct config *cfg)
 	return rc;
 }
 
-int auth_reload(struct auth *a)
+struct reload_part auth_reload(struct auth *a)
 {
-	int rc;
-
 	OBJ_CHECK(a, AUTH_MAGIC);
-	if (a->jwt == NULL)
-		return 0;
-	if ((rc = auth_jwt_reload(a->jwt)) < 0) {
-		LOG(LOG_ERROR, log_what("SIGHUP: keys of tokens not reloaded, the old ones stay"),
-		    log_str("error", err_text(rc)));
-		return rc;
-	}
-	LOG(LOG_INFO, log_what("SIGHUP: keys of tokens reloaded"));
-	return 1;
+	return auth_jwt_reload(a->jwt);
 }
 
 bool auth_believes(const struct auth *a)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "common/config.h"
+#include "common/reload.h"
 #include "logic/auth_identity.h"
 
 struct auth;
@@ -15,8 +16,8 @@ int auth_new(const struct config *cfg, struct auth **out);
 /* Nobody asks any more. */
 void auth_free(struct auth **a);
 
-/* Read the keys again. 1: done; 0: this mode has none; negative: logged, and every old key stays. */
-int auth_reload(struct auth *a);
+/* To read the keys again; where the mode has none: nothing to reload. */
+struct reload_part auth_reload(struct auth *a);
 
 /* Who is it? *who needs auth_identity_fini only on 0.
  *   0

@@ -28,6 +28,8 @@ struct auth_jwt {
 	/* under lock: which keys these are; a set itself does not change */
 	struct lock lock;
 	struct jwt_keys *keys;
+	/* reload only: read, and not in use; or NULL */
+	struct jwt_keys *next;
 };
 
 /* ---- the keys ---- */
@@ -160,20 +162,32 @@ void auth_jwt_free(struct auth_jwt **jwt)
 	*jwt = NULL;
 }
 
-int auth_jwt_reload(struct auth_jwt *a)
+static int read_again(void *self)
 {
-	struct jwt_keys *keys = NULL, *old;
-	int rc;
+	struct auth_jwt *a = self;
 
 	OBJ_CHECK(a, AUTH_JWT_MAGIC);
-	if ((rc = read_keys(a->cfg, &keys)) < 0)
-		return rc;
+	return read_keys(a->cfg, &a->next);
+}
+
+static void settle(void *self, bool use)
+{
+	struct auth_jwt *a = self;
+	struct jwt_keys *unused = a->next;
+
 	lock_take(&a->lock);
-	old = a->keys;
-	a->keys = keys;
+	if (use) {
+		unused = a->keys;
+		a->keys = a->next;
+	}
 	lock_drop(&a->lock);
-	jwt_keys_unref(&old);
-	return 0;
+	a->next = NULL;
+	jwt_keys_unref(&unused);
+}
+
+struct reload_part auth_jwt_reload(struct auth_jwt *a)
+{
+	return (struct reload_part){"keys of tokens", read_again, settle, a};
 }
 
 static struct jwt_keys *keys_of(struct auth_jwt *a)

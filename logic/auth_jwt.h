@@ -3,6 +3,7 @@
 #define LOGIC_AUTH_JWT_H
 
 #include "common/config.h"
+#include "common/reload.h"
 #include "logic/auth_identity.h"
 
 struct auth_jwt;
@@ -10,8 +11,8 @@ struct auth_jwt;
 /* Reads auth.jwt_keys; cfg outlives it. 0; -ERR_CONFIG (logged); -ENOMEM. */
 int auth_jwt_new(const struct config *cfg, struct auth_jwt **out);
 void auth_jwt_free(struct auth_jwt **a);
-/* Read the files again. On an error (logged) every old key stays. */
-int auth_jwt_reload(struct auth_jwt *a);
+/* To read the files again. NULL: nothing to reload. */
+struct reload_part auth_jwt_reload(struct auth_jwt *a);
 
 /* *who is zero. 0; -ERR_REFUSED; -ENOMEM. */
 int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struct auth_identity *who);

@@ -11,6 +11,7 @@
 #include "common/http.h"
 #include "common/log.h"
 #include "common/redis_pipe.h"
+#include "common/reload.h"
 #include "common/signals.h"
 #include "common/standard_files.h"
 #include "common/thread.h"
@@ -53,18 +54,10 @@ static void name_instance(struct house *h)
 static void reload(void *arg)
 {
 	struct house *h = arg;
-	bool has_api_keys = h->http_keys != NULL && h->cfg.http_keys_file[0] != '\0';
+	const struct reload_part parts[] = {http_reload_certs(h->http), http_keys_reload(h->http_keys),
+					    auth_reload(h->logic.auth)};
 
-	bool has_certs = h->http != NULL && http_reload_certs(h->http);
-
-	if (auth_reload(h->logic.auth) == 0 && !has_api_keys && !has_certs)
-		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
-	if (!has_api_keys)
-		return;
-	if (http_keys_reload(h->http_keys) < 0)
-		LOG(LOG_ERROR, log_what("SIGHUP: API keys not reloaded, the old ones stay"));
-	else
-		LOG(LOG_INFO, log_what("SIGHUP: API keys reloaded"));
+	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));
 }
 
 static const struct config_program logic_program = {

@@ -43,6 +43,8 @@ struct tls_certs {
 	/* under lock */
 	struct lock lock;
 	struct cert_list list;
+	/* reload only: read, and not in use */
+	struct cert_list next;
 };
 
 static void drop_list(struct cert_list *list)
@@ -166,19 +168,32 @@ void tls_certs_free(struct tls_certs **reference)
 	*reference = NULL;
 }
 
-int tls_certs_reload(struct tls_certs *certs)
+static int read_again(void *self)
 {
-	struct cert_list list, old;
-	int rc = read_all(certs->cert_files, certs->key_files, &list);
+	struct tls_certs *certs = self;
 
-	if (rc < 0)
-		return rc;
+	OBJ_CHECK(certs, TLS_CERTS_MAGIC);
+	return read_all(certs->cert_files, certs->key_files, &certs->next);
+}
+
+static void settle(void *self, bool use)
+{
+	struct tls_certs *certs = self;
+	struct cert_list unused = certs->next;
+
 	lock_take(&certs->lock);
-	old = certs->list;
-	certs->list = list;
+	if (use) {
+		unused = certs->list;
+		certs->list = certs->next;
+	}
 	lock_drop(&certs->lock);
-	drop_list(&old); /* those in use are counted by OpenSSL */
-	return 0;
+	certs->next = (struct cert_list){0};
+	drop_list(&unused); /* those in use are counted by OpenSSL */
+}
+
+struct reload_part tls_certs_reload(struct tls_certs *certs)
+{
+	return (struct reload_part){"certificates", read_again, settle, certs};
 }
 
 static const struct cert *choose(const struct cert_list *list, const char *name)

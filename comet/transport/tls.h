@@ -9,6 +9,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "common/reload.h"
+
 /* ---- certificates ---- */
 
 struct tls_certs;
@@ -20,9 +22,8 @@ int tls_certs_new(const char *cert_files, const char *key_files, struct tls_cert
 /* Nobody uses them any more. */
 void tls_certs_free(struct tls_certs **certs);
 
-/* Read the files again; connections that are there keep what they have. If anything is wrong, all stay as they were.
- * Any thread. Returns as tls_certs_new. */
-int tls_certs_reload(struct tls_certs *certs);
+/* To read the files again; connections that are there keep what they have. NULL: nothing to reload. */
+struct reload_part tls_certs_reload(struct tls_certs *certs);
 
 /* Make a server's SSL_CTX (of OpenSSL) show these certificates, and take TLS 1.2 and later with good ciphers only.
  * 0, or 1 as callbacks of libwebsockets want it. */

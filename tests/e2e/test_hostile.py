@@ -453,4 +453,4 @@ def test_reload_while_very_many_come_in(house):
         stop.set()
         thread.join()
     house.wait_empty()
-    assert "certificates reloaded" in house.log() and "not reloaded" not in house.log()
+    assert "SIGHUP: reloaded" in house.log() and "nothing reloaded" not in house.log()

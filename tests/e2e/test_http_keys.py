@@ -99,16 +99,16 @@ def test_calls_are_counted_by_name_and_no_key_is_in_any_output(guarded):
 @alone
 def test_reload_changes_keys_and_a_bad_one_changes_nothing(guarded, file):
     write(file, {"shop": ("push", "k-new")}, hashed=True)
-    reload(guarded, "API keys reloaded")
+    reload(guarded, "SIGHUP: reloaded")
     assert status(guarded, "k-new", CALLS["push"][0]) == 200
     assert status(guarded, "k-shop", CALLS["push"][0]) == 401
     file.write_text("shop push k-newer\ndesk fly k-desk\n")
-    reload(guarded, "API keys not reloaded, the old ones stay")
+    reload(guarded, "nothing reloaded, all stays as it was failed=\"API keys\"")
     assert f"file={file} line=2" in guarded.log()
     assert status(guarded, "k-new", CALLS["push"][0]) == 200
     assert status(guarded, "k-newer", CALLS["push"][0]) == 401
     file.unlink()
-    reload(guarded, "API keys not reloaded, the old ones stay")
+    reload(guarded, "nothing reloaded, all stays as it was failed=\"API keys\"")
     assert status(guarded, "k-new", CALLS["push"][0]) == 200
     assert "k-newer" not in guarded.log()
 

@@ -97,6 +97,13 @@ static void a_key_may_stand_there_as_its_hash(void **state)
 	assert_string_equal(whose("sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"), "nobody");
 }
 
+static int reload(void)
+{
+	const struct reload_part part = http_keys_reload(keys);
+
+	return reload_all(&part, 1);
+}
+
 static void the_one_key_of_the_settings_may_do_everything_beside_those_of_the_file(void **state)
 {
 	(void)state;
@@ -113,7 +120,7 @@ static void where_no_keys_are_set_everybody_may_do_everything(void **state)
 	assert_int_equal(http_keys_new("", "", &keys), 0);
 	assert_string_equal(whose(NULL), " 7");
 	assert_string_equal(whose("whatever"), " 7");
-	assert_int_equal(http_keys_reload(keys), 0);
+	assert_int_equal(reload(), 0);
 }
 
 static void what_is_wrong_in_a_file_is_an_error(void **state)
@@ -162,14 +169,14 @@ static void a_reload_takes_all_or_nothing(void **state)
 	file_is("shop push k-1\n");
 	assert_int_equal(http_keys_new("", path, &keys), 0);
 	file_is("shop push k-2\nnew all k-3\nbroken\n");
-	assert_int_equal(http_keys_reload(keys), -ERR_CONFIG);
+	assert_int_equal(reload(), -ERR_CONFIG);
 	assert_string_equal(whose("k-1"), "shop 1");
 	assert_string_equal(whose("k-3"), "nobody");
 	file_is("");
-	assert_int_equal(http_keys_reload(keys), -ERR_CONFIG);
+	assert_int_equal(reload(), -ERR_CONFIG);
 	assert_string_equal(whose("k-1"), "shop 1");
 	file_is("shop read k-2\n");
-	assert_int_equal(http_keys_reload(keys), 0);
+	assert_int_equal(reload(), 1);
 	assert_string_equal(whose("k-1"), "nobody");
 	assert_string_equal(whose("k-2"), "shop 4");
 }
@@ -190,7 +197,7 @@ static void a_thousand_keys_are_taken_and_no_more(void **state)
 	assert_non_null(f);
 	(void)fprintf(f, "name-1000 read key-1000\n");
 	assert_int_equal(fclose(f), 0);
-	assert_int_equal(http_keys_reload(keys), -ERR_CONFIG);
+	assert_int_equal(reload(), -ERR_CONFIG);
 }
 
 static void names_keep_their_place_in_the_metrics(void **state)
@@ -202,13 +209,13 @@ static void names_keep_their_place_in_the_metrics(void **state)
 	assert_int_equal(http_keys_new("", path, &keys), 0);
 	assert_true(http_keys_find(keys, "k-1", &shop));
 	file_is("metric-other push k-2\n");
-	assert_int_equal(http_keys_reload(keys), 0);
+	assert_int_equal(reload(), 1);
 	assert_true(http_keys_find(keys, "k-2", &other));
 	assert_false(http_keys_find(keys, "k-1", &none));
 	assert_int_not_equal(shop.label, other.label);
 	assert_int_not_equal(shop.label, none.label);
 	file_is("metric-shop push k-3\n");
-	assert_int_equal(http_keys_reload(keys), 0);
+	assert_int_equal(reload(), 1);
 	assert_true(http_keys_find(keys, "k-3", &other));
 	assert_int_equal(shop.label, other.label);
 	assert_true(other.label < COUNTER_LABELS_MAX);

@@ -1,0 +1,117 @@
+/* Tests of common/reload. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "common/counters.h"
+#include "common/err.h"
+#include "common/reload.h"
+
+/* Something that can be read again: a number. */
+struct thing {
+	int rc;
+	int in_file, next, used;
+	int reads, settled;
+};
+
+static int thing_read(void *self)
+{
+	struct thing *thing = self;
+
+	thing->reads++;
+	if (thing->rc == 0)
+		thing->next = thing->in_file;
+	return thing->rc;
+}
+
+static void thing_settle(void *self, bool use)
+{
+	struct thing *thing = self;
+
+	assert_int_not_equal(thing->next, 0);
+	if (use)
+		thing->used = thing->next;
+	thing->next = 0;
+	thing->settled++;
+}
+
+#define PART(thing)                                                                                                    \
+	(struct reload_part)                                                                                           \
+	{                                                                                                              \
+		"thing", thing_read, thing_settle, (thing)                                                             \
+	}
+
+static void what_can_be_read_is_used_once_all_of_it_is(void **state)
+{
+	struct thing one = {.in_file = 2, .used = 1}, two = {.in_file = 4, .used = 3};
+	const struct reload_part parts[] = {PART(&one), PART(NULL), PART(&two)};
+	int64_t before = counters_read(COUNT_RELOAD_FAILED);
+
+	(void)state;
+	assert_int_equal(reload_all(parts, 3), 2);
+	assert_int_equal(one.used, 2);
+	assert_int_equal(two.used, 4);
+	assert_int_equal(counters_read(COUNT_RELOAD_FAILED), before);
+}
+
+/* Whichever it is that fails; all are read, so that each fault is told. */
+static void where_one_fails_all_stay_as_they_were(void **state)
+{
+	for (int bad = 0; bad < 3; bad++) {
+		struct thing things[3] = {
+			{.in_file = 2, .used = 1}, {.in_file = 4, .used = 3}, {.in_file = 6, .used = 5}};
+		const struct reload_part parts[] = {PART(&things[0]), PART(&things[1]), PART(&things[2])};
+		int64_t before = counters_read(COUNT_RELOAD_FAILED);
+
+		(void)state;
+		things[bad].rc = -ERR_CONFIG;
+		assert_int_equal(reload_all(parts, 3), -ERR_CONFIG);
+		for (int i = 0; i < 3; i++) {
+			assert_int_equal(things[i].used, 2 * i + 1);
+			assert_int_equal(things[i].reads, 1);
+			assert_int_equal(things[i].settled, i != bad);
+			assert_int_equal(things[i].next, 0);
+		}
+		assert_int_equal(counters_read(COUNT_RELOAD_FAILED), before + 1);
+		things[bad].rc = 0;
+		assert_int_equal(reload_all(parts, 3), 3);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(things[i].used, things[i].in_file);
+	}
+}
+
+static void the_first_error_is_the_one_that_is_returned(void **state)
+{
+	struct thing one = {.rc = -ENOMEM}, two = {.rc = -ERR_CONFIG};
+	const struct reload_part parts[] = {PART(&one), PART(&two)};
+
+	(void)state;
+	assert_int_equal(reload_all(parts, 2), -ENOMEM);
+	assert_int_equal(two.reads, 1);
+}
+
+static void there_may_be_nothing_to_reload(void **state)
+{
+	const struct reload_part parts[] = {PART(NULL), {0}};
+
+	(void)state;
+	assert_int_equal(reload_all(parts, 2), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_can_be_read_is_used_once_all_of_it_is),
+		cmocka_unit_test(where_one_fails_all_stay_as_they_were),
+		cmocka_unit_test(the_first_error_is_the_one_that_is_returned),
+		cmocka_unit_test(there_may_be_nothing_to_reload),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
