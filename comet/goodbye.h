@@ -16,8 +16,8 @@
 void goodbye_set_nodes(const struct logic_node *nodes, size_t n);
 
 /* The body of op 6: {"code":4,"reason":"...","nodes":["10.0.0.2:3101"]}, where nodes are known and of use. Those of
- * our region stand before the others; each goodbye begins with another one of them, in proportion to their weights. `detail` and the cutting are those of close_reason_body; returns the length
- * without the zero byte. Any thread. */
+ * our region stand before the others; each goodbye begins with another one of them, in proportion to their weights.
+ * `detail` and the cutting are those of close_reason_body; returns the length without the zero byte. Any thread. */
 size_t goodbye_body(enum close_reason why, const char *detail, char *text, size_t text_bytes);
 
 #endif

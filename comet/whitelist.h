@@ -14,6 +14,7 @@ struct whitelist {
 
 /* `list`: keys with commas; `path`: the file to append to, "" for stderr. 0, -ENOMEM, or -errno of the file. */
 int whitelist_init(struct whitelist *w, const char *list, const char *path);
+/* Nobody traces any more; closes the file. */
 void whitelist_fini(struct whitelist *w);
 bool whitelist_contains(const struct whitelist *w, const char *key);
 

@@ -31,7 +31,8 @@ enum lock_rank {
 	LOCK_ROOM,
 	LOCK_CHANNEL,
 	LOCK_TIMER,
-	LOCK_POOL, /* buffers, stacks, tallies: taken last, held for a few instructions */
+	LOCK_POOL, /* buffers, stacks, tallies: taken last, and most are held for a few instructions. For longer: a certificate and
+		    * its key being chosen in a handshake, and all rooms' names copied, once in logic.renew_online */
 	LOCK_LOG,
 };
 

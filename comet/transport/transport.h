@@ -15,7 +15,7 @@
 
 enum transport_wait {
 	TRANSPORT_WAIT, /* block until all is written or the write deadline has passed */
-	TRANSPORT_NOW,  /* write what goes without waiting */
+	TRANSPORT_NOW, /* write what goes without waiting for the peer; for a thread of ours a second at the most (ws_link.c) */
 };
 
 struct transport;
