@@ -351,11 +351,12 @@ test('garbage from the server ends that connection', async t => {
 test('close() is for good, also when a listener calls it', async t => {
 	const {socket, comet, named} = await online(t);
 	comet.on('push', () => comet.close());
+	const timers = t.mock.method(globalThis, 'setTimeout');
 	socket().say(encode(Op.RAW, Buffer.concat([encode(1000, '1'), encode(1000, '2')])));
 	assert.equal(named('push').length, 1);
 	assert.equal(comet.state, 'closed');
 	socket().end();
-	await new Promise(resolve => setTimeout(resolve, 20));
+	assert.equal(timers.mock.callCount(), 0, 'nothing will bring it back');
 	assert.equal(Socket.all.length, 1);
 	await assert.rejects(comet.changeRoom('x://1'), {code: 'closed'});
 });
@@ -368,7 +369,7 @@ test('a URL that is none is told by connect()', async t => {
 });
 
 test('back-off grows while connections do not last, and starts over after one that did', async t => {
-	const {socket, comet, named} = await online(t, {backoff: {base: 1, factor: 2, max: 64, stable: 40}});
+	const {socket, comet, named} = await online(t, {backoff: {base: 1, factor: 2, max: 64, stable: 3_600_000}});
 	const at = t.mock.method(Math, 'random', () => 1);
 	socket().end();
 	await until(() => Socket.all.length === 2);
@@ -378,7 +379,8 @@ test('back-off grows while connections do not last, and starts over after one th
 	await tick();
 	socket().answer();
 	await until(() => comet.state === 'online');
-	await new Promise(resolve => setTimeout(resolve, 60));
+	const later = Date.now() + 3_600_000;
+	t.mock.method(Date, 'now', () => later);
 	socket().end();
 	at.mock.restore();
 	assert.deepEqual(named('lost').map(([, {delay}]) => delay), [1, 2, 1]);
