@@ -10,7 +10,6 @@ import threading
 
 import pytest
 
-from client import Op
 from waiting import TIMEOUT, wait_until
 
 V2_PUSHES = [("/goim/push/keys", {"operation": 1000, "keys": "k"}),
