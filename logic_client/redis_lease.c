@@ -20,26 +20,13 @@
 #include "common/log.h"
 #include "common/obj.h"
 #include "common/signals.h"
-#include "common/strmap.h"
 #include "common/thread.h"
+#include "logic_client/redis_rooms.h"
 
 /* How long a starting comet waits for Redis. */
 #define START_WAIT_NS (30 * CLOCK_SEC)
 /* After so long without Redis, registrations may have run out of their time to live. */
 #define LONG_AWAY_NS (300 * CLOCK_SEC)
-/* Rooms written by one command. */
-#define CHUNK 256
-
-/* A room as Redis has it, or is to have it. */
-struct told {
-	int64_t count;
-	int64_t joined_ns; /* when somebody last found that it is not there */
-	bool is_there;     /* Redis has confirmed it ... */
-	bool is_current;   /* ... with this count */
-	unsigned write;    /* the last write of it that was queued */
-	unsigned report;   /* the report that named it last */
-};
-
 enum verdict { VERDICT_KEPT, VERDICT_NEW, VERDICT_TAKEN, VERDICT_LEAVING, VERDICT_FENCED };
 
 struct redis_lease {
@@ -57,19 +44,17 @@ struct redis_lease {
 	/* the thread's, after the start */
 	char epoch[24];
 	/* any thread */
+	struct redis_rooms rooms;
 	atomic_llong renewed_ns; /* when Redis last confirmed it */
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t wake;
 	bool stop;
 	struct wire_load load;
-	struct strmap rooms;     /* room -> struct told */
-	unsigned to_write;       /* rooms that are not current */
-	unsigned writes, report; /* the last ones */
-	unsigned loss;           /* the last one */
-	bool registered;         /* again, after it: to be said at the next renewal */
-	bool leaving;            /* this comet goes away ... */
-	bool hurry;              /* ... which is to be said now */
+	unsigned loss;   /* the last one */
+	bool registered; /* again, after it: to be said at the next renewal */
+	bool leaving;    /* this comet goes away ... */
+	bool hurry;      /* ... which is to be said now */
 };
 
 static bool stands(const struct redis_lease *l)
@@ -164,97 +149,7 @@ static int ask_for_lease(struct redis_lease *l)
 	return rc;
 }
 
-/* ---- rooms ---- */
-
-/* Several rooms in one HSET or HDEL, several of these under way. All writes of rooms are queued in the pipe under the lock:
- * so their order there is the order in which they were decided. */
-struct writes {
-	const char *v[2 + 2 * CHUNK]; /* the command that is being made */
-	char counts[CHUNK][24];
-	int n;
-	char **rooms; /* copies of the ids of all */
-	size_t n_rooms, room_for;
-	struct redis_call **calls;
-	size_t n_calls;
-	unsigned number;
-};
-
-static void set_current_locked(struct redis_lease *l, struct told *t, bool is_current) NEEDS(l->lock)
-{
-	if (t->is_current == is_current)
-		return;
-	t->is_current = is_current;
-	if (is_current)
-		l->to_write--;
-	else
-		l->to_write++;
-}
-
-/* The room's entry, made if need be; NULL: no memory. */
-static struct told *told_locked(struct redis_lease *l, const char *room) NEEDS(l->lock)
-{
-	struct told *t = strmap_get(&l->rooms, room);
-
-	if (t != NULL)
-		return t;
-	if ((t = calloc(1, sizeof(*t))) == NULL)
-		return NULL;
-	if (strmap_put(&l->rooms, room, t, NULL) < 0) {
-		free(t);
-		return NULL;
-	}
-	l->to_write++;
-	return t;
-}
-
-/* The room at which a walk through all stands. */
-static void forget_walked_locked(struct redis_lease *l, const char *room) NEEDS(l->lock)
-{
-	struct told *t = strmap_del_walked(&l->rooms, room);
-
-	if (t != NULL)
-		set_current_locked(l, t, true);
-	free(t);
-}
-
-/* Redis has the room, and perhaps its count, unless a newer write is under way. */
-static void confirm(struct redis_lease *l, const char *room, unsigned write, bool with_count)
-{
-	struct told *t;
-
-	lock_take(&l->lock);
-	if ((t = strmap_get(&l->rooms, room)) != NULL && t->write == write) {
-		t->is_there = true;
-		if (with_count)
-			set_current_locked(l, t, true);
-	}
-	lock_drop(&l->lock);
-}
-
-/* Queue one HSETNX if the room is not there. *call stays NULL where there is nothing to wait for. */
-static int begin_join(struct redis_lease *l, const char *room, int64_t deadline_ns, struct redis_call **call,
-		      unsigned *write)
-{
-	struct told *t;
-	int rc = 0;
-
-	*call = NULL;
-	lock_take(&l->lock);
-	if ((t = told_locked(l, room)) == NULL) {
-		rc = -ENOMEM;
-	} else {
-		t->joined_ns = clock_now_ns();
-		if (t->count == 0)
-			t->count = 1;
-		if (!t->is_there) {
-			*write = t->write = ++l->writes;
-			rc = redis_pipe_begin(l->pipe, REDIS_AGAIN, deadline_ns, call, "HSETNX comet:rooms:%s %s 1",
-					      l->opt->server_id, room);
-		}
-	}
-	lock_drop(&l->lock);
-	return rc;
-}
+/* ---- rooms and load ---- */
 
 /* A moment for memory, or for room in the pipe, to come back. False: stopping. */
 static bool rest(struct redis_lease *l)
@@ -278,151 +173,14 @@ void redis_lease_join(struct redis_lease *l, const char *room)
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
 	while (stands(l)) {
 		int64_t deadline = atomic_load(&l->renewed_ns) + l->lease_ns;
-		struct redis_call *call;
-		unsigned write = 0;
-		int rc = begin_join(l, room, deadline, &call, &write);
+		int rc = redis_rooms_join(&l->rooms, room, deadline);
 
-		if (rc == 0 && call != NULL && (rc = redis_pipe_end(l->pipe, call, NULL)) == 0)
-			confirm(l, room, write, false);
 		if ((rc == -EAGAIN || rc == -ENOMEM) && clock_now_ns() < patient_until && rest(l))
 			continue;
 		/* Should Redis refuse it, it refuses pushes as well; the next renewal writes the room down. */
 		if (rc != -ETIMEDOUT)
 			return;
 	}
-}
-
-static int queue_locked(struct redis_lease *l, struct writes *w) NEEDS(l->lock)
-{
-	int64_t deadline = clock_now_ns() + l->timeout_ns;
-	int rc = 0;
-
-	if (w->n > 2)
-		rc = redis_pipe_beginv(l->pipe, REDIS_AGAIN, deadline, &w->calls[w->n_calls], w->n, w->v, NULL);
-	if (w->n > 2 && rc == 0)
-		w->n_calls++;
-	w->n = 2;
-	return rc;
-}
-
-/* Add a room with its entry; `set`: HSET with its count, else HDEL, and its entry is forgotten. */
-static int add_locked(struct redis_lease *l, struct writes *w, const char *room, struct told *t, bool set)
-	NEEDS(l->lock)
-{
-	char *copy = strdup(room);
-
-	if (copy == NULL)
-		return -ENOMEM;
-	w->rooms[w->n_rooms++] = copy;
-	w->v[w->n++] = copy;
-	if (set) {
-		char *count = w->counts[(w->n - 3) / 2];
-
-		(void)snprintf(count, sizeof(w->counts[0]), "%lld", (long long)t->count);
-		w->v[w->n++] = count;
-		t->write = w->number;
-	} else {
-		forget_walked_locked(l, room);
-	}
-	return w->n + 2 > 2 + 2 * CHUNK ? queue_locked(l, w) : 0;
-}
-
-/* Queue the rooms that Redis has not confirmed (set), or those that the last report did not name and that nobody has joined
- * since it was taken. */
-static int begin_writes_locked(struct redis_lease *l, struct writes *w, const char *key, bool set, int64_t taken_ns)
-	NEEDS(l->lock)
-{
-	struct strmap_cursor cursor = {0};
-	const char *room;
-	void *value;
-	int rc = 0;
-
-	w->room_for = l->rooms.count + 1;
-	w->rooms = calloc(w->room_for, sizeof(char *));
-	w->calls = calloc(w->room_for / CHUNK + 2, sizeof(struct redis_call *));
-	if (w->rooms == NULL || w->calls == NULL)
-		return -ENOMEM;
-	w->number = ++l->writes;
-	w->v[0] = set ? "HSET" : "HDEL";
-	w->v[1] = key;
-	w->n = 2;
-	while (rc == 0 && strmap_next(&l->rooms, &cursor, &room, &value)) {
-		struct told *t = value;
-
-		if (set ? !t->is_current : t->report != l->report && t->joined_ns < taken_ns)
-			rc = add_locked(l, w, room, t, set);
-	}
-	strmap_shrink(&l->rooms);
-	return rc == 0 ? queue_locked(l, w) : rc;
-}
-
-/* Wait for what was queued; what Redis took is confirmed. */
-static int end_writes(struct redis_lease *l, struct writes *w, bool set, int rc)
-{
-	for (size_t i = 0; i < w->n_calls; i++) {
-		int end = redis_pipe_end(l->pipe, w->calls[i], NULL);
-
-		if (rc == 0)
-			rc = end;
-	}
-	for (size_t i = 0; i < w->n_rooms; i++) {
-		if (rc == 0 && set)
-			confirm(l, w->rooms[i], w->number, true);
-		free(w->rooms[i]);
-	}
-	free(w->rooms);
-	free(w->calls);
-	return rc;
-}
-
-static int write_rooms(struct redis_lease *l, bool set, int64_t taken_ns)
-{
-	struct writes *w = calloc(1, sizeof(*w));
-	char *key = NULL;
-	int rc = w != NULL && asprintf(&key, "comet:rooms:%s", l->opt->server_id) > 0 ? 0 : -ENOMEM;
-
-	if (rc == 0) {
-		lock_take(&l->lock);
-		if (!set || l->to_write > 0)
-			rc = begin_writes_locked(l, w, key, set, taken_ns);
-		lock_drop(&l->lock);
-		rc = end_writes(l, w, set, rc);
-		free(key);
-	}
-	free(w);
-	return rc;
-}
-
-static int write_missing(struct redis_lease *l)
-{
-	return write_rooms(l, true, 0);
-}
-
-/* Take the report over into the map; rooms whose count has changed are to be written. */
-static int note_report(struct redis_lease *l, const struct wire_load *load, const struct wire_room_count *rooms,
-		       size_t n)
-{
-	int rc = 0;
-
-	lock_take(&l->lock);
-	l->load = *load;
-	l->report++;
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		struct told *t = told_locked(l, rooms[i].room);
-
-		if (t == NULL) {
-			rc = -ENOMEM;
-			continue;
-		}
-		t->report = l->report;
-		if (t->count != rooms[i].count) {
-			t->count = rooms[i].count;
-			t->write = 0; /* what is under way does not know this count */
-			set_current_locked(l, t, false);
-		}
-	}
-	lock_drop(&l->lock);
-	return rc;
 }
 
 /* Only into a lease that is there: a hash with nothing else in it would look like one. */
@@ -446,36 +204,24 @@ int redis_lease_report(struct redis_lease *l, const struct wire_load *load, cons
 	int rc;
 
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
-	if ((rc = note_report(l, load, rooms, n)) == 0 && (rc = write_load(l, load)) == 0 &&
-	    (rc = write_missing(l)) == 0)
-		rc = write_rooms(l, false, load->taken_ns);
+	lock_take(&l->lock);
+	l->load = *load;
+	lock_drop(&l->lock);
+	if ((rc = redis_rooms_note(&l->rooms, rooms, n)) == 0 && (rc = write_load(l, load)) == 0 &&
+	    (rc = redis_rooms_write_missing(&l->rooms)) == 0)
+		rc = redis_rooms_delete_gone(&l->rooms, load->taken_ns);
 	return rc == 0 || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
 
 /* ---- the thread ---- */
 
-static void lose_rooms_locked(struct redis_lease *l) NEEDS(l->lock)
-{
-	struct strmap_cursor cursor = {0};
-	const char *room;
-	void *value;
-
-	while (strmap_next(&l->rooms, &cursor, &room, &value)) {
-		struct told *t = value;
-
-		t->is_there = false;
-		t->write = 0;
-		set_current_locked(l, t, false);
-	}
-}
-
 static void say_lost(struct redis_lease *l, bool with_rooms)
 {
 	unsigned loss;
 
-	lock_take(&l->lock);
 	if (with_rooms)
-		lose_rooms_locked(l);
+		redis_rooms_lose(&l->rooms);
+	lock_take(&l->lock);
 	l->registered = false;
 	loss = ++l->loss;
 	lock_drop(&l->lock);
@@ -513,7 +259,7 @@ static bool renew(struct redis_lease *l)
 	int64_t away = clock_now_ns() - atomic_load(&l->renewed_ns);
 	int rc;
 
-	if (write_missing(l) < 0)
+	if (redis_rooms_write_missing(&l->rooms) < 0)
 		return true; /* the lease runs out, so that pushes to all rooms come here */
 	rc = ask_for_lease(l);
 	if (rc == VERDICT_FENCED) {
@@ -621,13 +367,7 @@ static int take(struct redis_lease *l)
 
 static void free_lease(struct redis_lease *l)
 {
-	struct strmap_cursor cursor = {0};
-	const char *room;
-	void *value;
-
-	while (strmap_next(&l->rooms, &cursor, &room, &value))
-		free(value);
-	strmap_fini(&l->rooms);
+	redis_rooms_fini(&l->rooms);
 	(void)pthread_cond_destroy(&l->wake);
 	lock_fini(&l->lock);
 	l->magic = 0;
@@ -652,7 +392,7 @@ int redis_lease_start(const struct redis_client_options *opt, struct redis_pipe 
 	l->timeout_ns = opt->cfg->redis_timeout * CLOCK_MS;
 	lock_init(&l->lock, LOCK_SERVICE);
 	lock_cond_init(&l->wake);
-	strmap_init(&l->rooms);
+	redis_rooms_init(&l->rooms, pipe, opt->server_id, l->timeout_ns);
 	if ((rc = take(l)) < 0 || (rc = thread_spawn(THREAD_SERVICE, "lease", run, l, &l->thread)) < 0) {
 		free_lease(l);
 		return rc;

@@ -1,0 +1,296 @@
+/* redis_rooms: see redis_rooms.h. SPDX-License-Identifier: MIT */
+#include "logic_client/redis_rooms.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+
+/* Rooms written by one command. */
+#define CHUNK 256
+
+/* A room as Redis has it, or is to have it. */
+struct told {
+	int64_t count;
+	int64_t joined_ns; /* when somebody last found that it is not there */
+	bool is_there;     /* Redis has confirmed it ... */
+	bool is_current;   /* ... with this count */
+	unsigned write;    /* the last write of it that was queued */
+	unsigned report;   /* the report that named it last */
+};
+
+/* Several rooms in one HSET or HDEL, several of these under way. All writes of rooms are queued in the pipe under the lock:
+ * so their order there is the order in which they were decided. */
+struct writes {
+	const char *v[2 + 2 * CHUNK]; /* the command that is being made */
+	char counts[CHUNK][24];
+	int n;
+	char **rooms; /* copies of the ids of all */
+	size_t n_rooms, room_for;
+	struct redis_call **calls;
+	size_t n_calls;
+	unsigned number;
+};
+
+static void set_current_locked(struct redis_rooms *r, struct told *t, bool is_current) NEEDS(r->lock)
+{
+	if (t->is_current == is_current)
+		return;
+	t->is_current = is_current;
+	if (is_current)
+		r->to_write--;
+	else
+		r->to_write++;
+}
+
+/* The room's entry, made if need be; NULL: no memory. */
+static struct told *told_locked(struct redis_rooms *r, const char *room) NEEDS(r->lock)
+{
+	struct told *t = strmap_get(&r->told, room);
+
+	if (t != NULL)
+		return t;
+	if ((t = calloc(1, sizeof(*t))) == NULL)
+		return NULL;
+	if (strmap_put(&r->told, room, t, NULL) < 0) {
+		free(t);
+		return NULL;
+	}
+	r->to_write++;
+	return t;
+}
+
+/* The room at which a walk through all stands. */
+static void forget_walked_locked(struct redis_rooms *r, const char *room) NEEDS(r->lock)
+{
+	struct told *t = strmap_del_walked(&r->told, room);
+
+	if (t != NULL)
+		set_current_locked(r, t, true);
+	free(t);
+}
+
+/* Redis has the room, and perhaps its count, unless a newer write is under way. */
+static void confirm(struct redis_rooms *r, const char *room, unsigned write, bool with_count)
+{
+	struct told *t;
+
+	lock_take(&r->lock);
+	if ((t = strmap_get(&r->told, room)) != NULL && t->write == write) {
+		t->is_there = true;
+		if (with_count)
+			set_current_locked(r, t, true);
+	}
+	lock_drop(&r->lock);
+}
+
+/* Queue one HSETNX if the room is not there. *call stays NULL where there is nothing to wait for. */
+static int begin_join(struct redis_rooms *r, const char *room, int64_t deadline_ns, struct redis_call **call,
+		      unsigned *write)
+{
+	struct told *t;
+	int rc = 0;
+
+	*call = NULL;
+	lock_take(&r->lock);
+	if ((t = told_locked(r, room)) == NULL) {
+		rc = -ENOMEM;
+	} else {
+		t->joined_ns = clock_now_ns();
+		if (t->count == 0)
+			t->count = 1;
+		if (!t->is_there) {
+			*write = t->write = ++r->writes;
+			rc = redis_pipe_begin(r->pipe, REDIS_AGAIN, deadline_ns, call, "HSETNX comet:rooms:%s %s 1",
+					      r->server_id, room);
+		}
+	}
+	lock_drop(&r->lock);
+	return rc;
+}
+
+int redis_rooms_join(struct redis_rooms *r, const char *room, int64_t deadline_ns)
+{
+	struct redis_call *call;
+	unsigned write = 0;
+	int rc = begin_join(r, room, deadline_ns, &call, &write);
+
+	if (rc == 0 && call != NULL && (rc = redis_pipe_end(r->pipe, call, NULL)) == 0)
+		confirm(r, room, write, false);
+	return rc;
+}
+
+static int queue_locked(struct redis_rooms *r, struct writes *w) NEEDS(r->lock)
+{
+	int64_t deadline = clock_now_ns() + r->timeout_ns;
+	int rc = 0;
+
+	if (w->n > 2)
+		rc = redis_pipe_beginv(r->pipe, REDIS_AGAIN, deadline, &w->calls[w->n_calls], w->n, w->v, NULL);
+	if (w->n > 2 && rc == 0)
+		w->n_calls++;
+	w->n = 2;
+	return rc;
+}
+
+/* Add a room with its entry; `set`: HSET with its count, else HDEL, and its entry is forgotten. */
+static int add_locked(struct redis_rooms *r, struct writes *w, const char *room, struct told *t, bool set)
+	NEEDS(r->lock)
+{
+	char *copy = strdup(room);
+
+	if (copy == NULL)
+		return -ENOMEM;
+	w->rooms[w->n_rooms++] = copy;
+	w->v[w->n++] = copy;
+	if (set) {
+		char *count = w->counts[(w->n - 3) / 2];
+
+		(void)snprintf(count, sizeof(w->counts[0]), "%lld", (long long)t->count);
+		w->v[w->n++] = count;
+		t->write = w->number;
+	} else {
+		forget_walked_locked(r, room);
+	}
+	return w->n + 2 > 2 + 2 * CHUNK ? queue_locked(r, w) : 0;
+}
+
+/* Queue the rooms that Redis has not confirmed (set), or those that the last report did not name and that nobody has joined
+ * since it was taken. */
+static int begin_writes_locked(struct redis_rooms *r, struct writes *w, const char *key, bool set, int64_t taken_ns)
+	NEEDS(r->lock)
+{
+	struct strmap_cursor cursor = {0};
+	const char *room;
+	void *value;
+	int rc = 0;
+
+	w->room_for = r->told.count + 1;
+	w->rooms = calloc(w->room_for, sizeof(char *));
+	w->calls = calloc(w->room_for / CHUNK + 2, sizeof(struct redis_call *));
+	if (w->rooms == NULL || w->calls == NULL)
+		return -ENOMEM;
+	w->number = ++r->writes;
+	w->v[0] = set ? "HSET" : "HDEL";
+	w->v[1] = key;
+	w->n = 2;
+	while (rc == 0 && strmap_next(&r->told, &cursor, &room, &value)) {
+		struct told *t = value;
+
+		if (set ? !t->is_current : t->report != r->report && t->joined_ns < taken_ns)
+			rc = add_locked(r, w, room, t, set);
+	}
+	strmap_shrink(&r->told);
+	return rc == 0 ? queue_locked(r, w) : rc;
+}
+
+/* Wait for what was queued; what Redis took is confirmed. */
+static int end_writes(struct redis_rooms *r, struct writes *w, bool set, int rc)
+{
+	for (size_t i = 0; i < w->n_calls; i++) {
+		int end = redis_pipe_end(r->pipe, w->calls[i], NULL);
+
+		if (rc == 0)
+			rc = end;
+	}
+	for (size_t i = 0; i < w->n_rooms; i++) {
+		if (rc == 0 && set)
+			confirm(r, w->rooms[i], w->number, true);
+		free(w->rooms[i]);
+	}
+	free(w->rooms);
+	free(w->calls);
+	return rc;
+}
+
+static int write_rooms(struct redis_rooms *r, bool set, int64_t taken_ns)
+{
+	struct writes *w = calloc(1, sizeof(*w));
+	char *key = NULL;
+	int rc = w != NULL && asprintf(&key, "comet:rooms:%s", r->server_id) > 0 ? 0 : -ENOMEM;
+
+	if (rc == 0) {
+		lock_take(&r->lock);
+		if (!set || r->to_write > 0)
+			rc = begin_writes_locked(r, w, key, set, taken_ns);
+		lock_drop(&r->lock);
+		rc = end_writes(r, w, set, rc);
+		free(key);
+	}
+	free(w);
+	return rc;
+}
+
+int redis_rooms_write_missing(struct redis_rooms *r)
+{
+	return write_rooms(r, true, 0);
+}
+
+int redis_rooms_delete_gone(struct redis_rooms *r, int64_t taken_ns)
+{
+	return write_rooms(r, false, taken_ns);
+}
+
+int redis_rooms_note(struct redis_rooms *r, const struct wire_room_count *rooms, size_t n)
+{
+	int rc = 0;
+
+	lock_take(&r->lock);
+	r->report++;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		struct told *t = told_locked(r, rooms[i].room);
+
+		if (t == NULL) {
+			rc = -ENOMEM;
+			continue;
+		}
+		t->report = r->report;
+		if (t->count != rooms[i].count) {
+			t->count = rooms[i].count;
+			t->write = 0; /* what is under way does not know this count */
+			set_current_locked(r, t, false);
+		}
+	}
+	lock_drop(&r->lock);
+	return rc;
+}
+
+void redis_rooms_lose(struct redis_rooms *r)
+{
+	struct strmap_cursor cursor = {0};
+	const char *room;
+	void *value;
+
+	lock_take(&r->lock);
+	while (strmap_next(&r->told, &cursor, &room, &value)) {
+		struct told *t = value;
+
+		t->is_there = false;
+		t->write = 0;
+		set_current_locked(r, t, false);
+	}
+	lock_drop(&r->lock);
+}
+
+/* ---- start and end ---- */
+
+void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const char *server_id, int64_t timeout_ns)
+{
+	*r = (struct redis_rooms){.pipe = pipe, .server_id = server_id, .timeout_ns = timeout_ns};
+	lock_init(&r->lock, LOCK_SERVICE);
+	strmap_init(&r->told);
+}
+
+void redis_rooms_fini(struct redis_rooms *r)
+{
+	struct strmap_cursor cursor = {0};
+	const char *room;
+	void *value;
+
+	while (strmap_next(&r->told, &cursor, &room, &value))
+		free(value);
+	strmap_fini(&r->told);
+	lock_fini(&r->lock);
+}
