@@ -2,6 +2,7 @@
 its reason is counted. Once they are in, a packet may take its time, for its client says with heartbeats that it lives.
 
 SPDX-License-Identifier: MIT"""
+import os
 import select
 import socket
 import ssl
@@ -79,6 +80,7 @@ STAGES = {
 
 
 @pytest.mark.settings(f"protocol.handshake_timeout={PATIENCE}s", f"http.timeout={PATIENCE}s", "http.tls_bind=127.0.0.1:0", "log.level=error")
+@pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") == "cluster", reason="the comet's HTTP door")
 def test_who_drips_on_the_way_in_ends_at_the_deadline_that_no_byte_puts_off(house):
     good = Client(BY_NAME["tcp-v2"], house.address("tcp")).auth(mid=1)
     hello = tls_hello()

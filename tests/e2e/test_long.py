@@ -3,6 +3,7 @@ memory are the same, and a good client is served all the time.
 
 SPDX-License-Identifier: MIT"""
 import itertools
+import os
 import socket
 import struct
 
@@ -78,6 +79,7 @@ def reset(sock):
 
 @pytest.mark.keeps(24)
 @pytest.mark.settings("log.level=error", "http.tls_bind=127.0.0.1:0")
+@pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") == "cluster", reason="the comet's HTTP door")
 def test_clients_that_connect_and_reset_leave_nothing(house):
     said = {"tcp": b"\0\0\0", "tcp-tls": b"\x16\x03\x01\x02", "websocket": upgrade()[:50], "websocket-tls": b"\x16\x03\x01\x02",
             "http": b"GET /hea", "http-tls": b"\x16\x03\x01\x02"}
