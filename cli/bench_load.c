@@ -253,12 +253,13 @@ static void start_some(struct load *l)
 		start(l, &l->conns[l->next++]);
 }
 
-/* A churning connection has done its work: the next one takes its place. */
+/* A churning connection has done its work: the next one takes its place, also where it was so quick that the word that the
+ * run has begun is still on its way to us. */
 static void churn(struct load *l, struct conn *c)
 {
 	bench_count(&l->share->open, (uint64_t)-1);
 	drop(c);
-	if (l->phase == PHASE_RUN)
+	if (l->phase != PHASE_END)
 		start(l, c);
 }
 
