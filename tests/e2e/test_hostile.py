@@ -351,8 +351,8 @@ def test_million_pings_are_answered_or_the_client_is_held_back(house, good):
     client.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, seq=3).encode()))
     wanted = Packet(Op.HEARTBEAT_REPLY, seq=3).encode()
     tail = b""
-    while not tail.endswith(wanted):
-        tail = (tail + client.sock.recv(1 << 20))[-100:]
+    while wanted not in tail:  # the last pongs may follow it
+        tail = tail[-len(wanted):] + client.sock.recv(1 << 20)
     assert house.rss_bytes() - before < SPARE_BYTES
     client.sock.close()
 

@@ -169,6 +169,7 @@ def test_request_that_is_broken_is_closed(bare, house, request_bytes):
     bare().open().auth()
 
 
+@pytest.mark.settings("server.addrs=comet.test")  # a comet of a cluster warns where it has none
 @pytest.mark.parametrize("said", [b"", b"GET /sub HTTP/1.1\r\nHo"], ids=["at once", "in a header"])
 def test_who_leaves_before_the_handshake_is_cut_and_nothing_else(house, said):
     """As a balancer does that looks whether the port is open."""
