@@ -25,9 +25,9 @@ def chat(tmp_path_factory):
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "comet-client", "libcurl"], check=True, text=True,
                            capture_output=True,
                            env={**os.environ, "PKG_CONFIG_PATH": str(folder / "lib/pkgconfig")}).stdout.split()
-    sanitizer = {"address": ["-fsanitize=address,undefined"], "thread": ["-fsanitize=thread"]}.get(BUILD.name, [])
+    builds = {"address": ["-fsanitize=address,undefined"], "thread": ["-fsanitize=thread"], "coverage": ["--coverage"]}
     subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", ROOT / "examples/c/chat.c", "-o", folder / "chat",
-                    *flags, *sanitizer], check=True)
+                    *flags, *builds.get(BUILD.name, [])], check=True)
     return folder / "chat"
 
 
