@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "comet/goodbye.h"
@@ -585,17 +585,18 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
 
 /* ---- the service thread ---- */
 
-/* The socket behind a descriptor, by a number that no other has while it lives. */
-static ino_t socket_number(int fd)
+/* The socket behind a descriptor, by a number that no other ever has: socket(7). 0: there is none. */
+static uint64_t socket_number(int fd)
 {
-	struct stat st;
+	uint64_t number = 0;
+	socklen_t bytes = sizeof(number);
 
-	return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode) ? st.st_ino : 0;
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &number, &bytes) == 0 ? number : 0;
 }
 
 static void adopt(struct service *s, struct guest *g)
 {
-	ino_t number = socket_number(g->fd);
+	uint64_t number = socket_number(g->fd);
 	lws_adopt_desc_t desc = {
 		.vh = g->tls ? s->tls : s->plain,
 		.type = LWS_ADOPT_HTTP | LWS_ADOPT_SOCKET | (g->tls ? LWS_ADOPT_ALLOW_SSL : 0),
