@@ -346,8 +346,8 @@ static void tcp_free(struct transport **t)
 
 	give_back(tcp);
 	/* Bytes left unread would make the close a reset, and that may overtake what was just said to a client for whom there
-	 * was no thread. What came is forgotten, not copied: tcp(7). Not by
-	 * recv(), of which TSan believes that it writes there. */
+	 * was no thread. What came is forgotten, not copied: tcp(7). Not by recv(), of which TSan believes that it writes
+	 * there. */
 	(void)syscall(SYS_recvfrom, tcp->fd, NULL, INT32_MAX, MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
 	if (tcp->tls != NULL)
 		tls_free(&tcp->tls);
