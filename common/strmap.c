@@ -24,12 +24,23 @@ void strmap_init(struct strmap *m)
 	*m = (struct strmap){0};
 }
 
+static void leave(void *value)
+{
+	(void)value;
+}
+
 void strmap_fini(struct strmap *m)
+{
+	strmap_drop_all(m, leave);
+}
+
+void strmap_drop_all(struct strmap *m, void (*drop)(void *value))
 {
 	for (size_t i = 0; i < m->n_slots; i++)
 		while (m->slots[i] != NULL) {
 			struct strmap_node *node = m->slots[i];
 			m->slots[i] = node->next;
+			drop(node->value);
 			free(node);
 		}
 	free(m->slots);

@@ -17,8 +17,10 @@ struct strmap {
 
 /* Never fails: nothing is allocated before the first put. */
 void strmap_init(struct strmap *m);
-/* Frees nodes and keys; the values are the owner's. */
+/* Frees nodes and keys; the values are the owner's. Leaves an empty map. */
 void strmap_fini(struct strmap *m);
+/* The same, and drop() for each value. It must not touch the map. */
+void strmap_drop_all(struct strmap *m, void (*drop)(void *value));
 
 /* The hash that the map itself uses, seeded anew in each process; also good to choose a shard by (use other bits: >> 32). */
 uint64_t strmap_hash(const char *key);

@@ -39,8 +39,10 @@ struct reap {
 	bool stop;
 };
 
-static void seen_free(struct seen *s)
+static void seen_free(void *value)
 {
+	struct seen *s = value;
+
 	free(s->state);
 	free(s);
 }
@@ -94,17 +96,6 @@ static int look_at(struct reap *r, const char *server, const char *state)
 	return 0;
 }
 
-static void forget_all(struct reap *r)
-{
-	struct strmap_cursor cursor = {0};
-	const char *server;
-	void *value;
-
-	while (strmap_next(&r->seen, &cursor, &server, &value))
-		seen_free(value);
-	strmap_fini(&r->seen); /* which leaves an empty one */
-}
-
 /* Those that the last look did not find. */
 static void forget_gone(struct reap *r)
 {
@@ -140,7 +131,7 @@ static void look(struct reap *r)
 		return;
 	/* While we could not look, comets could not renew either. */
 	if (clock_now_ns() - r->answered_ns > r->cfg->redis_lease * CLOCK_MS)
-		forget_all(r);
+		strmap_drop_all(&r->seen, seen_free);
 	r->answered_ns = clock_now_ns();
 	r->round++;
 	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
@@ -201,7 +192,7 @@ void reap_stop(struct reap **reap)
 	(void)pthread_cond_signal(&r->wake);
 	if (r->thread != NULL)
 		thread_join(&r->thread);
-	forget_all(r);
+	strmap_drop_all(&r->seen, seen_free);
 	(void)pthread_cond_destroy(&r->wake);
 	lock_fini(&r->lock);
 	r->magic = 0;

@@ -68,8 +68,10 @@ static int add_entry(struct registry_found *found, const struct registry_entry *
 
 /* ---- sessions ---- */
 
-static void session_free(struct session *session)
+static void session_free(void *value)
 {
+	struct session *session = value;
+
 	free(session->entry.key);
 	free(session->entry.server);
 	free(session);
@@ -290,8 +292,10 @@ static int next_number(void *self, int64_t mid, uint64_t *number)
 
 /* ---- servers and rooms ---- */
 
-static void server_free(struct server *server)
+static void server_free(void *value)
 {
+	struct server *server = value;
+
 	if (server == NULL)
 		return;
 	free(server->told.id);
@@ -494,19 +498,10 @@ int registry_memory_new(struct registry *out)
 void registry_memory_free(struct registry *r)
 {
 	struct memory *m = memory_of(r->self);
-	struct strmap_cursor sessions = {0}, users = {0}, all_servers = {0};
-	const char *key;
-	void *value;
 
-	while (strmap_next(&m->sessions, &sessions, &key, &value))
-		session_free(value);
-	while (strmap_next(&m->users, &users, &key, &value))
-		free(value);
-	while (strmap_next(&m->servers, &all_servers, &key, &value))
-		server_free(value);
-	strmap_fini(&m->sessions);
-	strmap_fini(&m->users);
-	strmap_fini(&m->servers);
+	strmap_drop_all(&m->sessions, session_free);
+	strmap_drop_all(&m->users, free);
+	strmap_drop_all(&m->servers, server_free);
 	lock_fini(&m->lock);
 	m->magic = 0;
 	free(m);

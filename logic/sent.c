@@ -19,24 +19,10 @@ void sent_init(struct sent *s)
 	strmap_init(&s->streams);
 }
 
-static void forget_all(struct sent *s)
-{
-	struct strmap_cursor cursor = {0};
-	const char *server;
-	void *value;
-
-	while (strmap_next(&s->streams, &cursor, &server, &value)) {
-		(void)strmap_del_walked(&s->streams, server);
-		free(value);
-	}
-	strmap_shrink(&s->streams);
-	s->owed = 0;
-}
-
 void sent_fini(struct sent *s)
 {
-	forget_all(s);
-	strmap_fini(&s->streams);
+	strmap_drop_all(&s->streams, free);
+	s->owed = 0;
 }
 
 static void set_owed(struct sent *s, struct sent_stream *stream, uint64_t owed)
@@ -78,7 +64,7 @@ static struct sent_stream *stream_of(struct sent *s, const char *server)
 	if (stream != NULL)
 		return stream;
 	if (s->streams.count >= STREAMS_MAX)
-		forget_all(s);
+		sent_fini(s); /* which leaves an empty one */
 	if ((stream = calloc(1, sizeof(*stream))) != NULL && strmap_put(&s->streams, server, stream, NULL) < 0) {
 		free(stream);
 		stream = NULL;

@@ -47,8 +47,8 @@ struct redis_pushes {
 	struct place read;    /* up to here, this time */
 	struct place highest; /* ever; below it everything comes again */
 	uint64_t number;      /* of the entry at `highest` */
-	uint64_t
-		lost_at; /* the number when Redis lost its data and began to count anew, and what was counted as lost since */
+	/* the number when Redis lost its data and began to count anew, and what was counted as lost since */
+	uint64_t lost_at;
 	struct strmap writers; /* writer -> last number, heap */
 	/* under lock */
 	struct lock lock;
@@ -100,17 +100,6 @@ static void take_word(struct redis_pushes *p, uint64_t had)
 	p->lost_at = had;
 }
 
-static void forget_writers(struct redis_pushes *p)
-{
-	struct strmap_cursor cursor = {0};
-	const char *writer;
-	void *value;
-
-	while (strmap_next(&p->writers, &cursor, &writer, &value))
-		free(value);
-	strmap_fini(&p->writers); /* which leaves an empty one */
-}
-
 /* Does it come a second time? If not, it is noted. -ENOMEM: not known. */
 static int is_duplicate(struct redis_pushes *p, const struct wire_pushed *pushed)
 {
@@ -128,7 +117,7 @@ static int is_duplicate(struct redis_pushes *p, const struct wire_pushed *pushed
 		return 0;
 	}
 	if (p->writers.count >= WRITERS_MAX)
-		forget_writers(p);
+		strmap_drop_all(&p->writers, free);
 	if ((last = malloc(sizeof(*last))) == NULL)
 		return -ENOMEM;
 	*last = pushed->seq;
@@ -349,7 +338,7 @@ void redis_pushes_stop(struct redis_pushes **pushes)
 		thread_join(&p->thread);
 	if (p->redis != NULL)
 		redis_free(&p->redis);
-	forget_writers(p);
+	strmap_drop_all(&p->writers, free);
 	free(p->key);
 	(void)pthread_cond_destroy(&p->wake);
 	lock_fini(&p->lock);

@@ -285,12 +285,6 @@ void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const char
 
 void redis_rooms_fini(struct redis_rooms *r)
 {
-	struct strmap_cursor cursor = {0};
-	const char *room;
-	void *value;
-
-	while (strmap_next(&r->told, &cursor, &room, &value))
-		free(value);
-	strmap_fini(&r->told);
+	strmap_drop_all(&r->told, free);
 	lock_fini(&r->lock);
 }

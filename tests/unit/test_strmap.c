@@ -146,6 +146,25 @@ static void walk_sees_each_once(void **state)
 	assert_int_equal(strmap_next(&map, &cursor, &key, &value), 0);
 }
 
+static void drop(void *value)
+{
+	*(int *)value += 1;
+}
+
+static void all_are_dropped_once_and_an_empty_map_is_left(void **state)
+{
+	(void)state;
+	put_many(300);
+	strmap_drop_all(&map, drop);
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		assert_int_equal(values[i], i < 300);
+	memset(values, 0, sizeof(values));
+	assert_int_equal(map.count, 0);
+	assert_null(strmap_get(&map, key_of(7)));
+	put_many(2);
+	assert_ptr_equal(strmap_get(&map, key_of(1)), &values[1]);
+}
+
 /* Nearly all go: a table that shrank meanwhile would end the walk early. */
 static void walk_may_delete_where_it_stands(void **state)
 {
@@ -289,6 +308,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_setup_teardown(keys_are_copied, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(table_follows_the_load_both_ways, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(walk_sees_each_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(all_are_dropped_once_and_an_empty_map_is_left, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(walk_may_delete_where_it_stands, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(any_mix_of_calls_agrees_with_a_plain_array, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(put_without_memory_changes_nothing, set_up, tear_down),
