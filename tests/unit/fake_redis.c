@@ -154,6 +154,24 @@ void fake_redis_stop(struct fake_redis *f)
 	(void)close(f->stop[1]);
 }
 
+void fake_redis_config(const struct fake_redis *f, struct config *cfg)
+{
+	char addr[64];
+
+	assert_int_equal(config_init(cfg), 0);
+	(void)snprintf(addr, sizeof(addr), "redis.addr=%s", f->addr);
+	assert_int_equal(config_flag(cfg, addr, stderr), 0);
+}
+
+struct redis_pipe *fake_redis_pipe(const struct config *cfg)
+{
+	const struct redis_options opt = redis_options_of(cfg, "test");
+	struct redis_pipe *pipe = NULL;
+
+	assert_int_equal(redis_pipe_start(&opt, &pipe), 0);
+	return pipe;
+}
+
 void fake_redis_tell(struct fake_redis *f, const char *bytes)
 {
 	for (int i = 0; i < CONNECTIONS; i++)

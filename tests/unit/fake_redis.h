@@ -6,6 +6,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "common/config.h"
+#include "common/redis_pipe.h"
+
 #define FAKE_REDIS_ARGS 64
 
 /* One command: its arguments as strings. Returns the bytes to send, static; "" to say nothing; NULL to close. Runs on the
@@ -26,6 +29,11 @@ struct fake_redis {
 
 void fake_redis_start(struct fake_redis *f, fake_redis_answer *answer, void *arg);
 void fake_redis_stop(struct fake_redis *f);
+
+/* The defaults, with this server as redis.addr. config_fini undoes it. */
+void fake_redis_config(const struct fake_redis *f, struct config *cfg);
+/* A pipe to the server of a config. redis_pipe_stop ends it. */
+struct redis_pipe *fake_redis_pipe(const struct config *cfg);
 
 /* Send these bytes to every connection that has said SUBSCRIBE. Only from inside an answer. */
 void fake_redis_tell(struct fake_redis *f, const char *bytes);

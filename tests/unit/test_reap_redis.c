@@ -53,7 +53,6 @@ static const char *answer(void *arg, int argc, char **argv)
 
 static int set_up(void **state)
 {
-	struct redis_options opt;
 	size_t n;
 
 	(void)state;
@@ -63,13 +62,11 @@ static int set_up(void **state)
 		n += (size_t)snprintf(script.leases + n, sizeof(script.leases) - n,
 				      "$8\r\ncomet-%02d\r\n$7\r\n1000 %02d\r\n", i, i);
 	fake_redis_start(&server, answer, &script);
-	assert_int_equal(config_init(&cfg), 0);
+	fake_redis_config(&server, &cfg);
 	cfg.redis_lease = LEASE_MS;
 	cfg.redis_forget = FORGET_MS;
 	cfg.redis_timeout = 100;
-	opt = redis_options_of(&cfg, "test");
-	opt.addr = server.addr;
-	assert_int_equal(redis_pipe_start(&opt, &pipe_), 0);
+	pipe_ = fake_redis_pipe(&cfg);
 	assert_int_equal(reap_start(&cfg, pipe_, &reap), 0);
 	return 0;
 }

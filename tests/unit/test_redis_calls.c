@@ -90,20 +90,14 @@ static void is_late(void *self, const struct wire_session *session)
 
 static int set_up(void **state)
 {
-	struct redis_options redis;
-	char addr[64];
-
 	(void)state;
 	memset(&script, 0, sizeof(script));
 	memset(&clock_, 0, sizeof(clock_));
 	atomic_store(&late, 0);
 	fake_redis_start(&server, answer, &script);
-	assert_int_equal(config_init(&cfg), 0);
-	(void)snprintf(addr, sizeof(addr), "redis.addr=%s", server.addr);
-	assert_int_equal(config_flag(&cfg, addr, stderr), 0);
+	fake_redis_config(&server, &cfg);
 	cfg.logic_timeout = 300;
-	redis = redis_options_of(&cfg, "test");
-	assert_int_equal(redis_pipe_start(&redis, &pipe_), 0);
+	pipe_ = fake_redis_pipe(&cfg);
 	assert_int_equal(redis_calls_start(&cfg, "c", pipe_, &clock_, is_late, NULL, &calls), 0);
 	until(redis_clock_ms(&clock_) != 0 && atomic_load(&script.subscribed));
 	return 0;

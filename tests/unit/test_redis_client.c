@@ -103,8 +103,6 @@ static int sink(void *self, const struct wire_push *push)
 
 static int set_up(void **state)
 {
-	char addr[64];
-
 	(void)state;
 	memset(&script, 0, sizeof(script));
 	logic_says = NULL;
@@ -113,9 +111,7 @@ static int set_up(void **state)
 	atomic_store(&walked, 0);
 	atomic_store(&too_early, 0);
 	fake_redis_start(&server, answer, &script);
-	assert_int_equal(config_init(&cfg), 0);
-	(void)snprintf(addr, sizeof(addr), "redis.addr=%s", server.addr);
-	assert_int_equal(config_flag(&cfg, addr, stderr), 0);
+	fake_redis_config(&server, &cfg);
 	cfg.redis_lease = 300;
 	cfg.logic_timeout = 10000; /* nothing is asked twice because the machine was busy */
 	return 0;

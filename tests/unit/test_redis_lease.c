@@ -66,18 +66,14 @@ static void lost(void *self, unsigned loss)
 
 static int set_up(void **state)
 {
-	struct redis_options redis;
-
 	(void)state;
 	memset(&script, 0, sizeof(script));
 	fake_redis_start(&server, answer, &script);
-	assert_int_equal(config_init(&cfg), 0);
+	fake_redis_config(&server, &cfg);
 	cfg.redis_lease = 60000; /* its thread has nothing to do meanwhile */
 	cfg.redis_timeout = 300;
-	redis = redis_options_of(&cfg, "test");
-	redis.addr = server.addr;
 	opt = (struct redis_client_options){.cfg = &cfg, .server_id = "c", .addrs = ""};
-	assert_int_equal(redis_pipe_start(&redis, &pipe_), 0);
+	pipe_ = fake_redis_pipe(&cfg);
 	assert_int_equal(redis_lease_start(&opt, pipe_, &clock_, lost, NULL, &lease), 0);
 	return 0;
 }

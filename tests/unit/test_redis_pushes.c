@@ -64,7 +64,6 @@ static int sink(void *self, const struct wire_push *push)
 
 static int set_up(void **state)
 {
-	char addr[64];
 	size_t n;
 
 	(void)state;
@@ -78,9 +77,7 @@ static int set_up(void **state)
 				      "$4\r\nfrom\r\n$8\r\nlogic-%02d\r\n$3\r\nseq\r\n$1\r\n1\r\n",
 				      i + 10, i + 10, i);
 	fake_redis_start(&server, answer, &script);
-	assert_int_equal(config_init(&cfg), 0);
-	(void)snprintf(addr, sizeof(addr), "redis.addr=%s", server.addr);
-	assert_int_equal(config_flag(&cfg, addr, stderr), 0);
+	fake_redis_config(&server, &cfg);
 	kicks_init(&kicks, CLOCK_SEC);
 	opt = (struct redis_client_options){.cfg = &cfg, .server_id = "c", .sink = sink};
 	atomic_store(&arrived, 0);

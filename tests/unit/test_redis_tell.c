@@ -69,19 +69,13 @@ static const char *answer(void *arg, int argc, char **argv)
 
 static int set_up(void **state)
 {
-	struct redis_options redis;
-	char addr[64];
-
 	(void)state;
 	memset(&script, 0, sizeof(script));
 	memset(&clock_, 0, sizeof(clock_));
 	fake_redis_start(&server, answer, &script);
-	assert_int_equal(config_init(&cfg), 0);
-	(void)snprintf(addr, sizeof(addr), "redis.addr=%s", server.addr);
-	assert_int_equal(config_flag(&cfg, addr, stderr), 0);
+	fake_redis_config(&server, &cfg);
 	cfg.logic_timeout = 10000; /* nothing is asked twice because this machine was busy */
-	redis = redis_options_of(&cfg, "test");
-	assert_int_equal(redis_pipe_start(&redis, &pipe_), 0);
+	pipe_ = fake_redis_pipe(&cfg);
 	/* No reply can be late. */
 	assert_int_equal(redis_calls_start(&cfg, "c", pipe_, &clock_, NULL, NULL, &calls), 0);
 	assert_int_equal(redis_tell_start(&cfg, calls, &tell), 0);

@@ -39,15 +39,11 @@ static const char *answer(void *arg, int argc, char **argv)
 
 static int set_up(void **state)
 {
-	struct redis_options redis;
-
 	(void)state;
 	memset(&script, 0, sizeof(script));
 	fake_redis_start(&server, answer, &script);
-	assert_int_equal(config_init(&cfg), 0);
-	redis = redis_options_of(&cfg, "test");
-	redis.addr = server.addr;
-	assert_int_equal(redis_pipe_start(&redis, &pipe_), 0);
+	fake_redis_config(&server, &cfg);
+	pipe_ = fake_redis_pipe(&cfg);
 	/* Once this is answered only the test itself allocates. */
 	assert_int_equal(redis_pipe_call(pipe_, REDIS_AGAIN, INT64_MAX, NULL, "PING"), 0);
 	assert_int_equal(registry_redis_new(&cfg, pipe_, &registry), 0);
