@@ -405,6 +405,18 @@ def test_who_waits_too_long_for_a_call_is_told(come, hook, house):
 # ---- TLS ----
 
 
+def assert_reached(house, reached):
+    """Does this house believe that its back end is the back end?"""
+    client = Client(TCP, house.address("tcp"))
+    client.send(Op.AUTH, b"t")
+    if reached:
+        client.expect(Op.AUTH_REPLY)
+    else:
+        assert client.expect_goodbye()["code"] == NO_LOGIC
+        assert failures(house, "webhook_unreachable") == 1
+    client.close()
+
+
 @pytest.mark.settings("auth.timeout=10s", "logic.timeout=12s", "protocol.handshake_timeout=30s")
 def test_certificate_of_the_back_end_is_checked(launch):
     cert, key = certificate("one.test")  # for 127.0.0.1, too
@@ -414,14 +426,7 @@ def test_certificate_of_the_back_end_is_checked(launch):
         other_name = launch({"auth.mode": "webhook", "auth.url": hook.url.replace("127.0.0.1", "localhost"),
                              "auth.ca_file": str(cert)})
         for house, got_in in ((trusting, True), (wary, False), (other_name, False)):
-            client = Client(TCP, house.address("tcp"))
-            client.send(Op.AUTH, b"t")
-            if got_in:
-                client.expect(Op.AUTH_REPLY)
-            else:
-                assert client.expect_goodbye()["code"] == NO_LOGIC
-                assert failures(house, "webhook_unreachable") == 1
-            client.close()
+            assert_reached(house, got_in)
         assert len(hook.questions) == 1
 
 
@@ -457,14 +462,7 @@ def test_with_ca_file_the_systems_authorities_are_not_believed(launch, tmp_path)
     with contextlib.closing(Hook(tls=(cert, key))) as hook:
         for settings, got_in in (({}, True), ({"auth.ca_file": other}, False)):
             house = launch({"auth.mode": "webhook", "auth.url": hook.url, **settings}, kind=CometOnAnotherMachine)
-            client = Client(TCP, house.address("tcp"))
-            client.send(Op.AUTH, b"t")
-            if got_in:
-                client.expect(Op.AUTH_REPLY)
-            else:
-                assert client.expect_goodbye()["code"] == NO_LOGIC
-                assert failures(house, "webhook_unreachable") == 1
-            client.close()
+            assert_reached(house, got_in)
         assert len(hook.questions) == 1
 
 
