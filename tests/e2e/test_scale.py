@@ -6,6 +6,7 @@ import resource
 
 import pytest
 
+from baseline import Baseline, wait_until_rested
 from client import dial
 from swarm import Swarm
 from waiting import SPARE_BYTES, scaled, wait_until
@@ -65,18 +66,6 @@ def test_idle_connections_use_no_cpu(way, swarm, house):
     assert used <= 3, f"{used} ticks of 1/100 s in {seconds} s"
 
 
-def wait_until_rested(house):
-    """Until the work of the start is over: two looks, a moment apart, that differ by nothing."""
-    last = [house.cpu_ticks()]
-
-    def rests():
-        now = house.cpu_ticks()
-        was, last[0] = last[0], now
-        return now == was
-
-    wait_until(rests, "comet comes to rest", pause=0.3)
-
-
 def churn(way, house, cycles, at_a_time=250):
     """Connect, authenticate, leave, so many times; every third one with a reset."""
     for start in range(0, cycles, at_a_time):
@@ -94,14 +83,10 @@ def test_nothing_is_left_after_fifty_thousand_connections(way, house):
     # Half of them over TCP and half over WebSocket; what TLS and the other dialects add to that shows with fewer.
     cycles = scaled(25000 if way.name in ("tcp-v2", "ws-v2") else 5000, 1000)
     churn(way, house, max(1000, cycles // 5))  # what grows once: buffers, stacks, the allocator's arenas
-    wait_until_rested(house)
-    threads, files, memory = house.threads(), house.files(), house.rss_bytes()
+    baseline = Baseline(house)
     churn(way, house, cycles)
-    wait_until(lambda: house.threads() <= threads, lambda: f"{house.threads()} threads, there were {threads}")
-    wait_until(lambda: house.files() <= files, lambda: f"{house.files()} files, there were {files}")
     # 25,000 leaks of 100 bytes would be more than is spared here; fewer must be larger to show.
-    wait_until(lambda: house.rss_bytes() - memory < SPARE_BYTES,
-               lambda: f"{(house.rss_bytes() - memory) >> 10} KiB more than before")
+    baseline.assert_back(SPARE_BYTES)
     metrics = house.metrics()
     assert metrics("comet_online") == metrics("comet_rooms") == 0
     assert metrics.total("comet_closed_total") == metrics("comet_authenticated_total")
