@@ -5,7 +5,6 @@ SPDX-License-Identifier: MIT"""
 import os
 import pathlib
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -13,7 +12,7 @@ import subprocess
 import pytest
 
 from backend import Backend
-from client import WAYS, Client, Op
+from client import WAYS, Client
 from server import BUILD, DEFAULTS, Comet, Metrics, certificate
 from waiting import TIMEOUT, wait_until
 

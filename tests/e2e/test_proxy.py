@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from client import WAYS, Client, Op, Packet
+from client import Client, Op, Packet
 from waiting import wait_until
 
 pytestmark = [pytest.mark.settings("tcp.proxy_protocol=on", "websocket.proxy_protocol=on",
