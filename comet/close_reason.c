@@ -50,6 +50,7 @@ enum close_reason close_reason_of_read(int rc)
 		return CLOSE_CLIENT_LEFT;
 	case ERR_CUT:
 	case ECONNRESET:
+	case EPIPE:     /* over TLS, where a write was the first to meet it */
 	case ETIMEDOUT: /* keepalive found the peer gone */
 	case EHOSTUNREACH:
 	case ENETUNREACH:

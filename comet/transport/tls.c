@@ -250,7 +250,7 @@ struct tls {
 	struct lock lock;
 	SSL *ssl;
 	size_t owed; /* bytes of a record that was made and that the socket has not taken whole */
-	bool broken; /* OpenSSL forbids any call after a fatal error */
+	int broken; /* 0, or the fatal error after which OpenSSL forbids any call: to the other side it is the same one */
 };
 
 int tls_server_new(struct tls_certs *certs, struct tls_server **out)
@@ -338,7 +338,7 @@ static int outcome_locked(struct tls *tls, int result, short *events) NEEDS(tls-
 		break;
 	}
 	ERR_clear_error();
-	tls->broken = true;
+	tls->broken = rc;
 	return rc;
 }
 
@@ -368,8 +368,8 @@ ssize_t tls_read(struct tls *tls, void *bytes, size_t room, bool wait)
 
 		lock_take(&tls->lock);
 		errno = 0;
-		if (tls->broken)
-			rc = -ERR_TLS;
+		if (tls->broken < 0)
+			rc = tls->broken;
 		else if ((n = SSL_read(tls->ssl, bytes, room < INT32_MAX ? (int)room : INT32_MAX)) > 0)
 			rc = n;
 		else
@@ -398,8 +398,8 @@ static int write_record(struct tls *tls, const uint8_t *bytes, size_t n, size_t 
 	owed = tls->owed;
 	*taken = 0;
 	errno = 0;
-	if (tls->broken) {
-		rc = -ERR_TLS;
+	if (tls->broken < 0) {
+		rc = tls->broken;
 	} else if ((result = SSL_write(tls->ssl, bytes, (int)(owed > 0 ? owed : n))) > 0) {
 		*taken = owed > 0 ? owed - counted_of_owed(owed) : n;
 		tls->owed = 0;
@@ -463,7 +463,7 @@ int tls_write(struct tls *tls, const struct iovec *iov, size_t n_iov, int64_t de
 void tls_finish(struct tls *tls)
 {
 	lock_take(&tls->lock);
-	if (!tls->broken && tls->owed == 0 && SSL_is_init_finished(tls->ssl)) {
+	if (tls->broken == 0 && tls->owed == 0 && SSL_is_init_finished(tls->ssl)) {
 		(void)SSL_shutdown(tls->ssl);
 		ERR_clear_error();
 	}
