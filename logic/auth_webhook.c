@@ -126,31 +126,33 @@ void auth_webhook_free(struct auth_webhook **webhook)
 /* ---- handles ---- */
 
 /* A call that ends while its name is looked up leaves a thread of libcurl behind, until the system gives the name up: that
- * takes a multiple of auth.timeout. So each takes the place of a call. One at a time finds out when names are found again. */
-static bool may_call_locked(const struct auth_webhook *w)
+ * takes a multiple of auth.timeout. So each takes the place of a call. Then one at a time finds out when names are found
+ * again, and only one that has all of auth.timeout for it: those who waited have so little left that each would be lost. */
+static bool may_call_locked(const struct auth_webhook *w, bool waited)
 {
-	unsigned most = (unsigned)w->cfg->auth_concurrency;
+	unsigned most = (unsigned)w->cfg->auth_concurrency, under_way = w->n_made - w->n_idle;
 
-	return w->n_made - w->n_idle < (w->n_lost < most ? most - w->n_lost : 1);
+	return w->n_lost < most ? under_way < most - w->n_lost : under_way == 0 && !waited;
 }
 
-/* 0 and *curl, NULL where a new one is to be made; -EBUSY: none came back before the deadline. */
+/* 0 and *curl, NULL where a new one is to be made; -EBUSY: there was none before the deadline. */
 static int borrow(struct auth_webhook *w, int64_t deadline_ns, CURL **curl)
 {
-	int rc = 0;
+	bool may_call;
 
 	*curl = NULL;
 	lock_take(&w->lock);
-	while (!may_call_locked(w) && lock_wait_until(&w->given_back, &w->lock, deadline_ns))
-		;
-	if (!may_call_locked(w))
-		rc = -EBUSY;
-	else if (w->n_idle > 0)
+	may_call = may_call_locked(w, false);
+	while (!may_call && lock_wait_until(&w->given_back, &w->lock, deadline_ns))
+		may_call = may_call_locked(w, true);
+	if (may_call && w->n_idle > 0)
 		*curl = w->idle[--w->n_idle];
-	else
+	else if (may_call)
 		w->n_made++;
 	lock_drop(&w->lock);
-	return rc;
+	if (!may_call)
+		(void)pthread_cond_signal(&w->given_back); /* in case it came as the time was over: for the next */
+	return may_call ? 0 : -EBUSY;
 }
 
 /* NULL: it could not be made, and another may be. */
