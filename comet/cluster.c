@@ -9,6 +9,7 @@
 
 #include "common/config.h"
 #include "common/counters.h"
+#include "common/http_guard.h"
 #include "common/log.h"
 #include "common/obj.h"
 #include "common/signals.h"
@@ -145,7 +146,7 @@ void cluster_handle(void *arg, const struct http_request *request, struct http_r
 
 	while (i < n && strcmp(routes[i].path, request->path) != 0)
 		i++;
-	if (!http_may(request, i == n ? HTTP_ALL : routes[i].scopes, reply))
+	if (!http_guard_may(request, i == n ? HTTP_ALL : routes[i].scopes, reply))
 		return;
 	if (i == n) {
 		say(reply, 404, PATHS);

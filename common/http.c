@@ -20,10 +20,10 @@
 #include "common/counters.h"
 #include "common/err.h"
 #include "common/http_callers.h"
+#include "common/http_guard.h"
 #include "common/http_listener.h"
 #include "common/http_query.h"
 #include "common/http_tls.h"
-#include "common/lock.h"
 #include "common/log.h"
 #include "common/network.h"
 #include "common/obj.h"
@@ -50,7 +50,6 @@ struct call {
 	bool too_large;
 	bool no_memory;
 	char peer[64];
-	char retry_after[24];
 };
 
 /* libmicrohttpd's daemon of all listeners that speak TLS, or of all that do not. */
@@ -71,33 +70,8 @@ struct http {
 	struct door plain, tls;
 	unsigned n_listeners;
 	struct http_listener *listeners[LISTENERS_MAX];
-	/* under lock */
-	struct lock lock;
-	struct rate_table rates; /* without cells where nothing is bounded */
+	struct http_guard guard;
 };
-
-enum refused {
-	REFUSED_NO_KEY,
-	REFUSED_WRONG_KEY,
-	REFUSED_SCOPE,
-	REFUSED_RATE,
-	REFUSED_BODY,
-	REFUSED_ORIGIN,
-	REFUSED_MAX
-};
-
-static const char *const refused_names[REFUSED_MAX] = {
-	[REFUSED_NO_KEY] = "no_key", [REFUSED_WRONG_KEY] = "wrong_key", [REFUSED_SCOPE] = "scope",
-	[REFUSED_RATE] = "rate",     [REFUSED_BODY] = "body",           [REFUSED_ORIGIN] = "origin",
-};
-
-const char *http_param(const struct http_request *request, const char *name)
-{
-	for (size_t i = 0; i < request->n_params; i++)
-		if (strcmp(request->params[i].name, name) == 0)
-			return request->params[i].value;
-	return NULL;
-}
 
 /* ---- callers ---- */
 
@@ -220,119 +194,6 @@ static bool is_renamed(struct MHD_Connection *connection)
 	return host != NULL && !network_is_literal(host);
 }
 
-/* A reply of ours, where no handler is asked. */
-static void refuse(struct http_reply *reply, int status, const char *words)
-{
-	free(reply->body);
-	*reply = (struct http_reply){.status = status, .content_type = "application/json; charset=utf-8"};
-	if (asprintf(&reply->body, "{\"code\":-%d,\"message\":\"%s\"}\n", status, words) >= 0)
-		reply->body_bytes = strlen(reply->body);
-	else
-		reply->body = NULL;
-}
-
-static void say_refused(const struct http_request *request, const char *what)
-{
-	static struct log_limit limit = LOG_LIMIT(5);
-
-	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", request->peer),
-		    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what(what),
-		    log_str("method", request->method), log_str("path", request->path));
-}
-
-static bool needs_no_key(const struct http_request *request)
-{
-	return request->key.scopes == HTTP_ALL && request->key.name[0] == '\0';
-}
-
-static void refuse_page(const struct http_request *request, struct http_reply *reply, const char *words)
-{
-	count_by(COUNT_HTTP_REFUSED, REFUSED_ORIGIN);
-	say_refused(request, "HTTP call refused: from a page of another site, or by another name");
-	refuse(reply, MHD_HTTP_FORBIDDEN, words);
-}
-
-bool http_may(const struct http_request *request, unsigned scopes, struct http_reply *reply)
-{
-	if (scopes == HTTP_FREE)
-		return true;
-	/* Without a key, any page that its reader has open could push here, since browsers let pages post to anywhere. A key
-	 * is a header that they do not let them send. Where none is set, a page could also have its own name point to us and
-	 * so be of our site: names of ours are none then. */
-	if (request->is_elsewheres && (!request->has_shown_key || needs_no_key(request))) {
-		refuse_page(request, reply, "a page of another site may not call this without an API key");
-		return false;
-	}
-	if (request->is_renamed && needs_no_key(request)) {
-		refuse_page(
-			request, reply,
-			"without an API key set, this answers to localhost and to addresses only; set http.api_key");
-		return false;
-	}
-	if ((request->key.scopes & scopes) != 0)
-		return true;
-	if (request->key.name[0] != '\0') {
-		count_by(COUNT_HTTP_REFUSED, REFUSED_SCOPE);
-		say_refused(request, "HTTP call refused: the key has not the scope for it");
-		refuse(reply, MHD_HTTP_FORBIDDEN, "this API key may not do that; its scopes are in http.keys_file");
-		return false;
-	}
-	count_by(COUNT_HTTP_REFUSED, request->has_shown_key ? REFUSED_WRONG_KEY : REFUSED_NO_KEY);
-	say_refused(request, request->has_shown_key ? "HTTP call refused: nobody has this API key"
-						    : "HTTP call refused: no API key");
-	refuse(reply, MHD_HTTP_UNAUTHORIZED,
-	       "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer");
-	reply->extra_header = MHD_HTTP_HEADER_WWW_AUTHENTICATE;
-	reply->extra_value = "Bearer";
-	return false;
-}
-
-static void identify(struct http *h, struct http_request *request, const char *shown)
-{
-	request->has_shown_key = shown != NULL;
-	if (h->opt.keys != NULL)
-		(void)http_keys_find(h->opt.keys, shown, &request->key);
-	else
-		request->key.scopes = HTTP_ALL;
-}
-
-static bool is_free(const struct http *h, const char *path)
-{
-	const char *const *free_path = h->opt.free_paths;
-
-	while (free_path != NULL && *free_path != NULL && strcmp(*free_path, path) != 0)
-		free_path++;
-	return free_path != NULL && *free_path != NULL;
-}
-
-/* Is it one of no more calls a second than http.rate? A key of nobody's is bounded by its address, as none is. False: refused,
- * and told when to come again. */
-static bool pass_rate(struct http *h, struct call *call)
-{
-	const struct http_request *request = &call->request;
-	char network[NETWORK_BYTES];
-	int64_t wait_ns;
-
-	if (h->rates.cells == NULL || is_free(h, request->path))
-		return true;
-	lock_take(&h->lock);
-	/* A key that is called like an address shares that one's rate, which harms nobody. */
-	wait_ns = rate_table_take(&h->rates, &h->opt.rate,
-				  request->key.name[0] != '\0' ? request->key.name : network_of(call->peer, network),
-				  clock_now_ns());
-	lock_drop(&h->lock);
-	if (wait_ns == 0)
-		return true;
-	count_by(COUNT_HTTP_REFUSED, REFUSED_RATE);
-	say_refused(request, "HTTP call refused: more than http.rate a second");
-	refuse(&call->reply, MHD_HTTP_TOO_MANY_REQUESTS, "more calls than http.rate allows; see Retry-After");
-	(void)snprintf(call->retry_after, sizeof(call->retry_after), "%lld",
-		       (long long)((wait_ns + CLOCK_SEC - 1) / CLOCK_SEC));
-	call->reply.extra_header = MHD_HTTP_HEADER_RETRY_AFTER;
-	call->reply.extra_value = call->retry_after;
-	return false;
-}
-
 /* Fill in what the handler wants to know. False: refused. */
 static bool read_call(struct http *h, struct MHD_Connection *connection, struct call *call, const char *method)
 {
@@ -343,7 +204,7 @@ static bool read_call(struct http *h, struct MHD_Connection *connection, struct 
 		rc = http_params_decode(call->query, &call->params, &request->n_params);
 	request->params = call->params;
 	if (rc == -ENOMEM) {
-		refuse(&call->reply, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+		http_refuse(&call->reply, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
 		return false;
 	}
 	request->bad_params = rc < 0;
@@ -354,7 +215,7 @@ static bool read_call(struct http *h, struct MHD_Connection *connection, struct 
 	request->is_elsewheres = comes_from_elsewhere(connection);
 	request->is_renamed = is_renamed(connection);
 	say_peer(connection, call);
-	return pass_rate(h, call);
+	return http_guard_pass_rate(&h->guard, request, &call->reply);
 }
 
 static enum MHD_Result send_reply(struct MHD_Connection *connection, struct call *call, bool close)
@@ -406,12 +267,6 @@ static void add_body(struct http *h, struct call *call, const char *bytes, size_
 	call->body[call->request.body_bytes] = '\0';
 }
 
-static void refuse_body(struct call *call)
-{
-	count_by(COUNT_HTTP_REFUSED, REFUSED_BODY);
-	refuse(&call->reply, MHD_HTTP_CONTENT_TOO_LARGE, "the body is longer than http.max_body");
-}
-
 /* Who did what, for those who have to know afterwards. */
 static void say_called(const struct call *call)
 {
@@ -444,11 +299,11 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 	unsigned lengths = 0;
 
 	call->begun = true;
-	identify(h, &call->request, shown_key(connection));
+	http_guard_identify(&h->guard, shown_key(connection), &call->request);
 	/* A proxy before us may have read the other one, and taken what follows for another request. */
 	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
 	if (lengths > 1) {
-		refuse(&call->reply, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
+		http_refuse(&call->reply, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
 		return send_reply(connection, call, true);
 	}
 	/* Known beforehand. Who asks before sending is told at once; all others send first and then look for an answer,
@@ -456,7 +311,7 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 	if (length != NULL && strtoull(length, NULL, 10) > h->opt.max_body) {
 		call->too_large = true;
 		if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != NULL) {
-			refuse_body(call);
+			http_guard_refuse_body(&call->reply);
 			return send_reply(connection, call, true);
 		}
 	}
@@ -473,7 +328,7 @@ static enum MHD_Result finish(struct http *h, struct MHD_Connection *connection,
 	call->answered = true;
 	call->reply = (struct http_reply){.status = MHD_HTTP_INTERNAL_SERVER_ERROR, .content_type = "text/plain"};
 	if (call->too_large) {
-		refuse_body(call);
+		http_guard_refuse_body(&call->reply);
 	} else if (read_call(h, connection, call, method)) {
 		h->handler(h->arg, &call->request, &call->reply);
 		say_called(call);
@@ -604,7 +459,6 @@ static void label_counters(void)
 	static const char *const names[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 	counters_label(COUNT_HTTP_REQUESTS, names, sizeof(names) / sizeof(names[0]));
-	counters_label(COUNT_HTTP_REFUSED, refused_names, REFUSED_MAX);
 }
 
 int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out)
@@ -619,9 +473,8 @@ int http_start(const struct http_options *opt, http_handler *handler, void *arg,
 	h->opt = *opt;
 	h->handler = handler;
 	h->arg = arg;
-	lock_init(&h->lock, LOCK_POOL);
 	label_counters();
-	if ((opt->rate.per_second > 0 && (rc = rate_table_init(&h->rates)) < 0) ||
+	if ((rc = http_guard_init(&h->guard, opt->keys, &opt->rate, opt->free_paths)) < 0 ||
 	    (rc = http_callers_start(opt->callers_max, opt->timeout_ms, &h->callers)) < 0 ||
 	    (rc = start_daemon(h, &h->plain, false)) < 0 ||
 	    (has_tls && ((rc = http_tls_new(opt->cert_files, opt->key_files, &h->certs)) < 0 ||
@@ -664,8 +517,7 @@ void http_stop(struct http **http)
 		http_tls_free(&h->certs);
 	if (h->callers != NULL)
 		http_callers_stop(&h->callers);
-	rate_table_fini(&h->rates);
-	lock_fini(&h->lock);
+	http_guard_fini(&h->guard);
 	h->magic = 0;
 	free(h);
 	*http = NULL;

@@ -1,5 +1,5 @@
 /* http: the HTTP server, on libmicrohttpd: a thread for each caller, where handlers may block. Bounded: callers, body size,
- * header size, time for a request, calls a second. It finds out who calls (http_keys), and knows nothing of what is served.
+ * header size, time for a request, calls a second. It finds out who calls (http_guard), and knows nothing of what is served.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_H
 #define COMMON_HTTP_H
@@ -9,38 +9,9 @@
 #include <stdint.h>
 
 #include "common/http_keys.h"
+#include "common/http_request.h"
 #include "common/rate.h"
 #include "common/reload.h"
-
-struct http_param {
-	char *name;
-	char *value; /* both percent-decoded and zero-terminated; a %00 is a broken parameter (bad_params) */
-};
-
-struct http_request {
-	const char *method;              /* "GET", "POST", ... */
-	const char *path;                /* decoded, without the query */
-	const struct http_param *params; /* of the query */
-	size_t n_params;
-	bool bad_params;     /* path or query did not decode */
-	const uint8_t *body; /* followed by a zero byte; none is kept of who shows no key where one is needed */
-	size_t body_bytes;
-	const char *peer;    /* address of the caller */
-	bool has_shown_key;  /* in X-Api-Key or Authorization: Bearer, */
-	struct http_key key; /* and this is what it may do with it */
-	bool wants_html;     /* a browser: its Accept header names text/html */
-	bool is_elsewheres;  /* a browser sends it for a page of another site: its Origin is not our Host */
-	bool is_renamed;     /* its Host is neither localhost nor an address, but a name that may be anybody's */
-};
-
-struct http_reply {
-	int status;
-	const char *content_type; /* static */
-	char *body;               /* malloc'ed by the handler; http frees it */
-	size_t body_bytes;
-	const char *extra_header; /* static name of one more header, or NULL */
-	const char *extra_value;  /* valid until the reply is sent */
-};
 
 /* Runs on the caller's thread; may block, up to its own deadline. reply arrives as 500 with no body. */
 typedef void http_handler(void *arg, const struct http_request *request, struct http_reply *reply);
@@ -74,12 +45,5 @@ void http_stop(struct http **h);
 
 /* To read its certificates again. NULL, or one without certificates: nothing to reload. */
 struct reload_part http_reload_certs(struct http *h);
-
-/* May this caller do what needs these scopes (any one of them; HTTP_FREE: everybody may)? If not, the reply says why: 401, or
- * 403 where the key is good for other things; counted and logged. */
-bool http_may(const struct http_request *request, unsigned scopes, struct http_reply *reply);
-
-/* The first value of a parameter, or NULL. */
-const char *http_param(const struct http_request *request, const char *name);
 
 #endif

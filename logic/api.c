@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/http_guard.h"
 #include "common/json.h"
 #include "logic/api_route.h"
 
@@ -141,7 +142,7 @@ static bool route(struct api_call *call, const struct api_dialect *dialect)
 
 	if (r == NULL && other == NULL)
 		return false;
-	if (!http_may(call->request, r != NULL ? r->scopes : other->scopes, call->reply))
+	if (!http_guard_may(call->request, r != NULL ? r->scopes : other->scopes, call->reply))
 		return true;
 	if (r == NULL) {
 		call->reply->extra_header = "Allow";
@@ -163,6 +164,6 @@ void api_handle(void *logic, const struct http_request *request, struct http_rep
 	if (route(&call, &api_v2) || route(&call, &api_v1) || route(&call, &api_admin) || route(&call, &api_console))
 		return;
 	/* Who has no key does not find out what paths there are. */
-	if (http_may(request, HTTP_ALL, reply))
+	if (http_guard_may(request, HTTP_ALL, reply))
 		not_found(&call);
 }

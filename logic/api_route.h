@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "common/http.h"
+#include "common/http_request.h"
 #include "logic/logic.h"
 
 struct api_call {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/http.h"
+#include "common/http_request.h"
 #include "common/http_query.h"
 #include "tests/unit/seam.h"
 
