@@ -23,21 +23,6 @@
 /* A frame of several pushes is not grown beyond this. */
 #define FRAME_BYTES 65536
 
-/* A message as it came, or an answer as it goes. */
-struct block {
-	struct block *next; /* in the inbox */
-	size_t bytes;
-	size_t room;
-	bool is_text; /* of an answer; the peer's first message may come, and say what it speaks, when this is written already */
-	uint8_t data[];
-};
-
-/* One entry of the outbox: either a message or an answer. */
-struct out {
-	struct message *message;
-	struct block *answer;
-};
-
 enum kind { KIND_UNKNOWN, KIND_BINARY, KIND_TEXT };
 
 struct ws_link {
@@ -60,10 +45,10 @@ struct ws_link {
 	struct ws_link *next_asking;
 	/* service thread only */
 	void *tag;
-	struct block *partial;            /* the message that is being read */
+	struct ws_block *partial;         /* the message that is being read */
 	unsigned answers_out, pushes_out; /* in frames that were given out, and are not known to be written */
 	/* reader only */
-	struct block *current; /* the message whose body the reader works on */
+	struct ws_block *current; /* the message whose body the reader works on */
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t readable;
@@ -77,11 +62,11 @@ struct ws_link {
 	bool choked;  /* the socket is full */
 	bool paused;  /* the service thread was told that the inbox is full */
 	enum dialect dialect;
-	struct block *inbox, **inbox_last;
+	struct ws_block *inbox, **inbox_last;
 	unsigned inbox_count;
 	unsigned out_head, out_count;
 	size_t out_bytes;
-	struct out outbox[WS_LINK_OUTBOX];
+	struct ws_item outbox[WS_LINK_OUTBOX];
 };
 
 static struct ws_link *link_of(const struct transport *t)
@@ -135,7 +120,7 @@ static size_t longest(const struct ws_link *link, bool is_text)
 /* Room for n more bytes in the message that is being read. */
 static int make_room(struct ws_link *link, size_t n)
 {
-	struct block *b = link->partial;
+	struct ws_block *b = link->partial;
 	size_t have = b != NULL ? b->bytes : 0;
 	size_t room = have + n < 64 ? 64 : have + n;
 
@@ -219,7 +204,7 @@ void ws_link_end(struct ws_link *link, int why)
 
 /* The next message, or why there is none. The wait ends when the peer, or the connection's deadline by ws_shutdown, ends
  * the link. */
-static int take_from_inbox(struct ws_link *link, struct block **out)
+static int take_from_inbox(struct ws_link *link, struct ws_block **out)
 {
 	bool ask = false;
 	int rc = 0;
@@ -248,7 +233,7 @@ drop:
 	return rc;
 }
 
-static int decode(struct ws_link *link, const struct block *b, struct packet *p)
+static int decode(struct ws_link *link, const struct ws_block *b, struct packet *p)
 {
 	int rc;
 
@@ -301,72 +286,44 @@ static bool ws_is_text(const struct transport *t)
 
 /* ---- writing: the side of who holds the baton ---- */
 
-static struct block *encode_answer(const struct ws_link *link, const struct packet *p)
-{
-	bool is_text = atomic_load(&link->kind) == KIND_TEXT;
-	size_t room = is_text ? v1_json_room(p->body_bytes) : PACKET_HEAD_BYTES + (size_t)p->body_bytes;
-	struct block *b = malloc(sizeof(*b) + room);
-
-	if (b == NULL)
-		return NULL;
-	b->next = NULL;
-	b->room = room;
-	b->is_text = is_text;
-	if (is_text) {
-		b->data[0] = '[';
-		b->bytes = 1 + v1_json_put(b->data + 1, p, true);
-		memcpy(b->data + b->bytes, "]\n", 2);
-		b->bytes += 2;
-		return b;
-	}
-	packet_encode(b->data, p->ver, p->op, p->seq, p->body_bytes);
-	if (p->body_bytes > 0)
-		memcpy(b->data + PACKET_HEAD_BYTES, p->body, p->body_bytes);
-	b->bytes = room;
-	return b;
-}
-
-static size_t bytes_of(const struct out *out)
-{
-	return out->answer != NULL ? out->answer->bytes : out->message->body_bytes;
-}
-
 static bool is_outbox_full_locked(const struct ws_link *link) NEEDS(link->lock)
 {
 	return link->out_count == WS_LINK_OUTBOX || link->out_bytes >= WS_LINK_OUTBOX_BYTES;
 }
 
-static void put_locked(struct ws_link *link, struct out out) NEEDS(link->lock)
+static void put_locked(struct ws_link *link, struct ws_item out) NEEDS(link->lock)
 {
 	link->outbox[(link->out_head + link->out_count) % WS_LINK_OUTBOX] = out;
 	link->out_count++;
-	link->out_bytes += bytes_of(&out);
+	link->out_bytes += ws_item_bytes(&out);
 }
 
-static struct out take_locked(struct ws_link *link) NEEDS(link->lock)
+static struct ws_item take_locked(struct ws_link *link) NEEDS(link->lock)
 {
-	struct out out = link->outbox[link->out_head];
+	struct ws_item out = link->outbox[link->out_head];
 
 	link->out_head = (link->out_head + 1) % WS_LINK_OUTBOX;
 	link->out_count--;
-	link->out_bytes -= bytes_of(&out);
+	link->out_bytes -= ws_item_bytes(&out);
 	return out;
 }
 
 /* As much of the haul as finds room. True: all of it. */
 static bool put_into_outbox_locked(struct ws_link *link, struct haul *h, int *rc) NEEDS(link->lock)
 {
+	bool is_text = atomic_load(&link->kind) == KIND_TEXT;
+
 	for (; h->answers_done < h->n_answers && !is_outbox_full_locked(link); h->answers_done++) {
-		struct block *b = encode_answer(link, h->answers[h->answers_done]);
+		struct ws_block *b = ws_block_of_answer(h->answers[h->answers_done], is_text);
 
 		if (b == NULL) {
 			*rc = -ENOMEM;
 			return false;
 		}
-		put_locked(link, (struct out){.answer = b});
+		put_locked(link, (struct ws_item){.answer = b});
 	}
 	for (; h->messages_done < h->n_messages && !is_outbox_full_locked(link); h->messages_done++)
-		put_locked(link, (struct out){.message = message_ref(h->messages[h->messages_done])});
+		put_locked(link, (struct ws_item){.message = message_ref(h->messages[h->messages_done])});
 	return h->answers_done == h->n_answers && h->messages_done == h->n_messages;
 }
 
@@ -431,35 +388,9 @@ void ws_link_set_choked(struct ws_link *link, bool choked)
 		(void)pthread_cond_broadcast(&link->space);
 }
 
-static bool reserve(struct ws_frame *frame, size_t front, size_t more)
-{
-	size_t need = front + frame->bytes + more, room = frame->room < 4096 ? 4096 : frame->room;
-	uint8_t *data;
-
-	if (need <= frame->room)
-		return true;
-	while (room < need)
-		room *= 2;
-	if ((data = realloc(frame->data, room)) == NULL)
-		return false;
-	frame->data = data;
-	frame->room = room;
-	return true;
-}
-
-static bool append(struct ws_frame *frame, size_t front, const void *bytes, size_t n)
-{
-	if (!reserve(frame, front, n))
-		return false;
-	if (n > 0)
-		memcpy(frame->data + front + frame->bytes, bytes, n);
-	frame->bytes += n;
-	return true;
-}
-
 /* What is written at once, taken off the outbox. */
 struct batch {
-	struct out items[WS_LINK_OUTBOX];
+	struct ws_item items[WS_LINK_OUTBOX];
 	unsigned n;
 	bool is_answer;
 	enum dialect dialect;
@@ -476,7 +407,7 @@ static enum ws_next take_batch(struct ws_link *link, struct batch *b)
 	lock_take(&link->lock);
 	b->dialect = link->dialect;
 	while (link->out_count > 0 && bytes < FRAME_BYTES) {
-		struct out *out = &link->outbox[link->out_head];
+		struct ws_item *out = &link->outbox[link->out_head];
 
 		if (b->n > 0 && out->answer != NULL)
 			break;
@@ -494,38 +425,6 @@ static enum ws_next take_batch(struct ws_link *link, struct batch *b)
 	return next;
 }
 
-static bool append_binary(struct ws_frame *frame, size_t front, const struct batch *b)
-{
-	static const uint8_t no_head[PACKET_HEAD_BYTES];
-	bool good = b->dialect != DIALECT_V2 || append(frame, front, no_head, sizeof(no_head));
-
-	for (unsigned i = 0; i < b->n && good; i++) {
-		const struct message *m = b->items[i].message;
-
-		if (b->dialect == DIALECT_V2)
-			good = append(frame, front, m->v2, PACKET_HEAD_BYTES + (size_t)m->body_bytes);
-		else
-			good = append(frame, front, m->v1_head, PACKET_HEAD_BYTES) &&
-			       append(frame, front, message_body(m), m->body_bytes);
-	}
-	if (good && b->dialect == DIALECT_V2)
-		packet_encode(frame->data + front, 1, OP_RAW, 0, (uint32_t)(frame->bytes - PACKET_HEAD_BYTES));
-	return good;
-}
-
-static bool append_text(struct ws_frame *frame, size_t front, const struct batch *b)
-{
-	bool good = append(frame, front, "[", 1);
-
-	for (unsigned i = 0; i < b->n && good; i++) {
-		const struct message_form *form = v1_json_of_message(b->items[i].message);
-
-		good = form != NULL && (i == 0 || append(frame, front, ",", 1)) &&
-		       append(frame, front, form->data, form->bytes);
-	}
-	return good && append(frame, front, "]", 1);
-}
-
 /* From here a frame goes to the socket, or waits in the library for it. */
 static void count_frame(const struct batch *b)
 {
@@ -538,11 +437,8 @@ static void count_frame(const struct batch *b)
 
 static void drop_batch(struct batch *b)
 {
-	for (unsigned i = 0; i < b->n; i++) {
-		free(b->items[i].answer);
-		if (b->items[i].message != NULL)
-			message_unref(&b->items[i].message);
-	}
+	for (unsigned i = 0; i < b->n; i++)
+		ws_item_drop(&b->items[i]);
 }
 
 enum ws_next ws_link_next_frame(struct ws_link *link, size_t front, struct ws_frame *frame)
@@ -553,14 +449,11 @@ enum ws_next ws_link_next_frame(struct ws_link *link, size_t front, struct ws_fr
 
 	if (next != WS_NEXT_FRAME)
 		return next;
-	frame->bytes = 0;
-	frame->is_text = batch.is_answer ? batch.items[0].answer->is_text : atomic_load(&link->kind) == KIND_TEXT;
 	if (batch.is_answer)
-		good = append(frame, front, batch.items[0].answer->data, batch.items[0].answer->bytes);
-	else if (frame->is_text)
-		good = append_text(frame, front, &batch);
+		good = ws_frame_of_answer(frame, front, batch.items[0].answer);
 	else
-		good = append_binary(frame, front, &batch);
+		good = ws_frame_of_messages(frame, front, batch.items, batch.n, batch.dialect,
+					    atomic_load(&link->kind) == KIND_TEXT);
 	if (good)
 		count_frame(&batch);
 	drop_batch(&batch);
@@ -706,7 +599,7 @@ void ws_link_unref(struct ws_link **reference)
 	if (atomic_fetch_sub_explicit(&link->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	while (link->inbox != NULL) {
-		struct block *b = link->inbox;
+		struct ws_block *b = link->inbox;
 		link->inbox = b->next;
 		free(b);
 	}

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "comet/transport/transport.h"
+#include "comet/transport/ws_frame.h"
 
 /* Messages read and not yet taken by the reader; then the socket is not read any more. */
 #define WS_LINK_INBOX 8
@@ -81,20 +82,10 @@ int ws_link_receive(struct ws_link *link, const void *bytes, size_t n, bool firs
  * what was written in time). Wakes whoever waits. The first call counts. */
 void ws_link_end(struct ws_link *link, int why);
 
-/* The payload of the next frame. */
-struct ws_frame {
-	uint8_t *
-		data; /* `front` bytes into a buffer of the caller's, which ws_link_next_frame may move to a larger one */
-	size_t room; /* of the whole buffer */
-	size_t bytes;
-	bool is_text;
-};
-
 enum ws_next { WS_NEXT_NOTHING, WS_NEXT_FRAME, WS_NEXT_CLOSE };
 
 /* Take the next frame from the outbox: one answer, or all messages up to the next answer. WS_NEXT_CLOSE: all was written,
- * and nothing more will be: close. frame->data is a malloc'ed buffer, or NULL at first; `front` bytes before the payload
- * are left free. */
+ * and nothing more will be: close. */
 enum ws_next ws_link_next_frame(struct ws_link *link, size_t front, struct ws_frame *frame);
 
 /* The socket has taken all of the frames that were given out: count what was in them. */
