@@ -23,8 +23,18 @@ class Baseline:
         self.threads, self.files, self.memory = house.threads(), house.files(), house.rss_bytes()
 
     def assert_back(self, spare_bytes):
+        self._wait_back()
+        wait_until(lambda: self._grown() < spare_bytes, lambda: f"{self._grown() >> 10} KiB more than before")
+
+    def grown_since_back(self):
+        """By how many bytes memory has grown, once threads and files are back."""
+        self._wait_back()
+        return self._grown()
+
+    def _grown(self):
+        return self.house.rss_bytes() - self.memory
+
+    def _wait_back(self):
         house = self.house
         wait_until(lambda: house.threads() <= self.threads, lambda: f"{house.threads()} threads, there were {self.threads}")
         wait_until(lambda: house.files() <= self.files, lambda: f"{house.files()} files, there were {self.files}")
-        wait_until(lambda: house.rss_bytes() - self.memory < spare_bytes,
-                   lambda: f"{(house.rss_bytes() - self.memory) >> 10} KiB more than before")

@@ -84,9 +84,13 @@ def test_nothing_is_left_after_fifty_thousand_connections(way, house):
     cycles = scaled(25000 if way.name in ("tcp-v2", "ws-v2") else 5000, 1000)
     churn(way, house, max(1000, cycles // 5))  # what grows once: buffers, stacks, the allocator's arenas
     baseline = Baseline(house)
-    churn(way, house, cycles)
-    # 25,000 leaks of 100 bytes would be more than is spared here; fewer must be larger to show.
-    baseline.assert_back(SPARE_BYTES)
+    grown = []
+    # 25,000 leaks of 100 bytes would be more than is spared here; fewer must be larger to show. The allocator may have 3 MiB
+    # more one time and less the next, by how many were there at once; a leak grows each time.
+    while len(grown) < 4 and (not grown or grown[-1] >= len(grown) * SPARE_BYTES):
+        churn(way, house, cycles)
+        grown.append(baseline.grown_since_back())
+    assert grown[-1] < len(grown) * SPARE_BYTES, f"{[n >> 10 for n in grown]} KiB more, one time after the other"
     metrics = house.metrics()
     assert metrics("comet_online") == metrics("comet_rooms") == 0
     assert metrics.total("comet_closed_total") == metrics("comet_authenticated_total")
