@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/http_request.h"
 #include "common/http_query.h"
+#include "common/http_request.h"
 #include "common/obj.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

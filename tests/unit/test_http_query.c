@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/http_request.h"
 #include "common/http_query.h"
+#include "common/http_request.h"
 #include "tests/unit/seam.h"
 
 static int tear_down(void **state)
