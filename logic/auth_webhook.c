@@ -34,7 +34,7 @@ struct auth_webhook {
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t given_back;
-	CURL **idle; /* the one used last is on top: its connection is the warmest */
+	CURL **idle; /* the one used last is on top: its connection is the warmest; those without one are below */
 	unsigned n_idle, n_made;
 	unsigned n_lost; /* calls that ended while the name was still looked up, since one that found it */
 };
@@ -155,14 +155,27 @@ static int borrow(struct auth_webhook *w, int64_t deadline_ns, CURL **curl)
 	return may_call ? 0 : -EBUSY;
 }
 
+static bool is_connected(CURL *curl)
+{
+	curl_socket_t fd = CURL_SOCKET_BAD;
+
+	return curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD;
+}
+
 /* NULL: it could not be made, and another may be. */
 static void give_back(struct auth_webhook *w, CURL *curl)
 {
+	bool on_top = curl != NULL && is_connected(curl);
+
 	lock_take(&w->lock);
-	if (curl != NULL)
-		w->idle[w->n_idle++] = curl;
-	else
+	if (curl == NULL) {
 		w->n_made--;
+	} else if (on_top) {
+		w->idle[w->n_idle++] = curl;
+	} else {
+		memmove(w->idle + 1, w->idle, w->n_idle++ * sizeof(*w->idle));
+		w->idle[0] = curl;
+	}
 	lock_drop(&w->lock);
 	(void)pthread_cond_signal(&w->given_back);
 }

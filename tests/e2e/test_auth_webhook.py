@@ -466,14 +466,33 @@ def test_with_ca_file_the_systems_authorities_are_not_believed(launch, tmp_path)
         assert len(hook.questions) == 1
 
 
+class SilentNameServer:
+    """The machine that asks it knows other names from its file of hosts only."""
+
+    def __init__(self, folder):
+        address = f"127.{os.getpid() % 250 + 1}.{os.getpid() // 250 % 250 + 1}.53"
+        self.hosts = folder / "hosts"
+        self.hosts.write_text("")
+        (folder / "resolv.conf").write_text(f"nameserver {address}\noptions timeout:5 attempts:2\n")
+        (folder / "nsswitch.conf").write_text("hosts: files dns\n")
+        CometOnAnotherMachine.etc = {name: folder / name for name in ("resolv.conf", "nsswitch.conf", "hosts")}
+        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.settimeout(TIMEOUT)
+        self.sock.bind((address, 53))
+
+    def wait_asked(self):
+        self.sock.recv(512)
+
+
+@pytest.fixture
+def name_server(tmp_path):
+    server = SilentNameServer(tmp_path)
+    yield server
+    server.sock.close()
+
+
 @needs_root
-def test_name_server_that_is_silent_costs_no_more_threads_than_calls(launch, tmp_path):
-    silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    address = f"127.{os.getpid() % 250 + 1}.{os.getpid() // 250 % 250 + 1}.53"
-    silent.bind((address, 53))
-    (tmp_path / "resolv.conf").write_text(f"nameserver {address}\noptions timeout:5 attempts:2\n")
-    (tmp_path / "nsswitch.conf").write_text("hosts: files dns\n")
-    CometOnAnotherMachine.etc = {name: tmp_path / name for name in ("resolv.conf", "nsswitch.conf")}
+def test_name_server_that_is_silent_costs_no_more_threads_than_calls(launch, name_server):
     house = launch({"auth.mode": "webhook", "auth.url": "http://login.test/", "auth.concurrency": 4, "auth.timeout": "200ms"},
                    kind=CometOnAnotherMachine)
 
@@ -493,7 +512,35 @@ def test_name_server_that_is_silent_costs_no_more_threads_than_calls(launch, tmp
     house.wait_empty()
     # 4 at first, then one after the other, for auth.timeout each; it was one for each client
     assert 4 <= lookups() <= 4 + (time.monotonic() - start) / 0.2 + 1
-    silent.close()
+
+
+@needs_root
+@pytest.mark.settings("auth.timeout=3s", "logic.timeout=5s", "protocol.handshake_timeout=30s")
+def test_connection_that_is_kept_needs_no_name_server(launch, name_server, hook):
+    name_server.hosts.write_text("127.0.0.1 login.test\n")
+    house = launch({"auth.mode": "webhook", "auth.url": hook.url.replace("127.0.0.1", "login.test"),
+                    "auth.concurrency": 2}, kind=CometOnAnotherMachine)
+    with contextlib.ExitStack() as clients:
+        def come():
+            client = clients.enter_context(contextlib.closing(Client(TCP, house.address("tcp"))))
+            client.send(Op.AUTH, b"t")
+            return client
+
+        hook.answers = (200, {**YES, "key": ""})
+        come().expect(Op.AUTH_REPLY)
+        name_server.hosts.write_text("")
+        release = threading.Event()
+        hook.answers = lambda handler: release.wait(TIMEOUT) and (200, {**YES, "key": ""})
+        first = come()
+        wait_until(lambda: len(hook.questions) == 2, "it is asked over the connection")
+        second = come()
+        name_server.wait_asked()  # so its call is the one that ends last
+        release.set()
+        first.expect(Op.AUTH_REPLY)
+        assert second.expect_goodbye()["code"] == NO_LOGIC
+        for _ in range(3):
+            come().expect(Op.AUTH_REPLY)
+        assert len(hook.callers) == 1
 
 
 def test_proxies_of_the_environment_are_not_used(hook, launch):
