@@ -23,7 +23,9 @@
 #define PAUSE_NS (50 * CLOCK_MS)
 /* The end of the year 9999. What is later is most often a time in milliseconds. */
 #define SECONDS_MAX INT64_C(253402300799)
-#define DAY_S       86400
+/* By then the system has given up a lookup: two tries of five seconds at each of three name servers. */
+#define LOOKUP_NS (30 * CLOCK_SEC)
+#define DAY_S     86400
 
 struct auth_webhook {
 	unsigned magic;
@@ -34,9 +36,10 @@ struct auth_webhook {
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t given_back;
-	CURL **idle; /* the one used last is on top: its connection is the warmest; those without one are below */
-	unsigned n_idle, n_made;
+	CURL **idle; /* those with a connection are on top, the one used last on all */
+	unsigned n_idle, n_made, n_connected;
 	unsigned n_lost; /* calls that ended while the name was still looked up, since one that found it */
+	int64_t lost_ns; /* when the last of them did */
 };
 
 /* What comes back. */
@@ -126,33 +129,44 @@ void auth_webhook_free(struct auth_webhook **webhook)
 /* ---- handles ---- */
 
 /* A call that ends while its name is looked up leaves a thread of libcurl behind, until the system gives the name up: that
- * takes a multiple of auth.timeout. So each takes the place of a call. Then one at a time finds out when names are found
- * again, and only one that has all of auth.timeout for it: those who waited have so little left that each would be lost. */
-static bool may_call_locked(const struct auth_webhook *w, bool waited)
+ * takes a multiple of auth.timeout. So each takes the place of a call. At last one at a time finds out when names are found
+ * again; and only one that has time to do so, for who has waited long would be lost only for having come late. Over a
+ * connection no name is needed. */
+static bool may_call_locked(struct auth_webhook *w, int64_t deadline_ns)
 {
 	unsigned most = (unsigned)w->cfg->auth_concurrency, under_way = w->n_made - w->n_idle;
+	int64_t now = clock_now_ns();
 
-	return w->n_lost < most ? under_way < most - w->n_lost : under_way == 0 && !waited;
+	if (w->n_lost > 0 && now - w->lost_ns > LOOKUP_NS)
+		w->n_lost = 0;
+	if (w->n_connected > 0)
+		return true;
+	if (w->n_lost == 0)
+		return under_way < most;
+	return deadline_ns - now >= w->cfg->auth_timeout * CLOCK_MS / 2 &&
+	       under_way < (w->n_lost < most ? most - w->n_lost : 1);
 }
 
-/* 0 and *curl, NULL where a new one is to be made; -EBUSY: there was none before the deadline. */
-static int borrow(struct auth_webhook *w, int64_t deadline_ns, CURL **curl)
+/* NULL and *curl, NULL where a new one is to be made; or why there was none before the deadline. */
+static const char *borrow(struct auth_webhook *w, int64_t deadline_ns, CURL **curl)
 {
-	bool may_call;
+	bool may_call, lost;
 
 	*curl = NULL;
 	lock_take(&w->lock);
-	may_call = may_call_locked(w, false);
-	while (!may_call && lock_wait_until(&w->given_back, &w->lock, deadline_ns))
-		may_call = may_call_locked(w, true);
+	while (!(may_call = may_call_locked(w, deadline_ns)) && lock_wait_until(&w->given_back, &w->lock, deadline_ns))
+		;
+	lost = w->n_lost > 0;
 	if (may_call && w->n_idle > 0)
 		*curl = w->idle[--w->n_idle];
 	else if (may_call)
 		w->n_made++;
+	w->n_connected -= may_call && w->n_connected > 0;
 	lock_drop(&w->lock);
-	if (!may_call)
-		(void)pthread_cond_signal(&w->given_back); /* in case it came as the time was over: for the next */
-	return may_call ? 0 : -EBUSY;
+	if (may_call)
+		return NULL;
+	(void)pthread_cond_signal(&w->given_back); /* in case it came as the time was over: for the next */
+	return lost ? "no name server answers for auth.url" : "all of auth.concurrency calls are under way";
 }
 
 static bool is_connected(CURL *curl)
@@ -165,19 +179,25 @@ static bool is_connected(CURL *curl)
 /* NULL: it could not be made, and another may be. */
 static void give_back(struct auth_webhook *w, CURL *curl)
 {
-	bool on_top = curl != NULL && is_connected(curl);
+	bool connected = curl != NULL && is_connected(curl), lost;
 
 	lock_take(&w->lock);
 	if (curl == NULL) {
 		w->n_made--;
-	} else if (on_top) {
+	} else if (connected) {
 		w->idle[w->n_idle++] = curl;
+		w->n_connected++;
 	} else {
 		memmove(w->idle + 1, w->idle, w->n_idle++ * sizeof(*w->idle));
 		w->idle[0] = curl;
 	}
+	lost = w->n_lost > 0;
 	lock_drop(&w->lock);
-	(void)pthread_cond_signal(&w->given_back);
+	/* While names are lost not everybody may call who waits. */
+	if (lost)
+		(void)pthread_cond_broadcast(&w->given_back);
+	else
+		(void)pthread_cond_signal(&w->given_back);
 }
 
 /* After a call: has it found the name? One over a connection that was kept, or that failed in other ways, tells nothing. */
@@ -194,6 +214,7 @@ static void note_lookup(struct auth_webhook *w, CURL *curl, CURLcode code)
 		return;
 	lock_take(&w->lock);
 	w->n_lost = found ? 0 : w->n_lost + 1;
+	w->lost_ns = clock_now_ns();
 	lock_drop(&w->lock);
 	if (found)
 		(void)pthread_cond_broadcast(&w->given_back);
@@ -243,6 +264,8 @@ static CURL *make_handle(const struct auth_webhook *w)
 	       curl_easy_setopt(curl, CURLOPT_USERAGENT, "comet/" COMET_VERSION) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_HTTPHEADER, w->headers) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK &&
+	       /* The system keeps names. Kept here as well, one would seem to be found while no name server answers. */
+	       curl_easy_setopt(curl, CURLOPT_DNS_CACHE_TIMEOUT, 0L) == CURLE_OK &&
 	       /* Or the end of a call would wait for a name server that does not answer. */
 	       curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
 	       choose_authorities(curl, cfg->auth_ca_file);
@@ -440,13 +463,14 @@ static int ask(struct auth_webhook *w, CURL *curl, const struct auth_request *re
 int auth_webhook_check(struct auth_webhook *w, const struct auth_request *request, struct auth_identity *who)
 {
 	int64_t deadline, uid;
+	const char *why;
 	CURL *curl;
 	int rc;
 
 	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
 	deadline = clock_now_ns() + w->cfg->auth_timeout * CLOCK_MS;
-	if (borrow(w, deadline, &curl) < 0)
-		return fail(who, AUTH_WEBHOOK_BUSY, "all of auth.concurrency calls are under way", 0);
+	if ((why = borrow(w, deadline, &curl)) != NULL)
+		return fail(who, AUTH_WEBHOOK_BUSY, why, 0);
 	if (curl == NULL)
 		curl = make_handle(w);
 	rc = curl != NULL ? ask(w, curl, request, deadline, who) : -ENOMEM;
