@@ -204,7 +204,7 @@ static bool read_call(struct http *h, struct MHD_Connection *connection, struct 
 		rc = http_params_decode(call->query, &call->params, &request->n_params);
 	request->params = call->params;
 	if (rc == -ENOMEM) {
-		http_refuse(&call->reply, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+		http_reply_refuse(&call->reply, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
 		return false;
 	}
 	request->bad_params = rc < 0;
@@ -303,7 +303,7 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 	/* A proxy before us may have read the other one, and taken what follows for another request. */
 	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
 	if (lengths > 1) {
-		http_refuse(&call->reply, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
+		http_reply_refuse(&call->reply, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
 		return send_reply(connection, call, true);
 	}
 	/* Known beforehand. Who asks before sending is told at once; all others send first and then look for an answer,

@@ -1,6 +1,7 @@
 /* http_guard: see http_guard.h. SPDX-License-Identifier: MIT */
 #include "common/http_guard.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,7 +69,7 @@ static bool needs_no_key(const struct http_request *request)
 /* Without a key, any page that its reader has open could push here, since browsers let pages post to anywhere. A key is a
  * header that they do not let them send. Where none is set, a page could also have its own name point to us and so be of our
  * site: names of ours are none then. NULL: it is no such page. */
-static const char *say_page(const struct http_request *request)
+static const char *page_fault(const struct http_request *request)
 {
 	if (request->is_elsewheres && (!request->has_shown_key || needs_no_key(request)))
 		return "a page of another site may not call this without an API key";
@@ -83,24 +84,24 @@ bool http_guard_may(const struct http_request *request, unsigned scopes, struct 
 
 	if (scopes == HTTP_FREE)
 		return true;
-	if ((page = say_page(request)) != NULL) {
+	if ((page = page_fault(request)) != NULL) {
 		count_refused(request, REFUSED_ORIGIN,
 			      "HTTP call refused: from a page of another site, or by another name");
-		http_refuse(reply, 403, page);
+		http_reply_refuse(reply, 403, page);
 		return false;
 	}
 	if ((request->key.scopes & scopes) != 0)
 		return true;
 	if (request->key.name[0] != '\0') {
 		count_refused(request, REFUSED_SCOPE, "HTTP call refused: the key has not the scope for it");
-		http_refuse(reply, 403, "this API key may not do that; its scopes are in http.keys_file");
+		http_reply_refuse(reply, 403, "this API key may not do that; its scopes are in http.keys_file");
 		return false;
 	}
 	if (request->has_shown_key)
 		count_refused(request, REFUSED_WRONG_KEY, "HTTP call refused: nobody has this API key");
 	else
 		count_refused(request, REFUSED_NO_KEY, "HTTP call refused: no API key");
-	http_refuse(reply, 401, "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer");
+	http_reply_refuse(reply, 401, "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer");
 	reply->extra_header = "WWW-Authenticate";
 	reply->extra_value = "Bearer";
 	return false;
@@ -139,7 +140,7 @@ bool http_guard_pass_rate(struct http_guard *g, const struct http_request *reque
 	if (g->rates.cells == NULL || is_free(g, request->path) || (wait_ns = take_from_rate(g, request)) == 0)
 		return true;
 	count_refused(request, REFUSED_RATE, "HTTP call refused: more than http.rate a second");
-	http_refuse(reply, 429, "more calls than http.rate allows; see Retry-After");
+	http_reply_refuse(reply, 429, "more calls than http.rate allows; see Retry-After");
 	(void)snprintf(reply->extra_text, sizeof(reply->extra_text), "%lld",
 		       (long long)((wait_ns + CLOCK_SEC - 1) / CLOCK_SEC));
 	reply->extra_header = "Retry-After";
@@ -150,5 +151,5 @@ bool http_guard_pass_rate(struct http_guard *g, const struct http_request *reque
 void http_guard_refuse_body(struct http_reply *reply)
 {
 	count_by(COUNT_HTTP_REFUSED, REFUSED_BODY);
-	http_refuse(reply, 413, "the body is longer than http.max_body");
+	http_reply_refuse(reply, 413, "the body is longer than http.max_body");
 }

@@ -1,4 +1,4 @@
-/* http_guard: who may make an HTTP call, and how often. What it refuses it counts, logs and answers.
+/* http_guard: who may make an HTTP call, and how often. What it refuses it answers and counts, and it logs whom.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_GUARD_H
 #define COMMON_HTTP_GUARD_H
@@ -36,7 +36,7 @@ bool http_guard_pass_rate(struct http_guard *g, const struct http_request *reque
  * 403 where the key is good for other things. */
 bool http_guard_may(const struct http_request *request, unsigned scopes, struct http_reply *reply);
 
-/* 413: its body is longer than may be. */
+/* 413: its body is longer than may be. Counted only: this may come before it is known who calls. */
 void http_guard_refuse_body(struct http_reply *reply);
 
 #endif

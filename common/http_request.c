@@ -13,7 +13,7 @@ const char *http_param(const struct http_request *request, const char *name)
 	return NULL;
 }
 
-void http_refuse(struct http_reply *reply, int status, const char *words)
+void http_reply_refuse(struct http_reply *reply, int status, const char *words)
 {
 	free(reply->body);
 	*reply = (struct http_reply){.status = status, .content_type = "application/json; charset=utf-8"};

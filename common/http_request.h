@@ -43,6 +43,6 @@ struct http_reply {
 const char *http_param(const struct http_request *request, const char *name);
 
 /* Make it {"code":-status,"message":"words"}: where no handler is asked. Without memory it has no body. */
-void http_refuse(struct http_reply *reply, int status, const char *words);
+void http_reply_refuse(struct http_reply *reply, int status, const char *words);
 
 #endif

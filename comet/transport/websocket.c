@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <libwebsockets.h>
+#include <openssl/ssl.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -313,7 +314,7 @@ static void service_stop(struct service *s)
 		s->asking = *ws_link_next_asking(link);
 		ws_link_unref(&link);
 	}
-	free(s->host.frame.data);
+	ws_host_fini(&s->host);
 	lock_fini(&s->lock);
 	s->magic = 0;
 }

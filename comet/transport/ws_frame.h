@@ -1,4 +1,5 @@
-/* ws_frame: the payload of a WebSocket frame: one answer, or the pushes that go together. Knows no lock and no socket.
+/* ws_frame: what a WebSocket carries: messages as they came, and the payload of a frame, which is one answer or the pushes
+ * that go together. Knows no lock and no socket.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_WS_FRAME_H
 #define COMET_TRANSPORT_WS_FRAME_H

@@ -5,9 +5,10 @@
 #include <openssl/err.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
+#include "comet/close_reason.h"
+#include "comet/connection.h"
 #include "comet/serve.h"
 #include "comet/transport/ws_upgrade.h"
 #include "common/clock.h"
@@ -38,6 +39,11 @@ struct ws_guest {
 	bool broken;  /* what came was no TLS, or not as it has to be */
 	struct ws_guest *next;
 };
+
+void ws_host_fini(struct ws_host *host)
+{
+	free(host->frame.data);
+}
 
 /* ---- before the service thread has it ---- */
 

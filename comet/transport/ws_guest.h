@@ -1,5 +1,6 @@
 /* ws_guest: a WebSocket's socket from accept to close, as its service thread sees it: what libwebsockets tells of it goes to
- * its link and its connection, what they wish to libwebsockets. But for ws_guest_new, its service thread only.
+ * its link and its connection, what they wish to libwebsockets. Where nothing else is said: that thread only, or the one that
+ * starts and stops it, while it does not run.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_WS_GUEST_H
 #define COMET_TRANSPORT_WS_GUEST_H
@@ -10,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "comet/server.h"
+#include "comet/transport/ws_frame.h"
 #include "comet/transport/ws_link.h"
 
 /* What all guests of a service thread share. */
@@ -24,14 +26,17 @@ struct ws_host {
 	struct ws_frame frame; /* the one that is written */
 };
 
+void ws_host_fini(struct ws_host *host);
+
 struct ws_guest;
 
-/* Of a socket that was accepted, with its connection, which is one of the server's from now on. share: see struct connection.
+/* Of a socket that was accepted, with its connection, which is one of the server's from now on. Any thread. share: see struct
+ * connection.
  * 0: the guest has the descriptor now; -ENOMEM: it is still the caller's. */
 int ws_guest_new(struct ws_host *host, int fd, const struct sockaddr *peer, bool tls, unsigned share,
 		 struct ws_guest **out);
 
-/* Where a list of guests that wait for their adoption is kept; under the service's lock. */
+/* Where a list of guests that wait for their adoption is kept. Any thread; under the service's lock. */
 struct ws_guest **ws_guest_next(struct ws_guest *g);
 
 /* Begin its life in libwebsockets. From now on it frees itself, when that is over. */

@@ -85,8 +85,9 @@ def test_nothing_is_left_after_fifty_thousand_connections(way, house):
     churn(way, house, max(1000, cycles // 5))  # what grows once: buffers, stacks, the allocator's arenas
     baseline = Baseline(house)
     grown = []
-    # 25,000 leaks of 100 bytes would be more than is spared here; fewer must be larger to show. The allocator may have 3 MiB
-    # more one time and less the next, by how many were there at once; a leak grows each time.
+    # The allocator may have 3 MiB more one time and less the next, by how many were there at once. So one time may not be
+    # enough to tell; a leak grows each time. It shows if it is larger than 100 bytes a connection with 25,000, and than 600
+    # with 5,000.
     while len(grown) < 4 and (not grown or grown[-1] >= len(grown) * SPARE_BYTES):
         churn(way, house, cycles)
         grown.append(baseline.grown_since_back())
