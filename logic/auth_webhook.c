@@ -1,5 +1,5 @@
-/* auth_webhook: see auth_webhook.h. A few libcurl handles, each with a connection that is kept, are lent to those that
- * check; whoever finds none waits for one. Nothing is held while a call is under way. SPDX-License-Identifier: MIT */
+/* auth_webhook: see auth_webhook.h. Nothing is held while a call is under way, but a handle of libcurl, and with it the
+ * connection that it keeps. SPDX-License-Identifier: MIT */
 #include "logic/auth_webhook.h"
 
 #include <curl/curl.h>
@@ -12,10 +12,10 @@
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/json.h"
-#include "common/lock.h"
 #include "common/log.h"
 #include "common/obj.h"
 #include "common/wire_text.h"
+#include "logic/auth_calls.h"
 
 /* Longer is no answer of ours. */
 #define ANSWER_MAX 65536
@@ -23,9 +23,7 @@
 #define PAUSE_NS (50 * CLOCK_MS)
 /* The end of the year 9999. What is later is most often a time in milliseconds. */
 #define SECONDS_MAX INT64_C(253402300799)
-/* By then the system has given up a lookup: two tries of five seconds at each of three name servers. */
-#define LOOKUP_NS (30 * CLOCK_SEC)
-#define DAY_S     86400
+#define DAY_S       86400
 
 struct auth_webhook {
 	unsigned magic;
@@ -33,13 +31,7 @@ struct auth_webhook {
 	/* set once */
 	const struct config *cfg;
 	struct curl_slist *headers;
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t given_back;
-	CURL **idle; /* those with a connection are on top, the one used last on all */
-	unsigned n_idle, n_made, n_connected;
-	unsigned n_lost; /* calls that ended while the name was still looked up, since one that found it */
-	int64_t lost_ns; /* when the last of them did */
+	struct auth_calls calls; /* with handles of libcurl */
 };
 
 /* What comes back. */
@@ -82,7 +74,7 @@ static int make_headers(struct auth_webhook *w)
 int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 {
 	struct auth_webhook *w;
-	int rc = -ENOMEM;
+	int rc;
 
 	if (cfg->auth_url[0] == '\0') {
 		LOG(LOG_ERROR, log_what("auth.mode = webhook needs auth.url"));
@@ -96,9 +88,8 @@ int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 	}
 	w->magic = AUTH_WEBHOOK_MAGIC;
 	w->cfg = cfg;
-	lock_init(&w->lock, LOCK_SERVICE);
-	lock_cond_init(&w->given_back);
-	if ((w->idle = calloc((size_t)cfg->auth_concurrency, sizeof(*w->idle))) != NULL)
+	rc = auth_calls_init(&w->calls, (unsigned)cfg->auth_concurrency, cfg->auth_timeout * CLOCK_MS);
+	if (rc == 0)
 		rc = make_headers(w);
 	if (rc < 0) {
 		auth_webhook_free(&w);
@@ -113,13 +104,8 @@ void auth_webhook_free(struct auth_webhook **webhook)
 	struct auth_webhook *w = *webhook;
 
 	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
-	BUG_UNLESS(w->n_idle == w->n_made);
-	for (unsigned i = 0; w->idle != NULL && i < w->n_idle; i++)
-		curl_easy_cleanup(w->idle[i]);
-	free(w->idle);
+	auth_calls_fini(&w->calls, curl_easy_cleanup);
 	curl_slist_free_all(w->headers);
-	(void)pthread_cond_destroy(&w->given_back);
-	lock_fini(&w->lock);
 	curl_global_cleanup();
 	w->magic = 0;
 	free(w);
@@ -128,76 +114,11 @@ void auth_webhook_free(struct auth_webhook **webhook)
 
 /* ---- handles ---- */
 
-/* A call that ends while its name is looked up leaves a thread of libcurl behind, until the system gives the name up: that
- * takes a multiple of auth.timeout. So each takes the place of a call. At last one at a time finds out when names are found
- * again; and only one that has time to do so, for who has waited long would be lost only for having come late. Over a
- * connection no name is needed. */
-static bool may_call_locked(struct auth_webhook *w, int64_t deadline_ns)
-{
-	unsigned most = (unsigned)w->cfg->auth_concurrency, under_way = w->n_made - w->n_idle;
-	int64_t now = clock_now_ns();
-
-	if (w->n_lost > 0 && now - w->lost_ns > LOOKUP_NS)
-		w->n_lost = 0;
-	if (w->n_connected > 0)
-		return true;
-	if (w->n_lost == 0)
-		return under_way < most;
-	return deadline_ns - now >= w->cfg->auth_timeout * CLOCK_MS / 2 &&
-	       under_way < (w->n_lost < most ? most - w->n_lost : 1);
-}
-
-/* NULL and *curl, NULL where a new one is to be made; or why there was none before the deadline. */
-static const char *borrow(struct auth_webhook *w, int64_t deadline_ns, CURL **curl)
-{
-	bool may_call, lost;
-
-	*curl = NULL;
-	lock_take(&w->lock);
-	while (!(may_call = may_call_locked(w, deadline_ns)) && lock_wait_until(&w->given_back, &w->lock, deadline_ns))
-		;
-	lost = w->n_lost > 0;
-	if (may_call && w->n_idle > 0)
-		*curl = w->idle[--w->n_idle];
-	else if (may_call)
-		w->n_made++;
-	w->n_connected -= may_call && w->n_connected > 0;
-	lock_drop(&w->lock);
-	if (may_call)
-		return NULL;
-	(void)pthread_cond_signal(&w->given_back); /* in case it came as the time was over: for the next */
-	return lost ? "no name server answers for auth.url" : "all of auth.concurrency calls are under way";
-}
-
 static bool is_connected(CURL *curl)
 {
 	curl_socket_t fd = CURL_SOCKET_BAD;
 
 	return curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD;
-}
-
-/* NULL: it could not be made, and another may be. */
-static void give_back(struct auth_webhook *w, CURL *curl)
-{
-	bool connected = curl != NULL && is_connected(curl), lost;
-
-	lock_take(&w->lock);
-	if (curl == NULL) {
-		w->n_made--;
-	} else if (connected) {
-		w->idle[w->n_idle++] = curl;
-		w->n_connected++;
-	} else {
-		memmove(w->idle + 1, w->idle, w->n_idle++ * sizeof(*w->idle));
-		w->idle[0] = curl;
-	}
-	lost = w->n_lost > 0;
-	lock_drop(&w->lock);
-	/* While names are lost not everybody may call who waits. */
-	if (lost)
-		(void)pthread_cond_broadcast(&w->given_back);
-	else
-		(void)pthread_cond_signal(&w->given_back);
 }
 
 /* After a call: has it found the name? One over a connection that was kept, or that failed in other ways, tells nothing. */
@@ -212,12 +133,10 @@ static void note_lookup(struct auth_webhook *w, CURL *curl, CURLcode code)
 	found = connects > 0 || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
 	if (!found && (code != CURLE_OPERATION_TIMEDOUT || lookup_us > 0))
 		return;
-	lock_take(&w->lock);
-	w->n_lost = found ? 0 : w->n_lost + 1;
-	w->lost_ns = clock_now_ns();
-	lock_drop(&w->lock);
 	if (found)
-		(void)pthread_cond_broadcast(&w->given_back);
+		auth_calls_found(&w->calls);
+	else
+		auth_calls_lost(&w->calls);
 }
 
 /* The part of an answer that has come. Less than `n` ends the call. */
@@ -464,17 +383,17 @@ int auth_webhook_check(struct auth_webhook *w, const struct auth_request *reques
 {
 	int64_t deadline, uid;
 	const char *why;
-	CURL *curl;
+	void *curl;
 	int rc;
 
 	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
 	deadline = clock_now_ns() + w->cfg->auth_timeout * CLOCK_MS;
-	if ((why = borrow(w, deadline, &curl)) != NULL)
+	if ((why = auth_calls_borrow(&w->calls, deadline, &curl)) != NULL)
 		return fail(who, AUTH_WEBHOOK_BUSY, why, 0);
 	if (curl == NULL)
 		curl = make_handle(w);
 	rc = curl != NULL ? ask(w, curl, request, deadline, who) : -ENOMEM;
-	give_back(w, curl);
+	auth_calls_give_back(&w->calls, curl, curl != NULL && is_connected(curl));
 	if (rc == 0 && who->dialect == 0)
 		who->dialect = auth_is_user_id(request->token, request->token_bytes, &uid) ? DIALECT_V1 : DIALECT_V2;
 	return rc;

@@ -1,0 +1,41 @@
+/* auth_calls: how many calls to a back end may be under way at a time, and the handles that they are made with, each of which
+ * may have a connection. Also how few, while names are not found. Any thread. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_AUTH_CALLS_H
+#define LOGIC_AUTH_CALLS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/lock.h"
+
+struct auth_calls {
+	/* set once */
+	unsigned most;
+	int64_t timeout_ns;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t given_back;
+	void **idle; /* those with a connection are on top, the one used last on all */
+	unsigned n_idle, n_made, n_connected;
+	unsigned n_lost; /* calls that ended while the name was still looked up, since one that found it */
+	int64_t lost_ns; /* when the last of them did */
+};
+
+/* At most so many, each of which takes timeout_ns at the most. 0 or -ENOMEM: fini it then as well. */
+int auth_calls_init(struct auth_calls *c, unsigned most, int64_t timeout_ns);
+/* All are given back; each is freed. */
+void auth_calls_fini(struct auth_calls *c, void (*free_handle)(void *handle));
+
+/* Wait for a call of one's own, up to the deadline, which is timeout_ns after the wish for it. NULL and *handle (NULL: a new
+ * one is to be made); or, in words for the log, why there was none. */
+const char *auth_calls_borrow(struct auth_calls *c, int64_t deadline_ns, void **handle);
+/* After it. NULL: none could be made. connected: a next call with this one needs no name. */
+void auth_calls_give_back(struct auth_calls *c, void *handle, bool connected);
+
+/* A call has found the name of the back end, or has ended while that was still looked up. */
+void auth_calls_found(struct auth_calls *c);
+void auth_calls_lost(struct auth_calls *c);
+
+#endif

@@ -1,0 +1,229 @@
+/* Tests of logic/auth_calls: who may call, with which handle, and how few while names are not found. The clock stands, so that
+ * a wait is over at once: its deadline has long passed on the machine's clock. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "logic/auth_calls.h"
+#include "tests/unit/seam.h"
+
+#define MOST       3
+#define TIMEOUT_NS (1000 * CLOCK_MS)
+
+static struct auth_calls calls;
+static int freed;
+
+static void count_freed(void *handle)
+{
+	freed += handle != NULL;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	seam_clock_set(CLOCK_MS, 0);
+	freed = 0;
+	return auth_calls_init(&calls, MOST, TIMEOUT_NS);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	auth_calls_fini(&calls, count_freed);
+	return 0;
+}
+
+/* Of somebody who has so much of the timeout left. */
+static const char *borrow(int64_t left_ns, void **handle)
+{
+	return auth_calls_borrow(&calls, clock_now_ns() + left_ns, handle);
+}
+
+static void *borrow_new(void)
+{
+	static char handles[16];
+	static unsigned n;
+	void *handle;
+
+	assert_null(borrow(TIMEOUT_NS, &handle));
+	assert_null(handle);
+	return &handles[n++ % sizeof(handles)];
+}
+
+/* A call that ends while its name is looked up. */
+static void lose(void *handle)
+{
+	auth_calls_lost(&calls);
+	auth_calls_give_back(&calls, handle, false);
+}
+
+static void as_many_as_may_call_and_no_more(void **state)
+{
+	void *handles[MOST], *none;
+
+	(void)state;
+	for (int i = 0; i < MOST; i++)
+		handles[i] = borrow_new();
+	assert_string_equal(borrow(TIMEOUT_NS, &none), "all of auth.concurrency calls are under way");
+	auth_calls_give_back(&calls, handles[0], true);
+	assert_null(borrow(CLOCK_MS, &none));
+	assert_ptr_equal(none, handles[0]);
+	for (int i = 0; i < MOST; i++)
+		auth_calls_give_back(&calls, handles[i], true);
+}
+
+static void a_handle_that_could_not_be_made_takes_no_place(void **state)
+{
+	void *handle;
+
+	(void)state;
+	for (int i = 0; i < MOST + 1; i++) {
+		assert_null(borrow(TIMEOUT_NS, &handle));
+		assert_null(handle);
+		auth_calls_give_back(&calls, NULL, false);
+	}
+}
+
+static void connections_are_used_before_handles_without_one(void **state)
+{
+	void *warm, *warmer, *cold, *handle;
+
+	(void)state;
+	warm = borrow_new();
+	warmer = borrow_new();
+	cold = borrow_new();
+	auth_calls_give_back(&calls, warm, true);
+	auth_calls_give_back(&calls, warmer, true);
+	auth_calls_give_back(&calls, cold, false);
+	assert_null(borrow(TIMEOUT_NS, &handle));
+	assert_ptr_equal(handle, warmer);
+	assert_null(borrow(TIMEOUT_NS, &handle));
+	assert_ptr_equal(handle, warm);
+	assert_null(borrow(TIMEOUT_NS, &handle));
+	assert_ptr_equal(handle, cold);
+	auth_calls_give_back(&calls, warm, true);
+	auth_calls_give_back(&calls, warmer, true);
+	auth_calls_give_back(&calls, cold, true);
+	auth_calls_fini(&calls, count_freed);
+	assert_int_equal(freed, 3);
+	assert_int_equal(auth_calls_init(&calls, MOST, TIMEOUT_NS), 0);
+}
+
+static void each_lookup_that_is_lost_takes_a_place_and_one_is_left(void **state)
+{
+	void *handles[MOST], *handle, *none;
+
+	(void)state;
+	for (int i = 0; i < MOST; i++)
+		handles[i] = borrow_new();
+	lose(handles[0]);
+	assert_string_equal(borrow(TIMEOUT_NS, &none), "no name server answers for auth.url");
+	lose(handles[1]);
+	assert_non_null(borrow(TIMEOUT_NS, &none));
+	lose(handles[2]);
+	for (int i = 0; i < 10; i++) {
+		assert_null(borrow(TIMEOUT_NS, &handle));
+		assert_non_null(borrow(TIMEOUT_NS, &none));
+		lose(handle);
+	}
+}
+
+static void who_has_less_than_half_of_the_time_left_does_not_try_a_lost_name(void **state)
+{
+	void *handle = borrow_new();
+
+	(void)state;
+	lose(handle);
+	assert_string_equal(borrow(TIMEOUT_NS / 2 - 1, &handle), "no name server answers for auth.url");
+	assert_null(borrow(TIMEOUT_NS / 2, &handle));
+	auth_calls_give_back(&calls, handle, false);
+}
+
+static void over_a_connection_anybody_may_call_though_names_are_lost(void **state)
+{
+	void *warm = borrow_new(), *first = borrow_new(), *second = borrow_new(), *handle;
+
+	(void)state;
+	lose(first);
+	lose(second);
+	auth_calls_lost(&calls);
+	assert_non_null(borrow(1, &handle));
+	auth_calls_give_back(&calls, warm, true);
+	assert_null(borrow(1, &handle));
+	assert_ptr_equal(handle, warm);
+	auth_calls_give_back(&calls, warm, false);
+	assert_non_null(borrow(1, &handle));
+}
+
+static void a_name_that_is_found_gives_all_places_back(void **state)
+{
+	void *handles[MOST];
+
+	(void)state;
+	handles[0] = borrow_new();
+	handles[1] = borrow_new();
+	lose(handles[0]);
+	lose(handles[1]);
+	auth_calls_found(&calls);
+	for (int i = 0; i < 2; i++) {
+		assert_null(borrow(1, &handles[i]));
+		assert_non_null(handles[i]);
+	}
+	handles[2] = borrow_new();
+	for (int i = 0; i < MOST; i++)
+		auth_calls_give_back(&calls, handles[i], true);
+}
+
+static void places_come_back_when_the_lookups_must_be_over(void **state)
+{
+	void *handle = borrow_new(), *none;
+
+	(void)state;
+	auth_calls_lost(&calls);
+	auth_calls_lost(&calls);
+	seam_clock_advance(30 * CLOCK_SEC);
+	assert_non_null(borrow(TIMEOUT_NS, &none));
+	seam_clock_advance(1);
+	assert_null(borrow(1, &none));
+	assert_null(none);
+	auth_calls_give_back(&calls, none, false);
+	auth_calls_give_back(&calls, handle, true);
+}
+
+static void without_memory_there_are_none(void **state)
+{
+	struct auth_calls others;
+
+	(void)state;
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(auth_calls_init(&others, MOST, TIMEOUT_NS), -ENOMEM);
+	auth_calls_fini(&others, count_freed);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		CASE(as_many_as_may_call_and_no_more),
+		CASE(a_handle_that_could_not_be_made_takes_no_place),
+		CASE(connections_are_used_before_handles_without_one),
+		CASE(each_lookup_that_is_lost_takes_a_place_and_one_is_left),
+		CASE(who_has_less_than_half_of_the_time_left_does_not_try_a_lost_name),
+		CASE(over_a_connection_anybody_may_call_though_names_are_lost),
+		CASE(a_name_that_is_found_gives_all_places_back),
+		CASE(places_come_back_when_the_lookups_must_be_over),
+		CASE(without_memory_there_are_none),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
