@@ -12,8 +12,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "comet/transport/peer.h"
 #include "comet/transport/porter.h"
-#include "comet/transport/tcp.h"
+#include "comet/transport/transport.h"
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/err.h"
@@ -91,7 +92,7 @@ static int receive(struct listener *l, int fd, const struct sockaddr *peer)
 	char address[TRANSPORT_PEER_BYTES];
 	enum close_reason why;
 
-	tcp_address_text(peer, false, address, sizeof(address));
+	peer_text(peer, false, address, sizeof(address));
 	if ((why = admission_enter(&s->admission, address)) != CLOSE_NONE) {
 		l->door->turn_away(fd, why);
 		return 0;

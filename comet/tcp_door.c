@@ -5,6 +5,7 @@
 
 #include "comet/goodbye.h"
 #include "comet/serve.h"
+#include "comet/transport/peer.h"
 #include "comet/transport/tcp.h"
 #include "common/clock.h"
 
@@ -55,7 +56,7 @@ int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer)
 	return serve_start(s, c);
 
 leave:
-	tcp_address_text(peer, false, address, sizeof(address));
+	peer_text(peer, false, address, sizeof(address));
 	admission_leave(&s->admission, address, false);
 	return rc;
 }

@@ -11,8 +11,9 @@
 #include <unistd.h>
 
 #include "comet/close_reason.h"
+#include "comet/transport/peer.h"
 #include "comet/transport/proxy.h"
-#include "comet/transport/tcp.h"
+#include "comet/transport/transport.h"
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/lock.h"
@@ -103,7 +104,7 @@ static void turn_away(struct caller *c, const char *why)
 	char peer[TRANSPORT_PEER_BYTES];
 
 	count_by(COUNT_REFUSED, CLOSE_PROXY_HEADER);
-	tcp_address_text((struct sockaddr *)&c->peer, true, peer, sizeof(peer));
+	peer_text((struct sockaddr *)&c->peer, true, peer, sizeof(peer));
 	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what("refused: no PROXY header"),
 		    log_str("error", why));
 	(void)close(c->fd);

@@ -3,9 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "comet/transport/tcp.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "comet/transport/peer.h"
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/err.h"
@@ -29,11 +28,7 @@ struct tcp {
 	int64_t write_timeout_ns;
 	struct buffers *buffers;
 	struct tls *tls; /* or NULL */
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} peer; /* sockaddr_storage would be four times as large */
+	struct peer peer;
 	/* reader only */
 	uint8_t *buf; /* small, or borrowed */
 	uint32_t size;
@@ -357,29 +352,9 @@ static void tcp_free(struct transport **t)
 	*t = NULL;
 }
 
-void tcp_address_text(const struct sockaddr *address, bool with_port, char *text, size_t text_bytes)
-{
-	const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
-	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
-	bool is_v6 = address->sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
-	char host[INET6_ADDRSTRLEN] = "?";
-
-	if (is_v6)
-		(void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-	else if (address->sa_family == AF_INET6)
-		(void)inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], host, sizeof(host));
-	else
-		(void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
-	/* The port stands at the same place in both. */
-	if (with_port)
-		(void)snprintf(text, text_bytes, is_v6 ? "[%s]:%u" : "%s:%u", host, ntohs(v4->sin_port));
-	else
-		(void)snprintf(text, text_bytes, "%s", host);
-}
-
 static void tcp_peer(const struct transport *t, bool with_port, char *text, size_t text_bytes)
 {
-	tcp_address_text(&tcp_of(t)->peer.any, with_port, text, text_bytes);
+	peer_text(&tcp_of(t)->peer.any, with_port, text, text_bytes);
 }
 
 static const struct transport_ops tcp_ops = {
@@ -407,10 +382,7 @@ int tcp_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const 
 	tcp->max_body = opt->max_body;
 	tcp->write_timeout_ns = opt->write_timeout_ns;
 	tcp->buffers = buffers;
-	if (peer->sa_family == AF_INET6)
-		tcp->peer.v6 = *(const struct sockaddr_in6 *)(const void *)peer;
-	else
-		tcp->peer.v4 = *(const struct sockaddr_in *)(const void *)peer;
+	peer_set(&tcp->peer, peer);
 	tcp->buf = tcp->small;
 	tcp->size = sizeof(tcp->small);
 	if (opt->tls != NULL && tls_new(opt->tls, fd, &tcp->tls) < 0) {

@@ -22,7 +22,4 @@ struct tcp_options {
 int tcp_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const struct tcp_options *opt,
 	    struct transport **out);
 
-/* "1.2.3.4:56" or "[::1]:56"; an IPv4 address mapped into IPv6 is written as IPv4. */
-void tcp_address_text(const struct sockaddr *address, bool with_port, char *text, size_t text_bytes);
-
 #endif

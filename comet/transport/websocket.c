@@ -14,7 +14,8 @@
 #include <unistd.h>
 
 #include "comet/goodbye.h"
-#include "comet/transport/tcp.h"
+#include "comet/transport/peer.h"
+#include "comet/transport/transport.h"
 #include "comet/transport/ws_guest.h"
 #include "comet/transport/ws_link.h"
 #include "common/err.h"
@@ -109,7 +110,7 @@ static int let_in(struct websocket *ws, int fd, const struct sockaddr *peer, boo
 		return 0;
 	}
 	(void)close(fd);
-	tcp_address_text(peer, false, address, sizeof(address));
+	peer_text(peer, false, address, sizeof(address));
 	admission_leave(&ws->server->admission, address, false);
 	return rc;
 }

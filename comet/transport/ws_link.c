@@ -2,13 +2,12 @@
 #include "comet/transport/ws_link.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "comet/connection.h"
-#include "comet/transport/tcp.h"
+#include "comet/transport/peer.h"
 #include "comet/transport/v1_json.h"
 #include "common/clock.h"
 #include "common/counters.h"
@@ -35,11 +34,7 @@ struct ws_link {
 	int64_t write_timeout_ns;
 	void (*ask)(void *service, struct ws_link *link);
 	void *service;
-	union {
-		struct sockaddr any;
-		struct sockaddr_in v4;
-		struct sockaddr_in6 v6;
-	} peer;
+	struct peer peer;
 	_Atomic enum kind kind; /* by the first message */
 	/* under the service's lock */
 	struct ws_link *next_asking;
@@ -535,7 +530,7 @@ static void ws_free(struct transport **t)
 
 static void ws_peer(const struct transport *t, bool with_port, char *text, size_t text_bytes)
 {
-	tcp_address_text(&link_of(t)->peer.any, with_port, text, text_bytes);
+	peer_text(&link_of(t)->peer.any, with_port, text, text_bytes);
 }
 
 /* ---- from birth to death ---- */
@@ -567,10 +562,7 @@ int ws_link_new(const struct sockaddr *peer, const struct ws_link_options *opt, 
 	link->write_timeout_ns = opt->write_timeout_ns;
 	link->ask = opt->ask;
 	link->service = opt->service;
-	if (peer->sa_family == AF_INET6)
-		link->peer.v6 = *(const struct sockaddr_in6 *)(const void *)peer;
-	else
-		link->peer.v4 = *(const struct sockaddr_in *)(const void *)peer;
+	peer_set(&link->peer, peer);
 	lock_init(&link->lock, LOCK_CHANNEL);
 	lock_cond_init(&link->readable);
 	lock_cond_init(&link->space);

@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/transport/peer.h"
 #include "comet/transport/proxy.h"
-#include "comet/transport/tcp.h"
+#include "comet/transport/transport.h"
 
 #define V2_SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 
@@ -30,7 +31,7 @@ static int parse(const void *bytes, size_t n, char client[TRANSPORT_PEER_BYTES],
 	if (rc == 0 && address.ss_family == AF_UNSPEC)
 		(void)snprintf(client, TRANSPORT_PEER_BYTES, "unspecified");
 	else if (rc == 0)
-		tcp_address_text((struct sockaddr *)&address, true, client, TRANSPORT_PEER_BYTES);
+		peer_text((struct sockaddr *)&address, true, client, TRANSPORT_PEER_BYTES);
 	return rc;
 }
 

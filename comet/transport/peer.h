@@ -1,0 +1,24 @@
+/* peer: the address of who has connected. SPDX-License-Identifier: MIT */
+#ifndef COMET_TRANSPORT_PEER_H
+#define COMET_TRANSPORT_PEER_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+/* Of IPv4 or IPv6, and no larger: a sockaddr_storage for each connection would be four times as much. */
+struct peer {
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	};
+};
+
+void peer_set(struct peer *peer, const struct sockaddr *address);
+
+/* "1.2.3.4:56" or "[::1]:56"; an IPv4 address mapped into IPv6 is written as IPv4. */
+void peer_text(const struct sockaddr *address, bool with_port, char *text, size_t text_bytes);
+
+#endif
