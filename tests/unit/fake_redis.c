@@ -104,11 +104,8 @@ static void let_in(struct fake_redis *f, struct fake_redis_peer *peers)
 static void *run(void *arg)
 {
 	struct fake_redis *f = arg;
-	struct fake_redis_peer *peers = calloc(CONNECTIONS, sizeof(*peers));
+	struct fake_redis_peer *peers = f->peers;
 
-	for (int i = 0; i < CONNECTIONS; i++)
-		peers[i].fd = -1;
-	f->peers = peers;
 	for (;;) {
 		struct pollfd fds[2 + CONNECTIONS] = {{f->stop[0], POLLIN, 0}, {f->listener, POLLIN, 0}};
 
@@ -126,7 +123,6 @@ static void *run(void *arg)
 	for (int i = 0; i < CONNECTIONS; i++)
 		if (peers[i].fd >= 0)
 			hang_up(&peers[i]);
-	free(peers);
 	return NULL;
 }
 
@@ -142,6 +138,10 @@ void fake_redis_start(struct fake_redis *f, fake_redis_answer *answer, void *arg
 	assert_int_equal(getsockname(f->listener, (struct sockaddr *)&sin, &bytes), 0);
 	(void)snprintf(f->addr, sizeof(f->addr), "127.0.0.1:%d", ntohs(sin.sin_port));
 	assert_int_equal(pipe(f->stop), 0);
+	/* Not by the thread: a test may have made an allocation fail by then. */
+	assert_non_null(f->peers = calloc(CONNECTIONS, sizeof(*f->peers)));
+	for (int i = 0; i < CONNECTIONS; i++)
+		f->peers[i].fd = -1;
 	assert_int_equal(pthread_create(&f->thread, NULL, run, f), 0);
 }
 
@@ -152,6 +152,7 @@ void fake_redis_stop(struct fake_redis *f)
 	(void)close(f->listener);
 	(void)close(f->stop[0]);
 	(void)close(f->stop[1]);
+	free(f->peers);
 }
 
 void fake_redis_config(const struct fake_redis *f, struct config *cfg)
