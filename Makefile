@@ -257,7 +257,7 @@ coverage:
 	@find build/coverage -name '*.gcda' -delete 2>/dev/null; true
 	@PYTEST_ADDOPTS="-k 'not tcp-v1 and not wss-v1'" $(MAKE) --no-print-directory SAN=coverage check
 	@! command -v redis-server >/dev/null || \
-		PYTEST_ADDOPTS="-k 'test_api or tcp-v2 and (push or room or kick or ops or drain)'" $(MAKE) --no-print-directory SAN=coverage check-cluster
+		PYTEST_ADDOPTS="-k 'test_api or faults_cluster or test_metrics or tcp-v2 and (push or room or kick or ops or drain)'" $(MAKE) --no-print-directory SAN=coverage check-cluster
 	@tests/coverage/run $(COVERAGE) build/coverage
 
 docs: $(CHECK)/tests/test_docs
