@@ -48,6 +48,18 @@ static bool may_call_locked(struct auth_calls *c, int64_t deadline_ns) NEEDS(c->
 	return deadline_ns - now >= c->timeout_ns / 2 && under_way < (c->n_lost < c->most ? c->most - c->n_lost : 1);
 }
 
+/* The best that is idle, or NULL: one is to be made. */
+static void *take_locked(struct auth_calls *c) NEEDS(c->lock)
+{
+	if (c->n_idle == 0) {
+		c->n_made++;
+		return NULL;
+	}
+	if (c->n_connected > 0)
+		c->n_connected--;
+	return c->idle[--c->n_idle];
+}
+
 const char *auth_calls_borrow(struct auth_calls *c, int64_t deadline_ns, void **handle)
 {
 	bool may_call, lost;
@@ -57,11 +69,8 @@ const char *auth_calls_borrow(struct auth_calls *c, int64_t deadline_ns, void **
 	while (!(may_call = may_call_locked(c, deadline_ns)) && lock_wait_until(&c->given_back, &c->lock, deadline_ns))
 		;
 	lost = c->n_lost > 0;
-	if (may_call && c->n_idle > 0)
-		*handle = c->idle[--c->n_idle];
-	else if (may_call)
-		c->n_made++;
-	c->n_connected -= may_call && c->n_connected > 0;
+	if (may_call)
+		*handle = take_locked(c);
 	lock_drop(&c->lock);
 	if (may_call)
 		return NULL;

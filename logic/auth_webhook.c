@@ -126,16 +126,12 @@ static void note_lookup(struct auth_webhook *w, CURL *curl, CURLcode code)
 {
 	curl_off_t lookup_us = 0;
 	long connects = 0;
-	bool found;
 
 	(void)curl_easy_getinfo(curl, CURLINFO_NAMELOOKUP_TIME_T, &lookup_us);
 	(void)curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
-	found = connects > 0 || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST;
-	if (!found && (code != CURLE_OPERATION_TIMEDOUT || lookup_us > 0))
-		return;
-	if (found)
+	if (connects > 0 || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
 		auth_calls_found(&w->calls);
-	else
+	else if (code == CURLE_OPERATION_TIMEDOUT && lookup_us <= 0)
 		auth_calls_lost(&w->calls);
 }
 
