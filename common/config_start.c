@@ -112,11 +112,22 @@ static int try_http_keys(const struct config *cfg)
 	return rc;
 }
 
-/* Only by reading them is known whether a start could use them. */
-static int try_files(const struct config *cfg, const struct config_program *program)
+/* A start goes on without it and says so, for the sake of clients that are there; who asks is told. */
+static int try_deflate(const struct config *cfg)
+{
+	if (!cfg->websocket_deflate)
+		return 0;
+	(void)fprintf(stderr, "websocket.deflate: messages are not compressed in this version; take it out, or set it "
+			      "to no\n");
+	return -ERR_CONFIG;
+}
+
+/* What only -t asks for: whether all that the settings name can be had, which for files is known only by reading them. */
+static int try_settings(const struct config *cfg, const struct config_program *program)
 {
 	int rc = try_http_keys(cfg);
 
+	keep_worst(&rc, try_deflate(cfg));
 	keep_worst(&rc, program->try_auth != NULL ? program->try_auth(cfg) : 0);
 	return rc;
 }
@@ -135,7 +146,7 @@ static int start(struct config *cfg, const struct request *rq, const struct conf
 	}
 	rc = read_sources(cfg, rq, program->is_logic);
 	if (rc == 0 && rq->test)
-		rc = try_files(cfg, program);
+		rc = try_settings(cfg, program);
 	if (rc < 0) {
 		(void)fprintf(stderr, "%s: %s\n", program->name,
 			      rc == -ENOMEM ? "out of memory" : "not started, because of the above");

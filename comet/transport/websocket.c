@@ -215,11 +215,6 @@ static void *serve_sockets(void *arg)
 
 /* ---- start and stop ---- */
 
-static const struct lws_extension deflate[] = {
-	{"permessage-deflate", lws_extension_callback_pm_deflate, "permessage-deflate; client_no_context_takeover"},
-	{NULL, NULL, NULL},
-};
-
 static void log_line(int level, const char *line)
 {
 	char text[256];
@@ -245,7 +240,6 @@ static struct lws_vhost *new_vhost(struct service *s, const char *name, bool tls
 		.port = tls ? CONTEXT_PORT_NO_LISTEN_SERVER : CONTEXT_PORT_NO_LISTEN,
 		.vhost_name = name,
 		.protocols = tls ? s->websocket->tls : s->websocket->plain,
-		.extensions = cfg->websocket_deflate ? deflate : NULL,
 		.timeout_secs = lws_timeout_s(cfg),
 		.timeout_secs_ah_idle = lws_timeout_s(cfg), /* of who has not said all of its headers */
 		.alpn = "http/1.1",
@@ -330,6 +324,9 @@ int websocket_start(struct server *server, struct tls_certs *certs, struct webso
 
 	if (ws == NULL)
 		return rc;
+	if (server->cfg->websocket_deflate)
+		LOG(LOG_ERROR,
+		    log_what("websocket.deflate = yes has no effect: messages are not compressed; take it out"));
 	lws_set_log_level(LLL_ERR | LLL_WARN, log_line);
 	ws->magic = WEBSOCKET_MAGIC;
 	ws->server = server;

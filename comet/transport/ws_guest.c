@@ -270,8 +270,7 @@ static void set_choked(struct ws_guest *g, bool choked)
 static int send_frames(struct ws_guest *g, struct lws *wsi)
 {
 	struct ws_frame *frame = &g->host->frame;
-	/* A compressor may have more to say before it takes the next one. */
-	unsigned left = g->host->server->cfg->websocket_deflate ? 1 : FRAMES_A_TURN;
+	unsigned left = FRAMES_A_TURN;
 
 	while (!g->closing) {
 		enum ws_next next;

@@ -6,11 +6,13 @@ import asyncio
 import json
 import ssl
 import struct
+import subprocess
 
 import pytest
 import websockets
 
 from client import WAYS, Client, Closed, Op, Packet, dial
+from server import BUILD
 from waiting import TIMEOUT, Deadline
 from wire import Frames, Opcode, close_payload, frame, upgrade
 
@@ -424,31 +426,27 @@ async def talk(uri, backend, **options):
         return client.response_headers.get("Sec-WebSocket-Extensions", "")
 
 
-@pytest.mark.parametrize("deflate", ["no", "yes"])
 @pytest.mark.parametrize("compression", [None, "deflate"])
-def test_python_websockets(launch, deflate, compression):
-    house = launch({"websocket.deflate": deflate})
+def test_python_websockets(house, compression):
     host, port = house.address("websocket")
     extensions = asyncio.run(asyncio.wait_for(talk(f"ws://{host}:{port}/sub", house.backend, compression=compression),
                                               TIMEOUT))
-    assert ("permessage-deflate" in extensions) == (deflate == "yes" and compression == "deflate")
-
-
-def bomb(size):
-    import zlib
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return (packer.compress(b"\0" * size) + packer.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    assert extensions == ""
 
 
 @pytest.mark.settings("websocket.deflate=yes")
-def test_message_that_inflates_beyond_the_limit_is_closed(bare, house):
+def test_compression_stays_off_whatever_is_set(bare, house):
+    """libwebsockets' own reads a buffer that its connections share when that has another's message in it."""
     client = bare()
-    client.say(upgrade(key=KEY, **{"Sec-WebSocket-Extensions": "permessage-deflate"}))
+    client.say(upgrade(key=KEY, **{"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}))
     while client.frames.response is None:
         client._take()
-    assert "permessage-deflate" in client.frames.response
-    before = house.rss_bytes()
-    client.say(frame(Opcode.BINARY, bomb(50_000_000)[:4000], rsv=4))
-    assert client.hear_close() == 1009
-    assert house.rss_bytes() - before < 8 << 20
-    house.wait_metric("comet_closed_total", 1, reason="packet_body")
+    assert " 101 " in client.frames.response and "sec-websocket-extensions" not in client.frames.response.lower()
+    # Once this aborted the program: a compressed frame, where the extension had been agreed upon.
+    client.say(frame(Opcode.BINARY, b"x" * 19, rsv=4))
+    assert client.hear_close() == 1002
+    (line,) = [line for line in house.log().splitlines() if "websocket.deflate" in line]
+    assert " error " in line and "not compressed" in line
+    tried = subprocess.run([BUILD / "comet", "-t", "-o", "websocket.deflate=yes"], capture_output=True, text=True,
+                           timeout=TIMEOUT)
+    assert tried.returncode == 2 and "websocket.deflate: messages are not compressed" in tried.stderr
