@@ -48,8 +48,9 @@ LDFLAGS  += $(SAN_FLAGS)
 endif
 
 # Every program links the same archive; its main.c is what differs.
-SOURCES  := $(wildcard common/*.c comet/*.c comet/transport/*.c logic_client/*.c logic/*.c cli/*.c)
-HEADERS  := $(wildcard common/*.h comet/*.h comet/transport/*.h logic_client/*.h logic/*.h cli/*.h)
+WINGS    := common comet logic_client logic cli
+SOURCES  := $(sort $(shell find $(WINGS) -name '*.c'))
+HEADERS  := $(sort $(shell find $(WINGS) -name '*.h'))
 MAINS    := comet/main.c logic/main.c cli/main.c
 HOUSE    := $(filter-out $(MAINS),$(SOURCES))
 ARCHIVE  := $(BUILD)/libhouse.a

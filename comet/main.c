@@ -9,17 +9,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "comet/accept.h"
 #include "comet/alone.h"
 #include "comet/cluster.h"
+#include "comet/door/accept.h"
+#include "comet/door/tcp_door.h"
+#include "comet/door/websocket.h"
 #include "comet/goodbye.h"
 #include "comet/online.h"
 #include "comet/push.h"
 #include "comet/serve.h"
 #include "comet/server.h"
-#include "comet/tcp_door.h"
 #include "comet/transport/tls.h"
-#include "comet/transport/websocket.h"
 #include "common/clock.h"
 #include "common/config.h"
 #include "common/err.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comet/transport/proxy.h"
+#include "comet/door/proxy.h"
 #include "common/obj.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

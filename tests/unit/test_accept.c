@@ -1,4 +1,4 @@
-/* Tests of comet/accept, over loopback. SPDX-License-Identifier: MIT */
+/* Tests of comet/door/accept, over loopback. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,8 +17,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "comet/accept.h"
-#include "comet/tcp_door.h"
+#include "comet/door/accept.h"
+#include "comet/door/tcp_door.h"
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/log.h"

@@ -1,4 +1,4 @@
-/* Tests of comet/transport/porter, over socket pairs. SPDX-License-Identifier: MIT */
+/* Tests of comet/door/porter, over socket pairs. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "comet/close_reason.h"
-#include "comet/transport/porter.h"
+#include "comet/door/porter.h"
 #include "common/clock.h"
 #include "common/counters.h"
 #include "common/log.h"

@@ -1,4 +1,4 @@
-/* Tests of comet/transport/proxy. SPDX-License-Identifier: MIT */
+/* Tests of comet/door/proxy. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/door/proxy.h"
 #include "comet/transport/peer.h"
-#include "comet/transport/proxy.h"
 #include "comet/transport/transport.h"
 
 #define V2_SIGNATURE "\r\n\r\n\0\r\nQUIT\n"

@@ -1,5 +1,5 @@
 /* ws_upgrade: see ws_upgrade.h. SPDX-License-Identifier: MIT */
-#include "comet/transport/ws_upgrade.h"
+#include "comet/door/ws_upgrade.h"
 
 #include <stdbool.h>
 #include <string.h>

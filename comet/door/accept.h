@@ -1,8 +1,8 @@
 /* accept: the doors. For each address one listening socket and a few threads that block in accept4. What becomes of a
  * socket is its door's business.
  * SPDX-License-Identifier: MIT */
-#ifndef COMET_ACCEPT_H
-#define COMET_ACCEPT_H
+#ifndef COMET_DOOR_ACCEPT_H
+#define COMET_DOOR_ACCEPT_H
 
 #include <stdint.h>
 #include <sys/socket.h>

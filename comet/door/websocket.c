@@ -1,7 +1,7 @@
 /* websocket: see websocket.h. A context of libwebsockets, and all that is in it, is touched by its service thread only;
  * lws_cancel_service() is the one call for others. So an accept thread leaves what it accepted in a list, and so do
  * connections that wish something; many of them share one cancel. SPDX-License-Identifier: MIT */
-#include "comet/transport/websocket.h"
+#include "comet/door/websocket.h"
 
 #include <errno.h>
 #include <libwebsockets.h>
@@ -13,10 +13,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "comet/door/ws_guest.h"
 #include "comet/goodbye.h"
 #include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
-#include "comet/transport/ws_guest.h"
 #include "comet/transport/ws_link.h"
 #include "common/err.h"
 #include "common/lock.h"

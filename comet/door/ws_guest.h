@@ -2,8 +2,8 @@
  * its link and its connection, what they wish to libwebsockets. Where nothing else is said: that thread only, or the one that
  * starts and stops it, while it does not run.
  * SPDX-License-Identifier: MIT */
-#ifndef COMET_TRANSPORT_WS_GUEST_H
-#define COMET_TRANSPORT_WS_GUEST_H
+#ifndef COMET_DOOR_WS_GUEST_H
+#define COMET_DOOR_WS_GUEST_H
 
 #include <libwebsockets.h>
 #include <openssl/ssl.h>

@@ -1,5 +1,5 @@
 /* tcp_door: see tcp_door.h. SPDX-License-Identifier: MIT */
-#include "comet/tcp_door.h"
+#include "comet/door/tcp_door.h"
 
 #include <unistd.h>
 

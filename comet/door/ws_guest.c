@@ -1,5 +1,5 @@
 /* ws_guest: see ws_guest.h. SPDX-License-Identifier: MIT */
-#include "comet/transport/ws_guest.h"
+#include "comet/door/ws_guest.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -9,8 +9,8 @@
 
 #include "comet/close_reason.h"
 #include "comet/connection.h"
+#include "comet/door/ws_upgrade.h"
 #include "comet/serve.h"
-#include "comet/transport/ws_upgrade.h"
 #include "common/clock.h"
 #include "common/err.h"
 #include "common/obj.h"

@@ -1,6 +1,6 @@
 /* accept: see accept.h. A limit of the machine slows accepting down and never ends it: the thread says so once, waits, and
  * tries again. SPDX-License-Identifier: MIT */
-#include "comet/accept.h"
+#include "comet/door/accept.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "comet/door/porter.h"
 #include "comet/transport/peer.h"
-#include "comet/transport/porter.h"
 #include "comet/transport/transport.h"
 #include "common/clock.h"
 #include "common/counters.h"

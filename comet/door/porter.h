@@ -1,8 +1,8 @@
 /* porter: stands between accept and admission where a balancer announces its clients with a PROXY header. One thread reads
  * the headers of all that wait, so that a balancer that is slow to send one holds up nobody else.
  * SPDX-License-Identifier: MIT */
-#ifndef COMET_TRANSPORT_PORTER_H
-#define COMET_TRANSPORT_PORTER_H
+#ifndef COMET_DOOR_PORTER_H
+#define COMET_DOOR_PORTER_H
 
 #include <stdint.h>
 #include <sys/socket.h>

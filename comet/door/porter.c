@@ -1,7 +1,7 @@
 /* porter: see porter.h. Headers are looked at with MSG_PEEK and taken off when they are whole, so that not one byte of the
  * client's is lost; epoll tells of new bytes only (edges), or a half header would keep the thread busy.
  * SPDX-License-Identifier: MIT */
-#include "comet/transport/porter.h"
+#include "comet/door/porter.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "comet/close_reason.h"
+#include "comet/door/proxy.h"
 #include "comet/transport/peer.h"
-#include "comet/transport/proxy.h"
 #include "comet/transport/transport.h"
 #include "common/clock.h"
 #include "common/counters.h"

@@ -1,5 +1,5 @@
 /* proxy: see proxy.h. The format is haproxy's doc/proxy-protocol.txt. SPDX-License-Identifier: MIT */
-#include "comet/transport/proxy.h"
+#include "comet/door/proxy.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

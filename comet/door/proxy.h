@@ -1,7 +1,7 @@
 /* proxy: the header that a balancer sends before the client's bytes, so that we know the client's address: PROXY protocol
  * version 1 (text) and 2 (binary). A pure function; porter.c does the reading. SPDX-License-Identifier: MIT */
-#ifndef COMET_TRANSPORT_PROXY_H
-#define COMET_TRANSPORT_PROXY_H
+#ifndef COMET_DOOR_PROXY_H
+#define COMET_DOOR_PROXY_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* websocket: the WebSocket doors, on libwebsockets. A few service threads, each with a context of its own, speak HTTP,
  * WebSocket and TLS; each connection has its reader and dispatcher as a TCP connection has, from the end of the WebSocket
  * handshake on. SPDX-License-Identifier: MIT */
-#ifndef COMET_TRANSPORT_WEBSOCKET_H
-#define COMET_TRANSPORT_WEBSOCKET_H
+#ifndef COMET_DOOR_WEBSOCKET_H
+#define COMET_DOOR_WEBSOCKET_H
 
 #include <sys/socket.h>
 

@@ -1,7 +1,7 @@
 /* tcp_door: what becomes of a socket that was accepted for a TCP client: a transport, a connection, a reader.
  * SPDX-License-Identifier: MIT */
-#ifndef COMET_TCP_DOOR_H
-#define COMET_TCP_DOOR_H
+#ifndef COMET_DOOR_TCP_DOOR_H
+#define COMET_DOOR_TCP_DOOR_H
 
 #include <stdatomic.h>
 #include <sys/socket.h>

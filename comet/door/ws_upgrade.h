@@ -1,7 +1,7 @@
 /* ws_upgrade: is a request an upgrade to a WebSocket that we take? libwebsockets would do with less: it takes any path, any
  * version, and HTTP/2. SPDX-License-Identifier: MIT */
-#ifndef COMET_TRANSPORT_WS_UPGRADE_H
-#define COMET_TRANSPORT_WS_UPGRADE_H
+#ifndef COMET_DOOR_WS_UPGRADE_H
+#define COMET_DOOR_WS_UPGRADE_H
 
 #include <libwebsockets.h>
 
