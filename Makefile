@@ -96,7 +96,7 @@ STILL := $(if $(filter thread,$(SAN)),$(shell setarch -R true 2>/dev/null && ech
 export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1:quarantine_size_mb=32
 export UBSAN_OPTIONS ?= print_stacktrace=1
 export TSAN_OPTIONS  ?= second_deadlock_stack=1
-# Threads that give way at random around locks: common/lock.c. Another run gets another seed.
+# Threads that give way at random around locks: common/base/lock.c. Another run gets another seed.
 export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
 .PHONY: all run deps check check-layers check-unit check-e2e check-plain check-cluster check-monitoring check-browser chaos soak coverage docs bench fuzz fuzz-run lint format install uninstall deb check-deb check-reproducible clean help \
@@ -157,7 +157,7 @@ $(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/logic/api_console.o): $(P
 
 # libcometclient.a: cli/comet_client.h for other programs. One object in which no other name of ours is to be seen, and which
 # may go into a shared library, too.
-CLIENT_OBJS := $(patsubst %,$(BUILD)/client/%.o,cli/comet_client cli/client cli/backoff common/packet common/clock common/err common/obj)
+CLIENT_OBJS := $(patsubst %,$(BUILD)/client/%.o,cli/comet_client cli/client cli/backoff common/wire/packet common/base/clock common/base/err common/base/obj)
 
 $(BUILD)/client/%.o: %.c
 	@mkdir -p $(@D)

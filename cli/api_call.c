@@ -8,7 +8,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/http_client.h"
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #define TIMEOUT_NS (10 * CLOCK_SEC)
 

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 #define DAY_NS (86400 * CLOCK_SEC)
 

@@ -13,8 +13,8 @@
 #include "cli/bench_report.h"
 #include "cli/bench_run.h"
 #include "cli/commands.h"
-#include "common/clock.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
 
 #define SEEN_BYTES_MAX (UINT64_C(1) << 31) /* for the bits of who has seen what */
 #define DURATION_MAX   (3600 * CLOCK_SEC)

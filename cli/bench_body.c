@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/bench.h"
-#include "common/obj.h"
+#include "common/base/obj.h"
 
 /* {"run":"0123456789abcdef","n":"0000000012","ns":"0000000000000000034","pad":"xxx"}
  * Numbers as strings: JSON knows none that begin with 0. */

@@ -16,9 +16,9 @@
 #include "cli/bench_source.h"
 #include "cli/client.h"
 #include "cli/sequence.h"
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/obj.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
 
 #define READ_BYTES     (BENCH_WIRE_BODY_MAX + 1024) /* the longest packet with all around it */
 #define EVENTS         512

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "cli/query.h"
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/obj.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
 
 /* How long after the end a push that was due before it may still go out: a hiccup of the machine is no rate that is too high. */
 #define GRACE_NS CLOCK_SEC

@@ -20,8 +20,8 @@
 #include "cli/bench_push.h"
 #include "cli/bench_source.h"
 #include "cli/sequence.h"
-#include "common/clock.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
 
 #define FILES_OF_OUR_OWN 32              /* of a process, beside its connections */
 #define QUIET_NS         (3 * CLOCK_SEC) /* no delivery for so long after the last push: nothing more will come */

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/obj.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
 
 /* TCP: packets one after another */
 

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "common/packet.h"
+#include "common/wire/packet.h"
 
 #define BENCH_WIRE_BODY_MAX   (4 << 20) /* longest body taken */
 #define BENCH_WIRE_WRAP_BYTES 512 /* longest hello, and longest packet of ours with all that the wire puts around it */

@@ -15,8 +15,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
 
 #define DEFAULT_MAX_BODY (16u << 20)
 #define FIRST_BUFFER     4096

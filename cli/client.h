@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/packet.h"
+#include "common/wire/packet.h"
 
 #define CLIENT_WORDS_BYTES 160
 #define CLIENT_NODE_BYTES  128

@@ -11,8 +11,8 @@
 
 #include "cli/backoff.h"
 #include "cli/client.h"
-#include "common/clock.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
 
 #define TIMEOUT_MS   10000
 #define HEARTBEAT_MS 30000

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 /* Would a terminal act on it? C0, DEL, and C1 (U+0080 to U+009F) in two bytes. */
 static bool is_control(const uint8_t *at, unsigned n)

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "common/packet.h"
+#include "common/wire/packet.h"
 
 /* "1000 {"test":1}": op and body. Control characters and what is not UTF-8 show up as \n, \r, \t or \xNN, so that a
  * body is always one line and cannot steer a terminal. */

@@ -11,8 +11,8 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/query.h"
-#include "common/err.h"
-#include "common/obj.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
 
 #define STDIN_MAX (64u << 20)
 

@@ -18,8 +18,8 @@
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/printer.h"
-#include "common/clock.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
 
 #define ACCEPTS_MAX  256
 #define CONNECT_NS   (10 * CLOCK_SEC)

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/log.h"
-#include "common/machine.h"
-#include "common/network.h"
-#include "common/obj.h"
-#include "common/stack.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/base/machine.h"
+#include "common/base/network.h"
+#include "common/base/obj.h"
+#include "common/base/stack.h"
 
 int admission_init(struct admission *a, const struct admission_options *opt)
 {

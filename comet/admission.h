@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 #include "comet/close_reason.h"
-#include "common/lock.h"
-#include "common/rate.h"
-#include "common/strmap.h"
+#include "common/base/lock.h"
+#include "common/base/rate.h"
+#include "common/base/strmap.h"
 
 /* 0 is no limit, but for connections_max. */
 struct admission_options {
@@ -53,7 +53,7 @@ void admission_drain(struct admission *a);
 /* Connections now, and from how many addresses. Takes a->lock. */
 void admission_load(struct admission *a, int64_t *connections, int64_t *addresses) WITHOUT(a->lock);
 
-/* How many connections this machine's limits (common/machine.def) allow this process beside so many HTTP callers, and which
+/* How many connections this machine's limits (common/base/machine.def) allow this process beside so many HTTP callers, and which
  * limit says so (its name and value in text). */
 int64_t admission_machine_max(int64_t http_callers, char *text, unsigned text_bytes);
 

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/obj.h"
+#include "common/base/clock.h"
+#include "common/base/obj.h"
 #include "logic/api.h"
 #include "logic/bus.h"
 #include "logic/logic.h"

@@ -5,9 +5,9 @@
 
 #include <stdint.h>
 
-#include "common/config.h"
-#include "common/http.h"
-#include "common/reload.h"
+#include "common/base/reload.h"
+#include "common/config/config.h"
+#include "common/http/http.h"
 #include "logic_client/logic_client.h"
 
 struct alone;

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "common/obj.h"
+#include "common/base/obj.h"
 
 void bucket_init(struct bucket *b, struct tally_table *tallies)
 {

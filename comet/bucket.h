@@ -8,8 +8,8 @@
 #include "comet/connection.h"
 #include "comet/room.h"
 #include "comet/tally.h"
-#include "common/lock.h"
-#include "common/strmap.h"
+#include "common/base/lock.h"
+#include "common/base/strmap.h"
 
 struct bucket {
 	/* set once */

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/counters.h"
-#include "common/obj.h"
+#include "common/base/counters.h"
+#include "common/base/obj.h"
 
 int channel_init(struct channel *ch, const struct channel_options *opt)
 {

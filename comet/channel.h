@@ -23,8 +23,8 @@
 #include <stdint.h>
 
 #include "comet/ring.h"
-#include "common/lock.h"
-#include "common/message.h"
+#include "common/base/lock.h"
+#include "common/wire/message.h"
 
 #define HAUL_ANSWERS  8
 #define HAUL_MESSAGES 32

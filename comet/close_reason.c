@@ -5,8 +5,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "common/counters.h"
-#include "common/err.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
 
 enum kind { is_normal, is_error };
 

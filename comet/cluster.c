@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/config.h"
-#include "common/counters.h"
-#include "common/http_guard.h"
-#include "common/log.h"
-#include "common/obj.h"
-#include "common/signals.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/base/signals.h"
+#include "common/config/config.h"
+#include "common/http/http_guard.h"
 #include "logic_client/redis_client.h"
 
 struct cluster {

@@ -4,8 +4,8 @@
 #define COMET_CLUSTER_H
 
 #include "comet/server.h"
-#include "common/config.h"
-#include "common/http.h"
+#include "common/config/config.h"
+#include "common/http/http.h"
 #include "logic_client/logic_client.h"
 
 struct cluster;

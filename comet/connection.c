@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "comet/goodbye.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/obj.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/obj.h"
 
 /* How long the peer gets to read the goodbye and close, once everything was written. */
 #define LINGER_NS CLOCK_SEC

@@ -12,7 +12,7 @@
 #include "comet/close_reason.h"
 #include "comet/timer.h"
 #include "comet/transport/transport.h"
-#include "common/log.h"
+#include "common/base/log.h"
 
 struct room;
 struct server;

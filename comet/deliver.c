@@ -4,9 +4,9 @@
 #include <errno.h>
 
 #include "comet/dispatch.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
 
 /* How long a push waits for a dispatcher that has not had its turn. On a machine so busy that this is not enough, the
  * message meets the policy for slow consumers. */

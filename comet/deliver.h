@@ -7,7 +7,7 @@
 #include "comet/connection.h"
 #include "comet/room.h"
 #include "comet/server.h"
-#include "common/message.h"
+#include "common/wire/message.h"
 
 /* Write the message, queue it, or count why not; a full queue meets protocol.slow_consumer. Holds no lock while it writes;
  * never waits for the peer, but for our own dispatcher up to a second, where that is what a full queue waits for. `filter`:

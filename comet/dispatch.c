@@ -4,9 +4,9 @@
 #include <errno.h>
 
 #include "comet/whitelist.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/obj.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/obj.h"
 
 static int write_what_waits(struct connection *c, enum transport_wait *how);
 static int write_haul(struct connection *c, struct haul *h, enum transport_wait wait);

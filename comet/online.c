@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/obj.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
 
 struct online {
 	unsigned magic;

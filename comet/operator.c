@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/thread.h"
-#include "common/utf8.h"
-#include "common/wire.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/thread.h"
+#include "common/base/utf8.h"
+#include "common/wire/wire.h"
 
 int operate_heartbeat(struct connection *c, struct packet *p)
 {

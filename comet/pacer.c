@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "comet/deliver.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/obj.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
 
 #define PACED_MAX 64
 /* Deliveries that are due within one tick go together. */

@@ -4,7 +4,7 @@
 #define COMET_PACER_H
 
 #include "comet/server.h"
-#include "common/message.h"
+#include "common/wire/message.h"
 
 struct pacer;
 

@@ -9,10 +9,10 @@
 
 #include "comet/deliver.h"
 #include "comet/pacer.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/obj.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
 
 /* How long an HTTP call waits for room before it is told no. */
 #define ACCEPT_WAIT_NS CLOCK_SEC

@@ -5,7 +5,7 @@
 #define COMET_PUSH_H
 
 #include "comet/server.h"
-#include "common/wire.h"
+#include "common/wire/wire.h"
 
 struct push;
 

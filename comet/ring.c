@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/obj.h"
+#include "common/base/obj.h"
 
 int ring_init(struct ring *r, uint32_t size)
 {

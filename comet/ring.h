@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/packet.h"
+#include "common/wire/packet.h"
 
 struct ring {
 	struct packet *slots;

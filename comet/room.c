@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/counters.h"
-#include "common/obj.h"
+#include "common/base/counters.h"
+#include "common/base/obj.h"
 
 int room_new(struct tally_table *tallies, const char *id, struct room **out)
 {

@@ -9,7 +9,7 @@
 
 #include "comet/connection.h"
 #include "comet/tally.h"
-#include "common/lock.h"
+#include "common/base/lock.h"
 
 struct room {
 	unsigned magic;

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/obj.h"
+#include "common/base/obj.h"
 
 /* Each share sits on cache lines of its own. */
 struct round_share {

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "comet/timer.h"
-#include "common/lock.h"
+#include "common/base/lock.h"
 
 /* Read buffers of one size, lent while a packet or a burst needs one. A few are kept for the next who asks. */
 struct buffers {

@@ -8,12 +8,12 @@
 #include "comet/dispatch.h"
 #include "comet/operator.h"
 #include "comet/whitelist.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/log.h"
-#include "common/obj.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
 
 /* How often logic hears of a connection that sends heartbeats. */
 #define RENEW_NS (60 * CLOCK_SEC)
@@ -246,7 +246,7 @@ static const struct {
 	const char *words;
 } ops[] = {
 #define op(NAME, number, words) {(number), (words)},
-#include "common/ops.def"
+#include "common/wire/ops.def"
 #undef op
 };
 #define N_OPS (sizeof(ops) / sizeof(ops[0]))

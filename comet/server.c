@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/obj.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
 
 static int cores(void)
 {

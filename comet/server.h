@@ -12,8 +12,8 @@
 #include "comet/round.h"
 #include "comet/tally.h"
 #include "comet/whitelist.h"
-#include "common/config.h"
-#include "common/rate.h"
+#include "common/base/rate.h"
+#include "common/config/config.h"
 #include "logic_client/logic_client.h"
 
 struct server {

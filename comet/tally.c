@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/obj.h"
+#include "common/base/obj.h"
 
 void tally_table_init(struct tally_table *t)
 {

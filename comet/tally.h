@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/lock.h"
-#include "common/strmap.h"
-#include "common/wire.h"
+#include "common/base/lock.h"
+#include "common/base/strmap.h"
+#include "common/wire/wire.h"
 
 struct tally {
 	char *id;             /* set once */

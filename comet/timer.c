@@ -5,10 +5,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/clock.h"
-#include "common/lock.h"
-#include "common/obj.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/lock.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
 
 struct timer {
 	unsigned magic;

@@ -5,10 +5,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "common/config.h"
-#include "common/err.h"
-#include "common/log.h"
-#include "common/wire.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/config/config.h"
+#include "common/wire/wire.h"
 
 int whitelist_init(struct whitelist *w, const char *list, const char *path)
 {

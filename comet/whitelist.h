@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "comet/connection.h"
-#include "common/strmap.h"
+#include "common/base/strmap.h"
 
 struct whitelist {
 	struct strmap keys;

@@ -5,8 +5,8 @@
 
 #include <stddef.h>
 
-#include "common/config.h"
-#include "common/redis_pipe.h"
+#include "common/config/config.h"
+#include "common/redis/redis_pipe.h"
 #include "logic/logic.h"
 
 struct answer;

@@ -7,16 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/lock.h"
-#include "common/log.h"
-#include "common/obj.h"
-#include "common/redis_clock.h"
-#include "common/redis_listen.h"
-#include "common/strmap.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/base/strmap.h"
+#include "common/base/thread.h"
+#include "common/redis/redis_clock.h"
+#include "common/redis/redis_listen.h"
 #include "logic/answer.h"
 #include "logic/lua.h"
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/http_guard.h"
-#include "common/json.h"
+#include "common/base/json.h"
+#include "common/http/http_guard.h"
 #include "logic/api_route.h"
 
 /* ---- replies ---- */

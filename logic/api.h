@@ -3,7 +3,7 @@
 #ifndef LOGIC_API_H
 #define LOGIC_API_H
 
-#include "common/http_request.h"
+#include "common/http/http_request.h"
 #include "logic/logic.h"
 
 /* The handler for http_start; arg is a struct logic *. Finds the route, checks that the caller may take it, answers 401,

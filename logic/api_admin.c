@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/counters.h"
+#include "common/base/counters.h"
 #include "logic/api_route.h"
 
 static void wrong_method(struct api_call *call)

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "common/http_request.h"
+#include "common/http/http_request.h"
 #include "logic/logic.h"
 
 struct api_call {
@@ -17,7 +17,7 @@ struct api_call {
 struct api_route {
 	const char *method;
 	const char *path;
-	unsigned scopes; /* of common/http_keys.h: the API key must have one of them */
+	unsigned scopes; /* of common/http/http_keys.h: the API key must have one of them */
 	void (*handle)(struct api_call *call);
 };
 

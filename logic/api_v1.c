@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
-#include "common/wire.h"
+#include "common/base/json.h"
+#include "common/wire/wire.h"
 #include "logic/api_route.h"
 
 enum { RET_OK = 1, RET_FAULT = 65535 };

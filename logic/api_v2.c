@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/wire.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/wire/wire.h"
 #include "logic/api_route.h"
 
 /* ---- replies ---- */

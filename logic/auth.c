@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/obj.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
 #include "logic/auth_jwt.h"
 #include "logic/auth_open.h"
 #include "logic/auth_webhook.h"

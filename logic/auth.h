@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-#include "common/config.h"
-#include "common/reload.h"
+#include "common/base/reload.h"
+#include "common/config/config.h"
 #include "logic/auth_identity.h"
 
 struct auth;

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/obj.h"
+#include "common/base/clock.h"
+#include "common/base/obj.h"
 
 /* By then the system has given up a lookup: two tries of five seconds at each of three name servers. */
 #define LOOKUP_NS (30 * CLOCK_SEC)

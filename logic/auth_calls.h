@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/lock.h"
+#include "common/base/lock.h"
 
 struct auth_calls {
 	/* set once */

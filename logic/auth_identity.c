@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/utf8.h"
-#include "common/wire.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/utf8.h"
+#include "common/wire/wire.h"
 
 static const char *const words_of[AUTH_CAUSES] = {
 #define cause(NAME, name, words) [AUTH_##NAME] = (words),

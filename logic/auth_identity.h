@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/packet.h"
-#include "common/wire.h"
+#include "common/wire/packet.h"
+#include "common/wire/wire.h"
 
 enum auth_cause {
 #define cause(NAME, name, words) AUTH_##NAME,

@@ -2,8 +2,8 @@
 #ifndef LOGIC_AUTH_JWT_H
 #define LOGIC_AUTH_JWT_H
 
-#include "common/config.h"
-#include "common/reload.h"
+#include "common/base/reload.h"
+#include "common/config/config.h"
 #include "logic/auth_identity.h"
 
 struct auth_jwt;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
+#include "common/base/json.h"
 
 static int take_v1(struct auth_identity *who, int64_t uid, const char *room)
 {

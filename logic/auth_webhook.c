@@ -9,12 +9,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/json.h"
-#include "common/log.h"
-#include "common/obj.h"
-#include "common/wire_text.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/json.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/wire/wire_text.h"
 #include "logic/auth_calls.h"
 
 /* Longer is no answer of ours. */

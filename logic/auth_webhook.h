@@ -3,7 +3,7 @@
 #ifndef LOGIC_AUTH_WEBHOOK_H
 #define LOGIC_AUTH_WEBHOOK_H
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "logic/auth_identity.h"
 
 struct auth_webhook;

@@ -4,7 +4,7 @@
 #ifndef LOGIC_BUS_H
 #define LOGIC_BUS_H
 
-#include "common/wire.h"
+#include "common/wire/wire.h"
 
 struct bus {
 	/* Hand a push to one comet (WIRE_KEYS, WIRE_KICK), or to all that it concerns (server = NULL). Returns when it is

@@ -21,12 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/err.h"
-#include "common/lock.h"
-#include "common/obj.h"
-#include "common/redis_pipe.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/lock.h"
+#include "common/base/obj.h"
+#include "common/config/config.h"
+#include "common/redis/redis_pipe.h"
 #include "logic/bus.h"
 #include "logic/lua.h"
 #include "logic/sent.h"

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/json.h"
+#include "common/base/err.h"
+#include "common/base/json.h"
 
 /* ---- base64url ---- */
 

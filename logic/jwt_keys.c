@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/obj.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
 
 #define SECRET_BYTES_MIN 32   /* RFC 7518, 3.2: as long as the hash */
 #define RSA_BITS_MIN     2048 /* RFC 7518, 3.3 */

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/log.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
 
 /* ---- connect ---- */
 

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/config.h"
-#include "common/wire.h"
+#include "common/config/config.h"
+#include "common/wire/wire.h"
 #include "logic/auth.h"
 #include "logic/bus.h"
 #include "logic/registry.h"

@@ -3,8 +3,8 @@
 #ifndef LOGIC_REAP_H
 #define LOGIC_REAP_H
 
-#include "common/config.h"
-#include "common/redis_pipe.h"
+#include "common/config/config.h"
+#include "common/redis/redis_pipe.h"
 
 struct reap;
 

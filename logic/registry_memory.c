@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/lock.h"
-#include "common/obj.h"
-#include "common/strmap.h"
+#include "common/base/lock.h"
+#include "common/base/obj.h"
+#include "common/base/strmap.h"
 #include "logic/registry.h"
 
 struct user;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/strmap.h"
+#include "common/base/strmap.h"
 
 /* A comet with a longer name is never told. */
 #define SENT_SERVER_BYTES 256

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/packet.h"
+#include "common/wire/packet.h"
 
 struct upstream_entry {
 	char id[32]; /* opaque to the reader; orders entries; "0" is before all */

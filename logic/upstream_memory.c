@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/lock.h"
-#include "common/obj.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/lock.h"
+#include "common/base/obj.h"
 #include "logic/upstream.h"
 
 /* Each waiting reader holds a thread of the HTTP server. */

@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "common/lock.h"
-#include "common/strmap.h"
-#include "common/wire.h"
+#include "common/base/lock.h"
+#include "common/base/strmap.h"
+#include "common/wire/wire.h"
 #include "logic_client/logic_client.h"
 
 #define KICKS_MAX 8192 /* beyond it the oldest go: a second's worth of them at a rate that no cluster of ours has */

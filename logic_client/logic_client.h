@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/packet.h"
-#include "common/wire.h"
+#include "common/wire/packet.h"
+#include "common/wire/wire.h"
 
 /* Another comet, for clients that are sent away. */
 #define LOGIC_NODE_BYTES 128

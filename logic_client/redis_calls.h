@@ -5,10 +5,10 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "common/config.h"
-#include "common/redis_clock.h"
-#include "common/redis_pipe.h"
-#include "common/wire.h"
+#include "common/config/config.h"
+#include "common/redis/redis_clock.h"
+#include "common/redis/redis_pipe.h"
+#include "common/wire/wire.h"
 #include "logic_client/redis_instances.h"
 
 struct redis_calls;

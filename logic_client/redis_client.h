@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 #include "logic_client/logic_client.h"
 
 /* Called for one connection that is online; false: stop the walk. It may take its time. */

@@ -13,14 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/lock.h"
-#include "common/log.h"
-#include "common/obj.h"
-#include "common/signals.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/base/signals.h"
+#include "common/base/thread.h"
 #include "logic_client/redis_rooms.h"
 
 /* How long a starting comet waits for Redis. */

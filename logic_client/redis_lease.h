@@ -8,8 +8,8 @@
 
 #include <stdbool.h>
 
-#include "common/redis_clock.h"
-#include "common/redis_pipe.h"
+#include "common/redis/redis_clock.h"
+#include "common/redis/redis_pipe.h"
 #include "logic_client/redis_client.h"
 
 struct redis_lease;

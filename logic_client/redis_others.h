@@ -2,8 +2,8 @@
 #ifndef LOGIC_CLIENT_REDIS_OTHERS_H
 #define LOGIC_CLIENT_REDIS_OTHERS_H
 
-#include "common/config.h"
-#include "common/redis_pipe.h"
+#include "common/config/config.h"
+#include "common/redis/redis_pipe.h"
 #include "logic_client/logic_client.h"
 
 /* Up to `max` comets whose lease stands and that are not going away themselves, without `but`; those of our

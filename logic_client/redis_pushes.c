@@ -13,15 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/lock.h"
-#include "common/log.h"
-#include "common/obj.h"
-#include "common/redis.h"
-#include "common/strmap.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/base/strmap.h"
+#include "common/base/thread.h"
+#include "common/redis/redis.h"
 
 /* Entries read at a time, and how long Redis waits for the first. */
 #define READ_COUNT    256

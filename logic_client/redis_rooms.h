@@ -6,10 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/lock.h"
-#include "common/redis_pipe.h"
-#include "common/strmap.h"
-#include "common/wire.h"
+#include "common/base/lock.h"
+#include "common/base/strmap.h"
+#include "common/redis/redis_pipe.h"
+#include "common/wire/wire.h"
 
 /* The fields are redis_rooms.c's. */
 struct redis_rooms {

@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/lock.h"
-#include "common/log.h"
-#include "common/obj.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
 
 /* Disconnects and renewals that may wait for a logic service; a comet's connections can all end while there is none. */
 #define UNTOLD_MAX 1000000

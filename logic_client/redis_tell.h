@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/config.h"
-#include "common/wire.h"
+#include "common/config/config.h"
+#include "common/wire/wire.h"
 #include "logic_client/redis_calls.h"
 
 struct redis_tell;

@@ -15,12 +15,12 @@
 #include "comet/door/porter.h"
 #include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/listen.h"
-#include "common/obj.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/listen.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
 
 /* As many as the kernel lets wait (it cuts to net.core.somaxconn). */
 #define BACKLOG 65535

@@ -14,12 +14,12 @@
 #include "comet/door/proxy.h"
 #include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/lock.h"
-#include "common/log.h"
-#include "common/obj.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
 
 /* Who came just before the end has this long to be announced: mostly the header is there already. */
 #define LAST_LOOK_NS (200 * CLOCK_MS)

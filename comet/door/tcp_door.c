@@ -7,7 +7,7 @@
 #include "comet/serve.h"
 #include "comet/transport/peer.h"
 #include "comet/transport/tcp.h"
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 void tcp_door_turn_away(int fd, enum close_reason why)
 {

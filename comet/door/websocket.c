@@ -18,11 +18,11 @@
 #include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
 #include "comet/transport/ws_link.h"
-#include "common/err.h"
-#include "common/lock.h"
-#include "common/log.h"
-#include "common/obj.h"
-#include "common/thread.h"
+#include "common/base/err.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
 
 /* A whole record is read at once: a connection that may not be read and has bytes left in OpenSSL's buffer sends lws into
  * a loop that never ends. */

@@ -11,10 +11,10 @@
 #include "comet/connection.h"
 #include "comet/door/ws_upgrade.h"
 #include "comet/serve.h"
-#include "common/clock.h"
-#include "common/err.h"
-#include "common/obj.h"
-#include "common/utf8.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
+#include "common/base/utf8.h"
 
 /* How long a peer may take for a goodbye, once nobody waits for it any more. */
 #define PARTING_US 2000000

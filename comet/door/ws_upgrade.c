@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 
 static bool header_is(struct lws *wsi, enum lws_token_indexes token, const char *wanted)
 {

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "comet/transport/peer.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/obj.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
 
 struct tcp {
 	struct transport base;

@@ -11,12 +11,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/err.h"
-#include "common/lock.h"
-#include "common/log.h"
-#include "common/obj.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/config/config.h"
 
 /* What we put into one record. TLS allows four times as much, but this lies on the stack of a connection's thread. */
 #define RECORD_BYTES 4096

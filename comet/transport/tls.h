@@ -9,7 +9,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "common/reload.h"
+#include "common/base/reload.h"
 
 /* ---- certificates ---- */
 

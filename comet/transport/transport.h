@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "comet/channel.h"
-#include "common/packet.h"
+#include "common/wire/packet.h"
 
 #define TRANSPORT_PEER_BYTES 64 /* longest "[address]:port" with its zero byte */
 

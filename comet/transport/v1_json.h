@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/message.h"
-#include "common/packet.h"
+#include "common/wire/message.h"
+#include "common/wire/packet.h"
 
 /* What goes around a body: the names, the numbers at their longest, brackets, and some white space. */
 #define V1_JSON_AROUND_BYTES 256

@@ -8,8 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/message.h"
-#include "common/packet.h"
+#include "common/wire/message.h"
+#include "common/wire/packet.h"
 
 /* A message as it came, or an answer as it goes; malloc'ed. */
 struct ws_block {

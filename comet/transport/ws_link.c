@@ -9,12 +9,12 @@
 #include "comet/connection.h"
 #include "comet/transport/peer.h"
 #include "comet/transport/v1_json.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/lock.h"
-#include "common/obj.h"
-#include "common/utf8.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/lock.h"
+#include "common/base/obj.h"
+#include "common/base/utf8.h"
 
 /* How long a writer that must not wait for the peer waits for the service thread, which only has not had its turn. */
 #define TURN_NS CLOCK_SEC

@@ -1,4 +1,4 @@
-"""What an operator reads in /metrics adds up, and every number of common/counters.def is there.
+"""What an operator reads in /metrics adds up, and every number of common/base/counters.def is there.
 
 SPDX-License-Identifier: MIT"""
 import re

@@ -143,7 +143,7 @@ def test_every_code_of_op_6_is_in_the_page_under_its_name():
 
 
 def test_every_operation_is_in_the_page_under_its_name():
-    for number, words in table("common/ops.def", r'^op\(\w+, (\d+), "([^"]+)"\)'):
+    for number, words in table("common/wire/ops.def", r'^op\(\w+, (\d+), "([^"]+)"\)'):
         if words.endswith(" reply"):
             assert re.search(rf"\| {number} \|$", PAGE, re.M), f"{words} answers with {number}"
         else:

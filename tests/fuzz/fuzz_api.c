@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/http_query.h"
-#include "common/json.h"
-#include "common/obj.h"
+#include "common/base/err.h"
+#include "common/base/json.h"
+#include "common/base/obj.h"
+#include "common/http/http_query.h"
 #include "logic/api.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

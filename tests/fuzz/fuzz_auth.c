@@ -4,9 +4,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/obj.h"
-#include "common/wire.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
+#include "common/wire/wire.h"
 #include "logic/auth_open.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/http_query.h"
-#include "common/http_request.h"
-#include "common/obj.h"
+#include "common/base/obj.h"
+#include "common/http/http_query.h"
+#include "common/http/http_request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/err.h"
-#include "common/log.h"
-#include "common/wire.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/wire/wire.h"
 #include "logic/auth.h"
 #include "logic/auth_webhook.h"
 #include "tests/unit/signed_token.h"

@@ -4,10 +4,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/message.h"
-#include "common/obj.h"
-#include "common/packet.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
+#include "common/wire/message.h"
+#include "common/wire/packet.h"
 
 #define MAX_BODY 256
 

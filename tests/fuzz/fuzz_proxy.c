@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "comet/door/proxy.h"
-#include "common/obj.h"
+#include "common/base/obj.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "comet/transport/v1_json.h"
-#include "common/obj.h"
-#include "common/utf8.h"
+#include "common/base/obj.h"
+#include "common/base/utf8.h"
 
 #define MAX_BODY 4096
 

@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "comet/transport/ws_link.h"
-#include "common/err.h"
-#include "common/json.h"
-#include "common/obj.h"
-#include "common/utf8.h"
+#include "common/base/err.h"
+#include "common/base/json.h"
+#include "common/base/obj.h"
+#include "common/base/utf8.h"
 
 #define MAX_BODY 300
 #define FRONT    16

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "common/machine.h"
-#include "common/obj.h"
+#include "common/base/machine.h"
+#include "common/base/obj.h"
 
 static char root[64];
 

@@ -3,7 +3,7 @@
 #ifndef TESTS_UNIT_FAKE_MACHINE_H
 #define TESTS_UNIT_FAKE_MACHINE_H
 
-/* From here to fini common/machine reads this one, which has no files yet. */
+/* From here to fini common/base/machine reads this one, which has no files yet. */
 void fake_machine_init(void);
 void fake_machine_fini(void);
 

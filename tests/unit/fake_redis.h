@@ -6,8 +6,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "common/config.h"
-#include "common/redis_pipe.h"
+#include "common/config/config.h"
+#include "common/redis/redis_pipe.h"
 
 #define FAKE_REDIS_ARGS 64
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/obj.h"
+#include "common/base/err.h"
+#include "common/base/obj.h"
 
 static struct fake_transport *fake_of(const struct transport *t)
 {

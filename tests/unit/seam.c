@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 
 /* Pieces of a batch that a limited sendmsg looks at; the rest has to wait for the next call anyway. */
 #define LIMITED_PIECES 64

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/obj.h"
+#include "common/base/obj.h"
 
 #define SECRET "a secret that all who read these tests know"
 

@@ -13,9 +13,9 @@
 #include <sys/resource.h>
 
 #include "comet/admission.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/seam.h"
 

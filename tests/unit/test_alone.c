@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "comet/alone.h"
-#include "common/err.h"
+#include "common/base/err.h"
 #include "tests/unit/seam.h"
 
 static struct config cfg;

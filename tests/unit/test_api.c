@@ -12,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/http_query.h"
-#include "common/json.h"
+#include "common/base/err.h"
+#include "common/base/json.h"
+#include "common/http/http_query.h"
 #include "logic/api.h"
 #include "tests/unit/seam.h"
 

@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/wire.h"
+#include "common/base/err.h"
+#include "common/wire/wire.h"
 #include "logic/auth.h"
 #include "tests/unit/seam.h"
 

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "logic/auth_calls.h"
 #include "tests/unit/seam.h"
 

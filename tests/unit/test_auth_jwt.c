@@ -13,9 +13,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/log.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
 #include "logic/auth.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/signed_token.h"

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/log.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
 #include "logic/auth.h"
 #include "logic/auth_webhook.h"
 #include "tests/unit/seam.h"

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "comet/channel.h"
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 

@@ -11,7 +11,7 @@
 #include <jansson.h>
 
 #include "cli/bench.h"
-#include "common/err.h"
+#include "common/base/err.h"
 
 static const char run[] = "0123456789abcdef";
 

@@ -17,8 +17,8 @@
 #include <cmocka.h>
 
 #include "cli/client.h"
-#include "common/clock.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
 #include "tests/unit/seam.h"
 
 static int listener, peer, cancel_fd;

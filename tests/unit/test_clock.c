@@ -1,4 +1,4 @@
-/* Tests of common/clock, and of the seam that stops it. SPDX-License-Identifier: MIT */
+/* Tests of common/base/clock, and of the seam that stops it. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <time.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "tests/unit/seam.h"
 
 static int tear_down(void **state)

@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "comet/close_reason.h"
-#include "common/counters.h"
-#include "common/err.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
 
 static void every_reason_has_words_and_a_name_of_its_own(void **state)
 {

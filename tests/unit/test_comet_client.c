@@ -15,7 +15,7 @@
 #include <cmocka.h>
 
 #include "cli/comet_client.h"
-#include "common/packet.h"
+#include "common/wire/packet.h"
 #include "tests/unit/seam.h"
 
 #define SOON_MS 5000

@@ -1,4 +1,4 @@
-/* Tests of common/config and common/setting: where settings come from, what a value may be, what is said about those
+/* Tests of common/config/config and common/config/setting: where settings come from, what a value may be, what is said about those
  * that are wrong. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/config.h"
-#include "common/err.h"
-#include "common/setting.h"
+#include "common/base/err.h"
+#include "common/config/config.h"
+#include "common/config/setting.h"
 #include "tests/unit/seam.h"
 
 static struct config cfg;

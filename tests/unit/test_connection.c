@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "comet/connection.h"
-#include "common/clock.h"
-#include "common/counters.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
 #include "tests/unit/fake_transport.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"

@@ -1,4 +1,4 @@
-/* Tests of common/counters. Counters are the process's own and only grow: each case looks at what it added itself.
+/* Tests of common/base/counters. Counters are the process's own and only grow: each case looks at what it added itself.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
 #include "tests/unit/dying.h"
 #include "tests/unit/seam.h"
 

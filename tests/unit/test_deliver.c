@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "comet/deliver.h"
-#include "common/clock.h"
-#include "common/counters.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/stage.h"
 #include "tests/unit/until.h"

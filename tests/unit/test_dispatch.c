@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "comet/dispatch.h"
-#include "common/counters.h"
+#include "common/base/counters.h"
 #include "tests/unit/fake_transport.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"

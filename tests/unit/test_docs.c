@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/config.h"
+#include "common/config/config.h"
 
 /* What stands before and after a table; the source's name is between `open` and `begin`. */
 static const struct marks {
@@ -34,7 +34,7 @@ static void print_metrics(FILE *out)
 #define counter(NAME, name, help)              print_metric(out, name, "counter", "", help);
 #define gauge(NAME, name, help)                print_metric(out, name, "gauge", "", help);
 #define counter_by(NAME, name, label, help)    print_metric(out, name, "counter", "`" label "`", help);
-#include "common/counters.def"
+#include "common/base/counters.def"
 #undef counter
 #undef gauge
 #undef counter_by
@@ -47,9 +47,9 @@ static const struct doc {
 	void (*print)(FILE *out);
 	const struct marks *marks;
 } DOCS[] = {
-	{"docs/configuration.md", "common/config.def", config_print_markdown, &MARKDOWN},
-	{"docs/metrics.md", "common/counters.def", print_metrics, &MARKDOWN},
-	{"docs/man/comet.conf.5", "common/config.def", config_print_man, &MANUAL},
+	{"docs/configuration.md", "common/config/config.def", config_print_markdown, &MARKDOWN},
+	{"docs/metrics.md", "common/base/counters.def", print_metrics, &MARKDOWN},
+	{"docs/man/comet.conf.5", "common/config/config.def", config_print_man, &MANUAL},
 };
 #define N_DOCS (sizeof(DOCS) / sizeof(DOCS[0]))
 

@@ -1,4 +1,4 @@
-/* Tests of common/err. SPDX-License-Identifier: MIT */
+/* Tests of common/base/err. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 
 static void each_code_of_ours_has_words_of_its_own(void **state)
 {

@@ -1,4 +1,4 @@
-/* Tests of common/http over real sockets: what a caller sends, however it comes, is what the handler gets; what is too long,
+/* Tests of common/http/http over real sockets: what a caller sends, however it comes, is what the handler gets; what is too long,
  * too slow or too much is refused. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,9 +20,9 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/http.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/http/http.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 

@@ -13,8 +13,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/http_callers.h"
+#include "common/base/clock.h"
+#include "common/http/http_callers.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 

@@ -1,4 +1,4 @@
-/* Tests of common/http_guard: whom it lets do what, how often, and in which words and by which number it says no.
+/* Tests of common/http/http_guard: whom it lets do what, how often, and in which words and by which number it says no.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/http_guard.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/http/http_guard.h"
 #include "tests/unit/seam.h"
 
 static const struct rate TWO = {.per_second = 2, .burst_ns = CLOCK_SEC};

@@ -1,4 +1,4 @@
-/* Tests of common/http_keys: what a file of keys may hold, whose a key is, and that a file which is wrong changes nothing.
+/* Tests of common/http/http_keys: what a file of keys may hold, whose a key is, and that a file which is wrong changes nothing.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/http_keys.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/http/http_keys.h"
 #include "tests/unit/seam.h"
 
 static char path[] = "/tmp/test-http-keys-XXXXXX";

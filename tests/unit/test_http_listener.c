@@ -16,10 +16,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/http_listener.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/http/http_listener.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 

@@ -1,4 +1,4 @@
-/* Tests of common/http_query: what percent-encoding stands for, and what is none. SPDX-License-Identifier: MIT */
+/* Tests of common/http/http_query: what percent-encoding stands for, and what is none. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/http_query.h"
-#include "common/http_request.h"
+#include "common/http/http_query.h"
+#include "common/http/http_request.h"
 #include "tests/unit/seam.h"
 
 static int tear_down(void **state)

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
+#include "common/base/json.h"
 #include "tests/unit/seam.h"
 
 static json_t *nested(unsigned depth, char open, char close)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
+#include "common/base/err.h"
 #include "logic/jwt.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/signed_token.h"

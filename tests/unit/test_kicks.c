@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "common/clock.h"
+#include "common/base/clock.h"
 #include "logic_client/kicks.h"
 #include "tests/unit/seam.h"
 

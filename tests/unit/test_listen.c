@@ -1,4 +1,4 @@
-/* Tests of common/listen. SPDX-License-Identifier: MIT */
+/* Tests of common/base/listen. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "common/listen.h"
+#include "common/base/listen.h"
 
 /* What listen_announce prints. */
 static const char *announced(int fd, uint16_t *port)

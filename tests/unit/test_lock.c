@@ -1,4 +1,4 @@
-/* Tests of common/lock. SPDX-License-Identifier: MIT */
+/* Tests of common/base/lock. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/lock.h"
+#include "common/base/clock.h"
+#include "common/base/lock.h"
 #include "tests/unit/dying.h"
 
 static struct lock bucket, room, channel;

@@ -1,4 +1,4 @@
-/* Tests of common/log. stderr is a pipe, a socket or a file of the test's own while a case runs.
+/* Tests of common/base/log. stderr is a pipe, a socket or a file of the test's own while a case runs.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,9 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
 #include "tests/unit/seam.h"
 
 /* 2026-01-09T10:22:31.480Z */

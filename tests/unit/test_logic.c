@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/counters.h"
-#include "common/err.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
 #include "logic/logic.h"
 #include "tests/unit/seam.h"
 

@@ -1,4 +1,4 @@
-/* Tests of common/machine, on a machine that is a few files. SPDX-License-Identifier: MIT */
+/* Tests of common/base/machine, on a machine that is a few files. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +9,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/machine.h"
-#include "common/thread.h"
+#include "common/base/machine.h"
+#include "common/base/thread.h"
 #include "tests/unit/fake_machine.h"
 
 static int set_up(void **state)

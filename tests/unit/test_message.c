@@ -1,4 +1,4 @@
-/* Tests of common/message. SPDX-License-Identifier: MIT */
+/* Tests of common/wire/message. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "common/message.h"
+#include "common/wire/message.h"
 #include "tests/unit/dying.h"
 #include "tests/unit/seam.h"
 

@@ -1,4 +1,4 @@
-/* Tests of common/network. SPDX-License-Identifier: MIT */
+/* Tests of common/base/network. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "common/network.h"
+#include "common/base/network.h"
 
 static void callers_of_one_network_are_one(void **state)
 {

@@ -1,4 +1,4 @@
-/* Tests of common/obj. SPDX-License-Identifier: MIT */
+/* Tests of common/base/obj. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "common/obj.h"
+#include "common/base/obj.h"
 #include "tests/unit/dying.h"
 
 #define THING_MAGIC 0x7468696e

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "comet/online.h"
-#include "common/counters.h"
-#include "common/err.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/stage.h"
 #include "tests/unit/until.h"

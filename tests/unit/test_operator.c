@@ -12,9 +12,9 @@
 #include <string.h>
 
 #include "comet/operator.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/stage.h"
 

@@ -1,4 +1,4 @@
-/* Tests of common/packet. SPDX-License-Identifier: MIT */
+/* Tests of common/wire/packet. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/packet.h"
+#include "common/base/err.h"
+#include "common/wire/packet.h"
 #include "tests/unit/seam.h"
 
 #define MAX_BODY 4096

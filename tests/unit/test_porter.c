@@ -19,9 +19,9 @@
 
 #include "comet/close_reason.h"
 #include "comet/door/porter.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/log.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 

@@ -1,4 +1,4 @@
-/* Tests of common/rate: what a rate lets through at once and over time, and that names do not take from each other.
+/* Tests of common/base/rate: what a rate lets through at once and over time, and that names do not take from each other.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "common/clock.h"
-#include "common/rate.h"
+#include "common/base/clock.h"
+#include "common/base/rate.h"
 #include "tests/unit/seam.h"
 
 static const struct rate TEN = {.per_second = 10, .burst_ns = CLOCK_SEC};

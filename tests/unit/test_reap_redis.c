@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/redis_pipe.h"
+#include "common/base/clock.h"
+#include "common/config/config.h"
+#include "common/redis/redis_pipe.h"
 #include "logic/reap.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"

@@ -1,4 +1,4 @@
-/* Tests of common/redis: how a connection comes up, ends, and comes up again. SPDX-License-Identifier: MIT */
+/* Tests of common/redis/redis: how a connection comes up, ends, and comes up again. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/redis.h"
+#include "common/base/clock.h"
+#include "common/redis/redis.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"
 

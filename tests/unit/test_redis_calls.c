@@ -12,11 +12,11 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/err.h"
-#include "common/redis_clock.h"
-#include "common/redis_pipe.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/config/config.h"
+#include "common/redis/redis_clock.h"
+#include "common/redis/redis_pipe.h"
 #include "logic_client/redis_calls.h"
 #include "tests/unit/fake_logic.h"
 #include "tests/unit/fake_redis.h"

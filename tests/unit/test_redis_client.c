@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/config.h"
-#include "common/err.h"
+#include "common/base/err.h"
+#include "common/config/config.h"
 #include "logic_client/redis_client.h"
 #include "tests/unit/fake_logic.h"
 #include "tests/unit/fake_redis.h"

@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/redis_clock.h"
-#include "common/redis_pipe.h"
+#include "common/base/clock.h"
+#include "common/config/config.h"
+#include "common/redis/redis_clock.h"
+#include "common/redis/redis_pipe.h"
 #include "logic_client/redis_lease.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"

@@ -1,4 +1,4 @@
-/* Tests of common/redis_listen: a subscription outlives its connection. SPDX-License-Identifier: MIT */
+/* Tests of common/redis/redis_listen: a subscription outlives its connection. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "common/redis_listen.h"
+#include "common/redis/redis_listen.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/until.h"
 

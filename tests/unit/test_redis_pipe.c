@@ -1,4 +1,4 @@
-/* Tests of common/redis_pipe: many callers, one connection, in order. SPDX-License-Identifier: MIT */
+/* Tests of common/redis/redis_pipe: many callers, one connection, in order. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,9 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/redis_pipe.h"
-#include "common/thread.h"
+#include "common/base/clock.h"
+#include "common/base/thread.h"
+#include "common/redis/redis_pipe.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"

@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/config.h"
-#include "common/counters.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/config/config.h"
 #include "logic_client/kicks.h"
 #include "logic_client/redis_pushes.h"
 #include "tests/unit/fake_redis.h"

@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/config.h"
-#include "common/redis_clock.h"
-#include "common/redis_pipe.h"
+#include "common/config/config.h"
+#include "common/redis/redis_clock.h"
+#include "common/redis/redis_pipe.h"
 #include "logic_client/redis_calls.h"
 #include "logic_client/redis_tell.h"
 #include "tests/unit/fake_logic.h"

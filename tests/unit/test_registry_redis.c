@@ -11,8 +11,8 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "common/config.h"
-#include "common/redis_pipe.h"
+#include "common/config/config.h"
+#include "common/redis/redis_pipe.h"
 #include "logic/registry.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"

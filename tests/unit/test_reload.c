@@ -1,4 +1,4 @@
-/* Tests of common/reload. SPDX-License-Identifier: MIT */
+/* Tests of common/base/reload. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,9 +9,9 @@
 #include <errno.h>
 #include <stdbool.h>
 
-#include "common/counters.h"
-#include "common/err.h"
-#include "common/reload.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/reload.h"
 
 /* Something that can be read again: a number. */
 struct thing {

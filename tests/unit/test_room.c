@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "comet/room.h"
-#include "common/counters.h"
+#include "common/base/counters.h"
 #include "tests/unit/fake_transport.h"
 #include "tests/unit/seam.h"
 

@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "comet/serve.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/stage.h"
 #include "tests/unit/until.h"

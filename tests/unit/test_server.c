@@ -14,9 +14,9 @@
 
 #include "comet/serve.h"
 #include "comet/server.h"
-#include "common/clock.h"
-#include "common/counters.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/stage.h"
 #include "tests/unit/until.h"

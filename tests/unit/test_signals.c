@@ -1,4 +1,4 @@
-/* Tests of common/signals: which signal waits, and which does not. SPDX-License-Identifier: MIT */
+/* Tests of common/base/signals: which signal waits, and which does not. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/signals.h"
+#include "common/base/signals.h"
 #include "tests/unit/dying.h"
 
 static char words[1024];

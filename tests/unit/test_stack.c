@@ -1,4 +1,4 @@
-/* Tests of common/stack. SPDX-License-Identifier: MIT */
+/* Tests of common/base/stack. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/counters.h"
-#include "common/stack.h"
+#include "common/base/counters.h"
+#include "common/base/stack.h"
 #include "tests/unit/dying.h"
 #include "tests/unit/seam.h"
 

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/standard_files.h"
+#include "common/base/standard_files.h"
 
 static bool is_null_device(int fd)
 {

@@ -1,4 +1,4 @@
-/* Tests of common/strmap. SPDX-License-Identifier: MIT */
+/* Tests of common/base/strmap. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/strmap.h"
+#include "common/base/strmap.h"
 #include "tests/unit/seam.h"
 
 static struct strmap map;

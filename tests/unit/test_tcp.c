@@ -22,8 +22,8 @@
 #include "comet/channel.h"
 #include "comet/round.h"
 #include "comet/transport/tcp.h"
-#include "common/clock.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 

@@ -1,4 +1,4 @@
-/* Tests of common/thread. After each case no thread and no stack is left. SPDX-License-Identifier: MIT */
+/* Tests of common/base/thread. After each case no thread and no stack is left. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,9 +19,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "common/counters.h"
-#include "common/stack.h"
-#include "common/thread.h"
+#include "common/base/counters.h"
+#include "common/base/stack.h"
+#include "common/base/thread.h"
 #include "tests/unit/dying.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"

@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "comet/timer.h"
-#include "common/clock.h"
-#include "common/lock.h"
+#include "common/base/clock.h"
+#include "common/base/lock.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 

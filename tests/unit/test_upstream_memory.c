@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
-#include "common/counters.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
 #include "logic/upstream.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"

@@ -1,4 +1,4 @@
-/* Tests of common/utf8. SPDX-License-Identifier: MIT */
+/* Tests of common/base/utf8. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "common/utf8.h"
+#include "common/base/utf8.h"
 
 static void utf8_is_checked_to_the_letter(void **state)
 {

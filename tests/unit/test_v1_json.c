@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "comet/transport/v1_json.h"
-#include "common/err.h"
+#include "common/base/err.h"
 #include "tests/unit/seam.h"
 
 #define MAX_BODY 64

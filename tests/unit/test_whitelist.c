@@ -15,9 +15,9 @@
 #include <unistd.h>
 
 #include "comet/whitelist.h"
-#include "common/counters.h"
-#include "common/log.h"
-#include "common/wire.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/wire/wire.h"
 #include "tests/unit/fake_transport.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"

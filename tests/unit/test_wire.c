@@ -1,4 +1,4 @@
-/* Tests of common/wire: requests, replies and entries of streams go there and back. SPDX-License-Identifier: MIT */
+/* Tests of common/wire/wire: requests, replies and entries of streams go there and back. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/err.h"
-#include "common/wire.h"
+#include "common/base/err.h"
+#include "common/wire/wire.h"
 #include "tests/unit/seam.h"
 
 static int tear_down(void **state)

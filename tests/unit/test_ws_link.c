@@ -16,8 +16,8 @@
 
 #include "comet/transport/v1_json.h"
 #include "comet/transport/ws_link.h"
-#include "common/clock.h"
-#include "common/err.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 

@@ -1,0 +1,16 @@
+/* clock: what time it is. Deadlines are in nanoseconds on the monotonic clock. Tests replace these functions at link
+ * time (tests/unit/seam.h). SPDX-License-Identifier: MIT */
+#ifndef COMMON_BASE_CLOCK_H
+#define COMMON_BASE_CLOCK_H
+
+#include <stdint.h>
+
+#define CLOCK_MS  INT64_C(1000000)
+#define CLOCK_SEC INT64_C(1000000000)
+
+/* Monotonic; never 0. */
+int64_t clock_now_ns(void);
+/* Wall time since the epoch, for logs and tokens. */
+int64_t clock_wall_ms(void);
+
+#endif

@@ -1,0 +1,43 @@
+/* err: see err.h. Any thread. SPDX-License-Identifier: MIT */
+#include "common/base/err.h"
+
+#include <string.h>
+
+const char *err_text(int rc)
+{
+	int code = rc < 0 ? -rc : rc;
+
+	switch (code) {
+	case 0:
+		return "success";
+	case ERR_EOF:
+		return "the peer closed the connection";
+	case ERR_CUT:
+		return "the peer closed the connection inside a packet";
+	case ERR_PACKET_LENGTH:
+		return "wrong package length";
+	case ERR_PACKET_BODY:
+		return "packet body too long";
+	case ERR_PACKET_HEADER:
+		return "wrong header length";
+	case ERR_PACKET_OP:
+		return "operation not allowed here";
+	case ERR_PACKET_JSON:
+		return "not a JSON packet";
+	case ERR_FRAME:
+		return "wrong WebSocket frame";
+	case ERR_TLS:
+		return "TLS failed";
+	case ERR_REFUSED:
+		return "refused by logic";
+	case ERR_NO_LOGIC:
+		return "no logic service answered";
+	case ERR_CONFIG:
+		return "configuration error";
+	default: {
+		/* strerror_r's GNU form never fails and keeps to the thread's buffer. */
+		static __thread char text[32]; /* "Unknown error 4095": known ones are static */
+		return strerror_r(code, text, sizeof(text));
+	}
+	}
+}

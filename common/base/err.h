@@ -1,0 +1,25 @@
+/* err: our own codes beside errno. Functions return 0 or a negative code, -errno or one of these.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMMON_BASE_ERR_H
+#define COMMON_BASE_ERR_H
+
+/* Above every errno of Linux (4095 is the highest the kernel reserves). */
+enum err {
+	ERR_EOF = 5000,    /* the peer ended the stream at a packet boundary */
+	ERR_CUT,           /* the peer ended the stream inside a packet */
+	ERR_PACKET_LENGTH, /* package length below 16, negative, or not the message's */
+	ERR_PACKET_BODY,   /* body longer than protocol.max_body */
+	ERR_PACKET_HEADER, /* header length other than 16 */
+	ERR_PACKET_OP,     /* an operation that this dialect closes for */
+	ERR_PACKET_JSON,   /* a text message that is no packet of the v1 JSON dialect */
+	ERR_FRAME,         /* a frame or message that WebSocket forbids */
+	ERR_TLS,           /* the TLS handshake or a TLS record is broken */
+	ERR_REFUSED,       /* logic said no */
+	ERR_NO_LOGIC,      /* no logic instance answered */
+	ERR_CONFIG,        /* a setting is wrong; the message has been printed */
+};
+
+/* Words for a code, negative or not; a static string, or one in a buffer of this thread's. */
+const char *err_text(int rc);
+
+#endif

@@ -1,0 +1,351 @@
+/* config: see config.h. Where settings come from: defaults, an INI file, the environment, flags. What a value may be is
+ * setting.c's business, what is said about all of them together config_check.c's. Runs while a program starts, on its
+ * main thread. SPDX-License-Identifier: MIT */
+#include "common/config/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/config/setting.h"
+
+int config_init(struct config *cfg)
+{
+	memset(cfg, 0, sizeof(*cfg));
+	for (const struct setting *s = settings; s->name; s++) {
+		int rc = setting_reset(s, cfg);
+
+		if (rc < 0) {
+			config_fini(cfg);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+void config_fini(struct config *cfg)
+{
+	for (const struct setting *s = settings; s->name; s++)
+		setting_drop(s, cfg);
+}
+
+/* Give `value` to a setting that was found; `where` opens the line of complaint. */
+static int assign(struct config *cfg, const struct setting *s, const char *value, const char *where, FILE *errors)
+{
+	char why[SETTING_WHY_BYTES];
+	int rc = setting_set(s, cfg, value, why);
+
+	if (rc == -ERR_CONFIG)
+		(void)fprintf(errors, "%s%s: %s\n", where, s->name, why);
+	return rc;
+}
+
+static int no_such_setting(const char *section, const char *key, const char *where, FILE *errors)
+{
+	const struct setting *nearest = setting_nearest(section, key);
+
+	(void)fprintf(errors, "%s%.60s.%.60s: no such setting", where, section, key);
+	if (nearest)
+		(void)fprintf(errors, "; did you mean %s?", nearest->name);
+	(void)fprintf(errors, "\n");
+	return -ERR_CONFIG;
+}
+
+/* --- the file --- */
+
+#define LINE_MAX_BYTES (SETTING_LONGEST + 96) /* the longest value, a name and its spaces */
+
+/* inih gives its handler no line number and forgets all faults but the first, so the lines pass through read_line(),
+ * which counts them and finds what inih would pass over. */
+struct ini_source {
+	FILE *file;
+	const char *path;
+	struct config *cfg;
+	FILE *errors;
+	int rc;
+	unsigned line;
+	bool unread;                   /* the line is no comment, and the handler has not seen it (yet) */
+	bool section_lost;             /* a broken [section: what stands in it cannot be placed */
+	unsigned seen_on[SETTING_MAX]; /* line of each setting, 0 = not there */
+	char where[SETTING_WHY_BYTES]; /* "comet.ini:12: " */
+};
+
+static void keep_rc(int *rc, int more)
+{
+	if (*rc == 0 || more == -ENOMEM)
+		*rc = more;
+}
+
+static void bad_line(struct ini_source *src, const char *what)
+{
+	(void)fprintf(src->errors, "%s%s\n", src->where, what);
+	keep_rc(&src->rc, -ERR_CONFIG);
+}
+
+/* Fetch one line without its end. Lines of more than `room` bytes and those with a zero byte are reported and come back
+ * empty. False at the end of the file. */
+static bool fetch_line(struct ini_source *src, char *line, size_t room)
+{
+	size_t bytes = 0;
+	bool has_zero = false;
+	int c = getc(src->file);
+
+	if (c == EOF)
+		return false;
+	src->line++;
+	(void)snprintf(src->where, sizeof(src->where), "%.200s:%u: ", src->path, src->line);
+	for (; c != EOF && c != '\n'; c = getc(src->file)) {
+		if (bytes < room)
+			line[bytes] = (char)c;
+		bytes++;
+		has_zero = has_zero || c == '\0';
+	}
+	line[bytes < room ? bytes : 0] = '\0';
+	if (bytes >= room)
+		bad_line(src, "the line is too long");
+	if (has_zero)
+		bad_line(src, "the line has a zero byte in it");
+	if (has_zero)
+		line[0] = '\0';
+	return true;
+}
+
+static void report_unread(struct ini_source *src)
+{
+	if (src->unread)
+		bad_line(src, "neither a [section], nor key = value, nor a comment (; or #)");
+	src->unread = false;
+}
+
+/* What kind of line it is, by the rules of inih. */
+static void look_at_line(struct ini_source *src, char *line)
+{
+	const char *start = line;
+
+	if (src->line == 1 && strncmp(start, "\xef\xbb\xbf", 3) == 0)
+		start += 3;
+	while (isspace((unsigned char)*start))
+		start++;
+	if (*start == '[') {
+		src->section_lost = strchr(start, ']') == NULL;
+		if (src->section_lost) {
+			bad_line(src, "the [section] is not closed");
+			line[0] = '\0';
+		}
+		return;
+	}
+	src->unread = *start != '\0' && *start != ';' && *start != '#';
+}
+
+/* An ini_reader: like fgets. */
+static char *read_line(char *line, int room, void *arg)
+{
+	struct ini_source *src = arg;
+
+	report_unread(src);
+	if (room < 2 || src->rc == -ENOMEM || !fetch_line(src, line, (size_t)room))
+		return NULL;
+	look_at_line(src, line);
+	return line;
+}
+
+static int take_pair(struct ini_source *src, const char *section, const char *key, const char *value)
+{
+	const struct setting *s = setting_find(section, key);
+	unsigned *seen_on;
+
+	if (section[0] == '\0') {
+		(void)fprintf(src->errors, "%s%.60s: stands before any [section]\n", src->where, key);
+		return -ERR_CONFIG;
+	}
+	if (!s)
+		return no_such_setting(section, key, src->where, src->errors);
+	seen_on = &src->seen_on[s - settings];
+	if (*seen_on != 0) {
+		(void)fprintf(src->errors, "%s%s: set twice, first on line %u\n", src->where, s->name, *seen_on);
+		return -ERR_CONFIG;
+	}
+	*seen_on = src->line;
+	return assign(src->cfg, s, value, src->where, src->errors);
+}
+
+/* An ini_handler; goes on after a fault, so that all are found. */
+static int handle_pair(void *arg, const char *section, const char *key, const char *value)
+{
+	struct ini_source *src = arg;
+
+	src->unread = false;
+	if (!src->section_lost)
+		keep_rc(&src->rc, take_pair(src, section, key, value));
+	return 1;
+}
+
+/* Debian's inih takes at run time what others fix when they build it. One line is one value: a secret may hold " ;",
+ * and an indented key is a key. */
+static void set_up_inih(void)
+{
+	static char comment_starts[] = ";#";
+
+	ini_use_stack = false;
+	ini_allow_realloc = false;
+	ini_initial_alloc = LINE_MAX_BYTES;
+	ini_max_line = LINE_MAX_BYTES;
+	ini_allow_multiline = false;
+	ini_allow_inline_comments = false;
+	ini_stop_on_first_error = false;
+	ini_start_comment_prefixes = comment_starts;
+}
+
+int config_file(struct config *cfg, const char *path, FILE *errors)
+{
+	struct ini_source src = {.path = path, .cfg = cfg, .errors = errors};
+	int parsed;
+
+	src.file = fopen(path, "re");
+	if (!src.file)
+		goto cannot_read;
+	set_up_inih();
+	parsed = ini_parse_stream(read_line, &src, handle_pair, &src);
+	if (ferror(src.file))
+		goto cannot_read;
+	report_unread(&src);
+	if (parsed == -2)
+		src.rc = -ENOMEM;
+	else if (parsed != 0 && src.rc == 0)
+		bad_line(&src, "cannot be read as INI");
+	(void)fclose(src.file);
+	return src.rc;
+
+cannot_read:
+	src.rc = -errno;
+	(void)fprintf(errors, "%s: cannot be read: %s\n", path, err_text(src.rc));
+	if (src.file)
+		(void)fclose(src.file);
+	return src.rc;
+}
+
+/* --- the environment --- */
+
+#define ENV_PREFIX "COMET_"
+
+/* Variables with our prefix that are not meant for us: comet-cli's, the tests' own, and those that Kubernetes sets in every
+ * container for a service whose name begins with "comet" (COMET_SERVICE_HOST, COMET_PORT, COMET_PORT_3101_TCP_ADDR). */
+static bool is_foreign(const char *name)
+{
+	const char *port = strstr(name, "_PORT");
+
+	return strcmp(name, "COMET_API_KEY") == 0 || strcmp(name, "COMET_BUILD") == 0 ||
+	       strncmp(name, "COMET_TEST_", 11) == 0 || strstr(name, "_SERVICE_HOST") ||
+	       strstr(name, "_SERVICE_PORT") ||
+	       (port && (port[5] == '\0' || (port[5] == '_' && isdigit((unsigned char)port[6]))));
+}
+
+static const struct setting *find_by_env(const char *name)
+{
+	char known[SETTING_ENV_BYTES];
+
+	for (const struct setting *s = settings; s->name; s++) {
+		setting_env_name(s, known);
+		if (strcmp(known, name) == 0)
+			return s;
+	}
+	return NULL;
+}
+
+static int no_such_variable(const char *name, FILE *errors)
+{
+	char lower[SETTING_ENV_BYTES];
+	char known[SETTING_ENV_BYTES];
+	const struct setting *nearest = NULL;
+	size_t i = 0;
+	char *key;
+
+	for (const char *p = name + strlen(ENV_PREFIX); *p && i + 1 < sizeof(lower); p++)
+		lower[i++] = (char)tolower((unsigned char)*p);
+	lower[i] = '\0';
+	key = strchr(lower, '_');
+	if (key) {
+		*key++ = '\0';
+		nearest = setting_nearest(lower, key);
+	}
+	(void)fprintf(errors, "%.80s: no setting has this variable", name);
+	if (nearest) {
+		setting_env_name(nearest, known);
+		(void)fprintf(errors, "; did you mean %s?", known);
+	}
+	(void)fprintf(errors, "\n");
+	return -ERR_CONFIG;
+}
+
+static int take_variable(struct config *cfg, const char *variable, FILE *errors)
+{
+	char name[SETTING_WHY_BYTES];
+	char where[SETTING_WHY_BYTES + 2];
+	size_t bytes = strcspn(variable, "=");
+	const struct setting *s;
+
+	(void)snprintf(name, sizeof(name), "%.*s", bytes < sizeof(name) ? (int)bytes : (int)sizeof(name), variable);
+	s = find_by_env(name);
+	if (!s)
+		return is_foreign(name) ? 0 : no_such_variable(name, errors);
+	(void)snprintf(where, sizeof(where), "%s: ", name);
+	return assign(cfg, s, variable[bytes] == '=' ? variable + bytes + 1 : "", where, errors);
+}
+
+int config_env(struct config *cfg, char *const *environment, FILE *errors)
+{
+	int rc = 0;
+
+	for (; *environment; environment++)
+		if (strncmp(*environment, ENV_PREFIX, strlen(ENV_PREFIX)) == 0)
+			keep_rc(&rc, take_variable(cfg, *environment, errors));
+	return rc;
+}
+
+/* --- flags --- */
+
+int config_flag(struct config *cfg, const char *assignment, FILE *errors)
+{
+	char section[SETTING_ENV_BYTES];
+	char key[SETTING_ENV_BYTES];
+	int value_at = 0;
+	const struct setting *s;
+
+	/* The widths are one less than SETTING_ENV_BYTES. */
+	if (sscanf(assignment, " %63[^.= ] . %63[^.= ] = %n", section, key, &value_at) != 2 || value_at == 0) {
+		(void)fprintf(errors, "-o %.80s: must be section.key=value\n", assignment);
+		return -ERR_CONFIG;
+	}
+	s = setting_find(section, key);
+	if (!s)
+		return no_such_setting(section, key, "-o ", errors);
+	return assign(cfg, s, assignment + value_at, "-o ", errors);
+}
+
+bool config_list_next(const char **rest, char *item, unsigned item_bytes)
+{
+	const char *start = *rest + strspn(*rest, ", \t");
+	size_t bytes = strcspn(start, ",");
+
+	*rest = start + bytes;
+	while (bytes > 0 && (start[bytes - 1] == ' ' || start[bytes - 1] == '\t'))
+		bytes--;
+	if (bytes == 0)
+		return false;
+	(void)snprintf(item, item_bytes, "%.*s", (int)bytes, start);
+	return true;
+}
+
+unsigned config_list_count(const char *list)
+{
+	char item[2]; /* of which nothing is wanted */
+	unsigned n = 0;
+
+	while (config_list_next(&list, item, sizeof(item)))
+		n++;
+	return n;
+}

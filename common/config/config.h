@@ -1,0 +1,81 @@
+/* config: what the operator wants. INI file (inih), environment over it, flags over both; config.def is the table.
+ * Unknown keys and bad values are errors that name the file and line (or the flag, or the variable), the key, and the
+ * nearest known key. SPDX-License-Identifier: MIT */
+#ifndef COMMON_CONFIG_CONFIG_H
+#define COMMON_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+struct config {
+#define setting_str(section, key, def, help)            char *section##_##key;
+#define setting_secret(section, key, def, help)         char *section##_##key;
+#define setting_int(section, key, def, min, max, help)  int64_t section##_##key;
+#define setting_size(section, key, def, min, max, help) int64_t section##_##key;
+#define setting_time(section, key, def, min, max, help) int64_t section##_##key; /* milliseconds */
+#define setting_bool(section, key, def, help)           bool section##_##key;
+#define setting_enum(section, key, def, names, help)    int section##_##key;
+#include "common/config/config.def"
+#undef setting_str
+#undef setting_secret
+#undef setting_int
+#undef setting_size
+#undef setting_time
+#undef setting_bool
+#undef setting_enum
+};
+
+/* The values of the setting_enum rows, in the order of their names. (log.level and log.format: common/base/log.h.) */
+enum config_slow_consumer { CONFIG_SLOW_DISCONNECT, CONFIG_SLOW_DROP };
+enum config_logic_mode { CONFIG_LOGIC_EMBEDDED, CONFIG_LOGIC_REDIS };
+enum config_auth_mode { CONFIG_AUTH_OPEN, CONFIG_AUTH_JWT, CONFIG_AUTH_WEBHOOK };
+
+/* All defaults. 0 or -ENOMEM (fini is then not needed, and does no harm). */
+int config_init(struct config *cfg);
+void config_fini(struct config *cfg);
+
+/* Each takes over what it finds, and on an error writes one line to `errors` for each fault, goes on to find the others,
+ * and returns -ERR_CONFIG; -ENOMEM; or -errno where the file cannot be read (one line written too).
+ *   config_file    an INI file; a setting that stands in it twice is an error, too
+ *   config_env     COMET_SECTION_KEY of the environment; an unknown COMET_... variable is an error, too, but for
+ *                  COMET_API_KEY (comet-cli's), COMET_BUILD and COMET_TEST_... (the tests') and those that
+ *                  Kubernetes makes of service names
+ *   config_flag    "section.key=value" */
+int config_file(struct config *cfg, const char *path, FILE *errors);
+int config_env(struct config *cfg, char *const *environment, FILE *errors);
+int config_flag(struct config *cfg, const char *assignment, FILE *errors);
+
+/* What no single row can say: the rules between settings, such as open authentication on a wide address without
+ * auth.allow_open. is_logic: for comet-logic, which says who clients are whatever logic.mode is. 0, or -ERR_CONFIG with lines in
+ * errors that say what to set. */
+int config_check(const struct config *cfg, bool is_logic, FILE *errors);
+
+/* The effective configuration as an INI file that config_file takes; secrets are written as ***. */
+void config_print(const struct config *cfg, FILE *out);
+/* The same table with help and defaults, as Markdown: docs/configuration.md's core. */
+void config_print_markdown(FILE *out);
+/* The same for docs/man/comet.conf.5. */
+void config_print_man(FILE *out);
+
+/* What differs between the programs. */
+struct config_program {
+	const char *name, *summary;
+	bool is_logic;
+	/* Reads what a start would read to know clients by. 0, or negative and it has said why. */
+	int (*try_auth)(const struct config *cfg);
+};
+
+/* Program start for comet and comet-logic, on a cfg with its defaults: handles -c FILE, -o section.key=value (repeated),
+ * -t, -h/--help, --version in the order file, environment, flags, then config_check. Every fault of all of them is
+ * printed before it gives up; -t reads the files that a start would read, too. The caller calls config_fini in any case.
+ *   0 go on; 1 done, exit 0 (-t, -h, --version); negative: wrong, printed, exit 2 */
+int config_start(struct config *cfg, int argc, char **argv, const struct config_program *program);
+
+/* The value of a comma separated list at *rest, trimmed, copied to item; false at the end. Items longer than item_bytes
+ * are cut. Start with *rest = the list. */
+bool config_list_next(const char **rest, char *item, unsigned item_bytes);
+/* How many values such a list has. */
+unsigned config_list_count(const char *list);
+
+#endif

@@ -1,0 +1,196 @@
+/* config: the rules between settings. Each complaint names the setting to change. SPDX-License-Identifier: MIT */
+#include "common/config/config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+
+/* Where the host ends and the port begins in "host:port" or "[v6]:port"; NULL when it is neither. */
+static const char *port_of(const char *address)
+{
+	const char *colon = address[0] == '[' ? strstr(address, "]:") : strchr(address, ':');
+
+	if (!colon)
+		return NULL;
+	colon += address[0] == '[';
+	/* A second colon is an IPv6 address that wants its brackets. */
+	return strchr(colon + 1, ':') ? NULL : colon + 1;
+}
+
+static bool is_port(const char *text)
+{
+	size_t bytes = strspn(text, "0123456789");
+
+	return bytes > 0 && bytes <= 5 && text[bytes] == '\0' && strtol(text, NULL, 10) <= 65535;
+}
+
+/* NULL when the address is good, or what is wrong with it. */
+static const char *fault_of(const char *address)
+{
+	const char *port = port_of(address);
+
+	if (!port || !is_port(port))
+		return "must be host:port with a port up to 65535 (0 picks a free one), an IPv6 host in brackets";
+	if (address[0] == ':' || strncmp(address, "[]", 2) == 0)
+		return "names no host; 0.0.0.0 stands for every IPv4 address, [::] for every IPv6 one";
+	return NULL;
+}
+
+/* Names other than localhost count as wide: what they resolve to can change behind our back. */
+static bool is_loopback(const char *address)
+{
+	struct in_addr v4;
+	char host[64];
+	size_t bytes = (size_t)(port_of(address) - address) - 1;
+
+	if (bytes >= sizeof(host))
+		return false;
+	memcpy(host, address, bytes);
+	host[bytes] = '\0';
+	if (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
+		return true;
+	return inet_pton(AF_INET, host, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
+}
+
+/* All addresses of one bind setting; `wide_fault` is what to say about one beyond loopback, NULL where that is fine. */
+static int check_bind(const char *setting, const char *list, const char *wide_fault, FILE *errors)
+{
+	char address[256];
+	int rc = 0;
+
+	while (config_list_next(&list, address, sizeof(address))) {
+		const char *fault = fault_of(address);
+
+		if (!fault && wide_fault && !is_loopback(address))
+			fault = wide_fault;
+		if (fault) {
+			(void)fprintf(errors, "%s: %.80s %s\n", setting, address, fault);
+			rc = -ERR_CONFIG;
+		}
+	}
+	return rc;
+}
+
+static int complain(FILE *errors, const char *words)
+{
+	(void)fprintf(errors, "%s\n", words);
+	return -ERR_CONFIG;
+}
+
+/* The files of [KID=]ALGORITHM:FILE, .... Which key fits which algorithm is found out when they are read. */
+static int check_jwt_keys(const char *list, FILE *errors)
+{
+	char entry[4096];
+	int rc = 0;
+
+	if (!config_list_next(&list, entry, sizeof(entry)))
+		return complain(errors, "auth.jwt_keys must be set for auth.mode = jwt: [KID=]ALGORITHM:FILE, such as "
+					"HS256:/etc/comet/token.secret");
+	do {
+		const char *path = strchr(entry, ':');
+
+		if (path == NULL || path[1] == '\0')
+			(void)fprintf(errors, "auth.jwt_keys: %.80s is not [KID=]ALGORITHM:FILE\n", entry);
+		else if (access(path + 1, R_OK) < 0)
+			(void)fprintf(errors, "auth.jwt_keys: %.200s cannot be read: %s\n", path + 1, err_text(errno));
+		else
+			continue;
+		rc = -ERR_CONFIG;
+	} while (config_list_next(&list, entry, sizeof(entry)));
+	return rc;
+}
+
+/* Where the host begins; 0: it is none that can be called. */
+static size_t scheme_bytes(const char *url)
+{
+	size_t scheme = strncmp(url, "https://", 8) == 0 ? 8 : strncmp(url, "http://", 7) == 0 ? 7 : 0;
+
+	return url[scheme] == '\0' ? 0 : scheme;
+}
+
+/* In every mode, since -t shows it in every mode. */
+static int check_url_for_secrets(const char *url, FILE *errors)
+{
+	const char *host = strstr(url, "://");
+
+	host = host != NULL ? host + 3 : url;
+	if (memchr(host, '@', strcspn(host, "/?#")) != NULL)
+		return complain(errors, "auth.url must have no password in it, since -t shows it; use auth.secret");
+	return 0;
+}
+
+static int check_webhook(const struct config *cfg, bool is_logic, FILE *errors)
+{
+	if (scheme_bytes(cfg->auth_url) == 0)
+		return complain(errors,
+				"auth.url must be set for auth.mode = webhook, to a http:// or https:// address");
+	if (cfg->auth_ca_file[0] != '\0' && access(cfg->auth_ca_file, R_OK) < 0) {
+		(void)fprintf(errors, "auth.ca_file: %.200s cannot be read: %s\n", cfg->auth_ca_file, err_text(errno));
+		return -ERR_CONFIG;
+	}
+	if (cfg->auth_timeout >= cfg->logic_timeout)
+		return complain(errors, "auth.timeout must be less than logic.timeout, or a comet gives up before the "
+					"back end's answer can reach it");
+	if (!is_logic && cfg->auth_timeout >= cfg->protocol_handshake_timeout)
+		return complain(errors, "auth.timeout must be less than protocol.handshake_timeout, or clients are "
+					"closed before the back end's answer can reach them");
+	return 0;
+}
+
+/* A comet of a cluster asks comet-logic: its files need not be here. */
+static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
+{
+	if (check_url_for_secrets(cfg->auth_url, errors) < 0)
+		return -ERR_CONFIG;
+	if (!is_logic && cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)
+		return 0;
+	if (cfg->auth_mode == CONFIG_AUTH_JWT)
+		return check_jwt_keys(cfg->auth_jwt_keys, errors);
+	return cfg->auth_mode == CONFIG_AUTH_WEBHOOK ? check_webhook(cfg, is_logic, errors) : 0;
+}
+
+int config_check(const struct config *cfg, bool is_logic, FILE *errors)
+{
+	const char *client_fault = NULL;
+	const char *api_fault = NULL;
+	int rc = 0;
+
+	if (cfg->auth_mode == CONFIG_AUTH_OPEN && !cfg->auth_allow_open)
+		client_fault =
+			"can be reached from other machines, and auth.mode = open would let anybody in as anybody; "
+			"bind to 127.0.0.1, or set auth.allow_open = yes";
+	if (cfg->http_api_key[0] == '\0' && cfg->http_keys_file[0] == '\0')
+		api_fault = "can be reached from other machines, and without http.api_key anybody could push and kick; "
+			    "bind to 127.0.0.1, or set http.api_key or http.keys_file";
+	if (check_bind("tcp.bind", cfg->tcp_bind, client_fault, errors) < 0)
+		rc = -ERR_CONFIG;
+	if (check_bind("websocket.bind", cfg->websocket_bind, client_fault, errors) < 0)
+		rc = -ERR_CONFIG;
+	if (check_bind("tcp.tls_bind", cfg->tcp_tls_bind, client_fault, errors) < 0)
+		rc = -ERR_CONFIG;
+	if (check_bind("websocket.tls_bind", cfg->websocket_tls_bind, client_fault, errors) < 0)
+		rc = -ERR_CONFIG;
+	if ((cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0' || cfg->http_tls_bind[0] != '\0') &&
+	    (cfg->tls_cert_file[0] == '\0' || cfg->tls_private_file[0] == '\0')) {
+		(void)fprintf(errors, "tls.cert_file and tls.private_file must be set for tcp.tls_bind, "
+				      "websocket.tls_bind and http.tls_bind\n");
+		rc = -ERR_CONFIG;
+	}
+	if (check_bind("http.bind", cfg->http_bind, api_fault, errors) < 0)
+		rc = -ERR_CONFIG;
+	if (check_bind("http.tls_bind", cfg->http_tls_bind, api_fault, errors) < 0)
+		rc = -ERR_CONFIG;
+	if (check_auth(cfg, is_logic, errors) < 0)
+		rc = -ERR_CONFIG;
+	if (cfg->redis_forget < cfg->redis_lease) {
+		(void)fprintf(errors,
+			      "redis.forget must be at least redis.lease, or comets would be taken for dead that "
+			      "are only late\n");
+		rc = -ERR_CONFIG;
+	}
+	return rc;
+}

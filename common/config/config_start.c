@@ -1,0 +1,178 @@
+/* config: the command line of comet and comet-logic. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/config/config.h"
+#include "common/http/http_keys.h"
+
+/* What the command line asks for. */
+struct request {
+	const char *file;
+	char **flags; /* points into argv: the assignments of -o, in their order */
+	unsigned n_flags;
+	bool test;
+	bool help;
+	bool version;
+};
+
+static void print_help(const struct config_program *program)
+{
+	const char *name = program->name;
+
+	(void)printf("usage: %s [-c FILE] [-o SECTION.KEY=VALUE]... [-t]\n"
+		     "%s\n"
+		     "\n"
+		     "  -c FILE                read settings from an INI file\n"
+		     "  -o SECTION.KEY=VALUE   set one; may be given many times\n"
+		     "  -t                     check the settings, print those in effect, and exit\n"
+		     "  -h, --help             print this and exit\n"
+		     "      --version          print the version and exit\n"
+		     "\n"
+		     "A setting is looked for in -o, then in the environment (COMET_SECTION_KEY), then in FILE; else "
+		     "it has\n"
+		     "its default. Without any, %s runs with its defaults, on 127.0.0.1 only.\n"
+		     "\n"
+		     "  %s -o tcp.bind=127.0.0.1:4000 -o log.level=debug\n"
+		     "  COMET_TCP_BIND=127.0.0.1:0 %s -c comet.ini -t\n"
+		     "\n"
+		     "Every setting with its default and range: docs/configuration.md. All at a glance: %s -t\n",
+		     name, program->summary, name, name, name, name);
+}
+
+/* 0, or -ERR_CONFIG with a line on stderr (getopt writes those about options it does not know). */
+static int read_command_line(int argc, char **argv, const char *program, struct request *rq)
+{
+	static const struct option LONG[] = {
+		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:o:th", LONG, NULL)) != -1)
+		switch (option) {
+		case 'c':
+			if (rq->file) {
+				(void)fprintf(stderr, "%s: -c may be given once\n", program);
+				return -ERR_CONFIG;
+			}
+			rq->file = optarg;
+			break;
+		case 'o':
+			rq->flags[rq->n_flags++] = optarg;
+			break;
+		case 't':
+			rq->test = true;
+			break;
+		case 'h':
+			rq->help = true;
+			break;
+		case 'V':
+			rq->version = true;
+			break;
+		default:
+			return -ERR_CONFIG;
+		}
+	if (optind < argc) {
+		(void)fprintf(stderr, "%s: %s: there are no arguments beside the options\n", program, argv[optind]);
+		return -ERR_CONFIG;
+	}
+	return 0;
+}
+
+static void keep_worst(int *rc, int more)
+{
+	if (*rc == 0)
+		*rc = more;
+}
+
+/* All sources in their order; goes on after a fault, so that one run shows all of them. */
+static int read_sources(struct config *cfg, const struct request *rq, bool is_logic)
+{
+	int rc = 0;
+
+	if (rq->file)
+		keep_worst(&rc, config_file(cfg, rq->file, stderr));
+	keep_worst(&rc, config_env(cfg, environ, stderr));
+	for (unsigned i = 0; i < rq->n_flags; i++)
+		keep_worst(&rc, config_flag(cfg, rq->flags[i], stderr));
+	keep_worst(&rc, config_check(cfg, is_logic, stderr));
+	return rc;
+}
+
+static int try_http_keys(const struct config *cfg)
+{
+	struct http_keys *keys;
+	int rc;
+
+	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
+		return 0;
+	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &keys)) == 0)
+		http_keys_free(&keys);
+	return rc;
+}
+
+/* A start goes on without it and says so, for the sake of clients that are there; who asks is told. */
+static int try_deflate(const struct config *cfg)
+{
+	if (!cfg->websocket_deflate)
+		return 0;
+	(void)fprintf(stderr, "websocket.deflate: messages are not compressed in this version; take it out, or set it "
+			      "to no\n");
+	return -ERR_CONFIG;
+}
+
+/* What only -t asks for: whether all that the settings name can be had, which for files is known only by reading them. */
+static int try_settings(const struct config *cfg, const struct config_program *program)
+{
+	int rc = try_http_keys(cfg);
+
+	keep_worst(&rc, try_deflate(cfg));
+	keep_worst(&rc, program->try_auth != NULL ? program->try_auth(cfg) : 0);
+	return rc;
+}
+
+static int start(struct config *cfg, const struct request *rq, const struct config_program *program)
+{
+	int rc;
+
+	if (rq->help) {
+		print_help(program);
+		return 1;
+	}
+	if (rq->version) {
+		(void)printf("%s %s (%s)\n", program->name, COMET_VERSION, COMET_COMMIT);
+		return 1;
+	}
+	rc = read_sources(cfg, rq, program->is_logic);
+	if (rc == 0 && rq->test)
+		rc = try_settings(cfg, program);
+	if (rc < 0) {
+		(void)fprintf(stderr, "%s: %s\n", program->name,
+			      rc == -ENOMEM ? "out of memory" : "not started, because of the above");
+		return rc;
+	}
+	if (rq->test) {
+		config_print(cfg, stdout);
+		return 1;
+	}
+	return 0;
+}
+
+int config_start(struct config *cfg, int argc, char **argv, const struct config_program *program)
+{
+	struct request rq = {.flags = calloc((size_t)argc + 1, sizeof(char *))};
+	int rc;
+
+	if (!rq.flags) {
+		(void)fprintf(stderr, "%s: out of memory\n", program->name);
+		return -ENOMEM;
+	}
+	rc = read_command_line(argc, argv, program->name, &rq);
+	if (rc < 0)
+		(void)fprintf(stderr, "%s --help says more\n", program->name);
+	else
+		rc = start(cfg, &rq, program);
+	free(rq.flags);
+	return rc;
+}

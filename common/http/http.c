@@ -1,0 +1,524 @@
+/* http: see http.h. On libmicrohttpd, a thread for each caller: handlers simply block, a long poll costs a parked thread,
+ * and there is no event loop that one slow request could hold up. What it does badly is done beside it: accepting when a
+ * limit of the machine is reached (http_listener), and deadlines for whole requests (http_callers).
+ * SPDX-License-Identifier: MIT */
+#include "common/http/http.h"
+
+#include <errno.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/network.h"
+#include "common/base/obj.h"
+#include "common/config/config.h"
+#include "common/http/http_callers.h"
+#include "common/http/http_guard.h"
+#include "common/http/http_listener.h"
+#include "common/http/http_query.h"
+#include "common/http/http_tls.h"
+
+#define ADDRESS_BYTES 128
+#define LISTENERS_MAX 16
+/* What a connection may use: request line, headers, and what is read and written at a time. */
+#define CALLER_BYTES 32768
+#define STACK_BYTES  262144
+/* Callers that have left, but whose threads libmicrohttpd has not joined yet. */
+#define CALLERS_LEAVING 64
+
+/* One request. */
+struct call {
+	struct http_request request;
+	struct http_reply reply;
+	char *query;
+	char *path;
+	struct http_param *params;
+	uint8_t *body;
+	size_t body_room;
+	bool begun;
+	bool answered; /* http_caller_answer said yes */
+	bool too_large;
+	bool no_memory;
+	char peer[64];
+};
+
+/* libmicrohttpd's daemon of all listeners that speak TLS, or of all that do not. */
+struct door {
+	struct http *http;
+	struct MHD_Daemon *daemon; /* NULL: it has no listeners */
+};
+
+struct http {
+	unsigned magic;
+#define HTTP_MAGIC 0x4777e400
+	/* set once */
+	struct http_options opt;
+	http_handler *handler;
+	void *arg;
+	struct http_callers *callers;
+	struct http_tls *certs; /* NULL: nothing speaks TLS */
+	struct door plain, tls;
+	unsigned n_listeners;
+	struct http_listener *listeners[LISTENERS_MAX];
+	struct http_guard guard;
+};
+
+/* ---- callers ---- */
+
+static struct http_caller *caller_of(struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+	return info != NULL ? info->socket_context : NULL;
+}
+
+static struct http_caller *begin_caller(struct http *h, struct MHD_Connection *connection)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+
+	return info != NULL ? http_callers_begin(h->callers, info->connect_fd) : NULL;
+}
+
+static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
+			  enum MHD_ConnectionNotificationCode what)
+{
+	struct http *h = arg;
+
+	OBJ_CHECK(h, HTTP_MAGIC);
+	if (what == MHD_CONNECTION_NOTIFY_STARTED)
+		*socket_context = begin_caller(h, connection);
+	else
+		http_callers_leave(h->callers, *socket_context);
+}
+
+/* A listener has accepted a connection. libmicrohttpd closes the ones that it cannot take. */
+static int take_connection(void *arg, int fd, const struct sockaddr *peer, socklen_t peer_bytes)
+{
+	struct door *door = arg;
+	struct http *h = door->http;
+	int rc;
+
+	OBJ_CHECK(h, HTTP_MAGIC);
+	if ((rc = http_callers_enter(h->callers, fd)) < 0) {
+		(void)close(fd);
+		return rc == -ESHUTDOWN ? 0 : rc;
+	}
+	return MHD_add_connection(door->daemon, fd, peer, peer_bytes) == MHD_YES ? 0 : -EAGAIN;
+}
+
+/* ---- a request ---- */
+
+/* The request line has come, as it was sent: we decode it ourselves, to tell a broken encoding from a missing one. */
+static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection)
+{
+	struct http *h = arg;
+	struct http_caller *caller = caller_of(connection);
+	struct call *call = calloc(1, sizeof(*call));
+	size_t path_bytes = strcspn(uri, "?");
+
+	OBJ_CHECK(h, HTTP_MAGIC);
+	if (caller != NULL)
+		http_caller_ask(h->callers, caller);
+	if (call == NULL)
+		return NULL;
+	call->path = strndup(uri, path_bytes);
+	call->query = strdup(uri[path_bytes] == '?' ? uri + path_bytes + 1 : "");
+	call->no_memory = call->path == NULL || call->query == NULL;
+	return call;
+}
+
+static void call_free(struct call *call)
+{
+	http_params_free(call->params, call->request.n_params);
+	free(call->query);
+	free(call->path);
+	free(call->body);
+	free(call->reply.body);
+	free(call);
+}
+
+static void say_peer(struct MHD_Connection *connection, struct call *call)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+
+	if (info == NULL || getnameinfo(info->client_addr, sizeof(struct sockaddr_in6), call->peer, sizeof(call->peer),
+					NULL, 0, NI_NUMERICHOST) != 0)
+		call->peer[0] = '\0';
+	call->request.peer = call->peer;
+}
+
+static const char *shown_key(struct MHD_Connection *connection)
+{
+	static const char bearer[] = "Bearer ";
+	const char *value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Api-Key");
+
+	if (value != NULL)
+		return value;
+	value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+	if (value != NULL && strncasecmp(value, bearer, sizeof(bearer) - 1) == 0)
+		return value + sizeof(bearer) - 1;
+	return NULL;
+}
+
+static bool accepts_html(struct MHD_Connection *connection)
+{
+	const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
+
+	return accept != NULL && strstr(accept, "text/html") != NULL;
+}
+
+/* What a page sends has the Origin of the page; what is no browser sends none. */
+static bool comes_from_elsewhere(struct MHD_Connection *connection)
+{
+	const char *origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
+	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+	const char *site = origin != NULL ? strstr(origin, "://") : NULL;
+
+	return origin != NULL && (site == NULL || host == NULL || strcasecmp(site + 3, host) != 0);
+}
+
+static bool is_renamed(struct MHD_Connection *connection)
+{
+	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
+
+	return host != NULL && !network_is_literal(host);
+}
+
+/* Fill in what the handler wants to know. False: refused. */
+static bool read_call(struct http *h, struct MHD_Connection *connection, struct call *call, const char *method)
+{
+	struct http_request *request = &call->request;
+	int rc = call->no_memory ? -ENOMEM : http_path_decode(call->path);
+
+	if (rc == 0)
+		rc = http_params_decode(call->query, &call->params, &request->n_params);
+	request->params = call->params;
+	if (rc == -ENOMEM) {
+		http_reply_refuse(&call->reply, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+		return false;
+	}
+	request->bad_params = rc < 0;
+	request->method = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : method;
+	request->path = call->path;
+	request->body = call->body != NULL ? call->body : (const uint8_t *)"";
+	request->wants_html = accepts_html(connection);
+	request->is_elsewheres = comes_from_elsewhere(connection);
+	request->is_renamed = is_renamed(connection);
+	say_peer(connection, call);
+	return http_guard_pass_rate(&h->guard, request, &call->reply);
+}
+
+static enum MHD_Result send_reply(struct MHD_Connection *connection, struct call *call, bool close)
+{
+	struct http_reply *reply = &call->reply;
+	struct MHD_Response *response;
+	enum MHD_Result result;
+
+	response = MHD_create_response_from_buffer(reply->body_bytes, reply->body, MHD_RESPMEM_MUST_FREE);
+	if (response == NULL)
+		return MHD_NO;
+	reply->body = NULL; /* the response's now */
+	/* Without memory for a header the reply goes out without it. */
+	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
+	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	if (reply->extra_header != NULL)
+		(void)MHD_add_response_header(response, reply->extra_header, reply->extra_value);
+	if (close)
+		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	result = MHD_queue_response(connection, (unsigned)reply->status, response);
+	MHD_destroy_response(response);
+	count_by(COUNT_HTTP_REQUESTS, (unsigned)reply->status / 100);
+	return result;
+}
+
+static void add_body(struct http *h, struct call *call, const char *bytes, size_t n)
+{
+	uint8_t *body;
+
+	/* What needs no key needs no body either: who may do nothing else fills no memory. */
+	if (call->request.key.scopes == 0)
+		return;
+	call->too_large |= call->request.body_bytes + n > h->opt.max_body;
+	if (call->too_large || call->no_memory)
+		return; /* read and forgotten; the reply will say so */
+	if (call->request.body_bytes + n + 1 > call->body_room) {
+		size_t room = (call->request.body_bytes + n + 1) * 2;
+
+		if ((body = realloc(call->body, room)) == NULL) {
+			call->no_memory = true;
+			return;
+		}
+		call->body = body;
+		call->body_room = room;
+	}
+	memcpy(call->body + call->request.body_bytes, bytes, n);
+	call->request.body_bytes += n;
+	call->body[call->request.body_bytes] = '\0';
+}
+
+/* Who did what, for those who have to know afterwards. */
+static void say_called(const struct call *call)
+{
+	const struct http_request *request = &call->request;
+
+	if (call->reply.status == MHD_HTTP_UNAUTHORIZED || call->reply.status == MHD_HTTP_FORBIDDEN)
+		return;
+	count_by(COUNT_HTTP_CALLS, request->key.label);
+	LOG(LOG_DEBUG, log_str("peer", request->peer),
+	    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what("called"),
+	    log_str("method", request->method), log_str("path", request->path), log_i64("status", call->reply.status));
+}
+
+static enum MHD_Result count_length(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	unsigned *lengths = arg;
+
+	(void)kind;
+	(void)value;
+	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
+	    strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
+		(*lengths)++;
+	return MHD_YES;
+}
+
+/* Headers are there, no body yet. */
+static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, struct call *call)
+{
+	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	unsigned lengths = 0;
+
+	call->begun = true;
+	http_guard_identify(&h->guard, shown_key(connection), &call->request);
+	/* A proxy before us may have read the other one, and taken what follows for another request. */
+	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
+	if (lengths > 1) {
+		http_reply_refuse(&call->reply, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
+		return send_reply(connection, call, true);
+	}
+	/* Known beforehand. Who asks before sending is told at once; all others send first and then look for an answer,
+	 * which a reset would take away from them if the body lay there unread. */
+	if (length != NULL && strtoull(length, NULL, 10) > h->opt.max_body) {
+		call->too_large = true;
+		if (MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_EXPECT) != NULL) {
+			http_guard_refuse_body(&call->reply);
+			return send_reply(connection, call, true);
+		}
+	}
+	return MHD_YES;
+}
+
+static enum MHD_Result finish(struct http *h, struct MHD_Connection *connection, struct call *call, const char *method)
+{
+	struct http_caller *caller = caller_of(connection);
+	enum MHD_Result result;
+
+	if (!http_caller_answer(h->callers, caller))
+		return MHD_NO;
+	call->answered = true;
+	call->reply = (struct http_reply){.status = MHD_HTTP_INTERNAL_SERVER_ERROR, .content_type = "text/plain"};
+	if (call->too_large) {
+		http_guard_refuse_body(&call->reply);
+	} else if (read_call(h, connection, call, method)) {
+		h->handler(h->arg, &call->request, &call->reply);
+		say_called(call);
+	}
+	result = send_reply(connection, call, call->too_large);
+	http_caller_reply(h->callers, caller);
+	return result;
+}
+
+/* Called when the headers are there, for each piece of the body, and when the request is whole. */
+static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
+				 const char *version, const char *upload, size_t *upload_bytes, void **context)
+{
+	struct http *h = arg;
+	struct call *call = *context;
+
+	(void)url;
+	(void)version;
+	OBJ_CHECK(h, HTTP_MAGIC);
+	/* No memory for the one, or too late for the other. */
+	if (call == NULL || caller_of(connection) == NULL)
+		return MHD_NO;
+	if (!call->begun)
+		return begin(h, connection, call);
+	if (*upload_bytes > 0) {
+		add_body(h, call, upload, *upload_bytes);
+		*upload_bytes = 0;
+		return MHD_YES;
+	}
+	return finish(h, connection, call, method);
+}
+
+/* The reply was sent, or the caller has gone. */
+static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
+			 enum MHD_RequestTerminationCode why)
+{
+	struct http *h = arg;
+	struct call *call = *context;
+
+	(void)why;
+	http_caller_done(h->callers, caller_of(connection), call != NULL && call->answered);
+	if (call != NULL)
+		call_free(call);
+	*context = NULL;
+}
+
+__attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *format, va_list args)
+{
+	static struct log_limit limit = LOG_LIMIT(5);
+	char text[256];
+
+	(void)arg;
+	(void)vsnprintf(text, sizeof(text), format, args);
+	text[strcspn(text, "\n")] = '\0';
+	LOG_LIMITED(LOG_DEBUG, &limit, log_what("libmicrohttpd"), log_str("says", text));
+}
+
+/* ---- start and stop ---- */
+
+struct http_options http_options_of(const struct config *cfg, struct http_keys *keys)
+{
+	/* Who asks whether all is well must not be told to come again later. */
+	static const char *const probes[] = {"/healthz", "/readyz", NULL};
+
+	return (struct http_options){
+		.bind = cfg->http_bind,
+		.tls_bind = cfg->http_tls_bind,
+		.cert_files = cfg->tls_cert_file,
+		.key_files = cfg->tls_private_file,
+		.max_body = (size_t)cfg->http_max_body,
+		.callers_max = (unsigned)cfg->http_callers,
+		.timeout_ms = cfg->http_timeout,
+		.reuse_port = cfg->server_reuse_port,
+		.label = "http",
+		.tls_label = "http-tls",
+		.keys = keys,
+		.rate = {.per_second = cfg->http_rate, .burst_ns = cfg->limits_burst * CLOCK_MS},
+		.free_paths = probes,
+	};
+}
+
+static int start_daemon(struct http *h, struct door *door, bool tls)
+{
+	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |
+			       MHD_USE_ITC | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ERROR_LOG | (tls ? MHD_USE_TLS : 0);
+	const struct MHD_OptionItem for_tls[] = {
+		{MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, http_tls_callback()},
+		{MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)http_tls_priorities},
+		{MHD_OPTION_END, 0, NULL},
+	};
+
+	door->http = h;
+	/* Callers are counted here before the library sees them, so its own limit is out of reach. */
+	door->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_access, h, /* each option with its argument, the end */
+					MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_CONNECTION_LIMIT,
+					2 * h->opt.callers_max + CALLERS_LEAVING, MHD_OPTION_CONNECTION_TIMEOUT,
+					(unsigned)HTTP_CALLER_IDLE_SECONDS, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+					(size_t)CALLER_BYTES, MHD_OPTION_THREAD_STACK_SIZE, (size_t)STACK_BYTES,
+					MHD_OPTION_NOTIFY_CONNECTION, on_connection, h, MHD_OPTION_NOTIFY_COMPLETED,
+					on_completed, h, MHD_OPTION_URI_LOG_CALLBACK, on_uri, h, MHD_OPTION_ARRAY,
+					tls ? for_tls : &for_tls[2], MHD_OPTION_END);
+	return door->daemon != NULL ? 0 : -EAGAIN;
+}
+
+static int listen_on_all(struct http *h, struct door *door, const char *rest, const char *label)
+{
+	char address[ADDRESS_BYTES];
+	int rc = 0;
+
+	while (rc == 0 && config_list_next(&rest, address, sizeof(address))) {
+		rc = h->n_listeners < LISTENERS_MAX
+			     ? http_listener_start(address, label, h->opt.reuse_port, take_connection, door,
+						   &h->listeners[h->n_listeners])
+			     : -E2BIG;
+		if (rc == 0)
+			h->n_listeners++;
+		else
+			LOG(LOG_ERROR,
+			    log_what(door == &h->tls ? "cannot listen; change http.tls_bind, or free the address"
+						     : "cannot listen; change http.bind, or free the address"),
+			    log_str("address", address), log_str("error", err_text(rc)));
+	}
+	return rc;
+}
+
+static void label_counters(void)
+{
+	static const char *const names[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
+
+	counters_label(COUNT_HTTP_REQUESTS, names, sizeof(names) / sizeof(names[0]));
+}
+
+int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out)
+{
+	struct http *h = calloc(1, sizeof(*h));
+	bool has_tls = opt->tls_bind != NULL && opt->tls_bind[0] != '\0';
+	int rc;
+
+	if (h == NULL)
+		return -ENOMEM;
+	h->magic = HTTP_MAGIC;
+	h->opt = *opt;
+	h->handler = handler;
+	h->arg = arg;
+	label_counters();
+	if ((rc = http_guard_init(&h->guard, opt->keys, &opt->rate, opt->free_paths)) < 0 ||
+	    (rc = http_callers_start(opt->callers_max, opt->timeout_ms, &h->callers)) < 0 ||
+	    (rc = start_daemon(h, &h->plain, false)) < 0 ||
+	    (has_tls && ((rc = http_tls_new(opt->cert_files, opt->key_files, &h->certs)) < 0 ||
+			 (rc = start_daemon(h, &h->tls, true)) < 0)))
+		LOG(LOG_ERROR, log_what("cannot start the HTTP server"), log_str("error", err_text(rc)));
+	else
+		rc = listen_on_all(h, &h->plain, opt->bind, opt->label);
+	if (rc == 0 && has_tls)
+		rc = listen_on_all(h, &h->tls, opt->tls_bind, opt->tls_label);
+	if (rc < 0) {
+		http_stop(&h);
+		return rc;
+	}
+	*out = h;
+	return 0;
+}
+
+struct reload_part http_reload_certs(struct http *h)
+{
+	return http_tls_reload(h != NULL ? h->certs : NULL);
+}
+
+void http_stop(struct http **http)
+{
+	struct http *h = *http;
+
+	OBJ_CHECK(h, HTTP_MAGIC);
+	if (h->callers != NULL)
+		http_callers_end(h->callers);
+	for (unsigned i = 0; i < h->n_listeners; i++)
+		http_listener_stop(&h->listeners[i]);
+	if (h->plain.daemon != NULL)
+		http_callers_wait_answered(h->callers);
+	/* Cuts off what is left, and joins the callers' threads. */
+	if (h->tls.daemon != NULL)
+		MHD_stop_daemon(h->tls.daemon);
+	if (h->plain.daemon != NULL)
+		MHD_stop_daemon(h->plain.daemon);
+	if (h->certs != NULL)
+		http_tls_free(&h->certs);
+	if (h->callers != NULL)
+		http_callers_stop(&h->callers);
+	http_guard_fini(&h->guard);
+	h->magic = 0;
+	free(h);
+	*http = NULL;
+}

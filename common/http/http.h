@@ -1,0 +1,49 @@
+/* http: the HTTP server, on libmicrohttpd: a thread for each caller, where handlers may block. Bounded: callers, body size,
+ * header size, time for a request, calls a second. It finds out who calls (http_guard), and knows nothing of what is served.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMMON_HTTP_HTTP_H
+#define COMMON_HTTP_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/rate.h"
+#include "common/base/reload.h"
+#include "common/http/http_keys.h"
+#include "common/http/http_request.h"
+
+/* Runs on the caller's thread; may block, up to its own deadline. reply arrives as 500 with no body. */
+typedef void http_handler(void *arg, const struct http_request *request, struct http_reply *reply);
+
+struct http_options {
+	const char *bind;       /* host:port, several with commas; port 0 picks a free one */
+	const char *tls_bind;   /* the same, over TLS; or NULL */
+	const char *cert_files; /* for it: see common/http/http_tls.h */
+	const char *key_files;
+	size_t max_body;               /* bytes */
+	unsigned callers_max;          /* connections at one time, each with a thread; more wait */
+	int64_t timeout_ms;            /* for a caller to send its whole request */
+	bool reuse_port;               /* another process may listen beside this one */
+	const char *label;             /* for "listening <label> <address>" on stdout, one line for each address; */
+	const char *tls_label;         /* where it is one of tls_bind */
+	struct http_keys *keys;        /* outlives the server; NULL: everybody may do everything */
+	struct rate rate;              /* of calls, for each key, or for each address where none is shown */
+	const char *const *free_paths; /* those that the rate does not bound, the last one NULL; or NULL */
+};
+
+struct http;
+
+/* As the settings [http] say; labels and free_paths are those of our programs. */
+struct config;
+struct http_options http_options_of(const struct config *cfg, struct http_keys *keys);
+
+/* Bind, start the threads, print the listening lines. 0, or -errno with a log line that says what failed. */
+int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out);
+/* Stop accepting, let the handlers that run finish, send their replies, join. *h becomes NULL. */
+void http_stop(struct http **h);
+
+/* To read its certificates again. NULL, or one without certificates: nothing to reload. */
+struct reload_part http_reload_certs(struct http *h);
+
+#endif

@@ -1,0 +1,155 @@
+/* http_guard: see http_guard.h. SPDX-License-Identifier: MIT */
+#include "common/http/http_guard.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/base/network.h"
+
+enum refused {
+	REFUSED_NO_KEY,
+	REFUSED_WRONG_KEY,
+	REFUSED_SCOPE,
+	REFUSED_RATE,
+	REFUSED_BODY,
+	REFUSED_ORIGIN,
+	REFUSED_MAX
+};
+
+static const char *const refused_names[REFUSED_MAX] = {
+	[REFUSED_NO_KEY] = "no_key", [REFUSED_WRONG_KEY] = "wrong_key", [REFUSED_SCOPE] = "scope",
+	[REFUSED_RATE] = "rate",     [REFUSED_BODY] = "body",           [REFUSED_ORIGIN] = "origin",
+};
+
+int http_guard_init(struct http_guard *g, struct http_keys *keys, const struct rate *rate,
+		    const char *const *free_paths)
+{
+	*g = (struct http_guard){.keys = keys, .rate = *rate, .free_paths = free_paths};
+	lock_init(&g->lock, LOCK_POOL);
+	counters_label(COUNT_HTTP_REFUSED, refused_names, REFUSED_MAX);
+	return rate->per_second > 0 ? rate_table_init(&g->rates) : 0;
+}
+
+void http_guard_fini(struct http_guard *g)
+{
+	rate_table_fini(&g->rates);
+	lock_fini(&g->lock);
+}
+
+static void count_refused(const struct http_request *request, enum refused why, const char *what)
+{
+	static struct log_limit limit = LOG_LIMIT(5);
+
+	count_by(COUNT_HTTP_REFUSED, why);
+	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", request->peer),
+		    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what(what),
+		    log_str("method", request->method), log_str("path", request->path));
+}
+
+/* ---- who ---- */
+
+void http_guard_identify(const struct http_guard *g, const char *shown, struct http_request *request)
+{
+	request->has_shown_key = shown != NULL;
+	if (g->keys != NULL)
+		(void)http_keys_find(g->keys, shown, &request->key);
+	else
+		request->key.scopes = HTTP_ALL;
+}
+
+static bool needs_no_key(const struct http_request *request)
+{
+	return request->key.scopes == HTTP_ALL && request->key.name[0] == '\0';
+}
+
+/* Without a key, any page that its reader has open could push here, since browsers let pages post to anywhere. A key is a
+ * header that they do not let them send. Where none is set, a page could also have its own name point to us and so be of our
+ * site: names of ours are none then. NULL: it is no such page. */
+static const char *page_fault(const struct http_request *request)
+{
+	if (request->is_elsewheres && (!request->has_shown_key || needs_no_key(request)))
+		return "a page of another site may not call this without an API key";
+	if (request->is_renamed && needs_no_key(request))
+		return "without an API key set, this answers to localhost and to addresses only; set http.api_key";
+	return NULL;
+}
+
+bool http_guard_may(const struct http_request *request, unsigned scopes, struct http_reply *reply)
+{
+	const char *page;
+
+	if (scopes == HTTP_FREE)
+		return true;
+	if ((page = page_fault(request)) != NULL) {
+		count_refused(request, REFUSED_ORIGIN,
+			      "HTTP call refused: from a page of another site, or by another name");
+		http_reply_refuse(reply, 403, page);
+		return false;
+	}
+	if ((request->key.scopes & scopes) != 0)
+		return true;
+	if (request->key.name[0] != '\0') {
+		count_refused(request, REFUSED_SCOPE, "HTTP call refused: the key has not the scope for it");
+		http_reply_refuse(reply, 403, "this API key may not do that; its scopes are in http.keys_file");
+		return false;
+	}
+	if (request->has_shown_key)
+		count_refused(request, REFUSED_WRONG_KEY, "HTTP call refused: nobody has this API key");
+	else
+		count_refused(request, REFUSED_NO_KEY, "HTTP call refused: no API key");
+	http_reply_refuse(reply, 401, "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer");
+	reply->extra_header = "WWW-Authenticate";
+	reply->extra_value = "Bearer";
+	return false;
+}
+
+/* ---- how often, and how much ---- */
+
+static bool is_free(const struct http_guard *g, const char *path)
+{
+	const char *const *free_path = g->free_paths;
+
+	while (free_path != NULL && *free_path != NULL && strcmp(*free_path, path) != 0)
+		free_path++;
+	return free_path != NULL && *free_path != NULL;
+}
+
+/* A key of nobody's is bounded by its address, as none is. A key that is called like an address shares that one's rate, which
+ * harms nobody. */
+static int64_t take_from_rate(struct http_guard *g, const struct http_request *request)
+{
+	char network[NETWORK_BYTES];
+	int64_t wait_ns;
+
+	lock_take(&g->lock);
+	wait_ns = rate_table_take(&g->rates, &g->rate,
+				  request->key.name[0] != '\0' ? request->key.name : network_of(request->peer, network),
+				  clock_now_ns());
+	lock_drop(&g->lock);
+	return wait_ns;
+}
+
+bool http_guard_pass_rate(struct http_guard *g, const struct http_request *request, struct http_reply *reply)
+{
+	int64_t wait_ns;
+
+	if (g->rates.cells == NULL || is_free(g, request->path) || (wait_ns = take_from_rate(g, request)) == 0)
+		return true;
+	count_refused(request, REFUSED_RATE, "HTTP call refused: more than http.rate a second");
+	http_reply_refuse(reply, 429, "more calls than http.rate allows; see Retry-After");
+	(void)snprintf(reply->extra_text, sizeof(reply->extra_text), "%lld",
+		       (long long)((wait_ns + CLOCK_SEC - 1) / CLOCK_SEC));
+	reply->extra_header = "Retry-After";
+	reply->extra_value = reply->extra_text;
+	return false;
+}
+
+void http_guard_refuse_body(struct http_reply *reply)
+{
+	count_by(COUNT_HTTP_REFUSED, REFUSED_BODY);
+	http_reply_refuse(reply, 413, "the body is longer than http.max_body");
+}

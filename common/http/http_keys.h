@@ -1,0 +1,41 @@
+/* http_keys: who may call the HTTP API: keys with a name and scopes, from http.api_key and from a file. Only their hashes are
+ * kept, and each is compared with all of them, whichever fits. SPDX-License-Identifier: MIT */
+#ifndef COMMON_HTTP_HTTP_KEYS_H
+#define COMMON_HTTP_HTTP_KEYS_H
+
+#include <stdbool.h>
+
+#include "common/base/reload.h"
+
+#define HTTP_KEY_NAME_BYTES 64 /* longest name with its zero byte */
+
+enum http_scope {
+	HTTP_FREE = 0, /* of a path: needs no key */
+	HTTP_PUSH = 1,
+	HTTP_KICK = 2,
+	HTTP_READ = 4,
+	HTTP_ALL = HTTP_PUSH | HTTP_KICK | HTTP_READ,
+};
+
+struct http_keys;
+
+struct http_key {
+	char name[HTTP_KEY_NAME_BYTES]; /* for logs and counters */
+	unsigned scopes;                /* HTTP_PUSH | ... */
+	unsigned label;                 /* of comet_http_calls_total */
+};
+
+/* The one key of http.api_key, which may do everything ("" for none), and those of the file ("" for none). A line of it is
+ * "name scopes key": scopes are push, kick, read or all, with commas; a key is its text, or sha256: and the hash of its text
+ * in hex. 0, or -ERR_CONFIG or -errno with a log line for each fault, -ENOMEM. */
+int http_keys_new(const char *api_key, const char *file, struct http_keys **out);
+void http_keys_free(struct http_keys **keys);
+
+/* To read the file again. NULL, or no file: nothing to reload. */
+struct reload_part http_keys_reload(struct http_keys *keys);
+
+/* Whose key is this (NULL: none was shown)? Where no keys are set everybody may do everything, and has no name. False: it is
+ * nobody's. Any thread. */
+bool http_keys_find(struct http_keys *keys, const char *shown, struct http_key *found);
+
+#endif

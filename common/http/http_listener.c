@@ -1,0 +1,157 @@
+/* http_listener: see http_listener.h. libmicrohttpd could accept by itself, but with all files in use it goes round and
+ * round on a whole core, and says nothing. SPDX-License-Identifier: MIT */
+#include "common/http/http_listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/listen.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
+
+#define BACKLOG 511
+
+struct http_listener {
+	unsigned magic;
+#define HTTP_LISTENER_MAGIC 0x115e7e4a
+	/* set once */
+	int fd;
+	http_listener_take *take;
+	void *arg;
+	struct thread *thread;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t wake;
+	bool stop;
+};
+
+/* ---- the thread ---- */
+
+static bool is_stopping(struct http_listener *l)
+{
+	bool stop;
+
+	lock_take(&l->lock);
+	stop = l->stop;
+	lock_drop(&l->lock);
+	return stop;
+}
+
+/* Wait a little longer each time, and say so the first time. */
+static void pause_accepting(struct http_listener *l, int rc, int64_t *pause_ns)
+{
+	const int64_t first_ns = 20 * CLOCK_MS, longest_ns = CLOCK_SEC;
+	struct rlimit files = {0};
+	int64_t deadline;
+
+	count(COUNT_ACCEPT_PAUSED);
+	if (*pause_ns == 0) {
+		(void)getrlimit(RLIMIT_NOFILE, &files);
+		LOG(LOG_ERROR,
+		    log_what("HTTP accept paused: a limit of the machine is reached; raise it or lower "
+			     "limits.connections"),
+		    log_str("error", err_text(rc)), log_i64("files_allowed", (int64_t)files.rlim_cur));
+	}
+	*pause_ns = *pause_ns == 0 ? first_ns : *pause_ns * 2 < longest_ns ? *pause_ns * 2 : longest_ns;
+	deadline = clock_now_ns() + *pause_ns;
+	lock_take(&l->lock);
+	while (!l->stop && lock_wait_until(&l->wake, &l->lock, deadline))
+		;
+	lock_drop(&l->lock);
+}
+
+static int accept_one(struct http_listener *l)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t peer_bytes = sizeof(peer);
+	int fd = accept4(l->fd, (struct sockaddr *)&peer, &peer_bytes, SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return listen_error_is_passing(-errno) ? 0 : -errno;
+	return l->take(l->arg, fd, (struct sockaddr *)&peer, peer_bytes);
+}
+
+static void *accept_all(void *arg)
+{
+	struct http_listener *l = arg;
+	int64_t pause_ns = 0;
+	int rc;
+
+	OBJ_CHECK(l, HTTP_LISTENER_MAGIC);
+	for (;;) {
+		rc = accept_one(l);
+		if (is_stopping(l))
+			return NULL;
+		if (rc < 0) {
+			pause_accepting(l, rc, &pause_ns);
+		} else if (pause_ns > 0) {
+			pause_ns = 0;
+			LOG(LOG_INFO, log_what("HTTP accepting again"));
+		}
+	}
+}
+
+/* ---- start and stop ---- */
+
+int http_listener_start(const char *address, const char *label, bool reuse_port, http_listener_take *take, void *arg,
+			struct http_listener **out)
+{
+	struct http_listener *l = calloc(1, sizeof(*l));
+	uint16_t port;
+	int rc;
+
+	if (l == NULL)
+		return -ENOMEM;
+	l->magic = HTTP_LISTENER_MAGIC;
+	l->take = take;
+	l->arg = arg;
+	lock_init(&l->lock, LOCK_SERVICE);
+	lock_cond_init(&l->wake);
+	if ((rc = listen_open(address, BACKLOG, reuse_port, &l->fd)) < 0)
+		goto free_listener;
+	if ((rc = thread_spawn(THREAD_SERVICE, "http accept", accept_all, l, &l->thread)) < 0)
+		goto close_listener;
+	/* Who starts us waits for that line. */
+	if ((rc = listen_announce(l->fd, label, &port)) < 0)
+		http_listener_stop(&l);
+	*out = l;
+	return rc;
+
+close_listener:
+	(void)close(l->fd);
+free_listener:
+	(void)pthread_cond_destroy(&l->wake);
+	lock_fini(&l->lock);
+	free(l);
+	return rc;
+}
+
+void http_listener_stop(struct http_listener **listener)
+{
+	struct http_listener *l = *listener;
+
+	OBJ_CHECK(l, HTTP_LISTENER_MAGIC);
+	lock_take(&l->lock);
+	l->stop = true;
+	lock_drop(&l->lock);
+	(void)pthread_cond_signal(&l->wake);
+	(void)shutdown(l->fd, SHUT_RDWR); /* accept4 returns, now and from now on */
+	thread_join(&l->thread);
+	(void)close(l->fd);
+	(void)pthread_cond_destroy(&l->wake);
+	lock_fini(&l->lock);
+	l->magic = 0;
+	free(l);
+	*listener = NULL;
+}

@@ -1,0 +1,48 @@
+/* http_request: what a caller of the HTTP server asks, and the reply that it gets. SPDX-License-Identifier: MIT */
+#ifndef COMMON_HTTP_HTTP_REQUEST_H
+#define COMMON_HTTP_HTTP_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/http/http_keys.h"
+
+struct http_param {
+	char *name;
+	char *value; /* both percent-decoded and zero-terminated; a %00 is a broken parameter (bad_params) */
+};
+
+struct http_request {
+	const char *method;              /* "GET", "POST", ... */
+	const char *path;                /* decoded, without the query */
+	const struct http_param *params; /* of the query */
+	size_t n_params;
+	bool bad_params;     /* path or query did not decode */
+	const uint8_t *body; /* followed by a zero byte; none is kept of who shows no key where one is needed */
+	size_t body_bytes;
+	const char *peer;    /* address of the caller */
+	bool has_shown_key;  /* in X-Api-Key or Authorization: Bearer, */
+	struct http_key key; /* and this is what it may do with it */
+	bool wants_html;     /* a browser: its Accept header names text/html */
+	bool is_elsewheres;  /* a browser sends it for a page of another site: its Origin is not our Host */
+	bool is_renamed;     /* its Host is neither localhost nor an address, but a name that may be anybody's */
+};
+
+struct http_reply {
+	int status;
+	const char *content_type; /* static */
+	char *body;               /* malloc'ed by the handler; http frees it */
+	size_t body_bytes;
+	const char *extra_header; /* static name of one more header, or NULL */
+	const char *extra_value;  /* static, or ... */
+	char extra_text[24];      /* ... kept here */
+};
+
+/* The first value of a parameter, or NULL. */
+const char *http_param(const struct http_request *request, const char *name);
+
+/* Make it {"code":-status,"message":"words"}: where no handler is asked. Without memory it has no body. */
+void http_reply_refuse(struct http_reply *reply, int status, const char *words);
+
+#endif

@@ -1,0 +1,524 @@
+/* redis: see redis.h. On the thread that owns the connection, but for redis_stop.
+ *
+ * hiredis' blocking calls end a connection when a read times out. So reads wait in poll(), with a descriptor beside the
+ * socket by which another thread can end the wait, and hiredis reads only what is there. SPDX-License-Identifier: MIT */
+#include "common/redis/redis.h"
+
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <hiredis/sds.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+
+#define BACKOFF_FIRST_NS (50 * CLOCK_MS)
+#define BACKOFF_LAST_NS  (2 * CLOCK_SEC)
+#define HOST_BYTES       256
+
+struct redis {
+	unsigned magic;
+#define REDIS_MAGIC 0x4ed15000
+	/* set once */
+	struct redis_options opt;
+	int wake_fd; /* readable from redis_stop on */
+	atomic_bool stopped;
+	/* the owner's */
+	redisContext *context; /* NULL: not connected */
+	bool fresh;            /* a new connection that redis_ready has not told of yet */
+	unsigned failures;     /* in a row */
+	int64_t next_try_ns;
+	char where[HOST_BYTES]; /* host:port of the connection, for the log */
+};
+
+struct redis_options redis_options_of(const struct config *cfg, const char *name)
+{
+	return (struct redis_options){
+		.addr = cfg->redis_addr,
+		.sentinels = cfg->redis_sentinels,
+		.master = cfg->redis_master,
+		.user = cfg->redis_user,
+		.password = cfg->redis_password,
+		.db = cfg->redis_db,
+		.timeout_ms = cfg->redis_timeout,
+		.name = name,
+	};
+}
+
+int redis_new(const struct redis_options *opt, struct redis **out)
+{
+	struct redis *r = calloc(1, sizeof(*r));
+
+	if (r == NULL)
+		return -ENOMEM;
+	r->magic = REDIS_MAGIC;
+	r->opt = *opt;
+	r->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r->wake_fd < 0) {
+		int rc = -errno;
+
+		free(r);
+		return rc;
+	}
+	*out = r;
+	return 0;
+}
+
+void redis_free(struct redis **redis)
+{
+	struct redis *r = *redis;
+
+	OBJ_CHECK(r, REDIS_MAGIC);
+	if (r->context != NULL)
+		redisFree(r->context);
+	(void)close(r->wake_fd);
+	r->magic = 0;
+	free(r);
+	*redis = NULL;
+}
+
+void redis_stop(struct redis *r)
+{
+	const uint64_t one = 1;
+
+	OBJ_CHECK(r, REDIS_MAGIC);
+	atomic_store(&r->stopped, true);
+	/* It can only fail if it is readable already, which is all we want. */
+	(void)!write(r->wake_fd, &one, sizeof(one));
+}
+
+/* ---- what replies say ---- */
+
+int redis_reply_error(const struct redisReply *reply)
+{
+	static const struct {
+		const char *word;
+		int rc;
+	} meanings[] = {
+		{"READONLY", -EROFS}, {"MASTERDOWN", -EROFS}, {"LOADING", -EBUSY},     {"BUSY", -EBUSY},
+		{"TRYAGAIN", -EBUSY}, {"NOAUTH", -EACCES},    {"WRONGPASS", -EACCES},  {"NOPERM", -EPERM},
+		{"OOM", -ENOSPC},     {"MISCONF", -ENOSPC},   {"NOREPLICAS", -ENOSPC},
+	};
+
+	if (reply->type != REDIS_REPLY_ERROR)
+		return 0;
+	/* Inside a script's error the word stands further behind: "ERR Error running script ... -READONLY ...". */
+	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
+		if (strncmp(reply->str, meanings[i].word, strlen(meanings[i].word)) == 0)
+			return meanings[i].rc;
+	if (strstr(reply->str, "READONLY") != NULL)
+		return -EROFS;
+	return strstr(reply->str, "OOM") != NULL ? -ENOSPC : -EPROTO;
+}
+
+bool redis_error_is_of_connection(int rc)
+{
+	return rc == -EROFS || rc == -EBUSY || rc == -EACCES;
+}
+
+/* ---- waiting ---- */
+
+/* How long poll() may wait; rounded up, so that the time is over when it returns 0. */
+static int poll_ms(int64_t deadline_ns)
+{
+	int64_t left = deadline_ns - clock_now_ns();
+
+	if (left <= 0)
+		return 0;
+	return left / CLOCK_MS >= 60000 ? 60000 : (int)(left / CLOCK_MS) + 1;
+}
+
+/* Until the connection has something to say (fd < 0: until the deadline). 0, -ETIMEDOUT, -ESHUTDOWN. */
+static int wait_readable(struct redis *r, int fd, int64_t deadline_ns)
+{
+	struct pollfd fds[2] = {{.fd = r->wake_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
+
+	for (;;) {
+		int n = poll(fds, 2, poll_ms(deadline_ns));
+
+		if (atomic_load(&r->stopped))
+			return -ESHUTDOWN;
+		if (n > 0 && fds[1].revents != 0)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (clock_now_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+	}
+}
+
+bool redis_is_stale(struct redis *r)
+{
+	struct pollfd fd = {.fd = -1, .events = POLLIN};
+
+	if (r->context == NULL)
+		return true;
+	fd.fd = r->context->fd;
+	if (poll(&fd, 1, 0) <= 0)
+		return false;
+	redis_drop(r, "closed by Redis");
+	return true;
+}
+
+/* ---- one command at a time ---- */
+
+bool redis_is_connected(const struct redis *r)
+{
+	return r->context != NULL;
+}
+
+/* Exponential, and between half and all of it: those that lost it together do not come back together. */
+static void back_off(struct redis *r)
+{
+	int64_t wait = BACKOFF_FIRST_NS << (r->failures < 6 ? r->failures : 6);
+	uint32_t dice = 0;
+
+	if (wait > BACKOFF_LAST_NS)
+		wait = BACKOFF_LAST_NS;
+	(void)!getrandom(&dice, sizeof(dice), GRND_NONBLOCK); /* without it there is less jitter, nothing worse */
+	r->failures++;
+	r->next_try_ns = clock_now_ns() + wait / 2 + (int64_t)(dice % 1024) * (wait / 2) / 1024;
+}
+
+void redis_drop(struct redis *r, const char *why)
+{
+	if (r->context == NULL)
+		return;
+	if (!atomic_load(&r->stopped)) {
+		static struct log_limit limit = LOG_LIMIT(10);
+
+		count(COUNT_REDIS_LOST);
+		/* `why` may be the connection's own text, so it goes out before that is freed. */
+		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
+			    log_what("connection lost"), log_str("why", why));
+	}
+	redisFree(r->context);
+	r->context = NULL;
+	/* The first try comes soon; the jitter keeps those apart that lost it together. */
+	r->failures = 0;
+	back_off(r);
+}
+
+int redis_append(struct redis *r, const char *command, size_t bytes)
+{
+	if (r->context == NULL)
+		return -ENOTCONN;
+	return redisAppendFormattedCommand(r->context, command, bytes) == REDIS_OK ? 0 : -ENOMEM;
+}
+
+static int append_va(struct redis *r, const char *format, va_list args)
+{
+	char *command = NULL;
+	int bytes = redisvFormatCommand(&command, format, args);
+	int rc;
+
+	if (bytes < 0)
+		return -ENOMEM;
+	rc = redis_append(r, command, (size_t)bytes);
+	redisFreeCommand(command);
+	return rc;
+}
+
+int redis_appendf(struct redis *r, const char *format, ...)
+{
+	va_list args;
+	int rc;
+
+	va_start(args, format);
+	rc = append_va(r, format, args);
+	va_end(args);
+	return rc;
+}
+
+int redis_flush(struct redis *r)
+{
+	if (r->context == NULL)
+		return -ENOTCONN;
+	/* The socket's send timeout bounds each write. */
+	do {
+		if (redisBufferWrite(r->context, NULL) != REDIS_OK) {
+			redis_drop(r, r->context->errstr);
+			return -ECONNRESET;
+		}
+		/* hiredis makes a new buffer when the old one has gone out, and does not look whether it got one: nor may
+		 * it be asked whether all is written. */
+		if (r->context->obuf == NULL) {
+			redis_drop(r, err_text(-ENOMEM));
+			return -ENOMEM;
+		}
+	} while (sdslen(r->context->obuf) > 0);
+	return 0;
+}
+
+int redis_read(struct redis *r, int64_t deadline_ns, struct redisReply **reply)
+{
+	void *got = NULL;
+	int rc;
+
+	for (;;) {
+		if (r->context == NULL)
+			return -ENOTCONN;
+		if (redisGetReplyFromReader(r->context, &got) != REDIS_OK) {
+			redis_drop(r, r->context->errstr);
+			return -EPROTO;
+		}
+		if (got != NULL) {
+			*reply = got;
+			return 0;
+		}
+		if ((rc = wait_readable(r, r->context->fd, deadline_ns)) < 0)
+			return rc;
+		if (redisBufferRead(r->context) != REDIS_OK) {
+			redis_drop(r, r->context->errstr);
+			return -ECONNRESET;
+		}
+	}
+}
+
+static int command_va(struct redis *r, int64_t deadline_ns, struct redisReply **reply, const char *format, va_list args)
+{
+	static struct log_limit limit = LOG_LIMIT(2);
+	int rc;
+
+	if ((rc = append_va(r, format, args)) < 0 || (rc = redis_flush(r)) < 0)
+		return rc;
+	rc = redis_read(r, deadline_ns, reply);
+	if (rc == -ETIMEDOUT)
+		/* Its reply would be taken for the next command's. */
+		redis_drop(r, "no answer in time");
+	if (rc < 0)
+		return rc;
+	if ((rc = redis_reply_error(*reply)) < 0) {
+		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
+			    log_what("command refused"), log_str("reply", (*reply)->str));
+		freeReplyObject(*reply);
+		*reply = NULL;
+	}
+	return rc;
+}
+
+int redis_command(struct redis *r, int64_t deadline_ns, struct redisReply **reply, const char *format, ...)
+{
+	va_list args;
+	int rc;
+
+	va_start(args, format);
+	rc = command_va(r, deadline_ns, reply, format, args);
+	va_end(args);
+	return rc;
+}
+
+bool redis_subscription_refused(const struct redis *r, const struct redisReply *reply, const char *channel)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	OBJ_CHECK(r, REDIS_MAGIC);
+	if (reply->type != REDIS_REPLY_ERROR)
+		return false;
+	count(COUNT_REDIS_NOT_SUBSCRIBED);
+	LOG_LIMITED(LOG_ERROR, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
+		    log_what("Redis refuses a subscription; give redis.user the channels comet:*, and SUBSCRIBE"),
+		    log_str("channel", channel), log_str("error", reply->str));
+	return true;
+}
+
+/* redis_command where only the error matters. */
+static int say(struct redis *r, const char *format, ...)
+{
+	int64_t deadline = clock_now_ns() + r->opt.timeout_ms * CLOCK_MS;
+	struct redisReply *reply = NULL;
+	va_list args;
+	int rc;
+
+	va_start(args, format);
+	rc = command_va(r, deadline, &reply, format, args);
+	va_end(args);
+	if (rc == 0)
+		freeReplyObject(reply);
+	return rc;
+}
+
+/* ---- connecting ---- */
+
+/* Open r->context to "host:port" or "[v6]:port". */
+static int dial(struct redis *r, const char *address)
+{
+	struct timeval timeout = {r->opt.timeout_ms / 1000, (r->opt.timeout_ms % 1000) * 1000};
+	const char *colon = strrchr(address, ':');
+	char host[HOST_BYTES];
+	size_t bytes = colon != NULL ? (size_t)(colon - address) : 0;
+
+	if (bytes == 0 || bytes >= sizeof(host))
+		return -EINVAL;
+	if (address[0] == '[' && colon[-1] == ']') {
+		address++;
+		bytes -= 2;
+	}
+	memcpy(host, address, bytes);
+	host[bytes] = '\0';
+	r->context = redisConnectWithTimeout(host, (int)strtol(colon + 1, NULL, 10), timeout);
+	if (r->context == NULL)
+		return -ENOMEM;
+	if (r->context->err != 0) {
+		int rc = r->context->err == REDIS_ERR_IO && errno > 0 ? -errno : -EHOSTUNREACH;
+
+		redisFree(r->context);
+		r->context = NULL;
+		return rc;
+	}
+	(void)redisSetTimeout(r->context, timeout);
+	(void)redisEnableKeepAlive(r->context);
+	return 0;
+}
+
+static void hang_up(struct redis *r)
+{
+	if (r->context != NULL)
+		redisFree(r->context);
+	r->context = NULL;
+}
+
+/* Ask one sentinel where the master is: "host:port" into address. */
+static int ask_sentinel(struct redis *r, const char *sentinel, char address[HOST_BYTES])
+{
+	int64_t deadline = clock_now_ns() + r->opt.timeout_ms * CLOCK_MS;
+	struct redisReply *reply = NULL;
+	int rc;
+
+	(void)snprintf(r->where, sizeof(r->where), "%s", sentinel);
+	if ((rc = dial(r, sentinel)) < 0)
+		return rc;
+	rc = redis_command(r, deadline, &reply, "SENTINEL get-master-addr-by-name %s", r->opt.master);
+	if (rc == 0) {
+		if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2)
+			(void)snprintf(address, HOST_BYTES, strchr(reply->element[0]->str, ':') ? "[%s]:%s" : "%s:%s",
+				       reply->element[0]->str, reply->element[1]->str);
+		else
+			rc = -ENOENT; /* it does not know that name */
+		freeReplyObject(reply);
+	}
+	hang_up(r);
+	return rc;
+}
+
+/* A sentinel may be behind: the one that it names must say itself that it is a master. */
+static int verify_role(struct redis *r)
+{
+	int64_t deadline = clock_now_ns() + r->opt.timeout_ms * CLOCK_MS;
+	struct redisReply *reply = NULL;
+	int rc = redis_command(r, deadline, &reply, "ROLE");
+
+	if (rc < 0)
+		return rc;
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 || reply->element[0]->str == NULL ||
+	    strcmp(reply->element[0]->str, "master") != 0)
+		rc = -EROFS;
+	freeReplyObject(reply);
+	return rc;
+}
+
+/* On a connection that was just opened. */
+static int introduce(struct redis *r)
+{
+	const struct redis_options *o = &r->opt;
+	int rc = 0;
+
+	if (o->password[0] != '\0')
+		rc = o->user[0] != '\0' ? say(r, "AUTH %s %s", o->user, o->password) : say(r, "AUTH %s", o->password);
+	if (rc == 0 && o->db != 0)
+		rc = say(r, "SELECT %lld", (long long)o->db);
+	/* The first command that every server answers honestly: NOAUTH, LOADING and the like show here. The name is for
+	 * those who look; a user that may not give one needs none. */
+	if (rc == 0 && (rc = say(r, "CLIENT SETNAME %s", o->name)) == -EPERM)
+		rc = 0;
+	if (rc == 0)
+		rc = say(r, "PING");
+	if (rc == 0 && o->sentinels[0] != '\0')
+		rc = verify_role(r);
+	return rc;
+}
+
+static int dial_and_introduce(struct redis *r, const char *address)
+{
+	int rc;
+
+	(void)snprintf(r->where, sizeof(r->where), "%s", address);
+	if ((rc = dial(r, address)) == 0 && (rc = introduce(r)) < 0)
+		hang_up(r);
+	return rc;
+}
+
+static int try_once(struct redis *r)
+{
+	const char *list = r->opt.sentinels;
+	char sentinel[HOST_BYTES], address[HOST_BYTES];
+	int rc = -EHOSTUNREACH;
+
+	if (list[0] == '\0')
+		return dial_and_introduce(r, r->opt.addr);
+	while (rc < 0 && !atomic_load(&r->stopped) && config_list_next(&list, sentinel, sizeof(sentinel)))
+		if ((rc = ask_sentinel(r, sentinel, address)) == 0)
+			rc = dial_and_introduce(r, address);
+	return rc;
+}
+
+static void say_no_connection(struct redis *r, int rc)
+{
+	/* The first failure, then now and then: backing off takes the number of lines down by itself. */
+	if (r->failures != 0 && r->failures % 8 != 0)
+		return;
+	LOG(rc == -EACCES || rc == -EPERM ? LOG_ERROR : LOG_WARN, log_str("redis", r->where),
+	    log_str("for", r->opt.name),
+	    log_what(rc == -EACCES  ? "does not let us in; set redis.user and redis.password"
+		     : rc == -EPERM ? "does not let redis.user do what it must; give that user more commands"
+				    : "cannot connect"),
+	    log_str("error", err_text(rc)));
+}
+
+static void say_connected(struct redis *r)
+{
+	static struct log_limit limit = LOG_LIMIT(10);
+
+	r->failures = 0;
+	r->fresh = true;
+	count(COUNT_REDIS_CONNECTED);
+	LOG_LIMITED(LOG_INFO, &limit, log_str("redis", r->where), log_str("for", r->opt.name), log_what("connected"));
+}
+
+int redis_ready(struct redis *r, int64_t deadline_ns, bool *fresh)
+{
+	int rc;
+
+	OBJ_CHECK(r, REDIS_MAGIC);
+	while (r->context == NULL) {
+		int64_t until = r->next_try_ns < deadline_ns ? r->next_try_ns : deadline_ns;
+
+		if ((rc = wait_readable(r, -1, until)) != -ETIMEDOUT)
+			return rc;
+		if (r->next_try_ns > clock_now_ns())
+			return -ETIMEDOUT;
+		if ((rc = try_once(r)) == 0) {
+			say_connected(r);
+			break;
+		}
+		say_no_connection(r, rc);
+		back_off(r);
+	}
+	if (atomic_load(&r->stopped))
+		return -ESHUTDOWN;
+	if (fresh != NULL)
+		*fresh = r->fresh;
+	r->fresh = false;
+	return 0;
+}

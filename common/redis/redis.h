@@ -1,0 +1,84 @@
+/* redis: one connection to Redis, for one thread. It connects by itself when it is used, to the address or to the master
+ * that the Sentinels name; after a failure it waits longer and longer, with jitter, before it tries again. Every call has
+ * a deadline, with two exceptions: see redis_ready. Commands that many threads share go through common/redis/redis_pipe.h.
+ *
+ * hiredis 0.14 speaks neither TLS nor RESP3; docs/operations.md shows the tunnel. SPDX-License-Identifier: MIT */
+#ifndef COMMON_REDIS_REDIS_H
+#define COMMON_REDIS_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/config/config.h"
+
+struct redisReply; /* hiredis/read.h; freed with freeReplyObject */
+
+struct redis_options {
+	const char *addr;      /* host:port; not looked at when there are sentinels */
+	const char *sentinels; /* host:port, several with commas; "" for none */
+	const char *master;    /* the name that the sentinels know it by */
+	const char *user;      /* "" for the default one */
+	const char *password;  /* "" for none */
+	int64_t db;
+	int64_t timeout_ms; /* to connect and to be let in; also the longest that a write may block */
+	const char *name;   /* of the connection, in CLIENT LIST */
+};
+
+/* The options of the [redis] section; the strings stay the configuration's. */
+struct redis_options redis_options_of(const struct config *cfg, const char *name);
+
+struct redis;
+
+/* Not connected yet; opt's strings outlive it. 0, -ENOMEM, -errno (no descriptor for its wake-up). */
+int redis_new(const struct redis_options *opt, struct redis **out);
+void redis_free(struct redis **r);
+
+/* Make every call that waits, and every later one, return -ESHUTDOWN. Any thread. */
+void redis_stop(struct redis *r);
+
+/* Be connected, authenticated, on the right database, and talking to a master where there are sentinels. A try that was begun
+ * before the deadline is gone through with: timeout_ms for each of its steps (connect, AUTH, SELECT, CLIENT SETNAME, PING), the
+ * same again for each sentinel; redis_stop does not cut a connect short. And where an address is a name, looking it up takes as
+ * long as the machine's resolver lets it.
+ *   0           connected; *fresh (may be NULL) says whether it is a new connection since the last call
+ *   -ETIMEDOUT  not until the deadline
+ *   -ESHUTDOWN  stopped */
+int redis_ready(struct redis *r, int64_t deadline_ns, bool *fresh);
+/* Is there a connection? (The peer may be gone all the same.) */
+bool redis_is_connected(const struct redis *r);
+/* Give the connection up; `why` goes into the log. The next redis_ready makes a new one. */
+void redis_drop(struct redis *r, const char *why);
+
+/* Queue a command (redisFormatCommand's bytes, or printf-like with %s and %b). 0 or -ENOMEM. */
+int redis_append(struct redis *r, const char *command, size_t bytes);
+int redis_appendf(struct redis *r, const char *format, ...);
+/* Write what is queued. 0; -ETIMEDOUT, -errno: the connection was dropped. */
+int redis_flush(struct redis *r);
+/* The next reply of the connection.
+ *   0           *reply is the caller's; it may be an error of Redis's: see redis_reply_error
+ *   -ETIMEDOUT  none until the deadline; the connection is as it was
+ *   -ESHUTDOWN  stopped
+ *   -ENOTCONN, -ECONNRESET, -ENOMEM, -EPROTO  the connection was dropped */
+int redis_read(struct redis *r, int64_t deadline_ns, struct redisReply **reply);
+/* The three above for one command: 0 and a reply that is no error, or the error, logged. */
+int redis_command(struct redis *r, int64_t deadline_ns, struct redisReply **reply, const char *format, ...);
+
+/* Where a subscription to this channel was asked for: is this an error in its place? It is logged and counted. */
+bool redis_subscription_refused(const struct redis *r, const struct redisReply *reply, const char *channel);
+
+/* Has the peer closed while nothing was outstanding? Then the connection was dropped. */
+bool redis_is_stale(struct redis *r);
+
+/* What an error reply means, 0 for any other reply:
+ *   -EROFS   a replica answered (READONLY, MASTERDOWN): the master is elsewhere
+ *   -EBUSY   LOADING, BUSY, TRYAGAIN: later
+ *   -EACCES  NOAUTH, WRONGPASS
+ *   -EPERM   NOPERM: not this command, with this user; others may go well
+ *   -ENOSPC  OOM, MISCONF: it takes no writes
+ *   -EPROTO  anything else */
+int redis_reply_error(const struct redisReply *reply);
+/* Does this error mean that another connection would do better? */
+bool redis_error_is_of_connection(int rc);
+
+#endif

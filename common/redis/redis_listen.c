@@ -1,0 +1,58 @@
+/* redis_listen: see redis_listen.h. On the thread that listens. SPDX-License-Identifier: MIT */
+#include "common/redis/redis_listen.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "common/base/clock.h"
+
+/* A connection on which nothing comes is asked whether it lives. */
+#define QUIET_NS (5 * CLOCK_SEC)
+/* So long after it was refused a subscription is asked for again. */
+#define REFUSED_NS CLOCK_SEC
+
+static int subscribe(struct redis *r, const char *channel)
+{
+	int rc = redis_ready(r, clock_now_ns() + CLOCK_SEC, NULL);
+
+	if (rc == 0 && (rc = redis_appendf(r, "SUBSCRIBE %s", channel)) == 0)
+		rc = redis_flush(r);
+	return rc;
+}
+
+/* Until the connection is gone, or the subscription is to be asked for again. */
+static int take_all(struct redis *r, const struct redis_listener *l)
+{
+	struct redisReply *reply;
+	bool asked = false, refused = false;
+	int rc;
+
+	for (;;) {
+		rc = redis_read(r, clock_now_ns() + (refused ? REFUSED_NS : QUIET_NS), &reply);
+		if (rc == 0) {
+			asked = false;
+			refused = redis_subscription_refused(r, reply, l->channel);
+			l->take(l->self, reply);
+		} else if (rc != -ETIMEDOUT || refused) {
+			return rc;
+		} else if (asked) {
+			redis_drop(r, "silent");
+		} else {
+			asked = true;
+			if (redis_appendf(r, "PING") == 0)
+				(void)redis_flush(r);
+		}
+	}
+}
+
+void redis_listen(struct redis *r, const struct redis_listener *l)
+{
+	int rc;
+
+	do {
+		if ((rc = subscribe(r, l->channel)) == 0)
+			rc = take_all(r, l);
+		if (l->lost != NULL)
+			l->lost(l->self);
+	} while (rc != -ESHUTDOWN);
+}

@@ -1,0 +1,20 @@
+/* redis_listen: a subscription to one channel that lasts, whatever becomes of the connection. SPDX-License-Identifier: MIT */
+#ifndef COMMON_REDIS_REDIS_LISTEN_H
+#define COMMON_REDIS_REDIS_LISTEN_H
+
+#include "common/redis/redis.h"
+
+struct redis_listener {
+	const char *channel;
+	/* Whatever Redis says on the connection, the word that the subscription stands included. Takes the reply over. */
+	void (*take)(void *self, struct redisReply *reply);
+	/* From now on nothing comes, until `take` says so again. May be NULL. */
+	void (*lost)(void *self);
+	void *self;
+};
+
+/* Subscribe, listen, and begin again after each break, until redis_stop(r); the calling thread is the connection's owner
+ * meanwhile. One on which nothing comes for five seconds is asked whether it lives, and dropped if it says nothing. */
+void redis_listen(struct redis *r, const struct redis_listener *l);
+
+#endif

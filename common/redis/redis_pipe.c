@@ -1,0 +1,432 @@
+/* redis_pipe: see redis_pipe.h. One thread writes and reads; callers queue commands and sleep.
+ * SPDX-License-Identifier: MIT */
+#include "common/redis/redis_pipe.h"
+
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/lock.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
+
+/* What may wait. Redis away for a few seconds at full load stays below it; beyond it callers are told at once. */
+#define CALLS_MAX 65536
+#define BYTES_MAX (64u << 20)
+/* One batch: enough to make the round trip cheap, not so much that its first answer waits for its last command. */
+#define BATCH_CALLS 1024
+#define BATCH_BYTES (1u << 20)
+
+struct redis_call {
+	struct redis_call *next;
+	/* set once */
+	char *command;
+	size_t bytes;
+	enum redis_repeat repeat;
+	int64_t deadline_ns;
+	/* under the pipe's lock */
+	bool done;
+	bool abandoned; /* nobody waits for it: the thread frees it */
+	int rc;
+	struct redisReply *reply;
+	pthread_cond_t wake;
+};
+
+struct calls {
+	struct redis_call *first, *last;
+	size_t n;
+	size_t bytes;
+};
+
+struct redis_pipe {
+	unsigned magic;
+#define REDIS_PIPE_MAGIC 0x4ed191be
+	/* set once */
+	struct redis *redis;
+	struct thread *thread;
+	int64_t timeout_ns;
+	const char *name;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t work;
+	struct calls waiting;
+	bool stop;
+};
+
+/* ---- lists of calls ---- */
+
+static void calls_add(struct calls *all, struct redis_call *call)
+{
+	call->next = NULL;
+	if (all->last != NULL)
+		all->last->next = call;
+	else
+		all->first = call;
+	all->last = call;
+	all->n++;
+	all->bytes += call->bytes;
+}
+
+static struct redis_call *calls_take(struct calls *all)
+{
+	struct redis_call *call = all->first;
+
+	if (call == NULL)
+		return NULL;
+	all->first = call->next;
+	if (all->first == NULL)
+		all->last = NULL;
+	all->n--;
+	all->bytes -= call->bytes;
+	return call;
+}
+
+static void call_free(struct redis_call *call)
+{
+	if (call->reply != NULL)
+		freeReplyObject(call->reply);
+	(void)pthread_cond_destroy(&call->wake);
+	redisFreeCommand(call->command);
+	free(call);
+}
+
+/* The call has its end; takes the reply over. */
+static void finish_locked(struct redis_pipe *p, struct redis_call *call, int rc, struct redisReply *reply)
+	NEEDS(p->lock)
+{
+	(void)p;
+	call->done = true;
+	call->rc = rc;
+	call->reply = reply;
+	if (call->abandoned)
+		call_free(call);
+	else
+		(void)pthread_cond_signal(&call->wake);
+}
+
+static void finish(struct redis_pipe *p, struct redis_call *call, int rc, struct redisReply *reply)
+{
+	lock_take(&p->lock);
+	finish_locked(p, call, rc, reply);
+	lock_drop(&p->lock);
+}
+
+/* ---- the thread ---- */
+
+/* End what waits in vain: nobody is there for it, or its time is over. */
+static void expire_locked(struct redis_pipe *p) NEEDS(p->lock)
+{
+	struct calls all = p->waiting;
+	struct redis_call *call;
+	int64_t now = clock_now_ns();
+
+	p->waiting = (struct calls){0};
+	while ((call = calls_take(&all)) != NULL) {
+		if (call->deadline_ns > now)
+			calls_add(&p->waiting, call);
+		else
+			finish_locked(p, call, -ETIMEDOUT, NULL);
+	}
+}
+
+/* The next batch; its calls belong to the thread until they are finished or put back. */
+static struct calls take_batch(struct redis_pipe *p)
+{
+	struct calls batch = {0};
+
+	lock_take(&p->lock);
+	expire_locked(p);
+	while (p->waiting.first != NULL && batch.n < BATCH_CALLS && batch.bytes < BATCH_BYTES)
+		calls_add(&batch, calls_take(&p->waiting));
+	lock_drop(&p->lock);
+	return batch;
+}
+
+/* The connection broke with these unanswered: first in the queue again, or failed. */
+static void put_back(struct redis_pipe *p, struct calls *batch, int rc)
+{
+	struct calls front = {0};
+	struct redis_call *call;
+
+	lock_take(&p->lock);
+	while ((call = calls_take(batch)) != NULL) {
+		if (call->repeat == REDIS_AGAIN)
+			calls_add(&front, call);
+		else
+			finish_locked(p, call, rc, NULL);
+	}
+	while ((call = calls_take(&p->waiting)) != NULL)
+		calls_add(&front, call);
+	p->waiting = front;
+	lock_drop(&p->lock);
+}
+
+static void say_refused(const struct redis_pipe *p, const struct redisReply *reply)
+{
+	static struct log_limit limit = LOG_LIMIT(2);
+
+	LOG_LIMITED(LOG_WARN, &limit, log_str("for", p->name), log_what("Redis refused a command"),
+		    log_str("reply", reply->str));
+}
+
+/* Take the replies of what was sent. Those without one stay in batch. 0, or the connection is gone. */
+static int read_replies(struct redis_pipe *p, struct calls *batch)
+{
+	struct redisReply *reply;
+	int rc;
+
+	while (batch->first != NULL) {
+		rc = redis_read(p->redis, clock_now_ns() + p->timeout_ns, &reply);
+		if (rc == -ETIMEDOUT)
+			redis_drop(p->redis, "no answer in time");
+		if (rc < 0)
+			return rc;
+		if ((rc = redis_reply_error(reply)) < 0) {
+			say_refused(p, reply);
+			freeReplyObject(reply);
+			reply = NULL;
+		}
+		if (redis_error_is_of_connection(rc)) {
+			redis_drop(p->redis, err_text(rc));
+			return rc;
+		}
+		finish(p, calls_take(batch), rc, reply);
+	}
+	return 0;
+}
+
+static int send_batch(struct redis_pipe *p, const struct calls *batch)
+{
+	int rc;
+
+	for (const struct redis_call *call = batch->first; call != NULL; call = call->next)
+		if ((rc = redis_append(p->redis, call->command, call->bytes)) < 0) {
+			/* Half a batch stands in its buffer: only a new connection is free of it. */
+			redis_drop(p->redis, err_text(rc));
+			return rc;
+		}
+	return redis_flush(p->redis);
+}
+
+static void do_batch(struct redis_pipe *p)
+{
+	struct calls batch = take_batch(p);
+	int rc;
+
+	if (batch.first == NULL)
+		return;
+	if ((rc = send_batch(p, &batch)) < 0 || (rc = read_replies(p, &batch)) < 0)
+		put_back(p, &batch, rc);
+}
+
+/* Something to do, or the end: false. */
+static bool wait_for_work(struct redis_pipe *p)
+{
+	bool stop;
+
+	lock_take(&p->lock);
+	/* redis_pipe_stop ends this wait at the latest. */
+	while (!p->stop && p->waiting.first == NULL)
+		lock_wait(&p->work, &p->lock);
+	expire_locked(p);
+	stop = p->stop;
+	lock_drop(&p->lock);
+	return !stop;
+}
+
+static void *run(void *arg)
+{
+	const int64_t look_around_ns = 100 * CLOCK_MS; /* how late the deadline of a posted command may be noticed */
+	struct redis_pipe *p = arg;
+
+	OBJ_CHECK(p, REDIS_PIPE_MAGIC);
+	while (wait_for_work(p)) {
+		/* What was sent into a connection that the peer has closed would be lost or sent twice. */
+		if (redis_is_connected(p->redis) && redis_is_stale(p->redis))
+			continue;
+		if (redis_ready(p->redis, clock_now_ns() + look_around_ns, NULL) == 0)
+			do_batch(p);
+	}
+	return NULL;
+}
+
+/* ---- the callers ---- */
+
+/* Takes command over. */
+static int submit(struct redis_pipe *p, char *command, int bytes, enum redis_repeat repeat, int64_t deadline_ns,
+		  bool abandoned, struct redis_call **out)
+{
+	struct redis_call *call;
+	int rc = 0;
+
+	OBJ_CHECK(p, REDIS_PIPE_MAGIC);
+	if (bytes < 0)
+		return -ENOMEM;
+	if ((call = calloc(1, sizeof(*call))) == NULL) {
+		redisFreeCommand(command);
+		return -ENOMEM;
+	}
+	call->command = command;
+	call->bytes = (size_t)bytes;
+	call->repeat = repeat;
+	call->deadline_ns = deadline_ns;
+	call->abandoned = abandoned;
+	lock_cond_init(&call->wake);
+	lock_take(&p->lock);
+	if (p->stop)
+		rc = -ESHUTDOWN;
+	else if (p->waiting.n >= CALLS_MAX || p->waiting.bytes >= BYTES_MAX)
+		rc = -EAGAIN;
+	else
+		calls_add(&p->waiting, call);
+	lock_drop(&p->lock);
+	if (rc < 0) {
+		call_free(call);
+		return rc;
+	}
+	(void)pthread_cond_signal(&p->work);
+	*out = call;
+	return 0;
+}
+
+int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisReply **reply)
+{
+	int rc;
+
+	lock_take(&p->lock);
+	while (!call->done && lock_wait_until(&call->wake, &p->lock, call->deadline_ns))
+		;
+	rc = call->done ? call->rc : -ETIMEDOUT;
+	if (call->done && reply != NULL) {
+		*reply = call->reply;
+		call->reply = NULL;
+	}
+	if (call->done)
+		call_free(call);
+	else
+		call->abandoned = true; /* the thread still has it, and frees it */
+	lock_drop(&p->lock);
+	return rc;
+}
+
+int redis_pipe_beginv(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redis_call **out,
+		      int argc, const char **argv, const size_t *bytes)
+{
+	char *command = NULL;
+	int n = redisFormatCommandArgv(&command, argc, argv, bytes);
+
+	return submit(p, command, n, repeat, deadline_ns, false, out);
+}
+
+static int begin_va(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, bool abandoned,
+		    struct redis_call **out, const char *format, va_list args)
+{
+	char *command = NULL;
+	int n = redisvFormatCommand(&command, format, args);
+
+	return submit(p, command, n, repeat, deadline_ns, abandoned, out);
+}
+
+int redis_pipe_begin(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redis_call **out,
+		     const char *format, ...)
+{
+	va_list args;
+	int rc;
+
+	va_start(args, format);
+	rc = begin_va(p, repeat, deadline_ns, false, out, format, args);
+	va_end(args);
+	return rc;
+}
+
+int redis_pipe_call(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redisReply **reply,
+		    const char *format, ...)
+{
+	struct redis_call *call;
+	va_list args;
+	int rc;
+
+	va_start(args, format);
+	rc = begin_va(p, repeat, deadline_ns, false, &call, format, args);
+	va_end(args);
+	return rc < 0 ? rc : redis_pipe_end(p, call, reply);
+}
+
+int redis_pipe_callv(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redisReply **reply,
+		     int argc, const char **argv, const size_t *bytes)
+{
+	struct redis_call *call;
+	int rc = redis_pipe_beginv(p, repeat, deadline_ns, &call, argc, argv, bytes);
+
+	return rc < 0 ? rc : redis_pipe_end(p, call, reply);
+}
+
+int redis_pipe_post(struct redis_pipe *p, int64_t deadline_ns, const char *format, ...)
+{
+	struct redis_call *call;
+	va_list args;
+	int rc;
+
+	va_start(args, format);
+	rc = begin_va(p, REDIS_ONCE, deadline_ns, true, &call, format, args);
+	va_end(args);
+	return rc;
+}
+
+/* ---- start and stop ---- */
+
+int redis_pipe_start(const struct redis_options *opt, struct redis_pipe **out)
+{
+	struct redis_pipe *p = calloc(1, sizeof(*p));
+	int rc;
+
+	if (p == NULL)
+		return -ENOMEM;
+	p->magic = REDIS_PIPE_MAGIC;
+	p->timeout_ns = opt->timeout_ms * CLOCK_MS;
+	p->name = opt->name;
+	lock_init(&p->lock, LOCK_POOL);
+	lock_cond_init(&p->work);
+	if ((rc = redis_new(opt, &p->redis)) < 0)
+		goto free_pipe;
+	if ((rc = thread_spawn(THREAD_SERVICE, opt->name, run, p, &p->thread)) < 0)
+		goto free_redis;
+	*out = p;
+	return 0;
+
+free_redis:
+	redis_free(&p->redis);
+free_pipe:
+	(void)pthread_cond_destroy(&p->work);
+	lock_fini(&p->lock);
+	free(p);
+	return rc;
+}
+
+void redis_pipe_stop(struct redis_pipe **pipe)
+{
+	struct redis_pipe *p = *pipe;
+	struct redis_call *call;
+
+	OBJ_CHECK(p, REDIS_PIPE_MAGIC);
+	lock_take(&p->lock);
+	p->stop = true;
+	lock_drop(&p->lock);
+	redis_stop(p->redis);
+	(void)pthread_cond_signal(&p->work);
+	thread_join(&p->thread);
+	lock_take(&p->lock);
+	while ((call = calls_take(&p->waiting)) != NULL)
+		finish_locked(p, call, -ESHUTDOWN, NULL);
+	lock_drop(&p->lock);
+	redis_free(&p->redis);
+	(void)pthread_cond_destroy(&p->work);
+	lock_fini(&p->lock);
+	p->magic = 0;
+	free(p);
+	*pipe = NULL;
+}

@@ -1,0 +1,49 @@
+/* message: a push, encoded once, immutable, reference-counted. A broadcast to N connections allocates once and queues N
+ * references. SPDX-License-Identifier: MIT */
+#ifndef COMMON_WIRE_MESSAGE_H
+#define COMMON_WIRE_MESSAGE_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/wire/packet.h"
+
+/* A message in the words of another dialect. */
+struct message_form {
+	size_t bytes;
+	uint8_t data[];
+};
+
+struct message {
+	unsigned magic;
+#define MESSAGE_MAGIC 0x6d736721
+	atomic_uint refs;
+	/* set once, read by all */
+	int32_t op;
+	uint32_t body_bytes;
+	int64_t born_ns;                    /* when it was accepted, clock_now_ns() */
+	uint8_t v1_head[PACKET_HEAD_BYTES]; /* op 5, ver 0: goes before body for a v1 client */
+	/* set once by the first who needs it, with an atomic exchange: a malloc'ed form that the message then owns; NULL as
+	 * long as nobody has asked (comet/transport/v1_json.c) */
+	_Atomic(struct message_form *) v1_json;
+	uint8_t v2[]; /* header (op, ver 1) and body as a v2 client gets them */
+};
+
+/* A message with a copy of this body; one reference, the caller's.
+ *   0          *out is set
+ *   -EMSGSIZE  body above INT32_MAX - 32
+ *   -ENOMEM */
+int message_new(int32_t op, const void *body, uint32_t body_bytes, struct message **out);
+
+/* One more reference; returns m. Any thread. */
+struct message *message_ref(struct message *m);
+/* Drop a reference; the last one frees. *m becomes NULL. Any thread. */
+void message_unref(struct message **m);
+
+static inline const uint8_t *message_body(const struct message *m)
+{
+	return m->v2 + PACKET_HEAD_BYTES;
+}
+
+#endif

@@ -1,0 +1,56 @@
+/* packet: the unit of the protocol, a 16-byte header and a body; encode, decode and limits. Knows no socket.
+ * The layout is docs/protocol.md, section 1. SPDX-License-Identifier: MIT */
+#ifndef COMMON_WIRE_PACKET_H
+#define COMMON_WIRE_PACKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PACKET_HEAD_BYTES 16
+
+enum op {
+#define op(NAME, number, words) OP_##NAME = (number),
+#include "common/wire/ops.def"
+#undef op
+};
+
+/* How a client speaks; known once it authenticated. */
+enum dialect {
+	DIALECT_V1 = 1,      /* pushes arrive as op 5, ver 0 */
+	DIALECT_V2 = 2,      /* pushes arrive with their own op, ver 1 */
+	DIALECT_V1_JSON = 3, /* v1 over WebSocket text */
+};
+
+struct packet {
+	int16_t ver;
+	bool body_owned; /* body was malloc'ed for this packet: packet_drop_body frees it */
+	int32_t op;
+	int32_t seq;
+	uint32_t body_bytes;
+	uint8_t *body; /* may point into the reader's buffer: valid until the next read */
+};
+
+/* Decode a header of PACKET_HEAD_BYTES; p->body_bytes is what follows, p->body is NULL.
+ *   0                   good
+ *   -ERR_PACKET_LENGTH  package length below 16 or negative
+ *   -ERR_PACKET_HEADER  header length other than 16
+ *   -ERR_PACKET_BODY    body above max_body bytes; p's fields are set, so that the caller can log them */
+int packet_decode(const uint8_t head[PACKET_HEAD_BYTES], uint32_t max_body, struct packet *p);
+
+/* Write the header of a packet with this body length. body_bytes is at most INT32_MAX - 16. */
+void packet_encode(uint8_t head[PACKET_HEAD_BYTES], int16_t ver, int32_t op, int32_t seq, uint32_t body_bytes);
+
+/* Make the body the packet's own copy, so that it outlives the reader's buffer. 0 or -ENOMEM (body then dropped). */
+int packet_keep_body(struct packet *p);
+
+/* Replace the body by a copy of these bytes. 0 or -ENOMEM (body then empty). */
+int packet_set_body(struct packet *p, const void *bytes, uint32_t body_bytes);
+
+/* Free the body if it is owned, and make it empty. */
+void packet_drop_body(struct packet *p);
+
+/* Big-endian integers of the wire, as heartbeat replies carry them. */
+void packet_put_i32(uint8_t out[4], int32_t value);
+int32_t packet_get_i32(const uint8_t in[4]);
+
+#endif

@@ -1,0 +1,404 @@
+/* wire: see wire.h; the JSON of requests and replies (the entries of streams: wire_entry.c). Pure functions.
+ * SPDX-License-Identifier: MIT */
+#include "common/wire/wire.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/base/json.h"
+#include "common/base/utf8.h"
+#include "common/wire/wire_text.h"
+
+/* A text of a comet with very many rooms; more is no message of ours. */
+#define TEXT_MAX (32u << 20)
+
+static const char *const methods[WIRE_METHODS] = {
+	[WIRE_CONNECT] = "connect",           [WIRE_DISCONNECT] = "disconnect", [WIRE_HEARTBEAT] = "heartbeat",
+	[WIRE_RENEW_ONLINE] = "renew_online", [WIRE_RECEIVE] = "receive",       [WIRE_REAUTH] = "reauth",
+};
+
+/* ---- reading members ---- */
+
+/* A string without zero bytes, shorter than `room` bytes; absent: "". False: it is something else. */
+static bool get_string(const json_t *object, const char *name, size_t room, const char **out)
+{
+	const json_t *value = json_object_get(object, name);
+
+	*out = "";
+	if (value == NULL)
+		return true;
+	if (!json_is_string(value) || json_string_length(value) >= room)
+		return false;
+	*out = json_string_value(value);
+	return strlen(*out) == json_string_length(value);
+}
+
+/* An integer between min and max; absent: 0. */
+static bool get_integer(const json_t *object, const char *name, int64_t min, int64_t max, int64_t *out)
+{
+	const json_t *value = json_object_get(object, name);
+
+	*out = 0;
+	if (value == NULL)
+		return true;
+	if (!json_is_integer(value))
+		return false;
+	*out = json_integer_value(value);
+	return *out >= min && *out <= max;
+}
+
+static json_t *load_object(const char *text, size_t bytes)
+{
+	json_t *json = bytes <= TEXT_MAX ? json_read(text, bytes, JSON_REJECT_DUPLICATES) : NULL;
+
+	if (json != NULL && !json_is_object(json)) {
+		json_decref(json);
+		json = NULL;
+	}
+	return json;
+}
+
+/* {"room": count, ...} as a list that points into it. */
+static int get_rooms(const json_t *object, const struct wire_room_count **out, size_t *n, void **owned)
+{
+	json_t *rooms = json_object_get(object, "rooms");
+	struct wire_room_count *list;
+	const char *room;
+	json_t *value;
+
+	*n = 0;
+	if (rooms == NULL)
+		return 0;
+	if (!json_is_object(rooms))
+		return -EBADMSG;
+	if ((list = calloc(json_object_size(rooms) + 1, sizeof(*list))) == NULL)
+		return -ENOMEM;
+	*owned = list;
+	*out = list;
+	json_object_foreach(rooms, room, value)
+	{
+		if (!json_is_integer(value) || strlen(room) >= WIRE_ROOM_BYTES)
+			return -EBADMSG;
+		list[(*n)++] = (struct wire_room_count){room, json_integer_value(value)};
+	}
+	return 0;
+}
+
+/* ---- writing members ---- */
+
+static int set_rooms(json_t *object, const struct wire_room_count *rooms, size_t n)
+{
+	json_t *all = json_object();
+
+	if (all == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		json_t *name = json_string(rooms[i].room);
+
+		/* A client may name a room in any bytes; JSON cannot carry those that are not UTF-8. */
+		if (name == NULL)
+			continue;
+		json_decref(name);
+		if (json_object_set_new(all, rooms[i].room, json_integer(rooms[i].count)) < 0) {
+			json_decref(all);
+			return -ENOMEM;
+		}
+	}
+	return json_object_set_new(object, "rooms", all) < 0 ? -ENOMEM : 0;
+}
+
+static int dump(json_t *object, int rc, char **text, size_t *bytes)
+{
+	*text = rc == 0 ? json_write(object, 0, bytes) : NULL;
+	json_decref(object);
+	return *text != NULL ? 0 : -ENOMEM;
+}
+
+/* ---- requests ---- */
+
+static int set_session(json_t *object, const struct wire_request *r)
+{
+	json_t *more = json_pack("{s:s, s:I, s:I}", "key", r->key, "session", (json_int_t)r->session_id, "mid",
+				 (json_int_t)r->mid);
+	int rc = more == NULL || json_object_update(object, more) < 0 ? -ENOMEM : 0;
+
+	json_decref(more);
+	return rc;
+}
+
+static int set_connect(json_t *object, const struct wire_connect *connect)
+{
+	if (json_object_set_new(object, "peer", json_string(connect->peer)) < 0 ||
+	    (connect->needs_proof && json_object_set_new(object, "proof", json_true()) < 0))
+		return -ENOMEM;
+	return wire_text_set(object, "token", connect->token, connect->token_bytes);
+}
+
+static int set_packet(json_t *object, const struct packet *p)
+{
+	if (json_object_set_new(object, "op", json_integer(p->op)) < 0 ||
+	    json_object_set_new(object, "ver", json_integer(p->ver)) < 0 ||
+	    json_object_set_new(object, "seq", json_integer(p->seq)) < 0)
+		return -ENOMEM;
+	return wire_text_set(object, "body", p->body, p->body_bytes);
+}
+
+static int set_load(json_t *object, const struct wire_load *load)
+{
+	if (json_object_set_new(object, "connections", json_integer(load->connections)) < 0 ||
+	    json_object_set_new(object, "addresses", json_integer(load->addresses)) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+int wire_request_encode(const struct wire_request *r, char **text, size_t *bytes)
+{
+	json_t *object;
+	int rc = 0;
+
+	json_watch();
+	object = json_pack("{s:s, s:s, s:s, s:s, s:I}", "id", r->id, "method", methods[r->method], "server", r->server,
+			   "reply", r->reply, "expires", (json_int_t)r->connect.expires_ms);
+	if (object == NULL)
+		return -ENOMEM;
+	if (r->method == WIRE_CONNECT)
+		rc = set_connect(object, &r->connect);
+	else if (r->method == WIRE_RENEW_ONLINE)
+		rc = set_load(object, &r->load);
+	else
+		rc = set_session(object, r);
+	if (rc == 0 && r->method == WIRE_REAUTH)
+		rc = set_connect(object, &r->connect);
+	if (rc == 0 && r->method == WIRE_RECEIVE)
+		rc = set_packet(object, &r->packet);
+	if (rc == 0 && r->method == WIRE_RENEW_ONLINE)
+		rc = set_rooms(object, r->rooms, r->n_rooms);
+	return dump(object, rc, text, bytes);
+}
+
+static int method_of(const char *name)
+{
+	for (int i = 0; i < WIRE_METHODS; i++)
+		if (strcmp(methods[i], name) == 0)
+			return i;
+	return -EBADMSG;
+}
+
+static int get_packet(const json_t *object, struct packet *p, void **owned)
+{
+	const uint8_t *body;
+	int64_t op, ver, seq;
+	size_t n;
+	int rc;
+
+	if (!get_integer(object, "op", INT32_MIN, INT32_MAX, &op) ||
+	    !get_integer(object, "ver", INT16_MIN, INT16_MAX, &ver) ||
+	    !get_integer(object, "seq", INT32_MIN, INT32_MAX, &seq))
+		return -EBADMSG;
+	if ((rc = wire_text_get(object, "body", &body, &n, owned)) < 0)
+		return rc;
+	*p = (struct packet){.op = (int32_t)op,
+			     .ver = (int16_t)ver,
+			     .seq = (int32_t)seq,
+			     .body = (uint8_t *)(uintptr_t)body,
+			     .body_bytes = (uint32_t)n};
+	return 0;
+}
+
+static int get_session(const json_t *object, struct wire_request *out)
+{
+	int64_t id;
+
+	if (!get_string(object, "key", WIRE_KEY_BYTES, &out->key) || out->key[0] == '\0' ||
+	    !get_integer(object, "session", 0, INT64_MAX, &id) ||
+	    !get_integer(object, "mid", INT64_MIN, INT64_MAX, &out->mid))
+		return -EBADMSG;
+	out->session_id = (uint64_t)id;
+	return 0;
+}
+
+static int get_connect(const json_t *object, struct wire_request *out)
+{
+	if (!get_string(object, "peer", WIRE_TEXT_BYTES, &out->connect.peer))
+		return -EBADMSG;
+	out->connect.needs_proof = json_is_true(json_object_get(object, "proof"));
+	return wire_text_get(object, "token", &out->connect.token, &out->connect.token_bytes, &out->owned[1]);
+}
+
+static int get_method(const json_t *object, struct wire_request *out)
+{
+	int rc;
+
+	switch (out->method) {
+	case WIRE_CONNECT:
+		return get_connect(object, out);
+	case WIRE_REAUTH:
+		rc = get_session(object, out);
+		return rc == 0 ? get_connect(object, out) : rc;
+	case WIRE_RENEW_ONLINE:
+		if (!get_integer(object, "connections", 0, INT64_MAX, &out->load.connections) ||
+		    !get_integer(object, "addresses", 0, INT64_MAX, &out->load.addresses))
+			return -EBADMSG;
+		return get_rooms(object, &out->rooms, &out->n_rooms, &out->owned[1]);
+	default:
+		rc = get_session(object, out);
+		return rc == 0 && out->method == WIRE_RECEIVE ? get_packet(object, &out->packet, &out->owned[1]) : rc;
+	}
+}
+
+int wire_request_decode(const char *text, size_t bytes, struct wire_request *out)
+{
+	json_t *object = load_object(text, bytes);
+	const char *method;
+	int rc;
+
+	*out = (struct wire_request){.id = "", .server = "", .reply = "", .key = "", .owned = {object}};
+	if (object == NULL)
+		return bytes <= TEXT_MAX && json_ran_out() ? -ENOMEM : -EBADMSG;
+	if (!get_string(object, "id", WIRE_TEXT_BYTES, &out->id) ||
+	    !get_string(object, "method", WIRE_TEXT_BYTES, &method) ||
+	    !get_string(object, "server", WIRE_TEXT_BYTES, &out->server) || out->server[0] == '\0' ||
+	    !get_string(object, "reply", WIRE_KEY_BYTES, &out->reply) ||
+	    !get_integer(object, "expires", 0, INT64_MAX, &out->connect.expires_ms))
+		return -EBADMSG;
+	if ((rc = method_of(method)) < 0)
+		return rc;
+	out->method = (enum wire_method)rc;
+	return get_method(object, out);
+}
+
+void wire_request_fini(struct wire_request *request)
+{
+	json_decref(request->owned[0]);
+	free(request->owned[1]);
+	*request = (struct wire_request){0};
+}
+
+/* ---- replies ---- */
+
+/* The numbers in "code" are those of HTTP, since everybody knows them. */
+static int code_of(int rc)
+{
+	return rc == 0 ? 0 : rc == -ERR_REFUSED ? 403 : 503;
+}
+
+static int set_reply_session(json_t *object, const struct wire_session *s)
+{
+	json_t *accepts = json_array();
+	json_t *more;
+	int rc = accepts != NULL ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < s->n_accepts && rc == 0; i++)
+		if (json_array_append_new(accepts, json_integer(s->accepts[i])) < 0)
+			rc = -ENOMEM;
+	more = json_pack("{s:s, s:I, s:I, s:s, s:i, s:I, s:o}", "key", s->key, "session", (json_int_t)s->id, "mid",
+			 (json_int_t)s->mid, "room", s->room, "dialect", (int)s->dialect, "heartbeat_ms",
+			 (json_int_t)s->heartbeat_ms, "accepts", accepts);
+	if (more == NULL || json_object_update(object, more) < 0 ||
+	    (s->takes_over && json_object_set_new(object, "takes_over", json_true()) < 0))
+		rc = -ENOMEM;
+	json_decref(more);
+	return rc;
+}
+
+int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes)
+{
+	json_t *object;
+	int rc = 0;
+
+	json_watch();
+	object = json_pack("{s:s, s:i}", "id", reply->id, "code", code_of(reply->rc));
+	if (object == NULL)
+		return -ENOMEM;
+	if (reply->rc < 0 && reply->session.refusal[0] != '\0')
+		/* Words of a webhook may be in any bytes; without them the code says enough. */
+		(void)json_object_set_new(object, "message", json_string(reply->session.refusal));
+	if (rc == 0 && reply->rc == 0 && reply->session.key[0] != '\0')
+		rc = set_reply_session(object, &reply->session);
+	if (rc == 0 && reply->rc == 0 && reply->session.lifetime_ms > 0 &&
+	    json_object_set_new(object, "expires_in_ms", json_integer(reply->session.lifetime_ms)) < 0)
+		rc = -ENOMEM;
+	if (rc == 0 && reply->rooms != NULL)
+		rc = set_rooms(object, reply->rooms, reply->n_rooms);
+	return dump(object, rc, text, bytes);
+}
+
+static int get_accepts(const json_t *object, struct wire_session *s)
+{
+	const json_t *accepts = json_object_get(object, "accepts");
+	size_t n = json_array_size(accepts);
+
+	if (accepts == NULL)
+		return 0;
+	if (!json_is_array(accepts) || n > WIRE_ACCEPTS_MAX)
+		return -EBADMSG;
+	if (n == 0)
+		return 0;
+	if ((s->accepts = calloc(n, sizeof(*s->accepts))) == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		const json_t *op = json_array_get(accepts, i);
+		int64_t value = json_integer_value(op);
+
+		if (!json_is_integer(op) || value < INT32_MIN || value > INT32_MAX)
+			return -EBADMSG;
+		s->accepts[s->n_accepts++] = (int32_t)value;
+	}
+	return 0;
+}
+
+static int get_reply_session(const json_t *object, struct wire_session *s)
+{
+	const char *key, *room;
+	int64_t id, dialect;
+
+	if (!get_string(object, "key", sizeof(s->key), &key) || !get_string(object, "room", sizeof(s->room), &room) ||
+	    !get_integer(object, "session", 0, INT64_MAX, &id) ||
+	    !get_integer(object, "mid", INT64_MIN, INT64_MAX, &s->mid) ||
+	    !get_integer(object, "dialect", 0, DIALECT_V1_JSON, &dialect) ||
+	    !get_integer(object, "heartbeat_ms", 0, INT64_MAX / 1000000, &s->heartbeat_ms) ||
+	    !get_integer(object, "expires_in_ms", 0, INT64_MAX, &s->lifetime_ms))
+		return -EBADMSG;
+	(void)snprintf(s->key, sizeof(s->key), "%s", key);
+	(void)snprintf(s->room, sizeof(s->room), "%s", room);
+	s->id = (uint64_t)id;
+	s->takes_over = json_is_true(json_object_get(object, "takes_over"));
+	s->dialect = dialect == 0 ? DIALECT_V2 : (enum dialect)dialect;
+	return get_accepts(object, s);
+}
+
+int wire_reply_decode(const char *text, size_t bytes, struct wire_reply *out)
+{
+	json_t *object = load_object(text, bytes);
+	const char *message;
+	int64_t code;
+	int rc;
+
+	*out = (struct wire_reply){.id = "", .owned = {object}};
+	if (object == NULL)
+		return bytes <= TEXT_MAX && json_ran_out() ? -ENOMEM : -EBADMSG;
+	if (!get_string(object, "id", WIRE_TEXT_BYTES, &out->id) || out->id[0] == '\0' ||
+	    json_object_get(object, "code") == NULL || !get_integer(object, "code", 0, 999, &code) ||
+	    !get_string(object, "message", SIZE_MAX, &message))
+		return -EBADMSG;
+	out->rc = code == 0 ? 0 : code == 403 ? -ERR_REFUSED : -ERR_NO_LOGIC;
+	utf8_copy(out->session.refusal, sizeof(out->session.refusal), message);
+	if (out->rc < 0)
+		return 0;
+	if ((rc = get_reply_session(object, &out->session)) < 0)
+		return rc;
+	return get_rooms(object, &out->rooms, &out->n_rooms, &out->owned[1]);
+}
+
+void wire_reply_fini(struct wire_reply *reply)
+{
+	json_decref(reply->owned[0]);
+	free(reply->owned[1]);
+	free(reply->session.accepts);
+	*reply = (struct wire_reply){0};
+}

@@ -1,0 +1,174 @@
+/* wire: what passes between logic and comets: pushes on their way down, and the JSON of requests on their way up.
+ * Encoding and decoding are pure functions; docs/logic-protocol.md says what the texts look like.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMMON_WIRE_WIRE_H
+#define COMMON_WIRE_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/wire/message.h"
+#include "common/wire/packet.h"
+
+#define WIRE_KEY_BYTES   256 /* longest key with its zero byte */
+#define WIRE_ROOM_BYTES  256 /* longest room id with its zero byte */
+#define WIRE_TEXT_BYTES  128
+#define WIRE_ACCEPTS_MAX 256 /* accepted operations of one connection */
+
+/* What a comet asks logic for a client that wants in. */
+struct wire_connect {
+	const uint8_t *token; /* body of the AUTH packet, unread */
+	size_t token_bytes;
+	const char *peer; /* address of the client, without the port */
+	bool needs_proof; /* the comet's auth.mode is not open: who is only believed must not come in */
+	/* The comet gives up then and may ask another instance: from then on the request must change nothing. Milliseconds
+	 * on the registry's clock (Redis's in a cluster); 0: never. */
+	int64_t expires_ms;
+};
+
+/* What logic answers. Plain data: on the reader's stack during the handshake, copied by who keeps it. */
+struct wire_session {
+	uint64_t id; /* of this registration: larger = newer for the same key; 0: logic does not number them */
+	int64_t mid; /* the user, or 0 */
+	enum dialect dialect;
+	int64_t heartbeat_ms; /* close when no heartbeat came for so long */
+	bool takes_over;      /* another comet has the key, until this one sends a heartbeat for it */
+	int64_t lifetime_ms;  /* close after so long, unless a new token comes; 0: never */
+	char key[WIRE_KEY_BYTES];
+	char room[WIRE_ROOM_BYTES]; /* "type://id", v1: "1"; "" for none */
+	int32_t *accepts;           /* malloc'ed, the caller frees; NULL with n_accepts 0 */
+	size_t n_accepts;
+	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED: words for the client */
+};
+
+/* What logic answers to a new token of a connection that is in already. */
+struct wire_renewal {
+	int64_t lifetime_ms;           /* as in a session, from now on */
+	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED */
+};
+
+struct wire_room_count {
+	const char *room;
+	int64_t count;
+};
+
+/* What a comet tells about itself with its room counts. */
+struct wire_load {
+	int64_t connections;
+	int64_t addresses; /* distinct client addresses */
+	int64_t delivered; /* messages written and dropped since its start; for the lease only */
+	int64_t dropped;
+	int64_t taken_ns; /* clock_now_ns() before the rooms were counted */
+};
+
+enum wire_target { WIRE_KEYS, WIRE_ROOM, WIRE_ALL, WIRE_KICK, WIRE_TARGETS };
+
+/* One push as a comet takes it. The strings and the array are the caller's, valid during the call; the message is
+ * shared by reference. */
+struct wire_push {
+	enum wire_target target;
+	struct message *message;  /* not for WIRE_KICK */
+	const char *const *keys;  /* WIRE_KEYS, WIRE_KICK */
+	const uint64_t *sessions; /* WIRE_KICK: only the connection with this session id, 0 = whichever has the key;
+	                                    NULL = all 0 */
+	size_t n_keys;
+	const char *room;   /* WIRE_ROOM: "type://id" */
+	uint32_t speed;     /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
+	const char *reason; /* WIRE_KICK: "kicked" or "replaced" */
+};
+
+/* ---- requests and replies ---- */
+
+enum wire_method {
+	WIRE_CONNECT,
+	WIRE_DISCONNECT,
+	WIRE_HEARTBEAT,
+	WIRE_RENEW_ONLINE,
+	WIRE_RECEIVE,
+	WIRE_REAUTH,
+	WIRE_METHODS
+};
+
+/* One request of a comet. Strings and bytes are the maker's: the caller's when it encodes, the request's own (freed by
+ * wire_request_fini) when it was decoded. */
+struct wire_request {
+	enum wire_method method;
+	const char *id;              /* the reply repeats it */
+	const char *server;          /* who asks */
+	const char *reply;           /* channel for the reply; "" for no reply */
+	struct wire_connect connect; /* of WIRE_CONNECT and WIRE_REAUTH; its expires_ms is of all methods */
+	const char *key;             /* of the methods below */
+	uint64_t session_id;
+	int64_t mid;
+	struct packet packet;  /* WIRE_RECEIVE */
+	struct wire_load load; /* WIRE_RENEW_ONLINE */
+	const struct wire_room_count *rooms;
+	size_t n_rooms;
+	void *owned[2]; /* what was decoded, and what was made of it */
+};
+
+/* A JSON text, malloc'ed, ended by a zero byte that *bytes does not count. Rooms whose id is not UTF-8 are left out.
+ * 0 or -ENOMEM. */
+int wire_request_encode(const struct wire_request *request, char **text, size_t *bytes);
+/* 0; -EBADMSG what was sent is no request; -ENOMEM. Whatever it returns, wire_request_fini may follow. */
+int wire_request_decode(const char *text, size_t bytes, struct wire_request *out);
+void wire_request_fini(struct wire_request *request);
+
+struct wire_reply {
+	const char *id;
+	int rc;                      /* 0, -ERR_REFUSED (session.refusal says why), -ERR_NO_LOGIC: tried and failed */
+	struct wire_session session; /* of a connect; its accepts are malloc'ed. Of a reauth: lifetime, refusal */
+	const struct wire_room_count *rooms; /* of a renew_online */
+	size_t n_rooms;
+	void *owned[2];
+};
+
+int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes);
+/* As for requests; a session in it has a key, and an id where logic numbers them. */
+int wire_reply_decode(const char *text, size_t bytes, struct wire_reply *out);
+/* Frees the session's accepts, too: set them to NULL to keep them. */
+void wire_reply_fini(struct wire_reply *reply);
+
+/* ---- entries of a comet's stream of pushes ---- */
+
+struct wire_field {
+	const char *name;
+	const char *value;
+	size_t value_bytes;
+};
+
+#define WIRE_ENTRY_FIELDS 8 /* at most, beside those that the sender's script adds */
+
+/* The fields of a push (target, op, body, keys, sessions, room, speed, reason); the values point into the push or are
+ * owned. */
+struct wire_entry {
+	struct wire_field fields[WIRE_ENTRY_FIELDS];
+	size_t n;
+	char *owned[2];
+	char op_text[12], speed_text[12], had_text[24];
+};
+
+/* 0; -ENOMEM; -EINVAL a key is not UTF-8. */
+int wire_entry_encode(const struct wire_push *push, struct wire_entry *out);
+/* No push, but a word to the comet: when Redis lost its data, so many entries its stream had had. Needs no wire_entry_fini. */
+void wire_entry_had(uint64_t had, struct wire_entry *out);
+void wire_entry_fini(struct wire_entry *entry);
+
+/* A push as it was read from a stream. */
+struct wire_pushed {
+	struct wire_push push;
+	const char *from; /* who wrote it, "" for a writer that does not number what it writes */
+	size_t from_bytes;
+	uint64_t seq;    /* its number among all of that writer's */
+	uint64_t number; /* its number in this stream, 0: not numbered */
+	uint64_t had;    /* not 0: no push, see wire_entry_had */
+	void *owned[4];
+};
+
+/* From the fields of an entry, in any order; unknown ones are skipped. Values need no zero byte at their end.
+ * 0; -EBADMSG; -ENOMEM. Whatever it returns, wire_pushed_fini may follow. */
+int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pushed *out);
+void wire_pushed_fini(struct wire_pushed *pushed);
+
+#endif
