@@ -48,7 +48,7 @@ LDFLAGS  += $(SAN_FLAGS)
 endif
 
 # Every program links the same archive; its main.c is what differs.
-WINGS    := common comet logic_client logic cli
+WINGS    := common client comet logic_client logic cli bench
 SOURCES  := $(sort $(shell find $(WINGS) -name '*.c'))
 HEADERS  := $(sort $(shell find $(WINGS) -name '*.h'))
 MAINS    := comet/main.c logic/main.c cli/main.c
@@ -155,9 +155,9 @@ $(BUILD)/obj/%.o: %.c
 PAGE := $(wildcard logic/console/*) $(addprefix examples/web/,comet.js chat.html chat.css chat.js)
 $(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/logic/api_console.o): $(PAGE)
 
-# libcometclient.a: cli/comet_client.h for other programs. One object in which no other name of ours is to be seen, and which
+# libcometclient.a: client/comet_client.h for other programs. One object in which no other name of ours is to be seen, and which
 # may go into a shared library, too.
-CLIENT_OBJS := $(patsubst %,$(BUILD)/client/%.o,cli/comet_client cli/client cli/backoff common/wire/packet common/base/clock common/base/err common/base/obj)
+CLIENT_OBJS := $(patsubst %,$(BUILD)/client/%.o,client/comet_client client/client client/backoff common/wire/packet common/base/clock common/base/err common/base/obj)
 
 $(BUILD)/client/%.o: %.c
 	@mkdir -p $(@D)
@@ -332,10 +332,10 @@ $(BUILD)/comet-cli.1: scripts/man-cli docs/man/comet-cli.1.in $(BUILD)/comet-cli
 install: all $(BUILD)/comet-cli.1
 	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(DOC_DIR)/docs $(UNITDIR) $(COMPLETION_DIR) $(SYSCONFDIR)/comet)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	install -D -m 644 cli/comet_client.h $(DESTDIR)$(PREFIX)/include/comet_client.h
+	install -D -m 644 client/comet_client.h $(DESTDIR)$(PREFIX)/include/comet_client.h
 	install -D -m 644 $(CLIENT_LIB) $(DESTDIR)$(PREFIX)/lib/libcometclient.a
 	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' cli/comet-client.pc.in \
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/comet-client.pc.in \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/comet-client.pc
 	for m in $(MANUALS); do install -D -m 644 $$m $(DESTDIR)$(MAN_DIR)/man$${m##*.}/$${m##*/} || exit 1; done
 	for u in $(UNITS); do sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$u \

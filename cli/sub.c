@@ -14,10 +14,10 @@
 #include <unistd.h>
 
 #include "cli/arguments.h"
-#include "cli/backoff.h"
-#include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/printer.h"
+#include "client/backoff.h"
+#include "client/client.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 

@@ -138,7 +138,7 @@ static void name_server(struct house *h)
 static const struct config_program comet_program = {
 	.name = "comet",
 	.summary = "holds the connections of very many clients and pushes to them",
-	.try_auth = alone_try_auth,
+	.tries = {http_try_keys, alone_try_auth},
 };
 
 int main(int argc, char **argv)

@@ -64,7 +64,7 @@ static const struct config_program logic_program = {
 	.name = "comet-logic",
 	.summary = "the logic service of a cluster of comets: authenticates, knows who is where, takes pushes",
 	.is_logic = true,
-	.try_auth = auth_try,
+	.tries = {http_try_keys, auth_try},
 };
 
 int main(int argc, char **argv)

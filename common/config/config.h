@@ -62,8 +62,8 @@ void config_print_man(FILE *out);
 struct config_program {
 	const char *name, *summary;
 	bool is_logic;
-	/* Reads what a start would read to know clients by. 0, or negative and it has said why. */
-	int (*try_auth)(const struct config *cfg);
+	/* Each reads files as a start would; the last is NULL. 0, or negative and it has said why. */
+	int (*tries[4])(const struct config *cfg);
 };
 
 /* Program start for comet and comet-logic, on a cfg with its defaults: handles -c FILE, -o section.key=value (repeated),

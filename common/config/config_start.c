@@ -6,7 +6,6 @@
 
 #include "common/base/err.h"
 #include "common/config/config.h"
-#include "common/http/http_keys.h"
 
 /* What the command line asks for. */
 struct request {
@@ -100,18 +99,6 @@ static int read_sources(struct config *cfg, const struct request *rq, bool is_lo
 	return rc;
 }
 
-static int try_http_keys(const struct config *cfg)
-{
-	struct http_keys *keys;
-	int rc;
-
-	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
-		return 0;
-	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &keys)) == 0)
-		http_keys_free(&keys);
-	return rc;
-}
-
 /* A start goes on without it and says so, for the sake of clients that are there; who asks is told. */
 static int try_deflate(const struct config *cfg)
 {
@@ -125,10 +112,10 @@ static int try_deflate(const struct config *cfg)
 /* What only -t asks for: whether all that the settings name can be had, which for files is known only by reading them. */
 static int try_settings(const struct config *cfg, const struct config_program *program)
 {
-	int rc = try_http_keys(cfg);
+	int rc = try_deflate(cfg);
 
-	keep_worst(&rc, try_deflate(cfg));
-	keep_worst(&rc, program->try_auth != NULL ? program->try_auth(cfg) : 0);
+	for (unsigned i = 0; program->tries[i] != NULL; i++)
+		keep_worst(&rc, program->tries[i](cfg));
 	return rc;
 }
 

@@ -410,6 +410,18 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 	};
 }
 
+int http_try_keys(const struct config *cfg)
+{
+	struct http_keys *keys;
+	int rc;
+
+	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
+		return 0;
+	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &keys)) == 0)
+		http_keys_free(&keys);
+	return rc;
+}
+
 static int start_daemon(struct http *h, struct door *door, bool tls)
 {
 	const unsigned flags = MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL |

@@ -15,11 +15,11 @@ from test_comet_py import Chat
 def chat(tmp_path_factory):
     """The example, built with the line in its head against files in the places where they get installed."""
     folder = tmp_path_factory.mktemp("installed")
-    for path, source in (("include/comet_client.h", ROOT / "cli/comet_client.h"),
+    for path, source in (("include/comet_client.h", ROOT / "client/comet_client.h"),
                          ("lib/libcometclient.a", BUILD / "libcometclient.a")):
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes(source.read_bytes())
-    pc = (ROOT / "cli/comet-client.pc.in").read_text().replace("@PREFIX@", str(folder)).replace("@VERSION@", "1")
+    pc = (ROOT / "client/comet-client.pc.in").read_text().replace("@PREFIX@", str(folder)).replace("@VERSION@", "1")
     (folder / "lib/pkgconfig").mkdir()
     (folder / "lib/pkgconfig/comet-client.pc").write_text(pc)
     flags = subprocess.run(["pkg-config", "--cflags", "--libs", "comet-client", "libcurl"], check=True, text=True,
@@ -34,7 +34,7 @@ def chat(tmp_path_factory):
 def test_header_is_fit_for_c_and_cpp_and_has_no_name_but_its_own(chat):
     for language, standard in (("c", "c99"), ("c++", "c++11")):
         subprocess.run(["clang", "-x", language, f"-std={standard}", "-pedantic-errors", "-Wall", "-Werror", "-fsyntax-only",
-                        ROOT / "cli/comet_client.h"], check=True)
+                        ROOT / "client/comet_client.h"], check=True)
     names = subprocess.run(["nm", "--defined-only", "--extern-only", BUILD / "libcometclient.a"], check=True, text=True,
                            capture_output=True).stdout
     assert "comet_client_open" in names

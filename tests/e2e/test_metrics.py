@@ -16,7 +16,7 @@ TCP = next(way for way in WAYS if way.name == "tcp-v2")
 
 def rows():
     """(kind, name, help) of each row of counters.def."""
-    text = (ROOT / "common" / "counters.def").read_text()
+    text = (ROOT / "common/base/counters.def").read_text()
     found = re.findall(r'^(counter|gauge|counter_by|histogram)\(\w+, "(\w+)", (?:"\w+", |\w+, )?"([^"]*)"', text, re.M)
     assert len(found) > 20
     return found

@@ -8,8 +8,8 @@
 #include <cmocka.h>
 
 #include "cli/arguments.h"
-#include "cli/backoff.h"
 #include "cli/query.h"
+#include "client/backoff.h"
 
 static void everything_but_plain_characters_is_escaped(void **state)
 {

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "cli/comet_client.h"
+#include "client/comet_client.h"
 #include "common/wire/packet.h"
 #include "tests/unit/seam.h"
 

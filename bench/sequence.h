@@ -1,7 +1,7 @@
 /* sequence: which of the numbered messages one receiver has seen, one bit each, so that losses, duplicates and changes
  * of order are counted and not estimated. SPDX-License-Identifier: MIT */
-#ifndef CLI_SEQUENCE_H
-#define CLI_SEQUENCE_H
+#ifndef BENCH_SEQUENCE_H
+#define BENCH_SEQUENCE_H
 
 #include <stddef.h>
 #include <stdint.h>

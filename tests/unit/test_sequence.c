@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "cli/sequence.h"
+#include "bench/sequence.h"
 
 #define MAX 200
 

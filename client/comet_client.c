@@ -1,6 +1,6 @@
-/* comet_client: see comet_client.h. What other programs get of cli/client: the same, with heartbeats, with answers told
+/* comet_client: see comet_client.h. What other programs get of client/client: the same, with heartbeats, with answers told
  * from pushes, with times from now on, and with no header of ours to include. SPDX-License-Identifier: MIT */
-#include "cli/comet_client.h"
+#include "client/comet_client.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -9,8 +9,8 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "cli/backoff.h"
-#include "cli/client.h"
+#include "client/backoff.h"
+#include "client/client.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 

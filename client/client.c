@@ -1,6 +1,6 @@
 /* client: see client.h. Any thread, one at a time. The socket never blocks by itself: poll() does the waiting, so that
  * each call ends at its deadline. SPDX-License-Identifier: MIT */
-#include "cli/client.h"
+#include "client/client.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* client: one TCP connection to a comet, seen from the other end: connect, authenticate, send, read. Every call blocks,
  * up to its own deadline on clock_now_ns()'s scale, and can be cancelled by a descriptor. A client belongs to one
  * thread at a time. SPDX-License-Identifier: MIT */
-#ifndef CLI_CLIENT_H
-#define CLI_CLIENT_H
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* bench_report: see bench_report.h. One list of rows; table and JSON are two ways of writing a row.
  * SPDX-License-Identifier: MIT */
-#include "cli/bench_report.h"
+#include "bench/bench_report.h"
 
 #include <jansson.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* host_usage: what the machine and some processes of it use, read from /proc. SPDX-License-Identifier: MIT */
-#ifndef CLI_HOST_USAGE_H
-#define CLI_HOST_USAGE_H
+#ifndef BENCH_HOST_USAGE_H
+#define BENCH_HOST_USAGE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* bench_push: see bench_push.h. SPDX-License-Identifier: MIT */
-#include "cli/bench_push.h"
+#include "bench/bench_push.h"
 
 #include <errno.h>
 #include <jansson.h>

@@ -1,5 +1,5 @@
 /* sequence: see sequence.h. Pure. SPDX-License-Identifier: MIT */
-#include "cli/sequence.h"
+#include "bench/sequence.h"
 
 enum sequence_verdict sequence_take(struct sequence *s, uint32_t n)
 {

@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-#include "cli/client.h"
+#include "client/client.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "tests/unit/seam.h"

@@ -1,7 +1,7 @@
 /* bench_run: see bench_run.h. This process directs: it forks the load processes, tells them the phase through shared
  * memory, and watches their counters. They never talk to each other. The phases, in order: plan, start_processes,
  * connect_all, run_one of the kinds, finish. SPDX-License-Identifier: MIT */
-#include "cli/bench_run.h"
+#include "bench/bench_run.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -17,9 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli/bench_push.h"
-#include "cli/bench_source.h"
-#include "cli/sequence.h"
+#include "bench/bench_push.h"
+#include "bench/bench_source.h"
+#include "bench/sequence.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 

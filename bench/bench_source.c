@@ -1,5 +1,5 @@
 /* bench_source: see bench_source.h. SPDX-License-Identifier: MIT */
-#include "cli/bench_source.h"
+#include "bench/bench_source.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* bench: the command line of `comet-cli bench`. SPDX-License-Identifier: MIT */
-#include "cli/bench.h"
+#include "bench/bench.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -9,9 +9,9 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "bench/bench_report.h"
+#include "bench/bench_run.h"
 #include "cli/arguments.h"
-#include "cli/bench_report.h"
-#include "cli/bench_run.h"
 #include "cli/commands.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 #include "common/base/obj.h"
 
 /* {"run":"0123456789abcdef","n":"0000000012","ns":"0000000000000000034","pad":"xxx"}

@@ -1,9 +1,9 @@
 /* bench_run: a benchmark from start to end: processes, phases, progress. SPDX-License-Identifier: MIT */
-#ifndef CLI_BENCH_RUN_H
-#define CLI_BENCH_RUN_H
+#ifndef BENCH_BENCH_RUN_H
+#define BENCH_BENCH_RUN_H
 
-#include "cli/bench.h"
-#include "cli/bench_report.h"
+#include "bench/bench.h"
+#include "bench/bench_report.h"
 
 /* Run what the options say, with a line of progress on stderr each second. SIGINT and SIGTERM end it early, with what
  * was found up to then. 0, or -errno with a line on stderr that says what could not be had. */

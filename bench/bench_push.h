@@ -1,10 +1,10 @@
 /* bench_push: the thread that pushes to the benchmark's room through the HTTP API, at a fixed rate. It keeps to the
  * clock, not to the answers: a push that is due goes out as soon as the one before is answered, and how late it was is
  * part of the result. SPDX-License-Identifier: MIT */
-#ifndef CLI_BENCH_PUSH_H
-#define CLI_BENCH_PUSH_H
+#ifndef BENCH_BENCH_PUSH_H
+#define BENCH_BENCH_PUSH_H
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 #include "cli/http_client.h"
 
 struct bench_push_result {

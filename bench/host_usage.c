@@ -1,5 +1,5 @@
 /* host_usage: see host_usage.h. SPDX-License-Identifier: MIT */
-#include "cli/host_usage.h"
+#include "bench/host_usage.h"
 
 #include <errno.h>
 #include <stdio.h>

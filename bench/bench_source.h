@@ -1,8 +1,8 @@
 /* bench_source: source addresses for more connections to one address than the port range has ports. On the loopback
  * network all of 127.0.0.0/8 is ours, so that each further lot of connections comes from the next address.
  * SPDX-License-Identifier: MIT */
-#ifndef CLI_BENCH_SOURCE_H
-#define CLI_BENCH_SOURCE_H
+#ifndef BENCH_BENCH_SOURCE_H
+#define BENCH_BENCH_SOURCE_H
 
 #include <stdbool.h>
 #include <stdint.h>

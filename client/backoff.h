@@ -1,8 +1,8 @@
 /* backoff: how long to wait before the next attempt: longer each time, and never the same for all, so that a server
  * that comes back is not met by everybody at once. The factors are those told to clients by /goim/nodes/weighted; the
  * delays are shorter, since somebody sits in front of it. SPDX-License-Identifier: MIT */
-#ifndef CLI_BACKOFF_H
-#define CLI_BACKOFF_H
+#ifndef CLIENT_BACKOFF_H
+#define CLIENT_BACKOFF_H
 
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
 /* bench_wire: see bench_wire.h. Pure. SPDX-License-Identifier: MIT */
-#include "cli/bench_wire.h"
+#include "bench/bench_wire.h"
 
 #include <errno.h>
 #include <stdbool.h>

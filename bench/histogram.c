@@ -1,5 +1,5 @@
 /* histogram: see histogram.h. Pure. SPDX-License-Identifier: MIT */
-#include "cli/histogram.h"
+#include "bench/histogram.h"
 
 /* Durations below 64 have a step each. Above, the highest 7 bits choose: the exponent 64 steps, the 6 bits below the
  * highest one of these. */

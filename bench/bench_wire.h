@@ -1,7 +1,7 @@
 /* bench_wire: how packets lie on a benchmark's connection. A wire is a table of pure functions, so that the load
  * process is the same over TCP and over WebSocket. SPDX-License-Identifier: MIT */
-#ifndef CLI_BENCH_WIRE_H
-#define CLI_BENCH_WIRE_H
+#ifndef BENCH_BENCH_WIRE_H
+#define BENCH_BENCH_WIRE_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,8 @@
 /* bench: what the parts of `comet-cli bench` share: the options, and the memory through which the load processes and
  * the one that directs them talk. The story is told by bench_run.c; a load process is bench_load.c.
  * SPDX-License-Identifier: MIT */
-#ifndef CLI_BENCH_H
-#define CLI_BENCH_H
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "bench/bench_wire.h"
+#include "bench/histogram.h"
+#include "bench/host_usage.h"
 #include "cli/api_call.h"
-#include "cli/bench_wire.h"
-#include "cli/histogram.h"
-#include "cli/host_usage.h"
 
 #define BENCH_CONNECTIONS_MAX 1000000
 #define BENCH_PROCESSES_MAX   64

@@ -1,8 +1,8 @@
 /* histogram: how often which duration, in steps that grow with the value, so that a few KiB hold every duration from
  * 1 ns to 18 minutes to within 1.6 %. One writer; read it when the writer is done. Plain memory: may be shared between
  * processes. SPDX-License-Identifier: MIT */
-#ifndef CLI_HISTOGRAM_H
-#define CLI_HISTOGRAM_H
+#ifndef BENCH_HISTOGRAM_H
+#define BENCH_HISTOGRAM_H
 
 #include <stdint.h>
 

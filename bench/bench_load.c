@@ -12,10 +12,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "cli/bench.h"
-#include "cli/bench_source.h"
-#include "cli/client.h"
-#include "cli/sequence.h"
+#include "bench/bench.h"
+#include "bench/bench_source.h"
+#include "bench/sequence.h"
+#include "client/client.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/obj.h"

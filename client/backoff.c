@@ -1,5 +1,5 @@
 /* backoff: see backoff.h. Pure. SPDX-License-Identifier: MIT */
-#include "cli/backoff.h"
+#include "client/backoff.h"
 
 int64_t backoff_delay_ms(unsigned attempt, uint32_t random)
 {

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "cli/histogram.h"
+#include "bench/histogram.h"
 
 static struct histogram h;
 

@@ -1,12 +1,12 @@
 /* bench_report: what came out, as a table for people and as one JSON object for programs; both from the same rows.
  * SPDX-License-Identifier: MIT */
-#ifndef CLI_BENCH_REPORT_H
-#define CLI_BENCH_REPORT_H
+#ifndef BENCH_BENCH_REPORT_H
+#define BENCH_BENCH_REPORT_H
 
 #include <stdio.h>
 
-#include "cli/bench.h"
-#include "cli/bench_push.h"
+#include "bench/bench.h"
+#include "bench/bench_push.h"
 
 /* Everything that a run found, summed over the processes. */
 struct bench_result {

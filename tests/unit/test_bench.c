@@ -10,7 +10,7 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "cli/bench.h"
+#include "bench/bench.h"
 #include "common/base/err.h"
 
 static const char run[] = "0123456789abcdef";
