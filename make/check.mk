@@ -1,0 +1,173 @@
+# Everything that looks for faults: tests, fuzzers, and reading the code.
+# SPDX-License-Identifier: MIT
+
+CHECK_ARCHIVE := $(CHECK)/libhouse.a
+UNIT_SOURCES  := $(wildcard tests/unit/test_*.c)
+UNIT          := $(UNIT_SOURCES:tests/unit/%.c=$(CHECK)/tests/%)
+# What the tests share: seam.c, and the fakes that stand in for sockets and for logic.
+UNIT_SHARED   := $(patsubst %.c,$(CHECK)/obj/%.o,$(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c)))
+# What tests may make fail: tests/unit/seam.h.
+SEAMS         := malloc calloc realloc reallocarray strdup clock_now_ns clock_wall_ms pthread_create accept4 recv \
+                 sendmsg mmap mmap64 madvise mprotect setsockopt
+UNIT_LINK     := $(SEAMS:%=-Wl,--wrap=%) -lcmocka
+
+# What the end-to-end tests preload to make calls fail; sanitizers have their own memory, so for them only other calls fail.
+FAIL_LIBRARY := $(BUILD)/libfail.so
+FAIL_FLAGS   := $(if $(filter-out coverage,$(SAN)),-DFAIL_NO_MEMORY)
+
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS      := $(FUZZ_SOURCES:tests/fuzz/%.c=build/fuzz/%)
+FUZZ_SECONDS ?= 30
+
+# How long a whole run may take before it counts as hung: sanitizers are slow.
+UNIT_SECONDS := $(if $(SAN),120,60)
+E2E_SECONDS  := $(if $(SAN),1500,900)
+BROWSER_SECONDS := 600
+CHAOS_SECONDS := $(if $(SAN),900,400)
+# Load that the end-to-end tests make: sanitizers are ten times as slow, and TSan knows 8,128 threads at most.
+E2E_SCALE    := $(if $(SAN),0.1,1)
+# Most of these tests wait for a deadline, so several may wait at a time; sanitized programs want the cores.
+E2E_WORKERS  ?= $(if $(SAN),2,4)
+# A house of three comets is many programs: more of them at a time would only wait for each other.
+CHAOS_WORKERS ?= 2
+# The sanitizer of threads wants the addresses that it was built for, which some kernels shuffle too far.
+STILL := $(if $(filter thread,$(SAN)),$(shell setarch -R true 2>/dev/null && echo setarch -R))
+export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1:quarantine_size_mb=32
+export UBSAN_OPTIONS ?= print_stacktrace=1
+export TSAN_OPTIONS  ?= second_deadlock_stack=1
+# Threads that give way at random around locks: common/base/lock.c. Another run gets another seed.
+export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
+
+.PHONY: check check-layers check-unit check-e2e check-plain check-cluster check-monitoring check-browser chaos soak coverage docs bench \
+        fuzz fuzz-run lint format $(notdir $(UNIT))
+
+ifneq ($(CHECK),$(BUILD))
+$(CHECK_ARCHIVE): $(HOUSE:%.c=$(CHECK)/obj/%.o)
+	@rm -f $@
+	ar rcs $@ $^
+
+$(CHECK)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -DLOCK_CHECKS $(CFLAGS) -MMD -MP -c -o $@ $<
+endif
+
+$(CHECK)/tests/%: $(CHECK)/obj/tests/unit/%.o $(UNIT_SHARED) $(CHECK_ARCHIVE)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(UNIT_LINK)
+
+$(BUILD)/libfail.so: tests/shim/fail.c tests/shim/fail.def
+	@mkdir -p $(@D)
+	$(CC) -I. -D_GNU_SOURCE -std=gnu11 -g -O2 $(WARN) $(FAIL_FLAGS) -fPIC -pthread -shared -o $@ $<
+
+check-layers:
+	@scripts/check-layers
+
+check-unit: $(UNIT)
+	@$(STILL) tests/unit/run $(UNIT_SECONDS) $(UNIT)
+
+# What a run failed is remembered in build/, so that .ci/run can look at it alone: PYTEST_ADDOPTS=--lf.
+# -rfEs: of those that were skipped the reason is read, too.
+PYTEST = $(PYTHON) -B -m pytest -q -rfEs -o cache_dir=$(abspath $(BUILD))/pytest/$@
+
+define e2e
+COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2E_SECONDS) \
+	$(STILL) $(PYTEST) tests/e2e -n $(E2E_WORKERS)
+endef
+
+check-e2e: all $(FAIL_LIBRARY)
+	@$(e2e)
+
+# The same tests with every message waking its dispatcher: two threads a connection in their pure form.
+check-plain: all $(FAIL_LIBRARY)
+	@COMET_TEST_SETTINGS=protocol.baton=off $(e2e)
+
+# The same tests against a comet whose logic is behind Redis. Left out: those of comet-cli, of the client libraries, of documents
+# and of the package, which know nothing of logic, and one that stops the comet to see how its API ends; tests/chaos has that of
+# comet-logic.
+check-cluster: all $(FAIL_LIBRARY)
+	@COMET_TEST_HOUSE=cluster $(e2e) $(patsubst %,--ignore=%,$(wildcard tests/e2e/test_cli*.py tests/e2e/test_comet_*.py \
+			tests/e2e/test_*doc*.py tests/e2e/test_package.py)) \
+		--deselect tests/e2e/test_drain.py::test_back_end_that_waits_for_packets_is_answered_and_holds_nothing_up
+
+# Part of check-e2e: examples/monitoring against a real Prometheus.
+check-monitoring: $(PROGRAMS)
+	@$(subst tests/e2e,tests/e2e/test_monitoring.py,$(e2e))
+
+# The console, by a real browser.
+check-browser: $(PROGRAMS)
+	@COMET_BUILD=$(abspath $(BUILD)) $(if $(SCREENSHOTS),COMET_TEST_SCREENSHOTS=$(abspath $(SCREENSHOTS))) \
+		timeout -k 10 $(BROWSER_SECONDS) $(PYTEST) tests/browser -n 2
+
+# A real redis-server, and everything that can go wrong with it.
+chaos: $(PROGRAMS)
+	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(CHAOS_SECONDS) \
+		$(STILL) $(PYTEST) tests/chaos -n $(CHAOS_WORKERS)
+
+# The end-to-end tests come last so that what is read last is their summary.
+check: check-layers check-unit all $(FAIL_LIBRARY)
+	@$(e2e)
+
+$(notdir $(UNIT)): test_%: $(CHECK)/tests/test_%
+	timeout -k 5 $(UNIT_SECONDS) $(STILL) $<
+
+# All at once for some minutes, with clients that behave and clients that do not: tests/soak/run --help.
+MINUTES ?= 2
+soak: $(PROGRAMS) $(FAIL_LIBRARY)
+	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) $(STILL) $(PYTHON) -B tests/soak/run --minutes $(MINUTES) $(SOAK)
+
+# Not every way that a test is run over, nor every test in a cluster: those would run the same lines.
+coverage:
+	@find build/coverage -name '*.gcda' -delete 2>/dev/null; true
+	@PYTEST_ADDOPTS="-k 'not tcp-v1 and not wss-v1'" $(MAKE) --no-print-directory SAN=coverage check
+	@! command -v redis-server >/dev/null || \
+		PYTEST_ADDOPTS="-k 'test_api or faults_cluster or test_metrics or tcp-v2 and (push or room or kick or ops or drain)'" $(MAKE) --no-print-directory SAN=coverage check-cluster
+	@tests/coverage/run $(COVERAGE) build/coverage
+
+docs: $(CHECK)/tests/test_docs
+	$< --write
+
+# Writes the tables of docs/benchmarks.md; takes about four minutes.
+bench: all
+	tests/bench/run
+
+# ---- fuzzing
+
+build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libhouse.a
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+fuzz:
+	@$(MAKE) --no-print-directory SAN=fuzz CC=clang fuzz-run
+
+# New inputs go to build/fuzz/found; those that taught something are to be copied to the corpus by hand.
+fuzz-run: $(FUZZERS)
+	@for f in $(notdir $(FUZZERS)); do \
+		mkdir -p build/fuzz/found/$$f; \
+		timeout -k 10 $$(($(FUZZ_SECONDS) + 60)) build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=build/fuzz/$$f- \
+			build/fuzz/found/$$f tests/fuzz/corpus/$${f#fuzz_} >build/fuzz/$$f.log 2>&1 </dev/null || \
+			{ tail -n 60 build/fuzz/$$f.log; echo "$$f FAILED; the input: build/fuzz/$$f-*"; exit 1; }; \
+		echo "$$f: $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$$f.log) inputs, no fault"; \
+	done
+
+# ---- reading the code
+
+C_FILES  := $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] tests/shim/*.[ch])
+SCRIPTS  := $(shell grep -lE '^\#!.*\bbash' scripts/* tests/package/* .ci/run tests/unit/run 2>/dev/null)
+READ     := $(filter %.c,$(C_FILES))
+TIDY     := $(READ:%=tidy/%)
+
+.PHONY: $(TIDY)
+$(TIDY): tidy/%:
+	@clang-tidy --quiet $* -- $(CPPFLAGS) -DLOCK_CHECKS -std=gnu11 2>/dev/null
+
+lint: check-layers $(TIDY)
+	clang -fsyntax-only -Wthread-safety $(CPPFLAGS) -DLOCK_CHECKS $(CFLAGS) $(READ)
+	cppcheck --quiet -j$$(nproc) --enable=warning,portability --std=c11 --error-exitcode=1 --inline-suppr \
+		--suppress=missingIncludeSystem -I. -D_GNU_SOURCE -DCOMET_VERSION='""' \
+		-DCOMET_COMMIT='""' $(SOURCES)
+	clang-format --dry-run -Werror $(C_FILES)
+	for s in $(SCRIPTS); do bash -n $$s || exit 1; done
+	if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); fi
+
+format:
+	clang-format -i $(C_FILES)

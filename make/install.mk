@@ -1,0 +1,57 @@
+# Installing, and the Debian package.
+# SPDX-License-Identifier: MIT
+
+.PHONY: install uninstall deb check-deb check-reproducible
+
+# Into the system's own places for PREFIX=/usr, below PREFIX for others.
+SYSCONFDIR     ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
+UNITDIR        ?= $(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/system
+COMPLETION_DIR := $(PREFIX)/share/bash-completion/completions
+DOC_DIR        := $(PREFIX)/share/doc/comet
+MAN_DIR        := $(PREFIX)/share/man
+EXAMPLES       := $(shell find examples -type f -not -path 'examples/systemd/*' -not -path '*/node_modules/*' -not -name '*.pyc' 2>/dev/null)
+MANUALS        := $(wildcard docs/man/*.[1-9]) $(BUILD)/comet-cli.1
+UNITS          := comet.service comet-logic.service
+CLIENT_FILES   := include/comet_client.h lib/libcometclient.a lib/pkgconfig/comet-client.pc
+INSTALLED      := $(addprefix $(PREFIX)/bin/,$(notdir $(PROGRAMS))) $(addprefix $(PREFIX)/,$(CLIENT_FILES)) $(addprefix $(UNITDIR)/,$(UNITS)) \
+                  $(COMPLETION_DIR)/comet-cli $(foreach m,$(notdir $(MANUALS)),$(MAN_DIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
+
+$(BUILD)/comet-cli.1: scripts/man-cli docs/man/comet-cli.1.in $(BUILD)/comet-cli
+	scripts/man-cli $(BUILD)/comet-cli >$@.$$$$ && mv $@.$$$$ $@
+
+# A configuration that is there stays as it is.
+install: all $(BUILD)/comet-cli.1
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(DOC_DIR)/docs $(UNITDIR) $(COMPLETION_DIR) $(SYSCONFDIR)/comet)
+	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
+	install -D -m 644 client/comet_client.h $(DESTDIR)$(PREFIX)/include/comet_client.h
+	install -D -m 644 $(CLIENT_LIB) $(DESTDIR)$(PREFIX)/lib/libcometclient.a
+	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/comet-client.pc.in \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/comet-client.pc
+	for m in $(MANUALS); do install -D -m 644 $$m $(DESTDIR)$(MAN_DIR)/man$${m##*.}/$${m##*/} || exit 1; done
+	for u in $(UNITS); do sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$u \
+		>$(DESTDIR)$(UNITDIR)/$$u && chmod 644 $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
+	install -m 644 cli/comet-cli.bash $(DESTDIR)$(COMPLETION_DIR)/comet-cli
+	test -e $(DESTDIR)$(SYSCONFDIR)/comet/comet.conf || \
+		install -m 640 examples/comet.conf $(DESTDIR)$(SYSCONFDIR)/comet/comet.conf
+	install -m 644 LICENSE README.md $(DESTDIR)$(DOC_DIR)
+	install -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOC_DIR)/docs
+	for e in $(EXAMPLES); do install -D -m 644 $$e $(DESTDIR)$(DOC_DIR)/$$e || exit 1; done
+
+# The configuration stays.
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
+	rm -rf $(DESTDIR)$(DOC_DIR)
+
+# build/comet_VERSION_ARCHITECTURE.deb
+deb: all $(BUILD)/comet-cli.1
+	VERSION=$(VERSION) scripts/deb $(BUILD)
+
+# Installs the package on a new Debian 12 of its own, runs it there, and boots it; root, debootstrap, systemd-container, and a
+# minute or two.
+check-deb: deb
+	tests/package/clean-root $(BUILD)/comet_*.deb
+
+# Of the commit that is checked out; two builds' time.
+check-reproducible:
+	tests/package/reproducible
