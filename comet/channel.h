@@ -23,25 +23,9 @@
 #include <stdint.h>
 
 #include "comet/ring.h"
+#include "comet/transport/haul.h"
 #include "common/base/lock.h"
 #include "common/wire/message.h"
-
-#define HAUL_ANSWERS  8
-#define HAUL_MESSAGES 32
-
-/* What the holder of the baton writes in one go. It borrows: packets and messages stay the channel's until channel_done. */
-struct haul {
-	struct packet *answers[HAUL_ANSWERS];
-	struct message *messages[HAUL_MESSAGES];
-	unsigned n_answers;
-	unsigned n_messages;
-	bool messages_first; /* the first message was begun before: it must go on before any answer */
-	size_t skip_bytes;   /* of the first item, already written */
-	/* set by who writes */
-	unsigned answers_done;
-	unsigned messages_done;
-	size_t begun_bytes; /* of the first item not done, written by now (skip_bytes included) */
-};
 
 enum channel_event { CHANNEL_READY, CHANNEL_FINISH };
 

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "comet/channel.h"
+#include "comet/transport/haul.h"
 #include "common/wire/packet.h"
 
 #define TRANSPORT_PEER_BYTES 64 /* longest "[address]:port" with its zero byte */
