@@ -3,26 +3,9 @@
 #define COMET_ROUND_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include "comet/timer.h"
-#include "common/base/lock.h"
-
-/* Read buffers of one size, lent while a packet or a burst needs one. A few are kept for the next who asks. */
-struct buffers {
-	/* set once */
-	size_t size;
-	unsigned keep_max;
-	/* under lock */
-	struct lock lock;
-	void *free_list;
-	unsigned n_free;
-};
-
-/* A buffer of b->size bytes, or NULL. Takes b->lock. */
-uint8_t *buffers_get(struct buffers *b) WITHOUT(b->lock);
-/* Give it back; NULL is ignored. Takes b->lock. */
-void buffers_put(struct buffers *b, uint8_t *buffer) WITHOUT(b->lock);
+#include "comet/transport/buffers.h"
 
 struct round {
 	unsigned n;

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "comet/round.h"
+#include "comet/transport/buffers.h"
 #include "comet/transport/tls.h"
 #include "comet/transport/transport.h"
 
