@@ -11,15 +11,13 @@
 #include "comet/channel.h"
 #include "comet/close_reason.h"
 #include "comet/timer.h"
+#include "comet/transport/drop_reason.h"
 #include "comet/transport/transport.h"
 #include "common/base/log.h"
 
 struct room;
 struct server;
 struct whitelist;
-
-/* Why a message did not reach a connection: labels of comet_dropped_total. */
-enum drop_reason { DROP_QUEUE_FULL, DROP_CLOSED, DROP_GONE, DROP_NO_MEMORY, DROP_MAX };
 
 /* What holds a connection back, or keeps something from it: labels of comet_limited_total. */
 enum connection_limit { LIMIT_PACKETS, LIMIT_BYTES, LIMIT_BEFORE_AUTH, LIMIT_RENEWALS, LIMIT_ACCEPTS, LIMIT_MAX };

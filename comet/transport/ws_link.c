@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comet/connection.h"
+#include "comet/transport/drop_reason.h"
 #include "comet/transport/peer.h"
 #include "comet/transport/v1_json.h"
 #include "common/base/clock.h"
