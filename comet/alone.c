@@ -52,27 +52,25 @@ static int connect_client(void *self, const struct wire_connect *request, struct
 	return logic_connect(&a->logic, a->server_id, request, session);
 }
 
-static int reauth(void *self, const struct wire_connect *request, const char *key, uint64_t session_id, int64_t mid,
-		  struct wire_renewal *renewal)
+static int reauth(void *self, const struct wire_connect *request, const struct seat *seat, struct wire_renewal *renewal)
 {
 	struct alone *a = alone_of(self);
 
-	(void)session_id;
-	return logic_reauth(&a->logic, a->server_id, request, key, mid, renewal);
+	return logic_reauth(&a->logic, a->server_id, request, seat, renewal);
 }
 
-static void disconnect_client(void *self, const char *key, uint64_t session_id, int64_t mid)
+static void disconnect_client(void *self, const struct seat *seat)
 {
 	struct alone *a = alone_of(self);
 
-	logic_disconnect(&a->logic, a->server_id, key, session_id, mid);
+	logic_disconnect(&a->logic, a->server_id, seat);
 }
 
-static int heartbeat(void *self, const char *key, uint64_t session_id, int64_t mid)
+static int heartbeat(void *self, const struct seat *seat)
 {
 	struct alone *a = alone_of(self);
 
-	return logic_heartbeat(&a->logic, a->server_id, key, session_id, mid);
+	return logic_heartbeat(&a->logic, a->server_id, seat);
 }
 
 static int renew_online(void *self, const struct wire_load *load, const struct wire_room_count *rooms, size_t n,
@@ -93,11 +91,11 @@ static int renew_online(void *self, const struct wire_load *load, const struct w
 	return logic_renew_online(&a->logic, &server, rooms, n, each, arg);
 }
 
-static void settled(void *self, const char *key, uint64_t session_id)
+static void settled(void *self, const struct seat *seat)
 {
 	struct alone *a = alone_of(self);
 
-	kicks_settle(&a->kicks, key, session_id, a->sink, a->sink_self);
+	kicks_settle(&a->kicks, seat, a->sink, a->sink_self);
 }
 
 static void join_room(void *self, const char *room)
@@ -106,11 +104,11 @@ static void join_room(void *self, const char *room)
 	(void)room;
 }
 
-static int receive(void *self, const char *key, int64_t mid, const struct packet *p)
+static int receive(void *self, const struct seat *seat, const struct packet *p)
 {
 	struct alone *a = alone_of(self);
 
-	return logic_receive(&a->logic, a->server_id, key, mid, p);
+	return logic_receive(&a->logic, a->server_id, seat, p);
 }
 
 struct logic_client alone_logic_client(struct alone *a)

@@ -84,14 +84,14 @@ int bucket_put(struct bucket *b, struct connection *c, const char *room_id, stru
 
 	*replaced = NULL;
 	lock_take(&b->lock);
-	there = strmap_get(&b->connections, c->key);
-	if (there != NULL && there->session_id > c->session_id) {
+	there = strmap_get(&b->connections, c->seat.key);
+	if (there != NULL && there->seat.session_id > c->seat.session_id) {
 		rc = -EEXIST;
 		goto drop;
 	}
 	if ((rc = change_room_locked(b, c, room_id, &gone)) < 0)
 		goto drop;
-	if ((rc = strmap_put(&b->connections, c->key, c, NULL)) < 0) {
+	if ((rc = strmap_put(&b->connections, c->seat.key, c, NULL)) < 0) {
 		gone = leave_locked(b, c);
 		goto drop;
 	}
@@ -110,9 +110,9 @@ bool bucket_del(struct bucket *b, struct connection *c)
 
 	lock_take(&b->lock);
 	gone = leave_locked(b, c);
-	same = strmap_get(&b->connections, c->key) == c;
+	same = strmap_get(&b->connections, c->seat.key) == c;
 	if (same)
-		(void)strmap_del(&b->connections, c->key);
+		(void)strmap_del(&b->connections, c->seat.key);
 	lock_drop(&b->lock);
 	drop_room(gone);
 	return same;

@@ -47,7 +47,7 @@ static int each_of_bucket(struct bucket *b, redis_client_each *each, void *arg, 
 	for (size_t i = 0; i < all.n; i++) {
 		struct connection *c = all.all[i];
 
-		*go_on = *go_on && each(arg, c->key, c->session_id, c->mid);
+		*go_on = *go_on && each(arg, &c->seat);
 		connection_unref(&c);
 	}
 	free(all.all);

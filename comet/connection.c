@@ -64,7 +64,7 @@ void connection_unref(struct connection **connection)
 	count_by_add(COUNT_DROPPED, DROP_CLOSED, channel_fini(&c->channel));
 	c->transport->ops->free(&c->transport);
 	c->magic = 0;
-	free(c->key);
+	seat_fini(&c->seat);
 	free(c->refusal);
 	free(c);
 }

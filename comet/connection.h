@@ -14,6 +14,7 @@
 #include "comet/transport/drop_reason.h"
 #include "comet/transport/transport.h"
 #include "common/base/log.h"
+#include "common/wire/seat.h"
 
 struct room;
 struct server;
@@ -34,9 +35,7 @@ struct connection {
 	struct server *server; /* whose it is; for the reader, opaque here */
 	unsigned share;        /* of the round */
 	/* set by the reader before the connection enters a bucket, read by all that found it there */
-	char *key; /* NULL until authenticated */
-	int64_t mid;
-	uint64_t session_id;
+	struct seat seat; /* a copy; the key is NULL until it is authenticated */
 	int64_t heartbeat_ns;
 	enum dialect dialect;
 	/* logic's own words for CLOSE_AUTH_REFUSED and CLOSE_NO_LOGIC, or NULL; set by the reader before it gives that reason,
@@ -129,7 +128,7 @@ int connection_say_leave(struct connection *c);
 
 /* The connection as the fields that start a log line: conn, key, peer. peer is a buffer of the caller's. */
 #define CONNECTION_FIELDS(c, peer)                                                                                     \
-	log_id("conn", (c)->id), log_str("key", (c)->key), log_str("peer", connection_peer((c), (peer)))
+	log_id("conn", (c)->id), log_str("key", (c)->seat.key), log_str("peer", connection_peer((c), (peer)))
 const char *connection_peer(const struct connection *c, char peer[TRANSPORT_PEER_BYTES]);
 
 #endif

@@ -50,7 +50,7 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 	c->transport->ops->peer(c->transport, false, peer, sizeof(peer));
 	/* Its heartbeats wait behind this packet. As long as an answer may take, with the second try that a cluster makes. */
 	connection_excuse(c, 2 * s->cfg->logic_timeout * CLOCK_MS);
-	rc = s->logic.reauth(s->logic.self, &request, c->key, c->session_id, c->mid, &renewal);
+	rc = s->logic.reauth(s->logic.self, &request, &c->seat, &renewal);
 	thread_trim_stack();
 	packet_drop_body(p);
 	if (rc == -ERR_REFUSED)
@@ -91,7 +91,7 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 	char room[WIRE_ROOM_BYTES];
 	int rc;
 
-	if ((rc = read_room(p, room)) < 0 || (rc = bucket_change_room(server_bucket(s, c->key), c, room)) < 0)
+	if ((rc = read_room(p, room)) < 0 || (rc = bucket_change_room(server_bucket(s, c->seat.key), c, room)) < 0)
 		return rc;
 	if (room[0] != '\0')
 		s->logic.join(s->logic.self, room);
@@ -163,7 +163,7 @@ static int forward(struct server *s, struct connection *c, struct packet *p)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 	char peer[TRANSPORT_PEER_BYTES];
-	int rc = s->logic.receive(s->logic.self, c->key, c->mid, p);
+	int rc = s->logic.receive(s->logic.self, &c->seat, p);
 
 	if (rc < 0) {
 		count(COUNT_LOGIC_FAILED);

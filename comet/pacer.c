@@ -70,7 +70,7 @@ static void list_bucket(struct pacer *p, struct paced *job)
 	    (all.n > 0 && (job->keys = calloc(all.n, sizeof(*job->keys))) == NULL))
 		count_by_add(COUNT_DROPPED, DROP_NO_MEMORY, all.n > 0 ? (int64_t)all.n : 1);
 	for (size_t i = 0; job->keys != NULL && i < all.n; i++) {
-		if ((job->keys[job->n] = strdup(all.all[i]->key)) != NULL)
+		if ((job->keys[job->n] = strdup(all.all[i]->seat.key)) != NULL)
 			job->n++;
 		else
 			count_by(COUNT_DROPPED, DROP_NO_MEMORY);

@@ -144,7 +144,7 @@ static struct job *job_new(const struct wire_push *push)
 static void kick(struct connection *c, const struct job *job, uint64_t session_id)
 {
 	/* Zero names whoever has the key; else only that registration, or one that it has replaced. */
-	if (session_id != 0 && c->session_id > session_id)
+	if (session_id != 0 && c->seat.session_id > session_id)
 		return;
 	if (job->why == CLOSE_REPLACED)
 		connection_replaced(c);

@@ -90,7 +90,7 @@ static int handshake(struct server *s, struct connection *c)
 /* The client comes from another comet, which had the key until here: so no push falls between the two. */
 static int take_over(struct server *s, struct connection *c)
 {
-	int rc = s->logic.take_over(s->logic.self, c->key, c->session_id, c->mid);
+	int rc = s->logic.take_over(s->logic.self, &c->seat);
 
 	if (rc < 0) {
 		count(COUNT_LOGIC_FAILED);
@@ -118,7 +118,7 @@ static int settle(struct server *s, struct connection *c, const struct wire_sess
 {
 	admission_settle(&s->admission);
 	c->settled = true;
-	s->logic.settled(s->logic.self, c->key, c->session_id);
+	s->logic.settled(s->logic.self, &c->seat);
 	if (session->room[0] != '\0')
 		s->logic.join(s->logic.self, session->room);
 	if (!session->takes_over || s->logic.take_over == NULL || connection_is_closing(c))
@@ -151,8 +151,11 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 		rc = put_into_bucket(s, c, session.room);
 	if (rc == 0)
 		rc = settle(s, c, &session);
-	if (c->key == NULL) /* no memory even to remember it by: leave() cannot tell logic */
-		s->logic.disconnect(s->logic.self, session.key, session.id, session.mid);
+	if (c->seat.key == NULL) { /* no memory even to remember it by: leave() cannot tell logic */
+		const struct seat seat = wire_session_seat(&session);
+
+		s->logic.disconnect(s->logic.self, &seat);
+	}
 	free(session.accepts);
 	return rc;
 }
@@ -164,19 +167,17 @@ static bool is_text(const struct transport *t)
 
 static int take_session(struct connection *c, const struct wire_session *session)
 {
+	const struct seat seat = wire_session_seat(session);
 	int rc;
 
 	/* Who speaks text is answered in text, whatever the token looks like. */
 	c->dialect = is_text(c->transport) ? DIALECT_V1_JSON : session->dialect;
-	c->mid = session->mid;
-	c->session_id = session->id;
 	c->heartbeat_ns = session->heartbeat_ms * CLOCK_MS;
 	c->renewed_ns = clock_now_ns();
 	connection_set_lifetime(c, session->lifetime_ms);
-	c->key = strdup(session->key);
-	if (c->key == NULL)
-		return -ENOMEM;
-	if (whitelist_contains(&c->server->whitelist, c->key))
+	if ((rc = seat_copy(&seat, &c->seat)) < 0)
+		return rc;
+	if (whitelist_contains(&c->server->whitelist, c->seat.key))
 		c->trace = &c->server->whitelist;
 	if (c->dialect != DIALECT_V2) {
 		channel_watch_all(&c->channel);
@@ -192,7 +193,7 @@ static int take_session(struct connection *c, const struct wire_session *session
 static int put_into_bucket(struct server *s, struct connection *c, const char *room)
 {
 	struct connection *replaced;
-	int rc = bucket_put(server_bucket(s, c->key), c, room, &replaced);
+	int rc = bucket_put(server_bucket(s, c->seat.key), c, room, &replaced);
 
 	if (rc == -EEXIST) {
 		count(COUNT_REPLACED);
@@ -278,7 +279,7 @@ static void renew(struct server *s, struct connection *c)
 	if (now - c->renewed_ns < RENEW_NS)
 		return;
 	c->renewed_ns = now;
-	if (s->logic.heartbeat(s->logic.self, c->key, c->session_id, c->mid) < 0)
+	if (s->logic.heartbeat(s->logic.self, &c->seat) < 0)
 		count(COUNT_LOGIC_FAILED);
 }
 
@@ -319,7 +320,7 @@ static void wait_for(enum connection_limit *which, int64_t *wait_ns, enum connec
  * TCP, and nothing is lost. */
 static int64_t pace(const struct server *s, struct connection *c, const struct packet *p)
 {
-	bool stranger = c->key == NULL;
+	bool stranger = c->seat.key == NULL;
 	enum connection_limit which = LIMIT_MAX;
 	int64_t now, wait_ns = 0;
 
@@ -382,11 +383,11 @@ static void leave(struct server *s, struct connection *c, struct thread *dispatc
 	enum close_reason why = atomic_load(&c->reason);
 
 	if (c->in_bucket) {
-		(void)bucket_del(server_bucket(s, c->key), c);
+		(void)bucket_del(server_bucket(s, c->seat.key), c);
 		count_add(COUNT_ONLINE, -1);
 	}
-	if (c->key != NULL)
-		s->logic.disconnect(s->logic.self, c->key, c->session_id, c->mid);
+	if (c->seat.key != NULL)
+		s->logic.disconnect(s->logic.self, &c->seat);
 	/* A peer that has gone takes no goodbye: the dispatcher's write must not wait for it. */
 	if (why == CLOSE_CLIENT_LEFT || why == CLOSE_CLIENT_CUT)
 		c->transport->ops->shutdown(c->transport);
@@ -419,8 +420,8 @@ static void say_authenticated(const struct connection *c)
 {
 	char peer[TRANSPORT_PEER_BYTES];
 
-	LOG(LOG_DEBUG, CONNECTION_FIELDS(c, peer), log_what("authenticated"), log_id("session", c->session_id),
-	    log_i64("mid", c->mid), log_str("over", c->transport->ops->name));
+	LOG(LOG_DEBUG, CONNECTION_FIELDS(c, peer), log_what("authenticated"), log_id("session", c->seat.session_id),
+	    log_i64("mid", c->seat.mid), log_str("over", c->transport->ops->name));
 }
 
 static void say_closed(const struct connection *c)

@@ -45,7 +45,7 @@ bool whitelist_contains(const struct whitelist *w, const char *key)
 
 void whitelist_trace(const struct connection *c, const char *what, const struct packet *p)
 {
-	const struct log_field who[] = {log_id("conn", c->id), log_str("key", c->key), log_what(what)};
+	const struct log_field who[] = {log_id("conn", c->id), log_str("key", c->seat.key), log_what(what)};
 
 	if (p == NULL)
 		log_trace(c->trace->fd, (const struct log_field[]){who[0], who[1], who[2], LOG_END});

@@ -146,16 +146,16 @@ static void say_replaced(struct answer *a, const struct wire_request *request)
 {
 	const struct wire_push kick = {
 		.target = WIRE_KICK,
-		.keys = &request->key,
-		.sessions = &request->session_id,
+		.keys = &request->seat.key,
+		.sessions = &request->seat.session_id,
 		.n_keys = 1,
 		.reason = "replaced",
 	};
 	int rc = a->logic->bus.push(a->logic->bus.self, request->server, &kick);
 
 	if (rc < 0)
-		LOG(LOG_WARN, log_str("key", request->key), log_what("replaced connection not told"),
-		    log_id("session", request->session_id), log_str("server", request->server),
+		LOG(LOG_WARN, log_str("key", request->seat.key), log_what("replaced connection not told"),
+		    log_id("session", request->seat.session_id), log_str("server", request->server),
 		    log_str("error", err_text(rc)));
 }
 
@@ -170,27 +170,25 @@ static void answer_request(struct answer *a, const struct wire_request *request)
 		reply.rc = logic_connect(a->logic, request->server, &request->connect, &reply.session);
 		break;
 	case WIRE_REAUTH:
-		reply.rc = logic_reauth(a->logic, request->server, &request->connect, request->key, request->mid,
-					&renewal);
+		reply.rc = logic_reauth(a->logic, request->server, &request->connect, &request->seat, &renewal);
 		reply.session.lifetime_ms = renewal.lifetime_ms;
 		memcpy(reply.session.refusal, renewal.refusal, sizeof(reply.session.refusal));
 		break;
 	case WIRE_DISCONNECT:
 		/* Not logic_disconnect: the comet repeats what it is not told to be done. */
-		reply.rc = a->logic->registry.del(a->logic->registry.self, request->server, request->key, request->mid,
-						  request->session_id);
-		LOG(LOG_DEBUG, log_str("server", request->server), log_str("key", request->key), log_what("left"),
-		    log_id("session", request->session_id));
+		reply.rc = a->logic->registry.del(a->logic->registry.self, request->server, &request->seat);
+		LOG(LOG_DEBUG, log_str("server", request->server), log_str("key", request->seat.key), log_what("left"),
+		    log_id("session", request->seat.session_id));
 		break;
 	case WIRE_HEARTBEAT:
-		reply.rc = logic_heartbeat(a->logic, request->server, request->key, request->session_id, request->mid);
+		reply.rc = logic_heartbeat(a->logic, request->server, &request->seat);
 		if (reply.rc == -ESTALE) {
 			say_replaced(a, request);
 			reply.rc = 0;
 		}
 		break;
 	case WIRE_RECEIVE:
-		reply.rc = logic_receive(a->logic, request->server, request->key, request->mid, &request->packet);
+		reply.rc = logic_receive(a->logic, request->server, &request->seat, &request->packet);
 		break;
 	default:
 		answer_renew_online(a, request, &reply);

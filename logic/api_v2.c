@@ -432,11 +432,11 @@ static json_t *describe_entry(const struct upstream_entry *entry)
 	json_t *described;
 
 	if (body != NULL)
-		return json_pack("{s:s,s:s,s:I,s:i,s:o}", "id", entry->id, "key", entry->key, "mid",
-				 (json_int_t)entry->mid, "op", (int)entry->op, "body", body);
+		return json_pack("{s:s,s:s,s:I,s:i,s:o}", "id", entry->id, "key", entry->seat.key, "mid",
+				 (json_int_t)entry->seat.mid, "op", (int)entry->op, "body", body);
 	/* Not UTF-8, so no JSON string: as hex. */
-	described = json_pack("{s:s,s:s,s:I,s:i}", "id", entry->id, "key", entry->key, "mid", (json_int_t)entry->mid,
-			      "op", (int)entry->op);
+	described = json_pack("{s:s,s:s,s:I,s:i}", "id", entry->id, "key", entry->seat.key, "mid",
+			      (json_int_t)entry->seat.mid, "op", (int)entry->op);
 	char *hex = malloc(entry->body_bytes * 2 + 1);
 	for (size_t i = 0; hex != NULL && i < entry->body_bytes; i++)
 		(void)snprintf(hex + 2 * i, 3, "%02x", entry->body[i]);

@@ -117,7 +117,8 @@ int auth_check_again(struct auth *a, const struct auth_request *request, struct 
 	OBJ_CHECK(a, AUTH_MAGIC);
 	*who = (struct auth_identity){0};
 	rc = check(a, request, who);
-	if (rc == 0 && (who->mid != request->mid || (who->key[0] != '\0' && strcmp(who->key, request->key) != 0)))
+	if (rc == 0 &&
+	    (who->mid != request->seat->mid || (who->key[0] != '\0' && strcmp(who->key, request->seat->key) != 0)))
 		rc = auth_refuse(who, AUTH_OTHER, NULL);
 	return conclude(rc, who);
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/wire/packet.h"
+#include "common/wire/seat.h"
 #include "common/wire/wire.h"
 
 enum auth_cause {
@@ -22,10 +23,9 @@ enum auth_cause {
 struct auth_request {
 	const uint8_t *token; /* body of its AUTH packet */
 	size_t token_bytes;
-	const char *peer;   /* its address */
-	const char *server; /* the comet that it is connected to */
-	const char *key;    /* of the connection that is to be renewed; NULL: a new one */
-	int64_t mid;        /* of that connection */
+	const char *peer;        /* its address */
+	const char *server;      /* the comet that it is connected to */
+	const struct seat *seat; /* of the connection that is to be renewed; NULL: a new one */
 };
 
 /* `key` and `room` may be empty: logic fills in the key. Strings and accepts are malloc'ed; auth_identity_fini frees them. */

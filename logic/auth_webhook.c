@@ -204,9 +204,9 @@ static char *question_of(const struct auth_request *request, size_t *bytes)
 	if (question == NULL)
 		return NULL;
 	rc = wire_text_set(question, "token", request->token, request->token_bytes);
-	if (rc == 0 && request->key != NULL &&
-	    (json_object_set_new(question, "key", json_string(request->key)) < 0 ||
-	     json_object_set_new(question, "mid", json_integer(request->mid)) < 0))
+	if (rc == 0 && request->seat != NULL &&
+	    (json_object_set_new(question, "key", json_string(request->seat->key)) < 0 ||
+	     json_object_set_new(question, "mid", json_integer(request->seat->mid)) < 0))
 		rc = -ENOMEM;
 	if (rc == 0)
 		text = json_write(question, 0, bytes);

@@ -68,13 +68,14 @@ static void replace(struct logic *l, const char *server, const struct registry_f
 static int register_client(struct logic *l, const char *server, struct auth_identity *who, int64_t expires_ms,
 			   struct wire_session *session)
 {
+	struct seat seat = {.key = session->key, .mid = who->mid};
 	struct registry_found old;
 	int rc;
 
 	if ((rc = choose_key(l, who, session->key)) < 0 ||
-	    (rc = l->registry.put(l->registry.self, server, session->key, who->mid, expires_ms, &session->id, &old)) <
-		    0)
+	    (rc = l->registry.put(l->registry.self, server, &seat, expires_ms, &old)) < 0)
 		return rc;
+	session->id = seat.session_id;
 	session->takes_over = rc == 1;
 	replace(l, server, &old);
 	registry_found_fini(&old);
@@ -145,15 +146,14 @@ int logic_connect(struct logic *l, const char *server, const struct wire_connect
 	return rc;
 }
 
-int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const char *key, int64_t mid,
+int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const struct seat *seat,
 		 struct wire_renewal *renewal)
 {
 	const struct auth_request asked = {.token = request->token,
 					   .token_bytes = request->token_bytes,
 					   .peer = request->peer,
 					   .server = server,
-					   .key = key,
-					   .mid = mid};
+					   .seat = seat};
 	struct auth_identity who;
 	int rc;
 
@@ -170,24 +170,24 @@ int logic_reauth(struct logic *l, const char *server, const struct wire_connect 
 	return 0;
 }
 
-void logic_disconnect(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid)
+void logic_disconnect(struct logic *l, const char *server, const struct seat *seat)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
-	int rc = l->registry.del(l->registry.self, server, key, mid, session_id);
+	int rc = l->registry.del(l->registry.self, server, seat);
 
 	/* What stays behind is forgotten when the comet's lease ends, or when the key comes again. */
 	if (rc < 0)
-		LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("disconnect not registered"),
-			    log_id("session", session_id), log_str("error", err_text(rc)));
+		LOG_LIMITED(LOG_WARN, &limit, log_str("key", seat->key), log_what("disconnect not registered"),
+			    log_id("session", seat->session_id), log_str("error", err_text(rc)));
 	else
-		LOG(LOG_DEBUG, log_str("server", server), log_str("key", key), log_what("left"),
-		    log_id("session", session_id));
+		LOG(LOG_DEBUG, log_str("server", server), log_str("key", seat->key), log_what("left"),
+		    log_id("session", seat->session_id));
 }
 
-int logic_heartbeat(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid)
+int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat)
 {
 	struct registry_found old;
-	int rc = l->registry.renew(l->registry.self, server, key, mid, session_id, &old);
+	int rc = l->registry.renew(l->registry.self, server, seat, &old);
 
 	if (rc == 0)
 		replace(l, server, &old);
@@ -216,10 +216,10 @@ int logic_renew_online(struct logic *l, const struct registry_server *server, co
 	return 0;
 }
 
-int logic_receive(struct logic *l, const char *server, const char *key, int64_t mid, const struct packet *p)
+int logic_receive(struct logic *l, const char *server, const struct seat *seat, const struct packet *p)
 {
 	(void)server;
-	return l->upstream.append(l->upstream.self, key, mid, p);
+	return l->upstream.append(l->upstream.self, seat, p);
 }
 
 void logic_stop_waiting(struct logic *l)

@@ -36,15 +36,15 @@ struct logic {
  * registration that another connection holds, that one is kicked ("replaced") by its session id. */
 int logic_connect(struct logic *l, const char *server, const struct wire_connect *request,
 		  struct wire_session *session);
-void logic_disconnect(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid);
+void logic_disconnect(struct logic *l, const char *server, const struct seat *seat);
 /* A new token of a connection that is in: how long it may stay now. */
-int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const char *key, int64_t mid,
+int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const struct seat *seat,
 		 struct wire_renewal *renewal);
-int logic_heartbeat(struct logic *l, const char *server, const char *key, uint64_t session_id, int64_t mid);
+int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat);
 int logic_renew_online(struct logic *l, const struct registry_server *server, const struct wire_room_count *rooms,
 		       size_t n, void (*each)(void *arg, const char *room, int64_t count), void *arg);
 /* A packet with an application's op, for the back end. */
-int logic_receive(struct logic *l, const char *server, const char *key, int64_t mid, const struct packet *p);
+int logic_receive(struct logic *l, const char *server, const struct seat *seat, const struct packet *p);
 
 /* Where clients find a comet: the ports of the one around us, else those that cfg has for all of the cluster. */
 struct logic_ports logic_client_ports(const struct logic *l);

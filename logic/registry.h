@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/wire/seat.h"
+
 struct registry_entry {
 	char *key;
 	char *server;
@@ -53,20 +55,18 @@ void registry_servers_fini(struct registry_servers *servers);
 /* All calls: any thread, no lock of the caller's held; 0, -ENOMEM, or -ERR_NO_LOGIC where Redis is away. After an error the lists
  * are empty: there is nothing to free, and it does no harm. */
 struct registry {
-	/* Register key (of user mid, 0 = none) on server. *session_id: larger than any given before for this key. *old (may be
+	/* Register a seat on server; its session_id is filled in, larger than any given before for this key. *old (may be
 	 * NULL) gets the registration replaced, n = 0 or 1; over Redis also 0 where there was no memory for it. After expires_ms
 	 * (0: never) on the registry's clock nothing is registered any more: -ETIMEDOUT. After any error nothing is, as far as
 	 * anybody can know.
 	 * 1: another comet has the key. It keeps it, and pushes go there, until this registration is renewed: by then this
 	 * comet can take them. */
-	int (*put)(void *self, const char *server, const char *key, int64_t mid, int64_t expires_ms,
-		   uint64_t *session_id, struct registry_found *old);
+	int (*put)(void *self, const char *server, struct seat *seat, int64_t expires_ms, struct registry_found *old);
 	/* Forget the key, but only if this registration is still the one. 0 also when it was not. */
-	int (*del)(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id);
+	int (*del)(void *self, const char *server, const struct seat *seat);
 	/* Keep it alive, and register it if it is not there: it was lost, or put has said 1. *old (may be NULL) gets what it
 	 * replaced on another comet, n = 0 or 1. -ESTALE: a newer registration of the key is there. */
-	int (*renew)(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id,
-		     struct registry_found *old);
+	int (*renew)(void *self, const char *server, const struct seat *seat, struct registry_found *old);
 	int (*find_keys)(void *self, const char *const *keys, size_t n, struct registry_found *found);
 	int (*find_mids)(void *self, const int64_t *mids, size_t n, struct registry_found *found);
 	/* For v1 keys `<uid>_<n>`: counts up, and no connection of this user had it before. */

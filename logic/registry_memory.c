@@ -174,11 +174,10 @@ static int put_locked(struct memory *m, struct session *session, int64_t mid, st
 }
 
 /* Nobody but the caller can ask again in a program that runs alone: expires_ms is for those who can. */
-static int put(void *self, const char *server, const char *key, int64_t mid, int64_t expires_ms, uint64_t *session_id,
-	       struct registry_found *old)
+static int put(void *self, const char *server, struct seat *seat, int64_t expires_ms, struct registry_found *old)
 {
 	struct memory *m = memory_of(self);
-	struct session *session = session_new(server, key);
+	struct session *session = session_new(server, seat->key);
 	int rc;
 
 	(void)expires_ms;
@@ -187,8 +186,8 @@ static int put(void *self, const char *server, const char *key, int64_t mid, int
 	if (session == NULL)
 		return -ENOMEM;
 	lock_take(&m->lock);
-	rc = put_locked(m, session, mid, old);
-	*session_id = session->entry.session_id;
+	rc = put_locked(m, session, seat->mid, old);
+	seat->session_id = session->entry.session_id;
 	lock_drop(&m->lock);
 	if (rc < 0) {
 		session_free(session);
@@ -198,19 +197,18 @@ static int put(void *self, const char *server, const char *key, int64_t mid, int
 	return rc;
 }
 
-static int del(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id)
+static int del(void *self, const char *server, const struct seat *seat)
 {
 	struct memory *m = memory_of(self);
 	struct session *session;
 
 	(void)server;
-	(void)mid;
 	lock_take(&m->lock);
-	session = strmap_get(&m->sessions, key);
-	if (session != NULL && session->entry.session_id != session_id)
+	session = strmap_get(&m->sessions, seat->key);
+	if (session != NULL && session->entry.session_id != seat->session_id)
 		session = NULL;
 	if (session != NULL) {
-		(void)strmap_del(&m->sessions, key);
+		(void)strmap_del(&m->sessions, seat->key);
 		unlink_locked(m, session);
 	}
 	lock_drop(&m->lock);
@@ -220,16 +218,13 @@ static int del(void *self, const char *server, const char *key, int64_t mid, uin
 }
 
 /* Memory does not forget by itself. */
-static int renew(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id,
-		 struct registry_found *old)
+static int renew(void *self, const char *server, const struct seat *seat, struct registry_found *old)
 {
 	if (old != NULL)
 		*old = (struct registry_found){0};
 	(void)memory_of(self);
 	(void)server;
-	(void)key;
-	(void)mid;
-	(void)session_id;
+	(void)seat;
 	return 0;
 }
 

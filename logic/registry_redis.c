@@ -125,8 +125,7 @@ static void tell_old(struct registry_found *old, const char *key, const char *se
 
 /* ---- one registration ---- */
 
-static int put(void *self, const char *server, const char *key, int64_t mid, int64_t expires_ms, uint64_t *session_id,
-	       struct registry_found *old)
+static int put(void *self, const char *server, struct seat *seat, int64_t expires_ms, struct registry_found *old)
 {
 	static const char script[] = LUA_NOW LUA_NEW_ID LUA_SESSION
 		"local server, key, mid, ttl, expires = unpack(ARGV) "
@@ -147,8 +146,8 @@ static int put(void *self, const char *server, const char *key, int64_t mid, int
 		"if was and valid(was_epoch, was_server) then return {'ok', id, was_server, was} end "
 		"return {'ok', id}";
 	struct registry_redis *r = registry_of(self);
-	struct number mid_text = number(mid), expires = number(expires_ms);
-	const char *args[] = {server, key, mid_text.text, r->ttl_ms, expires.text};
+	struct number mid_text = number(seat->mid), expires = number(expires_ms);
+	const char *args[] = {server, seat->key, mid_text.text, r->ttl_ms, expires.text};
 	struct redisReply *reply;
 	int rc;
 
@@ -156,7 +155,7 @@ static int put(void *self, const char *server, const char *key, int64_t mid, int
 		*old = (struct registry_found){0};
 	if ((rc = eval(r, &reply, script, 5, args)) < 0)
 		return rc;
-	*session_id = number_at(reply, 1);
+	seat->session_id = number_at(reply, 1);
 	if (says(reply, "late"))
 		rc = -ETIMEDOUT;
 	else if (says(reply, "later"))
@@ -165,12 +164,12 @@ static int put(void *self, const char *server, const char *key, int64_t mid, int
 		/* The comet has lost its lease and does not know it yet; in a moment it will have a new one. */
 		rc = -ERR_NO_LOGIC;
 	else if (reply->elements == 4 && old != NULL)
-		tell_old(old, key, text_at(reply, 2), number_at(reply, 3));
+		tell_old(old, seat->key, text_at(reply, 2), number_at(reply, 3));
 	freeReplyObject(reply);
 	return rc;
 }
 
-static int del(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id)
+static int del(void *self, const char *server, const struct seat *seat)
 {
 	/* A renewal may overtake the disconnect that it was sent before. So what is deleted leaves a mark for a moment, by
 	 * which `renew` knows that it comes too late; one of its own where another comet still has the key. */
@@ -186,8 +185,8 @@ static int del(void *self, const char *server, const char *key, int64_t mid, uin
 		"redis.call('SREM', 'comet:mid:' .. mid, key) "
 		"return {'ok'}";
 	struct registry_redis *r = registry_of(self);
-	struct number mid_text = number(mid), id = number((int64_t)session_id);
-	const char *args[] = {server, key, mid_text.text, id.text};
+	struct number mid_text = number(seat->mid), id = number((int64_t)seat->session_id);
+	const char *args[] = {server, seat->key, mid_text.text, id.text};
 	struct redisReply *reply;
 	int rc = eval(r, &reply, script, 4, args);
 
@@ -196,8 +195,7 @@ static int del(void *self, const char *server, const char *key, int64_t mid, uin
 	return rc;
 }
 
-static int renew(void *self, const char *server, const char *key, int64_t mid, uint64_t session_id,
-		 struct registry_found *old)
+static int renew(void *self, const char *server, const struct seat *seat, struct registry_found *old)
 {
 	static const char script[] = LUA_SESSION
 		"local server, key, mid, id, ttl = unpack(ARGV) "
@@ -220,8 +218,8 @@ static int renew(void *self, const char *server, const char *key, int64_t mid, u
 		"end "
 		"return {'ok'}";
 	struct registry_redis *r = registry_of(self);
-	struct number mid_text = number(mid), id = number((int64_t)session_id);
-	const char *args[] = {server, key, mid_text.text, id.text, r->ttl_ms};
+	struct number mid_text = number(seat->mid), id = number((int64_t)seat->session_id);
+	const char *args[] = {server, seat->key, mid_text.text, id.text, r->ttl_ms};
 	struct redisReply *reply;
 	int rc = eval(r, &reply, script, 5, args);
 
@@ -232,7 +230,7 @@ static int renew(void *self, const char *server, const char *key, int64_t mid, u
 	if (says(reply, "newer"))
 		rc = -ESTALE;
 	else if (reply->elements == 3 && old != NULL)
-		tell_old(old, key, text_at(reply, 1), number_at(reply, 2));
+		tell_old(old, seat->key, text_at(reply, 1), number_at(reply, 2));
 	else if (says(reply, "no lease"))
 		rc = -ERR_NO_LOGIC;
 	freeReplyObject(reply);

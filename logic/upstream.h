@@ -8,12 +8,12 @@
 #include <stdint.h>
 
 #include "common/wire/packet.h"
+#include "common/wire/seat.h"
 
 struct upstream_entry {
-	char id[32]; /* opaque to the reader; orders entries; "0" is before all */
-	int64_t mid;
+	char id[32];      /* opaque to the reader; orders entries; "0" is before all */
+	struct seat seat; /* who sent it; a copy, without its number */
 	int32_t op;
-	char *key;
 	uint8_t *body;
 	size_t body_bytes;
 };
@@ -27,7 +27,7 @@ void upstream_found_fini(struct upstream_found *found);
 
 struct upstream {
 	/* Keep a copy. 0, -ENOMEM, -ERR_NO_LOGIC. */
-	int (*append)(void *self, const char *key, int64_t mid, const struct packet *p);
+	int (*append)(void *self, const struct seat *seat, const struct packet *p);
 	/* Entries after this id, at most max; waits up to wait_ms for the first. 0 (also with none), -EINVAL: no such id,
 	 * -EBUSY: too many wait already, -ENOMEM, -ERR_NO_LOGIC. */
 	int (*read)(void *self, const char *after, size_t max, int64_t wait_ms, struct upstream_found *found);

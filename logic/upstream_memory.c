@@ -42,7 +42,7 @@ static struct memory *memory_of(void *self)
 
 static void entry_fini(struct upstream_entry *entry)
 {
-	free(entry->key);
+	seat_fini(&entry->seat);
 	free(entry->body);
 }
 
@@ -54,26 +54,24 @@ void upstream_found_fini(struct upstream_found *found)
 	*found = (struct upstream_found){0};
 }
 
-static int copy_entry(struct upstream_entry *to, const char *key, int64_t mid, int32_t op, const uint8_t *body,
-		      size_t body_bytes)
+static int copy_entry(const struct upstream_entry *from, struct upstream_entry *to)
 {
-	*to = (struct upstream_entry){.mid = mid, .op = op, .body_bytes = body_bytes};
-	to->key = strdup(key);
-	to->body = malloc(body_bytes + 1);
-	if (to->key == NULL || to->body == NULL) {
+	*to = *from;
+	to->body = malloc(from->body_bytes + 1);
+	if (seat_copy(&from->seat, &to->seat) < 0 || to->body == NULL) {
 		entry_fini(to);
 		return -ENOMEM;
 	}
-	if (body_bytes > 0)
-		memcpy(to->body, body, body_bytes);
-	to->body[body_bytes] = '\0';
+	if (from->body_bytes > 0)
+		memcpy(to->body, from->body, from->body_bytes);
+	to->body[from->body_bytes] = '\0';
 	return 0;
 }
 
 /* What an entry costs, about. */
 static size_t bytes_of(const struct upstream_entry *entry)
 {
-	return sizeof(*entry) + strlen(entry->key) + entry->body_bytes;
+	return sizeof(*entry) + strlen(entry->seat.key) + entry->body_bytes;
 }
 
 /* Is there no room for so many bytes more? There is always room for one entry. */
@@ -102,14 +100,15 @@ static void put_locked(struct memory *m, struct upstream_entry *entry) NEEDS(m->
 	m->ring[m->last % m->keep] = *entry;
 }
 
-static int append(void *self, const char *key, int64_t mid, const struct packet *p)
+static int append(void *self, const struct seat *seat, const struct packet *p)
 {
+	const struct upstream_entry came = {.seat = *seat, .op = p->op, .body = p->body, .body_bytes = p->body_bytes};
 	struct memory *m = memory_of(self);
 	struct upstream_entry entry, old;
 	bool more;
 	int rc;
 
-	if ((rc = copy_entry(&entry, key, mid, p->op, p->body, p->body_bytes)) < 0)
+	if ((rc = copy_entry(&came, &entry)) < 0)
 		return rc;
 	/* One at a time, so that nothing is freed under the lock. */
 	do {
@@ -138,13 +137,8 @@ static int copy_after_locked(struct memory *m, uint64_t after, size_t max, struc
 	if ((found->entries = calloc(max, sizeof(*found->entries))) == NULL)
 		return -ENOMEM;
 	for (uint64_t id = first; rc == 0 && id <= m->last && found->n < max; id++) {
-		const struct upstream_entry *from = &m->ring[id % m->keep];
-		struct upstream_entry *to = &found->entries[found->n];
-
-		if ((rc = copy_entry(to, from->key, from->mid, from->op, from->body, from->body_bytes)) == 0) {
-			memcpy(to->id, from->id, sizeof(to->id));
+		if ((rc = copy_entry(&m->ring[id % m->keep], &found->entries[found->n])) == 0)
 			found->n++;
-		}
 	}
 	return rc;
 }

@@ -37,14 +37,14 @@ static struct upstream_redis *upstream_of(void *self)
 	return u;
 }
 
-static int append(void *self, const char *key, int64_t mid, const struct packet *p)
+static int append(void *self, const struct seat *seat, const struct packet *p)
 {
 	struct upstream_redis *u = upstream_of(self);
 	int64_t deadline = clock_now_ns() + u->cfg->redis_timeout * CLOCK_MS;
 	int rc = redis_pipe_call(u->pipe, REDIS_ONCE, deadline, NULL,
 				 "XADD comet:up MAXLEN ~ %lld * key %s mid %lld op %d seq %d body %b",
-				 (long long)u->cfg->redis_upstream_length, key, (long long)mid, p->op, p->seq, p->body,
-				 (size_t)p->body_bytes);
+				 (long long)u->cfg->redis_upstream_length, seat->key, (long long)seat->mid, p->op,
+				 p->seq, p->body, (size_t)p->body_bytes);
 
 	return rc == 0 || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
@@ -61,19 +61,17 @@ static int copy_body(struct upstream_entry *entry, const struct redisReply *valu
 	return 0;
 }
 
-static int copy_field(struct upstream_entry *entry, const char *name, const struct redisReply *value)
+/* The key of the seat stays the reply's. */
+static int read_field(const char *name, const struct redisReply *value, struct seat *seat, struct upstream_entry *entry)
 {
 	if (strcmp(name, "mid") == 0)
-		entry->mid = strtoll(value->str, NULL, 10);
+		seat->mid = strtoll(value->str, NULL, 10);
+	else if (strcmp(name, "key") == 0)
+		seat->key = value->str;
 	else if (strcmp(name, "op") == 0)
 		entry->op = (int32_t)strtol(value->str, NULL, 10);
 	else if (strcmp(name, "body") == 0)
 		return copy_body(entry, value);
-	else if (strcmp(name, "key") == 0) {
-		free(entry->key);
-		entry->key = strdup(value->str);
-		return entry->key != NULL ? 0 : -ENOMEM;
-	}
 	return 0;
 }
 
@@ -81,18 +79,19 @@ static int copy_field(struct upstream_entry *entry, const char *name, const stru
 static int copy_entry(struct upstream_entry *entry, const struct redisReply *from)
 {
 	const struct redisReply *fields = from->elements == 2 ? from->element[1] : NULL;
+	struct seat seat = {.key = ""};
 	int rc = 0;
 
-	*entry = (struct upstream_entry){.key = strdup(""), .body = calloc(1, 1)};
-	if (entry->key == NULL || entry->body == NULL)
+	*entry = (struct upstream_entry){.body = calloc(1, 1)};
+	if (entry->body == NULL)
 		return -ENOMEM;
 	if (fields == NULL || from->element[0]->str == NULL)
-		return 0;
+		return seat_copy(&seat, &entry->seat);
 	(void)snprintf(entry->id, sizeof(entry->id), "%s", from->element[0]->str);
 	for (size_t i = 0; rc == 0 && i + 1 < fields->elements; i += 2)
 		if (fields->element[i]->str != NULL && fields->element[i + 1]->str != NULL)
-			rc = copy_field(entry, fields->element[i]->str, fields->element[i + 1]);
-	return rc;
+			rc = read_field(fields->element[i]->str, fields->element[i + 1], &seat, entry);
+	return rc == 0 ? seat_copy(&seat, &entry->seat) : rc;
 }
 
 /* [[key, [entry, ...]]], or nil where nothing came. */

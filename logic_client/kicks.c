@@ -81,26 +81,26 @@ int kicks_add(struct kicks *k, const struct wire_push *kick)
 	return rc;
 }
 
-bool kicks_has(struct kicks *k, const char *key, uint64_t session_id, bool *replaced)
+bool kicks_has(struct kicks *k, const struct seat *seat, bool *replaced)
 {
 	const struct kick *kick;
 	bool has;
 
 	lock_take(&k->lock);
-	kick = strmap_get(&k->by_key, key);
-	has = kick != NULL && kick->session_id >= session_id && kick->until_ns >= clock_now_ns();
+	kick = strmap_get(&k->by_key, seat->key);
+	has = kick != NULL && kick->session_id >= seat->session_id && kick->until_ns >= clock_now_ns();
 	if (has)
 		*replaced = kick->replaced;
 	lock_drop(&k->lock);
 	return has;
 }
 
-void kicks_settle(struct kicks *k, const char *key, uint64_t session_id, push_sink *sink, void *sink_self)
+void kicks_settle(struct kicks *k, const struct seat *seat, push_sink *sink, void *sink_self)
 {
-	struct wire_push kick = {.target = WIRE_KICK, .keys = &key, .sessions = &session_id, .n_keys = 1};
+	struct wire_push kick = {.target = WIRE_KICK, .keys = &seat->key, .sessions = &seat->session_id, .n_keys = 1};
 	bool replaced;
 
-	if (!kicks_has(k, key, session_id, &replaced))
+	if (!kicks_has(k, seat, &replaced))
 		return;
 	kick.reason = replaced ? "replaced" : "kicked";
 	/* With its queue full for long, the next heartbeat finds out. */

@@ -32,9 +32,8 @@ void kicks_fini(struct kicks *k);
 /* Remember a kick that names sessions; before it is handed on. 0 or -ENOMEM. */
 int kicks_add(struct kicks *k, const struct wire_push *kick) WITHOUT(k->lock);
 /* Was this session, or one that came after it, kicked lately? *replaced says why. */
-bool kicks_has(struct kicks *k, const char *key, uint64_t session_id, bool *replaced) WITHOUT(k->lock);
+bool kicks_has(struct kicks *k, const struct seat *seat, bool *replaced) WITHOUT(k->lock);
 /* The connection is where kicks look for it: one that came before it goes to the sink once more. */
-void kicks_settle(struct kicks *k, const char *key, uint64_t session_id, push_sink *sink, void *sink_self)
-	WITHOUT(k->lock);
+void kicks_settle(struct kicks *k, const struct seat *seat, push_sink *sink, void *sink_self) WITHOUT(k->lock);
 
 #endif

@@ -23,20 +23,20 @@ struct logic_client {
 	/* 0 and *session, whose `accepts` is the caller's to free; -ERR_REFUSED with session->refusal; -ERR_NO_LOGIC; -ENOMEM. */
 	int (*connect)(void *self, const struct wire_connect *request, struct wire_session *session);
 	/* The connection is where pushes find it now; a kick that came while it was on its way there is delivered again. */
-	void (*settled)(void *self, const char *key, uint64_t session_id);
+	void (*settled)(void *self, const struct seat *seat);
 	/* A new token of a connection that is in. 0 and *renewal; -ERR_REFUSED with renewal->refusal: it is to be closed;
 	 * -ERR_NO_LOGIC; -ENOMEM. */
-	int (*reauth)(void *self, const struct wire_connect *request, const char *key, uint64_t session_id, int64_t mid,
+	int (*reauth)(void *self, const struct wire_connect *request, const struct seat *seat,
 		      struct wire_renewal *renewal);
 	/* For a session that takes over: from now on pushes to the key come here, and the connection that had it is closed. The
 	 * connection is where pushes find it, and in its room. 0 or -ERR_NO_LOGIC. NULL: no session ever does. */
-	int (*take_over)(void *self, const char *key, uint64_t session_id, int64_t mid);
+	int (*take_over)(void *self, const struct seat *seat);
 	/* The connection of this registration has gone. Does not wait: what cannot be told now is remembered. Only where a
 	 * million wait already, or there is no memory, is it dropped, which is counted and logged; the registration then ends
 	 * with its time to live. */
-	void (*disconnect)(void *self, const char *key, uint64_t session_id, int64_t mid);
+	void (*disconnect)(void *self, const struct seat *seat);
 	/* The connection is still there: renews its registration. Does not wait for an answer. 0 or -ERR_NO_LOGIC. */
-	int (*heartbeat)(void *self, const char *key, uint64_t session_id, int64_t mid);
+	int (*heartbeat)(void *self, const struct seat *seat);
 	/* Tell how many are in each room of this comet (rooms not named have nobody), then hand every room's count over all
 	 * comets to `each`. 0 or -ERR_NO_LOGIC. */
 	int (*renew_online)(void *self, const struct wire_load *load, const struct wire_room_count *rooms, size_t n,
@@ -48,7 +48,7 @@ struct logic_client {
 	 * their weights first; returns how many. NULL: there are never any. */
 	size_t (*go_away)(void *self, struct logic_node *others, size_t max);
 	/* A packet with an application's op, on its way to the back end. 0 or -ERR_NO_LOGIC. */
-	int (*receive)(void *self, const char *key, int64_t mid, const struct packet *p);
+	int (*receive)(void *self, const struct seat *seat, const struct packet *p);
 	void *self;
 };
 

@@ -82,12 +82,10 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 	return rc;
 }
 
-static int reauth(void *self, const struct wire_connect *connect, const char *key, uint64_t session_id, int64_t mid,
-		  struct wire_renewal *renewal)
+static int reauth(void *self, const struct wire_connect *connect, const struct seat *seat, struct wire_renewal *renewal)
 {
 	struct redis_client *c = client_of(self);
-	struct wire_request request = {
-		.method = WIRE_REAUTH, .connect = *connect, .key = key, .session_id = session_id, .mid = mid};
+	struct wire_request request = {.method = WIRE_REAUTH, .connect = *connect, .seat = *seat};
 	struct wire_reply reply;
 	int rc;
 
@@ -102,17 +100,17 @@ static int reauth(void *self, const struct wire_connect *connect, const char *ke
 	return rc;
 }
 
-static void settled(void *self, const char *key, uint64_t session_id)
+static void settled(void *self, const struct seat *seat)
 {
 	struct redis_client *c = client_of(self);
 
-	kicks_settle(&c->kicks, key, session_id, c->opt.sink, c->opt.sink_self);
+	kicks_settle(&c->kicks, seat, c->opt.sink, c->opt.sink_self);
 }
 
-static int take_over(void *self, const char *key, uint64_t session_id, int64_t mid)
+static int take_over(void *self, const struct seat *seat)
 {
 	struct redis_client *c = client_of(self);
-	struct wire_request request = {.method = WIRE_HEARTBEAT, .key = key, .session_id = session_id, .mid = mid};
+	struct wire_request request = {.method = WIRE_HEARTBEAT, .seat = *seat};
 	struct wire_reply reply;
 	int rc = redis_calls_ask(c->calls, &request, &reply);
 
@@ -123,14 +121,14 @@ static int take_over(void *self, const char *key, uint64_t session_id, int64_t m
 	return rc;
 }
 
-static void disconnect_client(void *self, const char *key, uint64_t session_id, int64_t mid)
+static void disconnect_client(void *self, const struct seat *seat)
 {
-	(void)redis_tell_add(client_of(self)->tell, WIRE_DISCONNECT, key, session_id, mid);
+	(void)redis_tell_add(client_of(self)->tell, WIRE_DISCONNECT, seat);
 }
 
-static int heartbeat(void *self, const char *key, uint64_t session_id, int64_t mid)
+static int heartbeat(void *self, const struct seat *seat)
 {
-	int rc = redis_tell_add(client_of(self)->tell, WIRE_HEARTBEAT, key, session_id, mid);
+	int rc = redis_tell_add(client_of(self)->tell, WIRE_HEARTBEAT, seat);
 
 	return rc < 0 ? -ERR_NO_LOGIC : 0;
 }
@@ -167,10 +165,10 @@ static size_t go_away(void *self, struct logic_node *others, size_t max)
 	return redis_others(c->pipe, c->opt.cfg, c->opt.server_id, others, max);
 }
 
-static int receive(void *self, const char *key, int64_t mid, const struct packet *p)
+static int receive(void *self, const struct seat *seat, const struct packet *p)
 {
 	struct redis_client *c = client_of(self);
-	struct wire_request request = {.method = WIRE_RECEIVE, .key = key, .mid = mid, .packet = *p};
+	struct wire_request request = {.method = WIRE_RECEIVE, .seat = *seat, .packet = *p};
 	struct wire_reply reply;
 	int rc = redis_calls_ask(c->calls, &request, &reply);
 
@@ -234,7 +232,7 @@ static bool stopping(struct redis_client *c, int64_t until_ns)
 	return stop;
 }
 
-static bool register_again(void *arg, const char *key, uint64_t session_id, int64_t mid)
+static bool register_again(void *arg, const struct seat *seat)
 {
 	struct walk *w = arg;
 	struct redis_client *c = w->client;
@@ -242,7 +240,7 @@ static bool register_again(void *arg, const char *key, uint64_t session_id, int6
 
 	if (w->n % (rate / PORTIONS + 1) == 0 && stopping(c, w->begun_ns + w->n * CLOCK_SEC / rate))
 		return false;
-	w->left_out = redis_tell_add(c->tell, WIRE_HEARTBEAT, key, session_id, mid) < 0;
+	w->left_out = redis_tell_add(c->tell, WIRE_HEARTBEAT, seat) < 0;
 	if (w->left_out)
 		return false;
 	w->n++;
@@ -327,7 +325,9 @@ static void is_lost(void *self, unsigned loss)
 /* Nobody waits any more, so nobody knows what was registered: it goes. */
 static void is_late(void *self, const struct wire_session *session)
 {
-	(void)redis_tell_add(client_of(self)->tell, WIRE_DISCONNECT, session->key, session->id, session->mid);
+	const struct seat seat = wire_session_seat(session);
+
+	(void)redis_tell_add(client_of(self)->tell, WIRE_DISCONNECT, &seat);
 }
 
 /* ---- start and stop ---- */

@@ -11,7 +11,7 @@
 #include "logic_client/logic_client.h"
 
 /* Called for one connection that is online; false: stop the walk. It may take its time. */
-typedef bool redis_client_each(void *arg, const char *key, uint64_t session_id, int64_t mid);
+typedef bool redis_client_each(void *arg, const struct seat *seat);
 
 struct redis_client_options {
 	const struct config *cfg;

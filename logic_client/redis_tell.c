@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -25,11 +24,9 @@
 struct untold {
 	struct untold *next;
 	enum wire_method method;
-	uint64_t session_id;
-	int64_t mid;
+	struct seat seat;
 	uint64_t number;
 	unsigned tries; /* in vain, while others were told */
-	char key[];
 };
 
 struct redis_tell {
@@ -57,6 +54,26 @@ static void say_lost(const char *key, const char *why)
 	LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("logic will not be told"), log_str("why", why));
 }
 
+static struct untold *untold_new(enum wire_method method, const struct seat *seat)
+{
+	struct untold *u = calloc(1, sizeof(*u));
+
+	if (u == NULL)
+		return NULL;
+	u->method = method;
+	if (seat_copy(seat, &u->seat) < 0) {
+		free(u);
+		return NULL;
+	}
+	return u;
+}
+
+static void untold_free(struct untold *u)
+{
+	seat_fini(&u->seat);
+	free(u);
+}
+
 static bool put_locked(struct redis_tell *t, struct untold *u) NEEDS(t->lock)
 {
 	if (t->n >= (u->method == WIRE_HEARTBEAT ? RENEWALS_MAX : UNTOLD_MAX))
@@ -71,25 +88,22 @@ static bool put_locked(struct redis_tell *t, struct untold *u) NEEDS(t->lock)
 	return true;
 }
 
-int redis_tell_add(struct redis_tell *t, enum wire_method method, const char *key, uint64_t session_id, int64_t mid)
+int redis_tell_add(struct redis_tell *t, enum wire_method method, const struct seat *seat)
 {
-	size_t bytes = strlen(key) + 1;
-	struct untold *u = malloc(sizeof(*u) + bytes);
+	struct untold *u = untold_new(method, seat);
 	bool taken;
 
 	OBJ_CHECK(t, REDIS_TELL_MAGIC);
 	if (u == NULL) {
-		say_lost(key, "no memory");
+		say_lost(seat->key, "no memory");
 		return -ENOMEM;
 	}
-	*u = (struct untold){.method = method, .session_id = session_id, .mid = mid};
-	memcpy(u->key, key, bytes);
 	lock_take(&t->lock);
 	taken = put_locked(t, u);
 	lock_drop(&t->lock);
 	if (!taken) {
-		free(u);
-		say_lost(key, "too many wait already");
+		untold_free(u);
+		say_lost(seat->key, "too many wait already");
 		return -ENOBUFS;
 	}
 	count(COUNT_UNSENT);
@@ -162,12 +176,7 @@ static size_t take_batch(struct redis_tell *t, struct telling *batch)
 
 static bool begin_one(struct redis_tell *t, struct telling *one, int64_t deadline_ns)
 {
-	struct wire_request request = {
-		.method = one->what->method,
-		.key = one->what->key,
-		.session_id = one->what->session_id,
-		.mid = one->what->mid,
-	};
+	struct wire_request request = {.method = one->what->method, .seat = one->what->seat};
 
 	one->is_asked = redis_calls_begin(t->calls, &request, deadline_ns, &one->asking) == 0;
 	return one->is_asked;
@@ -199,8 +208,8 @@ static size_t take_done(struct telling *batch, size_t n, const bool told[BATCH])
 		if (!told[i] && (n_told == 0 || !batch[i].is_asked || ++u->tries < TRIES_MAX))
 			continue;
 		if (!told[i])
-			say_lost(u->key, "logic confirms others, and not this one");
-		free(u);
+			say_lost(u->seat.key, "logic confirms others, and not this one");
+		untold_free(u);
 		batch[i].what = NULL;
 		n_done++;
 	}
@@ -304,7 +313,7 @@ void redis_tell_stop(struct redis_tell **tell)
 	count_add(COUNT_UNSENT, -(int64_t)t->n);
 	while ((u = t->first) != NULL) {
 		t->first = u->next;
-		free(u);
+		untold_free(u);
 	}
 	(void)pthread_cond_destroy(&t->wake);
 	lock_fini(&t->lock);

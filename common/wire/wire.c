@@ -121,10 +121,10 @@ static int dump(json_t *object, int rc, char **text, size_t *bytes)
 
 /* ---- requests ---- */
 
-static int set_session(json_t *object, const struct wire_request *r)
+static int set_seat(json_t *object, const struct seat *seat)
 {
-	json_t *more = json_pack("{s:s, s:I, s:I}", "key", r->key, "session", (json_int_t)r->session_id, "mid",
-				 (json_int_t)r->mid);
+	json_t *more = json_pack("{s:s, s:I, s:I}", "key", seat->key, "session", (json_int_t)seat->session_id, "mid",
+				 (json_int_t)seat->mid);
 	int rc = more == NULL || json_object_update(object, more) < 0 ? -ENOMEM : 0;
 
 	json_decref(more);
@@ -171,7 +171,7 @@ int wire_request_encode(const struct wire_request *r, char **text, size_t *bytes
 	else if (r->method == WIRE_RENEW_ONLINE)
 		rc = set_load(object, &r->load);
 	else
-		rc = set_session(object, r);
+		rc = set_seat(object, &r->seat);
 	if (rc == 0 && r->method == WIRE_REAUTH)
 		rc = set_connect(object, &r->connect);
 	if (rc == 0 && r->method == WIRE_RECEIVE)
@@ -210,7 +210,7 @@ static int get_packet(const json_t *object, struct packet *p, void **owned)
 	return 0;
 }
 
-static int get_session(const json_t *object, struct wire_request *out)
+static int get_seat(const json_t *object, struct seat *out)
 {
 	int64_t id;
 
@@ -238,7 +238,7 @@ static int get_method(const json_t *object, struct wire_request *out)
 	case WIRE_CONNECT:
 		return get_connect(object, out);
 	case WIRE_REAUTH:
-		rc = get_session(object, out);
+		rc = get_seat(object, &out->seat);
 		return rc == 0 ? get_connect(object, out) : rc;
 	case WIRE_RENEW_ONLINE:
 		if (!get_integer(object, "connections", 0, INT64_MAX, &out->load.connections) ||
@@ -246,7 +246,7 @@ static int get_method(const json_t *object, struct wire_request *out)
 			return -EBADMSG;
 		return get_rooms(object, &out->rooms, &out->n_rooms, &out->owned[1]);
 	default:
-		rc = get_session(object, out);
+		rc = get_seat(object, &out->seat);
 		return rc == 0 && out->method == WIRE_RECEIVE ? get_packet(object, &out->packet, &out->owned[1]) : rc;
 	}
 }
@@ -257,7 +257,7 @@ int wire_request_decode(const char *text, size_t bytes, struct wire_request *out
 	const char *method;
 	int rc;
 
-	*out = (struct wire_request){.id = "", .server = "", .reply = "", .key = "", .owned = {object}};
+	*out = (struct wire_request){.id = "", .server = "", .reply = "", .seat.key = "", .owned = {object}};
 	if (object == NULL)
 		return bytes <= TEXT_MAX && json_ran_out() ? -ENOMEM : -EBADMSG;
 	if (!get_string(object, "id", WIRE_TEXT_BYTES, &out->id) ||

@@ -10,6 +10,7 @@
 
 #include "common/wire/message.h"
 #include "common/wire/packet.h"
+#include "common/wire/seat.h"
 
 #define WIRE_KEY_BYTES   256 /* longest key with its zero byte */
 #define WIRE_ROOM_BYTES  256 /* longest room id with its zero byte */
@@ -41,6 +42,12 @@ struct wire_session {
 	size_t n_accepts;
 	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED: words for the client */
 };
+
+/* Who sits there; good for as long as the session is. */
+static inline struct seat wire_session_seat(const struct wire_session *session)
+{
+	return (struct seat){.key = session->key, .session_id = session->id, .mid = session->mid};
+}
 
 /* What logic answers to a new token of a connection that is in already. */
 struct wire_renewal {
@@ -98,11 +105,9 @@ struct wire_request {
 	const char *server;          /* who asks */
 	const char *reply;           /* channel for the reply; "" for no reply */
 	struct wire_connect connect; /* of WIRE_CONNECT and WIRE_REAUTH; its expires_ms is of all methods */
-	const char *key;             /* of the methods below */
-	uint64_t session_id;
-	int64_t mid;
-	struct packet packet;  /* WIRE_RECEIVE */
-	struct wire_load load; /* WIRE_RENEW_ONLINE */
+	struct seat seat;            /* of all methods but WIRE_CONNECT and WIRE_RENEW_ONLINE */
+	struct packet packet;        /* WIRE_RECEIVE */
+	struct wire_load load;       /* WIRE_RENEW_ONLINE */
 	const struct wire_room_count *rooms;
 	size_t n_rooms;
 	void *owned[2]; /* what was decoded, and what was made of it */

@@ -300,8 +300,7 @@ struct connection *fake_connection(struct fake_transport *f, const char *key, ui
 	struct connection *c;
 
 	BUG_UNLESS(connection_new(&f->base, opt, INT64_C(10000000000), &c) == 0);
-	BUG_UNLESS((c->key = strdup(key)) != NULL);
-	c->session_id = session_id;
+	BUG_UNLESS(seat_copy(&(struct seat){.key = key, .session_id = session_id}, &c->seat) == 0);
 	atomic_store(&c->in_handshake, false);
 	channel_watch_all(&c->channel);
 	return c;

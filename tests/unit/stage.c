@@ -64,29 +64,26 @@ static int logic_connect(void *self, const struct wire_connect *request, struct 
 	return rc;
 }
 
-static int logic_reauth(void *self, const struct wire_connect *request, const char *key, uint64_t session_id,
-			int64_t mid, struct wire_renewal *renewal)
+static int logic_reauth(void *self, const struct wire_connect *request, const struct seat *seat,
+			struct wire_renewal *renewal)
 {
 	struct stage_logic *l = self;
 
-	(void)session_id;
-	(void)mid;
 	lock(l);
 	(void)snprintf(l->token, sizeof(l->token), "%.*s", (int)request->token_bytes, (const char *)request->token);
 	(void)snprintf(l->peer, sizeof(l->peer), "%s", request->peer);
-	(void)snprintf(l->reauth_key, sizeof(l->reauth_key), "%s", key);
+	(void)snprintf(l->reauth_key, sizeof(l->reauth_key), "%s", seat->key);
 	*renewal = l->renewal;
 	unlock(l);
 	atomic_fetch_add(&l->reauths, 1);
 	return l->reauth_rc;
 }
 
-static void logic_settled(void *self, const char *key, uint64_t session_id)
+static void logic_settled(void *self, const struct seat *seat)
 {
 	struct stage_logic *l = self;
 
-	(void)key;
-	(void)session_id;
+	(void)seat;
 	atomic_fetch_add(&l->settled, 1);
 }
 
@@ -100,25 +97,22 @@ static void logic_join(void *self, const char *room)
 	atomic_fetch_add(&l->joined, 1);
 }
 
-static void logic_disconnect(void *self, const char *key, uint64_t session_id, int64_t mid)
+static void logic_disconnect(void *self, const struct seat *seat)
 {
 	struct stage_logic *l = self;
 
-	(void)mid;
 	lock(l);
-	(void)snprintf(l->disconnected, sizeof(l->disconnected), "%s", key);
-	l->disconnected_session = session_id;
+	(void)snprintf(l->disconnected, sizeof(l->disconnected), "%s", seat->key);
+	l->disconnected_session = seat->session_id;
 	unlock(l);
 	atomic_fetch_add(&l->disconnects, 1);
 }
 
-static int logic_heartbeat(void *self, const char *key, uint64_t session_id, int64_t mid)
+static int logic_heartbeat(void *self, const struct seat *seat)
 {
 	struct stage_logic *l = self;
 
-	(void)key;
-	(void)session_id;
-	(void)mid;
+	(void)seat;
 	atomic_fetch_add(&l->heartbeats, 1);
 	return l->heartbeat_rc;
 }
@@ -144,12 +138,11 @@ static int logic_renew_online(void *self, const struct wire_load *load, const st
 	return l->renew_rc;
 }
 
-static int logic_receive(void *self, const char *key, int64_t mid, const struct packet *p)
+static int logic_receive(void *self, const struct seat *seat, const struct packet *p)
 {
 	struct stage_logic *l = self;
 
-	(void)key;
-	(void)mid;
+	(void)seat;
 	lock(l);
 	l->received_op = p->op;
 	(void)snprintf(l->received_body, sizeof(l->received_body), "%.*s", (int)p->body_bytes,
@@ -232,7 +225,7 @@ struct connection *stage_member(struct stage *s, struct fake_transport *f, const
 
 void stage_leave(struct stage *s, struct connection **c)
 {
-	(void)bucket_del(server_bucket(&s->server, (*c)->key), *c);
+	(void)bucket_del(server_bucket(&s->server, (*c)->seat.key), *c);
 	connection_abort(*c, CLOSE_CLIENT_LEFT);
 	connection_unref(c);
 }

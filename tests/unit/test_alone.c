@@ -89,8 +89,8 @@ static void who_connects_is_pushed_to_until_gone(void **state)
 	assert_int_equal(ask("POST", "/goim/push/mids", params, 2, "\"code\":0"), 200);
 	assert_int_equal(pushed, 1);
 	assert_string_equal(pushed_key, "k");
-	assert_int_equal(table.heartbeat(table.self, "k", session.id, 7), 0);
-	table.disconnect(table.self, "k", session.id, 7);
+	assert_int_equal(table.heartbeat(table.self, &(struct seat){"k", session.id, 7}), 0);
+	table.disconnect(table.self, &(struct seat){"k", session.id, 7});
 	assert_int_equal(ask("POST", "/goim/push/mids", params, 2, "\"code\":0"), 200);
 	assert_int_equal(pushed, 1);
 }
@@ -105,11 +105,11 @@ static void a_kick_on_the_way_to_the_bucket_is_repeated_there(void **state)
 	(void)state;
 	assert_int_equal(ask("POST", "/goim/kick", params, 1, "\"kicked\":1"), 200);
 	assert_int_equal(pushed, 1);
-	table.settled(table.self, "k", session.id);
+	table.settled(table.self, &(struct seat){.key = "k", .session_id = session.id});
 	assert_int_equal(pushed, 2);
 	assert_string_equal(pushed_key, "k");
 	session = come("{\"mid\":7,\"key\":\"k\"}"); /* who comes after the kick is not meant */
-	table.settled(table.self, "k", session.id);
+	table.settled(table.self, &(struct seat){.key = "k", .session_id = session.id});
 	assert_int_equal(pushed, 2);
 }
 
@@ -140,7 +140,7 @@ static void what_clients_send_is_there_to_fetch(void **state)
 	const struct packet p = {.op = 4096, .body = body, .body_bytes = 5};
 
 	(void)state;
-	assert_int_equal(table.receive(table.self, "k", 7, &p), 0);
+	assert_int_equal(table.receive(table.self, &(struct seat){.key = "k", .mid = 7}, &p), 0);
 	assert_int_equal(ask("GET", "/goim/upstream", NULL, 0, "\"body\":\"score\""), 200);
 }
 

@@ -550,8 +550,8 @@ static void what_clients_sent_is_handed_out(void **state)
 
 	(void)state;
 	assert_string_equal(get("/goim/upstream"), "{\"code\":0,\"message\":\"\",\"data\":[]}");
-	assert_int_equal(logic_receive(&l, "s", "k", 7, &first), 0);
-	assert_int_equal(logic_receive(&l, "s", "k", 0, &second), 0);
+	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .mid = 7}, &first), 0);
+	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k"}, &second), 0);
 	assert_string_equal(get("/goim/upstream?after=0&wait=1000"),
 			    "{\"code\":0,\"message\":\"\",\"data\":[{\"id\":\"1\",\"key\":\"k\",\"mid\":7,\"op\":4096,"
 			    "\"body\":\"a \\\"score\\\"\"},{\"id\":\"2\",\"key\":\"k\",\"mid\":0,\"op\":-2,"

@@ -246,7 +246,8 @@ static void a_chosen_key_has_room_for_its_user(void **state)
 
 static void renewing_is_for_the_same_user_and_key(void **state)
 {
-	struct auth_request request = {.peer = "", .server = "", .key = "k", .mid = 7};
+	const struct seat seat = {.key = "k", .mid = 7};
+	struct auth_request request = {.peer = "", .server = "", .seat = &seat};
 	static const struct {
 		const char *claims;
 		int rc;

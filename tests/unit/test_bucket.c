@@ -145,7 +145,7 @@ static void where_logic_numbers_no_sessions_the_later_replaces(void **state)
 	struct connection *replaced;
 
 	(void)state;
-	c[1]->session_id = 0;
+	c[1]->seat.session_id = 0;
 	put_alone(c[0], NULL);
 	assert_int_equal(bucket_put(&bucket, c[1], NULL, &replaced), 0);
 	assert_ptr_equal(replaced, c[0]);

@@ -45,7 +45,7 @@ static bool has(const char *key, uint64_t session)
 {
 	bool replaced;
 
-	return kicks_has(&kicks, key, session, &replaced);
+	return kicks_has(&kicks, &(struct seat){.key = key, .session_id = session}, &replaced);
 }
 
 static void a_kick_is_for_its_session_and_those_before(void **state)
@@ -55,12 +55,12 @@ static void a_kick_is_for_its_session_and_those_before(void **state)
 	(void)state;
 	assert_int_equal(add("k", 7, "replaced"), 0);
 	assert_true(has("k", 6));
-	assert_true(kicks_has(&kicks, "k", 7, &replaced));
+	assert_true(kicks_has(&kicks, &(struct seat){.key = "k", .session_id = 7}, &replaced));
 	assert_true(replaced);
 	assert_false(has("k", 8));
 	assert_false(has("other", 1));
 	assert_int_equal(add("k", 7, "kicked"), 0);
-	assert_true(kicks_has(&kicks, "k", 7, &replaced));
+	assert_true(kicks_has(&kicks, &(struct seat){.key = "k", .session_id = 7}, &replaced));
 	assert_false(replaced);
 }
 

@@ -232,8 +232,8 @@ static void who_disconnects_is_found_no_more(void **state)
 	struct wire_session session = come("s", "{\"mid\":7,\"key\":\"k\"}");
 
 	(void)state;
-	assert_int_equal(logic_heartbeat(&l, "s", "k", session.id, 7), 0);
-	logic_disconnect(&l, "s", "k", session.id, 7);
+	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", session.id, 7}), 0);
+	logic_disconnect(&l, "s", &(struct seat){"k", session.id, 7});
 	assert_int_equal(logic_push_mids(&l, 5, (int64_t[]){7}, 1, "x", 1), 0);
 	assert_string_equal(heard(), "");
 }
@@ -247,6 +247,7 @@ static void without_memory_nobody_is_let_in_and_nothing_is_left(void **state)
 		/* The first allocation copies the token, which has no reason to give. */
 		for (unsigned after = 1;; after++) {
 			struct wire_session session;
+			struct seat seat;
 			int rc;
 
 			seam_reset();
@@ -255,7 +256,8 @@ static void without_memory_nobody_is_let_in_and_nothing_is_left(void **state)
 			if (seam_failed(SEAM_ALLOC) == 0) {
 				assert_int_equal(rc, 0);
 				free(session.accepts);
-				logic_disconnect(&l, "s", session.key, session.id, session.mid);
+				seat = wire_session_seat(&session);
+				logic_disconnect(&l, "s", &seat);
 				assert_true(after > 4);
 				break;
 			}
@@ -401,10 +403,10 @@ static void what_the_bus_refuses_is_handed_on(void **state)
 
 static void move(void)
 {
-	uint64_t id;
+	struct seat seat = {.key = moved_key, .mid = 7};
 
 	if (moved_key != NULL)
-		assert_int_equal(l.registry.put(l.registry.self, "t", moved_key, 7, 0, &id, NULL), 0);
+		assert_int_equal(l.registry.put(l.registry.self, "t", &seat, 0, NULL), 0);
 }
 
 static void a_key_that_moves_between_look_and_push_is_looked_for_again(void **state)
@@ -569,10 +571,10 @@ static void what_a_client_sends_is_kept_for_the_back_end(void **state)
 	struct upstream_found found;
 
 	(void)state;
-	assert_int_equal(logic_receive(&l, "s", "k", 7, &p), 0);
+	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .mid = 7}, &p), 0);
 	assert_int_equal(l.upstream.read(l.upstream.self, "0", 10, 0, &found), 0);
 	assert_int_equal(found.n, 1);
-	assert_string_equal(found.entries[0].key, "k");
+	assert_string_equal(found.entries[0].seat.key, "k");
 	assert_int_equal(found.entries[0].op, 4096);
 	upstream_found_fini(&found);
 }
@@ -586,7 +588,8 @@ static void who_is_only_believed_does_not_come_in_where_proof_is_asked_for(void 
 
 	(void)state;
 	assert_int_equal(logic_connect(&l, "a", &request, &session), -ERR_NO_LOGIC);
-	assert_int_equal(logic_reauth(&l, "a", &request, "k", 7, &renewal), -ERR_NO_LOGIC);
+	assert_int_equal(logic_reauth(&l, "a", &request, &(struct seat){.key = "k", .mid = 7}, &renewal),
+			 -ERR_NO_LOGIC);
 }
 
 static void a_new_token_is_for_the_same_user(void **state)
@@ -595,9 +598,10 @@ static void a_new_token_is_for_the_same_user(void **state)
 	struct wire_renewal renewal;
 
 	(void)state;
-	assert_int_equal(logic_reauth(&l, "a", &request, "7_1", 7, &renewal), 0);
+	assert_int_equal(logic_reauth(&l, "a", &request, &(struct seat){.key = "7_1", .mid = 7}, &renewal), 0);
 	assert_int_equal(renewal.lifetime_ms, 0);
-	assert_int_equal(logic_reauth(&l, "a", &request, "8_1", 8, &renewal), -ERR_REFUSED);
+	assert_int_equal(logic_reauth(&l, "a", &request, &(struct seat){.key = "8_1", .mid = 8}, &renewal),
+			 -ERR_REFUSED);
 	assert_string_equal(renewal.refusal, "the token is another user's or another connection's");
 }
 

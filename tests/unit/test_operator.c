@@ -173,7 +173,7 @@ static void a_change_of_room_without_memory_fails(void **state)
 		if (seam_failed(SEAM_ALLOC) == 0)
 			break;
 		assert_int_equal(rc, -ENOMEM);
-		assert_int_equal(bucket_change_room(server_bucket(&stage.server, c->key), c, NULL), 0);
+		assert_int_equal(bucket_change_room(server_bucket(&stage.server, c->seat.key), c, NULL), 0);
 	}
 	assert_int_equal(rc, 0);
 	assert_true(after > 4);

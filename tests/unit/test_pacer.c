@@ -91,14 +91,17 @@ static bool somebody_is_written_to(void)
 }
 
 /* A key of its own in the last bucket. */
-static char *last_buckets_key(unsigned i)
+static struct seat last_buckets_seat(unsigned i)
 {
 	for (unsigned n = 0;; n++) {
+		struct seat seat;
 		char key[32];
 
 		(void)snprintf(key, sizeof(key), "key-%u-%u", i, n);
-		if (server_bucket(&stage.server, key) == &stage.server.buckets[3])
-			return strdup(key);
+		if (server_bucket(&stage.server, key) != &stage.server.buckets[3])
+			continue;
+		assert_int_equal(seat_copy(&(struct seat){.key = key, .session_id = i + 1}, &seat), 0);
+		return seat;
 	}
 }
 
@@ -108,9 +111,9 @@ static void move_all_to_one_bucket(void)
 	for (unsigned i = 0; i < MEMBERS; i++) {
 		struct connection *replaced;
 
-		(void)bucket_del(server_bucket(&stage.server, c[i]->key), c[i]);
-		free(c[i]->key);
-		c[i]->key = last_buckets_key(i);
+		(void)bucket_del(server_bucket(&stage.server, c[i]->seat.key), c[i]);
+		seat_fini(&c[i]->seat);
+		c[i]->seat = last_buckets_seat(i);
 		assert_int_equal(bucket_put(&stage.server.buckets[3], c[i], "", &replaced), 0);
 	}
 }
@@ -180,7 +183,7 @@ static void who_has_gone_when_its_turn_comes_is_counted(void **state)
 	/* All are listed by the time that the first is written to. */
 	until(somebody_is_written_to());
 	for (unsigned i = 0; i < MEMBERS; i++)
-		(void)bucket_del(server_bucket(&stage.server, c[i]->key), c[i]);
+		(void)bucket_del(server_bucket(&stage.server, c[i]->seat.key), c[i]);
 	hold_writes(false);
 	until(atomic_load(&message->refs) == 1);
 	assert_int_equal(got_all(), 1);

@@ -204,9 +204,9 @@ static void a_kick_ends_the_session_it_names_or_an_older_one_but_no_newer(void *
 	const uint64_t five = 5;
 
 	(void)state;
-	c[1]->session_id = 4;
-	c[2]->session_id = 5;
-	c[3]->session_id = 6;
+	c[1]->seat.session_id = 4;
+	c[2]->seat.session_id = 5;
+	c[3]->seat.session_id = 6;
 	start(2, 16);
 	for (unsigned i = 1; i < 4; i++)
 		assert_int_equal(kick(i, &five, "replaced"), 0);

@@ -117,7 +117,7 @@ static int tear_down(void **state)
 
 static void *ask(void *arg)
 {
-	struct wire_request request = {.method = WIRE_HEARTBEAT, .key = "k"};
+	struct wire_request request = {.method = WIRE_HEARTBEAT, .seat.key = "k"};
 	struct wire_reply reply;
 
 	*(int *)arg = redis_calls_ask(calls, &request, &reply);

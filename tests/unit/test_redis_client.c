@@ -175,7 +175,7 @@ static int without_memory_twice(redis_client_each *each, void *arg)
 		return -ENOMEM;
 	if (n == 2) {
 		seam_fail(SEAM_ALLOC, 0, UINT_MAX, ENOMEM);
-		(void)each(arg, "k", 1, 0);
+		(void)each(arg, &(struct seat){.key = "k", .session_id = 1});
 		seam_reset();
 	} else {
 		/* Both have had the time to do harm. */
@@ -216,7 +216,7 @@ static void what_is_lost_while_it_is_registered_is_registered_again(void **state
 
 static int one(redis_client_each *each, void *arg)
 {
-	(void)each(arg, "k", 1, 0);
+	(void)each(arg, &(struct seat){.key = "k", .session_id = 1});
 	return 0;
 }
 
@@ -231,7 +231,7 @@ static void who_registers_again_does_not_wait_for_what_came_later(void **state)
 	start(1, one);
 	table = redis_client_table(client);
 	until(atomic_load(&script.requests) >= 2);
-	table.disconnect(table.self, "later", 2, 0);
+	table.disconnect(table.self, &(struct seat){.key = "later", .session_id = 2});
 	logic_refuses = "later";
 	until(atomic_load(&script.registered) == 1);
 }

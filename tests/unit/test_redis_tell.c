@@ -96,10 +96,15 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static int add(enum wire_method method, const char *key)
+{
+	return redis_tell_add(tell, method, &(struct seat){.key = key, .session_id = 1});
+}
+
 static void add_all(const char *keys)
 {
 	for (; *keys != '\0'; keys++)
-		assert_int_equal(redis_tell_add(tell, WIRE_DISCONNECT, (const char[]){*keys, '\0'}, 1, 0), 0);
+		assert_int_equal(add(WIRE_DISCONNECT, (const char[]){*keys, '\0'}), 0);
 }
 
 static void what_is_added_is_told_in_its_order(void **state)
@@ -174,12 +179,12 @@ static void heartbeats_leave_room_for_disconnects(void **state)
 	int rc;
 
 	(void)state;
-	while ((rc = redis_tell_add(tell, WIRE_HEARTBEAT, "k", 1, 0)) == 0)
+	while ((rc = add(WIRE_HEARTBEAT, "k")) == 0)
 		;
 	assert_int_equal(rc, -ENOBUFS);
 	for (int i = 0; i < 100; i++)
-		assert_int_equal(redis_tell_add(tell, WIRE_DISCONNECT, "k", 1, 0), 0);
-	assert_int_equal(redis_tell_add(tell, WIRE_HEARTBEAT, "k", 1, 0), -ENOBUFS);
+		assert_int_equal(add(WIRE_DISCONNECT, "k"), 0);
+	assert_int_equal(add(WIRE_HEARTBEAT, "k"), -ENOBUFS);
 }
 
 int main(void)

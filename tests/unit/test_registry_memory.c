@@ -33,7 +33,11 @@ static int tear_down(void **state)
 
 static int put(const char *server, const char *key, int64_t mid, uint64_t *session_id, struct registry_found *old)
 {
-	return r.put(r.self, server, key, mid, 0, session_id, old);
+	struct seat seat = {.key = key, .mid = mid};
+	int rc = r.put(r.self, server, &seat, 0, old);
+
+	*session_id = seat.session_id;
+	return rc;
 }
 
 /* Register where that must work; the session's id. */
@@ -47,7 +51,7 @@ static uint64_t join(const char *server, const char *key, int64_t mid)
 
 static void leave(const char *server, const char *key, int64_t mid, uint64_t id)
 {
-	assert_int_equal(r.del(r.self, server, key, mid, id), 0);
+	assert_int_equal(r.del(r.self, server, &(struct seat){key, id, mid}), 0);
 }
 
 /* The entries as "key@server key@server", freed. */
@@ -191,7 +195,7 @@ static void renewing_finds_nothing_wrong(void **state)
 	uint64_t id = join("s", "k", 7);
 
 	(void)state;
-	assert_int_equal(r.renew(r.self, "s", "k", 7, id, NULL), 0);
+	assert_int_equal(r.renew(r.self, "s", &(struct seat){"k", id, 7}, NULL), 0);
 	assert_string_equal(of_key("k"), "k@s");
 }
 
@@ -468,7 +472,8 @@ static void *come_and_go(void *arg)
 		    r.find_mids(r.self, &mid, 1, &found) < 0)
 			return NULL;
 		registry_found_fini(&found);
-		if (r.del(r.self, "s", "shared", mid, other) < 0 || r.del(r.self, "s", own, mid, id) < 0)
+		if (r.del(r.self, "s", &(struct seat){"shared", other, mid}) < 0 ||
+		    r.del(r.self, "s", &(struct seat){own, id, mid}) < 0)
 			return NULL;
 	}
 	return arg;

@@ -63,16 +63,16 @@ static int tear_down(void **state)
 
 static int put(struct registry_found *old)
 {
-	uint64_t id = 0;
-	int rc = registry.put(registry.self, "c1", "k", 5, 0, &id, old);
+	struct seat seat = {.key = "k", .mid = 5};
+	int rc = registry.put(registry.self, "c1", &seat, 0, old);
 
-	assert_true(rc != 0 || id == 8);
+	assert_true(rc != 0 || seat.session_id == 8);
 	return rc;
 }
 
 static int renew(struct registry_found *old)
 {
-	return registry.renew(registry.self, "c1", "k", 5, 8, old);
+	return registry.renew(registry.self, "c1", &(struct seat){"k", 8, 5}, old);
 }
 
 /* With each allocation failing in turn: what Redis has done is done, and nobody has anything to free after an error. */

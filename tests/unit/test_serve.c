@@ -189,8 +189,8 @@ static void what_logic_says_it_accepts_is_what_it_gets(void **state)
 	stage.logic.session.n_accepts = 2;
 	log_in(peer);
 	c = online("key");
-	assert_int_equal(c->mid, 7);
-	assert_int_equal(c->session_id, 1);
+	assert_int_equal(c->seat.mid, 7);
+	assert_int_equal(c->seat.session_id, 1);
 	assert_int_equal(message_new(1002, NULL, 0, &m), 0);
 	assert_int_equal(channel_push(&c->channel, m, true), -ENOMSG);
 	message_unref(&m);
@@ -358,7 +358,7 @@ static void a_newer_connection_with_the_key_replaces_the_older(void **state)
 	/* The late end of the first took nothing from the second. */
 	assert_true(told_disconnect(2));
 	c = online("key");
-	assert_int_equal(c->session_id, 3);
+	assert_int_equal(c->seat.session_id, 3);
 	connection_unref(&c);
 	leave(&peers[1]);
 	assert_false(is_online("key"));

@@ -50,7 +50,7 @@ static int append(const char *key, const char *body)
 				 .body = (uint8_t *)(uintptr_t)body,
 				 .body_bytes = (uint32_t)(body != NULL ? strlen(body) : 0)};
 
-	return u.append(u.self, key, 7, &p);
+	return u.append(u.self, &(struct seat){.key = key, .mid = 7}, &p);
 }
 
 static int read_after(const char *after, size_t max, int64_t wait_ms, struct upstream_found *found)
@@ -83,16 +83,16 @@ static void a_packet_comes_out_as_it_went_in(void **state)
 	struct upstream_found found;
 
 	(void)state;
-	assert_int_equal(u.append(u.self, "key", 123, &p), 0);
+	assert_int_equal(u.append(u.self, &(struct seat){.key = "key", .mid = 123}, &p), 0);
 	assert_int_equal(append("other", NULL), 0);
 	assert_int_equal(read_after("0", 10, 0, &found), 0);
 	assert_int_equal(found.n, 2);
-	assert_string_equal(found.entries[0].key, "key");
-	assert_int_equal(found.entries[0].mid, 123);
+	assert_string_equal(found.entries[0].seat.key, "key");
+	assert_int_equal(found.entries[0].seat.mid, 123);
 	assert_int_equal(found.entries[0].op, -9);
 	assert_int_equal(found.entries[0].body_bytes, sizeof(body));
 	assert_memory_equal(found.entries[0].body, body, sizeof(body));
-	assert_string_equal(found.entries[1].key, "other");
+	assert_string_equal(found.entries[1].seat.key, "other");
 	assert_int_equal(found.entries[1].body_bytes, 0);
 	upstream_found_fini(&found);
 }

@@ -50,9 +50,7 @@ static struct wire_request request_of(enum wire_method method)
 		.server = "comet-1",
 		.reply = "comet:reply:comet-1",
 		.connect = {.expires_ms = 1795490254837},
-		.key = "user-7",
-		.session_id = UINT64_C(1795490252826586),
-		.mid = -3,
+		.seat = {.key = "user-7", .session_id = UINT64_C(1795490252826586), .mid = -3},
 	};
 }
 
@@ -87,9 +85,9 @@ static void disconnect_and_heartbeat_name_a_registration(void **state)
 	for (enum wire_method method = WIRE_DISCONNECT; method <= WIRE_HEARTBEAT; method++) {
 		struct wire_request request = request_of(method), back = there_and_back(&request);
 
-		assert_string_equal(back.key, "user-7");
-		assert_true(back.session_id == request.session_id);
-		assert_int_equal(back.mid, -3);
+		assert_string_equal(back.seat.key, "user-7");
+		assert_true(back.seat.session_id == request.seat.session_id);
+		assert_int_equal(back.seat.mid, -3);
 		wire_request_fini(&back);
 	}
 }
@@ -141,9 +139,7 @@ static void a_new_token_and_its_answer_survive(void **state)
 	request.connect.token_bytes = strlen("a token");
 	request.connect.peer = "10.0.0.9";
 	request.connect.needs_proof = true;
-	request.key = "k";
-	request.session_id = 4;
-	request.mid = 7;
+	request.seat = (struct seat){.key = "k", .session_id = 4, .mid = 7};
 	assert_int_equal(wire_request_encode(&request, &text, &bytes), 0);
 	assert_int_equal(wire_request_decode(text, bytes, &back), 0);
 	free(text);
@@ -152,9 +148,9 @@ static void a_new_token_and_its_answer_survive(void **state)
 	assert_memory_equal(back.connect.token, "a token", strlen("a token"));
 	assert_string_equal(back.connect.peer, "10.0.0.9");
 	assert_true(back.connect.needs_proof);
-	assert_string_equal(back.key, "k");
-	assert_int_equal(back.session_id, 4);
-	assert_int_equal(back.mid, 7);
+	assert_string_equal(back.seat.key, "k");
+	assert_int_equal(back.seat.session_id, 4);
+	assert_int_equal(back.seat.mid, 7);
 	wire_request_fini(&back);
 
 	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
@@ -219,7 +215,7 @@ static void a_key_of_the_longest_length_is_taken_and_none_beyond(void **state)
 
 		memset(key, 'k', n);
 		key[n] = '\0';
-		request.key = key;
+		request.seat.key = key;
 		assert_int_equal(wire_request_encode(&request, &text, &bytes), 0);
 		assert_int_equal(wire_request_decode(text, bytes, &back), n < WIRE_KEY_BYTES ? 0 : -EBADMSG);
 		wire_request_fini(&back);

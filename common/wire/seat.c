@@ -1,0 +1,24 @@
+/* seat: see seat.h. SPDX-License-Identifier: MIT */
+#include "common/wire/seat.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+int seat_copy(const struct seat *from, struct seat *to)
+{
+	const char *key = strdup(from->key);
+
+	*to = (struct seat){0};
+	if (key == NULL)
+		return -ENOMEM;
+	*to = *from;
+	to->key = key;
+	return 0;
+}
+
+void seat_fini(struct seat *seat)
+{
+	free((char *)(uintptr_t)seat->key);
+	*seat = (struct seat){0};
+}

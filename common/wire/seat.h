@@ -1,0 +1,19 @@
+/* seat: who is registered: a connection by its key, the number that logic gave to its registration, and its user. Passed by
+ * pointer from the reader of a connection to the registry; what a user is, only those know who look into it.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMMON_WIRE_SEAT_H
+#define COMMON_WIRE_SEAT_H
+
+#include <stdint.h>
+
+struct seat {
+	const char *key;     /* the caller's, but for a copy, which owns it */
+	uint64_t session_id; /* of two with one key the larger is the newer; 0: logic does not number them */
+	int64_t mid;         /* the user, 0: none */
+};
+
+/* A copy with a key of its own, for seat_fini. 0 or -ENOMEM, with *to empty. */
+int seat_copy(const struct seat *from, struct seat *to);
+void seat_fini(struct seat *seat);
+
+#endif
