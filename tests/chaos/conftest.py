@@ -2,6 +2,7 @@
 
     house     three comets, two logics, a Redis of their own; @pytest.mark.house(comets=2, settings={...}) changes that
     crowd     clients of the house: crowd.join("comet-1", key="k", room="live://1"); they take all that comes
+    travellers   the same, but they go to another comet when theirs goes away
     behind_a_proxy   a house and the proxy through which it reaches its Redis
     pushes    back ends that push with sequence numbers until they are told to stop, see history.py
 
@@ -17,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 from history import Crowd, Pushes  # noqa: E402
 from house import House  # noqa: E402
 from proxy import Proxy  # noqa: E402
+from travellers import Travellers  # noqa: E402
 
 HANG_SECONDS = 240  # every wait has a deadline of its own; this is for the one that was forgotten
 
@@ -65,6 +67,13 @@ def behind_a_proxy(request, tmp_path):
 @pytest.fixture
 def crowd(house):
     people = Crowd(house)
+    yield people
+    people.close()
+
+
+@pytest.fixture
+def travellers(house):
+    people = Travellers(house)
     yield people
     people.close()
 
