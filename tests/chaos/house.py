@@ -19,8 +19,9 @@ SPARE_FILES = 4  # a comet that has just started may have some of its own connec
 
 
 class House:
-    def __init__(self, directory, comets=3, logics=2, settings=None, redis_addr=None):
+    def __init__(self, directory, comets=3, logics=2, settings=None, redis_addr=None, build=BUILD):
         self.directory = directory
+        self.build = build  # the folder of the programs, for what is started from now on
         arguments = ["up", "--comets", str(comets), "--logics", str(logics)]
         if redis_addr is not None:
             arguments += ["--redis-addr", redis_addr]
@@ -33,7 +34,7 @@ class House:
     def command(self, *arguments):
         """scripts/cluster with these arguments; what it prints."""
         done = subprocess.run([ROOT / "scripts/cluster", "--dir", self.directory, *arguments], capture_output=True,
-                              text=True, timeout=COMMAND_SECONDS, env={**os.environ, "COMET_BUILD": str(BUILD)})
+                              text=True, timeout=COMMAND_SECONDS, env={**os.environ, "COMET_BUILD": str(self.build)})
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -15,7 +15,7 @@ from doc_commands import blocks
 from server import BUILD, ROOT
 from waiting import SCALE
 
-PAGES = sorted(path for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/*.md")]
+PAGES = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/*.md")]
                if "```sh\n" in path.read_text())
 ALONE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
          *([] if os.geteuid() == 0 else ["--map-root-user"])]
@@ -47,7 +47,7 @@ def test_every_block_that_is_not_run_says_why():
 
 
 def test_links_of_the_documents_lead_somewhere():
-    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
     for page in pages:
         text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
