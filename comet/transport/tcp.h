@@ -1,5 +1,4 @@
-/* tcp: a blocking socket, or TLS over it. Buffered reads that need no memory of their own while the connection idles, one
- * writev a batch, a deadline for each write. SPDX-License-Identifier: MIT */
+/* tcp: packets as they are, over a stream. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_TCP_H
 #define COMET_TRANSPORT_TCP_H
 
