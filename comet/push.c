@@ -127,10 +127,7 @@ static struct job *job_new(const struct wire_push *push)
 		job->message = message_ref(push->message);
 		job->bytes = push->message->body_bytes;
 	}
-	if (push->reason != NULL && strcmp(push->reason, "replaced") == 0)
-		job->why = CLOSE_REPLACED;
-	else
-		job->why = CLOSE_KICKED;
+	job->why = push->reason == WIRE_REPLACED ? CLOSE_REPLACED : CLOSE_KICKED;
 	if ((push->room != NULL && (job->room = strdup(push->room)) == NULL) ||
 	    (push->n_keys > 0 && copy_keys(job, push) < 0)) {
 		job_free(job);

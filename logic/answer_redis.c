@@ -149,7 +149,7 @@ static void say_replaced(struct answer *a, const struct wire_request *request)
 		.keys = &request->seat.key,
 		.sessions = &request->seat.session_id,
 		.n_keys = 1,
-		.reason = "replaced",
+		.reason = WIRE_REPLACED,
 	};
 	int rc = a->logic->bus.push(a->logic->bus.self, request->server, &kick);
 

@@ -57,8 +57,11 @@ static void replace(struct logic *l, const char *server, const struct registry_f
 	if (old->n == 0 || strcmp(entry->server, server) == 0)
 		return;
 	key = entry->key;
-	kick = (struct wire_push){
-		.target = WIRE_KICK, .keys = &key, .sessions = &entry->session_id, .n_keys = 1, .reason = "replaced"};
+	kick = (struct wire_push){.target = WIRE_KICK,
+				  .keys = &key,
+				  .sessions = &entry->session_id,
+				  .n_keys = 1,
+				  .reason = WIRE_REPLACED};
 	if ((rc = l->bus.push(l->bus.self, entry->server, &kick)) < 0)
 		LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("replaced connection not told"),
 			    log_id("session", entry->session_id), log_str("server", entry->server),
@@ -415,7 +418,7 @@ struct logic_ports logic_client_ports(const struct logic *l)
 
 static int kick_found(struct logic *l, struct registry_found *found, size_t *n)
 {
-	struct wire_push kick = {.target = WIRE_KICK, .reason = "kicked"};
+	struct wire_push kick = {.target = WIRE_KICK, .reason = WIRE_KICKED};
 	int rc = push_found(l, found, &kick, LOOKS);
 
 	*n = rc == 0 ? found->n : 0;

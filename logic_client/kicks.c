@@ -10,7 +10,7 @@
 struct kick {
 	uint64_t session_id;
 	int64_t until_ns;
-	bool replaced;
+	enum wire_reason reason;
 	char key[];
 };
 
@@ -43,20 +43,20 @@ void kicks_fini(struct kicks *k)
 	lock_fini(&k->lock);
 }
 
-static int add_locked(struct kicks *k, const char *key, uint64_t session_id, bool replaced) NEEDS(k->lock)
+static int add_locked(struct kicks *k, const struct seat *seat, enum wire_reason reason) NEEDS(k->lock)
 {
-	size_t bytes = strlen(key) + 1;
+	size_t bytes = strlen(seat->key) + 1;
 	struct kick *kick = malloc(sizeof(*kick) + bytes);
-	const struct kick *old = strmap_get(&k->by_key, key);
+	const struct kick *old = strmap_get(&k->by_key, seat->key);
 
 	if (kick == NULL)
 		return -ENOMEM;
-	*kick = (struct kick){session_id, clock_now_ns() + k->keep_ns, replaced};
-	memcpy(kick->key, key, bytes);
+	*kick = (struct kick){seat->session_id, clock_now_ns() + k->keep_ns, reason};
+	memcpy(kick->key, seat->key, bytes);
 	/* Kicks of two logics may come in any order. */
-	if (old != NULL && old->session_id > session_id)
+	if (old != NULL && old->session_id > seat->session_id)
 		kick->session_id = old->session_id;
-	if (strmap_put(&k->by_key, key, kick, NULL) < 0) {
+	if (strmap_put(&k->by_key, seat->key, kick, NULL) < 0) {
 		free(kick);
 		return -ENOMEM;
 	}
@@ -68,20 +68,22 @@ static int add_locked(struct kicks *k, const char *key, uint64_t session_id, boo
 
 int kicks_add(struct kicks *k, const struct wire_push *kick)
 {
-	bool replaced = kick->reason != NULL && strcmp(kick->reason, "replaced") == 0;
 	int rc = 0;
 
 	lock_take(&k->lock);
 	while (k->n > 0 && k->ring[k->first]->until_ns < clock_now_ns())
 		drop_first_locked(k);
-	for (size_t i = 0; rc == 0 && kick->sessions != NULL && i < kick->n_keys; i++)
-		if (kick->sessions[i] != 0)
-			rc = add_locked(k, kick->keys[i], kick->sessions[i], replaced);
+	for (size_t i = 0; rc == 0 && kick->sessions != NULL && i < kick->n_keys; i++) {
+		const struct seat seat = {.key = kick->keys[i], .session_id = kick->sessions[i]};
+
+		if (seat.session_id != 0)
+			rc = add_locked(k, &seat, kick->reason);
+	}
 	lock_drop(&k->lock);
 	return rc;
 }
 
-bool kicks_has(struct kicks *k, const struct seat *seat, bool *replaced)
+bool kicks_has(struct kicks *k, const struct seat *seat, enum wire_reason *reason)
 {
 	const struct kick *kick;
 	bool has;
@@ -90,7 +92,7 @@ bool kicks_has(struct kicks *k, const struct seat *seat, bool *replaced)
 	kick = strmap_get(&k->by_key, seat->key);
 	has = kick != NULL && kick->session_id >= seat->session_id && kick->until_ns >= clock_now_ns();
 	if (has)
-		*replaced = kick->replaced;
+		*reason = kick->reason;
 	lock_drop(&k->lock);
 	return has;
 }
@@ -98,11 +100,9 @@ bool kicks_has(struct kicks *k, const struct seat *seat, bool *replaced)
 void kicks_settle(struct kicks *k, const struct seat *seat, push_sink *sink, void *sink_self)
 {
 	struct wire_push kick = {.target = WIRE_KICK, .keys = &seat->key, .sessions = &seat->session_id, .n_keys = 1};
-	bool replaced;
 
-	if (!kicks_has(k, seat, &replaced))
+	if (!kicks_has(k, seat, &kick.reason))
 		return;
-	kick.reason = replaced ? "replaced" : "kicked";
 	/* With its queue full for long, the next heartbeat finds out. */
 	(void)sink(sink_self, &kick);
 }

@@ -71,6 +71,9 @@ struct wire_load {
 
 enum wire_target { WIRE_KEYS, WIRE_ROOM, WIRE_ALL, WIRE_KICK, WIRE_TARGETS };
 
+/* Why a connection is kicked. */
+enum wire_reason { WIRE_KICKED, WIRE_REPLACED, WIRE_REASONS };
+
 /* One push as a comet takes it. The strings and the array are the caller's, valid during the call; the message is
  * shared by reference. */
 struct wire_push {
@@ -80,9 +83,9 @@ struct wire_push {
 	const uint64_t *sessions; /* WIRE_KICK: only the connection with this session id, 0 = whichever has the key;
 	                                    NULL = all 0 */
 	size_t n_keys;
-	const char *room;   /* WIRE_ROOM: "type://id" */
-	uint32_t speed;     /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
-	const char *reason; /* WIRE_KICK: "kicked" or "replaced" */
+	const char *room;        /* WIRE_ROOM: "type://id" */
+	uint32_t speed;          /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
+	enum wire_reason reason; /* WIRE_KICK */
 };
 
 /* ---- requests and replies ---- */

@@ -15,6 +15,8 @@
 static const char *const targets[WIRE_TARGETS] = {
 	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick"};
 
+static const char *const reasons[WIRE_REASONS] = {[WIRE_KICKED] = "kicked", [WIRE_REPLACED] = "replaced"};
+
 /* What stands in place of a target, see wire_entry_had. */
 static const char lost[] = "lost";
 
@@ -100,8 +102,8 @@ int wire_entry_encode(const struct wire_push *push, struct wire_entry *out)
 	}
 	if (push->target == WIRE_ROOM)
 		add(out, "room", push->room, strlen(push->room));
-	if (push->target == WIRE_KICK && push->reason != NULL)
-		add(out, "reason", push->reason, strlen(push->reason));
+	if (push->target == WIRE_KICK)
+		add(out, "reason", reasons[push->reason], strlen(reasons[push->reason]));
 	if (push->target == WIRE_KEYS || push->target == WIRE_KICK)
 		rc = add_keys(push, out);
 	if (rc < 0)
@@ -296,12 +298,10 @@ static int get_target(const struct raw *raw, struct wire_pushed *out)
 		push->speed = (uint32_t)speed;
 		return 0;
 	case WIRE_KICK:
-		push->reason = "kicked";
-		if (raw->reason != NULL) {
-			if ((rc = text_of(raw->reason, WIRE_TEXT_BYTES, &out->owned[3])) < 0)
-				return rc;
-			push->reason = out->owned[3];
-		}
+		if (raw->reason != NULL && raw->reason->value_bytes == 0)
+			return -EBADMSG;
+		/* With words that we do not know, or none, it is a kick like any other. */
+		push->reason = is_word(raw->reason, reasons[WIRE_REPLACED]) ? WIRE_REPLACED : WIRE_KICKED;
 		break;
 	default:
 		break;

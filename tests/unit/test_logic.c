@@ -63,7 +63,7 @@ static int on_bus(void *self, const char *server, const struct wire_push *push)
 	if (push->speed > 0)
 		add(" speed=%u", push->speed);
 	if (push->target == WIRE_KICK)
-		add(" %s", push->reason);
+		add(" %s", push->reason == WIRE_REPLACED ? "replaced" : "kicked");
 	else
 		add(" op=%d %.*s", push->message->op, (int)push->message->body_bytes,
 		    (const char *)message_body(push->message));

@@ -80,7 +80,7 @@ static int push_to_key(unsigned i, int32_t op)
 	return push_to(WIRE_KEYS, (const char *const[]){keys[i]}, 1, NULL, op);
 }
 
-static int kick(unsigned i, const uint64_t *session, const char *reason)
+static int kick(unsigned i, const uint64_t *session, enum wire_reason reason)
 {
 	const struct wire_push p = {.target = WIRE_KICK,
 				    .keys = (const char *const[]){keys[i]},
@@ -190,7 +190,7 @@ static void a_kick_without_a_session_ends_whoever_has_the_key(void **state)
 
 	(void)state;
 	start(2, 16);
-	assert_int_equal(kick(1, NULL, "kicked"), 0);
+	assert_int_equal(kick(1, NULL, WIRE_KICKED), 0);
 	assert_int_equal(push_accept(push, &nobody), 0);
 	push_stop(&push);
 	assert_int_equal(atomic_load(&c[1]->reason), CLOSE_KICKED);
@@ -209,7 +209,7 @@ static void a_kick_ends_the_session_it_names_or_an_older_one_but_no_newer(void *
 	c[3]->seat.session_id = 6;
 	start(2, 16);
 	for (unsigned i = 1; i < 4; i++)
-		assert_int_equal(kick(i, &five, "replaced"), 0);
+		assert_int_equal(kick(i, &five, WIRE_REPLACED), 0);
 	push_stop(&push);
 	assert_int_equal(atomic_load(&c[1]->reason), CLOSE_REPLACED);
 	assert_int_equal(atomic_load(&c[2]->reason), CLOSE_REPLACED);

@@ -431,7 +431,7 @@ static void a_kick_names_sessions_and_a_reason(void **state)
 	const char *const keys[] = {"a", "b"};
 	const uint64_t sessions[] = {0, UINT64_C(1795490252826586)};
 	struct wire_push push = {
-		.target = WIRE_KICK, .keys = keys, .sessions = sessions, .n_keys = 2, .reason = "replaced"};
+		.target = WIRE_KICK, .keys = keys, .sessions = sessions, .n_keys = 2, .reason = WIRE_REPLACED};
 	struct wire_pushed back;
 
 	(void)state;
@@ -439,8 +439,20 @@ static void a_kick_names_sessions_and_a_reason(void **state)
 	assert_int_equal(back.push.target, WIRE_KICK);
 	assert_null(back.push.message);
 	assert_memory_equal(back.push.sessions, sessions, sizeof(sessions));
-	assert_string_equal(back.push.reason, "replaced");
+	assert_int_equal(back.push.reason, WIRE_REPLACED);
 	wire_pushed_fini(&back);
+}
+
+static void a_kick_for_a_reason_of_tomorrow_is_a_kick(void **state)
+{
+	static const struct wire_field fields[] = {
+		{"target", "kick", 4}, {"keys", "[\"a\"]", 5}, {"reason", "replaced at noon", 16}};
+	struct wire_pushed pushed;
+
+	(void)state;
+	assert_int_equal(wire_pushed_decode(fields, 3, &pushed), 0);
+	assert_int_equal(pushed.push.reason, WIRE_KICKED);
+	wire_pushed_fini(&pushed);
 }
 
 static void a_key_that_is_not_utf_8_cannot_be_pushed_to(void **state)
@@ -568,6 +580,7 @@ int main(void)
 		wire_test(a_push_to_a_room_may_name_it_in_any_bytes),
 		wire_test(a_push_to_all_keeps_its_speed),
 		wire_test(a_kick_names_sessions_and_a_reason),
+		wire_test(a_kick_for_a_reason_of_tomorrow_is_a_kick),
 		wire_test(a_key_that_is_not_utf_8_cannot_be_pushed_to),
 		wire_test(entries_that_are_none_are_refused),
 		wire_test(fields_that_are_not_known_are_skipped),
