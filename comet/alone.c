@@ -63,7 +63,8 @@ static void disconnect_client(void *self, const struct seat *seat)
 {
 	struct alone *a = alone_of(self);
 
-	logic_disconnect(&a->logic, a->server_id, seat);
+	/* Memory does not fail at forgetting. */
+	(void)logic_disconnect(&a->logic, a->server_id, seat);
 }
 
 static int heartbeat(void *self, const struct seat *seat)

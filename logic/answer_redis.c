@@ -141,24 +141,6 @@ static void answer_renew_online(struct answer *a, const struct wire_request *req
 	free(wanted.counts);
 }
 
-/* A newer connection has the key, and this comet does not know: after a time without Redis, say. */
-static void say_replaced(struct answer *a, const struct wire_request *request)
-{
-	const struct wire_push kick = {
-		.target = WIRE_KICK,
-		.keys = &request->seat.key,
-		.sessions = &request->seat.session_id,
-		.n_keys = 1,
-		.reason = WIRE_REPLACED,
-	};
-	int rc = a->logic->bus.push(a->logic->bus.self, request->server, &kick);
-
-	if (rc < 0)
-		LOG(LOG_WARN, log_str("key", request->seat.key), log_what("replaced connection not told"),
-		    log_id("session", request->seat.session_id), log_str("server", request->server),
-		    log_str("error", err_text(rc)));
-}
-
 /* What the method says is done; the reply of a connect goes with its session. */
 static void answer_request(struct answer *a, const struct wire_request *request)
 {
@@ -175,17 +157,10 @@ static void answer_request(struct answer *a, const struct wire_request *request)
 		memcpy(reply.session.refusal, renewal.refusal, sizeof(reply.session.refusal));
 		break;
 	case WIRE_DISCONNECT:
-		/* Not logic_disconnect: the comet repeats what it is not told to be done. */
-		reply.rc = a->logic->registry.del(a->logic->registry.self, request->server, &request->seat);
-		LOG(LOG_DEBUG, log_str("server", request->server), log_str("key", request->seat.key), log_what("left"),
-		    log_id("session", request->seat.session_id));
+		reply.rc = logic_disconnect(a->logic, request->server, &request->seat);
 		break;
 	case WIRE_HEARTBEAT:
 		reply.rc = logic_heartbeat(a->logic, request->server, &request->seat);
-		if (reply.rc == -ESTALE) {
-			say_replaced(a, request);
-			reply.rc = 0;
-		}
 		break;
 	case WIRE_RECEIVE:
 		reply.rc = logic_receive(a->logic, request->server, &request->seat, &request->packet);

@@ -44,28 +44,33 @@ static int choose_key(struct logic *l, const struct auth_identity *who, char key
 	return rc;
 }
 
-/* The connection that had the key before is on another comet, which cannot see this one: tell it. That it fails is no
- * reason to refuse the new one; the old one's heartbeat will end it. */
-static void replace(struct logic *l, const char *server, const struct registry_found *old)
+/* A newer connection has the key, and the comet of this one does not know. That telling it fails is no reason to refuse the
+ * new one: the old one's next heartbeat ends it. */
+static void say_replaced(struct logic *l, const char *server, const struct seat *seat)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
-	const struct registry_entry *entry = old->entries;
-	const char *key;
-	struct wire_push kick;
-	int rc;
+	const struct wire_push kick = {
+		.target = WIRE_KICK,
+		.keys = &seat->key,
+		.sessions = &seat->session_id,
+		.n_keys = 1,
+		.reason = WIRE_REPLACED,
+	};
+	int rc = l->bus.push(l->bus.self, server, &kick);
 
-	if (old->n == 0 || strcmp(entry->server, server) == 0)
-		return;
-	key = entry->key;
-	kick = (struct wire_push){.target = WIRE_KICK,
-				  .keys = &key,
-				  .sessions = &entry->session_id,
-				  .n_keys = 1,
-				  .reason = WIRE_REPLACED};
-	if ((rc = l->bus.push(l->bus.self, entry->server, &kick)) < 0)
-		LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("replaced connection not told"),
-			    log_id("session", entry->session_id), log_str("server", entry->server),
+	if (rc < 0)
+		LOG_LIMITED(LOG_WARN, &limit, log_str("key", seat->key), log_what("replaced connection not told"),
+			    log_id("session", seat->session_id), log_str("server", server),
 			    log_str("error", err_text(rc)));
+}
+
+/* A comet sees by itself that a connection of its own was replaced; of those on another comet it cannot know. */
+static void replace(struct logic *l, const char *server, const struct registry_found *old)
+{
+	const struct registry_entry *entry = old->entries;
+
+	if (old->n > 0 && strcmp(entry->server, server) != 0)
+		say_replaced(l, entry->server, &(struct seat){.key = entry->key, .session_id = entry->session_id});
 }
 
 static int register_client(struct logic *l, const char *server, struct auth_identity *who, int64_t expires_ms,
@@ -173,7 +178,7 @@ int logic_reauth(struct logic *l, const char *server, const struct wire_connect 
 	return 0;
 }
 
-void logic_disconnect(struct logic *l, const char *server, const struct seat *seat)
+int logic_disconnect(struct logic *l, const char *server, const struct seat *seat)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 	int rc = l->registry.del(l->registry.self, server, seat);
@@ -185,6 +190,7 @@ void logic_disconnect(struct logic *l, const char *server, const struct seat *se
 	else
 		LOG(LOG_DEBUG, log_str("server", server), log_str("key", seat->key), log_what("left"),
 		    log_id("session", seat->session_id));
+	return rc;
 }
 
 int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat)
@@ -195,7 +201,11 @@ int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat
 	if (rc == 0)
 		replace(l, server, &old);
 	registry_found_fini(&old);
-	return rc;
+	if (rc != -ESTALE)
+		return rc;
+	/* It was replaced while its comet could not be told: after a time without Redis, for one. */
+	say_replaced(l, server, seat);
+	return 0;
 }
 
 int logic_renew_online(struct logic *l, const struct registry_server *server, const struct wire_room_count *rooms,

@@ -36,10 +36,12 @@ struct logic {
  * registration that another connection holds, that one is kicked ("replaced") by its session id. */
 int logic_connect(struct logic *l, const char *server, const struct wire_connect *request,
 		  struct wire_session *session);
-void logic_disconnect(struct logic *l, const char *server, const struct seat *seat);
+/* 0 also where it was not registered any more; -ERR_NO_LOGIC, -ENOMEM: it may still be. */
+int logic_disconnect(struct logic *l, const char *server, const struct seat *seat);
 /* A new token of a connection that is in: how long it may stay now. */
 int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const struct seat *seat,
 		 struct wire_renewal *renewal);
+/* Where a newer connection has the key, this one is kicked ("replaced"), which is 0, too. */
 int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat);
 int logic_renew_online(struct logic *l, const struct registry_server *server, const struct wire_room_count *rooms,
 		       size_t n, void (*each)(void *arg, const char *room, int64_t count), void *arg);

@@ -233,9 +233,51 @@ static void who_disconnects_is_found_no_more(void **state)
 
 	(void)state;
 	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", session.id, 7}), 0);
-	logic_disconnect(&l, "s", &(struct seat){"k", session.id, 7});
+	(void)logic_disconnect(&l, "s", &(struct seat){"k", session.id, 7});
 	assert_int_equal(logic_push_mids(&l, 5, (int64_t[]){7}, 1, "x", 1), 0);
 	assert_string_equal(heard(), "");
+}
+
+static int says_newer(void *self, const char *server, const struct seat *seat, struct registry_found *old)
+{
+	(void)self;
+	(void)server;
+	(void)seat;
+	*old = (struct registry_found){0};
+	return -ESTALE;
+}
+
+/* Its comet did not hear that it was replaced: by its heartbeat logic finds out. */
+static void a_heartbeat_of_one_that_was_replaced_kicks_it(void **state)
+{
+	int (*renew)(void *, const char *, const struct seat *, struct registry_found *) = l.registry.renew;
+
+	(void)state;
+	l.registry.renew = says_newer;
+	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", 3, 7}), 0);
+	assert_string_equal(heard(), "s kick k#3 replaced\n");
+	/* It beats again. */
+	bus_rc = -EAGAIN;
+	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", 3, 7}), 0);
+	l.registry.renew = renew;
+}
+
+static int cannot_forget(void *self, const char *server, const struct seat *seat)
+{
+	(void)self;
+	(void)server;
+	(void)seat;
+	return -ERR_NO_LOGIC;
+}
+
+static void who_is_not_forgotten_is_said(void **state)
+{
+	int (*del)(void *, const char *, const struct seat *) = l.registry.del;
+
+	(void)state;
+	l.registry.del = cannot_forget;
+	assert_int_equal(logic_disconnect(&l, "s", &(struct seat){"k", 3, 7}), -ERR_NO_LOGIC);
+	l.registry.del = del;
 }
 
 static void without_memory_nobody_is_let_in_and_nothing_is_left(void **state)
@@ -257,7 +299,7 @@ static void without_memory_nobody_is_let_in_and_nothing_is_left(void **state)
 				assert_int_equal(rc, 0);
 				free(session.accepts);
 				seat = wire_session_seat(&session);
-				logic_disconnect(&l, "s", &seat);
+				(void)logic_disconnect(&l, "s", &seat);
 				assert_true(after > 4);
 				break;
 			}
@@ -619,6 +661,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_replaced_connection_that_cannot_be_told_hinders_nobody, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(who_disconnects_is_found_no_more, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_heartbeat_of_one_that_was_replaced_kicks_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_is_not_forgotten_is_said, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_memory_nobody_is_let_in_and_nothing_is_left, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pushes_to_users_go_once_to_each_server_with_all_its_keys, set_up,
 						tear_down),
