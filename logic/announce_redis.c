@@ -1,0 +1,153 @@
+/* announce_redis: see announce.h. In comet:logics each instance stands with the time, on Redis's clock, until which it counts
+ * as up. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "common/base/lock.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
+#include "logic/announce.h"
+#include "logic/lua.h"
+
+struct announce {
+	unsigned magic;
+#define ANNOUNCE_MAGIC 0xa4404ce0
+	/* set once */
+	const struct config *cfg;
+	struct redis_pipe *pipe;
+	struct redis_clock *clock;
+	const char *instance;
+	struct thread *thread;
+	/* any thread */
+	atomic_llong announced_ns; /* when Redis last took it; 0: never */
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t wake;
+	bool hearing;
+	bool changed; /* hearing, since the thread last looked */
+	bool stop;
+};
+
+/* Instances whose time was over a minute ago are taken out by whoever comes by: their own program cannot any more. */
+static void say_up(struct announce *a)
+{
+	static const char script[] = LUA_NOW "redis.call('ZADD', 'comet:logics', now + ARGV[2], ARGV[1]) "
+					     "redis.call('ZREMRANGEBYSCORE', 'comet:logics', '-inf', now - 60000) "
+					     "return now";
+	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
+	struct redisReply *reply;
+
+	if (redis_pipe_call(a->pipe, REDIS_AGAIN, deadline, &reply, "EVAL %s 0 %s %lld", script, a->instance,
+			    (long long)a->cfg->redis_lease) < 0)
+		return; /* the pipe has logged why */
+	redis_clock_set(a->clock, reply->integer);
+	atomic_store(&a->announced_ns, clock_now_ns());
+	freeReplyObject(reply);
+}
+
+static void say_gone(struct announce *a)
+{
+	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
+
+	if (atomic_load(&a->announced_ns) != 0)
+		(void)redis_pipe_call(a->pipe, REDIS_AGAIN, deadline, NULL, "ZREM comet:logics %s", a->instance);
+}
+
+/* Three times in the time for which one word is good. */
+static void *keep_announced(void *arg)
+{
+	struct announce *a = arg;
+	int64_t next_ns;
+	bool hearing;
+
+	OBJ_CHECK(a, ANNOUNCE_MAGIC);
+	lock_take(&a->lock);
+	while (!a->stop) {
+		hearing = a->hearing;
+		a->changed = false;
+		lock_drop(&a->lock);
+		if (hearing)
+			say_up(a);
+		next_ns = clock_now_ns() + a->cfg->redis_lease * CLOCK_MS / 3;
+		lock_take(&a->lock);
+		while (!a->stop && !a->changed && lock_wait_until(&a->wake, &a->lock, next_ns))
+			;
+	}
+	lock_drop(&a->lock);
+	return NULL;
+}
+
+void announce_set_hearing(struct announce *a, bool hearing)
+{
+	OBJ_CHECK(a, ANNOUNCE_MAGIC);
+	lock_take(&a->lock);
+	a->hearing = hearing;
+	a->changed = true;
+	lock_drop(&a->lock);
+	(void)pthread_cond_signal(&a->wake);
+}
+
+bool announce_stands(struct announce *a)
+{
+	int64_t said_ns;
+	bool hearing;
+
+	OBJ_CHECK(a, ANNOUNCE_MAGIC);
+	said_ns = atomic_load(&a->announced_ns);
+	lock_take(&a->lock);
+	hearing = a->hearing;
+	lock_drop(&a->lock);
+	return hearing && said_ns != 0 && clock_now_ns() - said_ns < a->cfg->redis_lease * CLOCK_MS;
+}
+
+/* ---- start and stop ---- */
+
+int announce_start(const struct config *cfg, struct redis_pipe *pipe, struct redis_clock *clock, const char *instance,
+		   struct announce **out)
+{
+	struct announce *a = calloc(1, sizeof(*a));
+	int rc;
+
+	if (a == NULL)
+		return -ENOMEM;
+	a->magic = ANNOUNCE_MAGIC;
+	a->cfg = cfg;
+	a->pipe = pipe;
+	a->clock = clock;
+	a->instance = instance;
+	lock_init(&a->lock, LOCK_SERVICE);
+	lock_cond_init(&a->wake);
+	if ((rc = thread_spawn(THREAD_SERVICE, "announce", keep_announced, a, &a->thread)) < 0) {
+		announce_free(&a);
+		return rc;
+	}
+	*out = a;
+	return 0;
+}
+
+void announce_stop(struct announce *a)
+{
+	OBJ_CHECK(a, ANNOUNCE_MAGIC);
+	lock_take(&a->lock);
+	a->stop = true;
+	lock_drop(&a->lock);
+	(void)pthread_cond_broadcast(&a->wake);
+	thread_join(&a->thread);
+	say_gone(a);
+}
+
+void announce_free(struct announce **announce)
+{
+	struct announce *a = *announce;
+
+	OBJ_CHECK(a, ANNOUNCE_MAGIC);
+	(void)pthread_cond_destroy(&a->wake);
+	lock_fini(&a->lock);
+	a->magic = 0;
+	free(a);
+	*announce = NULL;
+}

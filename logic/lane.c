@@ -1,0 +1,130 @@
+/* lane: see lane.h. A ring under one lock. Comet's push has a queue for each thread and one order over all of them, and
+ * redis_tell a list of a million that takes back what failed: neither is a lane. SPDX-License-Identifier: MIT */
+#include "logic/lane.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "common/base/lock.h"
+#include "common/base/obj.h"
+#include "common/base/thread.h"
+
+struct lane {
+	unsigned magic;
+#define LANE_MAGIC 0x1a4e0000
+	/* set once */
+	struct lane_options opt;
+	struct thread **threads;
+	unsigned n_threads;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t work;
+	struct lane_item *ring;
+	size_t head, count, bytes;
+	bool no_more; /* nothing is put in any more: threads leave once it is empty */
+};
+
+bool lane_put(struct lane *l, const struct lane_item *item)
+{
+	bool taken;
+
+	OBJ_CHECK(l, LANE_MAGIC);
+	lock_take(&l->lock);
+	taken = l->count < l->opt.items_max && l->bytes < l->opt.bytes_max;
+	if (taken) {
+		l->ring[(l->head + l->count) % l->opt.items_max] = *item;
+		l->count++;
+		l->bytes += item->bytes;
+	}
+	lock_drop(&l->lock);
+	if (taken)
+		(void)pthread_cond_signal(&l->work);
+	return taken;
+}
+
+/* False: no more. */
+static bool take(struct lane *l, struct lane_item *item)
+{
+	bool any;
+
+	lock_take(&l->lock);
+	/* lane_stop ends this wait at the latest. */
+	while (l->count == 0 && !l->no_more)
+		lock_wait(&l->work, &l->lock);
+	any = l->count > 0;
+	if (any) {
+		*item = l->ring[l->head];
+		l->head = (l->head + 1) % l->opt.items_max;
+		l->count--;
+		l->bytes -= item->bytes;
+	}
+	lock_drop(&l->lock);
+	return any;
+}
+
+static void *work(void *arg)
+{
+	struct lane *l = arg;
+	struct lane_item item;
+
+	OBJ_CHECK(l, LANE_MAGIC);
+	while (take(l, &item))
+		l->opt.work(l->opt.self, &item);
+	return NULL;
+}
+
+/* ---- start and stop ---- */
+
+static int start_threads(struct lane *l)
+{
+	int rc;
+
+	l->ring = calloc(l->opt.items_max, sizeof(*l->ring));
+	l->threads = calloc(l->opt.threads, sizeof(*l->threads));
+	if (l->ring == NULL || l->threads == NULL)
+		return -ENOMEM;
+	for (; l->n_threads < l->opt.threads; l->n_threads++)
+		if ((rc = thread_spawn(THREAD_SERVICE, "answer", work, l, &l->threads[l->n_threads])) < 0)
+			return rc;
+	return 0;
+}
+
+int lane_start(const struct lane_options *opt, struct lane **out)
+{
+	struct lane *l = calloc(1, sizeof(*l));
+	int rc;
+
+	if (l == NULL)
+		return -ENOMEM;
+	l->magic = LANE_MAGIC;
+	l->opt = *opt;
+	lock_init(&l->lock, LOCK_SERVICE);
+	lock_cond_init(&l->work);
+	if ((rc = start_threads(l)) < 0) {
+		lane_stop(&l);
+		return rc;
+	}
+	*out = l;
+	return 0;
+}
+
+void lane_stop(struct lane **lane)
+{
+	struct lane *l = *lane;
+
+	OBJ_CHECK(l, LANE_MAGIC);
+	lock_take(&l->lock);
+	l->no_more = true;
+	lock_drop(&l->lock);
+	(void)pthread_cond_broadcast(&l->work);
+	for (unsigned i = 0; i < l->n_threads; i++)
+		thread_join(&l->threads[i]);
+	free(l->threads);
+	free(l->ring);
+	(void)pthread_cond_destroy(&l->work);
+	lock_fini(&l->lock);
+	l->magic = 0;
+	free(l);
+	*lane = NULL;
+}
