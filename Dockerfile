@@ -12,9 +12,9 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-# What shows the commit: docker build --build-arg COMMIT=$(git rev-parse --short HEAD)
-ARG COMMIT=unknown
-RUN make -s -j"$(nproc)" BUILD=/build COMMIT="$COMMIT" all \
+# The history stays outside, so that it has to be told the commit: docker build --build-arg SOURCE_VERSION="$(scripts/version)"
+ARG SOURCE_VERSION=
+RUN make -s -j"$(nproc)" BUILD=/build SOURCE_VERSION="$SOURCE_VERSION" all \
     && install -d /image \
     && install -s -m 755 /build/comet /build/comet-logic /build/comet-cli /image \
     && install -m 755 scripts/container-start scripts/container-health /image

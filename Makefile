@@ -8,8 +8,10 @@ CC      ?= cc
 PYTHON  ?= /usr/bin/python3
 BUILD   ?= build$(if $(SAN),/$(SAN))
 PREFIX  ?= /usr/local
-VERSION := 0.1.0
-COMMIT  := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+# Both words of scripts/version; SOURCE_VERSION gives them where the source has come without its history.
+SAYS    := $(or $(SOURCE_VERSION),$(shell scripts/version))
+VERSION := $(word 1,$(SAYS))
+COMMIT  := $(word 2,$(SAYS))
 
 PACKAGES := libwebsockets libmicrohttpd gnutls hiredis openssl jansson inih libxxhash libcurl
 # A clone with nothing installed must still be able to run `make deps`, so a missing package is no error here.
@@ -27,7 +29,7 @@ BRANCHES_aarch64 := -mbranch-protection=standard
 HARDEN  := -fstack-protector-strong -fstack-clash-protection $(BRANCHES_$(MACHINE)) $(FORTIFY) -fPIE -fno-strict-aliasing
 # Two builds of one commit are the same bytes, wherever they are made: no path of this machine gets in.
 SAME    := -ffile-prefix-map=$(CURDIR)=.
-CPPFLAGS := -I. -D_GNU_SOURCE -DCOMET_VERSION='"$(VERSION)"' -DCOMET_COMMIT='"$(COMMIT)"' $(PKG_CFLAGS) $(CPPFLAGS)
+CPPFLAGS := -I. -D_GNU_SOURCE $(PKG_CFLAGS) $(CPPFLAGS)
 CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) $(SAME) -pthread $(CFLAGS)
 LDFLAGS := -pie -Wl,--as-needed,-z,relro,-z,now,-z,noexecstack -pthread $(LDFLAGS)
 LDLIBS  := $(PKG_LIBS)
@@ -119,13 +121,15 @@ $(BUILD)/obj/%.o: %.c
 PAGE := $(wildcard logic/console/*) $(addprefix examples/web/,comet.js chat.html chat.css chat.js)
 $(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/logic/api_console.o): $(PAGE)
 
-# What shows the commit is built again when there is a new one, and nothing else is.
-COMMIT_FILE := $(BUILD)/commit
-ifneq ($(COMMIT),$(shell cat $(COMMIT_FILE) 2>/dev/null))
-$(shell mkdir -p $(BUILD) && echo $(COMMIT) >$(COMMIT_FILE))
+# One file is compiled again when there is a new commit, and no other is.
+VERSION_FILE  := $(BUILD)/version
+VERSION_FLAGS := -DCOMET_VERSION='"$(VERSION)"' -DCOMET_COMMIT='"$(COMMIT)"'
+ifneq ($(SAYS),$(shell cat $(VERSION_FILE) 2>/dev/null))
+$(shell mkdir -p $(BUILD) && echo '$(SAYS)' >$(VERSION_FILE))
 endif
-SHOW_COMMIT := $(if $(SOURCES),$(shell grep -l COMET_COMMIT $(SOURCES) $(UNIT_SOURCES)))
-$(foreach build,$(sort $(BUILD) $(CHECK)),$(SHOW_COMMIT:%.c=$(build)/obj/%.o)): $(COMMIT_FILE)
+VERSION_OBJS  := $(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/common/base/version.o)
+$(VERSION_OBJS): $(VERSION_FILE)
+$(VERSION_OBJS): CPPFLAGS += $(VERSION_FLAGS)
 
 clean:
 	rm -rf build

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
+#include "common/base/version.h"
 
 struct command {
 	const char *name;
@@ -52,7 +53,7 @@ int main(int argc, char **argv)
 		return EXIT_OK;
 	}
 	if (strcmp(name, "--version") == 0) {
-		printf("comet-cli %s (%s)\n", COMET_VERSION, COMET_COMMIT);
+		printf("comet-cli %s (%s)\n", version_text, version_commit);
 		return EXIT_OK;
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {

@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/signals.h"
+#include "common/base/version.h"
 #include "common/config/config.h"
 #include "common/http/http_guard.h"
 #include "logic_client/redis_client.h"
@@ -87,8 +88,11 @@ static void say(struct http_reply *reply, int status, const char *words)
 
 static void front(struct cluster *c, struct http_reply *reply)
 {
+	char words[sizeof(PATHS) + 128];
+
 	(void)c;
-	say(reply, 200, "comet " COMET_VERSION "\n\n" PATHS);
+	(void)snprintf(words, sizeof(words), "comet %s\n\n" PATHS, version_text);
+	say(reply, 200, words);
 }
 
 static void healthz(struct cluster *c, struct http_reply *reply)

@@ -28,6 +28,7 @@
 #include "common/base/stack.h"
 #include "common/base/standard_files.h"
 #include "common/base/thread.h"
+#include "common/base/version.h"
 #include "common/config/config.h"
 #include "common/http/http.h"
 
@@ -301,7 +302,7 @@ static void say_what_to_try(const struct house *h, const char *program)
 		     "  %.*scomet-cli sub --port %s --mid 123\n"
 		     "  curl -d 'hello' 'http://%s/goim/push/mids?operation=1000&mids=123'\n"
 		     "Or in a browser: http://%s/\n",
-		     COMET_VERSION, dir, program, strrchr(tcp, ':') + 1, http, http);
+		     version_text, dir, program, strrchr(tcp, ':') + 1, http, http);
 	(void)fflush(stdout);
 }
 

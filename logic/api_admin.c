@@ -1,8 +1,10 @@
 /* api_admin: what operators and their tools ask for. SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/counters.h"
+#include "common/base/version.h"
 #include "logic/api_route.h"
 
 static void wrong_method(struct api_call *call)
@@ -43,23 +45,25 @@ static void readyz(struct api_call *call)
 	api_reply_text(call, 503, "text/plain; charset=utf-8", words);
 }
 
+static const char paths[] = "POST /goim/push/mids?operation=1000&mids=123      the body is the message\n"
+			    "POST /goim/push/keys?operation=1000&keys=KEY\n"
+			    "POST /goim/push/room?operation=1000&type=live&room=1000\n"
+			    "POST /goim/push/all?operation=1000&speed=0\n"
+			    "POST /goim/kick?mids=123                          or keys=KEY\n"
+			    "GET  /goim/online/total                           /goim/online/top?type=live&limit=10\n"
+			    "GET  /goim/online/room?type=live&rooms=1000\n"
+			    "GET  /goim/nodes/weighted                         /goim/nodes/instances\n"
+			    "GET  /goim/upstream?after=0&wait=1000             what clients send to the back end\n"
+			    "POST /1/push?uid=123                              and the rest of goim's first API\n"
+			    "GET  /metrics                                     /healthz /readyz\n"
+			    "GET  /                                            this, or in a browser the console\n";
+
 void api_help(struct api_call *call)
 {
-	api_reply_text(call, 200, "text/plain; charset=utf-8",
-		       "comet " COMET_VERSION "\n"
-		       "\n"
-		       "POST /goim/push/mids?operation=1000&mids=123      the body is the message\n"
-		       "POST /goim/push/keys?operation=1000&keys=KEY\n"
-		       "POST /goim/push/room?operation=1000&type=live&room=1000\n"
-		       "POST /goim/push/all?operation=1000&speed=0\n"
-		       "POST /goim/kick?mids=123                          or keys=KEY\n"
-		       "GET  /goim/online/total                           /goim/online/top?type=live&limit=10\n"
-		       "GET  /goim/online/room?type=live&rooms=1000\n"
-		       "GET  /goim/nodes/weighted                         /goim/nodes/instances\n"
-		       "GET  /goim/upstream?after=0&wait=1000             what clients send to the back end\n"
-		       "POST /1/push?uid=123                              and the rest of goim's first API\n"
-		       "GET  /metrics                                     /healthz /readyz\n"
-		       "GET  /                                            this, or in a browser the console\n");
+	char words[sizeof(paths) + 128];
+
+	(void)snprintf(words, sizeof(words), "comet %s\n\n%s", version_text, paths);
+	api_reply_text(call, 200, "text/plain; charset=utf-8", words);
 }
 
 static const struct api_route routes[] = {

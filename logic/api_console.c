@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/version.h"
 #include "logic/api_route.h"
 
 #define TOP_ROOMS 20
@@ -96,7 +97,7 @@ static void console_json(struct api_call *call)
 	registry_rooms_sort(&rooms);
 	api_reply_json(call, 200,
 		       json_pack("{s:i,s:s,s:{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:o}}", "code", 0, "message", "", "data",
-				 "alone", l->ports != NULL, "version", COMET_VERSION, "tcp_port", (int)ports.tcp,
+				 "alone", l->ports != NULL, "version", version_text, "tcp_port", (int)ports.tcp,
 				 "ws_port", (int)ports.websocket, "wss_port", (int)ports.websocket_tls, "registry",
 				 rc == 0, "rooms", (json_int_t)rooms.n, "top", list_rooms(&rooms)));
 	registry_rooms_fini(&rooms);

@@ -14,6 +14,7 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/version.h"
 #include "common/wire/wire_text.h"
 #include "logic/auth_calls.h"
 
@@ -163,10 +164,12 @@ static CURL *make_handle(const struct auth_webhook *w)
 {
 	const struct config *cfg = w->cfg;
 	CURL *curl = curl_easy_init();
+	char agent[128];
 	bool good;
 
 	if (curl == NULL)
 		return NULL;
+	(void)snprintf(agent, sizeof(agent), "comet/%s", version_text);
 	/* Where it says no more than this, nothing comes from elsewhere: no redirect, no proxy of the environment, no other
 	 * protocol, no signal. */
 	good = curl_easy_setopt(curl, CURLOPT_URL, cfg->auth_url) == CURLE_OK &&
@@ -176,7 +179,7 @@ static CURL *make_handle(const struct auth_webhook *w)
 	       curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_USERAGENT, "comet/" COMET_VERSION) == CURLE_OK &&
+	       curl_easy_setopt(curl, CURLOPT_USERAGENT, agent) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_HTTPHEADER, w->headers) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK &&
 	       /* The system keeps names. Kept here as well, one would seem to be found while no name server answers. */

@@ -158,13 +158,12 @@ TIDY     := $(READ:%=tidy/%)
 
 .PHONY: $(TIDY)
 $(TIDY): tidy/%:
-	@clang-tidy --quiet $* -- $(CPPFLAGS) -DLOCK_CHECKS -std=gnu11 2>/dev/null
+	@clang-tidy --quiet $* -- $(CPPFLAGS) $(VERSION_FLAGS) -DLOCK_CHECKS -std=gnu11 2>/dev/null
 
 lint: check-layers $(TIDY)
-	clang -fsyntax-only -Wthread-safety $(CPPFLAGS) -DLOCK_CHECKS $(CFLAGS) $(READ)
+	clang -fsyntax-only -Wthread-safety $(CPPFLAGS) $(VERSION_FLAGS) -DLOCK_CHECKS $(CFLAGS) $(READ)
 	cppcheck --quiet -j$$(nproc) --enable=warning,portability --std=c11 --error-exitcode=1 --inline-suppr \
-		--suppress=missingIncludeSystem -I. -D_GNU_SOURCE -DCOMET_VERSION='""' \
-		-DCOMET_COMMIT='""' $(SOURCES)
+		--suppress=missingIncludeSystem -I. -D_GNU_SOURCE $(VERSION_FLAGS) $(SOURCES)
 	clang-format --dry-run -Werror $(C_FILES)
 	for s in $(SCRIPTS); do bash -n $$s || exit 1; done
 	if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); fi

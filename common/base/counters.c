@@ -15,6 +15,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/obj.h"
+#include "common/base/version.h"
 
 #define SHARDS 16
 
@@ -356,7 +357,7 @@ static void expose_process(struct counters_text *out)
 void counters_expose(struct counters_text *out)
 {
 	expose_head(out, "comet_build_info", "gauge", "Always 1; the labels tell the build.");
-	counters_text_add(out, "comet_build_info{version=\"%s\",commit=\"%s\"} 1\n", COMET_VERSION, COMET_COMMIT);
+	counters_text_add(out, "comet_build_info{version=\"%s\",commit=\"%s\"} 1\n", version_text, version_commit);
 	for (unsigned c = 0; c < COUNT_MAX; c++)
 		expose_one(out, c);
 	expose_process(out);

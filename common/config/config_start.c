@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/base/version.h"
 #include "common/config/config.h"
 
 /* What the command line asks for. */
@@ -128,7 +129,7 @@ static int start(struct config *cfg, const struct request *rq, const struct conf
 		return 1;
 	}
 	if (rq->version) {
-		(void)printf("%s %s (%s)\n", program->name, COMET_VERSION, COMET_COMMIT);
+		(void)printf("%s %s (%s)\n", program->name, version_text, version_commit);
 		return 1;
 	}
 	rc = read_sources(cfg, rq, program->is_logic);

@@ -77,12 +77,52 @@ def test_programs_are_hardened(program):
 
 
 def test_programs_say_version_and_commit_and_know_nothing_of_the_machine():
-    commit = run("git", "-C", ROOT, "rev-parse", "--short", "HEAD").stdout.strip() or "unknown"
+    version, commit = (BUILD / "version").read_text().split()
     for program in PROGRAMS:
-        assert re.fullmatch(rf"{program} \d+\.\d+\.\d+ \((\w+)\)\n", run(BUILD / program, "--version").stdout), program
-        if (BUILD / "commit").read_text().strip() == commit:
-            assert f"({commit})" in run(BUILD / program, "--version").stdout
+        assert run(BUILD / program, "--version").stdout == f"{program} {version} ({commit})\n"
         assert str(ROOT).encode() not in (BUILD / program).read_bytes(), program
+
+
+def version_of(source):
+    """What scripts/version says of this folder: the version and the commit."""
+    return run(source / "scripts/version").stdout.split()
+
+
+def changelog():
+    """The headings of CHANGELOG.md, newest first: the number, and the day of the release or "unreleased"."""
+    return re.findall(r"^## ([\d.]+), (unreleased|\d{4}-\d\d-\d\d)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+
+
+def test_version_says_the_commit_and_sorts_between_the_releases():
+    version, commit = version_of(ROOT)
+    (number, state), (last, _) = changelog()[:2]
+    head = run("git", "-C", ROOT, "rev-parse", "HEAD").stdout
+    assert commit == head[:7] or (commit, head) == ("unknown", "")
+    if state != "unreleased":
+        assert version == number
+        return
+    assert re.fullmatch(rf"{number}~(git\d{{14}}\.{commit}|unknown)", version)
+    if shutil.which("dpkg"):
+        order = [last, f"{number}~", f"{number}~git20000101000000.fffffff", version, number]
+        for older, newer in zip(order, order[1:]):
+            assert run("dpkg", "--compare-versions", older, "lt", newer).returncode == 0, (older, newer)
+
+
+def test_version_of_a_tarball_is_the_commit_where_git_made_it_and_else_unknown(tmp_path):
+    bare, archive = tmp_path / "bare", tmp_path / "archive"
+    (bare / "scripts").mkdir(parents=True)
+    for path in ("scripts/version", "CHANGELOG.md"):
+        shutil.copy(ROOT / path, bare / path)
+    # A repository that it happens to lie in has no say.
+    run("git", "init", "-q", tmp_path)
+    assert version_of(bare)[1] == "unknown"
+    if not (ROOT / ".git").exists():
+        pytest.skip("no history here that could be archived")
+    archive.mkdir()
+    packed = subprocess.run(["git", "-C", ROOT, "archive", "HEAD", "scripts/version", "CHANGELOG.md"], check=True,
+                            capture_output=True).stdout
+    subprocess.run(["tar", "-xC", archive], check=True, input=packed)
+    assert version_of(archive) == version_of(ROOT)
 
 
 @needs("mandoc")
