@@ -21,6 +21,7 @@
 #include "comet/server.h"
 #include "comet/transport/tls.h"
 #include "common/base/clock.h"
+#include "common/base/cores.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/reload.h"
@@ -222,7 +223,7 @@ static int open_doors(struct house *h)
 							      websocket_let_in_tls,
 							      tcp_door_turn_away_tls,
 							      h->websocket};
-	return accept_start(&h->server, h->doors, ACCEPT_KINDS, (unsigned)cfg->tcp_accept, &h->accept);
+	return accept_start(&h->server, h->doors, ACCEPT_KINDS, cores(), &h->accept);
 }
 
 static void tell_ports(struct house *h)
@@ -267,10 +268,10 @@ static int start(struct house *h)
 	const struct config *cfg = &h->cfg;
 	int rc;
 
-	if ((rc = server_init(&h->server, cfg)) < 0)
+	if ((rc = server_init(&h->server, cfg, cores())) < 0)
 		return rc;
 	enlarge_futex_table(h->server.admission.opt.connections_max);
-	if ((rc = push_start(&h->server, (unsigned)cfg->push_threads, (unsigned)cfg->push_queue, &h->push)) < 0)
+	if ((rc = push_start(&h->server, cores(), (unsigned)cfg->push_queue, &h->push)) < 0)
 		return fail("cannot start the push threads", rc);
 	if ((rc = start_logic(h)) < 0)
 		return rc == -ECANCELED ? rc : fail("cannot start logic", rc);

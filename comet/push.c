@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "comet/deliver.h"
 #include "comet/pacer.h"
@@ -392,10 +391,9 @@ static void worker_stop(struct worker *w)
 int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **out)
 {
 	struct push *p = calloc(1, sizeof(*p));
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned want = n > 0 ? n : cores > 0 ? (unsigned)cores : 1;
 	int rc = 0;
 
+	BUG_UNLESS(n > 0);
 	if (p == NULL)
 		return -ENOMEM;
 	p->magic = PUSH_MAGIC;
@@ -404,15 +402,15 @@ int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **o
 	lock_init(&p->lock, LOCK_BUS);
 	lock_cond_init(&p->room);
 	/* More threads than buckets would have nothing to do. */
-	if (want > s->n_buckets)
-		want = s->n_buckets;
-	p->workers = calloc(want, sizeof(*p->workers));
+	if (n > s->n_buckets)
+		n = s->n_buckets;
+	p->workers = calloc(n, sizeof(*p->workers));
 	if (p->workers == NULL)
 		rc = -ENOMEM;
 	else
 		rc = pacer_start(s, &p->pacer);
 	/* The threads share out the buckets by this number from their first job on; none comes before push_start returns. */
-	for (unsigned i = 0; rc == 0 && i < want; i++) {
+	for (unsigned i = 0; rc == 0 && i < n; i++) {
 		p->n++; /* also if it fails: worker_stop undoes a half start */
 		rc = worker_start(p, i);
 	}

@@ -9,7 +9,7 @@
 
 struct push;
 
-/* Start n threads (0: one for each core) with room for queue_max pushes or 64 MiB of them. 0, -ENOMEM, -EAGAIN. */
+/* Start n threads, at least 1, with room for queue_max pushes or 64 MiB of them. 0, -ENOMEM, -EAGAIN. */
 int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **out);
 /* Deliver what was accepted, then join. Nobody calls push_accept any more. */
 void push_stop(struct push **p);

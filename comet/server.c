@@ -3,19 +3,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/obj.h"
-
-static int cores(void)
-{
-	long n = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return n > 0 ? (int)n : 1;
-}
 
 static int64_t connections_max(const struct config *cfg)
 {
@@ -51,9 +43,8 @@ static void buckets_free(struct server *s)
 	s->buckets = NULL;
 }
 
-int server_init(struct server *s, const struct config *cfg)
+int server_init(struct server *s, const struct config *cfg, unsigned timers)
 {
-	unsigned shares = (unsigned)(cfg->protocol_timer > 0 ? cfg->protocol_timer : cores());
 	struct admission_options admission = {
 		.connections_max = connections_max(cfg),
 		.per_ip_max = cfg->limits_per_ip,
@@ -82,7 +73,7 @@ int server_init(struct server *s, const struct config *cfg)
 		goto fini_admission;
 	if ((rc = buckets_new(s)) < 0)
 		goto fini_whitelist;
-	if ((rc = round_init(&s->round, shares, PACKET_HEAD_BYTES + (size_t)cfg->protocol_max_body,
+	if ((rc = round_init(&s->round, timers, PACKET_HEAD_BYTES + (size_t)cfg->protocol_max_body,
 			     connection_expired)) < 0)
 		goto free_buckets;
 	return 0;

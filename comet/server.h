@@ -36,9 +36,9 @@ struct server {
 	int64_t on_roster;
 };
 
-/* Everything but logic, which the caller fills in before connections come. Starts the timer threads.
+/* Everything but logic, which the caller fills in before connections come. Starts `timers` timer threads, at least 1.
  * 0, or -errno with a log line that says what failed; s->cfg is then NULL. */
-int server_init(struct server *s, const struct config *cfg);
+int server_init(struct server *s, const struct config *cfg, unsigned timers);
 /* After server_drain: no connection is left. */
 void server_fini(struct server *s);
 

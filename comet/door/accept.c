@@ -267,17 +267,15 @@ int accept_start(struct server *s, const struct accept_door *doors, unsigned n_d
 		 struct accept **out)
 {
 	struct accept *a = calloc(1, sizeof(*a));
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	int rc;
 
+	BUG_UNLESS(threads > 0);
 	if (a == NULL)
 		return -ENOMEM;
 	a->magic = ACCEPT_MAGIC;
 	a->server = s;
 	lock_init(&a->lock, LOCK_SERVICE);
 	lock_cond_init(&a->wake);
-	if (threads == 0)
-		threads = cores > 0 ? (unsigned)cores : 1;
 	if ((rc = open_doors(a, doors, n_doors, threads)) < 0) {
 		accept_stop(&a);
 		return rc;

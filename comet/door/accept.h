@@ -26,7 +26,7 @@ struct accept_door {
 	void *arg; /* of let_in */
 };
 
-/* Listen at all doors, start `threads` (0: one for each core) threads for each address, print "listening NAME ADDRESS" for
+/* Listen at all doors, start `threads` threads (at least 1) for each address, print "listening NAME ADDRESS" for
  * each on stdout. The doors are the caller's, until accept_stop.
  * 0, or -errno with a log line that says which address and why; nothing is then left open. */
 int accept_start(struct server *s, const struct accept_door *doors, unsigned n_doors, unsigned threads,

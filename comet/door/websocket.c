@@ -18,6 +18,7 @@
 #include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
 #include "comet/transport/ws_link.h"
+#include "common/base/cores.h"
 #include "common/base/err.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
@@ -317,9 +318,7 @@ static void service_stop(struct service *s)
 int websocket_start(struct server *server, struct tls_certs *certs, struct websocket **out)
 {
 	struct websocket *ws = calloc(1, sizeof(*ws));
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	unsigned n = server->cfg->websocket_threads > 0 ? (unsigned)server->cfg->websocket_threads
-							: (cores > 0 ? (unsigned)cores : 1);
+	unsigned n = cores();
 	int rc = -ENOMEM;
 
 	if (ws == NULL)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/config/retired.h"
 #include "common/config/setting.h"
 
 int config_init(struct config *cfg)
@@ -44,10 +45,24 @@ static int assign(struct config *cfg, const struct setting *s, const char *value
 	return rc;
 }
 
+/* Whether an older release had it; then a warning is written. */
+static bool is_retired(const char *section, const char *key, const char *where, FILE *errors)
+{
+	const struct retired *r = retired_find(section, key);
+
+	if (r)
+		(void)fprintf(errors, "%s%s: warning: no effect since %s, take it out: %s\n", where, r->name, r->since,
+			      r->what_now);
+	return r != NULL;
+}
+
+/* 0 where an older release had it, otherwise -ERR_CONFIG. */
 static int no_such_setting(const char *section, const char *key, const char *where, FILE *errors)
 {
 	const struct setting *nearest = setting_nearest(section, key);
 
+	if (is_retired(section, key, where, errors))
+		return 0;
 	(void)fprintf(errors, "%s%.60s.%.60s: no such setting", where, section, key);
 	if (nearest)
 		(void)fprintf(errors, "; did you mean %s?", nearest->name);
@@ -256,10 +271,12 @@ static const struct setting *find_by_env(const char *name)
 	return NULL;
 }
 
+/* The same for a variable. */
 static int no_such_variable(const char *name, FILE *errors)
 {
 	char lower[SETTING_ENV_BYTES];
 	char known[SETTING_ENV_BYTES];
+	char where[SETTING_ENV_BYTES + 4];
 	const struct setting *nearest = NULL;
 	size_t i = 0;
 	char *key;
@@ -270,6 +287,9 @@ static int no_such_variable(const char *name, FILE *errors)
 	key = strchr(lower, '_');
 	if (key) {
 		*key++ = '\0';
+		(void)snprintf(where, sizeof(where), "%.64s: ", name);
+		if (is_retired(lower, key, where, errors))
+			return 0;
 		nearest = setting_nearest(lower, key);
 	}
 	(void)fprintf(errors, "%.80s: no setting has this variable", name);

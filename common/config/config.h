@@ -36,7 +36,7 @@ int config_init(struct config *cfg);
 void config_fini(struct config *cfg);
 
 /* Each takes over what it finds, and on an error writes one line to `errors` for each fault, goes on to find the others,
- * and returns -ERR_CONFIG; -ENOMEM; or -errno where the file cannot be read (one line written too).
+ * and returns -ERR_CONFIG; a setting of an older release (retired.def) is no fault and gets a line of warning; -ENOMEM; or -errno where the file cannot be read (one line written too).
  *   config_file    an INI file; a setting that stands in it twice is an error, too
  *   config_env     COMET_SECTION_KEY of the environment; an unknown COMET_... variable is an error, too, but for
  *                  COMET_API_KEY (comet-cli's), COMET_BUILD and COMET_TEST_... (the tests') and those that

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "common/config/retired.h"
 #include "common/config/setting.h"
 
 void config_print(const struct config *cfg, FILE *out)
@@ -65,6 +66,15 @@ static void print_default(const struct setting *s, FILE *out)
 	(void)fprintf(out, "`%s`", text);
 }
 
+static void print_retired_markdown(FILE *out)
+{
+	(void)fputs("\n### Retired settings\n\n"
+		    "| setting | without effect since | today |\n|---|---|---|\n",
+		    out);
+	for (const struct retired *r = retired_settings; r->name; r++)
+		(void)fprintf(out, "| `%s` | %s | %s |\n", r->name, r->since, r->what_now);
+}
+
 void config_print_markdown(FILE *out)
 {
 	const char *section = "";
@@ -82,6 +92,7 @@ void config_print_markdown(FILE *out)
 		print_values(s, out);
 		(void)fprintf(out, " | %s |\n", s->help);
 	}
+	print_retired_markdown(out);
 }
 
 /* roff takes a line that begins with a dot or a quote for a command of its own, and a backslash for more. */
@@ -104,6 +115,16 @@ static void print_default_roff(const struct setting *s, FILE *out)
 	print_roff(s->text && s->text[0] ? s->text : text, out);
 }
 
+static void print_retired_man(FILE *out)
+{
+	(void)fputs(".SS Retired settings\n", out);
+	for (const struct retired *r = retired_settings; r->name; r++) {
+		(void)fprintf(out, ".TP\n.B %s\n", r->name);
+		print_roff(r->what_now, out);
+		(void)fprintf(out, "\n.br\n(without effect since %s)\n", r->since);
+	}
+}
+
 void config_print_man(FILE *out)
 {
 	const char *section = "";
@@ -121,4 +142,5 @@ void config_print_man(FILE *out)
 		print_default_roff(s, out);
 		(void)fputs(")\n", out);
 	}
+	print_retired_man(out);
 }

@@ -33,7 +33,7 @@ class ClusterBackend(Backend):
 
 
 class ClusterComet(Comet):
-    def __init__(self, directory, settings=None, files=None, environment=None, logic_environment=None):
+    def __init__(self, directory, settings=None, files=None, environment=None, logic_environment=None, one_core=False):
         settings = dict(settings or {})
         self._logic_environment = logic_environment
         self._others = []
@@ -41,7 +41,7 @@ class ClusterComet(Comet):
         try:
             settings["redis.addr"] = self._start_redis(directory)
             logic = self._start_logic(directory, settings)
-            super().__init__(directory, {**settings, "logic.mode": "redis"}, files, environment)
+            super().__init__(directory, {**settings, "logic.mode": "redis"}, files, environment, one_core)
             wait_until(lambda: self.backend.get("/readyz").status == 200, "the comet has found its logic")
         except BaseException:
             self._stop_others()

@@ -31,6 +31,7 @@ HANG_SECONDS = 240 + 4 * LONG_SECONDS  # every wait has a deadline of its own; t
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "settings(*assignments): start the house of this test with these")
+    config.addinivalue_line("markers", "one_core: start the house of this test on one core, so that it has one thread of each kind")
     config.addinivalue_line("markers", "ways(*names): run this test over these ways only")
     config.addinivalue_line("markers", "keeps(megabytes): so much memory may stay after this hostile test, not to be needed again")
     config.addinivalue_line("markers", "cluster_ways(*names): where logic is behind Redis, over these only")
@@ -84,6 +85,7 @@ def launch(request, tmp_path):
     def start(settings=None, kind=None, **more):
         directory = tmp_path / f"comet-{next(numbers)}"
         directory.mkdir()
+        more.setdefault("one_core", request.node.get_closest_marker("one_core") is not None)
         comet = (kind or house_class())(directory, {**settings_of(request), **(settings or {})}, **more)
         started.append(comet)
         comet.note_baseline()

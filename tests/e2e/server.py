@@ -109,14 +109,17 @@ class Metrics:
 class Comet:
     """A comet that runs alone."""
 
-    def __init__(self, directory, settings=None, files=None, environment=None):
+    def __init__(self, directory, settings=None, files=None, environment=None, one_core=False, conf=None):
         cert, key = certificate()
         self.settings = {**DEFAULTS, "tls.cert_file": cert, "tls.private_file": key, **(settings or {})}
         self._stdout = pathlib.Path(directory) / "stdout"
         self._stderr = pathlib.Path(directory) / "stderr"
         self._files = files  # RLIMIT_NOFILE, soft and hard
+        self._one_core = one_core  # so that it has one thread of each kind
         self.ended_by_test = False  # the test has looked at how it ended, stop() need not
         arguments = [argument for key, value in self.settings.items() for argument in ("-o", f"{key}={value}")]
+        if conf is not None:
+            arguments += ["-c", conf]
         with open(self._stdout, "wb") as out, open(self._stderr, "wb") as err:
             self.process = subprocess.Popen([BUILD / "comet", *arguments], stdin=subprocess.DEVNULL, stdout=out,
                                             stderr=err, env={**os.environ, **(environment or {})},
@@ -138,6 +141,8 @@ class Comet:
         self._with_parent()
         if self._files is not None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self._files, self._files))
+        if self._one_core:
+            os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
 
     # starting
 

@@ -70,5 +70,6 @@ def test_settings_that_the_documents_name_exist():
                  *(ROOT / "examples/monitoring").glob("*.yml")]:
         # In a document between backquotes, so that host and file names are none.
         quote = "`" if page.suffix == ".md" else r"\b"
-        for name in re.findall(rf"{quote}((?:{sections})\.[a-z]\w+)(?=[=`\s,;.:)]|$)", page.read_text()):
+        text = page.read_text().partition("### Retired settings")[0]
+        for name in re.findall(rf"{quote}((?:{sections})\.[a-z]\w+)(?=[=`\s,;.:)]|$)", text):
             assert name in settings or name.endswith((".service", ".example")), f"{page.name}: {name}"

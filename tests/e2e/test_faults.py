@@ -35,11 +35,10 @@ def plan(tmp_path):
 @pytest.fixture
 def failing(launch, plan):
     # Of each thread only one, so that a count of calls says which.
-    settings = {"tcp.accept": "1", "websocket.threads": "1", "push.threads": "1", "protocol.timer": "1",
-                "protocol.handshake_timeout": "1s", "protocol.write_timeout": "1s", "log.level": "debug"}
+    settings = {"protocol.handshake_timeout": "1s", "protocol.write_timeout": "1s", "log.level": "debug"}
 
     def start(more=None):
-        house = launch({**settings, **(more or {})}, environment=plan.environment)
+        house = launch({**settings, **(more or {})}, environment=plan.environment, one_core=True)
         assert plan.seen("socket") > 0, "the library is not there"
         return house
 

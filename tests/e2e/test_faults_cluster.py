@@ -31,9 +31,8 @@ def plan(tmp_path):
 @pytest.fixture(params=["comet", "logic"])
 def failing(launch, plan, request):
     who = {"comet": "environment", "logic": "logic_environment"}[request.param]
-    house = launch({"tcp.accept": "1", "websocket.threads": "1", "push.threads": "1", "protocol.timer": "1", "logic.timeout": "500ms",
-                    "protocol.handshake_timeout": "3s", "log.level": "debug", "server.drain_timeout": "100ms"},
-                   **{who: plan.environment})
+    house = launch({"logic.timeout": "500ms", "protocol.handshake_timeout": "3s", "log.level": "debug",
+                    "server.drain_timeout": "100ms"}, **{who: plan.environment}, one_core=True)
     assert plan.seen("socket") > 0, "the library is not there"
     return house
 

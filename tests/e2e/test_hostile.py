@@ -51,7 +51,7 @@ def rounds_of_everybody(good):
 
 
 @pytest.mark.parametrize("packet, reply", EVERY_PACKET.values(), ids=EVERY_PACKET.keys())
-@pytest.mark.settings("websocket.threads=1")
+@pytest.mark.one_core
 @pytest.mark.ways("tcp-v2", "ws-v2")
 def test_packet_cut_in_two_segments_at_every_byte(connect, house, good, packet, reply):
     clients = [connect(mid=i) for i in range(1, len(packet.encode()) + 6)]
@@ -97,7 +97,7 @@ EVERY_TEXT = {
 
 
 @pytest.mark.parametrize("said, reply", EVERY_TEXT.values(), ids=EVERY_TEXT.keys())
-@pytest.mark.settings("websocket.threads=1")
+@pytest.mark.one_core
 def test_text_message_cut_at_every_byte_in_frames_and_in_segments(bare, house, good, said, reply):  # noqa: F811
     """In frames also inside a character of UTF-8."""
     def come_in():

@@ -84,7 +84,7 @@ class Actor:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.settings("push.threads=3", "protocol.timer=2", "bucket.size=2")
+@pytest.mark.settings("bucket.size=2")
 def test_at_every_quiet_moment_all_agree(launch, seed):
     environment = {"LOCK_YIELDS": os.environ.get("LOCK_YIELDS") or str(seed)}
     house = launch(environment=environment)

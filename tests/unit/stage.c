@@ -168,7 +168,6 @@ void stage_set(struct stage *s)
 	log_setup(LOG_ERROR, LOG_TEXT);
 	assert_int_equal(config_init(&s->cfg), 0);
 	s->cfg.bucket_size = 4;
-	s->cfg.protocol_timer = 1;
 	s->cfg.protocol_svr_proto = 8;
 	s->cfg.protocol_cli_proto = 4;
 	s->cfg.protocol_handshake_timeout = 60000;
@@ -180,7 +179,7 @@ void stage_up(struct stage *s)
 {
 	struct stage_logic *l = &s->logic;
 
-	assert_int_equal(server_init(&s->server, &s->cfg), 0);
+	assert_int_equal(server_init(&s->server, &s->cfg, 1), 0);
 	BUG_UNLESS(pthread_mutex_init(&l->mutex, NULL) == 0);
 	BUG_UNLESS(pthread_cond_init(&l->changed, NULL) == 0);
 	l->session =

@@ -17,6 +17,7 @@
 #include "common/base/err.h"
 #include "common/base/version.h"
 #include "common/config/config.h"
+#include "common/config/retired.h"
 #include "common/config/setting.h"
 #include "tests/unit/seam.h"
 
@@ -451,15 +452,15 @@ static void the_environment_is_read(void **state)
 
 static void every_fault_of_the_environment_is_reported_with_its_variable(void **state)
 {
-	char *environment[] = {"COMET_TCP_BNID=1",  "COMET_TCP_ACCEPT=many", "COMET_", "COMET_X",
-			       "COMET_KAFKA_HOSTS", "COMET_TCP_SNDBUF",      NULL};
+	char *environment[] = {"COMET_TCP_BNID=1",  "COMET_BUCKET_SIZE=many", "COMET_", "COMET_X",
+			       "COMET_KAFKA_HOSTS", "COMET_TCP_SNDBUF",       NULL};
 
 	(void)state;
 	assert_int_equal(config_env(&cfg, environment, errors), -ERR_CONFIG);
 	assert_string_equal(
 		complaints(),
 		"COMET_TCP_BNID: no setting has this variable; did you mean COMET_TCP_BIND?\n"
-		"COMET_TCP_ACCEPT: tcp.accept: `many` is not a whole number\n"
+		"COMET_BUCKET_SIZE: bucket.size: `many` is not a whole number\n"
 		"COMET_: no setting has this variable\n"
 		"COMET_X: no setting has this variable\n"
 		"COMET_KAFKA_HOSTS: no setting has this variable\n"
@@ -483,6 +484,35 @@ static void a_flag_must_be_section_key_and_value(void **state)
 	assert_string_equal(complaints(), "-o tcp.bnid: no such setting; did you mean tcp.bind?\n");
 	assert_int_equal(config_flag(&cfg, "server.id=a=b", errors), 0);
 	assert_string_equal(cfg.server_id, "a=b");
+}
+
+#define GONE      ": warning: no effect since 0.2.0, take it out: "
+#define ACCEPT    GONE "each address has one accept thread for each core\n"
+#define PUSH      GONE "there is one push thread for each core\n"
+#define TIMER     GONE "there is one timer thread for each core\n"
+#define WEBSOCKET GONE "one thread for each core serves WebSocket sockets\n"
+
+static void a_setting_that_has_gone_is_a_warning_whatever_its_value(void **state)
+{
+	char *environment[] = {"COMET_WEBSOCKET_THREADS=many", "COMET_TCP_ACCEPT", NULL};
+
+	(void)state;
+	assert_int_equal(read_text("[tcp]\naccept = many\n[push]\nthreads = 65\nqueue = 7\n"), 0);
+	assert_int_equal(config_env(&cfg, environment, errors), 0);
+	assert_int_equal(config_flag(&cfg, "protocol.timer=", errors), 0);
+	assert_string_equal(complaints(), "test_config.ini:2: tcp.accept" ACCEPT "test_config.ini:4: push.threads" PUSH
+					  "COMET_WEBSOCKET_THREADS: websocket.threads" WEBSOCKET
+					  "COMET_TCP_ACCEPT: tcp.accept" ACCEPT "-o protocol.timer" TIMER);
+	assert_int_equal(cfg.push_queue, 7);
+}
+
+static void no_setting_is_both_here_and_gone(void **state)
+{
+	(void)state;
+	for (const struct retired *r = retired_settings; r->name; r++) {
+		assert_null(setting_find(r->section, r->key));
+		assert_ptr_equal(retired_find(r->section, r->key), r);
+	}
 }
 
 /* --- rules between settings --- */
@@ -790,12 +820,12 @@ static void a_start_with_faults_shows_all_of_them(void **state)
 	char err[8192];
 
 	(void)state;
-	assert_return_code(setenv("COMET_TCP_ACCEPT", "many", 1), errno);
+	assert_return_code(setenv("COMET_BUCKET_SIZE", "many", 1), errno);
 	assert_int_equal(START(out, err, "-c", "/no/such", "-o", "http.bind=*:80", "-o", "tcp.bnid=1", "-t"), -ENOENT);
-	(void)unsetenv("COMET_TCP_ACCEPT");
+	(void)unsetenv("COMET_BUCKET_SIZE");
 	assert_string_equal(out, "");
 	assert_string_equal(err, "/no/such: cannot be read: No such file or directory\n"
-				 "COMET_TCP_ACCEPT: tcp.accept: `many` is not a whole number\n"
+				 "COMET_BUCKET_SIZE: bucket.size: `many` is not a whole number\n"
 				 "-o tcp.bnid: no such setting; did you mean tcp.bind?\n"
 				 "http.bind: *:80 can be reached from other machines, and without http.api_key anybody "
 				 "could push and kick; bind to 127.0.0.1, or set http.api_key or http.keys_file\n"
@@ -874,6 +904,8 @@ int main(void)
 		config_test(the_environment_is_read),
 		config_test(every_fault_of_the_environment_is_reported_with_its_variable),
 		config_test(a_flag_must_be_section_key_and_value),
+		config_test(a_setting_that_has_gone_is_a_warning_whatever_its_value),
+		config_test(no_setting_is_both_here_and_gone),
 		config_test(good_addresses_on_loopback_pass),
 		config_test(a_bind_must_be_host_and_port),
 		config_test(open_authentication_stays_on_loopback_unless_allowed),

@@ -147,7 +147,7 @@ static void a_push_to_all_reaches_those_who_accept_it(void **state)
 
 	(void)state;
 	c[3]->channel.accepts_all = false;
-	start(0, 16);
+	start(2, 16);
 	assert_int_equal(push_to(WIRE_ALL, NULL, 0, NULL, 1000), 0);
 	push_stop(&push);
 	for (unsigned i = 0; i < MEMBERS; i++)

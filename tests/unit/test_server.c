@@ -110,7 +110,7 @@ static void a_server_that_cannot_start_leaves_nothing_behind(void **state)
 	for (;; after++) {
 		seam_reset();
 		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
-		rc = server_init(&other, &cfg);
+		rc = server_init(&other, &cfg, 1);
 		if (seam_failed(SEAM_ALLOC) == 0)
 			break;
 		assert_int_equal(rc, -ENOMEM);
@@ -121,10 +121,10 @@ static void a_server_that_cannot_start_leaves_nothing_behind(void **state)
 	assert_true(after > 4);
 	server_fini(&other);
 	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
-	assert_int_equal(server_init(&other, &cfg), -EAGAIN);
+	assert_int_equal(server_init(&other, &cfg, 1), -EAGAIN);
 	assert_null(other.cfg);
 	cfg.whitelist_log = (char *)(uintptr_t) "/nowhere/at/all";
-	assert_int_equal(server_init(&other, &cfg), -ENOENT);
+	assert_int_equal(server_init(&other, &cfg, 1), -ENOENT);
 	assert_null(other.cfg);
 }
 
@@ -136,7 +136,7 @@ static void without_a_setting_the_machine_limits_the_connections(void **state)
 
 	(void)state;
 	cfg.limits_connections = 0;
-	assert_int_equal(server_init(&other, &cfg), 0);
+	assert_int_equal(server_init(&other, &cfg, 1), 0);
 	assert_int_equal(other.admission.opt.connections_max,
 			 admission_machine_max(cfg.http_callers, text, sizeof(text)));
 	server_fini(&other);
