@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -20,11 +22,14 @@
 /* One batch: enough to make the round trip cheap, not so much that its first answer waits for its last command. */
 #define BATCH_CALLS 1024
 #define BATCH_BYTES (1u << 20)
+/* Our scripts name their keys themselves. */
+#define NO_KEYS "\r\n$1\r\n0\r\n"
 
 struct redis_call {
 	struct redis_call *next;
 	/* set once */
-	char *command;
+	const struct redis_script *script; /* NULL: a plain command */
+	char *command;                     /* of a script: its arguments in the form of a command */
 	size_t bytes;
 	enum redis_repeat repeat;
 	int64_t deadline_ns;
@@ -199,12 +204,34 @@ static int read_replies(struct redis_pipe *p, struct calls *batch)
 	return 0;
 }
 
+static int append_script(struct redis_pipe *p, const struct redis_call *call)
+{
+	const struct redis_script *s = call->script;
+	size_t head_bytes, text_bytes = (size_t)(s->end - s->text);
+	char head[64], *arguments;
+	int rc;
+
+	head_bytes = (size_t)snprintf(head, sizeof(head), "*%ld\r\n$4\r\nEVAL\r\n$%zu\r\n",
+				      3 + strtol(call->command + 1, &arguments, 10), text_bytes);
+	arguments += strlen("\r\n");
+	if ((rc = redis_append(p->redis, head, head_bytes)) < 0 ||
+	    (rc = redis_append(p->redis, s->text, text_bytes)) < 0 ||
+	    (rc = redis_append(p->redis, NO_KEYS, strlen(NO_KEYS))) < 0)
+		return rc;
+	return redis_append(p->redis, arguments, (size_t)(call->command + call->bytes - arguments));
+}
+
+static int append_call(struct redis_pipe *p, const struct redis_call *call)
+{
+	return call->script != NULL ? append_script(p, call) : redis_append(p->redis, call->command, call->bytes);
+}
+
 static int send_batch(struct redis_pipe *p, const struct calls *batch)
 {
 	int rc;
 
 	for (const struct redis_call *call = batch->first; call != NULL; call = call->next)
-		if ((rc = redis_append(p->redis, call->command, call->bytes)) < 0) {
+		if ((rc = append_call(p, call)) < 0) {
 			/* Half a batch stands in its buffer: only a new connection is free of it. */
 			redis_drop(p->redis, err_text(rc));
 			return rc;
@@ -257,8 +284,8 @@ static void *run(void *arg)
 /* ---- the callers ---- */
 
 /* Takes command over. */
-static int submit(struct redis_pipe *p, char *command, int bytes, enum redis_repeat repeat, int64_t deadline_ns,
-		  bool abandoned, struct redis_call **out)
+static int submit(struct redis_pipe *p, const struct redis_script *script, char *command, int bytes,
+		  enum redis_repeat repeat, int64_t deadline_ns, bool abandoned, struct redis_call **out)
 {
 	struct redis_call *call;
 	int rc = 0;
@@ -270,6 +297,7 @@ static int submit(struct redis_pipe *p, char *command, int bytes, enum redis_rep
 		redisFreeCommand(command);
 		return -ENOMEM;
 	}
+	call->script = script;
 	call->command = command;
 	call->bytes = (size_t)bytes;
 	call->repeat = repeat;
@@ -319,7 +347,7 @@ int redis_pipe_beginv(struct redis_pipe *p, enum redis_repeat repeat, int64_t de
 	char *command = NULL;
 	int n = redisFormatCommandArgv(&command, argc, argv, bytes);
 
-	return submit(p, command, n, repeat, deadline_ns, false, out);
+	return submit(p, NULL, command, n, repeat, deadline_ns, false, out);
 }
 
 static int begin_va(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, bool abandoned,
@@ -328,7 +356,7 @@ static int begin_va(struct redis_pipe *p, enum redis_repeat repeat, int64_t dead
 	char *command = NULL;
 	int n = redisvFormatCommand(&command, format, args);
 
-	return submit(p, command, n, repeat, deadline_ns, abandoned, out);
+	return submit(p, NULL, command, n, repeat, deadline_ns, abandoned, out);
 }
 
 int redis_pipe_begin(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redis_call **out,
@@ -375,6 +403,51 @@ int redis_pipe_post(struct redis_pipe *p, int64_t deadline_ns, const char *forma
 	rc = begin_va(p, REDIS_ONCE, deadline_ns, true, &call, format, args);
 	va_end(args);
 	return rc;
+}
+
+/* ---- scripts ---- */
+
+/* "*3..." has three. */
+static bool takes(const struct redis_script *script, const char *command, int bytes)
+{
+	long n = bytes > 0 ? strtol(command + 1, NULL, 10) : 0;
+
+	return bytes < 0 || (script->arguments < 0 ? n >= -script->arguments : n == script->arguments);
+}
+
+int redis_pipe_begin_runv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
+			  struct redis_call **out, int argc, const char **argv, const size_t *bytes)
+{
+	char *command = NULL;
+	int n = redisFormatCommandArgv(&command, argc, argv, bytes);
+
+	BUG_UNLESS(takes(script, command, n));
+	return submit(p, script, command, n, script->repeat, deadline_ns, false, out);
+}
+
+int redis_pipe_runv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
+		    struct redisReply **reply, int argc, const char **argv)
+{
+	struct redis_call *call;
+	int rc = redis_pipe_begin_runv(p, script, deadline_ns, &call, argc, argv, NULL);
+
+	return rc < 0 ? rc : redis_pipe_end(p, call, reply);
+}
+
+int redis_pipe_run(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
+		   struct redisReply **reply, const char *format, ...)
+{
+	struct redis_call *call;
+	char *command = NULL;
+	va_list args;
+	int n, rc;
+
+	va_start(args, format);
+	n = redisvFormatCommand(&command, format, args);
+	va_end(args);
+	BUG_UNLESS(takes(script, command, n));
+	rc = submit(p, script, command, n, script->repeat, deadline_ns, false, &call);
+	return rc < 0 ? rc : redis_pipe_end(p, call, reply);
 }
 
 /* ---- start and stop ---- */

@@ -18,6 +18,14 @@ enum redis_repeat {
 	REDIS_AGAIN, /* send it again on the next connection, before everything newer, until its deadline */
 };
 
+/* What Redis is to do in one step. */
+struct redis_script {
+	const char *name;
+	const char *text, *end;
+	int arguments; /* so many; -n: n or more */
+	enum redis_repeat repeat;
+};
+
 /* Start the thread. 0, -ENOMEM, -EAGAIN, -errno. */
 int redis_pipe_start(const struct redis_options *opt, struct redis_pipe **out);
 /* Fail what is left with -ESHUTDOWN, join. Nobody calls it any more. */
@@ -43,6 +51,14 @@ int redis_pipe_begin(struct redis_pipe *p, enum redis_repeat repeat, int64_t dea
 int redis_pipe_beginv(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redis_call **out,
 		      int argc, const char **argv, const size_t *bytes);
 int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisReply **reply);
+
+/* The same three for a script and its arguments, of which there are as many as it wants; a format of "" for none. */
+int redis_pipe_run(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
+		   struct redisReply **reply, const char *format, ...);
+int redis_pipe_runv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
+		    struct redisReply **reply, int argc, const char **argv);
+int redis_pipe_begin_runv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
+			  struct redis_call **out, int argc, const char **argv, const size_t *bytes);
 
 /* Hand a command over and forget it (REDIS_ONCE). Does not wait, see _begin. 0: on its way; -EAGAIN, -ENOMEM: not sent. */
 int redis_pipe_post(struct redis_pipe *p, int64_t deadline_ns, const char *format, ...);
