@@ -50,7 +50,7 @@ LDFLAGS  += $(SAN_FLAGS)
 endif
 
 # Every program links the same archive; its main.c is what differs.
-WINGS    := common client comet logic_client logic cli bench
+WINGS    := common cluster client comet logic_client logic cli bench
 SOURCES  := $(sort $(shell find $(WINGS) -name '*.c'))
 HEADERS  := $(sort $(shell find $(WINGS) -name '*.h'))
 MAINS    := comet/main.c logic/main.c cli/main.c
@@ -120,6 +120,9 @@ $(BUILD)/obj/%.o: %.c
 # The page's files, which the assembler puts into this object (logic/console.def); the compiler does not list them.
 PAGE := $(wildcard logic/console/*) $(addprefix examples/web/,comet.js chat.html chat.css chat.js)
 $(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/logic/api_console.o): $(PAGE)
+
+# The same of what runs inside Redis (cluster/script.def).
+$(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/cluster/script.o): $(wildcard cluster/lua/*.lua)
 
 # One file is compiled again when there is a new commit, and no other is.
 VERSION_FILE  := $(BUILD)/version

@@ -6,12 +6,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/base/thread.h"
 #include "logic/announce.h"
-#include "logic/lua.h"
 
 struct announce {
 	unsigned magic;
@@ -35,14 +35,11 @@ struct announce {
 /* Instances whose time was over a minute ago are taken out by whoever comes by: their own program cannot any more. */
 static void say_up(struct announce *a)
 {
-	static const char script[] = LUA_NOW "redis.call('ZADD', 'comet:logics', now + ARGV[2], ARGV[1]) "
-					     "redis.call('ZREMRANGEBYSCORE', 'comet:logics', '-inf', now - 60000) "
-					     "return now";
 	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
 	struct redisReply *reply;
 
-	if (redis_pipe_call(a->pipe, REDIS_AGAIN, deadline, &reply, "EVAL %s 0 %s %lld", script, a->instance,
-			    (long long)a->cfg->redis_lease) < 0)
+	if (redis_pipe_run(a->pipe, &script_announce, deadline, &reply, "%s %lld", a->instance,
+			   (long long)a->cfg->redis_lease) < 0)
 		return; /* the pipe has logged why */
 	redis_clock_set(a->clock, reply->integer);
 	atomic_store(&a->announced_ns, clock_now_ns());

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/lock.h"
@@ -28,47 +29,13 @@
 #include "common/config/config.h"
 #include "common/redis/redis_pipe.h"
 #include "logic/bus.h"
-#include "logic/lua.h"
 #include "logic/sent.h"
 
-/* Arguments of the script before the fields of the push. */
+/* Arguments of cluster/lua/push.lua before the keys and the fields of the push. */
 enum { ARG_LENGTH, ARG_LEASE, ARG_GENERATION, ARG_SERVER, ARG_ROOM, ARG_KEYS, ARG_REST };
 
-static const char script[] = LUA_NOW LUA_GENERATION LUA_SESSION
-	"local length, lease, known, to, room, n_keys = unpack(ARGV, 1, 6) "
-	"if young(known, lease) then return {'young'} end "
-	/* Since the caller looked where they are, any of them may have gone to another comet. */
-	"for i = 7, 6 + n_keys do "
-	"  local id, _, epoch, server = session(ARGV[i]) "
-	"  if id and server ~= to and valid(epoch, server) then return {'moved'} end "
-	"end "
-	"local fields = {} "
-	"for i = 7 + n_keys, #ARGV do fields[#fields + 1] = ARGV[i] end "
-	"local servers = to ~= '' and {to} or redis.call('SMEMBERS', 'comet:servers') "
-	/* A comet that has not renewed its lease, or lost its data, may have rooms that it could not tell of. */
-	"local epoch "
-	"local function concerns(server) "
-	"  local updated, registering "
-	"  updated, registering, epoch = "
-	"    unpack(redis.call('HMGET', 'comet:server:' .. server, 'updated', 'registering', 'epoch')) "
-	"  if not updated then return false end "
-	"  return room == '' or now - tonumber(updated) > tonumber(lease) or registering == '1' "
-	"    or redis.call('HEXISTS', 'comet:rooms:' .. server, room) == 1 "
-	"end "
-	"local told = {} "
-	"for _, server in ipairs(servers) do "
-	"  if concerns(server) then "
-	"    local n = redis.call('HINCRBY', 'comet:server:' .. server, 'sent', 1) "
-	"    redis.call('XADD', 'comet:push:' .. server, 'MAXLEN', '~', length, '*', 'n', n, unpack(fields)) "
-	"    told[#told + 1] = server told[#told + 1] = epoch or '0' told[#told + 1] = tostring(n) "
-	"  end "
-	"end "
-	/* Its comet is gone, and perhaps they came back elsewhere; nothing was written. */
-	"if #told == 0 and tonumber(n_keys) > 0 then return {'moved'} end "
-	"return {'ok', generation, unpack(told)}";
-
 /* What there is beside the keys. */
-#define ARGS_MOST (3 + ARG_REST + 2 * (WIRE_ENTRY_FIELDS + 2))
+#define ARGS_MOST (ARG_REST + 2 * (WIRE_ENTRY_FIELDS + 2))
 
 struct args {
 	const char **v;
@@ -120,9 +87,6 @@ static void arg_text(struct args *a, const char *text)
 static void describe(struct args *a, const struct bus_redis *b, const char *server, const struct wire_push *push,
 		     const struct wire_entry *entry, const char *n_keys)
 {
-	arg_text(a, "EVAL");
-	arg(a, script, sizeof(script) - 1);
-	arg_text(a, "0");
 	arg_text(a, b->length);
 	arg_text(a, b->lease_ms);
 	arg(a, b->generation, 0); /* its place; it is read under the lock below */
@@ -154,11 +118,11 @@ static int begin(struct bus_redis *b, const char *server, const struct wire_push
 		(void)snprintf(n_keys, sizeof(n_keys), "%zu", n);
 		describe(&a, b, server, push, entry, n_keys);
 		lock_take(&b->lock);
-		a.bytes[3 + ARG_GENERATION] = strlen(b->generation);
+		a.bytes[ARG_GENERATION] = strlen(b->generation);
 		(void)snprintf(seq, sizeof(seq), "%llu", (unsigned long long)++b->seq);
 		arg_text(&a, seq);
-		rc = redis_pipe_beginv(b->pipe, REDIS_AGAIN, clock_now_ns() + b->timeout_ns, call, (int)a.n, a.v,
-				       a.bytes);
+		rc = redis_pipe_begin_runv(b->pipe, &script_push, clock_now_ns() + b->timeout_ns, call, (int)a.n, a.v,
+					   a.bytes);
 		lock_drop(&b->lock);
 	}
 	args_fini(&a);

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/lock.h"
@@ -13,11 +13,12 @@
 #include "common/base/obj.h"
 #include "common/base/strmap.h"
 #include "common/base/thread.h"
+#include "common/redis/redis_reply.h"
 #include "logic/reap.h"
 
 /* A lease as it was when it last changed. */
 struct seen {
-	char *state; /* "epoch updated" */
+	int64_t epoch, updated;
 	int64_t since_ns;
 	unsigned round;
 };
@@ -39,26 +40,14 @@ struct reap {
 	bool stop;
 };
 
-static void seen_free(void *value)
-{
-	struct seen *s = value;
-
-	free(s->state);
-	free(s);
-}
-
+/* Only if it is still as we saw it: it may have come back, or another logic was faster. */
 static void bury(struct reap *r, const char *server, const struct seen *s)
 {
-	/* Only if it is still as we saw it: it may have come back, or another logic was faster. */
-	static const char script[] = "local lease = 'comet:server:' .. ARGV[1] "
-				     "local state = redis.call('HMGET', lease, 'epoch', 'updated') "
-				     "if not state[1] or state[1] .. ' ' .. state[2] ~= ARGV[2] then return 0 end "
-				     "redis.call('DEL', lease, 'comet:rooms:' .. ARGV[1], 'comet:push:' .. ARGV[1]) "
-				     "return redis.call('SREM', 'comet:servers', ARGV[1])";
 	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
 	struct redisReply *reply;
 
-	if (redis_pipe_call(r->pipe, REDIS_AGAIN, deadline, &reply, "EVAL %s 0 %s %s", script, server, s->state) < 0)
+	if (redis_pipe_run(r->pipe, &script_remove, deadline, &reply, "%s %lld %lld", server, (long long)s->epoch,
+			   (long long)s->updated) < 0)
 		return;
 	if (reply->integer == 1) {
 		count(COUNT_COMETS_FORGOTTEN);
@@ -68,7 +57,7 @@ static void bury(struct reap *r, const char *server, const struct seen *s)
 }
 
 /* -ENOMEM: it is looked at anew next time. */
-static int look_at(struct reap *r, const char *server, const char *state)
+static int look_at(struct reap *r, const char *server, int64_t epoch, int64_t updated)
 {
 	int64_t now = clock_now_ns();
 	struct seen *s = strmap_get(&r->seen, server);
@@ -82,16 +71,16 @@ static int look_at(struct reap *r, const char *server, const char *state)
 		}
 	}
 	s->round = r->round;
-	if (s->state == NULL || strcmp(s->state, state) != 0) {
-		free(s->state);
-		s->state = strdup(state);
+	if (s->epoch != epoch || s->updated != updated) {
+		s->epoch = epoch;
+		s->updated = updated;
 		s->since_ns = now;
-		return s->state != NULL ? 0 : -ENOMEM;
+		return 0;
 	}
 	if (now - s->since_ns >= r->cfg->redis_forget * CLOCK_MS) {
 		bury(r, server, s);
 		(void)strmap_del(&r->seen, server);
-		seen_free(s);
+		free(s);
 	}
 	return 0;
 }
@@ -109,33 +98,26 @@ static void forget_gone(struct reap *r)
 		if (s->round == r->round)
 			continue;
 		(void)strmap_del_walked(&r->seen, server);
-		seen_free(s);
+		free(s);
 	}
 	strmap_shrink(&r->seen);
 }
 
 static void look(struct reap *r)
 {
-	static const char script[] =
-		"local all = {} "
-		"for _, server in ipairs(redis.call('SMEMBERS', 'comet:servers')) do "
-		"  local state = redis.call('HMGET', 'comet:server:' .. server, 'epoch', 'updated') "
-		"  if state[1] then all[#all + 1] = server all[#all + 1] = state[1] .. ' ' .. state[2] "
-		"  else redis.call('SREM', 'comet:servers', server) end "
-		"end "
-		"return all";
 	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
 	struct redisReply *reply;
 
-	if (redis_pipe_call(r->pipe, REDIS_AGAIN, deadline, &reply, "EVAL %s 0", script) < 0)
+	if (redis_pipe_run(r->pipe, &script_leases, deadline, &reply, "") < 0)
 		return;
 	/* While we could not look, comets could not renew either. */
 	if (clock_now_ns() - r->answered_ns > r->cfg->redis_lease * CLOCK_MS)
-		strmap_drop_all(&r->seen, seen_free);
+		strmap_drop_all(&r->seen, free);
 	r->answered_ns = clock_now_ns();
 	r->round++;
-	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 1 < reply->elements; i += 2)
-		if (look_at(r, reply->element[i]->str, reply->element[i + 1]->str) < 0)
+	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 2 < reply->elements; i += 3)
+		if (look_at(r, redis_reply_text(reply, i), redis_reply_number(reply, i + 1),
+			    redis_reply_number(reply, i + 2)) < 0)
 			LOG(LOG_WARN, log_what("no memory to look after comets"));
 	forget_gone(r);
 	freeReplyObject(reply);
@@ -192,7 +174,7 @@ void reap_stop(struct reap **reap)
 	(void)pthread_cond_signal(&r->wake);
 	if (r->thread != NULL)
 		thread_join(&r->thread);
-	strmap_drop_all(&r->seen, seen_free);
+	strmap_drop_all(&r->seen, free);
 	(void)pthread_cond_destroy(&r->wake);
 	lock_fini(&r->lock);
 	r->magic = 0;

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/lock.h"
@@ -17,7 +18,7 @@
 #include "common/base/strmap.h"
 #include "common/config/config.h"
 #include "common/redis/redis_pipe.h"
-#include "logic/lua.h"
+#include "common/redis/redis_reply.h"
 #include "logic/registry.h"
 
 /* How long counts of rooms are good for everybody who asks. */
@@ -58,35 +59,11 @@ static int to_logic_error(int rc)
 	return rc == 0 || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
 
-/* Run a script with these arguments. 0 and an array of strings, or -ENOMEM, -ERR_NO_LOGIC. */
-static int eval(struct registry_redis *r, struct redisReply **reply, const char *script, size_t n, const char **args)
+/* 0 and an array of strings, or -ENOMEM, -ERR_NO_LOGIC. */
+static int run(struct registry_redis *r, const struct redis_script *script, struct redisReply **reply, size_t n,
+	       const char **args)
 {
-	const char *argv[3 + CHUNK + 8] = {"EVAL", script, "0"};
-	int rc;
-
-	BUG_UNLESS(3 + n <= sizeof(argv) / sizeof(argv[0]));
-	memcpy(argv + 3, args, n * sizeof(*args));
-	/* Every one of the scripts may run twice: what it would change then is what it has changed already. */
-	rc = redis_pipe_callv(r->pipe, REDIS_AGAIN, clock_now_ns() + r->timeout_ns, reply, 3 + (int)n, argv, NULL);
-	return to_logic_error(rc);
-}
-
-/* The text of element i of an array, or "". */
-static const char *text_at(const struct redisReply *reply, size_t i)
-{
-	if (reply->type != REDIS_REPLY_ARRAY || i >= reply->elements || reply->element[i]->str == NULL)
-		return "";
-	return reply->element[i]->str;
-}
-
-static uint64_t number_at(const struct redisReply *reply, size_t i)
-{
-	return strtoull(text_at(reply, i), NULL, 10);
-}
-
-static bool says(const struct redisReply *reply, const char *word)
-{
-	return strcmp(text_at(reply, 0), word) == 0;
+	return to_logic_error(redis_pipe_runv(r->pipe, script, clock_now_ns() + r->timeout_ns, reply, (int)n, args));
 }
 
 struct number {
@@ -127,24 +104,6 @@ static void tell_old(struct registry_found *old, const char *key, const char *se
 
 static int put(void *self, const char *server, struct seat *seat, int64_t expires_ms, struct registry_found *old)
 {
-	static const char script[] = LUA_NOW LUA_NEW_ID LUA_SESSION
-		"local server, key, mid, ttl, expires = unpack(ARGV) "
-		"if tonumber(expires) > 0 and now > tonumber(expires) then return {'late'} end "
-		"local epoch = redis.call('HGET', 'comet:server:' .. server, 'epoch') "
-		"if not epoch then return {'no lease'} end "
-		"local was, was_mid, was_epoch, was_server = session(key) "
-		"local id = new_id() "
-		/* Where it comes from it is still served: `renew` moves it, once the new comet can take what is pushed. */
-		"if was and was_server ~= server and valid(was_epoch, was_server) then return {'later', id} end "
-		"redis.call('SET', 'comet:session:' .. key, id .. ' ' .. mid .. ' ' .. epoch .. ' ' .. server, 'PX', "
-		"ttl) "
-		"if was and was_mid ~= mid then redis.call('SREM', 'comet:mid:' .. was_mid, key) end "
-		"if tonumber(mid) > 0 then "
-		"  redis.call('SADD', 'comet:mid:' .. mid, key) "
-		"  redis.call('PEXPIRE', 'comet:mid:' .. mid, ttl) "
-		"end "
-		"if was and valid(was_epoch, was_server) then return {'ok', id, was_server, was} end "
-		"return {'ok', id}";
 	struct registry_redis *r = registry_of(self);
 	struct number mid_text = number(seat->mid), expires = number(expires_ms);
 	const char *args[] = {server, seat->key, mid_text.text, r->ttl_ms, expires.text};
@@ -153,42 +112,29 @@ static int put(void *self, const char *server, struct seat *seat, int64_t expire
 
 	if (old != NULL)
 		*old = (struct registry_found){0};
-	if ((rc = eval(r, &reply, script, 5, args)) < 0)
+	if ((rc = run(r, &script_connect, &reply, 5, args)) < 0)
 		return rc;
-	seat->session_id = number_at(reply, 1);
-	if (says(reply, "late"))
+	seat->session_id = (uint64_t)redis_reply_number(reply, 1);
+	if (redis_reply_says(reply, "late"))
 		rc = -ETIMEDOUT;
-	else if (says(reply, "later"))
+	else if (redis_reply_says(reply, "later"))
 		rc = 1;
-	else if (!says(reply, "ok"))
+	else if (!redis_reply_says(reply, "ok"))
 		/* The comet has lost its lease and does not know it yet; in a moment it will have a new one. */
 		rc = -ERR_NO_LOGIC;
 	else if (reply->elements == 4 && old != NULL)
-		tell_old(old, seat->key, text_at(reply, 2), number_at(reply, 3));
+		tell_old(old, seat->key, redis_reply_text(reply, 2), (uint64_t)redis_reply_number(reply, 3));
 	freeReplyObject(reply);
 	return rc;
 }
 
 static int del(void *self, const char *server, const struct seat *seat)
 {
-	/* A renewal may overtake the disconnect that it was sent before. So what is deleted leaves a mark for a moment, by
-	 * which `renew` knows that it comes too late; one of its own where another comet still has the key. */
-	static const char script[] = LUA_SESSION
-		"local server, key, mid, id = unpack(ARGV) "
-		"local was, _, was_epoch, was_server = session(key) "
-		"if was and tonumber(was) > tonumber(id) then return {'newer'} end "
-		"if was and was ~= id and was_server ~= server and valid(was_epoch, was_server) then "
-		"  redis.call('SET', 'comet:left:' .. key, id, 'PX', 10000) "
-		"  return {'ok'} "
-		"end "
-		"redis.call('SET', 'comet:session:' .. key, id .. ' ' .. mid .. ' 0 ' .. server, 'PX', 10000) "
-		"redis.call('SREM', 'comet:mid:' .. mid, key) "
-		"return {'ok'}";
 	struct registry_redis *r = registry_of(self);
 	struct number mid_text = number(seat->mid), id = number((int64_t)seat->session_id);
 	const char *args[] = {server, seat->key, mid_text.text, id.text};
 	struct redisReply *reply;
-	int rc = eval(r, &reply, script, 4, args);
+	int rc = run(r, &script_disconnect, &reply, 4, args);
 
 	if (rc == 0)
 		freeReplyObject(reply);
@@ -197,41 +143,21 @@ static int del(void *self, const char *server, const struct seat *seat)
 
 static int renew(void *self, const char *server, const struct seat *seat, struct registry_found *old)
 {
-	static const char script[] = LUA_SESSION
-		"local server, key, mid, id, ttl = unpack(ARGV) "
-		"local epoch = redis.call('HGET', 'comet:server:' .. server, 'epoch') "
-		"if not epoch then return {'no lease'} end "
-		"local was, was_mid, was_epoch, was_server = session(key) "
-		"if was and tonumber(was) >= tonumber(id) and was_epoch == '0' then return {'gone'} end "
-		"if was and tonumber(was) > tonumber(id) and valid(was_epoch, was_server) then return {'newer'} end "
-		"local left = redis.call('GET', 'comet:left:' .. key) "
-		"if left and tonumber(left) >= tonumber(id) then return {'gone'} end "
-		"redis.call('SET', 'comet:session:' .. key, id .. ' ' .. mid .. ' ' .. epoch .. ' ' .. server, 'PX', "
-		"ttl) "
-		"if was and was_mid ~= mid then redis.call('SREM', 'comet:mid:' .. was_mid, key) end "
-		"if tonumber(mid) > 0 then "
-		"  redis.call('SADD', 'comet:mid:' .. mid, key) "
-		"  redis.call('PEXPIRE', 'comet:mid:' .. mid, ttl) "
-		"end "
-		"if was and was ~= id and was_server ~= server and valid(was_epoch, was_server) then "
-		"  return {'ok', was_server, was} "
-		"end "
-		"return {'ok'}";
 	struct registry_redis *r = registry_of(self);
 	struct number mid_text = number(seat->mid), id = number((int64_t)seat->session_id);
 	const char *args[] = {server, seat->key, mid_text.text, id.text, r->ttl_ms};
 	struct redisReply *reply;
-	int rc = eval(r, &reply, script, 5, args);
+	int rc = run(r, &script_renew, &reply, 5, args);
 
 	if (old != NULL)
 		*old = (struct registry_found){0};
 	if (rc < 0)
 		return rc;
-	if (says(reply, "newer"))
+	if (redis_reply_says(reply, "newer"))
 		rc = -ESTALE;
 	else if (reply->elements == 3 && old != NULL)
-		tell_old(old, seat->key, text_at(reply, 1), number_at(reply, 2));
-	else if (says(reply, "no lease"))
+		tell_old(old, seat->key, redis_reply_text(reply, 1), (uint64_t)redis_reply_number(reply, 2));
+	else if (redis_reply_says(reply, "no lease"))
 		rc = -ERR_NO_LOGIC;
 	freeReplyObject(reply);
 	return rc;
@@ -239,49 +165,20 @@ static int renew(void *self, const char *server, const struct seat *seat, struct
 
 static int next_number(void *self, int64_t mid, uint64_t *out)
 {
-	/* The count is forgotten a while after the last connection came; numbers still in use are stepped over. */
-	static const char script[] = "local n "
-				     "repeat n = redis.call('INCR', 'comet:number:' .. ARGV[1]) "
-				     "until redis.call('EXISTS', 'comet:session:' .. ARGV[1] .. '_' .. n) == 0 "
-				     "redis.call('PEXPIRE', 'comet:number:' .. ARGV[1], ARGV[2]) "
-				     "return {tostring(n)}";
 	struct registry_redis *r = registry_of(self);
 	struct number mid_text = number(mid);
 	const char *args[] = {mid_text.text, r->ttl_ms};
 	struct redisReply *reply;
-	int rc = eval(r, &reply, script, 2, args);
+	int rc = run(r, &script_next_number, &reply, 2, args);
 
 	if (rc < 0)
 		return rc;
-	*out = number_at(reply, 0);
+	*out = (uint64_t)redis_reply_number(reply, 0);
 	freeReplyObject(reply);
 	return 0;
 }
 
 /* ---- finding ---- */
-
-/* Where nothing is found while a comet registers its connections again, or should, "nobody" would be a lie. */
-#define LUA_FIND                                                                                                       \
-	LUA_NOW LUA_SESSION LUA_GENERATION                                                                             \
-		"local found = {'ok', generation} "                                                                    \
-		"local missing = false "                                                                               \
-		"local function look(key, mid) "                                                                       \
-		"  local id, its_mid, epoch, server = session(key) "                                                   \
-		"  if not id then missing = true return false end "                                                    \
-		"  if mid and its_mid ~= mid then return false end "                                                   \
-		"  if valid(epoch, server) then "                                                                      \
-		"    found[#found + 1] = key found[#found + 1] = server found[#found + 1] = id "                       \
-		"  end "                                                                                               \
-		"  return epoch ~= '0' "                                                                               \
-		"end "                                                                                                 \
-		"local function sure() "                                                                               \
-		"  if not missing then return true end "                                                               \
-		"  if young(ARGV[1], ARGV[2]) then return false end "                                                  \
-		"  for _, s in ipairs(redis.call('SMEMBERS', 'comet:servers')) do "                                    \
-		"    if redis.call('HGET', 'comet:server:' .. s, 'registering') == '1' then return false end "         \
-		"  end "                                                                                               \
-		"  return true "                                                                                       \
-		"end "
 
 static void generation_get(struct registry_redis *r, struct number *out)
 {
@@ -290,28 +187,28 @@ static void generation_get(struct registry_redis *r, struct number *out)
 	lock_drop(&r->lock);
 }
 
-/* One chunk of keys or users. -ERR_NO_LOGIC also while nobody can be sure who is online. */
-static int find_chunk(struct registry_redis *r, const char *script, const char *const *what, size_t n,
+/* One chunk of keys or users, `by`: "keys" or "mids". -ERR_NO_LOGIC also while nobody can be sure who is online. */
+static int find_chunk(struct registry_redis *r, const char *by, const char *const *what, size_t n,
 		      struct registry_found *found)
 {
-	const char *args[2 + CHUNK];
+	const char *args[3 + CHUNK] = {NULL, r->lease_ms, by};
 	struct redisReply *reply;
 	struct number generation;
 	int rc;
 
 	generation_get(r, &generation);
 	args[0] = generation.text;
-	args[1] = r->lease_ms;
-	memcpy(args + 2, what, n * sizeof(*what));
-	if ((rc = eval(r, &reply, script, 2 + n, args)) < 0)
+	memcpy(args + 3, what, n * sizeof(*what));
+	if ((rc = run(r, &script_find, &reply, 3 + n, args)) < 0)
 		return rc;
-	if (!says(reply, "ok"))
+	if (!redis_reply_says(reply, "ok"))
 		rc = -ERR_NO_LOGIC;
 	for (size_t i = 2; rc == 0 && i + 2 < reply->elements; i += 3)
-		rc = found_add(found, text_at(reply, i), text_at(reply, i + 1), number_at(reply, i + 2));
+		rc = found_add(found, redis_reply_text(reply, i), redis_reply_text(reply, i + 1),
+			       (uint64_t)redis_reply_number(reply, i + 2));
 	if (rc == 0) {
 		lock_take(&r->lock);
-		(void)snprintf(r->generation, sizeof(r->generation), "%s", text_at(reply, 1));
+		(void)snprintf(r->generation, sizeof(r->generation), "%s", redis_reply_text(reply, 1));
 		lock_drop(&r->lock);
 	}
 	freeReplyObject(reply);
@@ -320,15 +217,12 @@ static int find_chunk(struct registry_redis *r, const char *script, const char *
 
 static int find_keys(void *self, const char *const *keys, size_t n, struct registry_found *found)
 {
-	static const char script[] = LUA_FIND "for i = 3, #ARGV do look(ARGV[i]) end "
-					      "if not sure() then return {'unsure'} end "
-					      "return found";
 	struct registry_redis *r = registry_of(self);
 	int rc = 0;
 
 	*found = (struct registry_found){0};
 	for (size_t i = 0; rc == 0 && i < n; i += CHUNK)
-		rc = find_chunk(r, script, keys + i, n - i < CHUNK ? n - i : CHUNK, found);
+		rc = find_chunk(r, "keys", keys + i, n - i < CHUNK ? n - i : CHUNK, found);
 	if (rc < 0)
 		registry_found_fini(found);
 	return rc;
@@ -336,16 +230,6 @@ static int find_keys(void *self, const char *const *keys, size_t n, struct regis
 
 static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_found *found)
 {
-	static const char script[] =
-		LUA_FIND "for i = 3, #ARGV do "
-			 "  local keys = redis.call('SMEMBERS', 'comet:mid:' .. ARGV[i]) "
-			 "  if #keys == 0 then missing = true end "
-			 "  for _, key in ipairs(keys) do "
-			 "    if not look(key, ARGV[i]) then redis.call('SREM', 'comet:mid:' .. ARGV[i], key) end "
-			 "  end "
-			 "end "
-			 "if not sure() then return {'unsure'} end "
-			 "return found";
 	struct registry_redis *r = registry_of(self);
 	struct number texts[CHUNK];
 	const char *what[CHUNK];
@@ -359,7 +243,7 @@ static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_
 			texts[k] = number(mids[i + k]);
 			what[k] = texts[k].text;
 		}
-		rc = find_chunk(r, script, what, chunk, found);
+		rc = find_chunk(r, "mids", what, chunk, found);
 	}
 	if (rc < 0)
 		registry_found_fini(found);
@@ -380,34 +264,23 @@ static int put_online(void *self, const struct registry_server *server, const st
 /* Those whose lease was renewed lately, each as an array of its id, fields and values. */
 static int fetch_servers(struct registry_redis *r, struct redisReply **reply)
 {
-	static const char script[] =
-		LUA_NOW "local all = {} "
-			"for _, server in ipairs(redis.call('SMEMBERS', 'comet:servers')) do "
-			"  local lease = redis.call('HGETALL', 'comet:server:' .. server) "
-			"  local updated = redis.call('HGET', 'comet:server:' .. server, 'updated') "
-			"  if updated and now - tonumber(updated) <= tonumber(ARGV[1]) then "
-			"    table.insert(lease, 1, server) "
-			"    all[#all + 1] = lease "
-			"  end "
-			"end "
-			"return all";
 	const char *args[] = {r->lease_ms};
 
-	return eval(r, reply, script, 1, args);
+	return run(r, &script_servers, reply, 1, args);
 }
 
 static const char *field_of(const struct redisReply *lease, const char *name)
 {
 	for (size_t i = 1; i + 1 < lease->elements; i += 2)
-		if (strcmp(text_at(lease, i), name) == 0)
-			return text_at(lease, i + 1);
+		if (strcmp(redis_reply_text(lease, i), name) == 0)
+			return redis_reply_text(lease, i + 1);
 	return "";
 }
 
 static int server_of(const struct redisReply *lease, struct registry_server *out)
 {
 	*out = (struct registry_server){
-		.id = strdup(text_at(lease, 0)),
+		.id = strdup(redis_reply_text(lease, 0)),
 		.region = strdup(field_of(lease, "region")),
 		.addrs = strdup(field_of(lease, "addrs")),
 		.weight = strtoll(field_of(lease, "weight"), NULL, 10),
@@ -443,13 +316,10 @@ static int servers(void *self, struct registry_servers *out)
 
 static int del_server(void *self, const char *server)
 {
-	static const char script[] =
-		"redis.call('DEL', 'comet:server:' .. ARGV[1], 'comet:rooms:' .. ARGV[1], 'comet:push:' .. ARGV[1]) "
-		"redis.call('SREM', 'comet:servers', ARGV[1]) "
-		"return {'ok'}";
+	const char *args[] = {server, "", ""};
 	struct registry_redis *r = registry_of(self);
 	struct redisReply *reply;
-	int rc = eval(r, &reply, script, 1, &server);
+	int rc = run(r, &script_remove, &reply, 3, args);
 
 	if (rc == 0)
 		freeReplyObject(reply);
@@ -494,7 +364,7 @@ static int sums_add_hash(struct sums *s, const struct redisReply *hash)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && hash->type == REDIS_REPLY_ARRAY && i + 1 < hash->elements; i += 2)
-		rc = sums_add(s, text_at(hash, i), strtoll(text_at(hash, i + 1), NULL, 10));
+		rc = sums_add(s, redis_reply_text(hash, i), redis_reply_number(hash, i + 1));
 	return rc;
 }
 
@@ -510,7 +380,7 @@ static int fetch_rooms(struct registry_redis *r, const struct redisReply *leases
 		return -ENOMEM;
 	for (; rc == 0 && n < leases->elements; n += rc == 0)
 		rc = redis_pipe_begin(r->pipe, REDIS_AGAIN, deadline, &calls[n], "HGETALL comet:rooms:%s",
-				      text_at(leases->element[n], 0));
+				      redis_reply_text(leases->element[n], 0));
 	for (size_t i = 0; i < n; i++) {
 		struct redisReply *hash = NULL;
 		int end = redis_pipe_end(r->pipe, calls[i], &hash);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -123,17 +124,12 @@ static size_t read_instances(struct redis_calls *c, const struct redisReply *rep
 
 static void look(struct redis_calls *c)
 {
-	static const char script[] =
-		"local t = redis.call('TIME') "
-		"local all = redis.call('ZRANGE', 'comet:logics', 0, -1, 'WITHSCORES') "
-		"table.insert(all, 1, string.format('%.0f', t[1] * 1000 + math.floor(t[2] / 1000))) "
-		"return all";
 	int64_t deadline = clock_now_ns() + c->cfg->redis_timeout * CLOCK_MS;
 	struct redis_instance *list = calloc(REDIS_INSTANCES_MAX, sizeof(*list));
 	struct redisReply *reply;
 	size_t n;
 
-	if (list != NULL && redis_pipe_call(c->pipe, REDIS_AGAIN, deadline, &reply, "EVAL %s 0", script) == 0) {
+	if (list != NULL && redis_pipe_run(c->pipe, &script_instances, deadline, &reply, "") == 0) {
 		n = read_instances(c, reply, list);
 		freeReplyObject(reply);
 		lock_take(&c->lock);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -70,35 +71,6 @@ bool redis_lease_stands(struct redis_lease *l)
 
 /* ---- the lease ---- */
 
-/* Renew the lease, or take it where nobody has it. What an earlier holder left is removed. */
-static const char lease_script[] =
-	"local t = redis.call('TIME') "
-	"local now = t[1] * 1000 + math.floor(t[2] / 1000) "
-	"local server, mine, lease = ARGV[1], ARGV[2], tonumber(ARGV[3]) "
-	"local key = 'comet:server:' .. server "
-	"local epoch, updated = unpack(redis.call('HMGET', key, 'epoch', 'updated')) "
-	"local fields = {'updated', string.format('%.0f', now)} "
-	"for i = 4, #ARGV do fields[#fields + 1] = ARGV[i] end "
-	"if epoch and epoch == mine then "
-	"  redis.call('HSET', key, unpack(fields)) "
-	"  return {'kept', epoch, string.format('%.0f', now)} "
-	"end "
-	"if epoch and (mine ~= '' or now - tonumber(updated) <= lease) then "
-	"  local leaving = redis.call('HGET', key, 'leaving') == '1' "
-	"  return {mine ~= '' and 'fenced' or leaving and 'leaving' or 'taken', epoch, string.format('%.0f', now)} "
-	"end "
-	/* Who had the name before and lost it with all data keeps its epoch: sessions that were saved are valid again. */
-	"local id = mine "
-	"if id == '' then "
-	"  id = math.max(t[1] * 1000000 + t[2], tonumber(redis.call('GET', 'comet:ids') or '0') + 1) "
-	"  id = string.format('%.0f', id) "
-	"  redis.call('SET', 'comet:ids', id) "
-	"end "
-	"redis.call('DEL', key, 'comet:rooms:' .. server, 'comet:push:' .. server) "
-	"redis.call('HSET', key, 'epoch', id, 'sent', 0, 'registering', mine ~= '' and 1 or 0, unpack(fields)) "
-	"redis.call('SADD', 'comet:servers', server) "
-	"return {'new', id, string.format('%.0f', now)}";
-
 static int verdict_of(struct redis_lease *l, const struct redisReply *reply)
 {
 	static const char *const words[] = {
@@ -134,12 +106,12 @@ static int ask_for_lease(struct redis_lease *l)
 	load = l->load;
 	leaving = l->leaving;
 	lock_drop(&l->lock);
-	rc = redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, &reply,
-			     "EVAL %s 0 %s %s %lld region %s addrs %s weight %lld connections %lld addresses %lld "
-			     "delivered %lld dropped %lld leaving %d",
-			     lease_script, l->opt->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region,
-			     l->opt->addrs, (long long)cfg->server_weight, (long long)load.connections,
-			     (long long)load.addresses, (long long)load.delivered, (long long)load.dropped, leaving);
+	rc = redis_pipe_run(l->pipe, &script_lease, clock_now_ns() + l->timeout_ns, &reply,
+			    "%s %s %lld region %s addrs %s weight %lld connections %lld addresses %lld "
+			    "delivered %lld dropped %lld leaving %d",
+			    l->opt->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region, l->opt->addrs,
+			    (long long)cfg->server_weight, (long long)load.connections, (long long)load.addresses,
+			    (long long)load.delivered, (long long)load.dropped, leaving);
 	if (rc < 0)
 		return rc;
 	rc = verdict_of(l, reply);
@@ -183,19 +155,11 @@ void redis_lease_join(struct redis_lease *l, const char *room)
 	}
 }
 
-/* Only into a lease that is there: a hash with nothing else in it would look like one. */
 static int write_load(struct redis_lease *l, const struct wire_load *load)
 {
-	static const char script[] = "local key = 'comet:server:' .. ARGV[1] "
-				     "if redis.call('EXISTS', key) == 0 then return 0 end "
-				     "redis.call('HSET', key, 'connections', ARGV[2], 'addresses', ARGV[3], "
-				     "'delivered', ARGV[4], 'dropped', ARGV[5]) "
-				     "return 1";
-
-	return redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, NULL,
-			       "EVAL %s 0 %s %lld %lld %lld %lld", script, l->opt->server_id,
-			       (long long)load->connections, (long long)load->addresses, (long long)load->delivered,
-			       (long long)load->dropped);
+	return redis_pipe_run(l->pipe, &script_load, clock_now_ns() + l->timeout_ns, NULL, "%s %lld %lld %lld %lld",
+			      l->opt->server_id, (long long)load->connections, (long long)load->addresses,
+			      (long long)load->delivered, (long long)load->dropped);
 }
 
 int redis_lease_report(struct redis_lease *l, const struct wire_load *load, const struct wire_room_count *rooms,
@@ -404,13 +368,8 @@ int redis_lease_start(const struct redis_client_options *opt, struct redis_pipe 
 /* Sessions are void without the lease: nobody has to be told of each. */
 static void give_back(struct redis_lease *l)
 {
-	static const char script[] = "local key = 'comet:server:' .. ARGV[1] "
-				     "if redis.call('HGET', key, 'epoch') ~= ARGV[2] then return 0 end "
-				     "redis.call('DEL', key, 'comet:rooms:' .. ARGV[1], 'comet:push:' .. ARGV[1]) "
-				     "return redis.call('SREM', 'comet:servers', ARGV[1])";
-
-	(void)redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, NULL, "EVAL %s 0 %s %s", script,
-			      l->opt->server_id, l->epoch);
+	(void)redis_pipe_run(l->pipe, &script_remove, clock_now_ns() + l->timeout_ns, NULL, "%s %s %s",
+			     l->opt->server_id, l->epoch, "");
 }
 
 void redis_lease_stop(struct redis_lease **lease)

@@ -7,28 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/script.h"
 #include "common/base/clock.h"
 
 struct other {
 	struct logic_node node;
 	int64_t connections;
 };
-
-/* Each as address, weight, connections, region. Of the addresses of one, the first. */
-static const char script[] =
-	"local t = redis.call('TIME') "
-	"local now = t[1] * 1000 + math.floor(t[2] / 1000) "
-	"local all = {} "
-	"for _, server in ipairs(redis.call('SMEMBERS', 'comet:servers')) do "
-	"  local l = redis.call('HMGET', 'comet:server:' .. server, 'addrs', 'weight', 'connections', 'updated', "
-	"'leaving', 'region') "
-	"  local address = l[1] and string.match(l[1], '[^, ]+') "
-	"  if server ~= ARGV[1] and address and l[4] and now - tonumber(l[4]) <= tonumber(ARGV[2]) and l[5] ~= '1' "
-	"then "
-	"    all[#all + 1] = {address, l[2] or '1', l[3] or '0', l[6] or ''} "
-	"  end "
-	"end "
-	"return all";
 
 static bool read_other(const struct redisReply *r, const char *region, struct other *o)
 {
@@ -69,8 +54,7 @@ size_t redis_others(struct redis_pipe *pipe, const struct config *cfg, const cha
 	struct other *all;
 	size_t n = 0;
 
-	if (redis_pipe_call(pipe, REDIS_AGAIN, deadline, &reply, "EVAL %s 0 %s %lld", script, but,
-			    (long long)cfg->redis_lease) < 0)
+	if (redis_pipe_run(pipe, &script_others, deadline, &reply, "%s %lld", but, (long long)cfg->redis_lease) < 0)
 		return 0; /* the pipe has logged why; the goodbyes go without */
 	if ((all = calloc(reply->elements + 1, sizeof(*all))) != NULL)
 		for (size_t i = 0; i < reply->elements; i++)

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cluster/script.h"
 #include "tests/unit/fake_redis.h"
 
 #define CONNECTIONS 32
@@ -178,6 +179,22 @@ void fake_redis_tell(struct fake_redis *f, const char *bytes)
 	for (int i = 0; i < CONNECTIONS; i++)
 		if (f->peers[i].fd >= 0 && f->peers[i].subscribed)
 			(void)send(f->peers[i].fd, bytes, strlen(bytes), MSG_NOSIGNAL);
+}
+
+bool fake_redis_runs(char **argv, const char *name)
+{
+	static const struct redis_script *const scripts[] = {
+#define script(name, arguments, repeat) &script_##name,
+#include "cluster/script.def"
+#undef script
+	};
+
+	if (strcmp(argv[0], "EVAL") != 0)
+		return false;
+	for (size_t i = 0; name != NULL && i < sizeof(scripts) / sizeof(scripts[0]); i++)
+		if (strcmp(scripts[i]->name, name) == 0)
+			return strncmp(argv[1], scripts[i]->text, (size_t)(scripts[i]->end - scripts[i]->text)) == 0;
+	return name == NULL;
 }
 
 const char *fake_redis_hello(int argc, char **argv)

@@ -38,6 +38,9 @@ struct redis_pipe *fake_redis_pipe(const struct config *cfg);
 /* Send these bytes to every connection that has said SUBSCRIBE. Only from inside an answer. */
 void fake_redis_tell(struct fake_redis *f, const char *bytes);
 
+/* Does this command run the script of this name (cluster/script.def), or any where name is NULL? */
+bool fake_redis_runs(char **argv, const char *name);
+
 /* What a server that works says to the commands by which a connection begins; NULL for all others. */
 const char *fake_redis_hello(int argc, char **argv);
 

@@ -39,12 +39,12 @@ static const char *answer(void *arg, int argc, char **argv)
 {
 	struct script *s = arg;
 
-	if (strcmp(argv[0], "EVAL") != 0)
-		return fake_redis_hello(argc, argv);
-	if (argc > 3) {
+	if (fake_redis_runs(argv, "remove")) {
 		atomic_fetch_add(&s->buried, 1);
 		return ":1\r\n";
 	}
+	if (!fake_redis_runs(argv, "leases"))
+		return fake_redis_hello(argc, argv);
 	if (atomic_load(&s->silent))
 		return "";
 	atomic_fetch_add(&s->looks, 1);
@@ -57,10 +57,10 @@ static int set_up(void **state)
 
 	(void)state;
 	memset(&script, 0, sizeof(script));
-	n = (size_t)snprintf(script.leases, sizeof(script.leases), "*%d\r\n", 2 * COMETS);
+	n = (size_t)snprintf(script.leases, sizeof(script.leases), "*%d\r\n", 3 * COMETS);
 	for (int i = 0; i < COMETS; i++)
 		n += (size_t)snprintf(script.leases + n, sizeof(script.leases) - n,
-				      "$8\r\ncomet-%02d\r\n$7\r\n1000 %02d\r\n", i, i);
+				      "$8\r\ncomet-%02d\r\n$4\r\n1000\r\n$2\r\n%02d\r\n", i, i);
 	fake_redis_start(&server, answer, &script);
 	fake_redis_config(&server, &cfg);
 	cfg.redis_lease = LEASE_MS;

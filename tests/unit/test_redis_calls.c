@@ -73,7 +73,7 @@ static const char *answer(void *arg, int argc, char **argv)
 	}
 	if (strcmp(argv[0], "PUBLISH") == 0)
 		return publish(s, argv[2]);
-	if (strcmp(argv[0], "EVAL") != 0)
+	if (!fake_redis_runs(argv, "instances"))
 		return fake_redis_hello(argc, argv);
 	atomic_fetch_add(&s->looks, 1);
 	if (atomic_load(&s->away))

@@ -62,7 +62,7 @@ static const char *answer(void *arg, int argc, char **argv)
 	}
 	if (strcmp(argv[0], "PUBLISH") == 0)
 		return publish(s, argv[2]);
-	if (strcmp(argv[0], "EVAL") == 0)
+	if (fake_redis_runs(argv, "instances"))
 		return atomic_load(&s->is_up) ? FAKE_LOGIC_ONE : FAKE_LOGIC_NOBODY;
 	return fake_redis_hello(argc, argv);
 }

@@ -31,7 +31,7 @@ static const char *answer(void *arg, int argc, char **argv)
 {
 	struct script *s = arg;
 
-	if (strcmp(argv[0], "EVAL") != 0)
+	if (!fake_redis_runs(argv, NULL))
 		return fake_redis_hello(argc, argv);
 	atomic_fetch_add(&s->evals, 1);
 	return s->answer;

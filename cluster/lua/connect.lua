@@ -1,0 +1,14 @@
+-- Register a connection. Called by logic.
+-- server, key, mid, ttl, expires (0: never) -> 'late' | 'no lease' | 'later', id | 'ok', id [, server and id of the one it replaced]
+local server, key, mid, ttl, expires = unpack(ARGV)
+local now, micros = time()
+if tonumber(expires) > 0 and now > tonumber(expires) then return {'late'} end
+local epoch = redis.call('HGET', 'comet:server:' .. server, 'epoch')
+if not epoch then return {'no lease'} end
+local was, was_mid, was_epoch, was_server = session(key)
+local id = new_id(micros)
+-- Where it comes from it is still served: renew.lua moves it, once the new comet can take pushes.
+if was and was_server ~= server and valid(was_epoch, was_server) then return {'later', id} end
+put_session(key, id, mid, epoch, server, ttl, was_mid)
+if was and valid(was_epoch, was_server) then return {'ok', id, was_server, was} end
+return {'ok', id}

@@ -1,0 +1,14 @@
+-- Forget a connection that has gone. Called by logic.
+-- server, key, mid, id -> 'newer' | 'ok'
+-- A renewal may overtake the disconnect that it was sent before. So what is deleted leaves a mark for a moment, by which renew.lua
+-- knows that it comes too late; one of its own where another comet still has the key.
+local server, key, mid, id = unpack(ARGV)
+local was, _, was_epoch, was_server = session(key)
+if was and tonumber(was) > tonumber(id) then return {'newer'} end
+if was and was ~= id and was_server ~= server and valid(was_epoch, was_server) then
+	redis.call('SET', 'comet:left:' .. key, id, 'PX', 10000)
+	return {'ok'}
+end
+redis.call('SET', 'comet:session:' .. key, id .. ' ' .. mid .. ' 0 ' .. server, 'PX', 10000)
+redis.call('SREM', 'comet:mid:' .. mid, key)
+return {'ok'}

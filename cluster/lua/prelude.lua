@@ -1,0 +1,70 @@
+-- Every script begins with these lines: one definition each of the terms that several of them need. cluster/schema.md says what
+-- stands in the keys. A script is atomic, so that a decision and what follows from it cannot be torn apart.
+
+-- Redis's time in milliseconds, and in microseconds.
+local function time()
+	local t = redis.call('TIME')
+	return t[1] * 1000 + math.floor(t[2] / 1000), t[1] * 1000000 + t[2]
+end
+
+-- A whole number as a text; tostring would round it.
+local function whole(number)
+	return string.format('%.0f', number)
+end
+
+-- An id above all before it. Microseconds, so that ids grow even after Redis lost its data; below 2^53 until the year 2255, so
+-- that doubles, which Lua and JavaScript have, hold them.
+local function new_id(micros)
+	local id = whole(math.max(micros, tonumber(redis.call('GET', 'comet:ids') or '0') + 1))
+	redis.call('SET', 'comet:ids', id)
+	return id
+end
+
+-- Does the lease stand that was last renewed at this time? `ms` is redis.lease.
+local function stands(updated, now, ms)
+	return updated and now - tonumber(updated) <= tonumber(ms)
+end
+
+-- Id, mid, epoch and server of the session that has this key, or nil.
+local function session(key)
+	local v = redis.call('GET', 'comet:session:' .. key)
+	if not v then return nil end
+	return string.match(v, '^(%d+) (%-?%d+) (%d+) (.*)$')
+end
+
+-- A session counts only under the lease that it was made under.
+local function valid(epoch, server)
+	return epoch and redis.call('HGET', 'comet:server:' .. server, 'epoch') == epoch
+end
+
+-- The key's session from now on; was_mid is the user who had the key before, or nil.
+local function put_session(key, id, mid, epoch, server, ttl, was_mid)
+	redis.call('SET', 'comet:session:' .. key, id .. ' ' .. mid .. ' ' .. epoch .. ' ' .. server, 'PX', ttl)
+	if was_mid and was_mid ~= mid then redis.call('SREM', 'comet:mid:' .. was_mid, key) end
+	if tonumber(mid) > 0 then
+		redis.call('SADD', 'comet:mid:' .. mid, key)
+		redis.call('PEXPIRE', 'comet:mid:' .. mid, ttl)
+	end
+end
+
+-- All that a comet has beside its sessions, which are void without the lease. 1: it had a name.
+local function remove_comet(server)
+	redis.call('DEL', 'comet:server:' .. server, 'comet:rooms:' .. server, 'comet:push:' .. server)
+	return redis.call('SREM', 'comet:servers', server)
+end
+
+-- When this set of data began. A new one means that Redis has lost its data.
+local function generation_of(now)
+	local generation = redis.call('GET', 'comet:generation')
+	if not generation then
+		generation = whole(now)
+		redis.call('SET', 'comet:generation', generation)
+	end
+	return generation
+end
+
+-- Has Redis lost its data so lately that comets may not have registered again? `known` is the generation that the caller knew
+-- last, '' for none.
+local function young(generation, known, now, ms)
+	return known ~= '' and known ~= generation and now - tonumber(generation) < tonumber(ms)
+end
