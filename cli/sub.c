@@ -117,14 +117,6 @@ static void say_goodbye(const struct sub *s, const char *words, const struct cli
 	say(s, words, why);
 }
 
-/* Is it of no use to come back? Whoever was replaced and came back would replace the other in turn, for ever. */
-static bool is_final(const struct client_goodbye *goodbye)
-{
-	return goodbye->code == GOODBYE_KICKED || goodbye->code == GOODBYE_REPLACED ||
-	       goodbye->code == GOODBYE_AUTH_REFUSED || goodbye->code == GOODBYE_BAD_ROOM ||
-	       goodbye->code == GOODBYE_AUTH_EXPIRED;
-}
-
 /* What the server answers us with, as opposed to what a back end pushed. */
 static bool is_reply(const struct sub *s, int32_t op)
 {
@@ -169,7 +161,7 @@ static enum session_end take_packet(struct sub *s, const struct packet *p, bool 
 		client_read_goodbye(p, &goodbye);
 		say_goodbye(s, "closed by", &goodbye);
 		take_node(s, &goodbye);
-		return is_final(&goodbye) ? SESSION_REFUSED : SESSION_LOST;
+		return client_goodbye_is_final(goodbye.code) ? SESSION_REFUSED : SESSION_LOST;
 	}
 	if (!is_reply(s, p->op)) {
 		if ((rc = print_message(s, p)) < 0) {
@@ -238,7 +230,8 @@ static enum session_end sign_in(struct sub *s, struct client *c, int64_t deadlin
 		say_goodbye(s, "refused by", &goodbye);
 		take_node(s, &goodbye);
 		/* Draining, or logic away for now: later may be better. A server that just closes (goim) means no. */
-		return goodbye.code != GOODBYE_UNSAID && !is_final(&goodbye) ? SESSION_LOST : SESSION_REFUSED;
+		return goodbye.code != GOODBYE_UNSAID && !client_goodbye_is_final(goodbye.code) ? SESSION_LOST
+												: SESSION_REFUSED;
 	}
 	if (rc < 0)
 		return read_failed(s, rc, "no authentication by");

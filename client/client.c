@@ -330,3 +330,18 @@ void client_read_goodbye(const struct packet *p, struct client_goodbye *out)
 	make_printable(out->reason);
 	make_printable(out->node);
 }
+
+enum then { come_back, stay_away, get_token };
+
+bool client_goodbye_is_final(int64_t code)
+{
+	switch (code) {
+#define goodbye(NAME, number, then, happened, advice)                                                                  \
+	case (number):                                                                                                 \
+		return (then) != come_back;
+#include "common/wire/goodbye.def"
+#undef goodbye
+	default:
+		return false;
+	}
+}

@@ -4,9 +4,11 @@
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/wire/goodbye.h"
 #include "common/wire/packet.h"
 
 #define CLIENT_WORDS_BYTES 160
@@ -21,20 +23,9 @@ struct client_options {
 	int cancel_fd;     /* readable: every wait ends with -ECANCELED; -1 for none. It is only polled, never read */
 };
 
-/* Codes of op 6 after which the same client would fare no better; docs/protocol.md has all of them. */
-enum client_goodbye_code {
-	GOODBYE_UNSAID = 0, /* the server closed without words, or the body has no code */
-	GOODBYE_KICKED = 1,
-	GOODBYE_REPLACED = 2,
-	GOODBYE_DRAINING = 4, /* this one not: the server goes away, and serves on for a while */
-	GOODBYE_AUTH_REFUSED = 5,
-	GOODBYE_BAD_ROOM = 10,
-	GOODBYE_AUTH_EXPIRED = 13,
-};
-
 /* Why the server is about to close: the body of op 6. */
 struct client_goodbye {
-	int64_t code;
+	int64_t code; /* an enum goodbye_code, or one that only newer servers know */
 	char reason[CLIENT_WORDS_BYTES];
 	char node[CLIENT_NODE_BYTES]; /* where else to go, host:port; empty: it did not say */
 };
@@ -85,5 +76,7 @@ int client_fd(const struct client *c);
 
 /* What an op 6 says, its words made safe for a terminal. What the body does not say stays empty. */
 void client_read_goodbye(const struct packet *p, struct client_goodbye *out);
+/* Would the same client fare no better by coming back? */
+bool client_goodbye_is_final(int64_t code);
 
 #endif

@@ -352,9 +352,7 @@ int comet_client_heartbeat(struct comet_client *c, int *people_in_room)
 
 int comet_client_may_return(const struct comet_client_goodbye *goodbye)
 {
-	return goodbye->code != GOODBYE_KICKED && goodbye->code != GOODBYE_REPLACED &&
-	       goodbye->code != GOODBYE_AUTH_REFUSED && goodbye->code != GOODBYE_BAD_ROOM &&
-	       goodbye->code != GOODBYE_AUTH_EXPIRED;
+	return !client_goodbye_is_final(goodbye->code);
 }
 
 int comet_client_delay_ms(unsigned attempt)

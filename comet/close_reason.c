@@ -7,16 +7,17 @@
 
 #include "common/base/counters.h"
 #include "common/base/err.h"
+#include "common/wire/goodbye.h"
 
 enum kind { is_normal, is_error };
 
 static const struct {
 	const char *name;
-	int code;
+	enum goodbye_code code;
 	enum kind kind;
 	const char *words;
 } table[CLOSE_MAX] = {
-	[CLOSE_NONE] = {"none", 0, is_normal, "open"},
+	[CLOSE_NONE] = {"none", GOODBYE_UNSAID, is_normal, "open"},
 #define reason(NAME, name, code, kind, words) [CLOSE_##NAME] = {name, code, kind, words},
 #include "comet/close_reason.def"
 #undef reason

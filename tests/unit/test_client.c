@@ -355,6 +355,21 @@ static void a_refusal_brings_its_words(void **state)
 	assert_string_equal(goodbye.reason, "bad ?[31mtoken");
 }
 
+static void only_some_goodbyes_are_final(void **state)
+{
+	static const int64_t final[] = {1, 2, 5, 10, 13};
+	size_t found = 0;
+
+	(void)state;
+	for (int64_t code = -1; code < 100; code++) {
+		bool is_one = found < 5 && code == final[found];
+
+		assert_int_equal(client_goodbye_is_final(code), is_one);
+		found += is_one;
+	}
+	assert_int_equal(found, 5);
+}
+
 static void a_goodbye_of_another_form_says_nothing(void **state)
 {
 	static const char *const bodies[] = {"", "no json", "[1]", "{\"code\":\"x\",\"reason\":7}", "{}", "null"};
@@ -413,6 +428,7 @@ int main(void)
 		CONNECTED(a_peer_that_does_not_read_is_waited_for_to_the_deadline),
 		CONNECTED(authentication_passes_over_what_comes_before_its_answer),
 		CONNECTED(a_refusal_brings_its_words),
+		cmocka_unit_test(only_some_goodbyes_are_final),
 		cmocka_unit_test(a_goodbye_of_another_form_says_nothing),
 		cmocka_unit_test(a_token_says_who_we_are),
 	};

@@ -57,6 +57,11 @@ static void codes_are_those_that_clients_know(void **state)
 	assert_int_equal(close_reason_code(CLOSE_BAD_ROOM), 10);
 	assert_int_equal(close_reason_code(CLOSE_NO_THREAD), 11);
 	assert_int_equal(close_reason_code(CLOSE_NO_MEMORY), 12);
+	assert_int_equal(close_reason_code(CLOSE_AUTH_EXPIRED), 13);
+	assert_int_equal(close_reason_code(CLOSE_HANDSHAKES), 20);
+	assert_int_equal(close_reason_code(CLOSE_CONNECTS), 21);
+	assert_int_equal(close_reason_code(CLOSE_CONNECTS_PER_IP), 22);
+	assert_int_equal(close_reason_code(CLOSE_ACCEPTS), 23);
 }
 
 static void leaving_is_normal_and_being_slow_is_an_error(void **state)
