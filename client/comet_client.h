@@ -39,7 +39,31 @@ struct comet_client_options {
 	int heartbeat_ms;  /* between heartbeats: 30000 */
 };
 
-/* Why the server closed, as docs/protocol.md lists it; code 0 and no reason where it did not say. */
+/* Why a server closes: docs/protocol.md says what to do then. Newer servers may know others. */
+/* table: from common/wire/goodbye.def by `make docs` */
+enum comet_client_code {
+	COMET_CLIENT_UNSAID = 0,
+	COMET_CLIENT_KICKED = 1,
+	COMET_CLIENT_REPLACED = 2,
+	COMET_CLIENT_SLOW_CONSUMER = 3,
+	COMET_CLIENT_DRAINING = 4,
+	COMET_CLIENT_AUTH_REFUSED = 5,
+	COMET_CLIENT_NO_LOGIC = 6,
+	COMET_CLIENT_CONNECTIONS = 7,
+	COMET_CLIENT_PER_IP = 8,
+	COMET_CLIENT_HEARTBEAT_TIMEOUT = 9,
+	COMET_CLIENT_BAD_ROOM = 10,
+	COMET_CLIENT_NO_THREAD = 11,
+	COMET_CLIENT_NO_MEMORY = 12,
+	COMET_CLIENT_AUTH_EXPIRED = 13,
+	COMET_CLIENT_HANDSHAKES = 20,
+	COMET_CLIENT_CONNECTS = 21,
+	COMET_CLIENT_CONNECTS_PER_IP = 22,
+	COMET_CLIENT_ACCEPTS = 23,
+};
+/* end of table */
+
+/* Why the server closed; code 0 and no reason where it did not say. */
 struct comet_client_goodbye {
 	int code;
 	char reason[160];

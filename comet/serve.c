@@ -246,7 +246,7 @@ static const struct {
 	int32_t op;
 	const char *words;
 } ops[] = {
-#define op(NAME, number, words) {(number), (words)},
+#define op(NAME, number, from, dialects, words) {(number), (words)},
 #include "common/wire/ops.def"
 #undef op
 };

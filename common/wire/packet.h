@@ -9,7 +9,7 @@
 #define PACKET_HEAD_BYTES 16
 
 enum op {
-#define op(NAME, number, words) OP_##NAME = (number),
+#define op(NAME, number, from, dialects, words) OP_##NAME = (number),
 #include "common/wire/ops.def"
 #undef op
 };

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 		}
 		comet_client_last_words(c, &goodbye);
 		aim(&opt, strcpy(node, goodbye.node), port);
-		if (goodbye.code == 4)
+		if (goodbye.code == COMET_CLIENT_DRAINING)
 			old = c, c = NULL;
 		comet_client_close(&c);
 		if (!comet_client_may_return(&goodbye))

@@ -15,27 +15,61 @@ import struct
 import time
 import typing
 
-__all__ = ["Client", "CometError", "Goodbye", "Op", "Packet"]
+__all__ = ["Client", "Code", "CometError", "Goodbye", "Op", "Packet"]
 
 HEAD = struct.Struct(">ihhii")
 LONGEST_BODY = 16 << 20  # taken from the server; more means that it is none
-DRAINING = 4             # the code of a server that goes away, and serves on for a while
-SERVED_ON = 60.0         # that it is read for, at most; it closes by itself long before
+SERVED_ON = 60.0         # a server that goes away is still read for so long, at most; it closes by itself long before
 GOOD_SESSION = 10.0      # one that was online for so long: back-off starts over
 QUEUE = 1024             # pushes that wait for the application; then we stop reading, and the server decides
 
 
+# table: from common/wire/ops.def by `make docs`
 class Op(enum.IntEnum):
     HEARTBEAT = 2
+    HEARTBEAT_REPLY = 3
     DISCONNECT = 6
     AUTH = 7
+    AUTH_REPLY = 8
+    RAW = 9
     CHANGE_ROOM = 12
+    CHANGE_ROOM_REPLY = 13
     SUB = 14
+    SUB_REPLY = 15
     UNSUB = 16
+    UNSUB_REPLY = 17
+# end of table
 
 
 # What answers an operation; an application's own are answered with themselves.
-ANSWERS = {Op.HEARTBEAT: 3, Op.AUTH: 8, Op.CHANGE_ROOM: 13, Op.SUB: 15, Op.UNSUB: 17}
+ANSWERS = {op: Op[op.name + "_REPLY"] for op in Op if op.name + "_REPLY" in Op.__members__}
+
+
+# Codes of a goodbye. FINAL: coming back is of no use; NEEDS_TOKEN: unless with a new token.
+# table: from common/wire/goodbye.def by `make docs`
+class Code(enum.IntEnum):
+    KICKED = 1
+    REPLACED = 2
+    SLOW_CONSUMER = 3
+    DRAINING = 4
+    AUTH_REFUSED = 5
+    NO_LOGIC = 6
+    CONNECTIONS = 7
+    PER_IP = 8
+    HEARTBEAT_TIMEOUT = 9
+    BAD_ROOM = 10
+    NO_THREAD = 11
+    NO_MEMORY = 12
+    AUTH_EXPIRED = 13
+    HANDSHAKES = 20
+    CONNECTS = 21
+    CONNECTS_PER_IP = 22
+    ACCEPTS = 23
+
+
+FINAL = {Code.KICKED, Code.REPLACED, Code.AUTH_REFUSED, Code.BAD_ROOM, Code.AUTH_EXPIRED}
+NEEDS_TOKEN = {Code.AUTH_REFUSED, Code.AUTH_EXPIRED}
+# end of table
 
 
 class Packet(typing.NamedTuple):
@@ -58,14 +92,11 @@ class CometError(Exception):
 class Goodbye(CometError):
     """The server said why it closes: code and reason, as docs/protocol.md lists them. final: coming back is of no use. nodes:
     where else to go, as (host, port), where it named any."""
-    FINAL = {1, 2, 5, 10, 13}  # kicked, replaced, auth refused, bad room, auth expired
-    NEEDS_TOKEN = {5, 13}
-
     def __init__(self, code, reason, nodes=()):
         super().__init__(reason or "the server closed")
         self.code = code
         self.reason = reason
-        self.final = code in self.FINAL
+        self.final = code in FINAL
         self.nodes = list(nodes)
 
     @classmethod
@@ -226,7 +257,7 @@ class Client:
             while True:
                 why = await self._session()
                 asks = callable(self._token) or callable(self._jwt)
-                if isinstance(why, Goodbye) and why.final and not (asks and why.code in Goodbye.NEEDS_TOKEN):
+                if isinstance(why, Goodbye) and why.final and not (asks and why.code in NEEDS_TOKEN):
                     self._on_change("closed", why)
                     raise why
                 lasted = self._online_at is not None and time.monotonic() - self._online_at > GOOD_SESSION
@@ -273,7 +304,7 @@ class Client:
             self._pending.clear()
             await asyncio.gather(*tasks, return_exceptions=True)  # before another one reads
             writer, self._writer = self._writer, None
-            if isinstance(why, Goodbye) and why.code == DRAINING and self._online_at is not None:
+            if isinstance(why, Goodbye) and why.code == Code.DRAINING and self._online_at is not None:
                 await self._part()
                 self._old = asyncio.create_task(self._read_out(reader, writer))
             elif writer is not None:

@@ -2,13 +2,45 @@
 
 export type Body = string | ArrayBuffer | ArrayBufferView;
 
+/* table: from common/wire/ops.def by `make docs` */
 export declare const Op: Readonly<{
-	HEARTBEAT: 2; HEARTBEAT_REPLY: 3; DISCONNECT: 6; AUTH: 7; AUTH_REPLY: 8; RAW: 9; CHANGE_ROOM: 12;
-	CHANGE_ROOM_REPLY: 13; SUB: 14; SUB_REPLY: 15; UNSUB: 16; UNSUB_REPLY: 17;
+	HEARTBEAT: 2;
+	HEARTBEAT_REPLY: 3;
+	DISCONNECT: 6;
+	AUTH: 7;
+	AUTH_REPLY: 8;
+	RAW: 9;
+	CHANGE_ROOM: 12;
+	CHANGE_ROOM_REPLY: 13;
+	SUB: 14;
+	SUB_REPLY: 15;
+	UNSUB: 16;
+	UNSUB_REPLY: 17;
 }>;
+/* end of table */
 
-/** Codes of a goodbye after which the client does not come back by itself. */
-export declare const Goodbye: Readonly<{KICKED: 1; REPLACED: 2; AUTH_REFUSED: 5; BAD_ROOM: 10; AUTH_EXPIRED: 13}>;
+/** Codes of a goodbye; after which of them the client does not come back by itself, its `final` says. */
+/* table: from common/wire/goodbye.def by `make docs` */
+export declare const Goodbye: Readonly<{
+	KICKED: 1;
+	REPLACED: 2;
+	SLOW_CONSUMER: 3;
+	DRAINING: 4;
+	AUTH_REFUSED: 5;
+	NO_LOGIC: 6;
+	CONNECTIONS: 7;
+	PER_IP: 8;
+	HEARTBEAT_TIMEOUT: 9;
+	BAD_ROOM: 10;
+	NO_THREAD: 11;
+	NO_MEMORY: 12;
+	AUTH_EXPIRED: 13;
+	HANDSHAKES: 20;
+	CONNECTS: 21;
+	CONNECTS_PER_IP: 22;
+	ACCEPTS: 23;
+}>;
+/* end of table */
 
 export interface CometOptions {
 	/** The user; 0 is nobody. */

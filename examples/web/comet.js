@@ -2,21 +2,54 @@
  * authenticates, sends heartbeats, comes back after a loss with a jittered back-off, and is then in the room that it was
  * in. Version 2 of the protocol, docs/protocol.md. Types are in comet.d.ts. SPDX-License-Identifier: MIT */
 
+/* table: from common/wire/ops.def by `make docs` */
 export const Op = Object.freeze({
-	HEARTBEAT: 2, HEARTBEAT_REPLY: 3, DISCONNECT: 6, AUTH: 7, AUTH_REPLY: 8, RAW: 9, CHANGE_ROOM: 12,
-	CHANGE_ROOM_REPLY: 13, SUB: 14, SUB_REPLY: 15, UNSUB: 16, UNSUB_REPLY: 17,
+	HEARTBEAT: 2,
+	HEARTBEAT_REPLY: 3,
+	DISCONNECT: 6,
+	AUTH: 7,
+	AUTH_REPLY: 8,
+	RAW: 9,
+	CHANGE_ROOM: 12,
+	CHANGE_ROOM_REPLY: 13,
+	SUB: 14,
+	SUB_REPLY: 15,
+	UNSUB: 16,
+	UNSUB_REPLY: 17,
 });
+/* end of table */
 
-/* Codes of op 6 after which the same client would fare no better by coming back. */
-export const Goodbye = Object.freeze({KICKED: 1, REPLACED: 2, AUTH_REFUSED: 5, BAD_ROOM: 10, AUTH_EXPIRED: 13});
-const FINAL = new Set(Object.values(Goodbye));
+/* Codes of op 6; FINAL: the same client would fare no better by coming back. */
+/* table: from common/wire/goodbye.def by `make docs` */
+export const Goodbye = Object.freeze({
+	KICKED: 1,
+	REPLACED: 2,
+	SLOW_CONSUMER: 3,
+	DRAINING: 4,
+	AUTH_REFUSED: 5,
+	NO_LOGIC: 6,
+	CONNECTIONS: 7,
+	PER_IP: 8,
+	HEARTBEAT_TIMEOUT: 9,
+	BAD_ROOM: 10,
+	NO_THREAD: 11,
+	NO_MEMORY: 12,
+	AUTH_EXPIRED: 13,
+	HANDSHAKES: 20,
+	CONNECTS: 21,
+	CONNECTS_PER_IP: 22,
+	ACCEPTS: 23,
+});
+const FINAL = new Set([
+	Goodbye.KICKED, Goodbye.REPLACED, Goodbye.AUTH_REFUSED, Goodbye.BAD_ROOM, Goodbye.AUTH_EXPIRED,
+]);
 const NEEDS_TOKEN = new Set([Goodbye.AUTH_REFUSED, Goodbye.AUTH_EXPIRED]);
+/* end of table */
 
 const HEAD_BYTES = 16;
 const MAX_SEQ = 0x7fffffff;
-const DRAINING = 4; // the code of a server that goes away, and serves on for a while ...
-const HURRY_MS = 200; // the bound of the first wait where it named other servers
-const SERVED_ON_MS = 60_000; // ... in which it is read, at most so long; it closes by itself long before
+const HURRY_MS = 200; // the bound of the first wait where a server that goes away named others
+const SERVED_ON_MS = 60_000; // for so long, at most, that server is still read; it closes by itself long before
 const TIMER_MAX_MS = 0x7fffffff; // longer ones would fire at once
 const DEFAULTS = {
 	key: '', room: '', platform: 'web', accepts: [1000],
@@ -333,7 +366,7 @@ export class Comet {
 	#lose(error) {
 		const {goodbye = null} = error;
 		this.#sentAwayBy = goodbye;
-		const isDrained = goodbye?.code === DRAINING && this.#state === 'online';
+		const isDrained = goodbye?.code === Goodbye.DRAINING && this.#state === 'online';
 		const lasted = this.#state === 'online' && Date.now() - this.#onlineSince >= this.#options.backoff.stable;
 		if (isDrained)
 			this.#readOut();

@@ -20,6 +20,7 @@ HEAD_BYTES = 16
 LONGEST_BODY = 64 << 20  # of a packet from the server: more than any test pushes, so more means garbage
 
 
+# table: from common/wire/ops.def by `make docs`
 class Op(enum.IntEnum):
     HEARTBEAT = 2
     HEARTBEAT_REPLY = 3
@@ -37,6 +38,7 @@ class Op(enum.IntEnum):
     UNSUB_REPLY = 17
     TEST = 254
     TEST_REPLY = 255
+# end of table
 
 
 class Packet(typing.NamedTuple):

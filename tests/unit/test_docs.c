@@ -1,5 +1,5 @@
-/* Holds the tables of docs/ to the .def files that they come from. `make docs` runs it with --write, which rewrites
- * them. A table stands between two comments, as Markdown or a manual page has them. SPDX-License-Identifier: MIT */
+/* Holds the tables of docs/ and of the client libraries to the .def files that they come from. `make docs` runs it with
+ * --write, which rewrites them. A table stands between two comments of the language that it is written in. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/config/config.h"
+#include "tests/unit/protocol_lists.h"
 
 /* What stands before and after a table; the source's name is between `open` and `begin`. */
 static const struct marks {
@@ -20,7 +21,9 @@ static const struct marks {
 	const char *begin;
 	const char *end;
 } MARKDOWN = {"<!-- table: from ", " by `make docs` -->\n\n", "\n<!-- end of table -->\n"},
-  MANUAL = {".\\\" table: from ", " by `make docs`\n", ".\\\" end of table\n"};
+  MANUAL = {".\\\" table: from ", " by `make docs`\n", ".\\\" end of table\n"},
+  C_LIKE = {"/* table: from ", " by `make docs` */\n", "/* end of table */\n"},
+  PYTHON = {"# table: from ", " by `make docs`\n", "# end of table\n"};
 
 static void print_metric(FILE *out, const char *name, const char *type, const char *label, const char *help)
 {
@@ -41,15 +44,32 @@ static void print_metrics(FILE *out)
 #undef histogram
 }
 
+#define SETTINGS "common/config/config.def"
+#define COUNTERS "common/base/counters.def"
+#define OPS      "common/wire/ops.def"
+#define GOODBYES "common/wire/goodbye.def"
+
 static const struct doc {
+	const char *test; /* its name */
 	const char *path;
 	const char *source;
 	void (*print)(FILE *out);
 	const struct marks *marks;
 } DOCS[] = {
-	{"docs/configuration.md", "common/config/config.def", config_print_markdown, &MARKDOWN},
-	{"docs/metrics.md", "common/base/counters.def", print_metrics, &MARKDOWN},
-	{"docs/man/comet.conf.5", "common/config/config.def", config_print_man, &MANUAL},
+	{"settings_are_as_documented", "docs/configuration.md", SETTINGS, config_print_markdown, &MARKDOWN},
+	{"the_manual_has_all_settings", "docs/man/comet.conf.5", SETTINGS, config_print_man, &MANUAL},
+	{"metrics_are_as_documented", "docs/metrics.md", COUNTERS, print_metrics, &MARKDOWN},
+	{"operations_are_as_documented", "docs/protocol.md", OPS, print_ops_markdown, &MARKDOWN},
+	{"goodbyes_are_as_documented", "docs/protocol.md", GOODBYES, print_goodbyes_markdown, &MARKDOWN},
+	{"comet_js_has_all_operations", "examples/web/comet.js", OPS, print_ops_js, &C_LIKE},
+	{"comet_js_has_all_goodbyes", "examples/web/comet.js", GOODBYES, print_goodbyes_js, &C_LIKE},
+	{"comet_d_ts_has_all_operations", "examples/web/comet.d.ts", OPS, print_ops_ts, &C_LIKE},
+	{"comet_d_ts_has_all_goodbyes", "examples/web/comet.d.ts", GOODBYES, print_goodbyes_ts, &C_LIKE},
+	{"comet_client_py_has_all_operations", "examples/python/comet_client.py", OPS, print_ops_python, &PYTHON},
+	{"comet_client_py_has_all_goodbyes", "examples/python/comet_client.py", GOODBYES, print_goodbyes_python,
+	 &PYTHON},
+	{"comet_client_h_has_all_goodbyes", "client/comet_client.h", GOODBYES, print_goodbyes_c, &C_LIKE},
+	{"client_py_has_all_operations", "tests/e2e/client.py", OPS, print_all_ops_python, &PYTHON},
 };
 #define N_DOCS (sizeof(DOCS) / sizeof(DOCS[0]))
 
@@ -164,11 +184,7 @@ static int write_doc(const struct doc *d)
 
 int main(int argc, char **argv)
 {
-	const struct CMUnitTest tests[] = {
-		{"the_settings_are_as_documented", check_doc, NULL, NULL, (void *)&DOCS[0]},
-		{"the_metrics_are_as_documented", check_doc, NULL, NULL, (void *)&DOCS[1]},
-		{"the_manual_has_all_settings", check_doc, NULL, NULL, (void *)&DOCS[2]},
-	};
+	struct CMUnitTest tests[N_DOCS];
 	int failed = 0;
 
 	if (argc == 2 && strcmp(argv[1], "--write") == 0) {
@@ -176,5 +192,7 @@ int main(int argc, char **argv)
 			failed += write_doc(&DOCS[i]) != 0;
 		return failed;
 	}
+	for (size_t i = 0; i < N_DOCS; i++)
+		tests[i] = (struct CMUnitTest){DOCS[i].test, check_doc, NULL, NULL, (void *)(uintptr_t)&DOCS[i]};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

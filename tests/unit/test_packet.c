@@ -207,11 +207,25 @@ static void dropped_body_is_empty(void **state)
 
 /* ---- names ---- */
 
-static void each_op_has_its_number(void **state)
+/* Clients out there have them: they are never to change. */
+static void each_op_has_the_number_that_clients_know(void **state)
 {
 	(void)state;
 	assert_int_equal(OP_HEARTBEAT, 2);
+	assert_int_equal(OP_HEARTBEAT_REPLY, 3);
+	assert_int_equal(OP_SEND, 4);
+	assert_int_equal(OP_SEND_REPLY, 5);
+	assert_int_equal(OP_DISCONNECT, 6);
+	assert_int_equal(OP_AUTH, 7);
 	assert_int_equal(OP_AUTH_REPLY, 8);
+	assert_int_equal(OP_RAW, 9);
+	assert_int_equal(OP_CHANGE_ROOM, 12);
+	assert_int_equal(OP_CHANGE_ROOM_REPLY, 13);
+	assert_int_equal(OP_SUB, 14);
+	assert_int_equal(OP_SUB_REPLY, 15);
+	assert_int_equal(OP_UNSUB, 16);
+	assert_int_equal(OP_UNSUB_REPLY, 17);
+	assert_int_equal(OP_TEST, 254);
 	assert_int_equal(OP_TEST_REPLY, 255);
 }
 
@@ -229,7 +243,7 @@ int main(void)
 		cmocka_unit_test_teardown(empty_body_needs_no_memory, tear_down),
 		cmocka_unit_test_teardown(set_body_frees_the_one_before, tear_down),
 		cmocka_unit_test_teardown(dropped_body_is_empty, tear_down),
-		cmocka_unit_test(each_op_has_its_number),
+		cmocka_unit_test(each_op_has_the_number_that_clients_know),
 	};
 
 	return cmocka_run_group_tests_name("packet", tests, NULL, NULL);
