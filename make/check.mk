@@ -38,7 +38,7 @@ export TSAN_OPTIONS  ?= second_deadlock_stack=1
 # Threads that give way at random around locks: common/base/lock.c. Another run gets another seed.
 export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
-.PHONY: check check-layers check-unit check-e2e check-plain check-cluster check-monitoring check-browser chaos soak coverage docs bench \
+.PHONY: check check-deps check-here check-clean check-layers check-unit check-e2e check-plain check-cluster check-monitoring check-browser chaos soak coverage docs bench \
         fuzz fuzz-run lint format $(notdir $(UNIT))
 
 ifneq ($(CHECK),$(BUILD))
@@ -103,9 +103,20 @@ chaos: $(PROGRAMS)
 	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(CHAOS_SECONDS) \
 		$(STILL) $(PYTEST) tests/chaos -n $(CHAOS_WORKERS)
 
+check-deps:
+	@scripts/install-deps --check
+
+# The second make sees what `check-deps` has installed.
+check: check-deps
+	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) check-here
+
 # The end-to-end tests come last so that what is read last is their summary.
-check: check-layers check-unit all $(FAIL_LIBRARY)
+check-here: check-layers check-unit all $(FAIL_LIBRARY)
 	@$(e2e)
+
+# `make check` on a Debian 12 that has nothing but make, gcc and git; as root, with debootstrap.
+check-clean:
+	tests/package/clean-check
 
 $(notdir $(UNIT)): test_%: $(CHECK)/tests/test_%
 	timeout -k 5 $(UNIT_SECONDS) $(STILL) $<
