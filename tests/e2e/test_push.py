@@ -105,12 +105,12 @@ def test_pushes_to_keys_users_and_all_are_filtered(connect, backend, house):
     house.wait_metric("comet_filtered_total", 6)
 
 
-@pytest.mark.parametrize("size", [0, 1, 4096, 4097, 65536, 1 << 20])
-def test_body_of_any_size_arrives_whole(connect, backend, size):
-    body = random.Random(size).randbytes(size)
+def test_body_of_any_size_arrives_whole(connect, backend):
     client = connect(mid=7)
-    backend.push_mids([7], body)
-    client.expect_push(1000, body)
+    for size in (0, 1, 4096, 4097, 65536, 1 << 20):
+        body = random.Random(size).randbytes(size)
+        backend.push_mids([7], body)
+        client.expect_push(1000, body)
 
 
 def test_thousand_mixed_pushes_keep_their_order(connect, backend):
