@@ -26,8 +26,15 @@ from importlib.util import module_from_spec, spec_from_file_location  # noqa: E4
 _spec = spec_from_file_location("e2e_conftest", pathlib.Path(__file__).resolve().parents[1] / "e2e/conftest.py")
 _e2e = module_from_spec(_spec)
 _spec.loader.exec_module(_e2e)
-launch, house, backend, no_hang = _e2e.launch, _e2e.house, _e2e.backend, _e2e.no_hang
+launch, backend, no_hang = _e2e.launch, _e2e.backend, _e2e.no_hang
 pytest_configure, pytest_runtest_makereport = _e2e.pytest_configure, _e2e.pytest_runtest_makereport
+
+
+
+@pytest.fixture
+def house(launch):
+    return launch()
+
 
 PATIENCE = 3 * TIMEOUT  # a browser on a busy machine is slow
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

@@ -37,6 +37,8 @@ class ClusterComet(Comet):
         settings = dict(settings or {})
         self._logic_environment = logic_environment
         self._others = []
+        self._logic_before = None
+        self._logic_log_start = 0
         self._directory = directory
         try:
             settings["redis.addr"] = self._start_redis(directory)
@@ -88,18 +90,30 @@ class ClusterComet(Comet):
 
     # the comet's own numbers
 
-    def metrics(self):
+    def _scrape(self):
         reply = self._own.get("/metrics")
         assert reply.status == 200, reply
         return Metrics(reply.body.decode())
 
     def logic_metrics(self):
+        metrics = self._scrape_logic()
+        return metrics.since(self._logic_before) if self._logic_before else metrics
+
+    def _scrape_logic(self):
         reply = Backend(self.backend.address, self.backend.api_key).get("/metrics")
         assert reply.status == 200, reply
         return Metrics(reply.body.decode())
 
     def logic_log(self):
-        return (self._directory / "logic").read_text(errors="replace")
+        return (self._directory / "logic").read_bytes()[self._logic_log_start:].decode(errors="replace")
+
+    def begin_test(self):
+        super().begin_test()
+        self._logic_before = self._scrape_logic()
+
+    def end_test(self):
+        super().end_test()
+        self._logic_log_start = (self._directory / "logic").stat().st_size
 
     def reload_logic(self):
         dict(self._others)["logic"].send_signal(signal.SIGHUP)

@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests. A test names what it needs:
 
-    house     a running comet; @pytest.mark.settings("logic.heartbeat=1s") in front of a test starts it with that
+    house     a running comet; @pytest.mark.settings("logic.heartbeat=1s") in front of a test starts it with that. Other tests
+              may have had it before (houses.py), which nobody sees but @pytest.mark.own_house, who gets a new one
     launch    starts further ones: launch({"limits.connections": 5})
     way       transport and dialect; a test that takes it (or connect) runs once for each of WAYS
     connect   connect(mid=7, key="k") gives an authenticated client, connect.raw() one that has said nothing yet
@@ -18,6 +19,7 @@ import sys
 import pytest
 
 from client import WAYS, Client
+from houses import Houses
 from server import BUILD, Comet, house_class
 from swarm import Swarm
 from waiting import LONG_SECONDS
@@ -26,12 +28,17 @@ from waiting import LONG_SECONDS
 HOSTILE = {"test_auth_jwt", "test_drip", "test_handshake", "test_hostile", "test_hostile_http", "test_http_tls", "test_kick",
            "test_limits", "test_long", "test_malformed", "test_ops", "test_proxy", "test_replace", "test_slow_consumer", "test_tls", "test_websocket"}
 
+# Their tests signal the house, end it, use up what it allows, or measure it from its start on.
+OWN_HOUSE = {"test_conservation", "test_drain", "test_faults", "test_limits", "test_log_faults", "test_logs", "test_long",
+             "test_metrics", "test_reload", "test_scale", "test_storm"}
+
 HANG_SECONDS = 240 + 4 * LONG_SECONDS  # every wait has a deadline of its own; this is for the one that was forgotten
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "settings(*assignments): start the house of this test with these")
     config.addinivalue_line("markers", "one_core: start the house of this test on one core, so that it has one thread of each kind")
+    config.addinivalue_line("markers", "own_house: a house in which no other test was, and none will be")
     config.addinivalue_line("markers", "ways(*names): run this test over these ways only")
     config.addinivalue_line("markers", "keeps(megabytes): so much memory may stay after this hostile test, not to be needed again")
     config.addinivalue_line("markers", "cluster_ways(*names): where logic is behind Redis, over these only")
@@ -56,8 +63,8 @@ def pytest_generate_tests(metafunc):
         metafunc.parametrize("way", ways, ids=[way.name for way in ways])
 
 
-def pytest_collection_modifyitems(items):
-    """Those that take long come first, so that at the end no worker is left alone with one of them."""
+def pytest_collection_modifyitems(config, items):
+    # Those that take long come first, so that at the end no worker is left alone with one of them.
     items.sort(key=lambda item: item.module.__name__ not in ("test_scale", "test_conservation", "test_replace"))
 
 
@@ -74,6 +81,11 @@ def settings_of(request):
     for marker in reversed(list(request.node.iter_markers("settings"))):
         settings.update(assignment.split("=", 1) for assignment in marker.args)
     return settings
+
+
+def assert_nothing_left(request, comet):
+    marker = request.node.get_closest_marker("keeps")
+    comet.assert_nothing_left(marker.args[0] << 20 if marker else 0)
 
 
 @pytest.fixture
@@ -100,8 +112,7 @@ def launch(request, tmp_path):
                 print(f"the log of comet ended:\n{comet.log()[-4000:]}")
             elif not comet.ended_by_test:
                 if request.module.__name__ in HOSTILE:
-                    marker = request.node.get_closest_marker("keeps")
-                    comet.assert_nothing_left(marker.args[0] << 20 if marker else 0)
+                    assert_nothing_left(request, comet)
                 comet.stop()
     finally:
         for comet in started:
@@ -115,9 +126,38 @@ def pytest_runtest_makereport(item):
         item.failed = True
 
 
+@pytest.fixture(scope="session")
+def houses(tmp_path_factory):
+    def start(settings):
+        house = house_class()(tmp_path_factory.mktemp("comet"), settings)
+        house.note_baseline()
+        return house
+
+    kept = Houses(start)
+    yield kept
+    kept.close()
+
+
 @pytest.fixture
-def house(launch):
-    return launch()
+def house(request):
+    module = request.module.__name__
+    if module in OWN_HOUSE or any(request.node.get_closest_marker(name) for name in ("own_house", "one_core")):
+        yield request.getfixturevalue("launch")()
+        return
+    houses = request.getfixturevalue("houses")
+    house = houses.take(settings_of(request))
+    yield house
+    if getattr(request.node, "failed", False):
+        house.kill()
+        print(f"the log of comet ended:\n{house.log()[-4000:]}")
+        return
+    try:
+        if module in HOSTILE and not house.ended():
+            assert_nothing_left(request, house)
+    except BaseException:
+        house.kill()
+        raise
+    houses.give_back(house)
 
 
 @pytest.fixture

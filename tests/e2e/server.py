@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 
 from backend import Backend
-from waiting import SPARE_BYTES, TIMEOUT, wait_until
+from waiting import SCALE, SPARE_BYTES, TIMEOUT, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")).resolve()
@@ -33,6 +33,10 @@ DEFAULTS = {
     # COMET_TEST_SETTINGS="protocol.baton=off" runs the tests that way.
     **dict(assignment.split("=", 1) for assignment in os.environ.get("COMET_TEST_SETTINGS", "").split()),
 }
+# What comet starts itself once more for, comet/main.c: given before, it need not. test_scale has that start.
+TUNABLES = {}
+if SCALE >= 1:  # sanitizer builds do not
+    TUNABLES["GLIBC_TUNABLES"] = "glibc.rtld.nns=1:glibc.rtld.optional_static_tls=0:glibc.malloc.tcache_count=0"
 # Buffers, arenas of malloc and stacks, which stay once they were needed.
 WARM_BYTES = 6 << 20
 
@@ -97,6 +101,14 @@ class Metrics:
         assert name in self.types, f"no metric {name}"
         return sum(value for (sample, _), value in self.samples.items() if sample == name)
 
+    def since(self, before):
+        """The same scrape, where counters and histograms say by how much they have grown."""
+        for name, labels in self.samples:
+            kind = self.types.get(name) or self.types.get(name.rpartition("_")[0])
+            if kind in ("counter", "histogram"):
+                self.samples[name, labels] -= before.samples.get((name, labels), 0.0)
+        return self
+
     def histogram(self, name):
         """Its count, its sum, and what its buckets hold, from the lowest bound up."""
         assert self.types[name] == "histogram", name
@@ -117,13 +129,16 @@ class Comet:
         self._files = files  # RLIMIT_NOFILE, soft and hard
         self._one_core = one_core  # so that it has one thread of each kind
         self.ended_by_test = False  # the test has looked at how it ended, stop() need not
+        self._log_start = 0  # where in the log this test begins
+        self._before = None  # what the metrics said then
         arguments = [argument for key, value in self.settings.items() for argument in ("-o", f"{key}={value}")]
         if conf is not None:
             arguments += ["-c", conf]
+        environment = {**os.environ, **TUNABLES, **(environment or {})}  # None: not to be there
+        environment = {name: value for name, value in environment.items() if value is not None}
         with open(self._stdout, "wb") as out, open(self._stderr, "wb") as err:
             self.process = subprocess.Popen([BUILD / "comet", *arguments], stdin=subprocess.DEVNULL, stdout=out,
-                                            stderr=err, env={**os.environ, **(environment or {})},
-                                            preexec_fn=self._in_the_child)
+                                            stderr=err, env=environment, preexec_fn=self._in_the_child)
         try:
             self._addresses = self._listen()
             self.backend = Backend(self.address("http"), self.settings.get("http.api_key"))
@@ -178,9 +193,13 @@ class Comet:
         return self._stdout.read_text()
 
     def log(self):
-        return self._stderr.read_text(errors="replace")
+        return self._stderr.read_bytes()[self._log_start:].decode(errors="replace")
 
     def metrics(self):
+        metrics = self._scrape()
+        return metrics.since(self._before) if self._before else metrics
+
+    def _scrape(self):
         reply = self.backend.get("/metrics")
         assert reply.status == 200, reply
         return Metrics(reply.body.decode())
@@ -216,6 +235,21 @@ class Comet:
     def rss_bytes(self):
         fields = pathlib.Path(f"/proc/{self.pid}/statm").read_text().split()
         return int(fields[1]) * resource.getpagesize()
+
+    # several tests, one after another: see houses.py
+
+    def begin_test(self):
+        """From here on counters and log are those of one test."""
+        if self._before is not None:
+            self._baseline = self._baseline[0], self.rss_bytes()
+        self._before = self._scrape()
+
+    def end_test(self):
+        self.assert_clean_log()
+        self._log_start = self._stderr.stat().st_size
+
+    def ended(self):
+        return self.ended_by_test or self.process.poll() is not None
 
     def note_baseline(self):
         """What there is before the first client comes."""
@@ -276,7 +310,9 @@ class Comet:
             assert sign not in log, f"{sign} in the log:\n{log[-8000:]}"
 
     def stop(self):
-        """SIGTERM; it has to end with 0 and with nothing bad in its log."""
+        """SIGTERM; it has to end with 0 and with nothing bad in its log. Where the test has looked at that itself, nothing."""
+        if self.ended_by_test:
+            return
         if self.process.poll() is None:
             self.terminate()
         code = self.wait()

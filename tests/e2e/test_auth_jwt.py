@@ -215,6 +215,7 @@ HOSTILE = {  # name: cause, token
 }
 
 
+@pytest.mark.own_house
 @two_ways
 def test_hostile_tokens_are_refused_with_words_and_counted_by_cause(connect, house):
     good = come(connect, hs256(mid=1000))
@@ -290,6 +291,7 @@ def test_leeway_holds_on_both_sides(connect):
     come(connect, hs256(expires=3600.25))
 
 
+@pytest.mark.own_house
 @over_tcp
 @pytest.mark.settings("auth.require_exp=no")
 def test_token_without_exp_is_good_for_ever_where_that_is_allowed(connect, backend):

@@ -280,6 +280,7 @@ WRONG = {  # name: cause, answer
 }
 
 
+@pytest.mark.own_house
 @pytest.mark.settings("auth.timeout=10s", "logic.timeout=12s", "protocol.handshake_timeout=30s")
 def test_what_is_no_answer_is_no_logic_to_the_client_and_counted(come, hook, house):
     good = come()

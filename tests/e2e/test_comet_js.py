@@ -102,6 +102,7 @@ def test_by_itself():
     assert result.returncode == 0, result.stdout[-6000:] + result.stderr
 
 
+@pytest.mark.own_house
 @pytest.mark.parametrize("listener", ["websocket", "websocket-tls"])
 def test_rooms_operations_and_replies(house, backend, agent, listener):
     one = agent(url(house, listener), mid=7, key="k", room="live://1", accepts=[1000])
@@ -181,6 +182,7 @@ def test_kicked_or_replaced_is_for_good(house, backend, agent):
     assert house.metrics()("comet_authenticated_total") == 2
 
 
+@pytest.mark.own_house
 @pytest.mark.parametrize("offered", [False, True])
 def test_ws_with_and_without_compression(house, agent, offered):
     one = agent(url(house), deflate=offered, mid=7)

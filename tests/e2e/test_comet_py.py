@@ -38,6 +38,7 @@ async def off(call, *args, **params):
     return await asyncio.to_thread(lambda: call(*args, **params))
 
 
+@pytest.mark.own_house
 def test_rooms_operations_and_receipts(house, backend):
     async def story():
         async with client_of(house, mid=7, key="k", room="live://1") as client:

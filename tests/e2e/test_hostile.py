@@ -246,6 +246,7 @@ def test_proxy_header_cut_at_every_byte_by_the_end_of_the_stream_is_refused(hous
 # ---- 14: a million packets, a million pings
 
 
+@pytest.mark.own_house
 @pytest.mark.settings("protocol.write_timeout=60s", "tcp.sndbuf=256k", "tcp.rcvbuf=256k")
 def test_million_packets_without_reading_a_reply_are_all_answered_later(house, good):
     """Meanwhile the server holds back: neither its memory nor what is in the sockets grows with them."""
@@ -288,6 +289,7 @@ def test_million_packets_without_reading_a_reply_are_all_answered_later(house, g
     client.close()
 
 
+@pytest.mark.own_house
 @pytest.mark.parametrize("name", ["ws-v2", "ws-v1-json"])
 @pytest.mark.settings("protocol.write_timeout=60s", "tcp.sndbuf=256k", "tcp.rcvbuf=256k")
 def test_million_messages_without_reading_a_reply_are_all_answered_later(house, good, name):
@@ -332,6 +334,7 @@ def test_million_messages_without_reading_a_reply_are_all_answered_later(house, 
     client.sock.close()
 
 
+@pytest.mark.own_house
 def test_million_pings_are_answered_or_the_client_is_held_back(house, good):
     n = scaled(1_000_000)
     client = Bare(house).open().auth()
@@ -432,6 +435,7 @@ def test_kick_during_a_tls_handshake_does_not_touch_who_has_no_key_yet(house, go
         one.sock.close()
 
 
+@pytest.mark.own_house
 @pytest.mark.keeps(32)
 def test_reload_while_very_many_come_in(house):
     stop = threading.Event()

@@ -227,6 +227,7 @@ def test_ten_thousand_half_open_handshakes_at_once(house):
     good.close()
 
 
+@pytest.mark.own_house
 @pytest.mark.ways("tcp-v2", "tls-v2", "ws-v2", "wss-v2")
 @pytest.mark.settings("limits.queued_bytes=1m", "protocol.svr_proto=65536", "protocol.slow_consumer=drop",
                       "protocol.write_timeout=60s", "tcp.sndbuf=16k")

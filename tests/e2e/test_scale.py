@@ -8,8 +8,9 @@ import pytest
 
 from baseline import Baseline, wait_until_rested
 from client import dial
+from server import TUNABLES
 from swarm import Swarm
-from waiting import SPARE_BYTES, scaled, wait_until
+from waiting import SCALE, SPARE_BYTES, scaled, wait_until
 
 MANY = scaled(5000, 200)
 
@@ -111,3 +112,17 @@ def test_clients_that_vanish_in_the_handshake_leave_nothing(house):
         sock.close()
     house.wait_empty()
     wait_until(lambda: house.files() <= files and house.threads() <= threads, "files and threads are back")
+
+
+@pytest.mark.skipif(SCALE < 1, reason="a sanitizer build starts once")
+def test_program_starts_once_more_for_small_threads_unless_told_otherwise(launch):
+    """Without the tunables that all other tests give (server.py)."""
+    def tunables(house):
+        # Some loaders split the words in place.
+        environment = pathlib.Path(f"/proc/{house.pid}/environ").read_bytes().replace(b"\0", b":").decode()
+        return environment.partition("GLIBC_TUNABLES=")[2]
+
+    house = launch(environment={"GLIBC_TUNABLES": None})
+    assert tunables(house).startswith(TUNABLES["GLIBC_TUNABLES"] + ":")
+    assert pathlib.Path(f"/proc/{house.pid}/comm").read_text() == "comet\n"
+    assert tunables(launch(environment={"GLIBC_TUNABLES": "glibc.malloc.perturb=1"})).startswith("glibc.malloc.perturb=1:")

@@ -40,6 +40,7 @@ def push_until(backend, house, good, counter, **labels):
     return n
 
 
+@pytest.mark.own_house
 @pytest.mark.settings("tcp.sndbuf=4k", "protocol.svr_proto=16", "protocol.write_timeout=60s")
 def test_disconnect_policy_ends_the_slow_and_harms_nobody(connect, backend, house):
     slow, good = connect(mid=7, rcvbuf=4096), SlowlyRead(connect(mid=8))
@@ -58,6 +59,7 @@ def test_disconnect_policy_ends_the_slow_and_harms_nobody(connect, backend, hous
     assert metrics.total("comet_dropped_total") == n - len(got)
 
 
+@pytest.mark.own_house
 @pytest.mark.settings("tcp.sndbuf=4k", "protocol.svr_proto=16", "protocol.write_timeout=60s",
                       "protocol.slow_consumer=drop")
 def test_drop_policy_drops_the_newest_and_counts(connect, backend, house):
@@ -99,6 +101,7 @@ def test_client_that_takes_nothing_is_closed_after_write_timeout(connect, backen
     assert house.metrics().total("comet_dropped_total") == 40 - len(packets)
 
 
+@pytest.mark.own_house
 @pytest.mark.settings("tcp.sndbuf=4k", "tcp.rcvbuf=4k", "protocol.write_timeout=1s")
 def test_client_that_asks_and_does_not_read_the_answers_is_held_back_then_closed(connect, backend, house):
     """Its packets wait in its own socket: the server's memory does not grow with them."""

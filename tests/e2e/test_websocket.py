@@ -171,6 +171,7 @@ def test_request_that_is_broken_is_closed(bare, house, request_bytes):
     bare().open().auth()
 
 
+@pytest.mark.own_house
 @pytest.mark.settings("server.addrs=comet.test")  # a comet of a cluster warns where it has none
 @pytest.mark.parametrize("said", [b"", b"GET /sub HTTP/1.1\r\nHo"], ids=["at once", "in a header"])
 def test_who_leaves_before_the_handshake_is_cut_and_nothing_else(house, said):
@@ -434,6 +435,7 @@ def test_python_websockets(house, compression):
     assert extensions == ""
 
 
+@pytest.mark.own_house
 @pytest.mark.settings("websocket.deflate=yes")
 def test_compression_stays_off_whatever_is_set(bare, house):
     """libwebsockets' own reads a buffer that its connections share when that has another's message in it."""
