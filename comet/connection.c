@@ -62,7 +62,7 @@ void connection_unref(struct connection **connection)
 		return;
 	/* What came between the last write and the close, or had no dispatcher yet. */
 	count_by_add(COUNT_DROPPED, DROP_CLOSED, channel_fini(&c->channel));
-	c->transport->ops->free(&c->transport);
+	transport_free(&c->transport);
 	c->magic = 0;
 	seat_fini(&c->seat);
 	free(c->refusal);
@@ -109,7 +109,7 @@ void connection_abort(struct connection *c, enum close_reason why)
 {
 	(void)give_reason(c, why);
 	channel_close(&c->channel);
-	c->transport->ops->shutdown(c->transport);
+	transport_shutdown(c->transport);
 }
 
 static int64_t due_ns(const struct connection *c)
@@ -191,7 +191,7 @@ void connection_expired(struct timer_entry *e)
 
 	OBJ_CHECK(c, CONNECTION_MAGIC);
 	if (connection_is_closing(c))
-		c->transport->ops->shutdown(c->transport);
+		transport_shutdown(c->transport);
 	else if (atomic_load(&c->in_handshake))
 		connection_abort(c, CLOSE_HANDSHAKE_TIMEOUT);
 	else
@@ -240,13 +240,13 @@ void connection_say_goodbye(struct connection *c, enum transport_wait wait)
 	/* Who was told to leave has perhaps been replaced by its own next connection. */
 	if (close_reason_code(why) != 0 && !(c->forewarned && (why == CLOSE_DRAINING || why == CLOSE_REPLACED)))
 		(void)write_op_6(c, why, wait);
-	c->transport->ops->finish_writing(c->transport);
+	transport_finish_writing(c->transport);
 	if (c->deadline.timer != NULL)
 		timer_set(&c->deadline, clock_now_ns() + LINGER_NS);
 }
 
 const char *connection_peer(const struct connection *c, char peer[TRANSPORT_PEER_BYTES])
 {
-	c->transport->ops->peer(c->transport, true, peer, TRANSPORT_PEER_BYTES);
+	transport_peer(c->transport, true, peer, TRANSPORT_PEER_BYTES);
 	return peer;
 }

@@ -77,7 +77,7 @@ static int write_haul(struct connection *c, struct haul *h, enum transport_wait 
 	int rc;
 
 	trace(c, "start write", h->n_answers > 0 ? h->answers[0] : NULL);
-	rc = c->transport->ops->write(c->transport, h, c->dialect, wait);
+	rc = transport_write(c->transport, h, c->dialect, wait);
 	trace(c, rc == 0 ? "flush" : "write stopped", NULL);
 	count(COUNT_WRITES);
 	if (!c->transport->ops->writes_later)

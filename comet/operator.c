@@ -47,7 +47,7 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 	struct wire_renewal renewal = {0};
 	int rc;
 
-	c->transport->ops->peer(c->transport, false, peer, sizeof(peer));
+	transport_peer(c->transport, false, peer, sizeof(peer));
 	/* Its heartbeats wait behind this packet. As long as an answer may take, with the second try that a cluster makes. */
 	connection_excuse(c, 2 * s->cfg->logic_timeout * CLOCK_MS);
 	rc = s->logic.reauth(s->logic.self, &request, &c->seat, &renewal);

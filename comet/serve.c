@@ -105,7 +105,7 @@ static int read_auth(struct server *s, struct connection *c, struct packet *p)
 	int64_t go_on_ns;
 	int rc;
 
-	while ((rc = c->transport->ops->read(c->transport, p)) == 0 && p->op != OP_AUTH) {
+	while ((rc = transport_read(c->transport, p)) == 0 && p->op != OP_AUTH) {
 		go_on_ns = pace(s, c, p);
 		if (go_on_ns > 0 && channel_pause(&c->channel, go_on_ns) < 0)
 			return -EPIPE; /* somebody has closed it, and said why */
@@ -136,7 +136,7 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	int64_t asked_ns = clock_now_ns();
 	int rc;
 
-	c->transport->ops->peer(c->transport, false, peer, sizeof(peer));
+	transport_peer(c->transport, false, peer, sizeof(peer));
 	rc = s->logic.connect(s->logic.self, &request, &session);
 	if (rc == 0 || rc == -ERR_REFUSED) /* what gave up has its own counter */
 		count_observe(COUNT_AUTH, clock_now_ns() - asked_ns);
@@ -160,18 +160,13 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	return rc;
 }
 
-static bool is_text(const struct transport *t)
-{
-	return t->ops->is_text != NULL && t->ops->is_text(t);
-}
-
 static int take_session(struct connection *c, const struct wire_session *session)
 {
 	const struct seat seat = wire_session_seat(session);
 	int rc;
 
 	/* Who speaks text is answered in text, whatever the token looks like. */
-	c->dialect = is_text(c->transport) ? DIALECT_V1_JSON : session->dialect;
+	c->dialect = transport_is_text(c->transport) ? DIALECT_V1_JSON : session->dialect;
 	c->heartbeat_ns = session->heartbeat_ms * CLOCK_MS;
 	c->renewed_ns = clock_now_ns();
 	connection_set_lifetime(c, session->lifetime_ms);
@@ -359,7 +354,7 @@ static int read_packets(struct server *s, struct connection *c)
 		if (channel_ring_set(ch, &p) < 0)
 			return 0;
 		trace(c, "start read proto", NULL);
-		if ((rc = c->transport->ops->read(c->transport, p)) < 0)
+		if ((rc = transport_read(c->transport, p)) < 0)
 			return rc;
 		trace(c, "read proto", p);
 		go_on_ns = pace(s, c, p);
@@ -367,7 +362,7 @@ static int read_packets(struct server *s, struct connection *c)
 			return rc;
 		trace(c, "process proto", p);
 		/* What the client sent at once is answered at once: one wake-up, one write. */
-		if ((channel_ring_set_adv(ch) || go_on_ns > 0 || !c->transport->ops->has_packet(c->transport)) &&
+		if ((channel_ring_set_adv(ch) || go_on_ns > 0 || !transport_has_packet(c->transport)) &&
 		    channel_signal(ch) == 1)
 			dispatch_now(c);
 		trace(c, "signal", NULL);
@@ -390,7 +385,7 @@ static void leave(struct server *s, struct connection *c, struct thread *dispatc
 		s->logic.disconnect(s->logic.self, &c->seat);
 	/* A peer that has gone takes no goodbye: the dispatcher's write must not wait for it. */
 	if (why == CLOSE_CLIENT_LEFT || why == CLOSE_CLIENT_CUT)
-		c->transport->ops->shutdown(c->transport);
+		transport_shutdown(c->transport);
 	else if (dispatcher == NULL)
 		connection_say_goodbye(c, TRANSPORT_WAIT);
 	if (close_reason_code(why) != 0 && c->deadline.timer != NULL)
@@ -398,7 +393,7 @@ static void leave(struct server *s, struct connection *c, struct thread *dispatc
 	if (dispatcher != NULL)
 		thread_join(&dispatcher);
 	timer_del(&c->deadline);
-	c->transport->ops->shutdown(c->transport);
+	transport_shutdown(c->transport);
 	count_by(COUNT_CLOSED, why);
 	say_closed(c);
 	server_leave(s, c);
@@ -411,7 +406,7 @@ static void see_off(struct connection *c)
 {
 	struct packet p;
 
-	while (c->transport->ops->read(c->transport, &p) == 0)
+	while (transport_read(c->transport, &p) == 0)
 		;
 }
 

@@ -127,7 +127,7 @@ void server_leave(struct server *s, struct connection *c)
 {
 	char address[TRANSPORT_PEER_BYTES];
 
-	c->transport->ops->peer(c->transport, false, address, sizeof(address));
+	transport_peer(c->transport, false, address, sizeof(address));
 	admission_leave(&s->admission, address, c->settled);
 	lock_take(&s->lock);
 	if (c->roster_prev != NULL)

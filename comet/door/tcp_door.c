@@ -49,7 +49,7 @@ int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer)
 		goto leave;
 	}
 	if ((rc = connection_new(t, &s->channel, opt.write_timeout_ns, &c)) < 0) {
-		t->ops->free(&t);
+		transport_free(&t);
 		goto leave;
 	}
 	c->share = turn;

@@ -75,7 +75,7 @@ int ws_guest_new(struct ws_host *host, int fd, const struct sockaddr *peer, bool
 	return 0;
 
 free_link:
-	t->ops->free(&t);
+	transport_free(&t);
 	ws_link_unref(&g->link);
 free_guest:
 	free(g);

@@ -55,14 +55,56 @@ struct transport {
 	const struct transport_ops *ops;
 };
 
+/* The calls of its ops, by the name of each. */
+
+static inline int transport_read(struct transport *t, struct packet *p)
+{
+	return t->ops->read(t, p);
+}
+
+static inline bool transport_has_packet(const struct transport *t)
+{
+	return t->ops->has_packet(t);
+}
+
+static inline bool transport_is_text(const struct transport *t)
+{
+	return t->ops->is_text != NULL && t->ops->is_text(t);
+}
+
+static inline int transport_write(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait)
+{
+	return t->ops->write(t, h, dialect, wait);
+}
+
+static inline void transport_finish_writing(struct transport *t)
+{
+	t->ops->finish_writing(t);
+}
+
+static inline void transport_shutdown(struct transport *t)
+{
+	t->ops->shutdown(t);
+}
+
+static inline void transport_free(struct transport **t)
+{
+	(*t)->ops->free(t);
+}
+
+static inline void transport_peer(const struct transport *t, bool with_port, char *text, size_t text_bytes)
+{
+	t->ops->peer(t, with_port, text, text_bytes);
+}
+
 /* Write one packet. For the handshake and the goodbye, where no mailbox is in between; the caller holds the baton. Errors as
- * of ops->write. */
+ * of write. */
 static inline int transport_write_packet(struct transport *t, struct packet *p, enum dialect dialect,
 					 enum transport_wait wait)
 {
 	struct haul h = {.answers = {p}, .n_answers = 1};
 
-	return t->ops->write(t, &h, dialect, wait);
+	return transport_write(t, &h, dialect, wait);
 }
 
 #endif

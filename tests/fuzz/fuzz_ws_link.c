@@ -84,9 +84,9 @@ static void read_one(struct scene *s)
 	struct packet p;
 	int rc;
 
-	if (!s->t->ops->has_packet(s->t))
+	if (!transport_has_packet(s->t))
 		return;
-	rc = s->t->ops->read(s->t, &p);
+	rc = transport_read(s->t, &p);
 	if (rc == 0) {
 		BUG_UNLESS(p.body_bytes <= MAX_BODY && p.body_bytes <= s->sent);
 		BUG_UNLESS(p.body_bytes == 0 || p.body != NULL);
@@ -115,7 +115,7 @@ static void write_one(struct scene *s, struct input *in, bool is_push)
 		h.answers[h.n_answers++] = &p;
 	}
 	ws_link_set_choked(s->link, true); /* a full outbox is full: nobody makes room meanwhile */
-	rc = s->t->ops->write(s->t, &h, s->dialect, TRANSPORT_NOW);
+	rc = transport_write(s->t, &h, s->dialect, TRANSPORT_NOW);
 	BUG_UNLESS(rc == 0 || rc == -EAGAIN || rc == -EPIPE || rc == -ETIMEDOUT);
 	BUG_UNLESS((rc == 0) == (h.answers_done + h.messages_done == 1));
 	if (m != NULL)
@@ -171,7 +171,7 @@ static void play(struct scene *s, struct input *in)
 			next_frame(s);
 			break;
 		case STEP_FINISH:
-			s->t->ops->finish_writing(s->t);
+			transport_finish_writing(s->t);
 			break;
 		case STEP_END:
 			ws_link_end(s->link, take(in, 2) ? -ERR_CUT : 0);
@@ -195,13 +195,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	BUG_UNLESS(ws_link_new((const struct sockaddr *)&peer, &opt, &s.link, &s.t) == 0);
 	s.dialect = take(&in, 2) ? DIALECT_V2 : DIALECT_V1;
 	play(&s, &in);
-	while (s.t->ops->has_packet(s.t)) {
+	while (transport_has_packet(s.t)) {
 		struct packet p;
 
-		if (s.t->ops->read(s.t, &p) < 0)
+		if (transport_read(s.t, &p) < 0)
 			break;
 	}
-	s.t->ops->free(&s.t);
+	transport_free(&s.t);
 	ws_link_unref(&s.link);
 	free(s.frame.data);
 	return 0;

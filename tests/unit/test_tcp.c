@@ -57,7 +57,7 @@ static int begin_with_timeout(int64_t write_timeout_ns)
 static void end(void)
 {
 	if (tcp != NULL)
-		tcp->ops->free(&tcp);
+		transport_free(&tcp);
 	if (peer >= 0)
 		(void)close(peer);
 	peer = -1;
@@ -131,7 +131,7 @@ static void assert_reads(int32_t seq, uint32_t body_bytes)
 {
 	struct packet p;
 
-	assert_int_equal(tcp->ops->read(tcp, &p), 0);
+	assert_int_equal(transport_read(tcp, &p), 0);
 	assert_int_equal(p.op, OP_HEARTBEAT);
 	assert_int_equal(p.ver, 1);
 	assert_int_equal(p.seq, seq);
@@ -145,7 +145,7 @@ static int read_rc(void)
 {
 	struct packet p;
 
-	return tcp->ops->read(tcp, &p);
+	return transport_read(tcp, &p);
 }
 
 /* ---- reading ---- */
@@ -158,7 +158,7 @@ static void packets_of_all_sizes_are_read_as_they_were_sent(void **state)
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		send_packet((int32_t)i, sizes[i]);
 		assert_reads((int32_t)i, sizes[i]);
-		assert_false(tcp->ops->has_packet(tcp));
+		assert_false(transport_has_packet(tcp));
 	}
 }
 
@@ -175,7 +175,7 @@ static void packets_may_come_in_pieces_of_any_size(void **state)
 			send_packet((int32_t)i, sizes[i]);
 		for (unsigned i = 0; i < n; i++)
 			assert_reads((int32_t)i, sizes[i]);
-		assert_false(tcp->ops->has_packet(tcp));
+		assert_false(transport_has_packet(tcp));
 	}
 }
 
@@ -228,7 +228,7 @@ static void a_burst_is_read_whole_and_in_order(void **state)
 	send_bytes(bytes, n);
 	for (int32_t i = 0; i < 300; i++)
 		assert_reads(i, (uint32_t)i % 30);
-	assert_false(tcp->ops->has_packet(tcp));
+	assert_false(transport_has_packet(tcp));
 }
 
 static void it_says_whether_a_whole_packet_is_there(void **state)
@@ -237,22 +237,22 @@ static void it_says_whether_a_whole_packet_is_there(void **state)
 	size_t n;
 
 	(void)state;
-	assert_false(tcp->ops->has_packet(tcp));
+	assert_false(transport_has_packet(tcp));
 	n = lay_packet(bytes, 1, 0);
 	n += lay_packet(bytes + n, 2, 10);
 	/* The second lacks its last byte. */
 	send_bytes(bytes, n - 1);
 	assert_reads(1, 0);
-	assert_false(tcp->ops->has_packet(tcp));
+	assert_false(transport_has_packet(tcp));
 	send_bytes(bytes + n - 1, 1);
 	assert_reads(2, 10);
 	n = lay_packet(bytes, 3, 0);
 	n += lay_packet(bytes + n, 4, 10);
 	send_bytes(bytes, n);
 	assert_reads(3, 0);
-	assert_true(tcp->ops->has_packet(tcp));
+	assert_true(transport_has_packet(tcp));
 	assert_reads(4, 10);
-	assert_false(tcp->ops->has_packet(tcp));
+	assert_false(transport_has_packet(tcp));
 }
 
 /* So that what was answered before it goes out, and the error is met at once. */
@@ -262,7 +262,7 @@ static void a_wrong_header_is_a_packet_that_is_there(void **state)
 	send_packet(1, 0);
 	send_head(15, 16);
 	assert_reads(1, 0);
-	assert_true(tcp->ops->has_packet(tcp));
+	assert_true(transport_has_packet(tcp));
 	assert_int_equal(read_rc(), -ERR_PACKET_LENGTH);
 }
 
@@ -290,7 +290,7 @@ static void lengths_that_no_packet_has_are_refused(void **state)
 		struct packet p;
 
 		send_head(cases[i].package_bytes, cases[i].head_bytes);
-		assert_int_equal(tcp->ops->read(tcp, &p), cases[i].rc);
+		assert_int_equal(transport_read(tcp, &p), cases[i].rc);
 		assert_int_equal(p.op, 7); /* for the log */
 		assert_false(has_borrowed());
 		end();
@@ -393,7 +393,7 @@ static void half_a_packet_keeps_its_buffer_and_the_end_gives_it_back(void **stat
 	send_bytes(bytes + 300, sizeof(bytes) - 300);
 	assert_reads(1, 500);
 	assert_true(has_borrowed());
-	tcp->ops->free(&tcp);
+	transport_free(&tcp);
 	assert_null(tcp);
 	assert_false(has_borrowed());
 	assert_int_equal(fcntl(tcp_fd, F_GETFD), -1);
@@ -447,7 +447,7 @@ static void a_haul_is_written_in_the_dialect_of_the_client(void **state)
 		n += lay_text(wanted + n, 4, 15, 6, "1,2");
 		n += lay_text(wanted + n, v2, v2 ? 1000 : OP_SEND_REPLY, 0, "");
 		n += lay_text(wanted + n, v2, v2 ? 1001 : OP_SEND_REPLY, 0, "hello");
-		assert_int_equal(tcp->ops->write(tcp, &h, d, TRANSPORT_NOW), 0);
+		assert_int_equal(transport_write(tcp, &h, d, TRANSPORT_NOW), 0);
 		assert_int_equal(h.answers_done, 2);
 		assert_int_equal(h.messages_done, 2);
 		assert_int_equal(h.begun_bytes, 0);
@@ -472,7 +472,7 @@ static void the_largest_haul_fits_into_one_write(void **state)
 		h.messages[i] = m;
 	/* A second call would fail. */
 	seam_fail(SEAM_SENDMSG, 1, 1, EIO);
-	assert_int_equal(tcp->ops->write(tcp, &h, DIALECT_V1, TRANSPORT_WAIT), 0);
+	assert_int_equal(transport_write(tcp, &h, DIALECT_V1, TRANSPORT_WAIT), 0);
 	assert_int_equal(receive_bytes(got, sizeof(got)), HAUL_ANSWERS * 22 + HAUL_MESSAGES * 23);
 	message_unref(&m);
 }
@@ -501,7 +501,7 @@ static int write_some(struct channel *ch, enum transport_wait wait)
 	int rc;
 
 	assert_true(channel_take(ch, &h));
-	rc = tcp->ops->write(tcp, &h, DIALECT_V2, wait);
+	rc = transport_write(tcp, &h, DIALECT_V2, wait);
 	channel_done(ch, &h, rc < 0);
 	return rc;
 }
@@ -562,7 +562,7 @@ static void what_is_not_taken_at_all_is_not_begun(void **state)
 
 	(void)state;
 	seam_fail(SEAM_SENDMSG, 0, 1, EAGAIN);
-	assert_int_equal(tcp->ops->write(tcp, &h, DIALECT_V2, TRANSPORT_NOW), -EAGAIN);
+	assert_int_equal(transport_write(tcp, &h, DIALECT_V2, TRANSPORT_NOW), -EAGAIN);
 	assert_int_equal(h.answers_done, 0);
 	assert_int_equal(h.begun_bytes, 0);
 }
@@ -575,7 +575,7 @@ static void a_write_that_waits_goes_on_until_all_is_gone(void **state)
 
 	(void)state;
 	seam_limit_bytes(1);
-	assert_int_equal(tcp->ops->write(tcp, &h, DIALECT_V2, TRANSPORT_WAIT), 0);
+	assert_int_equal(transport_write(tcp, &h, DIALECT_V2, TRANSPORT_WAIT), 0);
 	assert_int_equal(h.messages_done, 3);
 	assert_int_equal(receive_bytes(got, sizeof(got)), 3 * 26);
 	message_unref(&m);
@@ -601,8 +601,8 @@ static void a_peer_that_takes_nothing_ends_the_write_at_its_deadline(void **stat
 	(void)state;
 	assert_int_equal(setsockopt(tcp_fd, SOL_SOCKET, SO_SNDTIMEO, &moment, sizeof(moment)), 0);
 	fill_socket();
-	assert_int_equal(tcp->ops->write(tcp, &h, DIALECT_V2, TRANSPORT_NOW), -EAGAIN);
-	assert_int_equal(tcp->ops->write(tcp, &h, DIALECT_V2, TRANSPORT_WAIT), -ETIMEDOUT);
+	assert_int_equal(transport_write(tcp, &h, DIALECT_V2, TRANSPORT_NOW), -EAGAIN);
+	assert_int_equal(transport_write(tcp, &h, DIALECT_V2, TRANSPORT_WAIT), -ETIMEDOUT);
 	assert_int_equal(h.answers_done, 0);
 }
 
@@ -615,7 +615,7 @@ static void a_peer_that_takes_a_byte_at_a_time_ends_it_too(void **state)
 	end();
 	assert_int_equal(begin_with_timeout(1), 0);
 	seam_limit_bytes(1);
-	assert_int_equal(tcp->ops->write(tcp, &h, DIALECT_V2, TRANSPORT_WAIT), -ETIMEDOUT);
+	assert_int_equal(transport_write(tcp, &h, DIALECT_V2, TRANSPORT_WAIT), -ETIMEDOUT);
 	assert_int_equal(h.answers_done, 0);
 	assert_int_equal(h.begun_bytes, 2);
 }
@@ -628,11 +628,11 @@ static void an_interrupted_write_goes_on_and_a_failed_one_says_how_far_it_got(vo
 	(void)state;
 	seam_limit_bytes(30);
 	seam_fail(SEAM_SENDMSG, 0, 2, EINTR);
-	assert_int_equal(tcp->ops->write(tcp, &h, DIALECT_V2, TRANSPORT_NOW), 0);
+	assert_int_equal(transport_write(tcp, &h, DIALECT_V2, TRANSPORT_NOW), 0);
 	assert_int_equal(seam_failed(SEAM_SENDMSG), 2);
 	h.messages_done = 0;
 	seam_fail(SEAM_SENDMSG, 1, 1, ENOBUFS);
-	assert_int_equal(tcp->ops->write(tcp, &h, DIALECT_V2, TRANSPORT_WAIT), -ENOBUFS);
+	assert_int_equal(transport_write(tcp, &h, DIALECT_V2, TRANSPORT_WAIT), -ENOBUFS);
 	assert_int_equal(h.messages_done, 1);
 	assert_int_equal(h.begun_bytes, 4);
 	message_unref(&m);
@@ -658,7 +658,7 @@ static void a_shutdown_ends_a_read_that_waits(void **state)
 
 	(void)state;
 	assert_int_equal(pthread_create(&reader, NULL, read_in_thread, &rc), 0);
-	tcp->ops->shutdown(tcp);
+	transport_shutdown(tcp);
 	assert_int_equal(pthread_join(reader, NULL), 0);
 	assert_int_equal(rc, -ERR_EOF);
 	assert_int_equal(read_rc(), -ERR_EOF);
@@ -680,7 +680,7 @@ static void a_shutdown_ends_a_write_that_waits(void **state)
 	(void)state;
 	fill_socket();
 	assert_int_equal(pthread_create(&writer, NULL, write_in_thread, &rc), 0);
-	tcp->ops->shutdown(tcp);
+	transport_shutdown(tcp);
 	assert_int_equal(pthread_join(writer, NULL), 0);
 	assert_int_equal(rc, -EPIPE);
 }
@@ -692,7 +692,7 @@ static void after_the_last_write_the_peer_reads_all_then_the_end(void **state)
 
 	(void)state;
 	assert_int_equal(transport_write_packet(tcp, &answer, DIALECT_V2, TRANSPORT_WAIT), 0);
-	tcp->ops->finish_writing(tcp);
+	transport_finish_writing(tcp);
 	assert_int_equal(recv(peer, got, sizeof(got), 0), PACKET_HEAD_BYTES);
 	assert_int_equal(recv(peer, got, sizeof(got), 0), 0);
 	/* It may still be heard. */
@@ -722,11 +722,11 @@ static void assert_peer(const struct sockaddr *address, const char *with_port, c
 	struct transport *t;
 
 	assert_int_equal(tcp_new(dup(peer), address, buffers, &opt, &t), 0);
-	t->ops->peer(t, true, text, sizeof(text));
+	transport_peer(t, true, text, sizeof(text));
 	assert_string_equal(text, with_port);
-	t->ops->peer(t, false, text, sizeof(text));
+	transport_peer(t, false, text, sizeof(text));
 	assert_string_equal(text, without);
-	t->ops->free(&t);
+	transport_free(&t);
 }
 
 static void peers_are_named_as_people_write_them(void **state)

@@ -55,7 +55,7 @@ static int tear_down(void **state)
 	struct bench *b = *state;
 
 	seam_reset();
-	b->t->ops->free(&b->t);
+	transport_free(&b->t);
 	if (b->link != NULL)
 		ws_link_unref(&b->link);
 	free(b->frame.data);
@@ -90,15 +90,15 @@ static void whole_message_is_a_packet(void **state)
 	struct bench *b = *state;
 	struct packet p;
 
-	assert_false(b->t->ops->has_packet(b->t));
+	assert_false(transport_has_packet(b->t));
 	assert_int_equal(feed_packet(b, 7, "token"), 0);
-	assert_true(b->t->ops->has_packet(b->t));
-	assert_int_equal(b->t->ops->read(b->t, &p), 0);
+	assert_true(transport_has_packet(b->t));
+	assert_int_equal(transport_read(b->t, &p), 0);
 	assert_int_equal(p.op, 7);
 	assert_int_equal(p.seq, 3);
 	assert_int_equal(p.body_bytes, 5);
 	assert_memory_equal(p.body, "token", 5);
-	assert_false(b->t->ops->is_text(b->t));
+	assert_false(transport_is_text(b->t));
 }
 
 static void message_may_come_byte_by_byte(void **state)
@@ -110,10 +110,10 @@ static void message_may_come_byte_by_byte(void **state)
 	packet_encode(packet, 1, 7, 3, 5);
 	memcpy(packet + PACKET_HEAD_BYTES, "token", 5);
 	for (size_t i = 0; i < sizeof(packet); i++) {
-		assert_false(b->t->ops->has_packet(b->t));
+		assert_false(transport_has_packet(b->t));
 		assert_int_equal(ws_link_receive(b->link, packet + i, 1, i == 0, i + 1 == sizeof(packet), false, 0), 0);
 	}
-	assert_int_equal(b->t->ops->read(b->t, &p), 0);
+	assert_int_equal(transport_read(b->t, &p), 0);
 	assert_memory_equal(p.body, "token", 5);
 }
 
@@ -130,13 +130,13 @@ static void message_that_is_no_packet_is_refused(void **state)
 
 		packet_encode(packet, 1, 7, 3, lengths[i].says);
 		assert_int_equal(feed(b, packet, PACKET_HEAD_BYTES + (size_t)lengths[i].has), 0);
-		assert_int_equal(b->t->ops->read(b->t, &p), -ERR_PACKET_LENGTH);
+		assert_int_equal(transport_read(b->t, &p), -ERR_PACKET_LENGTH);
 		assert_null(p.body);
 	}
 	assert_int_equal(feed(b, "short", 5), 0);
-	assert_int_equal(b->t->ops->read(b->t, &p), -ERR_PACKET_LENGTH);
+	assert_int_equal(transport_read(b->t, &p), -ERR_PACKET_LENGTH);
 	assert_int_equal(feed(b, NULL, 0), 0);
-	assert_int_equal(b->t->ops->read(b->t, &p), -ERR_PACKET_LENGTH);
+	assert_int_equal(transport_read(b->t, &p), -ERR_PACKET_LENGTH);
 	assert_int_equal(ws_link_close_code(b->link), WS_CLOSE_POLICY);
 }
 
@@ -148,11 +148,11 @@ static void longest_message_is_taken_and_a_longer_one_is_not(void **state)
 
 	packet_encode(packet, 1, 7, 3, MAX_BODY);
 	assert_int_equal(feed(b, packet, sizeof(packet) - 1), 0);
-	assert_int_equal(b->t->ops->read(b->t, &p), 0);
+	assert_int_equal(transport_read(b->t, &p), 0);
 	assert_int_equal(p.body_bytes, MAX_BODY);
 	assert_int_equal(feed(b, packet, sizeof(packet)), -ERR_PACKET_BODY);
 	assert_int_equal(ws_link_close_code(b->link), WS_CLOSE_TOO_BIG);
-	assert_int_equal(b->t->ops->read(b->t, &p), -ERR_PACKET_BODY);
+	assert_int_equal(transport_read(b->t, &p), -ERR_PACKET_BODY);
 }
 
 static void too_long_a_message_is_refused_before_it_is_read(void **state)
@@ -168,8 +168,8 @@ static void text_and_binary_do_not_mix(void **state)
 	struct packet p;
 
 	assert_int_equal(feed_text(b, "{\"ver\":1,\"op\":7,\"seq\":1,\"body\":123}"), 0);
-	assert_int_equal(b->t->ops->read(b->t, &p), 0);
-	assert_true(b->t->ops->is_text(b->t));
+	assert_int_equal(transport_read(b->t, &p), 0);
+	assert_true(transport_is_text(b->t));
 	assert_memory_equal(p.body, "123", 3);
 	assert_int_equal(feed_packet(b, 2, ""), -ERR_FRAME);
 	assert_int_equal(ws_link_close_code(b->link), WS_CLOSE_UNSUPPORTED);
@@ -181,7 +181,7 @@ static void text_must_be_utf8_and_a_packet(void **state)
 	struct packet p;
 
 	assert_int_equal(feed_text(b, "{}"), 0);
-	assert_int_equal(b->t->ops->read(b->t, &p), -ERR_PACKET_JSON);
+	assert_int_equal(transport_read(b->t, &p), -ERR_PACKET_JSON);
 	/* A sequence that is cut by a fragment's end is whole in the message. */
 	assert_int_equal(ws_link_receive(b->link, "\"\xc3", 2, true, false, true, 0), 0);
 	assert_int_equal(ws_link_receive(b->link, "\xa9\"", 2, false, true, true, 0), 0);
@@ -197,9 +197,9 @@ static void full_inbox_stops_the_socket_until_half_is_read(void **state)
 	for (unsigned i = 0; i < WS_LINK_INBOX; i++)
 		assert_int_equal(feed_packet(b, 2, ""), i + 1 == WS_LINK_INBOX);
 	for (unsigned i = 0; i + 1 < WS_LINK_INBOX / 2; i++)
-		assert_int_equal(b->t->ops->read(b->t, &p), 0);
+		assert_int_equal(transport_read(b->t, &p), 0);
 	assert_int_equal(ws_link_wishes(b->link), 0);
-	assert_int_equal(b->t->ops->read(b->t, &p), 0);
+	assert_int_equal(transport_read(b->t, &p), 0);
 	assert_int_equal(atomic_load(&b->asked), 1);
 	assert_int_equal(ws_link_wishes(b->link), WS_WISH_READ);
 }
@@ -212,9 +212,9 @@ static void what_came_before_the_end_is_read_first(void **state)
 	assert_int_equal(feed_packet(b, 2, ""), 0);
 	ws_link_end(b->link, 0);
 	ws_link_end(b->link, -ERR_CUT); /* the first counts */
-	assert_int_equal(b->t->ops->read(b->t, &p), 0);
-	assert_int_equal(b->t->ops->read(b->t, &p), -ERR_EOF);
-	assert_int_equal(b->t->ops->read(b->t, &p), -ERR_EOF);
+	assert_int_equal(transport_read(b->t, &p), 0);
+	assert_int_equal(transport_read(b->t, &p), -ERR_EOF);
+	assert_int_equal(transport_read(b->t, &p), -ERR_EOF);
 }
 
 static void message_without_memory_ends_the_connection(void **state)
@@ -225,7 +225,7 @@ static void message_without_memory_ends_the_connection(void **state)
 	seam_fail(SEAM_ALLOC, 0, 1, 0);
 	assert_int_equal(feed_packet(b, 2, ""), -ENOMEM);
 	assert_int_equal(ws_link_close_code(b->link), WS_CLOSE_INTERNAL);
-	assert_int_equal(b->t->ops->read(b->t, &p), -ENOMEM);
+	assert_int_equal(transport_read(b->t, &p), -ENOMEM);
 }
 
 static void *read_one(void *arg)
@@ -233,7 +233,7 @@ static void *read_one(void *arg)
 	struct bench *b = arg;
 	struct packet p;
 
-	return (void *)(intptr_t)b->t->ops->read(b->t, &p);
+	return (void *)(intptr_t)transport_read(b->t, &p);
 }
 
 static void shutdown_wakes_the_reader(void **state)
@@ -243,8 +243,8 @@ static void shutdown_wakes_the_reader(void **state)
 	void *rc;
 
 	assert_int_equal(pthread_create(&reader, NULL, read_one, b), 0);
-	b->t->ops->shutdown(b->t);
-	b->t->ops->shutdown(b->t);
+	transport_shutdown(b->t);
+	transport_shutdown(b->t);
 	assert_int_equal(pthread_join(reader, &rc), 0);
 	assert_int_equal((intptr_t)rc, -ERR_EOF);
 	assert_int_equal(atomic_load(&b->asked), 1);
@@ -255,7 +255,7 @@ static void shutdown_wakes_the_reader(void **state)
 
 static int write_haul(struct bench *b, struct haul *h, enum dialect dialect, enum transport_wait wait)
 {
-	return b->t->ops->write(b->t, h, dialect, wait);
+	return transport_write(b->t, h, dialect, wait);
 }
 
 static struct message *message_of(const char *body)
@@ -428,7 +428,7 @@ static void close_comes_after_all_that_was_written(void **state)
 
 	assert_int_equal(write_haul(b, &h, DIALECT_V2, TRANSPORT_WAIT), 0);
 	assert_false(ws_link_is_closing(b->link));
-	b->t->ops->finish_writing(b->t);
+	transport_finish_writing(b->t);
 	assert_true(ws_link_is_closing(b->link));
 	assert_int_equal(write_haul(b, &h, DIALECT_V2, TRANSPORT_WAIT), -EPIPE);
 	assert_int_equal(ws_link_next_frame(b->link, FRONT, &b->frame), WS_NEXT_FRAME);
@@ -456,7 +456,7 @@ static void frame_without_memory_ends_the_connection(void **state)
 	seam_fail(SEAM_ALLOC, 0, 1, 0);
 	assert_int_equal(ws_link_next_frame(b->link, FRONT, &b->frame), WS_NEXT_CLOSE);
 	assert_int_equal(ws_link_close_code(b->link), WS_CLOSE_INTERNAL);
-	assert_int_equal(b->t->ops->read(b->t, &p), -ENOMEM);
+	assert_int_equal(transport_read(b->t, &p), -ENOMEM);
 }
 
 /* ---- the end ---- */
