@@ -41,7 +41,7 @@ unsigned channel_fini(struct channel *ch)
 	}
 	if (ch->queue != ch->slots)
 		free(ch->queue);
-	free(ch->accepts);
+	accepts_fini(&ch->accepts);
 	ring_fini(&ch->ring);
 	(void)pthread_cond_destroy(&ch->wake);
 	(void)pthread_cond_destroy(&ch->space);
@@ -139,19 +139,6 @@ int channel_open(struct channel *ch)
 
 /* ---- any thread ---- */
 
-static int compare_ops(const void *a, const void *b)
-{
-	int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static bool accepts_locked(const struct channel *ch, int32_t op) NEEDS(ch->lock)
-{
-	return ch->accepts_all ||
-	       (ch->n_accepts > 0 && bsearch(&op, ch->accepts, ch->n_accepts, sizeof(op), compare_ops) != NULL);
-}
-
 /* Twice the room for the queue, up to queue_max. */
 static int grow_locked(struct channel *ch) NEEDS(ch->lock)
 {
@@ -183,7 +170,7 @@ static int enqueue_locked(struct channel *ch, struct message *msg, bool filter) 
 
 	if (ch->closed)
 		return -EPIPE;
-	if (filter && !accepts_locked(ch, msg->op))
+	if (filter && !accepts_has(&ch->accepts, msg->op))
 		return -ENOMSG;
 	if (!has_room_locked(ch, msg))
 		return -ENOBUFS;
@@ -264,59 +251,25 @@ bool channel_wait_for_room(struct channel *ch, const struct message *msg, int64_
 
 int channel_watch(struct channel *ch, const int32_t *ops, size_t n, size_t max)
 {
-	int32_t *more;
-	size_t count;
-	int rc = 0;
+	int rc;
 
-	if (n == 0)
-		return 0;
 	lock_take(&ch->lock);
-	if ((more = reallocarray(NULL, ch->n_accepts + n, sizeof(*more))) == NULL) {
-		rc = -ENOMEM;
-		goto drop;
-	}
-	if (ch->n_accepts > 0)
-		memcpy(more, ch->accepts, ch->n_accepts * sizeof(*more));
-	memcpy(more + ch->n_accepts, ops, n * sizeof(*more));
-	count = ch->n_accepts + n;
-	qsort(more, count, sizeof(*more), compare_ops);
-	n = 0;
-	for (size_t i = 0; i < count; i++)
-		if (i == 0 || more[i] != more[n - 1])
-			more[n++] = more[i];
-	if (n > max) {
-		free(more);
-		rc = -ENOBUFS;
-		goto drop;
-	}
-	free(ch->accepts);
-	ch->accepts = more;
-	ch->n_accepts = n;
-drop:
+	rc = accepts_add(&ch->accepts, ops, n, max);
 	lock_drop(&ch->lock);
 	return rc;
 }
 
 void channel_unwatch(struct channel *ch, const int32_t *ops, size_t n)
 {
-	size_t kept = 0;
-
 	lock_take(&ch->lock);
-	for (size_t i = 0; i < ch->n_accepts; i++) {
-		bool gone = false;
-		for (size_t k = 0; k < n && !gone; k++)
-			gone = ops[k] == ch->accepts[i];
-		if (!gone)
-			ch->accepts[kept++] = ch->accepts[i];
-	}
-	ch->n_accepts = kept;
+	accepts_remove(&ch->accepts, ops, n);
 	lock_drop(&ch->lock);
 }
 
 void channel_watch_all(struct channel *ch)
 {
 	lock_take(&ch->lock);
-	ch->accepts_all = true;
+	ch->accepts.all = true;
 	lock_drop(&ch->lock);
 }
 

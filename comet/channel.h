@@ -22,6 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "comet/accepts.h"
 #include "comet/ring.h"
 #include "comet/transport/haul.h"
 #include "common/base/lock.h"
@@ -49,7 +50,6 @@ struct channel {
 	size_t queue_bytes_max;
 	/* under lock */
 	bool closed;
-	bool accepts_all;    /* v1: no filter */
 	bool notice;         /* the dispatcher has to write one, see channel_notice */
 	bool stalled;        /* the socket took no more when it was last written to */
 	unsigned waiting;    /* threads in channel_wait_for_room */
@@ -66,8 +66,7 @@ struct channel {
 	size_t queue_bytes; /* of the bodies of all in it */
 	struct message *slots[CHANNEL_QUEUE_INLINE];
 	size_t skip_bytes;
-	int32_t *accepts; /* sorted */
-	size_t n_accepts;
+	struct accepts accepts;
 };
 
 /* The baton is taken (by the reader, that is) until channel_open. 0 or -ENOMEM. */

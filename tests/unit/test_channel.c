@@ -463,54 +463,29 @@ static int push_filtered(int32_t op)
 
 static void only_operations_that_are_accepted_pass_the_filter(void **state)
 {
-	static const int32_t ops[] = {1002, 1000, 1001, 1000};
+	static const int32_t ops[] = {1000};
 
 	(void)state;
 	begin(true);
 	assert_int_equal(push_filtered(1000), -ENOMSG);
-	assert_int_equal(channel_watch(&ch, ops, 4, 3), 0); /* a double counts once */
+	assert_int_equal(channel_watch(&ch, ops, 1, 0), -ENOBUFS);
+	assert_int_equal(push_filtered(1000), -ENOMSG);
+	assert_int_equal(channel_watch(&ch, ops, 1, 1), 0);
 	assert_int_equal(push_filtered(1000), 0);
-	assert_int_equal(push_filtered(1001), 0);
-	assert_int_equal(push_filtered(1002), 0);
-	assert_int_equal(push_filtered(999), -ENOMSG);
-	assert_int_equal(push_filtered(1003), -ENOMSG);
-	assert_int_equal(push(1003), 0); /* to a room, say */
+	assert_int_equal(push_filtered(1001), -ENOMSG);
+	assert_int_equal(push(1001), 0); /* to a room, say */
 }
 
 static void an_operation_that_is_no_longer_accepted_is_filtered_again(void **state)
 {
-	static const int32_t ops[] = {INT32_MIN, -1, 0, INT32_MAX};
-	static const int32_t gone[] = {-1, 7, INT32_MAX};
+	static const int32_t ops[] = {1000, 1001};
 
 	(void)state;
 	begin(true);
-	assert_int_equal(channel_watch(&ch, ops, 4, 8), 0);
-	channel_unwatch(&ch, gone, 3);
-	assert_int_equal(push_filtered(INT32_MIN), 0);
-	assert_int_equal(push_filtered(0), 0);
-	assert_int_equal(push_filtered(-1), -ENOMSG);
-	assert_int_equal(push_filtered(INT32_MAX), -ENOMSG);
-	channel_unwatch(&ch, ops, 4);
-	channel_unwatch(&ch, ops, 4);
-	assert_int_equal(push_filtered(0), -ENOMSG);
-}
-
-static void a_filter_that_would_grow_too_long_stays_as_it_was(void **state)
-{
-	static const int32_t ops[] = {1, 2, 3, 4};
-
-	(void)state;
-	begin(true);
-	assert_int_equal(channel_watch(&ch, ops, 2, 3), 0);
-	assert_int_equal(channel_watch(&ch, ops + 2, 2, 3), -ENOBUFS);
-	assert_int_equal(push_filtered(2), 0);
-	assert_int_equal(push_filtered(3), -ENOMSG);
-	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_int_equal(channel_watch(&ch, ops + 2, 1, 3), -ENOMEM);
-	assert_int_equal(push_filtered(3), -ENOMSG);
-	assert_int_equal(channel_watch(&ch, ops + 2, 1, 3), 0);
-	assert_int_equal(push_filtered(3), 0);
-	assert_int_equal(channel_watch(&ch, NULL, 0, 3), 0);
+	assert_int_equal(channel_watch(&ch, ops, 2, 2), 0);
+	channel_unwatch(&ch, ops, 1);
+	assert_int_equal(push_filtered(1000), -ENOMSG);
+	assert_int_equal(push_filtered(1001), 0);
 }
 
 static void a_v1_connection_accepts_every_operation(void **state)
@@ -1131,7 +1106,6 @@ int main(void)
 		channel_test(the_queue_may_grow_while_its_messages_are_being_written),
 		channel_test(only_operations_that_are_accepted_pass_the_filter),
 		channel_test(an_operation_that_is_no_longer_accepted_is_filtered_again),
-		channel_test(a_filter_that_would_grow_too_long_stays_as_it_was),
 		channel_test(a_v1_connection_accepts_every_operation),
 		channel_test(after_the_close_nothing_goes_in_but_what_is_there_goes_out),
 		channel_test(full_ring_makes_the_reader_wait),

@@ -99,7 +99,7 @@ static void what_is_not_accepted_is_counted_as_filtered(void **state)
 	int64_t before = counters_read(COUNT_FILTERED);
 
 	(void)state;
-	c[0]->channel.accepts_all = false;
+	c[0]->channel.accepts.all = false;
 	deliver(&stage.server, c[0], message, true);
 	assert_int_equal(fake_got(&peers[0]), 0);
 	assert_int_equal(counters_read(COUNT_FILTERED), before + 1);

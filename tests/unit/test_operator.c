@@ -30,7 +30,7 @@ static int set_up(void **state)
 	stage_up(&stage);
 	fake_init(&peer);
 	c = stage_member(&stage, &peer, "key", "");
-	c->channel.accepts_all = false;
+	c->channel.accepts.all = false;
 	return 0;
 }
 
@@ -221,7 +221,7 @@ static void a_malformed_list_changes_nothing_and_is_echoed(void **state)
 		assert_int_equal(act(OP_SUB, lists[i]), 0);
 		assert_reply(OP_SUB_REPLY, lists[i]);
 		assert_false(accepts(1000));
-		assert_int_equal(c->channel.n_accepts, 0);
+		assert_int_equal(c->channel.accepts.n, 0);
 	}
 }
 
@@ -230,9 +230,9 @@ static void a_zero_byte_in_a_list_is_malformed(void **state)
 {
 	(void)state;
 	assert_int_equal(act_bytes(OP_SUB, "1000\0x,1001", 11), 0);
-	assert_int_equal(c->channel.n_accepts, 0);
+	assert_int_equal(c->channel.accepts.n, 0);
 	assert_int_equal(act_bytes(OP_SUB, "1000\0", 5), 0);
-	assert_int_equal(c->channel.n_accepts, 0);
+	assert_int_equal(c->channel.accepts.n, 0);
 }
 
 static void a_list_longer_than_allowed_changes_nothing(void **state)
@@ -244,16 +244,16 @@ static void a_list_longer_than_allowed_changes_nothing(void **state)
 	for (int i = 0; i < WIRE_ACCEPTS_MAX; i++)
 		n += (size_t)snprintf(list + n, sizeof(list) - n, "%s%d", i > 0 ? "," : "", 1000 + i);
 	assert_int_equal(act(OP_SUB, list), 0);
-	assert_int_equal(c->channel.n_accepts, WIRE_ACCEPTS_MAX);
+	assert_int_equal(c->channel.accepts.n, WIRE_ACCEPTS_MAX);
 	/* One more than a connection may accept. */
 	assert_int_equal(act(OP_SUB, "1"), 0);
 	assert_false(accepts(1));
 	assert_int_equal(act(OP_UNSUB, list), 0);
-	assert_int_equal(c->channel.n_accepts, 0);
+	assert_int_equal(c->channel.accepts.n, 0);
 	/* One more than a list may name. */
 	(void)snprintf(list + n, sizeof(list) - n, ",1");
 	assert_int_equal(act(OP_SUB, list), 0);
-	assert_int_equal(c->channel.n_accepts, 0);
+	assert_int_equal(c->channel.accepts.n, 0);
 }
 
 static void a_sub_without_memory_fails(void **state)
@@ -426,7 +426,7 @@ static void no_more_ops_than_the_setting_says(void **state)
 	assert_int_equal(counters_read_by(COUNT_LIMITED, LIMIT_ACCEPTS), before);
 	assert_int_equal(act(OP_SUB, "1002"), 0);
 	assert_reply(OP_SUB_REPLY, "1002");
-	assert_int_equal(c->channel.n_accepts, 2);
+	assert_int_equal(c->channel.accepts.n, 2);
 	assert_int_equal(counters_read_by(COUNT_LIMITED, LIMIT_ACCEPTS), before + 1);
 }
 

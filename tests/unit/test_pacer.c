@@ -134,7 +134,7 @@ static void what_is_not_accepted_is_filtered(void **state)
 	int64_t before = counters_read(COUNT_FILTERED);
 
 	(void)state;
-	c[2]->channel.accepts_all = false;
+	c[2]->channel.accepts.all = false;
 	assert_int_equal(pacer_add(pacer, message, 1000000), 0);
 	until(atomic_load(&message->refs) == 1);
 	assert_int_equal(fake_got(&peers[2]), 0);

@@ -132,7 +132,7 @@ static void a_push_to_a_room_reaches_it_in_every_bucket_and_is_not_filtered(void
 {
 	(void)state;
 	for (unsigned i = 0; i < MEMBERS; i++)
-		c[i]->channel.accepts_all = false;
+		c[i]->channel.accepts.all = false;
 	start(3, 16);
 	assert_int_equal(push_to(WIRE_ROOM, NULL, 0, "live://1", 1000), 0);
 	assert_int_equal(push_to(WIRE_ROOM, NULL, 0, "live://nobody", 1000), 0);
@@ -146,7 +146,7 @@ static void a_push_to_all_reaches_those_who_accept_it(void **state)
 	int64_t before = counters_read(COUNT_FILTERED);
 
 	(void)state;
-	c[3]->channel.accepts_all = false;
+	c[3]->channel.accepts.all = false;
 	start(2, 16);
 	assert_int_equal(push_to(WIRE_ALL, NULL, 0, NULL, 1000), 0);
 	push_stop(&push);
