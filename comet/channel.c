@@ -4,7 +4,6 @@
 #include "comet/channel.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/counters.h"
@@ -18,12 +17,9 @@ int channel_init(struct channel *ch, const struct channel_options *opt)
 	if ((rc = ring_init(&ch->ring, opt->ring_size)) < 0)
 		return rc;
 	ch->magic = CHANNEL_MAGIC;
-	ch->queue_max = opt->queue_max;
-	ch->queue_bytes_max = opt->queue_bytes_max;
 	ch->use_baton = opt->use_baton;
 	ch->baton = BATON_TAKEN;
-	ch->queue = ch->slots;
-	ch->queue_size = CHANNEL_QUEUE_INLINE;
+	queue_init(&ch->queue, opt->queue_max, opt->queue_bytes_max);
 	lock_init(&ch->lock, LOCK_CHANNEL);
 	lock_cond_init(&ch->wake);
 	lock_cond_init(&ch->space);
@@ -32,15 +28,10 @@ int channel_init(struct channel *ch, const struct channel_options *opt)
 
 unsigned channel_fini(struct channel *ch)
 {
-	unsigned left = ch->queue_count;
+	unsigned left;
 
 	OBJ_CHECK(ch, CHANNEL_MAGIC);
-	for (; ch->queue_count > 0; ch->queue_count--) {
-		message_unref(&ch->queue[ch->queue_head]);
-		ch->queue_head = (ch->queue_head + 1) & (ch->queue_size - 1);
-	}
-	if (ch->queue != ch->slots)
-		free(ch->queue);
+	left = queue_fini(&ch->queue);
 	accepts_fini(&ch->accepts);
 	ring_fini(&ch->ring);
 	(void)pthread_cond_destroy(&ch->wake);
@@ -52,24 +43,27 @@ unsigned channel_fini(struct channel *ch)
 
 static bool is_empty_locked(const struct channel *ch) NEEDS(ch->lock)
 {
-	return ring_count(&ch->ring) == 0 && ch->queue_count == 0 && !ch->notice;
+	return ring_count(&ch->ring) == 0 && ch->queue.count == 0 && !ch->notice;
 }
 
-/* Something was put into the mailbox. True: the dispatcher must be signalled once the lock is dropped. *taken: the caller
- * may have the baton, and got it. */
-static bool rouse_locked(struct channel *ch, bool *taken) NEEDS(ch->lock)
+/* True: nobody had the baton, so the dispatcher gets it, and must be signalled once the lock is dropped. Handed over here
+ * and not by the dispatcher itself, so that a burst signals once and not once a message. */
+static bool summon_locked(struct channel *ch) NEEDS(ch->lock)
 {
-	*taken = false;
 	if (ch->baton != BATON_FREE)
 		return false; /* its holder will look again before it lets go */
-	if (ch->use_baton && !ch->closed) {
-		ch->baton = BATON_TAKEN;
-		*taken = true;
-		return false;
-	}
-	/* Handed over here and not by the dispatcher itself, so that a burst signals once and not once a message. */
 	ch->baton = BATON_DISPATCHER;
 	return true;
+}
+
+/* Something was put into the mailbox. True: signal the dispatcher. *taken: the caller may have the baton, and got it. */
+static bool rouse_locked(struct channel *ch, bool *taken) NEEDS(ch->lock)
+{
+	*taken = ch->baton == BATON_FREE && ch->use_baton && !ch->closed;
+	if (!*taken)
+		return summon_locked(ch);
+	ch->baton = BATON_TAKEN;
+	return false;
 }
 
 /* ---- the reader ---- */
@@ -139,47 +133,13 @@ int channel_open(struct channel *ch)
 
 /* ---- any thread ---- */
 
-/* Twice the room for the queue, up to queue_max. */
-static int grow_locked(struct channel *ch) NEEDS(ch->lock)
-{
-	uint32_t size = ch->queue_size * 2;
-	struct message **queue = reallocarray(NULL, size, sizeof(struct message *));
-
-	if (queue == NULL)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < ch->queue_count; i++)
-		queue[i] = ch->queue[(ch->queue_head + i) & (ch->queue_size - 1)];
-	if (ch->queue != ch->slots)
-		free(ch->queue);
-	ch->queue = queue;
-	ch->queue_size = size;
-	ch->queue_head = 0;
-	return 0;
-}
-
-/* A message of any size finds room in an empty queue, or it could not be pushed at all. */
-static bool has_room_locked(const struct channel *ch, const struct message *msg) NEEDS(ch->lock)
-{
-	return ch->queue_count < ch->queue_max && (ch->queue_bytes_max == 0 || ch->queue_count == 0 ||
-						   ch->queue_bytes + msg->body_bytes <= ch->queue_bytes_max);
-}
-
 static int enqueue_locked(struct channel *ch, struct message *msg, bool filter) NEEDS(ch->lock)
 {
-	int rc;
-
 	if (ch->closed)
 		return -EPIPE;
 	if (filter && !accepts_has(&ch->accepts, msg->op))
 		return -ENOMSG;
-	if (!has_room_locked(ch, msg))
-		return -ENOBUFS;
-	if (ch->queue_count == ch->queue_size && (rc = grow_locked(ch)) < 0)
-		return rc;
-	ch->queue[(ch->queue_head + ch->queue_count) & (ch->queue_size - 1)] = message_ref(msg);
-	ch->queue_count++;
-	ch->queue_bytes += msg->body_bytes;
-	return 0;
+	return queue_put(&ch->queue, msg);
 }
 
 int channel_push(struct channel *ch, struct message *msg, bool filter)
@@ -191,7 +151,7 @@ int channel_push(struct channel *ch, struct message *msg, bool filter)
 	lock_take(&ch->lock);
 	if ((rc = enqueue_locked(ch, msg, filter)) == 0)
 		wake = rouse_locked(ch, &taken);
-	depth = ch->queue_count;
+	depth = ch->queue.count;
 	lock_drop(&ch->lock);
 	if (wake)
 		(void)pthread_cond_signal(&ch->wake);
@@ -208,9 +168,7 @@ void channel_notice(struct channel *ch)
 	if (!ch->closed) {
 		ch->notice = true;
 		/* Never handed to the caller: the write may have to wait. */
-		wake = ch->baton == BATON_FREE;
-		if (wake)
-			ch->baton = BATON_DISPATCHER;
+		wake = summon_locked(ch);
 	}
 	lock_drop(&ch->lock);
 	if (wake)
@@ -225,9 +183,7 @@ void channel_close(struct channel *ch)
 	if (!ch->closed) {
 		ch->closed = true;
 		ch->notice = false; /* the goodbye says more */
-		wake = ch->baton == BATON_FREE;
-		if (wake)
-			ch->baton = BATON_DISPATCHER;
+		wake = summon_locked(ch);
 	}
 	lock_drop(&ch->lock);
 	if (wake)
@@ -241,10 +197,10 @@ bool channel_wait_for_room(struct channel *ch, const struct message *msg, int64_
 
 	lock_take(&ch->lock);
 	ch->waiting++;
-	while (!ch->closed && !ch->stalled && !late && !has_room_locked(ch, msg))
+	while (!ch->closed && !ch->stalled && !late && !queue_has_space(&ch->queue, msg))
 		late = !lock_wait_until(&ch->space, &ch->lock, deadline_ns);
 	ch->waiting--;
-	room = !ch->closed && has_room_locked(ch, msg);
+	room = !ch->closed && queue_has_space(&ch->queue, msg);
 	lock_drop(&ch->lock);
 	return room;
 }
@@ -278,7 +234,6 @@ void channel_watch_all(struct channel *ch)
 static bool fill_locked(struct channel *ch, struct haul *h) NEEDS(ch->lock)
 {
 	h->n_answers = 0;
-	h->n_messages = 0;
 	h->answers_done = 0;
 	h->messages_done = 0;
 	h->begun_bytes = 0;
@@ -286,8 +241,7 @@ static bool fill_locked(struct channel *ch, struct haul *h) NEEDS(ch->lock)
 	h->messages_first = ch->skip_bytes > 0 && ch->messages_begun;
 	while (h->n_answers < HAUL_ANSWERS && ring_get(&ch->ring, h->n_answers, &h->answers[h->n_answers]) == 0)
 		h->n_answers++;
-	for (; h->n_messages < HAUL_MESSAGES && h->n_messages < ch->queue_count; h->n_messages++)
-		h->messages[h->n_messages] = ch->queue[(ch->queue_head + h->n_messages) & (ch->queue_size - 1)];
+	h->n_messages = queue_get(&ch->queue, h->messages, HAUL_MESSAGES);
 	return h->n_answers > 0 || h->n_messages > 0;
 }
 
@@ -309,20 +263,11 @@ static bool account_locked(struct channel *ch, const struct haul *h, bool stalle
 
 	for (unsigned i = 0; i < h->answers_done; i++)
 		ring_get_adv(&ch->ring);
-	ch->queue_head = (ch->queue_head + h->messages_done) & (ch->queue_size - 1);
-	ch->queue_count -= h->messages_done;
-	for (unsigned i = 0; i < h->messages_done; i++)
-		ch->queue_bytes -= h->messages[i]->body_bytes;
+	queue_get_adv(&ch->queue, h->messages_done);
 	ch->stalled = stalled;
 	ch->skip_bytes = h->begun_bytes;
 	ch->messages_begun = h->begun_bytes > 0 &&
 			     (h->messages_first ? h->messages_done < h->n_messages : h->answers_done == h->n_answers);
-	if (ch->queue_count == 0 && ch->queue != ch->slots) {
-		free(ch->queue);
-		ch->queue = ch->slots;
-		ch->queue_size = CHANNEL_QUEUE_INLINE;
-		ch->queue_head = 0;
-	}
 	return (was_full && h->answers_done > 0) || ch->waiting > 0;
 }
 

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "comet/accepts.h"
+#include "comet/queue.h"
 #include "comet/ring.h"
 #include "comet/transport/haul.h"
 #include "common/base/lock.h"
@@ -31,8 +32,6 @@
 enum channel_event { CHANNEL_READY, CHANNEL_FINISH };
 
 enum channel_baton { BATON_FREE, BATON_TAKEN, BATON_DISPATCHER };
-
-#define CHANNEL_QUEUE_INLINE 4
 
 struct channel_options {
 	uint32_t ring_size;     /* protocol.cli_proto */
@@ -45,9 +44,7 @@ struct channel {
 	unsigned magic;
 #define CHANNEL_MAGIC 0x5ea1c0de
 	/* set once, read by all */
-	uint32_t queue_max;
 	bool use_baton;
-	size_t queue_bytes_max;
 	/* under lock */
 	bool closed;
 	bool notice;         /* the dispatcher has to write one, see channel_notice */
@@ -59,12 +56,7 @@ struct channel {
 	pthread_cond_t wake;  /* the dispatcher sleeps here ... */
 	pthread_cond_t space; /* ... the reader here while the ring is full, and pushers while the queue is */
 	struct ring ring;
-	struct message **queue; /* slots, or a malloc'ed ring of queue_size where a burst needs more */
-	uint32_t queue_size;    /* a power of two */
-	uint32_t queue_head;
-	uint32_t queue_count;
-	size_t queue_bytes; /* of the bodies of all in it */
-	struct message *slots[CHANNEL_QUEUE_INLINE];
+	struct queue queue;
 	size_t skip_bytes;
 	struct accepts accepts;
 };

@@ -380,72 +380,23 @@ static void a_full_queue_takes_no_message_and_no_reference(void **state)
 	message_unref(&m);
 }
 
-static void a_queue_that_cannot_grow_takes_no_message_and_keeps_what_it_has(void **state)
-{
-	struct message *m;
-	struct haul h;
-
-	(void)state;
-	begin(true);
-	for (int i = 0; i < CHANNEL_QUEUE_INLINE; i++)
-		assert_int_equal(push(i), 0);
-	assert_int_equal(message_new(5, "x", 1, &m), 0);
-	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_int_equal(channel_push(&ch, m, false), -ENOMEM);
-	assert_int_equal(m->refs, 1);
-	message_unref(&m);
-	assert_int_equal(push(CHANNEL_QUEUE_INLINE), 0);
-	assert_true(channel_take(&ch, &h));
-	assert_int_equal(h.n_messages, CHANNEL_QUEUE_INLINE + 1);
-	for (int i = 0; i <= CHANNEL_QUEUE_INLINE; i++)
-		assert_int_equal(h.messages[i]->op, i);
-}
-
-/* The queue starts anywhere in its slots, grows there, and empties again: for each start and each length. */
-static void the_queue_keeps_its_order_when_it_grows_and_shrinks(void **state)
-{
-	(void)state;
-	for (int start = 0; start < CHANNEL_QUEUE_INLINE; start++)
-		for (int n = 1; n <= QUEUE_MAX; n++) {
-			struct haul h;
-
-			begin(true);
-			for (int i = 0; i < start; i++) {
-				assert_int_equal(push(0), 0);
-				assert_true(channel_take(&ch, &h));
-				write_all(&h);
-				channel_done(&ch, &h, false);
-			}
-			for (int i = 0; i < n; i++)
-				assert_int_equal(push(i), 0);
-			assert_true(channel_take(&ch, &h));
-			assert_int_equal(h.n_messages, n);
-			for (int i = 0; i < n; i++)
-				assert_int_equal(h.messages[i]->op, i);
-			write_all(&h);
-			channel_done(&ch, &h, false);
-			assert_ptr_equal(ch.queue, ch.slots);
-			assert_int_equal(channel_fini(&ch), 0);
-		}
-}
-
 static void the_queue_may_grow_while_its_messages_are_being_written(void **state)
 {
 	struct haul h;
 
 	(void)state;
 	begin(true);
-	for (int i = 0; i < CHANNEL_QUEUE_INLINE; i++)
+	for (int i = 0; i < QUEUE_INLINE; i++)
 		assert_int_equal(push(i), 0);
 	assert_true(channel_take(&ch, &h));
-	for (int i = CHANNEL_QUEUE_INLINE; i < QUEUE_MAX; i++)
+	for (int i = QUEUE_INLINE; i < QUEUE_MAX; i++)
 		assert_int_equal(push(i), 0);
-	h.messages_done = CHANNEL_QUEUE_INLINE - 1;
+	h.messages_done = QUEUE_INLINE - 1;
 	channel_done(&ch, &h, false);
 	assert_true(channel_take(&ch, &h));
-	assert_int_equal(h.n_messages, QUEUE_MAX - CHANNEL_QUEUE_INLINE + 1);
+	assert_int_equal(h.n_messages, QUEUE_MAX - QUEUE_INLINE + 1);
 	for (unsigned i = 0; i < h.n_messages; i++)
-		assert_int_equal(h.messages[i]->op, CHANNEL_QUEUE_INLINE - 1 + (int)i);
+		assert_int_equal(h.messages[i]->op, QUEUE_INLINE - 1 + (int)i);
 }
 
 /* ---- the filter ---- */
@@ -682,33 +633,13 @@ static void a_queue_is_full_by_bytes_too(void **state)
 	assert_int_equal(push(1), 0);
 	assert_int_equal(push(2), 0);
 	assert_int_equal(push(3), -ENOBUFS);
-	assert_int_equal(ch.queue_bytes, 20);
+	assert_int_equal(ch.queue.bytes, 20);
 	assert_true(channel_take(&ch, &h));
 	h.messages_done = 1;
 	channel_done(&ch, &h, false);
-	assert_int_equal(ch.queue_bytes, 10);
+	assert_int_equal(ch.queue.bytes, 10);
 	assert_int_equal(push(3), 0);
 	assert_int_equal(push(4), -ENOBUFS);
-}
-
-static void one_message_of_any_size_may_wait(void **state)
-{
-	char body[1000] = {0};
-	struct message *m;
-	struct haul h;
-
-	(void)state;
-	begin_small();
-	assert_int_equal(message_new(7, body, sizeof(body), &m), 0);
-	assert_int_equal(channel_push(&ch, m, false), 0);
-	assert_int_equal(channel_push(&ch, m, false), -ENOBUFS);
-	assert_int_equal(push(1), -ENOBUFS);
-	assert_true(channel_take(&ch, &h));
-	write_all(&h);
-	channel_done(&ch, &h, false);
-	assert_int_equal(ch.queue_bytes, 0);
-	assert_int_equal(channel_push(&ch, m, false), 0);
-	message_unref(&m);
 }
 
 static void who_pushes_waits_for_room_by_bytes(void **state)
@@ -1083,7 +1014,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		channel_test(a_queue_is_full_by_bytes_too),
-		channel_test(one_message_of_any_size_may_wait),
 		channel_test(who_pushes_waits_for_room_by_bytes),
 		channel_test(a_pause_ends_at_its_deadline_or_with_the_channel),
 		channel_test(without_memory_there_is_no_channel),
@@ -1101,8 +1031,6 @@ int main(void)
 		channel_test(a_begun_message_of_which_nothing_more_went_is_still_first),
 		channel_test(a_haul_takes_no_more_than_it_can_hold),
 		channel_test(a_full_queue_takes_no_message_and_no_reference),
-		channel_test(a_queue_that_cannot_grow_takes_no_message_and_keeps_what_it_has),
-		channel_test(the_queue_keeps_its_order_when_it_grows_and_shrinks),
 		channel_test(the_queue_may_grow_while_its_messages_are_being_written),
 		channel_test(only_operations_that_are_accepted_pass_the_filter),
 		channel_test(an_operation_that_is_no_longer_accepted_is_filtered_again),

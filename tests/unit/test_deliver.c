@@ -91,7 +91,7 @@ static void a_message_is_queued_where_another_writes(void **state)
 	take_the_baton();
 	deliver(&stage.server, c[0], message, true);
 	assert_int_equal(fake_got(&peers[0]), 0);
-	assert_int_equal(c[0]->channel.queue_count, 2);
+	assert_int_equal(c[0]->channel.queue.count, 2);
 }
 
 static void what_is_not_accepted_is_counted_as_filtered(void **state)
@@ -124,7 +124,7 @@ static void without_memory_to_queue_it_a_message_is_counted_as_dropped(void **st
 
 	(void)state;
 	take_the_baton();
-	for (int i = 1; i < CHANNEL_QUEUE_INLINE; i++)
+	for (int i = 1; i < QUEUE_INLINE; i++)
 		deliver(&stage.server, c[0], message, true);
 	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
 	deliver(&stage.server, c[0], message, true);
@@ -158,7 +158,7 @@ static void where_the_policy_is_drop_only_the_message_is_lost(void **state)
 	deliver(&stage.server, c[0], message, true);
 	assert_false(connection_is_closing(c[0]));
 	assert_int_equal(dropped(DROP_QUEUE_FULL), before + 2);
-	assert_int_equal(c[0]->channel.queue_count, stage.cfg.protocol_svr_proto);
+	assert_int_equal(c[0]->channel.queue.count, stage.cfg.protocol_svr_proto);
 }
 
 static void *deliver_first(void *arg)
