@@ -1,5 +1,5 @@
-/* channel: see channel.h. Every wake-up is sent after the lock was dropped: the woken thread would run into it else.
- * That is safe because whoever calls holds a reference to the connection that the channel lives in.
+/* channel: see channel.h. Every wake-up is sent after the lock was dropped: the woken thread would otherwise run into
+ * it. That is safe because the caller holds a reference to the connection that the channel lives in.
  * SPDX-License-Identifier: MIT */
 #include "comet/channel.h"
 
@@ -91,7 +91,7 @@ bool channel_ring_set_adv(struct channel *ch)
 	return full;
 }
 
-int channel_signal(struct channel *ch)
+bool channel_signal(struct channel *ch)
 {
 	bool wake = false, taken = false;
 
@@ -191,18 +191,18 @@ void channel_close(struct channel *ch)
 	(void)pthread_cond_broadcast(&ch->space);
 }
 
-bool channel_wait_for_room(struct channel *ch, const struct message *msg, int64_t deadline_ns)
+bool channel_wait_for_space(struct channel *ch, const struct message *msg, int64_t deadline_ns)
 {
-	bool room, late = false;
+	bool space, late = false;
 
 	lock_take(&ch->lock);
 	ch->waiting++;
 	while (!ch->closed && !ch->stalled && !late && !queue_has_space(&ch->queue, msg))
 		late = !lock_wait_until(&ch->space, &ch->lock, deadline_ns);
 	ch->waiting--;
-	room = !ch->closed && queue_has_space(&ch->queue, msg);
+	space = !ch->closed && queue_has_space(&ch->queue, msg);
 	lock_drop(&ch->lock);
-	return room;
+	return space;
 }
 
 int channel_watch(struct channel *ch, const int32_t *ops, size_t n, size_t max)
@@ -255,7 +255,7 @@ bool channel_take(struct channel *ch, struct haul *h)
 	return any;
 }
 
-/* Drop what was written. True: somebody waits for the room that it leaves. The messages' references are the caller's to
+/* Drop what was written. True: somebody waits for the space that it leaves. The messages' references are the caller's to
  * drop, without the lock. */
 static bool account_locked(struct channel *ch, const struct haul *h, bool stalled) NEEDS(ch->lock)
 {
@@ -291,7 +291,7 @@ void channel_done(struct channel *ch, const struct haul *h, bool stalled)
 	drop_references(h);
 }
 
-void channel_rest(struct channel *ch, const struct haul *h, bool stalled)
+void channel_done_and_release(struct channel *ch, const struct haul *h, bool stalled)
 {
 	bool space, wake;
 

@@ -6,9 +6,9 @@
  * use_baton): it writes without waiting and gives the baton back; what the socket did not take stays in the mailbox and
  * the dispatcher is woken. Without use_baton the dispatcher is woken each time: the plain way.
  *
- *              channel_push, channel_signal return 1                channel_rest: nothing left
- *   FREE ------------------------------------------------> TAKEN ----------------------------> FREE
- *    |                                                      |  channel_rest: stalled, closed, or more came
+ *     channel_push returns 1, channel_signal true     channel_done_and_release: nothing left
+ *   FREE ------------------------------------------------> TAKEN ----------------------------------------> FREE
+ *    |                                                      |  channel_done_and_release: stalled, closed, or more came
  *    |  plain way, or channel_close                         v
  *    +--------------------------------------------> DISPATCHER (signalled; channel_ready returns)
  *    ^                                                      |
@@ -49,7 +49,7 @@ struct channel {
 	bool closed;
 	bool notice;         /* the dispatcher has to write one, see channel_notice */
 	bool stalled;        /* the socket took no more when it was last written to */
-	unsigned waiting;    /* threads in channel_wait_for_room */
+	unsigned waiting;    /* threads in channel_wait_for_space */
 	bool messages_begun; /* skip_bytes belongs to the queue's first message, not to the ring's first answer */
 	enum channel_baton baton;
 	struct lock lock;
@@ -73,9 +73,9 @@ unsigned channel_fini(struct channel *ch);
 int channel_ring_set(struct channel *ch, struct packet **p) WITHOUT(ch->lock);
 /* The packet in the slot is ready to be answered; nobody is told yet. Takes ch->lock. True when the ring is now full. */
 bool channel_ring_set_adv(struct channel *ch) WITHOUT(ch->lock);
-/* There is something to write: wakes the dispatcher if it sleeps. 1: the caller got the baton and must write now
- * (channel_take ... channel_rest); else 0. Takes ch->lock. */
-int channel_signal(struct channel *ch) WITHOUT(ch->lock);
+/* There is something to write: wakes the dispatcher if it sleeps. True: the caller got the baton and must write now
+ * (channel_take ... channel_done_and_release). Takes ch->lock. */
+bool channel_signal(struct channel *ch) WITHOUT(ch->lock);
 /* Sleep until deadline_ns, for a client that is held back; a close ends it. Takes ch->lock. 0, or -EPIPE: closed. */
 int channel_pause(struct channel *ch, int64_t deadline_ns) WITHOUT(ch->lock);
 /* Hand the baton on to the dispatcher, which is about to be started. 0, or -EPIPE: closed meanwhile, start none. */
@@ -85,7 +85,7 @@ int channel_open(struct channel *ch) WITHOUT(ch->lock);
 
 /* Queue one more reference to msg. Never waits for the peer. Takes ch->lock.
  *   0         queued; the channel now holds its own reference
- *   1         the same, and the caller got the baton and must write now (channel_take ... channel_rest)
+ *   1         the same, and the caller got the baton and must write now (channel_take ... channel_done_and_release)
  *   -ENOMSG   filtered: this connection does not accept msg->op (only if `filter`)
  *   -ENOBUFS  queue full, by count or by bytes: nothing was queued, the caller decides by slow_consumer and counts it
  *   -ENOMEM   the same for want of memory
@@ -93,8 +93,8 @@ int channel_open(struct channel *ch) WITHOUT(ch->lock);
 int channel_push(struct channel *ch, struct message *msg, bool filter) WITHOUT(ch->lock);
 
 /* After -ENOBUFS: is the peer slow, or only our dispatcher, which has not had its turn yet? Waits for the dispatcher up to
- * deadline_ns, but not for a peer whose socket is full. True: there is room for msg now, push it again. */
-bool channel_wait_for_room(struct channel *ch, const struct message *msg, int64_t deadline_ns) WITHOUT(ch->lock);
+ * deadline_ns, but not for a peer whose socket is full. True: there is space for msg now, push it again. */
+bool channel_wait_for_space(struct channel *ch, const struct message *msg, int64_t deadline_ns) WITHOUT(ch->lock);
 
 /* Have the dispatcher say something that is neither answer nor push, between two of them: channel_take_notice. Never waits;
  * does nothing once the channel is closed. */
@@ -114,12 +114,12 @@ void channel_watch_all(struct channel *ch) WITHOUT(ch->lock);
 
 /* All that waits, up to a haul. False when nothing does. */
 bool channel_take(struct channel *ch, struct haul *h) WITHOUT(ch->lock);
-/* Account for what was written (h->*_done, begun_bytes): drops it from the mailbox, lets those go on who wait for room.
+/* Account for what was written (h->*_done, begun_bytes): drops it from the mailbox, lets those go on who wait for space.
  * `stalled`: the socket takes no more now. */
 void channel_done(struct channel *ch, const struct haul *h, bool stalled) WITHOUT(ch->lock);
 /* channel_done, and give the baton back: to the dispatcher if the socket is stalled or more has come. For holders that are
  * not the dispatcher. */
-void channel_rest(struct channel *ch, const struct haul *h, bool stalled) WITHOUT(ch->lock);
+void channel_done_and_release(struct channel *ch, const struct haul *h, bool stalled) WITHOUT(ch->lock);
 
 /* ---- the dispatcher ---- */
 

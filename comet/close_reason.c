@@ -107,7 +107,7 @@ enum close_reason close_reason_of_connect(int rc)
 }
 
 /* Copy as the inside of a JSON string. Words come from our table or from logic, which may send anything. */
-static size_t escape(const char *in, char *out, size_t room)
+static size_t escape(const char *in, char *out, size_t out_bytes)
 {
 	size_t n = 0, whole = 0;
 
@@ -118,12 +118,12 @@ static size_t escape(const char *in, char *out, size_t room)
 		/* Where a character begins, all before it is whole: a cut never leaves half a UTF-8 sequence or escape. */
 		if ((ch & 0xc0) != 0x80)
 			whole = n;
-		if (n + need >= room) {
+		if (n + need >= out_bytes) {
 			n = whole;
 			break;
 		}
 		if (need == 6)
-			(void)snprintf(out + n, room - n, "\\u%04x", ch);
+			(void)snprintf(out + n, out_bytes - n, "\\u%04x", ch);
 		else if (need == 2) {
 			out[n] = '\\';
 			out[n + 1] = (char)ch;

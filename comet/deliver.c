@@ -57,7 +57,7 @@ static int push_with_patience(struct connection *c, struct message *message, boo
 		*owed = false;
 		rc = channel_push(&c->channel, message, filter);
 	}
-	if (rc == -ENOBUFS && channel_wait_for_room(&c->channel, message, clock_now_ns() + TURN_NS))
+	if (rc == -ENOBUFS && channel_wait_for_space(&c->channel, message, clock_now_ns() + TURN_NS))
 		rc = channel_push(&c->channel, message, filter);
 	return rc;
 }

@@ -113,5 +113,5 @@ void dispatch_now(struct connection *c)
 	if (channel_take(&c->channel, &haul))
 		rc = write_haul(c, &haul, TRANSPORT_NOW);
 	/* The dispatcher finds out for itself what is wrong: it is the one that may end the connection's writing. */
-	channel_rest(&c->channel, &haul, rc < 0);
+	channel_done_and_release(&c->channel, &haul, rc < 0);
 }

@@ -24,7 +24,7 @@ static bool is_plain(const char *address)
 	return address[0] != '\0' && strpbrk(address, "\"\\") == NULL && address[strcspn(address, "\n\r\t")] == '\0';
 }
 
-/* Take those that are of our region, or are not, as far as there is room. */
+/* Take those that are of our region, or are not, as far as there is space. */
 static struct group take(const struct logic_node *list, size_t n, bool near_ones, size_t start)
 {
 	struct group g = {.start = start};
@@ -63,7 +63,7 @@ static size_t first_node(const struct group *g, uint32_t turn)
 	return i;
 }
 
-/* Those of one group; how many bytes. `text` has room for all. */
+/* Those of one group; how many bytes. `text` has space for all. */
 static size_t add_group(const struct group *g, uint32_t turn, char *text, size_t text_bytes)
 {
 	size_t first = first_node(g, turn), n = 0;

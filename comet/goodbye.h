@@ -8,7 +8,7 @@
 #include "logic_client/logic_client.h"
 
 #define GOODBYE_NODES 5
-/* Room for every goodbye: the words, and so many addresses. */
+/* Space for every goodbye: the words, and so many addresses. */
 #define GOODBYE_BYTES (256 + GOODBYE_NODES * (LOGIC_NODE_BYTES + 4))
 
 /* Where else clients may go, told from now on with CLOSE_DRAINING; at most GOODBYE_NODES are taken. Once, on the thread that

@@ -13,7 +13,7 @@
 #include "common/base/obj.h"
 #include "common/base/thread.h"
 
-/* How long an HTTP call waits for room before it is told no. */
+/* How long an HTTP call waits for space before it is told no. */
 #define ACCEPT_WAIT_NS CLOCK_SEC
 /* A thread's queue is full with so much in it, too: by number alone, 4,096 pushes of the longest body would be 4 GB. */
 #define QUEUE_BYTES_MAX (64u << 20)
@@ -62,7 +62,7 @@ struct push {
 	unsigned queue_max;
 	/* under lock; one for all queues, so that a push enters all of them at one place in the order */
 	struct lock lock;
-	pthread_cond_t room;
+	pthread_cond_t space;
 	bool stop;
 	struct worker *workers;
 };
@@ -262,7 +262,7 @@ static bool next_batch(struct worker *w, struct batch *batch)
 	lock_drop(&p->lock);
 	count_add(COUNT_QUEUED, -(int64_t)batch->n);
 	if (batch->n > 0)
-		(void)pthread_cond_broadcast(&p->room);
+		(void)pthread_cond_broadcast(&p->space);
 	return batch->n > 0;
 }
 
@@ -295,7 +295,7 @@ static bool concerns(const struct worker *w, const struct job *job)
 	return false;
 }
 
-static bool has_room_locked(const struct push *p) NEEDS(p->lock)
+static bool has_space_locked(const struct push *p) NEEDS(p->lock)
 {
 	for (unsigned i = 0; i < p->n; i++)
 		if (p->workers[i].count == p->queue_max || p->workers[i].bytes >= QUEUE_BYTES_MAX)
@@ -311,8 +311,8 @@ static int enqueue(struct push *p, struct job *job)
 	/* One reference is ours until all queues have it, so that a fast thread does not free it under us. */
 	atomic_init(&job->refs, 1);
 	lock_take(&p->lock);
-	while (!p->stop && !has_room_locked(p) && rc == 0)
-		if (!lock_wait_until(&p->room, &p->lock, deadline) && !has_room_locked(p))
+	while (!p->stop && !has_space_locked(p) && rc == 0)
+		if (!lock_wait_until(&p->space, &p->lock, deadline) && !has_space_locked(p))
 			rc = -EAGAIN;
 	if (p->stop)
 		rc = -EPIPE;
@@ -400,7 +400,7 @@ int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **o
 	p->server = s;
 	p->queue_max = queue_max;
 	lock_init(&p->lock, LOCK_BUS);
-	lock_cond_init(&p->room);
+	lock_cond_init(&p->space);
 	/* More threads than buckets would have nothing to do. */
 	if (n > s->n_buckets)
 		n = s->n_buckets;
@@ -435,7 +435,7 @@ void push_stop(struct push **push)
 	for (unsigned i = 0; i < p->n; i++)
 		worker_stop(&p->workers[i]);
 	free(p->workers);
-	(void)pthread_cond_destroy(&p->room);
+	(void)pthread_cond_destroy(&p->space);
 	lock_fini(&p->lock);
 	p->magic = 0;
 	free(p);

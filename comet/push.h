@@ -9,14 +9,14 @@
 
 struct push;
 
-/* Start n threads, at least 1, with room for queue_max pushes or 64 MiB of them. 0, -ENOMEM, -EAGAIN. */
+/* Start n threads, at least 1, with space for queue_max pushes or 64 MiB of them. 0, -ENOMEM, -EAGAIN. */
 int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **out);
 /* Deliver what was accepted, then join. Nobody calls push_accept any more. */
 void push_stop(struct push **p);
 
-/* The push_sink of a comet; self is a struct push *. The push is copied. Waits for room in the queue up to a second.
+/* The push_sink of a comet; self is a struct push *. The push is copied. Waits for space in the queue up to a second.
  *   0        accepted: each target gets it or a counter says why not
- *   -EAGAIN  no room: nothing was taken; counted
+ *   -EAGAIN  no space: nothing was taken; counted
  *   -ENOMEM  nothing was taken
  * A push to all with a speed is paced on a thread of its own, beside the order of the others. */
 int push_accept(void *self, const struct wire_push *push);

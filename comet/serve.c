@@ -363,7 +363,7 @@ static int read_packets(struct server *s, struct connection *c)
 		trace(c, "process proto", p);
 		/* What the client sent at once is answered at once: one wake-up, one write. */
 		if ((channel_ring_set_adv(ch) || go_on_ns > 0 || !transport_has_packet(c->transport)) &&
-		    channel_signal(ch) == 1)
+		    channel_signal(ch))
 			dispatch_now(c);
 		trace(c, "signal", NULL);
 		if (go_on_ns > 0 && hold_back(c, go_on_ns) < 0)

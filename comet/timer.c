@@ -22,10 +22,10 @@ struct timer {
 	pthread_cond_t fired; /* fire has returned */
 	bool stop;
 	struct timer_entry *firing;
-	struct timer_entry **heap; /* room for every entry added, filed or not, so that timer_set cannot fail */
+	struct timer_entry **heap; /* space for every entry added, filed or not, so that timer_set cannot fail */
 	unsigned count;            /* filed */
 	unsigned added;
-	unsigned room;
+	unsigned capacity;
 };
 
 /* ---- the heap ---- */
@@ -176,17 +176,17 @@ void timer_free(struct timer **timer)
 	*timer = NULL;
 }
 
-static int make_room_locked(struct timer *t) NEEDS(t->lock)
+static int make_space_locked(struct timer *t) NEEDS(t->lock)
 {
-	unsigned room = t->room == 0 ? 64 : t->room * 2;
+	unsigned capacity = t->capacity == 0 ? 64 : t->capacity * 2;
 	struct timer_entry **heap;
 
-	if (t->added < t->room)
+	if (t->added < t->capacity)
 		return 0;
-	if ((heap = reallocarray(t->heap, room, sizeof(struct timer_entry *))) == NULL)
+	if ((heap = reallocarray(t->heap, capacity, sizeof(struct timer_entry *))) == NULL)
 		return -ENOMEM;
 	t->heap = heap;
-	t->room = room;
+	t->capacity = capacity;
 	return 0;
 }
 
@@ -196,7 +196,7 @@ int timer_add(struct timer *t, struct timer_entry *e, int64_t deadline_ns)
 	int rc;
 
 	lock_take(&t->lock);
-	if ((rc = make_room_locked(t)) == 0) {
+	if ((rc = make_space_locked(t)) == 0) {
 		t->added++;
 		e->timer = t;
 		e->added = true;

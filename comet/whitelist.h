@@ -19,7 +19,7 @@ void whitelist_fini(struct whitelist *w);
 bool whitelist_contains(const struct whitelist *w, const char *key);
 
 /* One line about a traced connection: what happens, and the packet or NULL. Bodies do not appear. Never blocks: a line that
- * finds no room is counted as one of the log's. */
+ * finds no space is counted as one of the log's. */
 void whitelist_trace(const struct connection *c, const char *what, const struct packet *p);
 
 /* The door: costs one load for connections that are not traced. */

@@ -36,7 +36,7 @@ static void give_back(struct stream *s)
 }
 
 /* Room for `need` bytes from start on, and some to read into. */
-static int make_room(struct stream *s, uint32_t need)
+static int make_space(struct stream *s, uint32_t need)
 {
 	uint32_t have = s->end - s->start;
 	uint8_t *into = s->buf;
@@ -64,13 +64,13 @@ static int make_room(struct stream *s, uint32_t need)
 static ssize_t take(struct stream *s, bool wait)
 {
 	uint8_t *into = s->buf + s->end;
-	size_t room = s->size - s->end;
+	size_t space = s->size - s->end;
 	ssize_t n;
 
 	if (s->tls != NULL)
-		return tls_read(s->tls, into, room, wait);
+		return tls_read(s->tls, into, space, wait);
 	do
-		n = recv(s->fd, into, room, wait ? 0 : MSG_DONTWAIT);
+		n = recv(s->fd, into, space, wait ? 0 : MSG_DONTWAIT);
 	while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
 }
@@ -98,7 +98,7 @@ static int fill(struct stream *s)
 
 int stream_more(struct stream *s, uint32_t need)
 {
-	int rc = make_room(s, need);
+	int rc = make_space(s, need);
 
 	return rc < 0 ? rc : fill(s);
 }

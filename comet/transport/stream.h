@@ -58,7 +58,7 @@ static inline void stream_take_off(struct stream *s, uint32_t n)
 	s->start += n;
 }
 
-/* Wait for more bytes, with room for `need` of them from the front on, at most what a buffer holds. Where nothing is left to
+/* Wait for more bytes, with space for `need` of them from the front on, at most what a buffer holds. Where nothing is left to
  * be taken off, the wait needs no buffer. 0 with at least one byte more, or with none where a burst is over: come again.
  *   0; -ERR_EOF: the end; -ENOMEM; -ERR_TLS; -errno */
 int stream_more(struct stream *s, uint32_t need);

@@ -357,7 +357,7 @@ static bool wait_for(const struct tls *tls, short events, int64_t deadline_ns)
 	return poll(&fd, 1, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX) != 0;
 }
 
-ssize_t tls_read(struct tls *tls, void *bytes, size_t room, bool wait)
+ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait)
 {
 	short events = POLLIN;
 	int rc;
@@ -370,7 +370,7 @@ ssize_t tls_read(struct tls *tls, void *bytes, size_t room, bool wait)
 		errno = 0;
 		if (tls->broken < 0)
 			rc = tls->broken;
-		else if ((n = SSL_read(tls->ssl, bytes, room < INT32_MAX ? (int)room : INT32_MAX)) > 0)
+		else if ((n = SSL_read(tls->ssl, bytes, max < INT32_MAX ? (int)max : INT32_MAX)) > 0)
 			rc = n;
 		else
 			rc = outcome_locked(tls, n, &events);

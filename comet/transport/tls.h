@@ -45,9 +45,9 @@ struct tls;
 int tls_new(struct tls_server *server, int fd, struct tls **out);
 void tls_free(struct tls **tls);
 
-/* At least one byte; the handshake comes first. With `wait`, waits for the peer until somebody shuts the socket down.
+/* At least one byte, up to `max`; the handshake comes first. With `wait`, waits for the peer until somebody shuts the socket down.
  * More than 0: so many bytes; 0: the end, as the peer announced it or not; -EAGAIN: none are there now; -ERR_TLS; -errno */
-ssize_t tls_read(struct tls *tls, void *bytes, size_t room, bool wait);
+ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait);
 
 /* Write these, up to deadline_ns (clock_now_ns); 0: without waiting. *written is what need not be given again. Of a record
  * that the socket has not taken whole, which may be many pieces of iov, only the first byte counts: so what is counted beyond

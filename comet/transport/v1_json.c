@@ -276,7 +276,7 @@ int v1_json_decode(const uint8_t *text, size_t text_bytes, uint32_t max_body, st
 
 /* ---- writing ---- */
 
-size_t v1_json_room(size_t body_bytes)
+size_t v1_json_max_bytes(size_t body_bytes)
 {
 	return V1_JSON_AROUND_BYTES + 6 * body_bytes; /* a control character becomes six */
 }
@@ -333,10 +333,10 @@ const struct message_form *v1_json_of_message(struct message *m)
 
 	if (there != NULL)
 		return there;
-	if ((made = malloc(sizeof(*made) + v1_json_room(m->body_bytes))) == NULL)
+	if ((made = malloc(sizeof(*made) + v1_json_max_bytes(m->body_bytes))) == NULL)
 		return NULL;
 	made->bytes = v1_json_put(made->data, &p, false);
-	/* Most bodies need no escapes, so most of the room was for nothing. */
+	/* Most bodies need no escapes, so most of the space was for nothing. */
 	form = realloc(made, sizeof(*made) + made->bytes);
 	if (form == NULL)
 		form = made;

@@ -28,7 +28,7 @@ int v1_json_decode(const uint8_t *text, size_t text_bytes, uint32_t max_body, st
 bool v1_json_is_value(const uint8_t *text, size_t text_bytes);
 
 /* How many bytes v1_json_put may write for a body of this length. */
-size_t v1_json_room(size_t body_bytes);
+size_t v1_json_max_bytes(size_t body_bytes);
 
 /* Write one element, {"ver":1,...,"body":...}, to `out`, and return its length. The body goes in as it is if it is a JSON
  * value, as {} if it is empty and `empty_is_object`, and else as a JSON string, in which U+FFFD stands for what is not

@@ -10,7 +10,7 @@
 
 struct ws_block *ws_block_of_answer(const struct packet *p, bool is_text)
 {
-	size_t room = is_text ? v1_json_room(p->body_bytes) : PACKET_HEAD_BYTES + (size_t)p->body_bytes;
+	size_t room = is_text ? v1_json_max_bytes(p->body_bytes) : PACKET_HEAD_BYTES + (size_t)p->body_bytes;
 	struct ws_block *b = malloc(sizeof(*b) + room);
 
 	if (b == NULL)

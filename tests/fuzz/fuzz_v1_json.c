@@ -14,11 +14,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static void must_come_back(const struct packet *p)
 {
-	uint8_t *text = malloc(v1_json_room(p->body_bytes));
+	uint8_t *text = malloc(v1_json_max_bytes(p->body_bytes));
 	size_t n = v1_json_put(text, p, false);
 	struct packet again;
 
-	BUG_UNLESS(n <= v1_json_room(p->body_bytes) && v1_json_is_value(text, n));
+	BUG_UNLESS(n <= v1_json_max_bytes(p->body_bytes) && v1_json_is_value(text, n));
 	BUG_UNLESS(v1_json_decode(text, n, MAX_BODY, &again) == 0);
 	BUG_UNLESS(again.ver == p->ver && again.op == p->op && again.seq == p->seq);
 	if (p->body_bytes > 0)
@@ -29,11 +29,11 @@ static void must_come_back(const struct packet *p)
 static void must_become_json(const uint8_t *data, size_t bytes)
 {
 	struct packet p = {.body = (uint8_t *)(uintptr_t)data, .body_bytes = (uint32_t)bytes};
-	uint8_t *text = malloc(v1_json_room(bytes));
+	uint8_t *text = malloc(v1_json_max_bytes(bytes));
 	size_t n = v1_json_put(text, &p, bytes % 2 == 0);
 
 	/* A body as deep as allowed is one level too deep once it stands in an element. */
-	BUG_UNLESS(n <= v1_json_room(bytes) && (v1_json_is_value(text, n) || v1_json_is_value(data, bytes)));
+	BUG_UNLESS(n <= v1_json_max_bytes(bytes) && (v1_json_is_value(text, n) || v1_json_is_value(data, bytes)));
 	BUG_UNLESS(utf8_is_valid(text, n));
 	free(text);
 }

@@ -218,7 +218,7 @@ struct connection *stage_member(struct stage *s, struct fake_transport *f, const
 	assert_int_equal(bucket_put(server_bucket(&s->server, key), c, room, &replaced), 0);
 	assert_null(replaced);
 	assert_false(channel_take(&c->channel, &h));
-	channel_rest(&c->channel, &h, false);
+	channel_done_and_release(&c->channel, &h, false);
 	return c;
 }
 

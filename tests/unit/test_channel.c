@@ -21,7 +21,7 @@
 #define QUEUE_MAX 10
 
 static struct channel ch;
-static const struct message any = {.body_bytes = 10}; /* to ask for room with */
+static const struct message any = {.body_bytes = 10}; /* to ask for space with */
 
 /* As the dispatcher does it: wait, and take what there is. */
 static enum channel_event ready(struct haul *h)
@@ -47,7 +47,7 @@ static void free_the_baton(void)
 	struct haul h;
 
 	assert_false(channel_take(&ch, &h));
-	channel_rest(&ch, &h, false);
+	channel_done_and_release(&ch, &h, false);
 	assert_int_equal(ch.baton, BATON_FREE);
 }
 
@@ -176,12 +176,12 @@ static void who_pushes_while_nobody_writes_gets_the_baton(void **state)
 	assert_int_equal(push(1), 1);
 	assert_int_equal(push(2), 0);
 	put(3);
-	assert_int_equal(channel_signal(&ch), 0);
+	assert_false(channel_signal(&ch));
 	assert_true(channel_take(&ch, &h));
 	assert_int_equal(h.n_messages, 2);
 	assert_int_equal(h.n_answers, 1);
 	write_all(&h);
-	channel_rest(&ch, &h, false);
+	channel_done_and_release(&ch, &h, false);
 	assert_int_equal(ch.baton, BATON_FREE);
 	assert_int_equal(push(4), 1);
 }
@@ -191,9 +191,9 @@ static void the_reader_gets_the_baton_for_its_answers(void **state)
 	(void)state;
 	begin(true);
 	free_the_baton();
-	assert_int_equal(channel_signal(&ch), 0); /* nothing to write */
+	assert_false(channel_signal(&ch)); /* nothing to write */
 	put(1);
-	assert_int_equal(channel_signal(&ch), 1);
+	assert_true(channel_signal(&ch));
 }
 
 static void in_the_plain_way_each_push_goes_to_the_dispatcher(void **state)
@@ -221,7 +221,7 @@ static void what_comes_while_another_writes_goes_to_the_dispatcher(void **state)
 	assert_true(channel_take(&ch, &h));
 	assert_int_equal(push(2), 0);
 	write_all(&h);
-	channel_rest(&ch, &h, false);
+	channel_done_and_release(&ch, &h, false);
 	assert_int_equal(ch.baton, BATON_DISPATCHER);
 	assert_int_equal(ready(&h), CHANNEL_READY);
 	assert_int_equal(h.n_messages, 1);
@@ -237,7 +237,7 @@ static void a_socket_that_is_full_hands_the_baton_to_the_dispatcher(void **state
 	free_the_baton();
 	assert_int_equal(push(1), 1);
 	assert_true(channel_take(&ch, &h));
-	channel_rest(&ch, &h, true);
+	channel_done_and_release(&ch, &h, true);
 	assert_int_equal(ch.baton, BATON_DISPATCHER);
 	assert_int_equal(push(2), 0);
 	assert_int_equal(ready(&h), CHANNEL_READY);
@@ -256,7 +256,7 @@ static void a_close_while_another_writes_goes_to_the_dispatcher(void **state)
 	channel_close(&ch);
 	assert_int_equal(ch.baton, BATON_TAKEN);
 	write_all(&h);
-	channel_rest(&ch, &h, false);
+	channel_done_and_release(&ch, &h, false);
 	assert_int_equal(ready(&h), CHANNEL_FINISH);
 }
 
@@ -471,7 +471,7 @@ static void after_the_close_nothing_goes_in_but_what_is_there_goes_out(void **st
 	channel_done(&ch, &h, false);
 	assert_int_equal(ready(&h), CHANNEL_FINISH);
 	assert_int_equal(ready(&h), CHANNEL_FINISH);
-	assert_int_equal(channel_signal(&ch), 0);
+	assert_false(channel_signal(&ch));
 }
 
 /* ---- threads that wait ---- */
@@ -491,11 +491,11 @@ static void *wait_for_slot(void *arg)
 	return NULL;
 }
 
-static void *wait_for_room(void *arg)
+static void *wait_for_space(void *arg)
 {
 	struct waiter *w = arg;
 
-	w->rc = channel_wait_for_room(&ch, &any, w->deadline_ns);
+	w->rc = channel_wait_for_space(&ch, &any, w->deadline_ns);
 	return NULL;
 }
 
@@ -569,7 +569,7 @@ static void who_pushes_waits_for_a_dispatcher_that_had_no_turn(void **state)
 
 	(void)state;
 	fill_the_queue();
-	start(&pusher, wait_for_room);
+	start(&pusher, wait_for_space);
 	until(lock_and_read_waiting() == 1);
 	assert_true(channel_take(&ch, &h));
 	h.messages_done = 1;
@@ -585,30 +585,30 @@ static void who_pushes_does_not_wait_for_a_full_socket(void **state)
 
 	(void)state;
 	fill_the_queue();
-	start(&pusher, wait_for_room);
+	start(&pusher, wait_for_space);
 	until(lock_and_read_waiting() == 1);
 	assert_true(channel_take(&ch, &h));
-	channel_rest(&ch, &h, true);
+	channel_done_and_release(&ch, &h, true);
 	assert_false(result(&pusher));
 	assert_true(lock_and_read(&ch.stalled));
-	assert_false(channel_wait_for_room(&ch, &any, clock_now_ns() + 60 * CLOCK_SEC));
+	assert_false(channel_wait_for_space(&ch, &any, clock_now_ns() + 60 * CLOCK_SEC));
 }
 
 static void who_pushes_waits_no_longer_than_its_deadline(void **state)
 {
 	(void)state;
 	fill_the_queue();
-	assert_false(channel_wait_for_room(&ch, &any, clock_now_ns() + CLOCK_MS));
+	assert_false(channel_wait_for_space(&ch, &any, clock_now_ns() + CLOCK_MS));
 	assert_int_equal(lock_and_read_waiting(), 0);
 }
 
-static void a_close_ends_the_wait_for_room(void **state)
+static void a_close_ends_the_wait_for_space(void **state)
 {
 	struct waiter pusher;
 
 	(void)state;
 	fill_the_queue();
-	start(&pusher, wait_for_room);
+	start(&pusher, wait_for_space);
 	until(lock_and_read_waiting() == 1);
 	channel_close(&ch);
 	assert_false(result(&pusher));
@@ -616,7 +616,7 @@ static void a_close_ends_the_wait_for_room(void **state)
 
 /* ---- the queue by bytes ---- */
 
-/* Room for 25 bytes, and nobody writes. */
+/* Space for 25 bytes, and nobody writes. */
 static void begin_small(void)
 {
 	const struct channel_options opt = {.ring_size = RING_SIZE, .queue_max = QUEUE_MAX, .queue_bytes_max = 25};
@@ -642,7 +642,7 @@ static void a_queue_is_full_by_bytes_too(void **state)
 	assert_int_equal(push(4), -ENOBUFS);
 }
 
-static void who_pushes_waits_for_room_by_bytes(void **state)
+static void who_pushes_waits_for_space_by_bytes(void **state)
 {
 	struct waiter pusher;
 	struct haul h;
@@ -651,7 +651,7 @@ static void who_pushes_waits_for_room_by_bytes(void **state)
 	begin_small();
 	assert_int_equal(push(1), 0);
 	assert_int_equal(push(2), 0);
-	start(&pusher, wait_for_room);
+	start(&pusher, wait_for_space);
 	until(lock_and_read_waiting() == 1);
 	assert_true(channel_take(&ch, &h));
 	h.messages_done = 1;
@@ -739,7 +739,7 @@ static void an_answer_wakes_the_dispatcher_in_the_plain_way(void **state)
 	start(&dispatcher, run_dispatcher_once);
 	until(is_asleep());
 	put(1);
-	assert_int_equal(channel_signal(&ch), 0);
+	assert_false(channel_signal(&ch));
 	assert_int_equal(result(&dispatcher), CHANNEL_READY);
 }
 
@@ -834,7 +834,7 @@ static void write_to_sink(void)
 	struct haul h;
 	bool all = !channel_take(&ch, &h) || sink_write(&h);
 
-	channel_rest(&ch, &h, !all);
+	channel_done_and_release(&ch, &h, !all);
 }
 
 static void *push_many(void *arg)
@@ -848,7 +848,7 @@ static void *push_many(void *arg)
 		if (message_new(first + i, NULL, 0, &m) < 0)
 			abort();
 		while ((rc = channel_push(&ch, m, false)) == -ENOBUFS)
-			(void)channel_wait_for_room(&ch, &any, clock_now_ns() + CLOCK_MS);
+			(void)channel_wait_for_space(&ch, &any, clock_now_ns() + CLOCK_MS);
 		if (rc == 1)
 			write_to_sink();
 		message_unref(&m);
@@ -864,7 +864,7 @@ static void *answer_many(void *arg)
 	for (int32_t i = 0; i < ANSWERS && channel_ring_set(&ch, &p) == 0; i++) {
 		*p = (struct packet){.seq = i};
 		/* Bursts of three, as a client sends them. */
-		if ((channel_ring_set_adv(&ch) || i % 3 == 2 || i == ANSWERS - 1) && channel_signal(&ch) == 1)
+		if ((channel_ring_set_adv(&ch) || i % 3 == 2 || i == ANSWERS - 1) && channel_signal(&ch))
 			write_to_sink();
 	}
 	return NULL;
@@ -967,7 +967,7 @@ static void a_notice_that_comes_while_another_writes_goes_to_the_dispatcher(void
 	channel_notice(&ch);
 	assert_int_equal(ch.baton, BATON_TAKEN);
 	assert_false(channel_take(&ch, &h));
-	channel_rest(&ch, &h, false);
+	channel_done_and_release(&ch, &h, false);
 	assert_int_equal(ch.baton, BATON_DISPATCHER);
 	assert_true(channel_take_notice(&ch));
 }
@@ -1014,7 +1014,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		channel_test(a_queue_is_full_by_bytes_too),
-		channel_test(who_pushes_waits_for_room_by_bytes),
+		channel_test(who_pushes_waits_for_space_by_bytes),
 		channel_test(a_pause_ends_at_its_deadline_or_with_the_channel),
 		channel_test(without_memory_there_is_no_channel),
 		channel_test(the_end_drops_what_is_queued_and_says_how_much),
@@ -1042,7 +1042,7 @@ int main(void)
 		channel_test(who_pushes_waits_for_a_dispatcher_that_had_no_turn),
 		channel_test(who_pushes_does_not_wait_for_a_full_socket),
 		channel_test(who_pushes_waits_no_longer_than_its_deadline),
-		channel_test(a_close_ends_the_wait_for_room),
+		channel_test(a_close_ends_the_wait_for_space),
 		channel_test(a_close_wakes_the_dispatcher),
 		channel_test(a_push_wakes_the_dispatcher_in_the_plain_way),
 		channel_test(an_answer_wakes_the_dispatcher_in_the_plain_way),

@@ -73,7 +73,7 @@ static void give_the_baton_back(bool all_written, bool stalled)
 
 	assert_true(channel_take(&c[0]->channel, &h));
 	h.messages_done = all_written ? h.n_messages : 0;
-	channel_rest(&c[0]->channel, &h, stalled);
+	channel_done_and_release(&c[0]->channel, &h, stalled);
 }
 
 static void a_message_is_written_at_once_where_the_dispatcher_sleeps(void **state)
@@ -183,7 +183,7 @@ static void a_full_queue_waits_for_a_dispatcher_that_had_no_turn(void **state)
 
 	(void)state;
 	fill_the_queue();
-	/* The clock stands, an hour ahead: this wait has no end but room. */
+	/* The clock stands, an hour ahead: this wait has no end but space. */
 	seam_clock_set(clock_now_ns() + 3600 * CLOCK_SEC, 0);
 	assert_int_equal(pthread_create(&pusher, NULL, deliver_first, NULL), 0);
 	until(waiting() == 1);
@@ -235,7 +235,7 @@ static void several_messages_for_one_connection_go_out_in_one_write(void **state
 	assert_int_equal(peers[0].writes, 1);
 }
 
-/* One more than the queue holds: the first go out to make room, nobody is called slow. */
+/* One more than the queue holds: the first go out to make space, nobody is called slow. */
 static void a_batch_larger_than_the_queue_is_no_slow_consumer(void **state)
 {
 	struct message *messages[HAUL_MESSAGES];

@@ -89,7 +89,7 @@ static bool accepts(int32_t op)
 		assert_int_equal(rc, 1);
 		assert_true(channel_take(&c->channel, &h));
 		h.messages_done = h.n_messages;
-		channel_rest(&c->channel, &h, false);
+		channel_done_and_release(&c->channel, &h, false);
 	}
 	return rc != -ENOMSG;
 }

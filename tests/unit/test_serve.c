@@ -742,7 +742,7 @@ static void a_client_that_left_is_not_waited_for(void **state)
 			struct haul h;
 
 			(void)channel_take(&c->channel, &h);
-			channel_rest(&c->channel, &h, true);
+			channel_done_and_release(&c->channel, &h, true);
 		}
 	message_unref(&m);
 	connection_unref(&c);

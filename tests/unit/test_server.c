@@ -267,7 +267,7 @@ static void who_does_not_read_its_goodbye_is_ended_hard(void **state)
 		struct haul h;
 
 		(void)channel_take(&c->channel, &h);
-		channel_rest(&c->channel, &h, true);
+		channel_done_and_release(&c->channel, &h, true);
 	}
 	message_unref(&m);
 	connection_unref(&c);

@@ -402,12 +402,12 @@ static void half_a_packet_keeps_its_buffer_and_the_end_gives_it_back(void **stat
 /* ---- writing ---- */
 
 /* What came to the peer so far. */
-static size_t receive_bytes(uint8_t *into, size_t room)
+static size_t receive_bytes(uint8_t *into, size_t max)
 {
 	size_t n = 0;
 	ssize_t got;
 
-	while (n < room && (got = recv(peer, into + n, room - n, MSG_DONTWAIT)) > 0)
+	while (n < max && (got = recv(peer, into + n, max - n, MSG_DONTWAIT)) > 0)
 		n += (size_t)got;
 	return n;
 }

@@ -179,12 +179,12 @@ static void nesting_has_a_limit(void **state)
 static void assert_put(const char *body, size_t n, bool empty_is_object, const char *wanted)
 {
 	struct packet p = {.ver = 1, .op = 8, .seq = -2, .body = (uint8_t *)(uintptr_t)body, .body_bytes = (uint32_t)n};
-	size_t room = v1_json_room(n);
-	uint8_t *out = malloc(room);
+	size_t max = v1_json_max_bytes(n);
+	uint8_t *out = malloc(max);
 	size_t bytes = v1_json_put(out, &p, empty_is_object);
 	char text[512];
 
-	assert_true(bytes <= room);
+	assert_true(bytes <= max);
 	(void)snprintf(text, sizeof(text), "%.*s", (int)bytes, (char *)out);
 	free(out);
 	assert_string_equal(text, wanted);
@@ -232,12 +232,12 @@ static void longest_escapes_find_room(void **state)
 			   .seq = INT32_MIN,
 			   .body = (uint8_t *)body,
 			   .body_bytes = sizeof(body)};
-	size_t room = v1_json_room(sizeof(body));
-	uint8_t *out = malloc(room);
+	size_t max = v1_json_max_bytes(sizeof(body));
+	uint8_t *out = malloc(max);
 
 	(void)state;
 	(void)memset(body, 1, sizeof(body));
-	assert_true(v1_json_put(out, &p, false) <= room);
+	assert_true(v1_json_put(out, &p, false) <= max);
 	free(out);
 }
 
