@@ -162,7 +162,7 @@ int bucket_all(struct bucket *b, struct connections *out)
 	lock_take(&b->lock);
 	if ((rc = connections_reserve(out, b->connections.count)) == 0)
 		while (strmap_next(&b->connections, &cursor, &key, &value))
-			out->all[out->n++] = connection_ref(value);
+			connections_add(out, value);
 	lock_drop(&b->lock);
 	return rc;
 }

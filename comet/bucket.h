@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "comet/connection.h"
+#include "comet/connections.h"
 #include "comet/room.h"
 #include "comet/tally.h"
 #include "common/base/lock.h"

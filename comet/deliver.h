@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "comet/connection.h"
-#include "comet/room.h"
+#include "comet/connections.h"
 #include "comet/server.h"
 #include "common/wire/message.h"
 

@@ -90,29 +90,7 @@ int room_members(struct room *r, struct connections *out)
 	lock_take(&r->lock);
 	if ((rc = connections_reserve(out, r->count)) == 0)
 		for (struct connection *c = r->members; c != NULL; c = c->room_next)
-			out->all[out->n++] = connection_ref(c);
+			connections_add(out, c);
 	lock_drop(&r->lock);
 	return rc;
-}
-
-int connections_reserve(struct connections *list, size_t n)
-{
-	struct connection **all;
-
-	if (list->n + n <= list->room)
-		return 0;
-	all = reallocarray(list->all, list->n + n, sizeof(struct connection *));
-	if (all == NULL)
-		return -ENOMEM;
-	list->all = all;
-	list->room = list->n + n;
-	return 0;
-}
-
-void connections_drop(struct connections *list)
-{
-	for (size_t i = 0; i < list->n; i++)
-		connection_unref(&list->all[i]);
-	free(list->all);
-	*list = (struct connections){0};
 }

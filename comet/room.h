@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "comet/connection.h"
+#include "comet/connections.h"
 #include "comet/tally.h"
 #include "common/base/lock.h"
 
@@ -33,16 +34,7 @@ void room_unref(struct room **r);
 void room_join(struct room *r, struct connection *c) WITHOUT(r->lock);
 bool room_leave(struct room *r, struct connection *c) WITHOUT(r->lock);
 
-/* References to all members, for the caller to push to and to drop with connections_drop. 0 or -ENOMEM. Takes r->lock. */
-struct connections {
-	struct connection **all;
-	size_t n;
-	size_t room;
-};
+/* References to all members, added to out. 0 or -ENOMEM. Takes r->lock. */
 int room_members(struct room *r, struct connections *out) WITHOUT(r->lock);
-
-/* A list that grows: one more, its reference given to the list. 0 or -ENOMEM. */
-int connections_reserve(struct connections *list, size_t n);
-void connections_drop(struct connections *list);
 
 #endif

@@ -213,7 +213,7 @@ static int list_roster(struct server *s, struct connections *left)
 	lock_take(&s->lock);
 	if ((rc = connections_reserve(left, (size_t)s->on_roster)) == 0)
 		for (struct connection *c = s->roster; c != NULL; c = c->roster_next)
-			left->all[left->n++] = connection_ref(c);
+			connections_add(left, c);
 	lock_drop(&s->lock);
 	return rc;
 }

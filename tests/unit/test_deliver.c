@@ -211,8 +211,8 @@ static void all_of_a_list_get_it_and_the_list_is_dropped(void **state)
 
 	(void)state;
 	assert_int_equal(connections_reserve(&all, 2), 0);
-	for (all.n = 0; all.n < 2; all.n++)
-		all.all[all.n] = connection_ref(c[all.n]);
+	for (unsigned i = 0; i < 2; i++)
+		connections_add(&all, c[i]);
 	deliver_to_all(&stage.server, &all, &message, 1, true);
 	assert_int_equal(all.n, 0);
 	assert_null(all.all);
@@ -229,7 +229,7 @@ static void several_messages_for_one_connection_go_out_in_one_write(void **state
 
 	(void)state;
 	assert_int_equal(connections_reserve(&all, 1), 0);
-	all.all[all.n++] = connection_ref(c[0]);
+	connections_add(&all, c[0]);
 	deliver_to_all(&stage.server, &all, messages, 3, true);
 	assert_int_equal(fake_got(&peers[0]), 3);
 	assert_int_equal(peers[0].writes, 1);
@@ -247,7 +247,7 @@ static void a_batch_larger_than_the_queue_is_no_slow_consumer(void **state)
 	for (unsigned i = 0; i < n; i++)
 		messages[i] = message;
 	assert_int_equal(connections_reserve(&all, 1), 0);
-	all.all[all.n++] = connection_ref(c[0]);
+	connections_add(&all, c[0]);
 	deliver_to_all(&stage.server, &all, messages, n, true);
 	assert_int_equal(fake_got(&peers[0]), n);
 	assert_false(connection_is_closing(c[0]));
