@@ -197,8 +197,7 @@ int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, 
 	a->cfg = cfg;
 	a->server_id = server_id;
 	a->logic.cfg = cfg;
-	a->logic.ready = ready;
-	a->logic.ready_arg = a;
+	a->logic.health = (struct http_health){ready, a};
 	a->sink = sink;
 	a->sink_self = sink_self;
 	a->bus = (struct bus_memory){.sink = take_push, .sink_self = a};

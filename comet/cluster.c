@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/base/counters.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/signals.h"
 #include "common/base/version.h"
 #include "common/config/config.h"
 #include "common/http/http_guard.h"
+#include "common/http/http_health.h"
 #include "logic_client/redis_client.h"
 
 struct cluster {
@@ -78,89 +78,38 @@ static void fenced(void *self)
 
 #define PATHS "A comet of a cluster has /healthz, /readyz and /metrics; comet-logic has the API.\n"
 
-static void say(struct http_reply *reply, int status, const char *words)
+static int ready(void *arg, char *text, size_t text_bytes)
 {
-	reply->status = status;
-	reply->content_type = "text/plain; charset=utf-8";
-	reply->body = strdup(words);
-	reply->body_bytes = reply->body != NULL ? strlen(words) : 0;
+	struct cluster *c = cluster_of(arg);
+
+	if (!atomic_load(&c->draining))
+		return redis_client_ready(c->client, text, text_bytes);
+	(void)snprintf(text, text_bytes, "draining");
+	return -ESHUTDOWN;
 }
 
-static void front(struct cluster *c, struct http_reply *reply)
+static void front(struct http_reply *reply)
 {
 	char words[sizeof(PATHS) + 128];
 
-	(void)c;
 	(void)snprintf(words, sizeof(words), "comet %s\n\n" PATHS, version_text);
-	say(reply, 200, words);
+	http_reply_text(reply, 200, words);
 }
-
-static void healthz(struct cluster *c, struct http_reply *reply)
-{
-	(void)c;
-	say(reply, 200, "ok\n");
-}
-
-static void readyz(struct cluster *c, struct http_reply *reply)
-{
-	char words[128] = "";
-
-	if (atomic_load(&c->draining)) {
-		say(reply, 503, "draining\n");
-	} else if (redis_client_ready(c->client, words, sizeof(words) - 1) == 0) {
-		say(reply, 200, "ready\n");
-	} else {
-		words[strlen(words)] = '\n';
-		say(reply, 503, words);
-	}
-}
-
-static void metrics(struct cluster *c, struct http_reply *reply)
-{
-	struct counters_text text = {0};
-
-	(void)c;
-	counters_expose(&text);
-	if (text.failed) {
-		free(text.text);
-		return; /* 500, as the reply came */
-	}
-	reply->status = 200;
-	reply->content_type = "text/plain; version=0.0.4; charset=utf-8";
-	reply->body = text.text;
-	reply->body_bytes = text.bytes;
-}
-
-static const struct {
-	const char *path;
-	unsigned scopes;
-	void (*get)(struct cluster *c, struct http_reply *reply);
-} routes[] = {
-	{"/", HTTP_FREE, front},
-	{"/healthz", HTTP_FREE, healthz},
-	{"/readyz", HTTP_FREE, readyz},
-	{"/metrics", HTTP_READ, metrics},
-};
 
 void cluster_handle(void *arg, const struct http_request *request, struct http_reply *reply)
 {
-	struct cluster *c = cluster_of(arg);
-	const size_t n = sizeof(routes) / sizeof(routes[0]);
-	size_t i = 0;
+	const struct http_health health = {ready, cluster_of(arg)};
+	bool is_front = strcmp(request->path, "/") == 0;
 
-	while (i < n && strcmp(routes[i].path, request->path) != 0)
-		i++;
-	if (!http_guard_may(request, i == n ? HTTP_ALL : routes[i].scopes, reply))
+	if (http_health_handle(&health, request, reply) ||
+	    !http_guard_may(request, is_front ? HTTP_FREE : HTTP_ALL, reply))
 		return;
-	if (i == n) {
-		say(reply, 404, PATHS);
-	} else if (strcmp(request->method, "GET") != 0) {
-		reply->extra_header = "Allow";
-		reply->extra_value = "GET";
-		say(reply, 405, "method not allowed\n");
-	} else {
-		routes[i].get(c, reply);
-	}
+	if (!is_front)
+		http_reply_text(reply, 404, PATHS);
+	else if (strcmp(request->method, "GET") != 0)
+		http_reply_wrong_method(reply, "GET");
+	else
+		front(reply);
 }
 
 void cluster_set_draining(struct cluster *c)

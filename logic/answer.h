@@ -18,7 +18,7 @@ int answer_start(const struct config *cfg, struct redis_pipe *pipe, struct logic
 /* Say that it is going, answer what was taken, join. */
 void answer_stop(struct answer **a);
 
-/* For struct logic's `ready`; arg is the struct answer *. -ENOTCONN: comets cannot reach this instance now. */
+/* For struct http_health; arg is the struct answer *. -ENOTCONN: comets cannot reach this instance now. */
 int answer_ready(void *arg, char *text, size_t text_bytes);
 
 #endif

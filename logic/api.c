@@ -28,14 +28,6 @@ void api_reply_json(struct api_call *call, int status, json_t *body)
 	reply->body_bytes = bytes;
 }
 
-void api_reply_text(struct api_call *call, int status, const char *content_type, const char *text)
-{
-	call->reply->status = status;
-	call->reply->content_type = content_type;
-	call->reply->body = strdup(text);
-	call->reply->body_bytes = call->reply->body != NULL ? strlen(text) : 0;
-}
-
 /* ---- parameters ---- */
 
 bool api_read_number(const char *text, long long min, long long max, long long *out)
@@ -160,8 +152,10 @@ void api_handle(void *logic, const struct http_request *request, struct http_rep
 {
 	struct api_call call = {.logic = logic, .request = request, .reply = reply};
 
+	if (http_health_handle(&call.logic->health, request, reply))
+		return;
 	json_watch(); /* a list that lacks what there was no memory for is no answer */
-	if (route(&call, &api_v2) || route(&call, &api_v1) || route(&call, &api_admin) || route(&call, &api_console))
+	if (route(&call, &api_v2) || route(&call, &api_v1) || route(&call, &api_console))
 		return;
 	/* Who has no key does not find out what paths there are. */
 	if (http_guard_may(request, HTTP_ALL, reply))

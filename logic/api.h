@@ -1,4 +1,4 @@
-/* api: the HTTP API of logic. Routes are tables, one for each dialect (api_v1.c, api_v2.c, api_admin.c).
+/* api: the HTTP API of logic. Routes are tables, one for each dialect (api_v1.c, api_v2.c, api_console.c).
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_API_H
 #define LOGIC_API_H

@@ -1,5 +1,7 @@
-/* api_console: the page at / and its files, which are in the program as they are in logic/console/ and examples/web/, and
- * /console.json, which tells the page what no other path does. SPDX-License-Identifier: MIT */
+/* api_console: the page at / and its files, which are in the program as they are in logic/console/ and examples/web/;
+ * /console.json, which tells the page what no other path does; and /help, for people without a browser.
+ * SPDX-License-Identifier: MIT */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,13 +69,34 @@ static void send_asset(struct api_call *call)
 	reply->extra_value = POLICY;
 }
 
+static const char paths[] = "POST /goim/push/mids?operation=1000&mids=123      the body is the message\n"
+			    "POST /goim/push/keys?operation=1000&keys=KEY\n"
+			    "POST /goim/push/room?operation=1000&type=live&room=1000\n"
+			    "POST /goim/push/all?operation=1000&speed=0\n"
+			    "POST /goim/kick?mids=123                          or keys=KEY\n"
+			    "GET  /goim/online/total                           /goim/online/top?type=live&limit=10\n"
+			    "GET  /goim/online/room?type=live&rooms=1000\n"
+			    "GET  /goim/nodes/weighted                         /goim/nodes/instances\n"
+			    "GET  /goim/upstream?after=0&wait=1000             what clients send to the back end\n"
+			    "POST /1/push?uid=123                              and the rest of goim's first API\n"
+			    "GET  /metrics                                     /healthz /readyz\n"
+			    "GET  /                                            this, or in a browser the console\n";
+
+static void help(struct api_call *call)
+{
+	char words[sizeof(paths) + 128];
+
+	(void)snprintf(words, sizeof(words), "comet %s\n\n%s", version_text, paths);
+	http_reply_text(call->reply, 200, words);
+}
+
 /* One address for people, with a browser or with curl. */
 static void front(struct api_call *call)
 {
 	if (call->request->wants_html)
 		send_asset(call);
 	else
-		api_help(call);
+		help(call);
 }
 
 static json_t *list_rooms(const struct registry_rooms *rooms)
@@ -105,7 +128,7 @@ static void console_json(struct api_call *call)
 
 static void wrong_method(struct api_call *call)
 {
-	api_reply_text(call, 405, "text/plain; charset=utf-8", "method not allowed\n");
+	http_reply_text(call->reply, 405, "method not allowed\n");
 }
 
 static const struct api_route routes[] = {
@@ -114,6 +137,8 @@ static const struct api_route routes[] = {
 	{"GET", "/", HTTP_FREE, front},
 #include "logic/console.def"
 #undef asset
+	/* The list of paths says nothing that the docs do not. */
+	{"GET", "/help", HTTP_FREE, help},
 	{"GET", "/console.json", HTTP_READ, console_json},
 	{NULL, NULL, 0, NULL},
 };

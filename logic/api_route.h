@@ -27,15 +27,10 @@ struct api_dialect {
 	void (*wrong_method)(struct api_call *call);
 	void (*bad_params)(struct api_call *call); /* the query did not decode; NULL: it has no parameters */
 };
-extern const struct api_dialect api_v1, api_v2, api_admin, api_console;
-
-/* A text that lists the paths. */
-void api_help(struct api_call *call);
+extern const struct api_dialect api_v1, api_v2, api_console;
 
 /* Send this JSON (NULL: out of memory; taken over) with this status. */
 void api_reply_json(struct api_call *call, int status, json_t *body);
-/* Send this text; copied. */
-void api_reply_text(struct api_call *call, int status, const char *content_type, const char *text);
 
 /* A whole number in [min, max] from a text that is nothing else. */
 bool api_read_number(const char *text, long long min, long long max, long long *out);

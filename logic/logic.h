@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/config/config.h"
+#include "common/http/http_health.h"
 #include "common/wire/wire.h"
 #include "logic/auth.h"
 #include "logic/bus.h"
@@ -27,9 +28,7 @@ struct logic {
 	struct registry registry;
 	struct bus bus;
 	struct upstream upstream;
-	/* What /readyz asks (NULL: always ready): 0, or -errno with words in text. */
-	int (*ready)(void *arg, char *text, size_t text_bytes);
-	void *ready_arg;
+	struct http_health health;
 };
 
 /* From comets. Results and errors as in logic_client.h, whose table they fill. When connect replaces a

@@ -132,8 +132,7 @@ static int start(struct house *h)
 		return fail("cannot look after comets", rc);
 	if ((rc = answer_start(cfg, h->calls, &h->logic, h->instance, &h->answer)) < 0)
 		return fail("cannot answer comets", rc);
-	h->logic.ready = answer_ready;
-	h->logic.ready_arg = h->answer;
+	h->logic.health = (struct http_health){answer_ready, h->answer};
 	/* Last, so that who finds /healthz answering finds everything else there. */
 	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
 		return 0;

@@ -22,3 +22,18 @@ void http_reply_refuse(struct http_reply *reply, int status, const char *words)
 	else
 		reply->body = NULL;
 }
+
+void http_reply_text(struct http_reply *reply, int status, const char *words)
+{
+	reply->status = status;
+	reply->content_type = "text/plain; charset=utf-8";
+	reply->body = strdup(words);
+	reply->body_bytes = reply->body != NULL ? strlen(words) : 0;
+}
+
+void http_reply_wrong_method(struct http_reply *reply, const char *method)
+{
+	reply->extra_header = "Allow";
+	reply->extra_value = method;
+	http_reply_text(reply, 405, "method not allowed\n");
+}

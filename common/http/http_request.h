@@ -44,5 +44,9 @@ const char *http_param(const struct http_request *request, const char *name);
 
 /* Make it {"code":-status,"message":"words"}: where no handler is asked. Without memory it has no body. */
 void http_reply_refuse(struct http_reply *reply, int status, const char *words);
+/* Make it these words, as text; copied. Without memory it has no body. */
+void http_reply_text(struct http_reply *reply, int status, const char *words);
+/* Make it 405, where only `method` (static) is allowed. */
+void http_reply_wrong_method(struct http_reply *reply, const char *method);
 
 #endif

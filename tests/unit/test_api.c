@@ -758,7 +758,7 @@ static void who_is_not_ready_says_why(void **state)
 	const char *words;
 
 	(void)state;
-	l.ready = say_long_words;
+	l.health.ready = say_long_words;
 	words = get("/readyz");
 	assert_int_equal(reply.status, 503);
 	assert_int_equal(words[0], 'x');

@@ -1,0 +1,20 @@
+/* http_health: what those who watch a program ask for: /healthz, /readyz and /metrics. All of our programs have them.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMMON_HTTP_HTTP_HEALTH_H
+#define COMMON_HTTP_HTTP_HEALTH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/http/http_request.h"
+
+struct http_health {
+	/* May it get work now? 0, or -errno with words in text. NULL: always. */
+	int (*ready)(void *arg, char *text, size_t text_bytes);
+	void *arg;
+};
+
+/* Answer the call if its path is one of these. False: it is not, and the reply is untouched. */
+bool http_health_handle(const struct http_health *health, const struct http_request *request, struct http_reply *reply);
+
+#endif
