@@ -31,7 +31,6 @@ struct alone {
 	push_sink *sink;
 	void *sink_self;
 	struct kicks kicks;
-	struct logic_ports ports;
 	atomic_bool draining;
 };
 
@@ -112,21 +111,6 @@ static int receive(void *self, const struct seat *seat, const struct packet *p)
 	return logic_receive(&a->logic, a->server_id, seat, p);
 }
 
-struct logic_client alone_logic_client(struct alone *a)
-{
-	return (struct logic_client){
-		.connect = connect_client,
-		.reauth = reauth,
-		.disconnect = disconnect_client,
-		.heartbeat = heartbeat,
-		.renew_online = renew_online,
-		.settled = settled,
-		.join = join_room,
-		.receive = receive,
-		.self = a,
-	};
-}
-
 /* ---- the way down, and the API ---- */
 
 /* A client that logic knows already may not be in its bucket yet, so that a kick finds nobody there: it is noted before. */
@@ -150,20 +134,24 @@ static int ready(void *arg, char *text, size_t text_bytes)
 	return -ESHUTDOWN;
 }
 
-void alone_handle(void *arg, const struct http_request *request, struct http_reply *reply)
+static void handle(void *arg, const struct http_request *request, struct http_reply *reply)
 {
 	api_handle(&alone_of(arg)->logic, request, reply);
 }
 
-void alone_set_ports(struct alone *a, struct alone_ports ports)
+static void opened(void *self, struct client_ports ports)
 {
-	a->ports = (struct logic_ports){ports.tcp, ports.websocket, ports.websocket_tls};
-	a->logic.ports = &a->ports;
+	alone_of(self)->logic.ports = ports;
 }
 
-void alone_set_draining(struct alone *a)
+static void draining(void *self)
 {
-	atomic_store(&a->draining, true);
+	atomic_store(&alone_of(self)->draining, true);
+}
+
+static void stop_waiting(void *self)
+{
+	logic_stop_waiting(&alone_of(self)->logic);
 }
 
 int alone_try_auth(const struct config *cfg)
@@ -171,22 +159,26 @@ int alone_try_auth(const struct config *cfg)
 	return cfg->logic_mode == CONFIG_LOGIC_EMBEDDED ? auth_try(cfg) : 0;
 }
 
-struct reload_part alone_reload(struct alone *a)
-{
-	return a != NULL ? auth_reload(a->logic.auth) : (struct reload_part){0};
-}
-
 void alone_label_counters(void)
 {
 	auth_label_counters();
 }
 
-void alone_stop_waiting(struct alone *a)
+/* ---- start and stop ---- */
+
+static void free_alone(void *self)
 {
-	logic_stop_waiting(&a->logic);
+	struct alone *a = alone_of(self);
+
+	upstream_memory_free(&a->logic.upstream);
+	registry_memory_free(&a->logic.registry);
+	kicks_fini(&a->kicks);
+	auth_free(&a->logic.auth);
+	a->magic = 0;
+	free(a);
 }
 
-int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, void *sink_self, struct alone **out)
+static int make(const struct config *cfg, const char *server_id, push_sink *sink, void *sink_self, struct alone **out)
 {
 	struct alone *a = calloc(1, sizeof(*a));
 	int rc;
@@ -197,6 +189,7 @@ int alone_new(const struct config *cfg, const char *server_id, push_sink *sink, 
 	a->cfg = cfg;
 	a->server_id = server_id;
 	a->logic.cfg = cfg;
+	a->logic.alone = true;
 	a->logic.health = (struct http_health){ready, a};
 	a->sink = sink;
 	a->sink_self = sink_self;
@@ -222,15 +215,32 @@ free_alone:
 	return rc;
 }
 
-void alone_free(struct alone **alone)
+int alone_wire(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct wiring *out)
 {
-	struct alone *a = alone_of(*alone);
+	struct alone *a;
+	int rc = make(s->cfg, server_id, sink, sink_self, &a);
 
-	upstream_memory_free(&a->logic.upstream);
-	registry_memory_free(&a->logic.registry);
-	kicks_fini(&a->kicks);
-	auth_free(&a->logic.auth);
-	a->magic = 0;
-	free(a);
-	*alone = NULL;
+	*out = (struct wiring){0};
+	if (rc < 0)
+		return rc;
+	*out = (struct wiring){
+		.logic = {.connect = connect_client,
+			  .reauth = reauth,
+			  .disconnect = disconnect_client,
+			  .heartbeat = heartbeat,
+			  .renew_online = renew_online,
+			  .settled = settled,
+			  .join = join_room,
+			  .receive = receive,
+			  .self = a},
+		.alone = true,
+		.reload = auth_reload(a->logic.auth),
+		.handle = handle,
+		.self = a,
+		.opened = opened,
+		.draining = draining,
+		.stop_waiting = stop_waiting,
+		.free = free_alone,
+	};
+	return 0;
 }

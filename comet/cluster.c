@@ -96,7 +96,7 @@ static void front(struct http_reply *reply)
 	http_reply_text(reply, 200, words);
 }
 
-void cluster_handle(void *arg, const struct http_request *request, struct http_reply *reply)
+static void handle(void *arg, const struct http_request *request, struct http_reply *reply)
 {
 	const struct http_health health = {ready, cluster_of(arg)};
 	bool is_front = strcmp(request->path, "/") == 0;
@@ -112,17 +112,25 @@ void cluster_handle(void *arg, const struct http_request *request, struct http_r
 		front(reply);
 }
 
-void cluster_set_draining(struct cluster *c)
+static void draining(void *self)
 {
-	atomic_store(&c->draining, true);
+	atomic_store(&cluster_of(self)->draining, true);
+}
+
+/* Clients of a cluster ask comet-logic for ports. */
+static void opened(void *self, struct client_ports ports)
+{
+	(void)self;
+	(void)ports;
+}
+
+/* Nobody waits long for what this API has. */
+static void stop_waiting(void *self)
+{
+	(void)self;
 }
 
 /* ---- start and stop ---- */
-
-struct logic_client cluster_logic_client(struct cluster *c)
-{
-	return redis_client_table(c->client);
-}
 
 /* Can a client connect there? "0.0.0.0", "[::]" and port 0 say where to listen. */
 static bool leads_somewhere(const char *address)
@@ -169,45 +177,54 @@ static void free_cluster(struct cluster *c)
 	free(c);
 }
 
-int cluster_start(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct cluster **out)
+static int start_client(struct cluster *c, const char *server_id, push_sink *sink, void *sink_self)
 {
-	const struct config *cfg = s->cfg;
-	struct cluster *c = calloc(1, sizeof(*c));
-	int rc;
+	const struct redis_client_options opt = {
+		.cfg = c->server->cfg,
+		.server_id = server_id,
+		.addrs = c->addrs,
+		.sink = sink,
+		.sink_self = sink_self,
+		.each_online = each_online,
+		.each_online_self = c,
+		.fenced = fenced,
+	};
 
+	return redis_client_start(&opt, &c->client);
+}
+
+static void stop(void *self)
+{
+	struct cluster *c = cluster_of(self);
+
+	redis_client_stop(&c->client);
+	free_cluster(c);
+}
+
+int cluster_wire(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct wiring *out)
+{
+	struct cluster *c = calloc(1, sizeof(*c));
+	int rc = -ENOMEM;
+
+	*out = (struct wiring){0};
 	if (c == NULL)
-		return -ENOMEM;
+		return rc;
 	c->magic = CLUSTER_MAGIC;
 	c->server = s;
-	if ((c->addrs = addresses_of(cfg)) == NULL) {
-		free_cluster(c);
-		return -ENOMEM;
-	}
-	rc = redis_client_start(
-		&(struct redis_client_options){
-			.cfg = cfg,
-			.server_id = server_id,
-			.addrs = c->addrs,
-			.sink = sink,
-			.sink_self = sink_self,
-			.each_online = each_online,
-			.each_online_self = c,
-			.fenced = fenced,
-		},
-		&c->client);
+	if ((c->addrs = addresses_of(s->cfg)) != NULL)
+		rc = start_client(c, server_id, sink, sink_self);
 	if (rc < 0) {
 		free_cluster(c);
 		return rc;
 	}
-	*out = c;
+	*out = (struct wiring){
+		.logic = redis_client_table(c->client),
+		.handle = handle,
+		.self = c,
+		.opened = opened,
+		.draining = draining,
+		.stop_waiting = stop_waiting,
+		.free = stop,
+	};
 	return 0;
-}
-
-void cluster_stop(struct cluster **cluster)
-{
-	struct cluster *c = cluster_of(*cluster);
-
-	redis_client_stop(&c->client);
-	free_cluster(c);
-	*cluster = NULL;
 }

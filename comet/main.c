@@ -20,6 +20,7 @@
 #include "comet/serve.h"
 #include "comet/server.h"
 #include "comet/transport/tls.h"
+#include "comet/wiring.h"
 #include "common/base/clock.h"
 #include "common/base/cores.h"
 #include "common/base/err.h"
@@ -39,8 +40,7 @@ struct house {
 	char server_id[128];
 	struct server server;
 	struct push *push;
-	struct alone *alone;     /* logic.mode=embedded, or ... */
-	struct cluster *cluster; /* ... redis */
+	struct wiring wiring;
 	struct online *online;
 	struct tls_certs *certs;
 	struct tls_server *tls;
@@ -228,24 +228,19 @@ static int open_doors(struct house *h)
 
 static void tell_ports(struct house *h)
 {
-	alone_set_ports(h->alone, (struct alone_ports){
-					  .tcp = accept_port(h->accept, ACCEPT_TCP),
-					  .websocket = accept_port(h->accept, ACCEPT_WEBSOCKET),
-					  .websocket_tls = accept_port(h->accept, ACCEPT_WEBSOCKET_TLS),
-				  });
+	h->wiring.opened(h->wiring.self, (struct client_ports){
+						 .tcp = accept_port(h->accept, ACCEPT_TCP),
+						 .websocket = accept_port(h->accept, ACCEPT_WEBSOCKET),
+						 .websocket_tls = accept_port(h->accept, ACCEPT_WEBSOCKET_TLS),
+					 });
 }
 
 static int start_logic(struct house *h)
 {
-	int rc;
+	wiring_maker *wire = h->cfg.logic_mode == CONFIG_LOGIC_REDIS ? cluster_wire : alone_wire;
+	int rc = wire(&h->server, h->server_id, push_accept, h->push, &h->wiring);
 
-	if (h->cfg.logic_mode == CONFIG_LOGIC_REDIS) {
-		if ((rc = cluster_start(&h->server, h->server_id, push_accept, h->push, &h->cluster)) == 0)
-			h->server.logic = cluster_logic_client(h->cluster);
-		return rc;
-	}
-	if ((rc = alone_new(&h->cfg, h->server_id, push_accept, h->push, &h->alone)) == 0)
-		h->server.logic = alone_logic_client(h->alone);
+	h->server.logic = h->wiring.logic;
 	return rc;
 }
 
@@ -259,8 +254,7 @@ static int start_http(struct house *h)
 	if ((rc = http_keys_new(h->cfg.http_api_key, h->cfg.http_keys_file, &h->http_keys)) < 0)
 		return fail("cannot set up the keys of the HTTP API", rc);
 	http = http_options_of(&h->cfg, h->http_keys);
-	return h->alone != NULL ? http_start(&http, alone_handle, h->alone, &h->http)
-				: http_start(&http, cluster_handle, h->cluster, &h->http);
+	return http_start(&http, h->wiring.handle, h->wiring.self, &h->http);
 }
 
 static int start(struct house *h)
@@ -276,12 +270,11 @@ static int start(struct house *h)
 	if ((rc = start_logic(h)) < 0)
 		return rc == -ECANCELED ? rc : fail("cannot start logic", rc);
 	/* Alone, nobody else's counts can change. */
-	if ((rc = online_start(&h->server, cfg->logic_renew_online, h->alone != NULL, &h->online)) < 0)
+	if ((rc = online_start(&h->server, cfg->logic_renew_online, h->wiring.alone, &h->online)) < 0)
 		return fail("cannot start the online thread", rc);
 	if ((rc = open_doors(h)) < 0)
 		return rc;
-	if (h->alone != NULL)
-		tell_ports(h);
+	tell_ports(h);
 	/* Last, so that who finds /healthz answering finds everything else there. */
 	return start_http(h);
 }
@@ -293,7 +286,7 @@ static void say_what_to_try(const struct house *h, const char *program)
 	char http[128], tcp[128];
 	const char *http_list = h->cfg.http_bind, *tcp_list = h->cfg.tcp_bind;
 
-	if (h->alone == NULL)
+	if (!h->wiring.alone)
 		return;
 	/* With ports picked by the kernel the lines above tell where to look. */
 	if (!config_list_next(&http_list, http, sizeof(http)) || !config_list_next(&tcp_list, tcp, sizeof(tcp)) ||
@@ -314,7 +307,7 @@ static void reload(void *arg)
 {
 	struct house *h = arg;
 	const struct reload_part parts[] = {tls_certs_reload(h->certs), http_reload_certs(h->http),
-					    http_keys_reload(h->http_keys), alone_reload(h->alone)};
+					    http_keys_reload(h->http_keys), h->wiring.reload};
 
 	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));
 }
@@ -351,17 +344,15 @@ static bool stop(struct house *h)
 	signals_arm_second();
 	if (h->server.cfg == NULL)
 		return true;
-	if (h->alone != NULL)
-		alone_set_draining(h->alone);
-	if (h->cluster != NULL)
-		cluster_set_draining(h->cluster);
+	if (h->wiring.self != NULL)
+		h->wiring.draining(h->wiring.self);
 	if (h->accept != NULL)
 		accept_stop(&h->accept);
 	say_where_to_go(h);
 	if (!server_drain(&h->server, h->cfg.server_drain_timeout, h->cfg.server_drain_grace))
 		return false;
-	if (h->alone != NULL)
-		alone_stop_waiting(h->alone);
+	if (h->wiring.self != NULL)
+		h->wiring.stop_waiting(h->wiring.self);
 	if (h->http != NULL)
 		http_stop(&h->http);
 	if (h->http_keys != NULL)
@@ -369,12 +360,10 @@ static bool stop(struct house *h)
 	if (h->online != NULL)
 		online_stop(&h->online);
 	/* Its threads call push_accept. */
-	if (h->cluster != NULL)
-		cluster_stop(&h->cluster);
+	if (h->wiring.self != NULL)
+		h->wiring.free(h->wiring.self);
 	if (h->push != NULL)
 		push_stop(&h->push);
-	if (h->alone != NULL)
-		alone_free(&h->alone);
 	if (!reap_threads())
 		return false;
 	if (h->websocket != NULL)

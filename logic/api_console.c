@@ -112,7 +112,7 @@ static json_t *list_rooms(const struct registry_rooms *rooms)
 static void console_json(struct api_call *call)
 {
 	const struct logic *l = call->logic;
-	const struct logic_ports ports = logic_client_ports(l);
+	const struct client_ports ports = logic_client_ports(l);
 	struct registry_rooms rooms = {0};
 	/* Without Redis there are no rooms to tell of, but all the rest. */
 	int rc = l->registry.online(l->registry.self, &rooms);
@@ -120,9 +120,9 @@ static void console_json(struct api_call *call)
 	registry_rooms_sort(&rooms);
 	api_reply_json(call, 200,
 		       json_pack("{s:i,s:s,s:{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:o}}", "code", 0, "message", "", "data",
-				 "alone", l->ports != NULL, "version", version_text, "tcp_port", (int)ports.tcp,
-				 "ws_port", (int)ports.websocket, "wss_port", (int)ports.websocket_tls, "registry",
-				 rc == 0, "rooms", (json_int_t)rooms.n, "top", list_rooms(&rooms)));
+				 "alone", l->alone, "version", version_text, "tcp_port", (int)ports.tcp, "ws_port",
+				 (int)ports.websocket, "wss_port", (int)ports.websocket_tls, "registry", rc == 0,
+				 "rooms", (json_int_t)rooms.n, "top", list_rooms(&rooms)));
 	registry_rooms_fini(&rooms);
 }
 

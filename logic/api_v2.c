@@ -370,7 +370,7 @@ static void nodes_weighted(struct api_call *call)
 	const struct config *cfg = call->logic->cfg;
 	const char *platform = http_param(call->request, "platform");
 	const char *region = http_param(call->request, "region");
-	const struct logic_ports ports = logic_client_ports(call->logic);
+	const struct client_ports ports = logic_client_ports(call->logic);
 	struct registry_servers servers;
 	json_t *nodes, *domain;
 	int rc = call->logic->registry.servers(call->logic->registry.self, &servers);
@@ -403,7 +403,7 @@ static json_t *describe_server(const struct registry_server *s, int64_t delivere
 
 static void nodes_instances(struct api_call *call)
 {
-	const bool ours = call->logic->ports != NULL; /* the one comet counts in this program */
+	const bool ours = call->logic->alone; /* the one comet counts in this program */
 	struct registry_servers servers;
 	json_t *list;
 	int rc = call->logic->registry.servers(call->logic->registry.self, &servers);

@@ -413,11 +413,11 @@ static uint16_t port_of(const char *bind)
 	return (uint16_t)strtoul(colon + 1, NULL, 10);
 }
 
-struct logic_ports logic_client_ports(const struct logic *l)
+struct client_ports logic_client_ports(const struct logic *l)
 {
-	if (l->ports != NULL)
-		return *l->ports;
-	return (struct logic_ports){
+	if (l->alone)
+		return l->ports;
+	return (struct client_ports){
 		.tcp = port_of(l->cfg->tcp_bind),
 		.websocket = port_of(l->cfg->websocket_bind),
 		.websocket_tls = port_of(l->cfg->websocket_tls_bind),

@@ -4,9 +4,11 @@
 #ifndef LOGIC_LOGIC_H
 #define LOGIC_LOGIC_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/client_ports.h"
 #include "common/config/config.h"
 #include "common/http/http_health.h"
 #include "common/wire/wire.h"
@@ -15,15 +17,10 @@
 #include "logic/registry.h"
 #include "logic/upstream.h"
 
-/* The ports that clients come to; 0: none. */
-struct logic_ports {
-	uint16_t tcp, websocket, websocket_tls;
-};
-
 struct logic {
 	const struct config *cfg;
-	/* Of the comet around it, once its doors are open; in comet-logic NULL. */
-	const struct logic_ports *ports;
+	bool alone;                /* in the one comet, which counts in this program and ... */
+	struct client_ports ports; /* ... whose doors these are, once they are open */
 	struct auth *auth;
 	struct registry registry;
 	struct bus bus;
@@ -48,7 +45,7 @@ int logic_renew_online(struct logic *l, const struct registry_server *server, co
 int logic_receive(struct logic *l, const char *server, const struct seat *seat, const struct packet *p);
 
 /* Where clients find a comet: the ports of the one around us, else those that cfg has for all of the cluster. */
-struct logic_ports logic_client_ports(const struct logic *l);
+struct client_ports logic_client_ports(const struct logic *l);
 
 /* Calls of back ends that wait for something return now, and later ones do not wait: for http_stop, which waits for them. */
 void logic_stop_waiting(struct logic *l);

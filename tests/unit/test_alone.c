@@ -17,7 +17,8 @@
 #include "tests/unit/seam.h"
 
 static struct config cfg;
-static struct alone *a;
+static struct server server = {.cfg = &cfg};
+static struct wiring w;
 static struct logic_client table;
 static unsigned pushed;
 static char pushed_key[WIRE_KEY_BYTES];
@@ -35,9 +36,9 @@ static int set_up(void **state)
 {
 	(void)state;
 	pushed = 0;
-	if (config_init(&cfg) < 0 || alone_new(&cfg, "comet-1", take_push, &pushed, &a) < 0)
+	if (config_init(&cfg) < 0 || alone_wire(&server, "comet-1", take_push, &pushed, &w) < 0)
 		return -1;
-	table = alone_logic_client(a);
+	table = w.logic;
 	return 0;
 }
 
@@ -45,9 +46,9 @@ static int tear_down(void **state)
 {
 	(void)state;
 	seam_reset();
-	alone_free(&a);
+	w.free(w.self);
 	config_fini(&cfg);
-	return a != NULL;
+	return 0;
 }
 
 static struct wire_session come(const char *token)
@@ -72,7 +73,7 @@ static int ask(const char *method, const char *path, struct http_param *params, 
 					     .key = {.scopes = HTTP_ALL}};
 	struct http_reply reply = {.status = 500};
 
-	alone_handle(a, &request, &reply);
+	w.handle(w.self, &request, &reply);
 	assert_non_null(reply.body);
 	assert_non_null(strstr(reply.body, wanted));
 	free(reply.body);
@@ -148,7 +149,7 @@ static void a_draining_comet_is_not_ready_and_still_answers(void **state)
 {
 	(void)state;
 	assert_int_equal(ask("GET", "/readyz", NULL, 0, "ready\n"), 200);
-	alone_set_draining(a);
+	w.draining(w.self);
 	assert_int_equal(ask("GET", "/readyz", NULL, 0, "draining\n"), 503);
 	assert_int_equal(ask("GET", "/healthz", NULL, 0, "ok\n"), 200);
 }
@@ -159,18 +160,19 @@ static void without_memory_there_is_none(void **state)
 
 	(void)state;
 	for (;; after++) {
-		struct alone *other;
+		struct wiring other;
 		int rc;
 
 		seam_reset();
 		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
-		rc = alone_new(&cfg, "comet-2", take_push, NULL, &other);
+		rc = alone_wire(&server, "comet-2", take_push, NULL, &other);
 		if (seam_failed(SEAM_ALLOC) == 0) {
 			assert_int_equal(rc, 0);
-			alone_free(&other);
+			other.free(other.self);
 			break;
 		}
 		assert_int_equal(rc, -ENOMEM);
+		assert_null(other.self);
 	}
 	assert_true(after >= 3);
 }

@@ -939,10 +939,9 @@ static void without_a_registry_the_page_is_told_the_rest(void **state)
 
 static void the_page_is_told_ports_and_rooms(void **state)
 {
-	static const struct logic_ports ports = {40001, 40002, 40003};
-
 	(void)state;
-	l.ports = &ports;
+	l.alone = true;
+	l.ports = (struct client_ports){40001, 40002, 40003};
 	tell_rooms();
 	assert_non_null(strstr(get("/console.json"), "\"alone\":true,"));
 	assert_non_null(
