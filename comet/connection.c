@@ -18,8 +18,7 @@
  * queue here, nor where a logic of an older release writes: so long one may be on its way to where the key was. */
 #define MOVED_NS (CLOCK_SEC / 2)
 
-int connection_new(struct transport *t, const struct channel_options *opt, int64_t write_timeout_ns,
-		   struct connection **out)
+int connection_new(struct transport *t, const struct connection_options *opt, struct connection **out)
 {
 	static _Atomic uint64_t last_id;
 	struct connection *c = calloc(1, sizeof(*c));
@@ -27,7 +26,7 @@ int connection_new(struct transport *t, const struct channel_options *opt, int64
 
 	if (c == NULL)
 		return -ENOMEM;
-	if ((rc = channel_init(&c->channel, opt)) < 0) {
+	if ((rc = channel_init(&c->channel, &opt->channel)) < 0) {
 		free(c);
 		return rc;
 	}
@@ -35,7 +34,7 @@ int connection_new(struct transport *t, const struct channel_options *opt, int64
 	atomic_init(&c->refs, 1);
 	c->id = atomic_fetch_add(&last_id, 1) + 1;
 	c->born_ns = clock_now_ns();
-	c->write_timeout_ns = write_timeout_ns;
+	c->opt = opt;
 	c->dialect = DIALECT_V2;
 	atomic_init(&c->in_handshake, true);
 	atomic_init(&c->expires_ns, INT64_MAX);
@@ -100,7 +99,7 @@ bool connection_shutdown(struct connection *c, enum close_reason why)
 		return false; /* who came first closes the channel */
 	/* Before the channel is closed: the dispatcher then says goodbye, and files an earlier deadline that must stand. */
 	if (c->deadline.timer != NULL)
-		timer_set(&c->deadline, clock_now_ns() + c->write_timeout_ns + LINGER_NS);
+		timer_set(&c->deadline, clock_now_ns() + c->opt->write_timeout_ns + LINGER_NS);
 	channel_close(&c->channel);
 	return true;
 }
@@ -130,7 +129,7 @@ static void file_deadline(struct connection *c)
 		return;
 	timer_set(&c->deadline, due_ns(c));
 	if (connection_is_closing(c))
-		timer_set(&c->deadline, clock_now_ns() + c->write_timeout_ns);
+		timer_set(&c->deadline, clock_now_ns() + c->opt->write_timeout_ns);
 }
 
 /* When the heartbeat is due stands before anybody may look at it: the handshake's deadline may come in between. */
@@ -205,7 +204,7 @@ static int write_op_6(struct connection *c, enum close_reason why, enum transpor
 	struct packet p = {.op = OP_DISCONNECT, .body = (uint8_t *)body};
 
 	p.ver = c->dialect == DIALECT_V2 ? 1 : 0;
-	p.body_bytes = (uint32_t)goodbye_body(why, words, body, sizeof(body));
+	p.body_bytes = (uint32_t)goodbye_body(c->opt->goodbye, why, words, body, sizeof(body));
 	return transport_write_packet(c->transport, &p, c->dialect, wait);
 }
 

@@ -16,12 +16,20 @@
 #include "common/base/log.h"
 #include "common/wire/seat.h"
 
+struct goodbye;
 struct room;
 struct server;
 struct whitelist;
 
 /* What holds a connection back, or keeps something from it: labels of comet_limited_total. */
 enum connection_limit { LIMIT_PACKETS, LIMIT_BYTES, LIMIT_BEFORE_AUTH, LIMIT_RENEWALS, LIMIT_ACCEPTS, LIMIT_MAX };
+
+/* All that the connections of a server have in common. */
+struct connection_options {
+	struct channel_options channel;
+	int64_t write_timeout_ns;
+	struct goodbye *goodbye; /* where else its clients may go */
+};
 
 struct connection {
 	unsigned magic;
@@ -30,7 +38,7 @@ struct connection {
 	/* set once, before other threads know it */
 	uint64_t id; /* in logs */
 	int64_t born_ns;
-	int64_t write_timeout_ns;
+	const struct connection_options *opt;
 	struct transport *transport;
 	struct server *server; /* whose it is; for the reader, opaque here */
 	unsigned share;        /* of the round */
@@ -72,9 +80,9 @@ struct connection {
 	struct connection *roster_next, *roster_prev;
 };
 
-/* One reference, the caller's; takes over the transport. 0 or -ENOMEM (transport is then still the caller's). */
-int connection_new(struct transport *t, const struct channel_options *opt, int64_t write_timeout_ns,
-		   struct connection **out);
+/* One reference, the caller's; takes over the transport. opt outlives it. 0 or -ENOMEM (transport is then still the
+ * caller's). */
+int connection_new(struct transport *t, const struct connection_options *opt, struct connection **out);
 struct connection *connection_ref(struct connection *c);
 /* The last reference closes the descriptor and frees. *c becomes NULL. Not under a lock. */
 void connection_unref(struct connection **c);

@@ -56,11 +56,13 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers)
 	int rc;
 
 	*s = (struct server){.cfg = cfg};
-	s->channel = (struct channel_options){
-		.ring_size = (uint32_t)cfg->protocol_cli_proto,
-		.queue_max = (uint32_t)cfg->protocol_svr_proto,
-		.queue_bytes_max = (size_t)cfg->limits_queued_bytes,
-		.use_baton = cfg->protocol_baton,
+	s->connection = (struct connection_options){
+		.channel = {.ring_size = (uint32_t)cfg->protocol_cli_proto,
+			    .queue_max = (uint32_t)cfg->protocol_svr_proto,
+			    .queue_bytes_max = (size_t)cfg->limits_queued_bytes,
+			    .use_baton = cfg->protocol_baton},
+		.write_timeout_ns = cfg->protocol_write_timeout * CLOCK_MS,
+		.goodbye = &s->goodbye,
 	};
 	s->packets = (struct rate){cfg->limits_packets, cfg->limits_burst * CLOCK_MS};
 	s->bytes = (struct rate){cfg->limits_bytes, cfg->limits_burst * CLOCK_MS};

@@ -9,6 +9,7 @@
 #include "comet/admission.h"
 #include "comet/bucket.h"
 #include "comet/connection.h"
+#include "comet/goodbye.h"
 #include "comet/round.h"
 #include "comet/tally.h"
 #include "comet/whitelist.h"
@@ -19,15 +20,16 @@
 struct server {
 	/* set once */
 	const struct config *cfg;
-	struct channel_options channel;
+	struct connection_options connection;
 	struct rate packets, bytes; /* from one client */
 	struct logic_client logic;
 	struct whitelist whitelist;
 	struct round round;
 	struct bucket *buckets;
 	unsigned n_buckets;
-	/* with locks of their own */
+	/* any thread, without this lock */
 	struct admission admission;
+	struct goodbye goodbye;
 	struct tally_table tallies;
 	/* under lock */
 	struct lock lock; /* the roster: every connection from accept to its end */

@@ -94,7 +94,7 @@ static int receive(struct listener *l, int fd, const struct sockaddr *peer)
 
 	peer_text(peer, false, address, sizeof(address));
 	if ((why = admission_enter(&s->admission, address)) != CLOSE_NONE) {
-		l->door->turn_away(fd, why);
+		l->door->turn_away(l->door->arg, fd, why);
 		return 0;
 	}
 	set_options(s, fd);

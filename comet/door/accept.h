@@ -22,8 +22,8 @@ struct accept_door {
 	 *   0; -EAGAIN, -ENOMEM: a limit of the machine, the next one should wait a little */
 	int (*let_in)(void *arg, int fd, const struct sockaddr *peer);
 	/* Take over fd, tell the client why it may not come in as far as that goes at once, and close. */
-	void (*turn_away)(int fd, enum close_reason why);
-	void *arg; /* of let_in */
+	void (*turn_away)(void *arg, int fd, enum close_reason why);
+	void *arg; /* of both */
 };
 
 /* Listen at all doors, start `threads` threads (at least 1) for each address, print "listening NAME ADDRESS" for

@@ -7,12 +7,13 @@
 #include "comet/serve.h"
 #include "comet/transport/peer.h"
 #include "comet/transport/tcp.h"
-#include "common/base/clock.h"
 
-void tcp_door_turn_away(int fd, enum close_reason why)
+void tcp_door_turn_away(void *arg, int fd, enum close_reason why)
 {
+	struct tcp_door *door = arg;
 	uint8_t packet[PACKET_HEAD_BYTES + GOODBYE_BYTES];
-	size_t body = goodbye_body(why, NULL, (char *)packet + PACKET_HEAD_BYTES, sizeof(packet) - PACKET_HEAD_BYTES);
+	size_t body =
+		goodbye_body(&door->server->goodbye, why, NULL, (char *)packet + PACKET_HEAD_BYTES, GOODBYE_BYTES);
 
 	packet_encode(packet, 1, OP_DISCONNECT, 0, (uint32_t)body);
 	if (send(fd, packet, PACKET_HEAD_BYTES + body, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
@@ -23,8 +24,9 @@ void tcp_door_turn_away(int fd, enum close_reason why)
 	(void)close(fd);
 }
 
-void tcp_door_turn_away_tls(int fd, enum close_reason why)
+void tcp_door_turn_away_tls(void *arg, int fd, enum close_reason why)
 {
+	(void)arg;
 	(void)why; /* admission has counted and logged it */
 	(void)close(fd);
 }
@@ -36,7 +38,7 @@ int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer)
 	struct tcp_options opt = {
 		.max_body = (uint32_t)s->cfg->protocol_max_body,
 		.tls = door->tls,
-		.write_timeout_ns = s->cfg->protocol_write_timeout * CLOCK_MS,
+		.write_timeout_ns = s->connection.write_timeout_ns,
 	};
 	unsigned turn = atomic_fetch_add(&door->accepted, 1);
 	char address[TRANSPORT_PEER_BYTES];
@@ -48,7 +50,7 @@ int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer)
 		(void)close(fd);
 		goto leave;
 	}
-	if ((rc = connection_new(t, &s->channel, opt.write_timeout_ns, &c)) < 0) {
+	if ((rc = connection_new(t, &s->connection, &c)) < 0) {
 		transport_free(&t);
 		goto leave;
 	}

@@ -19,8 +19,8 @@ struct tcp_door {
 
 /* As accept.h wants them; arg is the struct tcp_door. */
 int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer);
-void tcp_door_turn_away(int fd, enum close_reason why);
+void tcp_door_turn_away(void *arg, int fd, enum close_reason why);
 /* For a door with TLS: before the handshake there is nothing that the client would understand. */
-void tcp_door_turn_away_tls(int fd, enum close_reason why);
+void tcp_door_turn_away_tls(void *arg, int fd, enum close_reason why);
 
 #endif

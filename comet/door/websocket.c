@@ -132,10 +132,11 @@ int websocket_let_in_tls(void *arg, int fd, const struct sockaddr *peer)
 	return let_in(ws, fd, peer, true);
 }
 
-void websocket_turn_away(int fd, enum close_reason why)
+void websocket_turn_away(void *arg, int fd, enum close_reason why)
 {
+	struct websocket *ws = arg;
 	char body[GOODBYE_BYTES], text[GOODBYE_BYTES + 256];
-	int n = (int)goodbye_body(why, NULL, body, sizeof(body));
+	int n = (int)goodbye_body(&ws->server->goodbye, why, NULL, body, sizeof(body));
 
 	n = snprintf(text, sizeof(text),
 		     "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"

@@ -19,6 +19,6 @@ void websocket_stop(struct websocket **ws);
 /* The doors' functions, as accept.h wants them; arg is the struct websocket. */
 int websocket_let_in(void *arg, int fd, const struct sockaddr *peer);
 int websocket_let_in_tls(void *arg, int fd, const struct sockaddr *peer);
-void websocket_turn_away(int fd, enum close_reason why);
+void websocket_turn_away(void *arg, int fd, enum close_reason why);
 
 #endif

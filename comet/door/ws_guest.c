@@ -66,7 +66,7 @@ int ws_guest_new(struct ws_host *host, int fd, const struct sockaddr *peer, bool
 	*g = (struct ws_guest){.magic = WS_GUEST_MAGIC, .host = host, .why = CLOSE_CLIENT_CUT, .fd = fd, .tls = tls};
 	if ((rc = ws_link_new(peer, &opt, &g->link, &t)) < 0)
 		goto free_guest;
-	if ((rc = connection_new(t, &host->server->channel, opt.write_timeout_ns, &g->c)) < 0)
+	if ((rc = connection_new(t, &host->server->connection, &g->c)) < 0)
 		goto free_link;
 	g->c->share = share;
 	ws_link_set_tag(g->link, g);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/goodbye.h"
 #include "common/base/err.h"
 #include "common/base/obj.h"
 
@@ -297,9 +298,11 @@ const struct fake_packet *fake_packet(struct fake_transport *f, unsigned i)
 struct connection *fake_connection(struct fake_transport *f, const char *key, uint64_t session_id,
 				   const struct channel_options *opt)
 {
+	static struct goodbye nowhere;
 	struct connection *c;
 
-	BUG_UNLESS(connection_new(&f->base, opt, INT64_C(10000000000), &c) == 0);
+	f->options = (struct connection_options){*opt, INT64_C(10000000000), &nowhere};
+	BUG_UNLESS(connection_new(&f->base, &f->options, &c) == 0);
 	BUG_UNLESS(seat_copy(&(struct seat){.key = key, .session_id = session_id}, &c->seat) == 0);
 	atomic_store(&c->in_handshake, false);
 	channel_watch_all(&c->channel);

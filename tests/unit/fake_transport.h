@@ -26,6 +26,7 @@ struct fake_packet {
 struct fake_transport {
 	struct transport base;
 	const char *address; /* without the port */
+	struct connection_options options;
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	/* under mutex: from the peer */

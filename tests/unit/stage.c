@@ -211,7 +211,7 @@ void stage_down(struct stage *s)
 
 struct connection *stage_member(struct stage *s, struct fake_transport *f, const char *key, const char *room)
 {
-	struct connection *c = fake_connection(f, key, 1, &s->server.channel), *replaced;
+	struct connection *c = fake_connection(f, key, 1, &s->server.connection.channel), *replaced;
 	struct haul h;
 
 	c->server = &s->server;
@@ -234,6 +234,6 @@ struct connection *stage_guest(struct stage *s, struct fake_transport *f)
 	struct connection *c;
 
 	assert_int_equal(admission_enter(&s->server.admission, f->address), CLOSE_NONE);
-	assert_int_equal(connection_new(&f->base, &s->server.channel, s->cfg.protocol_write_timeout * CLOCK_MS, &c), 0);
+	assert_int_equal(connection_new(&f->base, &s->server.connection, &c), 0);
 	return c;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "comet/connection.h"
+#include "comet/goodbye.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "tests/unit/fake_transport.h"
@@ -20,7 +21,8 @@
 
 #define WRITE_TIMEOUT_NS (10 * CLOCK_SEC)
 
-static const struct channel_options opt = {.ring_size = 2, .queue_max = 4};
+static struct goodbye nowhere;
+static const struct connection_options opt = {{.ring_size = 2, .queue_max = 4}, WRITE_TIMEOUT_NS, &nowhere};
 static struct fake_transport peer;
 static struct timer *timer;
 static struct connection *c;
@@ -31,7 +33,7 @@ static int set_up(void **state)
 	fake_init(&peer);
 	if (timer_new(connection_expired, &timer) < 0)
 		return -1;
-	return connection_new(&peer.base, &opt, WRITE_TIMEOUT_NS, &c);
+	return connection_new(&peer.base, &opt, &c);
 }
 
 static int tear_down(void **state)
@@ -76,7 +78,7 @@ static void without_memory_there_is_no_connection_and_the_transport_stays(void *
 	(void)state;
 	for (unsigned after = 0; after < 2; after++) {
 		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
-		assert_int_equal(connection_new(&peer.base, &opt, WRITE_TIMEOUT_NS, &none), -ENOMEM);
+		assert_int_equal(connection_new(&peer.base, &opt, &none), -ENOMEM);
 		assert_null(none);
 		assert_false(fake_is_freed(&peer));
 	}
@@ -89,7 +91,7 @@ static void each_connection_has_an_id_of_its_own(void **state)
 
 	(void)state;
 	fake_init(&other);
-	assert_int_equal(connection_new(&other.base, &opt, WRITE_TIMEOUT_NS, &second), 0);
+	assert_int_equal(connection_new(&other.base, &opt, &second), 0);
 	assert_true(second->id > c->id);
 	connection_unref(&second);
 	fake_fini(&other);
@@ -413,7 +415,7 @@ static void after_the_goodbye_the_peer_has_a_second_whoever_is_faster(void **sta
 		connection_unref(&c);
 		fake_fini(&peer);
 		fake_init(&peer);
-		assert_int_equal(connection_new(&peer.base, &opt, WRITE_TIMEOUT_NS, &c), 0);
+		assert_int_equal(connection_new(&peer.base, &opt, &c), 0);
 		seam_reset();
 	}
 }
@@ -444,7 +446,7 @@ static void many_may_end_it_while_it_ends_itself(void **state)
 		assert_true(fake_is_freed(&peer));
 		fake_fini(&peer);
 		fake_init(&peer);
-		assert_int_equal(connection_new(&peer.base, &opt, WRITE_TIMEOUT_NS, &c), 0);
+		assert_int_equal(connection_new(&peer.base, &opt, &c), 0);
 	}
 }
 

@@ -239,7 +239,7 @@ static void several_messages_for_one_connection_go_out_in_one_write(void **state
 static void a_batch_larger_than_the_queue_is_no_slow_consumer(void **state)
 {
 	struct message *messages[HAUL_MESSAGES];
-	const unsigned n = stage.server.channel.queue_max + 1;
+	const unsigned n = stage.server.connection.channel.queue_max + 1;
 	struct connections all = {0};
 
 	(void)state;

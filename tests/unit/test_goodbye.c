@@ -14,10 +14,12 @@
 
 #define WORDS "{\"code\":4,\"reason\":\"the server is going away, connect again\""
 
+static struct goodbye goodbye;
+
 static int forget(void **state)
 {
 	(void)state;
-	goodbye_set_nodes(NULL, 0);
+	goodbye = (struct goodbye){0};
 	return 0;
 }
 
@@ -31,7 +33,7 @@ static void without_nodes_only_the_reason_is_told(void **state)
 	char text[GOODBYE_BYTES];
 
 	(void)state;
-	(void)goodbye_body(CLOSE_DRAINING, NULL, text, sizeof(text));
+	(void)goodbye_body(&goodbye, CLOSE_DRAINING, NULL, text, sizeof(text));
 	assert_string_equal(text, WORDS "}");
 }
 
@@ -42,11 +44,11 @@ static void who_is_sent_away_is_told_where_else_to_go(void **state)
 	size_t n;
 
 	(void)state;
-	goodbye_set_nodes(nodes, 1);
-	n = goodbye_body(CLOSE_DRAINING, NULL, text, sizeof(text));
+	goodbye_set_nodes(&goodbye, nodes, 1);
+	n = goodbye_body(&goodbye, CLOSE_DRAINING, NULL, text, sizeof(text));
 	assert_int_equal(n, strlen(text));
 	assert_string_equal(text, WORDS ",\"nodes\":[\"10.0.0.2:3101\"]}");
-	(void)goodbye_body(CLOSE_KICKED, NULL, text, sizeof(text));
+	(void)goodbye_body(&goodbye, CLOSE_KICKED, NULL, text, sizeof(text));
 	assert_string_equal(text, "{\"code\":1,\"reason\":\"kicked\"}");
 }
 
@@ -57,9 +59,9 @@ static void each_begins_with_another_node_by_weight(void **state)
 	int first[3] = {0};
 
 	(void)state;
-	goodbye_set_nodes(nodes, 3);
+	goodbye_set_nodes(&goodbye, nodes, 3);
 	for (int i = 0; i < 4100; i++) {
-		(void)goodbye_body(CLOSE_DRAINING, NULL, text, sizeof(text));
+		(void)goodbye_body(&goodbye, CLOSE_DRAINING, NULL, text, sizeof(text));
 		first[0] += begins_with(text, WORDS ",\"nodes\":[\"a:1\",\"b:1\",\"c:1\"]}");
 		first[1] += begins_with(text, WORDS ",\"nodes\":[\"b:1\",\"c:1\",\"a:1\"]}");
 		first[2] += begins_with(text, WORDS ",\"nodes\":[\"c:1\",\"a:1\",\"b:1\"]}");
@@ -79,9 +81,9 @@ static void those_of_the_region_come_first_whoever_begins(void **state)
 	int first[4] = {0};
 
 	(void)state;
-	goodbye_set_nodes(nodes, 4);
+	goodbye_set_nodes(&goodbye, nodes, 4);
 	for (int i = 0; i < 1000; i++) {
-		(void)goodbye_body(CLOSE_DRAINING, NULL, text, sizeof(text));
+		(void)goodbye_body(&goodbye, CLOSE_DRAINING, NULL, text, sizeof(text));
 		first[0] += begins_with(text, WORDS ",\"nodes\":[\"eu:1\",\"eu:2\",\"us:");
 		first[1] += begins_with(text, WORDS ",\"nodes\":[\"eu:2\",\"eu:1\",\"us:");
 		first[2] += strstr(text, ",\"us:1\",\"us:2\"]}") != NULL;
@@ -107,8 +109,8 @@ static void only_so_many_nodes_are_told_and_all_fit(void **state)
 		nodes[i].weight = 1000;
 		nodes[i].near = i % 2 == 0;
 	}
-	goodbye_set_nodes(nodes, GOODBYE_NODES + 2);
-	n = goodbye_body(CLOSE_DRAINING, NULL, text, sizeof(text));
+	goodbye_set_nodes(&goodbye, nodes, GOODBYE_NODES + 2);
+	n = goodbye_body(&goodbye, CLOSE_DRAINING, NULL, text, sizeof(text));
 	assert_int_equal(n, strlen(text));
 	for (const char *at = text; (at = strstr(at, "\"xxx")) != NULL; at++)
 		told++;
@@ -123,8 +125,8 @@ static void what_is_no_address_is_left_out(void **state)
 	char text[GOODBYE_BYTES];
 
 	(void)state;
-	goodbye_set_nodes(nodes, 5);
-	(void)goodbye_body(CLOSE_DRAINING, NULL, text, sizeof(text));
+	goodbye_set_nodes(&goodbye, nodes, 5);
+	(void)goodbye_body(&goodbye, CLOSE_DRAINING, NULL, text, sizeof(text));
 	assert_string_equal(text, WORDS ",\"nodes\":[\"good:1\"]}");
 }
 
@@ -134,8 +136,8 @@ static void where_there_is_no_room_the_nodes_are_left_out(void **state)
 	char text[128];
 
 	(void)state;
-	goodbye_set_nodes(nodes, 1);
-	(void)goodbye_body(CLOSE_DRAINING, NULL, text, sizeof(text));
+	goodbye_set_nodes(&goodbye, nodes, 1);
+	(void)goodbye_body(&goodbye, CLOSE_DRAINING, NULL, text, sizeof(text));
 	assert_string_equal(text, WORDS "}");
 }
 
