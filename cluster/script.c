@@ -1,6 +1,13 @@
 /* script: see script.h. SPDX-License-Identifier: MIT */
 #include "cluster/script.h"
 
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+#include "common/base/obj.h"
+
 /* The assembler puts the files into the read-only data; their paths are seen from where make runs. The Makefile lists these
  * files too, since the compiler does not tell it of them. */
 #define script(name, arguments, repeat)                                                                                \
@@ -16,3 +23,57 @@
 	const struct redis_script script_##name = {#name, lua_##name, lua_##name##_end, arguments, repeat};
 #include "cluster/script.def"
 #undef script
+
+/* ---- running them ---- */
+
+/* "*3..." has three arguments. Takes command over. */
+static int begin(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns, struct redis_call **out,
+		 char *command, int bytes)
+{
+	long n = bytes > 0 ? strtol(command + 1, NULL, 10) : 0;
+
+	BUG_UNLESS(bytes < 0 || (script->arguments < 0 ? n >= -script->arguments : n == script->arguments));
+	return redis_pipe_begin_script(p, script, deadline_ns, out, command, bytes);
+}
+
+int script_beginv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns, struct redis_call **out,
+		  int argc, const char **argv, const size_t *bytes)
+{
+	char *command = NULL;
+	int n = redisFormatCommandArgv(&command, argc, argv, bytes);
+
+	return begin(p, script, deadline_ns, out, command, n);
+}
+
+int script_runv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns, struct redisReply **reply,
+		int argc, const char **argv)
+{
+	struct redis_call *call;
+	int rc;
+
+	/* What Redis has forgotten is brought by the next try; the deadline ends this at the latest. */
+	do {
+		if ((rc = script_beginv(p, script, deadline_ns, &call, argc, argv, NULL)) == 0)
+			rc = redis_pipe_end(p, call, reply);
+	} while (rc == -ENOEXEC);
+	return rc;
+}
+
+int script_run(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns, struct redisReply **reply,
+	       const char *format, ...)
+{
+	struct redis_call *call;
+	va_list args;
+	int n, rc;
+
+	do {
+		char *command = NULL;
+
+		va_start(args, format);
+		n = redisvFormatCommand(&command, format, args);
+		va_end(args);
+		if ((rc = begin(p, script, deadline_ns, &call, command, n)) == 0)
+			rc = redis_pipe_end(p, call, reply);
+	} while (rc == -ENOEXEC);
+	return rc;
+}

@@ -1,5 +1,5 @@
-/* script: what comet and comet-logic have Redis do in one step. Each is a file in cluster/lua/ and a row in script.def, and is run
- * by redis_pipe_run; cluster/schema.md says what they read and write. SPDX-License-Identifier: MIT */
+/* script: what comet and comet-logic have Redis do in one step. Each is a file in cluster/lua/ and a row in script.def;
+ * cluster/schema.md says what they read and write. Any thread. SPDX-License-Identifier: MIT */
 #ifndef CLUSTER_SCRIPT_H
 #define CLUSTER_SCRIPT_H
 
@@ -9,5 +9,15 @@
 #define script(name, arguments, repeat) extern const struct redis_script script_##name;
 #include "cluster/script.def"
 #undef script
+
+/* Run a script with these arguments, of which there are as many as script.def says, and wait for its reply: as redis_pipe_call,
+ * with the same errors. `format` is redisFormatCommand's, "" for none. */
+int script_run(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns, struct redisReply **reply,
+	       const char *format, ...);
+int script_runv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns, struct redisReply **reply,
+		int argc, const char **argv);
+/* The first half of it, as redis_pipe_beginv; redis_pipe_end is the other, and may say -ENOEXEC: see redis_pipe_begin_script. */
+int script_beginv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns, struct redis_call **out,
+		  int argc, const char **argv, const size_t *bytes);
 
 #endif

@@ -38,8 +38,8 @@ static void say_up(struct announce *a)
 	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
 	struct redisReply *reply;
 
-	if (redis_pipe_run(a->pipe, &script_announce, deadline, &reply, "%s %lld", a->instance,
-			   (long long)a->cfg->redis_lease) < 0)
+	if (script_run(a->pipe, &script_announce, deadline, &reply, "%s %lld", a->instance,
+		       (long long)a->cfg->redis_lease) < 0)
 		return; /* the pipe has logged why */
 	redis_clock_set(a->clock, reply->integer);
 	atomic_store(&a->announced_ns, clock_now_ns());

@@ -121,8 +121,7 @@ static int begin(struct bus_redis *b, const char *server, const struct wire_push
 		a.bytes[ARG_GENERATION] = strlen(b->generation);
 		(void)snprintf(seq, sizeof(seq), "%llu", (unsigned long long)++b->seq);
 		arg_text(&a, seq);
-		rc = redis_pipe_begin_runv(b->pipe, &script_push, clock_now_ns() + b->timeout_ns, call, (int)a.n, a.v,
-					   a.bytes);
+		rc = script_beginv(b->pipe, &script_push, clock_now_ns() + b->timeout_ns, call, (int)a.n, a.v, a.bytes);
 		lock_drop(&b->lock);
 	}
 	args_fini(&a);
@@ -167,11 +166,15 @@ static int write_entry(struct bus_redis *b, const char *server, const struct wir
 {
 	struct redisReply *reply;
 	struct redis_call *call;
-	int rc = begin(b, server, push, entry, &call);
+	int rc;
 
+	/* A push that Redis certainly did not write, for want of the script, gets a new number: those behind it may have been
+	 * written, when another logic brought the script, and comets leave out what is not above them. */
+	do {
+		if ((rc = begin(b, server, push, entry, &call)) == 0)
+			rc = redis_pipe_end(b->pipe, call, &reply);
+	} while (rc == -ENOEXEC);
 	wire_entry_fini(entry);
-	if (rc == 0)
-		rc = redis_pipe_end(b->pipe, call, &reply);
 	if (rc == 0) {
 		rc = judge(b, reply);
 		freeReplyObject(reply);

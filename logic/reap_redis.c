@@ -46,8 +46,8 @@ static void bury(struct reap *r, const char *server, const struct seen *s)
 	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
 	struct redisReply *reply;
 
-	if (redis_pipe_run(r->pipe, &script_remove, deadline, &reply, "%s %lld %lld", server, (long long)s->epoch,
-			   (long long)s->updated) < 0)
+	if (script_run(r->pipe, &script_remove, deadline, &reply, "%s %lld %lld", server, (long long)s->epoch,
+		       (long long)s->updated) < 0)
 		return;
 	if (reply->integer == 1) {
 		count(COUNT_COMETS_FORGOTTEN);
@@ -108,7 +108,7 @@ static void look(struct reap *r)
 	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
 	struct redisReply *reply;
 
-	if (redis_pipe_run(r->pipe, &script_leases, deadline, &reply, "") < 0)
+	if (script_run(r->pipe, &script_leases, deadline, &reply, "") < 0)
 		return;
 	/* While we could not look, comets could not renew either. */
 	if (clock_now_ns() - r->answered_ns > r->cfg->redis_lease * CLOCK_MS)

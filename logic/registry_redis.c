@@ -63,7 +63,7 @@ static int to_logic_error(int rc)
 static int run(struct registry_redis *r, const struct redis_script *script, struct redisReply **reply, size_t n,
 	       const char **args)
 {
-	return to_logic_error(redis_pipe_runv(r->pipe, script, clock_now_ns() + r->timeout_ns, reply, (int)n, args));
+	return to_logic_error(script_runv(r->pipe, script, clock_now_ns() + r->timeout_ns, reply, (int)n, args));
 }
 
 struct number {

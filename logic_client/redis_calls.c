@@ -129,7 +129,7 @@ static void look(struct redis_calls *c)
 	struct redisReply *reply;
 	size_t n;
 
-	if (list != NULL && redis_pipe_run(c->pipe, &script_instances, deadline, &reply, "") == 0) {
+	if (list != NULL && script_run(c->pipe, &script_instances, deadline, &reply, "") == 0) {
 		n = read_instances(c, reply, list);
 		freeReplyObject(reply);
 		lock_take(&c->lock);

@@ -106,12 +106,12 @@ static int ask_for_lease(struct redis_lease *l)
 	load = l->load;
 	leaving = l->leaving;
 	lock_drop(&l->lock);
-	rc = redis_pipe_run(l->pipe, &script_lease, clock_now_ns() + l->timeout_ns, &reply,
-			    "%s %s %lld region %s addrs %s weight %lld connections %lld addresses %lld "
-			    "delivered %lld dropped %lld leaving %d",
-			    l->opt->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region, l->opt->addrs,
-			    (long long)cfg->server_weight, (long long)load.connections, (long long)load.addresses,
-			    (long long)load.delivered, (long long)load.dropped, leaving);
+	rc = script_run(l->pipe, &script_lease, clock_now_ns() + l->timeout_ns, &reply,
+			"%s %s %lld region %s addrs %s weight %lld connections %lld addresses %lld "
+			"delivered %lld dropped %lld leaving %d",
+			l->opt->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region, l->opt->addrs,
+			(long long)cfg->server_weight, (long long)load.connections, (long long)load.addresses,
+			(long long)load.delivered, (long long)load.dropped, leaving);
 	if (rc < 0)
 		return rc;
 	rc = verdict_of(l, reply);
@@ -157,9 +157,9 @@ void redis_lease_join(struct redis_lease *l, const char *room)
 
 static int write_load(struct redis_lease *l, const struct wire_load *load)
 {
-	return redis_pipe_run(l->pipe, &script_load, clock_now_ns() + l->timeout_ns, NULL, "%s %lld %lld %lld %lld",
-			      l->opt->server_id, (long long)load->connections, (long long)load->addresses,
-			      (long long)load->delivered, (long long)load->dropped);
+	return script_run(l->pipe, &script_load, clock_now_ns() + l->timeout_ns, NULL, "%s %lld %lld %lld %lld",
+			  l->opt->server_id, (long long)load->connections, (long long)load->addresses,
+			  (long long)load->delivered, (long long)load->dropped);
 }
 
 int redis_lease_report(struct redis_lease *l, const struct wire_load *load, const struct wire_room_count *rooms,
@@ -368,8 +368,8 @@ int redis_lease_start(const struct redis_client_options *opt, struct redis_pipe 
 /* Sessions are void without the lease: nobody has to be told of each. */
 static void give_back(struct redis_lease *l)
 {
-	(void)redis_pipe_run(l->pipe, &script_remove, clock_now_ns() + l->timeout_ns, NULL, "%s %s %s",
-			     l->opt->server_id, l->epoch, "");
+	(void)script_run(l->pipe, &script_remove, clock_now_ns() + l->timeout_ns, NULL, "%s %s %s", l->opt->server_id,
+			 l->epoch, "");
 }
 
 void redis_lease_stop(struct redis_lease **lease)

@@ -54,7 +54,7 @@ size_t redis_others(struct redis_pipe *pipe, const struct config *cfg, const cha
 	struct other *all;
 	size_t n = 0;
 
-	if (redis_pipe_run(pipe, &script_others, deadline, &reply, "%s %lld", but, (long long)cfg->redis_lease) < 0)
+	if (script_run(pipe, &script_others, deadline, &reply, "%s %lld", but, (long long)cfg->redis_lease) < 0)
 		return 0; /* the pipe has logged why; the goodbyes go without */
 	if ((all = calloc(reply->elements + 1, sizeof(*all))) != NULL)
 		for (size_t i = 0; i < reply->elements; i++)

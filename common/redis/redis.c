@@ -108,7 +108,7 @@ int redis_reply_error(const struct redisReply *reply)
 	} meanings[] = {
 		{"READONLY", -EROFS}, {"MASTERDOWN", -EROFS}, {"LOADING", -EBUSY},     {"BUSY", -EBUSY},
 		{"TRYAGAIN", -EBUSY}, {"NOAUTH", -EACCES},    {"WRONGPASS", -EACCES},  {"NOPERM", -EPERM},
-		{"OOM", -ENOSPC},     {"MISCONF", -ENOSPC},   {"NOREPLICAS", -ENOSPC},
+		{"OOM", -ENOSPC},     {"MISCONF", -ENOSPC},   {"NOREPLICAS", -ENOSPC}, {"NOSCRIPT", -ENOEXEC},
 	};
 
 	if (reply->type != REDIS_REPLY_ERROR)

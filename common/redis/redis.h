@@ -76,6 +76,7 @@ bool redis_is_stale(struct redis *r);
  *   -EACCES  NOAUTH, WRONGPASS
  *   -EPERM   NOPERM: not this command, with this user; others may go well
  *   -ENOSPC  OOM, MISCONF: it takes no writes
+ *   -ENOEXEC NOSCRIPT
  *   -EPROTO  anything else */
 int redis_reply_error(const struct redisReply *reply);
 /* Does this error mean that another connection would do better? */

@@ -5,9 +5,7 @@
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -15,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/thread.h"
+#include "common/redis/redis_call.h"
 
 /* What may wait. Redis away for a few seconds at full load stays below it; beyond it callers are told at once. */
 #define CALLS_MAX 65536
@@ -22,31 +21,6 @@
 /* One batch: enough to make the round trip cheap, not so much that its first answer waits for its last command. */
 #define BATCH_CALLS 1024
 #define BATCH_BYTES (1u << 20)
-/* Our scripts name their keys themselves. */
-#define NO_KEYS "\r\n$1\r\n0\r\n"
-
-struct redis_call {
-	struct redis_call *next;
-	/* set once */
-	const struct redis_script *script; /* NULL: a plain command */
-	char *command;                     /* of a script: its arguments in the form of a command */
-	size_t bytes;
-	enum redis_repeat repeat;
-	int64_t deadline_ns;
-	/* under the pipe's lock */
-	bool done;
-	bool abandoned; /* nobody waits for it: the thread frees it */
-	int rc;
-	struct redisReply *reply;
-	pthread_cond_t wake;
-};
-
-struct calls {
-	struct redis_call *first, *last;
-	size_t n;
-	size_t bytes;
-};
-
 struct redis_pipe {
 	unsigned magic;
 #define REDIS_PIPE_MAGIC 0x4ed191be
@@ -55,49 +29,16 @@ struct redis_pipe {
 	struct thread *thread;
 	int64_t timeout_ns;
 	const char *name;
+	/* the thread's */
+	struct redis_scripts scripts;
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t work;
-	struct calls waiting;
+	struct call_list waiting;
 	bool stop;
 };
 
-/* ---- lists of calls ---- */
-
-static void calls_add(struct calls *all, struct redis_call *call)
-{
-	call->next = NULL;
-	if (all->last != NULL)
-		all->last->next = call;
-	else
-		all->first = call;
-	all->last = call;
-	all->n++;
-	all->bytes += call->bytes;
-}
-
-static struct redis_call *calls_take(struct calls *all)
-{
-	struct redis_call *call = all->first;
-
-	if (call == NULL)
-		return NULL;
-	all->first = call->next;
-	if (all->first == NULL)
-		all->last = NULL;
-	all->n--;
-	all->bytes -= call->bytes;
-	return call;
-}
-
-static void call_free(struct redis_call *call)
-{
-	if (call->reply != NULL)
-		freeReplyObject(call->reply);
-	(void)pthread_cond_destroy(&call->wake);
-	redisFreeCommand(call->command);
-	free(call);
-}
+/* ---- the end of a call ---- */
 
 /* The call has its end; takes the reply over. */
 static void finish_locked(struct redis_pipe *p, struct redis_call *call, int rc, struct redisReply *reply)
@@ -108,7 +49,7 @@ static void finish_locked(struct redis_pipe *p, struct redis_call *call, int rc,
 	call->rc = rc;
 	call->reply = reply;
 	if (call->abandoned)
-		call_free(call);
+		redis_call_free(call);
 	else
 		(void)pthread_cond_signal(&call->wake);
 }
@@ -125,47 +66,48 @@ static void finish(struct redis_pipe *p, struct redis_call *call, int rc, struct
 /* End what waits in vain: nobody is there for it, or its time is over. */
 static void expire_locked(struct redis_pipe *p) NEEDS(p->lock)
 {
-	struct calls all = p->waiting;
+	struct call_list all = p->waiting;
 	struct redis_call *call;
 	int64_t now = clock_now_ns();
 
-	p->waiting = (struct calls){0};
-	while ((call = calls_take(&all)) != NULL) {
+	p->waiting = (struct call_list){0};
+	while ((call = call_list_take(&all)) != NULL) {
 		if (call->deadline_ns > now)
-			calls_add(&p->waiting, call);
+			call_list_add(&p->waiting, call);
 		else
 			finish_locked(p, call, -ETIMEDOUT, NULL);
 	}
 }
 
 /* The next batch; its calls belong to the thread until they are finished or put back. */
-static struct calls take_batch(struct redis_pipe *p)
+static struct call_list take_batch(struct redis_pipe *p)
 {
-	struct calls batch = {0};
+	struct call_list batch = {0};
 
 	lock_take(&p->lock);
 	expire_locked(p);
 	while (p->waiting.first != NULL && batch.n < BATCH_CALLS && batch.bytes < BATCH_BYTES)
-		calls_add(&batch, calls_take(&p->waiting));
+		call_list_add(&batch, call_list_take(&p->waiting));
 	lock_drop(&p->lock);
 	return batch;
 }
 
 /* The connection broke with these unanswered: first in the queue again, or failed. */
-static void put_back(struct redis_pipe *p, struct calls *batch, int rc)
+static void put_back(struct redis_pipe *p, struct call_list *batch, int rc)
 {
-	struct calls front = {0};
+	struct call_list front = {0};
 	struct redis_call *call;
 
 	lock_take(&p->lock);
-	while ((call = calls_take(batch)) != NULL) {
+	while ((call = call_list_take(batch)) != NULL) {
+		call->was_sent = true;
 		if (call->repeat == REDIS_AGAIN)
-			calls_add(&front, call);
+			call_list_add(&front, call);
 		else
 			finish_locked(p, call, rc, NULL);
 	}
-	while ((call = calls_take(&p->waiting)) != NULL)
-		calls_add(&front, call);
+	while ((call = call_list_take(&p->waiting)) != NULL)
+		call_list_add(&front, call);
 	p->waiting = front;
 	lock_drop(&p->lock);
 }
@@ -178,8 +120,31 @@ static void say_refused(const struct redis_pipe *p, const struct redisReply *rep
 		    log_str("reply", reply->str));
 }
 
+/* Only this says for certain that nothing was done, since the script that was to do it is not there. Others that were sent with it
+ * may meet it again, when another client brings it: so their order is not that of the calls any more, and it is for the caller
+ * to do it again. */
+static int was_forgotten(struct redis_pipe *p, const struct redis_call *call)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	LOG_LIMITED(LOG_INFO, &limit, log_str("for", p->name),
+		    log_what("Redis has forgotten a script; it is sent again"), log_str("script", call->script->name));
+	return call->was_sent ? -ECONNRESET : -ENOEXEC;
+}
+
+/* What an error means for its call. */
+static int judge_error(struct redis_pipe *p, const struct redis_call *call, const struct redisReply *reply, int rc)
+{
+	if (call->script != NULL)
+		redis_scripts_forget(&p->scripts, call->script);
+	if (rc == -ENOEXEC && call->script != NULL)
+		return was_forgotten(p, call);
+	say_refused(p, reply);
+	return rc;
+}
+
 /* Take the replies of what was sent. Those without one stay in batch. 0, or the connection is gone. */
-static int read_replies(struct redis_pipe *p, struct calls *batch)
+static int read_replies(struct redis_pipe *p, struct call_list *batch)
 {
 	struct redisReply *reply;
 	int rc;
@@ -191,7 +156,7 @@ static int read_replies(struct redis_pipe *p, struct calls *batch)
 		if (rc < 0)
 			return rc;
 		if ((rc = redis_reply_error(reply)) < 0) {
-			say_refused(p, reply);
+			rc = judge_error(p, batch->first, reply, rc);
 			freeReplyObject(reply);
 			reply = NULL;
 		}
@@ -199,34 +164,19 @@ static int read_replies(struct redis_pipe *p, struct calls *batch)
 			redis_drop(p->redis, err_text(rc));
 			return rc;
 		}
-		finish(p, calls_take(batch), rc, reply);
+		finish(p, call_list_take(batch), rc, reply);
 	}
 	return 0;
 }
 
-static int append_script(struct redis_pipe *p, const struct redis_call *call)
-{
-	const struct redis_script *s = call->script;
-	size_t head_bytes, text_bytes = (size_t)(s->end - s->text);
-	char head[64], *arguments;
-	int rc;
-
-	head_bytes = (size_t)snprintf(head, sizeof(head), "*%ld\r\n$4\r\nEVAL\r\n$%zu\r\n",
-				      3 + strtol(call->command + 1, &arguments, 10), text_bytes);
-	arguments += strlen("\r\n");
-	if ((rc = redis_append(p->redis, head, head_bytes)) < 0 ||
-	    (rc = redis_append(p->redis, s->text, text_bytes)) < 0 ||
-	    (rc = redis_append(p->redis, NO_KEYS, strlen(NO_KEYS))) < 0)
-		return rc;
-	return redis_append(p->redis, arguments, (size_t)(call->command + call->bytes - arguments));
-}
-
 static int append_call(struct redis_pipe *p, const struct redis_call *call)
 {
-	return call->script != NULL ? append_script(p, call) : redis_append(p->redis, call->command, call->bytes);
+	if (call->script != NULL)
+		return redis_scripts_append(&p->scripts, p->redis, call->script, call->command, call->bytes);
+	return redis_append(p->redis, call->command, call->bytes);
 }
 
-static int send_batch(struct redis_pipe *p, const struct calls *batch)
+static int send_batch(struct redis_pipe *p, const struct call_list *batch)
 {
 	int rc;
 
@@ -241,7 +191,7 @@ static int send_batch(struct redis_pipe *p, const struct calls *batch)
 
 static void do_batch(struct redis_pipe *p)
 {
-	struct calls batch = take_batch(p);
+	struct call_list batch = take_batch(p);
 	int rc;
 
 	if (batch.first == NULL)
@@ -269,14 +219,18 @@ static void *run(void *arg)
 {
 	const int64_t look_around_ns = 100 * CLOCK_MS; /* how late the deadline of a posted command may be noticed */
 	struct redis_pipe *p = arg;
+	bool fresh;
 
 	OBJ_CHECK(p, REDIS_PIPE_MAGIC);
 	while (wait_for_work(p)) {
 		/* What was sent into a connection that the peer has closed would be lost or sent twice. */
 		if (redis_is_connected(p->redis) && redis_is_stale(p->redis))
 			continue;
-		if (redis_ready(p->redis, clock_now_ns() + look_around_ns, NULL) == 0)
-			do_batch(p);
+		if (redis_ready(p->redis, clock_now_ns() + look_around_ns, &fresh) < 0)
+			continue;
+		if (fresh)
+			redis_scripts_forget(&p->scripts, NULL);
+		do_batch(p);
 	}
 	return NULL;
 }
@@ -310,10 +264,10 @@ static int submit(struct redis_pipe *p, const struct redis_script *script, char 
 	else if (p->waiting.n >= CALLS_MAX || p->waiting.bytes >= BYTES_MAX)
 		rc = -EAGAIN;
 	else
-		calls_add(&p->waiting, call);
+		call_list_add(&p->waiting, call);
 	lock_drop(&p->lock);
 	if (rc < 0) {
-		call_free(call);
+		redis_call_free(call);
 		return rc;
 	}
 	(void)pthread_cond_signal(&p->work);
@@ -334,7 +288,7 @@ int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisRe
 		call->reply = NULL;
 	}
 	if (call->done)
-		call_free(call);
+		redis_call_free(call);
 	else
 		call->abandoned = true; /* the thread still has it, and frees it */
 	lock_drop(&p->lock);
@@ -348,6 +302,12 @@ int redis_pipe_beginv(struct redis_pipe *p, enum redis_repeat repeat, int64_t de
 	int n = redisFormatCommandArgv(&command, argc, argv, bytes);
 
 	return submit(p, NULL, command, n, repeat, deadline_ns, false, out);
+}
+
+int redis_pipe_begin_script(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
+			    struct redis_call **out, char *command, int bytes)
+{
+	return submit(p, script, command, bytes, script->repeat, deadline_ns, false, out);
 }
 
 static int begin_va(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, bool abandoned,
@@ -384,15 +344,6 @@ int redis_pipe_call(struct redis_pipe *p, enum redis_repeat repeat, int64_t dead
 	return rc < 0 ? rc : redis_pipe_end(p, call, reply);
 }
 
-int redis_pipe_callv(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redisReply **reply,
-		     int argc, const char **argv, const size_t *bytes)
-{
-	struct redis_call *call;
-	int rc = redis_pipe_beginv(p, repeat, deadline_ns, &call, argc, argv, bytes);
-
-	return rc < 0 ? rc : redis_pipe_end(p, call, reply);
-}
-
 int redis_pipe_post(struct redis_pipe *p, int64_t deadline_ns, const char *format, ...)
 {
 	struct redis_call *call;
@@ -403,51 +354,6 @@ int redis_pipe_post(struct redis_pipe *p, int64_t deadline_ns, const char *forma
 	rc = begin_va(p, REDIS_ONCE, deadline_ns, true, &call, format, args);
 	va_end(args);
 	return rc;
-}
-
-/* ---- scripts ---- */
-
-/* "*3..." has three. */
-static bool takes(const struct redis_script *script, const char *command, int bytes)
-{
-	long n = bytes > 0 ? strtol(command + 1, NULL, 10) : 0;
-
-	return bytes < 0 || (script->arguments < 0 ? n >= -script->arguments : n == script->arguments);
-}
-
-int redis_pipe_begin_runv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
-			  struct redis_call **out, int argc, const char **argv, const size_t *bytes)
-{
-	char *command = NULL;
-	int n = redisFormatCommandArgv(&command, argc, argv, bytes);
-
-	BUG_UNLESS(takes(script, command, n));
-	return submit(p, script, command, n, script->repeat, deadline_ns, false, out);
-}
-
-int redis_pipe_runv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
-		    struct redisReply **reply, int argc, const char **argv)
-{
-	struct redis_call *call;
-	int rc = redis_pipe_begin_runv(p, script, deadline_ns, &call, argc, argv, NULL);
-
-	return rc < 0 ? rc : redis_pipe_end(p, call, reply);
-}
-
-int redis_pipe_run(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
-		   struct redisReply **reply, const char *format, ...)
-{
-	struct redis_call *call;
-	char *command = NULL;
-	va_list args;
-	int n, rc;
-
-	va_start(args, format);
-	n = redisvFormatCommand(&command, format, args);
-	va_end(args);
-	BUG_UNLESS(takes(script, command, n));
-	rc = submit(p, script, command, n, script->repeat, deadline_ns, false, &call);
-	return rc < 0 ? rc : redis_pipe_end(p, call, reply);
 }
 
 /* ---- start and stop ---- */
@@ -493,7 +399,7 @@ void redis_pipe_stop(struct redis_pipe **pipe)
 	(void)pthread_cond_signal(&p->work);
 	thread_join(&p->thread);
 	lock_take(&p->lock);
-	while ((call = calls_take(&p->waiting)) != NULL)
+	while ((call = call_list_take(&p->waiting)) != NULL)
 		finish_locked(p, call, -ESHUTDOWN, NULL);
 	lock_drop(&p->lock);
 	redis_free(&p->redis);

@@ -7,24 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/redis/redis.h"
+#include "common/redis/redis_script.h"
 
 struct redis_pipe;
 struct redis_call;
-
-/* What to do with a command whose connection broke before its answer came. */
-enum redis_repeat {
-	REDIS_ONCE,  /* fail: doing it twice would be wrong */
-	REDIS_AGAIN, /* send it again on the next connection, before everything newer, until its deadline */
-};
-
-/* What Redis is to do in one step. */
-struct redis_script {
-	const char *name;
-	const char *text, *end;
-	int arguments; /* so many; -n: n or more */
-	enum redis_repeat repeat;
-};
 
 /* Start the thread. 0, -ENOMEM, -EAGAIN, -errno. */
 int redis_pipe_start(const struct redis_options *opt, struct redis_pipe **out);
@@ -40,8 +26,6 @@ void redis_pipe_stop(struct redis_pipe **p);
  *   -ESHUTDOWN, -ENOMEM, and the codes of redis_reply_error (logged) */
 int redis_pipe_call(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redisReply **reply,
 		    const char *format, ...);
-int redis_pipe_callv(struct redis_pipe *p, enum redis_repeat repeat, int64_t deadline_ns, struct redisReply **reply,
-		     int argc, const char **argv, const size_t *bytes);
 
 /* The same in two halves, so that one thread can have many under way, or order them by a lock. _begin hands it over and does
  * not wait: locks may be held that come before LOCK_POOL. _end waits, with no lock held; it is always to be called after a
@@ -52,13 +36,12 @@ int redis_pipe_beginv(struct redis_pipe *p, enum redis_repeat repeat, int64_t de
 		      int argc, const char **argv, const size_t *bytes);
 int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisReply **reply);
 
-/* The same three for a script and its arguments, of which there are as many as it wants; a format of "" for none. */
-int redis_pipe_run(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
-		   struct redisReply **reply, const char *format, ...);
-int redis_pipe_runv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
-		    struct redisReply **reply, int argc, const char **argv);
-int redis_pipe_begin_runv(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
-			  struct redis_call **out, int argc, const char **argv, const size_t *bytes);
+/* The first half for a script, with its arguments as redisFormatCommand makes them of less than a whole command; `command` is
+ * taken over, whatever comes of it. cluster/script.h has the comfortable form. Beside what is above, _end may say
+ *   -ENOEXEC    the server had forgotten the script: certainly not done. The next try brings the text
+ *   -ECONNRESET the same of one that was sent before, and may have been done then */
+int redis_pipe_begin_script(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
+			    struct redis_call **out, char *command, int bytes);
 
 /* Hand a command over and forget it (REDIS_ONCE). Does not wait, see _begin. 0: on its way; -EAGAIN, -ENOMEM: not sent. */
 int redis_pipe_post(struct redis_pipe *p, int64_t deadline_ns, const char *format, ...);

@@ -189,11 +189,17 @@ bool fake_redis_runs(char **argv, const char *name)
 #undef script
 	};
 
-	if (strcmp(argv[0], "EVAL") != 0)
+	char hash[REDIS_SCRIPT_BYTES];
+
+	if (strcmp(argv[0], "EVAL") != 0 && strcmp(argv[0], "EVALSHA") != 0)
 		return false;
-	for (size_t i = 0; name != NULL && i < sizeof(scripts) / sizeof(scripts[0]); i++)
-		if (strcmp(scripts[i]->name, name) == 0)
-			return strncmp(argv[1], scripts[i]->text, (size_t)(scripts[i]->end - scripts[i]->text)) == 0;
+	for (size_t i = 0; name != NULL && i < sizeof(scripts) / sizeof(scripts[0]); i++) {
+		if (strcmp(scripts[i]->name, name) != 0)
+			continue;
+		redis_script_hash(scripts[i], hash);
+		return strcmp(argv[1], hash) == 0 ||
+		       strncmp(argv[1], scripts[i]->text, (size_t)(scripts[i]->end - scripts[i]->text)) == 0;
+	}
 	return name == NULL;
 }
 

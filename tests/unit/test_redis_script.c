@@ -1,0 +1,183 @@
+/* Tests of scripts in common/redis/redis_pipe and cluster/script: the text goes to a server that does not know it, the hash to one
+ * that does. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster/script.h"
+#include "common/base/clock.h"
+#include "tests/unit/fake_redis.h"
+#include "tests/unit/until.h"
+
+#define LONG_NS (10 * CLOCK_SEC)
+
+/* Each use of script_next_number is answered with ":1", and HOLD when the test lets it go. */
+static struct heard {
+	char words[512];     /* EVAL or EVALSHA and the first argument of each */
+	atomic_int forgets;  /* so many EVALSHAs find nothing */
+	atomic_int refuses;  /* so many EVALs fail */
+	atomic_int close_at; /* the so-manieth use closes the connection */
+	atomic_bool holds;
+	sem_t go;
+} heard;
+
+static struct fake_redis server;
+static struct config cfg;
+static struct redis_pipe *pipe_;
+
+static const char *answer(void *arg, int argc, char **argv)
+{
+	struct heard *h = arg;
+	size_t n = strlen(h->words);
+
+	if (strcmp(argv[0], "HOLD") == 0) {
+		atomic_store(&h->holds, true);
+		(void)sem_wait(&h->go);
+		return ":1\r\n";
+	}
+	if (!fake_redis_runs(argv, "next_number"))
+		return fake_redis_hello(argc, argv);
+	assert_int_equal(argc, 5);
+	assert_string_equal(argv[2], "0");
+	assert_string_equal(argv[4], "ttl");
+	(void)snprintf(h->words + n, sizeof(h->words) - n, "%s %s, ", argv[0], argv[3]);
+	if (atomic_load(&h->close_at) > 0 && atomic_fetch_sub(&h->close_at, 1) == 1)
+		return NULL;
+	if (strcmp(argv[0], "EVALSHA") == 0 && atomic_fetch_sub(&h->forgets, 1) > 0)
+		return "-NOSCRIPT No matching script. Please use EVAL.\r\n";
+	if (strcmp(argv[0], "EVAL") == 0 && atomic_fetch_sub(&h->refuses, 1) > 0)
+		return "-OOM command not allowed when used memory > 'maxmemory'.\r\n";
+	return ":1\r\n";
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&heard, 0, sizeof(heard));
+	assert_int_equal(sem_init(&heard.go, 0, 0), 0);
+	fake_redis_start(&server, answer, &heard);
+	fake_redis_config(&server, &cfg);
+	pipe_ = fake_redis_pipe(&cfg);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	redis_pipe_stop(&pipe_);
+	fake_redis_stop(&server);
+	config_fini(&cfg);
+	(void)sem_destroy(&heard.go);
+	return 0;
+}
+
+static int run(const char *what)
+{
+	return script_run(pipe_, &script_next_number, clock_now_ns() + LONG_NS, NULL, "%s ttl", what);
+}
+
+static void begin(const char *what, struct redis_call **call)
+{
+	const char *argv[] = {what, "ttl"};
+
+	assert_int_equal(script_beginv(pipe_, &script_next_number, clock_now_ns() + LONG_NS, call, 2, argv, NULL), 0);
+}
+
+/* Both in one batch, since the one before has not been answered yet. */
+static void begin_together(const char *first, const char *second, struct redis_call *calls[2])
+{
+	struct redis_call *hold;
+
+	assert_int_equal(redis_pipe_begin(pipe_, REDIS_ONCE, clock_now_ns() + LONG_NS, &hold, "HOLD"), 0);
+	until(atomic_load(&heard.holds));
+	begin(first, &calls[0]);
+	begin(second, &calls[1]);
+	(void)sem_post(&heard.go);
+	assert_int_equal(redis_pipe_end(pipe_, hold, NULL), 0);
+}
+
+static void the_text_goes_out_once_a_connection(void **state)
+{
+	const char *argv[] = {"b", "ttl"};
+
+	(void)state;
+	assert_int_equal(run("a"), 0);
+	assert_int_equal(script_runv(pipe_, &script_next_number, clock_now_ns() + LONG_NS, NULL, 2, argv), 0);
+	heard.close_at = 1;
+	assert_int_equal(run("c"), 0);
+	assert_int_equal(run("d"), 0);
+	assert_string_equal(heard.words, "EVAL a, EVALSHA b, EVALSHA c, EVAL c, EVALSHA d, ");
+}
+
+static void a_server_that_forgot_the_script_gets_it_again(void **state)
+{
+	(void)state;
+	assert_int_equal(run("a"), 0);
+	heard.forgets = 1;
+	assert_int_equal(run("b"), 0);
+	assert_int_equal(run("c"), 0);
+	assert_string_equal(heard.words, "EVAL a, EVALSHA b, EVAL b, EVALSHA c, ");
+}
+
+/* An EVAL that failed need not have left the script behind. */
+static void after_an_error_the_text_goes_out_again(void **state)
+{
+	(void)state;
+	heard.refuses = 1;
+	assert_int_equal(run("a"), -ENOSPC);
+	assert_int_equal(run("b"), 0);
+	assert_string_equal(heard.words, "EVAL a, EVAL b, ");
+}
+
+/* Another client may bring it in the middle. Who did not find it says so: to do it again is the caller's business. */
+static void in_a_batch_each_that_was_not_done_says_so(void **state)
+{
+	struct redis_call *calls[2];
+
+	(void)state;
+	assert_int_equal(run("a"), 0);
+	heard.forgets = 1;
+	begin_together("b", "c", calls);
+	assert_int_equal(redis_pipe_end(pipe_, calls[0], NULL), -ENOEXEC);
+	assert_int_equal(redis_pipe_end(pipe_, calls[1], NULL), 0);
+	assert_int_equal(run("d"), 0);
+	assert_string_equal(heard.words, "EVAL a, EVALSHA b, EVALSHA c, EVAL d, ");
+}
+
+/* One that was sent before may have been done then. */
+static void of_a_repetition_nobody_says_that_it_was_not_done(void **state)
+{
+	struct redis_call *calls[2];
+
+	(void)state;
+	assert_int_equal(run("a"), 0);
+	heard.close_at = 1;
+	heard.forgets = 1;
+	begin_together("b", "c", calls);
+	/* On the new connection the first brings the text, which the second does not find. */
+	assert_int_equal(redis_pipe_end(pipe_, calls[0], NULL), 0);
+	assert_int_equal(redis_pipe_end(pipe_, calls[1], NULL), -ECONNRESET);
+	assert_string_equal(heard.words, "EVAL a, EVALSHA b, EVAL b, EVALSHA c, ");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(the_text_goes_out_once_a_connection, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_server_that_forgot_the_script_gets_it_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(after_an_error_the_text_goes_out_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(in_a_batch_each_that_was_not_done_says_so, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(of_a_repetition_nobody_says_that_it_was_not_done, set_up, tear_down),
+	};
+
+	return cmocka_run_group_tests_name("redis_script", tests, NULL, NULL);
+}
