@@ -1,9 +1,10 @@
 /* bench_body: the body of a benchmark's push. Fixed columns, so that reading one back costs next to nothing, and JSON,
  * so that every server of this protocol takes it. Pure. SPDX-License-Identifier: MIT */
+#include "bench/bench_body.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/bench.h"
 #include "common/base/obj.h"
 
 /* {"run":"0123456789abcdef","n":"0000000012","ns":"0000000000000000034","pad":"xxx"}

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "bench/bench_body.h"
 #include "cli/query.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"

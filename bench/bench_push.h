@@ -4,7 +4,11 @@
 #ifndef BENCH_BENCH_PUSH_H
 #define BENCH_BENCH_PUSH_H
 
-#include "bench/bench.h"
+#include <stdint.h>
+
+#include "bench/bench_options.h"
+#include "bench/bench_share.h"
+#include "bench/histogram.h"
 #include "cli/http_client.h"
 
 struct bench_push_result {

@@ -3,10 +3,15 @@
 #ifndef BENCH_BENCH_REPORT_H
 #define BENCH_BENCH_REPORT_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 
-#include "bench/bench.h"
+#include "bench/bench_options.h"
 #include "bench/bench_push.h"
+#include "bench/bench_reason.h"
+#include "bench/histogram.h"
+#include "bench/host_usage.h"
 
 /* Everything that a run found, summed over the processes. */
 struct bench_result {

@@ -1,6 +1,5 @@
-/* bench_run: see bench_run.h. This process directs: it forks the load processes, tells them the phase through shared
- * memory, and watches their counters. They never talk to each other. The phases, in order: plan, start_processes,
- * connect_all, run_one of the kinds, finish. SPDX-License-Identifier: MIT */
+/* bench_run: see bench_run.h. This process directs the load processes and watches their counters. The phases, in order:
+ * connect_all, run_measured, then all are told to finish, and collect. SPDX-License-Identifier: MIT */
 #include "bench/bench_run.h"
 
 #include <errno.h>
@@ -8,39 +7,22 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/bench_processes.h"
 #include "bench/bench_push.h"
-#include "bench/bench_source.h"
-#include "bench/sequence.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
-#define FILES_OF_OUR_OWN 32              /* of a process, beside its connections */
-#define QUIET_NS         (3 * CLOCK_SEC) /* no delivery for so long after the last push: nothing more will come */
-#define DRAIN_NS         (30 * CLOCK_SEC)
-#define LOOK_NS          (50 * CLOCK_MS) /* how often a condition is looked at that nobody tells us about */
-#define FINISH_NS        (20 * CLOCK_SEC)
-
-struct process {
-	pid_t pid; /* 0: not started, or waited for */
-	struct bench_part part;
-};
+#define QUIET_NS (3 * CLOCK_SEC) /* no delivery for so long after the last push: nothing more will come */
+#define DRAIN_NS (30 * CLOCK_SEC)
+#define LOOK_NS  (50 * CLOCK_MS) /* how often a condition is looked at that nobody tells us about */
 
 struct run {
 	const struct bench_options *opt;
 	struct bench_result *result;
-	struct bench_memory *memory;
-	unsigned n_processes;
-	struct process processes[BENCH_PROCESSES_MAX];
-	int news_fd;
+	struct bench_processes processes;
 	int signal_fd;
 	const char *doing; /* what progress lines say */
 	int64_t start_ns, next_line_ns;
@@ -51,16 +33,8 @@ struct run {
 	int64_t last_delivery_ns;
 };
 
-/* A counter of all load processes: its offset in struct bench_share is what names it. */
-static uint64_t sum(const struct run *r, size_t counter)
-{
-	uint64_t all = 0;
-
-	for (unsigned i = 0; i < r->n_processes; i++)
-		all += bench_read((atomic_uint_fast64_t *)((char *)&r->memory->shares[i] + counter));
-	return all;
-}
-#define SUM(r, counter) sum((r), offsetof(struct bench_share, counter))
+/* A counter of all load processes. */
+#define SUM(r, counter) bench_processes_sum(&(r)->processes, offsetof(struct bench_share, counter))
 
 static void print_line(struct run *r, int64_t now_ns)
 {
@@ -88,10 +62,7 @@ typedef bool condition(struct run *r);
 
 static bool all_connected(struct run *r)
 {
-	for (unsigned i = 0; i < r->n_processes; i++)
-		if (!atomic_load(&r->memory->shares[i].connected))
-			return false;
-	return true;
+	return bench_processes_are_connected(&r->processes);
 }
 
 static bool never(struct run *r)
@@ -117,7 +88,7 @@ static bool drained(struct run *r)
  * False if a signal ended it. */
 static bool wait_for(struct run *r, condition *holds, int extra_fd, int64_t deadline_ns)
 {
-	struct pollfd fds[3] = {{r->signal_fd, POLLIN, 0}, {r->news_fd, POLLIN, 0}, {extra_fd, POLLIN, 0}};
+	struct pollfd fds[3] = {{r->signal_fd, POLLIN, 0}, {r->processes.news_fd, POLLIN, 0}, {extra_fd, POLLIN, 0}};
 	uint64_t news;
 
 	for (;;) {
@@ -140,136 +111,9 @@ static bool wait_for(struct run *r, condition *holds, int extra_fd, int64_t dead
 		}
 		if (fds[2].revents != 0)
 			return true;
-		if (fds[1].revents != 0 && read(r->news_fd, &news, sizeof(news)) < 0)
+		if (fds[1].revents != 0 && read(r->processes.news_fd, &news, sizeof(news)) < 0)
 			continue; /* somebody's write is still to come */
 	}
-}
-
-/* As many files as we may have, and how many connections that makes for each process. */
-static int64_t connections_of_a_process(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return 256; /* cannot happen; a number that always works */
-	if (files.rlim_cur < files.rlim_max) {
-		rlim_t before = files.rlim_cur;
-
-		files.rlim_cur = files.rlim_max;
-		if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-			files.rlim_cur = before;
-	}
-	if (files.rlim_cur > BENCH_CONNECTIONS_MAX + FILES_OF_OUR_OWN)
-		return BENCH_CONNECTIONS_MAX;
-	return files.rlim_cur > FILES_OF_OUR_OWN ? (int64_t)files.rlim_cur - FILES_OF_OUR_OWN : 1;
-}
-
-static int plan_processes(struct run *r)
-{
-	int64_t each = connections_of_a_process(), files = each + FILES_OF_OUR_OWN, all = r->opt->connections;
-	int64_t needed = (all + each - 1) / each;
-	int64_t n = r->opt->processes > needed ? r->opt->processes : needed;
-
-	n = n < all ? n : all;
-	if (n > BENCH_PROCESSES_MAX) {
-		fprintf(stderr,
-			"comet-cli: %lld connections need %lld processes of %lld files each, the limit is %d; raise "
-			"RLIMIT_NOFILE (ulimit -n)\n",
-			(long long)all, (long long)n, (long long)files, BENCH_PROCESSES_MAX);
-		return -EMFILE;
-	}
-	r->n_processes = (unsigned)n;
-	return 0;
-}
-
-/* Say early what will not fit, rather than let it fail one connection at a time. */
-static bool plan_sources(const struct run *r)
-{
-	bool can = bench_source_can_spread((const struct sockaddr *)&r->opt->servers[0].address);
-	int64_t lot = bench_source_lot(), ports = 3 * lot;
-
-	if (!can && r->opt->connections > ports)
-		fprintf(stderr,
-			"comet-cli: %lld connections from one address are more than net.ipv4.ip_local_port_range "
-			"has ports (%lld); the last ones will fail\n",
-			(long long)r->opt->connections, (long long)ports);
-	return can && (r->opt->kind == BENCH_CHURN || r->opt->connections > lot);
-}
-
-static int map_memory(struct run *r)
-{
-	uint32_t pushes = r->opt->kind == BENCH_FANOUT ? bench_pushes(r->opt) : 0;
-	size_t words = SEQUENCE_WORDS(pushes);
-	size_t bytes = sizeof(struct bench_memory) + words * sizeof(uint64_t);
-	void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-	if (map == MAP_FAILED)
-		return -errno;
-	r->memory = map;
-	r->memory->pushes_max = pushes;
-	r->memory->words = words;
-	r->memory->map_bytes = bytes;
-	return 0;
-}
-
-/* In the new process: work, and leave without running what the other one has to run at its exit. */
-_Noreturn static void be_load(const struct run *r, const struct bench_part *part, pid_t parent)
-{
-	int rc = 0;
-
-	/* Ctrl-C reaches the whole group; the directing process decides what it means. Without it, we are nothing. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-		_exit(1);
-	rc = bench_load(r->opt, part);
-	if (rc < 0)
-		fprintf(stderr, "comet-cli: a load process ended: %s\n", err_text(rc));
-	fflush(stderr);
-	_exit(rc < 0 ? 1 : 0);
-}
-
-static int start_processes(struct run *r)
-{
-	int64_t first = 0, n = r->n_processes;
-	bool spread = plan_sources(r);
-	pid_t parent = getpid();
-
-	for (unsigned i = 0; i < r->n_processes; i++) {
-		struct process *p = &r->processes[i];
-
-		p->part = (struct bench_part){
-			.number = i,
-			.first = first,
-			.connections = r->opt->connections / n + (i < r->opt->connections % n),
-			.window = r->opt->window / n + (i < r->opt->window % n),
-			.spread = spread,
-			.command_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-			.news_fd = r->news_fd,
-			.share = &r->memory->shares[i],
-			.memory = r->memory,
-		};
-		if (p->part.command_fd < 0)
-			return -errno;
-		if (p->part.window < 1)
-			p->part.window = 1;
-		first += p->part.connections;
-		if ((p->pid = fork()) < 0) {
-			p->pid = 0;
-			return -errno;
-		}
-		if (p->pid == 0)
-			be_load(r, &p->part, parent);
-	}
-	return 0;
-}
-
-static void set_phase(struct run *r, enum bench_phase phase)
-{
-	uint64_t one = 1;
-
-	atomic_store_explicit(&r->memory->phase, phase, memory_order_release);
-	for (unsigned i = 0; i < r->n_processes; i++)
-		if (r->processes[i].pid > 0 && write(r->processes[i].part.command_fd, &one, sizeof(one)) != sizeof(one))
-			fprintf(stderr, "comet-cli: a load process cannot be told to go on\n");
 }
 
 /* A server that is gone is seen by its connections; here it only costs its numbers. */
@@ -285,9 +129,9 @@ static double connect_seconds(const struct run *r)
 {
 	int64_t last_ns = r->start_ns;
 
-	for (unsigned i = 0; i < r->n_processes; i++)
-		if (r->memory->shares[i].last_online_ns > last_ns)
-			last_ns = r->memory->shares[i].last_online_ns;
+	for (unsigned i = 0; i < r->processes.n; i++)
+		if (r->processes.memory->shares[i].last_online_ns > last_ns)
+			last_ns = r->processes.memory->shares[i].last_online_ns;
 	return (double)(last_ns - r->start_ns) / 1e9;
 }
 
@@ -314,7 +158,7 @@ static bool connect_all(struct run *r)
 static void run_fanout(struct run *r)
 {
 	struct bench_push *push;
-	int done_fd, rc = bench_push_start(r->opt, r->memory, &push, &done_fd);
+	int done_fd, rc = bench_push_start(r->opt, r->processes.memory, &push, &done_fd);
 	int64_t end_ns = clock_now_ns() + r->opt->duration_ns + r->opt->api.timeout_ns + CLOCK_SEC;
 
 	if (rc < 0) {
@@ -342,7 +186,7 @@ static void run_measured(struct run *r)
 	int64_t begin_ns = clock_now_ns();
 
 	look(r, &r->result->run_begin);
-	set_phase(r, PHASE_RUN);
+	bench_processes_set_phase(&r->processes, PHASE_RUN);
 	if (r->opt->kind == BENCH_FANOUT)
 		run_fanout(r);
 	else
@@ -351,41 +195,11 @@ static void run_measured(struct run *r)
 	r->result->run_s = (double)(clock_now_ns() - begin_ns) / 1e9;
 }
 
-/* Wait for one process to leave; one that does not is ended. */
-static bool wait_for_process(struct process *p, int64_t deadline_ns)
-{
-	int status = 0;
-
-	while (waitpid(p->pid, &status, WNOHANG) == 0) {
-		if (clock_now_ns() >= deadline_ns)
-			kill(p->pid, SIGKILL); /* the next look finds it gone */
-		poll(NULL, 0, (int)(LOOK_NS / CLOCK_MS));
-	}
-	p->pid = 0;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-static void add_reasons(struct bench_result *out, const struct bench_share *share)
-{
-	for (const struct bench_reason *from = share->reasons; from < share->reasons + BENCH_REASONS; from++) {
-		struct bench_reason *to = out->reasons;
-
-		while (from->count > 0 && to < out->reasons + BENCH_REASONS - 1 && to->count > 0 &&
-		       strcmp(to->words, from->words) != 0)
-			to++;
-		if (from->count == 0)
-			continue;
-		if (to->count == 0)
-			memcpy(to->words, from->words, sizeof(to->words));
-		to->count += from->count;
-	}
-}
-
 static void collect(struct run *r)
 {
 	struct bench_result *out = r->result;
 
-	out->processes = r->n_processes;
+	out->processes = r->processes.n;
 	out->started = SUM(r, started);
 	out->online = SUM(r, online);
 	out->failed = SUM(r, failed);
@@ -395,32 +209,16 @@ static void collect(struct run *r)
 	out->reordered = SUM(r, reordered);
 	out->foreign = SUM(r, foreign);
 	out->echoes = SUM(r, echoes);
-	for (unsigned i = 0; i < r->n_processes; i++) {
-		const struct bench_share *share = &r->memory->shares[i];
+	for (unsigned i = 0; i < r->processes.n; i++) {
+		const struct bench_share *share = &r->processes.memory->shares[i];
 
 		histogram_merge(&out->handshakes, &share->handshakes);
 		histogram_merge(&out->latencies, &share->latencies);
 		out->missing += share->missing;
 		out->missing_on_lost += share->missing_on_lost;
 		out->load_cpu_s += share->cpu_s;
-		add_reasons(out, share);
+		bench_reason_add(out->reasons, share->reasons);
 	}
-}
-
-/* Let all processes leave; -ECHILD if one did not end well, since then its numbers are not to be trusted. */
-static int finish(struct run *r)
-{
-	int64_t deadline_ns = clock_now_ns() + FINISH_NS;
-	int rc = 0;
-
-	set_phase(r, PHASE_END);
-	for (unsigned i = 0; i < r->n_processes; i++) {
-		if (r->processes[i].pid > 0 && !wait_for_process(&r->processes[i], deadline_ns))
-			rc = -ECHILD;
-		if (r->processes[i].part.command_fd > 0)
-			close(r->processes[i].part.command_fd);
-	}
-	return rc;
 }
 
 static int run_all(struct run *r)
@@ -430,10 +228,10 @@ static int run_all(struct run *r)
 	look(r, &r->result->before);
 	r->start_ns = clock_now_ns();
 	r->next_line_ns = r->start_ns + CLOCK_SEC;
-	rc = start_processes(r);
+	rc = bench_processes_start(&r->processes);
 	if (rc == 0 && (r->opt->kind == BENCH_CHURN || connect_all(r)))
 		run_measured(r);
-	finish_rc = finish(r);
+	finish_rc = bench_processes_finish(&r->processes);
 	if (rc < 0)
 		fprintf(stderr, "comet-cli: cannot start the load processes: %s\n", err_text(rc));
 	else if (finish_rc < 0)
@@ -444,18 +242,19 @@ static int run_all(struct run *r)
 }
 
 /* SIGINT and SIGTERM as a descriptor; the load processes inherit that they are blocked. */
-static int open_descriptors(struct run *r)
+static int open_signals(struct run *r)
 {
 	sigset_t set;
+	int rc = 0;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC);
-	r->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	return r->signal_fd < 0 || r->news_fd < 0 ? -errno : 0;
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || (r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC)) < 0) {
+		rc = -errno;
+		fprintf(stderr, "comet-cli: no descriptor for signals: %s\n", err_text(rc));
+	}
+	return rc;
 }
 
 int bench_run(const struct bench_options *opt, struct bench_result *out)
@@ -467,21 +266,12 @@ int bench_run(const struct bench_options *opt, struct bench_result *out)
 		return -ENOMEM;
 	r->opt = opt;
 	r->result = out;
-	r->signal_fd = r->news_fd = -1;
-	if ((rc = plan_processes(r)) < 0)
-		goto free_run;
-	if ((rc = map_memory(r)) < 0 || (rc = open_descriptors(r)) < 0)
-		fprintf(stderr, "comet-cli: cannot prepare the run: %s\n", err_text(rc));
-	else
+	r->signal_fd = -1;
+	if ((rc = bench_processes_init(&r->processes, opt)) == 0 && (rc = open_signals(r)) == 0)
 		rc = run_all(r);
 	if (r->signal_fd >= 0)
 		close(r->signal_fd);
-	if (r->news_fd >= 0)
-		close(r->news_fd);
-	if (r->memory != NULL)
-		munmap(r->memory, r->memory->map_bytes);
-
-free_run:
+	bench_processes_fini(&r->processes);
 	free(r);
 	return rc;
 }

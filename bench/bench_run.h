@@ -2,7 +2,7 @@
 #ifndef BENCH_BENCH_RUN_H
 #define BENCH_BENCH_RUN_H
 
-#include "bench/bench.h"
+#include "bench/bench_options.h"
 #include "bench/bench_report.h"
 
 /* Run what the options say, with a line of progress on stderr each second. SIGINT and SIGTERM end it early, with what

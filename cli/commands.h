@@ -17,6 +17,5 @@ int command_sub(int argc, char **argv);
 int command_push(int argc, char **argv);
 int command_kick(int argc, char **argv);
 int command_online(int argc, char **argv);
-int command_bench(int argc, char **argv);
 
 #endif

@@ -1,4 +1,4 @@
-/* Bodies and packets of comet-cli bench. SPDX-License-Identifier: MIT */
+/* Bodies, packets and reasons of comet-cli bench. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,9 @@
 #include <cmocka.h>
 #include <jansson.h>
 
-#include "bench/bench.h"
+#include "bench/bench_body.h"
+#include "bench/bench_reason.h"
+#include "bench/bench_wire.h"
 #include "common/base/err.h"
 
 static const char run[] = "0123456789abcdef";
@@ -275,9 +277,51 @@ static void no_wire_of_that_name_is_null(void **state)
 	assert_null(bench_wire_find("pigeon"));
 }
 
+/* ---- reasons ---- */
+
+static void the_same_words_are_counted_together_and_lists_are_added(void **state)
+{
+	struct bench_reason all[BENCH_REASONS] = {0};
+	struct bench_reason one[BENCH_REASONS] = {0};
+
+	(void)state;
+	bench_reason_count(one, "auth: refused");
+	bench_reason_count(one, "connect: refused");
+	bench_reason_count(one, "auth: refused");
+	bench_reason_count(all, "connect: refused");
+	bench_reason_add(all, one);
+	assert_string_equal(all[0].words, "connect: refused");
+	assert_int_equal(all[0].count, 2);
+	assert_string_equal(all[1].words, "auth: refused");
+	assert_int_equal(all[1].count, 2);
+	assert_int_equal(all[2].count, 0);
+}
+
+static void a_full_list_counts_the_others_under_one(void **state)
+{
+	struct bench_reason list[BENCH_REASONS] = {0};
+	uint64_t counted = 0;
+	char words[2 * BENCH_REASON_BYTES];
+
+	(void)state;
+	for (int i = 0; i < 2 * BENCH_REASONS; i++) {
+		memset(words, 'x', sizeof(words));
+		words[sizeof(words) - 1] = '\0';
+		words[0] = (char)('0' + i);
+		bench_reason_count(list, words);
+	}
+	assert_string_equal(list[BENCH_REASONS - 1].words, "other reasons");
+	assert_int_equal(list[BENCH_REASONS - 1].count, BENCH_REASONS + 1);
+	for (size_t i = 0; i < BENCH_REASONS; i++)
+		counted += list[i].count;
+	assert_int_equal(counted, 2 * BENCH_REASONS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_same_words_are_counted_together_and_lists_are_added),
+		cmocka_unit_test(a_full_list_counts_the_others_under_one),
 		cmocka_unit_test(a_body_is_json_of_the_size_asked_for),
 		cmocka_unit_test(a_body_is_read_back),
 		cmocka_unit_test(a_body_of_somebody_else_is_not_taken),
