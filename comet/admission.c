@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "comet/transport/peer.h"
+#include "comet/transport/transport.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
 #include "common/base/machine.h"
-#include "common/base/network.h"
 #include "common/base/obj.h"
 #include "common/base/stack.h"
 
@@ -96,12 +97,14 @@ static const char *what_to_raise(const struct admission_options *opt, enum close
 	}
 }
 
-static void say_refused(const struct admission *a, const char *address, enum close_reason why)
+static void say_refused(const struct admission *a, const struct sockaddr *peer, enum close_reason why)
 {
 	static struct log_limit log_limit = LOG_LIMIT(1);
+	char address[TRANSPORT_PEER_BYTES];
 	int64_t limit = 0;
 	const char *what = what_to_raise(&a->opt, why, &limit);
 
+	peer_text(peer, false, address, sizeof(address));
 	if (what != NULL)
 		LOG_LIMITED(LOG_WARN, &log_limit, log_str("peer", address), log_what(what), log_i64("limit", limit));
 	else
@@ -109,49 +112,55 @@ static void say_refused(const struct admission *a, const char *address, enum clo
 			    log_str("reason", close_reason_name(why)));
 }
 
-enum close_reason admission_enter(struct admission *a, const char *address)
+enum close_reason admission_enter(struct admission *a, const struct sockaddr *peer, enum ticket *ticket)
 {
 	char network[NETWORK_BYTES];
-	const char *from = network_of(address, network);
 	enum close_reason why = CLOSE_DRAINING;
 	int64_t now = clock_now_ns();
 
+	*ticket = TICKET_NONE;
+	peer_network(peer, network);
 	if (!atomic_load(&a->draining)) {
 		lock_take(&a->lock);
-		why = enter_locked(a, from, now);
+		why = enter_locked(a, network, now);
 		lock_drop(&a->lock);
 	}
 	if (why == CLOSE_NONE) {
+		*ticket = TICKET_HANDSHAKE;
 		count(COUNT_CONNECTIONS);
 	} else {
 		count_by(COUNT_REFUSED, why);
-		say_refused(a, address, why);
+		say_refused(a, peer, why);
 	}
 	return why;
 }
 
-void admission_settle(struct admission *a)
+void admission_pass(struct admission *a, enum ticket *ticket)
 {
-	BUG_UNLESS(atomic_fetch_sub(&a->handshakes, 1) > 0);
+	BUG_UNLESS(*ticket == TICKET_HANDSHAKE && atomic_fetch_sub(&a->handshakes, 1) > 0);
+	*ticket = TICKET_IN;
 }
 
-void admission_leave(struct admission *a, const char *address, bool settled)
+void admission_leave(struct admission *a, const struct sockaddr *peer, enum ticket *ticket)
 {
 	char network[NETWORK_BYTES];
-	const char *from = network_of(address, network);
 	intptr_t from_here;
 
-	if (!settled)
-		admission_settle(a);
+	if (*ticket == TICKET_NONE)
+		return;
+	if (*ticket == TICKET_HANDSHAKE)
+		admission_pass(a, ticket);
+	*ticket = TICKET_NONE;
+	peer_network(peer, network);
 	lock_take(&a->lock);
-	from_here = (intptr_t)strmap_get(&a->per_ip, from);
+	from_here = (intptr_t)strmap_get(&a->per_ip, network);
 	BUG_UNLESS(from_here > 0 && a->connections > 0);
 	a->connections--;
 	/* Putting over a key that is there allocates nothing, so it cannot fail. */
 	if (from_here > 1)
-		BUG_UNLESS(strmap_put(&a->per_ip, from, (void *)(from_here - 1), NULL) == 0);
+		BUG_UNLESS(strmap_put(&a->per_ip, network, (void *)(from_here - 1), NULL) == 0);
 	else
-		(void)strmap_del(&a->per_ip, from);
+		(void)strmap_del(&a->per_ip, network);
 	lock_drop(&a->lock);
 	count_add(COUNT_CONNECTIONS, -1);
 }

@@ -1,5 +1,5 @@
 /* admission: may this one come in? Totals, per address, how fast they come, how many are not through the handshake, draining.
- * Both doors (accept, websocket) ask it. What counts as one address: for IPv6 a network of 64 bits, which is what one
+ * accept asks it. What counts as one address: for IPv6 a network of 64 bits, which is what one
  * subscriber has. SPDX-License-Identifier: MIT */
 #ifndef COMET_ADMISSION_H
 #define COMET_ADMISSION_H
@@ -9,9 +9,12 @@
 #include <stdint.h>
 
 #include "comet/close_reason.h"
+#include "comet/ticket.h"
 #include "common/base/lock.h"
 #include "common/base/rate.h"
 #include "common/base/strmap.h"
+
+struct sockaddr;
 
 /* 0 is no limit, but for connections_max. */
 struct admission_options {
@@ -27,11 +30,11 @@ struct admission {
 	struct admission_options opt;
 	/* any thread */
 	atomic_bool draining;
-	atomic_llong handshakes; /* connections that are not settled */
+	atomic_llong handshakes; /* tickets of that kind */
 	/* under lock */
 	struct lock lock;
 	int64_t connections;
-	struct strmap per_ip;        /* address -> how many, in the pointer */
+	struct strmap per_ip;        /* network -> how many, in the pointer */
 	int64_t connects_ns;         /* the bucket of opt.connects */
 	struct rate_table addresses; /* those of opt.connects_per_ip */
 };
@@ -40,12 +43,15 @@ struct admission {
 int admission_init(struct admission *a, const struct admission_options *opt);
 void admission_fini(struct admission *a);
 
-/* One more from this address (text without the port). CLOSE_NONE: counted in, and admission_leave is owed; else why not,
- * counted and logged with the limit and the setting that raises it. Takes a->lock. */
-enum close_reason admission_enter(struct admission *a, const char *address) WITHOUT(a->lock);
-/* It is through the handshake: once, on its way from enter to leave, or not at all. */
-void admission_settle(struct admission *a);
-void admission_leave(struct admission *a, const char *address, bool settled) WITHOUT(a->lock);
+/* One more from this address. CLOSE_NONE: counted in, and *ticket says so; otherwise why not, counted and logged with the
+ * limit and the setting that raises it. Takes a->lock. */
+enum close_reason admission_enter(struct admission *a, const struct sockaddr *peer, enum ticket *ticket)
+	WITHOUT(a->lock);
+/* It is through the handshake: the ticket is TICKET_IN. */
+void admission_pass(struct admission *a, enum ticket *ticket);
+/* Whoever has that ticket from that address goes; TICKET_NONE: nothing happens. The ticket is then TICKET_NONE. Takes
+ * a->lock. */
+void admission_leave(struct admission *a, const struct sockaddr *peer, enum ticket *ticket) WITHOUT(a->lock);
 
 /* From now on nobody comes in. */
 void admission_drain(struct admission *a);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "comet/goodbye.h"
+#include "comet/transport/peer.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/obj.h"
@@ -246,6 +247,6 @@ void connection_say_goodbye(struct connection *c, enum transport_wait wait)
 
 const char *connection_peer(const struct connection *c, char peer[TRANSPORT_PEER_BYTES])
 {
-	transport_peer(c->transport, true, peer, TRANSPORT_PEER_BYTES);
+	peer_text(transport_peer(c->transport), true, peer, TRANSPORT_PEER_BYTES);
 	return peer;
 }

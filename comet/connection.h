@@ -10,6 +10,7 @@
 
 #include "comet/channel.h"
 #include "comet/close_reason.h"
+#include "comet/ticket.h"
 #include "comet/timer.h"
 #include "comet/transport/drop_reason.h"
 #include "comet/transport/transport.h"
@@ -51,7 +52,7 @@ struct connection {
 	char *refusal;
 	/* reader only */
 	bool in_bucket;
-	bool settled;       /* admission counts its handshake no more */
+	enum ticket ticket;
 	int64_t renewed_ns; /* when logic was last told that it is still here */
 	int64_t packets_ns; /* the buckets of limits.packets and limits.bytes */
 	int64_t bytes_ns;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/transport/peer.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -47,7 +48,7 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 	struct wire_renewal renewal = {0};
 	int rc;
 
-	transport_peer(c->transport, false, peer, sizeof(peer));
+	peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
 	/* Its heartbeats wait behind this packet. As long as an answer may take, with the second try that a cluster makes. */
 	connection_excuse(c, 2 * s->cfg->logic_timeout * CLOCK_MS);
 	rc = s->logic.reauth(s->logic.self, &request, &c->seat, &renewal);

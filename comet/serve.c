@@ -7,6 +7,7 @@
 
 #include "comet/dispatch.h"
 #include "comet/operator.h"
+#include "comet/transport/peer.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -116,8 +117,7 @@ static int read_auth(struct server *s, struct connection *c, struct packet *p)
 /* What has to come after the bucket knows it, and before the client knows that it is in. */
 static int settle(struct server *s, struct connection *c, const struct wire_session *session)
 {
-	admission_settle(&s->admission);
-	c->settled = true;
+	admission_pass(&s->admission, &c->ticket);
 	s->logic.settled(s->logic.self, &c->seat);
 	if (session->room[0] != '\0')
 		s->logic.join(s->logic.self, session->room);
@@ -136,7 +136,7 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	int64_t asked_ns = clock_now_ns();
 	int rc;
 
-	transport_peer(c->transport, false, peer, sizeof(peer));
+	peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
 	rc = s->logic.connect(s->logic.self, &request, &session);
 	if (rc == 0 || rc == -ERR_REFUSED) /* what gave up has its own counter */
 		count_observe(COUNT_AUTH, clock_now_ns() - asked_ns);

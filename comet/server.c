@@ -127,10 +127,7 @@ void server_enter(struct server *s, struct connection *c)
 
 void server_leave(struct server *s, struct connection *c)
 {
-	char address[TRANSPORT_PEER_BYTES];
-
-	transport_peer(c->transport, false, address, sizeof(address));
-	admission_leave(&s->admission, address, c->settled);
+	admission_leave(&s->admission, transport_peer(c->transport), &c->ticket);
 	lock_take(&s->lock);
 	if (c->roster_prev != NULL)
 		c->roster_prev->roster_next = c->roster_next;

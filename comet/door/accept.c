@@ -13,8 +13,6 @@
 #include <unistd.h>
 
 #include "comet/door/porter.h"
-#include "comet/transport/peer.h"
-#include "comet/transport/transport.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -89,16 +87,18 @@ static void set_options(const struct server *s, int fd)
 static int receive(struct listener *l, int fd, const struct sockaddr *peer)
 {
 	struct server *s = l->accept->server;
-	char address[TRANSPORT_PEER_BYTES];
 	enum close_reason why;
+	enum ticket ticket;
+	int rc;
 
-	peer_text(peer, false, address, sizeof(address));
-	if ((why = admission_enter(&s->admission, address)) != CLOSE_NONE) {
+	if ((why = admission_enter(&s->admission, peer, &ticket)) != CLOSE_NONE) {
 		l->door->turn_away(l->door->arg, fd, why);
 		return 0;
 	}
 	set_options(s, fd);
-	return l->door->let_in(l->door->arg, fd, peer);
+	rc = l->door->let_in(l->door->arg, fd, peer, &ticket);
+	admission_leave(&s->admission, peer, &ticket);
+	return rc;
 }
 
 /* The porter has read its PROXY header. A limit of the machine is met again by the next accept. */

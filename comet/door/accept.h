@@ -18,9 +18,9 @@ struct accept_door {
 	const char *setting; /* "tcp.bind", for complaints */
 	const char *bind;    /* addresses, host:port with commas; empty: none */
 	bool proxied;        /* a PROXY header comes first */
-	/* Take over fd and the place that admission gave its peer, also on an error.
+	/* Take over fd, also on an error; and the ticket, if a connection came of it.
 	 *   0; -EAGAIN, -ENOMEM: a limit of the machine, the next one should wait a little */
-	int (*let_in)(void *arg, int fd, const struct sockaddr *peer);
+	int (*let_in)(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket);
 	/* Take over fd, tell the client why it may not come in as far as that goes at once, and close. */
 	void (*turn_away)(void *arg, int fd, enum close_reason why);
 	void *arg; /* of both */

@@ -5,7 +5,6 @@
 
 #include "comet/goodbye.h"
 #include "comet/serve.h"
-#include "comet/transport/peer.h"
 #include "comet/transport/tcp.h"
 
 void tcp_door_turn_away(void *arg, int fd, enum close_reason why)
@@ -31,7 +30,7 @@ void tcp_door_turn_away_tls(void *arg, int fd, enum close_reason why)
 	(void)close(fd);
 }
 
-int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer)
+int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket)
 {
 	struct tcp_door *door = arg;
 	struct server *s = door->server;
@@ -41,24 +40,19 @@ int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer)
 		.write_timeout_ns = s->connection.write_timeout_ns,
 	};
 	unsigned turn = atomic_fetch_add(&door->accepted, 1);
-	char address[TRANSPORT_PEER_BYTES];
 	struct transport *t;
 	struct connection *c;
 	int rc;
 
 	if ((rc = tcp_new(fd, peer, round_buffers(&s->round, turn), &opt, &t)) < 0) {
 		(void)close(fd);
-		goto leave;
+		return rc;
 	}
 	if ((rc = connection_new(t, &s->connection, &c)) < 0) {
 		transport_free(&t);
-		goto leave;
+		return rc;
 	}
 	c->share = turn;
+	c->ticket = ticket_take(ticket);
 	return serve_start(s, c);
-
-leave:
-	peer_text(peer, false, address, sizeof(address));
-	admission_leave(&s->admission, address, false);
-	return rc;
 }

@@ -18,7 +18,7 @@ struct tcp_door {
 };
 
 /* As accept.h wants them; arg is the struct tcp_door. */
-int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer);
+int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket);
 void tcp_door_turn_away(void *arg, int fd, enum close_reason why);
 /* For a door with TLS: before the handshake there is nothing that the client would understand. */
 void tcp_door_turn_away_tls(void *arg, int fd, enum close_reason why);

@@ -15,7 +15,6 @@
 
 #include "comet/door/ws_guest.h"
 #include "comet/goodbye.h"
-#include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
 #include "comet/transport/ws_link.h"
 #include "common/base/cores.h"
@@ -98,38 +97,35 @@ static void hand_over(struct service *s, struct ws_guest *g)
 
 /* ---- the doors ---- */
 
-static int let_in(struct websocket *ws, int fd, const struct sockaddr *peer, bool tls)
+static int let_in(struct websocket *ws, int fd, const struct sockaddr *peer, bool tls, enum ticket *ticket)
 {
 	unsigned turn = atomic_fetch_add(&ws->turn, 1);
 	struct service *s = &ws->services[turn % ws->n_services];
-	char address[TRANSPORT_PEER_BYTES];
 	struct ws_guest *g;
-	int rc = ws_guest_new(&s->host, fd, peer, tls, turn, &g);
+	int rc = ws_guest_new(&s->host, fd, peer, tls, turn, ticket, &g);
 
 	if (rc == 0) {
 		hand_over(s, g);
 		return 0;
 	}
 	(void)close(fd);
-	peer_text(peer, false, address, sizeof(address));
-	admission_leave(&ws->server->admission, address, false);
 	return rc;
 }
 
-int websocket_let_in(void *arg, int fd, const struct sockaddr *peer)
+int websocket_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket)
 {
 	struct websocket *ws = arg;
 
 	OBJ_CHECK(ws, WEBSOCKET_MAGIC);
-	return let_in(ws, fd, peer, false);
+	return let_in(ws, fd, peer, false, ticket);
 }
 
-int websocket_let_in_tls(void *arg, int fd, const struct sockaddr *peer)
+int websocket_let_in_tls(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket)
 {
 	struct websocket *ws = arg;
 
 	OBJ_CHECK(ws, WEBSOCKET_MAGIC);
-	return let_in(ws, fd, peer, true);
+	return let_in(ws, fd, peer, true, ticket);
 }
 
 void websocket_turn_away(void *arg, int fd, enum close_reason why)

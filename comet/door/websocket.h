@@ -17,8 +17,8 @@ int websocket_start(struct server *s, struct tls_certs *certs, struct websocket 
 void websocket_stop(struct websocket **ws);
 
 /* The doors' functions, as accept.h wants them; arg is the struct websocket. */
-int websocket_let_in(void *arg, int fd, const struct sockaddr *peer);
-int websocket_let_in_tls(void *arg, int fd, const struct sockaddr *peer);
+int websocket_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket);
+int websocket_let_in_tls(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket);
 void websocket_turn_away(void *arg, int fd, enum close_reason why);
 
 #endif

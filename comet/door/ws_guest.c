@@ -48,7 +48,7 @@ void ws_host_fini(struct ws_host *host)
 /* ---- before the service thread has it ---- */
 
 int ws_guest_new(struct ws_host *host, int fd, const struct sockaddr *peer, bool tls, unsigned share,
-		 struct ws_guest **out)
+		 enum ticket *ticket, struct ws_guest **out)
 {
 	const struct config *cfg = host->server->cfg;
 	struct ws_link_options opt = {
@@ -69,6 +69,7 @@ int ws_guest_new(struct ws_host *host, int fd, const struct sockaddr *peer, bool
 	if ((rc = connection_new(t, &host->server->connection, &g->c)) < 0)
 		goto free_link;
 	g->c->share = share;
+	g->c->ticket = ticket_take(ticket);
 	ws_link_set_tag(g->link, g);
 	serve_enter(host->server, g->c);
 	*out = g;

@@ -32,9 +32,9 @@ struct ws_guest;
 
 /* Of a socket that was accepted, with its connection, which is one of the server's from now on. Any thread. share: see struct
  * connection.
- * 0: the guest has the descriptor now; -ENOMEM: it is still the caller's. */
+ * 0: the guest has the descriptor and the ticket now; -ENOMEM: they are still the caller's. */
 int ws_guest_new(struct ws_host *host, int fd, const struct sockaddr *peer, bool tls, unsigned share,
-		 struct ws_guest **out);
+		 enum ticket *ticket, struct ws_guest **out);
 
 /* Where a list of guests that wait for their adoption is kept. Any thread; under the service's lock. */
 struct ws_guest **ws_guest_next(struct ws_guest *g);

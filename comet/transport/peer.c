@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 
 void peer_set(struct peer *peer, const struct sockaddr *address)
 {
@@ -12,22 +13,44 @@ void peer_set(struct peer *peer, const struct sockaddr *address)
 		peer->v4 = *(const struct sockaddr_in *)(const void *)address;
 }
 
+/* The IPv4 address, also where it is mapped into IPv6; NULL: there is none. */
+static const void *v4_of(const struct sockaddr *address)
+{
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+
+	if (address->sa_family != AF_INET6)
+		return &((const struct sockaddr_in *)(const void *)address)->sin_addr;
+	return IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ? &v6->sin6_addr.s6_addr[12] : NULL;
+}
+
+void peer_network(const struct sockaddr *address, char network[NETWORK_BYTES])
+{
+	const void *v4 = v4_of(address);
+	struct in6_addr prefix;
+
+	if (v4 != NULL) {
+		(void)inet_ntop(AF_INET, v4, network, NETWORK_BYTES);
+		return;
+	}
+	prefix = ((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+	memset(&prefix.s6_addr[8], 0, 8);
+	(void)inet_ntop(AF_INET6, &prefix, network, NETWORK_BYTES);
+}
+
 void peer_text(const struct sockaddr *address, bool with_port, char *text, size_t text_bytes)
 {
 	const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
-	bool is_v6 = address->sa_family == AF_INET6 && !IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
+	const void *is_v4 = v4_of(address);
 	char host[INET6_ADDRSTRLEN] = "?";
 
-	if (is_v6)
-		(void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-	else if (address->sa_family == AF_INET6)
-		(void)inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], host, sizeof(host));
+	if (is_v4 != NULL)
+		(void)inet_ntop(AF_INET, is_v4, host, sizeof(host));
 	else
-		(void)inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host));
+		(void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
 	/* The port stands at the same place in both. */
 	if (with_port)
-		(void)snprintf(text, text_bytes, is_v6 ? "[%s]:%u" : "%s:%u", host, ntohs(v4->sin_port));
+		(void)snprintf(text, text_bytes, is_v4 != NULL ? "%s:%u" : "[%s]:%u", host, ntohs(v4->sin_port));
 	else
 		(void)snprintf(text, text_bytes, "%s", host);
 }

@@ -177,9 +177,9 @@ static void tcp_free(struct transport **t)
 	*t = NULL;
 }
 
-static void tcp_peer(const struct transport *t, bool with_port, char *text, size_t text_bytes)
+static const struct sockaddr *tcp_peer(const struct transport *t)
 {
-	peer_text(&tcp_of(t)->stream.peer.any, with_port, text, text_bytes);
+	return &tcp_of(t)->stream.peer.any;
 }
 
 static const struct transport_ops tcp_ops = {

@@ -18,6 +18,7 @@ enum transport_wait {
 	TRANSPORT_NOW, /* write what goes without waiting for the peer; for a thread of ours a second at the most (ws_link.c) */
 };
 
+struct sockaddr;
 struct transport;
 
 struct transport_ops {
@@ -42,8 +43,8 @@ struct transport_ops {
 	void (*shutdown)(struct transport *t);
 	/* Close the descriptor and free. *t becomes NULL. */
 	void (*free)(struct transport **t);
-	/* "address:port" of the peer; port is left out where with_port is false. */
-	void (*peer)(const struct transport *t, bool with_port, char *text, size_t text_bytes);
+	/* The address of the peer, for peer_text; the transport's. */
+	const struct sockaddr *(*peer)(const struct transport *t);
 	const char *name; /* "tcp", "websocket", ... */
 	/* What write was given is written later, and the transport itself counts it once it is (COUNT_ANSWERED,
 	 * COUNT_DELIVERED), or as dropped if it never is. */
@@ -92,9 +93,9 @@ static inline void transport_free(struct transport **t)
 	(*t)->ops->free(t);
 }
 
-static inline void transport_peer(const struct transport *t, bool with_port, char *text, size_t text_bytes)
+static inline const struct sockaddr *transport_peer(const struct transport *t)
 {
-	t->ops->peer(t, with_port, text, text_bytes);
+	return t->ops->peer(t);
 }
 
 /* Write one packet. For the handshake and the goodbye, where no mailbox is in between; the caller holds the baton. Errors as

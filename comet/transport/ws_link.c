@@ -528,9 +528,9 @@ static void ws_free(struct transport **t)
 	ws_link_unref(&link);
 }
 
-static void ws_peer(const struct transport *t, bool with_port, char *text, size_t text_bytes)
+static const struct sockaddr *ws_peer(const struct transport *t)
 {
-	peer_text(&link_of(t)->peer.any, with_port, text, text_bytes);
+	return &link_of(t)->peer.any;
 }
 
 /* ---- from birth to death ---- */

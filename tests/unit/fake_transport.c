@@ -148,9 +148,9 @@ static void fake_free(struct transport **t)
 	*t = NULL;
 }
 
-static void fake_peer(const struct transport *t, bool with_port, char *text, size_t text_bytes)
+static const struct sockaddr *fake_peer(const struct transport *t)
 {
-	(void)snprintf(text, text_bytes, with_port ? "%s:1234" : "%s", fake_of(t)->address);
+	return &fake_of(t)->peer.any;
 }
 
 static const struct transport_ops fake_ops = {
@@ -170,7 +170,8 @@ void fake_init(struct fake_transport *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->base.ops = &fake_ops;
-	f->address = "192.0.2.1";
+	f->peer.v4 = (struct sockaddr_in){
+		.sin_family = AF_INET, .sin_port = htons(1234), .sin_addr.s_addr = htonl(0xc0000201)}; /* 192.0.2.1 */
 	f->takes = FAKE_UNLIMITED;
 	BUG_UNLESS((f->got = calloc(FAKE_GOT_MAX, sizeof(*f->got))) != NULL);
 	BUG_UNLESS(pthread_mutex_init(&f->mutex, NULL) == 0);

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "comet/connection.h"
+#include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
 
 #define FAKE_SENT_MAX  64
@@ -25,7 +26,7 @@ struct fake_packet {
 
 struct fake_transport {
 	struct transport base;
-	const char *address; /* without the port */
+	struct peer peer; /* 192.0.2.1:1234 */
 	struct connection_options options;
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;

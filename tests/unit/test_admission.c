@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,9 +14,11 @@
 #include <sys/resource.h>
 
 #include "comet/admission.h"
+#include "comet/transport/peer.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
+#include "common/base/obj.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/seam.h"
 
@@ -42,6 +45,41 @@ static void init(int64_t connections_max, int64_t per_ip_max)
 	assert_int_equal(admission_init(&a, &opt), 0);
 }
 
+static void address_of(const char *text, struct peer *peer)
+{
+	*peer = (struct peer){0};
+	if (inet_pton(AF_INET, text, &peer->v4.sin_addr) == 1) {
+		peer->v4.sin_family = AF_INET;
+		return;
+	}
+	BUG_UNLESS(inet_pton(AF_INET6, text, &peer->v6.sin6_addr) == 1);
+	peer->v6.sin6_family = AF_INET6;
+}
+
+/* The ticket is what the reason says. */
+static enum close_reason enter(const char *address)
+{
+	enum ticket ticket = TICKET_IN;
+	enum close_reason why;
+	struct peer peer;
+
+	address_of(address, &peer);
+	why = admission_enter(&a, &peer.any, &ticket);
+	BUG_UNLESS(ticket == (why == CLOSE_NONE ? TICKET_HANDSHAKE : TICKET_NONE));
+	return why;
+}
+
+static void leave(const char *address, enum ticket ticket)
+{
+	struct peer peer;
+
+	address_of(address, &peer);
+	admission_leave(&a, &peer.any, &ticket);
+	BUG_UNLESS(ticket == TICKET_NONE);
+	/* Who has none takes nothing away. */
+	admission_leave(&a, &peer.any, &ticket);
+}
+
 static void assert_load(int64_t connections, int64_t addresses)
 {
 	int64_t n, from;
@@ -57,16 +95,16 @@ static void whoever_comes_in_is_counted_until_it_leaves(void **state)
 
 	(void)state;
 	init(10, 0);
-	assert_int_equal(admission_enter(&a, "192.0.2.1"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "192.0.2.1"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "::1"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_NONE);
+	assert_int_equal(enter("::1"), CLOSE_NONE);
 	assert_load(3, 2);
 	assert_int_equal(counters_read(COUNT_CONNECTIONS), before + 3);
-	admission_leave(&a, "192.0.2.1", false);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
 	assert_load(2, 2);
-	admission_leave(&a, "192.0.2.1", false);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
 	assert_load(1, 1);
-	admission_leave(&a, "::1", false);
+	leave("::1", TICKET_HANDSHAKE);
 	assert_load(0, 0);
 	assert_int_equal(counters_read(COUNT_CONNECTIONS), before);
 	admission_fini(&a);
@@ -78,15 +116,15 @@ static void no_more_come_in_than_there_is_room_for(void **state)
 
 	(void)state;
 	init(2, 0);
-	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "2"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "3"), CLOSE_CONNECTIONS);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.2"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.3"), CLOSE_CONNECTIONS);
 	assert_load(2, 2);
 	assert_int_equal(counters_read_by(COUNT_REFUSED, CLOSE_CONNECTIONS), before + 1);
-	admission_leave(&a, "1", false);
-	assert_int_equal(admission_enter(&a, "3"), CLOSE_NONE);
-	admission_leave(&a, "2", false);
-	admission_leave(&a, "3", false);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
+	assert_int_equal(enter("192.0.2.3"), CLOSE_NONE);
+	leave("192.0.2.2", TICKET_HANDSHAKE);
+	leave("192.0.2.3", TICKET_HANDSHAKE);
 	admission_fini(&a);
 }
 
@@ -96,16 +134,16 @@ static void no_more_come_in_from_one_address_than_may(void **state)
 
 	(void)state;
 	init(10, 2);
-	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "1"), CLOSE_PER_IP);
-	assert_int_equal(admission_enter(&a, "2"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_PER_IP);
+	assert_int_equal(enter("192.0.2.2"), CLOSE_NONE);
 	assert_int_equal(counters_read_by(COUNT_REFUSED, CLOSE_PER_IP), before + 1);
-	admission_leave(&a, "1", false);
-	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
-	admission_leave(&a, "1", false);
-	admission_leave(&a, "1", false);
-	admission_leave(&a, "2", false);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_NONE);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
+	leave("192.0.2.2", TICKET_HANDSHAKE);
 	assert_load(0, 0);
 	admission_fini(&a);
 }
@@ -116,11 +154,11 @@ static void nobody_comes_in_once_it_drains(void **state)
 
 	(void)state;
 	init(10, 0);
-	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_NONE);
 	admission_drain(&a);
-	assert_int_equal(admission_enter(&a, "1"), CLOSE_DRAINING);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_DRAINING);
 	assert_int_equal(counters_read_by(COUNT_REFUSED, CLOSE_DRAINING), before + 1);
-	admission_leave(&a, "1", false);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
 	admission_fini(&a);
 }
 
@@ -130,26 +168,26 @@ static void without_memory_to_count_it_nobody_comes_in(void **state)
 	init(10, 0);
 	for (unsigned after = 0; after < 2; after++) {
 		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
-		assert_int_equal(admission_enter(&a, "1"), CLOSE_NO_MEMORY);
+		assert_int_equal(enter("192.0.2.1"), CLOSE_NO_MEMORY);
 		assert_load(0, 0);
 	}
 	seam_reset();
 	/* Counting another from an address that is there, and leaving, need no memory. */
-	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_NONE);
 	seam_fail(SEAM_ALLOC, 0, 100, ENOMEM);
-	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
-	admission_leave(&a, "1", false);
-	admission_leave(&a, "1", false);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_NONE);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
 	admission_fini(&a);
 }
 
 static void *enter_and_leave(void *arg)
 {
 	for (int i = 0; i < 2000; i++) {
-		enum close_reason why = admission_enter(&a, arg);
+		enum close_reason why = enter(arg);
 
 		if (why == CLOSE_NONE)
-			admission_leave(&a, arg, false);
+			leave(arg, TICKET_HANDSHAKE);
 		else if (why != CLOSE_CONNECTIONS)
 			abort();
 	}
@@ -158,7 +196,7 @@ static void *enter_and_leave(void *arg)
 
 static void threads_may_enter_and_leave_at_once(void **state)
 {
-	static char addresses[3][2] = {"1", "1", "2"};
+	static char addresses[3][10] = {"192.0.2.1", "192.0.2.1", "192.0.2.2"};
 	pthread_t threads[3];
 
 	(void)state;
@@ -239,30 +277,32 @@ static void those_who_are_not_through_the_handshake_have_a_limit_of_their_own(vo
 {
 	const struct admission_options opt = {.connections_max = 10, .handshakes_max = 2};
 	int64_t before = counters_read_by(COUNT_REFUSED, CLOSE_HANDSHAKES);
+	enum ticket first = TICKET_HANDSHAKE;
 
 	(void)state;
 	assert_int_equal(admission_init(&a, &opt), 0);
-	assert_int_equal(admission_enter(&a, "1"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "2"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "3"), CLOSE_HANDSHAKES);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.2"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.3"), CLOSE_HANDSHAKES);
 	assert_int_equal(counters_read_by(COUNT_REFUSED, CLOSE_HANDSHAKES), before + 1);
-	admission_settle(&a);
-	assert_int_equal(admission_enter(&a, "3"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "4"), CLOSE_HANDSHAKES);
-	admission_leave(&a, "2", false);
-	assert_int_equal(admission_enter(&a, "4"), CLOSE_NONE);
-	admission_leave(&a, "1", true);
-	admission_leave(&a, "3", false);
-	admission_leave(&a, "4", false);
+	admission_pass(&a, &first);
+	assert_int_equal(first, TICKET_IN);
+	assert_int_equal(enter("192.0.2.3"), CLOSE_NONE);
+	assert_int_equal(enter("192.0.2.4"), CLOSE_HANDSHAKES);
+	leave("192.0.2.2", TICKET_HANDSHAKE);
+	assert_int_equal(enter("192.0.2.4"), CLOSE_NONE);
+	leave("192.0.2.1", TICKET_IN);
+	leave("192.0.2.3", TICKET_HANDSHAKE);
+	leave("192.0.2.4", TICKET_HANDSHAKE);
 	admission_fini(&a);
 }
 
 static enum close_reason come_and_go(const char *address)
 {
-	enum close_reason why = admission_enter(&a, address);
+	enum close_reason why = enter(address);
 
 	if (why == CLOSE_NONE)
-		admission_leave(&a, address, false);
+		leave(address, TICKET_HANDSHAKE);
 	return why;
 }
 
@@ -275,10 +315,11 @@ static void so_many_a_second_may_come(void **state)
 	seam_clock_set(CLOCK_SEC, 0);
 	assert_int_equal(admission_init(&a, &opt), 0);
 	for (int i = 0; i < 5; i++)
-		assert_int_equal(come_and_go(i % 2 == 0 ? "1" : "2"), i < 3 ? CLOSE_NONE : CLOSE_CONNECTS);
+		assert_int_equal(come_and_go(i % 2 == 0 ? "192.0.2.1" : "192.0.2.2"),
+				 i < 3 ? CLOSE_NONE : CLOSE_CONNECTS);
 	seam_clock_advance(CLOCK_SEC / 2);
-	assert_int_equal(come_and_go("1"), CLOSE_NONE);
-	assert_int_equal(come_and_go("1"), CLOSE_CONNECTS);
+	assert_int_equal(come_and_go("192.0.2.1"), CLOSE_NONE);
+	assert_int_equal(come_and_go("192.0.2.1"), CLOSE_CONNECTS);
 	admission_fini(&a);
 }
 
@@ -303,16 +344,16 @@ static void a_network_of_ipv6_is_one_address(void **state)
 {
 	(void)state;
 	init(10, 2);
-	assert_int_equal(admission_enter(&a, "2001:db8:1:2::1"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "2001:db8:1:2:ffff:ffff:ffff:ffff"), CLOSE_NONE);
-	assert_int_equal(admission_enter(&a, "2001:db8:1:2:3::"), CLOSE_PER_IP);
-	assert_int_equal(admission_enter(&a, "2001:db8:1:3::1"), CLOSE_NONE);
+	assert_int_equal(enter("2001:db8:1:2::1"), CLOSE_NONE);
+	assert_int_equal(enter("2001:db8:1:2:ffff:ffff:ffff:ffff"), CLOSE_NONE);
+	assert_int_equal(enter("2001:db8:1:2:3::"), CLOSE_PER_IP);
+	assert_int_equal(enter("2001:db8:1:3::1"), CLOSE_NONE);
 	assert_load(3, 2);
-	admission_leave(&a, "2001:db8:1:2:ffff:ffff:ffff:ffff", false);
-	assert_int_equal(admission_enter(&a, "2001:db8:1:2:3::"), CLOSE_NONE);
-	admission_leave(&a, "2001:db8:1:2::1", false);
-	admission_leave(&a, "2001:db8:1:2:3::", false);
-	admission_leave(&a, "2001:db8:1:3::1", false);
+	leave("2001:db8:1:2:ffff:ffff:ffff:ffff", TICKET_HANDSHAKE);
+	assert_int_equal(enter("2001:db8:1:2:3::"), CLOSE_NONE);
+	leave("2001:db8:1:2::1", TICKET_HANDSHAKE);
+	leave("2001:db8:1:2:3::", TICKET_HANDSHAKE);
+	leave("2001:db8:1:3::1", TICKET_HANDSHAKE);
 	admission_fini(&a);
 }
 

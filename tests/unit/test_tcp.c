@@ -21,6 +21,7 @@
 
 #include "comet/channel.h"
 #include "comet/round.h"
+#include "comet/transport/peer.h"
 #include "comet/transport/tcp.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -722,9 +723,9 @@ static void assert_peer(const struct sockaddr *address, const char *with_port, c
 	struct transport *t;
 
 	assert_int_equal(tcp_new(dup(peer), address, buffers, &opt, &t), 0);
-	transport_peer(t, true, text, sizeof(text));
+	peer_text(transport_peer(t), true, text, sizeof(text));
 	assert_string_equal(text, with_port);
-	transport_peer(t, false, text, sizeof(text));
+	peer_text(transport_peer(t), false, text, sizeof(text));
 	assert_string_equal(text, without);
 	transport_free(&t);
 }
