@@ -1,6 +1,6 @@
 /* admission: may this one come in? Totals, per address, how fast they come, how many are not through the handshake, draining.
- * accept asks it. What counts as one address: for IPv6 a network of 64 bits, which is what one
- * subscriber has. SPDX-License-Identifier: MIT */
+ * accept asks it. What counts as one address: for IPv6 a network of 64 bits, which is what one subscriber has.
+ * SPDX-License-Identifier: MIT */
 #ifndef COMET_ADMISSION_H
 #define COMET_ADMISSION_H
 

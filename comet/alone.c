@@ -91,11 +91,11 @@ static int renew_online(void *self, const struct wire_load *load, const struct w
 	return logic_renew_online(&a->logic, &server, rooms, n, each, arg);
 }
 
-static void settled(void *self, const struct seat *seat)
+static void arrived(void *self, const struct seat *seat)
 {
 	struct alone *a = alone_of(self);
 
-	kicks_settle(&a->kicks, seat, a->sink, a->sink_self);
+	kicks_repeat(&a->kicks, seat, a->sink, a->sink_self);
 }
 
 static void join_room(void *self, const char *room)
@@ -229,7 +229,7 @@ int alone_wire(struct server *s, const char *server_id, push_sink *sink, void *s
 			  .disconnect = disconnect_client,
 			  .heartbeat = heartbeat,
 			  .renew_online = renew_online,
-			  .settled = settled,
+			  .arrived = arrived,
 			  .join = join_room,
 			  .receive = receive,
 			  .self = a},

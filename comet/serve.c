@@ -114,11 +114,11 @@ static int read_auth(struct server *s, struct connection *c, struct packet *p)
 	return rc;
 }
 
-/* What has to come after the bucket knows it, and before the client knows that it is in. */
-static int settle(struct server *s, struct connection *c, const struct wire_session *session)
+/* All who must know that it is in, after the bucket does, and before the client itself. */
+static int announce(struct server *s, struct connection *c, const struct wire_session *session)
 {
 	admission_pass(&s->admission, &c->ticket);
-	s->logic.settled(s->logic.self, &c->seat);
+	s->logic.arrived(s->logic.self, &c->seat);
 	if (session->room[0] != '\0')
 		s->logic.join(s->logic.self, session->room);
 	if (!session->takes_over || s->logic.take_over == NULL || connection_is_closing(c))
@@ -150,7 +150,7 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	if ((rc = take_session(c, &session)) == 0)
 		rc = put_into_bucket(s, c, session.room);
 	if (rc == 0)
-		rc = settle(s, c, &session);
+		rc = announce(s, c, &session);
 	if (c->seat.key == NULL) { /* no memory even to remember it by: leave() cannot tell logic */
 		const struct seat seat = wire_session_seat(&session);
 

@@ -97,7 +97,7 @@ bool kicks_has(struct kicks *k, const struct seat *seat, enum wire_reason *reaso
 	return has;
 }
 
-void kicks_settle(struct kicks *k, const struct seat *seat, push_sink *sink, void *sink_self)
+void kicks_repeat(struct kicks *k, const struct seat *seat, push_sink *sink, void *sink_self)
 {
 	struct wire_push kick = {.target = WIRE_KICK, .keys = &seat->key, .sessions = &seat->session_id, .n_keys = 1};
 

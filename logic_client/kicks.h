@@ -34,6 +34,6 @@ int kicks_add(struct kicks *k, const struct wire_push *kick) WITHOUT(k->lock);
 /* Was this session, or one that came after it, kicked lately? *reason says why. */
 bool kicks_has(struct kicks *k, const struct seat *seat, enum wire_reason *reason) WITHOUT(k->lock);
 /* The connection is where kicks look for it: one that came before it goes to the sink once more. */
-void kicks_settle(struct kicks *k, const struct seat *seat, push_sink *sink, void *sink_self) WITHOUT(k->lock);
+void kicks_repeat(struct kicks *k, const struct seat *seat, push_sink *sink, void *sink_self) WITHOUT(k->lock);
 
 #endif

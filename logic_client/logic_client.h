@@ -23,7 +23,7 @@ struct logic_client {
 	/* 0 and *session, whose `accepts` is the caller's to free; -ERR_REFUSED with session->refusal; -ERR_NO_LOGIC; -ENOMEM. */
 	int (*connect)(void *self, const struct wire_connect *request, struct wire_session *session);
 	/* The connection is where pushes find it now; a kick that came while it was on its way there is delivered again. */
-	void (*settled)(void *self, const struct seat *seat);
+	void (*arrived)(void *self, const struct seat *seat);
 	/* A new token of a connection that is in. 0 and *renewal; -ERR_REFUSED with renewal->refusal: it is to be closed;
 	 * -ERR_NO_LOGIC; -ENOMEM. */
 	int (*reauth)(void *self, const struct wire_connect *request, const struct seat *seat,

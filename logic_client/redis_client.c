@@ -100,11 +100,11 @@ static int reauth(void *self, const struct wire_connect *connect, const struct s
 	return rc;
 }
 
-static void settled(void *self, const struct seat *seat)
+static void arrived(void *self, const struct seat *seat)
 {
 	struct redis_client *c = client_of(self);
 
-	kicks_settle(&c->kicks, seat, c->opt.sink, c->opt.sink_self);
+	kicks_repeat(&c->kicks, seat, c->opt.sink, c->opt.sink_self);
 }
 
 static int take_over(void *self, const struct seat *seat)
@@ -187,7 +187,7 @@ struct logic_client redis_client_table(struct redis_client *c)
 		.disconnect = disconnect_client,
 		.heartbeat = heartbeat,
 		.renew_online = renew_online,
-		.settled = settled,
+		.arrived = arrived,
 		.take_over = take_over,
 		.join = join_room,
 		.go_away = go_away,

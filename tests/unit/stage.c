@@ -79,12 +79,12 @@ static int logic_reauth(void *self, const struct wire_connect *request, const st
 	return l->reauth_rc;
 }
 
-static void logic_settled(void *self, const struct seat *seat)
+static void logic_arrived(void *self, const struct seat *seat)
 {
 	struct stage_logic *l = self;
 
 	(void)seat;
-	atomic_fetch_add(&l->settled, 1);
+	atomic_fetch_add(&l->arrived, 1);
 }
 
 static void logic_join(void *self, const char *room)
@@ -187,7 +187,7 @@ void stage_up(struct stage *s)
 	s->server.logic = (struct logic_client){
 		.connect = logic_connect,
 		.reauth = logic_reauth,
-		.settled = logic_settled,
+		.arrived = logic_arrived,
 		.disconnect = logic_disconnect,
 		.heartbeat = logic_heartbeat,
 		.renew_online = logic_renew_online,

@@ -19,7 +19,7 @@ struct stage_logic {
 	int connect_rc, heartbeat_rc, receive_rc, renew_rc, reauth_rc;
 	struct wire_renewal renewal; /* the answer to a new token */
 	/* counted */
-	atomic_uint connects, reauths, settled, disconnects, heartbeats, joined, received, renewed;
+	atomic_uint connects, reauths, arrived, disconnects, heartbeats, joined, received, renewed;
 	/* under mutex */
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;

@@ -106,11 +106,11 @@ static void a_kick_on_the_way_to_the_bucket_is_repeated_there(void **state)
 	(void)state;
 	assert_int_equal(ask("POST", "/goim/kick", params, 1, "\"kicked\":1"), 200);
 	assert_int_equal(pushed, 1);
-	table.settled(table.self, &(struct seat){.key = "k", .session_id = session.id});
+	table.arrived(table.self, &(struct seat){.key = "k", .session_id = session.id});
 	assert_int_equal(pushed, 2);
 	assert_string_equal(pushed_key, "k");
 	session = come("{\"mid\":7,\"key\":\"k\"}"); /* who comes after the kick is not meant */
-	table.settled(table.self, &(struct seat){.key = "k", .session_id = session.id});
+	table.arrived(table.self, &(struct seat){.key = "k", .session_id = session.id});
 	assert_int_equal(pushed, 2);
 }
 

@@ -144,7 +144,7 @@ static void a_client_comes_says_something_and_goes(void **state)
 	assert_int_equal(fake_packet(peer, 0)->body_bytes, 0);
 	assert_string_equal(stage.logic.token, "the token");
 	assert_string_equal(stage.logic.peer, "192.0.2.1");
-	assert_int_equal(stage.logic.settled, 1);
+	assert_int_equal(stage.logic.arrived, 1);
 	assert_string_equal(stage.logic.joined_room, "live://1");
 	assert_true(is_online("key"));
 	assert_int_equal(counters_read(COUNT_ONLINE), online_before + 1);
