@@ -1,5 +1,27 @@
 /* connection: the owner of one client: its transport, its mailbox, its deadline, who it is. Counted: the reader holds a
  * reference, and whoever found it in a bucket or a room. The dispatcher borrows the reader's, which joins it.
+ *
+ * Its life and its end, by the fields that say where it is; `reason` is given once, by whoever comes first:
+ *
+ *   HANDSHAKE   in_handshake          deadline: cut, CLOSE_HANDSHAKE_TIMEOUT
+ *       |  connection_end_handshake, by the reader
+ *   SERVED                            deadline: of heartbeat or token, shutdown
+ *       |  connection_forewarn, by a drain; the dispatcher says op 6, and sets forewarned
+ *   SENT AWAY   sent_away             deadline: as before
+ *       |  connection_replaced: the client has come to another comet, and its key with it
+ *   MOVED       sent_away, moved_ns   deadline: half a second later, shutdown with CLOSE_REPLACED
+ *       |
+ *       |  connection_shutdown, also from each state above
+ *   CLOSING     reason                deadline: cut; the channel is closed, what is queued is written
+ *       |  connection_say_goodbye, by the dispatcher
+ *   LINGERING   reason                deadline: a second later, cut; the peer may read all, and close
+ *       |  the reader meets the end of the stream, and leaves
+ *   GONE
+ *
+ * connection_abort cuts from any of them: reason, the channel closed, the transport shut down, so that the reader leaves.
+ * A connection is in its bucket before the handshake ends, so it may be SENT AWAY and MOVED while it still is in_handshake,
+ * whose deadline then stands. moved_ns implies sent_away; forewarned implies sent_away, and no handshake. One that is
+ * forewarned gets no goodbye for CLOSE_DRAINING or CLOSE_REPLACED: it was said.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_CONNECTION_H
 #define COMET_CONNECTION_H
@@ -92,8 +114,8 @@ void connection_unref(struct connection **c);
  * still written, then op 6 if the reason has a code, then the peer has a second to read it. From now on a deadline bounds
  * all of that. Any thread, never blocks; takes the channel's and the timer's lock. */
 bool connection_shutdown(struct connection *c, enum close_reason why);
-/* It is replaced by a newer connection on another comet: ended for that. Who was told to leave has made that connection itself:
- * what was on its way here when its key moved is still delivered, for half a second. Any thread. */
+/* It is replaced by a newer connection on another comet: ended for that. A client that was told to leave has itself opened
+ * the new connection: what was on its way here when its key moved is still delivered, for half a second. Any thread. */
 void connection_replaced(struct connection *c);
 /* Have it told by op 6 that this server goes away, and serve it on: a client that connects elsewhere now, and then closes,
  * misses nothing. Any thread, never blocks; takes the channel's lock. */
