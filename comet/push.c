@@ -20,6 +20,13 @@
 
 enum refusal { REFUSED_QUEUE_FULL, REFUSED_NO_MEMORY, REFUSED_STOPPING, REFUSED_MAX };
 
+/* Whom a job by keys is for. */
+struct job_key {
+	char *key;
+	uint64_t session_id; /* WIRE_KICK: of this registration; 0: of whoever has the key */
+	unsigned bucket;     /* the number of the key's */
+};
+
 struct job {
 	atomic_uint refs; /* threads that have it still to do */
 	size_t bytes;     /* about what it holds */
@@ -28,8 +35,7 @@ struct job {
 	enum close_reason why; /* WIRE_KICK */
 	char *room;
 	size_t n_keys;
-	char **keys;
-	uint64_t *sessions;
+	struct job_key *keys;
 };
 
 /* Jobs that are done together: as many as fit into one haul. */
@@ -86,9 +92,8 @@ static void job_free(struct job *job)
 	if (job->message != NULL)
 		message_unref(&job->message);
 	for (size_t i = 0; job->keys != NULL && i < job->n_keys; i++)
-		free(job->keys[i]);
+		free(job->keys[i].key);
 	free(job->keys);
-	free(job->sessions);
 	free(job->room);
 	free(job);
 }
@@ -99,23 +104,24 @@ static void job_unref(struct job *job)
 		job_free(job);
 }
 
-static int copy_keys(struct job *job, const struct wire_push *push)
+static int copy_keys(struct job *job, const struct server *s, const struct wire_push *push)
 {
-	job->keys = calloc(push->n_keys, sizeof(*job->keys));
-	job->sessions = calloc(push->n_keys, sizeof(*job->sessions));
-	if (job->keys == NULL || job->sessions == NULL)
+	if ((job->keys = calloc(push->n_keys, sizeof(*job->keys))) == NULL)
 		return -ENOMEM;
 	for (; job->n_keys < push->n_keys; job->n_keys++) {
-		if ((job->keys[job->n_keys] = strdup(push->keys[job->n_keys])) == NULL)
+		struct job_key *k = &job->keys[job->n_keys];
+
+		if ((k->key = strdup(push->keys[job->n_keys])) == NULL)
 			return -ENOMEM;
 		if (push->sessions != NULL)
-			job->sessions[job->n_keys] = push->sessions[job->n_keys];
-		job->bytes += strlen(push->keys[job->n_keys]) + sizeof(*job->keys) + sizeof(*job->sessions);
+			k->session_id = push->sessions[job->n_keys];
+		k->bucket = server_bucket_number(s, k->key);
+		job->bytes += strlen(k->key) + sizeof(*k);
 	}
 	return 0;
 }
 
-static struct job *job_new(const struct wire_push *push)
+static struct job *job_new(const struct server *s, const struct wire_push *push)
 {
 	struct job *job = calloc(1, sizeof(*job));
 
@@ -128,7 +134,7 @@ static struct job *job_new(const struct wire_push *push)
 	}
 	job->why = push->reason == WIRE_REPLACED ? CLOSE_REPLACED : CLOSE_KICKED;
 	if ((push->room != NULL && (job->room = strdup(push->room)) == NULL) ||
-	    (push->n_keys > 0 && copy_keys(job, push) < 0)) {
+	    (push->n_keys > 0 && copy_keys(job, s, push) < 0)) {
 		job_free(job);
 		return NULL;
 	}
@@ -139,7 +145,7 @@ static struct job *job_new(const struct wire_push *push)
 
 static void kick(struct connection *c, const struct job *job, uint64_t session_id)
 {
-	/* Zero names whoever has the key; else only that registration, or one that it has replaced. */
+	/* Only that registration, or one that it has replaced. */
 	if (session_id != 0 && c->seat.session_id > session_id)
 		return;
 	if (job->why == CLOSE_REPLACED)
@@ -158,19 +164,19 @@ static void do_keys(struct worker *w, const struct job *job)
 	struct server *s = w->push->server;
 
 	for (size_t i = 0; i < job->n_keys; i++) {
-		struct bucket *b = server_bucket(s, job->keys[i]);
+		const struct job_key *k = &job->keys[i];
 		struct connection *c;
 
-		if (!is_mine(w, (unsigned)(b - s->buckets)))
+		if (!is_mine(w, k->bucket))
 			continue;
-		c = bucket_get(b, job->keys[i]);
+		c = bucket_get(&s->buckets[k->bucket], k->key);
 		if (c == NULL) {
 			if (job->target == WIRE_KEYS)
 				count_by(COUNT_DROPPED, DROP_GONE);
 			continue;
 		}
 		if (job->target == WIRE_KICK)
-			kick(c, job, job->sessions[i]);
+			kick(c, job, k->session_id);
 		else
 			deliver(s, c, job->message, true);
 		connection_unref(&c);
@@ -285,12 +291,10 @@ static void *work(void *arg)
 /* Does this thread have anything to do for the job? */
 static bool concerns(const struct worker *w, const struct job *job)
 {
-	struct server *s = w->push->server;
-
 	if (job->target == WIRE_ROOM || job->target == WIRE_ALL)
 		return true;
 	for (size_t i = 0; i < job->n_keys; i++)
-		if (is_mine(w, (unsigned)(server_bucket(s, job->keys[i]) - s->buckets)))
+		if (is_mine(w, job->keys[i].bucket))
 			return true;
 	return false;
 }
@@ -348,7 +352,7 @@ int push_accept(void *self, const struct wire_push *push)
 	OBJ_CHECK(p, PUSH_MAGIC);
 	if (push->target == WIRE_ALL && push->speed > 0)
 		rc = pacer_add(p->pacer, push->message, push->speed);
-	else if ((job = job_new(push)) == NULL)
+	else if ((job = job_new(p->server, push)) == NULL)
 		rc = -ENOMEM;
 	else
 		rc = enqueue(p, job);

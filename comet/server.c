@@ -107,10 +107,15 @@ void server_fini(struct server *s)
 	lock_fini(&s->lock);
 }
 
-struct bucket *server_bucket(struct server *s, const char *key)
+unsigned server_bucket_number(const struct server *s, const char *key)
 {
 	/* Other bits than the map inside the bucket uses, so that its chains stay short. */
-	return &s->buckets[(strmap_hash(key) >> 32) % s->n_buckets];
+	return (unsigned)((strmap_hash(key) >> 32) % s->n_buckets);
+}
+
+struct bucket *server_bucket(struct server *s, const char *key)
+{
+	return &s->buckets[server_bucket_number(s, key)];
 }
 
 void server_enter(struct server *s, struct connection *c)

@@ -44,8 +44,9 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers);
 /* After server_drain: no connection is left. */
 void server_fini(struct server *s);
 
-/* The bucket that this key belongs to. */
+/* The bucket that this key belongs to, and its number. */
 struct bucket *server_bucket(struct server *s, const char *key);
+unsigned server_bucket_number(const struct server *s, const char *key);
 
 /* A connection has come in (admission_enter said CLOSE_NONE) / has gone; server_leave also tells admission. */
 void server_enter(struct server *s, struct connection *c) WITHOUT(s->lock);
