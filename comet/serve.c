@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/allowance.h"
 #include "comet/dispatch.h"
 #include "comet/operator.h"
 #include "comet/transport/peer.h"
@@ -19,20 +20,12 @@
 /* How often logic hears of a connection that sends heartbeats. */
 #define RENEW_NS (60 * CLOCK_SEC)
 
-/* Packets before AUTH, which are read and forgotten: no client has a use for more than a few. */
-static const struct rate strangers = {.per_second = 10, .burst_ns = CLOCK_SEC};
-
-/* New tokens from one client. Each may cost a signature or a call to the back end, which those who come in are waiting for,
- * and who has a good one needs the next in minutes: two at once, say because one was lost, and then one a second. */
-static const struct rate renewals = {.per_second = 1, .burst_ns = CLOCK_SEC};
-
 static int handshake(struct server *s, struct connection *c);
 static int read_auth(struct server *s, struct connection *c, struct packet *p);
 static int authenticate(struct server *s, struct connection *c, struct packet *p);
 static int take_session(struct connection *c, const struct wire_session *session);
 static int put_into_bucket(struct server *s, struct connection *c, const char *room);
 static int start_dispatcher(struct connection *c, struct thread **dispatcher);
-static int64_t pace(const struct server *s, struct connection *c, const struct packet *p);
 static int read_packets(struct server *s, struct connection *c);
 static void leave(struct server *s, struct connection *c, struct thread *dispatcher);
 static void see_off(struct connection *c);
@@ -107,7 +100,7 @@ static int read_auth(struct server *s, struct connection *c, struct packet *p)
 	int rc;
 
 	while ((rc = transport_read(c->transport, p)) == 0 && p->op != OP_AUTH) {
-		go_on_ns = pace(s, c, p);
+		go_on_ns = allowance_use(s, c, p);
 		if (go_on_ns > 0 && channel_pause(&c->channel, go_on_ns) < 0)
 			return -EPIPE; /* somebody has closed it, and said why */
 	}
@@ -288,53 +281,6 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 	return operate_heartbeat(c, p);
 }
 
-static void say_held_back(struct connection *c, enum connection_limit which)
-{
-	static const char *const words[LIMIT_MAX] = {
-		[LIMIT_PACKETS] = "held back: sends more packets a second than limits.packets",
-		[LIMIT_BYTES] = "held back: sends more bytes a second than limits.bytes",
-		[LIMIT_BEFORE_AUTH] = "held back: sends packets before it says who it is",
-		[LIMIT_RENEWALS] = "held back: sends new tokens again and again",
-	};
-	static struct log_limit limit = LOG_LIMIT(1);
-	char peer[TRANSPORT_PEER_BYTES];
-
-	count_by(COUNT_LIMITED, which);
-	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(words[which]));
-}
-
-static void wait_for(enum connection_limit *which, int64_t *wait_ns, enum connection_limit other, int64_t other_ns)
-{
-	if (other_ns <= *wait_ns)
-		return;
-	*which = other;
-	*wait_ns = other_ns;
-}
-
-/* After a packet: until when is nothing more read from this client? 0: read on. It waits as it does for a full ring, through
- * TCP, and nothing is lost. */
-static int64_t pace(const struct server *s, struct connection *c, const struct packet *p)
-{
-	bool stranger = c->seat.key == NULL;
-	enum connection_limit which = LIMIT_MAX;
-	int64_t now, wait_ns = 0;
-
-	if (s->packets.per_second == 0 && s->bytes.per_second == 0 && p->op != OP_AUTH && !stranger)
-		return 0;
-	now = clock_now_ns();
-	wait_for(&which, &wait_ns, LIMIT_PACKETS, rate_pace(&s->packets, &c->packets_ns, now, 1));
-	wait_for(&which, &wait_ns, LIMIT_BYTES,
-		 rate_pace(&s->bytes, &c->bytes_ns, now, PACKET_HEAD_BYTES + (int64_t)p->body_bytes));
-	if (stranger)
-		wait_for(&which, &wait_ns, LIMIT_BEFORE_AUTH, rate_pace(&strangers, &c->strange_ns, now, 1));
-	if (p->op == OP_AUTH)
-		wait_for(&which, &wait_ns, LIMIT_RENEWALS, rate_pace(&renewals, &c->renewals_ns, now, 1));
-	if (wait_ns == 0)
-		return 0;
-	say_held_back(c, which);
-	return now + wait_ns;
-}
-
 /* Read nothing until then. Its heartbeats wait behind what it has sent, and it may have sent a lot. -EPIPE: closed meanwhile. */
 static int hold_back(struct connection *c, int64_t go_on_ns)
 {
@@ -357,7 +303,7 @@ static int read_packets(struct server *s, struct connection *c)
 		if ((rc = transport_read(c->transport, p)) < 0)
 			return rc;
 		trace(c, "read proto", p);
-		go_on_ns = pace(s, c, p);
+		go_on_ns = allowance_use(s, c, p);
 		if ((rc = answer(s, c, p)) < 0)
 			return rc;
 		trace(c, "process proto", p);

@@ -1,0 +1,59 @@
+/* allowance: see allowance.h. SPDX-License-Identifier: MIT */
+#include "comet/allowance.h"
+
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/base/rate.h"
+
+/* Packets before AUTH, which are read and forgotten: no client has a use for more than a few. */
+static const struct rate strangers = {.per_second = 10, .burst_ns = CLOCK_SEC};
+
+/* New tokens from one client. Each may cost a signature or a call to the back end, which those who come in are waiting for,
+ * and a client with a good one needs the next in minutes: two at once, because one may be lost, and then one a second. */
+static const struct rate renewals = {.per_second = 1, .burst_ns = CLOCK_SEC};
+
+static void say_held_back(struct connection *c, enum connection_limit which)
+{
+	static const char *const words[LIMIT_MAX] = {
+		[LIMIT_PACKETS] = "held back: sends more packets a second than limits.packets",
+		[LIMIT_BYTES] = "held back: sends more bytes a second than limits.bytes",
+		[LIMIT_BEFORE_AUTH] = "held back: sends packets before it says who it is",
+		[LIMIT_RENEWALS] = "held back: sends new tokens again and again",
+	};
+	static struct log_limit limit = LOG_LIMIT(1);
+	char peer[TRANSPORT_PEER_BYTES];
+
+	count_by(COUNT_LIMITED, which);
+	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(words[which]));
+}
+
+static void wait_for(enum connection_limit *which, int64_t *wait_ns, enum connection_limit other, int64_t other_ns)
+{
+	if (other_ns <= *wait_ns)
+		return;
+	*which = other;
+	*wait_ns = other_ns;
+}
+
+int64_t allowance_use(const struct server *s, struct connection *c, const struct packet *p)
+{
+	bool stranger = c->seat.key == NULL;
+	enum connection_limit which = LIMIT_MAX;
+	int64_t now, wait_ns = 0;
+
+	if (s->packets.per_second == 0 && s->bytes.per_second == 0 && p->op != OP_AUTH && !stranger)
+		return 0;
+	now = clock_now_ns();
+	wait_for(&which, &wait_ns, LIMIT_PACKETS, rate_pace(&s->packets, &c->packets_ns, now, 1));
+	wait_for(&which, &wait_ns, LIMIT_BYTES,
+		 rate_pace(&s->bytes, &c->bytes_ns, now, PACKET_HEAD_BYTES + (int64_t)p->body_bytes));
+	if (stranger)
+		wait_for(&which, &wait_ns, LIMIT_BEFORE_AUTH, rate_pace(&strangers, &c->strange_ns, now, 1));
+	if (p->op == OP_AUTH)
+		wait_for(&which, &wait_ns, LIMIT_RENEWALS, rate_pace(&renewals, &c->renewals_ns, now, 1));
+	if (wait_ns == 0)
+		return 0;
+	say_held_back(c, which);
+	return now + wait_ns;
+}
