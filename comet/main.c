@@ -20,6 +20,7 @@
 #include "comet/serve.h"
 #include "comet/server.h"
 #include "comet/transport/tls.h"
+#include "comet/transport/tls_certs.h"
 #include "comet/wiring.h"
 #include "common/base/clock.h"
 #include "common/base/cores.h"

@@ -15,6 +15,7 @@
 
 #include "comet/door/ws_guest.h"
 #include "comet/goodbye.h"
+#include "comet/transport/tls_certs.h"
 #include "comet/transport/transport.h"
 #include "comet/transport/ws_link.h"
 #include "common/base/cores.h"

@@ -1,5 +1,4 @@
-/* tls: certificates by server name, and TLS slipped under the TCP transport. OpenSSL; TLS 1.2 and later.
- * SPDX-License-Identifier: MIT */
+/* tls: TLS slipped under a stream. OpenSSL; TLS 1.2 and later. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_TLS_H
 #define COMET_TRANSPORT_TLS_H
 
@@ -9,27 +8,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
-#include "common/base/reload.h"
-
-/* ---- certificates ---- */
-
 struct tls_certs;
-
-/* Read certificate chains and keys (PEM; lists with commas, of one length). A client gets the first whose names match the
- * server name that it asks for, or the first of all. 0, or -ERR_CONFIG with a log line that says which file and why, or
- * -ENOMEM. */
-int tls_certs_new(const char *cert_files, const char *key_files, struct tls_certs **out);
-/* Nobody uses them any more. */
-void tls_certs_free(struct tls_certs **certs);
-
-/* To read the files again; connections that are there keep what they have. NULL: nothing to reload. */
-struct reload_part tls_certs_reload(struct tls_certs *certs);
-
-/* Make a server's SSL_CTX (of OpenSSL) show these certificates, and take TLS 1.2 and later with good ciphers only.
- * 0, or 1 as callbacks of libwebsockets want it. */
-int tls_certs_attach(struct tls_certs *certs, void *ssl_ctx);
-
-/* ---- one connection ---- */
 
 struct tls_server; /* what all TLS connections of a door share */
 

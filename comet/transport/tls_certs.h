@@ -1,0 +1,23 @@
+/* tls_certs: the certificates of the doors, by server name, and which TLS is spoken there. SPDX-License-Identifier: MIT */
+#ifndef COMET_TRANSPORT_TLS_CERTS_H
+#define COMET_TRANSPORT_TLS_CERTS_H
+
+#include "common/base/reload.h"
+
+struct tls_certs;
+
+/* Read certificate chains and keys (PEM; lists with commas, of one length). A client gets the first whose names match the
+ * server name that it asks for, or the first of all. 0, or -ERR_CONFIG with a log line that says which file and why, or
+ * -ENOMEM. */
+int tls_certs_new(const char *cert_files, const char *key_files, struct tls_certs **out);
+/* Nobody uses them any more. */
+void tls_certs_free(struct tls_certs **certs);
+
+/* To read the files again; connections that are there keep what they have. NULL: nothing to reload. */
+struct reload_part tls_certs_reload(struct tls_certs *certs);
+
+/* Make a server's SSL_CTX (of OpenSSL) show these certificates, and take TLS 1.2 and later with good ciphers only.
+ * 0, or 1 as callbacks of libwebsockets want it. */
+int tls_certs_attach(struct tls_certs *certs, void *ssl_ctx);
+
+#endif
