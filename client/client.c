@@ -188,8 +188,8 @@ int client_send(struct client *c, int16_t ver, int32_t op, int32_t seq, const vo
 	return rc;
 }
 
-/* Room for `want` bytes from start on. What is there moves to the front. */
-static int make_room(struct client *c, size_t want)
+/* Make space for `want` bytes from start on. The bytes that are held move to the front. */
+static int make_space(struct client *c, size_t want)
 {
 	size_t held = c->end - c->start;
 
@@ -207,8 +207,8 @@ static int make_room(struct client *c, size_t want)
 	return 0;
 }
 
-/* Take what the socket has. It is waited for each time, even where bytes are there, so that a server that never stops
- * sending cannot keep us from the deadline or from being cancelled. */
+/* Receive once. It polls first, even where bytes are known to wait, so that a server that never stops sending cannot keep
+ * us from the deadline or from being cancelled. */
 static int receive_some(struct client *c, int64_t deadline_ns)
 {
 	ssize_t n;
@@ -228,7 +228,7 @@ static int receive_some(struct client *c, int64_t deadline_ns)
 /* Have at least `want` bytes from start on. */
 static int fill(struct client *c, size_t want, int64_t deadline_ns)
 {
-	int rc = c->end - c->start < want ? make_room(c, want) : 0;
+	int rc = c->end - c->start < want ? make_space(c, want) : 0;
 
 	while (rc == 0 && c->end - c->start < want)
 		rc = receive_some(c, deadline_ns);
@@ -292,7 +292,7 @@ int client_authenticate(struct client *c, enum dialect dialect, const char *toke
 
 	*goodbye = (struct client_goodbye){.code = GOODBYE_UNSAID};
 	rc = client_send(c, dialect == DIALECT_V2 ? 1 : 0, OP_AUTH, 1, token, (uint32_t)strlen(token), deadline_ns);
-	/* A server that refuses may have closed before it read us: what it said first is still to be read. */
+	/* A server that refuses may have closed before it read our token; its goodbye can still be read. */
 	if (rc < 0 && rc != -EPIPE && rc != -ECONNRESET)
 		return rc;
 	do
@@ -306,7 +306,7 @@ int client_authenticate(struct client *c, enum dialect dialect, const char *toke
 	return rc;
 }
 
-/* The words go to a terminal. */
+/* Reasons and addresses are shown on terminals, where control characters would be obeyed. */
 static void make_printable(char *text)
 {
 	for (; *text != '\0'; text++)
@@ -322,7 +322,7 @@ void client_read_goodbye(const struct packet *p, struct client_goodbye *out)
 
 	out->code = json_integer_value(json_object_get(said, "code"));
 	snprintf(out->reason, sizeof(out->reason), "%s", reason != NULL ? reason : "");
-	/* One that is cut would be another address. */
+	/* An address that is cut would be another one. */
 	if (node == NULL || strlen(node) >= sizeof(out->node))
 		node = "";
 	snprintf(out->node, sizeof(out->node), "%s", node);

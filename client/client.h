@@ -1,6 +1,6 @@
-/* client: one TCP connection to a comet, seen from the other end: connect, authenticate, send, read. Every call blocks,
- * up to its own deadline on clock_now_ns()'s scale, and can be cancelled by a descriptor. A client belongs to one
- * thread at a time. SPDX-License-Identifier: MIT */
+/* client: a client's end of one TCP connection to a comet: connect, authenticate, send, read. Every call blocks up to its
+ * own deadline on clock_now_ns()'s scale, and can be cancelled by a descriptor. A client belongs to one thread at a time.
+ * SPDX-License-Identifier: MIT */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
@@ -27,12 +27,12 @@ struct client_options {
 struct client_goodbye {
 	int64_t code; /* an enum goodbye_code, or one that only newer servers know */
 	char reason[CLIENT_WORDS_BYTES];
-	char node[CLIENT_NODE_BYTES]; /* where else to go, host:port; empty: it did not say */
+	char node[CLIENT_NODE_BYTES]; /* host:port of another server to go to; empty: none was named */
 };
 
-/* Who we say we are. Fields that are 0 or NULL are said as such; the server then makes a key. */
+/* The user and the connection that a token names. Fields may be 0 or NULL; without a key the server makes one. */
 struct client_identity {
-	enum dialect dialect; /* DIALECT_V1 says mid and nothing else */
+	enum dialect dialect; /* a token of DIALECT_V1 has the mid and nothing else */
 	int64_t mid;
 	const char *key;
 	const char *room; /* type://id */
@@ -55,8 +55,8 @@ int client_connect(const struct client_options *opt, int64_t deadline_ns, struct
 /* Close and free. *c becomes NULL. */
 void client_free(struct client **c);
 
-/* Say the token and wait for the answer. 0; -ERR_REFUSED with the server's words in *goodbye (empty where it closed
- * without any); or an error of client_send or client_read. */
+/* Send the token and wait for the answer. 0; -ERR_REFUSED with the server's words in *goodbye (empty if it closed without
+ * any); or an error of client_send or client_read. */
 int client_authenticate(struct client *c, enum dialect dialect, const char *token, int64_t deadline_ns,
 			struct client_goodbye *goodbye);
 
@@ -71,10 +71,11 @@ int client_send(struct client *c, int16_t ver, int32_t op, int32_t seq, const vo
  *   -ERR_EOF, -ERR_CUT, -ERR_PACKET_*, -errno  the connection is of no use any more */
 int client_read(struct client *c, int64_t deadline_ns, struct packet *p);
 
-/* To be polled among others. What was read already is not seen there: client_read until -ETIMEDOUT first. */
+/* For poll() among other descriptors. Bytes that were received already do not make it readable: first call client_read until
+ * -ETIMEDOUT. */
 int client_fd(const struct client *c);
 
-/* What an op 6 says, its words made safe for a terminal. What the body does not say stays empty. */
+/* Read the body of op 6. Control characters become question marks; whatever the body lacks is 0 or empty. */
 void client_read_goodbye(const struct packet *p, struct client_goodbye *out);
 /* Would the same client fare no better by coming back? */
 bool client_goodbye_is_final(int64_t code);

@@ -1,5 +1,5 @@
-/* comet_client: see comet_client.h. What other programs get of client/client: the same, with heartbeats, with answers told
- * from pushes, with times from now on, and with no header of ours to include. SPDX-License-Identifier: MIT */
+/* comet_client: see comet_client.h. It is client/client for other programs: it sends heartbeats by itself, tells answers from
+ * pushes, and takes times that begin now. SPDX-License-Identifier: MIT */
 #include "client/comet_client.h"
 
 #include <errno.h>
@@ -16,8 +16,8 @@
 
 #define TIMEOUT_MS   10000
 #define HEARTBEAT_MS 30000
-#define KEPT_MOST    4096
-#define OPS_MOST     256 /* as many as a connection may accept */
+#define KEPT_MAX     4096
+#define OPS_MAX      256 /* as many as a connection may accept */
 #define OP_CHARS     12  /* "-2147483648," */
 
 /* A push that came while an answer was waited for. */
@@ -31,13 +31,13 @@ struct comet_client {
 	int64_t timeout_ns, heartbeat_ns;
 	int32_t seq;
 	int64_t next_beat_ns;
-	int32_t beat_seq; /* of a heartbeat that is not answered; 0: none */
+	int32_t beat_seq; /* of the heartbeat whose answer is due; 0: none is */
 	int64_t beat_deadline_ns;
-	int32_t people; /* as the last answer told */
+	int32_t people; /* in the room, by the last answer */
 	struct client_goodbye goodbye;
 	struct kept *kept, **kept_end;
 	unsigned n_kept;
-	struct packet handed; /* a kept push, of which the caller has the body */
+	struct packet handed; /* a kept push whose body the caller reads until its next call */
 };
 
 /* Codes of ours as errno, which is all that other programs know. */
@@ -80,8 +80,8 @@ static int send_heartbeat(struct comet_client *c)
 	return client_send(c->client, 1, OP_HEARTBEAT, c->beat_seq, NULL, 0, c->beat_deadline_ns);
 }
 
-/* Whatever comes first: the deadline, or something that heartbeats want. */
-static int64_t earliest(const struct comet_client *c, int64_t deadline_ns)
+/* The deadline, or the time at which a heartbeat is due or unanswered for too long, if that is earlier. */
+static int64_t next_wake_ns(const struct comet_client *c, int64_t deadline_ns)
 {
 	int64_t own_ns = c->beat_seq != 0 ? c->beat_deadline_ns : c->next_beat_ns;
 
@@ -93,7 +93,7 @@ static int send_due_heartbeat(struct comet_client *c)
 	return c->beat_seq == 0 && clock_now_ns() >= c->next_beat_ns ? send_heartbeat(c) : 0;
 }
 
-/* What heartbeats want, when there is nothing to be read: an answer may lie there since long, if the caller was away. */
+/* Only for when nothing is left to be read: a caller that was away for long finds the answer among what has come meanwhile. */
 static int look_after_heartbeats(struct comet_client *c)
 {
 	if (c->beat_seq != 0 && clock_now_ns() >= c->beat_deadline_ns)
@@ -104,12 +104,12 @@ static int look_after_heartbeats(struct comet_client *c)
 /* The next packet. -ETIMEDOUT: none by the deadline. -ERR_REFUSED: it was a goodbye. */
 static int read_any(struct comet_client *c, int64_t deadline_ns, struct packet *p)
 {
-	int rc = client_read(c->client, earliest(c, deadline_ns), p);
+	int rc = client_read(c->client, next_wake_ns(c, deadline_ns), p);
 
 	while (rc == -ETIMEDOUT && (rc = look_after_heartbeats(c)) == 0) {
 		if (clock_now_ns() >= deadline_ns)
 			return -ETIMEDOUT;
-		rc = client_read(c->client, earliest(c, deadline_ns), p);
+		rc = client_read(c->client, next_wake_ns(c, deadline_ns), p);
 	}
 	if (rc == 0 && p->op == OP_DISCONNECT) {
 		client_read_goodbye(p, &c->goodbye);
@@ -118,7 +118,7 @@ static int read_any(struct comet_client *c, int64_t deadline_ns, struct packet *
 	return rc;
 }
 
-/* Is it the answer to our heartbeat? */
+/* Take the answer to our heartbeat; false for any other packet. */
 static bool take_beat(struct comet_client *c, const struct packet *p)
 {
 	if (p->op != OP_HEARTBEAT_REPLY || p->seq != c->beat_seq)
@@ -128,7 +128,7 @@ static bool take_beat(struct comet_client *c, const struct packet *p)
 	return true;
 }
 
-/* The same as read_any, heartbeats left out. */
+/* The same as read_any, without answers to heartbeats. */
 static int read_packet(struct comet_client *c, int64_t deadline_ns, struct packet *p)
 {
 	int rc;
@@ -141,11 +141,11 @@ static int read_packet(struct comet_client *c, int64_t deadline_ns, struct packe
 
 static int keep(struct comet_client *c, const struct packet *p)
 {
-	struct kept *k = c->n_kept < KEPT_MOST ? calloc(1, sizeof(*k)) : NULL;
+	struct kept *k = c->n_kept < KEPT_MAX ? calloc(1, sizeof(*k)) : NULL;
 	int rc;
 
 	if (k == NULL)
-		return c->n_kept < KEPT_MOST ? -ENOMEM : -ENOBUFS;
+		return c->n_kept < KEPT_MAX ? -ENOMEM : -ENOBUFS;
 	k->p = *p;
 	if ((rc = packet_keep_body(&k->p)) < 0) {
 		free(k);
@@ -169,8 +169,8 @@ static void take_kept(struct comet_client *c, struct packet *p)
 	free(k);
 }
 
-/* Send one packet and wait for its answer; pushes that come before it are kept. -EAGAIN: it came back with the operation that
- * was asked, where another was to be the answer. */
+/* Send one packet and wait for its answer; pushes that come before it are kept. -EAGAIN: the server sent the operation itself
+ * back instead, by which it says no. */
 static int ask(struct comet_client *c, int32_t op, int32_t answer, const void *body, size_t body_bytes)
 {
 	int64_t deadline_ns = clock_now_ns() + c->timeout_ns;
@@ -269,7 +269,7 @@ void comet_client_close(struct comet_client **client)
 int comet_client_next(struct comet_client *c, int wait_ms, struct comet_client_message *out)
 {
 	struct packet p;
-	int rc = send_due_heartbeat(c); /* also where pushes never end */
+	int rc = send_due_heartbeat(c); /* here, too, since pushes that never end leave no other time for it */
 
 	packet_drop_body(&c->handed);
 	if (rc == 0 && c->kept != NULL) {
@@ -305,10 +305,10 @@ int comet_client_change_room(struct comet_client *c, const char *room)
 /* Operations as a list with commas. */
 static int ask_about(struct comet_client *c, int32_t op, int32_t answer, const int32_t *ops, size_t n)
 {
-	char list[OPS_MOST * OP_CHARS];
+	char list[OPS_MAX * OP_CHARS];
 	size_t at = 0;
 
-	if (n == 0 || n > OPS_MOST)
+	if (n == 0 || n > OPS_MAX)
 		return -EINVAL;
 	for (size_t i = 0; i < n; i++)
 		at += (size_t)snprintf(list + at, sizeof(list) - at, i > 0 ? ",%d" : "%d", ops[i]);
@@ -359,7 +359,7 @@ int comet_client_delay_ms(unsigned attempt)
 {
 	uint32_t chance = 0;
 
-	/* Without it everybody waits the same time, which is better than none. */
+	/* Without random bytes all clients wait for the same time, which is better than not to wait. */
 	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
 		chance = UINT32_MAX / 2;
 	return (int)backoff_delay_ms(attempt, chance);

@@ -12,7 +12,7 @@
  * It speaks version 2 of docs/protocol.md, sends heartbeats by itself, and notices a server that answers none. Every call
  * blocks, but no longer than it is told, and returns 0 or a negative errno; only the system's resolver, which comet_client_open asks
  * where host is a name, takes its own time. A client belongs to one thread at a time.
- * What is lost is not opened again by itself: comet_client_may_return() and comet_client_delay_ms() tell whether and when to.
+ * A lost connection is not opened again by itself: comet_client_may_return() and comet_client_delay_ms() tell whether and when to.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_CLIENT_H
 #define COMET_CLIENT_H
@@ -26,7 +26,7 @@ extern "C" {
 
 struct comet_client;
 
-/* Whatever is 0 or NULL is the default. */
+/* Each field that is 0 or NULL means the default, which its comment names. */
 struct comet_client_options {
 	const char *host, *port; /* of comet's TCP listener: 127.0.0.1, 3101 */
 	int64_t mid;             /* the user: nobody */
@@ -34,7 +34,7 @@ struct comet_client_options {
 	const char *room;        /* type://id: none */
 	const int32_t *accepts;  /* operations of pushes that are wanted: 1000 */
 	size_t n_accepts;
-	const char *token; /* said as it is, in place of the above */
+	const char *token; /* sent as it is, in place of one made of the fields above */
 	int timeout_ms;    /* for the connection to come up, and for each answer: 10000 */
 	int heartbeat_ms;  /* between heartbeats: 30000 */
 };
@@ -67,7 +67,7 @@ enum comet_client_code {
 struct comet_client_goodbye {
 	int code;
 	char reason[160];
-	char node[128]; /* host:port of another server to go to, where this one goes away and knows one; else empty */
+	char node[128]; /* host:port of another server to go to, if this one goes away and knows one; otherwise empty */
 };
 
 struct comet_client_message {
@@ -82,7 +82,7 @@ struct comet_client_message {
  * not resolve; -EINVAL: a string is not UTF-8; another errno of the socket. *out is to be closed after 0 only. */
 int comet_client_open(const struct comet_client_options *opt, struct comet_client **out,
 		      struct comet_client_goodbye *goodbye);
-/* *c becomes NULL, and may be it already. */
+/* Close and free. *c becomes NULL; it may be NULL already. */
 void comet_client_close(struct comet_client **c);
 
 /* The next push. -ETIMEDOUT: none came in wait_ms; the client may be used on.
@@ -91,7 +91,7 @@ void comet_client_close(struct comet_client **c);
  * The exception is a goodbye with code 4: that server serves on for a while. Open a client to goodbye.node first, then take
  * the rest from this one: with a key until the server closes, -ECONNABORTED; without one until -ETIMEDOUT. */
 int comet_client_next(struct comet_client *c, int wait_ms, struct comet_client_message *out);
-/* To wait for it among others. Once it is readable, call comet_client_next with wait_ms 0 until -ETIMEDOUT; call it also
+/* For poll() among other descriptors. Once it is readable, call comet_client_next with wait_ms 0 until -ETIMEDOUT; call it also
  * every heartbeat_ms, since it sends the heartbeats. */
 int comet_client_fd(const struct comet_client *c);
 /* What the server said when a call returned -ECONNABORTED. With c NULL *out stays as it is. */
