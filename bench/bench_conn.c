@@ -16,7 +16,7 @@
 #include "common/base/err.h"
 #include "common/base/obj.h"
 
-/* What take_packet needs to know beside the packet. */
+/* For take_packet, beside the packet. */
 struct reading {
 	struct bench_crowd *crowd;
 	struct bench_conn *c;
@@ -34,7 +34,7 @@ void bench_conn_drop(struct bench_conn *c)
 	c->state = CONN_GONE;
 }
 
-/* What the machine ran out of, in words that say what to do. */
+/* Words for an error; where the machine ran out of something, they say how to get more. */
 static const char *words_of(int rc)
 {
 	switch (rc) {
@@ -52,7 +52,7 @@ static const char *words_of(int rc)
 	}
 }
 
-/* The server's words for closing, where it said any before, else ours. */
+/* Count an end under the server's words, or under ours if it said none. */
 static void count_end(struct bench_crowd *crowd, const char *when, int rc)
 {
 	char words[BENCH_REASON_BYTES];

@@ -27,7 +27,7 @@ struct bench_conn {
 	struct sequence seen;
 };
 
-/* What the connections of a process share. */
+/* The connections of a process, and all that they share. */
 struct bench_crowd {
 	const struct bench_options *opt;
 	struct bench_share *share;

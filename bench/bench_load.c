@@ -148,7 +148,7 @@ static int run_loop(struct load *l)
 	return 0;
 }
 
-/* What only the whole can tell. */
+/* Fill in the results that are not counted on the way. */
 static void sum_up(struct load *l)
 {
 	const struct bench_memory *memory = l->part->memory;

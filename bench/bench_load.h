@@ -1,4 +1,4 @@
-/* bench_load: a load process: very many connections on one thread. SPDX-License-Identifier: MIT */
+/* bench_load: a load process: many connections on one thread. SPDX-License-Identifier: MIT */
 #ifndef BENCH_BENCH_LOAD_H
 #define BENCH_BENCH_LOAD_H
 

@@ -232,7 +232,7 @@ static int take_kind(struct bench_options *opt, int n, char **words)
 	return argument_wrong("bench", "what is \"%s\"? It takes connect, echo, fanout or churn", words[0]);
 }
 
-/* What no single option can say. */
+/* The rules between options, and defaults that depend on others. */
 static int check_options(struct bench_options *opt)
 {
 	uint64_t pushes = bench_pushes(opt);
@@ -254,7 +254,7 @@ static int check_options(struct bench_options *opt)
 	return -1;
 }
 
-/* -1 to go on, else the exit code. */
+/* -1 to go on, otherwise the exit code. */
 static int read_arguments(struct bench_options *opt, int argc, char **argv)
 {
 	int option, code;

@@ -51,8 +51,8 @@ struct bench_options {
 	char run[17]; /* hex; names the room and marks the bodies of this run */
 };
 
-/* Fill it from the arguments, defaults for those that are not there; the servers' names are resolved. -1 to go on, else the exit
- * code, and the rest was said. */
+/* Fill it from the arguments, defaults for those that are not there; the servers' names are resolved. -1 to go on, otherwise the
+ * exit code, and it has said why. */
 int bench_options_read(struct bench_options *opt, int argc, char **argv);
 
 /* How many pushes a fan-out makes. */

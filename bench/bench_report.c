@@ -122,7 +122,7 @@ static void write_memory(const struct writer *w, const struct bench_result *r)
 	write_value(w, "page_tables_kib_per_connection", "  page tables", tables, "KiB");
 }
 
-/* What one unit of work of this benchmark is called, and how many were done while the server's CPU was watched. */
+/* How many units of work were done while the server's CPU was watched; *name is one of them. */
 static uint64_t units(const struct bench_options *opt, const struct bench_result *r, const char **name)
 {
 	switch (opt->kind) {

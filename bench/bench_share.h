@@ -11,10 +11,10 @@
 #include "bench/bench_reason.h"
 #include "bench/histogram.h"
 
-/* What the load processes do now. Set by the directing process alone, only ever forward. */
+/* The phase of the load processes. Only the directing process sets it, and only forward. */
 enum bench_phase { PHASE_CONNECT, PHASE_RUN, PHASE_END };
 
-/* What one load process found. The counters are read while it works, the rest once it has ended. */
+/* The findings of one load process. Its counters are read while it works, the rest once it has ended. */
 struct bench_share {
 	/* counters: written by its process, read by the directing one; relaxed, they only ever grow, but for open */
 	atomic_uint_fast64_t started;   /* attempts to connect */

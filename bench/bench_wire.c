@@ -140,7 +140,7 @@ static ssize_t ws_read_frame(uint8_t *bytes, size_t n, struct ws_frame *f)
 	return (ssize_t)(head + len);
 }
 
-/* What a wrapper holds goes to the sink behind it. */
+/* Packets inside a wrapper go to the sink behind it. */
 static int ws_unwrap(void *arg, const struct packet *p)
 {
 	const struct bench_wire_sink *sink = arg;

@@ -13,7 +13,7 @@
 #define BENCH_WIRE_WRAP_BYTES 512 /* longest hello, and longest packet of ours with all that the wire puts around it */
 #define BENCH_WIRE_PING_BYTES 125
 
-/* Who takes what a wire finds. What is pointed to is valid during the call. Negative: stop here. */
+/* Takes all that a wire finds. Pointers are valid during the call; a negative result stops the wire. */
 struct bench_wire_sink {
 	int (*packet)(void *arg, const struct packet *p);
 	int (*ping)(void *arg, const uint8_t *payload, size_t payload_bytes); /* at most BENCH_WIRE_PING_BYTES */
@@ -23,7 +23,7 @@ struct bench_wire_sink {
 struct bench_wire {
 	const char *name;
 	int32_t port; /* the usual one */
-	/* What is said before the first packet, and how much of the answer to it is whole: its length, 0 for not yet,
+	/* The bytes before the first packet, and how much of the answer to them is whole: its length, 0 for not yet,
 	 * -EPROTO for one that is no yes. NULL where a connection is ready at once. */
 	size_t (*hello)(char *out, size_t out_bytes, const char *host, const char *port);
 	ssize_t (*welcome)(const uint8_t *bytes, size_t n);

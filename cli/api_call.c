@@ -36,7 +36,7 @@ bool api_take_option(struct api_options *opt, int option)
 	}
 }
 
-/* Where the server explains itself in JSON, its words, else all it sent. */
+/* The words of an answer in JSON, or all of an answer that is none. */
 static int refused(const struct http_answer *answer, const json_t *said)
 {
 	const char *message = json_string_value(json_object_get(said, "message"));

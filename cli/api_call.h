@@ -37,7 +37,7 @@ void api_options_init(struct api_options *opt);
 /* Take one of API_OPTIONS. False for an option that is none of them, or whose value is wrong, which was said. */
 bool api_take_option(struct api_options *opt, int option);
 
-/* Call (GET where body is NULL, else POST) and read the answer. Returns an exit code; where it is not 0, a line on
+/* Call (GET if body is NULL, POST otherwise) and read the answer. Returns an exit code; where it is not 0, a line on
  * stderr says what happened. On 0, *data is the "data" of the answer or NULL, the caller's to json_decref; data may be
  * NULL. path is freed; a NULL path is memory that ran out. */
 int api_call(const struct api_options *opt, char *path, const void *body, size_t body_bytes, json_t **data);

@@ -15,7 +15,7 @@ struct http_client_options {
 	long timeout_ms;     /* for one call, connecting included */
 };
 
-/* What came back; valid until the next call. */
+/* An answer; valid until the next call. */
 struct http_answer {
 	long status;
 	const char *body; /* zero-terminated */
@@ -28,7 +28,7 @@ int http_client_new(const struct http_client_options *opt, struct http_client **
 /* Close and free. *h becomes NULL. */
 void http_client_free(struct http_client **h);
 
-/* Call "/path?query": GET where body is NULL, else POST. Any status that a server sent is 0.
+/* Call "/path?query": GET if body is NULL, POST otherwise. Any status that a server sent is 0.
  *   -ENOTCONN   nobody answers there
  *   -ETIMEDOUT  no whole answer in timeout_ms: whether the call was carried out is not known
  *   -EIO        the connection broke, or what came is not HTTP; not known either

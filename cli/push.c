@@ -100,7 +100,7 @@ static bool take_option(struct push *p, int option)
 	}
 }
 
-/* Target, whom and message. -1 to go on, else the exit code. */
+/* Target, whom and message. -1 to go on, otherwise the exit code. */
 static int read_words(struct push *p, int n, char **words)
 {
 	bool all = n > 0 && strcmp(words[0], "all") == 0;
@@ -119,7 +119,7 @@ static int read_words(struct push *p, int n, char **words)
 	return -1;
 }
 
-/* -1 to go on, else the exit code. */
+/* -1 to go on, otherwise the exit code. */
 static int read_arguments(struct push *p, int argc, char **argv)
 {
 	int option, code, rc;

@@ -47,7 +47,7 @@ static void say_goodbye(const struct sessions *s, const char *words, const struc
 	say(s, words, why);
 }
 
-/* What the server answers us with, as opposed to what a back end pushed. */
+/* Is it an answer of the server, and no push of a back end? */
 static bool is_reply(const struct sessions *s, int32_t op)
 {
 	if (op == OP_SEND_REPLY)
@@ -105,7 +105,7 @@ static enum session_end take_packet(struct sessions *s, const struct packet *p, 
 	return SESSION_LOST;
 }
 
-/* What an error of the client means for the session; it is said on stderr where it is one. */
+/* How an error of the client ends the session. A real one is said on stderr. */
 static enum session_end read_failed(const struct sessions *s, int rc, const char *words)
 {
 	if (rc == -ECANCELED)
@@ -185,7 +185,7 @@ static bool split_node(char *node, const char **host, const char **port)
 	return true;
 }
 
-/* Where does this session go? To where the one before was sent, or to where the arguments say. */
+/* Choose where this session goes: where the one before was sent, or where the arguments say. */
 static void aim(struct sessions *s)
 {
 	memcpy(s->node, s->next_node, sizeof(s->node));
@@ -260,7 +260,7 @@ static enum session_end run_session(struct sessions *s)
 	return end;
 }
 
-/* Sleep before the next attempt: LOST when it is due, else how it all ended. */
+/* Sleep before the next attempt: LOST when it is due, otherwise how it all ended. */
 static enum session_end wait_out(const struct sessions *s, unsigned attempt)
 {
 	struct pollfd fd = {s->opt->signal_fd, POLLIN, 0};
@@ -292,7 +292,7 @@ static enum session_end hold(struct sessions *s)
 			end = SESSION_LOST;
 		if (end != SESSION_LOST || !s->opt->reconnect)
 			return end;
-		/* Who is sent elsewhere has to be there before the old server is gone. */
+		/* A client that was sent elsewhere has to be there before the old server is gone. */
 		if (s->next_node[0] != '\0' || (s->online_ns > 0 && clock_now_ns() - s->online_ns >= STABLE_NS))
 			attempt = 0;
 		if ((end = wait_out(s, ++attempt)) != SESSION_LOST)

@@ -178,7 +178,7 @@ static bool take_option(struct sub *s, int option)
 	}
 }
 
-/* -1 to go on, else the exit code. */
+/* -1 to go on, otherwise the exit code. */
 static int read_arguments(struct sub *s, int argc, char **argv)
 {
 	int option, rc;

@@ -63,7 +63,7 @@ enum comet_client_code {
 };
 /* end of table */
 
-/* Why the server closed; code 0 and no reason where it did not say. */
+/* Why the server closed; code 0 and no reason if it did not say. */
 struct comet_client_goodbye {
 	int code;
 	char reason[160];
@@ -94,7 +94,7 @@ int comet_client_next(struct comet_client *c, int wait_ms, struct comet_client_m
 /* For poll() among other descriptors. Once it is readable, call comet_client_next with wait_ms 0 until -ETIMEDOUT; call it also
  * every heartbeat_ms, since it sends the heartbeats. */
 int comet_client_fd(const struct comet_client *c);
-/* What the server said when a call returned -ECONNABORTED. With c NULL *out stays as it is. */
+/* The server's goodbye, after a call that returned -ECONNABORTED. With c NULL *out stays as it is. */
 void comet_client_last_words(const struct comet_client *c, struct comet_client_goodbye *out);
 
 /* These return once the server has it; pushes that come meanwhile are kept for comet_client_next, at most 4096: -ENOBUFS, and
