@@ -1,6 +1,4 @@
-/* channel: see channel.h. Every wake-up is sent after the lock was dropped: the woken thread would otherwise run into
- * it. That is safe because the caller holds a reference to the connection that the channel lives in.
- * SPDX-License-Identifier: MIT */
+/* channel: see channel.h. SPDX-License-Identifier: MIT */
 #include "comet/channel.h"
 
 #include <errno.h>
@@ -39,6 +37,17 @@ unsigned channel_fini(struct channel *ch)
 	lock_fini(&ch->lock);
 	ch->magic = 0;
 	return left;
+}
+
+/* Every wake-up is sent after the lock was dropped: the woken thread would otherwise run into it. That is safe because the
+ * caller holds a reference to the connection that the channel lives in. */
+static void drop_and_wake(struct channel *ch, bool dispatcher, bool waiting) DROPS(ch->lock)
+{
+	lock_drop(&ch->lock);
+	if (dispatcher)
+		(void)pthread_cond_signal(&ch->wake);
+	if (waiting)
+		(void)pthread_cond_broadcast(&ch->space);
 }
 
 static bool is_empty_locked(const struct channel *ch) NEEDS(ch->lock)
@@ -98,9 +107,7 @@ bool channel_signal(struct channel *ch)
 	lock_take(&ch->lock);
 	if (!is_empty_locked(ch))
 		wake = rouse_locked(ch, &taken);
-	lock_drop(&ch->lock);
-	if (wake)
-		(void)pthread_cond_signal(&ch->wake);
+	drop_and_wake(ch, wake, false);
 	return taken;
 }
 
@@ -152,9 +159,7 @@ int channel_push(struct channel *ch, struct message *msg, bool filter)
 	if ((rc = enqueue_locked(ch, msg, filter)) == 0)
 		wake = rouse_locked(ch, &taken);
 	depth = ch->queue.count;
-	lock_drop(&ch->lock);
-	if (wake)
-		(void)pthread_cond_signal(&ch->wake);
+	drop_and_wake(ch, wake, false);
 	if (rc == 0)
 		count_observe(COUNT_QUEUE_DEPTH, depth);
 	return rc < 0 ? rc : taken;
@@ -170,9 +175,7 @@ void channel_notice(struct channel *ch)
 		/* Never handed to the caller: the write may have to wait. */
 		wake = summon_locked(ch);
 	}
-	lock_drop(&ch->lock);
-	if (wake)
-		(void)pthread_cond_signal(&ch->wake);
+	drop_and_wake(ch, wake, false);
 }
 
 void channel_close(struct channel *ch)
@@ -185,10 +188,7 @@ void channel_close(struct channel *ch)
 		ch->notice = false; /* the goodbye says more */
 		wake = summon_locked(ch);
 	}
-	lock_drop(&ch->lock);
-	if (wake)
-		(void)pthread_cond_signal(&ch->wake);
-	(void)pthread_cond_broadcast(&ch->space);
+	drop_and_wake(ch, wake, true);
 }
 
 bool channel_wait_for_space(struct channel *ch, const struct message *msg, int64_t deadline_ns)
@@ -285,9 +285,7 @@ void channel_done(struct channel *ch, const struct haul *h, bool stalled)
 
 	lock_take(&ch->lock);
 	space = account_locked(ch, h, stalled);
-	lock_drop(&ch->lock);
-	if (space)
-		(void)pthread_cond_broadcast(&ch->space);
+	drop_and_wake(ch, false, space);
 	drop_references(h);
 }
 
@@ -300,11 +298,7 @@ void channel_done_and_release(struct channel *ch, const struct haul *h, bool sta
 	space = account_locked(ch, h, stalled);
 	wake = stalled || ch->closed || !is_empty_locked(ch);
 	ch->baton = wake ? BATON_DISPATCHER : BATON_FREE;
-	lock_drop(&ch->lock);
-	if (wake)
-		(void)pthread_cond_signal(&ch->wake);
-	if (space)
-		(void)pthread_cond_broadcast(&ch->space);
+	drop_and_wake(ch, wake, space);
 	drop_references(h);
 }
 
