@@ -64,7 +64,7 @@ struct connection {
 	const struct connection_options *opt;
 	struct transport *transport;
 	struct server *server; /* whose it is; for the reader, opaque here */
-	unsigned share;        /* of the round */
+	unsigned turn;         /* by which its timer and its buffers were picked, see round.h */
 	/* set by the reader before the connection enters a bucket, read by all that found it there */
 	struct seat seat; /* a copy; the key is NULL until it is authenticated */
 	int64_t heartbeat_ns;

@@ -41,12 +41,12 @@ void round_fini(struct round *r)
 	r->n = 0;
 }
 
-struct timer *round_timer(struct round *r, unsigned i)
+struct timer *round_timer(struct round *r, unsigned turn)
 {
-	return r->shares[i % r->n].timer;
+	return r->shares[turn % r->n].timer;
 }
 
-struct buffers *round_buffers(struct round *r, unsigned i)
+struct buffers *round_buffers(struct round *r, unsigned turn)
 {
-	return &r->shares[i % r->n].buffers;
+	return &r->shares[turn % r->n].buffers;
 }

@@ -17,8 +17,8 @@ int round_init(struct round *r, unsigned n, size_t buffer_bytes, timer_fire *fir
 /* No entry is filed and no buffer lent any more. Joins the timer threads. */
 void round_fini(struct round *r);
 
-/* The share of the i-th connection. */
-struct timer *round_timer(struct round *r, unsigned i);
-struct buffers *round_buffers(struct round *r, unsigned i);
+/* What the connection with this turn uses; turns count on. */
+struct timer *round_timer(struct round *r, unsigned turn);
+struct buffers *round_buffers(struct round *r, unsigned turn);
 
 #endif

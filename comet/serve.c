@@ -60,7 +60,7 @@ static int handshake(struct server *s, struct connection *c)
 	int rc;
 
 	/* From accept on, so that what a transport does before this counts, too. */
-	rc = timer_add(round_timer(&s->round, c->share), &c->deadline,
+	rc = timer_add(round_timer(&s->round, c->turn), &c->deadline,
 		       c->born_ns + s->cfg->protocol_handshake_timeout * CLOCK_MS);
 	if (rc == 0)
 		rc = read_auth(s, c, &p);

@@ -52,7 +52,7 @@ int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket 
 		transport_free(&t);
 		return rc;
 	}
-	c->share = turn;
+	c->turn = turn;
 	c->ticket = ticket_take(ticket);
 	return serve_start(s, c);
 }

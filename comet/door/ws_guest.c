@@ -68,7 +68,7 @@ int ws_guest_new(struct ws_host *host, int fd, const struct sockaddr *peer, bool
 		goto free_guest;
 	if ((rc = connection_new(t, &host->server->connection, &g->c)) < 0)
 		goto free_link;
-	g->c->share = share;
+	g->c->turn = share;
 	g->c->ticket = ticket_take(ticket);
 	ws_link_set_tag(g->link, g);
 	serve_enter(host->server, g->c);

@@ -30,7 +30,7 @@ void ws_host_fini(struct ws_host *host);
 
 struct ws_guest;
 
-/* Of a socket that was accepted, with its connection, which is one of the server's from now on. Any thread. share: see struct
+/* Of a socket that was accepted, with its connection, which is one of the server's from now on. Any thread. share: its turn, see struct
  * connection.
  * 0: the guest has the descriptor and the ticket now; -ENOMEM: they are still the caller's. */
 int ws_guest_new(struct ws_host *host, int fd, const struct sockaddr *peer, bool tls, unsigned share,
