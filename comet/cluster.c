@@ -180,9 +180,7 @@ static void free_cluster(struct cluster *c)
 static int start_client(struct cluster *c, const char *server_id, push_sink *sink, void *sink_self)
 {
 	const struct redis_client_options opt = {
-		.cfg = c->server->cfg,
-		.server_id = server_id,
-		.addrs = c->addrs,
+		.member = {.cfg = c->server->cfg, .server_id = server_id, .addrs = c->addrs},
 		.sink = sink,
 		.sink_self = sink_self,
 		.each_online = each_online,

@@ -66,7 +66,7 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 	struct wire_reply reply;
 	int rc;
 
-	request.connect.needs_proof = c->opt.cfg->auth_mode != CONFIG_AUTH_OPEN;
+	request.connect.needs_proof = c->opt.member.cfg->auth_mode != CONFIG_AUTH_OPEN;
 	rc = redis_calls_ask(c->calls, &request, &reply);
 	if (rc < 0)
 		return rc;
@@ -89,7 +89,7 @@ static int reauth(void *self, const struct wire_connect *connect, const struct s
 	struct wire_reply reply;
 	int rc;
 
-	request.connect.needs_proof = c->opt.cfg->auth_mode != CONFIG_AUTH_OPEN;
+	request.connect.needs_proof = c->opt.member.cfg->auth_mode != CONFIG_AUTH_OPEN;
 	rc = redis_calls_ask(c->calls, &request, &reply);
 	if (rc < 0)
 		return rc;
@@ -162,7 +162,7 @@ static size_t go_away(void *self, struct logic_node *others, size_t max)
 	struct redis_client *c = client_of(self);
 
 	redis_lease_leave(c->lease);
-	return redis_others(c->pipe, c->opt.cfg, c->opt.server_id, others, max);
+	return redis_others(c->pipe, c->opt.member.cfg, c->opt.member.server_id, others, max);
 }
 
 static int receive(void *self, const struct seat *seat, const struct packet *p)
@@ -236,7 +236,7 @@ static bool register_again(void *arg, const struct seat *seat)
 {
 	struct walk *w = arg;
 	struct redis_client *c = w->client;
-	int64_t rate = c->opt.cfg->redis_register_rate;
+	int64_t rate = c->opt.member.cfg->redis_register_rate;
 
 	if (w->n % (rate / PORTIONS + 1) == 0 && stopping(c, w->begun_ns + w->n * CLOCK_SEC / rate))
 		return false;
@@ -285,7 +285,7 @@ static void register_all(struct redis_client *c, unsigned loss)
 			return;
 	} while (!redis_tell_has_told(c->tell, last));
 	redis_lease_registered(c->lease, loss);
-	LOG(LOG_INFO, log_str("server", c->opt.server_id), log_what("all connections are registered again"),
+	LOG(LOG_INFO, log_str("server", c->opt.member.server_id), log_what("all connections are registered again"),
 	    log_i64("connections", w.n));
 }
 
@@ -322,6 +322,13 @@ static void is_lost(void *self, unsigned loss)
 	(void)pthread_cond_signal(&c->wake);
 }
 
+static void is_fenced(void *self)
+{
+	struct redis_client *c = client_of(self);
+
+	c->opt.fenced(c->opt.fenced_self);
+}
+
 /* Nobody waits any more, so nobody knows what was registered: it goes. */
 static void is_late(void *self, const struct wire_session *session)
 {
@@ -335,15 +342,17 @@ static void is_late(void *self, const struct wire_session *session)
 static int start_parts(struct redis_client *c)
 {
 	const struct redis_client_options *o = &c->opt;
-	const struct redis_options redis = redis_options_of(o->cfg, "requests");
+	const struct redis_lease_owner owner = {.lost = is_lost, .fenced = is_fenced, .self = c};
+	const struct redis_options redis = redis_options_of(o->member.cfg, "requests");
 	int rc;
 
 	/* The lease first: it makes the stream, and tells Redis's time. */
 	if ((rc = redis_pipe_start(&redis, &c->pipe)) < 0 ||
-	    (rc = redis_lease_start(o, c->pipe, &c->clock, is_lost, c, &c->lease)) < 0 ||
-	    (rc = redis_calls_start(o->cfg, o->server_id, c->pipe, &c->clock, is_late, c, &c->calls)) < 0 ||
-	    (rc = redis_tell_start(o->cfg, c->calls, &c->tell)) < 0 ||
-	    (rc = redis_pushes_start(o, &c->kicks, &c->pushes)) < 0)
+	    (rc = redis_lease_start(&o->member, c->pipe, &c->clock, &owner, &c->lease)) < 0 ||
+	    (rc = redis_calls_start(o->member.cfg, o->member.server_id, c->pipe, &c->clock, is_late, c, &c->calls)) <
+		    0 ||
+	    (rc = redis_tell_start(o->member.cfg, c->calls, &c->tell)) < 0 ||
+	    (rc = redis_pushes_start(&o->member, o->sink, o->sink_self, &c->kicks, &c->pushes)) < 0)
 		return rc;
 	return thread_spawn(THREAD_SERVICE, "register", keep_registered, c, &c->registrar);
 }
@@ -360,10 +369,10 @@ int redis_client_start(const struct redis_client_options *opt, struct redis_clie
 	lock_init(&c->lock, LOCK_SERVICE);
 	lock_cond_init(&c->wake);
 	/* Two tries, and as much again for threads that wait for a processor. */
-	kicks_init(&c->kicks, 4 * opt->cfg->logic_timeout * CLOCK_MS);
+	kicks_init(&c->kicks, 4 * opt->member.cfg->logic_timeout * CLOCK_MS);
 	if ((rc = start_parts(c)) < 0) {
 		if (rc != -ECANCELED) /* it was asked to stop */
-			LOG(LOG_ERROR, log_str("server", opt->server_id), log_what("cannot join the cluster"),
+			LOG(LOG_ERROR, log_str("server", opt->member.server_id), log_what("cannot join the cluster"),
 			    log_str("error", err_text(rc)));
 		redis_client_stop(&c);
 		return rc;

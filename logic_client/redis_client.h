@@ -7,16 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/config/config.h"
+#include "cluster/member.h"
 #include "logic_client/logic_client.h"
 
 /* Called for one connection that is online; false: stop the walk. It may take its time. */
 typedef bool redis_client_each(void *arg, const struct seat *seat);
 
 struct redis_client_options {
-	const struct config *cfg;
-	const char *server_id;
-	const char *addrs; /* told to clients that ask for nodes */
+	struct cluster_member member;
 	/* Where pushes go. One thread calls it, and after -EAGAIN or -ENOMEM tries the same push again; connecting threads may
 	 * call it with kicks. */
 	push_sink *sink;

@@ -34,11 +34,10 @@ struct redis_lease {
 	unsigned magic;
 #define REDIS_LEASE_MAGIC 0x1ea5e000
 	/* set once */
-	const struct redis_client_options *opt;
+	const struct cluster_member *member;
 	struct redis_pipe *pipe;
 	struct redis_clock *clock;
-	redis_lease_lost *lost;
-	void *lost_self;
+	struct redis_lease_owner owner;
 	int64_t lease_ns;
 	int64_t timeout_ns;
 	struct thread *thread;
@@ -96,7 +95,7 @@ static int verdict_of(struct redis_lease *l, const struct redisReply *reply)
 /* A verdict, or -errno. */
 static int ask_for_lease(struct redis_lease *l)
 {
-	const struct config *cfg = l->opt->cfg;
+	const struct config *cfg = l->member->cfg;
 	struct redisReply *reply;
 	struct wire_load load;
 	bool leaving;
@@ -109,9 +108,9 @@ static int ask_for_lease(struct redis_lease *l)
 	rc = script_run(l->pipe, &script_lease, clock_now_ns() + l->timeout_ns, &reply,
 			"%s %s %lld region %s addrs %s weight %lld connections %lld addresses %lld "
 			"delivered %lld dropped %lld leaving %d",
-			l->opt->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region, l->opt->addrs,
-			(long long)cfg->server_weight, (long long)load.connections, (long long)load.addresses,
-			(long long)load.delivered, (long long)load.dropped, leaving);
+			l->member->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region,
+			l->member->addrs, (long long)cfg->server_weight, (long long)load.connections,
+			(long long)load.addresses, (long long)load.delivered, (long long)load.dropped, leaving);
 	if (rc < 0)
 		return rc;
 	rc = verdict_of(l, reply);
@@ -158,7 +157,7 @@ void redis_lease_join(struct redis_lease *l, const char *room)
 static int write_load(struct redis_lease *l, const struct wire_load *load)
 {
 	return script_run(l->pipe, &script_load, clock_now_ns() + l->timeout_ns, NULL, "%s %lld %lld %lld %lld",
-			  l->opt->server_id, (long long)load->connections, (long long)load->addresses,
+			  l->member->server_id, (long long)load->connections, (long long)load->addresses,
 			  (long long)load->delivered, (long long)load->dropped);
 }
 
@@ -189,13 +188,13 @@ static void say_lost(struct redis_lease *l, bool with_rooms)
 	l->registered = false;
 	loss = ++l->loss;
 	lock_drop(&l->lock);
-	l->lost(l->lost_self, loss);
+	l->owner.lost(l->owner.self, loss);
 }
 
 /* Redis does not know us any more, and has taken us in again. */
 static void came_back(struct redis_lease *l)
 {
-	LOG(LOG_WARN, log_str("server", l->opt->server_id),
+	LOG(LOG_WARN, log_str("server", l->member->server_id),
 	    log_what("Redis has lost this comet's registration; registering all connections again"));
 	/* While it says `registering`, pushes to all rooms come here, and those to keys that nobody knows are refused. */
 	say_lost(l, true);
@@ -210,7 +209,7 @@ static void say_registered(struct redis_lease *l)
 	registered = l->registered;
 	lock_drop(&l->lock);
 	if (!registered || redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, NULL,
-					   "HSET comet:server:%s registering 0", l->opt->server_id) < 0)
+					   "HSET comet:server:%s registering 0", l->member->server_id) < 0)
 		return;
 	lock_take(&l->lock);
 	l->registered = false;
@@ -227,9 +226,9 @@ static bool renew(struct redis_lease *l)
 		return true; /* the lease runs out, so that pushes to all rooms come here */
 	rc = ask_for_lease(l);
 	if (rc == VERDICT_FENCED) {
-		LOG(LOG_ERROR, log_str("server", l->opt->server_id),
+		LOG(LOG_ERROR, log_str("server", l->member->server_id),
 		    log_what("another comet has this name; give each its own server.id. This one goes"));
-		l->opt->fenced(l->opt->fenced_self);
+		l->owner.fenced(l->owner.self);
 		return false;
 	}
 	if (rc == VERDICT_NEW)
@@ -310,17 +309,17 @@ static int take(struct redis_lease *l)
 		/* One that is going away gives the name back, or its lease runs out. */
 		if (rc == VERDICT_LEAVING || (rc == VERDICT_TAKEN && free_by == 0)) {
 			if (free_by == 0)
-				LOG(LOG_INFO, log_str("server", l->opt->server_id),
+				LOG(LOG_INFO, log_str("server", l->member->server_id),
 				    log_what("the name has a holder; waiting whether it lives, or goes"));
 			free_by = now + l->lease_ns + l->lease_ns / 2;
 		}
 		if (rc == VERDICT_TAKEN && now > free_by) {
-			LOG(LOG_ERROR, log_str("server", l->opt->server_id),
+			LOG(LOG_ERROR, log_str("server", l->member->server_id),
 			    log_what("another comet has this name; give each its own server.id"));
 			return -EADDRINUSE;
 		}
 		if (rc < 0 && now > redis_by) {
-			LOG(LOG_ERROR, log_str("redis", l->opt->cfg->redis_addr),
+			LOG(LOG_ERROR, log_str("redis", l->member->cfg->redis_addr),
 			    log_what("Redis does not answer; a comet of a cluster needs it to start"));
 			return -ETIMEDOUT;
 		}
@@ -338,8 +337,8 @@ static void free_lease(struct redis_lease *l)
 	free(l);
 }
 
-int redis_lease_start(const struct redis_client_options *opt, struct redis_pipe *pipe, struct redis_clock *clock,
-		      redis_lease_lost *lost, void *lost_self, struct redis_lease **out)
+int redis_lease_start(const struct cluster_member *member, struct redis_pipe *pipe, struct redis_clock *clock,
+		      const struct redis_lease_owner *owner, struct redis_lease **out)
 {
 	struct redis_lease *l = calloc(1, sizeof(*l));
 	int rc;
@@ -347,16 +346,15 @@ int redis_lease_start(const struct redis_client_options *opt, struct redis_pipe 
 	if (l == NULL)
 		return -ENOMEM;
 	l->magic = REDIS_LEASE_MAGIC;
-	l->opt = opt;
+	l->member = member;
 	l->pipe = pipe;
 	l->clock = clock;
-	l->lost = lost;
-	l->lost_self = lost_self;
-	l->lease_ns = opt->cfg->redis_lease * CLOCK_MS;
-	l->timeout_ns = opt->cfg->redis_timeout * CLOCK_MS;
+	l->owner = *owner;
+	l->lease_ns = member->cfg->redis_lease * CLOCK_MS;
+	l->timeout_ns = member->cfg->redis_timeout * CLOCK_MS;
 	lock_init(&l->lock, LOCK_SERVICE);
 	lock_cond_init(&l->wake);
-	redis_rooms_init(&l->rooms, pipe, opt->server_id, l->timeout_ns);
+	redis_rooms_init(&l->rooms, pipe, member->server_id, l->timeout_ns);
 	if ((rc = take(l)) < 0 || (rc = thread_spawn(THREAD_SERVICE, "lease", run, l, &l->thread)) < 0) {
 		free_lease(l);
 		return rc;
@@ -368,8 +366,8 @@ int redis_lease_start(const struct redis_client_options *opt, struct redis_pipe 
 /* Sessions are void without the lease: nobody has to be told of each. */
 static void give_back(struct redis_lease *l)
 {
-	(void)script_run(l->pipe, &script_remove, clock_now_ns() + l->timeout_ns, NULL, "%s %s %s", l->opt->server_id,
-			 l->epoch, "");
+	(void)script_run(l->pipe, &script_remove, clock_now_ns() + l->timeout_ns, NULL, "%s %s %s",
+			 l->member->server_id, l->epoch, "");
 }
 
 void redis_lease_stop(struct redis_lease **lease)

@@ -8,20 +8,27 @@
 
 #include <stdbool.h>
 
+#include "cluster/member.h"
 #include "common/redis/redis_clock.h"
 #include "common/redis/redis_pipe.h"
-#include "logic_client/redis_client.h"
+#include "common/wire/wire.h"
 
 struct redis_lease;
 
-/* Called by the lease's thread when Redis has lost the lease, or was away for so long that it may have forgotten connections:
- * the name is held again by then, but registrations are gone. Losses are counted. */
-typedef void redis_lease_lost(void *self, unsigned loss);
+/* Called by the lease's thread. */
+struct redis_lease_owner {
+	/* Redis has lost the lease, or was away for so long that it may have forgotten connections: the name is held again by
+	 * then, but registrations are gone. Losses are counted. */
+	void (*lost)(void *self, unsigned loss);
+	/* Another comet has the name: see struct redis_client_options. Once at most. */
+	void (*fenced)(void *self);
+	void *self;
+};
 
-/* Take the lease, as redis_client_start says, then keep it on a thread. `clock` is set by every answer. */
-int redis_lease_start(const struct redis_client_options *opt, struct redis_pipe *pipe, struct redis_clock *clock,
-		      redis_lease_lost *lost, void *lost_self, struct redis_lease **out);
-/* Give the name back, join. */
+/* Take the lease, as redis_client_start says, then keep it on a thread. `clock` is set by every answer; owner is copied, the others
+ * outlive it. */
+int redis_lease_start(const struct cluster_member *member, struct redis_pipe *pipe, struct redis_clock *clock,
+		      const struct redis_lease_owner *owner, struct redis_lease **out);
 void redis_lease_stop(struct redis_lease **l);
 
 /* All that this loss took is registered again. Says nothing where another loss came since. */

@@ -38,7 +38,9 @@ struct redis_pushes {
 	unsigned magic;
 #define REDIS_PUSHES_MAGIC 0x9a54e500
 	/* set once */
-	const struct redis_client_options *opt;
+	const struct config *cfg;
+	push_sink *sink;
+	void *sink_self;
 	struct kicks *kicks;
 	char *key;
 	struct redis *redis;
@@ -150,7 +152,7 @@ static int deliver(struct redis_pushes *p, const struct wire_push *push)
 
 	if (push->target == WIRE_KICK && kicks_add(p->kicks, push) < 0)
 		LOG_LIMITED(LOG_WARN, &limit, log_what("no memory to remember a kick"));
-	while ((rc = p->opt->sink(p->opt->sink_self, push)) < 0) {
+	while ((rc = p->sink(p->sink_self, push)) < 0) {
 		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key), log_what("push waits for the push threads"),
 			    log_str("error", err_text(rc)));
 		if (!rest(p))
@@ -223,7 +225,7 @@ static int take_entry(struct redis_pushes *p, const struct redisReply *entry)
  * trimmed, the beginning lies behind it, and nothing is read twice.) */
 static int look_for_place(struct redis_pushes *p)
 {
-	int64_t deadline = clock_now_ns() + p->opt->cfg->redis_timeout * CLOCK_MS;
+	int64_t deadline = clock_now_ns() + p->cfg->redis_timeout * CLOCK_MS;
 	unsigned long long ms = p->read.ms, seq = p->read.seq;
 	struct redisReply *reply;
 	int rc;
@@ -258,7 +260,7 @@ static int take_reply(struct redis_pushes *p, const struct redisReply *reply)
 
 static int read_some(struct redis_pushes *p)
 {
-	int64_t deadline = clock_now_ns() + (READ_BLOCK_MS + p->opt->cfg->redis_timeout) * CLOCK_MS;
+	int64_t deadline = clock_now_ns() + (READ_BLOCK_MS + p->cfg->redis_timeout) * CLOCK_MS;
 	struct redisReply *reply;
 	int rc = redis_command(p->redis, deadline, &reply, "XREAD COUNT %d BLOCK %d STREAMS %s %llu-%llu", READ_COUNT,
 			       READ_BLOCK_MS, p->key, (unsigned long long)p->read.ms, (unsigned long long)p->read.seq);
@@ -296,21 +298,24 @@ static void *run(void *arg)
 
 /* ---- start and stop ---- */
 
-int redis_pushes_start(const struct redis_client_options *opt, struct kicks *kicks, struct redis_pushes **out)
+int redis_pushes_start(const struct cluster_member *member, push_sink *sink, void *sink_self, struct kicks *kicks,
+		       struct redis_pushes **out)
 {
-	const struct redis_options redis = redis_options_of(opt->cfg, "pushes");
+	const struct redis_options redis = redis_options_of(member->cfg, "pushes");
 	struct redis_pushes *p = calloc(1, sizeof(*p));
 	int rc;
 
 	if (p == NULL)
 		return -ENOMEM;
 	p->magic = REDIS_PUSHES_MAGIC;
-	p->opt = opt;
+	p->cfg = member->cfg;
+	p->sink = sink;
+	p->sink_self = sink_self;
 	p->kicks = kicks;
 	lock_init(&p->lock, LOCK_SERVICE);
 	lock_cond_init(&p->wake);
 	strmap_init(&p->writers);
-	rc = asprintf(&p->key, "comet:push:%s", opt->server_id) < 0 ? -ENOMEM : 0;
+	rc = asprintf(&p->key, "comet:push:%s", member->server_id) < 0 ? -ENOMEM : 0;
 	if (rc < 0)
 		p->key = NULL;
 	if (rc == 0 && (rc = redis_new(&redis, &p->redis)) == 0)

@@ -120,7 +120,7 @@ static int set_up(void **state)
 static void start(int losses, int (*how)(redis_client_each *each, void *arg))
 {
 	const struct redis_client_options opt = {
-		.cfg = &cfg, .server_id = "c", .addrs = "", .sink = sink, .each_online = each_online};
+		.member = {.cfg = &cfg, .server_id = "c", .addrs = ""}, .sink = sink, .each_online = each_online};
 
 	walk = how;
 	atomic_store(&script.to_lose, 1 + losses);

@@ -31,7 +31,7 @@ static struct script {
 
 static struct fake_redis server;
 static struct config cfg;
-static struct redis_client_options opt;
+static struct cluster_member member;
 static struct redis_clock clock_;
 static struct redis_pipe *pipe_;
 static struct redis_lease *lease;
@@ -65,6 +65,8 @@ static void lost(void *self, unsigned loss)
 	(void)loss;
 }
 
+static const struct redis_lease_owner owner = {.lost = lost};
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -73,9 +75,9 @@ static int set_up(void **state)
 	fake_redis_config(&server, &cfg);
 	cfg.redis_lease = 60000; /* its thread has nothing to do meanwhile */
 	cfg.redis_timeout = 300;
-	opt = (struct redis_client_options){.cfg = &cfg, .server_id = "c", .addrs = ""};
+	member = (struct cluster_member){.cfg = &cfg, .server_id = "c", .addrs = ""};
 	pipe_ = fake_redis_pipe(&cfg);
-	assert_int_equal(redis_lease_start(&opt, pipe_, &clock_, lost, NULL, &lease), 0);
+	assert_int_equal(redis_lease_start(&member, pipe_, &clock_, &owner, &lease), 0);
 	return 0;
 }
 

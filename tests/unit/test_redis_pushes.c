@@ -35,7 +35,7 @@ static struct script {
 static struct fake_redis server;
 static struct config cfg;
 static struct kicks kicks;
-static struct redis_client_options opt;
+static struct cluster_member member;
 static struct redis_pushes *pushes;
 static atomic_int arrived;
 
@@ -79,7 +79,7 @@ static int set_up(void **state)
 	fake_redis_start(&server, answer, &script);
 	fake_redis_config(&server, &cfg);
 	kicks_init(&kicks, CLOCK_SEC);
-	opt = (struct redis_client_options){.cfg = &cfg, .server_id = "c", .sink = sink};
+	member = (struct cluster_member){.cfg = &cfg, .server_id = "c"};
 	atomic_store(&arrived, 0);
 	return 0;
 }
@@ -99,7 +99,7 @@ static int tear_down(void **state)
 static void each_writers_push_arrives(void **state)
 {
 	(void)state;
-	assert_int_equal(redis_pushes_start(&opt, &kicks, &pushes), 0);
+	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
 	until(atomic_load(&arrived) == WRITERS);
 }
 
@@ -107,7 +107,7 @@ static void what_comes_twice_is_left_out(void **state)
 {
 	(void)state;
 	script.twice = true;
-	assert_int_equal(redis_pushes_start(&opt, &kicks, &pushes), 0);
+	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
 	until(atomic_load(&script.reads) >= 3);
 	assert_int_equal(atomic_load(&arrived), WRITERS);
 }
@@ -125,7 +125,7 @@ static void what_redis_lost_unread_is_counted_once(void **state)
 	script.then = "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*4\r\n" LOST_ENTRY("20-01", "1", "w1", "55")
 		LOST_ENTRY("20-02", "2", "w1", "55") LOST_ENTRY("20-03", "3", "w2", "50")
 			LOST_ENTRY("20-04", "4", "w3", "60");
-	assert_int_equal(redis_pushes_start(&opt, &kicks, &pushes), 0);
+	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
 	until(atomic_load(&script.reads) >= 3);
 	assert_int_equal(counters_read(COUNT_PUSH_GAP) - before, TRIMMED + 11);
 	assert_int_equal(atomic_load(&arrived), WRITERS);
@@ -139,7 +139,7 @@ static void who_lost_nothing_counts_nothing(void **state)
 	(void)state;
 	script.then = "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*1\r\n*2\r\n$5\r\n20-01\r\n*6\r\n$1\r\nn\r\n$2\r\n50\r\n"
 		      "$6\r\ntarget\r\n$4\r\nlost\r\n$3\r\nhad\r\n$2\r\n90\r\n";
-	assert_int_equal(redis_pushes_start(&opt, &kicks, &pushes), 0);
+	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
 	until(atomic_load(&script.reads) >= 3);
 	assert_int_equal(counters_read(COUNT_PUSH_GAP) - before, TRIMMED);
 }
