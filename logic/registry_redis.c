@@ -15,14 +15,12 @@
 #include "common/base/err.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
-#include "common/base/strmap.h"
 #include "common/config/config.h"
 #include "common/redis/redis_pipe.h"
 #include "common/redis/redis_reply.h"
+#include "logic/online_redis.h"
 #include "logic/registry.h"
 
-/* How long counts of rooms are good for everybody who asks. */
-#define ONLINE_FRESH_NS (500 * CLOCK_MS)
 /* Keys and users asked for in one script: Redis does nothing else meanwhile. */
 #define CHUNK 256
 /* A session is renewed at every heartbeat; so many may be lost before it is. */
@@ -36,12 +34,11 @@ struct registry_redis {
 	int64_t timeout_ns;
 	char ttl_ms[24]; /* of a session */
 	char lease_ms[24];
+	/* any thread */
+	struct online_redis online;
 	/* under lock */
 	struct lock lock;
 	char generation[24]; /* of Redis's data, as last seen */
-	struct registry_rooms rooms;
-	int64_t rooms_ns; /* when they were fetched; 0: never */
-	bool fetching;
 };
 
 static struct registry_redis *registry_of(void *self)
@@ -261,57 +258,14 @@ static int put_online(void *self, const struct registry_server *server, const st
 	return 0; /* the comet has written it itself, see above */
 }
 
-/* Those whose lease was renewed lately, each as an array of its id, fields and values. */
-static int fetch_servers(struct registry_redis *r, struct redisReply **reply)
-{
-	const char *args[] = {r->lease_ms};
-
-	return run(r, &script_servers, reply, 1, args);
-}
-
-static const char *field_of(const struct redisReply *lease, const char *name)
-{
-	for (size_t i = 1; i + 1 < lease->elements; i += 2)
-		if (strcmp(redis_reply_text(lease, i), name) == 0)
-			return redis_reply_text(lease, i + 1);
-	return "";
-}
-
-static int server_of(const struct redisReply *lease, struct registry_server *out)
-{
-	*out = (struct registry_server){
-		.id = strdup(redis_reply_text(lease, 0)),
-		.region = strdup(field_of(lease, "region")),
-		.addrs = strdup(field_of(lease, "addrs")),
-		.weight = strtoll(field_of(lease, "weight"), NULL, 10),
-		.connections = strtoll(field_of(lease, "connections"), NULL, 10),
-		.addresses = strtoll(field_of(lease, "addresses"), NULL, 10),
-		.delivered = strtoll(field_of(lease, "delivered"), NULL, 10),
-		.dropped = strtoll(field_of(lease, "dropped"), NULL, 10),
-		.updated_ms = strtoll(field_of(lease, "updated"), NULL, 10),
-		.leaving = strcmp(field_of(lease, "leaving"), "1") == 0,
-	};
-	return out->id != NULL && out->region != NULL && out->addrs != NULL ? 0 : -ENOMEM;
-}
-
 static int servers(void *self, struct registry_servers *out)
 {
-	struct registry_redis *r = registry_of(self);
-	struct redisReply *reply;
-	int rc = fetch_servers(r, &reply);
+	return online_redis_servers(&registry_of(self)->online, out);
+}
 
-	*out = (struct registry_servers){0};
-	if (rc < 0)
-		return rc;
-	out->servers = calloc(reply->elements + 1, sizeof(*out->servers));
-	if (out->servers == NULL)
-		rc = -ENOMEM;
-	for (size_t i = 0; rc == 0 && i < reply->elements; i++)
-		rc = server_of(reply->element[i], &out->servers[out->n++]);
-	freeReplyObject(reply);
-	if (rc < 0)
-		registry_servers_fini(out);
-	return rc;
+static int online(void *self, struct registry_rooms *out)
+{
+	return online_redis_rooms(&registry_of(self)->online, out);
 }
 
 static int del_server(void *self, const char *server)
@@ -323,145 +277,6 @@ static int del_server(void *self, const char *server)
 
 	if (rc == 0)
 		freeReplyObject(reply);
-	return rc;
-}
-
-/* ---- room counts ---- */
-
-/* Sums under way: the list, and where each room stands in it. */
-struct sums {
-	struct registry_rooms rooms;
-	size_t room_for;
-	struct strmap places; /* room -> 1 + index */
-};
-
-static int sums_add(struct sums *s, const char *room, int64_t count)
-{
-	uintptr_t place = (uintptr_t)strmap_get(&s->places, room);
-
-	if (place > 0) {
-		s->rooms.rooms[place - 1].count += count;
-		return 0;
-	}
-	if (s->rooms.n == s->room_for) {
-		size_t want = s->room_for > 0 ? s->room_for * 2 : 64;
-		struct registry_room *more = reallocarray(s->rooms.rooms, want, sizeof(*more));
-
-		if (more == NULL)
-			return -ENOMEM;
-		s->rooms.rooms = more;
-		s->room_for = want;
-	}
-	s->rooms.rooms[s->rooms.n] = (struct registry_room){strdup(room), count};
-	if (s->rooms.rooms[s->rooms.n].room == NULL)
-		return -ENOMEM;
-	s->rooms.n++;
-	return strmap_put(&s->places, room, (void *)(uintptr_t)s->rooms.n, NULL);
-}
-
-static int sums_add_hash(struct sums *s, const struct redisReply *hash)
-{
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && hash->type == REDIS_REPLY_ARRAY && i + 1 < hash->elements; i += 2)
-		rc = sums_add(s, redis_reply_text(hash, i), redis_reply_number(hash, i + 1));
-	return rc;
-}
-
-/* All comets' rooms in one write, one after another into the sums. */
-static int fetch_rooms(struct registry_redis *r, const struct redisReply *leases, struct sums *sums)
-{
-	int64_t deadline = clock_now_ns() + r->timeout_ns;
-	struct redis_call **calls = calloc(leases->elements + 1, sizeof(struct redis_call *));
-	size_t n = 0;
-	int rc = 0;
-
-	if (calls == NULL)
-		return -ENOMEM;
-	for (; rc == 0 && n < leases->elements; n += rc == 0)
-		rc = redis_pipe_begin(r->pipe, REDIS_AGAIN, deadline, &calls[n], "HGETALL comet:rooms:%s",
-				      redis_reply_text(leases->element[n], 0));
-	for (size_t i = 0; i < n; i++) {
-		struct redisReply *hash = NULL;
-		int end = redis_pipe_end(r->pipe, calls[i], &hash);
-
-		if (rc == 0)
-			rc = end < 0 ? end : sums_add_hash(sums, hash);
-		if (hash != NULL)
-			freeReplyObject(hash);
-	}
-	free(calls);
-	return to_logic_error(rc);
-}
-
-static int fetch_online(struct registry_redis *r, struct registry_rooms *rooms)
-{
-	struct sums sums = {0};
-	struct redisReply *leases;
-	int rc = fetch_servers(r, &leases);
-
-	if (rc < 0)
-		return rc;
-	strmap_init(&sums.places);
-	rc = fetch_rooms(r, leases, &sums);
-	strmap_fini(&sums.places);
-	freeReplyObject(leases);
-	if (rc < 0)
-		registry_rooms_fini(&sums.rooms);
-	else
-		*rooms = sums.rooms;
-	return rc;
-}
-
-static int copy_rooms(const struct registry_rooms *from, struct registry_rooms *to)
-{
-	*to = (struct registry_rooms){.rooms = calloc(from->n + 1, sizeof(*to->rooms))};
-	if (to->rooms == NULL)
-		return -ENOMEM;
-	for (; to->n < from->n; to->n++) {
-		to->rooms[to->n] = (struct registry_room){strdup(from->rooms[to->n].room), from->rooms[to->n].count};
-		if (to->rooms[to->n].room == NULL) {
-			registry_rooms_fini(to);
-			return -ENOMEM;
-		}
-	}
-	return 0;
-}
-
-/* Every comet asks once a second, every one of them for sums over all: one answer serves all who ask at about the time. */
-static int online(void *self, struct registry_rooms *out)
-{
-	struct registry_redis *r = registry_of(self);
-	struct registry_rooms fresh;
-	int64_t now = clock_now_ns();
-	int rc;
-
-	lock_take(&r->lock);
-	if (r->rooms_ns != 0 && (now - r->rooms_ns < ONLINE_FRESH_NS ||
-				 (r->fetching && now - r->rooms_ns < ONLINE_FRESH_NS + r->timeout_ns))) {
-		rc = copy_rooms(&r->rooms, out);
-		lock_drop(&r->lock);
-		return rc;
-	}
-	r->fetching = true;
-	lock_drop(&r->lock);
-
-	*out = (struct registry_rooms){0};
-	rc = fetch_online(r, &fresh);
-	if (rc == 0 && (rc = copy_rooms(&fresh, out)) < 0)
-		registry_rooms_fini(&fresh);
-	lock_take(&r->lock);
-	r->fetching = false;
-	if (rc == 0) {
-		struct registry_rooms old = r->rooms;
-
-		r->rooms = fresh;
-		r->rooms_ns = clock_now_ns();
-		fresh = old;
-	}
-	lock_drop(&r->lock);
-	if (rc == 0)
-		registry_rooms_fini(&fresh);
 	return rc;
 }
 
@@ -482,6 +297,7 @@ int registry_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 	(void)snprintf(r->ttl_ms, sizeof(r->ttl_ms), "%lld", (long long)(HEARTBEATS * heartbeat + 180000));
 	(void)snprintf(r->lease_ms, sizeof(r->lease_ms), "%lld", (long long)cfg->redis_lease);
 	lock_init(&r->lock, LOCK_REGISTRY);
+	online_redis_init(&r->online, cfg, pipe);
 	*out = (struct registry){
 		.put = put,
 		.del = del,
@@ -502,7 +318,7 @@ void registry_redis_free(struct registry *registry)
 {
 	struct registry_redis *r = registry_of(registry->self);
 
-	registry_rooms_fini(&r->rooms);
+	online_redis_fini(&r->online);
 	lock_fini(&r->lock);
 	r->magic = 0;
 	free(r);
