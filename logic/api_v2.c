@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/load.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/wire/wire.h"
@@ -294,26 +295,20 @@ static void online_total(struct api_call *call)
 
 /* ---- nodes ---- */
 
-static bool is_near(const struct registry_server *server, const char *region)
+static struct load load_of(const struct registry_server *s, const char *region)
 {
-	return region[0] != '\0' && strcmp(server->region, region) == 0;
+	return (struct load){.leaving = s->leaving,
+			     .near = region[0] != '\0' && strcmp(s->region, region) == 0,
+			     .connections = s->connections,
+			     .weight = s->weight,
+			     .name = s->id};
 }
 
-/* Those of the region first; among them the least loaded by weight: connections per weight, without dividing. Those that send
- * their clients away come last. */
 static int by_load(const void *a, const void *b, void *region)
 {
-	const struct registry_server *x = a, *y = b;
-	int64_t left = x->connections * (y->weight > 0 ? y->weight : 1);
-	int64_t right = y->connections * (x->weight > 0 ? x->weight : 1);
+	const struct load x = load_of(a, region), y = load_of(b, region);
 
-	if (x->leaving != y->leaving)
-		return x->leaving ? 1 : -1;
-	if (is_near(x, region) != is_near(y, region))
-		return is_near(x, region) ? -1 : 1;
-	if (left != right)
-		return left < right ? -1 : 1;
-	return strcmp(x->id, y->id);
+	return load_compare(&x, &y);
 }
 
 /* The host of "host:port", "[v6]:port" or of a host alone. */

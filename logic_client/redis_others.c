@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/load.h"
 #include "cluster/script.h"
 #include "common/base/clock.h"
 
@@ -33,17 +34,18 @@ static bool read_other(const struct redisReply *r, const char *region, struct ot
 	return true;
 }
 
-/* Connections for each unit of weight, without dividing. */
 static int by_load(const void *a, const void *b)
 {
 	const struct other *x = a, *y = b;
-	int64_t left = x->connections * y->node.weight, right = y->connections * x->node.weight;
 
-	if (x->node.near != y->node.near)
-		return x->node.near ? -1 : 1;
-	if (left != right)
-		return left < right ? -1 : 1;
-	return strcmp(x->node.address, y->node.address);
+	return load_compare(&(struct load){.near = x->node.near,
+					   .connections = x->connections,
+					   .weight = x->node.weight,
+					   .name = x->node.address},
+			    &(struct load){.near = y->node.near,
+					   .connections = y->connections,
+					   .weight = y->node.weight,
+					   .name = y->node.address});
 }
 
 size_t redis_others(struct redis_pipe *pipe, const struct config *cfg, const char *but, struct logic_node *nodes,

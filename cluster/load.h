@@ -1,0 +1,21 @@
+/* load: in which order comets are told to clients, by those who list them for the API and by a comet that sends its clients away.
+ * SPDX-License-Identifier: MIT */
+#ifndef CLUSTER_LOAD_H
+#define CLUSTER_LOAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A comet as this order sees it. */
+struct load {
+	bool leaving;        /* it sends its clients away itself */
+	bool near;           /* it is of the region that is asked for */
+	int64_t connections; /* what it has to carry ... */
+	int64_t weight;      /* ... and can; below 1 counts as 1 */
+	const char *name;    /* so that equals are told in one order by everybody */
+};
+
+/* As qsort wants it: those that leave last, near ones first, then the fewest connections for each unit of weight. */
+int load_compare(const struct load *a, const struct load *b);
+
+#endif
