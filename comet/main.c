@@ -176,6 +176,8 @@ int main(int argc, char **argv)
 		signals_wait(reload, h);
 	if ((clean = stop(h)))
 		config_fini(&h->cfg); /* else there are threads that still read it */
+	if (rc == -ERR_SCHEMA)
+		return 2; /* as for a wrong setting: to be started again does not help */
 	return rc == 0 && clean ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

@@ -6,11 +6,14 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "cluster/schema.h"
 #include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
+#include "common/base/signals.h"
 #include "common/base/thread.h"
+#include "common/redis/redis_reply.h"
 #include "logic/announce.h"
 
 struct announce {
@@ -38,11 +41,18 @@ static void say_up(struct announce *a)
 	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
 	struct redisReply *reply;
 
-	if (script_run(a->pipe, &script_announce, deadline, &reply, "%s %lld", a->instance,
-		       (long long)a->cfg->redis_lease) < 0)
+	if (script_run(a->pipe, &script_announce, deadline, &reply, "%s %lld %d", a->instance,
+		       (long long)a->cfg->redis_lease, SCHEMA) < 0)
 		return; /* the pipe has logged why */
-	redis_clock_set(a->clock, reply->integer);
-	atomic_store(&a->announced_ns, clock_now_ns());
+	if (redis_reply_says(reply, "ok")) {
+		redis_clock_set(a->clock, redis_reply_number(reply, 1));
+		atomic_store(&a->announced_ns, clock_now_ns());
+	} else {
+		schema_say(redis_reply_number(reply, 1));
+		/* Newer programs were started while none of ours was to be seen: the data are theirs. */
+		if (redis_reply_says(reply, "newer"))
+			signals_send_stop();
+	}
 	freeReplyObject(reply);
 }
 

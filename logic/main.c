@@ -1,10 +1,12 @@
 /* main: comet-logic, the logic service of a cluster. Several run side by side over one Redis, with no leader: each answers
  * comets, serves the HTTP API and looks after dead comets. SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cluster/schema.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
@@ -89,11 +91,15 @@ int main(int argc, char **argv)
 	thread_label_counters();
 	auth_label_counters();
 	name_instance(h);
-	if ((rc = start(h)) == 0)
+	if ((rc = start(h)) == -ECANCELED)
+		rc = 0; /* asked to stop while it waited: the signal is there already */
+	if (rc == 0)
 		signals_wait(reload, h);
 	signals_arm_second();
 	stop(h);
 	config_fini(&h->cfg);
+	if (rc == -ERR_SCHEMA)
+		return 2; /* as for a wrong setting: to be started again does not help */
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -128,6 +134,9 @@ static int start(struct house *h)
 
 	if ((rc = start_logic(h)) < 0)
 		return fail("cannot start logic", rc);
+	/* Before anything is written. */
+	if ((rc = schema_check(cfg, h->calls)) < 0)
+		return rc == -ECANCELED ? rc : fail("cannot join the cluster", rc);
 	if ((rc = reap_start(cfg, h->calls, &h->reap)) < 0)
 		return fail("cannot look after comets", rc);
 	if ((rc = answer_start(cfg, h->calls, &h->logic, h->instance, &h->answer)) < 0)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/schema.h"
 #include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -22,13 +23,22 @@
 #include "common/base/obj.h"
 #include "common/base/signals.h"
 #include "common/base/thread.h"
+#include "common/redis/redis_reply.h"
 #include "logic_client/redis_rooms.h"
 
 /* How long a starting comet waits for Redis. */
 #define START_WAIT_NS (30 * CLOCK_SEC)
 /* After so long without Redis, registrations may have run out of their time to live. */
 #define LONG_AWAY_NS (300 * CLOCK_SEC)
-enum verdict { VERDICT_KEPT, VERDICT_NEW, VERDICT_TAKEN, VERDICT_LEAVING, VERDICT_FENCED };
+enum verdict {
+	VERDICT_KEPT,
+	VERDICT_NEW,
+	VERDICT_TAKEN,
+	VERDICT_LEAVING,
+	VERDICT_FENCED,
+	VERDICT_NEWER,
+	VERDICT_OLDER
+};
 
 struct redis_lease {
 	unsigned magic;
@@ -43,6 +53,7 @@ struct redis_lease {
 	struct thread *thread;
 	/* the thread's, after the start */
 	char epoch[24];
+	int64_t layout; /* of the data, where it is not ours */
 	/* any thread */
 	struct redis_rooms rooms;
 	atomic_llong renewed_ns; /* when Redis last confirmed it */
@@ -74,7 +85,8 @@ static int verdict_of(struct redis_lease *l, const struct redisReply *reply)
 {
 	static const char *const words[] = {
 		[VERDICT_KEPT] = "kept",       [VERDICT_NEW] = "new",       [VERDICT_TAKEN] = "taken",
-		[VERDICT_LEAVING] = "leaving", [VERDICT_FENCED] = "fenced",
+		[VERDICT_LEAVING] = "leaving", [VERDICT_FENCED] = "fenced", [VERDICT_NEWER] = "newer",
+		[VERDICT_OLDER] = "older",
 	};
 
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3)
@@ -83,10 +95,12 @@ static int verdict_of(struct redis_lease *l, const struct redisReply *reply)
 		if (reply->element[i]->str == NULL)
 			return -EPROTO;
 	redis_clock_set(l->clock, strtoll(reply->element[2]->str, NULL, 10));
-	for (int i = VERDICT_KEPT; i <= VERDICT_FENCED; i++)
+	for (int i = VERDICT_KEPT; i <= VERDICT_OLDER; i++)
 		if (strcmp(reply->element[0]->str, words[i]) == 0) {
 			if (i == VERDICT_NEW)
 				(void)snprintf(l->epoch, sizeof(l->epoch), "%s", reply->element[1]->str);
+			if (i == VERDICT_NEWER || i == VERDICT_OLDER)
+				l->layout = redis_reply_number(reply, 1);
 			return i;
 		}
 	return -EPROTO;
@@ -106,9 +120,9 @@ static int ask_for_lease(struct redis_lease *l)
 	leaving = l->leaving;
 	lock_drop(&l->lock);
 	rc = script_run(l->pipe, &script_lease, clock_now_ns() + l->timeout_ns, &reply,
-			"%s %s %lld region %s addrs %s weight %lld connections %lld addresses %lld "
+			"%s %s %lld %d region %s addrs %s weight %lld connections %lld addresses %lld "
 			"delivered %lld dropped %lld leaving %d",
-			l->member->server_id, l->epoch, (long long)cfg->redis_lease, cfg->server_region,
+			l->member->server_id, l->epoch, (long long)cfg->redis_lease, SCHEMA, cfg->server_region,
 			l->member->addrs, (long long)cfg->server_weight, (long long)load.connections,
 			(long long)load.addresses, (long long)load.delivered, (long long)load.dropped, leaving);
 	if (rc < 0)
@@ -216,7 +230,7 @@ static void say_registered(struct redis_lease *l)
 	lock_drop(&l->lock);
 }
 
-/* False: the name is another's. */
+/* False: the name is another's, or the data are. */
 static bool renew(struct redis_lease *l)
 {
 	int64_t away = clock_now_ns() - atomic_load(&l->renewed_ns);
@@ -225,9 +239,12 @@ static bool renew(struct redis_lease *l)
 	if (redis_rooms_write_missing(&l->rooms) < 0)
 		return true; /* the lease runs out, so that pushes to all rooms come here */
 	rc = ask_for_lease(l);
-	if (rc == VERDICT_FENCED) {
+	if (rc == VERDICT_FENCED)
 		LOG(LOG_ERROR, log_str("server", l->member->server_id),
 		    log_what("another comet has this name; give each its own server.id. This one goes"));
+	if (rc == VERDICT_NEWER || rc == VERDICT_OLDER)
+		schema_say(l->layout);
+	if (rc == VERDICT_FENCED || rc == VERDICT_NEWER) {
 		l->owner.fenced(l->owner.self);
 		return false;
 	}
@@ -295,33 +312,45 @@ static int pause_a_moment(struct redis_lease *l)
 	return signals_ask_to_stop() ? -ECANCELED : 0;
 }
 
+/* A start that ends without the lease; `rc` is the last verdict, or an error of Redis's. */
+static int refuse(struct redis_lease *l, int rc)
+{
+	if (rc < 0) {
+		LOG(LOG_ERROR, log_str("redis", l->member->cfg->redis_addr),
+		    log_what("Redis does not answer; a comet of a cluster needs it to start"));
+		return -ETIMEDOUT;
+	}
+	if (rc == VERDICT_TAKEN) {
+		LOG(LOG_ERROR, log_str("server", l->member->server_id),
+		    log_what("another comet has this name; give each its own server.id"));
+		return -EADDRINUSE;
+	}
+	schema_say(l->layout);
+	return -ERR_SCHEMA;
+}
+
 static int take(struct redis_lease *l)
 {
 	int64_t redis_by = clock_now_ns() + START_WAIT_NS;
-	int64_t free_by = 0; /* when the lease of a holder that says nothing is over; not known before Redis answers */
+	int64_t free_by = 0; /* when leases of holders that say nothing are over; not known before Redis answers */
 
 	for (;;) {
 		int rc = ask_for_lease(l);
 		int64_t now = clock_now_ns();
+		bool held = rc == VERDICT_TAKEN || rc == VERDICT_OLDER;
 
 		if (rc == VERDICT_NEW)
 			return 0;
+		if (rc == VERDICT_NEWER || (held && free_by != 0 && now > free_by) || (rc < 0 && now > redis_by))
+			return refuse(l, rc);
 		/* One that is going away gives the name back, or its lease runs out. */
-		if (rc == VERDICT_LEAVING || (rc == VERDICT_TAKEN && free_by == 0)) {
+		if (rc == VERDICT_LEAVING || (held && free_by == 0)) {
 			if (free_by == 0)
 				LOG(LOG_INFO, log_str("server", l->member->server_id),
-				    log_what("the name has a holder; waiting whether it lives, or goes"));
+				    log_what(rc == VERDICT_OLDER
+						     ? "programs of an older layout run; waiting whether they go"
+						     : "the name has a holder; waiting whether it lives, or goes"));
 			free_by = now + l->lease_ns + l->lease_ns / 2;
-		}
-		if (rc == VERDICT_TAKEN && now > free_by) {
-			LOG(LOG_ERROR, log_str("server", l->member->server_id),
-			    log_what("another comet has this name; give each its own server.id"));
-			return -EADDRINUSE;
-		}
-		if (rc < 0 && now > redis_by) {
-			LOG(LOG_ERROR, log_str("redis", l->member->cfg->redis_addr),
-			    log_what("Redis does not answer; a comet of a cluster needs it to start"));
-			return -ETIMEDOUT;
 		}
 		if ((rc = pause_a_moment(l)) < 0)
 			return rc;

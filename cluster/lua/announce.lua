@@ -1,6 +1,8 @@
 -- A logic is up for another `lease`. Those long over are removed. Called by logic.
--- instance, lease -> Redis's time in ms
+-- instance, lease, layout -> 'ok', Redis's time in ms | 'newer' or 'older', the data's layout: see schema()
 local now = time()
+local word, number = schema(ARGV[3], now, ARGV[2])
+if word ~= 'ok' then return {word, number} end
 redis.call('ZADD', 'comet:logics', now + ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', 'comet:logics', '-inf', now - 60000)
-return now
+return {'ok', whole(now)}

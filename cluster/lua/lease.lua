@@ -1,16 +1,19 @@
 -- Renew a comet's lease, or take it where nobody has it. Called by a comet.
--- server, its epoch ('' before the first), lease, fields and values -> a word, epoch of the holder, Redis's time in ms
+-- server, its epoch ('' before the first), lease, layout, fields and values -> a word, epoch of the holder, Redis's time in ms
 --   kept     renewed
 --   new      taken; what an earlier holder left is removed
 --   taken    another has it
 --   leaving  another has it, and is going away
 --   fenced   it was ours, and is another's now
-local server, mine, lease = unpack(ARGV, 1, 3)
+--   newer, older   see schema(); in place of the epoch stands the data's layout. Nothing is changed
+local server, mine, lease, layout = unpack(ARGV, 1, 4)
 local now, micros = time()
+local word, number = schema(layout, now, lease)
+if word ~= 'ok' then return {word, number, whole(now)} end
 local key = 'comet:server:' .. server
 local epoch, updated, leaving = unpack(redis.call('HMGET', key, 'epoch', 'updated', 'leaving'))
 local fields = {'updated', whole(now)}
-for i = 4, #ARGV do fields[#fields + 1] = ARGV[i] end
+for i = 5, #ARGV do fields[#fields + 1] = ARGV[i] end
 
 if epoch and epoch == mine then
 	redis.call('HSET', key, unpack(fields))

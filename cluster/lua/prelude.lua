@@ -47,6 +47,27 @@ local function put_session(key, id, mid, epoch, server, ttl, was_mid)
 	end
 end
 
+-- Is a comet or a logic there whose lease stands?
+local function anybody(now, ms)
+	if redis.call('ZCOUNT', 'comet:logics', now, '+inf') > 0 then return true end
+	for _, server in ipairs(redis.call('SMEMBERS', 'comet:servers')) do
+		if stands(redis.call('HGET', 'comet:server:' .. server, 'updated'), now, ms) then return true end
+	end
+	return false
+end
+
+-- May a program that writes layout number `mine` work on the data? 'newer': they have a later layout; 'older': they have an earlier
+-- one, and programs run that write it; and the data's number. 'ok': yes, and the data say so from now on. Data that say nothing,
+-- because they are of a program before there were numbers or because all were lost, have layout 1.
+local function schema(mine, now, ms)
+	local there = redis.call('GET', 'comet:schema')
+	local number = tonumber(there or 1)
+	if number > tonumber(mine) then return 'newer', there end
+	if number < tonumber(mine) and anybody(now, ms) then return 'older', whole(number) end
+	if there ~= mine then redis.call('SET', 'comet:schema', mine) end
+	return 'ok', mine
+end
+
 -- All that a comet has beside its sessions, which are void without the lease. 1: it had a name.
 local function remove_comet(server)
 	redis.call('DEL', 'comet:server:' .. server, 'comet:rooms:' .. server, 'comet:push:' .. server)

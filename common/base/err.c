@@ -32,6 +32,8 @@ const char *err_text(int rc)
 		return "refused by logic";
 	case ERR_NO_LOGIC:
 		return "no logic service answered";
+	case ERR_SCHEMA:
+		return "the data in Redis have another layout";
 	case ERR_CONFIG:
 		return "configuration error";
 	default: {

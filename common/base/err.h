@@ -16,6 +16,7 @@ enum err {
 	ERR_TLS,           /* the TLS handshake or a TLS record is broken */
 	ERR_REFUSED,       /* logic said no */
 	ERR_NO_LOGIC,      /* no logic instance answered */
+	ERR_SCHEMA,        /* the data in Redis have a layout of other programs; it has been logged */
 	ERR_CONFIG,        /* a setting is wrong; the message has been printed */
 };
 

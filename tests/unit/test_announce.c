@@ -43,7 +43,7 @@ static const char *answer(void *arg, int argc, char **argv)
 		if (!names_it)
 			atomic_store(&s->names_it, false);
 		atomic_fetch_add(&s->announced, 1);
-		return ":1700000000000\r\n";
+		return "*2\r\n$2\r\nok\r\n$13\r\n1700000000000\r\n";
 	}
 	if (strcmp(argv[0], "ZREM") == 0) {
 		assert_string_equal(argv[1], "comet:logics");

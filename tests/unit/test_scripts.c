@@ -383,7 +383,7 @@ static void lease_is_taken_with_a_new_epoch(void **state)
 {
 	(void)state;
 	before("SET comet:ids 9000000000000000", "HSET comet:rooms:c1 r 1", "XADD comet:push:c1 * a b");
-	says("new 9000000000000001 1*", lease, "c1", "", "3000", "region", "sh", "leaving", "0");
+	says("new 9000000000000001 1*", lease, "c1", "", "3000", "1", "region", "sh", "leaving", "0");
 	after("HMGET comet:server:c1 epoch sent registering region leaving", "9000000000000001 0 0 sh 0",
 	      "HGET comet:server:c1 updated", "1????????????", "SMEMBERS comet:servers", "c1",
 	      "EXISTS comet:rooms:c1 comet:push:c1", "0");
@@ -395,22 +395,22 @@ static void lease_is_kept(void **state)
 	comet("c1", "100", 2000);
 	before("HSET comet:rooms:c1 r 1", "HSET comet:server:c1 sent 5 registering 1");
 	for (int twice = 0; twice < 2; twice++) {
-		says("kept 100 1*", lease, "c1", "100", "3000", "region", "sh");
+		says("kept 100 1*", lease, "c1", "100", "3000", "1", "region", "sh");
 		after("HMGET comet:server:c1 epoch sent registering region", "100 5 1 sh", "HGET comet:rooms:c1 r",
 		      "1");
 	}
 	/* However late, where nobody else took it. */
 	comet("c1", "100", 60000);
-	says("kept 100 1*", lease, "c1", "100", "3000", "region", "sh");
+	says("kept 100 1*", lease, "c1", "100", "3000", "1", "region", "sh");
 }
 
 static void lease_of_another_that_lives_is_not_taken(void **state)
 {
 	(void)state;
 	comet("c1", "100", 2000);
-	says("taken 100 1*", lease, "c1", "", "3000", "region", "sh");
+	says("taken 100 1*", lease, "c1", "", "3000", "1", "region", "sh");
 	before("HSET comet:server:c1 leaving 1");
-	says("leaving 100 1*", lease, "c1", "", "3000", "region", "sh");
+	says("leaving 100 1*", lease, "c1", "", "3000", "1", "region", "sh");
 	after("HGET comet:server:c1 region", "nil");
 }
 
@@ -419,7 +419,7 @@ static void lease_that_is_over_is_taken(void **state)
 	(void)state;
 	comet("c1", "100", 4000);
 	before("HSET comet:rooms:c1 r 1", "HSET comet:server:c1 leaving 1 dropped 5");
-	says("new 1* 1*", lease, "c1", "", "3000", "region", "sh");
+	says("new 1* 1*", lease, "c1", "", "3000", "1", "region", "sh");
 	after("HGET comet:server:c1 epoch", "1???????????????", "HMGET comet:server:c1 leaving dropped", "nil nil",
 	      "EXISTS comet:rooms:c1", "0", "SMEMBERS comet:servers", "c1");
 }
@@ -428,7 +428,7 @@ static void lease_that_went_to_another_fences(void **state)
 {
 	(void)state;
 	comet("c1", "101", 60000);
-	says("fenced 101 1*", lease, "c1", "100", "3000", "region", "sh");
+	says("fenced 101 1*", lease, "c1", "100", "3000", "1", "region", "sh");
 	after("HGET comet:server:c1 epoch", "101");
 }
 
@@ -436,7 +436,7 @@ static void lease_that_went_to_another_fences(void **state)
 static void lease_that_was_lost_comes_back_with_its_epoch(void **state)
 {
 	(void)state;
-	says("new 100 1*", lease, "c1", "100", "3000", "region", "sh");
+	says("new 100 1*", lease, "c1", "100", "3000", "1", "region", "sh");
 	after("HMGET comet:server:c1 epoch registering sent", "100 1 0", "EXISTS comet:ids", "0");
 }
 
@@ -581,6 +581,76 @@ static void push_trims_the_stream(void **state)
 	after("XINFO STREAM comet:push:c1", "length 1?? *", "HGET comet:server:c1 sent", "300");
 }
 
+/* ---- the layout ---- */
+
+static void schema_is_written_where_there_was_none(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0); /* of a program that wrote no number */
+	says("ok 1", schema, "1", "3000");
+	after("GET comet:schema", "1");
+	says("ok 1", schema, "1", "3000");
+}
+
+static void schema_of_newer_data_is_told_and_left(void **state)
+{
+	(void)state;
+	before("SET comet:schema 3");
+	says("newer 3", schema, "2", "3000");
+	after("GET comet:schema", "3");
+}
+
+/* Those that wrote no number are of the first layout. */
+static void schema_of_older_data_is_raised_when_nobody_writes_it(void **state)
+{
+	(void)state;
+	comet("c1", "100", 2000);
+	says("older 1", schema, "2", "3000");
+	after("EXISTS comet:schema", "0");
+	comet("c1", "100", 4000);
+	(void)real_redis_sayv(&redis, 4, (const char *[]){"ZADD", "comet:logics", in_ms(1000), "l1"}, NULL);
+	says("older 1", schema, "2", "3000");
+	(void)real_redis_sayv(&redis, 4, (const char *[]){"ZADD", "comet:logics", in_ms(-1), "l1"}, NULL);
+	says("ok 2", schema, "2", "3000");
+	after("GET comet:schema", "2");
+	comet("c1", "100", 0);
+	says("ok 2", schema, "2", "3000");
+}
+
+static void a_lease_is_for_the_data_s_layout_only(void **state)
+{
+	(void)state;
+	before("SET comet:schema 2");
+	says("newer 2 1*", lease, "c1", "", "3000", "1", "region", "sh");
+	after("EXISTS comet:server:c1 comet:ids", "0");
+	comet("c1", "100", 2000);
+	says("newer 2 1*", lease, "c1", "100", "3000", "1", "region", "sh");
+	says("older 2 1*", lease, "c2", "", "3000", "3", "region", "sh");
+	after("HGET comet:server:c1 region", "nil", "EXISTS comet:server:c2", "0");
+	says("kept 100 1*", lease, "c1", "100", "3000", "2", "region", "sh");
+}
+
+/* When Redis has lost the number with all else, who comes back first writes it. */
+static void a_lost_layout_is_written_again_by_a_lease(void **state)
+{
+	(void)state;
+	says("new 100 1*", lease, "c1", "100", "3000", "2", "region", "sh");
+	after("GET comet:schema", "2");
+	before("FLUSHALL");
+	says("ok 1*", announce, "l1", "3000", "2");
+	after("GET comet:schema", "2");
+}
+
+static void a_logic_is_announced_for_the_data_s_layout_only(void **state)
+{
+	(void)state;
+	before("SET comet:schema 2");
+	says("newer 2", announce, "l1", "3000", "1");
+	comet("c1", "100", 2000);
+	says("older 2", announce, "l1", "3000", "3");
+	after("EXISTS comet:logics", "0");
+}
+
 /* ---- logics ---- */
 
 static void announce_says_until_when(void **state)
@@ -588,8 +658,8 @@ static void announce_says_until_when(void **state)
 	(void)state;
 	(void)real_redis_sayv(&redis, 4, (const char *[]){"ZADD", "comet:logics", in_ms(-61000), "long-over"}, NULL);
 	(void)real_redis_sayv(&redis, 4, (const char *[]){"ZADD", "comet:logics", in_ms(-50000), "over"}, NULL);
-	says("1????????????", announce, "l1", "3000");
-	says("1????????????", announce, "l1", "3000");
+	for (int twice = 0; twice < 2; twice++)
+		says("ok 1????????????", announce, "l1", "3000", "1");
 	after("ZRANGE comet:logics 0 -1", "over l1");
 	says("1???????????? over 1???????????? l1 1????????????", instances, NULL);
 }
@@ -653,6 +723,12 @@ int main(void)
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
 		cmocka_unit_test_setup(push_after_a_loss_is_refused, empty),
 		cmocka_unit_test_setup(push_trims_the_stream, empty),
+		cmocka_unit_test_setup(schema_is_written_where_there_was_none, empty),
+		cmocka_unit_test_setup(schema_of_newer_data_is_told_and_left, empty),
+		cmocka_unit_test_setup(schema_of_older_data_is_raised_when_nobody_writes_it, empty),
+		cmocka_unit_test_setup(a_lease_is_for_the_data_s_layout_only, empty),
+		cmocka_unit_test_setup(a_lost_layout_is_written_again_by_a_lease, empty),
+		cmocka_unit_test_setup(a_logic_is_announced_for_the_data_s_layout_only, empty),
 		cmocka_unit_test_setup(announce_says_until_when, empty),
 		cmocka_unit_test_setup(instances_tells_the_time_where_there_are_none, empty),
 		cmocka_unit_test(each_script_was_run),

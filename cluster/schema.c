@@ -1,0 +1,59 @@
+/* schema: see schema.h. SPDX-License-Identifier: MIT */
+#include "cluster/schema.h"
+
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <time.h>
+
+#include "cluster/script.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/signals.h"
+#include "common/redis/redis_reply.h"
+
+void schema_say(int64_t layout)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	LOG_LIMITED(LOG_ERROR, &limit,
+		    log_what(layout > SCHEMA
+				     ? "the data in Redis have a layout that this program does not know; it is too old"
+				     : "programs that write an older layout still run on this Redis; stop them first"),
+		    log_i64("layout", layout), log_i64("ours", SCHEMA));
+}
+
+enum { FITS, NEWER, OLDER };
+
+/* One of these, and the data's layout; or -errno: Redis does not answer. */
+static int ask(const struct config *cfg, struct redis_pipe *pipe, int64_t *layout)
+{
+	struct redisReply *reply;
+	int rc = script_run(pipe, &script_schema, clock_now_ns() + cfg->redis_timeout * CLOCK_MS, &reply, "%d %lld",
+			    SCHEMA, (long long)cfg->redis_lease);
+
+	if (rc < 0)
+		return rc;
+	*layout = redis_reply_number(reply, 1);
+	rc = redis_reply_says(reply, "newer") ? NEWER : redis_reply_says(reply, "older") ? OLDER : FITS;
+	freeReplyObject(reply);
+	return rc;
+}
+
+int schema_check(const struct config *cfg, struct redis_pipe *pipe)
+{
+	const struct timespec moment = {.tv_nsec = 100 * CLOCK_MS};
+	int64_t gone_by = clock_now_ns() + cfg->redis_lease * CLOCK_MS * 3 / 2, layout = 0;
+	int rc;
+
+	while ((rc = ask(cfg, pipe, &layout)) == OLDER && clock_now_ns() < gone_by) {
+		(void)nanosleep(&moment, NULL);
+		if (signals_ask_to_stop())
+			return -ECANCELED;
+	}
+	if (rc == NEWER || rc == OLDER) {
+		schema_say(layout);
+		return -ERR_SCHEMA;
+	}
+	return 0;
+}
