@@ -337,8 +337,7 @@ static void say_where_to_go(struct house *h)
 	const struct logic_client *logic = &h->server.logic;
 	struct logic_node others[GOODBYE_NODES];
 
-	if (logic->go_away != NULL)
-		goodbye_set_nodes(&h->server.goodbye, others, logic->go_away(logic->self, others, GOODBYE_NODES));
+	goodbye_set_nodes(&h->server.goodbye, others, logic_client_go_away(logic, others, GOODBYE_NODES));
 }
 
 /* In reverse order. A drain that does not end leaves everything as it is: the process goes anyway. */

@@ -53,7 +53,7 @@ static void tell(struct online *o)
 	    load.addresses == o->told.addresses)
 		return;
 	if ((rc = tally_report(&s->tallies, &rooms, &n)) == 0) {
-		rc = s->logic.renew_online(s->logic.self, &load, rooms, n, each_room, s);
+		rc = logic_client_renew_online(&s->logic, &load, rooms, n, each_room, s);
 		tally_report_free(rooms, n);
 	}
 	if (rc < 0) {

@@ -51,7 +51,7 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 	peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
 	/* Its heartbeats wait behind this packet. As long as an answer may take, with the second try that a cluster makes. */
 	connection_excuse(c, 2 * s->cfg->logic_timeout * CLOCK_MS);
-	rc = s->logic.reauth(s->logic.self, &request, &c->seat, &renewal);
+	rc = logic_client_reauth(&s->logic, &request, &c->seat, &renewal);
 	thread_trim_stack();
 	packet_drop_body(p);
 	if (rc == -ERR_REFUSED)
@@ -95,7 +95,7 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 	if ((rc = read_room(p, room)) < 0 || (rc = bucket_change_room(server_bucket(s, c->seat.key), c, room)) < 0)
 		return rc;
 	if (room[0] != '\0')
-		s->logic.join(s->logic.self, room);
+		logic_client_join(&s->logic, room);
 	p->op = OP_CHANGE_ROOM_REPLY;
 	return packet_keep_body(p);
 }
@@ -164,7 +164,7 @@ static int forward(struct server *s, struct connection *c, struct packet *p)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 	char peer[TRANSPORT_PEER_BYTES];
-	int rc = s->logic.receive(s->logic.self, &c->seat, p);
+	int rc = logic_client_receive(&s->logic, &c->seat, p);
 
 	if (rc < 0) {
 		count(COUNT_LOGIC_FAILED);

@@ -84,7 +84,7 @@ static int handshake(struct server *s, struct connection *c)
 /* The client comes from another comet, which had the key until here: so no push falls between the two. */
 static int take_over(struct server *s, struct connection *c)
 {
-	int rc = s->logic.take_over(s->logic.self, &c->seat);
+	int rc = logic_client_take_over(&s->logic, &c->seat);
 
 	if (rc < 0) {
 		count(COUNT_LOGIC_FAILED);
@@ -111,10 +111,10 @@ static int read_auth(struct server *s, struct connection *c, struct packet *p)
 static int announce(struct server *s, struct connection *c, const struct wire_session *session)
 {
 	admission_pass(&s->admission, &c->ticket);
-	s->logic.arrived(s->logic.self, &c->seat);
+	logic_client_arrived(&s->logic, &c->seat);
 	if (session->room[0] != '\0')
-		s->logic.join(s->logic.self, session->room);
-	if (!session->takes_over || s->logic.take_over == NULL || connection_is_closing(c))
+		logic_client_join(&s->logic, session->room);
+	if (!session->takes_over || connection_is_closing(c))
 		return 0;
 	return take_over(s, c);
 }
@@ -130,7 +130,7 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	int rc;
 
 	peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
-	rc = s->logic.connect(s->logic.self, &request, &session);
+	rc = logic_client_connect(&s->logic, &request, &session);
 	if (rc == 0 || rc == -ERR_REFUSED) /* what gave up has its own counter */
 		count_observe(COUNT_AUTH, clock_now_ns() - asked_ns);
 	if (rc < 0) {
@@ -147,7 +147,7 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	if (c->seat.key == NULL) { /* no memory even to remember it by: leave() cannot tell logic */
 		const struct seat seat = wire_session_seat(&session);
 
-		s->logic.disconnect(s->logic.self, &seat);
+		logic_client_disconnect(&s->logic, &seat);
 	}
 	free(session.accepts);
 	return rc;
@@ -267,7 +267,7 @@ static void renew(struct server *s, struct connection *c)
 	if (now - c->renewed_ns < RENEW_NS)
 		return;
 	c->renewed_ns = now;
-	if (s->logic.heartbeat(s->logic.self, &c->seat) < 0)
+	if (logic_client_heartbeat(&s->logic, &c->seat) < 0)
 		count(COUNT_LOGIC_FAILED);
 }
 
@@ -328,7 +328,7 @@ static void leave(struct server *s, struct connection *c, struct thread *dispatc
 		count_add(COUNT_ONLINE, -1);
 	}
 	if (c->seat.key != NULL)
-		s->logic.disconnect(s->logic.self, &c->seat);
+		logic_client_disconnect(&s->logic, &c->seat);
 	/* A peer that has gone takes no goodbye: the dispatcher's write must not wait for it. */
 	if (why == CLOSE_CLIENT_LEFT || why == CLOSE_CLIENT_CUT)
 		transport_shutdown(c->transport);

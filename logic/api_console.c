@@ -115,7 +115,7 @@ static void console_json(struct api_call *call)
 	const struct client_ports ports = logic_client_ports(l);
 	struct registry_rooms rooms = {0};
 	/* Without Redis there are no rooms to tell of, but all the rest. */
-	int rc = l->registry.online(l->registry.self, &rooms);
+	int rc = registry_online(&l->registry, &rooms);
 
 	registry_rooms_sort(&rooms);
 	api_reply_json(call, 200,

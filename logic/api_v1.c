@@ -122,7 +122,7 @@ static void count_rooms(struct api_call *call)
 	struct registry_rooms rooms;
 	json_t *list;
 
-	if (call->logic->registry.online(call->logic->registry.self, &rooms) < 0) {
+	if (registry_online(&call->logic->registry, &rooms) < 0) {
 		reply_ret(call, RET_FAULT);
 		return;
 	}
@@ -148,7 +148,7 @@ static int by_id(const void *a, const void *b)
 /* Servers of v1 have numbers: here their places in the order of their ids, from 1. */
 static int list_servers(struct api_call *call, struct registry_servers *servers)
 {
-	int rc = call->logic->registry.servers(call->logic->registry.self, servers);
+	int rc = registry_servers(&call->logic->registry, servers);
 
 	if (rc == 0)
 		qsort(servers->servers, servers->n, sizeof(*servers->servers), by_id);
@@ -200,7 +200,7 @@ static void del_server(struct api_call *call)
 	}
 	if (api_read_number(which, 1, (long long)servers.n, &number))
 		which = servers.servers[number - 1].id;
-	rc = call->logic->registry.del_server(call->logic->registry.self, which);
+	rc = registry_del_server(&call->logic->registry, which);
 	registry_servers_fini(&servers);
 	reply_result(call, rc);
 }

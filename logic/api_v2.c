@@ -221,7 +221,7 @@ static void online_top(struct api_call *call)
 		reply_bad(call, "limit must be a whole number above 0");
 		return;
 	}
-	if ((rc = call->logic->registry.online(call->logic->registry.self, &rooms)) < 0) {
+	if ((rc = registry_online(&call->logic->registry, &rooms)) < 0) {
 		reply_result(call, rc);
 		return;
 	}
@@ -264,7 +264,7 @@ static void online_room(struct api_call *call)
 	}
 	rc = api_read_list(call->request, "rooms", &rooms, &n);
 	if (list_is_good(call, rc, n, "rooms is missing")) {
-		rc = call->logic->registry.online(call->logic->registry.self, &all);
+		rc = registry_online(&call->logic->registry, &all);
 		if (rc < 0) {
 			reply_result(call, rc);
 		} else {
@@ -279,7 +279,7 @@ static void online_total(struct api_call *call)
 {
 	struct registry_servers servers;
 	json_int_t connections = 0, addresses = 0;
-	int rc = call->logic->registry.servers(call->logic->registry.self, &servers);
+	int rc = registry_servers(&call->logic->registry, &servers);
 
 	if (rc < 0) {
 		reply_result(call, rc);
@@ -368,7 +368,7 @@ static void nodes_weighted(struct api_call *call)
 	const struct client_ports ports = logic_client_ports(call->logic);
 	struct registry_servers servers;
 	json_t *nodes, *domain;
-	int rc = call->logic->registry.servers(call->logic->registry.self, &servers);
+	int rc = registry_servers(&call->logic->registry, &servers);
 
 	if (rc < 0) {
 		reply_result(call, rc);
@@ -401,7 +401,7 @@ static void nodes_instances(struct api_call *call)
 	const bool ours = call->logic->alone; /* the one comet counts in this program */
 	struct registry_servers servers;
 	json_t *list;
-	int rc = call->logic->registry.servers(call->logic->registry.self, &servers);
+	int rc = registry_servers(&call->logic->registry, &servers);
 
 	if (rc < 0) {
 		reply_result(call, rc);

@@ -15,6 +15,12 @@ struct bus {
 	void *self;
 };
 
+/* How the calls are written. */
+static inline int bus_push(const struct bus *b, const char *server, const struct wire_push *push)
+{
+	return b->push(b->self, server, push);
+}
+
 /* The bus of a program that runs alone: every push goes to this sink. `memory` is the owner's and outlives the bus. */
 struct bus_memory {
 	int (*sink)(void *self, const struct wire_push *push);

@@ -39,7 +39,7 @@ static int choose_key(struct logic *l, const struct auth_identity *who, char key
 	}
 	if (who->dialect == DIALECT_V2)
 		return make_uuid(key);
-	if ((rc = l->registry.next_number(l->registry.self, who->mid, &number)) == 0)
+	if ((rc = registry_next_number(&l->registry, who->mid, &number)) == 0)
 		(void)snprintf(key, WIRE_KEY_BYTES, "%lld_%llu", (long long)who->mid, (unsigned long long)number);
 	return rc;
 }
@@ -56,7 +56,7 @@ static void say_replaced(struct logic *l, const char *server, const struct seat 
 		.n_keys = 1,
 		.reason = WIRE_REPLACED,
 	};
-	int rc = l->bus.push(l->bus.self, server, &kick);
+	int rc = bus_push(&l->bus, server, &kick);
 
 	if (rc < 0)
 		LOG_LIMITED(LOG_WARN, &limit, log_str("key", seat->key), log_what("replaced connection not told"),
@@ -81,7 +81,7 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 	int rc;
 
 	if ((rc = choose_key(l, who, session->key)) < 0 ||
-	    (rc = l->registry.put(l->registry.self, server, &seat, expires_ms, &old)) < 0)
+	    (rc = registry_put(&l->registry, server, &seat, expires_ms, &old)) < 0)
 		return rc;
 	session->id = seat.session_id;
 	session->takes_over = rc == 1;
@@ -181,7 +181,7 @@ int logic_reauth(struct logic *l, const char *server, const struct wire_connect 
 int logic_disconnect(struct logic *l, const char *server, const struct seat *seat)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
-	int rc = l->registry.del(l->registry.self, server, seat);
+	int rc = registry_del(&l->registry, server, seat);
 
 	/* What stays behind is forgotten when the comet's lease ends, or when the key comes again. */
 	if (rc < 0)
@@ -196,7 +196,7 @@ int logic_disconnect(struct logic *l, const char *server, const struct seat *sea
 int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat)
 {
 	struct registry_found old;
-	int rc = l->registry.renew(l->registry.self, server, seat, &old);
+	int rc = registry_renew(&l->registry, server, seat, &old);
 
 	if (rc == 0)
 		replace(l, server, &old);
@@ -219,9 +219,9 @@ int logic_renew_online(struct logic *l, const struct registry_server *server, co
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		told[i] = (struct registry_room){.room = (char *)(uintptr_t)rooms[i].room, .count = rooms[i].count};
-	rc = l->registry.put_online(l->registry.self, server, told, n);
+	rc = registry_put_online(&l->registry, server, told, n);
 	free(told);
-	if (rc < 0 || (rc = l->registry.online(l->registry.self, &all)) < 0)
+	if (rc < 0 || (rc = registry_online(&l->registry, &all)) < 0)
 		return rc;
 	for (size_t i = 0; i < all.n; i++)
 		each(arg, all.rooms[i].room, all.rooms[i].count);
@@ -232,13 +232,12 @@ int logic_renew_online(struct logic *l, const struct registry_server *server, co
 int logic_receive(struct logic *l, const char *server, const struct seat *seat, const struct packet *p)
 {
 	(void)server;
-	return l->upstream.append(l->upstream.self, seat, p);
+	return upstream_append(&l->upstream, seat, p);
 }
 
 void logic_stop_waiting(struct logic *l)
 {
-	if (l->upstream.stop != NULL)
-		l->upstream.stop(l->upstream.self);
+	upstream_stop(&l->upstream);
 }
 
 /* ---- push ---- */
@@ -285,7 +284,7 @@ static int push_moved(struct logic *l, struct wire_push *push, const char *const
 
 	if (looks == 0)
 		return -EAGAIN;
-	if ((rc = l->registry.find_keys(l->registry.self, keys, n, &found)) < 0)
+	if ((rc = registry_find_keys(&l->registry, keys, n, &found)) < 0)
 		return rc;
 	rc = push_found(l, &found, push, looks - 1);
 	registry_found_fini(&found);
@@ -312,7 +311,7 @@ static int push_found(struct logic *l, struct registry_found *found, struct wire
 		push->keys = keys;
 		push->sessions = push->target == WIRE_KICK ? sessions : NULL;
 		push->n_keys = n;
-		if ((rc = l->bus.push(l->bus.self, server, push)) == -ESTALE)
+		if ((rc = bus_push(&l->bus, server, push)) == -ESTALE)
 			rc = push_moved(l, push, keys, n, looks);
 	}
 	free(keys);
@@ -352,7 +351,7 @@ static int push_message_to(struct logic *l, struct registry_found *found, int32_
 int logic_push_keys(struct logic *l, int32_t op, const char *const *keys, size_t n, const void *body, size_t body_bytes)
 {
 	struct registry_found found;
-	int rc = l->registry.find_keys(l->registry.self, keys, n, &found);
+	int rc = registry_find_keys(&l->registry, keys, n, &found);
 
 	return count_failed(rc < 0 ? rc : push_message_to(l, &found, op, body, body_bytes));
 }
@@ -360,7 +359,7 @@ int logic_push_keys(struct logic *l, int32_t op, const char *const *keys, size_t
 int logic_push_mids(struct logic *l, int32_t op, const int64_t *mids, size_t n, const void *body, size_t body_bytes)
 {
 	struct registry_found found;
-	int rc = l->registry.find_mids(l->registry.self, mids, n, &found);
+	int rc = registry_find_mids(&l->registry, mids, n, &found);
 
 	return count_failed(rc < 0 ? rc : push_message_to(l, &found, op, body, body_bytes));
 }
@@ -371,7 +370,7 @@ static int push_wide(struct logic *l, struct wire_push *push, int32_t op, const 
 
 	if (rc < 0)
 		return count_failed(rc);
-	rc = l->bus.push(l->bus.self, NULL, push);
+	rc = bus_push(&l->bus, NULL, push);
 	message_unref(&push->message);
 	return count_failed(rc);
 }
@@ -391,7 +390,7 @@ int logic_push_all(struct logic *l, int32_t op, uint32_t speed, const void *body
 	int rc;
 
 	if (speed > 0) {
-		if ((rc = l->registry.servers(l->registry.self, &servers)) < 0)
+		if ((rc = registry_servers(&l->registry, &servers)) < 0)
 			return count_failed(rc);
 		if (servers.n > 1)
 			push.speed = speed / (uint32_t)servers.n > 0 ? speed / (uint32_t)servers.n : 1;
@@ -439,7 +438,7 @@ static int kick_found(struct logic *l, struct registry_found *found, size_t *n)
 int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, size_t *n)
 {
 	struct registry_found found;
-	int rc = l->registry.find_keys(l->registry.self, keys, n_keys, &found);
+	int rc = registry_find_keys(&l->registry, keys, n_keys, &found);
 
 	return rc < 0 ? rc : kick_found(l, &found, n);
 }
@@ -447,7 +446,7 @@ int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, siz
 int logic_kick_mids(struct logic *l, const int64_t *mids, size_t n_mids, size_t *n)
 {
 	struct registry_found found;
-	int rc = l->registry.find_mids(l->registry.self, mids, n_mids, &found);
+	int rc = registry_find_mids(&l->registry, mids, n_mids, &found);
 
 	return rc < 0 ? rc : kick_found(l, &found, n);
 }

@@ -154,8 +154,7 @@ static int start(struct house *h)
 static void stop(struct house *h)
 {
 	/* Back ends that wait for packets are answered, so that they hold nothing up. */
-	if (h->logic.upstream.self != NULL)
-		h->logic.upstream.stop(h->logic.upstream.self);
+	logic_stop_waiting(&h->logic);
 	if (h->http != NULL)
 		http_stop(&h->http);
 	if (h->http_keys != NULL)

@@ -82,6 +82,62 @@ struct registry {
 	void *self;
 };
 
+/* How the calls are written. */
+static inline int registry_put(const struct registry *r, const char *server, struct seat *seat, int64_t expires_ms,
+			       struct registry_found *old)
+{
+	return r->put(r->self, server, seat, expires_ms, old);
+}
+
+static inline int registry_del(const struct registry *r, const char *server, const struct seat *seat)
+{
+	return r->del(r->self, server, seat);
+}
+
+static inline int registry_renew(const struct registry *r, const char *server, const struct seat *seat,
+				 struct registry_found *old)
+{
+	return r->renew(r->self, server, seat, old);
+}
+
+static inline int registry_find_keys(const struct registry *r, const char *const *keys, size_t n,
+				     struct registry_found *found)
+{
+	return r->find_keys(r->self, keys, n, found);
+}
+
+static inline int registry_find_mids(const struct registry *r, const int64_t *mids, size_t n,
+				     struct registry_found *found)
+{
+	return r->find_mids(r->self, mids, n, found);
+}
+
+static inline int registry_next_number(const struct registry *r, int64_t mid, uint64_t *number)
+{
+	return r->next_number(r->self, mid, number);
+}
+
+static inline int registry_put_online(const struct registry *r, const struct registry_server *server,
+				      const struct registry_room *rooms, size_t n)
+{
+	return r->put_online(r->self, server, rooms, n);
+}
+
+static inline int registry_online(const struct registry *r, struct registry_rooms *rooms)
+{
+	return r->online(r->self, rooms);
+}
+
+static inline int registry_servers(const struct registry *r, struct registry_servers *servers)
+{
+	return r->servers(r->self, servers);
+}
+
+static inline int registry_del_server(const struct registry *r, const char *server)
+{
+	return r->del_server(r->self, server);
+}
+
 /* The memory of a program that runs alone. 0 or -ENOMEM. */
 int registry_memory_new(struct registry *out);
 void registry_memory_free(struct registry *r);

@@ -36,6 +36,24 @@ struct upstream {
 	void *self;
 };
 
+/* How the calls are written. */
+static inline int upstream_append(const struct upstream *u, const struct seat *seat, const struct packet *p)
+{
+	return u->append(u->self, seat, p);
+}
+
+static inline int upstream_read(const struct upstream *u, const char *after, size_t max, int64_t wait_ms,
+				struct upstream_found *found)
+{
+	return u->read(u->self, after, max, wait_ms, found);
+}
+
+static inline void upstream_stop(const struct upstream *u)
+{
+	if (u->stop != NULL)
+		u->stop(u->self);
+}
+
 /* The last `keep` packets, or fewer where those would have more than max_bytes. 0 or -ENOMEM. */
 int upstream_memory_new(size_t keep, size_t max_bytes, struct upstream *out);
 /* Nobody reads or appends any more. */

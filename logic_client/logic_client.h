@@ -52,6 +52,61 @@ struct logic_client {
 	void *self;
 };
 
+/* How the calls are written. */
+static inline int logic_client_connect(const struct logic_client *l, const struct wire_connect *request,
+				       struct wire_session *session)
+{
+	return l->connect(l->self, request, session);
+}
+
+static inline void logic_client_arrived(const struct logic_client *l, const struct seat *seat)
+{
+	l->arrived(l->self, seat);
+}
+
+static inline int logic_client_reauth(const struct logic_client *l, const struct wire_connect *request,
+				      const struct seat *seat, struct wire_renewal *renewal)
+{
+	return l->reauth(l->self, request, seat, renewal);
+}
+
+static inline int logic_client_take_over(const struct logic_client *l, const struct seat *seat)
+{
+	return l->take_over != NULL ? l->take_over(l->self, seat) : 0;
+}
+
+static inline void logic_client_disconnect(const struct logic_client *l, const struct seat *seat)
+{
+	l->disconnect(l->self, seat);
+}
+
+static inline int logic_client_heartbeat(const struct logic_client *l, const struct seat *seat)
+{
+	return l->heartbeat(l->self, seat);
+}
+
+static inline int logic_client_renew_online(const struct logic_client *l, const struct wire_load *load,
+					    const struct wire_room_count *rooms, size_t n,
+					    void (*each)(void *arg, const char *room, int64_t count), void *arg)
+{
+	return l->renew_online(l->self, load, rooms, n, each, arg);
+}
+
+static inline void logic_client_join(const struct logic_client *l, const char *room)
+{
+	l->join(l->self, room);
+}
+
+static inline size_t logic_client_go_away(const struct logic_client *l, struct logic_node *others, size_t max)
+{
+	return l->go_away != NULL ? l->go_away(l->self, others, max) : 0;
+}
+
+static inline int logic_client_receive(const struct logic_client *l, const struct seat *seat, const struct packet *p)
+{
+	return l->receive(l->self, seat, p);
+}
+
 /* Where pushes arrive in a comet. -EAGAIN: its push queue stayed full until its deadline, nothing was taken. */
 typedef int push_sink(void *self, const struct wire_push *push);
 

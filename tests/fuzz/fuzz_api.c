@@ -54,7 +54,7 @@ static void build(void)
 	}
 	logic = (struct logic){.cfg = &cfg, .auth = auth, .bus = {.push = on_bus}};
 	BUG_UNLESS(registry_memory_new(&logic.registry) == 0 && upstream_memory_new(8, 1 << 20, &logic.upstream) == 0);
-	logic.upstream.stop(logic.upstream.self); /* nobody waits */
+	upstream_stop(&logic.upstream); /* nobody waits */
 	join("{\"mid\":7,\"key\":\"a\",\"room_id\":\"live://1\"}");
 	join("{\"mid\":7,\"key\":\"b\"}");
 	join("9");

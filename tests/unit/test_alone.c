@@ -57,7 +57,7 @@ static struct wire_session come(const char *token)
 		.token = (const uint8_t *)token, .token_bytes = strlen(token), .peer = "10.0.0.9"};
 	struct wire_session session;
 
-	assert_int_equal(table.connect(table.self, &request, &session), 0);
+	assert_int_equal(logic_client_connect(&table, &request, &session), 0);
 	return session;
 }
 
@@ -90,8 +90,8 @@ static void who_connects_is_pushed_to_until_gone(void **state)
 	assert_int_equal(ask("POST", "/goim/push/mids", params, 2, "\"code\":0"), 200);
 	assert_int_equal(pushed, 1);
 	assert_string_equal(pushed_key, "k");
-	assert_int_equal(table.heartbeat(table.self, &(struct seat){"k", session.id, 7}), 0);
-	table.disconnect(table.self, &(struct seat){"k", session.id, 7});
+	assert_int_equal(logic_client_heartbeat(&table, &(struct seat){"k", session.id, 7}), 0);
+	logic_client_disconnect(&table, &(struct seat){"k", session.id, 7});
 	assert_int_equal(ask("POST", "/goim/push/mids", params, 2, "\"code\":0"), 200);
 	assert_int_equal(pushed, 1);
 }
@@ -106,11 +106,11 @@ static void a_kick_on_the_way_to_the_bucket_is_repeated_there(void **state)
 	(void)state;
 	assert_int_equal(ask("POST", "/goim/kick", params, 1, "\"kicked\":1"), 200);
 	assert_int_equal(pushed, 1);
-	table.arrived(table.self, &(struct seat){.key = "k", .session_id = session.id});
+	logic_client_arrived(&table, &(struct seat){.key = "k", .session_id = session.id});
 	assert_int_equal(pushed, 2);
 	assert_string_equal(pushed_key, "k");
 	session = come("{\"mid\":7,\"key\":\"k\"}"); /* who comes after the kick is not meant */
-	table.arrived(table.self, &(struct seat){.key = "k", .session_id = session.id});
+	logic_client_arrived(&table, &(struct seat){.key = "k", .session_id = session.id});
 	assert_int_equal(pushed, 2);
 }
 
@@ -127,7 +127,7 @@ static void counts_and_load_are_told_and_asked_for(void **state)
 	int64_t people = 0;
 
 	(void)state;
-	assert_int_equal(table.renew_online(table.self, &load, rooms, 1, add_up, &people), 0);
+	assert_int_equal(logic_client_renew_online(&table, &load, rooms, 1, add_up, &people), 0);
 	assert_int_equal(people, 3);
 	assert_int_equal(ask("GET", "/goim/online/total", NULL, 0, "\"conn_count\":5,\"ip_count\":4"), 200);
 	/* Without server.addrs: those bound. */
@@ -141,7 +141,7 @@ static void what_clients_send_is_there_to_fetch(void **state)
 	const struct packet p = {.op = 4096, .body = body, .body_bytes = 5};
 
 	(void)state;
-	assert_int_equal(table.receive(table.self, &(struct seat){.key = "k", .mid = 7}, &p), 0);
+	assert_int_equal(logic_client_receive(&table, &(struct seat){.key = "k", .mid = 7}, &p), 0);
 	assert_int_equal(ask("GET", "/goim/upstream", NULL, 0, "\"body\":\"score\""), 200);
 }
 

@@ -202,7 +202,7 @@ static void tell(const char *id, const char *addrs, int64_t weight, int64_t conn
 
 	(void)snprintf(id_text, sizeof(id_text), "%s", id);
 	(void)snprintf(addrs_text, sizeof(addrs_text), "%s", addrs);
-	assert_int_equal(l.registry.put_online(l.registry.self, &server, rooms, n), 0);
+	assert_int_equal(registry_put_online(&l.registry, &server, rooms, n), 0);
 }
 
 /* ---- pushes, version 2 ---- */
@@ -537,7 +537,7 @@ static void pages_get_names_and_others_addresses_or_what_there_is(void **state)
 	assert_string_equal(nodes("/goim/nodes/weighted"), "\"10.0.0.1\",\"2001:db8::1\"");
 	assert_string_equal(nodes("/goim/nodes/weighted?platform=android"), "\"10.0.0.1\",\"2001:db8::1\"");
 	assert_string_equal(nodes("/goim/nodes/weighted?platform=web"), "\"b.example\"");
-	assert_int_equal(l.registry.del_server(l.registry.self, "b"), 0);
+	assert_int_equal(registry_del_server(&l.registry, "b"), 0);
 	assert_string_equal(nodes("/goim/nodes/weighted?platform=web"), "\"10.0.0.1\",\"2001:db8::1\"");
 }
 

@@ -448,7 +448,7 @@ static void move(void)
 	struct seat seat = {.key = moved_key, .mid = 7};
 
 	if (moved_key != NULL)
-		assert_int_equal(l.registry.put(l.registry.self, "t", &seat, 0, NULL), 0);
+		assert_int_equal(registry_put(&l.registry, "t", &seat, 0, NULL), 0);
 }
 
 static void a_key_that_moves_between_look_and_push_is_looked_for_again(void **state)
@@ -614,7 +614,7 @@ static void what_a_client_sends_is_kept_for_the_back_end(void **state)
 
 	(void)state;
 	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .mid = 7}, &p), 0);
-	assert_int_equal(l.upstream.read(l.upstream.self, "0", 10, 0, &found), 0);
+	assert_int_equal(upstream_read(&l.upstream, "0", 10, 0, &found), 0);
 	assert_int_equal(found.n, 1);
 	assert_string_equal(found.entries[0].seat.key, "k");
 	assert_int_equal(found.entries[0].op, 4096);

@@ -231,7 +231,7 @@ static void who_registers_again_does_not_wait_for_what_came_later(void **state)
 	start(1, one);
 	table = redis_client_table(client);
 	until(atomic_load(&script.requests) >= 2);
-	table.disconnect(table.self, &(struct seat){.key = "later", .session_id = 2});
+	logic_client_disconnect(&table, &(struct seat){.key = "later", .session_id = 2});
 	logic_refuses = "later";
 	until(atomic_load(&script.registered) == 1);
 }
@@ -241,7 +241,7 @@ static int connect_one(struct wire_session *session)
 	const struct logic_client table = redis_client_table(client);
 	const struct wire_connect request = {.token = (const uint8_t *)"t", .token_bytes = 1, .peer = "p"};
 
-	return table.connect(table.self, &request, session);
+	return logic_client_connect(&table, &request, session);
 }
 
 static void who_comes_in_may_have_operations(void **state)

@@ -34,7 +34,7 @@ static int tear_down(void **state)
 static int put(const char *server, const char *key, int64_t mid, uint64_t *session_id, struct registry_found *old)
 {
 	struct seat seat = {.key = key, .mid = mid};
-	int rc = r.put(r.self, server, &seat, 0, old);
+	int rc = registry_put(&r, server, &seat, 0, old);
 
 	*session_id = seat.session_id;
 	return rc;
@@ -51,7 +51,7 @@ static uint64_t join(const char *server, const char *key, int64_t mid)
 
 static void leave(const char *server, const char *key, int64_t mid, uint64_t id)
 {
-	assert_int_equal(r.del(r.self, server, &(struct seat){key, id, mid}), 0);
+	assert_int_equal(registry_del(&r, server, &(struct seat){key, id, mid}), 0);
 }
 
 /* The entries as "key@server key@server", freed. */
@@ -74,7 +74,7 @@ static const char *of_mid(int64_t mid)
 {
 	struct registry_found found;
 
-	assert_int_equal(r.find_mids(r.self, &mid, 1, &found), 0);
+	assert_int_equal(registry_find_mids(&r, &mid, 1, &found), 0);
 	return written(&found);
 }
 
@@ -82,7 +82,7 @@ static const char *of_key(const char *key)
 {
 	struct registry_found found;
 
-	assert_int_equal(r.find_keys(r.self, &key, 1, &found), 0);
+	assert_int_equal(registry_find_keys(&r, &key, 1, &found), 0);
 	return written(&found);
 }
 
@@ -109,7 +109,7 @@ static void a_user_has_many_connections(void **state)
 	middle = join("s", "b", 7);
 	(void)join("s", "c", 7);
 	(void)join("s", "d", 8);
-	assert_int_equal(r.find_mids(r.self, mids, 3, &found), 0);
+	assert_int_equal(registry_find_mids(&r, mids, 3, &found), 0);
 	assert_string_equal(written(&found), "d@s c@s b@s a@s");
 	leave("s", "b", 7, middle);
 	assert_string_equal(of_mid(7), "c@s a@s");
@@ -123,7 +123,7 @@ static void several_keys_are_found_in_the_order_asked(void **state)
 	(void)state;
 	(void)join("s", "a", 0);
 	(void)join("t", "b", 0);
-	assert_int_equal(r.find_keys(r.self, keys, 3, &found), 0);
+	assert_int_equal(registry_find_keys(&r, keys, 3, &found), 0);
 	assert_string_equal(written(&found), "b@t a@s");
 }
 
@@ -135,7 +135,7 @@ static void nobody_is_user_0(void **state)
 	(void)state;
 	(void)join("s", "a", 0);
 	(void)join("s", "b", -5);
-	assert_int_equal(r.find_mids(r.self, mids, 2, &found), 0);
+	assert_int_equal(registry_find_mids(&r, mids, 2, &found), 0);
 	assert_string_equal(written(&found), "");
 	assert_string_equal(of_key("b"), "b@s");
 }
@@ -195,7 +195,7 @@ static void renewing_finds_nothing_wrong(void **state)
 	uint64_t id = join("s", "k", 7);
 
 	(void)state;
-	assert_int_equal(r.renew(r.self, "s", &(struct seat){"k", id, 7}, NULL), 0);
+	assert_int_equal(registry_renew(&r, "s", &(struct seat){"k", id, 7}, NULL), 0);
 	assert_string_equal(of_key("k"), "k@s");
 }
 
@@ -205,11 +205,11 @@ static void forgetting_a_server_forgets_its_sessions_only(void **state)
 	(void)join("s", "a", 7);
 	(void)join("t", "b", 7);
 	(void)join("s", "c", 8);
-	assert_int_equal(r.del_server(r.self, "s"), 0);
+	assert_int_equal(registry_del_server(&r, "s"), 0);
 	assert_string_equal(of_mid(7), "b@t");
 	assert_string_equal(of_mid(8), "");
 	assert_string_equal(of_key("c"), "");
-	assert_int_equal(r.del_server(r.self, "nobody"), 0);
+	assert_int_equal(registry_del_server(&r, "nobody"), 0);
 }
 
 /* ---- numbers ---- */
@@ -218,7 +218,7 @@ static uint64_t number(int64_t mid)
 {
 	uint64_t n = 0;
 
-	assert_int_equal(r.next_number(r.self, mid, &n), 0);
+	assert_int_equal(registry_next_number(&r, mid, &n), 0);
 	return n;
 }
 
@@ -255,7 +255,7 @@ static void a_number_is_not_given_again_when_all_connections_of_the_user_have_le
 	third = number(7);
 	assert_true(third > second && second > first);
 	id = join("s", "7_3", 7);
-	assert_int_equal(r.del_server(r.self, "s"), 0);
+	assert_int_equal(registry_del_server(&r, "s"), 0);
 	assert_true(number(7) > third);
 	(void)id;
 }
@@ -274,7 +274,7 @@ static void tell(const char *id, int64_t connections, const struct registry_room
 					       .updated_ms = 123};
 
 	(void)snprintf(id_text, sizeof(id_text), "%s", id);
-	assert_int_equal(r.put_online(r.self, &server, rooms, n), 0);
+	assert_int_equal(registry_put_online(&r, &server, rooms, n), 0);
 }
 
 /* The count of a room over all, -1 where it is not named. */
@@ -283,7 +283,7 @@ static int64_t people_in(const char *room)
 	struct registry_rooms rooms;
 	int64_t count = -1;
 
-	assert_int_equal(r.online(r.self, &rooms), 0);
+	assert_int_equal(registry_online(&r, &rooms), 0);
 	for (size_t i = 0; i < rooms.n; i++)
 		if (strcmp(rooms.rooms[i].room, room) == 0)
 			count = rooms.rooms[i].count;
@@ -309,7 +309,7 @@ static void rooms_are_summed_over_servers(void **state)
 	tell("s", 10, on_t, 1);
 	assert_int_equal(people_in(live), 8);
 	assert_int_equal(people_in(chat), -1);
-	assert_int_equal(r.del_server(r.self, "t"), 0);
+	assert_int_equal(registry_del_server(&r, "t"), 0);
 	assert_int_equal(people_in(live), 4);
 }
 
@@ -318,12 +318,12 @@ static void servers_are_listed_as_they_told(void **state)
 	struct registry_servers servers;
 
 	(void)state;
-	assert_int_equal(r.servers(r.self, &servers), 0);
+	assert_int_equal(registry_servers(&r, &servers), 0);
 	assert_int_equal(servers.n, 0);
 	registry_servers_fini(&servers);
 	tell("s", 10, NULL, 0);
 	tell("s", 12, NULL, 0);
-	assert_int_equal(r.servers(r.self, &servers), 0);
+	assert_int_equal(registry_servers(&r, &servers), 0);
 	assert_int_equal(servers.n, 1);
 	assert_string_equal(servers.servers[0].id, "s");
 	assert_string_equal(servers.servers[0].region, "eu");
@@ -353,7 +353,7 @@ static int find_one(void)
 {
 	static const int64_t mids[] = {7, 8};
 	struct registry_found found;
-	int rc = r.find_mids(r.self, mids, 2, &found);
+	int rc = registry_find_mids(&r, mids, 2, &found);
 
 	assert_int_equal(found.n, rc == 0);
 	registry_found_fini(&found);
@@ -364,7 +364,7 @@ static int find_key(void)
 {
 	static const char *const key = "k";
 	struct registry_found found;
-	int rc = r.find_keys(r.self, &key, 1, &found);
+	int rc = registry_find_keys(&r, &key, 1, &found);
 
 	registry_found_fini(&found);
 	return rc;
@@ -374,7 +374,7 @@ static int give_number(void)
 {
 	uint64_t n;
 
-	return r.next_number(r.self, 9, &n);
+	return registry_next_number(&r, 9, &n);
 }
 
 static int put_online(void)
@@ -382,13 +382,13 @@ static int put_online(void)
 	char id[] = "s", room[] = "live://2";
 	const struct registry_room rooms[] = {{room, 1}};
 
-	return r.put_online(r.self, &(struct registry_server){.id = id}, rooms, 1);
+	return registry_put_online(&r, &(struct registry_server){.id = id}, rooms, 1);
 }
 
 static int list_online(void)
 {
 	struct registry_rooms rooms;
-	int rc = r.online(r.self, &rooms);
+	int rc = registry_online(&r, &rooms);
 
 	registry_rooms_fini(&rooms);
 	return rc;
@@ -397,7 +397,7 @@ static int list_online(void)
 static int list_servers(void)
 {
 	struct registry_servers servers;
-	int rc = r.servers(r.self, &servers);
+	int rc = registry_servers(&r, &servers);
 
 	registry_servers_fini(&servers);
 	return rc;
@@ -405,7 +405,7 @@ static int list_servers(void)
 
 static int forget_server(void)
 {
-	return r.del_server(r.self, "s");
+	return registry_del_server(&r, "s");
 }
 
 static int make_another(void)
@@ -469,11 +469,11 @@ static void *come_and_go(void *arg)
 		uint64_t id, other;
 
 		if (put("s", own, mid, &id, NULL) < 0 || put("s", "shared", mid, &other, NULL) < 0 ||
-		    r.find_mids(r.self, &mid, 1, &found) < 0)
+		    registry_find_mids(&r, &mid, 1, &found) < 0)
 			return NULL;
 		registry_found_fini(&found);
-		if (r.del(r.self, "s", &(struct seat){"shared", other, mid}) < 0 ||
-		    r.del(r.self, "s", &(struct seat){own, id, mid}) < 0)
+		if (registry_del(&r, "s", &(struct seat){"shared", other, mid}) < 0 ||
+		    registry_del(&r, "s", &(struct seat){own, id, mid}) < 0)
 			return NULL;
 	}
 	return arg;

@@ -71,7 +71,7 @@ static size_t registered(const char *key)
 	struct registry_found found;
 	size_t n;
 
-	assert_int_equal(l.registry.find_keys(l.registry.self, &key, 1, &found), 0);
+	assert_int_equal(registry_find_keys(&l.registry, &key, 1, &found), 0);
 	n = found.n;
 	registry_found_fini(&found);
 	return n;
@@ -156,7 +156,7 @@ static void a_packet_is_there_for_the_back_end(void **state)
 	request.packet = (struct packet){.op = 4096, .body = body, .body_bytes = 5};
 	request_answer(&l, &request, &reply);
 	assert_int_equal(reply.rc, 0);
-	assert_int_equal(l.upstream.read(l.upstream.self, "0", 1, 0, &found), 0);
+	assert_int_equal(upstream_read(&l.upstream, "0", 1, 0, &found), 0);
 	assert_int_equal(found.n, 1);
 	assert_string_equal(found.entries->seat.key, "k");
 	assert_int_equal(found.entries->seat.mid, 7);

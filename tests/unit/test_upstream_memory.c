@@ -50,12 +50,12 @@ static int append(const char *key, const char *body)
 				 .body = (uint8_t *)(uintptr_t)body,
 				 .body_bytes = (uint32_t)(body != NULL ? strlen(body) : 0)};
 
-	return u.append(u.self, &(struct seat){.key = key, .mid = 7}, &p);
+	return upstream_append(&u, &(struct seat){.key = key, .mid = 7}, &p);
 }
 
 static int read_after(const char *after, size_t max, int64_t wait_ms, struct upstream_found *found)
 {
-	return u.read(u.self, after, max, wait_ms, found);
+	return upstream_read(&u, after, max, wait_ms, found);
 }
 
 /* The bodies after this id, without waiting: "a b c". */
@@ -83,7 +83,7 @@ static void a_packet_comes_out_as_it_went_in(void **state)
 	struct upstream_found found;
 
 	(void)state;
-	assert_int_equal(u.append(u.self, &(struct seat){.key = "key", .mid = 123}, &p), 0);
+	assert_int_equal(upstream_append(&u, &(struct seat){.key = "key", .mid = 123}, &p), 0);
 	assert_int_equal(append("other", NULL), 0);
 	assert_int_equal(read_after("0", 10, 0, &found), 0);
 	assert_int_equal(found.n, 2);
