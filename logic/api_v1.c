@@ -37,18 +37,24 @@ static void bad_params(struct api_call *call)
 
 /* ---- push ---- */
 
+/* All operations of version 1 are this one. */
+static struct logic_message message_of(const struct http_request *rq)
+{
+	return (struct logic_message){.op = OP_SEND_REPLY, .body = rq->body, .body_bytes = rq->body_bytes};
+}
+
 static void push(struct api_call *call)
 {
-	const struct http_request *rq = call->request;
+	const struct logic_message message = message_of(call->request);
 	long long uid;
 	int64_t mid;
 
-	if (!api_read_number(http_param(rq, "uid"), INT64_MIN, INT64_MAX, &uid)) {
+	if (!api_read_number(http_param(call->request, "uid"), INT64_MIN, INT64_MAX, &uid)) {
 		reply_ret(call, RET_FAULT);
 		return;
 	}
 	mid = uid;
-	reply_result(call, logic_push_mids(call->logic, OP_SEND_REPLY, &mid, 1, rq->body, rq->body_bytes));
+	reply_result(call, logic_push_mids(call->logic, &message, &mid, 1));
 }
 
 /* The user ids of "u"; NULL: no such list, or no memory. */
@@ -76,16 +82,16 @@ static int64_t *read_users(const json_t *users, size_t *n)
 static void pushs(struct api_call *call)
 {
 	const struct http_request *rq = call->request;
+	struct logic_message message = {.op = OP_SEND_REPLY};
 	json_t *body = json_read(rq->body, rq->body_bytes, 0);
-	size_t n = 0, message_bytes = 0;
+	size_t n = 0;
 	int64_t *mids = read_users(json_object_get(body, "u"), &n);
-	const char *message = NULL;
 	int rc = -EINVAL;
 
 	if (mids != NULL)
-		message = json_member_text((const char *)rq->body, rq->body_bytes, "m", &message_bytes);
-	if (message != NULL)
-		rc = logic_push_mids(call->logic, OP_SEND_REPLY, mids, n, message, message_bytes);
+		message.body = json_member_text((const char *)rq->body, rq->body_bytes, "m", &message.body_bytes);
+	if (message.body != NULL)
+		rc = logic_push_mids(call->logic, &message, mids, n);
 	reply_result(call, rc);
 	free(mids);
 	json_decref(body);
@@ -93,25 +99,25 @@ static void pushs(struct api_call *call)
 
 static void push_room(struct api_call *call)
 {
-	const struct http_request *rq = call->request;
+	const struct logic_message message = message_of(call->request);
 	char room[12]; /* an int32 and its zero byte */
 	long long rid;
 
 	/* `ensure` asked goim to wait for its queue; ours is always waited for. */
-	if (!api_read_number(http_param(rq, "rid"), INT32_MIN, INT32_MAX, &rid)) {
+	if (!api_read_number(http_param(call->request, "rid"), INT32_MIN, INT32_MAX, &rid)) {
 		reply_ret(call, RET_FAULT);
 		return;
 	}
 	/* As a client's room is written: "01" means the room 1, too. */
 	(void)snprintf(room, sizeof(room), "%d", (int)rid);
-	reply_result(call, logic_push_room(call->logic, OP_SEND_REPLY, room, rq->body, rq->body_bytes));
+	reply_result(call, logic_push_room(call->logic, &message, room));
 }
 
 static void push_all(struct api_call *call)
 {
-	const struct http_request *rq = call->request;
+	const struct logic_message message = message_of(call->request);
 
-	reply_result(call, logic_push_all(call->logic, OP_SEND_REPLY, 0, rq->body, rq->body_bytes));
+	reply_result(call, logic_push_all(call->logic, &message, 0));
 }
 
 /* ---- counts ---- */

@@ -55,8 +55,8 @@ static void bad_params(struct api_call *call)
 
 /* ---- parameters ---- */
 
-/* The operation, not 0. False: the caller was told. */
-static bool read_operation(struct api_call *call, int32_t *op)
+/* The body, with an operation other than 0. False: the caller was told. */
+static bool read_message(struct api_call *call, struct logic_message *message)
 {
 	long long value;
 
@@ -64,7 +64,8 @@ static bool read_operation(struct api_call *call, int32_t *op)
 		reply_bad(call, "operation must be a whole number other than 0");
 		return false;
 	}
-	*op = (int32_t)value;
+	*message = (struct logic_message){
+		.op = (int32_t)value, .body = call->request->body, .body_bytes = call->request->body_bytes};
 	return true;
 }
 
@@ -87,33 +88,31 @@ static bool list_is_good(struct api_call *call, int rc, size_t n, const char *wo
 
 static void push_keys(struct api_call *call)
 {
-	const struct http_request *rq = call->request;
+	struct logic_message message;
 	const char **keys;
 	size_t n;
-	int32_t op;
 	int rc;
 
-	if (!read_operation(call, &op))
+	if (!read_message(call, &message))
 		return;
-	rc = api_read_list(rq, "keys", &keys, &n);
+	rc = api_read_list(call->request, "keys", &keys, &n);
 	if (list_is_good(call, rc, n, "keys is missing"))
-		reply_result(call, logic_push_keys(call->logic, op, keys, n, rq->body, rq->body_bytes));
+		reply_result(call, logic_push_keys(call->logic, &message, keys, n));
 	free(keys);
 }
 
 static void push_mids(struct api_call *call)
 {
-	const struct http_request *rq = call->request;
+	struct logic_message message;
 	int64_t *mids;
 	size_t n;
-	int32_t op;
 	int rc;
 
-	if (!read_operation(call, &op))
+	if (!read_message(call, &message))
 		return;
-	rc = api_read_numbers(rq, "mids", &mids, &n);
+	rc = api_read_numbers(call->request, "mids", &mids, &n);
 	if (list_is_good(call, rc, n, "mids must be whole numbers"))
-		reply_result(call, logic_push_mids(call->logic, op, mids, n, rq->body, rq->body_bytes));
+		reply_result(call, logic_push_mids(call->logic, &message, mids, n));
 	free(mids);
 }
 
@@ -127,32 +126,31 @@ static void push_room(struct api_call *call)
 {
 	const struct http_request *rq = call->request;
 	const char *type = http_param(rq, "type"), *room = http_param(rq, "room");
+	struct logic_message message;
 	char key[WIRE_ROOM_BYTES];
-	int32_t op;
 
-	if (!read_operation(call, &op))
+	if (!read_message(call, &message))
 		return;
 	if (is_empty(type) || is_empty(room))
 		reply_bad(call, "type and room must be given");
 	else if (!room_key(type, room, key))
 		reply_bad(call, "type and room are too long");
 	else
-		reply_result(call, logic_push_room(call->logic, op, key, rq->body, rq->body_bytes));
+		reply_result(call, logic_push_room(call->logic, &message, key));
 }
 
 static void push_all(struct api_call *call)
 {
-	const struct http_request *rq = call->request;
-	const char *speed_text = http_param(rq, "speed");
+	const char *speed_text = http_param(call->request, "speed");
+	struct logic_message message;
 	long long speed = 0;
-	int32_t op;
 
-	if (!read_operation(call, &op))
+	if (!read_message(call, &message))
 		return;
 	if (!is_empty(speed_text) && !api_read_number(speed_text, 0, INT32_MAX, &speed))
 		reply_bad(call, "speed must be a whole number, 0 or more");
 	else
-		reply_result(call, logic_push_all(call->logic, op, (uint32_t)speed, rq->body, rq->body_bytes));
+		reply_result(call, logic_push_all(call->logic, &message, (uint32_t)speed));
 }
 
 /* ---- kick ---- */

@@ -276,15 +276,16 @@ static void put_in_order(struct registry_found *found)
 
 static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks);
 
-/* Some of them moved after they were found: look again. One that moves all the time is told to nobody, and its caller so. */
-static int push_moved(struct logic *l, struct wire_push *push, const char *const *keys, size_t n, unsigned looks)
+/* Some of the push's keys moved after they were found: look again. One that moves all the time is told to nobody, and its
+ * caller so. */
+static int push_moved(struct logic *l, struct wire_push *push, unsigned looks)
 {
 	struct registry_found found;
 	int rc;
 
 	if (looks == 0)
 		return -EAGAIN;
-	if ((rc = registry_find_keys(&l->registry, keys, n, &found)) < 0)
+	if ((rc = registry_find_keys(&l->registry, push->keys, push->n_keys, &found)) < 0)
 		return rc;
 	rc = push_found(l, &found, push, looks - 1);
 	registry_found_fini(&found);
@@ -312,16 +313,16 @@ static int push_found(struct logic *l, struct registry_found *found, struct wire
 		push->sessions = push->target == WIRE_KICK ? sessions : NULL;
 		push->n_keys = n;
 		if ((rc = bus_push(&l->bus, server, push)) == -ESTALE)
-			rc = push_moved(l, push, keys, n, looks);
+			rc = push_moved(l, push, looks);
 	}
 	free(keys);
 	free(sessions);
 	return rc;
 }
 
-static int make_message(int32_t op, const void *body, size_t body_bytes, struct message **out)
+static int make_message(const struct logic_message *m, struct message **out)
 {
-	return body_bytes > UINT32_MAX ? -EMSGSIZE : message_new(op, body, (uint32_t)body_bytes, out);
+	return m->body_bytes > UINT32_MAX ? -EMSGSIZE : message_new(m->op, m->body, (uint32_t)m->body_bytes, out);
 }
 
 /* Also of a push that some of its targets get: its caller knows no better than that it failed. */
@@ -332,11 +333,10 @@ static int count_failed(int rc)
 	return rc;
 }
 
-static int push_message_to(struct logic *l, struct registry_found *found, int32_t op, const void *body,
-			   size_t body_bytes)
+static int push_message_to(struct logic *l, struct registry_found *found, const struct logic_message *m)
 {
 	struct wire_push push = {.target = WIRE_KEYS};
-	int rc = make_message(op, body, body_bytes, &push.message);
+	int rc = make_message(m, &push.message);
 
 	if (rc == 0 && found->n == 0)
 		count(COUNT_PUSHES_TO_NOBODY);
@@ -348,25 +348,25 @@ static int push_message_to(struct logic *l, struct registry_found *found, int32_
 	return rc;
 }
 
-int logic_push_keys(struct logic *l, int32_t op, const char *const *keys, size_t n, const void *body, size_t body_bytes)
+int logic_push_keys(struct logic *l, const struct logic_message *m, const char *const *keys, size_t n)
 {
 	struct registry_found found;
 	int rc = registry_find_keys(&l->registry, keys, n, &found);
 
-	return count_failed(rc < 0 ? rc : push_message_to(l, &found, op, body, body_bytes));
+	return count_failed(rc < 0 ? rc : push_message_to(l, &found, m));
 }
 
-int logic_push_mids(struct logic *l, int32_t op, const int64_t *mids, size_t n, const void *body, size_t body_bytes)
+int logic_push_mids(struct logic *l, const struct logic_message *m, const int64_t *mids, size_t n)
 {
 	struct registry_found found;
 	int rc = registry_find_mids(&l->registry, mids, n, &found);
 
-	return count_failed(rc < 0 ? rc : push_message_to(l, &found, op, body, body_bytes));
+	return count_failed(rc < 0 ? rc : push_message_to(l, &found, m));
 }
 
-static int push_wide(struct logic *l, struct wire_push *push, int32_t op, const void *body, size_t body_bytes)
+static int push_wide(struct logic *l, struct wire_push *push, const struct logic_message *m)
 {
-	int rc = make_message(op, body, body_bytes, &push->message);
+	int rc = make_message(m, &push->message);
 
 	if (rc < 0)
 		return count_failed(rc);
@@ -375,15 +375,15 @@ static int push_wide(struct logic *l, struct wire_push *push, int32_t op, const 
 	return count_failed(rc);
 }
 
-int logic_push_room(struct logic *l, int32_t op, const char *room, const void *body, size_t body_bytes)
+int logic_push_room(struct logic *l, const struct logic_message *m, const char *room)
 {
 	struct wire_push push = {.target = WIRE_ROOM, .room = room};
 
-	return push_wide(l, &push, op, body, body_bytes);
+	return push_wide(l, &push, m);
 }
 
-/* The speed is over the whole cluster: each comet gets its share. */
-int logic_push_all(struct logic *l, int32_t op, uint32_t speed, const void *body, size_t body_bytes)
+/* Each comet gets its share of the speed. */
+int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t speed)
 {
 	struct wire_push push = {.target = WIRE_ALL, .speed = speed};
 	struct registry_servers servers;
@@ -396,7 +396,7 @@ int logic_push_all(struct logic *l, int32_t op, uint32_t speed, const void *body
 			push.speed = speed / (uint32_t)servers.n > 0 ? speed / (uint32_t)servers.n : 1;
 		registry_servers_fini(&servers);
 	}
-	return push_wide(l, &push, op, body, body_bytes);
+	return push_wide(l, &push, m);
 }
 
 /* ---- where clients find a comet ---- */

@@ -50,13 +50,20 @@ struct client_ports logic_client_ports(const struct logic *l);
 /* Calls of back ends that wait for something return now, and later ones do not wait: for http_stop, which waits for them. */
 void logic_stop_waiting(struct logic *l);
 
+/* What a back end has pushed. The body is the caller's. */
+struct logic_message {
+	int32_t op;
+	const void *body;
+	size_t body_bytes;
+};
+
 /* From back ends. 0: accepted, from now on delivered or counted (nobody online is accepted too); -EAGAIN: queue full,
  * nothing or only a part was taken (logged, counted); -ERR_NO_LOGIC; -ENOMEM; -EMSGSIZE. */
-int logic_push_keys(struct logic *l, int32_t op, const char *const *keys, size_t n, const void *body,
-		    size_t body_bytes);
-int logic_push_mids(struct logic *l, int32_t op, const int64_t *mids, size_t n, const void *body, size_t body_bytes);
-int logic_push_room(struct logic *l, int32_t op, const char *room, const void *body, size_t body_bytes);
-int logic_push_all(struct logic *l, int32_t op, uint32_t speed, const void *body, size_t body_bytes);
+int logic_push_keys(struct logic *l, const struct logic_message *m, const char *const *keys, size_t n);
+int logic_push_mids(struct logic *l, const struct logic_message *m, const int64_t *mids, size_t n);
+int logic_push_room(struct logic *l, const struct logic_message *m, const char *room);
+/* speed: deliveries a second over the whole cluster, 0 = no limit. */
+int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t speed);
 /* Op 6 and close; *n gets how many registrations were told. */
 int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, size_t *n);
 int logic_kick_mids(struct logic *l, const int64_t *mids, size_t n_mids, size_t *n);

@@ -107,6 +107,15 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* Until the next call. */
+static const struct logic_message *message(int32_t op, const char *body)
+{
+	static struct logic_message m;
+
+	m = (struct logic_message){.op = op, .body = body, .body_bytes = strlen(body)};
+	return &m;
+}
+
 static int try_connect(const char *server, const char *token, struct wire_session *session)
 {
 	const struct wire_connect request = {
@@ -234,7 +243,7 @@ static void who_disconnects_is_found_no_more(void **state)
 	(void)state;
 	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", session.id, 7}), 0);
 	(void)logic_disconnect(&l, "s", &(struct seat){"k", session.id, 7});
-	assert_int_equal(logic_push_mids(&l, 5, (int64_t[]){7}, 1, "x", 1), 0);
+	assert_int_equal(logic_push_mids(&l, message(5, "x"), (int64_t[]){7}, 1), 0);
 	assert_string_equal(heard(), "");
 }
 
@@ -305,7 +314,7 @@ static void without_memory_nobody_is_let_in_and_nothing_is_left(void **state)
 			}
 			seam_reset();
 			assert_int_equal(rc, -ENOMEM);
-			assert_int_equal(logic_push_mids(&l, 5, (int64_t[]){7, 123}, 2, "x", 1), 0);
+			assert_int_equal(logic_push_mids(&l, message(5, "x"), (int64_t[]){7, 123}, 2), 0);
 			assert_string_equal(heard(), "");
 		}
 	}
@@ -320,7 +329,7 @@ static void pushes_to_users_go_once_to_each_server_with_all_its_keys(void **stat
 	(void)come("t", "{\"mid\":7,\"key\":\"b\"}");
 	(void)come("s", "{\"mid\":8,\"key\":\"c\"}");
 	(void)come("u", "{\"mid\":9,\"key\":\"d\"}");
-	assert_int_equal(logic_push_mids(&l, 1000, (int64_t[]){8, 7, 99}, 3, "hi", 2), 0);
+	assert_int_equal(logic_push_mids(&l, message(1000, "hi"), (int64_t[]){8, 7, 99}, 3), 0);
 	assert_string_equal(heard(), "s keys a,c op=1000 hi\nt keys b op=1000 hi\n");
 }
 
@@ -331,9 +340,9 @@ static void pushes_to_keys_name_those_who_are_there(void **state)
 	(void)state;
 	(void)come("s", "{\"key\":\"a\"}");
 	(void)come("s", "{\"key\":\"b\"}");
-	assert_int_equal(logic_push_keys(&l, 1000, keys, 3, "", 0), 0);
+	assert_int_equal(logic_push_keys(&l, message(1000, ""), keys, 3), 0);
 	assert_string_equal(heard(), "s keys a,b op=1000 \n");
-	assert_int_equal(logic_push_keys(&l, 1000, keys + 1, 1, "hi", 2), 0);
+	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys + 1, 1), 0);
 	assert_string_equal(heard(), "");
 }
 
@@ -345,11 +354,11 @@ static void a_push_to_nobody_is_accepted_and_counted(void **state)
 
 	(void)state;
 	come("s", "{\"mid\":7,\"key\":\"a\"}");
-	assert_int_equal(logic_push_keys(&l, 1000, nobody, 2, "hi", 2), 0);
-	assert_int_equal(logic_push_mids(&l, 1000, mids, 1, "hi", 2), 0);
+	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), nobody, 2), 0);
+	assert_int_equal(logic_push_mids(&l, message(1000, "hi"), mids, 1), 0);
 	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 2);
 	assert_string_equal(handed, "");
-	assert_int_equal(logic_push_keys(&l, 1000, some, 2, "hi", 2), 0);
+	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), some, 2), 0);
 	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 2);
 }
 
@@ -362,13 +371,13 @@ static void every_push_that_fails_is_counted(void **state)
 
 	(void)state;
 	come("s", "{\"mid\":7,\"key\":\"a\"}");
-	assert_int_equal(logic_push_keys(&l, 1000, keys, 1, "hi", 2), 0);
+	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys, 1), 0);
 	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), before);
 	bus_rc = -ERR_NO_LOGIC;
-	assert_int_equal(logic_push_keys(&l, 1000, keys, 1, "hi", 2), -ERR_NO_LOGIC);
-	assert_int_equal(logic_push_mids(&l, 1000, mids, 1, "hi", 2), -ERR_NO_LOGIC);
-	assert_int_equal(logic_push_room(&l, 1000, "r", "hi", 2), -ERR_NO_LOGIC);
-	assert_int_equal(logic_push_all(&l, 1000, 0, "hi", 2), -ERR_NO_LOGIC);
+	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys, 1), -ERR_NO_LOGIC);
+	assert_int_equal(logic_push_mids(&l, message(1000, "hi"), mids, 1), -ERR_NO_LOGIC);
+	assert_int_equal(logic_push_room(&l, message(1000, "hi"), "r"), -ERR_NO_LOGIC);
+	assert_int_equal(logic_push_all(&l, message(1000, "hi"), 0), -ERR_NO_LOGIC);
 	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), before + 4);
 	/* A kick is no push. */
 	assert_int_equal(logic_kick_keys(&l, keys, 1, &n), -ERR_NO_LOGIC);
@@ -383,9 +392,9 @@ static void who_is_named_twice_is_reached_once(void **state)
 	(void)state;
 	(void)come("s", "{\"mid\":7,\"key\":\"a\"}");
 	(void)come("t", "{\"mid\":7,\"key\":\"b\"}");
-	assert_int_equal(logic_push_keys(&l, 1000, keys, 4, "hi", 2), 0);
+	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys, 4), 0);
 	assert_string_equal(heard(), "s keys a op=1000 hi\nt keys b op=1000 hi\n");
-	assert_int_equal(logic_push_mids(&l, 1000, (int64_t[]){7, 7}, 2, "hi", 2), 0);
+	assert_int_equal(logic_push_mids(&l, message(1000, "hi"), (int64_t[]){7, 7}, 2), 0);
 	assert_string_equal(heard(), "s keys a op=1000 hi\nt keys b op=1000 hi\n");
 	assert_int_equal(logic_kick_mids(&l, (int64_t[]){7, 7}, 2, &n), 0);
 	assert_int_equal(n, 2);
@@ -394,7 +403,7 @@ static void who_is_named_twice_is_reached_once(void **state)
 static void a_push_to_a_room_goes_to_all_servers(void **state)
 {
 	(void)state;
-	assert_int_equal(logic_push_room(&l, 1000, "live://1", "hi", 2), 0);
+	assert_int_equal(logic_push_room(&l, message(1000, "hi"), "live://1"), 0);
 	assert_string_equal(heard(), "* room live://1 op=1000 hi\n");
 }
 
@@ -410,19 +419,19 @@ static void tell_of(const char *server)
 static void the_speed_of_a_push_to_all_is_shared_by_the_servers(void **state)
 {
 	(void)state;
-	assert_int_equal(logic_push_all(&l, 1000, 0, "hi", 2), 0);
+	assert_int_equal(logic_push_all(&l, message(1000, "hi"), 0), 0);
 	assert_string_equal(heard(), "* all op=1000 hi\n");
-	assert_int_equal(logic_push_all(&l, 1000, 10, "hi", 2), 0);
+	assert_int_equal(logic_push_all(&l, message(1000, "hi"), 10), 0);
 	assert_string_equal(heard(), "* all speed=10 op=1000 hi\n");
 	tell_of("s");
-	assert_int_equal(logic_push_all(&l, 1000, 10, "hi", 2), 0);
+	assert_int_equal(logic_push_all(&l, message(1000, "hi"), 10), 0);
 	assert_string_equal(heard(), "* all speed=10 op=1000 hi\n");
 	tell_of("t");
 	tell_of("u");
-	assert_int_equal(logic_push_all(&l, 1000, 10, "hi", 2), 0);
+	assert_int_equal(logic_push_all(&l, message(1000, "hi"), 10), 0);
 	assert_string_equal(heard(), "* all speed=3 op=1000 hi\n");
 	/* 0 would be no limit. */
-	assert_int_equal(logic_push_all(&l, 1000, 2, "hi", 2), 0);
+	assert_int_equal(logic_push_all(&l, message(1000, "hi"), 2), 0);
 	assert_string_equal(heard(), "* all speed=1 op=1000 hi\n");
 }
 
@@ -434,10 +443,10 @@ static void what_the_bus_refuses_is_handed_on(void **state)
 	(void)state;
 	(void)come("s", "{\"mid\":7,\"key\":\"a\"}");
 	bus_rc = -EAGAIN;
-	assert_int_equal(logic_push_keys(&l, 5, &key, 1, "x", 1), -EAGAIN);
-	assert_int_equal(logic_push_mids(&l, 5, (int64_t[]){7}, 1, "x", 1), -EAGAIN);
-	assert_int_equal(logic_push_room(&l, 5, "1", "x", 1), -EAGAIN);
-	assert_int_equal(logic_push_all(&l, 5, 0, "x", 1), -EAGAIN);
+	assert_int_equal(logic_push_keys(&l, message(5, "x"), &key, 1), -EAGAIN);
+	assert_int_equal(logic_push_mids(&l, message(5, "x"), (int64_t[]){7}, 1), -EAGAIN);
+	assert_int_equal(logic_push_room(&l, message(5, "x"), "1"), -EAGAIN);
+	assert_int_equal(logic_push_all(&l, message(5, "x"), 0), -EAGAIN);
 	assert_int_equal(logic_kick_keys(&l, &key, 1, &n), -EAGAIN);
 	assert_int_equal(n, 0);
 	assert_string_equal(heard(), "");
@@ -463,7 +472,7 @@ static void a_key_that_moves_between_look_and_push_is_looked_for_again(void **st
 	moves = 1;
 	moved_from = "s";
 	moved_key = "b";
-	assert_int_equal(logic_push_keys(&l, 5, keys, 3, "x", 1), 0);
+	assert_int_equal(logic_push_keys(&l, message(5, "x"), keys, 3), 0);
 	/* Whom it has reached already it does not reach again. */
 	assert_string_equal(heard(), "r keys a op=5 x\ns keys c op=5 x\nt keys b op=5 x\n");
 }
@@ -477,7 +486,7 @@ static void keys_that_move_again_and_again_are_given_up(void **state)
 	moves = 1000;
 	moved_from = "s";
 	moved_key = NULL;
-	assert_int_equal(logic_push_keys(&l, 5, &key, 1, "x", 1), -EAGAIN);
+	assert_int_equal(logic_push_keys(&l, message(5, "x"), &key, 1), -EAGAIN);
 	assert_string_equal(heard(), "");
 	assert_true(moves > 900);
 }
@@ -486,22 +495,22 @@ static int push_keys(void)
 {
 	static const char *const key = "a";
 
-	return logic_push_keys(&l, 5, &key, 1, "x", 1);
+	return logic_push_keys(&l, message(5, "x"), &key, 1);
 }
 
 static int push_mids(void)
 {
-	return logic_push_mids(&l, 5, (int64_t[]){7}, 1, "x", 1);
+	return logic_push_mids(&l, message(5, "x"), (int64_t[]){7}, 1);
 }
 
 static int push_room(void)
 {
-	return logic_push_room(&l, 5, "1", "x", 1);
+	return logic_push_room(&l, message(5, "x"), "1");
 }
 
 static int push_all(void)
 {
-	return logic_push_all(&l, 5, 9, "x", 1);
+	return logic_push_all(&l, message(5, "x"), 9);
 }
 
 static int kick(void)
