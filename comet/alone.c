@@ -180,6 +180,7 @@ static void free_alone(void *self)
 
 static int make(const struct config *cfg, const char *server_id, push_sink *sink, void *sink_self, struct alone **out)
 {
+	const struct upstream_bounds kept = {.entries = UPSTREAM_KEEP, .bytes = (size_t)cfg->limits_upstream_bytes};
 	struct alone *a = calloc(1, sizeof(*a));
 	int rc;
 
@@ -200,7 +201,7 @@ static int make(const struct config *cfg, const char *server_id, push_sink *sink
 		goto free_alone;
 	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
 		goto free_auth;
-	if ((rc = upstream_memory_new(UPSTREAM_KEEP, (size_t)cfg->limits_upstream_bytes, &a->logic.upstream)) < 0)
+	if ((rc = upstream_memory_new(&kept, &a->logic.upstream)) < 0)
 		goto free_registry;
 	*out = a;
 	return 0;

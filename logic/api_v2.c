@@ -155,14 +155,6 @@ static void push_all(struct api_call *call)
 
 /* ---- kick ---- */
 
-static void reply_kicked(struct api_call *call, int rc, size_t n)
-{
-	if (rc < 0)
-		reply_result(call, rc);
-	else
-		reply_data(call, json_pack("{s:I}", "kicked", (json_int_t)n));
-}
-
 static void kick(struct api_call *call)
 {
 	const struct http_request *rq = call->request;
@@ -181,7 +173,10 @@ static void kick(struct api_call *call)
 	if (list_is_good(call, rc, n, words)) {
 		rc = by_mids ? logic_kick_mids(call->logic, mids, n, &kicked)
 			     : logic_kick_keys(call->logic, keys, n, &kicked);
-		reply_kicked(call, rc, kicked);
+		if (rc < 0)
+			reply_result(call, rc);
+		else
+			reply_data(call, json_pack("{s:I}", "kicked", (json_int_t)kicked));
 	}
 	free(mids);
 	free(keys);
@@ -442,7 +437,7 @@ static json_t *describe_entry(const struct upstream_entry *entry)
 static void upstream(struct api_call *call)
 {
 	const char *after = http_param(call->request, "after"), *wait_text = http_param(call->request, "wait");
-	struct upstream *u = &call->logic->upstream;
+	struct upstream_query query = {.after = is_empty(after) ? "0" : after, .max = 1000};
 	struct upstream_found found;
 	long long wait_ms = 0;
 	json_t *list;
@@ -452,7 +447,8 @@ static void upstream(struct api_call *call)
 		reply_bad(call, "wait must be milliseconds from 0 to 60000");
 		return;
 	}
-	rc = u->read(u->self, is_empty(after) ? "0" : after, 1000, wait_ms, &found);
+	query.wait_ms = wait_ms;
+	rc = upstream_read(&call->logic->upstream, &query, &found);
 	if (rc == -EINVAL)
 		reply_bad(call, "after must be an id that this call gave before, or 0");
 	else if (rc == -EBUSY)

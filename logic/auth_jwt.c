@@ -346,25 +346,31 @@ static int take_chosen_key(const json_t *said, struct auth_identity *who)
 	return rc;
 }
 
-static int read_key(const struct config *cfg, const json_t *claims, const json_t *said, struct auth_identity *who)
+/* What the token says, and what the client says beside it, which nobody has signed. */
+struct told {
+	const json_t *claims;
+	const json_t *said;
+};
+
+static int read_key(const struct config *cfg, const struct told *told, struct auth_identity *who)
 {
-	if (!auth_has(claims, cfg->auth_claim_key))
-		return take_chosen_key(said, who);
-	return as_claim(auth_read_string(who, claims, cfg->auth_claim_key, WIRE_KEY_BYTES, &who->key), who);
+	if (!auth_has(told->claims, cfg->auth_claim_key))
+		return take_chosen_key(told->said, who);
+	return as_claim(auth_read_string(who, told->claims, cfg->auth_claim_key, WIRE_KEY_BYTES, &who->key), who);
 }
 
-static int read_room(const struct config *cfg, const json_t *claims, const json_t *said, struct auth_identity *who)
+static int read_room(const struct config *cfg, const struct told *told, struct auth_identity *who)
 {
-	if (!auth_has(claims, cfg->auth_claim_room))
-		return auth_read_string(who, said, "room_id", WIRE_ROOM_BYTES, &who->room);
-	return as_claim(auth_read_string(who, claims, cfg->auth_claim_room, WIRE_ROOM_BYTES, &who->room), who);
+	if (!auth_has(told->claims, cfg->auth_claim_room))
+		return auth_read_string(who, told->said, "room_id", WIRE_ROOM_BYTES, &who->room);
+	return as_claim(auth_read_string(who, told->claims, cfg->auth_claim_room, WIRE_ROOM_BYTES, &who->room), who);
 }
 
-static int read_accepts(const struct config *cfg, const json_t *claims, const json_t *said, struct auth_identity *who)
+static int read_accepts(const struct config *cfg, const struct told *told, struct auth_identity *who)
 {
-	if (!auth_has(claims, cfg->auth_claim_accepts))
-		return auth_read_accepts(who, said, "accepts");
-	return as_claim(auth_read_accepts(who, claims, cfg->auth_claim_accepts), who);
+	if (!auth_has(told->claims, cfg->auth_claim_accepts))
+		return auth_read_accepts(who, told->said, "accepts");
+	return as_claim(auth_read_accepts(who, told->claims, cfg->auth_claim_accepts), who);
 }
 
 static int read_dialect(const json_t *said, struct auth_identity *who)
@@ -379,16 +385,16 @@ static int read_dialect(const json_t *said, struct auth_identity *who)
 }
 
 /* First what the token says; then, where it says nothing, what the client says beside it. */
-static int take_claims(const struct config *cfg, const json_t *claims, const json_t *said, struct auth_identity *who)
+static int take_told(const struct config *cfg, const struct told *told, struct auth_identity *who)
 {
 	int rc;
 
-	if ((rc = check_dates(cfg, claims, who)) < 0 || (rc = check_parties(cfg, claims, who)) < 0 ||
-	    (rc = read_mid(cfg, claims, who)) < 0 || (rc = read_key(cfg, claims, said, who)) < 0 ||
-	    (rc = read_room(cfg, claims, said, who)) < 0 || (rc = read_accepts(cfg, claims, said, who)) < 0 ||
-	    (rc = auth_read_string(who, said, "platform", WIRE_TEXT_BYTES, &who->platform)) < 0)
+	if ((rc = check_dates(cfg, told->claims, who)) < 0 || (rc = check_parties(cfg, told->claims, who)) < 0 ||
+	    (rc = read_mid(cfg, told->claims, who)) < 0 || (rc = read_key(cfg, told, who)) < 0 ||
+	    (rc = read_room(cfg, told, who)) < 0 || (rc = read_accepts(cfg, told, who)) < 0 ||
+	    (rc = auth_read_string(who, told->said, "platform", WIRE_TEXT_BYTES, &who->platform)) < 0)
 		return rc;
-	return read_dialect(said, who);
+	return read_dialect(told->said, who);
 }
 
 int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struct auth_identity *who)
@@ -411,7 +417,7 @@ int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struc
 	if (rc == -ERR_REFUSED)
 		rc = auth_refuse(who, why, NULL);
 	else if (rc == 0)
-		rc = take_claims(a->cfg, claims, json_is_object(said) ? said : NULL, who);
+		rc = take_told(a->cfg, &(struct told){claims, json_is_object(said) ? said : NULL}, who);
 	json_decref(claims);
 	json_decref(said);
 	return rc;

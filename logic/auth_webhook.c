@@ -35,11 +35,18 @@ struct auth_webhook {
 	struct auth_calls calls; /* with handles of libcurl */
 };
 
-/* What comes back. */
-struct answer {
-	char text[ANSWER_MAX];
+/* A question, and what comes back. */
+struct exchange {
+	CURL *curl;
+	int64_t deadline_ns;
+	char *question;
+	size_t question_bytes;
+	/* of the last try */
+	CURLcode code;
+	long status;   /* of HTTP, 0: none came */
+	bool too_long; /* more came than there is room for */
 	size_t n;
-	bool too_long;
+	char text[ANSWER_MAX];
 };
 
 /* ---- start and stop ---- */
@@ -139,15 +146,15 @@ static void note_lookup(struct auth_webhook *w, CURL *curl, CURLcode code)
 /* The part of an answer that has come. Less than `n` ends the call. */
 static size_t take_part(char *bytes, size_t size, size_t n, void *arg)
 {
-	struct answer *answer = arg;
+	struct exchange *x = arg;
 
 	n *= size;
-	if (n > sizeof(answer->text) - answer->n) {
-		answer->too_long = true;
+	if (n > sizeof(x->text) - x->n) {
+		x->too_long = true;
 		return 0;
 	}
-	memcpy(answer->text + answer->n, bytes, n);
-	answer->n += n;
+	memcpy(x->text + x->n, bytes, n);
+	x->n += n;
 	return n;
 }
 
@@ -218,11 +225,11 @@ static char *question_of(const struct auth_request *request, size_t *bytes)
 }
 
 /* Nobody there, or gone before it answered: another try may find it. */
-static bool is_worth_a_try(CURLcode code, long status)
+static bool is_worth_a_try(const struct exchange *x)
 {
-	switch (code) {
+	switch (x->code) {
 	case CURLE_OK:
-		return status >= 500 && status <= 599;
+		return x->status >= 500 && x->status <= 599;
 	case CURLE_COULDNT_CONNECT:
 	case CURLE_COULDNT_RESOLVE_HOST:
 	case CURLE_GOT_NOTHING:
@@ -234,38 +241,39 @@ static bool is_worth_a_try(CURLcode code, long status)
 	}
 }
 
-static CURLcode try_once(struct auth_webhook *w, CURL *curl, const char *question, int64_t deadline_ns,
-			 struct answer *answer, long *status)
+static CURLcode perform(struct exchange *x)
 {
-	int64_t left_ms = (deadline_ns - clock_now_ns()) / CLOCK_MS;
-	CURLcode code;
+	int64_t left_ms = (x->deadline_ns - clock_now_ns()) / CLOCK_MS;
 
-	answer->n = 0;
-	*status = 0;
 	if (left_ms <= 0)
 		return CURLE_OPERATION_TIMEDOUT;
-	if (curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)left_ms) != CURLE_OK ||
-	    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)left_ms) != CURLE_OK ||
-	    curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(question)) != CURLE_OK ||
-	    curl_easy_setopt(curl, CURLOPT_POSTFIELDS, question) != CURLE_OK ||
-	    curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer) != CURLE_OK)
+	if (curl_easy_setopt(x->curl, CURLOPT_TIMEOUT_MS, (long)left_ms) != CURLE_OK ||
+	    curl_easy_setopt(x->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)left_ms) != CURLE_OK ||
+	    curl_easy_setopt(x->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(x->question)) != CURLE_OK ||
+	    curl_easy_setopt(x->curl, CURLOPT_POSTFIELDS, x->question) != CURLE_OK ||
+	    curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, x) != CURLE_OK)
 		return CURLE_OUT_OF_MEMORY;
-	code = curl_easy_perform(curl);
-	note_lookup(w, curl, code);
-	(void)curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status);
-	return code;
+	return curl_easy_perform(x->curl);
 }
 
-static CURLcode call(struct auth_webhook *w, CURL *curl, const char *question, int64_t deadline_ns,
-		     struct answer *answer, long *status)
+static void try_once(struct auth_webhook *w, struct exchange *x)
 {
-	CURLcode code = try_once(w, curl, question, deadline_ns, answer, status);
+	x->n = 0;
+	x->status = 0;
+	x->code = perform(x);
+	note_lookup(w, x->curl, x->code);
+	(void)curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &x->status);
+}
+
+static void call(struct auth_webhook *w, struct exchange *x)
+{
 	const struct timespec pause = {.tv_nsec = PAUSE_NS};
 
-	if (!is_worth_a_try(code, *status) || clock_now_ns() + 2 * PAUSE_NS > deadline_ns)
-		return code;
+	try_once(w, x);
+	if (!is_worth_a_try(x) || clock_now_ns() + 2 * PAUSE_NS > x->deadline_ns)
+		return;
 	(void)nanosleep(&pause, NULL);
-	return try_once(w, curl, question, deadline_ns, answer, status);
+	try_once(w, x);
 }
 
 /* ---- what it says ---- */
@@ -323,76 +331,71 @@ static int fail(struct auth_identity *who, enum auth_cause cause, const char *wh
 }
 
 /* 401 and 403 say no, with or without a body. */
-static int refuse_by_status(const struct answer *answer, struct auth_identity *who)
+static int refuse_by_status(const struct exchange *x, struct auth_identity *who)
 {
-	json_t *body = json_read(answer->text, answer->n, JSON_REJECT_DUPLICATES);
+	json_t *body = json_read(x->text, x->n, JSON_REJECT_DUPLICATES);
 	int rc = auth_refuse(who, AUTH_WEBHOOK, json_string_value(json_object_get(body, "reason")));
 
 	json_decref(body);
 	return rc;
 }
 
-static int conclude(CURLcode code, long status, const struct answer *answer, struct auth_identity *who)
+static int conclude(const struct exchange *x, struct auth_identity *who)
 {
 	int rc;
 
-	if (code == CURLE_OUT_OF_MEMORY)
+	if (x->code == CURLE_OUT_OF_MEMORY)
 		return -ENOMEM;
-	if (answer->too_long)
-		return fail(who, AUTH_WEBHOOK_ANSWER, "the answer is longer than 64 KiB", status);
-	if (code == CURLE_OPERATION_TIMEDOUT)
-		return fail(who, AUTH_WEBHOOK_TIMEOUT, "no answer within auth.timeout", status);
-	if (code != CURLE_OK)
-		return fail(who, AUTH_WEBHOOK_UNREACHABLE, curl_easy_strerror(code), status);
-	if (status == 401 || status == 403)
-		return refuse_by_status(answer, who);
-	if (status < 200 || status > 299)
-		return fail(who, AUTH_WEBHOOK_STATUS, "unexpected status", status);
-	if ((rc = auth_webhook_read(answer->text, answer->n, who)) == -EBADMSG)
-		return fail(who, AUTH_WEBHOOK_ANSWER, who->refusal, status);
+	if (x->too_long)
+		return fail(who, AUTH_WEBHOOK_ANSWER, "the answer is longer than 64 KiB", x->status);
+	if (x->code == CURLE_OPERATION_TIMEDOUT)
+		return fail(who, AUTH_WEBHOOK_TIMEOUT, "no answer within auth.timeout", x->status);
+	if (x->code != CURLE_OK)
+		return fail(who, AUTH_WEBHOOK_UNREACHABLE, curl_easy_strerror(x->code), x->status);
+	if (x->status == 401 || x->status == 403)
+		return refuse_by_status(x, who);
+	if (x->status < 200 || x->status > 299)
+		return fail(who, AUTH_WEBHOOK_STATUS, "unexpected status", x->status);
+	if ((rc = auth_webhook_read(x->text, x->n, who)) == -EBADMSG)
+		return fail(who, AUTH_WEBHOOK_ANSWER, who->refusal, x->status);
 	return rc;
 }
 
-static int ask(struct auth_webhook *w, CURL *curl, const struct auth_request *request, int64_t deadline_ns,
+static int ask(struct auth_webhook *w, struct exchange *x, const struct auth_request *request,
 	       struct auth_identity *who)
 {
-	struct answer *answer = malloc(sizeof(*answer)); /* too large for a connection's stack */
-	size_t question_bytes = 0;
-	char *question = question_of(request, &question_bytes);
-	long status = 0;
-	CURLcode code;
 	int rc;
 
-	if (answer == NULL || question == NULL) {
-		free(answer);
-		free(question);
+	x->too_long = false;
+	if ((x->question = question_of(request, &x->question_bytes)) == NULL)
 		return -ENOMEM;
-	}
-	answer->too_long = false;
-	answer->n = 0;
-	code = call(w, curl, question, deadline_ns, answer, &status);
-	rc = conclude(code, status, answer, who);
-	free(answer);
-	explicit_bzero(question, question_bytes);
-	free(question);
+	call(w, x);
+	rc = conclude(x, who);
+	explicit_bzero(x->question, x->question_bytes);
+	free(x->question);
 	return rc;
 }
 
 int auth_webhook_check(struct auth_webhook *w, const struct auth_request *request, struct auth_identity *who)
 {
-	int64_t deadline, uid;
+	struct exchange *x = malloc(sizeof(*x)); /* too large for a connection's stack */
 	const char *why;
-	void *curl;
+	int64_t uid;
 	int rc;
 
 	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
-	deadline = clock_now_ns() + w->cfg->auth_timeout * CLOCK_MS;
-	if ((why = auth_calls_borrow(&w->calls, deadline, &curl)) != NULL)
+	if (x == NULL)
+		return -ENOMEM;
+	x->deadline_ns = clock_now_ns() + w->cfg->auth_timeout * CLOCK_MS;
+	if ((why = auth_calls_borrow(&w->calls, x->deadline_ns, &x->curl)) != NULL) {
+		free(x);
 		return fail(who, AUTH_WEBHOOK_BUSY, why, 0);
-	if (curl == NULL)
-		curl = make_handle(w);
-	rc = curl != NULL ? ask(w, curl, request, deadline, who) : -ENOMEM;
-	auth_calls_give_back(&w->calls, curl, curl != NULL && is_connected(curl));
+	}
+	if (x->curl == NULL)
+		x->curl = make_handle(w);
+	rc = x->curl != NULL ? ask(w, x, request, who) : -ENOMEM;
+	auth_calls_give_back(&w->calls, x->curl, x->curl != NULL && is_connected(x->curl));
+	free(x);
 	if (rc == 0 && who->dialect == 0)
 		who->dialect = auth_is_user_id(request->token, request->token_bytes, &uid) ? DIALECT_V1 : DIALECT_V2;
 	return rc;

@@ -131,15 +131,18 @@ static int begin(struct bus_redis *b, const char *server, const struct wire_push
 /* The stream of each comet that got it: name, epoch, number of the entry. */
 static void note_locked(struct bus_redis *b, const struct redisReply *reply) NEEDS(b->lock)
 {
-	uint64_t generation = strtoull(reply->element[1]->str, NULL, 10);
+	struct sent_answer answer = {.generation = strtoull(reply->element[1]->str, NULL, 10)};
 
 	for (size_t i = 2; i + 2 < reply->elements; i += 3) {
 		const struct redisReply *server = reply->element[i], *epoch = reply->element[i + 1],
 					*n = reply->element[i + 2];
 
-		if (server->str != NULL && epoch->str != NULL && n->str != NULL)
-			sent_note(&b->sent, generation, server->str, strtoull(epoch->str, NULL, 10),
-				  strtoull(n->str, NULL, 10));
+		if (server->str == NULL || epoch->str == NULL || n->str == NULL)
+			continue;
+		answer.server = server->str;
+		answer.epoch = strtoull(epoch->str, NULL, 10);
+		answer.n = strtoull(n->str, NULL, 10);
+		sent_note(&b->sent, &answer);
 	}
 }
 

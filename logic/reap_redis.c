@@ -16,6 +16,12 @@
 #include "common/redis/redis_reply.h"
 #include "logic/reap.h"
 
+/* A lease as it is. */
+struct lease {
+	const char *server; /* the reply's */
+	int64_t epoch, updated;
+};
+
 /* A lease as it was when it last changed. */
 struct seen {
 	int64_t epoch, updated;
@@ -57,29 +63,29 @@ static void bury(struct reap *r, const char *server, const struct seen *s)
 }
 
 /* -ENOMEM: it is looked at anew next time. */
-static int look_at(struct reap *r, const char *server, int64_t epoch, int64_t updated)
+static int look_at(struct reap *r, const struct lease *lease)
 {
 	int64_t now = clock_now_ns();
-	struct seen *s = strmap_get(&r->seen, server);
+	struct seen *s = strmap_get(&r->seen, lease->server);
 
 	if (s == NULL) {
 		if ((s = calloc(1, sizeof(*s))) == NULL)
 			return -ENOMEM;
-		if (strmap_put(&r->seen, server, s, NULL) < 0) {
+		if (strmap_put(&r->seen, lease->server, s, NULL) < 0) {
 			free(s);
 			return -ENOMEM;
 		}
 	}
 	s->round = r->round;
-	if (s->epoch != epoch || s->updated != updated) {
-		s->epoch = epoch;
-		s->updated = updated;
+	if (s->epoch != lease->epoch || s->updated != lease->updated) {
+		s->epoch = lease->epoch;
+		s->updated = lease->updated;
 		s->since_ns = now;
 		return 0;
 	}
 	if (now - s->since_ns >= r->cfg->redis_forget * CLOCK_MS) {
-		bury(r, server, s);
-		(void)strmap_del(&r->seen, server);
+		bury(r, lease->server, s);
+		(void)strmap_del(&r->seen, lease->server);
 		free(s);
 	}
 	return 0;
@@ -115,10 +121,16 @@ static void look(struct reap *r)
 		strmap_drop_all(&r->seen, free);
 	r->answered_ns = clock_now_ns();
 	r->round++;
-	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 2 < reply->elements; i += 3)
-		if (look_at(r, redis_reply_text(reply, i), redis_reply_number(reply, i + 1),
-			    redis_reply_number(reply, i + 2)) < 0)
+	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 2 < reply->elements; i += 3) {
+		const struct lease lease = {
+			.server = redis_reply_text(reply, i),
+			.epoch = redis_reply_number(reply, i + 1),
+			.updated = redis_reply_number(reply, i + 2),
+		};
+
+		if (look_at(r, &lease) < 0)
 			LOG(LOG_WARN, log_what("no memory to look after comets"));
+	}
 	forget_gone(r);
 	freeReplyObject(reply);
 }

@@ -72,25 +72,25 @@ static struct sent_stream *stream_of(struct sent *s, const char *server)
 	return stream;
 }
 
-void sent_note(struct sent *s, uint64_t generation, const char *server, uint64_t epoch, uint64_t n)
+void sent_note(struct sent *s, const struct sent_answer *a)
 {
 	struct sent_stream *stream;
 
-	if (generation > s->generation)
-		begin_generation(s, generation);
-	if (strlen(server) >= SENT_SERVER_BYTES || (stream = stream_of(s, server)) == NULL)
+	if (a->generation > s->generation)
+		begin_generation(s, a->generation);
+	if (strlen(a->server) >= SENT_SERVER_BYTES || (stream = stream_of(s, a->server)) == NULL)
 		return;
-	if (epoch > stream->epoch) {
+	if (a->epoch > stream->epoch) {
 		set_owed(s, stream, 0);
-		stream->epoch = epoch;
+		stream->epoch = a->epoch;
 		stream->n = 0;
-	} else if (epoch < stream->epoch) {
+	} else if (a->epoch < stream->epoch) {
 		return;
 	}
-	if (generation < s->generation)
-		owe_at_least(s, stream, n);
-	else if (n > stream->n)
-		stream->n = n;
+	if (a->generation < s->generation)
+		owe_at_least(s, stream, a->n);
+	else if (a->n > stream->n)
+		stream->n = a->n;
 }
 
 bool sent_take_owed(struct sent *s, char server[SENT_SERVER_BYTES], uint64_t *had)

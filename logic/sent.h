@@ -24,8 +24,15 @@ void sent_init(struct sent *s);
 void sent_fini(struct sent *s);
 
 /* An answer: under this generation of Redis's data the push became entry `n` of the stream of `server`, whose lease has this
- * epoch. Answers may come in another order than they were given. Without memory a comet is not told, that is all. */
-void sent_note(struct sent *s, uint64_t generation, const char *server, uint64_t epoch, uint64_t n);
+ * epoch. */
+struct sent_answer {
+	uint64_t generation;
+	const char *server;
+	uint64_t epoch;
+	uint64_t n;
+};
+/* Answers may come in another order than they were given. Without memory a comet is not told, that is all. */
+void sent_note(struct sent *s, const struct sent_answer *answer);
 
 /* The next comet that is to be told, and what: so many entries its stream had when Redis lost its data. It counts as told
  * then, unless sent_owe puts it back. False: nobody. */

@@ -25,12 +25,18 @@ struct upstream_found {
 };
 void upstream_found_fini(struct upstream_found *found);
 
+/* Entries after this id, at most so many; waits so long for the first. */
+struct upstream_query {
+	const char *after;
+	size_t max;
+	int64_t wait_ms;
+};
+
 struct upstream {
 	/* Keep a copy. 0, -ENOMEM, -ERR_NO_LOGIC. */
 	int (*append)(void *self, const struct seat *seat, const struct packet *p);
-	/* Entries after this id, at most max; waits up to wait_ms for the first. 0 (also with none), -EINVAL: no such id,
-	 * -EBUSY: too many wait already, -ENOMEM, -ERR_NO_LOGIC. */
-	int (*read)(void *self, const char *after, size_t max, int64_t wait_ms, struct upstream_found *found);
+	/* 0 (also with no entries), -EINVAL: no such id, -EBUSY: too many wait already, -ENOMEM, -ERR_NO_LOGIC. */
+	int (*read)(void *self, const struct upstream_query *query, struct upstream_found *found);
 	/* From now on read does not wait, and those that wait return. Any thread. NULL: waits are short by themselves. */
 	void (*stop)(void *self);
 	void *self;
@@ -42,10 +48,10 @@ static inline int upstream_append(const struct upstream *u, const struct seat *s
 	return u->append(u->self, seat, p);
 }
 
-static inline int upstream_read(const struct upstream *u, const char *after, size_t max, int64_t wait_ms,
+static inline int upstream_read(const struct upstream *u, const struct upstream_query *query,
 				struct upstream_found *found)
 {
-	return u->read(u->self, after, max, wait_ms, found);
+	return u->read(u->self, query, found);
 }
 
 static inline void upstream_stop(const struct upstream *u)
@@ -54,8 +60,11 @@ static inline void upstream_stop(const struct upstream *u)
 		u->stop(u->self);
 }
 
-/* The last `keep` packets, or fewer where those would have more than max_bytes. 0 or -ENOMEM. */
-int upstream_memory_new(size_t keep, size_t max_bytes, struct upstream *out);
+/* The last so many packets, or fewer where those would have more bytes. 0 or -ENOMEM. */
+struct upstream_bounds {
+	size_t entries, bytes;
+};
+int upstream_memory_new(const struct upstream_bounds *bounds, struct upstream *out);
 /* Nobody reads or appends any more. */
 void upstream_memory_free(struct upstream *u);
 

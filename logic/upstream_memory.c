@@ -127,7 +127,8 @@ static int append(void *self, const struct seat *seat, const struct packet *p)
 	return 0;
 }
 
-static int copy_after_locked(struct memory *m, uint64_t after, size_t max, struct upstream_found *found) NEEDS(m->lock)
+static int copy_after_locked(const struct memory *m, uint64_t after, struct upstream_found *found, size_t max)
+	NEEDS(m->lock)
 {
 	uint64_t first = after + 1 > m->first ? after + 1 : m->first;
 	int rc = 0;
@@ -143,29 +144,29 @@ static int copy_after_locked(struct memory *m, uint64_t after, size_t max, struc
 	return rc;
 }
 
-static int read_after(void *self, const char *after_text, size_t max, int64_t wait_ms, struct upstream_found *found)
+static int read_after(void *self, const struct upstream_query *query, struct upstream_found *found)
 {
 	struct memory *m = memory_of(self);
-	int64_t deadline = clock_now_ns() + wait_ms * CLOCK_MS;
+	int64_t deadline = clock_now_ns() + query->wait_ms * CLOCK_MS;
 	char *end;
-	unsigned long long after = strtoull(after_text, &end, 10);
+	unsigned long long after = strtoull(query->after, &end, 10);
 	int rc = 0;
 
 	*found = (struct upstream_found){0};
-	if (!isdigit((unsigned char)after_text[0]) || *end != '\0')
+	if (!isdigit((unsigned char)query->after[0]) || *end != '\0')
 		return -EINVAL;
 	lock_take(&m->lock);
 	/* An id from before a restart: what is here now is all new to that reader. */
 	if (after > m->last)
 		after = 0;
-	if (m->last <= after && wait_ms > 0 && m->readers >= READERS_MAX) {
+	if (m->last <= after && query->wait_ms > 0 && m->readers >= READERS_MAX) {
 		rc = -EBUSY;
 	} else {
 		m->readers++;
 		while (m->last <= after && !m->stop && lock_wait_until(&m->more, &m->lock, deadline))
 			;
 		m->readers--;
-		rc = copy_after_locked(m, after, max, found);
+		rc = copy_after_locked(m, after, found, query->max);
 	}
 	lock_drop(&m->lock);
 	if (rc < 0)
@@ -183,19 +184,19 @@ static void stop(void *self)
 	(void)pthread_cond_broadcast(&m->more);
 }
 
-int upstream_memory_new(size_t keep, size_t max_bytes, struct upstream *out)
+int upstream_memory_new(const struct upstream_bounds *bounds, struct upstream *out)
 {
 	struct memory *m = calloc(1, sizeof(*m));
 
 	if (m == NULL)
 		return -ENOMEM;
-	if ((m->ring = calloc(keep, sizeof(*m->ring))) == NULL) {
+	if ((m->ring = calloc(bounds->entries, sizeof(*m->ring))) == NULL) {
 		free(m);
 		return -ENOMEM;
 	}
 	m->magic = UPSTREAM_MAGIC;
-	m->keep = keep;
-	m->max_bytes = max_bytes;
+	m->keep = bounds->entries;
+	m->max_bytes = bounds->bytes;
 	m->first = 1;
 	lock_init(&m->lock, LOCK_REGISTRY);
 	lock_cond_init(&m->more);

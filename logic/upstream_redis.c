@@ -124,18 +124,18 @@ static bool is_id(const char *text)
 	return text[-1] == '-' && digits > 0 && digits <= 18 && text[digits] == '\0';
 }
 
-static int read_blocking(struct upstream_redis *u, struct redis *r, const char *after, size_t max, int64_t wait_ms,
+static int read_blocking(struct upstream_redis *u, struct redis *r, const struct upstream_query *query,
 			 struct upstream_found *found)
 {
-	int64_t deadline = clock_now_ns() + (u->cfg->redis_timeout + wait_ms) * CLOCK_MS;
+	int64_t deadline = clock_now_ns() + (u->cfg->redis_timeout + query->wait_ms) * CLOCK_MS;
 	struct redisReply *reply;
 	int rc;
 
 	if ((rc = redis_ready(r, clock_now_ns() + u->cfg->redis_timeout * CLOCK_MS, NULL)) < 0)
 		return rc;
 	/* To Redis, BLOCK 0 is for ever. */
-	rc = redis_command(r, deadline, &reply, "XREAD COUNT %lld BLOCK %lld STREAMS comet:up %s", (long long)max,
-			   (long long)(wait_ms > 0 ? wait_ms : 1), after);
+	rc = redis_command(r, deadline, &reply, "XREAD COUNT %lld BLOCK %lld STREAMS comet:up %s",
+			   (long long)query->max, (long long)(query->wait_ms > 0 ? query->wait_ms : 1), query->after);
 	if (rc < 0)
 		return rc;
 	rc = copy_reply(reply, found);
@@ -182,7 +182,7 @@ static void stop(void *self)
 }
 
 /* On a connection of its own, since it waits. */
-static int read_after(void *self, const char *after, size_t max, int64_t wait_ms, struct upstream_found *found)
+static int read_after(void *self, const struct upstream_query *query, struct upstream_found *found)
 {
 	struct upstream_redis *u = upstream_of(self);
 	const struct redis_options options = redis_options_of(u->cfg, "upstream");
@@ -191,11 +191,11 @@ static int read_after(void *self, const char *after, size_t max, int64_t wait_ms
 	int rc;
 
 	*found = (struct upstream_found){0};
-	if (!is_id(after))
+	if (!is_id(query->after))
 		return -EINVAL;
 	if ((rc = redis_new(&options, &r)) == 0) {
 		if ((rc = enter(u, r, &place)) == 0) {
-			rc = read_blocking(u, r, after, max, wait_ms, found);
+			rc = read_blocking(u, r, query, found);
 			leave(u, place);
 		}
 		redis_free(&r);

@@ -195,10 +195,10 @@ static bool end_one(struct redis_tell *t, struct telling *one, int64_t deadline_
 	return told;
 }
 
-/* Take those out that were told, and those that are hopeless. How many. */
-static size_t take_done(struct telling *batch, size_t n, const bool told[BATCH])
+/* Take those out that were told, and those that are hopeless. */
+static void take_done(struct telling *batch, size_t n, const bool told[BATCH])
 {
-	size_t n_told = 0, n_done = 0;
+	size_t n_told = 0;
 
 	for (size_t i = 0; i < n; i++)
 		n_told += told[i];
@@ -211,20 +211,22 @@ static size_t take_done(struct telling *batch, size_t n, const bool told[BATCH])
 			say_lost(u->seat.key, "logic confirms others, and not this one");
 		untold_free(u);
 		batch[i].what = NULL;
-		n_done++;
 	}
-	return n_done;
 }
 
 /* What is left goes to the front again, in its order. */
-static void put_back(struct redis_tell *t, struct telling *batch, size_t n, size_t done)
+static void put_back(struct redis_tell *t, struct telling *batch, size_t n)
 {
+	size_t done = 0;
+
 	lock_take(&t->lock);
 	while (n-- > 0) {
 		struct untold *u = batch[n].what;
 
-		if (u == NULL)
+		if (u == NULL) {
+			done++;
 			continue;
+		}
 		u->next = t->first;
 		t->first = u;
 		if (t->last == NULL)
@@ -248,7 +250,8 @@ static bool tell_batch(struct redis_tell *t, struct telling *batch, size_t n)
 		told[i] = end_one(t, &batch[i], deadline);
 		all = all && told[i];
 	}
-	put_back(t, batch, n, take_done(batch, n, told));
+	take_done(batch, n, told);
+	put_back(t, batch, n);
 	return all;
 }
 

@@ -83,7 +83,7 @@ static int set_up(void **state)
 	own_scopes = 0;
 	l = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
 	if (auth_new(&cfg, &l.auth) < 0 || registry_memory_new(&l.registry) < 0 ||
-	    upstream_memory_new(8, 1 << 20, &l.upstream) < 0)
+	    upstream_memory_new(&(struct upstream_bounds){8, 1 << 20}, &l.upstream) < 0)
 		return -1;
 	return 0;
 }
@@ -562,12 +562,12 @@ static void what_clients_sent_is_handed_out(void **state)
 
 static int broken_upstream;
 
-static int read_broken(void *self, const char *after, size_t max, int64_t wait_ms, struct upstream_found *found)
+static int read_broken(void *self, const struct upstream_query *query, struct upstream_found *found)
 {
 	assert_null(self);
-	assert_string_equal(after, "0");
-	assert_int_equal(max, 1000);
-	assert_int_equal(wait_ms, 60000);
+	assert_string_equal(query->after, "0");
+	assert_int_equal(query->max, 1000);
+	assert_int_equal(query->wait_ms, 60000);
 	*found = (struct upstream_found){0};
 	return broken_upstream;
 }

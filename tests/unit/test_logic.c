@@ -91,7 +91,7 @@ static int set_up(void **state)
 		return -1;
 	l = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
 	if (auth_new(&cfg, &l.auth) < 0 || registry_memory_new(&l.registry) < 0 ||
-	    upstream_memory_new(8, 1 << 20, &l.upstream) < 0)
+	    upstream_memory_new(&(struct upstream_bounds){8, 1 << 20}, &l.upstream) < 0)
 		return -1;
 	return 0;
 }
@@ -623,7 +623,7 @@ static void what_a_client_sends_is_kept_for_the_back_end(void **state)
 
 	(void)state;
 	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .mid = 7}, &p), 0);
-	assert_int_equal(upstream_read(&l.upstream, "0", 10, 0, &found), 0);
+	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 10, 0}, &found), 0);
 	assert_int_equal(found.n, 1);
 	assert_string_equal(found.entries[0].seat.key, "k");
 	assert_int_equal(found.entries[0].op, 4096);

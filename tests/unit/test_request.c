@@ -33,7 +33,7 @@ static int set_up(void **state)
 		return -1;
 	l = (struct logic){.cfg = &cfg, .bus = {.push = nobody_hears}};
 	if (auth_new(&cfg, &l.auth) < 0 || registry_memory_new(&l.registry) < 0 ||
-	    upstream_memory_new(8, 1 << 20, &l.upstream) < 0)
+	    upstream_memory_new(&(struct upstream_bounds){8, 1 << 20}, &l.upstream) < 0)
 		return -1;
 	return 0;
 }
@@ -156,7 +156,7 @@ static void a_packet_is_there_for_the_back_end(void **state)
 	request.packet = (struct packet){.op = 4096, .body = body, .body_bytes = 5};
 	request_answer(&l, &request, &reply);
 	assert_int_equal(reply.rc, 0);
-	assert_int_equal(upstream_read(&l.upstream, "0", 1, 0, &found), 0);
+	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 1, 0}, &found), 0);
 	assert_int_equal(found.n, 1);
 	assert_string_equal(found.entries->seat.key, "k");
 	assert_int_equal(found.entries->seat.mid, 7);

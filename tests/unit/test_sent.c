@@ -53,33 +53,33 @@ static void assert_nobody_owed(void)
 static void nothing_is_owed_while_redis_keeps_its_data(void **state)
 {
 	(void)state;
-	sent_note(&s, 1000, "a", 7, 1);
-	sent_note(&s, 1000, "a", 7, 2);
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 1});
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 2});
 	assert_nobody_owed();
 }
 
 static void the_last_entry_is_owed_once(void **state)
 {
 	(void)state;
-	sent_note(&s, 1000, "a", 7, 41);
-	sent_note(&s, 1000, "a", 7, 42);
-	sent_note(&s, 1000, "a", 7, 40); /* an answer that comes late */
-	sent_note(&s, 2000, "a", 7, 1);
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 41});
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 42});
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 40}); /* an answer that comes late */
+	sent_note(&s, &(struct sent_answer){2000, "a", 7, 1});
 	assert_owed("a", 42);
 	assert_nobody_owed();
-	sent_note(&s, 2000, "a", 7, 2);
+	sent_note(&s, &(struct sent_answer){2000, "a", 7, 2});
 	assert_nobody_owed();
-	sent_note(&s, 3000, "a", 7, 1);
+	sent_note(&s, &(struct sent_answer){3000, "a", 7, 1});
 	assert_owed("a", 2);
 }
 
 static void an_answer_of_before_that_comes_after_is_owed_too(void **state)
 {
 	(void)state;
-	sent_note(&s, 1000, "a", 7, 41);
-	sent_note(&s, 2000, "b", 8, 1);
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 41});
+	sent_note(&s, &(struct sent_answer){2000, "b", 8, 1});
 	assert_owed("a", 41);
-	sent_note(&s, 1000, "a", 7, 43);
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 43});
 	assert_owed("a", 43);
 	assert_nobody_owed();
 }
@@ -90,8 +90,8 @@ static void what_could_not_be_told_is_owed_again(void **state)
 	uint64_t had;
 
 	(void)state;
-	sent_note(&s, 1000, "a", 7, 41);
-	sent_note(&s, 2000, "a", 7, 1);
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 41});
+	sent_note(&s, &(struct sent_answer){2000, "a", 7, 1});
 	assert_true(sent_take_owed(&s, server, &had));
 	sent_owe(&s, server, had);
 	sent_owe(&s, "who is not known", 5);
@@ -102,12 +102,12 @@ static void what_could_not_be_told_is_owed_again(void **state)
 static void a_comet_that_started_anew_is_owed_nothing(void **state)
 {
 	(void)state;
-	sent_note(&s, 1000, "a", 7, 41);
-	sent_note(&s, 1000, "a", 9, 1);
-	sent_note(&s, 1000, "a", 7, 42); /* late, for the one that has gone */
-	sent_note(&s, 2000, "a", 9, 1);
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 41});
+	sent_note(&s, &(struct sent_answer){1000, "a", 9, 1});
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 42}); /* late, for the one that has gone */
+	sent_note(&s, &(struct sent_answer){2000, "a", 9, 1});
 	assert_owed("a", 1);
-	sent_note(&s, 3000, "a", 11, 1);
+	sent_note(&s, &(struct sent_answer){3000, "a", 11, 1});
 	assert_nobody_owed();
 }
 
@@ -118,12 +118,12 @@ static void names_that_come_and_go_do_not_add_up(void **state)
 	(void)state;
 	for (int i = 0; i < 10000; i++) {
 		(void)snprintf(name, sizeof(name), "comet-%d", i);
-		sent_note(&s, 1000, name, 7, 1);
+		sent_note(&s, &(struct sent_answer){1000, name, 7, 1});
 	}
 	assert_true(s.streams.count <= 4096);
 	memset(name, 'x', SENT_SERVER_BYTES);
 	name[SENT_SERVER_BYTES] = '\0';
-	sent_note(&s, 1000, name, 7, 1);
+	sent_note(&s, &(struct sent_answer){1000, name, 7, 1});
 	assert_null(strmap_get(&s.streams, name));
 }
 
@@ -132,10 +132,10 @@ static void without_memory_nobody_is_told(void **state)
 	(void)state;
 	for (unsigned after = 0; after < 3; after++) {
 		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
-		sent_note(&s, 1000, "a", 7, 41);
+		sent_note(&s, &(struct sent_answer){1000, "a", 7, 41});
 		seam_reset();
 		if (after == 0) {
-			sent_note(&s, 2000, "b", 7, 1);
+			sent_note(&s, &(struct sent_answer){2000, "b", 7, 1});
 			assert_nobody_owed();
 		}
 	}

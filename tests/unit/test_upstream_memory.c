@@ -33,7 +33,7 @@ static struct upstream u;
 static int set_up(void **state)
 {
 	(void)state;
-	return upstream_memory_new(KEEP, MAX_BYTES, &u);
+	return upstream_memory_new(&(struct upstream_bounds){KEEP, MAX_BYTES}, &u);
 }
 
 static int tear_down(void **state)
@@ -55,7 +55,7 @@ static int append(const char *key, const char *body)
 
 static int read_after(const char *after, size_t max, int64_t wait_ms, struct upstream_found *found)
 {
-	return upstream_read(&u, after, max, wait_ms, found);
+	return upstream_read(&u, &(struct upstream_query){after, max, wait_ms}, found);
 }
 
 /* The bodies after this id, without waiting: "a b c". */
@@ -283,7 +283,7 @@ static void too_many_waiting_are_told_so_and_who_need_not_wait_is_served(void **
 static int make_another(void)
 {
 	struct upstream other;
-	int rc = upstream_memory_new(2, MAX_BYTES, &other);
+	int rc = upstream_memory_new(&(struct upstream_bounds){2, MAX_BYTES}, &other);
 
 	if (rc == 0)
 		upstream_memory_free(&other);
