@@ -6,28 +6,33 @@
 # Into the system's own places for PREFIX=/usr, below PREFIX for others.
 SYSCONFDIR     ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR        ?= $(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/system
+LIBDIR         ?= $(PREFIX)/lib
 COMPLETION_DIR := $(PREFIX)/share/bash-completion/completions
 DOC_DIR        := $(PREFIX)/share/doc/comet
 MAN_DIR        := $(PREFIX)/share/man
 EXAMPLES       := $(shell find examples -type f -not -path 'examples/systemd/*' -not -path '*/node_modules/*' -not -name '*.pyc' 2>/dev/null)
 MANUALS        := $(wildcard docs/man/*.[1-9]) $(BUILD)/comet-cli.1
 UNITS          := comet.service comet-logic.service
-CLIENT_FILES   := include/comet_client.h lib/libcometclient.a lib/pkgconfig/comet-client.pc
-INSTALLED      := $(addprefix $(PREFIX)/bin/,$(notdir $(PROGRAMS))) $(addprefix $(PREFIX)/,$(CLIENT_FILES)) $(addprefix $(UNITDIR)/,$(UNITS)) \
+CLIENT_FILES   := $(PREFIX)/include/comet_client.h $(addprefix $(LIBDIR)/,$(notdir $(CLIENT_LIB) $(CLIENT_SO)) libcometclient.so pkgconfig/comet-client.pc)
+INSTALLED      := $(addprefix $(PREFIX)/bin/,$(notdir $(PROGRAMS))) $(CLIENT_FILES) $(addprefix $(UNITDIR)/,$(UNITS)) \
                   $(COMPLETION_DIR)/comet-cli $(foreach m,$(notdir $(MANUALS)),$(MAN_DIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 $(BUILD)/comet-cli.1: scripts/man-cli docs/man/comet-cli.1.in $(BUILD)/comet-cli
 	scripts/man-cli $(BUILD)/comet-cli >$@.$$$$ && mv $@.$$$$ $@
+
+# Into the system itself, and by root: programs find the library where the linker has looked.
+TELL_LINKER := @[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || PATH=$$PATH:/usr/sbin:/sbin ldconfig
 
 # A configuration that is there stays as it is.
 install: all $(BUILD)/comet-cli.1
 	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(DOC_DIR)/docs $(UNITDIR) $(COMPLETION_DIR) $(SYSCONFDIR)/comet)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -D -m 644 client/comet_client.h $(DESTDIR)$(PREFIX)/include/comet_client.h
-	install -D -m 644 $(CLIENT_LIB) $(DESTDIR)$(PREFIX)/lib/libcometclient.a
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/comet-client.pc.in \
-		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/comet-client.pc
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 $(CLIENT_LIB) $(CLIENT_SO) $(DESTDIR)$(LIBDIR)
+	ln -sf $(notdir $(CLIENT_SO)) $(DESTDIR)$(LIBDIR)/libcometclient.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' client/comet-client.pc.in \
+		>$(DESTDIR)$(LIBDIR)/pkgconfig/comet-client.pc
 	for m in $(MANUALS); do install -D -m 644 $$m $(DESTDIR)$(MAN_DIR)/man$${m##*.}/$${m##*/} || exit 1; done
 	for u in $(UNITS); do sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$u \
 		>$(DESTDIR)$(UNITDIR)/$$u && chmod 644 $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
@@ -37,11 +42,13 @@ install: all $(BUILD)/comet-cli.1
 	install -m 644 LICENSE $(wildcard *.md) $(DESTDIR)$(DOC_DIR)
 	install -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOC_DIR)/docs
 	for e in $(EXAMPLES); do install -D -m 644 $$e $(DESTDIR)$(DOC_DIR)/$$e || exit 1; done
+	$(TELL_LINKER)
 
 # The configuration stays.
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(INSTALLED))
 	rm -rf $(DESTDIR)$(DOC_DIR)
+	$(TELL_LINKER)
 
 # build/comet_VERSION_ARCHITECTURE.deb
 deb: all $(BUILD)/comet-cli.1

@@ -1,7 +1,9 @@
-"""libcometclient.a, installed as `make install` does, and the chat room in C on it.
+"""libcometclient, installed as `make install` does, and the chat room in C on it.
 
 SPDX-License-Identifier: MIT"""
 import os
+import re
+import struct
 import subprocess
 
 import pytest
@@ -11,34 +13,91 @@ from server import BUILD, ROOT
 from test_comet_py import Chat
 
 
-@pytest.fixture(scope="module")
-def chat(tmp_path_factory):
+FLAGS = {"address": ["-fsanitize=address,undefined"], "thread": ["-fsanitize=thread"], "coverage": ["--coverage"]}
+HEADER = ROOT / "client/comet_client.h"
+SHARED = BUILD / "libcometclient.so.0"
+
+
+def run(*arguments, **more):
+    return subprocess.run([str(argument) for argument in arguments], check=True, text=True, capture_output=True, **more).stdout
+
+
+def link_chat(folder, how):
     """The example, built with the line in its head against files in the places where they get installed."""
-    folder = tmp_path_factory.mktemp("installed")
-    for path, source in (("include/comet_client.h", ROOT / "client/comet_client.h"),
-                         ("lib/libcometclient.a", BUILD / "libcometclient.a")):
+    places = [("include/comet_client.h", HEADER), ("lib/libcometclient.a", BUILD / "libcometclient.a")]
+    if how == "shared":
+        places += [("lib/libcometclient.so", SHARED), ("lib/libcometclient.so.0", SHARED)]
+    for path, source in places:
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes(source.read_bytes())
-    pc = (ROOT / "client/comet-client.pc.in").read_text().replace("@PREFIX@", str(folder)).replace("@VERSION@", "1")
+    pc = (ROOT / "client/comet-client.pc.in").read_text()
+    for name, value in (("PREFIX", folder), ("LIBDIR", folder / "lib"), ("VERSION", "1")):
+        pc = pc.replace(f"@{name}@", str(value))
     (folder / "lib/pkgconfig").mkdir()
     (folder / "lib/pkgconfig/comet-client.pc").write_text(pc)
-    flags = subprocess.run(["pkg-config", "--cflags", "--libs", "comet-client", "libcurl"], check=True, text=True,
-                           capture_output=True,
-                           env={**os.environ, "PKG_CONFIG_PATH": str(folder / "lib/pkgconfig")}).stdout.split()
-    builds = {"address": ["-fsanitize=address,undefined"], "thread": ["-fsanitize=thread"], "coverage": ["--coverage"]}
-    subprocess.run(["cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", ROOT / "examples/c/chat.c", "-o", folder / "chat",
-                    *flags, *builds.get(BUILD.name, [])], check=True)
+    flags = []
+    for package in (["comet-client"] if how == "shared" else ["--static", "comet-client"], ["libcurl"]):
+        flags += run("pkg-config", "--cflags", "--libs", *package,
+                     env={**os.environ, "PKG_CONFIG_PATH": str(folder / "lib/pkgconfig")}).split()
+    run("cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", ROOT / "examples/c/chat.c", "-o", folder / "chat", *flags,
+        f"-Wl,-rpath,{folder}/lib", *FLAGS.get(BUILD.name, []))
     return folder / "chat"
 
 
-def test_header_is_fit_for_c_and_cpp_and_has_no_name_but_its_own(chat):
+@pytest.fixture(scope="module", params=["static", "shared"])
+def chat(request, tmp_path_factory):
+    return link_chat(tmp_path_factory.mktemp("installed"), request.param)
+
+
+@pytest.mark.parametrize("how", ["static", "shared"])
+def test_example_is_linked_with_the_library_that_was_asked_for(tmp_path, how):
+    needed = run("readelf", "-d", link_chat(tmp_path, how))
+    assert ("[libcometclient.so.0]" in needed) == (how == "shared")
+    assert ("[libjansson.so.4]" in needed) == (how == "static"), "that is the shared library's own business"
+
+
+def test_header_is_fit_for_c_and_cpp():
     for language, standard in (("c", "c99"), ("c++", "c++11")):
-        subprocess.run(["clang", "-x", language, f"-std={standard}", "-pedantic-errors", "-Wall", "-Werror", "-fsyntax-only",
-                        ROOT / "client/comet_client.h"], check=True)
-    names = subprocess.run(["nm", "--defined-only", "--extern-only", BUILD / "libcometclient.a"], check=True, text=True,
-                           capture_output=True).stdout
-    assert "comet_client_open" in names
-    assert all(line.split()[-1].startswith("comet_client_") for line in names.splitlines() if " T " in line or " D " in line)
+        run("clang", "-x", language, f"-std={standard}", "-pedantic-errors", "-Wall", "-Werror", "-fsyntax-only", HEADER)
+
+
+def header():
+    """Without comments, each run of blanks one space."""
+    return re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S))
+
+
+def prototypes():
+    return sorted(re.findall(r"(?:int|void) comet_client_\w+\([^;]*\);", header()))
+
+
+def names():
+    return {re.search(r"comet_client_\w+(?=\()", line)[0] for line in prototypes()}
+
+
+def test_libraries_have_the_names_of_the_header_and_no_other():
+    static = run("nm", "--defined-only", "--extern-only", BUILD / "libcometclient.a")
+    assert names() == set(re.findall(r" [TDBR] (\w+)$", static, re.M))
+    shared = run("nm", "--dynamic", "--defined-only", "--with-symbol-versions", SHARED)
+    # Sanitizers and gcov have marks of their own in what they build.
+    assert {f"{name}@@COMET_CLIENT_0" for name in names()} == set(re.findall(r" [TDBR] (\w+@.*)$", shared, re.M))
+    assert "[libcometclient.so.0]" in run("readelf", "-d", SHARED)
+
+
+@pytest.mark.skipif(struct.calcsize("P") != 8, reason="the layouts that are written down are those of 64 bits")
+def test_a_program_that_was_linked_before_runs_on(tmp_path):
+    """Prototypes, and where each field of each struct lies, are those of client/comet_client.abi."""
+    lines = ["#include <comet_client.h>", "#include <stdio.h>", "int main(void) {"]
+    for name, body in re.findall(r"struct (comet_client_\w+) \{ ([^}]*)\};", header()):
+        lines.append(f'printf("struct {name} %zu:", sizeof(struct {name}));')
+        for field in re.findall(r"(\w+)(?:\[\d+\])?(?=[,;])", body):
+            lines.append(f'printf(" {field} %zu", offsetof(struct {name}, {field}));')
+        lines.append('puts("");')
+    (tmp_path / "layout.c").write_text("\n".join([*lines, "}"]))
+    run("cc", "-I", HEADER.parent, tmp_path / "layout.c", "-o", tmp_path / "layout")
+    now = "\n".join([*prototypes(), *run(tmp_path / "layout").splitlines(), ""])
+    before = (ROOT / "client/comet_client.abi").read_text()
+    assert now == before, ("the interface of libcometclient is another one. If only functions came along, write this into "
+                           f"client/comet_client.abi; else raise the number of the soname as well (make/client.mk):\n{now}")
 
 
 def test_chat_room(house, chat):

@@ -51,8 +51,10 @@ def test_what_was_installed_can_be_taken_away_but_for_the_configuration(tmp_path
     assert configuration.read_text() == "; mine\n"
     unit = (tmp_path / "opt/comet/lib/systemd/system/comet.service").read_text()
     assert "ExecStart=/opt/comet/bin/comet -c /opt/comet/etc/comet/comet.conf\n" in unit
+    library = tmp_path / "opt/comet/lib/libcometclient.so"
+    assert os.readlink(library) == "libcometclient.so.0" and library.exists()
     make("uninstall", f"DESTDIR={tmp_path}", "PREFIX=/opt/comet")
-    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == [configuration]
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir() or path.is_symlink()] == [configuration]
 
 
 def test_the_configuration_that_is_installed_is_good_and_changes_nothing(installed):
