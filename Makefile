@@ -87,7 +87,7 @@ help:
 	@echo 'make format     clang-format in place'
 	@echo 'make docs       rewrite the tables in docs/ that come from the .def files'
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall takes it away'
-	@echo 'make deb        a Debian package in build/; make check-deb installs it on a clean root (as root, with debootstrap)'
+	@echo 'make deb        the Debian packages in build/; make check-deb installs them on a clean root (as root, with debootstrap)'
 	@echo 'make check-clean   make check on a Debian 12 that has nothing but make, gcc and git (as root, with debootstrap)'
 	@echo 'make check-reproducible   two builds of the commit in different folders give the same bytes'
 	@echo 'make clean      remove build/'

@@ -50,14 +50,14 @@ uninstall:
 	rm -rf $(DESTDIR)$(DOC_DIR)
 	$(TELL_LINKER)
 
-# build/comet_VERSION_ARCHITECTURE.deb
+# build/comet_VERSION_ARCHITECTURE.deb, and those of the client library.
 deb: all $(BUILD)/comet-cli.1
-	VERSION=$(VERSION) scripts/deb $(BUILD)
+	VERSION=$(VERSION) COMMIT=$(COMMIT) scripts/deb $(BUILD)
 
-# Installs the package on a new Debian 12 of its own, runs it there, and boots it; root, debootstrap, systemd-container, and a
+# Installs the packages on a new Debian 12 of its own, runs them there, and boots it; root, debootstrap, systemd-container, and a
 # minute or two.
 check-deb: deb
-	tests/package/clean-root $(BUILD)/comet_*.deb
+	tests/package/clean-root $(BUILD)/*.deb
 
 # Of the commit that is checked out; two builds' time.
 check-reproducible:

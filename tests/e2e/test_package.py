@@ -3,6 +3,7 @@
 `make check-deb` and `make check-reproducible` do what takes longer: a clean root, and two whole builds.
 SPDX-License-Identifier: MIT"""
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -188,9 +189,49 @@ def test_completion_offers_what_comet_cli_takes():
     assert complete(["nonsense", "-"]) == {"--help"}
 
 
+@pytest.fixture(scope="module")
+def packages():
+    """name -> file"""
+    return {pathlib.Path(file).name.partition("_")[0]: file for file in make("deb").split()}
+
+
 @needs("dpkg-shlibdeps")
-def test_package_holds_what_runs(tmp_path, launch):
-    package = make("deb").split()[-1]
+def test_packages_of_the_client_library_hold_what_links(packages, tmp_path):
+    version = version_of(ROOT)[0]
+    assert sorted(packages) == ["comet", "libcometclient-dev", "libcometclient0"]
+    for name, file in packages.items():
+        fields = run("dpkg-deb", "--field", file).stdout
+        assert re.search(rf"^Version: {re.escape(version)}$", fields, re.M)
+        members = {line.split()[5][1:] for line in run("dpkg-deb", "--contents", file).stdout.splitlines()}
+        libraries = {path.rpartition("/")[2] for path in members if "libcometclient" in path and not path.startswith("/usr/share")}
+        assert libraries == {"comet": set(), "libcometclient0": {"libcometclient.so.0"},
+                             "libcometclient-dev": {"libcometclient.a", "libcometclient.so"}}[name]
+        assert ("/usr/include/comet_client.h" in members) == (name == "libcometclient-dev")
+        assert {f"/usr/share/doc/{name}/{part}" for part in ("copyright", "changelog.gz")} <= members
+        assert run("dpkg-deb", "--extract", file, tmp_path).returncode == 0
+    fields = run("dpkg-deb", "--field", packages["libcometclient-dev"], "Depends").stdout
+    assert fields == f"libcometclient0 (= {version}), libjansson-dev\n"
+    assert "libjansson4" in run("dpkg-deb", "--field", packages["libcometclient0"], "Depends").stdout
+    number = version.partition("~")[0]
+    assert run("dpkg-deb", "--info", packages["libcometclient0"], "shlibs").stdout == \
+        f"libcometclient 0 libcometclient0 (>= {number}~)\n"
+    assert run("dpkg-deb", "--info", packages["libcometclient0"], "triggers").stdout == "activate-noawait ldconfig\n"
+    config, = tmp_path.rglob("comet-client.pc")
+    assert f"\nVersion: {version}\n" in config.read_text()
+    assert (config.parent.parent / "libcometclient.so").exists(), "the link leads to the other package's file"
+
+
+@needs("lintian")
+def test_lintian_finds_nothing_but_what_is_so_on_purpose(packages):
+    told = run("lintian", *packages.values()).stdout
+    on_purpose = ("bogus-mail-host", "root-in-contact",  # a project without a mail address
+                  "non-standard-file-perm 0640 != 0644 [etc/comet/comet.conf]")  # it may hold keys
+    assert [line for line in told.splitlines() if line[:2] in ("E:", "W:") and not any(tag in line for tag in on_purpose)] == []
+
+
+@needs("dpkg-shlibdeps")
+def test_package_holds_what_runs(packages, tmp_path, launch):
+    package = packages["comet"]
     fields = run("dpkg-deb", "--field", package).stdout
     for library in ("libc6", "libwebsockets17", "libmicrohttpd12", "libhiredis0.14", "libssl3", "adduser"):
         assert re.search(rf"^Depends: .*\b{re.escape(library)}\b", fields, re.M), library
