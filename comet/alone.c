@@ -218,7 +218,7 @@ free_alone:
 
 int alone_wire(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct wiring *out)
 {
-	struct alone *a;
+	struct alone *a = NULL;
 	int rc = make(s->cfg, server_id, sink, sink_self, &a);
 
 	*out = (struct wiring){0};
