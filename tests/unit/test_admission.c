@@ -110,7 +110,7 @@ static void whoever_comes_in_is_counted_until_it_leaves(void **state)
 	admission_fini(&a);
 }
 
-static void no_more_come_in_than_there_is_room_for(void **state)
+static void no_more_come_in_than_may(void **state)
 {
 	int64_t before = counters_read_by(COUNT_REFUSED, CLOSE_CONNECTIONS);
 
@@ -370,7 +370,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		admission_test(whoever_comes_in_is_counted_until_it_leaves),
-		admission_test(no_more_come_in_than_there_is_room_for),
+		admission_test(no_more_come_in_than_may),
 		admission_test(no_more_come_in_from_one_address_than_may),
 		admission_test(those_who_are_not_through_the_handshake_have_a_limit_of_their_own),
 		admission_test(so_many_a_second_may_come),

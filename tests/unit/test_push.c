@@ -286,7 +286,7 @@ static unsigned queued(void)
 	return (unsigned)counters_read(COUNT_QUEUED);
 }
 
-/* One thread, stuck in a write, and one push in its queue: there is no room for more. */
+/* One thread, stuck in a write, and one push in its queue: there is no space for more. */
 static void fill(void)
 {
 	start(1, 1);
@@ -342,7 +342,7 @@ static void long_pushes_fill_a_queue_by_their_length(void **state)
 		assert_int_equal(push_large(body, bytes), 0);
 	seam_clock_set(clock_now_ns() - 3600 * CLOCK_SEC, 0);
 	assert_int_equal(push_to_key(2, 3), -EAGAIN);
-	/* What has left makes room again. */
+	/* What has left makes space again. */
 	fake_hold_writes(&peers[0], false);
 	seam_reset();
 	assert_int_equal(push_to_key(2, 3), 0);
