@@ -165,6 +165,7 @@ def test_speed_spreads_a_push_to_all(swarm, backend):
     assert all(len(m.packets) == 1 for m in crowd.members)
 
 
+@pytest.mark.own_house  # it is still pushing when the test is over
 def test_speed_does_not_hold_up_other_pushes(swarm, backend):
     crowd = swarm(50, lambda i: {"mid": i + 1, "key": f"k{i}"})
     backend.push_all("slowly", speed=1)
