@@ -18,7 +18,7 @@ static void try_request(const char *text, size_t bytes)
 	if (wire_request_decode(text, bytes, &request) == 0) {
 		BUG_UNLESS(wire_request_encode(&request, &encoded, &n) == 0);
 		BUG_UNLESS(wire_request_decode(encoded, n, &again) == 0);
-		BUG_UNLESS(again.method == request.method && strcmp(again.key, request.key) == 0);
+		BUG_UNLESS(again.method == request.method && strcmp(again.seat.key, request.seat.key) == 0);
 		BUG_UNLESS(again.connect.token_bytes == request.connect.token_bytes);
 		BUG_UNLESS(again.packet.body_bytes == request.packet.body_bytes && again.n_rooms == request.n_rooms);
 		wire_request_fini(&again);
