@@ -8,7 +8,7 @@
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/obj.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 
 struct online {
 	unsigned magic;
@@ -16,15 +16,11 @@ struct online {
 	struct server *server;
 	int64_t interval_ns;
 	bool only_changes;
-	struct thread *thread;
-	/* the thread's */
+	struct worker worker;
+	/* the worker's */
 	struct wire_load told;
 	unsigned told_changes;
 	bool told_once;
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t wake;
-	bool stop;
 };
 
 static void each_room(void *arg, const char *room, int64_t count)
@@ -68,23 +64,14 @@ static void tell(struct online *o)
 	o->told_once = true;
 }
 
-static void *run(void *arg)
+static void keep_telling(void *arg)
 {
 	struct online *o = arg;
-	int64_t next;
 
 	OBJ_CHECK(o, ONLINE_MAGIC);
-	lock_take(&o->lock);
-	while (!o->stop) {
-		lock_drop(&o->lock);
+	do
 		tell(o);
-		lock_take(&o->lock);
-		next = clock_now_ns() + o->interval_ns;
-		while (!o->stop && lock_wait_until(&o->wake, &o->lock, next))
-			;
-	}
-	lock_drop(&o->lock);
-	return NULL;
+	while (worker_nap(&o->worker, clock_now_ns() + o->interval_ns));
 }
 
 int online_start(struct server *s, int64_t interval_ms, bool only_changes, struct online **out)
@@ -98,11 +85,7 @@ int online_start(struct server *s, int64_t interval_ms, bool only_changes, struc
 	o->server = s;
 	o->interval_ns = interval_ms * CLOCK_MS;
 	o->only_changes = only_changes;
-	lock_init(&o->lock, LOCK_SERVICE);
-	lock_cond_init(&o->wake);
-	if ((rc = thread_spawn(THREAD_SERVICE, "online", run, o, &o->thread)) < 0) {
-		(void)pthread_cond_destroy(&o->wake);
-		lock_fini(&o->lock);
+	if ((rc = worker_start(&o->worker, "online", keep_telling, o)) < 0) {
 		free(o);
 		return rc;
 	}
@@ -115,13 +98,7 @@ void online_stop(struct online **online)
 	struct online *o = *online;
 
 	OBJ_CHECK(o, ONLINE_MAGIC);
-	lock_take(&o->lock);
-	o->stop = true;
-	lock_drop(&o->lock);
-	(void)pthread_cond_signal(&o->wake);
-	thread_join(&o->thread);
-	(void)pthread_cond_destroy(&o->wake);
-	lock_fini(&o->lock);
+	worker_stop(&o->worker);
 	o->magic = 0;
 	free(o);
 	*online = NULL;

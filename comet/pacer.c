@@ -10,7 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/obj.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 
 #define PACED_MAX 64
 /* Deliveries that are due within one tick go together. */
@@ -31,12 +31,9 @@ struct pacer {
 	unsigned magic;
 #define PACER_MAGIC 0x9ace4000
 	struct server *server;
-	struct thread *thread;
-	/* under lock; the list is changed by the thread, and by pacer_add at its head */
+	struct worker worker;
+	/* under lock; the list is changed by the worker, and by pacer_add at its head */
 	struct lock lock;
-	pthread_cond_t wake;
-	bool stop;
-	bool more; /* pacer_add came during a turn */
 	struct paced *running;
 	unsigned n_running;
 };
@@ -109,12 +106,12 @@ static int64_t advance(struct pacer *p, struct paced *job, int64_t now)
 	}
 }
 
-/* One turn over all running jobs; returns when the next turn is due, 0: nothing runs. The lock is dropped for each. */
+/* One turn over all running jobs; returns when the next turn is due. The lock is dropped for each. */
 static int64_t turn_locked(struct pacer *p) NEEDS(p->lock)
 {
-	int64_t next = 0;
+	int64_t next = WORKER_IDLE;
 
-	for (struct paced **at = &p->running; *at != NULL && !p->stop;) {
+	for (struct paced **at = &p->running; *at != NULL && !worker_is_stopping(&p->worker);) {
 		struct paced *job = *at;
 		int64_t due;
 
@@ -122,7 +119,7 @@ static int64_t turn_locked(struct pacer *p) NEEDS(p->lock)
 		due = advance(p, job, clock_now_ns());
 		lock_take(&p->lock);
 		if (due > 0) {
-			next = next == 0 || due < next ? due : next;
+			next = due < next ? due : next;
 			at = &job->next;
 			continue;
 		}
@@ -136,27 +133,17 @@ static int64_t turn_locked(struct pacer *p) NEEDS(p->lock)
 	return next;
 }
 
-static void *pace(void *arg)
+static void pace(void *arg)
 {
 	struct pacer *p = arg;
+	int64_t next;
 
 	OBJ_CHECK(p, PACER_MAGIC);
-	lock_take(&p->lock);
-	while (!p->stop) {
-		int64_t next;
-
-		p->more = false;
+	do {
+		lock_take(&p->lock);
 		next = turn_locked(p);
-		/* What came during the turn may not have had its own in it, and its signal found nobody asleep. */
-		if (p->stop || p->more)
-			continue;
-		if (next > 0)
-			(void)lock_wait_until(&p->wake, &p->lock, next);
-		else if (p->running == NULL)
-			lock_wait(&p->wake, &p->lock); /* idle: ends with work, or with pacer_stop */
-	}
-	lock_drop(&p->lock);
-	return NULL;
+		lock_drop(&p->lock);
+	} while (worker_wait(&p->worker, next));
 }
 
 int pacer_add(struct pacer *p, struct message *message, uint32_t speed)
@@ -171,7 +158,7 @@ int pacer_add(struct pacer *p, struct message *message, uint32_t speed)
 	job->speed = speed;
 	job->start_ns = clock_now_ns();
 	lock_take(&p->lock);
-	if (p->stop) {
+	if (worker_is_stopping(&p->worker)) {
 		rc = -EPIPE;
 	} else if (p->n_running == PACED_MAX) {
 		rc = -EAGAIN;
@@ -179,11 +166,10 @@ int pacer_add(struct pacer *p, struct message *message, uint32_t speed)
 		job->next = p->running;
 		p->running = job;
 		p->n_running++;
-		p->more = true;
 	}
 	lock_drop(&p->lock);
 	if (rc == 0)
-		(void)pthread_cond_signal(&p->wake);
+		worker_wake(&p->worker);
 	else
 		paced_free(job);
 	return rc;
@@ -199,9 +185,7 @@ int pacer_start(struct server *s, struct pacer **out)
 	p->magic = PACER_MAGIC;
 	p->server = s;
 	lock_init(&p->lock, LOCK_BUS);
-	lock_cond_init(&p->wake);
-	if ((rc = thread_spawn(THREAD_SERVICE, "pacer", pace, p, &p->thread)) < 0) {
-		(void)pthread_cond_destroy(&p->wake);
+	if ((rc = worker_start(&p->worker, "pacer", pace, p)) < 0) {
 		lock_fini(&p->lock);
 		free(p);
 		return rc;
@@ -215,17 +199,12 @@ void pacer_stop(struct pacer **pacer)
 	struct pacer *p = *pacer;
 
 	OBJ_CHECK(p, PACER_MAGIC);
-	lock_take(&p->lock);
-	p->stop = true;
-	lock_drop(&p->lock);
-	(void)pthread_cond_signal(&p->wake);
-	thread_join(&p->thread);
+	worker_stop(&p->worker);
 	while (p->running != NULL) {
 		struct paced *job = p->running;
 		p->running = job->next;
 		paced_free(job);
 	}
-	(void)pthread_cond_destroy(&p->wake);
 	lock_fini(&p->lock);
 	p->magic = 0;
 	free(p);

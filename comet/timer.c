@@ -8,19 +8,17 @@
 #include "common/base/clock.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 
 struct timer {
 	unsigned magic;
 #define TIMER_MAGIC 0x71e3b00c
 	/* set once */
 	timer_fire *fire;
-	struct thread *thread;
+	struct worker worker;
 	/* under lock */
 	struct lock lock;
-	pthread_cond_t wake;  /* the first deadline changed, or stop */
 	pthread_cond_t fired; /* fire has returned */
-	bool stop;
 	struct timer_entry *firing;
 	struct timer_entry **heap; /* space for every entry added, filed or not, so that timer_set cannot fail */
 	unsigned count;            /* filed */
@@ -109,24 +107,27 @@ static void fire_locked(struct timer *t, struct timer_entry *e) NEEDS(t->lock)
 	(void)pthread_cond_broadcast(&t->fired);
 }
 
-static void *run(void *arg)
+/* Returns the first deadline of those that are left. */
+static int64_t fire_expired(struct timer *t)
+{
+	struct timer_entry *e;
+	int64_t next;
+
+	lock_take(&t->lock);
+	while ((e = expired_locked(t, clock_now_ns())) != NULL)
+		fire_locked(t, e);
+	next = t->count > 0 ? t->heap[0]->filed_ns : WORKER_IDLE;
+	lock_drop(&t->lock);
+	return next;
+}
+
+static void run(void *arg)
 {
 	struct timer *t = arg;
 
 	OBJ_CHECK(t, TIMER_MAGIC);
-	lock_take(&t->lock);
-	while (!t->stop) {
-		struct timer_entry *e = expired_locked(t, clock_now_ns());
-
-		if (e != NULL)
-			fire_locked(t, e);
-		else if (t->count > 0)
-			(void)lock_wait_until(&t->wake, &t->lock, t->heap[0]->filed_ns);
-		else
-			lock_wait(&t->wake, &t->lock);
-	}
-	lock_drop(&t->lock);
-	return NULL;
+	while (worker_wait(&t->worker, fire_expired(t)))
+		;
 }
 
 /* ---- the face ---- */
@@ -141,19 +142,15 @@ int timer_new(timer_fire *fire, struct timer **out)
 	t->magic = TIMER_MAGIC;
 	t->fire = fire;
 	lock_init(&t->lock, LOCK_TIMER);
-	lock_cond_init(&t->wake);
 	lock_cond_init(&t->fired);
-	if ((rc = thread_spawn(THREAD_SERVICE, "timer", run, t, &t->thread)) < 0)
-		goto free_timer;
+	if ((rc = worker_start(&t->worker, "timer", run, t)) < 0) {
+		(void)pthread_cond_destroy(&t->fired);
+		lock_fini(&t->lock);
+		free(t);
+		return rc;
+	}
 	*out = t;
 	return 0;
-
-free_timer:
-	(void)pthread_cond_destroy(&t->wake);
-	(void)pthread_cond_destroy(&t->fired);
-	lock_fini(&t->lock);
-	free(t);
-	return rc;
 }
 
 void timer_free(struct timer **timer)
@@ -163,11 +160,8 @@ void timer_free(struct timer **timer)
 	OBJ_CHECK(t, TIMER_MAGIC);
 	lock_take(&t->lock);
 	BUG_UNLESS(t->added == 0);
-	t->stop = true;
 	lock_drop(&t->lock);
-	(void)pthread_cond_signal(&t->wake);
-	thread_join(&t->thread);
-	(void)pthread_cond_destroy(&t->wake);
+	worker_stop(&t->worker);
 	(void)pthread_cond_destroy(&t->fired);
 	lock_fini(&t->lock);
 	free(t->heap);
@@ -206,7 +200,7 @@ int timer_add(struct timer *t, struct timer_entry *e, int64_t deadline_ns)
 	}
 	lock_drop(&t->lock);
 	if (first)
-		(void)pthread_cond_signal(&t->wake);
+		worker_wake(&t->worker);
 	return rc;
 }
 
@@ -231,7 +225,7 @@ void timer_set(struct timer_entry *e, int64_t deadline_ns)
 	first = t->count > 0 && t->heap[0] == e;
 	lock_drop(&t->lock);
 	if (first)
-		(void)pthread_cond_signal(&t->wake);
+		worker_wake(&t->worker);
 }
 
 void timer_del(struct timer_entry *e)

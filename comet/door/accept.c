@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/base/obj.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 
 /* As many as the kernel lets wait (it cuts to net.core.somaxconn). */
 #define BACKLOG 65535
@@ -31,8 +32,16 @@ struct listener {
 	uint16_t port; /* that it got */
 	struct accept *accept;
 	const struct accept_door *door;
-	unsigned n_threads;
-	struct thread **threads;
+	unsigned n_acceptors;
+	struct acceptor *acceptors;
+};
+
+/* One thread of a listener's. */
+struct acceptor {
+	struct listener *listener;
+	struct worker worker;
+	/* the worker's */
+	int64_t pause_ns; /* how long it paused last, 0: accepting goes well */
 };
 
 struct accept {
@@ -43,11 +52,8 @@ struct accept {
 	unsigned n_listeners;
 	struct listener *listeners;
 	struct porter *porter; /* NULL: no door is proxied */
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t wake;
-	bool stop;
-	bool paused; /* some thread pauses: said once */
+	/* any thread */
+	atomic_bool paused; /* some thread pauses: said once */
 };
 
 static const char *const names[ACCEPT_KINDS] = {
@@ -110,21 +116,16 @@ static void receive_announced(void *arg, int fd, const struct sockaddr *peer)
 /* ---- the threads ---- */
 
 /* Wait a little longer each time, and say so the first time; false: stop. */
-static bool pause_accepting(struct accept *a, int rc, int64_t *pause_ns)
+static bool pause_accepting(struct acceptor *at, int rc)
 {
+	struct accept *a = at->listener->accept;
 	/* A limit that is met, and met again when one client has gone, would fill the log else. */
 	static struct log_limit log_limit = LOG_LIMIT(1);
 	const int64_t first_ns = 20 * CLOCK_MS, longest_ns = CLOCK_SEC;
-	bool first, stop;
-	int64_t deadline;
 
-	*pause_ns = *pause_ns == 0 ? first_ns : *pause_ns * 2 < longest_ns ? *pause_ns * 2 : longest_ns;
-	lock_take(&a->lock);
-	first = !a->paused;
-	a->paused = true;
-	lock_drop(&a->lock);
+	at->pause_ns = at->pause_ns == 0 ? first_ns : at->pause_ns * 2 < longest_ns ? at->pause_ns * 2 : longest_ns;
 	count(COUNT_ACCEPT_PAUSED);
-	if (first) {
+	if (!atomic_exchange(&a->paused, true)) {
 		char limit[64];
 		int64_t allowed = admission_machine_max(a->server->cfg->http_callers, limit, sizeof(limit));
 
@@ -133,36 +134,18 @@ static bool pause_accepting(struct accept *a, int rc, int64_t *pause_ns)
 				     "limits.connections"),
 			    log_str("error", err_text(rc)), log_str("limit", limit), log_i64("allows", allowed));
 	}
-	deadline = clock_now_ns() + *pause_ns;
-	lock_take(&a->lock);
-	while (!a->stop && lock_wait_until(&a->wake, &a->lock, deadline))
-		;
-	stop = a->stop;
-	lock_drop(&a->lock);
-	return !stop;
+	return worker_nap(&at->worker, clock_now_ns() + at->pause_ns);
 }
 
-static void went_well(struct accept *a, int64_t *pause_ns)
+static void went_well(struct acceptor *at)
 {
 	static struct log_limit log_limit = LOG_LIMIT(1);
 
-	if (*pause_ns == 0)
+	if (at->pause_ns == 0)
 		return;
-	*pause_ns = 0;
-	lock_take(&a->lock);
-	a->paused = false;
-	lock_drop(&a->lock);
+	at->pause_ns = 0;
+	atomic_store(&at->listener->accept->paused, false);
 	LOG_LIMITED(LOG_INFO, &log_limit, log_what("accepting again"));
-}
-
-static bool is_stopping(struct accept *a)
-{
-	bool stop;
-
-	lock_take(&a->lock);
-	stop = a->stop;
-	lock_drop(&a->lock);
-	return stop;
 }
 
 /* 0, or -errno: of accept4, or a limit of the machine that the door has met. */
@@ -181,24 +164,22 @@ static int accept_one(struct listener *l)
 	return 0;
 }
 
-static void *accept_all(void *arg)
+static void accept_all(void *arg)
 {
-	struct listener *l = arg;
-	struct accept *a = l->accept;
-	int64_t pause_ns = 0;
+	struct acceptor *at = arg;
 
-	OBJ_CHECK(a, ACCEPT_MAGIC);
+	OBJ_CHECK(at->listener->accept, ACCEPT_MAGIC);
 	for (;;) {
-		int rc = accept_one(l);
+		int rc = accept_one(at->listener);
 
-		if (rc < 0 && is_stopping(a))
-			return NULL;
+		if (rc < 0 && worker_is_stopping(&at->worker))
+			return;
 		if (listen_error_is_passing(rc))
 			continue;
 		if (rc == 0)
-			went_well(a, &pause_ns);
-		else if (!pause_accepting(a, rc, &pause_ns))
-			return NULL;
+			went_well(at);
+		else if (!pause_accepting(at, rc))
+			return;
 	}
 }
 
@@ -227,11 +208,15 @@ static int listener_start(struct accept *a, const struct accept_door *door, cons
 	if ((rc = listen_open(address, BACKLOG, a->server->cfg->server_reuse_port, &l->fd)) < 0)
 		return rc;
 	a->n_listeners++; /* from here on accept_stop undoes it */
-	if ((l->threads = calloc(threads, sizeof(*l->threads))) == NULL)
+	if ((l->acceptors = calloc(threads, sizeof(*l->acceptors))) == NULL)
 		return -ENOMEM;
-	for (; l->n_threads < threads; l->n_threads++)
-		if ((rc = thread_spawn(THREAD_SERVICE, "accept", accept_all, l, &l->threads[l->n_threads])) < 0)
+	for (; l->n_acceptors < threads; l->n_acceptors++) {
+		struct acceptor *at = &l->acceptors[l->n_acceptors];
+
+		at->listener = l;
+		if ((rc = worker_start(&at->worker, "accept", accept_all, at)) < 0)
 			return rc;
+	}
 	return listen_announce(l->fd, names[door->kind], &l->port);
 }
 
@@ -274,8 +259,6 @@ int accept_start(struct server *s, const struct accept_door *doors, unsigned n_d
 		return -ENOMEM;
 	a->magic = ACCEPT_MAGIC;
 	a->server = s;
-	lock_init(&a->lock, LOCK_SERVICE);
-	lock_cond_init(&a->wake);
 	if ((rc = open_doors(a, doors, n_doors, threads)) < 0) {
 		accept_stop(&a);
 		return rc;
@@ -293,31 +276,29 @@ uint16_t accept_port(const struct accept *a, enum accept_kind kind)
 	return 0;
 }
 
+static void listener_stop(struct listener *l)
+{
+	for (unsigned i = 0; i < l->n_acceptors; i++)
+		worker_ask_to_stop(&l->acceptors[i].worker);
+	take_what_waits(l);
+	/* This makes every accept4 on it return. */
+	(void)shutdown(l->fd, SHUT_RDWR);
+	for (unsigned i = 0; i < l->n_acceptors; i++)
+		worker_stop(&l->acceptors[i].worker);
+	(void)close(l->fd);
+	free(l->acceptors);
+}
+
 void accept_stop(struct accept **accept)
 {
 	struct accept *a = *accept;
 
 	OBJ_CHECK(a, ACCEPT_MAGIC);
-	lock_take(&a->lock);
-	a->stop = true;
-	lock_drop(&a->lock);
-	(void)pthread_cond_broadcast(&a->wake);
-	for (unsigned i = 0; i < a->n_listeners; i++) {
-		struct listener *l = &a->listeners[i];
-
-		take_what_waits(l);
-		/* This makes every accept4 on it return. */
-		(void)shutdown(l->fd, SHUT_RDWR);
-		for (unsigned k = 0; k < l->n_threads; k++)
-			thread_join(&l->threads[k]);
-		(void)close(l->fd);
-		free(l->threads);
-	}
+	for (unsigned i = 0; i < a->n_listeners; i++)
+		listener_stop(&a->listeners[i]);
 	if (a->porter != NULL)
 		porter_stop(&a->porter);
 	free(a->listeners);
-	(void)pthread_cond_destroy(&a->wake);
-	lock_fini(&a->lock);
 	a->magic = 0;
 	free(a);
 	*accept = NULL;

@@ -10,7 +10,7 @@
 #include "common/base/counters.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 
 #define NO_DEADLINE INT64_MAX
 
@@ -32,14 +32,12 @@ struct http_callers {
 	/* set once */
 	unsigned max;
 	int64_t timeout_ns;
-	struct thread *watchdog;
+	struct worker watchdog;
 	/* under lock */
 	struct lock lock;
-	pthread_cond_t came;     /* the watchdog sleeps here, */
-	pthread_cond_t left;     /* who wants in, here, */
+	pthread_cond_t left;     /* who wants in sleeps here, */
 	pthread_cond_t answered; /* and who ends the server, here */
 	bool end;                /* nobody comes any more */
-	bool stop;               /* nobody is here any more */
 	unsigned n;
 	unsigned answering;
 	unsigned waiting;     /* for room */
@@ -87,12 +85,13 @@ static void end_late_locked(struct http_callers *c, struct http_caller *caller) 
 	(void)pthread_cond_signal(&c->left);
 }
 
-/* Returns when to look again. */
-static int64_t look_locked(struct http_callers *c, int64_t now) NEEDS(c->lock)
+/* Returns when to look again. A deadline that is set later is a whole timeout away. */
+static int64_t look_at_all(struct http_callers *c)
 {
-	int64_t look_again = now + c->timeout_ns;
+	int64_t now = clock_now_ns(), look_again = now + c->timeout_ns;
 	struct http_caller *next;
 
+	lock_take(&c->lock);
 	for (struct http_caller *caller = c->first; caller != NULL; caller = next) {
 		next = caller->next;
 		if (caller->deadline_ns <= now)
@@ -100,25 +99,19 @@ static int64_t look_locked(struct http_callers *c, int64_t now) NEEDS(c->lock)
 		else if (caller->deadline_ns < look_again)
 			look_again = caller->deadline_ns;
 	}
+	if (c->first == NULL)
+		look_again = WORKER_IDLE;
+	lock_drop(&c->lock);
 	return look_again;
 }
 
-/* A deadline that is set while it sleeps is a whole timeout away, and it never sleeps for longer. Without callers it
- * sleeps until one comes. */
-static void *watch(void *arg)
+static void watch(void *arg)
 {
 	struct http_callers *c = arg;
 
 	OBJ_CHECK(c, HTTP_CALLERS_MAGIC);
-	lock_take(&c->lock);
-	while (!c->stop) {
-		if (c->first == NULL)
-			lock_wait(&c->came, &c->lock);
-		else
-			(void)lock_wait_until(&c->came, &c->lock, look_locked(c, clock_now_ns()));
-	}
-	lock_drop(&c->lock);
-	return NULL;
+	while (worker_wait(&c->watchdog, look_at_all(c)))
+		;
 }
 
 /* ---- making room ---- */
@@ -202,7 +195,7 @@ int http_callers_enter(struct http_callers *c, int fd)
 		return -ESHUTDOWN;
 	}
 	if (first)
-		(void)pthread_cond_signal(&c->came);
+		worker_wake(&c->watchdog);
 	return 0;
 }
 
@@ -305,10 +298,9 @@ int http_callers_start(unsigned max, int64_t timeout_ms, struct http_callers **o
 	c->max = max;
 	c->timeout_ns = timeout_ms * CLOCK_MS;
 	lock_init(&c->lock, LOCK_SERVICE);
-	lock_cond_init(&c->came);
 	lock_cond_init(&c->left);
 	lock_cond_init(&c->answered);
-	if ((rc = thread_spawn(THREAD_SERVICE, "http watchdog", watch, c, &c->watchdog)) < 0)
+	if ((rc = worker_start(&c->watchdog, "http watchdog", watch, c)) < 0)
 		http_callers_stop(&c);
 	else
 		*out = c;
@@ -341,15 +333,9 @@ void http_callers_stop(struct http_callers **callers)
 	struct http_callers *c = *callers;
 
 	OBJ_CHECK(c, HTTP_CALLERS_MAGIC);
-	lock_take(&c->lock);
-	c->stop = true;
-	lock_drop(&c->lock);
-	(void)pthread_cond_signal(&c->came);
-	if (c->watchdog != NULL)
-		thread_join(&c->watchdog);
+	worker_stop(&c->watchdog);
 	while (c->first != NULL) /* those that never began */
 		http_callers_leave(c, c->first);
-	(void)pthread_cond_destroy(&c->came);
 	(void)pthread_cond_destroy(&c->left);
 	(void)pthread_cond_destroy(&c->answered);
 	lock_fini(&c->lock);

@@ -15,10 +15,9 @@
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/listen.h"
-#include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 
 #define BACKLOG 511
 
@@ -29,31 +28,16 @@ struct http_listener {
 	int fd;
 	http_listener_take *take;
 	void *arg;
-	struct thread *thread;
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t wake;
-	bool stop;
+	struct worker worker;
 };
 
 /* ---- the thread ---- */
-
-static bool is_stopping(struct http_listener *l)
-{
-	bool stop;
-
-	lock_take(&l->lock);
-	stop = l->stop;
-	lock_drop(&l->lock);
-	return stop;
-}
 
 /* Wait a little longer each time, and say so the first time. */
 static void pause_accepting(struct http_listener *l, int rc, int64_t *pause_ns)
 {
 	const int64_t first_ns = 20 * CLOCK_MS, longest_ns = CLOCK_SEC;
 	struct rlimit files = {0};
-	int64_t deadline;
 
 	count(COUNT_ACCEPT_PAUSED);
 	if (*pause_ns == 0) {
@@ -64,11 +48,7 @@ static void pause_accepting(struct http_listener *l, int rc, int64_t *pause_ns)
 		    log_str("error", err_text(rc)), log_i64("files_allowed", (int64_t)files.rlim_cur));
 	}
 	*pause_ns = *pause_ns == 0 ? first_ns : *pause_ns * 2 < longest_ns ? *pause_ns * 2 : longest_ns;
-	deadline = clock_now_ns() + *pause_ns;
-	lock_take(&l->lock);
-	while (!l->stop && lock_wait_until(&l->wake, &l->lock, deadline))
-		;
-	lock_drop(&l->lock);
+	(void)worker_nap(&l->worker, clock_now_ns() + *pause_ns);
 }
 
 static int accept_one(struct http_listener *l)
@@ -82,7 +62,7 @@ static int accept_one(struct http_listener *l)
 	return l->take(l->arg, fd, (struct sockaddr *)&peer, peer_bytes);
 }
 
-static void *accept_all(void *arg)
+static void accept_all(void *arg)
 {
 	struct http_listener *l = arg;
 	int64_t pause_ns = 0;
@@ -91,8 +71,8 @@ static void *accept_all(void *arg)
 	OBJ_CHECK(l, HTTP_LISTENER_MAGIC);
 	for (;;) {
 		rc = accept_one(l);
-		if (is_stopping(l))
-			return NULL;
+		if (worker_is_stopping(&l->worker))
+			return;
 		if (rc < 0) {
 			pause_accepting(l, rc, &pause_ns);
 		} else if (pause_ns > 0) {
@@ -116,11 +96,9 @@ int http_listener_start(const char *address, const char *label, bool reuse_port,
 	l->magic = HTTP_LISTENER_MAGIC;
 	l->take = take;
 	l->arg = arg;
-	lock_init(&l->lock, LOCK_SERVICE);
-	lock_cond_init(&l->wake);
 	if ((rc = listen_open(address, BACKLOG, reuse_port, &l->fd)) < 0)
 		goto free_listener;
-	if ((rc = thread_spawn(THREAD_SERVICE, "http accept", accept_all, l, &l->thread)) < 0)
+	if ((rc = worker_start(&l->worker, "http accept", accept_all, l)) < 0)
 		goto close_listener;
 	/* Who starts us waits for that line. */
 	if ((rc = listen_announce(l->fd, label, &port)) < 0)
@@ -131,8 +109,6 @@ int http_listener_start(const char *address, const char *label, bool reuse_port,
 close_listener:
 	(void)close(l->fd);
 free_listener:
-	(void)pthread_cond_destroy(&l->wake);
-	lock_fini(&l->lock);
 	free(l);
 	return rc;
 }
@@ -142,15 +118,10 @@ void http_listener_stop(struct http_listener **listener)
 	struct http_listener *l = *listener;
 
 	OBJ_CHECK(l, HTTP_LISTENER_MAGIC);
-	lock_take(&l->lock);
-	l->stop = true;
-	lock_drop(&l->lock);
-	(void)pthread_cond_signal(&l->wake);
+	worker_ask_to_stop(&l->worker);
 	(void)shutdown(l->fd, SHUT_RDWR); /* accept4 returns, now and from now on */
-	thread_join(&l->thread);
+	worker_stop(&l->worker);
 	(void)close(l->fd);
-	(void)pthread_cond_destroy(&l->wake);
-	lock_fini(&l->lock);
 	l->magic = 0;
 	free(l);
 	*listener = NULL;
