@@ -8,11 +8,10 @@
 #include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
-#include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/strmap.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 #include "common/redis/redis_reply.h"
 #include "logic/reap.h"
 
@@ -35,15 +34,11 @@ struct reap {
 	/* set once */
 	const struct config *cfg;
 	struct redis_pipe *pipe;
-	struct thread *thread;
-	/* the thread's */
+	struct worker worker;
+	/* the worker's */
 	struct strmap seen; /* server -> struct seen */
 	unsigned round;
 	int64_t answered_ns; /* when Redis last answered */
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t wake;
-	bool stop;
 };
 
 /* Only if it is still as we saw it: it may have come back, or another logic was faster. */
@@ -135,23 +130,14 @@ static void look(struct reap *r)
 	freeReplyObject(reply);
 }
 
-static void *run(void *arg)
+static void run(void *arg)
 {
 	struct reap *r = arg;
-	int64_t next;
 
 	OBJ_CHECK(r, REAP_MAGIC);
-	lock_take(&r->lock);
-	while (!r->stop) {
-		lock_drop(&r->lock);
+	do
 		look(r);
-		next = clock_now_ns() + r->cfg->redis_lease * CLOCK_MS / 3;
-		lock_take(&r->lock);
-		while (!r->stop && lock_wait_until(&r->wake, &r->lock, next))
-			;
-	}
-	lock_drop(&r->lock);
-	return NULL;
+	while (worker_nap(&r->worker, clock_now_ns() + r->cfg->redis_lease * CLOCK_MS / 3));
 }
 
 int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **out)
@@ -165,10 +151,8 @@ int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **
 	r->cfg = cfg;
 	r->pipe = pipe;
 	strmap_init(&r->seen);
-	lock_init(&r->lock, LOCK_SERVICE);
-	lock_cond_init(&r->wake);
-	if ((rc = thread_spawn(THREAD_SERVICE, "reap", run, r, &r->thread)) < 0) {
-		reap_stop(&r);
+	if ((rc = worker_start(&r->worker, "reap", run, r)) < 0) {
+		free(r);
 		return rc;
 	}
 	*out = r;
@@ -180,15 +164,8 @@ void reap_stop(struct reap **reap)
 	struct reap *r = *reap;
 
 	OBJ_CHECK(r, REAP_MAGIC);
-	lock_take(&r->lock);
-	r->stop = true;
-	lock_drop(&r->lock);
-	(void)pthread_cond_signal(&r->wake);
-	if (r->thread != NULL)
-		thread_join(&r->thread);
+	worker_stop(&r->worker);
 	strmap_drop_all(&r->seen, free);
-	(void)pthread_cond_destroy(&r->wake);
-	lock_fini(&r->lock);
 	r->magic = 0;
 	free(r);
 	*reap = NULL;

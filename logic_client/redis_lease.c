@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cluster/schema.h"
 #include "cluster/script.h"
@@ -22,7 +23,7 @@
 #include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/signals.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 #include "common/redis/redis_reply.h"
 #include "logic_client/redis_rooms.h"
 
@@ -50,8 +51,8 @@ struct redis_lease {
 	struct redis_lease_owner owner;
 	int64_t lease_ns;
 	int64_t timeout_ns;
-	struct thread *thread;
-	/* the thread's, after the start */
+	struct worker worker;
+	/* the worker's, after the start */
 	char epoch[24];
 	int64_t layout; /* of the data, where it is not ours */
 	/* any thread */
@@ -59,13 +60,10 @@ struct redis_lease {
 	atomic_llong renewed_ns; /* when Redis last confirmed it */
 	/* under lock */
 	struct lock lock;
-	pthread_cond_t wake;
-	bool stop;
 	struct wire_load load;
 	unsigned loss;   /* the last one */
 	bool registered; /* again, after it: to be said at the next renewal */
-	bool leaving;    /* this comet goes away ... */
-	bool hurry;      /* ... which is to be said now */
+	bool leaving;    /* this comet goes away */
 };
 
 static bool stands(const struct redis_lease *l)
@@ -139,15 +137,7 @@ static int ask_for_lease(struct redis_lease *l)
 /* A moment for memory, or for room in the pipe, to come back. False: stopping. */
 static bool rest(struct redis_lease *l)
 {
-	int64_t until = clock_now_ns() + 10 * CLOCK_MS;
-	bool stop;
-
-	lock_take(&l->lock);
-	while (!l->stop && lock_wait_until(&l->wake, &l->lock, until))
-		;
-	stop = l->stop;
-	lock_drop(&l->lock);
-	return !stop;
+	return worker_nap(&l->worker, clock_now_ns() + 10 * CLOCK_MS);
 }
 
 void redis_lease_join(struct redis_lease *l, const char *room)
@@ -257,27 +247,13 @@ static bool renew(struct redis_lease *l)
 	return true;
 }
 
-static void *run(void *arg)
+static void run(void *arg)
 {
 	struct redis_lease *l = arg;
-	bool ours = true;
 
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
-	lock_take(&l->lock);
-	while (!l->stop && ours) {
-		int64_t next = clock_now_ns() + l->lease_ns / 3;
-
-		while (!l->stop && !l->hurry && lock_wait_until(&l->wake, &l->lock, next))
-			;
-		if (l->stop)
-			break;
-		l->hurry = false;
-		lock_drop(&l->lock);
-		ours = renew(l);
-		lock_take(&l->lock);
-	}
-	lock_drop(&l->lock);
-	return NULL;
+	while (worker_wait(&l->worker, clock_now_ns() + l->lease_ns / 3) && renew(l))
+		;
 }
 
 void redis_lease_registered(struct redis_lease *l, unsigned loss)
@@ -293,22 +269,18 @@ void redis_lease_leave(struct redis_lease *l)
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
 	lock_take(&l->lock);
 	l->leaving = true;
-	l->hurry = true;
 	lock_drop(&l->lock);
-	(void)pthread_cond_broadcast(&l->wake);
+	worker_wake(&l->worker); /* it is to be said now */
 }
 
 /* ---- start and stop ---- */
 
 /* -ECANCELED: not any more, the process is asked to stop, which nobody else hears before it has started. */
-static int pause_a_moment(struct redis_lease *l)
+static int pause_a_moment(void)
 {
-	int64_t until = clock_now_ns() + 100 * CLOCK_MS;
+	const struct timespec moment = {.tv_nsec = 100 * CLOCK_MS};
 
-	lock_take(&l->lock);
-	while (lock_wait_until(&l->wake, &l->lock, until))
-		;
-	lock_drop(&l->lock);
+	(void)nanosleep(&moment, NULL);
 	return signals_ask_to_stop() ? -ECANCELED : 0;
 }
 
@@ -352,7 +324,7 @@ static int take(struct redis_lease *l)
 						     : "the name has a holder; waiting whether it lives, or goes"));
 			free_by = now + l->lease_ns + l->lease_ns / 2;
 		}
-		if ((rc = pause_a_moment(l)) < 0)
+		if ((rc = pause_a_moment()) < 0)
 			return rc;
 	}
 }
@@ -360,7 +332,6 @@ static int take(struct redis_lease *l)
 static void free_lease(struct redis_lease *l)
 {
 	redis_rooms_fini(&l->rooms);
-	(void)pthread_cond_destroy(&l->wake);
 	lock_fini(&l->lock);
 	l->magic = 0;
 	free(l);
@@ -382,9 +353,8 @@ int redis_lease_start(const struct cluster_member *member, struct redis_pipe *pi
 	l->lease_ns = member->cfg->redis_lease * CLOCK_MS;
 	l->timeout_ns = member->cfg->redis_timeout * CLOCK_MS;
 	lock_init(&l->lock, LOCK_SERVICE);
-	lock_cond_init(&l->wake);
 	redis_rooms_init(&l->rooms, pipe, member->server_id, l->timeout_ns);
-	if ((rc = take(l)) < 0 || (rc = thread_spawn(THREAD_SERVICE, "lease", run, l, &l->thread)) < 0) {
+	if ((rc = take(l)) < 0 || (rc = worker_start(&l->worker, "lease", run, l)) < 0) {
 		free_lease(l);
 		return rc;
 	}
@@ -404,11 +374,7 @@ void redis_lease_stop(struct redis_lease **lease)
 	struct redis_lease *l = *lease;
 
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
-	lock_take(&l->lock);
-	l->stop = true;
-	lock_drop(&l->lock);
-	(void)pthread_cond_broadcast(&l->wake);
-	thread_join(&l->thread);
+	worker_stop(&l->worker);
 	give_back(l);
 	free_lease(l);
 	*lease = NULL;

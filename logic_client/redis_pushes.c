@@ -16,11 +16,10 @@
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
-#include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/strmap.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 #include "common/redis/redis.h"
 
 /* Entries read at a time, and how long Redis waits for the first. */
@@ -44,18 +43,14 @@ struct redis_pushes {
 	struct kicks *kicks;
 	char *key;
 	struct redis *redis;
-	struct thread *thread;
-	/* the thread's */
+	struct worker worker;
+	/* the worker's */
 	struct place read;    /* up to here, this time */
 	struct place highest; /* ever; below it everything comes again */
 	uint64_t number;      /* of the entry at `highest` */
 	/* the number when Redis lost its data and began to count anew, and what was counted as lost since */
 	uint64_t lost_at;
 	struct strmap writers; /* writer -> last number, heap */
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t wake;
-	bool stop;
 };
 
 static bool is_above(struct place a, struct place b)
@@ -133,15 +128,7 @@ static int is_duplicate(struct redis_pushes *p, const struct wire_pushed *pushed
 /* A moment for memory or room to come back. False: stopping. */
 static bool rest(struct redis_pushes *p)
 {
-	int64_t until = clock_now_ns() + 50 * CLOCK_MS;
-	bool stop;
-
-	lock_take(&p->lock);
-	while (!p->stop && lock_wait_until(&p->wake, &p->lock, until))
-		;
-	stop = p->stop;
-	lock_drop(&p->lock);
-	return !stop;
+	return worker_nap(&p->worker, clock_now_ns() + 50 * CLOCK_MS);
 }
 
 /* Until the sink has it. What waits meanwhile waits in Redis. */
@@ -272,7 +259,7 @@ static int read_some(struct redis_pushes *p)
 	return rc;
 }
 
-static void *run(void *arg)
+static void run(void *arg)
 {
 	struct redis_pushes *p = arg;
 	bool fresh;
@@ -286,12 +273,12 @@ static void *run(void *arg)
 		if (rc == 0)
 			rc = read_some(p);
 		if (rc == -ESHUTDOWN)
-			return NULL;
+			return;
 		/* Refused for another reason than a connection's end: not in a tight loop. */
 		if (rc < 0 && rc != -ETIMEDOUT && redis_is_connected(p->redis)) {
 			redis_drop(p->redis, err_text(rc));
 			if (!rest(p))
-				return NULL;
+				return;
 		}
 	}
 }
@@ -312,14 +299,12 @@ int redis_pushes_start(const struct cluster_member *member, push_sink *sink, voi
 	p->sink = sink;
 	p->sink_self = sink_self;
 	p->kicks = kicks;
-	lock_init(&p->lock, LOCK_SERVICE);
-	lock_cond_init(&p->wake);
 	strmap_init(&p->writers);
 	rc = asprintf(&p->key, "comet:push:%s", member->server_id) < 0 ? -ENOMEM : 0;
 	if (rc < 0)
 		p->key = NULL;
 	if (rc == 0 && (rc = redis_new(&redis, &p->redis)) == 0)
-		rc = thread_spawn(THREAD_SERVICE, "pushes", run, p, &p->thread);
+		rc = worker_start(&p->worker, "pushes", run, p);
 	if (rc < 0) {
 		redis_pushes_stop(&p);
 		return rc;
@@ -333,20 +318,14 @@ void redis_pushes_stop(struct redis_pushes **pushes)
 	struct redis_pushes *p = *pushes;
 
 	OBJ_CHECK(p, REDIS_PUSHES_MAGIC);
-	lock_take(&p->lock);
-	p->stop = true;
-	lock_drop(&p->lock);
-	(void)pthread_cond_signal(&p->wake);
+	worker_ask_to_stop(&p->worker);
 	if (p->redis != NULL)
 		redis_stop(p->redis);
-	if (p->thread != NULL)
-		thread_join(&p->thread);
+	worker_stop(&p->worker);
 	if (p->redis != NULL)
 		redis_free(&p->redis);
 	strmap_drop_all(&p->writers, free);
 	free(p->key);
-	(void)pthread_cond_destroy(&p->wake);
-	lock_fini(&p->lock);
 	p->magic = 0;
 	free(p);
 	*pushes = NULL;
