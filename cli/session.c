@@ -10,6 +10,7 @@
 
 #include "cli/printer.h"
 #include "client/backoff.h"
+#include "common/base/address.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
@@ -24,7 +25,7 @@ struct sessions {
 	bool was_online;                   /* ever */
 	int64_t online_ns;                 /* since when in this session; 0: not authenticated in it */
 	char next_node[CLIENT_NODE_BYTES]; /* where the last server sent us: tried once; empty: nowhere */
-	char node[CLIENT_NODE_BYTES];      /* the one of this session, cut into ... */
+	struct address node;               /* the one of this session, cut into ... */
 	const char *at_host, *at_port;     /* ... these; or they are those of the arguments */
 	struct client *old;                /* to a server that goes away: what it still sends is to be read */
 };
@@ -171,29 +172,14 @@ static enum session_end sign_in(struct sessions *s, struct client *c, int64_t de
 	return SESSION_DONE;
 }
 
-/* host:port, or [host]:port where host is an IPv6 address. */
-static bool split_node(char *node, const char **host, const char **port)
-{
-	char *colon = strrchr(node, ':');
-	bool in_brackets = colon != NULL && colon > node + 1 && node[0] == '[' && colon[-1] == ']';
-
-	if (colon == NULL || colon == node || colon[1] == '\0')
-		return false;
-	colon[in_brackets ? -1 : 0] = '\0';
-	*host = node + in_brackets;
-	*port = colon + 1;
-	return true;
-}
-
 /* Choose where this session goes: where the one before was sent, or where the arguments say. */
 static void aim(struct sessions *s)
 {
-	memcpy(s->node, s->next_node, sizeof(s->node));
+	bool sent = address_parse(s->next_node, &s->node) == 0 && s->node.host[0] != '\0' && s->node.port[0] != '\0';
+
 	s->next_node[0] = '\0';
-	if (!split_node(s->node, &s->at_host, &s->at_port)) {
-		s->at_host = s->opt->host;
-		s->at_port = s->opt->port;
-	}
+	s->at_host = sent ? s->node.host : s->opt->host;
+	s->at_port = sent ? s->node.port : s->opt->port;
 }
 
 /* DONE and online_ns set where we are in. */

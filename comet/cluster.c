@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/address.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/signals.h"
@@ -135,20 +136,10 @@ static void stop_waiting(void *self)
 /* Can a client connect there? "0.0.0.0", "[::]" and port 0 say where to listen. */
 static bool leads_somewhere(const char *address)
 {
-	static const char *const wildcards[] = {"", "0.0.0.0", "::", "[::]", "*"};
-	const char *colon = strrchr(address, ':');
-	size_t host_bytes = strlen(address);
+	struct address a;
 
-	/* More than one colon and no bracket: a host of version 6, without a port. */
-	if (colon != NULL && (address[0] == '[' ? colon[-1] == ']' : strchr(address, ':') == colon)) {
-		if (strcmp(colon, ":0") == 0)
-			return false;
-		host_bytes = (size_t)(colon - address);
-	}
-	for (size_t i = 0; i < sizeof(wildcards) / sizeof(wildcards[0]); i++)
-		if (strlen(wildcards[i]) == host_bytes && strncmp(address, wildcards[i], host_bytes) == 0)
-			return false;
-	return true;
+	/* Other forms than ours are told as they stand. */
+	return address_parse(address, &a) < 0 || (a.number != 0 && !address_is_wildcard(&a));
 }
 
 /* The addresses that are told: those of server.addrs, else of tcp.bind, as far as they are of use. NULL: no memory. */

@@ -22,6 +22,7 @@
 #include "comet/transport/tls.h"
 #include "comet/transport/tls_certs.h"
 #include "comet/wiring.h"
+#include "common/base/address.h"
 #include "common/base/clock.h"
 #include "common/base/cores.h"
 #include "common/base/err.h"
@@ -287,19 +288,21 @@ static void say_what_to_try(const struct house *h, const char *program)
 	const char *slash = strrchr(program, '/');
 	int dir = slash != NULL ? (int)(slash - program) + 1 : 0;
 	char http[128], tcp[128];
+	struct address http_at, tcp_at;
 	const char *http_list = h->cfg.http_bind, *tcp_list = h->cfg.tcp_bind;
 
 	if (!h->wiring.alone)
 		return;
 	/* With ports picked by the kernel the lines above tell where to look. */
 	if (!config_list_next(&http_list, http, sizeof(http)) || !config_list_next(&tcp_list, tcp, sizeof(tcp)) ||
-	    strcmp(strrchr(http, ':'), ":0") == 0 || strcmp(strrchr(tcp, ':'), ":0") == 0)
+	    address_parse(http, &http_at) < 0 || http_at.number <= 0 || address_parse(tcp, &tcp_at) < 0 ||
+	    tcp_at.number <= 0)
 		return;
 	(void)printf("comet %s runs alone; Ctrl-C stops it. Try, in two other terminals:\n"
 		     "  %.*scomet-cli sub --port %s --mid 123\n"
 		     "  curl -d 'hello' 'http://%s/goim/push/mids?operation=1000&mids=123'\n"
 		     "Or in a browser: http://%s/\n",
-		     version_text, dir, program, strrchr(tcp, ':') + 1, http, http);
+		     version_text, dir, program, tcp_at.port, http, http);
 	(void)fflush(stdout);
 }
 

@@ -1,13 +1,13 @@
 /* api_v2: goim's second HTTP API, and what we add in its manner: kick, upstream. docs/protocol.md, section 6, is
  * its contract.
  * SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cluster/load.h"
+#include "common/base/address.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/wire/wire.h"
@@ -304,38 +304,16 @@ static int by_load(const void *a, const void *b, void *region)
 	return load_compare(&x, &y);
 }
 
-/* The host of "host:port", "[v6]:port" or of a host alone. */
-static void take_host(const char *address, char *host, size_t host_bytes)
-{
-	const char *colon = strrchr(address, ':'), *bracket = strchr(address, ']');
-	size_t n = colon != NULL && (bracket != NULL ? bracket < colon : strchr(address, ':') == colon)
-			   ? (size_t)(colon - address)
-			   : strlen(address);
-
-	if (address[0] == '[' && n > 2 && address[n - 1] == ']') {
-		address++;
-		n -= 2;
-	}
-	(void)snprintf(host, host_bytes, "%.*s", (int)n, address);
-}
-
-static bool is_address(const char *host)
-{
-	unsigned char bytes[16];
-
-	return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, host, bytes) == 1;
-}
-
 /* The hosts of one server: names where `names`, else addresses. */
 static void add_hosts(json_t *nodes, const struct registry_server *server, bool names, bool any)
 {
 	const char *rest = server->addrs;
-	char address[128], host[128];
+	char address[128];
+	struct address a;
 
 	while (json_array_size(nodes) < 5 && config_list_next(&rest, address, sizeof(address))) {
-		take_host(address, host, sizeof(host));
-		if (any || is_address(host) != names)
-			(void)json_array_append_new(nodes, json_string(host));
+		if (address_parse(address, &a) == 0 && (any || address_is_literal(&a) != names))
+			(void)json_array_append_new(nodes, json_string(a.host));
 	}
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "common/base/address.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
@@ -405,11 +406,11 @@ int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t spee
 static uint16_t port_of(const char *bind)
 {
 	char address[128];
-	const char *colon;
+	struct address a;
 
-	if (!config_list_next(&bind, address, sizeof(address)) || (colon = strrchr(address, ':')) == NULL)
+	if (!config_list_next(&bind, address, sizeof(address)) || address_parse(address, &a) < 0 || a.number < 0)
 		return 0;
-	return (uint16_t)strtoul(colon + 1, NULL, 10);
+	return (uint16_t)a.number;
 }
 
 struct client_ports logic_client_ports(const struct logic *l)

@@ -6,27 +6,19 @@
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "common/base/address.h"
 
 static int resolve(const char *address, struct addrinfo **found)
 {
 	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
-	char name[LISTEN_ADDRESS_BYTES];
-	char *port, *host = name;
-	size_t len;
+	struct address a;
 
-	(void)snprintf(name, sizeof(name), "%s", address);
-	if ((port = strrchr(name, ':')) == NULL)
+	if (address_parse(address, &a) < 0 || a.port[0] == '\0')
 		return -EINVAL;
-	*port++ = '\0';
-	len = strlen(name);
-	if (len >= 2 && name[0] == '[' && name[len - 1] == ']') {
-		name[len - 1] = '\0';
-		host++;
-	}
-	return getaddrinfo(host[0] != '\0' ? host : NULL, port, &hints, found) == 0 ? 0 : -EADDRNOTAVAIL;
+	return getaddrinfo(a.host[0] != '\0' ? a.host : NULL, a.port, &hints, found) == 0 ? 0 : -EADDRNOTAVAIL;
 }
 
 int listen_open(const char *address, int backlog, bool reuse_port, int *out)

@@ -9,7 +9,7 @@
 #define LISTEN_ADDRESS_BYTES 128 /* longest address with its zero byte */
 
 /* Listen on "host:port", "[v6]:port" or ":port" (all addresses), with SO_REUSEPORT if reuse_port; port 0 picks a free one.
- * 0 and *fd; -EINVAL (no port), -EADDRNOTAVAIL (nobody knows such a host), -errno */
+ * 0 and *fd; -EINVAL (no port, or no address at all), -EADDRNOTAVAIL (nobody knows such a host), -errno */
 int listen_open(const char *address, int backlog, bool reuse_port, int *fd);
 
 /* Print "listening <label> <address>" on stdout, with the port that it got, which is also *port. 0 or -errno. */

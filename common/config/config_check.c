@@ -1,73 +1,36 @@
 /* config: the rules between settings. Each complaint names the setting to change. SPDX-License-Identifier: MIT */
 #include "common/config/config.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/address.h"
 #include "common/base/err.h"
 
-/* Where the host ends and the port begins in "host:port" or "[v6]:port"; NULL when it is neither. */
-static const char *port_of(const char *address)
+/* NULL when the address is good, or what is wrong with it. `wide_fault` is what to say about one beyond loopback, NULL where
+ * that is fine. */
+static const char *fault_of(const char *text, const char *wide_fault)
 {
-	const char *colon = address[0] == '[' ? strstr(address, "]:") : strchr(address, ':');
+	struct address a;
 
-	if (!colon)
-		return NULL;
-	colon += address[0] == '[';
-	/* A second colon is an IPv6 address that wants its brackets. */
-	return strchr(colon + 1, ':') ? NULL : colon + 1;
-}
-
-static bool is_port(const char *text)
-{
-	size_t bytes = strspn(text, "0123456789");
-
-	return bytes > 0 && bytes <= 5 && text[bytes] == '\0' && strtol(text, NULL, 10) <= 65535;
-}
-
-/* NULL when the address is good, or what is wrong with it. */
-static const char *fault_of(const char *address)
-{
-	const char *port = port_of(address);
-
-	if (!port || !is_port(port))
+	if (address_parse(text, &a) < 0 || a.number < 0)
 		return "must be host:port with a port up to 65535 (0 picks a free one), an IPv6 host in brackets";
-	if (address[0] == ':' || strncmp(address, "[]", 2) == 0)
+	if (a.host[0] == '\0')
 		return "names no host; 0.0.0.0 stands for every IPv4 address, [::] for every IPv6 one";
-	return NULL;
+	return address_is_loopback(&a) ? NULL : wide_fault;
 }
 
-/* Names other than localhost count as wide: what they resolve to can change behind our back. */
-static bool is_loopback(const char *address)
-{
-	struct in_addr v4;
-	char host[64];
-	size_t bytes = (size_t)(port_of(address) - address) - 1;
-
-	if (bytes >= sizeof(host))
-		return false;
-	memcpy(host, address, bytes);
-	host[bytes] = '\0';
-	if (strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0)
-		return true;
-	return inet_pton(AF_INET, host, &v4) == 1 && (ntohl(v4.s_addr) >> 24) == 127;
-}
-
-/* All addresses of one bind setting; `wide_fault` is what to say about one beyond loopback, NULL where that is fine. */
+/* All addresses of one bind setting. */
 static int check_bind(const char *setting, const char *list, const char *wide_fault, FILE *errors)
 {
 	char address[256];
 	int rc = 0;
 
 	while (config_list_next(&list, address, sizeof(address))) {
-		const char *fault = fault_of(address);
+		const char *fault = fault_of(address, wide_fault);
 
-		if (!fault && wide_fault && !is_loopback(address))
-			fault = wide_fault;
-		if (fault) {
+		if (fault != NULL) {
 			(void)fprintf(errors, "%s: %.80s %s\n", setting, address, fault);
 			rc = -ERR_CONFIG;
 		}

@@ -17,6 +17,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "common/base/address.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -355,19 +356,11 @@ static int say(struct redis *r, const char *format, ...)
 static int dial(struct redis *r, const char *address)
 {
 	struct timeval timeout = {r->opt.timeout_ms / 1000, (r->opt.timeout_ms % 1000) * 1000};
-	const char *colon = strrchr(address, ':');
-	char host[HOST_BYTES];
-	size_t bytes = colon != NULL ? (size_t)(colon - address) : 0;
+	struct address a;
 
-	if (bytes == 0 || bytes >= sizeof(host))
+	if (address_parse(address, &a) < 0 || a.host[0] == '\0' || a.number < 0)
 		return -EINVAL;
-	if (address[0] == '[' && colon[-1] == ']') {
-		address++;
-		bytes -= 2;
-	}
-	memcpy(host, address, bytes);
-	host[bytes] = '\0';
-	r->context = redisConnectWithTimeout(host, (int)strtol(colon + 1, NULL, 10), timeout);
+	r->context = redisConnectWithTimeout(a.host, a.number, timeout);
 	if (r->context == NULL)
 		return -ENOMEM;
 	if (r->context->err != 0) {

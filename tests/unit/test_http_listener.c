@@ -199,7 +199,7 @@ static void addresses_that_cannot_be_are_errors(void **state)
 		{"127.0.0.1", -EINVAL},
 		{"", -EINVAL},
 		{"127.0.0.1:http-of-nobody", -EADDRNOTAVAIL},
-		{"[::1:0", -EADDRNOTAVAIL},
+		{"[::1:0", -EINVAL},
 		{"192.0.2.1:0", -EADDRNOTAVAIL}, /* for documentation only, RFC 5737: no machine has it */
 	};
 	struct http_listener *l = NULL;
