@@ -159,11 +159,6 @@ int alone_try_auth(const struct config *cfg)
 	return cfg->logic_mode == CONFIG_LOGIC_EMBEDDED ? auth_try(cfg) : 0;
 }
 
-void alone_label_counters(void)
-{
-	auth_label_counters();
-}
-
 /* ---- start and stop ---- */
 
 static void free_alone(void *self)

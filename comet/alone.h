@@ -11,7 +11,5 @@ wiring_maker alone_wire;
 
 /* For -t: could alone_wire read the keys of tokens? 0, where this comet is not alone, too; or as it. */
 int alone_try_auth(const struct config *cfg);
-/* Name the labels of logic's counters. Once, before threads start. */
-void alone_label_counters(void);
 
 #endif

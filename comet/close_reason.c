@@ -29,6 +29,9 @@ static const char *const labels[CLOSE_MAX] = {
 #undef reason
 };
 
+COUNTER_LABELS(CLOSED, labels, CLOSE_MAX);
+COUNTER_LABELS(REFUSED, labels, CLOSE_MAX);
+
 const char *close_reason_name(enum close_reason why)
 {
 	return table[why].name;
@@ -143,10 +146,4 @@ size_t close_reason_body(enum close_reason why, const char *detail, char *text, 
 	(void)escape(detail != NULL && detail[0] != '\0' ? detail : table[why].words, words, sizeof(words));
 	n = snprintf(text, text_bytes, "{\"code\":%d,\"reason\":\"%s\"}", table[why].code, words);
 	return n < 0 ? 0 : (size_t)n < text_bytes ? (size_t)n : text_bytes - 1;
-}
-
-void close_reason_label_counters(void)
-{
-	counters_label(COUNT_CLOSED, labels, CLOSE_MAX);
-	counters_label(COUNT_REFUSED, labels, CLOSE_MAX);
 }

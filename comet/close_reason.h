@@ -26,7 +26,4 @@ enum close_reason close_reason_of_connect(int rc);
  * is cut to fit; returns its length without the zero byte. */
 size_t close_reason_body(enum close_reason why, const char *detail, char *text, size_t text_bytes);
 
-/* Name the labels of the counters that go by reason. Once, before threads start. */
-void close_reason_label_counters(void);
-
 #endif

@@ -12,6 +12,21 @@
 #include "common/base/counters.h"
 #include "common/base/obj.h"
 
+static const char *const drop_reasons[DROP_MAX] = {
+	[DROP_QUEUE_FULL] = "queue_full",
+	[DROP_CLOSED] = "closed",
+	[DROP_GONE] = "gone",
+	[DROP_NO_MEMORY] = "no_memory",
+};
+
+static const char *const limits[LIMIT_MAX] = {
+	[LIMIT_PACKETS] = "packets",   [LIMIT_BYTES] = "bytes",     [LIMIT_BEFORE_AUTH] = "before_auth",
+	[LIMIT_RENEWALS] = "renewals", [LIMIT_ACCEPTS] = "accepts",
+};
+
+COUNTER_LABELS(DROPPED, drop_reasons, DROP_MAX);
+COUNTER_LABELS(LIMITED, limits, LIMIT_MAX);
+
 /* How long the peer gets to read the goodbye and close, once everything was written. */
 #define LINGER_NS CLOCK_SEC
 
@@ -67,24 +82,6 @@ void connection_unref(struct connection **connection)
 	seat_fini(&c->seat);
 	free(c->refusal);
 	free(c);
-}
-
-void connection_label_counters(void)
-{
-	static const char *const names[DROP_MAX] = {
-		[DROP_QUEUE_FULL] = "queue_full",
-		[DROP_CLOSED] = "closed",
-		[DROP_GONE] = "gone",
-		[DROP_NO_MEMORY] = "no_memory",
-	};
-
-	static const char *const limits[LIMIT_MAX] = {
-		[LIMIT_PACKETS] = "packets",   [LIMIT_BYTES] = "bytes",     [LIMIT_BEFORE_AUTH] = "before_auth",
-		[LIMIT_RENEWALS] = "renewals", [LIMIT_ACCEPTS] = "accepts",
-	};
-
-	counters_label(COUNT_DROPPED, names, DROP_MAX);
-	counters_label(COUNT_LIMITED, limits, LIMIT_MAX);
 }
 
 static bool give_reason(struct connection *c, enum close_reason why)

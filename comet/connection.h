@@ -123,9 +123,6 @@ void connection_forewarn(struct connection *c);
 /* End it at once: nothing more is read or written. */
 void connection_abort(struct connection *c, enum close_reason why);
 
-/* Name the labels of the counters that go by drop_reason and connection_limit. Once, before threads start. */
-void connection_label_counters(void);
-
 /* Is it on its way out? */
 static inline bool connection_is_closing(const struct connection *c)
 {

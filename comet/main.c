@@ -115,17 +115,6 @@ static void enlarge_futex_table(int64_t connections)
 	(void)prctl(pr_futex_hash, set_slots, slots, 0, 0);
 }
 
-static void label_counters(void)
-{
-	thread_label_counters();
-	close_reason_label_counters();
-	connection_label_counters();
-	serve_label_counters();
-	push_label_counters();
-	accept_label_counters();
-	alone_label_counters();
-}
-
 /* A comet's name in the registry: given, or made from the host's and the process's. */
 static void name_server(struct house *h)
 {
@@ -167,7 +156,6 @@ int main(int argc, char **argv)
 	signals_block();
 	log_setup((enum log_level)h->cfg.log_level, (enum log_format)h->cfg.log_format);
 	raise_file_limit();
-	label_counters();
 	name_server(h);
 	if ((rc = start(h)) == 0)
 		say_what_to_try(h, argv[0]);

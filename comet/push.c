@@ -73,17 +73,13 @@ struct push {
 	struct worker *workers;
 };
 
-void push_label_counters(void)
-{
-	static const char *const targets[WIRE_TARGETS] = {
-		[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick"};
-	static const char *const refusals[REFUSED_MAX] = {[REFUSED_QUEUE_FULL] = "queue_full",
-							  [REFUSED_NO_MEMORY] = "no_memory",
-							  [REFUSED_STOPPING] = "stopping"};
+static const char *const targets[WIRE_TARGETS] = {
+	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick"};
+static const char *const refusals[REFUSED_MAX] = {
+	[REFUSED_QUEUE_FULL] = "queue_full", [REFUSED_NO_MEMORY] = "no_memory", [REFUSED_STOPPING] = "stopping"};
 
-	counters_label(COUNT_PUSHES, targets, WIRE_TARGETS);
-	counters_label(COUNT_PUSHES_REFUSED, refusals, REFUSED_MAX);
-}
+COUNTER_LABELS(PUSHES, targets, WIRE_TARGETS);
+COUNTER_LABELS(PUSHES_REFUSED, refusals, REFUSED_MAX);
 
 /* ---- jobs ---- */
 

@@ -21,7 +21,4 @@ void push_stop(struct push **p);
  * A push to all with a speed is paced on a thread of its own, beside the order of the others. */
 int push_accept(void *self, const struct wire_push *push);
 
-/* Name the labels of the counters by target and refusal. Once, before threads start. */
-void push_label_counters(void);
-
 #endif

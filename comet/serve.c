@@ -230,31 +230,27 @@ static int start_dispatcher(struct connection *c, struct thread **dispatcher)
 /* ---- the loop ---- */
 
 /* comet_packets_in_total goes by the ops of the table, in its order; those that are not ours come last. */
-static const struct {
-	int32_t op;
-	const char *words;
-} ops[] = {
-#define op(NAME, number, from, dialects, words) {(number), (words)},
+static const int32_t ops[] = {
+#define op(NAME, number, from, dialects, words) (number),
 #include "common/wire/ops.def"
 #undef op
 };
 #define N_OPS (sizeof(ops) / sizeof(ops[0]))
 
-void serve_label_counters(void)
-{
-	static const char *names[N_OPS + 1];
+static const char *const op_names[N_OPS + 1] = {
+#define op(NAME, number, from, dialects, words) (words),
+#include "common/wire/ops.def"
+#undef op
+	"application",
+};
 
-	for (unsigned i = 0; i < N_OPS; i++)
-		names[i] = ops[i].words;
-	names[N_OPS] = "application";
-	counters_label(COUNT_PACKETS_IN, names, N_OPS + 1);
-}
+COUNTER_LABELS(PACKETS_IN, op_names, N_OPS + 1);
 
 static void count_packet(int32_t op)
 {
 	unsigned i = 0;
 
-	while (i < N_OPS && ops[i].op != op)
+	while (i < N_OPS && ops[i] != op)
 		i++;
 	count_by(COUNT_PACKETS_IN, i);
 }

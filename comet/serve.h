@@ -17,7 +17,4 @@ void serve_enter(struct server *s, struct connection *c);
 int serve_begin(struct connection *c);
 void serve_never(struct connection *c, enum close_reason why);
 
-/* Name the labels of comet_packets_in_total. Once, before threads start. */
-void serve_label_counters(void);
-
 #endif

@@ -24,10 +24,7 @@ static const char *const labels[AUTH_CAUSES] = {
 #undef cause
 };
 
-void auth_label_counters(void)
-{
-	counters_label(COUNT_AUTH_FAILURES, labels, AUTH_CAUSES);
-}
+COUNTER_LABELS(AUTH_FAILURES, labels, AUTH_CAUSES);
 
 void auth_identity_fini(struct auth_identity *who)
 {

@@ -63,7 +63,4 @@ bool auth_is_user_id(const uint8_t *token, size_t token_bytes, int64_t *uid);
 /* Is the member there, and not null? */
 bool auth_has(const json_t *from, const char *member);
 
-/* Name the labels of comet_auth_failures_total. Once, before threads start. */
-void auth_label_counters(void);
-
 #endif

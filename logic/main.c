@@ -88,8 +88,6 @@ int main(int argc, char **argv)
 	}
 	signals_block();
 	log_setup((enum log_level)h->cfg.log_level, (enum log_format)h->cfg.log_format);
-	thread_label_counters();
-	auth_label_counters();
 	name_instance(h);
 	if ((rc = start(h)) == -ECANCELED)
 		rc = 0; /* asked to stop while it waited: the signal is there already */

@@ -63,10 +63,7 @@ static const char *const names[ACCEPT_KINDS] = {
 	[ACCEPT_WEBSOCKET_TLS] = "websocket-tls",
 };
 
-void accept_label_counters(void)
-{
-	counters_label(COUNT_ACCEPTED, names, ACCEPT_KINDS);
-}
+COUNTER_LABELS(ACCEPTED, names, ACCEPT_KINDS);
 
 /* ---- one connection ---- */
 

@@ -38,7 +38,4 @@ uint16_t accept_port(const struct accept *a, enum accept_kind kind);
 /* Stop accepting: close the sockets, join the threads. */
 void accept_stop(struct accept **a);
 
-/* Name the labels of comet_accepted_total. Once, before threads start. */
-void accept_label_counters(void);
-
 #endif

@@ -43,8 +43,15 @@ int64_t counters_read_by(enum counter c, unsigned label_value);
 /* The sum of all values of a histogram. */
 int64_t counters_read_sum(enum counter c);
 
-/* Name the label values of a counter_by: names is static, n at most COUNTER_LABELS_MAX. Before threads start. Values
- * whose name is NULL are left out of the text; one may be named later, with a store that releases. */
+/* The names of a counter_by's label values, at file scope beside the enum that they are of: COUNTER_LABELS(CLOSED, labels,
+ * CLOSE_MAX). A program that links this file has them before its main. Values whose name is NULL are left out of the text; one
+ * may be named later, with a store that releases. */
+#define COUNTER_LABELS(NAME, names, n)                                                                                 \
+	__attribute__((constructor)) static void label_##NAME(void)                                                    \
+	{                                                                                                              \
+		counters_label(COUNT_##NAME, names, n);                                                                \
+	}                                                                                                              \
+	_Static_assert((n) <= COUNTER_LABELS_MAX, "each label value has a cell")
 void counters_label(enum counter c, const char *const *names, unsigned n);
 
 /* A growing text, malloc'ed; the owner frees text. `failed` is set where memory ran out. */

@@ -47,12 +47,9 @@ static struct {
 
 enum cause { CAUSE_LIMIT, CAUSE_MEMORY, CAUSE_MAX };
 
-void thread_label_counters(void)
-{
-	static const char *const names[CAUSE_MAX] = {[CAUSE_LIMIT] = "limit", [CAUSE_MEMORY] = "memory"};
+static const char *const causes[CAUSE_MAX] = {[CAUSE_LIMIT] = "limit", [CAUSE_MEMORY] = "memory"};
 
-	counters_label(COUNT_THREADS_FAILED, names, CAUSE_MAX);
-}
+COUNTER_LABELS(THREADS_FAILED, causes, CAUSE_MAX);
 
 _Static_assert(sizeof(struct thread) <= STACK_OWNER_BYTES, "a thread lives in its stack's descriptor");
 

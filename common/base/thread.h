@@ -38,9 +38,6 @@ void thread_fini(void);
  * thread about to wait for long. Elsewhere it does nothing. */
 void thread_trim_stack(void);
 
-/* Name the label values of comet_threads_failed_total. Once, before threads start. */
-void thread_label_counters(void);
-
 /* Which limit most likely made a spawn fail, with its value and how to raise it: written to text. Reads /proc. */
 void thread_limit_text(char *text, size_t text_bytes);
 

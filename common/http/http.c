@@ -36,6 +36,10 @@
 /* Callers that have left, but whose threads libmicrohttpd has not joined yet. */
 #define CALLERS_LEAVING 64
 
+static const char *const statuses[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
+
+COUNTER_LABELS(HTTP_REQUESTS, statuses, sizeof(statuses) / sizeof(statuses[0]));
+
 /* One request. */
 struct call {
 	struct http_request request;
@@ -466,13 +470,6 @@ static int listen_on_all(struct http *h, struct door *door, const char *rest, co
 	return rc;
 }
 
-static void label_counters(void)
-{
-	static const char *const names[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
-
-	counters_label(COUNT_HTTP_REQUESTS, names, sizeof(names) / sizeof(names[0]));
-}
-
 int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out)
 {
 	struct http *h = calloc(1, sizeof(*h));
@@ -485,7 +482,6 @@ int http_start(const struct http_options *opt, http_handler *handler, void *arg,
 	h->opt = *opt;
 	h->handler = handler;
 	h->arg = arg;
-	label_counters();
 	if ((rc = http_guard_init(&h->guard, opt->keys, &opt->rate, opt->free_paths)) < 0 ||
 	    (rc = http_callers_start(opt->callers_max, opt->timeout_ms, &h->callers)) < 0 ||
 	    (rc = start_daemon(h, &h->plain, false)) < 0 ||

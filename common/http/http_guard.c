@@ -25,12 +25,13 @@ static const char *const refused_names[REFUSED_MAX] = {
 	[REFUSED_RATE] = "rate",     [REFUSED_BODY] = "body",           [REFUSED_ORIGIN] = "origin",
 };
 
+COUNTER_LABELS(HTTP_REFUSED, refused_names, REFUSED_MAX);
+
 int http_guard_init(struct http_guard *g, struct http_keys *keys, const struct rate *rate,
 		    const char *const *free_paths)
 {
 	*g = (struct http_guard){.keys = keys, .rate = *rate, .free_paths = free_paths};
 	lock_init(&g->lock, LOCK_POOL);
-	counters_label(COUNT_HTTP_REFUSED, refused_names, REFUSED_MAX);
 	return rate->per_second > 0 ? rate_table_init(&g->rates) : 0;
 }
 

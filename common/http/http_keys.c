@@ -59,6 +59,8 @@ enum { LABEL_NO_KEY, LABEL_OTHERS, LABEL_API_KEY, LABEL_FIRST };
 
 /* No name in a file has parentheses. */
 static const char *labels[COUNTER_LABELS_MAX] = {"(none)", "(others)", "(api_key)"};
+COUNTER_LABELS(HTTP_CALLS, labels, COUNTER_LABELS_MAX);
+
 static char label_names[COUNTER_LABELS_MAX][HTTP_KEY_NAME_BYTES];
 static struct lock labels_lock = LOCK_STATIC(LOCK_POOL);
 static unsigned n_labels = LABEL_FIRST; /* under labels_lock */
@@ -273,7 +275,6 @@ int http_keys_new(const char *api_key, const char *file, struct http_keys **out)
 		return -ENOMEM;
 	keys->magic = HTTP_KEYS_MAGIC;
 	lock_init(&keys->lock, LOCK_POOL);
-	counters_label(COUNT_HTTP_CALLS, labels, COUNTER_LABELS_MAX);
 	keys->wanted = api_key[0] != '\0' || file[0] != '\0';
 	if (api_key[0] != '\0') {
 		keys->api_key.key = (struct http_key){.name = "(api_key)", .scopes = HTTP_ALL, .label = LABEL_API_KEY};

@@ -27,6 +27,8 @@ def test_every_row_of_the_table_is_exposed_with_its_help(house):
     for kind, name, words in rows():
         assert metrics.types[name] == ("counter" if kind == "counter_by" else kind), name
         assert metrics.helps[name] == words, name
+        if kind == "counter_by":  # nobody has forgotten to name its values
+            assert any(sample == name for sample, _ in metrics.samples), name
     assert house.backend.get("/metrics").headers["content-type"].startswith("text/plain")
 
 

@@ -206,7 +206,6 @@ static void counters_by_reason_have_names(void **state)
 	struct counters_text text = {0};
 
 	(void)state;
-	close_reason_label_counters();
 	count_by(COUNT_CLOSED, CLOSE_SLOW_CONSUMER);
 	counters_expose(&text);
 	assert_false(text.failed);

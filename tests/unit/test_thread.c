@@ -327,7 +327,6 @@ static void causes_have_names(void **state)
 	struct counters_text out = {0};
 
 	(void)state;
-	thread_label_counters();
 	counters_expose(&out);
 	assert_non_null(strstr(out.text, "comet_threads_failed_total{cause=\"limit\"} "));
 	assert_non_null(strstr(out.text, "comet_threads_failed_total{cause=\"memory\"} "));
