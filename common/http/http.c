@@ -6,8 +6,6 @@
 
 #include <errno.h>
 #include <microhttpd.h>
-#include <netdb.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,13 +17,12 @@
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
-#include "common/base/network.h"
 #include "common/base/obj.h"
 #include "common/config/config.h"
+#include "common/http/http_call.h"
 #include "common/http/http_callers.h"
 #include "common/http/http_guard.h"
 #include "common/http/http_listener.h"
-#include "common/http/http_query.h"
 #include "common/http/http_tls.h"
 
 #define ADDRESS_BYTES 128
@@ -35,26 +32,6 @@
 #define STACK_BYTES  262144
 /* Callers that have left, but whose threads libmicrohttpd has not joined yet. */
 #define CALLERS_LEAVING 64
-
-static const char *const statuses[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
-
-COUNTER_LABELS(HTTP_REQUESTS, statuses, sizeof(statuses) / sizeof(statuses[0]));
-
-/* One request. */
-struct call {
-	struct http_request request;
-	struct http_reply reply;
-	char *query;
-	char *path;
-	struct http_param *params;
-	uint8_t *body;
-	size_t body_room;
-	bool begun;
-	bool answered; /* http_caller_answer said yes */
-	bool too_large;
-	bool no_memory;
-	char peer[64];
-};
 
 /* libmicrohttpd's daemon of all listeners that speak TLS, or of all that do not. */
 struct door {
@@ -122,157 +99,34 @@ static int take_connection(void *arg, int fd, const struct sockaddr *peer, sockl
 
 /* ---- a request ---- */
 
-/* The request line has come, as it was sent: we decode it ourselves, to tell a broken encoding from a missing one. */
+/* The request line has come. */
 static void *on_uri(void *arg, const char *uri, struct MHD_Connection *connection)
 {
 	struct http *h = arg;
 	struct http_caller *caller = caller_of(connection);
-	struct call *call = calloc(1, sizeof(*call));
-	size_t path_bytes = strcspn(uri, "?");
 
 	OBJ_CHECK(h, HTTP_MAGIC);
 	if (caller != NULL)
 		http_caller_ask(h->callers, caller);
-	if (call == NULL)
-		return NULL;
-	call->path = strndup(uri, path_bytes);
-	call->query = strdup(uri[path_bytes] == '?' ? uri + path_bytes + 1 : "");
-	call->no_memory = call->path == NULL || call->query == NULL;
-	return call;
+	return http_call_new(uri);
 }
 
-static void call_free(struct call *call)
+static enum MHD_Result send_reply(struct MHD_Connection *connection, struct http_call *call, bool close)
 {
-	http_params_free(call->params, call->request.n_params);
-	free(call->query);
-	free(call->path);
-	free(call->body);
-	free(call->reply.body);
-	free(call);
+	return http_call_send(call, connection, close) ? MHD_YES : MHD_NO;
 }
 
-static void say_peer(struct MHD_Connection *connection, struct call *call)
+/* False: refused. */
+static bool read_call(struct http *h, struct MHD_Connection *connection, struct http_call *call, const char *method)
 {
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-
-	if (info == NULL || getnameinfo(info->client_addr, sizeof(struct sockaddr_in6), call->peer, sizeof(call->peer),
-					NULL, 0, NI_NUMERICHOST) != 0)
-		call->peer[0] = '\0';
-	call->request.peer = call->peer;
-}
-
-static const char *shown_key(struct MHD_Connection *connection)
-{
-	static const char bearer[] = "Bearer ";
-	const char *value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Api-Key");
-
-	if (value != NULL)
-		return value;
-	value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
-	if (value != NULL && strncasecmp(value, bearer, sizeof(bearer) - 1) == 0)
-		return value + sizeof(bearer) - 1;
-	return NULL;
-}
-
-static bool accepts_html(struct MHD_Connection *connection)
-{
-	const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
-
-	return accept != NULL && strstr(accept, "text/html") != NULL;
-}
-
-/* What a page sends has the Origin of the page; what is no browser sends none. */
-static bool comes_from_elsewhere(struct MHD_Connection *connection)
-{
-	const char *origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
-	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-	const char *site = origin != NULL ? strstr(origin, "://") : NULL;
-
-	return origin != NULL && (site == NULL || host == NULL || strcasecmp(site + 3, host) != 0);
-}
-
-static bool is_renamed(struct MHD_Connection *connection)
-{
-	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-
-	return host != NULL && !network_is_literal(host);
-}
-
-/* Fill in what the handler wants to know. False: refused. */
-static bool read_call(struct http *h, struct MHD_Connection *connection, struct call *call, const char *method)
-{
-	struct http_request *request = &call->request;
-	int rc = call->no_memory ? -ENOMEM : http_path_decode(call->path);
-
-	if (rc == 0)
-		rc = http_params_decode(call->query, &call->params, &request->n_params);
-	request->params = call->params;
-	if (rc == -ENOMEM) {
-		http_reply_refuse(&call->reply, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
-		return false;
-	}
-	request->bad_params = rc < 0;
-	request->method = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : method;
-	request->path = call->path;
-	request->body = call->body != NULL ? call->body : (const uint8_t *)"";
-	request->wants_html = accepts_html(connection);
-	request->is_elsewheres = comes_from_elsewhere(connection);
-	request->is_renamed = is_renamed(connection);
-	say_peer(connection, call);
-	return http_guard_pass_rate(&h->guard, request, &call->reply);
-}
-
-static enum MHD_Result send_reply(struct MHD_Connection *connection, struct call *call, bool close)
-{
-	struct http_reply *reply = &call->reply;
-	struct MHD_Response *response;
-	enum MHD_Result result;
-
-	response = MHD_create_response_from_buffer(reply->body_bytes, reply->body, MHD_RESPMEM_MUST_FREE);
-	if (response == NULL)
-		return MHD_NO;
-	reply->body = NULL; /* the response's now */
-	/* Without memory for a header the reply goes out without it. */
-	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
-	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-	if (reply->extra_header != NULL)
-		(void)MHD_add_response_header(response, reply->extra_header, reply->extra_value);
-	if (close)
-		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-	result = MHD_queue_response(connection, (unsigned)reply->status, response);
-	MHD_destroy_response(response);
-	count_by(COUNT_HTTP_REQUESTS, (unsigned)reply->status / 100);
-	return result;
-}
-
-static void add_body(struct http *h, struct call *call, const char *bytes, size_t n)
-{
-	uint8_t *body;
-
-	/* What needs no key needs no body either: who may do nothing else fills no memory. */
-	if (call->request.key.scopes == 0)
-		return;
-	call->too_large |= call->request.body_bytes + n > h->opt.max_body;
-	if (call->too_large || call->no_memory)
-		return; /* read and forgotten; the reply will say so */
-	if (call->request.body_bytes + n + 1 > call->body_room) {
-		size_t room = (call->request.body_bytes + n + 1) * 2;
-
-		if ((body = realloc(call->body, room)) == NULL) {
-			call->no_memory = true;
-			return;
-		}
-		call->body = body;
-		call->body_room = room;
-	}
-	memcpy(call->body + call->request.body_bytes, bytes, n);
-	call->request.body_bytes += n;
-	call->body[call->request.body_bytes] = '\0';
+	if (http_call_read(call, connection, method) == 0)
+		return http_guard_pass_rate(&h->guard, &call->request, &call->reply);
+	http_reply_refuse(&call->reply, MHD_HTTP_INTERNAL_SERVER_ERROR, "out of memory");
+	return false;
 }
 
 /* Who did what, for those who have to know afterwards. */
-static void say_called(const struct call *call)
+static void say_called(const struct http_call *call)
 {
 	const struct http_request *request = &call->request;
 
@@ -284,29 +138,15 @@ static void say_called(const struct call *call)
 	    log_str("method", request->method), log_str("path", request->path), log_i64("status", call->reply.status));
 }
 
-static enum MHD_Result count_length(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-	unsigned *lengths = arg;
-
-	(void)kind;
-	(void)value;
-	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
-	    strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
-		(*lengths)++;
-	return MHD_YES;
-}
-
 /* Headers are there, no body yet. */
-static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, struct call *call)
+static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, struct http_call *call)
 {
 	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-	unsigned lengths = 0;
 
 	call->begun = true;
-	http_guard_identify(&h->guard, shown_key(connection), &call->request);
+	http_guard_identify(&h->guard, http_call_shown_key(connection), &call->request);
 	/* A proxy before us may have read the other one, and taken what follows for another request. */
-	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
-	if (lengths > 1) {
+	if (http_call_has_two_lengths(connection)) {
 		http_reply_refuse(&call->reply, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
 		return send_reply(connection, call, true);
 	}
@@ -322,7 +162,8 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 	return MHD_YES;
 }
 
-static enum MHD_Result finish(struct http *h, struct MHD_Connection *connection, struct call *call, const char *method)
+static enum MHD_Result finish(struct http *h, struct MHD_Connection *connection, struct http_call *call,
+			      const char *method)
 {
 	struct http_caller *caller = caller_of(connection);
 	enum MHD_Result result;
@@ -347,7 +188,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
 				 const char *version, const char *upload, size_t *upload_bytes, void **context)
 {
 	struct http *h = arg;
-	struct call *call = *context;
+	struct http_call *call = *context;
 
 	(void)url;
 	(void)version;
@@ -358,7 +199,7 @@ static enum MHD_Result on_access(void *arg, struct MHD_Connection *connection, c
 	if (!call->begun)
 		return begin(h, connection, call);
 	if (*upload_bytes > 0) {
-		add_body(h, call, upload, *upload_bytes);
+		http_call_add_body(call, upload, *upload_bytes, h->opt.max_body);
 		*upload_bytes = 0;
 		return MHD_YES;
 	}
@@ -370,12 +211,12 @@ static void on_completed(void *arg, struct MHD_Connection *connection, void **co
 			 enum MHD_RequestTerminationCode why)
 {
 	struct http *h = arg;
-	struct call *call = *context;
+	struct http_call *call = *context;
 
 	(void)why;
 	http_caller_done(h->callers, caller_of(connection), call != NULL && call->answered);
 	if (call != NULL)
-		call_free(call);
+		http_call_free(&call);
 	*context = NULL;
 }
 
