@@ -74,12 +74,16 @@ static void on_connection(void *arg, struct MHD_Connection *connection, void **s
 			  enum MHD_ConnectionNotificationCode what)
 {
 	struct http *h = arg;
+	const union MHD_ConnectionInfo *tls = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
 
 	OBJ_CHECK(h, HTTP_MAGIC);
-	if (what == MHD_CONNECTION_NOTIFY_STARTED)
-		*socket_context = begin_caller(h, connection);
-	else
+	if (what != MHD_CONNECTION_NOTIFY_STARTED) {
 		http_callers_leave(h->callers, *socket_context);
+		return;
+	}
+	if (tls != NULL)
+		http_tls_serve(h->certs, tls->tls_session);
+	*socket_context = begin_caller(h, connection);
 }
 
 /* A listener has accepted a connection. libmicrohttpd closes the ones that it cannot take. */

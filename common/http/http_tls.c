@@ -5,7 +5,6 @@
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -47,9 +46,6 @@ struct http_tls {
 	/* reload only: read, and not in use */
 	struct list next;
 };
-
-/* Whom the callback asks. */
-static _Atomic(struct http_tls *) current;
 
 /* ---- reading ---- */
 
@@ -147,7 +143,7 @@ static int read_all(const char *cert_files, const char *key_files, struct list *
 
 int http_tls_new(const char *cert_files, const char *key_files, struct http_tls **out)
 {
-	struct http_tls *tls = calloc(1, sizeof(*tls)), *none = NULL;
+	struct http_tls *tls = calloc(1, sizeof(*tls));
 	int rc = -ENOMEM;
 
 	if (tls == NULL)
@@ -162,17 +158,15 @@ int http_tls_new(const char *cert_files, const char *key_files, struct http_tls 
 		http_tls_free(&tls);
 		return rc;
 	}
-	BUG_UNLESS(atomic_compare_exchange_strong(&current, &none, tls));
 	*out = tls;
 	return 0;
 }
 
 void http_tls_free(struct http_tls **reference)
 {
-	struct http_tls *tls = *reference, *mine = tls;
+	struct http_tls *tls = *reference;
 
 	OBJ_CHECK(tls, HTTP_TLS_MAGIC);
-	(void)atomic_compare_exchange_strong(&current, &mine, NULL);
 	drop_list(&tls->list);
 	lock_fini(&tls->lock);
 	free(tls->cert_files);
@@ -211,6 +205,14 @@ struct reload_part http_tls_reload(struct http_tls *tls)
 }
 
 /* ---- one handshake ---- */
+
+/* GnuTLS's callback has no argument but the session. Of the two pointers that one can have, libmicrohttpd uses its own; the
+ * other is for a cache of sessions, which nobody keeps here. */
+void http_tls_serve(struct http_tls *tls, void *session)
+{
+	OBJ_CHECK(tls, HTTP_TLS_MAGIC);
+	gnutls_db_set_ptr(session, tls);
+}
 
 static void read_name(gnutls_session_t session, char name[NAME_BYTES])
 {
@@ -264,7 +266,7 @@ static int copy_chain(const struct cert *cert, gnutls_pcert_st **copy, unsigned 
 static int show_cert(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **chain,
 		     unsigned *n, gnutls_ocsp_data_st **ocsp, unsigned *n_ocsp, gnutls_privkey_t *key, unsigned *flags)
 {
-	struct http_tls *tls = atomic_load(&current);
+	struct http_tls *tls = gnutls_db_get_ptr(session);
 	const struct cert *cert;
 	char name[NAME_BYTES];
 	int rc;

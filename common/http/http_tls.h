@@ -8,7 +8,7 @@
 struct http_tls;
 
 /* Read certificate chains and keys (PEM; lists with commas, of one length). A caller gets the first whose names match the
- * server name that it asks for, or the first of all. One for a process: libmicrohttpd's callback has no argument.
+ * server name that it asks for, or the first of all.
  * 0, or -ERR_CONFIG with a log line that says which file and why, or -ENOMEM. */
 int http_tls_new(const char *cert_files, const char *key_files, struct http_tls **out);
 /* The server that uses them was stopped. */
@@ -19,7 +19,9 @@ struct reload_part http_tls_reload(struct http_tls *tls);
 
 /* TLS 1.2 and later, forward secrecy and authenticated encryption, as clients get it; a priority string of GnuTLS. */
 extern const char *const http_tls_priorities;
-/* A gnutls_certificate_retrieve_function3, for MHD_OPTION_HTTPS_CERT_CALLBACK2. */
+/* A gnutls_certificate_retrieve_function3, for MHD_OPTION_HTTPS_CERT_CALLBACK2; it shows those of http_tls_serve. */
 void *http_tls_callback(void);
+/* For each session (a gnutls_session_t) before its handshake: these are its certificates. */
+void http_tls_serve(struct http_tls *tls, void *session);
 
 #endif
