@@ -10,7 +10,7 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 
 /* Disconnects and renewals that may wait for a logic service; a comet's connections can all end while there is none. */
 #define UNTOLD_MAX 1000000
@@ -29,17 +29,24 @@ struct untold {
 	unsigned tries; /* in vain, while others were told */
 };
 
+/* One of a batch. */
+struct telling {
+	struct untold *what; /* NULL: it is done with */
+	struct redis_asking asking;
+	bool is_asked;
+};
+
 struct redis_tell {
 	unsigned magic;
 #define REDIS_TELL_MAGIC 0x7e115000
 	/* set once */
 	const struct config *cfg;
 	struct redis_calls *calls;
-	struct thread *thread;
+	struct worker worker;
+	/* the worker's */
+	struct telling *batch;
 	/* under lock */
 	struct lock lock;
-	pthread_cond_t wake; /* there is something to tell, or its end */
-	bool stop;
 	struct untold *first, *last;
 	size_t n;           /* with those under way */
 	uint64_t numbers;   /* the last one given */
@@ -107,7 +114,7 @@ int redis_tell_add(struct redis_tell *t, enum wire_method method, const struct s
 		return -ENOBUFS;
 	}
 	count(COUNT_UNSENT);
-	(void)pthread_cond_signal(&t->wake);
+	worker_wake(&t->worker);
 	return 0;
 }
 
@@ -145,25 +152,15 @@ bool redis_tell_has_told(struct redis_tell *t, uint64_t number)
 	return oldest > number;
 }
 
-/* ---- the thread ---- */
+/* ---- the worker ---- */
 
-/* One of a batch. */
-struct telling {
-	struct untold *what; /* NULL: it is done with */
-	struct redis_asking asking;
-	bool is_asked;
-};
-
-/* Up to BATCH of those that wait; they stay counted until they are told. 0: stopping. */
+/* Up to BATCH of those that wait; they stay counted until they are told. */
 static size_t take_batch(struct redis_tell *t, struct telling *batch)
 {
 	size_t n = 0;
 
 	lock_take(&t->lock);
-	/* redis_tell_stop ends this wait at the latest. */
-	while (t->first == NULL && !t->stop)
-		lock_wait(&t->wake, &t->lock);
-	for (; !t->stop && n < BATCH && t->first != NULL; n++) {
+	for (; n < BATCH && t->first != NULL; n++) {
 		batch[n] = (struct telling){.what = t->first};
 		t->first = t->first->next;
 		if (t->first == NULL)
@@ -255,28 +252,17 @@ static bool tell_batch(struct redis_tell *t, struct telling *batch, size_t n)
 	return all;
 }
 
-static void *keep_telling(void *arg)
+static void keep_telling(void *arg)
 {
 	const int64_t rest_ns = 100 * CLOCK_MS; /* after a failure, which _begin has mostly waited out */
 	struct redis_tell *t = arg;
-	struct telling *batch = calloc(BATCH, sizeof(*batch));
 	size_t n;
 
 	OBJ_CHECK(t, REDIS_TELL_MAGIC);
-	if (batch == NULL)
-		LOG(LOG_ERROR, log_what("no memory to tell logic of disconnects; registrations run out by themselves"));
-	while (batch != NULL && (n = take_batch(t, batch)) > 0) {
-		int64_t until = clock_now_ns() + rest_ns;
-
-		if (tell_batch(t, batch, n))
-			continue;
-		lock_take(&t->lock);
-		while (!t->stop && lock_wait_until(&t->wake, &t->lock, until))
-			;
-		lock_drop(&t->lock);
-	}
-	free(batch);
-	return NULL;
+	while (worker_wait(&t->worker, WORKER_IDLE))
+		while (!worker_is_stopping(&t->worker) && (n = take_batch(t, t->batch)) > 0)
+			if (!tell_batch(t, t->batch, n))
+				(void)worker_nap(&t->worker, clock_now_ns() + rest_ns);
 }
 
 /* ---- start and stop ---- */
@@ -292,8 +278,9 @@ int redis_tell_start(const struct config *cfg, struct redis_calls *calls, struct
 	t->cfg = cfg;
 	t->calls = calls;
 	lock_init(&t->lock, LOCK_SERVICE);
-	lock_cond_init(&t->wake);
-	if ((rc = thread_spawn(THREAD_SERVICE, "tell logic", keep_telling, t, &t->thread)) < 0) {
+	t->batch = calloc(BATCH, sizeof(*t->batch));
+	rc = t->batch != NULL ? worker_start(&t->worker, "tell logic", keep_telling, t) : -ENOMEM;
+	if (rc < 0) {
 		redis_tell_stop(&t);
 		return rc;
 	}
@@ -307,18 +294,13 @@ void redis_tell_stop(struct redis_tell **tell)
 	struct untold *u;
 
 	OBJ_CHECK(t, REDIS_TELL_MAGIC);
-	lock_take(&t->lock);
-	t->stop = true;
-	lock_drop(&t->lock);
-	(void)pthread_cond_broadcast(&t->wake);
-	if (t->thread != NULL)
-		thread_join(&t->thread);
+	worker_stop(&t->worker);
 	count_add(COUNT_UNSENT, -(int64_t)t->n);
 	while ((u = t->first) != NULL) {
 		t->first = u->next;
 		untold_free(u);
 	}
-	(void)pthread_cond_destroy(&t->wake);
+	free(t->batch);
 	lock_fini(&t->lock);
 	t->magic = 0;
 	free(t);

@@ -187,6 +187,20 @@ static void heartbeats_leave_room_for_disconnects(void **state)
 	assert_int_equal(add(WIRE_HEARTBEAT, "k"), -ENOBUFS);
 }
 
+/* One that started without what it tells with would take a million disconnects and tell none. */
+static void without_memory_it_does_not_start(void **state)
+{
+	struct redis_tell *other = NULL;
+
+	(void)state;
+	for (unsigned after = 0; after < 3; after++) {
+		seam_fail(SEAM_ALLOC, after, UINT32_MAX, ENOMEM); /* other threads may come in between */
+		assert_int_equal(redis_tell_start(&cfg, calls, &other), -ENOMEM);
+		assert_null(other);
+		seam_reset();
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -197,6 +211,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_logic_never_confirms_is_given_up_while_it_confirms_others, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(heartbeats_leave_room_for_disconnects, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(without_memory_it_does_not_start, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("redis_tell", tests, NULL, NULL);
