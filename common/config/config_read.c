@@ -1,4 +1,4 @@
-/* config: see config.h. Where settings come from: defaults, an INI file, the environment, flags. What a value may be is
+/* config_read: see config.h. Where settings come from: defaults, an INI file, the environment, flags. What a value may be is
  * setting.c's business, what is said about all of them together config_check.c's. Runs while a program starts, on its
  * main thread. SPDX-License-Identifier: MIT */
 #include "common/config/config.h"
@@ -344,28 +344,4 @@ int config_flag(struct config *cfg, const char *assignment, FILE *errors)
 	if (!s)
 		return no_such_setting(section, key, "-o ", errors);
 	return assign(cfg, s, assignment + value_at, "-o ", errors);
-}
-
-bool config_list_next(const char **rest, char *item, unsigned item_bytes)
-{
-	const char *start = *rest + strspn(*rest, ", \t");
-	size_t bytes = strcspn(start, ",");
-
-	*rest = start + bytes;
-	while (bytes > 0 && (start[bytes - 1] == ' ' || start[bytes - 1] == '\t'))
-		bytes--;
-	if (bytes == 0)
-		return false;
-	(void)snprintf(item, item_bytes, "%.*s", (int)bytes, start);
-	return true;
-}
-
-unsigned config_list_count(const char *list)
-{
-	char item[2]; /* of which nothing is wanted */
-	unsigned n = 0;
-
-	while (config_list_next(&list, item, sizeof(item)))
-		n++;
-	return n;
 }
