@@ -19,12 +19,12 @@
 #include "common/base/lock.h"
 #include "common/base/utf8.h"
 
-static const char *const LEVEL_NAMES[] = {"error", "warn", "info", "debug"};
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
 
 static atomic_int current_level = LOG_INFO;
 static atomic_int current_format = LOG_TEXT;
 
-/* --- where lines go --- */
+/* ---- where lines go ---- */
 
 /* stderr itself, or our own non-blocking door to the same pipe or terminal: the flag on stderr's own description would
  * be seen by every process that shares it. */
@@ -109,11 +109,11 @@ static void send_line(int fd, const char *text, size_t bytes)
 		count(COUNT_LOG_LINES_LOST);
 }
 
-/* --- building a line --- */
+/* ---- building a line ---- */
 
 #define LINE_BYTES 1500
-static const char CUT_TEXT[] = "...\n";
-static const char CUT_JSON[] = "\",\"cut\":true}\n"; /* the quote only inside a string */
+static const char cut_text[] = "...\n";
+static const char cut_json[] = "\",\"cut\":true}\n"; /* the quote only inside a string */
 
 struct line {
 	enum log_format format;
@@ -193,7 +193,7 @@ static bool is_plain(const char *s)
 {
 	if (s[0] == '\0' || strcmp(s, "-") == 0)
 		return false;
-	for (; *s; s++)
+	for (; *s != '\0'; s++)
 		if (*s <= ' ' || *s > '~' || *s == '"' || *s == '=' || *s == '\\')
 			return false;
 	return true;
@@ -211,7 +211,7 @@ static void put_text_field(struct line *l, const struct log_field *f)
 	put(l, f->name);
 	put(l, "=");
 	if (f->kind == FIELD_STR) {
-		if (!f->str)
+		if (f->str == NULL)
 			put(l, "-");
 		else if (is_plain(f->str))
 			put(l, f->str);
@@ -228,7 +228,7 @@ static void put_json_field(struct line *l, const struct log_field *f)
 	char head[64];
 	char number[24];
 
-	if ((f->kind == FIELD_STR || f->kind == FIELD_WHAT) && f->str) {
+	if ((f->kind == FIELD_STR || f->kind == FIELD_WHAT) && f->str != NULL) {
 		(void)snprintf(head, sizeof(head), ",\"%.40s\":\"", f->name);
 		put_string(l, head, f->str);
 		return;
@@ -263,9 +263,9 @@ static void put_end(struct line *l)
 
 	l->max = sizeof(l->text);
 	if (l->format == LOG_JSON)
-		end = !l->cut ? "}\n" : l->in_string ? CUT_JSON : CUT_JSON + 1;
+		end = !l->cut ? "}\n" : l->in_string ? cut_json : cut_json + 1;
 	else if (l->cut)
-		end = CUT_TEXT;
+		end = cut_text;
 	l->cut = false;
 	put(l, end);
 }
@@ -275,7 +275,7 @@ static void build(struct line *l, const char *level, const struct log_field *fie
 	l->format = (enum log_format)atomic_load_explicit(&current_format, memory_order_relaxed);
 	l->cut = l->in_string = false;
 	l->bytes = 0;
-	l->max = sizeof(l->text) - sizeof(CUT_JSON);
+	l->max = sizeof(l->text) - sizeof(cut_json);
 	put_head(l, level);
 	for (; fields->kind != FIELD_END && !l->cut; fields++) {
 		if (l->format == LOG_JSON)
@@ -290,7 +290,7 @@ void log_write(enum log_level level, const struct log_field *fields)
 {
 	struct line l;
 
-	build(&l, LEVEL_NAMES[level], fields);
+	build(&l, level_names[level], fields);
 	send_line(LOG_OWN_FD, l.text, l.bytes);
 }
 

@@ -11,11 +11,11 @@ void config_print(const struct config *cfg, FILE *out)
 {
 	const char *section = "";
 
-	for (const struct setting *s = settings; s->name; s++) {
+	for (const struct setting *s = settings; s->name != NULL; s++) {
 		char number[SETTING_TEXT_BYTES];
 
 		if (strcmp(section, s->section) != 0) {
-			(void)fprintf(out, "%s[%s]\n", section[0] ? "\n" : "", s->section);
+			(void)fprintf(out, "%s[%s]\n", section[0] != '\0' ? "\n" : "", s->section);
 			section = s->section;
 		}
 		(void)fprintf(out, "%s = %s\n", s->key, setting_show(s, cfg, number));
@@ -40,7 +40,7 @@ static void print_values(const struct setting *s, FILE *out)
 		return;
 	case SETTING_ENUM:
 		/* A bar would end the cell. */
-		for (const char *p = s->names; *p; p++)
+		for (const char *p = s->names; *p != '\0'; p++)
 			(void)fputs(*p == '|' ? ", " : (char[]){*p, '\0'}, out);
 		return;
 	default:
@@ -58,7 +58,7 @@ static void print_default(const struct setting *s, FILE *out)
 {
 	char text[SETTING_TEXT_BYTES];
 
-	if (s->text) {
+	if (s->text != NULL) {
 		(void)fprintf(out, s->text[0] ? "`%s`" : "empty%s", s->text);
 		return;
 	}
@@ -79,11 +79,11 @@ void config_print_markdown(FILE *out)
 {
 	const char *section = "";
 
-	for (const struct setting *s = settings; s->name; s++) {
+	for (const struct setting *s = settings; s->name != NULL; s++) {
 		if (strcmp(section, s->section) != 0) {
 			(void)fprintf(out,
 				      "%s### [%s]\n\n| key | default | values | what it does |\n|---|---|---|---|\n",
-				      section[0] ? "\n" : "", s->section);
+				      section[0] != '\0' ? "\n" : "", s->section);
 			section = s->section;
 		}
 		(void)fprintf(out, "| `%s` | ", s->key);
@@ -108,11 +108,11 @@ static void print_default_roff(const struct setting *s, FILE *out)
 {
 	char text[SETTING_TEXT_BYTES];
 
-	if (!s->text)
+	if (s->text == NULL)
 		setting_text(s, s->def, text);
 	else if (s->text[0] == '\0')
 		(void)snprintf(text, sizeof(text), "empty");
-	print_roff(s->text && s->text[0] ? s->text : text, out);
+	print_roff(s->text != NULL && s->text[0] != '\0' ? s->text : text, out);
 }
 
 static void print_retired_man(FILE *out)
@@ -129,7 +129,7 @@ void config_print_man(FILE *out)
 {
 	const char *section = "";
 
-	for (const struct setting *s = settings; s->name; s++) {
+	for (const struct setting *s = settings; s->name != NULL; s++) {
 		if (strcmp(section, s->section) != 0) {
 			(void)fprintf(out, ".SS [%s]\n", s->section);
 			section = s->section;

@@ -17,7 +17,7 @@
 int config_init(struct config *cfg)
 {
 	memset(cfg, 0, sizeof(*cfg));
-	for (const struct setting *s = settings; s->name; s++) {
+	for (const struct setting *s = settings; s->name != NULL; s++) {
 		int rc = setting_reset(s, cfg);
 
 		if (rc < 0) {
@@ -30,7 +30,7 @@ int config_init(struct config *cfg)
 
 void config_fini(struct config *cfg)
 {
-	for (const struct setting *s = settings; s->name; s++)
+	for (const struct setting *s = settings; s->name != NULL; s++)
 		setting_drop(s, cfg);
 }
 
@@ -64,13 +64,13 @@ static int no_such_setting(const char *section, const char *key, const char *whe
 	if (is_retired(section, key, where, errors))
 		return 0;
 	(void)fprintf(errors, "%s%.60s.%.60s: no such setting", where, section, key);
-	if (nearest)
+	if (nearest != NULL)
 		(void)fprintf(errors, "; did you mean %s?", nearest->name);
 	(void)fprintf(errors, "\n");
 	return -ERR_CONFIG;
 }
 
-/* --- the file --- */
+/* ---- the file ---- */
 
 #define LINE_MAX_BYTES (SETTING_LONGEST + 96) /* the longest value, a name and its spaces */
 
@@ -177,7 +177,7 @@ static int take_pair(struct ini_source *src, const char *section, const char *ke
 		(void)fprintf(src->errors, "%s%.60s: stands before any [section]\n", src->where, key);
 		return -ERR_CONFIG;
 	}
-	if (!s)
+	if (s == NULL)
 		return no_such_setting(section, key, src->where, src->errors);
 	seen_on = &src->seen_on[s - settings];
 	if (*seen_on != 0) {
@@ -221,7 +221,7 @@ int config_file(struct config *cfg, const char *path, FILE *errors)
 	int parsed;
 
 	src.file = fopen(path, "re");
-	if (!src.file)
+	if (src.file == NULL)
 		goto cannot_read;
 	set_up_inih();
 	parsed = ini_parse_stream(read_line, &src, handle_pair, &src);
@@ -238,12 +238,12 @@ int config_file(struct config *cfg, const char *path, FILE *errors)
 cannot_read:
 	src.rc = -errno;
 	(void)fprintf(errors, "%s: cannot be read: %s\n", path, err_text(src.rc));
-	if (src.file)
+	if (src.file != NULL)
 		(void)fclose(src.file);
 	return src.rc;
 }
 
-/* --- the environment --- */
+/* ---- the environment ---- */
 
 #define ENV_PREFIX "COMET_"
 
@@ -254,16 +254,16 @@ static bool is_foreign(const char *name)
 	const char *port = strstr(name, "_PORT");
 
 	return strcmp(name, "COMET_API_KEY") == 0 || strcmp(name, "COMET_BUILD") == 0 ||
-	       strncmp(name, "COMET_TEST_", 11) == 0 || strstr(name, "_SERVICE_HOST") ||
-	       strstr(name, "_SERVICE_PORT") ||
-	       (port && (port[5] == '\0' || (port[5] == '_' && isdigit((unsigned char)port[6]))));
+	       strncmp(name, "COMET_TEST_", 11) == 0 || strstr(name, "_SERVICE_HOST") != NULL ||
+	       strstr(name, "_SERVICE_PORT") != NULL ||
+	       (port != NULL && (port[5] == '\0' || (port[5] == '_' && isdigit((unsigned char)port[6]))));
 }
 
 static const struct setting *find_by_env(const char *name)
 {
 	char known[SETTING_ENV_BYTES];
 
-	for (const struct setting *s = settings; s->name; s++) {
+	for (const struct setting *s = settings; s->name != NULL; s++) {
 		setting_env_name(s, known);
 		if (strcmp(known, name) == 0)
 			return s;
@@ -281,11 +281,11 @@ static int no_such_variable(const char *name, FILE *errors)
 	size_t i = 0;
 	char *key;
 
-	for (const char *p = name + strlen(ENV_PREFIX); *p && i + 1 < sizeof(lower); p++)
+	for (const char *p = name + strlen(ENV_PREFIX); *p != '\0' && i + 1 < sizeof(lower); p++)
 		lower[i++] = (char)tolower((unsigned char)*p);
 	lower[i] = '\0';
 	key = strchr(lower, '_');
-	if (key) {
+	if (key != NULL) {
 		*key++ = '\0';
 		(void)snprintf(where, sizeof(where), "%.64s: ", name);
 		if (is_retired(lower, key, where, errors))
@@ -293,7 +293,7 @@ static int no_such_variable(const char *name, FILE *errors)
 		nearest = setting_nearest(lower, key);
 	}
 	(void)fprintf(errors, "%.80s: no setting has this variable", name);
-	if (nearest) {
+	if (nearest != NULL) {
 		setting_env_name(nearest, known);
 		(void)fprintf(errors, "; did you mean %s?", known);
 	}
@@ -310,7 +310,7 @@ static int take_variable(struct config *cfg, const char *variable, FILE *errors)
 
 	(void)snprintf(name, sizeof(name), "%.*s", bytes < sizeof(name) ? (int)bytes : (int)sizeof(name), variable);
 	s = find_by_env(name);
-	if (!s)
+	if (s == NULL)
 		return is_foreign(name) ? 0 : no_such_variable(name, errors);
 	(void)snprintf(where, sizeof(where), "%s: ", name);
 	return assign(cfg, s, variable[bytes] == '=' ? variable + bytes + 1 : "", where, errors);
@@ -320,13 +320,13 @@ int config_env(struct config *cfg, char *const *environment, FILE *errors)
 {
 	int rc = 0;
 
-	for (; *environment; environment++)
+	for (; *environment != NULL; environment++)
 		if (strncmp(*environment, ENV_PREFIX, strlen(ENV_PREFIX)) == 0)
 			keep_rc(&rc, take_variable(cfg, *environment, errors));
 	return rc;
 }
 
-/* --- flags --- */
+/* ---- flags ---- */
 
 int config_flag(struct config *cfg, const char *assignment, FILE *errors)
 {
@@ -341,7 +341,7 @@ int config_flag(struct config *cfg, const char *assignment, FILE *errors)
 		return -ERR_CONFIG;
 	}
 	s = setting_find(section, key);
-	if (!s)
+	if (s == NULL)
 		return no_such_setting(section, key, "-o ", errors);
 	return assign(cfg, s, assignment + value_at, "-o ", errors);
 }

@@ -45,14 +45,14 @@ static void print_help(const struct config_program *program)
 /* 0, or -ERR_CONFIG with a line on stderr (getopt writes those about options it does not know). */
 static int read_command_line(int argc, char **argv, const char *program, struct request *rq)
 {
-	static const struct option LONG[] = {
+	static const struct option long_options[] = {
 		{"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'V'}, {NULL, 0, NULL, 0}};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "c:o:th", LONG, NULL)) != -1)
+	while ((option = getopt_long(argc, argv, "c:o:th", long_options, NULL)) != -1)
 		switch (option) {
 		case 'c':
-			if (rq->file) {
+			if (rq->file != NULL) {
 				(void)fprintf(stderr, "%s: -c may be given once\n", program);
 				return -ERR_CONFIG;
 			}
@@ -91,7 +91,7 @@ static int read_sources(struct config *cfg, const struct request *rq, bool is_lo
 {
 	int rc = 0;
 
-	if (rq->file)
+	if (rq->file != NULL)
 		keep_worst(&rc, config_file(cfg, rq->file, stderr));
 	keep_worst(&rc, config_env(cfg, environ, stderr));
 	for (unsigned i = 0; i < rq->n_flags; i++)
@@ -152,7 +152,7 @@ int config_start(struct config *cfg, int argc, char **argv, const struct config_
 	struct request rq = {.flags = calloc((size_t)argc + 1, sizeof(char *))};
 	int rc;
 
-	if (!rq.flags) {
+	if (rq.flags == NULL) {
 		(void)fprintf(stderr, "%s: out of memory\n", program->name);
 		return -ENOMEM;
 	}

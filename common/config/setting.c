@@ -32,37 +32,37 @@ const struct setting settings[] = {
 #undef setting_bool
 #undef setting_enum
 
-static const char SPACES[] = " \t\r\n\v\f";
+static const char spaces[] = " \t\r\n\v\f";
 
 /* A unit behind a number. In each table the largest comes first, for writing. */
 struct unit {
 	const char *name;
 	int64_t worth;
 };
-static const struct unit SIZE_UNITS[] = {{"g", 1 << 30}, {"m", 1 << 20}, {"k", 1 << 10}, {"", 1}};
-static const struct unit TIME_UNITS[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
-static const struct unit NO_UNITS[] = {{"", 1}};
+static const struct unit size_units[] = {{"g", 1 << 30}, {"m", 1 << 20}, {"k", 1 << 10}, {"", 1}};
+static const struct unit time_units[] = {{"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+static const struct unit no_units[] = {{"", 1}};
 
 static const struct unit *units_of(const struct setting *s, size_t *n)
 {
 	switch (s->kind) {
 	case SETTING_SIZE:
-		*n = sizeof(SIZE_UNITS) / sizeof(SIZE_UNITS[0]);
-		return SIZE_UNITS;
+		*n = sizeof(size_units) / sizeof(size_units[0]);
+		return size_units;
 	case SETTING_TIME:
-		*n = sizeof(TIME_UNITS) / sizeof(TIME_UNITS[0]);
-		return TIME_UNITS;
+		*n = sizeof(time_units) / sizeof(time_units[0]);
+		return time_units;
 	default:
 		*n = 1;
-		return NO_UNITS;
+		return no_units;
 	}
 }
 
-/* --- finding a row --- */
+/* ---- finding a row ---- */
 
 const struct setting *setting_find(const char *section, const char *key)
 {
-	for (const struct setting *s = settings; s->name; s++)
+	for (const struct setting *s = settings; s->name != NULL; s++)
 		if (strcmp(s->section, section) == 0 && strcmp(s->key, key) == 0)
 			return s;
 	return NULL;
@@ -78,7 +78,7 @@ static size_t edit_distance(const char *a, const char *b)
 
 	for (size_t j = 0; j <= b_bytes; j++)
 		row[j] = j;
-	for (size_t i = 0; a[i]; i++) {
+	for (size_t i = 0; a[i] != '\0'; i++) {
 		size_t diagonal = row[0];
 
 		row[0] = i + 1;
@@ -106,7 +106,7 @@ const struct setting *setting_nearest(const char *section, const char *key)
 
 	if (bytes < 0 || (size_t)bytes >= sizeof(name))
 		return NULL;
-	for (const struct setting *s = settings; s->name; s++) {
+	for (const struct setting *s = settings; s->name != NULL; s++) {
 		/* The right key in a wrong section is the likeliest slip of all. */
 		size_t distance = strcmp(s->key, key) == 0 ? 1 : edit_distance(name, s->name);
 
@@ -123,11 +123,11 @@ void setting_env_name(const struct setting *s, char name[SETTING_ENV_BYTES])
 	int bytes = snprintf(name, SETTING_ENV_BYTES, "COMET_%s_%s", s->section, s->key);
 
 	BUG_UNLESS(bytes > 0 && bytes < SETTING_ENV_BYTES);
-	for (char *p = name; *p; p++)
+	for (char *p = name; *p != '\0'; p++)
 		*p = (char)toupper((unsigned char)*p);
 }
 
-/* --- reading a value --- */
+/* ---- reading a value ---- */
 
 /* The field of a row; its type follows from the row's kind. */
 static void *field_of(const struct setting *s, const struct config *cfg)
@@ -171,7 +171,7 @@ static int store_string(const struct setting *s, struct config *cfg, const char 
 	char **field = field_of(s, cfg);
 	char *copy = malloc(bytes + 1);
 
-	if (!copy)
+	if (copy == NULL)
 		return -ENOMEM;
 	memcpy(copy, value, bytes);
 	copy[bytes] = '\0';
@@ -261,10 +261,10 @@ static int read_number(const struct setting *s, struct config *cfg, const char *
 
 static int read_bool(const struct setting *s, struct config *cfg, const char *value, char why[SETTING_WHY_BYTES])
 {
-	static const char *const WORDS[] = {"no", "yes", "off", "on", "false", "true", "0", "1"};
+	static const char *const words[] = {"no", "yes", "off", "on", "false", "true", "0", "1"};
 
-	for (unsigned i = 0; i < sizeof(WORDS) / sizeof(WORDS[0]); i++)
-		if (strcasecmp(value, WORDS[i]) == 0) {
+	for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcasecmp(value, words[i]) == 0) {
 			store_number(s, cfg, i % 2);
 			return 0;
 		}
@@ -277,7 +277,7 @@ static int read_enum(const struct setting *s, struct config *cfg, const char *va
 	size_t bytes = strlen(value);
 	int index = 0;
 
-	for (const char *name = s->names; *name; index++) {
+	for (const char *name = s->names; *name != '\0'; index++) {
 		size_t name_bytes = strcspn(name, "|");
 
 		if (name_bytes == bytes && strncasecmp(name, value, bytes) == 0) {
@@ -295,9 +295,9 @@ int setting_set(const struct setting *s, struct config *cfg, const char *value, 
 	char word[128]; /* longer than anything that is not a string */
 	size_t bytes;
 
-	value += strspn(value, SPACES);
+	value += strspn(value, spaces);
 	bytes = strlen(value);
-	while (bytes > 0 && strchr(SPACES, value[bytes - 1]))
+	while (bytes > 0 && strchr(spaces, value[bytes - 1]) != NULL)
 		bytes--;
 	if (is_string(s))
 		return read_string(s, cfg, value, bytes, why);
@@ -327,7 +327,7 @@ void setting_drop(const struct setting *s, struct config *cfg)
 	}
 }
 
-/* --- writing a value --- */
+/* ---- writing a value ---- */
 
 static void enum_text(const struct setting *s, int64_t index, char text[SETTING_TEXT_BYTES])
 {
@@ -367,7 +367,7 @@ const char *setting_show(const struct setting *s, const struct config *cfg, char
 	if (is_string(s)) {
 		const char *value = *(char **)field_of(s, cfg);
 
-		return s->kind == SETTING_SECRET && value[0] ? "***" : value;
+		return s->kind == SETTING_SECRET && value[0] != '\0' ? "***" : value;
 	}
 	setting_text(s, load_number(s, cfg), number);
 	return number;
