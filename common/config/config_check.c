@@ -116,44 +116,63 @@ static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 	return cfg->auth_mode == CONFIG_AUTH_WEBHOOK ? check_webhook(cfg, is_logic, errors) : 0;
 }
 
-int config_check(const struct config *cfg, bool is_logic, FILE *errors)
+/* Where the program listens: for clients, who may be anybody with auth.mode = open, and for callers of the API. */
+static int check_binds(const struct config *cfg, FILE *errors)
 {
-	const char *client_fault = NULL;
-	const char *api_fault = NULL;
+	const bool is_open = cfg->auth_mode == CONFIG_AUTH_OPEN && !cfg->auth_allow_open;
+	const bool has_keys = cfg->http_api_key[0] != '\0' || cfg->http_keys_file[0] != '\0';
+	const char *client_fault =
+		is_open ? "can be reached from other machines, and auth.mode = open would let anybody in as anybody; "
+			  "bind to 127.0.0.1, or set auth.allow_open = yes"
+			: NULL;
+	const char *api_fault =
+		has_keys ? NULL
+			 : "can be reached from other machines, and without http.api_key anybody could push and kick; "
+			   "bind to 127.0.0.1, or set http.api_key or http.keys_file";
+	const struct bind {
+		const char *setting, *list, *wide_fault;
+	} binds[] = {
+		{"tcp.bind", cfg->tcp_bind, client_fault},
+		{"websocket.bind", cfg->websocket_bind, client_fault},
+		{"tcp.tls_bind", cfg->tcp_tls_bind, client_fault},
+		{"websocket.tls_bind", cfg->websocket_tls_bind, client_fault},
+		{"http.bind", cfg->http_bind, api_fault},
+		{"http.tls_bind", cfg->http_tls_bind, api_fault},
+	};
 	int rc = 0;
 
-	if (cfg->auth_mode == CONFIG_AUTH_OPEN && !cfg->auth_allow_open)
-		client_fault =
-			"can be reached from other machines, and auth.mode = open would let anybody in as anybody; "
-			"bind to 127.0.0.1, or set auth.allow_open = yes";
-	if (cfg->http_api_key[0] == '\0' && cfg->http_keys_file[0] == '\0')
-		api_fault = "can be reached from other machines, and without http.api_key anybody could push and kick; "
-			    "bind to 127.0.0.1, or set http.api_key or http.keys_file";
-	if (check_bind("tcp.bind", cfg->tcp_bind, client_fault, errors) < 0)
-		rc = -ERR_CONFIG;
-	if (check_bind("websocket.bind", cfg->websocket_bind, client_fault, errors) < 0)
-		rc = -ERR_CONFIG;
-	if (check_bind("tcp.tls_bind", cfg->tcp_tls_bind, client_fault, errors) < 0)
-		rc = -ERR_CONFIG;
-	if (check_bind("websocket.tls_bind", cfg->websocket_tls_bind, client_fault, errors) < 0)
-		rc = -ERR_CONFIG;
-	if ((cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0' || cfg->http_tls_bind[0] != '\0') &&
-	    (cfg->tls_cert_file[0] == '\0' || cfg->tls_private_file[0] == '\0')) {
-		(void)fprintf(errors, "tls.cert_file and tls.private_file must be set for tcp.tls_bind, "
-				      "websocket.tls_bind and http.tls_bind\n");
-		rc = -ERR_CONFIG;
-	}
-	if (check_bind("http.bind", cfg->http_bind, api_fault, errors) < 0)
-		rc = -ERR_CONFIG;
-	if (check_bind("http.tls_bind", cfg->http_tls_bind, api_fault, errors) < 0)
-		rc = -ERR_CONFIG;
-	if (check_auth(cfg, is_logic, errors) < 0)
-		rc = -ERR_CONFIG;
-	if (cfg->redis_forget < cfg->redis_lease) {
-		(void)fprintf(errors,
-			      "redis.forget must be at least redis.lease, or comets would be taken for dead that "
-			      "are only late\n");
-		rc = -ERR_CONFIG;
-	}
+	for (size_t i = 0; i < sizeof(binds) / sizeof(binds[0]); i++)
+		if (check_bind(binds[i].setting, binds[i].list, binds[i].wide_fault, errors) < 0)
+			rc = -ERR_CONFIG;
 	return rc;
+}
+
+static int check_certs(const struct config *cfg, FILE *errors)
+{
+	const bool speaks_tls =
+		cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0' || cfg->http_tls_bind[0] != '\0';
+
+	if (speaks_tls && (cfg->tls_cert_file[0] == '\0' || cfg->tls_private_file[0] == '\0'))
+		return complain(errors, "tls.cert_file and tls.private_file must be set for tcp.tls_bind, "
+					"websocket.tls_bind and http.tls_bind");
+	return 0;
+}
+
+static int check_lease(const struct config *cfg, FILE *errors)
+{
+	if (cfg->redis_forget < cfg->redis_lease)
+		return complain(errors, "redis.forget must be at least redis.lease, or comets would be taken for dead "
+					"that are only late");
+	return 0;
+}
+
+int config_check(const struct config *cfg, bool is_logic, FILE *errors)
+{
+	bool good = check_binds(cfg, errors) == 0;
+
+	/* All of them, so that one start shows every fault. */
+	good &= check_certs(cfg, errors) == 0;
+	good &= check_auth(cfg, is_logic, errors) == 0;
+	good &= check_lease(cfg, errors) == 0;
+	return good ? 0 : -ERR_CONFIG;
 }
