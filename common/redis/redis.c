@@ -14,15 +14,14 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
-#include <sys/time.h>
 #include <unistd.h>
 
-#include "common/base/address.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/redis/redis_dial.h"
 
 #define BACKOFF_FIRST_NS (50 * CLOCK_MS)
 #define BACKOFF_LAST_NS  (2 * CLOCK_SEC)
@@ -76,13 +75,19 @@ int redis_new(const struct redis_options *opt, struct redis **out)
 	return 0;
 }
 
+static void hang_up(struct redis *r)
+{
+	if (r->context != NULL)
+		redisFree(r->context);
+	r->context = NULL;
+}
+
 void redis_free(struct redis **redis)
 {
 	struct redis *r = *redis;
 
 	OBJ_CHECK(r, REDIS_MAGIC);
-	if (r->context != NULL)
-		redisFree(r->context);
+	hang_up(r);
 	(void)close(r->wake_fd);
 	r->magic = 0;
 	free(r);
@@ -91,41 +96,10 @@ void redis_free(struct redis **redis)
 
 void redis_stop(struct redis *r)
 {
-	const uint64_t one = 1;
-
 	OBJ_CHECK(r, REDIS_MAGIC);
 	atomic_store(&r->stopped, true);
 	/* It can only fail if it is readable already, which is all we want. */
-	(void)!write(r->wake_fd, &one, sizeof(one));
-}
-
-/* ---- what replies say ---- */
-
-int redis_reply_error(const struct redisReply *reply)
-{
-	static const struct {
-		const char *word;
-		int rc;
-	} meanings[] = {
-		{"READONLY", -EROFS}, {"MASTERDOWN", -EROFS}, {"LOADING", -EBUSY},     {"BUSY", -EBUSY},
-		{"TRYAGAIN", -EBUSY}, {"NOAUTH", -EACCES},    {"WRONGPASS", -EACCES},  {"NOPERM", -EPERM},
-		{"OOM", -ENOSPC},     {"MISCONF", -ENOSPC},   {"NOREPLICAS", -ENOSPC}, {"NOSCRIPT", -ENOEXEC},
-	};
-
-	if (reply->type != REDIS_REPLY_ERROR)
-		return 0;
-	/* Inside a script's error the word stands further behind: "ERR Error running script ... -READONLY ...". */
-	for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
-		if (strncmp(reply->str, meanings[i].word, strlen(meanings[i].word)) == 0)
-			return meanings[i].rc;
-	if (strstr(reply->str, "READONLY") != NULL)
-		return -EROFS;
-	return strstr(reply->str, "OOM") != NULL ? -ENOSPC : -EPROTO;
-}
-
-bool redis_error_is_of_connection(int rc)
-{
-	return rc == -EROFS || rc == -EBUSY || rc == -EACCES;
+	(void)eventfd_write(r->wake_fd, 1);
 }
 
 /* ---- waiting ---- */
@@ -204,8 +178,7 @@ void redis_drop(struct redis *r, const char *why)
 		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
 			    log_what("connection lost"), log_str("why", why));
 	}
-	redisFree(r->context);
-	r->context = NULL;
+	hang_up(r);
 	/* The first try comes soon; the jitter keeps those apart that lost it together. */
 	r->failures = 0;
 	back_off(r);
@@ -287,25 +260,27 @@ int redis_read(struct redis *r, int64_t deadline_ns, struct redisReply **reply)
 	}
 }
 
-static int command_va(struct redis *r, int64_t deadline_ns, struct redisReply **reply, const char *format, va_list args)
+static int command_va(struct redis *r, int64_t deadline_ns, struct redisReply **out, const char *format, va_list args)
 {
 	static struct log_limit limit = LOG_LIMIT(2);
+	struct redisReply *reply;
 	int rc;
 
 	if ((rc = append_va(r, format, args)) < 0 || (rc = redis_flush(r)) < 0)
 		return rc;
-	rc = redis_read(r, deadline_ns, reply);
+	rc = redis_read(r, deadline_ns, &reply);
 	if (rc == -ETIMEDOUT)
 		/* Its reply would be taken for the next command's. */
 		redis_drop(r, "no answer in time");
 	if (rc < 0)
 		return rc;
-	if ((rc = redis_reply_error(*reply)) < 0) {
+	if ((rc = redis_reply_error(reply)) < 0)
 		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
-			    log_what("command refused"), log_str("reply", (*reply)->str));
-		freeReplyObject(*reply);
-		*reply = NULL;
-	}
+			    log_what("command refused"), log_str("reply", reply->str));
+	if (rc == 0 && out != NULL)
+		*out = reply;
+	else
+		freeReplyObject(reply);
 	return rc;
 }
 
@@ -334,69 +309,29 @@ bool redis_subscription_refused(const struct redis *r, const struct redisReply *
 	return true;
 }
 
-/* redis_command where only the error matters. */
-static int say(struct redis *r, const char *format, ...)
-{
-	int64_t deadline = clock_now_ns() + r->opt.timeout_ms * CLOCK_MS;
-	struct redisReply *reply = NULL;
-	va_list args;
-	int rc;
-
-	va_start(args, format);
-	rc = command_va(r, deadline, &reply, format, args);
-	va_end(args);
-	if (rc == 0)
-		freeReplyObject(reply);
-	return rc;
-}
-
 /* ---- connecting ---- */
 
-/* Open r->context to "host:port" or "[v6]:port". */
-static int dial(struct redis *r, const char *address)
+static int64_t soon(const struct redis *r)
 {
-	struct timeval timeout = {r->opt.timeout_ms / 1000, (r->opt.timeout_ms % 1000) * 1000};
-	struct address a;
-
-	if (address_parse(address, &a) < 0 || a.host[0] == '\0' || a.number < 0)
-		return -EINVAL;
-	r->context = redisConnectWithTimeout(a.host, a.number, timeout);
-	if (r->context == NULL)
-		return -ENOMEM;
-	if (r->context->err != 0) {
-		int rc = r->context->err == REDIS_ERR_IO && errno > 0 ? -errno : -EHOSTUNREACH;
-
-		redisFree(r->context);
-		r->context = NULL;
-		return rc;
-	}
-	(void)redisSetTimeout(r->context, timeout);
-	(void)redisEnableKeepAlive(r->context);
-	return 0;
-}
-
-static void hang_up(struct redis *r)
-{
-	if (r->context != NULL)
-		redisFree(r->context);
-	r->context = NULL;
+	return clock_now_ns() + r->opt.timeout_ms * CLOCK_MS;
 }
 
 /* Ask one sentinel where the master is: "host:port" into address. */
 static int ask_sentinel(struct redis *r, const char *sentinel, char address[HOST_BYTES])
 {
-	int64_t deadline = clock_now_ns() + r->opt.timeout_ms * CLOCK_MS;
 	struct redisReply *reply = NULL;
 	int rc;
 
 	(void)snprintf(r->where, sizeof(r->where), "%s", sentinel);
-	if ((rc = dial(r, sentinel)) < 0)
+	if ((rc = redis_dial(sentinel, r->opt.timeout_ms, &r->context)) < 0)
 		return rc;
-	rc = redis_command(r, deadline, &reply, "SENTINEL get-master-addr-by-name %s", r->opt.master);
+	rc = redis_command(r, soon(r), &reply, "SENTINEL get-master-addr-by-name %s", r->opt.master);
 	if (rc == 0) {
-		if (reply->type == REDIS_REPLY_ARRAY && reply->elements == 2)
-			(void)snprintf(address, HOST_BYTES, strchr(reply->element[0]->str, ':') ? "[%s]:%s" : "%s:%s",
-				       reply->element[0]->str, reply->element[1]->str);
+		const char *host = redis_reply_text(reply, 0), *port = redis_reply_text(reply, 1);
+
+		if (port[0] != '\0')
+			(void)snprintf(address, HOST_BYTES, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host,
+				       port);
 		else
 			rc = -ENOENT; /* it does not know that name */
 		freeReplyObject(reply);
@@ -408,14 +343,10 @@ static int ask_sentinel(struct redis *r, const char *sentinel, char address[HOST
 /* A sentinel may be behind: the one that it names must say itself that it is a master. */
 static int verify_role(struct redis *r)
 {
-	int64_t deadline = clock_now_ns() + r->opt.timeout_ms * CLOCK_MS;
 	struct redisReply *reply = NULL;
-	int rc = redis_command(r, deadline, &reply, "ROLE");
+	int rc = redis_command(r, soon(r), &reply, "ROLE");
 
-	if (rc < 0)
-		return rc;
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 || reply->element[0]->str == NULL ||
-	    strcmp(reply->element[0]->str, "master") != 0)
+	if (rc == 0 && !redis_reply_says(reply, "master"))
 		rc = -EROFS;
 	freeReplyObject(reply);
 	return rc;
@@ -428,15 +359,16 @@ static int introduce(struct redis *r)
 	int rc = 0;
 
 	if (o->password[0] != '\0')
-		rc = o->user[0] != '\0' ? say(r, "AUTH %s %s", o->user, o->password) : say(r, "AUTH %s", o->password);
+		rc = o->user[0] != '\0' ? redis_command(r, soon(r), NULL, "AUTH %s %s", o->user, o->password)
+					: redis_command(r, soon(r), NULL, "AUTH %s", o->password);
 	if (rc == 0 && o->db != 0)
-		rc = say(r, "SELECT %lld", (long long)o->db);
+		rc = redis_command(r, soon(r), NULL, "SELECT %lld", (long long)o->db);
 	/* The first command that every server answers honestly: NOAUTH, LOADING and the like show here. The name is for
 	 * those who look; a user that may not give one needs none. */
-	if (rc == 0 && (rc = say(r, "CLIENT SETNAME %s", o->name)) == -EPERM)
+	if (rc == 0 && (rc = redis_command(r, soon(r), NULL, "CLIENT SETNAME %s", o->name)) == -EPERM)
 		rc = 0;
 	if (rc == 0)
-		rc = say(r, "PING");
+		rc = redis_command(r, soon(r), NULL, "PING");
 	if (rc == 0 && o->sentinels[0] != '\0')
 		rc = verify_role(r);
 	return rc;
@@ -447,7 +379,7 @@ static int dial_and_introduce(struct redis *r, const char *address)
 	int rc;
 
 	(void)snprintf(r->where, sizeof(r->where), "%s", address);
-	if ((rc = dial(r, address)) == 0 && (rc = introduce(r)) < 0)
+	if ((rc = redis_dial(address, r->opt.timeout_ms, &r->context)) == 0 && (rc = introduce(r)) < 0)
 		hang_up(r);
 	return rc;
 }

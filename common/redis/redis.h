@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/config/config.h"
+#include "common/redis/redis_reply.h"
 
 struct redisReply; /* hiredis/read.h; freed with freeReplyObject */
 
@@ -56,12 +57,12 @@ int redis_appendf(struct redis *r, const char *format, ...);
 /* Write what is queued. 0; -ETIMEDOUT, -errno: the connection was dropped. */
 int redis_flush(struct redis *r);
 /* The next reply of the connection.
- *   0           *reply is the caller's; it may be an error of Redis's: see redis_reply_error
+ *   0           *reply is the caller's; it may be an error of Redis's: see redis_reply.h
  *   -ETIMEDOUT  none until the deadline; the connection is as it was
  *   -ESHUTDOWN  stopped
  *   -ENOTCONN, -ECONNRESET, -ENOMEM, -EPROTO  the connection was dropped */
 int redis_read(struct redis *r, int64_t deadline_ns, struct redisReply **reply);
-/* The three above for one command: 0 and a reply that is no error, or the error, logged. */
+/* The three above for one command: 0 and a reply that is no error, or the error, logged. reply may be NULL. */
 int redis_command(struct redis *r, int64_t deadline_ns, struct redisReply **reply, const char *format, ...);
 
 /* Where a subscription to this channel was asked for: is this an error in its place? It is logged and counted. */
@@ -69,17 +70,5 @@ bool redis_subscription_refused(const struct redis *r, const struct redisReply *
 
 /* Has the peer closed while nothing was outstanding? Then the connection was dropped. */
 bool redis_is_stale(struct redis *r);
-
-/* What an error reply means, 0 for any other reply:
- *   -EROFS   a replica answered (READONLY, MASTERDOWN): the master is elsewhere
- *   -EBUSY   LOADING, BUSY, TRYAGAIN: later
- *   -EACCES  NOAUTH, WRONGPASS
- *   -EPERM   NOPERM: not this command, with this user; others may go well
- *   -ENOSPC  OOM, MISCONF: it takes no writes
- *   -ENOEXEC NOSCRIPT
- *   -EPROTO  anything else */
-int redis_reply_error(const struct redisReply *reply);
-/* Does this error mean that another connection would do better? */
-bool redis_error_is_of_connection(int rc);
 
 #endif

@@ -15,4 +15,16 @@ int64_t redis_reply_number(const struct redisReply *reply, size_t i);
 /* Is this word the first element? */
 bool redis_reply_says(const struct redisReply *reply, const char *word);
 
+/* What an error reply means, 0 for any other reply:
+ *   -EROFS   a replica answered (READONLY, MASTERDOWN): the master is elsewhere
+ *   -EBUSY   LOADING, BUSY, TRYAGAIN: later
+ *   -EACCES  NOAUTH, WRONGPASS
+ *   -EPERM   NOPERM: not this command, with this user; others may go well
+ *   -ENOSPC  OOM, MISCONF: it takes no writes
+ *   -ENOEXEC NOSCRIPT
+ *   -EPROTO  anything else */
+int redis_reply_error(const struct redisReply *reply);
+/* Does this error mean that another connection would do better? */
+bool redis_error_is_of_connection(int rc);
+
 #endif
