@@ -23,6 +23,7 @@
 #include "common/base/obj.h"
 #include "common/base/strmap.h"
 #include "common/base/thread.h"
+#include "common/base/worker.h"
 #include "common/redis/redis_listen.h"
 #include "logic_client/redis_instances.h"
 
@@ -42,7 +43,8 @@ struct redis_calls {
 	redis_calls_late *late;
 	void *late_self;
 	struct redis *redis; /* the listener's */
-	struct thread *listener, *looker;
+	struct thread *listener;
+	struct worker looker;
 	/* any thread */
 	atomic_ullong ids;
 	/* under lock */
@@ -51,9 +53,7 @@ struct redis_calls {
 	struct strmap waiters;
 	char given_up[GIVEN_UP][REDIS_ASKING_ID_BYTES];
 	unsigned next_given_up;
-	pthread_cond_t looked;  /* at the list of instances: for who waits for one */
-	pthread_cond_t to_look; /* the looker's, who has his own: else those who wait would wake each other */
-	bool look_now;
+	pthread_cond_t looked; /* at the list of instances: for who waits for one */
 	struct redis_instances instances;
 };
 
@@ -77,9 +77,7 @@ static bool pick(struct redis_calls *c, const char *but, int64_t deadline_ns, ch
 
 	lock_take(&c->lock);
 	while (!(found = redis_instances_pick(&c->instances, but, name)) && !c->stop) {
-		if (!c->look_now)
-			(void)pthread_cond_signal(&c->to_look);
-		c->look_now = true;
+		worker_wake(&c->looker);
 		if (!lock_wait_until(&c->looked, &c->lock, deadline_ns))
 			break;
 	}
@@ -139,29 +137,23 @@ static void look(struct redis_calls *c)
 	free(list);
 }
 
-static void *keep_looking(void *arg)
+static void keep_looking(void *arg)
 {
-	const int64_t hurry_ns = 20 * CLOCK_MS; /* while somebody waits for an instance */
+	const int64_t hurry_ns = 20 * CLOCK_MS; /* from one look to the next while somebody waits for an instance */
 	struct redis_calls *c = arg;
+	int64_t begun;
 
 	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
-	lock_take(&c->lock);
-	while (!c->stop) {
-		int64_t begun = clock_now_ns();
-
-		c->look_now = false;
-		lock_drop(&c->lock);
+	do {
+		begun = clock_now_ns();
 		look(c);
+		/* Whatever came of it: those who still have none ask again. Under the lock, or one that is about to wait
+		 * would miss it. */
 		lock_take(&c->lock);
-		/* Whatever came of it: those who still have none ask again. */
 		(void)pthread_cond_broadcast(&c->looked);
-		while (!c->stop &&
-		       clock_now_ns() < begun + (c->look_now ? hurry_ns : c->cfg->redis_lease * CLOCK_MS / 3))
-			(void)lock_wait_until(&c->to_look, &c->lock,
-					      begun + (c->look_now ? hurry_ns : c->cfg->redis_lease * CLOCK_MS / 3));
-	}
-	lock_drop(&c->lock);
-	return NULL;
+		lock_drop(&c->lock);
+	} while (worker_wait(&c->looker, begun + c->cfg->redis_lease * CLOCK_MS / 3) &&
+		 worker_nap(&c->looker, begun + hurry_ns));
 }
 
 /* ---- requests under way ---- */
@@ -429,7 +421,7 @@ static int start_threads(struct redis_calls *c)
 
 	if ((rc = thread_spawn(THREAD_SERVICE, "replies", listen_for_replies, c, &c->listener)) < 0)
 		return rc;
-	return thread_spawn(THREAD_SERVICE, "instances", keep_looking, c, &c->looker);
+	return worker_start(&c->looker, "instances", keep_looking, c);
 }
 
 int redis_calls_start(const struct config *cfg, const char *server_id, struct redis_pipe *pipe,
@@ -450,7 +442,6 @@ int redis_calls_start(const struct config *cfg, const char *server_id, struct re
 	c->late_self = late_self;
 	lock_init(&c->lock, LOCK_SERVICE);
 	lock_cond_init(&c->looked);
-	lock_cond_init(&c->to_look);
 	strmap_init(&c->waiters);
 	if (getrandom(&c->nonce, sizeof(c->nonce), 0) != (ssize_t)sizeof(c->nonce))
 		c->nonce = (uint64_t)clock_wall_ms();
@@ -475,9 +466,7 @@ void redis_calls_stop(struct redis_calls *c)
 	c->stop = true;
 	lock_drop(&c->lock);
 	(void)pthread_cond_broadcast(&c->looked);
-	(void)pthread_cond_broadcast(&c->to_look);
-	if (c->looker != NULL)
-		thread_join(&c->looker);
+	worker_stop(&c->looker);
 	if (c->redis != NULL)
 		redis_stop(c->redis);
 	if (c->listener != NULL)
@@ -494,7 +483,6 @@ void redis_calls_free(struct redis_calls **calls)
 	strmap_fini(&c->waiters);
 	free(c->channel);
 	(void)pthread_cond_destroy(&c->looked);
-	(void)pthread_cond_destroy(&c->to_look);
 	lock_fini(&c->lock);
 	c->magic = 0;
 	free(c);
