@@ -221,14 +221,6 @@ def test_packages_of_the_client_library_hold_what_links(packages, tmp_path):
     assert (config.parent.parent / "libcometclient.so").exists(), "the link leads to the other package's file"
 
 
-@needs("lintian")
-def test_lintian_finds_nothing_but_what_is_so_on_purpose(packages):
-    told = run("lintian", *packages.values()).stdout
-    on_purpose = ("bogus-mail-host", "root-in-contact",  # a project without a mail address
-                  "non-standard-file-perm 0640 != 0644 [etc/comet/comet.conf]")  # it may hold keys
-    assert [line for line in told.splitlines() if line[:2] in ("E:", "W:") and not any(tag in line for tag in on_purpose)] == []
-
-
 @needs("dpkg-shlibdeps")
 def test_package_holds_what_runs(packages, tmp_path, launch):
     package = packages["comet"]
