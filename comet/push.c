@@ -47,7 +47,7 @@ struct batch {
 	unsigned n;
 };
 
-struct worker {
+struct pusher {
 	struct push *push;
 	struct thread *thread;
 	unsigned index;
@@ -70,7 +70,7 @@ struct push {
 	struct lock lock;
 	pthread_cond_t space;
 	bool stop;
-	struct worker *workers;
+	struct pusher *pushers;
 };
 
 static const char *const targets[WIRE_TARGETS] = {
@@ -150,12 +150,12 @@ static void kick(struct connection *c, const struct job *job, uint64_t session_i
 		(void)connection_shutdown(c, job->why);
 }
 
-static bool is_mine(const struct worker *w, unsigned bucket)
+static bool is_mine(const struct pusher *w, unsigned bucket)
 {
 	return bucket % w->push->n == w->index;
 }
 
-static void do_keys(struct worker *w, const struct job *job)
+static void do_keys(struct pusher *w, const struct job *job)
 {
 	struct server *s = w->push->server;
 
@@ -187,7 +187,7 @@ static void say_no_memory(unsigned n)
 	LOG_LIMITED(LOG_ERROR, &limit, log_what("no memory to push to a room or to all; part of it was dropped"));
 }
 
-static void do_room(struct worker *w, const struct batch *batch)
+static void do_room(struct pusher *w, const struct batch *batch)
 {
 	struct server *s = w->push->server;
 
@@ -204,7 +204,7 @@ static void do_room(struct worker *w, const struct batch *batch)
 	}
 }
 
-static void do_all(struct worker *w, const struct batch *batch)
+static void do_all(struct pusher *w, const struct batch *batch)
 {
 	struct server *s = w->push->server;
 
@@ -217,7 +217,7 @@ static void do_all(struct worker *w, const struct batch *batch)
 	}
 }
 
-static void do_batch(struct worker *w, const struct batch *batch)
+static void do_batch(struct pusher *w, const struct batch *batch)
 {
 	switch (batch->jobs[0]->target) {
 	case WIRE_KEYS:
@@ -245,7 +245,7 @@ static bool goes_along(const struct batch *batch, const struct job *job)
 
 /* The next job, with those right behind it that go to the same room, or to all. While pushes come more slowly than they are
  * delivered that is one; in a burst, or when the machine cannot follow, each connection then gets many in one write. */
-static bool next_batch(struct worker *w, struct batch *batch)
+static bool next_batch(struct pusher *w, struct batch *batch)
 {
 	struct push *p = w->push;
 
@@ -270,7 +270,7 @@ static bool next_batch(struct worker *w, struct batch *batch)
 
 static void *work(void *arg)
 {
-	struct worker *w = arg;
+	struct pusher *w = arg;
 	struct batch batch;
 
 	OBJ_CHECK(w->push, PUSH_MAGIC);
@@ -285,7 +285,7 @@ static void *work(void *arg)
 /* ---- acceptance ---- */
 
 /* Does this thread have anything to do for the job? */
-static bool concerns(const struct worker *w, const struct job *job)
+static bool concerns(const struct pusher *w, const struct job *job)
 {
 	if (job->target == WIRE_ROOM || job->target == WIRE_ALL)
 		return true;
@@ -298,7 +298,7 @@ static bool concerns(const struct worker *w, const struct job *job)
 static bool has_space_locked(const struct push *p) NEEDS(p->lock)
 {
 	for (unsigned i = 0; i < p->n; i++)
-		if (p->workers[i].count == p->queue_max || p->workers[i].bytes >= QUEUE_BYTES_MAX)
+		if (p->pushers[i].count == p->queue_max || p->pushers[i].bytes >= QUEUE_BYTES_MAX)
 			return false;
 	return true;
 }
@@ -317,7 +317,7 @@ static int enqueue(struct push *p, struct job *job)
 	if (p->stop)
 		rc = -EPIPE;
 	for (unsigned i = 0; rc == 0 && i < p->n; i++) {
-		struct worker *w = &p->workers[i];
+		struct pusher *w = &p->pushers[i];
 
 		if (!concerns(w, job))
 			continue;
@@ -365,9 +365,9 @@ int push_accept(void *self, const struct wire_push *push)
 
 /* ---- start and stop ---- */
 
-static int worker_start(struct push *p, unsigned i)
+static int pusher_start(struct push *p, unsigned i)
 {
-	struct worker *w = &p->workers[i];
+	struct pusher *w = &p->pushers[i];
 
 	w->push = p;
 	w->index = i;
@@ -378,7 +378,7 @@ static int worker_start(struct push *p, unsigned i)
 	return thread_spawn(THREAD_SERVICE, "push", work, w, &w->thread);
 }
 
-static void worker_stop(struct worker *w)
+static void pusher_stop(struct pusher *w)
 {
 	if (w->thread != NULL) {
 		(void)pthread_cond_signal(&w->wake);
@@ -404,15 +404,15 @@ int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **o
 	/* More threads than buckets would have nothing to do. */
 	if (n > s->n_buckets)
 		n = s->n_buckets;
-	p->workers = calloc(n, sizeof(*p->workers));
-	if (p->workers == NULL)
+	p->pushers = calloc(n, sizeof(*p->pushers));
+	if (p->pushers == NULL)
 		rc = -ENOMEM;
 	else
 		rc = pacer_start(s, &p->pacer);
 	/* The threads share out the buckets by this number from their first job on; none comes before push_start returns. */
 	for (unsigned i = 0; rc == 0 && i < n; i++) {
-		p->n++; /* also if it fails: worker_stop undoes a half start */
-		rc = worker_start(p, i);
+		p->n++; /* also if it fails: pusher_stop undoes a half start */
+		rc = pusher_start(p, i);
 	}
 	if (rc < 0) {
 		push_stop(&p);
@@ -433,8 +433,8 @@ void push_stop(struct push **push)
 	if (p->pacer != NULL)
 		pacer_stop(&p->pacer);
 	for (unsigned i = 0; i < p->n; i++)
-		worker_stop(&p->workers[i]);
-	free(p->workers);
+		pusher_stop(&p->pushers[i]);
+	free(p->pushers);
 	(void)pthread_cond_destroy(&p->space);
 	lock_fini(&p->lock);
 	p->magic = 0;
