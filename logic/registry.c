@@ -1,6 +1,7 @@
 /* registry: the lists that both memories hand out. SPDX-License-Identifier: MIT */
 #include "logic/registry.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,19 @@ void registry_found_fini(struct registry_found *found)
 	}
 	free(found->entries);
 	*found = (struct registry_found){0};
+}
+
+int registry_found_add(struct registry_found *found, const struct registry_entry *entry)
+{
+	struct registry_entry *more = reallocarray(found->entries, found->n + 1, sizeof(*more));
+	struct registry_entry *to;
+
+	if (more == NULL)
+		return -ENOMEM;
+	found->entries = more;
+	to = &more[found->n++];
+	*to = (struct registry_entry){strdup(entry->key), strdup(entry->server), entry->session_id};
+	return to->key != NULL && to->server != NULL ? 0 : -ENOMEM;
 }
 
 void registry_rooms_fini(struct registry_rooms *rooms)

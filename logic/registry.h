@@ -21,6 +21,8 @@ struct registry_found {
 	size_t n;
 };
 void registry_found_fini(struct registry_found *found);
+/* Add a copy. 0; -ENOMEM: fini the list. */
+int registry_found_add(struct registry_found *found, const struct registry_entry *entry);
 
 struct registry_room {
 	char *room;

@@ -9,6 +9,7 @@
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/base/strmap.h"
+#include "logic/online_memory.h"
 #include "logic/registry.h"
 
 struct user;
@@ -25,19 +26,15 @@ struct user {
 	struct session *sessions;
 };
 
-struct server {
-	struct registry_server told;
-	struct strmap rooms; /* room -> count, in the pointer */
-};
-
 struct memory {
 	unsigned magic;
 #define MEMORY_MAGIC 0x3e3047e9
+	/* any thread */
+	struct online_memory online;
 	/* under lock */
 	struct lock lock;
 	struct strmap sessions; /* by key */
 	struct strmap users;    /* by mid */
-	struct strmap servers;  /* by id */
 	uint64_t last_id;
 	uint64_t numbers; /* the most that a forgotten user had: who comes next goes on from there */
 };
@@ -48,22 +45,6 @@ static struct memory *memory_of(void *self)
 
 	OBJ_CHECK(m, MEMORY_MAGIC);
 	return m;
-}
-
-/* ---- lists to hand out ---- */
-
-static int add_entry(struct registry_found *found, const struct registry_entry *entry)
-{
-	struct registry_entry *entries = reallocarray(found->entries, found->n + 1, sizeof(*entries));
-	struct registry_entry *to;
-
-	if (entries == NULL)
-		return -ENOMEM;
-	found->entries = entries;
-	to = &entries[found->n++];
-	*to = (struct registry_entry){
-		.key = strdup(entry->key), .server = strdup(entry->server), .session_id = entry->session_id};
-	return to->key != NULL && to->server != NULL ? 0 : -ENOMEM;
 }
 
 /* ---- sessions ---- */
@@ -155,7 +136,7 @@ static int put_locked(struct memory *m, struct session *session, int64_t mid, st
 	if (mid > 0 && user == NULL)
 		return -ENOMEM;
 	if (there != NULL && old != NULL)
-		rc = add_entry(old, &there->entry);
+		rc = registry_found_add(old, &there->entry);
 	if (rc == 0)
 		rc = strmap_put(&m->sessions, session->entry.key, session, NULL);
 	if (rc < 0) {
@@ -239,7 +220,7 @@ static int find_keys(void *self, const char *const *keys, size_t n, struct regis
 		const struct session *session = strmap_get(&m->sessions, keys[i]);
 
 		if (session != NULL)
-			rc = add_entry(found, &session->entry);
+			rc = registry_found_add(found, &session->entry);
 	}
 	lock_drop(&m->lock);
 	if (rc < 0)
@@ -259,7 +240,7 @@ static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_
 		const struct session *session = user != NULL ? user->sessions : NULL;
 
 		for (; rc == 0 && session != NULL; session = session->next)
-			rc = add_entry(found, &session->entry);
+			rc = registry_found_add(found, &session->entry);
 	}
 	lock_drop(&m->lock);
 	if (rc < 0)
@@ -287,139 +268,19 @@ static int next_number(void *self, int64_t mid, uint64_t *number)
 
 /* ---- servers and rooms ---- */
 
-static void server_free(void *value)
-{
-	struct server *server = value;
-
-	if (server == NULL)
-		return;
-	free(server->told.id);
-	free(server->told.region);
-	free(server->told.addrs);
-	strmap_fini(&server->rooms);
-	free(server);
-}
-
-static int copy_server(const struct registry_server *from, struct registry_server *to)
-{
-	*to = *from;
-	to->id = strdup(from->id);
-	to->region = strdup(from->region != NULL ? from->region : "");
-	to->addrs = strdup(from->addrs != NULL ? from->addrs : "");
-	return to->id != NULL && to->region != NULL && to->addrs != NULL ? 0 : -ENOMEM;
-}
-
-static struct server *server_new(const struct registry_server *told, const struct registry_room *rooms, size_t n)
-{
-	struct server *server = calloc(1, sizeof(*server));
-
-	if (server == NULL)
-		return NULL;
-	if (copy_server(told, &server->told) < 0)
-		goto free_server;
-	for (size_t i = 0; i < n; i++)
-		if (rooms[i].count > 0 &&
-		    strmap_put(&server->rooms, rooms[i].room, (void *)(intptr_t)rooms[i].count, NULL) < 0)
-			goto free_server;
-	return server;
-
-free_server:
-	server_free(server);
-	return NULL;
-}
-
 static int put_online(void *self, const struct registry_server *told, const struct registry_room *rooms, size_t n)
 {
-	struct memory *m = memory_of(self);
-	struct server *server = server_new(told, rooms, n);
-	void *old = NULL;
-	int rc;
-
-	if (server == NULL)
-		return -ENOMEM;
-	lock_take(&m->lock);
-	rc = strmap_put(&m->servers, told->id, server, &old);
-	lock_drop(&m->lock);
-	server_free(rc == 0 ? old : server);
-	return rc;
-}
-
-/* Add the rooms of one server to the sums. */
-static int sum_rooms(const struct server *server, struct strmap *sums)
-{
-	struct strmap_cursor cursor = {0};
-	const char *room;
-	void *n;
-	int rc = 0;
-
-	while (rc == 0 && strmap_next(&server->rooms, &cursor, &room, &n)) {
-		intptr_t sum = (intptr_t)strmap_get(sums, room) + (intptr_t)n;
-
-		rc = strmap_put(sums, room, (void *)sum, NULL);
-	}
-	return rc;
-}
-
-static int list_rooms(const struct strmap *sums, struct registry_rooms *rooms)
-{
-	struct strmap_cursor cursor = {0};
-	const char *room;
-	void *n;
-
-	if ((rooms->rooms = calloc(sums->count + 1, sizeof(*rooms->rooms))) == NULL)
-		return -ENOMEM;
-	while (strmap_next(sums, &cursor, &room, &n)) {
-		struct registry_room *to = &rooms->rooms[rooms->n];
-
-		if ((to->room = strdup(room)) == NULL)
-			return -ENOMEM;
-		to->count = (intptr_t)n;
-		rooms->n++;
-	}
-	return 0;
+	return online_memory_put(&memory_of(self)->online, told, rooms, n);
 }
 
 static int online(void *self, struct registry_rooms *rooms)
 {
-	struct memory *m = memory_of(self);
-	struct strmap_cursor cursor = {0};
-	struct strmap sums;
-	const char *id;
-	void *server;
-	int rc = 0;
-
-	*rooms = (struct registry_rooms){0};
-	strmap_init(&sums);
-	lock_take(&m->lock);
-	while (rc == 0 && strmap_next(&m->servers, &cursor, &id, &server))
-		rc = sum_rooms(server, &sums);
-	lock_drop(&m->lock);
-	if (rc == 0)
-		rc = list_rooms(&sums, rooms);
-	strmap_fini(&sums);
-	if (rc < 0)
-		registry_rooms_fini(rooms);
-	return rc;
+	return online_memory_rooms(&memory_of(self)->online, rooms);
 }
 
 static int servers(void *self, struct registry_servers *list)
 {
-	struct memory *m = memory_of(self);
-	struct strmap_cursor cursor = {0};
-	const char *id;
-	void *server;
-	int rc = 0;
-
-	*list = (struct registry_servers){0};
-	lock_take(&m->lock);
-	if ((list->servers = calloc(m->servers.count + 1, sizeof(*list->servers))) == NULL)
-		rc = -ENOMEM;
-	while (rc == 0 && strmap_next(&m->servers, &cursor, &id, &server))
-		rc = copy_server(&((struct server *)server)->told, &list->servers[list->n++]);
-	lock_drop(&m->lock);
-	if (rc < 0)
-		registry_servers_fini(list);
-	return rc;
+	return online_memory_servers(&memory_of(self)->online, list);
 }
 
 /* The sessions of this server, in an array of m->sessions.count places. */
@@ -454,10 +315,11 @@ static int del_server(void *self, const char *id)
 			unlink_locked(m, list[n - 1]);
 			session_free(list[n - 1]);
 		}
-		server_free(strmap_del(&m->servers, id));
 	}
 	lock_drop(&m->lock);
 	free(list);
+	if (rc == 0)
+		online_memory_del(&m->online, id);
 	return rc;
 }
 
@@ -473,7 +335,7 @@ int registry_memory_new(struct registry *out)
 	lock_init(&m->lock, LOCK_REGISTRY);
 	strmap_init(&m->sessions);
 	strmap_init(&m->users);
-	strmap_init(&m->servers);
+	online_memory_init(&m->online);
 	*out = (struct registry){
 		.put = put,
 		.del = del,
@@ -496,7 +358,7 @@ void registry_memory_free(struct registry *r)
 
 	strmap_drop_all(&m->sessions, session_free);
 	strmap_drop_all(&m->users, free);
-	strmap_drop_all(&m->servers, server_free);
+	online_memory_fini(&m->online);
 	lock_fini(&m->lock);
 	m->magic = 0;
 	free(m);

@@ -75,29 +75,25 @@ static struct number number(int64_t value)
 	return n;
 }
 
-/* ---- lists of registrations ---- */
+/* ---- one registration ---- */
 
-static int found_add(struct registry_found *found, const char *key, const char *server, uint64_t id)
+/* A registration as it stands in an answer: server and id, from element i on. */
+static struct registry_entry entry_at(const struct redisReply *reply, const char *key, size_t i)
 {
-	struct registry_entry *more = reallocarray(found->entries, found->n + 1, sizeof(*more));
-
-	if (more == NULL)
-		return -ENOMEM;
-	found->entries = more;
-	more[found->n] = (struct registry_entry){strdup(key), strdup(server), id};
-	found->n++;
-	return more[found->n - 1].key != NULL && more[found->n - 1].server != NULL ? 0 : -ENOMEM;
+	return (struct registry_entry){
+		.key = (char *)(uintptr_t)key,
+		.server = (char *)(uintptr_t)redis_reply_text(reply, i),
+		.session_id = (uint64_t)redis_reply_number(reply, i + 1),
+	};
 }
 
 /* The registration that was replaced. Without memory for it nobody is told, which is no reason to take back what is done: the
  * replaced connection's heartbeat ends it. */
-static void tell_old(struct registry_found *old, const char *key, const char *server, uint64_t id)
+static void tell_old(struct registry_found *old, struct registry_entry entry)
 {
-	if (found_add(old, key, server, id) < 0)
+	if (old != NULL && registry_found_add(old, &entry) < 0)
 		registry_found_fini(old);
 }
-
-/* ---- one registration ---- */
 
 static int put(void *self, const char *server, struct seat *seat, int64_t expires_ms, struct registry_found *old)
 {
@@ -115,12 +111,15 @@ static int put(void *self, const char *server, struct seat *seat, int64_t expire
 	if (redis_reply_says(reply, "late"))
 		rc = -ETIMEDOUT;
 	else if (redis_reply_says(reply, "later"))
+		/* The key is served by another comet, and stays there for now: what is pushed would reach a comet whose bucket
+		 * does not know the connection yet, and be lost. The id is given already, so that this connection counts as the
+		 * newer one; the comet renews it once its bucket has it (take_over), and that moves the key in one step. */
 		rc = 1;
 	else if (!redis_reply_says(reply, "ok"))
 		/* The comet has lost its lease and does not know it yet; in a moment it will have a new one. */
 		rc = -ERR_NO_LOGIC;
-	else if (reply->elements == 4 && old != NULL)
-		tell_old(old, seat->key, redis_reply_text(reply, 2), (uint64_t)redis_reply_number(reply, 3));
+	else if (reply->elements == 4)
+		tell_old(old, entry_at(reply, seat->key, 2));
 	freeReplyObject(reply);
 	return rc;
 }
@@ -152,8 +151,8 @@ static int renew(void *self, const char *server, const struct seat *seat, struct
 		return rc;
 	if (redis_reply_says(reply, "newer"))
 		rc = -ESTALE;
-	else if (reply->elements == 3 && old != NULL)
-		tell_old(old, seat->key, redis_reply_text(reply, 1), (uint64_t)redis_reply_number(reply, 2));
+	else if (reply->elements == 3)
+		tell_old(old, entry_at(reply, seat->key, 1));
 	else if (redis_reply_says(reply, "no lease"))
 		rc = -ERR_NO_LOGIC;
 	freeReplyObject(reply);
@@ -200,9 +199,11 @@ static int find_chunk(struct registry_redis *r, const char *by, const char *cons
 		return rc;
 	if (!redis_reply_says(reply, "ok"))
 		rc = -ERR_NO_LOGIC;
-	for (size_t i = 2; rc == 0 && i + 2 < reply->elements; i += 3)
-		rc = found_add(found, redis_reply_text(reply, i), redis_reply_text(reply, i + 1),
-			       (uint64_t)redis_reply_number(reply, i + 2));
+	for (size_t i = 2; rc == 0 && i + 2 < reply->elements; i += 3) {
+		const struct registry_entry entry = entry_at(reply, redis_reply_text(reply, i), i + 1);
+
+		rc = registry_found_add(found, &entry);
+	}
 	if (rc == 0) {
 		lock_take(&r->lock);
 		(void)snprintf(r->generation, sizeof(r->generation), "%s", redis_reply_text(reply, 1));
