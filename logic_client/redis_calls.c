@@ -1,4 +1,4 @@
-/* redis_calls: see redis_calls.h. Two threads: one listens for replies, one keeps the list of instances.
+/* redis_calls: see redis_calls.h. A thread listens for replies; redis_finder says whom to ask.
  *
  * A request says until when its reply is waited for, on Redis's clock, and whoever registers a connection checks that in one
  * step with the registration. So when a request is tried on another instance, the first try can no longer take effect, and
@@ -14,7 +14,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -23,9 +22,8 @@
 #include "common/base/obj.h"
 #include "common/base/strmap.h"
 #include "common/base/thread.h"
-#include "common/base/worker.h"
 #include "common/redis/redis_listen.h"
-#include "logic_client/redis_instances.h"
+#include "logic_client/redis_finder.h"
 
 /* Requests given up that are remembered, should their reply come after all. */
 #define GIVEN_UP 1024
@@ -43,8 +41,8 @@ struct redis_calls {
 	redis_calls_late *late;
 	void *late_self;
 	struct redis *redis; /* the listener's */
+	struct redis_finder *finder;
 	struct thread *listener;
-	struct worker looker;
 	/* any thread */
 	atomic_ullong ids;
 	/* under lock */
@@ -53,107 +51,12 @@ struct redis_calls {
 	struct strmap waiters;
 	char given_up[GIVEN_UP][REDIS_ASKING_ID_BYTES];
 	unsigned next_given_up;
-	pthread_cond_t looked; /* at the list of instances: for who waits for one */
-	struct redis_instances instances;
 };
-
-/* ---- instances ---- */
 
 bool redis_calls_has_logic(struct redis_calls *c)
 {
-	bool has;
-
 	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
-	lock_take(&c->lock);
-	has = c->instances.n > 0;
-	lock_drop(&c->lock);
-	return has;
-}
-
-/* An instance other than `but`; waits for one to come up. False: none until the deadline. */
-static bool pick(struct redis_calls *c, const char *but, int64_t deadline_ns, char name[REDIS_INSTANCE_BYTES])
-{
-	bool found;
-
-	lock_take(&c->lock);
-	while (!(found = redis_instances_pick(&c->instances, but, name)) && !c->stop) {
-		worker_wake(&c->looker);
-		if (!lock_wait_until(&c->looked, &c->lock, deadline_ns))
-			break;
-	}
-	lock_drop(&c->lock);
-	return found;
-}
-
-static void is_gone(struct redis_calls *c, const char *name)
-{
-	lock_take(&c->lock);
-	redis_instances_gone(&c->instances, name);
-	lock_drop(&c->lock);
-}
-
-static void is_silent(struct redis_calls *c, const char *name)
-{
-	lock_take(&c->lock);
-	redis_instances_silent(&c->instances, name);
-	lock_drop(&c->lock);
-}
-
-/* Those whose lease is not over. The first element is Redis's time. */
-static size_t read_instances(struct redis_calls *c, const struct redisReply *reply,
-			     struct redis_instance list[REDIS_INSTANCES_MAX])
-{
-	int64_t now =
-		reply->elements > 0 && reply->element[0]->str != NULL ? strtoll(reply->element[0]->str, NULL, 10) : 0;
-	size_t n = 0;
-
-	redis_clock_set(c->clock, now);
-	for (size_t i = 1; i + 1 < reply->elements && n < REDIS_INSTANCES_MAX; i += 2) {
-		const struct redisReply *name = reply->element[i], *until = reply->element[i + 1];
-		int64_t until_ms = until->str != NULL ? (int64_t)strtod(until->str, NULL) : 0;
-
-		if (name->str == NULL || (size_t)name->len >= REDIS_INSTANCE_BYTES || until_ms < now)
-			continue;
-		list[n] = (struct redis_instance){.until_ms = until_ms};
-		memcpy(list[n++].name, name->str, (size_t)name->len);
-	}
-	return n;
-}
-
-static void look(struct redis_calls *c)
-{
-	int64_t deadline = clock_now_ns() + c->cfg->redis_timeout * CLOCK_MS;
-	struct redis_instance *list = calloc(REDIS_INSTANCES_MAX, sizeof(*list));
-	struct redisReply *reply;
-	size_t n;
-
-	if (list != NULL && script_run(c->pipe, &script_instances, deadline, &reply, "") == 0) {
-		n = read_instances(c, reply, list);
-		freeReplyObject(reply);
-		lock_take(&c->lock);
-		redis_instances_set(&c->instances, list, n);
-		lock_drop(&c->lock);
-	}
-	free(list);
-}
-
-static void keep_looking(void *arg)
-{
-	const int64_t hurry_ns = 20 * CLOCK_MS; /* from one look to the next while somebody waits for an instance */
-	struct redis_calls *c = arg;
-	int64_t begun;
-
-	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
-	do {
-		begun = clock_now_ns();
-		look(c);
-		/* Whatever came of it: those who still have none ask again. Under the lock, or one that is about to wait
-		 * would miss it. */
-		lock_take(&c->lock);
-		(void)pthread_cond_broadcast(&c->looked);
-		lock_drop(&c->lock);
-	} while (worker_wait(&c->looker, begun + c->cfg->redis_lease * CLOCK_MS / 3) &&
-		 worker_nap(&c->looker, begun + hurry_ns));
+	return redis_finder_has(c->finder);
 }
 
 /* ---- requests under way ---- */
@@ -226,7 +129,7 @@ static void say_two_have(const char *name, int64_t receivers)
 static int publish(struct redis_calls *c, const char *text, size_t bytes, const char *but, int64_t deadline_ns,
 		   char name[REDIS_INSTANCE_BYTES])
 {
-	while (pick(c, but, deadline_ns, name)) {
+	while (redis_finder_pick(c->finder, but, deadline_ns, name)) {
 		struct redisReply *reply;
 		int64_t receivers;
 		int rc = redis_pipe_call(c->pipe, REDIS_ONCE, deadline_ns, &reply, "PUBLISH comet:logic:%s %b", name,
@@ -242,7 +145,7 @@ static int publish(struct redis_calls *c, const char *text, size_t bytes, const 
 			say_two_have(name, receivers);
 		if (receivers > 0)
 			return 0;
-		is_gone(c, name);
+		redis_finder_gone(c->finder, name);
 	}
 	return -ERR_NO_LOGIC;
 }
@@ -267,7 +170,7 @@ static int ask_once(struct redis_calls *c, struct wire_request *request, struct 
 	if (waiter_wait(c, &w, deadline)) {
 		*reply = w.reply;
 	} else {
-		is_silent(c, tried);
+		redis_finder_silent(c->finder, tried);
 		rc = -ETIMEDOUT;
 	}
 out:
@@ -302,7 +205,7 @@ int redis_calls_begin(struct redis_calls *c, struct wire_request *request, int64
 	int rc;
 
 	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
-	if (!pick(c, NULL, deadline_ns, name))
+	if (!redis_finder_pick(c->finder, NULL, deadline_ns, name))
 		return -ERR_NO_LOGIC;
 	if ((rc = waiter_add(c, a)) == 0 && (rc = encode(c, request, a->id, &text, &bytes)) == 0) {
 		memcpy(a->name, name, sizeof(a->name));
@@ -322,9 +225,9 @@ int redis_calls_end(struct redis_calls *c, struct redis_asking *a, int64_t deadl
 
 	if (rc == 0) {
 		if (published->integer == 0)
-			is_gone(c, a->name);
+			redis_finder_gone(c->finder, a->name);
 		else if (!waiter_wait(c, a, deadline_ns))
-			is_silent(c, a->name);
+			redis_finder_silent(c->finder, a->name);
 		freeReplyObject(published);
 	}
 	waiter_del(c, a);
@@ -415,19 +318,24 @@ static void *listen_for_replies(void *arg)
 
 /* ---- start and stop ---- */
 
-static int start_threads(struct redis_calls *c)
+static int start_parts(struct redis_calls *c)
 {
+	const struct redis_options redis = redis_options_of(c->cfg, "replies");
 	int rc;
 
-	if ((rc = thread_spawn(THREAD_SERVICE, "replies", listen_for_replies, c, &c->listener)) < 0)
+	if (asprintf(&c->channel, "comet:reply:%s", c->server_id) < 0) {
+		c->channel = NULL;
+		return -ENOMEM;
+	}
+	if ((rc = redis_new(&redis, &c->redis)) < 0 ||
+	    (rc = thread_spawn(THREAD_SERVICE, "replies", listen_for_replies, c, &c->listener)) < 0)
 		return rc;
-	return worker_start(&c->looker, "instances", keep_looking, c);
+	return redis_finder_start(c->cfg, c->pipe, c->clock, &c->finder);
 }
 
 int redis_calls_start(const struct config *cfg, const char *server_id, struct redis_pipe *pipe,
 		      struct redis_clock *clock, redis_calls_late *late, void *late_self, struct redis_calls **out)
 {
-	const struct redis_options redis = redis_options_of(cfg, "replies");
 	struct redis_calls *c = calloc(1, sizeof(*c));
 	int rc;
 
@@ -441,16 +349,10 @@ int redis_calls_start(const struct config *cfg, const char *server_id, struct re
 	c->late = late;
 	c->late_self = late_self;
 	lock_init(&c->lock, LOCK_SERVICE);
-	lock_cond_init(&c->looked);
 	strmap_init(&c->waiters);
 	if (getrandom(&c->nonce, sizeof(c->nonce), 0) != (ssize_t)sizeof(c->nonce))
 		c->nonce = (uint64_t)clock_wall_ms();
-	rc = asprintf(&c->channel, "comet:reply:%s", server_id) < 0 ? -ENOMEM : 0;
-	if (rc < 0)
-		c->channel = NULL;
-	if (rc == 0 && (rc = redis_new(&redis, &c->redis)) == 0)
-		rc = start_threads(c);
-	if (rc < 0) {
+	if ((rc = start_parts(c)) < 0) {
 		redis_calls_stop(c);
 		redis_calls_free(&c);
 		return rc;
@@ -465,8 +367,8 @@ void redis_calls_stop(struct redis_calls *c)
 	lock_take(&c->lock);
 	c->stop = true;
 	lock_drop(&c->lock);
-	(void)pthread_cond_broadcast(&c->looked);
-	worker_stop(&c->looker);
+	if (c->finder != NULL)
+		redis_finder_stop(c->finder);
 	if (c->redis != NULL)
 		redis_stop(c->redis);
 	if (c->listener != NULL)
@@ -478,11 +380,12 @@ void redis_calls_free(struct redis_calls **calls)
 	struct redis_calls *c = *calls;
 
 	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
+	if (c->finder != NULL)
+		redis_finder_free(&c->finder);
 	if (c->redis != NULL)
 		redis_free(&c->redis);
 	strmap_fini(&c->waiters);
 	free(c->channel);
-	(void)pthread_cond_destroy(&c->looked);
 	lock_fini(&c->lock);
 	c->magic = 0;
 	free(c);
