@@ -59,6 +59,13 @@ struct bus_redis {
 	struct sent sent;
 };
 
+/* A push on its way to one comet, or (server NULL) to all that it concerns. */
+struct errand {
+	const char *server;
+	const struct wire_push *push;
+	const struct wire_entry *entry;
+};
+
 static int args_init(struct args *a, size_t most)
 {
 	*a = (struct args){.v = calloc(most, sizeof(*a->v)), .bytes = calloc(most, sizeof(*a->bytes)), .most = most};
@@ -84,20 +91,21 @@ static void arg_text(struct args *a, const char *text)
 }
 
 /* All but the number of the push, and what stands for its place. */
-static void describe(struct args *a, const struct bus_redis *b, const char *server, const struct wire_push *push,
-		     const struct wire_entry *entry, const char *n_keys)
+static void describe(struct args *a, const struct bus_redis *b, const struct errand *e, const char *n_keys)
 {
+	const struct wire_push *push = e->push;
+
 	arg_text(a, b->length);
 	arg_text(a, b->lease_ms);
 	arg(a, b->generation, 0); /* its place; it is read under the lock below */
-	arg_text(a, server != NULL ? server : "");
+	arg_text(a, e->server != NULL ? e->server : "");
 	arg_text(a, push->target == WIRE_ROOM ? push->room : "");
 	arg_text(a, n_keys);
 	for (size_t i = 0; push->target == WIRE_KEYS && i < push->n_keys; i++)
 		arg_text(a, push->keys[i]);
-	for (size_t i = 0; i < entry->n; i++) {
-		arg_text(a, entry->fields[i].name);
-		arg(a, entry->fields[i].value, entry->fields[i].value_bytes);
+	for (size_t i = 0; i < e->entry->n; i++) {
+		arg_text(a, e->entry->fields[i].name);
+		arg(a, e->entry->fields[i].value, e->entry->fields[i].value_bytes);
 	}
 	arg_text(a, "from");
 	arg_text(a, b->instance);
@@ -105,18 +113,17 @@ static void describe(struct args *a, const struct bus_redis *b, const char *serv
 }
 
 /* Number the push and queue it. The pipe's own lock is held for a moment only; nothing here waits for Redis. */
-static int begin(struct bus_redis *b, const char *server, const struct wire_push *push, const struct wire_entry *entry,
-		 struct redis_call **call)
+static int begin(struct bus_redis *b, const struct errand *e, struct redis_call **call)
 {
 	/* A kick names connections: where one of them was is the place for it, wherever its key is now. */
-	size_t n = push->target == WIRE_KEYS ? push->n_keys : 0;
+	size_t n = e->push->target == WIRE_KEYS ? e->push->n_keys : 0;
 	char seq[24], n_keys[24];
 	struct args a;
 	int rc;
 
 	if ((rc = args_init(&a, ARGS_MOST + n)) == 0) {
 		(void)snprintf(n_keys, sizeof(n_keys), "%zu", n);
-		describe(&a, b, server, push, entry, n_keys);
+		describe(&a, b, e, n_keys);
 		lock_take(&b->lock);
 		a.bytes[ARG_GENERATION] = strlen(b->generation);
 		(void)snprintf(seq, sizeof(seq), "%llu", (unsigned long long)++b->seq);
@@ -165,8 +172,10 @@ static int judge(struct bus_redis *b, const struct redisReply *reply)
 	return 0;
 }
 
+/* The entry is freed. */
 static int write_entry(struct bus_redis *b, const char *server, const struct wire_push *push, struct wire_entry *entry)
 {
+	const struct errand errand = {server, push, entry};
 	struct redisReply *reply;
 	struct redis_call *call;
 	int rc;
@@ -174,7 +183,7 @@ static int write_entry(struct bus_redis *b, const char *server, const struct wir
 	/* A push that Redis certainly did not write, for want of the script, gets a new number: those behind it may have been
 	 * written, when another logic brought the script, and comets leave out what is not above them. */
 	do {
-		if ((rc = begin(b, server, push, entry, &call)) == 0)
+		if ((rc = begin(b, &errand, &call)) == 0)
 			rc = redis_pipe_end(b->pipe, call, &reply);
 	} while (rc == -ENOEXEC);
 	wire_entry_fini(entry);

@@ -45,7 +45,7 @@ static int keys_text(const struct wire_push *push, char **text)
 
 		if (key == NULL) {
 			json_decref(array);
-			return -EINVAL;
+			return json_ran_out() ? -ENOMEM : -EINVAL;
 		}
 		if (json_array_append_new(array, key) < 0) {
 			json_decref(array);

@@ -1,0 +1,237 @@
+/* Tests of logic/bus_redis: what a push brings to its script, and what comes of the answers. What the script does is in
+ * test_scripts. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/err.h"
+#include "logic/bus.h"
+#include "tests/unit/fake_redis.h"
+#include "tests/unit/seam.h"
+
+/* EVAL or EVALSHA, the script, and that it has no keys as Redis means them. */
+#define ARGS 3
+
+static struct script {
+	const char *answers[4]; /* to one call after another; NULL: said() */
+	unsigned calls;         /* the server's, and read when a push has returned */
+	char heard[2048];       /* arguments, from the generation on, a space between; a line a call */
+} script;
+
+static struct fake_redis server;
+static struct config cfg;
+static struct redis_pipe *pipe_;
+static struct bus bus;
+
+/* Nobody got it. */
+#define OK_1000   "*2\r\n$2\r\nok\r\n$4\r\n1000\r\n"
+#define MOVED     "*1\r\n$5\r\nmoved\r\n"
+#define YOUNG     "*1\r\n$5\r\nyoung\r\n"
+#define NO_SCRIPT "-NOSCRIPT No matching script. Please use EVAL.\r\n"
+/* Entry 41 of the stream of c1, whose lease has epoch 7; and 1, when Redis had lost its data. */
+#define OK_41   "*5\r\n$2\r\nok\r\n$4\r\n1000\r\n$2\r\nc1\r\n$1\r\n7\r\n$2\r\n41\r\n"
+#define OK_LOST "*5\r\n$2\r\nok\r\n$4\r\n2000\r\n$2\r\nc1\r\n$1\r\n7\r\n$1\r\n1\r\n"
+
+static const char *answer(void *arg, int argc, char **argv)
+{
+	struct script *s = arg;
+	const char *says;
+	size_t at = strlen(s->heard);
+
+	if (strncmp(argv[0], "EVAL", 4) != 0)
+		return fake_redis_hello(argc, argv);
+	for (int i = ARGS + 2; i < argc; i++)
+		at += (size_t)snprintf(s->heard + at, sizeof(s->heard) - at, "%s%s", argv[i],
+				       i + 1 < argc ? " " : "\n");
+	says = s->calls < sizeof(s->answers) / sizeof(s->answers[0]) ? s->answers[s->calls] : NULL;
+	s->calls++;
+	return says != NULL ? says : OK_1000;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&script, 0, sizeof(script));
+	fake_redis_start(&server, answer, &script);
+	fake_redis_config(&server, &cfg);
+	pipe_ = fake_redis_pipe(&cfg);
+	/* Once this is answered only the test itself allocates. */
+	assert_int_equal(redis_pipe_call(pipe_, REDIS_AGAIN, INT64_MAX, NULL, "PING"), 0);
+	assert_int_equal(bus_redis_new(&cfg, pipe_, "logic-1", &bus), 0);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	bus_redis_free(&bus);
+	redis_pipe_stop(&pipe_);
+	fake_redis_stop(&server);
+	config_fini(&cfg);
+	return 0;
+}
+
+/* What Redis heard since the last call. */
+static const char *heard(void)
+{
+	static char text[sizeof(script.heard)];
+
+	memcpy(text, script.heard, sizeof(text));
+	script.heard[0] = '\0';
+	return text;
+}
+
+static int push(const char *to, const struct wire_push *what)
+{
+	struct wire_push whole = *what;
+	int rc;
+
+	if (whole.target != WIRE_KICK)
+		assert_int_equal(message_new(1000, "hi", 2, &whole.message), 0);
+	rc = bus_push(&bus, to, &whole);
+	if (whole.message != NULL)
+		message_unref(&whole.message);
+	return rc;
+}
+
+static int push_to_all(void)
+{
+	return push(NULL, &(struct wire_push){.target = WIRE_ALL});
+}
+
+static void a_push_to_keys_brings_them_twice(void **state)
+{
+	const char *const keys[] = {"a", "b"};
+
+	(void)state;
+	assert_int_equal(push("c1", &(struct wire_push){.target = WIRE_KEYS, .keys = keys, .n_keys = 2}), 0);
+	assert_string_equal(heard(), " c1  2 a b target keys op 1000 body hi keys [\"a\",\"b\"] from logic-1 seq 1\n");
+}
+
+/* A kick names connections: its key may be anywhere by now. */
+static void a_kick_goes_where_its_connections_were(void **state)
+{
+	const char *const keys[] = {"a"};
+	const uint64_t sessions[] = {7};
+	const struct wire_push kick = {
+		.target = WIRE_KICK, .keys = keys, .sessions = sessions, .n_keys = 1, .reason = WIRE_REPLACED};
+
+	(void)state;
+	assert_int_equal(push("c1", &kick), 0);
+	assert_string_equal(heard(),
+			    " c1  0 target kick reason replaced keys [\"a\"] sessions [7] from logic-1 seq 1\n");
+}
+
+static void pushes_are_numbered_and_say_what_we_knew_of_redis(void **state)
+{
+	(void)state;
+	assert_int_equal(push(NULL, &(struct wire_push){.target = WIRE_ROOM, .room = "live://1"}), 0);
+	assert_int_equal(push_to_all(), 0);
+	assert_string_equal(heard(), "  live://1 0 target room op 1000 body hi room live://1 from logic-1 seq 1\n"
+				     "1000   0 target all op 1000 body hi from logic-1 seq 2\n");
+}
+
+static void what_the_script_says_is_told(void **state)
+{
+	static const struct {
+		const char *says;
+		int rc;
+	} cases[] = {{MOVED, -ESTALE},          {YOUNG, -ERR_NO_LOGIC},    {"-ERR something\r\n", -ERR_NO_LOGIC},
+		     {":1\r\n", -ERR_NO_LOGIC}, {"*0\r\n", -ERR_NO_LOGIC}, {OK_1000, 0}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		script.calls = 0;
+		script.answers[0] = cases[i].says;
+		assert_int_equal(push_to_all(), cases[i].rc);
+	}
+}
+
+/* Those behind it may have been written under their numbers, and a comet leaves out what is not above them. */
+static void a_push_that_was_not_written_gets_a_new_number(void **state)
+{
+	(void)state;
+	script.answers[1] = NO_SCRIPT;
+	assert_int_equal(push_to_all(), 0);
+	(void)heard();
+	assert_int_equal(push_to_all(), 0);
+	assert_string_equal(heard(), "1000   0 target all op 1000 body hi from logic-1 seq 2\n"
+				     "1000   0 target all op 1000 body hi from logic-1 seq 3\n");
+}
+
+static void a_comet_is_told_what_redis_lost(void **state)
+{
+	(void)state;
+	script.answers[0] = OK_41;
+	script.answers[1] = OK_LOST;
+	assert_int_equal(push_to_all(), 0);
+	(void)heard();
+	assert_int_equal(push_to_all(), 0);
+	assert_string_equal(heard(), "1000   0 target all op 1000 body hi from logic-1 seq 2\n"
+				     "2000 c1  0 target lost had 41 from logic-1 seq 3\n");
+	assert_int_equal(push_to_all(), 0);
+	assert_string_equal(heard(), "1000   0 target all op 1000 body hi from logic-1 seq 4\n");
+}
+
+static void what_could_not_be_told_is_told_with_the_next_push(void **state)
+{
+	(void)state;
+	script.answers[0] = OK_41;
+	script.answers[1] = OK_LOST;
+	script.answers[2] = YOUNG;
+	script.answers[3] = OK_LOST;
+	assert_int_equal(push_to_all(), 0);
+	assert_int_equal(push_to_all(), 0); /* the word fails, and the push does not */
+	(void)heard();
+	assert_int_equal(push_to_all(), 0);
+	assert_string_equal(heard(), "2000   0 target all op 1000 body hi from logic-1 seq 4\n"
+				     "2000 c1  0 target lost had 41 from logic-1 seq 5\n");
+}
+
+static void without_memory_a_push_is_accepted_or_fails(void **state)
+{
+	const char *const keys[] = {"a", "b"};
+	const struct wire_push to_keys = {.target = WIRE_KEYS, .keys = keys, .n_keys = 2};
+	unsigned failing = 1, failed; /* the message is the test's */
+
+	(void)state;
+	do {
+		unsigned calls = script.calls;
+		int rc;
+
+		seam_fail(SEAM_ALLOC, failing++, 1, ENOMEM);
+		rc = push("c1", &to_keys);
+		failed = seam_failed(SEAM_ALLOC);
+		seam_reset();
+		assert_int_equal(rc, script.calls > calls ? 0 : -ENOMEM);
+	} while (failed > 0);
+	assert_true(failing > 4);
+}
+
+#define bus_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		bus_test(a_push_to_keys_brings_them_twice),
+		bus_test(a_kick_goes_where_its_connections_were),
+		bus_test(pushes_are_numbered_and_say_what_we_knew_of_redis),
+		bus_test(what_the_script_says_is_told),
+		bus_test(a_push_that_was_not_written_gets_a_new_number),
+		bus_test(a_comet_is_told_what_redis_lost),
+		bus_test(what_could_not_be_told_is_told_with_the_next_push),
+		bus_test(without_memory_a_push_is_accepted_or_fails),
+	};
+
+	return cmocka_run_group_tests_name("bus_redis", tests, NULL, NULL);
+}
