@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/obj.h"
 #include "common/base/version.h"
 #include "logic/api_route.h"
 
@@ -69,24 +70,29 @@ static void send_asset(struct api_call *call)
 	reply->extra_value = POLICY;
 }
 
-static const char paths[] = "POST /goim/push/mids?operation=1000&mids=123      the body is the message\n"
-			    "POST /goim/push/keys?operation=1000&keys=KEY\n"
-			    "POST /goim/push/room?operation=1000&type=live&room=1000\n"
-			    "POST /goim/push/all?operation=1000&speed=0\n"
-			    "POST /goim/kick?mids=123                          or keys=KEY\n"
-			    "GET  /goim/online/total                           /goim/online/top?type=live&limit=10\n"
-			    "GET  /goim/online/room?type=live&rooms=1000\n"
-			    "GET  /goim/nodes/weighted                         /goim/nodes/instances\n"
-			    "GET  /goim/upstream?after=0&wait=1000             what clients send to the back end\n"
-			    "POST /1/push?uid=123                              and the rest of goim's first API\n"
-			    "GET  /metrics                                     /healthz /readyz\n"
-			    "GET  /                                            this, or in a browser the console\n";
+/* Those paths of a dialect that have words, a line each; how many bytes. */
+static size_t list_paths(const struct api_dialect *dialect, char *text, size_t bytes)
+{
+	size_t n = 0;
+
+	for (const struct api_route *r = dialect->routes; r->path != NULL; r++) {
+		if (r->help != NULL)
+			n += (size_t)snprintf(text + n, bytes - n, "%-4s %s%s\n", r->method, r->path, r->help);
+		BUG_UNLESS(n < bytes);
+	}
+	return n;
+}
 
 static void help(struct api_call *call)
 {
-	char words[sizeof(paths) + 128];
+	char words[4096];
+	size_t n = (size_t)snprintf(words, sizeof(words), "comet %s\n\n", version_text);
 
-	(void)snprintf(words, sizeof(words), "comet %s\n\n%s", version_text, paths);
+	n += list_paths(&api_v2, words + n, sizeof(words) - n);
+	n += list_paths(&api_v1, words + n, sizeof(words) - n);
+	(void)snprintf(words + n, sizeof(words) - n,
+		       "GET  /metrics  and /healthz, /readyz\n"
+		       "GET  /  this, or in a browser the console\n");
 	http_reply_text(call->reply, 200, words);
 }
 
@@ -133,14 +139,14 @@ static void wrong_method(struct api_call *call)
 
 static const struct api_route routes[] = {
 /* A browser must have the page to ask for the key with, and in its files stands nothing that the source does not say. */
-#define asset(NAME, path, file, type) {"GET", path, HTTP_FREE, send_asset},
-	{"GET", "/", HTTP_FREE, front},
+#define asset(NAME, path, file, type) {"GET", path, HTTP_FREE, send_asset, NULL},
+	{"GET", "/", HTTP_FREE, front, NULL},
 #include "logic/console.def"
 #undef asset
 	/* The list of paths says nothing that the docs do not. */
-	{"GET", "/help", HTTP_FREE, help},
-	{"GET", "/console.json", HTTP_READ, console_json},
-	{NULL, NULL, 0, NULL},
+	{"GET", "/help", HTTP_FREE, help, NULL},
+	{"GET", "/console.json", HTTP_READ, console_json, NULL},
+	{NULL, NULL, 0, NULL, NULL},
 };
 
 const struct api_dialect api_console = {.routes = routes, .wrong_method = wrong_method};

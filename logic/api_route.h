@@ -19,6 +19,7 @@ struct api_route {
 	const char *path;
 	unsigned scopes; /* of common/http/http_keys.h: the API key must have one of them */
 	void (*handle)(struct api_call *call);
+	const char *help; /* what follows the path on its line of /help; NULL: it has none */
 };
 
 /* A dialect: its routes, ended by a NULL path, and how it says what is wrong with a request. */

@@ -212,13 +212,13 @@ static void del_server(struct api_call *call)
 }
 
 static const struct api_route routes[] = {
-	{"POST", "/1/push", HTTP_PUSH, push},
-	{"POST", "/1/pushs", HTTP_PUSH, pushs},
-	{"POST", "/1/push/room", HTTP_PUSH, push_room},
-	{"POST", "/1/push/all", HTTP_PUSH, push_all},
-	{"GET", "/1/count", HTTP_READ, count_online},
-	{"POST", "/1/server/del", HTTP_KICK, del_server},
-	{NULL, NULL, 0, NULL},
+	{"POST", "/1/push", HTTP_PUSH, push, "?uid=123  and the rest of goim's first API"},
+	{"POST", "/1/pushs", HTTP_PUSH, pushs, NULL},
+	{"POST", "/1/push/room", HTTP_PUSH, push_room, NULL},
+	{"POST", "/1/push/all", HTTP_PUSH, push_all, NULL},
+	{"GET", "/1/count", HTTP_READ, count_online, NULL},
+	{"POST", "/1/server/del", HTTP_KICK, del_server, NULL},
+	{NULL, NULL, 0, NULL, NULL},
 };
 
 const struct api_dialect api_v1 = {.routes = routes, .wrong_method = wrong_method, .bad_params = bad_params};

@@ -443,18 +443,18 @@ static void upstream(struct api_call *call)
 }
 
 static const struct api_route routes[] = {
-	{"POST", "/goim/push/keys", HTTP_PUSH, push_keys},
-	{"POST", "/goim/push/mids", HTTP_PUSH, push_mids},
-	{"POST", "/goim/push/room", HTTP_PUSH, push_room},
-	{"POST", "/goim/push/all", HTTP_PUSH, push_all},
-	{"POST", "/goim/kick", HTTP_KICK, kick},
-	{"GET", "/goim/online/top", HTTP_READ, online_top},
-	{"GET", "/goim/online/room", HTTP_READ, online_room},
-	{"GET", "/goim/online/total", HTTP_READ, online_total},
-	{"GET", "/goim/nodes/weighted", HTTP_READ, nodes_weighted},
-	{"GET", "/goim/nodes/instances", HTTP_READ, nodes_instances},
-	{"GET", "/goim/upstream", HTTP_READ, upstream},
-	{NULL, NULL, 0, NULL},
+	{"POST", "/goim/push/keys", HTTP_PUSH, push_keys, "?operation=1000&keys=KEY"},
+	{"POST", "/goim/push/mids", HTTP_PUSH, push_mids, "?operation=1000&mids=123  the body is the message"},
+	{"POST", "/goim/push/room", HTTP_PUSH, push_room, "?operation=1000&type=live&room=1000"},
+	{"POST", "/goim/push/all", HTTP_PUSH, push_all, "?operation=1000&speed=0"},
+	{"POST", "/goim/kick", HTTP_KICK, kick, "?mids=123  or keys=KEY"},
+	{"GET", "/goim/online/top", HTTP_READ, online_top, "?type=live&limit=10"},
+	{"GET", "/goim/online/room", HTTP_READ, online_room, "?type=live&rooms=1000"},
+	{"GET", "/goim/online/total", HTTP_READ, online_total, ""},
+	{"GET", "/goim/nodes/weighted", HTTP_READ, nodes_weighted, ""},
+	{"GET", "/goim/nodes/instances", HTTP_READ, nodes_instances, ""},
+	{"GET", "/goim/upstream", HTTP_READ, upstream, "?after=0&wait=1000  what clients send to the back end"},
+	{NULL, NULL, 0, NULL, NULL},
 };
 
 const struct api_dialect api_v2 = {.routes = routes, .wrong_method = wrong_method, .bad_params = bad_params};

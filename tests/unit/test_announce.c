@@ -28,6 +28,7 @@ static struct config cfg;
 static struct redis_clock clock_;
 static struct redis_pipe *pipe_;
 static struct announce *announce;
+static bool stopped;
 
 static const char *answer(void *arg, int argc, char **argv)
 {
@@ -60,6 +61,7 @@ static int set_up(void **state)
 	memset(&script, 0, sizeof(script));
 	atomic_store(&script.names_it, true);
 	memset(&clock_, 0, sizeof(clock_));
+	stopped = false;
 	fake_redis_start(&server, answer, &script);
 	fake_redis_config(&server, &cfg);
 	cfg.redis_lease = LEASE_MS;
@@ -67,9 +69,17 @@ static int set_up(void **state)
 	return announce_start(&cfg, pipe_, &clock_, "logic-1", &announce);
 }
 
+static void stop(void)
+{
+	announce_stop(announce);
+	stopped = true;
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
+	if (!stopped)
+		announce_stop(announce);
 	announce_free(&announce);
 	redis_pipe_stop(&pipe_);
 	fake_redis_stop(&server);
@@ -82,7 +92,7 @@ static void who_hears_nothing_is_not_announced(void **state)
 {
 	(void)state;
 	assert_false(announce_stands(announce));
-	announce_stop(announce);
+	stop();
 	assert_int_equal(atomic_load(&script.announced), 0);
 	assert_int_equal(atomic_load(&script.gone), 0);
 }
@@ -95,7 +105,7 @@ static void who_hears_is_announced_again_and_again_and_taken_out_at_the_end(void
 	assert_true(announce_stands(announce));
 	assert_true(redis_clock_ms(&clock_) != 0);
 	assert_true(atomic_load(&script.names_it));
-	announce_stop(announce);
+	stop();
 	assert_int_equal(atomic_load(&script.gone), 1);
 }
 
@@ -108,7 +118,7 @@ static void who_hears_no_more_stands_no_more(void **state)
 	assert_false(announce_stands(announce));
 	announce_set_hearing(announce, true);
 	until(announce_stands(announce));
-	announce_stop(announce);
+	stop();
 }
 
 /* It may hear requests again before it can say so. */
@@ -126,7 +136,7 @@ static void what_redis_did_not_take_does_not_stand(void **state)
 	}
 	atomic_store(&script.is_away, false);
 	until(announce_stands(announce));
-	announce_stop(announce);
+	stop();
 }
 
 static void without_a_thread_nothing_is_left(void **state)
@@ -140,7 +150,7 @@ static void without_a_thread_nothing_is_left(void **state)
 	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
 	assert_int_equal(announce_start(&cfg, pipe_, &clock_, "logic-2", &other), -ENOMEM);
 	seam_reset();
-	announce_stop(announce);
+	stop();
 }
 
 #define announce_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

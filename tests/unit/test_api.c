@@ -713,7 +713,9 @@ static void probes_are_answered(void **state)
 	assert_non_null(strstr(get("/metrics"), "# TYPE comet_http_requests_total counter"));
 	assert_string_equal(reply.content_type, "text/plain; version=0.0.4; charset=utf-8");
 	assert_non_null(strstr(get("/"), "POST /goim/push/mids"));
-	assert_non_null(strstr(get("/help"), "POST /goim/push/mids"));
+	assert_non_null(strstr(get("/help"), "POST /goim/push/mids?operation="));
+	assert_non_null(strstr(get("/help"), "GET  /goim/upstream?after="));
+	assert_null(strstr(get("/help"), "console.css"));
 }
 
 /* ---- the page ---- */
