@@ -157,7 +157,7 @@ void api_handle(void *logic, const struct http_request *request, struct http_rep
 	json_watch(); /* a list that lacks what there was no memory for is no answer */
 	if (route(&call, &api_v2) || route(&call, &api_v1) || route(&call, &api_console))
 		return;
-	/* Who has no key does not find out what paths there are. */
+	/* A caller without a key does not find out which paths there are. */
 	if (http_guard_may(request, HTTP_ALL, reply))
 		not_found(&call);
 }

@@ -11,7 +11,7 @@
 
 #define TOP_ROOMS 20
 
-/* What the page may do: load its own files, ask its own server, and open WebSockets, to whichever port. Nothing inline. */
+/* The page may do no more than this: load its own files, ask its own server, and open WebSockets, to whichever port. Nothing inline. */
 #define POLICY                                                                                                         \
 	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; "       \
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

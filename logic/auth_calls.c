@@ -30,10 +30,18 @@ void auth_calls_fini(struct auth_calls *c, void (*free_handle)(void *handle))
 	lock_fini(&c->lock);
 }
 
-/* A call that ends while its name is looked up leaves a thread of the resolver behind, until the system gives the name up:
- * that takes a multiple of the timeout. So each takes the place of a call. At last one at a time finds out when names are
- * found again; and only one that has time to do so, for who has waited long would be lost only for having come late. Over a
- * connection no name is needed. */
+/* A call may begin where there is room for one more. The hard part is the name of the back end while no name server answers.
+ *
+ * libcurl looks names up on threads of its own, and a thread that waits for a name server cannot be stopped: a call that times
+ * out in its look-up leaves that thread behind, until the system gives the name up after LOOKUP_NS. With auth.concurrency calls
+ * each timeout, their number would grow to many times auth.concurrency. So a call that was lost in this way keeps its place
+ * (n_lost) until a call has found the name, or LOOKUP_NS after the last loss, when all those threads have ended.
+ *
+ * Once all places are lost, one call at a time still tries, or nobody would notice that names are found again. It must be one
+ * that has half of its time left: a client that has waited for longer would fail for having come late, and count as one more
+ * loss.
+ *
+ * A handle that has a connection needs no name, so that whoever can have one may always go. */
 static bool may_call_locked(struct auth_calls *c, int64_t deadline_ns) NEEDS(c->lock)
 {
 	unsigned under_way = c->n_made - c->n_idle;
@@ -74,7 +82,8 @@ const char *auth_calls_borrow(struct auth_calls *c, int64_t deadline_ns, void **
 	lock_drop(&c->lock);
 	if (may_call)
 		return NULL;
-	(void)pthread_cond_signal(&c->given_back); /* in case it came as the time was over: for the next */
+	/* We may have swallowed a signal when our time was over: it is for the next. */
+	(void)pthread_cond_signal(&c->given_back);
 	return lost ? "no name server answers for auth.url" : "all of auth.concurrency calls are under way";
 }
 
@@ -94,7 +103,7 @@ void auth_calls_give_back(struct auth_calls *c, void *handle, bool connected)
 	}
 	lost = c->n_lost > 0;
 	lock_drop(&c->lock);
-	/* While names are lost not everybody may call who waits. */
+	/* While names are lost a waiting call may lack the time to try (see above): one that may has to hear of it, too. */
 	if (lost)
 		(void)pthread_cond_broadcast(&c->given_back);
 	else

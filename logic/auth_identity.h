@@ -19,7 +19,7 @@ enum auth_cause {
 	AUTH_CAUSES
 };
 
-/* What a client wants to be let in with. */
+/* A client's wish to be let in, or to stay. */
 struct auth_request {
 	const uint8_t *token; /* body of its AUTH packet */
 	size_t token_bytes;

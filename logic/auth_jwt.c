@@ -18,7 +18,7 @@
 
 /* Longer is no key's file. */
 #define KEY_FILE_MAX 65536
-/* The end of the year 9999. What is later is most often a time in milliseconds, and would be a token for ever. */
+/* The end of the year 9999. A later time is most often one in milliseconds, and would make a token that never ends. */
 #define SECONDS_MAX 253402300799.0
 
 struct auth_jwt {
@@ -228,7 +228,7 @@ static int find_token(const struct auth_request *request, json_t **said, const c
 
 /* ---- what the claims say ---- */
 
-/* What was refused was a claim, whichever reader found it. */
+/* A refusal of any reader is one of a claim here. */
 static int as_claim(int rc, struct auth_identity *who)
 {
 	if (rc == -ERR_REFUSED)
@@ -346,7 +346,7 @@ static int take_chosen_key(const json_t *said, struct auth_identity *who)
 	return rc;
 }
 
-/* What the token says, and what the client says beside it, which nobody has signed. */
+/* The words of a token, and those of the client beside it, which nobody has signed. */
 struct told {
 	const json_t *claims;
 	const json_t *said;

@@ -22,7 +22,7 @@
 #define ANSWER_MAX 65536
 /* Before the second try: who has just refused a connection may be starting. */
 #define PAUSE_NS (50 * CLOCK_MS)
-/* The end of the year 9999. What is later is most often a time in milliseconds. */
+/* The end of the year 9999. A later time is most often one in milliseconds. */
 #define SECONDS_MAX INT64_C(253402300799)
 #define DAY_S       86400
 
@@ -166,7 +166,7 @@ static bool choose_authorities(CURL *curl, const char *ca_file)
 				      curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) == CURLE_OK);
 }
 
-/* What is the same in all calls. */
+/* A handle with all settings that are the same in all calls. */
 static CURL *make_handle(const struct auth_webhook *w)
 {
 	const struct config *cfg = w->cfg;

@@ -34,7 +34,7 @@
 /* Arguments of cluster/lua/push.lua before the keys and the fields of the push. */
 enum { ARG_LENGTH, ARG_LEASE, ARG_GENERATION, ARG_SERVER, ARG_ROOM, ARG_KEYS, ARG_REST };
 
-/* What there is beside the keys. */
+/* So many at most beside the keys. */
 #define ARGS_MOST (ARG_REST + 2 * (WIRE_ENTRY_FIELDS + 2))
 
 struct args {
@@ -153,7 +153,7 @@ static void note_locked(struct bus_redis *b, const struct redisReply *reply) NEE
 	}
 }
 
-/* What the script said. */
+/* The answer of the script as a return code. */
 static int judge(struct bus_redis *b, const struct redisReply *reply)
 {
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 || reply->element[0]->str == NULL)
@@ -194,7 +194,7 @@ static int write_entry(struct bus_redis *b, const char *server, const struct wir
 	return rc;
 }
 
-/* Tell the comets that are to be told what Redis lost. What fails now is told with the next push. */
+/* Tell comets how much Redis lost of their streams. A word that fails now is said again with the next push. */
 static void tell_lost(struct bus_redis *b)
 {
 	const struct wire_push to_one = {.target = WIRE_ALL}; /* of a room or keys it knows nothing */

@@ -184,7 +184,7 @@ int logic_disconnect(struct logic *l, const char *server, const struct seat *sea
 	static struct log_limit limit = LOG_LIMIT(1);
 	int rc = registry_del(&l->registry, server, seat);
 
-	/* What stays behind is forgotten when the comet's lease ends, or when the key comes again. */
+	/* A registration that stays behind is forgotten when the comet's lease ends, or when the key comes again. */
 	if (rc < 0)
 		LOG_LIMITED(LOG_WARN, &limit, log_str("key", seat->key), log_what("disconnect not registered"),
 			    log_id("session", seat->session_id), log_str("error", err_text(rc)));

@@ -50,7 +50,7 @@ struct client_ports logic_client_ports(const struct logic *l);
 /* Calls of back ends that wait for something return now, and later ones do not wait: for http_stop, which waits for them. */
 void logic_stop_waiting(struct logic *l);
 
-/* What a back end has pushed. The body is the caller's. */
+/* A message that a back end has pushed. The body is the caller's. */
 struct logic_message {
 	int32_t op;
 	const void *body;

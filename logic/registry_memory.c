@@ -255,7 +255,7 @@ static int next_number(void *self, int64_t mid, uint64_t *number)
 	int rc = 0;
 
 	lock_take(&m->lock);
-	/* Who is no user is never forgotten as one, either: those share one count. */
+	/* All clients that are no user share one count, which is never forgotten as a user's is. */
 	if (mid <= 0)
 		*number = ++m->numbers;
 	else if ((user = find_user_locked(m, mid, true)) != NULL)

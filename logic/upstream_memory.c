@@ -68,7 +68,7 @@ static int copy_entry(const struct upstream_entry *from, struct upstream_entry *
 	return 0;
 }
 
-/* What an entry costs, about. */
+/* About so much memory is an entry's. */
 static size_t bytes_of(const struct upstream_entry *entry)
 {
 	return sizeof(*entry) + strlen(entry->seat.key) + entry->body_bytes;
