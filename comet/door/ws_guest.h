@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 
 #include "comet/server.h"
-#include "comet/transport/ws_frame.h"
 #include "comet/transport/ws_link.h"
+#include "comet/transport/ws_payload.h"
 
 /* What all guests of a service thread share. */
 struct ws_host {

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 #include "comet/transport/transport.h"
-#include "comet/transport/ws_frame.h"
+#include "comet/transport/ws_payload.h"
 
 /* Messages read and not yet taken by the reader; then the socket is not read any more. */
 #define WS_LINK_INBOX 8

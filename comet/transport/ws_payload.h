@@ -1,8 +1,8 @@
-/* ws_frame: what a WebSocket carries: messages as they came, and the payload of a frame, which is one answer or the pushes
+/* ws_payload: what a WebSocket carries: messages as they came, and the payload of a frame, which is one answer or the pushes
  * that go together. Knows no lock and no socket.
  * SPDX-License-Identifier: MIT */
-#ifndef COMET_TRANSPORT_WS_FRAME_H
-#define COMET_TRANSPORT_WS_FRAME_H
+#ifndef COMET_TRANSPORT_WS_PAYLOAD_H
+#define COMET_TRANSPORT_WS_PAYLOAD_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* ws_frame: see ws_frame.h. SPDX-License-Identifier: MIT */
-#include "comet/transport/ws_frame.h"
+/* ws_payload: see ws_payload.h. SPDX-License-Identifier: MIT */
+#include "comet/transport/ws_payload.h"
 
 #include <stdlib.h>
 #include <string.h>
