@@ -9,6 +9,9 @@
 /* Packets before AUTH, which are read and forgotten: no client has a use for more than a few. */
 static const struct rate strangers = {.per_second = 10, .burst_ns = CLOCK_SEC};
 
+/* What is no packet: pings, pongs and fragments of a WebSocket. A message of a thousand fragments still comes at once. */
+static const struct rate frames = {.per_second = 100, .burst_ns = 10 * CLOCK_SEC};
+
 /* New tokens from one client. Each may cost a signature or a call to the back end, which those who come in are waiting for,
  * and a client with a good one needs the next in minutes: two at once, because one may be lost, and then one a second. */
 static const struct rate renewals = {.per_second = 1, .burst_ns = CLOCK_SEC};
@@ -18,6 +21,7 @@ static void say_held_back(struct connection *c, enum connection_limit which)
 	static const char *const words[LIMIT_MAX] = {
 		[LIMIT_PACKETS] = "held back: sends more packets a second than limits.packets",
 		[LIMIT_BYTES] = "held back: sends more bytes a second than limits.bytes",
+		[LIMIT_FRAMES] = "held back: sends many pings, pongs or fragments a second",
 		[LIMIT_BEFORE_AUTH] = "held back: sends packets before it says who it is",
 		[LIMIT_RENEWALS] = "held back: sends new tokens again and again",
 	};
@@ -38,19 +42,21 @@ static void wait_for(enum connection_limit *which, int64_t *wait_ns, enum connec
 
 int64_t allowance_use(const struct server *s, struct connection *c, const struct packet *p)
 {
-	bool stranger = c->seat.key == NULL;
+	bool whole = p->kind == PACKET_WHOLE, stranger = c->seat.key == NULL && whole, auth = p->op == OP_AUTH && whole;
+	uint32_t bytes = transport_taken(c->transport, p);
 	enum connection_limit which = LIMIT_MAX;
 	int64_t now, wait_ns = 0;
 
-	if (s->packets.per_second == 0 && s->bytes.per_second == 0 && p->op != OP_AUTH && !stranger)
+	if (s->packets.per_second == 0 && s->bytes.per_second == 0 && whole && !auth && !stranger)
 		return 0;
 	now = clock_now_ns();
 	wait_for(&which, &wait_ns, LIMIT_PACKETS, rate_pace(&s->packets, &c->packets_ns, now, 1));
-	wait_for(&which, &wait_ns, LIMIT_BYTES,
-		 rate_pace(&s->bytes, &c->bytes_ns, now, PACKET_HEAD_BYTES + (int64_t)p->body_bytes));
+	wait_for(&which, &wait_ns, LIMIT_BYTES, rate_pace(&s->bytes, &c->bytes_ns, now, bytes));
+	if (!whole)
+		wait_for(&which, &wait_ns, LIMIT_FRAMES, rate_pace(&frames, &c->frames_ns, now, 1));
 	if (stranger)
 		wait_for(&which, &wait_ns, LIMIT_BEFORE_AUTH, rate_pace(&strangers, &c->strange_ns, now, 1));
-	if (p->op == OP_AUTH)
+	if (auth)
 		wait_for(&which, &wait_ns, LIMIT_RENEWALS, rate_pace(&renewals, &c->renewals_ns, now, 1));
 	if (wait_ns == 0)
 		return 0;

@@ -6,7 +6,7 @@
 #include "comet/connection.h"
 #include "comet/server.h"
 
-/* After a packet: until when is nothing more to be read from this client? 0: read on; otherwise counted, and logged. */
+/* After a packet, or what came in its place: until when is nothing more to be read from this client? 0: read on; otherwise counted, and logged. */
 int64_t allowance_use(const struct server *s, struct connection *c, const struct packet *p);
 
 #endif

@@ -14,17 +14,18 @@ enum kind { is_normal, is_error };
 static const struct {
 	const char *name;
 	enum goodbye_code code;
+	int ws;
 	enum kind kind;
 	const char *words;
 } table[CLOSE_MAX] = {
-	[CLOSE_NONE] = {"none", GOODBYE_UNSAID, is_normal, "open"},
-#define reason(NAME, name, code, kind, words) [CLOSE_##NAME] = {name, code, kind, words},
+	[CLOSE_NONE] = {"none", GOODBYE_UNSAID, 1000, is_normal, "open"},
+#define reason(NAME, name, code, ws, kind, words) [CLOSE_##NAME] = {name, code, ws, kind, words},
 #include "comet/close_reason.def"
 #undef reason
 };
 
 static const char *const labels[CLOSE_MAX] = {
-#define reason(NAME, name, code, kind, words) [CLOSE_##NAME] = (name),
+#define reason(NAME, name, code, ws, kind, words) [CLOSE_##NAME] = (name),
 #include "comet/close_reason.def"
 #undef reason
 };
@@ -40,6 +41,11 @@ const char *close_reason_name(enum close_reason why)
 int close_reason_code(enum close_reason why)
 {
 	return table[why].code;
+}
+
+int close_reason_ws_code(enum close_reason why)
+{
+	return table[why].ws;
 }
 
 bool close_reason_is_error(enum close_reason why)
@@ -73,6 +79,10 @@ enum close_reason close_reason_of_read(int rc)
 		return CLOSE_PACKET_JSON;
 	case ERR_FRAME:
 		return CLOSE_WEBSOCKET_FRAME;
+	case ERR_UPGRADE:
+		return CLOSE_WEBSOCKET_UPGRADE;
+	case ERR_ORIGIN:
+		return CLOSE_WEBSOCKET_ORIGIN;
 	case ERR_TLS:
 		return CLOSE_TLS_FAILED;
 	case EBADMSG:

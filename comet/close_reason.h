@@ -7,7 +7,7 @@
 
 enum close_reason {
 	CLOSE_NONE, /* still open */
-#define reason(NAME, name, code, kind, words) CLOSE_##NAME,
+#define reason(NAME, name, code, ws, kind, words) CLOSE_##NAME,
 #include "comet/close_reason.def"
 #undef reason
 	CLOSE_MAX
@@ -15,6 +15,7 @@ enum close_reason {
 
 const char *close_reason_name(enum close_reason why); /* "slow_consumer"; "none" for CLOSE_NONE */
 int close_reason_code(enum close_reason why);         /* of op 6; 0: the client is not told */
+int close_reason_ws_code(enum close_reason why);      /* of a WebSocket's close frame */
 bool close_reason_is_error(enum close_reason why);
 
 /* Which reason a failed read, write or logic call means (rc as transport.h and logic_client.h give them). */

@@ -20,8 +20,8 @@ static const char *const drop_reasons[DROP_MAX] = {
 };
 
 static const char *const limits[LIMIT_MAX] = {
-	[LIMIT_PACKETS] = "packets",   [LIMIT_BYTES] = "bytes",     [LIMIT_BEFORE_AUTH] = "before_auth",
-	[LIMIT_RENEWALS] = "renewals", [LIMIT_ACCEPTS] = "accepts",
+	[LIMIT_PACKETS] = "packets",         [LIMIT_BYTES] = "bytes",       [LIMIT_FRAMES] = "frames",
+	[LIMIT_BEFORE_AUTH] = "before_auth", [LIMIT_RENEWALS] = "renewals", [LIMIT_ACCEPTS] = "accepts",
 };
 
 COUNTER_LABELS(DROPPED, drop_reasons, DROP_MAX);
@@ -237,7 +237,7 @@ void connection_say_goodbye(struct connection *c, enum transport_wait wait)
 	/* Who was told to leave has perhaps been replaced by its own next connection. */
 	if (close_reason_code(why) != 0 && !(c->forewarned && (why == CLOSE_DRAINING || why == CLOSE_REPLACED)))
 		(void)write_op_6(c, why, wait);
-	transport_finish_writing(c->transport);
+	transport_finish_writing(c->transport, close_reason_ws_code(why), close_reason_name(why), wait);
 	if (c->deadline.timer != NULL)
 		timer_set(&c->deadline, clock_now_ns() + LINGER_NS);
 }

@@ -45,7 +45,15 @@ struct server;
 struct whitelist;
 
 /* What holds a connection back, or keeps something from it: labels of comet_limited_total. */
-enum connection_limit { LIMIT_PACKETS, LIMIT_BYTES, LIMIT_BEFORE_AUTH, LIMIT_RENEWALS, LIMIT_ACCEPTS, LIMIT_MAX };
+enum connection_limit {
+	LIMIT_PACKETS,
+	LIMIT_BYTES,
+	LIMIT_FRAMES,
+	LIMIT_BEFORE_AUTH,
+	LIMIT_RENEWALS,
+	LIMIT_ACCEPTS,
+	LIMIT_MAX
+};
 
 /* All that the connections of a server have in common. */
 struct connection_options {
@@ -78,7 +86,8 @@ struct connection {
 	int64_t renewed_ns; /* when logic was last told that it is still here */
 	int64_t packets_ns; /* the buckets of limits.packets and limits.bytes */
 	int64_t bytes_ns;
-	int64_t strange_ns;  /* ... of packets before AUTH, */
+	int64_t frames_ns;   /* ... of what is no packet, */
+	int64_t strange_ns;  /* of packets before AUTH, */
 	int64_t renewals_ns; /* and of new tokens */
 	/* the baton's holder only */
 	bool forewarned; /* it was told to leave: op 6 is not said twice */

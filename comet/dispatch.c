@@ -61,7 +61,8 @@ static void count_written(const struct haul *h)
 
 	if (n == 0)
 		return;
-	count_add(COUNT_ANSWERED, h->answers_done);
+	for (unsigned i = 0; i < h->answers_done; i++)
+		count_add(COUNT_ANSWERED, h->answers[i]->kind == PACKET_WHOLE);
 	count_add(COUNT_DELIVERED, h->messages_done);
 	count_observe(COUNT_BATCH, n);
 	if (h->messages_done == 0)
@@ -80,8 +81,7 @@ static int write_haul(struct connection *c, struct haul *h, enum transport_wait 
 	rc = transport_write(c->transport, h, c->dialect, wait);
 	trace(c, rc == 0 ? "flush" : "write stopped", NULL);
 	count(COUNT_WRITES);
-	if (!c->transport->ops->writes_later)
-		count_written(h);
+	count_written(h);
 	return rc;
 }
 

@@ -13,7 +13,6 @@
 #include "comet/cluster.h"
 #include "comet/door/accept.h"
 #include "comet/door/tcp_door.h"
-#include "comet/door/websocket.h"
 #include "comet/goodbye.h"
 #include "comet/online.h"
 #include "comet/push.h"
@@ -46,10 +45,9 @@ struct house {
 	struct online *online;
 	struct tls_certs *certs;
 	struct tls_server *tls;
-	struct websocket *websocket;
 	struct http_keys *http_keys;
 	struct http *http;
-	struct tcp_door tcp, tcp_tls;
+	struct tcp_door tcp, tcp_tls, websocket, websocket_tls;
 	struct accept_door doors[ACCEPT_KINDS];
 	struct accept *accept;
 };
@@ -87,17 +85,14 @@ static void slim_thread_storage(char **argv)
 #endif
 }
 
-/* As many files as we may have without asking anybody, and as are of use: libwebsockets makes tables of that size, and
- * distrusts limits above ten million. */
-#define FILES_MAX 4000000
-
+/* As many as we may have without asking anybody. */
 static void raise_file_limit(void)
 {
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return;
-	files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+	files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
 		LOG(LOG_WARN, log_what("cannot raise the soft limit of open files"), log_str("error", err_text(errno)));
 }
@@ -195,26 +190,28 @@ static int open_doors(struct house *h)
 	const struct config *cfg = &h->cfg;
 	int rc;
 
-	if ((rc = load_certs(h)) < 0 || (rc = websocket_start(&h->server, h->certs, &h->websocket)) < 0)
+	if ((rc = load_certs(h)) < 0)
 		return rc;
+	if (cfg->websocket_deflate)
+		LOG(LOG_ERROR,
+		    log_what("websocket.deflate = yes has no effect: messages are not compressed; take it out"));
 	h->tcp = (struct tcp_door){.server = &h->server};
 	h->tcp_tls = (struct tcp_door){.server = &h->server, .tls = h->tls};
+	h->websocket = (struct tcp_door){.server = &h->server, .websocket = true};
+	h->websocket_tls = (struct tcp_door){.server = &h->server, .tls = h->tls, .websocket = true};
 	h->doors[ACCEPT_TCP] =
 		(struct accept_door){ACCEPT_TCP,      "tcp.bind",         cfg->tcp_bind, cfg->tcp_proxy_protocol,
 				     tcp_door_let_in, tcp_door_turn_away, &h->tcp};
 	h->doors[ACCEPT_TCP_TLS] = (struct accept_door){
 		ACCEPT_TCP_TLS,  "tcp.tls_bind",         cfg->tcp_tls_bind, cfg->tcp_proxy_protocol,
 		tcp_door_let_in, tcp_door_turn_away_tls, &h->tcp_tls};
-	h->doors[ACCEPT_WEBSOCKET] = (struct accept_door){
-		ACCEPT_WEBSOCKET, "websocket.bind",    cfg->websocket_bind, cfg->websocket_proxy_protocol,
-		websocket_let_in, websocket_turn_away, h->websocket};
-	h->doors[ACCEPT_WEBSOCKET_TLS] = (struct accept_door){ACCEPT_WEBSOCKET_TLS,
-							      "websocket.tls_bind",
-							      cfg->websocket_tls_bind,
-							      cfg->websocket_proxy_protocol,
-							      websocket_let_in_tls,
-							      tcp_door_turn_away_tls,
-							      h->websocket};
+	h->doors[ACCEPT_WEBSOCKET] = (struct accept_door){ACCEPT_WEBSOCKET,    "websocket.bind",
+							  cfg->websocket_bind, cfg->websocket_proxy_protocol,
+							  tcp_door_let_in,     tcp_door_turn_away_websocket,
+							  &h->websocket};
+	h->doors[ACCEPT_WEBSOCKET_TLS] = (struct accept_door){
+		ACCEPT_WEBSOCKET_TLS, "websocket.tls_bind",   cfg->websocket_tls_bind, cfg->websocket_proxy_protocol,
+		tcp_door_let_in,      tcp_door_turn_away_tls, &h->websocket_tls};
 	return accept_start(&h->server, h->doors, ACCEPT_KINDS, cores(), &h->accept);
 }
 
@@ -359,8 +356,6 @@ static bool stop(struct house *h)
 		push_stop(&h->push);
 	if (!reap_threads())
 		return false;
-	if (h->websocket != NULL)
-		websocket_stop(&h->websocket);
 	if (h->tls != NULL)
 		tls_server_free(&h->tls);
 	if (h->certs != NULL)

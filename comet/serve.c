@@ -93,13 +93,24 @@ static int take_over(struct server *s, struct connection *c)
 	return rc;
 }
 
+/* No mailbox is in between yet. */
+static int pong(struct connection *c, struct packet *p)
+{
+	int rc = transport_write_packet(c->transport, p, c->dialect, TRANSPORT_WAIT);
+
+	packet_drop_body(p);
+	return rc;
+}
+
 /* Which dialect it will be is not known yet, and one of them ignores what comes before AUTH. */
 static int read_auth(struct server *s, struct connection *c, struct packet *p)
 {
 	int64_t go_on_ns;
 	int rc;
 
-	while ((rc = transport_read(c->transport, p)) == 0 && p->op != OP_AUTH) {
+	while ((rc = transport_read(c->transport, p)) == 0 && (p->kind != PACKET_WHOLE || p->op != OP_AUTH)) {
+		if (p->kind == PACKET_PING && (rc = pong(c, p)) < 0)
+			break;
 		go_on_ns = allowance_use(s, c, p);
 		if (go_on_ns > 0 && channel_pause(&c->channel, go_on_ns) < 0)
 			return -EPIPE; /* somebody has closed it, and said why */
@@ -269,6 +280,8 @@ static void renew(struct server *s, struct connection *c)
 
 static int answer(struct server *s, struct connection *c, struct packet *p)
 {
+	if (p->kind != PACKET_WHOLE)
+		return 0; /* a pong is the ping */
 	count_packet(p->op);
 	if (p->op != OP_HEARTBEAT)
 		return operate(s, c, p);
@@ -304,7 +317,8 @@ static int read_packets(struct server *s, struct connection *c)
 			return rc;
 		trace(c, "process proto", p);
 		/* What the client sent at once is answered at once: one wake-up, one write. */
-		if ((channel_ring_set_adv(ch) || go_on_ns > 0 || !transport_has_packet(c->transport)) &&
+		if (((p->kind != PACKET_NOTHING && channel_ring_set_adv(ch)) || go_on_ns > 0 ||
+		     !transport_has_packet(c->transport)) &&
 		    channel_signal(ch))
 			dispatch_now(c);
 		trace(c, "signal", NULL);
@@ -314,6 +328,15 @@ static int read_packets(struct server *s, struct connection *c)
 }
 
 /* ---- the end ---- */
+
+/* Has something been said to it that it should have the time to read? */
+static bool is_to_be_seen_off(const struct connection *c, enum close_reason why)
+{
+	bool gone = why == CLOSE_CLIENT_LEFT || why == CLOSE_CLIENT_CUT;
+
+	return (close_reason_code(why) != 0 || (transport_says_goodbye(c->transport) && !gone)) &&
+	       c->deadline.timer != NULL;
+}
 
 static void leave(struct server *s, struct connection *c, struct thread *dispatcher)
 {
@@ -326,11 +349,11 @@ static void leave(struct server *s, struct connection *c, struct thread *dispatc
 	if (c->seat.key != NULL)
 		logic_client_disconnect(&s->logic, &c->seat);
 	/* A peer that has gone takes no goodbye: the dispatcher's write must not wait for it. */
-	if (why == CLOSE_CLIENT_LEFT || why == CLOSE_CLIENT_CUT)
+	if (why == CLOSE_CLIENT_CUT || (why == CLOSE_CLIENT_LEFT && !transport_says_goodbye(c->transport)))
 		transport_shutdown(c->transport);
 	else if (dispatcher == NULL)
 		connection_say_goodbye(c, TRANSPORT_WAIT);
-	if (close_reason_code(why) != 0 && c->deadline.timer != NULL)
+	if (is_to_be_seen_off(c, why))
 		see_off(c);
 	if (dispatcher != NULL)
 		thread_join(&dispatcher);
@@ -349,7 +372,7 @@ static void see_off(struct connection *c)
 	struct packet p;
 
 	while (transport_read(c->transport, &p) == 0)
-		;
+		packet_drop_body(&p);
 }
 
 /* A connection is conn in the lines of its comet, and key and session in those of logic: this line joins them. */
@@ -384,12 +407,6 @@ static void say_closed(const struct connection *c)
 
 /* ---- the start ---- */
 
-void serve_enter(struct server *s, struct connection *c)
-{
-	c->server = s;
-	server_enter(s, c);
-}
-
 static void forget(struct connection *c)
 {
 	count_by(COUNT_CLOSED, atomic_load(&c->reason));
@@ -398,26 +415,17 @@ static void forget(struct connection *c)
 	connection_unref(&c);
 }
 
-int serve_begin(struct connection *c)
+int serve_start(struct server *s, struct connection *c)
 {
-	int rc = thread_spawn_unjoined(THREAD_CONNECTION, "reader", serve, c);
-	if (rc == 0)
+	int rc;
+
+	c->server = s;
+	server_enter(s, c);
+	if ((rc = thread_spawn_unjoined(THREAD_CONNECTION, "reader", serve, c)) == 0)
 		return 0;
 	say_no_thread(c, rc);
 	/* This thread lets others in: it does not wait for one who has not even begun a TLS handshake. */
 	connection_say_goodbye(c, TRANSPORT_NOW);
 	forget(c);
 	return rc;
-}
-
-void serve_never(struct connection *c, enum close_reason why)
-{
-	connection_abort(c, why);
-	forget(c);
-}
-
-int serve_start(struct server *s, struct connection *c)
-{
-	serve_enter(s, c);
-	return serve_begin(c);
 }

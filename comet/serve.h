@@ -11,10 +11,4 @@
  *   0; -EAGAIN, -ENOMEM: no thread, logged with the limit that was hit */
 int serve_start(struct server *s, struct connection *c);
 
-/* The same in two steps, for a transport with a handshake of its own, which costs no thread: enter the roster; then either
- * begin as serve_start does, or end a connection that came to nothing, for this reason unless it has one. */
-void serve_enter(struct server *s, struct connection *c);
-int serve_begin(struct connection *c);
-void serve_never(struct connection *c, enum close_reason why);
-
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "comet/transport/ws.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -75,7 +76,7 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers)
 		goto fini_admission;
 	if ((rc = buckets_new(s)) < 0)
 		goto fini_whitelist;
-	if ((rc = round_init(&s->round, timers, PACKET_HEAD_BYTES + (size_t)cfg->protocol_max_body,
+	if ((rc = round_init(&s->round, timers, ws_buffer_bytes((uint32_t)cfg->protocol_max_body),
 			     connection_expired)) < 0)
 		goto free_buckets;
 	return 0;

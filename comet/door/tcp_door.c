@@ -6,6 +6,21 @@
 #include "comet/goodbye.h"
 #include "comet/serve.h"
 #include "comet/transport/tcp.h"
+#include "comet/transport/ws.h"
+#include "comet/transport/ws_answer.h"
+
+/* As far as that goes at once. */
+static void say_and_close(int fd, const void *bytes, size_t n)
+{
+	char unread[1024];
+
+	if (send(fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+		(void)shutdown(fd, SHUT_WR);
+		/* Bytes left unread would make the close a reset, and that may overtake what was just said. */
+		(void)recv(fd, unread, sizeof(unread), MSG_DONTWAIT);
+	}
+	(void)close(fd);
+}
 
 void tcp_door_turn_away(void *arg, int fd, enum close_reason why)
 {
@@ -15,12 +30,16 @@ void tcp_door_turn_away(void *arg, int fd, enum close_reason why)
 		goodbye_body(&door->server->goodbye, why, NULL, (char *)packet + PACKET_HEAD_BYTES, GOODBYE_BYTES);
 
 	packet_encode(packet, 1, OP_DISCONNECT, 0, (uint32_t)body);
-	if (send(fd, packet, PACKET_HEAD_BYTES + body, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
-		(void)shutdown(fd, SHUT_WR);
-		/* Bytes left unread would make the close a reset, and that may overtake what was just said. */
-		(void)recv(fd, packet, sizeof(packet), MSG_DONTWAIT);
-	}
-	(void)close(fd);
+	say_and_close(fd, packet, PACKET_HEAD_BYTES + body);
+}
+
+void tcp_door_turn_away_websocket(void *arg, int fd, enum close_reason why)
+{
+	struct tcp_door *door = arg;
+	char body[GOODBYE_BYTES], answer[GOODBYE_BYTES + WS_ANSWER_BYTES];
+	size_t n = goodbye_body(&door->server->goodbye, why, NULL, body, sizeof(body));
+
+	say_and_close(fd, answer, ws_answer_full(answer, sizeof(answer), body, n));
 }
 
 void tcp_door_turn_away_tls(void *arg, int fd, enum close_reason why)
@@ -30,21 +49,36 @@ void tcp_door_turn_away_tls(void *arg, int fd, enum close_reason why)
 	(void)close(fd);
 }
 
+static int new_transport(const struct tcp_door *door, int fd, const struct sockaddr *peer, unsigned turn,
+			 struct transport **out)
+{
+	const struct config *cfg = door->server->cfg;
+	struct buffers *buffers = round_buffers(&door->server->round, turn);
+	struct tcp_options tcp = {
+		.max_body = (uint32_t)cfg->protocol_max_body,
+		.tls = door->tls,
+		.write_timeout_ns = door->server->connection.write_timeout_ns,
+	};
+	struct ws_options ws = {
+		.max_body = tcp.max_body,
+		.origins = cfg->websocket_origins,
+		.tls = tcp.tls,
+		.write_timeout_ns = tcp.write_timeout_ns,
+	};
+
+	return door->websocket ? ws_new(fd, peer, buffers, &ws, out) : tcp_new(fd, peer, buffers, &tcp, out);
+}
+
 int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket)
 {
 	struct tcp_door *door = arg;
 	struct server *s = door->server;
-	struct tcp_options opt = {
-		.max_body = (uint32_t)s->cfg->protocol_max_body,
-		.tls = door->tls,
-		.write_timeout_ns = s->connection.write_timeout_ns,
-	};
 	unsigned turn = atomic_fetch_add(&door->accepted, 1);
 	struct transport *t;
 	struct connection *c;
 	int rc;
 
-	if ((rc = tcp_new(fd, peer, round_buffers(&s->round, turn), &opt, &t)) < 0) {
+	if ((rc = new_transport(door, fd, peer, turn, &t)) < 0) {
 		(void)close(fd);
 		return rc;
 	}

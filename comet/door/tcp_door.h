@@ -1,9 +1,10 @@
-/* tcp_door: what becomes of a socket that was accepted for a TCP client: a transport, a connection, a reader.
+/* tcp_door: what becomes of a socket that was accepted: a transport (tcp, or a WebSocket over it), a connection, a reader.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_DOOR_TCP_DOOR_H
 #define COMET_DOOR_TCP_DOOR_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/socket.h>
 
 #include "comet/server.h"
@@ -13,6 +14,7 @@ struct tcp_door {
 	/* set once */
 	struct server *server;
 	struct tls_server *tls; /* NULL: no TLS */
+	bool websocket;
 	/* any accept thread */
 	atomic_uint accepted; /* the round's turn */
 };
@@ -20,6 +22,7 @@ struct tcp_door {
 /* As accept.h wants them; arg is the struct tcp_door. */
 int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket);
 void tcp_door_turn_away(void *arg, int fd, enum close_reason why);
+void tcp_door_turn_away_websocket(void *arg, int fd, enum close_reason why);
 /* For a door with TLS: before the handshake there is nothing that the client would understand. */
 void tcp_door_turn_away_tls(void *arg, int fd, enum close_reason why);
 

@@ -157,8 +157,9 @@ static int tcp_write(struct transport *t, struct haul *h, enum dialect dialect, 
 
 /* ---- ending ---- */
 
-static void tcp_finish_writing(struct transport *t)
+static void tcp_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
 {
+	(void)code, (void)why, (void)wait;
 	stream_finish(&tcp_of(t)->stream);
 }
 

@@ -43,7 +43,7 @@ int tls_server_new(struct tls_certs *certs, struct tls_server **out)
 		return -ENOMEM;
 	server->magic = TLS_SERVER_MAGIC;
 	server->ctx = SSL_CTX_new(TLS_server_method());
-	if (server->ctx == NULL || tls_certs_attach(certs, server->ctx) != 0) {
+	if (server->ctx == NULL || tls_certs_attach(certs, server->ctx) < 0) {
 		ERR_clear_error();
 		tls_server_free(&server);
 		return -ENOMEM;

@@ -223,5 +223,5 @@ int tls_certs_attach(struct tls_certs *certs, void *ssl_ctx)
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 			       SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1
 		       ? 0
-		       : 1;
+		       : -ENOMEM;
 }

@@ -17,7 +17,7 @@ void tls_certs_free(struct tls_certs **certs);
 struct reload_part tls_certs_reload(struct tls_certs *certs);
 
 /* Make a server's SSL_CTX (of OpenSSL) show these certificates, and take TLS 1.2 and later with good ciphers only.
- * 0, or 1 as callbacks of libwebsockets want it. */
+ * 0 or -ENOMEM. */
 int tls_certs_attach(struct tls_certs *certs, void *ssl_ctx);
 
 #endif

@@ -1,6 +1,6 @@
 /* transport: the only thing that knows what a connection is made of. serve and dispatch exist once, for all of them.
  *
- * Threads: read and has_packet belong to the reader; write to the holder of the baton; finish_writing and shutdown to any
+ * Threads: read, has_packet and taken belong to the reader; write and finish_writing to the holder of the baton; shutdown to any
  * thread; free to who drops the last reference. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_TRANSPORT_H
 #define COMET_TRANSPORT_TRANSPORT_H
@@ -15,30 +15,34 @@
 
 enum transport_wait {
 	TRANSPORT_WAIT, /* block until all is written or the write deadline has passed */
-	TRANSPORT_NOW, /* write what goes without waiting for the peer; for a thread of ours a second at the most (ws_link.c) */
+	TRANSPORT_NOW,  /* write what goes without waiting for the peer */
 };
 
 struct sockaddr;
 struct transport;
 
 struct transport_ops {
-	/* Read the next packet. Blocks; the connection's deadline bounds it by shutdown(). p->body points into the
-	 * transport's buffer, valid until the next read.
+	/* Read the next packet, or learn of what came in its place: p->kind. Blocks; the connection's deadline bounds it by
+	 * shutdown(). p->body points into the transport's buffer, valid until the next read; that of a PACKET_PING is owned.
 	 *   0; -ERR_EOF; -ERR_CUT; -ETIME (a write that was left behind was not taken in time); -errno
-	 *   -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as they were read) */
+	 *   -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as they were read)
+	 *   -ERR_UPGRADE, -ERR_ORIGIN: a handshake that has come to nothing, and is answered */
 	int (*read)(struct transport *t, struct packet *p);
 	/* Would read return at once? Lets the reader gather answers before they are written. */
 	bool (*has_packet)(const struct transport *t);
 	/* Does the peer speak text, that is the v1 JSON dialect? Known once the first packet was read. NULL: never. */
 	bool (*is_text)(const struct transport *t);
+	/* How many bytes have come off the stream for what was read since this was last asked. NULL: a packet's. */
+	uint32_t (*taken)(struct transport *t);
 	/* Write a haul in the client's dialect and set its *_done and begun_bytes, also on errors.
 	 *   0           all written
 	 *   -EAGAIN     only with TRANSPORT_NOW: the rest does not go now
 	 *   -ETIMEDOUT  only with TRANSPORT_WAIT: the peer did not take it in time
 	 *   -errno      the connection is broken */
 	int (*write)(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait);
-	/* Nothing more will be written: the peer sees the end after all that was written. */
-	void (*finish_writing)(struct transport *t);
+	/* Nothing more will be written: the peer sees the end after all that was written. code, why: of the close frame, where
+	 * there is one; wait as for write. The caller holds the baton. */
+	void (*finish_writing)(struct transport *t, int code, const char *why, enum transport_wait wait);
 	/* Make blocked reads and writes return now, and all later ones fail. */
 	void (*shutdown)(struct transport *t);
 	/* Close the descriptor and free. *t becomes NULL. */
@@ -46,9 +50,8 @@ struct transport_ops {
 	/* The address of the peer, for peer_text; the transport's. */
 	const struct sockaddr *(*peer)(const struct transport *t);
 	const char *name; /* "tcp", "websocket", ... */
-	/* What write was given is written later, and the transport itself counts it once it is (COUNT_ANSWERED,
-	 * COUNT_DELIVERED), or as dropped if it never is. */
-	bool writes_later;
+	/* finish_writing says goodbye in words of its own: also to who said so first, and to who was refused. */
+	bool says_goodbye;
 };
 
 /* The first member of each transport. */
@@ -73,14 +76,25 @@ static inline bool transport_is_text(const struct transport *t)
 	return t->ops->is_text != NULL && t->ops->is_text(t);
 }
 
+/* How many bytes have come for the packet that was read last. */
+static inline uint32_t transport_taken(struct transport *t, const struct packet *p)
+{
+	return t->ops->taken != NULL ? t->ops->taken(t) : PACKET_HEAD_BYTES + p->body_bytes;
+}
+
 static inline int transport_write(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait)
 {
 	return t->ops->write(t, h, dialect, wait);
 }
 
-static inline void transport_finish_writing(struct transport *t)
+static inline void transport_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
 {
-	t->ops->finish_writing(t);
+	t->ops->finish_writing(t, code, why, wait);
+}
+
+static inline bool transport_says_goodbye(const struct transport *t)
+{
+	return t->ops->says_goodbye;
 }
 
 static inline void transport_shutdown(struct transport *t)

@@ -204,29 +204,32 @@ static bool is_named(const uint8_t *name, size_t name_bytes, const char *wanted)
 	return name_bytes == strlen(wanted) + 2 && memcmp(name + 1, wanted, name_bytes - 2) == 0;
 }
 
-enum member { HAS_VER = 1, HAS_OP = 2, HAS_SEQ = 4, HAS_ALL = 7 };
+/* null leaves it 0, as goim's decoder does. */
+static bool number(const uint8_t *text, const uint8_t *end, int64_t min, int64_t max, int64_t *value)
+{
+	*value = 0;
+	return *text == 'n' || integer(text, end, min, max, value);
+}
 
 /* One member; `name` with its quotes, its value in [value, end). */
 static bool take_member(const uint8_t *name, size_t name_bytes, const uint8_t *value, const uint8_t *end,
-			struct packet *p, unsigned *has)
+			struct packet *p, bool *has_op)
 {
 	int64_t n;
 
 	if (is_named(name, name_bytes, "ver")) {
-		if (!integer(value, end, INT16_MIN, INT16_MAX, &n))
+		if (!number(value, end, INT16_MIN, INT16_MAX, &n))
 			return false;
 		p->ver = (int16_t)n;
-		*has |= HAS_VER;
 	} else if (is_named(name, name_bytes, "op")) {
 		if (!integer(value, end, INT32_MIN, INT32_MAX, &n))
 			return false;
 		p->op = (int32_t)n;
-		*has |= HAS_OP;
+		*has_op = true;
 	} else if (is_named(name, name_bytes, "seq")) {
-		if (!integer(value, end, INT32_MIN, INT32_MAX, &n))
+		if (!number(value, end, INT32_MIN, INT32_MAX, &n))
 			return false;
 		p->seq = (int32_t)n;
-		*has |= HAS_SEQ;
 	} else if (is_named(name, name_bytes, "body")) {
 		bool is_null = *value == 'n';
 
@@ -238,7 +241,7 @@ static bool take_member(const uint8_t *name, size_t name_bytes, const uint8_t *v
 
 static bool take_members(struct scan *s, struct packet *p)
 {
-	unsigned has = 0;
+	bool has_op = false;
 
 	do {
 		const uint8_t *name, *name_end, *value;
@@ -253,11 +256,11 @@ static bool take_members(struct scan *s, struct packet *p)
 			return false;
 		skip_space(s);
 		value = s->at;
-		if (!skip_value(s, 1) || !take_member(name, (size_t)(name_end - name), value, s->at, p, &has))
+		if (!skip_value(s, 1) || !take_member(name, (size_t)(name_end - name), value, s->at, p, &has_op))
 			return false;
 		skip_space(s);
 	} while (skip_byte(s, ','));
-	return has == HAS_ALL;
+	return has_op;
 }
 
 int v1_json_decode(const uint8_t *text, size_t text_bytes, uint32_t max_body, struct packet *p)

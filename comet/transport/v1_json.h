@@ -17,9 +17,10 @@
 #define V1_JSON_AROUND_BYTES 256
 
 /* Read the packet of a text message. p->body is the JSON text of "body" as it stands in `text` (empty when there is none
- * or it is null). Members with other names are skipped; of two with one name the last counts.
+ * or it is null); ver and seq are 0 where they are missing or null, as some clients have it. Members with other names are
+ * skipped; of two with one name the last counts.
  *   0
- *   -ERR_PACKET_JSON  no JSON object, not UTF-8, or ver, op or seq is missing or no integer that fits
+ *   -ERR_PACKET_JSON  no JSON object, not UTF-8, op is missing, or ver, op or seq is no integer that fits
  *   -ERR_PACKET_BODY  the body is longer than max_body */
 int v1_json_decode(const uint8_t *text, size_t text_bytes, uint32_t max_body, struct packet *p);
 

@@ -26,6 +26,10 @@ const char *err_text(int rc)
 		return "not a JSON packet";
 	case ERR_FRAME:
 		return "wrong WebSocket frame";
+	case ERR_UPGRADE:
+		return "no WebSocket handshake";
+	case ERR_ORIGIN:
+		return "WebSocket from a page that is not let in";
 	case ERR_TLS:
 		return "TLS failed";
 	case ERR_REFUSED:

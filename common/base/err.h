@@ -13,6 +13,8 @@ enum err {
 	ERR_PACKET_OP,     /* an operation that this dialect closes for */
 	ERR_PACKET_JSON,   /* a text message that is no packet of the v1 JSON dialect */
 	ERR_FRAME,         /* a frame or message that WebSocket forbids */
+	ERR_UPGRADE,       /* no WebSocket handshake */
+	ERR_ORIGIN,        /* a WebSocket handshake of a page that is not let in */
 	ERR_TLS,           /* the TLS handshake or a TLS record is broken */
 	ERR_REFUSED,       /* logic said no */
 	ERR_NO_LOGIC,      /* no logic instance answered */

@@ -21,9 +21,17 @@ enum dialect {
 	DIALECT_V1_JSON = 3, /* v1 over WebSocket text */
 };
 
+/* What a read has brought. */
+enum packet_kind {
+	PACKET_WHOLE,   /* a packet */
+	PACKET_PING,    /* a ping of the transport's: written back as it is, with no header */
+	PACKET_NOTHING, /* something that counts for limits, and is nobody's business */
+};
+
 struct packet {
 	int16_t ver;
 	bool body_owned; /* body was malloc'ed for this packet: packet_drop_body frees it */
+	uint8_t kind;    /* enum packet_kind */
 	int32_t op;
 	int32_t seq;
 	uint32_t body_bytes;

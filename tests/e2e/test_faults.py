@@ -83,8 +83,8 @@ def visit(house, way, mid):
         return client.recv().op != Op.DISCONNECT
     except (Closed, ConnectionError, ssl.SSLError):
         return False
-    except AssertionError as error:  # before its first message nobody knows that it would speak text
-        if way.name != "ws-v1-json" or '"code":' not in str(error):
+    except AssertionError as error:  # a goodbye before its handshake, or before its first message, which would be text
+        if "HTTP/1.1 503 " not in str(error) and (way.name != "ws-v1-json" or '"code":' not in str(error)):
             raise
         return False
     finally:

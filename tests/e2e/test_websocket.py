@@ -13,7 +13,7 @@ import websockets
 
 from client import WAYS, Client, Closed, Op, Packet, dial
 from server import BUILD
-from waiting import TIMEOUT, Deadline
+from waiting import TIMEOUT, Deadline, wait_until
 from wire import Frames, Opcode, close_payload, frame, upgrade
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -88,13 +88,18 @@ class Bare:
 
     def response(self):
         """The status of the HTTP answer that comes in place of a handshake, None for none."""
+        return self.answer()[0]
+
+    def answer(self):
+        """The same, and its header and its body."""
         data = b""
         try:
             while more := self.sock.recv(65536):
                 data += more
         except ConnectionError:
             pass
-        return int(data.split(b" ", 2)[1]) if data else None
+        head, _, body = data.partition(b"\r\n\r\n")
+        return int(data.split(b" ", 2)[1]) if data else None, head.decode(), body.decode()
 
 
 @pytest.fixture
@@ -119,6 +124,25 @@ def test_query_is_ignored(bare):
     client.auth()
 
 
+@pytest.mark.parametrize("request_bytes", [
+    upgrade("http://comet.test/sub?x", key=KEY),
+    upgrade(key=KEY, Connection="keep-alive, Upgrade", Upgrade="WebSocket"),
+    upgrade(key=KEY, Cookie="c" * 16000),
+], ids=["a target with a host", "as Firefox says it", "large cookies"])
+def test_handshake_may_be_said_in_several_ways(bare, request_bytes):
+    client = bare()
+    client.say(request_bytes)
+    client.auth()
+
+
+def test_no_subprotocol_is_chosen(bare):
+    """As goim has it, and as RFC 6455 allows."""
+    client = bare()
+    client.say(upgrade(key=KEY, **{"Sec-WebSocket-Protocol": "chat, mqtt"}))
+    client.auth()
+    assert "protocol:" not in client.frames.response.lower()
+
+
 REFUSED = {
     "another path": (upgrade("/"), 404),
     "a path below": (upgrade("/sub/x"), 404),
@@ -129,12 +153,14 @@ REFUSED = {
     "a key too short": (upgrade(**{"Sec-WebSocket-Key": "c2hvcnQ="}), 400),
     "a key that is no base64": (upgrade(**{"Sec-WebSocket-Key": "!" * 24}), 400),
     "no host": (upgrade(Host=None), 400),
-    "a subprotocol": (upgrade(**{"Sec-WebSocket-Protocol": "chat"}), 400),
+    "two keys": (upgrade().replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"), 400),
+    "two hosts": (upgrade().replace(b"\r\n\r\n", b"\r\nHost: y\r\n\r\n"), 400),
+    "Connection without Upgrade": (upgrade(Connection="keep-alive"), 400),
     "no upgrade": (b"GET /sub HTTP/1.1\r\nHost: x\r\n\r\n", 426),
     "HTTP/1.0": (upgrade().replace(b"HTTP/1.1", b"HTTP/1.0"), 400),
     "HTTP/2": (upgrade(Upgrade="h2c", HTTP2_Settings="AAMAAABkAAQAAP__"), 400),
     "a page": (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
-    "POST": (upgrade().replace(b"GET", b"POST"), 404),
+    "POST": (upgrade().replace(b"GET", b"POST"), 405),
 }
 
 
@@ -142,31 +168,39 @@ REFUSED = {
 def test_handshake_that_is_none_is_refused_with_a_status(bare, house, request_bytes, status):
     client = bare()
     client.say(request_bytes)
-    assert client.response() == status
+    got, head, body = client.answer()
+    assert got == status
+    assert body.endswith("\n") and body.count("\n") == 1 and len(body) > 20, "a line of text says what is wrong"
+    assert ("Sec-WebSocket-Version: 13" in head) == (status == 426)
     house.wait_metric("comet_closed_total", 1, reason="websocket_upgrade")
+    house.wait_metric("comet_websocket_refused_total", 1, status=str(status))
     house.wait_empty()
     assert house.threads() == 0
 
 
-# libwebsockets says no in its own words, or just closes.
 BROKEN = {
-    "garbage": b"\x16\x03\x01\x00\xff garbage\r\n\r\n",
-    "a line of 64 KiB": b"GET /sub HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 65536 + b"\r\n\r\n",
-    "10,000 headers": b"GET /sub HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 10000 + b"\r\n",
-    "a lone line end": b"\r\n\r\n\r\n",
+    "garbage": (b"\x16\x03\x01\x00\xff garbage\r\n\r\n", 400),
+    "a line of 64 KiB": (b"GET /sub HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 65536 + b"\r\n\r\n", 431),
+    "10,000 headers": (b"GET /sub HTTP/1.1\r\nHost: x\r\n" + b"X: a\r\n" * 10000 + b"\r\n", 431),
+    "a lone line end": (b"\r\n\r\n\r\n", 400),
+    "a bare line end": (upgrade().replace(b"\r\n", b"\n"), 400),
+    "a header that goes on in the next line": (upgrade(X="a\r\n b"), 400),
+    "a space before a colon": (upgrade(**{"X ": "a"}), 400),
+    "a zero byte": (upgrade(X="\0"), 400),
 }
 
 
 @pytest.mark.settings("protocol.handshake_timeout=1s")
-@pytest.mark.parametrize("request_bytes", BROKEN.values(), ids=BROKEN.keys())
-def test_request_that_is_broken_is_closed(bare, house, request_bytes):
+@pytest.mark.parametrize("request_bytes, status", BROKEN.values(), ids=BROKEN.keys())
+def test_request_that_is_broken_is_answered_and_closed(bare, house, request_bytes, status):
     client = bare()
     try:
         client.say(request_bytes)
     except ConnectionError:
         pass
-    assert client.response() in (None, 403)
+    assert client.response() == status
     house.wait_metric("comet_closed_total", 1, reason="websocket_upgrade")
+    house.wait_metric("comet_websocket_refused_total", 1, status=str(status))
     house.wait_empty()
     bare().open().auth()
 
@@ -186,12 +220,31 @@ def test_who_leaves_before_the_handshake_is_cut_and_nothing_else(house, said):
     assert " warn " not in house.log()
 
 
+@pytest.mark.settings("server.addrs=comet.test")
+def test_probe_of_a_balancer_is_answered_and_is_no_reason_to_warn(house):
+    for i, probe in enumerate((b"GET / HTTP/1.0\r\n\r\n", b"GET /sub HTTP/1.1\r\nHost: x\r\n\r\n",
+                               b"HEAD /sub HTTP/1.1\r\nHost: x\r\n\r\n"), 1):
+        client = Bare(house)
+        client.say(probe)
+        status, _, body = client.answer()
+        assert status == (404 if i == 1 else 426) and bool(body) == (i < 3)
+        client.sock.close()
+        house.wait_metric("comet_closed_total", i, reason="websocket_upgrade")
+    assert " warn " not in house.log()
+    client = Bare(house)
+    client.say(upgrade("/elsewhere"))
+    assert client.response() == 404
+    client.sock.close()
+    (line,) = [line for line in house.log().splitlines() if " warn " in line]
+    assert "status=404" in line and "/sub" in line
+
+
 @pytest.mark.settings("protocol.handshake_timeout=500ms", "log.level=error")
-def test_slow_handshakes_cost_neither_threads_nor_cpu_and_end_at_their_deadline(bare, house):
+def test_slow_handshakes_cost_a_reader_each_no_cpu_and_end_at_their_deadline(bare, house):
     clients = [bare() for _ in range(50)]
     for i, client in enumerate(clients):
         client.say(upgrade(key=KEY)[:i * 3])
-    assert house.threads() == 0
+    assert house.threads() <= 50
     house.wait_metric("comet_closed_total", 50, reason="handshake_timeout")
     for client in clients:
         client.response()
@@ -200,8 +253,8 @@ def test_slow_handshakes_cost_neither_threads_nor_cpu_and_end_at_their_deadline(
 
 
 @pytest.mark.settings("protocol.handshake_timeout=11s")
-def test_handshake_may_take_longer_than_the_library_has_patience(bare, house):
-    """libwebsockets has a deadline of its own of 10 s, which must not come first."""
+def test_handshake_may_take_as_long_as_is_set(bare, house):
+    """There is no other deadline, of 10 s say, that comes first."""
     clients = [bare() for _ in range(3)]
     clients[1].say(upgrade(key=KEY)[:40])
     silent = [Client(WAYS[0], house.address("websocket-tls")) for _ in range(2)]  # no TLS handshake either
@@ -220,8 +273,12 @@ def test_only_listed_origins_may_connect(bare, house):
         if welcome:
             client.auth()
         else:
-            assert client.response() == 403, origin
+            status, _, body = client.answer()
+            assert status == 403 and "websocket.origins" in body, origin
     house.wait_metric("comet_closed_total", 4, reason="websocket_origin")
+    house.wait_metric("comet_websocket_refused_total", 4, status="403")
+    line = [line for line in house.log().splitlines() if " warn " in line][0]
+    assert "websocket.origins" in line and "origin=https://evil.test" in line
 
 
 # ---- frames
@@ -271,7 +328,45 @@ def test_pings_are_answered_with_what_they_carry(bare):
     assert client.hear() == (Opcode.BINARY, Packet(Op.HEARTBEAT_REPLY, seq=3).encode())
 
 
+@pytest.mark.parametrize("said", [frame(Opcode.PONG), frame(Opcode.CONTINUATION, b"x", fin=False)], ids=["pongs", "fragments"])
+def test_who_floods_with_what_is_no_packet_is_held_back(bare, house, said):
+    """A thousand at once, and then a hundred a second; its packets wait behind them."""
+    client = bare().open().auth()
+    packet = Packet(Op.SEND, b"x" * 2000, seq=2).encode()
+    client.say(frame(Opcode.BINARY, packet[:16], fin=False))
+    client.say(said * 1100)
+    wait_until(lambda: house.metrics()("comet_limited_total", limit="frames") > 0, "held back")
+    client.say(frame(Opcode.CONTINUATION, (packet[16:] if said[0] == 0x8a else b"x" * 900)))
+    assert client.hear() == (Opcode.BINARY, Packet(Op.SEND_REPLY, b"x" * 2000, seq=2).encode())
+    assert house.cpu_ticks() < 100
+
+
+@pytest.mark.settings("limits.packets=20")
+def test_pings_are_packets_for_limits_packets_and_bytes_for_limits_bytes(bare, house):
+    client = bare().open().auth()
+    client.say(frame(Opcode.PING, b"x") * 40)
+    wait_until(lambda: house.metrics()("comet_limited_total", limit="packets") > 0, "held back")
+    for _ in range(40):
+        assert client.hear() == (Opcode.PONG, b"x")
+
+
+@pytest.mark.settings("limits.bytes=1000")
+def test_every_byte_off_the_socket_counts_for_limits_bytes(bare, house):
+    client = bare().open().auth()
+    client.say(frame(Opcode.PONG, b"x" * 100) * 15)
+    wait_until(lambda: house.metrics()("comet_limited_total", limit="bytes") > 0, "held back")
+
+
+def test_more_than_64_empty_fragments_are_refused(bare, house):
+    client = bare().open()
+    client.say(frame(Opcode.BINARY, b"", fin=False) + frame(Opcode.CONTINUATION, b"", fin=False) * 64)
+    assert client.hear_close() == 1008
+    house.wait_metric("comet_closed_total", 1, reason="websocket_frame")
+
+
 FORBIDDEN = {
+    "no mask": (frame(Opcode.BINARY, AUTH, masked=False), 1002),
+    "a length longer than it has to be": (bytes([0x82, 0xfe, 0, 16]) + bytes(4) + AUTH, 1002),
     "reserved bit 1": (frame(Opcode.BINARY, AUTH, rsv=4), 1002),
     "reserved bit 2": (frame(Opcode.BINARY, AUTH, rsv=2), 1002),
     "reserved bit 3": (frame(Opcode.BINARY, AUTH, rsv=1), 1002),
@@ -293,6 +388,7 @@ FORBIDDEN = {
     "text cut in a character": (frame(Opcode.TEXT, b'"\xc3'), 1007),
     "text no UTF-8 across fragments": (frame(Opcode.TEXT, b"\xe2", fin=False) + frame(Opcode.CONTINUATION, b"x"), 1007),
     "text that is no packet": (frame(Opcode.TEXT, b"{}"), 1008),
+    "text without an operation": (frame(Opcode.TEXT, b'{"ver":1,"seq":1,"body":7}'), 1008),
     "text after binary": (frame(Opcode.BINARY, Packet(Op.HEARTBEAT).encode()) + frame(Opcode.TEXT, b"{}"), 1003),
 }
 
@@ -356,7 +452,7 @@ def test_forbidden_frames_and_closes_get_the_same_over_tls(bare, house):
 CANARY = b"\xca\xfe" * 2000
 
 
-@pytest.mark.parametrize("length, has", [(16 + 100, 0), (16 + 100, 99), (16 + 1, 2), (16, 1), (16 + 4000, 8),
+@pytest.mark.parametrize("length, has", [(16 + 100, 0), (16 + 100, 99), (16 + 4000, 8),
                                          (15, 0), (0, 0), (-1, 0), (-2**31, 0), (2**31 - 1, 0)])
 def test_message_that_is_not_its_packet_is_closed_and_nothing_foreign_comes_back(bare, house, length, has):
     filled = bare().open().auth()  # bytes that must not turn up elsewhere
@@ -373,11 +469,35 @@ def test_message_that_is_not_its_packet_is_closed_and_nothing_foreign_comes_back
     assert filled.hear() == (Opcode.BINARY, Packet(Op.HEARTBEAT_REPLY, b"", seq=3).encode())
 
 
-def test_two_packets_in_one_message_are_none(bare, house):
+def test_several_packets_in_one_message_are_each_answered(bare):
+    client = bare().open()
+    client.say(frame(Opcode.BINARY, AUTH + Packet(Op.HEARTBEAT, seq=2).encode() * 2))
+    assert client.hear() == (Opcode.BINARY, AUTH_REPLY)
+    for _ in range(2):
+        assert client.hear() == (Opcode.BINARY, Packet(Op.HEARTBEAT_REPLY, seq=2).encode())
+
+
+@pytest.mark.parametrize("rest", [1, 2, 15])
+def test_few_bytes_behind_a_packet_are_ignored_and_counted(bare, house, rest):
+    """As npm goimprotocol sends them."""
     client = bare().open().auth()
-    client.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, seq=2).encode() * 2))
-    assert client.hear_close() == 1008
-    house.wait_metric("comet_closed_total", 1, reason="packet_length")
+    for turn in range(1, 4):
+        client.say(frame(Opcode.BINARY, Packet(Op.SEND, b"body", seq=2).encode() + b"\xff" * rest))
+        assert client.hear() == (Opcode.BINARY, Packet(Op.SEND_REPLY, b"body", seq=2).encode())
+        house.wait_metric("comet_websocket_trailing_total", turn)
+
+
+def test_packets_may_come_in_text_messages_and_are_answered_in_binary(bare, backend):
+    client = bare().open()
+    client.say(frame(Opcode.TEXT, AUTH))
+    assert client.hear() == (Opcode.BINARY, AUTH_REPLY)
+    body = bytes(range(256))  # no UTF-8
+    client.say(frame(Opcode.TEXT, Packet(Op.SEND, body, seq=2).encode()))
+    assert client.hear() == (Opcode.BINARY, Packet(Op.SEND_REPLY, body, seq=2).encode())
+    client.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, seq=3).encode()))
+    assert client.hear() == (Opcode.BINARY, Packet(Op.HEARTBEAT_REPLY, seq=3).encode())
+    backend.push_mids([7], "pushed")
+    assert client.hear()[0] == Opcode.BINARY
 
 
 def test_push_comes_in_a_wrapper(house, backend):
@@ -410,6 +530,57 @@ def test_json_is_to_the_letter(bare, backend):
     assert client.hear() == (Opcode.TEXT, b'[{"ver":0,"op":5,"seq":0,"body":"say \\"hi\\""}]')
 
 
+def test_json_may_leave_ver_and_seq_out(bare):
+    client = bare().open()
+    client.say(frame(Opcode.TEXT, b'{"op":7,"body":7}'))
+    assert client.hear() == (Opcode.TEXT, b'[{"ver":0,"op":8,"seq":0,"body":{}}]\n')
+    client.say(frame(Opcode.TEXT, b'{"ver":null,"op":2,"seq":null,"body":null}'))
+    assert client.hear() == (Opcode.TEXT, b'[{"ver":0,"op":3,"seq":0,"body":{}}]\n')
+
+
+# ---- the end
+
+
+def close_of(client):
+    """The code and the words of the server's close frame."""
+    heard = []
+    take = client.frames._take
+
+    def listen(fin, opcode, payload):
+        if opcode == Opcode.CLOSE:
+            heard.append(payload[2:].decode())
+        return take(fin, opcode, payload)
+
+    client.frames._take = listen
+    return client.hear_close(), heard[0]
+
+
+@pytest.mark.settings("protocol.handshake_timeout=20s")
+def test_close_frame_says_by_code_and_name_why(bare, house, backend):
+    """1000 is for what is meant: after that clients' libraries do not come again, and after a drain they must."""
+    kicked = bare().open().auth()
+    backend.kick(mids=7)
+    assert close_of(kicked) == (1000, "kicked")
+    refused = bare().open()
+    refused.say(frame(Opcode.BINARY, Packet(Op.AUTH, b'{"mid":"x"}', seq=1).encode()))
+    assert close_of(refused) == (1008, "auth_refused")
+    broken = bare().open().auth()
+    broken.say(frame(Opcode.BINARY, b"x", rsv=4))
+    assert close_of(broken) == (1002, "websocket_frame")
+    long = bare().open().auth()
+    long.say(frame(Opcode.BINARY, b"x" * 5000))
+    assert close_of(long) == (1009, "packet_body")
+    drained = bare().open().auth()
+    house.terminate()
+    assert close_of(drained) == (1001, "draining")
+    assert house.wait() == 0
+
+
+@pytest.mark.settings("logic.heartbeat_v1=1s")
+def test_close_frame_of_a_missed_heartbeat_lets_clients_come_again(bare):
+    assert close_of(bare().open().auth()) == (1001, "heartbeat_timeout")
+
+
 # ---- other people's clients
 
 
@@ -435,10 +606,26 @@ def test_python_websockets(house, compression):
     assert extensions == ""
 
 
+def test_python_websocket_client_sends_packets_as_text(house):
+    """As it does by default, whatever bytes these are."""
+    websocket = pytest.importorskip("websocket")
+    host, port = house.address("websocket")
+    client = websocket.create_connection(f"ws://{host}:{port}/sub", timeout=TIMEOUT)
+    for packet, reply in ((Packet(Op.AUTH, b"7", seq=1), Packet(Op.AUTH_REPLY, seq=1)),
+                          (Packet(Op.HEARTBEAT, seq=2), Packet(Op.HEARTBEAT_REPLY, seq=2)),
+                          (Packet(Op.SEND, b"\xff" * 300, seq=3), Packet(Op.SEND_REPLY, b"\xff" * 300, seq=3))):
+        client.send(packet.encode().decode("latin-1") if max(packet.encode()) < 128 else packet.encode(),
+                    opcode=websocket.ABNF.OPCODE_TEXT)
+        assert client.recv_data() == (websocket.ABNF.OPCODE_BINARY, reply.encode())
+    client.ping("there?")
+    client.sock.settimeout(TIMEOUT)
+    assert client.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_PONG, b"there?")
+    client.close(timeout=TIMEOUT)
+
+
 @pytest.mark.own_house
 @pytest.mark.settings("websocket.deflate=yes")
 def test_compression_stays_off_whatever_is_set(bare, house):
-    """libwebsockets' own reads a buffer that its connections share when that has another's message in it."""
     client = bare()
     client.say(upgrade(key=KEY, **{"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}))
     while client.frames.response is None:

@@ -119,12 +119,15 @@ static int fake_write(struct transport *t, struct haul *h, enum dialect dialect,
 	return rc;
 }
 
-static void fake_finish_writing(struct transport *t)
+static void fake_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
 {
 	struct fake_transport *f = fake_of(t);
 
+	(void)wait;
 	lock(f);
 	f->finished = true;
+	f->finish_code = code;
+	(void)snprintf(f->finish_why, sizeof(f->finish_why), "%s", why);
 	unlock(f);
 }
 

@@ -45,6 +45,8 @@ struct fake_transport {
 	unsigned writes;
 	/* under mutex: the end */
 	bool finished, shut, freed;
+	int finish_code; /* what it was finished with */
+	char finish_why[32];
 };
 
 void fake_init(struct fake_transport *f);

@@ -490,7 +490,7 @@ static void a_flag_must_be_section_key_and_value(void **state)
 #define ACCEPT    GONE "each address has one accept thread for each core\n"
 #define PUSH      GONE "there is one push thread for each core\n"
 #define TIMER     GONE "there is one timer thread for each core\n"
-#define WEBSOCKET GONE "one thread for each core serves WebSocket sockets\n"
+#define WEBSOCKET GONE "each WebSocket connection has its own reader and dispatcher\n"
 
 static void a_setting_that_has_gone_is_a_warning_whatever_its_value(void **state)
 {

@@ -693,7 +693,7 @@ static void after_the_last_write_the_peer_reads_all_then_the_end(void **state)
 
 	(void)state;
 	assert_int_equal(transport_write_packet(tcp, &answer, DIALECT_V2, TRANSPORT_WAIT), 0);
-	transport_finish_writing(tcp);
+	transport_finish_writing(tcp, 1000, "", TRANSPORT_WAIT);
 	assert_int_equal(recv(peer, got, sizeof(got), 0), PACKET_HEAD_BYTES);
 	assert_int_equal(recv(peer, got, sizeof(got), 0), 0);
 	/* It may still be heard. */

@@ -91,6 +91,23 @@ static void other_members_are_skipped(void **state)
 	assert_int_equal(p.body_bytes, 0);
 }
 
+static void ver_and_seq_may_be_missing_or_null(void **state)
+{
+	static const char *const texts[] = {"{\"op\":2}", "{\"ver\":null,\"op\":2,\"seq\":null,\"body\":null}"};
+	char body[MAX_BODY + 1];
+	struct packet p;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		assert_int_equal(decode(texts[i], &p, body), 0);
+		assert_int_equal(p.op, 2);
+		assert_int_equal(p.ver, 0);
+		assert_int_equal(p.seq, 0);
+		assert_int_equal(p.body_bytes, 0);
+	}
+	assert_int_equal(decode("{\"ver\":1,\"op\":null,\"seq\":1}", &p, body), -ERR_PACKET_JSON);
+}
+
 static void what_is_no_packet_is_refused(void **state)
 {
 	static const char *const texts[] = {
@@ -101,9 +118,7 @@ static void what_is_no_packet_is_refused(void **state)
 		"[]",
 		"[{\"ver\":1,\"op\":2,\"seq\":2}]",
 		"7",
-		"{\"ver\":1,\"op\":2}",
 		"{\"ver\":1,\"seq\":2}",
-		"{\"op\":1,\"seq\":2}",
 		"{\"ver\":1,\"op\":2,\"seq\":2}x",
 		"{\"ver\":1,\"op\":2,\"seq\":2,}",
 		"{\"ver\":1,\"op\":2,\"seq\":2,\"body\":}",
@@ -276,6 +291,7 @@ int main(void)
 		cmocka_unit_test_teardown(body_is_its_text_as_it_stands, tear_down),
 		cmocka_unit_test_teardown(body_may_be_missing_or_null, tear_down),
 		cmocka_unit_test_teardown(other_members_are_skipped, tear_down),
+		cmocka_unit_test_teardown(ver_and_seq_may_be_missing_or_null, tear_down),
 		cmocka_unit_test_teardown(what_is_no_packet_is_refused, tear_down),
 		cmocka_unit_test_teardown(every_cut_of_a_packet_is_refused, tear_down),
 		cmocka_unit_test_teardown(body_above_the_limit_is_refused_as_such, tear_down),

@@ -1,0 +1,423 @@
+/* ws: see ws.h. What has been read lies in the stream: half a request, half a frame, the fragments of a message. Beside it there
+ * is only what cannot be read there again, so that the reader may stop at any byte. SPDX-License-Identifier: MIT */
+#include "comet/transport/ws.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "comet/transport/stream.h"
+#include "comet/transport/v1_json.h"
+#include "comet/transport/ws_answer.h"
+#include "comet/transport/ws_frame.h"
+#include "comet/transport/ws_haul.h"
+#include "comet/transport/ws_request.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/obj.h"
+
+enum speech { SPEECH_UNKNOWN, SPEECH_BINARY, SPEECH_TEXT };
+
+struct ws {
+	struct transport base;
+	unsigned magic;
+#define WS_MAGIC 0x0eb50cc3
+	/* set once */
+	uint32_t max_body;
+	const char *origins;
+	/* set by the reader while it holds the baton */
+	bool open;          /* the handshake is over, */
+	bool refused;       /* or has come to nothing */
+	enum speech speech; /* by the first message */
+	/* reader only */
+	bool over; /* nothing more is read but the end */
+	struct stream stream;
+	struct ws_request request;
+	struct ws_in in;
+	uint32_t message; /* bytes of the last message that are not handed out yet */
+	uint32_t taken;   /* bytes that ws_taken has not told */
+	/* the baton's holder only */
+	bool torn;      /* the last write stopped somewhere */
+	unsigned begun; /* messages in the frame that was begun */
+	/* set by the reader, read by who finishes writing */
+	atomic_int code; /* to close with; 0: none but the goodbye's own */
+};
+
+static struct ws *ws_of(const struct transport *t)
+{
+	struct ws *ws = (struct ws *)t;
+
+	OBJ_CHECK(ws, WS_MAGIC);
+	return ws;
+}
+
+/* Of a message, whatever it holds: JSON needs more than its packet does. */
+static uint32_t longest(const struct ws *ws)
+{
+	return ws->max_body + V1_JSON_AROUND_BYTES;
+}
+
+size_t ws_buffer_bytes(uint32_t max_body)
+{
+	size_t frame = (size_t)max_body + V1_JSON_AROUND_BYTES + WS_HEAD_IN_BYTES;
+
+	return frame > WS_REQUEST_BYTES ? frame : WS_REQUEST_BYTES;
+}
+
+static int write_bytes(struct ws *ws, const void *bytes, size_t n, enum transport_wait wait)
+{
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
+	const unsigned end = 1;
+	size_t written = 0;
+
+	return stream_write(&ws->stream, &iov, &end, 1, wait, &written);
+}
+
+/* ---- the handshake ---- */
+
+static void say_refused(const struct ws *ws, enum ws_fault fault)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	char peer[TRANSPORT_PEER_BYTES], origin[256];
+
+	peer_text(&ws->stream.peer.any, true, peer, sizeof(peer));
+	(void)snprintf(origin, sizeof(origin), "%.*s", (int)ws->request.origin_bytes,
+		       (const char *)stream_bytes(&ws->stream) + ws->request.origin);
+	if (fault == WS_FAULT_ORIGIN)
+		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer),
+			    log_what("WebSocket refused: websocket.origins does not list its page; add it there"),
+			    log_str("origin", origin));
+	else
+		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what("WebSocket refused"),
+			    log_i64("status", ws_answer_status(fault)), log_str("words", ws_answer_words(fault)));
+}
+
+static int refuse(struct ws *ws, enum ws_fault fault)
+{
+	char answer[WS_ANSWER_BYTES];
+
+	ws->refused = true;
+	ws->over = true;
+	if (!ws_request_is_probe(&ws->request))
+		say_refused(ws, fault);
+	(void)write_bytes(ws, answer, ws_answer_refuse(answer, fault, ws_request_is_head(&ws->request)),
+			  TRANSPORT_WAIT);
+	return fault == WS_FAULT_ORIGIN ? -ERR_ORIGIN : -ERR_UPGRADE;
+}
+
+static int welcome(struct ws *ws)
+{
+	const char *text = (const char *)stream_bytes(&ws->stream);
+	char answer[WS_ANSWER_BYTES];
+	int rc = write_bytes(ws, answer, ws_answer_welcome(answer, text + ws->request.key), TRANSPORT_WAIT);
+
+	if (rc < 0)
+		return rc;
+	stream_take_off(&ws->stream, ws->request.bytes);
+	ws->taken += ws->request.bytes;
+	ws->open = true;
+	return 0;
+}
+
+/* A function of its own, so that a reader which waits for frames has none of this on its stack. */
+__attribute__((noinline)) static int shake_hands(struct ws *ws)
+{
+	struct stream *s = &ws->stream;
+	const struct ws_request *r = &ws->request;
+	int rc;
+
+	while ((rc = ws_request_read(&ws->request, (char *)stream_bytes(s), stream_count(s))) == -EAGAIN)
+		if ((rc = stream_more(s, stream_count(s) + 1)) < 0)
+			return rc == -ERR_EOF ? -ERR_CUT : rc;
+	if (rc == WS_FAULT_NONE && r->origin > 0 &&
+	    !ws_origin_is_listed(ws->origins, (char *)stream_bytes(s) + r->origin, r->origin_bytes))
+		rc = WS_FAULT_ORIGIN;
+	return rc == WS_FAULT_NONE ? welcome(ws) : refuse(ws, (enum ws_fault)rc);
+}
+
+/* ---- reading ---- */
+
+/* Nothing more is read, but the end of the stream. code: to close with, 0 for that of the goodbye. Returns rc. */
+static int give_up(struct ws *ws, int code, int rc)
+{
+	ws->over = true;
+	ws->message = 0;
+	atomic_store(&ws->code, code);
+	return rc;
+}
+
+/* The next frame. */
+static int read_frame(struct ws *ws, struct ws_event *e)
+{
+	struct stream *s = &ws->stream;
+	int rc;
+
+	for (;;) {
+		int code = ws_in_next(&ws->in, stream_bytes(s), stream_count(s), longest(ws), e);
+
+		if (code != 0)
+			return give_up(ws, code, code == WS_CODE_TOO_BIG ? -ERR_PACKET_BODY : -ERR_FRAME);
+		if (e->kind != WS_NEED)
+			break;
+		if ((rc = stream_more(s, e->need)) < 0)
+			return rc == -ERR_EOF ? -ERR_CUT : rc;
+	}
+	ws->taken += e->frame_bytes;
+	return 0;
+}
+
+/* What the message's next packet is made of, taken off it. */
+static uint8_t *take_off(struct ws *ws, uint32_t n)
+{
+	uint8_t *bytes = stream_bytes(&ws->stream);
+
+	stream_take_off(&ws->stream, n);
+	ws->message -= n;
+	return bytes;
+}
+
+/* Several may stand in one message: AUTH and a heartbeat, say. */
+static int next_packet(struct ws *ws, struct packet *p)
+{
+	const uint8_t *bytes = stream_bytes(&ws->stream);
+	int rc = 0;
+
+	if (ws->message < PACKET_HEAD_BYTES)
+		return give_up(ws, 0, -ERR_PACKET_LENGTH);
+	rc = packet_decode(bytes, ws->max_body, p);
+	/* What the length promises beyond the message's end is nobody's to read. */
+	if (rc == 0 && p->body_bytes > ws->message - PACKET_HEAD_BYTES)
+		rc = -ERR_PACKET_LENGTH;
+	if (rc < 0)
+		return give_up(ws, 0, rc);
+	p->body = take_off(ws, PACKET_HEAD_BYTES + p->body_bytes) + PACKET_HEAD_BYTES;
+	if (p->body_bytes == 0)
+		p->body = NULL;
+	/* Behind it there may stand bytes that begin none: there are clients that send them. */
+	if (ws->message > 0 && ws->message < PACKET_HEAD_BYTES) {
+		count(COUNT_WEBSOCKET_TRAILING);
+		(void)take_off(ws, ws->message);
+	}
+	return 0;
+}
+
+static int read_text(struct ws *ws, struct packet *p)
+{
+	uint32_t n = ws->message;
+	int rc = v1_json_decode(take_off(ws, n), n, ws->max_body, p);
+
+	return rc < 0 ? give_up(ws, 0, rc) : 0;
+}
+
+static int take_message(struct ws *ws, const struct ws_event *e, struct packet *p)
+{
+	enum speech speech = e->opcode == WS_TEXT ? SPEECH_TEXT : SPEECH_BINARY;
+
+	if (ws->speech == SPEECH_UNKNOWN)
+		ws->speech = speech;
+	else if (ws->speech != speech)
+		return give_up(ws, WS_CODE_UNSUPPORTED, -ERR_FRAME);
+	ws->message = e->bytes;
+	p->kind = PACKET_WHOLE;
+	return speech == SPEECH_TEXT ? read_text(ws, p) : next_packet(ws, p);
+}
+
+static int take_control(struct ws *ws, const struct ws_event *e, struct packet *p)
+{
+	if (e->opcode == WS_CLOSE)
+		return give_up(ws, ws_close_answer(e->control, e->bytes), -ERR_EOF);
+	if (e->opcode == WS_PONG)
+		return 0;
+	p->kind = PACKET_PING;
+	return packet_set_body(p, e->control, e->bytes);
+}
+
+static int read_the_end(struct ws *ws)
+{
+	int rc;
+
+	do {
+		stream_take_off(&ws->stream, stream_count(&ws->stream));
+		rc = stream_more(&ws->stream, 1);
+	} while (rc == 0);
+	return rc;
+}
+
+static int ws_read(struct transport *t, struct packet *p)
+{
+	struct ws *ws = ws_of(t);
+	struct ws_event e;
+	int rc;
+
+	*p = (struct packet){0};
+	if (ws->over)
+		return read_the_end(ws);
+	if (!ws->open && (rc = shake_hands(ws)) < 0)
+		return rc;
+	if (ws->message > 0)
+		return next_packet(ws, p);
+	if ((rc = read_frame(ws, &e)) < 0)
+		return rc;
+	p->kind = PACKET_NOTHING;
+	if (e.kind == WS_CONTROL) {
+		rc = take_control(ws, &e, p);
+		ws_in_drop(&ws->in, stream_bytes(&ws->stream), &e);
+	}
+	stream_take_off(&ws->stream, e.gone);
+	return e.kind == WS_MESSAGE ? take_message(ws, &e, p) : rc;
+}
+
+static bool ws_has_packet(const struct transport *t)
+{
+	const struct ws *ws = ws_of(t);
+	const struct stream *s = &ws->stream;
+
+	return ws->message > 0 || ws_in_is_whole(&ws->in, stream_bytes(s), stream_count(s), longest(ws));
+}
+
+static bool ws_is_text(const struct transport *t)
+{
+	return ws_of(t)->speech == SPEECH_TEXT;
+}
+
+static uint32_t ws_taken(struct transport *t)
+{
+	struct ws *ws = ws_of(t);
+	uint32_t taken = ws->taken;
+
+	ws->taken = 0;
+	return taken;
+}
+
+/* ---- writing ---- */
+
+/* Whoever has not asked yet is told in HTTP: there was no thread for it, say. */
+__attribute__((noinline)) static int write_goodbye(struct ws *ws, struct haul *h, enum transport_wait wait)
+{
+	const struct packet *p = h->answers[0];
+	char answer[2 * WS_ANSWER_BYTES];
+
+	BUG_UNLESS(h->n_answers == 1 && h->n_messages == 0);
+	h->answers_done = 1;
+	if (ws->refused)
+		return -EPIPE;
+	return write_bytes(ws, answer, ws_answer_full(answer, sizeof(answer), (const char *)p->body, p->body_bytes),
+			   wait);
+}
+
+static int write_laid(struct ws *ws, struct haul *h, enum dialect dialect, enum transport_wait wait,
+		      struct ws_layout *l)
+{
+	size_t written = h->skip_bytes;
+	int rc = ws_haul_lay(l, h, dialect, ws->speech == SPEECH_TEXT, ws->begun);
+
+	if (rc == 0)
+		rc = stream_write(&ws->stream, l->iov, l->ends, l->n_ends, wait, &written);
+	ws->begun = ws_haul_account(l, h, written);
+	ws->torn = rc < 0;
+	return rc;
+}
+
+/* Mostly it is a heartbeat's answer, or a push: a reader that never writes more never touches more of its stack. */
+#define FEW 4
+
+__attribute__((noinline)) static int write_few(struct ws *ws, struct haul *h, enum dialect dialect,
+					       enum transport_wait wait)
+{
+	struct iovec iov[WS_LAID_PIECES * FEW];
+	struct ws_laid frames[FEW];
+	unsigned ends[1 + FEW];
+	struct ws_layout l = {.iov = iov, .ends = ends, .frames = frames};
+
+	return write_laid(ws, h, dialect, wait, &l);
+}
+
+__attribute__((noinline)) static int write_many(struct ws *ws, struct haul *h, enum dialect dialect,
+						enum transport_wait wait)
+{
+	struct iovec iov[WS_LAID_PIECES * (HAUL_ANSWERS + HAUL_MESSAGES)];
+	struct ws_laid frames[HAUL_ANSWERS + HAUL_MESSAGES];
+	unsigned ends[1 + HAUL_ANSWERS + HAUL_MESSAGES];
+	struct ws_layout l = {.iov = iov, .ends = ends, .frames = frames};
+
+	return write_laid(ws, h, dialect, wait, &l);
+}
+
+static int ws_write(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait)
+{
+	struct ws *ws = ws_of(t);
+
+	if (!ws->open)
+		return write_goodbye(ws, h, wait);
+	return h->n_answers + h->n_messages <= FEW ? write_few(ws, h, dialect, wait) : write_many(ws, h, dialect, wait);
+}
+
+/* ---- ending ---- */
+
+static void ws_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
+{
+	struct ws *ws = ws_of(t);
+	uint8_t frame[2 + WS_CONTROL_BYTES];
+	int own = atomic_load(&ws->code);
+
+	if (ws->open && !ws->torn)
+		(void)write_bytes(ws, frame, ws_close_put(frame, own != 0 ? own : code, why), wait);
+	stream_finish(&ws->stream);
+}
+
+static void ws_shutdown(struct transport *t)
+{
+	stream_shutdown(&ws_of(t)->stream);
+}
+
+static void ws_free(struct transport **t)
+{
+	struct ws *ws = ws_of(*t);
+
+	stream_fini(&ws->stream);
+	ws->magic = 0;
+	free(ws);
+	*t = NULL;
+}
+
+static const struct sockaddr *ws_peer(const struct transport *t)
+{
+	return &ws_of(t)->stream.peer.any;
+}
+
+static const struct transport_ops ws_ops = {
+	.read = ws_read,
+	.has_packet = ws_has_packet,
+	.is_text = ws_is_text,
+	.taken = ws_taken,
+	.write = ws_write,
+	.finish_writing = ws_finish_writing,
+	.shutdown = ws_shutdown,
+	.free = ws_free,
+	.peer = ws_peer,
+	.name = "websocket",
+	.says_goodbye = true,
+};
+
+int ws_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const struct ws_options *opt,
+	   struct transport **out)
+{
+	struct ws *ws = calloc(1, sizeof(*ws));
+	int rc;
+
+	if (ws == NULL)
+		return -ENOMEM;
+	BUG_UNLESS(buffers->size >= ws_buffer_bytes(opt->max_body));
+	if ((rc = stream_init(&ws->stream, fd, peer, buffers, opt->tls, opt->write_timeout_ns)) < 0) {
+		free(ws);
+		return rc;
+	}
+	ws->base.ops = &ws_ops;
+	ws->magic = WS_MAGIC;
+	ws->max_body = opt->max_body;
+	ws->origins = opt->origins;
+	*out = &ws->base;
+	return 0;
+}

@@ -1,0 +1,29 @@
+/* ws: WebSocket over a stream. The reader's first read takes the request and answers it; from then on packets come and go in
+ * frames: as they are in binary messages, or as the JSON of version 1 in text. No memory of its own but what it is itself.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMET_TRANSPORT_WS_H
+#define COMET_TRANSPORT_WS_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "comet/transport/buffers.h"
+#include "comet/transport/tls.h"
+#include "comet/transport/transport.h"
+
+struct ws_options {
+	uint32_t max_body;        /* of a packet from the client */
+	const char *origins;      /* websocket.origins; outlives the transport */
+	struct tls_server *tls;   /* NULL: bytes as they are */
+	int64_t write_timeout_ns; /* also set as the socket's SO_SNDTIMEO by who accepted it */
+};
+
+/* Of a buffer that ws can do with. */
+size_t ws_buffer_bytes(uint32_t max_body);
+
+/* Take over fd, a connected IPv4 or IPv6 socket. `buffers` lends a read buffer of ws_buffer_bytes() while a request or a message
+ * needs one. 0, or -ENOMEM (fd is then still the caller's). */
+int ws_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const struct ws_options *opt,
+	   struct transport **out);
+
+#endif

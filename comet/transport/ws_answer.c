@@ -1,0 +1,92 @@
+/* ws_answer: see ws_answer.h. SPDX-License-Identifier: MIT */
+#include "comet/transport/ws_answer.h"
+
+#include <libwebsockets.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/counters.h"
+
+/* RFC 6455, section 1.3. */
+static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+static const struct {
+	int status;
+	const char *phrase, *words;
+} faults[WS_FAULTS] = {
+#define fault(NAME, status, phrase, words) [WS_FAULT_##NAME] = {(status), (phrase), (words)},
+#include "comet/transport/ws_fault.def"
+#undef fault
+};
+
+static const struct {
+	int status;
+	const char *header;
+} statuses[] = {
+	{400, ""},
+	{403, ""},
+	{404, ""},
+	{405, "Allow: GET\r\n"},
+	{426, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"},
+	{431, ""},
+	{503, "Retry-After: 5\r\n"},
+};
+#define N_STATUSES (sizeof(statuses) / sizeof(statuses[0]))
+
+static const char *const labels[N_STATUSES] = {"400", "403", "404", "405", "426", "431", "503"};
+COUNTER_LABELS(WEBSOCKET_REFUSED, labels, N_STATUSES);
+
+/* Counts it, too. */
+static const char *header_of(int status)
+{
+	unsigned i = 0;
+
+	while (i + 1 < N_STATUSES && statuses[i].status != status)
+		i++;
+	count_by(COUNT_WEBSOCKET_REFUSED, i);
+	return statuses[i].header;
+}
+
+size_t ws_answer_welcome(char out[WS_ANSWER_BYTES], const char key[WS_KEY_BYTES])
+{
+	char text[WS_KEY_BYTES + sizeof(guid)], accept[32];
+	unsigned char hash[20];
+
+	memcpy(text, key, WS_KEY_BYTES);
+	memcpy(text + WS_KEY_BYTES, guid, sizeof(guid));
+	(void)lws_SHA1((unsigned char *)text, strlen(text), hash);
+	(void)lws_b64_encode_string((char *)hash, sizeof(hash), accept, sizeof(accept));
+	return (size_t)snprintf(out, WS_ANSWER_BYTES,
+				"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+				"Sec-WebSocket-Accept: %s\r\n\r\n",
+				accept);
+}
+
+size_t ws_answer_refuse(char out[WS_ANSWER_BYTES], enum ws_fault fault, bool head)
+{
+	return (size_t)snprintf(out, WS_ANSWER_BYTES,
+				"HTTP/1.1 %d %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n%s"
+				"Connection: close\r\n\r\n%s%s",
+				faults[fault].status, faults[fault].phrase, strlen(faults[fault].words) + 1,
+				header_of(faults[fault].status), head ? "" : faults[fault].words, head ? "" : "\n");
+}
+
+size_t ws_answer_full(char *out, size_t space, const char *goodbye, size_t goodbye_bytes)
+{
+	int n = snprintf(out, space,
+			 "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n"
+			 "%sConnection: close\r\n\r\n%.*s",
+			 goodbye_bytes, header_of(503), (int)goodbye_bytes, goodbye);
+
+	return (size_t)n < space ? (size_t)n : space - 1;
+}
+
+const char *ws_answer_words(enum ws_fault fault)
+{
+	return faults[fault].words;
+}
+
+int ws_answer_status(enum ws_fault fault)
+{
+	return faults[fault].status;
+}

@@ -1,0 +1,234 @@
+/* ws_haul: see ws_haul.h. SPDX-License-Identifier: MIT */
+#include "comet/transport/ws_haul.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comet/transport/v1_json.h"
+#include "common/base/obj.h"
+
+static void lay(struct ws_layout *l, const void *bytes, size_t n)
+{
+	if (n == 0)
+		return;
+	l->iov[l->n++] = (struct iovec){.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
+	l->frames[l->n_frames].bytes += n;
+}
+
+/* The space for its header. It ends with l->n_frames++. */
+static uint8_t *begin_frame(struct ws_layout *l, unsigned messages)
+{
+	struct ws_laid *frame = &l->frames[l->n_frames];
+
+	frame->bytes = 0;
+	frame->messages = (uint8_t)messages;
+	return frame->head;
+}
+
+static void end_part(struct ws_layout *l)
+{
+	if (l->n > 0 && (l->n_ends == 0 || l->ends[l->n_ends - 1] < l->n))
+		l->ends[l->n_ends++] = l->n;
+}
+
+/* ---- answers ---- */
+
+static void lay_packet(struct ws_layout *l, const struct packet *p)
+{
+	uint8_t *head = begin_frame(l, 0);
+	size_t n = ws_head_put(head, WS_BINARY, PACKET_HEAD_BYTES + (uint64_t)p->body_bytes);
+
+	packet_encode(head + n, p->ver, p->op, p->seq, p->body_bytes);
+	lay(l, head, n + PACKET_HEAD_BYTES);
+	lay(l, p->body, p->body_bytes);
+}
+
+static void lay_pong(struct ws_layout *l, const struct packet *p)
+{
+	uint8_t *head = begin_frame(l, 0);
+
+	lay(l, head, ws_head_put(head, WS_PONG, p->body_bytes));
+	lay(l, p->body, p->body_bytes);
+}
+
+/* An array of one, and a newline. Returns the byte after it. */
+static uint8_t *lay_text(struct ws_layout *l, const struct packet *p, uint8_t *text)
+{
+	uint8_t *head = begin_frame(l, 0);
+	size_t n = 1 + v1_json_put(text + 1, p, true);
+
+	text[0] = '[';
+	memcpy(text + n, "]\n", 2);
+	n += 2;
+	lay(l, head, ws_head_put(head, WS_TEXT, n));
+	lay(l, text, n);
+	return text + n;
+}
+
+static int get_text(struct ws_layout *l, const struct haul *h)
+{
+	size_t space = 0;
+
+	for (unsigned i = 0; i < h->n_answers; i++)
+		space += v1_json_max_bytes(h->answers[i]->body_bytes);
+	return (l->text = malloc(space)) != NULL ? 0 : -ENOMEM;
+}
+
+static int lay_answers(struct ws_layout *l, const struct haul *h, bool is_text)
+{
+	uint8_t *text;
+	int rc;
+
+	if (is_text && h->n_answers > 0 && (rc = get_text(l, h)) < 0)
+		return rc;
+	text = l->text;
+	for (unsigned i = 0; i < h->n_answers; i++, l->n_frames++) {
+		const struct packet *p = h->answers[i];
+
+		if (p->kind == PACKET_PING)
+			lay_pong(l, p);
+		else if (is_text)
+			text = lay_text(l, p, text);
+		else
+			lay_packet(l, p);
+	}
+	end_part(l);
+	return 0;
+}
+
+/* ---- messages ---- */
+
+/* Of a message in its frame, without what stands between two. */
+static size_t bytes_of(struct message *m, enum dialect dialect)
+{
+	const struct message_form *form;
+
+	if (dialect != DIALECT_V1_JSON)
+		return PACKET_HEAD_BYTES + (size_t)m->body_bytes;
+	form = v1_json_of_message(m);
+	return form != NULL ? form->bytes : 0;
+}
+
+static void lay_message(struct ws_layout *l, struct message *m, enum dialect dialect)
+{
+	const struct message_form *form;
+
+	switch (dialect) {
+	case DIALECT_V2:
+		lay(l, m->v2, PACKET_HEAD_BYTES + (size_t)m->body_bytes);
+		break;
+	case DIALECT_V1:
+		lay(l, m->v1_head, PACKET_HEAD_BYTES);
+		lay(l, message_body(m), m->body_bytes);
+		break;
+	case DIALECT_V1_JSON:
+		form = v1_json_of_message(m); /* made by bytes_of */
+		lay(l, form->data, form->bytes);
+		break;
+	}
+}
+
+/* The frame's header, and what stands before its first message. */
+static void lay_head(struct ws_layout *l, enum dialect dialect, size_t messages_bytes, unsigned n)
+{
+	uint8_t *head = begin_frame(l, n);
+	size_t at;
+
+	switch (dialect) {
+	case DIALECT_V2: /* all of them in one packet */
+		at = ws_head_put(head, WS_BINARY, PACKET_HEAD_BYTES + messages_bytes);
+		packet_encode(head + at, 1, OP_RAW, 0, (uint32_t)messages_bytes);
+		lay(l, head, at + PACKET_HEAD_BYTES);
+		break;
+	case DIALECT_V1:
+		lay(l, head, ws_head_put(head, WS_BINARY, messages_bytes));
+		break;
+	case DIALECT_V1_JSON: /* [a,b] */
+		at = ws_head_put(head, WS_TEXT, messages_bytes + n + 1);
+		head[at] = '[';
+		lay(l, head, at + 1);
+		break;
+	}
+}
+
+/* How many of the messages from here on go into the next frame, and how long they are. At least one; 0: no memory. */
+static unsigned next_frame(struct message *const *messages, unsigned n, enum dialect dialect, size_t *messages_bytes)
+{
+	unsigned i = 0;
+
+	for (*messages_bytes = 0; i < n; i++) {
+		size_t more = bytes_of(messages[i], dialect);
+
+		if (more == 0)
+			return 0;
+		if (i > 0 && *messages_bytes + more > WS_HAUL_FRAME_BYTES)
+			break;
+		*messages_bytes += more;
+	}
+	return i;
+}
+
+static void lay_frame(struct ws_layout *l, struct message *const *messages, unsigned n, enum dialect dialect,
+		      size_t messages_bytes)
+{
+	lay_head(l, dialect, messages_bytes, n);
+	for (unsigned i = 0; i < n; i++) {
+		if (i > 0 && dialect == DIALECT_V1_JSON)
+			lay(l, ",", 1);
+		lay_message(l, messages[i], dialect);
+	}
+	if (dialect == DIALECT_V1_JSON)
+		lay(l, "]", 1);
+	l->n_frames++;
+	end_part(l);
+}
+
+static int lay_messages(struct ws_layout *l, const struct haul *h, enum dialect dialect, unsigned begun)
+{
+	for (unsigned at = 0, n; at < h->n_messages; at += n) {
+		unsigned most = at == 0 && begun > 0 ? begun : h->n_messages - at;
+		size_t bytes;
+
+		BUG_UNLESS(most <= h->n_messages);
+		if ((n = next_frame(&h->messages[at], most, dialect, &bytes)) == 0)
+			return -ENOMEM;
+		lay_frame(l, &h->messages[at], n, dialect, bytes);
+	}
+	return 0;
+}
+
+/* ---- both ---- */
+
+int ws_haul_lay(struct ws_layout *l, const struct haul *h, enum dialect dialect, bool is_text, unsigned begun)
+{
+	int rc;
+
+	l->n = 0;
+	l->n_ends = 0;
+	l->n_frames = 0;
+	l->text = NULL;
+	if (is_text)
+		dialect = DIALECT_V1_JSON;
+	rc = h->messages_first ? lay_messages(l, h, dialect, begun) : lay_answers(l, h, is_text);
+	if (rc < 0)
+		return rc;
+	return h->messages_first ? lay_answers(l, h, is_text) : lay_messages(l, h, dialect, begun);
+}
+
+unsigned ws_haul_account(struct ws_layout *l, struct haul *h, size_t written)
+{
+	unsigned i = 0;
+
+	h->answers_done = 0;
+	h->messages_done = 0;
+	for (; i < l->n_frames && written >= l->frames[i].bytes; i++) {
+		written -= l->frames[i].bytes;
+		h->answers_done += l->frames[i].messages == 0;
+		h->messages_done += l->frames[i].messages;
+	}
+	h->begun_bytes = written;
+	free(l->text);
+	l->text = NULL;
+	return written > 0 && i < l->n_frames ? l->frames[i].messages : 0;
+}

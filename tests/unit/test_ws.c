@@ -1,0 +1,669 @@
+/* Tests of comet/transport/ws, over a socket pair. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "comet/transport/ws.h"
+#include "comet/transport/ws_frame.h"
+#include "comet/transport/ws_request.h"
+#include "common/base/clock.h"
+#include "common/base/err.h"
+#include "tests/unit/seam.h"
+
+#define MAX_BODY 1000
+#define REQUEST                                                                                                        \
+	"GET /sub HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"   \
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+static struct buffers buffers;
+static struct transport *ws;
+static int peer, ws_fd;
+
+static int begin(void)
+{
+	const struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1234)};
+	const struct ws_options opt = {
+		.max_body = MAX_BODY, .origins = "https://good.test", .write_timeout_ns = 60 * CLOCK_SEC};
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+		return -1;
+	peer = ends[0];
+	ws_fd = ends[1];
+	return ws_new(ws_fd, (const struct sockaddr *)&address, &buffers, &opt, &ws);
+}
+
+static void end(void)
+{
+	if (ws != NULL)
+		ws->ops->free(&ws);
+	if (peer >= 0)
+		(void)close(peer);
+	peer = -1;
+}
+
+static int set_up(void **state)
+{
+	uint8_t *kept;
+
+	(void)state;
+	buffers_init(&buffers, ws_buffer_bytes(MAX_BODY));
+	/* One buffer to lend: it tells by n_free whether it is lent. */
+	if ((kept = buffers_get(&buffers)) == NULL)
+		return -1;
+	buffers_put(&buffers, kept);
+	return begin();
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	end();
+	buffers_fini(&buffers);
+	return 0;
+}
+
+static void again(void)
+{
+	end();
+	assert_int_equal(begin(), 0);
+}
+
+/* ---- what the peer does ---- */
+
+static void send_bytes(const void *bytes, size_t n)
+{
+	assert_int_equal(write(peer, bytes, n), n);
+}
+
+/* A masked frame; returns its length. */
+static size_t lay_frame(uint8_t *out, uint8_t first, const void *payload, size_t n)
+{
+	static const uint8_t mask[] = {0xa5, 1, 0, 0x7f};
+	size_t at = 2;
+
+	out[0] = first;
+	out[1] = (uint8_t)(0x80 | (n < 126 ? n : 126));
+	if (n >= 126) {
+		out[2] = (uint8_t)(n >> 8);
+		out[3] = (uint8_t)n;
+		at = 4;
+	}
+	memcpy(out + at, mask, 4);
+	at += 4;
+	for (size_t i = 0; i < n; i++)
+		out[at + i] = ((const uint8_t *)payload)[i] ^ mask[i % 4];
+	return at + n;
+}
+
+static void send_frame(uint8_t first, const void *payload, size_t n)
+{
+	uint8_t frame[WS_HEAD_IN_BYTES + 2 * MAX_BODY];
+
+	send_bytes(frame, lay_frame(frame, first, payload, n));
+}
+
+static size_t lay_packet(uint8_t *out, int32_t seq, uint32_t body_bytes)
+{
+	packet_encode(out, 1, 4, seq, body_bytes);
+	for (uint32_t i = 0; i < body_bytes; i++)
+		out[PACKET_HEAD_BYTES + i] = (uint8_t)(i + (uint32_t)seq);
+	return PACKET_HEAD_BYTES + body_bytes;
+}
+
+static void send_packet(int32_t seq, uint32_t body_bytes)
+{
+	uint8_t bytes[PACKET_HEAD_BYTES + MAX_BODY];
+
+	send_frame(0x80 | WS_BINARY, bytes, lay_packet(bytes, seq, body_bytes));
+}
+
+static void send_text(const char *text)
+{
+	send_frame(0x80 | WS_TEXT, text, strlen(text));
+}
+
+static size_t receive_bytes(void *into, size_t space)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	while (n < space && (got = recv(peer, (char *)into + n, space - n, MSG_DONTWAIT)) > 0)
+		n += (size_t)got;
+	return n;
+}
+
+static void assert_receives(const void *wanted, size_t n)
+{
+	uint8_t got[4096];
+
+	assert_int_equal(receive_bytes(got, sizeof(got)), n);
+	assert_memory_equal(got, wanted, n);
+}
+
+static void receive_answer(const char *status)
+{
+	char got[4096];
+	size_t n = receive_bytes(got, sizeof(got) - 1);
+
+	got[n] = '\0';
+	if (strncmp(got, status, strlen(status)) != 0)
+		fail_msg("%s instead of %s", got, status);
+}
+
+static int read_rc(void)
+{
+	struct packet p;
+	int rc = ws->ops->read(ws, &p);
+
+	if (rc == 0)
+		packet_drop_body(&p);
+	return rc;
+}
+
+static void assert_kind(enum packet_kind kind)
+{
+	struct packet p;
+
+	assert_int_equal(ws->ops->read(ws, &p), 0);
+	assert_int_equal(p.kind, kind);
+	packet_drop_body(&p);
+}
+
+static void assert_reads(int32_t seq, uint32_t body_bytes)
+{
+	struct packet p;
+
+	assert_int_equal(ws->ops->read(ws, &p), 0);
+	assert_int_equal(p.kind, PACKET_WHOLE);
+	assert_int_equal(p.op, 4);
+	assert_int_equal(p.seq, seq);
+	assert_int_equal(p.body_bytes, body_bytes);
+	for (uint32_t i = 0; i < body_bytes; i++)
+		assert_int_equal(p.body[i], (uint8_t)(i + (uint32_t)seq));
+}
+
+static void open_up(void)
+{
+	send_bytes(REQUEST "\r\n", strlen(REQUEST "\r\n"));
+	send_packet(0, 0);
+	assert_reads(0, 0);
+	receive_answer("HTTP/1.1 101 ");
+	(void)ws->ops->taken(ws);
+}
+
+/* The code of the close frame that finishing writes. */
+static void assert_closes(int code)
+{
+	uint8_t got[200];
+	size_t n;
+
+	ws->ops->finish_writing(ws, 1001, "draining", TRANSPORT_WAIT);
+	n = receive_bytes(got, sizeof(got));
+	assert_int_equal(n, 12);
+	assert_int_equal(got[0], 0x80 | WS_CLOSE);
+	assert_int_equal(got[2] << 8 | got[3], code);
+	assert_memory_equal(got + 4, "draining", 8);
+}
+
+/* ---- the handshake ---- */
+
+static void a_request_may_come_in_pieces_of_any_size(void **state)
+{
+	(void)state;
+	for (unsigned piece = 1; piece < 300; piece++) {
+		seam_limit_bytes(piece);
+		send_bytes(REQUEST "Cookie: 1234567890123456789012345678901234567890\r\n\r\n",
+			   strlen(REQUEST "Cookie: 1234567890123456789012345678901234567890\r\n\r\n"));
+		send_packet(1, 100);
+		send_packet(2, 3);
+		assert_reads(1, 100);
+		assert_reads(2, 3);
+		receive_answer("HTTP/1.1 101 ");
+		again();
+	}
+}
+
+static void who_has_not_asked_yet_holds_no_buffer(void **state)
+{
+	(void)state;
+	assert_int_equal(fcntl(ws_fd, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(read_rc(), -EAGAIN);
+	send_bytes("GET /sub HTTP/1.1\r\n", 19);
+	assert_int_equal(read_rc(), -EAGAIN);
+	assert_int_equal(buffers.n_free, 1);
+	/* Whoever stops in the middle goes on there. */
+	send_bytes(&REQUEST[19], strlen(REQUEST) - 19);
+	assert_int_equal(read_rc(), -EAGAIN);
+	assert_int_equal(buffers.n_free, 0);
+	send_bytes("\r\n", 2);
+	assert_int_equal(read_rc(), -EAGAIN);
+	assert_int_equal(buffers.n_free, 1);
+	receive_answer("HTTP/1.1 101 ");
+}
+
+static void a_request_that_is_none_is_answered_and_no_more(void **state)
+{
+	(void)state;
+	send_bytes("GET /x HTTP/1.1\r\n\r\n", 19);
+	assert_int_equal(read_rc(), -ERR_UPGRADE);
+	receive_answer("HTTP/1.1 404 ");
+	ws->ops->finish_writing(ws, 1002, "websocket_upgrade", TRANSPORT_WAIT);
+	send_bytes(REQUEST "\r\n", strlen(REQUEST "\r\n"));
+	assert_int_equal(shutdown(peer, SHUT_WR), 0);
+	assert_int_equal(read_rc(), -ERR_EOF);
+	assert_receives("", 0);
+}
+
+static void a_page_is_let_in_by_its_origin(void **state)
+{
+	static const char good[] = REQUEST "Origin: https://good.test\r\n\r\n", bad[] = REQUEST "Origin: null\r\n\r\n";
+
+	(void)state;
+	send_bytes(bad, sizeof(bad) - 1);
+	assert_int_equal(read_rc(), -ERR_ORIGIN);
+	receive_answer("HTTP/1.1 403 ");
+	again();
+	send_bytes(good, sizeof(good) - 1);
+	send_packet(1, 0);
+	assert_reads(1, 0);
+}
+
+static void who_leaves_in_the_handshake_is_cut(void **state)
+{
+	(void)state;
+	for (size_t n = 0; n < 40; n += 13) {
+		send_bytes(REQUEST, n);
+		assert_int_equal(shutdown(peer, SHUT_WR), 0);
+		assert_int_equal(read_rc(), -ERR_CUT);
+		again();
+	}
+}
+
+static void who_has_not_asked_is_told_to_go_in_http(void **state)
+{
+	struct packet p = {.op = OP_DISCONNECT, .body = (uint8_t *)"{\"code\":11}", .body_bytes = 11};
+
+	(void)state;
+	assert_int_equal(transport_write_packet(ws, &p, DIALECT_V2, TRANSPORT_NOW), 0);
+	ws->ops->finish_writing(ws, 1013, "no_thread", TRANSPORT_NOW);
+	receive_answer("HTTP/1.1 503 ");
+	again();
+	send_bytes("x\r\n", 3);
+	assert_int_equal(read_rc(), -ERR_UPGRADE);
+	receive_answer("HTTP/1.1 400 ");
+	assert_int_equal(transport_write_packet(ws, &p, DIALECT_V2, TRANSPORT_NOW), -EPIPE);
+	assert_receives("", 0);
+}
+
+static void an_answer_that_does_not_go_ends_it(void **state)
+{
+	(void)state;
+	send_bytes(REQUEST "\r\n", strlen(REQUEST "\r\n"));
+	seam_fail(SEAM_SENDMSG, 0, 1, EPIPE);
+	assert_int_equal(read_rc(), -EPIPE);
+}
+
+/* ---- reading ---- */
+
+static void packets_of_all_sizes_are_read_in_pieces_of_any_size(void **state)
+{
+	static const uint32_t sizes[] = {0, 1, 4, 41, 42, 43, 109, 110, 500, MAX_BODY, 0};
+
+	(void)state;
+	open_up();
+	for (unsigned piece = 1; piece < 1100; piece += piece < 80 ? 1 : 97) {
+		seam_limit_bytes(piece);
+		for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+			send_packet((int32_t)i, sizes[i]);
+		for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+			assert_reads((int32_t)i, sizes[i]);
+		assert_false(ws->ops->has_packet(ws));
+	}
+}
+
+static void it_holds_no_buffer_while_it_waits(void **state)
+{
+	(void)state;
+	open_up();
+	assert_int_equal(fcntl(ws_fd, F_SETFL, O_NONBLOCK), 0);
+	send_packet(1, 500);
+	assert_reads(1, 500);
+	assert_int_equal(buffers.n_free, 0);
+	assert_int_equal(read_rc(), -EAGAIN);
+	assert_int_equal(buffers.n_free, 1);
+	send_packet(2, 10);
+	assert_reads(2, 10);
+	assert_int_equal(buffers.n_free, 1);
+}
+
+static void fragments_and_pings_are_told_one_by_one(void **state)
+{
+	uint8_t bytes[PACKET_HEAD_BYTES + 100];
+	struct packet p;
+
+	(void)state;
+	open_up();
+	(void)lay_packet(bytes, 7, 100);
+	send_frame(WS_BINARY, bytes, 20);
+	send_frame(0x80 | WS_PING, "there?", 6);
+	send_frame(0x80 | WS_PONG, "", 0);
+	send_frame(0x80 | WS_CONTINUATION, bytes + 20, 96);
+	assert_kind(PACKET_NOTHING);
+	assert_int_equal(ws->ops->taken(ws), 26);
+	assert_true(ws->ops->has_packet(ws));
+	assert_int_equal(ws->ops->read(ws, &p), 0);
+	assert_int_equal(p.kind, PACKET_PING);
+	assert_true(p.body_owned);
+	assert_int_equal(p.body_bytes, 6);
+	assert_memory_equal(p.body, "there?", 6);
+	packet_drop_body(&p);
+	assert_int_equal(ws->ops->taken(ws), 12);
+	assert_kind(PACKET_NOTHING);
+	assert_reads(7, 100);
+	assert_int_equal(ws->ops->taken(ws), 6 + 102);
+	assert_int_equal(ws->ops->taken(ws), 0);
+	assert_false(ws->ops->has_packet(ws));
+}
+
+static void a_message_may_have_several_packets_and_a_rest(void **state)
+{
+	uint8_t bytes[200];
+	size_t n;
+
+	(void)state;
+	open_up();
+	for (size_t rest = 0; rest < PACKET_HEAD_BYTES; rest++) {
+		memset(bytes, 0, sizeof(bytes));
+		n = lay_packet(bytes, 1, 20);
+		n += lay_packet(bytes + n, 2, 0);
+		send_frame(0x80 | WS_BINARY, bytes, n + rest);
+		assert_reads(1, 20);
+		assert_true(ws->ops->has_packet(ws));
+		assert_reads(2, 0);
+		assert_false(ws->ops->has_packet(ws));
+		send_packet(3, 1);
+		assert_reads(3, 1);
+	}
+	send_frame(0x80 | WS_BINARY, bytes, n + PACKET_HEAD_BYTES); /* a packet more, whose length is 0 */
+	assert_reads(1, 20);
+	assert_reads(2, 0);
+	assert_int_equal(read_rc(), -ERR_PACKET_LENGTH);
+}
+
+static void a_message_that_is_no_packet_is_refused(void **state)
+{
+	static const struct {
+		uint32_t says, has;
+		int rc;
+	} cases[] = {
+		{5, 4, -ERR_PACKET_LENGTH},
+		{100, 0, -ERR_PACKET_LENGTH},
+		{MAX_BODY + 1, 0, -ERR_PACKET_BODY},
+		{MAX_BODY, 3, -ERR_PACKET_LENGTH},
+	};
+	uint8_t bytes[64] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		open_up();
+		packet_encode(bytes, 1, 4, 1, cases[i].says);
+		send_frame(0x80 | WS_BINARY, bytes, PACKET_HEAD_BYTES + (size_t)cases[i].has);
+		assert_int_equal(read_rc(), cases[i].rc);
+		assert_closes(1001); /* which is the goodbye's to say */
+		again();
+	}
+	open_up();
+	send_frame(0x80 | WS_BINARY, "", 0);
+	assert_int_equal(read_rc(), -ERR_PACKET_LENGTH);
+}
+
+static void text_is_packets_as_json(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	send_bytes(REQUEST "\r\n", strlen(REQUEST "\r\n"));
+	send_text("{\"ver\":1,\"op\":7,\"seq\":1,\"body\":123}");
+	assert_int_equal(ws->ops->read(ws, &p), 0);
+	assert_true(ws->ops->is_text(ws));
+	assert_int_equal(p.op, 7);
+	assert_memory_equal(p.body, "123", 3);
+	receive_answer("HTTP/1.1 101 ");
+	p = (struct packet){.ver = 1, .op = 8, .seq = 1};
+	assert_int_equal(transport_write_packet(ws, &p, DIALECT_V1_JSON, TRANSPORT_WAIT), 0);
+	assert_receives("\x81\x25[{\"ver\":1,\"op\":8,\"seq\":1,\"body\":{}}]\n", 39);
+	send_text("{}");
+	assert_int_equal(read_rc(), -ERR_PACKET_JSON);
+}
+
+static void packets_may_come_as_text(void **state)
+{
+	uint8_t bytes[PACKET_HEAD_BYTES + 10];
+
+	(void)state;
+	send_bytes(REQUEST "\r\n", strlen(REQUEST "\r\n"));
+	send_frame(0x80 | WS_TEXT, bytes, lay_packet(bytes, 200, 10));
+	assert_reads(200, 10);
+	assert_false(ws->ops->is_text(ws));
+	send_packet(1, 0);
+	assert_reads(1, 0);
+}
+
+static void what_is_forbidden_ends_it_with_its_code(void **state)
+{
+	static const struct {
+		uint8_t first;
+		const char *payload;
+		size_t n;
+		int rc, code;
+	} cases[] = {
+		{0xc0 | WS_BINARY, "x", 1, -ERR_FRAME, 1002},
+		{0x83, "x", 1, -ERR_FRAME, 1002},
+		{WS_PING, "x", 1, -ERR_FRAME, 1002},
+		{0x80 | WS_CONTINUATION, "x", 1, -ERR_FRAME, 1002},
+		{0x80 | WS_TEXT, "{}", 2, -ERR_FRAME, 1003},
+		{0x80 | WS_TEXT, "\xff", 1, -ERR_FRAME, 1007},
+		{0x80 | WS_CLOSE, "\x0f\xa0", 2, -ERR_EOF, 4000},
+		{0x80 | WS_CLOSE, "\x03", 1, -ERR_EOF, 1002},
+		{0x80 | WS_CLOSE, "", 0, -ERR_EOF, 1000},
+	};
+	static const uint8_t long_one[2 * MAX_BODY];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		open_up();
+		send_frame(cases[i].first, cases[i].payload, cases[i].n);
+		send_packet(9, 0); /* is not read any more */
+		assert_int_equal(read_rc(), cases[i].rc);
+		assert_closes(cases[i].code);
+		assert_int_equal(shutdown(peer, SHUT_WR), 0);
+		assert_int_equal(read_rc(), -ERR_EOF);
+		again();
+	}
+	open_up();
+	send_frame(0x80 | WS_BINARY, long_one, sizeof(long_one));
+	assert_int_equal(read_rc(), -ERR_PACKET_BODY);
+	again();
+	open_up();
+	send_bytes("\x82\x00", 2); /* no mask */
+	assert_int_equal(read_rc(), -ERR_FRAME);
+	assert_closes(1002);
+}
+
+static void an_end_without_a_close_is_a_cut(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < 10; n += 5) {
+		open_up();
+		send_bytes("\x82\x90mask12345", n);
+		assert_int_equal(shutdown(peer, SHUT_WR), 0);
+		assert_int_equal(read_rc(), -ERR_CUT);
+		again();
+	}
+}
+
+static void without_memory_it_says_so(void **state)
+{
+	uint8_t *kept = buffers_get(&buffers);
+
+	(void)state;
+	send_bytes(REQUEST "\r\n", strlen(REQUEST "\r\n"));
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(read_rc(), -ENOMEM);
+	buffers_put(&buffers, kept);
+	send_packet(1, 1);
+	assert_reads(1, 1);
+	send_frame(0x80 | WS_PING, "x", 1);
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(read_rc(), -ENOMEM);
+}
+
+/* ---- writing ---- */
+
+static void a_haul_goes_in_one_write(void **state)
+{
+	struct message *m;
+	struct packet answer = {.ver = 1, .op = 5, .body = (uint8_t *)"answer", .body_bytes = 6};
+	struct haul h = {.n_answers = HAUL_ANSWERS, .n_messages = HAUL_MESSAGES};
+	uint8_t got[4096];
+
+	(void)state;
+	assert_int_equal(message_new(1000, "message", 7, &m), 0);
+	open_up();
+	for (unsigned i = 0; i < HAUL_ANSWERS; i++)
+		h.answers[i] = &answer;
+	for (unsigned i = 0; i < HAUL_MESSAGES; i++)
+		h.messages[i] = m;
+	/* A second call would fail. */
+	seam_fail(SEAM_SENDMSG, 1, 1, EIO);
+	assert_int_equal(ws->ops->write(ws, &h, DIALECT_V2, TRANSPORT_WAIT), 0);
+	assert_int_equal(receive_bytes(got, sizeof(got)), HAUL_ANSWERS * 24 + 4 + 16 + HAUL_MESSAGES * 23);
+	message_unref(&m);
+}
+
+static void a_write_that_was_left_goes_on(void **state)
+{
+	static const char wanted[] = "\x82\x36\0\0\0\x36\0\x10\0\x01\0\0\0\x09\0\0\0\0"
+				     "\0\0\0\x13\0\x10\0\x01\0\0\x03\xe8\0\0\0\0one"
+				     "\0\0\0\x13\0\x10\0\x01\0\0\x03\xe8\0\0\0\0one"
+				     "\x82\x23\0\0\0\x23\0\x10\0\x01\0\0\0\x09\0\0\0\0"
+				     "\0\0\0\x13\0\x10\0\x01\0\0\x03\xe8\0\0\0\0one"
+				     "\x82\x10\0\0\0\x10\0\x10\0\x01\0\0\0\x03\0\0\0\x05";
+	struct message *m;
+	struct packet p = {.ver = 1, .op = 3, .seq = 5};
+	struct haul h = {.n_messages = 2};
+
+	(void)state;
+	assert_int_equal(message_new(1000, "one", 3, &m), 0);
+	open_up();
+	h.messages[0] = h.messages[1] = m;
+	seam_limit_bytes(18 + 19 + 2); /* in the second message */
+	seam_fail(SEAM_SENDMSG, 1, 1, EAGAIN);
+	assert_int_equal(ws->ops->write(ws, &h, DIALECT_V2, TRANSPORT_NOW), -EAGAIN);
+	assert_int_equal(h.messages_done, 0); /* of a frame that is not whole the client has nothing */
+	assert_int_equal(h.begun_bytes, 18 + 19 + 2);
+	seam_reset();
+	h = (struct haul){.answers = {&p},
+			  .n_answers = 1,
+			  .messages = {m, m, m},
+			  .n_messages = 3,
+			  .messages_first = true,
+			  .skip_bytes = h.begun_bytes};
+	assert_int_equal(ws->ops->write(ws, &h, DIALECT_V2, TRANSPORT_NOW), 0);
+	assert_receives(wanted, sizeof(wanted) - 1);
+	message_unref(&m);
+}
+
+/* Into the middle of a frame nothing is said. */
+static void a_goodbye_does_not_tear_a_frame(void **state)
+{
+	struct packet p = {.ver = 1, .op = 3, .seq = 5};
+
+	(void)state;
+	open_up();
+	seam_limit_bytes(5);
+	seam_fail(SEAM_SENDMSG, 1, 1, EAGAIN);
+	assert_int_equal(transport_write_packet(ws, &p, DIALECT_V2, TRANSPORT_WAIT), -ETIMEDOUT);
+	ws->ops->finish_writing(ws, 1001, "draining", TRANSPORT_WAIT);
+	assert_receives("\x82\x10\0\0\0", 5);
+}
+
+static void *read_in_thread(void *arg)
+{
+	*(int *)arg = read_rc();
+	return NULL;
+}
+
+static void a_shutdown_ends_a_read_that_waits(void **state)
+{
+	pthread_t reader;
+	int rc = 0;
+
+	(void)state;
+	open_up();
+	assert_int_equal(pthread_create(&reader, NULL, read_in_thread, &rc), 0);
+	ws->ops->shutdown(ws);
+	assert_int_equal(pthread_join(reader, NULL), 0);
+	assert_int_equal(rc, -ERR_CUT);
+}
+
+static void without_memory_the_descriptor_stays_the_callers(void **state)
+{
+	const struct sockaddr_in address = {.sin_family = AF_INET};
+	const struct ws_options opt = {.max_body = MAX_BODY};
+	struct transport *t = NULL;
+
+	(void)state;
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(ws_new(peer, (const struct sockaddr *)&address, &buffers, &opt, &t), -ENOMEM);
+	assert_null(t);
+	assert_int_not_equal(fcntl(peer, F_GETFD), -1);
+}
+
+#define test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		test(a_request_may_come_in_pieces_of_any_size),
+		test(who_has_not_asked_yet_holds_no_buffer),
+		test(a_request_that_is_none_is_answered_and_no_more),
+		test(a_page_is_let_in_by_its_origin),
+		test(who_leaves_in_the_handshake_is_cut),
+		test(who_has_not_asked_is_told_to_go_in_http),
+		test(an_answer_that_does_not_go_ends_it),
+		test(packets_of_all_sizes_are_read_in_pieces_of_any_size),
+		test(it_holds_no_buffer_while_it_waits),
+		test(fragments_and_pings_are_told_one_by_one),
+		test(a_message_may_have_several_packets_and_a_rest),
+		test(a_message_that_is_no_packet_is_refused),
+		test(text_is_packets_as_json),
+		test(packets_may_come_as_text),
+		test(what_is_forbidden_ends_it_with_its_code),
+		test(an_end_without_a_close_is_a_cut),
+		test(without_memory_it_says_so),
+		test(a_haul_goes_in_one_write),
+		test(a_write_that_was_left_goes_on),
+		test(a_goodbye_does_not_tear_a_frame),
+		test(a_shutdown_ends_a_read_that_waits),
+		test(without_memory_the_descriptor_stays_the_callers),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
