@@ -297,8 +297,9 @@ static void say_what_to_try(const struct house *h, const char *program)
 static void reload(void *arg)
 {
 	struct house *h = arg;
-	const struct reload_part parts[] = {tls_certs_reload(h->certs), http_reload_certs(h->http),
-					    http_keys_reload(h->http_keys), h->wiring.reload};
+	const struct reload_part parts[] = {tls_certs_reload(h->certs), tls_server_reload(h->tls),
+					    http_reload_certs(h->http), http_keys_reload(h->http_keys),
+					    h->wiring.reload};
 
 	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));
 }

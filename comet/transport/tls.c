@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "comet/transport/tls_certs.h"
+#include "comet/transport/tls_tickets.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/lock.h"
@@ -22,6 +23,7 @@ struct tls_server {
 	unsigned magic;
 #define TLS_SERVER_MAGIC 0x7c155e4e
 	SSL_CTX *ctx;
+	struct tls_tickets tickets;
 };
 
 struct tls {
@@ -41,6 +43,10 @@ int tls_server_new(struct tls_certs *certs, struct tls_server **out)
 
 	if (server == NULL)
 		return -ENOMEM;
+	if (tls_tickets_init(&server->tickets) < 0) {
+		free(server);
+		return -ENOMEM;
+	}
 	server->magic = TLS_SERVER_MAGIC;
 	server->ctx = SSL_CTX_new(TLS_server_method());
 	if (server->ctx == NULL || tls_certs_attach(certs, server->ctx) < 0) {
@@ -48,6 +54,7 @@ int tls_server_new(struct tls_certs *certs, struct tls_server **out)
 		tls_server_free(&server);
 		return -ENOMEM;
 	}
+	tls_tickets_attach(&server->tickets, server->ctx);
 	(void)SSL_CTX_set_mode(server->ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	(void)SSL_CTX_set_session_cache_mode(server->ctx, SSL_SESS_CACHE_OFF); /* tickets do, and need no memory */
 	*out = server;
@@ -60,9 +67,15 @@ void tls_server_free(struct tls_server **reference)
 
 	OBJ_CHECK(server, TLS_SERVER_MAGIC);
 	SSL_CTX_free(server->ctx);
+	tls_tickets_fini(&server->tickets);
 	server->magic = 0;
 	free(server);
 	*reference = NULL;
+}
+
+struct reload_part tls_server_reload(struct tls_server *server)
+{
+	return tls_tickets_reload(server != NULL ? &server->tickets : NULL);
 }
 
 int tls_new(struct tls_server *server, int fd, struct tls **out)

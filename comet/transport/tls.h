@@ -8,6 +8,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "common/base/reload.h"
+
 struct tls_certs;
 
 struct tls_server; /* what all TLS connections of a door share */
@@ -15,6 +17,9 @@ struct tls_server; /* what all TLS connections of a door share */
 /* 0 or -ENOMEM. `certs` must outlive it. */
 int tls_server_new(struct tls_certs *certs, struct tls_server **out);
 void tls_server_free(struct tls_server **server);
+
+/* To begin with a new key for session tickets. NULL: nothing to reload. */
+struct reload_part tls_server_reload(struct tls_server *server);
 
 /* A stream over a connected socket, which becomes non-blocking. One thread may read while another writes: what OpenSSL
  * does to the stream is under a lock, and nobody waits for the socket while holding it. */

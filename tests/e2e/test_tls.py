@@ -244,3 +244,35 @@ def test_small_messages_pass_a_narrow_socket_whole_and_in_order(connect, backend
     assert [p.body.decode() for p in came if p.op == 1000] == bodies
     assert [p.seq for p in came if p.op == Op.HEARTBEAT_REPLY] == list(range(0, len(bodies), 3))
     house.wait_metric("comet_delivered_total", len(bodies))
+
+
+# ---- who comes again
+
+
+def resumed(house, listener, context, session=None):
+    """Is the handshake of who shows this session a short one? And the session for the next time."""
+    with socket.create_connection(house.address(listener), timeout=TIMEOUT) as sock:
+        with context.wrap_socket(sock, server_hostname="comet.test", session=session) as tls:
+            if listener == "websocket-tls":  # with TLS 1.3 the tickets come with the first answer
+                tls.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            else:
+                tls.sendall(Packet(Op.AUTH, b'{"mid":7}', seq=1).encode())
+            tls.recv(4096)
+            return tls.session_reused, tls.session
+
+
+@pytest.mark.parametrize("listener", ["tcp-tls", "websocket-tls"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_who_comes_again_is_spared_the_signature_also_after_one_sighup(house, listener, version):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.maximum_version = version
+    reused, session = resumed(house, listener, context)
+    assert not reused
+    for sighups, wanted in ((0, True), (1, True), (1, False)):
+        for _ in range(sighups):
+            before = house.log().count("SIGHUP: reloaded")
+            house.process.send_signal(signal.SIGHUP)
+            wait_until(lambda before=before: house.log().count("SIGHUP: reloaded") > before, "the log says so")
+        assert resumed(house, listener, context, session)[0] == wanted, (sighups, wanted)
