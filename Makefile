@@ -72,7 +72,8 @@ all: $(PROGRAMS) $(CLIENT_LIB) $(CLIENT_SO)
 help:
 	@echo 'make run        install what is missing, build, start comet alone; ARGS="-o section.key=value" goes to it'
 	@echo 'make            build comet, comet-logic and comet-cli in build/'
-	@echo 'make check      all tests; SAN=address or SAN=thread for a sanitizer build'
+	@echo 'make check      installs what is missing, all tests; SAN=address or SAN=thread for a sanitizer build'
+	@echo 'make check-all  every build with every test over every way; hours, for nights'
 	@echo 'make check-plain     the end-to-end tests with protocol.baton=off'
 	@echo 'make check-cluster   the end-to-end tests with logic behind Redis'
 	@echo 'make check-monitoring   of those, what examples/monitoring promises; needs the Debian package prometheus'
@@ -89,6 +90,7 @@ help:
 	@echo 'make install    PREFIX=/usr/local DESTDIR=; make uninstall takes it away'
 	@echo 'make deb        the Debian packages in build/; make check-deb installs them on a clean root (as root, with debootstrap)'
 	@echo 'make check-clean   make check on a Debian 12 that has nothing but make, gcc and git (as root, with debootstrap)'
+	@echo 'make check-breaks   each patch of tests/breaks breaks the house, and a test has to find it'
 	@echo 'make check-reproducible   two builds of the commit in different folders give the same bytes'
 	@echo 'make clean      remove build/'
 

@@ -17,6 +17,7 @@ FAIL_FLAGS   := $(if $(filter-out coverage,$(SAN)),-DFAIL_NO_MEMORY)
 
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 FUZZERS      := $(FUZZ_SOURCES:tests/fuzz/%.c=build/fuzz/%)
+FUZZ_RUNS    := $(FUZZERS:build/fuzz/%=run/%)
 FUZZ_SECONDS ?= 30
 
 # How long a whole run may take before it counts as hung: sanitizers are slow.
@@ -27,9 +28,10 @@ CHAOS_SECONDS := $(if $(SAN),900,400)
 # Load that the end-to-end tests make: sanitizers are ten times as slow, and TSan knows 8,128 threads at most.
 E2E_SCALE    := $(if $(SAN),0.1,1)
 # Most of these tests wait for a deadline, so several may wait at a time; sanitized programs want the cores.
-E2E_WORKERS  ?= $(if $(SAN),2,4)
-# A house of three comets is many programs: more of them at a time would only wait for each other.
-CHAOS_WORKERS ?= 2
+CORES        := $(shell nproc)
+E2E_WORKERS  ?= $(shell echo $$(($(CORES) * $(if $(SAN),2,3))))
+# A house of three comets is many programs, but they mostly wait for what was broken.
+CHAOS_WORKERS ?= $(shell echo $$((2 * $(CORES))))
 # The sanitizer of threads wants the addresses that it was built for, which some kernels shuffle too far.
 STILL := $(if $(filter thread,$(SAN)),$(shell setarch -R true 2>/dev/null && echo setarch -R))
 export ASAN_OPTIONS  ?= detect_stack_use_after_return=1:strict_string_checks=1:quarantine_size_mb=32
@@ -38,8 +40,9 @@ export TSAN_OPTIONS  ?= second_deadlock_stack=1
 # Threads that give way at random around locks: common/base/lock.c. Another run gets another seed.
 export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
-.PHONY: check check-deps check-here check-clean check-layers check-unit check-e2e check-plain check-cluster check-monitoring check-browser chaos soak coverage docs bench \
-        fuzz fuzz-run lint format $(notdir $(UNIT))
+.PHONY: check check-deps check-here check-all check-breaks check-clean check-layers check-unit check-e2e check-plain check-cluster \
+        check-monitoring check-browser chaos soak coverage docs bench build-programs build-unit fuzz fuzz-run $(FUZZ_RUNS) lint \
+        format $(notdir $(UNIT))
 
 ifneq ($(CHECK),$(BUILD))
 $(CHECK_ARCHIVE): $(HOUSE:%.c=$(CHECK)/obj/%.o)
@@ -71,20 +74,25 @@ PYTEST = $(PYTHON) -B -m pytest -q -rfEs -o cache_dir=$(abspath $(BUILD))/pytest
 
 define e2e
 COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2E_SECONDS) \
-	$(STILL) $(PYTEST) tests/e2e -n $(E2E_WORKERS)
+	$(STILL) $(PYTEST) tests/e2e -n $(E2E_WORKERS) $(if $(PART),--part=$(PART))
 endef
 
-check-e2e: all $(FAIL_LIBRARY)
+# What the end-to-end tests run, and the unit tests: for who wants them built before he tests.
+build-programs: all $(FAIL_LIBRARY)
+build-unit: $(UNIT)
+
+# PART=threads and the like: a short pass, tests/e2e/parts.py.
+check-e2e: build-programs
 	@$(e2e)
 
 # The same tests with every message waking its dispatcher: two threads a connection in their pure form.
-check-plain: all $(FAIL_LIBRARY)
+check-plain: build-programs
 	@COMET_TEST_SETTINGS=protocol.baton=off $(e2e)
 
 # The same tests against a comet whose logic is behind Redis. Left out: those of comet-cli, of the client libraries, of documents
 # and of the package, which know nothing of logic, and one that stops the comet to see how its API ends; tests/chaos has that of
 # comet-logic.
-check-cluster: all $(FAIL_LIBRARY)
+check-cluster: build-programs
 	@COMET_TEST_HOUSE=cluster $(e2e) $(patsubst %,--ignore=%,$(wildcard tests/e2e/test_cli*.py tests/e2e/test_comet_*.py \
 			tests/e2e/test_*doc*.py tests/e2e/test_package.py)) \
 		--deselect tests/e2e/test_drain.py::test_back_end_that_waits_for_packets_is_answered_and_holds_nothing_up
@@ -108,11 +116,19 @@ check-deps:
 
 # The second make sees what `check-deps` has installed.
 check: check-deps
-	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc)) check-here
+	@$(MAKE) --no-print-directory $(if $(findstring -j,$(MAKEFLAGS)),,-j$(CORES)) check-here
 
 # The end-to-end tests come last so that what is read last is their summary.
-check-here: check-layers check-unit all $(FAIL_LIBRARY)
+check-here: check-layers check-unit build-programs
 	@$(e2e)
+
+# Every build with every test over every way and in every setting: hours, for nights. .ci/run is the short of it.
+check-all:
+	@.ci/run --all
+
+# Whether the tests find what is broken on purpose.
+check-breaks:
+	tests/breaks/run
 
 # `make check` on a Debian 12 that has nothing but make, gcc and git; as root, with debootstrap.
 check-clean:
@@ -149,21 +165,21 @@ build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libhouse.a
 fuzz:
 	@$(MAKE) --no-print-directory SAN=fuzz CC=clang fuzz-run
 
-# New inputs go to build/fuzz/found; those that taught something are to be copied to the corpus by hand.
-fuzz-run: $(FUZZERS)
-	@for f in $(notdir $(FUZZERS)); do \
-		mkdir -p build/fuzz/found/$$f; \
-		timeout -k 10 $$(($(FUZZ_SECONDS) + 60)) build/fuzz/$$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
-			-rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=build/fuzz/$$f- \
-			build/fuzz/found/$$f tests/fuzz/corpus/$${f#fuzz_} >build/fuzz/$$f.log 2>&1 </dev/null || \
-			{ tail -n 60 build/fuzz/$$f.log; echo "$$f FAILED; the input: build/fuzz/$$f-*"; exit 1; }; \
-		echo "$$f: $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$$f.log) inputs, no fault"; \
-	done
+# New inputs go to build/fuzz/found; those that taught something are to be copied to the corpus by hand. With -j several run at a
+# time, each for its time.
+fuzz-run: $(FUZZ_RUNS)
+$(FUZZ_RUNS): run/%: build/fuzz/%
+	@mkdir -p build/fuzz/found/$*
+	@timeout -k 10 $$(($(FUZZ_SECONDS) + 60)) build/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+		-rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=build/fuzz/$*- \
+		build/fuzz/found/$* tests/fuzz/corpus/$(*:fuzz_%=%) >build/fuzz/$*.log 2>&1 </dev/null || \
+		{ tail -n 60 build/fuzz/$*.log; echo "$* FAILED; the input: build/fuzz/$*-*"; exit 1; }
+	@echo "$*: $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$*.log) inputs, no fault"
 
 # ---- reading the code
 
 C_FILES  := $(SOURCES) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch] tests/shim/*.[ch])
-SCRIPTS  := $(shell grep -lE '^\#!.*\bbash' scripts/* tests/package/* .ci/run tests/unit/run 2>/dev/null)
+SCRIPTS  := $(shell grep -lE '^\#!.*\bbash' scripts/* tests/package/* tests/*/run .ci/run 2>/dev/null)
 READ     := $(filter %.c,$(C_FILES))
 TIDY     := $(READ:%=tidy/%)
 

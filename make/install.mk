@@ -63,6 +63,6 @@ check-deb: deb
 	lintian --allow-root --fail-on error,warning --suppress-tags $(LINTIAN_KNOWS) $(BUILD)/*.deb
 	tests/package/clean-root $(BUILD)/*.deb
 
-# Of the commit that is checked out; two builds' time.
+# Of the commit that is checked out; two builds' time. REPRODUCIBLE=--here: the build in build/ is one of them.
 check-reproducible:
-	tests/package/reproducible
+	tests/package/reproducible $(REPRODUCIBLE)

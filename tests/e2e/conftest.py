@@ -20,6 +20,7 @@ import pytest
 
 from client import WAYS, Client
 from houses import Houses
+from parts import PARTS, WAYS as WAYS_OF_A_PART
 from server import BUILD, Comet, house_class
 from swarm import Swarm
 from waiting import LONG_SECONDS
@@ -33,6 +34,10 @@ OWN_HOUSE = {"test_conservation", "test_drain", "test_faults", "test_limits", "t
              "test_metrics", "test_reload", "test_scale", "test_storm"}
 
 HANG_SECONDS = 240 + 4 * LONG_SECONDS  # every wait has a deadline of its own; this is for the one that was forgotten
+
+
+def pytest_addoption(parser):
+    parser.addoption("--part", choices=PARTS, help="a short pass: parts.py")
 
 
 def pytest_configure(config):
@@ -60,10 +65,16 @@ def pytest_generate_tests(metafunc):
         names = ["ways"] if house_class() is Comet else ["ways", "cluster_ways"]
         markers = [marker for name in names for marker in metafunc.definition.iter_markers(name)]
         ways = [way for way in WAYS if all({way.name, way.listener, way.dialect.name} & set(m.args) for m in markers)]
+        if metafunc.config.option.part:
+            ways = [way for way in ways if way.name in WAYS_OF_A_PART] or ways[:1]
         metafunc.parametrize("way", ways, ids=[way.name for way in ways])
 
 
 def pytest_collection_modifyitems(config, items):
+    if config.option.part:
+        modules = PARTS[config.option.part]
+        config.hook.pytest_deselected(items=[item for item in items if item.module.__name__ not in modules])
+        items[:] = [item for item in items if item.module.__name__ in modules]
     # Those that take long come first, so that at the end no worker is left alone with one of them.
     items.sort(key=lambda item: item.module.__name__ not in ("test_scale", "test_conservation", "test_replace"))
 
