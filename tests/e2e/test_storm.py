@@ -128,4 +128,5 @@ def assert_agreed(house, actors):
         for key, client in actor.clients.items():
             if room := actor.rooms[key]:  # of all servers of a cluster: told now and then
                 wait_until(lambda client=client, room=room: client.room_count() == wanted[room], f"{key} is told the count")
-    assert house.backend.data("/goim/online/total")["conn_count"] == people
+    wait_until(lambda: house.backend.data("/goim/online/total")["conn_count"] == people,  # told now and then, too
+               lambda: f"{people} are there, the API says {house.backend.data('/goim/online/total')}")
