@@ -175,6 +175,7 @@ def test_upstream_waits_for_the_next(connect, backend):
 
 # ---- v1
 
+@pytest.mark.own_house  # the first server is removed: in a cluster the comet is without a lease until it renews it
 def test_v1_success_is_ret_1_and_wrong_method_405(backend):
     for path, params, body in (
             ("/1/push", {"uid": 7}, b"x"), ("/1/pushs", {}, b'{"u":[1],"m":{"test":1}}'),
