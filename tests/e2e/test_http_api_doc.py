@@ -13,7 +13,7 @@ SECTIONS = {"HTTP_PUSH": "## Pushing (scope `push`)", "HTTP_READ": "## Asking (s
 def routes():
     sources = [*sorted((ROOT / "logic").glob("api_*.c")), ROOT / "common/http/http_health.c"]
     found = [route for path in sources
-             for route in re.findall(r'\{(?:"(?:GET|POST)", )?"(/[\w/.]*)", (HTTP_\w+), \w+\}', path.read_text())]
+             for route in re.findall(r'\{(?:"(?:GET|POST)", )?"(/[\w/.]*)", (HTTP_\w+), \w+(?:, (?:NULL|"[^"]*"))?\}', path.read_text())]
     assert len(found) > 20
     return found
 
