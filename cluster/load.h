@@ -1,4 +1,4 @@
-/* load: in which order comets are told to clients, by those who list them for the API and by a comet that sends its clients away.
+/* load: the order in which comets are told to clients, by the API's list of nodes and by a comet that sends its clients away.
  * SPDX-License-Identifier: MIT */
 #ifndef CLUSTER_LOAD_H
 #define CLUSTER_LOAD_H
@@ -12,10 +12,10 @@ struct load {
 	bool near;           /* it is of the region that is asked for */
 	int64_t connections; /* what it has to carry ... */
 	int64_t weight;      /* ... and can; below 1 counts as 1 */
-	const char *name;    /* so that equals are told in one order by everybody */
+	const char *name;    /* orders equal ones, in the same way in every program */
 };
 
-/* As qsort wants it: those that leave last, near ones first, then the fewest connections for each unit of weight. */
+/* For qsort: comets that leave come last, near ones first, then the fewest connections for each unit of weight. */
 int load_compare(const struct load *a, const struct load *b);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "common/config/config.h"
 
-/* The strings are the owner's, and outlive all who are given it. */
+/* The strings are the owner's, and outlive all users of the struct. */
 struct cluster_member {
 	const struct config *cfg;
 	const char *server_id;

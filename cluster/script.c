@@ -51,7 +51,7 @@ int script_runv(struct redis_pipe *p, const struct redis_script *script, int64_t
 	struct redis_call *call;
 	int rc;
 
-	/* What Redis has forgotten is brought by the next try; the deadline ends this at the latest. */
+	/* The next try brings a script that Redis has forgotten; the deadline ends the loop at the latest. */
 	do {
 		if ((rc = script_beginv(p, script, deadline_ns, &call, argc, argv, NULL)) == 0)
 			rc = redis_pipe_end(p, call, reply);
