@@ -21,7 +21,7 @@ void kicks_init(struct kicks *k, int64_t keep_ns)
 	strmap_init(&k->by_key);
 }
 
-/* The oldest goes. The map has another one where the key was kicked again since. */
+/* Drop the oldest kick. The map has another kick where the key was kicked again since. */
 static void drop_first_locked(struct kicks *k) NEEDS(k->lock)
 {
 	struct kick *kick = k->ring[k->first];

@@ -1,6 +1,6 @@
-/* kicks: kicks that came lately. A connection may be kicked, or replaced on another comet, when logic knows it already and
+/* kicks: the kicks of the last moments. A connection may be kicked, or replaced on another comet, when logic knows it already and
  * the bucket does not: the kick comes first, and finds nobody. So kicks are remembered for as long as a connect can take,
- * and looked up once the connection is where kicks look for it. SPDX-License-Identifier: MIT */
+ * and looked up once the connection stands in its bucket. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_CLIENT_KICKS_H
 #define LOGIC_CLIENT_KICKS_H
 

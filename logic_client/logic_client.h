@@ -11,7 +11,7 @@
 #include "common/wire/packet.h"
 #include "common/wire/wire.h"
 
-/* Another comet, for clients that are sent away. */
+/* Another comet, for clients that have to leave. */
 #define LOGIC_NODE_BYTES 128
 struct logic_node {
 	char address[LOGIC_NODE_BYTES]; /* host or host:port, the first of its server.addrs */
@@ -22,18 +22,18 @@ struct logic_node {
 struct logic_client {
 	/* 0 and *session, whose `accepts` is the caller's to free; -ERR_REFUSED with session->refusal; -ERR_NO_LOGIC; -ENOMEM. */
 	int (*connect)(void *self, const struct wire_connect *request, struct wire_session *session);
-	/* The connection is where pushes find it now; a kick that came while it was on its way there is delivered again. */
+	/* The connection is in its bucket now, where pushes find it; a kick that came before that is delivered again. */
 	void (*arrived)(void *self, const struct seat *seat);
-	/* A new token of a connection that is in. 0 and *renewal; -ERR_REFUSED with renewal->refusal: it is to be closed;
+	/* A new token of an authenticated connection. 0 and *renewal; -ERR_REFUSED with renewal->refusal: it is to be closed;
 	 * -ERR_NO_LOGIC; -ENOMEM. */
 	int (*reauth)(void *self, const struct wire_connect *request, const struct seat *seat,
 		      struct wire_renewal *renewal);
 	/* For a session that takes over: from now on pushes to the key come here, and the connection that had it is closed. The
 	 * connection is where pushes find it, and in its room. 0 or -ERR_NO_LOGIC. NULL: no session ever does. */
 	int (*take_over)(void *self, const struct seat *seat);
-	/* The connection of this registration has gone. Does not wait: what cannot be told now is remembered. Only where a
-	 * million wait already, or there is no memory, is it dropped, which is counted and logged; the registration then ends
-	 * with its time to live. */
+	/* The connection of this registration has gone. Does not wait: a disconnect that cannot be told now is remembered. Only
+	 * where a million wait already, or without memory, is it dropped, which is counted and logged; the registration then
+	 * ends with its time to live. */
 	void (*disconnect)(void *self, const struct seat *seat);
 	/* The connection is still there: renews its registration. Does not wait for an answer. 0 or -ERR_NO_LOGIC. */
 	int (*heartbeat)(void *self, const struct seat *seat);
@@ -42,7 +42,7 @@ struct logic_client {
 	int (*renew_online)(void *self, const struct wire_load *load, const struct wire_room_count *rooms, size_t n,
 			    void (*each)(void *arg, const char *room, int64_t count), void *arg);
 	/* A connection has come into this room: when it returns, pushes to the room find this comet, and the client may be
-	 * told that it is in. Waits only for a room that was empty here, and for twice redis.lease at the most. */
+	 * told that it is in. Waits only for a room that was empty here, and for at most twice redis.lease. */
 	void (*join)(void *self, const char *room);
 	/* From now on this comet is not told to clients as a node. Hands out up to `max` others that are, the least loaded for
 	 * their weights first; returns how many. NULL: there are never any. */

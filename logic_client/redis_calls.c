@@ -1,7 +1,7 @@
 /* redis_calls: see redis_calls.h. A thread listens for replies; redis_finder says whom to ask.
  *
- * A request says until when its reply is waited for, on Redis's clock, and whoever registers a connection checks that in one
- * step with the registration. So when a request is tried on another instance, the first try can no longer take effect, and
+ * A request has a time, on Redis's clock, until which its comet waits for the reply, and a logic checks it in one step with the
+ * registration of the connection. So when a request is tried on another instance, the first try can no longer take effect, and
  * two instances never register one connection twice. SPDX-License-Identifier: MIT */
 #include "logic_client/redis_calls.h"
 
@@ -110,7 +110,7 @@ static int encode(struct redis_calls *c, struct wire_request *request, const cha
 	request->id = id;
 	request->server = c->server_id;
 	request->reply = c->channel;
-	/* Two milliseconds for what the two clocks round. */
+	/* Two milliseconds for the rounding of the two clocks. */
 	request->connect.expires_ms = now + c->cfg->logic_timeout - 2;
 	return wire_request_encode(request, text, bytes);
 }
@@ -125,7 +125,7 @@ static void say_two_have(const char *name, int64_t receivers)
 		    log_what("more than one hears the requests to this comet-logic; give each a logic.id of its own"));
 }
 
-/* Bring the text to one instance. 0: somebody got it, or perhaps; -ERR_NO_LOGIC: certainly nobody. */
+/* Bring the text to one instance. 0: an instance got it, or perhaps; -ERR_NO_LOGIC: certainly none did. */
 static int publish(struct redis_calls *c, const char *text, size_t bytes, const char *but, int64_t deadline_ns,
 		   char name[REDIS_INSTANCE_BYTES])
 {
@@ -239,7 +239,7 @@ int redis_calls_end(struct redis_calls *c, struct redis_asking *a, int64_t deadl
 
 /* ---- replies ---- */
 
-/* Was this request given up? True once for each, so that a reply that comes twice does no harm. */
+/* Was this request given up? True once for each request, so that a reply that comes twice does no harm. */
 static bool was_given_up(struct redis_calls *c, const char *id)
 {
 	bool was = false;

@@ -13,7 +13,7 @@
 
 struct redis_calls;
 
-/* A request that waits for its reply, where who made it wants it. The fields are redis_calls.c's. */
+/* A request that waits for its reply, in memory of its maker's. The fields are redis_calls.c's. */
 #define REDIS_ASKING_ID_BYTES 48
 struct redis_asking {
 	/* the maker's */
@@ -38,7 +38,7 @@ void redis_calls_stop(struct redis_calls *c);
 /* After redis_calls_stop; nobody calls it any more. */
 void redis_calls_free(struct redis_calls **c);
 
-/* Ask one instance, and after logic.timeout another. Waits for two logic.timeouts at the most; where no instance is up, for
+/* Ask one instance, and after logic.timeout another. Waits for at most two logic.timeouts; where no instance is up, for
  * one. No lock held. id, server, reply and expires of the request are filled in here.
  *   0            *reply is the caller's (wire_reply_fini); its rc is logic's
  *   -ERR_NO_LOGIC, -ENOMEM */
@@ -48,7 +48,7 @@ int redis_calls_ask(struct redis_calls *c, struct wire_request *request, struct 
  *   0              *a is to be ended; it stays where it is until then
  *   -ERR_NO_LOGIC, -EAGAIN, -ENOMEM, -ESHUTDOWN  not sent, nothing to end */
 int redis_calls_begin(struct redis_calls *c, struct wire_request *request, int64_t deadline_ns, struct redis_asking *a);
-/* Wait for the reply. 0: as above; -ERR_NO_LOGIC: none came, whether it was done is not known. */
+/* Wait for the reply. 0: as above; -ERR_NO_LOGIC: none came, and the request may have been carried out. */
 int redis_calls_end(struct redis_calls *c, struct redis_asking *a, int64_t deadline_ns, struct wire_reply *reply);
 
 /* Is an instance known that is up? */

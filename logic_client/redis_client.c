@@ -25,7 +25,7 @@
 
 /* Registrations are spread over a second in so many portions. */
 #define PORTIONS 20
-/* Those that were left out, for want of memory, are tried again so much later. */
+/* Connections that were left out, for want of memory, are tried again so much later. */
 #define LEFT_OUT_NS (250 * CLOCK_MS)
 
 struct redis_client {
@@ -201,7 +201,7 @@ int redis_client_ready(void *arg, char *text, size_t text_bytes)
 	struct redis_client *c = client_of(arg);
 
 	if (!redis_lease_stands(c->lease)) {
-		(void)snprintf(text, text_bytes, "Redis is away");
+		(void)snprintf(text, text_bytes, "Redis is unreachable");
 		return -ENOTCONN;
 	}
 	if (!redis_calls_has_logic(c->calls)) {
@@ -258,7 +258,7 @@ static bool was_lost_again(struct redis_client *c)
 	return lost;
 }
 
-/* Begin again in a moment, unless there is a newer reason to. */
+/* Begin again in a moment, unless a newer loss asks for it anyway. */
 static void try_again(struct redis_client *c, unsigned loss)
 {
 	(void)stopping(c, clock_now_ns() + LEFT_OUT_NS);
@@ -279,7 +279,8 @@ static void register_all(struct redis_client *c, unsigned loss)
 		try_again(c, loss);
 		return;
 	}
-	/* What is told by now is in Redis. What others have added since does not count: there may always be something. */
+	/* Registrations that were told by now are in Redis. Those that others have added since do not count: new ones come all the
+	 * time. */
 	do {
 		if (stopping(c, clock_now_ns() + 10 * CLOCK_MS) || was_lost_again(c))
 			return;
@@ -329,7 +330,7 @@ static void is_fenced(void *self)
 	c->opt.fenced(c->opt.fenced_self);
 }
 
-/* Nobody waits any more, so nobody knows what was registered: it goes. */
+/* Nobody waits for this reply any more, and nobody knows its registration: forget it. */
 static void is_late(void *self, const struct wire_session *session)
 {
 	const struct seat seat = wire_session_seat(session);
@@ -381,7 +382,7 @@ int redis_client_start(const struct redis_client_options *opt, struct redis_clie
 	return 0;
 }
 
-/* The last disconnects are worth a moment, so that Redis is not left with what only time would remove. */
+/* Wait a moment for the last disconnects: registrations that stay behind in Redis end only with their time to live. */
 static void tell_the_last(struct redis_client *c)
 {
 	int64_t until = clock_now_ns() + CLOCK_SEC;
@@ -406,7 +407,7 @@ void redis_client_stop(struct redis_client **client)
 		thread_join(&c->registrar);
 	if (c->pushes != NULL)
 		redis_pushes_stop(&c->pushes);
-	/* In this order: late replies are to be told, and telling needs replies. */
+	/* In this order: a late reply makes a disconnect to tell, and telling needs replies. */
 	if (c->calls != NULL)
 		redis_calls_stop(c->calls);
 	if (c->tell != NULL)

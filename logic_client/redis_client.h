@@ -1,5 +1,5 @@
-/* redis_client: the way to logic over Redis: a struct logic_client for the way up, and a sink that is fed with what comes
- * down. It also holds this comet's name in the cluster, by a lease. SPDX-License-Identifier: MIT */
+/* redis_client: the way to logic over Redis: a struct logic_client for the way up, and a sink for the pushes that come down. It also
+ * holds this comet's name in the cluster, by a lease. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_CLIENT_REDIS_CLIENT_H
 #define LOGIC_CLIENT_REDIS_CLIENT_H
 
@@ -35,16 +35,16 @@ struct redis_client;
 /* Take the name, and start. Waits for Redis, and for an older holder's lease to end; from its return on nothing that is
  * pushed to this comet is missed, so clients may come in. All that opt points to outlives it.
  *   0, -EADDRINUSE  another comet has this name
- *   -ETIMEDOUT  Redis was away for 30 s
+ *   -ETIMEDOUT  Redis was unreachable for 30 s
  *   -ENOMEM, -EAGAIN, -errno; each has been logged */
 int redis_client_start(const struct redis_client_options *opt, struct redis_client **out);
-/* What this comet has registered is void at once; waits a second at the most for what logic is still to be told. Nobody calls
- * its table any more. */
+/* This comet's registrations are void at once; waits for at most a second until logic was told of the last disconnects. Nobody
+ * calls its table any more. */
 void redis_client_stop(struct redis_client **c);
 
 struct logic_client redis_client_table(struct redis_client *c);
 
-/* For /readyz; arg is the struct redis_client *: 0, or -ENOTCONN (Redis is away) or -ERR_NO_LOGIC with words in text. */
+/* For /readyz; arg is the struct redis_client *: 0, or -ENOTCONN (Redis is unreachable) or -ERR_NO_LOGIC with words in text. */
 int redis_client_ready(void *arg, char *text, size_t text_bytes);
 
 #endif

@@ -120,8 +120,8 @@ static void keep_looking(void *arg)
 	do {
 		begun = clock_now_ns();
 		look(f);
-		/* Whatever came of it: those who still have none ask again. Under the lock, or one that is about to wait
-		 * would miss it. */
+		/* Also after a failure: a caller that still has no instance asks again. Under the lock, or a caller that is
+		 * about to wait would miss it. */
 		lock_take(&f->lock);
 		(void)pthread_cond_broadcast(&f->looked);
 		lock_drop(&f->lock);

@@ -1,5 +1,5 @@
-/* redis_finder: whom a request may go to: asks Redis on a thread which instances of logic are up, three times in a lease, and
- * more often while somebody waits for one. SPDX-License-Identifier: MIT */
+/* redis_finder: the instances of logic that a request may go to: a thread asks Redis which are up, three times in a lease, and
+ * more often while a caller waits for one. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_CLIENT_REDIS_FINDER_H
 #define LOGIC_CLIENT_REDIS_FINDER_H
 

@@ -204,7 +204,7 @@ static void came_back(struct redis_lease *l)
 	say_lost(l, true);
 }
 
-/* All that was lost is there again: the rooms, since the lease was renewed, and the connections. */
+/* After a loss Redis has everything again: the rooms, since the lease was renewed, and the connections. */
 static void say_registered(struct redis_lease *l)
 {
 	bool registered;
@@ -275,7 +275,7 @@ void redis_lease_leave(struct redis_lease *l)
 
 /* ---- start and stop ---- */
 
-/* -ECANCELED: not any more, the process is asked to stop, which nobody else hears before it has started. */
+/* -ECANCELED: the process is asked to stop; before the start is done no other thread looks for that. */
 static int pause_a_moment(void)
 {
 	const struct timespec moment = {.tv_nsec = 100 * CLOCK_MS};
@@ -315,7 +315,7 @@ static int take(struct redis_lease *l)
 			return 0;
 		if (rc == VERDICT_NEWER || (held && free_by != 0 && now > free_by) || (rc < 0 && now > redis_by))
 			return refuse(l, rc);
-		/* One that is going away gives the name back, or its lease runs out. */
+		/* A holder that is going away gives the name back, or its lease runs out. */
 		if (rc == VERDICT_LEAVING || (held && free_by == 0)) {
 			if (free_by == 0)
 				LOG(LOG_INFO, log_str("server", l->member->server_id),

@@ -1,8 +1,8 @@
-/* redis_lease: what a comet itself writes into Redis: its lease on its name, and which rooms it has.
+/* redis_lease: a comet's own data in Redis: its lease on its name, and its rooms.
  *
  * The lease has an epoch: sessions are valid only under it, and a second comet of the same name cannot take it while it is
  * renewed. The rooms are there so that a push to a room goes only to comets that have it. These two do not go through
- * logic, because they must not lapse when all logics are away. SPDX-License-Identifier: MIT */
+ * logic, because they must not lapse while all logics are down. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_CLIENT_REDIS_LEASE_H
 #define LOGIC_CLIENT_REDIS_LEASE_H
 
@@ -17,10 +17,10 @@ struct redis_lease;
 
 /* Called by the lease's thread. */
 struct redis_lease_owner {
-	/* Redis has lost the lease, or was away for so long that it may have forgotten connections: the name is held again by
-	 * then, but registrations are gone. Losses are counted. */
+	/* Redis has lost the lease, or was unreachable for so long that it may have forgotten connections: the name is held again
+	 * by then, but registrations are gone. Losses are counted. */
 	void (*lost)(void *self, unsigned loss);
-	/* Another comet has the name: see struct redis_client_options. Once at most. */
+	/* Another comet has the name: see struct redis_client_options. At most once. */
 	void (*fenced)(void *self);
 	void *self;
 };
@@ -31,7 +31,7 @@ int redis_lease_start(const struct cluster_member *member, struct redis_pipe *pi
 		      const struct redis_lease_owner *owner, struct redis_lease **out);
 void redis_lease_stop(struct redis_lease **l);
 
-/* All that this loss took is registered again. Says nothing where another loss came since. */
+/* The connections that this loss took are registered again. Says nothing where another loss came since. */
 void redis_lease_registered(struct redis_lease *l, unsigned loss);
 /* From now on the lease says `leaving`: this comet is not told to clients as a node, and a comet that wants its name waits for
  * it to go. Written by the lease's thread, at once. */
@@ -41,7 +41,7 @@ void redis_lease_join(struct redis_lease *l, const char *room);
 /* Write what has changed since the last report. 0 or -ERR_NO_LOGIC, -ENOMEM. One thread calls it. */
 int redis_lease_report(struct redis_lease *l, const struct wire_load *load, const struct wire_room_count *rooms,
 		       size_t n);
-/* Was the lease renewed so lately that it stands? */
+/* Was the lease renewed within redis.lease? */
 bool redis_lease_stands(struct redis_lease *l);
 
 #endif

@@ -1,8 +1,8 @@
 /* redis_pushes: see redis_pushes.h. One thread, one connection, one stream.
  *
- * The place in the stream is remembered here, so a broken connection or a restart of Redis costs nothing that the stream
- * still holds. Entries are numbered by those who write them: a hole means that entries were trimmed before we read them. Each
- * also has its writer's own number; what is not above the last one from this writer comes a second time (see bus_redis.c).
+ * The place in the stream is remembered here, so a broken connection or a restart of Redis loses no entry that the stream
+ * still holds. Writers number the entries of a stream: a hole means that entries were trimmed before we read them. Each entry
+ * also has its writer's own number; one that is not above the last of this writer comes a second time (see bus_redis.c).
  * SPDX-License-Identifier: MIT */
 #include "logic_client/redis_pushes.h"
 
@@ -48,7 +48,7 @@ struct redis_pushes {
 	struct place read;    /* up to here, this time */
 	struct place highest; /* ever; below it everything comes again */
 	uint64_t number;      /* of the entry at `highest` */
-	/* the number when Redis lost its data and began to count anew, and what was counted as lost since */
+	/* the number when Redis lost its data and began to count anew, and the entries counted as lost since */
 	uint64_t lost_at;
 	struct strmap writers; /* writer -> last number, heap */
 };
@@ -87,8 +87,8 @@ static void check_number(struct redis_pushes *p, struct place at, uint64_t numbe
 	p->number = number;
 }
 
-/* A writer tells how far the stream went that is gone. Another may know of more, and only that is counted then. What a comet
- * lost that had read nothing yet, it does not know. */
+/* A writer tells how far the lost stream went. Another writer may know of more entries, and then only those are counted. A comet that
+ * had read nothing of the stream has no number to count from. */
 static void take_word(struct redis_pushes *p, uint64_t had)
 {
 	if (p->lost_at == 0 || had <= p->lost_at)
@@ -125,13 +125,13 @@ static int is_duplicate(struct redis_pushes *p, const struct wire_pushed *pushed
 	return 0;
 }
 
-/* A moment for memory or room to come back. False: stopping. */
+/* A moment for memory or space in the push queue to come back. False: stopping. */
 static bool rest(struct redis_pushes *p)
 {
 	return worker_nap(&p->worker, clock_now_ns() + 50 * CLOCK_MS);
 }
 
-/* Until the sink has it. What waits meanwhile waits in Redis. */
+/* Try until the sink has it. Later pushes wait in Redis meanwhile. */
 static int deliver(struct redis_pushes *p, const struct wire_push *push)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
@@ -206,10 +206,10 @@ static int take_entry(struct redis_pushes *p, const struct redisReply *entry)
 
 /* ---- the stream ---- */
 
-/* On a new connection, perhaps to another server or to one that has lost something. If what was read last is not there, what
- * came after it may stand before it: a master that was behind goes on with its own clock and from its own end. Then the stream
- * is read from its beginning, and what we had is left out by its writers' numbers. (If it is not there because it was
- * trimmed, the beginning lies behind it, and nothing is read twice.) */
+/* On a new connection, perhaps to another server or to one that has lost something. If the entry that was read last is not there,
+ * later entries may stand before its place: a master that was behind goes on with its own clock and from its own end. Then the
+ * stream is read from its beginning, and entries that we had are left out by their writers' numbers. (If the entry was trimmed, the
+ * beginning lies behind it, and nothing is read twice.) */
 static int look_for_place(struct redis_pushes *p)
 {
 	int64_t deadline = clock_now_ns() + p->cfg->redis_timeout * CLOCK_MS;
@@ -274,7 +274,7 @@ static void run(void *arg)
 			rc = read_some(p);
 		if (rc == -ESHUTDOWN)
 			return;
-		/* Refused for another reason than a connection's end: not in a tight loop. */
+		/* Refused while the connection stands: not in a tight loop. */
 		if (rc < 0 && rc != -ETIMEDOUT && redis_is_connected(p->redis)) {
 			redis_drop(p->redis, err_text(rc));
 			if (!rest(p))

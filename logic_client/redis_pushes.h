@@ -8,8 +8,8 @@
 
 struct redis_pushes;
 
-/* Read comet:push:<server> from its beginning, which the lease has made, and feed the sink; kicks are noted
- * in `kicks` before. 0, -ENOMEM, -EAGAIN, -errno. */
+/* Read comet:push:<server> from its beginning (the lease has made it), and feed the sink; kicks are first noted in `kicks`.
+ * 0, -ENOMEM, -EAGAIN, -errno. */
 int redis_pushes_start(const struct cluster_member *member, push_sink *sink, void *sink_self, struct kicks *kicks,
 		       struct redis_pushes **out);
 /* Join: from its return on the sink is not called any more. A push that the sink did not take yet stays in the stream. */

@@ -62,7 +62,7 @@ static struct told *told_locked(struct redis_rooms *r, const char *room) NEEDS(r
 	return t;
 }
 
-/* The room at which a walk through all stands. */
+/* The place of a walk through all rooms. */
 static void forget_walked_locked(struct redis_rooms *r, const char *room) NEEDS(r->lock)
 {
 	struct told *t = strmap_del_walked(&r->told, room);
@@ -135,7 +135,7 @@ static int queue_locked(struct redis_rooms *r, struct writes *w) NEEDS(r->lock)
 	return rc;
 }
 
-/* Add a room with its entry; `set`: HSET with its count, else HDEL, and its entry is forgotten. */
+/* Add a room with its entry. `set`: HSET with its count; otherwise HDEL, and its entry is forgotten. */
 static int add_locked(struct redis_rooms *r, struct writes *w, const char *room, struct told *t, bool set)
 	NEEDS(r->lock)
 {
@@ -186,7 +186,7 @@ static int begin_writes_locked(struct redis_rooms *r, struct writes *w, const ch
 	return rc == 0 ? queue_locked(r, w) : rc;
 }
 
-/* Wait for what was queued; what Redis took is confirmed. */
+/* Wait for the queued commands; rooms that Redis took are confirmed. */
 static int end_writes(struct redis_rooms *r, struct writes *w, bool set, int rc)
 {
 	for (size_t i = 0; i < w->n_calls; i++) {
@@ -249,7 +249,7 @@ int redis_rooms_note(struct redis_rooms *r, const struct wire_room_count *rooms,
 		t->report = r->report;
 		if (t->count != rooms[i].count) {
 			t->count = rooms[i].count;
-			t->write = 0; /* what is under way does not know this count */
+			t->write = 0; /* a write that is under way has an older count */
 			set_current_locked(r, t, false);
 		}
 	}

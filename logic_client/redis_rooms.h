@@ -1,5 +1,5 @@
-/* redis_rooms: which rooms this comet has, as Redis is told: a hash of room and count, so that a push to a room goes only to comets
- * that have it. Part of redis_lease, which says when it is written. SPDX-License-Identifier: MIT */
+/* redis_rooms: this comet's rooms in Redis: a hash of room and count, so that a push to a room goes only to comets that have it. Part
+ * of redis_lease, which decides when it is written. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_CLIENT_REDIS_ROOMS_H
 #define LOGIC_CLIENT_REDIS_ROOMS_H
 
@@ -31,9 +31,9 @@ void redis_rooms_fini(struct redis_rooms *r);
 /* Somebody is in this room: returns when Redis has it. Any thread. 0, or the errors of redis_pipe_call, with a room that is written
  * by redis_rooms_write_missing; -ENOMEM: perhaps not even that. */
 int redis_rooms_join(struct redis_rooms *r, const char *room, int64_t deadline_ns) WITHOUT(r->lock);
-/* Take a report over: how many are in each room, those that are not named have nobody. 0 or -ENOMEM. One thread. */
+/* Take a report over: how many are in each room; rooms that it does not name have nobody. 0 or -ENOMEM. One thread. */
 int redis_rooms_note(struct redis_rooms *r, const struct wire_room_count *rooms, size_t n) WITHOUT(r->lock);
-/* Write what Redis does not have yet, or with another count. 0, -ENOMEM, or the errors of redis_pipe_call. */
+/* Write the rooms that Redis does not have yet, or has with another count. 0, -ENOMEM, or the errors of redis_pipe_call. */
 int redis_rooms_write_missing(struct redis_rooms *r) WITHOUT(r->lock);
 /* Delete the rooms that the last report did not name and that nobody has joined since taken_ns. Returns the same. */
 int redis_rooms_delete_gone(struct redis_rooms *r, int64_t taken_ns) WITHOUT(r->lock);

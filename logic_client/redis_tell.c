@@ -12,13 +12,13 @@
 #include "common/base/obj.h"
 #include "common/base/worker.h"
 
-/* Disconnects and renewals that may wait for a logic service; a comet's connections can all end while there is none. */
+/* Disconnects and renewals that may wait for a logic; all connections of a comet can end while no logic is up. */
 #define UNTOLD_MAX 1000000
-/* Of renewals fewer: each comes again with the next heartbeat, and a disconnect does not. */
+/* Fewer renewals may wait: each comes again with the next heartbeat, and a disconnect does not. */
 #define RENEWALS_MAX (UNTOLD_MAX / 2)
 /* So many of them under way at a time. */
 #define BATCH 256
-/* One that was not confirmed so often, while others were, is what logic cannot do. */
+/* Logic cannot carry out a request that failed so often while others were confirmed. */
 #define TRIES_MAX 20
 
 struct untold {
@@ -146,7 +146,7 @@ bool redis_tell_has_told(struct redis_tell *t, uint64_t number)
 
 	OBJ_CHECK(t, REDIS_TELL_MAGIC);
 	lock_take(&t->lock);
-	/* What comes back from a batch comes back to the front. */
+	/* Requests that come back from a batch go to the front. */
 	oldest = t->under_way != 0 ? t->under_way : t->first != NULL ? t->first->number : UINT64_MAX;
 	lock_drop(&t->lock);
 	return oldest > number;
@@ -192,7 +192,7 @@ static bool end_one(struct redis_tell *t, struct telling *one, int64_t deadline_
 	return told;
 }
 
-/* Take those out that were told, and those that are hopeless. */
+/* Take out requests that were confirmed, and hopeless ones. */
 static void take_done(struct telling *batch, size_t n, const bool told[BATCH])
 {
 	size_t n_told = 0;
@@ -211,7 +211,7 @@ static void take_done(struct telling *batch, size_t n, const bool told[BATCH])
 	}
 }
 
-/* What is left goes to the front again, in its order. */
+/* The rest goes to the front again, in its order. */
 static void put_back(struct redis_tell *t, struct telling *batch, size_t n)
 {
 	size_t done = 0;

@@ -1,5 +1,5 @@
-/* redis_tell: what logic is to be told and nobody waits for: that connections have gone, and that they are still there. It is
- * remembered, in its order, until a logic confirms it. SPDX-License-Identifier: MIT */
+/* redis_tell: news for logic that nobody waits for: connections that have gone, and connections that are still there. News are
+ * remembered, in their order, until a logic confirms them. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_CLIENT_REDIS_TELL_H
 #define LOGIC_CLIENT_REDIS_TELL_H
 
@@ -15,12 +15,12 @@ struct redis_tell;
 
 /* Start the thread; the arguments outlive it. 0, -ENOMEM, -EAGAIN. */
 int redis_tell_start(const struct config *cfg, struct redis_calls *calls, struct redis_tell **out);
-/* Join, at once if `calls` was stopped before. What was not told stays so, and is void when the lease is given back. Nobody calls
- * it any more. */
+/* Join, at once if `calls` was stopped before. News that were not told are dropped: without the lease they are void. Nobody calls it
+ * any more. */
 void redis_tell_stop(struct redis_tell **t);
 
-/* Have logic told, sooner or later, and again until it confirms: WIRE_DISCONNECT or WIRE_HEARTBEAT. Does not wait. One that it does
- * not confirm while it confirms others, again and again, is given up (counted).
+/* Tell logic, sooner or later, and again until it confirms: WIRE_DISCONNECT or WIRE_HEARTBEAT. Does not wait. News that logic does
+ * not confirm while it confirms others, again and again, are given up (counted).
  * 0; -ENOBUFS: too many wait already (counted), which heartbeats meet at half of what disconnects do; -ENOMEM (counted). */
 int redis_tell_add(struct redis_tell *t, enum wire_method method, const struct seat *seat);
 /* How many of these wait, or are under way. */
