@@ -14,15 +14,15 @@ struct announce;
 /* Start the thread; the arguments outlive it, `clock` is set by every answer. 0, -ENOMEM, -EAGAIN. */
 int announce_start(const struct config *cfg, struct redis_pipe *pipe, struct redis_clock *clock, const char *instance,
 		   struct announce **out);
-/* Join, and take the instance out of the list: comets that read it from now on do not ask us any more. Waits for twice
- * redis.timeout at the most. */
+/* Join, and take the instance out of the list: comets that read it from now on do not ask us any more. Waits for at most
+ * twice redis.timeout. */
 void announce_stop(struct announce *a);
 /* After announce_stop; nobody calls it any more. */
 void announce_free(struct announce **a);
 
-/* It hears requests from now on, and is announced at once; or it hears none, and is announced no more. Any thread. */
+/* The instance hears requests from now on, and is announced at once; or it hears none, and is announced no more. Any thread. */
 void announce_set_hearing(struct announce *a, bool hearing);
-/* Does it hear requests, and does the list say so? Any thread. */
+/* Does the instance hear requests, and does the list say so? Any thread. */
 bool announce_stands(struct announce *a);
 
 #endif

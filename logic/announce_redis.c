@@ -35,7 +35,7 @@ struct announce {
 	bool stop;
 };
 
-/* Instances whose time was over a minute ago are taken out by whoever comes by: their own program cannot any more. */
+/* Every instance removes those whose time was over a minute ago: their own program cannot any more. */
 static void say_up(struct announce *a)
 {
 	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
@@ -49,7 +49,7 @@ static void say_up(struct announce *a)
 		atomic_store(&a->announced_ns, clock_now_ns());
 	} else {
 		schema_say(redis_reply_number(reply, 1));
-		/* Newer programs were started while none of ours was to be seen: the data are theirs. */
+		/* Newer programs were started while Redis had none of ours: the data are theirs. */
 		if (redis_reply_says(reply, "newer"))
 			signals_send_stop();
 	}
@@ -64,7 +64,7 @@ static void say_gone(struct announce *a)
 		(void)redis_pipe_call(a->pipe, REDIS_AGAIN, deadline, NULL, "ZREM comet:logics %s", a->instance);
 }
 
-/* Three times in the time for which one word is good. */
+/* Three times in the time for which an announcement holds. */
 static void *keep_announced(void *arg)
 {
 	struct announce *a = arg;

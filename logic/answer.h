@@ -11,11 +11,11 @@
 
 struct answer;
 
-/* Listen on comet:logic:<instance> and announce it. Redis may be away: it goes on trying. All arguments outlive it.
+/* Listen on comet:logic:<instance> and announce it. While Redis is unreachable it goes on trying. All arguments outlive it.
  * 0, -ENOMEM, -EAGAIN, -errno. */
 int answer_start(const struct config *cfg, struct redis_pipe *pipe, struct logic *l, const char *instance,
 		 struct answer **out);
-/* Say that it is going, answer what was taken, join. */
+/* Say that it is going, answer the requests that were taken, join. */
 void answer_stop(struct answer **a);
 
 /* For struct http_health; arg is the struct answer *. -ENOTCONN: comets cannot reach this instance now. */

@@ -91,7 +91,7 @@ static void say_bad(size_t bytes, int rc)
 		    log_str("error", err_text(rc)));
 }
 
-/* Answer what the item asks for, or hand the item on to `other` (NULL: there is none) if it is for that lane. */
+/* Answer the item's request, or hand the item on to `other` (NULL: there is none) if it is for that lane. */
 static void work_on(struct answer *a, const struct lane_item *item, struct lane *other)
 {
 	struct redisReply *message = item->what;
@@ -101,7 +101,7 @@ static void work_on(struct answer *a, const struct lane_item *item, struct lane 
 	if (rc < 0) {
 		say_bad((size_t)message->element[2]->len, rc);
 	} else if (request.connect.expires_ms > 0 && redis_clock_ms(&a->clock) > request.connect.expires_ms) {
-		/* The comet waits no longer, and may have asked somebody else. */
+		/* The comet waits no longer, and may have asked another instance. */
 		count(COUNT_REQUESTS_EXPIRED);
 	} else if (other != NULL && request_asks_who(&request)) {
 		if (!lane_put(other, item))
@@ -183,13 +183,13 @@ int answer_ready(void *arg, char *text, size_t text_bytes)
 	OBJ_CHECK(a, ANSWER_MAGIC);
 	if (announce_stands(a->announce))
 		return 0;
-	(void)snprintf(text, text_bytes, "Redis is away");
+	(void)snprintf(text, text_bytes, "Redis is unreachable");
 	return -ENOTCONN;
 }
 
 /* ---- start and stop ---- */
 
-/* Where a back end decides who comes in, the others do not wait for it: those that want in have a lane of their own. */
+/* Where a back end decides about new clients, their requests have a lane of their own, so that no other request waits for it. */
 static int start_lanes(struct answer *a)
 {
 	struct lane_options opt = {
@@ -249,14 +249,14 @@ void answer_stop(struct answer **answer)
 	struct answer *a = *answer;
 
 	OBJ_CHECK(a, ANSWER_MAGIC);
-	/* First of all it is gone for those who look for it; those that have looked already find nobody listening. */
+	/* First the list: comets that look for an instance do not find this one; comets that have looked find nobody listening. */
 	if (a->announce != NULL)
 		announce_stop(a->announce);
 	if (a->redis != NULL)
 		redis_stop(a->redis);
 	if (a->subscriber != NULL)
 		thread_join(&a->subscriber);
-	/* In this order: the first hands on to the second. */
+	/* In this order: the first lane hands items on to the second. */
 	if (a->lane != NULL)
 		lane_stop(&a->lane);
 	if (a->slow_lane != NULL)

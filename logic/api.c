@@ -127,7 +127,7 @@ static const struct api_route *find(const struct api_dialect *dialect, const str
 	return NULL;
 }
 
-/* True: the path is one of this dialect, and the call is answered. */
+/* True: the path belongs to this dialect, and the call is answered. */
 static bool route(struct api_call *call, const struct api_dialect *dialect)
 {
 	const struct api_route *other, *r = find(dialect, call->request, &other);
@@ -154,10 +154,10 @@ void api_handle(void *logic, const struct http_request *request, struct http_rep
 
 	if (http_health_handle(&call.logic->health, request, reply))
 		return;
-	json_watch(); /* a list that lacks what there was no memory for is no answer */
+	json_watch(); /* a list that lacks an entry for want of memory is no answer */
 	if (route(&call, &api_v2) || route(&call, &api_v1) || route(&call, &api_console))
 		return;
-	/* A caller without a key does not find out which paths there are. */
+	/* First the key: a caller without one cannot find out which paths exist. */
 	if (http_guard_may(request, HTTP_ALL, reply))
 		not_found(&call);
 }

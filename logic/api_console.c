@@ -1,5 +1,5 @@
 /* api_console: the page at / and its files, which are in the program as they are in logic/console/ and examples/web/;
- * /console.json, which tells the page what no other path does; and /help, for people without a browser.
+ * /console.json, with numbers for the page that no other path has; and /help, for people without a browser.
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 #define TOP_ROOMS 20
 
-/* The page may do no more than this: load its own files, ask its own server, and open WebSockets, to whichever port. Nothing inline. */
+/* The page may only load its own files, ask its own server, and open WebSockets, to any port. Nothing inline. */
 #define POLICY                                                                                                         \
 	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self' ws: wss:; "       \
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -70,7 +70,7 @@ static void send_asset(struct api_call *call)
 	reply->extra_value = POLICY;
 }
 
-/* Those paths of a dialect that have words, a line each; how many bytes. */
+/* Write the paths of a dialect that have words, a line each; returns the number of bytes. */
 static size_t list_paths(const struct api_dialect *dialect, char *text, size_t bytes)
 {
 	size_t n = 0;
@@ -120,7 +120,7 @@ static void console_json(struct api_call *call)
 	const struct logic *l = call->logic;
 	const struct client_ports ports = logic_client_ports(l);
 	struct registry_rooms rooms = {0};
-	/* Without Redis there are no rooms to tell of, but all the rest. */
+	/* Without Redis there are no rooms; all other numbers are there. */
 	int rc = registry_online(&l->registry, &rooms);
 
 	registry_rooms_sort(&rooms);
@@ -138,12 +138,12 @@ static void wrong_method(struct api_call *call)
 }
 
 static const struct api_route routes[] = {
-/* A browser must have the page to ask for the key with, and in its files stands nothing that the source does not say. */
+/* Without a key: a browser needs the page to ask for the key, and its files hold only what the public source says. */
 #define asset(NAME, path, file, type) {"GET", path, HTTP_FREE, send_asset, NULL},
 	{"GET", "/", HTTP_FREE, front, NULL},
 #include "logic/console.def"
 #undef asset
-	/* The list of paths says nothing that the docs do not. */
+	/* Without a key, too: the list of paths is in the docs. */
 	{"GET", "/help", HTTP_FREE, help, NULL},
 	{"GET", "/console.json", HTTP_READ, console_json, NULL},
 	{NULL, NULL, 0, NULL, NULL},

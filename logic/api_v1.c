@@ -78,7 +78,7 @@ static int64_t *read_users(const json_t *users, size_t *n)
 	return mids;
 }
 
-/* The message goes out as it is written: 0.1 is to stay 0.1, which a number read and printed again would not. */
+/* The message goes out as it was written: 0.1 stays 0.1, and a number that is read and printed again would not. */
 static void pushs(struct api_call *call)
 {
 	const struct http_request *rq = call->request;
@@ -103,7 +103,7 @@ static void push_room(struct api_call *call)
 	char room[12]; /* an int32 and its zero byte */
 	long long rid;
 
-	/* `ensure` asked goim to wait for its queue; ours is always waited for. */
+	/* `ensure` asked goim to wait for its queue; here every push waits for the queue. */
 	if (!api_read_number(http_param(call->request, "rid"), INT32_MIN, INT32_MAX, &rid)) {
 		reply_ret(call, RET_FAULT);
 		return;
@@ -122,7 +122,7 @@ static void push_all(struct api_call *call)
 
 /* ---- counts ---- */
 
-/* Rooms of v1 are numbers; others are none of its clients' business. */
+/* Rooms of v1 are numbers; its clients do not know other rooms. */
 static void count_rooms(struct api_call *call)
 {
 	struct registry_rooms rooms;

@@ -1,4 +1,4 @@
-/* api_v2: goim's second HTTP API, and what we add in its manner: kick, upstream. docs/protocol.md, section 6, is
+/* api_v2: goim's second HTTP API, and our additions in its manner: kick, upstream. docs/protocol.md, section 7, is
  * its contract.
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
@@ -30,7 +30,7 @@ static void reply_bad(struct api_call *call, const char *words)
 	api_reply_json(call, 400, json_pack("{s:i,s:s}", "code", -400, "message", words));
 }
 
-/* rc of a logic call: 0 is said as success, anything else is the server's fault. */
+/* rc of a logic call: 0 is told as success, any other value is the server's fault. */
 static void reply_result(struct api_call *call, int rc)
 {
 	const char *words = rc == -EAGAIN ? "the push queue is full, try again" : err_text(rc);
@@ -304,7 +304,7 @@ static int by_load(const void *a, const void *b, void *region)
 	return load_compare(&x, &y);
 }
 
-/* The hosts of one server: names where `names`, else addresses. */
+/* The hosts of one server: its names where `names`, otherwise its addresses. */
 static void add_hosts(json_t *nodes, const struct registry_server *server, bool names, bool any)
 {
 	const char *rest = server->addrs;
@@ -317,7 +317,7 @@ static void add_hosts(json_t *nodes, const struct registry_server *server, bool 
 	}
 }
 
-/* At most five, for clients on the web names (of certificates), else addresses; where a cluster has only one kind, that. */
+/* At most five: names (of certificates) for clients on the web, addresses for others; where a cluster has only one kind, that. */
 static json_t *list_nodes(const struct registry_servers *servers, bool names)
 {
 	json_t *nodes = json_array();

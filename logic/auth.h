@@ -25,17 +25,17 @@ struct reload_part auth_reload(struct auth *a);
  *   -ERR_NO_LOGIC  the back end that decides gave no answer
  *   -ENOMEM */
 int auth_check(struct auth *a, const struct auth_request *request, struct auth_identity *who);
-/* The same for a connection that is there already: the new token must be for the same user and, if it names a key, for that
+/* The same for an authenticated connection: the new token must be for the same user and, if it names a key, for that
  * one. */
 int auth_check_again(struct auth *a, const struct auth_request *request, struct auth_identity *who);
 
 /* Would auth_new go well? Its answer. For -t. */
 int auth_try(const struct config *cfg);
 
-/* Is anybody let in as whoever he says he is? */
+/* Does this mode believe any identity that a client claims? */
 bool auth_believes(const struct auth *a);
 
-/* Does a check wait for somebody else? Then it is not to be done by threads that others wait for. */
+/* Does a check wait for a back end? Then threads that others wait for must not do it. */
 bool auth_waits(const struct auth *a);
 
 #endif

@@ -56,7 +56,7 @@ static bool may_call_locked(struct auth_calls *c, int64_t deadline_ns) NEEDS(c->
 	return deadline_ns - now >= c->timeout_ns / 2 && under_way < (c->n_lost < c->most ? c->most - c->n_lost : 1);
 }
 
-/* The best that is idle, or NULL: one is to be made. */
+/* The best idle handle, or NULL: one is to be made. */
 static void *take_locked(struct auth_calls *c) NEEDS(c->lock)
 {
 	if (c->n_idle == 0) {
@@ -82,7 +82,7 @@ const char *auth_calls_borrow(struct auth_calls *c, int64_t deadline_ns, void **
 	lock_drop(&c->lock);
 	if (may_call)
 		return NULL;
-	/* We may have swallowed a signal when our time was over: it is for the next. */
+	/* We may have swallowed a signal as we timed out: pass it to the next waiter. */
 	(void)pthread_cond_signal(&c->given_back);
 	return lost ? "no name server answers for auth.url" : "all of auth.concurrency calls are under way";
 }
@@ -103,7 +103,7 @@ void auth_calls_give_back(struct auth_calls *c, void *handle, bool connected)
 	}
 	lost = c->n_lost > 0;
 	lock_drop(&c->lock);
-	/* While names are lost a waiting call may lack the time to try (see above): one that may has to hear of it, too. */
+	/* While names are lost a waiting call may lack the time to try (see above): wake all, so that one with time hears of it. */
 	if (lost)
 		(void)pthread_cond_broadcast(&c->given_back);
 	else

@@ -22,7 +22,7 @@ struct auth_calls {
 	int64_t lost_ns; /* when the last of them did */
 };
 
-/* At most so many, each of which takes timeout_ns at the most. 0 or -ENOMEM: fini it then as well. */
+/* At most so many calls, each of which takes at most timeout_ns. 0 or -ENOMEM: fini it then as well. */
 int auth_calls_init(struct auth_calls *c, unsigned most, int64_t timeout_ns);
 /* All are given back; each is freed. */
 void auth_calls_fini(struct auth_calls *c, void (*free_handle)(void *handle));

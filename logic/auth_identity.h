@@ -1,5 +1,5 @@
-/* auth_identity: who a client is, and the reading of it from JSON, which is the same in tokens that are believed, in claims
- * and in the answers of a webhook. Pure functions. SPDX-License-Identifier: MIT */
+/* auth_identity: a client's identity, and its reader from JSON, which is the same for tokens that are believed, for claims and for the
+ * answers of a webhook. Pure functions. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_AUTH_IDENTITY_H
 #define LOGIC_AUTH_IDENTITY_H
 

@@ -16,7 +16,7 @@
 #include "common/wire/wire.h"
 #include "logic/jwt.h"
 
-/* Longer is no key's file. */
+/* No file of a key is longer. */
 #define KEY_FILE_MAX 65536
 /* The end of the year 9999. A later time is most often one in milliseconds, and would make a token that never ends. */
 #define SECONDS_MAX 253402300799.0
@@ -202,8 +202,8 @@ static struct jwt_keys *keys_of(struct auth_jwt *a)
 
 /* ---- the token in the body ---- */
 
-/* The body is the token as it is, or as a JSON string, or a JSON object that holds it beside what the client may choose
- * itself. *said is what was read, NULL for the bare token, and has the token's bytes. -EBADMSG, -ENOMEM. */
+/* The body is the token as it is, or as a JSON string, or a JSON object that holds it beside members that the client may choose
+ * itself. *said is the JSON that was read, NULL for the bare token, and owns the token's bytes. -EBADMSG, -ENOMEM. */
 static int find_token(const struct auth_request *request, json_t **said, const char **token, size_t *n)
 {
 	const json_t *inside;
@@ -226,9 +226,9 @@ static int find_token(const struct auth_request *request, json_t **said, const c
 	return 0;
 }
 
-/* ---- what the claims say ---- */
+/* ---- the claims ---- */
 
-/* A refusal of any reader is one of a claim here. */
+/* A refusal by any reader has the cause "claims" here. */
 static int as_claim(int rc, struct auth_identity *who)
 {
 	if (rc == -ERR_REFUSED)
@@ -326,8 +326,8 @@ static int read_mid(const struct config *cfg, const json_t *claims, struct auth_
 	return auth_refuse(who, AUTH_CLAIMS, "the token names no user");
 }
 
-/* The key names a connection, and takes it from whoever had it: what a client chooses itself is a name among its own user's
- * only, <mid>_<key>. */
+/* A key names a connection, and a newer connection with the key replaces the older one: so a client may only choose among the names of
+ * its own user, <mid>_<key>. */
 static int take_chosen_key(const json_t *said, struct auth_identity *who)
 {
 	char key[WIRE_KEY_BYTES], *chosen = NULL;
@@ -346,7 +346,7 @@ static int take_chosen_key(const json_t *said, struct auth_identity *who)
 	return rc;
 }
 
-/* The words of a token, and those of the client beside it, which nobody has signed. */
+/* The claims of a token, and the client's members beside it, which nobody has signed. */
 struct told {
 	const json_t *claims;
 	const json_t *said;
@@ -384,7 +384,7 @@ static int read_dialect(const json_t *said, struct auth_identity *who)
 	return rc;
 }
 
-/* First what the token says; then, where it says nothing, what the client says beside it. */
+/* The token's claim counts; where it has none, the client's member beside it. */
 static int take_told(const struct config *cfg, const struct told *told, struct auth_identity *who)
 {
 	int rc;

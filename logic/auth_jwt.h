@@ -1,4 +1,4 @@
-/* auth_jwt: the mode in which a signed token says who a client is. Any thread. SPDX-License-Identifier: MIT */
+/* auth_jwt: the mode in which a signed token identifies a client. Any thread. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_AUTH_JWT_H
 #define LOGIC_AUTH_JWT_H
 

@@ -1,4 +1,4 @@
-/* auth_open: the mode for trying out, and for networks where everybody is trusted: it believes what the client says.
+/* auth_open: the mode for trying out, and for networks where everybody is trusted: it believes the client.
  * docs/protocol.md, section 4, has the forms. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_AUTH_OPEN_H
 #define LOGIC_AUTH_OPEN_H

@@ -1,5 +1,5 @@
-/* auth_webhook: see auth_webhook.h. Nothing is held while a call is under way, but a handle of libcurl, and with it the
- * connection that it keeps. SPDX-License-Identifier: MIT */
+/* auth_webhook: see auth_webhook.h. A call that is under way holds only a handle of libcurl, with the connection that the handle
+ * keeps. SPDX-License-Identifier: MIT */
 #include "logic/auth_webhook.h"
 
 #include <curl/curl.h>
@@ -18,9 +18,9 @@
 #include "common/wire/wire_text.h"
 #include "logic/auth_calls.h"
 
-/* Longer is no answer of ours. */
+/* A longer body is no answer for us. */
 #define ANSWER_MAX 65536
-/* Before the second try: who has just refused a connection may be starting. */
+/* Before the second try: a back end that has just refused a connection may be starting. */
 #define PAUSE_NS (50 * CLOCK_MS)
 /* The end of the year 9999. A later time is most often one in milliseconds. */
 #define SECONDS_MAX INT64_C(253402300799)
@@ -35,7 +35,7 @@ struct auth_webhook {
 	struct auth_calls calls; /* with handles of libcurl */
 };
 
-/* A question, and what comes back. */
+/* A question, and its answer. */
 struct exchange {
 	CURL *curl;
 	int64_t deadline_ns;
@@ -44,7 +44,7 @@ struct exchange {
 	/* of the last try */
 	CURLcode code;
 	long status;   /* of HTTP, 0: none came */
-	bool too_long; /* more came than there is room for */
+	bool too_long; /* more came than ANSWER_MAX */
 	size_t n;
 	char text[ANSWER_MAX];
 };
@@ -129,7 +129,7 @@ static bool is_connected(CURL *curl)
 	return curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD;
 }
 
-/* After a call: has it found the name? One over a connection that was kept, or that failed in other ways, tells nothing. */
+/* After a call: has it found the name? A call over a kept connection, or one that failed in another way, tells nothing. */
 static void note_lookup(struct auth_webhook *w, CURL *curl, CURLcode code)
 {
 	curl_off_t lookup_us = 0;
@@ -177,8 +177,8 @@ static CURL *make_handle(const struct auth_webhook *w)
 	if (curl == NULL)
 		return NULL;
 	(void)snprintf(agent, sizeof(agent), "comet/%s", version_text);
-	/* Where it says no more than this, nothing comes from elsewhere: no redirect, no proxy of the environment, no other
-	 * protocol, no signal. */
+	/* The handle takes nothing from its surroundings: no redirect, no proxy of the environment, no other protocol, no
+	 * signal. */
 	good = curl_easy_setopt(curl, CURLOPT_URL, cfg->auth_url) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
@@ -189,9 +189,9 @@ static CURL *make_handle(const struct auth_webhook *w)
 	       curl_easy_setopt(curl, CURLOPT_USERAGENT, agent) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_HTTPHEADER, w->headers) == CURLE_OK &&
 	       curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK &&
-	       /* The system keeps names. Kept here as well, one would seem to be found while no name server answers. */
+	       /* The system caches names. A cache here would let a name seem found while no name server answers. */
 	       curl_easy_setopt(curl, CURLOPT_DNS_CACHE_TIMEOUT, 0L) == CURLE_OK &&
-	       /* Or the end of a call would wait for a name server that does not answer. */
+	       /* Without this the end of a call would wait for a name server that does not answer. */
 	       curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
 	       choose_authorities(curl, cfg->auth_ca_file);
 	if (good)
@@ -224,7 +224,7 @@ static char *question_of(const struct auth_request *request, size_t *bytes)
 	return text;
 }
 
-/* Nobody there, or gone before it answered: another try may find it. */
+/* The back end was not there, or went before it answered: another try may find it. */
 static bool is_worth_a_try(const struct exchange *x)
 {
 	switch (x->code) {
@@ -276,9 +276,9 @@ static void call(struct auth_webhook *w, struct exchange *x)
 	try_once(w, x);
 }
 
-/* ---- what it says ---- */
+/* ---- the answer ---- */
 
-/* Of an answer that says yes. */
+/* The identity in an answer that says yes. */
 static int read_who(const json_t *answer, struct auth_identity *who)
 {
 	int64_t heartbeat_s, expires_at, dialect, now = clock_wall_ms();
@@ -314,7 +314,7 @@ int auth_webhook_read(const char *text, size_t n, struct auth_identity *who)
 	} else if (json_is_false(allow)) {
 		rc = auth_refuse(who, AUTH_WEBHOOK, json_string_value(json_object_get(answer, "reason")));
 	} else if ((rc = read_who(answer, who)) == -ERR_REFUSED && who->cause != AUTH_EXPIRED) {
-		rc = -EBADMSG; /* it says yes, and then what cannot be: that is no refusal */
+		rc = -EBADMSG; /* it says yes, with an impossible value: that is no refusal */
 	}
 	json_decref(answer);
 	return rc;

@@ -1,5 +1,5 @@
-/* auth_webhook: the mode in which a back end says who a client is: its token is posted to auth.url. Any thread; a check
- * takes auth.timeout at the most. SPDX-License-Identifier: MIT */
+/* auth_webhook: the mode in which a back end identifies a client: the client's token is posted to auth.url. Any thread; a check
+ * takes at most auth.timeout. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_AUTH_WEBHOOK_H
 #define LOGIC_AUTH_WEBHOOK_H
 
@@ -16,8 +16,8 @@ void auth_webhook_free(struct auth_webhook **w);
 /* *who is zero. 0; -ERR_REFUSED; -ERR_NO_LOGIC: no answer that says yes or no; -ENOMEM. */
 int auth_webhook_check(struct auth_webhook *w, const struct auth_request *request, struct auth_identity *who);
 
-/* The answer of the back end, which came with a status 2xx. 0; -ERR_REFUSED: it says no; -EBADMSG: it says neither, or
- * something that cannot be (words in who->refusal); -ENOMEM. */
+/* The answer of the back end, which came with a status 2xx. 0; -ERR_REFUSED: it says no; -EBADMSG: it says neither yes nor no, or
+ * has an impossible value (words in who->refusal); -ENOMEM. */
 int auth_webhook_read(const char *text, size_t n, struct auth_identity *who);
 
 #endif

@@ -1,4 +1,4 @@
-/* bus: from logic to the comets. An interface with two makers: bus_memory.c (a call into the one comet of this process)
+/* bus: the way from logic to the comets. An interface with two makers: bus_memory.c (a call into the one comet of this process)
  * and bus_redis.c (streams). Order: two pushes made one after the other reach each connection in that order.
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_BUS_H
@@ -10,7 +10,7 @@ struct bus {
 	/* Hand a push to one comet (WIRE_KEYS, WIRE_KICK), or to all that it concerns (server = NULL). Returns when it is
 	 * accepted: from then on it is delivered or counted.
 	 *   0; -EAGAIN the comet's queue stayed full; -ESTALE one of these keys (WIRE_KEYS) is at another comet now, nobody
-	 *   was told; -ERR_NO_LOGIC (Redis is away); -ENOMEM */
+	 *   was told; -ERR_NO_LOGIC (Redis is unreachable); -ENOMEM */
 	int (*push)(void *self, const char *server, const struct wire_push *push);
 	void *self;
 };

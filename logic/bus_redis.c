@@ -4,16 +4,16 @@
  * is one stream to read for a comet, and one order in it: that of the calls. A shared stream for rooms and all beside each
  * comet's own would have to be merged by ids whose milliseconds can be equal.
  *
- * Every push carries who wrote it and a number that only grows. A push whose answer was lost with the connection is sent
- * again with its number, before everything newer; a comet leaves out what is not above the last number that it has from this
- * writer. So each arrives once and in order, whatever was executed twice.
+ * Every push carries its writer's name and a number that only grows. A push whose answer was lost with the connection is sent
+ * again with its number, before all newer pushes; a comet leaves out entries that are not above the last number that it has from
+ * this writer. So each push arrives once and in order, even if Redis has executed it twice.
  *
- * A push to keys finds out where they are, and goes there in a second step. The script looks once more, in the same instant in
- * which it writes: what it accepts stands in the stream before the word that the key has moved. Only where an answer was lost and
- * the key moves before the push is sent again does it arrive on both connections.
+ * A push to keys first finds their comets, and goes there in a second step. The script looks once more, in the same instant in
+ * which it writes: a push that it accepts stands in the stream before the kick that tells that the key has moved. Only where an
+ * answer was lost and the key moves before the push is sent again does the push arrive on both connections.
  *
- * When Redis loses its data, what a comet had not read is lost, and only the answers to our pushes tell how much that was: each
- * says how far a stream went. The first push that is accepted afterwards brings that word to every comet (sent.h).
+ * When Redis loses its data, the entries that a comet had not read are lost, and only the answers to our pushes tell their number:
+ * each says how far a stream went. The first push that is accepted afterwards brings that number to every comet (sent.h).
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -90,7 +90,7 @@ static void arg_text(struct args *a, const char *text)
 	arg(a, text, strlen(text));
 }
 
-/* All but the number of the push, and what stands for its place. */
+/* All arguments but the number of the push, whose place is left empty. */
 static void describe(struct args *a, const struct bus_redis *b, const struct errand *e, const char *n_keys)
 {
 	const struct wire_push *push = e->push;
@@ -115,7 +115,7 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 /* Number the push and queue it. The pipe's own lock is held for a moment only; nothing here waits for Redis. */
 static int begin(struct bus_redis *b, const struct errand *e, struct redis_call **call)
 {
-	/* A kick names connections: where one of them was is the place for it, wherever its key is now. */
+	/* A kick names connections: it goes to the comet that had them, even if a key is on another comet now. */
 	size_t n = e->push->target == WIRE_KEYS ? e->push->n_keys : 0;
 	char seq[24], n_keys[24];
 	struct args a;
@@ -161,7 +161,7 @@ static int judge(struct bus_redis *b, const struct redisReply *reply)
 	if (strcmp(reply->element[0]->str, "moved") == 0)
 		return -ESTALE;
 	if (strcmp(reply->element[0]->str, "ok") != 0)
-		/* Redis lost its data a moment ago: until the comets are back in it, "all" would be too few. */
+		/* Redis lost its data a moment ago: until all comets are registered again, "all" would reach too few. */
 		return -ERR_NO_LOGIC;
 	if (reply->elements < 2 || reply->element[1]->str == NULL)
 		return 0;
@@ -180,8 +180,8 @@ static int write_entry(struct bus_redis *b, const char *server, const struct wir
 	struct redis_call *call;
 	int rc;
 
-	/* A push that Redis certainly did not write, for want of the script, gets a new number: those behind it may have been
-	 * written, when another logic brought the script, and comets leave out what is not above them. */
+	/* A push that Redis certainly did not write, for want of the script, gets a new number: pushes behind it may have been
+	 * written, when another logic brought the script, and comets leave out entries that are not above them. */
 	do {
 		if ((rc = begin(b, &errand, &call)) == 0)
 			rc = redis_pipe_end(b->pipe, call, &reply);
@@ -194,10 +194,10 @@ static int write_entry(struct bus_redis *b, const char *server, const struct wir
 	return rc;
 }
 
-/* Tell comets how much Redis lost of their streams. A word that fails now is said again with the next push. */
+/* Tell comets how much Redis lost of their streams. A number that cannot be told now is told with the next push. */
 static void tell_lost(struct bus_redis *b)
 {
-	const struct wire_push to_one = {.target = WIRE_ALL}; /* of a room or keys it knows nothing */
+	const struct wire_push to_one = {.target = WIRE_ALL}; /* without a room or keys */
 	char server[SENT_SERVER_BYTES];
 	struct wire_entry entry;
 	uint64_t had;

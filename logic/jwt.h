@@ -1,4 +1,4 @@
-/* jwt: reads a JSON Web Token (RFC 7519, as a JWS in compact form), and believes nothing of it before its signature is
+/* jwt: reads a JSON Web Token (RFC 7519, as a JWS in compact form), and believes no part of it before its signature is
  * checked. Any thread. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_JWT_H
 #define LOGIC_JWT_H
@@ -11,7 +11,7 @@
 #include "logic/jwt_keys.h"
 
 /* Of the header only alg and kid are looked at: jku, x5u, jwk and their like point to keys that the sender chose. A token
- * with crit is refused, since it asks for something that we do not know; so are "none", members that come twice, base64url
+ * with crit is refused, since it asks for extensions that we do not know; so are "none", members that come twice, base64url
  * with padding or with bits left over, and nesting deeper than JSON_DEPTH_MAX. Claims are not judged here.
  *   0             *claims is the caller's
  *   -ERR_REFUSED  *why says why

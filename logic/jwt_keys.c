@@ -110,7 +110,7 @@ static int read_secret(struct jwt_key *key, const uint8_t *bytes, size_t n, cons
 	static const char pem[] = "-----BEGIN";
 
 	n = without_line_feed(bytes, n);
-	/* All the world has the public key: were it a secret, all the world could sign. */
+	/* Everybody has a public key: were it taken for a secret, everybody could sign. */
 	if (n >= sizeof(pem) - 1 && memmem(bytes, n, pem, sizeof(pem) - 1) != NULL) {
 		*fault = "is a PEM file, and no secret for HS256";
 		return -ERR_CONFIG;

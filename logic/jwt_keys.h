@@ -1,5 +1,5 @@
-/* jwt_keys: the keys that signatures of tokens are checked with. Each has one algorithm, which the operator gave it; what a
- * token says of its algorithm chooses nothing. Counted: whoever checks keeps the keys that were there when he began.
+/* jwt_keys: the keys that signatures of tokens are checked with. Each has one algorithm, given by the operator; the algorithm that a
+ * token names chooses nothing. Counted: a check keeps the keys that were there when it began.
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_JWT_KEYS_H
 #define LOGIC_JWT_KEYS_H

@@ -1,5 +1,5 @@
 /* lane: see lane.h. A ring under one lock. Comet's push has a queue for each thread and one order over all of them, and
- * redis_tell a list of a million that takes back what failed: neither is a lane. SPDX-License-Identifier: MIT */
+ * redis_tell a list of a million that takes failed items back: neither is a lane. SPDX-License-Identifier: MIT */
 #include "logic/lane.h"
 
 #include <errno.h>

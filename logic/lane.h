@@ -10,7 +10,7 @@
 struct lane;
 
 struct lane_item {
-	void *what;       /* whoever has the item owns it: the lane from lane_put on, then the worker */
+	void *what;       /* owned by the lane from lane_put on, then by the worker */
 	size_t bytes;     /* about what it holds */
 	int64_t since_ns; /* when it came, for the worker */
 };
@@ -28,7 +28,7 @@ struct lane_options {
 int lane_start(const struct lane_options *opt, struct lane **out);
 /* Take the item over; false: the lane is full, and the item is the caller's. Any thread; never waits. */
 bool lane_put(struct lane *l, const struct lane_item *item);
-/* Do what is left, and join. Nobody puts anything in any more. */
+/* Do the rest, and join. Nobody puts anything in any more. */
 void lane_stop(struct lane **l);
 
 #endif

@@ -65,7 +65,7 @@ static void say_replaced(struct logic *l, const char *server, const struct seat 
 			    log_str("error", err_text(rc)));
 }
 
-/* A comet sees by itself that a connection of its own was replaced; of those on another comet it cannot know. */
+/* A comet sees by itself that one of its connections was replaced by another of its own; a connection on another comet it does not see. */
 static void replace(struct logic *l, const char *server, const struct registry_found *old)
 {
 	const struct registry_entry *entry = old->entries;
@@ -102,7 +102,7 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 	return 0;
 }
 
-/* The comet listens to all the world because its auth.mode lets it; ours would then let all the world in. */
+/* The comet listens beyond loopback because its auth.mode is not open; ours is, and would let everybody in. */
 static int check_modes(const struct logic *l, const char *server, const struct wire_connect *request)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
@@ -204,7 +204,7 @@ int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat
 	registry_found_fini(&old);
 	if (rc != -ESTALE)
 		return rc;
-	/* It was replaced while its comet could not be told: after a time without Redis, for one. */
+	/* It was replaced while its comet could not be told, for example while Redis was unreachable. */
 	say_replaced(l, server, seat);
 	return 0;
 }
@@ -254,7 +254,7 @@ static int by_server_and_key(const void *a, const void *b)
 	return order != 0 ? order : strcmp(x->key, y->key);
 }
 
-/* Each server's keys together, and none twice: whom a caller names twice is still to be told once. */
+/* Each server's keys together, and none twice: a key that a caller names twice still gets the push once. */
 static void put_in_order(struct registry_found *found)
 {
 	size_t n = 0;
@@ -277,8 +277,8 @@ static void put_in_order(struct registry_found *found)
 
 static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks);
 
-/* Some of the push's keys moved after they were found: look again. One that moves all the time is told to nobody, and its
- * caller so. */
+/* Some of the push's keys moved after they were found: look again. A push to a key that moves all the time fails, and its caller is
+ * told. */
 static int push_moved(struct logic *l, struct wire_push *push, unsigned looks)
 {
 	struct registry_found found;
@@ -293,8 +293,8 @@ static int push_moved(struct logic *l, struct wire_push *push, unsigned looks)
 	return rc;
 }
 
-/* One push a server, with all of its keys. `push` says what; keys and sessions are filled in. `looks`: so often it may be
- * looked again where keys are that moved meanwhile. */
+/* One push for each server, with all of its keys. `push` is the message; keys and sessions are filled in. `looks`: keys that moved
+ * meanwhile may be looked up again so many times. */
 static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks)
 {
 	const char **keys = calloc(found->n + 1, sizeof(*keys));
@@ -326,7 +326,7 @@ static int make_message(const struct logic_message *m, struct message **out)
 	return m->body_bytes > UINT32_MAX ? -EMSGSIZE : message_new(m->op, m->body, (uint32_t)m->body_bytes, out);
 }
 
-/* Also of a push that some of its targets get: its caller knows no better than that it failed. */
+/* Counted also for a push that some of its targets get: its caller knows only that it failed. */
 static int count_failed(int rc)
 {
 	if (rc < 0)

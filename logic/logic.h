@@ -1,4 +1,4 @@
-/* logic: who is who, who is where, and the way of a push. The same code in a comet that runs alone and in comet-logic:
+/* logic: authentication, the registry, and the way of a push. The same code in a comet that runs alone and in comet-logic:
  * only registry and bus differ. Any thread; blocks as registry and bus do; holds no lock of its own while it calls them.
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_LOGIC_H
@@ -19,8 +19,8 @@
 
 struct logic {
 	const struct config *cfg;
-	bool alone;                /* in the one comet, which counts in this program and ... */
-	struct client_ports ports; /* ... whose doors these are, once they are open */
+	bool alone;                /* in the same program as the one comet, whose counters these are, too */
+	struct client_ports ports; /* that comet's doors, once they are open */
 	struct auth *auth;
 	struct registry registry;
 	struct bus bus;
@@ -34,7 +34,7 @@ int logic_connect(struct logic *l, const char *server, const struct wire_connect
 		  struct wire_session *session);
 /* 0 also where it was not registered any more; -ERR_NO_LOGIC, -ENOMEM: it may still be. */
 int logic_disconnect(struct logic *l, const char *server, const struct seat *seat);
-/* A new token of a connection that is in: how long it may stay now. */
+/* A new token of an authenticated connection: how long it may stay now. */
 int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const struct seat *seat,
 		 struct wire_renewal *renewal);
 /* Where a newer connection has the key, this one is kicked ("replaced"), which is 0, too. */
@@ -44,10 +44,10 @@ int logic_renew_online(struct logic *l, const struct registry_server *server, co
 /* A packet with an application's op, for the back end. */
 int logic_receive(struct logic *l, const char *server, const struct seat *seat, const struct packet *p);
 
-/* Where clients find a comet: the ports of the one around us, else those that cfg has for all of the cluster. */
+/* The ports where clients find a comet: those of the comet around us, otherwise those that cfg has for the whole cluster. */
 struct client_ports logic_client_ports(const struct logic *l);
 
-/* Calls of back ends that wait for something return now, and later ones do not wait: for http_stop, which waits for them. */
+/* Calls of back ends that wait for packets return now, and later calls do not wait: for http_stop, which waits for them. */
 void logic_stop_waiting(struct logic *l);
 
 /* A message that a back end has pushed. The body is the caller's. */

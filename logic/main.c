@@ -27,7 +27,7 @@
 struct house {
 	struct config cfg;
 	char instance[128]; /* in the registry */
-	char writer[160];   /* the same, and when it was started: what numbers pushes, see bus_redis.c */
+	char writer[160];   /* the same, and its start: the name under which pushes are numbered, see bus_redis.c */
 	struct redis_pipe *calls;
 	struct redis_pipe *pushes; /* of its own, so that a large push delays no answer to a comet */
 	struct logic logic;
@@ -90,14 +90,14 @@ int main(int argc, char **argv)
 	log_setup((enum log_level)h->cfg.log_level, (enum log_format)h->cfg.log_format);
 	name_instance(h);
 	if ((rc = start(h)) == -ECANCELED)
-		rc = 0; /* asked to stop while it waited: the signal is there already */
+		rc = 0; /* asked to stop while it waited: the signal is still pending */
 	if (rc == 0)
 		signals_wait(reload, h);
 	signals_arm_second();
 	stop(h);
 	config_fini(&h->cfg);
 	if (rc == -ERR_SCHEMA)
-		return 2; /* as for a wrong setting: to be started again does not help */
+		return 2; /* as for a wrong setting: another start does not help */
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -140,7 +140,7 @@ static int start(struct house *h)
 	if ((rc = answer_start(cfg, h->calls, &h->logic, h->instance, &h->answer)) < 0)
 		return fail("cannot answer comets", rc);
 	h->logic.health = (struct http_health){answer_ready, h->answer};
-	/* Last, so that who finds /healthz answering finds everything else there. */
+	/* Last, so that everything is up once /healthz answers. */
 	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
 		return 0;
 	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &h->http_keys)) < 0)

@@ -1,4 +1,4 @@
-/* online_memory: the comets, and how many are in their rooms, in the memory of a program that runs alone. Part of
+/* online_memory: the comets and the counts of their rooms, in the memory of a program that runs alone. Part of
  * registry_memory. Any thread. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_ONLINE_MEMORY_H
 #define LOGIC_ONLINE_MEMORY_H

@@ -175,7 +175,7 @@ static int copy_rooms(const struct registry_rooms *from, struct registry_rooms *
 	return 0;
 }
 
-/* Every comet asks once a second, every one of them for sums over all: one answer serves all who ask at about the time. */
+/* Every comet asks once a second for the sums over all comets: one answer serves all that ask at about the same time. */
 int online_redis_rooms(struct online_redis *o, struct registry_rooms *out)
 {
 	struct registry_rooms fresh;

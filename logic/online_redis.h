@@ -1,4 +1,4 @@
-/* online_redis: the comets of a cluster, and how many are in their rooms, as they have written it into Redis. Part of
+/* online_redis: the comets of a cluster and the counts of their rooms, as the comets have written them into Redis. Part of
  * registry_redis. Any thread, no lock held: it waits for Redis. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_ONLINE_REDIS_H
 #define LOGIC_ONLINE_REDIS_H

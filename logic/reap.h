@@ -1,5 +1,5 @@
-/* reap: removes what comets left that died. Every comet-logic looks after all comets; whoever finds one dead first removes
- * it, in one atomic step, so that no leader is needed. SPDX-License-Identifier: MIT */
+/* reap: removes the data of dead comets. Every comet-logic watches all comets; the first that finds one dead removes it, in one
+ * atomic step, so that no leader is needed. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_REAP_H
 #define LOGIC_REAP_H
 

@@ -41,7 +41,7 @@ struct reap {
 	int64_t answered_ns; /* when Redis last answered */
 };
 
-/* Only if it is still as we saw it: it may have come back, or another logic was faster. */
+/* Only if the lease is still as we saw it: the comet may have come back, or another logic was faster. */
 static void bury(struct reap *r, const char *server, const struct seen *s)
 {
 	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
@@ -57,7 +57,7 @@ static void bury(struct reap *r, const char *server, const struct seen *s)
 	freeReplyObject(reply);
 }
 
-/* -ENOMEM: it is looked at anew next time. */
+/* -ENOMEM: the next look begins anew with it. */
 static int look_at(struct reap *r, const struct lease *lease)
 {
 	int64_t now = clock_now_ns();
@@ -86,7 +86,7 @@ static int look_at(struct reap *r, const struct lease *lease)
 	return 0;
 }
 
-/* Those that the last look did not find. */
+/* Forget comets that the last look did not find. */
 static void forget_gone(struct reap *r)
 {
 	struct strmap_cursor cursor = {0};

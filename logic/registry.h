@@ -1,4 +1,4 @@
-/* registry: who is where. mid -> keys, key -> (server, session id). An interface with two memories.
+/* registry: where each connection is. mid -> keys, key -> (server, session id). An interface with two memories.
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_REGISTRY_H
 #define LOGIC_REGISTRY_H
@@ -33,7 +33,7 @@ struct registry_rooms {
 	size_t n;
 };
 void registry_rooms_fini(struct registry_rooms *rooms);
-/* Most people first, else by name. */
+/* Most people first, equal ones by name. */
 void registry_rooms_sort(struct registry_rooms *rooms);
 
 struct registry_server {
@@ -46,7 +46,7 @@ struct registry_server {
 	int64_t delivered; /* messages written to its clients, and dropped, since it started */
 	int64_t dropped;
 	int64_t updated_ms; /* wall time */
-	bool leaving;       /* it sends its clients away: no new ones are to go there */
+	bool leaving;       /* it sends its clients away: no new clients are to go there */
 };
 struct registry_servers {
 	struct registry_server *servers;
@@ -54,7 +54,7 @@ struct registry_servers {
 };
 void registry_servers_fini(struct registry_servers *servers);
 
-/* All calls: any thread, no lock of the caller's held; 0, -ENOMEM, or -ERR_NO_LOGIC where Redis is away. After an error the lists
+/* All calls: any thread, no lock of the caller's held; 0, -ENOMEM, or -ERR_NO_LOGIC without Redis. After an error the lists
  * are empty: there is nothing to free, and it does no harm. */
 struct registry {
 	/* Register a seat on server; its session_id is filled in, larger than any given before for this key. *old (may be
@@ -64,7 +64,7 @@ struct registry {
 	 * 1: another comet has the key. It keeps it, and pushes go there, until this registration is renewed: by then this
 	 * comet can take them. */
 	int (*put)(void *self, const char *server, struct seat *seat, int64_t expires_ms, struct registry_found *old);
-	/* Forget the key, but only if this registration is still the one. 0 also when it was not. */
+	/* Forget the key, but only if it still has this registration. 0 also when it did not. */
 	int (*del)(void *self, const char *server, const struct seat *seat);
 	/* Keep it alive, and register it if it is not there: it was lost, or put has said 1. *old (may be NULL) gets what it
 	 * replaced on another comet, n = 0 or 1. -ESTALE: a newer registration of the key is there. */

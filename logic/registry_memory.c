@@ -1,4 +1,4 @@
-/* registry_memory: who is where, in the memory of a program that runs alone. One lock: the work under it is a few hash
+/* registry_memory: the registry in the memory of a program that runs alone. One lock: the work under it is a few hash
  * look-ups. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdbool.h>
@@ -36,7 +36,7 @@ struct memory {
 	struct strmap sessions; /* by key */
 	struct strmap users;    /* by mid */
 	uint64_t last_id;
-	uint64_t numbers; /* the most that a forgotten user had: who comes next goes on from there */
+	uint64_t numbers; /* the most that a forgotten user had: the next new user goes on from there */
 };
 
 static struct memory *memory_of(void *self)
@@ -111,7 +111,7 @@ static void forget_if_gone_locked(struct memory *m, struct user *user) NEEDS(m->
 	free(user);
 }
 
-/* Out of its user, who is forgotten with the last session. */
+/* Take a session out of its user, who is forgotten with the last session. */
 static void unlink_locked(struct memory *m, struct session *session) NEEDS(m->lock)
 {
 	struct user *user = session->user;
@@ -154,7 +154,7 @@ static int put_locked(struct memory *m, struct session *session, int64_t mid, st
 	return 0;
 }
 
-/* Nobody but the caller can ask again in a program that runs alone: expires_ms is for those who can. */
+/* expires_ms does not matter in a program that runs alone: only the caller itself can ask again. */
 static int put(void *self, const char *server, struct seat *seat, int64_t expires_ms, struct registry_found *old)
 {
 	struct memory *m = memory_of(self);
@@ -255,7 +255,7 @@ static int next_number(void *self, int64_t mid, uint64_t *number)
 	int rc = 0;
 
 	lock_take(&m->lock);
-	/* All clients that are no user share one count, which is never forgotten as a user's is. */
+	/* All guests (mid 0) share one count, which is never forgotten as a user's is. */
 	if (mid <= 0)
 		*number = ++m->numbers;
 	else if ((user = find_user_locked(m, mid, true)) != NULL)

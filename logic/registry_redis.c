@@ -1,8 +1,8 @@
-/* registry_redis: see registry.h. Who is where, in Redis. Any thread; each call is one script, or a few in one write.
+/* registry_redis: see registry.h. The registry in Redis. Any thread; each call is one script, or a few in one write.
  *
- * A session counts only while its comet's lease stands, with the epoch under which the session was made: what a comet left
- * that died is dead at once when the lease is removed or taken over, and its sessions go by their time to live. Comets
- * write their leases and room counts themselves (logic_client/redis_lease.c), so that these outlive all logics.
+ * A session counts only while its comet's lease stands, with the epoch under which the session was made: the sessions of a dead comet
+ * are void at once when its lease is removed or taken over, and go by their time to live. Comets write their leases and room counts
+ * themselves (logic_client/redis_lease.c), so that these outlive all logics.
  * SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -87,8 +87,8 @@ static struct registry_entry entry_at(const struct redisReply *reply, const char
 	};
 }
 
-/* The registration that was replaced. Without memory for it nobody is told, which is no reason to take back what is done: the
- * replaced connection's heartbeat ends it. */
+/* The registration that was replaced. Without memory for it nobody is told; the new registration stands all the same, and the
+ * replaced connection's next heartbeat ends it. */
 static void tell_old(struct registry_found *old, struct registry_entry entry)
 {
 	if (old != NULL && registry_found_add(old, &entry) < 0)
@@ -111,9 +111,9 @@ static int put(void *self, const char *server, struct seat *seat, int64_t expire
 	if (redis_reply_says(reply, "late"))
 		rc = -ETIMEDOUT;
 	else if (redis_reply_says(reply, "later"))
-		/* The key is served by another comet, and stays there for now: what is pushed would reach a comet whose bucket
-		 * does not know the connection yet, and be lost. The id is given already, so that this connection counts as the
-		 * newer one; the comet renews it once its bucket has it (take_over), and that moves the key in one step. */
+		/* Another comet serves the key, and keeps it for now: if the key moved at once, pushes would reach a comet whose
+		 * bucket does not have the connection yet, and be lost. The id is given already, so that this connection counts
+		 * as the newer one; the comet renews it once its bucket has it (take_over), which moves the key in one step. */
 		rc = 1;
 	else if (!redis_reply_says(reply, "ok"))
 		/* The comet has lost its lease and does not know it yet; in a moment it will have a new one. */
@@ -294,7 +294,7 @@ int registry_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 	r->magic = REGISTRY_REDIS_MAGIC;
 	r->pipe = pipe;
 	r->timeout_ns = cfg->redis_timeout * CLOCK_MS;
-	/* Clients may beat faster than asked; comets tell of it once a minute at the most. */
+	/* Clients may beat faster than asked; comets tell of it at most once a minute. */
 	(void)snprintf(r->ttl_ms, sizeof(r->ttl_ms), "%lld", (long long)(HEARTBEATS * heartbeat + 180000));
 	(void)snprintf(r->lease_ms, sizeof(r->lease_ms), "%lld", (long long)cfg->redis_lease);
 	lock_init(&r->lock, LOCK_REGISTRY);

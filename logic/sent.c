@@ -40,7 +40,7 @@ static void owe_at_least(struct sent *s, struct sent_stream *stream, uint64_t ha
 		set_owed(s, stream, had);
 }
 
-/* Redis has lost its data: what we know becomes what is owed. */
+/* Redis has lost its data: the numbers that we know are owed to the comets. */
 static void begin_generation(struct sent *s, uint64_t generation)
 {
 	struct strmap_cursor cursor = {0};

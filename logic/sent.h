@@ -1,6 +1,6 @@
-/* sent: how many entries each comet's stream has had, as the answers to our pushes said. When Redis loses its data, what a comet
- * had not read yet is gone, and neither it nor Redis knows how much that was; we know up to where it went, and the comet knows
- * where it was. So it is told (bus_redis.c), and counts the difference.
+/* sent: how many entries each comet's stream has had, as the answers to our pushes said. When Redis loses its data, the entries that a
+ * comet had not read yet are gone, and neither the comet nor Redis knows their number; we know the last entry, and the comet knows
+ * the last one that it read. So the comet is told (bus_redis.c), and counts the difference.
  * No lock of its own: the owner has one. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_SENT_H
 #define LOGIC_SENT_H
@@ -31,10 +31,10 @@ struct sent_answer {
 	uint64_t epoch;
 	uint64_t n;
 };
-/* Answers may come in another order than they were given. Without memory a comet is not told, that is all. */
+/* Answers may come in another order than they were given. Without memory a comet is not told, with no other harm. */
 void sent_note(struct sent *s, const struct sent_answer *answer);
 
-/* The next comet that is to be told, and what: so many entries its stream had when Redis lost its data. It counts as told
+/* The next comet that is to be told, and the number of entries that its stream had when Redis lost its data. It counts as told
  * then, unless sent_owe puts it back. False: nobody. */
 bool sent_take_owed(struct sent *s, char server[SENT_SERVER_BYTES], uint64_t *had);
 void sent_owe(struct sent *s, const char *server, uint64_t had);

@@ -68,13 +68,13 @@ static int copy_entry(const struct upstream_entry *from, struct upstream_entry *
 	return 0;
 }
 
-/* About so much memory is an entry's. */
+/* An entry takes about so much memory. */
 static size_t bytes_of(const struct upstream_entry *entry)
 {
 	return sizeof(*entry) + strlen(entry->seat.key) + entry->body_bytes;
 }
 
-/* Is there no room for so many bytes more? There is always room for one entry. */
+/* Is there no space for so many bytes more? There is always space for one entry. */
 static bool must_go_locked(const struct memory *m, size_t bytes) NEEDS(m->lock)
 {
 	uint64_t n = m->last + 1 - m->first;
@@ -156,7 +156,7 @@ static int read_after(void *self, const struct upstream_query *query, struct ups
 	if (!isdigit((unsigned char)query->after[0]) || *end != '\0')
 		return -EINVAL;
 	lock_take(&m->lock);
-	/* An id from before a restart: what is here now is all new to that reader. */
+	/* An id from before a restart: all entries are new to that reader. */
 	if (after > m->last)
 		after = 0;
 	if (m->last <= after && query->wait_ms > 0 && m->readers >= READERS_MAX) {

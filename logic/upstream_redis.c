@@ -203,7 +203,7 @@ static int read_after(void *self, const struct upstream_query *query, struct ups
 	if (rc < 0)
 		upstream_found_fini(found);
 	if (rc == -ESHUTDOWN)
-		return 0; /* nothing came while we were here */
+		return 0; /* nothing came while we waited */
 	return rc == 0 || rc == -EBUSY || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
 
