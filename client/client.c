@@ -1,20 +1,15 @@
-/* client: see client.h. Any thread, one at a time. The socket never blocks by itself: poll() does the waiting, so that
- * each call ends at its deadline. SPDX-License-Identifier: MIT */
+/* client: see client.h. Any thread, one at a time. SPDX-License-Identifier: MIT */
 #include "client/client.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
+#include "client/client_tcp.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
@@ -22,65 +17,12 @@
 #define FIRST_BUFFER     4096
 
 struct client {
-	int fd;
-	int cancel_fd;
+	struct client_link *link;
 	uint32_t max_body;
 	/* received and not yet handed out: buf[start..end) */
 	uint8_t *buf;
 	size_t cap, start, end;
 };
-
-/* Sleep until the socket is ready for `events`, at most to the deadline. */
-static int wait_ready(const struct client *c, short events, int64_t deadline_ns)
-{
-	struct pollfd fds[2] = {{c->fd, events, 0}, {c->cancel_fd, POLLIN, 0}};
-
-	for (;;) {
-		int64_t left = deadline_ns - clock_now_ns();
-		struct timespec ts = {left > 0 ? left / CLOCK_SEC : 0, left > 0 ? left % CLOCK_SEC : 0};
-		int n = ppoll(fds, 2, &ts, NULL);
-
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n > 0)
-			return fds[1].revents != 0 ? -ECANCELED : 0;
-		if (n == 0)
-			return -ETIMEDOUT;
-	}
-}
-
-static int finish_connect(const struct client *c, int64_t deadline_ns)
-{
-	int error = 0;
-	socklen_t len = sizeof(error);
-	int rc = wait_ready(c, POLLOUT, deadline_ns);
-
-	if (rc < 0)
-		return rc;
-	if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
-		return -errno;
-	return -error;
-}
-
-static int connect_one(struct client *c, const struct addrinfo *ai, int64_t deadline_ns)
-{
-	int rc, on = 1;
-
-	c->fd = socket(ai->ai_family, ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, ai->ai_protocol);
-	if (c->fd < 0)
-		return -errno;
-	if (setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
-		rc = -errno;
-	else if (connect(c->fd, ai->ai_addr, ai->ai_addrlen) == 0)
-		return 0;
-	else
-		rc = errno == EINPROGRESS ? finish_connect(c, deadline_ns) : -errno;
-	if (rc < 0) {
-		close(c->fd);
-		c->fd = -1;
-	}
-	return rc;
-}
 
 static int resolve(const struct client_options *opt, struct addrinfo **out)
 {
@@ -100,8 +42,10 @@ static int resolve(const struct client_options *opt, struct addrinfo **out)
 
 /* An equal share of the time that is left for each address that is left: one that nobody answers at, as IPv6 often is
  * where a network only seems to have it, leaves time for the next. */
-static int connect_any(struct client *c, const struct addrinfo *list, int64_t deadline_ns)
+static int connect_any(struct client *c, const struct client_options *opt, const struct addrinfo *list,
+		       int64_t deadline_ns)
 {
+	client_link_open *open = opt->open != NULL ? opt->open : client_tcp_open;
 	int left = 0, rc = -ENOENT;
 
 	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
@@ -109,7 +53,7 @@ static int connect_any(struct client *c, const struct addrinfo *list, int64_t de
 	for (const struct addrinfo *ai = list; ai != NULL && rc < 0 && rc != -ECANCELED; ai = ai->ai_next, left--) {
 		int64_t now_ns = clock_now_ns();
 
-		rc = connect_one(c, ai, now_ns + (deadline_ns - now_ns) / left);
+		rc = open(opt, ai, now_ns + (deadline_ns - now_ns) / left, &c->link);
 	}
 	return rc;
 }
@@ -122,8 +66,6 @@ int client_connect(const struct client_options *opt, int64_t deadline_ns, struct
 
 	if (c == NULL)
 		return -ENOMEM;
-	c->fd = -1;
-	c->cancel_fd = opt->cancel_fd;
 	c->max_body = opt->max_body > 0 ? opt->max_body : DEFAULT_MAX_BODY;
 	c->cap = FIRST_BUFFER;
 	rc = -ENOMEM;
@@ -132,7 +74,7 @@ int client_connect(const struct client_options *opt, int64_t deadline_ns, struct
 	if ((rc = resolve(opt, &list)) < 0)
 		goto free_client;
 
-	rc = connect_any(c, list, deadline_ns);
+	rc = connect_any(c, opt, list, deadline_ns);
 	freeaddrinfo(list);
 	if (rc < 0)
 		goto free_client;
@@ -148,44 +90,20 @@ void client_free(struct client **c)
 {
 	if (*c == NULL)
 		return;
-	if ((*c)->fd >= 0)
-		close((*c)->fd);
+	if ((*c)->link != NULL)
+		(*c)->link->ops->free((*c)->link);
 	free((*c)->buf);
 	free(*c);
 	*c = NULL;
-}
-
-/* All of it, waiting for the peer up to the deadline. */
-static int send_bytes(const struct client *c, const uint8_t *bytes, size_t n, int flags, int64_t deadline_ns)
-{
-	while (n > 0) {
-		ssize_t sent = send(c->fd, bytes, n, flags | MSG_NOSIGNAL);
-		int rc = sent < 0 ? -errno : 0;
-
-		if (rc == -EAGAIN && (rc = wait_ready(c, POLLOUT, deadline_ns)) == 0)
-			continue;
-		if (rc == -EINTR)
-			continue;
-		if (rc < 0)
-			return rc;
-		bytes += sent;
-		n -= (size_t)sent;
-	}
-	return 0;
 }
 
 int client_send(struct client *c, int16_t ver, int32_t op, int32_t seq, const void *body, uint32_t body_bytes,
 		int64_t deadline_ns)
 {
 	uint8_t head[PACKET_HEAD_BYTES];
-	int rc;
 
 	packet_encode(head, ver, op, seq, body_bytes);
-	/* MSG_MORE: header and body leave in one segment. */
-	rc = send_bytes(c, head, sizeof(head), body_bytes > 0 ? MSG_MORE : 0, deadline_ns);
-	if (rc == 0 && body_bytes > 0)
-		rc = send_bytes(c, body, body_bytes, 0, deadline_ns);
-	return rc;
+	return c->link->ops->send(c->link, head, body, body_bytes, deadline_ns);
 }
 
 /* Make space for `want` bytes from start on. The bytes that are held move to the front. */
@@ -207,22 +125,13 @@ static int make_space(struct client *c, size_t want)
 	return 0;
 }
 
-/* Receive once. It polls first, even where bytes are known to wait, so that a server that never stops sending cannot keep
- * us from the deadline or from being cancelled. */
 static int receive_some(struct client *c, int64_t deadline_ns)
 {
-	ssize_t n;
-	int rc = wait_ready(c, POLLIN, deadline_ns);
+	size_t n = 0;
+	int rc = c->link->ops->receive(c->link, c->buf + c->end, c->cap - c->end, deadline_ns, &n);
 
-	if (rc < 0)
-		return rc;
-	n = recv(c->fd, c->buf + c->end, c->cap - c->end, 0);
-	if (n == 0)
-		return c->end > c->start ? -ERR_CUT : -ERR_EOF;
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	c->end += (size_t)n;
-	return 0;
+	c->end += n;
+	return rc == -ERR_EOF && c->end > c->start ? -ERR_CUT : rc;
 }
 
 /* Have at least `want` bytes from start on. */
@@ -254,7 +163,7 @@ int client_read(struct client *c, int64_t deadline_ns, struct packet *p)
 
 int client_fd(const struct client *c)
 {
-	return c->fd;
+	return c->link->fd;
 }
 
 int client_token(const struct client_identity *identity, char **out)

@@ -1,4 +1,4 @@
-/* client: a client's end of one TCP connection to a comet: connect, authenticate, send, read. Every call blocks up to its
+/* client: a client's end of one connection to a comet: connect, authenticate, send, read. Every call blocks up to its
  * own deadline on clock_now_ns()'s scale, and can be cancelled by a descriptor. A client belongs to one thread at a time.
  * SPDX-License-Identifier: MIT */
 #ifndef CLIENT_CLIENT_H
@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/client_link.h"
 #include "common/wire/goodbye.h"
 #include "common/wire/packet.h"
 
@@ -15,13 +16,6 @@
 #define CLIENT_NODE_BYTES  128
 
 struct client;
-
-struct client_options {
-	const char *host; /* name or address */
-	const char *port;
-	uint32_t max_body; /* longest body taken from the server; 0 means 16 MiB */
-	int cancel_fd;     /* readable: every wait ends with -ECANCELED; -1 for none. It is only polled, never read */
-};
 
 /* Why the server is about to close: the body of op 6. */
 struct client_goodbye {
@@ -50,7 +44,7 @@ int client_token(const struct client_identity *identity, char **out);
  *   -ENOENT     the name does not resolve
  *   -ETIMEDOUT  nobody answered by the deadline
  *   -ECANCELED  cancel_fd
- *   -errno      of the last address tried, or -ENOMEM */
+ *   an error of client_link_open's, of the last address tried; -ENOMEM */
 int client_connect(const struct client_options *opt, int64_t deadline_ns, struct client **out);
 /* Close and free. *c becomes NULL. */
 void client_free(struct client **c);

@@ -8,7 +8,7 @@ CLIENT_SO  := $(BUILD)/libcometclient.so.0
 CLIENT_LIB := $(BUILD)/libcometclient.a
 CLIENT_ALL := $(BUILD)/client/all.o
 CLIENT_MAP := client/comet_client.map
-CLIENT_OBJS := $(patsubst %,$(BUILD)/client/%.o,client/comet_client client/client client/backoff common/wire/packet common/base/clock common/base/err common/base/obj)
+CLIENT_OBJS := $(patsubst %,$(BUILD)/client/%.o,client/comet_client client/client client/client_link client/client_tcp client/backoff common/wire/packet common/base/clock common/base/err common/base/obj)
 
 $(BUILD)/client/%.o: %.c
 	@mkdir -p $(@D)
