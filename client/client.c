@@ -40,6 +40,14 @@ static int resolve(const struct client_options *opt, struct addrinfo **out)
 	}
 }
 
+/* Reasons and addresses are shown on terminals, where control characters would be obeyed. */
+static void make_printable(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
+			*text = '?';
+}
+
 /* An equal share of the time that is left for each address that is left: one that nobody answers at, as IPv6 often is
  * where a network only seems to have it, leaves time for the next. */
 static int connect_any(struct client *c, const struct client_options *opt, const struct addrinfo *list,
@@ -64,6 +72,8 @@ int client_connect(const struct client_options *opt, int64_t deadline_ns, struct
 	struct client *c = calloc(1, sizeof(*c));
 	int rc;
 
+	if (opt->why != NULL)
+		opt->why[0] = '\0';
 	if (c == NULL)
 		return -ENOMEM;
 	c->max_body = opt->max_body > 0 ? opt->max_body : DEFAULT_MAX_BODY;
@@ -82,6 +92,8 @@ int client_connect(const struct client_options *opt, int64_t deadline_ns, struct
 	return 0;
 
 free_client:
+	if (opt->why != NULL)
+		make_printable(opt->why);
 	client_free(&c);
 	return rc;
 }
@@ -144,7 +156,8 @@ static int fill(struct client *c, size_t want, int64_t deadline_ns)
 	return rc;
 }
 
-int client_read(struct client *c, int64_t deadline_ns, struct packet *p)
+/* The next packet as it came. */
+static int read_one(struct client *c, int64_t deadline_ns, struct packet *p)
 {
 	size_t whole;
 	int rc;
@@ -161,9 +174,43 @@ int client_read(struct client *c, int64_t deadline_ns, struct packet *p)
 	return 0;
 }
 
+/* Do the bytes consist of whole packets? */
+static int check_packets(const uint8_t *bytes, size_t n)
+{
+	struct packet p;
+
+	for (size_t at = 0; at < n; at += PACKET_HEAD_BYTES + (size_t)p.body_bytes) {
+		int rc = n - at < PACKET_HEAD_BYTES ? -ERR_PACKET_LENGTH : packet_decode(bytes + at, UINT32_MAX, &p);
+
+		if (rc < 0)
+			return rc;
+		if (p.body_bytes > n - at - PACKET_HEAD_BYTES)
+			return -ERR_PACKET_LENGTH;
+	}
+	return 0;
+}
+
+int client_read(struct client *c, int64_t deadline_ns, struct packet *p)
+{
+	int rc;
+
+	/* Over WebSocket pushes come in a packet around them: it is taken off, and they are next. */
+	while ((rc = read_one(c, deadline_ns, p)) == 0 && p->op == OP_RAW) {
+		if ((rc = check_packets(p->body, p->body_bytes)) < 0)
+			return rc;
+		c->start -= p->body_bytes;
+	}
+	return rc;
+}
+
 int client_fd(const struct client *c)
 {
 	return c->link->fd;
+}
+
+const char *client_said(const struct client *c)
+{
+	return c->link->said;
 }
 
 int client_token(const struct client_identity *identity, char **out)
@@ -213,14 +260,6 @@ int client_authenticate(struct client *c, enum dialect dialect, const char *toke
 	if ((rc == 0 && p.op == OP_DISCONNECT) || rc == -ERR_EOF)
 		return -ERR_REFUSED;
 	return rc;
-}
-
-/* Reasons and addresses are shown on terminals, where control characters would be obeyed. */
-static void make_printable(char *text)
-{
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < 0x20 || (unsigned char)*text >= 0x7f)
-			*text = '?';
 }
 
 void client_read_goodbye(const struct packet *p, struct client_goodbye *out)

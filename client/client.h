@@ -12,8 +12,7 @@
 #include "common/wire/goodbye.h"
 #include "common/wire/packet.h"
 
-#define CLIENT_WORDS_BYTES 160
-#define CLIENT_NODE_BYTES  128
+#define CLIENT_NODE_BYTES 128
 
 struct client;
 
@@ -68,6 +67,8 @@ int client_read(struct client *c, int64_t deadline_ns, struct packet *p);
 /* For poll() among other descriptors. Bytes that were received already do not make it readable: first call client_read until
  * -ETIMEDOUT. */
 int client_fd(const struct client *c);
+/* What the server said as it closed, beside packets: code and reason of WebSocket; otherwise "". */
+const char *client_said(const struct client *c);
 
 /* Read the body of op 6. Control characters become question marks; whatever the body lacks is 0 or empty. */
 void client_read_goodbye(const struct packet *p, struct client_goodbye *out);

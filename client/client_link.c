@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
 
 #include "common/base/clock.h"
 
@@ -22,4 +24,22 @@ int client_link_wait(const struct client_link *l, short events, int64_t deadline
 		if (n == 0)
 			return -ETIMEDOUT;
 	}
+}
+
+bool client_link_cancelled(const struct client_link *l)
+{
+	struct pollfd fd = {l->cancel_fd, POLLIN, 0};
+
+	return poll(&fd, 1, 0) > 0;
+}
+
+void client_link_say(const struct client_options *opt, const char *format, ...)
+{
+	va_list words;
+
+	if (opt->why == NULL)
+		return;
+	va_start(words, format);
+	(void)vsnprintf(opt->why, CLIENT_WORDS_BYTES, format, words);
+	va_end(words);
 }

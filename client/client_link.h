@@ -1,16 +1,19 @@
-/* client_link: what carries the bytes of one client: a TCP connection. A link belongs to one thread
+/* client_link: what carries the bytes of one client: a TCP connection, and TLS or WebSocket on it. A link belongs to one thread
  * at a time, as its client does. SPDX-License-Identifier: MIT */
 #ifndef CLIENT_CLIENT_LINK_H
 #define CLIENT_CLIENT_LINK_H
 
 #include <netdb.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define CLIENT_WORDS_BYTES 160
 
 struct client_link;
 struct client_options;
 
-/* Open a link to one address. 0, -ETIMEDOUT, -ECANCELED, -errno. */
+/* Open a link to one address. 0, -ETIMEDOUT, -ECANCELED; -errno; and those that the link's own header names. */
 typedef int client_link_open(const struct client_options *opt, const struct addrinfo *at, int64_t deadline_ns,
 			     struct client_link **out);
 
@@ -21,6 +24,13 @@ struct client_options {
 	uint32_t max_body; /* longest body taken from the server; 0 means 16 MiB */
 	int cancel_fd;     /* readable: every wait ends with -ECANCELED; -1 for none. It is only polled, never read */
 	client_link_open *open; /* NULL: TCP */
+	char *why;              /* NULL, or CLIENT_WORDS_BYTES for words where an error alone says too little */
+	/* of WebSocket */
+	const char *path;
+	/* of TLS */
+	bool tls;
+	const char *ca_file; /* certificates to trust, PEM; NULL: those of the system */
+	bool insecure;       /* any certificate will do */
 };
 
 struct client_link_ops {
@@ -37,9 +47,16 @@ struct client_link {
 	const struct client_link_ops *ops;
 	int fd; /* the socket */
 	int cancel_fd;
+	char said[CLIENT_WORDS_BYTES]; /* by the server as it closed, beside packets; empty: nothing */
 };
 
 /* Sleep until the socket is ready for `events`: 0, -ETIMEDOUT, -ECANCELED, -errno. */
 int client_link_wait(const struct client_link *l, short events, int64_t deadline_ns);
+
+/* Is cancel_fd readable? */
+bool client_link_cancelled(const struct client_link *l);
+
+/* Print into opt->why, if it is there. */
+void client_link_say(const struct client_options *opt, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

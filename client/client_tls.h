@@ -1,0 +1,23 @@
+/* client_tls: TLS of a client, and a link that is TLS on TCP. Certificate and name of the server are checked, unless
+ * opt->insecure. SPDX-License-Identifier: MIT */
+#ifndef CLIENT_CLIENT_TLS_H
+#define CLIENT_CLIENT_TLS_H
+
+#include <openssl/ssl.h>
+
+#include "client/client_link.h"
+
+/* Each with words in opt->why: -ERR_TLS: the certificate is not accepted, or ca_file is none; -EPROTO: no TLS there. */
+client_link_open client_tls_open;
+
+/* The settings of a connection to opt->host; *out is the caller's to SSL_CTX_free. -ERR_TLS with words: ca_file is not there
+ * or holds no certificates; -ENOMEM. */
+int client_tls_context(const struct client_options *opt, SSL_CTX **out);
+
+/* Is it an address, and no name? */
+bool client_tls_is_address(const char *host);
+
+/* Say that the server's certificate is not accepted, and why: an X509_V_ERR_ of OpenSSL's. -ERR_TLS. */
+int client_tls_refuse(const struct client_options *opt, long verdict);
+
+#endif
