@@ -31,7 +31,7 @@ static const char help[] =
 	"  comet-cli bench    how many, how fast, and is anything lost\n"
 	"\n"
 	"comet-cli COMMAND --help shows the options of each. sub and bench speak to the port for TCP clients\n"
-	"(127.0.0.1:3101); push, kick, online and bench fanout to the HTTP API (127.0.0.1:3111).\n"
+	"(127.0.0.1:3101), sub with a URL to any; push, kick, online and bench fanout to the HTTP API (127.0.0.1:3111).\n"
 	"\n"
 	"Exit code: 0 done; 1 refused or closed by the server; 2 wrong command line; 3 nobody answers at that\n"
 	"address; 4 out of time.\n"

@@ -37,14 +37,19 @@ static void say(const struct sessions *s, const char *words, const char *why)
 		why != NULL ? why : "");
 }
 
-static void say_goodbye(const struct sessions *s, const char *words, const struct client_goodbye *goodbye)
+/* What op 6 said, or where it said nothing, `said` beside packets. */
+static void say_goodbye(const struct sessions *s, const char *words, const struct client_goodbye *goodbye,
+			const char *said)
 {
 	char why[sizeof(goodbye->reason) + 40];
 
 	if (goodbye->code != GOODBYE_UNSAID)
 		snprintf(why, sizeof(why), "%s (code %lld)", goodbye->reason, (long long)goodbye->code);
 	else
-		snprintf(why, sizeof(why), "%s", goodbye->reason[0] != '\0' ? goodbye->reason : "no reason given");
+		snprintf(why, sizeof(why), "%s",
+			 goodbye->reason[0] != '\0' ? goodbye->reason
+			 : said[0] != '\0'          ? said
+						    : "no reason given");
 	say(s, words, why);
 }
 
@@ -90,7 +95,7 @@ static enum session_end take_packet(struct sessions *s, const struct packet *p, 
 	*ended = true;
 	if (p->op == OP_DISCONNECT) {
 		client_read_goodbye(p, &goodbye);
-		say_goodbye(s, "closed by", &goodbye);
+		say_goodbye(s, "closed by", &goodbye, "");
 		take_node(s, &goodbye);
 		return client_goodbye_is_final(goodbye.code) ? SESSION_REFUSED : SESSION_LOST;
 	}
@@ -106,14 +111,14 @@ static enum session_end take_packet(struct sessions *s, const struct packet *p, 
 	return SESSION_LOST;
 }
 
-/* How an error of the client ends the session. A real one is said on stderr. */
-static enum session_end read_failed(const struct sessions *s, int rc, const char *words)
+/* How an error of the client ends the session. A real one is said on stderr, in the server's words if there are any. */
+static enum session_end read_failed(const struct sessions *s, int rc, const char *words, const char *said)
 {
 	if (rc == -ECANCELED)
 		return SESSION_DONE;
 	if (rc == -ETIMEDOUT && clock_now_ns() >= s->opt->deadline_ns)
 		return SESSION_TIMED_OUT;
-	say(s, words, err_text(rc));
+	say(s, words, said[0] != '\0' ? said : err_text(rc));
 	return SESSION_LOST;
 }
 
@@ -131,7 +136,7 @@ static enum session_end follow(struct sessions *s, struct client *c)
 		enum session_end end;
 
 		if (rc < 0 && (rc != -ETIMEDOUT || clock_now_ns() >= s->opt->deadline_ns))
-			return read_failed(s, rc, "lost");
+			return read_failed(s, rc, "lost", client_said(c));
 		if (rc == 0) {
 			unanswered = false;
 			end = take_packet(s, &p, &ended);
@@ -148,7 +153,7 @@ static enum session_end follow(struct sessions *s, struct client *c)
 		unanswered = true;
 		rc = client_send(c, s->opt->dialect == DIALECT_V2, OP_HEARTBEAT, ++seq, NULL, 0, beat_ns);
 		if (rc < 0)
-			return read_failed(s, rc, "lost");
+			return read_failed(s, rc, "lost", client_said(c));
 	}
 }
 
@@ -158,46 +163,56 @@ static enum session_end sign_in(struct sessions *s, struct client *c, int64_t de
 	int rc = client_authenticate(c, s->opt->dialect, s->opt->token, deadline_ns, &goodbye);
 
 	if (rc == -ERR_REFUSED) {
-		say_goodbye(s, "refused by", &goodbye);
+		say_goodbye(s, "refused by", &goodbye, client_said(c));
 		take_node(s, &goodbye);
 		/* Draining, or logic away for now: later may be better. A server that just closes (goim) means no. */
 		return goodbye.code != GOODBYE_UNSAID && !client_goodbye_is_final(goodbye.code) ? SESSION_LOST
 												: SESSION_REFUSED;
 	}
 	if (rc < 0)
-		return read_failed(s, rc, "no authentication by");
+		return read_failed(s, rc, "no authentication by", client_said(c));
 	s->online_ns = clock_now_ns();
 	s->was_online = true;
 	say(s, "online at", NULL);
 	return SESSION_DONE;
 }
 
-/* Choose where this session goes: where the one before was sent, or where the arguments say. */
+/* Choose where this session goes: where the one before was sent, or where the arguments say. Nodes are named by their port for
+ * TCP clients; the other ports are the same on all of them. */
 static void aim(struct sessions *s)
 {
 	bool sent = address_parse(s->next_node, &s->node) == 0 && s->node.host[0] != '\0' && s->node.port[0] != '\0';
 
 	s->next_node[0] = '\0';
-	s->at_host = sent ? s->node.host : s->opt->host;
-	s->at_port = sent ? s->node.port : s->opt->port;
+	s->at_host = sent ? s->node.host : s->opt->to.host;
+	s->at_port = sent && s->opt->to.open == NULL ? s->node.port : s->opt->to.port;
+}
+
+/* How it ends where no connection came about. */
+static enum session_end not_connected(const struct sessions *s, int rc, const char *why)
+{
+	enum session_end end = read_failed(s, rc, "cannot reach", why);
+
+	if (end != SESSION_LOST || rc == -EAGAIN)
+		return end;
+	return rc == -ERR_REFUSED || rc == -ERR_TLS ? SESSION_REFUSED : SESSION_UNREACHABLE;
 }
 
 /* DONE and online_ns set where we are in. */
 static enum session_end open_session(struct sessions *s, struct client **c)
 {
-	struct client_options opt = {.host = s->at_host, .port = s->at_port, .cancel_fd = s->opt->signal_fd};
+	char why[CLIENT_WORDS_BYTES];
+	struct client_options opt = s->opt->to;
 	int64_t deadline_ns = clock_now_ns() + CONNECT_NS;
-	enum session_end end;
 	int rc;
 
+	opt.host = s->at_host;
+	opt.port = s->at_port;
+	opt.why = why;
 	if (deadline_ns > s->opt->deadline_ns)
 		deadline_ns = s->opt->deadline_ns;
 	rc = client_connect(&opt, deadline_ns, c);
-	if (rc < 0) {
-		end = read_failed(s, rc, "cannot reach");
-		return end == SESSION_LOST ? SESSION_UNREACHABLE : end;
-	}
-	return sign_in(s, *c, deadline_ns);
+	return rc < 0 ? not_connected(s, rc, why) : sign_in(s, *c, deadline_ns);
 }
 
 /* We are elsewhere, or could not get there: print what the server that goes away has sent meanwhile. It closes when our
@@ -249,7 +264,7 @@ static enum session_end run_session(struct sessions *s)
 /* Sleep before the next attempt: LOST when it is due, otherwise how it all ended. */
 static enum session_end wait_out(const struct sessions *s, unsigned attempt)
 {
-	struct pollfd fd = {s->opt->signal_fd, POLLIN, 0};
+	struct pollfd fd = {s->opt->to.cancel_fd, POLLIN, 0};
 	uint32_t random = 0;
 	int64_t delay_ms, left_ms = (s->opt->deadline_ns - clock_now_ns()) / CLOCK_MS;
 

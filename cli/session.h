@@ -1,5 +1,5 @@
 /* session: `comet-cli sub` once its arguments are read: one connection after another. It prints each push, keeps the
- * heartbeat, and comes back after a loss. One thread; signal_fd ends every wait. SPDX-License-Identifier: MIT */
+ * heartbeat, and comes back after a loss. One thread; to.cancel_fd ends every wait. SPDX-License-Identifier: MIT */
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 
@@ -9,7 +9,7 @@
 #include "client/client.h"
 
 struct session_options {
-	const char *host, *port;
+	struct client_options to; /* whose cancel_fd is readable: leave */
 	enum dialect dialect;
 	const char *token;
 	bool has_key;  /* of its own, by which a connection to another server replaces the one before */
@@ -17,7 +17,6 @@ struct session_options {
 	int64_t heartbeat_ns;
 	int64_t deadline_ns;
 	bool json, reconnect;
-	int signal_fd; /* readable: leave */
 };
 
 /* How a session ended, and what that means. */

@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/session.h"
 #include "client/client.h"
+#include "client/client_url.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
@@ -21,6 +22,8 @@
 
 struct sub {
 	struct session_options session;
+	struct client_url url;
+	bool has_place; /* --host or --port */
 	struct client_identity identity;
 	int32_t accepts[ACCEPTS_MAX];
 	char *made_token; /* of identity, where none was given */
@@ -30,10 +33,12 @@ struct sub {
 static const char help[] =
 	"comet-cli sub: be a client, and print each message as it arrives\n"
 	"\n"
-	"  comet-cli sub [options]\n"
+	"  comet-cli sub [options] [URL]\n"
 	"\n"
 	"  --host HOST        where comet is (127.0.0.1)\n"
 	"  --port PORT        its port for TCP clients (3101)\n"
+	"  --cacert FILE      certificates to trust with tls:// and wss://, PEM; without it those of the system\n"
+	"  --insecure         with tls:// and wss://: any certificate will do\n"
 	"  --mid N            the user we say we are; 0 is nobody (0)\n"
 	"  --key KEY          the name of this connection; without it the server makes one\n"
 	"  --room TYPE://ID   the room we are in\n"
@@ -45,6 +50,9 @@ static const char help[] =
 	"  --heartbeat TIME   how often we say that we are still here (30s)\n"
 	"  --json             print each message as a JSON object: op, ver, seq, and body or body_base64\n"
 	"  --no-reconnect     leave when the connection is lost\n"
+	"\n"
+	"URL stands in place of --host and --port: tcp://HOST:PORT, tls://HOST:PORT, ws://HOST:PORT/sub or\n"
+	"wss://HOST:PORT/sub.\n"
 	"\n"
 	"Messages go to stdout, one a line and at once; everything else goes to stderr. A lost connection is opened "
 	"again\n"
@@ -61,6 +69,9 @@ static const char help[] =
 	"  comet-cli sub --mid 123 --room live://1000\n"
 	"  comet-cli push mid 123 '{\"hello\":\"123\"}'\n"
 	"  comet-cli push room live://1000 '{\"hello\":\"room\"}'\n"
+	"\n"
+	"Over WebSocket, as browsers do:\n"
+	"  comet-cli sub ws://127.0.0.1:3102/sub --mid 123\n"
 	"\n"
 	"One message, as a script would take it:\n"
 	"  comet-cli sub --mid 123 --count 1 --json --timeout 60\n";
@@ -101,6 +112,8 @@ enum {
 	OPT_HELP = 'h',
 	OPT_HOST = 256,
 	OPT_PORT,
+	OPT_CACERT,
+	OPT_INSECURE,
 	OPT_MID,
 	OPT_KEY,
 	OPT_ROOM,
@@ -118,6 +131,8 @@ static const struct option options[] = {
 	{"help", no_argument, NULL, OPT_HELP},
 	{"host", required_argument, NULL, OPT_HOST},
 	{"port", required_argument, NULL, OPT_PORT},
+	{"cacert", required_argument, NULL, OPT_CACERT},
+	{"insecure", no_argument, NULL, OPT_INSECURE},
 	{"mid", required_argument, NULL, OPT_MID},
 	{"key", required_argument, NULL, OPT_KEY},
 	{"room", required_argument, NULL, OPT_ROOM},
@@ -132,18 +147,39 @@ static const struct option options[] = {
 	{NULL, 0, NULL, 0},
 };
 
-/* One option; false where its value is wrong, which was said. */
-static bool take_option(struct sub *s, int option)
+/* One of the options that say where to; false where its value is wrong, which was said. */
+static bool take_place(struct sub *s, int option)
 {
+	struct client_options *to = &s->session.to;
 	int64_t port;
 
 	switch (option) {
 	case OPT_HOST:
-		s->session.host = optarg;
+		to->host = optarg;
+		s->has_place = true;
 		return true;
 	case OPT_PORT:
-		s->session.port = optarg;
+		to->port = optarg;
+		s->has_place = true;
 		return argument_i64("--port", optarg, 1, 65535, &port);
+	case OPT_CACERT:
+		to->ca_file = optarg;
+		return true;
+	default:
+		to->insecure = true;
+		return true;
+	}
+}
+
+/* The same of all options. */
+static bool take_option(struct sub *s, int option)
+{
+	switch (option) {
+	case OPT_HOST:
+	case OPT_PORT:
+	case OPT_CACERT:
+	case OPT_INSECURE:
+		return take_place(s, option);
 	case OPT_MID:
 		return argument_i64("--mid", optarg, INT64_MIN, INT64_MAX, &s->identity.mid);
 	case OPT_KEY:
@@ -179,9 +215,29 @@ static bool take_option(struct sub *s, int option)
 }
 
 /* -1 to go on, otherwise the exit code. */
+static int take_url(struct sub *s, char **words, int n)
+{
+	struct client_options *to = &s->session.to;
+
+	if (n > 1)
+		return argument_wrong("sub", "what is \"%s\"? There is one URL", words[1]);
+	if (n == 1 && client_url_parse(words[0], &s->url) < 0)
+		return argument_wrong(
+			"sub", "what is \"%s\"? A URL is ws://HOST:PORT/sub, or begins with wss://, tcp:// or tls://",
+			words[0]);
+	if (n == 1 && s->has_place)
+		return argument_wrong("sub", "the URL says host and port: leave --host and --port out");
+	if (n == 1)
+		client_url_aim(&s->url, to);
+	if ((to->ca_file != NULL || to->insecure) && !to->tls)
+		return argument_wrong("sub", "--cacert and --insecure are for a URL with wss:// or tls://");
+	return -1;
+}
+
+/* The same. */
 static int read_arguments(struct sub *s, int argc, char **argv)
 {
-	int option, rc;
+	int option, code, rc;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (option == OPT_HELP) {
@@ -191,8 +247,8 @@ static int read_arguments(struct sub *s, int argc, char **argv)
 		if (!take_option(s, option))
 			return EXIT_USAGE;
 	}
-	if (optind < argc)
-		return argument_wrong("sub", "what is \"%s\"? All of sub's arguments are options", argv[optind]);
+	if ((code = take_url(s, argv + optind, argc - optind)) >= 0)
+		return code;
 	s->session.dialect = s->identity.dialect;
 	s->session.has_key = s->session.token != NULL || s->identity.key != NULL;
 	if (s->session.token != NULL)
@@ -206,7 +262,9 @@ static int read_arguments(struct sub *s, int argc, char **argv)
 int command_sub(int argc, char **argv)
 {
 	struct sub s = {
-		.session = {.host = "127.0.0.1", .port = "3101", .heartbeat_ns = HEARTBEAT_NS, .reconnect = true},
+		.session = {.to = {.host = "127.0.0.1", .port = "3101"},
+			    .heartbeat_ns = HEARTBEAT_NS,
+			    .reconnect = true},
 		.identity = {.dialect = DIALECT_V2, .platform = "cli", .n_accepts = 1},
 		.accepts = {1000},
 	};
@@ -216,13 +274,13 @@ int command_sub(int argc, char **argv)
 	if ((code = read_arguments(&s, argc, argv)) >= 0)
 		goto free_token;
 	s.session.deadline_ns = s.timeout_ns > 0 ? clock_now_ns() + s.timeout_ns : NEVER;
-	if ((rc = open_signals(&s.session.signal_fd)) < 0) {
+	if ((rc = open_signals(&s.session.to.cancel_fd)) < 0) {
 		fprintf(stderr, "comet-cli: no descriptor for signals: %s\n", err_text(rc));
 		code = EXIT_REFUSED;
 		goto free_token;
 	}
 	code = exit_code(session_hold(&s.session));
-	close(s.session.signal_fd);
+	close(s.session.to.cancel_fd);
 
 free_token:
 	free(s.made_token);
