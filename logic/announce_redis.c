@@ -2,7 +2,6 @@
  * as up. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <hiredis/hiredis.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -12,7 +11,7 @@
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/base/signals.h"
-#include "common/base/thread.h"
+#include "common/base/worker.h"
 #include "common/redis/redis_reply.h"
 #include "logic/announce.h"
 
@@ -24,15 +23,13 @@ struct announce {
 	struct redis_pipe *pipe;
 	struct redis_clock *clock;
 	const char *instance;
-	struct thread *thread;
+	struct worker worker;
 	/* any thread */
 	atomic_llong announced_ns; /* when Redis last took it; 0: never */
 	/* under lock */
 	struct lock lock;
-	pthread_cond_t wake;
 	bool hearing;
-	bool changed; /* hearing, since the thread last looked */
-	bool stop;
+	bool stopped; /* there is no worker to wake any more */
 };
 
 /* Every instance removes those whose time was over a minute ago: their own program cannot any more. */
@@ -64,28 +61,27 @@ static void say_gone(struct announce *a)
 		(void)redis_pipe_call(a->pipe, REDIS_AGAIN, deadline, NULL, "ZREM comet:logics %s", a->instance);
 }
 
+static bool is_hearing(struct announce *a)
+{
+	bool hearing;
+
+	lock_take(&a->lock);
+	hearing = a->hearing;
+	lock_drop(&a->lock);
+	return hearing;
+}
+
 /* Three times in the time for which an announcement holds. */
-static void *keep_announced(void *arg)
+static void keep_announced(void *arg)
 {
 	struct announce *a = arg;
-	int64_t next_ns;
 	bool hearing;
 
 	OBJ_CHECK(a, ANNOUNCE_MAGIC);
-	lock_take(&a->lock);
-	while (!a->stop) {
-		hearing = a->hearing;
-		a->changed = false;
-		lock_drop(&a->lock);
-		if (hearing)
+	do {
+		if ((hearing = is_hearing(a)))
 			say_up(a);
-		next_ns = clock_now_ns() + a->cfg->redis_lease * CLOCK_MS / 3;
-		lock_take(&a->lock);
-		while (!a->stop && !a->changed && lock_wait_until(&a->wake, &a->lock, next_ns))
-			;
-	}
-	lock_drop(&a->lock);
-	return NULL;
+	} while (worker_wait(&a->worker, hearing ? clock_now_ns() + a->cfg->redis_lease * CLOCK_MS / 3 : WORKER_IDLE));
 }
 
 void announce_set_hearing(struct announce *a, bool hearing)
@@ -93,22 +89,18 @@ void announce_set_hearing(struct announce *a, bool hearing)
 	OBJ_CHECK(a, ANNOUNCE_MAGIC);
 	lock_take(&a->lock);
 	a->hearing = hearing;
-	a->changed = true;
+	if (!a->stopped)
+		worker_wake(&a->worker);
 	lock_drop(&a->lock);
-	(void)pthread_cond_signal(&a->wake);
 }
 
 bool announce_stands(struct announce *a)
 {
 	int64_t said_ns;
-	bool hearing;
 
 	OBJ_CHECK(a, ANNOUNCE_MAGIC);
 	said_ns = atomic_load(&a->announced_ns);
-	lock_take(&a->lock);
-	hearing = a->hearing;
-	lock_drop(&a->lock);
-	return hearing && said_ns != 0 && clock_now_ns() - said_ns < a->cfg->redis_lease * CLOCK_MS;
+	return is_hearing(a) && said_ns != 0 && clock_now_ns() - said_ns < a->cfg->redis_lease * CLOCK_MS;
 }
 
 /* ---- start and stop ---- */
@@ -127,8 +119,7 @@ int announce_start(const struct config *cfg, struct redis_pipe *pipe, struct red
 	a->clock = clock;
 	a->instance = instance;
 	lock_init(&a->lock, LOCK_SERVICE);
-	lock_cond_init(&a->wake);
-	if ((rc = thread_spawn(THREAD_SERVICE, "announce", keep_announced, a, &a->thread)) < 0) {
+	if ((rc = worker_start(&a->worker, "announce", keep_announced, a)) < 0) {
 		announce_free(&a);
 		return rc;
 	}
@@ -140,10 +131,9 @@ void announce_stop(struct announce *a)
 {
 	OBJ_CHECK(a, ANNOUNCE_MAGIC);
 	lock_take(&a->lock);
-	a->stop = true;
+	a->stopped = true;
 	lock_drop(&a->lock);
-	(void)pthread_cond_broadcast(&a->wake);
-	thread_join(&a->thread);
+	worker_stop(&a->worker);
 	say_gone(a);
 }
 
@@ -152,7 +142,6 @@ void announce_free(struct announce **announce)
 	struct announce *a = *announce;
 
 	OBJ_CHECK(a, ANNOUNCE_MAGIC);
-	(void)pthread_cond_destroy(&a->wake);
 	lock_fini(&a->lock);
 	a->magic = 0;
 	free(a);

@@ -127,30 +127,28 @@ static void unlink_locked(struct memory *m, struct session *session) NEEDS(m->lo
 	forget_if_gone_locked(m, user);
 }
 
-static int put_locked(struct memory *m, struct session *session, int64_t mid, struct registry_found *old) NEEDS(m->lock)
+/* *to_put becomes the session that is to be freed: the replaced one or NULL, and after an error the new one. */
+static int put_locked(struct memory *m, struct session **to_put, struct seat *seat, struct registry_found *old)
+	NEEDS(m->lock)
 {
-	struct session *there = strmap_get(&m->sessions, session->entry.key);
-	struct user *user = mid > 0 ? find_user_locked(m, mid, true) : NULL;
-	int rc = 0;
+	struct session *session = *to_put, *there = strmap_get(&m->sessions, seat->key);
+	struct user *user = seat->mid > 0 ? find_user_locked(m, seat->mid, true) : NULL;
+	int rc;
 
-	if (mid > 0 && user == NULL)
+	if (seat->mid > 0 && user == NULL)
 		return -ENOMEM;
-	if (there != NULL && old != NULL)
-		rc = registry_found_add(old, &there->entry);
-	if (rc == 0)
-		rc = strmap_put(&m->sessions, session->entry.key, session, NULL);
-	if (rc < 0) {
+	if ((there != NULL && old != NULL && (rc = registry_found_add(old, &there->entry)) < 0) ||
+	    (rc = strmap_put(&m->sessions, session->entry.key, session, NULL)) < 0) {
 		forget_if_gone_locked(m, user);
 		return rc;
 	}
-	session->entry.session_id = ++m->last_id;
+	session->entry.session_id = seat->session_id = ++m->last_id;
 	/* First in, then out: the user may be the same, and must not be forgotten in between. */
 	if (user != NULL)
 		link_locked(user, session);
-	if (there != NULL) {
+	if (there != NULL)
 		unlink_locked(m, there);
-		session_free(there);
-	}
+	*to_put = there;
 	return 0;
 }
 
@@ -167,14 +165,12 @@ static int put(void *self, const char *server, struct seat *seat, int64_t expire
 	if (session == NULL)
 		return -ENOMEM;
 	lock_take(&m->lock);
-	rc = put_locked(m, session, seat->mid, old);
-	seat->session_id = session->entry.session_id;
+	rc = put_locked(m, &session, seat, old);
 	lock_drop(&m->lock);
-	if (rc < 0) {
+	if (session != NULL)
 		session_free(session);
-		if (old != NULL)
-			registry_found_fini(old);
-	}
+	if (rc < 0 && old != NULL)
+		registry_found_fini(old);
 	return rc;
 }
 

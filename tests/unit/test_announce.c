@@ -139,6 +139,21 @@ static void what_redis_did_not_take_does_not_stand(void **state)
 	stop();
 }
 
+/* Requests are heard for a moment longer, by those who had read the list. */
+static void after_the_stop_it_is_not_announced_again(void **state)
+{
+	int announced;
+
+	(void)state;
+	announce_set_hearing(announce, true);
+	until(announce_stands(announce));
+	stop();
+	announced = atomic_load(&script.announced);
+	announce_set_hearing(announce, false);
+	announce_set_hearing(announce, true);
+	assert_int_equal(atomic_load(&script.announced), announced);
+}
+
 static void without_a_thread_nothing_is_left(void **state)
 {
 	struct announce *other;
@@ -162,6 +177,7 @@ int main(void)
 		announce_test(who_hears_is_announced_again_and_again_and_taken_out_at_the_end),
 		announce_test(who_hears_no_more_stands_no_more),
 		announce_test(what_redis_did_not_take_does_not_stand),
+		announce_test(after_the_stop_it_is_not_announced_again),
 		announce_test(without_a_thread_nothing_is_left),
 	};
 
