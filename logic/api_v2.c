@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cluster/load.h"
-#include "common/base/address.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/wire/wire.h"
 #include "logic/api_route.h"
+#include "logic/nodes.h"
 
 /* ---- replies ---- */
 
@@ -288,49 +287,6 @@ static void online_total(struct api_call *call)
 
 /* ---- nodes ---- */
 
-static struct load load_of(const struct registry_server *s, const char *region)
-{
-	return (struct load){.leaving = s->leaving,
-			     .near = region[0] != '\0' && strcmp(s->region, region) == 0,
-			     .connections = s->connections,
-			     .weight = s->weight,
-			     .name = s->id};
-}
-
-static int by_load(const void *a, const void *b, void *region)
-{
-	const struct load x = load_of(a, region), y = load_of(b, region);
-
-	return load_compare(&x, &y);
-}
-
-/* The hosts of one server: its names where `names`, otherwise its addresses. */
-static void add_hosts(json_t *nodes, const struct registry_server *server, bool names, bool any)
-{
-	const char *rest = server->addrs;
-	char address[128];
-	struct address a;
-
-	while (json_array_size(nodes) < 5 && config_list_next(&rest, address, sizeof(address))) {
-		if (address_parse(address, &a) == 0 && (any || address_is_literal(&a) != names))
-			(void)json_array_append_new(nodes, json_string(a.host));
-	}
-}
-
-/* At most five: names (of certificates) for clients on the web, addresses for others; where a cluster has only one kind, that. */
-static json_t *list_nodes(const struct registry_servers *servers, bool names)
-{
-	json_t *nodes = json_array();
-
-	for (size_t i = 0; i < servers->n && !servers->servers[i].leaving; i++)
-		add_hosts(nodes, &servers->servers[i], names, false);
-	if (json_array_size(nodes) > 0)
-		return nodes;
-	for (size_t i = 0; i < servers->n && !servers->servers[i].leaving; i++)
-		add_hosts(nodes, &servers->servers[i], names, true);
-	return nodes;
-}
-
 static void nodes_weighted(struct api_call *call)
 {
 	const struct config *cfg = call->logic->cfg;
@@ -345,9 +301,7 @@ static void nodes_weighted(struct api_call *call)
 		reply_result(call, rc);
 		return;
 	}
-	qsort_r(servers.servers, servers.n, sizeof(*servers.servers), by_load,
-		(void *)(uintptr_t)(region != NULL ? region : ""));
-	nodes = list_nodes(&servers, platform != NULL && strcmp(platform, "web") == 0);
+	nodes = nodes_list(&servers, region != NULL ? region : "", platform != NULL && strcmp(platform, "web") == 0);
 	registry_servers_fini(&servers);
 	domain = json_array_get(nodes, 0);
 	/* A client heartbeats this often, and is closed after heartbeat_max missed ones. */

@@ -1,0 +1,195 @@
+/* logic_push: see logic.h; the way of a push, or of a kick, from a back end to the comets that it concerns.
+ * SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/counters.h"
+#include "logic/logic.h"
+
+/* ---- push ---- */
+
+/* How often a push looks again for keys that moved between the look and the push: twice in a row is rare. */
+#define LOOKS 8
+
+static int by_server_and_key(const void *a, const void *b)
+{
+	const struct registry_entry *x = a, *y = b;
+	int order = strcmp(x->server, y->server);
+
+	return order != 0 ? order : strcmp(x->key, y->key);
+}
+
+/* Each server's keys together, and none twice: a key that a caller names twice still gets the push once. */
+static void put_in_order(struct registry_found *found)
+{
+	size_t n = 0;
+
+	if (found->n < 2)
+		return;
+	qsort(found->entries, found->n, sizeof(*found->entries), by_server_and_key);
+	for (size_t i = 0; i < found->n; i++) {
+		struct registry_entry *entry = &found->entries[i];
+
+		if (n > 0 && by_server_and_key(&found->entries[n - 1], entry) == 0) {
+			free(entry->key);
+			free(entry->server);
+		} else {
+			found->entries[n++] = *entry;
+		}
+	}
+	found->n = n;
+}
+
+static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks);
+
+/* Some of the push's keys moved after they were found: look again. A push to a key that moves all the time fails, and its caller is
+ * told. */
+static int push_moved(struct logic *l, struct wire_push *push, unsigned looks)
+{
+	struct registry_found found;
+	int rc;
+
+	if (looks == 0)
+		return -EAGAIN;
+	if ((rc = registry_find_keys(&l->registry, push->keys, push->n_keys, &found)) < 0)
+		return rc;
+	rc = push_found(l, &found, push, looks - 1);
+	registry_found_fini(&found);
+	return rc;
+}
+
+/* One push for each server, with all of its keys. `push` is the message; keys and sessions are filled in. `looks`: keys that moved
+ * meanwhile may be looked up again so many times. */
+static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks)
+{
+	const char **keys = calloc(found->n + 1, sizeof(*keys));
+	uint64_t *sessions = calloc(found->n + 1, sizeof(*sessions));
+	int rc = keys != NULL && sessions != NULL ? 0 : -ENOMEM;
+
+	put_in_order(found);
+	for (size_t i = 0; rc == 0 && i < found->n;) {
+		const char *server = found->entries[i].server;
+		size_t n = 0;
+
+		for (; i < found->n && strcmp(found->entries[i].server, server) == 0; i++) {
+			keys[n] = found->entries[i].key;
+			sessions[n++] = found->entries[i].session_id;
+		}
+		push->keys = keys;
+		push->sessions = push->target == WIRE_KICK ? sessions : NULL;
+		push->n_keys = n;
+		if ((rc = bus_push(&l->bus, server, push)) == -ESTALE)
+			rc = push_moved(l, push, looks);
+	}
+	free(keys);
+	free(sessions);
+	return rc;
+}
+
+static int make_message(const struct logic_message *m, struct message **out)
+{
+	return m->body_bytes > UINT32_MAX ? -EMSGSIZE : message_new(m->op, m->body, (uint32_t)m->body_bytes, out);
+}
+
+/* Counted also for a push that some of its targets get: its caller knows only that it failed. */
+static int count_failed(int rc)
+{
+	if (rc < 0)
+		count(COUNT_PUSHES_FAILED);
+	return rc;
+}
+
+static int push_message_to(struct logic *l, struct registry_found *found, const struct logic_message *m)
+{
+	struct wire_push push = {.target = WIRE_KEYS};
+	int rc = make_message(m, &push.message);
+
+	if (rc == 0 && found->n == 0)
+		count(COUNT_PUSHES_TO_NOBODY);
+	if (rc == 0) {
+		rc = push_found(l, found, &push, LOOKS);
+		message_unref(&push.message);
+	}
+	registry_found_fini(found);
+	return rc;
+}
+
+int logic_push_keys(struct logic *l, const struct logic_message *m, const char *const *keys, size_t n)
+{
+	struct registry_found found;
+	int rc = registry_find_keys(&l->registry, keys, n, &found);
+
+	return count_failed(rc < 0 ? rc : push_message_to(l, &found, m));
+}
+
+int logic_push_mids(struct logic *l, const struct logic_message *m, const int64_t *mids, size_t n)
+{
+	struct registry_found found;
+	int rc = registry_find_mids(&l->registry, mids, n, &found);
+
+	return count_failed(rc < 0 ? rc : push_message_to(l, &found, m));
+}
+
+static int push_wide(struct logic *l, struct wire_push *push, const struct logic_message *m)
+{
+	int rc = make_message(m, &push->message);
+
+	if (rc < 0)
+		return count_failed(rc);
+	rc = bus_push(&l->bus, NULL, push);
+	message_unref(&push->message);
+	return count_failed(rc);
+}
+
+int logic_push_room(struct logic *l, const struct logic_message *m, const char *room)
+{
+	struct wire_push push = {.target = WIRE_ROOM, .room = room};
+
+	return push_wide(l, &push, m);
+}
+
+/* Each comet gets its share of the speed. */
+int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t speed)
+{
+	struct wire_push push = {.target = WIRE_ALL, .speed = speed};
+	struct registry_servers servers;
+	int rc;
+
+	if (speed > 0) {
+		if ((rc = registry_servers(&l->registry, &servers)) < 0)
+			return count_failed(rc);
+		if (servers.n > 1)
+			push.speed = speed / (uint32_t)servers.n > 0 ? speed / (uint32_t)servers.n : 1;
+		registry_servers_fini(&servers);
+	}
+	return push_wide(l, &push, m);
+}
+
+/* ---- kick ---- */
+
+static int kick_found(struct logic *l, struct registry_found *found, size_t *n)
+{
+	struct wire_push kick = {.target = WIRE_KICK, .reason = WIRE_KICKED};
+	int rc = push_found(l, found, &kick, LOOKS);
+
+	*n = rc == 0 ? found->n : 0;
+	registry_found_fini(found);
+	return rc;
+}
+
+int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, size_t *n)
+{
+	struct registry_found found;
+	int rc = registry_find_keys(&l->registry, keys, n_keys, &found);
+
+	return rc < 0 ? rc : kick_found(l, &found, n);
+}
+
+int logic_kick_mids(struct logic *l, const int64_t *mids, size_t n_mids, size_t *n)
+{
+	struct registry_found found;
+	int rc = registry_find_mids(&l->registry, mids, n_mids, &found);
+
+	return rc < 0 ? rc : kick_found(l, &found, n);
+}

@@ -1,0 +1,55 @@
+/* nodes: see nodes.h. SPDX-License-Identifier: MIT */
+#include "logic/nodes.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cluster/load.h"
+#include "common/base/address.h"
+#include "common/config/config.h"
+
+/* A client tries them one after another, and asks again when none is left. */
+#define NODES_MAX 5
+
+static struct load load_of(const struct registry_server *s, const char *region)
+{
+	return (struct load){.leaving = s->leaving,
+			     .near = region[0] != '\0' && strcmp(s->region, region) == 0,
+			     .connections = s->connections,
+			     .weight = s->weight,
+			     .name = s->id};
+}
+
+static int by_load(const void *a, const void *b, void *region)
+{
+	const struct load x = load_of(a, region), y = load_of(b, region);
+
+	return load_compare(&x, &y);
+}
+
+/* The hosts of one server: its names where `names`, otherwise its addresses. */
+static void add_hosts(json_t *nodes, const struct registry_server *server, bool names, bool any)
+{
+	const char *rest = server->addrs;
+	char address[128];
+	struct address a;
+
+	while (json_array_size(nodes) < NODES_MAX && config_list_next(&rest, address, sizeof(address))) {
+		if (address_parse(address, &a) == 0 && (any || address_is_literal(&a) != names))
+			(void)json_array_append_new(nodes, json_string(a.host));
+	}
+}
+
+json_t *nodes_list(struct registry_servers *servers, const char *region, bool names)
+{
+	json_t *nodes = json_array();
+
+	qsort_r(servers->servers, servers->n, sizeof(*servers->servers), by_load, (void *)(uintptr_t)region);
+	for (size_t i = 0; i < servers->n && !servers->servers[i].leaving; i++)
+		add_hosts(nodes, &servers->servers[i], names, false);
+	if (json_array_size(nodes) > 0)
+		return nodes;
+	for (size_t i = 0; i < servers->n && !servers->servers[i].leaving; i++)
+		add_hosts(nodes, &servers->servers[i], names, true);
+	return nodes;
+}
