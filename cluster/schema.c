@@ -16,10 +16,7 @@ void schema_say(int64_t layout)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 
-	LOG_LIMITED(LOG_ERROR, &limit,
-		    log_what(layout > SCHEMA
-				     ? "the data in Redis have a layout that this program does not know; it is too old"
-				     : "programs that write an older layout still run on this Redis; stop them first"),
+	LOG_LIMITED(LOG_ERROR, &limit, log_what(layout > SCHEMA ? EVENT_LAYOUT_TOO_NEW : EVENT_LAYOUT_TOO_OLD),
 		    log_i64("layout", layout), log_i64("ours", SCHEMA));
 }
 

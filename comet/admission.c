@@ -72,26 +72,25 @@ static enum close_reason enter_locked(struct admission *a, const char *network, 
 	return CLOSE_NONE;
 }
 
-/* Which limit it was, and what raises it. NULL: none. */
+/* The settings that raise the limit, and its value; NULL: it is no limit. */
 static const char *what_to_raise(const struct admission_options *opt, enum close_reason why, int64_t *limit)
 {
 	switch (why) {
 	case CLOSE_CONNECTIONS:
 		*limit = opt->connections_max;
-		return "refused: too many connections; raise limits.connections or the machine's limits";
+		return "limits.connections, or the machine's limits";
 	case CLOSE_PER_IP:
 		*limit = opt->per_ip_max;
-		return "refused: too many connections from this address; raise limits.per_ip";
+		return "limits.per_ip";
 	case CLOSE_HANDSHAKES:
 		*limit = opt->handshakes_max;
-		return "refused: too many are not through the handshake; raise limits.handshakes";
+		return "limits.handshakes";
 	case CLOSE_CONNECTS:
 		*limit = opt->connects.per_second;
-		return "refused: too many new connections a second; raise limits.connects or limits.burst";
+		return "limits.connects, or limits.burst";
 	case CLOSE_CONNECTS_PER_IP:
 		*limit = opt->connects_per_ip.per_second;
-		return "refused: too many new connections a second from this address; raise limits.connects_per_ip or "
-		       "limits.burst";
+		return "limits.connects_per_ip, or limits.burst";
 	default:
 		return NULL;
 	}
@@ -102,14 +101,12 @@ static void say_refused(const struct admission *a, const struct sockaddr *peer, 
 	static struct log_limit log_limit = LOG_LIMIT(1);
 	char address[TRANSPORT_PEER_BYTES];
 	int64_t limit = 0;
-	const char *what = what_to_raise(&a->opt, why, &limit);
+	const char *raise = what_to_raise(&a->opt, why, &limit);
 
 	peer_text(peer, false, address, sizeof(address));
-	if (what != NULL)
-		LOG_LIMITED(LOG_WARN, &log_limit, log_str("peer", address), log_what(what), log_i64("limit", limit));
-	else
-		LOG_LIMITED(LOG_WARN, &log_limit, log_str("peer", address), log_what("refused"),
-			    log_str("reason", close_reason_name(why)));
+	LOG_LIMITED(LOG_WARN, &log_limit, log_str("peer", address), log_what(EVENT_CONNECTION_REFUSED),
+		    log_str("reason", close_reason_name(why)), log_str_if("raise", raise),
+		    raise != NULL ? log_i64("limit", limit) : LOG_NONE);
 }
 
 enum close_reason admission_enter(struct admission *a, const struct sockaddr *peer, enum ticket *ticket)

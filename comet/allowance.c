@@ -19,17 +19,18 @@ static const struct rate renewals = {.per_second = 1, .burst_ns = CLOCK_SEC};
 static void say_held_back(struct connection *c, enum connection_limit which)
 {
 	static const char *const words[LIMIT_MAX] = {
-		[LIMIT_PACKETS] = "held back: sends more packets a second than limits.packets",
-		[LIMIT_BYTES] = "held back: sends more bytes a second than limits.bytes",
-		[LIMIT_FRAMES] = "held back: sends many pings, pongs or fragments a second",
-		[LIMIT_BEFORE_AUTH] = "held back: sends packets before it says who it is",
-		[LIMIT_RENEWALS] = "held back: sends new tokens again and again",
+		[LIMIT_PACKETS] = "it sends more packets a second than limits.packets",
+		[LIMIT_BYTES] = "it sends more bytes a second than limits.bytes",
+		[LIMIT_FRAMES] = "it sends many pings, pongs or fragments a second",
+		[LIMIT_BEFORE_AUTH] = "it sends packets before it says who it is",
+		[LIMIT_RENEWALS] = "it sends new tokens again and again",
 	};
 	static struct log_limit limit = LOG_LIMIT(1);
 	char peer[TRANSPORT_PEER_BYTES];
 
 	count_by(COUNT_LIMITED, which);
-	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(words[which]));
+	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_HELD_BACK),
+		    log_str("why", words[which]));
 }
 
 static void wait_for(enum connection_limit *which, int64_t *wait_ns, enum connection_limit other, int64_t other_ns)

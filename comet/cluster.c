@@ -44,8 +44,7 @@ static int each_of_bucket(struct bucket *b, redis_client_each *each, void *arg, 
 	int rc = bucket_all(b, &all);
 
 	if (rc < 0)
-		LOG_LIMITED(LOG_ERROR, &limit,
-			    log_what("no memory to list connections that are to be registered again; trying again"));
+		LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_REGISTRATION_WITHOUT_MEMORY));
 	for (size_t i = 0; i < all.n; i++) {
 		struct connection *c = all.all[i];
 
@@ -154,10 +153,7 @@ static char *addresses_of(const struct config *cfg)
 		if (leads_somewhere(address))
 			n += (size_t)snprintf(all + n, bytes - n, "%s%s", n > 0 ? "," : "", address);
 	if (all != NULL && n == 0)
-		LOG(LOG_WARN,
-		    log_what("clients are not told of this comet, neither by /goim/nodes nor when another goes "
-			     "away: set server.addrs to where they reach it"),
-		    log_str("tcp.bind", cfg->tcp_bind));
+		LOG(LOG_WARN, log_what(EVENT_CLIENTS_NOT_TOLD), log_str("tcp.bind", cfg->tcp_bind));
 	return all;
 }
 

@@ -21,10 +21,7 @@ static void too_slow(struct server *s, struct connection *c)
 	if (s->cfg->protocol_slow_consumer == CONFIG_SLOW_DISCONNECT)
 		(void)connection_shutdown(c, CLOSE_SLOW_CONSUMER); /* its reader logs the end */
 	else
-		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer),
-			    log_what("message dropped: the client reads too slowly, and has as many waiting as "
-				     "protocol.svr_proto "
-				     "and limits.queued_bytes allow"));
+		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_MESSAGE_DROPPED));
 }
 
 /* What became of one message, as channel_push said. */

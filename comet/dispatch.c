@@ -21,13 +21,13 @@ void *dispatch(void *arg)
 
 	OBJ_CHECK(c, CONNECTION_MAGIC);
 	for (;;) {
-		trace(c, "wait proto ready", NULL);
+		trace(c, EVENT_TRACE_DISPATCH_WAITS, NULL);
 		if (channel_ready(&c->channel) == CHANNEL_FINISH)
 			break;
 		if ((rc = write_what_waits(c, &how)) < 0 || (rc = forewarn(c)) < 0)
 			goto failed;
 	}
-	trace(c, "receive proto finish", NULL);
+	trace(c, EVENT_TRACE_DISPATCH_ENDS, NULL);
 	connection_say_goodbye(c, TRANSPORT_WAIT);
 	return NULL;
 
@@ -77,9 +77,9 @@ static int write_haul(struct connection *c, struct haul *h, enum transport_wait 
 {
 	int rc;
 
-	trace(c, "start write", h->n_answers > 0 ? h->answers[0] : NULL);
+	trace(c, EVENT_TRACE_WRITE_BEGIN, h->n_answers > 0 ? h->answers[0] : NULL);
 	rc = transport_write(c->transport, h, c->dialect, wait);
-	trace(c, rc == 0 ? "flush" : "write stopped", NULL);
+	trace(c, rc == 0 ? EVENT_TRACE_WRITE_END : EVENT_TRACE_WRITE_FAILED, NULL);
 	count(COUNT_WRITES);
 	count_written(h);
 	return rc;

@@ -36,7 +36,7 @@
 #include "common/http/http.h"
 
 /* Everything that is started, in the order of start; stop goes the other way and skips what is NULL. */
-struct house {
+struct program {
 	struct config cfg;
 	char server_id[128];
 	struct server server;
@@ -52,10 +52,10 @@ struct house {
 	struct accept *accept;
 };
 
-static int start(struct house *h);
-static void say_what_to_try(const struct house *h, const char *program);
+static int start(struct program *p);
+static void say_what_to_try(const struct program *p, const char *name);
 static void reload(void *arg);
-static bool stop(struct house *h);
+static bool stop(struct program *p);
 
 /* ---- before the first thread ---- */
 
@@ -94,7 +94,7 @@ static void raise_file_limit(void)
 		return;
 	files.rlim_cur = files.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-		LOG(LOG_WARN, log_what("cannot raise the soft limit of open files"), log_str("error", err_text(errno)));
+		LOG(LOG_WARN, log_what(EVENT_FILES_LIMIT_KEPT), log_str("error", err_text(errno)));
 }
 
 /* Since Linux 6.16 a process has a futex table of its own, sized by cores. With thousands of sleeping threads each wake
@@ -111,16 +111,16 @@ static void enlarge_futex_table(int64_t connections)
 }
 
 /* A comet's name in the registry: given, or made from the host's and the process's. */
-static void name_server(struct house *h)
+static void name_server(struct program *p)
 {
 	char host[64] = "comet";
 
-	if (h->cfg.server_id[0] != '\0') {
-		(void)snprintf(h->server_id, sizeof(h->server_id), "%s", h->cfg.server_id);
+	if (p->cfg.server_id[0] != '\0') {
+		(void)snprintf(p->server_id, sizeof(p->server_id), "%s", p->cfg.server_id);
 		return;
 	}
 	(void)gethostname(host, sizeof(host) - 1);
-	(void)snprintf(h->server_id, sizeof(h->server_id), "%s-%d", host, (int)getpid());
+	(void)snprintf(p->server_id, sizeof(p->server_id), "%s-%d", host, (int)getpid());
 }
 
 static const struct config_program comet_program = {
@@ -131,35 +131,35 @@ static const struct config_program comet_program = {
 
 int main(int argc, char **argv)
 {
-	static struct house house;
-	struct house *h = &house;
+	static struct program program;
+	struct program *p = &program;
 	bool clean = false;
 	int rc;
 
 	if (standard_files_open() < 0)
 		return EXIT_FAILURE; /* without a file for words */
 	slim_thread_storage(argv);
-	if (config_init(&h->cfg) < 0) {
+	if (config_init(&p->cfg) < 0) {
 		(void)fputs("comet: not started: no memory for the settings\n", stderr);
 		return 2;
 	}
-	rc = config_start(&h->cfg, argc, argv, &comet_program);
+	rc = config_start(&p->cfg, argc, argv, &comet_program);
 	if (rc != 0) {
-		config_fini(&h->cfg);
+		config_fini(&p->cfg);
 		return rc > 0 ? EXIT_SUCCESS : 2;
 	}
 	signals_block();
-	log_setup((enum log_level)h->cfg.log_level, (enum log_format)h->cfg.log_format);
+	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
 	raise_file_limit();
-	name_server(h);
-	if ((rc = start(h)) == 0)
-		say_what_to_try(h, argv[0]);
+	name_server(p);
+	if ((rc = start(p)) == 0)
+		say_what_to_try(p, argv[0]);
 	if (rc == -ECANCELED)
 		rc = 0; /* asked to stop while it waited for its name: the signal is there already */
 	if (rc == 0)
-		signals_wait(reload, h);
-	if ((clean = stop(h)))
-		config_fini(&h->cfg); /* else there are threads that still read it */
+		signals_wait(reload, p);
+	if ((clean = stop(p)))
+		config_fini(&p->cfg); /* else there are threads that still read it */
 	if (rc == -ERR_SCHEMA)
 		return 2; /* as for a wrong setting: to be started again does not help */
 	return rc == 0 && clean ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -167,116 +167,115 @@ int main(int argc, char **argv)
 
 /* ---- start ---- */
 
-static int fail(const char *what, int rc)
+static int fail(const char *part, int rc)
 {
-	LOG(LOG_ERROR, log_what(what), log_str("error", err_text(rc)));
+	LOG(LOG_ERROR, log_what(EVENT_START_FAILED), log_str("part", part), log_str("error", err_text(rc)));
 	return rc;
 }
 
-static int load_certs(struct house *h)
+static int load_certs(struct program *p)
 {
-	const struct config *cfg = &h->cfg;
+	const struct config *cfg = &p->cfg;
 	int rc;
 
 	if (cfg->tcp_tls_bind[0] == '\0' && cfg->websocket_tls_bind[0] == '\0')
 		return 0;
-	if ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &h->certs)) == 0)
-		rc = tls_server_new(h->certs, &h->tls);
-	return rc < 0 ? fail("cannot set up TLS", rc) : 0;
+	if ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &p->certs)) == 0)
+		rc = tls_server_new(p->certs, &p->tls);
+	return rc < 0 ? fail("TLS", rc) : 0;
 }
 
-static int open_doors(struct house *h)
+static int open_doors(struct program *p)
 {
-	const struct config *cfg = &h->cfg;
+	const struct config *cfg = &p->cfg;
 	int rc;
 
-	if ((rc = load_certs(h)) < 0)
+	if ((rc = load_certs(p)) < 0)
 		return rc;
 	if (cfg->websocket_deflate)
-		LOG(LOG_ERROR,
-		    log_what("websocket.deflate = yes has no effect: messages are not compressed; take it out"));
-	h->tcp = (struct tcp_door){.server = &h->server};
-	h->tcp_tls = (struct tcp_door){.server = &h->server, .tls = h->tls};
-	h->websocket = (struct tcp_door){.server = &h->server, .websocket = true};
-	h->websocket_tls = (struct tcp_door){.server = &h->server, .tls = h->tls, .websocket = true};
-	h->doors[ACCEPT_TCP] =
+		LOG(LOG_ERROR, log_what(EVENT_WEBSOCKET_DEFLATE_IGNORED));
+	p->tcp = (struct tcp_door){.server = &p->server};
+	p->tcp_tls = (struct tcp_door){.server = &p->server, .tls = p->tls};
+	p->websocket = (struct tcp_door){.server = &p->server, .websocket = true};
+	p->websocket_tls = (struct tcp_door){.server = &p->server, .tls = p->tls, .websocket = true};
+	p->doors[ACCEPT_TCP] =
 		(struct accept_door){ACCEPT_TCP,      "tcp.bind",         cfg->tcp_bind, cfg->tcp_proxy_protocol,
-				     tcp_door_let_in, tcp_door_turn_away, &h->tcp};
-	h->doors[ACCEPT_TCP_TLS] = (struct accept_door){
+				     tcp_door_let_in, tcp_door_turn_away, &p->tcp};
+	p->doors[ACCEPT_TCP_TLS] = (struct accept_door){
 		ACCEPT_TCP_TLS,  "tcp.tls_bind",         cfg->tcp_tls_bind, cfg->tcp_proxy_protocol,
-		tcp_door_let_in, tcp_door_turn_away_tls, &h->tcp_tls};
-	h->doors[ACCEPT_WEBSOCKET] = (struct accept_door){ACCEPT_WEBSOCKET,    "websocket.bind",
+		tcp_door_let_in, tcp_door_turn_away_tls, &p->tcp_tls};
+	p->doors[ACCEPT_WEBSOCKET] = (struct accept_door){ACCEPT_WEBSOCKET,    "websocket.bind",
 							  cfg->websocket_bind, cfg->websocket_proxy_protocol,
 							  tcp_door_let_in,     tcp_door_turn_away_websocket,
-							  &h->websocket};
-	h->doors[ACCEPT_WEBSOCKET_TLS] = (struct accept_door){
+							  &p->websocket};
+	p->doors[ACCEPT_WEBSOCKET_TLS] = (struct accept_door){
 		ACCEPT_WEBSOCKET_TLS, "websocket.tls_bind",   cfg->websocket_tls_bind, cfg->websocket_proxy_protocol,
-		tcp_door_let_in,      tcp_door_turn_away_tls, &h->websocket_tls};
-	return accept_start(&h->server, h->doors, ACCEPT_KINDS, cores(), &h->accept);
+		tcp_door_let_in,      tcp_door_turn_away_tls, &p->websocket_tls};
+	return accept_start(&p->server, p->doors, ACCEPT_KINDS, cores(), &p->accept);
 }
 
-static void tell_ports(struct house *h)
+static void tell_ports(struct program *p)
 {
-	h->wiring.opened(h->wiring.self, (struct client_ports){
-						 .tcp = accept_port(h->accept, ACCEPT_TCP),
-						 .websocket = accept_port(h->accept, ACCEPT_WEBSOCKET),
-						 .websocket_tls = accept_port(h->accept, ACCEPT_WEBSOCKET_TLS),
+	p->wiring.opened(p->wiring.self, (struct client_ports){
+						 .tcp = accept_port(p->accept, ACCEPT_TCP),
+						 .websocket = accept_port(p->accept, ACCEPT_WEBSOCKET),
+						 .websocket_tls = accept_port(p->accept, ACCEPT_WEBSOCKET_TLS),
 					 });
 }
 
-static int start_logic(struct house *h)
+static int start_logic(struct program *p)
 {
-	wiring_maker *wire = h->cfg.logic_mode == CONFIG_LOGIC_REDIS ? cluster_wire : alone_wire;
-	int rc = wire(&h->server, h->server_id, push_accept, h->push, &h->wiring);
+	wiring_maker *wire = p->cfg.logic_mode == CONFIG_LOGIC_REDIS ? cluster_wire : alone_wire;
+	int rc = wire(&p->server, p->server_id, push_accept, p->push, &p->wiring);
 
-	h->server.logic = h->wiring.logic;
+	p->server.logic = p->wiring.logic;
 	return rc;
 }
 
-static int start_http(struct house *h)
+static int start_http(struct program *p)
 {
 	struct http_options http;
 	int rc;
 
-	if (h->cfg.http_bind[0] == '\0' && h->cfg.http_tls_bind[0] == '\0')
+	if (p->cfg.http_bind[0] == '\0' && p->cfg.http_tls_bind[0] == '\0')
 		return 0;
-	if ((rc = http_keys_new(h->cfg.http_api_key, h->cfg.http_keys_file, &h->http_keys)) < 0)
-		return fail("cannot set up the keys of the HTTP API", rc);
-	http = http_options_of(&h->cfg, h->http_keys);
-	return http_start(&http, h->wiring.handle, h->wiring.self, &h->http);
+	if ((rc = http_keys_new(p->cfg.http_api_key, p->cfg.http_keys_file, &p->http_keys)) < 0)
+		return fail("HTTP keys", rc);
+	http = http_options_of(&p->cfg, p->http_keys);
+	return http_start(&http, p->wiring.handle, p->wiring.self, &p->http);
 }
 
-static int start(struct house *h)
+static int start(struct program *p)
 {
-	const struct config *cfg = &h->cfg;
+	const struct config *cfg = &p->cfg;
 	int rc;
 
-	if ((rc = server_init(&h->server, cfg, cores())) < 0)
+	if ((rc = server_init(&p->server, cfg, cores())) < 0)
 		return rc;
-	enlarge_futex_table(h->server.admission.opt.connections_max);
-	if ((rc = push_start(&h->server, cores(), (unsigned)cfg->push_queue, &h->push)) < 0)
-		return fail("cannot start the push threads", rc);
-	if ((rc = start_logic(h)) < 0)
-		return rc == -ECANCELED ? rc : fail("cannot start logic", rc);
+	enlarge_futex_table(p->server.admission.opt.connections_max);
+	if ((rc = push_start(&p->server, cores(), (unsigned)cfg->push_queue, &p->push)) < 0)
+		return fail("push threads", rc);
+	if ((rc = start_logic(p)) < 0)
+		return rc == -ECANCELED ? rc : fail("logic", rc);
 	/* Alone, nobody else's counts can change. */
-	if ((rc = online_start(&h->server, cfg->logic_renew_online, h->wiring.alone, &h->online)) < 0)
-		return fail("cannot start the online thread", rc);
-	if ((rc = open_doors(h)) < 0)
+	if ((rc = online_start(&p->server, cfg->logic_renew_online, p->wiring.alone, &p->online)) < 0)
+		return fail("online thread", rc);
+	if ((rc = open_doors(p)) < 0)
 		return rc;
-	tell_ports(h);
+	tell_ports(p);
 	/* Last, so that who finds /healthz answering finds everything else there. */
-	return start_http(h);
+	return start_http(p);
 }
 
-static void say_what_to_try(const struct house *h, const char *program)
+static void say_what_to_try(const struct program *p, const char *name)
 {
-	const char *slash = strrchr(program, '/');
-	int dir = slash != NULL ? (int)(slash - program) + 1 : 0;
+	const char *slash = strrchr(name, '/');
+	int dir = slash != NULL ? (int)(slash - name) + 1 : 0;
 	char http[128], tcp[128];
 	struct address http_at, tcp_at;
-	const char *http_list = h->cfg.http_bind, *tcp_list = h->cfg.tcp_bind;
+	const char *http_list = p->cfg.http_bind, *tcp_list = p->cfg.tcp_bind;
 
-	if (!h->wiring.alone)
+	if (!p->wiring.alone)
 		return;
 	/* With ports picked by the kernel the lines above tell where to look. */
 	if (!config_list_next(&http_list, http, sizeof(http)) || !config_list_next(&tcp_list, tcp, sizeof(tcp)) ||
@@ -287,7 +286,7 @@ static void say_what_to_try(const struct house *h, const char *program)
 		     "  %.*scomet-cli sub --port %s --mid 123\n"
 		     "  curl -d 'hello' 'http://%s/goim/push/mids?operation=1000&mids=123'\n"
 		     "Or in a browser: http://%s/\n",
-		     version_text, dir, program, tcp_at.port, http, http);
+		     version_text, dir, name, tcp_at.port, http, http);
 	(void)fflush(stdout);
 }
 
@@ -296,10 +295,10 @@ static void say_what_to_try(const struct house *h, const char *program)
 /* What can change while connections are there: certificates and keys. */
 static void reload(void *arg)
 {
-	struct house *h = arg;
-	const struct reload_part parts[] = {tls_certs_reload(h->certs), tls_server_reload(h->tls),
-					    http_reload_certs(h->http), http_keys_reload(h->http_keys),
-					    h->wiring.reload};
+	struct program *p = arg;
+	const struct reload_part parts[] = {tls_certs_reload(p->certs), tls_server_reload(p->tls),
+					    http_reload_certs(p->http), http_keys_reload(p->http_keys),
+					    p->wiring.reload};
 
 	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));
 }
@@ -321,47 +320,47 @@ static bool reap_threads(void)
 }
 
 /* Clients that are sent away are told which other comets there are. */
-static void say_where_to_go(struct house *h)
+static void say_where_to_go(struct program *p)
 {
-	const struct logic_client *logic = &h->server.logic;
+	const struct logic_client *logic = &p->server.logic;
 	struct logic_node others[GOODBYE_NODES];
 
-	goodbye_set_nodes(&h->server.goodbye, others, logic_client_go_away(logic, others, GOODBYE_NODES));
+	goodbye_set_nodes(&p->server.goodbye, others, logic_client_go_away(logic, others, GOODBYE_NODES));
 }
 
 /* In reverse order. A drain that does not end leaves everything as it is: the process goes anyway. */
-static bool stop(struct house *h)
+static bool stop(struct program *p)
 {
 	signals_arm_second();
-	if (h->server.cfg == NULL)
+	if (p->server.cfg == NULL)
 		return true;
-	if (h->wiring.self != NULL)
-		h->wiring.draining(h->wiring.self);
-	if (h->accept != NULL)
-		accept_stop(&h->accept);
-	say_where_to_go(h);
-	if (!server_drain(&h->server, h->cfg.server_drain_timeout, h->cfg.server_drain_grace))
+	if (p->wiring.self != NULL)
+		p->wiring.draining(p->wiring.self);
+	if (p->accept != NULL)
+		accept_stop(&p->accept);
+	say_where_to_go(p);
+	if (!server_drain(&p->server, p->cfg.server_drain_timeout, p->cfg.server_drain_grace))
 		return false;
-	if (h->wiring.self != NULL)
-		h->wiring.stop_waiting(h->wiring.self);
-	if (h->http != NULL)
-		http_stop(&h->http);
-	if (h->http_keys != NULL)
-		http_keys_free(&h->http_keys);
-	if (h->online != NULL)
-		online_stop(&h->online);
+	if (p->wiring.self != NULL)
+		p->wiring.stop_waiting(p->wiring.self);
+	if (p->http != NULL)
+		http_stop(&p->http);
+	if (p->http_keys != NULL)
+		http_keys_free(&p->http_keys);
+	if (p->online != NULL)
+		online_stop(&p->online);
 	/* Its threads call push_accept. */
-	if (h->wiring.self != NULL)
-		h->wiring.free(h->wiring.self);
-	if (h->push != NULL)
-		push_stop(&h->push);
+	if (p->wiring.self != NULL)
+		p->wiring.free(p->wiring.self);
+	if (p->push != NULL)
+		push_stop(&p->push);
 	if (!reap_threads())
 		return false;
-	if (h->tls != NULL)
-		tls_server_free(&h->tls);
-	if (h->certs != NULL)
-		tls_certs_free(&h->certs);
-	server_fini(&h->server);
-	LOG(LOG_INFO, log_what("stopped"));
+	if (p->tls != NULL)
+		tls_server_free(&p->tls);
+	if (p->certs != NULL)
+		tls_certs_free(&p->certs);
+	server_fini(&p->server);
+	LOG(LOG_INFO, log_what(EVENT_PROGRAM_STOPPED));
 	return true;
 }

@@ -54,7 +54,7 @@ static void tell(struct online *o)
 	}
 	if (rc < 0) {
 		count(COUNT_LOGIC_FAILED);
-		LOG_LIMITED(LOG_WARN, &limit, log_what("room counts not exchanged with logic"),
+		LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_ROOM_COUNTS_NOT_EXCHANGED),
 			    log_str("error", err_text(rc)));
 		return;
 	}

@@ -63,7 +63,7 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 		return 0;
 	}
 	count(COUNT_LOGIC_FAILED);
-	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what("new token not handed to logic"),
+	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_TOKEN_NOT_TAKEN),
 		    log_str("error", err_text(rc)));
 	return 0;
 }
@@ -135,8 +135,7 @@ static void say_too_many(struct connection *c)
 	char peer[TRANSPORT_PEER_BYTES];
 
 	count_by(COUNT_LIMITED, LIMIT_ACCEPTS);
-	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer),
-		    log_what("wants to accept more operations than limits.accepts"));
+	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_OPERATIONS_NOT_ACCEPTED));
 }
 
 /* A list that is malformed, or too long, changes nothing and is echoed all the same: the contract knows no error here. */
@@ -168,7 +167,7 @@ static int forward(struct server *s, struct connection *c, struct packet *p)
 
 	if (rc < 0) {
 		count(COUNT_LOGIC_FAILED);
-		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what("packet not handed to logic"),
+		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_PACKET_NOT_TAKEN),
 			    log_i64("op", p->op), log_str("error", err_text(rc)));
 	}
 	packet_drop_body(p);

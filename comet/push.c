@@ -184,7 +184,7 @@ static void say_no_memory(unsigned n)
 	static struct log_limit limit = LOG_LIMIT(1);
 
 	count_by_add(COUNT_DROPPED, DROP_NO_MEMORY, n);
-	LOG_LIMITED(LOG_ERROR, &limit, log_what("no memory to push to a room or to all; part of it was dropped"));
+	LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_PUSH_WITHOUT_MEMORY));
 }
 
 static void do_room(struct pusher *w, const struct batch *batch)

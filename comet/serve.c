@@ -76,7 +76,7 @@ static int handshake(struct server *s, struct connection *c)
 	}
 	connection_end_handshake(c);
 	count_observe(COUNT_HANDSHAKE, clock_now_ns() - c->born_ns);
-	trace(c, "auth", NULL);
+	trace(c, EVENT_TRACE_AUTH, NULL);
 	say_authenticated(c);
 	return 0;
 }
@@ -221,7 +221,7 @@ static void say_no_thread(struct connection *c, int rc)
 	char peer[TRANSPORT_PEER_BYTES], text[256];
 
 	thread_limit_text(text, sizeof(text));
-	LOG_LIMITED(LOG_ERROR, &limit, CONNECTION_FIELDS(c, peer), log_what("no thread for a connection"),
+	LOG_LIMITED(LOG_ERROR, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_WITHOUT_THREAD),
 		    log_str("error", err_text(rc)), log_str("limit", text));
 	(void)connection_shutdown(c, rc == -ENOMEM ? CLOSE_NO_MEMORY : CLOSE_NO_THREAD);
 }
@@ -308,20 +308,20 @@ static int read_packets(struct server *s, struct connection *c)
 	for (;;) {
 		if (channel_ring_set(ch, &p) < 0)
 			return 0;
-		trace(c, "start read proto", NULL);
+		trace(c, EVENT_TRACE_READ_BEGIN, NULL);
 		if ((rc = transport_read(c->transport, p)) < 0)
 			return rc;
-		trace(c, "read proto", p);
+		trace(c, EVENT_TRACE_READ_END, p);
 		go_on_ns = allowance_use(s, c, p);
 		if ((rc = answer(s, c, p)) < 0)
 			return rc;
-		trace(c, "process proto", p);
+		trace(c, EVENT_TRACE_PROCESSED, p);
 		/* What the client sent at once is answered at once: one wake-up, one write. */
 		if (((p->kind != PACKET_NOTHING && channel_ring_set_adv(ch)) || go_on_ns > 0 ||
 		     !transport_has_packet(c->transport)) &&
 		    channel_signal(ch))
 			dispatch_now(c);
-		trace(c, "signal", NULL);
+		trace(c, EVENT_TRACE_SIGNALLED, NULL);
 		if (go_on_ns > 0 && hold_back(c, go_on_ns) < 0)
 			return 0;
 	}
@@ -380,8 +380,9 @@ static void say_authenticated(const struct connection *c)
 {
 	char peer[TRANSPORT_PEER_BYTES];
 
-	LOG(LOG_DEBUG, CONNECTION_FIELDS(c, peer), log_what("authenticated"), log_id("session", c->seat.session_id),
-	    log_i64("mid", c->seat.mid), log_str("over", c->transport->ops->name));
+	LOG(LOG_DEBUG, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_AUTHENTICATED),
+	    log_id("session", c->seat.session_id), log_i64("mid", c->seat.mid),
+	    log_str("over", c->transport->ops->name));
 }
 
 static void say_closed(const struct connection *c)
@@ -392,16 +393,14 @@ static void say_closed(const struct connection *c)
 	char peer[TRANSPORT_PEER_BYTES];
 	int64_t age_s = (clock_now_ns() - c->born_ns) / CLOCK_SEC;
 
-	trace(c, "disconnect", NULL);
-	if (c->refusal != NULL)
-		LOG_LIMITED(level, &limit, CONNECTION_FIELDS(c, peer), log_what("closed"),
-			    log_str("reason", close_reason_name(why)), log_str("words", c->refusal),
+	trace(c, EVENT_TRACE_CLOSED, NULL);
+	if (level == LOG_WARN)
+		LOG_LIMITED(level, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_CLOSED),
+			    log_str("reason", close_reason_name(why)), log_str_if("words", c->refusal),
 			    log_i64("age_s", age_s));
-	else if (level == LOG_WARN)
-		LOG_LIMITED(level, &limit, CONNECTION_FIELDS(c, peer), log_what("closed"),
-			    log_str("reason", close_reason_name(why)), log_i64("age_s", age_s));
 	else
-		LOG(level, CONNECTION_FIELDS(c, peer), log_what("closed"), log_str("reason", close_reason_name(why)),
+		LOG(level, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_CLOSED),
+		    log_str("reason", close_reason_name(why)), log_str_if("words", c->refusal),
 		    log_i64("age_s", age_s));
 }
 

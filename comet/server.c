@@ -16,12 +16,11 @@ static int64_t connections_max(const struct config *cfg)
 	int64_t machine = admission_machine_max(cfg->http_callers, limit, sizeof(limit));
 
 	if (cfg->limits_connections > machine)
-		LOG(LOG_WARN, log_what("limits.connections is more than this machine's limits allow; raise them"),
+		LOG(LOG_WARN, log_what(EVENT_CONNECTIONS_NOT_ALLOWED),
 		    log_i64("limits.connections", cfg->limits_connections), log_i64("allowed", machine),
 		    log_str("by", limit));
 	else
-		LOG(LOG_INFO, log_what("connections that the machine's limits allow"), log_i64("allowed", machine),
-		    log_str("by", limit));
+		LOG(LOG_INFO, log_what(EVENT_CONNECTIONS_ALLOWED), log_i64("allowed", machine), log_str("by", limit));
 	return cfg->limits_connections > 0 ? cfg->limits_connections : machine;
 }
 
@@ -92,7 +91,7 @@ fini_tallies:
 	(void)pthread_cond_destroy(&s->changed);
 	lock_fini(&s->lock);
 	s->cfg = NULL;
-	LOG(LOG_ERROR, log_what("cannot start the server"), log_str("error", err_text(rc)));
+	LOG(LOG_ERROR, log_what(EVENT_START_FAILED), log_str("part", "server"), log_str("error", err_text(rc)));
 	return rc;
 }
 
@@ -167,7 +166,7 @@ static void list_online(struct server *s, struct connections *all)
 {
 	for (unsigned i = 0; i < s->n_buckets; i++)
 		if (bucket_all(&s->buckets[i], all) < 0)
-			LOG(LOG_WARN, log_what("no memory to drain all connections one by one"));
+			LOG(LOG_WARN, log_what(EVENT_DRAIN_WITHOUT_MEMORY));
 }
 
 /* Not one wait a connection: those due within the same moment go together. */
@@ -262,6 +261,6 @@ bool server_drain(struct server *s, int64_t over_ms, int64_t grace_ms)
 	end_hard(s);
 	if (wait_for_nobody(s, clock_now_ns() + hard_ns + s->cfg->logic_timeout * 2 * CLOCK_MS))
 		return true;
-	LOG(LOG_ERROR, log_what("connections did not end; please report this"), log_i64("left", count_roster(s)));
+	LOG(LOG_ERROR, log_what(EVENT_CONNECTIONS_LEFT), log_i64("left", count_roster(s)));
 	return false;
 }

@@ -23,7 +23,7 @@ int whitelist_init(struct whitelist *w, const char *list, const char *path)
 	if (rc == 0 && path[0] != '\0' &&
 	    (w->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640)) < 0) {
 		rc = -errno;
-		LOG(LOG_ERROR, log_what("cannot open whitelist.log"), log_str("file", path),
+		LOG(LOG_ERROR, log_what(EVENT_WHITELIST_LOG_UNOPENED), log_str("file", path),
 		    log_str("error", err_text(rc)));
 	}
 	if (rc < 0)
@@ -43,7 +43,7 @@ bool whitelist_contains(const struct whitelist *w, const char *key)
 	return w->keys.count > 0 && strmap_get(&w->keys, key) != NULL;
 }
 
-void whitelist_trace(const struct connection *c, const char *what, const struct packet *p)
+void whitelist_trace(const struct connection *c, enum event what, const struct packet *p)
 {
 	const struct log_field who[] = {log_id("conn", c->id), log_str("key", c->seat.key), log_what(what)};
 

@@ -20,7 +20,7 @@ bool whitelist_contains(const struct whitelist *w, const char *key);
 
 /* One line about a traced connection: what happens, and the packet or NULL. Bodies do not appear. Never blocks: a line that
  * finds no space is counted as one of the log's. */
-void whitelist_trace(const struct connection *c, const char *what, const struct packet *p);
+void whitelist_trace(const struct connection *c, enum event what, const struct packet *p);
 
 /* The door: costs one load for connections that are not traced. */
 #define trace(c, what, p)                                                                                              \

@@ -58,7 +58,7 @@ static void send_reply(struct answer *a, const struct wire_request *request, con
 		free(text);
 	}
 	if (rc < 0)
-		LOG_LIMITED(LOG_WARN, &limit, log_str("server", request->server), log_what("reply not sent"),
+		LOG_LIMITED(LOG_WARN, &limit, log_str("server", request->server), log_what(EVENT_REPLY_UNSENT),
 			    log_str("error", err_text(rc)));
 }
 
@@ -77,9 +77,7 @@ static void lose(struct redisReply *message)
 
 	freeReplyObject(message);
 	count(COUNT_REQUESTS_LOST);
-	LOG_LIMITED(LOG_WARN, &limit,
-		    log_what("more requests than can be answered; start more comet-logic, or raise "
-			     "logic.workers or auth.concurrency"));
+	LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_REQUESTS_DROPPED));
 }
 
 static void say_bad(size_t bytes, int rc)
@@ -87,7 +85,7 @@ static void say_bad(size_t bytes, int rc)
 	static struct log_limit limit = LOG_LIMIT(1);
 
 	count(COUNT_LOGIC_BAD_MESSAGES);
-	LOG_LIMITED(LOG_WARN, &limit, log_what("a request that cannot be read"), log_i64("bytes", (int64_t)bytes),
+	LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_REQUEST_UNREADABLE), log_i64("bytes", (int64_t)bytes),
 		    log_str("error", err_text(rc)));
 }
 
@@ -154,7 +152,7 @@ static void take_message(void *self, struct redisReply *m)
 	}
 	if (is_message(m, "subscribe")) {
 		announce_set_hearing(a->announce, true);
-		LOG(LOG_INFO, log_what("answering comets"), log_str("channel", a->channel));
+		LOG(LOG_INFO, log_what(EVENT_LOGIC_READY), log_str("channel", a->channel));
 	}
 	freeReplyObject(m);
 }

@@ -36,8 +36,7 @@ struct auth_jwt {
 
 static int complain(const char *entry, const char *fault)
 {
-	LOG(LOG_ERROR, log_what("a key of auth.jwt_keys cannot be used"), log_str("key", entry),
-	    log_str("fault", fault));
+	LOG(LOG_ERROR, log_what(EVENT_AUTH_KEY_UNUSABLE), log_str("key", entry), log_str("fault", fault));
 	return -ERR_CONFIG;
 }
 
@@ -46,8 +45,7 @@ static void warn_of_readers(FILE *file, const char *path)
 	struct stat st;
 
 	if (fstat(fileno(file), &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)) != 0)
-		LOG(LOG_WARN, log_what("a secret of auth.jwt_keys is open to every user of this machine; chmod o= it"),
-		    log_str("file", path));
+		LOG(LOG_WARN, log_what(EVENT_AUTH_SECRET_OPEN), log_str("file", path));
 }
 
 /* 0, -errno or -EFBIG; *n bytes in `bytes`. */

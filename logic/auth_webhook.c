@@ -85,7 +85,7 @@ int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 	int rc;
 
 	if (cfg->auth_url[0] == '\0') {
-		LOG(LOG_ERROR, log_what("auth.mode = webhook needs auth.url"));
+		LOG(LOG_ERROR, log_what(EVENT_AUTH_URL_MISSING));
 		return -ERR_CONFIG;
 	}
 	if ((w = calloc(1, sizeof(*w))) == NULL)
@@ -325,7 +325,7 @@ static int fail(struct auth_identity *who, enum auth_cause cause, const char *wh
 	static struct log_limit limit = LOG_LIMIT(1);
 
 	who->cause = cause;
-	LOG_LIMITED(LOG_WARN, &limit, log_what("auth.url did not say who a client is"), log_str("error", why),
+	LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_AUTH_URL_FAILED), log_str("error", why),
 		    log_i64("status", status));
 	return -ERR_NO_LOGIC;
 }

@@ -60,7 +60,7 @@ static void say_replaced(struct logic *l, const char *server, const struct seat 
 	int rc = bus_push(&l->bus, server, &kick);
 
 	if (rc < 0)
-		LOG_LIMITED(LOG_WARN, &limit, log_str("key", seat->key), log_what("replaced connection not told"),
+		LOG_LIMITED(LOG_WARN, &limit, log_str("key", seat->key), log_what(EVENT_REPLACED_NOT_TOLD),
 			    log_id("session", seat->session_id), log_str("server", server),
 			    log_str("error", err_text(rc)));
 }
@@ -109,9 +109,7 @@ static int check_modes(const struct logic *l, const char *server, const struct w
 
 	if (!request->needs_proof || !auth_believes(l->auth))
 		return 0;
-	LOG_LIMITED(
-		LOG_ERROR, &limit, log_str("server", server),
-		log_what("nobody is let in: auth.mode is open here and is not in this comet; set it in comet-logic"));
+	LOG_LIMITED(LOG_ERROR, &limit, log_str("server", server), log_what(EVENT_NOBODY_ADMITTED));
 	return -ERR_NO_LOGIC;
 }
 
@@ -141,10 +139,11 @@ static void say_connect(const char *server, const struct wire_connect *request, 
 {
 	if (rc == 0)
 		LOG(LOG_DEBUG, log_str("server", server), log_str("key", session->key), log_str("peer", request->peer),
-		    log_what("admitted"), log_id("session", session->id), log_i64("mid", session->mid));
+		    log_what(EVENT_CLIENT_ADMITTED), log_id("session", session->id), log_i64("mid", session->mid));
 	else
-		LOG(LOG_DEBUG, log_str("server", server), log_str("peer", request->peer), log_what("not admitted"),
-		    log_str("words", session->refusal), log_str("error", err_text(rc)));
+		LOG(LOG_DEBUG, log_str("server", server), log_str("peer", request->peer),
+		    log_what(EVENT_CLIENT_NOT_ADMITTED), log_str("words", session->refusal),
+		    log_str("error", err_text(rc)));
 }
 
 int logic_connect(struct logic *l, const char *server, const struct wire_connect *request, struct wire_session *session)
@@ -186,10 +185,10 @@ int logic_disconnect(struct logic *l, const char *server, const struct seat *sea
 
 	/* A registration that stays behind is forgotten when the comet's lease ends, or when the key comes again. */
 	if (rc < 0)
-		LOG_LIMITED(LOG_WARN, &limit, log_str("key", seat->key), log_what("disconnect not registered"),
+		LOG_LIMITED(LOG_WARN, &limit, log_str("key", seat->key), log_what(EVENT_DISCONNECT_UNREGISTERED),
 			    log_id("session", seat->session_id), log_str("error", err_text(rc)));
 	else
-		LOG(LOG_DEBUG, log_str("server", server), log_str("key", seat->key), log_what("left"),
+		LOG(LOG_DEBUG, log_str("server", server), log_str("key", seat->key), log_what(EVENT_CLIENT_GONE),
 		    log_id("session", seat->session_id));
 	return rc;
 }

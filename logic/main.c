@@ -24,7 +24,7 @@
 #include "logic/reap.h"
 
 /* Everything that is started, in the order of start; stop goes the other way and skips what is NULL. */
-struct house {
+struct program {
 	struct config cfg;
 	char instance[128]; /* in the registry */
 	char writer[160];   /* the same, and its start: the name under which pushes are numbered, see bus_redis.c */
@@ -37,27 +37,27 @@ struct house {
 	struct http *http;
 };
 
-static int start(struct house *h);
-static void stop(struct house *h);
+static int start(struct program *p);
+static void stop(struct program *p);
 
-static void name_instance(struct house *h)
+static void name_instance(struct program *p)
 {
 	char host[64] = "logic";
 
-	if (h->cfg.logic_id[0] != '\0') {
-		(void)snprintf(h->instance, sizeof(h->instance), "%s", h->cfg.logic_id);
+	if (p->cfg.logic_id[0] != '\0') {
+		(void)snprintf(p->instance, sizeof(p->instance), "%s", p->cfg.logic_id);
 	} else {
 		(void)gethostname(host, sizeof(host) - 1);
-		(void)snprintf(h->instance, sizeof(h->instance), "%s-%d", host, (int)getpid());
+		(void)snprintf(p->instance, sizeof(p->instance), "%s-%d", host, (int)getpid());
 	}
-	(void)snprintf(h->writer, sizeof(h->writer), "%s-%llx", h->instance, (unsigned long long)clock_wall_ms());
+	(void)snprintf(p->writer, sizeof(p->writer), "%s-%llx", p->instance, (unsigned long long)clock_wall_ms());
 }
 
 static void reload(void *arg)
 {
-	struct house *h = arg;
-	const struct reload_part parts[] = {http_reload_certs(h->http), http_keys_reload(h->http_keys),
-					    auth_reload(h->logic.auth)};
+	struct program *p = arg;
+	const struct reload_part parts[] = {http_reload_certs(p->http), http_keys_reload(p->http_keys),
+					    auth_reload(p->logic.auth)};
 
 	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));
 }
@@ -71,31 +71,31 @@ static const struct config_program logic_program = {
 
 int main(int argc, char **argv)
 {
-	static struct house house;
-	struct house *h = &house;
+	static struct program program;
+	struct program *p = &program;
 	int rc;
 
 	if (standard_files_open() < 0)
 		return EXIT_FAILURE; /* without a file for words */
-	if (config_init(&h->cfg) < 0) {
+	if (config_init(&p->cfg) < 0) {
 		(void)fputs("comet-logic: not started: no memory for the settings\n", stderr);
 		return 2;
 	}
-	rc = config_start(&h->cfg, argc, argv, &logic_program);
+	rc = config_start(&p->cfg, argc, argv, &logic_program);
 	if (rc != 0) {
-		config_fini(&h->cfg);
+		config_fini(&p->cfg);
 		return rc > 0 ? EXIT_SUCCESS : 2;
 	}
 	signals_block();
-	log_setup((enum log_level)h->cfg.log_level, (enum log_format)h->cfg.log_format);
-	name_instance(h);
-	if ((rc = start(h)) == -ECANCELED)
+	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
+	name_instance(p);
+	if ((rc = start(p)) == -ECANCELED)
 		rc = 0; /* asked to stop while it waited: the signal is still pending */
 	if (rc == 0)
-		signals_wait(reload, h);
+		signals_wait(reload, p);
 	signals_arm_second();
-	stop(h);
-	config_fini(&h->cfg);
+	stop(p);
+	config_fini(&p->cfg);
 	if (rc == -ERR_SCHEMA)
 		return 2; /* as for a wrong setting: another start does not help */
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -103,75 +103,75 @@ int main(int argc, char **argv)
 
 /* ---- start and stop ---- */
 
-static int fail(const char *what, int rc)
+static int fail(const char *part, int rc)
 {
-	LOG(LOG_ERROR, log_what(what), log_str("error", err_text(rc)));
+	LOG(LOG_ERROR, log_what(EVENT_START_FAILED), log_str("part", part), log_str("error", err_text(rc)));
 	return rc;
 }
 
-static int start_logic(struct house *h)
+static int start_logic(struct program *p)
 {
-	const struct redis_options calls = redis_options_of(&h->cfg, "calls");
-	const struct redis_options pushes = redis_options_of(&h->cfg, "pushes");
+	const struct redis_options calls = redis_options_of(&p->cfg, "calls");
+	const struct redis_options pushes = redis_options_of(&p->cfg, "pushes");
 	int rc;
 
-	h->logic.cfg = &h->cfg;
-	if ((rc = auth_new(&h->cfg, &h->logic.auth)) < 0 || (rc = redis_pipe_start(&calls, &h->calls)) < 0 ||
-	    (rc = redis_pipe_start(&pushes, &h->pushes)) < 0 ||
-	    (rc = registry_redis_new(&h->cfg, h->calls, &h->logic.registry)) < 0 ||
-	    (rc = upstream_redis_new(&h->cfg, h->calls, &h->logic.upstream)) < 0)
+	p->logic.cfg = &p->cfg;
+	if ((rc = auth_new(&p->cfg, &p->logic.auth)) < 0 || (rc = redis_pipe_start(&calls, &p->calls)) < 0 ||
+	    (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
+	    (rc = registry_redis_new(&p->cfg, p->calls, &p->logic.registry)) < 0 ||
+	    (rc = upstream_redis_new(&p->cfg, p->calls, &p->logic.upstream)) < 0)
 		return rc;
-	return bus_redis_new(&h->cfg, h->pushes, h->writer, &h->logic.bus);
+	return bus_redis_new(&p->cfg, p->pushes, p->writer, &p->logic.bus);
 }
 
-static int start(struct house *h)
+static int start(struct program *p)
 {
-	const struct config *cfg = &h->cfg;
+	const struct config *cfg = &p->cfg;
 	struct http_options http;
 	int rc;
 
-	if ((rc = start_logic(h)) < 0)
-		return fail("cannot start logic", rc);
+	if ((rc = start_logic(p)) < 0)
+		return fail("logic", rc);
 	/* Before anything is written. */
-	if ((rc = schema_check(cfg, h->calls)) < 0)
-		return rc == -ECANCELED ? rc : fail("cannot join the cluster", rc);
-	if ((rc = reap_start(cfg, h->calls, &h->reap)) < 0)
-		return fail("cannot look after comets", rc);
-	if ((rc = answer_start(cfg, h->calls, &h->logic, h->instance, &h->answer)) < 0)
-		return fail("cannot answer comets", rc);
-	h->logic.health = (struct http_health){answer_ready, h->answer};
+	if ((rc = schema_check(cfg, p->calls)) < 0)
+		return rc == -ECANCELED ? rc : fail("cluster", rc);
+	if ((rc = reap_start(cfg, p->calls, &p->reap)) < 0)
+		return fail("reaper", rc);
+	if ((rc = answer_start(cfg, p->calls, &p->logic, p->instance, &p->answer)) < 0)
+		return fail("answering", rc);
+	p->logic.health = (struct http_health){answer_ready, p->answer};
 	/* Last, so that everything is up once /healthz answers. */
 	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
 		return 0;
-	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &h->http_keys)) < 0)
-		return fail("cannot set up the keys of the HTTP API", rc);
-	http = http_options_of(cfg, h->http_keys);
-	return http_start(&http, api_handle, &h->logic, &h->http);
+	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &p->http_keys)) < 0)
+		return fail("HTTP keys", rc);
+	http = http_options_of(cfg, p->http_keys);
+	return http_start(&http, api_handle, &p->logic, &p->http);
 }
 
-static void stop(struct house *h)
+static void stop(struct program *p)
 {
 	/* Back ends that wait for packets are answered, so that they hold nothing up. */
-	logic_stop_waiting(&h->logic);
-	if (h->http != NULL)
-		http_stop(&h->http);
-	if (h->http_keys != NULL)
-		http_keys_free(&h->http_keys);
-	if (h->answer != NULL)
-		answer_stop(&h->answer);
-	if (h->reap != NULL)
-		reap_stop(&h->reap);
-	if (h->logic.bus.self != NULL)
-		bus_redis_free(&h->logic.bus);
-	if (h->logic.upstream.self != NULL)
-		upstream_redis_free(&h->logic.upstream);
-	if (h->logic.registry.self != NULL)
-		registry_redis_free(&h->logic.registry);
-	if (h->pushes != NULL)
-		redis_pipe_stop(&h->pushes);
-	if (h->calls != NULL)
-		redis_pipe_stop(&h->calls);
-	if (h->logic.auth != NULL)
-		auth_free(&h->logic.auth);
-	LOG(LOG_INFO, log_what("stopped"));
+	logic_stop_waiting(&p->logic);
+	if (p->http != NULL)
+		http_stop(&p->http);
+	if (p->http_keys != NULL)
+		http_keys_free(&p->http_keys);
+	if (p->answer != NULL)
+		answer_stop(&p->answer);
+	if (p->reap != NULL)
+		reap_stop(&p->reap);
+	if (p->logic.bus.self != NULL)
+		bus_redis_free(&p->logic.bus);
+	if (p->logic.upstream.self != NULL)
+		upstream_redis_free(&p->logic.upstream);
+	if (p->logic.registry.self != NULL)
+		registry_redis_free(&p->logic.registry);
+	if (p->pushes != NULL)
+		redis_pipe_stop(&p->pushes);
+	if (p->calls != NULL)
+		redis_pipe_stop(&p->calls);
+	if (p->logic.auth != NULL)
+		auth_free(&p->logic.auth);
+	LOG(LOG_INFO, log_what(EVENT_PROGRAM_STOPPED));
 }

@@ -52,7 +52,7 @@ static void bury(struct reap *r, const char *server, const struct seen *s)
 		return;
 	if (reply->integer == 1) {
 		count(COUNT_COMETS_FORGOTTEN);
-		LOG(LOG_WARN, log_str("server", server), log_what("comet is dead; what it left is removed"));
+		LOG(LOG_WARN, log_str("server", server), log_what(EVENT_COMET_REMOVED));
 	}
 	freeReplyObject(reply);
 }
@@ -124,7 +124,7 @@ static void look(struct reap *r)
 		};
 
 		if (look_at(r, &lease) < 0)
-			LOG(LOG_WARN, log_what("no memory to look after comets"));
+			LOG(LOG_WARN, log_what(EVENT_COMETS_WITHOUT_MEMORY));
 	}
 	forget_gone(r);
 	freeReplyObject(reply);

@@ -122,7 +122,7 @@ static void say_two_have(const char *name, int64_t receivers)
 	static struct log_limit limit = LOG_LIMIT(1);
 
 	LOG_LIMITED(LOG_ERROR, &limit, log_str("logic", name), log_i64("listeners", receivers),
-		    log_what("more than one hears the requests to this comet-logic; give each a logic.id of its own"));
+		    log_what(EVENT_LOGIC_ID_TAKEN));
 }
 
 /* Bring the text to one instance. 0: an instance got it, or perhaps; -ERR_NO_LOGIC: certainly none did. */
@@ -287,8 +287,8 @@ static void take_text(struct redis_calls *c, const char *text, size_t bytes)
 
 	if (rc < 0) {
 		count(COUNT_LOGIC_BAD_MESSAGES);
-		LOG_LIMITED(LOG_WARN, &limit, log_what("a reply of logic that cannot be read"),
-			    log_i64("bytes", (int64_t)bytes), log_str("error", err_text(rc)));
+		LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_REPLY_UNREADABLE), log_i64("bytes", (int64_t)bytes),
+			    log_str("error", err_text(rc)));
 	} else if (hand_over(c, &reply)) {
 		return;
 	} else {

@@ -286,7 +286,7 @@ static void register_all(struct redis_client *c, unsigned loss)
 			return;
 	} while (!redis_tell_has_told(c->tell, last));
 	redis_lease_registered(c->lease, loss);
-	LOG(LOG_INFO, log_str("server", c->opt.member.server_id), log_what("all connections are registered again"),
+	LOG(LOG_INFO, log_str("server", c->opt.member.server_id), log_what(EVENT_REGISTRATION_RESTORED),
 	    log_i64("connections", w.n));
 }
 
@@ -373,8 +373,8 @@ int redis_client_start(const struct redis_client_options *opt, struct redis_clie
 	kicks_init(&c->kicks, 4 * opt->member.cfg->logic_timeout * CLOCK_MS);
 	if ((rc = start_parts(c)) < 0) {
 		if (rc != -ECANCELED) /* it was asked to stop */
-			LOG(LOG_ERROR, log_str("server", opt->member.server_id), log_what("cannot join the cluster"),
-			    log_str("error", err_text(rc)));
+			LOG(LOG_ERROR, log_str("server", opt->member.server_id), log_what(EVENT_START_FAILED),
+			    log_str("part", "cluster"), log_str("error", err_text(rc)));
 		redis_client_stop(&c);
 		return rc;
 	}

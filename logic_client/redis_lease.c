@@ -198,8 +198,7 @@ static void say_lost(struct redis_lease *l, bool with_rooms)
 /* Redis does not know us any more, and has taken us in again. */
 static void came_back(struct redis_lease *l)
 {
-	LOG(LOG_WARN, log_str("server", l->member->server_id),
-	    log_what("Redis has lost this comet's registration; registering all connections again"));
+	LOG(LOG_WARN, log_str("server", l->member->server_id), log_what(EVENT_REGISTRATION_LOST));
 	/* While it says `registering`, pushes to all rooms come here, and those to keys that nobody knows are refused. */
 	say_lost(l, true);
 }
@@ -230,8 +229,7 @@ static bool renew(struct redis_lease *l)
 		return true; /* the lease runs out, so that pushes to all rooms come here */
 	rc = ask_for_lease(l);
 	if (rc == VERDICT_FENCED)
-		LOG(LOG_ERROR, log_str("server", l->member->server_id),
-		    log_what("another comet has this name; give each its own server.id. This one goes"));
+		LOG(LOG_ERROR, log_str("server", l->member->server_id), log_what(EVENT_SERVER_ID_TAKEN));
 	if (rc == VERDICT_NEWER || rc == VERDICT_OLDER)
 		schema_say(l->layout);
 	if (rc == VERDICT_FENCED || rc == VERDICT_NEWER) {
@@ -288,13 +286,11 @@ static int pause_a_moment(void)
 static int refuse(struct redis_lease *l, int rc)
 {
 	if (rc < 0) {
-		LOG(LOG_ERROR, log_str("redis", l->member->cfg->redis_addr),
-		    log_what("Redis does not answer; a comet of a cluster needs it to start"));
+		LOG(LOG_ERROR, log_str("redis", l->member->cfg->redis_addr), log_what(EVENT_REDIS_NEEDED));
 		return -ETIMEDOUT;
 	}
 	if (rc == VERDICT_TAKEN) {
-		LOG(LOG_ERROR, log_str("server", l->member->server_id),
-		    log_what("another comet has this name; give each its own server.id"));
+		LOG(LOG_ERROR, log_str("server", l->member->server_id), log_what(EVENT_SERVER_ID_TAKEN));
 		return -EADDRINUSE;
 	}
 	schema_say(l->layout);
@@ -319,9 +315,7 @@ static int take(struct redis_lease *l)
 		if (rc == VERDICT_LEAVING || (held && free_by == 0)) {
 			if (free_by == 0)
 				LOG(LOG_INFO, log_str("server", l->member->server_id),
-				    log_what(rc == VERDICT_OLDER
-						     ? "programs of an older layout run; waiting whether they go"
-						     : "the name has a holder; waiting whether it lives, or goes"));
+				    log_what(rc == VERDICT_OLDER ? EVENT_LAYOUT_AWAITED : EVENT_SERVER_ID_AWAITED));
 			free_by = now + l->lease_ns + l->lease_ns / 2;
 		}
 		if ((rc = pause_a_moment()) < 0)

@@ -65,7 +65,7 @@ static bool place_of(const struct redisReply *id, struct place *out)
 
 /* ---- one entry ---- */
 
-static void say_lost(const struct redis_pushes *p, uint64_t n, const char *how)
+static void say_lost(const struct redis_pushes *p, uint64_t n, enum event how)
 {
 	count_add(COUNT_PUSH_GAP, (int64_t)n);
 	LOG(LOG_ERROR, log_str("stream", p->key), log_what(how), log_i64("lost", (int64_t)n));
@@ -80,8 +80,7 @@ static void check_number(struct redis_pushes *p, struct place at, uint64_t numbe
 	if (number == 0)
 		return; /* of a writer that does not number */
 	if (number > p->number + 1)
-		say_lost(p, number - p->number - 1,
-			 "pushes were trimmed before they were read; raise redis.stream_length");
+		say_lost(p, number - p->number - 1, EVENT_PUSHES_TRIMMED);
 	if (number <= p->number)
 		p->lost_at = p->number;
 	p->number = number;
@@ -93,7 +92,7 @@ static void take_word(struct redis_pushes *p, uint64_t had)
 {
 	if (p->lost_at == 0 || had <= p->lost_at)
 		return;
-	say_lost(p, had - p->lost_at, "Redis lost its data, and with it pushes that were not read yet");
+	say_lost(p, had - p->lost_at, EVENT_PUSHES_LOST);
 	p->lost_at = had;
 }
 
@@ -138,9 +137,9 @@ static int deliver(struct redis_pushes *p, const struct wire_push *push)
 	int rc;
 
 	if (push->target == WIRE_KICK && kicks_add(p->kicks, push) < 0)
-		LOG_LIMITED(LOG_WARN, &limit, log_what("no memory to remember a kick"));
+		LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_KICK_WITHOUT_MEMORY));
 	while ((rc = p->sink(p->sink_self, push)) < 0) {
-		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key), log_what("push waits for the push threads"),
+		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key), log_what(EVENT_PUSH_WAITS),
 			    log_str("error", err_text(rc)));
 		if (!rest(p))
 			return -ESHUTDOWN;
@@ -175,7 +174,7 @@ static int take_fields(struct redis_pushes *p, struct place at, const struct wir
 	} else if (rc == -EBADMSG || rc == -EMSGSIZE) {
 		count(COUNT_PUSH_BAD_ENTRIES);
 		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key), log_i64("ms", (int64_t)at.ms),
-			    log_what("an entry that cannot be read"));
+			    log_what(EVENT_PUSH_UNREADABLE));
 		check_number(p, at, pushed.number);
 		rc = 0;
 	}
@@ -223,8 +222,7 @@ static int look_for_place(struct redis_pushes *p)
 				seq)) < 0)
 		return rc;
 	if (reply->elements == 0) {
-		LOG(LOG_WARN, log_str("stream", p->key),
-		    log_what("Redis does not have what was read last; reading all that it has"));
+		LOG(LOG_WARN, log_str("stream", p->key), log_what(EVENT_STREAM_READ_AGAIN));
 		p->read = (struct place){0, 0};
 	}
 	freeReplyObject(reply);

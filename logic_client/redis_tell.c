@@ -58,7 +58,7 @@ static void say_lost(const char *key, const char *why)
 	static struct log_limit limit = LOG_LIMIT(1);
 
 	count(COUNT_UNSENT_LOST);
-	LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what("logic will not be told"), log_str("why", why));
+	LOG_LIMITED(LOG_WARN, &limit, log_str("key", key), log_what(EVENT_LOGIC_NOT_TOLD), log_str("why", why));
 }
 
 static struct untold *untold_new(enum wire_method method, const struct seat *seat)

@@ -84,7 +84,7 @@ static void set_options(const struct server *s, int fd)
 		bad |= setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
 	/* The peer may be gone already, which its reader will find out. The Go original ends accepting here. */
 	if (bad != 0)
-		LOG(LOG_DEBUG, log_what("cannot set a socket option"), log_str("error", err_text(errno)));
+		LOG(LOG_DEBUG, log_what(EVENT_SOCKET_OPTION_FAILED), log_str("error", err_text(errno)));
 }
 
 static int receive(struct listener *l, int fd, const struct sockaddr *peer)
@@ -126,10 +126,8 @@ static bool pause_accepting(struct acceptor *at, int rc)
 		char limit[64];
 		int64_t allowed = admission_machine_max(a->server->cfg->http_callers, limit, sizeof(limit));
 
-		LOG_LIMITED(LOG_ERROR, &log_limit,
-			    log_what("accept paused: a limit of the machine is reached; raise it or lower "
-				     "limits.connections"),
-			    log_str("error", err_text(rc)), log_str("limit", limit), log_i64("allows", allowed));
+		LOG_LIMITED(LOG_ERROR, &log_limit, log_what(EVENT_ACCEPT_PAUSED), log_str("error", err_text(rc)),
+			    log_str("limit", limit), log_i64("allows", allowed));
 	}
 	return worker_nap(&at->worker, clock_now_ns() + at->pause_ns);
 }
@@ -142,7 +140,7 @@ static void went_well(struct acceptor *at)
 		return;
 	at->pause_ns = 0;
 	atomic_store(&at->listener->accept->paused, false);
-	LOG_LIMITED(LOG_INFO, &log_limit, log_what("accepting again"));
+	LOG_LIMITED(LOG_INFO, &log_limit, log_what(EVENT_ACCEPT_RESUMED));
 }
 
 /* 0, or -errno: of accept4, or a limit of the machine that the door has met. */
@@ -236,9 +234,8 @@ static int open_doors(struct accept *a, const struct accept_door *doors, unsigne
 			return rc;
 		while (config_list_next(&bind, address, sizeof(address)))
 			if ((rc = listener_start(a, &doors[i], address, threads)) < 0) {
-				LOG(LOG_ERROR, log_what("cannot listen; change the setting, or free the address"),
-				    log_str("setting", doors[i].setting), log_str("address", address),
-				    log_str("error", err_text(rc)));
+				LOG(LOG_ERROR, log_what(EVENT_LISTEN_FAILED), log_str("setting", doors[i].setting),
+				    log_str("address", address), log_str("error", err_text(rc)));
 				return rc;
 			}
 	}

@@ -105,8 +105,8 @@ static void turn_away(struct caller *c, const char *why)
 
 	count_by(COUNT_REFUSED, CLOSE_PROXY_HEADER);
 	peer_text((struct sockaddr *)&c->peer, true, peer, sizeof(peer));
-	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what("refused: no PROXY header"),
-		    log_str("error", why));
+	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what(EVENT_CONNECTION_REFUSED),
+		    log_str("reason", close_reason_name(CLOSE_PROXY_HEADER)), log_str("error", why));
 	(void)close(c->fd);
 	free(c);
 }

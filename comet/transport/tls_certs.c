@@ -59,7 +59,7 @@ static const char *ssl_why(void)
 	return why != NULL ? why : "unknown";
 }
 
-static int complain(const char *what, const char *file)
+static int complain(enum event what, const char *file)
 {
 	LOG(LOG_ERROR, log_what(what), log_str("file", file), log_str("error", ssl_why()));
 	return -ERR_CONFIG;
@@ -71,7 +71,7 @@ static int read_chain(const char *file, struct cert *cert)
 	X509 *more;
 
 	if (bio == NULL)
-		return complain("cannot open a certificate; see tls.cert_file", file);
+		return complain(EVENT_CERTIFICATE_UNREADABLE, file);
 	cert->leaf = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
 	cert->chain = sk_X509_new_null();
 	while (cert->leaf != NULL && cert->chain != NULL && (more = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
@@ -79,7 +79,7 @@ static int read_chain(const char *file, struct cert *cert)
 			X509_free(more);
 	(void)BIO_free(bio);
 	if (cert->leaf == NULL || cert->chain == NULL)
-		return complain("no certificate in this file; see tls.cert_file", file);
+		return complain(EVENT_CERTIFICATE_MISSING, file);
 	ERR_clear_error(); /* the file's end */
 	return 0;
 }
@@ -90,13 +90,13 @@ static int read_key(const char *file, struct cert *cert)
 	BIO *bio = BIO_new_file(file, "re");
 
 	if (bio == NULL)
-		return complain("cannot open a private key; see tls.private_file", file);
+		return complain(EVENT_PRIVATE_KEY_UNREADABLE, file);
 	cert->key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "");
 	(void)BIO_free(bio);
 	if (cert->key == NULL)
-		return complain("no private key without a password in this file; see tls.private_file", file);
+		return complain(EVENT_PRIVATE_KEY_MISSING, file);
 	if (X509_check_private_key(cert->leaf, cert->key) != 1)
-		return complain("this private key belongs to another certificate; see tls.private_file", file);
+		return complain(EVENT_PRIVATE_KEY_MISMATCH, file);
 	return 0;
 }
 
@@ -108,7 +108,7 @@ static int read_all(const char *cert_files, const char *key_files, struct cert_l
 
 	*list = (struct cert_list){0};
 	if (n == 0 || n != config_list_count(key_files)) {
-		LOG(LOG_ERROR, log_what("tls.cert_file and tls.private_file must name as many files, at least one"));
+		LOG(LOG_ERROR, log_what(EVENT_TLS_FILES_UNEQUAL));
 		return -ERR_CONFIG;
 	}
 	if ((list->certs = calloc(n, sizeof(*list->certs))) == NULL)

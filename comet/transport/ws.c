@@ -86,11 +86,10 @@ static void say_refused(const struct ws *ws, enum ws_fault fault)
 	(void)snprintf(origin, sizeof(origin), "%.*s", (int)ws->request.origin_bytes,
 		       (const char *)stream_bytes(&ws->stream) + ws->request.origin);
 	if (fault == WS_FAULT_ORIGIN)
-		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer),
-			    log_what("WebSocket refused: websocket.origins does not list its page; add it there"),
+		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what(EVENT_WEBSOCKET_ORIGIN_REFUSED),
 			    log_str("origin", origin));
 	else
-		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what("WebSocket refused"),
+		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what(EVENT_WEBSOCKET_REFUSED),
 			    log_i64("status", ws_answer_status(fault)), log_str("words", ws_answer_words(fault)));
 }
 

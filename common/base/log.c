@@ -205,7 +205,9 @@ static void put_text_field(struct line *l, const struct log_field *f)
 
 	put(l, " ");
 	if (f->kind == FIELD_WHAT) {
-		put(l, f->str);
+		put(l, event_sentence((enum event)f->i64));
+		put(l, " event=");
+		put(l, event_name((enum event)f->i64));
 		return;
 	}
 	put(l, f->name);
@@ -228,7 +230,12 @@ static void put_json_field(struct line *l, const struct log_field *f)
 	char head[64];
 	char number[24];
 
-	if ((f->kind == FIELD_STR || f->kind == FIELD_WHAT) && f->str != NULL) {
+	if (f->kind == FIELD_WHAT) {
+		put_string(l, ",\"event\":\"", event_name((enum event)f->i64));
+		put_string(l, ",\"message\":\"", event_sentence((enum event)f->i64));
+		return;
+	}
+	if (f->kind == FIELD_STR && f->str != NULL) {
 		(void)snprintf(head, sizeof(head), ",\"%.40s\":\"", f->name);
 		put_string(l, head, f->str);
 		return;
@@ -278,6 +285,8 @@ static void build(struct line *l, const char *level, const struct log_field *fie
 	l->max = sizeof(l->text) - sizeof(cut_json);
 	put_head(l, level);
 	for (; fields->kind != FIELD_END && !l->cut; fields++) {
+		if (fields->kind == FIELD_NONE)
+			continue;
 		if (l->format == LOG_JSON)
 			put_json_field(l, fields);
 		else

@@ -1,8 +1,8 @@
 /* log: one event a line for the person on call, as text or JSON, on stderr.
  *
- *   log_write(LOG_WARN, (struct log_field[]){log_id("conn", id), log_str("key", key), log_what("closed"),
+ *   log_write(LOG_WARN, (struct log_field[]){log_id("conn", id), log_what(EVENT_CONNECTION_CLOSED),
  *                                            log_str("reason", why), LOG_END});
- *   2026-01-09T10:22:31.480Z warn conn=81f2 key=user-7 closed reason="slow consumer"
+ *   2026-01-09T10:22:31.480Z warn conn=81f2 the connection is closed event=connection_closed reason=slow_consumer
  *
  * The LOG() macro writes the braces. Values from outside are quoted and escaped where they need it, so that no peer can
  * forge a line. Bodies and tokens never appear. Never call it while holding a lock other than none: it writes to a file
@@ -14,29 +14,36 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/events.h"
 #include "common/base/lock.h"
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_TEXT, LOG_JSON };
 
 struct log_field {
-	enum { FIELD_END, FIELD_WHAT, FIELD_STR, FIELD_I64, FIELD_ID } kind;
+	enum { FIELD_END, FIELD_NONE, FIELD_WHAT, FIELD_STR, FIELD_I64, FIELD_ID } kind;
 	const char *name;
 	const char *str;
 	int64_t i64;
 };
 
-#define LOG_END ((struct log_field){FIELD_END, 0, 0, 0})
+#define LOG_END  ((struct log_field){FIELD_END, 0, 0, 0})
+#define LOG_NONE ((struct log_field){FIELD_NONE, 0, 0, 0})
 
-/* What happened: a few words of ours, unquoted; key "event" in JSON. */
-static inline struct log_field log_what(const char *words)
+/* What happened: its sentence, then event=name; keys "event" and "message" in JSON. */
+static inline struct log_field log_what(enum event event)
 {
-	return (struct log_field){FIELD_WHAT, "event", words, 0};
+	return (struct log_field){FIELD_WHAT, 0, 0, event};
 }
 /* A string from anywhere; NULL is written as "-". */
 static inline struct log_field log_str(const char *name, const char *value)
 {
 	return (struct log_field){FIELD_STR, name, value, 0};
+}
+/* Nothing at all where the value is NULL. */
+static inline struct log_field log_str_if(const char *name, const char *value)
+{
+	return (struct log_field){value != NULL ? FIELD_STR : FIELD_NONE, name, value, 0};
 }
 static inline struct log_field log_i64(const char *name, int64_t value)
 {

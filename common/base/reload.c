@@ -26,12 +26,12 @@ static void add_name(struct names *names, const char *name)
 static void tell(int rc, const struct names *read, const struct names *failed)
 {
 	if (rc < 0)
-		LOG(LOG_ERROR, log_what("SIGHUP: nothing reloaded, all stays as it was"),
-		    log_str("failed", failed->text), log_str("error", err_text(rc)));
+		LOG(LOG_ERROR, log_what(EVENT_RELOAD_FAILED), log_str("failed", failed->text),
+		    log_str("error", err_text(rc)));
 	else if (rc == 0)
-		LOG(LOG_INFO, log_what("SIGHUP: nothing to reload"));
+		LOG(LOG_INFO, log_what(EVENT_RELOAD_EMPTY));
 	else
-		LOG(LOG_INFO, log_what("SIGHUP: reloaded"), log_str("what", read->text));
+		LOG(LOG_INFO, log_what(EVENT_RELOAD_DONE), log_str("what", read->text));
 }
 
 int reload_all(const struct reload_part *parts, size_t n)

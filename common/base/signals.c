@@ -39,8 +39,7 @@ void signals_wait(void (*reload)(void *arg), void *arg)
 			break;
 		reload(arg);
 	}
-	LOG(LOG_INFO, log_what("stopping; a second signal ends at once"),
-	    log_str("signal", got == SIGTERM ? "SIGTERM" : "SIGINT"));
+	LOG(LOG_INFO, log_what(EVENT_PROGRAM_STOPPING), log_str("signal", got == SIGTERM ? "SIGTERM" : "SIGINT"));
 }
 
 bool signals_ask_to_stop(void)

@@ -138,7 +138,7 @@ static void say_called(const struct http_call *call)
 		return;
 	count_by(COUNT_HTTP_CALLS, request->key.label);
 	LOG(LOG_DEBUG, log_str("peer", request->peer),
-	    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what("called"),
+	    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what(EVENT_HTTP_CALLED),
 	    log_str("method", request->method), log_str("path", request->path), log_i64("status", call->reply.status));
 }
 
@@ -232,7 +232,8 @@ __attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *
 	(void)arg;
 	(void)vsnprintf(text, sizeof(text), format, args);
 	text[strcspn(text, "\n")] = '\0';
-	LOG_LIMITED(LOG_DEBUG, &limit, log_what("libmicrohttpd"), log_str("says", text));
+	LOG_LIMITED(LOG_DEBUG, &limit, log_what(EVENT_LIBRARY_SAYS), log_str("library", "libmicrohttpd"),
+		    log_str("says", text));
 }
 
 /* ---- start and stop ---- */
@@ -307,9 +308,8 @@ static int listen_on_all(struct http *h, struct door *door, const char *rest, co
 		if (rc == 0)
 			h->n_listeners++;
 		else
-			LOG(LOG_ERROR,
-			    log_what(door == &h->tls ? "cannot listen; change http.tls_bind, or free the address"
-						     : "cannot listen; change http.bind, or free the address"),
+			LOG(LOG_ERROR, log_what(EVENT_LISTEN_FAILED),
+			    log_str("setting", door == &h->tls ? "http.tls_bind" : "http.bind"),
 			    log_str("address", address), log_str("error", err_text(rc)));
 	}
 	return rc;
@@ -332,7 +332,7 @@ int http_start(const struct http_options *opt, http_handler *handler, void *arg,
 	    (rc = start_daemon(h, &h->plain, false)) < 0 ||
 	    (has_tls && ((rc = http_tls_new(opt->cert_files, opt->key_files, &h->certs)) < 0 ||
 			 (rc = start_daemon(h, &h->tls, true)) < 0)))
-		LOG(LOG_ERROR, log_what("cannot start the HTTP server"), log_str("error", err_text(rc)));
+		LOG(LOG_ERROR, log_what(EVENT_START_FAILED), log_str("part", "HTTP"), log_str("error", err_text(rc)));
 	else
 		rc = listen_on_all(h, &h->plain, opt->bind, opt->label);
 	if (rc == 0 && has_tls)

@@ -47,8 +47,9 @@ static void count_refused(const struct http_request *request, enum refused why, 
 
 	count_by(COUNT_HTTP_REFUSED, why);
 	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", request->peer),
-		    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what(what),
-		    log_str("method", request->method), log_str("path", request->path));
+		    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL),
+		    log_what(EVENT_HTTP_CALL_REFUSED), log_str("why", what), log_str("method", request->method),
+		    log_str("path", request->path));
 }
 
 /* ---- who ---- */
@@ -86,22 +87,21 @@ bool http_guard_may(const struct http_request *request, unsigned scopes, struct 
 	if (scopes == HTTP_FREE)
 		return true;
 	if ((page = page_fault(request)) != NULL) {
-		count_refused(request, REFUSED_ORIGIN,
-			      "HTTP call refused: from a page of another site, or by another name");
+		count_refused(request, REFUSED_ORIGIN, "from a page of another site, or by another name");
 		http_reply_refuse(reply, 403, page);
 		return false;
 	}
 	if ((request->key.scopes & scopes) != 0)
 		return true;
 	if (request->key.name[0] != '\0') {
-		count_refused(request, REFUSED_SCOPE, "HTTP call refused: the key has not the scope for it");
+		count_refused(request, REFUSED_SCOPE, "the key has not the scope for it");
 		http_reply_refuse(reply, 403, "this API key may not do that; its scopes are in http.keys_file");
 		return false;
 	}
 	if (request->has_shown_key)
-		count_refused(request, REFUSED_WRONG_KEY, "HTTP call refused: nobody has this API key");
+		count_refused(request, REFUSED_WRONG_KEY, "nobody has this API key");
 	else
-		count_refused(request, REFUSED_NO_KEY, "HTTP call refused: no API key");
+		count_refused(request, REFUSED_NO_KEY, "no API key");
 	http_reply_refuse(reply, 401, "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer");
 	reply->extra_header = "WWW-Authenticate";
 	reply->extra_value = "Bearer";
@@ -140,7 +140,7 @@ bool http_guard_pass_rate(struct http_guard *g, const struct http_request *reque
 
 	if (g->rates.cells == NULL || is_free(g, request->path) || (wait_ns = take_from_rate(g, request)) == 0)
 		return true;
-	count_refused(request, REFUSED_RATE, "HTTP call refused: more than http.rate a second");
+	count_refused(request, REFUSED_RATE, "more than http.rate a second");
 	http_reply_refuse(reply, 429, "more calls than http.rate allows; see Retry-After");
 	(void)snprintf(reply->extra_text, sizeof(reply->extra_text), "%lld",
 		       (long long)((wait_ns + CLOCK_SEC - 1) / CLOCK_SEC));

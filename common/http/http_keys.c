@@ -93,7 +93,7 @@ struct source {
 
 static int complain(const struct source *src, const char *what)
 {
-	LOG(LOG_ERROR, log_what("http.keys_file is wrong"), log_str("file", src->file), log_i64("line", src->line),
+	LOG(LOG_ERROR, log_what(EVENT_HTTP_KEYS_WRONG), log_str("file", src->file), log_i64("line", src->line),
 	    log_str("error", what));
 	return -ERR_CONFIG;
 }
@@ -234,8 +234,7 @@ static void warn_of_readers(FILE *file, const char *name)
 	struct stat st;
 
 	if (fstat(fileno(file), &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)) != 0)
-		LOG(LOG_WARN, log_what("http.keys_file is open to every user of this machine; chmod o= it"),
-		    log_str("file", name));
+		LOG(LOG_WARN, log_what(EVENT_HTTP_KEYS_OPEN), log_str("file", name));
 }
 
 static int read_file(const char *name, struct list *list)
@@ -247,7 +246,7 @@ static int read_file(const char *name, struct list *list)
 	*list = (struct list){0};
 	if (file == NULL) {
 		rc = -errno;
-		LOG(LOG_ERROR, log_what("http.keys_file cannot be read"), log_str("file", name),
+		LOG(LOG_ERROR, log_what(EVENT_HTTP_KEYS_UNREADABLE), log_str("file", name),
 		    log_str("error", err_text(rc)));
 		return rc;
 	}

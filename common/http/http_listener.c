@@ -42,10 +42,8 @@ static void pause_accepting(struct http_listener *l, int rc, int64_t *pause_ns)
 	count(COUNT_ACCEPT_PAUSED);
 	if (*pause_ns == 0) {
 		(void)getrlimit(RLIMIT_NOFILE, &files);
-		LOG(LOG_ERROR,
-		    log_what("HTTP accept paused: a limit of the machine is reached; raise it or lower "
-			     "limits.connections"),
-		    log_str("error", err_text(rc)), log_i64("files_allowed", (int64_t)files.rlim_cur));
+		LOG(LOG_ERROR, log_what(EVENT_HTTP_ACCEPT_PAUSED), log_str("error", err_text(rc)),
+		    log_i64("files_allowed", (int64_t)files.rlim_cur));
 	}
 	*pause_ns = *pause_ns == 0 ? first_ns : *pause_ns * 2 < longest_ns ? *pause_ns * 2 : longest_ns;
 	(void)worker_nap(&l->worker, clock_now_ns() + *pause_ns);
@@ -77,7 +75,7 @@ static void accept_all(void *arg)
 			pause_accepting(l, rc, &pause_ns);
 		} else if (pause_ns > 0) {
 			pause_ns = 0;
-			LOG(LOG_INFO, log_what("HTTP accepting again"));
+			LOG(LOG_INFO, log_what(EVENT_HTTP_ACCEPT_RESUMED));
 		}
 	}
 }

@@ -64,7 +64,7 @@ static void drop_list(struct list *list)
 	*list = (struct list){0};
 }
 
-static int complain(const char *what, const char *file, int rc)
+static int complain(enum event what, const char *file, int rc)
 {
 	if (rc == GNUTLS_E_MEMORY_ERROR)
 		return -ENOMEM;
@@ -78,10 +78,10 @@ static int read_chain(const char *file, struct cert *cert)
 	int rc = gnutls_load_file(file, &pem);
 
 	if (rc < 0)
-		return complain("cannot read a certificate; see tls.cert_file", file, rc);
+		return complain(EVENT_CERTIFICATE_UNREADABLE, file, rc);
 	rc = gnutls_x509_crt_list_import2(&cert->chain, &cert->n_chain, &pem, GNUTLS_X509_FMT_PEM, 0);
 	gnutls_free(pem.data);
-	return rc < 0 ? complain("no certificate in this file; see tls.cert_file", file, rc) : 0;
+	return rc < 0 ? complain(EVENT_CERTIFICATE_MISSING, file, rc) : 0;
 }
 
 /* Does the key belong to the certificate? Both have an id that is made of the public part. */
@@ -101,16 +101,15 @@ static int read_key(const char *file, struct cert *cert)
 	int rc = gnutls_load_file(file, &pem);
 
 	if (rc < 0)
-		return complain("cannot read a private key; see tls.private_file", file, rc);
+		return complain(EVENT_PRIVATE_KEY_UNREADABLE, file, rc);
 	if ((rc = gnutls_x509_privkey_init(&cert->key)) == 0)
 		rc = gnutls_x509_privkey_import(cert->key, &pem, GNUTLS_X509_FMT_PEM);
 	gnutls_memset(pem.data, 0, pem.size);
 	gnutls_free(pem.data);
 	if (rc < 0)
-		return complain("no private key without a password in this file; see tls.private_file", file, rc);
+		return complain(EVENT_PRIVATE_KEY_MISSING, file, rc);
 	if (!is_pair(cert))
-		return complain("this private key belongs to another certificate; see tls.private_file", file,
-				GNUTLS_E_CERTIFICATE_KEY_MISMATCH);
+		return complain(EVENT_PRIVATE_KEY_MISMATCH, file, GNUTLS_E_CERTIFICATE_KEY_MISMATCH);
 	return 0;
 }
 
@@ -122,7 +121,7 @@ static int read_all(const char *cert_files, const char *key_files, struct list *
 
 	*list = (struct list){0};
 	if (n == 0 || n != config_list_count(key_files)) {
-		LOG(LOG_ERROR, log_what("tls.cert_file and tls.private_file must name as many files, at least one"));
+		LOG(LOG_ERROR, log_what(EVENT_TLS_FILES_UNEQUAL));
 		return -ERR_CONFIG;
 	}
 	if ((list->certs = calloc(n, sizeof(*list->certs))) == NULL)

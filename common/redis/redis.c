@@ -176,7 +176,7 @@ void redis_drop(struct redis *r, const char *why)
 		count(COUNT_REDIS_LOST);
 		/* `why` may be the connection's own text, so it goes out before that is freed. */
 		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
-			    log_what("connection lost"), log_str("why", why));
+			    log_what(EVENT_REDIS_LOST), log_str("why", why));
 	}
 	hang_up(r);
 	/* The first try comes soon; the jitter keeps those apart that lost it together. */
@@ -276,7 +276,7 @@ static int command_va(struct redis *r, int64_t deadline_ns, struct redisReply **
 		return rc;
 	if ((rc = redis_reply_error(reply)) < 0)
 		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
-			    log_what("command refused"), log_str("reply", reply->str));
+			    log_what(EVENT_REDIS_COMMAND_REFUSED), log_str("reply", reply->str));
 	if (rc == 0 && out != NULL)
 		*out = reply;
 	else
@@ -304,8 +304,8 @@ bool redis_subscription_refused(const struct redis *r, const struct redisReply *
 		return false;
 	count(COUNT_REDIS_NOT_SUBSCRIBED);
 	LOG_LIMITED(LOG_ERROR, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
-		    log_what("Redis refuses a subscription; give redis.user the channels comet:*, and SUBSCRIBE"),
-		    log_str("channel", channel), log_str("error", reply->str));
+		    log_what(EVENT_REDIS_SUBSCRIPTION_REFUSED), log_str("channel", channel),
+		    log_str("error", reply->str));
 	return true;
 }
 
@@ -405,9 +405,9 @@ static void say_no_connection(struct redis *r, int rc)
 		return;
 	LOG(rc == -EACCES || rc == -EPERM ? LOG_ERROR : LOG_WARN, log_str("redis", r->where),
 	    log_str("for", r->opt.name),
-	    log_what(rc == -EACCES  ? "does not let us in; set redis.user and redis.password"
-		     : rc == -EPERM ? "does not let redis.user do what it must; give that user more commands"
-				    : "cannot connect"),
+	    log_what(rc == -EACCES  ? EVENT_REDIS_LOGIN_REFUSED
+		     : rc == -EPERM ? EVENT_REDIS_RIGHTS_MISSING
+				    : EVENT_REDIS_UNREACHABLE),
 	    log_str("error", err_text(rc)));
 }
 
@@ -418,7 +418,8 @@ static void say_connected(struct redis *r)
 	r->failures = 0;
 	r->fresh = true;
 	count(COUNT_REDIS_CONNECTED);
-	LOG_LIMITED(LOG_INFO, &limit, log_str("redis", r->where), log_str("for", r->opt.name), log_what("connected"));
+	LOG_LIMITED(LOG_INFO, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
+		    log_what(EVENT_REDIS_CONNECTED));
 }
 
 int redis_ready(struct redis *r, int64_t deadline_ns, bool *fresh)

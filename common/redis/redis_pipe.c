@@ -116,7 +116,7 @@ static void say_refused(const struct redis_pipe *p, const struct redisReply *rep
 {
 	static struct log_limit limit = LOG_LIMIT(2);
 
-	LOG_LIMITED(LOG_WARN, &limit, log_str("for", p->name), log_what("Redis refused a command"),
+	LOG_LIMITED(LOG_WARN, &limit, log_str("for", p->name), log_what(EVENT_REDIS_COMMAND_REFUSED),
 		    log_str("reply", reply->str));
 }
 
@@ -127,8 +127,8 @@ static int was_forgotten(struct redis_pipe *p, const struct redis_call *call)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 
-	LOG_LIMITED(LOG_INFO, &limit, log_str("for", p->name),
-		    log_what("Redis has forgotten a script; it is sent again"), log_str("script", call->script->name));
+	LOG_LIMITED(LOG_INFO, &limit, log_str("for", p->name), log_what(EVENT_REDIS_SCRIPT_FORGOTTEN),
+		    log_str("script", call->script->name));
 	return call->was_sent ? -ECONNRESET : -ENOEXEC;
 }
 

@@ -90,7 +90,7 @@ def test_a_reply_that_comes_twice_is_late_the_second_time(house, crowd, ear):
 def test_two_logics_of_one_name_are_named_in_the_log(house, crowd):
     """Each registers whoever comes in, and the comet knows of one registration only."""
     crowd.join("comet-1", "k")
-    said = "more than one hears the requests to this comet-logic; give each a logic.id of its own"
+    said = "event=logic_id_taken"
     assert said not in house.log("comet-1")
     second = subprocess.Popen([BUILD / "comet-logic", "-o", "redis.addr=%s:%d" % house.address("redis", "redis"),
                                "-o", "logic.id=logic-1", "-o", "http.bind="], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

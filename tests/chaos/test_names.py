@@ -117,8 +117,8 @@ def test_a_comet_whose_name_was_taken_while_it_was_stopped_goes(house):
     try:
         wait_until(lambda: "listening tcp" in second.said(), "the second takes the name over")
         house.thaw("comet-1")
-        wait_until(lambda: "This one goes" in house.log("comet-1"), "the first sees it")
-        wait_until(lambda: house.log("comet-1").rstrip().endswith("stopped"), "and goes")
+        wait_until(lambda: "event=server_id_taken" in house.log("comet-1"), "the first sees it")
+        wait_until(lambda: house.log("comet-1").rstrip().endswith("event=program_stopped"), "and goes")
         assert second.is_running()
     finally:
         second.end()
@@ -133,9 +133,9 @@ def test_a_comet_whose_name_is_taken_while_it_goes_away_goes_as_it_would(house, 
     os.kill(house.pid("comet-1"), signal.SIGTERM)
     wait_until(lambda: client.told_at is not None, "it is told")
     house.redis().hset("comet:server:comet-1", "epoch", 1)
-    wait_until(lambda: "This one goes" in house.log("comet-1"), "the comet sees it")
+    wait_until(lambda: "event=server_id_taken" in house.log("comet-1"), "the comet sees it")
     crowd.leave(client)
-    wait_until(lambda: house.log("comet-1").rstrip().endswith("stopped"), "it ends as it should")
+    wait_until(lambda: house.log("comet-1").rstrip().endswith("event=program_stopped"), "it ends as it should")
     house.start("comet-1")
 
 
@@ -154,7 +154,7 @@ def test_a_comet_stopped_beyond_its_lease_is_forgotten_and_comes_back(house, cro
     wait_until(lambda: backend.data("/goim/online/room", type="live", rooms=1) == {"1": 1}, "its people are not counted")
     came = crowd.join("comet-2", "goes", "live://1", mid=1)
     house.thaw("comet-1")
-    wait_until(lambda: "all connections are registered again" in house.log("comet-1"), "it registers again")
+    wait_until(lambda: "event=registration_restored" in house.log("comet-1"), "it registers again")
     assert house.redis().hget("comet:server:comet-1", "epoch") == epoch
     wait_until(lambda: goes.closed_at is not None, "the one that went elsewhere is closed here")
     assert "replaced" in goes.goodbye["reason"]
@@ -211,7 +211,7 @@ def test_a_stream_trimmed_before_it_was_read_is_a_gap_that_is_counted(house, cro
     assert got == list(range(1, hole + 1)) + list(range(got[hole], 501))
     assert 100 <= len(got) - hole < 400
     assert house.metrics("comet-1")("comet_push_gap_total") == 500 - len(got)
-    assert "pushes were trimmed before they were read" in house.log("comet-1")
+    assert "event=pushes_trimmed" in house.log("comet-1")
 
 
 @pytest.mark.house(comets=3, logics=1)
@@ -298,7 +298,7 @@ def test_a_back_end_that_waits_does_not_hold_comet_logic_up(house):
         house.command("stop", "logic-1")
         assert sock.recv(4096).endswith(b'"data":[]}')
     assert time.monotonic() - begun < 10
-    assert "stopped" in house.log("logic-1")
+    assert "event=program_stopped" in house.log("logic-1")
     house.start("logic-1")
 
 

@@ -8,8 +8,8 @@ import pytest
 from server import BUILD
 from waiting import wait_until
 
-TOO_OLD = "a layout that this program does not know"
-OTHERS_TOO_OLD = "programs that write an older layout still run"
+TOO_OLD = "event=layout_too_new"
+OTHERS_TOO_OLD = "event=layout_too_old"
 SECONDS = 30
 
 
@@ -25,7 +25,7 @@ def start(house, program, name):
 
 
 def has_ended(house, name):
-    return house.log(name).rstrip().endswith("stopped")
+    return house.log(name).rstrip().endswith("event=program_stopped")
 
 
 @pytest.mark.house(comets=1, logics=1)

@@ -368,7 +368,7 @@ def test_reload_changes_keys_and_drops_nobody(launch, tmp_path):
     online = come(connect, hs256())
     file.write_bytes(tokens.OTHER_SECRET)
     house.reload_logic()
-    wait_until(lambda: "SIGHUP: reloaded" in house.logic_log(), house.logic_log)
+    wait_until(lambda: "event=reload_done" in house.logic_log(), house.logic_log)
     come(connect, hs256(tokens.OTHER_SECRET, mid=8))
     refused(connect, hs256())
     file.write_bytes(b"too short")

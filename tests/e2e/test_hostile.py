@@ -462,4 +462,4 @@ def test_reload_while_very_many_come_in(house):
         stop.set()
         thread.join()
     house.wait_empty()
-    assert "SIGHUP: reloaded" in house.log() and "nothing reloaded" not in house.log()
+    assert "event=reload_done" in house.log() and "reload_failed" not in house.log()

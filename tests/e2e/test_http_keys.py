@@ -78,7 +78,7 @@ def test_wrong_and_missing_keys_are_401_counted_and_named(guarded):
     metrics = guarded.metrics()
     assert metrics("comet_http_refused_total", reason="no_key") >= 3
     assert metrics("comet_http_refused_total", reason="wrong_key") >= 12
-    assert "HTTP call refused: no API key" in guarded.log()
+    assert 'event=http_call_refused why="no API key"' in guarded.log()
 
 
 @alone
@@ -99,16 +99,16 @@ def test_calls_are_counted_by_name_and_no_key_is_in_any_output(guarded):
 @alone
 def test_reload_changes_keys_and_a_bad_one_changes_nothing(guarded, file):
     write(file, {"shop": ("push", "k-new")}, hashed=True)
-    reload(guarded, "SIGHUP: reloaded")
+    reload(guarded, "event=reload_done")
     assert status(guarded, "k-new", CALLS["push"][0]) == 200
     assert status(guarded, "k-shop", CALLS["push"][0]) == 401
     file.write_text("shop push k-newer\ndesk fly k-desk\n")
-    reload(guarded, "nothing reloaded, all stays as it was failed=\"API keys\"")
+    reload(guarded, "event=reload_failed failed=\"API keys\"")
     assert f"file={file} line=2" in guarded.log()
     assert status(guarded, "k-new", CALLS["push"][0]) == 200
     assert status(guarded, "k-newer", CALLS["push"][0]) == 401
     file.unlink()
-    reload(guarded, "nothing reloaded, all stays as it was failed=\"API keys\"")
+    reload(guarded, "event=reload_failed failed=\"API keys\"")
     assert status(guarded, "k-new", CALLS["push"][0]) == 200
     assert "k-newer" not in guarded.log()
 

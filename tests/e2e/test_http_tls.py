@@ -105,13 +105,13 @@ def test_certificates_go_by_name_and_are_read_again(two_names):
         for kind, source in zip(("cert", "key"), certificate("three.test")):
             shutil.copy(source, files["two.test", kind])
         house.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "SIGHUP: reloaded" in house.log(), "the log says so")
+        wait_until(lambda: "event=reload_done" in house.log(), "the log says so")
         assert names_shown(house, "three.test") == ["three.test"]
         assert names_shown(house, "one.test") == ["one.test"]
         assert ask(kept)[0] == 200
     files["two.test", "key"].write_text("no key")
     house.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "nothing reloaded, all stays as it was" in house.log(), "the log says so")
+    wait_until(lambda: "event=reload_failed" in house.log(), "the log says so")
     assert names_shown(house, "three.test") == ["three.test"]
 
 
@@ -196,7 +196,7 @@ def test_it_may_be_the_only_one():
 @pytest.mark.parametrize("settings, says", [
     (["http.tls_bind=0.0.0.0:0"], "without http.api_key anybody could push and kick"),
     (["http.tls_bind=127.0.0.1:0", "tls.cert_file=", "tls.private_file="], "must be set for"),
-    (["http.tls_bind=127.0.0.1:0", "tls.cert_file=/nothing"], "cannot read a certificate"),
+    (["http.tls_bind=127.0.0.1:0", "tls.cert_file=/nothing"], "certificate_unreadable"),
     (["http.tls_bind=127.0.0.1:0", f"tls.private_file={certificate('one.test')[1]}"], "belongs to another certificate"),
 ], ids=["no key", "no files", "no such file", "another's key"])
 def test_what_is_wrong_is_found_at_the_start(settings, says):

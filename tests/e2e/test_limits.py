@@ -262,13 +262,13 @@ def test_out_of_files_pauses_accepting_says_so_once_and_recovers(way, launch):
     for mid in range(1, 100):
         client = connect.raw()
         client.send_auth(mid=mid)
-        wait_until(lambda: select.select([client.sock], [], [], 0)[0] or "accept paused" in house.log(), "it is let in, or none is")
+        wait_until(lambda: select.select([client.sock], [], [], 0)[0] or "event=accept_paused" in house.log(), "it is let in, or none is")
         if not select.select([client.sock], [], [], 0)[0]:
             break
         client.expect(Op.AUTH_REPLY)
         online.append(client)
     assert 10 < len(online) < 99
-    wait_until(lambda: "accept paused" in house.log(), "the log says why")
+    wait_until(lambda: "event=accept_paused" in house.log(), "the log says why")
     assert "RLIMIT_NOFILE=100" in house.log() and "limits.connections" in house.log()
     online[0].heartbeat()
     online[-1].heartbeat()
@@ -277,7 +277,7 @@ def test_out_of_files_pauses_accepting_says_so_once_and_recovers(way, launch):
         gone.close()
     waiting.expect(Op.AUTH_REPLY)  # it waited in the kernel and is let in now
     assert house.metrics()("comet_accept_paused_total") > 0
-    assert house.log().count("accept paused") < 10
+    assert house.log().count("event=accept_paused") < 10
     connect.close()
     house.wait_empty()
 
@@ -289,7 +289,7 @@ def test_default_limit_is_what_the_machine_allows(way, launch):
     clients = [connect(mid=i + 1) for i in range(50)]
     expect_refused(connect.raw(), code=7)
     house.wait_metric("comet_refused_total", 1, reason="connections")
-    assert "raise limits.connections or the machine's limits" in house.log()
+    assert 'reason=connections raise="limits.connections, or the machine\'s limits" limit=50' in house.log()
     for client in clients:
         client.heartbeat()
     connect.close()
@@ -298,23 +298,23 @@ def test_default_limit_is_what_the_machine_allows(way, launch):
 def test_out_of_files_pauses_http_says_so_and_recovers(launch):
     house = launch({"limits.connections": 1}, files=100)
     idle = [socket.create_connection(house.address("http"), timeout=TIMEOUT) for _ in range(120)]
-    wait_until(lambda: "HTTP accept paused" in house.log(), "the log says why")
+    wait_until(lambda: "event=http_accept_paused" in house.log(), "the log says why")
     assert "files_allowed=100" in house.log()
     before = house.cpu_ticks()
     # Its pauses grow to a second: the watched time is one of them.
-    paused = house.log().count("HTTP accept paused")
+    paused = house.log().count("event=http_accept_paused")
     with pytest.raises(TimeoutError):
         late = socket.create_connection(house.address("http"), timeout=1.0)
         late.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         late.recv(1)
     assert house.cpu_ticks() - before < 20, "it does not go round and round"
     # On a busy machine a file may come free for a moment, and the next pause is a new one: but not one a try.
-    assert house.log().count("HTTP accept paused") <= paused + 3, "not said again and again"
+    assert house.log().count("event=http_accept_paused") <= paused + 3, "not said again and again"
     for sock in idle:
         sock.close()
     assert house.backend.get("/healthz").status == 200
     assert house.metrics()("comet_accept_paused_total") > 0
-    wait_until(lambda: "HTTP accepting again" in house.log(), "the log says that it is over")
+    wait_until(lambda: "event=http_accept_resumed" in house.log(), "the log says that it is over")
 
 
 @pytest.mark.settings("http.callers=4", "http.timeout=1s")

@@ -142,7 +142,7 @@ def test_full_disk_under_the_whitelist_log_is_counted(connect, house, backend):
             client.expect_push(1000, b"%d" % i)
         assert (lost(house) > before) == grows, "only what is traced is lost"
     house.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "reloaded" in house.log(), "the other log still takes lines")
+    wait_until(lambda: "event=reload_done" in house.log(), "the other log still takes lines")
     assert "traced" not in house.log()
 
 

@@ -19,8 +19,8 @@ from waiting import wait_until
 TCP = next(way for way in WAYS if way.name == "tcp-v2")
 alone = pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") == "cluster", reason="a comet alone has all that can be reloaded")
 
-TAKEN = "SIGHUP: reloaded"
-REFUSED = "SIGHUP: nothing reloaded, all stays as it was"
+TAKEN = "event=reload_done"
+REFUSED = "event=reload_failed"
 
 
 @pytest.fixture

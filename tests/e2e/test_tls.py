@@ -57,7 +57,7 @@ def test_reload_changes_certificates_and_drops_nobody(two_names, files):
     for kind, source in zip(("cert", "key"), certificate("three.test")):
         shutil.copy(source, files["two.test", kind])
     two_names.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "SIGHUP: reloaded" in two_names.log(), "the log says so")
+    wait_until(lambda: "event=reload_done" in two_names.log(), "the log says so")
     for door in DOORS:
         assert names_shown(two_names, door, "three.test") == ["three.test"]
         assert names_shown(two_names, door, "one.test") == ["one.test"]
@@ -69,7 +69,7 @@ def test_reload_changes_certificates_and_drops_nobody(two_names, files):
 def test_reload_that_fails_keeps_the_old_certificates(two_names, files):
     files["two.test", "cert"].write_text("no certificate")
     two_names.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "nothing reloaded, all stays as it was" in two_names.log(), "the log says so")
+    wait_until(lambda: "event=reload_failed" in two_names.log(), "the log says so")
     for door in DOORS:
         assert names_shown(two_names, door, "two.test") == ["two.test"]
 

@@ -44,8 +44,18 @@ static void print_metrics(FILE *out)
 #undef histogram
 }
 
+static void print_events(FILE *out)
+{
+	(void)fputs("| event | level | sentence | when, and what to do |\n|---|---|---|---|\n", out);
+#define event(NAME, name, levels, sentence, meaning)                                                                   \
+	(void)fprintf(out, "| `%s` | %s | %s | %s |\n", name, levels, sentence, meaning);
+#include "common/base/events.def"
+#undef event
+}
+
 #define SETTINGS "common/config/config.def"
 #define COUNTERS "common/base/counters.def"
+#define EVENTS   "common/base/events.def"
 #define OPS      "common/wire/ops.def"
 #define GOODBYES "common/wire/goodbye.def"
 
@@ -59,6 +69,7 @@ static const struct doc {
 	{"settings_are_as_documented", "docs/configuration.md", SETTINGS, config_print_markdown, &MARKDOWN},
 	{"the_manual_has_all_settings", "docs/man/comet.conf.5", SETTINGS, config_print_man, &MANUAL},
 	{"metrics_are_as_documented", "docs/metrics.md", COUNTERS, print_metrics, &MARKDOWN},
+	{"events_are_as_documented", "docs/logs.md", EVENTS, print_events, &MARKDOWN},
 	{"operations_are_as_documented", "docs/protocol.md", OPS, print_ops_markdown, &MARKDOWN},
 	{"goodbyes_are_as_documented", "docs/protocol.md", GOODBYES, print_goodbyes_markdown, &MARKDOWN},
 	{"comet_js_has_all_operations", "examples/web/comet.js", OPS, print_ops_js, &C_LIKE},

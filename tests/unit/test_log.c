@@ -90,12 +90,17 @@ static const char *text_of(const json_t *line, const char *name)
 	return json_string_value(json_object_get(line, name));
 }
 
+/* What is said of EVENT_REDIS_CONNECTED, which stands here for any event. */
+#define WORDS "Redis is connected event=redis_connected"
+
 static void a_line_has_time_level_object_event_and_fields(void **state)
 {
 	(void)state;
-	LOG(LOG_WARN, log_id("conn", 0x81f2), log_str("key", "user-7"), log_what("closed"),
-	    log_str("reason", "slow_consumer"), log_i64("queued", -80));
-	assert_string_equal(logged(), STAMP " warn conn=81f2 key=user-7 closed reason=slow_consumer queued=-80\n");
+	LOG(LOG_WARN, log_id("conn", 0x81f2), log_str("key", "user-7"), log_what(EVENT_REDIS_CONNECTED),
+	    log_str("reason", "slow_consumer"), log_i64("queued", -80), log_str("room", NULL),
+	    log_str_if("words", NULL), LOG_NONE, log_str_if("why", "late"));
+	assert_string_equal(logged(), STAMP " warn conn=81f2 key=user-7 " WORDS
+					    " reason=slow_consumer queued=-80 room=- why=late\n");
 }
 
 static void a_json_line_has_the_same(void **state)
@@ -104,33 +109,34 @@ static void a_json_line_has_the_same(void **state)
 
 	(void)state;
 	log_setup(LOG_INFO, LOG_JSON);
-	LOG(LOG_ERROR, log_id("conn", 0x81f2), log_what("closed"), log_str("key", "a\"\\\n\x01"), log_i64("n", -80),
-	    log_str("room", NULL));
+	LOG(LOG_ERROR, log_id("conn", 0x81f2), log_what(EVENT_REDIS_CONNECTED), log_str("key", "a\"\\\n\x01"),
+	    log_i64("n", -80), log_str("room", NULL), log_str_if("words", NULL));
 	line = logged_json();
 	assert_string_equal(text_of(line, "time"), STAMP);
 	assert_string_equal(text_of(line, "level"), "error");
 	assert_string_equal(text_of(line, "conn"), "81f2");
-	assert_string_equal(text_of(line, "event"), "closed");
+	assert_string_equal(text_of(line, "event"), "redis_connected");
+	assert_string_equal(text_of(line, "message"), "Redis is connected");
 	assert_string_equal(text_of(line, "key"), "a\"\\\n\x01");
 	assert_int_equal(json_integer_value(json_object_get(line, "n")), -80);
 	assert_true(json_is_null(json_object_get(line, "room")));
-	assert_int_equal(json_object_size(line), 7);
+	assert_int_equal(json_object_size(line), 8);
 	json_decref(line);
 }
 
 static void levels_below_the_one_set_up_are_not_written(void **state)
 {
 	(void)state;
-	LOG(LOG_DEBUG, log_what("not this"));
+	LOG(LOG_DEBUG, log_what(EVENT_REDIS_CONNECTED));
 	assert_string_equal(logged(), "");
 	log_setup(LOG_DEBUG, LOG_TEXT);
 	assert_true(log_enabled(LOG_DEBUG));
-	LOG(LOG_DEBUG, log_what("but this"));
-	assert_string_equal(logged(), STAMP " debug but this\n");
+	LOG(LOG_DEBUG, log_what(EVENT_REDIS_CONNECTED));
+	assert_string_equal(logged(), STAMP " debug " WORDS "\n");
 	log_setup(LOG_ERROR, LOG_TEXT);
-	LOG(LOG_WARN, log_what("not this"));
-	LOG(LOG_ERROR, log_what("but this"));
-	assert_string_equal(logged(), STAMP " error but this\n");
+	LOG(LOG_WARN, log_what(EVENT_REDIS_CONNECTED));
+	LOG(LOG_ERROR, log_what(EVENT_REDIS_CONNECTED));
+	assert_string_equal(logged(), STAMP " error " WORDS "\n");
 }
 
 static void a_value_cannot_forge_a_line_or_a_field(void **state)
@@ -163,8 +169,8 @@ static void a_value_cannot_forge_a_line_or_a_field(void **state)
 	for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
 		char want[256];
 
-		(void)snprintf(want, sizeof(want), STAMP " info in key=%s\n", CASES[i].text);
-		LOG(LOG_INFO, log_what("in"), log_str("key", CASES[i].value));
+		(void)snprintf(want, sizeof(want), STAMP " info " WORDS " key=%s\n", CASES[i].text);
+		LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED), log_str("key", CASES[i].value));
 		assert_string_equal(logged(), want);
 	}
 }
@@ -178,7 +184,7 @@ static void json_stays_json_whatever_the_bytes_are(void **state)
 			char value[] = {(char)a, (char)b, 'x', '\0'};
 			json_t *line;
 
-			LOG(LOG_INFO, log_what("in"), log_str("key", value));
+			LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED), log_str("key", value));
 			line = logged_json();
 			assert_non_null(text_of(line, "key"));
 			json_decref(line);
@@ -193,12 +199,12 @@ static void a_line_too_long_is_cut(void **state)
 	(void)state;
 	memset(value, 'a', sizeof(value) - 1);
 	value[sizeof(value) - 1] = '\0';
-	LOG(LOG_INFO, log_what("long"), log_str("key", value), log_i64("n", 1));
+	LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED), log_str("key", value), log_i64("n", 1));
 	line = logged();
 	assert_in_range(strlen(line), 20, 1500);
 	assert_string_equal(line + strlen(line) - 4, "...\n");
-	LOG(LOG_INFO, log_what("next"));
-	assert_string_equal(logged(), STAMP " info next\n");
+	LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED));
+	assert_string_equal(logged(), STAMP " info " WORDS "\n");
 }
 
 /* Lengths around the limit put the cut into the value, into its end, and into each field behind it. */
@@ -214,7 +220,8 @@ static void a_json_line_too_long_is_cut_and_stays_json(void **state)
 		memset(value, bytes % 2 ? '"' : 'a', bytes);
 		memset(value, 'a', 1300);
 		value[bytes] = '\0';
-		LOG(LOG_INFO, log_what("long"), log_str("key", value), log_i64("n", 123456), log_str("room", "r"));
+		LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED), log_str("key", value), log_i64("n", 123456),
+		    log_str("room", "r"));
 		line = logged_json();
 		assert_in_range(strlen(got), 100, 1500);
 		assert_true(json_is_true(json_object_get(line, "cut")) || strcmp(text_of(line, "room"), "r") == 0);
@@ -227,7 +234,8 @@ static void fill_until_lines_are_lost(void)
 	int64_t before = counters_read(COUNT_LOG_LINES_LOST);
 
 	for (int i = 0; i < 200000 && counters_read(COUNT_LOG_LINES_LOST) == before; i++)
-		LOG(LOG_INFO, log_what("fill"), log_str("key", "0123456789012345678901234567890123456789"));
+		LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED),
+		    log_str("key", "0123456789012345678901234567890123456789"));
 	assert_int_equal(counters_read(COUNT_LOG_LINES_LOST), before + 1);
 }
 
@@ -236,9 +244,9 @@ static void a_full_pipe_loses_lines_and_counts_them_but_never_waits(void **state
 	(void)state;
 	fill_until_lines_are_lost();
 	assert_int_equal(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0); /* others share that description */
-	assert_non_null(strstr(logged(), " info fill "));
-	LOG(LOG_INFO, log_what("room again"));
-	assert_string_equal(logged(), STAMP " info room again\n");
+	assert_non_null(strstr(logged(), " info " WORDS " "));
+	LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED));
+	assert_string_equal(logged(), STAMP " info " WORDS "\n");
 }
 
 /* stderr becomes a pipe that we may write to and not open, as one of another user is. */
@@ -268,9 +276,9 @@ static void a_full_pipe_of_another_user_loses_lines_and_counts_them_but_never_wa
 	fill_until_lines_are_lost();
 	(void)alarm(0);
 	assert_int_equal(fcntl(STDERR_FILENO, F_GETFL) & O_NONBLOCK, 0);
-	assert_non_null(strstr(logged(), " info fill "));
-	LOG(LOG_INFO, log_what("room again"));
-	assert_string_equal(logged(), STAMP " info room again\n");
+	assert_non_null(strstr(logged(), " info " WORDS " "));
+	LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED));
+	assert_string_equal(logged(), STAMP " info " WORDS "\n");
 }
 
 static void a_full_socket_loses_lines_and_counts_them_but_never_waits(void **state)
@@ -292,8 +300,8 @@ static void a_closed_pipe_loses_lines_and_counts_them(void **state)
 	(void)state;
 	(void)close(reader);
 	reader = -1;
-	LOG(LOG_INFO, log_what("nobody reads"));
-	LOG(LOG_INFO, log_what("nobody reads"));
+	LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED));
+	LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED));
 	assert_int_equal(counters_read(COUNT_LOG_LINES_LOST), before + 2);
 }
 
@@ -308,9 +316,9 @@ static void a_file_is_written_to_and_a_later_setup_follows_a_redirection(void **
 	(void)unlink(path);
 	assert_return_code(dup2(fd, STDERR_FILENO), errno);
 	log_setup(LOG_INFO, LOG_TEXT);
-	LOG(LOG_INFO, log_what("to the file"));
+	LOG(LOG_INFO, log_what(EVENT_REDIS_CONNECTED));
 	assert_return_code(pread(fd, text, sizeof(text) - 1, 0), errno);
-	assert_string_equal(text, STAMP " info to the file\n");
+	assert_string_equal(text, STAMP " info " WORDS "\n");
 	assert_string_equal(logged(), "");
 	(void)close(fd);
 }
@@ -321,7 +329,7 @@ static void a_file_is_written_to_and_a_later_setup_follows_a_redirection(void **
 static void *write_lines(void *arg)
 {
 	for (int i = 0; i < LINES; i++)
-		LOG(LOG_INFO, log_str("who", arg), log_what("says"), log_i64("line", i));
+		LOG(LOG_INFO, log_str("who", arg), log_what(EVENT_REDIS_CONNECTED), log_i64("line", i));
 	return NULL;
 }
 
@@ -344,7 +352,7 @@ static void lines_of_many_threads_do_not_mix(void **state)
 		int who = line[strlen(STAMP " info who=")] - 'a';
 
 		assert_in_range(who, 0, WRITERS - 1);
-		(void)snprintf(want, sizeof(want), STAMP " info who=%s says line=%d", names[who], next[who]++);
+		(void)snprintf(want, sizeof(want), STAMP " info who=%s " WORDS " line=%d", names[who], next[who]++);
 		assert_string_equal(line, want);
 	}
 	assert_int_equal(n, WRITERS * LINES);
@@ -356,13 +364,13 @@ static void a_limit_lets_so_many_lines_a_second_through_and_tells_what_it_left_o
 
 	(void)state;
 	for (int i = 0; i < 5; i++)
-		LOG_LIMITED(LOG_WARN, &limit, log_what("bad packet"));
-	assert_string_equal(logged(), STAMP " warn bad packet\n" STAMP " warn bad packet\n");
+		LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_REDIS_CONNECTED));
+	assert_string_equal(logged(), STAMP " warn " WORDS "\n" STAMP " warn " WORDS "\n");
 	seam_clock_advance(CLOCK_SEC);
-	LOG_LIMITED(LOG_WARN, &limit, log_what("bad packet"));
-	LOG_LIMITED(LOG_WARN, &limit, log_what("bad packet"));
-	assert_string_equal(logged(), "2026-01-09T10:22:32.480Z warn bad packet left_out=3\n"
-				      "2026-01-09T10:22:32.480Z warn bad packet\n");
+	LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_REDIS_CONNECTED));
+	LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_REDIS_CONNECTED));
+	assert_string_equal(logged(), "2026-01-09T10:22:32.480Z warn " WORDS " left_out=3\n"
+				      "2026-01-09T10:22:32.480Z warn " WORDS "\n");
 }
 
 static void a_level_that_is_off_uses_up_no_limit(void **state)
@@ -370,9 +378,9 @@ static void a_level_that_is_off_uses_up_no_limit(void **state)
 	static struct log_limit limit = LOG_LIMIT(1);
 
 	(void)state;
-	LOG_LIMITED(LOG_DEBUG, &limit, log_what("quiet"));
-	LOG_LIMITED(LOG_INFO, &limit, log_what("heard"));
-	assert_string_equal(logged(), STAMP " info heard\n");
+	LOG_LIMITED(LOG_DEBUG, &limit, log_what(EVENT_REDIS_CONNECTED));
+	LOG_LIMITED(LOG_INFO, &limit, log_what(EVENT_REDIS_CONNECTED));
+	assert_string_equal(logged(), STAMP " info " WORDS "\n");
 }
 
 #define log_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)

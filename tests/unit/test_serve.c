@@ -885,8 +885,10 @@ static void a_traced_client_leaves_its_story_in_the_file(void **state)
 	text[n] = '\0';
 	(void)fclose(f);
 	assert_int_equal(unlink(path), 0);
-	for (const char *const *words = (const char *const[]){"key=key auth\n", "read proto op=2", "process proto op=3",
-							      "start write op=3", "flush", "disconnect", NULL};
+	for (const char *const *words =
+		     (const char *const[]){"event=trace_auth\n", "event=trace_read_end op=2",
+					   "event=trace_processed op=3", "event=trace_write_begin op=3",
+					   "event=trace_write_end", "event=trace_closed", NULL};
 	     *words != NULL; words++)
 		assert_non_null(strstr(text, *words));
 }

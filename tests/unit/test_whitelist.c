@@ -109,7 +109,7 @@ static void a_trace_is_a_line_with_time_key_and_packet_but_no_body(void **state)
 	struct fake_transport peer;
 	struct connection *c;
 	struct whitelist w;
-	char wanted[200];
+	char wanted[300];
 
 	(void)state;
 	log_setup(LOG_INFO, LOG_TEXT);
@@ -117,15 +117,15 @@ static void a_trace_is_a_line_with_time_key_and_packet_but_no_body(void **state)
 	assert_int_equal(whitelist_init(&w, "alice", path), 0);
 	fake_init(&peer);
 	c = fake_connection(&peer, "alice", 1, &small);
-	trace(c, "not yet", NULL);
+	trace(c, EVENT_TRACE_AUTH, NULL);
 	c->trace = &w;
-	trace(c, "auth", NULL);
-	trace(c, "read proto", &p);
-	(void)snprintf(
-		wanted, sizeof(wanted),
-		"2026-01-09T10:22:31.480Z trace conn=%llx key=alice auth\n"
-		"2026-01-09T10:22:31.480Z trace conn=%llx key=alice read proto op=12 ver=1 seq=34 body_bytes=6\n",
-		(unsigned long long)c->id, (unsigned long long)c->id);
+	trace(c, EVENT_TRACE_AUTH, NULL);
+	trace(c, EVENT_TRACE_READ_END, &p);
+	(void)snprintf(wanted, sizeof(wanted),
+		       "2026-01-09T10:22:31.480Z trace conn=%llx key=alice authentication was read event=trace_auth\n"
+		       "2026-01-09T10:22:31.480Z trace conn=%llx key=alice a packet was read event=trace_read_end "
+		       "op=12 ver=1 seq=34 body_bytes=6\n",
+		       (unsigned long long)c->id, (unsigned long long)c->id);
 	assert_string_equal(written(), wanted);
 	connection_unref(&c);
 	fake_fini(&peer);
@@ -137,7 +137,7 @@ static void where_the_log_is_json_a_trace_is_too(void **state)
 	struct fake_transport peer;
 	struct connection *c;
 	struct whitelist w;
-	char wanted[200];
+	char wanted[300];
 
 	(void)state;
 	log_setup(LOG_INFO, LOG_JSON);
@@ -146,11 +146,11 @@ static void where_the_log_is_json_a_trace_is_too(void **state)
 	fake_init(&peer);
 	c = fake_connection(&peer, "a\"b", 1, &small);
 	c->trace = &w;
-	trace(c, "auth", NULL);
+	trace(c, EVENT_TRACE_AUTH, NULL);
 	(void)snprintf(
 		wanted, sizeof(wanted),
 		"{\"time\":\"2026-01-09T10:22:31.480Z\",\"level\":\"trace\",\"conn\":\"%llx\",\"key\":\"a\\\"b\","
-		"\"event\":\"auth\"}\n",
+		"\"event\":\"trace_auth\",\"message\":\"authentication was read\"}\n",
 		(unsigned long long)c->id);
 	assert_string_equal(written(), wanted);
 	log_setup(LOG_INFO, LOG_TEXT);
@@ -161,35 +161,36 @@ static void where_the_log_is_json_a_trace_is_too(void **state)
 
 static void a_line_too_long_is_cut_and_still_a_line(void **state)
 {
-	char key[WIRE_KEY_BYTES], what[1600];
-	struct fake_transport peer;
-	struct connection *c;
+	char key[WIRE_KEY_BYTES];
 	struct whitelist w;
 	struct packet p = {.op = 1};
 
 	(void)state;
-	memset(key, 'k', sizeof(key) - 1);
-	key[sizeof(key) - 1] = '\0';
-	assert_int_equal(whitelist_init(&w, key, path), 0);
-	assert_true(whitelist_contains(&w, key));
-	fake_init(&peer);
-	c = fake_connection(&peer, key, 1, &small);
-	c->trace = &w;
-	/* Every length, so that the cut is everywhere once: in the words, in the packet's numbers, just at the end. */
-	for (size_t n = 1000; n < sizeof(what); n++) {
+	log_setup(LOG_INFO, LOG_JSON);
+	/* Many lengths, each byte six in the line, so that the cut is in many places: in the key, the words, the numbers. */
+	for (size_t n = 180; n < sizeof(key); n++) {
+		struct fake_transport peer;
+		struct connection *c;
 		const char *text;
 
-		memset(what, 'w', n);
-		what[n] = '\0';
+		memset(key, '\x01', n);
+		key[n] = '\0';
 		assert_int_equal(truncate(path, 0), 0);
-		trace(c, what, &p);
+		assert_int_equal(whitelist_init(&w, key, path), 0);
+		assert_true(whitelist_contains(&w, key));
+		fake_init(&peer);
+		c = fake_connection(&peer, key, 1, &small);
+		c->trace = &w;
+		trace(c, EVENT_TRACE_READ_END, &p);
 		text = written();
-		assert_true(strlen(text) <= 1500);
+		assert_in_range(strlen(text), 1000, 1500);
 		assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+		connection_unref(&c);
+		fake_fini(&peer);
+		whitelist_fini(&w);
 	}
-	connection_unref(&c);
-	fake_fini(&peer);
-	whitelist_fini(&w);
+	assert_non_null(strstr(written(), "\"cut\":true"));
+	log_setup(LOG_INFO, LOG_TEXT);
 }
 
 static void a_line_that_cannot_be_written_is_counted(void **state)
@@ -204,7 +205,7 @@ static void a_line_that_cannot_be_written_is_counted(void **state)
 	fake_init(&peer);
 	c = fake_connection(&peer, "alice", 1, &small);
 	c->trace = &w;
-	trace(c, "auth", NULL);
+	trace(c, EVENT_TRACE_AUTH, NULL);
 	assert_int_equal(counters_read(COUNT_LOG_LINES_LOST), before + 1);
 	connection_unref(&c);
 	fake_fini(&peer);
@@ -225,7 +226,7 @@ static void trace_until_full(const char *where)
 	c->trace = &w;
 	(void)alarm(UNTIL_SECONDS);
 	for (int i = 0; i < 200000 && counters_read(COUNT_LOG_LINES_LOST) == before; i++)
-		trace(c, "push", NULL);
+		trace(c, EVENT_TRACE_AUTH, NULL);
 	(void)alarm(0);
 	assert_int_equal(counters_read(COUNT_LOG_LINES_LOST), before + 1);
 	connection_unref(&c);
