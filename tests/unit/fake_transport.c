@@ -42,9 +42,14 @@ static int fake_read(struct transport *t, struct packet *p)
 	} else if (f->n_read < f->n_sent) {
 		struct fake_packet *from = &f->sent[f->n_read++];
 
-		*p = (struct packet){
-			.ver = from->ver, .op = from->op, .seq = from->seq, .body_bytes = from->body_bytes};
+		*p = (struct packet){.ver = from->ver,
+				     .op = from->op,
+				     .seq = from->seq,
+				     .kind = from->kind,
+				     .body_bytes = from->body_bytes};
 		p->body = p->body_bytes > 0 ? (uint8_t *)from->body : NULL;
+		if (p->kind == PACKET_PING)
+			rc = packet_keep_body(p);
 	} else {
 		rc = f->read_rc;
 	}
@@ -88,6 +93,7 @@ static void get_next(struct fake_transport *f, struct haul *h, enum dialect dial
 		const struct packet *p = h->answers[h->answers_done++];
 
 		get(f, p->ver, p->op, p->seq, p->body, p->body_bytes);
+		f->got[f->n_got - 1].kind = p->kind;
 	}
 }
 
@@ -167,6 +173,15 @@ static const struct transport_ops fake_ops = {
 	.name = "fake",
 };
 
+void fake_says_goodbye(struct fake_transport *f)
+{
+	static struct transport_ops ops;
+
+	ops = fake_ops;
+	ops.says_goodbye = true;
+	f->base.ops = &ops;
+}
+
 /* ---- the face towards the test ---- */
 
 void fake_init(struct fake_transport *f)
@@ -189,21 +204,33 @@ void fake_fini(struct fake_transport *f)
 	f->got = NULL;
 }
 
-void fake_send_ver(struct fake_transport *f, int16_t ver, int32_t op, int32_t seq, const char *body)
+static void say(struct fake_transport *f, const struct fake_packet *packet, const char *body)
 {
 	struct fake_packet *p;
 
 	lock(f);
 	BUG_UNLESS(f->n_sent < FAKE_SENT_MAX);
 	p = &f->sent[f->n_sent++];
-	*p = (struct fake_packet){.ver = ver, .op = op, .seq = seq, .body_bytes = (uint32_t)strlen(body)};
+	*p = *packet;
+	p->body_bytes = (uint32_t)strlen(body);
 	(void)snprintf(p->body, sizeof(p->body), "%s", body);
 	unlock(f);
+}
+
+void fake_send_ver(struct fake_transport *f, int16_t ver, int32_t op, int32_t seq, const char *body)
+{
+	say(f, &(struct fake_packet){.ver = ver, .op = op, .seq = seq}, body);
 }
 
 void fake_send(struct fake_transport *f, int32_t op, int32_t seq, const char *body)
 {
 	fake_send_ver(f, 1, op, seq, body);
+}
+
+void fake_send_kind(struct fake_transport *f, enum packet_kind kind, const char *body)
+{
+	say(f, &(struct fake_packet){.kind = (uint8_t)kind, .op = OP_AUTH},
+	    body); /* which it would be, were it a packet */
 }
 
 void fake_end(struct fake_transport *f, int rc)

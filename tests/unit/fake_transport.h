@@ -20,6 +20,7 @@ struct fake_packet {
 	int16_t ver;
 	int32_t op;
 	int32_t seq;
+	uint8_t kind; /* enum packet_kind */
 	uint32_t body_bytes;
 	char body[FAKE_BODY_MAX + 1];
 };
@@ -50,12 +51,16 @@ struct fake_transport {
 };
 
 void fake_init(struct fake_transport *f);
+/* It says goodbye in words of its own, as a WebSocket does. */
+void fake_says_goodbye(struct fake_transport *f);
 /* Its connection has freed it, or there never was one. */
 void fake_fini(struct fake_transport *f);
 
 /* The peer sends a packet; or ends the stream: read then returns rc. */
 void fake_send(struct fake_transport *f, int32_t op, int32_t seq, const char *body);
 void fake_send_ver(struct fake_transport *f, int16_t ver, int32_t op, int32_t seq, const char *body);
+/* ... or a ping, or what is no packet. */
+void fake_send_kind(struct fake_transport *f, enum packet_kind kind, const char *body);
 void fake_end(struct fake_transport *f, int rc);
 
 /* The peer takes so many packets more. */

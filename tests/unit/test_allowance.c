@@ -88,6 +88,35 @@ static void new_tokens_have_a_limit_of_their_own(void **state)
 	assert_int_equal(limited(LIMIT_RENEWALS), before + 1);
 }
 
+/* Also where no limit is set: a thousand at once, and then a hundred a second. */
+static void what_is_no_packet_has_a_limit_of_its_own(void **state)
+{
+	const struct packet p = {.kind = PACKET_NOTHING, .op = OP_AUTH};
+	int64_t frames = limited(LIMIT_FRAMES), renewals = limited(LIMIT_RENEWALS);
+	unsigned at_once = 0;
+
+	(void)state;
+	stage.server.packets.per_second = 0;
+	stage.server.bytes.per_second = 0;
+	while (at_once < 2000 && allowance_use(&stage.server, c, &p) == 0)
+		at_once++;
+	assert_in_range(at_once, 999, 1001);
+	assert_int_equal(limited(LIMIT_FRAMES), frames + 1);
+	assert_int_equal(limited(LIMIT_RENEWALS), renewals);
+}
+
+static void what_is_no_packet_counts_for_limits_packets(void **state)
+{
+	const struct packet p = {.kind = PACKET_PING};
+	int64_t before = limited(LIMIT_PACKETS);
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(allowance_use(&stage.server, c, &p), 0);
+	assert_int_equal(allowance_use(&stage.server, c, &p), now + CLOCK_SEC / 10);
+	assert_int_equal(limited(LIMIT_PACKETS), before + 1);
+}
+
 static void without_limits_nobody_waits(void **state)
 {
 	const struct packet p = {.op = 4096, .body_bytes = 1000};
@@ -107,6 +136,8 @@ int main(void)
 		allowance_test(who_sends_too_many_packets_waits_and_goes_on),
 		allowance_test(the_longer_wait_counts),
 		allowance_test(new_tokens_have_a_limit_of_their_own),
+		allowance_test(what_is_no_packet_has_a_limit_of_its_own),
+		allowance_test(what_is_no_packet_counts_for_limits_packets),
 		allowance_test(without_limits_nobody_waits),
 	};
 

@@ -178,6 +178,66 @@ static void what_comes_before_auth_is_ignored(void **state)
 	leave(peer);
 }
 
+static void a_ping_is_written_back_before_auth_and_after(void **state)
+{
+	(void)state;
+	enter(peer);
+	fake_send_kind(peer, PACKET_PING, "early");
+	until(fake_got(peer) == 1);
+	fake_send(peer, OP_AUTH, 1, "token");
+	until(fake_got(peer) == 2);
+	fake_send_kind(peer, PACKET_PING, "late");
+	fake_send_kind(peer, PACKET_NOTHING, "");
+	fake_send(peer, OP_HEARTBEAT, 2, "");
+	until(fake_got(peer) == 4);
+	assert_int_equal(fake_packet(peer, 0)->kind, PACKET_PING);
+	assert_string_equal(fake_packet(peer, 0)->body, "early");
+	assert_int_equal(fake_packet(peer, 1)->op, OP_AUTH_REPLY);
+	assert_int_equal(fake_packet(peer, 2)->kind, PACKET_PING);
+	assert_string_equal(fake_packet(peer, 2)->body, "late");
+	assert_int_equal(fake_packet(peer, 3)->op, OP_HEARTBEAT_REPLY);
+	leave(peer);
+}
+
+static void what_is_no_packet_is_nobodys_business(void **state)
+{
+	int64_t packets = counters_read(COUNT_PACKETS_IN), answered = counters_read(COUNT_ANSWERED);
+
+	(void)state;
+	log_in(peer);
+	for (unsigned i = 0; i < 20; i++) /* more than the ring holds */
+		fake_send_kind(peer, PACKET_NOTHING, "");
+	fake_send_kind(peer, PACKET_PING, "");
+	until(fake_got(peer) == 2);
+	leave(peer);
+	assert_int_equal(counters_read(COUNT_PACKETS_IN), packets);
+	assert_int_equal(counters_read(COUNT_ANSWERED), answered);
+}
+
+static void a_transport_with_a_goodbye_says_it_also_to_who_left_first(void **state)
+{
+	(void)state;
+	fake_says_goodbye(peer);
+	log_in(peer);
+	fake_end(peer, -ERR_EOF);
+	until_gone(peer);
+	assert_true(fake_is_finished(peer));
+	assert_int_equal(peer->finish_code, 1000);
+	assert_string_equal(peer->finish_why, "client_left");
+}
+
+static void who_was_refused_by_the_transport_is_told_so_and_seen_off(void **state)
+{
+	(void)state;
+	fake_says_goodbye(peer);
+	log_in(peer);
+	fake_end(peer, -ERR_FRAME);
+	until_gone(peer);
+	assert_true(fake_is_finished(peer));
+	assert_int_equal(peer->finish_code, 1002);
+	assert_string_equal(peer->finish_why, "websocket_frame");
+}
+
 static void what_logic_says_it_accepts_is_what_it_gets(void **state)
 {
 	int32_t accepts[] = {1000, 1001};
@@ -908,6 +968,10 @@ int main(void)
 		serve_test(who_sends_more_than_it_may_is_held_back_and_loses_nothing),
 		serve_test(a_client_comes_says_something_and_goes),
 		serve_test(what_comes_before_auth_is_ignored),
+		serve_test(a_ping_is_written_back_before_auth_and_after),
+		serve_test(what_is_no_packet_is_nobodys_business),
+		serve_test(a_transport_with_a_goodbye_says_it_also_to_who_left_first),
+		serve_test(who_was_refused_by_the_transport_is_told_so_and_seen_off),
 		serve_test(what_logic_says_it_accepts_is_what_it_gets),
 		serve_test(what_is_sent_in_a_burst_is_answered_in_one_write),
 		serve_test(a_client_that_does_not_read_its_answers_waits_and_loses_none),
