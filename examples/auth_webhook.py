@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A back end that says who may connect, for comets with auth.mode=webhook:
+"""A back end that decides who may connect, for comets with auth.mode=webhook:
 
     examples/auth_webhook.py 8081
     comet -o auth.mode=webhook -o auth.url=http://127.0.0.1:8081/auth
@@ -16,7 +16,7 @@ import time
 
 # Name: number and password. Yours stand in a database, with the passwords hashed.
 USERS = {"ada": (1, "sesame"), "bob": (2, "swordfish")}
-SECRET = os.environ.get("AUTH_SECRET", "")  # what auth.secret is set to
+SECRET = os.environ.get("AUTH_SECRET", "")  # the same as auth.secret
 
 
 def decide(question):
@@ -34,7 +34,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         question = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if SECRET and not hmac.compare_digest(self.headers.get("Authorization", ""), f"Bearer {SECRET}"):
-            self.answer(500, {})  # it is the comet that is wrong, not the client
+            self.answer(500, {})  # the comet is wrong, not the client
         else:
             self.answer(200, decide(question))
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A logic service in Python: lets in who knows the password, and pushes to all what any client sends.
+"""A logic service in Python: lets in clients that know the password, and pushes the packets of each to all.
 
     examples/logic.py 127.0.0.1:6379            and comets with logic.mode=redis beside it, in place of comet-logic
 
@@ -56,6 +56,6 @@ threading.Thread(target=announce, daemon=True).start()
 for message in requests.listen():
     request = json.loads(message["data"])
     if request["expires"] < now_us() // 1000:
-        continue  # the comet has given up, and may have asked somebody else
+        continue  # the comet has given up, and may have asked another logic
     reply = METHODS.get(request["method"], lambda _: None)(request) or {}
     r.publish(request["reply"], json.dumps({"id": request["id"], "code": 0, **reply}))

@@ -1,6 +1,6 @@
-/* A chat room in a terminal: what is typed goes to the room, what others say is printed.
+/* A chat room in a terminal: typed lines go to the room, lines of others are printed.
  *   cc chat.c -o chat $(pkg-config --cflags --libs comet-client libcurl) && ./chat NAME [PORT [http://API:3111]]
- * What is said goes to the back end, which pushes it to the room; here the HTTP API of comet is the back end.
+ * A line goes to the back end, which pushes it to the room; here the HTTP API of comet is the back end.
  * SPDX-License-Identifier: MIT */
 #include <comet_client.h>
 #include <curl/curl.h>
@@ -32,7 +32,7 @@ static int show_all(struct comet_client *c)
 	return fflush(stdout) == 0 ? rc : -EIO;
 }
 
-/* The next connection goes to "host:port"; where that is none, to where the first one went. */
+/* The next connection goes to "host:port"; where that is no address, to the first one's server. */
 static void aim(struct comet_client_options *opt, char *node, const char *port)
 {
 	char *colon = strrchr(node, ':');
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 	const char *api = argc > 3 ? argv[3] : "http://127.0.0.1:3111";
 	char words[500], node[sizeof(goodbye.node)];
 
-	setvbuf(stdin, NULL, _IONBF, 0); /* what poll does not see must not wait in a buffer */
+	setvbuf(stdin, NULL, _IONBF, 0); /* poll does not see lines that wait in a buffer */
 	for (unsigned attempt = 0;; attempt++) {
 		int rc = comet_client_open(&opt, &c, &goodbye);
 		fprintf(stderr, rc == 0 ? "[online]\n" : "[%s]\n", strerror(-rc));

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
-"""A chat room in a terminal: what is typed goes to the room, what others say is printed.
+"""A chat room in a terminal: typed lines go to the room, lines of others are printed.
 
     examples/python/chat.py --name ada [--room live://chat] [--port 3101] [--api http://127.0.0.1:3111]
 
-What is said goes to the back end, which pushes it to the room; here the HTTP API of comet is the back end.
+A line goes to the back end, which pushes it to the room; here the HTTP API of comet is the back end.
 SPDX-License-Identifier: MIT"""
 import argparse
 import asyncio

@@ -18,9 +18,9 @@ import typing
 __all__ = ["Client", "Code", "CometError", "Goodbye", "Op", "Packet"]
 
 HEAD = struct.Struct(">ihhii")
-LONGEST_BODY = 16 << 20  # taken from the server; more means that it is none
-SERVED_ON = 60.0         # a server that goes away is still read for so long, at most; it closes by itself long before
-GOOD_SESSION = 10.0      # one that was online for so long: back-off starts over
+LONGEST_BODY = 16 << 20  # of a packet from the server; a longer one means that it is no comet
+SERVED_ON = 60.0         # a server that goes away is still read for at most so long; it closes by itself long before
+GOOD_SESSION = 10.0      # after a session that was online for so long, back-off starts over
 QUEUE = 1024             # pushes that wait for the application; then we stop reading, and the server decides
 
 
@@ -41,7 +41,7 @@ class Op(enum.IntEnum):
 # end of table
 
 
-# What answers an operation; an application's own are answered with themselves.
+# The answer to each operation; an application's own operation is its own answer.
 ANSWERS = {op: Op[op.name + "_REPLY"] for op in Op if op.name + "_REPLY" in Op.__members__}
 
 
@@ -91,7 +91,7 @@ class CometError(Exception):
 
 class Goodbye(CometError):
     """The server said why it closes: code and reason, as docs/protocol.md lists them. final: coming back is of no use. nodes:
-    where else to go, as (host, port), where it named any."""
+    other servers, as (host, port), where it named any."""
     def __init__(self, code, reason, nodes=()):
         super().__init__(reason or "the server closed")
         self.code = code
@@ -111,7 +111,7 @@ class Goodbye(CometError):
 
 
 def address_of(node):
-    """(host, port) of "host:port"; None where it is none: that node is left out, what else the server says still counts."""
+    """(host, port) of "host:port"; None for any other text: that node is left out, and the rest of the goodbye still counts."""
     host, _, port = str(node).rpartition(":")
     host = host.strip("[]")
     try:
@@ -125,16 +125,16 @@ def address_of(node):
 async def read_packet(reader):
     length, head, ver, op, seq = HEAD.unpack(await reader.readexactly(HEAD.size))
     if head != HEAD.size or not HEAD.size <= length <= HEAD.size + LONGEST_BODY:
-        raise CometError("the server sent what is no packet")
+        raise CometError("the server sent a malformed packet")
     return Packet(op, await reader.readexactly(length - HEAD.size), seq, ver)
 
 
 class Client:
-    """host, port: of comet's TCP listener; tls: an ssl.SSLContext for tcp.tls_bind. mid, key, room, accepts: who we are and
-    what we want; jwt: a signed token in place of mid, for auth.mode=jwt; token: bytes, said as they are in place of all that. Both
+    """host, port: of comet's TCP listener; tls: an ssl.SSLContext for tcp.tls_bind. mid, key, room, accepts: our identity and our
+    wishes; jwt: a signed token in place of mid, for auth.mode=jwt; token: bytes, sent as they are in place of all that. Both
     may be functions, which are asked before each connection and by renew().
-    Where the server goes away, what it still pushes is taken while the next connection comes about; with a key or a token until the
-    old one is closed, so that nothing is missed. A push to a room or to all may then come twice.
+    A server that goes away is still read while the next connection comes about; with a key or a token until the old connection is
+    closed, so that no push is missed. A push to a room or to all may then come twice.
     on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None."""
 
     def __init__(self, host="127.0.0.1", port=3101, *, mid=0, key="", room="", accepts=(1000,), jwt=None, token=None,
@@ -311,8 +311,8 @@ class Client:
                 writer.close()
 
     async def _read_out(self, reader, writer):
-        """Take what is still pushed on the connection to a server that goes away, until it closes, which it does soon after our key
-        has moved. Without a key none moves, and the same would come on both connections: then until the next one is online."""
+        """Take further pushes on the connection to a server that goes away, until the server closes it, soon after our key has moved.
+        Without a key each push would come on both connections: then only until the next one is online."""
         reading = asyncio.ensure_future(self._take_pushes(reader))
         until = {reading}
         if not self._who["key"] and self._token is None:
@@ -327,7 +327,7 @@ class Client:
 
     async def _take_pushes(self, reader):
         while (packet := await read_packet(reader)).op != Op.DISCONNECT:
-            if packet.seq == 0:  # others are answers, to what was given up
+            if packet.seq == 0:  # other packets answer requests that were given up
                 await self._keep(packet)
 
     async def _part(self):
@@ -359,7 +359,7 @@ class Client:
         return json.dumps(token).encode()
 
     async def _catch_up(self, room, accepts):
-        """What has changed while we authenticated; all of it, where the token is not ours to look into."""
+        """Send the changes that came while we authenticated; all wishes, where the token is not ours to look into."""
         while self.room != room or self.accepts != accepts:
             more, less = self.accepts - accepts, accepts - self.accepts
             moved, room, accepts = self.room != room, self.room, set(self.accepts)

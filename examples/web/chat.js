@@ -1,4 +1,4 @@
-/* chat: a chat room on comet.js. What is said goes to the back end, which pushes it to the room; here the HTTP API of
+/* chat: a chat room on comet.js. A line goes to the back end, which pushes it to the room; here the HTTP API of
  * comet is the back end. Addresses: chat.html?ws=ws://HOST:3102/sub&room=live://chat. SPDX-License-Identifier: MIT */
 import {Comet} from './comet.js';
 

@@ -19,7 +19,7 @@ export declare const Op: Readonly<{
 }>;
 /* end of table */
 
-/** Codes of a goodbye; after which of them the client does not come back by itself, its `final` says. */
+/** Codes of a goodbye; the goodbye's `final` says whether the client stays away by itself. */
 /* table: from common/wire/goodbye.def by `make docs` */
 export declare const Goodbye: Readonly<{
 	KICKED: 1;
@@ -52,11 +52,11 @@ export interface CometOptions {
 	platform?: string;
 	/** Operations of pushes that are wanted; [1000] if not given. Pushes to the room come anyway. */
 	accepts?: number[];
-	/** A signed token, for a server with auth.mode=jwt, which says who the user is in place of `mid`; a function is asked
+	/** A signed token, for a server with auth.mode=jwt, which identifies the user in place of `mid`; a function is asked
 	 * before each connection, and by renew(). */
 	jwt?: string | (() => string | Promise<string>);
-	/** The token as the server wants it, in place of one made of the above; a function is asked before each connection.
-	 * Say `room` and `accepts` beside it if they are in it, so that later changes can be told from them. */
+	/** The token as the server wants it, in place of one made from these options; a function is asked before each connection.
+	 * Give `room` and `accepts` beside it if they are in it, so that later changes can be told from them. */
 	token?: Body | (() => Body | Promise<Body>);
 	/** Milliseconds between heartbeats (30000). */
 	heartbeat?: number;
@@ -80,14 +80,14 @@ export interface Backoff {
 	stable: number;
 }
 
-/** What the server said before it closed: op 6. */
+/** The server's words before it closed: op 6. */
 export interface GoodbyeWords {
 	/** 0 where it gave none. */
 	code: number;
 	reason: string;
 	/** The same client would fare no better by coming back. */
 	final: boolean;
-	/** Where else a client may go, when this server goes away: addresses of TCP listeners, `host:port`. */
+	/** Other servers, when this one goes away: addresses of TCP listeners, `host:port`. */
 	nodes: string[];
 }
 
@@ -114,7 +114,7 @@ export interface CometEvents {
 	/** Connected, authenticated, and in the room. */
 	online: {room: string};
 	/** The connection is gone; another attempt follows in `delay` milliseconds. A server that goes away (code 4) still pushes then,
-	 * until the next one is there; with a key or a token until it closes the old one, so that nothing is missed. What goes to a
+	 * until the next one is there; with a key or a token until it closes the old one, so that nothing is missed. A push to a
 	 * room or to all may then come twice. */
 	lost: {error: Error; goodbye: GoodbyeWords | null; delay: number};
 	/** The server said goodbye; `lost` or `closed` follows. */
@@ -127,7 +127,7 @@ export interface CometEvents {
 }
 
 export declare class Comet {
-	/** @param url where comet listens, such as `ws://127.0.0.1:3102/sub`; a function is asked before each connection, and told the
+	/** @param url comet's address, such as `ws://127.0.0.1:3102/sub`; a function is asked before each connection, and told the
 	 * goodbye that ended the one before, if there was one. */
 	constructor(url: string | URL | ((goodbye: GoodbyeWords | null) => string | URL), options?: CometOptions);
 	readonly state: State;
@@ -135,7 +135,7 @@ export declare class Comet {
 	readonly accepts: number[];
 	/** Calls `fn` for each such event; the result ends that. */
 	on<K extends keyof CometEvents>(name: K, fn: (event: CometEvents[K]) => void): () => void;
-	/** Come online and stay so until close(). Resolves when that is so; rejects when it never can be. */
+	/** Come online and stay so until close(). Resolves when it is online; rejects when it never can be. */
 	connect(): Promise<void>;
 	close(): void;
 	/** Remembered over reconnects, as the next two are; resolves once the server has it. Empty: no room. */
@@ -144,7 +144,7 @@ export declare class Comet {
 	unsubscribe(...ops: number[]): Promise<void>;
 	/** A packet for the back end; resolves with the receipt of the server. Rejects when it is not online. */
 	request(op: number, body?: Body): Promise<Packet>;
-	/** Send a new token, where it has an end, before that comes. Rejects with code `unchanged` if the old one still counts. */
+	/** Send a new token before the old one expires. Rejects with code `unchanged` if the old one still counts. */
 	renew(): Promise<void>;
 	/** Resolves with the number of people in the room. The client sends heartbeats by itself. */
 	heartbeat(): Promise<number>;
@@ -152,7 +152,7 @@ export declare class Comet {
 
 /** One packet as the payload of a WebSocket message. */
 export declare function encode(op: number, body?: Body, seq?: number, ver?: number): Uint8Array;
-/** All packets of one message; throws a CometError on what is none. */
+/** All packets of one message; throws a CometError on a malformed one. */
 export declare function decode(data: ArrayBuffer | ArrayBufferView): Packet[];
 /** Milliseconds to wait before attempt `n`, from 0. */
 export declare function delayOf(n: number, backoff?: Omit<Backoff, 'stable'>, random?: () => number): number;

@@ -19,7 +19,7 @@ export const Op = Object.freeze({
 });
 /* end of table */
 
-/* Codes of op 6; FINAL: the same client would fare no better by coming back. */
+/* Codes of op 6. FINAL: coming back is of no use. */
 /* table: from common/wire/goodbye.def by `make docs` */
 export const Goodbye = Object.freeze({
 	KICKED: 1,
@@ -49,7 +49,7 @@ const NEEDS_TOKEN = new Set([Goodbye.AUTH_REFUSED, Goodbye.AUTH_EXPIRED]);
 const HEAD_BYTES = 16;
 const MAX_SEQ = 0x7fffffff;
 const HURRY_MS = 200; // the bound of the first wait where a server that goes away named others
-const SERVED_ON_MS = 60_000; // for so long, at most, that server is still read; it closes by itself long before
+const SERVED_ON_MS = 60_000; // that server is still read for at most so long; it closes by itself long before
 const TIMER_MAX_MS = 0x7fffffff; // longer ones would fire at once
 const DEFAULTS = {
 	key: '', room: '', platform: 'web', accepts: [1000],
@@ -111,7 +111,7 @@ export class Packet {
 	}
 }
 
-/* All packets of one message, those inside an op 9 wrapper in its place. Throws a CometError on what is none. */
+/* All packets of one message, those inside an op 9 wrapper in its place. Throws a CometError on a malformed one. */
 export function decode(data, pushed = false) {
 	const bytes = bytesOf(data);
 	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -171,7 +171,7 @@ export class Comet {
 	#socket = null;
 	#seq = 0;
 	#pending = new Map(); // seq → {op, resolve, reject, timer}
-	#waiters = []; // who waits for the next time that we are online
+	#waiters = []; // calls that wait for the next time that we are online
 	#attempt = 0;
 	#timer = null; // of the phase that we are in: deadline, back-off or next heartbeat
 	#onlineSince = 0;
@@ -202,8 +202,8 @@ export class Comet {
 		return () => this.#listeners.get(name).delete(fn);
 	}
 
-	/* Come online, and stay so until close(). Resolves when that is so for the first time; rejects when it never can be,
-	 * which the event `closed` tells as well: so here, and in the three below, nobody has to look at the promise. */
+	/* Come online, and stay so until close(). Resolves when it is online for the first time; rejects when it never can be. The
+	 * event `closed` tells that as well: here, and in the three below, nobody has to look at the promise. */
 	connect() {
 		if (this.#state === 'idle' || this.#state === 'closed') {
 			globalThis.addEventListener?.('online', this.#wake); // the network is back: no need to wait any longer
@@ -229,7 +229,7 @@ export class Comet {
 		return this.#ask(op, bytes);
 	}
 
-	/* Send a new token before the old one's time is over; jwt or token is then a function. Resolves when that counts. */
+	/* Send a new token before the old one expires; jwt or token is then a function. Resolves when the new one counts. */
 	async renew() {
 		const reply = await this.request(Op.AUTH, await this.#makeToken());
 		if (reply.op !== Op.AUTH_REPLY)
@@ -286,7 +286,7 @@ export class Comet {
 		}
 		this.#socket = socket;
 		socket.binaryType = 'arraybuffer';
-		// What a socket says that we have given up is of no interest any more.
+		// Events of a socket that we have given up do not count any more.
 		const mine = fn => event => socket === this.#socket && fn(event);
 		socket.onopen = mine(() => this.#authenticate(socket));
 		socket.onmessage = mine(event => this.#receive(event.data));
@@ -324,7 +324,7 @@ export class Comet {
 
 	#beOnline() {
 		this.#onlineSince = Date.now();
-		// With a key the server closes it, soon after that has moved to here. Without one the same would come on both.
+		// With a key the server closes it, soon after the key has moved. Without one each push would come on both.
 		if (!this.#options.key && this.#options.token === undefined)
 			this.#part();
 		this.#become('online');
@@ -336,7 +336,7 @@ export class Comet {
 		}, () => {}); // lost again
 	}
 
-	/* What has changed since the token was made, or is not in it. */
+	/* Send the changes since the token was made, and those that are not in it. */
 	async #catchUp() {
 		const add = [...this.#accepts].filter(op => !this.#acceptsOf.has(op));
 		const take = [...this.#acceptsOf].filter(op => !this.#accepts.has(op));
@@ -421,8 +421,8 @@ export class Comet {
 			socket.close(1000);
 	}
 
-	/* A server that goes away serves on for a while: take what it still pushes, so that nothing is missed until the next
-	 * connection is there. */
+	/* A server that goes away serves on for a while: take its pushes, so that nothing is missed until the next connection is
+	 * there. */
 	#readOut() {
 		const socket = this.#socket;
 		this.#part();
@@ -484,7 +484,7 @@ export class Comet {
 		}
 	}
 
-	/* Answers on it are to what was given up. */
+	/* Answers on it belong to requests that were given up. */
 	#takeOld(socket, packet) {
 		if (packet.pushed && socket === this.#old?.socket)
 			this.#emit('push', packet);
@@ -529,7 +529,7 @@ export class Comet {
 		}
 	}
 
-	/* A listener that throws keeps no other from hearing; what it threw ends up where uncaught errors do. */
+	/* A listener that throws keeps no other from hearing; its error goes where uncaught errors go. */
 	#emit(name, detail) {
 		for (const fn of [...this.#listeners.get(name) ?? []]) {
 			try {
