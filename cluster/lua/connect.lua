@@ -7,7 +7,8 @@ local epoch = redis.call('HGET', 'comet:server:' .. server, 'epoch')
 if not epoch then return {'no lease'} end
 local was, was_mid, was_epoch, was_server = session(key)
 local id = new_id(micros)
--- Where it comes from it is still served: renew.lua moves it, once the new comet can take pushes.
+-- The other comet still serves the key: if the key moved now, pushes would reach a comet whose bucket does not have the connection yet,
+-- and be lost. renew.lua moves the key, once the new comet can take pushes.
 if was and was_server ~= server and valid(was_epoch, was_server) then return {'later', id} end
 put_session(key, id, mid, epoch, server, ttl, was_mid)
 if was and valid(was_epoch, was_server) then return {'ok', id, was_server, was} end

@@ -1,7 +1,7 @@
 -- Forget a connection that has gone. Called by logic.
 -- server, key, mid, id -> 'newer' | 'ok'
--- A renewal may overtake the disconnect that it was sent before. So what is deleted leaves a mark for a moment, by which renew.lua
--- knows that it comes too late; one of its own where another comet still has the key.
+-- A renewal may be late, and come after the disconnect that followed it. So a deleted session leaves a mark for a moment, by which
+-- renew.lua knows that it is late: epoch 0 in its own key, or comet:left where another comet still has the key.
 local server, key, mid, id = unpack(ARGV)
 local was, _, was_epoch, was_server = session(key)
 if was and tonumber(was) > tonumber(id) then return {'newer'} end

@@ -1,7 +1,7 @@
 -- Renew a comet's lease, or take it where nobody has it. Called by a comet.
 -- server, its epoch ('' before the first), lease, layout, fields and values -> a word, epoch of the holder, Redis's time in ms
 --   kept     renewed
---   new      taken; what an earlier holder left is removed
+--   new      taken; the data of an earlier holder are removed
 --   taken    another has it
 --   leaving  another has it, and is going away
 --   fenced   it was ours, and is another's now

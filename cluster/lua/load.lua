@@ -1,4 +1,4 @@
--- Note a comet's load. Only into a lease that is there: a hash with nothing else in it would look like one. Called by a comet.
+-- Note a comet's load. Only into a lease that is there: a hash with a load alone would look like a lease. Called by a comet.
 -- server, connections, addresses, delivered, dropped -> 1: noted, 0: no lease
 local key = 'comet:server:' .. ARGV[1]
 if redis.call('EXISTS', key) == 0 then return 0 end

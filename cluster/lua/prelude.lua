@@ -1,5 +1,5 @@
--- Every script begins with these lines: one definition each of the terms that several of them need. cluster/schema.md says what
--- stands in the keys. A script is atomic, so that a decision and what follows from it cannot be torn apart.
+-- Every script begins with these lines: one definition each of the terms that several of them need. cluster/schema.md describes the
+-- keys. A script is atomic: nothing can happen between a decision and its effect.
 
 -- Redis's time in milliseconds, and in microseconds.
 local function time()
@@ -57,8 +57,8 @@ local function anybody(now, ms)
 end
 
 -- May a program that writes layout number `mine` work on the data? 'newer': they have a later layout; 'older': they have an earlier
--- one, and programs run that write it; and the data's number. 'ok': yes, and the data say so from now on. Data that say nothing,
--- because they are of a program before there were numbers or because all were lost, have layout 1.
+-- one, and programs run that write it; and the data's number. 'ok': yes, and the data have the number from now on. Data without a
+-- number, because an older program wrote them or because all were lost, have layout 1.
 local function schema(mine, now, ms)
 	local there = redis.call('GET', 'comet:schema')
 	local number = tonumber(there or 1)
@@ -68,7 +68,7 @@ local function schema(mine, now, ms)
 	return 'ok', mine
 end
 
--- All that a comet has beside its sessions, which are void without the lease. 1: it had a name.
+-- Remove all keys of a comet but its sessions, which are void without the lease. 1: it had a name.
 local function remove_comet(server)
 	redis.call('DEL', 'comet:server:' .. server, 'comet:rooms:' .. server, 'comet:push:' .. server)
 	return redis.call('SREM', 'comet:servers', server)

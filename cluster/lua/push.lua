@@ -36,6 +36,6 @@ for _, server in ipairs(servers) do
 		told[#told + 1] = tostring(n)
 	end
 end
--- The comet of these keys is gone, and perhaps they came back elsewhere.
+-- The comet of these keys is gone, and perhaps they came back on another comet.
 if #told == 0 and tonumber(n_keys) > 0 then return {'moved'} end
 return {'ok', generation, unpack(told)}

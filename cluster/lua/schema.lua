@@ -1,3 +1,3 @@
--- May a program of this layout start? Called by a logic before anything else; comets ask as they take their lease.
+-- May a program of this layout start? The first call of a logic; comets ask as they take their lease.
 -- layout, lease -> 'ok' | 'newer' | 'older', and the layout that the data have
 return {schema(ARGV[1], time(), ARGV[2])}
