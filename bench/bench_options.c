@@ -17,7 +17,7 @@
 #define DURATION_MAX   (3600 * CLOCK_SEC)
 
 static const char help[] =
-	"comet-cli bench: how many, how fast, and is anything lost\n"
+	"comet-cli bench: measure a server: connections, speed, losses\n"
 	"\n"
 	"  comet-cli bench connect [options]   connect and authenticate as fast as they come, then hold them\n"
 	"  comet-cli bench echo [options]      each connection sends a heartbeat, waits for the answer, sends the "
@@ -25,10 +25,10 @@ static const char help[] =
 	"  comet-cli bench fanout [options]    all join one room, which is pushed to through the HTTP API\n"
 	"  comet-cli bench churn [options]     each connects, authenticates, closes, and begins again\n"
 	"\n"
-	"  -n, --connections N   how many at the same time (1000)\n"
+	"  -n, --connections N   connections at the same time (1000)\n"
 	"  --duration TIME       of the measured phase, once all are online (10s)\n"
-	"  --host HOST           where the server is (127.0.0.1)\n"
-	"  --transport tcp|ws    what the packets travel in: TCP or WebSocket (tcp)\n"
+	"  --host HOST           the server's host (127.0.0.1)\n"
+	"  --transport tcp|ws    TCP or WebSocket (tcp)\n"
 	"  --port PORT[,PORT]    its port for such clients (3101, with ws 3102); of several, such as a cluster's "
 	"comets on\n"
 	"                        one machine, connections take turns\n"
@@ -48,7 +48,8 @@ static const char help[] =
 	"at\n"
 	"each connection. Losses, duplicates and changes of order are counted, not estimated: each push has a number, "
 	"each\n"
-	"connection remembers which it saw. Beyond one address's source ports, connections to 127.0.0.0/8 come from\n"
+	"connection remembers those that it saw. Beyond one address's source ports, connections to 127.0.0.0/8 come "
+	"from\n"
 	"further addresses of that network.\n"
 	"\n"
 	"Exit code: 0 all online, nothing lost, doubled or out of order; 1 something was, or the run was interrupted;\n"

@@ -35,7 +35,7 @@ static int keep_headers(struct http_client *h, const char *api_key)
 	char *line;
 	int rc = keep_header(h, "Content-Type: application/octet-stream");
 
-	/* A body over 1 KiB would else wait for a "100 Continue" first. */
+	/* Without this a body over 1 KiB would first wait for a "100 Continue". */
 	if (rc == 0)
 		rc = keep_header(h, "Expect:");
 	if (rc < 0 || api_key == NULL)

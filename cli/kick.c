@@ -9,17 +9,17 @@
 #include "cli/commands.h"
 #include "cli/query.h"
 
-static const char help[] =
-	"comet-cli kick: close connections\n"
-	"\n"
-	"  comet-cli kick [options] key KEY[,KEY...]     these connections\n"
-	"  comet-cli kick [options] mid MID[,MID...]     all connections of these users\n"
-	"\n" API_OPTIONS_HELP "\n"
-	"Each of them is told that it was kicked before it is closed. Nobody online by that name is not an error.\n"
-	"\n" API_EXIT_HELP "\n"
-	"Examples:\n"
-	"  comet-cli kick mid 123\n"
-	"  comet-cli kick key door-1,door-2\n";
+static const char help[] = "comet-cli kick: close connections\n"
+			   "\n"
+			   "  comet-cli kick [options] key KEY[,KEY...]     these connections\n"
+			   "  comet-cli kick [options] mid MID[,MID...]     all connections of these users\n"
+			   "\n" API_OPTIONS_HELP "\n"
+			   "Each connection is told that it was kicked before it is closed. It is no error if nobody "
+			   "of that name is online.\n"
+			   "\n" API_EXIT_HELP "\n"
+			   "Examples:\n"
+			   "  comet-cli kick mid 123\n"
+			   "  comet-cli kick key door-1,door-2\n";
 
 static const struct option options[] = {
 	{"help", no_argument, NULL, 'h'},

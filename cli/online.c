@@ -1,4 +1,4 @@
-/* online: who is there, as the HTTP API counts it. SPDX-License-Identifier: MIT */
+/* online: the connections, as the HTTP API counts them. SPDX-License-Identifier: MIT */
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "cli/query.h"
 
 static const char help[] =
-	"comet-cli online: how many are connected\n"
+	"comet-cli online: count connections\n"
 	"\n"
 	"  comet-cli online [options] [total]                        connections and client addresses\n"
 	"  comet-cli online [options] top TYPE [LIMIT]               the fullest rooms of a type, at most LIMIT (10)\n"

@@ -37,7 +37,7 @@ static const char help[] =
 	"dash\n"
 	"  --op N             its operation (1000); a client gets it if it accepts that one, or if it is a room's\n"
 	"  --speed N          with all: at most N deliveries a second, 0 for no limit (0)\n" API_OPTIONS_HELP "\n"
-	"A push to nobody is not an error: who was not online does not get it.\n"
+	"A push to somebody who is offline is not an error; it is not delivered later.\n"
 	"\n" API_EXIT_HELP "\n"
 	"Examples:\n"
 	"  comet-cli push mid 123 '{\"hello\":\"123\"}'\n"

@@ -16,7 +16,7 @@
 
 #define CONNECT_NS (10 * CLOCK_SEC)
 #define STABLE_NS  (10 * CLOCK_SEC) /* a session that lasted so long was a good one: back-off starts over */
-#define REST_NS    (2 * CLOCK_SEC)  /* for what a server that goes away still sends; it closes much sooner */
+#define REST_NS    (2 * CLOCK_SEC)  /* for the last messages of a server that goes away; it closes much sooner */
 
 /* One after another. */
 struct sessions {
@@ -27,7 +27,7 @@ struct sessions {
 	char next_node[CLIENT_NODE_BYTES]; /* where the last server sent us: tried once; empty: nowhere */
 	struct address node;               /* the one of this session, cut into ... */
 	const char *at_host, *at_port;     /* ... these; or they are those of the arguments */
-	struct client *old;                /* to a server that goes away: what it still sends is to be read */
+	struct client *old;                /* to a server that goes away; its last messages are to be read */
 };
 
 /* Say on stderr where we stand. */
@@ -80,7 +80,7 @@ static int print_message(struct sessions *s, const struct packet *p)
 	return rc;
 }
 
-/* Does the server say where else to go, as it goes away itself? */
+/* Does a server that goes away name others? */
 static void take_node(struct sessions *s, const struct client_goodbye *goodbye)
 {
 	if (goodbye->code == GOODBYE_DRAINING)
@@ -177,8 +177,8 @@ static enum session_end sign_in(struct sessions *s, struct client *c, int64_t de
 	return SESSION_DONE;
 }
 
-/* Choose where this session goes: where the one before was sent, or where the arguments say. Nodes are named by their port for
- * TCP clients; the other ports are the same on all of them. */
+/* Choose this session's server: the node that the last server named, or the one of the arguments. Nodes are named by their port
+ * for TCP clients; the other ports are the same on all of them. */
 static void aim(struct sessions *s)
 {
 	bool sent = address_parse(s->next_node, &s->node) == 0 && s->node.host[0] != '\0' && s->node.port[0] != '\0';
@@ -293,7 +293,7 @@ static enum session_end hold(struct sessions *s)
 			end = SESSION_LOST;
 		if (end != SESSION_LOST || !s->opt->reconnect)
 			return end;
-		/* A client that was sent elsewhere has to be there before the old server is gone. */
+		/* A client that was sent to another server has to be there before the old one is gone. */
 		if (s->next_node[0] != '\0' || (s->online_ns > 0 && clock_now_ns() - s->online_ns >= STABLE_NS))
 			attempt = 0;
 		if ((end = wait_out(s, ++attempt)) != SESSION_LOST)

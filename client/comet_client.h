@@ -40,7 +40,7 @@ struct comet_client_options {
 	int heartbeat_ms;  /* between heartbeats: 30000 */
 };
 
-/* Why a server closes: docs/protocol.md says what to do then. Newer servers may know others. */
+/* The reasons of a server that closes: docs/protocol.md says what to do then. Newer servers may have others. */
 /* table: from common/wire/goodbye.def by `make docs` */
 enum comet_client_code {
 	COMET_CLIENT_UNSAID = 0,
@@ -64,7 +64,7 @@ enum comet_client_code {
 };
 /* end of table */
 
-/* Why the server closed; code 0 and no reason if it did not say. */
+/* The server's reason for closing; code 0 and no words if it gave none. */
 struct comet_client_goodbye {
 	int code;
 	char reason[160];
@@ -104,7 +104,7 @@ int comet_client_change_room(struct comet_client *c, const char *room); /* NULL 
 int comet_client_subscribe(struct comet_client *c, const int32_t *ops, size_t n);
 int comet_client_unsubscribe(struct comet_client *c, const int32_t *ops, size_t n);
 int comet_client_send(struct comet_client *c, int32_t op, const void *body, size_t body_bytes); /* for the back end */
-/* A new token before the old one's time is over. -EAGAIN: it was not taken, and the old one still counts. */
+/* Send a new token before the old one expires. -EAGAIN: it was not taken, and the old one still counts. */
 int comet_client_renew(struct comet_client *c, const char *token);
 int comet_client_heartbeat(struct comet_client *c, int *people_in_room);
 

@@ -125,7 +125,7 @@ static void name_server(struct program *p)
 
 static const struct config_program comet_program = {
 	.name = "comet",
-	.summary = "holds the connections of very many clients and pushes to them",
+	.summary = "holds the connections of many clients and pushes to them",
 	.tries = {http_try_keys, alone_try_auth},
 };
 
