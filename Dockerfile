@@ -2,8 +2,8 @@
 #   docker build -t comet .
 #   docker run -p 3101:3101 -p 3102:3102 -p 3111:3111 -e COMET_HTTP_API_KEY=secret comet     a comet alone
 #   docker run -p 3111:3111 -e COMET_REDIS_ADDR=redis:6379 comet comet-logic
-# Settings are COMET_SECTION_KEY in the environment, or a file at /etc/comet/comet.conf; scripts/container-start says what else
-# is done. docs/operations.md has what to set for real use. SPDX-License-Identifier: MIT
+# Settings are COMET_SECTION_KEY in the environment, or a file at /etc/comet/comet.conf; scripts/container-start has the details.
+# docs/operations.md lists the settings for real use. SPDX-License-Identifier: MIT
 FROM debian:bookworm-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         gcc libc6-dev make pkg-config \

@@ -24,10 +24,10 @@ void redis_finder_free(struct redis_finder **f);
 /* An instance other than `but` (NULL: any), if there is another; waits for one to come up. False: none until the deadline. Any
  * thread, no lock held. */
 bool redis_finder_pick(struct redis_finder *f, const char *but, int64_t deadline_ns, char name[REDIS_INSTANCE_BYTES]);
-/* It does not hear requests, or hears them and says nothing: see redis_instances. Any thread. */
+/* The instance does not hear requests, or hears them and does not answer: see redis_instances. Any thread. */
 void redis_finder_gone(struct redis_finder *f, const char *name);
 void redis_finder_silent(struct redis_finder *f, const char *name);
-/* Is one known that is up? Any thread. */
+/* Is an instance known that is up? Any thread. */
 bool redis_finder_has(struct redis_finder *f);
 
 #endif

@@ -1,4 +1,4 @@
-/* redis_instances: which instances of logic are up, as comet:logics says, less those that we found gone or silent. No lock
+/* redis_instances: the instances of logic that are up, as comet:logics says, less those that we found gone or silent. No lock
  * of its own: its owner has one. SPDX-License-Identifier: MIT */
 #ifndef LOGIC_CLIENT_REDIS_INSTANCES_H
 #define LOGIC_CLIENT_REDIS_INSTANCES_H
@@ -19,16 +19,16 @@ struct redis_instance {
 struct redis_instances {
 	struct redis_instance all[REDIS_INSTANCES_MAX];
 	size_t n;
-	size_t next; /* whose turn it is */
+	size_t next; /* the next one's place */
 };
 
-/* A new list, in which each is up; what is known of those in both is kept. */
+/* A new list, in which each instance is up; instances in both lists keep their state. */
 void redis_instances_set(struct redis_instances *i, const struct redis_instance *list, size_t n);
-/* Whose turn it is, other than `but` if there is another; the silent ones only if all are. False: there is none. */
+/* The next instance, other than `but` if there is another; a silent one only if all are silent. False: there is none. */
 bool redis_instances_pick(struct redis_instances *i, const char *but, char name[REDIS_INSTANCE_BYTES]);
-/* Nobody listens on its channel. */
+/* Nobody listens on the instance's channel. */
 void redis_instances_gone(struct redis_instances *i, const char *name);
-/* It did not answer in time. */
+/* The instance did not answer in time. */
 void redis_instances_silent(struct redis_instances *i, const char *name);
 
 #endif

@@ -1,8 +1,8 @@
 /* redis_lease: see redis_lease.h.
  *
- * Why a push to a room misses nobody: logic sends it to every comet that has written down the room, and to every comet whose
- * lease was not renewed lately. A client is told that it is in a room only when the room is written down, or when the lease is
- * over; and the lease is renewed only when all rooms are written down.
+ * A push to a room misses nobody, because logic sends it to every comet that has written down the room, and to every comet whose
+ * lease was not renewed lately. A client is told that it is in a room only when the room is written down, or when the lease has run
+ * out; and the lease is renewed only when all rooms are written down.
  * SPDX-License-Identifier: MIT */
 #include "logic_client/redis_lease.h"
 
@@ -27,7 +27,7 @@
 #include "common/redis/redis_reply.h"
 #include "logic_client/redis_rooms.h"
 
-/* How long a starting comet waits for Redis. */
+/* A starting comet waits so long for Redis. */
 #define START_WAIT_NS (30 * CLOCK_SEC)
 /* After so long without Redis, registrations may have run out of their time to live. */
 #define LONG_AWAY_NS (300 * CLOCK_SEC)
@@ -134,7 +134,7 @@ static int ask_for_lease(struct redis_lease *l)
 
 /* ---- rooms and load ---- */
 
-/* A moment for memory, or for room in the pipe, to come back. False: stopping. */
+/* A moment for memory, or for space in the pipe, to come back. False: stopping. */
 static bool rest(struct redis_lease *l)
 {
 	return worker_nap(&l->worker, clock_now_ns() + 10 * CLOCK_MS);
@@ -142,7 +142,7 @@ static bool rest(struct redis_lease *l)
 
 void redis_lease_join(struct redis_lease *l, const char *room)
 {
-	/* Who can send nothing for so long cannot renew the lease either. */
+	/* A comet that can send nothing for so long cannot renew its lease either. */
 	int64_t patient_until = clock_now_ns() + l->lease_ns;
 
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
@@ -152,7 +152,7 @@ void redis_lease_join(struct redis_lease *l, const char *room)
 
 		if ((rc == -EAGAIN || rc == -ENOMEM) && clock_now_ns() < patient_until && rest(l))
 			continue;
-		/* Should Redis refuse it, it refuses pushes as well; the next renewal writes the room down. */
+		/* A Redis that refuses this refuses pushes as well; the next renewal writes the room down. */
 		if (rc != -ETIMEDOUT)
 			return;
 	}
@@ -199,7 +199,7 @@ static void say_lost(struct redis_lease *l, bool with_rooms)
 static void came_back(struct redis_lease *l)
 {
 	LOG(LOG_WARN, log_str("server", l->member->server_id), log_what(EVENT_REGISTRATION_LOST));
-	/* While it says `registering`, pushes to all rooms come here, and those to keys that nobody knows are refused. */
+	/* While the lease says `registering`, pushes to all rooms come here, and pushes to unknown keys are refused. */
 	say_lost(l, true);
 }
 
@@ -219,7 +219,7 @@ static void say_registered(struct redis_lease *l)
 	lock_drop(&l->lock);
 }
 
-/* False: the name is another's, or the data are. */
+/* False: another comet has the name, or the data have a newer layout. */
 static bool renew(struct redis_lease *l)
 {
 	int64_t away = clock_now_ns() - atomic_load(&l->renewed_ns);
@@ -268,7 +268,7 @@ void redis_lease_leave(struct redis_lease *l)
 	lock_take(&l->lock);
 	l->leaving = true;
 	lock_drop(&l->lock);
-	worker_wake(&l->worker); /* it is to be said now */
+	worker_wake(&l->worker); /* renew at once */
 }
 
 /* ---- start and stop ---- */
@@ -300,7 +300,7 @@ static int refuse(struct redis_lease *l, int rc)
 static int take(struct redis_lease *l)
 {
 	int64_t redis_by = clock_now_ns() + START_WAIT_NS;
-	int64_t free_by = 0; /* when leases of holders that say nothing are over; not known before Redis answers */
+	int64_t free_by = 0; /* the end of a lease that nobody renews; not known before Redis answers */
 
 	for (;;) {
 		int rc = ask_for_lease(l);
