@@ -32,7 +32,7 @@ enum { API_OPT_HTTP = 512, API_OPT_KEY, API_OPT_TIMEOUT };
 	"Exit code: 0 done; 1 the server said no, and stderr has its words; 2 wrong command line; 3 nobody answers\n"  \
 	"at that address; 4 no answer in time.\n"
 
-/* The defaults, and what the environment says. */
+/* The defaults, and the settings of the environment. */
 void api_options_init(struct api_options *opt);
 /* Take one of API_OPTIONS. False for an option that is none of them, or whose value is wrong, which was said. */
 bool api_take_option(struct api_options *opt, int option);

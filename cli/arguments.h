@@ -1,4 +1,4 @@
-/* arguments: numbers, times and lists of the command line, checked, and the words for what is wrong with them.
+/* arguments: numbers, times and lists of the command line, checked, and the words for their faults.
  * SPDX-License-Identifier: MIT */
 #ifndef CLI_ARGUMENTS_H
 #define CLI_ARGUMENTS_H
@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Each: true and *out is set, or false with one line on stderr that names the option, what it got and what it takes.
+/* Each: true and *out is set, or false with one line on stderr that names the option, its value and its range.
  *   argument_i64    a decimal number from min to max
  *   argument_time   seconds (1, 0.5), or with a unit: 500ms, 10s, 5m, 1h; above 0, at most a day */
 bool argument_i64(const char *option, const char *text, int64_t min, int64_t max, int64_t *out);

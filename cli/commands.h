@@ -1,4 +1,4 @@
-/* commands: what comet-cli can do, and how each of them ends. main.c chooses, each command reads its own arguments.
+/* commands: the commands of comet-cli, and their exit codes. main.c chooses, each command reads its own arguments.
  * SPDX-License-Identifier: MIT */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H

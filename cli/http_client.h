@@ -20,7 +20,7 @@ struct http_answer {
 	long status;
 	const char *body; /* zero-terminated */
 	size_t body_bytes;
-	char words[HTTP_CLIENT_WORDS_BYTES]; /* on an error: what went wrong */
+	char words[HTTP_CLIENT_WORDS_BYTES]; /* on an error: its cause */
 };
 
 /* 0, or -ENOMEM. No connection is made yet. */
@@ -31,9 +31,9 @@ void http_client_free(struct http_client **h);
 /* Call "/path?query": GET if body is NULL, POST otherwise. Any status that a server sent is 0.
  *   -ENOTCONN   nobody answers there
  *   -ETIMEDOUT  no whole answer in timeout_ms: whether the call was carried out is not known
- *   -EIO        the connection broke, or what came is not HTTP; not known either
+ *   -EIO        the connection broke, or the answer is not HTTP; not known either
  *   -ENOMEM     nothing was sent
- * On an error answer->words says what happened. */
+ * On an error answer->words has the cause. */
 int http_client_call(struct http_client *h, const char *path_and_query, const void *body, size_t body_bytes,
 		     struct http_answer *answer);
 

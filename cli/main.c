@@ -10,7 +10,7 @@
 
 struct command {
 	const char *name;
-	char *called; /* what getopt says before its complaints */
+	char *called; /* the words before getopt's complaints */
 	int (*run)(int argc, char **argv);
 };
 

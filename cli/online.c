@@ -27,7 +27,7 @@ struct online {
 	bool json;
 };
 
-/* How data is printed for people; false where it is not what the API promises. */
+/* Print data for people; false where it does not have the API's form. */
 typedef bool print_data(const json_t *data);
 
 static bool print_total(const json_t *data)

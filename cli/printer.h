@@ -6,7 +6,7 @@
 
 #include "common/wire/packet.h"
 
-/* "1000 {"test":1}": op and body. Control characters and what is not UTF-8 show up as \n, \r, \t or \xNN, so that a
+/* "1000 {"test":1}": op and body. Control characters and bytes that are not UTF-8 show up as \n, \r, \t or \xNN, so that a
  * body is always one line and cannot steer a terminal. */
 void printer_text(FILE *out, const struct packet *p);
 

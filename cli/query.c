@@ -61,7 +61,7 @@ char *query_end(struct query *q)
 {
 	bool failed = q->out == NULL || ferror(q->out);
 
-	/* fclose writes what is left and sets text; it can run out of memory too. */
+	/* fclose writes the rest and sets text; it can run out of memory too. */
 	if (q->out != NULL && fclose(q->out) != 0)
 		failed = true;
 	if (!failed)

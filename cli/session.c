@@ -122,8 +122,8 @@ static enum session_end read_failed(const struct sessions *s, int rc, const char
 	return SESSION_LOST;
 }
 
-/* Print what comes, and say that we are here each heartbeat_ns. A whole such time in which the server says nothing to
- * a heartbeat means that the connection is dead, whatever TCP thinks. */
+/* Print messages as they come, and send a heartbeat each heartbeat_ns. If a heartbeat has no answer for as long, the connection is
+ * dead, even if TCP has not noticed. */
 static enum session_end follow(struct sessions *s, struct client *c)
 {
 	int64_t beat_ns = clock_now_ns() + s->opt->heartbeat_ns;
@@ -215,9 +215,8 @@ static enum session_end open_session(struct sessions *s, struct client **c)
 	return rc < 0 ? not_connected(s, rc, why) : sign_in(s, *c, deadline_ns);
 }
 
-/* We are elsewhere, or could not get there: print what the server that goes away has sent meanwhile. It closes when our
- * key has moved. Without a key none moves, and what it sends from now on comes on the new connection as well.
- * LOST where that is no end of it all. */
+/* We are on another server, or could not get there: print the last messages of the server that goes away. It closes when our key has
+ * moved. Without a key its further messages come on the new connection as well. LOST where the command goes on. */
 static enum session_end read_rest(struct sessions *s)
 {
 	bool moves = s->online_ns > 0 && s->opt->has_key;

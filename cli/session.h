@@ -19,7 +19,7 @@ struct session_options {
 	bool json, reconnect;
 };
 
-/* How a session ended, and what that means. */
+/* The end of a session, and its meaning. */
 enum session_end {
 	SESSION_DONE,        /* count reached, or a signal */
 	SESSION_TIMED_OUT,   /* --timeout is over */

@@ -10,8 +10,8 @@
 struct load {
 	bool leaving;        /* it sends its clients away itself */
 	bool near;           /* it is of the region that is asked for */
-	int64_t connections; /* what it has to carry ... */
-	int64_t weight;      /* ... and can; below 1 counts as 1 */
+	int64_t connections; /* its load ... */
+	int64_t weight;      /* ... and its strength; below 1 counts as 1 */
 	const char *name;    /* orders equal ones, in the same way in every program */
 };
 

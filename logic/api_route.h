@@ -1,4 +1,4 @@
-/* api_route: what the dialects of the HTTP API share: routes as tables, parameters, replies. For logic/api*.c only.
+/* api_route: the common part of the dialects of the HTTP API: routes as tables, parameters, replies. For logic/api*.c only.
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_API_ROUTE_H
 #define LOGIC_API_ROUTE_H
@@ -19,10 +19,10 @@ struct api_route {
 	const char *path;
 	unsigned scopes; /* of common/http/http_keys.h: the API key must have one of them */
 	void (*handle)(struct api_call *call);
-	const char *help; /* what follows the path on its line of /help; NULL: it has none */
+	const char *help; /* the words behind the path on its line of /help; NULL: it has no line */
 };
 
-/* A dialect: its routes, ended by a NULL path, and how it says what is wrong with a request. */
+/* A dialect: its routes, ended by a NULL path, and its answers to wrong requests. */
 struct api_dialect {
 	const struct api_route *routes;
 	void (*wrong_method)(struct api_call *call);

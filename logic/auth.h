@@ -1,4 +1,4 @@
-/* auth: may this client come in, and who is it, by auth.mode: open, jwt or webhook. Knows no registry. Any thread.
+/* auth: the identity of a client, or its refusal, by auth.mode: open, jwt or webhook. Knows no registry. Any thread.
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_AUTH_H
 #define LOGIC_AUTH_H

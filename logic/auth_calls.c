@@ -41,7 +41,7 @@ void auth_calls_fini(struct auth_calls *c, void (*free_handle)(void *handle))
  * that has half of its time left: a client that has waited for longer would fail for having come late, and count as one more
  * loss.
  *
- * A handle that has a connection needs no name, so that whoever can have one may always go. */
+ * A handle that has a connection needs no name, so that a call that gets such a handle may always go. */
 static bool may_call_locked(struct auth_calls *c, int64_t deadline_ns) NEEDS(c->lock)
 {
 	unsigned under_way = c->n_made - c->n_idle;

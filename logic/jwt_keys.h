@@ -22,7 +22,7 @@ int jwt_keys_new(struct jwt_keys **out);
 struct jwt_keys *jwt_keys_ref(struct jwt_keys *keys);
 void jwt_keys_unref(struct jwt_keys **keys);
 
-/* Before others know the keys: one more, from what stands in its file; kid "" for one without a name.
+/* Before others know the keys: add one, from the bytes of its file; kid "" for a key without a name.
  *   0; -ENOMEM
  *   -ERR_CONFIG  *fault has the words: no such key, too weak, not the algorithm's, or the name is taken */
 int jwt_keys_add(struct jwt_keys *keys, const char *kid, enum jwt_alg alg, const void *bytes, size_t n,

@@ -11,7 +11,7 @@ struct lane;
 
 struct lane_item {
 	void *what;       /* owned by the lane from lane_put on, then by the worker */
-	size_t bytes;     /* about what it holds */
+	size_t bytes;     /* its size, about */
 	int64_t since_ns; /* when it came, for the worker */
 };
 

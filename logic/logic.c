@@ -133,7 +133,7 @@ static int admit(struct logic *l, const char *server, const struct wire_connect 
 	return rc;
 }
 
-/* The session is what joins these lines with the comet's, where the connection has a number of its own. */
+/* The session joins these lines with the comet's, where the connection has a number of its own. */
 static void say_connect(const char *server, const struct wire_connect *request, const struct wire_session *session,
 			int rc)
 {

@@ -23,7 +23,7 @@
 #include "logic/logic.h"
 #include "logic/reap.h"
 
-/* Everything that is started, in the order of start; stop goes the other way and skips what is NULL. */
+/* Everything that is started, in the order of start; stop goes the other way and skips NULLs. */
 struct program {
 	struct config cfg;
 	char instance[128]; /* in the registry */

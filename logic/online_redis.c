@@ -12,7 +12,7 @@
 #include "common/base/strmap.h"
 #include "common/redis/redis_reply.h"
 
-/* How long counts of rooms are good for everybody who asks. */
+/* Counts of rooms are good for so long, for all comets. */
 #define ONLINE_FRESH_NS (500 * CLOCK_MS)
 
 static int to_logic_error(int rc)

@@ -73,7 +73,7 @@ struct registry {
 	int (*find_mids)(void *self, const int64_t *mids, size_t n, struct registry_found *found);
 	/* For v1 keys `<uid>_<n>`: counts up, and no connection of this user had it before. */
 	int (*next_number)(void *self, int64_t mid, uint64_t *number);
-	/* A comet's room counts and load; replaces what it told before. */
+	/* A comet's room counts and load; replaces its last ones. */
 	int (*put_online)(void *self, const struct registry_server *server, const struct registry_room *rooms,
 			  size_t n);
 	/* Counts over all live comets. */

@@ -183,7 +183,7 @@ static void generation_get(struct registry_redis *r, struct number *out)
 	lock_drop(&r->lock);
 }
 
-/* One chunk of keys or users, `by`: "keys" or "mids". -ERR_NO_LOGIC also while nobody can be sure who is online. */
+/* One chunk of keys or users, `by`: "keys" or "mids". -ERR_NO_LOGIC also while the registry is not complete. */
 static int find_chunk(struct registry_redis *r, const char *by, const char *const *what, size_t n,
 		      struct registry_found *found)
 {

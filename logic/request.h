@@ -6,10 +6,10 @@
 #include "common/wire/wire.h"
 #include "logic/logic.h"
 
-/* Do what it asks for. The reply may point into the request; free it with wire_reply_fini. Any thread; blocks as logic does. */
+/* Carry the request out. The reply may point into the request; free it with wire_reply_fini. Any thread; blocks as logic does. */
 void request_answer(struct logic *l, const struct wire_request *request, struct wire_reply *reply);
 
-/* Does it ask who a client is? A back end may have to say that, which takes its time. */
+/* Does the request authenticate a client? That may wait for a back end. */
 static inline bool request_asks_who(const struct wire_request *request)
 {
 	return request->method == WIRE_CONNECT || request->method == WIRE_REAUTH;

@@ -12,7 +12,7 @@
 
 struct upstream_entry {
 	char id[32];      /* opaque to the reader; orders entries; "0" is before all */
-	struct seat seat; /* who sent it; a copy, without its number */
+	struct seat seat; /* the sender's; a copy, without its number */
 	int32_t op;
 	uint8_t *body;
 	size_t body_bytes;

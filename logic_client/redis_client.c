@@ -72,7 +72,7 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 		return rc;
 	rc = reply.rc;
 	if (rc == 0 && reply.session.key[0] == '\0')
-		rc = -ERR_NO_LOGIC; /* of a logic that has forgotten to say who it is */
+		rc = -ERR_NO_LOGIC; /* the logic's reply lacks the key */
 	*session = reply.session;
 	if (rc == 0)
 		reply.session.accepts = NULL; /* handed over */

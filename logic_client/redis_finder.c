@@ -24,7 +24,7 @@ struct redis_finder {
 	/* under lock */
 	struct lock lock;
 	bool stop;
-	pthread_cond_t looked; /* for all who wait for an instance */
+	pthread_cond_t looked; /* for calls that wait for an instance */
 	struct redis_instances instances;
 };
 

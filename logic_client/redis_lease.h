@@ -38,7 +38,7 @@ void redis_lease_registered(struct redis_lease *l, unsigned loss);
 void redis_lease_leave(struct redis_lease *l);
 /* See struct logic_client. */
 void redis_lease_join(struct redis_lease *l, const char *room);
-/* Write what has changed since the last report. 0 or -ERR_NO_LOGIC, -ENOMEM. One thread calls it. */
+/* Write the changes since the last report. 0 or -ERR_NO_LOGIC, -ENOMEM. One thread calls it. */
 int redis_lease_report(struct redis_lease *l, const struct wire_load *load, const struct wire_room_count *rooms,
 		       size_t n);
 /* Was the lease renewed within redis.lease? */
