@@ -2,7 +2,7 @@
 
 export const SPAN_MS = 5 * 60 * 1000;
 const GAP_MS = 12_000; // after so long without a sample the line breaks
-const TOP = 8, GROUND = 2; // room above and below the line
+const TOP = 8, GROUND = 2; // space above and below the line
 
 const SVG = 'http://www.w3.org/2000/svg';
 

@@ -1,5 +1,5 @@
-/* console: asks the server every other second, and shows what it says. Parts: server.js asks, chart.js draws, try_it.js is
- * the panel. SPDX-License-Identifier: MIT */
+/* console: asks the server every other second, and shows the answers. server.js asks, chart.js draws, try_it.js is the panel.
+ * SPDX-License-Identifier: MIT */
 import {Chart} from '/console/chart.js';
 import {ServerError, bucketsBetween, getJson, getMetrics, key, quantile} from '/console/server.js';
 import {suggestAddress} from '/console/try_it.js';
@@ -56,7 +56,7 @@ class Tile {
 			[this.#value.textContent, this.#more.textContent] = this.#words;
 	}
 
-	/* While the pointer is on the chart the number is that of the moment there. */
+	/* While the pointer is on the chart, the tile shows the number at that moment. */
 	#pick(sample) {
 		this.picked = sample !== null;
 		[this.#value.textContent, this.#more.textContent] = this.picked
@@ -84,7 +84,7 @@ function show(name, t, value, more) {
 
 let last = null; // {t, metrics}
 
-/* A second's worth of what a counter grew by. It fell: the server was started again, and all of it is new. */
+/* The growth of a counter in a second. A counter that fell belongs to a server that was started again: all of it is new. */
 function perSecond(now, name) {
 	const after = now.metrics.sum(name), before = last?.metrics.sum(name) ?? null;
 	if (after === null || before === null)
@@ -92,11 +92,11 @@ function perSecond(now, name) {
 	return (after >= before ? after - before : after) / ((now.t - last.t) / 1000);
 }
 
-// Each comet of a cluster tells its counts once a second, so that a rate wants more than one of our looks.
+// Each comet of a cluster tells its counts once a second, so a rate needs several of our looks.
 const WINDOW_MS = 7000;
 const history = new Map(); // a node's id → [{t, delivered, dropped}]
 
-/* What this node delivers and drops a second; null when it was seen once only. */
+/* The deliveries and drops of this node in a second; null when it was seen only once. */
 function ratesOf({id, delivered, dropped}, t) {
 	const seen = (history.get(id) ?? []).filter(sample => sample.t >= t - WINDOW_MS && sample.delivered <= delivered);
 	history.set(id, [...seen, {t, delivered, dropped}]);
@@ -120,7 +120,7 @@ function showLatency(now) {
 		return; // this server does not measure it
 	const fresh = last ? bucketsBetween(last.metrics.buckets(LATENCY), buckets) : [];
 	const most = quantile(fresh, 0.99);
-	show('latency', now.t, quantile(fresh, 0.5), most === null ? 'nothing pushed just now' : `99 % within ${duration(most)}`);
+	show('latency', now.t, quantile(fresh, 0.5), most === null ? 'no pushes just now' : `99 % within ${duration(most)}`);
 }
 
 function showNumbers(now) {
@@ -177,7 +177,7 @@ function showTables({about, nodes}) {
 	const most = about.top[0]?.count ?? 0;
 	$('rooms').replaceChildren(...about.top.map(({room, count: people}) => rowOf(room, cell(count(people), 'number'), share(people, most))));
 	$('no-rooms').hidden = about.top.length > 0;
-	$('no-rooms').textContent = about.registry ? 'Nobody is in a room.' : 'The registry does not answer: Redis is away.';
+	$('no-rooms').textContent = about.registry ? 'Nobody is in a room.' : 'The registry does not answer: Redis is unreachable.';
 	const all = nodes.reduce((sum, node) => sum + node.conn_count, 0);
 	$('nodes').replaceChildren(...nodes.map(node => rowOf(node.id, cell(node.region ? `${node.addrs} (${node.region})` : node.addrs),
 		cell(count(node.conn_count), 'number'), share(node.conn_count, all),
@@ -200,7 +200,7 @@ async function look() {
 	const [metrics, about, nodes] = await Promise.all([getMetrics(), getJson('/console.json'),
 		getJson('/goim/nodes/instances').catch(error => {
 			if (error.status === 200)
-				return []; // Redis is away; the rest is there
+				return []; // Redis is unreachable; the other answers are there
 			throw error;
 		})]);
 	const now = {t: Date.now(), metrics, about, nodes};
@@ -218,7 +218,7 @@ async function look() {
 function askForKey(error) {
 	$('ask-state').textContent = key.get() ? error.message : '';
 	$('forget').hidden = true;
-	say('wait', 'waiting for the API key');
+	say('wait', 'not signed in');
 	key.forget();
 	if (!$('ask').open) {
 		$('api-key').value = '';
@@ -253,7 +253,7 @@ $('ask').addEventListener('submit', () => {
 	$('api-key').value = '';
 	setTimeout(() => dispatchEvent(new Event('comet-key'))); // the dialog is closed by then
 });
-$('ask').addEventListener('cancel', event => event.preventDefault()); // nothing is to be seen without the key
+$('ask').addEventListener('cancel', event => event.preventDefault()); // without the key there is nothing to see
 $('forget').addEventListener('click', () => {
 	key.forget();
 	dispatchEvent(new Event('comet-key'));

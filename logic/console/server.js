@@ -1,4 +1,4 @@
-/* server: what the page asks the server, with the API key where one is needed. The key stays in this tab's session storage.
+/* server: the page's questions to the server, with the API key where one is needed. The key stays in this tab's session storage.
  * SPDX-License-Identifier: MIT */
 
 const STORE = 'comet.api_key';
@@ -49,7 +49,7 @@ async function call(method, path, body) {
 	try {
 		answer = JSON.parse(text);
 	} catch {
-		throw new ServerError(200, 'the answer is no JSON');
+		throw new ServerError(200, 'the answer is not JSON');
 	}
 	if (answer.code !== 0)
 		throw new ServerError(200, answer.message);
@@ -104,13 +104,13 @@ export async function getMetrics() {
 	return new Metrics(await ask('GET', '/metrics'));
 }
 
-/* What was counted between two scrapes. Counts that fell were begun anew: the server was started again. */
+/* The counts between two scrapes. Counts that fell belong to a server that was started again: all of them are new. */
 export function bucketsBetween(before, after) {
 	const same = before.length === after.length && before.every((b, i) => b.le === after[i].le && b.count <= after[i].count);
 	return same ? after.map(({le, count}, i) => ({le, count: count - before[i].count})) : after;
 }
 
-/* The bound under which this share (0 to 1) of what was counted lies, interpolated in its bucket; null for nothing counted. */
+/* The bound under which this share (0 to 1) of the counts lies, interpolated in its bucket; null where nothing was counted. */
 export function quantile(buckets, share) {
 	const total = buckets.at(-1)?.count ?? 0;
 	const wanted = share * total;

@@ -8,14 +8,14 @@ const JWT = /^[\w-]+\.[\w-]+\.[\w-]+$/; // as auth.mode=jwt wants it; other toke
 const BODY_SHOWN = 2000; // characters
 
 let comet = null;
-let addressGiven = false; // by hand: what the server says does not overwrite it
+let addressGiven = false; // by hand: the server's address does not overwrite it
 
 // ---- fields
 
 const fields = ['mid', 'room', 'url', 'key', 'accepts', 'token', 'target', 'operation', 'message'];
 const value = id => $(id).value.trim();
 
-/* Are the fields of this form as they have to be? If not, the first wrong one gets the focus. */
+/* Are the fields of this form valid? If not, the first wrong one gets the focus. */
 function isValid(form) {
 	const wrong = [...form.elements].filter(element => element.willValidate && !element.validity.valid);
 	for (const element of form.elements)
@@ -34,7 +34,7 @@ function say(id, state, words) {
 		$(id).textContent = words;
 }
 
-/* The server tells its ports; its host is the one that the page came from. */
+/* The server tells its ports; the host is the page's. */
 export function suggestAddress({ws_port, wss_port}) {
 	const secure = location.protocol === 'https:' || (ws_port === 0 && wss_port !== 0);
 	const port = secure ? wss_port : ws_port;
@@ -53,9 +53,9 @@ function tokenOptions() {
 	return token === '' ? options : {...options, [JWT.test(token) ? 'jwt' : 'token']: token};
 }
 
-/* Where this client is; people in the room, once a heartbeat has told. */
+/* The client's user and room, and the people there once a heartbeat has told their number. */
 function where(client, people = 0) {
-	const company = people === 0 ? '' : people === 1 ? ', nobody else' : `, ${people - 1} more`;
+	const company = people === 0 ? '' : people === 1 ? ', alone' : `, with ${people - 1} more`;
 	return `online as user ${value('mid')}, ${client.room === '' ? 'in no room' : `in ${client.room}${company}`}`;
 }
 
@@ -70,9 +70,9 @@ function connect() {
 	mine.on('online', () => say('client-state', 'good', where(mine)));
 	mine.on('heartbeat', ({people}) => say('client-state', 'good', where(mine, people)));
 	mine.on('lost', ({error, goodbye, delay}) => say('client-state', 'wait',
-		`${goodbye ? `sent away: ${goodbye.reason}` : error.message}; again in ${Math.ceil(delay / 1000)} s`));
+		`${goodbye ? `closed by the server: ${goodbye.reason}` : error.message}; again in ${Math.ceil(delay / 1000)} s`));
 	mine.on('closed', ({error, goodbye}) => {
-		say('client-state', error.code === 'closed' ? 'off' : 'bad', goodbye ? `sent away: ${goodbye.reason} (code ${goodbye.code})`
+		say('client-state', error.code === 'closed' ? 'off' : 'bad', goodbye ? `closed by the server: ${goodbye.reason} (code ${goodbye.code})`
 			: error.code === 'closed' ? 'not connected' : error.message);
 		if (comet === mine)
 			comet = null;
@@ -150,7 +150,7 @@ async function copy() {
 	setTimeout(() => { $('copy').textContent = 'Copy'; }, 2000);
 }
 
-// ---- 3: what arrives
+// ---- 3: the pushes that arrive
 
 function show(packet) {
 	const line = document.createElement('li'), about = document.createElement('span');

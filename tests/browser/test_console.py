@@ -124,7 +124,7 @@ def test_page_recovers_when_the_server_comes_back(house, launch, browser):
 @pytest.mark.settings("http.api_key=s3cret")
 def test_key_is_asked_for_and_stays_in_the_tab(house, browser):
     browser.open(house)
-    browser.wait_text("#ask", "wants its key")
+    browser.wait_text("#ask", "needs an API key")
     browser.shot("key")
     browser.fill("#api-key", "wrong")
     browser.press("#ask .main")
@@ -143,8 +143,9 @@ def test_key_is_asked_for_and_stays_in_the_tab(house, browser):
     assert "s3cret" not in browser.driver.page_source
     browser.driver.refresh()
     browser.wait_text("#link", "live")
+    assert browser.text("#forget") == "Sign out"
     browser.press("#forget")
-    browser.wait_text("#ask", "wants its key")
+    browser.wait_text("#ask", "Sign in")
     assert browser.run("return sessionStorage.length + localStorage.length + document.cookie.length") == 0
 
 
