@@ -15,7 +15,7 @@ struct address {
  *   0; -EINVAL: a bracket that is not closed, or not followed by a port; too long. *a is empty then, its port -1 */
 int address_parse(const char *text, struct address *a);
 
-/* 127.0.0.0/8, ::1 or localhost. Other names are not: what they resolve to can change behind our back. */
+/* 127.0.0.0/8, ::1 or localhost. Other names are not: their addresses can change behind our back. */
 bool address_is_loopback(const struct address *a);
 /* Does the host stand for every address of a machine (0.0.0.0, ::, * or nothing)? */
 bool address_is_wildcard(const struct address *a);

@@ -1,4 +1,4 @@
-/* clock: what time it is. Deadlines are in nanoseconds on the monotonic clock. Tests replace these functions at link
+/* clock: the time. Deadlines are in nanoseconds on the monotonic clock. Tests replace these functions at link
  * time (tests/unit/seam.h). SPDX-License-Identifier: MIT */
 #ifndef COMMON_BASE_CLOCK_H
 #define COMMON_BASE_CLOCK_H

@@ -1,4 +1,4 @@
-/* events: what the programs log, as one table. SPDX-License-Identifier: MIT */
+/* events: everything that the programs log, as one table. SPDX-License-Identifier: MIT */
 #ifndef COMMON_BASE_EVENTS_H
 #define COMMON_BASE_EVENTS_H
 

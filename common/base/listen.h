@@ -1,4 +1,4 @@
-/* listen: a socket that listens on an address of the settings; what both servers of ours do before they accept.
+/* listen: a socket that listens on an address of the settings; the steps of both our servers before they accept.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_BASE_LISTEN_H
 #define COMMON_BASE_LISTEN_H

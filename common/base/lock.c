@@ -11,7 +11,7 @@
 #include "common/base/obj.h"
 
 #ifdef LOCK_CHECKS
-/* What this thread holds, in the order taken. Eight deep is twice what the design ever nests. */
+/* The locks that this thread holds, in the order taken. Eight deep is twice what the design ever nests. */
 #define HELD_MAX 8
 static __thread struct lock *held[HELD_MAX];
 static __thread unsigned n_held;
@@ -46,7 +46,7 @@ static void forget(struct lock *l)
 }
 
 /* With LOCK_YIELDS=<number> in the environment a thread now and then lets others go first, or sleeps a moment, before it takes
- * a lock and after it dropped one: what rarely meets, meets. The number is the seed, though which thread comes when is the
+ * a lock and after it dropped one: threads that rarely meet, meet. The number is the seed, though which thread comes when is the
  * kernel's choice. */
 static uint64_t yields_seed;
 

@@ -70,7 +70,7 @@ void lock_cond_init(pthread_cond_t *cond);
 void lock_wait(pthread_cond_t *cond, struct lock *l) NEEDS(*l);
 
 /* The same up to deadline_ns on clock_now_ns()'s scale: true if signalled (or woken for no reason), false when the
- * time is over. */
+ * deadline has passed. */
 bool lock_wait_until(pthread_cond_t *cond, struct lock *l, int64_t deadline_ns) NEEDS(*l);
 
 #endif

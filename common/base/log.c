@@ -73,7 +73,7 @@ bool log_enabled(enum log_level level)
 	return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
-/* Ask first. One at a time: the room that poll saw is that of one line, which is shorter than PIPE_BUF. */
+/* Ask first. One at a time: the space that poll saw is that of one line, which is shorter than PIPE_BUF. */
 static ssize_t write_where_room(int fd, const char *text, size_t bytes)
 {
 	struct pollfd room = {fd, POLLOUT, 0};
@@ -120,7 +120,7 @@ struct line {
 	bool cut;       /* something did not fit: nothing more is added */
 	bool in_string; /* a quote is open */
 	size_t bytes;
-	size_t max; /* leaves room for the end */
+	size_t max; /* leaves space for the end */
 	char text[LINE_BYTES];
 };
 
@@ -188,7 +188,7 @@ static void put_string(struct line *l, const char *head, const char *s)
 	l->in_string = l->in_string && l->cut;
 }
 
-/* Words that a reader can tell from what stands around them without quotes. "-" alone stands for NULL. */
+/* Words that a reader can tell from their neighbours without quotes. "-" alone stands for NULL. */
 static bool is_plain(const char *s)
 {
 	if (s[0] == '\0' || strcmp(s, "-") == 0)

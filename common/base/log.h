@@ -30,7 +30,7 @@ struct log_field {
 #define LOG_END  ((struct log_field){FIELD_END, 0, 0, 0})
 #define LOG_NONE ((struct log_field){FIELD_NONE, 0, 0, 0})
 
-/* What happened: its sentence, then event=name; keys "event" and "message" in JSON. */
+/* The event: its sentence, then event=name; keys "event" and "message" in JSON. */
 static inline struct log_field log_what(enum event event)
 {
 	return (struct log_field){FIELD_WHAT, 0, 0, event};
@@ -55,7 +55,8 @@ static inline struct log_field log_id(const char *name, uint64_t value)
 	return (struct log_field){FIELD_ID, name, 0, (int64_t)value};
 }
 
-/* Before threads start; later calls (reload) are safe too. It looks at what stderr is: call it again after a redirection. */
+/* Before threads start; later calls (reload) are safe too. It looks at the kind of file behind stderr: call it again after a
+ * redirection. */
 void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
 

@@ -100,7 +100,7 @@ static void read_nproc(struct machine_reading *r)
 	r->used = our_threads();
 }
 
-/* Of our cgroup and those above it, the one with the least room. The path ends where the root of the mount is. */
+/* Of our cgroup and those above it, the one with the least space. The path ends where the root of the mount is. */
 static void read_cgroup_path(struct machine_reading *r, const char *mount, char *path)
 {
 	char file[512];

@@ -7,8 +7,8 @@
 /* A network with its zero byte: "ffff:ffff:ffff:ffff::/64", or an IPv4 address. */
 #define NETWORK_BYTES 64
 
-/* What counts as one caller: an IPv4 address, also where it comes as ::ffff:1.2.3.4, or the /64 of an IPv6 one, since who has
- * one address of it mostly has all of them. What is no address stays what it is: then, and for IPv4, `address` is returned. */
+/* One caller is an IPv4 address, also where it comes as ::ffff:1.2.3.4, or the /64 of an IPv6 one, since a caller with one
+ * address of it mostly has all of them. A text that is no address stays as it is: then, and for IPv4, `address` is returned. */
 const char *network_of(const char *address, char network[NETWORK_BYTES]);
 
 /* Is the host of a Host header ("name:port") localhost or an address, and no name that a stranger could point to us? */

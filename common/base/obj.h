@@ -1,4 +1,4 @@
-/* obj: faults of ours stop the program, and say where. What a peer, the kernel, Redis or an operator can cause is never
+/* obj: faults of ours stop the program, and say where. A fault that a peer, the kernel, Redis or an operator can cause is never
  * a BUG; it is a return code. SPDX-License-Identifier: MIT */
 #ifndef COMMON_BASE_OBJ_H
 #define COMMON_BASE_OBJ_H

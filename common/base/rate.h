@@ -11,7 +11,7 @@ struct rate {
 	int64_t burst_ns;   /* what gathers in this time may be used at once; never less than one */
 };
 
-/* May n more happen now (clock_now_ns)? *full_ns is the bucket, 0 at first. 0: yes, and taken; else no, nothing was taken:
+/* May n more happen now (clock_now_ns)? *full_ns is the bucket, 0 at first. 0: yes, and taken. Otherwise no, and nothing was taken:
  * ask again in so many nanoseconds. A rate of 0 always says yes. */
 int64_t rate_take(const struct rate *rate, int64_t *full_ns, int64_t now, int64_t n);
 /* n have happened: how many nanoseconds from now may the next ones? 0: at once. For what is slowed down, not refused. */

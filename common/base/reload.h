@@ -1,12 +1,12 @@
-/* reload: what a program reads again at SIGHUP, all of it or nothing: new keys beside old certificates, say because one file
- * of the two was wrong, are settings that nobody has ever meant. SPDX-License-Identifier: MIT */
+/* reload: the files that a program reads again at SIGHUP, all or none: new keys beside old certificates, because one file
+ * of the two was wrong, are settings that nobody wanted. SPDX-License-Identifier: MIT */
 #ifndef COMMON_BASE_RELOAD_H
 #define COMMON_BASE_RELOAD_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* One thing that can be read again. Who owns it makes the part. */
+/* One thing that can be read again. Its owner makes the part. */
 struct reload_part {
 	const char *what;        /* in the log */
 	int (*read)(void *self); /* keep what is read beside what is in use. 0; negative: logged, nothing kept */

@@ -54,7 +54,7 @@ void signals_send_stop(void)
 	(void)kill(getpid(), SIGTERM);
 }
 
-/* What we have sent ourselves may have come while the first signal was on its way to main, or come only now: it asks for what
+/* Our own signal may have come while the first signal was on its way to main, or come only now: it asks for what
  * is being done already. */
 static void end_at_once(int signal_number, siginfo_t *info, void *context)
 {

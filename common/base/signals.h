@@ -1,4 +1,4 @@
-/* signals: what a program of ours does with them: all wait for main's sigwait, and the second SIGTERM or SIGINT ends the
+/* signals: all wait for main's sigwait, and the second SIGTERM or SIGINT ends the
  * process at once. SPDX-License-Identifier: MIT */
 #ifndef COMMON_BASE_SIGNALS_H
 #define COMMON_BASE_SIGNALS_H
@@ -9,7 +9,7 @@
 void signals_block(void);
 /* Until SIGTERM or SIGINT comes, logged; SIGHUP calls reload(arg) meanwhile. */
 void signals_wait(void (*reload)(void *arg), void *arg);
-/* Has a SIGTERM or SIGINT come that signals_wait has not taken yet? For who waits before that. Any thread. */
+/* Has a SIGTERM or SIGINT come that signals_wait has not taken yet? For code that waits before that. Any thread. */
 bool signals_ask_to_stop(void);
 /* Make signals_wait return, as SIGTERM would; where the process stops already, nothing happens. Any thread. */
 void signals_send_stop(void);

@@ -28,11 +28,11 @@
 struct stack {
 	char *base;         /* lowest of STACK_BYTES bytes; below it is the guard */
 	struct stack *next; /* the pool's */
-	/* For whoever has the stack: what lay on the stack itself would cost part of its first page. */
+	/* For the stack's user: a record on the stack itself would cost part of its first page. */
 	_Alignas(16) char owner[STACK_OWNER_BYTES];
 };
 
-/* A stack, or NULL without memory. What is on it is anything: the zeros of new memory, or what its last thread left. */
+/* A stack, or NULL without memory. Its content is anything: the zeros of new memory, or the rest of its last thread. */
 struct stack *stack_get(void);
 
 /* Give it back; nobody runs on it any more. A few are kept as they are for the next thread, the pages of all others go

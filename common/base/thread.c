@@ -136,8 +136,8 @@ static void leave(struct thread *t)
 
 /* ---- threads ---- */
 
-/* What this function and madvise may use below the frame address: a page that reaches in there is kept, or they would
- * return to an address that has become 0. Tests wrap madvise, and what wraps it uses more. */
+/* The bytes that this function and madvise may use below the frame address: a page that reaches in there is kept, or they would
+ * return to an address that has become 0. Tests wrap madvise, and the wrapper uses more. */
 #ifdef LOCK_CHECKS
 #define FRAME_BYTES 512
 #else

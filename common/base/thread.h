@@ -8,7 +8,7 @@
 
 enum thread_kind {
 	THREAD_SERVICE,    /* one of a few: 256 KiB stack of glibc's */
-	THREAD_CONNECTION, /* one of very many: a stack from the slab */
+	THREAD_CONNECTION, /* one of thousands: a stack from the slab */
 };
 
 struct thread; /* lies in its stack's descriptor (connection) or on the heap (service) */
@@ -31,7 +31,7 @@ int thread_spawn_unjoined(enum thread_kind kind, const char *name, void *(*fn)(v
 /* Join every unjoined thread that has left its function. Called at stop; returns how many have not left yet. */
 unsigned thread_reap(void);
 
-/* Give all free stacks back to the kernel. At stop, after thread_reap() returned 0; else a BUG. */
+/* Give all free stacks back to the kernel. At stop, after thread_reap() returned 0; before that it is a BUG. */
 void thread_fini(void);
 
 /* Give back the pages of this thread's stack below the caller's frame, which a deep call touched once: for a connection's

@@ -1,5 +1,5 @@
 /* thread_limit: which limit of the machine stands in the way of one more thread. Read once a spawn failed, by the thread
- * that logs it. The kernel answers EAGAIN for all of them, so the one with the least room left is named.
+ * that logs it. The kernel answers EAGAIN for all of them, so the one with the least space left is named.
  * SPDX-License-Identifier: MIT */
 #include <stdio.h>
 

@@ -1,4 +1,4 @@
-/* config: what the operator wants. INI file (inih), environment over it, flags over both; config.def is the table.
+/* config: the settings of the operator. INI file (inih), environment over it, flags over both; config.def is the table.
  * Unknown keys and bad values are errors that name the file and line (or the flag, or the variable), the key, and the
  * nearest known key. SPDX-License-Identifier: MIT */
 #ifndef COMMON_CONFIG_CONFIG_H
@@ -35,8 +35,9 @@ enum config_auth_mode { CONFIG_AUTH_OPEN, CONFIG_AUTH_JWT, CONFIG_AUTH_WEBHOOK }
 int config_init(struct config *cfg);
 void config_fini(struct config *cfg);
 
-/* Each takes over what it finds, and on an error writes one line to `errors` for each fault, goes on to find the others,
- * and returns -ERR_CONFIG; a setting of an older release (retired.def) is no fault and gets a line of warning; -ENOMEM; or -errno where the file cannot be read (one line written too).
+/* Each takes over what it finds, and on an error writes one line to `errors` for each fault, goes on to find the others, and
+ * returns -ERR_CONFIG; a setting of an older release (retired.def) is no fault and gets a line of warning; -ENOMEM; or -errno
+ * where the file cannot be read (one line written too).
  *   config_file    an INI file; a setting that stands in it twice is an error, too
  *   config_env     COMET_SECTION_KEY of the environment; an unknown COMET_... variable is an error, too, but for
  *                  COMET_API_KEY (comet-cli's), COMET_BUILD and COMET_TEST_... (the tests') and those that
@@ -46,7 +47,7 @@ int config_file(struct config *cfg, const char *path, FILE *errors);
 int config_env(struct config *cfg, char *const *environment, FILE *errors);
 int config_flag(struct config *cfg, const char *assignment, FILE *errors);
 
-/* What no single row can say: the rules between settings, such as open authentication on a wide address without
+/* The rules between settings, such as open authentication on a wide address without
  * auth.allow_open. is_logic: for comet-logic, which says who clients are whatever logic.mode is. 0, or -ERR_CONFIG with lines in
  * errors that say what to set. */
 int config_check(const struct config *cfg, bool is_logic, FILE *errors);
@@ -58,7 +59,7 @@ void config_print_markdown(FILE *out);
 /* The same for docs/man/comet.conf.5. */
 void config_print_man(FILE *out);
 
-/* What differs between the programs. */
+/* The differences between the programs. */
 struct config_program {
 	const char *name, *summary;
 	bool is_logic;

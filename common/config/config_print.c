@@ -22,7 +22,7 @@ void config_print(const struct config *cfg, FILE *out)
 	}
 }
 
-/* What a value may be, in a table cell. */
+/* The allowed values, for a table cell. */
 static void print_values(const struct setting *s, FILE *out)
 {
 	char low[SETTING_TEXT_BYTES];

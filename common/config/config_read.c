@@ -84,7 +84,7 @@ struct ini_source {
 	int rc;
 	unsigned line;
 	bool unread;                   /* the line is no comment, and the handler has not seen it (yet) */
-	bool section_lost;             /* a broken [section: what stands in it cannot be placed */
+	bool section_lost;             /* a broken [section: the lines in it cannot be placed */
 	unsigned seen_on[SETTING_MAX]; /* line of each setting, 0 = not there */
 	char where[SETTING_WHY_BYTES]; /* "comet.ini:12: " */
 };
@@ -136,7 +136,7 @@ static void report_unread(struct ini_source *src)
 	src->unread = false;
 }
 
-/* What kind of line it is, by the rules of inih. */
+/* The kind of a line, by the rules of inih. */
 static void look_at_line(struct ini_source *src, char *line)
 {
 	const char *start = line;

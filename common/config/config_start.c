@@ -8,7 +8,7 @@
 #include "common/base/version.h"
 #include "common/config/config.h"
 
-/* What the command line asks for. */
+/* The requests of the command line. */
 struct request {
 	const char *file;
 	char **flags; /* points into argv: the assignments of -o, in their order */
@@ -31,9 +31,8 @@ static void print_help(const struct config_program *program)
 		     "  -h, --help             print this and exit\n"
 		     "      --version          print the version and exit\n"
 		     "\n"
-		     "A setting is looked for in -o, then in the environment (COMET_SECTION_KEY), then in FILE; else "
-		     "it has\n"
-		     "its default. Without any, %s runs with its defaults, on 127.0.0.1 only.\n"
+		     "A setting is looked for in -o, then in the environment (COMET_SECTION_KEY), then in FILE;\n"
+		     "without one it has its default. Without any, %s runs with its defaults, on 127.0.0.1 only.\n"
 		     "\n"
 		     "  %s -o tcp.bind=127.0.0.1:4000 -o log.level=debug\n"
 		     "  COMET_TCP_BIND=127.0.0.1:0 %s -c comet.ini -t\n"
@@ -100,7 +99,7 @@ static int read_sources(struct config *cfg, const struct request *rq, bool is_lo
 	return rc;
 }
 
-/* A start goes on without it and says so, for the sake of clients that are there; who asks is told. */
+/* A start goes on without it and logs that, for the sake of clients that are there; -t reports it. */
 static int try_deflate(const struct config *cfg)
 {
 	if (!cfg->websocket_deflate)
@@ -110,7 +109,7 @@ static int try_deflate(const struct config *cfg)
 	return -ERR_CONFIG;
 }
 
-/* What only -t asks for: whether all that the settings name can be had, which for files is known only by reading them. */
+/* For -t only: can everything be had that the settings name? For files only reading tells. */
 static int try_settings(const struct config *cfg, const struct config_program *program)
 {
 	int rc = try_deflate(cfg);

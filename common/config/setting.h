@@ -54,9 +54,9 @@ enum setting_index {
 	SETTING_MAX
 };
 
-#define SETTING_TEXT_BYTES 64   /* room for any value that is no string */
-#define SETTING_ENV_BYTES  64   /* room for the name of any environment variable */
-#define SETTING_WHY_BYTES  256  /* room for what is wrong with a value */
+#define SETTING_TEXT_BYTES 64   /* holds any value that is no string */
+#define SETTING_ENV_BYTES  64   /* holds the name of any environment variable */
+#define SETTING_WHY_BYTES  256  /* holds the fault of a value */
 #define SETTING_LONGEST    4000 /* bytes of a string value, in every source */
 
 /* The row of this name, or NULL. */
@@ -80,7 +80,7 @@ int setting_set(const struct setting *s, struct config *cfg, const char *value, 
 
 /* The value of a row that is no string, in the unit that reads best: 64k, 8m, yes, disconnect. */
 void setting_text(const struct setting *s, int64_t value, char text[SETTING_TEXT_BYTES]);
-/* What cfg holds for the row, written to `number` unless it is a string; a secret that is set is "***". */
+/* The value that cfg has for the row, written to `number` unless it is a string; a secret that is set is "***". */
 const char *setting_show(const struct setting *s, const struct config *cfg, char number[SETTING_TEXT_BYTES]);
 
 #endif

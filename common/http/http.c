@@ -1,5 +1,5 @@
 /* http: see http.h. On libmicrohttpd, a thread for each caller: handlers simply block, a long poll costs a parked thread,
- * and there is no event loop that one slow request could hold up. What it does badly is done beside it: accepting when a
+ * and there is no event loop that one slow request could hold up. Tasks that it does badly are done beside it: accepting when a
  * limit of the machine is reached (http_listener), and deadlines for whole requests (http_callers).
  * SPDX-License-Identifier: MIT */
 #include "common/http/http.h"
@@ -27,7 +27,7 @@
 
 #define ADDRESS_BYTES 128
 #define LISTENERS_MAX 16
-/* What a connection may use: request line, headers, and what is read and written at a time. */
+/* Memory of a connection: request line, headers, and the bytes that are read and written at a time. */
 #define CALLER_BYTES 32768
 #define STACK_BYTES  262144
 /* Callers that have left, but whose threads libmicrohttpd has not joined yet. */
@@ -129,7 +129,7 @@ static bool read_call(struct http *h, struct MHD_Connection *connection, struct 
 	return false;
 }
 
-/* Who did what, for those who have to know afterwards. */
+/* One line for each call, for an audit. */
 static void say_called(const struct http_call *call)
 {
 	const struct http_request *request = &call->request;
@@ -154,7 +154,7 @@ static enum MHD_Result begin(struct http *h, struct MHD_Connection *connection, 
 		http_reply_refuse(&call->reply, MHD_HTTP_BAD_REQUEST, "the length of the body is given twice");
 		return send_reply(connection, call, true);
 	}
-	/* Known beforehand. Who asks before sending is told at once; all others send first and then look for an answer,
+	/* Known beforehand. A caller that asks before sending is told at once; all others send first and then look for an answer,
 	 * which a reset would take away from them if the body lay there unread. */
 	if (length != NULL && strtoull(length, NULL, 10) > h->opt.max_body) {
 		call->too_large = true;
@@ -240,7 +240,7 @@ __attribute__((format(printf, 2, 0))) static void on_log(void *arg, const char *
 
 struct http_options http_options_of(const struct config *cfg, struct http_keys *keys)
 {
-	/* Who asks whether all is well must not be told to come again later. */
+	/* A probe must not be told to come again later. */
 	static const char *const probes[] = {"/healthz", "/readyz", NULL};
 
 	return (struct http_options){

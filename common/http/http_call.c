@@ -84,7 +84,7 @@ void http_call_add_body(struct http_call *call, const char *bytes, size_t n, siz
 {
 	uint8_t *body;
 
-	/* What needs no key needs no body either: who may do nothing else fills no memory. */
+	/* A path without a key needs no body either: a caller without a key fills no memory. */
 	if (call->request.key.scopes == 0)
 		return;
 	call->too_large |= call->request.body_bytes + n > max_body;
@@ -122,7 +122,7 @@ static bool accepts_html(struct MHD_Connection *connection)
 	return accept != NULL && strstr(accept, "text/html") != NULL;
 }
 
-/* What a page sends has the Origin of the page; what is no browser sends none. */
+/* A request of a page has the Origin of the page; a program that is no browser sends none. */
 static bool comes_from_elsewhere(struct MHD_Connection *connection)
 {
 	const char *origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);

@@ -35,12 +35,12 @@ void http_call_free(struct http_call **call);
 
 /* The API key that it shows, or NULL. */
 const char *http_call_shown_key(struct MHD_Connection *connection);
-/* Do its headers say twice how long the body is? */
+/* Do its headers give the body's length twice? */
 bool http_call_has_two_lengths(struct MHD_Connection *connection);
 
-/* One more piece of the body. What is beyond max_body, or too much for the memory, is read and forgotten. */
+/* One more piece of the body. Bytes beyond max_body, or too many for the memory, are read and forgotten. */
 void http_call_add_body(struct http_call *call, const char *bytes, size_t n, size_t max_body);
-/* The request is whole: fill in what a handler wants to know, but the key. 0; -ENOMEM, also where memory ran out before. */
+/* The request is whole: fill in all that a handler wants to know, but the key. 0; -ENOMEM, also where memory ran out before. */
 int http_call_read(struct http_call *call, struct MHD_Connection *connection, const char *method);
 
 /* Hand call->reply over to libmicrohttpd, and count it; `close`: it is the connection's last. False: no memory. */

@@ -35,12 +35,12 @@ struct http_callers {
 	struct worker watchdog;
 	/* under lock */
 	struct lock lock;
-	pthread_cond_t left;     /* who wants in sleeps here, */
-	pthread_cond_t answered; /* and who ends the server, here */
+	pthread_cond_t left;     /* callers that want in sleep here, */
+	pthread_cond_t answered; /* and the end of the server, here */
 	bool end;                /* nobody comes any more */
 	unsigned n;
 	unsigned answering;
-	unsigned waiting;     /* for room */
+	unsigned waiting;     /* for a place */
 	unsigned making_room; /* of those who are here */
 	struct http_caller *first;
 };
@@ -114,7 +114,7 @@ static void watch(void *arg)
 		;
 }
 
-/* ---- making room ---- */
+/* ---- making space ---- */
 
 /* Its next request may lie there already. */
 static bool is_silent(const struct http_caller *caller)
@@ -124,7 +124,7 @@ static bool is_silent(const struct http_caller *caller)
 	return recv(caller->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
 }
 
-/* A request that is still not whole after this has to make room where others wait for it. */
+/* A request that is still not whole after this has to make place where others wait for it. */
 #define SLOW_NS CLOCK_SEC
 
 /* For how long has it kept its place without need? The idle come before the slow; 0: it has not. */
@@ -137,8 +137,8 @@ static int64_t kept_ns(const struct http_caller *caller, int64_t now)
 	return now - caller->asking_ns >= SLOW_NS ? now - caller->asking_ns : 0;
 }
 
-/* Somebody waits: cut off who has been idle longest, as any server may between two requests, or whose request takes longest
- * to come. A probe of /healthz is not to wait for the patience that keeps them. Neither call blocks. */
+/* Somebody waits: cut off the caller that has been idle longest, as any server may between two requests, or whose request takes
+ * longest to come. A probe of /healthz is not to wait for the patience that keeps them. Neither call blocks. */
 static void make_room_locked(struct http_callers *c) NEEDS(c->lock)
 {
 	struct http_caller *chosen = NULL;
@@ -159,7 +159,7 @@ static void make_room_locked(struct http_callers *c) NEEDS(c->lock)
 	(void)shutdown(chosen->fd, SHUT_RDWR);
 }
 
-/* Who leaves or becomes idle wakes us; that somebody has become slow is for us to see. */
+/* A caller that leaves or becomes idle wakes us; one that has become slow does not. */
 static void wait_for_room_locked(struct http_callers *c) NEEDS(c->lock)
 {
 	c->waiting++;
@@ -221,7 +221,7 @@ void http_callers_leave(struct http_callers *c, struct http_caller *caller)
 	unlink_locked(c, caller);
 	lock_drop(&c->lock);
 	(void)pthread_cond_signal(&c->left);
-	/* What it said was no request that we were shown, or not a whole one. */
+	/* Its bytes were no request that we were shown, or not a whole one. */
 	if (!caller->answered)
 		count(COUNT_HTTP_UNANSWERED);
 	free(caller);

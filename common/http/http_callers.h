@@ -14,15 +14,15 @@ int http_callers_start(unsigned max, int64_t timeout_ms, struct http_callers **o
 /* After http_callers_end, when all have left; joins the watchdog. *c becomes NULL. */
 void http_callers_stop(struct http_callers **c);
 
-/* From now on nobody enters and no further request is answered: who waits in enter returns, and who has no answer under way
- * is cut off. */
+/* From now on nobody enters and no further request is answered: callers that wait in enter return, and one that has no answer
+ * under way is cut off. */
 void http_callers_end(struct http_callers *c);
 /* After http_callers_end: returns when the answers under way are out, or timeout_ms later. */
 void http_callers_wait_answered(struct http_callers *c);
 
-/* One more caller, on this descriptor. While there is no room, who has been idle longest between two requests is cut off; where
- * nobody is, it waits: its bound is the deadlines of those who are here.
- *   0           it has the room, for timeout_ms at first: one that does not begin until then is forgotten
+/* One more caller, on this descriptor. While all places are taken, the caller that has been idle longest between two requests is
+ * cut off; where nobody is, it waits: its bound is the deadlines of those who are here.
+ *   0           it has the place, for timeout_ms at first: one that does not begin until then is forgotten
  *   -ESHUTDOWN  http_callers_end was called
  *   -ENOMEM */
 int http_callers_enter(struct http_callers *c, int fd);
@@ -40,7 +40,7 @@ void http_caller_reply(struct http_callers *c, struct http_caller *caller);
 /* The request is over; `answered` says that http_caller_answer said yes to it. The next one may come. caller may be NULL. */
 void http_caller_done(struct http_callers *c, struct http_caller *caller, bool answered);
 
-/* How long a caller may keep its connection without asking anything, where nobody waits for room. */
+/* How long a caller may keep its connection without asking anything, where nobody waits for a place. */
 #define HTTP_CALLER_IDLE_SECONDS 60
 
 #endif

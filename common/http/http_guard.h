@@ -1,4 +1,4 @@
-/* http_guard: who may make an HTTP call, and how often. What it refuses it answers and counts, and it logs whom.
+/* http_guard: who may make an HTTP call, and how often. A refused call is answered, counted and logged with its caller.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_HTTP_GUARD_H
 #define COMMON_HTTP_HTTP_GUARD_H
@@ -26,7 +26,7 @@ int http_guard_init(struct http_guard *g, struct http_keys *keys, const struct r
 		    const char *const *free_paths);
 void http_guard_fini(struct http_guard *g);
 
-/* Who calls: fill in the request's key, with what it has shown (NULL: nothing). */
+/* Identify the caller: fill in the request's key from the one that it has shown (NULL: none). */
 void http_guard_identify(const struct http_guard *g, const char *shown, struct http_request *request);
 
 /* Is the call one of no more a second than the rate? If not, the reply says when to come again. Takes the lock. */

@@ -1,4 +1,4 @@
-/* http_health: what those who watch a program ask for: /healthz, /readyz and /metrics. All of our programs have them.
+/* http_health: the paths for those who watch a program: /healthz, /readyz and /metrics. All of our programs have them.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_HTTP_HEALTH_H
 #define COMMON_HTTP_HTTP_HEALTH_H

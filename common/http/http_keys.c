@@ -53,7 +53,7 @@ static bool hash_of(const char *text, uint8_t hash[HASH_BYTES])
 
 /* ---- names in the metrics ---- */
 
-/* A name keeps its place, also when its key is gone: what it did has been counted. Those for whom there is no place left are
+/* A name keeps its place, also when its key is gone: its calls have been counted. Those for whom there is no place left are
  * counted together. Places are never taken back, so /metrics reads them without a lock. */
 enum { LABEL_NO_KEY, LABEL_OTHERS, LABEL_API_KEY, LABEL_FIRST };
 

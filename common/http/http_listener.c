@@ -98,7 +98,7 @@ int http_listener_start(const char *address, const char *label, bool reuse_port,
 		goto free_listener;
 	if ((rc = worker_start(&l->worker, "http accept", accept_all, l)) < 0)
 		goto close_listener;
-	/* Who starts us waits for that line. */
+	/* The process that started us waits for that line. */
 	if ((rc = listen_announce(l->fd, label, &port)) < 0)
 		http_listener_stop(&l);
 	*out = l;

@@ -85,7 +85,7 @@ static int grow(struct http_param **params, size_t n)
 {
 	struct http_param *more;
 
-	/* At 0, 1, 2, 4, 8 ... the room is used up. */
+	/* At 0, 1, 2, 4, 8 ... the space is used up. */
 	if ((n & (n - 1)) != 0)
 		return 0;
 	if ((more = reallocarray(*params, n > 0 ? n * 2 : 1, sizeof(**params))) == NULL)

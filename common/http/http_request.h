@@ -1,4 +1,4 @@
-/* http_request: what a caller of the HTTP server asks, and the reply that it gets. SPDX-License-Identifier: MIT */
+/* http_request: a caller's request to the HTTP server, and its reply. SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_HTTP_REQUEST_H
 #define COMMON_HTTP_HTTP_REQUEST_H
 
@@ -19,7 +19,7 @@ struct http_request {
 	const struct http_param *params; /* of the query */
 	size_t n_params;
 	bool bad_params;     /* path or query did not decode */
-	const uint8_t *body; /* followed by a zero byte; none is kept of who shows no key where one is needed */
+	const uint8_t *body; /* followed by a zero byte; none is kept of a caller without a key where one is needed */
 	size_t body_bytes;
 	const char *peer;    /* address of the caller */
 	bool has_shown_key;  /* in X-Api-Key or Authorization: Bearer, */

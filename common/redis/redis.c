@@ -104,7 +104,7 @@ void redis_stop(struct redis *r)
 
 /* ---- waiting ---- */
 
-/* How long poll() may wait; rounded up, so that the time is over when it returns 0. */
+/* How long poll() may wait; rounded up, so that the deadline has passed when it returns 0. */
 static int poll_ms(int64_t deadline_ns)
 {
 	int64_t left = deadline_ns - clock_now_ns();
@@ -114,7 +114,7 @@ static int poll_ms(int64_t deadline_ns)
 	return left / CLOCK_MS >= 60000 ? 60000 : (int)(left / CLOCK_MS) + 1;
 }
 
-/* Until the connection has something to say (fd < 0: until the deadline). 0, -ETIMEDOUT, -ESHUTDOWN. */
+/* Until the connection is readable (fd < 0: until the deadline). 0, -ETIMEDOUT, -ESHUTDOWN. */
 static int wait_readable(struct redis *r, int fd, int64_t deadline_ns)
 {
 	struct pollfd fds[2] = {{.fd = r->wake_fd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};

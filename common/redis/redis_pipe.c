@@ -15,7 +15,7 @@
 #include "common/base/thread.h"
 #include "common/redis/redis_call.h"
 
-/* What may wait. Redis away for a few seconds at full load stays below it; beyond it callers are told at once. */
+/* Bounds on waiting calls. A few seconds without Redis at full load stay below them; beyond them callers are told at once. */
 #define CALLS_MAX 65536
 #define BYTES_MAX (64u << 20)
 /* One batch: enough to make the round trip cheap, not so much that its first answer waits for its last command. */
@@ -63,7 +63,7 @@ static void finish(struct redis_pipe *p, struct redis_call *call, int rc, struct
 
 /* ---- the thread ---- */
 
-/* End what waits in vain: nobody is there for it, or its time is over. */
+/* End the calls that wait in vain: nobody is there for them, or they timed out. */
 static void expire_locked(struct redis_pipe *p) NEEDS(p->lock)
 {
 	struct call_list all = p->waiting;
@@ -132,7 +132,7 @@ static int was_forgotten(struct redis_pipe *p, const struct redis_call *call)
 	return call->was_sent ? -ECONNRESET : -ENOEXEC;
 }
 
-/* What an error means for its call. */
+/* The return code that an error means for its call. */
 static int judge_error(struct redis_pipe *p, const struct redis_call *call, const struct redisReply *reply, int rc)
 {
 	if (call->script != NULL)
@@ -223,7 +223,7 @@ static void *run(void *arg)
 
 	OBJ_CHECK(p, REDIS_PIPE_MAGIC);
 	while (wait_for_work(p)) {
-		/* What was sent into a connection that the peer has closed would be lost or sent twice. */
+		/* Bytes sent into a connection that the peer has closed would be lost or sent twice. */
 		if (redis_is_connected(p->redis) && redis_is_stale(p->redis))
 			continue;
 		if (redis_ready(p->redis, clock_now_ns() + look_around_ns, &fresh) < 0)

@@ -15,7 +15,7 @@ int64_t redis_reply_number(const struct redisReply *reply, size_t i);
 /* Is this word the first element? */
 bool redis_reply_says(const struct redisReply *reply, const char *word);
 
-/* What an error reply means, 0 for any other reply:
+/* The meaning of an error reply, 0 for any other reply:
  *   -EROFS   a replica answered (READONLY, MASTERDOWN): the master is elsewhere
  *   -EBUSY   LOADING, BUSY, TRYAGAIN: later
  *   -EACCES  NOAUTH, WRONGPASS

@@ -12,7 +12,7 @@
 
 #include "common/redis/redis.h"
 
-/* What to do with a command whose connection broke before its answer came. */
+/* Treatment of a command whose connection broke before its answer came. */
 enum redis_repeat {
 	REDIS_ONCE,  /* fail: doing it twice would be wrong */
 	REDIS_AGAIN, /* send it again on the next connection, before everything newer, until its deadline */
@@ -28,7 +28,7 @@ struct redis_script {
 #define REDIS_SCRIPTS_MAX  32
 #define REDIS_SCRIPT_BYTES 41 /* of a hash as a text */
 
-/* What the server of one connection knows; {0}: nothing. One thread. */
+/* The scripts that the server of one connection knows; {0}: nothing. One thread. */
 struct redis_scripts {
 	struct redis_script_known {
 		const struct redis_script *script;
@@ -45,7 +45,7 @@ int redis_scripts_append(struct redis_scripts *s, struct redis *redis, const str
 /* The server may not know it (NULL: any): the next use brings the text. */
 void redis_scripts_forget(struct redis_scripts *s, const struct redis_script *script);
 
-/* What Redis calls it: SHA-1 of the text. */
+/* Its name in Redis: SHA-1 of the text. */
 void redis_script_hash(const struct redis_script *script, char hash[REDIS_SCRIPT_BYTES]);
 
 #endif

@@ -24,7 +24,7 @@ struct message {
 	uint32_t body_bytes;
 	int64_t born_ns;                    /* when it was accepted, clock_now_ns() */
 	uint8_t v1_head[PACKET_HEAD_BYTES]; /* op 5, ver 0: goes before body for a v1 client */
-	/* set once by the first who needs it, with an atomic exchange: a malloc'ed form that the message then owns; NULL as
+	/* set once by the first thread that needs it, with an atomic exchange: a malloc'ed form that the message then owns; NULL as
 	 * long as nobody has asked (comet/transport/v1_json.c) */
 	_Atomic(struct message_form *) v1_json;
 	uint8_t v2[]; /* header (op, ver 1) and body as a v2 client gets them */

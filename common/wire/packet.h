@@ -21,7 +21,7 @@ enum dialect {
 	DIALECT_V1_JSON = 3, /* v1 over WebSocket text */
 };
 
-/* What a read has brought. */
+/* The outcome of a read. */
 enum packet_kind {
 	PACKET_WHOLE,   /* a packet */
 	PACKET_PING,    /* a ping of the transport's: written back as it is, with no header */
@@ -38,7 +38,7 @@ struct packet {
 	uint8_t *body; /* may point into the reader's buffer: valid until the next read */
 };
 
-/* Decode a header of PACKET_HEAD_BYTES; p->body_bytes is what follows, p->body is NULL.
+/* Decode a header of PACKET_HEAD_BYTES; p->body_bytes is the length of its body, p->body is NULL.
  *   0                   good
  *   -ERR_PACKET_LENGTH  package length below 16 or negative
  *   -ERR_PACKET_HEADER  header length other than 16

@@ -1,5 +1,5 @@
-/* seat: who is registered: a connection by its key, the number that logic gave to its registration, and its user. Passed by
- * pointer from the reader of a connection to the registry; what a user is, only those know who look into it.
+/* seat: a registration: a connection by its key, the number that logic gave to its registration, and its user. Passed by
+ * pointer from the reader of a connection to the registry; only code that looks into it knows what a user is.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_WIRE_SEAT_H
 #define COMMON_WIRE_SEAT_H

@@ -14,7 +14,7 @@
 #include "common/base/utf8.h"
 #include "common/wire/wire_text.h"
 
-/* A text of a comet with very many rooms; more is no message of ours. */
+/* The text of a comet with its largest number of rooms; more is no message of ours. */
 #define TEXT_MAX (32u << 20)
 
 static const char *const methods[WIRE_METHODS] = {

@@ -1,4 +1,4 @@
-/* wire: what passes between logic and comets: pushes on their way down, and the JSON of requests on their way up.
+/* wire: the traffic between logic and comets: pushes on their way down, and the JSON of requests on their way up.
  * Encoding and decoding are pure functions; docs/logic-protocol.md says what the texts look like.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_WIRE_WIRE_H
@@ -17,18 +17,18 @@
 #define WIRE_TEXT_BYTES  128
 #define WIRE_ACCEPTS_MAX 256 /* accepted operations of one connection */
 
-/* What a comet asks logic for a client that wants in. */
+/* A comet's request to logic for a client that wants in. */
 struct wire_connect {
 	const uint8_t *token; /* body of the AUTH packet, unread */
 	size_t token_bytes;
 	const char *peer; /* address of the client, without the port */
-	bool needs_proof; /* the comet's auth.mode is not open: who is only believed must not come in */
+	bool needs_proof; /* the comet's auth.mode is not open: a client that is only believed must not come in */
 	/* The comet gives up then and may ask another instance: from then on the request must change nothing. Milliseconds
 	 * on the registry's clock (Redis's in a cluster); 0: never. */
 	int64_t expires_ms;
 };
 
-/* What logic answers. Plain data: on the reader's stack during the handshake, copied by who keeps it. */
+/* The answer of logic. Plain data: on the reader's stack during the handshake, copied by its keeper. */
 struct wire_session {
 	uint64_t id; /* of this registration: larger = newer for the same key; 0: logic does not number them */
 	int64_t mid; /* the user, or 0 */
@@ -43,13 +43,13 @@ struct wire_session {
 	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED: words for the client */
 };
 
-/* Who sits there; good for as long as the session is. */
+/* The session's seat; good for as long as the session is. */
 static inline struct seat wire_session_seat(const struct wire_session *session)
 {
 	return (struct seat){.key = session->key, .session_id = session->id, .mid = session->mid};
 }
 
-/* What logic answers to a new token of a connection that is in already. */
+/* The answer of logic to a new token of a connection that is in already. */
 struct wire_renewal {
 	int64_t lifetime_ms;           /* as in a session, from now on */
 	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED */
@@ -60,7 +60,7 @@ struct wire_room_count {
 	int64_t count;
 };
 
-/* What a comet tells about itself with its room counts. */
+/* A comet's words about itself, with its room counts. */
 struct wire_load {
 	int64_t connections;
 	int64_t addresses; /* distinct client addresses */
@@ -105,7 +105,7 @@ enum wire_method {
 struct wire_request {
 	enum wire_method method;
 	const char *id;              /* the reply repeats it */
-	const char *server;          /* who asks */
+	const char *server;          /* the comet that asks */
 	const char *reply;           /* channel for the reply; "" for no reply */
 	struct wire_connect connect; /* of WIRE_CONNECT and WIRE_REAUTH; its expires_ms is of all methods */
 	struct seat seat;            /* of all methods but WIRE_CONNECT and WIRE_RENEW_ONLINE */
@@ -113,7 +113,7 @@ struct wire_request {
 	struct wire_load load;       /* WIRE_RENEW_ONLINE */
 	const struct wire_room_count *rooms;
 	size_t n_rooms;
-	void *owned[2]; /* what was decoded, and what was made of it */
+	void *owned[2]; /* the decoded object, and the copies made of it */
 };
 
 /* A JSON text, malloc'ed, ended by a zero byte that *bytes does not count. Rooms whose id is not UTF-8 are left out.
@@ -166,7 +166,7 @@ void wire_entry_fini(struct wire_entry *entry);
 /* A push as it was read from a stream. */
 struct wire_pushed {
 	struct wire_push push;
-	const char *from; /* who wrote it, "" for a writer that does not number what it writes */
+	const char *from; /* its writer, "" for a writer that does not number what it writes */
 	size_t from_bytes;
 	uint64_t seq;    /* its number among all of that writer's */
 	uint64_t number; /* its number in this stream, 0: not numbered */

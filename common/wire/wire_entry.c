@@ -17,7 +17,7 @@ static const char *const targets[WIRE_TARGETS] = {
 
 static const char *const reasons[WIRE_REASONS] = {[WIRE_KICKED] = "kicked", [WIRE_REPLACED] = "replaced"};
 
-/* What stands in place of a target, see wire_entry_had. */
+/* A stand-in for a target, see wire_entry_had. */
 static const char lost[] = "lost";
 
 /* ---- writing ---- */
@@ -280,7 +280,7 @@ static int get_message(const struct raw *raw, struct wire_pushed *out)
 			   raw->body != NULL ? (uint32_t)raw->body->value_bytes : 0, &out->push.message);
 }
 
-/* What the target needs beside its message. */
+/* The fields that the target needs beside its message. */
 static int get_target(const struct raw *raw, struct wire_pushed *out)
 {
 	struct wire_push *push = &out->push;

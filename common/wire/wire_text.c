@@ -39,7 +39,7 @@ static int digit(char c)
 	return at != NULL ? (int)(at - alphabet) : -1;
 }
 
-/* Padding is asked for, white space is not allowed: whoever writes this can do it right. */
+/* Padding is asked for, white space is not allowed: the writer of this can do it right. */
 static int base64_decode(const char *text, size_t n, uint8_t **out, size_t *out_bytes)
 {
 	size_t pad = n >= 1 && text[n - 1] == '=' ? (n >= 2 && text[n - 2] == '=' ? 2 : 1) : 0;

@@ -1,4 +1,4 @@
-/* wire_text: bytes that may be anything as members of a JSON object: as they are where they are UTF-8, else in base64
+/* wire_text: bytes that may be anything as members of a JSON object: as they are where they are UTF-8, otherwise in base64
  * under the name with "64" behind it. SPDX-License-Identifier: MIT */
 #ifndef COMMON_WIRE_WIRE_TEXT_H
 #define COMMON_WIRE_WIRE_TEXT_H
