@@ -177,7 +177,7 @@ void admission_load(struct admission *a, int64_t *connections, int64_t *addresse
 
 /* ---- what the machine allows ---- */
 
-/* What a connection takes, what an HTTP caller takes, and what is neither: listeners, timers, log, Redis, libraries. */
+/* The needs of a connection, of an HTTP caller, and of all the rest: listeners, timers, log, Redis, libraries. */
 static const struct need {
 	int64_t connection, caller, others;
 } needs[MACHINE_RESOURCES] = {

@@ -1,5 +1,5 @@
 /* admission: may this one come in? Totals, per address, how fast they come, how many are not through the handshake, draining.
- * accept asks it. What counts as one address: for IPv6 a network of 64 bits, which is what one subscriber has.
+ * accept asks it. One address is, for IPv6, a network of 64 bits, as one subscriber has it.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_ADMISSION_H
 #define COMET_ADMISSION_H
@@ -49,7 +49,7 @@ enum close_reason admission_enter(struct admission *a, const struct sockaddr *pe
 	WITHOUT(a->lock);
 /* It is through the handshake: the ticket is TICKET_IN. */
 void admission_pass(struct admission *a, enum ticket *ticket);
-/* Whoever has that ticket from that address goes; TICKET_NONE: nothing happens. The ticket is then TICKET_NONE. Takes
+/* The connection with that ticket from that address goes; TICKET_NONE: nothing happens. The ticket is then TICKET_NONE. Takes
  * a->lock. */
 void admission_leave(struct admission *a, const struct sockaddr *peer, enum ticket *ticket) WITHOUT(a->lock);
 

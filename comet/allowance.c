@@ -9,7 +9,7 @@
 /* Packets before AUTH, which are read and forgotten: no client has a use for more than a few. */
 static const struct rate strangers = {.per_second = 10, .burst_ns = CLOCK_SEC};
 
-/* What is no packet: pings, pongs and fragments of a WebSocket. A message of a thousand fragments still comes at once. */
+/* Frames that are no packet: pings, pongs and fragments of a WebSocket. A message of a thousand fragments still comes at once. */
 static const struct rate frames = {.per_second = 100, .burst_ns = 10 * CLOCK_SEC};
 
 /* New tokens from one client. Each may cost a signature or a call to the back end, which those who come in are waiting for,

@@ -96,11 +96,11 @@ int channel_push(struct channel *ch, struct message *msg, bool filter) WITHOUT(c
  * deadline_ns, but not for a peer whose socket is full. True: there is space for msg now, push it again. */
 bool channel_wait_for_space(struct channel *ch, const struct message *msg, int64_t deadline_ns) WITHOUT(ch->lock);
 
-/* Have the dispatcher say something that is neither answer nor push, between two of them: channel_take_notice. Never waits;
+/* Have the dispatcher write something that is neither answer nor push, between two of them: channel_take_notice. Never waits;
  * does nothing once the channel is closed. */
 void channel_notice(struct channel *ch) WITHOUT(ch->lock);
 
-/* No more pushes, no more answers: what is queued is still written, then channel_ready says FINISH. Wakes whoever sleeps.
+/* No more pushes, no more answers: all that is queued is still written, then channel_ready says FINISH. Wakes each that sleeps.
  * Any number of times. */
 void channel_close(struct channel *ch) WITHOUT(ch->lock);
 

@@ -141,7 +141,7 @@ static bool leads_somewhere(const char *address)
 	return address_parse(address, &a) < 0 || (a.number != 0 && !address_is_wildcard(&a));
 }
 
-/* The addresses that are told: those of server.addrs, else of tcp.bind, as far as they are of use. NULL: no memory. */
+/* The addresses that are told: those of server.addrs, or of tcp.bind, as far as they are of use. NULL: no memory. */
 static char *addresses_of(const struct config *cfg)
 {
 	const char *rest = cfg->server_addrs[0] != '\0' ? cfg->server_addrs : cfg->tcp_bind;

@@ -30,7 +30,7 @@ COUNTER_LABELS(LIMITED, limits, LIMIT_MAX);
 /* How long the peer gets to read the goodbye and close, once everything was written. */
 #define LINGER_NS CLOCK_SEC
 
-/* What was accepted for a key before it moved stands before the word of it in this comet's stream, but not before it in every
+/* Pushes accepted for a key before it moved stand before the news of its move in this comet's stream, but not before it in every
  * queue here, nor where a logic of an older release writes: so long one may be on its way to where the key was. */
 #define MOVED_NS (CLOCK_SEC / 2)
 
@@ -75,7 +75,7 @@ void connection_unref(struct connection **connection)
 	*connection = NULL;
 	if (atomic_fetch_sub_explicit(&c->refs, 1, memory_order_acq_rel) > 1)
 		return;
-	/* What came between the last write and the close, or had no dispatcher yet. */
+	/* Messages that came between the last write and the close, or had no dispatcher yet. */
 	count_by_add(COUNT_DROPPED, DROP_CLOSED, channel_fini(&c->channel));
 	transport_free(&c->transport);
 	c->magic = 0;
@@ -94,7 +94,7 @@ static bool give_reason(struct connection *c, enum close_reason why)
 bool connection_shutdown(struct connection *c, enum close_reason why)
 {
 	if (!give_reason(c, why))
-		return false; /* who came first closes the channel */
+		return false; /* the first to come closes the channel */
 	/* Before the channel is closed: the dispatcher then says goodbye, and files an earlier deadline that must stand. */
 	if (c->deadline.timer != NULL)
 		timer_set(&c->deadline, clock_now_ns() + c->opt->write_timeout_ns + LINGER_NS);
@@ -158,7 +158,7 @@ void connection_set_lifetime(struct connection *c, int64_t lifetime_ms)
 {
 	int64_t expires;
 
-	/* What is beyond the clock's range is for ever, too. */
+	/* A time beyond the clock's range is for ever, too. */
 	if (lifetime_ms <= 0 || __builtin_mul_overflow(lifetime_ms, CLOCK_MS, &expires) ||
 	    __builtin_add_overflow(expires, clock_now_ns(), &expires))
 		expires = INT64_MAX;
@@ -234,7 +234,7 @@ void connection_say_goodbye(struct connection *c, enum transport_wait wait)
 {
 	enum close_reason why = atomic_load(&c->reason);
 
-	/* Who was told to leave has perhaps been replaced by its own next connection. */
+	/* A client that was told to leave has perhaps replaced this connection by its next. */
 	if (close_reason_code(why) != 0 && !(c->forewarned && (why == CLOSE_DRAINING || why == CLOSE_REPLACED)))
 		(void)write_op_6(c, why, wait);
 	transport_finish_writing(c->transport, close_reason_ws_code(why), close_reason_name(why), wait);

@@ -1,7 +1,7 @@
 /* connection: the owner of one client: its transport, its mailbox, its deadline, who it is. Counted: the reader holds a
- * reference, and whoever found it in a bucket or a room. The dispatcher borrows the reader's, which joins it.
+ * reference, and each thread that found it in a bucket or a room. The dispatcher borrows the reader's, which joins it.
  *
- * Its life and its end, by the fields that say where it is; `reason` is given once, by whoever comes first:
+ * Its life and its end, by the fields that say where it is; `reason` is given once, by the thread that comes first:
  *
  *   HANDSHAKE   in_handshake          deadline: cut, CLOSE_HANDSHAKE_TIMEOUT
  *       |  connection_end_handshake, by the reader
@@ -44,7 +44,7 @@ struct room;
 struct server;
 struct whitelist;
 
-/* What holds a connection back, or keeps something from it: labels of comet_limited_total. */
+/* Limits that hold a connection back, or keep something from it: labels of comet_limited_total. */
 enum connection_limit {
 	LIMIT_PACKETS,
 	LIMIT_BYTES,
@@ -59,7 +59,7 @@ enum connection_limit {
 struct connection_options {
 	struct channel_options channel;
 	int64_t write_timeout_ns;
-	struct goodbye *goodbye; /* where else its clients may go */
+	struct goodbye *goodbye; /* other servers for its clients */
 };
 
 struct connection {
@@ -78,7 +78,7 @@ struct connection {
 	int64_t heartbeat_ns;
 	enum dialect dialect;
 	/* logic's own words for CLOSE_AUTH_REFUSED and CLOSE_NO_LOGIC, or NULL; set by the reader before it gives that reason,
-	 * read by who has seen the reason */
+	 * read by threads that have seen the reason */
 	char *refusal;
 	/* reader only */
 	bool in_bucket;
@@ -86,7 +86,7 @@ struct connection {
 	int64_t renewed_ns; /* when logic was last told that it is still here */
 	int64_t packets_ns; /* the buckets of limits.packets and limits.bytes */
 	int64_t bytes_ns;
-	int64_t frames_ns;   /* ... of what is no packet, */
+	int64_t frames_ns;   /* ... of frames that are no packet, */
 	int64_t strange_ns;  /* of packets before AUTH, */
 	int64_t renewals_ns; /* and of new tokens */
 	/* the baton's holder only */
@@ -124,9 +124,9 @@ void connection_unref(struct connection **c);
  * all of that. Any thread, never blocks; takes the channel's and the timer's lock. */
 bool connection_shutdown(struct connection *c, enum close_reason why);
 /* It is replaced by a newer connection on another comet: ended for that. A client that was told to leave has itself opened
- * the new connection: what was on its way here when its key moved is still delivered, for half a second. Any thread. */
+ * the new connection: pushes that were on their way here when its key moved are still delivered, for half a second. Any thread. */
 void connection_replaced(struct connection *c);
-/* Have it told by op 6 that this server goes away, and serve it on: a client that connects elsewhere now, and then closes,
+/* Have it told by op 6 that this server is going away, and serve it on: a client that connects elsewhere now, and then closes,
  * misses nothing. Any thread, never blocks; takes the channel's lock. */
 void connection_forewarn(struct connection *c);
 /* End it at once: nothing more is read or written. */
@@ -152,12 +152,12 @@ static inline bool connection_expires(const struct connection *c)
 	return atomic_load(&c->expires_ns) != INT64_MAX;
 }
 
-/* What the deadline does when it comes up: the timer's fire. In the handshake it aborts, later it is a missed heartbeat or
+/* The action of the deadline when it comes up: the timer's fire. In the handshake it aborts, later it is a missed heartbeat or
  * a token that is over, and while closing it ends the patience. */
 void connection_expired(struct timer_entry *e);
 
 /* Write op 6 for the reason, if it has a code, and let the peer see the end. The caller holds the baton. TRANSPORT_WAIT: as
- * long as the write deadline allows; TRANSPORT_NOW: what does not go now is not said. */
+ * long as the write deadline allows; TRANSPORT_NOW: bytes that do not go now are dropped. */
 void connection_say_goodbye(struct connection *c, enum transport_wait wait);
 
 /* Write what connection_forewarn wants said. The dispatcher, with the baton. 0, or -errno of the write. */

@@ -24,7 +24,7 @@ static void too_slow(struct server *s, struct connection *c)
 		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_MESSAGE_DROPPED));
 }
 
-/* What became of one message, as channel_push said. */
+/* Count one message by the return code of channel_push. */
 static void account(struct server *s, struct connection *c, int rc)
 {
 	switch (rc) {

@@ -85,7 +85,7 @@ static int write_haul(struct connection *c, struct haul *h, enum transport_wait 
 	return rc;
 }
 
-/* That this server goes away, if the client is to be told. */
+/* Op 6 that this server is going away, if the client is to be told. */
 static int forewarn(struct connection *c)
 {
 	return channel_take_notice(&c->channel) ? connection_say_leave(c) : 0;

@@ -9,7 +9,7 @@
  * channel is closed and empty, after the goodbye. */
 void *dispatch(void *arg);
 
-/* Write what waits, as TRANSPORT_NOW does, for whoever was handed the baton by channel_push or channel_signal. Gives it back. */
+/* Write what waits, as TRANSPORT_NOW does, for the thread that got the baton from channel_push or channel_signal. Gives it back. */
 void dispatch_now(struct connection *c);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Addresses stand in JSON as they are: what would have to be escaped is no address. */
+/* Addresses stand in JSON as they are: a text that would have to be escaped is no address. */
 static bool is_plain(const char *address)
 {
 	return address[0] != '\0' && strpbrk(address, "\"\\") == NULL && address[strcspn(address, "\n\r\t")] == '\0';
@@ -38,7 +38,7 @@ void goodbye_set_nodes(struct goodbye *g, const struct logic_node *list, size_t 
 	atomic_store_explicit(&g->n, g->near.n + g->far.n, memory_order_release);
 }
 
-/* The one of these nodes to begin with: all who are sent away one after another shall not run to the same one. */
+/* The one of these nodes to begin with: clients that are sent away one after another shall not run to the same one. */
 static size_t first_node(const struct logic_node *nodes, size_t n, int64_t weights, uint32_t turn)
 {
 	/* The golden ratio's share of 2^32 spreads successive turns evenly over the range. */

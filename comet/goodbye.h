@@ -1,4 +1,5 @@
-/* goodbye: what op 6 says: why, and where else a client may go when this comet goes away. SPDX-License-Identifier: MIT */
+/* goodbye: the words of op 6: the reason, and other servers for the client when this comet is going away.
+ * SPDX-License-Identifier: MIT */
 #ifndef COMET_GOODBYE_H
 #define COMET_GOODBYE_H
 
@@ -19,7 +20,7 @@ struct goodbye_group {
 	int64_t weights; /* of all together */
 };
 
-/* All zero: there is nowhere else to go. */
+/* All zero: there is no other server. */
 struct goodbye {
 	/* set before n is, which readers look at first */
 	struct logic_node nodes[GOODBYE_NODES];
@@ -29,7 +30,7 @@ struct goodbye {
 	atomic_uint turns;
 };
 
-/* Where else clients may go, told from now on with CLOSE_DRAINING; at most GOODBYE_NODES are taken. Once, on the thread that
+/* The other servers for clients, told from now on with CLOSE_DRAINING; at most GOODBYE_NODES are taken. Once, on the thread that
  * then begins the drain. */
 void goodbye_set_nodes(struct goodbye *g, const struct logic_node *nodes, size_t n);
 

@@ -68,7 +68,7 @@ static bool stop(struct program *p);
 
 static void slim_thread_storage(char **argv)
 {
-#if STACK_SCALE == 1 /* sanitizers have much to say about loading and nothing about memory */
+#if STACK_SCALE == 1 /* sanitizers report much about loading and nothing about memory */
 	char path[4096];
 	ssize_t n;
 
@@ -159,7 +159,7 @@ int main(int argc, char **argv)
 	if (rc == 0)
 		signals_wait(reload, p);
 	if ((clean = stop(p)))
-		config_fini(&p->cfg); /* else there are threads that still read it */
+		config_fini(&p->cfg); /* otherwise there are threads that still read it */
 	if (rc == -ERR_SCHEMA)
 		return 2; /* as for a wrong setting: to be started again does not help */
 	return rc == 0 && clean ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -263,7 +263,7 @@ static int start(struct program *p)
 	if ((rc = open_doors(p)) < 0)
 		return rc;
 	tell_ports(p);
-	/* Last, so that who finds /healthz answering finds everything else there. */
+	/* Last, so that everything is up once /healthz answers. */
 	return start_http(p);
 }
 
@@ -292,7 +292,7 @@ static void say_what_to_try(const struct program *p, const char *name)
 
 /* ---- run and stop ---- */
 
-/* What can change while connections are there: certificates and keys. */
+/* The parts that can change while connections are there: certificates and keys. */
 static void reload(void *arg)
 {
 	struct program *p = arg;

@@ -38,7 +38,7 @@ static int end_refused(struct connection *c, const struct wire_renewal *renewal)
 	return -ERR_REFUSED;
 }
 
-/* Op 8 says that it may stay longer. If logic is away it comes back as op 7: nothing has changed, the client may try again
+/* Op 8 says that it may stay longer. If logic does not answer it comes back as op 7: nothing has changed, the client may try again
  * while it has time. Deep calls are behind this when logic is in this program, so the stack is given back. */
 static int reauthenticate(struct server *s, struct connection *c, struct packet *p)
 {
@@ -70,7 +70,7 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 
 /* ---- v2 ---- */
 
-/* The body as a room id; -EBADMSG for what no room may be called. */
+/* The body as a room id; -EBADMSG for a name that no room may have. */
 static int read_room(const struct packet *p, char room[WIRE_ROOM_BYTES])
 {
 	if (p->body_bytes >= WIRE_ROOM_BYTES)
@@ -157,7 +157,7 @@ static int change_accepts(struct server *s, struct connection *c, struct packet 
 	return rc == -ENOMEM ? rc : packet_keep_body(p);
 }
 
-/* An application's own operation goes to the back end. It is answered even if logic is away: the contract has no reply that
+/* An application's own operation goes to the back end. It is answered even if logic is unreachable: the contract has no reply that
  * says no, and those online stay online. */
 static int forward(struct server *s, struct connection *c, struct packet *p)
 {
@@ -178,7 +178,8 @@ static int operate_v2(struct server *s, struct connection *c, struct packet *p)
 {
 	switch (p->op) {
 	case OP_AUTH:
-		/* Its time has no end, so there is nothing to put off. Who reads what clients send shall see no tokens. */
+		/* Its time has no end, so there is nothing to put off. A back end that reads clients' packets shall see no
+		 * tokens. */
 		packet_drop_body(p);
 		return 0;
 	case OP_CHANGE_ROOM:

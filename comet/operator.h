@@ -1,4 +1,4 @@
-/* operator: what to do with a packet that is no heartbeat. SPDX-License-Identifier: MIT */
+/* operator: the treatment of a packet that is no heartbeat. SPDX-License-Identifier: MIT */
 #ifndef COMET_OPERATOR_H
 #define COMET_OPERATOR_H
 

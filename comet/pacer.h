@@ -1,4 +1,4 @@
-/* pacer: pushes to all that are to be slow: a number of deliveries a second at the most. One thread serves all of them,
+/* pacer: pushes to all that are to be slow: at most a number of deliveries a second. One thread serves all of them,
  * each on its own clock. SPDX-License-Identifier: MIT */
 #ifndef COMET_PACER_H
 #define COMET_PACER_H
@@ -10,7 +10,7 @@ struct pacer;
 
 /* 0, -ENOMEM, -EAGAIN. */
 int pacer_start(struct server *s, struct pacer **out);
-/* What is still to be delivered is dropped and counted. Joins. */
+/* The deliveries that are left are dropped and counted. Joins. */
 void pacer_stop(struct pacer **p);
 
 /* Deliver to all that are online when their bucket's turn comes, `speed` (above 0) a second. Any thread.

@@ -23,7 +23,7 @@ enum refusal { REFUSED_QUEUE_FULL, REFUSED_NO_MEMORY, REFUSED_STOPPING, REFUSED_
 /* Whom a job by keys is for. */
 struct job_key {
 	char *key;
-	uint64_t session_id; /* WIRE_KICK: of this registration; 0: of whoever has the key */
+	uint64_t session_id; /* WIRE_KICK: of this registration; 0: of any that has the key */
 	unsigned bucket;     /* the number of the key's */
 };
 

@@ -1,4 +1,4 @@
-/* room: who is in one room of one bucket. Joins and leaves happen under the bucket's lock, so that a room that loses its
+/* room: the members of one room in one bucket. Joins and leaves happen under the bucket's lock, so that a room that loses its
  * last member while another joins is never refused; pushes take only the room's own.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_ROOM_H
@@ -15,7 +15,7 @@
 struct room {
 	unsigned magic;
 #define ROOM_MAGIC 0x40033e5a
-	atomic_uint refs; /* the bucket's map, and whoever found it there */
+	atomic_uint refs; /* the bucket's map, and each thread that found it there */
 	/* set once */
 	struct tally *tally; /* its id is the room's */
 	struct tally_table *tallies;

@@ -17,7 +17,7 @@ int round_init(struct round *r, unsigned n, size_t buffer_bytes, timer_fire *fir
 /* No entry is filed and no buffer lent any more. Joins the timer threads. */
 void round_fini(struct round *r);
 
-/* What the connection with this turn uses; turns count on. */
+/* The buffers of the connection with this turn; turns count on. */
 struct timer *round_timer(struct round *r, unsigned turn);
 struct buffers *round_buffers(struct round *r, unsigned turn);
 

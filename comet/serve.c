@@ -59,7 +59,7 @@ static int handshake(struct server *s, struct connection *c)
 	struct packet p;
 	int rc;
 
-	/* From accept on, so that what a transport does before this counts, too. */
+	/* From accept on, so that the time of a transport's handshake counts, too. */
 	rc = timer_add(round_timer(&s->round, c->turn), &c->deadline,
 		       c->born_ns + s->cfg->protocol_handshake_timeout * CLOCK_MS);
 	if (rc == 0)
@@ -169,7 +169,7 @@ static int take_session(struct connection *c, const struct wire_session *session
 	const struct seat seat = wire_session_seat(session);
 	int rc;
 
-	/* Who speaks text is answered in text, whatever the token looks like. */
+	/* A client that speaks text is answered in text, whatever the token looks like. */
 	c->dialect = transport_is_text(c->transport) ? DIALECT_V1_JSON : session->dialect;
 	c->heartbeat_ns = session->heartbeat_ms * CLOCK_MS;
 	c->renewed_ns = clock_now_ns();
@@ -232,7 +232,7 @@ static int start_dispatcher(struct connection *c, struct thread **dispatcher)
 	int rc;
 
 	if (channel_open(&c->channel) < 0)
-		return 0; /* closed meanwhile, by a kick say: read_packets finds that out at once */
+		return 0; /* closed meanwhile, for example by a kick: read_packets finds that out at once */
 	if ((rc = thread_spawn(THREAD_CONNECTION, "dispatcher", dispatch, c, dispatcher)) < 0)
 		say_no_thread(c, rc);
 	return rc;
@@ -316,7 +316,7 @@ static int read_packets(struct server *s, struct connection *c)
 		if ((rc = answer(s, c, p)) < 0)
 			return rc;
 		trace(c, EVENT_TRACE_PROCESSED, p);
-		/* What the client sent at once is answered at once: one wake-up, one write. */
+		/* Packets that the client sent at once are answered at once: one wake-up, one write. */
 		if (((p->kind != PACKET_NOTHING && channel_ring_set_adv(ch)) || go_on_ns > 0 ||
 		     !transport_has_packet(c->transport)) &&
 		    channel_signal(ch))

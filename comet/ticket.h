@@ -9,7 +9,7 @@ enum ticket {
 	TICKET_IN,
 };
 
-/* Hand it on: who had it has none any more. */
+/* Hand it on: its old holder has none any more. */
 static inline enum ticket ticket_take(enum ticket *from)
 {
 	enum ticket ticket = *from;

@@ -18,7 +18,7 @@ int whitelist_init(struct whitelist *w, const char *list, const char *path);
 void whitelist_fini(struct whitelist *w);
 bool whitelist_contains(const struct whitelist *w, const char *key);
 
-/* One line about a traced connection: what happens, and the packet or NULL. Bodies do not appear. Never blocks: a line that
+/* One line about a traced connection: the event, and the packet or NULL. Bodies do not appear. Never blocks: a line that
  * finds no space is counted as one of the log's. */
 void whitelist_trace(const struct connection *c, enum event what, const struct packet *p);
 

@@ -112,11 +112,11 @@ static void receive_announced(void *arg, int fd, const struct sockaddr *peer)
 
 /* ---- the threads ---- */
 
-/* Wait a little longer each time, and say so the first time; false: stop. */
+/* Wait a little longer each time, and log it the first time; false: stop. */
 static bool pause_accepting(struct acceptor *at, int rc)
 {
 	struct accept *a = at->listener->accept;
-	/* A limit that is met, and met again when one client has gone, would fill the log else. */
+	/* Without it a limit that is met again whenever a client has gone would fill the log. */
 	static struct log_limit log_limit = LOG_LIMIT(1);
 	const int64_t first_ns = 20 * CLOCK_MS, longest_ns = CLOCK_SEC;
 

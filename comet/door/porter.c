@@ -21,7 +21,7 @@
 #include "common/base/obj.h"
 #include "common/base/thread.h"
 
-/* Who came just before the end has this long to be announced: mostly the header is there already. */
+/* A connection that came just before the end has this long to be announced: mostly the header is there already. */
 #define LAST_LOOK_NS (200 * CLOCK_MS)
 
 /* One that waits. */
@@ -222,8 +222,7 @@ static void *read_headers(void *arg)
 			if (events[i].data.ptr != p)
 				look_at(p, events[i].data.ptr, events[i].events);
 			else
-				(void)eventfd_read(
-					p->wake, &times); /* whoever wrote there has changed what next_wait looks at */
+				(void)eventfd_read(p->wake, &times); /* next_wait has something new to look at */
 		}
 	}
 	return NULL;

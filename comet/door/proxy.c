@@ -61,7 +61,7 @@ static int parse_line(char *line, struct sockaddr_storage *client)
 
 	for (unsigned i = 0; i < 6; i++) {
 		words[i] = next_word(&rest);
-		/* What follows UNKNOWN is to be ignored. */
+		/* The bytes after UNKNOWN are to be ignored. */
 		if (i == 1 && words[1] != NULL && strcmp(words[1], "UNKNOWN") == 0)
 			return 0;
 		if (words[i] == NULL)

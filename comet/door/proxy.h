@@ -12,7 +12,7 @@
 
 /* Read the header at the start of these bytes, all that have come so far.
  *   0         *header_bytes is its length, *client the client's address; family AF_UNSPEC where the balancer names none (it
- *             speaks for itself, a health check say): then the socket's own address holds
+ *             speaks for itself, such as a health check): then the socket's own address holds
  *   -EAGAIN   so far it may be the beginning of a header
  *   -EBADMSG  it is none */
 int proxy_parse(const uint8_t *bytes, size_t n, struct sockaddr_storage *client, size_t *header_bytes);

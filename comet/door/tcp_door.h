@@ -1,4 +1,4 @@
-/* tcp_door: what becomes of a socket that was accepted: a transport (tcp, or a WebSocket over it), a connection, a reader.
+/* tcp_door: makes of a socket that was accepted a transport (tcp, or a WebSocket over it), a connection and a reader.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_DOOR_TCP_DOOR_H
 #define COMET_DOOR_TCP_DOOR_H

@@ -1,4 +1,4 @@
-/* buffers: read buffers of one size, lent while a packet or a burst needs one. A few are kept for the next who asks.
+/* buffers: read buffers of one size, lent while a packet or a burst needs one. A few are kept for the next borrower.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_BUFFERS_H
 #define COMET_TRANSPORT_BUFFERS_H

@@ -1,4 +1,4 @@
-/* peer: the address of who has connected. SPDX-License-Identifier: MIT */
+/* peer: the address of a client. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_PEER_H
 #define COMET_TRANSPORT_PEER_H
 
@@ -20,7 +20,7 @@ struct peer {
 
 void peer_set(struct peer *peer, const struct sockaddr *address);
 
-/* What counts as one caller, as a name for tables: an IPv4 address, or the /64 of an IPv6 one (common/base/network.h). */
+/* One caller, as a name for tables: an IPv4 address, or the /64 of an IPv6 one (common/base/network.h). */
 void peer_network(const struct sockaddr *address, char network[NETWORK_BYTES]);
 
 /* "1.2.3.4:56" or "[::1]:56"; an IPv4 address mapped into IPv6 is written as IPv4. */

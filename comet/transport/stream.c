@@ -202,7 +202,7 @@ void stream_fini(struct stream *s)
 {
 	give_back(s);
 	/* Bytes left unread would make the close a reset, and that may overtake what was just said to a client for whom there
-	 * was no thread. What came is forgotten, not copied: tcp(7). Not by recv(), of which TSan believes that it writes
+	 * was no thread. Bytes that came are forgotten, not copied: tcp(7). Not by recv(), of which TSan believes that it writes
 	 * there. */
 	(void)syscall(SYS_recvfrom, s->fd, NULL, INT32_MAX, MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
 	if (s->tls != NULL)

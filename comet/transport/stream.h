@@ -41,7 +41,7 @@ void stream_fini(struct stream *s);
 
 /* ---- the reader ---- */
 
-/* What was read and not yet taken off; it stays where it is until stream_more. */
+/* The bytes that were read and not yet taken off; they stay where they are until stream_more. */
 static inline uint8_t *stream_bytes(const struct stream *s)
 {
 	return s->buf + s->start;
@@ -66,8 +66,8 @@ int stream_more(struct stream *s, uint32_t need);
 /* ---- the holder of the baton ---- */
 
 /* Write the pieces iov[0..ends[n_ends - 1]), but for the first *written bytes; *written grows by what need not be given again.
- * They come in parts, each of which ends before the piece iov[ends[i]]. Who was told less than all comes again with the same
- * bytes, up to the end of the part that they stopped in; behind it there may be others by then. Uses iov up.
+ * They come in parts, each of which ends before the piece iov[ends[i]]. A caller that was told less than all comes again with the
+ * same bytes, up to the end of the part that they stopped in; behind it there may be others by then. Uses iov up.
  *   0; -EAGAIN (TRANSPORT_NOW); -ETIMEDOUT (TRANSPORT_WAIT); -ERR_TLS; -errno */
 int stream_write(struct stream *s, struct iovec *iov, const unsigned *ends, unsigned n_ends, enum transport_wait wait,
 		 size_t *written);

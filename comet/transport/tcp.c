@@ -60,7 +60,7 @@ static bool tcp_has_packet(const struct transport *t)
 
 	if (have < PACKET_HEAD_BYTES)
 		return false;
-	/* A wrong header is a packet, too: read has something to say at once. */
+	/* A wrong header is a packet, too: read returns at once. */
 	return packet_decode(stream_bytes(&tcp->stream), tcp->max_body, &p) < 0 ||
 	       have >= PACKET_HEAD_BYTES + p.body_bytes;
 }

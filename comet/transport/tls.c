@@ -16,7 +16,7 @@
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 
-/* What we put into one record. TLS allows four times as much, but this lies on the stack of a connection's thread. */
+/* The bytes that we put into one record. TLS allows four times as much, but this lies on the stack of a connection's thread. */
 #define RECORD_BYTES 4096
 
 struct tls_server {
@@ -112,7 +112,7 @@ void tls_free(struct tls **reference)
 	*reference = NULL;
 }
 
-/* What a call of OpenSSL's came to. On -EAGAIN *events says what the socket must be ready for. */
+/* The outcome of a call of OpenSSL's. On -EAGAIN *events says what the socket must be ready for. */
 static int outcome_locked(struct tls *tls, int result, short *events) NEEDS(tls->lock)
 {
 	int rc = -ERR_TLS;
@@ -137,7 +137,7 @@ static int outcome_locked(struct tls *tls, int result, short *events) NEEDS(tls-
 	return rc;
 }
 
-/* False: the time is over. */
+/* False: the deadline has passed. */
 static bool wait_for(const struct tls *tls, short events, int64_t deadline_ns)
 {
 	struct pollfd fd = {.fd = tls->fd, .events = events};

@@ -1,7 +1,7 @@
 /* transport: the only thing that knows what a connection is made of. serve and dispatch exist once, for all of them.
  *
  * Threads: read, has_packet and taken belong to the reader; write and finish_writing to the holder of the baton; shutdown to any
- * thread; free to who drops the last reference. SPDX-License-Identifier: MIT */
+ * thread; free to the thread that drops the last reference. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_TRANSPORT_H
 #define COMET_TRANSPORT_TRANSPORT_H
 
@@ -22,7 +22,7 @@ struct sockaddr;
 struct transport;
 
 struct transport_ops {
-	/* Read the next packet, or learn of what came in its place: p->kind. Blocks; the connection's deadline bounds it by
+	/* Read the next packet, or learn of a frame that came in its place: p->kind. Blocks; the connection's deadline bounds it by
 	 * shutdown(). p->body points into the transport's buffer, valid until the next read; that of a PACKET_PING is owned.
 	 *   0; -ERR_EOF; -ERR_CUT; -ETIME (a write that was left behind was not taken in time); -errno
 	 *   -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as they were read)
@@ -32,7 +32,7 @@ struct transport_ops {
 	bool (*has_packet)(const struct transport *t);
 	/* Does the peer speak text, that is the v1 JSON dialect? Known once the first packet was read. NULL: never. */
 	bool (*is_text)(const struct transport *t);
-	/* How many bytes have come off the stream for what was read since this was last asked. NULL: a packet's. */
+	/* How many bytes have come off the stream for the packets read since this was last asked. NULL: a packet's. */
 	uint32_t (*taken)(struct transport *t);
 	/* Write a haul in the client's dialect and set its *_done and begun_bytes, also on errors.
 	 *   0           all written
@@ -50,7 +50,7 @@ struct transport_ops {
 	/* The address of the peer, for peer_text; the transport's. */
 	const struct sockaddr *(*peer)(const struct transport *t);
 	const char *name; /* "tcp", "websocket", ... */
-	/* finish_writing says goodbye in words of its own: also to who said so first, and to who was refused. */
+	/* finish_writing says goodbye in words of its own: also to a client that said so first, and to one that was refused. */
 	bool says_goodbye;
 };
 

@@ -181,7 +181,7 @@ bool v1_json_is_value(const uint8_t *text, size_t text_bytes)
 
 /* ---- reading ---- */
 
-/* A JSON integer; false for fractions, exponents and what does not fit. */
+/* A JSON integer; false for fractions, exponents and numbers that do not fit. */
 static bool integer(const uint8_t *text, const uint8_t *end, int64_t min, int64_t max, int64_t *value)
 {
 	bool negative = text < end && *text == '-';
@@ -343,7 +343,7 @@ const struct message_form *v1_json_of_message(struct message *m)
 	form = realloc(made, sizeof(*made) + made->bytes);
 	if (form == NULL)
 		form = made;
-	/* Of two who made it at the same time, the first has made it for all. */
+	/* Of two threads that made it at the same time, the first has made it for all. */
 	if (atomic_compare_exchange_strong_explicit(&m->v1_json, &there, form, memory_order_acq_rel,
 						    memory_order_acquire))
 		return form;

@@ -13,7 +13,7 @@
 #include "common/wire/message.h"
 #include "common/wire/packet.h"
 
-/* What goes around a body: the names, the numbers at their longest, brackets, and some white space. */
+/* The bytes around a body: the names, the numbers at their longest, brackets, and some white space. */
 #define V1_JSON_AROUND_BYTES 256
 
 /* Read the packet of a text message. p->body is the JSON text of "body" as it stands in `text` (empty when there is none
@@ -32,7 +32,7 @@ bool v1_json_is_value(const uint8_t *text, size_t text_bytes);
 size_t v1_json_max_bytes(size_t body_bytes);
 
 /* Write one element, {"ver":1,...,"body":...}, to `out`, and return its length. The body goes in as it is if it is a JSON
- * value, as {} if it is empty and `empty_is_object`, and else as a JSON string, in which U+FFFD stands for what is not
+ * value, as {} if it is empty and `empty_is_object`, otherwise as a JSON string, in which U+FFFD stands for bytes that are not
  * UTF-8. */
 size_t v1_json_put(uint8_t *out, const struct packet *p, bool empty_is_object);
 

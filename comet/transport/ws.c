@@ -1,5 +1,5 @@
-/* ws: see ws.h. What has been read lies in the stream: half a request, half a frame, the fragments of a message. Beside it there
- * is only what cannot be read there again, so that the reader may stop at any byte. SPDX-License-Identifier: MIT */
+/* ws: see ws.h. The bytes that were read lie in the stream: half a request, half a frame, the fragments of a message. Beside it
+ * there is only what cannot be read there again, so that the reader may stop at any byte. SPDX-License-Identifier: MIT */
 #include "comet/transport/ws.h"
 
 #include <errno.h>
@@ -41,7 +41,7 @@ struct ws {
 	/* the baton's holder only */
 	bool torn;      /* the last write stopped somewhere */
 	unsigned begun; /* messages in the frame that was begun */
-	/* set by the reader, read by who finishes writing */
+	/* set by the reader, read by the thread that finishes writing */
 	atomic_int code; /* to close with; 0: none but the goodbye's own */
 };
 
@@ -167,7 +167,7 @@ static int read_frame(struct ws *ws, struct ws_event *e)
 	return 0;
 }
 
-/* What the message's next packet is made of, taken off it. */
+/* The bytes of the message's next packet, taken off it. */
 static uint8_t *take_off(struct ws *ws, uint32_t n)
 {
 	uint8_t *bytes = stream_bytes(&ws->stream);
@@ -177,7 +177,7 @@ static uint8_t *take_off(struct ws *ws, uint32_t n)
 	return bytes;
 }
 
-/* Several may stand in one message: AUTH and a heartbeat, say. */
+/* Several may stand in one message: for example AUTH and a heartbeat. */
 static int next_packet(struct ws *ws, struct packet *p)
 {
 	const uint8_t *bytes = stream_bytes(&ws->stream);
@@ -186,7 +186,7 @@ static int next_packet(struct ws *ws, struct packet *p)
 	if (ws->message < PACKET_HEAD_BYTES)
 		return give_up(ws, 0, -ERR_PACKET_LENGTH);
 	rc = packet_decode(bytes, ws->max_body, p);
-	/* What the length promises beyond the message's end is nobody's to read. */
+	/* Bytes that the length promises beyond the message's end are nobody's to read. */
 	if (rc == 0 && p->body_bytes > ws->message - PACKET_HEAD_BYTES)
 		rc = -ERR_PACKET_LENGTH;
 	if (rc < 0)
@@ -292,7 +292,7 @@ static uint32_t ws_taken(struct transport *t)
 
 /* ---- writing ---- */
 
-/* Whoever has not asked yet is told in HTTP: there was no thread for it, say. */
+/* A client that has not asked yet is told in HTTP: for example, there was no thread for it. */
 __attribute__((noinline)) static int write_goodbye(struct ws *ws, struct haul *h, enum transport_wait wait)
 {
 	const struct packet *p = h->answers[0];

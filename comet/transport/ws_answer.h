@@ -1,4 +1,4 @@
-/* ws_answer: what the request of a WebSocket is answered with. SPDX-License-Identifier: MIT */
+/* ws_answer: the answers to the request of a WebSocket. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_WS_ANSWER_H
 #define COMET_TRANSPORT_WS_ANSWER_H
 
@@ -16,7 +16,7 @@ size_t ws_answer_welcome(char out[WS_ANSWER_BYTES], const char key[WS_KEY_BYTES]
 /* The fault's status, with its words as a line of text, which are left out of the answer to a HEAD. Counts it. How many bytes. */
 size_t ws_answer_refuse(char out[WS_ANSWER_BYTES], enum ws_fault fault, bool head);
 
-/* 503 with a goodbye in JSON (goodbye.h), to who comes when there is no place for him. Counts it. How many bytes. */
+/* 503 with a goodbye in JSON (goodbye.h), to a client for which there is no place. Counts it. Returns how many bytes. */
 size_t ws_answer_full(char *out, size_t space, const char *goodbye, size_t goodbye_bytes);
 
 const char *ws_answer_words(enum ws_fault fault);

@@ -35,7 +35,7 @@ static bool is_opcode(uint8_t opcode)
 	return opcode <= WS_BINARY || (opcode >= WS_CLOSE && opcode <= WS_PONG);
 }
 
-/* What the first two bytes alone forbid: reserved bits and opcodes, no mask, control frames that are long or in pieces. */
+/* Faults that the first two bytes alone show: reserved bits and opcodes, no mask, control frames that are long or in pieces. */
 static bool is_forbidden(const uint8_t *bytes)
 {
 	uint8_t opcode = bytes[0] & 0x0f, length = bytes[1] & 0x7f;

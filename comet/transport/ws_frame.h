@@ -1,4 +1,4 @@
-/* ws_frame: the frames of RFC 6455, both ways. Pure: no socket, no lock; what state there is can stop at any byte and go on.
+/* ws_frame: the frames of RFC 6455, both ways. Pure: no socket, no lock; the state can stop at any byte and go on.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_WS_FRAME_H
 #define COMET_TRANSPORT_WS_FRAME_H
@@ -28,7 +28,7 @@ enum ws_code {
 
 /* ---- frames in ---- */
 
-/* What has come of a message that is not whole yet. All zero at first. */
+/* The state of a message that is not whole yet. All zero at first. */
 struct ws_in {
 	uint32_t held;   /* bytes of its fragments so far: they stand, unmasked, before whatever comes next */
 	uint8_t opcode;  /* of its first fragment; 0: none has come */
@@ -55,13 +55,13 @@ struct ws_event {
 /* Look at the next frame of a client in bytes[0..n), which begin with the in->held bytes of the fragments so far; takes masks
  * off, and headers out of a message. `longest`: bytes of a message.
  *   0     *e says what came
- *   else  it is forbidden: the code to close with. WS_CODE_TOO_BIG is said by what a header announces. */
+ *   other  it is forbidden: the code to close with. WS_CODE_TOO_BIG is said by what a header announces. */
 int ws_in_next(struct ws_in *in, uint8_t *bytes, size_t n, uint32_t longest, struct ws_event *e);
 
 /* Take a control frame out from between the fragments of a message; its e->gone bytes may then be taken off the front. */
 void ws_in_drop(const struct ws_in *in, uint8_t *bytes, const struct ws_event *e);
 
-/* Would ws_in_next have something else to say than WS_NEED? Changes nothing. */
+/* Would ws_in_next return anything but WS_NEED? Changes nothing. */
 bool ws_in_is_whole(const struct ws_in *in, const uint8_t *bytes, size_t n, uint32_t longest);
 
 /* The code to answer a close frame with, which may carry anything. */

@@ -129,7 +129,7 @@ static void lay_message(struct ws_layout *l, struct message *m, enum dialect dia
 	}
 }
 
-/* The frame's header, and what stands before its first message. */
+/* The frame's header, and the bytes before its first message. */
 static void lay_head(struct ws_layout *l, enum dialect dialect, size_t messages_bytes, unsigned n)
 {
 	uint8_t *head = begin_frame(l, n);

@@ -21,8 +21,8 @@ struct ws_laid {
 	uint8_t head[WS_HEAD_OUT_BYTES + PACKET_HEAD_BYTES + 1];
 };
 
-/* What is laid out for stream_write. The arrays are the caller's, who knows how many items there are; a stack shall be as small as
- * they allow. */
+/* The pieces laid out for stream_write. The arrays are the caller's, who knows how many items there are; a stack shall be as
+ * small as they allow. */
 struct ws_layout {
 	struct iovec *iov;      /* WS_LAID_PIECES for each */
 	unsigned *ends;         /* one for each, and one more */

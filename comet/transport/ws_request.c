@@ -68,7 +68,7 @@ static struct piece trim(struct piece p)
 	return p;
 }
 
-/* What stands before the first such byte, which is taken off together with it; false: there is none. */
+/* The text before the first such byte, which is taken off together with it; false: there is none. */
 static bool split(struct piece *rest, char byte, struct piece *first)
 {
 	const char *at = memchr(rest->at, byte, rest->n);
@@ -136,7 +136,7 @@ static int read_first_line(struct ws_request *r, struct piece line)
 	return WS_FAULT_NONE;
 }
 
-/* What is no HTTP mostly has no line end to wait for. */
+/* Bytes that are no HTTP mostly have no line end to wait for. */
 static bool may_become_a_line(const char *text, size_t n)
 {
 	for (size_t i = 0; i < n && i < 16 && text[i] != ' '; i++)

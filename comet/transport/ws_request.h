@@ -35,7 +35,7 @@ struct ws_request {
 /* Look at text[0..n): all bytes that have come, those that were looked at before included.
  *   -EAGAIN         more is to come
  *   WS_FAULT_NONE   an upgrade to a WebSocket, r->bytes long
- *   else            a fault: to be answered, then the end */
+ *   other           a fault: to be answered, then the end */
 int ws_request_read(struct ws_request *r, const char *text, size_t n);
 
 /* Did it ask for no upgrade at all? So do balancers and people who look whether somebody is there. */
