@@ -6,7 +6,7 @@
 #include <libwebsockets.h>
 
 /* NULL: no memory. A program that has told libwebsockets to log keeps that. */
-struct lws_context *client_ws_context_new(struct lws_context_creation_info *info);
+struct lws_context *client_ws_context_new(const struct lws_context_creation_info *wanted);
 /* Close all that it has, and free it. *context becomes NULL. */
 void client_ws_context_free(struct lws_context **context);
 

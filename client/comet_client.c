@@ -11,6 +11,7 @@
 
 #include "client/backoff.h"
 #include "client/client.h"
+#include "client/client_library.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
@@ -48,6 +49,7 @@ static int public_code(int rc)
 	case -ERR_CUT:
 	case -ERR_REFUSED:
 		return -ECONNABORTED;
+	case -ERR_TLS:
 	case -ERR_PACKET_LENGTH:
 	case -ERR_PACKET_HEADER:
 	case -ERR_PACKET_BODY:
@@ -215,14 +217,9 @@ static int authenticate(struct comet_client *c, const struct comet_client_option
 	return rc;
 }
 
-int comet_client_open(const struct comet_client_options *opt, struct comet_client **out,
-		      struct comet_client_goodbye *goodbye)
+int client_library_open(const struct comet_client_options *opt, struct client_options *to, struct comet_client **out,
+			struct comet_client_goodbye *goodbye)
 {
-	const struct client_options where = {
-		.host = opt->host != NULL ? opt->host : "127.0.0.1",
-		.port = opt->port != NULL ? opt->port : "3101",
-		.cancel_fd = -1,
-	};
 	struct comet_client *c = calloc(1, sizeof(*c));
 	int64_t deadline_ns;
 	int rc;
@@ -235,7 +232,9 @@ int comet_client_open(const struct comet_client_options *opt, struct comet_clien
 	c->timeout_ns = (opt->timeout_ms > 0 ? opt->timeout_ms : TIMEOUT_MS) * CLOCK_MS;
 	c->heartbeat_ns = (opt->heartbeat_ms > 0 ? opt->heartbeat_ms : HEARTBEAT_MS) * CLOCK_MS;
 	deadline_ns = clock_now_ns() + c->timeout_ns;
-	if ((rc = client_connect(&where, deadline_ns, &c->client)) == 0)
+	to->cancel_fd = -1;
+	to->why = c->goodbye.reason;
+	if ((rc = client_connect(to, deadline_ns, &c->client)) == 0)
 		rc = authenticate(c, opt, deadline_ns);
 	if (rc < 0) {
 		comet_client_last_words(c, goodbye);
@@ -245,6 +244,17 @@ int comet_client_open(const struct comet_client_options *opt, struct comet_clien
 	c->next_beat_ns = clock_now_ns() + c->heartbeat_ns;
 	*out = c;
 	return 0;
+}
+
+int comet_client_open(const struct comet_client_options *opt, struct comet_client **out,
+		      struct comet_client_goodbye *goodbye)
+{
+	struct client_options to = {
+		.host = opt->host != NULL ? opt->host : "127.0.0.1",
+		.port = opt->port != NULL ? opt->port : "3101",
+	};
+
+	return client_library_open(opt, &to, out, goodbye);
 }
 
 void comet_client_close(struct comet_client **client)
@@ -290,10 +300,15 @@ int comet_client_fd(const struct comet_client *c)
 
 void comet_client_last_words(const struct comet_client *c, struct comet_client_goodbye *out)
 {
+	const char *reason;
+
 	if (c == NULL)
 		return;
+	reason = c->goodbye.reason;
+	if (c->goodbye.code == GOODBYE_UNSAID && reason[0] == '\0' && c->client != NULL)
+		reason = client_said(c->client);
 	out->code = (int)c->goodbye.code;
-	(void)snprintf(out->reason, sizeof(out->reason), "%s", c->goodbye.reason);
+	(void)snprintf(out->reason, sizeof(out->reason), "%s", reason);
 	(void)snprintf(out->node, sizeof(out->node), "%s", c->goodbye.node);
 }
 

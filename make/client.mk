@@ -1,27 +1,32 @@
-# libcometclient: client/comet_client.h for other programs, as an archive and as a shared library. One object in which no other
-# name of ours is to be seen, for both.
+# The client libraries for other programs, each as an archive and as a shared library: one object in which no name is to be seen
+# but those of its headers, for both.
+#   libcometclient      client/comet_client.h, and nothing but jansson beneath
+#   libcometclient-ws   that and client/comet_client_ws.h, on libwebsockets and OpenSSL
 # SPDX-License-Identifier: MIT
 
-# Raised by a change that programs which are linked with it could not bear; COMET_CLIENT_0 in the map and the Debian package
-# libcometclient0 go along (tests/e2e/test_comet_c.py).
-CLIENT_SO  := $(BUILD)/libcometclient.so.0
-CLIENT_LIB := $(BUILD)/libcometclient.a
-CLIENT_ALL := $(BUILD)/client/all.o
-CLIENT_MAP := client/comet_client.map
+# Raised by a change that programs which are linked with it could not bear; the versions in the maps and the names of the Debian
+# packages libcometclient0 and libcometclient-ws0 go along (tests/e2e/test_comet_c.py).
+CLIENT_SO   := $(BUILD)/libcometclient.so.0 $(BUILD)/libcometclient-ws.so.0
+CLIENT_LIB  := $(BUILD)/libcometclient.a $(BUILD)/libcometclient-ws.a
 CLIENT_OBJS := $(patsubst %,$(BUILD)/client/%.o,client/comet_client client/client client/client_link client/client_tcp client/backoff common/wire/packet common/base/clock common/base/err common/base/obj)
+CLIENT_WS_OBJS := $(CLIENT_OBJS) $(patsubst %,$(BUILD)/client/client/%.o,comet_client_ws client_url client_ws client_ws_context client_tls inbox sigpipe)
 
 $(BUILD)/client/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -fPIC -MMD -MP -c -o $@ $<
 
-$(CLIENT_ALL): $(CLIENT_OBJS)
+$(BUILD)/client/libcometclient.o: $(CLIENT_OBJS)
+$(BUILD)/client/libcometclient-ws.o: $(CLIENT_WS_OBJS)
+$(BUILD)/client/libcometclient.o $(BUILD)/client/libcometclient-ws.o:
 	ld -r -o $@ $^
 	objcopy --wildcard --keep-global-symbol='comet_client_*' $@
 
-$(CLIENT_LIB): $(CLIENT_ALL)
+$(CLIENT_LIB): $(BUILD)/%.a: $(BUILD)/client/%.o
 	@rm -f $@
-	ar rcs $@ $^
+	ar rcs $@ $<
 
+$(BUILD)/libcometclient.so.0: client/comet_client.map
+$(BUILD)/libcometclient-ws.so.0: client/comet_client_ws.map
 # clang gives the names of a sanitizer to programs only.
-$(CLIENT_SO): $(CLIENT_ALL) $(CLIENT_MAP)
-	$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(CLIENT_MAP) $(if $(SAN),,-Wl,-z,defs) $(filter-out -pie,$(LDFLAGS)) -o $@ $< $(LDLIBS)
+$(CLIENT_SO): $(BUILD)/%.so.0: $(BUILD)/client/%.o
+	$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(filter %.map,$^) $(if $(SAN),,-Wl,-z,defs) $(filter-out -pie,$(LDFLAGS)) -o $@ $< $(LDLIBS)

@@ -13,7 +13,10 @@ MAN_DIR        := $(PREFIX)/share/man
 EXAMPLES       := $(shell find examples -type f -not -path 'examples/systemd/*' -not -path '*/node_modules/*' -not -name '*.pyc' 2>/dev/null)
 MANUALS        := $(wildcard docs/man/*.[1-9]) $(BUILD)/comet-cli.1
 UNITS          := comet.service comet-logic.service
-CLIENT_FILES   := $(PREFIX)/include/comet_client.h $(addprefix $(LIBDIR)/,$(notdir $(CLIENT_LIB) $(CLIENT_SO)) libcometclient.so pkgconfig/comet-client.pc)
+CLIENT_HEADERS := client/comet_client.h client/comet_client_ws.h
+CLIENT_CONFIGS := comet-client.pc comet-client-ws.pc
+CLIENT_FILES   := $(addprefix $(PREFIX)/include/,$(notdir $(CLIENT_HEADERS))) \
+                  $(addprefix $(LIBDIR)/,$(notdir $(CLIENT_LIB) $(CLIENT_SO) $(CLIENT_SO:.0=)) $(CLIENT_CONFIGS:%=pkgconfig/%))
 INSTALLED      := $(addprefix $(PREFIX)/bin/,$(notdir $(PROGRAMS))) $(CLIENT_FILES) $(addprefix $(UNITDIR)/,$(UNITS)) \
                   $(COMPLETION_DIR)/comet-cli $(foreach m,$(notdir $(MANUALS)),$(MAN_DIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
@@ -27,12 +30,12 @@ TELL_LINKER := @[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || PATH=$$PATH:/usr/
 install: all $(BUILD)/comet-cli.1
 	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(DOC_DIR)/docs $(UNITDIR) $(COMPLETION_DIR) $(SYSCONFDIR)/comet)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
-	install -D -m 644 client/comet_client.h $(DESTDIR)$(PREFIX)/include/comet_client.h
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
+	install -m 644 $(CLIENT_HEADERS) $(DESTDIR)$(PREFIX)/include
 	install -m 644 $(CLIENT_LIB) $(CLIENT_SO) $(DESTDIR)$(LIBDIR)
-	ln -sf $(notdir $(CLIENT_SO)) $(DESTDIR)$(LIBDIR)/libcometclient.so
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' client/comet-client.pc.in \
-		>$(DESTDIR)$(LIBDIR)/pkgconfig/comet-client.pc
+	for l in $(notdir $(CLIENT_SO)); do ln -sf $$l $(DESTDIR)$(LIBDIR)/$${l%.0} || exit 1; done
+	for c in $(CLIENT_CONFIGS); do sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		client/$$c.in >$(DESTDIR)$(LIBDIR)/pkgconfig/$$c || exit 1; done
 	for m in $(MANUALS); do install -D -m 644 $$m $(DESTDIR)$(MAN_DIR)/man$${m##*.}/$${m##*/} || exit 1; done
 	for u in $(UNITS); do sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$u \
 		>$(DESTDIR)$(UNITDIR)/$$u && chmod 644 $(DESTDIR)$(UNITDIR)/$$u || exit 1; done

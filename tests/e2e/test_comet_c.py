@@ -1,4 +1,4 @@
-"""libcometclient, installed as `make install` does, and the chat room in C on it.
+"""libcometclient and libcometclient-ws, installed as `make install` does, and the examples in C on them.
 
 SPDX-License-Identifier: MIT"""
 import os
@@ -10,98 +10,115 @@ import subprocess
 import pytest
 
 from scripted_comet import ScriptedComet
-from server import BUILD, ROOT
+from server import BUILD, ROOT, certificate
 from test_comet_py import Chat
+from waiting import TIMEOUT
 
 
 FLAGS = {"address": ["-fsanitize=address,undefined"], "thread": ["-fsanitize=thread"], "coverage": ["--coverage"]}
-HEADER = ROOT / "client/comet_client.h"
-SHARED = BUILD / "libcometclient.so.0"
+HEADERS = {"libcometclient": ["comet_client"], "libcometclient-ws": ["comet_client", "comet_client_ws"]}
+LIBRARIES = pytest.mark.parametrize("library", HEADERS)
+HOW = pytest.mark.parametrize("how", ["static", "shared"])
 
 
 def run(*arguments, **more):
     return subprocess.run([str(argument) for argument in arguments], check=True, text=True, capture_output=True, **more).stdout
 
 
-def link_chat(folder, how):
-    """The example, built with the line in its head against files in the places where they get installed."""
-    places = [("include/comet_client.h", HEADER), ("lib/libcometclient.a", BUILD / "libcometclient.a")]
+def link(folder, how, library="libcometclient", example="chat"):
+    """An example, built with the line in its head against files in the places where they get installed."""
+    places = [(f"lib/{library}.a", BUILD / f"{library}.a")]
+    places += [(f"include/{name}.h", ROOT / f"client/{name}.h") for name in HEADERS[library]]
     if how == "shared":
-        places += [("lib/libcometclient.so", SHARED), ("lib/libcometclient.so.0", SHARED)]
+        places += [(f"lib/{library}.so{number}", BUILD / f"{library}.so.0") for number in ("", ".0")]
     for path, source in places:
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_bytes(source.read_bytes())
-    pc = (ROOT / "client/comet-client.pc.in").read_text()
+    config = library.replace("libcometclient", "comet-client")
+    pc = (ROOT / f"client/{config}.pc.in").read_text()
     for name, value in (("PREFIX", folder), ("LIBDIR", folder / "lib"), ("VERSION", "1")):
         pc = pc.replace(f"@{name}@", str(value))
     (folder / "lib/pkgconfig").mkdir()
-    (folder / "lib/pkgconfig/comet-client.pc").write_text(pc)
+    (folder / f"lib/pkgconfig/{config}.pc").write_text(pc)
     flags = []
-    for package in (["comet-client"] if how == "shared" else ["--static", "comet-client"], ["libcurl"]):
+    for package in ([config] if how == "shared" else ["--static", config], ["libcurl"]):
         flags += run("pkg-config", "--cflags", "--libs", *package,
                      env={**os.environ, "PKG_CONFIG_PATH": str(folder / "lib/pkgconfig")}).split()
-    run("cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", ROOT / "examples/c/chat.c", "-o", folder / "chat", *flags,
+    run("cc", "-std=gnu11", "-Wall", "-Wextra", "-Werror", ROOT / f"examples/c/{example}.c", "-o", folder / example, *flags,
         f"-Wl,-rpath,{folder}/lib", *FLAGS.get(BUILD.name, []))
-    return folder / "chat"
+    return folder / example
 
 
 @pytest.fixture(scope="module", params=["static", "shared"])
 def chat(request, tmp_path_factory):
-    return link_chat(tmp_path_factory.mktemp("installed"), request.param)
+    return link(tmp_path_factory.mktemp("installed"), request.param)
 
 
-@pytest.mark.parametrize("how", ["static", "shared"])
-def test_example_is_linked_with_the_library_that_was_asked_for(tmp_path, how):
-    needed = run("readelf", "-d", link_chat(tmp_path, how))
-    assert ("[libcometclient.so.0]" in needed) == (how == "shared")
+@HOW
+@LIBRARIES
+def test_example_is_linked_with_the_library_that_was_asked_for(tmp_path, library, how):
+    needed = run("readelf", "-d", link(tmp_path, how, library))
+    assert (f"[{library}.so.0]" in needed) == (how == "shared")
     assert ("[libjansson.so.4]" in needed) == (how == "static"), "that is the shared library's own business"
+    assert ("[libwebsockets.so" in needed) == (how == "static" and library == "libcometclient-ws")
 
 
+def test_the_plain_library_has_no_dependency_but_jansson():
+    needed = re.findall(r"NEEDED.*\[(lib\w+)", run("readelf", "-d", BUILD / "libcometclient.so.0"))
+    assert {name for name in needed if not name.endswith("san")} - {"libgcov"} == {"libjansson", "libc"}
+
+
+@pytest.mark.parametrize("name", HEADERS["libcometclient-ws"])
 @pytest.mark.parametrize("language, standard, compilers", [("c", "c99", ["cc"]), ("c++", "c++11", ["clang", "g++"])])
-def test_header_is_fit_for_c_and_cpp(language, standard, compilers):
+def test_header_is_fit_for_c_and_cpp(name, language, standard, compilers):
     compiler = next(filter(shutil.which, compilers), None)
     if compiler is None:
         pytest.skip("no compiler of C++ here; make lint wants clang anyway")
-    run(compiler, "-x", language, f"-std={standard}", "-pedantic-errors", "-Wall", "-Werror", "-fsyntax-only", HEADER)
+    run(compiler, "-x", language, f"-std={standard}", "-pedantic-errors", "-Wall", "-Werror", "-fsyntax-only",
+        ROOT / f"client/{name}.h")
 
 
-def header():
+def header(name):
     """Without comments, each run of blanks one space."""
-    return re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", HEADER.read_text(), flags=re.S))
+    text = (ROOT / f"client/{name}.h").read_text()
+    return re.sub(r"\s+", " ", re.sub(r"/\*.*?\*/", "", text, flags=re.S))
 
 
-def prototypes():
-    return sorted(re.findall(r"(?:int|void) comet_client_\w+\([^;]*\);", header()))
+def prototypes(name):
+    return sorted(re.findall(r"(?:int|void) comet_client_\w+\([^;]*\);", header(name)))
 
 
-def names():
-    return {re.search(r"comet_client_\w+(?=\()", line)[0] for line in prototypes()}
+def names(library):
+    return {re.search(r"comet_client_\w+(?=\()", line)[0] for name in HEADERS[library] for line in prototypes(name)}
 
 
-def test_libraries_have_the_names_of_the_header_and_no_other():
-    static = run("nm", "--defined-only", "--extern-only", BUILD / "libcometclient.a")
-    assert names() == set(re.findall(r" [TDBR] (\w+)$", static, re.M))
-    shared = run("nm", "--dynamic", "--defined-only", "--with-symbol-versions", SHARED)
+@LIBRARIES
+def test_libraries_have_the_names_of_their_headers_and_no_other(library):
+    static = run("nm", "--defined-only", "--extern-only", BUILD / f"{library}.a")
+    assert names(library) == set(re.findall(r" [TDBR] (\w+)$", static, re.M))
+    shared = run("nm", "--dynamic", "--defined-only", "--with-symbol-versions", BUILD / f"{library}.so.0")
+    version = "COMET_CLIENT_WS_0" if library.endswith("-ws") else "COMET_CLIENT_0"
     # Sanitizers and gcov have marks of their own in what they build.
-    assert {f"{name}@@COMET_CLIENT_0" for name in names()} == set(re.findall(r" [TDBR] (\w+@.*)$", shared, re.M))
-    assert "[libcometclient.so.0]" in run("readelf", "-d", SHARED)
+    assert {f"{name}@@{version}" for name in names(library)} == set(re.findall(r" [TDBR] (\w+@.*)$", shared, re.M))
+    assert f"[{library}.so.0]" in run("readelf", "-d", BUILD / f"{library}.so.0")
 
 
 @pytest.mark.skipif(struct.calcsize("P") != 8, reason="the layouts that are written down are those of 64 bits")
-def test_a_program_that_was_linked_before_runs_on(tmp_path):
-    """Prototypes, and where each field of each struct lies, are those of client/comet_client.abi."""
-    lines = ["#include <comet_client.h>", "#include <stdio.h>", "int main(void) {"]
-    for name, body in re.findall(r"struct (comet_client_\w+) \{ ([^}]*)\};", header()):
-        lines.append(f'printf("struct {name} %zu:", sizeof(struct {name}));')
+@pytest.mark.parametrize("name", HEADERS["libcometclient-ws"])
+def test_a_program_that_was_linked_before_runs_on(tmp_path, name):
+    """Prototypes, and where each field of each struct lies, are those of the .abi beside the header."""
+    lines = [f"#include <{name}.h>", "#include <stdio.h>", "int main(void) {"]
+    for struct_name, body in re.findall(r"struct (comet_client_\w+) \{ ([^}]*)\};", header(name)):
+        lines.append(f'printf("struct {struct_name} %zu:", sizeof(struct {struct_name}));')
         for field in re.findall(r"(\w+)(?:\[\d+\])?(?=[,;])", body):
-            lines.append(f'printf(" {field} %zu", offsetof(struct {name}, {field}));')
+            lines.append(f'printf(" {field} %zu", offsetof(struct {struct_name}, {field}));')
         lines.append('puts("");')
     (tmp_path / "layout.c").write_text("\n".join([*lines, "}"]))
-    run("cc", "-I", HEADER.parent, tmp_path / "layout.c", "-o", tmp_path / "layout")
-    now = "\n".join([*prototypes(), *run(tmp_path / "layout").splitlines(), ""])
-    before = (ROOT / "client/comet_client.abi").read_text()
-    assert now == before, ("the interface of libcometclient is another one. If only functions came along, write this into "
-                           f"client/comet_client.abi; else raise the number of the soname as well (make/client.mk):\n{now}")
+    run("cc", "-I", ROOT / "client", tmp_path / "layout.c", "-o", tmp_path / "layout")
+    now = "\n".join([*prototypes(name), *run(tmp_path / "layout").splitlines(), ""])
+    before = (ROOT / f"client/{name}.abi").read_text()
+    assert now == before, ("the interface of the library is another one. If only functions came along, write this into "
+                           f"client/{name}.abi; else raise the number of the soname as well (make/client.mk):\n{now}")
 
 
 def test_chat_room(house, chat):
@@ -153,3 +170,109 @@ def test_chat_room_goes_where_it_is_sent_and_misses_nothing(chat):
     ada.leave()
     first.close()
     second.close()
+
+
+# over WebSocket and TLS
+
+
+class Listen:
+    """examples/c/listen.c, and what it says."""
+
+    def __init__(self, *command):
+        self.process = subprocess.Popen([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+    def line(self):
+        return self.process.stdout.readline().rstrip("\n")
+
+    def ends(self):
+        """Its last words, and the exit code."""
+        said, _ = self.process.communicate(timeout=TIMEOUT)
+        return said.splitlines()[-1], self.process.returncode
+
+
+@pytest.fixture(scope="module", params=["static", "shared"])
+def listen(request, tmp_path_factory):
+    return link(tmp_path_factory.mktemp("installed-ws"), request.param, "libcometclient-ws", "listen")
+
+
+@pytest.mark.parametrize("scheme, listener, path", [("ws", "websocket", "/sub"), ("wss", "websocket-tls", "/sub"), ("wss", "websocket-tls", ""),
+                                                    ("tls", "tcp-tls", ""), ("tcp", "tcp", "")])
+def test_example_hears_over_each_scheme(house, listen, scheme, listener, path):
+    url = f"{scheme}://127.0.0.1:{house.address(listener)[1]}{path}"
+    with Listen(listen, url, *([certificate()[0]] if scheme in ("wss", "tls") else [])) as client:
+        assert client.line() == "[online]"
+        for body in ("hello", "x" * 200_000):
+            house.backend.push_room("live://chat", body)
+            assert client.line() == body
+    house.wait_empty()
+
+
+def test_example_tells_why_it_is_not_let_in(house, listen):
+    ws, wss = (house.address(name)[1] for name in ("websocket", "websocket-tls"))
+    with Listen(listen, "nonsense") as client:
+        assert client.ends() == ("[Invalid argument: ]", 1)
+    with Listen(listen, f"wss://127.0.0.1:{wss}/sub") as client:
+        assert client.ends() == ("[Protocol error: its certificate is not accepted: self-signed certificate]", 1)
+    with Listen(listen, f"ws://127.0.0.1:{wss}/sub") as client:
+        words, code = client.ends()
+        assert words.startswith("[Protocol error: no WebSocket server there") and code == 1
+    with Listen(listen, f"ws://127.0.0.1:{ws}/other") as client:
+        assert client.line() == "[Software caused connection abort: no WebSocket at /other: HTTP 404 Not Found]"
+
+
+def test_clients_of_many_threads_do_not_disturb_each_other(house, tmp_path):
+    """libwebsockets has counts and numbers of its own in the process."""
+    link(tmp_path, "static", "libcometclient-ws", "listen")
+    (tmp_path / "many.c").write_text(MANY)
+    flags = run("pkg-config", "--cflags", "--libs", "--static", "comet-client-ws",
+                env={**os.environ, "PKG_CONFIG_PATH": str(tmp_path / "lib/pkgconfig")}).split()
+    run("cc", "-std=gnu11", "-Wall", "-Werror", tmp_path / "many.c", "-o", tmp_path / "many", *flags, "-pthread",
+        *FLAGS.get(BUILD.name, []))
+    url = f"wss://127.0.0.1:{house.address('websocket-tls')[1]}/sub"
+    done = subprocess.run([tmp_path / "many", url, certificate()[0]], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)
+
+
+MANY = r"""
+#include <comet_client_ws.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+static struct comet_client_url where;
+static void *come_and_go(void *unused)
+{
+	struct comet_client_options opt = {.mid = 1};
+	struct comet_client_goodbye goodbye;
+	struct comet_client *c;
+	int people;
+	for (int i = 0; i < 10; i++) {
+		int rc = comet_client_open_url(&where, &opt, &c, &goodbye);
+		if (rc == 0)
+			rc = comet_client_heartbeat(c, &people);
+		if (rc != 0)
+			fprintf(stderr, "%d %s\n", rc, goodbye.reason), exit(1);
+		comet_client_close(&c);
+	}
+	return unused;
+}
+int main(int argc, char **argv)
+{
+	pthread_t threads[8];
+	struct sigaction action;
+	where = (struct comet_client_url){.url = argv[argc - 2], .ca_file = argv[argc - 1]};
+	for (int i = 0; i < 8; i++)
+		pthread_create(&threads[i], NULL, come_and_go, NULL);
+	for (int i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	sigaction(SIGPIPE, NULL, &action);
+	return action.sa_handler == SIG_DFL && puts("done") >= 0 ? 0 : 1;
+}
+"""

@@ -52,8 +52,9 @@ def test_what_was_installed_can_be_taken_away_but_for_the_configuration(tmp_path
     assert configuration.read_text() == "; mine\n"
     unit = (tmp_path / "opt/comet/lib/systemd/system/comet.service").read_text()
     assert "ExecStart=/opt/comet/bin/comet -c /opt/comet/etc/comet/comet.conf\n" in unit
-    library = tmp_path / "opt/comet/lib/libcometclient.so"
-    assert os.readlink(library) == "libcometclient.so.0" and library.exists()
+    for name in ("libcometclient.so", "libcometclient-ws.so"):
+        library = tmp_path / "opt/comet/lib" / name
+        assert os.readlink(library) == f"{name}.0" and library.exists()
     make("uninstall", f"DESTDIR={tmp_path}", "PREFIX=/opt/comet")
     assert [path for path in tmp_path.rglob("*") if not path.is_dir() or path.is_symlink()] == [configuration]
 
@@ -198,27 +199,31 @@ def packages():
 @needs("dpkg-shlibdeps")
 def test_packages_of_the_client_library_hold_what_links(packages, tmp_path):
     version = version_of(ROOT)[0]
-    assert sorted(packages) == ["comet", "libcometclient-dev", "libcometclient0"]
+    assert sorted(packages) == ["comet", "libcometclient-dev", "libcometclient-ws0", "libcometclient0"]
     for name, file in packages.items():
         fields = run("dpkg-deb", "--field", file).stdout
         assert re.search(rf"^Version: {re.escape(version)}$", fields, re.M)
         members = {line.split()[5][1:] for line in run("dpkg-deb", "--contents", file).stdout.splitlines()}
         libraries = {path.rpartition("/")[2] for path in members if "libcometclient" in path and not path.startswith("/usr/share")}
-        assert libraries == {"comet": set(), "libcometclient0": {"libcometclient.so.0"},
-                             "libcometclient-dev": {"libcometclient.a", "libcometclient.so"}}[name]
-        assert ("/usr/include/comet_client.h" in members) == (name == "libcometclient-dev")
+        assert libraries == {"comet": set(), "libcometclient0": {"libcometclient.so.0"}, "libcometclient-ws0": {"libcometclient-ws.so.0"},
+                             "libcometclient-dev": {f"libcometclient{ws}.{kind}" for ws in ("", "-ws") for kind in ("a", "so")}}[name]
+        headers = {"/usr/include/comet_client.h", "/usr/include/comet_client_ws.h"}
+        assert members & headers == (headers if name == "libcometclient-dev" else set())
         assert {f"/usr/share/doc/{name}/{part}" for part in ("copyright", "changelog.gz")} <= members
         assert run("dpkg-deb", "--extract", file, tmp_path).returncode == 0
     fields = run("dpkg-deb", "--field", packages["libcometclient-dev"], "Depends").stdout
-    assert fields == f"libcometclient0 (= {version}), libjansson-dev\n"
+    assert fields == f"libcometclient0 (= {version}), libcometclient-ws0 (= {version}), libjansson-dev\n"
     assert "libjansson4" in run("dpkg-deb", "--field", packages["libcometclient0"], "Depends").stdout
+    needed = run("dpkg-deb", "--field", packages["libcometclient-ws0"], "Depends").stdout
+    assert all(library in needed for library in ("libjansson4", "libwebsockets17", "libssl3"))
     number = version.partition("~")[0]
     assert run("dpkg-deb", "--info", packages["libcometclient0"], "shlibs").stdout == \
         f"libcometclient 0 libcometclient0 (>= {number}~)\n"
     assert run("dpkg-deb", "--info", packages["libcometclient0"], "triggers").stdout == "activate-noawait ldconfig\n"
-    config, = tmp_path.rglob("comet-client.pc")
-    assert f"\nVersion: {version}\n" in config.read_text()
-    assert (config.parent.parent / "libcometclient.so").exists(), "the link leads to the other package's file"
+    for config, library in (("comet-client.pc", "libcometclient.so"), ("comet-client-ws.pc", "libcometclient-ws.so")):
+        found, = tmp_path.rglob(config)
+        assert f"\nVersion: {version}\n" in found.read_text()
+        assert (found.parent.parent / library).exists(), "the link leads to the other package's file"
 
 
 @needs("dpkg-shlibdeps")
