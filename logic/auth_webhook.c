@@ -241,7 +241,8 @@ static bool is_worth_a_try(const struct exchange *x)
 	}
 }
 
-static CURLcode perform(struct exchange *x)
+/* CURLE_OK: the call may begin. */
+static CURLcode prepare(struct exchange *x)
 {
 	int64_t left_ms = (x->deadline_ns - clock_now_ns()) / CLOCK_MS;
 
@@ -253,14 +254,17 @@ static CURLcode perform(struct exchange *x)
 	    curl_easy_setopt(x->curl, CURLOPT_POSTFIELDS, x->question) != CURLE_OK ||
 	    curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, x) != CURLE_OK)
 		return CURLE_OUT_OF_MEMORY;
-	return curl_easy_perform(x->curl);
+	return CURLE_OK;
 }
 
 static void try_once(struct auth_webhook *w, struct exchange *x)
 {
 	x->n = 0;
 	x->status = 0;
-	x->code = perform(x);
+	/* A call that did not begin has looked no name up. */
+	if ((x->code = prepare(x)) != CURLE_OK)
+		return;
+	x->code = curl_easy_perform(x->curl);
 	note_lookup(w, x->curl, x->code);
 	(void)curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &x->status);
 }

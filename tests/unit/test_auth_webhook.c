@@ -179,6 +179,29 @@ static void nobody_at_the_address_is_no_logic(void **state)
 	config_fini(&cfg);
 }
 
+/* Such a call looks no name up, so that the next one need not wait for a name server. */
+static void a_call_that_has_no_time_left_is_none_that_found_no_name(void **state)
+{
+	const struct auth_request request = {
+		.token = (const uint8_t *)"7", .token_bytes = 1, .peer = "10.0.0.9", .server = "c"};
+	struct config cfg;
+	struct auth *a;
+
+	(void)state;
+	seam_reset();
+	assert_int_equal(config_init(&cfg), 0);
+	assert_int_equal(config_flag(&cfg, "auth.mode=webhook", stderr), 0);
+	assert_int_equal(config_flag(&cfg, "auth.url=http://127.0.0.1:1/", stderr), 0);
+	cfg.auth_timeout = 0;
+	assert_int_equal(auth_new(&cfg, &a), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(auth_check(a, &request, &who), -ERR_NO_LOGIC);
+		assert_int_equal(who.cause, AUTH_WEBHOOK_TIMEOUT);
+	}
+	auth_free(&a);
+	config_fini(&cfg);
+}
+
 #define webhook_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -190,6 +213,7 @@ int main(void)
 		webhook_test(what_is_no_answer_is_no_refusal),
 		webhook_test(without_memory_it_is_no_answer),
 		webhook_test(nobody_at_the_address_is_no_logic),
+		webhook_test(a_call_that_has_no_time_left_is_none_that_found_no_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
