@@ -64,6 +64,7 @@ struct errand {
 	const char *server;
 	const struct wire_push *push;
 	const struct wire_entry *entry;
+	int64_t deadline_ns;
 };
 
 static int args_init(struct args *a, size_t most)
@@ -128,7 +129,7 @@ static int begin(struct bus_redis *b, const struct errand *e, struct redis_call 
 		a.bytes[ARG_GENERATION] = strlen(b->generation);
 		(void)snprintf(seq, sizeof(seq), "%llu", (unsigned long long)++b->seq);
 		arg_text(&a, seq);
-		rc = script_beginv(b->pipe, &script_push, clock_now_ns() + b->timeout_ns, call, (int)a.n, a.v, a.bytes);
+		rc = script_beginv(b->pipe, &script_push, e->deadline_ns, call, (int)a.n, a.v, a.bytes);
 		lock_drop(&b->lock);
 	}
 	args_fini(&a);
@@ -175,13 +176,14 @@ static int judge(struct bus_redis *b, const struct redisReply *reply)
 /* The entry is freed. */
 static int write_entry(struct bus_redis *b, const char *server, const struct wire_push *push, struct wire_entry *entry)
 {
-	const struct errand errand = {server, push, entry};
+	const struct errand errand = {server, push, entry, clock_now_ns() + b->timeout_ns};
 	struct redisReply *reply;
 	struct redis_call *call;
 	int rc;
 
 	/* A push that Redis certainly did not write, for want of the script, gets a new number: pushes behind it may have been
-	 * written, when another logic brought the script, and comets leave out entries that are not above them. */
+	 * written, when another logic brought the script, and comets leave out entries that are not above them. The deadline
+	 * ends the loop at the latest. */
 	do {
 		if ((rc = begin(b, &errand, &call)) == 0)
 			rc = redis_pipe_end(b->pipe, call, &reply);

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "logic/bus.h"
 #include "tests/unit/fake_redis.h"
@@ -24,6 +25,7 @@
 static struct script {
 	const char *answers[4]; /* to one call after another; NULL: said() */
 	unsigned calls;         /* the server's, and read when a push has returned */
+	bool forgets;           /* no script is ever found */
 	char heard[2048];       /* arguments, from the generation on, a space between; a line a call */
 } script;
 
@@ -49,6 +51,8 @@ static const char *answer(void *arg, int argc, char **argv)
 
 	if (strncmp(argv[0], "EVAL", 4) != 0)
 		return fake_redis_hello(argc, argv);
+	if (s->forgets)
+		return NO_SCRIPT;
 	for (int i = ARGS + 2; i < argc; i++)
 		at += (size_t)snprintf(s->heard + at, sizeof(s->heard) - at, "%s%s", argv[i],
 				       i + 1 < argc ? " " : "\n");
@@ -169,6 +173,19 @@ static void a_push_that_was_not_written_gets_a_new_number(void **state)
 				     "1000   0 target all op 1000 body hi from logic-1 seq 3\n");
 }
 
+static void a_push_whose_script_is_never_found_fails_in_time(void **state)
+{
+	int64_t begun = clock_now_ns();
+
+	(void)state;
+	bus_redis_free(&bus);
+	cfg.redis_push_timeout = 100;
+	assert_int_equal(bus_redis_new(&cfg, pipe_, "logic-1", &bus), 0);
+	script.forgets = true;
+	assert_int_equal(push_to_all(), -ERR_NO_LOGIC);
+	assert_true(clock_now_ns() - begun < 2 * CLOCK_SEC);
+}
+
 static void a_comet_is_told_what_redis_lost(void **state)
 {
 	(void)state;
@@ -228,6 +245,7 @@ int main(void)
 		bus_test(pushes_are_numbered_and_say_what_we_knew_of_redis),
 		bus_test(what_the_script_says_is_told),
 		bus_test(a_push_that_was_not_written_gets_a_new_number),
+		bus_test(a_push_whose_script_is_never_found_fails_in_time),
 		bus_test(a_comet_is_told_what_redis_lost),
 		bus_test(what_could_not_be_told_is_told_with_the_next_push),
 		bus_test(without_memory_a_push_is_accepted_or_fails),
