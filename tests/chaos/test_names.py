@@ -329,7 +329,7 @@ def test_a_push_that_is_slow_on_its_way_follows_a_key_that_moves(behind_a_proxy)
 def test_a_comet_that_waits_for_its_name_or_for_redis_hears_that_it_shall_stop(house):
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         nowhere = "127.0.0.1:%d" % nobody.getsockname()[1]
-    for words, settings in (("the name has a holder", {"redis.lease": "10s"}), ("redis", {"redis.addr": nowhere})):
+    for words, settings in (("event=server_id_awaited", {"redis.lease": "10s"}), ("redis", {"redis.addr": nowhere})):
         second = start_second(house, "comet-1", **settings)
         wait_until(lambda second=second, words=words: words in second.said(), "it waits")
         since = time.monotonic()
