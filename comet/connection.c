@@ -119,7 +119,7 @@ static int64_t due_ns(const struct connection *c)
 	return moved < due ? moved : due;
 }
 
-/* Not while it is being closed: then the deadline is the patience of the goodbye, and must not be put off. Whoever closes
+/* Not while it is being closed: then the deadline is the patience of the goodbye, and must not be put off. A thread that closes
  * sets the reason before the deadline, hence the second look. */
 static void file_deadline(struct connection *c)
 {

@@ -119,7 +119,7 @@ struct connection *connection_ref(struct connection *c);
 /* The last reference closes the descriptor and frees. *c becomes NULL. Not under a lock. */
 void connection_unref(struct connection **c);
 
-/* End it politely, for this reason; the first reason wins, and false tells that it was not this one. What is queued is
+/* End it politely, for this reason; the first reason wins, and false tells that it was not this one. The queue is
  * still written, then op 6 if the reason has a code, then the peer has a second to read it. From now on a deadline bounds
  * all of that. Any thread, never blocks; takes the channel's and the timer's lock. */
 bool connection_shutdown(struct connection *c, enum close_reason why);

@@ -1,4 +1,4 @@
-/* accept: the doors. For each address one listening socket and a few threads that block in accept4. What becomes of a
+/* accept: the doors. For each address one listening socket and a few threads that block in accept4. The fate of a
  * socket is its door's business.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_DOOR_ACCEPT_H

@@ -1,6 +1,6 @@
-/* machine: the limits of the kernel and of the container that bound us (machine.def), and how much of each is used. Who asks
- * what a machine allows and who asks why a thread could not be started look at the same ones. Reads /proc and the cgroups:
- * for the start, and for when something has failed. SPDX-License-Identifier: MIT */
+/* machine: the limits of the kernel and of the container that bound us (machine.def), and how much of each is used. The question
+ * for the machine's capacity and that for the cause of a failed start of a thread look at the same ones. Reads /proc and the
+ * cgroups: for the start, and for when something has failed. SPDX-License-Identifier: MIT */
 #ifndef COMMON_BASE_MACHINE_H
 #define COMMON_BASE_MACHINE_H
 

@@ -2,8 +2,8 @@
 #ifndef COMMON_BASE_STANDARD_FILES_H
 #define COMMON_BASE_STANDARD_FILES_H
 
-/* Those that are closed become /dev/null. Before anything else is opened: a socket that got number 2 would get the log, and
- * its client would read it. 0 or -errno. */
+/* Those that are closed become /dev/null. To be called before any other file is opened: a socket that got number 2 would get the
+ * log, and its client would read it. 0 or -errno. */
 int standard_files_open(void);
 
 #endif

@@ -8,7 +8,7 @@
 #include "common/base/address.h"
 #include "common/base/err.h"
 
-/* NULL when the address is good, or what is wrong with it. `wide_fault` is what to say about one beyond loopback, NULL where
+/* NULL when the address is good, or its fault. `wide_fault` is the fault of an address beyond loopback, NULL where
  * that is fine. */
 static const char *fault_of(const char *text, const char *wide_fault)
 {

@@ -1,5 +1,5 @@
-/* config_read: see config.h. Where settings come from: defaults, an INI file, the environment, flags. What a value may be is
- * setting.c's business, what is said about all of them together config_check.c's. Runs while a program starts, on its
+/* config_read: see config.h. Where settings come from: defaults, an INI file, the environment, flags. The check of a
+ * single value is setting.c's business, that of all of them together config_check.c's. Runs while a program starts, on its
  * main thread. SPDX-License-Identifier: MIT */
 #include "common/config/config.h"
 

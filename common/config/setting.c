@@ -192,7 +192,7 @@ static int read_string(const struct setting *s, struct config *cfg, const char *
 			(void)snprintf(why, SETTING_WHY_BYTES, "has a control character in it");
 			return -ERR_CONFIG;
 		}
-	/* Whoever feeds the output of -t back would otherwise run with a key that all the world can guess. */
+	/* Fed with the output of -t, a program would otherwise run with a key that all the world can guess. */
 	if (s->kind == SETTING_SECRET && bytes == 3 && memcmp(value, "***", 3) == 0) {
 		(void)snprintf(why, SETTING_WHY_BYTES,
 			       "*** is what -t shows in place of a secret; give the secret itself");

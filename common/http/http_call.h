@@ -1,4 +1,4 @@
-/* http_call: one request on libmicrohttpd, from its first line to its reply: what http asks a handler with is read here. On
+/* http_call: one request on libmicrohttpd, from its first line to its reply: http's question to a handler is read here. On
  * its caller's thread. SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_HTTP_CALL_H
 #define COMMON_HTTP_HTTP_CALL_H

@@ -34,8 +34,8 @@ void http_keys_free(struct http_keys **keys);
 /* To read the file again. NULL, or no file: nothing to reload. */
 struct reload_part http_keys_reload(struct http_keys *keys);
 
-/* Whose key is this (NULL: none was shown)? Where no keys are set everybody may do everything, and has no name. False: it is
- * nobody's. Any thread. */
+/* Find the owner of this key (NULL: none was shown). Where no keys are set everybody may do everything, and has no name. False:
+ * it is nobody's. Any thread. */
 bool http_keys_find(struct http_keys *keys, const char *shown, struct http_key *found);
 
 #endif

@@ -1,5 +1,5 @@
-/* http_tls: certificates of the HTTP server, by server name, read again while it runs. On GnuTLS, which is what libmicrohttpd
- * speaks TLS with. SPDX-License-Identifier: MIT */
+/* http_tls: certificates of the HTTP server, by server name, read again while it runs. On GnuTLS, with which
+ * libmicrohttpd speaks TLS. SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_HTTP_TLS_H
 #define COMMON_HTTP_HTTP_TLS_H
 

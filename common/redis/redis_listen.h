@@ -1,4 +1,4 @@
-/* redis_listen: a subscription to one channel that lasts, whatever becomes of the connection. SPDX-License-Identifier: MIT */
+/* redis_listen: a subscription to one channel that outlasts its connection. SPDX-License-Identifier: MIT */
 #ifndef COMMON_REDIS_REDIS_LISTEN_H
 #define COMMON_REDIS_REDIS_LISTEN_H
 
@@ -6,7 +6,7 @@
 
 struct redis_listener {
 	const char *channel;
-	/* Whatever Redis says on the connection, the word that the subscription stands included. Takes the reply over. */
+	/* Each message of Redis on the connection, the confirmation of the subscription included. Takes the reply over. */
 	void (*take)(void *self, struct redisReply *reply);
 	/* From now on nothing comes, until `take` says so again. May be NULL. */
 	void (*lost)(void *self);

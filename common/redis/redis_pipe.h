@@ -1,4 +1,4 @@
-/* redis_pipe: one connection to Redis that many threads share. Whatever waits goes out in one pipelined write; while the
+/* redis_pipe: one connection to Redis that many threads share. All waiting calls go out in one pipelined write; while the
  * answers are on their way the next batch gathers by itself. No timer waits for anything.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_REDIS_REDIS_PIPE_H
@@ -37,7 +37,7 @@ int redis_pipe_beginv(struct redis_pipe *p, enum redis_repeat repeat, int64_t de
 int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisReply **reply);
 
 /* The first half for a script, with its arguments as redisFormatCommand makes them of less than a whole command; `command` is
- * taken over, whatever comes of it. cluster/script.h has the comfortable form. Beside what is above, _end may say
+ * taken over in any case. cluster/script.h has the comfortable form. Beside what is above, _end may say
  *   -ENOEXEC    the server had forgotten the script: certainly not done. The next try brings the text
  *   -ECONNRESET the same of one that was sent before, and may have been done then */
 int redis_pipe_begin_script(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,

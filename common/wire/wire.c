@@ -24,7 +24,7 @@ static const char *const methods[WIRE_METHODS] = {
 
 /* ---- reading members ---- */
 
-/* A string without zero bytes, shorter than `room` bytes; absent: "". False: it is something else. */
+/* A string without zero bytes, shorter than `room` bytes; absent: "". False: it is no such string. */
 static bool get_string(const json_t *object, const char *name, size_t room, const char **out)
 {
 	const json_t *value = json_object_get(object, name);

@@ -119,7 +119,7 @@ struct wire_request {
 /* A JSON text, malloc'ed, ended by a zero byte that *bytes does not count. Rooms whose id is not UTF-8 are left out.
  * 0 or -ENOMEM. */
 int wire_request_encode(const struct wire_request *request, char **text, size_t *bytes);
-/* 0; -EBADMSG what was sent is no request; -ENOMEM. Whatever it returns, wire_request_fini may follow. */
+/* 0; -EBADMSG the bytes are no request; -ENOMEM. In each case wire_request_fini may follow. */
 int wire_request_decode(const char *text, size_t bytes, struct wire_request *out);
 void wire_request_fini(struct wire_request *request);
 
@@ -175,7 +175,7 @@ struct wire_pushed {
 };
 
 /* From the fields of an entry, in any order; unknown ones are skipped. Values need no zero byte at their end.
- * 0; -EBADMSG; -ENOMEM. Whatever it returns, wire_pushed_fini may follow. */
+ * 0; -EBADMSG; -ENOMEM. In each case wire_pushed_fini may follow. */
 int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pushed *out);
 void wire_pushed_fini(struct wire_pushed *pushed);
 
