@@ -57,6 +57,10 @@ def close_payload(code, reason=b""):
     return struct.pack(">H", code) + reason
 
 
+class Refused(AssertionError):
+    """The server said no to the handshake."""
+
+
 class Frames:
     """The frames of a server, after its half of the handshake."""
 
@@ -84,7 +88,8 @@ class Frames:
             return False
         self.response = bytes(self._bytes[:end]).decode()
         del self._bytes[:end + 4]
-        assert self.response.startswith("HTTP/1.1 101 "), f"no handshake: {self.response}"
+        if not self.response.startswith("HTTP/1.1 101 "):
+            raise Refused(f"no handshake: {self.response}")
         accept = base64.b64encode(hashlib.sha1(self._key.encode() + ACCEPT_SUFFIX).digest()).decode()
         assert re.search(rf"^sec-websocket-accept: {re.escape(accept)}\r?$", self.response, re.M | re.I), self.response
         return True

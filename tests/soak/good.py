@@ -13,6 +13,7 @@ import time
 
 from client import WAYS, Op, Packet, dial
 from waiting import Deadline
+from wire import Refused
 
 BY_NAME = {way.name: way for way in WAYS}
 MIX = ["tcp-v2"] * 6 + ["ws-v2"] * 3 + ["tls-v2", "wss-v2"]
@@ -137,7 +138,13 @@ class Crowd:
         except OSError:
             data = b""
         now = time.monotonic()
-        packets = member.codec.feed(data) if data else []
+        try:
+            packets = member.codec.feed(data) if data else []
+        except Refused as refused:
+            if " 503 " not in str(refused):
+                raise
+            self.ended(member)  # no thread for it, say: a refusal like others
+            return
         if data and (owed := member.codec.owed()):
             self.send(member, owed)
         for packet in packets:
