@@ -55,6 +55,8 @@ static int make_space(struct stream *s, uint32_t need)
 		s->buf = into;
 		s->size = (uint32_t)s->buffers->size;
 	}
+	/* A read into no space would look like the end of the stream. */
+	BUG_UNLESS(need <= s->size && have < s->size);
 	s->start = 0;
 	s->end = have;
 	return 0;

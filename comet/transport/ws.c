@@ -61,7 +61,7 @@ static uint32_t longest(const struct ws *ws)
 
 size_t ws_buffer_bytes(uint32_t max_body)
 {
-	size_t frame = (size_t)max_body + V1_JSON_AROUND_BYTES + WS_HEAD_IN_BYTES;
+	size_t frame = (size_t)max_body + V1_JSON_AROUND_BYTES + WS_BEHIND_BYTES;
 
 	return frame > WS_REQUEST_BYTES ? frame : WS_REQUEST_BYTES;
 }

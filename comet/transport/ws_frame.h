@@ -11,6 +11,9 @@
 #define WS_HEAD_OUT_BYTES 10 /* the longest without */
 #define WS_CONTROL_BYTES  125
 
+/* The most that stands behind the bytes of a message: a control frame, which is longer than any header. */
+#define WS_BEHIND_BYTES (2 + 4 + WS_CONTROL_BYTES)
+
 /* Fragments with nothing in them that one message may have. */
 #define WS_EMPTY_FRAGMENTS 64
 

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "comet/transport/v1_json.h"
 #include "comet/transport/ws.h"
 #include "comet/transport/ws_frame.h"
 #include "comet/transport/ws_request.h"
@@ -30,6 +31,7 @@
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
 static struct buffers buffers;
+static uint32_t max_body = MAX_BODY;
 static struct transport *ws;
 static int peer, ws_fd;
 
@@ -37,7 +39,7 @@ static int begin(void)
 {
 	const struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1234)};
 	const struct ws_options opt = {
-		.max_body = MAX_BODY, .origins = "https://good.test", .write_timeout_ns = 60 * CLOCK_SEC};
+		.max_body = max_body, .origins = "https://good.test", .write_timeout_ns = 60 * CLOCK_SEC};
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -61,7 +63,7 @@ static int set_up(void **state)
 	uint8_t *kept;
 
 	(void)state;
-	buffers_init(&buffers, ws_buffer_bytes(MAX_BODY));
+	buffers_init(&buffers, ws_buffer_bytes(max_body));
 	/* One buffer to lend: it tells by n_free whether it is lent. */
 	if ((kept = buffers_get(&buffers)) == NULL)
 		return -1;
@@ -75,7 +77,14 @@ static int tear_down(void **state)
 	seam_reset();
 	end();
 	buffers_fini(&buffers);
+	max_body = MAX_BODY;
 	return 0;
+}
+
+static int set_up_for_long_bodies(void **state)
+{
+	max_body = 20000;
+	return set_up(state);
 }
 
 static void again(void)
@@ -113,7 +122,7 @@ static size_t lay_frame(uint8_t *out, uint8_t first, const void *payload, size_t
 
 static void send_frame(uint8_t first, const void *payload, size_t n)
 {
-	uint8_t frame[WS_HEAD_IN_BYTES + 2 * MAX_BODY];
+	uint8_t frame[WS_HEAD_IN_BYTES + 20000 + V1_JSON_AROUND_BYTES];
 
 	send_bytes(frame, lay_frame(frame, first, payload, n));
 }
@@ -379,6 +388,28 @@ static void fragments_and_pings_are_told_one_by_one(void **state)
 	assert_int_equal(ws->ops->taken(ws), 6 + 102);
 	assert_int_equal(ws->ops->taken(ws), 0);
 	assert_false(ws->ops->has_packet(ws));
+}
+
+/* Nothing else may be so long in the buffer: a message but for its end, and a ping. */
+static void behind_the_longest_message_there_is_space_for_a_ping(void **state)
+{
+	static uint8_t text[20000 + V1_JSON_AROUND_BYTES];
+	static const uint8_t ping[WS_CONTROL_BYTES];
+	size_t n;
+
+	(void)state;
+	send_bytes(REQUEST "\r\n", strlen(REQUEST "\r\n"));
+	memset(text, ' ', sizeof(text));
+	n = (size_t)sprintf((char *)text, "{\"op\":4,\"seq\":7}");
+	text[n] = ' ';
+	send_frame(WS_TEXT, text, sizeof(text));
+	assert_kind(PACKET_NOTHING);
+	for (unsigned i = 0; i < 3; i++) {
+		send_frame(0x80 | WS_PING, ping, sizeof(ping));
+		assert_kind(PACKET_PING);
+	}
+	send_frame(0x80 | WS_CONTINUATION, "", 0);
+	assert_reads(7, 0);
 }
 
 static void a_message_may_have_several_packets_and_a_rest(void **state)
@@ -651,6 +682,8 @@ int main(void)
 		test(packets_of_all_sizes_are_read_in_pieces_of_any_size),
 		test(it_holds_no_buffer_while_it_waits),
 		test(fragments_and_pings_are_told_one_by_one),
+		cmocka_unit_test_setup_teardown(behind_the_longest_message_there_is_space_for_a_ping,
+						set_up_for_long_bodies, tear_down),
 		test(a_message_may_have_several_packets_and_a_rest),
 		test(a_message_that_is_no_packet_is_refused),
 		test(text_is_packets_as_json),
