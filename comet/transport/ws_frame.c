@@ -81,6 +81,8 @@ static int read_head(const uint8_t *bytes, size_t n, struct head *h, uint32_t *n
 /* May this frame come here? 0 or a close code. */
 static int judge(const struct ws_in *in, const struct head *h, uint32_t longest)
 {
+	if (in->frames == WS_MESSAGE_FRAMES && h->opcode != WS_CLOSE)
+		return WS_CODE_POLICY;
 	if (is_control(h->opcode))
 		return 0;
 	if ((h->opcode == WS_CONTINUATION) != (in->opcode != 0))
@@ -137,6 +139,7 @@ static int take_data(struct ws_in *in, uint8_t *bytes, const struct head *h, str
 	if (in->opcode == 0)
 		in->opcode = h->opcode;
 	in->held += (uint32_t)h->payload;
+	in->frames++;
 	e->kind = h->fin ? WS_MESSAGE : WS_FRAGMENT;
 	if (!h->fin) {
 		in->empties += h->payload == 0;
@@ -170,6 +173,7 @@ int ws_in_next(struct ws_in *in, uint8_t *bytes, size_t n, uint32_t longest, str
 	unmask(payload, (size_t)h.payload, h.mask);
 	if (!is_control(h.opcode))
 		return take_data(in, bytes, &h, e);
+	in->frames += in->opcode != 0 && h.opcode != WS_CLOSE;
 	e->kind = WS_CONTROL;
 	e->opcode = h.opcode;
 	e->bytes = (uint32_t)h.payload;

@@ -17,6 +17,9 @@
 /* Fragments with nothing in them that one message may have. */
 #define WS_EMPTY_FRAGMENTS 64
 
+/* Frames that one message may have, control frames in between among them: each moves all that there is of it. */
+#define WS_MESSAGE_FRAMES 2048
+
 enum ws_opcode { WS_CONTINUATION = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 
 /* Close codes of RFC 6455, section 7.4.1, as far as frames have them; close_reason.def has those of goodbyes. */
@@ -36,6 +39,7 @@ struct ws_in {
 	uint32_t held;   /* bytes of its fragments so far: they stand, unmasked, before whatever comes next */
 	uint8_t opcode;  /* of its first fragment; 0: none has come */
 	uint8_t empties; /* fragments with nothing in them */
+	uint16_t frames; /* since then, with those in between */
 };
 
 enum ws_kind {

@@ -281,6 +281,28 @@ static void so_many_empty_fragments_and_no_more(void **state)
 	assert_refused(l, WS_CODE_POLICY);
 }
 
+/* Each of them moves all of the message that is there. */
+static void so_many_frames_from_the_first_of_a_message_to_its_last_and_no_more(void **state)
+{
+	struct line *l = *state;
+
+	for (unsigned round = 0; round < 2; round++) {
+		send_piece(l, false, WS_BINARY, "x");
+		assert_kind(l, WS_FRAGMENT);
+		for (unsigned i = 2; i < WS_MESSAGE_FRAMES; i++) {
+			send_piece(l, i % 2 == 0, i % 2 == 0 ? WS_PING : WS_CONTINUATION, "x");
+			assert_kind(l, i % 2 == 0 ? WS_CONTROL : WS_FRAGMENT);
+		}
+		send_piece(l, round == 0, WS_CONTINUATION, "x");
+		assert_kind(l, round == 0 ? WS_MESSAGE : WS_FRAGMENT);
+		l->n = round == 0 ? 0 : l->n;
+	}
+	send_piece(l, true, WS_CLOSE, "");
+	assert_kind(l, WS_CONTROL);
+	send_piece(l, true, WS_PONG, "x");
+	assert_refused(l, WS_CODE_POLICY);
+}
+
 static void text_is_utf8_also_across_fragments(void **state)
 {
 	struct line *l = *state;
@@ -375,6 +397,7 @@ int main(void)
 		test(fragments_come_in_their_order),
 		test(a_message_is_too_long_before_it_is_read),
 		test(so_many_empty_fragments_and_no_more),
+		test(so_many_frames_from_the_first_of_a_message_to_its_last_and_no_more),
 		test(text_is_utf8_also_across_fragments),
 		test(a_close_is_answered_with_its_code_if_that_may_be),
 		test(headers_are_as_short_as_they_can_be),
