@@ -5,6 +5,7 @@
 
 #include "comet/goodbye.h"
 #include "comet/serve.h"
+#include "comet/transport/stream.h"
 #include "comet/transport/tcp.h"
 #include "comet/transport/ws.h"
 #include "comet/transport/ws_answer.h"
@@ -12,12 +13,9 @@
 /* As far as that goes at once. */
 static void say_and_close(int fd, const void *bytes, size_t n)
 {
-	char unread[1024];
-
 	if (send(fd, bytes, n, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
 		(void)shutdown(fd, SHUT_WR);
-		/* Bytes left unread would make the close a reset, and that may overtake what was just said. */
-		(void)recv(fd, unread, sizeof(unread), MSG_DONTWAIT);
+		stream_forget_unread(fd);
 	}
 	(void)close(fd);
 }

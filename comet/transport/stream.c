@@ -200,13 +200,16 @@ void stream_shutdown(struct stream *s)
 	(void)shutdown(s->fd, SHUT_RDWR);
 }
 
+/* Not copied: tcp(7). Not by recv(), of which TSan believes that it writes there. */
+void stream_forget_unread(int fd)
+{
+	(void)syscall(SYS_recvfrom, fd, NULL, INT32_MAX, MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
+}
+
 void stream_fini(struct stream *s)
 {
 	give_back(s);
-	/* Bytes left unread would make the close a reset, and that may overtake what was just said to a client for whom there
-	 * was no thread. Bytes that came are forgotten, not copied: tcp(7). Not by recv(), of which TSan believes that it writes
-	 * there. */
-	(void)syscall(SYS_recvfrom, s->fd, NULL, INT32_MAX, MSG_DONTWAIT | MSG_TRUNC, NULL, NULL);
+	stream_forget_unread(s->fd);
 	if (s->tls != NULL)
 		tls_free(&s->tls);
 	(void)close(s->fd);

@@ -39,6 +39,10 @@ int stream_init(struct stream *s, int fd, const struct sockaddr *peer, struct bu
 /* Closes fd. */
 void stream_fini(struct stream *s);
 
+/* Forget what has come, before fd is closed: bytes left unread would make that a reset, which may overtake what was just said
+ * to a client for whom there is no place. */
+void stream_forget_unread(int fd);
+
 /* ---- the reader ---- */
 
 /* The bytes that were read and not yet taken off; they stay where they are until stream_more. */

@@ -4,6 +4,10 @@ the same on every transport stands in the other files, which run over WebSocket 
 SPDX-License-Identifier: MIT"""
 import asyncio
 import json
+import os
+import select
+import signal
+import socket
 import ssl
 import struct
 import subprocess
@@ -326,6 +330,23 @@ def test_pings_are_answered_with_what_they_carry(bare):
     client.say(frame(Opcode.PONG, b"unasked"))
     client.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, seq=3).encode()))
     assert client.hear() == (Opcode.BINARY, Packet(Op.HEARTBEAT_REPLY, seq=3).encode())
+
+
+@pytest.mark.settings("limits.connections=1")
+def test_who_is_turned_away_with_large_cookies_is_not_reset(bare, house):
+    """A close with unread bytes is a reset, which may overtake the answer on its way."""
+    bare().open()
+    os.kill(house.pid, signal.SIGSTOP)
+    client = bare()
+    client.say(upgrade(key=KEY, Cookie="x" * 8000))
+    os.kill(house.pid, signal.SIGCONT)
+    data = b""
+    while more := client.sock.recv(65536):
+        data += more
+    assert data.startswith(b"HTTP/1.1 503 ")
+    poll = select.poll()
+    poll.register(client.sock, 0)
+    assert poll.poll(200) == []  # no error, no hang-up: this side may still write
 
 
 @pytest.mark.parametrize("said", [frame(Opcode.PONG), frame(Opcode.CONTINUATION, b"x", fin=False)], ids=["pongs", "fragments"])
