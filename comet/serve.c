@@ -99,6 +99,8 @@ static int pong(struct connection *c, struct packet *p)
 	int rc = transport_write_packet(c->transport, p, c->dialect, TRANSPORT_WAIT);
 
 	packet_drop_body(p);
+	if (rc < 0)
+		(void)connection_shutdown(c, close_reason_of_write(rc));
 	return rc;
 }
 

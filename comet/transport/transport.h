@@ -24,7 +24,7 @@ struct transport;
 struct transport_ops {
 	/* Read the next packet, or learn of a frame that came in its place: p->kind. Blocks; the connection's deadline bounds it by
 	 * shutdown(). p->body points into the transport's buffer, valid until the next read; that of a PACKET_PING is owned.
-	 *   0; -ERR_EOF; -ERR_CUT; -ETIME (a write that was left behind was not taken in time); -errno
+	 *   0; -ERR_EOF; -ERR_CUT; -ETIME (what the handshake writes was not taken in time); -errno
 	 *   -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as they were read)
 	 *   -ERR_UPGRADE, -ERR_ORIGIN: a handshake that has come to nothing, and is answered */
 	int (*read)(struct transport *t, struct packet *p);

@@ -39,7 +39,7 @@ struct ws {
 	uint32_t message; /* bytes of the last message that are not handed out yet */
 	uint32_t taken;   /* bytes that ws_taken has not told */
 	/* the baton's holder only */
-	bool torn;      /* the last write stopped somewhere */
+	bool torn;      /* the last write stopped in a frame, or was not taken in time: only the rest may come */
 	unsigned begun; /* messages in the frame that was begun */
 	/* set by the reader, read by the thread that finishes writing */
 	atomic_int code; /* to close with; 0: none but the goodbye's own */
@@ -113,7 +113,7 @@ static int welcome(struct ws *ws)
 	int rc = write_bytes(ws, answer, ws_answer_welcome(answer, text + ws->request.key), TRANSPORT_WAIT);
 
 	if (rc < 0)
-		return rc;
+		return rc == -ETIMEDOUT ? -ETIME : rc;
 	stream_take_off(&ws->stream, ws->request.bytes);
 	ws->taken += ws->request.bytes;
 	ws->open = true;
@@ -315,7 +315,7 @@ static int write_laid(struct ws *ws, struct haul *h, enum dialect dialect, enum 
 	if (rc == 0)
 		rc = stream_write(&ws->stream, l->iov, l->ends, l->n_ends, wait, &written);
 	ws->begun = ws_haul_account(l, h, written);
-	ws->torn = rc < 0;
+	ws->torn = h->begun_bytes > 0 || rc == -ETIMEDOUT;
 	return rc;
 }
 
@@ -350,6 +350,8 @@ static int ws_write(struct transport *t, struct haul *h, enum dialect dialect, e
 
 	if (!ws->open)
 		return write_goodbye(ws, h, wait);
+	if (ws->torn && h->skip_bytes == 0)
+		return -EPIPE;
 	return h->n_answers + h->n_messages <= FEW ? write_few(ws, h, dialect, wait) : write_many(ws, h, dialect, wait);
 }
 

@@ -349,6 +349,14 @@ def test_who_is_turned_away_with_large_cookies_is_not_reset(bare, house):
     assert poll.poll(200) == []  # no error, no hang-up: this side may still write
 
 
+@pytest.mark.settings("tcp.sndbuf=4k", "protocol.write_timeout=500ms", "protocol.handshake_timeout=1m")
+def test_stranger_who_pings_and_takes_no_pong_is_a_write_timeout(bare, house):
+    client = bare().open()
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.say(frame(Opcode.PING, b"x" * 125) * 900)
+    house.wait_metric("comet_closed_total", 1, reason="write_timeout")
+
+
 @pytest.mark.parametrize("said", [frame(Opcode.PONG), frame(Opcode.CONTINUATION, b"x", fin=False)], ids=["pongs", "fragments"])
 def test_who_floods_with_what_is_no_packet_is_held_back(bare, house, said):
     """A thousand at once, and then a hundred a second; its packets wait behind them."""

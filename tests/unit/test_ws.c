@@ -326,6 +326,11 @@ static void an_answer_that_does_not_go_ends_it(void **state)
 	send_bytes(REQUEST "\r\n", strlen(REQUEST "\r\n"));
 	seam_fail(SEAM_SENDMSG, 0, 1, EPIPE);
 	assert_int_equal(read_rc(), -EPIPE);
+	again();
+	send_bytes(REQUEST "\r\n", strlen(REQUEST "\r\n"));
+	seam_reset();
+	seam_fail(SEAM_SENDMSG, 0, 1, EAGAIN);
+	assert_int_equal(read_rc(), -ETIME); /* not -ETIMEDOUT, which keepalive says of who is gone */
 }
 
 /* ---- reading ---- */
@@ -621,7 +626,7 @@ static void a_write_that_was_left_goes_on(void **state)
 	message_unref(&m);
 }
 
-/* Into the middle of a frame nothing is said. */
+/* Into the middle of a frame nothing is said: neither a packet nor a close frame. */
 static void a_goodbye_does_not_tear_a_frame(void **state)
 {
 	struct packet p = {.ver = 1, .op = 3, .seq = 5};
@@ -631,6 +636,7 @@ static void a_goodbye_does_not_tear_a_frame(void **state)
 	seam_limit_bytes(5);
 	seam_fail(SEAM_SENDMSG, 1, 1, EAGAIN);
 	assert_int_equal(transport_write_packet(ws, &p, DIALECT_V2, TRANSPORT_WAIT), -ETIMEDOUT);
+	assert_int_equal(transport_write_packet(ws, &p, DIALECT_V2, TRANSPORT_WAIT), -EPIPE);
 	ws->ops->finish_writing(ws, 1001, "draining", TRANSPORT_WAIT);
 	assert_receives("\x82\x10\0\0\0", 5);
 }
