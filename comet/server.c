@@ -43,6 +43,21 @@ static void buckets_free(struct server *s)
 	s->buckets = NULL;
 }
 
+static void take_settings(struct server *s, const struct config *cfg)
+{
+	*s = (struct server){.cfg = cfg};
+	s->connection = (struct connection_options){
+		.channel = {.ring_size = (uint32_t)cfg->protocol_cli_proto,
+			    .queue_max = (uint32_t)cfg->protocol_svr_proto,
+			    .queue_bytes_max = (size_t)cfg->limits_queued_bytes,
+			    .use_baton = cfg->protocol_baton},
+		.write_timeout_ns = cfg->protocol_write_timeout * CLOCK_MS,
+		.goodbye = &s->goodbye,
+	};
+	s->packets = (struct rate){cfg->limits_packets, cfg->limits_burst * CLOCK_MS};
+	s->bytes = (struct rate){cfg->limits_bytes, cfg->limits_burst * CLOCK_MS};
+}
+
 int server_init(struct server *s, const struct config *cfg, unsigned timers)
 {
 	struct admission_options admission = {
@@ -55,17 +70,7 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers)
 	};
 	int rc;
 
-	*s = (struct server){.cfg = cfg};
-	s->connection = (struct connection_options){
-		.channel = {.ring_size = (uint32_t)cfg->protocol_cli_proto,
-			    .queue_max = (uint32_t)cfg->protocol_svr_proto,
-			    .queue_bytes_max = (size_t)cfg->limits_queued_bytes,
-			    .use_baton = cfg->protocol_baton},
-		.write_timeout_ns = cfg->protocol_write_timeout * CLOCK_MS,
-		.goodbye = &s->goodbye,
-	};
-	s->packets = (struct rate){cfg->limits_packets, cfg->limits_burst * CLOCK_MS};
-	s->bytes = (struct rate){cfg->limits_bytes, cfg->limits_burst * CLOCK_MS};
+	take_settings(s, cfg);
 	lock_init(&s->lock, LOCK_SERVICE);
 	lock_cond_init(&s->changed);
 	tally_table_init(&s->tallies);
