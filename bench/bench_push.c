@@ -168,11 +168,6 @@ int bench_push_start(const struct bench_options *opt, struct bench_memory *memor
 	return 0;
 }
 
-uint64_t bench_push_accepted(const struct bench_push *p)
-{
-	return bench_read(&p->accepted);
-}
-
 void bench_push_stop(struct bench_push **p, struct bench_push_result *out)
 {
 	uint64_t one = 1;
@@ -180,7 +175,7 @@ void bench_push_stop(struct bench_push **p, struct bench_push_result *out)
 	BUG_UNLESS(write((*p)->stop_fd, &one, sizeof(one)) == sizeof(one));
 	thread_join(&(*p)->thread);
 	*out = (*p)->result;
-	out->accepted = bench_push_accepted(*p);
+	out->accepted = bench_read(&(*p)->accepted);
 	push_free(*p);
 	*p = NULL;
 }

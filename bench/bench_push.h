@@ -28,8 +28,6 @@ struct bench_push;
  * readable at the end is in *done_fd; it is closed by bench_push_stop. 0 or -errno. */
 int bench_push_start(const struct bench_options *opt, struct bench_memory *memory, struct bench_push **out,
 		     int *done_fd);
-/* Pushes accepted so far. Any thread. */
-uint64_t bench_push_accepted(const struct bench_push *p);
 /* End it, after the call under way if there is one, and wait for it. *p becomes NULL. */
 void bench_push_stop(struct bench_push **p, struct bench_push_result *out);
 
