@@ -28,6 +28,7 @@
 #include "common/base/obj.h"
 #include "common/config/config.h"
 #include "common/redis/redis_pipe.h"
+#include "common/redis/redis_reply.h"
 #include "logic/bus.h"
 #include "logic/sent.h"
 
@@ -139,17 +140,12 @@ static int begin(struct bus_redis *b, const struct errand *e, struct redis_call 
 /* The stream of each comet that got it: name, epoch, number of the entry. */
 static void note_locked(struct bus_redis *b, const struct redisReply *reply) NEEDS(b->lock)
 {
-	struct sent_answer answer = {.generation = strtoull(reply->element[1]->str, NULL, 10)};
+	struct sent_answer answer = {.generation = (uint64_t)redis_reply_number(reply, 1)};
 
 	for (size_t i = 2; i + 2 < reply->elements; i += 3) {
-		const struct redisReply *server = reply->element[i], *epoch = reply->element[i + 1],
-					*n = reply->element[i + 2];
-
-		if (server->str == NULL || epoch->str == NULL || n->str == NULL)
-			continue;
-		answer.server = server->str;
-		answer.epoch = strtoull(epoch->str, NULL, 10);
-		answer.n = strtoull(n->str, NULL, 10);
+		answer.server = redis_reply_text(reply, i);
+		answer.epoch = (uint64_t)redis_reply_number(reply, i + 1);
+		answer.n = (uint64_t)redis_reply_number(reply, i + 2);
 		sent_note(&b->sent, &answer);
 	}
 }
@@ -157,17 +153,13 @@ static void note_locked(struct bus_redis *b, const struct redisReply *reply) NEE
 /* The answer of the script as a return code. */
 static int judge(struct bus_redis *b, const struct redisReply *reply)
 {
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 1 || reply->element[0]->str == NULL)
-		return -ERR_NO_LOGIC;
-	if (strcmp(reply->element[0]->str, "moved") == 0)
+	if (redis_reply_says(reply, "moved"))
 		return -ESTALE;
-	if (strcmp(reply->element[0]->str, "ok") != 0)
+	if (!redis_reply_says(reply, "ok"))
 		/* Redis lost its data a moment ago: until all comets are registered again, "all" would reach too few. */
 		return -ERR_NO_LOGIC;
-	if (reply->elements < 2 || reply->element[1]->str == NULL)
-		return 0;
 	lock_take(&b->lock);
-	(void)snprintf(b->generation, sizeof(b->generation), "%s", reply->element[1]->str);
+	(void)snprintf(b->generation, sizeof(b->generation), "%s", redis_reply_text(reply, 1));
 	note_locked(b, reply);
 	lock_drop(&b->lock);
 	return 0;

@@ -12,6 +12,7 @@
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/base/worker.h"
+#include "common/redis/redis_reply.h"
 
 struct redis_finder {
 	unsigned magic;
@@ -76,19 +77,18 @@ void redis_finder_silent(struct redis_finder *f, const char *name)
 static size_t read_instances(struct redis_finder *f, const struct redisReply *reply,
 			     struct redis_instance list[REDIS_INSTANCES_MAX])
 {
-	int64_t now =
-		reply->elements > 0 && reply->element[0]->str != NULL ? strtoll(reply->element[0]->str, NULL, 10) : 0;
+	int64_t now = redis_reply_number(reply, 0);
 	size_t n = 0;
 
 	redis_clock_set(f->clock, now);
 	for (size_t i = 1; i + 1 < reply->elements && n < REDIS_INSTANCES_MAX; i += 2) {
-		const struct redisReply *name = reply->element[i], *until = reply->element[i + 1];
-		int64_t until_ms = until->str != NULL ? (int64_t)strtod(until->str, NULL) : 0;
+		const char *name = redis_reply_text(reply, i);
+		int64_t until_ms = (int64_t)strtod(redis_reply_text(reply, i + 1), NULL);
 
-		if (name->str == NULL || (size_t)name->len >= REDIS_INSTANCE_BYTES || until_ms < now)
+		if (strlen(name) >= REDIS_INSTANCE_BYTES || until_ms < now)
 			continue;
 		list[n] = (struct redis_instance){.until_ms = until_ms};
-		memcpy(list[n++].name, name->str, (size_t)name->len);
+		memcpy(list[n++].name, name, strlen(name));
 	}
 	return n;
 }

@@ -10,6 +10,7 @@
 #include "cluster/load.h"
 #include "cluster/script.h"
 #include "common/base/clock.h"
+#include "common/redis/redis_reply.h"
 
 struct other {
 	struct logic_node node;
@@ -18,19 +19,16 @@ struct other {
 
 static bool read_other(const struct redisReply *r, const char *region, struct other *o)
 {
-	if (r->type != REDIS_REPLY_ARRAY || r->elements != 4)
+	const char *address = redis_reply_text(r, 0);
+
+	if (address[0] == '\0' || strlen(address) >= sizeof(o->node.address))
 		return false;
-	for (size_t i = 0; i < 4; i++)
-		if (r->element[i]->str == NULL)
-			return false;
-	if (strlen(r->element[0]->str) >= sizeof(o->node.address))
-		return false;
-	(void)snprintf(o->node.address, sizeof(o->node.address), "%s", r->element[0]->str);
-	o->node.weight = strtoll(r->element[1]->str, NULL, 10);
+	(void)snprintf(o->node.address, sizeof(o->node.address), "%s", address);
+	o->node.weight = redis_reply_number(r, 1);
 	if (o->node.weight < 1)
 		o->node.weight = 1;
-	o->connections = strtoll(r->element[2]->str, NULL, 10);
-	o->node.near = strcmp(r->element[3]->str, region) == 0;
+	o->connections = redis_reply_number(r, 2);
+	o->node.near = strcmp(redis_reply_text(r, 3), region) == 0;
 	return true;
 }
 
