@@ -261,6 +261,7 @@ def resumed(house, listener, context, session=None):
             return tls.session_reused, tls.session
 
 
+@pytest.mark.own_house
 @pytest.mark.parametrize("listener", ["tcp-tls", "websocket-tls"])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_who_comes_again_is_spared_the_signature_also_after_one_sighup(house, listener, version):
@@ -272,7 +273,7 @@ def test_who_comes_again_is_spared_the_signature_also_after_one_sighup(house, li
     assert not reused
     for sighups, wanted in ((0, True), (1, True), (1, False)):
         for _ in range(sighups):
-            before = house.log().count("SIGHUP: reloaded")
+            before = house.log().count("event=reload_done")
             house.process.send_signal(signal.SIGHUP)
-            wait_until(lambda before=before: house.log().count("SIGHUP: reloaded") > before, "the log says so")
+            wait_until(lambda before=before: house.log().count("event=reload_done") > before, "the log says so")
         assert resumed(house, listener, context, session)[0] == wanted, (sighups, wanted)
