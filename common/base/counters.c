@@ -169,17 +169,17 @@ void counters_label(enum counter c, const char *const *names, unsigned n)
 
 static int make_room(struct counters_text *out, size_t need)
 {
-	size_t room = out->room > 0 ? out->room : 4096;
+	size_t capacity = out->capacity > 0 ? out->capacity : 4096;
 	char *text;
 
-	if (out->bytes + need < out->room)
+	if (out->bytes + need < out->capacity)
 		return 0;
-	while (room <= out->bytes + need)
-		room *= 2;
-	if ((text = realloc(out->text, room)) == NULL)
+	while (capacity <= out->bytes + need)
+		capacity *= 2;
+	if ((text = realloc(out->text, capacity)) == NULL)
 		return -ENOMEM;
 	out->text = text;
-	out->room = room;
+	out->capacity = capacity;
 	return 0;
 }
 
@@ -196,7 +196,7 @@ void counters_text_add(struct counters_text *out, const char *format, ...)
 		return;
 	}
 	va_start(args, format);
-	(void)vsnprintf(out->text + out->bytes, out->room - out->bytes, format, args);
+	(void)vsnprintf(out->text + out->bytes, out->capacity - out->bytes, format, args);
 	va_end(args);
 	out->bytes += (size_t)n;
 }

@@ -58,7 +58,7 @@ void counters_label(enum counter c, const char *const *names, unsigned n);
 struct counters_text {
 	char *text;
 	size_t bytes;
-	size_t room;
+	size_t capacity;
 	int failed;
 };
 void counters_text_add(struct counters_text *out, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -45,7 +45,7 @@ int listen_open(const char *address, int backlog, bool reuse_port, int *out)
 int listen_announce(int fd, const char *label, uint16_t *port)
 {
 	union {
-		struct sockaddr_storage room;
+		struct sockaddr_storage longest;
 		struct sockaddr any;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;

@@ -76,12 +76,12 @@ bool log_enabled(enum log_level level)
 /* Ask first. One at a time: the space that poll saw is that of one line, which is shorter than PIPE_BUF. */
 static ssize_t write_where_room(int fd, const char *text, size_t bytes)
 {
-	struct pollfd room = {fd, POLLOUT, 0};
+	struct pollfd space = {fd, POLLOUT, 0};
 	ssize_t sent = -1;
 
 	lock_take(&waiting);
 	errno = EAGAIN;
-	if (poll(&room, 1, 0) > 0)
+	if (poll(&space, 1, 0) > 0)
 		sent = write(fd, text, bytes);
 	lock_drop(&waiting);
 	return sent;

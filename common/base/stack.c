@@ -126,17 +126,17 @@ struct stack *stack_get(void)
 
 static bool put_hot(struct stack *s)
 {
-	bool room;
+	bool is_hot;
 
 	lock_take(&pool.lock);
-	room = pool.n_hot < HOT_MAX;
-	if (room) {
+	is_hot = pool.n_hot < HOT_MAX;
+	if (is_hot) {
 		push(&pool.hot, s);
 		pool.n_hot++;
 		pool.n_used--;
 	}
 	lock_drop(&pool.lock);
-	return room;
+	return is_hot;
 }
 
 void stack_put(struct stack *s)

@@ -101,9 +101,9 @@ static void bad_line(struct ini_source *src, const char *what)
 	keep_rc(&src->rc, -ERR_CONFIG);
 }
 
-/* Fetch one line without its end. Lines of more than `room` bytes and those with a zero byte are reported and come back
+/* Fetch one line without its end. Lines of more than `space` bytes and those with a zero byte are reported and come back
  * empty. False at the end of the file. */
-static bool fetch_line(struct ini_source *src, char *line, size_t room)
+static bool fetch_line(struct ini_source *src, char *line, size_t space)
 {
 	size_t bytes = 0;
 	bool has_zero = false;
@@ -114,13 +114,13 @@ static bool fetch_line(struct ini_source *src, char *line, size_t room)
 	src->line++;
 	(void)snprintf(src->where, sizeof(src->where), "%.200s:%u: ", src->path, src->line);
 	for (; c != EOF && c != '\n'; c = getc(src->file)) {
-		if (bytes < room)
+		if (bytes < space)
 			line[bytes] = (char)c;
 		bytes++;
 		has_zero = has_zero || c == '\0';
 	}
-	line[bytes < room ? bytes : 0] = '\0';
-	if (bytes >= room)
+	line[bytes < space ? bytes : 0] = '\0';
+	if (bytes >= space)
 		bad_line(src, "the line is too long");
 	if (has_zero)
 		bad_line(src, "the line has a zero byte in it");
@@ -157,12 +157,12 @@ static void look_at_line(struct ini_source *src, char *line)
 }
 
 /* An ini_reader: like fgets. */
-static char *read_line(char *line, int room, void *arg)
+static char *read_line(char *line, int space, void *arg)
 {
 	struct ini_source *src = arg;
 
 	report_unread(src);
-	if (room < 2 || src->rc == -ENOMEM || !fetch_line(src, line, (size_t)room))
+	if (space < 2 || src->rc == -ENOMEM || !fetch_line(src, line, (size_t)space))
 		return NULL;
 	look_at_line(src, line);
 	return line;

@@ -90,15 +90,15 @@ void http_call_add_body(struct http_call *call, const char *bytes, size_t n, siz
 	call->too_large |= call->request.body_bytes + n > max_body;
 	if (call->too_large || call->no_memory)
 		return; /* read and forgotten; the reply will say so */
-	if (call->request.body_bytes + n + 1 > call->body_room) {
-		size_t room = (call->request.body_bytes + n + 1) * 2;
+	if (call->request.body_bytes + n + 1 > call->body_capacity) {
+		size_t capacity = (call->request.body_bytes + n + 1) * 2;
 
-		if ((body = realloc(call->body, room)) == NULL) {
+		if ((body = realloc(call->body, capacity)) == NULL) {
 			call->no_memory = true;
 			return;
 		}
 		call->body = body;
-		call->body_room = room;
+		call->body_capacity = capacity;
 	}
 	memcpy(call->body + call->request.body_bytes, bytes, n);
 	call->request.body_bytes += n;

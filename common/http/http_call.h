@@ -24,7 +24,7 @@ struct http_call {
 	char *path;
 	struct http_param *params;
 	uint8_t *body;
-	size_t body_room;
+	size_t body_capacity;
 	char peer[64];
 };
 

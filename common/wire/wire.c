@@ -24,15 +24,15 @@ static const char *const methods[WIRE_METHODS] = {
 
 /* ---- reading members ---- */
 
-/* A string without zero bytes, shorter than `room` bytes; absent: "". False: it is no such string. */
-static bool get_string(const json_t *object, const char *name, size_t room, const char **out)
+/* A string without zero bytes, shorter than `space` bytes; absent: "". False: it is no such string. */
+static bool get_string(const json_t *object, const char *name, size_t space, const char **out)
 {
 	const json_t *value = json_object_get(object, name);
 
 	*out = "";
 	if (value == NULL)
 		return true;
-	if (!json_is_string(value) || json_string_length(value) >= room)
+	if (!json_is_string(value) || json_string_length(value) >= space)
 		return false;
 	*out = json_string_value(value);
 	return strlen(*out) == json_string_length(value);

@@ -191,11 +191,11 @@ static bool target_of(const struct wire_field *field, enum wire_target *out)
 }
 
 /* A copy with a zero byte at its end; empty or with zero bytes inside: -EBADMSG. */
-static int text_of(const struct wire_field *field, size_t room, void **owned)
+static int text_of(const struct wire_field *field, size_t space, void **owned)
 {
 	char *copy;
 
-	if (field == NULL || field->value_bytes == 0 || field->value_bytes >= room ||
+	if (field == NULL || field->value_bytes == 0 || field->value_bytes >= space ||
 	    memchr(field->value, '\0', field->value_bytes) != NULL)
 		return -EBADMSG;
 	if ((copy = malloc(field->value_bytes + 1)) == NULL)
