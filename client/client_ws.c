@@ -228,9 +228,9 @@ static int serve(struct client_ws *w, condition *done, int64_t deadline_ns)
 	int64_t left_us = (deadline_ns - clock_now_ns()) / 1000;
 	struct sigpipe held;
 
+	w->rang = w->cancelled = false;
 	if (is_over(w, done))
 		return done(w) ? 0 : w->end;
-	w->rang = false;
 	sigpipe_hold(&held);
 	if (left_us > 0)
 		serve_for(w, done, left_us);
@@ -239,10 +239,8 @@ static int serve(struct client_ws *w, condition *done, int64_t deadline_ns)
 	sigpipe_drop(&held);
 	if (done(w))
 		return 0;
-	if (w->cancelled) {
-		w->cancelled = false;
+	if (w->cancelled)
 		return -ECANCELED;
-	}
 	return w->end != 0 ? w->end : -ETIMEDOUT;
 }
 

@@ -446,6 +446,20 @@ static void a_cancelled_read_can_be_continued(void **state)
 	assert_read(1000, "x");
 }
 
+static void a_packet_that_was_sent_as_it_was_cancelled_leaves_nothing_behind(void **state)
+{
+	uint8_t first, payload[100];
+	uint64_t one = 1;
+
+	(void)state;
+	assert_int_equal(write(cancel_fd, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(client_send(client, 1, OP_HEARTBEAT, 1, NULL, 0, soon()), 0);
+	assert_int_equal(read(cancel_fd, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(hear(&first, payload, sizeof(payload)), PACKET_HEAD_BYTES);
+	say(1000, "x");
+	assert_read(1000, "x");
+}
+
 static void the_socket_can_be_polled(void **state)
 {
 	struct pollfd fd = {client_fd(client), POLLIN, 0};
@@ -665,6 +679,7 @@ int main(void)
 		connected(a_read_without_time_takes_what_is_there),
 		connected(a_read_ends_at_its_deadline_and_can_be_continued),
 		connected(a_cancelled_read_can_be_continued),
+		connected(a_packet_that_was_sent_as_it_was_cancelled_leaves_nothing_behind),
 		connected(the_socket_can_be_polled),
 		connected(a_reader_that_is_away_does_not_hoard),
 		connected(a_packet_is_one_binary_message),
