@@ -64,7 +64,7 @@ static bool next(struct ws_in *in, struct line *l, struct story *s)
 	if (s->rc != 0)
 		return false;
 	if (e.kind == WS_NEED) {
-		BUG_UNLESS(e.need > l->n && e.need <= LONGEST + WS_HEAD_IN_BYTES + WS_CONTROL_BYTES && e.gone == 0);
+		BUG_UNLESS(e.need > l->n && e.need <= LONGEST + WS_BEHIND_BYTES && e.gone == 0);
 		return false;
 	}
 	s->events++;
@@ -78,7 +78,8 @@ static bool next(struct ws_in *in, struct line *l, struct story *s)
 		ws_in_drop(in, l->bytes, &e);
 	}
 	take_off(l, e.gone);
-	BUG_UNLESS(in->held <= l->n && in->held <= LONGEST && in->empties <= WS_EMPTY_FRAGMENTS);
+	BUG_UNLESS(in->held <= l->n && in->held <= LONGEST && in->empties <= WS_EMPTY_FRAGMENTS &&
+		   in->frames <= WS_MESSAGE_FRAMES);
 	if (e.kind == WS_MESSAGE) {
 		BUG_UNLESS(e.bytes <= LONGEST && in->held == 0 && in->opcode == 0);
 		add(s, l->bytes, e.bytes);
