@@ -112,6 +112,14 @@ void tls_free(struct tls **reference)
 	*reference = NULL;
 }
 
+/* Before each call of OpenSSL's: an error that something else left on this thread, which may be any pusher's, would pass for
+ * the call's own. */
+static void forget_errors(void)
+{
+	ERR_clear_error();
+	errno = 0;
+}
+
 /* The outcome of a call of OpenSSL's. On -EAGAIN *events says what the socket must be ready for. */
 static int outcome_locked(struct tls *tls, int result, short *events) NEEDS(tls->lock)
 {
@@ -162,7 +170,7 @@ ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait)
 		int n = 0;
 
 		lock_take(&tls->lock);
-		errno = 0;
+		forget_errors();
 		if (tls->broken < 0)
 			rc = tls->broken;
 		else if ((n = SSL_read(tls->ssl, bytes, max < INT32_MAX ? (int)max : INT32_MAX)) > 0)
@@ -192,7 +200,7 @@ static int write_record(struct tls *tls, const uint8_t *bytes, size_t n, size_t 
 	lock_take(&tls->lock);
 	owed = tls->owed;
 	*taken = 0;
-	errno = 0;
+	forget_errors();
 	if (tls->broken < 0) {
 		rc = tls->broken;
 	} else if ((result = SSL_write(tls->ssl, bytes, (int)(owed > 0 ? owed : n))) > 0) {

@@ -1,0 +1,108 @@
+/* Tests of comet/transport/tls: with a client of OpenSSL at the other end of a socket pair. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "comet/transport/tls.h"
+#include "comet/transport/tls_certs.h"
+
+static char cert_file[] = "/tmp/test_tls_cert.XXXXXX", key_file[] = "/tmp/test_tls_key.XXXXXX";
+static struct tls_certs *certs;
+static struct tls_server *server;
+
+/* For nobody, signed by itself. */
+static int write_certificate(void)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	FILE *cert_out = fdopen(mkstemp(cert_file), "w"), *key_out = fdopen(mkstemp(key_file), "w");
+	int good = key != NULL && cert != NULL && X509_gmtime_adj(X509_getm_notBefore(cert), 0) != NULL &&
+		   X509_gmtime_adj(X509_getm_notAfter(cert), 3600) != NULL && X509_set_pubkey(cert, key) == 1 &&
+		   X509_sign(cert, key, EVP_sha256()) > 0 && PEM_write_X509(cert_out, cert) == 1 &&
+		   PEM_write_PrivateKey(key_out, key, NULL, NULL, 0, NULL, NULL) == 1;
+
+	(void)fclose(cert_out);
+	(void)fclose(key_out);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	return good ? 0 : -1;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return write_certificate() < 0 || tls_certs_new(cert_file, key_file, &certs) < 0
+		       ? -1
+		       : tls_server_new(certs, &server);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	tls_server_free(&server);
+	tls_certs_free(&certs);
+	(void)unlink(cert_file);
+	(void)unlink(key_file);
+	return 0;
+}
+
+/* Comes in, says one byte, and takes nothing more. */
+static void *be_client(void *fd)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+
+	if (SSL_set_fd(ssl, *(int *)fd) == 1 && SSL_connect(ssl) == 1)
+		(void)SSL_write(ssl, "x", 1);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+/* A thread's errors stay until somebody takes them, and OpenSSL tells what became of a call by them. */
+static void an_error_that_others_left_on_the_thread_is_not_its_own(void **state)
+{
+	static uint8_t bytes[1 << 20];
+	struct iovec iov = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+	struct tls *tls;
+	pthread_t client;
+	size_t written;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(tls_new(server, ends[0], &tls), 0);
+	assert_int_equal(pthread_create(&client, NULL, be_client, &ends[1]), 0);
+	assert_int_equal(tls_read(tls, bytes, 1, true), 1);
+	assert_int_equal(pthread_join(client, NULL), 0);
+	ERR_raise(ERR_LIB_USER, 1);
+	assert_int_equal(tls_read(tls, bytes, 1, false), -EAGAIN);
+	ERR_raise(ERR_LIB_USER, 1);
+	assert_int_equal(tls_write(tls, &iov, 1, 0, &written), -EAGAIN);
+	ERR_clear_error();
+	tls_free(&tls);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_error_that_others_left_on_the_thread_is_not_its_own),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
