@@ -2,8 +2,8 @@
  *
  * EVAL brings the text, which Redis reads and hashes each time; EVALSHA brings the hash alone, and costs Redis a third less. On
  * each connection the first use is an EVAL and the later ones are EVALSHAs, which meet a server that knows the script: one
- * connection's commands are in order, and a server that was started anew has no old connections. Only SCRIPT FLUSH makes a
- * server forget. SPDX-License-Identifier: MIT */
+ * connection's commands are in order, and a server that was started anew has no old connections. A server forgets a script only
+ * at SCRIPT FLUSH and, since Redis 7.4, when clients have brought hundreds of others. SPDX-License-Identifier: MIT */
 #ifndef COMMON_REDIS_REDIS_SCRIPT_H
 #define COMMON_REDIS_REDIS_SCRIPT_H
 
