@@ -48,20 +48,27 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
+static unsigned count_from(const struct addrinfo *ai)
+{
+	unsigned n = 1;
+
+	while ((ai = ai->ai_next) != NULL)
+		n++;
+	return n;
+}
+
 /* An equal share of the time that is left for each address that is left: one that nobody answers at, as IPv6 often is
  * where a network only seems to have it, leaves time for the next. */
 static int connect_any(struct client *c, const struct client_options *opt, const struct addrinfo *list,
 		       int64_t deadline_ns)
 {
 	client_link_open *open = opt->open != NULL ? opt->open : client_tcp_open;
-	int left = 0, rc = -ENOENT;
+	int rc = -ENOENT;
 
-	for (const struct addrinfo *ai = list; ai != NULL; ai = ai->ai_next)
-		left++;
-	for (const struct addrinfo *ai = list; ai != NULL && rc < 0 && rc != -ECANCELED; ai = ai->ai_next, left--) {
+	for (const struct addrinfo *ai = list; ai != NULL && rc < 0 && rc != -ECANCELED; ai = ai->ai_next) {
 		int64_t now_ns = clock_now_ns();
 
-		rc = open(opt, ai, now_ns + (deadline_ns - now_ns) / left, &c->link);
+		rc = open(opt, ai, now_ns + (deadline_ns - now_ns) / count_from(ai), &c->link);
 	}
 	return rc;
 }
