@@ -131,6 +131,7 @@ class Comet:
         self.ended_by_test = False  # the test has looked at how it ended, stop() need not
         self._log_start = 0  # where in the log this test begins
         self._before = None  # what the metrics said then
+        self._ticks_before = 0  # what it had worked by then
         arguments = [argument for key, value in self.settings.items() for argument in ("-o", f"{key}={value}")]
         if conf is not None:
             arguments += ["-c", conf]
@@ -239,10 +240,11 @@ class Comet:
     # several tests, one after another: see houses.py
 
     def begin_test(self):
-        """From here on counters and log are those of one test."""
+        """From here on counters, CPU time and log are those of one test."""
         if self._before is not None:
             self._baseline = self._baseline[0], self.rss_bytes()
         self._before = self._scrape()
+        self._ticks_before += self.cpu_ticks()
 
     def end_test(self):
         self.assert_clean_log()
@@ -268,7 +270,7 @@ class Comet:
     def cpu_ticks(self):
         """User and system time so far, in ticks of 1/100 s."""
         after_name = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(") ")[2].split()
-        return int(after_name[11]) + int(after_name[12])
+        return int(after_name[11]) + int(after_name[12]) - self._ticks_before
 
     def is_accepting(self):
         try:
