@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT"""
 import asyncio
 import json
 import os
+import pathlib
 import select
 import signal
 import socket
@@ -332,11 +333,14 @@ def test_pings_are_answered_with_what_they_carry(bare):
     assert client.hear() == (Opcode.BINARY, Packet(Op.HEARTBEAT_REPLY, seq=3).encode())
 
 
+@pytest.mark.own_house
 @pytest.mark.settings("limits.connections=1")
 def test_who_is_turned_away_with_large_cookies_is_not_reset(bare, house):
     """A close with unread bytes is a reset, which may overtake the answer on its way."""
     bare().open()
     os.kill(house.pid, signal.SIGSTOP)
+    tasks = pathlib.Path(f"/proc/{house.pid}/task")
+    wait_until(lambda: all(") T " in (task / "stat").read_text() for task in tasks.iterdir()), "each of its threads stands still")
     client = bare()
     client.say(upgrade(key=KEY, Cookie="x" * 8000))
     os.kill(house.pid, signal.SIGCONT)
