@@ -229,6 +229,16 @@ class Comet:
                 pass  # it has just ended
         return sum(name in ("reader", "dispatcher") for name in names)
 
+    def freeze(self):
+        """Stop every thread; until it is awake the main thread has not told the others yet, and they go on."""
+        os.kill(self.pid, signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        wait_until(lambda: all((task / "stat").read_text().rpartition(") ")[2].startswith("T") for task in tasks.iterdir()),
+                   "all threads are stopped")
+
+    def thaw(self):
+        os.kill(self.pid, signal.SIGCONT)
+
     def files(self):
         """Open files, those of HTTP callers that have just left included."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))

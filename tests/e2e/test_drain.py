@@ -241,12 +241,12 @@ def test_without_reuse_port_a_second_process_does_not_start(house, launch):
 @pytest.mark.ways("tcp-v2")
 def test_those_whom_the_kernel_took_already_are_let_in_or_told(way, house):
     """They connected before the signal came; closing the socket over them would reset them."""
-    os.kill(house.pid, signal.SIGSTOP)
+    house.freeze()
     clients = [Client(way, house.address("tcp")) for _ in range(scaled(200, 50))]
     for client in clients:
         client.send_auth()
     house.terminate()
-    os.kill(house.pid, signal.SIGCONT)
+    house.thaw()
     for client in clients:
         assert client.recv().op in (Op.AUTH_REPLY, Op.DISCONNECT)
     for client in clients:
@@ -257,14 +257,14 @@ def test_those_whom_the_kernel_took_already_are_let_in_or_told(way, house):
 @pytest.mark.settings("server.drain_timeout=0", "server.drain_grace=100ms", "tcp.proxy_protocol=on")
 @pytest.mark.ways("tcp-v2")
 def test_those_whom_a_balancer_sent_before_the_signal_are_let_in_or_told(way, house):
-    os.kill(house.pid, signal.SIGSTOP)
+    house.freeze()
     clients = [Client(way, house.address("tcp")) for _ in range(scaled(200, 50))]
     for client in clients:
         client.send_bytes(b"PROXY TCP4 192.0.2.7 10.0.0.1 51234 3101\r\n")
         client.send_auth()
     silent = Client(way, house.address("tcp"))
     house.terminate()
-    os.kill(house.pid, signal.SIGCONT)
+    house.thaw()
     for client in clients:
         assert client.recv().op in (Op.AUTH_REPLY, Op.DISCONNECT)
     for client in clients:

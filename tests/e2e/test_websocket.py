@@ -4,10 +4,7 @@ the same on every transport stands in the other files, which run over WebSocket 
 SPDX-License-Identifier: MIT"""
 import asyncio
 import json
-import os
-import pathlib
 import select
-import signal
 import socket
 import ssl
 import struct
@@ -338,12 +335,10 @@ def test_pings_are_answered_with_what_they_carry(bare):
 def test_who_is_turned_away_with_large_cookies_is_not_reset(bare, house):
     """A close with unread bytes is a reset, which may overtake the answer on its way."""
     bare().open()
-    os.kill(house.pid, signal.SIGSTOP)
-    tasks = pathlib.Path(f"/proc/{house.pid}/task")
-    wait_until(lambda: all(") T " in (task / "stat").read_text() for task in tasks.iterdir()), "each of its threads stands still")
+    house.freeze()
     client = bare()
     client.say(upgrade(key=KEY, Cookie="x" * 8000))
-    os.kill(house.pid, signal.SIGCONT)
+    house.thaw()
     data = b""
     while more := client.sock.recv(65536):
         data += more
