@@ -273,7 +273,7 @@ static void more_than_may_wait_is_told_at_once(void **state)
 					  &pipe_),
 			 0);
 	for (n = 0; rc == 0 && n < 100000; n++)
-		rc = redis_pipe_post(pipe_, in(LONG_NS), "ECHO x");
+		rc = redis_pipe_post(pipe_, in(10 * LONG_NS), "ECHO x");
 	assert_int_equal(rc, -EAGAIN);
 	assert_int_equal(n, 65537);
 }
