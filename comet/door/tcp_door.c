@@ -10,6 +10,8 @@
 #include "comet/transport/ws.h"
 #include "comet/transport/ws_answer.h"
 
+_Static_assert(GOODBYE_BYTES <= WS_GOODBYE_BYTES, "an answer of ws_answer.h holds every goodbye");
+
 /* As far as that goes at once. */
 static void say_and_close(int fd, const void *bytes, size_t n)
 {
@@ -34,7 +36,7 @@ void tcp_door_turn_away(void *arg, int fd, enum close_reason why)
 void tcp_door_turn_away_websocket(void *arg, int fd, enum close_reason why)
 {
 	struct tcp_door *door = arg;
-	char body[GOODBYE_BYTES], answer[GOODBYE_BYTES + WS_ANSWER_BYTES];
+	char body[GOODBYE_BYTES], answer[WS_ANSWER_BYTES + WS_GOODBYE_BYTES];
 	size_t n = goodbye_body(&door->server->goodbye, why, NULL, body, sizeof(body));
 
 	say_and_close(fd, answer, ws_answer_full(answer, sizeof(answer), body, n));

@@ -296,7 +296,7 @@ static uint32_t ws_taken(struct transport *t)
 __attribute__((noinline)) static int write_goodbye(struct ws *ws, struct haul *h, enum transport_wait wait)
 {
 	const struct packet *p = h->answers[0];
-	char answer[2 * WS_ANSWER_BYTES];
+	char answer[WS_ANSWER_BYTES + WS_GOODBYE_BYTES];
 
 	BUG_UNLESS(h->n_answers == 1 && h->n_messages == 0);
 	h->answers_done = 1;

@@ -7,8 +7,9 @@
 
 #include "comet/transport/ws_request.h"
 
-/* Space for each of these but the last. */
-#define WS_ANSWER_BYTES 512
+/* Space for each of these, and for the goodbye that the last one holds. */
+#define WS_ANSWER_BYTES  512
+#define WS_GOODBYE_BYTES 1024
 
 /* 101, for this Sec-WebSocket-Key. How many bytes. */
 size_t ws_answer_welcome(char out[WS_ANSWER_BYTES], const char key[WS_KEY_BYTES]);

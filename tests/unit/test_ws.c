@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "comet/goodbye.h"
 #include "comet/transport/v1_json.h"
 #include "comet/transport/ws.h"
 #include "comet/transport/ws_frame.h"
@@ -318,6 +319,21 @@ static void who_has_not_asked_is_told_to_go_in_http(void **state)
 	receive_answer("HTTP/1.1 400 ");
 	assert_int_equal(transport_write_packet(ws, &p, DIALECT_V2, TRANSPORT_NOW), -EPIPE);
 	assert_receives("", 0);
+}
+
+static void the_longest_goodbye_comes_whole(void **state)
+{
+	char body[GOODBYE_BYTES + 1], got[4096];
+	struct packet p = {.op = OP_DISCONNECT, .body = (uint8_t *)body, .body_bytes = GOODBYE_BYTES};
+	const char *said;
+
+	(void)state;
+	memset(body, 'x', GOODBYE_BYTES);
+	body[GOODBYE_BYTES] = '\0';
+	assert_int_equal(transport_write_packet(ws, &p, DIALECT_V2, TRANSPORT_NOW), 0);
+	got[receive_bytes(got, sizeof(got) - 1)] = '\0';
+	assert_non_null(said = strstr(got, "\r\n\r\n"));
+	assert_string_equal(said + 4, body);
 }
 
 static void an_answer_that_does_not_go_ends_it(void **state)
@@ -684,6 +700,7 @@ int main(void)
 		test(a_page_is_let_in_by_its_origin),
 		test(who_leaves_in_the_handshake_is_cut),
 		test(who_has_not_asked_is_told_to_go_in_http),
+		test(the_longest_goodbye_comes_whole),
 		test(an_answer_that_does_not_go_ends_it),
 		test(packets_of_all_sizes_are_read_in_pieces_of_any_size),
 		test(it_holds_no_buffer_while_it_waits),
