@@ -287,6 +287,16 @@ static void online_total(struct api_call *call)
 
 /* ---- nodes ---- */
 
+/* A client is closed when so many heartbeats did not come, of which it is to send one every *every_s. */
+static int heartbeats_within_deadline(const struct config *cfg, json_int_t *every_s)
+{
+	int64_t half_ms = cfg->logic_heartbeat / 2;
+	int64_t every_ms = cfg->logic_heartbeat_told < half_ms ? cfg->logic_heartbeat_told : half_ms;
+
+	*every_s = every_ms / 1000;
+	return (int)(cfg->logic_heartbeat / every_ms);
+}
+
 static void nodes_weighted(struct api_call *call)
 {
 	const struct config *cfg = call->logic->cfg;
@@ -295,6 +305,8 @@ static void nodes_weighted(struct api_call *call)
 	const struct client_ports ports = logic_client_ports(call->logic);
 	struct registry_servers servers;
 	json_t *nodes, *domain;
+	json_int_t every_s;
+	int beats = heartbeats_within_deadline(cfg, &every_s);
 	int rc = registry_servers(&call->logic->registry, &servers);
 
 	if (rc < 0) {
@@ -304,13 +316,11 @@ static void nodes_weighted(struct api_call *call)
 	nodes = nodes_list(&servers, region != NULL ? region : "", platform != NULL && strcmp(platform, "web") == 0);
 	registry_servers_fini(&servers);
 	domain = json_array_get(nodes, 0);
-	/* A client heartbeats this often, and is closed after heartbeat_max missed ones. */
-	reply_data(call,
-		   json_pack("{s:s,s:I,s:I,s:I,s:I,s:o,s:{s:i,s:i,s:f,s:f},s:i}", "domain",
-			     domain != NULL ? json_string_value(domain) : "", "tcp_port", (json_int_t)ports.tcp,
-			     "ws_port", (json_int_t)ports.websocket, "wss_port", (json_int_t)ports.websocket_tls,
-			     "heartbeat", (json_int_t)(cfg->logic_heartbeat / 2000), "nodes", nodes, "backoff",
-			     "max_delay", 300, "base_delay", 3, "factor", 1.8, "jitter", 0.3, "heartbeat_max", 2));
+	reply_data(call, json_pack("{s:s,s:I,s:I,s:I,s:I,s:o,s:{s:i,s:i,s:f,s:f},s:i}", "domain",
+				   domain != NULL ? json_string_value(domain) : "", "tcp_port", (json_int_t)ports.tcp,
+				   "ws_port", (json_int_t)ports.websocket, "wss_port", (json_int_t)ports.websocket_tls,
+				   "heartbeat", every_s, "nodes", nodes, "backoff", "max_delay", 300, "base_delay", 3,
+				   "factor", 1.8, "jitter", 0.3, "heartbeat_max", beats));
 }
 
 static json_t *describe_server(const struct registry_server *s, int64_t delivered, int64_t dropped)

@@ -137,6 +137,17 @@ def test_nodes_weighted_tells_where_to_connect(backend, house, platform):
     assert 1 <= len(data["nodes"]) <= 5 and all(isinstance(node, str) and node for node in data["nodes"])
 
 
+@pytest.mark.parametrize("settings, every, most", [
+    ({}, 50, 9),  # less than the minute after which nginx, ALB and NATs cut off
+    ({"logic.heartbeat_told": "240s"}, 240, 2),
+    ({"logic.heartbeat_told": "10m"}, 240, 2),  # or a client would be closed that does as it is told
+    ({"logic.heartbeat_told": "20s", "logic.heartbeat": "70s"}, 20, 3),
+], ids=["default", "told", "too seldom", "short"])
+def test_heartbeats_that_clients_are_told_are_apart_from_their_deadline(launch, settings, every, most):
+    data = launch(settings).backend.data("/goim/nodes/weighted")
+    assert (data["heartbeat"], data["heartbeat_max"]) == (every, most)
+
+
 def nodes(backend, platform):
     data = backend.data("/goim/nodes/weighted", **({"platform": platform} if platform else {}))
     return data if data["nodes"] else None

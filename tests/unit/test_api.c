@@ -471,12 +471,13 @@ static void clients_are_told_where_to_connect(void **state)
 	set(&cfg.websocket_bind, "[::1]:3102");
 	set(&cfg.websocket_tls_bind, ":3103");
 	cfg.logic_heartbeat = 480000;
+	cfg.logic_heartbeat_told = 50000;
 	tell("s", "[2001:db8::1]:3101,a.example:3101", 10, 1, NULL, 0);
 	assert_string_equal(
 		get("/goim/nodes/weighted"),
 		"{\"code\":0,\"message\":\"\",\"data\":{\"domain\":\"2001:db8::1\",\"tcp_port\":3101,\"ws_port\":"
-		"3102,\"wss_port\":3103,\"heartbeat\":240,\"nodes\":[\"2001:db8::1\"],\"backoff\":{\"max_delay\":"
-		"300,\"base_delay\":3,\"factor\":1.8,\"jitter\":0.3},\"heartbeat_max\":2}}");
+		"3102,\"wss_port\":3103,\"heartbeat\":50,\"nodes\":[\"2001:db8::1\"],\"backoff\":{\"max_delay\":"
+		"300,\"base_delay\":3,\"factor\":1.8,\"jitter\":0.3},\"heartbeat_max\":9}}");
 	set(&cfg.tcp_bind, "");
 	set(&cfg.websocket_bind, "nonsense");
 	set(&cfg.websocket_tls_bind, "");
