@@ -30,7 +30,7 @@ def test_handshake_holds_one_thread_and_a_session_two(connect, house):
 
 @pytest.mark.ways("v1")
 def test_token_that_is_neither_number_nor_v2_json_is_user_zero(connect, backend):
-    tokens = (b"", b'{"data":{}}', b"not a number", b"{", b"[1,2]")
+    tokens = (b"", b'{"data":{}}', b"not a number", b"[1,2]")
     clients = [connect.raw() for _ in tokens]
     for client, token in zip(clients, tokens):
         client.send(Op.AUTH, token, seq=1)
@@ -142,29 +142,38 @@ def test_conversation_cut_at_every_byte(connect, house):
         assert [p.seq for p in packets] == list(range(1, n + 1)), f"cut at {cut}: {packets}"
 
 
+BROKEN = "the token is no whole JSON object, or has too large a number or too deep nesting"
 # What is said, and the words of the refusal; None: it is let in.
 HOSTILE_TOKENS = {
     "depth bomb": (b"[" * 4000, None),
-    "deep object": (b'{"mid":' * 500 + b"1" + b"}" * 500, None),
-    "huge number": (b'{"mid":' + b"9" * 400 + b',"key":"h"}', None),
+    "deep object": (b'{"mid":' * 500 + b"1" + b"}" * 500, BROKEN),
+    "huge number": (b'{"mid":' + b"9" * 400 + b',"key":"h"}', BROKEN),
     "huge decimal": (b"9" * 400, None),
     "minus": (b"-1", None),
-    "exponent": (b'{"mid":1e400,"key":"e"}', None),
-    "bad utf-8": (b'{"mid":1,"key":"\xff\xfe"}', None),
+    "exponent": (b'{"mid":1e400,"key":"e"}', BROKEN),
+    "bad utf-8": (b'{"mid":1,"key":"\xff\xfe"}', BROKEN),
     "nul in the key": (b'{"mid":1,"key":"a\\u0000b"}', "key is too long or has control characters"),
     "line feed in the key": (b'{"mid":1,"key":"a\\r\\nlevel=error"}', "key is too long or has control characters"),
-    "duplicate keys": (b'{"mid":1,"mid":2,"key":"x","key":"y"}', None),
+    "duplicate keys": (b'{"mid":1,"mid":2,"key":"x","key":"y"}', BROKEN),
     "mid is a string": (b'{"mid":"1","key":"k"}', "mid is not a whole number"),
     "key is a number": (b'{"mid":1,"key":7}', "key is not a string"),
     "accepts is a string": (b'{"mid":1,"accepts":"1000"}', "accepts is not a list of operations"),
     "accepts holds strings": (b'{"mid":1,"accepts":["a","b"]}', "accepts is not a list of operations"),
-    "accepts holds big numbers": (b'{"mid":1,"accepts":[99999999999999999999]}', None),
+    "accepts holds big numbers": (b'{"mid":1,"accepts":[99999999999999999999]}', BROKEN),
     "a thousand accepts": (b'{"mid":1,"accepts":[' + b",".join(b"%d" % i for i in range(700)) + b"]}",
                            "accepts has too many operations"),
     "room is null": (b'{"mid":1,"key":"r","room_id":null}', None),
     "room is long": (b'{"mid":1,"room_id":"' + b"r" * 3000 + b'"}', "room_id is too long or has control characters"),
     "empty object": (b"{}", None),
-    "trailing garbage": (b'{"mid":1,"key":"t"} x', None),
+    "object of others": (b'{"data":{}}', None),
+    "comma too many": (b'{"mid":123,}', BROKEN),
+    "name without quotes": (b"{mid:123}", BROKEN),
+    "byte order mark": (b'\xef\xbb\xbf{"mid":123}', "the token begins with a byte order mark, which is no JSON"),
+    "NUL behind the object": (b'{"mid":123}\0', BROKEN),
+    "mid of 2^63": (b'{"mid":9223372036854775808}', BROKEN),
+    "one member in two cases": (b'{"Mid":1,"mid":1}', "mid is there twice"),
+    "names in capitals": (b'{"MID":123,"Key":"capital"}', None),
+    "trailing garbage": (b'{"mid":1,"key":"t"} x', BROKEN),
     "percent": (b'{"mid":1,"key":"%s%n%x"}', None),
 }
 
@@ -172,7 +181,7 @@ HOSTILE_TOKENS = {
 @pytest.mark.own_house
 @pytest.mark.ways("v2")
 def test_hostile_tokens_are_admitted_or_refused_and_harm_nobody(connect, house):
-    """What is neither JSON of version 2 nor a number is user 0 of version 1, as in goim: it is nobody, and may come in."""
+    """What begins no JSON object and is no number is user 0 of version 1, as in goim: it is nobody, and may come in."""
     good = connect(mid=1000, key="good")
     admitted, refused = 1, 0
     for name, (token, words) in HOSTILE_TOKENS.items():
@@ -191,6 +200,17 @@ def test_hostile_tokens_are_admitted_or_refused_and_harm_nobody(connect, house):
     good.heartbeat()
     connect(mid=1001)
     assert "\nlevel=error" not in house.log()
+
+
+@pytest.mark.ways("tcp-v1", "ws-v1")  # in JSON it would be no number
+def test_token_with_a_user_and_a_room_puts_the_user_into_that_room(connect, backend):
+    client = connect.raw()
+    client.send(Op.AUTH, b"1,413", seq=1)
+    client.expect(Op.AUTH_REPLY, b"", seq=1)
+    backend.v1_push_room(413, "to room 413")
+    client.expect_push(1000, b"to room 413")
+    backend.v1_push(1, "to user 1")
+    client.expect_push(1000, b"to user 1")
 
 
 def test_both_dialects_speak_on_the_same_port(house, backend):

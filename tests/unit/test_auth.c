@@ -102,18 +102,39 @@ static void what_is_neither_a_number_nor_a_token_is_user_0_of_version_1(void **s
 					     "00000000000000000001",
 					     "{}",
 					     "[]",
-					     "{",
 					     "[1",
 					     "\"mid\"",
 					     "nil",
 					     "{\"uid\":1}",
-					     "{\"mid\":1,\"mid\":2}",
-					     "{\"mid\":1}x",
-					     "\xff"};
+					     "{\"data\":{}}",
+					     " {\"data\":{\"mid\":1}}",
+					     "1,",
+					     "1,x",
+					     "1,-",
+					     "1, 2",
+					     "1,+2",
+					     ",2",
+					     "1,2,3",
+					     "1,2147483648",
+					     "1,-2147483649",
+					     "\xff",
+					     "\xef\xbb\xbf",
+					     "\xef\xbb\xbf 1"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++)
 		is_v1(tokens[i], 0, "");
+}
+
+static void a_number_and_a_room_are_a_user_of_version_1_in_that_room(void **state)
+{
+	(void)state;
+	is_v1("1,413", 1, "413");
+	is_v1("007,007", 7, "7");
+	is_v1("0,0", 0, "0");
+	is_v1("1,2147483647", 1, "2147483647");
+	is_v1("1,-2147483648", 1, "-2147483648");
+	is_v1("1,-1", 1, ""); /* goim's number for no room */
 }
 
 static void a_zero_byte_ends_no_number(void **state)
@@ -266,12 +287,58 @@ static void so_many_operations_are_accepted_and_no_more(void **state)
 	assert_string_equal(who.refusal, "accepts has too many operations");
 }
 
+static void names_of_members_are_taken_in_any_case_and_once(void **state)
+{
+	(void)state;
+	assert_int_equal(check("{\"Mid\":123,\"KEY\":\"k\",\"Room_Id\":\"r\",\"platForm\":\"p\",\"Accepts\":[7]}"), 0);
+	assert_int_equal(who.dialect, DIALECT_V2);
+	assert_int_equal(who.mid, 123);
+	assert_string_equal(who.key, "k");
+	assert_string_equal(who.room, "r");
+	assert_string_equal(who.platform, "p");
+	assert_int_equal(who.accepts[0], 7);
+	auth_identity_fini(&who);
+	is_refused("{\"mid\":1,\"Mid\":1}", "mid is there twice");
+	is_refused("{\"KEY\":\"a\",\"Key\":\"b\"}", "key is there twice");
+	is_refused("{\"Mid\":\"1\"}", "mid is not a whole number");
+}
+
+static void a_broken_object_is_refused(void **state)
+{
+	static const char words[] = "the token is no whole JSON object, or has too large a number or too deep nesting";
+	static const char *const tokens[] = {"{",
+					     "  \t\r\n{",
+					     "{\"mid\":123,}",
+					     "{mid:123}",
+					     "{'mid':123}",
+					     "{\"mid\":123",
+					     "{\"mid\":123}x",
+					     "{\"mid\":123}{}",
+					     "{\"mid\":9223372036854775808}",
+					     "{\"mid\":-9223372036854775809}",
+					     "{\"x\":9223372036854775808}",
+					     "{\"mid\":1,\"mid\":2}",
+					     "{\"data\":{}",
+					     "{\"key\":\"\xff\"}"};
+	static const char zero[] = "{\"mid\":123}";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+		is_refused(tokens[i], words);
+		assert_int_equal(who.cause, AUTH_MALFORMED);
+	}
+	assert_int_equal(check_bytes(zero, sizeof(zero)), -ERR_REFUSED); /* with the zero byte behind it */
+	assert_string_equal(who.refusal, words);
+	is_refused("\xef\xbb\xbf{\"mid\":123}", "the token begins with a byte order mark, which is no JSON");
+	is_refused("\xef\xbb\xbf {", "the token begins with a byte order mark, which is no JSON");
+}
+
 /* ---- faults ---- */
 
 static void no_memory_is_said_and_leaves_nothing(void **state)
 {
 	static const char *const tokens[] = {
-		"123", "{\"mid\":1,\"key\":\"k\",\"room_id\":\"r\",\"platform\":\"p\",\"accepts\":[1]}"};
+		"123", "{\"Mid\":1,\"key\":\"k\",\"room_id\":\"r\",\"platform\":\"p\",\"accepts\":[1]}"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
@@ -303,6 +370,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_number_is_a_user_of_version_1_in_room_1, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_neither_a_number_nor_a_token_is_user_0_of_version_1, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_number_and_a_room_are_a_user_of_version_1_in_that_room, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(names_of_members_are_taken_in_any_case_and_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_broken_object_is_refused, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_zero_byte_ends_no_number, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(deep_nesting_is_no_token, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_whole_token_is_taken_over, set_up, tear_down),
