@@ -63,6 +63,12 @@ static bool read_message(struct api_call *call, struct logic_message *message)
 		reply_bad(call, "operation must be a whole number other than 0");
 		return false;
 	}
+	/* A pushed goodbye would send clients away for good. */
+	if (packet_op_is_own((int32_t)value)) {
+		reply_bad(call,
+			  "this operation is the protocol's own; take 4, 5, or one from 18 to 253 or from 256 on");
+		return false;
+	}
 	*message = (struct logic_message){
 		.op = (int32_t)value, .body = call->request->body, .body_bytes = call->request->body_bytes};
 	return true;

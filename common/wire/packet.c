@@ -33,6 +33,20 @@ void packet_put_i32(uint8_t out[4], int32_t value)
 	out[3] = (uint8_t)bits;
 }
 
+bool packet_op_is_own(int32_t op)
+{
+	switch (op) {
+#define op(NAME, number, from, dialects, words) case OP_##NAME:
+#include "common/wire/ops.def"
+#undef op
+	case 10: /* goim's own, between its reader and its dispatcher, */
+	case 11: /* and its clients know them */
+		return op != OP_SEND && op != OP_SEND_REPLY;
+	default:
+		return false;
+	}
+}
+
 int packet_decode(const uint8_t head[PACKET_HEAD_BYTES], uint32_t max_body, struct packet *p)
 {
 	int32_t package = packet_get_i32(head);

@@ -14,6 +14,10 @@ enum op {
 #undef op
 };
 
+/* Does this operation say something to a client of the protocol itself, so that no back end may push it? Those that are not the
+ * protocol's, and SEND and SEND_REPLY, which carry messages in version 1, are free. */
+bool packet_op_is_own(int32_t op);
+
 /* How a client speaks; known once it authenticated. */
 enum dialect {
 	DIALECT_V1 = 1,      /* pushes arrive as op 5, ver 0 */

@@ -3,12 +3,14 @@
 SPDX-License-Identifier: MIT"""
 import json
 import random
+import subprocess
 import time
 
 import pytest
 
 from backend import APIS
 from client import WAYS, Client, Op
+from server import BUILD
 from waiting import wait_until
 
 
@@ -54,6 +56,26 @@ def test_push_to_keys(connect, backend, house):
             client.expect_push(1000, b"even")
         client.expect_push(1000, b"all")
     assert house.metrics()("comet_pushes_total", target="keys") == 1
+
+
+OWN_OPS = (2, 3, *range(6, 18), 254, 255)
+TARGETS = (("keys", {"keys": "k"}), ("mids", {"mids": 7}), ("room", {"type": "live", "room": 1000}), ("all", {}))
+
+
+@pytest.mark.ways("v2")
+def test_operation_of_the_protocol_is_refused_and_reaches_nobody(connect, backend, house):
+    client = connect(mid=7, key="k", room="live://1000", accepts=(4, 5, 18, 253, 256, *OWN_OPS))
+    for target, params in TARGETS:
+        for op in OWN_OPS:
+            reply = backend.post("/goim/push/" + target, b"bad", operation=op, **params)
+            assert reply.status == 400 and reply.json()["code"] == -400 and "protocol's own" in reply.json()["message"]
+    command = [BUILD / "comet-cli", "push", "--http", "%s:%s" % house.address("http"), "--op", "6", "all", "{}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "protocol's own" in done.stderr
+    for target, params in TARGETS:
+        for op in (4, 5, 18, 253, 256):
+            backend.accepted("/goim/push/" + target, b"good", operation=op, **params)
+            client.expect_push(op, b"good")
 
 
 def test_push_to_a_room(connect, backend):

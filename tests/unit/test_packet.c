@@ -23,6 +23,20 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* ---- operations ---- */
+
+static void the_protocols_own_operations_are_these(void **state)
+{
+	(void)state;
+	for (int32_t op = -300; op < 1000; op++) {
+		bool own = op == 2 || op == 3 || (op >= 6 && op <= 17) || op == 254 || op == 255;
+
+		assert_int_equal(packet_op_is_own(op), own);
+	}
+	assert_false(packet_op_is_own(INT32_MIN));
+	assert_false(packet_op_is_own(INT32_MAX));
+}
+
 /* ---- the header ---- */
 
 static void header_is_big_endian_byte_by_byte(void **state)
@@ -232,6 +246,7 @@ static void each_op_has_the_number_that_clients_know(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_protocols_own_operations_are_these),
 		cmocka_unit_test(header_is_big_endian_byte_by_byte),
 		cmocka_unit_test(what_is_encoded_is_decoded),
 		cmocka_unit_test(length_below_the_header_is_refused),
