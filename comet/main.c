@@ -196,8 +196,9 @@ static int open_doors(struct program *p)
 		LOG(LOG_ERROR, log_what(EVENT_WEBSOCKET_DEFLATE_IGNORED));
 	p->tcp = (struct tcp_door){.server = &p->server};
 	p->tcp_tls = (struct tcp_door){.server = &p->server, .tls = p->tls};
-	p->websocket = (struct tcp_door){.server = &p->server, .websocket = true};
-	p->websocket_tls = (struct tcp_door){.server = &p->server, .tls = p->tls, .websocket = true};
+	p->websocket = (struct tcp_door){.server = &p->server, .websocket = true, .origins = origins_of(cfg)};
+	p->websocket_tls =
+		(struct tcp_door){.server = &p->server, .tls = p->tls, .websocket = true, .origins = origins_of(cfg)};
 	p->doors[ACCEPT_TCP] =
 		(struct accept_door){ACCEPT_TCP,      "tcp.bind",         cfg->tcp_bind, cfg->tcp_proxy_protocol,
 				     tcp_door_let_in, tcp_door_turn_away, &p->tcp};

@@ -9,12 +9,14 @@
 
 #include "comet/server.h"
 #include "comet/transport/tls.h"
+#include "common/config/origins.h"
 
 struct tcp_door {
 	/* set once */
 	struct server *server;
 	struct tls_server *tls; /* NULL: no TLS */
 	bool websocket;
+	struct origins origins; /* of a WebSocket */
 	/* any accept thread */
 	atomic_uint accepted; /* the round's turn */
 };

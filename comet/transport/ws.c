@@ -26,7 +26,7 @@ struct ws {
 #define WS_MAGIC 0x0eb50cc3
 	/* set once */
 	uint32_t max_body;
-	const char *origins;
+	const struct origins *origins;
 	/* set by the reader while it holds the baton */
 	bool open;          /* the handshake is over, */
 	bool refused;       /* or has come to nothing */
@@ -125,13 +125,15 @@ __attribute__((noinline)) static int shake_hands(struct ws *ws)
 {
 	struct stream *s = &ws->stream;
 	const struct ws_request *r = &ws->request;
+	const char *text;
 	int rc;
 
 	while ((rc = ws_request_read(&ws->request, (char *)stream_bytes(s), stream_count(s))) == -EAGAIN)
 		if ((rc = stream_more(s, stream_count(s) + 1)) < 0)
 			return rc == -ERR_EOF ? -ERR_CUT : rc;
+	text = (char *)stream_bytes(s);
 	if (rc == WS_FAULT_NONE && r->origin > 0 &&
-	    !ws_origin_is_listed(ws->origins, (char *)stream_bytes(s) + r->origin, r->origin_bytes))
+	    !origins_let_in(ws->origins, text + r->origin, r->origin_bytes, text + r->host, r->host_bytes))
 		rc = WS_FAULT_ORIGIN;
 	return rc == WS_FAULT_NONE ? welcome(ws) : refuse(ws, (enum ws_fault)rc);
 }

@@ -10,12 +10,13 @@
 #include "comet/transport/buffers.h"
 #include "comet/transport/tls.h"
 #include "comet/transport/transport.h"
+#include "common/config/origins.h"
 
 struct ws_options {
-	uint32_t max_body;        /* of a packet from the client */
-	const char *origins;      /* websocket.origins; outlives the transport */
-	struct tls_server *tls;   /* NULL: bytes as they are */
-	int64_t write_timeout_ns; /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
+	uint32_t max_body;             /* of a packet from the client */
+	const struct origins *origins; /* outlive the transport */
+	struct tls_server *tls;        /* NULL: bytes as they are */
+	int64_t write_timeout_ns;      /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
 };
 
 /* Of a buffer that ws can do with. */

@@ -5,8 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/config/config.h"
-
 enum seen {
 	SEEN_HEAD = 1,     /* its method is HEAD, ... */
 	SEEN_OTHER = 2,    /* ... neither that nor GET */
@@ -21,6 +19,8 @@ enum seen {
 	SEEN_BAD_HOST = 1024, /* more than one */
 	SEEN_BAD_KEY = 2048,
 	SEEN_BAD_VERSION = 4096,
+	SEEN_ORIGIN = 8192,
+	SEEN_BAD_ORIGIN = 16384,
 };
 
 /* A piece of the text. */
@@ -168,6 +168,8 @@ static void take_header(struct ws_request *r, const char *text, struct piece nam
 {
 	if (is_in_any_case(name, "Host")) {
 		see(r, true, SEEN_HOST, SEEN_BAD_HOST);
+		r->host = (uint16_t)(value.at - text);
+		r->host_bytes = (uint16_t)value.n;
 	} else if (is_in_any_case(name, "Upgrade")) {
 		r->seen |= (uint16_t)(SEEN_UPGRADE | (lists(value, "websocket") ? SEEN_WEBSOCKET : 0));
 	} else if (is_in_any_case(name, "Connection")) {
@@ -178,6 +180,7 @@ static void take_header(struct ws_request *r, const char *text, struct piece nam
 		see(r, is_key(value), SEEN_KEY, SEEN_BAD_KEY);
 		r->key = (uint16_t)(value.at - text);
 	} else if (is_in_any_case(name, "Origin")) {
+		see(r, true, SEEN_ORIGIN, SEEN_BAD_ORIGIN);
 		r->origin = (uint16_t)(value.at - text);
 		r->origin_bytes = (uint16_t)value.n;
 	}
@@ -215,6 +218,8 @@ static enum ws_fault judge(const struct ws_request *r)
 		return WS_FAULT_UPGRADE;
 	if (!(r->seen & SEEN_HOST) || (r->seen & SEEN_BAD_HOST))
 		return WS_FAULT_HOST;
+	if (r->seen & SEEN_BAD_ORIGIN)
+		return WS_FAULT_ORIGINS;
 	if (!(r->seen & SEEN_VERSION) || (r->seen & SEEN_BAD_VERSION))
 		return WS_FAULT_VERSION;
 	if (!(r->seen & SEEN_KEY) || (r->seen & SEEN_BAD_KEY))
@@ -273,17 +278,4 @@ bool ws_request_is_probe(const struct ws_request *r)
 bool ws_request_is_head(const struct ws_request *r)
 {
 	return (r->seen & SEEN_HEAD) != 0;
-}
-
-bool ws_origin_is_listed(const char *origins, const char *origin, size_t origin_bytes)
-{
-	struct piece asked = {origin, origin_bytes};
-	char allowed[256];
-
-	if (origins[0] == '\0')
-		return true;
-	while (config_list_next(&origins, allowed, sizeof(allowed)))
-		if (is_in_any_case(asked, allowed))
-			return true;
-	return false;
 }

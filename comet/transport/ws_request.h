@@ -27,6 +27,7 @@ struct ws_request {
 	uint16_t scanned; /* there is no line end before */
 	uint16_t bytes;   /* of the request, once it is whole */
 	uint16_t key;
+	uint16_t host, host_bytes;
 	uint16_t origin, origin_bytes; /* 0: none was sent */
 	uint16_t seen;                 /* what the lines so far have said */
 	uint8_t fault;
@@ -43,8 +44,5 @@ bool ws_request_is_probe(const struct ws_request *r);
 
 /* Is the answer to have no body? */
 bool ws_request_is_head(const struct ws_request *r);
-
-/* Is this one of the origins, a list with commas? Of an empty list everyone is. */
-bool ws_origin_is_listed(const char *origins, const char *origin, size_t origin_bytes);
 
 #endif

@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "common/base/address.h"
 #include "common/base/err.h"
+#include "common/config/origins.h"
 
 /* NULL when the address is good, or its fault. `wide_fault` is the fault of an address beyond loopback, NULL where
  * that is fine. */
@@ -158,6 +160,31 @@ static int check_certs(const struct config *cfg, FILE *errors)
 	return 0;
 }
 
+/* An entry that no page can match is a page that cannot come in. */
+static int check_origins(const struct config *cfg, FILE *errors)
+{
+	const char *list = cfg->websocket_origins;
+	char entry[ORIGIN_BYTES], nearest[ORIGIN_BYTES];
+	int rc = 0;
+
+	if (list[0] != '\0' && config_list_count(list) == 0)
+		return complain(errors, "websocket.origins names no origin; leave it empty, or set it to * for all");
+	while (config_list_next(&list, entry, sizeof(entry))) {
+		if (!origins_nearest(entry, nearest))
+			(void)fprintf(errors,
+				      "websocket.origins: %.80s is no origin as browsers send it; write "
+				      "https://HOST, https://HOST:PORT, https://*.DOMAIN, or * for all\n",
+				      entry);
+		else if (strcasecmp(entry, nearest) != 0)
+			(void)fprintf(errors, "websocket.origins: %.80s is no origin as browsers send it; write %s\n",
+				      entry, nearest);
+		else
+			continue;
+		rc = -ERR_CONFIG;
+	}
+	return rc;
+}
+
 static int check_lease(const struct config *cfg, FILE *errors)
 {
 	if (cfg->redis_forget < cfg->redis_lease)
@@ -173,6 +200,7 @@ int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 	/* All of them, so that one start shows every fault. */
 	good &= check_certs(cfg, errors) == 0;
 	good &= check_auth(cfg, is_logic, errors) == 0;
+	good &= check_origins(cfg, errors) == 0;
 	good &= check_lease(cfg, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }

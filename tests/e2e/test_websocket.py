@@ -265,11 +265,8 @@ def test_handshake_may_take_as_long_as_is_set(bare, house):
     assert house.metrics()("comet_closed_total", reason="client_cut") == 0
 
 
-@pytest.mark.settings("websocket.origins=https://good.test, http://127.0.0.1:3111")
-def test_only_listed_origins_may_connect(bare, house):
-    for origin, welcome in (("https://good.test", True), ("HTTPS://GOOD.TEST", True), (None, True),
-                            ("http://127.0.0.1:3111", True), ("https://evil.test", False), ("null", False),
-                            ("https://good.test.evil.test", False), ("x" * 1000, False)):
+def assert_let_in(bare, origins):
+    for origin, welcome in origins:
         client = bare()
         client.say(upgrade(key=KEY, Origin=origin))
         if welcome:
@@ -277,10 +274,42 @@ def test_only_listed_origins_may_connect(bare, house):
         else:
             status, _, body = client.answer()
             assert status == 403 and "websocket.origins" in body, origin
+
+
+@pytest.mark.settings("websocket.origins=https://good.test, http://127.0.0.1:3111, https://*.good.test")
+def test_only_listed_origins_may_connect(bare, house):
+    assert_let_in(bare, (("https://good.test", True), ("HTTPS://GOOD.TEST", True), (None, True), ("https://a.b.good.test", True),
+                         ("http://127.0.0.1:3111", True), ("https://evil.test", False), ("null", False),
+                         ("https://good.test.evil.test", False), ("x" * 1000, False)))
     house.wait_metric("comet_closed_total", 4, reason="websocket_origin")
     house.wait_metric("comet_websocket_refused_total", 4, status="403")
     line = [line for line in house.log().splitlines() if " warn " in line][0]
     assert "websocket.origins" in line and "origin=https://evil.test" in line
+
+
+def test_where_anybody_is_believed_only_pages_of_this_machine_may_connect(bare):
+    """Or any page could be any user there. The Host of upgrade() is comet.test."""
+    assert_let_in(bare, (("http://localhost:8080", True), ("https://127.0.0.1", True), ("http://[::1]:3111", True), (None, True),
+                         ("https://comet.test:8443", True), ("https://evil.test", False), ("null", False),
+                         ("https://comet.test.evil.test", False), ("http://localhost.evil.test", False)))
+
+
+@pytest.mark.settings("websocket.origins=*")
+def test_all_pages_may_connect_where_that_is_said(bare):
+    assert_let_in(bare, (("https://evil.test", True), ("null", True), (None, True)))
+
+
+@pytest.mark.settings("auth.allow_open=yes", "websocket.bind=0.0.0.0:0")
+def test_where_all_can_connect_so_may_their_pages(bare):
+    assert_let_in(bare, (("https://evil.test", True), ("null", True), (None, True)))
+
+
+def test_two_origins_are_none(bare, house):
+    client = bare()
+    client.say(upgrade(key=KEY, Origin="http://localhost\r\nOrigin: http://localhost"))
+    status, _, body = client.answer()
+    assert status == 400 and "Origin" in body
+    house.wait_metric("comet_closed_total", 1, reason="websocket_upgrade")
 
 
 # ---- frames

@@ -8,6 +8,9 @@
 #include "comet/transport/ws_answer.h"
 #include "comet/transport/ws_request.h"
 #include "common/base/obj.h"
+#include "common/config/origins.h"
+
+static const struct origins listed = {.list = "https://*.a.test, null"}, here = {.list = "", .loopback_only = true};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -27,7 +30,9 @@ static int look(struct ws_request *r, const uint8_t *data, size_t bytes)
 		BUG_UNLESS(r->key + WS_KEY_BYTES <= r->bytes && r->origin + r->origin_bytes <= r->bytes);
 		BUG_UNLESS(memcmp(exact + r->bytes - 4, "\r\n\r\n", 4) == 0);
 		BUG_UNLESS(ws_answer_welcome(answer, exact + r->key) < sizeof(answer));
-		(void)ws_origin_is_listed("https://a.test, null", exact + r->origin, r->origin_bytes);
+		BUG_UNLESS(r->host + r->host_bytes <= r->bytes);
+		(void)origins_let_in(&listed, exact + r->origin, r->origin_bytes, exact + r->host, r->host_bytes);
+		(void)origins_let_in(&here, exact + r->origin, r->origin_bytes, exact + r->host, r->host_bytes);
 	}
 	free(exact);
 	return rc;

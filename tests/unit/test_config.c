@@ -620,6 +620,22 @@ static void a_webhook_needs_an_address_and_less_time_than_logic(void **state)
 	check_says("protocol.handshake_timeout=5001ms", "");
 }
 
+static void an_origin_that_no_page_has_is_refused_with_the_nearest_that_one_may_have(void **state)
+{
+#define NO_ORIGIN(entry) "websocket.origins: " entry " is no origin as browsers send it; write "
+	(void)state;
+	check_says("websocket.origins=*", "");
+	check_says("websocket.origins=https://a.test,https://*.a.test , http://[::1]:8080, null", "");
+	check_says("websocket.origins=a.test, https://a.test, https://a.test/, https://a.test:443",
+		   NO_ORIGIN("a.test") "https://a.test\n" NO_ORIGIN("https://a.test/") "https://a.test\n" NO_ORIGIN(
+			   "https://a.test:443") "https://a.test\n");
+	check_says("websocket.origins=https://*",
+		   NO_ORIGIN("https://*") "https://HOST, https://HOST:PORT, https://*.DOMAIN, or * for all\n");
+	check_says("websocket.origins=,",
+		   "websocket.origins names no origin; leave it empty, or set it to * for all\n");
+	check_says("websocket.origins=", "");
+}
+
 static void a_password_in_the_url_is_found_whatever_the_mode_is(void **state)
 {
 	static const char *const urls[] = {"https://u:p4ss@host/", "http://p4ss@host", "HTTPS://u:p4ss@host?x",
@@ -911,6 +927,7 @@ int main(void)
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
 		config_test(tokens_need_keys_that_can_be_read),
 		config_test(a_webhook_needs_an_address_and_less_time_than_logic),
+		config_test(an_origin_that_no_page_has_is_refused_with_the_nearest_that_one_may_have),
 		config_test(a_password_in_the_url_is_found_whatever_the_mode_is),
 		config_test(comet_logic_needs_what_a_comet_alone_needs),
 		config_test(an_api_without_a_key_stays_on_loopback),

@@ -39,8 +39,8 @@ static int peer, ws_fd;
 static int begin(void)
 {
 	const struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1234)};
-	const struct ws_options opt = {
-		.max_body = max_body, .origins = "https://good.test", .write_timeout_ns = 60 * CLOCK_SEC};
+	static const struct origins origins = {.list = "https://good.test"};
+	const struct ws_options opt = {.max_body = max_body, .origins = &origins, .write_timeout_ns = 60 * CLOCK_SEC};
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
