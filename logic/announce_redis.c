@@ -12,6 +12,7 @@
 #include "common/base/obj.h"
 #include "common/base/signals.h"
 #include "common/base/worker.h"
+#include "common/redis/redis_name.h"
 #include "common/redis/redis_reply.h"
 #include "logic/announce.h"
 
@@ -58,7 +59,8 @@ static void say_gone(struct announce *a)
 	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
 
 	if (atomic_load(&a->announced_ns) != 0)
-		(void)redis_pipe_call(a->pipe, REDIS_AGAIN, deadline, NULL, "ZREM comet:logics %s", a->instance);
+		(void)redis_pipe_call(a->pipe, REDIS_AGAIN, deadline, NULL, "ZREM %s %s",
+				      redis_name_key(a->cfg, "logics", "").text, a->instance);
 }
 
 static bool is_hearing(struct announce *a)

@@ -14,6 +14,7 @@
 #include "common/base/thread.h"
 #include "common/redis/redis_clock.h"
 #include "common/redis/redis_listen.h"
+#include "common/redis/redis_name.h"
 #include "logic/announce.h"
 #include "logic/answer.h"
 #include "logic/lane.h"
@@ -31,8 +32,8 @@ struct answer {
 	const struct config *cfg;
 	struct redis_pipe *pipe;
 	struct logic *logic;
-	char *channel;       /* comet:logic:<instance> */
-	struct redis *redis; /* the subscriber's */
+	struct redis_name channel; /* of our requests */
+	struct redis *redis;       /* the subscriber's */
 	struct announce *announce;
 	struct thread *subscriber;
 	struct lane *lane;
@@ -152,7 +153,7 @@ static void take_message(void *self, struct redisReply *m)
 	}
 	if (is_message(m, "subscribe")) {
 		announce_set_hearing(a->announce, true);
-		LOG(LOG_INFO, log_what(EVENT_LOGIC_READY), log_str("channel", a->channel));
+		LOG(LOG_INFO, log_what(EVENT_LOGIC_READY), log_str("channel", a->channel.text));
 	}
 	freeReplyObject(m);
 }
@@ -169,8 +170,8 @@ static void *subscribe(void *arg)
 	struct answer *a = arg;
 
 	OBJ_CHECK(a, ANSWER_MAGIC);
-	redis_listen(a->redis,
-		     &(struct redis_listener){.channel = a->channel, .take = take_message, .lost = is_lost, .self = a});
+	redis_listen(a->redis, &(struct redis_listener){
+				       .channel = a->channel.text, .take = take_message, .lost = is_lost, .self = a});
 	return NULL;
 }
 
@@ -212,10 +213,7 @@ static int start_parts(struct answer *a, const char *instance)
 	const struct redis_options redis = redis_options_of(a->cfg, "requests");
 	int rc;
 
-	if (asprintf(&a->channel, "comet:logic:%s", instance) < 0) {
-		a->channel = NULL;
-		return -ENOMEM;
-	}
+	a->channel = redis_name_channel(a->cfg, "logic", instance);
 	if ((rc = redis_new(&redis, &a->redis)) < 0 || (rc = start_lanes(a)) < 0 ||
 	    (rc = announce_start(a->cfg, a->pipe, &a->clock, instance, &a->announce)) < 0)
 		return rc;
@@ -263,7 +261,6 @@ void answer_stop(struct answer **answer)
 		announce_free(&a->announce);
 	if (a->redis != NULL)
 		redis_free(&a->redis);
-	free(a->channel);
 	a->magic = 0;
 	free(a);
 	*answer = NULL;

@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/strmap.h"
+#include "common/redis/redis_name.h"
 #include "common/redis/redis_reply.h"
 
 /* Counts of rooms are good for so long, for all comets. */
@@ -126,8 +127,8 @@ static int fetch_rooms(struct online_redis *o, const struct redisReply *leases, 
 	if (calls == NULL)
 		return -ENOMEM;
 	for (; rc == 0 && n < leases->elements; n += rc == 0)
-		rc = redis_pipe_begin(o->pipe, REDIS_AGAIN, deadline, &calls[n], "HGETALL comet:rooms:%s",
-				      redis_reply_text(leases->element[n], 0));
+		rc = redis_pipe_begin(o->pipe, REDIS_AGAIN, deadline, &calls[n], "HGETALL %s",
+				      redis_name_key(o->cfg, "rooms", redis_reply_text(leases->element[n], 0)).text);
 	for (size_t i = 0; i < n; i++) {
 		struct redisReply *hash = NULL;
 		int end = redis_pipe_end(o->pipe, calls[i], &hash);
@@ -216,7 +217,7 @@ int online_redis_rooms(struct online_redis *o, struct registry_rooms *out)
 void online_redis_init(struct online_redis *o, const struct config *cfg, struct redis_pipe *pipe)
 {
 	*o = (struct online_redis){
-		.pipe = pipe, .timeout_ns = cfg->redis_timeout * CLOCK_MS, .lease_ms = cfg->redis_lease};
+		.cfg = cfg, .pipe = pipe, .timeout_ns = cfg->redis_timeout * CLOCK_MS, .lease_ms = cfg->redis_lease};
 	lock_init(&o->lock, LOCK_REGISTRY);
 }
 

@@ -14,6 +14,7 @@
 /* The fields are online_redis.c's. */
 struct online_redis {
 	/* set once */
+	const struct config *cfg;
 	struct redis_pipe *pipe;
 	int64_t timeout_ns;
 	int64_t lease_ms;

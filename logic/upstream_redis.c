@@ -11,6 +11,7 @@
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/config/config.h"
+#include "common/redis/redis_name.h"
 #include "common/redis/redis_pipe.h"
 #include "logic/upstream.h"
 
@@ -42,9 +43,9 @@ static int append(void *self, const struct seat *seat, const struct packet *p)
 	struct upstream_redis *u = upstream_of(self);
 	int64_t deadline = clock_now_ns() + u->cfg->redis_timeout * CLOCK_MS;
 	int rc = redis_pipe_call(u->pipe, REDIS_ONCE, deadline, NULL,
-				 "XADD comet:up MAXLEN ~ %lld * key %s mid %lld op %d seq %d body %b",
-				 (long long)u->cfg->redis_upstream_length, seat->key, (long long)seat->mid, p->op,
-				 p->seq, p->body, (size_t)p->body_bytes);
+				 "XADD %s MAXLEN ~ %lld * key %s mid %lld op %d seq %d body %b",
+				 redis_name_key(u->cfg, "up", "").text, (long long)u->cfg->redis_upstream_length,
+				 seat->key, (long long)seat->mid, p->op, p->seq, p->body, (size_t)p->body_bytes);
 
 	return rc == 0 || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
@@ -134,8 +135,9 @@ static int read_blocking(struct upstream_redis *u, struct redis *r, const struct
 	if ((rc = redis_ready(r, clock_now_ns() + u->cfg->redis_timeout * CLOCK_MS, NULL)) < 0)
 		return rc;
 	/* To Redis, BLOCK 0 is for ever. */
-	rc = redis_command(r, deadline, &reply, "XREAD COUNT %lld BLOCK %lld STREAMS comet:up %s",
-			   (long long)query->max, (long long)(query->wait_ms > 0 ? query->wait_ms : 1), query->after);
+	rc = redis_command(r, deadline, &reply, "XREAD COUNT %lld BLOCK %lld STREAMS %s %s", (long long)query->max,
+			   (long long)(query->wait_ms > 0 ? query->wait_ms : 1), redis_name_key(u->cfg, "up", "").text,
+			   query->after);
 	if (rc < 0)
 		return rc;
 	rc = copy_reply(reply, found);

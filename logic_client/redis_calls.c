@@ -23,6 +23,7 @@
 #include "common/base/strmap.h"
 #include "common/base/thread.h"
 #include "common/redis/redis_listen.h"
+#include "common/redis/redis_name.h"
 #include "logic_client/redis_finder.h"
 
 /* Requests given up that are remembered, should their reply come after all. */
@@ -36,8 +37,8 @@ struct redis_calls {
 	const char *server_id;
 	struct redis_pipe *pipe;
 	struct redis_clock *clock;
-	char *channel;  /* comet:reply:<server> */
-	uint64_t nonce; /* tells our ids from those of an earlier process of this name */
+	struct redis_name channel; /* of our replies */
+	uint64_t nonce;            /* tells our ids from those of an earlier process of this name */
 	redis_calls_late *late;
 	void *late_self;
 	struct redis *redis; /* the listener's */
@@ -109,7 +110,7 @@ static int encode(struct redis_calls *c, struct wire_request *request, const cha
 		return -ERR_NO_LOGIC;
 	request->id = id;
 	request->server = c->server_id;
-	request->reply = c->channel;
+	request->reply = c->channel.text;
 	/* Two milliseconds for the rounding of the two clocks. */
 	request->connect.expires_ms = now + c->cfg->logic_timeout - 2;
 	return wire_request_encode(request, text, bytes);
@@ -132,8 +133,8 @@ static int publish(struct redis_calls *c, const char *text, size_t bytes, const 
 	while (redis_finder_pick(c->finder, but, deadline_ns, name)) {
 		struct redisReply *reply;
 		int64_t receivers;
-		int rc = redis_pipe_call(c->pipe, REDIS_ONCE, deadline_ns, &reply, "PUBLISH comet:logic:%s %b", name,
-					 text, bytes);
+		int rc = redis_pipe_call(c->pipe, REDIS_ONCE, deadline_ns, &reply, "PUBLISH %s %b",
+					 redis_name_channel(c->cfg, "logic", name).text, text, bytes);
 
 		if (rc == -EAGAIN || rc == -ENOMEM || rc == -ESHUTDOWN)
 			return rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
@@ -209,8 +210,8 @@ int redis_calls_begin(struct redis_calls *c, struct wire_request *request, int64
 		return -ERR_NO_LOGIC;
 	if ((rc = waiter_add(c, a)) == 0 && (rc = encode(c, request, a->id, &text, &bytes)) == 0) {
 		memcpy(a->name, name, sizeof(a->name));
-		rc = redis_pipe_begin(c->pipe, REDIS_ONCE, deadline_ns, &a->call, "PUBLISH comet:logic:%s %b", a->name,
-				      text, bytes);
+		rc = redis_pipe_begin(c->pipe, REDIS_ONCE, deadline_ns, &a->call, "PUBLISH %s %b",
+				      redis_name_channel(c->cfg, "logic", a->name).text, text, bytes);
 		free(text);
 	}
 	if (rc < 0)
@@ -312,7 +313,7 @@ static void *listen_for_replies(void *arg)
 	struct redis_calls *c = arg;
 
 	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
-	redis_listen(c->redis, &(struct redis_listener){.channel = c->channel, .take = take_message, .self = c});
+	redis_listen(c->redis, &(struct redis_listener){.channel = c->channel.text, .take = take_message, .self = c});
 	return NULL;
 }
 
@@ -323,10 +324,7 @@ static int start_parts(struct redis_calls *c)
 	const struct redis_options redis = redis_options_of(c->cfg, "replies");
 	int rc;
 
-	if (asprintf(&c->channel, "comet:reply:%s", c->server_id) < 0) {
-		c->channel = NULL;
-		return -ENOMEM;
-	}
+	c->channel = redis_name_channel(c->cfg, "reply", c->server_id);
 	if ((rc = redis_new(&redis, &c->redis)) < 0 ||
 	    (rc = thread_spawn(THREAD_SERVICE, "replies", listen_for_replies, c, &c->listener)) < 0)
 		return rc;
@@ -385,7 +383,6 @@ void redis_calls_free(struct redis_calls **calls)
 	if (c->redis != NULL)
 		redis_free(&c->redis);
 	strmap_fini(&c->waiters);
-	free(c->channel);
 	lock_fini(&c->lock);
 	c->magic = 0;
 	free(c);

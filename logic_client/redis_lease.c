@@ -24,6 +24,7 @@
 #include "common/base/obj.h"
 #include "common/base/signals.h"
 #include "common/base/worker.h"
+#include "common/redis/redis_name.h"
 #include "common/redis/redis_reply.h"
 #include "logic_client/redis_rooms.h"
 
@@ -211,8 +212,9 @@ static void say_registered(struct redis_lease *l)
 	lock_take(&l->lock);
 	registered = l->registered;
 	lock_drop(&l->lock);
-	if (!registered || redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, NULL,
-					   "HSET comet:server:%s registering 0", l->member->server_id) < 0)
+	if (!registered ||
+	    redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, NULL, "HSET %s registering 0",
+			    redis_name_key(l->member->cfg, "server", l->member->server_id).text) < 0)
 		return;
 	lock_take(&l->lock);
 	l->registered = false;
@@ -347,7 +349,7 @@ int redis_lease_start(const struct cluster_member *member, struct redis_pipe *pi
 	l->lease_ns = member->cfg->redis_lease * CLOCK_MS;
 	l->timeout_ns = member->cfg->redis_timeout * CLOCK_MS;
 	lock_init(&l->lock, LOCK_SERVICE);
-	redis_rooms_init(&l->rooms, pipe, member->server_id, l->timeout_ns);
+	redis_rooms_init(&l->rooms, pipe, member->cfg, member->server_id);
 	if ((rc = take(l)) < 0 || (rc = worker_start(&l->worker, "lease", run, l)) < 0) {
 		free_lease(l);
 		return rc;

@@ -21,6 +21,7 @@
 #include "common/base/strmap.h"
 #include "common/base/worker.h"
 #include "common/redis/redis.h"
+#include "common/redis/redis_name.h"
 
 /* Entries read at a time, and how long Redis waits for the first. */
 #define READ_COUNT    256
@@ -41,7 +42,7 @@ struct redis_pushes {
 	push_sink *sink;
 	void *sink_self;
 	struct kicks *kicks;
-	char *key;
+	struct redis_name key;
 	struct redis *redis;
 	struct worker worker;
 	/* the worker's */
@@ -68,7 +69,7 @@ static bool place_of(const struct redisReply *id, struct place *out)
 static void say_lost(const struct redis_pushes *p, uint64_t n, enum event how)
 {
 	count_add(COUNT_PUSH_GAP, (int64_t)n);
-	LOG(LOG_ERROR, log_str("stream", p->key), log_what(how), log_i64("lost", (int64_t)n));
+	LOG(LOG_ERROR, log_str("stream", p->key.text), log_what(how), log_i64("lost", (int64_t)n));
 }
 
 /* Look for a hole before this entry. */
@@ -139,7 +140,7 @@ static int deliver(struct redis_pushes *p, const struct wire_push *push)
 	if (push->target == WIRE_KICK && kicks_add(p->kicks, push) < 0)
 		LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_KICK_WITHOUT_MEMORY));
 	while ((rc = p->sink(p->sink_self, push)) < 0) {
-		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key), log_what(EVENT_PUSH_WAITS),
+		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key.text), log_what(EVENT_PUSH_WAITS),
 			    log_str("error", err_text(rc)));
 		if (!rest(p))
 			return -ESHUTDOWN;
@@ -173,7 +174,7 @@ static int take_fields(struct redis_pushes *p, struct place at, const struct wir
 		rc = take_push(p, at, &pushed);
 	} else if (rc == -EBADMSG || rc == -EMSGSIZE) {
 		count(COUNT_PUSH_BAD_ENTRIES);
-		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key), log_i64("ms", (int64_t)at.ms),
+		LOG_LIMITED(LOG_WARN, &limit, log_str("stream", p->key.text), log_i64("ms", (int64_t)at.ms),
 			    log_what(EVENT_PUSH_UNREADABLE));
 		check_number(p, at, pushed.number);
 		rc = 0;
@@ -218,11 +219,11 @@ static int look_for_place(struct redis_pushes *p)
 
 	if (ms == 0)
 		return 0;
-	if ((rc = redis_command(p->redis, deadline, &reply, "XRANGE %s %llu-%llu %llu-%llu", p->key, ms, seq, ms,
+	if ((rc = redis_command(p->redis, deadline, &reply, "XRANGE %s %llu-%llu %llu-%llu", p->key.text, ms, seq, ms,
 				seq)) < 0)
 		return rc;
 	if (reply->elements == 0) {
-		LOG(LOG_WARN, log_str("stream", p->key), log_what(EVENT_STREAM_READ_AGAIN));
+		LOG(LOG_WARN, log_str("stream", p->key.text), log_what(EVENT_STREAM_READ_AGAIN));
 		p->read = (struct place){0, 0};
 	}
 	freeReplyObject(reply);
@@ -248,7 +249,8 @@ static int read_some(struct redis_pushes *p)
 	int64_t deadline = clock_now_ns() + (READ_BLOCK_MS + p->cfg->redis_timeout) * CLOCK_MS;
 	struct redisReply *reply;
 	int rc = redis_command(p->redis, deadline, &reply, "XREAD COUNT %d BLOCK %d STREAMS %s %llu-%llu", READ_COUNT,
-			       READ_BLOCK_MS, p->key, (unsigned long long)p->read.ms, (unsigned long long)p->read.seq);
+			       READ_BLOCK_MS, p->key.text, (unsigned long long)p->read.ms,
+			       (unsigned long long)p->read.seq);
 
 	if (rc < 0)
 		return rc;
@@ -298,10 +300,8 @@ int redis_pushes_start(const struct cluster_member *member, push_sink *sink, voi
 	p->sink_self = sink_self;
 	p->kicks = kicks;
 	strmap_init(&p->writers);
-	rc = asprintf(&p->key, "comet:push:%s", member->server_id) < 0 ? -ENOMEM : 0;
-	if (rc < 0)
-		p->key = NULL;
-	if (rc == 0 && (rc = redis_new(&redis, &p->redis)) == 0)
+	p->key = redis_name_key(member->cfg, "push", member->server_id);
+	if ((rc = redis_new(&redis, &p->redis)) == 0)
 		rc = worker_start(&p->worker, "pushes", run, p);
 	if (rc < 0) {
 		redis_pushes_stop(&p);
@@ -323,7 +323,6 @@ void redis_pushes_stop(struct redis_pushes **pushes)
 	if (p->redis != NULL)
 		redis_free(&p->redis);
 	strmap_drop_all(&p->writers, free);
-	free(p->key);
 	p->magic = 0;
 	free(p);
 	*pushes = NULL;

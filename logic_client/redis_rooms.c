@@ -103,8 +103,8 @@ static int begin_join(struct redis_rooms *r, const char *room, int64_t deadline_
 			t->count = 1;
 		if (!t->is_there) {
 			*write = t->write = ++r->writes;
-			rc = redis_pipe_begin(r->pipe, REDIS_AGAIN, deadline_ns, call, "HSETNX comet:rooms:%s %s 1",
-					      r->server_id, room);
+			rc = redis_pipe_begin(r->pipe, REDIS_AGAIN, deadline_ns, call, "HSETNX %s %s 1", r->key.text,
+					      room);
 		}
 	}
 	lock_drop(&r->lock);
@@ -159,8 +159,7 @@ static int add_locked(struct redis_rooms *r, struct writes *w, const char *room,
 
 /* Queue the rooms that Redis has not confirmed (set), or those that the last report did not name and that nobody has joined
  * since it was taken. */
-static int begin_writes_locked(struct redis_rooms *r, struct writes *w, const char *key, bool set, int64_t taken_ns)
-	NEEDS(r->lock)
+static int begin_writes_locked(struct redis_rooms *r, struct writes *w, bool set, int64_t taken_ns) NEEDS(r->lock)
 {
 	struct strmap_cursor cursor = {0};
 	const char *room;
@@ -174,7 +173,7 @@ static int begin_writes_locked(struct redis_rooms *r, struct writes *w, const ch
 		return -ENOMEM;
 	w->number = ++r->writes;
 	w->v[0] = set ? "HSET" : "HDEL";
-	w->v[1] = key;
+	w->v[1] = r->key.text;
 	w->n = 2;
 	while (rc == 0 && strmap_next(&r->told, &cursor, &room, &value)) {
 		struct told *t = value;
@@ -208,16 +207,14 @@ static int end_writes(struct redis_rooms *r, struct writes *w, bool set, int rc)
 static int write_rooms(struct redis_rooms *r, bool set, int64_t taken_ns)
 {
 	struct writes *w = calloc(1, sizeof(*w));
-	char *key = NULL;
-	int rc = w != NULL && asprintf(&key, "comet:rooms:%s", r->server_id) > 0 ? 0 : -ENOMEM;
+	int rc = w != NULL ? 0 : -ENOMEM;
 
 	if (rc == 0) {
 		lock_take(&r->lock);
 		if (!set || r->to_write > 0)
-			rc = begin_writes_locked(r, w, key, set, taken_ns);
+			rc = begin_writes_locked(r, w, set, taken_ns);
 		lock_drop(&r->lock);
 		rc = end_writes(r, w, set, rc);
-		free(key);
 	}
 	free(w);
 	return rc;
@@ -276,9 +273,11 @@ void redis_rooms_lose(struct redis_rooms *r)
 
 /* ---- start and end ---- */
 
-void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const char *server_id, int64_t timeout_ns)
+void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const struct config *cfg, const char *server_id)
 {
-	*r = (struct redis_rooms){.pipe = pipe, .server_id = server_id, .timeout_ns = timeout_ns};
+	*r = (struct redis_rooms){.pipe = pipe,
+				  .key = redis_name_key(cfg, "rooms", server_id),
+				  .timeout_ns = cfg->redis_timeout * CLOCK_MS};
 	lock_init(&r->lock, LOCK_SERVICE);
 	strmap_init(&r->told);
 }

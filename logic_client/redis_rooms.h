@@ -8,6 +8,7 @@
 
 #include "common/base/lock.h"
 #include "common/base/strmap.h"
+#include "common/redis/redis_name.h"
 #include "common/redis/redis_pipe.h"
 #include "common/wire/wire.h"
 
@@ -15,7 +16,7 @@
 struct redis_rooms {
 	/* set once */
 	struct redis_pipe *pipe;
-	const char *server_id;
+	struct redis_name key;
 	int64_t timeout_ns;
 	/* under lock */
 	struct lock lock;
@@ -24,8 +25,8 @@ struct redis_rooms {
 	unsigned writes, report; /* the last ones */
 };
 
-/* Never fails; pipe and server_id outlive it. */
-void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const char *server_id, int64_t timeout_ns);
+/* Never fails; the pipe outlives it. */
+void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const struct config *cfg, const char *server_id);
 void redis_rooms_fini(struct redis_rooms *r);
 
 /* Somebody is in this room: returns when Redis has it. Any thread. 0, or the errors of redis_pipe_call, with a room that is written

@@ -3,7 +3,7 @@
 local server, key, mid, ttl, expires = unpack(ARGV)
 local now, micros = time()
 if tonumber(expires) > 0 and now > tonumber(expires) then return {'late'} end
-local epoch = redis.call('HGET', 'comet:server:' .. server, 'epoch')
+local epoch = redis.call('HGET', prefix .. 'server:' .. server, 'epoch')
 if not epoch then return {'no lease'} end
 local was, was_mid, was_epoch, was_server = session(key)
 local id = new_id(micros)

@@ -6,9 +6,9 @@ local server, key, mid, id = unpack(ARGV)
 local was, _, was_epoch, was_server = session(key)
 if was and tonumber(was) > tonumber(id) then return {'newer'} end
 if was and was ~= id and was_server ~= server and valid(was_epoch, was_server) then
-	redis.call('SET', 'comet:left:' .. key, id, 'PX', 10000)
+	redis.call('SET', prefix .. 'left:' .. key, id, 'PX', 10000)
 	return {'ok'}
 end
-redis.call('SET', 'comet:session:' .. key, id .. ' ' .. mid .. ' 0 ' .. server, 'PX', 10000)
-redis.call('SREM', 'comet:mid:' .. mid, key)
+redis.call('SET', prefix .. 'session:' .. key, id .. ' ' .. mid .. ' 0 ' .. server, 'PX', 10000)
+redis.call('SREM', prefix .. 'mid:' .. mid, key)
 return {'ok'}

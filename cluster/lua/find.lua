@@ -23,10 +23,10 @@ local function look(key, mid)
 end
 
 local function look_for_user(mid)
-	local keys = redis.call('SMEMBERS', 'comet:mid:' .. mid)
+	local keys = redis.call('SMEMBERS', prefix .. 'mid:' .. mid)
 	if #keys == 0 then missing = true end
 	for _, key in ipairs(keys) do
-		if not look(key, mid) then redis.call('SREM', 'comet:mid:' .. mid, key) end
+		if not look(key, mid) then redis.call('SREM', prefix .. 'mid:' .. mid, key) end
 	end
 end
 
@@ -34,8 +34,8 @@ end
 local function sure()
 	if not missing then return true end
 	if young(generation, known, now, lease) then return false end
-	for _, server in ipairs(redis.call('SMEMBERS', 'comet:servers')) do
-		if redis.call('HGET', 'comet:server:' .. server, 'registering') == '1' then return false end
+	for _, server in ipairs(redis.call('SMEMBERS', prefix .. 'servers')) do
+		if redis.call('HGET', prefix .. 'server:' .. server, 'registering') == '1' then return false end
 	end
 	return true
 end

@@ -10,7 +10,7 @@ local server, mine, lease, layout = unpack(ARGV, 1, 4)
 local now, micros = time()
 local word, number = schema(layout, now, lease)
 if word ~= 'ok' then return {word, number, whole(now)} end
-local key = 'comet:server:' .. server
+local key = prefix .. 'server:' .. server
 local epoch, updated, leaving = unpack(redis.call('HMGET', key, 'epoch', 'updated', 'leaving'))
 local fields = {'updated', whole(now)}
 for i = 5, #ARGV do fields[#fields + 1] = ARGV[i] end
@@ -26,5 +26,5 @@ end
 local id = mine ~= '' and mine or new_id(micros)
 remove_comet(server)
 redis.call('HSET', key, 'epoch', id, 'sent', 0, 'registering', mine ~= '' and 1 or 0, unpack(fields))
-redis.call('SADD', 'comet:servers', server)
+redis.call('SADD', prefix .. 'servers', server)
 return {'new', id, whole(now)}

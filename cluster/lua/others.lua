@@ -2,8 +2,8 @@
 -- server to leave out, lease -> for each: address (the first of several), weight, connections, region
 local now = time()
 local all = {}
-for _, server in ipairs(redis.call('SMEMBERS', 'comet:servers')) do
-	local addrs, weight, connections, updated, leaving, region = unpack(redis.call('HMGET', 'comet:server:' .. server,
+for _, server in ipairs(redis.call('SMEMBERS', prefix .. 'servers')) do
+	local addrs, weight, connections, updated, leaving, region = unpack(redis.call('HMGET', prefix .. 'server:' .. server,
 		'addrs', 'weight', 'connections', 'updated', 'leaving', 'region'))
 	local address = addrs and string.match(addrs, '[^, ]+')
 	if server ~= ARGV[1] and address and stands(updated, now, ARGV[2]) and leaving ~= '1' then

@@ -13,24 +13,24 @@ for i = 7, 6 + n_keys do
 end
 local fields = {}
 for i = 7 + n_keys, #ARGV do fields[#fields + 1] = ARGV[i] end
-local servers = to ~= '' and {to} or redis.call('SMEMBERS', 'comet:servers')
+local servers = to ~= '' and {to} or redis.call('SMEMBERS', prefix .. 'servers')
 local epoch
 
 -- A comet that has not renewed its lease, or lost its data, may have rooms that it could not tell of.
 local function concerns(server)
 	local updated, registering
 	updated, registering, epoch =
-		unpack(redis.call('HMGET', 'comet:server:' .. server, 'updated', 'registering', 'epoch'))
+		unpack(redis.call('HMGET', prefix .. 'server:' .. server, 'updated', 'registering', 'epoch'))
 	if not updated then return false end
 	return room == '' or not stands(updated, now, lease) or registering == '1'
-		or redis.call('HEXISTS', 'comet:rooms:' .. server, room) == 1
+		or redis.call('HEXISTS', prefix .. 'rooms:' .. server, room) == 1
 end
 
 local told = {}
 for _, server in ipairs(servers) do
 	if concerns(server) then
-		local n = redis.call('HINCRBY', 'comet:server:' .. server, 'sent', 1)
-		redis.call('XADD', 'comet:push:' .. server, 'MAXLEN', '~', length, '*', 'n', n, unpack(fields))
+		local n = redis.call('HINCRBY', prefix .. 'server:' .. server, 'sent', 1)
+		redis.call('XADD', prefix .. 'push:' .. server, 'MAXLEN', '~', length, '*', 'n', n, unpack(fields))
 		told[#told + 1] = server
 		told[#told + 1] = epoch or '0'
 		told[#told + 1] = tostring(n)

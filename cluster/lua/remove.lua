@@ -2,6 +2,6 @@
 -- may have come back, or another logic was faster), and by a logic that is told to ('' for both).
 -- server, epoch or '', updated or '' -> 1: removed, 0: it is another now, or was not there
 local server, epoch, updated = unpack(ARGV)
-local is_epoch, is_updated = unpack(redis.call('HMGET', 'comet:server:' .. server, 'epoch', 'updated'))
+local is_epoch, is_updated = unpack(redis.call('HMGET', prefix .. 'server:' .. server, 'epoch', 'updated'))
 if epoch ~= '' and is_epoch ~= epoch or updated ~= '' and is_updated ~= updated then return 0 end
 return remove_comet(server)

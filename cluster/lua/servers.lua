@@ -2,9 +2,9 @@
 -- lease -> for each: id, then fields and values of its lease
 local now = time()
 local all = {}
-for _, server in ipairs(redis.call('SMEMBERS', 'comet:servers')) do
-	local lease = redis.call('HGETALL', 'comet:server:' .. server)
-	if stands(redis.call('HGET', 'comet:server:' .. server, 'updated'), now, ARGV[1]) then
+for _, server in ipairs(redis.call('SMEMBERS', prefix .. 'servers')) do
+	local lease = redis.call('HGETALL', prefix .. 'server:' .. server)
+	if stands(redis.call('HGET', prefix .. 'server:' .. server, 'updated'), now, ARGV[1]) then
 		table.insert(lease, 1, server)
 		all[#all + 1] = lease
 	end

@@ -52,6 +52,7 @@ struct redis_options redis_options_of(const struct config *cfg, const char *name
 		.password = cfg->redis_password,
 		.db = cfg->redis_db,
 		.timeout_ms = cfg->redis_timeout,
+		.prefix = cfg->redis_prefix,
 		.name = name,
 	};
 }

@@ -23,6 +23,7 @@ struct redis_options {
 	const char *password;  /* "" for none */
 	int64_t db;
 	int64_t timeout_ms; /* to connect and to be let in; also the longest that a write may block */
+	const char *prefix; /* redis.prefix, for scripts */
 	const char *name;   /* of the connection, in CLIENT LIST */
 };
 

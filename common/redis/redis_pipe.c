@@ -368,6 +368,7 @@ int redis_pipe_start(const struct redis_options *opt, struct redis_pipe **out)
 	p->magic = REDIS_PIPE_MAGIC;
 	p->timeout_ns = opt->timeout_ms * CLOCK_MS;
 	p->name = opt->name;
+	p->scripts.key = redis_name_beginning(opt->prefix);
 	lock_init(&p->lock, LOCK_POOL);
 	lock_cond_init(&p->work);
 	if ((rc = redis_new(opt, &p->redis)) < 0)

@@ -8,9 +8,6 @@
 
 #include "common/base/obj.h"
 
-/* Our scripts name their keys themselves. */
-#define NO_KEYS "\r\n$1\r\n0\r\n"
-
 void redis_script_hash(const struct redis_script *script, char hash[REDIS_SCRIPT_BYTES])
 {
 	unsigned char bytes[SHA_DIGEST_LENGTH];
@@ -44,17 +41,18 @@ int redis_scripts_append(struct redis_scripts *s, struct redis *redis, const str
 	struct redis_script_known *entry = entry_of(s, script);
 	const char *word = entry->known ? "EVALSHA" : "EVAL", *what = entry->known ? entry->hash : script->text;
 	size_t what_bytes = entry->known ? strlen(entry->hash) : (size_t)(script->end - script->text);
-	char head[64], *rest;
-	int rc, head_bytes;
+	char head[64], keys[sizeof(s->key) + 32], *rest;
+	int rc, head_bytes, keys_bytes;
 
-	/* "*2\r\n..." has two, and the word, the script and the number of keys come to them. */
+	/* "*2\r\n..." has two, and the word, the script, the number of keys and the key come to them. */
 	head_bytes = snprintf(head, sizeof(head), "*%ld\r\n$%zu\r\n%s\r\n$%zu\r\n",
-			      3 + strtol(arguments + 1, &rest, 10), strlen(word), word, what_bytes);
+			      4 + strtol(arguments + 1, &rest, 10), strlen(word), word, what_bytes);
+	keys_bytes = snprintf(keys, sizeof(keys), "\r\n$1\r\n1\r\n$%zu\r\n%s\r\n", strlen(s->key.text), s->key.text);
 	rest += strlen("\r\n");
 	entry->known = true;
 	if ((rc = redis_append(redis, head, (size_t)head_bytes)) < 0 ||
 	    (rc = redis_append(redis, what, what_bytes)) < 0 ||
-	    (rc = redis_append(redis, NO_KEYS, strlen(NO_KEYS))) < 0)
+	    (rc = redis_append(redis, keys, (size_t)keys_bytes)) < 0)
 		return rc;
 	return redis_append(redis, rest, (size_t)(arguments + bytes - rest));
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "common/redis/redis.h"
+#include "common/redis/redis_name.h"
 
 /* Treatment of a command whose connection broke before its answer came. */
 enum redis_repeat {
@@ -28,8 +29,9 @@ struct redis_script {
 #define REDIS_SCRIPTS_MAX  32
 #define REDIS_SCRIPT_BYTES 41 /* of a hash as a text */
 
-/* The scripts that the server of one connection knows; {0}: nothing. One thread. */
+/* The scripts that the server of one connection knows. One thread. */
 struct redis_scripts {
+	struct redis_name key; /* the one key of each script: see cluster/lua/prelude.lua */
 	struct redis_script_known {
 		const struct redis_script *script;
 		char hash[REDIS_SCRIPT_BYTES];

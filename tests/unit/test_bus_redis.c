@@ -19,8 +19,8 @@
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"
 
-/* EVAL or EVALSHA, the script, and that it has no keys as Redis means them. */
-#define ARGS 3
+/* EVAL or EVALSHA, the script, and its one key. */
+#define ARGS 4
 
 static struct script {
 	const char *answers[4]; /* to one call after another; NULL: said() */

@@ -597,6 +597,22 @@ static void tokens_need_keys_that_can_be_read(void **state)
 	check_says("auth.jwt_keys=a=HS256:/dev/null", "");
 }
 
+static void a_prefix_in_redis_is_a_plain_word(void **state)
+{
+#define PREFIX "redis.prefix must be 1 to 64 letters, digits, . _ or -, such as comet or staging\n"
+#define LONG64 "0123456789012345678901234567890123456789012345678901234567890123"
+	static const char *const BAD[] = {"", "a b", "a:b", "a*", "{a}", "\xc3\xa4", LONG64 "4"};
+	char flag[128];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
+		(void)snprintf(flag, sizeof(flag), "redis.prefix=%s", BAD[i]);
+		check_says(flag, PREFIX);
+	}
+	check_says("redis.prefix=Staging-2.eu_1", "");
+	check_says("redis.prefix=" LONG64, "");
+}
+
 static void a_webhook_needs_an_address_and_less_time_than_logic(void **state)
 {
 #define NO_URL "auth.url must be set for auth.mode = webhook, to a http:// or https:// address\n"
@@ -926,6 +942,7 @@ int main(void)
 		config_test(a_bind_must_be_host_and_port),
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
 		config_test(tokens_need_keys_that_can_be_read),
+		config_test(a_prefix_in_redis_is_a_plain_word),
 		config_test(a_webhook_needs_an_address_and_less_time_than_logic),
 		config_test(an_origin_that_no_page_has_is_refused_with_the_nearest_that_one_may_have),
 		config_test(a_password_in_the_url_is_found_whatever_the_mode_is),

@@ -73,8 +73,13 @@ static const char *answer(void *arg, int argc, char **argv)
 
 static int set_up(void **state)
 {
-	const struct redis_options opt = {
-		.addr = server.addr, .sentinels = "", .user = "", .password = "", .timeout_ms = 500, .name = "test"};
+	const struct redis_options opt = {.addr = server.addr,
+					  .sentinels = "",
+					  .prefix = "comet",
+					  .user = "",
+					  .password = "",
+					  .timeout_ms = 500,
+					  .name = "test"};
 
 	(void)state;
 	memset(&script, 0, sizeof(script));
@@ -244,6 +249,7 @@ static void without_a_server_calls_end_at_their_deadline(void **state)
 	redis_pipe_stop(&pipe_);
 	assert_int_equal(redis_pipe_start(&(struct redis_options){.addr = "127.0.0.1:1",
 								  .sentinels = "",
+								  .prefix = "comet",
 								  .user = "",
 								  .password = "",
 								  .timeout_ms = 500,
@@ -266,6 +272,7 @@ static void more_than_may_wait_is_told_at_once(void **state)
 	redis_pipe_stop(&pipe_);
 	assert_int_equal(redis_pipe_start(&(struct redis_options){.addr = "127.0.0.1:1",
 								  .sentinels = "",
+								  .prefix = "comet",
 								  .user = "",
 								  .password = "",
 								  .timeout_ms = 500,
@@ -295,12 +302,16 @@ static void without_threads_there_is_no_pipe(void **state)
 
 	(void)state;
 	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
-	assert_int_equal(redis_pipe_start(&(struct redis_options){.addr = server.addr, .name = "test"}, &none),
-			 -EAGAIN);
+	assert_int_equal(
+		redis_pipe_start(&(struct redis_options){.addr = server.addr, .prefix = "comet", .name = "test"},
+				 &none),
+		-EAGAIN);
 	seam_reset();
 	seam_fail(SEAM_ALLOC, 1, 1, ENOMEM);
-	assert_int_equal(redis_pipe_start(&(struct redis_options){.addr = server.addr, .name = "test"}, &none),
-			 -ENOMEM);
+	assert_int_equal(
+		redis_pipe_start(&(struct redis_options){.addr = server.addr, .prefix = "comet", .name = "test"},
+				 &none),
+		-ENOMEM);
 	assert_null(none);
 }
 

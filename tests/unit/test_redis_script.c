@@ -46,10 +46,11 @@ static const char *answer(void *arg, int argc, char **argv)
 	}
 	if (!fake_redis_runs(argv, "next_number"))
 		return fake_redis_hello(argc, argv);
-	assert_int_equal(argc, 5);
-	assert_string_equal(argv[2], "0");
-	assert_string_equal(argv[4], "ttl");
-	(void)snprintf(h->words + n, sizeof(h->words) - n, "%s %s, ", argv[0], argv[3]);
+	assert_int_equal(argc, 6);
+	assert_string_equal(argv[2], "1");
+	assert_string_equal(argv[3], "comet:");
+	assert_string_equal(argv[5], "ttl");
+	(void)snprintf(h->words + n, sizeof(h->words) - n, "%s %s, ", argv[0], argv[4]);
 	if (atomic_load(&h->close_at) > 0 && atomic_fetch_sub(&h->close_at, 1) == 1)
 		return NULL;
 	if (strcmp(argv[0], "EVALSHA") == 0 && atomic_fetch_sub(&h->forgets, 1) > 0)

@@ -57,18 +57,18 @@ static void ask_all(const char *const *pairs)
 #define says(reply, name, ...) run_script(reply, &script_##name, (const char *const[]){__VA_ARGS__, NULL})
 static void run_script(const char *reply, const struct redis_script *script, const char *const *arguments)
 {
-	const char *argv[40] = {"EVAL", script->text, "0"};
-	size_t bytes[40] = {4, (size_t)(script->end - script->text), 1};
-	int argc = 3;
+	const char *argv[40] = {"EVAL", script->text, "1", "comet:"};
+	size_t bytes[40] = {4, (size_t)(script->end - script->text), 1, 6};
+	int argc = 4;
 
 	for (; *arguments != NULL; arguments++) {
 		argv[argc] = *arguments;
 		bytes[argc++] = strlen(*arguments);
 	}
 	if (script->arguments < 0)
-		assert_true(argc - 3 >= -script->arguments);
+		assert_true(argc - 4 >= -script->arguments);
 	else
-		assert_int_equal(argc - 3, script->arguments);
+		assert_int_equal(argc - 4, script->arguments);
 	for (size_t i = 0; i < ROWS; i++)
 		rows[i].was_run |= rows[i].script == script;
 	like(script->name, reply, real_redis_sayv(&redis, argc, argv, bytes));
