@@ -67,26 +67,6 @@ COUNTER_LABELS(ACCEPTED, names, ACCEPT_KINDS);
 
 /* ---- one connection ---- */
 
-static void set_options(const struct server *s, int fd)
-{
-	const struct config *cfg = s->cfg;
-	struct timeval write_timeout = {.tv_sec = cfg->protocol_write_timeout / 1000,
-					.tv_usec = cfg->protocol_write_timeout % 1000 * 1000};
-	int on = 1, sndbuf = (int)cfg->tcp_sndbuf, rcvbuf = (int)cfg->tcp_rcvbuf, bad = 0;
-
-	bad |= setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	bad |= setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &write_timeout, sizeof(write_timeout));
-	if (cfg->tcp_keepalive)
-		bad |= setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-	if (sndbuf > 0)
-		bad |= setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
-	if (rcvbuf > 0)
-		bad |= setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &rcvbuf, sizeof(rcvbuf));
-	/* The peer may be gone already, which its reader will find out. The Go original ends accepting here. */
-	if (bad != 0)
-		LOG(LOG_DEBUG, log_what(EVENT_SOCKET_OPTION_FAILED), log_str("error", err_text(errno)));
-}
-
 static int receive(struct listener *l, int fd, const struct sockaddr *peer)
 {
 	struct server *s = l->accept->server;
@@ -98,7 +78,6 @@ static int receive(struct listener *l, int fd, const struct sockaddr *peer)
 		l->door->turn_away(l->door->arg, fd, why);
 		return 0;
 	}
-	set_options(s, fd);
 	rc = l->door->let_in(l->door->arg, fd, peer, &ticket);
 	admission_leave(&s->admission, peer, &ticket);
 	return rc;
@@ -193,6 +172,38 @@ static void take_what_waits(struct listener *l)
 
 /* ---- start and stop ---- */
 
+static int set(int fd, int level, int name, int value)
+{
+	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* Of the listening socket: those that it accepts inherit all of them, which costs them no system call. */
+static int set_options(const struct config *cfg, int fd)
+{
+	const struct timeval write_timeout = {.tv_sec = cfg->protocol_write_timeout / 1000,
+					      .tv_usec = cfg->protocol_write_timeout % 1000 * 1000};
+	const struct option {
+		bool wanted;
+		int level, name, value;
+	} options[] = {
+		{true, IPPROTO_TCP, TCP_NODELAY, 1},
+		{cfg->tcp_keepalive, SOL_SOCKET, SO_KEEPALIVE, 1},
+		/* Whole seconds for the kernel. */
+		{cfg->tcp_keepalive, IPPROTO_TCP, TCP_KEEPIDLE, (int)((cfg->tcp_keepalive_idle + 999) / 1000)},
+		{cfg->tcp_keepalive, IPPROTO_TCP, TCP_KEEPINTVL, (int)((cfg->tcp_keepalive_interval + 999) / 1000)},
+		{cfg->tcp_keepalive, IPPROTO_TCP, TCP_KEEPCNT, (int)cfg->tcp_keepalive_count},
+		{cfg->tcp_user_timeout > 0, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)cfg->tcp_user_timeout},
+		{cfg->tcp_sndbuf > 0, SOL_SOCKET, SO_SNDBUF, (int)cfg->tcp_sndbuf},
+		{cfg->tcp_rcvbuf > 0, SOL_SOCKET, SO_RCVBUF, (int)cfg->tcp_rcvbuf},
+	};
+	int rc = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &write_timeout, sizeof(write_timeout)) < 0 ? -errno : 0;
+
+	for (size_t i = 0; rc == 0 && i < sizeof(options) / sizeof(options[0]); i++)
+		if (options[i].wanted)
+			rc = set(fd, options[i].level, options[i].name, options[i].value);
+	return rc;
+}
+
 static int listener_start(struct accept *a, const struct accept_door *door, const char *address, unsigned threads)
 {
 	struct listener *l = &a->listeners[a->n_listeners];
@@ -203,6 +214,8 @@ static int listener_start(struct accept *a, const struct accept_door *door, cons
 	if ((rc = listen_open(address, BACKLOG, a->server->cfg->server_reuse_port, &l->fd)) < 0)
 		return rc;
 	a->n_listeners++; /* from here on accept_stop undoes it */
+	if ((rc = set_options(a->server->cfg, l->fd)) < 0)
+		return rc;
 	if ((l->acceptors = calloc(threads, sizeof(*l->acceptors))) == NULL)
 		return -ENOMEM;
 	for (; l->n_acceptors < threads; l->n_acceptors++) {

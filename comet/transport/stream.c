@@ -136,8 +136,8 @@ static int send_all(struct stream *s, struct msghdr *msg, int flags, size_t *wri
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return flags & MSG_DONTWAIT ? -EAGAIN : -ETIMEDOUT;
-		if (n < 0)
-			return -errno;
+		if (n < 0) /* ETIMEDOUT: the kernel has given the peer up, which is no matter of our deadline */
+			return errno == ETIMEDOUT ? -ECONNRESET : -errno;
 		count_add(COUNT_BYTES_OUT, n);
 		*written += (size_t)n;
 		take_off(msg, (size_t)n);

@@ -13,7 +13,7 @@
 struct tcp_options {
 	uint32_t max_body;        /* of a packet from the client */
 	struct tls_server *tls;   /* NULL: bytes as they are */
-	int64_t write_timeout_ns; /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
+	int64_t write_timeout_ns; /* also the socket's SO_SNDTIMEO, which it has from the one that listens */
 };
 
 /* Take over fd, a connected IPv4 or IPv6 socket. `buffers` lends a read buffer of at least 16 + max_body bytes while a packet

@@ -256,7 +256,7 @@ int tls_write(struct tls *tls, const struct iovec *iov, size_t n_iov, int64_t de
 		if (rc == -EAGAIN && deadline_ns == 0)
 			return rc;
 		if (rc < 0 && rc != -EAGAIN)
-			return rc == -ERR_EOF ? -EPIPE : rc;
+			return rc == -ERR_EOF ? -EPIPE : rc == -ETIMEDOUT ? -ECONNRESET /* the kernel's */ : rc;
 		if (rc < 0 && !wait_for(tls, events, deadline_ns))
 			return -ETIMEDOUT;
 	}

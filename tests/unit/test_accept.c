@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -509,20 +510,64 @@ static void a_client_that_has_gone_before_it_was_accepted_is_no_reason_to_pause(
 	until(connections() == 0);
 }
 
-/* The peer may be gone; its reader finds that out. The Go original ends accepting here. */
-static void an_option_that_cannot_be_set_is_no_reason_to_refuse(void **state)
+static int option(int fd, int level, int name)
 {
+	socklen_t bytes = sizeof(int);
+	int value = -1;
+
+	assert_int_equal(getsockopt(fd, level, name, &value, &bytes), 0);
+	return value;
+}
+
+static int accepted = -1;
+
+/* A door of which nobody comes in. */
+static int keep(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket)
+{
+	(void)arg, (void)peer, (void)ticket;
+	__atomic_store_n(&accepted, fd, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+static void those_who_are_accepted_inherit_the_options(void **state)
+{
+	struct accept_door doors[] = {{ACCEPT_TCP, "tcp.bind", "127.0.0.1:0", false, keep, tcp_door_turn_away, NULL}};
+	struct config *cfg = &stage.cfg;
 	int fd;
 
 	(void)state;
-	assert_int_equal(start("127.0.0.1:0", 1), 0);
-	/* The first is the test's own, in dial. */
-	seam_fail(SEAM_SETSOCKOPT, 1, 100, EINVAL);
-	fd = dial();
-	authenticate(fd);
-	assert_true(seam_failed(SEAM_SETSOCKOPT) > 0);
+	cfg->tcp_keepalive = true;
+	cfg->tcp_keepalive_idle = 31000;
+	cfg->tcp_keepalive_interval = 8001;
+	cfg->tcp_keepalive_count = 5;
+	cfg->tcp_user_timeout = 71234;
+	cfg->tcp_sndbuf = 40000;
+	cfg->tcp_rcvbuf = 50000;
+	assert_int_equal(accept_start(&stage.server, doors, 1, 1, &door), 0);
+	fd = dial_at("127.0.0.1", accept_port(door, ACCEPT_TCP));
+	until(__atomic_load_n(&accepted, __ATOMIC_SEQ_CST) >= 0);
+	assert_int_equal(option(accepted, SOL_SOCKET, SO_KEEPALIVE), 1);
+	assert_int_equal(option(accepted, IPPROTO_TCP, TCP_KEEPIDLE), 31);
+	assert_int_equal(option(accepted, IPPROTO_TCP, TCP_KEEPINTVL), 9);
+	assert_int_equal(option(accepted, IPPROTO_TCP, TCP_KEEPCNT), 5);
+	assert_int_equal(option(accepted, IPPROTO_TCP, TCP_USER_TIMEOUT), 71234);
+	assert_int_equal(option(accepted, IPPROTO_TCP, TCP_NODELAY), 1);
+	/* The kernel doubles both. */
+	assert_int_equal(option(accepted, SOL_SOCKET, SO_SNDBUF), 80000);
+	assert_int_equal(option(accepted, SOL_SOCKET, SO_RCVBUF), 100000);
+	assert_int_equal(close(accepted), 0);
 	assert_int_equal(close(fd), 0);
-	until(connections() == 0);
+}
+
+static void an_option_that_cannot_be_set_is_a_fault_of_the_start(void **state)
+{
+	(void)state;
+	seam_fail(SEAM_SETSOCKOPT, 1, 1, EDOM); /* the first is listen_open's */
+	begin_logging(LOG_ERROR);
+	assert_int_equal(start("127.0.0.1:0", 1), -EDOM);
+	end_logging();
+	assert_null(door);
+	assert_non_null(strstr(logged, " event=listen_failed setting=tcp.bind address=127.0.0.1:0"));
 }
 
 /* ---- the stop ---- */
@@ -588,7 +633,8 @@ int main(void)
 		accept_test(without_a_thread_the_client_is_told_and_the_door_pauses),
 		accept_test(without_memory_for_a_connection_it_is_closed_and_the_door_goes_on),
 		accept_test(a_client_that_has_gone_before_it_was_accepted_is_no_reason_to_pause),
-		accept_test(an_option_that_cannot_be_set_is_no_reason_to_refuse),
+		accept_test(an_option_that_cannot_be_set_is_a_fault_of_the_start),
+		accept_test(those_who_are_accepted_inherit_the_options),
 		accept_test(a_door_that_pauses_can_be_stopped),
 		accept_test(after_the_stop_nobody_connects_and_those_inside_stay),
 	};
