@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
 #include "common/base/machine.h"
 #include "common/base/obj.h"
+#include "common/base/peer.h"
 #include "common/base/stack.h"
 
 int admission_init(struct admission *a, const struct admission_options *opt)

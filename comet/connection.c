@@ -7,10 +7,10 @@
 #include <string.h>
 
 #include "comet/goodbye.h"
-#include "comet/transport/peer.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/obj.h"
+#include "common/base/peer.h"
 
 static const char *const drop_reasons[DROP_MAX] = {
 	[DROP_QUEUE_FULL] = "queue_full",

@@ -18,8 +18,6 @@
 #include "comet/push.h"
 #include "comet/serve.h"
 #include "comet/server.h"
-#include "comet/transport/tls.h"
-#include "comet/transport/tls_certs.h"
 #include "comet/wiring.h"
 #include "common/base/address.h"
 #include "common/base/clock.h"
@@ -34,6 +32,8 @@
 #include "common/base/version.h"
 #include "common/config/config.h"
 #include "common/http/http.h"
+#include "common/tls/tls.h"
+#include "common/tls/tls_certs.h"
 
 /* Everything that is started, in the order of start; stop goes the other way and skips what is NULL. */
 struct program {

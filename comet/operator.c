@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comet/transport/peer.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
+#include "common/base/peer.h"
 #include "common/base/thread.h"
 #include "common/base/utf8.h"
 #include "common/wire/wire.h"

@@ -8,13 +8,13 @@
 #include "comet/allowance.h"
 #include "comet/dispatch.h"
 #include "comet/operator.h"
-#include "comet/transport/peer.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/peer.h"
 #include "common/base/thread.h"
 
 /* How often logic hears of a connection that sends heartbeats. */

@@ -12,13 +12,13 @@
 
 #include "comet/close_reason.h"
 #include "comet/door/proxy.h"
-#include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/peer.h"
 #include "common/base/thread.h"
 
 /* A connection that came just before the end has this long to be announced: mostly the header is there already. */

@@ -8,8 +8,8 @@
 #include <sys/socket.h>
 
 #include "comet/server.h"
-#include "comet/transport/tls.h"
 #include "common/config/origins.h"
+#include "common/tls/tls.h"
 
 struct tcp_door {
 	/* set once */

@@ -12,9 +12,9 @@
 #include <sys/uio.h>
 
 #include "comet/transport/buffers.h"
-#include "comet/transport/peer.h"
-#include "comet/transport/tls.h"
 #include "comet/transport/transport.h"
+#include "common/base/peer.h"
+#include "common/tls/tls.h"
 
 struct stream {
 	/* set once */

@@ -7,8 +7,8 @@
 #include <sys/socket.h>
 
 #include "comet/transport/buffers.h"
-#include "comet/transport/tls.h"
 #include "comet/transport/transport.h"
+#include "common/tls/tls.h"
 
 struct tcp_options {
 	uint32_t max_body;        /* of a packet from the client */

@@ -8,8 +8,8 @@
 #include <stdint.h>
 
 #include "comet/connection.h"
-#include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
+#include "common/base/peer.h"
 
 #define FAKE_SENT_MAX  64
 #define FAKE_GOT_MAX   4096

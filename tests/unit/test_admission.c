@@ -14,11 +14,11 @@
 #include <sys/resource.h>
 
 #include "comet/admission.h"
-#include "comet/transport/peer.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/peer.h"
 #include "tests/unit/fake_machine.h"
 #include "tests/unit/seam.h"
 

@@ -1,4 +1,4 @@
-/* Tests of comet/transport/peer. SPDX-License-Identifier: MIT */
+/* Tests of common/base/peer. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +8,7 @@
 
 #include <arpa/inet.h>
 
-#include "comet/transport/peer.h"
+#include "common/base/peer.h"
 
 static struct peer peer_of(const char *text)
 {

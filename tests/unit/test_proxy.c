@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "comet/door/proxy.h"
-#include "comet/transport/peer.h"
 #include "comet/transport/transport.h"
+#include "common/base/peer.h"
 
 #define V2_SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
 

@@ -21,10 +21,10 @@
 
 #include "comet/channel.h"
 #include "comet/round.h"
-#include "comet/transport/peer.h"
 #include "comet/transport/tcp.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/peer.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 

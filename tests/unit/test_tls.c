@@ -1,4 +1,4 @@
-/* Tests of comet/transport/tls: with a client of OpenSSL at the other end of a socket pair. SPDX-License-Identifier: MIT */
+/* Tests of common/tls/tls: with a client of OpenSSL at the other end of a socket pair. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "comet/transport/tls.h"
-#include "comet/transport/tls_certs.h"
+#include "common/tls/tls.h"
+#include "common/tls/tls_certs.h"
 
 static char cert_file[] = "/tmp/test_tls_cert.XXXXXX", key_file[] = "/tmp/test_tls_key.XXXXXX";
 static struct tls_certs *certs;

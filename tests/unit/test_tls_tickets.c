@@ -1,4 +1,4 @@
-/* Tests of comet/transport/tls_tickets: a server and a client of OpenSSL that speak to each other in memory.
+/* Tests of common/tls/tls_tickets: a server and a client of OpenSSL that speak to each other in memory.
  * SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +11,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include "comet/transport/tls_tickets.h"
 #include "common/base/clock.h"
+#include "common/tls/tls_tickets.h"
 #include "tests/unit/seam.h"
 
 #define DAY_NS (86400 * CLOCK_SEC)

@@ -1,5 +1,5 @@
 /* tls_certs: see tls_certs.h. SPDX-License-Identifier: MIT */
-#include "comet/transport/tls_certs.h"
+#include "common/tls/tls_certs.h"
 
 #include <errno.h>
 #include <openssl/err.h>

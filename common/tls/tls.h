@@ -1,6 +1,6 @@
 /* tls: TLS slipped under a stream. OpenSSL; TLS 1.2 and later. SPDX-License-Identifier: MIT */
-#ifndef COMET_TRANSPORT_TLS_H
-#define COMET_TRANSPORT_TLS_H
+#ifndef COMMON_TLS_TLS_H
+#define COMMON_TLS_TLS_H
 
 #include <stdbool.h>
 #include <stddef.h>

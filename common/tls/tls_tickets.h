@@ -1,8 +1,8 @@
 /* tls_tickets: the keys that session tickets are sealed with, so that a client which comes again is spared the signature of a
  * whole handshake. They are renewed each day and at SIGHUP: a thief of one learns no older sessions. SPDX-License-Identifier: MIT
  * */
-#ifndef COMET_TRANSPORT_TLS_TICKETS_H
-#define COMET_TRANSPORT_TLS_TICKETS_H
+#ifndef COMMON_TLS_TLS_TICKETS_H
+#define COMMON_TLS_TLS_TICKETS_H
 
 #include <stdint.h>
 

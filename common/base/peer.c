@@ -1,5 +1,5 @@
 /* peer: see peer.h. SPDX-License-Identifier: MIT */
-#include "comet/transport/peer.h"
+#include "common/base/peer.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

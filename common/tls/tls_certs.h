@@ -1,6 +1,6 @@
 /* tls_certs: the certificates of the doors, by server name, and which TLS is spoken there. SPDX-License-Identifier: MIT */
-#ifndef COMET_TRANSPORT_TLS_CERTS_H
-#define COMET_TRANSPORT_TLS_CERTS_H
+#ifndef COMMON_TLS_TLS_CERTS_H
+#define COMMON_TLS_TLS_CERTS_H
 
 #include "common/base/reload.h"
 

@@ -1,5 +1,5 @@
 /* tls_tickets: see tls_tickets.h. SPDX-License-Identifier: MIT */
-#include "comet/transport/tls_tickets.h"
+#include "common/tls/tls_tickets.h"
 
 #include <errno.h>
 #include <openssl/core_names.h>

@@ -1,6 +1,6 @@
 /* peer: the address of a client. SPDX-License-Identifier: MIT */
-#ifndef COMET_TRANSPORT_PEER_H
-#define COMET_TRANSPORT_PEER_H
+#ifndef COMMON_BASE_PEER_H
+#define COMMON_BASE_PEER_H
 
 #include <netinet/in.h>
 #include <stdbool.h>

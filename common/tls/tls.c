@@ -1,5 +1,5 @@
 /* tls: see tls.h. SPDX-License-Identifier: MIT */
-#include "comet/transport/tls.h"
+#include "common/tls/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comet/transport/tls_certs.h"
-#include "comet/transport/tls_tickets.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
+#include "common/tls/tls_certs.h"
+#include "common/tls/tls_tickets.h"
 
 /* The bytes that we put into one record. TLS allows four times as much, but this lies on the stack of a connection's thread. */
 #define RECORD_BYTES 4096
