@@ -1,0 +1,69 @@
+/* park: a place where work waits without a thread, until its socket is ready or somebody wakes it. It is the netpoller of Go's
+ * scheduler, and what the scheduler does around a call that blocks.
+ *
+ * A few threads, the waiters, block in one epoll, one event at a time. Each that gets an event is the thread of that work until
+ * `resume` returns; nothing is handed over. Before it blocks in something else it says so, and another thread waits in its place;
+ * when it is back, one thread too many is spare, and ends after two seconds in which nobody calls it.
+ *
+ * Work is parked by the thread that runs it, and from that call on it is another's: the thread that parked it touches it no more.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMMON_BASE_PARK_H
+#define COMMON_BASE_PARK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/thread.h"
+
+struct park;
+
+/* Lies inside what is parked. All zero at first; its fields are the park's. */
+struct parked {
+	struct parked *next, *prev; /* in its queue */
+	uint8_t where;
+	atomic_bool known; /* epoll has its socket */
+	bool woken;        /* while it was not asleep */
+	bool has_turn;     /* it waited for its turn to block, which has come */
+};
+
+struct park_options {
+	const char *name; /* of its threads, static, at most 15 bytes */
+	enum thread_kind kind;
+	unsigned waiters;     /* as many as cores: more are colder, and less is idle */
+	unsigned blocked_max; /* threads that may block at a time */
+	void (*resume)(struct parked *p);
+};
+
+/* Starts the waiters. 0, or -errno: -EMFILE, -ENOMEM, -EAGAIN (no thread). */
+int park_start(const struct park_options *opt, struct park **out);
+/* Nothing is parked any more. Waits until each thread is out of it: as long as the longest resume takes. */
+void park_stop(struct park **park);
+
+/* ---- the thread that runs p; after each of these p is another's ---- */
+
+/* Until fd has one of these events (of epoll; EPOLLHUP and EPOLLERR always). What is there already counts, so no wake-up is lost.
+ * fd must be the same each time, and leaves the epoll when it is closed. 0; on an error p is still the caller's: -ENOMEM, -ENOSPC
+ * (fs.epoll.max_user_watches). */
+int park_on_socket(struct park *park, struct parked *p, int fd, uint32_t events);
+/* Until park_wake, which may have come before: a wake since the last sleep ends this one at once. Takes LOCK_POOL. */
+void park_asleep(struct park *park, struct parked *p);
+/* Until everybody who is ready now had a turn. Takes LOCK_POOL. */
+void park_yield(struct park *park, struct parked *p);
+
+/* ---- about to block ---- */
+
+/* This thread, which runs p, is about to wait for something else than p's socket. True: another waits in its place; park_unblock
+ * when it is done. False: too many block by now; p is asleep until its turn, or park_wake. Takes LOCK_POOL, may start a thread. */
+bool park_block(struct park *park, struct parked *p);
+void park_unblock(struct park *park);
+
+/* ---- any thread ---- */
+
+/* Whoever calls sees to it that p is not freed meanwhile. Takes LOCK_POOL. */
+void park_wake(struct park *park, struct parked *p);
+
+/* Threads that it has now, and how many of them block: for tests and counters. */
+void park_count(struct park *park, unsigned *threads, unsigned *blocked);
+
+#endif

@@ -1,0 +1,523 @@
+/* Tests of common/base/park, over real sockets and the real epoll. After each case no thread is left.
+ * SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/obj.h"
+#include "common/base/park.h"
+#include "tests/unit/seam.h"
+#include "tests/unit/until.h"
+
+#define WORKS 8
+
+static struct park *lot;
+
+/* What is parked here; `then` says what it does when it is resumed. */
+struct work {
+	struct parked parked;
+	void (*_Atomic then)(struct work *w);
+	int near, far; /* its socket's two ends */
+	atomic_uint resumed;
+	atomic_uint took; /* bytes read, or anything else that it counts */
+	atomic_uint running;
+};
+
+static struct work works[WORKS];
+static atomic_bool gate_open;
+static atomic_uint at_gate;
+
+static void resume(struct parked *p)
+{
+	struct work *w = OBJ_OF(p, struct work, parked);
+
+	BUG_UNLESS(atomic_fetch_add(&w->running, 1) == 0); /* or two threads have it at once */
+	atomic_fetch_add(&w->resumed, 1);
+	atomic_load (&w->then)(w);
+}
+
+static void begin(unsigned waiters, unsigned blocked_max)
+{
+	const struct park_options opt = {"waiter", THREAD_CONNECTION, waiters, blocked_max, resume};
+
+	assert_int_equal(park_start(&opt, &lot), 0);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(works, 0, sizeof(works));
+	atomic_store(&gate_open, false);
+	atomic_store(&at_gate, 0);
+	for (unsigned i = 0; i < WORKS; i++) {
+		int ends[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+		works[i].near = ends[0];
+		works[i].far = ends[1];
+		atomic_store(&works[i].running, 1); /* the test runs it until it parks it */
+	}
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	atomic_store(&gate_open, true);
+	if (lot != NULL)
+		park_stop(&lot);
+	until(thread_reap() == 0);
+	thread_fini();
+	for (unsigned i = 0; i < WORKS; i++) {
+		(void)close(works[i].near);
+		(void)close(works[i].far);
+	}
+	return counters_read(COUNT_THREADS) == 0 ? 0 : -1;
+}
+
+/* ---- what works do ---- */
+
+static void on_socket(struct work *w)
+{
+	atomic_fetch_sub(&w->running, 1);
+	BUG_UNLESS(park_on_socket(lot, &w->parked, w->near, EPOLLIN | EPOLLRDHUP) == 0);
+}
+
+static void asleep(struct work *w)
+{
+	atomic_fetch_sub(&w->running, 1);
+	park_asleep(lot, &w->parked);
+}
+
+static void read_one(struct work *w)
+{
+	char byte;
+
+	if (read(w->near, &byte, 1) == 1)
+		atomic_fetch_add(&w->took, 1);
+	on_socket(w);
+}
+
+static void wait_at_gate(struct work *w)
+{
+	const struct timespec moment = {.tv_nsec = 200000};
+
+	atomic_fetch_add(&w->took, 1);
+	atomic_fetch_add(&at_gate, 1);
+	while (!atomic_load(&gate_open))
+		(void)nanosleep(&moment, NULL);
+	atomic_fetch_sub(&at_gate, 1);
+}
+
+/* Waits at the gate once, if it may, and then for its socket. */
+static void block(struct work *w)
+{
+	if (atomic_load(&w->took) == 0) {
+		atomic_fetch_sub(&w->running, 1);
+		if (!park_block(lot, &w->parked))
+			return;
+		atomic_fetch_add(&w->running, 1);
+		wait_at_gate(w);
+		park_unblock(lot);
+	}
+	on_socket(w);
+}
+
+static void yield_for_ever(struct work *w)
+{
+	if (atomic_load(&gate_open)) {
+		atomic_store(&w->took, 1);
+		on_socket(w);
+		return;
+	}
+	atomic_fetch_sub(&w->running, 1);
+	park_yield(lot, &w->parked);
+}
+
+static void send_bytes(struct work *w, unsigned n)
+{
+	while (n-- > 0)
+		assert_int_equal(write(w->far, "x", 1), 1);
+}
+
+static void start(struct work *w, void (*then)(struct work *w))
+{
+	atomic_store(&w->then, then);
+	on_socket(w);
+}
+
+static unsigned threads(void)
+{
+	unsigned n, blocked;
+
+	park_count(lot, &n, &blocked);
+	return n;
+}
+
+static unsigned blocked(void)
+{
+	unsigned n, n_blocked;
+
+	park_count(lot, &n, &n_blocked);
+	return n_blocked;
+}
+
+/* ---- sockets ---- */
+
+static void a_socket_that_is_ready_resumes_what_waits_for_it(void **state)
+{
+	(void)state;
+	begin(2, 4);
+	start(&works[0], read_one);
+	start(&works[1], read_one);
+	send_bytes(&works[1], 1);
+	until(atomic_load(&works[1].took) == 1);
+	assert_int_equal(atomic_load(&works[0].resumed), 0);
+	send_bytes(&works[1], 1);
+	until(atomic_load(&works[1].took) == 2);
+}
+
+static void bytes_that_came_before_it_parked_count(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	send_bytes(&works[0], 3);
+	start(&works[0], read_one);
+	until(atomic_load(&works[0].took) == 3);
+}
+
+static void the_end_of_a_socket_resumes_it(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	start(&works[0], asleep); /* so that it does not come again and again */
+	(void)shutdown(works[0].far, SHUT_WR);
+	until(atomic_load(&works[0].resumed) == 1);
+}
+
+static void a_socket_that_cannot_be_watched_stays_its_callers(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	assert_int_equal(park_on_socket(lot, &works[0].parked, -1, EPOLLIN), -EBADF);
+	start(&works[0], read_one);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&works[0].took) == 1);
+}
+
+/* ---- sleep ---- */
+
+static void who_is_woken_goes_on(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	atomic_store(&works[0].then, asleep);
+	asleep(&works[0]);
+	park_wake(lot, &works[0].parked);
+	until(atomic_load(&works[0].resumed) == 1);
+}
+
+static void a_wake_that_comes_before_the_sleep_ends_it(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	atomic_store(&works[0].then, asleep);
+	park_wake(lot, &works[0].parked);
+	park_wake(lot, &works[0].parked);
+	asleep(&works[0]);
+	until(atomic_load(&works[0].resumed) == 1);
+	/* Once: the next sleep is one. */
+	atomic_store(&works[1].then, asleep);
+	asleep(&works[1]);
+	park_wake(lot, &works[1].parked);
+	until(atomic_load(&works[1].resumed) == 1);
+	assert_int_equal(atomic_load(&works[0].resumed), 1);
+}
+
+static void all_who_are_woken_at_once_go_on(void **state)
+{
+	(void)state;
+	begin(2, 4);
+	for (unsigned i = 0; i < WORKS; i++) {
+		atomic_store(&works[i].then, asleep);
+		asleep(&works[i]);
+	}
+	for (unsigned i = 0; i < WORKS; i++)
+		park_wake(lot, &works[i].parked);
+	for (unsigned i = 0; i < WORKS; i++)
+		until(atomic_load(&works[i].resumed) == 1);
+}
+
+static void who_yields_lets_sockets_come_first(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	for (unsigned i = 1; i < 4; i++) {
+		atomic_fetch_sub(&works[i].running, 1);
+		atomic_store(&works[i].then, yield_for_ever);
+		park_yield(lot, &works[i].parked);
+	}
+	start(&works[0], read_one);
+	for (unsigned i = 1; i <= 50; i++) {
+		send_bytes(&works[0], 1);
+		until(atomic_load(&works[0].took) == i);
+	}
+	for (unsigned i = 1; i < 4; i++)
+		assert_true(atomic_load(&works[i].resumed) > 0);
+	atomic_store(&gate_open, true);
+	for (unsigned i = 1; i < 4; i++)
+		until(atomic_load(&works[i].took) == 1);
+}
+
+/* ---- blocking ---- */
+
+static void while_one_blocks_another_waits_in_its_place(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	start(&works[0], block);
+	start(&works[1], read_one);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	send_bytes(&works[1], 1);
+	until(atomic_load(&works[1].took) == 1);
+	assert_int_equal(threads(), 2);
+	assert_int_equal(blocked(), 1);
+	atomic_store(&gate_open, true);
+	until(blocked() == 0);
+}
+
+static void a_spare_thread_is_used_again_and_ends_in_the_end(void **state)
+{
+	int64_t since;
+
+	(void)state;
+	begin(1, 4);
+	atomic_store(&gate_open, true);
+	for (unsigned i = 0; i < 5; i++) {
+		start(&works[i], block);
+		send_bytes(&works[i], 1);
+		until(atomic_load(&works[i].took) == 1 && blocked() == 0);
+		(void)shutdown(works[i].near, SHUT_RDWR);
+		atomic_store(&works[i].then, asleep);
+	}
+	assert_true(threads() <= 3);
+	since = clock_now_ns();
+	until(threads() == 1);
+	assert_true(clock_now_ns() - since > CLOCK_SEC);
+}
+
+static void no_more_than_so_many_block_and_the_others_wait_for_their_turn(void **state)
+{
+	(void)state;
+	begin(1, 2);
+	for (unsigned i = 0; i < 6; i++) {
+		start(&works[i], block);
+		send_bytes(&works[i], 1);
+	}
+	start(&works[6], read_one);
+	until(atomic_load(&at_gate) == 2);
+	send_bytes(&works[6], 1);
+	until(atomic_load(&works[6].took) == 1);
+	assert_int_equal(threads(), 3);
+	assert_int_equal(atomic_load(&at_gate), 2);
+	atomic_store(&gate_open, true);
+	for (unsigned i = 0; i < 6; i++)
+		until(atomic_load(&works[i].took) == 1);
+	until(blocked() == 0);
+}
+
+static void who_is_woken_while_it_waits_for_its_turn_goes_on(void **state)
+{
+	(void)state;
+	begin(1, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		start(&works[i], block);
+		send_bytes(&works[i], 1);
+		until(atomic_load(&works[i].resumed) == 1);
+	}
+	until(atomic_load(&at_gate) == 1);
+	atomic_store(&works[1].then, asleep); /* it has changed its mind, and its wake is not the next one's turn */
+	park_wake(lot, &works[1].parked);
+	until(atomic_load(&works[1].resumed) == 2);
+	assert_int_equal(atomic_load(&works[2].took), 0);
+	atomic_store(&gate_open, true);
+	until(atomic_load(&works[2].took) == 1);
+}
+
+static void who_has_its_turn_and_does_not_block_lets_the_next(void **state)
+{
+	(void)state;
+	begin(1, 1);
+	for (unsigned i = 0; i < 4; i++) {
+		start(&works[i], block);
+		send_bytes(&works[i], 1);
+		until(atomic_load(&works[i].resumed) == 1);
+	}
+	until(atomic_load(&at_gate) == 1);
+	atomic_store(&works[1].then, asleep);
+	atomic_store(&works[2].then, asleep);
+	atomic_store(&gate_open, true);
+	until(atomic_load(&works[3].took) == 1);
+}
+
+static void without_a_thread_the_only_one_blocks_all_the_same(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	start(&works[0], block);
+	start(&works[1], read_one);
+	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	assert_int_equal(threads(), 1);
+	send_bytes(&works[1], 1);
+	atomic_store(&gate_open, true);
+	until(atomic_load(&works[1].took) == 1);
+}
+
+static void without_a_thread_the_last_that_waits_goes_on_waiting(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	for (unsigned i = 0; i < 2; i++)
+		start(&works[i], block);
+	start(&works[2], read_one);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
+	send_bytes(&works[1], 1);
+	until(seam_failed(SEAM_PTHREAD_CREATE) == 1);
+	send_bytes(&works[2], 1);
+	until(atomic_load(&works[2].took) == 1);
+	assert_int_equal(atomic_load(&works[1].took), 0);
+	atomic_store(&gate_open, true);
+	until(atomic_load(&works[1].took) == 1);
+}
+
+/* ---- start ---- */
+
+static void without_memory_or_threads_there_is_no_park(void **state)
+{
+	const struct park_options opt = {"waiter", THREAD_CONNECTION, 2, 1, resume};
+
+	(void)state;
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(park_start(&opt, &lot), -ENOMEM);
+	assert_null(lot);
+	for (unsigned i = 0; i < 2; i++) {
+		seam_fail(SEAM_PTHREAD_CREATE, i, 1, EAGAIN);
+		assert_int_equal(park_start(&opt, &lot), -EAGAIN);
+		assert_null(lot);
+	}
+}
+
+/* ---- all at once ---- */
+
+#define ROUNDS 3000
+
+static atomic_uint work_done;
+
+/* Sleeps, waits for its socket, yields, or blocks for a moment, by turns; each of them has its own waker. */
+static void live(struct work *w)
+{
+	char bytes[64];
+
+	while (read(w->near, bytes, sizeof(bytes)) > 0)
+		;
+	if (atomic_fetch_add(&w->took, 1) == ROUNDS) {
+		atomic_fetch_add(&work_done, 1);
+		return; /* nobody's: it is not parked again */
+	}
+	switch (atomic_load(&w->took) % 5) {
+	case 0:
+	case 1:
+		asleep(w);
+		return;
+	case 2:
+		atomic_fetch_sub(&w->running, 1);
+		park_yield(lot, &w->parked);
+		return;
+	case 3:
+		atomic_fetch_sub(&w->running, 1);
+		if (!park_block(lot, &w->parked))
+			return;
+		atomic_fetch_add(&w->running, 1);
+		(void)sched_yield();
+		park_unblock(lot);
+		break;
+	default:
+		break;
+	}
+	on_socket(w);
+}
+
+/* Both kinds of waking, until all have lived; a wake too many does no harm. */
+static void *stir(void *arg)
+{
+	(void)arg;
+	while (atomic_load(&work_done) < WORKS)
+		for (unsigned i = 0; i < WORKS; i++) {
+			park_wake(lot, &works[i].parked);
+			(void)send(works[i].far, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		}
+	return NULL;
+}
+
+static void one_thread_at_a_time_has_each_and_none_is_forgotten(void **state)
+{
+	pthread_t stirrer;
+
+	(void)state;
+	begin(2, 2);
+	atomic_store(&work_done, 0);
+	for (unsigned i = 0; i < WORKS; i++)
+		start(&works[i], live);
+	assert_int_equal(pthread_create(&stirrer, NULL, stir, NULL), 0);
+	until(atomic_load(&work_done) == WORKS);
+	assert_int_equal(pthread_join(stirrer, NULL), 0);
+	until(threads() == 2);
+	assert_int_equal(blocked(), 0);
+}
+
+#define park_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		park_test(a_socket_that_is_ready_resumes_what_waits_for_it),
+		park_test(bytes_that_came_before_it_parked_count),
+		park_test(the_end_of_a_socket_resumes_it),
+		park_test(a_socket_that_cannot_be_watched_stays_its_callers),
+		park_test(who_is_woken_goes_on),
+		park_test(a_wake_that_comes_before_the_sleep_ends_it),
+		park_test(all_who_are_woken_at_once_go_on),
+		park_test(who_yields_lets_sockets_come_first),
+		park_test(while_one_blocks_another_waits_in_its_place),
+		park_test(a_spare_thread_is_used_again_and_ends_in_the_end),
+		park_test(no_more_than_so_many_block_and_the_others_wait_for_their_turn),
+		park_test(who_is_woken_while_it_waits_for_its_turn_goes_on),
+		park_test(who_has_its_turn_and_does_not_block_lets_the_next),
+		park_test(without_a_thread_the_only_one_blocks_all_the_same),
+		park_test(without_a_thread_the_last_that_waits_goes_on_waiting),
+		park_test(without_memory_or_threads_there_is_no_park),
+		park_test(one_thread_at_a_time_has_each_and_none_is_forgotten),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
