@@ -15,9 +15,6 @@
 #include "logic/upstream.h"
 #include "logic_client/kicks.h"
 
-/* Packets from clients that are kept for the back end to fetch. */
-#define UPSTREAM_KEEP 4096
-
 /* From logic's answer to the place in the bucket is a moment, also on a machine that is very busy. */
 #define KICKS_KEEP_NS (10 * CLOCK_SEC)
 
@@ -175,7 +172,6 @@ static void free_alone(void *self)
 
 static int make(const struct config *cfg, const char *server_id, push_sink *sink, void *sink_self, struct alone **out)
 {
-	const struct upstream_bounds kept = {.entries = UPSTREAM_KEEP, .bytes = (size_t)cfg->limits_upstream_bytes};
 	struct alone *a = calloc(1, sizeof(*a));
 	int rc;
 
@@ -196,7 +192,7 @@ static int make(const struct config *cfg, const char *server_id, push_sink *sink
 		goto free_alone;
 	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
 		goto free_auth;
-	if ((rc = upstream_memory_new(&kept, &a->logic.upstream)) < 0)
+	if ((rc = upstream_memory_new((size_t)cfg->limits_upstream_bytes, &a->logic.upstream)) < 0)
 		goto free_registry;
 	*out = a;
 	return 0;

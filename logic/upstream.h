@@ -1,5 +1,5 @@
 /* upstream: packets that clients send with an application's operation, on their way to the back end. An interface with two
- * makers: upstream_memory.c (a bounded ring; the oldest go first) and, in a cluster, a Redis stream.
+ * makers: upstream_memory.c (bounded by bytes; who has most loses first) and, in a cluster, a Redis stream.
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_UPSTREAM_H
 #define LOGIC_UPSTREAM_H
@@ -60,11 +60,9 @@ static inline void upstream_stop(const struct upstream *u)
 		u->stop(u->self);
 }
 
-/* The last so many packets, or fewer where those would have more bytes. 0 or -ENOMEM. */
-struct upstream_bounds {
-	size_t entries, bytes;
-};
-int upstream_memory_new(const struct upstream_bounds *bounds, struct upstream *out);
+/* As many packets as take so many bytes of memory; where one more has no space, the oldest of the user who has most goes.
+ * 0 or -ENOMEM. */
+int upstream_memory_new(size_t max_bytes, struct upstream *out);
 /* Nobody reads or appends any more. */
 void upstream_memory_free(struct upstream *u);
 

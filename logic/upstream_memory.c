@@ -10,6 +10,7 @@
 #include "common/base/counters.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
+#include "logic/shares.h"
 #include "logic/upstream.h"
 
 /* Each waiting reader holds a thread of the HTTP server. */
@@ -19,17 +20,14 @@ struct memory {
 	unsigned magic;
 #define UPSTREAM_MAGIC 0x0b57ea30
 	/* set once */
-	size_t keep;
 	size_t max_bytes;
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t more;
 	bool stop;
 	unsigned readers;
-	uint64_t last;  /* id of the newest entry; ids count from 1, and entry i lies at i % keep */
-	uint64_t first; /* of the oldest that is there; last + 1: none is */
-	size_t bytes;   /* of all that are there */
-	struct upstream_entry *ring;
+	uint64_t last; /* id of the newest entry; ids count by one, so that where one is missing a packet was lost */
+	struct shares shares;
 };
 
 static struct memory *memory_of(void *self)
@@ -44,6 +42,12 @@ static void entry_fini(struct upstream_entry *entry)
 {
 	seat_fini(&entry->seat);
 	free(entry->body);
+}
+
+static void drop(struct kept *kept)
+{
+	entry_fini(&kept->entry);
+	free(kept);
 }
 
 void upstream_found_fini(struct upstream_found *found)
@@ -68,79 +72,71 @@ static int copy_entry(const struct upstream_entry *from, struct upstream_entry *
 	return 0;
 }
 
-/* An entry takes about so much memory. */
-static size_t bytes_of(const struct upstream_entry *entry)
+static struct kept *make_kept(const struct seat *seat, const struct packet *p)
 {
-	return sizeof(*entry) + strlen(entry->seat.key) + entry->body_bytes;
+	const struct upstream_entry came = {.seat = *seat, .op = p->op, .body = p->body, .body_bytes = p->body_bytes};
+	struct kept *kept = calloc(1, sizeof(*kept));
+
+	if (kept != NULL && copy_entry(&came, &kept->entry) < 0) {
+		free(kept);
+		return NULL;
+	}
+	return kept;
 }
 
-/* Is there no space for so many bytes more? There is always space for one entry. */
-static bool must_go_locked(const struct memory *m, size_t bytes) NEEDS(m->lock)
+/* 0, with *gone where one has to go first: come again; or -ENOMEM. There is always space for one. */
+static int put_locked(struct memory *m, struct kept *kept, struct kept **gone) NEEDS(m->lock)
 {
-	uint64_t n = m->last + 1 - m->first;
+	int rc;
 
-	return n == m->keep || (n > 0 && m->bytes + bytes > m->max_bytes);
-}
-
-static struct upstream_entry take_oldest_locked(struct memory *m) NEEDS(m->lock)
-{
-	struct upstream_entry *oldest = &m->ring[m->first % m->keep], taken = *oldest;
-
-	m->bytes -= bytes_of(oldest);
-	m->first++;
-	*oldest = (struct upstream_entry){0};
-	return taken;
-}
-
-static void put_locked(struct memory *m, struct upstream_entry *entry) NEEDS(m->lock)
-{
-	m->last++;
-	m->bytes += bytes_of(entry);
-	(void)snprintf(entry->id, sizeof(entry->id), "%llu", (unsigned long long)m->last);
-	m->ring[m->last % m->keep] = *entry;
+	*gone = m->shares.bytes + shares_cost(kept) > m->max_bytes ? shares_take(&m->shares) : NULL;
+	if (*gone != NULL)
+		return 0;
+	(void)snprintf(kept->entry.id, sizeof(kept->entry.id), "%llu", (unsigned long long)m->last + 1);
+	if ((rc = shares_put(&m->shares, kept, m->last + 1)) == 0)
+		m->last++;
+	return rc;
 }
 
 static int append(void *self, const struct seat *seat, const struct packet *p)
 {
-	const struct upstream_entry came = {.seat = *seat, .op = p->op, .body = p->body, .body_bytes = p->body_bytes};
 	struct memory *m = memory_of(self);
-	struct upstream_entry entry, old;
-	bool more;
+	struct kept *kept = make_kept(seat, p), *gone;
 	int rc;
 
-	if ((rc = copy_entry(&came, &entry)) < 0)
-		return rc;
-	/* One at a time, so that nothing is freed under the lock. */
+	if (kept == NULL)
+		return -ENOMEM;
+	/* One at a time, so that no body is freed under the lock. */
 	do {
 		lock_take(&m->lock);
-		if ((more = must_go_locked(m, bytes_of(&entry))))
-			old = take_oldest_locked(m);
-		else
-			put_locked(m, &entry);
+		rc = put_locked(m, kept, &gone);
 		lock_drop(&m->lock);
-		if (more) {
-			entry_fini(&old);
+		if (gone != NULL) {
+			drop(gone);
 			count(COUNT_UPSTREAM_DROPPED);
 		}
-	} while (more);
-	(void)pthread_cond_broadcast(&m->more);
-	return 0;
+	} while (gone != NULL);
+	if (rc < 0)
+		drop(kept);
+	else
+		(void)pthread_cond_broadcast(&m->more);
+	return rc;
 }
 
 static int copy_after_locked(const struct memory *m, uint64_t after, struct upstream_found *found, size_t max)
 	NEEDS(m->lock)
 {
-	uint64_t first = after + 1 > m->first ? after + 1 : m->first;
+	size_t at = shares_find(&m->shares, after);
+	const struct kept *kept;
 	int rc = 0;
 
-	if (max > m->keep)
-		max = m->keep;
-	if ((found->entries = calloc(max, sizeof(*found->entries))) == NULL)
+	if (max > m->shares.n_kept)
+		max = m->shares.n_kept;
+	if ((found->entries = calloc(max + 1, sizeof(*found->entries))) == NULL)
 		return -ENOMEM;
-	for (uint64_t id = first; rc == 0 && id <= m->last && found->n < max; id++) {
-		if ((rc = copy_entry(&m->ring[id % m->keep], &found->entries[found->n])) == 0)
+	while (rc == 0 && found->n < max && (kept = shares_next(&m->shares, &at)) != NULL)
+		if ((rc = copy_entry(&kept->entry, &found->entries[found->n])) == 0)
 			found->n++;
-	}
 	return rc;
 }
 
@@ -184,20 +180,15 @@ static void stop(void *self)
 	(void)pthread_cond_broadcast(&m->more);
 }
 
-int upstream_memory_new(const struct upstream_bounds *bounds, struct upstream *out)
+int upstream_memory_new(size_t max_bytes, struct upstream *out)
 {
 	struct memory *m = calloc(1, sizeof(*m));
 
 	if (m == NULL)
 		return -ENOMEM;
-	if ((m->ring = calloc(bounds->entries, sizeof(*m->ring))) == NULL) {
-		free(m);
-		return -ENOMEM;
-	}
 	m->magic = UPSTREAM_MAGIC;
-	m->keep = bounds->entries;
-	m->max_bytes = bounds->bytes;
-	m->first = 1;
+	m->max_bytes = max_bytes;
+	shares_init(&m->shares);
 	lock_init(&m->lock, LOCK_REGISTRY);
 	lock_cond_init(&m->more);
 	*out = (struct upstream){.append = append, .read = read_after, .stop = stop, .self = m};
@@ -208,9 +199,7 @@ void upstream_memory_free(struct upstream *u)
 {
 	struct memory *m = memory_of(u->self);
 
-	for (size_t i = 0; i < m->keep; i++)
-		entry_fini(&m->ring[i]);
-	free(m->ring);
+	shares_fini(&m->shares, drop);
 	(void)pthread_cond_destroy(&m->more);
 	lock_fini(&m->lock);
 	m->magic = 0;

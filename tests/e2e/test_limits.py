@@ -233,6 +233,28 @@ def test_packets_for_a_back_end_are_bounded_by_bytes(connect, house, backend):
     assert house.metrics()("comet_upstream_dropped_total") == 40 - len(kept)
 
 
+@pytest.mark.settings("limits.upstream_bytes=128k")
+@pytest.mark.ways("tcp-v2")
+@pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") == "cluster", reason="of a comet alone")
+def test_one_clients_packets_push_out_nobody_elses(connect, house, backend):
+    quiet, loud = connect(mid=7), connect(mid=8)
+    quiet.request(2000, b"before the flood")
+    for _ in range(50):
+        for _ in range(100):
+            loud.send(2000, b"")
+        loud.recv_many(100)
+    quiet.request(2000, b"after the flood")
+    dropped = house.metrics()("comet_upstream_dropped_total")
+    assert dropped > 4000
+    found, after = [], 0
+    while entries := backend.data("/goim/upstream", after=after):
+        found += entries
+        after = entries[-1]["id"]
+    assert [entry["body"] for entry in found if entry["mid"] == 7] == ["before the flood", "after the flood"]
+    ids = [int(entry["id"]) for entry in found]
+    assert ids[-1] - ids[0] + 1 - len(ids) == dropped  # what is lost shows in the ids
+
+
 @pytest.mark.settings("tcp.proxy_protocol=yes", "limits.per_ip=2")
 @pytest.mark.ways("tcp-v2")
 def test_network_of_ipv6_counts_as_one_address_and_a_mapped_address_as_ipv4(connect, house):

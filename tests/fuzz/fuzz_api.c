@@ -53,8 +53,7 @@ static void build(void)
 		BUG_UNLESS(config_init(&cfg) == 0 && auth_new(&cfg, &auth) == 0);
 	}
 	logic = (struct logic){.cfg = &cfg, .auth = auth, .bus = {.push = on_bus}};
-	BUG_UNLESS(registry_memory_new(&logic.registry) == 0 &&
-		   upstream_memory_new(&(struct upstream_bounds){8, 1 << 20}, &logic.upstream) == 0);
+	BUG_UNLESS(registry_memory_new(&logic.registry) == 0 && upstream_memory_new(1 << 20, &logic.upstream) == 0);
 	upstream_stop(&logic.upstream); /* nobody waits */
 	join("{\"mid\":7,\"key\":\"a\",\"room_id\":\"live://1\"}");
 	join("{\"mid\":7,\"key\":\"b\"}");

@@ -83,7 +83,7 @@ static int set_up(void **state)
 	own_scopes = 0;
 	l = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
 	if (auth_new(&cfg, &l.auth) < 0 || registry_memory_new(&l.registry) < 0 ||
-	    upstream_memory_new(&(struct upstream_bounds){8, 1 << 20}, &l.upstream) < 0)
+	    upstream_memory_new(1 << 20, &l.upstream) < 0)
 		return -1;
 	return 0;
 }
