@@ -293,12 +293,15 @@ static void say_what_to_try(const struct program *p, const char *name)
 
 /* ---- run and stop ---- */
 
-/* The parts that can change while connections are there: certificates and keys. */
+/* The parts that can change while connections are there: certificates, keys and the file of traces. */
 static void reload(void *arg)
 {
 	struct program *p = arg;
-	const struct reload_part parts[] = {tls_certs_reload(p->certs), tls_server_reload(p->tls),
-					    http_reload_certs(p->http), http_keys_reload(p->http_keys),
+	const struct reload_part parts[] = {tls_certs_reload(p->certs),
+					    tls_server_reload(p->tls),
+					    http_reload_certs(p->http),
+					    http_keys_reload(p->http_keys),
+					    whitelist_reload(&p->server.whitelist),
 					    p->wiring.reload};
 
 	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));

@@ -10,25 +10,55 @@
 #include "common/config/config.h"
 #include "common/wire/wire.h"
 
+/* Readers, dispatchers and push threads write here, and the path may be a pipe that nobody empties. */
+static int open_file(const char *path, int *fd)
+{
+	int rc;
+
+	if ((*fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640)) >= 0)
+		return 0;
+	rc = -errno;
+	LOG(LOG_ERROR, log_what(EVENT_WHITELIST_LOG_UNOPENED), log_str("file", path), log_str("error", err_text(rc)));
+	return rc;
+}
+
 int whitelist_init(struct whitelist *w, const char *list, const char *path)
 {
 	char key[WIRE_KEY_BYTES];
 	int rc = 0;
 
 	strmap_init(&w->keys);
+	w->path = path;
 	w->fd = LOG_OWN_FD;
 	while (rc == 0 && config_list_next(&list, key, sizeof(key)))
 		rc = strmap_put(&w->keys, key, w, NULL);
-	/* Readers, dispatchers and push threads write here, and the path may be a pipe that nobody empties. */
-	if (rc == 0 && path[0] != '\0' &&
-	    (w->fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640)) < 0) {
-		rc = -errno;
-		LOG(LOG_ERROR, log_what(EVENT_WHITELIST_LOG_UNOPENED), log_str("file", path),
-		    log_str("error", err_text(rc)));
-	}
+	if (rc == 0 && path[0] != '\0')
+		rc = open_file(path, &w->fd);
 	if (rc < 0)
 		strmap_fini(&w->keys);
 	return rc;
+}
+
+static int open_again(void *self)
+{
+	struct whitelist *w = self;
+
+	return open_file(w->path, &w->next_fd);
+}
+
+/* Threads write meanwhile: the descriptor's number stays, and from one line to the next it is the new file. */
+static void settle(void *self, bool use)
+{
+	struct whitelist *w = self;
+
+	if (use)
+		(void)dup3(w->next_fd, w->fd, O_CLOEXEC);
+	(void)close(w->next_fd);
+}
+
+struct reload_part whitelist_reload(struct whitelist *w)
+{
+	return (struct reload_part){"whitelist.log", open_again, settle, w->fd != LOG_OWN_FD ? w : NULL};
 }
 
 void whitelist_fini(struct whitelist *w)

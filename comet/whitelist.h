@@ -5,17 +5,24 @@
 #include <stdbool.h>
 
 #include "comet/connection.h"
+#include "common/base/reload.h"
 #include "common/base/strmap.h"
 
 struct whitelist {
 	struct strmap keys;
-	int fd; /* where traces go: whitelist.log, or LOG_OWN_FD */
+	/* set once */
+	const char *path;
+	int fd; /* where traces go: whitelist.log, or LOG_OWN_FD; its number stays, whichever file it is */
+	/* of a reload */
+	int next_fd;
 };
 
-/* `list`: keys with commas; `path`: the file to append to, "" for stderr. 0, -ENOMEM, or -errno of the file. */
+/* `list`: keys with commas; `path`: the file to append to, "" for stderr, outlives it. 0, -ENOMEM, or -errno of the file. */
 int whitelist_init(struct whitelist *w, const char *list, const char *path);
 /* Nobody traces any more; closes the file. */
 void whitelist_fini(struct whitelist *w);
+/* To open the file again, for those who have moved it away; where traces go to stderr: nothing to reload. */
+struct reload_part whitelist_reload(struct whitelist *w);
 bool whitelist_contains(const struct whitelist *w, const char *key);
 
 /* One line about a traced connection: the event, and the packet or NULL. Bodies do not appear. Never blocks: a line that

@@ -81,3 +81,17 @@ def test_reload_is_all_or_nothing(reloadable, bad):
     reloadable.write(bad, 1)
     reload(house, TAKEN)
     is_of(house, 1)
+
+
+def test_log_of_traces_is_opened_again(launch, tmp_path):
+    log, moved = tmp_path / "traces", tmp_path / "traces.1"
+    house = launch({"whitelist.list": "traced", "whitelist.log": log})
+    client = Client(TCP, house.address("tcp")).auth(key="traced")
+    wait_until(lambda: "event=trace_auth" in log.read_text(), "it is traced")
+    log.rename(moved)
+    reload(house, TAKEN)
+    before = moved.read_text()
+    client.heartbeat()
+    wait_until(lambda: "event=trace_read_end" in log.read_text(), "it is traced into the new file")
+    assert moved.read_text() == before
+    client.close()

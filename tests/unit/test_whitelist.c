@@ -90,6 +90,38 @@ static void a_file_that_cannot_be_opened_is_an_error(void **state)
 	assert_int_equal(whitelist_init(&w, "alice", "/nowhere/at/all"), -ENOENT);
 }
 
+/* As logrotate has it: the file is moved away, then the program is told. */
+static void a_file_that_was_moved_away_is_made_again(void **state)
+{
+	char moved[sizeof(path) + 2];
+	struct whitelist w;
+	struct reload_part part;
+	int fd;
+
+	(void)state;
+	(void)snprintf(moved, sizeof(moved), "%s.1", path);
+	assert_int_equal(whitelist_init(&w, "alice", path), 0);
+	fd = w.fd;
+	assert_int_equal(rename(path, moved), 0);
+	part = whitelist_reload(&w);
+	assert_ptr_equal(part.self, &w);
+	assert_int_equal(part.read(part.self), 0);
+	part.settle(part.self, false); /* another part was bad */
+	assert_int_equal(write(w.fd, "old\n", 4), 4);
+	assert_string_equal(written(), "");
+	assert_int_equal(part.read(part.self), 0);
+	part.settle(part.self, true);
+	assert_int_equal(w.fd, fd);
+	assert_int_equal(write(w.fd, "new\n", 4), 4);
+	assert_string_equal(written(), "new\n");
+	assert_int_equal(fcntl(w.fd, F_GETFD), FD_CLOEXEC);
+	whitelist_fini(&w);
+	assert_int_equal(unlink(moved), 0);
+	assert_int_equal(whitelist_init(&w, "alice", ""), 0);
+	assert_null(whitelist_reload(&w).self);
+	whitelist_fini(&w);
+}
+
 static void without_memory_there_is_no_list(void **state)
 {
 	struct whitelist w;
@@ -269,6 +301,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		whitelist_test(keys_on_the_list_are_traced_and_others_are_not),
 		whitelist_test(an_empty_list_traces_nobody),
+		whitelist_test(a_file_that_was_moved_away_is_made_again),
 		whitelist_test(a_file_that_cannot_be_opened_is_an_error),
 		whitelist_test(without_memory_there_is_no_list),
 		whitelist_test(a_trace_is_a_line_with_time_key_and_packet_but_no_body),
