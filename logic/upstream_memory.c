@@ -16,6 +16,9 @@
 /* Each waiting reader holds a thread of the HTTP server. */
 #define READERS_MAX 64
 
+/* JavaScript counts on for years from here, before it is at 2^53. */
+#define FIRST_MAX (UINT64_C(1) << 52)
+
 struct memory {
 	unsigned magic;
 #define UPSTREAM_MAGIC 0x0b57ea30
@@ -123,6 +126,13 @@ static int append(void *self, const struct seat *seat, const struct packet *p)
 	return rc;
 }
 
+static bool has_none_locked(const struct memory *m, uint64_t after) NEEDS(m->lock)
+{
+	size_t at = shares_find(&m->shares, after);
+
+	return shares_next(&m->shares, &at) == NULL;
+}
+
 static int copy_after_locked(const struct memory *m, uint64_t after, struct upstream_found *found, size_t max)
 	NEEDS(m->lock)
 {
@@ -155,11 +165,11 @@ static int read_after(void *self, const struct upstream_query *query, struct ups
 	/* An id from before a restart: all entries are new to that reader. */
 	if (after > m->last)
 		after = 0;
-	if (m->last <= after && query->wait_ms > 0 && m->readers >= READERS_MAX) {
+	if (has_none_locked(m, after) && query->wait_ms > 0 && m->readers >= READERS_MAX) {
 		rc = -EBUSY;
 	} else {
 		m->readers++;
-		while (m->last <= after && !m->stop && lock_wait_until(&m->more, &m->lock, deadline))
+		while (has_none_locked(m, after) && !m->stop && lock_wait_until(&m->more, &m->lock, deadline))
 			;
 		m->readers--;
 		rc = copy_after_locked(m, after, found, query->max);
@@ -188,6 +198,10 @@ int upstream_memory_new(size_t max_bytes, struct upstream *out)
 		return -ENOMEM;
 	m->magic = UPSTREAM_MAGIC;
 	m->max_bytes = max_bytes;
+	/* Above all ids that were given before a restart, as long as no more than a million came in a second. */
+	m->last = (uint64_t)clock_wall_ms() * 1000;
+	if (m->last > FIRST_MAX)
+		m->last = FIRST_MAX;
 	shares_init(&m->shares);
 	lock_init(&m->lock, LOCK_REGISTRY);
 	lock_cond_init(&m->more);

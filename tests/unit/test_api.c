@@ -554,16 +554,24 @@ static void what_clients_sent_is_handed_out(void **state)
 	uint8_t text[] = "a \"score\"", binary[] = {0xff, 0, 0x10};
 	const struct packet first = {.op = 4096, .body = text, .body_bytes = sizeof(text) - 1};
 	const struct packet second = {.op = -2, .body = binary, .body_bytes = sizeof(binary)};
+	struct upstream_found found;
+	char wanted[512], path[64];
 
 	(void)state;
 	assert_string_equal(get("/goim/upstream"), "{\"code\":0,\"message\":\"\",\"data\":[]}");
 	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .mid = 7}, &first), 0);
 	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k"}, &second), 0);
-	assert_string_equal(get("/goim/upstream?after=0&wait=1000"),
-			    "{\"code\":0,\"message\":\"\",\"data\":[{\"id\":\"1\",\"key\":\"k\",\"mid\":7,\"op\":4096,"
-			    "\"body\":\"a \\\"score\\\"\"},{\"id\":\"2\",\"key\":\"k\",\"mid\":0,\"op\":-2,"
-			    "\"body_hex\":\"ff0010\"}]}");
-	assert_string_equal(get("/goim/upstream?after=2"), "{\"code\":0,\"message\":\"\",\"data\":[]}");
+	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 2, 0}, &found), 0);
+	assert_int_equal(found.n, 2);
+	(void)snprintf(wanted, sizeof(wanted),
+		       "{\"code\":0,\"message\":\"\",\"data\":[{\"id\":\"%s\",\"key\":\"k\",\"mid\":7,\"op\":4096,"
+		       "\"body\":\"a \\\"score\\\"\"},{\"id\":\"%s\",\"key\":\"k\",\"mid\":0,\"op\":-2,"
+		       "\"body_hex\":\"ff0010\"}]}",
+		       found.entries[0].id, found.entries[1].id);
+	assert_string_equal(get("/goim/upstream?after=0&wait=1000"), wanted);
+	(void)snprintf(path, sizeof(path), "/goim/upstream?after=%s", found.entries[1].id);
+	assert_string_equal(get(path), "{\"code\":0,\"message\":\"\",\"data\":[]}");
+	upstream_found_fini(&found);
 }
 
 static int broken_upstream;

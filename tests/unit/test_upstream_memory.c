@@ -235,6 +235,33 @@ static void an_id_from_before_a_restart_gets_all(void **state)
 	assert_string_equal(bodies("99999999999999999999999999", 10), "a");
 }
 
+/* A back end goes on after a restart of ours with the last id that it had. */
+static void ids_grow_over_restarts(void **state)
+{
+	char last[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(append("k", "before"), 0);
+	(void)snprintf(last, sizeof(last), "%s", id_of(9));
+	assert_string_equal(bodies(last, 10), "");
+	upstream_memory_free(&u);
+	seam_clock_advance(CLOCK_SEC);
+	assert_int_equal(upstream_memory_new(MAX_BYTES, &u), 0);
+	assert_int_equal(append("k", "after"), 0);
+	assert_string_equal(bodies(last, 10), "after");
+}
+
+static void ids_stay_whole_numbers_of_javascript_whatever_the_clock_says(void **state)
+{
+	(void)state;
+	upstream_memory_free(&u);
+	seam_clock_set(CLOCK_SEC, INT64_MAX / 1000);
+	assert_int_equal(upstream_memory_new(MAX_BYTES, &u), 0);
+	assert_int_equal(append("k", "a"), 0);
+	assert_true(strtoull(id_of(0), NULL, 10) < UINT64_C(1) << 53);
+}
+
 static void what_is_no_id_is_said(void **state)
 {
 	static const char *const texts[] = {"", "x", "1x", "-1", "+1", " 1", " -1", "1 ", "0x1", "1-0"};
@@ -399,6 +426,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_that_has_not_room_beside_any_other_is_kept_alone, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(an_id_from_before_a_restart_gets_all, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ids_grow_over_restarts, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(ids_stay_whole_numbers_of_javascript_whatever_the_clock_says, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(what_is_no_id_is_said, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_waits_gets_the_next_packet, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_wait_ends_with_nothing, set_up, tear_down),
