@@ -178,6 +178,18 @@ void channel_notice(struct channel *ch)
 	drop_and_wake(ch, wake, false);
 }
 
+bool channel_seize(struct channel *ch)
+{
+	bool seized;
+
+	lock_take(&ch->lock);
+	seized = ch->baton == BATON_FREE && !ch->closed && is_empty_locked(ch);
+	if (seized)
+		ch->baton = BATON_TAKEN;
+	lock_drop(&ch->lock);
+	return seized;
+}
+
 void channel_close(struct channel *ch)
 {
 	bool wake = false;

@@ -100,6 +100,11 @@ bool channel_wait_for_space(struct channel *ch, const struct message *msg, int64
  * does nothing once the channel is closed. */
 void channel_notice(struct channel *ch) WITHOUT(ch->lock);
 
+/* Have the baton for something that is neither answer nor push, and goes at once or not at all. True: the caller got it, and
+ * gives it back with channel_done_and_release of an empty haul. False: somebody is writing, or about to, or it is closed. Never
+ * waits. Whatever use_baton says. */
+bool channel_seize(struct channel *ch) WITHOUT(ch->lock);
+
 /* No more pushes, no more answers: all that is queued is still written, then channel_ready says FINISH. Wakes each that sleeps.
  * Any number of times. */
 void channel_close(struct channel *ch) WITHOUT(ch->lock);

@@ -109,7 +109,11 @@ void connection_abort(struct connection *c, enum close_reason why)
 	transport_shutdown(c->transport);
 }
 
-static int64_t due_ns(const struct connection *c)
+/* While somebody writes or the socket is full, it is pinged later. */
+#define PING_AGAIN_NS CLOCK_SEC
+
+/* Of what ends it. */
+static int64_t end_ns(const struct connection *c)
 {
 	int64_t due = atomic_load(&c->heartbeat_due_ns), expires = atomic_load(&c->expires_ns);
 	int64_t moved = atomic_load(&c->moved_ns);
@@ -119,15 +123,25 @@ static int64_t due_ns(const struct connection *c)
 	return moved < due ? moved : due;
 }
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* Not while it is being closed: then the deadline is the patience of the goodbye, and must not be put off. A thread that closes
  * sets the reason before the deadline, hence the second look. */
-static void file_deadline(struct connection *c)
+static void file_for(struct connection *c, int64_t due_ns)
 {
 	if (connection_is_closing(c))
 		return;
-	timer_set(&c->deadline, due_ns(c));
+	timer_set(&c->deadline, due_ns);
 	if (connection_is_closing(c))
 		timer_set(&c->deadline, clock_now_ns() + c->opt->write_timeout_ns);
+}
+
+static void file_deadline(struct connection *c)
+{
+	file_for(c, earlier(end_ns(c), transport_ping_due_ns(c->transport)));
 }
 
 /* When the heartbeat is due stands before anybody may look at it: the handshake's deadline may come in between. */
@@ -167,6 +181,23 @@ void connection_set_lifetime(struct connection *c, int64_t lifetime_ms)
 		file_deadline(c);
 }
 
+static void ping(struct connection *c, int64_t now)
+{
+	const struct haul nothing = {0};
+	int rc = -EAGAIN;
+
+	if (channel_seize(&c->channel)) {
+		rc = transport_ping(c->transport);
+		channel_done_and_release(&c->channel, &nothing, false);
+	}
+	if (rc == -ETIMEDOUT)
+		(void)connection_shutdown(c, CLOSE_PONG_TIMEOUT);
+	else if (rc < 0)
+		file_for(c, earlier(end_ns(c), now + PING_AGAIN_NS));
+	else
+		file_deadline(c);
+}
+
 /* The reader may have put the end off while this was on its way: then it is not the end. */
 static void end_if_due(struct connection *c)
 {
@@ -178,6 +209,8 @@ static void end_if_due(struct connection *c)
 		(void)connection_shutdown(c, CLOSE_AUTH_EXPIRED);
 	else if (atomic_load(&c->heartbeat_due_ns) <= now)
 		(void)connection_shutdown(c, CLOSE_HEARTBEAT_TIMEOUT);
+	else if (transport_ping_due_ns(c->transport) <= now)
+		ping(c, now);
 	else
 		file_deadline(c);
 }

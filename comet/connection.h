@@ -18,6 +18,9 @@
  *       |  the reader meets the end of the stream, and leaves
  *   GONE
  *
+ * SERVED and SENT AWAY have a second deadline where the transport knows pings, in the same entry of the timer: then a silent peer
+ * is pinged, or was lost: shutdown with CLOSE_PONG_TIMEOUT.
+ *
  * connection_abort cuts from any of them: reason, the channel closed, the transport shut down, so that the reader leaves.
  * A connection is in its bucket before the handshake ends, so it may be SENT AWAY and MOVED while it still is in_handshake,
  * whose deadline then stands. moved_ns implies sent_away; forewarned implies sent_away, and no handshake. One that is
@@ -102,7 +105,7 @@ struct connection {
 	/* set by the reader, read by the timer's thread too */
 	_Atomic int64_t heartbeat_due_ns; /* the end, unless a heartbeat comes before */
 	_Atomic int64_t expires_ns;       /* the end, unless a new token comes before; INT64_MAX: never */
-	/* the timer's; filed for the earliest of the three */
+	/* the timer's; filed for the earliest of the three, or for the next ping */
 	struct timer_entry deadline;
 	/* set by the reader under the bucket's lock; read by the reader without */
 	struct room *room;
@@ -152,8 +155,8 @@ static inline bool connection_expires(const struct connection *c)
 	return atomic_load(&c->expires_ns) != INT64_MAX;
 }
 
-/* The action of the deadline when it comes up: the timer's fire. In the handshake it aborts, later it is a missed heartbeat or
- * a token that is over, and while closing it ends the patience. */
+/* The action of the deadline when it comes up: the timer's fire. In the handshake it aborts, later it is a missed heartbeat, a
+ * token that is over, or a ping that is due or not answered, and while closing it ends the patience. */
 void connection_expired(struct timer_entry *e);
 
 /* Write op 6 for the reason, if it has a code, and let the peer see the end. The caller holds the baton. TRANSPORT_WAIT: as

@@ -185,6 +185,19 @@ static int load_certs(struct program *p)
 	return rc < 0 ? fail("TLS", rc) : 0;
 }
 
+static struct tcp_door websocket_door(struct program *p, struct tls_server *tls)
+{
+	const struct config *cfg = &p->cfg;
+
+	return (struct tcp_door){
+		.server = &p->server,
+		.tls = tls,
+		.websocket = true,
+		.origins = origins_of(cfg),
+		.ping = {cfg->websocket_ping * CLOCK_MS, cfg->websocket_pong_timeout * CLOCK_MS},
+	};
+}
+
 static int open_doors(struct program *p)
 {
 	const struct config *cfg = &p->cfg;
@@ -196,9 +209,8 @@ static int open_doors(struct program *p)
 		LOG(LOG_ERROR, log_what(EVENT_WEBSOCKET_DEFLATE_IGNORED));
 	p->tcp = (struct tcp_door){.server = &p->server};
 	p->tcp_tls = (struct tcp_door){.server = &p->server, .tls = p->tls};
-	p->websocket = (struct tcp_door){.server = &p->server, .websocket = true, .origins = origins_of(cfg)};
-	p->websocket_tls =
-		(struct tcp_door){.server = &p->server, .tls = p->tls, .websocket = true, .origins = origins_of(cfg)};
+	p->websocket = websocket_door(p, NULL);
+	p->websocket_tls = websocket_door(p, p->tls);
 	p->doors[ACCEPT_TCP] =
 		(struct accept_door){ACCEPT_TCP,      "tcp.bind",         cfg->tcp_bind, cfg->tcp_proxy_protocol,
 				     tcp_door_let_in, tcp_door_turn_away, &p->tcp};

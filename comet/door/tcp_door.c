@@ -62,6 +62,7 @@ static int new_transport(const struct tcp_door *door, int fd, const struct socka
 	struct ws_options ws = {
 		.max_body = tcp.max_body,
 		.origins = &door->origins,
+		.ping = &door->ping,
 		.tls = tcp.tls,
 		.write_timeout_ns = tcp.write_timeout_ns,
 	};

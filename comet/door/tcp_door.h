@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "comet/server.h"
+#include "comet/transport/ws_ping.h"
 #include "common/config/origins.h"
 #include "common/tls/tls.h"
 
@@ -16,7 +17,9 @@ struct tcp_door {
 	struct server *server;
 	struct tls_server *tls; /* NULL: no TLS */
 	bool websocket;
-	struct origins origins; /* of a WebSocket */
+	/* of a WebSocket */
+	struct origins origins;
+	struct ws_ping_times ping;
 	/* any accept thread */
 	atomic_uint accepted; /* the round's turn */
 };

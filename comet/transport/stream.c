@@ -4,6 +4,7 @@
 #include "comet/transport/stream.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -193,6 +194,13 @@ void stream_finish(struct stream *s)
 		tls_finish(s->tls);
 	/* Fails only where the peer is gone already, and then there is nothing to finish. */
 	(void)shutdown(s->fd, SHUT_WR);
+}
+
+short stream_poll(const struct stream *s, short events)
+{
+	struct pollfd fd = {.fd = s->fd, .events = events};
+
+	return poll(&fd, 1, 0) > 0 ? fd.revents : 0;
 }
 
 void stream_shutdown(struct stream *s)

@@ -81,6 +81,9 @@ void stream_finish(struct stream *s);
 
 /* ---- any thread ---- */
 
+/* Which of these events of poll the socket is ready for. */
+short stream_poll(const struct stream *s, short events);
+
 /* Make blocked reads and writes return now, and all later ones fail. */
 void stream_shutdown(struct stream *s);
 

@@ -1,12 +1,13 @@
 /* transport: the only thing that knows what a connection is made of. serve and dispatch exist once, for all of them.
  *
- * Threads: read, has_packet and taken belong to the reader; write and finish_writing to the holder of the baton; shutdown to any
- * thread; free to the thread that drops the last reference. SPDX-License-Identifier: MIT */
+ * Threads: read, has_packet and taken belong to the reader; write, ping and finish_writing to the holder of the baton; shutdown
+ * and ping_due_ns to any thread; free to the thread that drops the last reference. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_TRANSPORT_H
 #define COMET_TRANSPORT_TRANSPORT_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "comet/transport/haul.h"
 #include "common/wire/packet.h"
@@ -40,6 +41,11 @@ struct transport_ops {
 	 *   -ETIMEDOUT  only with TRANSPORT_WAIT: the peer did not take it in time
 	 *   -errno      the connection is broken */
 	int (*write)(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait);
+	/* When a silent peer is to be pinged, or to have answered; INT64_MAX: never. NULL, and ping too: this knows no pings. */
+	int64_t (*ping_due_ns)(const struct transport *t);
+	/* That is now: ping it, without waiting for the peer.
+	 *   0; -EAGAIN: not now: the socket is full, something has come, or still may; -ETIMEDOUT: it has not answered; -errno */
+	int (*ping)(struct transport *t);
 	/* Nothing more will be written: the peer sees the end after all that was written. code, why: of the close frame, where
 	 * there is one; wait as for write. The caller holds the baton. */
 	void (*finish_writing)(struct transport *t, int code, const char *why, enum transport_wait wait);
@@ -85,6 +91,16 @@ static inline uint32_t transport_taken(struct transport *t, const struct packet 
 static inline int transport_write(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait)
 {
 	return t->ops->write(t, h, dialect, wait);
+}
+
+static inline int64_t transport_ping_due_ns(const struct transport *t)
+{
+	return t->ops->ping_due_ns != NULL ? t->ops->ping_due_ns(t) : INT64_MAX;
+}
+
+static inline int transport_ping(struct transport *t)
+{
+	return t->ops->ping(t);
 }
 
 static inline void transport_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)

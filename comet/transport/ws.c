@@ -12,6 +12,7 @@
 #include "comet/transport/ws_answer.h"
 #include "comet/transport/ws_frame.h"
 #include "comet/transport/ws_haul.h"
+#include "comet/transport/ws_ping.h"
 #include "comet/transport/ws_request.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -34,6 +35,7 @@ struct ws {
 	/* reader only */
 	bool over; /* nothing more is read but the end */
 	struct stream stream;
+	struct ws_ping ping;
 	struct ws_request request;
 	struct ws_in in;
 	uint32_t message; /* bytes of the last message that are not handed out yet */
@@ -117,6 +119,7 @@ static int welcome(struct ws *ws)
 	stream_take_off(&ws->stream, ws->request.bytes);
 	ws->taken += ws->request.bytes;
 	ws->open = true;
+	ws_ping_heard(&ws->ping);
 	return 0;
 }
 
@@ -164,6 +167,7 @@ static int read_frame(struct ws *ws, struct ws_event *e)
 			break;
 		if ((rc = stream_more(s, e->need)) < 0)
 			return rc == -ERR_EOF ? -ERR_CUT : rc;
+		ws_ping_heard(&ws->ping);
 	}
 	ws->taken += e->frame_bytes;
 	return 0;
@@ -357,6 +361,20 @@ static int ws_write(struct transport *t, struct haul *h, enum dialect dialect, e
 	return h->n_answers + h->n_messages <= FEW ? write_few(ws, h, dialect, wait) : write_many(ws, h, dialect, wait);
 }
 
+static int64_t ws_ping_due(const struct transport *t)
+{
+	return ws_ping_due_ns(&ws_of(t)->ping);
+}
+
+static int ws_send_ping(struct transport *t)
+{
+	struct ws *ws = ws_of(t);
+	int rc = ws->torn ? -EAGAIN : ws_ping_send(&ws->ping, &ws->stream);
+
+	ws->torn |= rc == -EPIPE;
+	return rc;
+}
+
 /* ---- ending ---- */
 
 static void ws_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
@@ -396,6 +414,8 @@ static const struct transport_ops ws_ops = {
 	.is_text = ws_is_text,
 	.taken = ws_taken,
 	.write = ws_write,
+	.ping_due_ns = ws_ping_due,
+	.ping = ws_send_ping,
 	.finish_writing = ws_finish_writing,
 	.shutdown = ws_shutdown,
 	.free = ws_free,
@@ -421,6 +441,7 @@ int ws_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const s
 	ws->magic = WS_MAGIC;
 	ws->max_body = opt->max_body;
 	ws->origins = opt->origins;
+	ws->ping.times = opt->ping;
 	*out = &ws->base;
 	return 0;
 }

@@ -9,14 +9,16 @@
 
 #include "comet/transport/buffers.h"
 #include "comet/transport/transport.h"
+#include "comet/transport/ws_ping.h"
 #include "common/config/origins.h"
 #include "common/tls/tls.h"
 
 struct ws_options {
 	uint32_t max_body;             /* of a packet from the client */
-	const struct origins *origins; /* outlive the transport */
-	struct tls_server *tls;        /* NULL: bytes as they are */
-	int64_t write_timeout_ns;      /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
+	const struct origins *origins; /* these and the next outlive the transport */
+	const struct ws_ping_times *ping;
+	struct tls_server *tls;   /* NULL: bytes as they are */
+	int64_t write_timeout_ns; /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
 };
 
 /* Of a buffer that ws can do with. */

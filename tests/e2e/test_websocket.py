@@ -9,6 +9,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import time
 
 import pytest
 import websockets
@@ -310,6 +311,87 @@ def test_two_origins_are_none(bare, house):
     status, _, body = client.answer()
     assert status == 400 and "Origin" in body
     house.wait_metric("comet_closed_total", 1, reason="websocket_upgrade")
+
+
+# ---- pings of the server
+
+
+PINGS = ("websocket.ping=500ms", "websocket.pong_timeout=500ms")
+
+
+def pings(house):
+    return house.metrics()("comet_websocket_pings_total")
+
+
+def answer_ping(client):
+    assert client.hear() == (Opcode.PING, b"")
+    client.say(client.frames.owed)
+    client.frames.owed = b""
+
+
+@pytest.mark.parametrize("listener", ["websocket", "websocket-tls"])
+@pytest.mark.parametrize("baton", [pytest.param(baton, marks=pytest.mark.settings(f"protocol.baton={baton}", *PINGS))
+                                   for baton in ("on", "off")])
+def test_who_is_silent_is_pinged_and_who_answers_stays(bare, house, listener, baton):
+    client = bare(listener).open().auth()
+    for _ in range(4):
+        answer_ping(client)
+    assert pings(house) == 4
+    client.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, b"", seq=2).encode()))
+    assert client.hear()[0] == Opcode.BINARY
+
+
+@pytest.mark.settings(*PINGS)
+def test_who_answers_no_ping_is_closed_and_counted(bare, house):
+    client = bare().open().auth()
+    assert client.hear_close() == 1001 and client.frames.close_reason == b"pong_timeout"
+    house.wait_metric("comet_closed_total", 1, reason="pong_timeout")
+    assert pings(house) == 1
+    (line,) = [line for line in house.log().splitlines() if " warn " in line]
+    assert "reason=pong_timeout" in line
+
+
+@pytest.mark.settings("websocket.ping=1s", "websocket.pong_timeout=500ms")
+def test_who_speaks_is_not_pinged(bare, house):
+    client = bare().open().auth()
+    for seq in range(2, 22):
+        client.say(frame(Opcode.BINARY, Packet(Op.SEND, b"x", seq=seq).encode()))
+        assert client.hear()[0] == Opcode.BINARY
+        time.sleep(0.1)
+    assert pings(house) == 0
+
+
+@pytest.mark.settings("websocket.ping=300ms", "logic.heartbeat_v1=1500ms")
+def test_pong_is_no_heartbeat(bare, house):
+    client = bare().open().auth()
+    with pytest.raises(Closed):
+        while True:
+            if client.hear()[0] == Opcode.PING:
+                client.say(client.frames.owed)
+                client.frames.owed = b""
+    assert client.frames.close_reason == b"heartbeat_timeout" and pings(house) >= 2
+
+
+@pytest.mark.settings("websocket.ping=0", "websocket.pong_timeout=50ms")
+def test_without_pings_silence_is_the_clients(bare, house):
+    client = bare().open().auth()
+    time.sleep(1)
+    client.say(frame(Opcode.BINARY, Packet(Op.HEARTBEAT, b"", seq=2).encode()))
+    assert client.hear()[0] == Opcode.BINARY
+    assert pings(house) == 0
+
+
+@pytest.mark.settings("websocket.ping=200ms", "websocket.pong_timeout=200ms", "limits.packets=5", "limits.burst=1s")
+def test_who_is_made_to_wait_is_not_taken_for_gone(bare, house):
+    """Its pongs are in the socket or in the buffer, behind all else that it sent."""
+    client = bare().open().auth()
+    client.say(b"".join(frame(Opcode.BINARY, Packet(Op.SEND, b"x", seq=seq).encode()) for seq in range(2, 17)))
+    answered = 0
+    while answered < 15:
+        answered += client.hear()[0] == Opcode.BINARY
+        client.say(client.frames.owed)
+        client.frames.owed = b""
+    assert house.metrics()("comet_closed_total", reason="pong_timeout") == 0
 
 
 # ---- frames

@@ -70,6 +70,7 @@ class Frames:
         self._fragments = None
         self.response = None  # the header of the handshake
         self.close_code = None
+        self.close_reason = b""
         self.owed = b""
 
     def feed(self, data):
@@ -118,6 +119,7 @@ class Frames:
             self.owed += frame(Opcode.PONG, payload)
         elif opcode == Opcode.CLOSE:
             self.close_code = struct.unpack(">H", payload[:2])[0] if payload else 1005
+            self.close_reason = payload[2:]
             self.owed += frame(Opcode.CLOSE, payload[:2])
             return []
         elif opcode < 8:

@@ -182,6 +182,32 @@ void fake_says_goodbye(struct fake_transport *f)
 	f->base.ops = &ops;
 }
 
+static int64_t fake_ping_due(const struct transport *t)
+{
+	return fake_of(t)->ping_due_ns;
+}
+
+static int fake_ping(struct transport *t)
+{
+	struct fake_transport *f = fake_of(t);
+
+	lock(f);
+	f->pings++;
+	unlock(f);
+	return f->ping_rc;
+}
+
+void fake_knows_pings(struct fake_transport *f, int64_t due_ns)
+{
+	static struct transport_ops ops;
+
+	ops = fake_ops;
+	ops.ping_due_ns = fake_ping_due;
+	ops.ping = fake_ping;
+	f->base.ops = &ops;
+	f->ping_due_ns = due_ns;
+}
+
 /* ---- the face towards the test ---- */
 
 void fake_init(struct fake_transport *f)

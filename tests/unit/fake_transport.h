@@ -38,10 +38,13 @@ struct fake_transport {
 	/* under mutex: to the peer */
 	struct fake_packet *got;
 	unsigned n_got;
-	unsigned takes;  /* so many packets more, then the peer reads nothing */
-	int write_rc;    /* what every write fails with; 0: none */
-	bool write_late; /* a write that waits for the peer fails with -ETIMEDOUT */
-	bool write_held; /* every write stays inside until this is false */
+	unsigned takes;      /* so many packets more, then the peer reads nothing */
+	int write_rc;        /* what every write fails with; 0: none */
+	bool write_late;     /* a write that waits for the peer fails with -ETIMEDOUT */
+	bool write_held;     /* every write stays inside until this is false */
+	int64_t ping_due_ns; /* of one that knows pings */
+	int ping_rc;         /* what a ping comes to */
+	unsigned pings;
 	unsigned in_write;
 	unsigned writes;
 	/* under mutex: the end */
@@ -53,6 +56,8 @@ struct fake_transport {
 void fake_init(struct fake_transport *f);
 /* It says goodbye in words of its own, as a WebSocket does. */
 void fake_says_goodbye(struct fake_transport *f);
+/* It knows pings, as a WebSocket does; the first is due then. */
+void fake_knows_pings(struct fake_transport *f, int64_t due_ns);
 /* Its connection has freed it, or there never was one. */
 void fake_fini(struct fake_transport *f);
 

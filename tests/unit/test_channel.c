@@ -659,6 +659,36 @@ static void who_pushes_waits_for_space_by_bytes(void **state)
 	assert_true(result(&pusher));
 }
 
+/* ---- the baton for something else ---- */
+
+static void who_seizes_the_baton_has_it_alone_and_gives_it_back(void **state)
+{
+	const struct haul nothing = {0};
+
+	(void)state;
+	begin(false);
+	assert_false(channel_seize(&ch)); /* it is the reader's */
+	free_the_baton();
+	assert_true(channel_seize(&ch));
+	assert_false(channel_seize(&ch));
+	channel_done_and_release(&ch, &nothing, false);
+	assert_int_equal(ch.baton, BATON_FREE);
+	assert_true(channel_seize(&ch));
+	assert_int_equal(push(1), 0); /* comes meanwhile */
+	channel_done_and_release(&ch, &nothing, false);
+	assert_int_equal(ch.baton, BATON_DISPATCHER);
+	assert_false(channel_seize(&ch));
+}
+
+static void nobody_seizes_the_baton_of_a_channel_that_is_closed(void **state)
+{
+	(void)state;
+	begin(true);
+	free_the_baton();
+	channel_close(&ch);
+	assert_false(channel_seize(&ch));
+}
+
 /* ---- a pause ---- */
 
 static void *pause_reader(void *arg)
@@ -1015,6 +1045,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		channel_test(a_queue_is_full_by_bytes_too),
 		channel_test(who_pushes_waits_for_space_by_bytes),
+		channel_test(who_seizes_the_baton_has_it_alone_and_gives_it_back),
+		channel_test(nobody_seizes_the_baton_of_a_channel_that_is_closed),
 		channel_test(a_pause_ends_at_its_deadline_or_with_the_channel),
 		channel_test(without_memory_there_is_no_channel),
 		channel_test(the_end_drops_what_is_queued_and_says_how_much),

@@ -237,6 +237,76 @@ static void the_deadline_is_the_earlier_of_heartbeat_and_lifetime(void **state)
 	assert_false(connection_expires(c));
 }
 
+/* ---- pings ---- */
+
+/* Served, with a ping due in 40 s and a heartbeat in 60, and nobody writes. */
+static void come_in_with_pings(void)
+{
+	const struct haul nothing = {0};
+
+	channel_done_and_release(&c->channel, &nothing, false);
+	arm(5 * CLOCK_SEC);
+	fake_knows_pings(&peer, clock_now_ns() + 40 * CLOCK_SEC);
+	atomic_store(&c->in_handshake, false);
+	c->heartbeat_ns = 60 * CLOCK_SEC;
+	connection_heard(c);
+	assert_int_equal(deadline_in(), 40 * CLOCK_SEC);
+}
+
+/* The timer's thread is not in it. */
+static void ping_is_due(int rc)
+{
+	seam_clock_advance(40 * CLOCK_SEC);
+	peer.ping_rc = rc;
+	connection_expired(&c->deadline);
+}
+
+static void a_ping_is_sent_when_it_is_due(void **state)
+{
+	(void)state;
+	come_in_with_pings();
+	connection_expired(&c->deadline); /* something came meanwhile */
+	assert_int_equal(peer.pings, 0);
+	ping_is_due(0);
+	assert_int_equal(peer.pings, 1);
+	assert_false(connection_is_closing(c));
+	assert_int_equal(c->channel.baton, BATON_FREE);
+}
+
+static void while_somebody_writes_there_is_no_ping(void **state)
+{
+	(void)state;
+	come_in_with_pings();
+	assert_true(channel_seize(&c->channel));
+	ping_is_due(0);
+	assert_int_equal(peer.pings, 0);
+	assert_int_equal(deadline_in(), CLOCK_SEC);
+}
+
+static void a_ping_that_does_not_go_now_is_tried_again_but_puts_off_no_end(void **state)
+{
+	(void)state;
+	come_in_with_pings();
+	ping_is_due(-EAGAIN);
+	assert_int_equal(peer.pings, 1);
+	assert_int_equal(deadline_in(), CLOCK_SEC);
+	seam_clock_advance(39 * CLOCK_SEC / 2);
+	connection_expired(&c->deadline);
+	assert_int_equal(deadline_in(), CLOCK_SEC / 2);
+	assert_false(connection_is_closing(c));
+}
+
+static void who_does_not_answer_a_ping_is_closed_with_a_reason_of_its_own(void **state)
+{
+	(void)state;
+	come_in_with_pings();
+	ping_is_due(-ETIMEDOUT);
+	assert_int_equal(atomic_load(&c->reason), CLOSE_PONG_TIMEOUT);
+	assert_true(is_closed());
+	assert_false(fake_is_shut(&peer));
+	assert_int_equal(deadline_in(), WRITE_TIMEOUT_NS + CLOCK_SEC);
+}
+
 static void a_lifetime_beyond_the_clock_is_for_ever(void **state)
 {
 	(void)state;
@@ -470,6 +540,10 @@ int main(void)
 		connection_test(the_goodbye_is_op_6_with_the_reason_then_the_end),
 		connection_test(a_v1_client_is_told_in_its_version),
 		connection_test(the_deadline_is_the_earlier_of_heartbeat_and_lifetime),
+		connection_test(a_ping_is_sent_when_it_is_due),
+		connection_test(while_somebody_writes_there_is_no_ping),
+		connection_test(a_ping_that_does_not_go_now_is_tried_again_but_puts_off_no_end),
+		connection_test(who_does_not_answer_a_ping_is_closed_with_a_reason_of_its_own),
 		connection_test(a_lifetime_beyond_the_clock_is_for_ever),
 		connection_test(a_lifetime_set_in_the_handshake_counts_after_it),
 		connection_test(one_that_moves_in_its_handshake_is_not_late_for_it),

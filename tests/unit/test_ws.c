@@ -31,6 +31,7 @@
 	"GET /sub HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"   \
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
+static struct ws_ping_times pings = {.every_ns = 50 * CLOCK_SEC, .pong_ns = 20 * CLOCK_SEC};
 static struct buffers buffers;
 static uint32_t max_body = MAX_BODY;
 static struct transport *ws;
@@ -40,7 +41,8 @@ static int begin(void)
 {
 	const struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1234)};
 	static const struct origins origins = {.list = "https://good.test"};
-	const struct ws_options opt = {.max_body = max_body, .origins = &origins, .write_timeout_ns = 60 * CLOCK_SEC};
+	const struct ws_options opt = {
+		.max_body = max_body, .origins = &origins, .ping = &pings, .write_timeout_ns = 60 * CLOCK_SEC};
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -79,6 +81,7 @@ static int tear_down(void **state)
 	end();
 	buffers_fini(&buffers);
 	max_body = MAX_BODY;
+	pings.every_ns = 50 * CLOCK_SEC;
 	return 0;
 }
 
@@ -676,6 +679,112 @@ static void a_shutdown_ends_a_read_that_waits(void **state)
 	assert_int_equal(rc, -ERR_CUT);
 }
 
+/* ---- pings ---- */
+
+static void open_with_a_clock_that_stands(void)
+{
+	seam_clock_set(1000 * CLOCK_SEC, 0);
+	open_up();
+}
+
+static int64_t ping_due_in(void)
+{
+	return transport_ping_due_ns(ws) - clock_now_ns();
+}
+
+static void assert_pinged(void)
+{
+	static const uint8_t ping[] = {0x89, 0};
+	uint8_t got[8];
+
+	assert_int_equal(recv(peer, got, sizeof(got), MSG_DONTWAIT), sizeof(ping));
+	assert_memory_equal(got, ping, sizeof(ping));
+}
+
+static void a_silent_peer_is_pinged_and_lost_when_it_stays_silent(void **state)
+{
+	(void)state;
+	assert_int_equal(transport_ping_due_ns(ws), INT64_MAX);
+	open_with_a_clock_that_stands();
+	assert_in_range(ping_due_in(), 40 * CLOCK_SEC, 50 * CLOCK_SEC);
+	seam_clock_advance(50 * CLOCK_SEC);
+	assert_int_equal(transport_ping(ws), 0);
+	assert_pinged();
+	assert_int_equal(ping_due_in(), 20 * CLOCK_SEC);
+	seam_clock_advance(20 * CLOCK_SEC);
+	assert_int_equal(transport_ping(ws), -ETIMEDOUT);
+}
+
+static void whatever_comes_is_a_sign_of_life(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	open_with_a_clock_that_stands();
+	seam_clock_advance(50 * CLOCK_SEC);
+	assert_int_equal(transport_ping(ws), 0);
+	seam_clock_advance(19 * CLOCK_SEC);
+	send_frame(0x8a, "", 0);
+	assert_int_equal(transport_read(ws, &p), 0);
+	assert_int_equal(p.kind, PACKET_NOTHING);
+	assert_in_range(ping_due_in(), 40 * CLOCK_SEC, 50 * CLOCK_SEC);
+	seam_clock_advance(50 * CLOCK_SEC);
+	send_packet(1, 10);
+	assert_int_equal(transport_ping(ws), -EAGAIN); /* it has come, and is not read */
+	assert_int_equal(transport_read(ws, &p), 0);
+	assert_in_range(ping_due_in(), 40 * CLOCK_SEC, 50 * CLOCK_SEC);
+}
+
+static void a_full_socket_takes_no_ping(void **state)
+{
+	static const uint8_t much[65536];
+
+	(void)state;
+	open_with_a_clock_that_stands();
+	while (send(ws_fd, much, sizeof(much), MSG_DONTWAIT) > 0)
+		;
+	assert_int_equal(transport_ping(ws), -EAGAIN);
+}
+
+static void a_ping_that_did_not_go_whole_is_the_last_thing_written(void **state)
+{
+	struct packet p = {.op = 5};
+
+	(void)state;
+	open_with_a_clock_that_stands();
+	seam_fail(SEAM_SENDMSG, 0, 1, EAGAIN);
+	assert_int_equal(transport_ping(ws), -EPIPE);
+	assert_int_equal(transport_ping(ws), -EAGAIN);
+	assert_int_equal(transport_write_packet(ws, &p, DIALECT_V2, TRANSPORT_NOW), -EPIPE);
+}
+
+static void pings_are_spread(void **state)
+{
+	int64_t least = INT64_MAX, most = 0;
+
+	(void)state;
+	open_with_a_clock_that_stands();
+	for (unsigned i = 0; i < 100; i++) {
+		struct packet p;
+
+		seam_clock_advance(12345);
+		send_frame(0x8a, "", 0);
+		assert_int_equal(transport_read(ws, &p), 0);
+		least = ping_due_in() < least ? ping_due_in() : least;
+		most = ping_due_in() > most ? ping_due_in() : most;
+	}
+	assert_in_range(least, 40 * CLOCK_SEC, 42 * CLOCK_SEC);
+	assert_in_range(most, 48 * CLOCK_SEC, 50 * CLOCK_SEC);
+}
+
+static void without_pings_none_is_due(void **state)
+{
+	(void)state;
+	pings.every_ns = 0;
+	open_up();
+	assert_int_equal(transport_ping_due_ns(ws), INT64_MAX);
+}
+
 static void without_memory_the_descriptor_stays_the_callers(void **state)
 {
 	const struct sockaddr_in address = {.sin_family = AF_INET};
@@ -698,6 +807,12 @@ int main(void)
 		test(who_has_not_asked_yet_holds_no_buffer),
 		test(a_request_that_is_none_is_answered_and_no_more),
 		test(a_page_is_let_in_by_its_origin),
+		test(a_silent_peer_is_pinged_and_lost_when_it_stays_silent),
+		test(whatever_comes_is_a_sign_of_life),
+		test(a_full_socket_takes_no_ping),
+		test(a_ping_that_did_not_go_whole_is_the_last_thing_written),
+		test(pings_are_spread),
+		test(without_pings_none_is_due),
 		test(who_leaves_in_the_handshake_is_cut),
 		test(who_has_not_asked_is_told_to_go_in_http),
 		test(the_longest_goodbye_comes_whole),
