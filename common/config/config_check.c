@@ -8,9 +8,8 @@
 
 #include "common/base/address.h"
 #include "common/base/err.h"
+#include "common/config/config_redis.h"
 #include "common/config/origins.h"
-
-#define PREFIX_BYTES_MAX 64
 
 /* NULL when the address is good, or its fault. `wide_fault` is the fault of an address beyond loopback, NULL where
  * that is fine. */
@@ -187,26 +186,6 @@ static int check_origins(const struct config *cfg, FILE *errors)
 	return rc;
 }
 
-/* A colon would make two clusters of prefixes such as a and a:push one; brackets and stars mean more than themselves in an ACL. */
-static int check_prefix(const struct config *cfg, FILE *errors)
-{
-	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
-	size_t bytes = strlen(cfg->redis_prefix);
-
-	if (bytes == 0 || bytes > PREFIX_BYTES_MAX || strspn(cfg->redis_prefix, good) != bytes)
-		return complain(errors,
-				"redis.prefix must be 1 to 64 letters, digits, . _ or -, such as comet or staging");
-	return 0;
-}
-
-static int check_lease(const struct config *cfg, FILE *errors)
-{
-	if (cfg->redis_forget < cfg->redis_lease)
-		return complain(errors, "redis.forget must be at least redis.lease, or comets would be taken for dead "
-					"that are only late");
-	return 0;
-}
-
 int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 {
 	bool good = check_binds(cfg, errors) == 0;
@@ -215,7 +194,6 @@ int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 	good &= check_certs(cfg, errors) == 0;
 	good &= check_auth(cfg, is_logic, errors) == 0;
 	good &= check_origins(cfg, errors) == 0;
-	good &= check_prefix(cfg, errors) == 0;
-	good &= check_lease(cfg, errors) == 0;
+	good &= config_redis_check(cfg, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }

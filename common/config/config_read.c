@@ -337,7 +337,9 @@ int config_flag(struct config *cfg, const char *assignment, FILE *errors)
 
 	/* The widths are one less than SETTING_ENV_BYTES. */
 	if (sscanf(assignment, " %63[^.= ] . %63[^.= ] = %n", section, key, &value_at) != 2 || value_at == 0) {
-		(void)fprintf(errors, "-o %.80s: must be section.key=value\n", assignment);
+		/* Before an @ there may be a password. */
+		(void)fprintf(errors, "-o %.80s: must be section.key=value\n",
+			      strchr(assignment, '@') != NULL ? "***" : assignment);
 		return -ERR_CONFIG;
 	}
 	s = setting_find(section, key);

@@ -2,11 +2,14 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/base/version.h"
 #include "common/config/config.h"
+#include "common/config/config_redis.h"
+#include "common/config/setting.h"
 
 /* The requests of the command line. */
 struct request {
@@ -79,6 +82,18 @@ static int read_command_line(int argc, char **argv, const char *program, struct 
 	return 0;
 }
 
+/* Others see a command line in the list of processes: what is secret in it, or stands before an @, is theirs no longer. */
+static void hide(char *assignment)
+{
+	char section[SETTING_ENV_BYTES], key[SETTING_ENV_BYTES], *value = strchr(assignment, '=');
+	const struct setting *s = NULL;
+
+	if (sscanf(assignment, " %63[^.= ] . %63[^.= ]", section, key) == 2)
+		s = setting_find(section, key);
+	if (value != NULL && (strchr(value, '@') != NULL || (s != NULL && s->kind == SETTING_SECRET)))
+		memset(value + 1, '*', strlen(value + 1));
+}
+
 static void keep_worst(int *rc, int more)
 {
 	if (*rc == 0)
@@ -96,7 +111,9 @@ static int read_sources(struct config *cfg, const struct request *rq, bool is_lo
 	for (unsigned i = 0; i < rq->n_flags; i++)
 		keep_worst(&rc, config_flag(cfg, rq->flags[i], stderr));
 	keep_worst(&rc, config_check(cfg, is_logic, stderr));
-	return rc;
+	for (unsigned i = 0; i < rq->n_flags; i++)
+		hide(rq->flags[i]);
+	return rc == 0 ? config_redis_settle(cfg) : rc;
 }
 
 /* A start goes on without it and logs that, for the sake of clients that are there; -t reports it. */

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -21,11 +20,10 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/redis/redis_backoff.h"
 #include "common/redis/redis_dial.h"
 
-#define BACKOFF_FIRST_NS (50 * CLOCK_MS)
-#define BACKOFF_LAST_NS  (2 * CLOCK_SEC)
-#define HOST_BYTES       256
+#define HOST_BYTES 320
 
 struct redis {
 	unsigned magic;
@@ -37,25 +35,9 @@ struct redis {
 	/* the owner's */
 	redisContext *context; /* NULL: not connected */
 	bool fresh;            /* a new connection that redis_ready has not told of yet */
-	unsigned failures;     /* in a row */
-	int64_t next_try_ns;
-	char where[HOST_BYTES]; /* host:port of the connection, for the log */
+	struct redis_backoff backoff;
+	char where[HOST_BYTES]; /* the place of the connection, for the log */
 };
-
-struct redis_options redis_options_of(const struct config *cfg, const char *name)
-{
-	return (struct redis_options){
-		.addr = cfg->redis_addr,
-		.sentinels = cfg->redis_sentinels,
-		.master = cfg->redis_master,
-		.user = cfg->redis_user,
-		.password = cfg->redis_password,
-		.db = cfg->redis_db,
-		.timeout_ms = cfg->redis_timeout,
-		.prefix = cfg->redis_prefix,
-		.name = name,
-	};
-}
 
 int redis_new(const struct redis_options *opt, struct redis **out)
 {
@@ -154,19 +136,6 @@ bool redis_is_connected(const struct redis *r)
 	return r->context != NULL;
 }
 
-/* Exponential, and between half and all of it: those that lost it together do not come back together. */
-static void back_off(struct redis *r)
-{
-	int64_t wait = BACKOFF_FIRST_NS << (r->failures < 6 ? r->failures : 6);
-	uint32_t dice = 0;
-
-	if (wait > BACKOFF_LAST_NS)
-		wait = BACKOFF_LAST_NS;
-	(void)!getrandom(&dice, sizeof(dice), GRND_NONBLOCK); /* without it there is less jitter, nothing worse */
-	r->failures++;
-	r->next_try_ns = clock_now_ns() + wait / 2 + (int64_t)(dice % 1024) * (wait / 2) / 1024;
-}
-
 void redis_drop(struct redis *r, const char *why)
 {
 	if (r->context == NULL)
@@ -180,9 +149,7 @@ void redis_drop(struct redis *r, const char *why)
 			    log_what(EVENT_REDIS_LOST), log_str("why", why));
 	}
 	hang_up(r);
-	/* The first try comes soon; the jitter keeps those apart that lost it together. */
-	r->failures = 0;
-	back_off(r);
+	redis_backoff_broke(&r->backoff);
 }
 
 int redis_append(struct redis *r, const char *command, size_t bytes)
@@ -317,26 +284,43 @@ static int64_t soon(const struct redis *r)
 	return clock_now_ns() + r->opt.timeout_ms * CLOCK_MS;
 }
 
-/* Ask one sentinel where the master is: "host:port" into address. */
-static int ask_sentinel(struct redis *r, const char *sentinel, char address[HOST_BYTES])
+static int authenticate(struct redis *r, const char *user, const char *password)
+{
+	if (password[0] == '\0')
+		return 0;
+	return user[0] != '\0' ? redis_command(r, soon(r), NULL, "AUTH %s %s", user, password)
+			       : redis_command(r, soon(r), NULL, "AUTH %s", password);
+}
+
+/* On a connection to a sentinel. A place for redis_dial into address; -ENOENT: it does not know that master. */
+static int ask_for_master(struct redis *r, char address[HOST_BYTES])
 {
 	struct redisReply *reply = NULL;
+	const char *host, *port;
+	int rc = authenticate(r, r->opt.sentinel_user, r->opt.sentinel_password);
+
+	if (rc == 0)
+		rc = redis_command(r, soon(r), &reply, "SENTINEL get-master-addr-by-name %s", r->opt.master);
+	if (rc < 0)
+		return rc;
+	host = redis_reply_text(reply, 0);
+	port = redis_reply_text(reply, 1);
+	if (port[0] == '\0')
+		rc = -ENOENT;
+	else
+		(void)snprintf(address, HOST_BYTES, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host, port);
+	freeReplyObject(reply);
+	return rc;
+}
+
+static int ask_sentinel(struct redis *r, const char *sentinel, char address[HOST_BYTES])
+{
 	int rc;
 
 	(void)snprintf(r->where, sizeof(r->where), "%s", sentinel);
 	if ((rc = redis_dial(sentinel, r->opt.timeout_ms, &r->context)) < 0)
 		return rc;
-	rc = redis_command(r, soon(r), &reply, "SENTINEL get-master-addr-by-name %s", r->opt.master);
-	if (rc == 0) {
-		const char *host = redis_reply_text(reply, 0), *port = redis_reply_text(reply, 1);
-
-		if (port[0] != '\0')
-			(void)snprintf(address, HOST_BYTES, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host,
-				       port);
-		else
-			rc = -ENOENT; /* it does not know that name */
-		freeReplyObject(reply);
-	}
+	rc = ask_for_master(r, address);
 	hang_up(r);
 	return rc;
 }
@@ -354,14 +338,11 @@ static int verify_role(struct redis *r)
 }
 
 /* On a connection that was just opened. */
-static int introduce(struct redis *r)
+static int greet(struct redis *r)
 {
 	const struct redis_options *o = &r->opt;
-	int rc = 0;
+	int rc = authenticate(r, o->user, o->password);
 
-	if (o->password[0] != '\0')
-		rc = o->user[0] != '\0' ? redis_command(r, soon(r), NULL, "AUTH %s %s", o->user, o->password)
-					: redis_command(r, soon(r), NULL, "AUTH %s", o->password);
 	if (rc == 0 && o->db != 0)
 		rc = redis_command(r, soon(r), NULL, "SELECT %lld", (long long)o->db);
 	/* The first command that every server answers honestly: NOAUTH, LOADING and the like show here. The name is for
@@ -375,14 +356,25 @@ static int introduce(struct redis *r)
 	return rc;
 }
 
-static int dial_and_introduce(struct redis *r, const char *address)
+static int dial_and_greet(struct redis *r, const char *address)
 {
 	int rc;
 
 	(void)snprintf(r->where, sizeof(r->where), "%s", address);
-	if ((rc = redis_dial(address, r->opt.timeout_ms, &r->context)) == 0 && (rc = introduce(r)) < 0)
+	if ((rc = redis_dial(address, r->opt.timeout_ms, &r->context)) == 0 && (rc = greet(r)) < 0)
 		hang_up(r);
 	return rc;
+}
+
+static void say_no_sentinel(const struct redis *r, int rc)
+{
+	if (redis_backoff_is_loud(&r->backoff))
+		LOG(rc == -EACCES || rc == -EPERM || rc == -ENOENT ? LOG_ERROR : LOG_WARN,
+		    log_str("sentinel", r->where), log_str("for", r->opt.name),
+		    log_what(rc == -EACCES || rc == -EPERM ? EVENT_SENTINEL_LOGIN_REFUSED
+			     : rc == -ENOENT               ? EVENT_SENTINEL_WITHOUT_MASTER
+							   : EVENT_SENTINEL_UNREACHABLE),
+		    log_str("error", err_text(rc)));
 }
 
 static int try_once(struct redis *r)
@@ -392,17 +384,18 @@ static int try_once(struct redis *r)
 	int rc = -EHOSTUNREACH;
 
 	if (list[0] == '\0')
-		return dial_and_introduce(r, r->opt.addr);
+		return dial_and_greet(r, r->opt.addr);
 	while (rc < 0 && !atomic_load(&r->stopped) && config_list_next(&list, sentinel, sizeof(sentinel)))
-		if ((rc = ask_sentinel(r, sentinel, address)) == 0)
-			rc = dial_and_introduce(r, address);
+		if ((rc = ask_sentinel(r, sentinel, address)) < 0)
+			say_no_sentinel(r, rc);
+		else
+			rc = dial_and_greet(r, address);
 	return rc;
 }
 
 static void say_no_connection(struct redis *r, int rc)
 {
-	/* The first failure, then now and then: backing off takes the number of lines down by itself. */
-	if (r->failures != 0 && r->failures % 8 != 0)
+	if (!redis_backoff_is_loud(&r->backoff))
 		return;
 	LOG(rc == -EACCES || rc == -EPERM ? LOG_ERROR : LOG_WARN, log_str("redis", r->where),
 	    log_str("for", r->opt.name),
@@ -416,7 +409,7 @@ static void say_connected(struct redis *r)
 {
 	static struct log_limit limit = LOG_LIMIT(10);
 
-	r->failures = 0;
+	r->backoff.failures = 0;
 	r->fresh = true;
 	count(COUNT_REDIS_CONNECTED);
 	LOG_LIMITED(LOG_INFO, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
@@ -429,18 +422,18 @@ int redis_ready(struct redis *r, int64_t deadline_ns, bool *fresh)
 
 	OBJ_CHECK(r, REDIS_MAGIC);
 	while (r->context == NULL) {
-		int64_t until = r->next_try_ns < deadline_ns ? r->next_try_ns : deadline_ns;
+		int64_t until = r->backoff.next_try_ns < deadline_ns ? r->backoff.next_try_ns : deadline_ns;
 
 		if ((rc = wait_readable(r, -1, until)) != -ETIMEDOUT)
 			return rc;
-		if (r->next_try_ns > clock_now_ns())
+		if (r->backoff.next_try_ns > clock_now_ns())
 			return -ETIMEDOUT;
 		if ((rc = try_once(r)) == 0) {
 			say_connected(r);
 			break;
 		}
 		say_no_connection(r, rc);
-		back_off(r);
+		redis_backoff_failed(&r->backoff);
 	}
 	if (atomic_load(&r->stopped))
 		return -ESHUTDOWN;

@@ -10,25 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/config/config.h"
+#include "common/redis/redis_options.h"
 #include "common/redis/redis_reply.h"
 
 struct redisReply; /* hiredis/read.h; freed with freeReplyObject */
-
-struct redis_options {
-	const char *addr;      /* host:port; not looked at when there are sentinels */
-	const char *sentinels; /* host:port, several with commas; "" for none */
-	const char *master;    /* the name that the sentinels know it by */
-	const char *user;      /* "" for the default one */
-	const char *password;  /* "" for none */
-	int64_t db;
-	int64_t timeout_ms; /* to connect and to be let in; also the longest that a write may block */
-	const char *prefix; /* redis.prefix, for scripts */
-	const char *name;   /* of the connection, in CLIENT LIST */
-};
-
-/* The options of the [redis] section; the strings stay the configuration's. */
-struct redis_options redis_options_of(const struct config *cfg, const char *name);
 
 struct redis;
 
@@ -40,8 +25,8 @@ void redis_free(struct redis **r);
 void redis_stop(struct redis *r);
 
 /* Be connected, authenticated, on the right database, and talking to a master where there are sentinels. A try that was begun
- * before the deadline is gone through with: timeout_ms for each of its steps (connect, AUTH, SELECT, CLIENT SETNAME, PING), the
- * same again for each sentinel; redis_stop does not cut a connect short. And where an address is a name, looking it up takes as
+ * before the deadline is gone through with: timeout_ms for each of its steps (connect, to each address of a name; AUTH, SELECT,
+ * CLIENT SETNAME, PING), the same again for each sentinel; redis_stop does not cut a connect short. And where an address is a name, looking it up takes as
  * long as the machine's resolver lets it.
  *   0           connected; *fresh (may be NULL) says whether it is a new connection since the last call
  *   -ETIMEDOUT  not until the deadline

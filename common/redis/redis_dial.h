@@ -1,4 +1,4 @@
-/* redis_dial: the TCP connection under a redis. SPDX-License-Identifier: MIT */
+/* redis_dial: the socket under a redis. SPDX-License-Identifier: MIT */
 #ifndef COMMON_REDIS_REDIS_DIAL_H
 #define COMMON_REDIS_REDIS_DIAL_H
 
@@ -6,8 +6,9 @@
 
 struct redisContext; /* hiredis/hiredis.h; freed with redisFree */
 
-/* Connect to "host:port" or "[v6]:port"; timeout_ms bounds the connect, and each write and read from then on, but not the
- * resolver. 0; -EINVAL: no such address; -ENOMEM; -EHOSTUNREACH or another -errno */
-int redis_dial(const char *address, int64_t timeout_ms, struct redisContext **out);
+/* Connect to "host:port", "[v6]:port" or "unix:/path". Where the host is a name, each of its addresses is tried, of version 4 and 6, in
+ * the resolver's order. timeout_ms bounds each connect, and each write and read from then on, but not the resolver.
+ * 0; -EINVAL: no such place; -ENOMEM; -EHOSTUNREACH: the name has no address; or the -errno of the last try */
+int redis_dial(const char *place, int64_t timeout_ms, struct redisContext **out);
 
 #endif

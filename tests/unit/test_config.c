@@ -17,6 +17,7 @@
 #include "common/base/err.h"
 #include "common/base/version.h"
 #include "common/config/config.h"
+#include "common/config/config_redis.h"
 #include "common/config/retired.h"
 #include "common/config/setting.h"
 #include "tests/unit/seam.h"
@@ -613,6 +614,48 @@ static void a_prefix_in_redis_is_a_plain_word(void **state)
 	check_says("redis.prefix=" LONG64, "");
 }
 
+static void what_stands_before_an_at_is_never_shown(void **state)
+{
+#define FORMS "must be host:port, [v6]:port, unix:/path or redis://user:password@host:port/db\n"
+#define OTHER "has another user, password or database than redis.user, redis.password and redis.db\n"
+	(void)state;
+	check_says("redis.addr=redis://joe:sesame@host:x", "redis.addr: host:x " FORMS);
+	check_says("redis.addr=joe:sesame@host:1", "redis.addr: host:1 " FORMS);
+	check_says("redis.addr=redis://joe:sesame@host:1/2", "");
+	check_says("redis.password=other", "redis.addr: host:1/2 " OTHER);
+	check_says("redis.password=sesame", "");
+	check_says("redis.db=3", "redis.addr: host:1/2 " OTHER);
+	check_says("redis.db=0", "");
+	check_says("redis.sentinels=redis://a:se,same@b:1",
+		   "redis.sentinels: *** " FORMS "redis.sentinels: b:1 " FORMS);
+	check_says("redis.sentinels=redis://:x@a:1, redis://:y@b:1",
+		   "redis.sentinels: b:1 has another user or password than the first, or than redis.sentinel_user and "
+		   "redis.sentinel_password; all Sentinels have the same\n");
+	check_says("redis.sentinels=redis://:x@a", "redis.sentinels: a has no port; Sentinels mostly have 26379\n");
+	check_says("redis.sentinels=redis://:x@a:1/1",
+		   "redis.sentinels: a:1/1 has a database; that stands in redis.db\n");
+	check_says("redis.sentinels=,", "redis.sentinels names no Sentinel; leave it empty for none\n");
+	check_says("redis.sentinels=a:1", "");
+	assert_int_equal(config_flag(&cfg, "redis.addr:redis://joe:sesame@host:1", errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "-o ***: must be section.key=value\n");
+}
+
+static void an_address_with_more_in_it_settles_into_plain_settings(void **state)
+{
+	(void)state;
+	assert_int_equal(config_flag(&cfg, "redis.addr=redis://joe:se%2csame@host/2", errors), 0);
+	assert_int_equal(config_flag(&cfg, "redis.sentinels=redis://eye:x@a:1,redis://eye:x@[::1]:2", errors), 0);
+	assert_int_equal(config_check(&cfg, false, errors), 0);
+	assert_int_equal(config_redis_settle(&cfg), 0);
+	assert_string_equal(cfg.redis_addr, "host:6379");
+	assert_string_equal(cfg.redis_user, "joe");
+	assert_string_equal(cfg.redis_password, "se,same");
+	assert_int_equal(cfg.redis_db, 2);
+	assert_string_equal(cfg.redis_sentinels, "a:1,[::1]:2");
+	assert_string_equal(cfg.redis_sentinel_user, "eye");
+	assert_string_equal(cfg.redis_sentinel_password, "x");
+}
+
 static void a_webhook_needs_an_address_and_less_time_than_logic(void **state)
 {
 #define NO_URL "auth.url must be set for auth.mode = webhook, to a http:// or https:// address\n"
@@ -943,6 +986,8 @@ int main(void)
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
 		config_test(tokens_need_keys_that_can_be_read),
 		config_test(a_prefix_in_redis_is_a_plain_word),
+		config_test(what_stands_before_an_at_is_never_shown),
+		config_test(an_address_with_more_in_it_settles_into_plain_settings),
 		config_test(a_webhook_needs_an_address_and_less_time_than_logic),
 		config_test(an_origin_that_no_page_has_is_refused_with_the_nearest_that_one_may_have),
 		config_test(a_password_in_the_url_is_found_whatever_the_mode_is),

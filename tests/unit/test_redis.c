@@ -69,6 +69,8 @@ static void start(struct redis_options opt)
 	opt.sentinels = opt.sentinels != NULL ? opt.sentinels : "";
 	opt.user = opt.user != NULL ? opt.user : "";
 	opt.password = opt.password != NULL ? opt.password : "";
+	opt.sentinel_user = opt.sentinel_user != NULL ? opt.sentinel_user : "";
+	opt.sentinel_password = opt.sentinel_password != NULL ? opt.sentinel_password : "";
 	opt.master = "house";
 	assert_int_equal(redis_new(&opt, &redis), 0);
 }
@@ -289,6 +291,17 @@ static void the_first_sentinel_that_answers_says_where_the_master_is(void **stat
 			    "SENTINEL get-master-addr-by-name house;CLIENT SETNAME test;PING;ROLE;GET a key;");
 }
 
+static void sentinels_have_a_user_and_a_password_of_their_own(void **state)
+{
+	(void)state;
+	sentinel_says(server.addr);
+	start((struct redis_options){
+		.sentinels = server.addr, .password = "secret", .sentinel_user = "eye", .sentinel_password = "other"});
+	assert_value();
+	assert_string_equal(script.heard, "AUTH eye other;SENTINEL get-master-addr-by-name house;AUTH secret;"
+					  "CLIENT SETNAME test;PING;ROLE;GET a key;");
+}
+
 static void one_that_says_itself_that_it_is_no_master_is_not_used(void **state)
 {
 	(void)state;
@@ -336,6 +349,7 @@ int main(void)
 		redis_test(error_replies_have_codes),
 		redis_test(stop_ends_a_wait_from_another_thread),
 		redis_test(the_first_sentinel_that_answers_says_where_the_master_is),
+		redis_test(sentinels_have_a_user_and_a_password_of_their_own),
 		redis_test(one_that_says_itself_that_it_is_no_master_is_not_used),
 		redis_test(a_sentinel_that_knows_no_such_master_is_no_help),
 		redis_test(without_memory_there_is_no_connection),
