@@ -38,34 +38,64 @@ void admission_fini(struct admission *a)
 	lock_fini(&a->lock);
 }
 
-static enum close_reason check_locked(struct admission *a, const char *network, intptr_t from_here, int64_t now)
-	NEEDS(a->lock)
+/* May one more come from this network? */
+static enum close_reason check_network_locked(struct admission *a, const char *network, int64_t now) NEEDS(a->lock)
 {
 	const struct admission_options *opt = &a->opt;
 
-	if (a->connections >= opt->connections_max)
-		return CLOSE_CONNECTIONS;
-	if (opt->per_ip_max > 0 && from_here >= opt->per_ip_max)
+	if (opt->per_ip_max > 0 && (intptr_t)strmap_get(&a->per_ip, network) >= opt->per_ip_max)
 		return CLOSE_PER_IP;
-	if (opt->handshakes_max > 0 && atomic_load(&a->handshakes) >= opt->handshakes_max)
-		return CLOSE_HANDSHAKES;
-	/* One address that comes too often takes nothing from what all may do. */
 	if (opt->connects_per_ip.per_second > 0 &&
 	    rate_table_take(&a->addresses, &opt->connects_per_ip, network, now) > 0)
 		return CLOSE_CONNECTS_PER_IP;
+	return CLOSE_NONE;
+}
+
+static enum close_reason check_locked(struct admission *a, const char *network, bool for_other, int64_t now)
+	NEEDS(a->lock)
+{
+	const struct admission_options *opt = &a->opt;
+	enum close_reason why;
+
+	if (a->connections >= opt->connections_max)
+		return CLOSE_CONNECTIONS;
+	if (opt->handshakes_max > 0 && atomic_load(&a->handshakes) >= opt->handshakes_max)
+		return CLOSE_HANDSHAKES;
+	/* One address that comes too often takes nothing from what all may do. */
+	if (!for_other && (why = check_network_locked(a, network, now)) != CLOSE_NONE)
+		return why;
 	if (rate_take(&opt->connects, &a->connects_ns, now, 1) > 0)
 		return CLOSE_CONNECTS;
 	return CLOSE_NONE;
 }
 
-static enum close_reason enter_locked(struct admission *a, const char *network, int64_t now) NEEDS(a->lock)
+static int add_locked(struct admission *a, const char *network) NEEDS(a->lock)
 {
 	intptr_t from_here = (intptr_t)strmap_get(&a->per_ip, network);
-	enum close_reason why = check_locked(a, network, from_here, now);
+
+	return strmap_put(&a->per_ip, network, (void *)(from_here + 1), NULL);
+}
+
+static void remove_locked(struct admission *a, const char *network) NEEDS(a->lock)
+{
+	intptr_t from_here = (intptr_t)strmap_get(&a->per_ip, network);
+
+	BUG_UNLESS(from_here > 0);
+	/* Putting over a key that is there allocates nothing, so it cannot fail. */
+	if (from_here > 1)
+		BUG_UNLESS(strmap_put(&a->per_ip, network, (void *)(from_here - 1), NULL) == 0);
+	else
+		(void)strmap_del(&a->per_ip, network);
+}
+
+static enum close_reason enter_locked(struct admission *a, const char *network, bool for_other, int64_t now)
+	NEEDS(a->lock)
+{
+	enum close_reason why = check_locked(a, network, for_other, now);
 
 	if (why != CLOSE_NONE)
 		return why;
-	if (strmap_put(&a->per_ip, network, (void *)(from_here + 1), NULL) < 0)
+	if (add_locked(a, network) < 0)
 		return CLOSE_NO_MEMORY;
 	a->connections++;
 	(void)atomic_fetch_add(&a->handshakes, 1);
@@ -81,7 +111,8 @@ static const char *what_to_raise(const struct admission_options *opt, enum close
 		return "limits.connections, or the machine's limits";
 	case CLOSE_PER_IP:
 		*limit = opt->per_ip_max;
-		return "limits.per_ip";
+		return "limits.per_ip; where a proxy stands in between, websocket.trusted_proxies or "
+		       "tcp.proxy_protocol";
 	case CLOSE_HANDSHAKES:
 		*limit = opt->handshakes_max;
 		return "limits.handshakes";
@@ -90,7 +121,8 @@ static const char *what_to_raise(const struct admission_options *opt, enum close
 		return "limits.connects, or limits.burst";
 	case CLOSE_CONNECTS_PER_IP:
 		*limit = opt->connects_per_ip.per_second;
-		return "limits.connects_per_ip, or limits.burst";
+		return "limits.connects_per_ip, or limits.burst; where a proxy stands in between, "
+		       "websocket.trusted_proxies or tcp.proxy_protocol";
 	default:
 		return NULL;
 	}
@@ -109,7 +141,13 @@ static void say_refused(const struct admission *a, const struct sockaddr *peer, 
 		    raise != NULL ? log_i64("limit", limit) : LOG_NONE);
 }
 
-enum close_reason admission_enter(struct admission *a, const struct sockaddr *peer, enum ticket *ticket)
+static void refuse(const struct admission *a, const struct sockaddr *peer, enum close_reason why)
+{
+	count_by(COUNT_REFUSED, why);
+	say_refused(a, peer, why);
+}
+
+enum close_reason admission_enter(struct admission *a, const struct sockaddr *peer, bool for_other, enum ticket *ticket)
 {
 	char network[NETWORK_BYTES];
 	enum close_reason why = CLOSE_DRAINING;
@@ -119,16 +157,34 @@ enum close_reason admission_enter(struct admission *a, const struct sockaddr *pe
 	peer_network(peer, network);
 	if (!atomic_load(&a->draining)) {
 		lock_take(&a->lock);
-		why = enter_locked(a, network, now);
+		why = enter_locked(a, network, for_other, now);
 		lock_drop(&a->lock);
 	}
 	if (why == CLOSE_NONE) {
 		*ticket = TICKET_HANDSHAKE;
 		count(COUNT_CONNECTIONS);
 	} else {
-		count_by(COUNT_REFUSED, why);
-		say_refused(a, peer, why);
+		refuse(a, peer, why);
 	}
+	return why;
+}
+
+enum close_reason admission_rename(struct admission *a, const struct sockaddr *proxy, const struct sockaddr *client)
+{
+	char before[NETWORK_BYTES], now[NETWORK_BYTES];
+	enum close_reason why;
+
+	peer_network(proxy, before);
+	peer_network(client, now);
+	lock_take(&a->lock);
+	why = check_network_locked(a, now, clock_now_ns());
+	if (why == CLOSE_NONE && add_locked(a, now) < 0)
+		why = CLOSE_NO_MEMORY;
+	if (why == CLOSE_NONE)
+		remove_locked(a, before);
+	lock_drop(&a->lock);
+	if (why != CLOSE_NONE)
+		refuse(a, client, why);
 	return why;
 }
 
@@ -141,7 +197,6 @@ void admission_pass(struct admission *a, enum ticket *ticket)
 void admission_leave(struct admission *a, const struct sockaddr *peer, enum ticket *ticket)
 {
 	char network[NETWORK_BYTES];
-	intptr_t from_here;
 
 	if (*ticket == TICKET_NONE)
 		return;
@@ -150,14 +205,9 @@ void admission_leave(struct admission *a, const struct sockaddr *peer, enum tick
 	*ticket = TICKET_NONE;
 	peer_network(peer, network);
 	lock_take(&a->lock);
-	from_here = (intptr_t)strmap_get(&a->per_ip, network);
-	BUG_UNLESS(from_here > 0 && a->connections > 0);
+	BUG_UNLESS(a->connections > 0);
 	a->connections--;
-	/* Putting over a key that is there allocates nothing, so it cannot fail. */
-	if (from_here > 1)
-		BUG_UNLESS(strmap_put(&a->per_ip, network, (void *)(from_here - 1), NULL) == 0);
-	else
-		(void)strmap_del(&a->per_ip, network);
+	remove_locked(a, network);
 	lock_drop(&a->lock);
 	count_add(COUNT_CONNECTIONS, -1);
 }

@@ -44,8 +44,13 @@ int admission_init(struct admission *a, const struct admission_options *opt);
 void admission_fini(struct admission *a);
 
 /* One more from this address. CLOSE_NONE: counted in, and *ticket says so; otherwise why not, counted and logged with the
- * limit and the setting that raises it. Takes a->lock. */
-enum close_reason admission_enter(struct admission *a, const struct sockaddr *peer, enum ticket *ticket)
+ * limit and the setting that raises it. for_other: it is a proxy's, and whose it really is will be told (admission_rename): the limits
+ * of one address do not hold for it. Takes a->lock. */
+enum close_reason admission_enter(struct admission *a, const struct sockaddr *peer, bool for_other, enum ticket *ticket)
+	WITHOUT(a->lock);
+/* The one that came in from this proxy is this client. CLOSE_NONE: from now on it counts as coming from there, and leaves from
+ * there. Otherwise why it may not stay, counted and logged; it counts as before. Takes a->lock. */
+enum close_reason admission_rename(struct admission *a, const struct sockaddr *proxy, const struct sockaddr *client)
 	WITHOUT(a->lock);
 /* It is through the handshake: the ticket is TICKET_IN. */
 void admission_pass(struct admission *a, enum ticket *ticket);

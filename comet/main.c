@@ -47,7 +47,7 @@ struct program {
 	struct tls_server *tls;
 	struct http_keys *http_keys;
 	struct http *http;
-	struct tcp_door tcp, tcp_tls, websocket, websocket_tls;
+	struct tcp_door tcp_doors[ACCEPT_KINDS];
 	struct accept_door doors[ACCEPT_KINDS];
 	struct accept *accept;
 };
@@ -185,45 +185,52 @@ static int load_certs(struct program *p)
 	return rc < 0 ? fail("TLS", rc) : 0;
 }
 
-static struct tcp_door websocket_door(struct program *p, struct tls_server *tls)
+static struct accept_door door_of(struct program *p, enum accept_kind kind, struct tcp_door *door)
 {
 	const struct config *cfg = &p->cfg;
+	const bool websocket = kind == ACCEPT_WEBSOCKET || kind == ACCEPT_WEBSOCKET_TLS;
+	const bool tls = kind == ACCEPT_TCP_TLS || kind == ACCEPT_WEBSOCKET_TLS;
+	const struct {
+		const char *setting, *bind;
+		void (*turn_away)(void *arg, int fd, enum close_reason why);
+	} of[ACCEPT_KINDS] = {
+		[ACCEPT_TCP] = {"tcp.bind", cfg->tcp_bind, tcp_door_turn_away},
+		[ACCEPT_TCP_TLS] = {"tcp.tls_bind", cfg->tcp_tls_bind, tcp_door_turn_away_tls},
+		[ACCEPT_WEBSOCKET] = {"websocket.bind", cfg->websocket_bind, tcp_door_turn_away_websocket},
+		[ACCEPT_WEBSOCKET_TLS] = {"websocket.tls_bind", cfg->websocket_tls_bind, tcp_door_turn_away_tls},
+	};
 
-	return (struct tcp_door){
+	*door = (struct tcp_door){
 		.server = &p->server,
-		.tls = tls,
-		.websocket = true,
+		.tls = tls ? p->tls : NULL,
+		.websocket = websocket,
 		.origins = origins_of(cfg),
 		.ping = {cfg->websocket_ping * CLOCK_MS, cfg->websocket_pong_timeout * CLOCK_MS},
+		.proxies = {cfg->websocket_trusted_proxies, (enum forwarded_header)cfg->websocket_proxy_header},
+	};
+	return (struct accept_door){
+		.kind = kind,
+		.setting = of[kind].setting,
+		.bind = of[kind].bind,
+		.proxied = websocket ? cfg->websocket_proxy_protocol : cfg->tcp_proxy_protocol,
+		.proxy_from = websocket ? cfg->websocket_proxy_from : cfg->tcp_proxy_from,
+		.trusted_proxies = websocket ? cfg->websocket_trusted_proxies : NULL,
+		.let_in = tcp_door_let_in,
+		.turn_away = of[kind].turn_away,
+		.arg = door,
 	};
 }
 
 static int open_doors(struct program *p)
 {
-	const struct config *cfg = &p->cfg;
 	int rc;
 
 	if ((rc = load_certs(p)) < 0)
 		return rc;
-	if (cfg->websocket_deflate)
+	if (p->cfg.websocket_deflate)
 		LOG(LOG_ERROR, log_what(EVENT_WEBSOCKET_DEFLATE_IGNORED));
-	p->tcp = (struct tcp_door){.server = &p->server};
-	p->tcp_tls = (struct tcp_door){.server = &p->server, .tls = p->tls};
-	p->websocket = websocket_door(p, NULL);
-	p->websocket_tls = websocket_door(p, p->tls);
-	p->doors[ACCEPT_TCP] =
-		(struct accept_door){ACCEPT_TCP,      "tcp.bind",         cfg->tcp_bind, cfg->tcp_proxy_protocol,
-				     tcp_door_let_in, tcp_door_turn_away, &p->tcp};
-	p->doors[ACCEPT_TCP_TLS] = (struct accept_door){
-		ACCEPT_TCP_TLS,  "tcp.tls_bind",         cfg->tcp_tls_bind, cfg->tcp_proxy_protocol,
-		tcp_door_let_in, tcp_door_turn_away_tls, &p->tcp_tls};
-	p->doors[ACCEPT_WEBSOCKET] = (struct accept_door){ACCEPT_WEBSOCKET,    "websocket.bind",
-							  cfg->websocket_bind, cfg->websocket_proxy_protocol,
-							  tcp_door_let_in,     tcp_door_turn_away_websocket,
-							  &p->websocket};
-	p->doors[ACCEPT_WEBSOCKET_TLS] = (struct accept_door){
-		ACCEPT_WEBSOCKET_TLS, "websocket.tls_bind",   cfg->websocket_tls_bind, cfg->websocket_proxy_protocol,
-		tcp_door_let_in,      tcp_door_turn_away_tls, &p->websocket_tls};
+	for (enum accept_kind kind = 0; kind < ACCEPT_KINDS; kind++)
+		p->doors[kind] = door_of(p, kind, &p->tcp_doors[kind]);
 	return accept_start(&p->server, p->doors, ACCEPT_KINDS, cores(), &p->accept);
 }
 

@@ -14,12 +14,15 @@
 #include <unistd.h>
 
 #include "comet/door/porter.h"
+#include "comet/transport/transport.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/listen.h"
 #include "common/base/obj.h"
+#include "common/base/peer.h"
 #include "common/base/worker.h"
+#include "common/config/networks.h"
 
 /* As many as the kernel lets wait (it cuts to net.core.somaxconn). */
 #define BACKLOG 65535
@@ -70,15 +73,16 @@ COUNTER_LABELS(ACCEPTED, names, ACCEPT_KINDS);
 static int receive(struct listener *l, int fd, const struct sockaddr *peer)
 {
 	struct server *s = l->accept->server;
+	bool for_other = l->door->trusted_proxies != NULL && networks_hold(l->door->trusted_proxies, peer);
 	enum close_reason why;
 	enum ticket ticket;
 	int rc;
 
-	if ((why = admission_enter(&s->admission, peer, &ticket)) != CLOSE_NONE) {
+	if ((why = admission_enter(&s->admission, peer, for_other, &ticket)) != CLOSE_NONE) {
 		l->door->turn_away(l->door->arg, fd, why);
 		return 0;
 	}
-	rc = l->door->let_in(l->door->arg, fd, peer, &ticket);
+	rc = l->door->let_in(l->door->arg, fd, peer, for_other, &ticket);
 	admission_leave(&s->admission, peer, &ticket);
 	return rc;
 }
@@ -87,6 +91,26 @@ static int receive(struct listener *l, int fd, const struct sockaddr *peer)
 static void receive_announced(void *arg, int fd, const struct sockaddr *peer)
 {
 	(void)receive(arg, fd, peer);
+}
+
+/* May it announce clients? */
+static bool is_balancer(const struct accept_door *door, const struct sockaddr *peer)
+{
+	return door->proxy_from == NULL || door->proxy_from[0] == '\0' || networks_hold(door->proxy_from, peer);
+}
+
+/* Whatever header it sends, anybody might be meant. */
+static void turn_stranger_away(int fd, const struct sockaddr *peer)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	char text[TRANSPORT_PEER_BYTES];
+
+	count_by(COUNT_REFUSED, CLOSE_PROXY_FROM);
+	peer_text(peer, true, text, sizeof(text));
+	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", text), log_what(EVENT_CONNECTION_REFUSED),
+		    log_str("reason", close_reason_name(CLOSE_PROXY_FROM)),
+		    log_str("raise", "tcp.proxy_from or websocket.proxy_from, if it is your balancer"));
+	(void)close(fd);
 }
 
 /* ---- the threads ---- */
@@ -134,7 +158,10 @@ static int accept_one(struct listener *l)
 	count_by(COUNT_ACCEPTED, l->door->kind);
 	if (!l->door->proxied)
 		return receive(l, fd, (struct sockaddr *)&peer);
-	porter_take(l->accept->porter, fd, &peer, l);
+	if (is_balancer(l->door, (struct sockaddr *)&peer))
+		porter_take(l->accept->porter, fd, &peer, l);
+	else
+		turn_stranger_away(fd, (struct sockaddr *)&peer);
 	return 0;
 }
 

@@ -18,12 +18,15 @@ struct accept_door {
 	const char *setting; /* "tcp.bind", for complaints */
 	const char *bind;    /* addresses, host:port with commas; empty: none */
 	bool proxied;        /* a PROXY header comes first */
-	/* Take over fd, also on an error; and the ticket, if a connection came of it.
+	/* Take over fd, also on an error; and the ticket, if a connection came of it. for_other: peer is a trusted proxy.
 	 *   0; -EAGAIN, -ENOMEM: a limit of the machine, the next one should wait a little */
-	int (*let_in)(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket);
+	int (*let_in)(void *arg, int fd, const struct sockaddr *peer, bool for_other, enum ticket *ticket);
 	/* Take over fd, tell the client why it may not come in as far as that goes at once, and close. */
 	void (*turn_away)(void *arg, int fd, enum close_reason why);
 	void *arg; /* of both */
+	/* Lists of networks, or NULL. */
+	const char *proxy_from;      /* whose PROXY header is believed; empty: everybody's */
+	const char *trusted_proxies; /* their connections are for clients of whom the first request tells */
 };
 
 /* Listen at all doors, start `threads` threads (at least 1) for each address, print "listening NAME ADDRESS" for

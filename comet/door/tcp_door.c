@@ -1,6 +1,7 @@
 /* tcp_door: see tcp_door.h. SPDX-License-Identifier: MIT */
 #include "comet/door/tcp_door.h"
 
+#include <errno.h>
 #include <unistd.h>
 
 #include "comet/goodbye.h"
@@ -49,8 +50,20 @@ void tcp_door_turn_away_tls(void *arg, int fd, enum close_reason why)
 	(void)close(fd);
 }
 
-static int new_transport(const struct tcp_door *door, int fd, const struct sockaddr *peer, unsigned turn,
-			 struct transport **out)
+/* A proxy has told whose connection it is. */
+static int rename_client(void *arg, const struct sockaddr *client)
+{
+	struct connection *c = arg;
+	enum close_reason why = admission_rename(&c->server->admission, transport_peer(c->transport), client);
+
+	if (why == CLOSE_NONE)
+		return 0;
+	(void)connection_shutdown(c, why);
+	return -EPIPE;
+}
+
+static int new_transport(const struct tcp_door *door, int fd, const struct sockaddr *peer, bool for_other,
+			 unsigned turn, struct transport **out)
 {
 	const struct config *cfg = door->server->cfg;
 	struct buffers *buffers = round_buffers(&door->server->round, turn);
@@ -63,6 +76,7 @@ static int new_transport(const struct tcp_door *door, int fd, const struct socka
 		.max_body = tcp.max_body,
 		.origins = &door->origins,
 		.ping = &door->ping,
+		.proxies = for_other ? &door->proxies : NULL,
 		.tls = tcp.tls,
 		.write_timeout_ns = tcp.write_timeout_ns,
 	};
@@ -70,7 +84,7 @@ static int new_transport(const struct tcp_door *door, int fd, const struct socka
 	return door->websocket ? ws_new(fd, peer, buffers, &ws, out) : tcp_new(fd, peer, buffers, &tcp, out);
 }
 
-int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket)
+int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, bool for_other, enum ticket *ticket)
 {
 	struct tcp_door *door = arg;
 	struct server *s = door->server;
@@ -79,7 +93,7 @@ int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket 
 	struct connection *c;
 	int rc;
 
-	if ((rc = new_transport(door, fd, peer, turn, &t)) < 0) {
+	if ((rc = new_transport(door, fd, peer, for_other, turn, &t)) < 0) {
 		(void)close(fd);
 		return rc;
 	}
@@ -87,6 +101,8 @@ int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket 
 		transport_free(&t);
 		return rc;
 	}
+	t->named = rename_client;
+	t->named_arg = c;
 	c->turn = turn;
 	c->ticket = ticket_take(ticket);
 	return serve_start(s, c);

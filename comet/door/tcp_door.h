@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "comet/server.h"
+#include "comet/transport/ws.h"
 #include "comet/transport/ws_ping.h"
 #include "common/config/origins.h"
 #include "common/tls/tls.h"
@@ -20,12 +21,13 @@ struct tcp_door {
 	/* of a WebSocket */
 	struct origins origins;
 	struct ws_ping_times ping;
+	struct ws_proxies proxies;
 	/* any accept thread */
 	atomic_uint accepted; /* the round's turn */
 };
 
 /* As accept.h wants them; arg is the struct tcp_door. */
-int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket);
+int tcp_door_let_in(void *arg, int fd, const struct sockaddr *peer, bool for_other, enum ticket *ticket);
 void tcp_door_turn_away(void *arg, int fd, enum close_reason why);
 void tcp_door_turn_away_websocket(void *arg, int fd, enum close_reason why);
 /* For a door with TLS: before the handshake there is nothing that the client would understand. */

@@ -60,9 +60,15 @@ struct transport_ops {
 	bool says_goodbye;
 };
 
+/* A proxy has told for which client the connection is. 0: from now on that is the transport's peer; negative: the read ends so. */
+typedef int transport_named(void *arg, const struct sockaddr *client);
+
 /* The first member of each transport. */
 struct transport {
 	const struct transport_ops *ops;
+	/* Set before the first read, by which it is called; for a transport whose peer is a trusted proxy. */
+	transport_named *named;
+	void *named_arg;
 };
 
 /* The calls of its ops, by the name of each. */

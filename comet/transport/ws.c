@@ -28,6 +28,7 @@ struct ws {
 	/* set once */
 	uint32_t max_body;
 	const struct origins *origins;
+	const struct ws_proxies *proxies;
 	/* set by the reader while it holds the baton */
 	bool open;          /* the handshake is over, */
 	bool refused;       /* or has come to nothing */
@@ -123,17 +124,34 @@ static int welcome(struct ws *ws)
 	return 0;
 }
 
+/* Of a request that a trusted proxy has brought. */
+static int take_client(struct ws *ws)
+{
+	struct forwarded f = forwarded_start(ws->proxies->header, ws->proxies->networks);
+	const struct sockaddr *client;
+	int rc = 0;
+
+	ws_request_forwarded(&ws->request, (char *)stream_bytes(&ws->stream), &f);
+	client = forwarded_client(&f);
+	if (client != NULL && (rc = ws->base.named(ws->base.named_arg, client)) == 0)
+		peer_set(&ws->stream.peer, client);
+	ws->over = rc < 0;
+	return rc;
+}
+
 /* A function of its own, so that a reader which waits for frames has none of this on its stack. */
 __attribute__((noinline)) static int shake_hands(struct ws *ws)
 {
 	struct stream *s = &ws->stream;
 	const struct ws_request *r = &ws->request;
 	const char *text;
-	int rc;
+	int rc, named;
 
 	while ((rc = ws_request_read(&ws->request, (char *)stream_bytes(s), stream_count(s))) == -EAGAIN)
 		if ((rc = stream_more(s, stream_count(s) + 1)) < 0)
 			return rc == -ERR_EOF ? -ERR_CUT : rc;
+	if (ws->proxies != NULL && r->bytes > 0 && (named = take_client(ws)) < 0)
+		return named;
 	text = (char *)stream_bytes(s);
 	if (rc == WS_FAULT_NONE && r->origin > 0 &&
 	    !origins_let_in(ws->origins, text + r->origin, r->origin_bytes, text + r->host, r->host_bytes))
@@ -442,6 +460,7 @@ int ws_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const s
 	ws->max_body = opt->max_body;
 	ws->origins = opt->origins;
 	ws->ping.times = opt->ping;
+	ws->proxies = opt->proxies;
 	*out = &ws->base;
 	return 0;
 }

@@ -11,14 +11,22 @@
 #include "comet/transport/transport.h"
 #include "comet/transport/ws_ping.h"
 #include "common/config/origins.h"
+#include "common/http/forwarded.h"
 #include "common/tls/tls.h"
+
+/* The proxies that are trusted, and the header by which they tell whose request they bring. */
+struct ws_proxies {
+	const char *networks; /* a list; empty: there are none */
+	enum forwarded_header header;
+};
 
 struct ws_options {
 	uint32_t max_body;             /* of a packet from the client */
-	const struct origins *origins; /* these and the next outlive the transport */
+	const struct origins *origins; /* these and the next two outlive the transport */
 	const struct ws_ping_times *ping;
-	struct tls_server *tls;   /* NULL: bytes as they are */
-	int64_t write_timeout_ns; /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
+	const struct ws_proxies *proxies; /* NULL: the peer is no trusted proxy */
+	struct tls_server *tls;           /* NULL: bytes as they are */
+	int64_t write_timeout_ns;         /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
 };
 
 /* Of a buffer that ws can do with. */

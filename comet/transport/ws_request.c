@@ -270,6 +270,17 @@ int ws_request_read(struct ws_request *r, const char *text, size_t n)
 	return rc;
 }
 
+void ws_request_forwarded(const struct ws_request *r, const char *text, struct forwarded *f)
+{
+	const char *wanted = forwarded_name(f->header);
+	struct piece rest = {text, r->bytes}, line, name;
+
+	/* The first line has a colon only in its target, and that is no token. */
+	while (split(&rest, '\n', &line))
+		if (split(&line, ':', &name) && is_in_any_case(name, wanted))
+			forwarded_take(f, line.at, line.n - 1);
+}
+
 bool ws_request_is_probe(const struct ws_request *r)
 {
 	return (r->fault == WS_FAULT_PATH || r->fault == WS_FAULT_NO_UPGRADE) && !(r->seen & SEEN_UPGRADE);

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/http/forwarded.h"
+
 /* The longest that is read, with its last line end. */
 #define WS_REQUEST_BYTES 16384
 
@@ -38,6 +40,9 @@ struct ws_request {
  *   WS_FAULT_NONE   an upgrade to a WebSocket, r->bytes long
  *   other           a fault: to be answered, then the end */
 int ws_request_read(struct ws_request *r, const char *text, size_t n);
+
+/* Tell f what the request, which is whole, says of the client that a proxy brings. */
+void ws_request_forwarded(const struct ws_request *r, const char *text, struct forwarded *f);
 
 /* Did it ask for no upgrade at all? So do balancers and people who look whether somebody is there. */
 bool ws_request_is_probe(const struct ws_request *r);

@@ -48,8 +48,8 @@ void peer_text(const struct sockaddr *address, bool with_port, char *text, size_
 		(void)inet_ntop(AF_INET, is_v4, host, sizeof(host));
 	else
 		(void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-	/* The port stands at the same place in both. */
-	if (with_port)
+	/* The port stands at the same place in both. A proxy mostly tells an address without one. */
+	if (with_port && v4->sin_port != 0)
 		(void)snprintf(text, text_bytes, is_v4 != NULL ? "%s:%u" : "[%s]:%u", host, ntohs(v4->sin_port));
 	else
 		(void)snprintf(text, text_bytes, "%s", host);

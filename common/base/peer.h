@@ -23,7 +23,7 @@ void peer_set(struct peer *peer, const struct sockaddr *address);
 /* One caller, as a name for tables: an IPv4 address, or the /64 of an IPv6 one (common/base/network.h). */
 void peer_network(const struct sockaddr *address, char network[NETWORK_BYTES]);
 
-/* "1.2.3.4:56" or "[::1]:56"; an IPv4 address mapped into IPv6 is written as IPv4. */
+/* "1.2.3.4:56" or "[::1]:56", without the port where it is 0; an IPv4 address mapped into IPv6 is written as IPv4. */
 void peer_text(const struct sockaddr *address, bool with_port, char *text, size_t text_bytes);
 
 #endif

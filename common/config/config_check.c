@@ -9,6 +9,7 @@
 #include "common/base/address.h"
 #include "common/base/err.h"
 #include "common/config/config_redis.h"
+#include "common/config/networks.h"
 #include "common/config/origins.h"
 
 /* NULL when the address is good, or its fault. `wide_fault` is the fault of an address beyond loopback, NULL where
@@ -186,6 +187,31 @@ static int check_origins(const struct config *cfg, FILE *errors)
 	return rc;
 }
 
+static int check_networks(const char *setting, const char *list, FILE *errors)
+{
+	char entry[128];
+	int rc = 0;
+
+	while (config_list_next(&list, entry, sizeof(entry))) {
+		const char *fault = networks_fault(entry);
+
+		if (fault == NULL)
+			continue;
+		(void)fprintf(errors, "%s: %.80s %s\n", setting, entry, fault);
+		rc = -ERR_CONFIG;
+	}
+	return rc;
+}
+
+static int check_proxies(const struct config *cfg, FILE *errors)
+{
+	bool good = check_networks("tcp.proxy_from", cfg->tcp_proxy_from, errors) == 0;
+
+	good &= check_networks("websocket.proxy_from", cfg->websocket_proxy_from, errors) == 0;
+	good &= check_networks("websocket.trusted_proxies", cfg->websocket_trusted_proxies, errors) == 0;
+	return good ? 0 : -ERR_CONFIG;
+}
+
 int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 {
 	bool good = check_binds(cfg, errors) == 0;
@@ -194,6 +220,7 @@ int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 	good &= check_certs(cfg, errors) == 0;
 	good &= check_auth(cfg, is_logic, errors) == 0;
 	good &= check_origins(cfg, errors) == 0;
+	good &= check_proxies(cfg, errors) == 0;
 	good &= config_redis_check(cfg, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }

@@ -150,8 +150,9 @@ class WebSocketCodec:
     which wait for its end: RFC 6455 forbids to send anything before."""
     OPCODE = Opcode.BINARY
 
-    def __init__(self, make):
+    def __init__(self, make, **headers):
         self._make = make
+        self._headers = headers  # of the request, beside those that it must have
         self._key = base64.b64encode(os.urandom(16)).decode()
         self._waiting = None
         self.frames = Frames(self._key)
@@ -160,7 +161,7 @@ class WebSocketCodec:
         said = b"".join(frame(self.OPCODE, self._payload(p)) for p in packets)
         if self.frames.response is not None:
             return said
-        opening = upgrade(key=self._key) if self._waiting is None else b""
+        opening = upgrade(key=self._key, **self._headers) if self._waiting is None else b""
         self._waiting = (self._waiting or b"") + said
         return opening
 

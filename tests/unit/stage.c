@@ -234,6 +234,6 @@ struct connection *stage_guest(struct stage *s, struct fake_transport *f)
 	struct connection *c;
 
 	assert_int_equal(connection_new(&f->base, &s->server.connection, &c), 0);
-	assert_int_equal(admission_enter(&s->server.admission, &f->peer.any, &c->ticket), CLOSE_NONE);
+	assert_int_equal(admission_enter(&s->server.admission, &f->peer.any, false, &c->ticket), CLOSE_NONE);
 	return c;
 }

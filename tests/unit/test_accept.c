@@ -137,7 +137,12 @@ static int start(const char *bind, unsigned threads)
 	(void)fflush(stdout);
 	tap_begin(&tap, STDOUT_FILENO);
 	tcp = (struct tcp_door){.server = &stage.server};
-	doors[0] = (struct accept_door){ACCEPT_TCP, "tcp.bind", bind, false, tcp_door_let_in, tcp_door_turn_away, &tcp};
+	doors[0] = (struct accept_door){.kind = ACCEPT_TCP,
+					.setting = "tcp.bind",
+					.bind = bind,
+					.let_in = tcp_door_let_in,
+					.turn_away = tcp_door_turn_away,
+					.arg = &tcp};
 	rc = accept_start(&stage.server, doors, 1, threads, &door);
 	(void)fflush(stdout);
 	tap_read(&tap, said, sizeof(said));
@@ -522,16 +527,17 @@ static int option(int fd, int level, int name)
 static int accepted = -1;
 
 /* A door of which nobody comes in. */
-static int keep(void *arg, int fd, const struct sockaddr *peer, enum ticket *ticket)
+static int keep(void *arg, int fd, const struct sockaddr *peer, bool for_other, enum ticket *ticket)
 {
-	(void)arg, (void)peer, (void)ticket;
+	(void)arg, (void)peer, (void)for_other, (void)ticket;
 	__atomic_store_n(&accepted, fd, __ATOMIC_SEQ_CST);
 	return 0;
 }
 
 static void those_who_are_accepted_inherit_the_options(void **state)
 {
-	struct accept_door doors[] = {{ACCEPT_TCP, "tcp.bind", "127.0.0.1:0", false, keep, tcp_door_turn_away, NULL}};
+	struct accept_door doors[] = {
+		{.kind = ACCEPT_TCP, .bind = "127.0.0.1:0", .let_in = keep, .turn_away = tcp_door_turn_away}};
 	struct config *cfg = &stage.cfg;
 	int fd;
 

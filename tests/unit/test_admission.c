@@ -64,7 +64,7 @@ static enum close_reason enter(const char *address)
 	struct peer peer;
 
 	address_of(address, &peer);
-	why = admission_enter(&a, &peer.any, &ticket);
+	why = admission_enter(&a, &peer.any, false, &ticket);
 	BUG_UNLESS(ticket == (why == CLOSE_NONE ? TICKET_HANDSHAKE : TICKET_NONE));
 	return why;
 }

@@ -64,7 +64,7 @@ static void enter(void)
 {
 	enum ticket ticket;
 
-	assert_int_equal(admission_enter(&stage.server.admission, &peers[0].peer.any, &ticket), CLOSE_NONE);
+	assert_int_equal(admission_enter(&stage.server.admission, &peers[0].peer.any, false, &ticket), CLOSE_NONE);
 }
 
 static void leave(void)

@@ -180,7 +180,7 @@ static void a_drain_of_nobody_is_over_at_once(void **state)
 
 	(void)state;
 	assert_true(server_drain(&stage.server, 3600000, 0));
-	assert_int_equal(admission_enter(&stage.server.admission, &peers[0].peer.any, &none), CLOSE_DRAINING);
+	assert_int_equal(admission_enter(&stage.server.admission, &peers[0].peer.any, false, &none), CLOSE_DRAINING);
 }
 
 static void everybody_is_told_and_the_drain_ends_when_the_last_has_gone(void **state)
