@@ -24,6 +24,7 @@
 #include "common/base/cores.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/node_name.h"
 #include "common/base/reload.h"
 #include "common/base/signals.h"
 #include "common/base/stack.h"
@@ -38,7 +39,7 @@
 /* Everything that is started, in the order of start; stop goes the other way and skips what is NULL. */
 struct program {
 	struct config cfg;
-	char server_id[128];
+	char server_id[NODE_NAME_BYTES];
 	struct server server;
 	struct push *push;
 	struct wiring wiring;
@@ -110,19 +111,6 @@ static void enlarge_futex_table(int64_t connections)
 	(void)prctl(pr_futex_hash, set_slots, slots, 0, 0);
 }
 
-/* A comet's name in the registry: given, or made from the host's and the process's. */
-static void name_server(struct program *p)
-{
-	char host[64] = "comet";
-
-	if (p->cfg.server_id[0] != '\0') {
-		(void)snprintf(p->server_id, sizeof(p->server_id), "%s", p->cfg.server_id);
-		return;
-	}
-	(void)gethostname(host, sizeof(host) - 1);
-	(void)snprintf(p->server_id, sizeof(p->server_id), "%s-%d", host, (int)getpid());
-}
-
 static const struct config_program comet_program = {
 	.name = "comet",
 	.summary = "holds the connections of many clients and pushes to them",
@@ -151,7 +139,7 @@ int main(int argc, char **argv)
 	signals_block();
 	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
 	raise_file_limit();
-	name_server(p);
+	node_name(p->cfg.server_id, p->server_id);
 	if ((rc = start(p)) == 0)
 		say_what_to_try(p, argv[0]);
 	if (rc == -ECANCELED)

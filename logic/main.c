@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/node_name.h"
 #include "common/base/reload.h"
 #include "common/base/signals.h"
 #include "common/base/standard_files.h"
@@ -26,8 +27,8 @@
 /* Everything that is started, in the order of start; stop goes the other way and skips NULLs. */
 struct program {
 	struct config cfg;
-	char instance[128]; /* in the registry */
-	char writer[160];   /* the same, and its start: the name under which pushes are numbered, see bus_redis.c */
+	char instance[NODE_NAME_BYTES]; /* in the registry */
+	char writer[160]; /* the same, and its start: the name under which pushes are numbered, see bus_redis.c */
 	struct redis_pipe *calls;
 	struct redis_pipe *pushes; /* of its own, so that a large push delays no answer to a comet */
 	struct logic logic;
@@ -42,14 +43,7 @@ static void stop(struct program *p);
 
 static void name_instance(struct program *p)
 {
-	char host[64] = "logic";
-
-	if (p->cfg.logic_id[0] != '\0') {
-		(void)snprintf(p->instance, sizeof(p->instance), "%s", p->cfg.logic_id);
-	} else {
-		(void)gethostname(host, sizeof(host) - 1);
-		(void)snprintf(p->instance, sizeof(p->instance), "%s-%d", host, (int)getpid());
-	}
+	node_name(p->cfg.logic_id, p->instance);
 	(void)snprintf(p->writer, sizeof(p->writer), "%s-%llx", p->instance, (unsigned long long)clock_wall_ms());
 }
 

@@ -12,6 +12,8 @@
 #include "common/config/networks.h"
 #include "common/config/origins.h"
 
+#define NAME_BYTES_MAX 127
+
 /* NULL when the address is good, or its fault. `wide_fault` is the fault of an address beyond loopback, NULL where
  * that is fine. */
 static const char *fault_of(const char *text, const char *wide_fault)
@@ -212,6 +214,14 @@ static int check_proxies(const struct config *cfg, FILE *errors)
 	return good ? 0 : -ERR_CONFIG;
 }
 
+/* A longer one would be cut off, and two could become one. */
+static int check_names(const struct config *cfg, FILE *errors)
+{
+	if (strlen(cfg->server_id) > NAME_BYTES_MAX || strlen(cfg->logic_id) > NAME_BYTES_MAX)
+		return complain(errors, "server.id and logic.id must have at most 127 bytes");
+	return 0;
+}
+
 int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 {
 	bool good = check_binds(cfg, errors) == 0;
@@ -221,6 +231,7 @@ int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 	good &= check_auth(cfg, is_logic, errors) == 0;
 	good &= check_origins(cfg, errors) == 0;
 	good &= check_proxies(cfg, errors) == 0;
+	good &= check_names(cfg, errors) == 0;
 	good &= config_redis_check(cfg, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }

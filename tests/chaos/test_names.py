@@ -100,6 +100,31 @@ def start_second(house, name, **settings):
     return Second(arguments, pathlib.Path(house.directory) / f"second-{name}.txt")
 
 
+CONTAINER = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+
+
+@pytest.mark.skipif(subprocess.run([*CONTAINER, "true"], capture_output=True, check=False).returncode != 0,
+                    reason="no process namespaces here")
+@pytest.mark.house(comets=0, logics=1)
+def test_in_containers_with_one_host_name_each_has_a_name_of_its_own(house):
+    """All are process 1."""
+    redis = house.redis()
+    common = ["-o", "redis.addr=%s:%d" % house.address("redis", "redis"), "-o", "http.bind="]
+    comet = [BUILD / "comet", "-o", "logic.mode=redis", "-o", "tcp.bind=127.0.0.1:0", "-o", "websocket.bind=", *common]
+    logic = [BUILD / "comet-logic", *common]
+    running = [subprocess.Popen([*CONTAINER, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+               for command in (comet, comet, logic, logic)]
+    try:
+        wait_until(lambda: redis.scard("comet:servers") == 2 and redis.zcard("comet:logics") == 3, "all four are there")
+        names = redis.smembers("comet:servers") | (set(redis.zrange("comet:logics", 0, -1)) - {b"logic-1"})
+        begin = f"{socket.gethostname()}-1-"
+        assert len(names) == 4 and all(name.decode().startswith(begin) for name in names), names
+    finally:
+        for process in running:
+            process.kill()
+            process.wait(TIMEOUT)
+
+
 @pytest.mark.house(comets=1, logics=1)
 def test_a_second_comet_of_one_name_does_not_start(house, crowd):
     first = crowd.join("comet-1", "k")

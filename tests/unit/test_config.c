@@ -614,6 +614,14 @@ static void a_prefix_in_redis_is_a_plain_word(void **state)
 	check_says("redis.prefix=" LONG64, "");
 }
 
+static void names_have_at_most_127_bytes(void **state)
+{
+#define NAME127 "server.id=" LONG64 "012345678901234567890123456789012345678901234567890123456789012"
+	(void)state;
+	check_says(NAME127, "");
+	check_says(NAME127 "x", "server.id and logic.id must have at most 127 bytes\n");
+}
+
 static void what_stands_before_an_at_is_never_shown(void **state)
 {
 #define FORMS "must be host:port, [v6]:port, unix:/path or redis://user:password@host:port/db\n"
@@ -986,6 +994,7 @@ int main(void)
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
 		config_test(tokens_need_keys_that_can_be_read),
 		config_test(a_prefix_in_redis_is_a_plain_word),
+		config_test(names_have_at_most_127_bytes),
 		config_test(what_stands_before_an_at_is_never_shown),
 		config_test(an_address_with_more_in_it_settles_into_plain_settings),
 		config_test(a_webhook_needs_an_address_and_less_time_than_logic),
