@@ -14,9 +14,9 @@
 #include "common/base/json.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
-#include "common/base/version.h"
 #include "common/wire/wire_text.h"
 #include "logic/auth_calls.h"
+#include "logic/web.h"
 
 /* A longer body is no answer for us. */
 #define ANSWER_MAX 65536
@@ -158,43 +158,13 @@ static size_t take_part(char *bytes, size_t size, size_t n, void *arg)
 	return n;
 }
 
-/* With auth.ca_file its authorities and no others: a libcurl that was built with a folder of the system's would believe
- * those, too. */
-static bool choose_authorities(CURL *curl, const char *ca_file)
-{
-	return ca_file[0] == '\0' || (curl_easy_setopt(curl, CURLOPT_CAINFO, ca_file) == CURLE_OK &&
-				      curl_easy_setopt(curl, CURLOPT_CAPATH, NULL) == CURLE_OK);
-}
-
 /* A handle with all settings that are the same in all calls. */
 static CURL *make_handle(const struct auth_webhook *w)
 {
-	const struct config *cfg = w->cfg;
-	CURL *curl = curl_easy_init();
-	char agent[128];
-	bool good;
+	CURL *curl = web_handle(w->cfg->auth_url, w->cfg->auth_ca_file);
 
-	if (curl == NULL)
-		return NULL;
-	(void)snprintf(agent, sizeof(agent), "comet/%s", version_text);
-	/* The handle takes nothing from its surroundings: no redirect, no proxy of the environment, no other protocol, no
-	 * signal. */
-	good = curl_easy_setopt(curl, CURLOPT_URL, cfg->auth_url) == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_NOPROXY, "*") == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_USERAGENT, agent) == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_HTTPHEADER, w->headers) == CURLE_OK &&
-	       curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK &&
-	       /* The system caches names. A cache here would let a name seem found while no name server answers. */
-	       curl_easy_setopt(curl, CURLOPT_DNS_CACHE_TIMEOUT, 0L) == CURLE_OK &&
-	       /* Without this the end of a call would wait for a name server that does not answer. */
-	       curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L) == CURLE_OK &&
-	       choose_authorities(curl, cfg->auth_ca_file);
-	if (good)
+	if (curl == NULL || (curl_easy_setopt(curl, CURLOPT_HTTPHEADER, w->headers) == CURLE_OK &&
+			     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK))
 		return curl;
 	curl_easy_cleanup(curl);
 	return NULL;
