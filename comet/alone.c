@@ -194,9 +194,13 @@ static int make(const struct config *cfg, const char *server_id, push_sink *sink
 		goto free_auth;
 	if ((rc = upstream_memory_new((size_t)cfg->limits_upstream_bytes, &a->logic.upstream)) < 0)
 		goto free_registry;
+	if ((rc = auth_start(a->logic.auth)) < 0)
+		goto free_upstream;
 	*out = a;
 	return 0;
 
+free_upstream:
+	upstream_memory_free(&a->logic.upstream);
 free_registry:
 	registry_memory_free(&a->logic.registry);
 free_auth:

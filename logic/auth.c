@@ -42,6 +42,12 @@ int auth_new(const struct config *cfg, struct auth **out)
 	return 0;
 }
 
+int auth_start(struct auth *a)
+{
+	OBJ_CHECK(a, AUTH_MAGIC);
+	return a->jwt != NULL ? auth_jwt_start(a->jwt) : 0;
+}
+
 void auth_free(struct auth **auth)
 {
 	struct auth *a = *auth;

@@ -13,6 +13,8 @@ struct auth;
 
 /* Reads the keys, where the mode has some. cfg outlives it. 0; -ERR_CONFIG (logged, with what to set); -ENOMEM. */
 int auth_new(const struct config *cfg, struct auth **out);
+/* Before the first question: the thread that fetches keys begins, where the settings ask for one. 0, or thread_spawn's errors. */
+int auth_start(struct auth *a);
 /* Nobody asks any more. */
 void auth_free(struct auth **a);
 

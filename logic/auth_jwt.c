@@ -14,6 +14,7 @@
 #include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/wire/wire.h"
+#include "logic/jwks.h"
 #include "logic/jwt.h"
 
 /* No file of a key is longer. */
@@ -24,7 +25,9 @@
 struct auth_jwt {
 	unsigned magic;
 #define AUTH_JWT_MAGIC 0xa07437e1
-	const struct config *cfg; /* set once */
+	/* set once */
+	const struct config *cfg;
+	struct jwks *jwks; /* NULL: there is no auth.jwks_url */
 	/* under lock: which keys these are; a set itself does not change */
 	struct lock lock;
 	struct jwt_keys *keys;
@@ -99,8 +102,9 @@ static int add_entry(struct jwt_keys *keys, const char *entry, uint8_t bytes[KEY
 
 	(void)snprintf(text, sizeof(text), "%s", entry);
 	if (!split_entry(text, &kid, &alg, &path))
-		return complain(entry, "is not [KID=]ALGORITHM:FILE with HS256, RS256 or ES256");
-	if ((rc = read_file(path, alg == JWT_HS256, bytes, &n)) < 0)
+		return complain(entry,
+				"is not [KID=]ALGORITHM:FILE with HS256, RS256, RS384, RS512, ES256, ES384 or EdDSA");
+	if ((rc = read_file(path, jwt_alg_kind(alg) == JWT_SECRET, bytes, &n)) < 0)
 		return complain(entry, err_text(rc));
 	if ((rc = jwt_keys_add(keys, kid, alg, bytes, n, &fault)) == -ERR_CONFIG)
 		return complain(entry, fault);
@@ -118,8 +122,8 @@ static int read_keys(const struct config *cfg, struct jwt_keys **out)
 
 	for (; rc == 0 && config_list_next(&rest, entry, sizeof(entry)); n++)
 		rc = add_entry(keys, entry, bytes);
-	if (rc == 0 && n == 0)
-		rc = complain("", "none is there; auth.mode = jwt needs one");
+	if (rc == 0 && n == 0 && cfg->auth_jwks_url[0] == '\0')
+		rc = complain("", "none is there; auth.mode = jwt needs one, or auth.jwks_url");
 	if (bytes != NULL)
 		explicit_bzero(bytes, KEY_FILE_MAX);
 	free(bytes);
@@ -137,7 +141,11 @@ int auth_jwt_new(const struct config *cfg, struct auth_jwt **out)
 
 	if (a == NULL)
 		return -ENOMEM;
-	if ((rc = read_keys(cfg, &a->keys)) < 0) {
+	if ((rc = read_keys(cfg, &a->keys)) == 0 && cfg->auth_jwks_url[0] != '\0')
+		rc = jwks_new(cfg, &a->jwks);
+	if (rc < 0) {
+		if (a->keys != NULL)
+			jwt_keys_unref(&a->keys);
 		free(a);
 		return rc;
 	}
@@ -148,11 +156,19 @@ int auth_jwt_new(const struct config *cfg, struct auth_jwt **out)
 	return 0;
 }
 
+int auth_jwt_start(struct auth_jwt *a)
+{
+	OBJ_CHECK(a, AUTH_JWT_MAGIC);
+	return a->jwks != NULL ? jwks_start(a->jwks) : 0;
+}
+
 void auth_jwt_free(struct auth_jwt **jwt)
 {
 	struct auth_jwt *a = *jwt;
 
 	OBJ_CHECK(a, AUTH_JWT_MAGIC);
+	if (a->jwks != NULL)
+		jwks_free(&a->jwks);
 	jwt_keys_unref(&a->keys);
 	lock_fini(&a->lock);
 	a->magic = 0;
@@ -395,11 +411,33 @@ static int take_told(const struct config *cfg, const struct told *told, struct a
 	return read_dialect(told->said, who);
 }
 
+/* With all keys that are known now. */
+static int read_token(struct auth_jwt *a, const char *token, size_t n, json_t **claims, struct jwt_refusal *why)
+{
+	struct jwt_keys *files = keys_of(a), *fetched = a->jwks != NULL ? jwks_keys(a->jwks) : NULL;
+	int rc = jwt_read(&(struct jwt_sets){files, fetched}, token, n, claims, why);
+
+	jwt_keys_unref(&files);
+	if (fetched != NULL)
+		jwt_keys_unref(&fetched);
+	return rc;
+}
+
+/* A key that is not known may be one that the login service has only just begun to use: then its client comes again. */
+static int turn_away(struct auth_jwt *a, const struct jwt_refusal *why, struct auth_identity *who)
+{
+	int rc = auth_refuse(who, why->cause, NULL);
+
+	if (why->cause != AUTH_UNKNOWN_KEY || a->jwks == NULL || !jwks_may_come(a->jwks, why->kid))
+		return rc;
+	who->cause = AUTH_JWKS;
+	return -ERR_NO_LOGIC;
+}
+
 int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struct auth_identity *who)
 {
-	struct jwt_keys *keys;
 	json_t *said, *claims = NULL;
-	enum auth_cause why;
+	struct jwt_refusal why;
 	const char *token;
 	size_t n;
 	int rc;
@@ -409,11 +447,9 @@ int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struc
 		json_decref(said);
 		return rc == -ENOMEM ? rc : auth_refuse(who, AUTH_MALFORMED, NULL);
 	}
-	keys = keys_of(a);
-	rc = jwt_read(keys, token, n, &claims, &why);
-	jwt_keys_unref(&keys);
+	rc = read_token(a, token, n, &claims, &why);
 	if (rc == -ERR_REFUSED)
-		rc = auth_refuse(who, why, NULL);
+		rc = turn_away(a, &why, who);
 	else if (rc == 0)
 		rc = take_told(a->cfg, &(struct told){claims, json_is_object(said) ? said : NULL}, who);
 	json_decref(claims);

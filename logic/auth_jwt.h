@@ -10,11 +10,13 @@ struct auth_jwt;
 
 /* Reads auth.jwt_keys; cfg outlives it. 0; -ERR_CONFIG (logged); -ENOMEM. */
 int auth_jwt_new(const struct config *cfg, struct auth_jwt **out);
+/* Keys of auth.jwks_url begin to come, where it is set. 0, or thread_spawn's errors. */
+int auth_jwt_start(struct auth_jwt *a);
 void auth_jwt_free(struct auth_jwt **a);
 /* To read the files again. NULL: nothing to reload. */
 struct reload_part auth_jwt_reload(struct auth_jwt *a);
 
-/* *who is zero. 0; -ERR_REFUSED; -ENOMEM. */
+/* *who is zero. 0; -ERR_REFUSED; -ERR_NO_LOGIC: its key may come in a moment; -ENOMEM. */
 int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struct auth_identity *who);
 
 #endif

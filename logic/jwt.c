@@ -3,58 +3,20 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
 #include "common/base/json.h"
-
-/* ---- base64url ---- */
-
-static int digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-/* No padding, and bits that are left over must be zero: so a signature has one spelling only. Malloc'ed.
- * -EBADMSG, -ENOMEM. */
-static int decode(const char *text, size_t n, uint8_t **out, size_t *bytes)
-{
-	unsigned bits = 0, held = 0;
-
-	*bytes = 0;
-	if (n % 4 == 1)
-		return -EBADMSG;
-	if ((*out = malloc(n / 4 * 3 + 3)) == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++) {
-		int d = digit(text[i]);
-
-		if (d < 0)
-			return -EBADMSG;
-		bits = bits << 6 | (unsigned)d;
-		held += 6;
-		if (held >= 8) {
-			held -= 8;
-			(*out)[(*bytes)++] = (uint8_t)(bits >> held);
-			bits &= (1u << held) - 1;
-		}
-	}
-	return bits == 0 ? 0 : -EBADMSG;
-}
+#include "logic/base64url.h"
 
 /* A part that is a JSON object. -EBADMSG, -ENOMEM. */
 static int decode_object(const char *text, size_t n, json_t **out)
 {
 	uint8_t *bytes = NULL;
 	size_t used;
-	int rc = decode(text, n, &bytes, &used);
+	int rc = base64url_decode(text, n, &bytes, &used);
 
 	if (rc == 0) {
 		*out = json_read(bytes, used, JSON_REJECT_DUPLICATES);
@@ -91,44 +53,80 @@ static bool split(const char *token, size_t n, struct parts *p)
 	return true;
 }
 
-static int refuse(enum auth_cause *why, enum auth_cause cause)
+static int refuse(struct jwt_refusal *why, enum auth_cause cause)
 {
-	*why = cause;
+	*why = (struct jwt_refusal){.cause = cause};
 	return -ERR_REFUSED;
 }
 
-static int verify(const struct jwt_keys *keys, const json_t *header, const struct parts *p, const uint8_t *signature,
-		  size_t signature_bytes, enum auth_cause *why)
+static int refuse_kid(struct jwt_refusal *why, const char *kid)
 {
-	const json_t *kid = json_object_get(header, "kid"), *alg_name = json_object_get(header, "alg");
-	enum jwt_alg alg;
+	(void)refuse(why, AUTH_UNKNOWN_KEY);
+	(void)snprintf(why->kid, sizeof(why->kid), "%s", kid);
+	return -ERR_REFUSED;
+}
 
-	if (json_object_get(header, "crit") != NULL || !json_is_string(alg_name) ||
-	    (kid != NULL && !json_is_string(kid)))
-		return refuse(why, AUTH_MALFORMED);
-	if (!jwt_alg_find(json_string_value(alg_name), json_string_length(alg_name), &alg))
-		return refuse(why, AUTH_ALGORITHM);
-	/* An empty name is none, and must not be taken for that of the keys without one. */
-	if (kid != NULL && json_string_length(kid) == 0)
-		return refuse(why, AUTH_UNKNOWN_KEY);
-	switch (jwt_keys_verify(keys, json_string_value(kid), alg, p->header,
-				(size_t)(p->claims + p->claims_bytes - p->header), signature, signature_bytes)) {
+/* The text that was signed, and its signature. */
+struct proof {
+	enum jwt_alg alg;
+	const char *text;
+	size_t text_bytes;
+	const uint8_t *signature;
+	size_t signature_bytes;
+};
+
+static enum jwt_verdict try_sets(const struct jwt_sets *sets, const char *kid, const struct proof *p)
+{
+	enum jwt_verdict verdict =
+		jwt_keys_verify(sets->files, kid, p->alg, p->text, p->text_bytes, p->signature, p->signature_bytes);
+
+	if (verdict == JWT_GOOD || verdict == JWT_NO_MEMORY || sets->fetched == NULL ||
+	    (kid[0] != '\0' && verdict != JWT_UNKNOWN_KEY)) /* a name in a file covers the same name elsewhere */
+		return verdict;
+	return jwt_keys_verify(sets->fetched, kid, p->alg, p->text, p->text_bytes, p->signature, p->signature_bytes);
+}
+
+/* A name that is not known may be that of a key which the operator gave no name. */
+static int judge(const struct jwt_sets *sets, const char *kid, const struct proof *p, struct jwt_refusal *why)
+{
+	enum jwt_verdict verdict = try_sets(sets, kid != NULL ? kid : "", p);
+	bool is_known = kid == NULL || verdict != JWT_UNKNOWN_KEY;
+
+	if (!is_known)
+		verdict = try_sets(sets, "", p);
+	switch (verdict) {
 	case JWT_GOOD:
 		return 0;
 	case JWT_NO_MEMORY:
 		return -ENOMEM;
-	case JWT_UNKNOWN_KEY:
-		return refuse(why, AUTH_UNKNOWN_KEY);
 	case JWT_WRONG_ALG:
-		return refuse(why, AUTH_ALGORITHM);
+		return is_known ? refuse(why, AUTH_ALGORITHM) : refuse_kid(why, kid);
+	case JWT_WRONG_SIGNATURE:
+		return is_known ? refuse(why, AUTH_SIGNATURE) : refuse_kid(why, kid);
 	default:
-		return refuse(why, AUTH_SIGNATURE);
+		return refuse_kid(why, kid != NULL ? kid : "");
 	}
 }
 
-int jwt_read(const struct jwt_keys *keys, const char *token, size_t n, json_t **claims, enum auth_cause *why)
+static int verify(const struct jwt_sets *sets, const json_t *header, struct proof *p, struct jwt_refusal *why)
+{
+	const json_t *kid = json_object_get(header, "kid"), *alg_name = json_object_get(header, "alg");
+
+	if (json_object_get(header, "crit") != NULL || !json_is_string(alg_name) ||
+	    (kid != NULL && !json_is_string(kid)))
+		return refuse(why, AUTH_MALFORMED);
+	if (!jwt_alg_find(json_string_value(alg_name), json_string_length(alg_name), &p->alg))
+		return refuse(why, AUTH_ALGORITHM);
+	/* An empty name is none, and must not be taken for that of the keys without one. */
+	if (kid != NULL && json_string_length(kid) == 0)
+		return refuse(why, AUTH_UNKNOWN_KEY);
+	return judge(sets, json_string_value(kid), p, why);
+}
+
+int jwt_read(const struct jwt_sets *sets, const char *token, size_t n, json_t **claims, struct jwt_refusal *why)
 {
 	struct parts p;
+	struct proof proof;
 	json_t *header = NULL;
 	uint8_t *signature = NULL;
 	size_t signature_bytes;
@@ -137,8 +135,14 @@ int jwt_read(const struct jwt_keys *keys, const char *token, size_t n, json_t **
 	if (!split(token, n, &p))
 		return refuse(why, AUTH_MALFORMED);
 	if ((rc = decode_object(p.header, p.header_bytes, &header)) == 0 &&
-	    (rc = decode(p.signature, p.signature_bytes, &signature, &signature_bytes)) == 0 &&
-	    (rc = verify(keys, header, &p, signature, signature_bytes, why)) == 0)
+	    (rc = base64url_decode(p.signature, p.signature_bytes, &signature, &signature_bytes)) == 0) {
+		proof = (struct proof){.text = p.header,
+				       .text_bytes = (size_t)(p.claims + p.claims_bytes - p.header),
+				       .signature = signature,
+				       .signature_bytes = signature_bytes};
+		rc = verify(sets, header, &proof, why);
+	}
+	if (rc == 0)
 		rc = decode_object(p.claims, p.claims_bytes, claims);
 	free(signature);
 	json_decref(header);

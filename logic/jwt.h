@@ -10,12 +10,23 @@
 #include "logic/auth_identity.h"
 #include "logic/jwt_keys.h"
 
-/* Of the header only alg and kid are looked at: jku, x5u, jwk and their like point to keys that the sender chose. A token
- * with crit is refused, since it asks for extensions that we do not know; so are "none", members that come twice, base64url
- * with padding or with bits left over, and nesting deeper than JSON_DEPTH_MAX. Claims are not judged here.
+/* The keys that are known: those of files, and those of auth.jwks_url (NULL: none). */
+struct jwt_sets {
+	const struct jwt_keys *files, *fetched;
+};
+
+struct jwt_refusal {
+	enum auth_cause cause;
+	char kid[64]; /* AUTH_UNKNOWN_KEY: the name that is not known, perhaps cut; else empty */
+};
+
+/* A token that names a key is checked with the key of exactly this name, in a file first; where there is none, and for a token that names none,
+ * with all keys that have no name. Of the header only alg and kid are looked at: jku, x5u, jwk and their like point to keys that the
+ * sender chose. A token with crit is refused, since it asks for extensions that we do not know; so are "none", members that come twice,
+ * base64url with padding or with bits left over, and nesting deeper than JSON_DEPTH_MAX. Claims are not judged here.
  *   0             *claims is the caller's
  *   -ERR_REFUSED  *why says why
  *   -ENOMEM */
-int jwt_read(const struct jwt_keys *keys, const char *token, size_t n, json_t **claims, enum auth_cause *why);
+int jwt_read(const struct jwt_sets *sets, const char *token, size_t n, json_t **claims, struct jwt_refusal *why);
 
 #endif

@@ -19,7 +19,23 @@
 #define SECRET_BYTES_MIN 32   /* RFC 7518, 3.2: as long as the hash */
 #define RSA_BITS_MIN     2048 /* RFC 7518, 3.3 */
 #define SHA256_BYTES     32
-#define ES256_BYTES      64 /* two numbers of 32 bytes */
+
+/* RFC 7518, 3.1, and RFC 8037, 3.1. */
+static const struct alg {
+	const char *name;
+	enum jwt_kind kind;
+	const EVP_MD *(*hash)(void); /* NULL: the signature has its own */
+	const char *group;           /* JWT_EC: its curve, by the name that OpenSSL has for it */
+	unsigned number_bytes;       /* JWT_EC: of each of the two numbers that are the signature */
+} algs[JWT_ALGS] = {
+	[JWT_HS256] = {"HS256", JWT_SECRET, EVP_sha256, NULL, 0},
+	[JWT_RS256] = {"RS256", JWT_RSA, EVP_sha256, NULL, 0},
+	[JWT_RS384] = {"RS384", JWT_RSA, EVP_sha384, NULL, 0},
+	[JWT_RS512] = {"RS512", JWT_RSA, EVP_sha512, NULL, 0},
+	[JWT_ES256] = {"ES256", JWT_EC, EVP_sha256, "prime256v1", 32},
+	[JWT_ES384] = {"ES384", JWT_EC, EVP_sha384, "secp384r1", 48},
+	[JWT_EDDSA] = {"EdDSA", JWT_ED25519, NULL, NULL, 0},
+};
 
 struct jwt_key {
 	char *kid;
@@ -40,14 +56,22 @@ struct jwt_keys {
 
 bool jwt_alg_find(const char *name, size_t n, enum jwt_alg *alg)
 {
-	static const char *const names[JWT_ALGS] = {"HS256", "RS256", "ES256"};
-
 	for (unsigned i = 0; i < JWT_ALGS; i++)
-		if (strlen(names[i]) == n && memcmp(names[i], name, n) == 0) {
+		if (strlen(algs[i].name) == n && memcmp(algs[i].name, name, n) == 0) {
 			*alg = (enum jwt_alg)i;
 			return true;
 		}
 	return false;
+}
+
+enum jwt_kind jwt_alg_kind(enum jwt_alg alg)
+{
+	return algs[alg].kind;
+}
+
+const char *jwt_alg_group(enum jwt_alg alg)
+{
+	return algs[alg].group;
 }
 
 /* ---- the set ---- */
@@ -126,22 +150,32 @@ static int read_secret(struct jwt_key *key, const uint8_t *bytes, size_t n, cons
 	return 0;
 }
 
-static const char *fault_of_rsa(const EVP_PKEY *key)
-{
-	if (EVP_PKEY_get_base_id(key) != EVP_PKEY_RSA)
-		return "is no RSA key, as RS256 needs";
-	return EVP_PKEY_get_bits(key) < RSA_BITS_MIN ? "is an RSA key of less than 2048 bits" : NULL;
-}
-
-static const char *fault_of_ec(const EVP_PKEY *key)
+static bool is_on(const EVP_PKEY *key, const char *wanted)
 {
 	char group[32];
 	size_t n;
 
-	if (EVP_PKEY_get_base_id(key) != EVP_PKEY_EC || EVP_PKEY_get_group_name(key, group, sizeof(group), &n) != 1 ||
-	    strcmp(group, "prime256v1") != 0)
-		return "is no key on the curve P-256, as ES256 needs";
-	return NULL;
+	return EVP_PKEY_get_group_name(key, group, sizeof(group), &n) == 1 && strcmp(group, wanted) == 0;
+}
+
+/* NULL: it is a key for this algorithm. */
+static const char *fault_of(const EVP_PKEY *key, enum jwt_alg alg)
+{
+	int id = EVP_PKEY_get_base_id(key);
+
+	switch (algs[alg].kind) {
+	case JWT_RSA:
+		if (id != EVP_PKEY_RSA)
+			return "is no RSA key, as RS256, RS384 and RS512 need";
+		return EVP_PKEY_get_bits(key) < RSA_BITS_MIN ? "is an RSA key of less than 2048 bits" : NULL;
+	case JWT_EC:
+		if (id == EVP_PKEY_EC && is_on(key, algs[alg].group))
+			return NULL;
+		return alg == JWT_ES256 ? "is no key on the curve P-256, as ES256 needs"
+					: "is no key on the curve P-384, as ES384 needs";
+	default:
+		return id == EVP_PKEY_ED25519 ? NULL : "is no Ed25519 key, as EdDSA needs";
+	}
 }
 
 static int read_public(struct jwt_key *key, const uint8_t *bytes, size_t n, const char **fault)
@@ -158,16 +192,39 @@ static int read_public(struct jwt_key *key, const uint8_t *bytes, size_t n, cons
 				 ? "is a private key: it belongs to the issuer of tokens; give its public key"
 				 : "has no public key in PEM (-----BEGIN PUBLIC KEY-----)";
 	else
-		*fault = key->alg == JWT_RS256 ? fault_of_rsa(key->public_key) : fault_of_ec(key->public_key);
+		*fault = fault_of(key->public_key, key->alg);
 	return *fault == NULL ? 0 : -ERR_CONFIG;
 }
 
-static bool has_kid(const struct jwt_keys *keys, const char *kid)
+unsigned jwt_keys_count(const struct jwt_keys *keys)
 {
+	OBJ_CHECK(keys, JWT_KEYS_MAGIC);
+	return keys->n;
+}
+
+bool jwt_keys_has(const struct jwt_keys *keys, const char *kid)
+{
+	OBJ_CHECK(keys, JWT_KEYS_MAGIC);
 	for (unsigned i = 0; i < keys->n; i++)
 		if (strcmp(keys->keys[i].kid, kid) == 0)
 			return true;
 	return false;
+}
+
+/* NULL: the set takes a key of this name. */
+static const char *fault_of_name(const struct jwt_keys *keys, const char *kid)
+{
+	if (keys->n == JWT_KEYS_MAX)
+		return "is one key too many";
+	return kid[0] != '\0' && jwt_keys_has(keys, kid) ? "has the name of another key" : NULL;
+}
+
+static int add(struct jwt_keys *keys, const char *kid, struct jwt_key *key)
+{
+	if ((key->kid = strdup(kid)) == NULL)
+		return -ENOMEM;
+	keys->keys[keys->n++] = *key;
+	return 0;
 }
 
 int jwt_keys_add(struct jwt_keys *keys, const char *kid, enum jwt_alg alg, const void *bytes, size_t n,
@@ -176,19 +233,25 @@ int jwt_keys_add(struct jwt_keys *keys, const char *kid, enum jwt_alg alg, const
 	struct jwt_key key = {.alg = alg};
 	int rc;
 
-	*fault = NULL;
-	if (keys->n == JWT_KEYS_MAX || (kid[0] != '\0' && has_kid(keys, kid))) {
-		*fault = keys->n == JWT_KEYS_MAX ? "is one key too many" : "has the name of another key";
+	if ((*fault = fault_of_name(keys, kid)) != NULL)
 		return -ERR_CONFIG;
-	}
-	rc = alg == JWT_HS256 ? read_secret(&key, bytes, n, fault) : read_public(&key, bytes, n, fault);
-	if (rc == 0 && (key.kid = strdup(kid)) == NULL)
-		rc = -ENOMEM;
+	rc = algs[alg].kind == JWT_SECRET ? read_secret(&key, bytes, n, fault) : read_public(&key, bytes, n, fault);
+	if (rc == 0)
+		rc = add(keys, kid, &key);
 	if (rc < 0)
 		key_fini(&key);
-	else
-		keys->keys[keys->n++] = key;
 	return rc;
+}
+
+int jwt_keys_add_public(struct jwt_keys *keys, const char *kid, enum jwt_alg alg, EVP_PKEY *public_key,
+			const char **fault)
+{
+	struct jwt_key key = {.alg = alg, .public_key = public_key};
+
+	BUG_UNLESS(algs[alg].kind != JWT_SECRET);
+	if ((*fault = fault_of_name(keys, kid)) != NULL || (*fault = fault_of(public_key, alg)) != NULL)
+		return -ERR_CONFIG;
+	return add(keys, kid, &key);
 }
 
 /* ---- checking ---- */
@@ -206,13 +269,14 @@ static enum jwt_verdict verify_hmac(const struct jwt_key *key, const void *text,
 	return CRYPTO_memcmp(right, signature, sizeof(right)) == 0 ? JWT_GOOD : JWT_WRONG_SIGNATURE;
 }
 
-static enum jwt_verdict verify_with(EVP_PKEY *key, const void *text, size_t text_bytes, const uint8_t *signature,
-				    size_t signature_bytes)
+static enum jwt_verdict verify_with(const struct jwt_key *key, const void *text, size_t text_bytes,
+				    const uint8_t *signature, size_t signature_bytes)
 {
+	const EVP_MD *hash = algs[key->alg].hash != NULL ? algs[key->alg].hash() : NULL;
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	enum jwt_verdict verdict = JWT_NO_MEMORY;
 
-	if (ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key) == 1)
+	if (ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, hash, NULL, key->public_key) == 1)
 		verdict = EVP_DigestVerify(ctx, signature, signature_bytes, text, text_bytes) == 1
 				  ? JWT_GOOD
 				  : JWT_WRONG_SIGNATURE;
@@ -222,19 +286,20 @@ static enum jwt_verdict verify_with(EVP_PKEY *key, const void *text, size_t text
 }
 
 /* A token has the two numbers as they are; OpenSSL wants them in DER. */
-static enum jwt_verdict verify_ecdsa(EVP_PKEY *key, const void *text, size_t text_bytes, const uint8_t *signature,
-				     size_t signature_bytes)
+static enum jwt_verdict verify_ecdsa(const struct jwt_key *key, const void *text, size_t text_bytes,
+				     const uint8_t *signature, size_t signature_bytes)
 {
+	const unsigned number_bytes = algs[key->alg].number_bytes;
 	enum jwt_verdict verdict = JWT_NO_MEMORY;
 	BIGNUM *r, *s;
 	ECDSA_SIG *pair;
 	uint8_t *der = NULL;
 	int n;
 
-	if (signature_bytes != ES256_BYTES)
+	if (signature_bytes != 2 * (size_t)number_bytes)
 		return JWT_WRONG_SIGNATURE;
-	r = BN_bin2bn(signature, ES256_BYTES / 2, NULL);
-	s = BN_bin2bn(signature + ES256_BYTES / 2, ES256_BYTES / 2, NULL);
+	r = BN_bin2bn(signature, (int)number_bytes, NULL);
+	s = BN_bin2bn(signature + number_bytes, (int)number_bytes, NULL);
 	pair = ECDSA_SIG_new();
 	if (r == NULL || s == NULL || pair == NULL || ECDSA_SIG_set0(pair, r, s) != 1) {
 		BN_free(r);
@@ -250,13 +315,13 @@ static enum jwt_verdict verify_ecdsa(EVP_PKEY *key, const void *text, size_t tex
 static enum jwt_verdict verify_by(const struct jwt_key *key, const void *text, size_t text_bytes,
 				  const uint8_t *signature, size_t signature_bytes)
 {
-	switch (key->alg) {
-	case JWT_HS256:
+	switch (algs[key->alg].kind) {
+	case JWT_SECRET:
 		return verify_hmac(key, text, text_bytes, signature, signature_bytes);
-	case JWT_ES256:
-		return verify_ecdsa(key->public_key, text, text_bytes, signature, signature_bytes);
+	case JWT_EC:
+		return verify_ecdsa(key, text, text_bytes, signature, signature_bytes);
 	default:
-		return verify_with(key->public_key, text, text_bytes, signature, signature_bytes);
+		return verify_with(key, text, text_bytes, signature, signature_bytes);
 	}
 }
 
@@ -269,7 +334,7 @@ enum jwt_verdict jwt_keys_verify(const struct jwt_keys *keys, const char *kid, e
 	for (unsigned i = 0; i < keys->n && verdict != JWT_GOOD && verdict != JWT_NO_MEMORY; i++) {
 		const struct jwt_key *key = &keys->keys[i];
 
-		if (strcmp(key->kid, kid != NULL ? kid : "") != 0)
+		if (strcmp(key->kid, kid) != 0)
 			continue;
 		/* A key of the wrong algorithm is not tried, and covers up no other's verdict. */
 		if (key->alg == alg)

@@ -110,8 +110,8 @@ static int start_logic(struct program *p)
 	int rc;
 
 	p->logic.cfg = &p->cfg;
-	if ((rc = auth_new(&p->cfg, &p->logic.auth)) < 0 || (rc = redis_pipe_start(&calls, &p->calls)) < 0 ||
-	    (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
+	if ((rc = auth_new(&p->cfg, &p->logic.auth)) < 0 || (rc = auth_start(p->logic.auth)) < 0 ||
+	    (rc = redis_pipe_start(&calls, &p->calls)) < 0 || (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
 	    (rc = registry_redis_new(&p->cfg, p->calls, &p->logic.registry)) < 0 ||
 	    (rc = upstream_redis_new(&p->cfg, p->calls, &p->logic.upstream)) < 0)
 		return rc;

@@ -51,15 +51,16 @@ static int complain(FILE *errors, const char *words)
 }
 
 /* The files of [KID=]ALGORITHM:FILE, .... Which key fits which algorithm is found out when they are read. */
-static int check_jwt_keys(const char *list, FILE *errors)
+static int check_jwt_keys(const struct config *cfg, FILE *errors)
 {
+	const char *list = cfg->auth_jwt_keys;
 	char entry[4096];
 	int rc = 0;
 
-	if (!config_list_next(&list, entry, sizeof(entry)))
+	if (config_list_count(list) == 0 && cfg->auth_jwks_url[0] == '\0')
 		return complain(errors, "auth.jwt_keys must be set for auth.mode = jwt: [KID=]ALGORITHM:FILE, such as "
-					"HS256:/etc/comet/token.secret");
-	do {
+					"HS256:/etc/comet/token.secret; or auth.jwks_url");
+	while (config_list_next(&list, entry, sizeof(entry))) {
 		const char *path = strchr(entry, ':');
 
 		if (path == NULL || path[1] == '\0')
@@ -69,7 +70,7 @@ static int check_jwt_keys(const char *list, FILE *errors)
 		else
 			continue;
 		rc = -ERR_CONFIG;
-	} while (config_list_next(&list, entry, sizeof(entry)));
+	}
 	return rc;
 }
 
@@ -82,14 +83,40 @@ static size_t scheme_bytes(const char *url)
 }
 
 /* In every mode, since -t shows it in every mode. */
-static int check_url_for_secrets(const char *url, FILE *errors)
+static int check_url_for_secrets(const char *setting, const char *url, FILE *errors)
 {
 	const char *host = strstr(url, "://");
 
 	host = host != NULL ? host + 3 : url;
-	if (memchr(host, '@', strcspn(host, "/?#")) != NULL)
-		return complain(errors, "auth.url must have no password in it, since -t shows it; use auth.secret");
-	return 0;
+	if (memchr(host, '@', strcspn(host, "/?#")) == NULL)
+		return 0;
+	(void)fprintf(errors, "%s must have no password in it, since -t shows it%s\n", setting,
+		      strcmp(setting, "auth.url") == 0 ? "; use auth.secret" : "");
+	return -ERR_CONFIG;
+}
+
+static int check_ca_file(const struct config *cfg, FILE *errors)
+{
+	if (cfg->auth_ca_file[0] == '\0' || access(cfg->auth_ca_file, R_OK) == 0)
+		return 0;
+	(void)fprintf(errors, "auth.ca_file: %.200s cannot be read: %s\n", cfg->auth_ca_file, err_text(errno));
+	return -ERR_CONFIG;
+}
+
+/* Whoever can change the answer on its way can sign tokens. */
+static int check_jwks_url(const struct config *cfg, FILE *errors)
+{
+	const char *url = cfg->auth_jwks_url;
+	size_t scheme = scheme_bytes(url);
+	char host[256];
+	struct address a;
+
+	if (url[0] == '\0')
+		return 0;
+	(void)snprintf(host, sizeof(host), "%.*s", (int)strcspn(url + scheme, "/?#"), url + scheme);
+	if (scheme == 8 || (scheme == 7 && address_parse(host, &a) == 0 && address_is_loopback(&a)))
+		return check_ca_file(cfg, errors);
+	return complain(errors, "auth.jwks_url must be a https:// address; http:// is good for this machine only");
 }
 
 static int check_webhook(const struct config *cfg, bool is_logic, FILE *errors)
@@ -97,10 +124,8 @@ static int check_webhook(const struct config *cfg, bool is_logic, FILE *errors)
 	if (scheme_bytes(cfg->auth_url) == 0)
 		return complain(errors,
 				"auth.url must be set for auth.mode = webhook, to a http:// or https:// address");
-	if (cfg->auth_ca_file[0] != '\0' && access(cfg->auth_ca_file, R_OK) < 0) {
-		(void)fprintf(errors, "auth.ca_file: %.200s cannot be read: %s\n", cfg->auth_ca_file, err_text(errno));
+	if (check_ca_file(cfg, errors) < 0)
 		return -ERR_CONFIG;
-	}
 	if (cfg->auth_timeout >= cfg->logic_timeout)
 		return complain(errors, "auth.timeout must be less than logic.timeout, or a comet gives up before the "
 					"back end's answer can reach it");
@@ -113,12 +138,13 @@ static int check_webhook(const struct config *cfg, bool is_logic, FILE *errors)
 /* A comet of a cluster asks comet-logic: its files need not be here. */
 static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 {
-	if (check_url_for_secrets(cfg->auth_url, errors) < 0)
+	if (check_url_for_secrets("auth.url", cfg->auth_url, errors) < 0 ||
+	    check_url_for_secrets("auth.jwks_url", cfg->auth_jwks_url, errors) < 0)
 		return -ERR_CONFIG;
 	if (!is_logic && cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)
 		return 0;
 	if (cfg->auth_mode == CONFIG_AUTH_JWT)
-		return check_jwt_keys(cfg->auth_jwt_keys, errors);
+		return check_jwt_keys(cfg, errors) < 0 || check_jwks_url(cfg, errors) < 0 ? -ERR_CONFIG : 0;
 	return cfg->auth_mode == CONFIG_AUTH_WEBHOOK ? check_webhook(cfg, is_logic, errors) : 0;
 }
 

@@ -169,9 +169,9 @@ HOSTILE = {  # name: cause, token
     "half a signature": ("signature", lambda: hs256()[:-23]),
     "other claims under a signature": ("signature", lambda: b".".join(
         (hs256().split(b".")[0], hs256(mid=8).split(b".")[1], hs256().split(b".")[2]))),
-    "unknown kid": ("unknown_key", lambda: hs256(header={"kid": "who"})),
+    "unknown kid": ("unknown_key", lambda: hs256(tokens.OTHER_SECRET, {"kid": "who"})),
     "kid with a path": ("unknown_key", lambda: hs256(b"", {"kid": "../../../../../../dev/null"})),
-    "kid that is a file of ours": ("unknown_key", lambda: hs256(header={"kid": str(tokens.secret_file())})),
+    "kid that is a file of ours": ("unknown_key", lambda: hs256(tokens.OTHER_SECRET, {"kid": str(tokens.secret_file())})),
     "empty kid": ("unknown_key", lambda: hs256(header={"kid": ""})),
     "kid is a number": ("malformed", lambda: hs256(header={"kid": 1})),
     "kid with a zero byte": ("malformed", lambda: hs256(header={"kid": "rsa\0"})),
@@ -241,7 +241,7 @@ def test_addresses_of_keys_in_a_token_are_not_asked(connect, house):
         host, port = listener.getsockname()
         there = {"jku": f"http://{host}:{port}/keys", "x5u": f"http://{host}:{port}/certificate", "jwk": {"kty": "oct", "k": "eA"}}
         assert refused(connect, hs256(tokens.OTHER_SECRET, there))
-        assert refused(connect, hs256(header={**there, "kid": f"http://{host}:{port}/key"}))
+        assert refused(connect, hs256(tokens.OTHER_SECRET, {**there, "kid": f"http://{host}:{port}/key"}))
         come(connect, hs256(header=there)).heartbeat()  # ours by its signature, whatever else it says
         with pytest.raises(BlockingIOError):
             listener.accept()

@@ -1,5 +1,5 @@
 /* Fuzzes what reads tokens and answers about them: any bytes as a token; any bytes as the claims of a token that is signed
- * well, with the rest as what the client says beside it; any bytes as a webhook's answer. Who is let in has names that every
+ * well, with the rest as what the client says beside it; any bytes as a webhook's answer, and as a login service's keys. Who is let in has names that every
  * place that keeps them has room for. No random bytes are signed well. SPDX-License-Identifier: MIT */
 #include <ctype.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include "common/wire/wire.h"
 #include "logic/auth.h"
 #include "logic/auth_webhook.h"
+#include "logic/jwk_set.h"
 #include "tests/unit/signed_token.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
@@ -100,6 +101,18 @@ static void try_answer(const char *text, size_t n)
 	auth_identity_fini(&who);
 }
 
+static void try_set(const char *text, size_t n)
+{
+	struct jwt_keys *keys = NULL;
+	const char *fault;
+	unsigned left_out;
+	int rc = jwk_set_read(text, n, &keys, &left_out, &fault);
+
+	BUG_UNLESS(rc == 0 ? jwt_keys_count(keys) > 0 : rc == -EBADMSG && fault != NULL && keys == NULL);
+	if (rc == 0)
+		jwt_keys_unref(&keys);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
 	static struct auth *a;
@@ -115,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 		(void)check(a, text, bytes);
 	try_signed(a, data, bytes);
 	try_answer(text, bytes);
+	try_set(text, bytes);
 	free(text);
 	return 0;
 }

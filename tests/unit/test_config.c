@@ -585,7 +585,7 @@ static void tokens_need_keys_that_can_be_read(void **state)
 	/* Clients from everywhere: that is what tokens are for. */
 	assert_int_equal(config_flag(&cfg, "tcp.bind=0.0.0.0:3101", errors), 0);
 	check_says("auth.mode=jwt", "auth.jwt_keys must be set for auth.mode = jwt: [KID=]ALGORITHM:FILE, such as "
-				    "HS256:/etc/comet/token.secret\n");
+				    "HS256:/etc/comet/token.secret; or auth.jwks_url\n");
 	check_says("auth.jwt_keys=HS256:/dev/null, nonsense, a=RS256:, ES256:/nowhere",
 		   "auth.jwt_keys: nonsense is not [KID=]ALGORITHM:FILE\n"
 		   "auth.jwt_keys: a=RS256: is not [KID=]ALGORITHM:FILE\n"

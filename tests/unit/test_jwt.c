@@ -23,7 +23,8 @@ static const char p256[] = "-----BEGIN PUBLIC KEY-----\n"
 
 static struct jwt_keys *keys;
 static json_t *claims;
-static enum auth_cause why;
+static struct jwt_refusal why;
+static struct jwt_keys *fetched; /* NULL: none */
 
 static int set_up(void **state)
 {
@@ -41,6 +42,8 @@ static int tear_down(void **state)
 	seam_reset();
 	json_decref(claims);
 	jwt_keys_unref(&keys);
+	if (fetched != NULL)
+		jwt_keys_unref(&fetched);
 	return 0;
 }
 
@@ -54,7 +57,7 @@ static int read_token(const char *token, size_t n)
 	memcpy(exact, token, n);
 	json_decref(claims);
 	claims = NULL;
-	rc = jwt_read(keys, exact, n, &claims, &why);
+	rc = jwt_read(&(struct jwt_sets){keys, fetched}, exact, n, &claims, &why);
 	free(exact);
 	if (rc < 0)
 		assert_null(claims);
@@ -72,7 +75,7 @@ static int read_parts(const char *header, const char *payload)
 static void is_refused(int rc, enum auth_cause cause)
 {
 	assert_int_equal(rc, -ERR_REFUSED);
-	assert_int_equal(why, cause);
+	assert_int_equal(why.cause, cause);
 }
 
 static void a_token_of_the_standard_is_read(void **state)
@@ -141,23 +144,59 @@ static void every_bit_of_the_signed_text_counts(void **state)
 		assert_int_equal(read_token(token, cut), -ERR_REFUSED);
 }
 
-static void a_key_is_found_by_its_name_and_by_nothing_else(void **state)
+static const char other[] = "another secret, which is as long as it has to be";
+
+static void a_key_is_found_by_its_name(void **state)
 {
 	const char *fault;
 
 	(void)state;
-	is_refused(read_parts("{\"alg\":\"HS256\",\"kid\":\"a\"}", "{}"), AUTH_UNKNOWN_KEY);
-	assert_int_equal(jwt_keys_add(keys, "a", JWT_HS256, SECRET, strlen(SECRET), &fault), 0);
-	assert_int_equal(read_parts("{\"alg\":\"HS256\",\"kid\":\"a\"}", "{}"), 0);
+	assert_int_equal(jwt_keys_add(keys, "a", JWT_HS256, other, strlen(other), &fault), 0);
+	is_refused(read_parts("{\"alg\":\"HS256\",\"kid\":\"a\"}", "{}"),
+		   AUTH_SIGNATURE); /* good for the one without */
 	assert_int_equal(read_parts("{\"alg\":\"HS256\"}", "{}"), 0);
 	is_refused(read_parts("{\"alg\":\"HS256\",\"kid\":\"\"}", "{}"), AUTH_UNKNOWN_KEY);
-	is_refused(read_parts("{\"alg\":\"HS256\",\"kid\":\"A\"}", "{}"), AUTH_UNKNOWN_KEY);
 	is_refused(read_parts("{\"alg\":\"HS256\",\"kid\":null}", "{}"), AUTH_MALFORMED);
+}
+
+static void a_name_that_is_not_known_is_that_of_a_key_without_one(void **state)
+{
+	char token[512];
+	const char *fault;
+
+	(void)state;
+	assert_int_equal(read_parts("{\"alg\":\"HS256\",\"kid\":\"a\"}", "{}"), 0);
+	sign_token(token, sizeof(token), other, "{\"alg\":\"HS256\",\"kid\":\"A\"}", "{}");
+	is_refused(read_token(token, strlen(token)), AUTH_UNKNOWN_KEY);
+	assert_string_equal(why.kid, "A");
+	/* The name counts where it is known, in any set. */
+	assert_int_equal(jwt_keys_new(&fetched), 0);
+	assert_int_equal(jwt_keys_add(fetched, "A", JWT_HS256, other, strlen(other), &fault), 0);
+	assert_int_equal(read_token(token, strlen(token)), 0);
+	is_refused(read_parts("{\"alg\":\"HS256\",\"kid\":\"A\"}", "{}"), AUTH_SIGNATURE);
+	assert_string_equal(why.kid, "");
+}
+
+static void a_name_in_a_file_covers_the_same_name_elsewhere(void **state)
+{
+	char token[512];
+	const char *fault;
+
+	(void)state;
+	sign_token(token, sizeof(token), other, "{\"alg\":\"HS256\",\"kid\":\"a\"}", "{}");
+	assert_int_equal(jwt_keys_new(&fetched), 0);
+	assert_int_equal(jwt_keys_add(fetched, "a", JWT_HS256, other, strlen(other), &fault), 0);
+	assert_int_equal(read_token(token, strlen(token)), 0);
+	assert_int_equal(jwt_keys_add(keys, "a", JWT_HS256, SECRET, strlen(SECRET), &fault), 0);
+	is_refused(read_token(token, strlen(token)), AUTH_SIGNATURE);
+	/* Without a name those of both sets are tried. */
+	assert_int_equal(jwt_keys_add(fetched, "", JWT_HS256, other, strlen(other), &fault), 0);
+	sign_token(token, sizeof(token), other, "{\"alg\":\"HS256\"}", "{}");
+	assert_int_equal(read_token(token, strlen(token)), 0);
 }
 
 static void without_a_name_all_keys_without_one_are_tried(void **state)
 {
-	static const char other[] = "another secret, which is as long as it has to be";
 	char token[512];
 	const char *fault;
 
@@ -196,7 +235,10 @@ static void keys_that_are_none_are_told(void **state)
 		{"", JWT_HS256, "0123456789012345678901234567890\r\n",
 		 "is a secret of less than 32 bytes, which can be guessed"},
 		{"", JWT_RS256, "", "has no public key in PEM (-----BEGIN PUBLIC KEY-----)"},
-		{"", JWT_RS256, p256, "is no RSA key, as RS256 needs"},
+		{"", JWT_RS256, p256, "is no RSA key, as RS256, RS384 and RS512 need"},
+		{"", JWT_RS512, p256, "is no RSA key, as RS256, RS384 and RS512 need"},
+		{"", JWT_ES384, p256, "is no key on the curve P-384, as ES384 needs"},
+		{"", JWT_EDDSA, p256, "is no Ed25519 key, as EdDSA needs"},
 		{"", JWT_ES256, "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
 		 "is a private key: it belongs to the issuer of tokens; give its public key"},
 	};
@@ -260,7 +302,9 @@ int main(void)
 		jwt_test(a_token_of_the_standard_is_read),
 		jwt_test(an_ecdsa_token_of_the_standard_is_read),
 		jwt_test(every_bit_of_the_signed_text_counts),
-		jwt_test(a_key_is_found_by_its_name_and_by_nothing_else),
+		jwt_test(a_key_is_found_by_its_name),
+		jwt_test(a_name_that_is_not_known_is_that_of_a_key_without_one),
+		jwt_test(a_name_in_a_file_covers_the_same_name_elsewhere),
 		jwt_test(without_a_name_all_keys_without_one_are_tried),
 		jwt_test(the_public_key_is_no_secret),
 		jwt_test(keys_that_are_none_are_told),
