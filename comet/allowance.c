@@ -1,6 +1,7 @@
 /* allowance: see allowance.h. SPDX-License-Identifier: MIT */
 #include "comet/allowance.h"
 
+#include "comet/operator.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
@@ -24,6 +25,7 @@ static void say_held_back(struct connection *c, enum connection_limit which)
 		[LIMIT_FRAMES] = "it sends many pings, pongs or fragments a second",
 		[LIMIT_BEFORE_AUTH] = "it sends packets before it says who it is",
 		[LIMIT_RENEWALS] = "it sends new tokens again and again",
+		[LIMIT_UPSTREAM] = "it sends more packets for a back end a second than limits.upstream",
 	};
 	static struct log_limit limit = LOG_LIMIT(1);
 	char peer[TRANSPORT_PEER_BYTES];
@@ -44,11 +46,12 @@ static void wait_for(enum connection_limit *which, int64_t *wait_ns, enum connec
 int64_t allowance_use(const struct server *s, struct connection *c, const struct packet *p)
 {
 	bool whole = p->kind == PACKET_WHOLE, stranger = c->seat.key == NULL && whole, auth = p->op == OP_AUTH && whole;
+	bool upstream = whole && s->upstream.per_second > 0 && operate_goes_up(s, c, p->op);
 	uint32_t bytes = transport_taken(c->transport, p);
 	enum connection_limit which = LIMIT_MAX;
 	int64_t now, wait_ns = 0;
 
-	if (s->packets.per_second == 0 && s->bytes.per_second == 0 && whole && !auth && !stranger)
+	if (s->packets.per_second == 0 && s->bytes.per_second == 0 && whole && !auth && !stranger && !upstream)
 		return 0;
 	now = clock_now_ns();
 	wait_for(&which, &wait_ns, LIMIT_PACKETS, rate_pace(&s->packets, &c->packets_ns, now, 1));
@@ -59,6 +62,8 @@ int64_t allowance_use(const struct server *s, struct connection *c, const struct
 		wait_for(&which, &wait_ns, LIMIT_BEFORE_AUTH, rate_pace(&strangers, &c->strange_ns, now, 1));
 	if (auth)
 		wait_for(&which, &wait_ns, LIMIT_RENEWALS, rate_pace(&renewals, &c->renewals_ns, now, 1));
+	if (upstream)
+		wait_for(&which, &wait_ns, LIMIT_UPSTREAM, rate_pace(&s->upstream, &c->upstream_ns, now, 1));
 	if (wait_ns == 0)
 		return 0;
 	say_held_back(c, which);

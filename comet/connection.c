@@ -22,6 +22,7 @@ static const char *const drop_reasons[DROP_MAX] = {
 static const char *const limits[LIMIT_MAX] = {
 	[LIMIT_PACKETS] = "packets",         [LIMIT_BYTES] = "bytes",       [LIMIT_FRAMES] = "frames",
 	[LIMIT_BEFORE_AUTH] = "before_auth", [LIMIT_RENEWALS] = "renewals", [LIMIT_ACCEPTS] = "accepts",
+	[LIMIT_UPSTREAM] = "upstream",
 };
 
 COUNTER_LABELS(DROPPED, drop_reasons, DROP_MAX);

@@ -54,6 +54,7 @@ enum connection_limit {
 	LIMIT_FRAMES,
 	LIMIT_BEFORE_AUTH,
 	LIMIT_RENEWALS,
+	LIMIT_UPSTREAM,
 	LIMIT_ACCEPTS,
 	LIMIT_MAX
 };
@@ -91,7 +92,8 @@ struct connection {
 	int64_t bytes_ns;
 	int64_t frames_ns;   /* ... of frames that are no packet, */
 	int64_t strange_ns;  /* of packets before AUTH, */
-	int64_t renewals_ns; /* and of new tokens */
+	int64_t renewals_ns; /* of new tokens, */
+	int64_t upstream_ns; /* and of packets for a back end */
 	/* the baton's holder only */
 	bool forewarned; /* it was told to leave: op 6 is not said twice */
 	/* set once, like the above */

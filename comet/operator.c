@@ -157,14 +157,25 @@ static int change_accepts(struct server *s, struct connection *c, struct packet 
 	return rc == -ENOMEM ? rc : packet_keep_body(p);
 }
 
-/* An application's own operation goes to the back end. It is answered even if logic is unreachable: the contract has no reply that
- * says no, and those online stay online. */
+bool operate_goes_up(const struct server *s, const struct connection *c, int32_t op)
+{
+	bool ours = op == OP_HEARTBEAT || op == OP_AUTH || op == OP_CHANGE_ROOM || op == OP_SUB || op == OP_UNSUB;
+
+	return c->dialect == DIALECT_V2 && !ours && (s->upstream_ops.n == 0 || ranges_have(&s->upstream_ops, op));
+}
+
+/* An application's own operation goes to the back end, if it is one that the back end wants. It is answered even if logic is
+ * unreachable: the contract has no reply that says no, and those online stay online. */
 static int forward(struct server *s, struct connection *c, struct packet *p)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 	char peer[TRANSPORT_PEER_BYTES];
-	int rc = logic_client_receive(&s->logic, &c->seat, p);
+	int rc = 0;
 
+	if (operate_goes_up(s, c, p->op))
+		rc = logic_client_receive(&s->logic, &c->seat, p);
+	else
+		count(COUNT_UPSTREAM_UNWANTED);
 	if (rc < 0) {
 		count(COUNT_LOGIC_FAILED);
 		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_PACKET_NOT_TAKEN),

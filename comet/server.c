@@ -56,6 +56,8 @@ static void take_settings(struct server *s, const struct config *cfg)
 	};
 	s->packets = (struct rate){cfg->limits_packets, cfg->limits_burst * CLOCK_MS};
 	s->bytes = (struct rate){cfg->limits_bytes, cfg->limits_burst * CLOCK_MS};
+	s->upstream = (struct rate){cfg->limits_upstream, cfg->limits_burst * CLOCK_MS};
+	(void)ranges_parse(cfg->limits_upstream_ops, &s->upstream_ops); /* the settings have been checked */
 }
 
 int server_init(struct server *s, const struct config *cfg, unsigned timers)

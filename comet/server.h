@@ -13,6 +13,7 @@
 #include "comet/round.h"
 #include "comet/tally.h"
 #include "comet/whitelist.h"
+#include "common/base/ranges.h"
 #include "common/base/rate.h"
 #include "common/config/config.h"
 #include "logic_client/logic_client.h"
@@ -21,7 +22,8 @@ struct server {
 	/* set once */
 	const struct config *cfg;
 	struct connection_options connection;
-	struct rate packets, bytes; /* from one client */
+	struct rate packets, bytes, upstream; /* from one client */
+	struct ranges upstream_ops;           /* empty: all */
 	struct logic_client logic;
 	struct whitelist whitelist;
 	struct round round;

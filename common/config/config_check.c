@@ -8,6 +8,7 @@
 
 #include "common/base/address.h"
 #include "common/base/err.h"
+#include "common/base/ranges.h"
 #include "common/config/config_redis.h"
 #include "common/config/networks.h"
 #include "common/config/origins.h"
@@ -248,6 +249,16 @@ static int check_names(const struct config *cfg, FILE *errors)
 	return 0;
 }
 
+static int check_upstream(const struct config *cfg, FILE *errors)
+{
+	struct ranges ops;
+
+	if (ranges_parse(cfg->limits_upstream_ops, &ops) < 0)
+		return complain(errors,
+				"limits.upstream_ops must be numbers and ranges with commas, such as 4,1000-1999");
+	return 0;
+}
+
 int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 {
 	bool good = check_binds(cfg, errors) == 0;
@@ -259,5 +270,6 @@ int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 	good &= check_proxies(cfg, errors) == 0;
 	good &= check_names(cfg, errors) == 0;
 	good &= config_redis_check(cfg, errors) == 0;
+	good &= check_upstream(cfg, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }

@@ -233,7 +233,30 @@ def test_packets_for_a_back_end_are_bounded_by_bytes(connect, house, backend):
     assert house.metrics()("comet_upstream_dropped_total") == 40 - len(kept)
 
 
-@pytest.mark.settings("limits.upstream_bytes=128k")
+@pytest.mark.ways("v2")
+def test_packets_for_a_back_end_are_held_back_by_default(connect, house):
+    client = connect(mid=7)
+    began = time.monotonic()
+    for _ in range(150):
+        client.send(2000, b"")
+    client.recv_many(150)
+    assert time.monotonic() - began > 0.4  # 100 at once, and then 100 a second
+    assert house.metrics()("comet_limited_total", limit="upstream") > 0
+    assert "limits.upstream" in house.log()
+
+
+@pytest.mark.settings("limits.upstream_ops=2000-2999,4")
+@pytest.mark.ways("tcp-v2", "ws-v2")
+def test_operations_that_the_back_end_does_not_want_are_answered_and_dropped(connect, house, backend):
+    client = connect(mid=7, key="ops")
+    for op in (1999, 2000, 4, 2999, 3000, -7):
+        assert client.request(op, b"body").op == op
+    wait_until(lambda: len(backend.data("/goim/upstream")) == 3, "three of them go up")
+    assert [entry["op"] for entry in backend.data("/goim/upstream")] == [2000, 4, 2999]
+    assert house.metrics()("comet_upstream_unwanted_total") == 3
+
+
+@pytest.mark.settings("limits.upstream_bytes=128k", "limits.upstream=0")
 @pytest.mark.ways("tcp-v2")
 @pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") == "cluster", reason="of a comet alone")
 def test_one_clients_packets_push_out_nobody_elses(connect, house, backend):

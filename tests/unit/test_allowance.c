@@ -88,6 +88,24 @@ static void new_tokens_have_a_limit_of_their_own(void **state)
 	assert_int_equal(limited(LIMIT_RENEWALS), before + 1);
 }
 
+static void packets_for_a_back_end_have_a_limit_of_their_own(void **state)
+{
+	int64_t before = limited(LIMIT_UPSTREAM);
+
+	(void)state;
+	stage.server.packets.per_second = 0;
+	stage.server.bytes.per_second = 0;
+	stage.server.upstream = (struct rate){20, CLOCK_SEC};
+	assert_int_equal(ranges_parse("1000-1999", &stage.server.upstream_ops), 0);
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_int_equal(allowance_use(&stage.server, c, &(struct packet){.op = OP_HEARTBEAT}), 0);
+		assert_int_equal(allowance_use(&stage.server, c, &(struct packet){.op = OP_CHANGE_ROOM}), 0);
+		assert_int_equal(allowance_use(&stage.server, c, &(struct packet){.op = 2000}), 0);
+	}
+	is_held_back_after(20, 1500, 0, CLOCK_SEC / 20);
+	assert_int_equal(limited(LIMIT_UPSTREAM), before + 1);
+}
+
 /* Also where no limit is set: a thousand at once, and then a hundred a second. */
 static void what_is_no_packet_has_a_limit_of_its_own(void **state)
 {
@@ -124,6 +142,7 @@ static void without_limits_nobody_waits(void **state)
 	(void)state;
 	stage.server.packets.per_second = 0;
 	stage.server.bytes.per_second = 0;
+	stage.server.upstream.per_second = 0;
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(allowance_use(&stage.server, c, &p), 0);
 }
@@ -136,6 +155,7 @@ int main(void)
 		allowance_test(who_sends_too_many_packets_waits_and_goes_on),
 		allowance_test(the_longer_wait_counts),
 		allowance_test(new_tokens_have_a_limit_of_their_own),
+		allowance_test(packets_for_a_back_end_have_a_limit_of_their_own),
 		allowance_test(what_is_no_packet_has_a_limit_of_its_own),
 		allowance_test(what_is_no_packet_counts_for_limits_packets),
 		allowance_test(without_limits_nobody_waits),

@@ -598,6 +598,15 @@ static void tokens_need_keys_that_can_be_read(void **state)
 	check_says("auth.jwt_keys=a=HS256:/dev/null", "");
 }
 
+static void operations_that_go_up_are_numbers_and_ranges(void **state)
+{
+	(void)state;
+	check_says("limits.upstream_ops=4, 1000-1999", "");
+	check_says("limits.upstream_ops=1000-", "limits.upstream_ops must be numbers and ranges with commas, such as "
+						"4,1000-1999\n");
+	check_says("limits.upstream_ops=", "");
+}
+
 static void a_prefix_in_redis_is_a_plain_word(void **state)
 {
 #define PREFIX "redis.prefix must be 1 to 64 letters, digits, . _ or -, such as comet or staging\n"
@@ -993,6 +1002,7 @@ int main(void)
 		config_test(a_bind_must_be_host_and_port),
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
 		config_test(tokens_need_keys_that_can_be_read),
+		config_test(operations_that_go_up_are_numbers_and_ranges),
 		config_test(a_prefix_in_redis_is_a_plain_word),
 		config_test(names_have_at_most_127_bytes),
 		config_test(what_stands_before_an_at_is_never_shown),
