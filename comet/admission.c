@@ -46,7 +46,7 @@ static enum close_reason check_network_locked(struct admission *a, const char *n
 	if (opt->per_ip_max > 0 && (intptr_t)strmap_get(&a->per_ip, network) >= opt->per_ip_max)
 		return CLOSE_PER_IP;
 	if (opt->connects_per_ip.per_second > 0 &&
-	    rate_table_take(&a->addresses, &opt->connects_per_ip, network, now) > 0)
+	    rate_table_take(&a->addresses, &opt->connects_per_ip, network, now, 1) > 0)
 		return CLOSE_CONNECTS_PER_IP;
 	return CLOSE_NONE;
 }

@@ -2,7 +2,6 @@
 #include "logic/shares.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,15 +18,6 @@ struct share {
 	struct kept *oldest, *youngest;
 	char name[];
 };
-
-/* ---- names ---- */
-
-/* A connection of no user stands for itself; no key is taken for a user. */
-static int name_of(const struct seat *seat, char *name, size_t bytes)
-{
-	return seat->mid != 0 ? snprintf(name, bytes, "%lld", (long long)seat->mid)
-			      : snprintf(name, bytes, "key %s", seat->key);
-}
 
 static size_t cost_of_share(const struct share *share)
 {
@@ -100,16 +90,17 @@ static void shrink(struct shares *s, struct share *share, size_t bytes)
 
 static struct share *share_of(struct shares *s, const struct seat *seat)
 {
-	int n = name_of(seat, NULL, 0);
-	struct share *share = calloc(1, sizeof(*share) + (size_t)n + 1), *known;
+	char name[SEAT_OWNER_BYTES];
+	struct share *share = strmap_get(&s->users, seat_owner(seat, name));
 
-	if (share == NULL)
+	if (share != NULL)
+		return share;
+	if ((share = calloc(1, sizeof(*share) + strlen(name) + 1)) == NULL)
 		return NULL;
-	(void)name_of(seat, share->name, (size_t)n + 1);
-	known = strmap_get(&s->users, share->name);
-	if (known != NULL || strmap_put(&s->users, share->name, share, NULL) < 0) {
+	memcpy(share->name, name, strlen(name) + 1);
+	if (strmap_put(&s->users, name, share, NULL) < 0) {
 		free(share);
-		return known;
+		return NULL;
 	}
 	s->bytes += cost_of_share(share);
 	enter_class(s, share);

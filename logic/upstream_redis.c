@@ -2,14 +2,19 @@
  * read themselves. Any thread. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/script.h"
 #include "common/base/clock.h"
+#include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/lock.h"
+#include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/rate.h"
 #include "common/config/config.h"
 #include "common/redis/redis_name.h"
 #include "common/redis/redis_pipe.h"
@@ -18,14 +23,27 @@
 /* Each waiting reader holds a thread of the HTTP server and a connection to Redis. */
 #define READERS_MAX 64
 
+/* One user may fill the stream in 64 s, and a sixteenth of it at once: so a back end that reads within seconds misses nothing of
+ * others, whatever one of them sends. Each logic counts for itself. */
+#define SHARE_PARTS    64
+#define SHARE_BURST_NS (4 * CLOCK_SEC)
+/* After so large a part of it was written the stream is measured. */
+#define MEASURE_PARTS 16
+/* Of an entry beside key and body. */
+#define ENTRY_BYTES 70
+
 struct upstream_redis {
 	unsigned magic;
 #define UPSTREAM_REDIS_MAGIC 0x0b5ed150
 	/* set once */
 	const struct config *cfg;
 	struct redis_pipe *pipe;
+	struct rate share; /* bytes a second of one user */
+	/* any thread */
+	_Atomic int64_t unmeasured; /* bytes written since the stream was measured */
 	/* under lock */
 	struct lock lock;
+	struct rate_table shares;
 	bool stopped;
 	struct redis *readers[READERS_MAX]; /* those that wait; NULL: free */
 };
@@ -38,15 +56,62 @@ static struct upstream_redis *upstream_of(void *self)
 	return u;
 }
 
+/* ---- writing ---- */
+
+/* Is there space for it in its user's share? */
+static bool use_share(struct upstream_redis *u, const struct seat *seat, int64_t bytes)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	char owner[SEAT_OWNER_BYTES];
+	int64_t wait_ns;
+
+	lock_take(&u->lock);
+	wait_ns = rate_table_take(&u->shares, &u->share, seat_owner(seat, owner), clock_now_ns(), bytes);
+	lock_drop(&u->lock);
+	if (wait_ns == 0)
+		return true;
+	count(COUNT_UPSTREAM_DROPPED);
+	LOG_LIMITED(LOG_WARN, &limit, log_str("key", seat->key), log_what(EVENT_UPSTREAM_SHARE_USED),
+		    log_i64("mid", seat->mid));
+	return false;
+}
+
+/* Redis knows how much memory its stream takes, and no sum of ours does: back ends may take entries out. It is asked now and then,
+ * by the one whose packet made it time. */
+static void keep_in_bounds(struct upstream_redis *u, int64_t bytes, int64_t deadline)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	int64_t part = u->cfg->redis_upstream_bytes / MEASURE_PARTS;
+	struct redisReply *reply;
+	int rc;
+
+	if (atomic_fetch_add(&u->unmeasured, bytes) + bytes < part || atomic_exchange(&u->unmeasured, 0) < part)
+		return;
+	rc = script_run(u->pipe, &script_trim_up, deadline, &reply, "%lld", (long long)u->cfg->redis_upstream_bytes);
+	if (rc < 0) {
+		LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_UPSTREAM_NOT_TRIMMED), log_str("error", err_text(rc)));
+		return;
+	}
+	if (reply->type == REDIS_REPLY_INTEGER)
+		count_add(COUNT_UPSTREAM_DROPPED, reply->integer);
+	freeReplyObject(reply);
+}
+
 static int append(void *self, const struct seat *seat, const struct packet *p)
 {
 	struct upstream_redis *u = upstream_of(self);
+	int64_t bytes = ENTRY_BYTES + (int64_t)strlen(seat->key) + p->body_bytes;
 	int64_t deadline = clock_now_ns() + u->cfg->redis_timeout * CLOCK_MS;
-	int rc = redis_pipe_call(u->pipe, REDIS_ONCE, deadline, NULL,
-				 "XADD %s MAXLEN ~ %lld * key %s mid %lld op %d seq %d body %b",
-				 redis_name_key(u->cfg, "up", "").text, (long long)u->cfg->redis_upstream_length,
-				 seat->key, (long long)seat->mid, p->op, p->seq, p->body, (size_t)p->body_bytes);
+	int rc;
 
+	if (!use_share(u, seat, bytes))
+		return 0;
+	rc = redis_pipe_call(u->pipe, REDIS_ONCE, deadline, NULL,
+			     "XADD %s MAXLEN ~ %lld * key %s mid %lld op %d seq %d body %b",
+			     redis_name_key(u->cfg, "up", "").text, (long long)u->cfg->redis_upstream_length, seat->key,
+			     (long long)seat->mid, p->op, p->seq, p->body, (size_t)p->body_bytes);
+	/* Also where Redis took nothing, because its memory is full. */
+	keep_in_bounds(u, bytes, deadline);
 	return rc == 0 || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
 
@@ -218,6 +283,12 @@ int upstream_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 	u->magic = UPSTREAM_REDIS_MAGIC;
 	u->cfg = cfg;
 	u->pipe = pipe;
+	u->share = (struct rate){cfg->redis_upstream_bytes / SHARE_PARTS, SHARE_BURST_NS};
+	u->unmeasured = cfg->redis_upstream_bytes; /* it may have been larger */
+	if (rate_table_init(&u->shares) < 0) {
+		free(u);
+		return -ENOMEM;
+	}
 	lock_init(&u->lock, LOCK_REGISTRY);
 	*out = (struct upstream){.append = append, .read = read_after, .stop = stop, .self = u};
 	return 0;
@@ -227,6 +298,7 @@ void upstream_redis_free(struct upstream *upstream)
 {
 	struct upstream_redis *u = upstream_of(upstream->self);
 
+	rate_table_fini(&u->shares);
 	lock_fini(&u->lock);
 	u->magic = 0;
 	free(u);

@@ -29,7 +29,7 @@ int64_t rate_take(const struct rate *rate, int64_t *full_ns, int64_t now, int64_
 	if (rate->per_second == 0)
 		return 0;
 	full = later_of(*full_ns, now) + time_of(rate, n);
-	wait = full - now - later_of(rate->burst_ns, time_of(rate, 1));
+	wait = full - now - later_of(rate->burst_ns, time_of(rate, n));
 	if (wait > 0)
 		return wait;
 	*full_ns = full;
@@ -56,13 +56,13 @@ void rate_table_fini(struct rate_table *t)
 	t->cells = NULL;
 }
 
-int64_t rate_table_take(struct rate_table *t, const struct rate *rate, const char *name, int64_t now)
+int64_t rate_table_take(struct rate_table *t, const struct rate *rate, const char *name, int64_t now, int64_t n)
 {
 	uint64_t hash = strmap_hash(name);
 	int64_t *one = &t->cells[hash % ROW_CELLS], *other = &t->cells[ROW_CELLS + (hash >> 32) % ROW_CELLS];
 	/* A neighbour only ever takes out of a bucket that is not its own: the fuller of the two is nearer to the truth. */
 	int64_t full = *one < *other ? *one : *other;
-	int64_t wait = rate_take(rate, &full, now, 1);
+	int64_t wait = rate_take(rate, &full, now, n);
 
 	if (wait == 0) {
 		*one = later_of(*one, full);

@@ -8,7 +8,7 @@
 
 struct rate {
 	int64_t per_second; /* 0: no limit */
-	int64_t burst_ns;   /* what gathers in this time may be used at once; never less than one */
+	int64_t burst_ns;   /* what gathers in this time may be used at once; never less than is asked for in one go */
 };
 
 /* May n more happen now (clock_now_ns)? *full_ns is the bucket, 0 at first. 0: yes, and taken. Otherwise no, and nothing was taken:
@@ -27,6 +27,6 @@ struct rate_table {
 int rate_table_init(struct rate_table *t);
 void rate_table_fini(struct rate_table *t);
 /* rate_take for the bucket of this name. */
-int64_t rate_table_take(struct rate_table *t, const struct rate *rate, const char *name, int64_t now);
+int64_t rate_table_take(struct rate_table *t, const struct rate *rate, const char *name, int64_t now, int64_t n);
 
 #endif

@@ -129,7 +129,7 @@ static int64_t take_from_rate(struct http_guard *g, const struct http_request *r
 	lock_take(&g->lock);
 	wait_ns = rate_table_take(&g->rates, &g->rate,
 				  request->key.name[0] != '\0' ? request->key.name : network_of(request->peer, network),
-				  clock_now_ns());
+				  clock_now_ns(), 1);
 	lock_drop(&g->lock);
 	return wait_ns;
 }

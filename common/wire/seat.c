@@ -2,6 +2,7 @@
 #include "common/wire/seat.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,15 @@ int seat_copy(const struct seat *from, struct seat *to)
 	*to = *from;
 	to->key = key;
 	return 0;
+}
+
+const char *seat_owner(const struct seat *seat, char owner[SEAT_OWNER_BYTES])
+{
+	if (seat->mid != 0)
+		(void)snprintf(owner, SEAT_OWNER_BYTES, "%lld", (long long)seat->mid);
+	else
+		(void)snprintf(owner, SEAT_OWNER_BYTES, "key %s", seat->key);
+	return owner;
 }
 
 void seat_fini(struct seat *seat)

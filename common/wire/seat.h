@@ -12,6 +12,10 @@ struct seat {
 	int64_t mid;         /* the user, 0: none */
 };
 
+/* Whose the connection is, as a name: its user; of no user, the connection itself. No user is called as a connection is. */
+#define SEAT_OWNER_BYTES 300
+const char *seat_owner(const struct seat *seat, char owner[SEAT_OWNER_BYTES]);
+
 /* A copy with a key of its own, for seat_fini. 0 or -ENOMEM, with *to empty. */
 int seat_copy(const struct seat *from, struct seat *to);
 void seat_fini(struct seat *seat);

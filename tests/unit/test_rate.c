@@ -99,13 +99,13 @@ static void each_name_has_a_bucket_of_its_own(void **state)
 	(void)state;
 	assert_int_equal(rate_table_init(&t), 0);
 	for (int i = 0; i < 12; i++)
-		assert_int_equal(rate_table_take(&t, &TEN, "greedy", CLOCK_SEC) == 0, i < 10);
+		assert_int_equal(rate_table_take(&t, &TEN, "greedy", CLOCK_SEC, 1) == 0, i < 10);
 	/* Sharing both buckets with it has odds of one in 2^30. */
 	for (int i = 0; i < 100; i++) {
 		(void)snprintf(name, sizeof(name), "10.0.0.%d", i);
-		assert_int_equal(rate_table_take(&t, &TEN, name, CLOCK_SEC), 0);
+		assert_int_equal(rate_table_take(&t, &TEN, name, CLOCK_SEC, 1), 0);
 	}
-	assert_int_equal(rate_table_take(&t, &TEN, "greedy", CLOCK_SEC + CLOCK_SEC / 10), 0);
+	assert_int_equal(rate_table_take(&t, &TEN, "greedy", CLOCK_SEC + CLOCK_SEC / 10, 1), 0);
 	rate_table_fini(&t);
 }
 

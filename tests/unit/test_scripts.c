@@ -479,6 +479,25 @@ static void others_are_those_that_take_clients(void **state)
 	says("(host6:1 1 0 '')", others, "c1", "3000");
 }
 
+static void trim_up_keeps_the_newest_within_so_many_bytes(void **state)
+{
+	static char body[4096 + 32] = "XADD comet:up * body ";
+
+	(void)state;
+	says("0", trim_up, "100000"); /* nothing is there */
+	memset(body + strlen(body), 'b', 4096);
+	for (unsigned i = 0; i < 100; i++)
+		before(body);
+	before("XADD comet:up 99999999999999-0 body newest");
+	says("0", trim_up, "1000000");
+	after("XLEN comet:up", "101");
+	says("[6-9]?", trim_up, "150000");
+	after("XREVRANGE comet:up + - COUNT 1", "(99999999999999-0 (body newest))", "XLEN comet:up", "[23]?");
+	says("[23]?", trim_up, "1"); /* there is always space for one */
+	after("XRANGE comet:up - +", "(99999999999999-0 (body newest))");
+	says("0", trim_up, "1");
+}
+
 static void remove_takes_all_that_a_comet_has(void **state)
 {
 	(void)state;
@@ -715,6 +734,7 @@ int main(void)
 		cmocka_unit_test_setup(load_goes_only_into_a_lease, empty),
 		cmocka_unit_test_setup(servers_are_those_whose_lease_stands, empty),
 		cmocka_unit_test_setup(others_are_those_that_take_clients, empty),
+		cmocka_unit_test_setup(trim_up_keeps_the_newest_within_so_many_bytes, empty),
 		cmocka_unit_test_setup(remove_takes_all_that_a_comet_has, empty),
 		cmocka_unit_test_setup(remove_spares_one_that_is_another_now, empty),
 		cmocka_unit_test_setup(leases_lists_them_and_drops_empty_names, empty),
