@@ -9,7 +9,7 @@
 /* ---- frames in ---- */
 
 struct head {
-	bool fin;
+	bool fin, deflated;
 	uint8_t opcode;
 	uint8_t bytes; /* of the header itself */
 	uint8_t mask[4];
@@ -35,27 +35,30 @@ static bool is_opcode(uint8_t opcode)
 	return opcode <= WS_BINARY || (opcode >= WS_CLOSE && opcode <= WS_PONG);
 }
 
-/* Faults that the first two bytes alone show: reserved bits and opcodes, no mask, control frames that are long or in pieces. */
-static bool is_forbidden(const uint8_t *bytes)
+/* Faults that the first two bytes alone show: reserved bits and opcodes, no mask, control frames that are long or in pieces. That a
+ * message is deflated is said by its first frame alone, and only where it was agreed on. */
+static bool is_forbidden(const uint8_t *bytes, bool deflate)
 {
 	uint8_t opcode = bytes[0] & 0x0f, length = bytes[1] & 0x7f;
+	uint8_t reserved = deflate && (opcode == WS_TEXT || opcode == WS_BINARY) ? 0x70 & ~WS_DEFLATED : 0x70;
 
-	if ((bytes[0] & 0x70) != 0 || !is_opcode(opcode) || (bytes[1] & 0x80) == 0)
+	if ((bytes[0] & reserved) != 0 || !is_opcode(opcode) || (bytes[1] & 0x80) == 0)
 		return true;
 	return is_control(opcode) && (length > WS_CONTROL_BYTES || (bytes[0] & 0x80) == 0);
 }
 
 /* 0, -EAGAIN (*need: of the header), or a close code. */
-static int read_head(const uint8_t *bytes, size_t n, struct head *h, uint32_t *need)
+static int read_head(const uint8_t *bytes, size_t n, bool deflate, struct head *h, uint32_t *need)
 {
 	unsigned more = 0;
 
 	*need = 2;
 	if (n < 2)
 		return -EAGAIN;
-	if (is_forbidden(bytes))
+	if (is_forbidden(bytes, deflate))
 		return WS_CODE_PROTOCOL;
 	h->fin = (bytes[0] & 0x80) != 0;
+	h->deflated = (bytes[0] & WS_DEFLATED) != 0;
 	h->opcode = bytes[0] & 0x0f;
 	h->payload = bytes[1] & 0x7f;
 	if (h->payload == 126)
@@ -98,7 +101,7 @@ static int judge(const struct ws_in *in, const struct head *h, uint32_t longest)
 static int look(const struct ws_in *in, const uint8_t *bytes, size_t n, uint32_t longest, struct head *h,
 		uint32_t *need)
 {
-	int rc = read_head(bytes + in->held, n - in->held, h, need);
+	int rc = read_head(bytes + in->held, n - in->held, in->deflate, h, need);
 
 	*need += in->held;
 	if (rc != 0 || (rc = judge(in, h, longest)) != 0)
@@ -136,8 +139,10 @@ static int take_data(struct ws_in *in, uint8_t *bytes, const struct head *h, str
 {
 	memmove(bytes + h->bytes, bytes, in->held);
 	e->gone = h->bytes;
-	if (in->opcode == 0)
+	if (in->opcode == 0) {
 		in->opcode = h->opcode;
+		in->deflated = h->deflated;
+	}
 	in->held += (uint32_t)h->payload;
 	in->frames++;
 	e->kind = h->fin ? WS_MESSAGE : WS_FRAGMENT;
@@ -147,12 +152,16 @@ static int take_data(struct ws_in *in, uint8_t *bytes, const struct head *h, str
 	}
 	e->opcode = in->opcode;
 	e->bytes = in->held;
-	*in = (struct ws_in){0};
-	/* Text that begins with a zero byte is packets: no JSON begins so. */
-	bytes += e->gone;
-	if (e->opcode == WS_TEXT && e->bytes > 0 && bytes[0] == 0)
-		e->opcode = WS_BINARY;
-	return e->opcode == WS_TEXT && !utf8_is_valid(bytes, e->bytes) ? WS_CODE_NOT_UTF8 : 0;
+	e->deflated = in->deflated;
+	*in = (struct ws_in){.deflate = in->deflate};
+	return e->opcode == WS_TEXT && !e->deflated ? ws_judge_text(&e->opcode, bytes + e->gone, e->bytes) : 0;
+}
+
+int ws_judge_text(uint8_t *opcode, const uint8_t *bytes, size_t n)
+{
+	if (n > 0 && bytes[0] == 0)
+		*opcode = WS_BINARY;
+	return *opcode == WS_TEXT && !utf8_is_valid(bytes, n) ? WS_CODE_BAD_DATA : 0;
 }
 
 int ws_in_next(struct ws_in *in, uint8_t *bytes, size_t n, uint32_t longest, struct ws_event *e)
@@ -199,7 +208,7 @@ int ws_close_answer(const uint8_t *payload, size_t n)
 	/* Those that RFC 6455 and the registry of IANA know, and those of libraries and applications. */
 	if (code < 1000 || (code > 1003 && code < 1007) || (code > 1014 && code < 3000) || code > 4999)
 		return WS_CODE_PROTOCOL;
-	return utf8_is_valid(payload + 2, n - 2) ? code : WS_CODE_NOT_UTF8;
+	return utf8_is_valid(payload + 2, n - 2) ? code : WS_CODE_BAD_DATA;
 }
 
 /* ---- frames out ---- */

@@ -27,17 +27,19 @@ enum ws_code {
 	WS_CODE_NORMAL = 1000,
 	WS_CODE_PROTOCOL = 1002,
 	WS_CODE_UNSUPPORTED = 1003,
-	WS_CODE_NOT_UTF8 = 1007,
+	WS_CODE_BAD_DATA = 1007, /* no UTF-8, or not deflated as it says */
 	WS_CODE_POLICY = 1008,
 	WS_CODE_TOO_BIG = 1009,
 };
 
 /* ---- frames in ---- */
 
-/* The state of a message that is not whole yet. All zero at first. */
+/* The state of a message that is not whole yet. All zero at first, but for deflate. */
 struct ws_in {
 	uint32_t held;   /* bytes of its fragments so far: they stand, unmasked, before whatever comes next */
 	uint8_t opcode;  /* of its first fragment; 0: none has come */
+	bool deflated;   /* it says so */
+	bool deflate;    /* set once: that was agreed on */
 	uint8_t empties; /* fragments with nothing in them */
 	uint16_t frames; /* since then, with those in between */
 };
@@ -52,6 +54,7 @@ enum ws_kind {
 struct ws_event {
 	enum ws_kind kind;
 	uint8_t opcode; /* WS_TEXT, WS_BINARY of a message; WS_CLOSE, WS_PING, WS_PONG */
+	bool deflated;  /* the message is to be inflated, and then ws_judge_text'ed if it is text */
 	uint32_t need;
 	uint32_t gone;        /* so many bytes are to be taken off the front */
 	uint32_t frame_bytes; /* of the frame, with its header */
@@ -71,10 +74,17 @@ void ws_in_drop(const struct ws_in *in, uint8_t *bytes, const struct ws_event *e
 /* Would ws_in_next return anything but WS_NEED? Changes nothing. */
 bool ws_in_is_whole(const struct ws_in *in, const uint8_t *bytes, size_t n, uint32_t longest);
 
+/* Of a text message, which is whole. Text that begins with a zero byte is packets, as no JSON begins so: *opcode becomes WS_BINARY.
+ * 0, or the code to close with. */
+int ws_judge_text(uint8_t *opcode, const uint8_t *bytes, size_t n);
+
 /* The code to answer a close frame with, which may carry anything. */
 int ws_close_answer(const uint8_t *payload, size_t n);
 
 /* ---- frames out ---- */
+
+/* In the first byte of a header: the message is deflated. */
+#define WS_DEFLATED 0x40
 
 /* The header of a whole message, or of a control frame; how many bytes. */
 size_t ws_head_put(uint8_t out[WS_HEAD_OUT_BYTES], enum ws_opcode opcode, uint64_t payload_bytes);

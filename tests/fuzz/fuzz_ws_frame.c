@@ -69,6 +69,8 @@ static bool next(struct ws_in *in, struct line *l, struct story *s)
 	}
 	s->events++;
 	kind = (uint8_t)(e.kind << 4 | (e.kind == WS_FRAGMENT ? 0 : e.opcode));
+	if (e.kind == WS_MESSAGE && e.deflated)
+		BUG_UNLESS(in->deflate);
 	add(s, &kind, 1);
 	if (e.kind == WS_CONTROL) {
 		BUG_UNLESS(e.bytes <= WS_CONTROL_BYTES);
@@ -91,7 +93,7 @@ static bool next(struct ws_in *in, struct line *l, struct story *s)
 /* In pieces as long as the bytes of `cuts` say, or all at once. */
 static struct story tell(const uint8_t *data, size_t bytes, const uint8_t *cuts, size_t n_cuts)
 {
-	struct ws_in in = {0};
+	struct ws_in in = {.deflate = bytes > 0 && (data[bytes - 1] & 1) != 0};
 	struct line l = {0};
 	struct story s = {0};
 

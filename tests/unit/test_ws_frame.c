@@ -221,7 +221,46 @@ static void assert_refused(struct line *l, int code)
 
 	assert_int_equal(next(l, &e), code);
 	l->n = 0;
-	l->in = (struct ws_in){0};
+	l->in = (struct ws_in){.deflate = l->in.deflate};
+}
+
+/* RFC 7692, section 6: RSV1 of the first frame, where it was agreed on. */
+static void only_a_messages_first_frame_says_that_it_is_deflated(void **state)
+{
+	struct line *l = *state;
+	struct ws_event e;
+
+	send_piece(l, true, WS_DEFLATED | WS_BINARY, "x");
+	assert_refused(l, WS_CODE_PROTOCOL);
+	l->in.deflate = true;
+	for (unsigned round = 0; round < 2; round++) {
+		send_piece(l, false, WS_DEFLATED | WS_TEXT, "\xff");
+		send_piece(l, true, WS_PING, "");
+		send_piece(l, true, WS_CONTINUATION, "\xfe");
+		assert_kind(l, WS_FRAGMENT);
+		assert_kind(l, WS_CONTROL);
+		assert_int_equal(next(l, &e), 0);
+		assert_int_equal(e.kind, WS_MESSAGE);
+		assert_true(e.deflated);
+		assert_int_equal(e.opcode, WS_TEXT); /* what it is like shows when it is inflated */
+		l->n = 0;
+		send_piece(l, true, WS_BINARY, "x"); /* the next need not be */
+		assert_int_equal(next(l, &e), 0);
+		assert_false(e.deflated);
+		l->n = 0;
+	}
+	send_piece(l, true, WS_DEFLATED | WS_PING, "x");
+	assert_refused(l, WS_CODE_PROTOCOL);
+	send_piece(l, true, WS_DEFLATED | WS_CLOSE, "");
+	assert_refused(l, WS_CODE_PROTOCOL);
+	send_piece(l, false, WS_BINARY, "x");
+	send_piece(l, true, WS_DEFLATED | WS_CONTINUATION, "x");
+	assert_kind(l, WS_FRAGMENT);
+	assert_refused(l, WS_CODE_PROTOCOL);
+	send_piece(l, true, 0x20 | WS_BINARY, "x");
+	assert_refused(l, WS_CODE_PROTOCOL);
+	send_piece(l, true, 0x50 | WS_BINARY, "x");
+	assert_refused(l, WS_CODE_PROTOCOL);
 }
 
 static void lengths_are_as_short_as_they_can_be(void **state)
@@ -308,13 +347,13 @@ static void text_is_utf8_also_across_fragments(void **state)
 	struct line *l = *state;
 
 	send_piece(l, true, WS_TEXT, "\"\xff\"");
-	assert_refused(l, WS_CODE_NOT_UTF8);
+	assert_refused(l, WS_CODE_BAD_DATA);
 	send_piece(l, false, WS_TEXT, "\xe2");
 	send_piece(l, true, WS_CONTINUATION, "x");
 	assert_kind(l, WS_FRAGMENT);
-	assert_refused(l, WS_CODE_NOT_UTF8);
+	assert_refused(l, WS_CODE_BAD_DATA);
 	send_piece(l, true, WS_TEXT, "\xc3");
-	assert_refused(l, WS_CODE_NOT_UTF8);
+	assert_refused(l, WS_CODE_BAD_DATA);
 	send_piece(l, true, WS_BINARY, "\xff");
 	assert_message(l, WS_BINARY, "\xff");
 }
@@ -338,7 +377,7 @@ static void a_close_is_answered_with_its_code_if_that_may_be(void **state)
 
 		assert_int_equal(answer_to(code, "words"), good ? code : WS_CODE_PROTOCOL);
 	}
-	assert_int_equal(answer_to(1000, "\xff"), WS_CODE_NOT_UTF8);
+	assert_int_equal(answer_to(1000, "\xff"), WS_CODE_BAD_DATA);
 }
 
 /* ---- out ---- */
@@ -393,6 +432,7 @@ int main(void)
 		test(fragments_are_one_message_whatever_stands_between),
 		test(text_that_begins_with_a_zero_byte_is_packets),
 		test(every_first_pair_of_bytes_is_allowed_or_not),
+		test(only_a_messages_first_frame_says_that_it_is_deflated),
 		test(lengths_are_as_short_as_they_can_be),
 		test(fragments_come_in_their_order),
 		test(a_message_is_too_long_before_it_is_read),
