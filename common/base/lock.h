@@ -32,7 +32,8 @@ enum lock_rank {
 	LOCK_CHANNEL,
 	LOCK_TIMER,
 	LOCK_POOL, /* buffers, stacks, tallies: taken last, and most are held for a few instructions. For longer: a certificate and
-		    * its key being chosen in a handshake, and all rooms' names copied, once in logic.renew_online */
+		    * its key being chosen in a handshake, all rooms' names copied, once in logic.renew_online, and a message
+		    * being deflated, once a dialect */
 	LOCK_LOG,
 };
 

@@ -8,6 +8,8 @@
 #include "common/base/clock.h"
 #include "common/base/obj.h"
 
+struct message_form message_as_it_is;
+
 int message_new(int32_t op, const void *body, uint32_t body_bytes, struct message **out)
 {
 	struct message *m;
@@ -22,6 +24,9 @@ int message_new(int32_t op, const void *body, uint32_t body_bytes, struct messag
 	m->body_bytes = body_bytes;
 	m->born_ns = clock_now_ns();
 	atomic_init(&m->v1_json, NULL);
+	for (unsigned i = 0; i < DIALECTS; i++)
+		atomic_init(&m->deflated[i], NULL);
+	lock_init(&m->lock, LOCK_POOL);
 	packet_encode(m->v1_head, 0, OP_SEND_REPLY, 0, body_bytes);
 	packet_encode(m->v2, 1, op, 0, body_bytes);
 	if (body_bytes > 0)
@@ -40,12 +45,17 @@ struct message *message_ref(struct message *m)
 void message_unref(struct message **message)
 {
 	struct message *m = *message;
+	struct message_form *form;
 
 	OBJ_CHECK(m, MESSAGE_MAGIC);
 	*message = NULL;
 	if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	free(atomic_load(&m->v1_json));
+	for (unsigned i = 0; i < DIALECTS; i++)
+		if ((form = atomic_load(&m->deflated[i])) != &message_as_it_is)
+			free(form);
+	lock_fini(&m->lock);
 	m->magic = 0;
 	free(m);
 }

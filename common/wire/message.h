@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/lock.h"
 #include "common/wire/packet.h"
 
 /* A message in the words of another dialect. */
@@ -27,8 +28,15 @@ struct message {
 	/* set once by the first thread that needs it, with an atomic exchange: a malloc'ed form that the message then owns; NULL as
 	 * long as nobody has asked (comet/transport/v1_json.c) */
 	_Atomic(struct message_form *) v1_json;
+	/* The same for who takes it deflated, by dialect (comet/transport/ws_deflate.c). Made under lock, since it takes long
+	 * enough that others had better wait than make it too; message_as_it_is where there is none. */
+	_Atomic(struct message_form *) deflated[DIALECTS];
+	struct lock lock;
 	uint8_t v2[]; /* header (op, ver 1) and body as a v2 client gets them */
 };
+
+/* Stands where a form would, and says that there is none and will be none: the message goes as it is. */
+extern struct message_form message_as_it_is;
 
 /* A message with a copy of this body; one reference, the caller's.
  *   0          *out is set

@@ -24,6 +24,7 @@ enum dialect {
 	DIALECT_V2 = 2,      /* pushes arrive with their own op, ver 1 */
 	DIALECT_V1_JSON = 3, /* v1 over WebSocket text */
 };
+#define DIALECTS 4 /* for arrays by dialect */
 
 /* The outcome of a read. */
 enum packet_kind {

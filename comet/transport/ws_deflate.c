@@ -1,0 +1,181 @@
+/* ws_deflate: see ws_deflate.h. SPDX-License-Identifier: MIT */
+#include "comet/transport/ws_deflate.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+#include <zlib.h>
+
+#include "comet/transport/v1_json.h"
+#include "comet/transport/ws_frame.h"
+#include "common/base/counters.h"
+
+/* What each message ends with, and RFC 7692 has left out: the end of an empty block. */
+static const uint8_t tail[] = {0, 0, 0xff, 0xff};
+
+/* ---- in ---- */
+
+/* 0, a close code, or -ENOMEM. */
+static int inflate_piece(z_stream *z, const uint8_t *in, size_t n)
+{
+	z->next_in = (z_const Bytef *)(uintptr_t)in;
+	z->avail_in = (uInt)n;
+	while (z->avail_in > 0) {
+		int rc = inflate(z, Z_NO_FLUSH);
+
+		if (rc == Z_MEM_ERROR)
+			return -ENOMEM;
+		if (z->avail_out == 0)
+			return WS_CODE_TOO_BIG;
+		/* A block may say that it is the last one; others may follow all the same. */
+		if (rc == Z_STREAM_END)
+			rc = inflateReset(z);
+		if (rc != Z_OK)
+			return WS_CODE_BAD_DATA;
+	}
+	return 0;
+}
+
+static bool is_between_blocks(const z_stream *z)
+{
+	return (z->data_type & 128) != 0;
+}
+
+int ws_inflate(const uint8_t *in, size_t n, uint8_t *out, uint32_t most, uint32_t *bytes)
+{
+	z_stream z = {.next_out = out, .avail_out = most + 1};
+	int rc;
+
+	/* Of 32 KiB, whatever window the client has. */
+	if (inflateInit2(&z, -MAX_WBITS) != Z_OK)
+		return -ENOMEM;
+	count(COUNT_WEBSOCKET_INFLATES);
+	if ((rc = inflate_piece(&z, in, n)) == 0)
+		rc = inflate_piece(&z, tail, sizeof(tail));
+	if (rc == 0 && !is_between_blocks(&z))
+		rc = WS_CODE_BAD_DATA;
+	*bytes = most + 1 - z.avail_out;
+	(void)inflateEnd(&z);
+	return rc;
+}
+
+/* ---- out ---- */
+
+#define PIECES 3
+
+/* The payload of the frame that has this message alone (ws_haul.c). How many pieces; 0: no memory. */
+static unsigned payload_of(struct message *m, enum dialect dialect, uint8_t head[PACKET_HEAD_BYTES],
+			   struct iovec pieces[PIECES])
+{
+	struct iovec body = {(void *)(uintptr_t)message_body(m), m->body_bytes};
+	const struct message_form *json;
+
+	switch (dialect) {
+	case DIALECT_V2:
+		packet_encode(head, 1, OP_RAW, 0, PACKET_HEAD_BYTES + m->body_bytes);
+		pieces[0] = (struct iovec){head, PACKET_HEAD_BYTES};
+		pieces[1] = (struct iovec){m->v2, PACKET_HEAD_BYTES + (size_t)m->body_bytes};
+		return 2;
+	case DIALECT_V1:
+		pieces[0] = (struct iovec){m->v1_head, PACKET_HEAD_BYTES};
+		pieces[1] = body;
+		return 2;
+	case DIALECT_V1_JSON:
+		if ((json = v1_json_of_message(m)) == NULL)
+			return 0;
+		pieces[0] = (struct iovec){(void *)(uintptr_t) "[", 1};
+		pieces[1] = (struct iovec){(void *)(uintptr_t)json->data, json->bytes};
+		pieces[2] = (struct iovec){(void *)(uintptr_t) "]", 1};
+		return 3;
+	}
+	return 0;
+}
+
+static size_t bytes_of(const struct iovec *pieces, unsigned n)
+{
+	size_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		bytes += pieces[i].iov_len;
+	return bytes;
+}
+
+/* What is no longer than a window refers to nothing before it. */
+static bool fits(struct message *m, enum dialect dialect, size_t window_bytes)
+{
+	uint8_t head[PACKET_HEAD_BYTES];
+	struct iovec pieces[PIECES];
+	unsigned n = payload_of(m, dialect, head, pieces);
+
+	return n > 0 && bytes_of(pieces, n) <= window_bytes;
+}
+
+/* How many bytes it comes to without the tail; 0: no fewer than it had. */
+static size_t deflate_pieces(z_stream *z, const struct iovec *pieces, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		z->next_in = pieces[i].iov_base;
+		z->avail_in = (uInt)pieces[i].iov_len;
+		/* An output that is full may lack the end. */
+		if (deflate(z, i + 1 < n ? Z_NO_FLUSH : Z_SYNC_FLUSH) != Z_OK || z->avail_in > 0 || z->avail_out == 0)
+			return 0;
+	}
+	return z->total_out - sizeof(tail);
+}
+
+/* message_as_it_is where it is not to be had, or not worth it. */
+static struct message_form *make(const struct iovec *pieces, unsigned n)
+{
+	size_t bytes = bytes_of(pieces, n);
+	struct message_form *form = malloc(sizeof(*form) + bytes), *fitting;
+	z_stream z = {.next_out = form != NULL ? form->data : NULL, .avail_out = (uInt)bytes};
+
+	if (form == NULL ||
+	    deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -WS_DEFLATE_BITS, 5, Z_DEFAULT_STRATEGY) != Z_OK) {
+		free(form);
+		return &message_as_it_is;
+	}
+	count(COUNT_WEBSOCKET_DEFLATES);
+	form->bytes = deflate_pieces(&z, pieces, n);
+	(void)deflateEnd(&z);
+	if (form->bytes == 0) {
+		free(form);
+		return &message_as_it_is;
+	}
+	fitting = realloc(form, sizeof(*form) + form->bytes);
+	return fitting != NULL ? fitting : form;
+}
+
+/* Others who want it meanwhile wait: that is shorter than to make it themselves. */
+static struct message_form *make_once(struct message *m, enum dialect dialect)
+{
+	_Atomic(struct message_form *) *place = &m->deflated[dialect];
+	uint8_t head[PACKET_HEAD_BYTES];
+	struct iovec pieces[PIECES];
+	struct message_form *form;
+
+	lock_take(&m->lock);
+	form = atomic_load_explicit(place, memory_order_relaxed);
+	if (form == NULL) {
+		unsigned n = payload_of(m, dialect, head, pieces);
+
+		form = n > 0 ? make(pieces, n) : &message_as_it_is;
+		atomic_store_explicit(place, form, memory_order_release);
+	}
+	lock_drop(&m->lock);
+	return form;
+}
+
+const struct message_form *ws_deflated(struct message *m, enum dialect dialect, size_t window_bytes)
+{
+	struct message_form *form;
+
+	if (m->body_bytes < WS_DEFLATE_MIN_BYTES ||
+	    (window_bytes < 1U << WS_DEFLATE_BITS && !fits(m, dialect, window_bytes)))
+		return NULL;
+	form = atomic_load_explicit(&m->deflated[dialect], memory_order_acquire);
+	if (form == NULL)
+		form = make_once(m, dialect);
+	return form == &message_as_it_is ? NULL : form;
+}
