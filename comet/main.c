@@ -215,8 +215,6 @@ static int open_doors(struct program *p)
 
 	if ((rc = load_certs(p)) < 0)
 		return rc;
-	if (p->cfg.websocket_deflate)
-		LOG(LOG_ERROR, log_what(EVENT_WEBSOCKET_DEFLATE_IGNORED));
 	for (enum accept_kind kind = 0; kind < ACCEPT_KINDS; kind++)
 		p->doors[kind] = door_of(p, kind, &p->tcp_doors[kind]);
 	return accept_start(&p->server, p->doors, ACCEPT_KINDS, cores(), &p->accept);

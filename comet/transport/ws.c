@@ -12,6 +12,7 @@
 #include "comet/transport/ws_answer.h"
 #include "comet/transport/ws_frame.h"
 #include "comet/transport/ws_haul.h"
+#include "comet/transport/ws_message.h"
 #include "comet/transport/ws_ping.h"
 #include "comet/transport/ws_request.h"
 #include "common/base/counters.h"
@@ -26,21 +27,23 @@ struct ws {
 	unsigned magic;
 #define WS_MAGIC 0x0eb50cc3
 	/* set once */
-	uint32_t max_body;
+	uint32_t max_body, longest;
 	const struct origins *origins;
 	const struct ws_proxies *proxies;
+	bool deflate;
 	/* set by the reader while it holds the baton */
-	bool open;          /* the handshake is over, */
-	bool refused;       /* or has come to nothing */
-	enum speech speech; /* by the first message */
+	bool open;           /* the handshake is over, */
+	bool refused;        /* or has come to nothing */
+	enum speech speech;  /* by the first message */
+	size_t window_bytes; /* as ws_haul has it */
 	/* reader only */
 	bool over; /* nothing more is read but the end */
 	struct stream stream;
 	struct ws_ping ping;
 	struct ws_request request;
 	struct ws_in in;
-	uint32_t message; /* bytes of the last message that are not handed out yet */
-	uint32_t taken;   /* bytes that ws_taken has not told */
+	struct ws_message message; /* the last one */
+	uint32_t taken;            /* bytes that ws_taken has not told */
 	/* the baton's holder only */
 	bool torn;      /* the last write stopped in a frame, or was not taken in time: only the rest may come */
 	unsigned begun; /* messages in the frame that was begun */
@@ -56,15 +59,15 @@ static struct ws *ws_of(const struct transport *t)
 	return ws;
 }
 
-/* Of a message, whatever it holds: JSON needs more than its packet does. */
-static uint32_t longest(const struct ws *ws)
+/* Of a message, whatever it holds: JSON needs more than its packet does, and what cannot be deflated gets longer by that. */
+static uint32_t longest(uint32_t max_body)
 {
-	return ws->max_body + V1_JSON_AROUND_BYTES;
+	return max_body + max_body / 1024 + V1_JSON_AROUND_BYTES;
 }
 
 size_t ws_buffer_bytes(uint32_t max_body)
 {
-	size_t frame = (size_t)max_body + V1_JSON_AROUND_BYTES + WS_BEHIND_BYTES;
+	size_t frame = (size_t)longest(max_body) + WS_BEHIND_BYTES;
 
 	return frame > WS_REQUEST_BYTES ? frame : WS_REQUEST_BYTES;
 }
@@ -112,11 +115,16 @@ static int refuse(struct ws *ws, enum ws_fault fault)
 static int welcome(struct ws *ws)
 {
 	const char *text = (const char *)stream_bytes(&ws->stream);
+	struct ws_offer *offer = &ws->request.offer;
 	char answer[WS_ANSWER_BYTES];
-	int rc = write_bytes(ws, answer, ws_answer_welcome(answer, text + ws->request.key), TRANSPORT_WAIT);
+	int rc;
 
+	offer->taken = offer->taken && ws->deflate;
+	rc = write_bytes(ws, answer, ws_answer_welcome(answer, text + ws->request.key, offer), TRANSPORT_WAIT);
 	if (rc < 0)
 		return rc == -ETIMEDOUT ? -ETIME : rc;
+	ws->in.deflate = offer->taken;
+	ws->window_bytes = offer->taken ? ws_offer_window(offer) : 0;
 	stream_take_off(&ws->stream, ws->request.bytes);
 	ws->taken += ws->request.bytes;
 	ws->open = true;
@@ -165,9 +173,17 @@ __attribute__((noinline)) static int shake_hands(struct ws *ws)
 static int give_up(struct ws *ws, int code, int rc)
 {
 	ws->over = true;
-	ws->message = 0;
+	ws->message.left = 0;
 	atomic_store(&ws->code, code);
 	return rc;
+}
+
+/* For a close code that ws_frame or ws_message came to, or for -ENOMEM. */
+static int refuse_message(struct ws *ws, int code)
+{
+	if (code < 0)
+		return give_up(ws, 0, code);
+	return give_up(ws, code, code == WS_CODE_TOO_BIG ? -ERR_PACKET_BODY : -ERR_FRAME);
 }
 
 /* The next frame. */
@@ -177,10 +193,10 @@ static int read_frame(struct ws *ws, struct ws_event *e)
 	int rc;
 
 	for (;;) {
-		int code = ws_in_next(&ws->in, stream_bytes(s), stream_count(s), longest(ws), e);
+		int code = ws_in_next(&ws->in, stream_bytes(s), stream_count(s), ws->longest, e);
 
 		if (code != 0)
-			return give_up(ws, code, code == WS_CODE_TOO_BIG ? -ERR_PACKET_BODY : -ERR_FRAME);
+			return refuse_message(ws, code);
 		if (e->kind != WS_NEED)
 			break;
 		if ((rc = stream_more(s, e->need)) < 0)
@@ -191,60 +207,36 @@ static int read_frame(struct ws *ws, struct ws_event *e)
 	return 0;
 }
 
-/* The bytes of the message's next packet, taken off it. */
-static uint8_t *take_off(struct ws *ws, uint32_t n)
-{
-	uint8_t *bytes = stream_bytes(&ws->stream);
-
-	stream_take_off(&ws->stream, n);
-	ws->message -= n;
-	return bytes;
-}
-
-/* Several may stand in one message: for example AUTH and a heartbeat. */
 static int next_packet(struct ws *ws, struct packet *p)
 {
-	const uint8_t *bytes = stream_bytes(&ws->stream);
-	int rc = 0;
+	int rc;
 
-	if (ws->message < PACKET_HEAD_BYTES)
-		return give_up(ws, 0, -ERR_PACKET_LENGTH);
-	rc = packet_decode(bytes, ws->max_body, p);
-	/* Bytes that the length promises beyond the message's end are nobody's to read. */
-	if (rc == 0 && p->body_bytes > ws->message - PACKET_HEAD_BYTES)
-		rc = -ERR_PACKET_LENGTH;
-	if (rc < 0)
-		return give_up(ws, 0, rc);
-	p->body = take_off(ws, PACKET_HEAD_BYTES + p->body_bytes) + PACKET_HEAD_BYTES;
-	if (p->body_bytes == 0)
-		p->body = NULL;
-	/* Behind it there may stand bytes that begin none: there are clients that send them. */
-	if (ws->message > 0 && ws->message < PACKET_HEAD_BYTES) {
-		count(COUNT_WEBSOCKET_TRAILING);
-		(void)take_off(ws, ws->message);
-	}
-	return 0;
-}
-
-static int read_text(struct ws *ws, struct packet *p)
-{
-	uint32_t n = ws->message;
-	int rc = v1_json_decode(take_off(ws, n), n, ws->max_body, p);
-
+	p->kind = PACKET_WHOLE;
+	if (ws->speech == SPEECH_TEXT)
+		rc = ws_message_text(&ws->message, ws->max_body, p);
+	else
+		rc = ws_message_packet(&ws->message, ws->max_body, p);
 	return rc < 0 ? give_up(ws, 0, rc) : 0;
 }
 
-static int take_message(struct ws *ws, const struct ws_event *e, struct packet *p)
+static int take_message(struct ws *ws, struct ws_event *e, struct packet *p)
 {
-	enum speech speech = e->opcode == WS_TEXT ? SPEECH_TEXT : SPEECH_BINARY;
+	uint8_t *bytes = stream_bytes(&ws->stream);
+	enum speech speech;
+	int rc;
 
+	stream_take_off(&ws->stream, e->bytes);
+	if ((rc = ws_message_take(&ws->message, ws->stream.buffers, e, bytes, ws->longest)) != 0)
+		return refuse_message(ws, rc);
+	/* What there is more of it now counts as if it had come so. */
+	if (ws->message.left > e->bytes)
+		ws->taken += ws->message.left - e->bytes;
+	speech = e->opcode == WS_TEXT ? SPEECH_TEXT : SPEECH_BINARY;
 	if (ws->speech == SPEECH_UNKNOWN)
 		ws->speech = speech;
 	else if (ws->speech != speech)
 		return give_up(ws, WS_CODE_UNSUPPORTED, -ERR_FRAME);
-	ws->message = e->bytes;
-	p->kind = PACKET_WHOLE;
-	return speech == SPEECH_TEXT ? read_text(ws, p) : next_packet(ws, p);
+	return next_packet(ws, p);
 }
 
 static int take_control(struct ws *ws, const struct ws_event *e, struct packet *p)
@@ -275,12 +267,13 @@ static int ws_read(struct transport *t, struct packet *p)
 	int rc;
 
 	*p = (struct packet){0};
+	if (ws->message.left > 0)
+		return next_packet(ws, p);
+	ws_message_drop(&ws->message, ws->stream.buffers);
 	if (ws->over)
 		return read_the_end(ws);
 	if (!ws->open && (rc = shake_hands(ws)) < 0)
 		return rc;
-	if (ws->message > 0)
-		return next_packet(ws, p);
 	if ((rc = read_frame(ws, &e)) < 0)
 		return rc;
 	p->kind = PACKET_NOTHING;
@@ -297,7 +290,7 @@ static bool ws_has_packet(const struct transport *t)
 	const struct ws *ws = ws_of(t);
 	const struct stream *s = &ws->stream;
 
-	return ws->message > 0 || ws_in_is_whole(&ws->in, stream_bytes(s), stream_count(s), longest(ws));
+	return ws->message.left > 0 || ws_in_is_whole(&ws->in, stream_bytes(s), stream_count(s), ws->longest);
 }
 
 static bool ws_is_text(const struct transport *t)
@@ -352,7 +345,7 @@ __attribute__((noinline)) static int write_few(struct ws *ws, struct haul *h, en
 	struct iovec iov[WS_LAID_PIECES * FEW];
 	struct ws_laid frames[FEW];
 	unsigned ends[1 + FEW];
-	struct ws_layout l = {.iov = iov, .ends = ends, .frames = frames};
+	struct ws_layout l = {.iov = iov, .ends = ends, .frames = frames, .window_bytes = ws->window_bytes};
 
 	return write_laid(ws, h, dialect, wait, &l);
 }
@@ -363,7 +356,7 @@ __attribute__((noinline)) static int write_many(struct ws *ws, struct haul *h, e
 	struct iovec iov[WS_LAID_PIECES * (HAUL_ANSWERS + HAUL_MESSAGES)];
 	struct ws_laid frames[HAUL_ANSWERS + HAUL_MESSAGES];
 	unsigned ends[1 + HAUL_ANSWERS + HAUL_MESSAGES];
-	struct ws_layout l = {.iov = iov, .ends = ends, .frames = frames};
+	struct ws_layout l = {.iov = iov, .ends = ends, .frames = frames, .window_bytes = ws->window_bytes};
 
 	return write_laid(ws, h, dialect, wait, &l);
 }
@@ -415,6 +408,7 @@ static void ws_free(struct transport **t)
 {
 	struct ws *ws = ws_of(*t);
 
+	ws_message_drop(&ws->message, ws->stream.buffers);
 	stream_fini(&ws->stream);
 	ws->magic = 0;
 	free(ws);
@@ -458,9 +452,11 @@ int ws_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const s
 	ws->base.ops = &ws_ops;
 	ws->magic = WS_MAGIC;
 	ws->max_body = opt->max_body;
+	ws->longest = longest(opt->max_body);
 	ws->origins = opt->origins;
 	ws->ping.times = opt->ping;
 	ws->proxies = opt->proxies;
+	ws->deflate = opt->deflate;
 	*out = &ws->base;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #ifndef COMET_TRANSPORT_WS_H
 #define COMET_TRANSPORT_WS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
@@ -25,6 +26,7 @@ struct ws_options {
 	const struct origins *origins; /* these and the next two outlive the transport */
 	const struct ws_ping_times *ping;
 	const struct ws_proxies *proxies; /* NULL: the peer is no trusted proxy */
+	bool deflate;                     /* take permessage-deflate where it is offered */
 	struct tls_server *tls;           /* NULL: bytes as they are */
 	int64_t write_timeout_ns;         /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
 };

@@ -47,19 +47,35 @@ static const char *header_of(int status)
 	return statuses[i].header;
 }
 
-size_t ws_answer_welcome(char out[WS_ANSWER_BYTES], const char key[WS_KEY_BYTES])
+/* Neither end keeps state from one message to the next. Of the windows only ours is spoken of, and where the client asks: it is then
+ * no larger than what it asks for. */
+static void put_extension(char *out, size_t space, const struct ws_offer *offer)
 {
-	char text[WS_KEY_BYTES + sizeof(guid)], accept[32];
+	char window[32] = "";
+
+	if (offer->server_bits > 0)
+		(void)snprintf(window, sizeof(window), "; server_max_window_bits=%u", offer->server_bits);
+	(void)snprintf(out, space,
+		       "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+		       "client_no_context_takeover%s\r\n",
+		       window);
+}
+
+size_t ws_answer_welcome(char out[WS_ANSWER_BYTES], const char key[WS_KEY_BYTES], const struct ws_offer *offer)
+{
+	char text[WS_KEY_BYTES + sizeof(guid)], accept[32], extension[160] = "";
 	unsigned char hash[20];
 
 	memcpy(text, key, WS_KEY_BYTES);
 	memcpy(text + WS_KEY_BYTES, guid, sizeof(guid));
 	(void)lws_SHA1((unsigned char *)text, strlen(text), hash);
 	(void)lws_b64_encode_string((char *)hash, sizeof(hash), accept, sizeof(accept));
+	if (offer->taken)
+		put_extension(extension, sizeof(extension), offer);
 	return (size_t)snprintf(out, WS_ANSWER_BYTES,
 				"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-				"Sec-WebSocket-Accept: %s\r\n\r\n",
-				accept);
+				"Sec-WebSocket-Accept: %s\r\n%s\r\n",
+				accept, extension);
 }
 
 size_t ws_answer_refuse(char out[WS_ANSWER_BYTES], enum ws_fault fault, bool head)

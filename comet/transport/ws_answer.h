@@ -11,8 +11,8 @@
 #define WS_ANSWER_BYTES  512
 #define WS_GOODBYE_BYTES 1024
 
-/* 101, for this Sec-WebSocket-Key. How many bytes. */
-size_t ws_answer_welcome(char out[WS_ANSWER_BYTES], const char key[WS_KEY_BYTES]);
+/* 101, for this Sec-WebSocket-Key, and for this offer if it was taken. How many bytes. */
+size_t ws_answer_welcome(char out[WS_ANSWER_BYTES], const char key[WS_KEY_BYTES], const struct ws_offer *offer);
 
 /* The fault's status, with its words as a line of text, which are left out of the answer to a HEAD. Counts it. How many bytes. */
 size_t ws_answer_refuse(char out[WS_ANSWER_BYTES], enum ws_fault fault, bool head);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "comet/transport/v1_json.h"
+#include "comet/transport/ws_deflate.h"
 #include "common/base/obj.h"
 
 static void lay(struct ws_layout *l, const void *bytes, size_t n)
@@ -152,12 +153,19 @@ static void lay_head(struct ws_layout *l, enum dialect dialect, size_t messages_
 	}
 }
 
-/* How many of the messages from here on go into the next frame, and how long they are. At least one; 0: no memory. */
-static unsigned next_frame(struct message *const *messages, unsigned n, enum dialect dialect, size_t *messages_bytes)
+/* The payload of a frame that has only this message, deflated; NULL: it goes as it is, with others. The same each time. */
+static const struct message_form *deflated(const struct ws_layout *l, struct message *m, enum dialect dialect)
+{
+	return l->window_bytes > 0 ? ws_deflated(m, dialect, l->window_bytes) : NULL;
+}
+
+/* How many of the messages from here on go into the next frame as they are, and how long they are: at least one. 0: no memory. */
+static unsigned next_frame(const struct ws_layout *l, struct message *const *messages, unsigned n, enum dialect dialect,
+			   size_t *messages_bytes)
 {
 	unsigned i = 0;
 
-	for (*messages_bytes = 0; i < n; i++) {
+	for (*messages_bytes = 0; i < n && (i == 0 || deflated(l, messages[i], dialect) == NULL); i++) {
 		size_t more = bytes_of(messages[i], dialect);
 
 		if (more == 0)
@@ -184,14 +192,32 @@ static void lay_frame(struct ws_layout *l, struct message *const *messages, unsi
 	end_part(l);
 }
 
+static void lay_deflated(struct ws_layout *l, const struct message_form *form, enum dialect dialect)
+{
+	uint8_t *head = begin_frame(l, 1);
+	size_t n = ws_head_put(head, dialect == DIALECT_V1_JSON ? WS_TEXT : WS_BINARY, form->bytes);
+
+	head[0] |= WS_DEFLATED;
+	lay(l, head, n);
+	lay(l, form->data, form->bytes);
+	l->n_frames++;
+	end_part(l);
+}
+
 static int lay_messages(struct ws_layout *l, const struct haul *h, enum dialect dialect, unsigned begun)
 {
 	for (unsigned at = 0, n; at < h->n_messages; at += n) {
+		const struct message_form *form = deflated(l, h->messages[at], dialect);
 		unsigned most = at == 0 && begun > 0 ? begun : h->n_messages - at;
 		size_t bytes;
 
 		BUG_UNLESS(most <= h->n_messages);
-		if ((n = next_frame(&h->messages[at], most, dialect, &bytes)) == 0)
+		if (form != NULL) {
+			lay_deflated(l, form, dialect);
+			n = 1;
+			continue;
+		}
+		if ((n = next_frame(l, &h->messages[at], most, dialect, &bytes)) == 0)
 			return -ENOMEM;
 		lay_frame(l, &h->messages[at], n, dialect, bytes);
 	}

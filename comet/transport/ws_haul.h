@@ -1,4 +1,5 @@
-/* ws_haul: a haul as the frames of a WebSocket: each answer in one of its own, the messages together, in as few as hold them.
+/* ws_haul: a haul as the frames of a WebSocket: each answer in one of its own, the messages together, in as few as hold them, but
+ * for those that go deflated, each of which has a frame of its own and is shared by all who get it so.
  * Nothing is copied but headers, and answers in JSON. Knows no socket. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_WS_HAUL_H
 #define COMET_TRANSPORT_WS_HAUL_H
@@ -28,7 +29,8 @@ struct ws_layout {
 	unsigned *ends;         /* one for each, and one more */
 	struct ws_laid *frames; /* one for each */
 	unsigned n, n_ends, n_frames;
-	uint8_t *text; /* the answers as JSON */
+	size_t window_bytes; /* set by the caller: of a client that takes messages deflated; 0: of one that does not */
+	uint8_t *text;       /* the answers as JSON */
 };
 #define WS_LAID_PIECES 3
 

@@ -179,6 +179,8 @@ static void take_header(struct ws_request *r, const char *text, struct piece nam
 	} else if (is_in_any_case(name, "Sec-WebSocket-Key")) {
 		see(r, is_key(value), SEEN_KEY, SEEN_BAD_KEY);
 		r->key = (uint16_t)(value.at - text);
+	} else if (is_in_any_case(name, "Sec-WebSocket-Extensions")) {
+		ws_offer_read(&r->offer, value.at, value.n);
 	} else if (is_in_any_case(name, "Origin")) {
 		see(r, true, SEEN_ORIGIN, SEEN_BAD_ORIGIN);
 		r->origin = (uint16_t)(value.at - text);

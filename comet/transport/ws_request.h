@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "comet/transport/ws_offer.h"
 #include "common/http/forwarded.h"
 
 /* The longest that is read, with its last line end. */
@@ -32,6 +33,7 @@ struct ws_request {
 	uint16_t host, host_bytes;
 	uint16_t origin, origin_bytes; /* 0: none was sent */
 	uint16_t seen;                 /* what the lines so far have said */
+	struct ws_offer offer;
 	uint8_t fault;
 };
 

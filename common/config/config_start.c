@@ -116,20 +116,10 @@ static int read_sources(struct config *cfg, const struct request *rq, bool is_lo
 	return rc == 0 ? config_redis_settle(cfg) : rc;
 }
 
-/* A start goes on without it and logs that, for the sake of clients that are there; -t reports it. */
-static int try_deflate(const struct config *cfg)
-{
-	if (!cfg->websocket_deflate)
-		return 0;
-	(void)fprintf(stderr, "websocket.deflate: messages are not compressed in this version; take it out, or set it "
-			      "to no\n");
-	return -ERR_CONFIG;
-}
-
 /* For -t only: can everything be had that the settings name? For files only reading tells. */
 static int try_settings(const struct config *cfg, const struct config_program *program)
 {
-	int rc = try_deflate(cfg);
+	int rc = 0;
 
 	for (unsigned i = 0; program->tries[i] != NULL; i++)
 		keep_worst(&rc, program->tries[i](cfg));

@@ -182,13 +182,15 @@ def test_kicked_or_replaced_is_for_good(house, backend, agent):
     assert house.metrics()("comet_authenticated_total") == 2
 
 
-@pytest.mark.own_house
 @pytest.mark.parametrize("offered", [False, True])
-def test_ws_with_and_without_compression(house, agent, offered):
-    one = agent(url(house), deflate=offered, mid=7)
+@pytest.mark.parametrize("is_on", [False, True])
+@pytest.mark.parametrize("listener", ["websocket", "websocket-tls"])
+def test_ws_with_and_without_compression(launch, agent, offered, is_on, listener):
+    house = launch({"websocket.deflate": "yes" if is_on else "no"})
+    one = agent(url(house, listener), deflate=offered, mid=7)
     one.start("connect")
     extensions = one.event("online")["extensions"]
-    assert not extensions
+    assert extensions == ("permessage-deflate" if offered and is_on else "")
     bodies = ["", "x", "long " * 20000, json.dumps(list(range(3000)))]
     for body in bodies:
         house.backend.push_mids([7], body)
@@ -196,6 +198,8 @@ def test_ws_with_and_without_compression(house, agent, offered):
     body = "compressible " * 300
     one.call("request", 4096, body)
     assert wait_until(lambda: house.backend.data("/goim/upstream"), "the packet")[0]["body"] == body
+    assert house.metrics()("comet_websocket_deflates_total") == (2 if offered and is_on else 0)
+    assert house.metrics()("comet_websocket_inflates_total") == (1 if offered and is_on else 0)
 
 
 def test_signed_tokens_are_renewed_and_asked_for_again(launch, agent):

@@ -8,14 +8,12 @@ import select
 import socket
 import ssl
 import struct
-import subprocess
 import time
 
 import pytest
 import websockets
 
 from client import WAYS, Client, Closed, Op, Packet, dial
-from server import BUILD
 from waiting import TIMEOUT, Deadline, wait_until
 from wire import Frames, Opcode, close_payload, frame, upgrade
 
@@ -760,21 +758,3 @@ def test_python_websocket_client_sends_packets_as_text(house):
     client.sock.settimeout(TIMEOUT)
     assert client.recv_data(control_frame=True) == (websocket.ABNF.OPCODE_PONG, b"there?")
     client.close(timeout=TIMEOUT)
-
-
-@pytest.mark.own_house
-@pytest.mark.settings("websocket.deflate=yes")
-def test_compression_stays_off_whatever_is_set(bare, house):
-    client = bare()
-    client.say(upgrade(key=KEY, **{"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"}))
-    while client.frames.response is None:
-        client._take()
-    assert " 101 " in client.frames.response and "sec-websocket-extensions" not in client.frames.response.lower()
-    # Once this aborted the program: a compressed frame, where the extension had been agreed upon.
-    client.say(frame(Opcode.BINARY, b"x" * 19, rsv=4))
-    assert client.hear_close() == 1002
-    (line,) = [line for line in house.log().splitlines() if "websocket.deflate" in line]
-    assert " error " in line and "not compressed" in line
-    tried = subprocess.run([BUILD / "comet", "-t", "-o", "websocket.deflate=yes"], capture_output=True, text=True,
-                           timeout=TIMEOUT)
-    assert tried.returncode == 2 and "websocket.deflate: messages are not compressed" in tried.stderr

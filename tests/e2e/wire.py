@@ -11,10 +11,15 @@ import os
 import re
 import ssl
 import struct
+import zlib
 
 HEAD = struct.Struct(">ihhii")
 HEAD_BYTES = 16
 ACCEPT_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+DEFLATED = 4  # RSV1, of the first frame of a message (RFC 7692)
+EXTENSION = "Sec-WebSocket-Extensions"
+# COMET_TEST_SETTINGS="websocket.deflate=yes" runs all tests of packets over WebSocket that way.
+DEFLATES = "websocket.deflate=yes" in os.environ.get("COMET_TEST_SETTINGS", "").split()
 
 
 class Opcode(enum.IntEnum):
@@ -44,6 +49,23 @@ def frame(opcode, payload=b"", fin=True, masked=True, rsv=0, length=None):
     return head + mask + (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(len(payload), "big")
 
 
+def deflate(data, bits=15, level=6):
+    """The payload of a message, as a client deflates it that keeps no state."""
+    stream = zlib.compressobj(level, zlib.DEFLATED, -bits)
+    return (stream.compress(data) + stream.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def inflate(payload, bits=15):
+    """The message again; little at a time, so that nothing but the window tells what came before."""
+    stream = zlib.decompressobj(-bits)
+    payload += b"\0\0\xff\xff"
+    data = bytearray(stream.decompress(payload, 200))
+    while stream.unconsumed_tail:
+        data += stream.decompress(stream.unconsumed_tail, 200)
+    assert not stream.eof and not stream.unused_data
+    return bytes(data + stream.flush())
+
+
 def upgrade(path="/sub", key=None, **headers):
     """The client's half of the handshake. headers add, or with None take away."""
     lines = {"Host": "comet.test", "Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13",
@@ -64,11 +86,15 @@ class Refused(AssertionError):
 class Frames:
     """The frames of a server, after its half of the handshake."""
 
-    def __init__(self, key):
+    def __init__(self, key, bits=15):
         self._key = key
+        self._bits = bits  # of the window to inflate with
+        self._is_deflated = False
         self._bytes = bytearray()
+        self.inflated = 0  # messages that came deflated
         self._fragments = None
         self.response = None  # the header of the handshake
+        self.deflates = False
         self.close_code = None
         self.close_reason = b""
         self.owed = b""
@@ -93,13 +119,15 @@ class Frames:
             raise Refused(f"no handshake: {self.response}")
         accept = base64.b64encode(hashlib.sha1(self._key.encode() + ACCEPT_SUFFIX).digest()).decode()
         assert re.search(rf"^sec-websocket-accept: {re.escape(accept)}\r?$", self.response, re.M | re.I), self.response
+        self.deflates = f"\n{EXTENSION}: permessage-deflate;" in self.response
         return True
 
     def _next_frame(self):
         have = self._bytes
         if len(have) < 2:
             return None
-        assert have[0] & 0x70 == 0, "reserved bits"
+        may_be_deflated = self.deflates and have[0] & 15 in (Opcode.TEXT, Opcode.BINARY)
+        assert have[0] & (0x30 if may_be_deflated else 0x70) == 0, "reserved bits"
         assert have[1] & 0x80 == 0, "a server must not mask"
         length, start = have[1], 2
         if length == 126:
@@ -111,6 +139,8 @@ class Frames:
         if len(have) < start + length:
             return None
         fin, opcode, payload = bool(have[0] & 0x80), have[0] & 15, bytes(have[start:start + length])
+        if opcode in (Opcode.TEXT, Opcode.BINARY):
+            self._is_deflated = bool(have[0] & 0x40)
         del have[:start + length]
         return fin, opcode, payload
 
@@ -126,6 +156,9 @@ class Frames:
             if opcode == Opcode.CONTINUATION:
                 opcode, payload = self._fragments[0], self._fragments[1] + payload
             self._fragments = None if fin else (opcode, payload)
+            if fin and self._is_deflated:
+                payload = inflate(payload, self._bits)
+                self.inflated += 1
             return [(opcode, payload)] if fin else []
         return [(opcode, payload)]
 
@@ -152,18 +185,23 @@ class WebSocketCodec:
 
     def __init__(self, make, **headers):
         self._make = make
-        self._headers = headers  # of the request, beside those that it must have
+        self._headers = {EXTENSION: "permessage-deflate" if DEFLATES else None, **headers}  # of the request
         self._key = base64.b64encode(os.urandom(16)).decode()
         self._waiting = None
         self.frames = Frames(self._key)
 
     def encode(self, *packets):
-        said = b"".join(frame(self.OPCODE, self._payload(p)) for p in packets)
+        payloads = [self._payload(p) for p in packets]
         if self.frames.response is not None:
-            return said
+            return self._say(payloads)
         opening = upgrade(key=self._key, **self._headers) if self._waiting is None else b""
-        self._waiting = (self._waiting or b"") + said
+        self._waiting = (self._waiting or []) + payloads
         return opening
+
+    def _say(self, payloads):
+        if self.frames.deflates:
+            return b"".join(frame(self.OPCODE, deflate(payload), rsv=DEFLATED) for payload in payloads)
+        return b"".join(frame(self.OPCODE, payload) for payload in payloads)
 
     def _payload(self, packet):
         return packet.encode()
@@ -172,8 +210,8 @@ class WebSocketCodec:
         packets = []
         messages = self.frames.feed(data)
         if self._waiting and self.frames.response is not None:
-            self.frames.owed += self._waiting
-            self._waiting = b""
+            self.frames.owed += self._say(self._waiting)
+            self._waiting = []
         for opcode, payload in messages:
             if opcode in (Opcode.TEXT, Opcode.BINARY):
                 assert opcode == self.OPCODE, f"{opcode!r}: {payload!r}"

@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "comet/goodbye.h"
 #include "comet/transport/v1_json.h"
@@ -34,6 +35,7 @@
 static struct ws_ping_times pings = {.every_ns = 50 * CLOCK_SEC, .pong_ns = 20 * CLOCK_SEC};
 static struct buffers buffers;
 static uint32_t max_body = MAX_BODY;
+static bool takes_deflate;
 static struct transport *ws;
 static int peer, ws_fd;
 
@@ -41,8 +43,11 @@ static int begin(void)
 {
 	const struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1234)};
 	static const struct origins origins = {.list = "https://good.test"};
-	const struct ws_options opt = {
-		.max_body = max_body, .origins = &origins, .ping = &pings, .write_timeout_ns = 60 * CLOCK_SEC};
+	const struct ws_options opt = {.max_body = max_body,
+				       .deflate = takes_deflate,
+				       .origins = &origins,
+				       .ping = &pings,
+				       .write_timeout_ns = 60 * CLOCK_SEC};
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -82,6 +87,7 @@ static int tear_down(void **state)
 	buffers_fini(&buffers);
 	max_body = MAX_BODY;
 	pings.every_ns = 50 * CLOCK_SEC;
+	takes_deflate = false;
 	return 0;
 }
 
@@ -561,6 +567,185 @@ static void what_is_forbidden_ends_it_with_its_code(void **state)
 	assert_closes(1002);
 }
 
+/* ---- deflated ---- */
+
+#define OFFER "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+static int set_up_to_deflate(void **state)
+{
+	takes_deflate = true;
+	return set_up(state);
+}
+
+static size_t deflate_bytes(const void *bytes, size_t n, uint8_t *out, size_t space)
+{
+	z_stream z = {
+		.next_in = (Bytef *)(uintptr_t)bytes, .avail_in = (uInt)n, .next_out = out, .avail_out = (uInt)space};
+
+	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, -15, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&z, Z_SYNC_FLUSH), Z_OK);
+	(void)deflateEnd(&z);
+	return z.total_out - 4;
+}
+
+static void send_deflated(uint8_t opcode, const void *bytes, size_t n)
+{
+	uint8_t out[4096];
+
+	send_frame(0x80 | WS_DEFLATED | opcode, out, deflate_bytes(bytes, n, out, sizeof(out)));
+}
+
+static void open_deflated(void)
+{
+	char got[512];
+
+	send_bytes(REQUEST OFFER "\r\n", strlen(REQUEST OFFER "\r\n"));
+	send_packet(0, 0);
+	assert_reads(0, 0);
+	got[receive_bytes(got, sizeof(got) - 1)] = '\0';
+	assert_non_null(strstr(got, "\r\nSec-WebSocket-Extensions: permessage-deflate;"));
+	(void)ws->ops->taken(ws);
+}
+
+static void deflated_packets_are_read_and_nothing_is_held_afterwards(void **state)
+{
+	uint8_t bytes[2 * PACKET_HEAD_BYTES + 600];
+	size_t n = lay_packet(bytes, 1, 600);
+
+	(void)state;
+	open_deflated();
+	assert_int_equal(fcntl(ws_fd, F_SETFL, O_NONBLOCK), 0);
+	n += lay_packet(bytes + n, 2, 0);
+	send_deflated(WS_BINARY, bytes, n);
+	send_packet(3, 5);
+	assert_reads(1, 600);
+	assert_true(ws->ops->has_packet(ws));
+	assert_reads(2, 0);
+	/* A limit counts what there was to read, inflated. */
+	assert_int_equal(ws->ops->taken(ws) - 8, n);
+	assert_reads(3, 5);
+	assert_int_equal(read_rc(), -EAGAIN);
+	assert_int_equal(buffers.n_free, 2);
+}
+
+static void deflated_text_is_json_or_packets(void **state)
+{
+	uint8_t bytes[PACKET_HEAD_BYTES + 10];
+	struct packet p;
+
+	(void)state;
+	open_deflated();
+	send_deflated(WS_TEXT, bytes, lay_packet(bytes, 200, 10));
+	assert_reads(200, 10);
+	again();
+	send_bytes(REQUEST OFFER "\r\n", strlen(REQUEST OFFER "\r\n"));
+	send_deflated(WS_TEXT, "{\"op\":7,\"body\":123}", 19);
+	assert_int_equal(ws->ops->read(ws, &p), 0);
+	assert_true(ws->ops->is_text(ws));
+	assert_memory_equal(p.body, "123", 3);
+	send_deflated(WS_TEXT, "\"\xff\"", 3);
+	assert_int_equal(read_rc(), -ERR_FRAME);
+	receive_answer("HTTP/1.1 101 ");
+	assert_closes(1007);
+}
+
+static void what_is_not_deflated_well_ends_it_with_its_code(void **state)
+{
+	static const uint8_t zeros[200000];
+	static const struct {
+		const char *payload;
+		size_t n;
+		int rc, code;
+	} cases[] = {
+		{"", 0, -ERR_FRAME, 1007},
+		{"Hello", 5, -ERR_FRAME, 1007},
+		{NULL, sizeof(zeros), -ERR_PACKET_BODY, 1009},
+		{NULL, MAX_BODY + V1_JSON_AROUND_BYTES + 1, -ERR_PACKET_BODY, 1009},
+	};
+	uint8_t *kept[2];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		open_deflated();
+		if (cases[i].payload != NULL)
+			send_frame(0x80 | WS_DEFLATED | WS_BINARY, cases[i].payload, cases[i].n);
+		else
+			send_deflated(WS_BINARY, zeros, cases[i].n);
+		send_packet(9, 0); /* is not read any more */
+		assert_int_equal(read_rc(), cases[i].rc);
+		assert_closes(cases[i].code);
+		again();
+	}
+	open_deflated();
+	send_deflated(WS_BINARY, zeros, MAX_BODY + V1_JSON_AROUND_BYTES); /* which is no packet */
+	assert_int_equal(read_rc(), -ERR_PACKET_LENGTH);
+	again();
+	open_deflated();
+	assert_int_equal(fcntl(ws_fd, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(read_rc(), -EAGAIN); /* and so the stream has none */
+	send_deflated(WS_BINARY, zeros, 20);
+	for (unsigned i = 0; i < 2; i++)
+		kept[i] = buffers_get(&buffers);
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(read_rc(), -ENOMEM);
+	for (unsigned i = 0; i < 2; i++)
+		buffers_put(&buffers, kept[i]);
+}
+
+static void a_haul_of_deflated_messages_goes_in_one_write(void **state)
+{
+	struct message *m;
+	struct packet answer = {.ver = 1, .op = 5, .body = (uint8_t *)"answer", .body_bytes = 6};
+	struct haul h = {.answers = {&answer}, .n_answers = 1, .n_messages = HAUL_MESSAGES};
+	char body[600], got[8192];
+	size_t n;
+
+	(void)state;
+	memset(body, 'x', sizeof(body));
+	assert_int_equal(message_new(1000, body, sizeof(body), &m), 0);
+	open_deflated();
+	for (unsigned i = 0; i < HAUL_MESSAGES; i++)
+		h.messages[i] = m;
+	/* A second call would fail. */
+	seam_fail(SEAM_SENDMSG, 1, 1, EIO);
+	assert_int_equal(ws->ops->write(ws, &h, DIALECT_V2, TRANSPORT_WAIT), 0);
+	n = receive_bytes(got, sizeof(got));
+	assert_true(n > 24 + HAUL_MESSAGES * 20 && n < 24 + HAUL_MESSAGES * 120);
+	assert_int_equal((uint8_t)got[24], 0x80 | WS_DEFLATED | WS_BINARY);
+	message_unref(&m);
+}
+
+/* Who offers nothing, or offers it where it is off. */
+static void without_an_agreement_nothing_is_deflated(void **state)
+{
+	char body[600], got[2048];
+	struct message *m;
+
+	(void)state;
+	memset(body, 'x', sizeof(body));
+	assert_int_equal(message_new(1000, body, sizeof(body), &m), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		struct haul h = {.messages = {m}, .n_messages = 1};
+
+		takes_deflate = i == 0;
+		again();
+		if (i == 0)
+			send_bytes(REQUEST "\r\n", strlen(REQUEST "\r\n"));
+		else
+			send_bytes(REQUEST OFFER "\r\n", strlen(REQUEST OFFER "\r\n"));
+		send_packet(0, 0);
+		assert_reads(0, 0);
+		got[receive_bytes(got, sizeof(got) - 1)] = '\0';
+		assert_null(strstr(got, "Extensions"));
+		assert_int_equal(ws->ops->write(ws, &h, DIALECT_V1, TRANSPORT_WAIT), 0);
+		assert_int_equal(receive_bytes(got, sizeof(got)), 4 + PACKET_HEAD_BYTES + sizeof(body));
+		send_deflated(WS_BINARY, body, sizeof(body));
+		assert_int_equal(read_rc(), -ERR_FRAME);
+		assert_closes(1002);
+	}
+	message_unref(&m);
+}
+
 static void an_end_without_a_close_is_a_cut(void **state)
 {
 	(void)state;
@@ -827,6 +1012,14 @@ int main(void)
 		test(text_is_packets_as_json),
 		test(packets_may_come_as_text),
 		test(what_is_forbidden_ends_it_with_its_code),
+		cmocka_unit_test_setup_teardown(deflated_packets_are_read_and_nothing_is_held_afterwards,
+						set_up_to_deflate, tear_down),
+		cmocka_unit_test_setup_teardown(deflated_text_is_json_or_packets, set_up_to_deflate, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_not_deflated_well_ends_it_with_its_code, set_up_to_deflate,
+						tear_down),
+		cmocka_unit_test_setup_teardown(a_haul_of_deflated_messages_goes_in_one_write, set_up_to_deflate,
+						tear_down),
+		cmocka_unit_test_setup_teardown(without_an_agreement_nothing_is_deflated, set_up_to_deflate, tear_down),
 		test(an_end_without_a_close_is_a_cut),
 		test(without_memory_it_says_so),
 		test(a_haul_goes_in_one_write),

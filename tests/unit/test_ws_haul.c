@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "comet/transport/ws_haul.h"
 #include "tests/unit/seam.h"
@@ -201,6 +202,7 @@ struct box {
 	size_t skip;
 	bool messages_begun;
 	unsigned begun;
+	size_t window_bytes;
 	uint8_t got[1024];
 	size_t n;
 };
@@ -210,7 +212,7 @@ static void write_some(struct box *b, enum dialect dialect, size_t takes)
 {
 	struct haul h = {.skip_bytes = b->skip, .messages_first = b->skip > 0 && b->messages_begun};
 	uint8_t all[1024];
-	struct ws_layout l = {.iov = iov, .ends = ends, .frames = frames};
+	struct ws_layout l = {.iov = iov, .ends = ends, .frames = frames, .window_bytes = b->window_bytes};
 	size_t n, skip = b->skip;
 
 	for (unsigned i = b->answers_out; i < b->answers_in; i++)
@@ -313,6 +315,83 @@ static void a_haul_may_go_out_in_pieces_of_any_size(void **state)
 				write_in_three(d, first, second);
 }
 
+/* ---- deflated ---- */
+
+/* The payload of a frame with the bit. */
+static size_t inflate_payload(const uint8_t *payload, size_t n, uint8_t *out, size_t space)
+{
+	z_stream z = {
+		.next_in = (Bytef *)(uintptr_t)payload, .avail_in = (uInt)n, .next_out = out, .avail_out = (uInt)space};
+
+	assert_int_equal(inflateInit2(&z, -12), Z_OK);
+	assert_int_equal(inflate(&z, Z_SYNC_FLUSH), Z_OK);
+	assert_int_equal(z.avail_in, 0);
+	(void)inflateEnd(&z);
+	return space - z.avail_out;
+}
+
+/* All frames are whole, all messages there and in order, and the long ones each alone and deflated. */
+static void check_deflated(const struct box *b, enum dialect dialect, unsigned n_deflated)
+{
+	uint8_t plain[2048];
+	unsigned pushes = 0;
+
+	for (size_t at = 0, n; at < b->n; at += n) {
+		bool is_deflated = (b->got[at] & 0x40) != 0, is_long = b->got[at + 1] == 126;
+		const uint8_t *payload = b->got + at + (is_long ? 4 : 2);
+		unsigned before = pushes;
+		size_t bytes;
+
+		assert_int_equal(b->got[at] & ~0x40, dialect == DIALECT_V1_JSON ? 0x81 : 0x82);
+		n = is_long ? (size_t)b->got[at + 2] << 8 | b->got[at + 3] : b->got[at + 1];
+		if (is_deflated)
+			bytes = inflate_payload(payload, n, plain, sizeof(plain));
+		else
+			memcpy(plain, payload, bytes = n);
+		n += is_long ? 4 : 2;
+		for (size_t i = 0; i < bytes; i++)
+			if (plain[i] == '#')
+				assert_int_equal(plain[i + 1], '0' + pushes++);
+		n_deflated -= is_deflated;
+		if (is_deflated)
+			assert_int_equal(pushes, before + 1);
+	}
+	assert_int_equal(pushes, PUSHES);
+	assert_int_equal(n_deflated, 0);
+}
+
+static void deflated_messages_go_on_in_pieces_of_any_size(void **state)
+{
+	static const size_t sizes[PUSHES] = {4, 300, 400, 4, 500};
+	char body[512];
+
+	(void)state;
+	memset(body, 'x', sizeof(body));
+	body[0] = '"';
+	body[1] = '#';
+	for (enum dialect d = DIALECT_V1; d <= DIALECT_V1_JSON; d++)
+		for (size_t first = 0; first < 300; first++)
+			for (size_t second = 0; second < 300; second += 1 + first % 7) {
+				struct box b = {.window_bytes = 32768, .messages_in = 2};
+
+				for (unsigned i = 0; i < PUSHES; i++) {
+					body[2] = (char)('0' + i);
+					body[sizes[i] - 1] = '"';
+					b.messages[i] = message_of(1000, body, sizes[i]);
+					body[sizes[i] - 1] = 'x';
+				}
+				write_some(&b, d, first);
+				b.messages_in = 4;
+				write_some(&b, d, second);
+				b.messages_in = PUSHES;
+				write_some(&b, d, sizeof(b.got));
+				assert_int_equal(b.messages_out, PUSHES);
+				check_deflated(&b, d, 3);
+				for (unsigned i = 0; i < PUSHES; i++)
+					message_unref(&b.messages[i]);
+			}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,6 +403,7 @@ int main(void)
 		cmocka_unit_test_teardown(the_largest_haul_finds_space, tear_down),
 		cmocka_unit_test_teardown(without_memory_nothing_is_laid, tear_down),
 		cmocka_unit_test_teardown(a_haul_may_go_out_in_pieces_of_any_size, tear_down),
+		cmocka_unit_test_teardown(deflated_messages_go_on_in_pieces_of_any_size, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -217,13 +217,53 @@ static void who_asks_for_no_upgrade_only_looks_whether_somebody_is_there(void **
 /* RFC 6455, section 1.3. */
 static void the_key_is_answered_as_the_standard_has_it(void **state)
 {
+	const struct ws_offer none = {.server_bits = 10};
 	char text[WS_ANSWER_BYTES + 1];
-	size_t n = ws_answer_welcome(text, "dGhlIHNhbXBsZSBub25jZQ==");
+	size_t n = ws_answer_welcome(text, "dGhlIHNhbXBsZSBub25jZQ==", &none);
 
 	(void)state;
 	assert_int_equal(n, strlen(text));
 	assert_string_equal(text, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 				  "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+}
+
+/* Read from the request, and told in the answer. */
+static void an_offer_is_answered_with_what_will_be(void **state)
+{
+	static const struct {
+		const char *lines, *answer;
+	} cases[] = {
+		{"Sec-WebSocket-Extensions: permessage-deflate\r\n", ""},
+		{"sec-websocket-extensions:permessage-deflate; client_max_window_bits=9; "
+		 "server_no_context_takeover\r\n",
+		 ""},
+		{"Sec-WebSocket-Extensions: foo, permessage-deflate; server_max_window_bits=15\r\n",
+		 "; server_max_window_bits=15"},
+		{"Sec-WebSocket-Extensions: foo\r\nX-Y: permessage-deflate\r\n"
+		 "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9\r\n",
+		 "; server_max_window_bits=9"},
+		{"Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=8\r\n", NULL},
+		{"Sec-WebSocket-Extension: permessage-deflate\r\n", NULL},
+	};
+	char text[1024], wanted[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ws_request r = {0};
+		size_t n;
+
+		(void)snprintf(text, sizeof(text), LINE "Host: x\r\n%s" REST "\r\n", cases[i].lines);
+		assert_int_equal(look(&r, text, strlen(text)), WS_FAULT_NONE);
+		assert_int_equal(r.offer.taken, cases[i].answer != NULL);
+		(void)snprintf(wanted, sizeof(wanted),
+			       "\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+			       "client_no_context_takeover%s\r\n\r\n",
+			       cases[i].answer != NULL ? cases[i].answer : "");
+		n = ws_answer_welcome(text, "dGhlIHNhbXBsZSBub25jZQ==", &r.offer);
+		assert_int_equal(n, strlen(text));
+		assert_true(n < WS_ANSWER_BYTES);
+		assert_int_equal(strstr(text, wanted) != NULL, cases[i].answer != NULL);
+	}
 }
 
 static void each_fault_is_answered_with_its_status_and_a_line(void **state)
@@ -270,6 +310,7 @@ int main(void)
 		cmocka_unit_test(it_says_where_key_host_and_origin_are),
 		cmocka_unit_test(who_asks_for_no_upgrade_only_looks_whether_somebody_is_there),
 		cmocka_unit_test(the_key_is_answered_as_the_standard_has_it),
+		cmocka_unit_test(an_offer_is_answered_with_what_will_be),
 		cmocka_unit_test(each_fault_is_answered_with_its_status_and_a_line),
 		cmocka_unit_test(who_is_full_says_so_in_json_and_cuts_it_to_fit),
 	};
