@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "comet/transport/stream.h"
@@ -17,7 +16,6 @@
 #include "comet/transport/ws_request.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
-#include "common/base/log.h"
 #include "common/base/obj.h"
 
 enum speech { SPEECH_UNKNOWN, SPEECH_BINARY, SPEECH_TEXT };
@@ -83,30 +81,14 @@ static int write_bytes(struct ws *ws, const void *bytes, size_t n, enum transpor
 
 /* ---- the handshake ---- */
 
-static void say_refused(const struct ws *ws, enum ws_fault fault)
-{
-	static struct log_limit limit = LOG_LIMIT(1);
-	char peer[TRANSPORT_PEER_BYTES], origin[256];
-
-	peer_text(&ws->stream.peer.any, true, peer, sizeof(peer));
-	(void)snprintf(origin, sizeof(origin), "%.*s", (int)ws->request.origin_bytes,
-		       (const char *)stream_bytes(&ws->stream) + ws->request.origin);
-	if (fault == WS_FAULT_ORIGIN)
-		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what(EVENT_WEBSOCKET_ORIGIN_REFUSED),
-			    log_str("origin", origin));
-	else
-		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what(EVENT_WEBSOCKET_REFUSED),
-			    log_i64("status", ws_answer_status(fault)), log_str("words", ws_answer_words(fault)));
-}
-
 static int refuse(struct ws *ws, enum ws_fault fault)
 {
+	const char *text = (const char *)stream_bytes(&ws->stream);
 	char answer[WS_ANSWER_BYTES];
 
 	ws->refused = true;
 	ws->over = true;
-	if (!ws_request_is_probe(&ws->request))
-		say_refused(ws, fault);
+	ws_answer_log(&ws->request, text, fault, &ws->stream.peer.any);
 	(void)write_bytes(ws, answer, ws_answer_refuse(answer, fault, ws_request_is_head(&ws->request)),
 			  TRANSPORT_WAIT);
 	return fault == WS_FAULT_ORIGIN ? -ERR_ORIGIN : -ERR_UPGRADE;

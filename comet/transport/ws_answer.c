@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "comet/transport/transport.h"
 #include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/base/peer.h"
 
 /* RFC 6455, section 1.3. */
 static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -85,6 +88,23 @@ size_t ws_answer_refuse(char out[WS_ANSWER_BYTES], enum ws_fault fault, bool hea
 				"Connection: close\r\n\r\n%s%s",
 				faults[fault].status, faults[fault].phrase, strlen(faults[fault].words) + 1,
 				header_of(faults[fault].status), head ? "" : faults[fault].words, head ? "" : "\n");
+}
+
+void ws_answer_log(const struct ws_request *r, const char *text, enum ws_fault fault, const struct sockaddr *peer)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	char from[TRANSPORT_PEER_BYTES], origin[256];
+
+	if (ws_request_is_probe(r))
+		return;
+	peer_text(peer, true, from, sizeof(from));
+	(void)snprintf(origin, sizeof(origin), "%.*s", (int)r->origin_bytes, text + r->origin);
+	if (fault == WS_FAULT_ORIGIN)
+		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", from), log_what(EVENT_WEBSOCKET_ORIGIN_REFUSED),
+			    log_str("origin", origin));
+	else
+		LOG_LIMITED(LOG_WARN, &limit, log_str("peer", from), log_what(EVENT_WEBSOCKET_REFUSED),
+			    log_i64("status", faults[fault].status), log_str("words", faults[fault].words));
 }
 
 size_t ws_answer_full(char *out, size_t space, const char *goodbye, size_t goodbye_bytes)
