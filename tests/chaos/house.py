@@ -19,12 +19,14 @@ SPARE_FILES = 4  # a comet that has just started may have some of its own connec
 
 
 class House:
-    def __init__(self, directory, comets=3, logics=2, settings=None, redis_addr=None, build=BUILD):
+    def __init__(self, directory, comets=3, logics=2, settings=None, redis_addr=None, build=BUILD, snapshots=False):
         self.directory = directory
         self.build = build  # the folder of the programs, for what is started from now on
         arguments = ["up", "--comets", str(comets), "--logics", str(logics)]
         if redis_addr is not None:
             arguments += ["--redis-addr", redis_addr]
+        if snapshots:
+            arguments += ["--snapshots"]
         for key, value in {"server.drain_timeout": "100ms", "server.drain_grace": "100ms", **(settings or {})}.items():
             arguments += ["-o", f"{key}={value}"]
         self.command(*arguments)
