@@ -66,8 +66,9 @@ static void disconnect_client(void *self, const struct seat *seat)
 static int heartbeat(void *self, const struct seat *seat)
 {
 	struct alone *a = alone_of(self);
+	uint64_t written;
 
-	return logic_heartbeat(&a->logic, a->server_id, seat);
+	return logic_heartbeat(&a->logic, a->server_id, seat, &written);
 }
 
 static int renew_online(void *self, const struct wire_load *load, const struct wire_room_count *rooms, size_t n,

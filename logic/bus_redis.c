@@ -192,23 +192,22 @@ static int write_entry(struct bus_redis *b, const char *server, const struct wir
 static void tell_lost(struct bus_redis *b)
 {
 	const struct wire_push to_one = {.target = WIRE_ALL}; /* without a room or keys */
-	char server[SENT_SERVER_BYTES];
+	struct sent_word word;
 	struct wire_entry entry;
-	uint64_t had;
 	bool owed;
 	int rc = 0;
 
 	while (rc == 0) {
 		lock_take(&b->lock);
-		owed = sent_take_owed(&b->sent, server, &had);
+		owed = sent_take_owed(&b->sent, &word);
 		lock_drop(&b->lock);
 		if (!owed)
 			return;
-		wire_entry_had(had, &entry);
-		rc = write_entry(b, server, &to_one, &entry);
+		wire_entry_had(word.had, word.epoch, &entry);
+		rc = write_entry(b, word.server, &to_one, &entry);
 	}
 	lock_take(&b->lock);
-	sent_owe(&b->sent, server, had);
+	sent_owe(&b->sent, &word);
 	lock_drop(&b->lock);
 }
 

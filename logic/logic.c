@@ -86,6 +86,7 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 		return rc;
 	session->id = seat.session_id;
 	session->takes_over = rc == 1;
+	session->written = old.written;
 	replace(l, server, &old);
 	registry_found_fini(&old);
 	session->mid = who->mid;
@@ -193,11 +194,12 @@ int logic_disconnect(struct logic *l, const char *server, const struct seat *sea
 	return rc;
 }
 
-int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat)
+int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat, uint64_t *written)
 {
 	struct registry_found old;
 	int rc = registry_renew(&l->registry, server, seat, &old);
 
+	*written = old.written;
 	if (rc == 0)
 		replace(l, server, &old);
 	registry_found_fini(&old);

@@ -37,8 +37,8 @@ int logic_disconnect(struct logic *l, const char *server, const struct seat *sea
 /* A new token of an authenticated connection: how long it may stay now. */
 int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const struct seat *seat,
 		 struct wire_renewal *renewal);
-/* Where a newer connection has the key, this one is kicked ("replaced"), which is 0, too. */
-int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat);
+/* Where a newer connection has the key, this one is kicked ("replaced"), which is 0, too. *written: as in a session. */
+int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat, uint64_t *written);
 int logic_renew_online(struct logic *l, const struct registry_server *server, const struct wire_room_count *rooms,
 		       size_t n, void (*each)(void *arg, const char *room, int64_t count), void *arg);
 /* A packet with an application's op, for the back end. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cluster/arrive.h"
 #include "cluster/schema.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -105,8 +106,8 @@ static int fail(const char *part, int rc)
 
 static int start_logic(struct program *p)
 {
-	const struct redis_options calls = redis_options_of(&p->cfg, "calls");
-	const struct redis_options pushes = redis_options_of(&p->cfg, "pushes");
+	const struct redis_options calls = arrive_options(&p->cfg, "calls");
+	const struct redis_options pushes = arrive_options(&p->cfg, "pushes");
 	int rc;
 
 	p->logic.cfg = &p->cfg;

@@ -112,7 +112,8 @@ static int sums_add_hash(struct sums *s, const struct redisReply *hash)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && hash->type == REDIS_REPLY_ARRAY && i + 1 < hash->elements; i += 2)
-		rc = sums_add(s, redis_reply_text(hash, i), redis_reply_number(hash, i + 1));
+		if (redis_reply_text(hash, i)[0] != '\0') /* the mark, see cluster/schema.md */
+			rc = sums_add(s, redis_reply_text(hash, i), redis_reply_number(hash, i + 1));
 	return rc;
 }
 

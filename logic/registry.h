@@ -19,6 +19,8 @@ struct registry_entry {
 struct registry_found {
 	struct registry_entry *entries;
 	size_t n;
+	uint64_t
+		written; /* of put and renew over Redis: the number of what was written, or 0 (cluster/schema.md, A loss) */
 };
 void registry_found_fini(struct registry_found *found);
 /* Add a copy. 0; -ENOMEM: fini the list. */

@@ -23,7 +23,9 @@
 
 /* Keys and users asked for in one script: Redis does nothing else meanwhile. */
 #define CHUNK 256
-/* A session is renewed at every heartbeat; so many may be lost before it is. */
+/* A session is valid by its comet's lease alone; its time to live is for one that nobody ends. A day, so that a clock may jump by
+ * hours; and a session is renewed at every heartbeat, of which so many may be lost. */
+#define TTL_MS     86400000
 #define HEARTBEATS 3
 
 struct registry_redis {
@@ -87,12 +89,17 @@ static struct registry_entry entry_at(const struct redisReply *reply, const char
 	};
 }
 
-/* The registration that was replaced. Without memory for it nobody is told; the new registration stands all the same, and the
+/* The number of what was written stands before element i, and there, where the reply has it, the registration that was replaced. Without memory for it nobody is told; the new registration stands all the same, and the
  * replaced connection's next heartbeat ends it. */
-static void tell_old(struct registry_found *old, struct registry_entry entry)
+static void tell_old(struct registry_found *old, const struct redisReply *reply, const char *key, size_t i)
 {
-	if (old != NULL && registry_found_add(old, &entry) < 0)
+	const struct registry_entry entry = entry_at(reply, key, i);
+
+	if (old == NULL)
+		return;
+	if (reply->elements == i + 2 && registry_found_add(old, &entry) < 0)
 		registry_found_fini(old);
+	old->written = (uint64_t)redis_reply_number(reply, i - 1);
 }
 
 static int put(void *self, const char *server, struct seat *seat, int64_t expires_ms, struct registry_found *old)
@@ -118,8 +125,8 @@ static int put(void *self, const char *server, struct seat *seat, int64_t expire
 	else if (!redis_reply_says(reply, "ok"))
 		/* The comet has lost its lease and does not know it yet; in a moment it will have a new one. */
 		rc = -ERR_NO_LOGIC;
-	else if (reply->elements == 4)
-		tell_old(old, entry_at(reply, seat->key, 2));
+	else
+		tell_old(old, reply, seat->key, 3);
 	freeReplyObject(reply);
 	return rc;
 }
@@ -151,10 +158,10 @@ static int renew(void *self, const char *server, const struct seat *seat, struct
 		return rc;
 	if (redis_reply_says(reply, "newer"))
 		rc = -ESTALE;
-	else if (reply->elements == 3)
-		tell_old(old, entry_at(reply, seat->key, 1));
 	else if (redis_reply_says(reply, "no lease"))
 		rc = -ERR_NO_LOGIC;
+	else
+		tell_old(old, reply, seat->key, 2);
 	freeReplyObject(reply);
 	return rc;
 }
@@ -294,8 +301,7 @@ int registry_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 	r->magic = REGISTRY_REDIS_MAGIC;
 	r->pipe = pipe;
 	r->timeout_ns = cfg->redis_timeout * CLOCK_MS;
-	/* Clients may beat faster than asked; comets tell of it at most once a minute. */
-	(void)snprintf(r->ttl_ms, sizeof(r->ttl_ms), "%lld", (long long)(HEARTBEATS * heartbeat + 180000));
+	(void)snprintf(r->ttl_ms, sizeof(r->ttl_ms), "%lld", (long long)(TTL_MS + HEARTBEATS * heartbeat));
 	(void)snprintf(r->lease_ms, sizeof(r->lease_ms), "%lld", (long long)cfg->redis_lease);
 	lock_init(&r->lock, LOCK_REGISTRY);
 	online_redis_init(&r->online, cfg, pipe);

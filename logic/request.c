@@ -84,7 +84,7 @@ static int do_it(struct logic *l, const struct wire_request *r, struct wire_repl
 	case WIRE_DISCONNECT:
 		return logic_disconnect(l, r->server, &r->seat);
 	case WIRE_HEARTBEAT:
-		return logic_heartbeat(l, r->server, &r->seat);
+		return logic_heartbeat(l, r->server, &r->seat, &reply->session.written);
 	case WIRE_RECEIVE:
 		return logic_receive(l, r->server, &r->seat, &r->packet);
 	case WIRE_RENEW_ONLINE:

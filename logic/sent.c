@@ -93,7 +93,7 @@ void sent_note(struct sent *s, const struct sent_answer *a)
 		stream->n = a->n;
 }
 
-bool sent_take_owed(struct sent *s, char server[SENT_SERVER_BYTES], uint64_t *had)
+bool sent_take_owed(struct sent *s, struct sent_word *word)
 {
 	struct strmap_cursor cursor = {0};
 	const char *name;
@@ -104,18 +104,19 @@ bool sent_take_owed(struct sent *s, char server[SENT_SERVER_BYTES], uint64_t *ha
 
 		if (stream->owed == 0)
 			continue;
-		memcpy(server, name, strlen(name) + 1);
-		*had = stream->owed;
+		memcpy(word->server, name, strlen(name) + 1);
+		word->epoch = stream->epoch;
+		word->had = stream->owed;
 		set_owed(s, stream, 0);
 		return true;
 	}
 	return false;
 }
 
-void sent_owe(struct sent *s, const char *server, uint64_t had)
+void sent_owe(struct sent *s, const struct sent_word *word)
 {
-	struct sent_stream *stream = strmap_get(&s->streams, server);
+	struct sent_stream *stream = strmap_get(&s->streams, word->server);
 
-	if (stream != NULL)
-		owe_at_least(s, stream, had);
+	if (stream != NULL && stream->epoch == word->epoch)
+		owe_at_least(s, stream, word->had);
 }

@@ -36,7 +36,12 @@ void sent_note(struct sent *s, const struct sent_answer *answer);
 
 /* The next comet that is to be told, and the number of entries that its stream had when Redis lost its data. It counts as told
  * then, unless sent_owe puts it back. False: nobody. */
-bool sent_take_owed(struct sent *s, char server[SENT_SERVER_BYTES], uint64_t *had);
-void sent_owe(struct sent *s, const char *server, uint64_t had);
+struct sent_word {
+	char server[SENT_SERVER_BYTES];
+	uint64_t epoch; /* of the lease that it is for */
+	uint64_t had;
+};
+bool sent_take_owed(struct sent *s, struct sent_word *word);
+void sent_owe(struct sent *s, const struct sent_word *word);
 
 #endif

@@ -39,8 +39,7 @@ struct redis_calls {
 	struct redis_clock *clock;
 	struct redis_name channel; /* of our replies */
 	uint64_t nonce;            /* tells our ids from those of an earlier process of this name */
-	redis_calls_late *late;
-	void *late_self;
+	struct redis_calls_owner owner;
 	struct redis *redis; /* the listener's */
 	struct redis_finder *finder;
 	struct thread *listener;
@@ -259,7 +258,7 @@ static void take_late(struct redis_calls *c, const struct wire_reply *reply)
 {
 	count(COUNT_LOGIC_LATE);
 	if (was_given_up(c, reply->id) && reply->rc == 0 && reply->session.key[0] != '\0')
-		c->late(c->late_self, &reply->session);
+		c->owner.late(c->owner.self, &reply->session);
 }
 
 /* Takes the reply over if somebody waits for it. */
@@ -286,6 +285,8 @@ static void take_text(struct redis_calls *c, const char *text, size_t bytes)
 	struct wire_reply reply;
 	int rc = wire_reply_decode(text, bytes, &reply);
 
+	if (rc == 0 && reply.session.written > 0)
+		c->owner.written(c->owner.self, reply.session.written);
 	if (rc < 0) {
 		count(COUNT_LOGIC_BAD_MESSAGES);
 		LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_REPLY_UNREADABLE), log_i64("bytes", (int64_t)bytes),
@@ -332,7 +333,7 @@ static int start_parts(struct redis_calls *c)
 }
 
 int redis_calls_start(const struct config *cfg, const char *server_id, struct redis_pipe *pipe,
-		      struct redis_clock *clock, redis_calls_late *late, void *late_self, struct redis_calls **out)
+		      struct redis_clock *clock, const struct redis_calls_owner *owner, struct redis_calls **out)
 {
 	struct redis_calls *c = calloc(1, sizeof(*c));
 	int rc;
@@ -344,8 +345,7 @@ int redis_calls_start(const struct config *cfg, const char *server_id, struct re
 	c->server_id = server_id;
 	c->pipe = pipe;
 	c->clock = clock;
-	c->late = late;
-	c->late_self = late_self;
+	c->owner = *owner;
 	lock_init(&c->lock, LOCK_SERVICE);
 	strmap_init(&c->waiters);
 	if (getrandom(&c->nonce, sizeof(c->nonce), 0) != (ssize_t)sizeof(c->nonce))

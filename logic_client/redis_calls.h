@@ -26,14 +26,19 @@ struct redis_asking {
 	pthread_cond_t wake;
 };
 
-/* Called by the listening thread, with no lock held: the reply to a request that was given up has come after all, and a session
- * was registered that nobody knows of. */
-typedef void redis_calls_late(void *self, const struct wire_session *session);
+/* Called by the listening thread, with no lock held. */
+struct redis_calls_owner {
+	/* The reply to a request that was given up has come after all, and a session was registered that nobody knows of. */
+	void (*late)(void *self, const struct wire_session *session);
+	/* A reply has told the number of what was written for this comet (cluster/schema.md, A loss). */
+	void (*written)(void *self, uint64_t number);
+	void *self;
+};
 
-/* Start the threads; the arguments outlive it. 0, -ENOMEM, -EAGAIN, -errno. */
+/* Start the threads; owner is copied, the others outlive it. 0, -ENOMEM, -EAGAIN, -errno. */
 int redis_calls_start(const struct config *cfg, const char *server_id, struct redis_pipe *pipe,
-		      struct redis_clock *clock, redis_calls_late *late, void *late_self, struct redis_calls **out);
-/* Join: `late` is not called any more, and every call returns at once, now and later. */
+		      struct redis_clock *clock, const struct redis_calls_owner *owner, struct redis_calls **out);
+/* Join: the owner is not called any more, and every call returns at once, now and later. */
 void redis_calls_stop(struct redis_calls *c);
 /* After redis_calls_stop; nobody calls it any more. */
 void redis_calls_free(struct redis_calls **c);

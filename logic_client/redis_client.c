@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/arrive.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -338,20 +339,25 @@ static void is_late(void *self, const struct wire_session *session)
 	(void)redis_tell_add(client_of(self)->tell, WIRE_DISCONNECT, &seat);
 }
 
+static void is_written(void *self, uint64_t number)
+{
+	redis_lease_written(client_of(self)->lease, number);
+}
+
 /* ---- start and stop ---- */
 
 static int start_parts(struct redis_client *c)
 {
 	const struct redis_client_options *o = &c->opt;
+	const struct redis_calls_owner replies = {.late = is_late, .written = is_written, .self = c};
 	const struct redis_lease_owner owner = {.lost = is_lost, .fenced = is_fenced, .self = c};
-	const struct redis_options redis = redis_options_of(o->member.cfg, "requests");
+	const struct redis_options redis = arrive_options(o->member.cfg, "requests");
 	int rc;
 
 	/* The lease first: it makes the stream, and tells Redis's time. */
 	if ((rc = redis_pipe_start(&redis, &c->pipe)) < 0 ||
 	    (rc = redis_lease_start(&o->member, c->pipe, &c->clock, &owner, &c->lease)) < 0 ||
-	    (rc = redis_calls_start(o->member.cfg, o->member.server_id, c->pipe, &c->clock, is_late, c, &c->calls)) <
-		    0 ||
+	    (rc = redis_calls_start(o->member.cfg, o->member.server_id, c->pipe, &c->clock, &replies, &c->calls)) < 0 ||
 	    (rc = redis_tell_start(o->member.cfg, c->calls, &c->tell)) < 0 ||
 	    (rc = redis_pushes_start(&o->member, o->sink, o->sink_self, &c->kicks, &c->pushes)) < 0)
 		return rc;

@@ -3,6 +3,9 @@
  * A push to a room misses nobody, because logic sends it to every comet that has written down the room, and to every comet whose
  * lease was not renewed lately. A client is told that it is in a room only when the room is written down, or when the lease has run
  * out; and the lease is renewed only when all rooms are written down.
+ *
+ * Redis may lose data, or go back to older ones. Each write for this comet has a number, and the last one that we heard of goes along
+ * with each renewal: where Redis has a smaller one, connections are gone, and all are registered again (cluster/lua/lease.lua).
  * SPDX-License-Identifier: MIT */
 #include "logic_client/redis_lease.h"
 
@@ -24,7 +27,6 @@
 #include "common/base/obj.h"
 #include "common/base/signals.h"
 #include "common/base/worker.h"
-#include "common/redis/redis_name.h"
 #include "common/redis/redis_reply.h"
 #include "logic_client/redis_rooms.h"
 
@@ -34,6 +36,7 @@
 #define LONG_AWAY_NS (300 * CLOCK_SEC)
 enum verdict {
 	VERDICT_KEPT,
+	VERDICT_LOST,
 	VERDICT_NEW,
 	VERDICT_TAKEN,
 	VERDICT_LEAVING,
@@ -55,16 +58,19 @@ struct redis_lease {
 	struct worker worker;
 	/* the worker's, after the start */
 	char epoch[24];
-	int64_t layout; /* of the data, where it is not ours */
+	char generation[24]; /* of the data, as the last answer said */
+	bool rooms_anew;     /* all rooms are being written again, under this generation */
+	int64_t layout;      /* of the data, where it is not ours */
 	/* any thread */
 	struct redis_rooms rooms;
 	atomic_llong renewed_ns; /* when Redis last confirmed it */
+	atomic_ullong written;   /* the largest number that we heard of */
 	/* under lock */
 	struct lock lock;
 	struct wire_load load;
-	unsigned loss;   /* the last one */
-	bool registered; /* again, after it: to be said at the next renewal */
-	bool leaving;    /* this comet goes away */
+	unsigned loss;    /* the last one */
+	bool registering; /* all connections again, after it */
+	bool leaving;     /* this comet goes away */
 };
 
 static bool stands(const struct redis_lease *l)
@@ -78,28 +84,45 @@ bool redis_lease_stands(struct redis_lease *l)
 	return stands(l);
 }
 
+void redis_lease_written(struct redis_lease *l, uint64_t number)
+{
+	unsigned long long last = atomic_load(&l->written);
+
+	while (number > last && !atomic_compare_exchange_weak(&l->written, &last, number))
+		;
+}
+
 /* ---- the lease ---- */
+
+/* What the answer says beside its word. */
+static void take_answer(struct redis_lease *l, const struct redisReply *reply, int verdict)
+{
+	redis_clock_set(l->clock, redis_reply_number(reply, 2));
+	if (verdict == VERDICT_NEWER || verdict == VERDICT_OLDER)
+		l->layout = redis_reply_number(reply, 1);
+	if (verdict == VERDICT_NEW)
+		(void)snprintf(l->epoch, sizeof(l->epoch), "%s", redis_reply_text(reply, 1));
+	if (verdict > VERDICT_NEW)
+		return;
+	atomic_store(&l->renewed_ns, clock_now_ns());
+	(void)snprintf(l->generation, sizeof(l->generation), "%s", redis_reply_text(reply, 3));
+	redis_lease_written(l, (uint64_t)redis_reply_number(reply, 4));
+	l->rooms_anew = redis_reply_number(reply, 5) == 0;
+}
 
 static int verdict_of(struct redis_lease *l, const struct redisReply *reply)
 {
 	static const char *const words[] = {
-		[VERDICT_KEPT] = "kept",       [VERDICT_NEW] = "new",       [VERDICT_TAKEN] = "taken",
-		[VERDICT_LEAVING] = "leaving", [VERDICT_FENCED] = "fenced", [VERDICT_NEWER] = "newer",
-		[VERDICT_OLDER] = "older",
+		[VERDICT_KEPT] = "kept",   [VERDICT_LOST] = "lost",       [VERDICT_NEW] = "new",
+		[VERDICT_TAKEN] = "taken", [VERDICT_LEAVING] = "leaving", [VERDICT_FENCED] = "fenced",
+		[VERDICT_NEWER] = "newer", [VERDICT_OLDER] = "older",
 	};
 
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3)
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 6)
 		return -EPROTO;
-	for (int i = 0; i < 3; i++)
-		if (reply->element[i]->str == NULL)
-			return -EPROTO;
-	redis_clock_set(l->clock, strtoll(reply->element[2]->str, NULL, 10));
 	for (int i = VERDICT_KEPT; i <= VERDICT_OLDER; i++)
-		if (strcmp(reply->element[0]->str, words[i]) == 0) {
-			if (i == VERDICT_NEW)
-				(void)snprintf(l->epoch, sizeof(l->epoch), "%s", reply->element[1]->str);
-			if (i == VERDICT_NEWER || i == VERDICT_OLDER)
-				l->layout = redis_reply_number(reply, 1);
+		if (redis_reply_says(reply, words[i])) {
+			take_answer(l, reply, i);
 			return i;
 		}
 	return -EPROTO;
@@ -109,27 +132,29 @@ static int verdict_of(struct redis_lease *l, const struct redisReply *reply)
 static int ask_for_lease(struct redis_lease *l)
 {
 	const struct config *cfg = l->member->cfg;
+	int64_t away_ms = (clock_now_ns() - atomic_load(&l->renewed_ns)) / CLOCK_MS;
 	struct redisReply *reply;
 	struct wire_load load;
-	bool leaving;
+	bool leaving, registering;
 	int rc;
 
 	lock_take(&l->lock);
 	load = l->load;
 	leaving = l->leaving;
+	registering = l->registering;
 	lock_drop(&l->lock);
-	rc = script_run(l->pipe, &script_lease, clock_now_ns() + l->timeout_ns, &reply,
-			"%s %s %lld %d region %s addrs %s weight %lld connections %lld addresses %lld "
-			"delivered %lld dropped %lld leaving %d",
-			l->member->server_id, l->epoch, (long long)cfg->redis_lease, SCHEMA, cfg->server_region,
-			l->member->addrs, (long long)cfg->server_weight, (long long)load.connections,
-			(long long)load.addresses, (long long)load.delivered, (long long)load.dropped, leaving);
+	rc = script_run(
+		l->pipe, &script_lease, clock_now_ns() + l->timeout_ns, &reply,
+		"%s %s %lld %d %llu %s %lld %d %d region %s addrs %s weight %lld connections %lld addresses %lld "
+		"delivered %lld dropped %lld leaving %d",
+		l->member->server_id, l->epoch, (long long)cfg->redis_lease, SCHEMA, atomic_load(&l->written),
+		l->generation, (long long)away_ms, registering, l->rooms_anew, cfg->server_region, l->member->addrs,
+		(long long)cfg->server_weight, (long long)load.connections, (long long)load.addresses,
+		(long long)load.delivered, (long long)load.dropped, leaving);
 	if (rc < 0)
 		return rc;
 	rc = verdict_of(l, reply);
 	freeReplyObject(reply);
-	if (rc == VERDICT_KEPT || rc == VERDICT_NEW)
-		atomic_store(&l->renewed_ns, clock_now_ns());
 	return rc;
 }
 
@@ -183,53 +208,43 @@ int redis_lease_report(struct redis_lease *l, const struct wire_load *load, cons
 
 /* ---- the thread ---- */
 
-static void say_lost(struct redis_lease *l, bool with_rooms)
+static void say_lost(struct redis_lease *l)
 {
 	unsigned loss;
 
-	if (with_rooms)
-		redis_rooms_lose(&l->rooms);
 	lock_take(&l->lock);
-	l->registered = false;
+	l->registering = true;
 	loss = ++l->loss;
 	lock_drop(&l->lock);
 	l->owner.lost(l->owner.self, loss);
 }
 
-/* Redis does not know us any more, and has taken us in again. */
-static void came_back(struct redis_lease *l)
+/* What follows from a verdict. While the lease says `registering`, pushes to all rooms come here, and pushes to unknown keys are
+ * refused. */
+static void act(struct redis_lease *l, int verdict, int64_t away_ns)
 {
-	LOG(LOG_WARN, log_str("server", l->member->server_id), log_what(EVENT_REGISTRATION_LOST));
-	/* While the lease says `registering`, pushes to all rooms come here, and pushes to unknown keys are refused. */
-	say_lost(l, true);
-}
-
-/* After a loss Redis has everything again: the rooms, since the lease was renewed, and the connections. */
-static void say_registered(struct redis_lease *l)
-{
-	bool registered;
-
-	lock_take(&l->lock);
-	registered = l->registered;
-	lock_drop(&l->lock);
-	if (!registered ||
-	    redis_pipe_call(l->pipe, REDIS_AGAIN, clock_now_ns() + l->timeout_ns, NULL, "HSET %s registering 0",
-			    redis_name_key(l->member->cfg, "server", l->member->server_id).text) < 0)
-		return;
-	lock_take(&l->lock);
-	l->registered = false;
-	lock_drop(&l->lock);
+	if (verdict == VERDICT_LOST) {
+		count(COUNT_LOSSES);
+		LOG(LOG_WARN, log_str("server", l->member->server_id), log_what(EVENT_REGISTRATION_LOST));
+	}
+	if (verdict == VERDICT_LOST || (verdict == VERDICT_KEPT && away_ns > LONG_AWAY_NS))
+		say_lost(l);
+	if (verdict <= VERDICT_LOST && l->rooms_anew) {
+		redis_rooms_lose(&l->rooms);
+		worker_wake(&l->worker); /* the next renewal, at once, says that they are written */
+	}
 }
 
 /* False: another comet has the name, or the data have a newer layout. */
 static bool renew(struct redis_lease *l)
 {
-	int64_t away = clock_now_ns() - atomic_load(&l->renewed_ns);
+	int64_t away_ns = clock_now_ns() - atomic_load(&l->renewed_ns);
 	int rc;
 
 	if (redis_rooms_write_missing(&l->rooms) < 0)
 		return true; /* the lease runs out, so that pushes to all rooms come here */
-	rc = ask_for_lease(l);
+	if ((rc = ask_for_lease(l)) < 0)
+		return true;
 	if (rc == VERDICT_FENCED)
 		LOG(LOG_ERROR, log_str("server", l->member->server_id), log_what(EVENT_SERVER_ID_TAKEN));
 	if (rc == VERDICT_NEWER || rc == VERDICT_OLDER)
@@ -238,12 +253,7 @@ static bool renew(struct redis_lease *l)
 		l->owner.fenced(l->owner.self);
 		return false;
 	}
-	if (rc == VERDICT_NEW)
-		came_back(l);
-	else if (rc == VERDICT_KEPT && away > LONG_AWAY_NS)
-		say_lost(l, false);
-	if (rc == VERDICT_KEPT)
-		say_registered(l);
+	act(l, rc, away_ns);
 	return true;
 }
 
@@ -260,8 +270,10 @@ void redis_lease_registered(struct redis_lease *l, unsigned loss)
 {
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
 	lock_take(&l->lock);
-	l->registered = l->loss == loss;
+	if (l->loss == loss)
+		l->registering = false;
 	lock_drop(&l->lock);
+	worker_wake(&l->worker); /* the next renewal, at once, says so */
 }
 
 void redis_lease_leave(struct redis_lease *l)
@@ -346,6 +358,7 @@ int redis_lease_start(const struct cluster_member *member, struct redis_pipe *pi
 	l->pipe = pipe;
 	l->clock = clock;
 	l->owner = *owner;
+	l->generation[0] = '0';
 	l->lease_ns = member->cfg->redis_lease * CLOCK_MS;
 	l->timeout_ns = member->cfg->redis_timeout * CLOCK_MS;
 	lock_init(&l->lock, LOCK_SERVICE);

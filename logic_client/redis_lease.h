@@ -17,8 +17,7 @@ struct redis_lease;
 
 /* Called by the lease's thread. */
 struct redis_lease_owner {
-	/* Redis has lost the lease, or was unreachable for so long that it may have forgotten connections: the name is held again
-	 * by then, but registrations are gone. Losses are counted. */
+	/* Redis has lost connections of this comet, or may have: all are to be registered again. Losses are counted. */
 	void (*lost)(void *self, unsigned loss);
 	/* Another comet has the name: see struct redis_client_options. At most once. */
 	void (*fenced)(void *self);
@@ -33,6 +32,8 @@ void redis_lease_stop(struct redis_lease **l);
 
 /* The connections that this loss took are registered again. Says nothing where another loss came since. */
 void redis_lease_registered(struct redis_lease *l, unsigned loss);
+/* What is written for this comet is numbered, in Redis; a logic has told the number of one of these writes. Any thread. */
+void redis_lease_written(struct redis_lease *l, uint64_t number);
 /* From now on the lease says `leaving`: this comet is not told to clients as a node, and a comet that wants its name waits for
  * it to go. Written by the lease's thread, at once. */
 void redis_lease_leave(struct redis_lease *l);

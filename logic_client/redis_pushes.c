@@ -49,8 +49,10 @@ struct redis_pushes {
 	struct place read;    /* up to here, this time */
 	struct place highest; /* ever; below it everything comes again */
 	uint64_t number;      /* of the entry at `highest` */
-	/* the number when Redis lost its data and began to count anew, and the entries counted as lost since */
+	/* the number when Redis lost data and began to count anew, and the entries counted as lost since */
 	uint64_t lost_at;
+	bool went_back;        /* the numbers, since the last word of a writer ... */
+	uint64_t generation;   /* ... about this generation of the data */
 	struct strmap writers; /* writer -> last number, heap */
 };
 
@@ -82,19 +84,28 @@ static void check_number(struct redis_pushes *p, struct place at, uint64_t numbe
 		return; /* of a writer that does not number */
 	if (number > p->number + 1)
 		say_lost(p, number - p->number - 1, EVENT_PUSHES_TRIMMED);
-	if (number <= p->number)
+	if (number <= p->number) {
 		p->lost_at = p->number;
+		p->went_back = true;
+	}
 	p->number = number;
 }
 
-/* A writer tells how far the lost stream went. Another writer may know of more entries, and then only those are counted. A comet that
- * had read nothing of the stream has no number to count from. */
-static void take_word(struct redis_pushes *p, uint64_t had)
+/* A writer tells how far the lost stream went. Another writer may know of more entries, and then only those are counted. What the
+ * stream still had when the new generation began was not lost, and what we had read was not either, when it was more. Of a writer
+ * that does not tell where that was: a comet that had read nothing has no number to count from. */
+static void take_word(struct redis_pushes *p, const struct wire_pushed *word)
 {
-	if (p->lost_at == 0 || had <= p->lost_at)
+	if (word->generation > p->generation) {
+		if (!p->went_back || p->lost_at < word->base)
+			p->lost_at = word->base;
+		p->generation = word->generation;
+		p->went_back = false;
+	}
+	if ((word->generation == 0 && p->lost_at == 0) || word->had <= p->lost_at)
 		return;
-	say_lost(p, had - p->lost_at, EVENT_PUSHES_LOST);
-	p->lost_at = had;
+	say_lost(p, word->had - p->lost_at, EVENT_PUSHES_LOST);
+	p->lost_at = word->had;
 }
 
 /* Does it come a second time? If not, it is noted. -ENOMEM: not known. */
@@ -158,7 +169,7 @@ static int take_push(struct redis_pushes *p, struct place at, const struct wire_
 	if (rc == 0 && pushed->had == 0)
 		return deliver(p, &pushed->push);
 	if (rc == 0)
-		take_word(p, pushed->had);
+		take_word(p, pushed);
 	else
 		count(COUNT_PUSH_DUPLICATES);
 	return 0;

@@ -3,5 +3,5 @@
 -- server, epoch or '', updated or '' -> 1: removed, 0: it is another now, or was not there
 local server, epoch, updated = unpack(ARGV)
 local is_epoch, is_updated = unpack(redis.call('HMGET', prefix .. 'server:' .. server, 'epoch', 'updated'))
-if epoch ~= '' and is_epoch ~= epoch or updated ~= '' and is_updated ~= updated then return 0 end
+if epoch ~= '' and (is_epoch or '0') ~= epoch or updated ~= '' and (is_updated or '0') ~= updated then return 0 end
 return remove_comet(server)

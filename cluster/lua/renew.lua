@@ -1,5 +1,5 @@
 -- Keep a session, move it here, or bring it back after a loss. Called by logic at each heartbeat that reaches it.
--- server, key, mid, id, ttl -> 'no lease' | 'gone' | 'newer' | 'ok' [, server and id of the one it replaced]
+-- server, key, mid, id, ttl -> 'no lease' | 'gone' | 'newer' | 'ok', number [, server and id of the one it replaced]
 local server, key, mid, id, ttl = unpack(ARGV)
 local epoch = redis.call('HGET', prefix .. 'server:' .. server, 'epoch')
 if not epoch then return {'no lease'} end
@@ -8,6 +8,6 @@ if was and tonumber(was) >= tonumber(id) and was_epoch == '0' then return {'gone
 if was and tonumber(was) > tonumber(id) and valid(was_epoch, was_server) then return {'newer'} end
 local left = redis.call('GET', prefix .. 'left:' .. key)
 if left and tonumber(left) >= tonumber(id) then return {'gone'} end
-put_session(key, id, mid, epoch, server, ttl, was_mid)
-if was and was ~= id and was_server ~= server and valid(was_epoch, was_server) then return {'ok', was_server, was} end
-return {'ok'}
+local number = put_session(key, id, mid, epoch, server, ttl, was_mid)
+if was and was ~= id and was_server ~= server and valid(was_epoch, was_server) then return {'ok', number, was_server, was} end
+return {'ok', number}

@@ -25,9 +25,8 @@
 #include "common/http/http_listener.h"
 #include "common/http/http_tls.h"
 
-#define ADDRESS_BYTES  128
-#define LISTENERS_MAX  16
-#define LISTEN_BACKLOG 511
+#define ADDRESS_BYTES 128
+#define LISTENERS_MAX 16
 /* Memory of a connection: request line, headers, and the bytes that are read and written at a time. */
 #define CALLER_BYTES 32768
 #define STACK_BYTES  262144
@@ -253,7 +252,6 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 		.callers_max = (unsigned)cfg->http_callers,
 		.timeout_ms = cfg->http_timeout,
 		.reuse_port = cfg->server_reuse_port,
-		.unix_mode = config_unix_mode(cfg),
 		.label = "http",
 		.tls_label = "http-tls",
 		.keys = keys,
@@ -299,14 +297,14 @@ static int start_daemon(struct http *h, struct door *door, bool tls)
 
 static int listen_on_all(struct http *h, struct door *door, const char *rest, const char *label)
 {
-	const struct listen_options listen = {LISTEN_BACKLOG, h->opt.reuse_port, h->opt.unix_mode, rest};
 	char address[ADDRESS_BYTES];
 	int rc = 0;
 
 	while (rc == 0 && config_list_next(&rest, address, sizeof(address))) {
-		rc = h->n_listeners < LISTENERS_MAX ? http_listener_start(address, label, &listen, take_connection,
-									  door, &h->listeners[h->n_listeners])
-						    : -E2BIG;
+		rc = h->n_listeners < LISTENERS_MAX
+			     ? http_listener_start(address, label, h->opt.reuse_port, take_connection, door,
+						   &h->listeners[h->n_listeners])
+			     : -E2BIG;
 		if (rc == 0)
 			h->n_listeners++;
 		else

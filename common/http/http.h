@@ -25,7 +25,6 @@ struct http_options {
 	unsigned callers_max;          /* connections at one time, each with a thread; more wait */
 	int64_t timeout_ms;            /* for a caller to send its whole request */
 	bool reuse_port;               /* another process may listen beside this one */
-	unsigned unix_mode;            /* of a path: who may connect */
 	const char *label;             /* for "listening <label> <address>" on stdout, one line for each address; */
 	const char *tls_label;         /* where it is one of tls_bind */
 	struct http_keys *keys;        /* outlives the server; NULL: everybody may do everything */

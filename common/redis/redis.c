@@ -353,6 +353,8 @@ static int greet(struct redis *r)
 		rc = redis_command(r, soon(r), NULL, "PING");
 	if (rc == 0 && o->sentinels[0] != '\0')
 		rc = verify_role(r);
+	if (rc == 0 && o->arrive != NULL)
+		rc = o->arrive(r, o, soon(r));
 	return rc;
 }
 

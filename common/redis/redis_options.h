@@ -6,6 +6,8 @@
 
 #include "common/config/config.h"
 
+struct redis;
+
 struct redis_options {
 	const char *addr;      /* as redis_dial takes it; not looked at when there are sentinels */
 	const char *sentinels; /* the same, several with commas; "" for none */
@@ -17,6 +19,8 @@ struct redis_options {
 	int64_t timeout_ms; /* to connect and to be let in; also the longest that a write may block */
 	const char *prefix; /* redis.prefix, for scripts */
 	const char *name;   /* of the connection, in CLIENT LIST */
+	/* Said on each new connection before all else; after an error there is none. NULL: nothing. */
+	int (*arrive)(struct redis *r, const struct redis_options *opt, int64_t deadline_ns);
 };
 
 /* The options of the [redis] section; the strings stay the configuration's. */

@@ -323,6 +323,9 @@ int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes
 	if (rc == 0 && reply->rc == 0 && reply->session.lifetime_ms > 0 &&
 	    json_object_set_new(object, "expires_in_ms", json_integer(reply->session.lifetime_ms)) < 0)
 		rc = -ENOMEM;
+	if (rc == 0 && reply->rc == 0 && reply->session.written > 0 &&
+	    json_object_set_new(object, "written", json_integer((json_int_t)reply->session.written)) < 0)
+		rc = -ENOMEM;
 	if (rc == 0 && reply->rooms != NULL)
 		rc = set_rooms(object, reply->rooms, reply->n_rooms);
 	return dump(object, rc, text, bytes);
@@ -355,18 +358,20 @@ static int get_accepts(const json_t *object, struct wire_session *s)
 static int get_reply_session(const json_t *object, struct wire_session *s)
 {
 	const char *key, *room;
-	int64_t id, dialect;
+	int64_t id, dialect, written;
 
 	if (!get_string(object, "key", sizeof(s->key), &key) || !get_string(object, "room", sizeof(s->room), &room) ||
 	    !get_integer(object, "session", 0, INT64_MAX, &id) ||
 	    !get_integer(object, "mid", INT64_MIN, INT64_MAX, &s->mid) ||
 	    !get_integer(object, "dialect", 0, DIALECT_V1_JSON, &dialect) ||
 	    !get_integer(object, "heartbeat_ms", 0, INT64_MAX / 1000000, &s->heartbeat_ms) ||
-	    !get_integer(object, "expires_in_ms", 0, INT64_MAX, &s->lifetime_ms))
+	    !get_integer(object, "expires_in_ms", 0, INT64_MAX, &s->lifetime_ms) ||
+	    !get_integer(object, "written", 0, INT64_MAX, &written))
 		return -EBADMSG;
 	(void)snprintf(s->key, sizeof(s->key), "%s", key);
 	(void)snprintf(s->room, sizeof(s->room), "%s", room);
 	s->id = (uint64_t)id;
+	s->written = (uint64_t)written;
 	s->takes_over = json_is_true(json_object_get(object, "takes_over"));
 	s->dialect = dialect == 0 ? DIALECT_V2 : (enum dialect)dialect;
 	return get_accepts(object, s);

@@ -36,6 +36,7 @@ struct wire_session {
 	int64_t heartbeat_ms; /* close when no heartbeat came for so long */
 	bool takes_over;      /* another comet has the key, until this one sends a heartbeat for it */
 	int64_t lifetime_ms;  /* close after so long, unless a new token comes; 0: never */
+	uint64_t written;     /* of what is written for this comet: the number of this, or 0; also of a heartbeat */
 	char key[WIRE_KEY_BYTES];
 	char room[WIRE_ROOM_BYTES]; /* "type://id", v1: "1"; "" for none */
 	int32_t *accepts;           /* malloc'ed, the caller frees; NULL with n_accepts 0 */
@@ -154,13 +155,14 @@ struct wire_entry {
 	struct wire_field fields[WIRE_ENTRY_FIELDS];
 	size_t n;
 	char *owned[2];
-	char op_text[12], speed_text[12], had_text[24];
+	char op_text[12], speed_text[12], had_text[24], epoch_text[24];
 };
 
 /* 0; -ENOMEM; -EINVAL a key is not UTF-8. */
 int wire_entry_encode(const struct wire_push *push, struct wire_entry *out);
-/* No push, but a word to the comet: when Redis lost its data, so many entries its stream had had. Needs no wire_entry_fini. */
-void wire_entry_had(uint64_t had, struct wire_entry *out);
+/* No push, but a word to the comet whose lease has this epoch: when Redis lost data, so many entries its stream had had. Needs no
+ * wire_entry_fini. */
+void wire_entry_had(uint64_t had, uint64_t epoch, struct wire_entry *out);
 void wire_entry_fini(struct wire_entry *entry);
 
 /* A push as it was read from a stream. */
@@ -170,7 +172,9 @@ struct wire_pushed {
 	size_t from_bytes;
 	uint64_t seq;    /* its number among all of that writer's */
 	uint64_t number; /* its number in this stream, 0: not numbered */
-	uint64_t had;    /* not 0: no push, see wire_entry_had */
+	uint64_t had;    /* not 0: no push, see wire_entry_had ... */
+	uint64_t base,
+		generation; /* ... and so many it had when this generation of the data began; 0: the writer does not say */
 	void *owned[4];
 };
 

@@ -111,12 +111,14 @@ int wire_entry_encode(const struct wire_push *push, struct wire_entry *out)
 	return rc;
 }
 
-void wire_entry_had(uint64_t had, struct wire_entry *out)
+void wire_entry_had(uint64_t had, uint64_t epoch, struct wire_entry *out)
 {
 	*out = (struct wire_entry){0};
 	add(out, "target", lost, sizeof(lost) - 1);
 	(void)snprintf(out->had_text, sizeof(out->had_text), "%llu", (unsigned long long)had);
 	add(out, "had", out->had_text, strlen(out->had_text));
+	(void)snprintf(out->epoch_text, sizeof(out->epoch_text), "%llu", (unsigned long long)epoch);
+	add(out, "epoch", out->epoch_text, strlen(out->epoch_text));
 }
 
 void wire_entry_fini(struct wire_entry *entry)
@@ -131,7 +133,7 @@ void wire_entry_fini(struct wire_entry *entry)
 /* Everything of an entry, before it is looked into. */
 struct raw {
 	const struct wire_field *target, *op, *body, *keys, *sessions, *room, *speed, *reason, *from, *seq, *number,
-		*had;
+		*had, *base, *generation;
 };
 
 static void sort_fields(const struct wire_field *fields, size_t n, struct raw *raw)
@@ -140,9 +142,13 @@ static void sort_fields(const struct wire_field *fields, size_t n, struct raw *r
 		const char *name;
 		const struct wire_field **slot;
 	} slots[] = {
-		{"target", &raw->target},     {"op", &raw->op},     {"body", &raw->body},   {"keys", &raw->keys},
-		{"sessions", &raw->sessions}, {"room", &raw->room}, {"speed", &raw->speed}, {"reason", &raw->reason},
-		{"from", &raw->from},         {"seq", &raw->seq},   {"n", &raw->number},    {"had", &raw->had},
+		{"target", &raw->target},     {"op", &raw->op},
+		{"body", &raw->body},         {"keys", &raw->keys},
+		{"sessions", &raw->sessions}, {"room", &raw->room},
+		{"speed", &raw->speed},       {"reason", &raw->reason},
+		{"from", &raw->from},         {"seq", &raw->seq},
+		{"n", &raw->number},          {"had", &raw->had},
+		{"base", &raw->base},         {"generation", &raw->generation},
 	};
 
 	for (size_t i = 0; i < n; i++)
@@ -313,13 +319,14 @@ static int get_target(const struct raw *raw, struct wire_pushed *out)
 int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pushed *out)
 {
 	struct raw raw = {0};
-	int64_t seq, count, had;
+	int64_t seq, count, had, base, generation;
 	int rc;
 
 	*out = (struct wire_pushed){.from = ""};
 	sort_fields(fields, n, &raw);
 	if (!number(raw.seq, false, INT64_MAX, &seq) || !number(raw.number, false, INT64_MAX, &count) ||
-	    !number(raw.had, false, INT64_MAX, &had))
+	    !number(raw.had, false, INT64_MAX, &had) || !number(raw.base, false, INT64_MAX, &base) ||
+	    !number(raw.generation, false, INT64_MAX, &generation))
 		return -EBADMSG;
 	out->seq = (uint64_t)seq;
 	out->number = (uint64_t)count;
@@ -329,6 +336,8 @@ int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pu
 	}
 	if (is_word(raw.target, lost)) {
 		out->had = (uint64_t)had;
+		out->base = (uint64_t)base;
+		out->generation = (uint64_t)generation;
 		return had > 0 ? 0 : -EBADMSG;
 	}
 	if (!target_of(raw.target, &out->push.target))

@@ -195,7 +195,7 @@ static void a_comet_is_told_what_redis_lost(void **state)
 	(void)heard();
 	assert_int_equal(push_to_all(), 0);
 	assert_string_equal(heard(), "1000   0 target all op 1000 body hi from logic-1 seq 2\n"
-				     "2000 c1  0 target lost had 41 from logic-1 seq 3\n");
+				     "2000 c1  0 target lost had 41 epoch 7 from logic-1 seq 3\n");
 	assert_int_equal(push_to_all(), 0);
 	assert_string_equal(heard(), "1000   0 target all op 1000 body hi from logic-1 seq 4\n");
 }
@@ -212,7 +212,7 @@ static void what_could_not_be_told_is_told_with_the_next_push(void **state)
 	(void)heard();
 	assert_int_equal(push_to_all(), 0);
 	assert_string_equal(heard(), "2000   0 target all op 1000 body hi from logic-1 seq 4\n"
-				     "2000 c1  0 target lost had 41 from logic-1 seq 5\n");
+				     "2000 c1  0 target lost had 41 epoch 7 from logic-1 seq 5\n");
 }
 
 static void without_memory_a_push_is_accepted_or_fails(void **state)

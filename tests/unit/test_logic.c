@@ -241,7 +241,7 @@ static void who_disconnects_is_found_no_more(void **state)
 	struct wire_session session = come("s", "{\"mid\":7,\"key\":\"k\"}");
 
 	(void)state;
-	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", session.id, 7}), 0);
+	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", session.id, 7}, &(uint64_t){0}), 0);
 	(void)logic_disconnect(&l, "s", &(struct seat){"k", session.id, 7});
 	assert_int_equal(logic_push_mids(&l, message(5, "x"), (int64_t[]){7}, 1), 0);
 	assert_string_equal(heard(), "");
@@ -263,11 +263,11 @@ static void a_heartbeat_of_one_that_was_replaced_kicks_it(void **state)
 
 	(void)state;
 	l.registry.renew = says_newer;
-	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", 3, 7}), 0);
+	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", 3, 7}, &(uint64_t){0}), 0);
 	assert_string_equal(heard(), "s kick k#3 replaced\n");
 	/* It beats again. */
 	bus_rc = -EAGAIN;
-	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", 3, 7}), 0);
+	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", 3, 7}, &(uint64_t){0}), 0);
 	l.registry.renew = renew;
 }
 

@@ -98,7 +98,8 @@ static int set_up(void **state)
 	fake_redis_config(&server, &cfg);
 	cfg.logic_timeout = 300;
 	pipe_ = fake_redis_pipe(&cfg);
-	assert_int_equal(redis_calls_start(&cfg, "c", pipe_, &clock_, is_late, NULL, &calls), 0);
+	assert_int_equal(
+		redis_calls_start(&cfg, "c", pipe_, &clock_, &(struct redis_calls_owner){.late = is_late}, &calls), 0);
 	until(redis_clock_ms(&clock_) != 0 && atomic_load(&script.subscribed));
 	return 0;
 }

@@ -24,9 +24,10 @@
 
 /* What the lease's script says, and what Redis has been told. */
 static struct script {
-	atomic_int to_lose; /* so many more times it has lost the lease; the first time it is taken */
-	atomic_int leases;  /* asked for */
-	atomic_int registered;
+	atomic_int to_lose;    /* so many more times it has lost the lease; the first time it is taken */
+	atomic_int leases;     /* asked for */
+	bool registering;      /* since one of them was lost */
+	atomic_int registered; /* and not any more */
 	atomic_int requests;
 	atomic_bool subscribed;
 } script;
@@ -44,11 +45,24 @@ static atomic_int walks, walked;
 static atomic_int too_early; /* said to be registered before the last of them was over */
 static int (*walk)(redis_client_each *each, void *arg);
 
-static const char *lease(struct script *s)
+/* A word of three or four letters, then epoch, time, generation, number, and all rooms are there. */
+#define ANSWER(word) "*6\r\n" word "$4\r\n1000\r\n$13\r\n1700000000000\r\n$1\r\n5\r\n$1\r\n1\r\n$1\r\n1\r\n"
+/* The script's arguments in EVAL or EVALSHA. */
+enum { LEASE_EPOCH = 5, LEASE_REGISTERING = 11 };
+
+static const char *lease(struct script *s, char **argv)
 {
+	bool registering = strcmp(argv[LEASE_REGISTERING], "1") == 0, loses = atomic_fetch_sub(&s->to_lose, 1) > 0;
+
+	if (s->registering && !registering)
+		atomic_fetch_add(&s->registered, 1);
+	s->registering = registering || loses;
 	atomic_fetch_add(&s->leases, 1);
-	return atomic_fetch_sub(&s->to_lose, 1) > 0 ? "*3\r\n$3\r\nnew\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n"
-						    : "*3\r\n$4\r\nkept\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n";
+	if (argv[LEASE_EPOCH][0] == '\0') {
+		s->registering = false;
+		return ANSWER("$3\r\nnew\r\n");
+	}
+	return loses ? ANSWER("$4\r\nlost\r\n") : ANSWER("$4\r\nkept\r\n");
 }
 
 static const char *publish(const char *request)
@@ -67,7 +81,7 @@ static const char *answer(void *arg, int argc, char **argv)
 	struct script *s = arg;
 
 	if (fake_redis_runs(argv, "lease"))
-		return lease(s);
+		return lease(s, argv);
 	if (fake_redis_runs(argv, "instances"))
 		return logic_says != NULL ? FAKE_LOGIC_ONE : FAKE_LOGIC_NOBODY;
 	if (strcmp(argv[0], "PUBLISH") == 0)
@@ -76,8 +90,6 @@ static const char *answer(void *arg, int argc, char **argv)
 		atomic_store(&s->subscribed, true);
 	if (strcmp(argv[0], "SUBSCRIBE") == 0 || strcmp(argv[0], "XREAD") == 0)
 		return "";
-	if (strcmp(argv[0], "HSET") == 0 && strcmp(argv[2], "registering") == 0)
-		atomic_fetch_add(&s->registered, 1);
 	if (strcmp(argv[0], "HSET") == 0 || fake_redis_runs(argv, NULL))
 		return ":1\r\n";
 	return fake_redis_hello(argc, argv);

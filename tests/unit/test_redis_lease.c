@@ -41,7 +41,7 @@ static const char *answer(void *arg, int argc, char **argv)
 	struct script *s = arg;
 
 	if (fake_redis_runs(argv, "lease"))
-		return "*3\r\n$3\r\nnew\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n";
+		return "*6\r\n$3\r\nnew\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n$1\r\n5\r\n$1\r\n1\r\n$1\r\n1\r\n";
 	if (fake_redis_runs(argv, NULL))
 		return ":1\r\n";
 	if (strcmp(argv[0], "HSETNX") == 0) {

@@ -131,6 +131,37 @@ static void what_redis_lost_unread_is_counted_once(void **state)
 	assert_int_equal(atomic_load(&arrived), WRITERS);
 }
 
+#define WORD_ENTRY(id, n, seq, had, base, generation)                                                                  \
+	"*2\r\n$5\r\n" id "\r\n*14\r\n$1\r\nn\r\n$2\r\n" n "\r\n$6\r\ntarget\r\n$4\r\nlost\r\n"                        \
+	"$3\r\nhad\r\n$2\r\n" had "\r\n$4\r\nfrom\r\n$2\r\nw1\r\n$3\r\nseq\r\n$1\r\n" seq                              \
+	"\r\n$4\r\nbase\r\n$2\r\n" base "\r\n$10\r\ngeneration\r\n$1\r\n" generation "\r\n"
+
+/* Data that went back: the stream still had entries that were not read, up to 52; of 50 to 60, eight were lost. Under the next
+ * generation the numbers go on, and nothing was. */
+static void what_the_stream_still_had_is_not_counted(void **state)
+{
+	int64_t before = counters_read(COUNT_PUSH_GAP);
+
+	(void)state;
+	script.then = "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*3\r\n" WORD_ENTRY("20-01", "50", "1", "60", "52", "5")
+		WORD_ENTRY("20-02", "51", "2", "58", "52", "5") WORD_ENTRY("20-03", "52", "3", "51", "51", "6");
+	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
+	until(atomic_load(&script.reads) >= 3);
+	assert_int_equal(counters_read(COUNT_PUSH_GAP) - before, TRIMMED + 8);
+}
+
+/* And what was read of what the stream has no more was not lost. */
+static void what_was_read_is_not_counted(void **state)
+{
+	int64_t before = counters_read(COUNT_PUSH_GAP);
+
+	(void)state;
+	script.then = "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*1\r\n" WORD_ENTRY("20-01", "46", "1", "60", "45", "5");
+	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
+	until(atomic_load(&script.reads) >= 3);
+	assert_int_equal(counters_read(COUNT_PUSH_GAP) - before, TRIMMED + 11);
+}
+
 /* Of another one's stream: it has a name that was another's before, and lost nothing. */
 static void who_lost_nothing_counts_nothing(void **state)
 {
@@ -150,6 +181,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_writers_push_arrives, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_comes_twice_is_left_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_redis_lost_unread_is_counted_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_the_stream_still_had_is_not_counted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_was_read_is_not_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_lost_nothing_counts_nothing, set_up, tear_down),
 	};
 

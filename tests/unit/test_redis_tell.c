@@ -77,7 +77,7 @@ static int set_up(void **state)
 	cfg.logic_timeout = 10000; /* nothing is asked twice because this machine was busy */
 	pipe_ = fake_redis_pipe(&cfg);
 	/* No reply can be late. */
-	assert_int_equal(redis_calls_start(&cfg, "c", pipe_, &clock_, NULL, NULL, &calls), 0);
+	assert_int_equal(redis_calls_start(&cfg, "c", pipe_, &clock_, &(struct redis_calls_owner){0}, &calls), 0);
 	assert_int_equal(redis_tell_start(&cfg, calls, &tell), 0);
 	until(redis_clock_ms(&clock_) != 0 && atomic_load(&script.subscribed));
 	return 0;

@@ -83,7 +83,7 @@ static void without_memory_it_is_all_or_nothing(int (*call)(struct registry_foun
 
 	script.answer = says;
 	do {
-		struct registry_found old = {NULL, 99};
+		struct registry_found old = {.n = 99};
 		int evals = atomic_load(&script.evals);
 
 		seam_fail(SEAM_ALLOC, failing++, 1, ENOMEM);
@@ -94,6 +94,7 @@ static void without_memory_it_is_all_or_nothing(int (*call)(struct registry_foun
 			assert_int_equal(rc, 0);
 		if (seam_failed(SEAM_ALLOC) == 0) {
 			assert_int_equal(old.n, 1);
+			assert_int_equal(old.written, 3);
 			assert_string_equal(old.entries->key, "k");
 			assert_string_equal(old.entries->server, "c2");
 			assert_int_equal(old.entries->session_id, 7);
@@ -110,13 +111,13 @@ static void without_memory_it_is_all_or_nothing(int (*call)(struct registry_foun
 static void put_without_memory_registers_or_fails(void **state)
 {
 	(void)state;
-	without_memory_it_is_all_or_nothing(put, "*4\r\n$2\r\nok\r\n$1\r\n8\r\n$2\r\nc2\r\n$1\r\n7\r\n");
+	without_memory_it_is_all_or_nothing(put, "*5\r\n$2\r\nok\r\n$1\r\n8\r\n$1\r\n3\r\n$2\r\nc2\r\n$1\r\n7\r\n");
 }
 
 static void renew_without_memory_registers_or_fails(void **state)
 {
 	(void)state;
-	without_memory_it_is_all_or_nothing(renew, "*3\r\n$2\r\nok\r\n$2\r\nc2\r\n$1\r\n7\r\n");
+	without_memory_it_is_all_or_nothing(renew, "*4\r\n$2\r\nok\r\n$1\r\n3\r\n$2\r\nc2\r\n$1\r\n7\r\n");
 }
 
 int main(void)

@@ -108,14 +108,16 @@ static const char *in_ms(int64_t later)
 	return text;
 }
 
-/* A comet whose lease was renewed so long ago. */
+/* A comet whose lease was renewed so long ago; data with comets have a generation. */
 static void comet(const char *server, const char *epoch, int64_t ago_ms)
 {
 	char command[256];
 
-	(void)snprintf(command, sizeof(command), "HSET comet:server:%s epoch %s updated %s sent 0 registering 0",
-		       server, epoch, in_ms(-ago_ms));
+	(void)snprintf(command, sizeof(command),
+		       "HSET comet:server:%s epoch %s updated %s sent 0 base 0 written 1 registering 0", server, epoch,
+		       in_ms(-ago_ms));
 	(void)real_redis_say(&redis, command);
+	before("SET comet:generation 5 NX");
 	(void)snprintf(command, sizeof(command), "SADD comet:servers %s", server);
 	(void)real_redis_say(&redis, command);
 }
@@ -188,8 +190,8 @@ static void connect_leaves_a_key_where_it_is_served(void **state)
 	comet("c1", "100", 0);
 	comet("c2", "200", 0);
 	session("k", "11 7 200 c2");
-	says("later *", connect, "c1", "k", "7", "60000", "0");
-	after("GET comet:session:k", "11 7 200 c2");
+	says("later * 0", connect, "c1", "k", "7", "60000", "0");
+	after("GET comet:session:k", "11 7 200 c2", "HGET comet:server:c1 written", "1");
 }
 
 static void connect_replaces_what_a_dead_comet_left(void **state)
@@ -207,8 +209,8 @@ static void ids_grow_whatever_the_clock_says(void **state)
 	(void)state;
 	comet("c1", "100", 0);
 	before("SET comet:ids 9000000000000000");
-	says("ok 9000000000000001", connect, "c1", "k", "7", "60000", "0");
-	says("ok 9000000000000002", connect, "c1", "l", "7", "60000", "0");
+	says("ok 9000000000000001 2", connect, "c1", "k", "7", "60000", "0");
+	says("ok 9000000000000002 3", connect, "c1", "l", "7", "60000", "0");
 	after("GET comet:ids", "9000000000000002");
 }
 
@@ -259,7 +261,7 @@ static void renew_keeps_a_session(void **state)
 	comet("c1", "100", 0);
 	session("k", "11 7 100 c1");
 	for (int twice = 0; twice < 2; twice++) {
-		says("ok", renew, "c1", "k", "7", "11", "60000");
+		says(twice ? "ok 3" : "ok 2", renew, "c1", "k", "7", "11", "60000");
 		after("GET comet:session:k", "11 7 100 c1", "SMEMBERS comet:mid:7", "k", "PTTL comet:session:k",
 		      "[56]????");
 	}
@@ -269,7 +271,7 @@ static void renew_brings_back_what_redis_lost(void **state)
 {
 	(void)state;
 	comet("c1", "100", 0);
-	says("ok", renew, "c1", "k", "7", "11", "60000");
+	says("ok 2", renew, "c1", "k", "7", "11", "60000");
 	after("GET comet:session:k", "11 7 100 c1", "SMEMBERS comet:mid:7", "k");
 }
 
@@ -280,9 +282,9 @@ static void renew_moves_a_key_and_tells_where_from(void **state)
 	comet("c2", "200", 0);
 	session("k", "11 6 200 c2");
 	before("SADD comet:mid:6 k");
-	says("ok c2 11", renew, "c1", "k", "7", "12", "60000");
+	says("ok 2 c2 11", renew, "c1", "k", "7", "12", "60000");
 	after("GET comet:session:k", "12 7 100 c1", "EXISTS comet:mid:6", "0", "SMEMBERS comet:mid:7", "k");
-	says("ok", renew, "c1", "k", "7", "12", "60000");
+	says("ok 3", renew, "c1", "k", "7", "12", "60000");
 }
 
 static void renew_without_a_lease_changes_nothing(void **state)
@@ -303,7 +305,7 @@ static void renew_does_not_bring_back_what_has_gone(void **state)
 	before("SET comet:left:k 11");
 	says("gone", renew, "c1", "k", "7", "11", "60000");
 	after("GET comet:session:k", "9 7 200 c2");
-	says("ok", renew, "c1", "k", "7", "12", "60000");
+	says("ok 2", renew, "c1", "k", "7", "12", "60000");
 }
 
 static void renew_of_one_that_was_replaced_says_so(void **state)
@@ -316,7 +318,7 @@ static void renew_of_one_that_was_replaced_says_so(void **state)
 	after("GET comet:session:k", "12 7 200 c2");
 	/* But the other died. */
 	before("DEL comet:server:c2");
-	says("ok", renew, "c1", "k", "7", "11", "60000");
+	says("ok 2", renew, "c1", "k", "7", "11", "60000");
 	after("GET comet:session:k", "11 7 100 c1");
 }
 
@@ -358,7 +360,7 @@ static void find_tells_where_users_are(void **state)
 	after("SCARD comet:mid:7", "2");
 }
 
-/* While connections may not be registered again, "nobody" would be a lie; what is found is told all the same. */
+/* While connections may not be registered again, "nobody" would be a lie, and so would "all" of a user's. A key is one connection. */
 static void find_is_unsure_after_a_loss(void **state)
 {
 	(void)state;
@@ -368,49 +370,120 @@ static void find_is_unsure_after_a_loss(void **state)
 	(void)real_redis_sayv(&redis, 3, (const char *[]){"SET", "comet:generation", in_ms(-100)}, NULL);
 	says("unsure", find, "1", "3000", "keys", "o");
 	says("unsure", find, "1", "3000", "mids", "9");
-	says("ok * k c1 11", find, "1", "3000", "keys", "k");
-	says("ok * k c1 11", find, "1", "3000", "mids", "7");
+	says("unsure", find, "1", "3000", "mids", "7");
+	/* It goes on with the generation that it knew, so that it will ask again. */
+	says("ok 1 k c1 11", find, "1", "3000", "keys", "k");
 	/* To one who knows of no other generation, and when it is old, it is sure. */
-	says("ok *", find, "", "3000", "keys", "o");
-	says("ok *", find, "1", "99", "keys", "o");
+	says("ok 1???????????? k c1 11", find, "", "3000", "mids", "7");
+	says("ok 1????????????", find, "", "3000", "keys", "o");
+	says("ok 1????????????", find, "1", "99", "keys", "o");
 	before("HSET comet:server:c1 registering 1");
 	says("unsure", find, "", "3000", "keys", "o");
+	says("unsure", find, "", "3000", "mids", "7");
+	says("ok '' k c1 11", find, "", "3000", "keys", "k");
+}
+
+/* One who has known of the generation since all comets said that they are there. */
+static void find_does_not_doubt_a_user_who_is_there(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	session("k", "11 7 100 c1");
+	before("SADD comet:mid:7 k", "SET comet:generation 5", "HSET comet:server:c1 registering 1");
+	says("ok 5 k c1 11", find, "5", "3000", "mids", "7");
+}
+
+static void find_is_unsure_where_a_lease_has_vanished(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	session("k", "11 7 100 c1");
+	before("SADD comet:mid:7 k", "SET comet:generation 5", "DEL comet:server:c1");
+	says("unsure", find, "4", "3000", "mids", "7");
+	before("HSET comet:server:c2 registering 1");
+	says("unsure", find, "5", "3000", "keys", "k");
+	/* With its name it is dead. */
+	before("HSET comet:server:c2 registering 0", "SREM comet:servers c1");
+	says("ok 5", find, "5", "3000", "keys", "k");
+	after("SMEMBERS comet:mid:7", "k");
+}
+
+static void find_is_unsure_where_no_lease_stands_or_all_names_have_vanished(void **state)
+{
+	(void)state;
+	comet("c1", "100", 4000);
+	comet("c2", "200", -4000); /* of a clock that was put back */
+	says("unsure", find, "", "3000", "keys", "o");
+	comet("c1", "100", 0);
+	says("ok 5", find, "", "3000", "keys", "o");
+	before("HSET comet:redis comets 2", "DEL comet:servers");
+	says("unsure", find, "", "3000", "keys", "o");
+	before("HSET comet:redis comets 0");
+	says("ok 5", find, "", "3000", "keys", "o");
+}
+
+static void find_sees_that_keys_were_evicted(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	session("k", "11 7 100 c1");
+	before("SADD comet:mid:7 k", "SET comet:generation 5", "HSET comet:redis policy noeviction evicted 3");
+	says("ok 5", find, "5", "3000", "keys", "o");
+	before("HSET comet:redis policy volatile-lru evicted 0");
+	says("ok 5", find, "5", "3000", "keys", "o");
+	/* One key more than a comet has seen; as the tests' server evicts none, it is told of one less. */
+	before("HSET comet:redis evicted -1");
+	says("unsure", find, "5", "3000", "keys", "o");
+	after("GET comet:generation", "6", "HMGET comet:server:c1 registering written", "1 0",
+	      "HGET comet:redis evicted", "0");
 }
 
 /* ---- comets ---- */
 
+/* server, epoch, number, generation, how long ago it renewed, registering, rooms anew */
+#define LEASE(server, epoch, number, generation, registering, rooms)                                                   \
+	server, epoch, "3000", "1", number, generation, "1000", registering, rooms, "region", "sh"
+#define FIRST LEASE("c1", "", "0", "", "0", "0")
+
 static void lease_is_taken_with_a_new_epoch(void **state)
 {
 	(void)state;
-	before("SET comet:ids 9000000000000000", "HSET comet:rooms:c1 r 1", "XADD comet:push:c1 * a b");
-	says("new 9000000000000001 1*", lease, "c1", "", "3000", "1", "region", "sh", "leaving", "0");
-	after("HMGET comet:server:c1 epoch sent registering region leaving", "9000000000000001 0 0 sh 0",
-	      "HGET comet:server:c1 updated", "1????????????", "SMEMBERS comet:servers", "c1",
-	      "EXISTS comet:rooms:c1 comet:push:c1", "0");
+	before("SET comet:ids 9000000000000000", "SET comet:generation 5", "HSET comet:rooms:c1 r 1",
+	       "XADD comet:push:c1 * a b");
+	says("new 9000000000000001 1???????????? 5 1 1", lease, FIRST);
+	after("HMGET comet:server:c1 epoch sent base written registering region", "9000000000000001 0 0 1 0 sh",
+	      "HGET comet:server:c1 updated", "1????????????", "SMEMBERS comet:servers", "c1", "HGETALL comet:rooms:c1",
+	      "'' #5", "EXISTS comet:push:c1", "0", "HGET comet:redis comets", "1");
 }
 
 static void lease_is_kept(void **state)
 {
 	(void)state;
 	comet("c1", "100", 2000);
-	before("HSET comet:rooms:c1 r 1", "HSET comet:server:c1 sent 5 registering 1");
+	before("SET comet:generation 5", "HSET comet:rooms:c1 r 1 '' #5", "HSET comet:server:c1 sent 5");
+	(void)real_redis_sayv(&redis, 4, (const char *[]){"HSET", "comet:rooms:c1", "", "#5"}, NULL);
 	for (int twice = 0; twice < 2; twice++) {
-		says("kept 100 1*", lease, "c1", "100", "3000", "1", "region", "sh");
-		after("HMGET comet:server:c1 epoch sent registering region", "100 5 1 sh", "HGET comet:rooms:c1 r",
+		says(twice ? "kept 100 1???????????? 5 3 1" : "kept 100 1???????????? 5 2 1", lease,
+		     LEASE("c1", "100", "1", "5", "0", "0"));
+		after("HMGET comet:server:c1 epoch sent registering region", "100 5 0 sh", "HGET comet:rooms:c1 r",
 		      "1");
 	}
 	/* However late, where nobody else took it. */
 	comet("c1", "100", 60000);
-	says("kept 100 1*", lease, "c1", "100", "3000", "1", "region", "sh");
+	says("kept 100 1???????????? 5 2 1", lease, LEASE("c1", "100", "1", "5", "0", "0"));
+	/* And while it registers connections it says so. */
+	says("kept 100 1???????????? 5 3 1", lease, LEASE("c1", "100", "1", "5", "1", "0"));
+	after("HGET comet:server:c1 registering", "1");
 }
 
 static void lease_of_another_that_lives_is_not_taken(void **state)
 {
 	(void)state;
 	comet("c1", "100", 2000);
-	says("taken 100 1*", lease, "c1", "", "3000", "1", "region", "sh");
+	says("taken 100 1*", lease, FIRST);
 	before("HSET comet:server:c1 leaving 1");
-	says("leaving 100 1*", lease, "c1", "", "3000", "1", "region", "sh");
+	says("leaving 100 1*", lease, FIRST);
 	after("HGET comet:server:c1 region", "nil");
 }
 
@@ -419,25 +492,129 @@ static void lease_that_is_over_is_taken(void **state)
 	(void)state;
 	comet("c1", "100", 4000);
 	before("HSET comet:rooms:c1 r 1", "HSET comet:server:c1 leaving 1 dropped 5");
-	says("new 1* 1*", lease, "c1", "", "3000", "1", "region", "sh");
+	says("new 1* 1*", lease, FIRST);
 	after("HGET comet:server:c1 epoch", "1???????????????", "HMGET comet:server:c1 leaving dropped", "nil nil",
-	      "EXISTS comet:rooms:c1", "0", "SMEMBERS comet:servers", "c1");
+	      "HEXISTS comet:rooms:c1 r", "0", "SMEMBERS comet:servers", "c1");
+	/* Also one of a clock that was put back by hours. */
+	comet("c1", "100", -4000);
+	says("new 1* 1*", lease, FIRST);
 }
 
 static void lease_that_went_to_another_fences(void **state)
 {
 	(void)state;
 	comet("c1", "101", 60000);
-	says("fenced 101 1*", lease, "c1", "100", "3000", "1", "region", "sh");
+	says("fenced 101 1*", lease, LEASE("c1", "100", "1", "5", "0", "0"));
 	after("HGET comet:server:c1 epoch", "101");
 }
 
-/* Sessions that were saved are valid again, and until all are, the lease says so. */
+/* Sessions that were saved are valid again, and until all are, the lease says so. What is not read yet of its stream is read. */
 static void lease_that_was_lost_comes_back_with_its_epoch(void **state)
 {
 	(void)state;
-	says("new 100 1*", lease, "c1", "100", "3000", "1", "region", "sh");
-	after("HMGET comet:server:c1 epoch registering sent", "100 1 0", "EXISTS comet:ids", "0");
+	before("XADD comet:push:c1 * a b", "HSET comet:rooms:c1 r 1");
+	says("lost 100 1???????????? 1???????????? 8 0", lease, LEASE("c1", "100", "7", "5", "0", "0"));
+	after("HMGET comet:server:c1 epoch registering sent base written", "100 1 0 0 8", "EXISTS comet:ids", "0",
+	      "EXISTS comet:push:c1 comet:rooms:c1", "2");
+}
+
+/* A comet that was started anew since. What is there is of the process before it. */
+static void lease_of_an_earlier_epoch_is_of_older_data(void **state)
+{
+	(void)state;
+	comet("c1", "99", 60000);
+	before("XADD comet:push:c1 * a b", "HSET comet:rooms:c1 r 1", "SET comet:generation 5",
+	       "HSET comet:server:c1 leaving 1");
+	says("lost 100 1???????????? 1???????????? 8 0", lease, LEASE("c1", "100", "7", "5", "0", "0"));
+	after("HMGET comet:server:c1 epoch registering sent leaving", "100 1 0 nil",
+	      "EXISTS comet:push:c1 comet:rooms:c1", "0");
+}
+
+/* Another began the generation that it does not know yet; nothing of its own is missing but the rooms' mark. */
+static void lease_under_a_new_generation_asks_for_the_rooms(void **state)
+{
+	(void)state;
+	comet("c1", "100", 1000);
+	before("SET comet:generation 6", "HSET comet:server:c1 registering 1 written 7");
+	(void)real_redis_sayv(&redis, 4, (const char *[]){"HSET", "comet:rooms:c1", "", "#5"}, NULL);
+	says("kept 100 1???????????? 6 8 0", lease, LEASE("c1", "100", "7", "5", "0", "0"));
+	after("HGET comet:server:c1 registering", "1");
+	/* They were written, but under the one before. */
+	says("kept 100 1???????????? 6 9 0", lease, LEASE("c1", "100", "8", "5", "0", "1"));
+	says("kept 100 1???????????? 6 10 1", lease, LEASE("c1", "100", "9", "6", "0", "1"));
+	after("HGETALL comet:rooms:c1", "'' #6", "HGET comet:server:c1 registering", "0");
+	/* The whole hash was lost. */
+	before("DEL comet:rooms:c1");
+	says("kept 100 1???????????? 6 11 0", lease, LEASE("c1", "100", "10", "6", "0", "0"));
+	after("HGET comet:server:c1 registering", "1", "GET comet:generation", "6");
+}
+
+/* Nobody has said so: the comet that finds a smaller number begins a generation, under which the others look. */
+static void lease_that_finds_a_smaller_number_begins_a_generation(void **state)
+{
+	(void)state;
+	comet("c1", "100", 1000);
+	comet("c2", "200", 1000);
+	before("SET comet:generation 5", "HSET comet:server:c2 sent 9 written 4");
+	says("lost 100 1???????????? 1???????????? 8 0", lease, LEASE("c1", "100", "7", "5", "0", "0"));
+	after("HMGET comet:server:c2 registering base written", "1 9 4",
+	      "HMGET comet:server:c1 registering base written", "1 0 8");
+}
+
+static void lease_whose_name_has_vanished_begins_a_generation(void **state)
+{
+	(void)state;
+	comet("c1", "100", 1000);
+	before("SET comet:generation 5", "DEL comet:servers", "HSET comet:redis comets 2");
+	says("kept 100 1???????????? 1???????????? 2 0", lease, LEASE("c1", "100", "1", "5", "0", "0"));
+	after("SMEMBERS comet:servers", "c1", "HGET comet:redis comets", "1");
+}
+
+/* Keys were evicted, or the clock jumped by more than the times to live: each comet's connections may be among those lost. */
+static void lease_after_an_eviction_finds_no_number(void **state)
+{
+	(void)state;
+	comet("c1", "100", 1000);
+	comet("c2", "200", 1000);
+	before("SET comet:generation 5", "HSET comet:redis evicted -2");
+	says("lost 100 1???????????? 6 2 0", lease, LEASE("c1", "100", "1", "5", "0", "0"));
+	after("HMGET comet:server:c2 registering written", "1 0");
+	says("lost 200 1???????????? 6 2 0", lease, LEASE("c2", "200", "1", "5", "0", "0"));
+	comet("c1", "100", 50000000);
+	says("lost 100 1???????????? 7 2 0", lease, LEASE("c1", "100", "1", "6", "0", "0"));
+	/* A program of before, which has no base, is not asked. */
+	before("HDEL comet:server:c2 base", "HSET comet:server:c2 registering 0", "HSET comet:redis evicted -1");
+	says("lost 100 1???????????? 8 3 0", lease, LEASE("c1", "100", "2", "7", "0", "0"));
+	after("HGET comet:server:c2 registering", "0");
+}
+
+/* A server that was started again, or is another. */
+static void arrive_begins_a_generation_on_another_server(void **state)
+{
+	(void)state;
+	comet("c1", "100", 1000);
+	before("SET comet:generation 5", "HSET comet:server:c1 sent 9");
+	/* Data of before this was noted. */
+	says("ok noeviction", arrive, NULL);
+	after("GET comet:generation", "5", "HGET comet:redis policy", "noeviction");
+	says("ok noeviction", arrive, NULL);
+	after("GET comet:generation", "5");
+	before("HSET comet:redis run 123abc");
+	says("ok noeviction", arrive, NULL);
+	after("GET comet:generation", "1????????????", "HMGET comet:server:c1 registering base written", "1 9 1");
+	before("CONFIG SET maxmemory-policy allkeys-lru");
+	says("ok allkeys-lru", arrive, NULL);
+	before("CONFIG SET maxmemory-policy noeviction");
+}
+
+static void arrive_asks_for_nothing_that_it_may_not_know(void **state)
+{
+	(void)state;
+	before("ACL SETUSER default -info");
+	says("ok ''", arrive, NULL);
+	comet("c1", "100", 1000);
+	says("kept *", lease, LEASE("c1", "100", "1", "5", "0", "0"));
+	before("ACL SETUSER default +info");
 }
 
 static void load_goes_only_into_a_lease(void **state)
@@ -506,7 +683,8 @@ static void remove_takes_all_that_a_comet_has(void **state)
 	session("k", "11 7 100 c1");
 	says("1", remove, "c1", "", "");
 	says("0", remove, "c1", "", "");
-	after("KEYS comet:*", "comet:session:k");
+	after("HGET comet:redis comets", "0", "DEL comet:redis comet:generation", "2", "KEYS comet:*",
+	      "comet:session:k");
 }
 
 static void remove_spares_one_that_is_another_now(void **state)
@@ -522,16 +700,31 @@ static void remove_spares_one_that_is_another_now(void **state)
 	comet("c1", "100", 0);
 	says("1", remove, "c1", "100", "");
 	says("0", remove, "c1", "100", "");
-	after("DBSIZE", "0");
+	after("DEL comet:redis comet:generation", "2", "DBSIZE", "0");
 }
 
-static void leases_lists_them_and_drops_empty_names(void **state)
+static void leases_lists_them_and_those_that_vanished(void **state)
 {
 	(void)state;
 	comet("c1", "100", 0);
-	before("HSET comet:server:c1 updated 1700000000000", "SADD comet:servers c2");
+	before("HSET comet:server:c1 updated 1700000000000");
 	says("c1 100 1700000000000", leases, NULL);
-	after("SMEMBERS comet:servers", "c1");
+	before("SREM comet:servers c1", "SADD comet:servers c2");
+	says("c2 0 0", leases, NULL);
+	/* Such a one is removed as others are. */
+	says("1", remove, "c2", "0", "0");
+	after("EXISTS comet:servers", "0");
+}
+
+/* It would find comets silent that are not allowed to say anything. */
+static void leases_are_not_told_while_nothing_can_be_written(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	before("CONFIG SET maxmemory 1");
+	says("*OOM*", leases, NULL);
+	before("CONFIG SET maxmemory 0");
+	says("c1 100 1*", leases, NULL);
 }
 
 /* ---- pushes ---- */
@@ -556,10 +749,42 @@ static void push_to_a_room_goes_where_it_may_be(void **state)
 	comet("c2", "200", 0);
 	comet("c3", "300", 4000); /* may have rooms that it could not write down */
 	comet("c4", "400", 0);
-	before("HSET comet:rooms:c1 r 1", "HSET comet:rooms:c2 s 1", "HSET comet:server:c4 registering 1",
-	       "SADD comet:servers c5");
+	before("SET comet:generation 5", "HSET comet:rooms:c1 r 1", "HSET comet:rooms:c2 s 1",
+	       "HSET comet:server:c4 registering 1");
+	(void)real_redis_sayv(&redis, 4, (const char *[]){"HSET", "comet:rooms:c2", "", "#5"}, NULL);
 	says("ok * c[134] [134]00 1 c[134] [134]00 1 c[134] [134]00 1", push, "1000", "3000", "", "", "r", "0", PUSH);
-	after("EXISTS comet:push:c1 comet:push:c3 comet:push:c4", "3", "EXISTS comet:push:c2 comet:push:c5", "0");
+	after("EXISTS comet:push:c1 comet:push:c3 comet:push:c4", "3", "EXISTS comet:push:c2", "0");
+	/* Its rooms may not be all, without the mark that they were written under this generation. */
+	before("DEL comet:push:c1 comet:push:c3 comet:push:c4", "SET comet:generation 6");
+	says("ok 6 c? ?00 [12] c? ?00 [12] c? ?00 [12] c? ?00 [12]", push, "1000", "3000", "6", "", "r", "0", PUSH);
+	after("EXISTS comet:push:c1 comet:push:c2 comet:push:c3 comet:push:c4", "4");
+}
+
+static void push_is_refused_where_comets_have_vanished(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	before("DEL comet:server:c1");
+	says("young", push, "1000", "3000", "", "", "r", "0", PUSH);
+	says("young", push, "1000", "3000", "", "", "", "0", PUSH);
+	before("HSET comet:redis comets 2", "DEL comet:servers");
+	says("young", push, "1000", "3000", "", "", "", "0", PUSH);
+	after("EXISTS comet:push:c1 comet:push:c2", "0");
+	/* The last has gone as it should. */
+	before("HSET comet:redis comets 0");
+	says("ok 5", push, "1000", "3000", "", "", "", "0", PUSH);
+}
+
+/* A word to a comet of what its stream had; the script adds where that stood when the generation began. */
+static void push_of_a_word_brings_the_base(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	before("HSET comet:server:c1 sent 9 base 7");
+	says("ok * c1 100 10", push, "1000", "3000", "", "c1", "", "0", "target", "lost", "had", "12", "epoch", "100");
+	says("ok 5", push, "1000", "3000", "", "c1", "", "0", "target", "lost", "had", "12", "epoch", "99");
+	after("XRANGE comet:push:c1 - +", "(* (n 10 target lost had 12 epoch 100 base 7 generation 5))");
 }
 
 static void push_to_keys_goes_only_where_they_are(void **state)
@@ -640,20 +865,20 @@ static void a_lease_is_for_the_data_s_layout_only(void **state)
 {
 	(void)state;
 	before("SET comet:schema 2");
-	says("newer 2 1*", lease, "c1", "", "3000", "1", "region", "sh");
+	says("newer 2 1*", lease, FIRST);
 	after("EXISTS comet:server:c1 comet:ids", "0");
 	comet("c1", "100", 2000);
-	says("newer 2 1*", lease, "c1", "100", "3000", "1", "region", "sh");
-	says("older 2 1*", lease, "c2", "", "3000", "3", "region", "sh");
+	says("newer 2 1*", lease, LEASE("c1", "100", "1", "5", "0", "0"));
+	says("older 2 1*", lease, "c2", "", "3000", "3", "0", "", "0", "0", "0", "region", "sh");
 	after("HGET comet:server:c1 region", "nil", "EXISTS comet:server:c2", "0");
-	says("kept 100 1*", lease, "c1", "100", "3000", "2", "region", "sh");
+	says("kept 100 1*", lease, "c1", "100", "3000", "2", "1", "5", "0", "0", "0", "region", "sh");
 }
 
 /* When Redis has lost the number with all else, who comes back first writes it. */
 static void a_lost_layout_is_written_again_by_a_lease(void **state)
 {
 	(void)state;
-	says("new 100 1*", lease, "c1", "100", "3000", "2", "region", "sh");
+	says("lost 100 1*", lease, "c1", "100", "3000", "2", "1", "5", "0", "0", "0", "region", "sh");
 	after("GET comet:schema", "2");
 	before("FLUSHALL");
 	says("ok 1*", announce, "l1", "3000", "2");
@@ -725,21 +950,35 @@ int main(void)
 		cmocka_unit_test_setup(find_tells_where_keys_are, empty),
 		cmocka_unit_test_setup(find_tells_where_users_are, empty),
 		cmocka_unit_test_setup(find_is_unsure_after_a_loss, empty),
+		cmocka_unit_test_setup(find_does_not_doubt_a_user_who_is_there, empty),
+		cmocka_unit_test_setup(find_is_unsure_where_a_lease_has_vanished, empty),
+		cmocka_unit_test_setup(find_is_unsure_where_no_lease_stands_or_all_names_have_vanished, empty),
+		cmocka_unit_test_setup(find_sees_that_keys_were_evicted, empty),
 		cmocka_unit_test_setup(lease_is_taken_with_a_new_epoch, empty),
 		cmocka_unit_test_setup(lease_is_kept, empty),
 		cmocka_unit_test_setup(lease_of_another_that_lives_is_not_taken, empty),
 		cmocka_unit_test_setup(lease_that_is_over_is_taken, empty),
 		cmocka_unit_test_setup(lease_that_went_to_another_fences, empty),
 		cmocka_unit_test_setup(lease_that_was_lost_comes_back_with_its_epoch, empty),
+		cmocka_unit_test_setup(lease_of_an_earlier_epoch_is_of_older_data, empty),
+		cmocka_unit_test_setup(lease_under_a_new_generation_asks_for_the_rooms, empty),
+		cmocka_unit_test_setup(lease_that_finds_a_smaller_number_begins_a_generation, empty),
+		cmocka_unit_test_setup(lease_whose_name_has_vanished_begins_a_generation, empty),
+		cmocka_unit_test_setup(lease_after_an_eviction_finds_no_number, empty),
+		cmocka_unit_test_setup(arrive_begins_a_generation_on_another_server, empty),
+		cmocka_unit_test_setup(arrive_asks_for_nothing_that_it_may_not_know, empty),
 		cmocka_unit_test_setup(load_goes_only_into_a_lease, empty),
 		cmocka_unit_test_setup(servers_are_those_whose_lease_stands, empty),
 		cmocka_unit_test_setup(others_are_those_that_take_clients, empty),
 		cmocka_unit_test_setup(trim_up_keeps_the_newest_within_so_many_bytes, empty),
 		cmocka_unit_test_setup(remove_takes_all_that_a_comet_has, empty),
 		cmocka_unit_test_setup(remove_spares_one_that_is_another_now, empty),
-		cmocka_unit_test_setup(leases_lists_them_and_drops_empty_names, empty),
+		cmocka_unit_test_setup(leases_lists_them_and_those_that_vanished, empty),
+		cmocka_unit_test_setup(leases_are_not_told_while_nothing_can_be_written, empty),
 		cmocka_unit_test_setup(push_goes_to_all_comets, empty),
 		cmocka_unit_test_setup(push_to_a_room_goes_where_it_may_be, empty),
+		cmocka_unit_test_setup(push_is_refused_where_comets_have_vanished, empty),
+		cmocka_unit_test_setup(push_of_a_word_brings_the_base, empty),
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
 		cmocka_unit_test_setup(push_after_a_loss_is_refused, empty),
 		cmocka_unit_test_setup(push_trims_the_stream, empty),

@@ -33,20 +33,18 @@ static int tear_down(void **state)
 /* The next one that is owed: this much to this comet. */
 #define assert_owed(name, number)                                                                                      \
 	do {                                                                                                           \
-		char server_[SENT_SERVER_BYTES];                                                                       \
-		uint64_t had_;                                                                                         \
+		struct sent_word word_;                                                                                \
                                                                                                                        \
-		assert_true(sent_take_owed(&s, server_, &had_));                                                       \
-		assert_string_equal(server_, name);                                                                    \
-		assert_int_equal(had_, number);                                                                        \
+		assert_true(sent_take_owed(&s, &word_));                                                               \
+		assert_string_equal(word_.server, name);                                                               \
+		assert_int_equal(word_.had, number);                                                                   \
 	} while (0)
 
 static void assert_nobody_owed(void)
 {
-	char server[SENT_SERVER_BYTES];
-	uint64_t had;
+	struct sent_word word;
 
-	assert_false(sent_take_owed(&s, server, &had));
+	assert_false(sent_take_owed(&s, &word));
 	assert_int_equal(s.owed, 0);
 }
 
@@ -86,15 +84,14 @@ static void an_answer_of_before_that_comes_after_is_owed_too(void **state)
 
 static void what_could_not_be_told_is_owed_again(void **state)
 {
-	char server[SENT_SERVER_BYTES];
-	uint64_t had;
+	struct sent_word word;
 
 	(void)state;
 	sent_note(&s, &(struct sent_answer){1000, "a", 7, 41});
 	sent_note(&s, &(struct sent_answer){2000, "a", 7, 1});
-	assert_true(sent_take_owed(&s, server, &had));
-	sent_owe(&s, server, had);
-	sent_owe(&s, "who is not known", 5);
+	assert_true(sent_take_owed(&s, &word));
+	sent_owe(&s, &word);
+	sent_owe(&s, &(struct sent_word){"who is not known", 1, 5});
 	assert_owed("a", 41);
 	assert_nobody_owed();
 }

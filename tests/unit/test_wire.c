@@ -529,7 +529,7 @@ static void a_word_about_what_was_lost_is_no_push(void **state)
 	struct wire_entry entry;
 
 	(void)state;
-	wire_entry_had(1ULL << 60, &entry);
+	wire_entry_had(1ULL << 60, 7, &entry);
 	assert_int_equal(wire_pushed_decode(entry.fields, entry.n, &pushed), 0);
 	assert_true(pushed.had == 1ULL << 60);
 	assert_null(pushed.push.message);
