@@ -14,28 +14,47 @@
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/tls/tls_certs.h"
+#include "common/tls/tls_gate.h"
 #include "common/tls/tls_tickets.h"
 
 /* The bytes that we put into one record. TLS allows four times as much, but this lies on the stack of a connection's thread. */
 #define RECORD_BYTES 4096
 
+/* For a place in the gate. Most of those who have waited so long are over the handshake's deadline, too. */
+#define SIGN_WAIT_NS (10 * CLOCK_SEC)
+
 struct tls_server {
 	unsigned magic;
 #define TLS_SERVER_MAGIC 0x7c155e4e
 	SSL_CTX *ctx;
+	struct tls_certs *certs;
 	struct tls_tickets tickets;
+	struct tls_gate gate;
 };
 
 struct tls {
 	unsigned magic;
 #define TLS_MAGIC 0x7c155711
+	struct tls_server *server;
 	int fd;
 	/* under lock */
 	struct lock lock;
 	SSL *ssl;
-	size_t owed; /* bytes of a record that was made and that the socket has not taken whole */
+	bool may_sign; /* it has a place in the gate, or needs none */
+	size_t owed;   /* bytes of a record that was made and that the socket has not taken whole */
 	int broken; /* 0, or the fatal error after which OpenSSL forbids any call: to the other side it is the same one */
 };
+
+/* In a handshake that begins no resumed session, before the signature. -1: not now, SSL_ERROR_WANT_X509_LOOKUP; it is asked again
+ * when the handshake goes on. */
+static int before_signing(SSL *ssl, void *arg)
+{
+	struct tls *tls = SSL_get_app_data(ssl);
+	struct tls_server *server = arg;
+
+	OBJ_CHECK(tls, TLS_MAGIC);
+	return tls->may_sign ? tls_certs_show(server->certs, ssl) : -1;
+}
 
 int tls_server_new(struct tls_certs *certs, struct tls_server **out)
 {
@@ -48,12 +67,15 @@ int tls_server_new(struct tls_certs *certs, struct tls_server **out)
 		return -ENOMEM;
 	}
 	server->magic = TLS_SERVER_MAGIC;
+	tls_gate_init(&server->gate);
 	server->ctx = SSL_CTX_new(TLS_server_method());
-	if (server->ctx == NULL || tls_certs_attach(certs, server->ctx) < 0) {
+	if (server->ctx == NULL || tls_certs_prepare(server->ctx) < 0) {
 		ERR_clear_error();
 		tls_server_free(&server);
 		return -ENOMEM;
 	}
+	server->certs = certs;
+	SSL_CTX_set_cert_cb(server->ctx, before_signing, server);
 	tls_tickets_attach(&server->tickets, server->ctx);
 	(void)SSL_CTX_set_mode(server->ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	(void)SSL_CTX_set_session_cache_mode(server->ctx, SSL_SESS_CACHE_OFF); /* tickets do, and need no memory */
@@ -68,6 +90,7 @@ void tls_server_free(struct tls_server **reference)
 	OBJ_CHECK(server, TLS_SERVER_MAGIC);
 	SSL_CTX_free(server->ctx);
 	tls_tickets_fini(&server->tickets);
+	tls_gate_fini(&server->gate);
 	server->magic = 0;
 	free(server);
 	*reference = NULL;
@@ -93,7 +116,9 @@ int tls_new(struct tls_server *server, int fd, struct tls **out)
 		return -ENOMEM;
 	}
 	SSL_set_accept_state(tls->ssl);
+	(void)SSL_set_app_data(tls->ssl, tls);
 	tls->magic = TLS_MAGIC;
+	tls->server = server;
 	tls->fd = fd;
 	lock_init(&tls->lock, LOCK_CHANNEL);
 	*out = tls;
@@ -120,7 +145,7 @@ static void forget_errors(void)
 	errno = 0;
 }
 
-/* The outcome of a call of OpenSSL's. On -EAGAIN *events says what the socket must be ready for. */
+/* The outcome of a call of OpenSSL's. On -EAGAIN *events says what the socket must be ready for; -EBUSY: it is about to sign. */
 static int outcome_locked(struct tls *tls, int result, short *events) NEEDS(tls->lock)
 {
 	int rc = -ERR_TLS;
@@ -132,6 +157,8 @@ static int outcome_locked(struct tls *tls, int result, short *events) NEEDS(tls-
 	case SSL_ERROR_WANT_WRITE:
 		*events = POLLOUT;
 		return -EAGAIN;
+	case SSL_ERROR_WANT_X509_LOOKUP:
+		return -EBUSY;
 	case SSL_ERROR_ZERO_RETURN:
 		return -ERR_EOF;
 	case SSL_ERROR_SYSCALL:
@@ -160,6 +187,36 @@ static bool wait_for(const struct tls *tls, short events, int64_t deadline_ns)
 	return poll(&fd, 1, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX) != 0;
 }
 
+/* What is there, as tls_read has it; or -EBUSY, where it may not sign. */
+static int read_now(struct tls *tls, bool may_sign, void *bytes, size_t max, short *events)
+{
+	int n, rc;
+
+	lock_take(&tls->lock);
+	forget_errors();
+	tls->may_sign = may_sign;
+	if (tls->broken < 0)
+		rc = tls->broken;
+	else if ((n = SSL_read(tls->ssl, bytes, max < INT32_MAX ? (int)max : INT32_MAX)) > 0)
+		rc = n;
+	else
+		rc = outcome_locked(tls, n, events);
+	lock_drop(&tls->lock);
+	return rc;
+}
+
+/* The same, with a place in the gate. */
+static int sign_and_read(struct tls *tls, void *bytes, size_t max, short *events)
+{
+	int rc = tls_gate_enter(&tls->server->gate, clock_now_ns() + SIGN_WAIT_NS);
+
+	if (rc < 0)
+		return rc;
+	rc = read_now(tls, true, bytes, max, events);
+	tls_gate_leave(&tls->server->gate);
+	return rc;
+}
+
 ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait)
 {
 	short events = POLLIN;
@@ -167,17 +224,8 @@ ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait)
 
 	OBJ_CHECK(tls, TLS_MAGIC);
 	for (;;) {
-		int n = 0;
-
-		lock_take(&tls->lock);
-		forget_errors();
-		if (tls->broken < 0)
-			rc = tls->broken;
-		else if ((n = SSL_read(tls->ssl, bytes, max < INT32_MAX ? (int)max : INT32_MAX)) > 0)
-			rc = n;
-		else
-			rc = outcome_locked(tls, n, &events);
-		lock_drop(&tls->lock);
+		if ((rc = read_now(tls, !wait, bytes, max, &events)) == -EBUSY)
+			rc = sign_and_read(tls, bytes, max, &events);
 		if (rc != -EAGAIN || !wait)
 			break;
 		(void)wait_for(tls, events, 0); /* the connection's deadline ends it, with a shutdown of the socket */
@@ -201,6 +249,7 @@ static int write_record(struct tls *tls, const uint8_t *bytes, size_t n, size_t 
 	owed = tls->owed;
 	*taken = 0;
 	forget_errors();
+	tls->may_sign = true; /* a goodbye before the handshake is over: they are few, and wait for nobody */
 	if (tls->broken < 0) {
 		rc = tls->broken;
 	} else if ((result = SSL_write(tls->ssl, bytes, (int)(owed > 0 ? owed : n))) > 0) {

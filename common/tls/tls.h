@@ -30,6 +30,7 @@ int tls_new(struct tls_server *server, int fd, struct tls **out);
 void tls_free(struct tls **tls);
 
 /* At least one byte, up to `max`; the handshake comes first. With `wait`, waits for the peer until somebody shuts the socket down.
+ * A handshake that has to sign waits in the gate (tls_gate.h), with `wait`; ten seconds at most: -ETIME.
  * More than 0: so many bytes; 0: the end, as the peer announced it or not; -EAGAIN: none are there now; -ERR_TLS; -errno */
 ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait);
 

@@ -196,10 +196,9 @@ static const struct cert *choose(const struct cert_list *list, const char *name)
 	return &list->certs[0];
 }
 
-/* In each handshake, once the server name is known. */
-static int show_cert(SSL *ssl, void *arg)
+int tls_certs_show(struct tls_certs *certs, void *of)
 {
-	struct tls_certs *certs = arg;
+	SSL *ssl = of;
 	const struct cert *cert;
 	int rc;
 
@@ -211,14 +210,13 @@ static int show_cert(SSL *ssl, void *arg)
 	return rc;
 }
 
-int tls_certs_attach(struct tls_certs *certs, void *ssl_ctx)
+int tls_certs_prepare(void *ssl_ctx)
 {
 	SSL_CTX *ctx = ssl_ctx;
 
 	(void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
 					       SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
 	(void)SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
-	SSL_CTX_set_cert_cb(ctx, show_cert, certs);
 	/* Forward secrecy and authenticated encryption, also with TLS 1.2. */
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 			       SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1

@@ -16,8 +16,9 @@ void tls_certs_free(struct tls_certs **certs);
 /* To read the files again; connections that are there keep what they have. NULL: nothing to reload. */
 struct reload_part tls_certs_reload(struct tls_certs *certs);
 
-/* Make a server's SSL_CTX (of OpenSSL) show these certificates, and take TLS 1.2 and later with good ciphers only.
- * 0 or -ENOMEM. */
-int tls_certs_attach(struct tls_certs *certs, void *ssl_ctx);
+/* Make a server's SSL_CTX (of OpenSSL) take TLS 1.2 and later with good ciphers only. 0 or -ENOMEM. */
+int tls_certs_prepare(void *ssl_ctx);
+/* In each handshake, once the server name is known: have this SSL show the certificate for it. 1; 0: no memory. */
+int tls_certs_show(struct tls_certs *certs, void *ssl);
 
 #endif

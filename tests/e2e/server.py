@@ -45,14 +45,14 @@ LISTENERS = {"tcp.bind": "tcp", "tcp.tls_bind": "tcp-tls", "websocket.bind": "we
 
 
 @functools.lru_cache(maxsize=None)
-def certificate(name="comet.test"):
+def certificate(name="comet.test", kind=("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")):
     """A certificate for this name and its key, made for this run."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix="comet-certificate-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     cert, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-                    "-keyout", key, "-out", cert, "-days", "2", "-subj", f"/CN={name}",
-                    "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1"], check=True, capture_output=True)
+    subprocess.run(["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", key, "-out", cert,
+                    "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1"],
+                   check=True, capture_output=True)
     return cert, key
 
 PR_SET_PDEATHSIG = 1

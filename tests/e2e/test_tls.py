@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import ssl
+import subprocess
 
 import pytest
 
@@ -277,3 +278,27 @@ def test_who_comes_again_is_spared_the_signature_also_after_one_sighup(house, li
             house.process.send_signal(signal.SIGHUP)
             wait_until(lambda before=before: house.log().count("event=reload_done") > before, "the log says so")
         assert resumed(house, listener, context, session)[0] == wanted, (sighups, wanted)
+
+
+# ---- strangers who want signatures
+
+
+def test_signatures_for_strangers_leave_half_of_the_cores_to_those_who_are_served(launch):
+    """And resumed sessions, which need none, pass those who wait."""
+    cert, key = certificate("large.test", ("rsa:4096",))
+    house = launch({"tls.cert_file": cert, "tls.private_file": key})
+    client = context()
+    _, session = resumed(house, "tcp-tls", client)
+    host, port = house.address("tcp-tls")
+    strangers = [subprocess.Popen(["openssl", "s_time", "-connect", f"{host}:{port}", "-new", "-time", "3"],
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(16)]
+    try:
+        wait_until(lambda: house.metrics()("comet_tls_waited_total") > 50, "strangers wait for each other")
+        good_client(house, "tcp")
+        assert resumed(house, "tcp-tls", client, session)[0]
+        assert all(stranger.wait(TIMEOUT) == 0 for stranger in strangers), "a stranger got no signature"
+    finally:
+        for stranger in strangers:
+            stranger.kill()
+            stranger.wait()
+    assert house.metrics()("comet_closed_total", reason="handshake_timeout") == 0
