@@ -15,6 +15,7 @@
 #include "common/config/config.h"
 #include "common/http/http_guard.h"
 #include "common/http/http_health.h"
+#include "common/redis/redis_login.h"
 #include "logic_client/redis_client.h"
 
 struct cluster {
@@ -186,6 +187,11 @@ static void stop(void *self)
 	free_cluster(c);
 }
 
+int cluster_try_login(const struct config *cfg)
+{
+	return cfg->logic_mode == CONFIG_LOGIC_REDIS ? redis_login_start(cfg) : 0;
+}
+
 int cluster_wire(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct wiring *out)
 {
 	struct cluster *c = calloc(1, sizeof(*c));
@@ -196,7 +202,7 @@ int cluster_wire(struct server *s, const char *server_id, push_sink *sink, void 
 		return rc;
 	c->magic = CLUSTER_MAGIC;
 	c->server = s;
-	if ((c->addrs = addresses_of(s->cfg)) != NULL)
+	if ((c->addrs = addresses_of(s->cfg)) != NULL && (rc = redis_login_start(s->cfg)) == 0)
 		rc = start_client(c, server_id, sink, sink_self);
 	if (rc < 0) {
 		free_cluster(c);

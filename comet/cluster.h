@@ -8,4 +8,7 @@
 /* Takes the comet's name in the cluster, and waits for Redis. -ECANCELED: asked to stop meanwhile. */
 wiring_maker cluster_wire;
 
+/* For -t: can the files with Redis's passwords be read, in a comet of a cluster? 0, or an error that was logged. */
+int cluster_try_login(const struct config *cfg);
+
 #endif

@@ -33,6 +33,7 @@
 #include "common/base/version.h"
 #include "common/config/config.h"
 #include "common/http/http.h"
+#include "common/redis/redis_login.h"
 #include "common/tls/tls.h"
 #include "common/tls/tls_certs.h"
 
@@ -114,7 +115,7 @@ static void enlarge_futex_table(int64_t connections)
 static const struct config_program comet_program = {
 	.name = "comet",
 	.summary = "holds the connections of many clients and pushes to them",
-	.tries = {http_try_keys, alone_try_auth},
+	.tries = {http_try_keys, alone_try_auth, cluster_try_login},
 };
 
 int main(int argc, char **argv)
@@ -307,7 +308,9 @@ static void reload(void *arg)
 					    http_reload_certs(p->http),
 					    http_keys_reload(p->http_keys),
 					    whitelist_reload(&p->server.whitelist),
-					    p->wiring.reload};
+					    p->wiring.reload,
+					    redis_login_reload(REDIS_LOGIN_SERVER),
+					    redis_login_reload(REDIS_LOGIN_SENTINEL)};
 
 	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));
 }

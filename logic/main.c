@@ -18,6 +18,7 @@
 #include "common/base/thread.h"
 #include "common/config/config.h"
 #include "common/http/http.h"
+#include "common/redis/redis_login.h"
 #include "common/redis/redis_pipe.h"
 #include "logic/answer.h"
 #include "logic/api.h"
@@ -52,7 +53,8 @@ static void reload(void *arg)
 {
 	struct program *p = arg;
 	const struct reload_part parts[] = {http_reload_certs(p->http), http_keys_reload(p->http_keys),
-					    auth_reload(p->logic.auth)};
+					    auth_reload(p->logic.auth), redis_login_reload(REDIS_LOGIN_SERVER),
+					    redis_login_reload(REDIS_LOGIN_SENTINEL)};
 
 	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));
 }
@@ -61,7 +63,7 @@ static const struct config_program logic_program = {
 	.name = "comet-logic",
 	.summary = "the logic service of a cluster of comets: authenticates, knows who is where, takes pushes",
 	.is_logic = true,
-	.tries = {http_try_keys, auth_try},
+	.tries = {http_try_keys, auth_try, redis_login_start},
 };
 
 int main(int argc, char **argv)
@@ -111,8 +113,9 @@ static int start_logic(struct program *p)
 	int rc;
 
 	p->logic.cfg = &p->cfg;
-	if ((rc = auth_new(&p->cfg, &p->logic.auth)) < 0 || (rc = auth_start(p->logic.auth)) < 0 ||
-	    (rc = redis_pipe_start(&calls, &p->calls)) < 0 || (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
+	if ((rc = redis_login_start(&p->cfg)) < 0 || (rc = auth_new(&p->cfg, &p->logic.auth)) < 0 ||
+	    (rc = auth_start(p->logic.auth)) < 0 || (rc = redis_pipe_start(&calls, &p->calls)) < 0 ||
+	    (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
 	    (rc = registry_redis_new(&p->cfg, p->calls, &p->logic.registry)) < 0 ||
 	    (rc = upstream_redis_new(&p->cfg, p->calls, &p->logic.upstream)) < 0)
 		return rc;

@@ -108,12 +108,34 @@ static int check_sentinels(const struct config *cfg, FILE *errors)
 	return rc;
 }
 
+static bool both(const char *a, const char *b)
+{
+	return a[0] != '\0' && b[0] != '\0';
+}
+
+static int check_files(const struct config *cfg, FILE *errors)
+{
+	const bool addr_has = strchr(cfg->redis_addr, '@') != NULL,
+		   sentinels_have = strchr(cfg->redis_sentinels, '@') != NULL;
+
+	if (both(cfg->redis_password, cfg->redis_password_file) || (addr_has && cfg->redis_password_file[0] != '\0'))
+		return complain(errors,
+				"redis.password_file takes the place of a password in redis.password or redis.addr; "
+				"set one of them");
+	if (both(cfg->redis_sentinel_password, cfg->redis_sentinel_password_file) ||
+	    (sentinels_have && cfg->redis_sentinel_password_file[0] != '\0'))
+		return complain(errors, "redis.sentinel_password_file takes the place of a password in "
+					"redis.sentinel_password or redis.sentinels; set one of them");
+	return 0;
+}
+
 int config_redis_check(const struct config *cfg, FILE *errors)
 {
 	bool good = check_prefix(cfg, errors) == 0;
 
 	good &= check_addr(cfg, errors) == 0;
 	good &= check_sentinels(cfg, errors) == 0;
+	good &= check_files(cfg, errors) == 0;
 	good &= check_lease(cfg, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }

@@ -22,6 +22,7 @@
 #include "common/base/obj.h"
 #include "common/redis/redis_backoff.h"
 #include "common/redis/redis_dial.h"
+#include "common/redis/redis_login.h"
 
 #define HOST_BYTES 320
 
@@ -284,12 +285,17 @@ static int64_t soon(const struct redis *r)
 	return clock_now_ns() + r->opt.timeout_ms * CLOCK_MS;
 }
 
-static int authenticate(struct redis *r, const char *user, const char *password)
+static int authenticate(struct redis *r, enum redis_login which, const char *user, const char *set)
 {
-	if (password[0] == '\0')
-		return 0;
-	return user[0] != '\0' ? redis_command(r, soon(r), NULL, "AUTH %s %s", user, password)
-			       : redis_command(r, soon(r), NULL, "AUTH %s", password);
+	char password[SECRET_BYTES];
+	int rc = 0;
+
+	redis_login_password(which, set, password);
+	if (password[0] != '\0')
+		rc = user[0] != '\0' ? redis_command(r, soon(r), NULL, "AUTH %s %s", user, password)
+				     : redis_command(r, soon(r), NULL, "AUTH %s", password);
+	explicit_bzero(password, sizeof(password));
+	return rc;
 }
 
 /* On a connection to a sentinel. A place for redis_dial into address; -ENOENT: it does not know that master. */
@@ -297,7 +303,7 @@ static int ask_for_master(struct redis *r, char address[HOST_BYTES])
 {
 	struct redisReply *reply = NULL;
 	const char *host, *port;
-	int rc = authenticate(r, r->opt.sentinel_user, r->opt.sentinel_password);
+	int rc = authenticate(r, REDIS_LOGIN_SENTINEL, r->opt.sentinel_user, r->opt.sentinel_password);
 
 	if (rc == 0)
 		rc = redis_command(r, soon(r), &reply, "SENTINEL get-master-addr-by-name %s", r->opt.master);
@@ -341,7 +347,7 @@ static int verify_role(struct redis *r)
 static int greet(struct redis *r)
 {
 	const struct redis_options *o = &r->opt;
-	int rc = authenticate(r, o->user, o->password);
+	int rc = authenticate(r, REDIS_LOGIN_SERVER, o->user, o->password);
 
 	if (rc == 0 && o->db != 0)
 		rc = redis_command(r, soon(r), NULL, "SELECT %lld", (long long)o->db);

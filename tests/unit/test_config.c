@@ -651,6 +651,15 @@ static void what_stands_before_an_at_is_never_shown(void **state)
 	check_says("redis.sentinels=redis://:x@a", "redis.sentinels: a has no port; Sentinels mostly have 26379\n");
 	check_says("redis.sentinels=redis://:x@a:1/1",
 		   "redis.sentinels: a:1/1 has a database; that stands in redis.db\n");
+	check_says("redis.sentinel_password_file=/x",
+		   "redis.sentinels: a:1/1 has a database; that stands in redis.db\n"
+		   "redis.sentinel_password_file takes the place of a password in redis.sentinel_password or "
+		   "redis.sentinels; set one of them\n");
+	check_says("redis.sentinel_password_file=", "redis.sentinels: a:1/1 has a database; that stands in redis.db\n");
+	check_says("redis.sentinels=", "");
+	check_says("redis.password_file=/x", "redis.password_file takes the place of a password in redis.password or "
+					     "redis.addr; set one of them\n");
+	check_says("redis.password_file=", "");
 	check_says("redis.sentinels=,", "redis.sentinels names no Sentinel; leave it empty for none\n");
 	check_says("redis.sentinels=a:1", "");
 	assert_int_equal(config_flag(&cfg, "redis.addr:redis://joe:sesame@host:1", errors), -ERR_CONFIG);
