@@ -324,6 +324,8 @@ static int receive(struct bench_crowd *crowd, struct bench_conn *c)
 		return held > 0 ? -ERR_CUT : -ERR_EOF;
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		return -errno;
+	if (n > 0 && c->state == CONN_ONLINE)
+		bench_count(&crowd->share->bytes, (uint64_t)n);
 	return take_bytes(crowd, c, held + (n > 0 ? (size_t)n : 0));
 }
 

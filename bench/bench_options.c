@@ -28,7 +28,7 @@ static const char help[] =
 	"  -n, --connections N   connections at the same time (1000)\n"
 	"  --duration TIME       of the measured phase, once all are online (10s)\n"
 	"  --host HOST           the server's host (127.0.0.1)\n"
-	"  --transport tcp|ws    TCP or WebSocket (tcp)\n"
+	"  --transport WHAT      tcp; ws: WebSocket; ws-deflate: WebSocket, and the server is to compress (tcp)\n"
 	"  --port PORT[,PORT]    its port for such clients (3101, with ws 3102); of several, such as a cluster's "
 	"comets on\n"
 	"                        one machine, connections take turns\n"
@@ -158,7 +158,7 @@ static bool take_transport(struct bench_options *opt)
 {
 	if ((opt->wire = bench_wire_find(optarg)) != NULL)
 		return true;
-	fprintf(stderr, "comet-cli: no transport \"%s\"; there are tcp and ws\n", optarg);
+	fprintf(stderr, "comet-cli: no transport \"%s\"; there are tcp, ws and ws-deflate\n", optarg);
 	return false;
 }
 

@@ -90,6 +90,8 @@ static void write_pushes(const struct writer *w, const struct bench_result *r)
 	write_count(w, "reordered", "out of order", r->reordered);
 	write_count(w, "foreign", "not of this run", r->foreign);
 	write_value(w, "deliveries_per_s", "rate", per((double)r->delivered, r->run_s), "a second");
+	write_value(w, "bytes_per_delivery", "bytes read for each", per((double)r->bytes, (double)r->delivered),
+		    "bytes");
 	write_durations(w, "delivery", &r->latencies);
 }
 

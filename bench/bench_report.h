@@ -19,7 +19,7 @@ struct bench_result {
 	bool interrupted;
 	uint64_t started, online, failed, lost;
 	uint64_t open; /* when online_usage was read; 0 if it never came to that */
-	uint64_t delivered, duplicates, reordered, foreign, missing, missing_on_lost, echoes;
+	uint64_t delivered, duplicates, reordered, foreign, missing, missing_on_lost, echoes, bytes;
 	struct histogram handshakes, latencies;
 	struct bench_reason reasons[BENCH_REASONS];
 	double connect_s;  /* from the first connect to the last answer to an auth */

@@ -209,6 +209,7 @@ static void collect(struct run *r)
 	out->reordered = SUM(r, reordered);
 	out->foreign = SUM(r, foreign);
 	out->echoes = SUM(r, echoes);
+	out->bytes = SUM(r, bytes);
 	for (unsigned i = 0; i < r->processes.n; i++) {
 		const struct bench_share *share = &r->processes.memory->shares[i];
 

@@ -27,7 +27,8 @@ struct bench_share {
 	atomic_uint_fast64_t reordered;
 	atomic_uint_fast64_t foreign; /* messages that are not of this run */
 	atomic_uint_fast64_t echoes;
-	atomic_bool connected; /* has tried all its connections, and each came out one way or the other */
+	atomic_uint_fast64_t bytes; /* read once online */
+	atomic_bool connected;      /* has tried all its connections, and each came out one way or the other */
 	/* written by its process, valid once it has ended */
 	struct histogram handshakes;
 	struct histogram latencies; /* of deliveries, or of echoes */

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "common/base/err.h"
 #include "common/base/obj.h"
@@ -47,23 +48,36 @@ static ssize_t tcp_feed(uint8_t *bytes, size_t n, const struct bench_wire_sink *
 
 enum ws_opcode { WS_CONTINUATION = 0, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 
+#define WS_DEFLATED 0x40 /* in the first byte of a message (RFC 7692) */
+
 struct ws_frame {
-	bool fin;
+	bool fin, deflated;
 	unsigned opcode;
 	uint8_t *payload;
 	size_t payload_bytes;
 };
 
-static size_t ws_hello(char *out, size_t out_bytes, const char *host, const char *port)
+static size_t put_hello(char *out, size_t out_bytes, const char *host, const char *port, const char *more)
 {
 	/* The key is to tell a WebSocket server from others; we do not check what it makes of it. */
 	int n = snprintf(out, out_bytes,
 			 "GET /sub HTTP/1.1\r\nHost: %.255s:%s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-			 "Sec-WebSocket-Key: Y29tZXQtY2xpIGJlbmNoIQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-			 host, port);
+			 "Sec-WebSocket-Key: Y29tZXQtY2xpIGJlbmNoIQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
+			 host, port, more);
 
 	BUG_UNLESS(n > 0 && (size_t)n < out_bytes);
 	return (size_t)n;
+}
+
+static size_t ws_hello(char *out, size_t out_bytes, const char *host, const char *port)
+{
+	return put_hello(out, out_bytes, host, port, "");
+}
+
+static size_t ws_hello_deflate(char *out, size_t out_bytes, const char *host, const char *port)
+{
+	return put_hello(out, out_bytes, host, port,
+			 "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n");
 }
 
 static ssize_t ws_welcome(const uint8_t *bytes, size_t n)
@@ -75,6 +89,15 @@ static ssize_t ws_welcome(const uint8_t *bytes, size_t n)
 	if (n < 12 || memcmp(bytes, "HTTP/1.1 101", 12) != 0)
 		return -EPROTO;
 	return end - bytes + 4;
+}
+
+/* A server that does not compress would spoil the measurement. */
+static ssize_t ws_welcome_deflate(const uint8_t *bytes, size_t n)
+{
+	static const char agreed[] = "\r\nSec-WebSocket-Extensions: permessage-deflate";
+	ssize_t end = ws_welcome(bytes, n);
+
+	return end <= 0 || memmem(bytes, (size_t)end, agreed, sizeof(agreed) - 1) != NULL ? end : -EPROTO;
 }
 
 /* A frame around these bytes. */
@@ -121,8 +144,9 @@ static ssize_t ws_read_frame(uint8_t *bytes, size_t n, struct ws_frame *f)
 	if (n < head)
 		return 0;
 	len = bytes[1] & 0x7f;
-	/* No extension was agreed on, and a server does not mask. */
-	if ((bytes[0] & 0x70) != 0 || (bytes[1] & 0x80) != 0 || ((bytes[0] & 8) != 0 && len > BENCH_WIRE_PING_BYTES))
+	/* A server does not mask. */
+	if ((bytes[0] & 0x70 & ~WS_DEFLATED) != 0 || (bytes[1] & 0x80) != 0 ||
+	    ((bytes[0] & 8) != 0 && len > BENCH_WIRE_PING_BYTES))
 		return -EPROTO;
 	head += len == 126 ? 2 : len == 127 ? 8 : 0;
 	if (n < head)
@@ -136,7 +160,8 @@ static ssize_t ws_read_frame(uint8_t *bytes, size_t n, struct ws_frame *f)
 		return -ERR_PACKET_BODY;
 	if (n - head < len)
 		return 0;
-	*f = (struct ws_frame){(bytes[0] & 0x80) != 0, bytes[0] & 0xf, bytes + head, len};
+	*f = (struct ws_frame){(bytes[0] & 0x80) != 0, (bytes[0] & WS_DEFLATED) != 0, bytes[0] & 0xf, bytes + head,
+			       len};
 	return (ssize_t)(head + len);
 }
 
@@ -162,6 +187,22 @@ static int ws_take_packets(uint8_t *bytes, size_t n, const struct bench_wire_sin
 	if (done < 0)
 		return (int)done;
 	return done == (ssize_t)n ? 0 : -ERR_PACKET_LENGTH;
+}
+
+/* The space is the process's, which has one thread. */
+static int ws_take_deflated(uint8_t *bytes, size_t n, const struct bench_wire_sink *sink)
+{
+	static uint8_t plain[BENCH_WIRE_BODY_MAX];
+	z_stream z = {.next_in = bytes, .avail_in = (uInt)n, .next_out = plain, .avail_out = sizeof(plain)};
+	int rc = inflateInit2(&z, -MAX_WBITS);
+
+	if (rc == Z_OK) {
+		rc = inflate(&z, Z_SYNC_FLUSH);
+		(void)inflateEnd(&z);
+	}
+	if (rc == Z_MEM_ERROR)
+		return -ENOMEM;
+	return rc == Z_OK && z.avail_in == 0 ? ws_take_packets(plain, z.total_out, sink) : -EPROTO;
 }
 
 static int ws_take_control(const struct ws_frame *f, const struct bench_wire_sink *sink)
@@ -197,6 +238,7 @@ static int ws_take_message(uint8_t *bytes, size_t n, const struct bench_wire_sin
 {
 	uint8_t *payload = NULL;
 	size_t payload_bytes = 0;
+	bool deflated = false;
 	struct ws_frame f;
 	int rc;
 
@@ -212,12 +254,17 @@ static int ws_take_message(uint8_t *bytes, size_t n, const struct bench_wire_sin
 		}
 		if (f.opcode != (payload == NULL ? WS_BINARY : WS_CONTINUATION))
 			return -EPROTO;
-		if (payload == NULL)
+		if (payload == NULL) {
 			payload = f.payload;
+			deflated = f.deflated;
+		}
 		memmove(payload + payload_bytes, f.payload, f.payload_bytes);
 		payload_bytes += f.payload_bytes;
 	}
-	return payload != NULL ? ws_take_packets(payload, payload_bytes, sink) : 0;
+	if (payload == NULL)
+		return 0;
+	return deflated ? ws_take_deflated(payload, payload_bytes, sink)
+			: ws_take_packets(payload, payload_bytes, sink);
 }
 
 static ssize_t ws_feed(uint8_t *bytes, size_t n, const struct bench_wire_sink *sink)
@@ -244,6 +291,15 @@ static const struct bench_wire wires[] = {
 		.port = 3102,
 		.hello = ws_hello,
 		.welcome = ws_welcome,
+		.wrap = ws_wrap,
+		.pong = ws_pong,
+		.feed = ws_feed,
+	},
+	{
+		.name = "ws-deflate",
+		.port = 3102,
+		.hello = ws_hello_deflate,
+		.welcome = ws_welcome_deflate,
 		.wrap = ws_wrap,
 		.pong = ws_pong,
 		.feed = ws_feed,

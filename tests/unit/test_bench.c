@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <zlib.h>
 
 #include "bench/bench_body.h"
 #include "bench/bench_reason.h"
@@ -271,6 +272,37 @@ static void ws_takes_nothing_but_an_upgrade(void **state)
 	assert_int_equal(ws->welcome(endless, sizeof(endless)), -EPROTO);
 }
 
+/* Two packets in op 9, as zlib has them. */
+static void ws_deflate_takes_what_is_deflated_and_wants_it(void **state)
+{
+	static const char no[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+			  yes[] = "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Extensions: permessage-deflate; "
+				  "server_no_context_takeover\r\n\r\n";
+	const struct bench_wire *ws = bench_wire_find("ws-deflate");
+	uint8_t packets[3 * PACKET_HEAD_BYTES + 200], bytes[256] = {0xc2};
+	char hello[BENCH_WIRE_WRAP_BYTES + 1];
+	z_stream z = {.next_in = packets, .avail_in = sizeof(packets), .next_out = bytes + 2, .avail_out = 200};
+	struct seen seen = {0};
+
+	(void)state;
+	hello[ws->hello(hello, sizeof(hello) - 1, "host", "1")] = '\0';
+	assert_non_null(strstr(hello, "\r\nSec-WebSocket-Extensions: permessage-deflate"));
+	assert_int_equal(ws->welcome((const uint8_t *)yes, sizeof(yes) - 1), sizeof(yes) - 1);
+	assert_int_equal(ws->welcome((const uint8_t *)no, sizeof(no) - 1), -EPROTO);
+	memset(packets, 'x', sizeof(packets));
+	packet_encode(packets, 1, OP_RAW, 0, 2 * PACKET_HEAD_BYTES + 200);
+	packet_encode(packets + PACKET_HEAD_BYTES, 1, 1000, 0, 200);
+	packet_encode(packets + 2 * PACKET_HEAD_BYTES + 200, 1, 1000, 0, 0);
+	assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, -12, 8, Z_DEFAULT_STRATEGY), Z_OK);
+	assert_int_equal(deflate(&z, Z_SYNC_FLUSH), Z_OK);
+	bytes[1] = (uint8_t)(z.total_out - 4);
+	(void)deflateEnd(&z);
+	assert_int_equal(feed("ws-deflate", bytes, 2U + bytes[1], &seen), 2 + bytes[1]);
+	assert_int_equal(seen.n, 2);
+	bytes[2] = 0xff;
+	assert_true(feed("ws-deflate", bytes, 2U + bytes[1], &seen) < 0);
+}
+
 static void no_wire_of_that_name_is_null(void **state)
 {
 	(void)state;
@@ -331,6 +363,7 @@ int main(void)
 		cmocka_unit_test(ws_stops_at_what_no_server_may_send),
 		cmocka_unit_test(ws_masks_what_it_sends),
 		cmocka_unit_test(ws_takes_nothing_but_an_upgrade),
+		cmocka_unit_test(ws_deflate_takes_what_is_deflated_and_wants_it),
 		cmocka_unit_test(no_wire_of_that_name_is_null),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
