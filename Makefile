@@ -75,6 +75,7 @@ help:
 	@echo 'make check      installs what is missing, all tests; SAN=address or SAN=thread for a sanitizer build'
 	@echo 'make check-all  every build with every test over every way; hours, for nights'
 	@echo 'make check-plain     the end-to-end tests with protocol.baton=off'
+	@echo 'make check-deflate   those over WebSocket with compression'
 	@echo 'make check-cluster   the end-to-end tests with logic behind Redis'
 	@echo 'make check-monitoring   of those, what examples/monitoring promises; needs the Debian package prometheus'
 	@echo 'make check-browser   the console in Chromium; SCREENSHOTS=folder keeps pictures'

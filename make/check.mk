@@ -40,7 +40,7 @@ export TSAN_OPTIONS  ?= second_deadlock_stack=1
 # Threads that give way at random around locks: common/base/lock.c. Another run gets another seed.
 export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
-.PHONY: check check-deps check-here check-all check-breaks check-clean check-layers check-unit check-e2e check-plain check-cluster \
+.PHONY: check check-deps check-here check-all check-breaks check-clean check-layers check-unit check-e2e check-plain check-deflate check-cluster \
         check-monitoring check-browser chaos soak coverage docs bench build-programs build-unit fuzz fuzz-run $(FUZZ_RUNS) lint \
         format $(notdir $(UNIT))
 
@@ -88,6 +88,10 @@ check-e2e: build-programs
 # The same tests with every message waking its dispatcher: two threads a connection in their pure form.
 check-plain: build-programs
 	@COMET_TEST_SETTINGS=protocol.baton=off $(e2e)
+
+# The same tests with every WebSocket client compressing, and the comet, too.
+check-deflate: build-programs
+	@COMET_TEST_SETTINGS=websocket.deflate=yes $(e2e) -k "ws or websocket or deflate or hostile or cli"
 
 # The same tests against a comet whose logic is behind Redis. Left out: those of comet-cli, of the client libraries, of documents
 # and of the package, which know nothing of logic, and one that stops the comet to see how its API ends; tests/chaos has that of

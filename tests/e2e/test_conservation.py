@@ -6,6 +6,7 @@ import random
 import pytest
 
 from waiting import scaled, wait_until
+from wire import noise
 
 ROOMS = 20
 
@@ -69,7 +70,7 @@ def test_what_slow_clients_lose_is_counted_one_by_one(swarm, backend, house):
     pushes = 120
     with backend.kept_alive():
         for number in range(pushes):
-            backend.push_all(b"%06d" % number + b"x" * 3000)
+            backend.push_all(f"{number:06}{noise(3000)}")
             crowd.pump_received((n - len(slow)) * (number + 1))
     delivered, dropped = accounted(house)
     assert dropped > 0, "the test did not make anybody slow"

@@ -14,7 +14,7 @@ from client import WAYS, Client
 from server import WARM_BYTES
 from swarm import Swarm
 from waiting import LONG_SECONDS, SPARE_BYTES, TIMEOUT, Deadline, scaled
-from wire import upgrade
+from wire import noise, upgrade
 
 BY_NAME = {way.name: way for way in WAYS}
 DOORS = ("tcp-v2", "ws-v2", "tls-v2", "wss-v2")
@@ -90,7 +90,7 @@ def test_clients_that_never_read_for_long_cost_what_is_allowed_and_are_closed(la
     before, most = house.rss_bytes(), 0
     # Their kernels may take a piece more before they take nothing, and from then on it counts.
     deadline = Deadline(3 * LONG_SECONDS + TIMEOUT)
-    body = b"x" * 20_000
+    body = noise(20_000).encode()
     with house.backend.kept_alive():
         for number in itertools.count():
             house.backend.push_mids([7, 8], b"%d " % number + body)

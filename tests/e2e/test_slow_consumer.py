@@ -6,8 +6,9 @@ import pytest
 
 from client import Op, Packet
 from waiting import SPARE_BYTES, Deadline, wait_until
+from wire import noise
 
-BODY = "x" * 4000  # with a number in front; small enough for a queue, large enough to fill a socket soon
+BODY = noise(4000)  # with a number in front; small enough for a queue, large enough to fill a socket soon
 
 
 def numbers(packets):

@@ -735,6 +735,7 @@ async def talk(uri, backend, **options):
         return client.response_headers.get("Sec-WebSocket-Extensions", "")
 
 
+@pytest.mark.settings("websocket.deflate=no")
 @pytest.mark.parametrize("compression", [None, "deflate"])
 def test_python_websockets(house, compression):
     host, port = house.address("websocket")

@@ -8,6 +8,7 @@ import enum
 import hashlib
 import json
 import os
+import random
 import re
 import ssl
 import struct
@@ -64,6 +65,11 @@ def inflate(payload, bits=15):
         data += stream.decompress(stream.unconsumed_tail, 200)
     assert not stream.eof and not stream.unused_data
     return bytes(data + stream.flush())
+
+
+def noise(size):
+    """Text that stays nearly as long deflated: for who wants to fill a socket."""
+    return "".join(random.Random(size).choices("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", k=size))
 
 
 def upgrade(path="/sub", key=None, **headers):
