@@ -331,6 +331,19 @@ static bool reap_threads(void)
 	return true;
 }
 
+/* A balancer that has not yet seen /readyz go on sends clients here: they are let in until it has. A second signal ends this, with
+ * the program. */
+static void let_balancers_see(const struct program *p)
+{
+	const int64_t ms = p->cfg.server_drain_delay;
+	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * CLOCK_MS};
+
+	if (ms > 0)
+		LOG(LOG_INFO, log_what(EVENT_DRAIN_DELAYED), log_i64("delay_ms", ms));
+	while (nanosleep(&left, &left) < 0 && errno == EINTR)
+		;
+}
+
 /* Clients that are sent away are told which other comets there are. */
 static void say_where_to_go(struct program *p)
 {
@@ -348,6 +361,8 @@ static bool stop(struct program *p)
 		return true;
 	if (p->wiring.self != NULL)
 		p->wiring.draining(p->wiring.self);
+	if (p->http != NULL) /* the last that starts */
+		let_balancers_see(p);
 	if (p->accept != NULL)
 		accept_stop(&p->accept);
 	say_where_to_go(p);

@@ -83,6 +83,19 @@ def test_draining_is_told_and_nobody_comes_in(connect, house, backend):
     assert house.wait() == 0
 
 
+@pytest.mark.settings("server.drain_delay=1s")
+@pytest.mark.ways("tcp-v2")
+def test_clients_come_in_until_balancers_have_seen_the_end(connect, house, backend):
+    house.terminate()
+    wait_until(lambda: backend.get("/readyz").status == 503, "/readyz says no")
+    late = connect(mid=1)  # sent here by a balancer that does not know yet
+    backend.push_mids([1], "served")
+    late.expect_push(1000, b"served")
+    assert late.expect_goodbye()["code"] == 4
+    late.close()
+    assert house.wait() == 0
+
+
 @pytest.mark.settings("server.drain_timeout=600s")
 @pytest.mark.parametrize("first, second", [(signal.SIGTERM, signal.SIGTERM), (signal.SIGINT, signal.SIGTERM)])
 @pytest.mark.ways("tcp-v2")
