@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/obj.h"
+#include "common/base/park.h"
 #include "common/base/thread.h"
 
 /* How long an HTTP call waits for space before it is told no. */
@@ -303,6 +304,23 @@ static bool has_space_locked(const struct push *p) NEEDS(p->lock)
 	return true;
 }
 
+/* 0, or -EAGAIN: they have more to do than they can. */
+static int wait_for_space_locked(struct push *p, int64_t deadline) NEEDS(p->lock)
+{
+	int rc = 0;
+
+	lock_drop(&p->lock);
+	park_wait_begin();
+	lock_take(&p->lock);
+	while (!p->stop && !has_space_locked(p) && rc == 0)
+		if (!lock_wait_until(&p->space, &p->lock, deadline) && !has_space_locked(p))
+			rc = -EAGAIN;
+	lock_drop(&p->lock);
+	park_wait_end();
+	lock_take(&p->lock);
+	return rc;
+}
+
 static int enqueue(struct push *p, struct job *job)
 {
 	int64_t deadline = clock_now_ns() + ACCEPT_WAIT_NS;
@@ -312,8 +330,7 @@ static int enqueue(struct push *p, struct job *job)
 	atomic_init(&job->refs, 1);
 	lock_take(&p->lock);
 	while (!p->stop && !has_space_locked(p) && rc == 0)
-		if (!lock_wait_until(&p->space, &p->lock, deadline) && !has_space_locked(p))
-			rc = -EAGAIN;
+		rc = wait_for_space_locked(p, deadline);
 	if (p->stop)
 		rc = -EPIPE;
 	for (unsigned i = 0; rc == 0 && i < p->n; i++) {

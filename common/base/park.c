@@ -50,6 +50,12 @@ struct park {
 	struct queue waits_to_block; /* until another has unblocked */
 };
 
+/* This thread, if it is a waiter. */
+static __thread struct {
+	struct park *park;
+	unsigned waits; /* it blocks: within how many waits */
+} self;
+
 /* ---- queues ---- */
 
 static void put_last(struct queue *q, struct parked *p, enum where where)
@@ -154,20 +160,20 @@ static void serve(struct park *park, struct parked *p)
 /* False: nobody has called within two seconds. */
 static bool is_called_locked(struct park *park) NEEDS(park->lock)
 {
-	struct spare self = {.next = park->spare}, **at = &park->spare;
+	struct spare mine = {.next = park->spare}, **at = &park->spare;
 	int64_t until_ns = clock_now_ns() + SPARE_NS;
 
-	lock_cond_init(&self.called);
-	park->spare = &self;
-	while (!self.is_called && !atomic_load(&park->stopping) && lock_wait_until(&self.called, &park->lock, until_ns))
+	lock_cond_init(&mine.called);
+	park->spare = &mine;
+	while (!mine.is_called && !atomic_load(&park->stopping) && lock_wait_until(&mine.called, &park->lock, until_ns))
 		;
-	if (!self.is_called) {
-		while (*at != &self)
+	if (!mine.is_called) {
+		while (*at != &mine)
 			at = &(*at)->next;
-		*at = self.next;
+		*at = mine.next;
 	}
-	(void)pthread_cond_destroy(&self.called);
-	return self.is_called;
+	(void)pthread_cond_destroy(&mine.called);
+	return mine.is_called;
 }
 
 /* Is this thread still needed? While there are more than are to wait, it is spare. */
@@ -201,6 +207,7 @@ static void *wait_and_serve(void *arg)
 	struct parked *p;
 
 	OBJ_CHECK(park, PARK_MAGIC);
+	self.park = park;
 	while (go_on(park))
 		if ((p = wait_for_next(park)) != NULL)
 			serve(park, p);
@@ -343,16 +350,46 @@ bool park_block(struct park *park, struct parked *p)
 	may = begin_to_block_locked(park, p);
 	start = may && replace_locked(park);
 	lock_drop(&park->lock);
-	return start && start_waiter(park) < 0 ? block_all_the_same(park, p) : may;
+	if (start && start_waiter(park) < 0)
+		may = block_all_the_same(park, p);
+	self.waits += may;
+	return may;
 }
 
 void park_unblock(struct park *park)
 {
+	self.waits--;
 	lock_take(&park->lock);
 	park->blocked--;
 	atomic_fetch_add(&park->working, 1);
 	let_next_block_locked(park);
 	lock_drop(&park->lock);
+}
+
+void park_wait_begin(void)
+{
+	struct park *park = self.park;
+	bool start;
+
+	if (park == NULL || self.waits++ > 0)
+		return;
+	lock_take(&park->lock);
+	park->blocked++;
+	atomic_fetch_sub(&park->working, 1);
+	start = replace_locked(park);
+	lock_drop(&park->lock);
+	if (start)
+		(void)start_waiter(park);
+}
+
+void park_wait_end(void)
+{
+	if (self.park == NULL)
+		return;
+	if (self.waits > 1)
+		self.waits--;
+	else
+		park_unblock(self.park);
 }
 
 void park_count(struct park *park, unsigned *threads, unsigned *blocked)

@@ -58,6 +58,12 @@ void park_yield(struct park *park, struct parked *p);
 bool park_block(struct park *park, struct parked *p);
 void park_unblock(struct park *park);
 
+/* The same around a wait somewhere below `resume`, which cannot be put off: should there be no thread to wait in its place, it
+ * blocks all the same. For whoever may be called on such a thread; on others, and between park_block and park_unblock, they do
+ * nothing. Called with no lock of LOCK_POOL or later. */
+void park_wait_begin(void);
+void park_wait_end(void);
+
 /* ---- any thread ---- */
 
 /* Whoever calls sees to it that p is not freed meanwhile. Takes LOCK_POOL. */

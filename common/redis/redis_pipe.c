@@ -12,6 +12,7 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/park.h"
 #include "common/base/thread.h"
 #include "common/redis/redis_call.h"
 
@@ -279,6 +280,7 @@ int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisRe
 {
 	int rc;
 
+	park_wait_begin();
 	lock_take(&p->lock);
 	while (!call->done && lock_wait_until(&call->wake, &p->lock, call->deadline_ns))
 		;
@@ -292,6 +294,7 @@ int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisRe
 	else
 		call->abandoned = true; /* the thread still has it, and frees it */
 	lock_drop(&p->lock);
+	park_wait_end();
 	return rc;
 }
 

@@ -138,6 +138,19 @@ static void block(struct work *w)
 	on_socket(w);
 }
 
+/* As something does that it calls, which knows nothing of it; within a wait of that, once more. */
+static void wait_below(struct work *w)
+{
+	if (atomic_load(&w->took) == 0) {
+		park_wait_begin();
+		park_wait_begin();
+		wait_at_gate(w);
+		park_wait_end();
+		park_wait_end();
+	}
+	on_socket(w);
+}
+
 static void yield_for_ever(struct work *w)
 {
 	if (atomic_load(&gate_open)) {
@@ -410,6 +423,40 @@ static void without_a_thread_the_last_that_waits_goes_on_waiting(void **state)
 	until(atomic_load(&works[1].took) == 1);
 }
 
+static void while_one_waits_somewhere_below_another_takes_its_place(void **state)
+{
+	(void)state;
+	park_wait_begin(); /* of a thread that is no waiter */
+	begin(1, 4);
+	for (unsigned i = 0; i < 2; i++)
+		start(&works[i], wait_below);
+	start(&works[2], read_one);
+	for (unsigned i = 0; i < 2; i++)
+		send_bytes(&works[i], 1);
+	until(atomic_load(&at_gate) == 2);
+	assert_int_equal(blocked(), 2);
+	send_bytes(&works[2], 1);
+	until(atomic_load(&works[2].took) == 1);
+	park_wait_end();
+	atomic_store(&gate_open, true);
+	until(blocked() == 0);
+}
+
+static void without_a_thread_who_waits_below_waits_all_the_same(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	start(&works[0], wait_below);
+	start(&works[1], read_one);
+	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	send_bytes(&works[1], 1);
+	atomic_store(&gate_open, true);
+	until(atomic_load(&works[1].took) == 1 && blocked() == 0);
+	assert_int_equal(threads(), 1);
+}
+
 /* ---- start ---- */
 
 static void without_memory_or_threads_there_is_no_park(void **state)
@@ -515,6 +562,8 @@ int main(void)
 		park_test(who_has_its_turn_and_does_not_block_lets_the_next),
 		park_test(without_a_thread_the_only_one_blocks_all_the_same),
 		park_test(without_a_thread_the_last_that_waits_goes_on_waiting),
+		park_test(while_one_waits_somewhere_below_another_takes_its_place),
+		park_test(without_a_thread_who_waits_below_waits_all_the_same),
 		park_test(without_memory_or_threads_there_is_no_park),
 		park_test(one_thread_at_a_time_has_each_and_none_is_forgotten),
 	};
