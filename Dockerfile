@@ -7,7 +7,7 @@
 FROM debian:bookworm-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         gcc libc6-dev make pkg-config \
-        libwebsockets-dev libmicrohttpd-dev libgnutls28-dev libhiredis-dev libssl-dev libjansson-dev libinih-dev libxxhash-dev \
+        libwebsockets-dev libhiredis-dev libssl-dev libjansson-dev libinih-dev libxxhash-dev \
         libcurl4-openssl-dev zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
@@ -21,7 +21,7 @@ RUN make -s -j"$(nproc)" BUILD=/build SOURCE_VERSION="$SOURCE_VERSION" all \
 
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
-        libwebsockets17 libmicrohttpd12 libgnutls30 libhiredis0.14 libssl3 libjansson4 libinih1 libcurl4 zlib1g ca-certificates \
+        libwebsockets17 libhiredis0.14 libssl3 libjansson4 libinih1 libcurl4 zlib1g ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/apt /var/log/dpkg.log /var/log/alternatives.log \
     && useradd --system --no-create-home --uid 3101 --shell /usr/sbin/nologin comet
 COPY --from=build /image /usr/local/bin

@@ -167,7 +167,7 @@ static int load_certs(struct program *p)
 	const struct config *cfg = &p->cfg;
 	int rc;
 
-	if (cfg->tcp_tls_bind[0] == '\0' && cfg->websocket_tls_bind[0] == '\0')
+	if (cfg->tcp_tls_bind[0] == '\0' && cfg->websocket_tls_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
 		return 0;
 	if ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &p->certs)) == 0)
 		rc = tls_server_new(p->certs, &p->tls);
@@ -248,7 +248,7 @@ static int start_http(struct program *p)
 		return 0;
 	if ((rc = http_keys_new(p->cfg.http_api_key, p->cfg.http_keys_file, &p->http_keys)) < 0)
 		return fail("HTTP keys", rc);
-	http = http_options_of(&p->cfg, p->http_keys);
+	http = http_options_of(&p->cfg, p->http_keys, p->cfg.http_tls_bind[0] != '\0' ? p->tls : NULL);
 	return http_start(&http, p->wiring.handle, p->wiring.self, &p->http);
 }
 
@@ -305,7 +305,6 @@ static void reload(void *arg)
 	struct program *p = arg;
 	const struct reload_part parts[] = {tls_certs_reload(p->certs),
 					    tls_server_reload(p->tls),
-					    http_reload_certs(p->http),
 					    http_keys_reload(p->http_keys),
 					    whitelist_reload(&p->server.whitelist),
 					    p->wiring.reload,

@@ -20,6 +20,8 @@
 #include "common/http/http.h"
 #include "common/redis/redis_login.h"
 #include "common/redis/redis_pipe.h"
+#include "common/tls/tls.h"
+#include "common/tls/tls_certs.h"
 #include "logic/answer.h"
 #include "logic/api.h"
 #include "logic/auth.h"
@@ -36,6 +38,8 @@ struct program {
 	struct logic logic;
 	struct reap *reap;
 	struct answer *answer;
+	struct tls_certs *certs;
+	struct tls_server *tls;
 	struct http_keys *http_keys;
 	struct http *http;
 };
@@ -52,8 +56,11 @@ static void name_instance(struct program *p)
 static void reload(void *arg)
 {
 	struct program *p = arg;
-	const struct reload_part parts[] = {http_reload_certs(p->http), http_keys_reload(p->http_keys),
-					    auth_reload(p->logic.auth), redis_login_reload(REDIS_LOGIN_SERVER),
+	const struct reload_part parts[] = {tls_certs_reload(p->certs),
+					    tls_server_reload(p->tls),
+					    http_keys_reload(p->http_keys),
+					    auth_reload(p->logic.auth),
+					    redis_login_reload(REDIS_LOGIN_SERVER),
 					    redis_login_reload(REDIS_LOGIN_SENTINEL)};
 
 	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));
@@ -122,10 +129,27 @@ static int start_logic(struct program *p)
 	return bus_redis_new(&p->cfg, p->pushes, p->writer, &p->logic.bus);
 }
 
-static int start(struct program *p)
+static int start_http(struct program *p)
 {
 	const struct config *cfg = &p->cfg;
 	struct http_options http;
+	int rc;
+
+	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
+		return 0;
+	if (cfg->http_tls_bind[0] != '\0' &&
+	    ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &p->certs)) < 0 ||
+	     (rc = tls_server_new(p->certs, &p->tls)) < 0))
+		return fail("TLS", rc);
+	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &p->http_keys)) < 0)
+		return fail("HTTP keys", rc);
+	http = http_options_of(cfg, p->http_keys, p->tls);
+	return http_start(&http, api_handle, &p->logic, &p->http);
+}
+
+static int start(struct program *p)
+{
+	const struct config *cfg = &p->cfg;
 	int rc;
 
 	if ((rc = start_logic(p)) < 0)
@@ -139,12 +163,7 @@ static int start(struct program *p)
 		return fail("answering", rc);
 	p->logic.health = (struct http_health){answer_ready, p->answer};
 	/* Last, so that everything is up once /healthz answers. */
-	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
-		return 0;
-	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &p->http_keys)) < 0)
-		return fail("HTTP keys", rc);
-	http = http_options_of(cfg, p->http_keys);
-	return http_start(&http, api_handle, &p->logic, &p->http);
+	return start_http(p);
 }
 
 static void stop(struct program *p)
@@ -155,6 +174,10 @@ static void stop(struct program *p)
 		http_stop(&p->http);
 	if (p->http_keys != NULL)
 		http_keys_free(&p->http_keys);
+	if (p->tls != NULL)
+		tls_server_free(&p->tls);
+	if (p->certs != NULL)
+		tls_certs_free(&p->certs);
 	if (p->answer != NULL)
 		answer_stop(&p->answer);
 	if (p->reap != NULL)

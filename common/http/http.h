@@ -1,5 +1,6 @@
-/* http: the HTTP server, on libmicrohttpd: a thread for each caller, where handlers may block. Bounded: callers, body size,
- * header size, time for a request, calls a second. It finds out who calls (http_guard), and knows nothing of what is served.
+/* http: the HTTP server. A caller with a request has a thread, where handlers may block (between park_wait_begin and park_wait_end);
+ * all others are parked. Bounded: callers, also of one network, sizes, times, calls a second. It finds out who calls (http_guard),
+ * and knows nothing of what is served.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_HTTP_H
 #define COMMON_HTTP_HTTP_H
@@ -9,21 +10,17 @@
 #include <stdint.h>
 
 #include "common/base/rate.h"
-#include "common/base/reload.h"
 #include "common/http/http_keys.h"
 #include "common/http/http_request.h"
 
-/* Runs on the caller's thread; may block, up to its own deadline. reply arrives as 500 with no body. */
-typedef void http_handler(void *arg, const struct http_request *request, struct http_reply *reply);
-
 struct http_options {
-	const char *bind;       /* host:port, several with commas; port 0 picks a free one */
-	const char *tls_bind;   /* the same, over TLS; or NULL */
-	const char *cert_files; /* for it: see common/http/http_tls.h */
-	const char *key_files;
+	const char *bind;              /* host:port, several with commas; port 0 picks a free one */
+	const char *tls_bind;          /* the same, over TLS; or NULL */
+	struct tls_server *tls;        /* for it; outlives the server */
 	size_t max_body;               /* bytes */
-	unsigned callers_max;          /* connections at one time, each with a thread; more wait */
+	unsigned callers_max;          /* connections at one time */
 	int64_t timeout_ms;            /* for a caller to send its whole request */
+	int64_t idle_ms;               /* between two requests */
 	bool reuse_port;               /* another process may listen beside this one */
 	const char *label;             /* for "listening <label> <address>" on stdout, one line for each address; */
 	const char *tls_label;         /* where it is one of tls_bind */
@@ -33,10 +30,11 @@ struct http_options {
 };
 
 struct http;
+struct tls_server;
 
 /* As the settings [http] say; labels and free_paths are those of our programs. */
 struct config;
-struct http_options http_options_of(const struct config *cfg, struct http_keys *keys);
+struct http_options http_options_of(const struct config *cfg, struct http_keys *keys, struct tls_server *tls);
 /* Read the API keys as a start would, and forget them: for config_program. 0, or negative with words on stderr. */
 int http_try_keys(const struct config *cfg);
 
@@ -44,8 +42,5 @@ int http_try_keys(const struct config *cfg);
 int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out);
 /* Stop accepting, let the handlers that run finish, send their replies, join. *h becomes NULL. */
 void http_stop(struct http **h);
-
-/* To read its certificates again. NULL, or one without certificates: nothing to reload. */
-struct reload_part http_reload_certs(struct http *h);
 
 #endif

@@ -2,12 +2,11 @@
 #include "common/http/http_call.h"
 
 #include <errno.h>
-#include <microhttpd.h>
-#include <netdb.h>
-#include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "common/base/counters.h"
 #include "common/base/network.h"
@@ -17,171 +16,168 @@ static const char *const statuses[] = {NULL, "1xx", "2xx", "3xx", "4xx", "5xx"};
 
 COUNTER_LABELS(HTTP_REQUESTS, statuses, sizeof(statuses) / sizeof(statuses[0]));
 
-/* ---- from start to end ---- */
-
-struct http_call *http_call_new(const char *uri)
-{
-	struct http_call *call = calloc(1, sizeof(*call));
-	size_t path_bytes = strcspn(uri, "?");
-
-	if (call == NULL)
-		return NULL;
-	call->path = strndup(uri, path_bytes);
-	call->query = strdup(uri[path_bytes] == '?' ? uri + path_bytes + 1 : "");
-	call->no_memory = call->path == NULL || call->query == NULL;
-	return call;
-}
-
-void http_call_free(struct http_call **reference)
-{
-	struct http_call *call = *reference;
-
-	http_params_free(call->params, call->request.n_params);
-	free(call->query);
-	free(call->path);
-	free(call->body);
-	free(call->reply.body);
-	free(call);
-	*reference = NULL;
-}
-
 /* ---- reading ---- */
 
-const char *http_call_shown_key(struct MHD_Connection *connection)
+/* NULL: it was not sent. */
+static const char *text_of(const char *text, uint32_t place)
+{
+	return place != 0 ? text + place : NULL;
+}
+
+const char *http_call_shown_key(const struct http_head *head, const char *text)
 {
 	static const char bearer[] = "Bearer ";
-	const char *value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "X-Api-Key");
+	const char *value = text_of(text, head->authorization);
 
-	if (value != NULL)
-		return value;
-	value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+	if (head->api_key != 0)
+		return text + head->api_key;
 	if (value != NULL && strncasecmp(value, bearer, sizeof(bearer) - 1) == 0)
 		return value + sizeof(bearer) - 1;
 	return NULL;
 }
 
-static enum MHD_Result count_length(void *arg, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-	unsigned *lengths = arg;
-
-	(void)kind;
-	(void)value;
-	if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0 ||
-	    strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0)
-		(*lengths)++;
-	return MHD_YES;
-}
-
-bool http_call_has_two_lengths(struct MHD_Connection *connection)
-{
-	unsigned lengths = 0;
-
-	(void)MHD_get_connection_values(connection, MHD_HEADER_KIND, count_length, &lengths);
-	return lengths > 1;
-}
-
-void http_call_add_body(struct http_call *call, const char *bytes, size_t n, size_t max_body)
-{
-	uint8_t *body;
-
-	/* A path without a key needs no body either: a caller without a key fills no memory. */
-	if (call->request.key.scopes == 0)
-		return;
-	call->too_large |= call->request.body_bytes + n > max_body;
-	if (call->too_large || call->no_memory)
-		return; /* read and forgotten; the reply will say so */
-	if (call->request.body_bytes + n + 1 > call->body_capacity) {
-		size_t capacity = (call->request.body_bytes + n + 1) * 2;
-
-		if ((body = realloc(call->body, capacity)) == NULL) {
-			call->no_memory = true;
-			return;
-		}
-		call->body = body;
-		call->body_capacity = capacity;
-	}
-	memcpy(call->body + call->request.body_bytes, bytes, n);
-	call->request.body_bytes += n;
-	call->body[call->request.body_bytes] = '\0';
-}
-
-static void say_peer(struct MHD_Connection *connection, struct http_call *call)
-{
-	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-
-	if (info == NULL || getnameinfo(info->client_addr, sizeof(struct sockaddr_in6), call->peer, sizeof(call->peer),
-					NULL, 0, NI_NUMERICHOST) != 0)
-		call->peer[0] = '\0';
-	call->request.peer = call->peer;
-}
-
-static bool accepts_html(struct MHD_Connection *connection)
-{
-	const char *accept = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
-
-	return accept != NULL && strstr(accept, "text/html") != NULL;
-}
-
 /* A request of a page has the Origin of the page; a program that is no browser sends none. */
-static bool comes_from_elsewhere(struct MHD_Connection *connection)
+static bool comes_from_elsewhere(const char *origin, const char *host)
 {
-	const char *origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ORIGIN);
-	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
 	const char *site = origin != NULL ? strstr(origin, "://") : NULL;
 
 	return origin != NULL && (site == NULL || host == NULL || strcasecmp(site + 3, host) != 0);
 }
 
-static bool is_renamed(struct MHD_Connection *connection)
-{
-	const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_HOST);
-
-	return host != NULL && !network_is_literal(host);
-}
-
-int http_call_read(struct http_call *call, struct MHD_Connection *connection, const char *method)
+int http_call_init(struct http_call *call, const struct http_head *head, char *text)
 {
 	struct http_request *request = &call->request;
-	int rc = call->no_memory ? -ENOMEM : http_path_decode(call->path);
+	const char *host = text_of(text, head->host), *accept = text_of(text, head->accept);
+	char *path = text + head->target, *query = strchr(path, '?');
+	int rc;
 
-	if (rc == 0)
-		rc = http_params_decode(call->query, &call->params, &request->n_params);
+	*call = (struct http_call){.reply = {.status = 500, .content_type = "text/plain"}};
+	if (query != NULL)
+		*query++ = '\0';
+	rc = http_path_decode(path);
+	if (rc == 0 && query != NULL)
+		rc = http_params_decode(query, &call->params, &request->n_params);
 	request->params = call->params;
-	if (rc == -ENOMEM)
-		return rc;
 	request->bad_params = rc < 0;
-	request->method = strcmp(method, MHD_HTTP_METHOD_HEAD) == 0 ? MHD_HTTP_METHOD_GET : method;
-	request->path = call->path;
-	request->body = call->body != NULL ? call->body : (const uint8_t *)"";
-	request->wants_html = accepts_html(connection);
-	request->is_elsewheres = comes_from_elsewhere(connection);
-	request->is_renamed = is_renamed(connection);
-	say_peer(connection, call);
-	return 0;
+	request->method = strcmp(text + head->method, "HEAD") == 0 ? "GET" : text + head->method;
+	request->path = path;
+	request->wants_html = accept != NULL && strstr(accept, "text/html") != NULL;
+	request->is_elsewheres = comes_from_elsewhere(text_of(text, head->origin), host);
+	request->is_renamed = host != NULL && !network_is_literal(host);
+	return rc == -ENOMEM ? rc : 0;
+}
+
+void http_call_fini(struct http_call *call)
+{
+	free(call->params);
+	free(call->reply.body);
 }
 
 /* ---- answering ---- */
 
-bool http_call_send(struct http_call *call, struct MHD_Connection *connection, bool close)
+static const char *phrase_of(int status)
 {
-	struct http_reply *reply = &call->reply;
-	struct MHD_Response *response;
-	enum MHD_Result result;
+	static const struct {
+		int status;
+		const char *phrase;
+	} phrases[] = {{200, "OK"},
+		       {400, "Bad Request"},
+		       {401, "Unauthorized"},
+		       {403, "Forbidden"},
+		       {404, "Not Found"},
+		       {405, "Method Not Allowed"},
+		       {413, "Content Too Large"},
+		       {414, "URI Too Long"},
+		       {415, "Unsupported Media Type"},
+		       {429, "Too Many Requests"},
+		       {431, "Request Header Fields Too Large"},
+		       {500, "Internal Server Error"},
+		       {501, "Not Implemented"},
+		       {503, "Service Unavailable"},
+		       {505, "HTTP Version Not Supported"}};
 
-	response = MHD_create_response_from_buffer(reply->body_bytes, reply->body, MHD_RESPMEM_MUST_FREE);
-	if (response == NULL)
-		return false;
-	reply->body = NULL; /* the response's now */
-	/* Without memory for a header the reply goes out without it. */
-	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, reply->content_type);
-	(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	(void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	for (size_t i = 0; i < sizeof(phrases) / sizeof(phrases[0]); i++)
+		if (phrases[i].status == status)
+			return phrases[i].phrase;
+	return "";
+}
+
+/* The Date of this second, which each thread writes once. */
+static const char *date_now(void)
+{
+	static __thread struct {
+		time_t second;
+		char text[40];
+	} date;
+	time_t now = time(NULL);
+	struct tm parts;
+
+	if (now != date.second && gmtime_r(&now, &parts) != NULL) {
+		(void)strftime(date.text, sizeof(date.text), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+		date.second = now;
+	}
+	return date.text;
+}
+
+static void put(struct http_buffer *out, const char *text)
+{
+	const size_t n = strlen(text);
+
+	memcpy(out->bytes + out->end, text, n);
+	out->end += n;
+}
+
+static void put_number(struct http_buffer *out, size_t number)
+{
+	char text[24], *digit = text + sizeof(text) - 1;
+
+	*digit = '\0';
+	do
+		*--digit = (char)('0' + number % 10);
+	while ((number /= 10) > 0);
+	put(out, digit);
+}
+
+static void put_header(struct http_buffer *out, const char *name, const char *value)
+{
+	put(out, name);
+	put(out, ": ");
+	put(out, value);
+	put(out, "\r\n");
+}
+
+/* Longer than any head: all of its texts are ours but for the extra header, which is counted. */
+#define ANSWER_HEAD_BYTES 512
+
+int http_call_answer(const struct http_reply *reply, const struct http_answer *answer, struct http_buffer *out)
+{
+	const size_t extra = reply->extra_header != NULL ? strlen(reply->extra_header) + strlen(reply->extra_value) : 0;
+	const size_t body_bytes = answer->head_only ? 0 : reply->body_bytes;
+
+	if (http_buffer_reserve(out, ANSWER_HEAD_BYTES + extra + body_bytes) < 0)
+		return -ENOMEM;
+	put(out, "HTTP/1.1 ");
+	put_number(out, (size_t)reply->status);
+	put(out, " ");
+	put(out, phrase_of(reply->status));
+	put(out, "\r\nDate: ");
+	put(out, date_now());
+	put(out, "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n");
+	put_header(out, "Content-Type", reply->content_type);
 	if (reply->extra_header != NULL)
-		(void)MHD_add_response_header(response, reply->extra_header, reply->extra_value);
-	if (close)
-		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-	result = MHD_queue_response(connection, (unsigned)reply->status, response);
-	MHD_destroy_response(response);
+		put_header(out, reply->extra_header, reply->extra_value);
+	if (answer->idle_seconds > 0) {
+		put(out, "Connection: keep-alive\r\nKeep-Alive: timeout=");
+		put_number(out, answer->idle_seconds);
+	} else {
+		put(out, "Connection: close");
+	}
+	put(out, "\r\nContent-Length: ");
+	put_number(out, reply->body_bytes);
+	put(out, "\r\n\r\n");
+	if (body_bytes > 0)
+		memcpy(out->bytes + out->end, reply->body, body_bytes);
+	out->end += body_bytes;
 	count_by(COUNT_HTTP_REQUESTS, (unsigned)reply->status / 100);
-	return result == MHD_YES;
+	return 0;
 }

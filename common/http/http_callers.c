@@ -1,29 +1,33 @@
-/* http_callers: see http_callers.h. libmicrohttpd knows how long a connection has been idle, but not how long a request
- * takes that comes a byte at a time: the watchdog thread does. SPDX-License-Identifier: MIT */
+/* http_callers: see http_callers.h. What each request changes is atomic and its connection's own; the lock is for those who come,
+ * those who go, and the watchdog. SPDX-License-Identifier: MIT */
 #include "common/http/http_callers.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
+#include "common/base/strmap.h"
 #include "common/base/worker.h"
 
 #define NO_DEADLINE INT64_MAX
+/* A request that is still not whole after this makes place for one of its own network. */
+#define SLOW_NS CLOCK_SEC
+/* Of the spare places those for probes. */
+#define KEPT 8
 
-struct http_caller {
-	struct http_caller *next, *prev;
-	int fd;
-	bool begun;
-	bool answering;      /* or the answer is on its way */
-	bool answered;       /* once at least */
-	bool making_room;    /* cut off for one that waits */
-	int64_t idle_ns;     /* since when it has been between two requests; 0: it is not */
-	int64_t asking_ns;   /* since when the request that is not answered yet has been on its way */
-	int64_t deadline_ns; /* for the request that is read, or the answer that is taken */
+enum state { STATE_ASKING, STATE_ANSWERING, STATE_REPLYING, STATE_IDLE };
+
+/* Those of one network. */
+struct http_crowd {
+	unsigned n;    /* that have a place */
+	unsigned refs; /* those that were cut off included */
+	char network[];
 };
 
 struct http_callers {
@@ -31,21 +35,48 @@ struct http_callers {
 #define HTTP_CALLERS_MAGIC 0xca11e125
 	/* set once */
 	unsigned max;
-	int64_t timeout_ns;
+	int64_t timeout_ns, idle_ns;
 	struct worker watchdog;
+	/* any thread */
+	atomic_bool end; /* nobody comes any more */
+	atomic_uint answering;
 	/* under lock */
 	struct lock lock;
-	pthread_cond_t left;     /* callers that want in sleep here, */
-	pthread_cond_t answered; /* and the end of the server, here */
-	bool end;                /* nobody comes any more */
-	unsigned n;
-	unsigned answering;
-	unsigned waiting;     /* for a place */
-	unsigned making_room; /* of those who are here */
+	pthread_cond_t left; /* the end of the server sleeps here */
+	unsigned n;          /* that are here; */
+	unsigned n_cut;      /* those of them that were cut off */
 	struct http_caller *first;
+	struct strmap crowds; /* by network */
 };
 
 /* ---- the list ---- */
+
+static struct http_crowd *join_crowd_locked(struct http_callers *c, const char *network) NEEDS(c->lock)
+{
+	struct http_crowd *crowd = strmap_get(&c->crowds, network);
+
+	if (crowd == NULL) {
+		if ((crowd = calloc(1, sizeof(*crowd) + strlen(network) + 1)) == NULL)
+			return NULL;
+		memcpy(crowd->network, network, strlen(network));
+		if (strmap_put(&c->crowds, network, crowd, NULL) < 0) {
+			free(crowd);
+			return NULL;
+		}
+	}
+	crowd->refs++;
+	crowd->n++;
+	return crowd;
+}
+
+static void leave_crowd_locked(struct http_callers *c, struct http_crowd *crowd, bool had_place) NEEDS(c->lock)
+{
+	crowd->n -= had_place;
+	if (--crowd->refs > 0)
+		return;
+	(void)strmap_del(&c->crowds, crowd->network);
+	free(crowd);
+}
 
 static void link_locked(struct http_callers *c, struct http_caller *caller) NEEDS(c->lock)
 {
@@ -65,39 +96,85 @@ static void unlink_locked(struct http_callers *c, struct http_caller *caller) NE
 	if (caller->next != NULL)
 		caller->next->prev = caller->prev;
 	c->n--;
-	c->making_room -= caller->making_room;
+	c->n_cut -= caller->cut;
+}
+
+/* ---- states ---- */
+
+static void set_state(struct http_caller *caller, enum state state, int64_t since_ns, int64_t deadline_ns)
+{
+	atomic_store_explicit(&caller->since_ns, since_ns, memory_order_relaxed);
+	atomic_store_explicit(&caller->deadline_ns, deadline_ns, memory_order_relaxed);
+	/* In one order with c->end: either the end finds it answering, or it finds the end. */
+	atomic_store(&caller->state, state);
+}
+
+bool http_caller_ask(struct http_callers *c, struct http_caller *caller)
+{
+	int64_t now = clock_now_ns();
+
+	set_state(caller, STATE_ASKING, now, now + c->timeout_ns);
+	return !atomic_load(&c->end);
+}
+
+int http_caller_answer(struct http_callers *c, struct http_caller *caller)
+{
+	set_state(caller, STATE_ANSWERING, 0, NO_DEADLINE);
+	caller->answered = true;
+	if (atomic_fetch_add(&c->answering, 1) >= c->max + HTTP_CALLERS_SPARE - KEPT)
+		return -EBUSY;
+	return atomic_load(&c->end) ? -ESHUTDOWN : 0;
+}
+
+void http_caller_reply(struct http_callers *c, struct http_caller *caller)
+{
+	int64_t now = clock_now_ns();
+
+	(void)atomic_fetch_sub(&c->answering, 1);
+	set_state(caller, STATE_REPLYING, now, now + HTTP_CALLER_TAKE_SECONDS * CLOCK_SEC);
+}
+
+bool http_caller_rest(struct http_callers *c, struct http_caller *caller)
+{
+	int64_t now = clock_now_ns();
+
+	set_state(caller, STATE_IDLE, now, now + c->idle_ns);
+	return !atomic_load(&c->end);
+}
+
+bool http_caller_is_gone(const struct http_caller *caller)
+{
+	struct pollfd fd = {.fd = caller->fd, .events = POLLRDHUP};
+
+	return poll(&fd, 1, 0) > 0;
 }
 
 /* ---- the watchdog ---- */
 
-/* A late one's request is cut off; one that never began to be served, because there was no memory for it, is not there at
- * all, and its descriptor may be another's by now. shutdown() does not block. */
-static void end_late_locked(struct http_callers *c, struct http_caller *caller) NEEDS(c->lock)
+/* shutdown() does not block, and its thread then finds the end of the connection. */
+static void end_late(struct http_caller *caller)
 {
-	if (caller->begun) {
-		(void)shutdown(caller->fd, SHUT_RDWR);
-		caller->deadline_ns = NO_DEADLINE;
+	(void)shutdown(caller->fd, SHUT_RDWR);
+	atomic_store(&caller->deadline_ns, NO_DEADLINE);
+	if (atomic_load(&caller->state) != STATE_IDLE)
 		count(COUNT_HTTP_LATE);
-		return;
-	}
-	unlink_locked(c, caller);
-	free(caller);
-	(void)pthread_cond_signal(&c->left);
 }
 
 /* Returns when to look again. A deadline that is set later is a whole timeout away. */
 static int64_t look_at_all(struct http_callers *c)
 {
 	int64_t now = clock_now_ns(), look_again = now + c->timeout_ns;
-	struct http_caller *next;
 
+	if (c->idle_ns < c->timeout_ns)
+		look_again = now + c->idle_ns;
 	lock_take(&c->lock);
-	for (struct http_caller *caller = c->first; caller != NULL; caller = next) {
-		next = caller->next;
-		if (caller->deadline_ns <= now)
-			end_late_locked(c, caller);
-		else if (caller->deadline_ns < look_again)
-			look_again = caller->deadline_ns;
+	for (struct http_caller *caller = c->first; caller != NULL; caller = caller->next) {
+		int64_t deadline = atomic_load(&caller->deadline_ns);
+
+		if (deadline <= now)
+			end_late(caller);
+		else if (deadline < look_again)
+			look_again = deadline;
 	}
 	if (c->first == NULL)
 		look_again = WORKER_IDLE;
@@ -114,7 +191,7 @@ static void watch(void *arg)
 		;
 }
 
-/* ---- making space ---- */
+/* ---- making place ---- */
 
 /* Its next request may lie there already. */
 static bool is_silent(const struct http_caller *caller)
@@ -124,170 +201,112 @@ static bool is_silent(const struct http_caller *caller)
 	return recv(caller->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
 }
 
-/* A request that is still not whole after this has to make place where others wait for it. */
-#define SLOW_NS CLOCK_SEC
-
-/* For how long has it kept its place without need? The idle come before the slow; 0: it has not. */
-static int64_t kept_ns(const struct http_caller *caller, int64_t now)
+/* For how long has it kept its place without need? The idle come before the slow; 0: it has not, or its network has less than the
+ * newcomer's. */
+static int64_t kept_ns(const struct http_caller *caller, const struct http_crowd *newcomers, int64_t patience_ns,
+		       int64_t now)
 {
-	if (!caller->begun || caller->answering || caller->making_room)
+	int64_t age = now - atomic_load(&caller->since_ns) + 1;
+
+	if (caller->cut || caller->crowd->n < newcomers->n)
 		return 0;
-	if (caller->idle_ns != 0)
-		return is_silent(caller) ? INT64_MAX / 2 + (now - caller->idle_ns) : 0;
-	return now - caller->asking_ns >= SLOW_NS ? now - caller->asking_ns : 0;
+	switch (atomic_load(&caller->state)) {
+	case STATE_IDLE:
+		return is_silent(caller) ? INT64_MAX / 2 + age : 0;
+	case STATE_ASKING:
+		return age > patience_ns || caller->crowd->n > newcomers->n ? age : 0;
+	default:
+		return 0;
+	}
 }
 
-/* Somebody waits: cut off the caller that has been idle longest, as any server may between two requests, or whose request takes
- * longest to come. A probe of /healthz is not to wait for the patience that keeps them. Neither call blocks. */
-static void make_room_locked(struct http_callers *c) NEEDS(c->lock)
+/* True: there was somebody. */
+static bool make_place_locked(struct http_callers *c, const struct http_crowd *newcomers, int64_t patience_ns)
+	NEEDS(c->lock)
 {
 	struct http_caller *chosen = NULL;
 	int64_t now = clock_now_ns(), longest = 0;
 
 	for (struct http_caller *caller = c->first; caller != NULL; caller = caller->next) {
-		int64_t kept = kept_ns(caller, now);
+		int64_t kept;
 
-		if (kept > longest) {
+		if (chosen != NULL && caller->crowd->n < chosen->crowd->n)
+			continue;
+		if ((kept = kept_ns(caller, newcomers, patience_ns, now)) == 0)
+			continue;
+		if (chosen == NULL || caller->crowd->n > chosen->crowd->n || kept >= longest) {
 			longest = kept;
 			chosen = caller;
 		}
 	}
 	if (chosen == NULL)
-		return;
-	chosen->making_room = true;
-	c->making_room++;
+		return false;
+	chosen->cut = true;
+	chosen->crowd->n--;
+	c->n_cut++;
 	(void)shutdown(chosen->fd, SHUT_RDWR);
+	return true;
 }
 
-/* A caller that leaves or becomes idle wakes us; one that has become slow does not. */
-static void wait_for_room_locked(struct http_callers *c) NEEDS(c->lock)
+/* Is there a place for one more, perhaps because another loses it? */
+static bool has_place_locked(struct http_callers *c, const struct http_crowd *newcomers) NEEDS(c->lock)
 {
-	c->waiting++;
-	while (!c->end && c->n >= c->max) {
-		if (c->making_room < c->waiting)
-			make_room_locked(c);
-		(void)lock_wait_until(&c->left, &c->lock, clock_now_ns() + SLOW_NS);
-	}
-	c->waiting--;
+	unsigned n = c->n - c->n_cut;
+
+	if (n < c->max)
+		return true;
+	return make_place_locked(c, newcomers, n < c->max + HTTP_CALLERS_SPARE - KEPT ? SLOW_NS : 0) ||
+	       n < c->max + HTTP_CALLERS_SPARE;
 }
 
 /* ---- coming and going ---- */
 
-int http_callers_enter(struct http_callers *c, int fd)
+static int enter_locked(struct http_callers *c, struct http_caller *caller, const char *network) NEEDS(c->lock)
 {
-	struct http_caller *caller = calloc(1, sizeof(*caller));
-	bool end, first;
-
-	if (caller == NULL)
-		return -ENOMEM;
-	caller->fd = fd;
-	lock_take(&c->lock);
-	wait_for_room_locked(c);
-	end = c->end;
-	first = c->first == NULL;
-	caller->asking_ns = clock_now_ns();
-	caller->deadline_ns = caller->asking_ns + c->timeout_ns;
-	if (!end)
-		link_locked(c, caller);
-	lock_drop(&c->lock);
-	if (end) {
-		free(caller);
+	if (atomic_load(&c->end))
 		return -ESHUTDOWN;
+	if ((caller->crowd = join_crowd_locked(c, network)) == NULL)
+		return -ENOMEM;
+	if (!has_place_locked(c, caller->crowd)) {
+		leave_crowd_locked(c, caller->crowd, true);
+		return -EBUSY;
 	}
-	if (first)
-		worker_wake(&c->watchdog);
+	link_locked(c, caller);
 	return 0;
 }
 
-struct http_caller *http_callers_begin(struct http_callers *c, int fd)
+int http_callers_enter(struct http_callers *c, struct http_caller *caller, int fd, const char *network)
 {
-	struct http_caller *caller;
+	bool first;
+	int rc;
 
+	*caller = (struct http_caller){.fd = fd};
+	(void)http_caller_ask(c, caller);
 	lock_take(&c->lock);
-	/* The newest first: an older one with the same descriptor never began, and never will. */
-	for (caller = c->first; caller != NULL && (caller->begun || caller->fd != fd); caller = caller->next)
-		;
-	if (caller != NULL)
-		caller->begun = true;
+	first = c->first == NULL;
+	rc = enter_locked(c, caller, network);
 	lock_drop(&c->lock);
-	return caller;
+	if (rc == 0 && first)
+		worker_wake(&c->watchdog);
+	return rc;
 }
 
 void http_callers_leave(struct http_callers *c, struct http_caller *caller)
 {
-	if (caller == NULL)
-		return;
-	lock_take(&c->lock);
-	unlink_locked(c, caller);
-	lock_drop(&c->lock);
-	(void)pthread_cond_signal(&c->left);
 	/* Its bytes were no request that we were shown, or not a whole one. */
 	if (!caller->answered)
 		count(COUNT_HTTP_UNANSWERED);
-	free(caller);
-}
-
-/* ---- requests ---- */
-
-void http_caller_ask(struct http_callers *c, struct http_caller *caller)
-{
 	lock_take(&c->lock);
-	caller->idle_ns = 0;
-	caller->asking_ns = clock_now_ns();
-	if (caller->deadline_ns > caller->asking_ns + c->timeout_ns)
-		caller->deadline_ns = caller->asking_ns + c->timeout_ns;
-	lock_drop(&c->lock);
-}
-
-bool http_caller_answer(struct http_callers *c, struct http_caller *caller)
-{
-	bool end;
-
-	lock_take(&c->lock);
-	end = c->end;
-	if (!end) {
-		c->answering++;
-		caller->answering = true;
-		caller->deadline_ns = NO_DEADLINE;
-	}
-	lock_drop(&c->lock);
-	return !end;
-}
-
-void http_caller_reply(struct http_callers *c, struct http_caller *caller)
-{
-	lock_take(&c->lock);
-	caller->answered = true;
-	caller->deadline_ns = clock_now_ns() + HTTP_CALLER_IDLE_SECONDS * CLOCK_SEC;
-	lock_drop(&c->lock);
-}
-
-void http_caller_done(struct http_callers *c, struct http_caller *caller, bool answered)
-{
-	bool last, waited_for;
-
-	lock_take(&c->lock);
-	waited_for = c->waiting > 0;
-	if (answered)
-		c->answering--;
-	last = c->answering == 0;
-	if (caller != NULL) {
-		caller->answering = false;
-		caller->idle_ns = clock_now_ns();
-		caller->deadline_ns = caller->idle_ns + HTTP_CALLER_IDLE_SECONDS * CLOCK_SEC + c->timeout_ns;
-		if (c->end)
-			(void)shutdown(caller->fd, SHUT_RDWR);
-	}
-	lock_drop(&c->lock);
-	if (last)
-		(void)pthread_cond_signal(&c->answered);
-	if (waited_for)
+	unlink_locked(c, caller);
+	leave_crowd_locked(c, caller->crowd, !caller->cut);
+	if (c->n == 0)
 		(void)pthread_cond_signal(&c->left);
+	lock_drop(&c->lock);
 }
 
 /* ---- start and stop ---- */
 
-int http_callers_start(unsigned max, int64_t timeout_ms, struct http_callers **out)
+int http_callers_start(const struct http_callers_options *opt, struct http_callers **out)
 {
 	struct http_callers *c = calloc(1, sizeof(*c));
 	int rc;
@@ -295,11 +314,12 @@ int http_callers_start(unsigned max, int64_t timeout_ms, struct http_callers **o
 	if (c == NULL)
 		return -ENOMEM;
 	c->magic = HTTP_CALLERS_MAGIC;
-	c->max = max;
-	c->timeout_ns = timeout_ms * CLOCK_MS;
+	c->max = opt->max;
+	c->timeout_ns = opt->timeout_ms * CLOCK_MS;
+	c->idle_ns = opt->idle_ms * CLOCK_MS;
 	lock_init(&c->lock, LOCK_SERVICE);
 	lock_cond_init(&c->left);
-	lock_cond_init(&c->answered);
+	strmap_init(&c->crowds);
 	if ((rc = worker_start(&c->watchdog, "http watchdog", watch, c)) < 0)
 		http_callers_stop(&c);
 	else
@@ -307,24 +327,38 @@ int http_callers_start(unsigned max, int64_t timeout_ms, struct http_callers **o
 	return rc;
 }
 
-void http_callers_end(struct http_callers *c)
+/* Of those that are not being answered; or of all. */
+static void cut_off(struct http_callers *c, bool all)
 {
 	lock_take(&c->lock);
-	c->end = true;
-	for (struct http_caller *caller = c->first; caller != NULL; caller = caller->next)
-		if (caller->begun && !caller->answering)
+	for (struct http_caller *caller = c->first; caller != NULL; caller = caller->next) {
+		int state = atomic_load(&caller->state);
+
+		if (all || state == STATE_IDLE || state == STATE_ASKING)
 			(void)shutdown(caller->fd, SHUT_RDWR);
+	}
 	lock_drop(&c->lock);
-	(void)pthread_cond_broadcast(&c->left);
 }
 
-void http_callers_wait_answered(struct http_callers *c)
+void http_callers_end(struct http_callers *c)
+{
+	atomic_store(&c->end, true);
+	cut_off(c, false);
+}
+
+void http_callers_wait_left(struct http_callers *c)
 {
 	int64_t deadline = clock_now_ns() + c->timeout_ns;
+	bool waits = true;
 
 	lock_take(&c->lock);
-	while (c->answering > 0 && lock_wait_until(&c->answered, &c->lock, deadline))
-		;
+	while (c->n > 0 && waits)
+		waits = lock_wait_until(&c->left, &c->lock, deadline);
+	lock_drop(&c->lock);
+	cut_off(c, true);
+	lock_take(&c->lock);
+	while (c->n > 0)
+		lock_wait(&c->left, &c->lock);
 	lock_drop(&c->lock);
 }
 
@@ -334,10 +368,9 @@ void http_callers_stop(struct http_callers **callers)
 
 	OBJ_CHECK(c, HTTP_CALLERS_MAGIC);
 	worker_stop(&c->watchdog);
-	while (c->first != NULL) /* those that never began */
-		http_callers_leave(c, c->first);
+	BUG_UNLESS(c->n == 0 && c->crowds.count == 0);
+	strmap_fini(&c->crowds);
 	(void)pthread_cond_destroy(&c->left);
-	(void)pthread_cond_destroy(&c->answered);
 	lock_fini(&c->lock);
 	c->magic = 0;
 	free(c);

@@ -1,46 +1,75 @@
-/* http_callers: the connections of the HTTP server: how many at one time, which of them takes too long over a request, and
- * how many requests are being answered. It knows descriptors, and nothing of HTTP. SPDX-License-Identifier: MIT */
+/* http_callers: the connections of the HTTP server: how many at one time, from which networks, and which of them takes too long. It
+ * knows descriptors, and nothing of HTTP. SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_HTTP_CALLERS_H
 #define COMMON_HTTP_HTTP_CALLERS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 struct http_callers;
-struct http_caller;
+struct http_crowd;
 
-/* Room for `max` callers, each with timeout_ms for a request; starts the watchdog thread. 0, -EAGAIN, -ENOMEM. */
-int http_callers_start(unsigned max, int64_t timeout_ms, struct http_callers **out);
+/* One connection. The fields are http_callers.c's. */
+struct http_caller {
+	/* set once */
+	int fd;
+	struct http_crowd *crowd; /* those of its network */
+	/* set by the thread that serves it, read by any */
+	atomic_int state;
+	_Atomic int64_t since_ns;    /* the start of the state */
+	_Atomic int64_t deadline_ns; /* its end */
+	bool answered;               /* once at least */
+	/* under the callers' lock */
+	bool cut; /* off, for one that came later */
+	struct http_caller *next, *prev;
+};
+
+struct http_callers_options {
+	unsigned max;       /* at one time; some more while nobody can make place, for probes above all */
+	int64_t timeout_ms; /* for a request */
+	int64_t idle_ms;    /* between two requests */
+};
+
+/* Start the watchdog thread. 0, -EAGAIN, -ENOMEM. */
+int http_callers_start(const struct http_callers_options *opt, struct http_callers **out);
 /* After http_callers_end, when all have left; joins the watchdog. *c becomes NULL. */
 void http_callers_stop(struct http_callers **c);
 
-/* From now on nobody enters and no further request is answered: callers that wait in enter return, and one that has no answer
- * under way is cut off. */
+/* From now on nobody enters, no further request is answered, and those that have no answer under way are cut off. */
 void http_callers_end(struct http_callers *c);
-/* After http_callers_end: returns when the answers under way are out, or timeout_ms later. */
-void http_callers_wait_answered(struct http_callers *c);
+/* After http_callers_end: returns when all have left. Those who do not take their answers are cut off a timeout later; handlers have
+ * deadlines of their own. */
+void http_callers_wait_left(struct http_callers *c);
 
-/* One more caller, on this descriptor. While all places are taken, the caller that has been idle longest between two requests is
- * cut off; where nobody is, it waits: its bound is the deadlines of those who are here.
- *   0           it has the place, for timeout_ms at first: one that does not begin until then is forgotten
+/* One more caller, on this descriptor, from this network (common/base/peer.h). Never waits. While all places are taken, one of the
+ * network that has the most is cut off: the one that has been idle longest between two requests, or else the one whose request
+ * takes longest to come.
+ *   0           it has a place, and a timeout for its first request
+ *   -EBUSY      it has none: all are being answered, or are of networks that have fewer
  *   -ESHUTDOWN  http_callers_end was called
  *   -ENOMEM */
-int http_callers_enter(struct http_callers *c, int fd);
-/* The caller whose descriptor this is begins to be served. NULL: it was forgotten, do not serve it. */
-struct http_caller *http_callers_begin(struct http_callers *c, int fd);
+int http_callers_enter(struct http_callers *c, struct http_caller *caller, int fd, const char *network);
 /* Before its descriptor is closed, so that no other caller's connection is ended in its place. */
 void http_callers_leave(struct http_callers *c, struct http_caller *caller);
 
-/* The first line of its next request has come: it is idle no more, and has timeout_ms for the rest. */
-void http_caller_ask(struct http_callers *c, struct http_caller *caller);
-/* Its request is there, and the handler has no deadline here. False: the program ends, do not answer. */
-bool http_caller_answer(struct http_callers *c, struct http_caller *caller);
-/* The answer is ready: from now on the caller has HTTP_CALLER_IDLE_SECONDS to take it. */
+/* The first byte of its next request has come: it has a timeout for the rest. False: the program ends. */
+bool http_caller_ask(struct http_callers *c, struct http_caller *caller);
+/* Its request is there, and the handler has no deadline here.
+ *   0           go on
+ *   -ESHUTDOWN  the program ends, do not answer
+ *   -EBUSY      so many are being answered that the last places are kept for probes: refuse others */
+int http_caller_answer(struct http_callers *c, struct http_caller *caller);
+/* The answer is ready: from now on the caller has HTTP_CALLER_TAKE_SECONDS to take it. */
 void http_caller_reply(struct http_callers *c, struct http_caller *caller);
-/* The request is over; `answered` says that http_caller_answer said yes to it. The next one may come. caller may be NULL. */
-void http_caller_done(struct http_callers *c, struct http_caller *caller, bool answered);
+/* The answer was taken. False: the program ends, no next request may come. */
+bool http_caller_rest(struct http_callers *c, struct http_caller *caller);
 
-/* How long a caller may keep its connection without asking anything, where nobody waits for a place. */
-#define HTTP_CALLER_IDLE_SECONDS 60
+/* Has its end of the connection gone, or half of it? Any thread that serves it. */
+bool http_caller_is_gone(const struct http_caller *caller);
+
+#define HTTP_CALLER_TAKE_SECONDS 60
+/* Places beyond the maximum, for a burst for which nobody makes place yet; the last of them are for probes. */
+#define HTTP_CALLERS_SPARE 64
 
 #endif

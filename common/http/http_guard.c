@@ -110,7 +110,7 @@ bool http_guard_may(const struct http_request *request, unsigned scopes, struct 
 
 /* ---- how often, and how much ---- */
 
-static bool is_free(const struct http_guard *g, const char *path)
+bool http_guard_is_free(const struct http_guard *g, const char *path)
 {
 	const char *const *free_path = g->free_paths;
 
@@ -138,7 +138,8 @@ bool http_guard_pass_rate(struct http_guard *g, const struct http_request *reque
 {
 	int64_t wait_ns;
 
-	if (g->rates.cells == NULL || is_free(g, request->path) || (wait_ns = take_from_rate(g, request)) == 0)
+	if (g->rates.cells == NULL || http_guard_is_free(g, request->path) ||
+	    (wait_ns = take_from_rate(g, request)) == 0)
 		return true;
 	count_refused(request, REFUSED_RATE, "more than http.rate a second");
 	http_reply_refuse(reply, 429, "more calls than http.rate allows; see Retry-After");

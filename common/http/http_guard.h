@@ -29,6 +29,8 @@ void http_guard_fini(struct http_guard *g);
 /* Identify the caller: fill in the request's key from the one that it has shown (NULL: none). */
 void http_guard_identify(const struct http_guard *g, const char *shown, struct http_request *request);
 
+/* Is it one of free_paths? */
+bool http_guard_is_free(const struct http_guard *g, const char *path);
 /* Is the call one of no more a second than the rate? If not, the reply says when to come again. Takes the lock. */
 bool http_guard_pass_rate(struct http_guard *g, const struct http_request *request, struct http_reply *reply);
 

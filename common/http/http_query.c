@@ -59,25 +59,20 @@ int http_path_decode(char *path)
 	return 0;
 }
 
-/* name=value, both decoded, in one allocation that starts with the name. */
-static int read_piece(const char *piece, size_t bytes, struct http_param *param)
+/* name=value, both decoded where they are. */
+static int read_piece(char *piece, struct http_param *param)
 {
-	char *name = strndup(piece, bytes), *value;
+	char *value = strchr(piece, '=');
 
-	if (name == NULL)
-		return -ENOMEM;
-	if (!is_sound(name)) {
-		free(name);
+	if (!is_sound(piece))
 		return -EINVAL;
-	}
-	value = strchr(name, '=');
 	if (value != NULL)
 		*value++ = '\0';
 	else
-		value = name + bytes; /* the zero byte */
-	decode(name, ' ');
+		value = piece + strlen(piece);
+	decode(piece, ' ');
 	decode(value, ' ');
-	*param = (struct http_param){.name = name, .value = value};
+	*param = (struct http_param){.name = piece, .value = value};
 	return 0;
 }
 
@@ -94,26 +89,17 @@ static int grow(struct http_param **params, size_t n)
 	return 0;
 }
 
-int http_params_decode(const char *query, struct http_param **params, size_t *n)
+int http_params_decode(char *query, struct http_param **params, size_t *n)
 {
-	while (*query != '\0') {
-		size_t bytes = strcspn(query, "&");
-		int rc;
+	char *piece;
+	int rc;
 
-		if (bytes > 0) {
-			if ((rc = grow(params, *n)) < 0 || (rc = read_piece(query, bytes, &(*params)[*n])) < 0)
-				return rc;
-			(*n)++;
-		}
-		query += bytes;
-		query += *query == '&';
+	while ((piece = strsep(&query, "&")) != NULL) {
+		if (piece[0] == '\0')
+			continue;
+		if ((rc = grow(params, *n)) < 0 || (rc = read_piece(piece, &(*params)[*n])) < 0)
+			return rc;
+		(*n)++;
 	}
 	return 0;
-}
-
-void http_params_free(struct http_param *params, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(params[i].name);
-	free(params);
 }

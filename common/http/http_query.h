@@ -6,17 +6,14 @@
 
 struct http_param;
 
-/* Decode "a=1&b=2" and add what it holds to the array *params of *n, which grows (malloc). '+' is a space; an empty piece
- * is skipped; a name without '=' has an empty value.
+/* Decode "a=1&b=2" where it stands, and add what it holds to the array *params of *n, which grows (free it) and points into it. '+'
+ * is a space; an empty piece is skipped; a name without '=' has an empty value.
  *   0        all of it was decoded
  *   -EINVAL  broken percent-encoding, or %00: the pieces before it were added
  *   -ENOMEM  likewise */
-int http_params_decode(const char *query, struct http_param **params, size_t *n);
+int http_params_decode(char *query, struct http_param **params, size_t *n);
 
 /* Decode the percent-encoding of a path in place; '+' stays. 0, or -EINVAL as above: the path is then left as it was. */
 int http_path_decode(char *path);
-
-/* Free the array with its strings. */
-void http_params_free(struct http_param *params, size_t n);
 
 #endif

@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/http/http_callers.h"
+
+bool http_is_abandoned(const struct http_request *request)
+{
+	return request->caller != NULL && http_caller_is_gone(request->caller);
+}
+
 const char *http_param(const struct http_request *request, const char *name)
 {
 	for (size_t i = 0; i < request->n_params; i++)

@@ -8,9 +8,11 @@
 
 #include "common/http/http_keys.h"
 
+struct http_caller;
+
 struct http_param {
-	char *name;
-	char *value; /* both percent-decoded and zero-terminated; a %00 is a broken parameter (bad_params) */
+	const char *name;
+	const char *value; /* both percent-decoded and zero-terminated; a %00 is a broken parameter (bad_params) */
 };
 
 struct http_request {
@@ -21,12 +23,13 @@ struct http_request {
 	bool bad_params;     /* path or query did not decode */
 	const uint8_t *body; /* followed by a zero byte; none is kept of a caller without a key where one is needed */
 	size_t body_bytes;
-	const char *peer;    /* address of the caller */
-	bool has_shown_key;  /* in X-Api-Key or Authorization: Bearer, */
-	struct http_key key; /* and this is what it may do with it */
-	bool wants_html;     /* a browser: its Accept header names text/html */
-	bool is_elsewheres;  /* a browser sends it for a page of another site: its Origin is not our Host */
-	bool is_renamed;     /* its Host is neither localhost nor an address, but a name that may be anybody's */
+	const char *peer;                 /* address of the caller */
+	const struct http_caller *caller; /* its connection; or NULL */
+	bool has_shown_key;               /* in X-Api-Key or Authorization: Bearer, */
+	struct http_key key;              /* and this is what it may do with it */
+	bool wants_html;                  /* a browser: its Accept header names text/html */
+	bool is_elsewheres; /* a browser sends it for a page of another site: its Origin is not our Host */
+	bool is_renamed;    /* its Host is neither localhost nor an address, but a name that may be anybody's */
 };
 
 struct http_reply {
@@ -38,6 +41,12 @@ struct http_reply {
 	const char *extra_value;  /* static, or ... */
 	char extra_text[24];      /* ... kept here */
 };
+
+/* Runs on a thread of the caller's; may block, up to its own deadline. reply arrives as 500 with no body. */
+typedef void http_handler(void *arg, const struct http_request *request, struct http_reply *reply);
+
+/* Has the caller hung up? For a handler that waits, now and then. It makes a system call. */
+bool http_is_abandoned(const struct http_request *request);
 
 /* The first value of a parameter, or NULL. */
 const char *http_param(const struct http_request *request, const char *name);

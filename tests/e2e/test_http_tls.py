@@ -164,7 +164,7 @@ def test_tls_to_the_plain_port_is_no_http(house):
     with socket.create_connection(house.address("http"), timeout=TIMEOUT) as plain:
         with pytest.raises((ssl.SSLError, ConnectionError)):
             context().wrap_socket(plain)
-    house.wait_metric("comet_http_unanswered_total", 1)
+    house.wait_metric("comet_http_requests_total", 1, status="4xx")
     assert house.backend.get("/healthz").status == 200
 
 

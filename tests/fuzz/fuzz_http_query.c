@@ -37,7 +37,7 @@ static void must_come_back(const struct http_param *params, size_t n, size_t que
 	BUG_UNLESS(http_params_decode(query, &again, &n_again) == 0 && n_again == n);
 	for (size_t i = 0; i < n; i++)
 		BUG_UNLESS(strcmp(again[i].name, params[i].name) == 0 && strcmp(again[i].value, params[i].value) == 0);
-	http_params_free(again, n_again);
+	free(again);
 	free(query);
 }
 
@@ -54,7 +54,7 @@ static void must_be_a_path_or_stay(const char *text)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-	char *text = malloc(bytes + 1);
+	char *text = malloc(bytes + 1), *own;
 	struct http_param *params = NULL;
 	size_t n = 0;
 	int rc;
@@ -62,10 +62,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	BUG_UNLESS(text);
 	memcpy(text, data, bytes);
 	text[bytes] = '\0';
-	rc = http_params_decode(text, &params, &n);
+	own = strdup(text);
+	BUG_UNLESS(own);
+	rc = http_params_decode(own, &params, &n);
 	BUG_UNLESS(rc == 0 || rc == -EINVAL);
 	must_come_back(params, n, bytes);
-	http_params_free(params, n);
+	free(params);
+	free(own);
 	must_be_a_path_or_stay(text);
 	free(text);
 	return 0;

@@ -1,4 +1,4 @@
-/* http_callers: room is bounded, and who takes too long is cut off. SPDX-License-Identifier: MIT */
+/* http_callers: places are bounded and shared by networks, and who takes too long is cut off. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,10 +10,12 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/counters.h"
 #include "common/http/http_callers.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
@@ -22,445 +24,389 @@
 #define SHORT_MS 30
 
 /* A caller: the server's end of its connection, and its own. */
-struct pair {
+struct guest {
+	struct http_caller caller;
 	int server, client;
 };
 
-static struct pair pair_new(void)
-{
-	int ends[2];
+static struct http_callers *c;
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
-	return (struct pair){ends[0], ends[1]};
+static void start(unsigned max, int64_t timeout_ms, int64_t idle_ms)
+{
+	const struct http_callers_options opt = {.max = max, .timeout_ms = timeout_ms, .idle_ms = idle_ms};
+
+	assert_int_equal(http_callers_start(&opt, &c), 0);
 }
 
-static void pair_close(struct pair *p)
+static int come(struct guest *g, const char *network)
 {
-	(void)close(p->server);
-	(void)close(p->client);
+	int ends[2], rc;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	g->server = ends[0];
+	g->client = ends[1];
+	if ((rc = http_callers_enter(c, &g->caller, g->server, network)) < 0) {
+		(void)close(g->server);
+		(void)close(g->client);
+	}
+	return rc;
+}
+
+static void go(struct guest *g)
+{
+	http_callers_leave(c, &g->caller);
+	(void)close(g->server);
+	(void)close(g->client);
+}
+
+static void come_all(struct guest *guests, unsigned n, const char *network)
+{
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(come(&guests[i], network), 0);
+}
+
+static void go_all(struct guest *guests, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		go(&guests[i]);
 }
 
 /* Is it cut off within the time? */
-static bool is_cut_off(const struct pair *p, int wait_ms)
+static bool is_cut_off(const struct guest *g, int wait_ms)
 {
-	struct pollfd poll_for = {.fd = p->client, .events = POLLIN};
+	struct pollfd poll_for = {.fd = g->client, .events = POLLIN};
 	char byte;
 
-	return poll(&poll_for, 1, wait_ms) == 1 && recv(p->client, &byte, 1, 0) == 0;
+	return poll(&poll_for, 1, wait_ms) == 1 && recv(g->client, &byte, 1, 0) == 0;
 }
 
-static struct http_callers *callers_new(unsigned max, int64_t timeout_ms)
+static unsigned count_cut_off(const struct guest *guests, unsigned n)
 {
-	struct http_callers *c;
+	unsigned cut = 0;
 
-	assert_int_equal(http_callers_start(max, timeout_ms, &c), 0);
-	return c;
+	for (unsigned i = 0; i < n; i++)
+		cut += is_cut_off(&guests[i], 0);
+	return cut;
 }
 
-static struct http_caller *admit(struct http_callers *c, const struct pair *p)
+/* A request of its and the answer to it, and idle after that. */
+static void be_served(struct guest *g)
 {
-	struct http_caller *caller;
-
-	assert_int_equal(http_callers_enter(c, p->server), 0);
-	caller = http_callers_begin(c, p->server);
-	assert_non_null(caller);
-	return caller;
+	assert_true(http_caller_ask(c, &g->caller));
+	assert_int_equal(http_caller_answer(c, &g->caller), 0);
+	http_caller_reply(c, &g->caller);
+	assert_true(http_caller_rest(c, &g->caller));
 }
 
 static int teardown(void **state)
 {
 	(void)state;
 	seam_reset();
+	http_callers_end(c);
+	http_callers_wait_left(c);
+	http_callers_stop(&c);
+	assert_null(c);
 	return 0;
 }
 
-/* One that wants in, on a thread of its own. */
-struct entrant {
-	struct http_callers *callers;
-	int fd;
-	int rc;
-	atomic_bool done;
-	pthread_t thread;
-};
+/* ---- places ---- */
 
-static void *enter(void *arg)
+static void who_has_been_idle_longest_makes_place(void **state)
 {
-	struct entrant *e = arg;
-
-	e->rc = http_callers_enter(e->callers, e->fd);
-	atomic_store(&e->done, true);
-	return NULL;
-}
-
-static void entrant_start(struct entrant *e, struct http_callers *c, int fd)
-{
-	*e = (struct entrant){.callers = c, .fd = fd};
-	assert_int_equal(pthread_create(&e->thread, NULL, enter, e), 0);
-}
-
-static int entrant_join(struct entrant *e)
-{
-	assert_int_equal(pthread_join(e->thread, NULL), 0);
-	return e->rc;
-}
-
-/* ---- room ---- */
-
-static void one_too_many_waits_until_another_leaves(void **state)
-{
-	struct http_callers *c = callers_new(1, LONG_MS);
-	struct pair first = pair_new(), second = pair_new();
-	struct http_caller *caller = admit(c, &first);
-	struct entrant e;
-
-	(void)state;
-	entrant_start(&e, c, second.server);
-	assert_false(is_cut_off(&first, SHORT_MS));
-	assert_false(atomic_load(&e.done));
-	http_callers_leave(c, caller);
-	assert_int_equal(entrant_join(&e), 0);
-	http_callers_leave(c, http_callers_begin(c, second.server));
-	http_callers_end(c);
-	http_callers_stop(&c);
-	assert_null(c);
-	pair_close(&first);
-	pair_close(&second);
-}
-
-static void one_that_waits_returns_at_the_end(void **state)
-{
-	struct http_callers *c = callers_new(1, LONG_MS);
-	struct pair first = pair_new(), second = pair_new();
-	struct http_caller *caller = admit(c, &first);
-	struct entrant e;
-
-	(void)state;
-	entrant_start(&e, c, second.server);
-	assert_false(is_cut_off(&first, SHORT_MS));
-	http_callers_end(c);
-	assert_int_equal(entrant_join(&e), -ESHUTDOWN);
-	assert_int_equal(http_callers_enter(c, second.server), -ESHUTDOWN);
-	http_callers_leave(c, caller);
-	http_callers_stop(&c);
-	pair_close(&first);
-	pair_close(&second);
-}
-
-static void one_that_never_begins_gives_its_room_back(void **state)
-{
-	struct http_callers *c = callers_new(1, SHORT_MS);
-	struct pair lost = pair_new(), next = pair_new();
-	struct http_caller *caller;
-
-	(void)state;
-	assert_int_equal(http_callers_enter(c, lost.server), 0);
-	caller = admit(c, &next); /* waits for that */
-	assert_null(http_callers_begin(c, lost.server));
-	/* Its descriptor may be another's by now, and was left alone. */
-	assert_false(is_cut_off(&lost, 0));
-	http_callers_leave(c, caller);
-	http_callers_end(c);
-	http_callers_stop(&c);
-	pair_close(&lost);
-	pair_close(&next);
-}
-
-static void of_two_with_one_descriptor_the_newer_begins(void **state)
-{
-	struct http_callers *c = callers_new(2, LONG_MS);
-	struct pair p = pair_new();
-	struct http_caller *caller;
-
-	(void)state;
-	assert_int_equal(http_callers_enter(c, p.server), 0); /* never begins, and is freed at the end */
-	assert_int_equal(http_callers_enter(c, p.server), 0);
-	caller = http_callers_begin(c, p.server);
-	http_callers_leave(c, caller);
-	http_callers_end(c);
-	http_callers_stop(&c);
-	pair_close(&p);
-}
-
-/* A request of its and the answer to it, and idle after that. */
-static void be_served(struct http_callers *c, struct http_caller *caller)
-{
-	http_caller_ask(c, caller);
-	assert_true(http_caller_answer(c, caller));
-	http_caller_reply(c, caller);
-	http_caller_done(c, caller, true);
-}
-
-static void who_has_been_idle_longest_makes_room_for_one_that_waits(void **state)
-{
-	struct http_callers *c = callers_new(4, LONG_MS);
-	struct pair pairs[4], next = pair_new();
-	struct http_caller *callers[4];
-	struct entrant e;
+	struct guest guests[4], next;
 
 	(void)state;
 	seam_clock_set(CLOCK_SEC, 0);
-	for (int i = 0; i < 4; i++) {
-		pairs[i] = pair_new();
-		callers[i] = admit(c, &pairs[i]);
-	}
+	start(4, LONG_MS, LONG_MS);
+	come_all(guests, 4, "a");
 	/* The first has said nothing yet, the second asks again; of the other two the last was served first. */
-	be_served(c, callers[1]);
-	http_caller_ask(c, callers[1]);
-	be_served(c, callers[3]);
+	be_served(&guests[1]);
+	(void)http_caller_ask(c, &guests[1].caller);
+	be_served(&guests[3]);
 	seam_clock_advance(1);
-	be_served(c, callers[2]);
-	entrant_start(&e, c, next.server);
-	assert_true(is_cut_off(&pairs[3], UNTIL_SECONDS * 1000));
-	http_callers_leave(c, callers[3]);
-	assert_int_equal(entrant_join(&e), 0);
-	for (int i = 0; i < 3; i++) {
-		assert_false(is_cut_off(&pairs[i], 0));
-		http_callers_leave(c, callers[i]);
-	}
-	http_callers_leave(c, http_callers_begin(c, next.server));
-	http_callers_end(c);
-	http_callers_stop(&c);
-	for (int i = 0; i < 4; i++)
-		pair_close(&pairs[i]);
-	pair_close(&next);
-}
-
-static void who_becomes_idle_makes_room_for_one_that_waits_already(void **state)
-{
-	struct http_callers *c = callers_new(1, LONG_MS);
-	struct pair first = pair_new(), second = pair_new();
-	struct http_caller *caller = admit(c, &first);
-	struct entrant e;
-
-	(void)state;
-	http_caller_ask(c, caller);
-	entrant_start(&e, c, second.server);
-	assert_false(is_cut_off(&first, SHORT_MS));
-	be_served(c, caller);
-	assert_true(is_cut_off(&first, UNTIL_SECONDS * 1000));
-	http_callers_leave(c, caller);
-	assert_int_equal(entrant_join(&e), 0);
-	http_callers_leave(c, http_callers_begin(c, second.server));
-	http_callers_end(c);
-	http_callers_stop(&c);
-	pair_close(&first);
-	pair_close(&second);
-}
-
-static void whose_request_is_slow_to_come_makes_room_for_one_that_waits(void **state)
-{
-	struct http_callers *c = callers_new(2, LONG_MS);
-	struct pair slow = pair_new(), served = pair_new(), next = pair_new();
-	struct http_caller *callers[2];
-	struct entrant e;
-
-	(void)state;
-	seam_clock_set(CLOCK_SEC, 0);
-	callers[0] = admit(c, &slow);
-	callers[1] = admit(c, &served);
-	http_caller_ask(c, callers[1]);
-	assert_true(http_caller_answer(c, callers[1])); /* its answer may take as long as it likes */
-	entrant_start(&e, c, next.server);
-	assert_false(is_cut_off(&slow, SHORT_MS));
-	seam_clock_advance(CLOCK_SEC);
-	assert_true(is_cut_off(&slow, UNTIL_SECONDS * 1000));
-	http_callers_leave(c, callers[0]);
-	assert_int_equal(entrant_join(&e), 0);
-	assert_false(is_cut_off(&served, 0));
-	http_caller_done(c, callers[1], true);
-	http_callers_leave(c, callers[1]);
-	http_callers_leave(c, http_callers_begin(c, next.server));
-	http_callers_end(c);
-	http_callers_stop(&c);
-	pair_close(&slow);
-	pair_close(&served);
-	pair_close(&next);
+	be_served(&guests[2]);
+	assert_int_equal(come(&next, "a"), 0);
+	assert_true(is_cut_off(&guests[3], 0));
+	assert_int_equal(count_cut_off(guests, 3), 0);
+	go_all(guests, 4);
+	go(&next);
 }
 
 static void who_has_sent_the_next_request_is_not_cut_off(void **state)
 {
-	struct http_callers *c = callers_new(1, LONG_MS);
-	struct pair first = pair_new(), second = pair_new();
-	struct http_caller *caller = admit(c, &first);
-	struct entrant e;
+	struct guest first, second;
 
 	(void)state;
-	be_served(c, caller);
+	start(1, LONG_MS, LONG_MS);
+	come_all(&first, 1, "a");
+	be_served(&first);
 	assert_int_equal(send(first.client, "GET", 3, 0), 3);
-	entrant_start(&e, c, second.server);
-	assert_false(is_cut_off(&first, SHORT_MS));
-	http_callers_leave(c, caller);
-	assert_int_equal(entrant_join(&e), 0);
-	http_callers_leave(c, http_callers_begin(c, second.server));
-	http_callers_end(c);
-	http_callers_stop(&c);
-	pair_close(&first);
-	pair_close(&second);
+	assert_int_equal(come(&second, "a"), 0);
+	assert_false(is_cut_off(&first, 0));
+	go(&first);
+	go(&second);
+}
+
+static void whose_request_is_slow_to_come_makes_place_for_one_of_its_network(void **state)
+{
+	struct guest slow, served, next[2];
+
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	start(2, LONG_MS, LONG_MS);
+	come_all(&slow, 1, "a");
+	come_all(&served, 1, "a");
+	assert_int_equal(http_caller_answer(c, &served.caller), 0); /* its answer may take as long as it likes */
+	assert_int_equal(come(&next[0], "a"), 0);
+	assert_false(is_cut_off(&slow, 0)); /* it is not slow yet: the other has one of the spare places */
+	seam_clock_advance(CLOCK_SEC);
+	assert_int_equal(come(&next[1], "a"), 0);
+	assert_true(is_cut_off(&slow, 0));
+	assert_false(is_cut_off(&served, 0));
+	go(&slow);
+	go(&served);
+	go_all(next, 2);
+}
+
+/* However young their requests are. */
+static void the_network_that_has_most_makes_place_for_others(void **state)
+{
+	struct guest many[20], one, few[3];
+
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	start(20, LONG_MS, LONG_MS);
+	come_all(&one, 1, "one");
+	be_served(&one);
+	come_all(many, 19, "many");
+	come_all(few, 3, "few");
+	assert_int_equal(count_cut_off(many, 19), 3);
+	assert_false(is_cut_off(&one, 0)); /* who is idle there is none of theirs */
+	assert_int_equal(come(&many[19], "many"), 0);
+	assert_false(is_cut_off(&one, 0));
+	go(&one);
+	go_all(many, 20);
+	go_all(few, 3);
+}
+
+static void the_last_places_are_for_probes_and_then_there_is_none(void **state)
+{
+	enum { MAX = 10, ALL = MAX + HTTP_CALLERS_SPARE };
+	struct guest guests[ALL], more;
+	unsigned busy = 0;
+
+	(void)state;
+	start(MAX, LONG_MS, LONG_MS);
+	for (unsigned i = 0; i < ALL; i++) {
+		int rc;
+
+		assert_int_equal(come(&guests[i], "a"), 0);
+		rc = http_caller_answer(c, &guests[i].caller);
+		assert_true(rc == 0 || rc == -EBUSY);
+		busy += rc == -EBUSY;
+	}
+	assert_int_equal(busy, 8);
+	assert_int_equal(come(&more, "a"), -EBUSY);
+	assert_int_equal(come(&more, "b"), -EBUSY);
+	go(&guests[0]);
+	assert_int_equal(come(&guests[0], "b"), 0);
+	for (unsigned i = 1; i < ALL; i++)
+		http_caller_reply(c, &guests[i].caller);
+	assert_int_equal(http_caller_answer(c, &guests[0].caller), 0);
+	go_all(guests, ALL);
+}
+
+/* A flood of one network's: each that comes takes the place of one that came before, and nobody waits. */
+static void a_flood_never_grows_beyond_the_spare_places(void **state)
+{
+	enum { MAX = 10, FLOOD = 500 };
+	struct guest *flood = calloc(FLOOD, sizeof(*flood)), other;
+	unsigned cut;
+
+	(void)state;
+	start(MAX, LONG_MS, LONG_MS);
+	come_all(flood, FLOOD, "flood");
+	cut = count_cut_off(flood, FLOOD);
+	assert_true(FLOOD - cut >= MAX && FLOOD - cut <= MAX + HTTP_CALLERS_SPARE);
+	come_all(&other, 1, "other");
+	assert_false(is_cut_off(&other, 0));
+	assert_int_equal(count_cut_off(flood, FLOOD), cut + 1);
+	go_all(flood, FLOOD);
+	go(&other);
+	free(flood);
 }
 
 /* ---- deadlines ---- */
 
 static void a_request_that_takes_too_long_is_cut_off(void **state)
 {
-	struct http_callers *c = callers_new(2, SHORT_MS);
-	struct pair p = pair_new();
-	struct http_caller *caller = admit(c, &p);
+	int64_t late = counters_read(COUNT_HTTP_LATE);
+	struct guest g;
 
 	(void)state;
-	assert_true(is_cut_off(&p, UNTIL_SECONDS * 1000));
-	http_callers_leave(c, caller);
-	http_callers_end(c);
-	http_callers_stop(&c);
-	pair_close(&p);
+	start(2, SHORT_MS, LONG_MS);
+	come_all(&g, 1, "a");
+	assert_true(is_cut_off(&g, UNTIL_SECONDS * 1000));
+	assert_int_equal(counters_read(COUNT_HTTP_LATE) - late, 1);
+	go(&g);
 }
 
 /* Not only the first one: what it may be idle for is not time for a request. */
 static void the_next_request_that_takes_too_long_is_cut_off(void **state)
 {
-	struct http_callers *c = callers_new(2, SHORT_MS);
-	struct pair p = pair_new();
-	struct http_caller *caller = admit(c, &p);
+	struct guest g;
 
 	(void)state;
-	assert_true(http_caller_answer(c, caller));
-	http_caller_reply(c, caller);
-	http_caller_done(c, caller, true);
-	http_caller_ask(c, caller);
-	assert_true(is_cut_off(&p, UNTIL_SECONDS * 1000));
-	http_callers_leave(c, caller);
-	http_callers_end(c);
-	http_callers_stop(&c);
-	pair_close(&p);
+	start(2, SHORT_MS, LONG_MS);
+	come_all(&g, 1, "a");
+	be_served(&g);
+	assert_false(is_cut_off(&g, 3 * SHORT_MS));
+	assert_true(http_caller_ask(c, &g.caller));
+	assert_true(is_cut_off(&g, UNTIL_SECONDS * 1000));
+	go(&g);
+}
+
+static void who_is_idle_for_too_long_is_cut_off_and_that_is_no_fault(void **state)
+{
+	int64_t late = counters_read(COUNT_HTTP_LATE);
+	struct guest g;
+
+	(void)state;
+	start(2, LONG_MS, SHORT_MS);
+	come_all(&g, 1, "a");
+	be_served(&g);
+	assert_true(is_cut_off(&g, UNTIL_SECONDS * 1000));
+	assert_int_equal(counters_read(COUNT_HTTP_LATE) - late, 0);
+	go(&g);
 }
 
 static void a_handler_takes_its_time(void **state)
 {
-	struct http_callers *c = callers_new(2, SHORT_MS);
-	struct pair slow = pair_new(), late = pair_new();
-	struct http_caller *answered = admit(c, &slow), *caller;
+	struct guest slow, late;
 
 	(void)state;
-	assert_true(http_caller_answer(c, answered));
-	caller = admit(c, &late);
+	start(2, SHORT_MS, LONG_MS);
+	come_all(&slow, 1, "a");
+	assert_int_equal(http_caller_answer(c, &slow.caller), 0);
+	come_all(&late, 1, "a");
 	/* The watchdog has looked at both by then. */
 	assert_true(is_cut_off(&late, UNTIL_SECONDS * 1000));
 	assert_false(is_cut_off(&slow, 0));
-	http_caller_reply(c, answered);
-	http_caller_done(c, answered, true);
-	http_callers_leave(c, answered);
-	http_callers_leave(c, caller);
-	http_callers_end(c);
-	http_callers_stop(&c);
-	pair_close(&slow);
-	pair_close(&late);
+	http_caller_reply(c, &slow.caller);
+	go(&slow);
+	go(&late);
 }
 
-/* An answer has a minute, and so has silence between two requests. The clock is stopped so far back that the watchdog, which
- * sleeps by the real one, is always too late and looks again at once. */
-static void answers_and_silence_have_their_time(void **state)
+/* An answer has a minute. The clock is stopped so far back that the watchdog, which sleeps by the real one, is always too late and
+ * looks again at once. */
+static void an_answer_has_its_time(void **state)
 {
-	struct http_callers *c;
-	struct pair p = pair_new(), q = pair_new();
-	struct http_caller *replying, *silent;
+	struct guest g;
 
 	(void)state;
 	seam_clock_set(CLOCK_SEC, 0);
-	c = callers_new(2, SHORT_MS);
-	replying = admit(c, &p);
-	silent = admit(c, &q);
-	assert_true(http_caller_answer(c, replying));
-	http_caller_reply(c, replying);
-	http_caller_done(c, silent, false);
-	seam_clock_advance((HTTP_CALLER_IDLE_SECONDS - 1) * CLOCK_SEC);
-	assert_false(is_cut_off(&p, 2 * SHORT_MS));
-	assert_false(is_cut_off(&q, 0));
+	start(2, SHORT_MS, LONG_MS);
+	come_all(&g, 1, "a");
+	assert_int_equal(http_caller_answer(c, &g.caller), 0);
+	http_caller_reply(c, &g.caller);
+	seam_clock_advance((HTTP_CALLER_TAKE_SECONDS - 1) * CLOCK_SEC);
+	assert_false(is_cut_off(&g, 2 * SHORT_MS));
 	seam_clock_advance(2 * CLOCK_SEC);
-	assert_true(is_cut_off(&p, UNTIL_SECONDS * 1000));
-	assert_true(is_cut_off(&q, UNTIL_SECONDS * 1000));
-	http_caller_done(c, replying, true);
-	http_callers_leave(c, replying);
-	http_callers_leave(c, silent);
-	http_callers_end(c);
-	http_callers_stop(&c);
-	pair_close(&p);
-	pair_close(&q);
+	assert_true(is_cut_off(&g, UNTIL_SECONDS * 1000));
+	go(&g);
 }
 
 /* ---- the end ---- */
 
-static void *wait_answered(void *arg)
+static void *wait_left(void *arg)
 {
-	struct entrant *e = arg;
-
-	http_callers_wait_answered(e->callers);
-	atomic_store(&e->done, true);
+	http_callers_wait_left(c);
+	atomic_store((atomic_bool *)arg, true);
 	return NULL;
 }
 
 static void the_end_waits_for_answers_and_takes_no_more_requests(void **state)
 {
-	struct http_callers *c = callers_new(2, LONG_MS);
-	struct pair p = pair_new(), q = pair_new();
-	struct http_caller *busy = admit(c, &p), *idle = admit(c, &q);
-	struct entrant e = {.callers = c};
+	struct guest busy, idle, late, more;
+	atomic_bool done = false;
+	pthread_t waiter;
 
 	(void)state;
-	assert_true(http_caller_answer(c, busy));
+	start(4, LONG_MS, LONG_MS);
+	come_all(&busy, 1, "a");
+	come_all(&idle, 1, "a");
+	come_all(&late, 1, "a");
+	assert_int_equal(http_caller_answer(c, &busy.caller), 0);
 	http_callers_end(c);
-	assert_true(is_cut_off(&q, UNTIL_SECONDS * 1000));
-	assert_false(http_caller_answer(c, idle)); /* a request that had come before */
-	assert_int_equal(pthread_create(&e.thread, NULL, wait_answered, &e), 0);
-	assert_false(is_cut_off(&p, SHORT_MS));
-	assert_false(atomic_load(&e.done));
-	http_caller_reply(c, busy);
-	http_caller_done(c, idle, false); /* its request was not taken: that ends nothing */
-	assert_false(atomic_load(&e.done));
-	http_caller_done(c, busy, true);
-	assert_true(is_cut_off(&p, UNTIL_SECONDS * 1000));
-	assert_int_equal(pthread_join(e.thread, NULL), 0);
-	http_callers_leave(c, busy);
-	http_callers_leave(c, idle);
-	http_callers_stop(&c);
-	pair_close(&p);
-	pair_close(&q);
+	assert_true(is_cut_off(&idle, 0));
+	assert_int_equal(come(&more, "a"), -ESHUTDOWN);
+	assert_int_equal(http_caller_answer(c, &late.caller), -ESHUTDOWN); /* a request that had come before */
+	assert_false(http_caller_ask(c, &late.caller));
+	assert_int_equal(pthread_create(&waiter, NULL, wait_left, &done), 0);
+	go(&idle);
+	go(&late);
+	assert_false(is_cut_off(&busy, SHORT_MS));
+	assert_false(atomic_load(&done));
+	http_caller_reply(c, &busy.caller);
+	assert_false(http_caller_rest(c, &busy.caller));
+	go(&busy);
+	assert_int_equal(pthread_join(waiter, NULL), 0);
 }
 
-static void the_end_does_not_wait_for_ever(void **state)
+static void who_does_not_take_its_last_answer_is_cut_off(void **state)
 {
-	struct http_callers *c = callers_new(1, SHORT_MS);
-	struct pair p = pair_new();
-	struct http_caller *stuck = admit(c, &p);
+	struct guest g;
+	atomic_bool done = false;
+	pthread_t waiter;
 
 	(void)state;
-	assert_true(http_caller_answer(c, stuck));
+	start(1, SHORT_MS, LONG_MS);
+	come_all(&g, 1, "a");
+	assert_int_equal(http_caller_answer(c, &g.caller), 0);
+	http_caller_reply(c, &g.caller);
 	http_callers_end(c);
-	http_callers_wait_answered(c);
-	http_caller_done(c, stuck, true);
-	http_callers_leave(c, stuck);
-	http_callers_stop(&c);
-	pair_close(&p);
+	assert_int_equal(pthread_create(&waiter, NULL, wait_left, &done), 0);
+	assert_true(is_cut_off(&g, UNTIL_SECONDS * 1000));
+	go(&g);
+	assert_int_equal(pthread_join(waiter, NULL), 0);
 }
 
-/* ---- bad luck ---- */
+/* ---- hanging up, and bad luck ---- */
+
+static void who_has_hung_up_is_seen_at_once(void **state)
+{
+	struct guest g;
+
+	(void)state;
+	start(1, LONG_MS, LONG_MS);
+	come_all(&g, 1, "a");
+	assert_false(http_caller_is_gone(&g.caller));
+	assert_int_equal(send(g.client, "GET", 3, 0), 3);
+	assert_false(http_caller_is_gone(&g.caller));
+	assert_int_equal(shutdown(g.client, SHUT_WR), 0);
+	assert_true(http_caller_is_gone(&g.caller));
+	go(&g);
+}
 
 static void without_memory_or_thread_nothing_is_left(void **state)
 {
-	struct http_callers *c = NULL;
-	struct pair p = pair_new();
+	const struct http_callers_options opt = {.max = 1, .timeout_ms = LONG_MS, .idle_ms = LONG_MS};
+	struct guest g;
 
 	(void)state;
 	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_int_equal(http_callers_start(1, LONG_MS, &c), -ENOMEM);
+	assert_int_equal(http_callers_start(&opt, &c), -ENOMEM);
 	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
-	assert_int_equal(http_callers_start(1, LONG_MS, &c), -EAGAIN);
+	assert_int_equal(http_callers_start(&opt, &c), -EAGAIN);
 	assert_null(c);
-	c = callers_new(1, LONG_MS);
-	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_int_equal(http_callers_enter(c, p.server), -ENOMEM);
-	http_callers_leave(c, admit(c, &p)); /* the room was not used up */
-	http_callers_end(c);
-	http_callers_stop(&c);
-	pair_close(&p);
+	start(1, LONG_MS, LONG_MS);
+	for (unsigned after = 0; after < 3; after++) {
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		assert_int_equal(come(&g, "a"), -ENOMEM);
+	}
+	seam_reset();
+	come_all(&g, 1, "a"); /* the place was not used up */
+	go(&g);
 }
 
 #define callers_test(f) cmocka_unit_test_teardown(f, teardown)
@@ -468,20 +414,20 @@ static void without_memory_or_thread_nothing_is_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		callers_test(one_too_many_waits_until_another_leaves),
-		callers_test(one_that_waits_returns_at_the_end),
-		callers_test(one_that_never_begins_gives_its_room_back),
-		callers_test(of_two_with_one_descriptor_the_newer_begins),
-		callers_test(who_has_been_idle_longest_makes_room_for_one_that_waits),
-		callers_test(who_becomes_idle_makes_room_for_one_that_waits_already),
-		callers_test(whose_request_is_slow_to_come_makes_room_for_one_that_waits),
+		callers_test(who_has_been_idle_longest_makes_place),
 		callers_test(who_has_sent_the_next_request_is_not_cut_off),
+		callers_test(whose_request_is_slow_to_come_makes_place_for_one_of_its_network),
+		callers_test(the_network_that_has_most_makes_place_for_others),
+		callers_test(the_last_places_are_for_probes_and_then_there_is_none),
+		callers_test(a_flood_never_grows_beyond_the_spare_places),
 		callers_test(a_request_that_takes_too_long_is_cut_off),
 		callers_test(the_next_request_that_takes_too_long_is_cut_off),
+		callers_test(who_is_idle_for_too_long_is_cut_off_and_that_is_no_fault),
 		callers_test(a_handler_takes_its_time),
-		callers_test(answers_and_silence_have_their_time),
+		callers_test(an_answer_has_its_time),
 		callers_test(the_end_waits_for_answers_and_takes_no_more_requests),
-		callers_test(the_end_does_not_wait_for_ever),
+		callers_test(who_does_not_take_its_last_answer_is_cut_off),
+		callers_test(who_has_hung_up_is_seen_at_once),
 		callers_test(without_memory_or_thread_nothing_is_left),
 	};
 
