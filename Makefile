@@ -84,6 +84,7 @@ help:
 	@echo 'make soak       good and hostile clients and calls that fail, all at once, for MINUTES=2; SOAK=--cluster: a cluster'
 	@echo 'make coverage   which lines the tests run, by file'
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=30'
+	@echo 'make fuzz-network   the program itself, over WebSocket, for FUZZ_SECONDS=30; with SAN=address it finds most'
 	@echo 'make bench      measure, and write the tables of docs/benchmarks.md'
 	@echo 'make lint       clang -Wthread-safety, clang-tidy, cppcheck, format, layers, scripts'
 	@echo 'make format     clang-format in place'

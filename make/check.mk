@@ -41,7 +41,7 @@ export TSAN_OPTIONS  ?= second_deadlock_stack=1
 export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
 .PHONY: check check-deps check-here check-all check-breaks check-clean check-layers check-unit check-e2e check-plain check-deflate check-cluster \
-        check-monitoring check-browser chaos soak coverage docs bench build-programs build-unit fuzz fuzz-run $(FUZZ_RUNS) lint \
+        check-monitoring check-browser chaos soak coverage docs bench build-programs build-unit fuzz fuzz-network fuzz-run $(FUZZ_RUNS) lint \
         format $(notdir $(UNIT))
 
 ifneq ($(CHECK),$(BUILD))
@@ -165,6 +165,11 @@ bench: all
 
 build/fuzz/fuzz_%: build/fuzz/obj/tests/fuzz/fuzz_%.o build/fuzz/libhouse.a
 	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+# Bytes that nobody wrote, to the program itself. COMET_TEST_FUZZ_SEED=N: the same ones again.
+fuzz-network: build-programs
+	@COMET_TEST_FUZZ_SECONDS=$(FUZZ_SECONDS) COMET_BUILD=$(abspath $(BUILD)) timeout -k 10 $$((3 * $(FUZZ_SECONDS) + 120)) \
+		$(STILL) $(PYTEST) tests/e2e/test_fuzz.py -n 2
 
 fuzz:
 	@$(MAKE) --no-print-directory SAN=fuzz CC=clang fuzz-run

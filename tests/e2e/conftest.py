@@ -26,7 +26,7 @@ from swarm import Swarm
 from waiting import LONG_SECONDS
 
 # After their tests nothing of any client may be left in the house: see Comet.assert_nothing_left.
-HOSTILE = {"test_auth_jwt", "test_deflate", "test_drip", "test_handshake", "test_hostile", "test_hostile_http", "test_http_tls", "test_kick",
+HOSTILE = {"test_auth_jwt", "test_deflate", "test_drip", "test_fuzz", "test_handshake", "test_hostile", "test_hostile_http", "test_http_tls", "test_kick",
            "test_limits", "test_long", "test_malformed", "test_ops", "test_proxy", "test_replace", "test_slow_consumer", "test_tls", "test_websocket"}
 
 # Their tests signal the house, end it, use up what it allows, or measure it from its start on.

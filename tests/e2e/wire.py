@@ -32,8 +32,8 @@ class Opcode(enum.IntEnum):
     PONG = 10
 
 
-def frame(opcode, payload=b"", fin=True, masked=True, rsv=0, length=None):
-    """A frame as a client sends it. `length` is what the header says if not the truth."""
+def frame(opcode, payload=b"", fin=True, masked=True, rsv=0, length=None, mask=None):
+    """A frame as a client sends it. `length` is what the header says if not the truth; without a mask it gets one of its own."""
     says = len(payload) if length is None else length
     head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
     mask_bit = 0x80 if masked else 0
@@ -45,7 +45,7 @@ def frame(opcode, payload=b"", fin=True, masked=True, rsv=0, length=None):
         head += bytes([mask_bit | 127]) + struct.pack(">Q", says)
     if not masked:
         return head + payload
-    mask = os.urandom(4)
+    mask = mask or os.urandom(4)
     key = (mask * (len(payload) // 4 + 1))[:len(payload)]
     return head + mask + (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(len(payload), "big")
 
