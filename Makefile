@@ -79,6 +79,7 @@ help:
 	@echo 'make check-cluster   the end-to-end tests with logic behind Redis'
 	@echo 'make check-monitoring   of those, what examples/monitoring promises; needs the Debian package prometheus'
 	@echo 'make check-browser   the console in Chromium; SCREENSHOTS=folder keeps pictures'
+	@echo 'make check-web   libraries of npm that reconnect by themselves; needs npm'
 	@echo 'make chaos      what Redis, logics and comets that break do to pushes; needs redis-server'
 	@echo 'make test_NAME  one unit test, tests/unit/test_NAME.c'
 	@echo 'make soak       good and hostile clients and calls that fail, all at once, for MINUTES=2; SOAK=--cluster: a cluster'

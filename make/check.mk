@@ -40,9 +40,9 @@ export TSAN_OPTIONS  ?= second_deadlock_stack=1
 # Threads that give way at random around locks: common/base/lock.c. Another run gets another seed.
 export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
-.PHONY: check check-deps check-here check-all check-breaks check-clean check-layers check-unit check-e2e check-plain check-deflate check-cluster \
-        check-monitoring check-browser chaos soak coverage docs bench build-programs build-unit fuzz fuzz-network fuzz-run $(FUZZ_RUNS) lint \
-        format $(notdir $(UNIT))
+.PHONY: check check-deps check-here check-all check-breaks check-clean check-layers check-unit check-e2e check-plain check-deflate \
+        check-cluster check-monitoring check-browser check-web chaos soak coverage docs bench build-programs build-unit fuzz fuzz-network \
+        fuzz-run $(FUZZ_RUNS) lint format $(notdir $(UNIT))
 
 ifneq ($(CHECK),$(BUILD))
 $(CHECK_ARCHIVE): $(HOUSE:%.c=$(CHECK)/obj/%.o)
@@ -109,6 +109,12 @@ check-monitoring: $(PROGRAMS)
 check-browser: $(PROGRAMS)
 	@COMET_BUILD=$(abspath $(BUILD)) $(if $(SCREENSHOTS),COMET_TEST_SCREENSHOTS=$(abspath $(SCREENSHOTS))) \
 		timeout -k 10 $(BROWSER_SECONDS) $(PYTEST) tests/browser -n 2
+
+# Libraries of npm that know nothing of comet. npm is no package that the rest needs: without it they are left out.
+check-web: $(PROGRAMS)
+	@command -v npm >/dev/null || { echo 'check-web: left out, since there is no npm'; exit 0; }; \
+	mkdir -p build/web && npm install --silent --no-save --no-audit --no-fund --prefix build/web sockette@2.0.6 rxjs@7.8.2 && \
+		COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_MODULES=$(abspath build/web) timeout -k 10 120 $(PYTEST) tests/web -n 2
 
 # A real redis-server, and everything that can go wrong with it.
 chaos: $(PROGRAMS)
