@@ -33,7 +33,7 @@
 #include "logic/sent.h"
 
 /* Arguments of cluster/lua/push.lua before the keys and the fields of the push. */
-enum { ARG_LENGTH, ARG_LEASE, ARG_GENERATION, ARG_SERVER, ARG_ROOM, ARG_KEYS, ARG_REST };
+enum { ARG_LENGTH, ARG_BYTES, ARG_LEASE, ARG_GENERATION, ARG_SERVER, ARG_ROOM, ARG_KEYS, ARG_REST };
 
 /* So many at most beside the keys. */
 #define ARGS_MOST (ARG_REST + 2 * (WIRE_ENTRY_FIELDS + 2))
@@ -51,7 +51,7 @@ struct bus_redis {
 	struct redis_pipe *pipe;
 	const char *instance;
 	int64_t timeout_ns;
-	char length[24];
+	char length[24], stream_bytes[24];
 	char lease_ms[24];
 	/* under lock: a push gets its number and its place in the pipe in one step */
 	struct lock lock;
@@ -98,6 +98,7 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 	const struct wire_push *push = e->push;
 
 	arg_text(a, b->length);
+	arg_text(a, b->stream_bytes);
 	arg_text(a, b->lease_ms);
 	arg(a, b->generation, 0); /* its place; it is read under the lock below */
 	arg_text(a, e->server != NULL ? e->server : "");
@@ -236,6 +237,7 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 	b->instance = instance;
 	b->timeout_ns = cfg->redis_push_timeout * CLOCK_MS;
 	(void)snprintf(b->length, sizeof(b->length), "%lld", (long long)cfg->redis_stream_length);
+	(void)snprintf(b->stream_bytes, sizeof(b->stream_bytes), "%lld", (long long)cfg->redis_stream_bytes);
 	(void)snprintf(b->lease_ms, sizeof(b->lease_ms), "%lld", (long long)cfg->redis_lease);
 	lock_init(&b->lock, LOCK_BUS);
 	sent_init(&b->sent);

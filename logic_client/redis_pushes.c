@@ -26,6 +26,8 @@
 /* Entries read at a time, and how long Redis waits for the first. */
 #define READ_COUNT    256
 #define READ_BLOCK_MS 1000
+/* So many seconds what was read stays in the stream, for a replica that is behind and takes over. */
+#define KEEP_SECONDS 10
 /* Writers remembered: each start of a comet-logic is one. */
 #define WRITERS_MAX 4096
 
@@ -54,6 +56,11 @@ struct redis_pushes {
 	bool went_back;        /* the numbers, since the last word of a writer ... */
 	uint64_t generation;   /* ... about this generation of the data */
 	struct strmap writers; /* writer -> last number, heap */
+	/* the places reached on this connection in the last seconds, the oldest at `next_mark` */
+	struct place marks[KEEP_SECONDS];
+	unsigned next_mark;
+	int64_t marked_ns;
+	struct place trimmed; /* up to here */
 };
 
 static bool is_above(struct place a, struct place b)
@@ -241,6 +248,34 @@ static int look_for_place(struct redis_pushes *p)
 	return 0;
 }
 
+/* Once a second: what was read KEEP_SECONDS ago goes, but for the entry that was read last, by which look_for_place knows the stream.
+ * A Redis that refuses it keeps more, that is all. */
+static void trim(struct redis_pushes *p)
+{
+	int64_t now = clock_now_ns();
+	struct place oldest = p->marks[p->next_mark];
+
+	if (now - p->marked_ns < CLOCK_SEC)
+		return;
+	p->marked_ns = now;
+	p->marks[p->next_mark] = p->read;
+	p->next_mark = (p->next_mark + 1) % KEEP_SECONDS;
+	if (!is_above(oldest, p->trimmed))
+		return;
+	p->trimmed = oldest;
+	/* Without a limit of its own Redis would stop at 10,000 entries. */
+	(void)redis_command(p->redis, now + p->cfg->redis_timeout * CLOCK_MS, NULL,
+			    "XTRIM %s MINID ~ %llu-%llu LIMIT 1000000", p->key.text, (unsigned long long)oldest.ms,
+			    (unsigned long long)oldest.seq);
+}
+
+/* The places of another connection may be those of another stream. */
+static void forget_marks(struct redis_pushes *p)
+{
+	memset(p->marks, 0, sizeof(p->marks));
+	p->trimmed = (struct place){0, 0};
+}
+
 /* [[key, [entry, ...]]], or nil where nothing came. */
 static int take_reply(struct redis_pushes *p, const struct redisReply *reply)
 {
@@ -279,10 +314,14 @@ static void run(void *arg)
 	OBJ_CHECK(p, REDIS_PUSHES_MAGIC);
 	for (;;) {
 		rc = redis_ready(p->redis, clock_now_ns() + CLOCK_SEC, &fresh);
-		if (rc == 0 && fresh)
+		if (rc == 0 && fresh) {
+			forget_marks(p);
 			rc = look_for_place(p);
+		}
 		if (rc == 0)
 			rc = read_some(p);
+		if (rc == 0)
+			trim(p);
 		if (rc == -ESHUTDOWN)
 			return;
 		/* Refused while the connection stands: not in a tight loop. */

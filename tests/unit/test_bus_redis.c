@@ -53,7 +53,7 @@ static const char *answer(void *arg, int argc, char **argv)
 		return fake_redis_hello(argc, argv);
 	if (s->forgets)
 		return NO_SCRIPT;
-	for (int i = ARGS + 2; i < argc; i++)
+	for (int i = ARGS + 3; i < argc; i++)
 		at += (size_t)snprintf(s->heard + at, sizeof(s->heard) - at, "%s%s", argv[i],
 				       i + 1 < argc ? " " : "\n");
 	says = s->calls < sizeof(s->answers) / sizeof(s->answers[0]) ? s->answers[s->calls] : NULL;

@@ -737,7 +737,7 @@ static void push_goes_to_all_comets(void **state)
 	comet("c1", "100", 0);
 	comet("c2", "200", 60000);
 	before("HSET comet:server:c2 sent 7");
-	says("ok * c[12] [12]00 [18] c[12] [12]00 [18]", push, "1000", "3000", "", "", "", "0", PUSH);
+	says("ok * c[12] [12]00 [18] c[12] [12]00 [18]", push, "1000", "1000000", "3000", "", "", "", "0", PUSH);
 	after("XRANGE comet:push:c1 - +", "(* (n 1 target all op 5))", "XRANGE comet:push:c2 - +",
 	      "(* (n 8 target all op 5))", "HGET comet:server:c1 sent", "1");
 }
@@ -752,11 +752,13 @@ static void push_to_a_room_goes_where_it_may_be(void **state)
 	before("SET comet:generation 5", "HSET comet:rooms:c1 r 1", "HSET comet:rooms:c2 s 1",
 	       "HSET comet:server:c4 registering 1");
 	(void)real_redis_sayv(&redis, 4, (const char *[]){"HSET", "comet:rooms:c2", "", "#5"}, NULL);
-	says("ok * c[134] [134]00 1 c[134] [134]00 1 c[134] [134]00 1", push, "1000", "3000", "", "", "r", "0", PUSH);
+	says("ok * c[134] [134]00 1 c[134] [134]00 1 c[134] [134]00 1", push, "1000", "1000000", "3000", "", "", "r",
+	     "0", PUSH);
 	after("EXISTS comet:push:c1 comet:push:c3 comet:push:c4", "3", "EXISTS comet:push:c2", "0");
 	/* Its rooms may not be all, without the mark that they were written under this generation. */
 	before("DEL comet:push:c1 comet:push:c3 comet:push:c4", "SET comet:generation 6");
-	says("ok 6 c? ?00 [12] c? ?00 [12] c? ?00 [12] c? ?00 [12]", push, "1000", "3000", "6", "", "r", "0", PUSH);
+	says("ok 6 c? ?00 [12] c? ?00 [12] c? ?00 [12] c? ?00 [12]", push, "1000", "1000000", "3000", "6", "", "r", "0",
+	     PUSH);
 	after("EXISTS comet:push:c1 comet:push:c2 comet:push:c3 comet:push:c4", "4");
 }
 
@@ -766,14 +768,14 @@ static void push_is_refused_where_comets_have_vanished(void **state)
 	comet("c1", "100", 0);
 	comet("c2", "200", 0);
 	before("DEL comet:server:c1");
-	says("young", push, "1000", "3000", "", "", "r", "0", PUSH);
-	says("young", push, "1000", "3000", "", "", "", "0", PUSH);
+	says("young", push, "1000", "1000000", "3000", "", "", "r", "0", PUSH);
+	says("young", push, "1000", "1000000", "3000", "", "", "", "0", PUSH);
 	before("HSET comet:redis comets 2", "DEL comet:servers");
-	says("young", push, "1000", "3000", "", "", "", "0", PUSH);
+	says("young", push, "1000", "1000000", "3000", "", "", "", "0", PUSH);
 	after("EXISTS comet:push:c1 comet:push:c2", "0");
 	/* The last has gone as it should. */
 	before("HSET comet:redis comets 0");
-	says("ok 5", push, "1000", "3000", "", "", "", "0", PUSH);
+	says("ok 5", push, "1000", "1000000", "3000", "", "", "", "0", PUSH);
 }
 
 /* A word to a comet of what its stream had; the script adds where that stood when the generation began. */
@@ -782,8 +784,9 @@ static void push_of_a_word_brings_the_base(void **state)
 	(void)state;
 	comet("c1", "100", 0);
 	before("HSET comet:server:c1 sent 9 base 7");
-	says("ok * c1 100 10", push, "1000", "3000", "", "c1", "", "0", "target", "lost", "had", "12", "epoch", "100");
-	says("ok 5", push, "1000", "3000", "", "c1", "", "0", "target", "lost", "had", "12", "epoch", "99");
+	says("ok * c1 100 10", push, "1000", "1000000", "3000", "", "c1", "", "0", "target", "lost", "had", "12",
+	     "epoch", "100");
+	says("ok 5", push, "1000", "1000000", "3000", "", "c1", "", "0", "target", "lost", "had", "12", "epoch", "99");
 	after("XRANGE comet:push:c1 - +", "(* (n 10 target lost had 12 epoch 100 base 7 generation 5))");
 }
 
@@ -795,13 +798,13 @@ static void push_to_keys_goes_only_where_they_are(void **state)
 	session("k", "11 7 100 c1");
 	session("l", "12 7 200 c2");
 	session("m", "13 7 199 c2"); /* of an earlier lease: nowhere */
-	says("ok * c1 100 1", push, "1000", "3000", "", "c1", "", "3", "k", "m", "o", PUSH);
-	says("moved", push, "1000", "3000", "", "c1", "", "2", "k", "l", PUSH);
+	says("ok * c1 100 1", push, "1000", "1000000", "3000", "", "c1", "", "3", "k", "m", "o", PUSH);
+	says("moved", push, "1000", "1000000", "3000", "", "c1", "", "2", "k", "l", PUSH);
 	after("XLEN comet:push:c1", "1", "EXISTS comet:push:c2", "0");
 	/* Its comet is gone. */
-	says("moved", push, "1000", "3000", "", "c3", "", "1", "o", PUSH);
+	says("moved", push, "1000", "1000000", "3000", "", "c3", "", "1", "o", PUSH);
 	/* A kick names no keys here: it goes to a comet, or nowhere. */
-	says("ok *", push, "1000", "3000", "", "c3", "", "0", PUSH);
+	says("ok *", push, "1000", "1000000", "3000", "", "c3", "", "0", PUSH);
 	after("EXISTS comet:push:c3 comet:server:c3", "0");
 }
 
@@ -810,10 +813,10 @@ static void push_after_a_loss_is_refused(void **state)
 	(void)state;
 	comet("c1", "100", 0);
 	(void)real_redis_sayv(&redis, 3, (const char *[]){"SET", "comet:generation", in_ms(-100)}, NULL);
-	says("young", push, "1000", "3000", "1", "", "", "0", PUSH);
+	says("young", push, "1000", "1000000", "3000", "1", "", "", "0", PUSH);
 	after("EXISTS comet:push:c1", "0", "HGET comet:server:c1 sent", "0");
-	says("ok * c1 100 1", push, "1000", "3000", "", "", "", "0", PUSH);
-	says("ok * c1 100 2", push, "1000", "99", "1", "", "", "0", PUSH);
+	says("ok * c1 100 1", push, "1000", "1000000", "3000", "", "", "", "0", PUSH);
+	says("ok * c1 100 2", push, "1000", "1000000", "99", "1", "", "", "0", PUSH);
 }
 
 static void push_trims_the_stream(void **state)
@@ -821,8 +824,21 @@ static void push_trims_the_stream(void **state)
 	(void)state;
 	comet("c1", "100", 0);
 	for (int i = 0; i < 300; i++)
-		says("ok * c1 100 *", push, "10", "3000", "", "", "", "0", PUSH);
+		says("ok * c1 100 *", push, "10", "1000000", "3000", "", "", "", "0", PUSH);
 	after("XINFO STREAM comet:push:c1", "length 1?? *", "HGET comet:server:c1 sent", "300");
+}
+
+static void push_keeps_the_stream_within_so_many_bytes(void **state)
+{
+	char body[20001];
+
+	(void)state;
+	memset(body, 'x', sizeof(body) - 1);
+	body[sizeof(body) - 1] = '\0';
+	comet("c1", "100", 0);
+	for (int i = 0; i < 40; i++)
+		says("ok * c1 100 *", push, "1000", "200000", "3000", "", "", "", "0", "target", "all", "body", body);
+	after("XLEN comet:push:c1", "[6-9]", "HGET comet:server:c1 sent", "40");
 }
 
 /* ---- the layout ---- */
@@ -982,6 +998,7 @@ int main(void)
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
 		cmocka_unit_test_setup(push_after_a_loss_is_refused, empty),
 		cmocka_unit_test_setup(push_trims_the_stream, empty),
+		cmocka_unit_test_setup(push_keeps_the_stream_within_so_many_bytes, empty),
 		cmocka_unit_test_setup(schema_is_written_where_there_was_none, empty),
 		cmocka_unit_test_setup(schema_of_newer_data_is_told_and_left, empty),
 		cmocka_unit_test_setup(schema_of_older_data_is_raised_when_nobody_writes_it, empty),
