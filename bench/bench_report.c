@@ -103,25 +103,49 @@ static void write_echoes(const struct writer *w, const struct bench_result *r)
 	write_durations(w, "echo", &r->latencies);
 }
 
+/* What grew, for each connection. */
+#define GROWTH(field) per((double)(b->field - a->field), n)
+
 static void write_memory(const struct writer *w, const struct bench_result *r)
 {
 	const struct host_usage *a = &r->before, *b = &r->online_usage;
 	double n = (double)r->open;
-	double stacks = per((double)(b->kernel_stack_kib - a->kernel_stack_kib), n);
-	double slab = per((double)(b->slab_kib - a->slab_kib), n);
-	double anonymous = per((double)(b->anonymous_kib - a->anonymous_kib), n);
-	double tables = per((double)(b->page_tables_kib - a->page_tables_kib), n);
+	double stacks = GROWTH(kernel_stack_kib), slab = GROWTH(slab_kib), anonymous = GROWTH(anonymous_kib);
+	double tables = GROWTH(page_tables_kib), hidden = GROWTH(hidden_kib);
 
 	/* Two ways to the same figure: what the system has less, and what it accounts for. Where they differ by much,
 	 * something else on the machine moved. */
 	write_heading(w, "memory for each connection, both sockets and this client included");
-	write_value(w, "system_kib_per_connection", "the whole system has less, by",
-		    per((double)(a->available_kib - b->available_kib), n), "KiB");
-	write_value(w, "accounted_kib_per_connection", "the sum of", stacks + slab + anonymous + tables, "KiB");
+	write_value(w, "system_kib_per_connection", "the whole system has less, by", -GROWTH(free_kib), "KiB");
+	write_value(w, "accounted_kib_per_connection", "the sum of", stacks + slab + anonymous + tables + hidden,
+		    "KiB");
 	write_value(w, "kernel_stack_kib_per_connection", "  kernel stacks", stacks, "KiB");
 	write_value(w, "slab_kib_per_connection", "  slab", slab, "KiB");
 	write_value(w, "anonymous_kib_per_connection", "  anonymous memory", anonymous, "KiB");
 	write_value(w, "page_tables_kib_per_connection", "  page tables", tables, "KiB");
+	write_value(w, "hidden_kib_per_connection", "  hidden: in no account of the system", hidden, "KiB");
+}
+
+/* Of an entry of epoll: a 32nd of a page. This client has one for each connection, too. */
+#define EPOLL_ENTRY_KIB 0.125
+
+/* Each connection has two sockets on this machine, and one is the server's; its threads, its memory and what is hidden are its own. */
+static void write_server_memory(const struct writer *w, const struct bench_result *r)
+{
+	const struct host_usage *a = &r->before, *b = &r->online_usage;
+	double n = (double)r->open, epoll = GROWTH(epoll_kib) - EPOLL_ENTRY_KIB;
+	double sockets = GROWTH(socket_kib) / 2 + (epoll > 0 ? epoll : 0);
+	double threads = GROWTH(kernel_stack_kib) + GROWTH(thread_kib), hidden = GROWTH(hidden_kib);
+	double own = GROWTH(rss_anonymous_kib) + GROWTH(own_page_tables_kib);
+
+	if (!b->has_caches)
+		return;
+	write_value(w, "server_half_kib_per_connection", "its half of each connection, in all",
+		    sockets + threads + own + hidden, "KiB");
+	write_value(w, "server_half_sockets_kib", "  its socket, and epoll's entry", sockets, "KiB");
+	write_value(w, "server_half_threads_kib", "  its threads in the kernel", threads, "KiB");
+	write_value(w, "server_half_own_kib", "  its own memory, with page tables", own, "KiB");
+	write_value(w, "server_half_hidden_kib", "  hidden", hidden, "KiB");
 }
 
 /* How many units of work were done while the server's CPU was watched; *name is one of them. */
@@ -165,6 +189,7 @@ static void write_server(const struct writer *w, const struct bench_options *opt
 	write_value(w, "server_rss_kib_per_connection", "  grown by, for each connection",
 		    per((double)(r->online_usage.rss_kib - r->before.rss_kib), (double)r->open), "KiB");
 	write_count(w, "server_threads", "threads, all online", (uint64_t)r->online_usage.threads);
+	write_server_memory(w, r);
 }
 
 static void write_reasons(const struct writer *w, const struct bench_result *r)

@@ -2,6 +2,7 @@
 #ifndef BENCH_HOST_USAGE_H
 #define BENCH_HOST_USAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -10,13 +11,21 @@
 
 struct host_usage {
 	/* the machine, KiB */
-	int64_t available_kib;
+	int64_t free_kib; /* with the pages that each core keeps for itself, which MemFree is without */
 	int64_t kernel_stack_kib;
 	int64_t slab_kib;
 	int64_t page_tables_kib;
 	int64_t anonymous_kib;
+	int64_t hidden_kib; /* in none of the system's accounts: for example, a page fragment of each thread that has sent */
+	/* of the slab: caches that grow with sockets, with what epoll watches, and with threads; only root may look */
+	bool has_caches;
+	int64_t socket_kib;
+	int64_t epoll_kib;
+	int64_t thread_kib;
 	/* the processes together */
 	int64_t rss_kib;
+	int64_t rss_anonymous_kib;
+	int64_t own_page_tables_kib;
 	int64_t threads;
 	double cpu_s; /* user and system */
 };

@@ -264,7 +264,12 @@ def test_usage_of_the_server_is_reported(bench, scripted):
     assert code == OK
     assert result["server_threads"] >= 1 and result["server_rss_mib"] > 1
     assert result["server_cpu_s"] >= 0
-    assert {"system_kib_per_connection", "kernel_stack_kib_per_connection", "slab_kib_per_connection"} <= set(result)
+    assert {"system_kib_per_connection", "kernel_stack_kib_per_connection", "slab_kib_per_connection",
+            "hidden_kib_per_connection"} <= set(result)
+    parts = ("sockets", "threads", "own", "hidden")
+    assert ("server_half_kib_per_connection" in result) == os.access("/proc/slabinfo", os.R_OK)
+    assert result.get("server_half_kib_per_connection", 0) == pytest.approx(
+        sum(result.get(f"server_half_{part}_kib", 0) for part in parts), abs=0.01)
 
 
 def test_table_and_json_say_the_same(scripted):
