@@ -385,7 +385,7 @@ static json_t *describe_entry(const struct upstream_entry *entry)
 static void upstream(struct api_call *call)
 {
 	const char *after = http_param(call->request, "after"), *wait_text = http_param(call->request, "wait");
-	struct upstream_query query = {.after = is_empty(after) ? "0" : after, .max = 1000};
+	struct upstream_query query = {.after = is_empty(after) ? "0" : after, .max = 1000, .caller = call->request};
 	struct upstream_found found;
 	long long wait_ms = 0;
 	json_t *list;

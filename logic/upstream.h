@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/clock.h"
 #include "common/wire/packet.h"
 #include "common/wire/seat.h"
 
@@ -25,12 +26,18 @@ struct upstream_found {
 };
 void upstream_found_fini(struct upstream_found *found);
 
+struct http_request;
+
 /* Entries after this id, at most so many; waits so long for the first. */
 struct upstream_query {
 	const char *after;
 	size_t max;
 	int64_t wait_ms;
+	const struct http_request *caller; /* or NULL: who waits, until it hangs up */
 };
+
+/* A reader that waits looks so often whether its caller is still there. */
+#define UPSTREAM_LOOK_NS (200 * CLOCK_MS)
 
 struct upstream {
 	/* Keep a copy. 0, -ENOMEM, -ERR_NO_LOGIC. */

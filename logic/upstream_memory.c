@@ -10,6 +10,8 @@
 #include "common/base/counters.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
+#include "common/base/park.h"
+#include "common/http/http_request.h"
 #include "logic/shares.h"
 #include "logic/upstream.h"
 
@@ -150,10 +152,25 @@ static int copy_after_locked(const struct memory *m, uint64_t after, struct upst
 	return rc;
 }
 
+/* Until there is one, so long at most. Asks for the caller without the lock. */
+static void wait_for_one_locked(struct memory *m, uint64_t after, const struct upstream_query *query) NEEDS(m->lock)
+{
+	int64_t deadline = clock_now_ns() + query->wait_ms * CLOCK_MS, look = 0;
+	bool gone = false;
+
+	while (has_none_locked(m, after) && !m->stop && !gone && clock_now_ns() < deadline) {
+		look = clock_now_ns() + UPSTREAM_LOOK_NS;
+		if (lock_wait_until(&m->more, &m->lock, look < deadline ? look : deadline) || query->caller == NULL)
+			continue;
+		lock_drop(&m->lock);
+		gone = http_is_abandoned(query->caller);
+		lock_take(&m->lock);
+	}
+}
+
 static int read_after(void *self, const struct upstream_query *query, struct upstream_found *found)
 {
 	struct memory *m = memory_of(self);
-	int64_t deadline = clock_now_ns() + query->wait_ms * CLOCK_MS;
 	char *end;
 	unsigned long long after = strtoull(query->after, &end, 10);
 	int rc = 0;
@@ -161,6 +178,7 @@ static int read_after(void *self, const struct upstream_query *query, struct ups
 	*found = (struct upstream_found){0};
 	if (!isdigit((unsigned char)query->after[0]) || *end != '\0')
 		return -EINVAL;
+	park_wait_begin();
 	lock_take(&m->lock);
 	/* An id from before a restart: all entries are new to that reader. */
 	if (after > m->last)
@@ -169,12 +187,12 @@ static int read_after(void *self, const struct upstream_query *query, struct ups
 		rc = -EBUSY;
 	} else {
 		m->readers++;
-		while (has_none_locked(m, after) && !m->stop && lock_wait_until(&m->more, &m->lock, deadline))
-			;
+		wait_for_one_locked(m, after, query);
 		m->readers--;
 		rc = copy_after_locked(m, after, found, query->max);
 	}
 	lock_drop(&m->lock);
+	park_wait_end();
 	if (rc < 0)
 		upstream_found_fini(found);
 	return rc;

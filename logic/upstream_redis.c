@@ -14,8 +14,10 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/park.h"
 #include "common/base/rate.h"
 #include "common/config/config.h"
+#include "common/http/http_request.h"
 #include "common/redis/redis_name.h"
 #include "common/redis/redis_pipe.h"
 #include "logic/upstream.h"
@@ -190,23 +192,35 @@ static bool is_id(const char *text)
 	return text[-1] == '-' && digits > 0 && digits <= 18 && text[digits] == '\0';
 }
 
+static long long look_ms(int64_t left_ns)
+{
+	if (left_ns > UPSTREAM_LOOK_NS)
+		left_ns = UPSTREAM_LOOK_NS;
+	return left_ns >= CLOCK_MS ? (long long)(left_ns / CLOCK_MS) : 1;
+}
+
 static int read_blocking(struct upstream_redis *u, struct redis *r, const struct upstream_query *query,
 			 struct upstream_found *found)
 {
-	int64_t deadline = clock_now_ns() + (u->cfg->redis_timeout + query->wait_ms) * CLOCK_MS;
+	const int64_t patience = u->cfg->redis_timeout * CLOCK_MS;
+	int64_t now = clock_now_ns(), deadline = now + query->wait_ms * CLOCK_MS;
 	struct redisReply *reply;
 	int rc;
 
-	if ((rc = redis_ready(r, clock_now_ns() + u->cfg->redis_timeout * CLOCK_MS, NULL)) < 0)
+	if ((rc = redis_ready(r, now + patience, NULL)) < 0)
 		return rc;
-	/* To Redis, BLOCK 0 is for ever. */
-	rc = redis_command(r, deadline, &reply, "XREAD COUNT %lld BLOCK %lld STREAMS %s %s", (long long)query->max,
-			   (long long)(query->wait_ms > 0 ? query->wait_ms : 1), redis_name_key(u->cfg, "up", "").text,
-			   query->after);
-	if (rc < 0)
-		return rc;
-	rc = copy_reply(reply, found);
-	freeReplyObject(reply);
+	do {
+		now = clock_now_ns();
+		/* To Redis, BLOCK 0 is for ever. */
+		rc = redis_command(r, now + UPSTREAM_LOOK_NS + patience, &reply,
+				   "XREAD COUNT %lld BLOCK %lld STREAMS %s %s", (long long)query->max,
+				   look_ms(deadline - now), redis_name_key(u->cfg, "up", "").text, query->after);
+		if (rc < 0)
+			return rc;
+		rc = copy_reply(reply, found);
+		freeReplyObject(reply);
+	} while (rc == 0 && found->n == 0 && clock_now_ns() < deadline &&
+		 (query->caller == NULL || !http_is_abandoned(query->caller)));
 	return rc;
 }
 
@@ -260,6 +274,7 @@ static int read_after(void *self, const struct upstream_query *query, struct ups
 	*found = (struct upstream_found){0};
 	if (!is_id(query->after))
 		return -EINVAL;
+	park_wait_begin();
 	if ((rc = redis_new(&options, &r)) == 0) {
 		if ((rc = enter(u, r, &place)) == 0) {
 			rc = read_blocking(u, r, query, found);
@@ -267,6 +282,7 @@ static int read_after(void *self, const struct upstream_query *query, struct ups
 		}
 		redis_free(&r);
 	}
+	park_wait_end();
 	if (rc < 0)
 		upstream_found_fini(found);
 	if (rc == -ESHUTDOWN)

@@ -7,6 +7,7 @@ import re
 import queue
 import socket
 import threading
+import time
 
 import pytest
 
@@ -182,6 +183,28 @@ def test_upstream_waits_for_the_next(connect, backend):
     client.request(2000, b"at last")
     assert [entry["body"] for entry in answers.get(timeout=TIMEOUT)] == ["at last"]
     waiting.join()
+
+
+def hang(house, query):
+    sock = socket.create_connection(house.address("http"), timeout=TIMEOUT)
+    sock.sendall(f"GET /goim/upstream?{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return sock
+
+
+@pytest.mark.own_house
+def test_upstream_callers_that_wait_hold_nobody_up_and_those_that_hang_up_leave_their_places(house, backend):
+    seen = backend.data("/goim/upstream", after=0, wait=0)
+    last = seen[-1]["id"] if seen else "0"
+    waiting = [hang(house, f"after={last}&wait=60000") for _ in range(64)]
+    wait_until(lambda: backend.get("/goim/upstream", after=last, wait=1).status == 429, "all places are taken", pause=0.02)
+    started = time.monotonic()
+    assert backend.get("/healthz").status == 200
+    assert backend.post("/goim/push/all", b"x", operation=1000).json()["code"] == 0
+    assert time.monotonic() - started < 1
+    for sock in waiting:
+        sock.close()
+    wait_until(lambda: backend.get("/goim/upstream", after=last, wait=1).status == 200, "they are free again", 5)
+    assert time.monotonic() - started < 5
 
 
 # ---- v1

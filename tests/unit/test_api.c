@@ -562,7 +562,7 @@ static void what_clients_sent_is_handed_out(void **state)
 	assert_string_equal(get("/goim/upstream"), "{\"code\":0,\"message\":\"\",\"data\":[]}");
 	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .mid = 7}, &first), 0);
 	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k"}, &second), 0);
-	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 2, 0}, &found), 0);
+	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 2, 0, NULL}, &found), 0);
 	assert_int_equal(found.n, 2);
 	(void)snprintf(wanted, sizeof(wanted),
 		       "{\"code\":0,\"message\":\"\",\"data\":[{\"id\":\"%s\",\"key\":\"k\",\"mid\":7,\"op\":4096,"

@@ -623,7 +623,7 @@ static void what_a_client_sends_is_kept_for_the_back_end(void **state)
 
 	(void)state;
 	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .mid = 7}, &p), 0);
-	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 10, 0}, &found), 0);
+	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 10, 0, NULL}, &found), 0);
 	assert_int_equal(found.n, 1);
 	assert_string_equal(found.entries[0].seat.key, "k");
 	assert_int_equal(found.entries[0].op, 4096);

@@ -156,7 +156,7 @@ static void a_packet_is_there_for_the_back_end(void **state)
 	request.packet = (struct packet){.op = 4096, .body = body, .body_bytes = 5};
 	request_answer(&l, &request, &reply);
 	assert_int_equal(reply.rc, 0);
-	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 1, 0}, &found), 0);
+	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 1, 0, NULL}, &found), 0);
 	assert_int_equal(found.n, 1);
 	assert_string_equal(found.entries->seat.key, "k");
 	assert_int_equal(found.entries->seat.mid, 7);

@@ -71,7 +71,7 @@ static void append_large(int64_t mid, const char *text)
 
 static int read_after(const char *after, size_t max, int64_t wait_ms, struct upstream_found *found)
 {
-	return upstream_read(&u, &(struct upstream_query){after, max, wait_ms}, found);
+	return upstream_read(&u, &(struct upstream_query){after, max, wait_ms, NULL}, found);
 }
 
 /* The bodies after this id, without waiting: "a b c". */
