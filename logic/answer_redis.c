@@ -10,6 +10,7 @@
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/network.h"
 #include "common/base/obj.h"
 #include "common/base/thread.h"
 #include "common/redis/redis_clock.h"
@@ -103,7 +104,10 @@ static void work_on(struct answer *a, const struct lane_item *item, struct lane 
 		/* The comet waits no longer, and may have asked another instance. */
 		count(COUNT_REQUESTS_EXPIRED);
 	} else if (other != NULL && request_asks_who(&request)) {
-		if (!lane_put(other, item))
+		struct lane_item asks = *item;
+
+		asks.sender = network_hash(request.connect.peer);
+		if (!lane_put(other, &asks))
 			lose(message);
 		message = NULL;
 	} else {
@@ -145,7 +149,8 @@ static void take_message(void *self, struct redisReply *m)
 	struct answer *a = self;
 
 	if (is_message(m, "message") && m->element[2]->str != NULL) {
-		const struct lane_item item = {m, (size_t)m->element[2]->len, clock_now_ns()};
+		const struct lane_item item = {
+			.what = m, .bytes = (size_t)m->element[2]->len, .since_ns = clock_now_ns()};
 
 		if (!lane_put(a->lane, &item))
 			lose(m);
@@ -202,6 +207,7 @@ static int start_lanes(struct answer *a)
 	int rc;
 
 	slow.threads = (unsigned)a->cfg->auth_concurrency;
+	slow.threads_of_one = slow.threads / 3 > 0 ? slow.threads / 3 : 1;
 	slow.work = work_slowly;
 	if (auth_waits(a->logic->auth) && (rc = lane_start(&slow, &a->slow_lane)) < 0)
 		return rc;

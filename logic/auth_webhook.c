@@ -13,9 +13,11 @@
 #include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
+#include "common/base/network.h"
 #include "common/base/obj.h"
 #include "common/wire/wire_text.h"
 #include "logic/auth_calls.h"
+#include "logic/auth_failures.h"
 #include "logic/web.h"
 
 /* A longer body is no answer for us. */
@@ -33,6 +35,7 @@ struct auth_webhook {
 	const struct config *cfg;
 	struct curl_slist *headers;
 	struct auth_calls calls; /* with handles of libcurl */
+	struct auth_failures failures;
 };
 
 /* A question, and its answer. */
@@ -82,7 +85,7 @@ static int make_headers(struct auth_webhook *w)
 int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 {
 	struct auth_webhook *w;
-	int rc;
+	int failures_rc, rc;
 
 	if (cfg->auth_url[0] == '\0') {
 		LOG(LOG_ERROR, log_what(EVENT_AUTH_URL_MISSING));
@@ -97,7 +100,8 @@ int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 	w->magic = AUTH_WEBHOOK_MAGIC;
 	w->cfg = cfg;
 	rc = auth_calls_init(&w->calls, (unsigned)cfg->auth_concurrency, cfg->auth_timeout * CLOCK_MS);
-	if (rc == 0)
+	failures_rc = auth_failures_init(&w->failures, cfg->auth_failures);
+	if (rc == 0 && (rc = failures_rc) == 0)
 		rc = make_headers(w);
 	if (rc < 0) {
 		auth_webhook_free(&w);
@@ -113,6 +117,7 @@ void auth_webhook_free(struct auth_webhook **webhook)
 
 	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
 	auth_calls_fini(&w->calls, curl_easy_cleanup);
+	auth_failures_fini(&w->failures);
 	curl_slist_free_all(w->headers);
 	curl_global_cleanup();
 	w->magic = 0;
@@ -335,40 +340,71 @@ static int conclude(const struct exchange *x, struct auth_identity *who)
 	return rc;
 }
 
+/* Have too many tokens of its network been refused? */
+static int check_network(struct auth_webhook *w, const struct auth_request *request, struct auth_identity *who)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	if (auth_failures_bear(&w->failures, request->peer))
+		return 0;
+	who->cause = AUTH_WEBHOOK_FAILURES;
+	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", request->peer), log_what(EVENT_AUTH_NETWORK_REFUSED));
+	return -ERR_NO_LOGIC;
+}
+
+/* With a place for a call. Others of its network may have been refused while it waited for that. */
+static int ask_now(struct auth_webhook *w, struct exchange *x, const struct auth_request *request,
+		   struct auth_identity *who)
+{
+	int rc = check_network(w, request, who);
+
+	if (rc < 0)
+		return rc;
+	if (x->curl == NULL && (x->curl = make_handle(w)) == NULL)
+		return -ENOMEM;
+	call(w, x);
+	return conclude(x, who);
+}
+
 static int ask(struct auth_webhook *w, struct exchange *x, const struct auth_request *request,
 	       struct auth_identity *who)
 {
+	uint64_t caller = network_hash(request->peer);
+	char words[WIRE_TEXT_BYTES];
+	const char *why;
 	int rc;
 
-	x->too_long = false;
-	if ((x->question = question_of(request, &x->question_bytes)) == NULL)
-		return -ENOMEM;
-	call(w, x);
-	rc = conclude(x, who);
-	explicit_bzero(x->question, x->question_bytes);
-	free(x->question);
+	if (auth_failures_recall(&w->failures, x->question, words))
+		return auth_refuse(who, AUTH_WEBHOOK, words);
+	if ((rc = check_network(w, request, who)) < 0)
+		return rc;
+	if ((why = auth_calls_borrow(&w->calls, caller, x->deadline_ns, &x->curl)) != NULL)
+		return fail(who, AUTH_WEBHOOK_BUSY, why, 0);
+	rc = ask_now(w, x, request, who);
+	if (rc == -ERR_REFUSED && who->cause == AUTH_WEBHOOK)
+		auth_failures_note(&w->failures, request->peer, x->question, who->refusal);
+	auth_calls_give_back(&w->calls, caller, x->curl, x->curl != NULL && is_connected(x->curl));
 	return rc;
 }
 
 int auth_webhook_check(struct auth_webhook *w, const struct auth_request *request, struct auth_identity *who)
 {
 	struct exchange *x = malloc(sizeof(*x)); /* too large for a connection's stack */
-	const char *why;
 	int64_t uid;
 	int rc;
 
 	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
 	if (x == NULL)
 		return -ENOMEM;
+	x->too_long = false;
 	x->deadline_ns = clock_now_ns() + w->cfg->auth_timeout * CLOCK_MS;
-	if ((why = auth_calls_borrow(&w->calls, x->deadline_ns, &x->curl)) != NULL) {
+	if ((x->question = question_of(request, &x->question_bytes)) == NULL) {
 		free(x);
-		return fail(who, AUTH_WEBHOOK_BUSY, why, 0);
+		return -ENOMEM;
 	}
-	if (x->curl == NULL)
-		x->curl = make_handle(w);
-	rc = x->curl != NULL ? ask(w, x, request, who) : -ENOMEM;
-	auth_calls_give_back(&w->calls, x->curl, x->curl != NULL && is_connected(x->curl));
+	rc = ask(w, x, request, who);
+	explicit_bzero(x->question, x->question_bytes);
+	free(x->question);
 	free(x);
 	if (rc == 0 && who->dialect == 0)
 		who->dialect = auth_is_user_id(request->token, request->token_bytes, &uid) ? DIALECT_V1 : DIALECT_V2;

@@ -10,6 +10,9 @@
 #include "common/base/obj.h"
 #include "common/base/thread.h"
 
+/* Senders are counted by their hash. Two of them seldom share a number, and then they share what one may have. */
+#define SENDERS 1024
+
 struct lane {
 	unsigned magic;
 #define LANE_MAGIC 0x1a4e0000
@@ -22,8 +25,19 @@ struct lane {
 	pthread_cond_t work;
 	struct lane_item *ring;
 	size_t head, count, bytes;
+	unsigned waiting_of[SENDERS], under_way_of[SENDERS];
 	bool no_more; /* nothing is put in any more: threads leave once it is empty */
 };
+
+static unsigned sender_of(const struct lane_item *item)
+{
+	return (unsigned)(item->sender % SENDERS);
+}
+
+static struct lane_item *item_at(const struct lane *l, size_t i)
+{
+	return &l->ring[(l->head + i) % l->opt.items_max];
+}
 
 bool lane_put(struct lane *l, const struct lane_item *item)
 {
@@ -33,14 +47,41 @@ bool lane_put(struct lane *l, const struct lane_item *item)
 	lock_take(&l->lock);
 	taken = l->count < l->opt.items_max && l->bytes < l->opt.bytes_max;
 	if (taken) {
-		l->ring[(l->head + l->count) % l->opt.items_max] = *item;
+		*item_at(l, l->count) = *item;
 		l->count++;
+		l->waiting_of[sender_of(item)]++;
 		l->bytes += item->bytes;
 	}
 	lock_drop(&l->lock);
 	if (taken)
 		(void)pthread_cond_signal(&l->work);
 	return taken;
+}
+
+/* Which one is next: the first whose sender has not its part of the threads yet; where all have, the first. */
+static size_t next_locked(const struct lane *l) NEEDS(l->lock)
+{
+	unsigned most = l->opt.threads_of_one;
+
+	if (most == 0 || l->waiting_of[sender_of(item_at(l, 0))] == l->count)
+		return 0;
+	for (size_t i = 0; i < l->count; i++)
+		if (l->under_way_of[sender_of(item_at(l, i))] < most)
+			return i;
+	return 0;
+}
+
+static void take_out_locked(struct lane *l, size_t at, struct lane_item *item) NEEDS(l->lock)
+{
+	*item = *item_at(l, at);
+	for (; at > 0; at--)
+		*item_at(l, at) = *item_at(l, at - 1);
+	l->head = (l->head + 1) % l->opt.items_max;
+	l->count--;
+	l->bytes -= item->bytes;
+	l->waiting_of[sender_of(item)]--;
+	if (l->opt.threads_of_one > 0)
+		l->under_way_of[sender_of(item)]++; /* until is_done */
 }
 
 /* False: no more. */
@@ -53,14 +94,17 @@ static bool take(struct lane *l, struct lane_item *item)
 	while (l->count == 0 && !l->no_more)
 		lock_wait(&l->work, &l->lock);
 	any = l->count > 0;
-	if (any) {
-		*item = l->ring[l->head];
-		l->head = (l->head + 1) % l->opt.items_max;
-		l->count--;
-		l->bytes -= item->bytes;
-	}
+	if (any)
+		take_out_locked(l, next_locked(l), item);
 	lock_drop(&l->lock);
 	return any;
+}
+
+static void is_done(struct lane *l, const struct lane_item *item)
+{
+	lock_take(&l->lock);
+	l->under_way_of[sender_of(item)]--;
+	lock_drop(&l->lock);
 }
 
 static void *work(void *arg)
@@ -69,8 +113,11 @@ static void *work(void *arg)
 	struct lane_item item;
 
 	OBJ_CHECK(l, LANE_MAGIC);
-	while (take(l, &item))
+	while (take(l, &item)) {
 		l->opt.work(l->opt.self, &item);
+		if (l->opt.threads_of_one > 0)
+			is_done(l, &item);
+	}
 	return NULL;
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/base/strmap.h"
+
 const char *network_of(const char *address, char network[NETWORK_BYTES])
 {
 	char text[INET6_ADDRSTRLEN];
@@ -22,6 +24,13 @@ const char *network_of(const char *address, char network[NETWORK_BYTES])
 	(void)inet_ntop(AF_INET6, &v6, text, sizeof(text));
 	(void)snprintf(network, NETWORK_BYTES, "%s/64", text);
 	return network;
+}
+
+uint64_t network_hash(const char *address)
+{
+	char network[NETWORK_BYTES];
+
+	return strmap_hash(network_of(address, network));
 }
 
 bool network_is_literal(const char *host)

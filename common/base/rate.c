@@ -56,17 +56,51 @@ void rate_table_fini(struct rate_table *t)
 	t->cells = NULL;
 }
 
-int64_t rate_table_take(struct rate_table *t, const struct rate *rate, const char *name, int64_t now, int64_t n)
+/* The two buckets of a name. A neighbour only ever takes out of a bucket that is not its own: the fuller one is nearer to the
+ * truth. */
+struct pair {
+	int64_t *one, *other;
+};
+
+static struct pair find(const struct rate_table *t, const char *name, int64_t *full)
 {
 	uint64_t hash = strmap_hash(name);
-	int64_t *one = &t->cells[hash % ROW_CELLS], *other = &t->cells[ROW_CELLS + (hash >> 32) % ROW_CELLS];
-	/* A neighbour only ever takes out of a bucket that is not its own: the fuller of the two is nearer to the truth. */
-	int64_t full = *one < *other ? *one : *other;
-	int64_t wait = rate_take(rate, &full, now, n);
+	struct pair p = {&t->cells[hash % ROW_CELLS], &t->cells[ROW_CELLS + (hash >> 32) % ROW_CELLS]};
 
-	if (wait == 0) {
-		*one = later_of(*one, full);
-		*other = later_of(*other, full);
-	}
+	*full = *p.one < *p.other ? *p.one : *p.other;
+	return p;
+}
+
+static void put(struct pair p, int64_t full)
+{
+	*p.one = later_of(*p.one, full);
+	*p.other = later_of(*p.other, full);
+}
+
+int64_t rate_table_take(struct rate_table *t, const struct rate *rate, const char *name, int64_t now, int64_t n)
+{
+	int64_t full, wait;
+	struct pair p = find(t, name, &full);
+
+	wait = rate_take(rate, &full, now, n);
+	if (wait == 0)
+		put(p, full);
 	return wait;
+}
+
+void rate_table_spend(struct rate_table *t, const struct rate *rate, const char *name, int64_t now)
+{
+	int64_t full;
+	struct pair p = find(t, name, &full);
+
+	(void)rate_pace(rate, &full, now, 1);
+	put(p, full);
+}
+
+int64_t rate_table_ask(const struct rate_table *t, const struct rate *rate, const char *name, int64_t now)
+{
+	int64_t full;
+
+	(void)find(t, name, &full);
+	return rate_take(rate, &full, now, 1);
 }

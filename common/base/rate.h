@@ -28,5 +28,9 @@ int rate_table_init(struct rate_table *t);
 void rate_table_fini(struct rate_table *t);
 /* rate_take for the bucket of this name. */
 int64_t rate_table_take(struct rate_table *t, const struct rate *rate, const char *name, int64_t now, int64_t n);
+/* One has happened, rate_pace for the bucket of this name: also where it should not have, and then the next ones wait for longer. */
+void rate_table_spend(struct rate_table *t, const struct rate *rate, const char *name, int64_t now);
+/* Would one be taken? The same answer as rate_table_take, and nothing is. */
+int64_t rate_table_ask(const struct rate_table *t, const struct rate *rate, const char *name, int64_t now);
 
 #endif

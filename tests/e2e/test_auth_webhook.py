@@ -5,6 +5,7 @@ SPDX-License-Identifier: MIT"""
 import base64
 import contextlib
 import http.server
+import itertools
 import json
 import os
 import re
@@ -45,6 +46,7 @@ class Hook:
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.question = body
                 with hook.lock:
                     hook.questions.append(json.loads(body))
                     hook.headers.append(dict(self.headers))
@@ -390,6 +392,102 @@ def test_flood_of_new_tokens_keeps_nobody_out(come, hook, house):
     for _ in range(4):
         come().expect(Op.AUTH_REPLY)
     assert len(hook.questions) <= 12 + 8 * (3 + time.monotonic() - begun)
+
+
+def flood(house, stop, tokens):
+    """One stranger, who comes again and again with a token that is none."""
+    while not stop.is_set():
+        try:
+            client = Client(TCP, house.address("tcp"), source="127.0.0.2")
+            client.send(Op.AUTH, b"junk-%d" % next(tokens))
+            client.expect_closed()
+            client.close()
+        except OSError:
+            pass
+
+
+@pytest.mark.settings("auth.concurrency=8", "auth.failures=5")
+def test_junk_tokens_of_one_network_keep_no_real_user_out(house, hook):
+    def answer(handler):
+        time.sleep(0.1)  # 80 a second is all that this back end can do
+        return (200, {**YES, "key": ""}) if b"real" in handler.question else (403, {"reason": "junk"})
+
+    hook.answers = answer
+    stop, tokens = threading.Event(), itertools.count()
+    strangers = [threading.Thread(target=flood, args=(house, stop, tokens)) for _ in range(40)]
+    for stranger in strangers:
+        stranger.start()
+    try:
+        wait_until(lambda: failures(house, "webhook") >= 20, "the back end has refused junk")
+        real = []
+        for i in range(20):
+            real.append(Client(TCP, house.address("tcp"), source=f"127.0.0.{3 + i % 5}"))
+            real[-1].send(Op.AUTH, b"real-%d" % i)
+        for client in real:
+            client.expect(Op.AUTH_REPLY)
+        wait_until(lambda: failures(house, "webhook_failures") > 100, "junk is not asked about any more")
+        before, began = next(tokens), time.monotonic()
+        asked = len(hook.questions)
+        time.sleep(1)
+        assert len(hook.questions) - asked <= 2 * 8 + 5 * (time.monotonic() - began)
+        assert next(tokens) - before > 5 * (len(hook.questions) - asked)
+        assert "websocket.trusted_proxies" in house.logic_log()
+    finally:
+        stop.set()
+        for stranger in strangers:
+            stranger.join()
+        for client in real:
+            client.close()
+
+
+@pytest.mark.settings("auth.concurrency=6", "auth.failures=0", "auth.timeout=5s", "logic.timeout=6s",
+                      "protocol.handshake_timeout=30s")
+def test_while_others_wait_one_network_has_a_third_of_the_calls(house, hook):
+    def answer(handler):
+        with hook.lock:
+            hook.of_greedy = getattr(hook, "of_greedy", 0) + (b"greedy" in handler.question)
+        time.sleep(0.2)
+        with hook.lock:
+            hook.of_greedy -= b"greedy" in handler.question
+        return 200, {**YES, "key": ""}
+
+    hook.answers = answer
+    clients = []
+
+    def come_from(source, token):
+        clients.append(Client(TCP, house.address("tcp"), source=source))
+        clients[-1].send(Op.AUTH, token)
+        return clients[-1]
+
+    greedy = [come_from("127.0.0.2", b"greedy") for _ in range(60)]
+    wait_until(lambda: hook.under_way == 6, "the calls are all of one network")
+    began = time.monotonic()
+    others = [come_from(f"127.0.0.{3 + i}", b"other") for i in range(4)]
+    for client in others:
+        client.expect(Op.AUTH_REPLY)
+    # 60 calls, six at a time, take two seconds; the others came last, and were let in long before
+    assert time.monotonic() - began < 1.2
+    for client in greedy:
+        client.expect(Op.AUTH_REPLY)
+    for client in clients:
+        client.close()
+
+
+def test_same_refused_question_is_not_asked_again_for_seconds(come, hook, house):
+    hook.answers = (403, {"reason": "no such user"})
+    for _ in range(5):
+        assert come(b"bad").expect_goodbye() == {"code": REFUSED, "reason": "no such user"}
+    assert len(hook.questions) == 1
+    assert come(b"another").expect_goodbye()["code"] == REFUSED
+    assert len(hook.questions) == 2
+    hook.answers = (200, YES)
+    come(b"good").expect(Op.AUTH_REPLY)
+
+    def let_in():
+        client = come(b"bad")
+        return client.recv().op == Op.AUTH_REPLY
+
+    wait_until(let_in, "it is asked about again after seconds", pause=0.5)
 
 
 @pytest.mark.settings("auth.concurrency=1", "auth.timeout=300ms")

@@ -8,12 +8,15 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "logic/auth_calls.h"
 #include "tests/unit/seam.h"
+#include "tests/unit/until.h"
 
 #define MOST       3
 #define TIMEOUT_NS (1000 * CLOCK_MS)
@@ -45,7 +48,7 @@ static int tear_down(void **state)
 /* Of somebody who has so much of the timeout left. */
 static const char *borrow(int64_t left_ns, void **handle)
 {
-	return auth_calls_borrow(&calls, clock_now_ns() + left_ns, handle);
+	return auth_calls_borrow(&calls, 0, clock_now_ns() + left_ns, handle);
 }
 
 static void *borrow_new(void)
@@ -63,7 +66,7 @@ static void *borrow_new(void)
 static void lose(void *handle)
 {
 	auth_calls_lost(&calls);
-	auth_calls_give_back(&calls, handle, false);
+	auth_calls_give_back(&calls, 0, handle, false);
 }
 
 static void as_many_as_may_call_and_no_more(void **state)
@@ -74,11 +77,11 @@ static void as_many_as_may_call_and_no_more(void **state)
 	for (int i = 0; i < MOST; i++)
 		handles[i] = borrow_new();
 	assert_string_equal(borrow(TIMEOUT_NS, &none), "all of auth.concurrency calls are under way");
-	auth_calls_give_back(&calls, handles[0], true);
+	auth_calls_give_back(&calls, 0, handles[0], true);
 	assert_null(borrow(CLOCK_MS, &none));
 	assert_ptr_equal(none, handles[0]);
 	for (int i = 0; i < MOST; i++)
-		auth_calls_give_back(&calls, handles[i], true);
+		auth_calls_give_back(&calls, 0, handles[i], true);
 }
 
 static void a_handle_that_could_not_be_made_takes_no_place(void **state)
@@ -89,7 +92,7 @@ static void a_handle_that_could_not_be_made_takes_no_place(void **state)
 	for (int i = 0; i < MOST + 1; i++) {
 		assert_null(borrow(TIMEOUT_NS, &handle));
 		assert_null(handle);
-		auth_calls_give_back(&calls, NULL, false);
+		auth_calls_give_back(&calls, 0, NULL, false);
 	}
 }
 
@@ -101,18 +104,18 @@ static void connections_are_used_before_handles_without_one(void **state)
 	warm = borrow_new();
 	warmer = borrow_new();
 	cold = borrow_new();
-	auth_calls_give_back(&calls, warm, true);
-	auth_calls_give_back(&calls, warmer, true);
-	auth_calls_give_back(&calls, cold, false);
+	auth_calls_give_back(&calls, 0, warm, true);
+	auth_calls_give_back(&calls, 0, warmer, true);
+	auth_calls_give_back(&calls, 0, cold, false);
 	assert_null(borrow(TIMEOUT_NS, &handle));
 	assert_ptr_equal(handle, warmer);
 	assert_null(borrow(TIMEOUT_NS, &handle));
 	assert_ptr_equal(handle, warm);
 	assert_null(borrow(TIMEOUT_NS, &handle));
 	assert_ptr_equal(handle, cold);
-	auth_calls_give_back(&calls, warm, true);
-	auth_calls_give_back(&calls, warmer, true);
-	auth_calls_give_back(&calls, cold, true);
+	auth_calls_give_back(&calls, 0, warm, true);
+	auth_calls_give_back(&calls, 0, warmer, true);
+	auth_calls_give_back(&calls, 0, cold, true);
 	auth_calls_fini(&calls, count_freed);
 	assert_int_equal(freed, 3);
 	assert_int_equal(auth_calls_init(&calls, MOST, TIMEOUT_NS), 0);
@@ -145,7 +148,7 @@ static void who_has_less_than_half_of_the_time_left_does_not_try_a_lost_name(voi
 	lose(handle);
 	assert_string_equal(borrow(TIMEOUT_NS / 2 - 1, &handle), "no name server answers for auth.url");
 	assert_null(borrow(TIMEOUT_NS / 2, &handle));
-	auth_calls_give_back(&calls, handle, false);
+	auth_calls_give_back(&calls, 0, handle, false);
 }
 
 static void over_a_connection_anybody_may_call_though_names_are_lost(void **state)
@@ -157,10 +160,10 @@ static void over_a_connection_anybody_may_call_though_names_are_lost(void **stat
 	lose(second);
 	auth_calls_lost(&calls);
 	assert_non_null(borrow(1, &handle));
-	auth_calls_give_back(&calls, warm, true);
+	auth_calls_give_back(&calls, 0, warm, true);
 	assert_null(borrow(1, &handle));
 	assert_ptr_equal(handle, warm);
-	auth_calls_give_back(&calls, warm, false);
+	auth_calls_give_back(&calls, 0, warm, false);
 	assert_non_null(borrow(1, &handle));
 }
 
@@ -180,7 +183,7 @@ static void a_name_that_is_found_gives_all_places_back(void **state)
 	}
 	handles[2] = borrow_new();
 	for (int i = 0; i < MOST; i++)
-		auth_calls_give_back(&calls, handles[i], true);
+		auth_calls_give_back(&calls, 0, handles[i], true);
 }
 
 static void places_come_back_when_the_lookups_must_be_over(void **state)
@@ -195,8 +198,104 @@ static void places_come_back_when_the_lookups_must_be_over(void **state)
 	seam_clock_advance(1);
 	assert_null(borrow(1, &none));
 	assert_null(none);
-	auth_calls_give_back(&calls, none, false);
-	auth_calls_give_back(&calls, handle, true);
+	auth_calls_give_back(&calls, 0, none, false);
+	auth_calls_give_back(&calls, 0, handle, true);
+}
+
+/* ---- networks ---- */
+
+struct caller {
+	pthread_t thread;
+	uint64_t network;
+	atomic_int state; /* 0: waits, 1: has a call, 2: has none */
+	void *handle;
+};
+
+static void *wait_for_a_call(void *arg)
+{
+	struct caller *caller = arg;
+
+	atomic_store(&caller->state,
+		     auth_calls_borrow(&calls, caller->network, INT64_MAX, &caller->handle) == NULL ? 1 : 2);
+	return NULL;
+}
+
+static void call_in(struct caller *caller, uint64_t network)
+{
+	unsigned before, now;
+
+	lock_take(&calls.lock);
+	before = calls.n_waiting;
+	lock_drop(&calls.lock);
+	caller->network = network;
+	assert_int_equal(pthread_create(&caller->thread, NULL, wait_for_a_call, caller), 0);
+	do {
+		lock_take(&calls.lock);
+		now = calls.n_waiting;
+		lock_drop(&calls.lock);
+	} while (now == before);
+}
+
+static void end_call(uint64_t network, void *handle)
+{
+	auth_calls_give_back(&calls, network, handle, true);
+}
+
+static void while_others_wait_a_network_gets_a_third(void **state)
+{
+	static char made[4];
+	struct caller junk[3] = {0}, good[2] = {0};
+
+	(void)state;
+	/* Nobody else wants one: it may have all. */
+	for (unsigned i = 0; i < MOST; i++) {
+		void *handle;
+
+		assert_null(auth_calls_borrow(&calls, 1, INT64_MAX, &handle));
+	}
+	for (unsigned i = 0; i < 3; i++)
+		call_in(&junk[i], 1);
+	call_in(&good[0], 2);
+	call_in(&good[1], 3);
+	end_call(1, &made[0]);
+	until(atomic_load(&good[0].state) == 1); /* though it came last but one */
+	end_call(1, &made[1]);
+	until(atomic_load(&good[1].state) == 1);
+	for (unsigned i = 0; i < 3; i++)
+		assert_int_equal(atomic_load(&junk[i].state), 0);
+	/* Now only one network waits, and goes on. */
+	end_call(2, good[0].handle);
+	until(atomic_load(&junk[0].state) == 1);
+	end_call(3, good[1].handle);
+	until(atomic_load(&junk[1].state) == 1);
+	end_call(1, &made[2]);
+	until(atomic_load(&junk[2].state) == 1);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(pthread_join(junk[i].thread, NULL), 0);
+		end_call(1, junk[i].handle);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(good[i].thread, NULL), 0);
+}
+
+static void one_that_waits_no_longer_holds_up_nobody(void **state)
+{
+	static char made[3];
+	struct caller junk = {0};
+	void *handle;
+
+	(void)state;
+	for (unsigned i = 0; i < MOST; i++)
+		assert_null(auth_calls_borrow(&calls, 1, INT64_MAX, &handle));
+	call_in(&junk, 1);
+	assert_string_equal(auth_calls_borrow(&calls, 2, clock_now_ns(), &handle),
+			    "all of auth.concurrency calls are under way");
+	end_call(1, &made[0]);
+	until(atomic_load(&junk.state) == 1);
+	assert_int_equal(pthread_join(junk.thread, NULL), 0);
+	end_call(1, junk.handle);
+	end_call(1, &made[1]);
+	end_call(1, &made[2]);
 }
 
 static void without_memory_there_are_none(void **state)
@@ -222,6 +321,8 @@ int main(void)
 		CASE(over_a_connection_anybody_may_call_though_names_are_lost),
 		CASE(a_name_that_is_found_gives_all_places_back),
 		CASE(places_come_back_when_the_lookups_must_be_over),
+		CASE(while_others_wait_a_network_gets_a_third),
+		CASE(one_that_waits_no_longer_holds_up_nobody),
 		CASE(without_memory_there_are_none),
 	};
 

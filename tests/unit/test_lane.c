@@ -77,6 +77,41 @@ static void what_comes_first_is_done_first_also_at_the_stop(void **state)
 	assert_string_equal(done, "abcd");
 }
 
+static bool put_of(const char *letter, uint64_t sender)
+{
+	return lane_put(lane, &(struct lane_item){.what = (char *)(uintptr_t)letter, .bytes = 1, .sender = sender});
+}
+
+static void one_sender_has_a_part_of_the_threads_while_others_wait(void **state)
+{
+	struct lane_options shared = options;
+
+	(void)state;
+	shared.threads = 3;
+	shared.items_max = 16;
+	shared.threads_of_one = 1;
+	assert_int_equal(lane_start(&shared, &lane), 0);
+	assert_true(put_of("a", 7));
+	until(atomic_load(&n_taken) == 1);
+	assert_true(put_of("b", 7)); /* nobody else waits: it may have all */
+	until(atomic_load(&n_taken) == 2);
+	assert_true(put_of("x", 8));
+	until(atomic_load(&n_taken) == 3);
+	assert_true(put_of("c", 7));
+	assert_true(put_of("d", 7));
+	assert_true(put_of("y", 9));
+	assert_true(put_of("z", 10));
+	open_gate(1);
+	until(atomic_load(&n_taken) == 4); /* y */
+	open_gate(1);
+	until(atomic_load(&n_taken) == 5); /* z */
+	open_gate(5);
+	lane_stop(&lane);
+	assert_int_equal(atomic_load(&n_done), 7);
+	assert_null(memchr(done, 'c', 4));
+	assert_null(memchr(done, 'd', 4));
+}
+
 static void a_full_lane_takes_no_more_until_something_is_done(void **state)
 {
 	(void)state;
@@ -150,6 +185,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		lane_test(what_comes_first_is_done_first_also_at_the_stop),
+		lane_test(one_sender_has_a_part_of_the_threads_while_others_wait),
 		lane_test(a_full_lane_takes_no_more_until_something_is_done),
 		lane_test(a_lane_is_full_by_bytes_too),
 		lane_test(all_its_threads_work),
