@@ -143,7 +143,9 @@ __attribute__((noinline)) static int authenticate(struct server *s, struct conne
 	int rc;
 
 	peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
+	request.upgrade = c->transport->upgrade;
 	rc = logic_client_connect(&s->logic, &request, &session);
+	upgrade_drop(&c->transport->upgrade);
 	if (rc == 0 || rc == -ERR_REFUSED) /* what gave up has its own counter */
 		count_observe(COUNT_AUTH, clock_now_ns() - asked_ns);
 	if (rc < 0) {

@@ -25,6 +25,7 @@ struct auth_request {
 	size_t token_bytes;
 	const char *peer;        /* its address */
 	const char *server;      /* the comet that it is connected to */
+	struct upgrade upgrade;  /* of its WebSocket */
 	const struct seat *seat; /* of the connection that is to be renewed; NULL: a new one */
 };
 

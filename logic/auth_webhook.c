@@ -15,9 +15,9 @@
 #include "common/base/log.h"
 #include "common/base/network.h"
 #include "common/base/obj.h"
-#include "common/wire/wire_text.h"
 #include "logic/auth_calls.h"
 #include "logic/auth_failures.h"
+#include "logic/auth_question.h"
 #include "logic/web.h"
 
 /* A longer body is no answer for us. */
@@ -176,28 +176,6 @@ static CURL *make_handle(const struct auth_webhook *w)
 }
 
 /* ---- the call ---- */
-
-/* {"token":"...","peer":"10.0.0.9","server":"comet-1"}, and of a renewal "key" and "mid". NULL: no memory. */
-static char *question_of(const struct auth_request *request, size_t *bytes)
-{
-	json_t *question;
-	char *text = NULL;
-	int rc;
-
-	json_watch();
-	question = json_pack("{s:s, s:s}", "peer", request->peer, "server", request->server);
-	if (question == NULL)
-		return NULL;
-	rc = wire_text_set(question, "token", request->token, request->token_bytes);
-	if (rc == 0 && request->seat != NULL &&
-	    (json_object_set_new(question, "key", json_string(request->seat->key)) < 0 ||
-	     json_object_set_new(question, "mid", json_integer(request->seat->mid)) < 0))
-		rc = -ENOMEM;
-	if (rc == 0)
-		text = json_write(question, 0, bytes);
-	json_decref(question);
-	return text;
-}
 
 /* The back end was not there, or went before it answered: another try may find it. */
 static bool is_worth_a_try(const struct exchange *x)
@@ -398,7 +376,7 @@ int auth_webhook_check(struct auth_webhook *w, const struct auth_request *reques
 		return -ENOMEM;
 	x->too_long = false;
 	x->deadline_ns = clock_now_ns() + w->cfg->auth_timeout * CLOCK_MS;
-	if ((x->question = question_of(request, &x->question_bytes)) == NULL) {
+	if ((x->question = auth_question(request, &x->question_bytes)) == NULL) {
 		free(x);
 		return -ENOMEM;
 	}

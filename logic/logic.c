@@ -116,8 +116,11 @@ static int check_modes(const struct logic *l, const char *server, const struct w
 
 static int admit(struct logic *l, const char *server, const struct wire_connect *request, struct wire_session *session)
 {
-	const struct auth_request asked = {
-		.token = request->token, .token_bytes = request->token_bytes, .peer = request->peer, .server = server};
+	const struct auth_request asked = {.token = request->token,
+					   .token_bytes = request->token_bytes,
+					   .peer = request->peer,
+					   .server = server,
+					   .upgrade = request->upgrade};
 	struct auth_identity who;
 	int rc;
 

@@ -77,6 +77,7 @@ static int new_transport(const struct tcp_door *door, int fd, const struct socka
 		.origins = &door->origins,
 		.ping = &door->ping,
 		.proxies = for_other ? &door->proxies : NULL,
+		.upgrade_headers = cfg->auth_mode == CONFIG_AUTH_WEBHOOK ? cfg->auth_headers : NULL,
 		.deflate = cfg->websocket_deflate,
 		.tls = tcp.tls,
 		.write_timeout_ns = tcp.write_timeout_ns,

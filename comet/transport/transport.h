@@ -11,6 +11,7 @@
 
 #include "comet/transport/haul.h"
 #include "common/wire/packet.h"
+#include "common/wire/upgrade.h"
 
 #define TRANSPORT_PEER_BYTES 64 /* longest "[address]:port" with its zero byte */
 
@@ -69,6 +70,8 @@ struct transport {
 	/* Set before the first read, by which it is called; for a transport whose peer is a trusted proxy. */
 	transport_named *named;
 	void *named_arg;
+	struct upgrade
+		upgrade; /* of the request that opened it, for the back end. Set by the first read; the reader drops it */
 };
 
 /* The calls of its ops, by the name of each. */

@@ -28,6 +28,7 @@ struct ws {
 	uint32_t max_body, longest;
 	const struct origins *origins;
 	const struct ws_proxies *proxies;
+	const char *upgrade_headers;
 	bool deflate;
 	/* set by the reader while it holds the baton */
 	bool open;           /* the handshake is over, */
@@ -146,6 +147,9 @@ __attribute__((noinline)) static int shake_hands(struct ws *ws)
 	if (rc == WS_FAULT_NONE && r->origin > 0 &&
 	    !origins_let_in(ws->origins, text + r->origin, r->origin_bytes, text + r->host, r->host_bytes))
 		rc = WS_FAULT_ORIGIN;
+	if (rc == WS_FAULT_NONE && ws->upgrade_headers != NULL &&
+	    (rc = ws_request_gather(r, text, ws->upgrade_headers, &ws->base.upgrade)) < 0)
+		return rc;
 	return rc == WS_FAULT_NONE ? welcome(ws) : refuse(ws, (enum ws_fault)rc);
 }
 
@@ -392,6 +396,7 @@ static void ws_free(struct transport **t)
 
 	ws_message_drop(&ws->message, ws->stream.buffers);
 	stream_fini(&ws->stream);
+	upgrade_drop(&ws->base.upgrade);
 	ws->magic = 0;
 	free(ws);
 	*t = NULL;
@@ -438,6 +443,7 @@ int ws_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const s
 	ws->origins = opt->origins;
 	ws->ping.times = opt->ping;
 	ws->proxies = opt->proxies;
+	ws->upgrade_headers = opt->upgrade_headers;
 	ws->deflate = opt->deflate;
 	*out = &ws->base;
 	return 0;

@@ -26,9 +26,10 @@ struct ws_options {
 	const struct origins *origins; /* these and the next two outlive the transport */
 	const struct ws_ping_times *ping;
 	const struct ws_proxies *proxies; /* NULL: the peer is no trusted proxy */
-	bool deflate;                     /* take permessage-deflate where it is offered */
-	struct tls_server *tls;           /* NULL: bytes as they are */
-	int64_t write_timeout_ns;         /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
+	const char *upgrade_headers; /* which of the request a back end hears of, beside its query; NULL: nothing */
+	bool deflate;                /* take permessage-deflate where it is offered */
+	struct tls_server *tls;      /* NULL: bytes as they are */
+	int64_t write_timeout_ns;    /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
 };
 
 /* Of a buffer that ws can do with. */

@@ -2,8 +2,11 @@
 #include "comet/transport/ws_request.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "common/config/config.h"
 
 enum seen {
 	SEEN_HEAD = 1,     /* its method is HEAD, ... */
@@ -281,6 +284,81 @@ void ws_request_forwarded(const struct ws_request *r, const char *text, struct f
 	while (split(&rest, '\n', &line))
 		if (split(&line, ':', &name) && is_in_any_case(name, wanted))
 			forwarded_take(f, line.at, line.n - 1);
+}
+
+/* Bytes put behind each other, or only counted. */
+struct gathered {
+	char *at;
+	size_t n;
+};
+
+static void gather(struct gathered *g, const char *bytes, size_t n)
+{
+	if (g->at != NULL)
+		memcpy(g->at + g->n, bytes, n);
+	g->n += n;
+}
+
+static void gather_query(struct piece line, struct gathered *g)
+{
+	struct piece method, target, path;
+
+	/* Both are there, since the first line was read. */
+	if (split(&line, ' ', &method) && split(&line, ' ', &target) && split(&target, '?', &path))
+		gather(g, target.at, target.n);
+}
+
+static void gather_header(struct piece line, const char *names, struct gathered *g)
+{
+	char listed[128];
+	struct piece name, value;
+
+	if (!split(&line, ':', &name))
+		return;
+	while (config_list_next(&names, listed, sizeof(listed)))
+		if (is_in_any_case(name, listed)) {
+			value = trim((struct piece){line.at, line.n - 1});
+			gather(g, listed, strlen(listed));
+			gather(g, ": ", 2);
+			gather(g, value.at, value.n);
+			gather(g, "\n", 1);
+			return;
+		}
+}
+
+/* The query, and then the headers. The bytes of the query. */
+static size_t gather_all(const struct ws_request *r, const char *text, const char *names, struct gathered *g)
+{
+	struct piece rest = {text, r->bytes}, line;
+	size_t query_bytes;
+
+	if (split(&rest, '\n', &line))
+		gather_query(line, g);
+	query_bytes = g->n;
+	while (split(&rest, '\n', &line))
+		gather_header(line, names, g);
+	return query_bytes;
+}
+
+int ws_request_gather(const struct ws_request *r, const char *text, const char *names, struct upgrade *out)
+{
+	struct gathered counted = {0}, written = {0};
+	size_t query_bytes = gather_all(r, text, names, &counted);
+
+	*out = (struct upgrade){0};
+	if (counted.n > UPGRADE_BYTES)
+		return WS_FAULT_UPGRADE_TOO_LONG;
+	if (counted.n == 0)
+		return WS_FAULT_NONE;
+	if ((written.at = malloc(counted.n)) == NULL)
+		return -ENOMEM;
+	(void)gather_all(r, text, names, &written);
+	*out = (struct upgrade){.query = written.at,
+				.query_bytes = query_bytes,
+				.headers = written.at + query_bytes,
+				.headers_bytes = counted.n - query_bytes,
+				.owned = written.at};
+	return WS_FAULT_NONE;
 }
 
 bool ws_request_is_probe(const struct ws_request *r)

@@ -9,6 +9,7 @@
 
 #include "comet/transport/ws_offer.h"
 #include "common/http/forwarded.h"
+#include "common/wire/upgrade.h"
 
 /* The longest that is read, with its last line end. */
 #define WS_REQUEST_BYTES 16384
@@ -45,6 +46,10 @@ int ws_request_read(struct ws_request *r, const char *text, size_t n);
 
 /* Tell f what the request, which is whole, says of the client that a proxy brings. */
 void ws_request_forwarded(const struct ws_request *r, const char *text, struct forwarded *f);
+
+/* What the request, which is whole, has for a back end: its query, and those headers that `names` lists, with commas, by the names of
+ * the list. WS_FAULT_NONE, and *out owns it; WS_FAULT_UPGRADE_TOO_LONG; -ENOMEM. */
+int ws_request_gather(const struct ws_request *r, const char *text, const char *names, struct upgrade *out);
 
 /* Did it ask for no upgrade at all? So do balancers and people who look whether somebody is there. */
 bool ws_request_is_probe(const struct ws_request *r);

@@ -136,10 +136,32 @@ static int check_webhook(const struct config *cfg, bool is_logic, FILE *errors)
 	return 0;
 }
 
+/* A browser sends its user's cookies with the request of any page. */
+static int check_headers(const struct config *cfg, FILE *errors)
+{
+	static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~";
+	const char *list = cfg->auth_headers;
+	char name[256];
+	int rc = 0;
+
+	while (config_list_next(&list, name, sizeof(name))) {
+		if (strspn(name, token) != strlen(name) || strlen(name) >= 128) {
+			(void)fprintf(errors, "auth.headers: %.80s is not the name of a header\n", name);
+			rc = -ERR_CONFIG;
+		} else if (strcasecmp(name, "Cookie") == 0 && cfg->websocket_origins[0] == '\0') {
+			rc = complain(errors,
+				      "auth.headers may have Cookie only where websocket.origins is set: pages of "
+				      "any site could use their visitor's cookies");
+		}
+	}
+	return rc;
+}
+
 /* A comet of a cluster asks comet-logic: its files need not be here. */
 static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 {
 	if (check_url_for_secrets("auth.url", cfg->auth_url, errors) < 0 ||
+	    (!is_logic && check_headers(cfg, errors) < 0) ||
 	    check_url_for_secrets("auth.jwks_url", cfg->auth_jwks_url, errors) < 0)
 		return -ERR_CONFIG;
 	if (!is_logic && cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)

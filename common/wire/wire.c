@@ -139,6 +139,17 @@ static int set_connect(json_t *object, const struct wire_connect *connect)
 	return wire_text_set(object, "token", connect->token, connect->token_bytes);
 }
 
+static int set_upgrade(json_t *object, const struct upgrade *u)
+{
+	int rc = 0;
+
+	if (u->query_bytes > 0)
+		rc = wire_text_set(object, "query", u->query, u->query_bytes);
+	if (rc == 0 && u->headers_bytes > 0)
+		rc = wire_text_set(object, "headers", u->headers, u->headers_bytes);
+	return rc;
+}
+
 static int set_packet(json_t *object, const struct packet *p)
 {
 	if (json_object_set_new(object, "op", json_integer(p->op)) < 0 ||
@@ -172,6 +183,8 @@ int wire_request_encode(const struct wire_request *r, char **text, size_t *bytes
 		rc = set_load(object, &r->load);
 	else
 		rc = set_seat(object, &r->seat);
+	if (rc == 0 && r->method == WIRE_CONNECT)
+		rc = set_upgrade(object, &r->connect.upgrade);
 	if (rc == 0 && r->method == WIRE_REAUTH)
 		rc = set_connect(object, &r->connect);
 	if (rc == 0 && r->method == WIRE_RECEIVE)
@@ -230,13 +243,28 @@ static int get_connect(const json_t *object, struct wire_request *out)
 	return wire_text_get(object, "token", &out->connect.token, &out->connect.token_bytes, &out->owned[1]);
 }
 
+static int get_upgrade(const json_t *object, struct wire_request *out)
+{
+	struct upgrade *u = &out->connect.upgrade;
+	const uint8_t *query, *headers;
+	int rc;
+
+	if ((rc = wire_text_get(object, "query", &query, &u->query_bytes, &out->owned[2])) < 0 ||
+	    (rc = wire_text_get(object, "headers", &headers, &u->headers_bytes, &out->owned[3])) < 0)
+		return rc;
+	u->query = (const char *)query;
+	u->headers = (const char *)headers;
+	return u->query_bytes + u->headers_bytes <= UPGRADE_BYTES ? 0 : -EBADMSG;
+}
+
 static int get_method(const json_t *object, struct wire_request *out)
 {
 	int rc;
 
 	switch (out->method) {
 	case WIRE_CONNECT:
-		return get_connect(object, out);
+		rc = get_connect(object, out);
+		return rc == 0 ? get_upgrade(object, out) : rc;
 	case WIRE_REAUTH:
 		rc = get_seat(object, &out->seat);
 		return rc == 0 ? get_connect(object, out) : rc;
@@ -275,7 +303,8 @@ int wire_request_decode(const char *text, size_t bytes, struct wire_request *out
 void wire_request_fini(struct wire_request *request)
 {
 	json_decref(request->owned[0]);
-	free(request->owned[1]);
+	for (size_t i = 1; i < sizeof(request->owned) / sizeof(request->owned[0]); i++)
+		free(request->owned[i]);
 	*request = (struct wire_request){0};
 }
 

@@ -11,6 +11,7 @@
 #include "common/wire/message.h"
 #include "common/wire/packet.h"
 #include "common/wire/seat.h"
+#include "common/wire/upgrade.h"
 
 #define WIRE_KEY_BYTES   256 /* longest key with its zero byte */
 #define WIRE_ROOM_BYTES  256 /* longest room id with its zero byte */
@@ -21,8 +22,9 @@
 struct wire_connect {
 	const uint8_t *token; /* body of the AUTH packet, unread */
 	size_t token_bytes;
-	const char *peer; /* address of the client, without the port */
-	bool needs_proof; /* the comet's auth.mode is not open: a client that is only believed must not come in */
+	const char *peer;       /* address of the client, without the port */
+	struct upgrade upgrade; /* of a connect; all zero: none */
+	bool needs_proof;       /* the comet's auth.mode is not open: a client that is only believed must not come in */
 	/* The comet gives up then and may ask another instance: from then on the request must change nothing. Milliseconds
 	 * on the registry's clock (Redis's in a cluster); 0: never. */
 	int64_t expires_ms;
@@ -114,7 +116,7 @@ struct wire_request {
 	struct wire_load load;       /* WIRE_RENEW_ONLINE */
 	const struct wire_room_count *rooms;
 	size_t n_rooms;
-	void *owned[2]; /* the decoded object, and the copies made of it */
+	void *owned[4]; /* the decoded object, and the copies made of it */
 };
 
 /* A JSON text, malloc'ed, ended by a zero byte that *bytes does not count. Rooms whose id is not UTF-8 are left out.

@@ -23,6 +23,7 @@ import pytest
 from client import V2, Client, Op, Packet, TcpCodec, Way
 from server import BUILD, LIBC, ROOT, Comet, certificate
 from waiting import TIMEOUT, wait_until
+from wire import Refused, WebSocketCodec
 
 REFUSED, NO_LOGIC, EXPIRED = 5, 6, 13
 TCP = Way("tcp-v2", "tcp", TcpCodec, V2)
@@ -136,6 +137,47 @@ def come(house):
 
 def failures(house, cause):
     return house.logic_metrics()("comet_auth_failures_total", cause=cause)
+
+
+# ---- what it is told of a WebSocket ----
+
+def come_by_websocket(house, **request):
+    client = Client(Way("ws", "websocket", lambda: WebSocketCodec(Packet, **request), V2), house.address("websocket"))
+    client.send(Op.AUTH, b"a token", seq=1)
+    return client
+
+
+@pytest.mark.settings("auth.headers=Cookie, X-App", "websocket.origins=http://page.test")
+def test_back_end_hears_the_headers_that_it_wants_and_the_query(house, hook):
+    client = come_by_websocket(house, path="/sub?room=1&x=%C3%A9", Cookie="sid=42; theme=dark", X_app="one", X_other="no",
+                               Origin="http://page.test")
+    client.expect(Op.AUTH_REPLY)
+    question = hook.questions[-1]
+    assert question["headers"] == {"Cookie": "sid=42; theme=dark", "X-App": "one"}
+    assert question["query"] == "room=1&x=%C3%A9"
+    client.close()
+    client = come_by_websocket(house)
+    client.expect(Op.AUTH_REPLY)
+    assert "headers" not in hook.questions[-1] and "query" not in hook.questions[-1]
+    client.close()
+
+
+@pytest.mark.settings("auth.headers=X-App")
+def test_more_than_8_kib_of_headers_for_the_back_end_are_refused(house, hook):
+    client = come_by_websocket(house, path="/sub?" + "q" * 100, X_app="x" * 8000)
+    client.expect(Op.AUTH_REPLY)
+    assert hook.questions[-1]["headers"] == {"X-App": "x" * 8000}
+    client.close()
+    with pytest.raises(Refused, match="431"):
+        come_by_websocket(house, path="/sub?" + "q" * 200, X_app="x" * 8000).expect(Op.AUTH_REPLY)
+    house.wait_metric("comet_websocket_refused_total", 1, status="431")
+
+
+def test_without_a_setting_no_header_is_told(house, hook):
+    client = come_by_websocket(house, path="/sub?q", Cookie="sid=42", Authorization="Basic eDp5")
+    client.expect(Op.AUTH_REPLY)
+    assert "headers" not in hook.questions[-1] and hook.questions[-1]["query"] == "q"
+    client.close()
 
 
 # ---- it answers ----

@@ -598,6 +598,19 @@ static void tokens_need_keys_that_can_be_read(void **state)
 	check_says("auth.jwt_keys=a=HS256:/dev/null", "");
 }
 
+static void cookies_go_to_a_back_end_only_from_pages_that_may_connect(void **state)
+{
+	(void)state;
+	check_says("auth.headers=X-App, Authorization", "");
+	check_says("auth.headers=X-App, cookie",
+		   "auth.headers may have Cookie only where websocket.origins is set: pages of any "
+		   "site could use their visitor's cookies\n");
+	check_says("websocket.origins=https://example.com", "");
+	check_says("auth.headers=X App, a:b",
+		   "auth.headers: X App is not the name of a header\nauth.headers: a:b is not the name of a header\n");
+	check_says("auth.headers=", "");
+}
+
 static void operations_that_go_up_are_numbers_and_ranges(void **state)
 {
 	(void)state;
@@ -1011,6 +1024,7 @@ int main(void)
 		config_test(a_bind_must_be_host_and_port),
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
 		config_test(tokens_need_keys_that_can_be_read),
+		config_test(cookies_go_to_a_back_end_only_from_pages_that_may_connect),
 		config_test(operations_that_go_up_are_numbers_and_ranges),
 		config_test(a_prefix_in_redis_is_a_plain_word),
 		config_test(names_have_at_most_127_bytes),

@@ -127,6 +127,42 @@ static void rooms_that_json_cannot_name_are_left_out(void **state)
 	wire_request_fini(&back);
 }
 
+static void the_upgrade_of_a_websocket_survives(void **state)
+{
+	static const char headers[] = "Cookie: a=b\nX: \xff\n";
+	struct wire_request request = request_of(WIRE_CONNECT), back;
+
+	(void)state;
+	request.connect.token = (const uint8_t *)"t";
+	request.connect.token_bytes = 1;
+	request.connect.peer = "10.0.0.9";
+	back = there_and_back(&request);
+	assert_int_equal(back.connect.upgrade.query_bytes, 0);
+	assert_int_equal(back.connect.upgrade.headers_bytes, 0);
+	wire_request_fini(&back);
+	request.connect.upgrade = (struct upgrade){"a=b", 3, headers, sizeof(headers) - 1, NULL};
+	back = there_and_back(&request);
+	assert_int_equal(back.connect.upgrade.query_bytes, 3);
+	assert_memory_equal(back.connect.upgrade.query, "a=b", 3);
+	assert_int_equal(back.connect.upgrade.headers_bytes, sizeof(headers) - 1);
+	assert_memory_equal(back.connect.upgrade.headers, headers, sizeof(headers) - 1);
+	assert_null(back.connect.upgrade.owned);
+	wire_request_fini(&back);
+}
+
+static void an_upgrade_that_is_too_long_is_no_request(void **state)
+{
+	char text[UPGRADE_BYTES + 200];
+	struct wire_request back;
+	int n = snprintf(text, sizeof(text),
+			 "{\"id\":\"1\",\"method\":\"connect\",\"server\":\"c\",\"token\":\"t\",\"query\":\"%0*d\"}",
+			 UPGRADE_BYTES + 1, 0);
+
+	(void)state;
+	assert_int_equal(wire_request_decode(text, (size_t)n, &back), -EBADMSG);
+	wire_request_fini(&back);
+}
+
 static void a_new_token_and_its_answer_survive(void **state)
 {
 	struct wire_request request = request_of(WIRE_REAUTH), back;
@@ -569,6 +605,8 @@ int main(void)
 		wire_test(disconnect_and_heartbeat_name_a_registration),
 		wire_test(a_packet_keeps_its_header_and_its_bytes),
 		wire_test(rooms_that_json_cannot_name_are_left_out),
+		wire_test(the_upgrade_of_a_websocket_survives),
+		wire_test(an_upgrade_that_is_too_long_is_no_request),
 		wire_test(a_new_token_and_its_answer_survive),
 		wire_test(requests_that_are_none_are_refused),
 		wire_test(a_key_of_the_longest_length_is_taken_and_none_beyond),

@@ -13,6 +13,7 @@
 
 #include "comet/transport/ws_answer.h"
 #include "comet/transport/ws_request.h"
+#include "tests/unit/seam.h"
 
 #define LINE "GET /sub HTTP/1.1\r\n"
 #define KEY  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -300,6 +301,66 @@ static void who_is_full_says_so_in_json_and_cuts_it_to_fit(void **state)
 	assert_int_equal(ws_answer_full(little, sizeof(little), "{}", 2), sizeof(little) - 1);
 }
 
+/* ---- what a back end hears ---- */
+
+static void gathers(const char *text, const char *names, const char *query, const char *headers)
+{
+	struct ws_request r = {0};
+	struct upgrade u;
+
+	assert_int_equal(look(&r, text, strlen(text)), WS_FAULT_NONE);
+	assert_int_equal(ws_request_gather(&r, text, names, &u), WS_FAULT_NONE);
+	assert_int_equal(u.query_bytes, strlen(query));
+	assert_memory_equal(u.query_bytes > 0 ? u.query : "", query, strlen(query));
+	assert_int_equal(u.headers_bytes, strlen(headers));
+	assert_memory_equal(u.headers_bytes > 0 ? u.headers : "", headers, strlen(headers));
+	upgrade_drop(&u);
+	assert_null(u.owned);
+}
+
+static void the_query_and_the_headers_that_are_named_are_gathered(void **state)
+{
+	(void)state;
+	gathers(GOOD, "Cookie", "", "");
+	gathers(GOOD, "", "", "");
+	gathers("GET /sub? HTTP/1.1\r\nHost: x\r\n" REST "\r\n", "Cookie", "", "");
+	gathers("GET /sub?a=b&c=%20?d HTTP/1.1\r\nHost: x\r\n" REST "\r\n", "", "a=b&c=%20?d", "");
+	gathers("GET http://h:1/sub?q HTTP/1.1\r\nHost: x\r\ncookie:  a=b; c \t\r\nX: 1\r\n" REST
+		"X-APP: one\r\nx-app:\r\nX-Apps: no\r\n\r\n",
+		"Cookie, X-App", "q", "Cookie: a=b; c\nX-App: one\nX-App: \n");
+}
+
+static void more_than_8_kib_for_a_back_end_are_refused(void **state)
+{
+	for (size_t n = 8180; n < 8200; n++) {
+		static char text[16384];
+		struct ws_request r = {0};
+		struct upgrade u;
+		int rc;
+
+		(void)snprintf(text, sizeof(text), LINE "Host: x\r\n" REST "A: %0*d\r\n\r\n", (int)n, 0);
+		assert_int_equal(look(&r, text, strlen(text)), WS_FAULT_NONE);
+		rc = ws_request_gather(&r, text, "A", &u);
+		assert_int_equal(rc, n + 4 <= UPGRADE_BYTES ? WS_FAULT_NONE : WS_FAULT_UPGRADE_TOO_LONG);
+		upgrade_drop(&u);
+	}
+	(void)state;
+}
+
+static void without_memory_nothing_is_gathered(void **state)
+{
+	static const char text[] = "GET /sub?a=b HTTP/1.1\r\nHost: x\r\n" REST "\r\n";
+	struct ws_request r = {0};
+	struct upgrade u;
+
+	(void)state;
+	assert_int_equal(ws_request_read(&r, text, strlen(text)), WS_FAULT_NONE);
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(ws_request_gather(&r, text, "", &u), -ENOMEM);
+	assert_null(u.owned);
+	seam_reset();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +373,9 @@ int main(void)
 		cmocka_unit_test(the_key_is_answered_as_the_standard_has_it),
 		cmocka_unit_test(an_offer_is_answered_with_what_will_be),
 		cmocka_unit_test(each_fault_is_answered_with_its_status_and_a_line),
+		cmocka_unit_test(the_query_and_the_headers_that_are_named_are_gathered),
+		cmocka_unit_test(more_than_8_kib_for_a_back_end_are_refused),
+		cmocka_unit_test(without_memory_nothing_is_gathered),
 		cmocka_unit_test(who_is_full_says_so_in_json_and_cuts_it_to_fit),
 	};
 
