@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/address.h"
+#include "common/base/listen.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/signals.h"
@@ -139,7 +140,8 @@ static bool leads_somewhere(const char *address)
 	struct address a;
 
 	/* Other forms than ours are told as they stand. */
-	return address_parse(address, &a) < 0 || (a.number != 0 && !address_is_wildcard(&a));
+	return listen_path(address) == NULL &&
+	       (address_parse(address, &a) < 0 || (a.number != 0 && !address_is_wildcard(&a)));
 }
 
 /* The addresses that are told: those of server.addrs, or of tcp.bind, as far as they are of use. NULL: no memory. */

@@ -6,6 +6,7 @@
 
 #include "cluster/load.h"
 #include "common/base/address.h"
+#include "common/base/listen.h"
 #include "common/config/config.h"
 
 /* A client tries them one after another, and asks again when none is left. */
@@ -35,7 +36,8 @@ static void add_hosts(json_t *nodes, const struct registry_server *server, bool 
 	struct address a;
 
 	while (json_array_size(nodes) < NODES_MAX && config_list_next(&rest, address, sizeof(address))) {
-		if (address_parse(address, &a) == 0 && (any || address_is_literal(&a) != names))
+		if (listen_path(address) == NULL && address_parse(address, &a) == 0 &&
+		    (any || address_is_literal(&a) != names))
 			(void)json_array_append_new(nodes, json_string(a.host));
 	}
 }

@@ -70,10 +70,17 @@ COUNTER_LABELS(ACCEPTED, names, ACCEPT_KINDS);
 
 /* ---- one connection ---- */
 
+/* Does it bring others' connections? Nobody but a proxy of this machine comes by a path. */
+static bool is_proxy(const struct accept_door *door, const struct sockaddr *peer)
+{
+	return door->trusted_proxies != NULL &&
+	       (peer->sa_family == AF_UNIX || networks_hold(door->trusted_proxies, peer));
+}
+
 static int receive(struct listener *l, int fd, const struct sockaddr *peer)
 {
 	struct server *s = l->accept->server;
-	bool for_other = l->door->trusted_proxies != NULL && networks_hold(l->door->trusted_proxies, peer);
+	bool for_other = is_proxy(l->door, peer);
 	enum close_reason why;
 	enum ticket ticket;
 	int rc;
@@ -96,7 +103,8 @@ static void receive_announced(void *arg, int fd, const struct sockaddr *peer)
 /* May it announce clients? */
 static bool is_balancer(const struct accept_door *door, const struct sockaddr *peer)
 {
-	return door->proxy_from == NULL || door->proxy_from[0] == '\0' || networks_hold(door->proxy_from, peer);
+	return door->proxy_from == NULL || door->proxy_from[0] == '\0' || peer->sa_family == AF_UNIX ||
+	       networks_hold(door->proxy_from, peer);
 }
 
 /* Whatever header it sends, anybody might be meant. */
@@ -205,7 +213,7 @@ static int set(int fd, int level, int name, int value)
 }
 
 /* Of the listening socket: those that it accepts inherit all of them, which costs them no system call. */
-static int set_options(const struct config *cfg, int fd)
+static int set_options(const struct config *cfg, int fd, bool is_path)
 {
 	const struct timeval write_timeout = {.tv_sec = cfg->protocol_write_timeout / 1000,
 					      .tv_usec = cfg->protocol_write_timeout % 1000 * 1000};
@@ -226,22 +234,24 @@ static int set_options(const struct config *cfg, int fd)
 	int rc = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &write_timeout, sizeof(write_timeout)) < 0 ? -errno : 0;
 
 	for (size_t i = 0; rc == 0 && i < sizeof(options) / sizeof(options[0]); i++)
-		if (options[i].wanted)
+		if (options[i].wanted && !(is_path && options[i].level == IPPROTO_TCP))
 			rc = set(fd, options[i].level, options[i].name, options[i].value);
 	return rc;
 }
 
 static int listener_start(struct accept *a, const struct accept_door *door, const char *address, unsigned threads)
 {
+	const struct config *cfg = a->server->cfg;
+	const struct listen_options opt = {BACKLOG, cfg->server_reuse_port, config_unix_mode(cfg), door->bind};
 	struct listener *l = &a->listeners[a->n_listeners];
 	int rc;
 
 	l->accept = a;
 	l->door = door;
-	if ((rc = listen_open(address, BACKLOG, a->server->cfg->server_reuse_port, &l->fd)) < 0)
+	if ((rc = listen_open(address, &opt, &l->fd)) < 0)
 		return rc;
 	a->n_listeners++; /* from here on accept_stop undoes it */
-	if ((rc = set_options(a->server->cfg, l->fd)) < 0)
+	if ((rc = set_options(cfg, l->fd, listen_path(address) != NULL)) < 0)
 		return rc;
 	if ((l->acceptors = calloc(threads, sizeof(*l->acceptors))) == NULL)
 		return -ENOMEM;
@@ -305,7 +315,7 @@ uint16_t accept_port(const struct accept *a, enum accept_kind kind)
 {
 	OBJ_CHECK(a, ACCEPT_MAGIC);
 	for (unsigned i = 0; i < a->n_listeners; i++)
-		if (a->listeners[i].door->kind == kind)
+		if (a->listeners[i].door->kind == kind && a->listeners[i].port != 0)
 			return a->listeners[i].port;
 	return 0;
 }
@@ -315,8 +325,7 @@ static void listener_stop(struct listener *l)
 	for (unsigned i = 0; i < l->n_acceptors; i++)
 		worker_ask_to_stop(&l->acceptors[i].worker);
 	take_what_waits(l);
-	/* This makes every accept4 on it return. */
-	(void)shutdown(l->fd, SHUT_RDWR);
+	listen_stop(l->fd);
 	for (unsigned i = 0; i < l->n_acceptors; i++)
 		worker_stop(&l->acceptors[i].worker);
 	(void)close(l->fd);

@@ -16,7 +16,7 @@ enum accept_kind { ACCEPT_TCP, ACCEPT_TCP_TLS, ACCEPT_WEBSOCKET, ACCEPT_WEBSOCKE
 struct accept_door {
 	enum accept_kind kind;
 	const char *setting; /* "tcp.bind", for complaints */
-	const char *bind;    /* addresses, host:port with commas; empty: none */
+	const char *bind;    /* addresses of listen.h, with commas; empty: none */
 	bool proxied;        /* a PROXY header comes first */
 	/* Take over fd, also on an error; and the ticket, if a connection came of it. for_other: peer is a trusted proxy.
 	 *   0; -EAGAIN, -ENOMEM: a limit of the machine, the next one should wait a little */
@@ -35,7 +35,7 @@ struct accept_door {
 int accept_start(struct server *s, const struct accept_door *doors, unsigned n_doors, unsigned threads,
 		 struct accept **out);
 
-/* The port of the first address of this kind, 0 if there is none. */
+/* The port of the first address of this kind that has one, 0 if there is none. */
 uint16_t accept_port(const struct accept *a, enum accept_kind kind);
 
 /* Stop accepting: close the sockets, join the threads. */

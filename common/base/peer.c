@@ -7,7 +7,9 @@
 
 void peer_set(struct peer *peer, const struct sockaddr *address)
 {
-	if (address->sa_family == AF_INET6)
+	if (address->sa_family == AF_UNIX)
+		peer->any = (struct sockaddr){.sa_family = AF_UNIX}; /* its path, if it has one, says nothing */
+	else if (address->sa_family == AF_INET6)
 		peer->v6 = *(const struct sockaddr_in6 *)(const void *)address;
 	else
 		peer->v4 = *(const struct sockaddr_in *)(const void *)address;
@@ -28,6 +30,10 @@ void peer_network(const struct sockaddr *address, char network[NETWORK_BYTES])
 	const void *v4 = v4_of(address);
 	struct in6_addr prefix;
 
+	if (address->sa_family == AF_UNIX) {
+		(void)snprintf(network, NETWORK_BYTES, "unix");
+		return;
+	}
 	if (v4 != NULL) {
 		(void)inet_ntop(AF_INET, v4, network, NETWORK_BYTES);
 		return;
@@ -44,6 +50,10 @@ void peer_text(const struct sockaddr *address, bool with_port, char *text, size_
 	const void *is_v4 = v4_of(address);
 	char host[INET6_ADDRSTRLEN] = "?";
 
+	if (address->sa_family == AF_UNIX) {
+		(void)snprintf(text, text_bytes, "unix");
+		return;
+	}
 	if (is_v4 != NULL)
 		(void)inet_ntop(AF_INET, is_v4, host, sizeof(host));
 	else

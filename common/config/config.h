@@ -31,6 +31,14 @@ enum config_slow_consumer { CONFIG_SLOW_DISCONNECT, CONFIG_SLOW_DROP };
 enum config_logic_mode { CONFIG_LOGIC_EMBEDDED, CONFIG_LOGIC_REDIS };
 enum config_auth_mode { CONFIG_AUTH_OPEN, CONFIG_AUTH_JWT, CONFIG_AUTH_WEBHOOK };
 
+/* server.unix_mode, as chmod(2) takes it. */
+static inline unsigned config_unix_mode(const struct config *cfg)
+{
+	static const unsigned modes[] = {0600, 0660, 0666};
+
+	return modes[cfg->server_unix_mode];
+}
+
 /* All defaults. 0 or -ENOMEM (fini is then not needed, and does no harm). */
 int config_init(struct config *cfg);
 void config_fini(struct config *cfg);

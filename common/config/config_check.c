@@ -14,6 +14,15 @@
 #include "common/config/origins.h"
 
 #define NAME_BYTES_MAX 127
+/* The longest path of a socket with its zero byte: unix(7). */
+#define UNIX_PATH_BYTES 108
+
+static const char *fault_of_path(const char *path)
+{
+	if (path[0] != '/')
+		return "must have a path from / on behind unix:";
+	return strlen(path) < UNIX_PATH_BYTES ? NULL : "has a path that is too long for a socket: at most 107 bytes";
+}
 
 /* NULL when the address is good, or its fault. `wide_fault` is the fault of an address beyond loopback, NULL where
  * that is fine. */
@@ -21,10 +30,11 @@ static const char *fault_of(const char *text, const char *wide_fault)
 {
 	struct address a;
 
-	if (address_parse(text, &a) < 0 || a.number < 0)
-		return "must be host:port with a port up to 65535 (0 picks a free one), an IPv6 host in brackets";
-	if (a.host[0] == '\0')
-		return "names no host; 0.0.0.0 stands for every IPv4 address, [::] for every IPv6 one";
+	if (strncmp(text, "unix:", 5) == 0)
+		return fault_of_path(text + 5);
+	if (address_parse(text, &a) < 0 || a.number < 0 || (a.host[0] == '\0' && text[0] == '['))
+		return "must be host:port with a port up to 65535 (0 picks a free one), an IPv6 host in brackets, or "
+		       "unix:/path";
 	return address_is_loopback(&a) ? NULL : wide_fault;
 }
 

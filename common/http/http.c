@@ -17,8 +17,9 @@
 #include "common/http/http_guard.h"
 #include "common/http/http_listener.h"
 
-#define ADDRESS_BYTES 128
-#define LISTENERS_MAX 16
+#define ADDRESS_BYTES  128
+#define LISTENERS_MAX  16
+#define LISTEN_BACKLOG 511
 /* One thread waits for the next request while the others serve one. */
 #define WAITERS_MORE 1
 
@@ -64,6 +65,7 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 		.timeout_ms = cfg->http_timeout,
 		.idle_ms = cfg->http_idle_timeout,
 		.reuse_port = cfg->server_reuse_port,
+		.unix_mode = config_unix_mode(cfg),
 		.label = "http",
 		.tls_label = "http-tls",
 		.keys = keys,
@@ -107,14 +109,14 @@ static int start_service(struct http_service *s, const struct http_options *opt)
 
 static int listen_on_all(struct http *h, struct door *door, const char *rest, const char *label)
 {
+	const struct listen_options listen = {LISTEN_BACKLOG, h->opt.reuse_port, h->opt.unix_mode, rest};
 	char address[ADDRESS_BYTES];
 	int rc = 0;
 
 	while (rc == 0 && config_list_next(&rest, address, sizeof(address))) {
-		rc = h->n_listeners < LISTENERS_MAX
-			     ? http_listener_start(address, label, h->opt.reuse_port, take_connection, door,
-						   &h->listeners[h->n_listeners])
-			     : -E2BIG;
+		rc = h->n_listeners < LISTENERS_MAX ? http_listener_start(address, label, &listen, take_connection,
+									  door, &h->listeners[h->n_listeners])
+						    : -E2BIG;
 		if (rc == 0)
 			h->n_listeners++;
 		else

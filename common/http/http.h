@@ -22,6 +22,7 @@ struct http_options {
 	int64_t timeout_ms;            /* for a caller to send its whole request */
 	int64_t idle_ms;               /* between two requests */
 	bool reuse_port;               /* another process may listen beside this one */
+	unsigned unix_mode;            /* of a path: who may connect */
 	const char *label;             /* for "listening <label> <address>" on stdout, one line for each address; */
 	const char *tls_label;         /* where it is one of tls_bind */
 	struct http_keys *keys;        /* outlives the server; NULL: everybody may do everything */

@@ -19,8 +19,6 @@
 #include "common/base/obj.h"
 #include "common/base/worker.h"
 
-#define BACKLOG 511
-
 struct http_listener {
 	unsigned magic;
 #define HTTP_LISTENER_MAGIC 0x115e7e4a
@@ -82,8 +80,8 @@ static void accept_all(void *arg)
 
 /* ---- start and stop ---- */
 
-int http_listener_start(const char *address, const char *label, bool reuse_port, http_listener_take *take, void *arg,
-			struct http_listener **out)
+int http_listener_start(const char *address, const char *label, const struct listen_options *opt,
+			http_listener_take *take, void *arg, struct http_listener **out)
 {
 	struct http_listener *l = calloc(1, sizeof(*l));
 	uint16_t port;
@@ -94,7 +92,7 @@ int http_listener_start(const char *address, const char *label, bool reuse_port,
 	l->magic = HTTP_LISTENER_MAGIC;
 	l->take = take;
 	l->arg = arg;
-	if ((rc = listen_open(address, BACKLOG, reuse_port, &l->fd)) < 0)
+	if ((rc = listen_open(address, opt, &l->fd)) < 0)
 		goto free_listener;
 	if ((rc = worker_start(&l->worker, "http accept", accept_all, l)) < 0)
 		goto close_listener;
@@ -105,6 +103,7 @@ int http_listener_start(const char *address, const char *label, bool reuse_port,
 	return rc;
 
 close_listener:
+	listen_stop(l->fd);
 	(void)close(l->fd);
 free_listener:
 	free(l);
@@ -117,7 +116,7 @@ void http_listener_stop(struct http_listener **listener)
 
 	OBJ_CHECK(l, HTTP_LISTENER_MAGIC);
 	worker_ask_to_stop(&l->worker);
-	(void)shutdown(l->fd, SHUT_RDWR); /* accept4 returns, now and from now on */
+	listen_stop(l->fd);
 	worker_stop(&l->worker);
 	(void)close(l->fd);
 	l->magic = 0;

@@ -3,8 +3,9 @@
 #ifndef COMMON_HTTP_HTTP_LISTENER_H
 #define COMMON_HTTP_HTTP_LISTENER_H
 
-#include <stdbool.h>
 #include <sys/socket.h>
+
+#include "common/base/listen.h"
 
 struct http_listener;
 
@@ -12,10 +13,10 @@ struct http_listener;
  * with the next. */
 typedef int http_listener_take(void *arg, int fd, const struct sockaddr *peer, socklen_t peer_bytes);
 
-/* Listen on host:port (with SO_REUSEPORT, if reuse_port), print "listening <label> <address>" with the port that it got, and
+/* Listen as listen.h says, print "listening <label> <address>" with the port that it got, and
  * accept. 0 or -errno. */
-int http_listener_start(const char *address, const char *label, bool reuse_port, http_listener_take *take, void *arg,
-			struct http_listener **out);
+int http_listener_start(const char *address, const char *label, const struct listen_options *opt,
+			http_listener_take *take, void *arg, struct http_listener **out);
 /* take is not called any more; one that waits must have been told to return. *l becomes NULL. */
 void http_listener_stop(struct http_listener **l);
 

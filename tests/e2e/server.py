@@ -171,6 +171,8 @@ class Comet:
             found = {}
             for word, host, port in re.findall(r"^listening ([\w-]+) (\S+):(\d+)\n", self.stdout(), re.M):
                 found.setdefault(word, (host.strip("[]"), int(port)))
+            for word, path in re.findall(r"^listening ([\w-]+) unix:(\S+)\n", self.stdout(), re.M):
+                found.setdefault(word, path)
             return found if wanted <= found.keys() else None
 
         return wait_until(announced, lambda: f"listening lines for {wanted} in {self.stdout()!r}")

@@ -534,14 +534,15 @@ static void a_bind_must_be_host_and_port(void **state)
 		const char *address;
 		const char *words;
 	} CASES[] = {
-#define FORM  "must be host:port with a port up to 65535 (0 picks a free one), an IPv6 host in brackets"
-#define EVERY "names no host; 0.0.0.0 stands for every IPv4 address, [::] for every IPv6 one"
+#define FORM "must be host:port with a port up to 65535 (0 picks a free one), an IPv6 host in brackets, or unix:/path"
+#define PATH "must have a path from / on behind unix:"
 		{"127.0.0.1", FORM},      {"127.0.0.1:", FORM},
 		{"127.0.0.1:http", FORM}, {"127.0.0.1:65536", FORM},
 		{"127.0.0.1:-1", FORM},   {"127.0.0.1:999999", FORM},
 		{"::1:80", FORM},         {"[::1]", FORM},
 		{"[::1]80", FORM},        {"3101", FORM},
-		{":3101", EVERY},         {"[]:3101", EVERY},
+		{"[]:3101", FORM},        {"unix:", PATH},
+		{"unix:relative", PATH},
 	};
 
 	(void)state;
@@ -557,16 +558,31 @@ static void a_bind_must_be_host_and_port(void **state)
 	}
 }
 
+static void a_path_must_fit_into_a_socket(void **state)
+{
+	char flag[256] = "http.bind=unix:/";
+	size_t n = strlen(flag);
+
+	(void)state;
+	memset(flag + n, 'x', 106);
+	assert_int_equal(config_flag(&cfg, flag, errors), 0);
+	assert_int_equal(config_check(&cfg, false, errors), 0);
+	flag[n + 106] = 'x';
+	assert_int_equal(config_flag(&cfg, flag, errors), 0);
+	assert_int_equal(config_check(&cfg, false, errors), -ERR_CONFIG);
+	assert_non_null(strstr(complaints(), " has a path that is too long for a socket: at most 107 bytes\n"));
+}
+
 static void open_authentication_stays_on_loopback_unless_allowed(void **state)
 {
 #define WIDE                                                                                                           \
 	" can be reached from other machines, and auth.mode = open would let anybody in as anybody; bind to "          \
 	"127.0.0.1, or set auth.allow_open = yes\n"
 	(void)state;
-	assert_int_equal(config_flag(&cfg, "tcp.bind=127.0.0.1:1,0.0.0.0:3101,[::]:1", errors), 0);
+	assert_int_equal(config_flag(&cfg, "tcp.bind=127.0.0.1:1,0.0.0.0:3101,[::]:1,:3105", errors), 0);
 	assert_int_equal(config_flag(&cfg, "websocket.bind=comet.example.com:1", errors), 0);
 	assert_int_equal(config_check(&cfg, false, errors), -ERR_CONFIG);
-	assert_string_equal(complaints(), "tcp.bind: 0.0.0.0:3101" WIDE "tcp.bind: [::]:1" WIDE
+	assert_string_equal(complaints(), "tcp.bind: 0.0.0.0:3101" WIDE "tcp.bind: [::]:1" WIDE "tcp.bind: :3105" WIDE
 					  "websocket.bind: comet.example.com:1" WIDE);
 	assert_int_equal(config_flag(&cfg, "auth.allow_open=yes", errors), 0);
 	assert_int_equal(config_check(&cfg, false, errors), 0);
@@ -1022,6 +1038,7 @@ int main(void)
 		config_test(no_setting_is_both_here_and_gone),
 		config_test(good_addresses_on_loopback_pass),
 		config_test(a_bind_must_be_host_and_port),
+		config_test(a_path_must_fit_into_a_socket),
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
 		config_test(tokens_need_keys_that_can_be_read),
 		config_test(cookies_go_to_a_back_end_only_from_pages_that_may_connect),

@@ -24,6 +24,8 @@
 #include "tests/unit/until.h"
 
 /* What the listener takes, and the file that its stdout goes to. */
+static const struct listen_options listen_as = {.backlog = 5};
+
 struct stand {
 	struct http_listener *listener;
 	atomic_uint taken;
@@ -79,7 +81,7 @@ static uint16_t start(struct stand *s)
 	int rc;
 
 	stdout_to_file(s);
-	rc = http_listener_start("127.0.0.1:0", "test", false, take, s, &s->listener);
+	rc = http_listener_start("127.0.0.1:0", "test", &listen_as, take, s, &s->listener);
 	stdout_back(s, line, sizeof(line));
 	assert_int_equal(rc, 0);
 	assert_int_equal(sscanf(line, "listening test 127.0.0.1:%u\n", &port), 1);
@@ -206,7 +208,8 @@ static void addresses_that_cannot_be_are_errors(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(http_listener_start(cases[i].address, "test", false, take, NULL, &l), cases[i].rc);
+		assert_int_equal(http_listener_start(cases[i].address, "test", &listen_as, take, NULL, &l),
+				 cases[i].rc);
 	assert_null(l);
 }
 
@@ -218,7 +221,7 @@ static void an_address_in_use_is_an_error(void **state)
 
 	(void)state;
 	(void)snprintf(address, sizeof(address), "127.0.0.1:%u", start(&s));
-	assert_int_equal(http_listener_start(address, "test", false, take, &s, &second), -EADDRINUSE);
+	assert_int_equal(http_listener_start(address, "test", &listen_as, take, &s, &second), -EADDRINUSE);
 	assert_null(second);
 	http_listener_stop(&s.listener);
 }
@@ -231,11 +234,11 @@ static void without_memory_or_thread_nothing_is_left(void **state)
 	(void)state;
 	(void)close(before);
 	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_int_equal(http_listener_start("127.0.0.1:0", "test", false, take, NULL, &l), -ENOMEM);
+	assert_int_equal(http_listener_start("127.0.0.1:0", "test", &listen_as, take, NULL, &l), -ENOMEM);
 	seam_fail(SEAM_SETSOCKOPT, 0, 1, ENOBUFS);
-	assert_int_equal(http_listener_start("127.0.0.1:0", "test", false, take, NULL, &l), -ENOBUFS);
+	assert_int_equal(http_listener_start("127.0.0.1:0", "test", &listen_as, take, NULL, &l), -ENOBUFS);
 	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
-	assert_int_equal(http_listener_start("127.0.0.1:0", "test", false, take, NULL, &l), -EAGAIN);
+	assert_int_equal(http_listener_start("127.0.0.1:0", "test", &listen_as, take, NULL, &l), -EAGAIN);
 	assert_null(l);
 	after = dup(STDOUT_FILENO);
 	assert_int_equal(before, after); /* the lowest free one, as before */

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "common/base/peer.h"
 
@@ -42,6 +44,20 @@ static void addresses_are_written_as_people_do(void **state)
 	is_written("::ffff:192.0.2.1", "192.0.2.1:80", "192.0.2.1");
 }
 
+static void who_came_by_a_path_has_no_address(void **state)
+{
+	const struct sockaddr_un path = {.sun_family = AF_UNIX, .sun_path = "/run/nginx"};
+	struct peer peer;
+	char text[NETWORK_BYTES];
+
+	(void)state;
+	peer_set(&peer, (const struct sockaddr *)&path);
+	peer_text(&peer.any, true, text, sizeof(text));
+	assert_string_equal(text, "unix");
+	peer_network(&peer.any, text);
+	assert_string_equal(text, "unix");
+}
+
 static void is_of_network(const char *address, const char *wanted)
 {
 	const struct peer peer = peer_of(address);
@@ -66,6 +82,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_are_written_as_people_do),
+		cmocka_unit_test(who_came_by_a_path_has_no_address),
 		cmocka_unit_test(callers_of_one_network_are_one),
 	};
 
