@@ -41,7 +41,7 @@ export TSAN_OPTIONS  ?= second_deadlock_stack=1
 export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
 .PHONY: check check-deps check-here check-all check-breaks check-clean check-layers check-unit check-e2e check-plain check-deflate \
-        check-cluster check-monitoring check-browser check-web chaos soak coverage docs bench build-programs build-unit fuzz fuzz-network \
+        check-cluster check-monitoring check-browser check-web chaos soak coverage docs bench bench-million build-programs build-unit fuzz fuzz-network \
         fuzz-run $(FUZZ_RUNS) lint format $(notdir $(UNIT))
 
 ifneq ($(CHECK),$(BUILD))
@@ -78,7 +78,7 @@ COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2
 endef
 
 # What the end-to-end tests run, and the unit tests: for who wants them built before he tests.
-build-programs: all $(FAIL_LIBRARY)
+build-programs: all $(FAIL_LIBRARY) $(BUILD)/tests/million_load
 build-unit: $(UNIT)
 
 # PART=threads and the like: a short pass, tests/e2e/parts.py.
@@ -166,6 +166,14 @@ docs: $(CHECK)/tests/test_docs
 # Writes the tables of docs/benchmarks.md; takes about four minutes.
 bench: all
 	tests/bench/run
+
+# A million connections, or CONNECTIONS=N; root may raise the limits of the machine that it needs, and they are put back.
+$(BUILD)/tests/million_load: tests/bench/million_load.c $(ARCHIVE)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+bench-million: all $(BUILD)/tests/million_load
+	@COMET_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/million
 
 # ---- fuzzing
 
