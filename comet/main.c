@@ -21,6 +21,7 @@
 #include "comet/wiring.h"
 #include "common/base/address.h"
 #include "common/base/clock.h"
+#include "common/base/core_dumps.h"
 #include "common/base/cores.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
@@ -137,6 +138,8 @@ int main(int argc, char **argv)
 		config_fini(&p->cfg);
 		return rc > 0 ? EXIT_SUCCESS : 2;
 	}
+	if (!p->cfg.server_core_dumps)
+		core_dumps_forbid();
 	signals_block();
 	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
 	raise_file_limit();
@@ -246,7 +249,7 @@ static int start_http(struct program *p)
 
 	if (p->cfg.http_bind[0] == '\0' && p->cfg.http_tls_bind[0] == '\0')
 		return 0;
-	if ((rc = http_keys_new(p->cfg.http_api_key, p->cfg.http_keys_file, &p->http_keys)) < 0)
+	if ((rc = http_keys_of(&p->cfg, &p->http_keys)) < 0)
 		return fail("HTTP keys", rc);
 	http = http_options_of(&p->cfg, p->http_keys, p->cfg.http_tls_bind[0] != '\0' ? p->tls : NULL);
 	return http_start(&http, p->wiring.handle, p->wiring.self, &p->http);
@@ -306,6 +309,7 @@ static void reload(void *arg)
 	const struct reload_part parts[] = {tls_certs_reload(p->certs),
 					    tls_server_reload(p->tls),
 					    http_keys_reload(p->http_keys),
+					    http_keys_reload_api_key(p->http_keys),
 					    whitelist_reload(&p->server.whitelist),
 					    p->wiring.reload,
 					    redis_login_reload(REDIS_LOGIN_SERVER),

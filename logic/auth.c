@@ -75,7 +75,7 @@ int auth_try(const struct config *cfg)
 struct reload_part auth_reload(struct auth *a)
 {
 	OBJ_CHECK(a, AUTH_MAGIC);
-	return auth_jwt_reload(a->jwt);
+	return a->webhook != NULL ? auth_webhook_reload(a->webhook) : auth_jwt_reload(a->jwt);
 }
 
 bool auth_believes(const struct auth *a)

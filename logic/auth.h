@@ -18,7 +18,7 @@ int auth_start(struct auth *a);
 /* Nobody asks any more. */
 void auth_free(struct auth **a);
 
-/* To read the keys again; where the mode has none: nothing to reload. */
+/* To read the keys, or the secret, again; where the mode has none: nothing to reload. */
 struct reload_part auth_reload(struct auth *a);
 
 /* Who is it? *who needs auth_identity_fini only on 0.

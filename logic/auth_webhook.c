@@ -15,6 +15,7 @@
 #include "common/base/log.h"
 #include "common/base/network.h"
 #include "common/base/obj.h"
+#include "common/base/secret.h"
 #include "logic/auth_calls.h"
 #include "logic/auth_failures.h"
 #include "logic/auth_question.h"
@@ -33,7 +34,7 @@ struct auth_webhook {
 #define AUTH_WEBHOOK_MAGIC 0xa074eb00
 	/* set once */
 	const struct config *cfg;
-	struct curl_slist *headers;
+	struct secret secret;    /* of auth.secret_file */
 	struct auth_calls calls; /* with handles of libcurl */
 	struct auth_failures failures;
 };
@@ -44,6 +45,7 @@ struct exchange {
 	int64_t deadline_ns;
 	char *question;
 	size_t question_bytes;
+	struct curl_slist *headers;
 	/* of the last try */
 	CURLcode code;
 	long status;   /* of HTTP, 0: none came */
@@ -54,32 +56,50 @@ struct exchange {
 
 /* ---- start and stop ---- */
 
-static int add_header(struct auth_webhook *w, const char *line)
+static int add_header(struct curl_slist **headers, const char *line)
 {
-	struct curl_slist *more = curl_slist_append(w->headers, line);
+	struct curl_slist *more = curl_slist_append(*headers, line);
 
 	if (more == NULL)
 		return -ENOMEM;
-	w->headers = more;
+	*headers = more;
 	return 0;
 }
 
-static int make_headers(struct auth_webhook *w)
+static int add_secret(struct curl_slist **headers, const char *secret)
 {
-	const char *secret = w->cfg->auth_secret;
 	char *line = NULL;
 	int rc;
 
-	/* No "100-continue": it would cost a round trip. */
-	if ((rc = add_header(w, "Content-Type: application/json")) < 0 || (rc = add_header(w, "Expect:")) < 0 ||
-	    secret[0] == '\0')
-		return rc;
 	if (asprintf(&line, "Authorization: Bearer %s", secret) < 0)
 		return -ENOMEM;
-	rc = add_header(w, line);
+	rc = add_header(headers, line);
 	explicit_bzero(line, strlen(line));
 	free(line);
 	return rc;
+}
+
+/* Of a call, since the secret's file may be read again between two. */
+static int make_headers(struct auth_webhook *w, struct curl_slist **headers)
+{
+	char secret[SECRET_BYTES];
+	bool in_file = secret_copy(&w->secret, secret);
+	int rc;
+
+	/* No "100-continue": it would cost a round trip. */
+	if ((rc = add_header(headers, "Content-Type: application/json")) == 0)
+		rc = add_header(headers, "Expect:");
+	if (rc == 0 && (in_file || w->cfg->auth_secret[0] != '\0'))
+		rc = add_secret(headers, in_file ? secret : w->cfg->auth_secret);
+	explicit_bzero(secret, sizeof(secret));
+	return rc;
+}
+
+static void free_headers(struct curl_slist *headers)
+{
+	for (struct curl_slist *h = headers; h != NULL; h = h->next)
+		explicit_bzero(h->data, strlen(h->data));
+	curl_slist_free_all(headers);
 }
 
 int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
@@ -99,16 +119,23 @@ int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 	}
 	w->magic = AUTH_WEBHOOK_MAGIC;
 	w->cfg = cfg;
+	w->secret = (struct secret){.setting = "auth.secret_file", .file = ""};
+	lock_init(&w->secret.lock, LOCK_POOL);
 	rc = auth_calls_init(&w->calls, (unsigned)cfg->auth_concurrency, cfg->auth_timeout * CLOCK_MS);
 	failures_rc = auth_failures_init(&w->failures, cfg->auth_failures);
 	if (rc == 0 && (rc = failures_rc) == 0)
-		rc = make_headers(w);
+		rc = secret_start(&w->secret, cfg->auth_secret_file);
 	if (rc < 0) {
 		auth_webhook_free(&w);
 		return rc;
 	}
 	*out = w;
 	return 0;
+}
+
+struct reload_part auth_webhook_reload(struct auth_webhook *w)
+{
+	return w != NULL ? secret_reload(&w->secret) : (struct reload_part){0};
 }
 
 void auth_webhook_free(struct auth_webhook **webhook)
@@ -118,7 +145,8 @@ void auth_webhook_free(struct auth_webhook **webhook)
 	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
 	auth_calls_fini(&w->calls, curl_easy_cleanup);
 	auth_failures_fini(&w->failures);
-	curl_slist_free_all(w->headers);
+	lock_fini(&w->secret.lock);
+	explicit_bzero(&w->secret, sizeof(w->secret));
 	curl_global_cleanup();
 	w->magic = 0;
 	free(w);
@@ -168,8 +196,7 @@ static CURL *make_handle(const struct auth_webhook *w)
 {
 	CURL *curl = web_handle(w->cfg->auth_url, w->cfg->auth_ca_file);
 
-	if (curl == NULL || (curl_easy_setopt(curl, CURLOPT_HTTPHEADER, w->headers) == CURLE_OK &&
-			     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK))
+	if (curl == NULL || curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK)
 		return curl;
 	curl_easy_cleanup(curl);
 	return NULL;
@@ -205,6 +232,7 @@ static CURLcode prepare(struct exchange *x)
 	    curl_easy_setopt(x->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)left_ms) != CURLE_OK ||
 	    curl_easy_setopt(x->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(x->question)) != CURLE_OK ||
 	    curl_easy_setopt(x->curl, CURLOPT_POSTFIELDS, x->question) != CURLE_OK ||
+	    curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, x->headers) != CURLE_OK ||
 	    curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, x) != CURLE_OK)
 		return CURLE_OUT_OF_MEMORY;
 	return CURLE_OK;
@@ -340,8 +368,13 @@ static int ask_now(struct auth_webhook *w, struct exchange *x, const struct auth
 		return rc;
 	if (x->curl == NULL && (x->curl = make_handle(w)) == NULL)
 		return -ENOMEM;
-	call(w, x);
-	return conclude(x, who);
+	x->headers = NULL;
+	if ((rc = make_headers(w, &x->headers)) == 0)
+		call(w, x);
+	/* The handle lives on: it must not know of headers that do not. */
+	(void)curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, NULL);
+	free_headers(x->headers);
+	return rc == 0 ? conclude(x, who) : rc;
 }
 
 static int ask(struct auth_webhook *w, struct exchange *x, const struct auth_request *request,

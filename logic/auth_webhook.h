@@ -3,6 +3,7 @@
 #ifndef LOGIC_AUTH_WEBHOOK_H
 #define LOGIC_AUTH_WEBHOOK_H
 
+#include "common/base/reload.h"
 #include "common/config/config.h"
 #include "logic/auth_identity.h"
 
@@ -12,6 +13,9 @@ struct auth_webhook;
 int auth_webhook_new(const struct config *cfg, struct auth_webhook **out);
 /* Nobody checks any more. */
 void auth_webhook_free(struct auth_webhook **w);
+
+/* To read the secret's file again. NULL: nothing to reload. */
+struct reload_part auth_webhook_reload(struct auth_webhook *w);
 
 /* *who is zero. 0; -ERR_REFUSED; -ERR_NO_LOGIC: no answer that says yes or no; -ENOMEM. */
 int auth_webhook_check(struct auth_webhook *w, const struct auth_request *request, struct auth_identity *who);

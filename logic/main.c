@@ -9,6 +9,7 @@
 #include "cluster/arrive.h"
 #include "cluster/schema.h"
 #include "common/base/clock.h"
+#include "common/base/core_dumps.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/node_name.h"
@@ -59,6 +60,7 @@ static void reload(void *arg)
 	const struct reload_part parts[] = {tls_certs_reload(p->certs),
 					    tls_server_reload(p->tls),
 					    http_keys_reload(p->http_keys),
+					    http_keys_reload_api_key(p->http_keys),
 					    auth_reload(p->logic.auth),
 					    redis_login_reload(REDIS_LOGIN_SERVER),
 					    redis_login_reload(REDIS_LOGIN_SENTINEL)};
@@ -90,6 +92,8 @@ int main(int argc, char **argv)
 		config_fini(&p->cfg);
 		return rc > 0 ? EXIT_SUCCESS : 2;
 	}
+	if (!p->cfg.server_core_dumps)
+		core_dumps_forbid();
 	signals_block();
 	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
 	name_instance(p);
@@ -141,7 +145,7 @@ static int start_http(struct program *p)
 	    ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &p->certs)) < 0 ||
 	     (rc = tls_server_new(p->certs, &p->tls)) < 0))
 		return fail("TLS", rc);
-	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &p->http_keys)) < 0)
+	if ((rc = http_keys_of(cfg, &p->http_keys)) < 0)
 		return fail("HTTP keys", rc);
 	http = http_options_of(cfg, p->http_keys, p->tls);
 	return http_start(&http, api_handle, &p->logic, &p->http);

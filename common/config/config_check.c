@@ -185,7 +185,8 @@ static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 static int check_binds(const struct config *cfg, FILE *errors)
 {
 	const bool is_open = cfg->auth_mode == CONFIG_AUTH_OPEN && !cfg->auth_allow_open;
-	const bool has_keys = cfg->http_api_key[0] != '\0' || cfg->http_keys_file[0] != '\0';
+	const bool has_keys =
+		cfg->http_api_key[0] != '\0' || cfg->http_api_key_file[0] != '\0' || cfg->http_keys_file[0] != '\0';
 	const char *client_fault =
 		is_open ? "can be reached from other machines, and auth.mode = open would let anybody in as anybody; "
 			  "bind to 127.0.0.1, or set auth.allow_open = yes"
@@ -264,6 +265,17 @@ static int check_networks(const char *setting, const char *list, FILE *errors)
 	return rc;
 }
 
+static int check_secrets(const struct config *cfg, FILE *errors)
+{
+	int rc = 0;
+
+	if (cfg->http_api_key[0] != '\0' && cfg->http_api_key_file[0] != '\0')
+		rc = complain(errors, "http.api_key_file takes the place of http.api_key; set one of them");
+	if (cfg->auth_secret[0] != '\0' && cfg->auth_secret_file[0] != '\0')
+		rc = complain(errors, "auth.secret_file takes the place of auth.secret; set one of them");
+	return rc;
+}
+
 static int check_proxies(const struct config *cfg, FILE *errors)
 {
 	bool good = check_networks("tcp.proxy_from", cfg->tcp_proxy_from, errors) == 0;
@@ -299,6 +311,7 @@ int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 	good &= check_certs(cfg, errors) == 0;
 	good &= check_auth(cfg, is_logic, errors) == 0;
 	good &= check_origins(cfg, errors) == 0;
+	good &= check_secrets(cfg, errors) == 0;
 	good &= check_proxies(cfg, errors) == 0;
 	good &= check_names(cfg, errors) == 0;
 	good &= config_redis_check(cfg, errors) == 0;

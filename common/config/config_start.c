@@ -90,8 +90,15 @@ static void hide(char *assignment)
 
 	if (sscanf(assignment, " %63[^.= ] . %63[^.= ]", section, key) == 2)
 		s = setting_find(section, key);
-	if (value != NULL && (strchr(value, '@') != NULL || (s != NULL && s->kind == SETTING_SECRET)))
-		memset(value + 1, '*', strlen(value + 1));
+	if (value == NULL || value[1] == '\0' ||
+	    (strchr(value, '@') == NULL && (s == NULL || s->kind != SETTING_SECRET)))
+		return;
+	memset(value + 1, '*', strlen(value + 1));
+	if (s != NULL && s->kind == SETTING_SECRET)
+		(void)fprintf(
+			stderr,
+			"-o %s: warning: the list of processes had it until now; %s_file names a file that has it\n",
+			s->name, s->name);
 }
 
 static void keep_worst(int *rc, int more)

@@ -81,7 +81,7 @@ int http_try_keys(const struct config *cfg)
 
 	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
 		return 0;
-	if ((rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, &keys)) == 0)
+	if ((rc = http_keys_of(cfg, &keys)) == 0)
 		http_keys_free(&keys);
 	return rc;
 }

@@ -15,6 +15,7 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/secret.h"
 
 #define HASH_BYTES 32
 #define KEYS_MAX   1000
@@ -36,6 +37,8 @@ struct http_keys {
 	/* set once */
 	bool wanted;
 	struct entry api_key; /* no name: there is none */
+	/* it has locks of its own */
+	struct secret api_key_file; /* the hash of api_key is that of its contents, where there is one */
 	char *file;
 	/* under lock */
 	struct lock lock;
@@ -265,6 +268,8 @@ static int read_file(const char *name, struct list *list)
 
 /* ---- from start to end ---- */
 
+static const struct http_key the_api_key = {.name = "(api_key)", .scopes = HTTP_ALL, .label = LABEL_API_KEY};
+
 int http_keys_new(const char *api_key, const char *file, struct http_keys **out)
 {
 	struct http_keys *keys = calloc(1, sizeof(*keys));
@@ -274,9 +279,11 @@ int http_keys_new(const char *api_key, const char *file, struct http_keys **out)
 		return -ENOMEM;
 	keys->magic = HTTP_KEYS_MAGIC;
 	lock_init(&keys->lock, LOCK_POOL);
+	keys->api_key_file = (struct secret){.setting = "http.api_key_file", .file = ""};
+	lock_init(&keys->api_key_file.lock, LOCK_POOL);
 	keys->wanted = api_key[0] != '\0' || file[0] != '\0';
 	if (api_key[0] != '\0') {
-		keys->api_key.key = (struct http_key){.name = "(api_key)", .scopes = HTTP_ALL, .label = LABEL_API_KEY};
+		keys->api_key.key = the_api_key;
 		rc = hash_of(api_key, keys->api_key.hash) ? 0 : -ENOMEM;
 	}
 	if (rc == 0 && file[0] != '\0')
@@ -289,6 +296,21 @@ int http_keys_new(const char *api_key, const char *file, struct http_keys **out)
 	return 0;
 }
 
+int http_keys_of(const struct config *cfg, struct http_keys **out)
+{
+	int rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, out);
+
+	if (rc < 0 || cfg->http_api_key_file[0] == '\0')
+		return rc;
+	if ((rc = secret_start(&(*out)->api_key_file, cfg->http_api_key_file)) < 0) {
+		http_keys_free(out);
+		return rc;
+	}
+	(*out)->wanted = true;
+	(*out)->api_key.key = the_api_key;
+	return 0;
+}
+
 void http_keys_free(struct http_keys **reference)
 {
 	struct http_keys *keys = *reference;
@@ -296,6 +318,8 @@ void http_keys_free(struct http_keys **reference)
 	OBJ_CHECK(keys, HTTP_KEYS_MAGIC);
 	free(keys->list.entries);
 	free(keys->file);
+	lock_fini(&keys->api_key_file.lock);
+	explicit_bzero(&keys->api_key_file, sizeof(keys->api_key_file));
 	lock_fini(&keys->lock);
 	keys->magic = 0;
 	free(keys);
@@ -330,6 +354,25 @@ struct reload_part http_keys_reload(struct http_keys *keys)
 	return (struct reload_part){"API keys", read_again, settle, keys != NULL && keys->file != NULL ? keys : NULL};
 }
 
+struct reload_part http_keys_reload_api_key(struct http_keys *keys)
+{
+	return keys != NULL ? secret_reload(&keys->api_key_file) : (struct reload_part){0};
+}
+
+/* False: it cannot be told. */
+static bool api_key_now(struct http_keys *keys, struct entry *entry)
+{
+	char text[SECRET_BYTES];
+	bool good = true;
+
+	*entry = keys->api_key;
+	if (!secret_copy(&keys->api_key_file, text))
+		return true;
+	good = hash_of(text, entry->hash);
+	explicit_bzero(text, sizeof(text));
+	return good;
+}
+
 static void compare(const struct entry *entry, const uint8_t hash[HASH_BYTES], struct http_key *found)
 {
 	if (CRYPTO_memcmp(entry->hash, hash, HASH_BYTES) == 0)
@@ -340,6 +383,7 @@ static void compare(const struct entry *entry, const uint8_t hash[HASH_BYTES], s
 bool http_keys_find(struct http_keys *keys, const char *shown, struct http_key *found)
 {
 	uint8_t hash[HASH_BYTES];
+	struct entry api_key;
 
 	OBJ_CHECK(keys, HTTP_KEYS_MAGIC);
 	*found = (struct http_key){.label = LABEL_NO_KEY, .scopes = keys->wanted ? 0 : HTTP_ALL};
@@ -347,8 +391,8 @@ bool http_keys_find(struct http_keys *keys, const char *shown, struct http_key *
 		return true;
 	if (shown == NULL || !hash_of(shown, hash))
 		return false;
-	if (keys->api_key.key.name[0] != '\0')
-		compare(&keys->api_key, hash, found);
+	if (keys->api_key.key.name[0] != '\0' && api_key_now(keys, &api_key))
+		compare(&api_key, hash, found);
 	lock_take(&keys->lock);
 	for (unsigned i = 0; i < keys->list.n; i++)
 		compare(&keys->list.entries[i], hash, found);

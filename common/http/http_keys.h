@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "common/base/reload.h"
+#include "common/config/config.h"
 
 #define HTTP_KEY_NAME_BYTES 64 /* longest name with its zero byte */
 
@@ -29,10 +30,14 @@ struct http_key {
  * "name scopes key": scopes are push, kick, read or all, with commas; a key is its text, or sha256: and the hash of its text
  * in hex. 0, or -ERR_CONFIG or -errno with a log line for each fault, -ENOMEM. */
 int http_keys_new(const char *api_key, const char *file, struct http_keys **out);
+/* Those of the settings http.api_key, http.api_key_file and http.keys_file; cfg outlives them. The same. */
+int http_keys_of(const struct config *cfg, struct http_keys **out);
 void http_keys_free(struct http_keys **keys);
 
 /* To read the file again. NULL, or no file: nothing to reload. */
 struct reload_part http_keys_reload(struct http_keys *keys);
+/* The same of http.api_key_file. */
+struct reload_part http_keys_reload_api_key(struct http_keys *keys);
 
 /* Find the owner of this key (NULL: none was shown). Where no keys are set everybody may do everything, and has no name. False:
  * it is nobody's. Any thread. */
