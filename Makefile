@@ -74,6 +74,7 @@ help:
 	@echo 'make            build comet, comet-logic and comet-cli in build/'
 	@echo 'make check      installs what is missing, all tests; SAN=address or SAN=thread for a sanitizer build'
 	@echo 'make check-all  every build with every test over every way; hours, for nights'
+	@echo 'make check-threads   the end-to-end tests with protocol.park=off'
 	@echo 'make check-plain     the end-to-end tests with protocol.baton=off'
 	@echo 'make check-deflate   those over WebSocket with compression'
 	@echo 'make check-cluster   the end-to-end tests with logic behind Redis'

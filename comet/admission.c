@@ -237,23 +237,27 @@ static const struct need {
 	[MACHINE_MAPS] = {4, 2, 500},
 };
 
+/* So many parked connections share what one needs otherwise: only those have threads whose clients are slow, or who wait for logic. */
+#define PARKED_SHARE 16
+
 /* Callers mostly are far fewer than they may be: a small limit is not all theirs. */
-static int64_t allows(const struct need *need, int64_t value, int64_t callers)
+static int64_t allows(const struct need *need, int64_t value, int64_t callers, int64_t share)
 {
 	int64_t rest = value - need->others;
 	int64_t theirs = callers * need->caller;
 
-	return (rest - (theirs < rest / 2 ? theirs : rest / 2)) / need->connection;
+	return (rest - (theirs < rest / 2 ? theirs : rest / 2)) * share / need->connection;
 }
 
-int64_t admission_machine_max(int64_t http_callers, char *text, unsigned text_bytes)
+int64_t admission_machine_max(int64_t http_callers, bool parks, char *text, unsigned text_bytes)
 {
 	int64_t most = INT32_MAX;
 
 	(void)snprintf(text, text_bytes, "no limit");
 	for (enum machine_limit i = 0; i < MACHINE_LIMITS; i++) {
 		struct machine_reading r = machine_read(i);
-		int64_t n = allows(&needs[r.of], r.value, http_callers);
+		int64_t share = parks && r.of != MACHINE_FILES ? PARKED_SHARE : 1;
+		int64_t n = allows(&needs[r.of], r.value, http_callers, share);
 
 		if (r.value < 1 || n >= most || (r.of == MACHINE_MAPS && !stack_guard_is_map()))
 			continue;

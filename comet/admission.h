@@ -65,7 +65,7 @@ void admission_drain(struct admission *a);
 void admission_load(struct admission *a, int64_t *connections, int64_t *addresses) WITHOUT(a->lock);
 
 /* How many connections this machine's limits (common/base/machine.def) allow this process beside so many HTTP callers, and which
- * limit says so (its name and value in text). */
-int64_t admission_machine_max(int64_t http_callers, char *text, unsigned text_bytes);
+ * limit says so (its name and value in text). `parks`: they are parked, and few have threads at a time. */
+int64_t admission_machine_max(int64_t http_callers, bool parks, char *text, unsigned text_bytes);
 
 #endif

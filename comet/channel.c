@@ -14,13 +14,17 @@ int channel_init(struct channel *ch, const struct channel_options *opt)
 	memset(ch, 0, sizeof(*ch));
 	if ((rc = ring_init(&ch->ring, opt->ring_size)) < 0)
 		return rc;
+	if (opt->calls == NULL && (rc = beds_new(&ch->beds)) < 0) {
+		ring_fini(&ch->ring);
+		return rc;
+	}
+	BUG_UNLESS(opt->calls == NULL || opt->use_baton);
 	ch->magic = CHANNEL_MAGIC;
 	ch->use_baton = opt->use_baton;
+	ch->calls = opt->calls;
 	ch->baton = BATON_TAKEN;
 	queue_init(&ch->queue, opt->queue_max, opt->queue_bytes_max);
 	lock_init(&ch->lock, LOCK_CHANNEL);
-	lock_cond_init(&ch->wake);
-	lock_cond_init(&ch->space);
 	return 0;
 }
 
@@ -32,22 +36,39 @@ unsigned channel_fini(struct channel *ch)
 	left = queue_fini(&ch->queue);
 	accepts_fini(&ch->accepts);
 	ring_fini(&ch->ring);
-	(void)pthread_cond_destroy(&ch->wake);
-	(void)pthread_cond_destroy(&ch->space);
+	beds_free(&ch->beds);
 	lock_fini(&ch->lock);
 	ch->magic = 0;
 	return left;
 }
 
+/* What is to be done once the lock is dropped. */
+struct then {
+	bool dispatcher; /* the baton became the dispatcher's */
+	bool space;      /* those who wait for space may go on, */
+	bool reader;     /* and so may the reader */
+	bool write;      /* the caller got the baton, and writes at once */
+};
+
 /* Every wake-up is sent after the lock was dropped: the woken thread would otherwise run into it. That is safe because the
  * caller holds a reference to the connection that the channel lives in. */
-static void drop_and_wake(struct channel *ch, bool dispatcher, bool waiting) DROPS(ch->lock)
+static void drop_and(struct channel *ch, struct then then) DROPS(ch->lock)
 {
+	struct beds *beds = ch->beds;
+
+	if (then.reader)
+		ch->reader_waits = false;
 	lock_drop(&ch->lock);
-	if (dispatcher)
-		(void)pthread_cond_signal(&ch->wake);
-	if (waiting)
-		(void)pthread_cond_broadcast(&ch->space);
+	if (then.space && beds != NULL)
+		(void)pthread_cond_broadcast(&beds->space);
+	if (then.dispatcher && ch->calls != NULL)
+		ch->calls->dispatch(ch);
+	else if (then.dispatcher)
+		(void)pthread_cond_signal(&beds->wake);
+	if (then.write)
+		ch->calls->write(ch);
+	if (then.reader)
+		ch->calls->wake(ch);
 }
 
 static bool is_empty_locked(const struct channel *ch) NEEDS(ch->lock)
@@ -63,6 +84,20 @@ static bool summon_locked(struct channel *ch) NEEDS(ch->lock)
 		return false; /* its holder will look again before it lets go */
 	ch->baton = BATON_DISPATCHER;
 	return true;
+}
+
+/* A close or a notice: with parking the caller writes it, if nobody has the baton. */
+static struct then tell_locked(struct channel *ch) NEEDS(ch->lock)
+{
+	struct then then = {0};
+
+	if (ch->calls == NULL) {
+		then.dispatcher = summon_locked(ch);
+	} else if (ch->baton == BATON_FREE) {
+		ch->baton = BATON_TAKEN;
+		then.write = true;
+	}
+	return then;
 }
 
 /* Something was put into the mailbox. True: signal the dispatcher. *taken: the caller may have the baton, and got it. */
@@ -82,9 +117,10 @@ int channel_ring_set(struct channel *ch, struct packet **p)
 	int rc;
 
 	lock_take(&ch->lock);
-	while (!ch->closed && ring_is_full(&ch->ring))
-		lock_wait(&ch->space, &ch->lock);
+	while (!ch->closed && ring_is_full(&ch->ring) && ch->calls == NULL)
+		lock_wait(&ch->beds->space, &ch->lock);
 	rc = ch->closed ? -EPIPE : ring_set(&ch->ring, p);
+	ch->reader_waits = rc == -EAGAIN;
 	lock_drop(&ch->lock);
 	return rc;
 }
@@ -107,7 +143,7 @@ bool channel_signal(struct channel *ch)
 	lock_take(&ch->lock);
 	if (!is_empty_locked(ch))
 		wake = rouse_locked(ch, &taken);
-	drop_and_wake(ch, wake, false);
+	drop_and(ch, (struct then){.dispatcher = wake});
 	return taken;
 }
 
@@ -118,10 +154,20 @@ int channel_pause(struct channel *ch, int64_t deadline_ns)
 
 	lock_take(&ch->lock);
 	while (!ch->closed && !late)
-		late = !lock_wait_until(&ch->space, &ch->lock, deadline_ns);
+		late = !lock_wait_until(&ch->beds->space, &ch->lock, deadline_ns);
 	rc = ch->closed ? -EPIPE : 0;
 	lock_drop(&ch->lock);
 	return rc;
+}
+
+int channel_expect(struct channel *ch)
+{
+	bool open;
+
+	lock_take(&ch->lock);
+	ch->reader_waits = open = !ch->closed;
+	lock_drop(&ch->lock);
+	return open ? 0 : -EPIPE;
 }
 
 int channel_open(struct channel *ch)
@@ -136,6 +182,19 @@ int channel_open(struct channel *ch)
 		ch->baton = BATON_DISPATCHER;
 	lock_drop(&ch->lock);
 	return rc;
+}
+
+bool channel_join(struct channel *ch)
+{
+	bool ended;
+
+	lock_take(&ch->lock);
+	while (ch->baton != BATON_ENDED && ch->calls == NULL)
+		lock_wait(&ch->beds->space, &ch->lock);
+	ended = ch->baton == BATON_ENDED;
+	ch->reader_waits = !ended;
+	lock_drop(&ch->lock);
+	return ended;
 }
 
 /* ---- any thread ---- */
@@ -159,7 +218,7 @@ int channel_push(struct channel *ch, struct message *msg, bool filter)
 	if ((rc = enqueue_locked(ch, msg, filter)) == 0)
 		wake = rouse_locked(ch, &taken);
 	depth = ch->queue.count;
-	drop_and_wake(ch, wake, false);
+	drop_and(ch, (struct then){.dispatcher = wake});
 	if (rc == 0)
 		count_observe(COUNT_QUEUE_DEPTH, depth);
 	return rc < 0 ? rc : taken;
@@ -167,15 +226,14 @@ int channel_push(struct channel *ch, struct message *msg, bool filter)
 
 void channel_notice(struct channel *ch)
 {
-	bool wake = false;
+	struct then then = {0};
 
 	lock_take(&ch->lock);
 	if (!ch->closed) {
 		ch->notice = true;
-		/* Never handed to the caller: the write may have to wait. */
-		wake = summon_locked(ch);
+		then = tell_locked(ch);
 	}
-	drop_and_wake(ch, wake, false);
+	drop_and(ch, then);
 }
 
 bool channel_seize(struct channel *ch)
@@ -192,15 +250,17 @@ bool channel_seize(struct channel *ch)
 
 void channel_close(struct channel *ch)
 {
-	bool wake = false;
+	struct then then = {0};
 
 	lock_take(&ch->lock);
 	if (!ch->closed) {
 		ch->closed = true;
 		ch->notice = false; /* the goodbye says more */
-		wake = summon_locked(ch);
+		then = tell_locked(ch);
 	}
-	drop_and_wake(ch, wake, true);
+	then.space = true;
+	then.reader = ch->reader_waits;
+	drop_and(ch, then);
 }
 
 bool channel_wait_for_space(struct channel *ch, const struct message *msg, int64_t deadline_ns)
@@ -209,8 +269,9 @@ bool channel_wait_for_space(struct channel *ch, const struct message *msg, int64
 
 	lock_take(&ch->lock);
 	ch->waiting++;
+	late = beds_new(&ch->beds) < 0;
 	while (!ch->closed && !ch->stalled && !late && !queue_has_space(&ch->queue, msg))
-		late = !lock_wait_until(&ch->space, &ch->lock, deadline_ns);
+		late = !lock_wait_until(&ch->beds->space, &ch->lock, deadline_ns);
 	ch->waiting--;
 	space = !ch->closed && queue_has_space(&ch->queue, msg);
 	lock_drop(&ch->lock);
@@ -243,8 +304,9 @@ void channel_watch_all(struct channel *ch)
 
 /* ---- the holder of the baton ---- */
 
-static bool fill_locked(struct channel *ch, struct haul *h) NEEDS(ch->lock)
+bool channel_take(struct channel *ch, struct haul *h)
 {
+	lock_take(&ch->lock);
 	h->n_answers = 0;
 	h->answers_done = 0;
 	h->messages_done = 0;
@@ -254,24 +316,15 @@ static bool fill_locked(struct channel *ch, struct haul *h) NEEDS(ch->lock)
 	while (h->n_answers < HAUL_ANSWERS && ring_get(&ch->ring, h->n_answers, &h->answers[h->n_answers]) == 0)
 		h->n_answers++;
 	h->n_messages = queue_get(&ch->queue, h->messages, HAUL_MESSAGES);
+	lock_drop(&ch->lock);
 	return h->n_answers > 0 || h->n_messages > 0;
 }
 
-bool channel_take(struct channel *ch, struct haul *h)
+/* Drop what was written, and say who waits for the space that it leaves. The messages' references are the caller's to drop, without
+ * the lock. */
+static struct then account_locked(struct channel *ch, const struct haul *h, bool stalled) NEEDS(ch->lock)
 {
-	bool any;
-
-	lock_take(&ch->lock);
-	any = fill_locked(ch, h);
-	lock_drop(&ch->lock);
-	return any;
-}
-
-/* Drop what was written. True: somebody waits for the space that it leaves. The messages' references are the caller's to
- * drop, without the lock. */
-static bool account_locked(struct channel *ch, const struct haul *h, bool stalled) NEEDS(ch->lock)
-{
-	bool was_full = ring_is_full(&ch->ring);
+	bool was_full = ring_is_full(&ch->ring) && h->answers_done > 0;
 
 	for (unsigned i = 0; i < h->answers_done; i++)
 		ring_get_adv(&ch->ring);
@@ -280,7 +333,7 @@ static bool account_locked(struct channel *ch, const struct haul *h, bool stalle
 	ch->skip_bytes = h->begun_bytes;
 	ch->messages_begun = h->begun_bytes > 0 &&
 			     (h->messages_first ? h->messages_done < h->n_messages : h->answers_done == h->n_answers);
-	return (was_full && h->answers_done > 0) || ch->waiting > 0;
+	return (struct then){.space = was_full || ch->waiting > 0, .reader = was_full && ch->reader_waits};
 }
 
 static void drop_references(const struct haul *h)
@@ -293,28 +346,50 @@ static void drop_references(const struct haul *h)
 
 void channel_done(struct channel *ch, const struct haul *h, bool stalled)
 {
-	bool space;
-
 	lock_take(&ch->lock);
-	space = account_locked(ch, h, stalled);
-	drop_and_wake(ch, false, space);
+	drop_and(ch, account_locked(ch, h, stalled));
 	drop_references(h);
 }
 
-void channel_done_and_release(struct channel *ch, const struct haul *h, bool stalled)
+/* A baton that is not given away: with parking a dispatcher would have to be started. */
+static enum channel_event keep_locked(struct channel *ch, bool stalled) NEEDS(ch->lock)
 {
-	bool space, wake;
+	if (stalled || ch->calls == NULL)
+		return CHANNEL_IDLE;
+	if (!is_empty_locked(ch))
+		return CHANNEL_READY;
+	return ch->closed ? CHANNEL_FINISH : CHANNEL_IDLE;
+}
+
+enum channel_event channel_done_and_release(struct channel *ch, const struct haul *h, bool stalled)
+{
+	enum channel_event event;
+	struct then then;
 
 	lock_take(&ch->lock);
 	BUG_UNLESS(ch->baton == BATON_TAKEN);
-	space = account_locked(ch, h, stalled);
-	wake = stalled || ch->closed || !is_empty_locked(ch);
-	ch->baton = wake ? BATON_DISPATCHER : BATON_FREE;
-	drop_and_wake(ch, wake, space);
+	then = account_locked(ch, h, stalled);
+	event = keep_locked(ch, stalled);
+	if (event == CHANNEL_IDLE)
+		then.dispatcher = stalled || ch->closed || !is_empty_locked(ch);
+	if (then.dispatcher || event == CHANNEL_FINISH)
+		ch->baton = BATON_DISPATCHER;
+	else if (event == CHANNEL_IDLE)
+		ch->baton = BATON_FREE;
+	drop_and(ch, then);
 	drop_references(h);
+	return event;
 }
 
-/* ---- the dispatcher ---- */
+void channel_give_back(struct channel *ch)
+{
+	const struct haul nothing = {0};
+
+	if (ch->calls != NULL)
+		ch->calls->write(ch);
+	else
+		(void)channel_done_and_release(ch, &nothing, false);
+}
 
 bool channel_take_notice(struct channel *ch)
 {
@@ -328,6 +403,26 @@ bool channel_take_notice(struct channel *ch)
 	return due;
 }
 
+void channel_end(struct channel *ch)
+{
+	lock_take(&ch->lock);
+	BUG_UNLESS(ch->baton != BATON_FREE);
+	/* Who gave the reason may not have closed it yet. */
+	ch->closed = true;
+	ch->baton = BATON_ENDED;
+	drop_and(ch, (struct then){.space = true, .reader = ch->reader_waits});
+}
+
+/* ---- the dispatcher ---- */
+
+void channel_dispatch_here(struct channel *ch)
+{
+	lock_take(&ch->lock);
+	BUG_UNLESS(ch->baton == BATON_TAKEN);
+	ch->baton = BATON_DISPATCHER;
+	lock_drop(&ch->lock);
+}
+
 enum channel_event channel_ready(struct channel *ch)
 {
 	enum channel_event event = CHANNEL_READY;
@@ -337,8 +432,12 @@ enum channel_event channel_ready(struct channel *ch)
 	BUG_UNLESS(ch->baton == BATON_DISPATCHER);
 	while (is_empty_locked(ch) && !ch->closed) {
 		ch->baton = BATON_FREE;
+		if (ch->calls != NULL) {
+			lock_drop(&ch->lock);
+			return CHANNEL_IDLE;
+		}
 		while (ch->baton != BATON_DISPATCHER)
-			lock_wait(&ch->wake, &ch->lock);
+			lock_wait(&ch->beds->wake, &ch->lock);
 	}
 	if (is_empty_locked(ch))
 		event = CHANNEL_FINISH;

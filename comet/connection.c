@@ -56,6 +56,7 @@ int connection_new(struct transport *t, const struct connection_options *opt, st
 	atomic_init(&c->in_handshake, true);
 	atomic_init(&c->expires_ns, INT64_MAX);
 	atomic_init(&c->moved_ns, INT64_MAX);
+	atomic_init(&c->wake_ns, INT64_MAX);
 	c->transport = t;
 	*out = c;
 	return 0;
@@ -106,19 +107,26 @@ bool connection_shutdown(struct connection *c, enum close_reason why)
 void connection_abort(struct connection *c, enum close_reason why)
 {
 	(void)give_reason(c, why);
-	channel_close(&c->channel);
+	/* First, so that whoever closes the channel says nothing more. */
 	transport_shutdown(c->transport);
+	channel_close(&c->channel);
 }
 
 /* While somebody writes or the socket is full, it is pinged later. */
 #define PING_AGAIN_NS CLOCK_SEC
 
-/* Of what ends it. */
+/* Of what ends it, or wakes its reader. */
 static int64_t end_ns(const struct connection *c)
 {
-	int64_t due = atomic_load(&c->heartbeat_due_ns), expires = atomic_load(&c->expires_ns);
-	int64_t moved = atomic_load(&c->moved_ns);
+	int64_t due = atomic_load(&c->heartbeat_due_ns), wake = atomic_load(&c->wake_ns);
+	int64_t expires, moved;
 
+	if (wake < due)
+		due = wake;
+	if (atomic_load(&c->in_handshake))
+		return due;
+	expires = atomic_load(&c->expires_ns);
+	moved = atomic_load(&c->moved_ns);
 	if (expires < due)
 		due = expires;
 	return moved < due ? moved : due;
@@ -142,7 +150,15 @@ static void file_for(struct connection *c, int64_t due_ns)
 
 static void file_deadline(struct connection *c)
 {
-	file_for(c, earlier(end_ns(c), transport_ping_due_ns(c->transport)));
+	int64_t ping_ns = atomic_load(&c->in_handshake) ? INT64_MAX : transport_ping_due_ns(c->transport);
+
+	file_for(c, earlier(end_ns(c), ping_ns));
+}
+
+int connection_begin_handshake(struct connection *c, struct timer *timer, int64_t until_ns)
+{
+	atomic_store(&c->heartbeat_due_ns, until_ns);
+	return timer_add(timer, &c->deadline, until_ns);
 }
 
 /* When the heartbeat is due stands before anybody may look at it: the handshake's deadline may come in between. */
@@ -184,12 +200,11 @@ void connection_set_lifetime(struct connection *c, int64_t lifetime_ms)
 
 static void ping(struct connection *c, int64_t now)
 {
-	const struct haul nothing = {0};
 	int rc = -EAGAIN;
 
 	if (channel_seize(&c->channel)) {
 		rc = transport_ping(c->transport);
-		channel_done_and_release(&c->channel, &nothing, false);
+		channel_give_back(&c->channel);
 	}
 	if (rc == -ETIMEDOUT)
 		(void)connection_shutdown(c, CLOSE_PONG_TIMEOUT);
@@ -199,18 +214,38 @@ static void ping(struct connection *c, int64_t now)
 		file_deadline(c);
 }
 
+void connection_park_until(struct connection *c, int64_t until_ns)
+{
+	atomic_store(&c->wake_ns, until_ns);
+	file_deadline(c);
+	park_asleep(c->opt->park, &c->parked);
+}
+
+/* A reader that is about to sleep, and does not yet, will not. */
+static void wake_if_due(struct connection *c, int64_t now)
+{
+	if (atomic_load(&c->wake_ns) > now)
+		return;
+	atomic_store(&c->wake_ns, INT64_MAX);
+	park_wake(c->opt->park, &c->parked);
+}
+
 /* The reader may have put the end off while this was on its way: then it is not the end. */
 static void end_if_due(struct connection *c)
 {
+	bool in = !atomic_load(&c->in_handshake);
 	int64_t now = clock_now_ns();
 
-	if (atomic_load(&c->moved_ns) <= now)
+	wake_if_due(c, now);
+	if (!in && atomic_load(&c->heartbeat_due_ns) <= now)
+		connection_abort(c, CLOSE_HANDSHAKE_TIMEOUT);
+	else if (in && atomic_load(&c->moved_ns) <= now)
 		(void)connection_shutdown(c, CLOSE_REPLACED);
-	else if (atomic_load(&c->expires_ns) <= now)
+	else if (in && atomic_load(&c->expires_ns) <= now)
 		(void)connection_shutdown(c, CLOSE_AUTH_EXPIRED);
-	else if (atomic_load(&c->heartbeat_due_ns) <= now)
+	else if (in && atomic_load(&c->heartbeat_due_ns) <= now)
 		(void)connection_shutdown(c, CLOSE_HEARTBEAT_TIMEOUT);
-	else if (transport_ping_due_ns(c->transport) <= now)
+	else if (in && transport_ping_due_ns(c->transport) <= now)
 		ping(c, now);
 	else
 		file_deadline(c);
@@ -223,21 +258,34 @@ void connection_expired(struct timer_entry *e)
 	OBJ_CHECK(c, CONNECTION_MAGIC);
 	if (connection_is_closing(c))
 		transport_shutdown(c->transport);
-	else if (atomic_load(&c->in_handshake))
-		connection_abort(c, CLOSE_HANDSHAKE_TIMEOUT);
 	else
 		end_if_due(c);
 }
 
-static int write_op_6(struct connection *c, enum close_reason why, enum transport_wait wait)
+static int write_one_op_6(struct connection *c, enum close_reason why, enum transport_wait wait)
 {
 	const char *words = why == CLOSE_AUTH_REFUSED || why == CLOSE_NO_LOGIC ? c->refusal : NULL;
 	char body[GOODBYE_BYTES];
 	struct packet p = {.op = OP_DISCONNECT, .body = (uint8_t *)body};
+	struct haul h = {.answers = {&p}, .n_answers = 1, .skip_bytes = c->op_6_begun};
+	int rc;
 
 	p.ver = c->dialect == DIALECT_V2 ? 1 : 0;
 	p.body_bytes = (uint32_t)goodbye_body(c->opt->goodbye, why, words, body, sizeof(body));
-	return transport_write_packet(c->transport, &p, c->dialect, wait);
+	rc = transport_write(c->transport, &h, c->dialect, wait);
+	c->op_6_why = (uint8_t)why;
+	c->op_6_begun = rc == 0 ? 0 : (uint32_t)h.begun_bytes;
+	return rc;
+}
+
+/* One that was begun comes first, even if it says something else. */
+static int write_op_6(struct connection *c, enum close_reason why, enum transport_wait wait)
+{
+	int rc = 0;
+
+	if (c->op_6_begun > 0 && c->op_6_why != (uint8_t)why)
+		rc = write_one_op_6(c, (enum close_reason)c->op_6_why, wait);
+	return rc < 0 ? rc : write_one_op_6(c, why, wait);
 }
 
 void connection_replaced(struct connection *c)
@@ -258,22 +306,32 @@ void connection_forewarn(struct connection *c)
 	channel_notice(&c->channel);
 }
 
-int connection_say_leave(struct connection *c)
+int connection_say_leave(struct connection *c, enum transport_wait wait)
 {
-	c->forewarned = true;
-	return write_op_6(c, CLOSE_DRAINING, TRANSPORT_WAIT);
+	int rc = write_op_6(c, CLOSE_DRAINING, wait);
+
+	c->forewarned = c->forewarned || rc == 0;
+	return rc;
 }
 
-void connection_say_goodbye(struct connection *c, enum transport_wait wait)
+/* A client that was told to leave has perhaps replaced this connection by its next. */
+static bool owes_op_6(const struct connection *c, enum close_reason why)
+{
+	return close_reason_code(why) != 0 && !(c->forewarned && (why == CLOSE_DRAINING || why == CLOSE_REPLACED));
+}
+
+int connection_say_goodbye(struct connection *c, enum transport_wait wait)
 {
 	enum close_reason why = atomic_load(&c->reason);
 
-	/* A client that was told to leave has perhaps replaced this connection by its next. */
-	if (close_reason_code(why) != 0 && !(c->forewarned && (why == CLOSE_DRAINING || why == CLOSE_REPLACED)))
-		(void)write_op_6(c, why, wait);
-	transport_finish_writing(c->transport, close_reason_ws_code(why), close_reason_name(why), wait);
+	if (!c->said && owes_op_6(c, why) && write_op_6(c, why, wait) == -EAGAIN)
+		return -EAGAIN;
+	c->said = true;
+	if (transport_finish_writing(c->transport, close_reason_ws_code(why), close_reason_name(why), wait) == -EAGAIN)
+		return -EAGAIN;
 	if (c->deadline.timer != NULL)
 		timer_set(&c->deadline, clock_now_ns() + LINGER_NS);
+	return 0;
 }
 
 const char *connection_peer(const struct connection *c, char peer[TRANSPORT_PEER_BYTES])

@@ -1,5 +1,5 @@
 /* connection: the owner of one client: its transport, its mailbox, its deadline, who it is. Counted: the reader holds a
- * reference, and each thread that found it in a bucket or a room. The dispatcher borrows the reader's, which joins it.
+ * reference, also while it is parked, and so do the dispatcher and each thread that found it in a bucket or a room.
  *
  * Its life and its end, by the fields that say where it is; `reason` is given once, by the thread that comes first:
  *
@@ -40,6 +40,7 @@
 #include "comet/transport/drop_reason.h"
 #include "comet/transport/transport.h"
 #include "common/base/log.h"
+#include "common/base/park.h"
 #include "common/wire/seat.h"
 
 struct goodbye;
@@ -64,7 +65,11 @@ struct connection_options {
 	struct channel_options channel;
 	int64_t write_timeout_ns;
 	struct goodbye *goodbye; /* other servers for its clients */
+	struct park *park;       /* where its connections wait without a thread; NULL: each has two */
 };
+
+/* Where its reader stands in the story of serve.c. */
+enum reader_stage { READER_HANDSHAKE, READER_PACKETS, READER_SEES_OFF, READER_JOINS };
 
 struct connection {
 	unsigned magic;
@@ -85,7 +90,10 @@ struct connection {
 	 * read by threads that have seen the reason */
 	char *refusal;
 	/* reader only */
+	enum reader_stage stage;
+	bool in_hand; /* the packet in the ring's slot was read, and waits for its turn to ask logic */
 	bool in_bucket;
+	int64_t held_until_ns; /* it may send again then; 0: it is not held back */
 	enum ticket ticket;
 	int64_t renewed_ns; /* when logic was last told that it is still here */
 	int64_t packets_ns; /* the buckets of limits.packets and limits.bytes */
@@ -95,7 +103,10 @@ struct connection {
 	int64_t renewals_ns; /* of new tokens, */
 	int64_t upstream_ns; /* and of packets for a back end */
 	/* the baton's holder only */
-	bool forewarned; /* it was told to leave: op 6 is not said twice */
+	bool forewarned;     /* it was told to leave: op 6 is not said twice */
+	bool said;           /* op 6 of the goodbye was written, or there is none */
+	uint8_t op_6_why;    /* an enum close_reason, of the op 6 that was begun */
+	uint32_t op_6_begun; /* bytes of it that are written, while it is not whole */
 	/* set once, like the above */
 	const struct whitelist *trace; /* NULL: not traced */
 	/* anybody */
@@ -104,10 +115,12 @@ struct connection {
 	atomic_bool in_handshake;
 	atomic_bool sent_away;    /* told to leave, or about to be */
 	_Atomic int64_t moved_ns; /* its key has moved: the end; INT64_MAX: it has not */
+	struct parked parked;     /* the park's, while no thread is its reader */
 	/* set by the reader, read by the timer's thread too */
-	_Atomic int64_t heartbeat_due_ns; /* the end, unless a heartbeat comes before */
+	_Atomic int64_t heartbeat_due_ns; /* the end, unless a heartbeat comes before, or the handshake ends */
+	_Atomic int64_t wake_ns;          /* its reader, who is asleep, goes on; INT64_MAX: it is not */
 	_Atomic int64_t expires_ns;       /* the end, unless a new token comes before; INT64_MAX: never */
-	/* the timer's; filed for the earliest of the three, or for the next ping */
+	/* the timer's; filed for the earliest of the four, or for the next ping */
 	struct timer_entry deadline;
 	/* set by the reader under the bucket's lock; read by the reader without */
 	struct room *room;
@@ -143,6 +156,8 @@ static inline bool connection_is_closing(const struct connection *c)
 	return atomic_load(&c->reason) != CLOSE_NONE;
 }
 
+/* The peer has until then to come in; `timer` cuts it off. 0 or -ENOMEM. Before others know it, once. */
+int connection_begin_handshake(struct connection *c, struct timer *timer, int64_t until_ns);
 /* The peer is in: from now on its deadline is that of heartbeats. Reader only, once. */
 void connection_end_handshake(struct connection *c);
 /* A heartbeat has come: another heartbeat's time for the peer. Reader only, after the handshake. */
@@ -157,16 +172,20 @@ static inline bool connection_expires(const struct connection *c)
 	return atomic_load(&c->expires_ns) != INT64_MAX;
 }
 
+/* Park it until then, or until it is closed. Reader only, who is none any more when this returns; it has called channel_expect. */
+void connection_park_until(struct connection *c, int64_t until_ns);
+
 /* The action of the deadline when it comes up: the timer's fire. In the handshake it aborts, later it is a missed heartbeat, a
- * token that is over, or a ping that is due or not answered, and while closing it ends the patience. */
+ * token that is over, or a ping that is due or not answered, and while closing it ends the patience. It also wakes a reader that
+ * is parked until then. */
 void connection_expired(struct timer_entry *e);
 
 /* Write op 6 for the reason, if it has a code, and let the peer see the end. The caller holds the baton. TRANSPORT_WAIT: as
- * long as the write deadline allows; TRANSPORT_NOW: bytes that do not go now are dropped. */
-void connection_say_goodbye(struct connection *c, enum transport_wait wait);
+ * long as the write deadline allows. 0: said, or it cannot be; -EAGAIN: with TRANSPORT_NOW, it does not go now: say it again. */
+int connection_say_goodbye(struct connection *c, enum transport_wait wait);
 
-/* Write what connection_forewarn wants said. The dispatcher, with the baton. 0, or -errno of the write. */
-int connection_say_leave(struct connection *c);
+/* Write what connection_forewarn wants said, or the rest of it. The caller holds the baton. 0, or -errno of the write. */
+int connection_say_leave(struct connection *c, enum transport_wait wait);
 
 /* The connection as the fields that start a log line: conn, key, peer. peer is a buffer of the caller's. */
 #define CONNECTION_FIELDS(c, peer)                                                                                     \

@@ -16,6 +16,7 @@
 #include "comet/goodbye.h"
 #include "comet/online.h"
 #include "comet/push.h"
+#include "comet/reader.h"
 #include "comet/serve.h"
 #include "comet/server.h"
 #include "comet/wiring.h"
@@ -270,6 +271,8 @@ static int start(struct program *p)
 	/* Alone, nobody else's counts can change. */
 	if ((rc = online_start(&p->server, cfg->logic_renew_online, p->wiring.alone, &p->online)) < 0)
 		return fail("online thread", rc);
+	if (server_parks(cfg) && (rc = serve_park(&p->server)) < 0)
+		return fail("parking", rc);
 	if ((rc = open_doors(p)) < 0)
 		return rc;
 	tell_ports(p);
@@ -384,6 +387,7 @@ static bool stop(struct program *p)
 		p->wiring.free(p->wiring.self);
 	if (p->push != NULL)
 		push_stop(&p->push);
+	reader_stop_park(&p->server);
 	if (!reap_threads())
 		return false;
 	if (p->tls != NULL)

@@ -52,7 +52,8 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 	/* Its heartbeats wait behind this packet. As long as an answer may take, with the second try that a cluster makes. */
 	connection_excuse(c, 2 * s->cfg->logic_timeout * CLOCK_MS);
 	rc = logic_client_reauth(&s->logic, &request, &c->seat, &renewal);
-	thread_trim_stack();
+	if (c->opt->park == NULL)
+		thread_trim_stack();
 	packet_drop_body(p);
 	if (rc == -ERR_REFUSED)
 		return end_refused(c, &renewal);

@@ -2,12 +2,15 @@
 #include "comet/serve.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "comet/allowance.h"
+#include "comet/arrival.h"
 #include "comet/dispatch.h"
 #include "comet/operator.h"
+#include "comet/reader.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -21,34 +24,38 @@
 #define RENEW_NS (60 * CLOCK_SEC)
 
 static int handshake(struct server *s, struct connection *c);
-static int read_auth(struct server *s, struct connection *c, struct packet *p);
-static int authenticate(struct server *s, struct connection *c, struct packet *p);
-static int take_session(struct connection *c, const struct wire_session *session);
-static int put_into_bucket(struct server *s, struct connection *c, const char *room);
-static int start_dispatcher(struct connection *c, struct thread **dispatcher);
+static int read_auth(struct server *s, struct connection *c, struct packet **p);
+static int reply(struct connection *c, const struct packet *p);
+static int start_dispatcher(struct connection *c);
 static int read_packets(struct server *s, struct connection *c);
-static void leave(struct server *s, struct connection *c, struct thread *dispatcher);
-static void see_off(struct connection *c);
+static void say_why(struct server *s, struct connection *c);
+static int see_off(struct connection *c);
+static void leave(struct server *s, struct connection *c);
 static void say_authenticated(const struct connection *c);
 static void say_closed(const struct connection *c);
 
-static void *serve(void *arg)
+/* From where it stands: a parked connection comes back to its stage. READER_PARKED from whichever step: c is not ours any more. */
+static int serve(struct server *s, struct connection *c)
 {
-	struct connection *c = arg;
-	struct server *s = c->server;
-	struct thread *dispatcher = NULL;
-	int rc;
+	int rc = 0;
 
-	OBJ_CHECK(c, CONNECTION_MAGIC);
-	rc = handshake(s, c);
-	if (rc == 0 && (rc = start_dispatcher(c, &dispatcher)) == 0) {
-		thread_trim_stack(); /* logic's frames were deep; the loop's are not */
+	if (c->stage == READER_HANDSHAKE && (rc = handshake(s, c)) == 0)
+		rc = start_dispatcher(c);
+	if (c->stage == READER_PACKETS && rc == 0)
 		rc = read_packets(s, c);
+	if (rc == READER_PARKED)
+		return rc;
+	if (c->stage <= READER_PACKETS) {
+		if (rc < 0)
+			(void)connection_shutdown(c, close_reason_of_read(rc));
+		say_why(s, c);
 	}
-	if (rc < 0)
-		(void)connection_shutdown(c, close_reason_of_read(rc));
-	leave(s, c, dispatcher);
-	return NULL;
+	if (c->stage == READER_SEES_OFF && (rc = see_off(c)) == READER_PARKED)
+		return rc;
+	if ((rc = reader_join(c)) == READER_PARKED)
+		return rc;
+	leave(s, c);
+	return 0;
 }
 
 /* ---- the door ---- */
@@ -56,24 +63,16 @@ static void *serve(void *arg)
 /* Until its end the connection is in the handshake, and its deadline aborts it. */
 static int handshake(struct server *s, struct connection *c)
 {
-	struct packet p;
-	int rc;
+	struct packet *p;
+	int rc = read_auth(s, c, &p);
 
-	/* From accept on, so that the time of a transport's handshake counts, too. */
-	rc = timer_add(round_timer(&s->round, c->turn), &c->deadline,
-		       c->born_ns + s->cfg->protocol_handshake_timeout * CLOCK_MS);
-	if (rc == 0)
-		rc = read_auth(s, c, &p);
-	if (rc == 0)
-		rc = authenticate(s, c, &p);
-	if (rc < 0)
-		return rc;
-
-	p = (struct packet){.ver = p.ver, .op = OP_AUTH_REPLY, .seq = p.seq};
-	if ((rc = transport_write_packet(c->transport, &p, c->dialect, TRANSPORT_WAIT)) < 0) {
-		(void)connection_shutdown(c, close_reason_of_write(rc));
-		return rc;
+	if (rc == 0 && (rc = reader_block(c, s->logic.waits_to_ask)) == 0) {
+		if ((rc = arrive(s, c, p)) == 0)
+			rc = reply(c, p);
+		reader_unblock(c, s->logic.waits_to_ask);
 	}
+	if (rc != 0)
+		return rc;
 	connection_end_handshake(c);
 	count_observe(COUNT_HANDSHAKE, clock_now_ns() - c->born_ns);
 	trace(c, EVENT_TRACE_AUTH, NULL);
@@ -81,164 +80,69 @@ static int handshake(struct server *s, struct connection *c)
 	return 0;
 }
 
-/* The client comes from another comet, which had the key until here: so no push falls between the two. */
-static int take_over(struct server *s, struct connection *c)
+/* No mailbox is in between yet. A parked connection's first bytes go at once, or its peer reads nothing: nobody waits for that. */
+static int write_now(struct connection *c, struct packet *p)
 {
-	int rc = logic_client_take_over(&s->logic, &c->seat);
+	int rc = transport_write_packet(c->transport, p, c->dialect, reader_parks(c) ? TRANSPORT_NOW : TRANSPORT_WAIT);
 
-	if (rc < 0) {
-		count(COUNT_LOGIC_FAILED);
-		(void)connection_shutdown(c, close_reason_of_connect(rc));
-	}
-	return rc;
-}
-
-/* No mailbox is in between yet. */
-static int pong(struct connection *c, struct packet *p)
-{
-	int rc = transport_write_packet(c->transport, p, c->dialect, TRANSPORT_WAIT);
-
-	packet_drop_body(p);
+	if (rc == -EAGAIN)
+		rc = -ETIMEDOUT;
 	if (rc < 0)
 		(void)connection_shutdown(c, close_reason_of_write(rc));
 	return rc;
 }
 
+static int reply(struct connection *c, const struct packet *p)
+{
+	struct packet answer = {.ver = p->ver, .op = OP_AUTH_REPLY, .seq = p->seq};
+
+	return write_now(c, &answer);
+}
+
+static int pong(struct connection *c, struct packet *p)
+{
+	int rc = write_now(c, p);
+
+	packet_drop_body(p);
+	return rc;
+}
+
 /* Which dialect it will be is not known yet, and one of them ignores what comes before AUTH. */
-static int read_auth(struct server *s, struct connection *c, struct packet *p)
+static int read_auth(struct server *s, struct connection *c, struct packet **p)
 {
-	int64_t go_on_ns;
 	int rc;
 
-	while ((rc = transport_read(c->transport, p)) == 0 && (p->kind != PACKET_WHOLE || p->op != OP_AUTH)) {
-		if (p->kind == PACKET_PING && (rc = pong(c, p)) < 0)
-			break;
-		go_on_ns = allowance_use(s, c, p);
-		if (go_on_ns > 0 && channel_pause(&c->channel, go_on_ns) < 0)
-			return -EPIPE; /* somebody has closed it, and said why */
+	for (;;) {
+		if ((rc = reader_hold_back(c)) != 0 || (rc = reader_wait_for_slot(c, p)) != 0 || c->in_hand)
+			return rc; /* -EPIPE: somebody has closed it, and said why */
+		if ((rc = transport_read(c->transport, *p)) == -EAGAIN)
+			return reader_wait_for_bytes(c);
+		if (rc < 0 || ((*p)->kind == PACKET_WHOLE && (*p)->op == OP_AUTH))
+			return rc;
+		if ((*p)->kind == PACKET_PING && (rc = pong(c, *p)) < 0)
+			return rc;
+		c->held_until_ns = allowance_use(s, c, *p);
 	}
-	return rc;
 }
 
-/* All who must know that it is in, after the bucket does, and before the client itself. */
-static int announce(struct server *s, struct connection *c, const struct wire_session *session)
+/* The baton goes from the reader, who had it for the handshake, to the dispatcher. A parked connection has one only where it is
+ * needed: the reader writes what came meanwhile. */
+static int start_dispatcher(struct connection *c)
 {
-	admission_pass(&s->admission, &c->ticket);
-	logic_client_arrived(&s->logic, &c->seat);
-	if (session->room[0] != '\0')
-		logic_client_join(&s->logic, session->room);
-	if (!session->takes_over || connection_is_closing(c))
-		return 0;
-	return take_over(s, c);
-}
+	int rc = 0;
 
-/* Ask logic, and register what it says. The session is large and gone when this returns, so that a reader that waits for
- * packets has a small stack: hence noinline. */
-__attribute__((noinline)) static int authenticate(struct server *s, struct connection *c, struct packet *p)
-{
-	struct wire_session session = {0};
-	char peer[TRANSPORT_PEER_BYTES];
-	struct wire_connect request = {.token = p->body, .token_bytes = p->body_bytes, .peer = peer};
-	int64_t asked_ns = clock_now_ns();
-	int rc;
-
-	peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
-	request.upgrade = c->transport->upgrade;
-	rc = logic_client_connect(&s->logic, &request, &session);
-	upgrade_drop(&c->transport->upgrade);
-	if (rc == 0 || rc == -ERR_REFUSED) /* what gave up has its own counter */
-		count_observe(COUNT_AUTH, clock_now_ns() - asked_ns);
-	if (rc < 0) {
-		count(rc == -ERR_REFUSED ? COUNT_AUTH_REFUSED : COUNT_LOGIC_FAILED);
-		if (session.refusal[0] != '\0')
-			c->refusal = strdup(session.refusal); /* without memory the table's words must do */
-		(void)connection_shutdown(c, close_reason_of_connect(rc));
-		return rc;
-	}
-	if ((rc = take_session(c, &session)) == 0)
-		rc = put_into_bucket(s, c, session.room);
-	if (rc == 0)
-		rc = announce(s, c, &session);
-	if (c->seat.key == NULL) { /* no memory even to remember it by: leave() cannot tell logic */
-		const struct seat seat = wire_session_seat(&session);
-
-		logic_client_disconnect(&s->logic, &seat);
-	}
-	free(session.accepts);
-	return rc;
-}
-
-static int take_session(struct connection *c, const struct wire_session *session)
-{
-	const struct seat seat = wire_session_seat(session);
-	int rc;
-
-	/* A client that speaks text is answered in text, whatever the token looks like. */
-	c->dialect = transport_is_text(c->transport) ? DIALECT_V1_JSON : session->dialect;
-	c->heartbeat_ns = session->heartbeat_ms * CLOCK_MS;
-	c->renewed_ns = clock_now_ns();
-	connection_set_lifetime(c, session->lifetime_ms);
-	if ((rc = seat_copy(&seat, &c->seat)) < 0)
-		return rc;
-	if (whitelist_contains(&c->server->whitelist, c->seat.key))
-		c->trace = &c->server->whitelist;
-	if (c->dialect != DIALECT_V2) {
-		channel_watch_all(&c->channel);
+	if (reader_parks(c)) {
+		c->stage = READER_PACKETS;
+		dispatch_now(c);
 		return 0;
 	}
-	rc = channel_watch(&c->channel, session->accepts, session->n_accepts, (size_t)c->server->cfg->limits_accepts);
-	if (rc == -ENOBUFS)
-		(void)connection_shutdown(c, CLOSE_ACCEPTS);
-	return rc;
-}
-
-/* From here on pushes find it; they wait in its mailbox until the dispatcher runs, so AUTH_REPLY goes first. */
-static int put_into_bucket(struct server *s, struct connection *c, const char *room)
-{
-	struct connection *replaced;
-	int rc = bucket_put(server_bucket(s, c->seat.key), c, room, &replaced);
-
-	if (rc == -EEXIST) {
-		count(COUNT_REPLACED);
-		(void)connection_shutdown(c, CLOSE_REPLACED);
-		return rc;
-	}
-	if (rc < 0)
-		return rc;
-	count(COUNT_AUTHENTICATED);
-	count(COUNT_ONLINE);
-	c->in_bucket = true;
-	if (replaced != NULL) {
-		count(COUNT_REPLACED);
-		(void)connection_shutdown(replaced, CLOSE_REPLACED);
-		connection_unref(&replaced);
-	}
-	/* A drain that listed the online connections before this one was there has set the flag before. */
-	if (atomic_load(&s->admission.draining))
-		(void)connection_shutdown(c, CLOSE_DRAINING);
-	return 0;
-}
-
-static void say_no_thread(struct connection *c, int rc)
-{
-	static struct log_limit limit = LOG_LIMIT(1);
-	char peer[TRANSPORT_PEER_BYTES], text[256];
-
-	thread_limit_text(text, sizeof(text));
-	LOG_LIMITED(LOG_ERROR, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_WITHOUT_THREAD),
-		    log_str("error", err_text(rc)), log_str("limit", text));
-	(void)connection_shutdown(c, rc == -ENOMEM ? CLOSE_NO_MEMORY : CLOSE_NO_THREAD);
-}
-
-/* The baton goes from the reader, who had it for the handshake, to the dispatcher. */
-static int start_dispatcher(struct connection *c, struct thread **dispatcher)
-{
-	int rc;
-
 	if (channel_open(&c->channel) < 0)
-		return 0; /* closed meanwhile, for example by a kick: read_packets finds that out at once */
-	if ((rc = thread_spawn(THREAD_CONNECTION, "dispatcher", dispatch, c, dispatcher)) < 0)
-		say_no_thread(c, rc);
+		return 0; /* closed meanwhile, for example by a kick: the baton stays ours, for the goodbye */
+	if ((rc = dispatch_start(c)) == 0)
+		c->stage = READER_PACKETS;
+	else
+		dispatch_say_no_thread(c, rc);
+	thread_trim_stack(); /* logic's frames were deep; the loop's are not */
 	return rc;
 }
 
@@ -282,52 +186,96 @@ static void renew(struct server *s, struct connection *c)
 		count(COUNT_LOGIC_FAILED);
 }
 
+/* Does its answer need another program? */
+static bool waits_for_logic(const struct server *s, const struct connection *c, const struct packet *p)
+{
+	if (p->kind != PACKET_WHOLE || p->op == OP_HEARTBEAT || p->op == OP_SUB || p->op == OP_UNSUB)
+		return false;
+	if (p->op == OP_AUTH)
+		return s->logic.waits_to_ask && connection_expires(c);
+	return s->logic.waits_to_tell && c->dialect == DIALECT_V2;
+}
+
 static int answer(struct server *s, struct connection *c, struct packet *p)
 {
+	bool waits = waits_for_logic(s, c, p);
+	int rc;
+
 	if (p->kind != PACKET_WHOLE)
 		return 0; /* a pong is the ping */
+	if ((rc = reader_block(c, waits)) != 0)
+		return rc;
 	count_packet(p->op);
-	if (p->op != OP_HEARTBEAT)
-		return operate(s, c, p);
+	if (p->op != OP_HEARTBEAT) {
+		rc = operate(s, c, p);
+		reader_unblock(c, waits);
+		return rc;
+	}
 	connection_heard(c);
 	renew(s, c);
 	return operate_heartbeat(c, p);
 }
 
-/* Read nothing until then. Its heartbeats wait behind what it has sent, and it may have sent a lot. -EPIPE: closed meanwhile. */
-static int hold_back(struct connection *c, int64_t go_on_ns)
+/* Read nothing until then. Its heartbeats wait behind what it has sent, and it may have sent a lot. */
+static void hold_back(struct connection *c, int64_t go_on_ns)
 {
-	connection_excuse(c, go_on_ns - clock_now_ns() + c->heartbeat_ns);
-	return channel_pause(&c->channel, go_on_ns);
+	c->held_until_ns = go_on_ns;
+	if (go_on_ns > 0)
+		connection_excuse(c, go_on_ns - clock_now_ns() + c->heartbeat_ns);
+}
+
+/* Packets that the client sent at once are answered at once: one wake-up, one write. */
+static void hand_on(struct connection *c, const struct packet *p)
+{
+	bool full = p->kind != PACKET_NOTHING && channel_ring_set_adv(&c->channel);
+
+	if ((full || c->held_until_ns > 0 || !transport_has_packet(c->transport)) && channel_signal(&c->channel))
+		dispatch_now(c);
+	trace(c, EVENT_TRACE_SIGNALLED, NULL);
+}
+
+/* A connection that is parked has its turn for so many packets: others wait for the thread. */
+#define TURN_PACKETS 64
+
+static int yield(struct connection *c)
+{
+	if (channel_signal(&c->channel))
+		dispatch_now(c);
+	return reader_yield(c);
+}
+
+/* The next packet, in the ring's slot, or the one in hand. */
+static int read_packet(struct server *s, struct connection *c, struct packet **p)
+{
+	int rc;
+
+	if ((rc = reader_hold_back(c)) != 0 || (rc = reader_wait_for_slot(c, p)) != 0 || c->in_hand)
+		return rc;
+	trace(c, EVENT_TRACE_READ_BEGIN, NULL);
+	if ((rc = transport_read(c->transport, *p)) == -EAGAIN)
+		return reader_wait_for_bytes(c);
+	if (rc < 0)
+		return rc;
+	trace(c, EVENT_TRACE_READ_END, *p);
+	hold_back(c, allowance_use(s, c, *p));
+	return 0;
 }
 
 /* Ends with the error that ended it, or with 0 when somebody else has closed the channel. */
 static int read_packets(struct server *s, struct connection *c)
 {
-	struct channel *ch = &c->channel;
-	int64_t go_on_ns;
 	struct packet *p;
 	int rc;
 
-	for (;;) {
-		if (channel_ring_set(ch, &p) < 0)
-			return 0;
-		trace(c, EVENT_TRACE_READ_BEGIN, NULL);
-		if ((rc = transport_read(c->transport, p)) < 0)
-			return rc;
-		trace(c, EVENT_TRACE_READ_END, p);
-		go_on_ns = allowance_use(s, c, p);
-		if ((rc = answer(s, c, p)) < 0)
-			return rc;
-		trace(c, EVENT_TRACE_PROCESSED, p);
-		/* Packets that the client sent at once are answered at once: one wake-up, one write. */
-		if (((p->kind != PACKET_NOTHING && channel_ring_set_adv(ch)) || go_on_ns > 0 ||
-		     !transport_has_packet(c->transport)) &&
-		    channel_signal(ch))
-			dispatch_now(c);
-		trace(c, EVENT_TRACE_SIGNALLED, NULL);
-		if (go_on_ns > 0 && hold_back(c, go_on_ns) < 0)
-			return 0;
+	for (unsigned turn = 0;; turn++) {
+		if (turn == TURN_PACKETS && reader_parks(c))
+			return yield(c);
+		if ((rc = read_packet(s, c, &p)) == 0 && (rc = answer(s, c, p)) == 0) {
+			trace(c, EVENT_TRACE_PROCESSED, p);
+			hand_on(c, p);
+			continue;
+		}
+		return rc;
 	}
 }
 
@@ -342,7 +290,8 @@ static bool is_to_be_seen_off(const struct connection *c, enum close_reason why)
 	       c->deadline.timer != NULL;
 }
 
-static void leave(struct server *s, struct connection *c, struct thread *dispatcher)
+/* Nobody finds it any more, and the client is told, if it can be. */
+static void say_why(struct server *s, struct connection *c)
 {
 	enum close_reason why = atomic_load(&c->reason);
 
@@ -355,28 +304,37 @@ static void leave(struct server *s, struct connection *c, struct thread *dispatc
 	/* A peer that has gone takes no goodbye: the dispatcher's write must not wait for it. */
 	if (why == CLOSE_CLIENT_CUT || (why == CLOSE_CLIENT_LEFT && !transport_says_goodbye(c->transport)))
 		transport_shutdown(c->transport);
-	else if (dispatcher == NULL)
-		connection_say_goodbye(c, TRANSPORT_WAIT);
-	if (is_to_be_seen_off(c, why))
-		see_off(c);
-	if (dispatcher != NULL)
-		thread_join(&dispatcher);
-	timer_del(&c->deadline);
-	transport_shutdown(c->transport);
-	count_by(COUNT_CLOSED, why);
-	say_closed(c);
-	server_leave(s, c);
-	connection_unref(&c);
+	if (c->stage == READER_HANDSHAKE) {
+		/* The baton is still ours. */
+		(void)connection_say_goodbye(c, reader_parks(c) ? TRANSPORT_NOW : TRANSPORT_WAIT);
+		channel_end(&c->channel);
+	}
+	c->stage = is_to_be_seen_off(c, why) ? READER_SEES_OFF : READER_JOINS;
 }
 
 /* Read and forget until the peer has closed, too. Were the descriptor closed with unread bytes in it, the kernel would
  * send a reset, and the goodbye could be lost on its way. The deadline bounds it; without memory for one, nobody waits. */
-static void see_off(struct connection *c)
+static int see_off(struct connection *c)
 {
 	struct packet p;
+	int rc;
 
-	while (transport_read(c->transport, &p) == 0)
+	while ((rc = transport_read(c->transport, &p)) == 0)
 		packet_drop_body(&p);
+	if (rc == -EAGAIN && (rc = reader_wait_for_bytes(c)) == READER_PARKED)
+		return rc;
+	c->stage = READER_JOINS;
+	return 0;
+}
+
+static void leave(struct server *s, struct connection *c)
+{
+	timer_del(&c->deadline);
+	transport_shutdown(c->transport);
+	count_by(COUNT_CLOSED, atomic_load(&c->reason));
+	say_closed(c);
+	server_leave(s, c);
+	connection_unref(&c);
 }
 
 /* A connection is conn in the lines of its comet, and key and session in those of logic: this line joins them. */
@@ -410,12 +368,43 @@ static void say_closed(const struct connection *c)
 
 /* ---- the start ---- */
 
-static void forget(struct connection *c)
+/* The reader's thread, without parking. */
+static void *run(void *arg)
 {
-	count_by(COUNT_CLOSED, atomic_load(&c->reason));
-	say_closed(c);
-	server_leave(c->server, c);
-	connection_unref(&c);
+	struct connection *c = arg;
+
+	OBJ_CHECK(c, CONNECTION_MAGIC);
+	(void)serve(c->server, c);
+	return NULL;
+}
+
+/* The thread of a parked connection, once it has something to do. */
+static void resume(struct parked *parked)
+{
+	struct connection *c = OBJ_OF(parked, struct connection, parked);
+
+	OBJ_CHECK(c, CONNECTION_MAGIC);
+	reader_resumed();
+	(void)serve(c->server, c);
+}
+
+int serve_park(struct server *s)
+{
+	return reader_start_park(s, resume);
+}
+
+/* From accept on, so that the time of a transport's handshake counts, too. */
+static int start(struct server *s, struct connection *c)
+{
+	int rc = connection_begin_handshake(c, round_timer(&s->round, c->turn),
+					    c->born_ns + s->cfg->protocol_handshake_timeout * CLOCK_MS);
+
+	if (rc < 0)
+		return rc;
+	/* A client that says nothing costs no thread. */
+	if (reader_parks(c))
+		return reader_wait_for_bytes(c);
+	return thread_spawn_unjoined(THREAD_CONNECTION, "reader", run, c);
 }
 
 int serve_start(struct server *s, struct connection *c)
@@ -424,11 +413,12 @@ int serve_start(struct server *s, struct connection *c)
 
 	c->server = s;
 	server_enter(s, c);
-	if ((rc = thread_spawn_unjoined(THREAD_CONNECTION, "reader", serve, c)) == 0)
+	if ((rc = start(s, c)) >= 0)
 		return 0;
-	say_no_thread(c, rc);
+	dispatch_say_no_thread(c, rc);
 	/* This thread lets others in: it does not wait for one who has not even begun a TLS handshake. */
-	connection_say_goodbye(c, TRANSPORT_NOW);
-	forget(c);
+	(void)connection_say_goodbye(c, TRANSPORT_NOW);
+	channel_end(&c->channel);
+	leave(s, c);
 	return rc;
 }

@@ -13,7 +13,7 @@
 static int64_t connections_max(const struct config *cfg)
 {
 	char limit[64];
-	int64_t machine = admission_machine_max(cfg->http_callers, limit, sizeof(limit));
+	int64_t machine = admission_machine_max(cfg->http_callers, server_parks(cfg), limit, sizeof(limit));
 
 	if (cfg->limits_connections > machine)
 		LOG(LOG_WARN, log_what(EVENT_CONNECTIONS_NOT_ALLOWED),

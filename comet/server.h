@@ -4,6 +4,7 @@
 #define COMET_SERVER_H
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "comet/admission.h"
@@ -40,7 +41,13 @@ struct server {
 	int64_t on_roster;
 };
 
-/* Everything but logic, which the caller fills in before connections come. Starts `timers` timer threads, at least 1.
+/* Are its connections to be parked? Without the baton each message is the dispatcher's, which then has to be there. */
+static inline bool server_parks(const struct config *cfg)
+{
+	return cfg->protocol_park && cfg->protocol_baton;
+}
+
+/* Everything but logic and connection.park, which the caller fills in before connections come. Starts `timers` timer threads, at least 1.
  * 0, or -errno with a log line that says what failed; s->cfg is then NULL. */
 int server_init(struct server *s, const struct config *cfg, unsigned timers);
 /* After server_drain: no connection is left. */

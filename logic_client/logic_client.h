@@ -49,6 +49,8 @@ struct logic_client {
 	size_t (*go_away)(void *self, struct logic_node *others, size_t max);
 	/* A packet with an application's op, on its way to the back end. 0 or -ERR_NO_LOGIC. */
 	int (*receive)(void *self, const struct seat *seat, const struct packet *p);
+	bool waits_to_ask;  /* connect, reauth and take_over wait for another program, */
+	bool waits_to_tell; /* and so do join and receive */
 	void *self;
 };
 

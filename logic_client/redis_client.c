@@ -183,6 +183,8 @@ static int receive(void *self, const struct seat *seat, const struct packet *p)
 struct logic_client redis_client_table(struct redis_client *c)
 {
 	return (struct logic_client){
+		.waits_to_ask = true,
+		.waits_to_tell = true,
 		.connect = connect_client,
 		.reauth = reauth,
 		.disconnect = disconnect_client,

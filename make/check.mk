@@ -85,7 +85,12 @@ build-unit: $(UNIT)
 check-e2e: build-programs
 	@$(e2e)
 
-# The same tests with every message waking its dispatcher: two threads a connection in their pure form.
+# The same tests with two threads a connection, which are there for its whole life,
+.PHONY: check-threads
+check-threads: build-programs
+	@COMET_TEST_SETTINGS=protocol.park=off $(e2e)
+
+# and with every message waking its dispatcher, too: the model in its pure form.
 check-plain: build-programs
 	@COMET_TEST_SETTINGS=protocol.baton=off $(e2e)
 

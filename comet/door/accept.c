@@ -135,7 +135,8 @@ static bool pause_accepting(struct acceptor *at, int rc)
 	count(COUNT_ACCEPT_PAUSED);
 	if (!atomic_exchange(&a->paused, true)) {
 		char limit[64];
-		int64_t allowed = admission_machine_max(a->server->cfg->http_callers, limit, sizeof(limit));
+		int64_t allowed = admission_machine_max(a->server->cfg->http_callers, server_parks(a->server->cfg),
+							limit, sizeof(limit));
 
 		LOG_LIMITED(LOG_ERROR, &log_limit, log_what(EVENT_ACCEPT_PAUSED), log_str("error", err_text(rc)),
 			    log_str("limit", limit), log_i64("allows", allowed));

@@ -70,6 +70,7 @@ static int new_transport(const struct tcp_door *door, int fd, const struct socka
 	struct tcp_options tcp = {
 		.max_body = (uint32_t)cfg->protocol_max_body,
 		.tls = door->tls,
+		.parks = door->server->connection.park != NULL,
 		.write_timeout_ns = door->server->connection.write_timeout_ns,
 	};
 	struct ws_options ws = {
@@ -80,6 +81,7 @@ static int new_transport(const struct tcp_door *door, int fd, const struct socka
 		.upgrade_headers = cfg->auth_mode == CONFIG_AUTH_WEBHOOK ? cfg->auth_headers : NULL,
 		.deflate = cfg->websocket_deflate,
 		.tls = tcp.tls,
+		.parks = tcp.parks,
 		.write_timeout_ns = tcp.write_timeout_ns,
 	};
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,13 +16,19 @@
 #include "common/base/obj.h"
 
 int stream_init(struct stream *s, int fd, const struct sockaddr *peer, struct buffers *buffers, struct tls_server *tls,
-		int64_t write_timeout_ns)
+		int64_t write_timeout_ns, bool parks)
 {
-	*s = (struct stream){.fd = fd, .write_timeout_ns = write_timeout_ns, .buffers = buffers};
+	int rc;
+
+	*s = (struct stream){.fd = fd, .write_timeout_ns = write_timeout_ns, .buffers = buffers, .parks = parks};
 	peer_set(&s->peer, peer);
 	s->buf = s->small;
 	s->size = sizeof(s->small);
-	return tls != NULL ? tls_new(tls, fd, &s->tls) : 0;
+	if (tls == NULL)
+		return 0;
+	if ((rc = tls_new(tls, fd, &s->tls)) == 0 && parks)
+		tls_sign_in_turn(s->tls);
+	return rc;
 }
 
 /* ---- reading ---- */
@@ -78,14 +85,24 @@ static ssize_t take(struct stream *s, bool wait)
 	return n < 0 ? -errno : n;
 }
 
+/* After a read: that a socket is empty the park finds out by itself, and a client that sends without end shall not keep a thread
+ * for longer than one buffer lasts. Bytes inside OpenSSL nobody else tells of. */
+static bool has_had_its_turn(const struct stream *s)
+{
+	if (s->tls != NULL && tls_has_more(s->tls))
+		return false;
+	return s->buf != s->small || !s->burst;
+}
+
 /* 0 with nothing read: the burst is over, and the borrowed buffer is to be given back before we wait. */
 static int fill(struct stream *s)
 {
 	bool burst_may_be_over = s->burst && s->start == s->end;
 	ssize_t n;
 
-	n = take(s, !burst_may_be_over);
-	if (n == -EAGAIN && burst_may_be_over) {
+	n = take(s, !burst_may_be_over && !s->parks);
+	s->drained = s->parks && n == -EAGAIN;
+	if (n == -EAGAIN && burst_may_be_over && !s->parks) {
 		s->burst = false;
 		return 0;
 	}
@@ -95,15 +112,40 @@ static int fill(struct stream *s)
 		return -ERR_EOF;
 	s->end += (uint32_t)n;
 	s->burst = s->end == s->size;
+	s->drained = s->parks && has_had_its_turn(s);
 	count_add(COUNT_BYTES_IN, n);
 	return 0;
 }
 
 int stream_more(struct stream *s, uint32_t need)
 {
-	int rc = make_space(s, need);
+	int rc;
 
+	if (s->drained)
+		return -EAGAIN;
+	rc = make_space(s, need);
 	return rc < 0 ? rc : fill(s);
+}
+
+/* What is left of a packet moves to where it needs no borrowed buffer, if it fits there. */
+static void shrink(struct stream *s)
+{
+	uint32_t have = s->end - s->start;
+	uint8_t *from = s->buf + s->start;
+
+	if (s->buf == s->small || have > sizeof(s->small))
+		return;
+	memcpy(s->small, from, have);
+	give_back(s);
+	s->end = have;
+}
+
+int stream_park(struct stream *s, struct park *park, struct parked *p)
+{
+	shrink(s);
+	s->burst = false;
+	s->drained = false;
+	return s->tls != NULL ? tls_park(s->tls, park, p) : park_on_socket(park, p, s->fd, EPOLLIN | EPOLLRDHUP);
 }
 
 /* ---- writing ---- */
@@ -206,6 +248,8 @@ short stream_poll(const struct stream *s, short events)
 void stream_shutdown(struct stream *s)
 {
 	(void)shutdown(s->fd, SHUT_RDWR);
+	if (s->tls != NULL)
+		tls_shut(s->tls);
 }
 
 /* Not copied: tcp(7). Not by recv(), of which TSan believes that it writes there. */

@@ -1,4 +1,4 @@
-/* stream: the bytes of a connection, both ways: a blocking socket, or TLS over it. Buffered reads that need no memory of their
+/* stream: the bytes of a connection, both ways: a socket, or TLS over it. Buffered reads that need no memory of their
  * own while the connection idles, one sendmsg a write, a deadline for each write. It knows no packets.
  *
  * Threads: as those of the transport that it lives in. SPDX-License-Identifier: MIT */
@@ -13,6 +13,7 @@
 
 #include "comet/transport/buffers.h"
 #include "comet/transport/transport.h"
+#include "common/base/park.h"
 #include "common/base/peer.h"
 #include "common/tls/tls.h"
 
@@ -28,14 +29,16 @@ struct stream {
 	uint32_t size;
 	uint32_t start; /* read and not yet handed out: [start, end) */
 	uint32_t end;
-	bool burst; /* the last read filled the buffer: more is likely to come at once */
+	bool burst;   /* the last read filled the buffer: more is likely to come at once */
+	bool parks;   /* set once: reads don't wait, see stream_park */
+	bool drained; /* there is no more to be read now, or another's turn has come: only the park says when to go on */
 	uint8_t small[64];
 };
 
 /* Of fd, a connected IPv4 or IPv6 socket whose SO_SNDTIMEO is the write timeout. `buffers` lends a read buffer while more is
  * read than `small` holds; tls: NULL for bytes as they are. 0, or -ENOMEM (fd is then still the caller's). */
 int stream_init(struct stream *s, int fd, const struct sockaddr *peer, struct buffers *buffers, struct tls_server *tls,
-		int64_t write_timeout_ns);
+		int64_t write_timeout_ns, bool parks);
 /* Closes fd. */
 void stream_fini(struct stream *s);
 
@@ -64,8 +67,12 @@ static inline void stream_take_off(struct stream *s, uint32_t n)
 
 /* Wait for more bytes, with space for `need` of them from the front on, at most what a buffer holds. Where nothing is left to
  * be taken off, the wait needs no buffer. 0 with at least one byte more, or with none where a burst is over: come again.
- *   0; -ERR_EOF: the end; -ENOMEM; -ERR_TLS; -errno */
+ *   0; -EAGAIN: it parks, and there are no more now, or it has had its turn; -ERR_EOF: the end; -ENOMEM; -ERR_TLS; -errno */
 int stream_more(struct stream *s, uint32_t need);
+
+/* After -EAGAIN: resume p when there is more, or the end. It keeps a borrowed buffer only for bytes that need one. Before this returns
+ * another thread may be the reader. 0; -errno of park_on_socket */
+int stream_park(struct stream *s, struct park *park, struct parked *p);
 
 /* ---- the holder of the baton ---- */
 

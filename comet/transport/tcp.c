@@ -52,6 +52,11 @@ static int tcp_read(struct transport *t, struct packet *p)
 	return 0;
 }
 
+static int tcp_park(struct transport *t, struct park *park, struct parked *p)
+{
+	return stream_park(&tcp_of(t)->stream, park, p);
+}
+
 static bool tcp_has_packet(const struct transport *t)
 {
 	const struct tcp *tcp = tcp_of(t);
@@ -157,10 +162,11 @@ static int tcp_write(struct transport *t, struct haul *h, enum dialect dialect, 
 
 /* ---- ending ---- */
 
-static void tcp_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
+static int tcp_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
 {
 	(void)code, (void)why, (void)wait;
 	stream_finish(&tcp_of(t)->stream);
+	return 0;
 }
 
 static void tcp_shutdown(struct transport *t)
@@ -185,6 +191,7 @@ static const struct sockaddr *tcp_peer(const struct transport *t)
 
 static const struct transport_ops tcp_ops = {
 	.read = tcp_read,
+	.park = tcp_park,
 	.has_packet = tcp_has_packet,
 	.write = tcp_write,
 	.finish_writing = tcp_finish_writing,
@@ -203,7 +210,7 @@ int tcp_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const 
 	if (tcp == NULL)
 		return -ENOMEM;
 	BUG_UNLESS(buffers->size >= PACKET_HEAD_BYTES + (size_t)opt->max_body);
-	if ((rc = stream_init(&tcp->stream, fd, peer, buffers, opt->tls, opt->write_timeout_ns)) < 0) {
+	if ((rc = stream_init(&tcp->stream, fd, peer, buffers, opt->tls, opt->write_timeout_ns, opt->parks)) < 0) {
 		free(tcp);
 		return rc;
 	}

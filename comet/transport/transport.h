@@ -1,7 +1,7 @@
 /* transport: the only thing that knows what a connection is made of. serve and dispatch exist once, for all of them.
  *
- * Threads: read, has_packet and taken belong to the reader; write, ping and finish_writing to the holder of the baton; shutdown
- * and ping_due_ns to any thread; free to the thread that drops the last reference. SPDX-License-Identifier: MIT */
+ * Threads: read, park, has_packet and taken belong to the reader; write, ping and finish_writing to the holder of the baton;
+ * shutdown and ping_due_ns to any thread; free to the thread that drops the last reference. SPDX-License-Identifier: MIT */
 #ifndef COMET_TRANSPORT_TRANSPORT_H
 #define COMET_TRANSPORT_TRANSPORT_H
 
@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "comet/transport/haul.h"
+#include "common/base/park.h"
 #include "common/wire/packet.h"
 #include "common/wire/upgrade.h"
 
@@ -25,11 +26,15 @@ struct transport;
 
 struct transport_ops {
 	/* Read the next packet, or learn of a frame that came in its place: p->kind. Blocks; the connection's deadline bounds it by
-	 * shutdown(). p->body points into the transport's buffer, valid until the next read; that of a PACKET_PING is owned.
-	 *   0; -ERR_EOF; -ERR_CUT; -ETIME (what the handshake writes was not taken in time); -errno
+	 * shutdown(). A transport that parks does not block, and keeps what it has read of a packet. p->body points into the
+	 * transport's buffer, valid until the next read; that of a PACKET_PING is owned.
+	 *   0; -EAGAIN: park it; -ERR_EOF; -ERR_CUT; -ETIME (what the handshake writes was not taken in time); -errno
 	 *   -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as they were read)
 	 *   -ERR_UPGRADE, -ERR_ORIGIN: a handshake that has come to nothing, and is answered */
 	int (*read)(struct transport *t, struct packet *p);
+	/* Nothing is there to be read: read has said -EAGAIN. p is resumed when there is something, or the end, and from the moment
+	 * of this call another thread may read. Only of transports that park. 0; -errno: it cannot wait, and is the caller's. */
+	int (*park)(struct transport *t, struct park *park, struct parked *p);
 	/* Would read return at once? Lets the reader gather answers before they are written. */
 	bool (*has_packet)(const struct transport *t);
 	/* Does the peer speak text, that is the v1 JSON dialect? Known once the first packet was read. NULL: never. */
@@ -48,8 +53,9 @@ struct transport_ops {
 	 *   0; -EAGAIN: not now: the socket is full, something has come, or still may; -ETIMEDOUT: it has not answered; -errno */
 	int (*ping)(struct transport *t);
 	/* Nothing more will be written: the peer sees the end after all that was written. code, why: of the close frame, where
-	 * there is one; wait as for write. The caller holds the baton. */
-	void (*finish_writing)(struct transport *t, int code, const char *why, enum transport_wait wait);
+	 * there is one, the same each time; wait as for write. The caller holds the baton. 0; -EAGAIN: only with TRANSPORT_NOW,
+	 * the frame does not go now, come again. */
+	int (*finish_writing)(struct transport *t, int code, const char *why, enum transport_wait wait);
 	/* Make blocked reads and writes return now, and all later ones fail. */
 	void (*shutdown)(struct transport *t);
 	/* Close the descriptor and free. *t becomes NULL. */
@@ -79,6 +85,11 @@ struct transport {
 static inline int transport_read(struct transport *t, struct packet *p)
 {
 	return t->ops->read(t, p);
+}
+
+static inline int transport_park(struct transport *t, struct park *park, struct parked *p)
+{
+	return t->ops->park(t, park, p);
 }
 
 static inline bool transport_has_packet(const struct transport *t)
@@ -112,9 +123,9 @@ static inline int transport_ping(struct transport *t)
 	return t->ops->ping(t);
 }
 
-static inline void transport_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
+static inline int transport_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
 {
-	t->ops->finish_writing(t, code, why, wait);
+	return t->ops->finish_writing(t, code, why, wait);
 }
 
 static inline bool transport_says_goodbye(const struct transport *t)

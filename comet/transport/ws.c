@@ -44,8 +44,10 @@ struct ws {
 	struct ws_message message; /* the last one */
 	uint32_t taken;            /* bytes that ws_taken has not told */
 	/* the baton's holder only */
-	bool torn;      /* the last write stopped in a frame, or was not taken in time: only the rest may come */
-	unsigned begun; /* messages in the frame that was begun */
+	bool torn;            /* the last write stopped in a frame, or was not taken in time: only the rest may come */
+	unsigned begun;       /* messages in the frame that was begun */
+	int close;            /* what the close frame says, */
+	size_t close_written; /* and how much of it is written */
 	/* set by the reader, read by the thread that finishes writing */
 	atomic_int code; /* to close with; 0: none but the goodbye's own */
 };
@@ -71,13 +73,19 @@ size_t ws_buffer_bytes(uint32_t max_body)
 	return frame > WS_REQUEST_BYTES ? frame : WS_REQUEST_BYTES;
 }
 
-static int write_bytes(struct ws *ws, const void *bytes, size_t n, enum transport_wait wait)
+static int write_on(struct ws *ws, const void *bytes, size_t n, enum transport_wait wait, size_t *written)
 {
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)bytes, .iov_len = n};
 	const unsigned end = 1;
+
+	return stream_write(&ws->stream, &iov, &end, 1, wait, written);
+}
+
+static int write_bytes(struct ws *ws, const void *bytes, size_t n, enum transport_wait wait)
+{
 	size_t written = 0;
 
-	return stream_write(&ws->stream, &iov, &end, 1, wait, &written);
+	return write_on(ws, bytes, n, wait, &written);
 }
 
 /* ---- the handshake ---- */
@@ -271,6 +279,11 @@ static int ws_read(struct transport *t, struct packet *p)
 	return e.kind == WS_MESSAGE ? take_message(ws, &e, p) : rc;
 }
 
+static int ws_park(struct transport *t, struct park *park, struct parked *p)
+{
+	return stream_park(&ws_of(t)->stream, park, p);
+}
+
 static bool ws_has_packet(const struct transport *t)
 {
 	const struct ws *ws = ws_of(t);
@@ -374,15 +387,19 @@ static int ws_send_ping(struct transport *t)
 
 /* ---- ending ---- */
 
-static void ws_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
+static int ws_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
 {
 	struct ws *ws = ws_of(t);
 	uint8_t frame[2 + WS_CONTROL_BYTES];
 	int own = atomic_load(&ws->code);
 
-	if (ws->open && !ws->torn)
-		(void)write_bytes(ws, frame, ws_close_put(frame, own != 0 ? own : code, why), wait);
+	if (ws->close == 0)
+		ws->close = own != 0 ? own : code; /* the same bytes, should they go in two parts */
+	if (ws->open && !ws->torn &&
+	    write_on(ws, frame, ws_close_put(frame, ws->close, why), wait, &ws->close_written) == -EAGAIN)
+		return -EAGAIN;
 	stream_finish(&ws->stream);
+	return 0;
 }
 
 static void ws_shutdown(struct transport *t)
@@ -409,6 +426,7 @@ static const struct sockaddr *ws_peer(const struct transport *t)
 
 static const struct transport_ops ws_ops = {
 	.read = ws_read,
+	.park = ws_park,
 	.has_packet = ws_has_packet,
 	.is_text = ws_is_text,
 	.taken = ws_taken,
@@ -432,7 +450,7 @@ int ws_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const s
 	if (ws == NULL)
 		return -ENOMEM;
 	BUG_UNLESS(buffers->size >= ws_buffer_bytes(opt->max_body));
-	if ((rc = stream_init(&ws->stream, fd, peer, buffers, opt->tls, opt->write_timeout_ns)) < 0) {
+	if ((rc = stream_init(&ws->stream, fd, peer, buffers, opt->tls, opt->write_timeout_ns, opt->parks)) < 0) {
 		free(ws);
 		return rc;
 	}

@@ -29,6 +29,7 @@ struct ws_options {
 	const char *upgrade_headers; /* which of the request a back end hears of, beside its query; NULL: nothing */
 	bool deflate;                /* take permessage-deflate where it is offered */
 	struct tls_server *tls;      /* NULL: bytes as they are */
+	bool parks;                  /* reads don't wait, see transport.h */
 	int64_t write_timeout_ns;    /* also set as the socket's SO_SNDTIMEO by the thread that accepted it */
 };
 

@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
+#include "common/base/stack.h"
 
 #define SPARE_NS (2 * CLOCK_SEC)
 
@@ -231,6 +233,16 @@ static int start_waiter(struct park *park)
 
 /* ---- parking ---- */
 
+/* ThreadSanitizer believes that epoll_ctl() still looks at fd when another thread has it. */
+static int control(int epoll, int op, int fd, struct epoll_event *event)
+{
+#if defined(__SANITIZE_THREAD__) || STACK_HAS(thread_sanitizer)
+	return (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
+#else
+	return epoll_ctl(epoll, op, fd, event);
+#endif
+}
+
 int park_on_socket(struct park *park, struct parked *p, int fd, uint32_t events)
 {
 	struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = p};
@@ -239,7 +251,7 @@ int park_on_socket(struct park *park, struct parked *p, int fd, uint32_t events)
 	p->has_turn = false;
 	/* Before: once epoll has it, it may be gone. */
 	atomic_store_explicit(&p->known, true, memory_order_release);
-	if (epoll_ctl(park->epoll, was_known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0)
+	if (control(park->epoll, was_known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0)
 		return 0;
 	atomic_store_explicit(&p->known, was_known, memory_order_relaxed);
 	return -errno;

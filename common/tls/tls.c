@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -37,6 +38,12 @@ struct tls {
 #define TLS_MAGIC 0x7c155711
 	struct tls_server *server;
 	int fd;
+	/* the reader's */
+	bool has_more;
+	bool waits_to_write;
+	bool waits_to_sign;
+	bool in_turn; /* set once */
+	struct tls_guest guest;
 	/* under lock */
 	struct lock lock;
 	SSL *ssl;
@@ -130,6 +137,7 @@ void tls_free(struct tls **reference)
 	struct tls *tls = *reference;
 
 	OBJ_CHECK(tls, TLS_MAGIC);
+	tls_gate_forget(&tls->server->gate, &tls->guest); /* it may never have used its place */
 	SSL_free(tls->ssl);
 	lock_fini(&tls->lock);
 	tls->magic = 0;
@@ -201,6 +209,8 @@ static int read_now(struct tls *tls, bool may_sign, void *bytes, size_t max, sho
 		rc = n;
 	else
 		rc = outcome_locked(tls, n, events);
+	tls->has_more = rc > 0 && SSL_has_pending(tls->ssl);
+	tls->waits_to_write = rc == -EAGAIN && *events == POLLOUT;
 	lock_drop(&tls->lock);
 	return rc;
 }
@@ -217,6 +227,19 @@ static int sign_and_read(struct tls *tls, void *bytes, size_t max, short *events
 	return rc;
 }
 
+/* The same without waiting for one, or without one where nobody parks: -EAGAIN, and tls_park waits. */
+static int sign_now(struct tls *tls, void *bytes, size_t max, short *events)
+{
+	int rc = tls->in_turn ? tls_gate_try(&tls->server->gate, &tls->guest) : 0;
+
+	tls->waits_to_sign = rc == -EAGAIN;
+	if (rc < 0)
+		return rc;
+	rc = read_now(tls, true, bytes, max, events);
+	tls_gate_forget(&tls->server->gate, &tls->guest);
+	return rc;
+}
+
 ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait)
 {
 	short events = POLLIN;
@@ -224,13 +247,39 @@ ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait)
 
 	OBJ_CHECK(tls, TLS_MAGIC);
 	for (;;) {
-		if ((rc = read_now(tls, !wait, bytes, max, &events)) == -EBUSY)
-			rc = sign_and_read(tls, bytes, max, &events);
+		if ((rc = read_now(tls, false, bytes, max, &events)) == -EBUSY)
+			rc = wait ? sign_and_read(tls, bytes, max, &events) : sign_now(tls, bytes, max, &events);
 		if (rc != -EAGAIN || !wait)
 			break;
 		(void)wait_for(tls, events, 0); /* the connection's deadline ends it, with a shutdown of the socket */
 	}
 	return rc == -ERR_EOF ? 0 : rc;
+}
+
+bool tls_has_more(const struct tls *tls)
+{
+	return tls->has_more;
+}
+
+void tls_sign_in_turn(struct tls *tls)
+{
+	tls->in_turn = true;
+}
+
+int tls_park(struct tls *tls, struct park *park, struct parked *p)
+{
+	OBJ_CHECK(tls, TLS_MAGIC);
+	if (!tls->waits_to_sign)
+		return park_on_socket(park, p, tls->fd, tls->waits_to_write ? EPOLLOUT : EPOLLIN | EPOLLRDHUP);
+	tls->waits_to_sign = false;
+	tls_gate_park(&tls->server->gate, &tls->guest, park, p);
+	return 0;
+}
+
+void tls_shut(struct tls *tls)
+{
+	OBJ_CHECK(tls, TLS_MAGIC);
+	tls_gate_send_away(&tls->server->gate, &tls->guest);
 }
 
 /* How many bytes of a record are counted when it was made, but not taken. */

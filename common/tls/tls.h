@@ -8,6 +8,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "common/base/park.h"
 #include "common/base/reload.h"
 
 struct tls_certs;
@@ -33,6 +34,18 @@ void tls_free(struct tls **tls);
  * A handshake that has to sign waits in the gate (tls_gate.h), with `wait`; ten seconds at most: -ETIME.
  * More than 0: so many bytes; 0: the end, as the peer announced it or not; -EAGAIN: none are there now; -ERR_TLS; -errno */
 ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait);
+
+/* After tls_read, for the same thread: are there more bytes that the socket need not bring? */
+bool tls_has_more(const struct tls *tls);
+/* Its handshake shall wait for its turn to sign also in a tls_read that does not wait: it then says -EAGAIN, and tls_park waits. Before
+ * the first tls_read. */
+void tls_sign_in_turn(struct tls *tls);
+/* After tls_read has said -EAGAIN: resume p when it has more to say, whatever it waits for: bytes from the peer or its taking some,
+ * as in a handshake, or its turn to sign. The reader, which then is another thread. 0; -errno of park_on_socket */
+int tls_park(struct tls *tls, struct park *park, struct parked *p);
+
+/* The socket was shut down: a handshake that waits for its turn to sign need not. Any thread. */
+void tls_shut(struct tls *tls);
 
 /* Write these, up to deadline_ns (clock_now_ns); 0: without waiting. *written is what need not be given again. Of a record
  * that the socket has not taken whole, which may be many pieces of iov, only the first byte counts: so what is counted beyond

@@ -30,7 +30,7 @@ DEFAULTS = {
     "http.bind": "127.0.0.1:0",
     "server.drain_timeout": "100ms",
     "server.drain_grace": "0",
-    # COMET_TEST_SETTINGS="protocol.baton=off" runs the tests that way.
+    # COMET_TEST_SETTINGS="protocol.park=off" runs the tests that way.
     **dict(assignment.split("=", 1) for assignment in os.environ.get("COMET_TEST_SETTINGS", "").split()),
 }
 # What comet starts itself once more for, comet/main.c: given before, it need not. test_scale has that start.
@@ -221,15 +221,23 @@ class Comet:
         """Wait until no connection is left."""
         self.wait_metric("comet_connections", 0, timeout)
 
+    @property
+    def parks(self):
+        """An idle connection has no thread, else it has two."""
+        return not {"off", "no"} & {self.settings.get("protocol.park"), self.settings.get("protocol.baton")}
+
     def threads(self):
         """Readers and dispatchers: the threads that connections cost."""
+        return sum(name in ("reader", "dispatcher") for name in self.thread_names())
+
+    def thread_names(self):
         names = []
         for task in pathlib.Path(f"/proc/{self.pid}/task").iterdir():
             try:
                 names.append((task / "comm").read_text().strip())
             except OSError:
                 pass  # it has just ended
-        return sum(name in ("reader", "dispatcher") for name in names)
+        return names
 
     def freeze(self):
         """Stop every thread; until it is awake the main thread has not told the others yet, and they go on."""

@@ -15,7 +15,24 @@ def test_auth_is_answered_with_an_empty_body_and_the_clients_version_and_seq(con
     assert house.metrics()("comet_authenticated_total") == 1
 
 
-def test_handshake_holds_one_thread_and_a_session_two(connect, house):
+def test_neither_a_handshake_nor_a_session_holds_a_thread(connect, house):
+    if not house.parks:
+        pytest.skip("the test below is for that")
+    client = connect.raw()
+    client.send(Op.HEARTBEAT)
+    wait_until(lambda: house.metrics()("comet_bytes_in_total") > 0, "the packet is read")
+    house.wait_metric("comet_parked", 1)
+    client.auth(mid=7)
+    client.heartbeat()
+    house.wait_metric("comet_parked", 1)
+    assert house.threads() == 0
+    client.close()
+    house.wait_empty()
+    house.wait_metric("comet_parked", 0)
+
+
+@pytest.mark.settings("protocol.park=off")
+def test_without_parking_a_handshake_holds_one_thread_and_a_session_two(connect, house):
     before = house.threads()
     client = connect.raw()
     client.send(Op.HEARTBEAT)

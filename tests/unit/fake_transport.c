@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "comet/goodbye.h"
 #include "common/base/err.h"
@@ -20,9 +23,20 @@ static void lock(struct fake_transport *f)
 	BUG_UNLESS(pthread_mutex_lock(&f->mutex) == 0);
 }
 
+static bool is_readable_locked(const struct fake_transport *f)
+{
+	return f->shut || f->n_read < f->n_sent || f->read_rc != 0;
+}
+
 /* Every change may be what somebody waits for. */
 static void unlock(struct fake_transport *f)
 {
+	eventfd_t times;
+
+	if (is_readable_locked(f))
+		(void)eventfd_write(f->bell, 1);
+	else
+		(void)eventfd_read(f->bell, &times);
 	(void)pthread_cond_broadcast(&f->changed);
 	BUG_UNLESS(pthread_mutex_unlock(&f->mutex) == 0);
 }
@@ -35,9 +49,11 @@ static int fake_read(struct transport *t, struct packet *p)
 	int rc = 0;
 
 	lock(f);
-	while (!f->shut && f->n_read == f->n_sent && f->read_rc == 0)
+	while (!is_readable_locked(f) && !f->parks)
 		(void)pthread_cond_wait(&f->changed, &f->mutex);
-	if (f->shut) {
+	if (!is_readable_locked(f)) {
+		rc = -EAGAIN;
+	} else if (f->shut) {
 		rc = -ERR_EOF;
 	} else if (f->n_read < f->n_sent) {
 		struct fake_packet *from = &f->sent[f->n_read++];
@@ -55,6 +71,11 @@ static int fake_read(struct transport *t, struct packet *p)
 	}
 	unlock(f);
 	return rc;
+}
+
+static int fake_park(struct transport *t, struct park *park, struct parked *p)
+{
+	return park_on_socket(park, p, fake_of(t)->bell, EPOLLIN);
 }
 
 static bool fake_has_packet(const struct transport *t)
@@ -125,7 +146,7 @@ static int fake_write(struct transport *t, struct haul *h, enum dialect dialect,
 	return rc;
 }
 
-static void fake_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
+static int fake_finish_writing(struct transport *t, int code, const char *why, enum transport_wait wait)
 {
 	struct fake_transport *f = fake_of(t);
 
@@ -135,6 +156,7 @@ static void fake_finish_writing(struct transport *t, int code, const char *why, 
 	f->finish_code = code;
 	(void)snprintf(f->finish_why, sizeof(f->finish_why), "%s", why);
 	unlock(f);
+	return 0;
 }
 
 static void fake_shutdown(struct transport *t)
@@ -164,6 +186,7 @@ static const struct sockaddr *fake_peer(const struct transport *t)
 
 static const struct transport_ops fake_ops = {
 	.read = fake_read,
+	.park = fake_park,
 	.has_packet = fake_has_packet,
 	.write = fake_write,
 	.finish_writing = fake_finish_writing,
@@ -217,6 +240,7 @@ void fake_init(struct fake_transport *f)
 	f->peer.v4 = (struct sockaddr_in){
 		.sin_family = AF_INET, .sin_port = htons(1234), .sin_addr.s_addr = htonl(0xc0000201)}; /* 192.0.2.1 */
 	f->takes = FAKE_UNLIMITED;
+	BUG_UNLESS((f->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
 	BUG_UNLESS((f->got = calloc(FAKE_GOT_MAX, sizeof(*f->got))) != NULL);
 	BUG_UNLESS(pthread_mutex_init(&f->mutex, NULL) == 0);
 	BUG_UNLESS(pthread_cond_init(&f->changed, NULL) == 0);
@@ -226,6 +250,7 @@ void fake_fini(struct fake_transport *f)
 {
 	(void)pthread_cond_destroy(&f->changed);
 	(void)pthread_mutex_destroy(&f->mutex);
+	(void)close(f->bell);
 	free(f->got);
 	f->got = NULL;
 }
@@ -358,7 +383,7 @@ struct connection *fake_connection(struct fake_transport *f, const char *key, ui
 	static struct goodbye nowhere;
 	struct connection *c;
 
-	f->options = (struct connection_options){*opt, INT64_C(10000000000), &nowhere};
+	f->options = (struct connection_options){*opt, INT64_C(10000000000), &nowhere, NULL};
 	BUG_UNLESS(connection_new(&f->base, &f->options, &c) == 0);
 	BUG_UNLESS(seat_copy(&(struct seat){.key = key, .session_id = session_id}, &c->seat) == 0);
 	atomic_store(&c->in_handshake, false);

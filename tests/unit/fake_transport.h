@@ -29,6 +29,8 @@ struct fake_transport {
 	struct transport base;
 	struct peer peer; /* 192.0.2.1:1234 */
 	struct connection_options options;
+	bool parks; /* reads don't wait; set before its connection is there */
+	int bell;   /* an eventfd: read has something to return */
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	/* under mutex: from the peer */

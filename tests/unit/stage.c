@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/reader.h"
+#include "comet/serve.h"
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
@@ -193,12 +195,17 @@ void stage_up(struct stage *s)
 		.renew_online = logic_renew_online,
 		.join = logic_join,
 		.receive = logic_receive,
+		.waits_to_ask = true,
+		.waits_to_tell = true,
 		.self = l,
 	};
+	if (s->parks)
+		assert_int_equal(serve_park(&s->server), 0);
 }
 
 void stage_down(struct stage *s)
 {
+	reader_stop_park(&s->server);
 	until(thread_reap() == 0);
 	thread_fini();
 	server_fini(&s->server);
@@ -233,6 +240,7 @@ struct connection *stage_guest(struct stage *s, struct fake_transport *f)
 {
 	struct connection *c;
 
+	f->parks = s->parks;
 	assert_int_equal(connection_new(&f->base, &s->server.connection, &c), 0);
 	assert_int_equal(admission_enter(&s->server.admission, &f->peer.any, false, &c->ticket), CLOSE_NONE);
 	return c;

@@ -37,6 +37,7 @@ struct stage_logic {
 };
 
 struct stage {
+	bool parks; /* set between stage_set and stage_up: its connections are parked */
 	struct config cfg;
 	struct server server;
 	struct stage_logic logic;

@@ -213,7 +213,7 @@ static void assert_machine_allows(int64_t connections, int64_t callers, const ch
 {
 	char text[64];
 
-	assert_int_equal(admission_machine_max(callers, text, sizeof(text)), connections);
+	assert_int_equal(admission_machine_max(callers, false, text, sizeof(text)), connections);
 	assert_string_equal(text, limit);
 }
 

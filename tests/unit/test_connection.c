@@ -22,7 +22,7 @@
 #define WRITE_TIMEOUT_NS (10 * CLOCK_SEC)
 
 static struct goodbye nowhere;
-static const struct connection_options opt = {{.ring_size = 2, .queue_max = 4}, WRITE_TIMEOUT_NS, &nowhere};
+static const struct connection_options opt = {{.ring_size = 2, .queue_max = 4}, WRITE_TIMEOUT_NS, &nowhere, NULL};
 static struct fake_transport peer;
 static struct timer *timer;
 static struct connection *c;

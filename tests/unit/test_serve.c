@@ -28,10 +28,14 @@ static struct stage stage;
 static struct fake_transport peers[PEERS];
 static struct fake_transport *const peer = &peers[0];
 
+/* Each case is run with two threads a connection, and again with parking. */
+static bool parks;
+
 static int set_up(void **state)
 {
 	(void)state;
 	stage_set(&stage);
+	stage.parks = parks;
 	stage_up(&stage);
 	for (unsigned i = 0; i < PEERS; i++)
 		fake_init(&peers[i]);
@@ -865,7 +869,7 @@ static void without_memory_for_its_deadline_a_client_is_told_and_cut_off(void **
 		assert_int_equal(timer_add(timer, &first[i], INT64_MAX), 0);
 	c = stage_guest(&stage, peer);
 	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_int_equal(serve_start(&stage.server, c), 0);
+	assert_int_equal(serve_start(&stage.server, c), -ENOMEM);
 	until_gone(peer);
 	assert_int_equal(
 		told_goodbye(peer, "{\"code\":12,\"reason\":\"the server has no memory left, try again later\"}"), 1);
@@ -997,14 +1001,20 @@ int main(void)
 		serve_test(a_cut_inside_a_packet_is_not_a_clients_leaving),
 		serve_test(a_write_that_fails_ends_the_reader_too),
 		serve_test(a_client_that_left_is_not_waited_for),
-		serve_test(without_a_thread_for_its_reader_a_client_is_told),
-		serve_test(without_memory_for_its_readers_stack_a_client_is_told),
-		serve_test(without_a_thread_for_its_dispatcher_a_client_is_told),
 		serve_test(without_memory_for_its_deadline_a_client_is_told_and_cut_off),
 		serve_test(without_memory_in_the_handshake_a_client_is_told),
 		serve_test(without_memory_for_an_answer_a_client_is_told),
 		serve_test(a_traced_client_leaves_its_story_in_the_file),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	const struct CMUnitTest threads[] = {
+		serve_test(without_a_thread_for_its_reader_a_client_is_told),
+		serve_test(without_memory_for_its_readers_stack_a_client_is_told),
+		serve_test(without_a_thread_for_its_dispatcher_a_client_is_told),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	failed += cmocka_run_group_tests(threads, NULL, NULL);
+	parks = true;
+	return failed + cmocka_run_group_tests_name("parked", tests, NULL, NULL);
 }

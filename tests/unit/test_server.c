@@ -138,7 +138,7 @@ static void without_a_setting_the_machine_limits_the_connections(void **state)
 	cfg.limits_connections = 0;
 	assert_int_equal(server_init(&other, &cfg, 1), 0);
 	assert_int_equal(other.admission.opt.connections_max,
-			 admission_machine_max(cfg.http_callers, text, sizeof(text)));
+			 admission_machine_max(cfg.http_callers, true, text, sizeof(text)));
 	server_fini(&other);
 }
 

@@ -1,0 +1,123 @@
+/* arrival: see arrival.h. On the reader's thread. SPDX-License-Identifier: MIT */
+#include "comet/arrival.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comet/whitelist.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "common/base/peer.h"
+
+static int take_session(struct connection *c, const struct wire_session *session)
+{
+	const struct seat seat = wire_session_seat(session);
+	int rc;
+
+	/* A client that speaks text is answered in text, whatever the token looks like. */
+	c->dialect = transport_is_text(c->transport) ? DIALECT_V1_JSON : session->dialect;
+	c->heartbeat_ns = session->heartbeat_ms * CLOCK_MS;
+	c->renewed_ns = clock_now_ns();
+	connection_set_lifetime(c, session->lifetime_ms);
+	if ((rc = seat_copy(&seat, &c->seat)) < 0)
+		return rc;
+	if (whitelist_contains(&c->server->whitelist, c->seat.key))
+		c->trace = &c->server->whitelist;
+	if (c->dialect != DIALECT_V2) {
+		channel_watch_all(&c->channel);
+		return 0;
+	}
+	rc = channel_watch(&c->channel, session->accepts, session->n_accepts, (size_t)c->server->cfg->limits_accepts);
+	if (rc == -ENOBUFS)
+		(void)connection_shutdown(c, CLOSE_ACCEPTS);
+	return rc;
+}
+
+/* From here on pushes find it; they wait in its mailbox until the dispatcher runs, so AUTH_REPLY goes first. */
+static int put_into_bucket(struct server *s, struct connection *c, const char *room)
+{
+	struct connection *replaced;
+	int rc = bucket_put(server_bucket(s, c->seat.key), c, room, &replaced);
+
+	if (rc == -EEXIST) {
+		count(COUNT_REPLACED);
+		(void)connection_shutdown(c, CLOSE_REPLACED);
+		return rc;
+	}
+	if (rc < 0)
+		return rc;
+	count(COUNT_AUTHENTICATED);
+	count(COUNT_ONLINE);
+	c->in_bucket = true;
+	if (replaced != NULL) {
+		count(COUNT_REPLACED);
+		(void)connection_shutdown(replaced, CLOSE_REPLACED);
+		connection_unref(&replaced);
+	}
+	/* A drain that listed the online connections before this one was there has set the flag before. */
+	if (atomic_load(&s->admission.draining))
+		(void)connection_shutdown(c, CLOSE_DRAINING);
+	return 0;
+}
+
+/* The client comes from another comet, which had the key until here: so no push falls between the two. */
+static int take_over(struct server *s, struct connection *c)
+{
+	int rc = logic_client_take_over(&s->logic, &c->seat);
+
+	if (rc < 0) {
+		count(COUNT_LOGIC_FAILED);
+		(void)connection_shutdown(c, close_reason_of_connect(rc));
+	}
+	return rc;
+}
+
+/* All who must know that it is in, after the bucket does, and before the client itself. */
+static int announce(struct server *s, struct connection *c, const struct wire_session *session)
+{
+	admission_pass(&s->admission, &c->ticket);
+	logic_client_arrived(&s->logic, &c->seat);
+	if (session->room[0] != '\0')
+		logic_client_join(&s->logic, session->room);
+	if (!session->takes_over || connection_is_closing(c))
+		return 0;
+	return take_over(s, c);
+}
+
+/* Ask logic, and register what it says. The session is large and gone when this returns, so that a reader that waits for
+ * packets has a small stack: hence noinline. */
+__attribute__((noinline)) int arrive(struct server *s, struct connection *c, struct packet *p)
+{
+	struct wire_session session = {0};
+	char peer[TRANSPORT_PEER_BYTES];
+	struct wire_connect request = {.token = p->body, .token_bytes = p->body_bytes, .peer = peer};
+	int64_t asked_ns = clock_now_ns();
+	int rc;
+
+	peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
+	request.upgrade = c->transport->upgrade;
+	rc = logic_client_connect(&s->logic, &request, &session);
+	upgrade_drop(&c->transport->upgrade);
+	if (rc == 0 || rc == -ERR_REFUSED) /* what gave up has its own counter */
+		count_observe(COUNT_AUTH, clock_now_ns() - asked_ns);
+	if (rc < 0) {
+		count(rc == -ERR_REFUSED ? COUNT_AUTH_REFUSED : COUNT_LOGIC_FAILED);
+		if (session.refusal[0] != '\0')
+			c->refusal = strdup(session.refusal); /* without memory the table's words must do */
+		(void)connection_shutdown(c, close_reason_of_connect(rc));
+		return rc;
+	}
+	if ((rc = take_session(c, &session)) == 0)
+		rc = put_into_bucket(s, c, session.room);
+	if (rc == 0)
+		rc = announce(s, c, &session);
+	if (c->seat.key == NULL) { /* no memory even to remember it by: leave() cannot tell logic */
+		const struct seat seat = wire_session_seat(&session);
+
+		logic_client_disconnect(&s->logic, &seat);
+	}
+	free(session.accepts);
+	return rc;
+}

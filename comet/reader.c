@@ -1,0 +1,118 @@
+/* reader: see reader.h. On the reader's thread. What counts the parked is done before parking: afterwards the connection may be
+ * gone. SPDX-License-Identifier: MIT */
+#include "comet/reader.h"
+
+#include <errno.h>
+
+#include "comet/dispatch.h"
+#include "common/base/clock.h"
+#include "common/base/cores.h"
+#include "common/base/counters.h"
+
+int reader_wait_for_bytes(struct connection *c)
+{
+	int rc;
+
+	count_add(COUNT_PARKED, 1);
+	if ((rc = transport_park(c->transport, c->opt->park, &c->parked)) == 0)
+		return READER_PARKED;
+	count_add(COUNT_PARKED, -1);
+	return rc;
+}
+
+static int sleep_until_woken(struct connection *c)
+{
+	count_add(COUNT_PARKED, 1);
+	park_asleep(c->opt->park, &c->parked);
+	return READER_PARKED;
+}
+
+int reader_wait_for_slot(struct connection *c, struct packet **p)
+{
+	int rc = channel_ring_set(&c->channel, p);
+
+	return rc == -EAGAIN ? sleep_until_woken(c) : rc;
+}
+
+int reader_hold_back(struct connection *c)
+{
+	if (c->held_until_ns == 0)
+		return 0;
+	if (!reader_parks(c)) {
+		if (channel_pause(&c->channel, c->held_until_ns) < 0)
+			return -EPIPE;
+	} else if (channel_expect(&c->channel) < 0) {
+		return -EPIPE;
+	} else if (clock_now_ns() < c->held_until_ns) {
+		count_add(COUNT_PARKED, 1);
+		connection_park_until(c, c->held_until_ns);
+		return READER_PARKED;
+	}
+	c->held_until_ns = 0;
+	return 0;
+}
+
+int reader_yield(struct connection *c)
+{
+	count_add(COUNT_PARKED, 1);
+	park_yield(c->opt->park, &c->parked);
+	return READER_PARKED;
+}
+
+int reader_join(struct connection *c)
+{
+	return channel_join(&c->channel) ? 0 : sleep_until_woken(c);
+}
+
+int reader_block(struct connection *c, bool waits)
+{
+	c->in_hand = false;
+	if (!waits || !reader_parks(c))
+		return 0;
+	if (channel_expect(&c->channel) < 0)
+		return -EPIPE;
+	c->in_hand = true;
+	count_add(COUNT_PARKED, 1);
+	if (!park_block(c->opt->park, &c->parked))
+		return READER_PARKED;
+	count_add(COUNT_PARKED, -1);
+	c->in_hand = false;
+	return 0;
+}
+
+void reader_unblock(struct connection *c, bool waits)
+{
+	if (waits && reader_parks(c))
+		park_unblock(c->opt->park);
+}
+
+void reader_resumed(void)
+{
+	count_add(COUNT_PARKED, -1);
+	count(COUNT_WAKES);
+}
+
+int reader_start_park(struct server *s, void (*resume)(struct parked *p))
+{
+	const struct park_options opt = {
+		.name = "waiter",
+		.kind = THREAD_CONNECTION,
+		/* One core serves others while it signs a TLS handshake. */
+		.waiters = cores() > 1 ? cores() : 2,
+		.blocked_max = (unsigned)s->cfg->logic_calls,
+		.resume = resume,
+	};
+	int rc = park_start(&opt, &s->connection.park);
+
+	if (rc == 0)
+		s->connection.channel.calls = &dispatch_calls;
+	return rc;
+}
+
+void reader_stop_park(struct server *s)
+{
+	if (s->connection.park == NULL)
+		return;
+	park_stop(&s->connection.park);
+	s->connection.channel.calls = NULL;
+}
