@@ -10,13 +10,15 @@
 
 /* The assembler puts the files into the read-only data; their paths are seen from where make runs. The Makefile lists these
  * files too, since the compiler does not tell it of them. */
-#define script(name, arguments, repeat)                                                                                \
+#define PLAIN ""
+#define MORE  ".incbin \"cluster/lua/more.lua\"\n"
+#define TRIM  ".incbin \"cluster/lua/trim.lua\"\n"
+#define script(name, arguments, repeat, definitions)                                                                   \
 	__asm__(".pushsection .rodata\n"                                                                               \
 		".globl lua_" #name ", lua_" #name "_end\n"                                                            \
 		".hidden lua_" #name ", lua_" #name "_end\n"                                                           \
 		"lua_" #name ":\n"                                                                                     \
-		".incbin \"cluster/lua/prelude.lua\"\n"                                                                \
-		".incbin \"cluster/lua/" #name ".lua\"\n"                                                              \
+		".incbin \"cluster/lua/prelude.lua\"\n" definitions ".incbin \"cluster/lua/" #name ".lua\"\n"          \
 		"lua_" #name "_end:\n"                                                                                 \
 		".popsection\n");                                                                                      \
 	extern const char lua_##name[], lua_##name##_end[];                                                            \

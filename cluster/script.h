@@ -6,7 +6,7 @@
 #include "common/redis/redis_pipe.h"
 
 /* script_connect, script_renew, ... */
-#define script(name, arguments, repeat) extern const struct redis_script script_##name;
+#define script(name, arguments, repeat, definitions) extern const struct redis_script script_##name;
 #include "cluster/script.def"
 #undef script
 

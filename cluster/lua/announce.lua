@@ -3,6 +3,7 @@
 local now = time()
 local word, number = schema(ARGV[3], now, ARGV[2])
 if word ~= 'ok' then return {word, number} end
+generation_of(now)
 redis.call('ZADD', prefix .. 'logics', now + ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', prefix .. 'logics', '-inf', now - 60000)
 return {'ok', whole(now)}

@@ -2,16 +2,9 @@
 -- generation that the caller knows, lease, 'keys' | 'mids', each key or mid
 --   -> 'unsure' | 'ok', generation (the new one once all comets have said that they are all there), key, server and id of each
 local known, lease, by = unpack(ARGV, 1, 3)
-local now = time()
-local generation = generation_of(now)
+local generation = redis.call('GET', prefix .. 'generation')
 local found = {'ok', generation}
 local missing = false
-
--- A lease that is gone while its comet has a name has vanished, or was never there: either way nobody knows.
-local function vanished(epoch, server)
-	return epoch ~= '0' and redis.call('EXISTS', prefix .. 'server:' .. server) == 0
-		and redis.call('SISMEMBER', prefix .. 'servers', server) == 1
-end
 
 -- False: this key is no longer the user's.
 local function look(key, mid)
@@ -21,52 +14,53 @@ local function look(key, mid)
 		return false
 	end
 	if mid and its_mid ~= mid then return false end
-	if valid(epoch, server) then
+	local is_epoch = redis.call('HGET', prefix .. 'server:' .. server, 'epoch')
+	if is_epoch == epoch then
 		found[#found + 1] = key
 		found[#found + 1] = server
 		found[#found + 1] = id
-	elseif vanished(epoch, server) then
-		missing = true
+	elseif not is_epoch and epoch ~= '0' and redis.call('SISMEMBER', prefix .. 'servers', server) == 1 then
+		missing = true -- its comet's lease has vanished
 	end
 	return epoch ~= '0'
 end
 
-local function look_for_user(mid)
-	local keys = redis.call('SMEMBERS', prefix .. 'mid:' .. mid)
-	if #keys == 0 then missing = true end
-	for _, key in ipairs(keys) do
-		if not look(key, mid) then redis.call('SREM', prefix .. 'mid:' .. mid, key) end
-	end
-end
-
--- Where Redis evicts keys: has it since a comet asked last?
-local function evicts()
-	local policy = redis.call('HGET', prefix .. 'redis', 'policy')
-	if not policy or policy == 'noeviction' or (evicted() or 0) == 0 then return false end
-	begin_generation(0, true)
-	return true
-end
-
--- "Nobody" would be a lie while a comet registers its connections again, or should: it has not said that they are there, or no lease
--- stands, since the clock has jumped.
+-- "Nobody" would be a lie while comets register connections again, or should.
 local function sure()
-	local all = comets()
-	if not all or young(generation, known, now, lease) or evicts() then return false end
-	local one_stands = #all == 0
+	local now = time()
+	if not generation or young(generation, known, now, lease) then return false end
+	local policy, evicted, comets = unpack(redis.call('HMGET', prefix .. 'redis', 'policy', 'evicted', 'comets'))
+	-- Keys were evicted since a comet has looked, which it does at each renewal.
+	if policy and policy ~= 'noeviction' then
+		local info = redis.pcall('INFO', 'stats')
+		if type(info) == 'string' and string.match(info, 'evicted_keys:(%d+)') ~= evicted then return false end
+	end
+	local all = redis.call('SMEMBERS', prefix .. 'servers')
+	-- All names have vanished, or no lease stands, since the clock has jumped.
+	local one_stands = #all == 0 and (not comets or comets == '0')
 	for _, server in ipairs(all) do
 		local registering, updated = unpack(redis.call('HMGET', prefix .. 'server:' .. server, 'registering', 'updated'))
 		if registering == '1' or not updated then return false end
 		one_stands = one_stands or stands(updated, now, lease)
+		-- All have said so under this generation already.
+		if one_stands and known == generation then break end
 	end
 	return one_stands
 end
 
 for i = 4, #ARGV do
-	if by == 'mids' then look_for_user(ARGV[i]) else look(ARGV[i]) end
+	if by == 'mids' then
+		local keys = redis.call('SMEMBERS', prefix .. 'mid:' .. ARGV[i])
+		missing = missing or #keys == 0
+		for _, key in ipairs(keys) do
+			if not look(key, ARGV[i]) then redis.call('SREM', prefix .. 'mid:' .. ARGV[i], key) end
+		end
+	else
+		look(ARGV[i])
+	end
 end
-if missing or known ~= generation then
+if (missing or known ~= generation) and not sure() then
 	-- Of a user's connections some may be there and others not.
-	if sure() then return found end
 	if missing or by == 'mids' then return {'unsure'} end
 	found[2] = known
 end

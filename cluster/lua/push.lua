@@ -4,65 +4,54 @@
 --    | 'ok', generation, then of each comet: server, epoch, number of the entry
 local length, bytes, lease, known, to, room, n_keys = unpack(ARGV, 1, 7)
 local now = time()
-local generation = generation_of(now)
-if young(generation, known, now, lease) then return {'young'} end
+local generation = redis.call('GET', prefix .. 'generation')
+if not generation or young(generation, known, now, lease) then return {'young'} end
 -- Since the caller looked where they are, any of them may have gone to another comet.
 for i = 8, 7 + n_keys do
 	local id, _, epoch, server = session(ARGV[i])
 	if id and server ~= to and valid(epoch, server) then return {'moved'} end
 end
-local fields = {}
-for i = 8 + n_keys, #ARGV do fields[#fields + 1] = ARGV[i] end
-local servers = to ~= '' and {to} or comets()
-if not servers then return {'young'} end
-local mark = '#' .. generation
-local epochs, vanished = {}, false
+local servers = to ~= '' and {to} or redis.call('SMEMBERS', prefix .. 'servers')
+if #servers == 0 and (redis.call('HGET', prefix .. 'redis', 'comets') or '0') ~= '0' then return {'young'} end
 
 -- A comet that has not renewed its lease, or lost data, may have rooms that it could not tell of; so may one whose rooms do not have
 -- the mark that they were all written under this generation.
-local function concerns(server)
-	local updated, registering, epoch =
-		unpack(redis.call('HMGET', prefix .. 'server:' .. server, 'updated', 'registering', 'epoch'))
-	epochs[server] = epoch or '0'
-	if not updated then
-		vanished = to == ''
-		return false
-	end
-	if room == '' or registering == '1' or not stands(updated, now, lease) then return true end
-	local people, marked = unpack(redis.call('HMGET', prefix .. 'rooms:' .. server, room, ''))
-	return people or marked ~= mark
-end
-
-local chosen = {}
+local told, n_told = {'ok', generation}, 0
+local mark = '#' .. generation
 for _, server in ipairs(servers) do
-	if concerns(server) then chosen[#chosen + 1] = server end
-end
-if vanished then return {'young'} end
--- The comet of these keys is gone, and perhaps they came back on another comet.
-if #chosen == 0 and tonumber(n_keys) > 0 then return {'moved'} end
-
--- A word for a comet that is another by now.
-if fields[2] == 'lost' and fields[6] ~= epochs[to] then return {'ok', generation} end
-
--- The stream is measured again after about a MiB at most.
-local long = 0
-for _, field in ipairs(fields) do long = long + #field end
-local each = long > 131072 and 1 or long > 16384 and 8 or 64
-
-local told = {}
-for _, server in ipairs(chosen) do
-	local key = prefix .. 'server:' .. server
-	local n = redis.call('HINCRBY', key, 'sent', 1)
-	-- So many entries this stream had had, as the writer knows; this is where it stood when the generation began.
-	if fields[2] == 'lost' then
-		for _, word in ipairs({'base', redis.call('HGET', key, 'base') or '0', 'generation', generation}) do
-			fields[#fields + 1] = word
-		end
+	local state = redis.call('HMGET', prefix .. 'server:' .. server, 'updated', 'registering', 'epoch')
+	local concerned = state[1]
+	if not concerned and to == '' then return {'young'} end -- its lease has vanished
+	if room ~= '' and state[2] ~= '1' and stands(concerned, now, lease) then
+		local rooms = redis.call('HMGET', prefix .. 'rooms:' .. server, room, '')
+		concerned = rooms[1] or rooms[2] ~= mark
 	end
-	redis.call('XADD', prefix .. 'push:' .. server, 'MAXLEN', '~', length, '*', 'n', n, unpack(fields))
-	if n % each == 0 then trim_stream(prefix .. 'push:' .. server, bytes) end
-	told[#told + 1] = server
-	told[#told + 1] = epochs[server]
-	told[#told + 1] = tostring(n)
+	if concerned then
+		n_told = n_told + 3
+		told[n_told] = server
+		told[n_told + 1] = state[3] or '0'
+	end
 end
-return {'ok', generation, unpack(told)}
+-- The comet of these keys is gone, and perhaps they came back on another comet.
+if n_told == 0 and n_keys ~= '0' then return {'moved'} end
+
+local fields, long = {}, 0
+for i = 8 + n_keys, #ARGV do
+	fields[#fields + 1] = ARGV[i]
+	long = long + #ARGV[i]
+end
+-- The stream is measured again after about a MiB at most.
+local each = long > 131072 and 1 or long > 16384 and 8 or 64
+-- A word to a comet: so many entries its stream had had, as the writer knows. It goes along where that stood when the generation began.
+if fields[2] == 'lost' then
+	if fields[6] ~= told[4] then return {'ok', generation} end -- the comet is another by now
+	local base = redis.call('HGET', prefix .. 'server:' .. to, 'base') or '0'
+	for _, word in ipairs({'base', base, 'generation', generation}) do fields[#fields + 1] = word end
+end
+for i = 3, n_told, 3 do
+	local n = redis.call('HINCRBY', prefix .. 'server:' .. told[i], 'sent', 1)
+	redis.call('XADD', prefix .. 'push:' .. told[i], 'MAXLEN', '~', length, '*', 'n', n, unpack(fields))
+	if n % each == 0 then trim_stream(prefix .. 'push:' .. told[i], bytes) end
+	told[i + 2] = tostring(n)
+end
+return told

@@ -184,7 +184,7 @@ void fake_redis_tell(struct fake_redis *f, const char *bytes)
 bool fake_redis_runs(char **argv, const char *name)
 {
 	static const struct redis_script *const scripts[] = {
-#define script(name, arguments, repeat) &script_##name,
+#define script(name, arguments, repeat, definitions) &script_##name,
 #include "cluster/script.def"
 #undef script
 	};

@@ -161,6 +161,7 @@ static void pushes_come_once_and_in_order_while_scripts_are_flushed(void **state
 	pthread_t flusher;
 
 	(void)state;
+	(void)real_redis_say(&redis, "SET comet:generation 5");
 	(void)real_redis_say(&redis, "SADD comet:servers c1");
 	(void)real_redis_say(&redis, "HSET comet:server:c1 epoch 1 updated 1 sent 0 registering 0");
 	cfg.redis_stream_length = 100000;

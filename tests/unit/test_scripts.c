@@ -24,7 +24,7 @@ static struct row {
 	const struct redis_script *script;
 	bool was_run;
 } rows[] = {
-#define script(name, arguments, repeat) {&script_##name, false},
+#define script(name, arguments, repeat, definitions) {&script_##name, false},
 #include "cluster/script.def"
 #undef script
 };
@@ -435,8 +435,19 @@ static void find_sees_that_keys_were_evicted(void **state)
 	/* One key more than a comet has seen; as the tests' server evicts none, it is told of one less. */
 	before("HSET comet:redis evicted -1");
 	says("unsure", find, "5", "3000", "keys", "o");
-	after("GET comet:generation", "6", "HMGET comet:server:c1 registering written", "1 0",
-	      "HGET comet:redis evicted", "0");
+	says("ok 5 k c1 11", find, "5", "3000", "mids", "7");
+}
+
+static void find_and_push_are_unsure_without_a_generation(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	before("DEL comet:generation");
+	says("unsure", find, "5", "3000", "keys", "o");
+	says("young", push, "1000", "1000000", "3000", "5", "", "", "0", "target", "all");
+	/* A renewal begins one, or a logic where there is no comet. */
+	says("ok 1*", announce, "l1", "3000", "1");
+	after("GET comet:generation", "1????????????", "HGET comet:server:c1 registering", "1");
 }
 
 /* ---- comets ---- */
@@ -970,6 +981,7 @@ int main(void)
 		cmocka_unit_test_setup(find_is_unsure_where_a_lease_has_vanished, empty),
 		cmocka_unit_test_setup(find_is_unsure_where_no_lease_stands_or_all_names_have_vanished, empty),
 		cmocka_unit_test_setup(find_sees_that_keys_were_evicted, empty),
+		cmocka_unit_test_setup(find_and_push_are_unsure_without_a_generation, empty),
 		cmocka_unit_test_setup(lease_is_taken_with_a_new_epoch, empty),
 		cmocka_unit_test_setup(lease_is_kept, empty),
 		cmocka_unit_test_setup(lease_of_another_that_lives_is_not_taken, empty),

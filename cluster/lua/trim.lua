@@ -1,0 +1,10 @@
+-- Keep a stream within so many bytes of Redis's memory: the oldest entries go, an eighth at a time. How many went.
+local function trim_stream(key, bytes)
+	local gone = 0
+	while true do
+		local entries = redis.call('XLEN', key)
+		if entries <= 1 or redis.call('MEMORY', 'USAGE', key, 'SAMPLES', '0') <= tonumber(bytes) then return gone end
+		gone = gone + redis.call('XTRIM', key, 'MAXLEN', whole(entries - math.ceil(entries / 8)))
+	end
+end
+
