@@ -110,7 +110,7 @@ check-cluster: build-programs
 check-monitoring: $(PROGRAMS)
 	@$(subst tests/e2e,tests/e2e/test_monitoring.py,$(e2e))
 
-# The console, by a real browser.
+# The console by a real browser, and a page's own WebSocket.
 check-browser: $(PROGRAMS)
 	@COMET_BUILD=$(abspath $(BUILD)) $(if $(SCREENSHOTS),COMET_TEST_SCREENSHOTS=$(abspath $(SCREENSHOTS))) \
 		timeout -k 10 $(BROWSER_SECONDS) $(PYTEST) tests/browser -n 2
