@@ -10,8 +10,8 @@
 #include "comet/transport/v1_json.h"
 #include "comet/transport/ws_answer.h"
 #include "comet/transport/ws_frame.h"
-#include "comet/transport/ws_haul.h"
 #include "comet/transport/ws_message.h"
+#include "comet/transport/ws_out.h"
 #include "comet/transport/ws_ping.h"
 #include "comet/transport/ws_request.h"
 #include "common/base/counters.h"
@@ -31,10 +31,9 @@ struct ws {
 	const char *upgrade_headers;
 	bool deflate;
 	/* set by the reader while it holds the baton */
-	bool open;           /* the handshake is over, */
-	bool refused;        /* or has come to nothing */
-	enum speech speech;  /* by the first message */
-	size_t window_bytes; /* as ws_haul has it */
+	bool open;          /* the handshake is over, */
+	bool refused;       /* or has come to nothing */
+	enum speech speech; /* by the first message */
 	/* reader only */
 	bool over; /* nothing more is read but the end */
 	struct stream stream;
@@ -44,8 +43,7 @@ struct ws {
 	struct ws_message message; /* the last one */
 	uint32_t taken;            /* bytes that ws_taken has not told */
 	/* the baton's holder only */
-	bool torn;            /* the last write stopped in a frame, or was not taken in time: only the rest may come */
-	unsigned begun;       /* messages in the frame that was begun */
+	struct ws_out out;
 	int close;            /* what the close frame says, */
 	size_t close_written; /* and how much of it is written */
 	/* set by the reader, read by the thread that finishes writing */
@@ -115,7 +113,7 @@ static int welcome(struct ws *ws)
 	if (rc < 0)
 		return rc == -ETIMEDOUT ? -ETIME : rc;
 	ws->in.deflate = offer->taken;
-	ws->window_bytes = offer->taken ? ws_offer_window(offer) : 0;
+	ws->out.window_bytes = offer->taken ? ws_offer_window(offer) : 0;
 	stream_take_off(&ws->stream, ws->request.bytes);
 	ws->taken += ws->request.bytes;
 	ws->open = true;
@@ -322,53 +320,13 @@ __attribute__((noinline)) static int write_goodbye(struct ws *ws, struct haul *h
 			   wait);
 }
 
-static int write_laid(struct ws *ws, struct haul *h, enum dialect dialect, enum transport_wait wait,
-		      struct ws_layout *l)
-{
-	size_t written = h->skip_bytes;
-	int rc = ws_haul_lay(l, h, dialect, ws->speech == SPEECH_TEXT, ws->begun);
-
-	if (rc == 0)
-		rc = stream_write(&ws->stream, l->iov, l->ends, l->n_ends, wait, &written);
-	ws->begun = ws_haul_account(l, h, written);
-	ws->torn = h->begun_bytes > 0 || rc == -ETIMEDOUT;
-	return rc;
-}
-
-/* Mostly it is a heartbeat's answer, or a push: a reader that never writes more never touches more of its stack. */
-#define FEW 4
-
-__attribute__((noinline)) static int write_few(struct ws *ws, struct haul *h, enum dialect dialect,
-					       enum transport_wait wait)
-{
-	struct iovec iov[WS_LAID_PIECES * FEW];
-	struct ws_laid frames[FEW];
-	unsigned ends[1 + FEW];
-	struct ws_layout l = {.iov = iov, .ends = ends, .frames = frames, .window_bytes = ws->window_bytes};
-
-	return write_laid(ws, h, dialect, wait, &l);
-}
-
-__attribute__((noinline)) static int write_many(struct ws *ws, struct haul *h, enum dialect dialect,
-						enum transport_wait wait)
-{
-	struct iovec iov[WS_LAID_PIECES * (HAUL_ANSWERS + HAUL_MESSAGES)];
-	struct ws_laid frames[HAUL_ANSWERS + HAUL_MESSAGES];
-	unsigned ends[1 + HAUL_ANSWERS + HAUL_MESSAGES];
-	struct ws_layout l = {.iov = iov, .ends = ends, .frames = frames, .window_bytes = ws->window_bytes};
-
-	return write_laid(ws, h, dialect, wait, &l);
-}
-
 static int ws_write(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait)
 {
 	struct ws *ws = ws_of(t);
 
 	if (!ws->open)
 		return write_goodbye(ws, h, wait);
-	if (ws->torn && h->skip_bytes == 0)
-		return -EPIPE;
-	return h->n_answers + h->n_messages <= FEW ? write_few(ws, h, dialect, wait) : write_many(ws, h, dialect, wait);
+	return ws_out_write(&ws->out, &ws->stream, h, dialect, ws->speech == SPEECH_TEXT, wait);
 }
 
 static int64_t ws_ping_due(const struct transport *t)
@@ -379,9 +337,9 @@ static int64_t ws_ping_due(const struct transport *t)
 static int ws_send_ping(struct transport *t)
 {
 	struct ws *ws = ws_of(t);
-	int rc = ws->torn ? -EAGAIN : ws_ping_send(&ws->ping, &ws->stream);
+	int rc = ws->out.torn ? -EAGAIN : ws_ping_send(&ws->ping, &ws->stream);
 
-	ws->torn |= rc == -EPIPE;
+	ws->out.torn |= rc == -EPIPE;
 	return rc;
 }
 
@@ -395,7 +353,7 @@ static int ws_finish_writing(struct transport *t, int code, const char *why, enu
 
 	if (ws->close == 0)
 		ws->close = own != 0 ? own : code; /* the same bytes, should they go in two parts */
-	if (ws->open && !ws->torn &&
+	if (ws->open && !ws->out.torn &&
 	    write_on(ws, frame, ws_close_put(frame, ws->close, why), wait, &ws->close_written) == -EAGAIN)
 		return -EAGAIN;
 	stream_finish(&ws->stream);
