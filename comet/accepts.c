@@ -58,6 +58,17 @@ int accepts_add(struct accepts *a, const int32_t *ops, size_t n, size_t max)
 	return 0;
 }
 
+void accepts_keep(struct accepts *a, bool (*may)(void *arg, int32_t op), void *arg)
+{
+	uint32_t kept = 0;
+
+	a->all = false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (may(arg, a->ops[i]))
+			a->ops[kept++] = a->ops[i];
+	a->n = kept;
+}
+
 static bool is_among(int32_t op, const int32_t *ops, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -19,6 +19,8 @@ void accepts_fini(struct accepts *a);
 bool accepts_has(const struct accepts *a, int32_t op);
 /* These operations too. 0; it stays as it was on -ENOBUFS: more than `max` together, and on -ENOMEM. */
 int accepts_add(struct accepts *a, const int32_t *ops, size_t n, size_t max);
+/* Those no longer for which may() says no; and not all, if it was all. */
+void accepts_keep(struct accepts *a, bool (*may)(void *arg, int32_t op), void *arg);
 /* These no longer; those that are not there are ignored. */
 void accepts_remove(struct accepts *a, const int32_t *ops, size_t n);
 

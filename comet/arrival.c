@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/fence.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -14,6 +15,7 @@
 static int take_session(struct connection *c, const struct wire_session *session)
 {
 	const struct seat seat = wire_session_seat(session);
+	size_t n;
 	int rc;
 
 	/* A client that speaks text is answered in text, whatever the token looks like. */
@@ -25,11 +27,10 @@ static int take_session(struct connection *c, const struct wire_session *session
 		return rc;
 	if (whitelist_contains(&c->server->whitelist, c->seat.key))
 		c->trace = &c->server->whitelist;
-	if (c->dialect != DIALECT_V2) {
-		channel_watch_all(&c->channel);
-		return 0;
-	}
-	rc = channel_watch(&c->channel, session->accepts, session->n_accepts, (size_t)c->server->cfg->limits_accepts);
+	if (c->dialect != DIALECT_V2)
+		return fence_watch_all(c->server, c);
+	n = fence_ops(c->server, c, session->accepts, session->n_accepts, FENCE_AUTH_OPS);
+	rc = channel_watch(&c->channel, session->accepts, n, (size_t)c->server->cfg->limits_accepts);
 	if (rc == -ENOBUFS)
 		(void)connection_shutdown(c, CLOSE_ACCEPTS);
 	return rc;
@@ -109,7 +110,10 @@ __attribute__((noinline)) int arrive(struct server *s, struct connection *c, str
 		(void)connection_shutdown(c, close_reason_of_connect(rc));
 		return rc;
 	}
-	if ((rc = take_session(c, &session)) == 0)
+	c->grants = session.grants;
+	if ((rc = take_session(c, &session)) == 0 && !fence_lets_in(s, c, session.room, FENCE_AUTH_ROOM))
+		session.room[0] = '\0';
+	if (rc == 0)
 		rc = put_into_bucket(s, c, session.room);
 	if (rc == 0)
 		rc = announce(s, c, &session);

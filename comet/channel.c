@@ -295,6 +295,13 @@ void channel_unwatch(struct channel *ch, const int32_t *ops, size_t n)
 	lock_drop(&ch->lock);
 }
 
+void channel_keep(struct channel *ch, bool (*may)(void *arg, int32_t op), void *arg)
+{
+	lock_take(&ch->lock);
+	accepts_keep(&ch->accepts, may, arg);
+	lock_drop(&ch->lock);
+}
+
 void channel_watch_all(struct channel *ch)
 {
 	lock_take(&ch->lock);

@@ -138,6 +138,8 @@ void channel_close(struct channel *ch) WITHOUT(ch->lock);
 /* Accept these operations too / no longer. A filter that would grow beyond `max` is left as it was: -ENOBUFS; -ENOMEM. */
 int channel_watch(struct channel *ch, const int32_t *ops, size_t n, size_t max) WITHOUT(ch->lock);
 void channel_unwatch(struct channel *ch, const int32_t *ops, size_t n) WITHOUT(ch->lock);
+/* Accept no longer those for which may() says no, with the lock held; nor every operation, if it was every one. */
+void channel_keep(struct channel *ch, bool (*may)(void *arg, int32_t op), void *arg) WITHOUT(ch->lock);
 /* Accept every operation (v1). */
 void channel_watch_all(struct channel *ch) WITHOUT(ch->lock);
 

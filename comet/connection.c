@@ -11,6 +11,7 @@
 #include "common/base/counters.h"
 #include "common/base/obj.h"
 #include "common/base/peer.h"
+#include "common/wire/grants.h"
 
 static const char *const drop_reasons[DROP_MAX] = {
 	[DROP_QUEUE_FULL] = "queue_full",
@@ -83,6 +84,7 @@ void connection_unref(struct connection **connection)
 	c->magic = 0;
 	seat_fini(&c->seat);
 	free(c->refusal);
+	grants_free(&c->grants);
 	free(c);
 }
 

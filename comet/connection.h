@@ -44,6 +44,7 @@
 #include "common/wire/seat.h"
 
 struct goodbye;
+struct grants;
 struct room;
 struct server;
 struct whitelist;
@@ -91,7 +92,8 @@ struct connection {
 	char *refusal;
 	/* reader only */
 	enum reader_stage stage;
-	bool in_hand; /* the packet in the ring's slot was read, and waits for its turn to ask logic */
+	bool in_hand;          /* the packet in the ring's slot was read, and waits for its turn to ask logic */
+	struct grants *grants; /* NULL: none */
 	bool in_bucket;
 	int64_t held_until_ns; /* it may send again then; 0: it is not held back */
 	enum ticket ticket;

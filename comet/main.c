@@ -13,6 +13,7 @@
 #include "comet/cluster.h"
 #include "comet/door/accept.h"
 #include "comet/door/tcp_door.h"
+#include "comet/fence.h"
 #include "comet/goodbye.h"
 #include "comet/online.h"
 #include "comet/push.h"
@@ -261,6 +262,7 @@ static int start(struct program *p)
 	const struct config *cfg = &p->cfg;
 	int rc;
 
+	fence_warn(cfg);
 	if ((rc = server_init(&p->server, cfg, cores())) < 0)
 		return rc;
 	enlarge_futex_table(p->server.admission.opt.connections_max);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/fence.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -57,6 +58,8 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 	packet_drop_body(p);
 	if (rc == -ERR_REFUSED)
 		return end_refused(c, &renewal);
+	if (rc == 0 && (rc = fence_renew(s, c, renewal.grants)) < 0)
+		return rc;
 	if (rc == 0) {
 		count(COUNT_REAUTHENTICATED);
 		connection_set_lifetime(c, renewal.lifetime_ms);
@@ -93,7 +96,14 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 	char room[WIRE_ROOM_BYTES];
 	int rc;
 
-	if ((rc = read_room(p, room)) < 0 || (rc = bucket_change_room(server_bucket(s, c->seat.key), c, room)) < 0)
+	if ((rc = read_room(p, room)) < 0)
+		return rc;
+	/* The empty answer says that it is in no room. */
+	if (!fence_lets_in(s, c, room, FENCE_ROOM)) {
+		room[0] = '\0';
+		packet_drop_body(p);
+	}
+	if ((rc = bucket_change_room(server_bucket(s, c->seat.key), c, room)) < 0)
 		return rc;
 	if (room[0] != '\0')
 		logic_client_join(&s->logic, room);
@@ -148,7 +158,8 @@ static int change_accepts(struct server *s, struct connection *c, struct packet 
 
 	if (rc == 0) {
 		if (p->op == OP_SUB)
-			rc = channel_watch(&c->channel, ops, n, (size_t)s->cfg->limits_accepts);
+			rc = channel_watch(&c->channel, ops, fence_ops(s, c, ops, n, FENCE_OPS),
+					   (size_t)s->cfg->limits_accepts);
 		else
 			channel_unwatch(&c->channel, ops, n);
 	}

@@ -32,6 +32,7 @@ void auth_identity_fini(struct auth_identity *who)
 	free(who->room);
 	free(who->platform);
 	free(who->accepts);
+	grants_free(&who->grants);
 	who->key = NULL;
 	who->room = NULL;
 	who->platform = NULL;
@@ -120,6 +121,14 @@ int auth_read_accepts(struct auth_identity *who, const json_t *from, const char 
 		who->accepts[who->n_accepts++] = (int32_t)value;
 	}
 	return 0;
+}
+
+int auth_read_grants(struct auth_identity *who, const json_t *from, const char *rooms, const char *ops)
+{
+	bool bad_ops;
+	int rc = grants_read(json_object_get(from, rooms), json_object_get(from, ops), &who->grants, &bad_ops);
+
+	return rc == -EBADMSG ? refuse_member(who, bad_ops ? ops : rooms, "is not a list of at most 256 names") : rc;
 }
 
 int auth_read_whole(struct auth_identity *who, const json_t *from)

@@ -29,7 +29,7 @@ struct auth_request {
 	const struct seat *seat; /* of the connection that is to be renewed; NULL: a new one */
 };
 
-/* `key` and `room` may be empty: logic fills in the key. Strings and accepts are malloc'ed; auth_identity_fini frees them. */
+/* `key` and `room` may be empty: logic fills in the key. Strings, accepts and grants are malloc'ed; auth_identity_fini frees them. */
 struct auth_identity {
 	int64_t mid;
 	char *key;
@@ -37,6 +37,7 @@ struct auth_identity {
 	char *platform;
 	int32_t *accepts;
 	size_t n_accepts;
+	struct grants *grants; /* NULL: none */
 	enum dialect dialect;
 	int64_t lifetime_ms;           /* so long it may stay; 0: for ever */
 	int64_t heartbeat_ms;          /* 0: as the settings say */
@@ -54,6 +55,8 @@ int auth_read_integer(struct auth_identity *who, const json_t *from, const char 
 /* No control characters, and shorter than bytes_max. */
 int auth_read_string(struct auth_identity *who, const json_t *from, const char *member, size_t bytes_max, char **out);
 int auth_read_accepts(struct auth_identity *who, const json_t *from, const char *member);
+/* The rooms and operations that are granted to it. */
+int auth_read_grants(struct auth_identity *who, const json_t *from, const char *rooms, const char *ops);
 
 /* mid, key, room_id, platform and accepts by these names. */
 int auth_read_whole(struct auth_identity *who, const json_t *from);

@@ -408,6 +408,8 @@ static int take_told(const struct config *cfg, const struct told *told, struct a
 	    (rc = read_room(cfg, told, who)) < 0 || (rc = read_accepts(cfg, told, who)) < 0 ||
 	    (rc = auth_read_string(who, told->said, "platform", WIRE_TEXT_BYTES, &who->platform)) < 0)
 		return rc;
+	if ((rc = as_claim(auth_read_grants(who, told->claims, cfg->auth_claim_rooms, cfg->auth_claim_ops), who)) < 0)
+		return rc;
 	return read_dialect(told->said, who);
 }
 

@@ -269,7 +269,7 @@ static int read_who(const json_t *answer, struct auth_identity *who)
 	int64_t heartbeat_s, expires_at, dialect, now = clock_wall_ms();
 	int rc;
 
-	if ((rc = auth_read_whole(who, answer)) < 0 ||
+	if ((rc = auth_read_whole(who, answer)) < 0 || (rc = auth_read_grants(who, answer, "rooms", "ops")) < 0 ||
 	    (rc = auth_read_integer(who, answer, "heartbeat_s", &heartbeat_s)) < 0 ||
 	    (rc = auth_read_integer(who, answer, "expires_at", &expires_at)) < 0 ||
 	    (rc = auth_read_integer(who, answer, "dialect", &dialect)) < 0)

@@ -99,6 +99,8 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 	session->accepts = who->accepts; /* handed over */
 	session->n_accepts = who->n_accepts;
 	who->accepts = NULL;
+	session->grants = who->grants; /* as well */
+	who->grants = NULL;
 	who->n_accepts = 0;
 	return 0;
 }
@@ -178,6 +180,8 @@ int logic_reauth(struct logic *l, const char *server, const struct wire_connect 
 		return rc;
 	}
 	renewal->lifetime_ms = who.lifetime_ms;
+	renewal->grants = who.grants; /* handed over */
+	who.grants = NULL;
 	auth_identity_fini(&who);
 	return 0;
 }

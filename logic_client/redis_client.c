@@ -75,10 +75,13 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 	if (rc == 0 && reply.session.key[0] == '\0')
 		rc = -ERR_NO_LOGIC; /* the logic's reply lacks the key */
 	*session = reply.session;
-	if (rc == 0)
+	if (rc == 0) {
 		reply.session.accepts = NULL; /* handed over */
-	else
+		reply.session.grants = NULL;
+	} else {
 		session->accepts = NULL;
+		session->grants = NULL;
+	}
 	wire_reply_fini(&reply);
 	return rc;
 }
@@ -96,6 +99,8 @@ static int reauth(void *self, const struct wire_connect *connect, const struct s
 		return rc;
 	rc = reply.rc;
 	renewal->lifetime_ms = reply.session.lifetime_ms;
+	renewal->grants = reply.session.grants;
+	reply.session.grants = NULL; /* handed over */
 	memcpy(renewal->refusal, reply.session.refusal, sizeof(renewal->refusal));
 	wire_reply_fini(&reply);
 	return rc;

@@ -167,11 +167,22 @@ static int check_headers(const struct config *cfg, FILE *errors)
 	return rc;
 }
 
+/* Without proof of an identity there is nobody to grant anything to. */
+static int check_grants(const struct config *cfg, FILE *errors)
+{
+	if (cfg->auth_mode == CONFIG_AUTH_OPEN &&
+	    (cfg->auth_rooms != CONFIG_ROOMS_OPEN || cfg->auth_ops != CONFIG_OPS_OPEN))
+		return complain(errors,
+				"auth.rooms = token and auth.ops = token need auth.mode = jwt or webhook, or clients "
+				"would grant themselves anything");
+	return 0;
+}
+
 /* A comet of a cluster asks comet-logic: its files need not be here. */
 static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 {
 	if (check_url_for_secrets("auth.url", cfg->auth_url, errors) < 0 ||
-	    (!is_logic && check_headers(cfg, errors) < 0) ||
+	    (!is_logic && (check_headers(cfg, errors) < 0 || check_grants(cfg, errors) < 0)) ||
 	    check_url_for_secrets("auth.jwks_url", cfg->auth_jwks_url, errors) < 0)
 		return -ERR_CONFIG;
 	if (!is_logic && cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)

@@ -355,6 +355,9 @@ int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes
 	if (rc == 0 && reply->rc == 0 && reply->session.written > 0 &&
 	    json_object_set_new(object, "written", json_integer((json_int_t)reply->session.written)) < 0)
 		rc = -ENOMEM;
+	if (rc == 0 && reply->rc == 0 && reply->session.grants != NULL &&
+	    json_object_set_new(object, "grants", grants_write(reply->session.grants)) < 0)
+		rc = -ENOMEM;
 	if (rc == 0 && reply->rooms != NULL)
 		rc = set_rooms(object, reply->rooms, reply->n_rooms);
 	return dump(object, rc, text, bytes);
@@ -388,6 +391,7 @@ static int get_reply_session(const json_t *object, struct wire_session *s)
 {
 	const char *key, *room;
 	int64_t id, dialect, written;
+	int rc;
 
 	if (!get_string(object, "key", sizeof(s->key), &key) || !get_string(object, "room", sizeof(s->room), &room) ||
 	    !get_integer(object, "session", 0, INT64_MAX, &id) ||
@@ -403,7 +407,8 @@ static int get_reply_session(const json_t *object, struct wire_session *s)
 	s->written = (uint64_t)written;
 	s->takes_over = json_is_true(json_object_get(object, "takes_over"));
 	s->dialect = dialect == 0 ? DIALECT_V2 : (enum dialect)dialect;
-	return get_accepts(object, s);
+	rc = get_accepts(object, s);
+	return rc == 0 ? grants_read_object(json_object_get(object, "grants"), &s->grants) : rc;
 }
 
 int wire_reply_decode(const char *text, size_t bytes, struct wire_reply *out)
@@ -434,5 +439,6 @@ void wire_reply_fini(struct wire_reply *reply)
 	json_decref(reply->owned[0]);
 	free(reply->owned[1]);
 	free(reply->session.accepts);
+	grants_free(&reply->session.grants);
 	*reply = (struct wire_reply){0};
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/wire/grants.h"
 #include "common/wire/message.h"
 #include "common/wire/packet.h"
 #include "common/wire/seat.h"
@@ -43,6 +44,7 @@ struct wire_session {
 	char room[WIRE_ROOM_BYTES]; /* "type://id", v1: "1"; "" for none */
 	int32_t *accepts;           /* malloc'ed, the caller frees; NULL with n_accepts 0 */
 	size_t n_accepts;
+	struct grants *grants;         /* malloc'ed, the caller frees; NULL: none */
 	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED: words for the client */
 };
 
@@ -55,6 +57,7 @@ static inline struct seat wire_session_seat(const struct wire_session *session)
 /* The answer of logic to a new token of a connection that is in already. */
 struct wire_renewal {
 	int64_t lifetime_ms;           /* as in a session, from now on */
+	struct grants *grants;         /* the same */
 	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED */
 };
 
@@ -128,8 +131,9 @@ void wire_request_fini(struct wire_request *request);
 
 struct wire_reply {
 	const char *id;
-	int rc;                      /* 0, -ERR_REFUSED (session.refusal says why), -ERR_NO_LOGIC: tried and failed */
-	struct wire_session session; /* of a connect; its accepts are malloc'ed. Of a reauth: lifetime, refusal */
+	int rc; /* 0, -ERR_REFUSED (session.refusal says why), -ERR_NO_LOGIC: tried and failed */
+	struct wire_session
+		session; /* of a connect; its accepts are malloc'ed. Of a reauth: lifetime, grants, refusal */
 	const struct wire_room_count *rooms; /* of a renew_online */
 	size_t n_rooms;
 	void *owned[2];
@@ -138,7 +142,7 @@ struct wire_reply {
 int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes);
 /* As for requests; a session in it has a key, and an id where logic numbers them. */
 int wire_reply_decode(const char *text, size_t bytes, struct wire_reply *out);
-/* Frees the session's accepts, too: set them to NULL to keep them. */
+/* Frees the session's accepts and grants, too: set them to NULL to keep them. */
 void wire_reply_fini(struct wire_reply *reply);
 
 /* ---- entries of a comet's stream of pushes ---- */

@@ -627,6 +627,20 @@ static void cookies_go_to_a_back_end_only_from_pages_that_may_connect(void **sta
 	check_says("auth.headers=", "");
 }
 
+static void only_who_has_proved_it_is_granted_anything(void **state)
+{
+	(void)state;
+	check_says("auth.rooms=token",
+		   "auth.rooms = token and auth.ops = token need auth.mode = jwt or webhook, or clients would "
+		   "grant themselves anything\n");
+	check_says("auth.rooms=open", "");
+	check_says("auth.ops=token",
+		   "auth.rooms = token and auth.ops = token need auth.mode = jwt or webhook, or clients would "
+		   "grant themselves anything\n");
+	assert_int_equal(config_flag(&cfg, "auth.jwt_keys=HS256:/dev/null", errors), 0);
+	check_says("auth.mode=jwt", "");
+}
+
 static void operations_that_go_up_are_numbers_and_ranges(void **state)
 {
 	(void)state;
@@ -1042,6 +1056,7 @@ int main(void)
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
 		config_test(tokens_need_keys_that_can_be_read),
 		config_test(cookies_go_to_a_back_end_only_from_pages_that_may_connect),
+		config_test(only_who_has_proved_it_is_granted_anything),
 		config_test(operations_that_go_up_are_numbers_and_ranges),
 		config_test(a_prefix_in_redis_is_a_plain_word),
 		config_test(names_have_at_most_127_bytes),

@@ -150,6 +150,29 @@ static void the_upgrade_of_a_websocket_survives(void **state)
 	wire_request_fini(&back);
 }
 
+static void grants_survive_in_replies(void **state)
+{
+	static const char bad[] = "{\"id\":\"1\",\"code\":0,\"grants\":{\"rooms\":1}}";
+	struct wire_reply reply = {.id = "1"}, heard;
+	bool bad_ops;
+	json_t *rooms = json_pack("[s]", "a://*");
+	char *text;
+	size_t bytes;
+
+	(void)state;
+	assert_int_equal(grants_read(rooms, NULL, &reply.session.grants, &bad_ops), 0);
+	json_decref(rooms);
+	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
+	assert_string_equal(text, "{\"id\":\"1\",\"code\":0,\"grants\":{\"rooms\":[\"a://*\"],\"ops\":[]}}");
+	assert_int_equal(wire_reply_decode(text, bytes, &heard), 0);
+	assert_true(grants_room(heard.session.grants, "a://7"));
+	wire_reply_fini(&heard);
+	wire_reply_fini(&reply);
+	free(text);
+	assert_int_equal(wire_reply_decode(bad, sizeof(bad) - 1, &heard), -EBADMSG);
+	wire_reply_fini(&heard);
+}
+
 static void an_upgrade_that_is_too_long_is_no_request(void **state)
 {
 	char text[UPGRADE_BYTES + 200];
@@ -606,6 +629,7 @@ int main(void)
 		wire_test(a_packet_keeps_its_header_and_its_bytes),
 		wire_test(rooms_that_json_cannot_name_are_left_out),
 		wire_test(the_upgrade_of_a_websocket_survives),
+		wire_test(grants_survive_in_replies),
 		wire_test(an_upgrade_that_is_too_long_is_no_request),
 		wire_test(a_new_token_and_its_answer_survive),
 		wire_test(requests_that_are_none_are_refused),

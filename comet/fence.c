@@ -1,0 +1,151 @@
+/* fence: see fence.h. SPDX-License-Identifier: MIT */
+#include "comet/fence.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/wire/grants.h"
+
+_Static_assert(GRANTS_NAME_BYTES == WIRE_ROOM_BYTES, "each room can be granted");
+
+static const char *const causes[FENCE_CAUSES] = {
+	[FENCE_AUTH_ROOM] = "auth_room",
+	[FENCE_AUTH_OPS] = "auth_ops",
+	[FENCE_ROOM] = "room",
+	[FENCE_OPS] = "ops",
+	[FENCE_RENEWED_ROOM] = "renewed_room",
+};
+
+COUNTER_LABELS(NOT_GRANTED, causes, FENCE_CAUSES);
+
+static bool lists(const char *list, const char *name)
+{
+	char pattern[WIRE_ROOM_BYTES];
+
+	while (config_list_next(&list, pattern, sizeof(pattern)))
+		if (grants_match(pattern, name))
+			return true;
+	return false;
+}
+
+/* ---- rooms ---- */
+
+static bool may_enter(const struct server *s, const struct connection *c, const char *room)
+{
+	return room[0] == '\0' || s->cfg->auth_rooms == CONFIG_ROOMS_OPEN || grants_room(c->grants, room) ||
+	       lists(s->cfg->auth_rooms_open, room);
+}
+
+bool fence_lets_in(const struct server *s, const struct connection *c, const char *room, enum fence_cause cause)
+{
+	static struct log_limit limit = LOG_LIMIT(5);
+	char peer[TRANSPORT_PEER_BYTES];
+
+	if (may_enter(s, c, room))
+		return true;
+	count_by(COUNT_NOT_GRANTED, cause);
+	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_ROOM_NOT_GRANTED),
+		    log_i64("mid", c->seat.mid), log_str("room", room), log_str("at", causes[cause]));
+	return false;
+}
+
+/* ---- operations ---- */
+
+static bool may_accept(const struct server *s, const struct connection *c, int32_t op)
+{
+	char name[12];
+
+	(void)snprintf(name, sizeof(name), "%d", (int)op);
+	return s->cfg->auth_ops == CONFIG_OPS_OPEN || grants_op(c->grants, op) || lists(s->cfg->auth_ops_open, name);
+}
+
+size_t fence_ops(const struct server *s, const struct connection *c, int32_t *ops, size_t n, enum fence_cause cause)
+{
+	static struct log_limit limit = LOG_LIMIT(5);
+	char peer[TRANSPORT_PEER_BYTES];
+	size_t kept = 0;
+	int32_t refused = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (may_accept(s, c, ops[i]))
+			ops[kept++] = ops[i];
+		else
+			refused = ops[i];
+	if (kept == n)
+		return n;
+	count_by(COUNT_NOT_GRANTED, cause);
+	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_OPS_NOT_GRANTED),
+		    log_i64("mid", c->seat.mid), log_i64("op", refused), log_i64("refused", (int64_t)(n - kept)),
+		    log_str("at", causes[cause]));
+	return kept;
+}
+
+/* Those that auth.ops_open names, too. */
+static size_t add_open_ops(const struct server *s, int32_t ops[2 * GRANTS_MAX], size_t n)
+{
+	const char *list = s->cfg->auth_ops_open;
+	char pattern[WIRE_ROOM_BYTES], *end;
+
+	while (n < 2 * GRANTS_MAX && config_list_next(&list, pattern, sizeof(pattern))) {
+		long long op = strtoll(pattern, &end, 10);
+
+		if (end > pattern && *end == '\0' && op >= INT32_MIN && op <= INT32_MAX)
+			ops[n++] = (int32_t)op;
+	}
+	return n;
+}
+
+int fence_watch_all(const struct server *s, struct connection *c)
+{
+	int32_t ops[2 * GRANTS_MAX];
+	size_t n;
+
+	if (s->cfg->auth_ops == CONFIG_OPS_OPEN || grants_every_op(c->grants) || lists(s->cfg->auth_ops_open, "*")) {
+		channel_watch_all(&c->channel);
+		return 0;
+	}
+	n = add_open_ops(s, ops, grants_named_ops(c->grants, ops));
+	return channel_watch(&c->channel, ops, n, 2 * GRANTS_MAX);
+}
+
+/* ---- a new token ---- */
+
+struct asker {
+	const struct server *s;
+	const struct connection *c;
+};
+
+static bool still_accepts(void *arg, int32_t op)
+{
+	const struct asker *a = arg;
+
+	return may_accept(a->s, a->c, op);
+}
+
+int fence_renew(struct server *s, struct connection *c, struct grants *grants)
+{
+	struct asker asker = {s, c};
+	int rc = 0;
+
+	grants_free(&c->grants);
+	c->grants = grants;
+	if (c->room != NULL && !fence_lets_in(s, c, c->room->tally->id, FENCE_RENEWED_ROOM))
+		rc = bucket_change_room(server_bucket(s, c->seat.key), c, "");
+	if (s->cfg->auth_ops == CONFIG_OPS_OPEN)
+		return rc;
+	channel_keep(&c->channel, still_accepts, &asker);
+	if (rc == 0 && c->dialect != DIALECT_V2)
+		rc = fence_watch_all(s, c);
+	return rc;
+}
+
+/* ---- the start ---- */
+
+void fence_warn(const struct config *cfg)
+{
+	if (cfg->auth_mode != CONFIG_AUTH_OPEN && cfg->auth_rooms == CONFIG_ROOMS_OPEN &&
+	    cfg->auth_ops == CONFIG_OPS_OPEN)
+		LOG(LOG_WARN, log_what(EVENT_ROOMS_OPEN));
+}

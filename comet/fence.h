@@ -1,0 +1,36 @@
+/* fence: which rooms a client may enter and which operations it may accept, by auth.rooms, auth.ops and what its token grants. What
+ * is refused is counted and logged. For the reader. SPDX-License-Identifier: MIT */
+#ifndef COMET_FENCE_H
+#define COMET_FENCE_H
+
+#include "comet/connection.h"
+#include "comet/server.h"
+#include "common/wire/wire.h"
+
+/* Where something was asked for that is not granted: labels of comet_not_granted_total. */
+enum fence_cause {
+	FENCE_AUTH_ROOM,    /* the room to start in: let in, in no room */
+	FENCE_AUTH_OPS,     /* operations to start with: without those */
+	FENCE_ROOM,         /* op 12: in no room from now on */
+	FENCE_OPS,          /* op 14: without those */
+	FENCE_RENEWED_ROOM, /* a new token grants less: taken out of its room */
+	FENCE_CAUSES
+};
+
+/* May it enter this room? "" is none, and granted. */
+bool fence_lets_in(const struct server *s, const struct connection *c, const char *room, enum fence_cause cause);
+/* Leave of these operations those that are granted; how many are left. */
+size_t fence_ops(const struct server *s, const struct connection *c, int32_t *ops, size_t n, enum fence_cause cause);
+
+/* A client of version 1, which accepts all there is, accepts from now on all that it may. 0; -ENOBUFS: more than
+ * limits.accepts; -ENOMEM. */
+int fence_watch_all(const struct server *s, struct connection *c);
+
+/* A new token has other grants, which become the connection's: it leaves its room and no longer accepts operations that are not
+ * granted any more. 0 or -ENOMEM. */
+int fence_renew(struct server *s, struct connection *c, struct grants *grants);
+
+/* Say so where tokens are checked, and fence nothing. At the start. */
+void fence_warn(const struct config *cfg);
+
+#endif
