@@ -1,5 +1,5 @@
 -- Write a push into the stream of each comet that it concerns. Called by logic.
--- length of a stream, its bytes, lease, generation that the caller knows, server or '', room or '', n, n keys, fields and values
+-- length of a stream, its bytes or '' (not to be measured now), lease, generation that the caller knows, server or '', room or '', n, n keys, fields and values
 --   -> 'young': Redis lost data a moment ago | 'moved': look again where the keys are; nothing was written
 --    | 'ok', generation, then of each comet: server, epoch, number of the entry
 local length, bytes, lease, known, to, room, n_keys = unpack(ARGV, 1, 7)
@@ -35,13 +35,8 @@ end
 -- The comet of these keys is gone, and perhaps they came back on another comet.
 if n_told == 0 and n_keys ~= '0' then return {'moved'} end
 
-local fields, long = {}, 0
-for i = 8 + n_keys, #ARGV do
-	fields[#fields + 1] = ARGV[i]
-	long = long + #ARGV[i]
-end
--- The stream is measured again after about a MiB at most.
-local each = long > 131072 and 1 or long > 16384 and 8 or 64
+local fields = {}
+for i = 8 + n_keys, #ARGV do fields[#fields + 1] = ARGV[i] end
 -- A word to a comet: so many entries its stream had had, as the writer knows. It goes along where that stood when the generation began.
 if fields[2] == 'lost' then
 	if fields[6] ~= told[4] then return {'ok', generation} end -- the comet is another by now
@@ -51,7 +46,7 @@ end
 for i = 3, n_told, 3 do
 	local n = redis.call('HINCRBY', prefix .. 'server:' .. told[i], 'sent', 1)
 	redis.call('XADD', prefix .. 'push:' .. told[i], 'MAXLEN', '~', length, '*', 'n', n, unpack(fields))
-	if n % each == 0 then trim_stream(prefix .. 'push:' .. told[i], bytes) end
+	if bytes ~= '' then trim_stream(prefix .. 'push:' .. told[i], bytes) end
 	told[i + 2] = tostring(n)
 end
 return told
