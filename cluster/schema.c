@@ -3,6 +3,9 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/random.h>
 #include <time.h>
 
 #include "cluster/script.h"
@@ -23,27 +26,39 @@ void schema_say(int64_t layout)
 enum { FITS, NEWER, OLDER };
 
 /* One of these, and the data's layout; or -errno: Redis does not answer. */
-static int ask(const struct config *cfg, struct redis_pipe *pipe, int64_t *layout)
+static int ask(const struct config *cfg, struct redis_pipe *pipe, int64_t *layout, char cluster[SCHEMA_CLUSTER_BYTES])
 {
 	struct redisReply *reply;
-	int rc = script_run(pipe, &script_schema, clock_now_ns() + cfg->redis_timeout * CLOCK_MS, &reply, "%d %lld",
-			    SCHEMA, (long long)cfg->redis_lease);
+	int rc = script_run(pipe, &script_schema, clock_now_ns() + cfg->redis_timeout * CLOCK_MS, &reply, "%d %lld %s",
+			    SCHEMA, (long long)cfg->redis_lease, cluster);
 
 	if (rc < 0)
 		return rc;
 	*layout = redis_reply_number(reply, 1);
 	rc = redis_reply_says(reply, "newer") ? NEWER : redis_reply_says(reply, "older") ? OLDER : FITS;
+	if (rc == FITS)
+		(void)snprintf(cluster, SCHEMA_CLUSTER_BYTES, "%s", redis_reply_text(reply, 2));
 	freeReplyObject(reply);
 	return rc;
 }
 
-int schema_check(const struct config *cfg, struct redis_pipe *pipe)
+static void propose(char cluster[SCHEMA_CLUSTER_BYTES])
+{
+	uint64_t dice;
+
+	if (getrandom(&dice, sizeof(dice), 0) != (ssize_t)sizeof(dice))
+		dice = (uint64_t)clock_now_ns();
+	(void)snprintf(cluster, SCHEMA_CLUSTER_BYTES, "%016" PRIx64, dice);
+}
+
+int schema_check(const struct config *cfg, struct redis_pipe *pipe, char cluster[SCHEMA_CLUSTER_BYTES])
 {
 	const struct timespec moment = {.tv_nsec = 100 * CLOCK_MS};
 	int64_t gone_by = clock_now_ns() + cfg->redis_lease * CLOCK_MS * 3 / 2, layout = 0;
 	int rc;
 
-	while ((rc = ask(cfg, pipe, &layout)) == OLDER && clock_now_ns() < gone_by) {
+	propose(cluster);
+	while ((rc = ask(cfg, pipe, &layout, cluster)) == OLDER && clock_now_ns() < gone_by) {
 		(void)nanosleep(&moment, NULL);
 		if (signals_ask_to_stop())
 			return -ECANCELED;

@@ -24,6 +24,7 @@ struct announce {
 	struct redis_pipe *pipe;
 	struct redis_clock *clock;
 	const char *instance;
+	const char *cluster;
 	struct worker worker;
 	/* any thread */
 	atomic_llong announced_ns; /* when Redis last took it; 0: never */
@@ -39,8 +40,8 @@ static void say_up(struct announce *a)
 	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
 	struct redisReply *reply;
 
-	if (script_run(a->pipe, &script_announce, deadline, &reply, "%s %lld %d", a->instance,
-		       (long long)a->cfg->redis_lease, SCHEMA) < 0)
+	if (script_run(a->pipe, &script_announce, deadline, &reply, "%s %lld %d %s", a->instance,
+		       (long long)a->cfg->redis_lease, SCHEMA, a->cluster) < 0)
 		return; /* the pipe has logged why */
 	if (redis_reply_says(reply, "ok")) {
 		redis_clock_set(a->clock, redis_reply_number(reply, 1));
@@ -108,7 +109,7 @@ bool announce_stands(struct announce *a)
 /* ---- start and stop ---- */
 
 int announce_start(const struct config *cfg, struct redis_pipe *pipe, struct redis_clock *clock, const char *instance,
-		   struct announce **out)
+		   const char *cluster, struct announce **out)
 {
 	struct announce *a = calloc(1, sizeof(*a));
 	int rc;
@@ -120,6 +121,7 @@ int announce_start(const struct config *cfg, struct redis_pipe *pipe, struct red
 	a->pipe = pipe;
 	a->clock = clock;
 	a->instance = instance;
+	a->cluster = cluster;
 	lock_init(&a->lock, LOCK_SERVICE);
 	if ((rc = worker_start(&a->worker, "announce", keep_announced, a)) < 0) {
 		announce_free(&a);

@@ -20,6 +20,7 @@
 struct logic {
 	const struct config *cfg;
 	bool alone;                /* in the same program as the one comet, whose counters these are, too */
+	const char *cluster;       /* name of the data in Redis; NULL: there are none */
 	struct client_ports ports; /* that comet's doors, once they are open */
 	struct auth *auth;
 	struct registry registry;

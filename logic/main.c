@@ -27,12 +27,14 @@
 #include "logic/api.h"
 #include "logic/auth.h"
 #include "logic/logic.h"
+#include "logic/namesake.h"
 #include "logic/reap.h"
 
 /* Everything that is started, in the order of start; stop goes the other way and skips NULLs. */
 struct program {
 	struct config cfg;
 	char instance[NODE_NAME_BYTES]; /* in the registry */
+	char cluster[SCHEMA_CLUSTER_BYTES];
 	char writer[160]; /* the same, and its start: the name under which pushes are numbered, see bus_redis.c */
 	struct redis_pipe *calls;
 	struct redis_pipe *pushes; /* of its own, so that a large push delays no answer to a comet */
@@ -159,8 +161,10 @@ static int start(struct program *p)
 	if ((rc = start_logic(p)) < 0)
 		return fail("logic", rc);
 	/* Before anything is written. */
-	if ((rc = schema_check(cfg, p->calls)) < 0)
+	if ((rc = schema_check(cfg, p->calls, p->cluster)) < 0 ||
+	    (rc = namesake_check(cfg, p->calls, p->instance, p->cluster)) < 0)
 		return rc == -ECANCELED ? rc : fail("cluster", rc);
+	p->logic.cluster = p->cluster;
 	if ((rc = reap_start(cfg, p->calls, &p->reap)) < 0)
 		return fail("reaper", rc);
 	if ((rc = answer_start(cfg, p->calls, &p->logic, p->instance, &p->answer)) < 0)

@@ -55,6 +55,7 @@ static int renew_online(struct logic *l, const struct wire_request *request, str
 	rc = count_rooms(l, request, &counts);
 	strmap_fini(&counts.asked);
 	reply->owned[1] = counts.list;
+	reply->cluster = l->cluster;
 	if (rc == 0) {
 		reply->rooms = counts.list;
 		reply->n_rooms = counts.n;

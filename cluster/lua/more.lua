@@ -86,3 +86,9 @@ local function remove_comet(server)
 	count_comets()
 	return had_name
 end
+
+-- The name of this set of data: what its first logic proposed. By it two clusters are told apart whose programs have one name.
+local function cluster(proposal)
+	redis.call('SET', prefix .. 'cluster', proposal, 'NX')
+	return redis.call('GET', prefix .. 'cluster')
+end

@@ -360,6 +360,9 @@ int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes
 		rc = -ENOMEM;
 	if (rc == 0 && reply->rooms != NULL)
 		rc = set_rooms(object, reply->rooms, reply->n_rooms);
+	if (rc == 0 && reply->cluster != NULL &&
+	    json_object_set_new(object, "cluster", json_string(reply->cluster)) < 0)
+		rc = -ENOMEM;
 	return dump(object, rc, text, bytes);
 }
 
@@ -423,7 +426,8 @@ int wire_reply_decode(const char *text, size_t bytes, struct wire_reply *out)
 		return bytes <= TEXT_MAX && json_ran_out() ? -ENOMEM : -EBADMSG;
 	if (!get_string(object, "id", WIRE_TEXT_BYTES, &out->id) || out->id[0] == '\0' ||
 	    json_object_get(object, "code") == NULL || !get_integer(object, "code", 0, 999, &code) ||
-	    !get_string(object, "message", SIZE_MAX, &message))
+	    !get_string(object, "message", SIZE_MAX, &message) ||
+	    !get_string(object, "cluster", WIRE_TEXT_BYTES, &out->cluster))
 		return -EBADMSG;
 	out->rc = code == 0 ? 0 : code == 403 ? -ERR_REFUSED : -ERR_NO_LOGIC;
 	utf8_copy(out->session.refusal, sizeof(out->session.refusal), message);

@@ -136,6 +136,7 @@ struct wire_reply {
 		session; /* of a connect; its accepts are malloc'ed. Of a reauth: lifetime, grants, refusal */
 	const struct wire_room_count *rooms; /* of a renew_online */
 	size_t n_rooms;
+	const char *cluster; /* of a renew_online: name of the data that logic works on; NULL or "": it has not said */
 	void *owned[2];
 };
 

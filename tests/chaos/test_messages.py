@@ -92,15 +92,57 @@ def test_two_logics_of_one_name_are_named_in_the_log(house, crowd):
     crowd.join("comet-1", "k")
     said = "event=logic_id_taken"
     assert said not in house.log("comet-1")
-    second = subprocess.Popen([BUILD / "comet-logic", "-o", "redis.addr=%s:%d" % house.address("redis", "redis"),
-                               "-o", "logic.id=logic-1", "-o", "http.bind="], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with house.redis() as client, client.pubsub() as second:
+        second.subscribe("comet:logic:logic-1")
         wait_until(lambda: house.redis().pubsub_numsub("comet:logic:logic-1")[0][1] == 2, "both listen")
         crowd.join("comet-1", "another")
         wait_until(lambda: said in house.log("comet-1"), "the comet says so")
-    finally:
-        second.terminate()
-        second.wait(TIMEOUT)
+
+
+def start_logic(house, name, lease="600ms"):
+    return subprocess.Popen([BUILD / "comet-logic", "-o", "redis.addr=%s:%d" % house.address("redis", "redis"), "-o",
+                             f"logic.id={name}", "-o", "http.bind=", "-o", f"redis.lease={lease}",
+                             "-o", "redis.forget=1m"], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.house(comets=1, logics=1)
+def test_a_second_logic_of_one_name_does_not_start(house, crowd):
+    second = start_logic(house, "logic-1")
+    said, _ = second.communicate(timeout=TIMEOUT)
+    assert second.returncode == 1 and "event=logic_namesake\n" in said and "event=logic_ready" not in said
+    crowd.join("comet-1", "k")
+    assert "event=logic_id_taken" not in house.log("comet-1")
+
+
+@pytest.mark.house(comets=1, logics=2)
+def test_a_logic_waits_for_the_end_of_the_one_before_it(house):
+    second = start_logic(house, "logic-2", "30s")
+    lines = iter(second.stdout.readline, "")
+    next(line for line in lines if "event=logic_namesake_awaited" in line)
+    house.command("stop", "logic-2")
+    next(line for line in lines if "event=logic_ready" in line)
+    second.terminate()
+    second.communicate(timeout=TIMEOUT)
+    assert second.returncode == 0
+    house.start("logic-2")
+
+
+@pytest.mark.house(comets=1, logics=1)
+def test_a_logic_that_hears_its_name_in_another_cluster_does_not_start(house):
+    """As it would where an older release runs in another database."""
+    with house.redis() as client, client.pubsub(ignore_subscribe_messages=True) as other:
+        other.subscribe("comet:logic:elsewhere")
+        wait_until(lambda: client.pubsub_numsub("comet:logic:elsewhere")[0][1] == 1, "it listens")
+        assert len(client.get("comet:cluster")) == 16
+        one = start_logic(house, "elsewhere")
+        while one.poll() is None:
+            message = other.get_message(timeout=0.1)
+            if message is not None:
+                request = json.loads(message["data"])
+                client.publish(request["reply"], json.dumps({"id": request["id"], "code": 0, "cluster": "beef"}))
+        assert one.returncode == 1 and "event=logic_namesake_elsewhere" in one.stdout.read()
+        one.stdout.close()
 
 
 @pytest.mark.house(comets=1, logics=1)

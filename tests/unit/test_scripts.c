@@ -446,7 +446,7 @@ static void find_and_push_are_unsure_without_a_generation(void **state)
 	says("unsure", find, "5", "3000", "keys", "o");
 	says("young", push, "1000", "1000000", "3000", "5", "", "", "0", "target", "all");
 	/* A renewal begins one, or a logic where there is no comet. */
-	says("ok 1*", announce, "l1", "3000", "1");
+	says("ok 1*", announce, "l1", "3000", "1", "house");
 	after("GET comet:generation", "1????????????", "HGET comet:server:c1 registering", "1");
 }
 
@@ -858,16 +858,16 @@ static void schema_is_written_where_there_was_none(void **state)
 {
 	(void)state;
 	comet("c1", "100", 0); /* of a program that wrote no number */
-	says("ok 1", schema, "1", "3000");
+	says("ok 1 house", schema, "1", "3000", "house");
 	after("GET comet:schema", "1");
-	says("ok 1", schema, "1", "3000");
+	says("ok 1 house", schema, "1", "3000", "house");
 }
 
 static void schema_of_newer_data_is_told_and_left(void **state)
 {
 	(void)state;
 	before("SET comet:schema 3");
-	says("newer 3", schema, "2", "3000");
+	says("newer 3", schema, "2", "3000", "house");
 	after("GET comet:schema", "3");
 }
 
@@ -876,16 +876,16 @@ static void schema_of_older_data_is_raised_when_nobody_writes_it(void **state)
 {
 	(void)state;
 	comet("c1", "100", 2000);
-	says("older 1", schema, "2", "3000");
+	says("older 1", schema, "2", "3000", "house");
 	after("EXISTS comet:schema", "0");
 	comet("c1", "100", 4000);
 	(void)real_redis_sayv(&redis, 4, (const char *[]){"ZADD", "comet:logics", in_ms(1000), "l1"}, NULL);
-	says("older 1", schema, "2", "3000");
+	says("older 1", schema, "2", "3000", "house");
 	(void)real_redis_sayv(&redis, 4, (const char *[]){"ZADD", "comet:logics", in_ms(-1), "l1"}, NULL);
-	says("ok 2", schema, "2", "3000");
+	says("ok 2 house", schema, "2", "3000", "house");
 	after("GET comet:schema", "2");
 	comet("c1", "100", 0);
-	says("ok 2", schema, "2", "3000");
+	says("ok 2 house", schema, "2", "3000", "house");
 }
 
 static void a_lease_is_for_the_data_s_layout_only(void **state)
@@ -908,7 +908,7 @@ static void a_lost_layout_is_written_again_by_a_lease(void **state)
 	says("lost 100 1*", lease, "c1", "100", "3000", "2", "1", "5", "0", "0", "0", "region", "sh");
 	after("GET comet:schema", "2");
 	before("FLUSHALL");
-	says("ok 1*", announce, "l1", "3000", "2");
+	says("ok 1*", announce, "l1", "3000", "2", "house");
 	after("GET comet:schema", "2");
 }
 
@@ -916,9 +916,9 @@ static void a_logic_is_announced_for_the_data_s_layout_only(void **state)
 {
 	(void)state;
 	before("SET comet:schema 2");
-	says("newer 2", announce, "l1", "3000", "1");
+	says("newer 2", announce, "l1", "3000", "1", "house");
 	comet("c1", "100", 2000);
-	says("older 2", announce, "l1", "3000", "3");
+	says("older 2", announce, "l1", "3000", "3", "house");
 	after("EXISTS comet:logics", "0");
 }
 
@@ -930,7 +930,7 @@ static void announce_says_until_when(void **state)
 	(void)real_redis_sayv(&redis, 4, (const char *[]){"ZADD", "comet:logics", in_ms(-61000), "long-over"}, NULL);
 	(void)real_redis_sayv(&redis, 4, (const char *[]){"ZADD", "comet:logics", in_ms(-50000), "over"}, NULL);
 	for (int twice = 0; twice < 2; twice++)
-		says("ok 1????????????", announce, "l1", "3000", "1");
+		says("ok 1????????????", announce, "l1", "3000", "1", "house");
 	after("ZRANGE comet:logics 0 -1", "over l1");
 	says("1???????????? over 1???????????? l1 1????????????", instances, NULL);
 }
