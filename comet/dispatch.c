@@ -72,9 +72,10 @@ __attribute__((noinline)) static int write_what_waits(struct connection *c, enum
 /* Op 6 that this server is going away, if the client is to be told. It comes first: once it is begun nothing may come between. */
 static int write_notice(struct connection *c, enum transport_wait wait)
 {
+	bool due = channel_take_notice(&c->channel);
 	int rc = 0;
 
-	if (c->op_6_begun > 0 || channel_take_notice(&c->channel))
+	if (due || c->op_6_begun > 0)
 		rc = connection_say_leave(c, wait);
 	if (rc == -EAGAIN)
 		channel_notice(&c->channel); /* still due */

@@ -305,8 +305,9 @@ static void say_why(struct server *s, struct connection *c)
 	if (why == CLOSE_CLIENT_CUT || (why == CLOSE_CLIENT_LEFT && !transport_says_goodbye(c->transport)))
 		transport_shutdown(c->transport);
 	if (c->stage == READER_HANDSHAKE) {
-		/* The baton is still ours. */
-		(void)connection_say_goodbye(c, reader_parks(c) ? TRANSPORT_NOW : TRANSPORT_WAIT);
+		/* The baton is still ours. Who takes not even a goodbye is not waited for. */
+		if (connection_say_goodbye(c, reader_parks(c) ? TRANSPORT_NOW : TRANSPORT_WAIT) == -EAGAIN)
+			transport_shutdown(c->transport);
 		channel_end(&c->channel);
 	}
 	c->stage = is_to_be_seen_off(c, why) ? READER_SEES_OFF : READER_JOINS;

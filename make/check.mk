@@ -8,7 +8,7 @@ UNIT          := $(UNIT_SOURCES:tests/unit/%.c=$(CHECK)/tests/%)
 UNIT_SHARED   := $(patsubst %.c,$(CHECK)/obj/%.o,$(filter-out $(UNIT_SOURCES),$(wildcard tests/unit/*.c)))
 # What tests may make fail: tests/unit/seam.h.
 SEAMS         := malloc calloc realloc reallocarray strdup clock_now_ns clock_wall_ms pthread_create accept4 recv \
-                 sendmsg mmap mmap64 madvise mprotect setsockopt
+                 sendmsg mmap mmap64 madvise mprotect setsockopt epoll_wait epoll_ctl
 UNIT_LINK     := $(SEAMS:%=-Wl,--wrap=%) -lcmocka
 
 # What the end-to-end tests preload to make calls fail; sanitizers have their own memory, so for them only other calls fail.

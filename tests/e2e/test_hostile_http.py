@@ -228,6 +228,8 @@ def test_ten_thousand_half_open_handshakes_at_once(house):
     crowd = SlowCrowd(house, 10_000)
     clients = 1 + sum(n for reason, n in crowd.ends.items() if reason is not None)
     house.wait_metric("comet_connections", clients)
+    if house.parks:
+        assert house.threads() == 0 and house.thread_names().count("waiter") <= os.cpu_count() + 2, "no thread for strangers"
     good_moment(house, good)
     wait_until(lambda: good.heartbeat() and crowd.are_all_ended(before), f"all end: {crowd.ends}", 4 * TIMEOUT, pause=0.2)
     good_moment(house, good)

@@ -5,13 +5,16 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "common/base/clock.h"
 
@@ -27,6 +30,8 @@ static struct {
 } seams[SEAM_MAX];
 
 static atomic_uint limit_bytes;
+
+static _Atomic uint64_t jitter;
 
 static atomic_bool clock_stopped;
 static _Atomic int64_t stopped_now_ns;
@@ -65,8 +70,14 @@ void seam_clock_advance(int64_t ns)
 	atomic_fetch_add_explicit(&stopped_wall_ns, ns, memory_order_relaxed);
 }
 
+void seam_jitter(uint64_t seed)
+{
+	atomic_store_explicit(&jitter, seed, memory_order_relaxed);
+}
+
 void seam_reset(void)
 {
+	seam_jitter(0);
 	for (unsigned i = 0; i < SEAM_MAX; i++) {
 		atomic_store_explicit(&seams[i].plan, 0, memory_order_relaxed);
 		atomic_store_explicit(&seams[i].failed, 0, memory_order_relaxed);
@@ -236,4 +247,39 @@ WRAP(int, mprotect, void *at, size_t bytes, int protection)
 WRAP(int, setsockopt, int fd, int level, int name, const void *value, socklen_t bytes)
 {
 	return fails_errno(SEAM_SETSOCKOPT) ? -1 : __real_setsockopt(fd, level, name, value, bytes);
+}
+
+static void maybe_wait(void)
+{
+	static __thread uint64_t dice;
+	uint64_t seed = atomic_load_explicit(&jitter, memory_order_relaxed);
+	const struct timespec moment = {.tv_nsec = 20000};
+
+	if (seed == 0)
+		return;
+	dice = (dice + seed) * 0x5851f42d4c957f2d + 0x14057b7ef767814f;
+	if (dice >> 59 == 0)
+		(void)nanosleep(&moment, NULL);
+	else if (dice >> 61 == 1)
+		(void)sched_yield();
+}
+
+WRAP(int, epoll_wait, int epoll, struct epoll_event *events, int max, int timeout_ms)
+{
+	int n;
+
+	maybe_wait();
+	n = __real_epoll_wait(epoll, events, max, timeout_ms);
+	maybe_wait();
+	return n;
+}
+
+WRAP(int, epoll_ctl, int epoll, int op, int fd, struct epoll_event *event)
+{
+	int rc;
+
+	maybe_wait();
+	rc = __real_epoll_ctl(epoll, op, fd, event);
+	maybe_wait();
+	return rc;
 }

@@ -30,6 +30,8 @@ void seam_limit_bytes(unsigned bytes);
  * still run. */
 void seam_clock_set(int64_t now_ns, int64_t wall_ms);
 void seam_clock_advance(int64_t ns);
+/* From now on a thread now and then naps or lets others go first before and after epoll_wait and epoll_ctl; 0: no more. */
+void seam_jitter(uint64_t seed);
 /* Everything back to normal; call it in each test's teardown. */
 void seam_reset(void);
 
