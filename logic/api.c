@@ -7,6 +7,7 @@
 
 #include "common/base/json.h"
 #include "common/http/http_guard.h"
+#include "logic/api_body.h"
 #include "logic/api_route.h"
 
 /* ---- replies ---- */
@@ -127,6 +128,25 @@ static const struct api_route *find(const struct api_dialect *dialect, const str
 	return NULL;
 }
 
+static void handle_in_body(struct api_call *call, const struct api_route *r)
+{
+	const struct http_request *request = call->request;
+	struct api_body body;
+	int rc = api_body_init(&body, request);
+
+	if (rc == 0) {
+		call->request = &body.request;
+		r->handle(call);
+		call->request = request;
+	} else if (rc == -EINVAL) {
+		api_reply_json(call, 400,
+			       json_pack("{s:i,s:s}", "code", -400, "message",
+					 "the body is not what its Content-Type says; values are texts, whole numbers, "
+					 "or lists of them"));
+	}
+	api_body_fini(&body); /* without memory it is 500, as the reply came */
+}
+
 /* True: the path belongs to this dialect, and the call is answered. */
 static bool route(struct api_call *call, const struct api_dialect *dialect)
 {
@@ -142,6 +162,8 @@ static bool route(struct api_call *call, const struct api_dialect *dialect)
 		dialect->wrong_method(call);
 	} else if (call->request->bad_params && dialect->bad_params != NULL) {
 		dialect->bad_params(call);
+	} else if (dialect->in_body && api_body_has_params(call->request)) {
+		handle_in_body(call, r);
 	} else {
 		r->handle(call);
 	}

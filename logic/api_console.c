@@ -68,6 +68,7 @@ static void send_asset(struct api_call *call)
 	reply->content_type = asset->type;
 	reply->extra_header = "Content-Security-Policy";
 	reply->extra_value = POLICY;
+	reply->for_any_site = strcmp(asset->path, "/comet.js") == 0; /* other sites' pages import it */
 }
 
 /* Write the paths of a dialect that have words, a line each; returns the number of bytes. */

@@ -27,6 +27,7 @@ struct api_dialect {
 	const struct api_route *routes;
 	void (*wrong_method)(struct api_call *call);
 	void (*bad_params)(struct api_call *call); /* the query did not decode; NULL: it has no parameters */
+	bool in_body;                              /* they may also stand there: logic/api_body.h */
 };
 extern const struct api_dialect api_v1, api_v2, api_console;
 

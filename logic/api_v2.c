@@ -89,6 +89,26 @@ static bool list_is_good(struct api_call *call, int rc, size_t n, const char *wo
 	return rc == 0 && n > 0;
 }
 
+/* A comma is part of a key. Was one meant to stand between keys? Nobody has this one. */
+static bool is_list_by_mistake(struct api_call *call, const char *const *keys, size_t n)
+{
+	struct registry_found found;
+	bool none;
+
+	if (n != 1 || strchr(keys[0], ',') == NULL || registry_find_keys(&call->logic->registry, keys, n, &found) < 0)
+		return false;
+	none = found.n == 0;
+	registry_found_fini(&found);
+	return none;
+}
+
+static void reply_nobody(struct api_call *call)
+{
+	api_reply_json(call, 200,
+		       json_pack("{s:i,s:s}", "code", 0, "message",
+				 "nobody has this key; a comma is part of a key, so repeat keys= for each"));
+}
+
 /* ---- push ---- */
 
 static void push_keys(struct api_call *call)
@@ -101,8 +121,13 @@ static void push_keys(struct api_call *call)
 	if (!read_message(call, &message))
 		return;
 	rc = api_read_list(call->request, "keys", &keys, &n);
-	if (list_is_good(call, rc, n, "keys is missing"))
-		reply_result(call, logic_push_keys(call->logic, &message, keys, n));
+	if (list_is_good(call, rc, n, "keys is missing")) {
+		rc = logic_push_keys(call->logic, &message, keys, n);
+		if (rc == 0 && is_list_by_mistake(call, keys, n))
+			reply_nobody(call);
+		else
+			reply_result(call, rc);
+	}
 	free(keys);
 }
 
@@ -427,4 +452,5 @@ static const struct api_route routes[] = {
 	{NULL, NULL, 0, NULL, NULL},
 };
 
-const struct api_dialect api_v2 = {.routes = routes, .wrong_method = wrong_method, .bad_params = bad_params};
+const struct api_dialect api_v2 = {
+	.routes = routes, .wrong_method = wrong_method, .bad_params = bad_params, .in_body = true};

@@ -2,6 +2,7 @@
 #include "logic/logic.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,23 @@ int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat
 	return 0;
 }
 
+/* Pushes name a room as type://room, and those of version 1 by a number. */
+static bool can_be_pushed_to(const char *room)
+{
+	const char *digits = room + (room[0] == '-');
+
+	return strstr(room, "://") != NULL || (digits[0] != '\0' && digits[strspn(digits, "0123456789")] == '\0');
+}
+
+static void say_unreachable(const struct wire_room_count *rooms, size_t n)
+{
+	static atomic_bool said;
+
+	for (size_t i = 0; i < n && !atomic_load_explicit(&said, memory_order_relaxed); i++)
+		if (!can_be_pushed_to(rooms[i].room) && !atomic_exchange(&said, true))
+			LOG(LOG_WARN, log_what(EVENT_ROOM_UNREACHABLE), log_str("room", rooms[i].room));
+}
+
 int logic_renew_online(struct logic *l, const struct registry_server *server, const struct wire_room_count *rooms,
 		       size_t n, void (*each)(void *arg, const char *room, int64_t count), void *arg)
 {
@@ -226,6 +244,7 @@ int logic_renew_online(struct logic *l, const struct registry_server *server, co
 
 	if (told == NULL)
 		return -ENOMEM;
+	say_unreachable(rooms, n);
 	for (size_t i = 0; i < n; i++)
 		told[i] = (struct registry_room){.room = (char *)(uintptr_t)rooms[i].room, .count = rooms[i].count};
 	rc = registry_put_online(&l->registry, server, told, n);

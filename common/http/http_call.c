@@ -44,6 +44,12 @@ static bool comes_from_elsewhere(const char *origin, const char *host)
 	return origin != NULL && (site == NULL || host == NULL || strcasecmp(site + 3, host) != 0);
 }
 
+/* For an image or a link there is no Origin, but browsers say where it stands. */
+static bool is_cross_site(const char *site)
+{
+	return site != NULL && strcmp(site, "cross-site") == 0;
+}
+
 int http_call_init(struct http_call *call, const struct http_head *head, char *text)
 {
 	struct http_request *request = &call->request;
@@ -62,7 +68,9 @@ int http_call_init(struct http_call *call, const struct http_head *head, char *t
 	request->method = strcmp(text + head->method, "HEAD") == 0 ? "GET" : text + head->method;
 	request->path = path;
 	request->wants_html = accept != NULL && strstr(accept, "text/html") != NULL;
-	request->is_elsewheres = comes_from_elsewhere(text_of(text, head->origin), host);
+	request->is_elsewheres =
+		comes_from_elsewhere(text_of(text, head->origin), host) || is_cross_site(text_of(text, head->site));
+	request->content_type = text_of(text, head->content_type);
 	request->is_renamed = host != NULL && !network_is_literal(host);
 	return rc == -ENOMEM ? rc : 0;
 }
@@ -166,6 +174,8 @@ int http_call_answer(const struct http_reply *reply, const struct http_answer *a
 	put_header(out, "Content-Type", reply->content_type);
 	if (reply->extra_header != NULL)
 		put_header(out, reply->extra_header, reply->extra_value);
+	if (reply->for_any_site)
+		put_header(out, "Access-Control-Allow-Origin", "*");
 	if (answer->idle_seconds > 0) {
 		put(out, "Connection: keep-alive\r\nKeep-Alive: timeout=");
 		put_number(out, answer->idle_seconds);

@@ -25,10 +25,11 @@ struct http_request {
 	size_t body_bytes;
 	const char *peer;                 /* address of the caller */
 	const struct http_caller *caller; /* its connection; or NULL */
+	const char *content_type;         /* of the body; or NULL */
 	bool has_shown_key;               /* in X-Api-Key or Authorization: Bearer, */
 	struct http_key key;              /* and this is what it may do with it */
 	bool wants_html;                  /* a browser: its Accept header names text/html */
-	bool is_elsewheres; /* a browser sends it for a page of another site: its Origin is not our Host */
+	bool is_elsewheres; /* a browser sends it for a page of another site: its Origin is not our Host, or it says so */
 	bool is_renamed;    /* its Host is neither localhost nor an address, but a name that may be anybody's */
 };
 
@@ -40,6 +41,7 @@ struct http_reply {
 	const char *extra_header; /* static name of one more header, or NULL */
 	const char *extra_value;  /* static, or ... */
 	char extra_text[24];      /* ... kept here */
+	bool for_any_site;        /* scripts of every page may read it */
 };
 
 /* Runs on a thread of the caller's; may block, up to its own deadline. reply arrives as 500 with no body. */

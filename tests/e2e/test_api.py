@@ -82,6 +82,65 @@ def test_lists_are_repeated_and_those_of_numbers_may_have_commas(connect, backen
         client.expect_push(1000, b"two keys")
 
 
+def post_typed(backend, path, kind, body, **params):
+    return backend.request("POST", path, body, headers={"Content-Type": kind}, **params)
+
+
+@pytest.mark.ways("v2")
+def test_parameters_may_come_in_the_body_where_its_type_says_so(connect, backend):
+    clients = [connect(mid=i, key=key) for i, key in ((1, "k1"), (2, "k&2"))]
+    many = list(range(1, 100_000))
+    for kind, path, body in (
+            ("application/json", "mids", json.dumps({"operation": 1000, "mids": many, "body": "jßn"})),
+            ("application/json; charset=utf-8", "keys", json.dumps({"operation": "1000", "keys": ["k1", "k&2"], "body": "jßn"})),
+            ("application/json", "all", json.dumps({"operation": 1000, "body": "jßn", "other": "x"})),
+            ("application/x-www-form-urlencoded", "mids", "operation=1000&mids=1,2&body=j%C3%9Fn"),
+            ("Application/X-WWW-Form-Urlencoded", "keys", "operation=1000&keys=k1&keys=k%262&body=j%C3%9Fn")):
+        reply = post_typed(backend, f"/goim/push/{path}", kind, body.encode())
+        assert (reply.status, reply.json()) == (200, {"code": 0, "message": ""}), (kind, reply)
+        for client in clients:
+            client.expect_push(1000, "jßn".encode())
+    assert post_typed(backend, "/goim/kick", "application/json", b'{"mids":[1]}').json()["data"] == {"kicked": 1}
+
+
+@pytest.mark.ways("v2")
+def test_body_of_a_push_with_parameters_in_its_query_is_the_message_whatever_its_type_is(connect, backend):
+    client = connect(mid=7)
+    for kind, body in (("application/json", b'{"operation":5}'), ("application/x-www-form-urlencoded", b"a=b&c"), ("application/json", b"{")):
+        assert post_typed(backend, "/goim/push/mids", kind, body, operation=1000, mids=7).json()["code"] == 0
+        client.expect_push(1000, body)
+
+
+def test_parameters_in_a_broken_body_are_an_error(backend):
+    for kind, body in (("application/json", b"{"), ("application/json", b"[1]"), ("application/json", b'{"operation":1000,"mids":[1.5]}'),
+                       ("application/json", b'{"operation":1000,"mids":{"a":1}}'), ("application/json", b'{"operation":1,"operation":2}'),
+                       ("application/json", b'{"operation":1000,"mids":[[1]]}'), ("application/json", b'{"mids":[1]}'),
+                       ("application/json", b'{"operation":1000,"mids":["x"]}'), ("application/x-www-form-urlencoded", b"operation=%zz"),
+                       ("application/x-www-form-urlencoded", b"operation=1000&mids=1\0"), ("text/plain", b"operation=1000&mids=1")):
+        assert_bad(post_typed(backend, "/goim/push/mids", kind, body), (kind, body))
+
+
+@pytest.mark.ways("v2")
+def test_keys_with_commas_are_one_key_and_the_answer_says_so_where_nobody_has_it(connect, backend):
+    client = connect(mid=7, key="a,b")
+    backend.push_keys("a,b", "one key")
+    client.expect_push(1000, b"one key")
+    answer = backend.post("/goim/push/keys", b"x", operation=1000, keys="c,d").json()
+    assert answer["code"] == 0 and "repeat keys=" in answer["message"]
+    backend.push_keys(["c,d", "e"], "x")
+
+
+@pytest.mark.own_house
+@pytest.mark.ways("v2")
+def test_room_that_no_push_can_name_is_said_once(connect, house, backend):
+    for i, room in enumerate(("live://1", "-12", "plain", "other")):
+        connect(mid=i + 1, room=room)
+    wait_until(lambda: "event=room_unreachable" in house.log(), "the log says so")
+    wait_until(lambda: backend.data("/goim/online/room", type="live", rooms="1") == {"1": 1}, "rooms were counted again")
+    said = [line for line in house.log().splitlines() if "event=room_unreachable" in line]
+    assert len(said) == 1 and ("room=plain" in said[0] or "room=other" in said[0])
+
+
 @pytest.mark.ways("v2")
 def test_percent_and_plus_in_parameters(connect, backend):
     client = connect(mid=7, key="k e+y/ß", room="live://r&m")
@@ -412,6 +471,20 @@ def test_page_of_another_site_may_not_call_without_a_key(house, backend):
             assert reply.status == 403 and "another site" in reply.json()["message"], (path, origin)
         assert backend.request("POST", path, b"x", headers={"Origin": f"http://{host}"}).status == 200, path  # our own
         assert backend.request("POST", path, b"x").status == 200, path  # no browser at all
+
+
+def test_image_on_a_page_of_another_site_may_not_call_without_a_key(house, backend):
+    for site, status in (("cross-site", 403), ("same-origin", 200), ("none", 200)):
+        reply = backend.request("GET", "/goim/upstream", headers={"Sec-Fetch-Site": site})
+        assert reply.status == status, site
+        assert backend.request("GET", "/healthz", headers={"Sec-Fetch-Site": site}).status == 200
+        assert backend.request("GET", "/", headers={"Sec-Fetch-Site": site}).status == 200  # a link to the console
+
+
+def test_pages_of_other_sites_may_import_the_client_and_nothing_else(backend):
+    assert backend.request("GET", "/comet.js", headers={"Origin": "https://shop.test"}).headers["access-control-allow-origin"] == "*"
+    for path in ("/", "/chat.js", "/goim/online/total", "/metrics"):
+        assert "access-control-allow-origin" not in backend.get(path).headers, path
 
 
 def test_without_a_key_names_that_strangers_could_give_us_are_refused(house, backend):

@@ -7,6 +7,7 @@ import os
 import re
 import socket
 import ssl
+import time
 
 import pytest
 
@@ -276,6 +277,64 @@ def test_caller_that_drips_its_body_is_cut_off_and_pushes_nothing(house):
     house.wait_metric("comet_http_late_total", 1)
     assert house.metrics()("comet_pushes_total", target="all") == 0
     good_call(house)
+
+
+class Dripper:
+    """One host with so many connections that send a byte now and then; one that is cut off comes again."""
+
+    def __init__(self, address, n, source):
+        self.address, self.source = address, source
+        self.sockets = [self.dial() for _ in range(n)]
+        self.cut = 0
+
+    def dial(self):
+        sock = socket.create_connection(self.address, timeout=TIMEOUT, source_address=(self.source, 0))
+        sock.setblocking(False)
+        return sock
+
+    def drip(self):
+        for i, sock in enumerate(self.sockets):
+            try:
+                sock.send(b"G" if i % 2 else b"x")
+                if sock.recv(100):
+                    continue
+            except BlockingIOError:
+                continue
+            except OSError:
+                pass
+            sock.close()
+            self.cut += 1
+            self.sockets[i] = self.dial()
+
+
+@pytest.mark.parametrize("probed_from", ["127.0.0.1", "127.0.0.2"], ids=["another host", "the same host"])
+@pytest.mark.settings("http.callers=128", "log.level=error")
+def test_probe_is_answered_at_once_while_one_host_holds_more_connections_than_there_are_places(house, probed_from):
+    crowd = Dripper(house.address("http"), 300, "127.0.0.2")
+    longest = 0
+    for _ in range(10):
+        crowd.drip()
+        started = time.monotonic()
+        with socket.create_connection(house.address("http"), timeout=TIMEOUT, source_address=(probed_from, 0)) as sock:
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert statuses(hear(sock)) == [200]
+        longest = max(longest, time.monotonic() - started)
+    assert longest < 0.5, longest
+    assert crowd.cut > 0
+    for sock in crowd.sockets:
+        sock.close()
+    good_call(house)
+
+
+@pytest.mark.settings("http.idle_timeout=1s")
+def test_idle_caller_is_told_how_long_it_is_kept_and_then_closed(house):
+    with http_socket(house) as sock:
+        started = time.monotonic()
+        sock.sendall(GET)
+        said = hear(sock)
+        assert b"\r\nKeep-Alive: timeout=1\r\n" in said
+        assert 0.9 < time.monotonic() - started < 1 + TIMEOUT / 2
+    assert house.metrics()("comet_http_late_total") == 0
 
 
 def test_caller_that_does_not_take_its_answer_holds_up_nobody(house):

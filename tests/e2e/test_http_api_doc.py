@@ -36,5 +36,7 @@ def test_each_path_is_in_the_contract():
 
 def test_each_status_that_the_api_says_is_explained():
     source = "".join(path.read_text() for path in [*(ROOT / "logic").glob("api*.c"), ROOT / "common/http/http.c"])
-    for code in set(re.findall(r'"code", (-\d+)', source)) | {"-401", "-403", "-413", "-429"}:
+    faults = re.findall(r"^fault\(\w+, (\d+)", (ROOT / "common/http/http_fault.def").read_text(), re.M)
+    assert len(faults) > 10
+    for code in set(re.findall(r'"code", (-\d+)', source)) | {"-401", "-403", "-413", "-429"} | {f"-{status}" for status in faults}:
         assert code.replace("-", "−") in PAGE, code

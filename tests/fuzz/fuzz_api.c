@@ -82,6 +82,9 @@ static void ask(char *method, char *target, const uint8_t *body, size_t body_byt
 				       .body = body,
 				       .body_bytes = body_bytes,
 				       .peer = "127.0.0.1",
+				       .content_type = body_bytes > 0 && body[0] == '{'
+							       ? "application/json"
+							       : "application/x-www-form-urlencoded",
 				       .key = {.scopes = HTTP_ALL}};
 	struct http_reply reply = {.status = 500, .content_type = "text/plain"};
 	char *query = strchr(target, '?');
