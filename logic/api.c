@@ -24,7 +24,7 @@ void api_reply_json(struct api_call *call, int status, json_t *body)
 		return;
 	}
 	reply->status = status;
-	reply->content_type = "application/json; charset=utf-8";
+	reply->content_type = API_JSON;
 	reply->body = text;
 	reply->body_bytes = bytes;
 }

@@ -31,6 +31,8 @@ struct api_dialect {
 };
 extern const struct api_dialect api_v1, api_v2, api_console;
 
+#define API_JSON "application/json; charset=utf-8"
+
 /* Send this JSON (NULL: out of memory; taken over) with this status. */
 void api_reply_json(struct api_call *call, int status, json_t *body);
 

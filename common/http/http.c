@@ -20,9 +20,6 @@
 #define ADDRESS_BYTES  128
 #define LISTENERS_MAX  16
 #define LISTEN_BACKLOG 511
-/* One thread waits for the next request while the others serve one. */
-#define WAITERS_MORE 1
-
 /* All listeners that speak TLS, or all that do not. */
 struct door {
 	struct http *http;
@@ -93,7 +90,7 @@ static int start_service(struct http_service *s, const struct http_options *opt)
 	const struct park_options park = {
 		.name = "http",
 		.kind = THREAD_SERVICE,
-		.waiters = cores() + WAITERS_MORE,
+		.waiters = cores() > 1 ? cores() : 2, /* one may sign a handshake */
 		.blocked_max = opt->callers_max + HTTP_CALLERS_SPARE,
 		.resume = http_connection_resume,
 	};

@@ -343,19 +343,18 @@ static int go_on(struct http_connection *c)
 void http_connection_resume(struct parked *parked)
 {
 	struct http_connection *c = (struct http_connection *)parked;
-	uint32_t events = EPOLLIN;
+	char in[HTTP_BUFFER_BYTES], out[HTTP_BUFFER_BYTES];
+	uint32_t events;
 
 	OBJ_CHECK(c, HTTP_CONNECTION_MAGIC);
-	if (go_on(c) != -EAGAIN) {
+	/* What comes mostly goes at once, and then needs no memory but this. */
+	http_buffer_lend(&c->incoming.bytes, in);
+	http_buffer_lend(&c->out, out);
+	if (go_on(c) != -EAGAIN || http_buffer_keep(&c->incoming.bytes) < 0 || http_buffer_keep(&c->out) < 0) {
 		end(c);
 		return;
 	}
-	if (http_buffer_count(&c->out) > 0)
-		events = EPOLLOUT;
-	else
-		http_buffer_drop(&c->out);
-	if (http_buffer_count(&c->incoming.bytes) == 0)
-		http_buffer_drop(&c->incoming.bytes);
+	events = http_buffer_count(&c->out) > 0 ? EPOLLOUT : EPOLLIN;
 	/* From here on it is another thread's. */
 	if (park_on_socket(c->service->park, &c->parked, c->caller.fd, events) < 0)
 		end(c);

@@ -938,7 +938,8 @@ static void a_request_for_which_there_is_no_memory_is_500_or_ends(void **state)
 		assert_int_equal(hear(fd)->status, 200);
 		seam_reset();
 		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
-		say(fd, "POST /a?b=c&d=e HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi");
+		say(fd, "POST /a?b=c&d=e&f&g&h&i&j&k&l HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: "
+			"2\r\n\r\nhi");
 		n = recv(fd, bytes, sizeof(bytes) - 1, 0);
 		(void)close(fd);
 		if (seam_failed(SEAM_ALLOC) == 0) {
