@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cluster/arrive.h"
@@ -174,12 +175,23 @@ static int start(struct program *p)
 	return start_http(p);
 }
 
+/* Those of the HTTP server have left it, but not quite ended. */
+static void reap_threads(void)
+{
+	int64_t deadline = clock_now_ns() + CLOCK_SEC;
+	const struct timespec moment = {.tv_nsec = CLOCK_MS};
+
+	while (thread_reap() > 0 && clock_now_ns() < deadline)
+		(void)nanosleep(&moment, NULL);
+}
+
 static void stop(struct program *p)
 {
 	/* Back ends that wait for packets are answered, so that they hold nothing up. */
 	logic_stop_waiting(&p->logic);
 	if (p->http != NULL)
 		http_stop(&p->http);
+	reap_threads();
 	if (p->http_keys != NULL)
 		http_keys_free(&p->http_keys);
 	if (p->tls != NULL)
