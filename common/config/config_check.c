@@ -293,6 +293,7 @@ static int check_proxies(const struct config *cfg, FILE *errors)
 
 	good &= check_networks("websocket.proxy_from", cfg->websocket_proxy_from, errors) == 0;
 	good &= check_networks("websocket.trusted_proxies", cfg->websocket_trusted_proxies, errors) == 0;
+	good &= check_networks("http.trusted_proxies", cfg->http_trusted_proxies, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }
 

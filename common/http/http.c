@@ -63,6 +63,8 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 		.idle_ms = cfg->http_idle_timeout,
 		.reuse_port = cfg->server_reuse_port,
 		.unix_mode = config_unix_mode(cfg),
+		.trusted_proxies = cfg->http_trusted_proxies,
+		.proxy_header = (enum forwarded_header)cfg->http_proxy_header,
 		.label = "http",
 		.tls_label = "http-tls",
 		.keys = keys,
@@ -97,6 +99,8 @@ static int start_service(struct http_service *s, const struct http_options *opt)
 	int rc;
 
 	s->max_body = opt->max_body;
+	s->trusted_proxies = opt->trusted_proxies != NULL ? opt->trusted_proxies : "";
+	s->proxy_header = opt->proxy_header;
 	s->idle_seconds = (unsigned)((opt->idle_ms + 999) / 1000);
 	if ((rc = http_guard_init(&s->guard, opt->keys, &opt->rate, opt->free_paths)) < 0 ||
 	    (rc = http_callers_start(&callers, &s->callers)) < 0)

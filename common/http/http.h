@@ -10,19 +10,22 @@
 #include <stdint.h>
 
 #include "common/base/rate.h"
+#include "common/http/forwarded.h"
 #include "common/http/http_keys.h"
 #include "common/http/http_request.h"
 
 struct http_options {
-	const char *bind;              /* host:port, several with commas; port 0 picks a free one */
-	const char *tls_bind;          /* the same, over TLS; or NULL */
-	struct tls_server *tls;        /* for it; outlives the server */
-	size_t max_body;               /* bytes */
-	unsigned callers_max;          /* connections at one time */
-	int64_t timeout_ms;            /* for a caller to send its whole request */
-	int64_t idle_ms;               /* between two requests */
-	bool reuse_port;               /* another process may listen beside this one */
-	unsigned unix_mode;            /* of a path: who may connect */
+	const char *bind;                   /* host:port, several with commas; port 0 picks a free one */
+	const char *tls_bind;               /* the same, over TLS; or NULL */
+	struct tls_server *tls;             /* for it; outlives the server */
+	size_t max_body;                    /* bytes */
+	unsigned callers_max;               /* connections at one time */
+	int64_t timeout_ms;                 /* for a caller to send its whole request */
+	int64_t idle_ms;                    /* between two requests */
+	bool reuse_port;                    /* another process may listen beside this one */
+	unsigned unix_mode;                 /* of a path: who may connect */
+	const char *trusted_proxies;        /* networks whose requests say for whom they are; or NULL */
+	enum forwarded_header proxy_header; /* and in which header */
 	const char *label;             /* for "listening <label> <address>" on stdout, one line for each address; */
 	const char *tls_label;         /* where it is one of tls_bind */
 	struct http_keys *keys;        /* outlives the server; NULL: everybody may do everything */

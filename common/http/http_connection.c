@@ -13,6 +13,7 @@
 #include "common/base/err.h"
 #include "common/base/obj.h"
 #include "common/base/peer.h"
+#include "common/config/networks.h"
 #include "common/http/http_buffer.h"
 #include "common/http/http_call.h"
 #include "common/http/http_head.h"
@@ -20,6 +21,7 @@
 
 /* Answers that gather before they are sent. */
 #define GATHER_BYTES 65536
+#define PEER_BYTES   64
 /* A head up to here is nobody's business; of longer ones a few at a time, since nobody has shown a key yet. */
 #define SHORT_HEAD_BYTES 65536
 #define LONG_REQUESTS    32
@@ -37,7 +39,8 @@ struct http_connection {
 	/* set once */
 	struct http_service *service;
 	struct tls *tls; /* or NULL */
-	char peer[64];
+	char peer[PEER_BYTES];
+	bool from_proxy; /* whose requests say for whom they are */
 	struct http_caller caller;
 	/* the thread's that has it */
 	enum phase phase;
@@ -197,6 +200,20 @@ static int read_request(struct http_connection *c)
 
 /* ---- answering it ---- */
 
+/* Whose request it is, as far as a proxy tells. */
+static void name_client(const struct http_connection *c, char peer[PEER_BYTES])
+{
+	struct forwarded f = forwarded_start(c->service->proxy_header, c->service->trusted_proxies);
+	const struct sockaddr *client;
+
+	memcpy(peer, c->peer, PEER_BYTES);
+	if (!c->from_proxy)
+		return;
+	http_head_forwarded(&c->incoming.head, http_incoming_text(&c->incoming), &f);
+	if ((client = forwarded_client(&f)) != NULL)
+		peer_text(client, false, peer, PEER_BYTES);
+}
+
 /* The request in `in` is whole. 0, or -errno: it is not to be answered. */
 static int answer_one(struct http_connection *c)
 {
@@ -205,16 +222,18 @@ static int answer_one(struct http_connection *c)
 	char *text = http_incoming_text(in), *end = text + in->head.bytes + in->body_bytes, behind = *end;
 	bool head_only = strcmp(text + in->head.method, "HEAD") == 0, keeps = http_head_keeps(&in->head);
 	struct http_answer answer = {.idle_seconds = keeps ? s->idle_seconds : 0, .head_only = head_only};
+	char peer[PEER_BYTES];
 	struct http_call call;
 	int rc, place;
 
 	if ((place = http_caller_answer(s->callers, &c->caller)) == -ESHUTDOWN)
 		return place;
+	name_client(c, peer);
 	*end = '\0'; /* for the handler; perhaps the next request's first byte */
 	rc = http_call_init(&call, &in->head, text);
 	call.request.key = c->key;
 	call.request.has_shown_key = c->has_shown_key;
-	call.request.peer = c->peer;
+	call.request.peer = peer;
 	call.request.caller = &c->caller;
 	call.request.body = (const uint8_t *)text + in->head.bytes;
 	call.request.body_bytes = in->body_bytes;
@@ -384,6 +403,7 @@ static int enter(struct http_connection *c, int fd, const struct sockaddr *peer,
 
 	peer_text(peer, false, c->peer, sizeof(c->peer));
 	peer_network(peer, network);
+	c->from_proxy = peer->sa_family == AF_UNIX || networks_hold(c->service->trusted_proxies, peer);
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (tls != NULL && (rc = tls_new(tls, fd, &c->tls)) < 0)
 		return rc;

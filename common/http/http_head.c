@@ -298,6 +298,16 @@ int http_head_read(struct http_head *h, char *text, size_t n)
 	return rc;
 }
 
+void http_head_forwarded(const struct http_head *h, const char *text, struct forwarded *f)
+{
+	const char *name = forwarded_name(f->header), *line = text + h->headers, *end = text + h->bytes, *next;
+
+	/* A zero byte stands behind each name and each value. */
+	for (; line < end && (next = memchr(line, '\n', (size_t)(end - line))) != NULL; line = next + 1)
+		if (strcasecmp(line, name) == 0)
+			forwarded_take(f, line + strlen(name) + 1, strlen(line + strlen(name) + 1));
+}
+
 bool http_head_keeps(const struct http_head *h)
 {
 	if (h->seen & HTTP_SEEN_CLOSE)

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/http/forwarded.h"
+
 /* The longest first line, goim's bound for lists, and the longest headers behind it; with their line ends. */
 #define HTTP_FIRST_LINE_BYTES 1048576
 #define HTTP_HEADERS_BYTES    16384
@@ -51,6 +53,9 @@ struct http_head {
  *   HTTP_FAULT_NONE  the head is whole, h->bytes long
  *   other            an enum http_fault: to be answered, then the end */
 int http_head_read(struct http_head *h, char *text, size_t n);
+
+/* Tell f what the head, which is whole, says of the client that a proxy brings. */
+void http_head_forwarded(const struct http_head *h, const char *text, struct forwarded *f);
 
 /* Does the connection stay for a next request? */
 bool http_head_keeps(const struct http_head *h);

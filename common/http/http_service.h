@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "common/base/park.h"
+#include "common/http/forwarded.h"
 #include "common/http/http_call.h"
 #include "common/http/http_callers.h"
 #include "common/http/http_guard.h"
@@ -16,6 +17,8 @@
 struct http_service {
 	/* set once */
 	size_t max_body;
+	const char *trusted_proxies;        /* networks whose requests say for whom they are, ... */
+	enum forwarded_header proxy_header; /* ... in this header */
 	unsigned idle_seconds;
 	http_handler *handler;
 	void *arg;

@@ -22,8 +22,8 @@ TCP = Way("tcp-v2", "tcp", TcpCodec, V2)
 WEBSOCKET = Way("ws-v2", "websocket", lambda: wire.WebSocketCodec(Packet), V2, "client_cut")
 MADE_UP = Way("ws-v2", "websocket", lambda: wire.WebSocketCodec(Packet, X_Forwarded_For="203.0.113.1", Forwarded="for=203.0.113.2"),
               V2, "client_cut")
-BEHIND = {"tcp.proxy_protocol": "yes", "tcp.proxy_from": "127.0.0.1", "websocket.trusted_proxies": "127.0.0.1", "log.level": "debug",
-          "http.bind": "127.0.0.1:0"}
+BEHIND = {"tcp.proxy_protocol": "yes", "tcp.proxy_from": "127.0.0.1", "websocket.trusted_proxies": "127.0.0.1", "http.trusted_proxies": "127.0.0.1",
+          "log.level": "debug", "http.bind": "127.0.0.1:0"}
 SECONDS = {"s": 1, "m": 60}
 
 pytestmark = pytest.mark.skipif(not (shutil.which("nginx", path="/usr/sbin") and shutil.which("haproxy", path="/usr/sbin")),

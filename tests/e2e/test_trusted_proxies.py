@@ -3,6 +3,7 @@ the settings name. Logs, limits and the webhook go by the client's address.
 
 SPDX-License-Identifier: MIT"""
 import re
+import socket
 import subprocess
 
 import pytest
@@ -107,6 +108,52 @@ def test_webhook_is_told_the_client(launch, hook):  # noqa: F811
     client = Client(way, house.address("websocket")).auth(mid=7)
     assert hook.questions[-1]["peer"] == "192.0.2.7"
     client.close()
+
+
+# the HTTP API
+
+def called(house, **headers):
+    """The peer of one more call, as the log has it."""
+    n = house.log().count("path=/goim/online/total")
+    reply = house.backend.request("GET", "/goim/online/total", headers={name.replace("_", "-"): value for name, value in headers.items()})
+    lines = wait_until(lambda: (lines := re.findall(r"peer=(\S+) .*path=/goim/online/total", house.log()))[n:] and lines, "the call is logged")
+    return reply.status, lines[-1]
+
+
+@pytest.mark.settings("http.trusted_proxies=127.0.0.0/8,10.0.0.0/8", "log.level=debug")
+def test_callers_of_the_api_are_known_by_the_last_address_that_is_no_proxys(house):
+    assert called(house, X_Forwarded_For="203.0.113.9, 192.0.2.7, 10.1.1.1", Forwarded="for=203.0.113.1") == (200, "192.0.2.7")
+    assert called(house, X_Forwarded_For="2001:db8::7") == (200, "2001:db8::7")
+    assert called(house, X_Forwarded_For="unknown") == (200, "127.0.0.1")
+    assert called(house) == (200, "127.0.0.1")
+
+
+@pytest.mark.settings("http.trusted_proxies=127.0.0.0/8,10.0.0.0/8", "log.level=debug")
+def test_each_request_of_a_kept_connection_is_for_whom_its_lines_say(house):
+    lines = ["X-Forwarded-For: 203.0.113.9\r\nx-forwarded-for:192.0.2.7\r\nX-Forwarded-For: 10.1.1.1\r\n", "", "X-Forwarded-For: 192.0.2.8\r\n"]
+    with socket.create_connection(house.address("http"), timeout=TIMEOUT) as sock:
+        sock.sendall("".join(f"GET /readyz HTTP/1.1\r\nHost: localhost\r\n{line}\r\n" for line in lines).encode())
+        wait_until(lambda: re.findall(r"peer=(\S+) .*path=/readyz", house.log()) == ["192.0.2.7", "127.0.0.1", "192.0.2.8"], "each is logged")
+
+
+@pytest.mark.settings("http.trusted_proxies=127.0.0.1", "http.proxy_header=forwarded", "log.level=debug")
+def test_api_believes_forwarded_where_the_settings_say_so(house):
+    assert called(house, Forwarded='for="[2001:db8::7]:80"', X_Forwarded_For="203.0.113.1") == (200, "2001:db8::7")
+
+
+@pytest.mark.settings("http.trusted_proxies=127.0.0.9", "log.level=debug")
+def test_api_does_not_believe_strangers(house):
+    assert called(house, X_Forwarded_For="192.0.2.7") == (200, "127.0.0.1")
+
+
+def test_rate_of_calls_goes_by_the_client(launch):
+    house = launch({"http.trusted_proxies": "127.0.0.1", "http.rate": "2"})
+
+    def status(client):
+        return house.backend.request("GET", "/goim/online/total", headers={"X-Forwarded-For": client}).status
+
+    assert [status(f"192.0.2.{i}") for i in range(20)] == [200] * 20
+    assert 429 in [status(f"203.0.113.{i}, 192.0.2.99") for i in range(20)]
 
 
 # PROXY headers
