@@ -7,7 +7,7 @@
 FROM debian:bookworm-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         gcc libc6-dev make pkg-config \
-        libwebsockets-dev libhiredis-dev libssl-dev libjansson-dev libinih-dev libxxhash-dev \
+        libwebsockets-dev libhiredis-dev libssl-dev libjansson-dev libinih-dev \
         libcurl4-openssl-dev zlib1g-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src

@@ -13,7 +13,7 @@ SAYS    := $(or $(SOURCE_VERSION),$(shell scripts/version))
 VERSION := $(word 1,$(SAYS))
 COMMIT  := $(word 2,$(SAYS))
 
-PACKAGES := libwebsockets hiredis openssl jansson inih libxxhash libcurl zlib
+PACKAGES := libwebsockets hiredis openssl jansson inih libcurl zlib
 # A clone with nothing installed must still be able to run `make deps`, so a missing package is no error here.
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)

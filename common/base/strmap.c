@@ -6,9 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* Inlined for speed: the library exports the same functions. */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "common/base/siphash.h"
 
 #define SLOTS_MIN 8
 
@@ -47,19 +45,20 @@ void strmap_drop_all(struct strmap *m, void (*drop)(void *value))
 	strmap_init(m);
 }
 
-/* Clients choose their keys. With a seed that they cannot know they cannot choose them to collide. */
-static uint64_t seed;
+/* Clients choose their keys. With a key of ours that they cannot know they cannot choose theirs to collide. XXH3 with a seed is 10 ns
+ * faster for a UUID, of the 12 us that a delivery takes, and makes no such promise. */
+static struct siphash_key secret;
 
-__attribute__((constructor)) static void pick_seed(void)
+__attribute__((constructor)) static void pick_secret(void)
 {
 	/* Before main, and so before any thread. Without entropy yet (a kernel that has just booted) the address must do. */
-	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) != sizeof(seed))
-		seed = (uint64_t)(uintptr_t)&seed;
+	if (getrandom(&secret, sizeof(secret), GRND_NONBLOCK) != sizeof(secret))
+		secret.k0 = (uint64_t)(uintptr_t)&secret;
 }
 
 uint64_t strmap_hash(const char *key)
 {
-	return XXH3_64bits_withSeed(key, strlen(key), seed);
+	return siphash(secret, key, strlen(key));
 }
 
 /* The link that points to the key's node, or to the NULL where it would be. The map has slots. */

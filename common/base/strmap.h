@@ -1,4 +1,4 @@
-/* strmap: string -> pointer, the map of bucket and registry. Chained hashing over XXH3; grows by doubling, shrinks when
+/* strmap: string -> pointer, the map of bucket and registry. Chained hashing over SipHash; grows by doubling, shrinks when
  * three quarters empty, so that memory follows the load both ways. No lock of its own: the owner has one.
  * Keys are copied. SPDX-License-Identifier: MIT */
 #ifndef COMMON_BASE_STRMAP_H
