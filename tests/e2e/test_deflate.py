@@ -374,6 +374,7 @@ def body_for(reader, n, chance):
 
 
 @pytest.mark.own_house
+@pytest.mark.keeps(32)
 @pytest.mark.settings("websocket.deflate=yes", "protocol.write_timeout=60s", "logic.heartbeat=1h", "logic.heartbeat_v1=1h",
                       "limits.packets=100000", "http.max_body=2m")
 def test_every_byte_is_its_owners_and_all_arrive(house, backend):
