@@ -101,17 +101,16 @@ static size_t bytes_of(const struct iovec *pieces, unsigned n)
 	return bytes;
 }
 
-/* What is no longer than a window refers to nothing before it. */
-static bool fits(struct message *m, enum dialect dialect, size_t window_bytes)
+/* 0: no memory. */
+static size_t payload_bytes(struct message *m, enum dialect dialect)
 {
 	uint8_t head[PACKET_HEAD_BYTES];
 	struct iovec pieces[PIECES];
-	unsigned n = payload_of(m, dialect, head, pieces);
 
-	return n > 0 && bytes_of(pieces, n) <= window_bytes;
+	return bytes_of(pieces, payload_of(m, dialect, head, pieces));
 }
 
-/* How many bytes it comes to without the tail; 0: no fewer than it had. */
+/* How many bytes it comes to without the tail; 0: there is no space for them. */
 static size_t deflate_pieces(z_stream *z, const struct iovec *pieces, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++) {
@@ -125,18 +124,23 @@ static size_t deflate_pieces(z_stream *z, const struct iovec *pieces, unsigned n
 }
 
 /* message_as_it_is where it is not to be had, or not worth it. */
-static struct message_form *make(const struct iovec *pieces, unsigned n)
+static struct message_form *make(const struct iovec *pieces, unsigned n, int level)
 {
-	size_t bytes = bytes_of(pieces, n);
-	struct message_form *form = malloc(sizeof(*form) + bytes), *fitting;
-	z_stream z = {.next_out = form != NULL ? form->data : NULL, .avail_out = (uInt)bytes};
+	size_t space = bytes_of(pieces, n);
+	struct message_form *form, *fitting;
+	z_stream z = {0};
 
-	if (form == NULL ||
-	    deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, -WS_DEFLATE_BITS, 5, Z_DEFAULT_STRATEGY) != Z_OK) {
+	/* What one stored block does not hold goes deflated be it shorter or not: 5 bytes for each 2 KiB at worst. */
+	if (space > WS_STORED_MAX)
+		space += space / 100 + 100;
+	form = malloc(sizeof(*form) + space);
+	z.next_out = form != NULL ? form->data : NULL;
+	z.avail_out = (uInt)space;
+	if (form == NULL || deflateInit2(&z, level, Z_DEFLATED, -WS_DEFLATE_BITS, 5, Z_DEFAULT_STRATEGY) != Z_OK) {
 		free(form);
 		return &message_as_it_is;
 	}
-	count(COUNT_WEBSOCKET_DEFLATES);
+	count_add(COUNT_WEBSOCKET_DEFLATES, level != Z_NO_COMPRESSION);
 	form->bytes = deflate_pieces(&z, pieces, n);
 	(void)deflateEnd(&z);
 	if (form->bytes == 0) {
@@ -148,9 +152,9 @@ static struct message_form *make(const struct iovec *pieces, unsigned n)
 }
 
 /* Others who want it meanwhile wait: that is shorter than to make it themselves. */
-static struct message_form *make_once(struct message *m, enum dialect dialect)
+static struct message_form *make_once(struct message *m, enum dialect dialect, int level,
+				      _Atomic(struct message_form *) *place)
 {
-	_Atomic(struct message_form *) *place = &m->deflated[dialect];
 	uint8_t head[PACKET_HEAD_BYTES];
 	struct iovec pieces[PIECES];
 	struct message_form *form;
@@ -160,7 +164,7 @@ static struct message_form *make_once(struct message *m, enum dialect dialect)
 	if (form == NULL) {
 		unsigned n = payload_of(m, dialect, head, pieces);
 
-		form = n > 0 ? make(pieces, n) : &message_as_it_is;
+		form = n > 0 ? make(pieces, n, level) : &message_as_it_is;
 		atomic_store_explicit(place, form, memory_order_release);
 	}
 	lock_drop(&m->lock);
@@ -169,13 +173,25 @@ static struct message_form *make_once(struct message *m, enum dialect dialect)
 
 const struct message_form *ws_deflated(struct message *m, enum dialect dialect, size_t window_bytes)
 {
+	_Atomic(struct message_form *) *place = &m->deflated[dialect];
+	int level = Z_DEFAULT_COMPRESSION;
 	struct message_form *form;
 
-	if (m->body_bytes < WS_DEFLATE_MIN_BYTES ||
-	    (window_bytes < 1U << WS_DEFLATE_BITS && !fits(m, dialect, window_bytes)))
+	if (m->body_bytes < WS_DEFLATE_MIN_BYTES)
 		return NULL;
-	form = atomic_load_explicit(&m->deflated[dialect], memory_order_acquire);
+	/* What is no longer than a window refers to nothing before it. */
+	if (window_bytes < 1U << WS_DEFLATE_BITS) {
+		size_t bytes = payload_bytes(m, dialect);
+
+		if (bytes > window_bytes && bytes <= WS_STORED_MAX)
+			return NULL;
+		if (bytes > WS_STORED_MAX) {
+			place = &m->stored[dialect];
+			level = Z_NO_COMPRESSION;
+		}
+	}
+	form = atomic_load_explicit(place, memory_order_acquire);
 	if (form == NULL)
-		form = make_once(m, dialect);
+		form = make_once(m, dialect, level, place);
 	return form == &message_as_it_is ? NULL : form;
 }

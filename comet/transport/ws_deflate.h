@@ -24,8 +24,8 @@
 int ws_inflate(const uint8_t *in, size_t n, uint8_t *out, uint32_t most, uint32_t *bytes);
 
 /* The pushed message as the payload of one frame, made once a dialect and kept in it: what such a client would get with it as the
- * only message of a frame, deflated. NULL: it goes as it is, since it is short, or not shorter deflated, or longer than the client's
- * window, which is narrower than ours, or for want of memory; then that is so whenever it is asked for again. Any thread; takes m->lock, and holds it
+ * only message of a frame, deflated. NULL: it goes as it is, since it is short, or not shorter deflated, or longer than the
+ * client's window, which is narrower than ours; all that as long as one stored block holds it; or for want of memory; then that is so whenever it is asked for again. Any thread; takes m->lock, and holds it
  * while it deflates. */
 const struct message_form *ws_deflated(struct message *m, enum dialect dialect, size_t window_bytes) WITHOUT(m->lock);
 

@@ -86,6 +86,11 @@ int ws_close_answer(const uint8_t *payload, size_t n);
 /* In the first byte of a header: the message is deflated. */
 #define WS_DEFLATED 0x40
 
+/* To a client that takes messages deflated all of them go so, since libwebsockets' client (4.1 to 4.3) reads one that does not again
+ * and again, without end. What is not worth deflating is then one stored block, with a header, and a byte behind it. */
+#define WS_STORED_HEAD_BYTES 5
+#define WS_STORED_MAX        65535
+
 /* The header of a whole message, or of a control frame; how many bytes. */
 size_t ws_head_put(uint8_t out[WS_HEAD_OUT_BYTES], enum ws_opcode opcode, uint64_t payload_bytes);
 

@@ -17,7 +17,7 @@ static void lay(struct ws_layout *l, const void *bytes, size_t n)
 	l->frames[l->n_frames].bytes += n;
 }
 
-/* The space for its header. It ends with l->n_frames++. */
+/* The space for its header. */
 static uint8_t *begin_frame(struct ws_layout *l, unsigned messages)
 {
 	struct ws_laid *frame = &l->frames[l->n_frames];
@@ -25,6 +25,29 @@ static uint8_t *begin_frame(struct ws_layout *l, unsigned messages)
 	frame->bytes = 0;
 	frame->messages = (uint8_t)messages;
 	return frame->head;
+}
+
+/* The header of a frame with so many bytes, and of the block that they are. */
+static size_t put_head(const struct ws_layout *l, uint8_t *head, enum ws_opcode opcode, uint64_t payload_bytes)
+{
+	uint16_t n = (uint16_t)payload_bytes;
+	size_t at;
+
+	if (l->window_bytes == 0 || payload_bytes > WS_STORED_MAX)
+		return ws_head_put(head, opcode, payload_bytes);
+	at = ws_head_put(head, opcode, WS_STORED_HEAD_BYTES + payload_bytes + 1);
+	head[0] |= WS_DEFLATED;
+	memcpy(head + at, (uint8_t[]){0, (uint8_t)n, (uint8_t)(n >> 8), (uint8_t)~n, (uint8_t)(~n >> 8)},
+	       WS_STORED_HEAD_BYTES);
+	return at + WS_STORED_HEAD_BYTES;
+}
+
+/* After put_head and its payload. Behind the block there is the beginning of an empty one: RFC 7692, section 7.2.1. */
+static void end_frame(struct ws_layout *l)
+{
+	if (l->frames[l->n_frames].head[0] & WS_DEFLATED)
+		lay(l, "", 1);
+	l->n_frames++;
 }
 
 static void end_part(struct ws_layout *l)
@@ -38,11 +61,12 @@ static void end_part(struct ws_layout *l)
 static void lay_packet(struct ws_layout *l, const struct packet *p)
 {
 	uint8_t *head = begin_frame(l, 0);
-	size_t n = ws_head_put(head, WS_BINARY, PACKET_HEAD_BYTES + (uint64_t)p->body_bytes);
+	size_t n = put_head(l, head, WS_BINARY, PACKET_HEAD_BYTES + (uint64_t)p->body_bytes);
 
 	packet_encode(head + n, p->ver, p->op, p->seq, p->body_bytes);
 	lay(l, head, n + PACKET_HEAD_BYTES);
 	lay(l, p->body, p->body_bytes);
+	end_frame(l);
 }
 
 static void lay_pong(struct ws_layout *l, const struct packet *p)
@@ -51,6 +75,7 @@ static void lay_pong(struct ws_layout *l, const struct packet *p)
 
 	lay(l, head, ws_head_put(head, WS_PONG, p->body_bytes));
 	lay(l, p->body, p->body_bytes);
+	end_frame(l);
 }
 
 /* An array of one, and a newline. Returns the byte after it. */
@@ -62,8 +87,9 @@ static uint8_t *lay_text(struct ws_layout *l, const struct packet *p, uint8_t *t
 	text[0] = '[';
 	memcpy(text + n, "]\n", 2);
 	n += 2;
-	lay(l, head, ws_head_put(head, WS_TEXT, n));
+	lay(l, head, put_head(l, head, WS_TEXT, n));
 	lay(l, text, n);
+	end_frame(l);
 	return text + n;
 }
 
@@ -84,7 +110,7 @@ static int lay_answers(struct ws_layout *l, const struct haul *h, bool is_text)
 	if (is_text && h->n_answers > 0 && (rc = get_text(l, h)) < 0)
 		return rc;
 	text = l->text;
-	for (unsigned i = 0; i < h->n_answers; i++, l->n_frames++) {
+	for (unsigned i = 0; i < h->n_answers; i++) {
 		const struct packet *p = h->answers[i];
 
 		if (p->kind == PACKET_PING)
@@ -138,15 +164,15 @@ static void lay_head(struct ws_layout *l, enum dialect dialect, size_t messages_
 
 	switch (dialect) {
 	case DIALECT_V2: /* all of them in one packet */
-		at = ws_head_put(head, WS_BINARY, PACKET_HEAD_BYTES + messages_bytes);
+		at = put_head(l, head, WS_BINARY, PACKET_HEAD_BYTES + messages_bytes);
 		packet_encode(head + at, 1, OP_RAW, 0, (uint32_t)messages_bytes);
 		lay(l, head, at + PACKET_HEAD_BYTES);
 		break;
 	case DIALECT_V1:
-		lay(l, head, ws_head_put(head, WS_BINARY, messages_bytes));
+		lay(l, head, put_head(l, head, WS_BINARY, messages_bytes));
 		break;
 	case DIALECT_V1_JSON: /* [a,b] */
-		at = ws_head_put(head, WS_TEXT, messages_bytes + n + 1);
+		at = put_head(l, head, WS_TEXT, messages_bytes + n + 1);
 		head[at] = '[';
 		lay(l, head, at + 1);
 		break;
@@ -163,6 +189,8 @@ static const struct message_form *deflated(const struct ws_layout *l, struct mes
 static unsigned next_frame(const struct ws_layout *l, struct message *const *messages, unsigned n, enum dialect dialect,
 			   size_t *messages_bytes)
 {
+	/* With what goes around them they are one block. */
+	size_t most = l->window_bytes > 0 ? WS_STORED_MAX - PACKET_HEAD_BYTES - HAUL_MESSAGES - 1 : WS_HAUL_FRAME_BYTES;
 	unsigned i = 0;
 
 	for (*messages_bytes = 0; i < n && (i == 0 || deflated(l, messages[i], dialect) == NULL); i++) {
@@ -170,7 +198,7 @@ static unsigned next_frame(const struct ws_layout *l, struct message *const *mes
 
 		if (more == 0)
 			return 0;
-		if (i > 0 && *messages_bytes + more > WS_HAUL_FRAME_BYTES)
+		if (i > 0 && *messages_bytes + more > most)
 			break;
 		*messages_bytes += more;
 	}
@@ -188,7 +216,7 @@ static void lay_frame(struct ws_layout *l, struct message *const *messages, unsi
 	}
 	if (dialect == DIALECT_V1_JSON)
 		lay(l, "]", 1);
-	l->n_frames++;
+	end_frame(l);
 	end_part(l);
 }
 

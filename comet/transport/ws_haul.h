@@ -19,7 +19,7 @@
 struct ws_laid {
 	size_t bytes;
 	uint8_t messages; /* in it; 0: it is an answer */
-	uint8_t head[WS_HEAD_OUT_BYTES + PACKET_HEAD_BYTES + 1];
+	uint8_t head[WS_HEAD_OUT_BYTES + WS_STORED_HEAD_BYTES + PACKET_HEAD_BYTES + 1];
 };
 
 /* The pieces laid out for stream_write. The arrays are the caller's, who knows how many items there are; a stack shall be as
@@ -32,7 +32,7 @@ struct ws_layout {
 	size_t window_bytes; /* set by the caller: of a client that takes messages deflated; 0: of one that does not */
 	uint8_t *text;       /* the answers as JSON */
 };
-#define WS_LAID_PIECES 3
+#define WS_LAID_PIECES 4
 
 /* Lay out. begun: how many messages there are in the frame that h->skip_bytes belong to, as ws_haul_account said it. 0, or
  * -ENOMEM; ws_haul_account is due either way. */

@@ -24,8 +24,10 @@ int message_new(int32_t op, const void *body, uint32_t body_bytes, struct messag
 	m->body_bytes = body_bytes;
 	m->born_ns = clock_now_ns();
 	atomic_init(&m->v1_json, NULL);
-	for (unsigned i = 0; i < DIALECTS; i++)
+	for (unsigned i = 0; i < DIALECTS; i++) {
 		atomic_init(&m->deflated[i], NULL);
+		atomic_init(&m->stored[i], NULL);
+	}
 	lock_init(&m->lock, LOCK_POOL);
 	packet_encode(m->v1_head, 0, OP_SEND_REPLY, 0, body_bytes);
 	packet_encode(m->v2, 1, op, 0, body_bytes);
@@ -52,9 +54,12 @@ void message_unref(struct message **message)
 	if (atomic_fetch_sub_explicit(&m->refs, 1, memory_order_acq_rel) > 1)
 		return;
 	free(atomic_load(&m->v1_json));
-	for (unsigned i = 0; i < DIALECTS; i++)
+	for (unsigned i = 0; i < DIALECTS; i++) {
 		if ((form = atomic_load(&m->deflated[i])) != &message_as_it_is)
 			free(form);
+		if ((form = atomic_load(&m->stored[i])) != &message_as_it_is)
+			free(form);
+	}
 	lock_fini(&m->lock);
 	m->magic = 0;
 	free(m);

@@ -31,6 +31,7 @@ struct message {
 	/* The same for who takes it deflated, by dialect (comet/transport/ws_deflate.c). Made under lock, since it takes long
 	 * enough that others had better wait than make it too; message_as_it_is where there is none. */
 	_Atomic(struct message_form *) deflated[DIALECTS];
+	_Atomic(struct message_form *) stored[DIALECTS]; /* in blocks that refer to nothing, for narrow windows */
 	struct lock lock;
 	uint8_t v2[]; /* header (op, ver 1) and body as a v2 client gets them */
 };

@@ -4,7 +4,9 @@ packets are the same with it and without is for the other tests: make check-defl
 SPDX-License-Identifier: MIT"""
 import asyncio
 import collections
+import json
 import random
+import subprocess
 import threading
 import time
 
@@ -12,6 +14,7 @@ import pytest
 
 import wire
 from client import Client, Packet, Op, V1, V1Json, V2, Way
+from server import ROOT
 from test_websocket import AUTH, KEY, Bare, talk, tls_context
 from waiting import LONG_SECONDS, SCALE, TIMEOUT, Deadline, wait_until
 from wire import DEFLATED, EXTENSION, Frames, Opcode, deflate, frame, upgrade
@@ -22,6 +25,7 @@ OFFER = "permessage-deflate"
 ANSWER = f"{OFFER}; server_no_context_takeover; client_no_context_takeover"
 # As JSON is: half of it comes again and again.
 TEXT = b'{"room":"live://1000","user":"user-7","text":"' + b"all work and no play " * 50 + b'"}'
+
 
 def text(n):
     return TEXT.replace(b"user-7", b"user-%d" % n)
@@ -296,6 +300,40 @@ def test_python_websocket_client_which_offers_nothing(house, backend):
     backend.push_mids([7], TEXT)
     assert client.recv_data()[1].endswith(TEXT)
     client.close(timeout=TIMEOUT)
+
+
+@pytest.fixture(scope="module")
+def lws_client(tmp_path_factory):
+    program = tmp_path_factory.mktemp("lws") / "lws_client"
+    subprocess.run(["cc", "-O1", "-Wall", "-Werror", ROOT / "tests/web/lws_client.c", "-o", program, "-lwebsockets"], check=True)
+    return program
+
+
+@pytest.mark.own_house
+@pytest.mark.parametrize("offer", ["", OFFER, f"{OFFER}; client_no_context_takeover; client_max_window_bits",
+                                   f"{OFFER}; server_max_window_bits=10; client_no_context_takeover"])
+def test_libwebsockets(house, backend, lws_client, offer):
+    """Who had the extension before us."""
+    asked = json.dumps({"ver": 1, "op": 4, "seq": 2, "body": "y" * 3000})
+    again = json.dumps({"ver": 1, "op": 4, "seq": 3, "body": "z" * 400})
+    client = subprocess.Popen(["timeout", str(TIMEOUT), lws_client, str(house.address("websocket")[1]), offer, "6", '{"ver":1,"op":7,"seq":1,"body":7}', asked, again],
+                              stdout=subprocess.PIPE, text=True)
+    bodies = [{"text": "all work and no play " * n} for n in (1, 100, 5000)]
+    try:
+        said = (json.loads(line) for line in client.stdout if line.strip())
+        lines = [next(said) for _ in range(3)]
+        assert [packet["seq"] for line in lines for packet in line] == [1, 2, 3]
+        assert lines[1][0]["body"] == "y" * 3000 and lines[2][0]["body"] == "z" * 400
+        for body in bodies:
+            backend.push_mids([7], json.dumps(body))
+        assert [packet["body"] for line in said for packet in line] == bodies
+        assert client.wait(TIMEOUT) == 0
+    finally:
+        client.kill()
+    metrics = house.metrics()
+    assert metrics("comet_websocket_inflates_total") == (3 if offer else 0)
+    # A window of 1 KiB holds none of them.
+    assert metrics("comet_websocket_deflates_total") == (0 if "=10" in offer or not offer else 2)
 
 
 # ---- all bytes are their owner's

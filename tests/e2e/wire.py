@@ -97,7 +97,7 @@ class Frames:
         self._bits = bits  # of the window to inflate with
         self._is_deflated = False
         self._bytes = bytearray()
-        self.inflated = 0  # messages that came deflated
+        self.inflated = 0  # messages that came deflated, and shorter by that
         self._fragments = None
         self.response = None  # the header of the handshake
         self.deflates = False
@@ -162,9 +162,12 @@ class Frames:
             if opcode == Opcode.CONTINUATION:
                 opcode, payload = self._fragments[0], self._fragments[1] + payload
             self._fragments = None if fin else (opcode, payload)
+            if fin:
+                # libwebsockets' client reads a message that is not, where it might be, without end.
+                assert self._is_deflated == self.deflates or len(payload) > 65535
             if fin and self._is_deflated:
+                self.inflated += payload[0] != 0  # and no stored block
                 payload = inflate(payload, self._bits)
-                self.inflated += 1
             return [(opcode, payload)] if fin else []
         return [(opcode, payload)]
 

@@ -238,7 +238,7 @@ static void a_message_is_deflated_once_in_each_dialect(void **state)
 
 static void what_is_short_or_gets_no_shorter_goes_as_it_is(void **state)
 {
-	static uint8_t text[70000];
+	static uint8_t text[900000];
 	struct message *m;
 	int64_t before;
 
@@ -248,19 +248,27 @@ static void what_is_short_or_gets_no_shorter_goes_as_it_is(void **state)
 	message_unref(&m);
 	fill(text, sizeof(text), true);
 	before = counters_read(COUNT_WEBSOCKET_DEFLATES);
-	m = message_of(text, sizeof(text));
+	m = message_of(text, WS_STORED_MAX - PACKET_HEAD_BYTES);
 	for (unsigned i = 0; i < 3; i++)
 		assert_null(ws_deflated(m, DIALECT_V1, SIZE_MAX));
 	assert_int_equal(counters_read(COUNT_WEBSOCKET_DEFLATES) - before, 1);
 	message_unref(&m);
+	/* But for what is no single block. */
+	for (size_t n = WS_STORED_MAX - PACKET_HEAD_BYTES + 1; n < sizeof(text); n *= 2) {
+		m = message_of(text, n);
+		assert_holds(ws_deflated(m, DIALECT_V1, SIZE_MAX), m, DIALECT_V1, WS_DEFLATE_BITS);
+		message_unref(&m);
+	}
 }
 
 static void what_a_narrow_window_does_not_hold_goes_as_it_is(void **state)
 {
-	static uint8_t text[3000];
+	static uint8_t text[70000];
+	struct message *longest;
 
 	(void)state;
 	memset(text, 'x', sizeof(text));
+	longest = message_of(text, sizeof(text));
 	for (int bits = 9; bits < WS_DEFLATE_BITS; bits++) {
 		size_t window = (size_t)1 << bits, around[] = {0, 16, 32};
 		static const char v1_json[] = "[{\"ver\":0,\"op\":5,\"seq\":0,\"body\":\"\"}]";
@@ -271,11 +279,13 @@ static void what_a_narrow_window_does_not_hold_goes_as_it_is(void **state)
 
 			assert_holds(ws_deflated(fits, d, window), fits, d, bits);
 			assert_null(ws_deflated(long_one, d, window));
+			assert_holds(ws_deflated(longest, d, window), longest, d, 9);
 			assert_non_null(ws_deflated(long_one, d, SIZE_MAX));
 			message_unref(&fits);
 			message_unref(&long_one);
 		}
 	}
+	message_unref(&longest);
 }
 
 /* The frame that was begun must not change its form when it goes on. */

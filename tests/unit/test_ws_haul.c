@@ -337,17 +337,15 @@ static void check_deflated(const struct box *b, enum dialect dialect, unsigned n
 	unsigned pushes = 0;
 
 	for (size_t at = 0, n; at < b->n; at += n) {
-		bool is_deflated = (b->got[at] & 0x40) != 0, is_long = b->got[at + 1] == 126;
+		bool is_long = b->got[at + 1] == 126;
 		const uint8_t *payload = b->got + at + (is_long ? 4 : 2);
+		bool is_deflated = payload[0] != 0; /* and no stored block */
 		unsigned before = pushes;
 		size_t bytes;
 
-		assert_int_equal(b->got[at] & ~0x40, dialect == DIALECT_V1_JSON ? 0x81 : 0x82);
+		assert_int_equal(b->got[at], dialect == DIALECT_V1_JSON ? 0xc1 : 0xc2);
 		n = is_long ? (size_t)b->got[at + 2] << 8 | b->got[at + 3] : b->got[at + 1];
-		if (is_deflated)
-			bytes = inflate_payload(payload, n, plain, sizeof(plain));
-		else
-			memcpy(plain, payload, bytes = n);
+		bytes = inflate_payload(payload, n, plain, sizeof(plain));
 		n += is_long ? 4 : 2;
 		for (size_t i = 0; i < bytes; i++)
 			if (plain[i] == '#')
