@@ -22,6 +22,7 @@
 #include "common/http/http.h"
 #include "common/redis/redis_login.h"
 #include "common/redis/redis_pipe.h"
+#include "common/redis/redis_watch.h"
 #include "common/tls/tls.h"
 #include "common/tls/tls_certs.h"
 #include "logic/answer.h"
@@ -37,6 +38,7 @@ struct program {
 	char instance[NODE_NAME_BYTES]; /* in the registry */
 	char cluster[SCHEMA_CLUSTER_BYTES];
 	char writer[160]; /* the same, and its start: the name under which pushes are numbered, see bus_redis.c */
+	struct redis_watch *watch;
 	struct redis_pipe *calls;
 	struct redis_pipe *pushes; /* of its own, so that a large push delays no answer to a comet */
 	struct logic logic;
@@ -128,8 +130,8 @@ static int start_logic(struct program *p)
 
 	p->logic.cfg = &p->cfg;
 	if ((rc = redis_login_start(&p->cfg)) < 0 || (rc = auth_new(&p->cfg, &p->logic.auth)) < 0 ||
-	    (rc = auth_start(p->logic.auth)) < 0 || (rc = redis_pipe_start(&calls, &p->calls)) < 0 ||
-	    (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
+	    (rc = auth_start(p->logic.auth)) < 0 || (rc = redis_watch_start(&p->cfg, &p->watch)) < 0 ||
+	    (rc = redis_pipe_start(&calls, &p->calls)) < 0 || (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
 	    (rc = registry_redis_new(&p->cfg, p->calls, &p->logic.registry)) < 0 ||
 	    (rc = upstream_redis_new(&p->cfg, p->calls, &p->logic.upstream)) < 0)
 		return rc;
@@ -212,6 +214,7 @@ static void stop(struct program *p)
 		redis_pipe_stop(&p->pushes);
 	if (p->calls != NULL)
 		redis_pipe_stop(&p->calls);
+	redis_watch_stop(&p->watch);
 	if (p->logic.auth != NULL)
 		auth_free(&p->logic.auth);
 	LOG(LOG_INFO, log_what(EVENT_PROGRAM_STOPPED));

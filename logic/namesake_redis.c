@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/signals.h"
 #include "common/redis/redis_name.h"
+#include "common/redis/redis_ready.h"
 #include "common/wire/wire.h"
 #include "logic/namesake.h"
 

@@ -20,6 +20,7 @@
 #include "common/http/http_request.h"
 #include "common/redis/redis_name.h"
 #include "common/redis/redis_pipe.h"
+#include "common/redis/redis_ready.h"
 #include "logic/upstream.h"
 
 /* Each waiting reader holds a thread of the HTTP server and a connection to Redis. */

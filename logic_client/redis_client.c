@@ -17,6 +17,7 @@
 #include "common/base/thread.h"
 #include "common/redis/redis_clock.h"
 #include "common/redis/redis_pipe.h"
+#include "common/redis/redis_watch.h"
 #include "logic_client/kicks.h"
 #include "logic_client/redis_calls.h"
 #include "logic_client/redis_lease.h"
@@ -35,6 +36,7 @@ struct redis_client {
 	/* set once */
 	struct redis_client_options opt;
 	struct redis_clock clock;
+	struct redis_watch *watch;
 	struct redis_pipe *pipe;
 	struct redis_lease *lease;
 	struct kicks kicks;
@@ -362,7 +364,7 @@ static int start_parts(struct redis_client *c)
 	int rc;
 
 	/* The lease first: it makes the stream, and tells Redis's time. */
-	if ((rc = redis_pipe_start(&redis, &c->pipe)) < 0 ||
+	if ((rc = redis_watch_start(o->member.cfg, &c->watch)) < 0 || (rc = redis_pipe_start(&redis, &c->pipe)) < 0 ||
 	    (rc = redis_lease_start(&o->member, c->pipe, &c->clock, &owner, &c->lease)) < 0 ||
 	    (rc = redis_calls_start(o->member.cfg, o->member.server_id, c->pipe, &c->clock, &replies, &c->calls)) < 0 ||
 	    (rc = redis_tell_start(o->member.cfg, c->calls, &c->tell)) < 0 ||
@@ -431,6 +433,7 @@ void redis_client_stop(struct redis_client **client)
 		redis_lease_stop(&c->lease);
 	if (c->pipe != NULL)
 		redis_pipe_stop(&c->pipe);
+	redis_watch_stop(&c->watch);
 	kicks_fini(&c->kicks);
 	(void)pthread_cond_destroy(&c->wake);
 	lock_fini(&c->lock);

@@ -22,6 +22,7 @@
 #include "common/base/worker.h"
 #include "common/redis/redis.h"
 #include "common/redis/redis_name.h"
+#include "common/redis/redis_ready.h"
 
 /* Entries read at a time, and how long Redis waits for the first. */
 #define READ_COUNT    256

@@ -1,6 +1,6 @@
 /* redis: one connection to Redis, for one thread. It connects by itself when it is used, to the address or to the master
  * that the Sentinels name; after a failure it waits longer and longer, with jitter, before it tries again. Every call has
- * a deadline, with two exceptions: see redis_ready. Commands that many threads share go through common/redis/redis_pipe.h.
+ * a deadline, with two exceptions: see redis_ready.h. Commands that many threads share go through common/redis/redis_pipe.h.
  *
  * hiredis 0.14 speaks neither TLS nor RESP3; docs/operations.md shows the tunnel. SPDX-License-Identifier: MIT */
 #ifndef COMMON_REDIS_REDIS_H
@@ -24,14 +24,6 @@ void redis_free(struct redis **r);
 /* Make every call that waits, and every later one, return -ESHUTDOWN. Any thread. */
 void redis_stop(struct redis *r);
 
-/* Be connected, authenticated, on the right database, and talking to a master where there are sentinels. A try that was begun
- * before the deadline is gone through with: timeout_ms for each of its steps (connect, to each address of a name; AUTH, SELECT,
- * CLIENT SETNAME, PING), the same again for each sentinel; redis_stop does not cut a connect short. And where an address is a name, looking it up takes as
- * long as the machine's resolver lets it.
- *   0           connected; *fresh (may be NULL) says whether it is a new connection since the last call
- *   -ETIMEDOUT  not until the deadline
- *   -ESHUTDOWN  stopped */
-int redis_ready(struct redis *r, int64_t deadline_ns, bool *fresh);
 /* Is there a connection? (The peer may be gone all the same.) */
 bool redis_is_connected(const struct redis *r);
 /* Give the connection up; `why` goes into the log. The next redis_ready makes a new one. */
@@ -50,9 +42,6 @@ int redis_flush(struct redis *r);
 int redis_read(struct redis *r, int64_t deadline_ns, struct redisReply **reply);
 /* The three above for one command: 0 and a reply that is no error, or the error, logged. reply may be NULL. */
 int redis_command(struct redis *r, int64_t deadline_ns, struct redisReply **reply, const char *format, ...);
-
-/* Where a subscription to this channel was asked for: is this an error in its place? It is logged and counted. */
-bool redis_subscription_refused(const struct redis *r, const struct redisReply *reply, const char *channel);
 
 /* Has the peer closed while nothing was outstanding? Then the connection was dropped. */
 bool redis_is_stale(struct redis *r);

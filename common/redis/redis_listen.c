@@ -2,9 +2,14 @@
 #include "common/redis/redis_listen.h"
 
 #include <errno.h>
+#include <hiredis/hiredis.h>
 #include <stdbool.h>
 
 #include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
+#include "common/redis/redis_inner.h"
+#include "common/redis/redis_ready.h"
 
 /* A connection on which nothing comes is asked whether it lives. */
 #define QUIET_NS (5 * CLOCK_SEC)
@@ -20,6 +25,20 @@ static int subscribe(struct redis *r, const char *channel)
 	return rc;
 }
 
+/* Is this an error in place of the subscription? */
+static bool is_refused(const struct redis *r, const struct redisReply *reply, const char *channel)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	if (reply->type != REDIS_REPLY_ERROR)
+		return false;
+	count(COUNT_REDIS_NOT_SUBSCRIBED);
+	LOG_LIMITED(LOG_ERROR, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
+		    log_what(EVENT_REDIS_SUBSCRIPTION_REFUSED), log_str("channel", channel),
+		    log_str("error", reply->str));
+	return true;
+}
+
 /* Until the connection is gone, or the subscription is to be asked for again. */
 static int take_all(struct redis *r, const struct redis_listener *l)
 {
@@ -31,7 +50,7 @@ static int take_all(struct redis *r, const struct redis_listener *l)
 		rc = redis_read(r, clock_now_ns() + (refused ? REFUSED_NS : QUIET_NS), &reply);
 		if (rc == 0) {
 			asked = false;
-			refused = redis_subscription_refused(r, reply, l->channel);
+			refused = is_refused(r, reply, l->channel);
 			l->take(l->self, reply);
 		} else if (rc != -ETIMEDOUT || refused) {
 			return rc;

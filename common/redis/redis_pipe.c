@@ -15,6 +15,7 @@
 #include "common/base/park.h"
 #include "common/base/thread.h"
 #include "common/redis/redis_call.h"
+#include "common/redis/redis_ready.h"
 
 /* Bounds on waiting calls. A few seconds without Redis at full load stay below them; beyond them callers are told at once. */
 #define CALLS_MAX 65536

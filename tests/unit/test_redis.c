@@ -15,6 +15,7 @@
 
 #include "common/base/clock.h"
 #include "common/redis/redis.h"
+#include "common/redis/redis_ready.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"
 
