@@ -157,7 +157,7 @@ def test_a_comet_whose_name_is_taken_while_it_goes_away_goes_as_it_would(house, 
     client = crowd.join("comet-1", "k")
     os.kill(house.pid("comet-1"), signal.SIGTERM)
     wait_until(lambda: client.told_at is not None, "it is told")
-    house.redis().hset("comet:server:comet-1", "epoch", 1)
+    house.redis().hincrby("comet:server:comet-1", "epoch", 1)  # a later one: an earlier one is of a Redis that went back in time
     wait_until(lambda: "event=server_id_taken" in house.log("comet-1"), "the comet sees it")
     crowd.leave(client)
     wait_until(lambda: house.log("comet-1").rstrip().endswith("event=program_stopped"), "it ends as it should")
