@@ -208,6 +208,16 @@ static void say_times(const char *name, struct histogram *h)
 	*h = (struct histogram){0};
 }
 
+/* Online, and without the push. */
+static uint32_t count_missing(void)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; push_number > 0 && i < started; i++)
+		n += clients[i].state == ONLINE && clients[i].seen == 0;
+	return n;
+}
+
 static void look(void)
 {
 	struct rusage usage;
@@ -215,11 +225,12 @@ static void look(void)
 	(void)getrusage(RUSAGE_SELF, &usage);
 	printf("{\"online\":%u,\"handshaking\":%u,\"started\":%u,\"failed\":%u,\"lost\":%u,\"delivered\":%u,"
 	       "\"doubled\":%u,"
-	       "\"strange\":%u,\"beats\":%llu,\"answered\":%llu,\"connect_done_ns\":%lld,\"last_delivery_ns\":%lld,"
+	       "\"missing\":%u,\"strange\":%u,\"beats\":%llu,\"answered\":%llu,\"connect_done_ns\":%lld,\"last_"
+	       "delivery_ns\":%lld,"
 	       "\"error\":\"%s\",\"cpu_s\":%.3f",
-	       online, handshaking, started, failed, lost, delivered, doubled, strange, (unsigned long long)beats,
-	       (unsigned long long)answered, (long long)connect_done_ns, (long long)last_delivery_ns,
-	       error < 0 ? strerror(-error) : "",
+	       online, handshaking, started, failed, lost, delivered, doubled, count_missing(), strange,
+	       (unsigned long long)beats, (unsigned long long)answered, (long long)connect_done_ns,
+	       (long long)last_delivery_ns, error < 0 ? strerror(-error) : "",
 	       (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
 		       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
 	say_times("echo", &echoes);
