@@ -448,21 +448,22 @@ def flood(house, stop, tokens):
             pass
 
 
-@pytest.mark.settings("auth.concurrency=8", "auth.failures=5")
+@pytest.mark.settings("auth.concurrency=8", "auth.failures=5", "auth.timeout=2s", "logic.timeout=4s",
+                      "protocol.handshake_timeout=30s")
 def test_junk_tokens_of_one_network_keep_no_real_user_out(house, hook):
     def answer(handler):
-        time.sleep(0.1)  # 80 a second is all that this back end can do
+        time.sleep(0.3)  # 26 a second is all that this back end can do
         return (200, {**YES, "key": ""}) if b"real" in handler.question else (403, {"reason": "junk"})
 
     hook.answers = answer
     stop, tokens = threading.Event(), itertools.count()
-    strangers = [threading.Thread(target=flood, args=(house, stop, tokens)) for _ in range(40)]
+    strangers = [threading.Thread(target=flood, args=(house, stop, tokens)) for _ in range(80)]
+    real = []
     for stranger in strangers:
         stranger.start()
     try:
         wait_until(lambda: failures(house, "webhook") >= 20, "the back end has refused junk")
-        real = []
-        for i in range(20):
+        for i in range(12):
             real.append(Client(TCP, house.address("tcp"), source=f"127.0.0.{3 + i % 5}"))
             real[-1].send(Op.AUTH, b"real-%d" % i)
         for client in real:
@@ -503,12 +504,11 @@ def test_while_others_wait_one_network_has_a_third_of_the_calls(house, hook):
 
     greedy = [come_from("127.0.0.2", b"greedy") for _ in range(60)]
     wait_until(lambda: hook.under_way == 6, "the calls are all of one network")
-    began = time.monotonic()
     others = [come_from(f"127.0.0.{3 + i}", b"other") for i in range(4)]
     for client in others:
         client.expect(Op.AUTH_REPLY)
-    # 60 calls, six at a time, take two seconds; the others came last, and were let in long before
-    assert time.monotonic() - began < 1.2
+    # The others came last, and were asked about long before the 60.
+    assert sum(question["token"] == "greedy" for question in hook.questions) < 40
     for client in greedy:
         client.expect(Op.AUTH_REPLY)
     for client in clients:
