@@ -12,12 +12,9 @@ int channel_init(struct channel *ch, const struct channel_options *opt)
 	int rc;
 
 	memset(ch, 0, sizeof(*ch));
-	if ((rc = ring_init(&ch->ring, opt->ring_size)) < 0)
+	if (opt->calls == NULL && (rc = beds_new(&ch->beds)) < 0)
 		return rc;
-	if (opt->calls == NULL && (rc = beds_new(&ch->beds)) < 0) {
-		ring_fini(&ch->ring);
-		return rc;
-	}
+	ring_init(&ch->ring, opt->ring_size);
 	BUG_UNLESS(opt->calls == NULL || opt->use_baton);
 	ch->magic = CHANNEL_MAGIC;
 	ch->use_baton = opt->use_baton;

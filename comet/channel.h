@@ -87,7 +87,7 @@ unsigned channel_fini(struct channel *ch);
 
 /* The slot for the next packet, the same until channel_ring_set_adv. While the ring is full it waits, or says so with parking. The
  * wait ends when the dispatcher answers or fails, which its write deadline bounds, or when the channel is closed. Takes ch->lock.
- * 0; -EPIPE: closed; -EAGAIN: with parking, the reader is woken when it may go on. */
+ * 0; -EPIPE: closed; -ENOMEM; -EAGAIN: with parking, the reader is woken when it may go on. */
 int channel_ring_set(struct channel *ch, struct packet **p) WITHOUT(ch->lock);
 /* The packet in the slot is ready to be answered; nobody is told yet. Takes ch->lock. True when the ring is now full. */
 bool channel_ring_set_adv(struct channel *ch) WITHOUT(ch->lock);

@@ -21,7 +21,7 @@ static inline bool reader_parks(const struct connection *c)
 
 /* transport_read has said -EAGAIN: wait until there is something. READER_PARKED, or -errno: it cannot wait. */
 int reader_wait_for_bytes(struct connection *c);
-/* The slot for the next packet, the same until channel_ring_set_adv; waits for one. 0; READER_PARKED; -EPIPE: closed. */
+/* The slot for the next packet, the same until channel_ring_set_adv; waits for one. 0; READER_PARKED; -EPIPE: closed; -ENOMEM. */
 int reader_wait_for_slot(struct connection *c, struct packet **p);
 /* Wait until c->held_until_ns, if it is held back. 0; READER_PARKED; -EPIPE: closed meanwhile. */
 int reader_hold_back(struct connection *c);

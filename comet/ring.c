@@ -6,19 +6,25 @@
 
 #include "common/base/obj.h"
 
-int ring_init(struct ring *r, uint32_t size)
+static struct packet *slot(struct ring *r, uint32_t at)
+{
+	at &= r->size - 1;
+	return at == 0 ? &r->first : &r->rest[at - 1];
+}
+
+void ring_init(struct ring *r, uint32_t size)
 {
 	uint32_t n = 1;
 
 	while (n < size)
 		n *= 2;
-	r->slots = calloc(n, sizeof(*r->slots));
-	if (r->slots == NULL)
-		return -ENOMEM;
-	r->size = n;
-	r->rp = 0;
-	r->wp = 0;
-	return 0;
+	*r = (struct ring){.size = n};
+}
+
+static void free_rest(struct ring *r)
+{
+	free(r->rest);
+	r->rest = NULL;
 }
 
 void ring_fini(struct ring *r)
@@ -26,22 +32,37 @@ void ring_fini(struct ring *r)
 	while (ring_count(r) > 0)
 		ring_get_adv(r);
 	/* The reader may have left in the middle of a packet. */
-	packet_drop_body(&r->slots[r->wp & (r->size - 1)]);
-	free(r->slots);
-	r->slots = NULL;
+	if (r->begun)
+		packet_drop_body(slot(r, r->wp));
+	free_rest(r);
+}
+
+/* Empty, it begins anew with the slot that needs no memory. Nobody has another by then: only the reader comes here. */
+static void begin_anew(struct ring *r)
+{
+	free_rest(r);
+	r->rp = 0;
+	r->wp = 0;
 }
 
 int ring_set(struct ring *r, struct packet **p)
 {
 	if (ring_is_full(r))
 		return -EAGAIN;
-	*p = &r->slots[r->wp & (r->size - 1)];
+	if (ring_count(r) == 0 && !r->begun)
+		begin_anew(r);
+	if ((r->wp & (r->size - 1)) != 0 && r->rest == NULL &&
+	    (r->rest = calloc(r->size - 1, sizeof(*r->rest))) == NULL)
+		return -ENOMEM;
+	r->begun = true;
+	*p = slot(r, r->wp);
 	return 0;
 }
 
 void ring_set_adv(struct ring *r)
 {
-	BUG_UNLESS(!ring_is_full(r));
+	BUG_UNLESS(!ring_is_full(r) && r->begun);
+	r->begun = false;
 	r->wp++;
 }
 
@@ -49,13 +70,13 @@ int ring_get(struct ring *r, uint32_t i, struct packet **p)
 {
 	if (i >= ring_count(r))
 		return -EAGAIN;
-	*p = &r->slots[(r->rp + i) & (r->size - 1)];
+	*p = slot(r, r->rp + i);
 	return 0;
 }
 
 void ring_get_adv(struct ring *r)
 {
 	BUG_UNLESS(ring_count(r) > 0);
-	packet_drop_body(&r->slots[r->rp & (r->size - 1)]);
+	packet_drop_body(slot(r, r->rp));
 	r->rp++;
 }

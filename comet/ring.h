@@ -9,19 +9,23 @@
 
 #include "common/wire/packet.h"
 
+/* It does not move. Mostly one packet at a time is in it: the first slot lies here, and memory for the others is there only until
+ * ring_set finds it empty again. */
 struct ring {
-	struct packet *slots;
-	uint32_t size; /* a power of two */
-	uint32_t rp;   /* next to get; counts on past size, as does wp */
-	uint32_t wp;   /* next to set */
+	struct packet first;
+	struct packet *rest; /* size - 1, or NULL */
+	uint32_t size;       /* a power of two */
+	uint32_t rp;         /* next to get; counts on past size, as does wp */
+	uint32_t wp;         /* next to set */
+	bool begun;          /* its slot is the reader's */
 };
 
-/* At least `size` slots (rounded up to a power of two). 0 or -ENOMEM. */
-int ring_init(struct ring *r, uint32_t size);
+/* At least `size` slots (rounded up to a power of two). */
+void ring_init(struct ring *r, uint32_t size);
 /* Frees the bodies of packets still in it. */
 void ring_fini(struct ring *r);
 
-/* The slot to read the next packet into. 0, or -EAGAIN when the ring is full. */
+/* The slot to read the next packet into, the same until ring_set_adv. 0; -EAGAIN: the ring is full; -ENOMEM. */
 int ring_set(struct ring *r, struct packet **p);
 /* The packet in that slot is there to be answered. */
 void ring_set_adv(struct ring *r);
