@@ -95,7 +95,8 @@ struct connection {
 	bool in_hand;          /* the packet in the ring's slot was read, and waits for its turn to ask logic */
 	struct grants *grants; /* NULL: none */
 	bool in_bucket;
-	int64_t held_until_ns; /* it may send again then; 0: it is not held back */
+	uint32_t seen_off_bytes; /* that came after the goodbye */
+	int64_t held_until_ns;   /* it may send again then; 0: it is not held back */
 	enum ticket ticket;
 	int64_t renewed_ns; /* when logic was last told that it is still here */
 	int64_t packets_ns; /* the buckets of limits.packets and limits.bytes */

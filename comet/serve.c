@@ -313,15 +313,23 @@ static void say_why(struct server *s, struct connection *c)
 	c->stage = is_to_be_seen_off(c, why) ? READER_SEES_OFF : READER_JOINS;
 }
 
+/* As much as the buffers of both sockets hold: what was on its way when the goodbye was said. Whoever sends more floods. */
+#define SEEN_OFF_BYTES (16u << 20)
+
 /* Read and forget until the peer has closed, too. Were the descriptor closed with unread bytes in it, the kernel would
  * send a reset, and the goodbye could be lost on its way. The deadline bounds it; without memory for one, nobody waits. */
 static int see_off(struct connection *c)
 {
 	struct packet p;
-	int rc;
+	int rc = 0;
 
-	while ((rc = transport_read(c->transport, &p)) == 0)
+	for (unsigned turn = 1; c->seen_off_bytes < SEEN_OFF_BYTES && (rc = transport_read(c->transport, &p)) == 0;
+	     turn++) {
+		c->seen_off_bytes += transport_taken(c->transport, &p);
 		packet_drop_body(&p);
+		if (turn == TURN_PACKETS && reader_parks(c))
+			return reader_yield(c);
+	}
 	if (rc == -EAGAIN && (rc = reader_wait_for_bytes(c)) == READER_PARKED)
 		return rc;
 	c->stage = READER_JOINS;

@@ -369,6 +369,21 @@ def test_million_pings_hold_the_client_back_and_cost_nothing_else(house, good):
 
 
 @pytest.mark.ways("tcp-v2", "ws-v2", "tls-v2")
+def test_flood_after_the_goodbye_is_not_read_to_its_end(connect, backend, house):
+    flooder, other = connect(mid=7, key="flooder"), connect(mid=8)
+    packets = flooder.encode(*[Packet(Op.HEARTBEAT)] * 4096)
+    before = house.metrics()("comet_bytes_in_total")
+    backend.kick(keys="flooder")
+    flooder.sock.settimeout(TIMEOUT)
+    with pytest.raises(OSError):
+        while True:
+            flooder.sock.sendall(packets)
+    other.heartbeat()
+    house.wait_metric("comet_connections", 1)
+    assert house.metrics()("comet_bytes_in_total") - before < 20 << 20
+
+
+@pytest.mark.ways("tcp-v2", "ws-v2", "tls-v2")
 @pytest.mark.settings("tcp.sndbuf=4k", "protocol.write_timeout=2s")
 def test_kick_while_its_dispatcher_is_stuck_in_a_write(connect, backend, house):
     stuck, other = connect(mid=7, key="stuck", rcvbuf=4096), connect(mid=8)
