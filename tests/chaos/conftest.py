@@ -3,6 +3,7 @@
     house     three comets, two logics, a Redis of their own; @pytest.mark.house(comets=2, settings={...}) changes that
     crowd     clients of the house: crowd.join("comet-1", key="k", room="live://1"); they take all that comes
     travellers   the same, but they go to another comet when theirs goes away
+    build_house   builds one in the middle of a test
     behind_a_proxy   a house and the proxy through which it reaches its Redis
     pushes    back ends that push with sequence numbers until they are told to stop, see history.py
 
@@ -49,6 +50,20 @@ def house(request, tmp_path):
     one = House(tmp_path / "cluster", **(marker.kwargs if marker else {}))
     yield one
     one.end(getattr(request.node, "failed", False))
+
+
+@pytest.fixture
+def build_house(request, tmp_path):
+    """build_house(...): a House with these, ended with the test; for tests that have a Redis of their own."""
+    running = []
+
+    def build(**how):
+        running.append(House(tmp_path / f"cluster-{len(running)}", **how))
+        return running[-1]
+
+    yield build
+    for house in running:
+        house.end(getattr(request.node, "failed", False))
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import subprocess
 import pytest
 
 from history import Crowd
-from house import House
 from server import BUILD
 from test_failover import SENTINEL, Server, free_port
 from waiting import wait_until
@@ -48,8 +47,8 @@ def assert_secret(house, *secrets):
 
 
 @pytest.mark.parametrize("form", ["redis://:{secret}@127.0.0.1:{port}/1", "redis://default:{secret}@localhost:{port}"])
-def test_a_url_has_password_and_database(form, locked, tmp_path):
-    house = House(tmp_path / "cluster", comets=1, logics=1, redis_addr=form.format(secret=SECRET, port=locked.port))
+def test_a_url_has_password_and_database(form, locked, build_house):
+    house = build_house(comets=1, logics=1, redis_addr=form.format(secret=SECRET, port=locked.port))
     assert_works(house)
     locked.client.execute_command("AUTH", PLAIN)
     databases = locked.client.info("keyspace")
@@ -59,15 +58,13 @@ def test_a_url_has_password_and_database(form, locked, tmp_path):
     locked.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     wait_until(lambda: "event=redis_login_refused" in house.log("comet-1"), "that is in the log")
     assert_secret(house, SECRET, PLAIN, "tulip-7")
-    house.stop(False)
 
 
-def test_a_socket_in_a_folder(locked, tmp_path):
-    house = House(tmp_path / "cluster", comets=1, logics=1, redis_addr=f"unix:{tmp_path}/redis.sock",
+def test_a_socket_in_a_folder(locked, tmp_path, build_house):
+    house = build_house(comets=1, logics=1, redis_addr=f"unix:{tmp_path}/redis.sock",
                   settings={"redis.password": PLAIN})
     assert_works(house)
     assert_secret(house, PLAIN)
-    house.end(False)
 
 
 @pytest.mark.parametrize("program", ["comet", "comet-logic"])
@@ -108,15 +105,14 @@ def sentinel(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["settings", "url"])
-def test_sentinels_with_a_password(how, sentinel, tmp_path):
+def test_sentinels_with_a_password(how, sentinel, build_house):
     if how == "url":
         settings = {"redis.sentinels": f"redis://:watchword@127.0.0.1:{sentinel}"}
     else:
         settings = {"redis.sentinels": f"127.0.0.1:{sentinel}", "redis.sentinel_password": "watchword"}
-    house = House(tmp_path / "cluster", comets=1, logics=1, redis_addr="127.0.0.1:1", settings={"redis.master": "house", **settings})
+    house = build_house(comets=1, logics=1, redis_addr="127.0.0.1:1", settings={"redis.master": "house", **settings})
     assert_works(house)
     assert_secret(house, "watchword")
-    house.end(False)
 
 
 def test_a_sentinel_that_refuses_is_named(sentinel):

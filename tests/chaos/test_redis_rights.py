@@ -10,7 +10,6 @@ import redis
 
 from client import WAYS, Client
 from history import Crowd
-from house import House
 from server import ROOT
 from test_failover import SENTINEL, Server
 from waiting import TIMEOUT, wait_until
@@ -96,31 +95,29 @@ def server(tmp_path):
     one.stop(signal.SIGKILL)
 
 
-def test_the_rights_of_the_docs_are_those_that_are_needed(server, tmp_path):
+def test_the_rights_of_the_docs_are_those_that_are_needed(server, build_house):
     rights = line_of_docs("redis")
     give_rights(server, rights)
     server.client.config_resetstat()
-    house = House(tmp_path / "cluster", comets=2, logics=1, redis_addr=f"redis://comet:{PASSWORD}@127.0.0.1:{server.port}/2",
+    house = build_house(comets=2, logics=1, redis_addr=f"redis://comet:{PASSWORD}@127.0.0.1:{server.port}/2",
                   settings=SETTINGS)
     use_all(house, server)
     assert_allowed(house, [server])
-    house.end(False)
     # ROLE is for a master that Sentinels have named, ZCOUNT for data of an older layout, SISMEMBER for a lease that vanished.
     used = used_commands(server) | {"role", "zcount", "sismember"}
     assert used == granted(rights), f"missing: {sorted(used - granted(rights))}, too many: {sorted(granted(rights) - used)}"
 
 
-def test_the_same_with_sentinels(server, tmp_path):
+def test_the_same_with_sentinels(server, tmp_path, build_house):
     eye = Server(tmp_path / "eye", config=SENTINEL.format(port=server.port))
     try:
         give_rights(server, line_of_docs("redis"))
         give_rights(eye, line_of_docs("sentinel"), "watchword")
-        house = House(tmp_path / "cluster", comets=2, logics=1, redis_addr="127.0.0.1:1", settings={
+        house = build_house(comets=2, logics=1, redis_addr="127.0.0.1:1", settings={
             "redis.sentinels": f"redis://comet:watchword@127.0.0.1:{eye.port}", "redis.master": "house",
             "redis.user": "comet", "redis.password": PASSWORD, **SETTINGS})
         use_all(house, server)
         assert_allowed(house, [server, eye])
-        house.end(False)
     finally:
         eye.stop(signal.SIGKILL)
 
@@ -129,11 +126,11 @@ def kill_connections(server):
     server.client.execute_command("CLIENT", "KILL", "USER", "comet")
 
 
-def test_a_new_password_is_taken_at_a_reload(server, tmp_path):
+def test_a_new_password_is_taken_at_a_reload(server, tmp_path, build_house):
     give_rights(server, line_of_docs("redis"))
     file = tmp_path / "password"
     file.write_text(PASSWORD + "\n")
-    house = House(tmp_path / "cluster", comets=1, logics=1, redis_addr=f"127.0.0.1:{server.port}",
+    house = build_house(comets=1, logics=1, redis_addr=f"127.0.0.1:{server.port}",
                   settings={"redis.user": "comet", "redis.password_file": str(file)})
     people = Crowd(house)
     person = people.join("comet-1", "k")
@@ -156,5 +153,4 @@ def test_a_new_password_is_taken_at_a_reload(server, tmp_path):
     kill_connections(server)
     house.wait_ready()
     people.close()
-    house.end(False)
 
