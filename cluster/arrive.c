@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cluster/script.h"
@@ -24,6 +25,14 @@ static void note_policy(const char *policy)
 		LOG_LIMITED(LOG_ERROR, &limit, log_str("policy", policy), log_what(EVENT_REDIS_EVICTS));
 }
 
+static int say_cluster(void)
+{
+	static struct log_limit limit = LOG_LIMIT(10);
+
+	LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_REDIS_IS_CLUSTER));
+	return -EOPNOTSUPP;
+}
+
 static int arrive(struct redis *r, const struct redis_options *opt, int64_t deadline_ns)
 {
 	const struct redis_script *script = &script_arrive;
@@ -34,11 +43,18 @@ static int arrive(struct redis *r, const struct redis_options *opt, int64_t dead
 	if (rc < 0)
 		return rc;
 	if (redis_reply_says(reply, "cluster"))
-		rc = -EOPNOTSUPP;
+		rc = say_cluster();
 	else
 		note_policy(redis_reply_text(reply, 1));
 	freeReplyObject(reply);
 	return rc;
+}
+
+void arrive_note(char *text, size_t bytes)
+{
+	if (atomic_load(&evicts))
+		(void)snprintf(text, bytes,
+			       "Redis may drop data that Comet needs: set its maxmemory-policy to noeviction");
 }
 
 struct redis_options arrive_options(const struct config *cfg, const char *name)

@@ -187,7 +187,8 @@ int answer_ready(void *arg, char *text, size_t text_bytes)
 	OBJ_CHECK(a, ANSWER_MAGIC);
 	if (announce_stands(a->announce))
 		return 0;
-	(void)snprintf(text, text_bytes, "Redis is unreachable");
+	if (!redis_is_down(a->redis, 0, text, text_bytes))
+		redis_pipe_words(a->pipe, text, text_bytes);
 	return -ENOTCONN;
 }
 

@@ -156,6 +156,19 @@ static int start_http(struct program *p)
 	return http_start(&http, api_handle, &p->logic, &p->http);
 }
 
+/* Comets reach it, and so does it Redis with its pushes. */
+static int is_ready(void *arg, char *text, size_t text_bytes)
+{
+	struct program *p = arg;
+	int rc = answer_ready(p->answer, text, text_bytes);
+
+	if (rc == 0)
+		rc = reap_ready(p->reap, text, text_bytes);
+	if (rc == 0)
+		arrive_note(text, text_bytes);
+	return rc;
+}
+
 static int start(struct program *p)
 {
 	const struct config *cfg = &p->cfg;
@@ -168,11 +181,11 @@ static int start(struct program *p)
 	    (rc = namesake_check(cfg, p->calls, p->instance, p->cluster)) < 0)
 		return rc == -ECANCELED ? rc : fail("cluster", rc);
 	p->logic.cluster = p->cluster;
-	if ((rc = reap_start(cfg, p->calls, &p->reap)) < 0)
+	if ((rc = reap_start(cfg, p->pushes, &p->reap)) < 0)
 		return fail("reaper", rc);
 	if ((rc = answer_start(cfg, p->calls, &p->logic, p->instance, &p->answer)) < 0)
 		return fail("answering", rc);
-	p->logic.health = (struct http_health){answer_ready, p->answer};
+	p->logic.health = (struct http_health){is_ready, p};
 	/* Last, so that everything is up once /healthz answers. */
 	return start_http(p);
 }

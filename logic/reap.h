@@ -3,13 +3,18 @@
 #ifndef LOGIC_REAP_H
 #define LOGIC_REAP_H
 
+#include <stddef.h>
+
 #include "common/config/config.h"
 #include "common/redis/redis_pipe.h"
 
 struct reap;
 
-/* 0, -ENOMEM, -EAGAIN. The arguments outlive it. */
+/* Three times in redis.lease it writes and reads over this pipe. 0, -ENOMEM, -EAGAIN. The arguments outlive it. */
 int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **out);
 void reap_stop(struct reap **r);
+
+/* For struct http_health. -ENOTCONN: Redis has not taken a write over this pipe for redis.lease; the words say why. */
+int reap_ready(struct reap *r, char *text, size_t text_bytes);
 
 #endif

@@ -3,6 +3,7 @@
  * looked at it, and Redis answered, for redis.forget. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <hiredis/hiredis.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "cluster/script.h"
@@ -38,7 +39,8 @@ struct reap {
 	/* the worker's */
 	struct strmap seen; /* server -> struct seen */
 	unsigned round;
-	int64_t answered_ns; /* when Redis last answered */
+	/* any thread */
+	atomic_llong answered_ns; /* when Redis last answered */
 };
 
 /* Only if the lease is still as we saw it: the comet may have come back, or another logic was faster. */
@@ -112,9 +114,9 @@ static void look(struct reap *r)
 	if (script_run(r->pipe, &script_leases, deadline, &reply, "") < 0)
 		return;
 	/* While we could not look, comets could not renew either. */
-	if (clock_now_ns() - r->answered_ns > r->cfg->redis_lease * CLOCK_MS)
+	if (clock_now_ns() - atomic_load(&r->answered_ns) > r->cfg->redis_lease * CLOCK_MS)
 		strmap_drop_all(&r->seen, free);
-	r->answered_ns = clock_now_ns();
+	atomic_store(&r->answered_ns, clock_now_ns());
 	r->round++;
 	for (size_t i = 0; reply->type == REDIS_REPLY_ARRAY && i + 2 < reply->elements; i += 3) {
 		const struct lease lease = {
@@ -138,6 +140,15 @@ static void run(void *arg)
 	do
 		look(r);
 	while (worker_nap(&r->worker, clock_now_ns() + r->cfg->redis_lease * CLOCK_MS / 3));
+}
+
+int reap_ready(struct reap *r, char *text, size_t text_bytes)
+{
+	OBJ_CHECK(r, REAP_MAGIC);
+	if (clock_now_ns() - atomic_load(&r->answered_ns) < r->cfg->redis_lease * CLOCK_MS)
+		return 0;
+	redis_pipe_words(r->pipe, text, text_bytes);
+	return -ENOTCONN;
 }
 
 int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **out)

@@ -59,6 +59,12 @@ bool redis_calls_has_logic(struct redis_calls *c)
 	return redis_finder_has(c->finder);
 }
 
+bool redis_calls_is_deaf(struct redis_calls *c, int64_t for_ns, char *words, size_t bytes)
+{
+	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
+	return redis_is_down(c->redis, for_ns, words, bytes);
+}
+
 /* ---- requests under way ---- */
 
 static int waiter_add(struct redis_calls *c, struct redis_asking *w)

@@ -56,6 +56,8 @@ int redis_calls_begin(struct redis_calls *c, struct wire_request *request, int64
 /* Wait for the reply. 0: as above; -ERR_NO_LOGIC: none came, and the request may have been carried out. */
 int redis_calls_end(struct redis_calls *c, struct redis_asking *a, int64_t deadline_ns, struct wire_reply *reply);
 
+/* Have replies not been heard for so long? The words say why. */
+bool redis_calls_is_deaf(struct redis_calls *c, int64_t for_ns, char *words, size_t bytes);
 /* Is an instance known that is up? */
 bool redis_calls_has_logic(struct redis_calls *c);
 

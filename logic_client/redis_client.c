@@ -210,14 +210,20 @@ int redis_client_ready(void *arg, char *text, size_t text_bytes)
 {
 	struct redis_client *c = client_of(arg);
 
+	int64_t patience_ns = c->opt.member.cfg->redis_lease * CLOCK_MS;
+
 	if (!redis_lease_stands(c->lease)) {
-		(void)snprintf(text, text_bytes, "Redis is unreachable");
+		redis_pipe_words(c->pipe, text, text_bytes);
 		return -ENOTCONN;
 	}
+	if (redis_pushes_is_down(c->pushes, patience_ns, text, text_bytes) ||
+	    redis_calls_is_deaf(c->calls, patience_ns, text, text_bytes))
+		return -ENOTCONN;
 	if (!redis_calls_has_logic(c->calls)) {
 		(void)snprintf(text, text_bytes, "no logic service is up");
 		return -ERR_NO_LOGIC;
 	}
+	arrive_note(text, text_bytes);
 	return 0;
 }
 

@@ -362,6 +362,12 @@ int redis_pushes_start(const struct cluster_member *member, push_sink *sink, voi
 	return 0;
 }
 
+bool redis_pushes_is_down(struct redis_pushes *p, int64_t for_ns, char *words, size_t bytes)
+{
+	OBJ_CHECK(p, REDIS_PUSHES_MAGIC);
+	return redis_is_down(p->redis, for_ns, words, bytes);
+}
+
 void redis_pushes_stop(struct redis_pushes **pushes)
 {
 	struct redis_pushes *p = *pushes;

@@ -12,6 +12,8 @@ struct redis_pushes;
  * 0, -ENOMEM, -EAGAIN, -errno. */
 int redis_pushes_start(const struct cluster_member *member, push_sink *sink, void *sink_self, struct kicks *kicks,
 		       struct redis_pushes **out);
+/* Has this comet not reached its stream for so long? The words say why. */
+bool redis_pushes_is_down(struct redis_pushes *p, int64_t for_ns, char *words, size_t bytes);
 /* Join: from its return on the sink is not called any more. A push that the sink did not take yet stays in the stream. */
 void redis_pushes_stop(struct redis_pushes **p);
 

@@ -1,6 +1,7 @@
 /* http_health: see http_health.h. SPDX-License-Identifier: MIT */
 #include "common/http/http_health.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,14 +16,11 @@ static void healthz(const struct http_health *health, struct http_reply *reply)
 
 static void readyz(const struct http_health *health, struct http_reply *reply)
 {
-	char words[128] = "";
+	char words[256] = "", text[sizeof(words) + 8];
+	bool is_ready = health->ready == NULL || health->ready(health->arg, words, sizeof(words)) == 0;
 
-	if (health->ready == NULL || health->ready(health->arg, words, sizeof(words) - 1) == 0) {
-		http_reply_text(reply, 200, "ready\n");
-		return;
-	}
-	words[strlen(words)] = '\n';
-	http_reply_text(reply, 503, words);
+	(void)snprintf(text, sizeof(text), "%s%s%s", is_ready ? "ready\n" : "", words, words[0] != '\0' ? "\n" : "");
+	http_reply_text(reply, is_ready ? 200 : 503, text);
 }
 
 static void metrics(const struct http_health *health, struct http_reply *reply)

@@ -9,7 +9,7 @@
 #include "common/http/http_request.h"
 
 struct http_health {
-	/* May it get work now? 0, or -errno with words in text. NULL: always. */
+	/* May it get work now? 0, perhaps with words in text that an operator should know; or -errno with words. NULL: always. */
 	int (*ready)(void *arg, char *text, size_t text_bytes);
 	void *arg;
 };

@@ -42,8 +42,30 @@ int redis_new(const struct redis_options *opt, struct redis **out)
 		free(r);
 		return rc;
 	}
+	redis_said_init(&r->said);
+	redis_set_down(r, true);
 	*out = r;
 	return 0;
+}
+
+void redis_set_down(struct redis *r, bool down)
+{
+	long long up = 0;
+
+	if (!down)
+		atomic_store(&r->down_ns, 0);
+	else
+		(void)atomic_compare_exchange_strong(&r->down_ns, &up, clock_now_ns());
+}
+
+bool redis_is_down(struct redis *r, int64_t for_ns, char *words, size_t bytes)
+{
+	int64_t down_ns;
+
+	OBJ_CHECK(r, REDIS_MAGIC);
+	down_ns = atomic_load(&r->down_ns);
+	redis_said_get(&r->said, words, bytes);
+	return down_ns != 0 && clock_now_ns() - down_ns >= for_ns;
 }
 
 void redis_hang_up(struct redis *r)
@@ -60,6 +82,7 @@ void redis_free(struct redis **redis)
 	OBJ_CHECK(r, REDIS_MAGIC);
 	redis_hang_up(r);
 	(void)close(r->wake_fd);
+	redis_said_fini(&r->said);
 	r->magic = 0;
 	free(r);
 	*redis = NULL;
@@ -147,6 +170,8 @@ void redis_drop(struct redis *r, const char *why)
 		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
 			    log_what(EVENT_REDIS_LOST), log_str("why", why));
 	}
+	redis_said_unreachable(&r->said, why);
+	redis_set_down(r, true);
 	redis_hang_up(r);
 	redis_backoff_broke(&r->backoff);
 }
@@ -246,9 +271,11 @@ static int command_va(struct redis *r, int64_t deadline_ns, struct redisReply **
 		redis_drop(r, "no answer in time");
 	if (rc < 0)
 		return rc;
-	if ((rc = redis_reply_error(reply)) < 0)
+	if ((rc = redis_reply_error(reply)) < 0) {
+		redis_said_reply(&r->said, reply->str);
 		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
 			    log_what(EVENT_REDIS_COMMAND_REFUSED), log_str("reply", reply->str));
+	}
 	if (rc == 0 && out != NULL)
 		*out = reply;
 	else

@@ -26,6 +26,9 @@ void redis_stop(struct redis *r);
 
 /* Is there a connection? (The peer may be gone all the same.) */
 bool redis_is_connected(const struct redis *r);
+/* Is it of no use, for so long now? Not connected, or, where it listens, not subscribed. The words are about what Redis said when it
+ * refused something last, or why it could not be reached. Any thread. */
+bool redis_is_down(struct redis *r, int64_t for_ns, char *words, size_t bytes);
 /* Give the connection up; `why` goes into the log. The next redis_ready makes a new one. */
 void redis_drop(struct redis *r, const char *why);
 

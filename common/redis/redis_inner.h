@@ -8,6 +8,7 @@
 #include "common/redis/redis_backoff.h"
 #include "common/redis/redis_master.h"
 #include "common/redis/redis_options.h"
+#include "common/redis/redis_said.h"
 
 struct redisContext; /* hiredis/hiredis.h */
 
@@ -21,6 +22,9 @@ struct redis {
 	struct redis_options opt;
 	int wake_fd; /* readable from redis_stop on */
 	atomic_bool stopped;
+	/* any thread */
+	struct redis_said said;
+	atomic_llong down_ns; /* since then it is of no use; 0: it is */
 	/* the owner's */
 	struct redisContext *context; /* NULL: not connected */
 	bool fresh;                   /* a new connection that redis_ready has not told of yet */
@@ -35,6 +39,8 @@ int redis_dial_to(struct redis *r, const char *place);
 void redis_hang_up(struct redis *r);
 /* Until it is readable (fd < 0: until the deadline). 0, -ETIMEDOUT, -ESHUTDOWN; -ESTALE: there is another master. */
 int redis_wait(struct redis *r, int fd, int64_t deadline_ns);
+/* It is of no use from now on, if it was; or it is again. */
+void redis_set_down(struct redis *r, bool down);
 /* Is there another master since the connection was made? */
 bool redis_was_left(const struct redis *r);
 

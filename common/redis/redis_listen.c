@@ -26,12 +26,14 @@ static int subscribe(struct redis *r, const char *channel)
 }
 
 /* Is this an error in place of the subscription? */
-static bool is_refused(const struct redis *r, const struct redisReply *reply, const char *channel)
+static bool is_refused(struct redis *r, const struct redisReply *reply, const char *channel)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 
 	if (reply->type != REDIS_REPLY_ERROR)
 		return false;
+	redis_said_reply(&r->said, reply->str);
+	redis_set_down(r, true);
 	count(COUNT_REDIS_NOT_SUBSCRIBED);
 	LOG_LIMITED(LOG_ERROR, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
 		    log_what(EVENT_REDIS_SUBSCRIPTION_REFUSED), log_str("channel", channel),
@@ -51,6 +53,8 @@ static int take_all(struct redis *r, const struct redis_listener *l)
 		if (rc == 0) {
 			asked = false;
 			refused = is_refused(r, reply, l->channel);
+			if (!refused)
+				redis_set_down(r, false);
 			l->take(l->self, reply);
 		} else if (rc != -ETIMEDOUT || refused) {
 			return rc;

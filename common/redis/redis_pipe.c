@@ -15,6 +15,7 @@
 #include "common/base/park.h"
 #include "common/base/thread.h"
 #include "common/redis/redis_call.h"
+#include "common/redis/redis_inner.h"
 #include "common/redis/redis_ready.h"
 
 /* Bounds on waiting calls. A few seconds without Redis at full load stay below them; beyond them callers are told at once. */
@@ -118,6 +119,7 @@ static void say_refused(const struct redis_pipe *p, const struct redisReply *rep
 {
 	static struct log_limit limit = LOG_LIMIT(2);
 
+	redis_said_reply(&p->redis->said, reply->str);
 	LOG_LIMITED(LOG_WARN, &limit, log_str("for", p->name), log_what(EVENT_REDIS_COMMAND_REFUSED),
 		    log_str("reply", reply->str));
 }
@@ -358,6 +360,12 @@ int redis_pipe_post(struct redis_pipe *p, int64_t deadline_ns, const char *forma
 	rc = begin_va(p, REDIS_ONCE, deadline_ns, true, &call, format, args);
 	va_end(args);
 	return rc;
+}
+
+void redis_pipe_words(struct redis_pipe *p, char *words, size_t bytes)
+{
+	OBJ_CHECK(p, REDIS_PIPE_MAGIC);
+	redis_said_get(&p->redis->said, words, bytes);
 }
 
 /* ---- start and stop ---- */

@@ -43,6 +43,9 @@ int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisRe
 int redis_pipe_begin_script(struct redis_pipe *p, const struct redis_script *script, int64_t deadline_ns,
 			    struct redis_call **out, char *command, int bytes);
 
+/* What Redis said when it refused something last, or why it could not be reached. */
+void redis_pipe_words(struct redis_pipe *p, char *words, size_t bytes);
+
 /* Hand a command over and forget it (REDIS_ONCE). Does not wait, see _begin. 0: on its way; -EAGAIN, -ENOMEM: not sent. */
 int redis_pipe_post(struct redis_pipe *p, int64_t deadline_ns, const char *format, ...);
 

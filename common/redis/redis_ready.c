@@ -63,6 +63,10 @@ static int try_once(struct redis *r)
 
 static void say_no_connection(struct redis *r, int rc)
 {
+	/* Otherwise an error reply has said it. */
+	if (rc != -EROFS && rc != -EBUSY && rc != -EACCES && rc != -EPERM && rc != -ENOSPC && rc != -EPROTO)
+		redis_said_unreachable(&r->said, rc == -EOPNOTSUPP ? "it is a Redis Cluster, which Comet cannot use"
+								   : err_text(rc));
 	if (!redis_backoff_is_loud(&r->backoff))
 		return;
 	LOG(rc == -EACCES || rc == -EPERM ? LOG_ERROR : LOG_WARN, log_str("redis", r->where),
@@ -79,6 +83,7 @@ static void say_connected(struct redis *r)
 
 	r->backoff.failures = 0;
 	r->fresh = true;
+	redis_set_down(r, false);
 	count(COUNT_REDIS_CONNECTED);
 	LOG_LIMITED(LOG_INFO, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
 		    log_what(EVENT_REDIS_CONNECTED));

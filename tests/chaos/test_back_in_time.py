@@ -193,6 +193,8 @@ def test_keys_are_evicted(life, crowd, pushes):
     assert_reached(accepted, "first")
     wait_found(life, people)
     settle(life, crowd, pushes)
+    for name in ("logic-1", "comet-2"):
+        assert "ready\nRedis may drop data" in life.backend(name).get("/readyz").body.decode()
     client.config_set("maxmemory-policy", "noeviction")
     client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     wait_until(lambda: life.metrics("logic-1")("comet_redis_evicts") == 0, "it is noticed")

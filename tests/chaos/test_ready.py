@@ -1,0 +1,103 @@
+"""/readyz says what Redis said, for every connection that a program needs.
+
+SPDX-License-Identifier: MIT"""
+import contextlib
+import os
+import pathlib
+import subprocess
+
+import pytest
+import redis
+
+from server import BUILD
+from test_failover import Server
+from test_redis_says_no import setting
+from waiting import TIMEOUT, wait_until
+
+QUICK = pytest.mark.house(comets=1, logics=1, settings={"redis.lease": "900ms"})
+
+
+def readyz(house, name):
+    reply = house.backend(name).get("/readyz")
+    return reply.status, reply.body.decode()
+
+
+def wait_said(house, name, words):
+    wait_until(lambda: readyz(house, name)[0] == 503 and words in readyz(house, name)[1],
+               lambda: f"{name} says {words}, and not {readyz(house, name)}", TIMEOUT)
+
+
+@QUICK
+def test_redis_takes_no_writes(house):
+    with setting(house, "maxmemory", 1):
+        for name in ("logic-1", "comet-1"):
+            wait_said(house, name, "Redis says: OOM")
+    house.wait_ready()
+    with setting(house, "min-replicas-to-write", 1):
+        for name in ("logic-1", "comet-1"):
+            wait_said(house, name, "NOREPLICAS")
+    house.wait_ready()
+
+
+@QUICK
+def test_redis_wants_a_password(house):
+    with setting(house, "requirepass", "sesame") as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        for name in ("logic-1", "comet-1"):
+            wait_said(house, name, "Redis says: NOAUTH")
+    house.wait_ready()
+
+
+@QUICK
+def test_redis_is_gone(house):
+    house.kill("redis")
+    for name in ("logic-1", "comet-1"):
+        wait_said(house, name, "Redis is unreachable: Connection refused")
+    house.start("redis")
+    house.wait_ready()
+
+
+@QUICK
+@pytest.mark.parametrize("program, connection", [("logic-1", "pushes"), ("logic-1", "calls"), ("logic-1", "requests"),
+                                                 ("comet-1", "pushes"), ("comet-1", "replies"), ("comet-1", "requests")])
+def test_one_connection_is_refused(house, program, connection):
+    """And only that one: it is closed, and there is no place for a new one."""
+    with house.redis() as client:
+        mine = pids_connections(house.pid(program))
+        one, = [c for c in client.client_list() if c["name"] == connection and c["addr"].rpartition(":")[2] in mine]
+        client.config_set("maxclients", len(client.client_list()) - 1)
+        client.client_kill_filter(_id=one["id"])
+        wait_said(house, program, "max number of clients reached")
+        client.config_set("maxclients", 1000)
+    house.wait_ready()
+
+
+def pids_connections(pid):
+    """The local ports of a process's TCP connections."""
+    sockets = set()
+    for fd in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            sockets.add(os.readlink(fd))
+    rows = [line.split() for line in pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+    return {str(int(row[1].rpartition(":")[2], 16)) for row in rows if f"socket:[{row[9]}]" in sockets}
+
+
+@pytest.fixture
+def redis_cluster(tmp_path):
+    server = Server(tmp_path / "node", "--save", "", "--cluster-enabled", "yes")
+    with contextlib.suppress(redis.RedisError):
+        server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+    wait_until(lambda: b"cluster_state:ok" in server.client.execute_command("CLUSTER", "INFO"), "it is a cluster", 30)
+    yield server
+    server.stop()
+
+
+def test_a_redis_cluster_is_named(redis_cluster, tmp_path):
+    arguments = ["-o", f"redis.addr=127.0.0.1:{redis_cluster.port}", "-o", "http.bind=127.0.0.1:0", "-o", "redis.lease=900ms"]
+    with open(tmp_path / "log", "wb") as log:
+        logic = subprocess.Popen([BUILD / "comet-logic", *arguments], stdout=log, stderr=log)
+    try:
+        wait_until(lambda: "event=redis_is_cluster" in (tmp_path / "log").read_text(), "the log names it")
+    finally:
+        logic.terminate()
+        logic.wait(TIMEOUT)
