@@ -64,6 +64,7 @@ def use_all(house, server):
     server.client.execute_command("CLIENT", "KILL", "USER", "comet")
     wait_until(lambda: people.comes_in("comet-1"), "the programs are connected again")
     people.close()
+    wait_until(lambda: not back.data("/goim/online/top", type="live", limit=1), "comets have deleted the room that is empty")
     old.close()
     up.close()
     house.command("restart", "comet-2")
