@@ -97,17 +97,23 @@ static size_t add_open_ops(const struct server *s, int32_t ops[2 * GRANTS_MAX], 
 	return n;
 }
 
+static bool may_accept_all(const struct server *s, const struct connection *c)
+{
+	return s->cfg->auth_ops == CONFIG_OPS_OPEN || grants_every_op(c->grants) || lists(s->cfg->auth_ops_open, "*");
+}
+
 int fence_watch_all(const struct server *s, struct connection *c)
 {
 	int32_t ops[2 * GRANTS_MAX];
 	size_t n;
 
-	if (s->cfg->auth_ops == CONFIG_OPS_OPEN || grants_every_op(c->grants) || lists(s->cfg->auth_ops_open, "*")) {
+	if (may_accept_all(s, c)) {
 		channel_watch_all(&c->channel);
 		return 0;
 	}
 	n = add_open_ops(s, ops, grants_named_ops(c->grants, ops));
-	return channel_watch(&c->channel, ops, n, 2 * GRANTS_MAX);
+	/* With those of a token before, which are there still. */
+	return channel_watch(&c->channel, ops, n, 4 * GRANTS_MAX);
 }
 
 /* ---- a new token ---- */
@@ -135,9 +141,11 @@ int fence_renew(struct server *s, struct connection *c, struct grants *grants)
 		rc = bucket_change_room(server_bucket(s, c->seat.key), c, "");
 	if (s->cfg->auth_ops == CONFIG_OPS_OPEN)
 		return rc;
-	channel_keep(&c->channel, still_accepts, &asker);
+	/* Those that come first, so that no push of an operation that was granted and still is falls in between. */
 	if (rc == 0 && c->dialect != DIALECT_V2)
 		rc = fence_watch_all(s, c);
+	if (c->dialect == DIALECT_V2 || !may_accept_all(s, c))
+		channel_keep(&c->channel, still_accepts, &asker);
 	return rc;
 }
 

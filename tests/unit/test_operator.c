@@ -7,10 +7,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/accepts.h"
 #include "comet/operator.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -413,6 +416,63 @@ static void a_token_that_nobody_needs_goes_nowhere(void **state)
 	assert_int_equal(atomic_load(&stage.logic.received), 0);
 }
 
+/* ---- what a v1 client accepts, while it brings new tokens ---- */
+
+static struct look {
+	atomic_bool over;
+	unsigned looks, misses;
+} look;
+
+static void *look_for_op_7(void *arg)
+{
+	while (!atomic_load(&look.over)) {
+		lock_take(&c->channel.lock);
+		look.misses += !accepts_has(&c->channel.accepts, 7);
+		lock_drop(&c->channel.lock);
+		look.looks++;
+	}
+	return arg;
+}
+
+static void open_ops(const char *list)
+{
+	free(stage.cfg.auth_ops_open);
+	stage.cfg.auth_ops_open = strdup(list);
+	assert_non_null(stage.cfg.auth_ops_open);
+}
+
+static void what_a_new_token_grants_as_well_is_accepted_meanwhile(void **state)
+{
+	static const char *const granted[] = {"*", "7", "6,7,8"};
+	unsigned misses[3];
+	pthread_t thread;
+
+	(void)state;
+	expire_in(60000);
+	c->dialect = DIALECT_V1;
+	stage.logic.renewal.lifetime_ms = 1800000;
+	stage.cfg.auth_ops = CONFIG_OPS_TOKEN;
+	for (size_t i = 0; i < sizeof(granted) / sizeof(granted[0]); i++) {
+		open_ops(granted[i]);
+		assert_int_equal(act(OP_AUTH, "the new token"), 0);
+		look = (struct look){0};
+		assert_int_equal(pthread_create(&thread, NULL, look_for_op_7, NULL), 0);
+		for (unsigned n = 0; n < 20000; n++)
+			assert_int_equal(act(OP_AUTH, "the new token"), 0);
+		atomic_store(&look.over, true);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		misses[i] = look.looks > 0 ? look.misses : UINT32_MAX;
+	}
+	/* Fewer from now on. */
+	open_ops("8");
+	assert_int_equal(act(OP_AUTH, "the new token"), 0);
+	timer_del(&c->deadline);
+	assert_true(accepts_has(&c->channel.accepts, 8));
+	assert_false(accepts_has(&c->channel.accepts, 7));
+	for (size_t i = 0; i < sizeof(granted) / sizeof(granted[0]); i++)
+		assert_int_equal(misses[i], 0);
+}
+
 #define operator_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 static void no_more_ops_than_the_setting_says(void **state)
@@ -454,6 +514,7 @@ int main(void)
 		operator_test(without_logic_a_new_token_changes_nothing_and_comes_back_as_op_7),
 		operator_test(heartbeats_that_wait_for_a_new_token_are_not_missed),
 		operator_test(a_token_that_nobody_needs_goes_nowhere),
+		operator_test(what_a_new_token_grants_as_well_is_accepted_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
