@@ -16,7 +16,7 @@
 #include "common/base/worker.h"
 
 #define NO_DEADLINE INT64_MAX
-/* A request that is still not whole after this makes place for one of its own network. */
+/* A request that is still not whole after this makes place for one of its own network, and an answer that is still not taken. */
 #define SLOW_NS CLOCK_SEC
 /* Of the spare places those for probes. */
 #define KEPT 8
@@ -206,15 +206,18 @@ static bool is_silent(const struct http_caller *caller)
 static int64_t kept_ns(const struct http_caller *caller, const struct http_crowd *newcomers, int64_t patience_ns,
 		       int64_t now)
 {
-	int64_t age = now - atomic_load(&caller->since_ns) + 1;
+	int state = atomic_load(&caller->state);
+	int64_t since = atomic_load(&caller->since_ns), age = now - since + 1;
 
-	if (caller->cut || caller->crowd->n < newcomers->n)
-		return 0;
-	switch (atomic_load(&caller->state)) {
+	if (since == 0 || caller->cut || caller->crowd->n < newcomers->n)
+		return 0; /* 0: it is being answered, perhaps since a moment ago */
+	switch (state) {
 	case STATE_IDLE:
 		return is_silent(caller) ? INT64_MAX / 2 + age : 0;
 	case STATE_ASKING:
 		return age > patience_ns || caller->crowd->n > newcomers->n ? age : 0;
+	case STATE_REPLYING:
+		return age > SLOW_NS ? age : 0;
 	default:
 		return 0;
 	}

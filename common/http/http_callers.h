@@ -44,7 +44,7 @@ void http_callers_wait_left(struct http_callers *c);
 
 /* One more caller, on this descriptor, from this network (common/base/peer.h). Never waits. While all places are taken, one of the
  * network that has the most is cut off: the one that has been idle longest between two requests, or else the one whose request
- * takes longest to come.
+ * takes longest to come, or that takes longest to take its answer.
  *   0           it has a place, and a timeout for its first request
  *   -EBUSY      it has none: all are being answered, or are of networks that have fewer
  *   -ESHUTDOWN  http_callers_end was called

@@ -326,6 +326,23 @@ def test_probe_is_answered_at_once_while_one_host_holds_more_connections_than_th
     good_call(house)
 
 
+@pytest.mark.settings("http.callers=16", "log.level=error")
+def test_probe_is_answered_while_one_host_takes_none_of_its_answers(house):
+    """One after the other, so that each has its place before the next one comes: all places, those for probes included."""
+    crowd = []
+    for _ in range(16 + 64):
+        crowd.append(socket.create_connection(house.address("http"), timeout=TIMEOUT, source_address=("127.0.0.2", 0)))
+        crowd[-1].sendall(b"GET /comet.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1500)
+        time.sleep(0.03)
+    time.sleep(1.1)
+    with http_socket(house) as sock:
+        sock.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert statuses(hear(sock)) == [200]
+    for sock in crowd:
+        sock.close()
+    good_call(house)
+
+
 @pytest.mark.settings("http.idle_timeout=1s")
 def test_idle_caller_is_told_how_long_it_is_kept_and_then_closed(house):
     with http_socket(house) as sock:

@@ -168,6 +168,32 @@ static void whose_request_is_slow_to_come_makes_place_for_one_of_its_network(voi
 	go_all(next, 2);
 }
 
+/* Nor is an answer that nobody takes a reason to keep a place. */
+static void who_does_not_take_its_answer_makes_place_for_others(void **state)
+{
+	enum { MAX = 4, ALL = MAX + HTTP_CALLERS_SPARE };
+	struct guest guests[ALL], same, other;
+
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	start(MAX, LONG_MS, LONG_MS);
+	for (unsigned i = 0; i < ALL; i++) {
+		assert_int_equal(come(&guests[i], "a"), 0);
+		(void)http_caller_answer(c, &guests[i].caller);
+	}
+	for (unsigned i = 0; i < ALL; i++)
+		http_caller_reply(c, &guests[i].caller);
+	assert_int_equal(come(&same, "b"), -EBUSY); /* they are about to take it */
+	assert_int_equal(count_cut_off(guests, ALL), 0);
+	seam_clock_advance(CLOCK_SEC);
+	assert_int_equal(come(&same, "a"), 0);
+	assert_int_equal(come(&other, "b"), 0);
+	assert_int_equal(count_cut_off(guests, ALL), 2);
+	go_all(guests, ALL);
+	go(&same);
+	go(&other);
+}
+
 /* However young their requests are. */
 static void the_network_that_has_most_makes_place_for_others(void **state)
 {
@@ -417,6 +443,7 @@ int main(void)
 		callers_test(who_has_been_idle_longest_makes_place),
 		callers_test(who_has_sent_the_next_request_is_not_cut_off),
 		callers_test(whose_request_is_slow_to_come_makes_place_for_one_of_its_network),
+		callers_test(who_does_not_take_its_answer_makes_place_for_others),
 		callers_test(the_network_that_has_most_makes_place_for_others),
 		callers_test(the_last_places_are_for_probes_and_then_there_is_none),
 		callers_test(a_flood_never_grows_beyond_the_spare_places),
