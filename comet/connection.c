@@ -140,21 +140,25 @@ static int64_t earlier(int64_t a, int64_t b)
 }
 
 /* Not while it is being closed: then the deadline is the patience of the goodbye, and must not be put off. A thread that closes
- * sets the reason before the deadline, hence the second look. */
+ * sets the reason before the deadline, and one that brings an end forward sets that before: hence the second looks. */
 static void file_for(struct connection *c, int64_t due_ns)
 {
+	int64_t end;
+
 	if (connection_is_closing(c))
 		return;
 	timer_set(&c->deadline, due_ns);
+	for (; (end = end_ns(c)) < due_ns; due_ns = end)
+		timer_set(&c->deadline, end);
 	if (connection_is_closing(c))
 		timer_set(&c->deadline, clock_now_ns() + c->opt->write_timeout_ns);
 }
 
 static void file_deadline(struct connection *c)
 {
-	int64_t ping_ns = atomic_load(&c->in_handshake) ? INT64_MAX : transport_ping_due_ns(c->transport);
+	int64_t end = end_ns(c);
 
-	file_for(c, earlier(end_ns(c), ping_ns));
+	file_for(c, atomic_load(&c->in_handshake) ? end : earlier(end, transport_ping_due_ns(c->transport)));
 }
 
 int connection_begin_handshake(struct connection *c, struct timer *timer, int64_t until_ns)

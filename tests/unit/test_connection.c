@@ -490,6 +490,37 @@ static void after_the_goodbye_the_peer_has_a_second_whoever_is_faster(void **sta
 	}
 }
 
+static const struct transport_ops *its_ops;
+static int looks;
+
+/* The second look is that of who files; the reader files meanwhile. */
+static int64_t the_end_comes_forward(const struct transport *t)
+{
+	(void)t;
+	if (++looks == 2)
+		connection_set_lifetime(c, 600000);
+	return INT64_MAX;
+}
+
+static void an_end_that_comes_forward_is_filed_whoever_files_at_the_same_time(void **state)
+{
+	struct transport_ops ops;
+
+	(void)state;
+	its_ops = peer.base.ops;
+	ops = *its_ops;
+	ops.ping_due_ns = the_end_comes_forward;
+	arm(60 * CLOCK_SEC);
+	c->heartbeat_ns = 3600 * CLOCK_SEC;
+	connection_end_handshake(c);
+	looks = 0;
+	peer.base.ops = &ops;
+	connection_expired(&c->deadline);
+	peer.base.ops = its_ops;
+	assert_int_equal(looks, 3);
+	assert_int_equal(deadline_in(), 600 * CLOCK_SEC);
+}
+
 static void *kick(void *arg)
 {
 	struct connection *mine = arg;
@@ -555,6 +586,7 @@ int main(void)
 		connection_test(a_goodbye_that_cannot_be_written_is_an_end_all_the_same),
 		connection_test(the_peer_is_named_with_its_port),
 		connection_test(after_the_goodbye_the_peer_has_a_second_whoever_is_faster),
+		connection_test(an_end_that_comes_forward_is_filed_whoever_files_at_the_same_time),
 		connection_test(many_may_end_it_while_it_ends_itself),
 	};
 
