@@ -195,11 +195,15 @@ static bool write_now(struct connection *c, bool last_turn)
 		give_up(c, close_reason_of_write(rc));
 		return false;
 	}
-	switch (channel_done_and_release(&c->channel, &haul, rc < 0 || last_turn)) {
+	switch (channel_done_and_release(&c->channel, &haul, rc < 0)) {
 	case CHANNEL_IDLE:
 		return false;
 	case CHANNEL_READY:
-		return true;
+		if (!last_turn)
+			return true;
+		channel_dispatch_here(&c->channel);
+		start(&c->channel);
+		return false;
 	case CHANNEL_FINISH:
 		break;
 	}

@@ -13,6 +13,7 @@
 
 #include "comet/dispatch.h"
 #include "common/base/counters.h"
+#include "common/base/thread.h"
 #include "tests/unit/fake_transport.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
@@ -307,6 +308,50 @@ static void a_close_while_it_writes_is_followed_by_the_dispatchers_goodbye(void 
 	assert_int_equal(fake_packet(&peer, 1)->op, OP_DISCONNECT);
 }
 
+/* ---- with parking ---- */
+
+#define MANY 17 /* more than a writer's turns */
+
+static const struct transport_ops *its_ops;
+static unsigned more;
+
+/* Something comes during each write; the last takes its time. */
+static int write_while_more_comes(struct transport *t, struct haul *h, enum dialect dialect, enum transport_wait wait)
+{
+	if (more++ < MANY - 1)
+		(void)push((int32_t)more);
+	else
+		fake_hold_writes(&peer, true);
+	return its_ops->write(t, h, dialect, wait);
+}
+
+static void who_hands_on_after_its_turns_says_nothing_of_the_socket(void **state)
+{
+	const struct channel_options opt = {
+		.ring_size = 4, .queue_max = 64, .use_baton = true, .calls = &dispatch_calls};
+	struct transport_ops ops;
+	bool stalled;
+
+	(void)state;
+	fake_init(&peer);
+	c = fake_connection(&peer, "key", 1, &opt);
+	its_ops = peer.base.ops;
+	ops = *its_ops;
+	ops.write = write_while_more_comes;
+	peer.base.ops = &ops;
+	more = 0;
+	assert_int_equal(push(0), 0);
+	dispatch_now(c);
+	until(fake_is_writing(&peer));
+	stalled = is_stalled();
+	fake_hold_writes(&peer, false);
+	until(baton() == BATON_FREE);
+	until(thread_reap() == 0);
+	peer.base.ops = its_ops;
+	assert_false(stalled);
+	assert_int_equal(fake_got(&peer), MANY);
+}
+
 /* ---- all at once ---- */
 
 #define PUSHES 500
@@ -376,6 +421,7 @@ int main(void)
 		dispatch_test(what_its_write_leaves_the_dispatcher_writes),
 		dispatch_test(a_write_of_its_that_fails_is_the_dispatchers_to_judge),
 		dispatch_test(a_close_while_it_writes_is_followed_by_the_dispatchers_goodbye),
+		dispatch_test(who_hands_on_after_its_turns_says_nothing_of_the_socket),
 		dispatch_test(pushers_and_dispatcher_share_one_socket),
 	};
 
