@@ -317,6 +317,18 @@ static bool replace_locked(struct park *park) NEEDS(park->lock)
 	return false;
 }
 
+/* Unless somebody has woken it. */
+static void wait_for_turn_locked(struct park *park, struct parked *p, bool first) NEEDS(park->lock)
+{
+	if (p->woken)
+		make_ready_locked(park, p);
+	else if (first)
+		put_first(&park->waits_to_block, p, IN_TURN);
+	else
+		put_last(&park->waits_to_block, p, IN_TURN);
+	p->woken = false;
+}
+
 /* False: p waits for its turn. */
 static bool begin_to_block_locked(struct park *park, struct parked *p) NEEDS(park->lock)
 {
@@ -328,13 +340,7 @@ static bool begin_to_block_locked(struct park *park, struct parked *p) NEEDS(par
 		atomic_fetch_sub(&park->working, 1);
 		return true;
 	}
-	if (p->woken)
-		make_ready_locked(park, p);
-	else if (had_turn)
-		put_first(&park->waits_to_block, p, IN_TURN);
-	else
-		put_last(&park->waits_to_block, p, IN_TURN);
-	p->woken = false;
+	wait_for_turn_locked(park, p, had_turn);
 	return false;
 }
 
@@ -348,7 +354,7 @@ static bool block_all_the_same(struct park *park, struct parked *p)
 	if (!yes) {
 		park->blocked--;
 		atomic_fetch_add(&park->working, 1);
-		put_first(&park->waits_to_block, p, IN_TURN);
+		wait_for_turn_locked(park, p, true);
 	}
 	lock_drop(&park->lock);
 	return yes;

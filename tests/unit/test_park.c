@@ -423,6 +423,28 @@ static void without_a_thread_the_last_that_waits_goes_on_waiting(void **state)
 	until(atomic_load(&works[1].took) == 1);
 }
 
+static void wake_and_block(struct work *w)
+{
+	park_wake(lot, &w->parked);
+	block(w);
+}
+
+/* Nobody comes to wake it a second time. */
+static void without_a_thread_a_wake_that_came_before_is_not_lost(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	start(&works[0], block);
+	start(&works[1], wake_and_block);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
+	send_bytes(&works[1], 1);
+	until(atomic_load(&works[1].resumed) == 2);
+	atomic_store(&gate_open, true);
+	until(atomic_load(&works[1].took) == 1);
+}
+
 static void while_one_waits_somewhere_below_another_takes_its_place(void **state)
 {
 	(void)state;
@@ -562,6 +584,7 @@ int main(void)
 		park_test(who_has_its_turn_and_does_not_block_lets_the_next),
 		park_test(without_a_thread_the_only_one_blocks_all_the_same),
 		park_test(without_a_thread_the_last_that_waits_goes_on_waiting),
+		park_test(without_a_thread_a_wake_that_came_before_is_not_lost),
 		park_test(while_one_waits_somewhere_below_another_takes_its_place),
 		park_test(without_a_thread_who_waits_below_waits_all_the_same),
 		park_test(without_memory_or_threads_there_is_no_park),
