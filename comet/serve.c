@@ -41,7 +41,7 @@ static int serve(struct server *s, struct connection *c)
 
 	if (c->stage == READER_HANDSHAKE && (rc = handshake(s, c)) == 0)
 		rc = start_dispatcher(c);
-	if (c->stage == READER_PACKETS && rc == 0)
+	if (rc == 0 && c->stage == READER_PACKETS) /* in this order: it may be parked */
 		rc = read_packets(s, c);
 	if (rc == READER_PARKED)
 		return rc;
