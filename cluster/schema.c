@@ -26,7 +26,8 @@ void schema_say(int64_t layout)
 enum { FITS, NEWER, OLDER };
 
 /* One of these, and the data's layout; or -errno: Redis does not answer. */
-static int ask(const struct config *cfg, struct redis_pipe *pipe, int64_t *layout, char cluster[SCHEMA_CLUSTER_BYTES])
+static int ask(const struct config *cfg, struct redis_pipe *pipe, int64_t *layout, char cluster[SCHEMA_CLUSTER_BYTES],
+	       char generation[SCHEMA_GENERATION_BYTES])
 {
 	struct redisReply *reply;
 	int rc = script_run(pipe, &script_schema, clock_now_ns() + cfg->redis_timeout * CLOCK_MS, &reply, "%d %lld %s",
@@ -36,8 +37,10 @@ static int ask(const struct config *cfg, struct redis_pipe *pipe, int64_t *layou
 		return rc;
 	*layout = redis_reply_number(reply, 1);
 	rc = redis_reply_says(reply, "newer") ? NEWER : redis_reply_says(reply, "older") ? OLDER : FITS;
-	if (rc == FITS)
+	if (rc == FITS) {
 		(void)snprintf(cluster, SCHEMA_CLUSTER_BYTES, "%s", redis_reply_text(reply, 2));
+		(void)snprintf(generation, SCHEMA_GENERATION_BYTES, "%s?", redis_reply_text(reply, 3));
+	}
 	freeReplyObject(reply);
 	return rc;
 }
@@ -51,14 +54,16 @@ static void propose(char cluster[SCHEMA_CLUSTER_BYTES])
 	(void)snprintf(cluster, SCHEMA_CLUSTER_BYTES, "%016" PRIx64, dice);
 }
 
-int schema_check(const struct config *cfg, struct redis_pipe *pipe, char cluster[SCHEMA_CLUSTER_BYTES])
+int schema_check(const struct config *cfg, struct redis_pipe *pipe, char cluster[SCHEMA_CLUSTER_BYTES],
+		 char generation[SCHEMA_GENERATION_BYTES])
 {
 	const struct timespec moment = {.tv_nsec = 100 * CLOCK_MS};
 	int64_t gone_by = clock_now_ns() + cfg->redis_lease * CLOCK_MS * 3 / 2, layout = 0;
 	int rc;
 
 	propose(cluster);
-	while ((rc = ask(cfg, pipe, &layout, cluster)) == OLDER && clock_now_ns() < gone_by) {
+	generation[0] = '\0';
+	while ((rc = ask(cfg, pipe, &layout, cluster, generation)) == OLDER && clock_now_ns() < gone_by) {
 		(void)nanosleep(&moment, NULL);
 		if (signals_ask_to_stop())
 			return -ECANCELED;

@@ -33,6 +33,8 @@ struct bus bus_memory(struct bus_memory *memory);
 struct redis_pipe;
 struct config;
 int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char *instance, struct bus *out);
+/* Before the first push: the generation of the data, as schema_check says. One that differs by then means a loss. */
+void bus_redis_begin(struct bus *b, const char *generation);
 void bus_redis_free(struct bus *b);
 
 #endif

@@ -259,6 +259,16 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 	return 0;
 }
 
+void bus_redis_begin(struct bus *bus, const char *generation)
+{
+	struct bus_redis *b = bus->self;
+
+	OBJ_CHECK(b, BUS_REDIS_MAGIC);
+	lock_take(&b->lock);
+	(void)snprintf(b->generation, sizeof(b->generation), "%s", generation);
+	lock_drop(&b->lock);
+}
+
 void bus_redis_free(struct bus *bus)
 {
 	struct bus_redis *b = bus->self;

@@ -172,15 +172,18 @@ static int is_ready(void *arg, char *text, size_t text_bytes)
 static int start(struct program *p)
 {
 	const struct config *cfg = &p->cfg;
+	char generation[SCHEMA_GENERATION_BYTES];
 	int rc;
 
 	if ((rc = start_logic(p)) < 0)
 		return fail("logic", rc);
 	/* Before anything is written. */
-	if ((rc = schema_check(cfg, p->calls, p->cluster)) < 0 ||
+	if ((rc = schema_check(cfg, p->calls, p->cluster, generation)) < 0 ||
 	    (rc = namesake_check(cfg, p->calls, p->instance, p->cluster)) < 0)
 		return rc == -ECANCELED ? rc : fail("cluster", rc);
 	p->logic.cluster = p->cluster;
+	registry_redis_begin(&p->logic.registry, generation);
+	bus_redis_begin(&p->logic.bus, generation);
 	if ((rc = reap_start(cfg, p->pushes, &p->reap)) < 0)
 		return fail("reaper", rc);
 	if ((rc = answer_start(cfg, p->calls, &p->logic, p->instance, &p->answer)) < 0)

@@ -150,6 +150,8 @@ void registry_memory_free(struct registry *r);
 struct redis_pipe;
 struct config;
 int registry_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct registry *out);
+/* Before the first call: the generation of the data, as schema_check says. One that differs by then means a loss. */
+void registry_redis_begin(struct registry *r, const char *generation);
 void registry_redis_free(struct registry *r);
 
 #endif

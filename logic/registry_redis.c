@@ -321,6 +321,15 @@ int registry_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 	return 0;
 }
 
+void registry_redis_begin(struct registry *registry, const char *generation)
+{
+	struct registry_redis *r = registry_of(registry->self);
+
+	lock_take(&r->lock);
+	(void)snprintf(r->generation, sizeof(r->generation), "%s", generation);
+	lock_drop(&r->lock);
+}
+
 void registry_redis_free(struct registry *registry)
 {
 	struct registry_redis *r = registry_of(registry->self);

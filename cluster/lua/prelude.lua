@@ -35,8 +35,9 @@ local function valid(epoch, server)
 	return epoch and redis.call('HGET', prefix .. 'server:' .. server, 'epoch') == epoch
 end
 
--- Did this generation, and not the one that the caller knew last ('' for none), begin so lately that comets may not have renewed
--- their leases? A clock that was put back does not make it young for long.
+-- Did this generation, and not the one that the caller knew last, begin so lately that comets may not have renewed their leases?
+-- '' for none; with a ? behind it where the caller has heard of it, and not yet that all comets are there. A clock that was put back
+-- does not make it young for long.
 local function young(generation, known, now, ms)
-	return known ~= '' and known ~= generation and math.abs(now - tonumber(generation)) < tonumber(ms)
+	return known ~= '' and known ~= generation and known ~= generation .. '?' and math.abs(now - tonumber(generation)) < tonumber(ms)
 end

@@ -212,3 +212,18 @@ def test_nobody_is_buried_who_may_not_say_a_word(life, crowd, pushes):
     for comet in life.names("comet"):
         assert life.metrics(comet)("comet_push_gap_total") == 0
     assert_agreed(crowd, pushes)
+
+
+def test_the_first_push_of_a_logic_that_was_there_before(house, crowd):
+    """It has pushed nothing yet, and one of the comets has not come back: its people are nobody to Redis."""
+    person = crowd.join("comet-2", "b", "live://1", mid=7)
+    redis, back = house.redis(), house.backend()
+    house.freeze("comet-2")
+    redis.flushall()
+    wait_until(lambda: redis.hget("comet:server:comet-1", "registering") == b"0", "the other one is there again")
+    paths = ("all?operation=1000", "room?operation=1000&type=live&room=1", "keys?operation=1000&keys=b",
+             "mids?operation=1000&mids=7")
+    codes = [back.post(f"/goim/push/{path}", f"x#{number}").json()["code"] for number, path in enumerate(paths)]
+    assert codes == [-500] * 4
+    house.thaw("comet-2")
+    wait_found(house, [person])

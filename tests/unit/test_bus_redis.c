@@ -139,9 +139,10 @@ static void a_kick_goes_where_its_connections_were(void **state)
 static void pushes_are_numbered_and_say_what_we_knew_of_redis(void **state)
 {
 	(void)state;
+	bus_redis_begin(&bus, "999?");
 	assert_int_equal(push(NULL, &(struct wire_push){.target = WIRE_ROOM, .room = "live://1"}), 0);
 	assert_int_equal(push_to_all(), 0);
-	assert_string_equal(heard(), "  live://1 0 target room op 1000 body hi room live://1 from logic-1 seq 1\n"
+	assert_string_equal(heard(), "999?  live://1 0 target room op 1000 body hi room live://1 from logic-1 seq 1\n"
 				     "1000   0 target all op 1000 body hi from logic-1 seq 2\n");
 }
 

@@ -369,6 +369,7 @@ static void find_is_unsure_after_a_loss(void **state)
 	before("SADD comet:mid:7 k");
 	(void)real_redis_sayv(&redis, 3, (const char *[]){"SET", "comet:generation", in_ms(-100)}, NULL);
 	says("unsure", find, "1", "3000", "keys", "o");
+	says("unsure", find, "1?", "3000", "keys", "o");
 	says("unsure", find, "1", "3000", "mids", "9");
 	says("unsure", find, "1", "3000", "mids", "7");
 	/* It goes on with the generation that it knew, so that it will ask again. */
@@ -391,6 +392,10 @@ static void find_does_not_doubt_a_user_who_is_there(void **state)
 	session("k", "11 7 100 c1");
 	before("SADD comet:mid:7 k", "SET comet:generation 5", "HSET comet:server:c1 registering 1");
 	says("ok 5 k c1 11", find, "5", "3000", "mids", "7");
+	says("unsure", find, "5?", "3000", "mids", "7");
+	says("ok 5? k c1 11", find, "5?", "3000", "keys", "k");
+	before("HSET comet:server:c1 registering 0");
+	says("ok 5 k c1 11", find, "5?", "3000", "mids", "7");
 }
 
 static void find_is_unsure_where_a_lease_has_vanished(void **state)
@@ -830,6 +835,10 @@ static void push_after_a_loss_is_refused(void **state)
 	after("EXISTS comet:push:c1", "0", "HGET comet:server:c1 sent", "0");
 	says("ok * c1 100 1", push, "1000", "1000000", "3000", "", "", "", "0", PUSH);
 	says("ok * c1 100 2", push, "1000", "1000000", "99", "1", "", "", "0", PUSH);
+	/* A logic that has pushed nothing knows the generation that it was started under. */
+	says("young", push, "1000", "1000000", "3000", "1?", "", "", "0", PUSH);
+	before("SET comet:generation 5");
+	says("ok 5 c1 100 3", push, "1000", "1000000", "3000", "5?", "", "", "0", PUSH);
 }
 
 static void push_trims_the_stream(void **state)
@@ -860,9 +869,12 @@ static void schema_is_written_where_there_was_none(void **state)
 {
 	(void)state;
 	comet("c1", "100", 0); /* of a program that wrote no number */
-	says("ok 1 house", schema, "1", "3000", "house");
+	says("ok 1 house 5", schema, "1", "3000", "house");
 	after("GET comet:schema", "1");
-	says("ok 1 house", schema, "1", "3000", "house");
+	says("ok 1 house 5", schema, "1", "3000", "house");
+	before("DEL comet:generation");
+	says("ok 1 house 1????????????", schema, "1", "3000", "house");
+	after("GET comet:generation", "1????????????");
 }
 
 static void schema_of_newer_data_is_told_and_left(void **state)
@@ -884,10 +896,10 @@ static void schema_of_older_data_is_raised_when_nobody_writes_it(void **state)
 	(void)real_redis_sayv(&redis, 4, (const char *[]){"ZADD", "comet:logics", in_ms(1000), "l1"}, NULL);
 	says("older 1", schema, "2", "3000", "house");
 	(void)real_redis_sayv(&redis, 4, (const char *[]){"ZADD", "comet:logics", in_ms(-1), "l1"}, NULL);
-	says("ok 2 house", schema, "2", "3000", "house");
+	says("ok 2 house 5", schema, "2", "3000", "house");
 	after("GET comet:schema", "2");
 	comet("c1", "100", 0);
-	says("ok 2 house", schema, "2", "3000", "house");
+	says("ok 2 house 5", schema, "2", "3000", "house");
 }
 
 static void a_lease_is_for_the_data_s_layout_only(void **state)
