@@ -4,7 +4,7 @@
 local known, lease, by = unpack(ARGV, 1, 3)
 local generation = redis.call('GET', prefix .. 'generation')
 local found = {'ok', generation}
-local missing = false
+local missing, vanished = false, false
 
 -- False: this key is no longer the user's.
 local function look(key, mid)
@@ -20,7 +20,7 @@ local function look(key, mid)
 		found[#found + 1] = server
 		found[#found + 1] = id
 	elseif not is_epoch and epoch ~= '0' and redis.call('SISMEMBER', prefix .. 'servers', server) == 1 then
-		missing = true -- its comet's lease has vanished
+		vanished = true -- its comet's lease
 	end
 	return epoch ~= '0'
 end
@@ -59,6 +59,7 @@ for i = 4, #ARGV do
 		look(ARGV[i])
 	end
 end
+if vanished then return {'unsure'} end
 if (missing or known ~= generation) and not sure() then
 	-- Of a user's connections some may be there and others not.
 	if missing or by == 'mids' then return {'unsure'} end

@@ -414,6 +414,25 @@ static void find_is_unsure_where_a_lease_has_vanished(void **state)
 	after("SMEMBERS comet:mid:7", "k");
 }
 
+/* Whichever of them is looked at first. */
+static void find_is_unsure_where_a_lease_has_vanished_of_which_it_knew(void **state)
+{
+	static const char *const key[] = {"k", "l"};
+
+	(void)state;
+	session("k", "11 7 100 c1");
+	session("l", "12 8 200 c2");
+	before("SADD comet:mid:7 k", "SADD comet:mid:8 l");
+	for (int i = 0; i < 2; i++) {
+		comet("c1", "100", 0);
+		comet("c2", "200", 0);
+		before(i == 0 ? "DEL comet:server:c1" : "DEL comet:server:c2");
+		says("unsure", find, "5", "3000", "keys", key[i]);
+		says("unsure", find, "5", "3000", "mids", i == 0 ? "7" : "8");
+		says("ok 5 ? c? 1?", find, "5", "3000", "keys", key[1 - i]);
+	}
+}
+
 static void find_is_unsure_where_no_lease_stands_or_all_names_have_vanished(void **state)
 {
 	(void)state;
@@ -993,6 +1012,7 @@ int main(void)
 		cmocka_unit_test_setup(find_is_unsure_after_a_loss, empty),
 		cmocka_unit_test_setup(find_does_not_doubt_a_user_who_is_there, empty),
 		cmocka_unit_test_setup(find_is_unsure_where_a_lease_has_vanished, empty),
+		cmocka_unit_test_setup(find_is_unsure_where_a_lease_has_vanished_of_which_it_knew, empty),
 		cmocka_unit_test_setup(find_is_unsure_where_no_lease_stands_or_all_names_have_vanished, empty),
 		cmocka_unit_test_setup(find_sees_that_keys_were_evicted, empty),
 		cmocka_unit_test_setup(find_and_push_are_unsure_without_a_generation, empty),
