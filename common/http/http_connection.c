@@ -46,7 +46,7 @@ struct http_connection {
 	enum phase phase;
 	bool replied; /* since it began to rest or to ask */
 	bool rests;   /* between two requests */
-	bool drained; /* the socket had less than there was space for */
+	bool drained; /* there is no more to be read now, or another's turn has come: only the park says when to go on */
 	bool unread;  /* the end comes before the caller has said all */
 	bool is_long; /* counted in long_requests */
 	struct http_incoming incoming;
@@ -70,15 +70,17 @@ static int take_in(struct http_connection *c)
 	if (http_buffer_reserve(in, http_buffer_count(in) / 4 + 1) < 0)
 		return -ENOMEM;
 	space = in->size - in->end - 1;
+	/* Whoever sends requests without end has the thread for a buffer more than is answered. */
 	if (c->tls != NULL) {
 		n = tls_read(c->tls, in->bytes + in->end, space, false);
+		c->drained = c->replied && n > 0 && !tls_has_more(c->tls);
 	} else {
 		do
 			n = recv(c->caller.fd, in->bytes + in->end, space, MSG_DONTWAIT);
 		while (n < 0 && errno == EINTR);
 		if (n < 0)
 			n = -errno;
-		c->drained = n < (ssize_t)space;
+		c->drained = c->replied || n < (ssize_t)space;
 	}
 	if (n <= 0)
 		return n == 0 ? -ERR_EOF : (int)n;
@@ -313,10 +315,9 @@ static int finish(struct http_connection *c)
 		(void)http_caller_ask(c->service->callers, &c->caller);
 		c->phase = PHASE_FORGET;
 	}
-	do
-		n = recv(c->caller.fd, NULL, INT32_MAX, MSG_DONTWAIT | MSG_TRUNC);
-	while (n > 0 || (n < 0 && errno == EINTR));
-	return n < 0 && errno == EAGAIN ? -EAGAIN : -ERR_EOF;
+	/* Of more the park tells: others wait for the thread. */
+	n = recv(c->caller.fd, NULL, INT32_MAX, MSG_DONTWAIT | MSG_TRUNC);
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)) ? -EAGAIN : -ERR_EOF;
 }
 
 /* All that was there is answered: it rests, or has begun to ask. -EAGAIN; -ESHUTDOWN: the program ends. */

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/cores.h"
 #include "common/base/counters.h"
 #include "common/base/thread.h"
 #include "common/http/http.h"
@@ -35,7 +36,8 @@ static struct rate rate;
 static const char *api_key = ""; /* everybody may do everything */
 static uint16_t port;
 static atomic_uint handled, inside;
-static atomic_bool hold; /* handlers of /hold stay inside */
+static atomic_bool hold;         /* handlers of /hold stay inside */
+static atomic_uint before_other; /* handled when /other came */
 
 /* ---- the server ---- */
 
@@ -53,6 +55,8 @@ static void echo(void *arg, const struct http_request *request, struct http_repl
 		while (atomic_load(&hold))
 			(void)nanosleep(&moment, NULL);
 	}
+	if (strcmp(request->path, "/other") == 0)
+		atomic_store(&before_other, atomic_load(&handled));
 	(void)fprintf(out, "%s %s", request->method, request->path);
 	for (size_t i = 0; i < request->n_params; i++)
 		(void)fprintf(out, " %s=%s", request->params[i].name, request->params[i].value);
@@ -821,6 +825,40 @@ static void many_callers_are_served_at_once(void **state)
 	assert_int_equal(atomic_load(&handled), CALLERS * REQUESTS);
 }
 
+#define AT_ONCE      100
+#define A_TURN       40 /* of a kilobyte each: two buffers, and some */
+#define MOST_THREADS 64
+
+/* Each thread has one that has sent a lot. */
+static void who_sends_many_requests_at_once_has_a_turn_and_not_the_thread(void **state)
+{
+	static const char hold_on[] = "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n",
+			  form[] = "GET /%01000d HTTP/1.1\r\nHost: x\r\n\r\n";
+	static char requests[AT_ONCE * 1100];
+	int fds[MOST_THREADS], other = call();
+	unsigned n = cores() < 2 ? 2 : cores() < MOST_THREADS ? cores() : MOST_THREADS;
+	size_t bytes = sizeof(hold_on) - 1;
+
+	(void)state;
+	memcpy(requests, hold_on, sizeof(hold_on));
+	for (unsigned i = 0; i < AT_ONCE; i++)
+		bytes += (size_t)snprintf(requests + bytes, sizeof(requests) - bytes, form, 0);
+	atomic_store(&hold, true);
+	for (unsigned i = 0; i < n; i++) {
+		fds[i] = call();
+		say_bytes(fds[i], requests, bytes);
+		until(atomic_load(&inside) == i + 1);
+	}
+	say(other, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
+	atomic_store(&hold, false);
+	assert_int_equal(hear(other)->status, 200);
+	until(atomic_load(&handled) == n * (1 + AT_ONCE) + 1);
+	assert_true(atomic_load(&before_other) <= n * A_TURN);
+	for (unsigned i = 0; i < n; i++)
+		(void)close(fds[i]);
+	(void)close(other);
+}
+
 /* Of one network that has all the places nobody is slow yet: there are some more for a moment. */
 static void who_is_one_too_many_is_served_all_the_same(void **state)
 {
@@ -995,6 +1033,7 @@ int main(void)
 		HASTY_CASE(bytes_that_drip_do_not_put_off_the_end),
 		HASTY_CASE(a_handler_may_take_longer_than_a_caller),
 		CASE(many_callers_are_served_at_once),
+		CASE(who_sends_many_requests_at_once_has_a_turn_and_not_the_thread),
 		NARROW_CASE(who_is_one_too_many_is_served_all_the_same),
 		CASE(stopping_sends_the_reply_of_who_is_inside_and_closes_all),
 		cmocka_unit_test_teardown(several_addresses_are_listened_on_and_said, tear_down),
