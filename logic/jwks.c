@@ -39,8 +39,8 @@ struct jwks {
 	bool under_way;        /* a fetch; also before the first */
 	bool failed;           /* the last one */
 	int64_t tried_ns;      /* it ended then */
-	char missing[64];      /* a name that the next is to bring; empty: none */
-	char absent[64];       /* a name that the last was to bring, and did not; empty: none */
+	char missing[128];     /* a name that the next is to bring; empty: none */
+	char absent[128];      /* a name that the last was to bring, and did not; empty: none */
 };
 
 static int64_t pause_ns(const struct jwks *j)

@@ -17,7 +17,7 @@ struct jwt_sets {
 
 struct jwt_refusal {
 	enum auth_cause cause;
-	char kid[64]; /* AUTH_UNKNOWN_KEY: the name that is not known, perhaps cut; else empty */
+	char kid[128]; /* AUTH_UNKNOWN_KEY: the name that is not known, perhaps cut; else empty */
 };
 
 /* A token that names a key is checked with the key of exactly this name, in a file first; where there is none, and for a token that names none,

@@ -209,6 +209,18 @@ def test_clients_come_again_while_no_keys_have_come(launch, service):
     comes_in(house, signed_with("ES256"))
 
 
+def test_a_long_name_that_came_is_not_logged_as_unknown(launch, service):
+    """As long as a thumbprint by SHA-512 in base64url."""
+    service.publish(jwk("ES256"))
+    house = launch(settings(service))
+    comes_in(house, signed_with("ES256"))
+    long = "n" * 80
+    token, key = signed_with("ES256", long), jwk("ES256", long)
+    service.publish(jwk("ES256"), key)
+    comes_in(house, token)
+    assert "event=jwks_key_unknown" not in house.logic_log()
+
+
 def test_names_that_strangers_make_up_are_asked_for_once_in_a_while(launch, service):
     service.publish(jwk("ES256"))
     house = launch(settings(service, **{"auth.jwks_refresh": "1h"}))
