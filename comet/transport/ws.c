@@ -88,6 +88,14 @@ static int write_bytes(struct ws *ws, const void *bytes, size_t n, enum transpor
 
 /* ---- the handshake ---- */
 
+/* Its answers are the first bytes of a connection, and go at once, or the peer reads nothing: with parking no thread waits for that. */
+static int write_first(struct ws *ws, const char *answer, size_t n)
+{
+	int rc = write_bytes(ws, answer, n, ws->stream.parks ? TRANSPORT_NOW : TRANSPORT_WAIT);
+
+	return rc == -ETIMEDOUT || rc == -EAGAIN ? -ETIME : rc;
+}
+
 static int refuse(struct ws *ws, enum ws_fault fault)
 {
 	const char *text = (const char *)stream_bytes(&ws->stream);
@@ -96,8 +104,7 @@ static int refuse(struct ws *ws, enum ws_fault fault)
 	ws->refused = true;
 	ws->over = true;
 	ws_answer_log(&ws->request, text, fault, &ws->stream.peer.any);
-	(void)write_bytes(ws, answer, ws_answer_refuse(answer, fault, ws_request_is_head(&ws->request)),
-			  TRANSPORT_WAIT);
+	(void)write_first(ws, answer, ws_answer_refuse(answer, fault, ws_request_is_head(&ws->request)));
 	return fault == WS_FAULT_ORIGIN ? -ERR_ORIGIN : -ERR_UPGRADE;
 }
 
@@ -109,9 +116,8 @@ static int welcome(struct ws *ws)
 	int rc;
 
 	offer->taken = offer->taken && ws->deflate;
-	rc = write_bytes(ws, answer, ws_answer_welcome(answer, text + ws->request.key, offer), TRANSPORT_WAIT);
-	if (rc < 0)
-		return rc == -ETIMEDOUT ? -ETIME : rc;
+	if ((rc = write_first(ws, answer, ws_answer_welcome(answer, text + ws->request.key, offer))) < 0)
+		return rc;
 	ws->in.deflate = offer->taken;
 	ws->out.window_bytes = offer->taken ? ws_offer_window(offer) : 0;
 	stream_take_off(&ws->stream, ws->request.bytes);

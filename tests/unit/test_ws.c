@@ -32,6 +32,7 @@
 	"GET /sub HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"   \
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 
+static bool parks;
 static struct ws_ping_times pings = {.every_ns = 50 * CLOCK_SEC, .pong_ns = 20 * CLOCK_SEC};
 static struct buffers buffers;
 static uint32_t max_body = MAX_BODY;
@@ -47,6 +48,7 @@ static int begin(void)
 				       .deflate = takes_deflate,
 				       .origins = &origins,
 				       .ping = &pings,
+				       .parks = parks,
 				       .write_timeout_ns = 60 * CLOCK_SEC};
 	int ends[2];
 
@@ -88,6 +90,7 @@ static int tear_down(void **state)
 	max_body = MAX_BODY;
 	pings.every_ns = 50 * CLOCK_SEC;
 	takes_deflate = false;
+	parks = false;
 	return 0;
 }
 
@@ -356,6 +359,32 @@ static void an_answer_that_does_not_go_ends_it(void **state)
 	seam_reset();
 	seam_fail(SEAM_SENDMSG, 0, 1, EAGAIN);
 	assert_int_equal(read_rc(), -ETIME); /* not -ETIMEDOUT, which keepalive says of who is gone */
+}
+
+/* Over TLS it can fill the socket before it asks. */
+static void with_parking_no_thread_waits_for_who_takes_no_answer(void **state)
+{
+	const struct timeval patience = {.tv_sec = 2};
+	static const char *const asks[] = {REQUEST "\r\n", "POST / HTTP/1.1\r\n\r\n"};
+	static const int rcs[] = {-ETIME, -ERR_UPGRADE};
+	char nothing[1024] = {0};
+
+	(void)state;
+	parks = true;
+	for (unsigned i = 0; i < 2; i++) {
+		int64_t began;
+
+		again();
+		assert_int_equal(setsockopt(ws_fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)), 0);
+		while (send(ws_fd, nothing, sizeof(nothing), MSG_DONTWAIT) > 0)
+			;
+		while (send(ws_fd, nothing, 1, MSG_DONTWAIT) > 0)
+			;
+		send_bytes(asks[i], strlen(asks[i]));
+		began = clock_now_ns();
+		assert_int_equal(read_rc(), rcs[i]);
+		assert_true(clock_now_ns() - began < CLOCK_SEC);
+	}
 }
 
 /* ---- reading ---- */
@@ -1004,6 +1033,7 @@ int main(void)
 		test(who_has_not_asked_is_told_to_go_in_http),
 		test(the_longest_goodbye_comes_whole),
 		test(an_answer_that_does_not_go_ends_it),
+		test(with_parking_no_thread_waits_for_who_takes_no_answer),
 		test(packets_of_all_sizes_are_read_in_pieces_of_any_size),
 		test(it_holds_no_buffer_while_it_waits),
 		test(fragments_and_pings_are_told_one_by_one),
