@@ -1,5 +1,4 @@
-/* http_listener: see http_listener.h. libmicrohttpd could accept by itself, but with all files in use it goes round and
- * round on a whole core, and says nothing. SPDX-License-Identifier: MIT */
+/* http_listener: see http_listener.h. SPDX-License-Identifier: MIT */
 #include "common/http/http_listener.h"
 
 #include <errno.h>
