@@ -70,17 +70,17 @@ static int take_in(struct http_connection *c)
 	if (http_buffer_reserve(in, http_buffer_count(in) / 4 + 1) < 0)
 		return -ENOMEM;
 	space = in->size - in->end - 1;
-	/* Whoever sends requests without end has the thread for a buffer more than is answered. */
+	/* Whoever sends requests, or a body that is not kept, without end has the thread for a buffer more than is answered. */
 	if (c->tls != NULL) {
 		n = tls_read(c->tls, in->bytes + in->end, space, false);
-		c->drained = c->replied && n > 0 && !tls_has_more(c->tls);
+		c->drained = (c->replied || c->incoming.forget) && n > 0 && !tls_has_more(c->tls);
 	} else {
 		do
 			n = recv(c->caller.fd, in->bytes + in->end, space, MSG_DONTWAIT);
 		while (n < 0 && errno == EINTR);
 		if (n < 0)
 			n = -errno;
-		c->drained = c->replied || n < (ssize_t)space;
+		c->drained = c->replied || c->incoming.forget || n < (ssize_t)space;
 	}
 	if (n <= 0)
 		return n == 0 ? -ERR_EOF : (int)n;

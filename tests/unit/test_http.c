@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -38,6 +39,7 @@ static uint16_t port;
 static atomic_uint handled, inside;
 static atomic_bool hold;         /* handlers of /hold stay inside */
 static atomic_uint before_other; /* handled when /other came */
+static atomic_uint done, done_before;
 
 /* ---- the server ---- */
 
@@ -55,6 +57,9 @@ static void echo(void *arg, const struct http_request *request, struct http_repl
 		while (atomic_load(&hold))
 			(void)nanosleep(&moment, NULL);
 	}
+	atomic_fetch_add(&done, strcmp(request->path, "/done") == 0);
+	if (strcmp(request->path, "/late") == 0)
+		atomic_store(&done_before, atomic_load(&done));
 	if (strcmp(request->path, "/other") == 0)
 		atomic_store(&before_other, atomic_load(&handled));
 	(void)fprintf(out, "%s %s", request->method, request->path);
@@ -859,6 +864,67 @@ static void who_sends_many_requests_at_once_has_a_turn_and_not_the_thread(void *
 	(void)close(other);
 }
 
+static int call_path(const char *path, const char *text, size_t bytes)
+{
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), space = 400000;
+
+	(void)snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &space, sizeof(space));
+	assert_return_code(connect(fd, (struct sockaddr *)&to, sizeof(to)), errno);
+	say_bytes(fd, text, bytes);
+	return fd;
+}
+
+/* By a path, where no window keeps the bytes back; they have all come before the other's request. */
+static void who_sends_a_body_that_nobody_keeps_has_a_turn_and_not_the_thread(void **state)
+{
+	static const char head[] = "POST /done HTTP/1.1\r\nHost: x\r\nContent-Length: 150000\r\n\r\n",
+			  hold_on[] = "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n",
+			  late[] = "GET /late HTTP/1.1\r\nHost: x\r\n\r\n";
+	static char text[sizeof(head) - 1 + 150000];
+	const unsigned n = cores() < 2 ? 2 : cores() < MOST_THREADS ? cores() : MOST_THREADS;
+	char folder[] = "/tmp/test_http.XXXXXX", bind[64], line[256];
+	struct http_options opt = {.bind = bind,
+				   .max_body = 1 << 20,
+				   .callers_max = 3 * MOST_THREADS,
+				   .timeout_ms = 20000,
+				   .idle_ms = 60000,
+				   .label = "http",
+				   .unix_mode = 0600};
+	int holds[MOST_THREADS], busy[MOST_THREADS], other;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	memcpy(text, head, sizeof(head) - 1);
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(bind, sizeof(bind), "unix:%s/s", folder);
+	assert_int_equal(http_keys_new("k", "", &keys), 0);
+	opt.keys = keys;
+	atomic_store(&inside, 0);
+	atomic_store(&hold, true);
+	assert_int_equal(start(&opt, line, sizeof(line)), 0);
+	for (unsigned i = 0; i < n; i++) {
+		holds[i] = call_path(bind + 5, hold_on, sizeof(hold_on) - 1);
+		until(atomic_load(&inside) == i + 1);
+	}
+	for (unsigned i = 0; i < n; i++)
+		busy[i] = call_path(bind + 5, text, sizeof(text));
+	other = call_path(bind + 5, late, sizeof(late) - 1);
+	(void)usleep(100000); /* they have been accepted */
+	atomic_store(&hold, false);
+	assert_int_equal(hear(other)->status, 200);
+	assert_int_equal(atomic_load(&done_before), 0);
+	until(atomic_load(&done) == n);
+	for (unsigned i = 0; i < n; i++) {
+		(void)close(holds[i]);
+		(void)close(busy[i]);
+	}
+	(void)close(other);
+	http_stop(&h);
+	(void)rmdir(folder);
+}
+
 /* Of one network that has all the places nobody is slow yet: there are some more for a moment. */
 static void who_is_one_too_many_is_served_all_the_same(void **state)
 {
@@ -1034,6 +1100,7 @@ int main(void)
 		HASTY_CASE(a_handler_may_take_longer_than_a_caller),
 		CASE(many_callers_are_served_at_once),
 		CASE(who_sends_many_requests_at_once_has_a_turn_and_not_the_thread),
+		cmocka_unit_test_teardown(who_sends_a_body_that_nobody_keeps_has_a_turn_and_not_the_thread, tear_down),
 		NARROW_CASE(who_is_one_too_many_is_served_all_the_same),
 		CASE(stopping_sends_the_reply_of_who_is_inside_and_closes_all),
 		cmocka_unit_test_teardown(several_addresses_are_listened_on_and_said, tear_down),
