@@ -60,7 +60,7 @@ static void drop_and(struct channel *ch, struct then then) DROPS(ch->lock)
 		(void)pthread_cond_broadcast(&beds->space);
 	if (then.dispatcher && ch->calls != NULL)
 		ch->calls->dispatch(ch);
-	else if (then.dispatcher)
+	else if (then.dispatcher && beds != NULL)
 		(void)pthread_cond_signal(&beds->wake);
 	if (then.write)
 		ch->calls->write(ch);

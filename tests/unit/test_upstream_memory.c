@@ -256,7 +256,7 @@ static void ids_stay_whole_numbers_of_javascript_whatever_the_clock_says(void **
 {
 	(void)state;
 	upstream_memory_free(&u);
-	seam_clock_set(CLOCK_SEC, INT64_MAX / 1000);
+	seam_clock_set(CLOCK_SEC, INT64_MAX / CLOCK_MS);
 	assert_int_equal(upstream_memory_new(MAX_BYTES, &u), 0);
 	assert_int_equal(append("k", "a"), 0);
 	assert_true(strtoull(id_of(0), NULL, 10) < UINT64_C(1) << 53);
