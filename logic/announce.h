@@ -12,7 +12,7 @@
 struct announce;
 
 /* Start the thread; the arguments outlive it, `clock` is set by every answer. `cluster` is the name of the data (schema_check). 0, -ENOMEM, -EAGAIN. */
-int announce_start(const struct config *cfg, struct redis_pipe *pipe, struct redis_clock *clock, const char *instance,
+int announce_start(const struct config *cfg, struct redis_pipe *pipe, const char *instance, struct redis_clock *clock,
 		   const char *cluster, struct announce **out);
 /* Join, and take the instance out of the list: comets that read it from now on do not ask us any more. Waits for at most
  * twice redis.timeout. */

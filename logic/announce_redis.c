@@ -108,7 +108,7 @@ bool announce_stands(struct announce *a)
 
 /* ---- start and stop ---- */
 
-int announce_start(const struct config *cfg, struct redis_pipe *pipe, struct redis_clock *clock, const char *instance,
+int announce_start(const struct config *cfg, struct redis_pipe *pipe, const char *instance, struct redis_clock *clock,
 		   const char *cluster, struct announce **out)
 {
 	struct announce *a = calloc(1, sizeof(*a));

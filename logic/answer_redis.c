@@ -222,7 +222,7 @@ static int start_parts(struct answer *a, const char *instance)
 
 	a->channel = redis_name_channel(a->cfg, "logic", instance);
 	if ((rc = redis_new(&redis, &a->redis)) < 0 || (rc = start_lanes(a)) < 0 ||
-	    (rc = announce_start(a->cfg, a->pipe, &a->clock, instance, a->logic->cluster, &a->announce)) < 0)
+	    (rc = announce_start(a->cfg, a->pipe, instance, &a->clock, a->logic->cluster, &a->announce)) < 0)
 		return rc;
 	return thread_spawn(THREAD_SERVICE, "subscribe", subscribe, a, &a->subscriber);
 }

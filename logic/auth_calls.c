@@ -158,7 +158,7 @@ static unsigned group_of(uint64_t caller)
 	return (unsigned)(caller % AUTH_CALLS_GROUPS);
 }
 
-const char *auth_calls_borrow(struct auth_calls *c, uint64_t caller, int64_t deadline_ns, void **handle)
+const char *auth_calls_borrow(struct auth_calls *c, uint64_t caller, void **handle, int64_t deadline_ns)
 {
 	unsigned group = group_of(caller);
 	bool may_call, lost;

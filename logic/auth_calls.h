@@ -36,7 +36,7 @@ void auth_calls_fini(struct auth_calls *c, void (*free_handle)(void *handle));
 /* Wait for a call of one's own, up to the deadline, which is timeout_ns after the wish for it. `caller` is whoever asks to be let in,
  * as network_hash has it: while others wait, one gets a third of the calls at most. NULL and *handle (NULL: a new one is to be
  * made); or, in words for the log, why there was none. */
-const char *auth_calls_borrow(struct auth_calls *c, uint64_t caller, int64_t deadline_ns, void **handle);
+const char *auth_calls_borrow(struct auth_calls *c, uint64_t caller, void **handle, int64_t deadline_ns);
 /* After it. NULL: none could be made. connected: a next call with this one needs no name. */
 void auth_calls_give_back(struct auth_calls *c, uint64_t caller, void *handle, bool connected);
 

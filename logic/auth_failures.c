@@ -60,6 +60,7 @@ bool auth_failures_recall(struct auth_failures *f, const char *question, char wo
 	return found;
 }
 
+/* NOLINTNEXTLINE(bugprone-easily-swappable-parameters): whose, what, and what was said to it */
 void auth_failures_note(struct auth_failures *f, const char *peer, const char *question, const char *words)
 {
 	char network[NETWORK_BYTES];

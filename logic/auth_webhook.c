@@ -389,7 +389,7 @@ static int ask(struct auth_webhook *w, struct exchange *x, const struct auth_req
 		return auth_refuse(who, AUTH_WEBHOOK, words);
 	if ((rc = check_network(w, request, who)) < 0)
 		return rc;
-	if ((why = auth_calls_borrow(&w->calls, caller, x->deadline_ns, &x->curl)) != NULL)
+	if ((why = auth_calls_borrow(&w->calls, caller, &x->curl, x->deadline_ns)) != NULL)
 		return fail(who, AUTH_WEBHOOK_BUSY, why, 0);
 	rc = ask_now(w, x, request, who);
 	if (rc == -ERR_REFUSED && who->cause == AUTH_WEBHOOK)

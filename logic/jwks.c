@@ -65,6 +65,7 @@ static size_t take_part(char *bytes, size_t size, size_t n, void *arg)
 }
 
 /* Other than 0 ends the transfer. libcurl asks once a second at least, also while it waits. */
+/* NOLINTNEXTLINE(bugprone-easily-swappable-parameters): libcurl's */
 static int is_over(void *arg, curl_off_t all_down, curl_off_t down, curl_off_t all_up, curl_off_t up)
 {
 	struct jwks *j = arg;

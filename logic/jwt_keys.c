@@ -23,18 +23,18 @@
 /* RFC 7518, 3.1, and RFC 8037, 3.1. */
 static const struct alg {
 	const char *name;
-	enum jwt_kind kind;
 	const EVP_MD *(*hash)(void); /* NULL: the signature has its own */
 	const char *group;           /* JWT_EC: its curve, by the name that OpenSSL has for it */
-	unsigned number_bytes;       /* JWT_EC: of each of the two numbers that are the signature */
+	enum jwt_kind kind;
+	unsigned number_bytes; /* JWT_EC: of each of the two numbers that are the signature */
 } algs[JWT_ALGS] = {
-	[JWT_HS256] = {"HS256", JWT_SECRET, EVP_sha256, NULL, 0},
-	[JWT_RS256] = {"RS256", JWT_RSA, EVP_sha256, NULL, 0},
-	[JWT_RS384] = {"RS384", JWT_RSA, EVP_sha384, NULL, 0},
-	[JWT_RS512] = {"RS512", JWT_RSA, EVP_sha512, NULL, 0},
-	[JWT_ES256] = {"ES256", JWT_EC, EVP_sha256, "prime256v1", 32},
-	[JWT_ES384] = {"ES384", JWT_EC, EVP_sha384, "secp384r1", 48},
-	[JWT_EDDSA] = {"EdDSA", JWT_ED25519, NULL, NULL, 0},
+	[JWT_HS256] = {"HS256", EVP_sha256, NULL, JWT_SECRET, 0},
+	[JWT_RS256] = {"RS256", EVP_sha256, NULL, JWT_RSA, 0},
+	[JWT_RS384] = {"RS384", EVP_sha384, NULL, JWT_RSA, 0},
+	[JWT_RS512] = {"RS512", EVP_sha512, NULL, JWT_RSA, 0},
+	[JWT_ES256] = {"ES256", EVP_sha256, "prime256v1", JWT_EC, 32},
+	[JWT_ES384] = {"ES384", EVP_sha384, "secp384r1", JWT_EC, 48},
+	[JWT_EDDSA] = {"EdDSA", NULL, NULL, JWT_ED25519, 0},
 };
 
 struct jwt_key {

@@ -81,7 +81,7 @@ static bool use_share(struct upstream_redis *u, const struct seat *seat, int64_t
 
 /* Redis knows how much memory its stream takes, and no sum of ours does: back ends may take entries out. It is asked now and then,
  * by the one whose packet made it time. */
-static void keep_in_bounds(struct upstream_redis *u, int64_t bytes, int64_t deadline)
+static void keep_in_bounds(int64_t bytes, struct upstream_redis *u, int64_t deadline)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 	int64_t part = u->cfg->redis_upstream_bytes / MEASURE_PARTS;
@@ -114,7 +114,7 @@ static int append(void *self, const struct seat *seat, const struct packet *p)
 			     redis_name_key(u->cfg, "up", "").text, (long long)u->cfg->redis_upstream_length, seat->key,
 			     (long long)seat->mid, p->op, p->seq, p->body, (size_t)p->body_bytes);
 	/* Also where Redis took nothing, because its memory is full. */
-	keep_in_bounds(u, bytes, deadline);
+	keep_in_bounds(bytes, u, deadline);
 	return rc == 0 || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
 

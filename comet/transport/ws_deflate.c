@@ -106,8 +106,9 @@ static size_t payload_bytes(struct message *m, enum dialect dialect)
 {
 	uint8_t head[PACKET_HEAD_BYTES];
 	struct iovec pieces[PIECES];
+	unsigned n = payload_of(m, dialect, head, pieces);
 
-	return bytes_of(pieces, payload_of(m, dialect, head, pieces));
+	return bytes_of(pieces, n);
 }
 
 /* How many bytes it comes to without the tail; 0: there is no space for them. */
@@ -147,8 +148,9 @@ static struct message_form *make(const struct iovec *pieces, unsigned n, int lev
 		free(form);
 		return &message_as_it_is;
 	}
-	fitting = realloc(form, sizeof(*form) + form->bytes);
-	return fitting != NULL ? fitting : form;
+	if ((fitting = realloc(form, sizeof(*form) + form->bytes)) != NULL)
+		form = fitting;
+	return form;
 }
 
 /* Others who want it meanwhile wait: that is shorter than to make it themselves. */

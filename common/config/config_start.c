@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/base/obj.h"
 #include "common/base/version.h"
 #include "common/config/config.h"
 #include "common/config/config_redis.h"
@@ -85,9 +86,11 @@ static int read_command_line(int argc, char **argv, const char *program, struct 
 /* Others see a command line in the list of processes: what is secret in it, or stands before an @, is theirs no longer. */
 static void hide(char *assignment)
 {
-	char section[SETTING_ENV_BYTES], key[SETTING_ENV_BYTES], *value = strchr(assignment, '=');
+	char section[SETTING_ENV_BYTES], key[SETTING_ENV_BYTES], *value;
 	const struct setting *s = NULL;
 
+	BUG_UNLESS(assignment != NULL); /* getopt has seen to that */
+	value = strchr(assignment, '=');
 	if (sscanf(assignment, " %63[^.= ] . %63[^.= ]", section, key) == 2)
 		s = setting_find(section, key);
 	if (value == NULL || value[1] == '\0' ||

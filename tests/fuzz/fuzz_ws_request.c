@@ -29,7 +29,7 @@ static int look(struct ws_request *r, const uint8_t *data, size_t bytes)
 		BUG_UNLESS(r->bytes <= bytes && r->bytes <= WS_REQUEST_BYTES);
 		BUG_UNLESS(r->key + WS_KEY_BYTES <= r->bytes && r->origin + r->origin_bytes <= r->bytes);
 		BUG_UNLESS(memcmp(exact + r->bytes - 4, "\r\n\r\n", 4) == 0);
-		BUG_UNLESS(ws_answer_welcome(answer, exact + r->key) < sizeof(answer));
+		BUG_UNLESS(ws_answer_welcome(answer, exact + r->key, &r->offer) < sizeof(answer));
 		BUG_UNLESS(r->host + r->host_bytes <= r->bytes);
 		(void)origins_let_in(&listed, exact + r->origin, r->origin_bytes, exact + r->host, r->host_bytes);
 		(void)origins_let_in(&here, exact + r->origin, r->origin_bytes, exact + r->host, r->host_bytes);

@@ -66,7 +66,7 @@ static int set_up(void **state)
 	fake_redis_config(&server, &cfg);
 	cfg.redis_lease = LEASE_MS;
 	pipe_ = fake_redis_pipe(&cfg);
-	return announce_start(&cfg, pipe_, &clock_, "logic-1", "house", &announce);
+	return announce_start(&cfg, pipe_, "logic-1", &clock_, "house", &announce);
 }
 
 static void stop(void)
@@ -160,10 +160,10 @@ static void without_a_thread_nothing_is_left(void **state)
 
 	(void)state;
 	seam_fail(SEAM_PTHREAD_CREATE, 0, 1, EAGAIN);
-	assert_int_equal(announce_start(&cfg, pipe_, &clock_, "logic-2", "house", &other), -EAGAIN);
+	assert_int_equal(announce_start(&cfg, pipe_, "logic-2", &clock_, "house", &other), -EAGAIN);
 	seam_reset();
 	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_int_equal(announce_start(&cfg, pipe_, &clock_, "logic-2", "house", &other), -ENOMEM);
+	assert_int_equal(announce_start(&cfg, pipe_, "logic-2", &clock_, "house", &other), -ENOMEM);
 	seam_reset();
 	stop();
 }

@@ -48,7 +48,7 @@ static int tear_down(void **state)
 /* Of somebody who has so much of the timeout left. */
 static const char *borrow(int64_t left_ns, void **handle)
 {
-	return auth_calls_borrow(&calls, 0, clock_now_ns() + left_ns, handle);
+	return auth_calls_borrow(&calls, 0, handle, clock_now_ns() + left_ns);
 }
 
 static void *borrow_new(void)
@@ -216,7 +216,7 @@ static void *wait_for_a_call(void *arg)
 	struct caller *caller = arg;
 
 	atomic_store(&caller->state,
-		     auth_calls_borrow(&calls, caller->network, INT64_MAX, &caller->handle) == NULL ? 1 : 2);
+		     auth_calls_borrow(&calls, caller->network, &caller->handle, INT64_MAX) == NULL ? 1 : 2);
 	return NULL;
 }
 
@@ -251,7 +251,7 @@ static void while_others_wait_a_network_gets_a_third(void **state)
 	for (unsigned i = 0; i < MOST; i++) {
 		void *handle;
 
-		assert_null(auth_calls_borrow(&calls, 1, INT64_MAX, &handle));
+		assert_null(auth_calls_borrow(&calls, 1, &handle, INT64_MAX));
 	}
 	for (unsigned i = 0; i < 3; i++)
 		call_in(&junk[i], 1);
@@ -286,9 +286,9 @@ static void one_that_waits_no_longer_holds_up_nobody(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < MOST; i++)
-		assert_null(auth_calls_borrow(&calls, 1, INT64_MAX, &handle));
+		assert_null(auth_calls_borrow(&calls, 1, &handle, INT64_MAX));
 	call_in(&junk, 1);
-	assert_string_equal(auth_calls_borrow(&calls, 2, clock_now_ns(), &handle),
+	assert_string_equal(auth_calls_borrow(&calls, 2, &handle, clock_now_ns()),
 			    "all of auth.concurrency calls are under way");
 	end_call(1, &made[0]);
 	until(atomic_load(&junk.state) == 1);

@@ -654,7 +654,8 @@ static void a_prefix_in_redis_is_a_plain_word(void **state)
 {
 #define PREFIX "redis.prefix must be 1 to 64 letters, digits, . _ or -, such as comet or staging\n"
 #define LONG64 "0123456789012345678901234567890123456789012345678901234567890123"
-	static const char *const BAD[] = {"", "a b", "a:b", "a*", "{a}", "\xc3\xa4", LONG64 "4"};
+	static const char long65[] = LONG64 "4";
+	const char *const BAD[] = {"", "a b", "a:b", "a*", "{a}", "\xc3\xa4", long65};
 	char flag[128];
 
 	(void)state;

@@ -173,7 +173,7 @@ static void there_is_a_bound(void **state)
 	(void)state;
 	for (unsigned i = 0; i < JWT_KEYS_MAX; i++)
 		n += (size_t)sprintf(text + n, ",{" ED25519 "}");
-	(void)strcpy(text + n, "]}");
+	memcpy(text + n, "]}", 3);
 	assert_int_equal(read_text(text), 0);
 	assert_int_equal(jwt_keys_count(keys), JWT_KEYS_MAX);
 	assert_int_equal(left_out, 1);

@@ -53,9 +53,9 @@ static void more_than_there_is_space_for_are_refused(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < RANGES_MAX; i++)
-		(void)strcat(text, i > 0 ? ",7" : "7");
+		memcpy(text + strlen(text), i > 0 ? ",7" : "7", i > 0 ? 3 : 2);
 	assert_int_equal(ranges_parse(text, &r), 0);
-	(void)strcat(text, ",8");
+	memcpy(text + strlen(text), ",8", 3);
 	assert_int_equal(ranges_parse(text, &r), -EINVAL);
 }
 

@@ -42,7 +42,11 @@ static void each_form_is_understood(void **state)
 
 static void everything_else_is_refused(void **state)
 {
-	static const char *const bad[] = {
+	static const char too_long[] =
+		"unix:/"
+		"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+		"0123456";
+	const char *const bad[] = {
 		"",
 		"localhost",
 		"6379",
@@ -74,9 +78,7 @@ static void everything_else_is_refused(void **state)
 		"unix:",
 		"unix:run/redis.sock",
 		"/run/redis.sock",
-		"unix:/"
-		"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-		"0123456",
+		too_long,
 	};
 	struct redis_address a;
 
