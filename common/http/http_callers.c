@@ -151,13 +151,13 @@ bool http_caller_is_gone(const struct http_caller *caller)
 
 /* ---- the watchdog ---- */
 
-/* shutdown() does not block, and its thread then finds the end of the connection. */
+/* Counted before the caller can see it. shutdown() does not block, and its thread then finds the end of the connection. */
 static void end_late(struct http_caller *caller)
 {
-	(void)shutdown(caller->fd, SHUT_RDWR);
-	atomic_store(&caller->deadline_ns, NO_DEADLINE);
 	if (atomic_load(&caller->state) != STATE_IDLE)
 		count(COUNT_HTTP_LATE);
+	atomic_store(&caller->deadline_ns, NO_DEADLINE);
+	(void)shutdown(caller->fd, SHUT_RDWR);
 }
 
 /* Returns when to look again. A deadline that is set later is a whole timeout away. */
