@@ -96,7 +96,7 @@ def test_wrong_fields_are_said_and_sent_nowhere(house, browser):
     browser.fill("#operation", "0")
     browser.press("#push .main")
     assert browser.run("return document.activeElement.id") == "operation"
-    browser.fill("#operation", "7")
+    browser.fill("#operation", "1007")
     browser.run("document.getElementById('target').value = 'room'")
     browser.fill("#room", "no type")
     browser.press("#push .main")
