@@ -13,6 +13,8 @@ int reader_wait_for_bytes(struct connection *c)
 {
 	int rc;
 
+	if (!reader_parks(c))
+		return -EAGAIN; /* a socket that blocks does not say so: it is broken like any other */
 	count_add(COUNT_PARKED, 1);
 	if ((rc = transport_park(c->transport, c->opt->park, &c->parked)) == 0)
 		return READER_PARKED;
