@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -13,6 +12,7 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/small_file.h"
 #include "common/wire/wire.h"
 #include "logic/jwks.h"
 #include "logic/jwt.h"
@@ -43,33 +43,17 @@ static int complain(const char *entry, const char *fault)
 	return -ERR_CONFIG;
 }
 
-static void warn_of_readers(FILE *file, const char *path)
-{
-	struct stat st;
-
-	if (fstat(fileno(file), &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)) != 0)
-		LOG(LOG_WARN, log_what(EVENT_AUTH_SECRET_OPEN), log_str("file", path));
-}
-
 /* 0, -errno or -EFBIG; *n bytes in `bytes`. */
 static int read_file(const char *path, bool is_secret, uint8_t bytes[KEY_FILE_MAX], size_t *n)
 {
-	FILE *file = fopen(path, "re");
-	int rc = 0;
+	bool is_open;
+	int rc = small_file_read(path, bytes, KEY_FILE_MAX, n, &is_open);
 
-	*n = 0;
-	if (file == NULL)
-		return errno != 0 ? -errno : -EIO;
-	if (is_secret)
-		warn_of_readers(file, path);
-	errno = 0;
-	*n = fread(bytes, 1, KEY_FILE_MAX, file);
-	if (ferror(file))
-		rc = errno != 0 ? -errno : -EIO;
-	else if (*n == KEY_FILE_MAX)
-		rc = -EFBIG;
-	(void)fclose(file);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (is_secret && is_open)
+		LOG(LOG_WARN, log_what(EVENT_AUTH_SECRET_OPEN), log_str("file", path));
+	return *n < KEY_FILE_MAX ? 0 : -EFBIG;
 }
 
 /* An entry is [KID=]ALGORITHM:FILE; no algorithm has an equals sign in it, a file's name may. */

@@ -2,13 +2,11 @@
 #include "common/base/secret.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/small_file.h"
 
 static int complain(const struct secret *s, const char *file, const char *what)
 {
@@ -17,31 +15,15 @@ static int complain(const struct secret *s, const char *file, const char *what)
 	return -ERR_CONFIG;
 }
 
-/* All that fits, and how much. */
-static ssize_t read_all(const char *file, char *text, size_t space)
-{
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	size_t bytes = 0;
-	ssize_t n = fd < 0 ? -errno : 1;
-
-	while (fd >= 0 && n > 0 && bytes < space) {
-		n = read(fd, text + bytes, space - bytes);
-		bytes += n > 0 ? (size_t)n : 0;
-		n = n < 0 ? -errno : n;
-	}
-	if (fd >= 0)
-		(void)close(fd);
-	return n < 0 ? n : (ssize_t)bytes;
-}
-
 static int read_line(const struct secret *s, const char *file, char text[SECRET_BYTES])
 {
 	char line[SECRET_BYTES + 2]; /* one byte too many, and the end of the line */
-	ssize_t bytes = read_all(file, line, sizeof(line));
+	size_t bytes;
+	int rc = small_file_read(file, line, sizeof(line), &bytes, NULL);
 
-	if (bytes < 0) {
-		(void)complain(s, file, err_text((int)bytes));
-		return (int)bytes;
+	if (rc < 0) {
+		(void)complain(s, file, err_text(rc));
+		return rc;
 	}
 	while (bytes > 0 && (line[bytes - 1] == '\n' || line[bytes - 1] == '\r'))
 		bytes--;
@@ -49,10 +31,10 @@ static int read_line(const struct secret *s, const char *file, char text[SECRET_
 		return complain(s, file, "it is empty");
 	if (bytes >= SECRET_BYTES)
 		return complain(s, file, "it has more than 512 bytes");
-	for (ssize_t i = 0; i < bytes; i++)
+	for (size_t i = 0; i < bytes; i++)
 		if (iscntrl((unsigned char)line[i]))
 			return complain(s, file, "it has more than one line, or a control character");
-	memcpy(text, line, (size_t)bytes);
+	memcpy(text, line, bytes);
 	text[bytes] = '\0';
 	explicit_bzero(line, sizeof(line));
 	return 0;

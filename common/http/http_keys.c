@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -16,6 +15,7 @@
 #include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/secret.h"
+#include "common/base/small_file.h"
 
 #define HASH_BYTES 32
 #define KEYS_MAX   1000
@@ -232,14 +232,6 @@ static int read_lines(FILE *file, struct source *src, struct list *list)
 	return rc;
 }
 
-static void warn_of_readers(FILE *file, const char *name)
-{
-	struct stat st;
-
-	if (fstat(fileno(file), &st) == 0 && (st.st_mode & (S_IROTH | S_IWOTH)) != 0)
-		LOG(LOG_WARN, log_what(EVENT_HTTP_KEYS_OPEN), log_str("file", name));
-}
-
 static int read_file(const char *name, struct list *list)
 {
 	struct source src = {.file = name};
@@ -253,7 +245,8 @@ static int read_file(const char *name, struct list *list)
 		    log_str("error", err_text(rc)));
 		return rc;
 	}
-	warn_of_readers(file, name);
+	if (small_file_is_open(fileno(file)))
+		LOG(LOG_WARN, log_what(EVENT_HTTP_KEYS_OPEN), log_str("file", name));
 	rc = read_lines(file, &src, list);
 	(void)fclose(file);
 	if (rc < 0) {
