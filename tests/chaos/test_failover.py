@@ -3,78 +3,19 @@
 SPDX-License-Identifier: MIT"""
 import itertools
 import signal
-import socket
-import subprocess
 
 import pytest
-import redis
 
 from history import assert_agreed
 from house import House
-from waiting import TIMEOUT, wait_until
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
-
-
-class Server:
-    """One redis-server or sentinel."""
-
-    def __init__(self, directory, *arguments, config=None):
-        self.port = free_port()
-        directory.mkdir()
-        command = ["redis-server"]
-        if config is not None:
-            path = directory / "sentinel.conf"
-            path.write_text(config)
-            command += [str(path), "--sentinel"]
-        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), *arguments]
-        self._log = open(directory / "log", "wb")
-        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
-        self.client = redis.Redis("127.0.0.1", self.port, socket_timeout=TIMEOUT)
-        wait_until(self._answers, "Redis answers")
-
-    def _answers(self):
-        try:
-            return self.client.ping()
-        except redis.RedisError:
-            return False
-
-    def is_master(self):
-        """A sentinel that promotes a replica cuts its clients off."""
-        try:
-            return self.client.info("replication")["role"] == "master"
-        except redis.RedisError:
-            return False
-
-    def stop(self, how=signal.SIGTERM):
-        self.client.close()
-        self.process.send_signal(how)
-        self.process.wait()
-        self._log.close()
-
-
-SENTINEL = """sentinel monitor house 127.0.0.1 {port} 1
-sentinel down-after-milliseconds house 1000
-sentinel failover-timeout house 5000
-"""
+from redis_servers import SENTINEL, free_port, replicated
+from waiting import wait_until
 
 
 @pytest.fixture
 def servers(tmp_path):
-    running = [Server(tmp_path / "master", "--save", "")]
-    running.append(Server(tmp_path / "replica", "--save", "", "--replicaof", "127.0.0.1", str(running[0].port)))
-    wait_until(lambda: running[1].client.info("replication")["master_link_status"] == "up", "the replica follows")
-    running.append(Server(tmp_path / "sentinel", config=SENTINEL.format(port=running[0].port)))
-    wait_until(lambda: running[2].client.sentinel_master("house")["num-slaves"] == 1, "the sentinel knows the replica",
-               30)
-    yield running
-    for server in running:
-        if server.process.poll() is None:
-            server.stop()
+    with replicated(tmp_path, SENTINEL, sentinels=1) as running:
+        yield running
 
 
 @pytest.fixture

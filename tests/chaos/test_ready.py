@@ -9,8 +9,8 @@ import subprocess
 import pytest
 import redis
 
+from redis_servers import Server, free_port
 from server import BUILD
-from test_failover import Server
 from test_redis_says_no import setting
 from waiting import TIMEOUT, wait_until
 
@@ -84,7 +84,7 @@ def pids_connections(pid):
 
 @pytest.fixture
 def redis_cluster(tmp_path):
-    server = Server(tmp_path / "node", "--save", "", "--cluster-enabled", "yes")
+    server = Server(tmp_path / "node", "--save", "", "--cluster-enabled", "yes", "--cluster-port", str(free_port()))
     with contextlib.suppress(redis.RedisError):
         server.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     wait_until(lambda: b"cluster_state:ok" in server.client.execute_command("CLUSTER", "INFO"), "it is a cluster", 30)

@@ -10,8 +10,8 @@ import redis
 
 from client import WAYS, Client
 from history import Crowd
+from redis_servers import SENTINEL, Server
 from server import ROOT
-from test_failover import SENTINEL, Server
 from waiting import TIMEOUT, wait_until
 
 PASSWORD = "first-one"

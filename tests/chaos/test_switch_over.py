@@ -9,8 +9,8 @@ import pytest
 from history import Crowd, Pushes
 from house import House
 from life import begin_life
+from redis_servers import replicated
 from test_back_in_time import assert_reached, push_to_each, settle, wait_found
-from test_failover import Server
 from waiting import TIMEOUT, wait_until
 
 SECONDS = 14  # until the old master has become a replica
@@ -22,18 +22,8 @@ sentinel failover-timeout house 20000
 
 @pytest.fixture
 def servers(tmp_path):
-    running = [Server(tmp_path / "master", "--save", "")]
-    running.append(Server(tmp_path / "replica", "--save", "", "--replicaof", "127.0.0.1", str(running[0].port)))
-    wait_until(lambda: running[1].client.info("replication")["master_link_status"] == "up", "the replica follows")
-    running += [Server(tmp_path / f"sentinel-{i}", config=SENTINEL.format(port=running[0].port)) for i in range(3)]
-    for sentinel in running[2:]:
-        wait_until(lambda sentinel=sentinel: [sentinel.client.sentinel_master("house")[what]
-                                              for what in ("num-slaves", "num-other-sentinels")] == [1, 2],
-                   "the sentinel knows all", 30)
-    yield running
-    for server in running:
-        if server.process.poll() is None:
-            server.stop()
+    with replicated(tmp_path, SENTINEL, sentinels=3) as running:
+        yield running
 
 
 @pytest.fixture
