@@ -2,10 +2,8 @@
 does, nobody whose key is known waits for it.
 
 SPDX-License-Identifier: MIT"""
-import http.server
 import json
 import shutil
-import ssl
 import subprocess
 import threading
 
@@ -17,12 +15,13 @@ from cluster_house import ClusterComet
 from server import BUILD, certificate
 from tokens import jwk, signed_with
 from waiting import TIMEOUT, scaled, wait_until
+from web_service import Handler, WebService
 
 REFUSED, NO_LOGIC = 5, 6
 TCP = Way("tcp-v2", "tcp", TcpCodec, V2)
 
 
-class LoginService:
+class LoginService(WebService):
     """Answers each GET with `answer`: an object, bytes, or a function of the handler."""
 
     def __init__(self, tls=None):
@@ -30,7 +29,7 @@ class LoginService:
         self.answer = {"keys": []}
         self.asked = 0
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Service(Handler):
             def do_GET(self):
                 service.asked += 1
                 answer = service.answer
@@ -44,30 +43,10 @@ class LoginService:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            daemon_threads = True
-            block_on_close = False
-
-            def handle_error(self, *_):
-                pass  # the comet had gone
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        if tls is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_port}/keys"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        super().__init__(Service, "/keys", tls)
 
     def publish(self, *keys):
         self.answer = {"keys": list(keys)}
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ why, and nobody else is harmed.
 SPDX-License-Identifier: MIT"""
 import base64
 import contextlib
-import http.server
 import itertools
 import json
 import os
@@ -12,7 +11,6 @@ import re
 import select
 import shutil
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -23,6 +21,7 @@ import pytest
 from client import V2, Client, Op, Packet, TcpCodec, Way
 from server import BUILD, LIBC, ROOT, Comet, certificate
 from waiting import TIMEOUT, wait_until
+from web_service import Handler, WebService
 from wire import Refused, WebSocketCodec
 
 REFUSED, NO_LOGIC, EXPIRED = 5, 6, 13
@@ -30,7 +29,7 @@ TCP = Way("tcp-v2", "tcp", TcpCodec, V2)
 YES = {"allow": True, "mid": 7, "key": "k", "room_id": "live://1", "accepts": [1000]}
 
 
-class Hook:
+class Hook(WebService):
     """A back end that answers as the test says: answers is (status, body), or a function of the handler."""
 
     def __init__(self, tls=None, sock=None):
@@ -42,7 +41,7 @@ class Hook:
         self.under_way = self.most_under_way = 0
         self.lock = threading.Lock()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Service(Handler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
@@ -66,29 +65,7 @@ class Hook:
                 hook.questions.append("GET")
                 hook.reply(self, 200, YES)
 
-            def log_message(self, *_):
-                pass
-
-        class Server(http.server.ThreadingHTTPServer):
-            request_queue_size = 128
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                pass  # the comet had gone
-
-        self.server = Server(("127.0.0.1", 0) if sock is None else sock.getsockname(), Handler, bind_and_activate=False)
-        if sock is None:
-            self.server.server_bind()
-        else:
-            self.server.socket.close()
-            self.server.socket, self.server.server_port = sock, sock.getsockname()[1]
-        self.server.server_activate()
-        if tls is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*tls)
-            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
-        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.server.server_port}/auth"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        super().__init__(Service, "/auth", tls, sock)
 
     @staticmethod
     def reply(handler, status, body, headers=()):
@@ -102,10 +79,6 @@ class Hook:
             handler.wfile.write(data)
         except OSError:
             handler.close_connection = True
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture
