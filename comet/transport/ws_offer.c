@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "common/http/http_text.h"
+
 struct scan {
 	const char *at, *end;
 };
@@ -19,7 +21,7 @@ static bool is(struct word w, const char *text)
 
 static void skip_space(struct scan *s)
 {
-	while (s->at < s->end && (*s->at == ' ' || *s->at == '\t'))
+	while (s->at < s->end && http_is_blank(*s->at))
 		s->at++;
 }
 
@@ -33,15 +35,10 @@ static bool skip_byte(struct scan *s, char byte)
 	return true;
 }
 
-static bool is_token_byte(char byte)
-{
-	return byte > ' ' && byte < 0x7f && strchr("()<>@,;:\\\"/[]?={}", byte) == NULL;
-}
-
 static bool read_token(struct scan *s, struct word *w)
 {
 	w->at = s->at;
-	while (s->at < s->end && is_token_byte(*s->at))
+	while (s->at < s->end && http_is_token_byte(*s->at))
 		s->at++;
 	w->n = (size_t)(s->at - w->at);
 	return w->n > 0;

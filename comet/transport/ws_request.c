@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "common/config/config.h"
+#include "common/http/http_text.h"
 
 enum seen {
 	SEEN_HEAD = 1,     /* its method is HEAD, ... */
@@ -42,33 +43,9 @@ static bool is_in_any_case(struct piece p, const char *word)
 	return p.n == strlen(word) && strncasecmp(p.at, word, p.n) == 0;
 }
 
-/* RFC 9110, section 5.6.2. */
-static bool is_token_byte(char byte)
-{
-	return (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || (byte >= '0' && byte <= '9') ||
-	       (byte != '\0' && strchr("!#$%&'*+-.^_`|~", byte) != NULL);
-}
-
 static bool is_token(struct piece p)
 {
-	for (size_t i = 0; i < p.n; i++)
-		if (!is_token_byte(p.at[i]))
-			return false;
-	return p.n > 0;
-}
-
-static bool is_space(char byte)
-{
-	return byte == ' ' || byte == '\t';
-}
-
-static struct piece trim(struct piece p)
-{
-	for (; p.n > 0 && is_space(p.at[0]); p.n--)
-		p.at++;
-	while (p.n > 0 && is_space(p.at[p.n - 1]))
-		p.n--;
-	return p;
+	return http_is_token(p.at, p.n);
 }
 
 /* The text before the first such byte, which is taken off together with it; false: there is none. */
@@ -82,17 +59,6 @@ static bool split(struct piece *rest, char byte, struct piece *first)
 	rest->n -= first->n + 1;
 	rest->at = at + 1;
 	return true;
-}
-
-/* Is it one of a list with commas? */
-static bool lists(struct piece list, const char *word)
-{
-	struct piece one;
-
-	while (split(&list, ',', &one))
-		if (is_in_any_case(trim(one), word))
-			return true;
-	return is_in_any_case(trim(list), word);
 }
 
 /* ---- the first line ---- */
@@ -115,10 +81,7 @@ static struct piece path_of(struct piece target)
 
 static bool is_target(struct piece p)
 {
-	for (size_t i = 0; i < p.n; i++)
-		if ((unsigned char)p.at[i] <= ' ' || p.at[i] == 0x7f)
-			return false;
-	return p.n > 0;
+	return p.n > 0 && http_is_text(p.at, p.n, false);
 }
 
 static int read_first_line(struct ws_request *r, struct piece line)
@@ -143,7 +106,7 @@ static int read_first_line(struct ws_request *r, struct piece line)
 static bool may_become_a_line(const char *text, size_t n)
 {
 	for (size_t i = 0; i < n && i < 16 && text[i] != ' '; i++)
-		if (!is_token_byte(text[i]))
+		if (!http_is_token_byte(text[i]))
 			return false;
 	return true;
 }
@@ -174,9 +137,9 @@ static void take_header(struct ws_request *r, const char *text, struct piece nam
 		r->host = (uint16_t)(value.at - text);
 		r->host_bytes = (uint16_t)value.n;
 	} else if (is_in_any_case(name, "Upgrade")) {
-		r->seen |= (uint16_t)(SEEN_UPGRADE | (lists(value, "websocket") ? SEEN_WEBSOCKET : 0));
+		r->seen |= (uint16_t)(SEEN_UPGRADE | (http_lists(value.at, value.n, "websocket") ? SEEN_WEBSOCKET : 0));
 	} else if (is_in_any_case(name, "Connection")) {
-		r->seen |= (uint16_t)(lists(value, "Upgrade") ? SEEN_CONNECTION : 0);
+		r->seen |= (uint16_t)(http_lists(value.at, value.n, "Upgrade") ? SEEN_CONNECTION : 0);
 	} else if (is_in_any_case(name, "Sec-WebSocket-Version")) {
 		see(r, is(value, "13"), SEEN_VERSION, SEEN_BAD_VERSION);
 	} else if (is_in_any_case(name, "Sec-WebSocket-Key")) {
@@ -198,10 +161,10 @@ static int read_header(struct ws_request *r, const char *text, struct piece line
 	/* No line that goes on the one before, no space around the name, nothing that is not to be seen. */
 	if (!split(&line, ':', &name) || !is_token(name))
 		return WS_FAULT_BROKEN;
-	for (size_t i = 0; i < line.n; i++)
-		if (((unsigned char)line.at[i] < ' ' && line.at[i] != '\t') || line.at[i] == 0x7f)
-			return WS_FAULT_BROKEN;
-	take_header(r, text, name, trim(line));
+	if (!http_is_text(line.at, line.n, true))
+		return WS_FAULT_BROKEN;
+	http_trim(&line.at, &line.n);
+	take_header(r, text, name, line);
 	return WS_FAULT_NONE;
 }
 
@@ -317,7 +280,8 @@ static void gather_header(struct piece line, const char *names, struct gathered 
 		return;
 	while (config_list_next(&names, listed, sizeof(listed)))
 		if (is_in_any_case(name, listed)) {
-			value = trim((struct piece){line.at, line.n - 1});
+			value = (struct piece){line.at, line.n - 1};
+			http_trim(&value.at, &value.n);
 			gather(g, listed, strlen(listed));
 			gather(g, ": ", 2);
 			gather(g, value.at, value.n);

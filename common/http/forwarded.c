@@ -8,6 +8,7 @@
 
 #include "common/base/address.h"
 #include "common/config/networks.h"
+#include "common/http/http_text.h"
 
 #define NODE_BYTES 64 /* [v6]:port is shorter */
 
@@ -70,11 +71,8 @@ static const char *next_piece(const char **rest, const char *end, char byte, siz
 	if (to == NULL)
 		to = end;
 	*rest = to + (to < end);
-	while (from < to && (*from == ' ' || *from == '\t'))
-		from++;
-	while (to > from && (to[-1] == ' ' || to[-1] == '\t'))
-		to--;
 	*piece_bytes = (size_t)(to - from);
+	http_trim(&from, piece_bytes);
 	return from;
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/http/http_text.h"
+
 static const struct {
 	int status;
 	const char *words;
@@ -25,53 +27,6 @@ int http_fault_status(enum http_fault fault)
 const char *http_fault_words(enum http_fault fault)
 {
 	return faults[fault].words;
-}
-
-/* ---- bytes ---- */
-
-/* RFC 9110, section 5.6.2. */
-static bool is_token(const char *at, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!((at[i] >= 'a' && at[i] <= 'z') || (at[i] >= 'A' && at[i] <= 'Z') ||
-		      (at[i] >= '0' && at[i] <= '9') || (at[i] != '\0' && strchr("!#$%&'*+-.^_`|~", at[i]) != NULL)))
-			return false;
-	return n > 0;
-}
-
-static bool is_blank(char byte)
-{
-	return byte == ' ' || byte == '\t';
-}
-
-/* Is there nothing in it that is not to be seen, but for blanks where those may be? */
-static bool is_text(const char *at, size_t n, bool with_blanks)
-{
-	for (size_t i = 0; i < n; i++)
-		if (((unsigned char)at[i] <= ' ' && !(with_blanks && is_blank(at[i]))) || at[i] == 0x7f)
-			return false;
-	return true;
-}
-
-/* Is it one of a list with commas? */
-static bool lists(const char *list, const char *word)
-{
-	const size_t n = strlen(word);
-
-	while (*list != '\0') {
-		size_t one = strcspn(list, ","), left = one;
-
-		for (; left > 0 && is_blank(*list); left--)
-			list++;
-		one = left;
-		while (one > 0 && is_blank(list[one - 1]))
-			one--;
-		if (one == n && strncasecmp(list, word, n) == 0)
-			return true;
-		list += left;
-		list += *list == ',';
-	}
-	return false;
 }
 
 /* ---- the first line ---- */
@@ -103,11 +58,11 @@ static int read_first_line(struct http_head *h, char *text, size_t n)
 {
 	char *method = text + h->line, *target, *version, *end = method + n;
 
-	if ((target = memchr(method, ' ', n)) == NULL || !is_token(method, (size_t)(target - method)))
+	if ((target = memchr(method, ' ', n)) == NULL || !http_is_token(method, (size_t)(target - method)))
 		return HTTP_FAULT_BROKEN;
 	*target++ = '\0';
 	if ((version = memchr(target, ' ', (size_t)(end - target))) == NULL ||
-	    !is_text(target, (size_t)(version - target), false) || version == target)
+	    !http_is_text(target, (size_t)(version - target), false) || version == target)
 		return HTTP_FAULT_BROKEN;
 	*version++ = '\0';
 	if (end - version != 8 || memcmp(version, "HTTP/", 5) != 0)
@@ -132,7 +87,7 @@ static bool may_become_a_line(const char *text, size_t n)
 		return true;
 	while (word < n && word < 32 && text[word] != ' ')
 		word++;
-	return word > 0 && is_token(text, word - (text[word - 1] == '\r'));
+	return word > 0 && http_is_token(text, word - (text[word - 1] == '\r'));
 }
 
 /* ---- the headers ---- */
@@ -173,9 +128,9 @@ static int read_host(struct http_head *h, uint32_t value)
 
 static void read_connection(struct http_head *h, const char *value)
 {
-	if (lists(value, "close"))
+	if (http_lists(value, strlen(value), "close"))
 		h->seen |= HTTP_SEEN_CLOSE;
-	if (lists(value, "keep-alive"))
+	if (http_lists(value, strlen(value), "keep-alive"))
 		h->seen |= HTTP_SEEN_KEEP;
 }
 
@@ -218,18 +173,19 @@ static int take_header(struct http_head *h, const char *name, const char *value,
 /* No line that goes on the one before, no space around the name, nothing that is not to be seen. */
 static int read_header(struct http_head *h, char *text, size_t n)
 {
-	char *name = text + h->line, *end = name + n, *value = memchr(name, ':', n);
+	char *name = text + h->line, *end = name + n, *colon = memchr(name, ':', n);
+	const char *value;
+	size_t value_bytes;
 
-	if (value == NULL || !is_token(name, (size_t)(value - name)))
+	if (colon == NULL || !http_is_token(name, (size_t)(colon - name)))
 		return HTTP_FAULT_BROKEN;
-	*value++ = '\0';
-	if (!is_text(value, (size_t)(end - value), true))
+	*colon = '\0';
+	value = colon + 1;
+	value_bytes = (size_t)(end - value);
+	if (!http_is_text(value, value_bytes, true))
 		return HTTP_FAULT_BROKEN;
-	while (value < end && is_blank(*value))
-		value++;
-	while (end > value && is_blank(end[-1]))
-		end--;
-	*end = '\0';
+	http_trim(&value, &value_bytes);
+	text[(size_t)(value - text) + value_bytes] = '\0';
 	return take_header(h, name, value, (uint32_t)(value - text));
 }
 
