@@ -1,0 +1,74 @@
+/* api_nodes: /goim/nodes/: the comets of the cluster, for clients and for operators. SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "common/base/counters.h"
+#include "logic/api_v2.h"
+#include "logic/nodes.h"
+
+/* A client is closed when so many heartbeats did not come, of which it is to send one every *every_s. */
+static int heartbeats_within_deadline(const struct config *cfg, json_int_t *every_s)
+{
+	int64_t half_ms = cfg->logic_heartbeat / 2;
+	int64_t every_ms = cfg->logic_heartbeat_told < half_ms ? cfg->logic_heartbeat_told : half_ms;
+
+	*every_s = every_ms / 1000;
+	return (int)(cfg->logic_heartbeat / every_ms);
+}
+
+void api_nodes_weighted(struct api_call *call)
+{
+	const struct config *cfg = call->logic->cfg;
+	const char *platform = http_param(call->request, "platform");
+	const char *region = http_param(call->request, "region");
+	const struct client_ports ports = logic_client_ports(call->logic);
+	struct registry_servers servers;
+	json_t *nodes, *domain;
+	json_int_t every_s;
+	int beats = heartbeats_within_deadline(cfg, &every_s);
+	int rc = registry_servers(&call->logic->registry, &servers);
+
+	if (rc < 0) {
+		api_v2_reply_result(call, rc);
+		return;
+	}
+	nodes = nodes_list(&servers, region != NULL ? region : "", platform != NULL && strcmp(platform, "web") == 0);
+	registry_servers_fini(&servers);
+	domain = json_array_get(nodes, 0);
+	api_v2_reply_data(call,
+			  json_pack("{s:s,s:I,s:I,s:I,s:I,s:o,s:{s:i,s:i,s:f,s:f},s:i}", "domain",
+				    domain != NULL ? json_string_value(domain) : "", "tcp_port", (json_int_t)ports.tcp,
+				    "ws_port", (json_int_t)ports.websocket, "wss_port", (json_int_t)ports.websocket_tls,
+				    "heartbeat", every_s, "nodes", nodes, "backoff", "max_delay", 300, "base_delay", 3,
+				    "factor", 1.8, "jitter", 0.3, "heartbeat_max", beats));
+}
+
+static json_t *describe_server(const struct registry_server *s, int64_t delivered, int64_t dropped)
+{
+	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "id", s->id, "region", s->region, "addrs", s->addrs,
+			 "weight", (json_int_t)s->weight, "conn_count", (json_int_t)s->connections, "ip_count",
+			 (json_int_t)s->addresses, "updated_ms", (json_int_t)s->updated_ms, "delivered",
+			 (json_int_t)delivered, "dropped", (json_int_t)dropped);
+}
+
+void api_nodes_instances(struct api_call *call)
+{
+	const bool ours = call->logic->alone; /* the one comet counts in this program */
+	struct registry_servers servers;
+	json_t *list;
+	int rc = registry_servers(&call->logic->registry, &servers);
+
+	if (rc < 0) {
+		api_v2_reply_result(call, rc);
+		return;
+	}
+	list = json_array();
+	for (size_t i = 0; i < servers.n; i++) {
+		const struct registry_server *s = &servers.servers[i];
+
+		(void)json_array_append_new(list,
+					    describe_server(s, ours ? counters_read(COUNT_DELIVERED) : s->delivered,
+							    ours ? counters_read(COUNT_DROPPED) : s->dropped));
+	}
+	registry_servers_fini(&servers);
+	api_v2_reply_data(call, list);
+}

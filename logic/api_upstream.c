@@ -1,0 +1,57 @@
+/* api_upstream: GET /goim/upstream: what clients send to the back end. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "logic/api_v2.h"
+
+static json_t *describe_entry(const struct upstream_entry *entry)
+{
+	json_t *body = json_stringn((const char *)entry->body, entry->body_bytes);
+	json_t *described;
+
+	if (body != NULL)
+		return json_pack("{s:s,s:s,s:I,s:i,s:o}", "id", entry->id, "key", entry->seat.key, "mid",
+				 (json_int_t)entry->seat.mid, "op", (int)entry->op, "body", body);
+	/* Not UTF-8, so no JSON string: as hex. */
+	described = json_pack("{s:s,s:s,s:I,s:i}", "id", entry->id, "key", entry->seat.key, "mid",
+			      (json_int_t)entry->seat.mid, "op", (int)entry->op);
+	char *hex = malloc(entry->body_bytes * 2 + 1);
+	for (size_t i = 0; hex != NULL && i < entry->body_bytes; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", entry->body[i]);
+	if (hex != NULL)
+		(void)json_object_set_new(described, "body_hex", json_string(hex));
+	free(hex);
+	return described;
+}
+
+void api_upstream(struct api_call *call)
+{
+	const char *after = http_param(call->request, "after"), *wait_text = http_param(call->request, "wait");
+	struct upstream_query query = {
+		.after = api_v2_is_empty(after) ? "0" : after, .max = 1000, .caller = call->request};
+	struct upstream_found found;
+	long long wait_ms = 0;
+	json_t *list;
+	int rc;
+
+	if (!api_v2_is_empty(wait_text) && !api_read_number(wait_text, 0, 60000, &wait_ms)) {
+		api_v2_reply_bad(call, "wait must be milliseconds from 0 to 60000");
+		return;
+	}
+	query.wait_ms = wait_ms;
+	rc = upstream_read(&call->logic->upstream, &query, &found);
+	if (rc == -EINVAL)
+		api_v2_reply_bad(call, "after must be an id that this call gave before, or 0");
+	else if (rc == -EBUSY)
+		api_reply_json(call, 429, json_pack("{s:i,s:s}", "code", -429, "message", "too many callers wait"));
+	else if (rc < 0)
+		api_v2_reply_result(call, rc);
+	if (rc < 0)
+		return;
+	list = json_array();
+	for (size_t i = 0; i < found.n; i++)
+		(void)json_array_append_new(list, describe_entry(&found.entries[i]));
+	upstream_found_fini(&found);
+	api_v2_reply_data(call, list);
+}

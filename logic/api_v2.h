@@ -1,0 +1,51 @@
+/* api_v2: the common part of the paths of goim's second HTTP API. For logic/api_*.c only. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_API_V2_H
+#define LOGIC_API_V2_H
+
+#include "common/wire/wire.h"
+#include "logic/api_route.h"
+
+/* ---- replies ---- */
+
+/* {"code":0,"message":""} */
+void api_v2_reply_ok(struct api_call *call);
+/* The same with "data" (NULL: out of memory; taken over). */
+void api_v2_reply_data(struct api_call *call, json_t *data);
+/* 400 with these words. */
+void api_v2_reply_bad(struct api_call *call, const char *words);
+/* rc of a logic call: 0 is told as success, any other value is the server's fault. */
+void api_v2_reply_result(struct api_call *call, int rc);
+
+/* ---- parameters ---- */
+
+/* Is a parameter missing, or without a value? */
+bool api_v2_is_empty(const char *text);
+/* rc of reading a list with n entries: is there something to work with? False: the caller was told, by `words` if it is to blame. */
+bool api_v2_list_is_good(struct api_call *call, int rc, size_t n, const char *words);
+/* type://room, or false where it would be longer than a room id may be. */
+bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTES]);
+
+/* ---- paths: api_push.c ---- */
+
+void api_push_keys(struct api_call *call);
+void api_push_mids(struct api_call *call);
+void api_push_room(struct api_call *call);
+void api_push_all(struct api_call *call);
+void api_kick(struct api_call *call);
+
+/* ---- api_online.c ---- */
+
+void api_online_top(struct api_call *call);
+void api_online_room(struct api_call *call);
+void api_online_total(struct api_call *call);
+
+/* ---- api_nodes.c ---- */
+
+void api_nodes_weighted(struct api_call *call);
+void api_nodes_instances(struct api_call *call);
+
+/* ---- api_upstream.c ---- */
+
+void api_upstream(struct api_call *call);
+
+#endif
