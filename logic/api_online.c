@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/wire/wire.h"
 #include "logic/api_v2.h"
 
 static json_t *list_top(const struct registry_rooms *rooms, const char *type, size_t limit)
@@ -44,23 +43,21 @@ void api_online_top(struct api_call *call)
 	registry_rooms_fini(&rooms);
 }
 
-static int64_t count_of(const struct registry_rooms *rooms, const char *room)
-{
-	for (size_t i = 0; i < rooms->n; i++)
-		if (strcmp(rooms->rooms[i].room, room) == 0)
-			return rooms->rooms[i].count;
-	return 0;
-}
-
+/* Both lists may be long: each is walked once. */
 static json_t *list_rooms(const struct registry_rooms *all, const char *type, const char **rooms, size_t n)
 {
+	const size_t type_bytes = strlen(type);
 	json_t *counts = json_object();
-	char key[WIRE_ROOM_BYTES];
 
 	for (size_t i = 0; i < n; i++)
-		(void)json_object_set_new(
-			counts, rooms[i],
-			json_integer(api_v2_room_key(type, rooms[i], key) ? (json_int_t)count_of(all, key) : 0));
+		(void)json_object_set_new(counts, rooms[i], json_integer(0));
+	for (size_t i = 0; i < all->n; i++) {
+		const char *room = all->rooms[i].room, *id = room + type_bytes + 3;
+
+		if (strncmp(room, type, type_bytes) == 0 && strncmp(room + type_bytes, "://", 3) == 0 &&
+		    json_object_get(counts, id) != NULL)
+			(void)json_object_set_new(counts, id, json_integer((json_int_t)all->rooms[i].count));
+	}
 	return counts;
 }
 
