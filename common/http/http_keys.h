@@ -7,24 +7,9 @@
 
 #include "common/base/reload.h"
 #include "common/config/config.h"
-
-#define HTTP_KEY_NAME_BYTES 64 /* longest name with its zero byte */
-
-enum http_scope {
-	HTTP_FREE = 0, /* of a path: needs no key */
-	HTTP_PUSH = 1,
-	HTTP_KICK = 2,
-	HTTP_READ = 4,
-	HTTP_ALL = HTTP_PUSH | HTTP_KICK | HTTP_READ,
-};
+#include "common/http/http_key.h"
 
 struct http_keys;
-
-struct http_key {
-	char name[HTTP_KEY_NAME_BYTES]; /* for logs and counters */
-	unsigned scopes;                /* HTTP_PUSH | ... */
-	unsigned label;                 /* of comet_http_calls_total */
-};
 
 /* The one key of http.api_key, which may do everything ("" for none), and those of the file ("" for none). A line of it is
  * "name scopes key": scopes are push, kick, read or all, with commas; a key is its text, or sha256: and the hash of its text

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/http/http_keys.h"
+#include "common/http/http_key.h"
 
 struct http_caller;
 

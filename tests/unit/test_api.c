@@ -15,6 +15,7 @@
 #include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/base/version.h"
+#include "common/http/http_keys.h"
 #include "common/http/http_query.h"
 #include "logic/api.h"
 #include "tests/unit/seam.h"
