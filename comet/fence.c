@@ -6,6 +6,7 @@
 
 #include "common/base/counters.h"
 #include "common/base/log.h"
+#include "common/base/pattern.h"
 #include "common/wire/grants.h"
 
 _Static_assert(GRANTS_NAME_BYTES == WIRE_ROOM_BYTES, "each room can be granted");
@@ -25,7 +26,7 @@ static bool lists(const char *list, const char *name)
 	char pattern[WIRE_ROOM_BYTES];
 
 	while (config_list_next(&list, pattern, sizeof(pattern)))
-		if (grants_match(pattern, name))
+		if (pattern_matches(pattern, name))
 			return true;
 	return false;
 }

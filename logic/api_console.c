@@ -106,13 +106,14 @@ static void front(struct api_call *call)
 		help(call);
 }
 
-static json_t *list_rooms(const struct registry_rooms *rooms)
+static json_t *list_rooms(const struct api_call *call, const struct registry_rooms *rooms)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < rooms->n && i < TOP_ROOMS; i++)
-		(void)json_array_append_new(list, json_pack("{s:s,s:I}", "room", rooms->rooms[i].room, "count",
-							    (json_int_t)rooms->rooms[i].count));
+	for (size_t i = 0; i < rooms->n && json_array_size(list) < TOP_ROOMS; i++)
+		if (http_key_may_room(&call->request->key, rooms->rooms[i].room))
+			(void)json_array_append_new(list, json_pack("{s:s,s:I}", "room", rooms->rooms[i].room, "count",
+								    (json_int_t)rooms->rooms[i].count));
 	return list;
 }
 
@@ -129,7 +130,7 @@ static void console_json(struct api_call *call)
 		       json_pack("{s:i,s:s,s:{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:o}}", "code", 0, "message", "", "data",
 				 "alone", l->alone, "version", version_text, "tcp_port", (int)ports.tcp, "ws_port",
 				 (int)ports.websocket, "wss_port", (int)ports.websocket_tls, "registry", rc == 0,
-				 "rooms", (json_int_t)rooms.n, "top", list_rooms(&rooms)));
+				 "rooms", (json_int_t)rooms.n, "top", list_rooms(call, &rooms)));
 	registry_rooms_fini(&rooms);
 }
 
@@ -146,7 +147,7 @@ static const struct api_route routes[] = {
 #undef asset
 	/* Without a key, too: the list of paths is in the docs. */
 	{"GET", "/help", HTTP_FREE, help, NULL},
-	{"GET", "/console.json", HTTP_READ, console_json, NULL},
+	{"GET", "/console.json", HTTP_ONLINE, console_json, NULL},
 	{NULL, NULL, 0, NULL, NULL},
 };
 

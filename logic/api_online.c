@@ -2,16 +2,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/http/http_guard.h"
 #include "logic/api_v2.h"
 
-static json_t *list_top(const struct registry_rooms *rooms, const char *type, size_t limit)
+static json_t *list_top(const struct api_call *call, const struct registry_rooms *rooms, const char *type, size_t limit)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < rooms->n && json_array_size(list) < limit; i++) {
 		const char *room = rooms->rooms[i].room, *id = strstr(room, "://");
 
-		if (strncmp(room, type, strlen(type)) != 0 || id == NULL)
+		if (strncmp(room, type, strlen(type)) != 0 || id == NULL ||
+		    !http_key_may_room(&call->request->key, room))
 			continue;
 		(void)json_array_append_new(
 			list, json_pack("{s:s,s:I}", "room_id", id + 3, "count", (json_int_t)rooms->rooms[i].count));
@@ -39,7 +41,7 @@ void api_online_top(struct api_call *call)
 		return;
 	}
 	registry_rooms_sort(&rooms);
-	api_v2_reply_data(call, list_top(&rooms, type, (size_t)limit));
+	api_v2_reply_data(call, list_top(call, &rooms, type, (size_t)limit));
 	registry_rooms_fini(&rooms);
 }
 
@@ -61,6 +63,17 @@ static json_t *list_rooms(const struct registry_rooms *all, const char *type, co
 	return counts;
 }
 
+/* False: the caller was told. */
+static bool may_rooms(struct api_call *call, const char *type, const char **rooms, size_t n)
+{
+	char key[WIRE_ROOM_BYTES];
+
+	for (size_t i = 0; i < n; i++)
+		if (api_v2_room_key(type, rooms[i], key) && !http_guard_may_room(call->request, key, call->reply))
+			return false;
+	return true;
+}
+
 void api_online_room(struct api_call *call)
 {
 	const char *type = http_param(call->request, "type");
@@ -74,7 +87,7 @@ void api_online_room(struct api_call *call)
 		return;
 	}
 	rc = api_read_list(call->request, "rooms", &rooms, &n);
-	if (api_v2_list_is_good(call, rc, n, "rooms is missing")) {
+	if (api_v2_list_is_good(call, rc, n, "rooms is missing") && may_rooms(call, type, rooms, n)) {
 		rc = registry_online(&call->logic->registry, &all);
 		if (rc < 0) {
 			api_v2_reply_result(call, rc);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/http/http_guard.h"
 #include "common/wire/packet.h"
 #include "common/wire/wire.h"
 #include "logic/api_v2.h"
@@ -99,7 +100,7 @@ void api_push_room(struct api_call *call)
 		api_v2_reply_bad(call, "type and room must be given");
 	else if (!api_v2_room_key(type, room, key))
 		api_v2_reply_bad(call, "type and room are too long");
-	else
+	else if (http_guard_may_room(rq, key, call->reply))
 		api_v2_reply_result(call, logic_push_room(call->logic, &message, key));
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/json.h"
+#include "common/http/http_guard.h"
 #include "common/wire/wire.h"
 #include "logic/api_route.h"
 
@@ -110,7 +111,8 @@ static void push_room(struct api_call *call)
 	}
 	/* As a client's room is written: "01" means the room 1, too. */
 	(void)snprintf(room, sizeof(room), "%d", (int)rid);
-	reply_result(call, logic_push_room(call->logic, &message, room));
+	if (http_guard_may_room(call->request, room, call->reply))
+		reply_result(call, logic_push_room(call->logic, &message, room));
 }
 
 static void push_all(struct api_call *call)
@@ -136,7 +138,8 @@ static void count_rooms(struct api_call *call)
 	for (size_t i = 0; i < rooms.n; i++) {
 		long long rid;
 
-		if (api_read_number(rooms.rooms[i].room, INT32_MIN, INT32_MAX, &rid))
+		if (http_key_may_room(&call->request->key, rooms.rooms[i].room) &&
+		    api_read_number(rooms.rooms[i].room, INT32_MIN, INT32_MAX, &rid))
 			(void)json_array_append_new(list, json_pack("{s:I,s:I}", "RoomId", (json_int_t)rid, "Count",
 								    (json_int_t)rooms.rooms[i].count));
 	}
@@ -212,12 +215,12 @@ static void del_server(struct api_call *call)
 }
 
 static const struct api_route routes[] = {
-	{"POST", "/1/push", HTTP_PUSH, push, "?uid=123  and the rest of goim's first API"},
-	{"POST", "/1/pushs", HTTP_PUSH, pushs, NULL},
-	{"POST", "/1/push/room", HTTP_PUSH, push_room, NULL},
-	{"POST", "/1/push/all", HTTP_PUSH, push_all, NULL},
-	{"GET", "/1/count", HTTP_READ, count_online, NULL},
-	{"POST", "/1/server/del", HTTP_KICK, del_server, NULL},
+	{"POST", "/1/push", HTTP_PUSH_USERS, push, "?uid=123  and the rest of goim's first API"},
+	{"POST", "/1/pushs", HTTP_PUSH_USERS, pushs, NULL},
+	{"POST", "/1/push/room", HTTP_PUSH_ROOMS, push_room, NULL},
+	{"POST", "/1/push/all", HTTP_PUSH_ALL, push_all, NULL},
+	{"GET", "/1/count", HTTP_ONLINE, count_online, NULL},
+	{"POST", "/1/server/del", HTTP_KICK | HTTP_ADMIN, del_server, NULL},
 	{NULL, NULL, 0, NULL, NULL},
 };
 

@@ -80,17 +80,18 @@ bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTE
 /* ---- paths ---- */
 
 static const struct api_route routes[] = {
-	{"POST", "/goim/push/keys", HTTP_PUSH, api_push_keys, "?operation=1000&keys=KEY"},
-	{"POST", "/goim/push/mids", HTTP_PUSH, api_push_mids, "?operation=1000&mids=123  the body is the message"},
-	{"POST", "/goim/push/room", HTTP_PUSH, api_push_room, "?operation=1000&type=live&room=1000"},
-	{"POST", "/goim/push/all", HTTP_PUSH, api_push_all, "?operation=1000&speed=0"},
+	{"POST", "/goim/push/keys", HTTP_PUSH_KEYS, api_push_keys, "?operation=1000&keys=KEY"},
+	{"POST", "/goim/push/mids", HTTP_PUSH_USERS, api_push_mids,
+	 "?operation=1000&mids=123  the body is the message"},
+	{"POST", "/goim/push/room", HTTP_PUSH_ROOMS, api_push_room, "?operation=1000&type=live&room=1000"},
+	{"POST", "/goim/push/all", HTTP_PUSH_ALL, api_push_all, "?operation=1000&speed=0"},
 	{"POST", "/goim/kick", HTTP_KICK, api_kick, "?mids=123  or keys=KEY"},
-	{"GET", "/goim/online/top", HTTP_READ, api_online_top, "?type=live&limit=10"},
-	{"GET", "/goim/online/room", HTTP_READ, api_online_room, "?type=live&rooms=1000"},
-	{"GET", "/goim/online/total", HTTP_READ, api_online_total, ""},
-	{"GET", "/goim/nodes/weighted", HTTP_READ, api_nodes_weighted, ""},
-	{"GET", "/goim/nodes/instances", HTTP_READ, api_nodes_instances, ""},
-	{"GET", "/goim/upstream", HTTP_READ, api_upstream, "?after=0&wait=1000  what clients send to the back end"},
+	{"GET", "/goim/online/top", HTTP_ONLINE, api_online_top, "?type=live&limit=10"},
+	{"GET", "/goim/online/room", HTTP_ONLINE, api_online_room, "?type=live&rooms=1000"},
+	{"GET", "/goim/online/total", HTTP_ONLINE, api_online_total, ""},
+	{"GET", "/goim/nodes/weighted", HTTP_ONLINE, api_nodes_weighted, ""},
+	{"GET", "/goim/nodes/instances", HTTP_ONLINE, api_nodes_instances, ""},
+	{"GET", "/goim/upstream", HTTP_UPSTREAM, api_upstream, "?after=0&wait=1000  what clients send to the back end"},
 	{NULL, NULL, 0, NULL, NULL},
 };
 

@@ -14,6 +14,8 @@ enum refused {
 	REFUSED_NO_KEY,
 	REFUSED_WRONG_KEY,
 	REFUSED_SCOPE,
+	REFUSED_ROOM,
+	REFUSED_OVER,
 	REFUSED_RATE,
 	REFUSED_BODY,
 	REFUSED_ORIGIN,
@@ -22,7 +24,8 @@ enum refused {
 
 static const char *const refused_names[REFUSED_MAX] = {
 	[REFUSED_NO_KEY] = "no_key", [REFUSED_WRONG_KEY] = "wrong_key", [REFUSED_SCOPE] = "scope",
-	[REFUSED_RATE] = "rate",     [REFUSED_BODY] = "body",           [REFUSED_ORIGIN] = "origin",
+	[REFUSED_ROOM] = "room",     [REFUSED_OVER] = "expired",        [REFUSED_RATE] = "rate",
+	[REFUSED_BODY] = "body",     [REFUSED_ORIGIN] = "origin",
 };
 
 COUNTER_LABELS(HTTP_REFUSED, refused_names, REFUSED_MAX);
@@ -32,7 +35,7 @@ int http_guard_init(struct http_guard *g, struct http_keys *keys, const struct r
 {
 	*g = (struct http_guard){.keys = keys, .rate = *rate, .free_paths = free_paths};
 	lock_init(&g->lock, LOCK_POOL);
-	return rate->per_second > 0 ? rate_table_init(&g->rates) : 0;
+	return rate_table_init(&g->rates);
 }
 
 void http_guard_fini(struct http_guard *g)
@@ -54,6 +57,11 @@ static void count_refused(const struct http_request *request, enum refused why, 
 
 /* ---- who ---- */
 
+static bool is_over(const struct http_key *key)
+{
+	return key->until_s > 0 && clock_wall_ms() / 1000 >= key->until_s;
+}
+
 void http_guard_identify(const struct http_guard *g, const char *shown, struct http_request *request)
 {
 	request->has_shown_key = shown != NULL;
@@ -61,6 +69,8 @@ void http_guard_identify(const struct http_guard *g, const char *shown, struct h
 		(void)http_keys_find(g->keys, shown, &request->key);
 	else
 		request->key.scopes = HTTP_ALL;
+	if (is_over(&request->key))
+		request->key.scopes = 0; /* but its name stays, for the log and the rate */
 }
 
 static bool needs_no_key(const struct http_request *request)
@@ -80,6 +90,36 @@ static const char *page_fault(const struct http_request *request)
 	return NULL;
 }
 
+/* Its scopes do not do. */
+static void refuse_scope(const struct http_request *request, unsigned scopes, struct http_reply *reply)
+{
+	char words[HTTP_SCOPES_BYTES], sentence[2 * HTTP_SCOPES_BYTES];
+
+	http_scopes_words(scopes, " or ", words);
+	(void)snprintf(sentence, sizeof(sentence), "this API key lacks the scope %s; its scopes are in http.keys_file",
+		       words);
+	count_refused(request, REFUSED_SCOPE, "the key has not the scope for it");
+	http_reply_refuse(reply, 403, sentence);
+}
+
+/* It is nobody's, or was somebody's. Of all paths this is said alike: strangers cannot find out which there are. */
+static void refuse_key(const struct http_request *request, struct http_reply *reply)
+{
+	const char *words = "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer";
+
+	if (request->key.name[0] != '\0') {
+		count_refused(request, REFUSED_OVER, "the key is over");
+		words = "this API key is over; its until= is in http.keys_file";
+	} else if (request->has_shown_key) {
+		count_refused(request, REFUSED_WRONG_KEY, "nobody has this API key");
+	} else {
+		count_refused(request, REFUSED_NO_KEY, "no API key");
+	}
+	http_reply_refuse(reply, 401, words);
+	reply->extra_header = "WWW-Authenticate";
+	reply->extra_value = "Bearer";
+}
+
 bool http_guard_may(const struct http_request *request, unsigned scopes, struct http_reply *reply)
 {
 	const char *page;
@@ -93,18 +133,19 @@ bool http_guard_may(const struct http_request *request, unsigned scopes, struct 
 	}
 	if ((request->key.scopes & scopes) != 0)
 		return true;
-	if (request->key.name[0] != '\0') {
-		count_refused(request, REFUSED_SCOPE, "the key has not the scope for it");
-		http_reply_refuse(reply, 403, "this API key may not do that; its scopes are in http.keys_file");
-		return false;
-	}
-	if (request->has_shown_key)
-		count_refused(request, REFUSED_WRONG_KEY, "nobody has this API key");
+	if (request->key.scopes != 0)
+		refuse_scope(request, scopes, reply);
 	else
-		count_refused(request, REFUSED_NO_KEY, "no API key");
-	http_reply_refuse(reply, 401, "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer");
-	reply->extra_header = "WWW-Authenticate";
-	reply->extra_value = "Bearer";
+		refuse_key(request, reply);
+	return false;
+}
+
+bool http_guard_may_room(const struct http_request *request, const char *room, struct http_reply *reply)
+{
+	if (http_key_may_room(&request->key, room))
+		return true;
+	count_refused(request, REFUSED_ROOM, "the key is not for this room");
+	http_reply_refuse(reply, 403, "this API key is not for this room; its rooms= is in http.keys_file");
 	return false;
 }
 
@@ -123,11 +164,16 @@ bool http_guard_is_free(const struct http_guard *g, const char *path)
  * harms nobody. */
 static int64_t take_from_rate(struct http_guard *g, const struct http_request *request)
 {
+	struct rate rate = g->rate;
 	char network[NETWORK_BYTES];
 	int64_t wait_ns;
 
+	if (request->key.rate > 0)
+		rate.per_second = request->key.rate;
+	if (rate.per_second == 0)
+		return 0;
 	lock_take(&g->lock);
-	wait_ns = rate_table_take(&g->rates, &g->rate,
+	wait_ns = rate_table_take(&g->rates, &rate,
 				  request->key.name[0] != '\0' ? request->key.name : network_of(request->peer, network),
 				  clock_now_ns(), 1);
 	lock_drop(&g->lock);
@@ -138,11 +184,13 @@ bool http_guard_pass_rate(struct http_guard *g, const struct http_request *reque
 {
 	int64_t wait_ns;
 
-	if (g->rates.cells == NULL || http_guard_is_free(g, request->path) ||
-	    (wait_ns = take_from_rate(g, request)) == 0)
+	if (http_guard_is_free(g, request->path) || (wait_ns = take_from_rate(g, request)) == 0)
 		return true;
-	count_refused(request, REFUSED_RATE, "more than http.rate a second");
-	http_reply_refuse(reply, 429, "more calls than http.rate allows; see Retry-After");
+	count_refused(request, REFUSED_RATE,
+		      request->key.rate > 0 ? "more than the key's rate= a second" : "more than http.rate a second");
+	http_reply_refuse(reply, 429,
+			  request->key.rate > 0 ? "more calls than the rate= of this API key allows; see Retry-After"
+						: "more calls than http.rate allows; see Retry-After");
 	(void)snprintf(reply->extra_text, sizeof(reply->extra_text), "%lld",
 		       (long long)((wait_ns + CLOCK_SEC - 1) / CLOCK_SEC));
 	reply->extra_header = "Retry-After";

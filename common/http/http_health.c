@@ -47,7 +47,7 @@ static const struct path {
 	/* Probes of a load balancer or a container engine know no key. */
 	{"/healthz", HTTP_FREE, healthz},
 	{"/readyz", HTTP_FREE, readyz},
-	{"/metrics", HTTP_READ, metrics},
+	{"/metrics", HTTP_METRICS, metrics},
 };
 
 bool http_health_handle(const struct http_health *health, const struct http_request *request, struct http_reply *reply)

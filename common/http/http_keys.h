@@ -11,9 +11,8 @@
 
 struct http_keys;
 
-/* The one key of http.api_key, which may do everything ("" for none), and those of the file ("" for none). A line of it is
- * "name scopes key": scopes are push, kick, read or all, with commas; a key is its text, or sha256: and the hash of its text
- * in hex. 0, or -ERR_CONFIG or -errno with a log line for each fault, -ENOMEM. */
+/* The one key of http.api_key, which may do everything ("" for none), and those of the file ("" for none). Its lines are
+ * http_keys_file's. 0, or -ERR_CONFIG or -errno with a log line for each fault, -ENOMEM. */
 int http_keys_new(const char *api_key, const char *file, struct http_keys **out);
 /* Those of the settings http.api_key, http.api_key_file and http.keys_file; cfg outlives them. The same. */
 int http_keys_of(const struct config *cfg, struct http_keys **out);

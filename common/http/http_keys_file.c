@@ -7,10 +7,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/small_file.h"
+#include "common/config/config.h"
 
 #define KEYS_MAX   1000
 #define LINE_BYTES 1024
@@ -49,21 +51,15 @@ static int read_name(const struct source *src, const char *word, struct http_key
 
 static int read_scopes(const struct source *src, char *words, struct http_keys_entry *entry)
 {
-	static const struct {
-		const char *word;
-		unsigned scope;
-	} known[] = {{"push", HTTP_PUSH}, {"kick", HTTP_KICK}, {"read", HTTP_READ}, {"all", HTTP_ALL}};
-	const size_t n = sizeof(known) / sizeof(known[0]);
 	char *word;
 
 	while ((word = strsep(&words, ",")) != NULL) {
-		size_t i = 0;
+		unsigned scopes = http_scope_of(word);
 
-		while (i < n && strcmp(word, known[i].word) != 0)
-			i++;
-		if (i == n)
-			return complain(src, "scopes are push, kick, read or all, with commas and no spaces");
-		entry->key.scopes |= known[i].scope;
+		if (scopes == 0)
+			return complain(
+				src, "this is no scope; docs/http-api.md has them, and they have commas and no spaces");
+		entry->key.scopes |= scopes;
 	}
 	return 0;
 }
@@ -115,12 +111,90 @@ static int add(struct http_keys_list *list, const struct http_keys_entry *entry)
 	return 0;
 }
 
-/* "name scopes key", an empty line, or a comment. */
+/* ---- what may stand behind a key ---- */
+
+/* Its bounds would be none where it may push to users, or to everybody. */
+static int read_rooms(const struct source *src, const char *value, struct http_keys_entry *entry)
+{
+	char pattern[HTTP_KEY_ROOMS_BYTES];
+	const char *rest = value;
+
+	if (strlen(value) >= sizeof(entry->key.rooms))
+		return complain(src, "rooms= has at most 255 bytes");
+	if (!config_list_next(&rest, pattern, sizeof(pattern)))
+		return complain(src, "rooms= is followed by rooms with commas, such as live://*");
+	if ((entry->key.scopes & ~(unsigned)HTTP_BY_ROOM) != 0)
+		return complain(src,
+				"rooms= bounds push:rooms, online and stream; such a key may have metrics besides, "
+				"and no other scope");
+	(void)snprintf(entry->key.rooms, sizeof(entry->key.rooms), "%s", value);
+	return 0;
+}
+
+static int read_rate(const struct source *src, const char *value, struct http_keys_entry *entry)
+{
+	char *end;
+	long rate = strtol(value, &end, 10);
+
+	if (value[0] < '0' || value[0] > '9' || *end != '\0' || rate < 1 || rate > 1000000)
+		return complain(src, "rate= is calls a second, from 1 to 1000000");
+	entry->key.rate = (int)rate;
+	return 0;
+}
+
+static int read_until(const struct source *src, const char *value, struct http_keys_entry *entry)
+{
+	struct tm tm = {0};
+	char time[32], again[32];
+
+	(void)snprintf(time, sizeof(time), "%s%s", value, strchr(value, 'T') == NULL ? "T00:00:00Z" : "");
+	/* Written again it is the same: no February 30, and nothing behind it. */
+	if (strptime(time, "%Y-%m-%dT%H:%M:%SZ", &tm) == NULL || (entry->key.until_s = timegm(&tm)) <= 0 ||
+	    strftime(again, sizeof(again), "%Y-%m-%dT%H:%M:%SZ", &tm) == 0 || strcmp(again, time) != 0)
+		return complain(src, "until= is a day, as 2027-01-31, or a time, as 2027-01-31T12:00:00Z, in UTC");
+	return 0;
+}
+
+static int read_option(const struct source *src, const char *word, struct http_keys_entry *entry)
+{
+	static const struct {
+		const char *name;
+		int (*read)(const struct source *src, const char *value, struct http_keys_entry *entry);
+	} options[] = {{"rooms=", read_rooms}, {"rate=", read_rate}, {"until=", read_until}};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		const size_t n = strlen(options[i].name);
+
+		if (strncmp(word, options[i].name, n) == 0)
+			return options[i].read(src, word + n, entry);
+	}
+	return complain(src, "behind a key may stand rooms=, rate= and until=, and nothing else");
+}
+
+/* ---- a whole line ---- */
+
+#define WORDS_MAX 6
+
+static int read_words(const struct source *src, char *const *words, unsigned n, struct http_keys_entry *entry)
+{
+	int rc;
+
+	if (n < 3)
+		return complain(src, "a line is a name, its scopes and its key");
+	if ((rc = read_name(src, words[0], entry)) < 0 || (rc = read_scopes(src, words[1], entry)) < 0)
+		return rc;
+	rc = read_key(src, words[2], entry);
+	for (unsigned i = 3; rc == 0 && i < n; i++)
+		rc = read_option(src, words[i], entry);
+	return rc;
+}
+
+/* An empty line, a comment, or an entry. */
 static int read_line(const struct source *src, char *line, struct http_keys_list *list)
 {
 	static const char blank[] = " \t\r\n";
 	struct http_keys_entry entry = {0};
-	char *rest = line, *words[3], *word;
+	char *rest = line, *words[WORDS_MAX], *word;
 	unsigned n = 0;
 	int rc;
 
@@ -129,18 +203,15 @@ static int read_line(const struct source *src, char *line, struct http_keys_list
 	while ((word = strsep(&rest, blank)) != NULL) {
 		if (word[0] == '\0')
 			continue;
-		if (n == 3)
-			return complain(src, "more than a name, its scopes and its key");
+		if (n == WORDS_MAX)
+			return complain(src, "more than a name, its scopes, its key, rooms=, rate= and until=");
 		words[n++] = word;
 	}
 	if (n == 0)
 		return 0;
-	if (n < 3)
-		return complain(src, "a line is a name, its scopes and its key");
 	if (list->n == KEYS_MAX)
 		return complain(src, "more than 1000 keys");
-	if ((rc = read_name(src, words[0], &entry)) < 0 || (rc = read_scopes(src, words[1], &entry)) < 0 ||
-	    (rc = read_key(src, words[2], &entry)) < 0 || (rc = look_for_twins(src, list, &entry)) < 0)
+	if ((rc = read_words(src, words, n, &entry)) < 0 || (rc = look_for_twins(src, list, &entry)) < 0)
 		return rc;
 	return add(list, &entry);
 }

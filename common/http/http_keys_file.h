@@ -1,5 +1,6 @@
-/* http_keys_file: the lines of http.keys_file: "name scopes key". A key is its text, or sha256: and the hash of its text in hex. For
- * http_keys.c only. SPDX-License-Identifier: MIT */
+/* http_keys_file: the lines of http.keys_file: "name scopes key [rooms=ROOM,…] [rate=N] [until=2027-01-31]". Scopes are words of
+ * http_scope.def, or push, read or all, with commas; a key is its text, or sha256: and the hash of its text in hex. For http_keys.c
+ * only. SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_HTTP_KEYS_FILE_H
 #define COMMON_HTTP_HTTP_KEYS_FILE_H
 

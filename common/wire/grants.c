@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/pattern.h"
+
 /* The patterns one behind another, each with its zero byte: those of rooms, then those of operations. */
 struct grants {
 	size_t rooms_bytes, bytes;
@@ -133,19 +135,10 @@ void grants_free(struct grants **g)
 
 /* ---- asking ---- */
 
-bool grants_match(const char *pattern, const char *name)
-{
-	size_t n = strlen(pattern);
-
-	if (n > 0 && pattern[n - 1] == '*')
-		return strncmp(pattern, name, n - 1) == 0;
-	return strcmp(pattern, name) == 0;
-}
-
 static bool any_matches(const char *at, const char *end, const char *name)
 {
 	for (; at < end; at += strlen(at) + 1)
-		if (grants_match(at, name))
+		if (pattern_matches(at, name))
 			return true;
 	return false;
 }

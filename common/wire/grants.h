@@ -35,7 +35,4 @@ bool grants_every_op(const struct grants *g);
 /* Those operations that are named, with nothing left open, at most GRANTS_MAX. How many. */
 size_t grants_named_ops(const struct grants *g, int32_t ops[GRANTS_MAX]);
 
-/* Is the name this one, or does it begin as the pattern does that has a * at its end? */
-bool grants_match(const char *pattern, const char *name);
-
 #endif

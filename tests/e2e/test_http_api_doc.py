@@ -6,14 +6,16 @@ from server import ROOT
 
 PAGE = (ROOT / "docs" / "http-api.md").read_text()
 CONTRACT = (ROOT / "docs" / "protocol.md").read_text()
-SECTIONS = {"HTTP_PUSH": "## Pushing (scope `push`)", "HTTP_READ": "## Asking (scope `read`)",
+ASKING, PUSHING = "## Asking (scopes `online` and `upstream`)", "## Pushing (scopes `push:…`)"
+SECTIONS = {"HTTP_PUSH_KEYS": PUSHING, "HTTP_PUSH_USERS": PUSHING, "HTTP_PUSH_ROOMS": PUSHING, "HTTP_PUSH_ALL": PUSHING,
+            "HTTP_ONLINE": ASKING, "HTTP_UPSTREAM": ASKING, "HTTP_METRICS": ASKING,
             "HTTP_KICK": "## Sending away (scope `kick`)", "HTTP_FREE": "## For load balancers and engines (no key)"}
 
 
 def routes():
     sources = [*sorted((ROOT / "logic").glob("api_*.c")), ROOT / "common/http/http_health.c"]
     found = [route for path in sources
-             for route in re.findall(r'\{(?:"(?:GET|POST)", )?"(/[\w/.]*)", (HTTP_\w+), \w+(?:, (?:NULL|"[^"]*"))?\}', path.read_text())]
+             for route in re.findall(r'\{(?:"(?:GET|POST|DELETE)", )?"(/[\w/.]*)", (HTTP_\w+)(?: \| HTTP_\w+)?, \w+(?:, (?:NULL|"[^"]*"))?\}', path.read_text())]
     assert len(found) > 20
     return found
 

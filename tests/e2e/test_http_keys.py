@@ -2,6 +2,8 @@
 
 SPDX-License-Identifier: MIT"""
 import hashlib
+import pathlib
+import re
 import signal
 import subprocess
 
@@ -70,6 +72,47 @@ def test_each_key_may_do_what_its_scopes_say(guarded):
     assert refused.json()["code"] == -403 and "scope" in refused.json()["message"]
 
 
+NARROW = """
+pages push:rooms,online k-pages rooms=live://*,17
+scrape metrics k-scrape
+one push:keys k-one-key rate=1
+old push k-old until=2001-01-01
+"""
+
+
+@alone
+def test_narrow_keys_have_rooms_a_rate_and_an_end(launch, file):
+    file.write_text(NARROW)
+    house = launch({"http.keys_file": str(file), "http.api_key": "k-one", "limits.burst": "10s"})
+    assert status(house, "k-pages", ("POST", "/goim/push/room?operation=1000&type=live&room=1")) == 200
+    assert status(house, "k-pages", ("POST", "/1/push/room?rid=17")) == 200
+    assert status(house, "k-pages", ("GET", "/goim/online/room?type=live&rooms=1")) == 200
+    for call in [("POST", "/goim/push/room?operation=1000&type=dm&room=1"), ("POST", "/1/push/room?rid=18"),
+                 ("GET", "/goim/online/room?type=dm&rooms=1")]:
+        assert status(house, "k-pages", call) == 403, call
+    for call, scope in [(("POST", "/goim/push/all?operation=1"), "push:all"), (("POST", "/goim/kick?mids=1"), "kick"),
+                        (("GET", "/metrics"), "metrics"), (("GET", "/goim/upstream"), "upstream"),
+                        (("POST", "/1/server/del?server=x"), "kick or admin")]:
+        refused = caller(house, "k-pages").request(*call, body=b"x" if call[0] == "POST" else None)
+        assert refused.status == 403 and f"lacks the scope {scope};" in refused.json()["message"]
+    assert status(house, "k-scrape", ("GET", "/metrics")) == 200
+    assert status(house, "k-scrape", ("GET", "/goim/online/total")) == 403
+    assert status(house, "k-old", CALLS["push"][0]) == 401
+    statuses = [status(house, "k-one-key", ("POST", "/goim/push/keys?operation=1&keys=k")) for _ in range(40)]
+    assert statuses[:10] == [200] * 10 and 429 in statuses
+    metrics = house.metrics()
+    assert metrics("comet_http_refused_total", reason="room") == 3
+    assert metrics("comet_http_refused_total", reason="expired") == 1
+    assert "k-pages" not in house.log() + metrics.text
+
+
+def test_each_scope_is_in_the_docs():
+    root = pathlib.Path(__file__).parents[2]
+    words = re.findall(r'^scope\(\w+, "(\S+)"\)', (root / "common/http/http_scope.def").read_text(), re.M)
+    page = (root / "docs/http-api.md").read_text()
+    assert len(words) == 11 and [word for word in words if f"`{word}`" not in page] == []
+
+
 @alone
 def test_wrong_and_missing_keys_are_401_counted_and_named(guarded):
     for key in (None, "", "k-sho", "k-shop2", "shop", "K-SHOP"):
@@ -121,7 +164,8 @@ def test_file_open_to_all_is_warned_of(launch, file):
 
 def test_file_that_is_wrong_is_found_at_the_start_and_by_t(tmp_path):
     (tmp_path / "keys").write_text("shop push\n")
-    for name, words in (("keys", "a line is a name, its scopes and its key"), ("nowhere", "cannot be read")):
+    (tmp_path / "rooms").write_text("shop push k\ndesk kick k-2 rooms=live://*\n")
+    for name, words in (("keys", "a line is a name, its scopes and its key"), ("rooms", "line=2"), ("nowhere", "cannot be read")):
         settings = ("-o", "tcp.bind=", "-o", "websocket.bind=", "-o", "http.bind=127.0.0.1:0", "-o",
                     f"http.keys_file={tmp_path / name}")
         for program, code in (("comet",), 1), (("comet", "-t"), 2), (("comet-logic", "-t"), 2):

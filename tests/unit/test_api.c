@@ -23,7 +23,8 @@
 static struct config cfg;
 static struct logic l;
 static struct http_keys *keys;
-static unsigned own_scopes; /* of a key called somebody, where it is not 0 */
+static unsigned own_scopes;   /* of a key called somebody, where it is not 0, */
+static const char *own_rooms; /* and its rooms */
 static struct http_reply reply;
 static char handed[1024]; /* the pushes, a line each */
 static int bus_rc;
@@ -82,6 +83,7 @@ static int set_up(void **state)
 		return -1;
 	use_key("");
 	own_scopes = 0;
+	own_rooms = "";
 	l = (struct logic){.cfg = &cfg, .bus = {.push = on_bus}};
 	if (auth_new(&cfg, &l.auth) < 0 || registry_memory_new(&l.registry) < 0 ||
 	    upstream_memory_new(1 << 20, &l.upstream) < 0)
@@ -122,6 +124,7 @@ static int ask_with(const char *method, const char *target, const char *body, co
 	(void)http_keys_find(keys, api_key, &request.key);
 	if (own_scopes != 0)
 		request.key = (struct http_key){.name = "somebody", .scopes = own_scopes};
+	(void)snprintf(request.key.rooms, sizeof(request.key.rooms), "%s", own_rooms);
 	request.wants_html = as_a_browser;
 	request.bad_params =
 		target[path_bytes] == '?' && http_params_decode(own + path_bytes + 1, &params, &request.n_params) < 0;
@@ -865,32 +868,32 @@ static void each_path_wants_its_scope(void **state)
 		const char *method, *target;
 		unsigned scope;
 	} all[] = {
-		{"POST", "/goim/push/keys?operation=1&keys=k", HTTP_PUSH},
-		{"POST", "/goim/push/mids?operation=1&mids=7", HTTP_PUSH},
-		{"POST", "/goim/push/room?operation=1&type=a&room=b", HTTP_PUSH},
-		{"POST", "/goim/push/all?operation=1", HTTP_PUSH},
+		{"POST", "/goim/push/keys?operation=1&keys=k", HTTP_PUSH_KEYS},
+		{"POST", "/goim/push/mids?operation=1&mids=7", HTTP_PUSH_USERS},
+		{"POST", "/goim/push/room?operation=1&type=a&room=b", HTTP_PUSH_ROOMS},
+		{"POST", "/goim/push/all?operation=1", HTTP_PUSH_ALL},
 		{"POST", "/goim/kick?keys=k", HTTP_KICK},
-		{"GET", "/goim/online/top?type=a&limit=1", HTTP_READ},
-		{"GET", "/goim/online/room?type=a&rooms=b", HTTP_READ},
-		{"GET", "/goim/online/total", HTTP_READ},
-		{"GET", "/goim/nodes/weighted", HTTP_READ},
-		{"GET", "/goim/nodes/instances", HTTP_READ},
-		{"GET", "/goim/upstream", HTTP_READ},
-		{"POST", "/1/push?uid=1", HTTP_PUSH},
-		{"POST", "/1/pushs", HTTP_PUSH},
-		{"POST", "/1/push/room?rid=1", HTTP_PUSH},
-		{"POST", "/1/push/all", HTTP_PUSH},
-		{"GET", "/1/count?type=room", HTTP_READ},
-		{"POST", "/1/server/del?server=1", HTTP_KICK},
-		{"GET", "/metrics", HTTP_READ},
+		{"GET", "/goim/online/top?type=a&limit=1", HTTP_ONLINE},
+		{"GET", "/goim/online/room?type=a&rooms=b", HTTP_ONLINE},
+		{"GET", "/goim/online/total", HTTP_ONLINE},
+		{"GET", "/goim/nodes/weighted", HTTP_ONLINE},
+		{"GET", "/goim/nodes/instances", HTTP_ONLINE},
+		{"GET", "/goim/upstream", HTTP_UPSTREAM},
+		{"POST", "/1/push?uid=1", HTTP_PUSH_USERS},
+		{"POST", "/1/pushs", HTTP_PUSH_USERS},
+		{"POST", "/1/push/room?rid=1", HTTP_PUSH_ROOMS},
+		{"POST", "/1/push/all", HTTP_PUSH_ALL},
+		{"GET", "/1/count?type=room", HTTP_ONLINE},
+		{"POST", "/1/server/del?server=1", HTTP_KICK | HTTP_ADMIN},
+		{"GET", "/console.json", HTTP_ONLINE},
+		{"GET", "/metrics", HTTP_METRICS},
 	};
-	static const unsigned scopes[] = {HTTP_PUSH, HTTP_KICK, HTTP_READ};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		for (size_t k = 0; k < 3; k++) {
-			own_scopes = scopes[k];
-			if (scopes[k] == all[i].scope) {
+		for (unsigned scope = 1; (scope & HTTP_ALL) != 0; scope <<= 1) {
+			own_scopes = scope;
+			if ((scope & all[i].scope) != 0) {
 				assert_int_equal(ask_with(all[i].method, all[i].target, "x", "k"), 200);
 				continue;
 			}
@@ -903,6 +906,31 @@ static void each_path_wants_its_scope(void **state)
 	own_scopes = HTTP_KICK;
 	assert_int_equal(ask_with("GET", "/nothing", "", "k"), 404);
 	assert_int_equal(ask_with("GET", "/healthz", "", "k"), 200);
+}
+
+static void a_key_with_rooms_sees_and_reaches_no_others(void **state)
+{
+	(void)state;
+	tell_rooms();
+	own_scopes = HTTP_PUSH_ROOMS | HTTP_ONLINE;
+	own_rooms = "live://1,17";
+	assert_int_equal(ask_with("POST", "/goim/push/room?operation=1&type=live&room=1", "x", "k"), 200);
+	assert_int_equal(ask_with("POST", "/1/push/room?rid=17", "x", "k"), 200);
+	assert_string_equal(heard(), "* room live://1 op=1 x\n* room 17 op=5 x\n");
+	(void)ask_with("POST", "/goim/push/room?operation=1&type=live&room=2", "x", "k");
+	is_error(403, -403);
+	(void)ask_with("POST", "/1/push/room?rid=1", "x", "k");
+	is_error(403, -403);
+	(void)ask_with("GET", "/goim/online/room?type=live&rooms=1&rooms=2", "", "k");
+	is_error(403, -403);
+	assert_string_equal(heard(), "");
+	assert_int_equal(ask_with("GET", "/goim/online/room?type=live&rooms=1", "", "k"), 200);
+	(void)ask_with("GET", "/goim/online/top?type=live&limit=9", "", "k");
+	assert_string_equal(body_of_reply(),
+			    "{\"code\":0,\"message\":\"\",\"data\":[{\"room_id\":\"1\",\"count\":7}]}");
+	(void)ask_with("GET", "/console.json", "", "k");
+	assert_non_null(strstr(body_of_reply(), "\"live://1\""));
+	assert_null(strstr(body_of_reply(), "\"live://2\""));
 }
 
 /* ---- faults below ---- */
@@ -1080,6 +1108,7 @@ int main(void)
 		CASE(wrong_methods_are_405_and_told_the_right_one),
 		CASE(without_the_key_only_probes_and_the_front_page_are_answered),
 		CASE(each_path_wants_its_scope),
+		CASE(a_key_with_rooms_sees_and_reaches_no_others),
 		CASE(a_registry_that_is_away_is_said),
 		CASE(without_memory_a_fault_is_said),
 #undef CASE

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -136,7 +137,64 @@ static void a_key_without_the_scope_is_403(void **state)
 	assert_true(http_guard_may(&request, HTTP_PUSH, &reply));
 	assert_true(http_guard_may(&request, HTTP_PUSH | HTTP_READ, &reply));
 	assert_false(http_guard_may(&request, HTTP_KICK, &reply));
-	assert_refused(403, "scopes");
+	assert_refused(403, "lacks the scope kick;");
+	assert_false(http_guard_may(&request, HTTP_ONLINE | HTTP_ADMIN, &reply));
+	assert_refused(403, "lacks the scope online or admin;");
+	assert_null(strstr(reply.body, "shop"));
+}
+
+static void a_key_with_rooms_is_for_no_others(void **state)
+{
+	(void)state;
+	start("the one key", &TWO);
+	request.key = (struct http_key){.name = "shop", .scopes = HTTP_PUSH_ROOMS, .rooms = "live://*, dm://1"};
+	assert_true(http_guard_may_room(&request, "live://1", &reply));
+	assert_true(http_guard_may_room(&request, "dm://1", &reply));
+	assert_false(http_guard_may_room(&request, "dm://2", &reply));
+	assert_refused(403, "not for this room");
+}
+
+static void a_key_that_is_over_is_401(void **state)
+{
+	char path[] = "/tmp/test-http-guard-XXXXXX";
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(dprintf(fd, "old push k-old until=2001-09-09T01:46:40Z\n"), 42);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(http_keys_new("", path, &keys), 0);
+	assert_int_equal(http_guard_init(&guard, keys, &TWO, PROBES), 0);
+	seam_clock_set(CLOCK_SEC, INT64_C(999999999999));
+	assert_true(may("k-old", HTTP_PUSH));
+	seam_clock_set(CLOCK_SEC, INT64_C(1000000000000));
+	assert_false(may("k-old", HTTP_PUSH));
+	assert_refused(401, "over");
+	assert_int_equal(request.key.scopes, 0);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void a_rate_of_the_keys_own_counts_instead(void **state)
+{
+	(void)state;
+	start(NULL, &TWO);
+	request.key = (struct http_key){.name = "shop", .scopes = HTTP_PUSH, .rate = 5};
+	for (int i = 0; i < 5; i++)
+		assert_true(http_guard_pass_rate(&guard, &request, &reply));
+	assert_false(http_guard_pass_rate(&guard, &request, &reply));
+	assert_refused(429, "rate= of this API key");
+}
+
+static void a_rate_of_the_keys_own_counts_without_another(void **state)
+{
+	static const struct rate none = {.burst_ns = CLOCK_SEC};
+
+	(void)state;
+	start(NULL, &none);
+	request.key = (struct http_key){.name = "shop", .scopes = HTTP_PUSH, .rate = 1};
+	assert_true(http_guard_pass_rate(&guard, &request, &reply));
+	assert_false(http_guard_pass_rate(&guard, &request, &reply));
+	assert_refused(429, "rate= of this API key");
 }
 
 static void more_than_the_rate_is_429_until_the_time_that_it_says(void **state)
@@ -196,6 +254,10 @@ int main(void)
 		CASE(a_page_that_has_the_key_may),
 		CASE(who_shows_no_key_or_a_wrong_one_is_401),
 		CASE(a_key_without_the_scope_is_403),
+		CASE(a_key_with_rooms_is_for_no_others),
+		CASE(a_key_that_is_over_is_401),
+		CASE(a_rate_of_the_keys_own_counts_instead),
+		CASE(a_rate_of_the_keys_own_counts_without_another),
 		CASE(more_than_the_rate_is_429_until_the_time_that_it_says),
 		CASE(each_key_each_address_and_no_probe_is_bounded),
 		CASE(a_body_too_long_is_413),
