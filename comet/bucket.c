@@ -21,16 +21,13 @@ void bucket_fini(struct bucket *b)
 	lock_fini(&b->lock);
 }
 
-/* Out of the room that c is in. Returns the map's reference to the room if that is now empty and gone from the map: the
+/* Out of the room that m is in. Returns the map's reference to the room if that is now empty and gone from the map: the
  * caller drops it without the lock. */
-static struct room *leave_locked(struct bucket *b, struct connection *c) NEEDS(b->lock)
+static struct room *leave_locked(struct bucket *b, struct membership *m) NEEDS(b->lock)
 {
-	struct room *r = c->room;
+	struct room *r = atomic_load(&m->room);
 
-	if (r == NULL)
-		return NULL;
-	c->room = NULL;
-	if (!room_leave(r, c))
+	if (r == NULL || !room_leave(r, m))
 		return NULL;
 	(void)strmap_del(&b->rooms, r->tally->id);
 	return r;
@@ -50,8 +47,8 @@ static int find_room_locked(struct bucket *b, const char *room_id, struct room *
 	return rc;
 }
 
-/* Into the room; *gone gets the room left behind if it is now empty. On -ENOMEM c stays where it was. */
-static int change_room_locked(struct bucket *b, struct connection *c, const char *room_id, struct room **gone)
+/* Into the room; *gone gets the room left behind if it is now empty. On -ENOMEM m stays where it was. */
+static int change_room_locked(struct bucket *b, struct membership *m, const char *room_id, struct room **gone)
 	NEEDS(b->lock)
 {
 	struct room *to = NULL;
@@ -60,12 +57,11 @@ static int change_room_locked(struct bucket *b, struct connection *c, const char
 	*gone = NULL;
 	if (room_id != NULL && room_id[0] != '\0' && (rc = find_room_locked(b, room_id, &to)) < 0)
 		return rc;
-	if (to != NULL && to == c->room)
+	if (to != NULL && to == atomic_load(&m->room))
 		return 0;
-	*gone = leave_locked(b, c);
+	*gone = leave_locked(b, m);
 	if (to != NULL)
-		room_join(to, c);
-	c->room = to;
+		room_join(to, m);
 	return 0;
 }
 
@@ -89,10 +85,10 @@ int bucket_put(struct bucket *b, struct connection *c, const char *room_id, stru
 		rc = -EEXIST;
 		goto drop;
 	}
-	if ((rc = change_room_locked(b, c, room_id, &gone)) < 0)
+	if ((rc = change_room_locked(b, &c->place, room_id, &gone)) < 0)
 		goto drop;
 	if ((rc = strmap_put(&b->connections, c->seat.key, c, NULL)) < 0) {
-		gone = leave_locked(b, c);
+		gone = leave_locked(b, &c->place);
 		goto drop;
 	}
 	if (there != NULL)
@@ -105,29 +101,33 @@ drop:
 
 bool bucket_del(struct bucket *b, struct connection *c)
 {
-	struct room *gone;
 	bool same;
 
+	for (struct membership *m = &c->place; m != NULL; m = m->other)
+		bucket_leave(b, m);
 	lock_take(&b->lock);
-	gone = leave_locked(b, c);
 	same = strmap_get(&b->connections, c->seat.key) == c;
 	if (same)
 		(void)strmap_del(&b->connections, c->seat.key);
 	lock_drop(&b->lock);
-	drop_room(gone);
 	return same;
 }
 
-int bucket_change_room(struct bucket *b, struct connection *c, const char *room_id)
+int bucket_change_room(struct bucket *b, struct membership *m, const char *room_id)
 {
 	struct room *gone;
 	int rc;
 
 	lock_take(&b->lock);
-	rc = change_room_locked(b, c, room_id, &gone);
+	rc = change_room_locked(b, m, room_id, &gone);
 	lock_drop(&b->lock);
 	drop_room(gone);
 	return rc;
+}
+
+void bucket_leave(struct bucket *b, struct membership *m)
+{
+	(void)bucket_change_room(b, m, NULL);
 }
 
 struct connection *bucket_get(struct bucket *b, const char *key)

@@ -33,11 +33,14 @@ void bucket_fini(struct bucket *b);
  * Takes b->lock and the room's. */
 int bucket_put(struct bucket *b, struct connection *c, const char *room_id, struct connection **replaced)
 	WITHOUT(b->lock);
-/* Take c out of its room, and out of the map if it is still the one there. False: it was not. */
+/* Take c out of its rooms, and out of the map if it is still the one there. False: it was not. */
 bool bucket_del(struct bucket *b, struct connection *c) WITHOUT(b->lock);
 
-/* Move c to another room (NULL or "": to none). 0, or -ENOMEM: it stayed where it was. Only c's reader calls it. */
-int bucket_change_room(struct bucket *b, struct connection *c, const char *room_id) WITHOUT(b->lock);
+/* Move one membership to another room (NULL or "": to none), in the bucket of its connection. 0, or -ENOMEM: it stayed where it
+ * was. Only the connection's reader calls it. */
+int bucket_change_room(struct bucket *b, struct membership *m, const char *room_id) WITHOUT(b->lock);
+/* To none. */
+void bucket_leave(struct bucket *b, struct membership *m) WITHOUT(b->lock);
 
 /* A reference to the connection with this key, or NULL. */
 struct connection *bucket_get(struct bucket *b, const char *key) WITHOUT(b->lock);

@@ -196,29 +196,48 @@ bool channel_join(struct channel *ch)
 
 /* ---- any thread ---- */
 
-static int enqueue_locked(struct channel *ch, struct message *msg, bool filter) NEEDS(ch->lock)
+/* What decides whether a push is for the connection: its operations, or its place in a room. */
+struct gate {
+	bool filter;
+	const struct membership *member; /* NULL: the push is to no room */
+	const struct room *room;
+};
+
+static bool is_open_locked(const struct channel *ch, const struct gate *gate, const struct message *msg) NEEDS(ch->lock)
 {
-	if (ch->closed)
-		return -EPIPE;
-	if (filter && !accepts_has(&ch->accepts, msg->op))
-		return -ENOMSG;
-	return queue_put(&ch->queue, msg);
+	if (gate->member != NULL)
+		return membership_passes(gate->member, gate->room, 0);
+	return !gate->filter || accepts_has(&ch->accepts, msg->op);
 }
 
-int channel_push(struct channel *ch, struct message *msg, bool filter)
+static int push_through(struct channel *ch, struct message *msg, const struct gate *gate) WITHOUT(ch->lock)
 {
 	bool wake = false, taken = false;
 	uint32_t depth;
-	int rc;
+	int rc = 0;
 
 	lock_take(&ch->lock);
-	if ((rc = enqueue_locked(ch, msg, filter)) == 0)
+	if (ch->closed)
+		rc = -EPIPE;
+	else if (!is_open_locked(ch, gate, msg))
+		rc = -ENOMSG;
+	if (rc == 0 && (rc = queue_put(&ch->queue, msg)) == 0)
 		wake = rouse_locked(ch, &taken);
 	depth = ch->queue.count;
 	drop_and(ch, (struct then){.dispatcher = wake});
 	if (rc == 0)
 		count_observe(COUNT_QUEUE_DEPTH, depth);
 	return rc < 0 ? rc : taken;
+}
+
+int channel_push(struct channel *ch, struct message *msg, bool filter)
+{
+	return push_through(ch, msg, &(struct gate){.filter = filter});
+}
+
+int channel_push_to_member(struct channel *ch, struct message *msg, const struct membership *m, const struct room *room)
+{
+	return push_through(ch, msg, &(struct gate){.member = m, .room = room});
 }
 
 void channel_notice(struct channel *ch)
@@ -273,37 +292,6 @@ bool channel_wait_for_space(struct channel *ch, const struct message *msg, int64
 	space = !ch->closed && queue_has_space(&ch->queue, msg);
 	lock_drop(&ch->lock);
 	return space;
-}
-
-int channel_watch(struct channel *ch, const int32_t *ops, size_t n, size_t max)
-{
-	int rc;
-
-	lock_take(&ch->lock);
-	rc = accepts_add(&ch->accepts, ops, n, max);
-	lock_drop(&ch->lock);
-	return rc;
-}
-
-void channel_unwatch(struct channel *ch, const int32_t *ops, size_t n)
-{
-	lock_take(&ch->lock);
-	accepts_remove(&ch->accepts, ops, n);
-	lock_drop(&ch->lock);
-}
-
-void channel_keep(struct channel *ch, bool (*may)(void *arg, int32_t op), void *arg)
-{
-	lock_take(&ch->lock);
-	accepts_keep(&ch->accepts, may, arg);
-	lock_drop(&ch->lock);
-}
-
-void channel_watch_all(struct channel *ch)
-{
-	lock_take(&ch->lock);
-	ch->accepts.all = true;
-	lock_drop(&ch->lock);
 }
 
 /* ---- the holder of the baton ---- */

@@ -27,6 +27,7 @@
 
 #include "comet/accepts.h"
 #include "comet/beds.h"
+#include "comet/membership.h"
 #include "comet/queue.h"
 #include "comet/ring.h"
 #include "comet/transport/haul.h"
@@ -115,6 +116,10 @@ bool channel_join(struct channel *ch) WITHOUT(ch->lock);
  *   -ENOMEM   the same for want of memory
  *   -EPIPE    the channel is closed */
 int channel_push(struct channel *ch, struct message *msg, bool filter) WITHOUT(ch->lock);
+
+/* The same for a push to a room, listed with the connection's membership in it. -ENOMSG: it has left the room, or has the push. */
+int channel_push_to_member(struct channel *ch, struct message *msg, const struct membership *m, const struct room *room)
+	WITHOUT(ch->lock);
 
 /* After -ENOBUFS: is the peer slow, or only our dispatcher, which has not had its turn yet? Waits for the dispatcher up to
  * deadline_ns, but not for a peer whose socket is full. True: there is space for msg now, push it again. */

@@ -58,6 +58,7 @@ int connection_new(struct transport *t, const struct connection_options *opt, st
 	atomic_init(&c->expires_ns, INT64_MAX);
 	atomic_init(&c->moved_ns, INT64_MAX);
 	atomic_init(&c->wake_ns, INT64_MAX);
+	c->place.connection = c;
 	c->transport = t;
 	*out = c;
 	return 0;
@@ -68,6 +69,16 @@ struct connection *connection_ref(struct connection *c)
 	OBJ_CHECK(c, CONNECTION_MAGIC);
 	atomic_fetch_add_explicit(&c->refs, 1, memory_order_relaxed);
 	return c;
+}
+
+static void free_memberships(struct connection *c)
+{
+	struct membership *m;
+
+	while ((m = c->place.other) != NULL) {
+		c->place.other = m->other;
+		free(m);
+	}
 }
 
 void connection_unref(struct connection **connection)
@@ -85,6 +96,7 @@ void connection_unref(struct connection **connection)
 	seat_fini(&c->seat);
 	free(c->refusal);
 	grants_free(&c->grants);
+	free_memberships(c);
 	free(c);
 }
 

@@ -35,6 +35,7 @@
 
 #include "comet/channel.h"
 #include "comet/close_reason.h"
+#include "comet/membership.h"
 #include "comet/ticket.h"
 #include "comet/timer.h"
 #include "comet/transport/drop_reason.h"
@@ -45,7 +46,6 @@
 
 struct goodbye;
 struct grants;
-struct room;
 struct server;
 struct whitelist;
 
@@ -125,10 +125,8 @@ struct connection {
 	_Atomic int64_t expires_ns;       /* the end, unless a new token comes before; INT64_MAX: never */
 	/* the timer's; filed for the earliest of the four, or for the next ping */
 	struct timer_entry deadline;
-	/* set by the reader under the bucket's lock; read by the reader without */
-	struct room *room;
-	/* under the room's lock */
-	struct connection *room_next, *room_prev;
+	struct membership
+		place; /* in the room of AUTH and op 12; place.other is the first of the rooms that it has joined */
 	/* under the server's roster lock */
 	struct connection *roster_next, *roster_prev;
 };

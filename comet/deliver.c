@@ -43,43 +43,59 @@ static void account(struct server *s, struct connection *c, int rc)
 	}
 }
 
+/* Whom a message is for: a connection, or its membership in a room. */
+struct receiver {
+	struct connection *connection;
+	const struct membership *member; /* NULL: not as the member of a room */
+	const struct room *room;
+	bool filter;
+};
+
+static int push_once(const struct receiver *to, struct message *message)
+{
+	struct channel *ch = &to->connection->channel;
+
+	if (to->member != NULL)
+		return channel_push_to_member(ch, message, to->member, to->room);
+	return channel_push(ch, message, to->filter);
+}
+
 /* *owed: the baton is ours, and a write with it. A full queue tells of a slow peer only if its socket is full, too: so first
  * we write, or let the dispatcher have its turn. */
-static int push_with_patience(struct connection *c, struct message *message, bool filter, bool *owed)
+static int push_with_patience(const struct receiver *to, struct message *message, bool *owed)
 {
-	int rc = channel_push(&c->channel, message, filter);
+	int rc = push_once(to, message);
 
 	if (rc == -ENOBUFS && *owed) {
-		dispatch_now(c);
+		dispatch_now(to->connection);
 		*owed = false;
-		rc = channel_push(&c->channel, message, filter);
+		rc = push_once(to, message);
 	}
-	if (rc == -ENOBUFS && channel_wait_for_space(&c->channel, message, clock_now_ns() + TURN_NS))
-		rc = channel_push(&c->channel, message, filter);
+	if (rc == -ENOBUFS && channel_wait_for_space(&to->connection->channel, message, clock_now_ns() + TURN_NS))
+		rc = push_once(to, message);
 	return rc;
 }
 
 /* All of them into the mailbox, then one write. */
-static void deliver_batch(struct server *s, struct connection *c, struct message *const *messages, unsigned n,
-			  bool filter)
+static void deliver_batch(struct server *s, const struct receiver *to, struct message *const *messages, unsigned n)
 {
 	bool owed = false;
 
 	for (unsigned i = 0; i < n; i++) {
-		int rc = push_with_patience(c, messages[i], filter, &owed);
+		int rc = push_with_patience(to, messages[i], &owed);
 
 		if (rc < 0)
-			account(s, c, rc);
+			account(s, to->connection, rc);
 		else
 			owed |= rc == 1;
 	}
 	if (owed)
-		dispatch_now(c);
+		dispatch_now(to->connection);
 }
 
 void deliver(struct server *s, struct connection *c, struct message *message, bool filter)
 {
-	deliver_batch(s, c, &message, 1, filter);
+	deliver_batch(s, &(struct receiver){.connection = c, .filter = filter}, &message, 1);
 }
 
 /* A connection is touched once a push, so on a large room nearly all of it comes from memory: ask for what the next ones
@@ -92,14 +108,31 @@ static void prefetch(const struct connection *c)
 		__builtin_prefetch((const char *)c + line, 1);
 }
 
-void deliver_to_all(struct server *s, struct connections *all, struct message *const *messages, unsigned n, bool filter)
+void deliver_to_all(struct server *s, struct connections *all, struct message *const *messages, unsigned n)
 {
 	for (size_t i = 0; i < all->n; i++) {
 		if (i + AHEAD < all->n)
 			prefetch(all->all[i + AHEAD]);
 		if (i + AHEAD / 2 < all->n)
 			__builtin_prefetch(all->all[i + AHEAD / 2]->transport);
-		deliver_batch(s, all->all[i], messages, n, filter);
+		deliver_batch(s, &(struct receiver){.connection = all->all[i], .filter = true}, messages, n);
 	}
 	connections_drop(all);
+}
+
+void deliver_to_members(struct server *s, struct members *list, struct message *const *messages, unsigned n)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		struct membership *m = list->all[i];
+
+		if (i + 2 * AHEAD < list->n)
+			__builtin_prefetch(list->all[i + 2 * AHEAD]);
+		if (i + AHEAD < list->n)
+			prefetch(list->all[i + AHEAD]->connection);
+		if (i + AHEAD / 2 < list->n)
+			__builtin_prefetch(list->all[i + AHEAD / 2]->connection->transport);
+		deliver_batch(s, &(struct receiver){.connection = m->connection, .member = m, .room = list->room},
+			      messages, n);
+	}
+	members_drop(list);
 }

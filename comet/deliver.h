@@ -6,6 +6,7 @@
 
 #include "comet/connection.h"
 #include "comet/connections.h"
+#include "comet/room.h"
 #include "comet/server.h"
 #include "common/wire/message.h"
 
@@ -14,8 +15,9 @@
  * only if the connection accepts the operation. Any thread. */
 void deliver(struct server *s, struct connection *c, struct message *message, bool filter);
 
-/* n messages to each of the list, in its order, with one write for each connection; drops the list. */
-void deliver_to_all(struct server *s, struct connections *all, struct message *const *messages, unsigned n,
-		    bool filter);
+/* n messages to each of the list, in its order, with one write for each connection; drops the list. To all: to those that accept
+ * the operation. To the members of a room: to those that are in it still. */
+void deliver_to_all(struct server *s, struct connections *all, struct message *const *messages, unsigned n);
+void deliver_to_members(struct server *s, struct members *list, struct message *const *messages, unsigned n);
 
 #endif

@@ -131,6 +131,16 @@ static bool still_accepts(void *arg, int32_t op)
 	return may_accept(a->s, a->c, op);
 }
 
+static void leave_rooms(struct server *s, struct connection *c)
+{
+	for (struct membership *m = &c->place; m != NULL; m = m->other) {
+		const struct room *room = atomic_load(&m->room);
+
+		if (room != NULL && !fence_lets_in(s, c, room->tally->id, FENCE_RENEWED_ROOM))
+			bucket_leave(server_bucket(s, c->seat.key), m);
+	}
+}
+
 int fence_renew(struct server *s, struct connection *c, struct grants *grants)
 {
 	struct asker asker = {s, c};
@@ -138,12 +148,11 @@ int fence_renew(struct server *s, struct connection *c, struct grants *grants)
 
 	grants_free(&c->grants);
 	c->grants = grants;
-	if (c->room != NULL && !fence_lets_in(s, c, c->room->tally->id, FENCE_RENEWED_ROOM))
-		rc = bucket_change_room(server_bucket(s, c->seat.key), c, "");
+	leave_rooms(s, c);
 	if (s->cfg->auth_ops == CONFIG_OPS_OPEN)
 		return rc;
 	/* Those that come first, so that no push of an operation that was granted and still is falls in between. */
-	if (rc == 0 && c->dialect != DIALECT_V2)
+	if (c->dialect != DIALECT_V2)
 		rc = fence_watch_all(s, c);
 	if (c->dialect == DIALECT_V2 || !may_accept_all(s, c))
 		channel_keep(&c->channel, still_accepts, &asker);

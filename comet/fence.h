@@ -13,7 +13,7 @@ enum fence_cause {
 	FENCE_AUTH_OPS,     /* operations to start with: without those */
 	FENCE_ROOM,         /* op 12: in no room from now on */
 	FENCE_OPS,          /* op 14: without those */
-	FENCE_RENEWED_ROOM, /* a new token grants less: taken out of its room */
+	FENCE_RENEWED_ROOM, /* a new token grants less: taken out of that room */
 	FENCE_CAUSES
 };
 
@@ -26,7 +26,7 @@ size_t fence_ops(const struct server *s, const struct connection *c, int32_t *op
  * limits.accepts; -ENOMEM. */
 int fence_watch_all(const struct server *s, struct connection *c);
 
-/* A new token has other grants, which become the connection's: it leaves its room and no longer accepts operations that are not
+/* A new token has other grants, which become the connection's: it leaves rooms and no longer accepts operations that are not
  * granted any more. 0 or -ENOMEM. */
 int fence_renew(struct server *s, struct connection *c, struct grants *grants);
 

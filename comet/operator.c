@@ -18,13 +18,14 @@
 
 int operate_heartbeat(struct connection *c, struct packet *p)
 {
+	const struct room *room = atomic_load(&c->place.room);
 	uint8_t online[4];
 
 	p->op = OP_HEARTBEAT_REPLY;
 	packet_drop_body(p);
 	if (c->dialect != DIALECT_V2)
 		return 0;
-	packet_put_i32(online, c->room != NULL ? tally_online(c->room->tally) : 0);
+	packet_put_i32(online, room != NULL ? tally_online(room->tally) : 0);
 	return packet_set_body(p, online, sizeof(online));
 }
 
@@ -103,7 +104,7 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 		room[0] = '\0';
 		packet_drop_body(p);
 	}
-	if ((rc = bucket_change_room(server_bucket(s, c->seat.key), c, room)) < 0)
+	if ((rc = bucket_change_room(server_bucket(s, c->seat.key), &c->place, room)) < 0)
 		return rc;
 	if (room[0] != '\0')
 		logic_client_join(&s->logic, room);

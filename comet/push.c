@@ -194,14 +194,14 @@ static void do_room(struct pusher *w, const struct batch *batch)
 
 	for (unsigned i = w->index; i < s->n_buckets; i += w->push->n) {
 		struct room *room = bucket_room(&s->buckets[i], batch->jobs[0]->room);
-		struct connections members = {0};
+		struct members members;
 
 		if (room == NULL)
 			continue;
 		if (room_members(room, &members) < 0)
 			say_no_memory(batch->n);
 		room_unref(&room);
-		deliver_to_all(s, &members, batch->messages, batch->n, false);
+		deliver_to_members(s, &members, batch->messages, batch->n);
 	}
 }
 
@@ -214,7 +214,7 @@ static void do_all(struct pusher *w, const struct batch *batch)
 
 		if (bucket_all(&s->buckets[i], &all) < 0)
 			say_no_memory(batch->n);
-		deliver_to_all(s, &all, batch->messages, batch->n, true);
+		deliver_to_all(s, &all, batch->messages, batch->n);
 	}
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "comet/connection.h"
 #include "common/base/counters.h"
 #include "common/base/obj.h"
 
@@ -49,33 +50,35 @@ void room_unref(struct room **room)
 	count_add(COUNT_ROOMS, -1);
 }
 
-void room_join(struct room *r, struct connection *c)
+void room_join(struct room *r, struct membership *m)
 {
 	lock_take(&r->lock);
-	c->room_prev = NULL;
-	c->room_next = r->members;
+	m->prev = NULL;
+	m->next = r->members;
 	if (r->members != NULL)
-		r->members->room_prev = c;
-	r->members = c;
+		r->members->prev = m;
+	r->members = m;
 	r->count++;
 	lock_drop(&r->lock);
+	atomic_store_explicit(&m->room, r, memory_order_release);
 	atomic_fetch_add(&r->tally->here, 1);
 	atomic_fetch_add_explicit(&r->tallies->changes, 1, memory_order_relaxed);
 }
 
-bool room_leave(struct room *r, struct connection *c)
+bool room_leave(struct room *r, struct membership *m)
 {
 	bool empty;
 
+	atomic_store_explicit(&m->room, NULL, memory_order_release);
 	lock_take(&r->lock);
-	if (c->room_prev != NULL)
-		c->room_prev->room_next = c->room_next;
+	if (m->prev != NULL)
+		m->prev->next = m->next;
 	else
-		r->members = c->room_next;
-	if (c->room_next != NULL)
-		c->room_next->room_prev = c->room_prev;
-	c->room_next = NULL;
-	c->room_prev = NULL;
+		r->members = m->next;
+	if (m->next != NULL)
+		m->next->prev = m->prev;
+	m->next = NULL;
+	m->prev = NULL;
 	empty = --r->count == 0;
 	lock_drop(&r->lock);
 	atomic_fetch_sub(&r->tally->here, 1);
@@ -83,14 +86,33 @@ bool room_leave(struct room *r, struct connection *c)
 	return empty;
 }
 
-int room_members(struct room *r, struct connections *out)
+int room_members(struct room *r, struct members *out)
 {
-	int rc;
+	int rc = 0;
 
+	*out = (struct members){0};
 	lock_take(&r->lock);
-	if ((rc = connections_reserve(out, r->count)) == 0)
-		for (struct connection *c = r->members; c != NULL; c = c->room_next)
-			connections_add(out, c);
+	if (r->count > 0 && (out->all = reallocarray(NULL, r->count, sizeof(struct membership *))) == NULL)
+		rc = -ENOMEM;
+	for (struct membership *m = r->members; rc == 0 && m != NULL; m = m->next) {
+		(void)connection_ref(m->connection);
+		out->all[out->n++] = m;
+	}
 	lock_drop(&r->lock);
+	if (rc == 0)
+		out->room = room_ref(r);
 	return rc;
+}
+
+void members_drop(struct members *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		struct connection *c = list->all[i]->connection; /* the membership may go with it */
+
+		connection_unref(&c);
+	}
+	free(list->all);
+	if (list->room != NULL)
+		room_unref(&list->room);
+	*list = (struct members){0};
 }

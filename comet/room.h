@@ -7,8 +7,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 
-#include "comet/connection.h"
-#include "comet/connections.h"
+#include "comet/membership.h"
 #include "comet/tally.h"
 #include "common/base/lock.h"
 
@@ -21,7 +20,7 @@ struct room {
 	struct tally_table *tallies;
 	/* under lock */
 	struct lock lock;
-	struct connection *members;
+	struct membership *members;
 	size_t count;
 };
 
@@ -30,11 +29,20 @@ int room_new(struct tally_table *tallies, const char *id, struct room **out);
 struct room *room_ref(struct room *r);
 void room_unref(struct room **r);
 
-/* Under the bucket's lock; take r->lock. room_leave says whether nobody is left. */
-void room_join(struct room *r, struct connection *c) WITHOUT(r->lock);
-bool room_leave(struct room *r, struct connection *c) WITHOUT(r->lock);
+/* Under the bucket's lock; take r->lock. m is in no room, or in this one. room_leave says whether nobody is left. */
+void room_join(struct room *r, struct membership *m) WITHOUT(r->lock);
+bool room_leave(struct room *r, struct membership *m) WITHOUT(r->lock);
 
-/* References to all members, added to out. 0 or -ENOMEM. Takes r->lock. */
-int room_members(struct room *r, struct connections *out) WITHOUT(r->lock);
+/* The members of a room at one moment, to push to all of them with no lock held. All zero: none. */
+struct members {
+	struct room *room;       /* a reference: no other room has its address meanwhile */
+	struct membership **all; /* each with a reference to its connection */
+	size_t n;
+};
+
+/* All who are in it. 0 or -ENOMEM. Takes r->lock. */
+int room_members(struct room *r, struct members *out) WITHOUT(r->lock);
+/* Drop all references, and free. The list is then empty. Not under a lock. */
+void members_drop(struct members *list);
 
 #endif

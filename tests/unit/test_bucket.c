@@ -190,19 +190,55 @@ static void changing_rooms_leaves_the_old_and_enters_the_new(void **state)
 {
 	(void)state;
 	put_alone(c[0], "a");
-	assert_int_equal(bucket_change_room(&bucket, c[0], "b"), 0);
+	assert_int_equal(bucket_change_room(&bucket, &c[0]->place, "b"), 0);
 	assert_int_equal(members_of("a"), 0);
 	assert_int_equal(members_of("b"), 1);
-	assert_int_equal(bucket_change_room(&bucket, c[0], "b"), 0);
+	assert_int_equal(bucket_change_room(&bucket, &c[0]->place, "b"), 0);
 	assert_int_equal(members_of("b"), 1);
-	assert_int_equal(bucket_change_room(&bucket, c[0], ""), 0);
+	assert_int_equal(bucket_change_room(&bucket, &c[0]->place, ""), 0);
 	assert_int_equal(members_of("b"), 0);
-	assert_null(c[0]->room);
-	assert_int_equal(bucket_change_room(&bucket, c[0], NULL), 0);
-	assert_int_equal(bucket_change_room(&bucket, c[0], "a"), 0);
+	assert_null(c[0]->place.room);
+	assert_int_equal(bucket_change_room(&bucket, &c[0]->place, NULL), 0);
+	assert_int_equal(bucket_change_room(&bucket, &c[0]->place, "a"), 0);
 	assert_int_equal(members_of("a"), 1);
 	(void)bucket_del(&bucket, c[0]);
 	assert_int_equal(bucket.rooms.count, 0);
+}
+
+/* One more membership of a connection, as those of JOIN are. */
+static struct membership *one_more(struct connection *of)
+{
+	struct membership *m = calloc(1, sizeof(*m));
+
+	assert_non_null(m);
+	m->connection = of;
+	m->other = of->place.other;
+	of->place.other = m;
+	return m;
+}
+
+static void a_connection_may_be_in_several_rooms_and_leaves_all_in_the_end(void **state)
+{
+	struct membership *second = one_more(c[0]), *third = one_more(c[0]);
+
+	(void)state;
+	put_alone(c[0], "a");
+	put_alone(c[3], "c");
+	assert_int_equal(bucket_change_room(&bucket, second, "b"), 0);
+	assert_int_equal(bucket_change_room(&bucket, third, "c"), 0);
+	assert_int_equal(members_of("b"), 1);
+	assert_int_equal(members_of("c"), 2);
+	bucket_leave(&bucket, second);
+	bucket_leave(&bucket, second); /* of none: nothing happens */
+	assert_null(second->room);
+	assert_int_equal(members_of("a"), 1);
+	assert_int_equal(members_of("b"), 0);
+	assert_int_equal(bucket_change_room(&bucket, second, "d"), 0);
+	assert_true(bucket_del(&bucket, c[0]));
+	assert_int_equal(members_of("a"), 0);
+	assert_int_equal(members_of("c"), 1);
+	assert_int_equal(members_of("d"), 0);
+	(void)bucket_del(&bucket, c[3]);
 }
 
 /* A push may hold the room that the last one leaves; who joins then is in a room of that name all the same. */
@@ -259,7 +295,7 @@ static void a_put_without_memory_leaves_no_trace(void **state)
 		assert_int_equal(rc, -ENOMEM);
 		assert_null(replaced);
 		assert_null(there("key"));
-		assert_null(c[0]->room);
+		assert_null(c[0]->place.room);
 		assert_int_equal(bucket.rooms.count, 0);
 	}
 	assert_true(after > 5);
@@ -277,7 +313,7 @@ static void a_change_of_room_without_memory_stays_where_it_was(void **state)
 	for (;; after++) {
 		seam_reset();
 		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
-		rc = bucket_change_room(&bucket, c[0], "b");
+		rc = bucket_change_room(&bucket, &c[0]->place, "b");
 		if (seam_failed(SEAM_ALLOC) == 0)
 			break;
 		assert_int_equal(rc, -ENOMEM);
@@ -309,10 +345,11 @@ static void *walk(void *arg)
 
 		if (bucket_put(&bucket, w->c, "a", &replaced) != 0 || replaced != NULL)
 			abort();
-		if (bucket_change_room(&bucket, w->c, "b") != 0 || bucket_change_room(&bucket, w->c, "a") != 0)
+		if (bucket_change_room(&bucket, &w->c->place, "b") != 0 ||
+		    bucket_change_room(&bucket, &w->c->place, "a") != 0)
 			abort();
 		/* In which room it is, is no other's business: it must be found there. */
-		if (strcmp(w->c->room->tally->id, "a") != 0 || tally_online(w->c->room->tally) < 1)
+		if (strcmp(w->c->place.room->tally->id, "a") != 0 || tally_online(w->c->place.room->tally) < 1)
 			abort();
 		if (!bucket_del(&bucket, w->c))
 			abort();
@@ -328,11 +365,13 @@ static void *look_in(void *arg)
 		struct connections list = {0};
 		struct connection *one = bucket_get(&bucket, "key");
 		struct room *r = bucket_room(&bucket, "a");
+		struct members members;
 
 		if (r != NULL) {
-			if (room_members(r, &list) < 0)
+			if (room_members(r, &members) < 0)
 				abort();
 			room_unref(&r);
+			members_drop(&members);
 		}
 		if (bucket_all(&bucket, &list) < 0)
 			abort();
@@ -419,6 +458,7 @@ int main(void)
 		bucket_test(who_was_replaced_deletes_only_itself),
 		bucket_test(a_room_is_there_while_somebody_is_in_it),
 		bucket_test(changing_rooms_leaves_the_old_and_enters_the_new),
+		bucket_test(a_connection_may_be_in_several_rooms_and_leaves_all_in_the_end),
 		bucket_test(a_room_that_a_push_still_holds_refuses_no_newcomer),
 		bucket_test(all_are_listed_with_a_reference_each),
 		bucket_test(a_put_without_memory_leaves_no_trace),

@@ -213,7 +213,7 @@ static void all_of_a_list_get_it_and_the_list_is_dropped(void **state)
 	assert_int_equal(connections_reserve(&all, 2), 0);
 	for (unsigned i = 0; i < 2; i++)
 		connections_add(&all, c[i]);
-	deliver_to_all(&stage.server, &all, &message, 1, true);
+	deliver_to_all(&stage.server, &all, &message, 1);
 	assert_int_equal(all.n, 0);
 	assert_null(all.all);
 	for (unsigned i = 0; i < 2; i++) {
@@ -230,7 +230,7 @@ static void several_messages_for_one_connection_go_out_in_one_write(void **state
 	(void)state;
 	assert_int_equal(connections_reserve(&all, 1), 0);
 	connections_add(&all, c[0]);
-	deliver_to_all(&stage.server, &all, messages, 3, true);
+	deliver_to_all(&stage.server, &all, messages, 3);
 	assert_int_equal(fake_got(&peers[0]), 3);
 	assert_int_equal(peers[0].writes, 1);
 }
@@ -248,9 +248,60 @@ static void a_batch_larger_than_the_queue_is_no_slow_consumer(void **state)
 		messages[i] = message;
 	assert_int_equal(connections_reserve(&all, 1), 0);
 	connections_add(&all, c[0]);
-	deliver_to_all(&stage.server, &all, messages, n, true);
+	deliver_to_all(&stage.server, &all, messages, n);
 	assert_int_equal(fake_got(&peers[0]), n);
 	assert_false(connection_is_closing(c[0]));
+}
+
+/* ---- the members of a room ---- */
+
+static struct room *enter(const char *id)
+{
+	assert_int_equal(bucket_change_room(server_bucket(&stage.server, c[0]->seat.key), &c[0]->place, id), 0);
+	return bucket_room(server_bucket(&stage.server, c[0]->seat.key), id);
+}
+
+static void deliver_to(struct room **room)
+{
+	struct members list;
+
+	assert_int_equal(room_members(*room, &list), 0);
+	room_unref(room);
+	deliver_to_members(&stage.server, &list, &message, 1);
+	assert_null(list.all);
+	assert_int_equal(atomic_load(&c[0]->refs), 1);
+}
+
+static void a_member_gets_what_it_has_not_subscribed_to(void **state)
+{
+	struct room *room = enter("live://1");
+
+	(void)state;
+	c[0]->channel.accepts.all = false;
+	deliver_to(&room);
+	assert_int_equal(fake_got(&peers[0]), 1);
+	assert_int_equal(fake_got(&peers[1]), 0);
+}
+
+/* The list was made before: the connection has gone to another room, or waits for its history. */
+static void who_has_left_the_room_or_is_deaf_gets_nothing_of_an_older_list(void **state)
+{
+	struct room *first = enter("live://1"), *second;
+	int64_t before = counters_read(COUNT_FILTERED);
+	struct members list, deaf;
+
+	(void)state;
+	assert_int_equal(room_members(first, &list), 0);
+	room_unref(&first);
+	second = enter("live://2");
+	deliver_to_members(&stage.server, &list, &message, 1);
+	assert_int_equal(fake_got(&peers[0]), 0);
+	assert_int_equal(room_members(second, &deaf), 0);
+	room_unref(&second);
+	atomic_store(&c[0]->place.after, MEMBERSHIP_DEAF);
+	deliver_to_members(&stage.server, &deaf, &message, 1);
+	assert_int_equal(fake_got(&peers[0]), 0);
+	assert_int_equal(counters_read(COUNT_FILTERED), before + 2);
 }
 
 #define deliver_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -269,6 +320,8 @@ int main(void)
 		deliver_test(a_dispatcher_that_gets_no_turn_for_long_counts_as_a_slow_consumer),
 		deliver_test(all_of_a_list_get_it_and_the_list_is_dropped),
 		deliver_test(several_messages_for_one_connection_go_out_in_one_write),
+		deliver_test(a_member_gets_what_it_has_not_subscribed_to),
+		deliver_test(who_has_left_the_room_or_is_deaf_gets_nothing_of_an_older_list),
 		deliver_test(a_batch_larger_than_the_queue_is_no_slow_consumer),
 	};
 

@@ -104,7 +104,7 @@ static void while_nothing_changes_logic_is_left_alone(void **state)
 	start(1, true);
 	until(renewed() == 1);
 	/* A join is a change. */
-	assert_int_equal(bucket_change_room(server_bucket(&stage.server, "one"), c[1], "live://1"), 0);
+	assert_int_equal(bucket_change_room(server_bucket(&stage.server, "one"), &c[1]->place, "live://1"), 0);
 	until(renewed() == 2);
 	/* So is a connection that is in no room. */
 	enter();
@@ -122,12 +122,12 @@ static void the_counts_of_all_servers_come_back(void **state)
 	(void)state;
 	stage.logic.told_count = 42;
 	start(1, false);
-	until(tally_online(c[0]->room->tally) == 42);
+	until(tally_online(c[0]->place.room->tally) == 42);
 	/* When logic no longer names the room, nobody is elsewhere. */
 	(void)pthread_mutex_lock(&stage.logic.mutex);
 	stage.logic.told_count = 0;
 	(void)pthread_mutex_unlock(&stage.logic.mutex);
-	until(tally_online(c[0]->room->tally) == 1);
+	until(tally_online(c[0]->place.room->tally) == 1);
 }
 
 static void what_logic_did_not_take_is_counted_and_told_again(void **state)

@@ -108,7 +108,7 @@ static void a_heartbeat_tells_how_many_are_in_the_room(void **state)
 	assert_int_equal(p.body_bytes, 4);
 	assert_int_equal(packet_get_i32(p.body), 0);
 	assert_int_equal(act(OP_CHANGE_ROOM, "live://1"), 0);
-	atomic_store(&c->room->tally->elsewhere, 41);
+	atomic_store(&c->place.room->tally->elsewhere, 41);
 	assert_int_equal(operate_heartbeat(c, &p), 0);
 	assert_int_equal(packet_get_i32(p.body), 42);
 }
@@ -139,11 +139,11 @@ static void a_change_of_room_is_echoed(void **state)
 	assert_int_equal(act(OP_CHANGE_ROOM, "live://1"), 0);
 	assert_reply(OP_CHANGE_ROOM_REPLY, "live://1");
 	assert_string_equal(stage.logic.joined_room, "live://1");
-	assert_string_equal(c->room->tally->id, "live://1");
+	assert_string_equal(c->place.room->tally->id, "live://1");
 	assert_int_equal(act(OP_CHANGE_ROOM, ""), 0);
 	assert_reply(OP_CHANGE_ROOM_REPLY, "");
 	assert_int_equal(stage.logic.joined, 1); /* nobody joins no room */
-	assert_null(c->room);
+	assert_null(c->place.room);
 }
 
 static void a_room_that_no_room_may_be_called_is_refused(void **state)
@@ -160,7 +160,7 @@ static void a_room_that_no_room_may_be_called_is_refused(void **state)
 	assert_int_equal(act(OP_CHANGE_ROOM, "live://\xff"), -EBADMSG);
 	/* What is no ASCII is nobody's business, nor are the marks of other systems. */
 	assert_int_equal(act(OP_CHANGE_ROOM, "caf\xc3\xa9 #*{}"), 0);
-	assert_string_equal(c->room->tally->id, "caf\xc3\xa9 #*{}");
+	assert_string_equal(c->place.room->tally->id, "caf\xc3\xa9 #*{}");
 }
 
 static void a_change_of_room_without_memory_fails(void **state)
@@ -176,7 +176,7 @@ static void a_change_of_room_without_memory_fails(void **state)
 		if (seam_failed(SEAM_ALLOC) == 0)
 			break;
 		assert_int_equal(rc, -ENOMEM);
-		assert_int_equal(bucket_change_room(server_bucket(&stage.server, c->seat.key), c, NULL), 0);
+		assert_int_equal(bucket_change_room(server_bucket(&stage.server, c->seat.key), &c->place, NULL), 0);
 	}
 	assert_int_equal(rc, 0);
 	assert_true(after > 4);

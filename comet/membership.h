@@ -1,0 +1,40 @@
+/* membership: one connection in one room. A connection has one in itself, for the room of AUTH and of op 12, and one more for each
+ * room that it has joined. Those stay with it until its end, and serve for its next room once they are free: so who has listed a
+ * membership with a reference to its connection may look at it at any later time. SPDX-License-Identifier: MIT */
+#ifndef COMET_MEMBERSHIP_H
+#define COMET_MEMBERSHIP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct connection;
+struct room;
+
+/* `after` of a membership that gets nothing. */
+#define MEMBERSHIP_DEAF UINT64_MAX
+
+struct membership {
+	/* set once */
+	struct connection *connection;
+	/* set under the bucket's lock by the reader; NULL: it is free */
+	_Atomic(struct room *) room;
+	/* under the room's lock */
+	struct membership *next, *prev;
+	/* reader only: the next one of its connection */
+	struct membership *other;
+	/* the connection gets pushes of the room with a number above this one; set by the reader, read under the channel's lock */
+	_Atomic uint64_t after;
+};
+
+/* Does a push with this number (0: none) to this room reach the connection? Asked under the channel's lock, where the push is queued:
+ * what the reader queues after it has made the membership deaf comes after all of the room that still came. */
+static inline bool membership_passes(const struct membership *m, const struct room *room, uint64_t number)
+{
+	uint64_t after = atomic_load_explicit(&m->after, memory_order_acquire);
+
+	return atomic_load_explicit(&m->room, memory_order_acquire) == room && after != MEMBERSHIP_DEAF &&
+	       (number == 0 || number > after);
+}
+
+#endif
