@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/json.h"
+#include "common/base/log.h"
 #include "common/http/http_guard.h"
 #include "logic/api_body.h"
 #include "logic/api_route.h"
@@ -147,6 +148,21 @@ static void handle_in_body(struct api_call *call, const struct api_route *r)
 	api_body_fini(&body); /* without memory it is 500, as the reply came */
 }
 
+/* A line for a call that changes something; pushes are many. */
+static void audit(const struct api_call *call, const struct api_route *r)
+{
+	const struct http_request *request = call->request;
+	const int wanted = call->logic->cfg->http_audit, status = call->reply->status;
+	const bool is_push = (r->scopes & ~(unsigned)HTTP_PUSH) == 0;
+
+	if (strcmp(r->method, "GET") == 0 || wanted < (is_push ? CONFIG_AUDIT_PUSHES : CONFIG_AUDIT_CHANGES))
+		return;
+	LOG(LOG_INFO, log_str("peer", request->peer),
+	    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what(EVENT_HTTP_CHANGED),
+	    log_str("method", request->method), log_str("path", request->path),
+	    log_i64("targets", (int64_t)call->targets), log_i64("code", status == 200 ? call->code : -status));
+}
+
 /* True: the path belongs to this dialect, and the call is answered. */
 static bool route(struct api_call *call, const struct api_dialect *dialect)
 {
@@ -167,12 +183,14 @@ static bool route(struct api_call *call, const struct api_dialect *dialect)
 	} else {
 		r->handle(call);
 	}
+	if (r != NULL)
+		audit(call, r);
 	return true;
 }
 
 void api_handle(void *logic, const struct http_request *request, struct http_reply *reply)
 {
-	struct api_call call = {.logic = logic, .request = request, .reply = reply};
+	struct api_call call = {.logic = logic, .request = request, .reply = reply, .targets = 1};
 
 	if (http_health_handle(&call.logic->health, request, reply))
 		return;

@@ -110,6 +110,7 @@ void api_push_all(struct api_call *call)
 	struct logic_message message;
 	long long speed = 0;
 
+	call->targets = 0;
 	if (!read_message(call, &message))
 		return;
 	if (!api_v2_is_empty(speed_text) && !api_read_number(speed_text, 0, INT32_MAX, &speed))

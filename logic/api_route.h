@@ -12,6 +12,8 @@ struct api_call {
 	struct logic *logic;
 	const struct http_request *request;
 	struct http_reply *reply;
+	size_t targets; /* for the log: how many keys, users, rooms it names, 0 for everybody, */
+	int code;       /* and what was answered, 0 for success */
 };
 
 struct api_route {

@@ -13,6 +13,7 @@ enum { RET_OK = 1, RET_FAULT = 65535 };
 
 static void reply_ret(struct api_call *call, int ret)
 {
+	call->code = ret == RET_OK ? 0 : ret;
 	api_reply_json(call, 200, json_pack("{s:i}", "ret", ret));
 }
 
@@ -89,6 +90,7 @@ static void pushs(struct api_call *call)
 	int64_t *mids = read_users(json_object_get(body, "u"), &n);
 	int rc = -EINVAL;
 
+	call->targets = n;
 	if (mids != NULL)
 		message.body = json_member_text((const char *)rq->body, rq->body_bytes, "m", &message.body_bytes);
 	if (message.body != NULL)
@@ -119,6 +121,7 @@ static void push_all(struct api_call *call)
 {
 	const struct logic_message message = message_of(call->request);
 
+	call->targets = 0;
 	reply_result(call, logic_push_all(call->logic, &message, 0));
 }
 

@@ -31,6 +31,7 @@ void api_v2_reply_data(struct api_call *call, json_t *data)
 
 void api_v2_reply_bad(struct api_call *call, const char *words)
 {
+	call->code = -400;
 	api_reply_json(call, 400, json_pack("{s:i,s:s}", "code", -400, "message", words));
 }
 
@@ -38,10 +39,12 @@ void api_v2_reply_result(struct api_call *call, int rc)
 {
 	const char *words = rc == -EAGAIN ? "the push queue is full, try again" : err_text(rc);
 
-	if (rc == 0)
+	if (rc == 0) {
 		api_v2_reply_ok(call);
-	else
-		api_reply_json(call, 200, json_pack("{s:i,s:s}", "code", -500, "message", words));
+		return;
+	}
+	call->code = -500;
+	api_reply_json(call, 200, json_pack("{s:i,s:s}", "code", -500, "message", words));
 }
 
 static void wrong_method(struct api_call *call)
@@ -65,6 +68,7 @@ bool api_v2_is_empty(const char *text)
 
 bool api_v2_list_is_good(struct api_call *call, int rc, size_t n, const char *words)
 {
+	call->targets = n;
 	if (rc == -ENOMEM)
 		api_v2_reply_result(call, rc);
 	else if (rc < 0 || n == 0)

@@ -19,12 +19,15 @@ static int read_line(const struct secret *s, const char *file, char text[SECRET_
 {
 	char line[SECRET_BYTES + 2]; /* one byte too many, and the end of the line */
 	size_t bytes;
-	int rc = small_file_read(file, line, sizeof(line), &bytes, NULL);
+	bool is_open;
+	int rc = small_file_read(file, line, sizeof(line), &bytes, &is_open);
 
 	if (rc < 0) {
 		(void)complain(s, file, err_text(rc));
 		return rc;
 	}
+	if (is_open)
+		LOG(LOG_WARN, log_str("setting", s->setting), log_str("file", file), log_what(EVENT_SECRET_OPEN));
 	while (bytes > 0 && (line[bytes - 1] == '\n' || line[bytes - 1] == '\r'))
 		bytes--;
 	if (bytes == 0)

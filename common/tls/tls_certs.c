@@ -13,6 +13,7 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/small_file.h"
 #include "common/config/config.h"
 
 struct cert {
@@ -88,9 +89,13 @@ static int read_chain(const char *file, struct cert *cert)
 static int read_key(const char *file, struct cert *cert)
 {
 	BIO *bio = BIO_new_file(file, "re");
+	FILE *stream;
 
 	if (bio == NULL)
 		return complain(EVENT_PRIVATE_KEY_UNREADABLE, file);
+	if (BIO_get_fp(bio, &stream) == 1 && small_file_is_open(fileno(stream)))
+		LOG(LOG_WARN, log_str("setting", "tls.private_file"), log_str("file", file),
+		    log_what(EVENT_SECRET_OPEN));
 	cert->key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)(uintptr_t) "");
 	(void)BIO_free(bio);
 	if (cert->key == NULL)

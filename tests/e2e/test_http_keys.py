@@ -72,6 +72,38 @@ def test_each_key_may_do_what_its_scopes_say(guarded):
     assert refused.json()["code"] == -403 and "scope" in refused.json()["message"]
 
 
+def audited(house):
+    return re.findall(r"event=http_changed (.*)", house.log())
+
+
+@alone
+def test_calls_that_change_something_have_a_line_with_who_and_how_many(launch, file):
+    house = launch({"http.keys_file": str(file), "http.api_key": "k-one"})
+    assert status(house, "k-desk", ("POST", "/goim/kick?mids=1&mids=2,3")) == 200
+    assert status(house, "k-desk", ("POST", "/goim/kick")) == 400
+    assert status(house, "k-boss", ("POST", "/1/server/del?server=none")) == 200
+    assert status(house, "k-shop", ("POST", "/goim/kick?mids=9")) == 403  # http_call_refused has it
+    for scope in ("push", "read"):
+        for call in CALLS[scope]:
+            assert status(house, "k-boss", call) == 200
+    assert audited(house) == ["method=POST path=/goim/kick targets=3 code=0", "method=POST path=/goim/kick targets=0 code=-400",
+                              "method=POST path=/1/server/del targets=1 code=0"]
+    assert re.findall(r"api_key=(\S+) .*event=http_changed", house.log()) == ["desk", "desk", "boss"]
+
+
+@alone
+def test_pushes_have_a_line_if_that_is_wanted_and_bodies_never(launch, file):
+    house = launch({"http.keys_file": str(file), "http.api_key": "k-one", "http.audit": "pushes"})
+    for path in ("/goim/push/mids?operation=1&mids=1,2", "/goim/push/room?operation=1&type=a&room=secret", "/1/push/all"):
+        assert caller(house, "k-shop").post(path, b"the-body").status == 200
+    assert audited(house) == ["method=POST path=/goim/push/mids targets=2 code=0", "method=POST path=/goim/push/room targets=1 code=0",
+                              "method=POST path=/1/push/all targets=0 code=0"]
+    assert "the-body" not in house.log() and "secret" not in house.log() and "k-shop" not in house.log()
+    silent = launch({"http.keys_file": str(file), "http.api_key": "k-one", "http.audit": "off"})
+    assert status(silent, "k-desk", ("POST", "/goim/kick?mids=1")) == 200
+    assert audited(silent) == []
+
+
 NARROW = """
 pages push:rooms,online k-pages rooms=live://*,17
 scrape metrics k-scrape

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from client import V2, Client, TcpCodec, Way
-from server import BUILD, Comet
+from server import BUILD, Comet, certificate
 from test_auth_webhook import hook  # noqa: F401
 from waiting import TIMEOUT, wait_until
 
@@ -98,6 +98,19 @@ def test_file_that_is_not_there_is_found_by_t_and_at_start(settings, tmp_path):
         tried = subprocess.run([BUILD / "comet", *flags, *more], capture_output=True, text=True, timeout=TIMEOUT)
         assert tried.returncode != 0
         assert "event=secret_unreadable" in tried.stderr and str(tmp_path / "nowhere") in tried.stderr
+
+
+def test_file_that_everybody_can_read_is_warned_of(launch, secret_file):
+    path = secret_file("sesame\n")
+    path.chmod(0o644)
+    cert, key = certificate("open.test")
+    mode = key.stat().st_mode
+    key.chmod(0o644)
+    house = launch({"http.api_key_file": path, "tls.cert_file": cert, "tls.private_file": key}, kind=Comet)
+    key.chmod(mode)
+    assert f"setting=http.api_key_file file={path} a file with a secret is open to every user" in house.log()
+    assert f"setting=tls.private_file file={key} a file with a secret is open" in house.log()
+    assert "secret_open" not in launch({"http.api_key_file": secret_file("sesame\n")}, kind=Comet).log()
 
 
 def test_key_in_a_file_lets_the_api_be_reached_from_elsewhere(secret_file):
