@@ -82,7 +82,11 @@ static void deliver_batch(struct server *s, const struct receiver *to, struct me
 	bool owed = false;
 
 	for (unsigned i = 0; i < n; i++) {
-		int rc = push_with_patience(to, messages[i], &owed);
+		int rc;
+
+		if (messages[i]->notice)
+			continue; /* nobody joined in a way that knows of it */
+		rc = push_with_patience(to, messages[i], &owed);
 
 		if (rc < 0)
 			account(s, to->connection, rc);

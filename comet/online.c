@@ -10,6 +10,9 @@
 #include "common/base/obj.h"
 #include "common/base/worker.h"
 
+/* Numbered streams looked at each time, whether they are over. */
+#define FEEDS_A_ROUND 1000
+
 struct online {
 	unsigned magic;
 #define ONLINE_MAGIC 0x0911e000
@@ -69,9 +72,10 @@ static void keep_telling(void *arg)
 	struct online *o = arg;
 
 	OBJ_CHECK(o, ONLINE_MAGIC);
-	do
+	do {
 		tell(o);
-	while (worker_nap(&o->worker, clock_now_ns() + o->interval_ns));
+		feeds_sweep(&o->server->feeds, FEEDS_A_ROUND);
+	} while (worker_nap(&o->worker, clock_now_ns() + o->interval_ns));
 }
 
 int online_start(struct server *s, int64_t interval_ms, bool only_changes, struct online **out)

@@ -35,6 +35,8 @@ struct job {
 	struct message *message;
 	enum close_reason why; /* WIRE_KICK */
 	char *room;
+	bool is_kept; /* it gets a number, if the room has numbers */
+	bool jumps;   /* the word of a jump: it gets the number that the room's feed jumps to */
 	size_t n_keys;
 	struct job_key *keys;
 };
@@ -125,6 +127,7 @@ static struct job *job_new(const struct server *s, const struct wire_push *push)
 	if (job == NULL)
 		return NULL;
 	job->target = push->target;
+	job->is_kept = push->target == WIRE_ROOM && !push->unkept;
 	if (push->message != NULL) {
 		job->message = message_ref(push->message);
 		job->bytes = push->message->body_bytes;
@@ -321,6 +324,14 @@ static int wait_for_space_locked(struct push *p, int64_t deadline) NEEDS(p->lock
 	return rc;
 }
 
+/* In the history before a thread has it: see feed.h. 0; -ENOMEM; -ENOENT: the feed that is to jump is not here. */
+static int number(struct feeds *feeds, struct job *job)
+{
+	if (job->jumps)
+		return feed_jump(feeds, job->room, &job->message->number) ? 0 : -ENOENT;
+	return job->is_kept ? feed_append(feeds, job->room, job->message) : 0;
+}
+
 static int enqueue(struct push *p, struct job *job)
 {
 	int64_t deadline = clock_now_ns() + ACCEPT_WAIT_NS;
@@ -333,6 +344,8 @@ static int enqueue(struct push *p, struct job *job)
 		rc = wait_for_space_locked(p, deadline);
 	if (p->stop)
 		rc = -EPIPE;
+	if (rc == 0)
+		rc = number(&p->server->feeds, job);
 	for (unsigned i = 0; rc == 0 && i < p->n; i++) {
 		struct pusher *w = &p->pushers[i];
 
@@ -356,6 +369,16 @@ static int refuse(enum refusal why, int rc)
 	return rc;
 }
 
+/* rc of enqueue, as it is told. */
+static int judge(int rc)
+{
+	if (rc == -ENOMEM)
+		return refuse(REFUSED_NO_MEMORY, rc);
+	if (rc == -EPIPE)
+		return refuse(REFUSED_STOPPING, -EAGAIN);
+	return rc < 0 ? refuse(REFUSED_QUEUE_FULL, -EAGAIN) : 0;
+}
+
 int push_accept(void *self, const struct wire_push *push)
 {
 	struct push *p = self;
@@ -371,13 +394,29 @@ int push_accept(void *self, const struct wire_push *push)
 		rc = enqueue(p, job);
 	if (rc == 0)
 		count_by(COUNT_PUSHES, push->target);
-	else if (rc == -ENOMEM)
-		return refuse(REFUSED_NO_MEMORY, rc);
-	else if (rc == -EPIPE)
-		return refuse(REFUSED_STOPPING, -EAGAIN);
-	else
-		return refuse(REFUSED_QUEUE_FULL, -EAGAIN);
-	return 0;
+	return judge(rc);
+}
+
+int push_jump(void *self, const char *room, uint64_t *at)
+{
+	struct push *p = self;
+	struct wire_push push = {.target = WIRE_ROOM, .room = room, .unkept = true};
+	struct job *job;
+	int rc;
+
+	OBJ_CHECK(p, PUSH_MAGIC);
+	*at = 0;
+	if ((rc = message_new(0, NULL, 0, &push.message)) < 0)
+		return judge(rc);
+	push.message->notice = true;
+	rc = -ENOMEM;
+	if ((job = job_new(p->server, &push)) != NULL) {
+		job->jumps = true;
+		rc = enqueue(p, job);
+	}
+	*at = rc == 0 ? push.message->number : 0;
+	message_unref(&push.message);
+	return rc == -ENOENT ? 0 : judge(rc);
 }
 
 /* ---- start and stop ---- */

@@ -18,7 +18,12 @@ void push_stop(struct push **p);
  *   0        accepted: each target gets it or a counter says why not
  *   -EAGAIN  no space: nothing was taken; counted
  *   -ENOMEM  nothing was taken
- * A push to all with a speed is paced on a thread of its own, beside the order of the others. */
+ * A push to all with a speed is paced on a thread of its own, beside the order of the others. A push to a room of a kept type has
+ * its number in push->message from then on, which must be this push's alone. */
 int push_accept(void *self, const struct wire_push *push);
+
+/* Empty the history of the room's feed, and have it jump; its members are told in the order of its pushes. *at: the new number, or 0
+ * where the room has no feed here. 0, -EAGAIN or -ENOMEM as push_accept: then nothing has happened. */
+int push_jump(void *self, const char *room, uint64_t *at);
 
 #endif

@@ -76,6 +76,7 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers)
 	lock_init(&s->lock, LOCK_SERVICE);
 	lock_cond_init(&s->changed);
 	tally_table_init(&s->tallies);
+	feeds_init(&s->feeds, cfg);
 	if ((rc = admission_init(&s->admission, &admission)) < 0)
 		goto fini_tallies;
 	if ((rc = whitelist_init(&s->whitelist, cfg->whitelist_list, cfg->whitelist_log)) < 0)
@@ -94,6 +95,7 @@ fini_whitelist:
 fini_admission:
 	admission_fini(&s->admission);
 fini_tallies:
+	feeds_fini(&s->feeds);
 	tally_table_fini(&s->tallies);
 	(void)pthread_cond_destroy(&s->changed);
 	lock_fini(&s->lock);
@@ -109,6 +111,7 @@ void server_fini(struct server *s)
 	buckets_free(s);
 	whitelist_fini(&s->whitelist);
 	admission_fini(&s->admission);
+	feeds_fini(&s->feeds);
 	tally_table_fini(&s->tallies);
 	(void)pthread_cond_destroy(&s->changed);
 	lock_fini(&s->lock);

@@ -10,6 +10,7 @@
 #include "comet/admission.h"
 #include "comet/bucket.h"
 #include "comet/connection.h"
+#include "comet/feed.h"
 #include "comet/goodbye.h"
 #include "comet/round.h"
 #include "comet/tally.h"
@@ -34,6 +35,7 @@ struct server {
 	struct admission admission;
 	struct goodbye goodbye;
 	struct tally_table tallies;
+	struct feeds feeds;
 	/* under lock */
 	struct lock lock; /* the roster: every connection from accept to its end */
 	pthread_cond_t changed;

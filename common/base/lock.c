@@ -17,9 +17,9 @@ static __thread struct lock *held[HELD_MAX];
 static __thread unsigned n_held;
 
 static const char *const rank_names[] = {
-	[LOCK_SERVICE] = "SERVICE", [LOCK_REGISTRY] = "REGISTRY", [LOCK_BUS] = "BUS",
-	[LOCK_BUCKET] = "BUCKET",   [LOCK_ROOM] = "ROOM",         [LOCK_CHANNEL] = "CHANNEL",
-	[LOCK_TIMER] = "TIMER",     [LOCK_POOL] = "POOL",         [LOCK_LOG] = "LOG",
+	[LOCK_SERVICE] = "SERVICE", [LOCK_REGISTRY] = "REGISTRY", [LOCK_BUS] = "BUS",         [LOCK_BUCKET] = "BUCKET",
+	[LOCK_ROOM] = "ROOM",       [LOCK_FEED] = "FEED",         [LOCK_CHANNEL] = "CHANNEL", [LOCK_TIMER] = "TIMER",
+	[LOCK_POOL] = "POOL",       [LOCK_LOG] = "LOG",
 };
 
 static void check_order(struct lock *l)

@@ -29,6 +29,7 @@ enum lock_rank {
 	LOCK_BUS,
 	LOCK_BUCKET,
 	LOCK_ROOM,
+	LOCK_FEED,
 	LOCK_CHANNEL,
 	LOCK_TIMER,
 	LOCK_POOL, /* buffers, stacks, tallies: taken last, and most are held for a few instructions. For longer: a certificate and

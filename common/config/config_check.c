@@ -8,6 +8,7 @@
 
 #include "common/base/address.h"
 #include "common/base/err.h"
+#include "common/base/kept.h"
 #include "common/base/ranges.h"
 #include "common/config/config_redis.h"
 #include "common/config/networks.h"
@@ -315,6 +316,21 @@ static int check_upstream(const struct config *cfg, FILE *errors)
 	return 0;
 }
 
+static int check_streams(const struct config *cfg, FILE *errors)
+{
+	struct kept kept;
+
+	if (kept_parse(cfg->stream_rooms, &kept) < 0)
+		return complain(errors, "stream.rooms must be room types with what they keep, each once, such as "
+					"chat:200/10m, live:20/30s: at most 64 types, 10000 messages and 168h");
+	for (size_t i = 0; i < kept.n; i++)
+		if (kept.types[i].ttl_ms > cfg->stream_position_ttl)
+			return complain(errors, "stream.position_ttl must not be shorter than a time in stream.rooms");
+	if (cfg->stream_memory < cfg->stream_bytes)
+		return complain(errors, "stream.memory must not be less than stream.bytes");
+	return 0;
+}
+
 int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 {
 	bool good = check_binds(cfg, errors) == 0;
@@ -328,5 +344,6 @@ int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 	good &= check_names(cfg, errors) == 0;
 	good &= config_redis_check(cfg, errors) == 0;
 	good &= check_upstream(cfg, errors) == 0;
+	good &= check_streams(cfg, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }

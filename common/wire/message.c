@@ -23,6 +23,8 @@ int message_new(int32_t op, const void *body, uint32_t body_bytes, struct messag
 	m->op = op;
 	m->body_bytes = body_bytes;
 	m->born_ns = clock_now_ns();
+	m->number = 0;
+	m->notice = false;
 	atomic_init(&m->v1_json, NULL);
 	for (unsigned i = 0; i < DIALECTS; i++) {
 		atomic_init(&m->deflated[i], NULL);

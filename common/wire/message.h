@@ -4,6 +4,7 @@
 #define COMMON_WIRE_MESSAGE_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,7 +24,9 @@ struct message {
 	/* set once, read by all */
 	int32_t op;
 	uint32_t body_bytes;
-	int64_t born_ns;                    /* when it was accepted, clock_now_ns() */
+	int64_t born_ns; /* when it was accepted, clock_now_ns() */
+	uint64_t number; /* in its room's stream, 0: not numbered; set before others know the message */
+	bool notice;     /* no push, but the word that the stream goes on after `number`, with a gap before */
 	uint8_t v1_head[PACKET_HEAD_BYTES]; /* op 5, ver 0: goes before body for a v1 client */
 	/* set once by the first thread that needs it, with an atomic exchange: a malloc'ed form that the message then owns; NULL as
 	 * long as nobody has asked (comet/transport/v1_json.c) */

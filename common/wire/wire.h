@@ -90,6 +90,7 @@ struct wire_push {
 	                                    NULL = all 0 */
 	size_t n_keys;
 	const char *room;        /* WIRE_ROOM: "type://id" */
+	bool unkept;             /* WIRE_ROOM: it gets no number, and nobody who comes later gets it */
 	uint32_t speed;          /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
 	enum wire_reason reason; /* WIRE_KICK */
 };

@@ -1,0 +1,142 @@
+/* feed: a numbered stream, as settings and documents call it; here a `stream` is a socket's bytes. The pushes to a room of a kept
+ * type (stream.rooms) have consecutive numbers, and the last of them are held here: so whoever was away gets what is missing, or
+ * learns that something is.
+ *
+ * A feed is here while it is held by a joined connection, and in a comet alone also while it is kept: its history for the type's
+ * time, its number for stream.position_ttl after its last push or join. In a cluster the history is Redis's, and here is a copy.
+ *
+ * The join gate, on the reader's thread:
+ *   1. into the room, deaf: the membership's `after` is UINT64_MAX
+ *   2. feed_hold, then feed_decide; the answer is queued, with what that said
+ *   3. feed_take what is above `sent` (at first the answer's `at`), queue it, again, until there is nothing
+ *   4. feed_finish: true, the membership hears; false, there is more: 3
+ *      Where a take says -ESTALE, or the room is faster than the client: feed_skip
+ * A push is in the history before the push threads have it, and they pass it on to a member only if message.number > after (with
+ * number 0: if after is not UINT64_MAX). So none is missed, none comes twice, and nobody waits for anybody.
+ *
+ * One lock for all of them, LOCK_FEED: below bucket and room, above channel; each call takes it for a moment, and none but
+ * feed_hold and feed_decide waits for anything else. SPDX-License-Identifier: MIT */
+#ifndef COMET_FEED_H
+#define COMET_FEED_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/kept.h"
+#include "common/base/lock.h"
+#include "common/base/rate.h"
+#include "common/base/strmap.h"
+#include "common/config/config.h"
+#include "common/wire/message.h"
+
+/* Numbers are below it: doubles hold them, which JavaScript and Lua have. */
+#define FEED_NUMBERS_END (INT64_C(1) << 53)
+
+struct feed;
+
+struct feeds {
+	unsigned magic;
+#define FEEDS_MAGIC 0x57e4a350
+	/* set once */
+	struct kept kept;
+	size_t history_bytes, memory_bytes;
+	int64_t position_ttl_ns, idle_ttl_ns, spread_ms;
+	struct rate new_rate;
+	/* under lock */
+	struct lock lock;
+	struct strmap all;
+	struct feed *newest, *oldest; /* by their last use */
+	struct feed *sweep;           /* feeds_sweep goes on there */
+	size_t bytes;                 /* of all, of which at most memory_bytes */
+	int64_t new_full_ns;          /* the bucket of new_rate */
+	uint64_t gone_at; /* the highest number of a stream that is not here any more: new ones begin above */
+};
+
+/* cfg's stream.rooms has been checked. Never fails. */
+void feeds_init(struct feeds *s, const struct config *cfg);
+/* Nobody holds a stream any more. */
+void feeds_fini(struct feeds *s);
+
+/* Does this room have numbers? Rooms of other types have none: they are joined with after = 0, `at` 0, and `gap` if the client had a
+ * position. Takes no lock. */
+static inline bool feeds_keep(const struct feeds *s, const char *room)
+{
+	return kept_of(&s->kept, room) != NULL;
+}
+
+/* In how many milliseconds a client that misses something is to ask the back end: random below stream.spread. For every object with
+ * "gap":true, and as retry_ms. */
+int64_t feeds_reload_ms(const struct feeds *s);
+
+/* ---- a joined connection ---- */
+
+/* One of the rooms of a JOIN. */
+struct feed_asked {
+	const char *room;  /* feeds_keep */
+	struct feed *feed; /* 0: the caller's from now on, until feed_release */
+	int rc;            /* 0; -EBUSY: stream.new, too many numbers are made (429, rate); -ENOMEM, and in a cluster
+				* -ERR_NO_LOGIC: it cannot be read now (503). Not 0: counted */
+};
+
+/* Hold the streams of n rooms, each for itself; numbers are made for those without. In a cluster those that are not here are read
+ * from Redis in one go, and it waits for that up to deadline_ns: the caller's connection is excused and its thread may block. */
+void feed_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t deadline_ns);
+/* With the membership, or after it. *st becomes NULL. */
+void feed_release(struct feeds *s, struct feed **st);
+
+/* What a client said of a room in JOIN. */
+struct feed_wish {
+	uint64_t since; /* the position that it has; 0: none */
+	uint64_t last;  /* so many of the newest; 0: none. With since: if that is a gap */
+};
+
+/* comet_stream_gaps_total */
+enum feed_gap { GAP_OLD, GAP_AHEAD, GAP_JUMP, GAP_MEMORY, GAP_OVERRUN, FEED_GAPS };
+/* comet_joins_total. JOIN_REFUSED is also the caller's to count, for 403 and the like. */
+enum join_result { JOIN_LIVE, JOIN_REPLAYED, JOIN_GAP, JOIN_REFUSED, JOIN_UNAVAILABLE, JOIN_RESULTS };
+
+struct feed_place {
+	uint64_t at;     /* the client goes on after it: `sent` of the join gate begins here */
+	uint64_t newest; /* the number of the newest push */
+	bool gap;        /* something is missing before */
+	enum feed_gap cause;
+	unsigned replay; /* pushes above `at` now: for the answer's "replay" */
+};
+
+/* Where a client goes on, and whether that is proved; counted. A position above the newest number is asked of Redis in a cluster (the
+ * comet may be a moment behind), up to deadline_ns. 0; -ERR_NO_LOGIC: it cannot be asked (503, and never a gap). */
+int feed_decide(struct feeds *s, struct feed *st, const struct feed_wish *wish, int64_t deadline_ns,
+		struct feed_place *out);
+
+/* References to the messages above `above`, the oldest first: at most n_max, and no more once they have bytes_max of body, but
+ * always one if there is one. How many; 0: that was all. -ESTALE: the first of them is not held any more, or the stream jumped:
+ * feed_skip. */
+int feed_take(struct feeds *s, struct feed *st, uint64_t above, struct message **out, unsigned n_max, size_t bytes_max);
+
+/* If `sent` is the newest number: store it into *after, and true. From then on the push threads bring what comes. */
+bool feed_finish(struct feeds *s, struct feed *st, uint64_t sent, _Atomic uint64_t *after);
+
+/* End the join with a gap: say(arg, at) under the lock, which queues NOTICE gap with this number in the channel (its lock comes
+ * after ours) and never waits; then *after = at. So nothing newer comes before the NOTICE. Counted. */
+void feed_skip(struct feeds *s, struct feed *st, void (*say)(void *arg, uint64_t at), void *arg,
+	       _Atomic uint64_t *after);
+
+/* ---- the way down: push.c, under its lock, so that the order of numbers is that of its queues ---- */
+
+/* Number the push and put it into the room's history, in a comet alone. message->number is set; nobody else knows the message yet.
+ * A room that is not kept: 0, and nothing happens. 0; -ENOMEM: it has no number, and is not to be delivered. */
+int feed_append(struct feeds *s, const char *room, struct message *message);
+
+/* Empty the history, and jump: what came before and what comes cannot be told to follow each other. *at is the new number. The
+ * caller sends the members a message with `notice`, this number, to the room: deliver makes NOTICE gap of it for each connection that
+ * joined the room and whose `after` is below the number. False: the room is not kept, or has no stream here. */
+bool feed_jump(struct feeds *s, const char *room, uint64_t *at);
+
+/* ---- now and then, one thread ---- */
+
+/* Forget what is over: at most so many streams are looked at. */
+void feeds_sweep(struct feeds *s, unsigned n);
+
+#endif
