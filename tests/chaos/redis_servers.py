@@ -23,15 +23,18 @@ class Server:
     def __init__(self, directory, *arguments, config=None):
         self.port = free_port()
         directory.mkdir()
-        command = ["redis-server"]
+        self._command = ["redis-server"]
         if config is not None:
             path = directory / "sentinel.conf"
             path.write_text(config)
-            command += [str(path), "--sentinel"]
-        command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory), *arguments]
+            self._command += [str(path), "--sentinel"]
+        self._command += ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(directory)]
         self._log = open(directory / "log", "wb")
-        self.process = subprocess.Popen(command, stdout=self._log, stderr=self._log)
         self.client = redis.Redis("127.0.0.1", self.port, socket_timeout=TIMEOUT)
+        self.start(*arguments)
+
+    def start(self, *arguments):
+        self.process = subprocess.Popen([*self._command, *arguments], stdout=self._log, stderr=self._log)
         wait_until(self._answers, "Redis answers")
 
     def _answers(self):
@@ -47,10 +50,20 @@ class Server:
         except redis.RedisError:
             return False
 
-    def stop(self, how=signal.SIGTERM):
-        self.client.close()
+    def follows(self):
+        """Is it a replica that has its master's data?"""
+        try:
+            return self.client.info("replication").get("master_link_status") == "up"
+        except redis.RedisError:
+            return False
+
+    def end(self, how):
         self.process.send_signal(how)
         self.process.wait()
+
+    def stop(self, how=signal.SIGTERM):
+        self.client.close()
+        self.end(how)
         self._log.close()
 
 
@@ -60,13 +73,17 @@ sentinel failover-timeout house 5000
 """
 
 
+# Debian's default, and Redis's own: no log, and a snapshot after so many seconds and changes.
+SNAPSHOTS = ("--appendonly", "no", "--save", "3600 1 300 100 60 10000")
+
+
 @contextlib.contextmanager
-def replicated(directory, config, sentinels):
+def replicated(directory, config, sentinels, save=("--save", "")):
     """A master, its replica, and so many Sentinels that know each other, all running until the end."""
-    running = [Server(directory / "master", "--save", "")]
+    running = [Server(directory / "master", *save)]
     try:
-        running.append(Server(directory / "replica", "--save", "", "--replicaof", "127.0.0.1", str(running[0].port)))
-        wait_until(lambda: running[1].client.info("replication")["master_link_status"] == "up", "the replica follows")
+        running.append(Server(directory / "replica", *save, "--replicaof", "127.0.0.1", str(running[0].port)))
+        wait_until(running[1].follows, "the replica follows")
         running += [Server(directory / f"sentinel-{i}", config=config.format(port=running[0].port)) for i in range(sentinels)]
         for sentinel in running[2:]:
             wait_until(lambda sentinel=sentinel: [sentinel.client.sentinel_master("house")[what]

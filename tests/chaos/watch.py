@@ -4,7 +4,8 @@ again and again and then forgotten, so that an hour of it needs no more memory t
 A life is one connection of a receiver. What is promised:
 
     within a life     everything accepted that was begun after its registration stood, up to the last one received; while its
-                      comet lives, up to now. No gap, nothing twice, in the order of its stream
+                      comet lives, up to now. Nothing twice, in the order of its stream, and no gap but of what Redis lost with
+                      its data: no more than their comet has counted (comet_push_gap_total)
     over all lives    to a key or a user: nothing twice, in the order of its stream
     not promised      what a comet had not yet written when it was killed, and what was accepted for somebody who was not
                       registered again yet: nobody is there to count it. What goes to a room or to all may come again on the
@@ -67,6 +68,8 @@ class Watch(Crowd):
         self.checked = 0      # deliveries
         self.again = 0        # of them, those that had come on the connection before
         self.unreceived = 0   # accepted, and not promised to somebody for whom they were
+        self.lost = 0         # with Redis's data, and counted by their comet
+        self._counted = collections.Counter()            # (comet, pid) -> comet_push_gap_total when it was settled last
         self._upto = collections.Counter()               # stream -> up to this number all is checked
         self._unknown = collections.defaultdict(set)
 
@@ -107,8 +110,14 @@ class Watch(Crowd):
     def settle(self, victim, seconds=TIMEOUT):
         """Everybody is in and has all that is promised so far; who was closed was on the comet that was killed."""
         wait_until(self.all_are_in, lambda: f"{[r.key for r in self.receivers if not r.is_in()]} are in", 2 * seconds)
+        accepted = {}
         for stream in self.pushes.streams:
-            self._settle_stream(stream, seconds)
+            accepted[stream] = stream.accepted[:]
+            self._unknown[stream.name].update(stream.unknown[:])
+        self._tell_what_was_lost()
+        lost = self._wait_received(accepted, seconds)
+        for stream in self.pushes.streams:
+            self._settle_stream(stream, accepted[stream], lost)
         for receiver in self.receivers:
             while len(receiver.lives) > 1:
                 person = receiver.lives.popleft().person
@@ -117,32 +126,56 @@ class Watch(Crowd):
         with self._lock:
             self.people[:] = [person for person in self.people if person.closed_at is None]
 
-    def _settle_stream(self, stream, seconds):
-        accepted = stream.accepted[:]
-        self._unknown[stream.name].update(stream.unknown[:])
+    def _tell_what_was_lost(self):
+        """With its next push each logic tells what it knows."""
+        for logic in self.house.names("logic"):
+            wait_until(lambda logic=logic: self.house.backend(logic).post("/goim/push/room?operation=1000&type=no&room=1", "x").json()[
+                "code"] == 0, f"{logic} tells what was lost", pause=0.1)
+
+    def _wait_received(self, accepted, seconds):
+        """Until everybody has what is promised, or their comets have counted it as lost. What each comet's people have not."""
+        missing = self._missing(accepted)
+
+        def explained():
+            missing.update(self._missing(accepted))
+            return all(len(numbers) <= self._counted_since(comet) for comet, numbers in missing.items() if numbers)
+
+        wait_until(explained, lambda: f"all is received or counted: {[(c, sorted(n)[:10]) for c, n in missing.items()]}", seconds,
+                   pause=0.05)
+        for comet in self.house.names("comet"):
+            self._counted[comet, self.house.pid(comet)] += self._counted_since(comet)
+        self.lost += sum(map(len, missing.values()))
+        return missing
+
+    def _counted_since(self, comet):
+        """How many it has counted as lost since it was settled."""
+        return self.house.metrics(comet)("comet_push_gap_total") - self._counted[comet, self.house.pid(comet)]
+
+    def _missing(self, accepted):
+        """Comet -> (stream, number) of what is promised, accepted and not received there."""
+        missing = {comet: set() for comet in self.house.names("comet")}
+        for stream, numbers in accepted.items():
+            for receiver in filter(stream.targets, self.receivers):
+                life = receiver.lives[-1]
+                got = set(life.person.received[stream.name])
+                missing[life.person.comet].update((stream.name, n) for n in numbers if n > life.promised[stream.name] and n not in got)
+        return missing
+
+    def _settle_stream(self, stream, accepted, lost):
         for receiver in self.receivers:
             if not stream.targets(receiver):
                 got = [life for life in receiver.lives if life.person.received[stream.name]]
                 assert got == [], f"{receiver.key} got {stream.name}, which is not for it"
             elif accepted:
-                self._wait_received(receiver.lives[-1], stream.name, accepted, seconds)
                 seen = set()
                 for life in receiver.lives:
-                    seen.update(self._check(receiver, life, stream, accepted))
+                    seen.update(self._check(receiver, life, stream, accepted, lost))
                 self.unreceived += len(set(accepted) - seen)
         if accepted:
             self._upto[stream.name] = accepted[-1]
             stream.forget(len(accepted))
 
-    @staticmethod
-    def _wait_received(life, name, accepted, seconds):
-        wanted = {n for n in accepted if n > life.promised[name]}
-        person = life.person
-        wait_until(lambda: wanted <= set(person.received[name]),
-                   lambda: f"{person.key} on {person.comet} has all of {name}, promised from {life.promised[name] + 1} on: "
-                           f"{sorted(wanted - set(person.received[name]))[:10]}", seconds, pause=0.05)
-
-    def _check(self, receiver, life, stream, accepted):
+    def _check(self, receiver, life, stream, accepted, lost):
         """What this life got of `accepted`, and forget it."""
         name, goes_on = stream.name, life is receiver.lives[-1]
         who = f"{receiver.key} on {life.person.comet}: {name}"
@@ -153,7 +186,7 @@ class Watch(Crowd):
         del got[:count]
         self._check_order(receiver, life, stream, known, who)
         end = accepted[-1] if goes_on else max(known, default=0)
-        wanted = {n for n in accepted if life.promised[name] < n <= end}
+        wanted = {n for n in accepted if life.promised[name] < n <= end and (name, n) not in lost[life.person.comet]}
         assert wanted <= set(known), f"{who} has a gap: {sorted(wanted - set(known))[:10]}"
         # What was checked earlier can only be here again.
         alien = [n for n in set(known) - set(accepted) if n > self._upto[name]]
