@@ -13,6 +13,8 @@ UNIT_LINK     := $(SEAMS:%=-Wl,--wrap=%) -lcmocka
 
 # What the end-to-end tests preload to make calls fail; sanitizers have their own memory, so for them only other calls fail.
 FAIL_LIBRARY := $(BUILD)/libfail.so
+# Redis's time of day, which a test moves; redis-server has no sanitizer.
+CLOCK_LIBRARY := $(BUILD)/libclock.so
 FAIL_FLAGS   := $(if $(filter-out coverage,$(SAN)),-DFAIL_NO_MEMORY)
 
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
@@ -57,6 +59,10 @@ endif
 $(CHECK)/tests/%: $(CHECK)/obj/tests/unit/%.o $(UNIT_SHARED) $(CHECK_ARCHIVE)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS) $(UNIT_LINK)
+
+$(CLOCK_LIBRARY): tests/shim/clock.c
+	@mkdir -p $(@D)
+	$(CC) -D_GNU_SOURCE -std=gnu11 -g -O2 $(WARN) -fPIC -shared -o $@ $<
 
 $(BUILD)/libfail.so: tests/shim/fail.c tests/shim/fail.def
 	@mkdir -p $(@D)
@@ -122,7 +128,7 @@ check-web: $(PROGRAMS)
 		COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_MODULES=$(abspath build/web) timeout -k 10 120 $(PYTEST) tests/web -n 2
 
 # A real redis-server, and everything that can go wrong with it.
-chaos: $(PROGRAMS)
+chaos: $(PROGRAMS) $(CLOCK_LIBRARY)
 	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(CHAOS_SECONDS) \
 		$(STILL) $(PYTEST) tests/chaos -n $(CHAOS_WORKERS)
 

@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: MIT"""
 import contextlib
+import os
 import signal
 import socket
 import subprocess
@@ -20,9 +21,10 @@ def free_port():
 class Server:
     """One redis-server or sentinel."""
 
-    def __init__(self, directory, *arguments, config=None):
+    def __init__(self, directory, *arguments, config=None, environment=None):
         self.port = free_port()
         directory.mkdir()
+        self._environment = {**os.environ, **(environment or {})}
         self._command = ["redis-server"]
         if config is not None:
             path = directory / "sentinel.conf"
@@ -34,7 +36,7 @@ class Server:
         self.start(*arguments)
 
     def start(self, *arguments):
-        self.process = subprocess.Popen([*self._command, *arguments], stdout=self._log, stderr=self._log)
+        self.process = subprocess.Popen([*self._command, *arguments], stdout=self._log, stderr=self._log, env=self._environment)
         wait_until(self._answers, "Redis answers")
 
     def _answers(self):
