@@ -36,8 +36,8 @@ local function sure()
 		if type(info) == 'string' and string.match(info, 'evicted_keys:(%d+)') ~= evicted then return false end
 	end
 	local all = redis.call('SMEMBERS', prefix .. 'servers')
-	-- All names have vanished, or no lease stands, since the clock has jumped.
-	local one_stands = #all == 0 and (not comets or comets == '0')
+	if #all == 0 then return deserted(generation, comets, now, lease) end
+	local one_stands = false -- all are out where the clock has jumped
 	for _, server in ipairs(all) do
 		local registering, updated = unpack(redis.call('HMGET', prefix .. 'server:' .. server, 'registering', 'updated'))
 		if registering == '1' or not updated then return false end
@@ -60,9 +60,6 @@ for i = 4, #ARGV do
 	end
 end
 if vanished then return {'unsure'} end
-if (missing or known ~= generation) and not sure() then
-	-- Of a user's connections some may be there and others not.
-	if missing or by == 'mids' then return {'unsure'} end
-	found[2] = known
-end
+-- After a loss a key may be found where it was once, and has moved since; of a user's connections some may be there and others not.
+if (missing or known ~= generation) and not sure() then return {'unsure'} end
 return found

@@ -41,6 +41,8 @@ if epoch ~= mine then
 	written = nil
 end
 redis.call('HSET', key, unpack(fields))
+-- A logic that began anew knows of no comet; this one was there before.
+local first = not epoch and not redis.call('HGET', prefix .. 'redis', 'comets')
 local had_no_name = redis.call('SADD', prefix .. 'servers', server) == 1
 if had_no_name then count_comets() end
 
@@ -49,7 +51,7 @@ local jumped = epoch == mine and now - tonumber(updated or now) > tonumber(away)
 local all_lost = jumped or (evicted() or 0) > 0
 local behind = tonumber(written or 0) < tonumber(wrote)
 local generation = generation_of(now)
-if epoch and (had_no_name or behind and generation == known) then
+if epoch and (had_no_name or behind and generation == known) or first and generation ~= known then
 	generation = begin_generation(now, all_lost)
 elseif all_lost or behind and generation == known then
 	generation = begin_generation(0, all_lost)

@@ -41,3 +41,9 @@ end
 local function young(generation, known, now, ms)
 	return known ~= '' and known ~= generation and known ~= generation .. '?' and math.abs(now - tonumber(generation)) < tonumber(ms)
 end
+
+-- Is it sure that there is no comet? Not where comets are counted whose names have vanished, and not at first: they may come back to data
+-- that were lost as a whole.
+local function deserted(generation, comets, now, ms)
+	return (not comets or comets == '0') and math.abs(now - tonumber(generation)) >= tonumber(ms)
+end

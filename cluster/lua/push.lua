@@ -12,7 +12,7 @@ for i = 8, 7 + n_keys do
 	if id and server ~= to and valid(epoch, server) then return {'moved'} end
 end
 local servers = to ~= '' and {to} or redis.call('SMEMBERS', prefix .. 'servers')
-if #servers == 0 and (redis.call('HGET', prefix .. 'redis', 'comets') or '0') ~= '0' then return {'young'} end
+if #servers == 0 and not deserted(generation, redis.call('HGET', prefix .. 'redis', 'comets'), now, lease) then return {'young'} end
 
 -- A comet that has not renewed its lease, or lost data, may have rooms that it could not tell of; so may one whose rooms do not have
 -- the mark that they were all written under this generation.

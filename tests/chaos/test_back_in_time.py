@@ -109,7 +109,7 @@ def test_redis_starts_again_with_an_older_snapshot(life, crowd, pushes):
     life.kill("redis")
     life.start("redis")
     # At once, while the comets find out.
-    accepted = push_to_each(life, people, "first")
+    accepted = push_to_each(life, moved + people, "first")
     assert_reached(accepted, "first")
     wait_found(life, people + moved)
     settle(life, crowd, pushes)
@@ -227,3 +227,28 @@ def test_the_first_push_of_a_logic_that_was_there_before(house, crowd):
     assert codes == [-500] * 4
     house.thaw("comet-2")
     wait_found(house, [person])
+
+
+def test_a_logic_that_starts_just_after_all_was_lost(house, crowd):
+    """No comet is there to tell it, and its data are as new ones are: it waits for them."""
+    people = [crowd.join(comet, comet, "live://1", mid=7) for comet in house.names("comet")]
+    redis, back = house.redis(), house.backend("logic-2")
+    for comet in house.names("comet"):
+        house.freeze(comet)
+    house.kill("logic-1")
+    house.kill("logic-2")
+    redis.flushall()
+    house.start("logic-2")
+    paths = ("all?operation=1000", "room?operation=1000&type=live&room=1", "keys?operation=1000&keys=comet-1",
+             "mids?operation=1000&mids=7")
+    assert [back.post(f"/goim/push/{path}", "x#1").json()["code"] for path in paths] == [-500] * 4
+    house.thaw("comet-1")
+    wait_until(lambda: redis.hget("comet:server:comet-1", "registering") == b"0", "one is there again")
+    assert [back.post(f"/goim/push/{path}", "x#2").json()["code"] for path in paths[:2]] == [-500] * 2
+    for comet in house.names("comet")[1:]:
+        house.thaw(comet)
+    house.start("logic-1")
+    wait_until(lambda: back.post("/goim/push/all?operation=1000", "x#3").json()["code"] == 0, "a push to all is accepted")
+    for person in people:
+        wait_until(lambda p=person: p.received["x"] == [3], lambda p=person: f"{p.key} has {p.received}")
+    assert "comet:push:comet-1" in [key.decode() for key in redis.keys()]
