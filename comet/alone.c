@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comet/look.h"
 #include "common/base/clock.h"
 #include "common/base/obj.h"
 #include "logic/api.h"
@@ -22,6 +23,7 @@ struct alone {
 	unsigned magic;
 #define ALONE_MAGIC 0xa1013a1e
 	const struct config *cfg;
+	struct server *server;
 	const char *server_id;
 	struct logic logic;
 	struct bus_memory bus;
@@ -122,6 +124,11 @@ static int take_push(void *self, const struct wire_push *push)
 	return a->sink(a->sink_self, push);
 }
 
+static void look(void *self, const struct wire_push *push, struct fate *fate)
+{
+	look_at(alone_of(self)->server, push, fate);
+}
+
 static int ready(void *arg, char *text, size_t text_bytes)
 {
 	struct alone *a = alone_of(arg);
@@ -171,8 +178,9 @@ static void free_alone(void *self)
 	free(a);
 }
 
-static int make(const struct config *cfg, const char *server_id, push_sink *sink, void *sink_self, struct alone **out)
+static int make(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct alone **out)
 {
+	const struct config *cfg = s->cfg;
 	struct alone *a = calloc(1, sizeof(*a));
 	int rc;
 
@@ -180,13 +188,14 @@ static int make(const struct config *cfg, const char *server_id, push_sink *sink
 		return -ENOMEM;
 	a->magic = ALONE_MAGIC;
 	a->cfg = cfg;
+	a->server = s;
 	a->server_id = server_id;
 	a->logic.cfg = cfg;
 	a->logic.alone = true;
 	a->logic.health = (struct http_health){ready, a};
 	a->sink = sink;
 	a->sink_self = sink_self;
-	a->bus = (struct bus_memory){.sink = take_push, .sink_self = a};
+	a->bus = (struct bus_memory){.sink = take_push, .look = look, .sink_self = a};
 	kicks_init(&a->kicks, KICKS_KEEP_NS);
 	a->logic.bus = bus_memory(&a->bus);
 	if ((rc = auth_new(cfg, &a->logic.auth)) < 0)
@@ -215,7 +224,7 @@ free_alone:
 int alone_wire(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct wiring *out)
 {
 	struct alone *a = NULL;
-	int rc = make(s->cfg, server_id, sink, sink_self, &a);
+	int rc = make(s, server_id, sink, sink_self, &a);
 
 	*out = (struct wiring){0};
 	if (rc < 0)

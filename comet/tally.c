@@ -83,6 +83,18 @@ static int report_locked(struct tally_table *t, struct wire_room_count *rooms, s
 	return 0;
 }
 
+unsigned tally_here(struct tally_table *t, const char *room_id)
+{
+	const struct tally *tally;
+	int here = 0;
+
+	lock_take(&t->lock);
+	if ((tally = strmap_get(&t->map, room_id)) != NULL)
+		here = atomic_load(&tally->here);
+	lock_drop(&t->lock);
+	return here > 0 ? (unsigned)here : 0;
+}
+
 int tally_report(struct tally_table *t, struct wire_room_count **rooms, size_t *n)
 {
 	int rc = 0;

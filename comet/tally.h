@@ -39,6 +39,9 @@ struct tally *tally_get(struct tally_table *t, const char *room_id) WITHOUT(t->l
 /* Drop the reference. Takes t->lock. */
 void tally_put(struct tally_table *t, struct tally *tally) WITHOUT(t->lock);
 
+/* How many are in this room here. Takes t->lock. */
+unsigned tally_here(struct tally_table *t, const char *room_id) WITHOUT(t->lock);
+
 /* How many are in each room here, for logic: a list of copies that tally_report_free frees. Starts a round of telling.
  * 0 or -ENOMEM. Takes t->lock. */
 int tally_report(struct tally_table *t, struct wire_room_count **rooms, size_t *n) WITHOUT(t->lock);

@@ -6,6 +6,7 @@
 #include "common/http/http_guard.h"
 #include "common/wire/packet.h"
 #include "common/wire/wire.h"
+#include "logic/api_told.h"
 #include "logic/api_v2.h"
 
 /* ---- what is pushed, and to whom ---- */
@@ -52,6 +53,30 @@ static void reply_nobody(struct api_call *call)
 
 /* ---- push ---- */
 
+static json_t *key_name(const void *keys, size_t i)
+{
+	return json_string(((const char *const *)keys)[i]);
+}
+
+static json_t *mid_name(const void *mids, size_t i)
+{
+	return json_integer(((const int64_t *)mids)[i]);
+}
+
+static void push_to_keys(struct api_call *call, struct logic_message *message, const char *const *keys, size_t n)
+{
+	struct api_told told;
+	int rc = api_told_init(&told, call, n, message);
+
+	if (rc == 0)
+		rc = logic_push_keys(call->logic, message, keys, n);
+	if (rc == 0 && is_list_by_mistake(call, keys, n))
+		reply_nobody(call);
+	else
+		api_told_reply(&told, call, rc, "keys", keys, n, key_name);
+	api_told_fini(&told);
+}
+
 void api_push_keys(struct api_call *call)
 {
 	struct logic_message message;
@@ -62,14 +87,20 @@ void api_push_keys(struct api_call *call)
 	if (!read_message(call, &message))
 		return;
 	rc = api_read_list(call->request, "keys", &keys, &n);
-	if (api_v2_list_is_good(call, rc, n, "keys is missing")) {
-		rc = logic_push_keys(call->logic, &message, keys, n);
-		if (rc == 0 && is_list_by_mistake(call, keys, n))
-			reply_nobody(call);
-		else
-			api_v2_reply_result(call, rc);
-	}
+	if (api_v2_list_is_good(call, rc, n, "keys is missing"))
+		push_to_keys(call, &message, keys, n);
 	free(keys);
+}
+
+static void push_to_mids(struct api_call *call, struct logic_message *message, const int64_t *mids, size_t n)
+{
+	struct api_told told;
+	int rc = api_told_init(&told, call, n, message);
+
+	if (rc == 0)
+		rc = logic_push_mids(call->logic, message, mids, n);
+	api_told_reply(&told, call, rc, "mids", mids, n, mid_name);
+	api_told_fini(&told);
 }
 
 void api_push_mids(struct api_call *call)
@@ -83,8 +114,19 @@ void api_push_mids(struct api_call *call)
 		return;
 	rc = api_read_numbers(call->request, "mids", &mids, &n);
 	if (api_v2_list_is_good(call, rc, n, "mids must be whole numbers"))
-		api_v2_reply_result(call, logic_push_mids(call->logic, &message, mids, n));
+		push_to_mids(call, &message, mids, n);
 	free(mids);
+}
+
+static void push_to_room(struct api_call *call, struct logic_message *message, const char *room)
+{
+	struct api_told told;
+	int rc = api_told_init(&told, call, 0, message);
+
+	if (rc == 0)
+		rc = logic_push_room(call->logic, message, room);
+	api_told_reply(&told, call, rc, "room", NULL, 0, NULL);
+	api_told_fini(&told);
 }
 
 void api_push_room(struct api_call *call)
@@ -101,7 +143,7 @@ void api_push_room(struct api_call *call)
 	else if (!api_v2_room_key(type, room, key))
 		api_v2_reply_bad(call, "type and room are too long");
 	else if (http_guard_may_room(rq, key, call->reply))
-		api_v2_reply_result(call, logic_push_room(call->logic, &message, key));
+		push_to_room(call, &message, key);
 }
 
 void api_push_all(struct api_call *call)

@@ -4,6 +4,7 @@
 #ifndef LOGIC_BUS_H
 #define LOGIC_BUS_H
 
+#include "common/wire/fate.h"
 #include "common/wire/wire.h"
 
 struct bus {
@@ -12,6 +13,8 @@ struct bus {
 	 *   0; -EAGAIN the comet's queue stayed full; -ESTALE one of these keys (WIRE_KEYS) is at another comet now, nobody
 	 *   was told; -ERR_NO_LOGIC (Redis is unreachable); -ENOMEM */
 	int (*push)(void *self, const char *server, const struct wire_push *push);
+	/* Look at the connections that a push to keys or to a room is for. NULL: this bus does not see them. */
+	void (*look)(void *self, const struct wire_push *push, struct fate *fate);
 	void *self;
 };
 
@@ -21,9 +24,10 @@ static inline int bus_push(const struct bus *b, const char *server, const struct
 	return b->push(b->self, server, push);
 }
 
-/* The bus of a program that runs alone: every push goes to this sink. `memory` is the owner's and outlives the bus. */
+/* The bus of a program that runs alone: every push goes to this sink, and is looked at there. `memory` is the owner's and outlives the bus. */
 struct bus_memory {
 	int (*sink)(void *self, const struct wire_push *push);
+	void (*look)(void *self, const struct wire_push *push, struct fate *fate); /* or NULL */
 	void *sink_self;
 };
 struct bus bus_memory(struct bus_memory *memory);

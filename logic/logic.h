@@ -11,6 +11,7 @@
 #include "common/base/client_ports.h"
 #include "common/config/config.h"
 #include "common/http/http_health.h"
+#include "common/wire/fate.h"
 #include "common/wire/wire.h"
 #include "logic/auth.h"
 #include "logic/bus.h"
@@ -56,6 +57,8 @@ struct logic_message {
 	int32_t op;
 	const void *body;
 	size_t body_bytes;
+	struct fate
+		*fate; /* NULL: nobody wants to know. Filled in by a push to keys, users or a room that is accepted */
 };
 
 /* From back ends. 0: accepted, from now on delivered or counted (nobody online is accepted too); -EAGAIN: queue full,

@@ -41,7 +41,23 @@ static void put_in_order(struct registry_found *found)
 	found->n = n;
 }
 
-static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks);
+/* The names under which nobody was found. Each registry finds them in their order. */
+static void count_offline(const struct registry_found *found, size_t n_names, struct fate *fate)
+{
+	size_t reached = 0;
+
+	for (size_t i = 0; i < found->n; i++) {
+		const size_t of = found->entries[i].of;
+
+		reached += i == 0 || of != found->entries[i - 1].of;
+		if (fate->is_there != NULL && of < n_names)
+			fate->is_there[of] = true;
+	}
+	fate->offline = n_names - reached;
+}
+
+static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks,
+		      struct fate *fate);
 
 /* Some of the push's keys moved after they were found: look again. A push to a key that moves all the time fails, and its caller is
  * told. */
@@ -54,20 +70,26 @@ static int push_moved(struct logic *l, struct wire_push *push, unsigned looks)
 		return -EAGAIN;
 	if ((rc = registry_find_keys(&l->registry, push->keys, push->n_keys, &found)) < 0)
 		return rc;
-	rc = push_found(l, &found, push, looks - 1);
+	rc = push_found(l, &found, push, looks - 1, NULL);
 	registry_found_fini(&found);
 	return rc;
 }
 
 /* One push for each server, with all of its keys. `push` is the message; keys and sessions are filled in. `looks`: keys that moved
- * meanwhile may be looked up again so many times. */
-static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks)
+ * meanwhile may be looked up again so many times. fate: NULL, or it becomes known. */
+static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks,
+		      struct fate *fate)
 {
 	const char **keys = calloc(found->n + 1, sizeof(*keys));
 	uint64_t *sessions = calloc(found->n + 1, sizeof(*sessions));
 	int rc = keys != NULL && sessions != NULL ? 0 : -ENOMEM;
 
 	put_in_order(found);
+	if (fate != NULL) {
+		fate->knows_online = true;
+		fate->knows_filters = l->bus.look != NULL;
+		fate->online = found->n;
+	}
 	for (size_t i = 0; rc == 0 && i < found->n;) {
 		const char *server = found->entries[i].server;
 		size_t n = 0;
@@ -79,6 +101,8 @@ static int push_found(struct logic *l, struct registry_found *found, struct wire
 		push->keys = keys;
 		push->sessions = push->target == WIRE_KICK ? sessions : NULL;
 		push->n_keys = n;
+		if (fate != NULL && l->bus.look != NULL)
+			l->bus.look(l->bus.self, push, fate);
 		if ((rc = bus_push(&l->bus, server, push)) == -ESTALE)
 			rc = push_moved(l, push, looks);
 	}
@@ -100,7 +124,7 @@ static int count_failed(int rc)
 	return rc;
 }
 
-static int push_message_to(struct logic *l, struct registry_found *found, const struct logic_message *m)
+static int push_message_to(struct logic *l, struct registry_found *found, size_t n_names, const struct logic_message *m)
 {
 	struct wire_push push = {.target = WIRE_KEYS};
 	int rc = make_message(m, &push.message);
@@ -108,7 +132,9 @@ static int push_message_to(struct logic *l, struct registry_found *found, const 
 	if (rc == 0 && found->n == 0)
 		count(COUNT_PUSHES_TO_NOBODY);
 	if (rc == 0) {
-		rc = push_found(l, found, &push, LOOKS);
+		if (m->fate != NULL)
+			count_offline(found, n_names, m->fate);
+		rc = push_found(l, found, &push, LOOKS, m->fate);
 		message_unref(&push.message);
 	}
 	registry_found_fini(found);
@@ -120,7 +146,7 @@ int logic_push_keys(struct logic *l, const struct logic_message *m, const char *
 	struct registry_found found;
 	int rc = registry_find_keys(&l->registry, keys, n, &found);
 
-	return count_failed(rc < 0 ? rc : push_message_to(l, &found, m));
+	return count_failed(rc < 0 ? rc : push_message_to(l, &found, n, m));
 }
 
 int logic_push_mids(struct logic *l, const struct logic_message *m, const int64_t *mids, size_t n)
@@ -128,7 +154,7 @@ int logic_push_mids(struct logic *l, const struct logic_message *m, const int64_
 	struct registry_found found;
 	int rc = registry_find_mids(&l->registry, mids, n, &found);
 
-	return count_failed(rc < 0 ? rc : push_message_to(l, &found, m));
+	return count_failed(rc < 0 ? rc : push_message_to(l, &found, n, m));
 }
 
 static int push_wide(struct logic *l, struct wire_push *push, const struct logic_message *m)
@@ -142,10 +168,29 @@ static int push_wide(struct logic *l, struct wire_push *push, const struct logic
 	return count_failed(rc);
 }
 
+/* Over a cluster that is to go through the counts of all rooms: only for who has asked. */
+static void look_at_room(struct logic *l, const struct wire_push *push, struct fate *fate)
+{
+	struct registry_rooms rooms;
+
+	if (l->bus.look != NULL) {
+		l->bus.look(l->bus.self, push, fate);
+	} else if (fate->is_asked && registry_online(&l->registry, &rooms) == 0) {
+		fate->knows_online = true;
+		for (size_t i = 0; i < rooms.n; i++)
+			if (strcmp(rooms.rooms[i].room, push->room) == 0)
+				fate->online = (size_t)rooms.rooms[i].count;
+		registry_rooms_fini(&rooms);
+	}
+	fate->offline = fate->knows_online && fate->online == 0;
+}
+
 int logic_push_room(struct logic *l, const struct logic_message *m, const char *room)
 {
 	struct wire_push push = {.target = WIRE_ROOM, .room = room};
 
+	if (m->fate != NULL)
+		look_at_room(l, &push, m->fate);
 	return push_wide(l, &push, m);
 }
 
@@ -171,7 +216,7 @@ int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t spee
 static int kick_found(struct logic *l, struct registry_found *found, size_t *n)
 {
 	struct wire_push kick = {.target = WIRE_KICK, .reason = WIRE_KICKED};
-	int rc = push_found(l, found, &kick, LOOKS);
+	int rc = push_found(l, found, &kick, LOOKS, NULL);
 
 	*n = rc == 0 ? found->n : 0;
 	registry_found_fini(found);

@@ -24,7 +24,7 @@ int registry_found_add(struct registry_found *found, const struct registry_entry
 		return -ENOMEM;
 	found->entries = more;
 	to = &more[found->n++];
-	*to = (struct registry_entry){strdup(entry->key), strdup(entry->server), entry->session_id};
+	*to = (struct registry_entry){strdup(entry->key), strdup(entry->server), entry->session_id, entry->of};
 	return to->key != NULL && to->server != NULL ? 0 : -ENOMEM;
 }
 

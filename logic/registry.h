@@ -13,6 +13,7 @@ struct registry_entry {
 	char *key;
 	char *server;
 	uint64_t session_id;
+	size_t of; /* of a search: the place, among the names that were looked for, of the one that it was found by */
 };
 
 /* A list that the caller frees with registry_found_fini. */

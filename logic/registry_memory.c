@@ -205,6 +205,15 @@ static int renew(void *self, const char *server, const struct seat *seat, struct
 	return 0;
 }
 
+/* What was found under the name in this place of the list. */
+static int add_found(struct registry_found *found, const struct session *session, size_t of)
+{
+	struct registry_entry entry = session->entry;
+
+	entry.of = of;
+	return registry_found_add(found, &entry);
+}
+
 static int find_keys(void *self, const char *const *keys, size_t n, struct registry_found *found)
 {
 	struct memory *m = memory_of(self);
@@ -216,7 +225,7 @@ static int find_keys(void *self, const char *const *keys, size_t n, struct regis
 		const struct session *session = strmap_get(&m->sessions, keys[i]);
 
 		if (session != NULL)
-			rc = registry_found_add(found, &session->entry);
+			rc = add_found(found, session, i);
 	}
 	lock_drop(&m->lock);
 	if (rc < 0)
@@ -236,7 +245,7 @@ static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_
 		const struct session *session = user != NULL ? user->sessions : NULL;
 
 		for (; rc == 0 && session != NULL; session = session->next)
-			rc = registry_found_add(found, &session->entry);
+			rc = add_found(found, session, i);
 	}
 	lock_drop(&m->lock);
 	if (rc < 0)

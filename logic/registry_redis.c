@@ -190,8 +190,9 @@ static void generation_get(struct registry_redis *r, struct number *out)
 	lock_drop(&r->lock);
 }
 
-/* One chunk of keys or users, `by`: "keys" or "mids". -ERR_NO_LOGIC also while the registry is not complete. */
-static int find_chunk(struct registry_redis *r, const char *by, const char *const *what, size_t n,
+/* One chunk of keys or users, `by`: "keys" or "mids", of which `before` were looked for already. -ERR_NO_LOGIC also while the registry
+ * is not complete. */
+static int find_chunk(struct registry_redis *r, const char *by, const char *const *what, size_t n, size_t before,
 		      struct registry_found *found)
 {
 	const char *args[3 + CHUNK] = {NULL, r->lease_ms, by};
@@ -206,9 +207,10 @@ static int find_chunk(struct registry_redis *r, const char *by, const char *cons
 		return rc;
 	if (!redis_reply_says(reply, "ok"))
 		rc = -ERR_NO_LOGIC;
-	for (size_t i = 2; rc == 0 && i + 2 < reply->elements; i += 3) {
-		const struct registry_entry entry = entry_at(reply, redis_reply_text(reply, i), i + 1);
+	for (size_t i = 2; rc == 0 && i + 3 < reply->elements; i += 4) {
+		struct registry_entry entry = entry_at(reply, redis_reply_text(reply, i), i + 1);
 
+		entry.of = before + (size_t)redis_reply_number(reply, i + 3) - 1;
 		rc = registry_found_add(found, &entry);
 	}
 	if (rc == 0) {
@@ -227,7 +229,7 @@ static int find_keys(void *self, const char *const *keys, size_t n, struct regis
 
 	*found = (struct registry_found){0};
 	for (size_t i = 0; rc == 0 && i < n; i += CHUNK)
-		rc = find_chunk(r, "keys", keys + i, n - i < CHUNK ? n - i : CHUNK, found);
+		rc = find_chunk(r, "keys", keys + i, n - i < CHUNK ? n - i : CHUNK, i, found);
 	if (rc < 0)
 		registry_found_fini(found);
 	return rc;
@@ -248,7 +250,7 @@ static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_
 			texts[k] = number(mids[i + k]);
 			what[k] = texts[k].text;
 		}
-		rc = find_chunk(r, "mids", what, chunk, found);
+		rc = find_chunk(r, "mids", what, chunk, i, found);
 	}
 	if (rc < 0)
 		registry_found_fini(found);

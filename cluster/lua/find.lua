@@ -1,13 +1,14 @@
 -- Where these keys are, or all keys of these users. Called by logic.
 -- generation that the caller knows, lease, 'keys' | 'mids', each key or mid
---   -> 'unsure' | 'ok', generation (the new one once all comets have said that they are all there), key, server and id of each
+--   -> 'unsure' | 'ok', generation (the new one once all comets have said that they are all there), key, server and id of each,
+--   and by which of the names it was found: 1 is the first
 local known, lease, by = unpack(ARGV, 1, 3)
 local generation = redis.call('GET', prefix .. 'generation')
 local found = {'ok', generation}
 local missing, vanished = false, false
 
 -- False: this key is no longer the user's.
-local function look(key, mid)
+local function look(key, mid, of)
 	local id, its_mid, epoch, server = session(key)
 	if not id then
 		missing = true
@@ -19,6 +20,7 @@ local function look(key, mid)
 		found[#found + 1] = key
 		found[#found + 1] = server
 		found[#found + 1] = id
+		found[#found + 1] = tostring(of)
 	elseif not is_epoch and epoch ~= '0' and redis.call('SISMEMBER', prefix .. 'servers', server) == 1 then
 		vanished = true -- its comet's lease
 	end
@@ -53,10 +55,10 @@ for i = 4, #ARGV do
 		local keys = redis.call('SMEMBERS', prefix .. 'mid:' .. ARGV[i])
 		missing = missing or #keys == 0
 		for _, key in ipairs(keys) do
-			if not look(key, ARGV[i]) then redis.call('SREM', prefix .. 'mid:' .. ARGV[i], key) end
+			if not look(key, ARGV[i], i - 3) then redis.call('SREM', prefix .. 'mid:' .. ARGV[i], key) end
 		end
 	else
-		look(ARGV[i])
+		look(ARGV[i], nil, i - 3)
 	end
 end
 if vanished then return {'unsure'} end

@@ -71,6 +71,7 @@ int http_call_init(struct http_call *call, const struct http_head *head, char *t
 	request->is_elsewheres =
 		comes_from_elsewhere(text_of(text, head->origin), host) || is_cross_site(text_of(text, head->site));
 	request->content_type = text_of(text, head->content_type);
+	request->wants_told = (head->seen & HTTP_SEEN_TELL) != 0;
 	request->is_renamed = host != NULL && !network_is_literal(host);
 	return rc == -ENOMEM ? rc : 0;
 }
@@ -154,6 +155,14 @@ static void put_header(struct http_buffer *out, const char *name, const char *va
 	put(out, "\r\n");
 }
 
+static void put_number_header(struct http_buffer *out, const char *name, size_t number)
+{
+	put(out, name);
+	put(out, ": ");
+	put_number(out, number);
+	put(out, "\r\n");
+}
+
 /* Longer than any head: all of its texts are ours but for the extra header, which is counted. */
 #define ANSWER_HEAD_BYTES 512
 
@@ -174,6 +183,8 @@ int http_call_answer(const struct http_reply *reply, const struct http_answer *a
 	put_header(out, "Content-Type", reply->content_type);
 	if (reply->extra_header != NULL)
 		put_header(out, reply->extra_header, reply->extra_value);
+	for (unsigned i = 0; i < HTTP_NUMBERS && reply->numbers[i].name != NULL; i++)
+		put_number_header(out, reply->numbers[i].name, reply->numbers[i].value);
 	if (reply->for_any_site)
 		put_header(out, "Access-Control-Allow-Origin", "*");
 	if (answer->idle_seconds > 0) {

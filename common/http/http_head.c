@@ -167,6 +167,8 @@ static int take_header(struct http_head *h, const char *name, const char *value,
 		note(&h->site, place);
 	else if (strcasecmp(name, "Content-Type") == 0)
 		note(&h->content_type, place);
+	else if (strcasecmp(name, "Comet-Tell") == 0)
+		h->seen |= strcmp(value, "1") == 0 ? HTTP_SEEN_TELL : 0;
 	return HTTP_FAULT_NONE;
 }
 

@@ -32,6 +32,7 @@ enum http_seen {
 	HTTP_SEEN_KEEP = 32,     /* or keep-alive */
 	HTTP_SEEN_CONTINUE = 64, /* it waits for 100 before it sends the body */
 	HTTP_SEEN_COMPRESSED = 128,
+	HTTP_SEEN_TELL = 256, /* Comet-Tell: 1 */
 };
 
 /* All zero at first. Places are those in the text, where a zero byte ends each; 0: it was not sent. */

@@ -30,18 +30,28 @@ struct http_request {
 	struct http_key key;              /* and this is what it may do with it */
 	bool wants_html;                  /* a browser: its Accept header names text/html */
 	bool is_elsewheres; /* a browser sends it for a page of another site: its Origin is not our Host, or it says so */
+	bool wants_told;    /* Comet-Tell: 1; what became of its push, for the handler */
 	bool is_renamed;    /* its Host is neither localhost nor an address, but a name that may be anybody's */
 };
+
+/* A header whose value is a number. */
+struct http_number {
+	const char *name; /* static; NULL: none */
+	size_t value;
+};
+
+#define HTTP_NUMBERS 3
 
 struct http_reply {
 	int status;
 	const char *content_type; /* static */
 	char *body;               /* malloc'ed by the handler; http frees it */
 	size_t body_bytes;
-	const char *extra_header; /* static name of one more header, or NULL */
-	const char *extra_value;  /* static, or ... */
-	char extra_text[24];      /* ... kept here */
-	bool for_any_site;        /* scripts of every page may read it */
+	const char *extra_header;                 /* static name of one more header, or NULL */
+	const char *extra_value;                  /* static, or ... */
+	char extra_text[24];                      /* ... kept here */
+	struct http_number numbers[HTTP_NUMBERS]; /* the first without a name ends them */
+	bool for_any_site;                        /* scripts of every page may read it */
 };
 
 /* Runs on a thread of the caller's; may block, up to its own deadline. reply arrives as 500 with no body. */

@@ -17,7 +17,8 @@
 #include "tests/unit/seam.h"
 
 static struct config cfg;
-static struct server server = {.cfg = &cfg};
+static struct bucket bucket; /* empty: what is pushed goes to take_push */
+static struct server server = {.cfg = &cfg, .buckets = &bucket, .n_buckets = 1};
 static struct wiring w;
 static struct logic_client table;
 static unsigned pushed;
@@ -36,6 +37,7 @@ static int set_up(void **state)
 {
 	(void)state;
 	pushed = 0;
+	bucket_init(&bucket, &server.tallies);
 	if (config_init(&cfg) < 0 || alone_wire(&server, "comet-1", take_push, &pushed, &w) < 0)
 		return -1;
 	table = w.logic;
@@ -48,6 +50,7 @@ static int tear_down(void **state)
 	seam_reset();
 	w.free(w.self);
 	config_fini(&cfg);
+	bucket_fini(&bucket);
 	return 0;
 }
 

@@ -362,6 +362,64 @@ static void a_push_to_nobody_is_accepted_and_counted(void **state)
 	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 2);
 }
 
+static void look_of_bus(void *self, const struct wire_push *push, struct fate *fate)
+{
+	(void)self;
+	fate->online += push->n_keys;
+	fate->filtered++;
+	fate->knows_filters = true;
+}
+
+static void a_push_tells_who_was_there(void **state)
+{
+	static const char *const keys[] = {"x", "a", "y", "b", "x"};
+	bool is_there[5] = {false};
+	struct fate fate = {.is_there = is_there};
+	struct logic_message m = {.op = 1000, .body = "hi", .body_bytes = 2, .fate = &fate};
+
+	(void)state;
+	(void)come("s", "{\"mid\":7,\"key\":\"a\"}");
+	(void)come("t", "{\"mid\":7,\"key\":\"b\"}");
+	assert_int_equal(logic_push_keys(&l, &m, keys, 5), 0);
+	assert_true(fate.knows_online && !fate.knows_filters);
+	assert_int_equal(fate.online, 2);
+	assert_int_equal(fate.offline, 3);
+	assert_true(!is_there[0] && is_there[1] && !is_there[2] && is_there[3] && !is_there[4]);
+	fate = (struct fate){0};
+	assert_int_equal(logic_push_mids(&l, &m, (int64_t[]){9, 7, 7}, 3), 0);
+	assert_int_equal(fate.online, 2);
+	assert_int_equal(fate.offline, 1);
+	/* Each comet that is asked has its part. */
+	l.bus.look = look_of_bus;
+	fate = (struct fate){0};
+	assert_int_equal(logic_push_mids(&l, &m, (int64_t[]){7}, 1), 0);
+	assert_true(fate.knows_filters);
+	assert_int_equal(fate.filtered, 2);
+	l.bus.look = NULL;
+}
+
+static void people_in_a_room_are_counted_only_for_who_asks(void **state)
+{
+	const struct registry_server server = {.id = (char[]){"s"}, .region = (char[]){""}, .addrs = (char[]){""}};
+	struct registry_room room = {(char[]){"live://1"}, 5};
+	struct fate fate = {0};
+	struct logic_message m = {.op = 1000, .body = "hi", .body_bytes = 2, .fate = &fate};
+
+	(void)state;
+	assert_int_equal(registry_put_online(&l.registry, &server, &room, 1), 0);
+	assert_int_equal(logic_push_room(&l, &m, "live://1"), 0);
+	assert_false(fate.knows_online);
+	fate.is_asked = true;
+	assert_int_equal(logic_push_room(&l, &m, "live://1"), 0);
+	assert_true(fate.knows_online);
+	assert_int_equal(fate.online, 5);
+	assert_int_equal(fate.offline, 0);
+	fate = (struct fate){.is_asked = true};
+	assert_int_equal(logic_push_room(&l, &m, "live://2"), 0);
+	assert_int_equal(fate.online, 0);
+	assert_int_equal(fate.offline, 1);
+}
+
 static void every_push_that_fails_is_counted(void **state)
 {
 	static const char *const keys[] = {"a"};
@@ -677,6 +735,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(pushes_to_keys_name_those_who_are_there, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_push_to_nobody_is_accepted_and_counted, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_push_tells_who_was_there, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(people_in_a_room_are_counted_only_for_who_asks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(every_push_that_fails_is_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_named_twice_is_reached_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_push_to_a_room_goes_to_all_servers, set_up, tear_down),
