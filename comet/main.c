@@ -49,7 +49,7 @@ struct program {
 	struct wiring wiring;
 	struct online *online;
 	struct tls_certs *certs;
-	struct tls_server *tls;
+	struct tls_server *tls, *http_tls;
 	struct http_keys *http_keys;
 	struct http *http;
 	struct tcp_door tcp_doors[ACCEPT_KINDS];
@@ -175,7 +175,9 @@ static int load_certs(struct program *p)
 	if (cfg->tcp_tls_bind[0] == '\0' && cfg->websocket_tls_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
 		return 0;
 	if ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &p->certs)) == 0)
-		rc = tls_server_new(p->certs, &p->tls);
+		rc = tls_server_new(p->certs, "", &p->tls);
+	if (rc == 0)
+		rc = tls_server_new(p->certs, cfg->http_client_ca, &p->http_tls);
 	return rc < 0 ? fail("TLS", rc) : 0;
 }
 
@@ -253,7 +255,7 @@ static int start_http(struct program *p)
 		return 0;
 	if ((rc = http_keys_of(&p->cfg, &p->http_keys)) < 0)
 		return fail("HTTP keys", rc);
-	http = http_options_of(&p->cfg, p->http_keys, p->cfg.http_tls_bind[0] != '\0' ? p->tls : NULL);
+	http = http_options_of(&p->cfg, p->http_keys, p->cfg.http_tls_bind[0] != '\0' ? p->http_tls : NULL);
 	return http_start(&http, p->wiring.handle, p->wiring.self, &p->http);
 }
 
@@ -313,6 +315,8 @@ static void reload(void *arg)
 	struct program *p = arg;
 	const struct reload_part parts[] = {tls_certs_reload(p->certs),
 					    tls_server_reload(p->tls),
+					    tls_server_reload(p->http_tls),
+					    tls_server_reload_client_ca(p->http_tls),
 					    http_keys_reload(p->http_keys),
 					    http_keys_reload_api_key(p->http_keys),
 					    whitelist_reload(&p->server.whitelist),
@@ -394,6 +398,8 @@ static bool stop(struct program *p)
 		return false;
 	if (p->tls != NULL)
 		tls_server_free(&p->tls);
+	if (p->http_tls != NULL)
+		tls_server_free(&p->http_tls);
 	if (p->certs != NULL)
 		tls_certs_free(&p->certs);
 	server_fini(&p->server);

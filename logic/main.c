@@ -64,6 +64,7 @@ static void reload(void *arg)
 	struct program *p = arg;
 	const struct reload_part parts[] = {tls_certs_reload(p->certs),
 					    tls_server_reload(p->tls),
+					    tls_server_reload_client_ca(p->tls),
 					    http_keys_reload(p->http_keys),
 					    http_keys_reload_api_key(p->http_keys),
 					    auth_reload(p->logic.auth),
@@ -148,7 +149,7 @@ static int start_http(struct program *p)
 		return 0;
 	if (cfg->http_tls_bind[0] != '\0' &&
 	    ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &p->certs)) < 0 ||
-	     (rc = tls_server_new(p->certs, &p->tls)) < 0))
+	     (rc = tls_server_new(p->certs, cfg->http_client_ca, &p->tls)) < 0))
 		return fail("TLS", rc);
 	if ((rc = http_keys_of(cfg, &p->http_keys)) < 0)
 		return fail("HTTP keys", rc);

@@ -233,6 +233,8 @@ static int check_certs(const struct config *cfg, FILE *errors)
 	if (speaks_tls && (cfg->tls_cert_file[0] == '\0' || cfg->tls_private_file[0] == '\0'))
 		return complain(errors, "tls.cert_file and tls.private_file must be set for tcp.tls_bind, "
 					"websocket.tls_bind and http.tls_bind");
+	if (cfg->http_client_ca[0] != '\0' && cfg->http_tls_bind[0] == '\0')
+		return complain(errors, "http.client_ca is for callers over TLS: set http.tls_bind");
 	return 0;
 }
 

@@ -16,6 +16,7 @@
 #include "common/http/http_connection.h"
 #include "common/http/http_guard.h"
 #include "common/http/http_listener.h"
+#include "common/tls/tls_authorities.h"
 
 #define ADDRESS_BYTES  128
 #define LISTENERS_MAX  16
@@ -75,13 +76,17 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 
 int http_try_keys(const struct config *cfg)
 {
+	struct tls_authorities clients;
 	struct http_keys *keys;
 	int rc;
 
 	if (cfg->http_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
 		return 0;
-	if ((rc = http_keys_of(cfg, &keys)) == 0)
-		http_keys_free(&keys);
+	if ((rc = http_keys_of(cfg, &keys)) < 0)
+		return rc;
+	http_keys_free(&keys);
+	rc = tls_authorities_init(&clients, cfg->http_client_ca);
+	tls_authorities_fini(&clients);
 	return rc;
 }
 

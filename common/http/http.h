@@ -39,7 +39,7 @@ struct tls_server;
 /* As the settings [http] say; labels and free_paths are those of our programs. */
 struct config;
 struct http_options http_options_of(const struct config *cfg, struct http_keys *keys, struct tls_server *tls);
-/* Read the API keys as a start would, and forget them: for config_program. 0, or negative with words on stderr. */
+/* Read the API keys and the authorities of http.client_ca as a start would, and forget them: for config_program. 0, or negative with words on stderr. */
 int http_try_keys(const struct config *cfg);
 
 /* Bind, start the threads, print the listening lines. 0, or -errno with a log line that says what failed. */

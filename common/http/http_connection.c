@@ -167,7 +167,8 @@ static int begin_body(struct http_connection *c)
 	struct http_request request = {0};
 	bool may_come;
 
-	http_guard_identify(&c->service->guard, http_call_shown_key(&in->head, http_incoming_text(in)), &request);
+	http_guard_identify(&c->service->guard, http_call_shown_key(&in->head, http_incoming_text(in)), c->tls,
+			    &request);
 	c->has_shown_key = request.has_shown_key;
 	c->key = request.key;
 	may_come = http_incoming_want(in, c->service->max_body, c->key.scopes != 0);

@@ -62,13 +62,27 @@ static bool is_over(const struct http_key *key)
 	return key->until_s > 0 && clock_wall_ms() / 1000 >= key->until_s;
 }
 
-void http_guard_identify(const struct http_guard *g, const char *shown, struct http_request *request)
+struct bearer {
+	struct http_keys *keys;
+	struct http_key *found;
+};
+
+static bool is_known(void *arg, const char *name)
 {
+	const struct bearer *b = arg;
+
+	return http_keys_find_certificate(b->keys, name, b->found);
+}
+
+void http_guard_identify(const struct http_guard *g, const char *shown, struct tls *tls, struct http_request *request)
+{
+	struct bearer bearer = {g->keys, &request->key};
+
 	request->has_shown_key = shown != NULL;
-	if (g->keys != NULL)
-		(void)http_keys_find(g->keys, shown, &request->key);
-	else
+	if (g->keys == NULL)
 		request->key.scopes = HTTP_ALL;
+	else if (!http_keys_find(g->keys, shown, &request->key) && shown == NULL && tls != NULL)
+		(void)tls_peer_is(tls, is_known, &bearer);
 	if (is_over(&request->key))
 		request->key.scopes = 0; /* but its name stays, for the log and the rate */
 }

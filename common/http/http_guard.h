@@ -9,6 +9,7 @@
 #include "common/base/rate.h"
 #include "common/http/http_keys.h"
 #include "common/http/http_request.h"
+#include "common/tls/tls.h"
 
 struct http_guard {
 	/* set once */
@@ -26,8 +27,9 @@ int http_guard_init(struct http_guard *g, struct http_keys *keys, const struct r
 		    const char *const *free_paths);
 void http_guard_fini(struct http_guard *g);
 
-/* Identify the caller: fill in the request's key from the one that it has shown (NULL: none). */
-void http_guard_identify(const struct http_guard *g, const char *shown, struct http_request *request);
+/* Identify the caller: fill in the request's key from the one that it has shown (NULL: none), or else from the certificate that it has
+ * shown over TLS (NULL: none is spoken). */
+void http_guard_identify(const struct http_guard *g, const char *shown, struct tls *tls, struct http_request *request);
 
 /* Is it one of free_paths? */
 bool http_guard_is_free(const struct http_guard *g, const char *path);

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "common/base/counters.h"
+#include "common/base/err.h"
 #include "common/base/lock.h"
+#include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/secret.h"
 #include "common/http/http_keys_file.h"
@@ -101,12 +103,29 @@ int http_keys_new(const char *api_key, const char *file, struct http_keys **out)
 	return 0;
 }
 
+static bool has_certificates(const struct http_keys_list *list)
+{
+	unsigned i = 0;
+
+	while (i < list->n && !list->entries[i].is_certificate)
+		i++;
+	return i < list->n;
+}
+
 int http_keys_of(const struct config *cfg, struct http_keys **out)
 {
 	int rc = http_keys_new(cfg->http_api_key, cfg->http_keys_file, out);
 
-	if (rc < 0 || cfg->http_api_key_file[0] == '\0')
+	if (rc < 0)
 		return rc;
+	if (cfg->http_client_ca[0] == '\0' && has_certificates(&(*out)->list)) {
+		LOG(LOG_ERROR, log_what(EVENT_HTTP_KEYS_WRONG), log_str("file", cfg->http_keys_file),
+		    log_str("error", "certificate: needs http.client_ca"));
+		http_keys_free(out);
+		return -ERR_CONFIG;
+	}
+	if (cfg->http_api_key_file[0] == '\0')
+		return 0;
 	if ((rc = secret_start(&(*out)->api_key_file, cfg->http_api_key_file)) < 0) {
 		http_keys_free(out);
 		return rc;
@@ -185,6 +204,16 @@ static void compare(const struct http_keys_entry *entry, const uint8_t hash[HTTP
 		*found = entry->key;
 }
 
+static void look_for(struct http_keys *keys, bool is_certificate, const uint8_t hash[HTTP_KEYS_HASH_BYTES],
+		     struct http_key *found)
+{
+	lock_take(&keys->lock);
+	for (unsigned i = 0; i < keys->list.n; i++)
+		if (keys->list.entries[i].is_certificate == is_certificate)
+			compare(&keys->list.entries[i], hash, found);
+	lock_drop(&keys->lock);
+}
+
 /* All of them are looked at, also after one fits: how long it takes tells nothing. */
 bool http_keys_find(struct http_keys *keys, const char *shown, struct http_key *found)
 {
@@ -199,9 +228,20 @@ bool http_keys_find(struct http_keys *keys, const char *shown, struct http_key *
 		return false;
 	if (keys->api_key.key.name[0] != '\0' && api_key_now(keys, &api_key))
 		compare(&api_key, hash, found);
-	lock_take(&keys->lock);
-	for (unsigned i = 0; i < keys->list.n; i++)
-		compare(&keys->list.entries[i], hash, found);
-	lock_drop(&keys->lock);
+	look_for(keys, false, hash, found);
 	return found->name[0] != '\0';
+}
+
+bool http_keys_find_certificate(struct http_keys *keys, const char *name, struct http_key *found)
+{
+	uint8_t hash[HTTP_KEYS_HASH_BYTES];
+	struct http_key key = {0};
+
+	OBJ_CHECK(keys, HTTP_KEYS_MAGIC);
+	if (!http_keys_hash(name, hash))
+		return false;
+	look_for(keys, true, hash, &key);
+	if (key.name[0] != '\0')
+		*found = key;
+	return key.name[0] != '\0';
 }

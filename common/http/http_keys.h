@@ -27,4 +27,7 @@ struct reload_part http_keys_reload_api_key(struct http_keys *keys);
  * it is nobody's. Any thread. */
 bool http_keys_find(struct http_keys *keys, const char *shown, struct http_key *found);
 
+/* The same of a name in a certificate that was good. */
+bool http_keys_find_certificate(struct http_keys *keys, const char *name, struct http_key *found);
+
 #endif

@@ -77,10 +77,16 @@ static int read_hash(const struct source *src, const char *hex, struct http_keys
 
 static int read_key(const struct source *src, const char *word, struct http_keys_entry *entry)
 {
-	static const char hashed[] = "sha256:";
+	static const char hashed[] = "sha256:", certificate[] = "certificate:";
 
 	if (strncmp(word, hashed, sizeof(hashed) - 1) == 0)
 		return read_hash(src, word + sizeof(hashed) - 1, entry);
+	if (strncmp(word, certificate, sizeof(certificate) - 1) == 0) {
+		entry->is_certificate = true;
+		word += sizeof(certificate) - 1;
+		if (word[0] == '\0')
+			return complain(src, "certificate: is followed by a name in the caller's certificate");
+	}
 	for (const char *p = word; *p != '\0'; p++)
 		if (*p <= ' ' || *p > '~')
 			return complain(src, "a key is made of ASCII characters; give others as sha256:");
@@ -94,7 +100,8 @@ static int look_for_twins(const struct source *src, const struct http_keys_list 
 	for (unsigned i = 0; i < list->n; i++) {
 		if (strcmp(list->entries[i].key.name, entry->key.name) == 0)
 			return complain(src, "this name stands there before");
-		if (memcmp(list->entries[i].hash, entry->hash, HTTP_KEYS_HASH_BYTES) == 0)
+		if (list->entries[i].is_certificate == entry->is_certificate &&
+		    memcmp(list->entries[i].hash, entry->hash, HTTP_KEYS_HASH_BYTES) == 0)
 			return complain(src, "this key stands there before, under another name");
 	}
 	return 0;

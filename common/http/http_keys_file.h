@@ -1,6 +1,6 @@
 /* http_keys_file: the lines of http.keys_file: "name scopes key [rooms=ROOM,…] [rate=N] [until=2027-01-31]". Scopes are words of
- * http_scope.def, or push, read or all, with commas; a key is its text, or sha256: and the hash of its text in hex. For http_keys.c
- * only. SPDX-License-Identifier: MIT */
+ * http_scope.def, or push, read or all, with commas; a key is its text, sha256: and the hash of its text in hex, or
+ * certificate: and a name in the certificate that the caller shows. For http_keys.c only. SPDX-License-Identifier: MIT */
 #ifndef COMMON_HTTP_HTTP_KEYS_FILE_H
 #define COMMON_HTTP_HTTP_KEYS_FILE_H
 
@@ -13,6 +13,7 @@
 
 struct http_keys_entry {
 	struct http_key key;
+	bool is_certificate; /* its hash is that of a name in a certificate, not of a key */
 	uint8_t hash[HTTP_KEYS_HASH_BYTES];
 };
 

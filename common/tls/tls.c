@@ -14,6 +14,7 @@
 #include "common/base/err.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
+#include "common/tls/tls_authorities.h"
 #include "common/tls/tls_certs.h"
 #include "common/tls/tls_gate.h"
 #include "common/tls/tls_tickets.h"
@@ -31,6 +32,7 @@ struct tls_server {
 	struct tls_certs *certs;
 	struct tls_tickets tickets;
 	struct tls_gate gate;
+	struct tls_authorities clients;
 };
 
 struct tls {
@@ -63,9 +65,10 @@ static int before_signing(SSL *ssl, void *arg)
 	return tls->may_sign ? tls_certs_show(server->certs, ssl) : -1;
 }
 
-int tls_server_new(struct tls_certs *certs, struct tls_server **out)
+int tls_server_new(struct tls_certs *certs, const char *client_ca, struct tls_server **out)
 {
 	struct tls_server *server = calloc(1, sizeof(*server));
+	int rc;
 
 	if (server == NULL)
 		return -ENOMEM;
@@ -76,10 +79,13 @@ int tls_server_new(struct tls_certs *certs, struct tls_server **out)
 	server->magic = TLS_SERVER_MAGIC;
 	tls_gate_init(&server->gate);
 	server->ctx = SSL_CTX_new(TLS_server_method());
-	if (server->ctx == NULL || tls_certs_prepare(server->ctx) < 0) {
+	rc = tls_authorities_init(&server->clients, client_ca);
+	if (rc == 0 && (server->ctx == NULL || tls_certs_prepare(server->ctx) < 0))
+		rc = -ENOMEM;
+	if (rc < 0) {
 		ERR_clear_error();
 		tls_server_free(&server);
-		return -ENOMEM;
+		return rc;
 	}
 	server->certs = certs;
 	SSL_CTX_set_cert_cb(server->ctx, before_signing, server);
@@ -98,6 +104,7 @@ void tls_server_free(struct tls_server **reference)
 	SSL_CTX_free(server->ctx);
 	tls_tickets_fini(&server->tickets);
 	tls_gate_fini(&server->gate);
+	tls_authorities_fini(&server->clients);
 	server->magic = 0;
 	free(server);
 	*reference = NULL;
@@ -108,6 +115,11 @@ struct reload_part tls_server_reload(struct tls_server *server)
 	return tls_tickets_reload(server != NULL ? &server->tickets : NULL);
 }
 
+struct reload_part tls_server_reload_client_ca(struct tls_server *server)
+{
+	return server != NULL ? tls_authorities_reload(&server->clients) : (struct reload_part){0};
+}
+
 int tls_new(struct tls_server *server, int fd, struct tls **out)
 {
 	struct tls *tls = calloc(1, sizeof(*tls));
@@ -115,7 +127,8 @@ int tls_new(struct tls_server *server, int fd, struct tls **out)
 
 	OBJ_CHECK(server, TLS_SERVER_MAGIC);
 	if (tls == NULL || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
-	    (tls->ssl = SSL_new(server->ctx)) == NULL || SSL_set_fd(tls->ssl, fd) != 1) {
+	    (tls->ssl = SSL_new(server->ctx)) == NULL || SSL_set_fd(tls->ssl, fd) != 1 ||
+	    tls_authorities_ask(&server->clients, tls->ssl) < 0) {
 		if (tls != NULL)
 			SSL_free(tls->ssl);
 		free(tls);
@@ -359,6 +372,21 @@ int tls_write(struct tls *tls, const struct iovec *iov, size_t n_iov, int64_t de
 			return -ETIMEDOUT;
 	}
 	return 0;
+}
+
+bool tls_peer_is(struct tls *tls, bool (*is_it)(void *arg, const char *name), void *arg)
+{
+	X509 *shown = NULL;
+	bool is;
+
+	OBJ_CHECK(tls, TLS_MAGIC);
+	lock_take(&tls->lock);
+	if (SSL_is_init_finished(tls->ssl) && SSL_get_verify_result(tls->ssl) == X509_V_OK)
+		shown = SSL_get1_peer_certificate(tls->ssl);
+	lock_drop(&tls->lock);
+	is = shown != NULL && tls_names_of(shown, is_it, arg);
+	X509_free(shown);
+	return is;
 }
 
 void tls_finish(struct tls *tls)

@@ -15,12 +15,15 @@ struct tls_certs;
 
 struct tls_server; /* what all TLS connections of a door share */
 
-/* 0 or -ENOMEM. `certs` must outlive it. */
-int tls_server_new(struct tls_certs *certs, struct tls_server **out);
+/* Peers are asked for a certificate of one of the authorities in the file client_ca ("": they are not), but may have none. 0; -ERR_CONFIG
+ * with a log line; -ENOMEM. `certs` and client_ca must outlive it. */
+int tls_server_new(struct tls_certs *certs, const char *client_ca, struct tls_server **out);
 void tls_server_free(struct tls_server **server);
 
 /* To begin with a new key for session tickets. NULL: nothing to reload. */
 struct reload_part tls_server_reload(struct tls_server *server);
+/* To read client_ca again. The same. */
+struct reload_part tls_server_reload_client_ca(struct tls_server *server);
 
 /* A stream over a connected socket, which becomes non-blocking. One thread may read while another writes: what OpenSSL
  * does to the stream is under a lock, and nobody waits for the socket while holding it. */
@@ -52,6 +55,10 @@ void tls_shut(struct tls *tls);
  * that has left, and who is told less than all comes again, with the same bytes from there on, at least as many.
  *   0; -EAGAIN (deadline_ns 0); -ETIMEDOUT; -ERR_TLS; -errno */
 int tls_write(struct tls *tls, const struct iovec *iov, size_t n, int64_t deadline_ns, size_t *written);
+
+/* Once the handshake is over, for the names of the certificate that the peer has shown (tls_authorities.h), until is_it says true. False:
+ * none was taken, or it has none. */
+bool tls_peer_is(struct tls *tls, bool (*is_it)(void *arg, const char *name), void *arg);
 
 /* Tell the peer that nothing more comes, as far as that goes without waiting. */
 void tls_finish(struct tls *tls);

@@ -59,7 +59,7 @@ static int tear_down(void **state)
 static bool may(const char *shown, unsigned scopes)
 {
 	request.key = (struct http_key){0};
-	http_guard_identify(&guard, shown, &request);
+	http_guard_identify(&guard, shown, NULL, &request);
 	return http_guard_may(&request, scopes, &reply);
 }
 
