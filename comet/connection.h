@@ -92,14 +92,14 @@ struct connection {
 	char *refusal;
 	/* reader only */
 	enum reader_stage stage;
-	bool in_hand;          /* the packet in the ring's slot was read, and waits for its turn to ask logic */
-	struct grants *grants; /* NULL: none */
+	bool in_hand; /* the packet in the ring's slot was read, and waits for its turn to ask logic */
 	bool in_bucket;
+	struct grants *grants;   /* NULL: none */
 	uint32_t seen_off_bytes; /* that came after the goodbye */
-	int64_t held_until_ns;   /* it may send again then; 0: it is not held back */
 	enum ticket ticket;
-	int64_t renewed_ns; /* when logic was last told that it is still here */
-	int64_t packets_ns; /* the buckets of limits.packets and limits.bytes */
+	int64_t held_until_ns; /* it may send again then; 0: it is not held back */
+	int64_t renewed_ns;    /* when logic was last told that it is still here */
+	int64_t packets_ns;    /* the buckets of limits.packets and limits.bytes */
 	int64_t bytes_ns;
 	int64_t frames_ns;   /* ... of frames that are no packet, */
 	int64_t strange_ns;  /* of packets before AUTH, */

@@ -48,7 +48,7 @@ bool fence_lets_in(const struct server *s, const struct connection *c, const cha
 		return true;
 	count_by(COUNT_NOT_GRANTED, cause);
 	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_ROOM_NOT_GRANTED),
-		    log_i64("mid", c->seat.mid), log_str("room", room), log_str("at", causes[cause]));
+		    user_log(&c->seat.user), log_str("room", room), log_str("at", causes[cause]));
 	return false;
 }
 
@@ -78,7 +78,7 @@ size_t fence_ops(const struct server *s, const struct connection *c, int32_t *op
 		return n;
 	count_by(COUNT_NOT_GRANTED, cause);
 	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_OPS_NOT_GRANTED),
-		    log_i64("mid", c->seat.mid), log_i64("op", refused), log_i64("refused", (int64_t)(n - kept)),
+		    user_log(&c->seat.user), log_i64("op", refused), log_i64("refused", (int64_t)(n - kept)),
 		    log_str("at", causes[cause]));
 	return kept;
 }

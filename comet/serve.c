@@ -352,8 +352,7 @@ static void say_authenticated(const struct connection *c)
 	char peer[TRANSPORT_PEER_BYTES];
 
 	LOG(LOG_DEBUG, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_AUTHENTICATED),
-	    log_id("session", c->seat.session_id), log_i64("mid", c->seat.mid),
-	    log_str("over", c->transport->ops->name));
+	    log_id("session", c->seat.session_id), user_log(&c->seat.user), log_str("over", c->transport->ops->name));
 }
 
 static void say_closed(const struct connection *c)

@@ -80,10 +80,10 @@ int api_read_list(const struct http_request *request, const char *name, const ch
 	return read_list(request, name, false, list, n);
 }
 
-int api_read_numbers(const struct http_request *request, const char *name, int64_t **list, size_t *n)
+int api_read_mids(const struct http_request *request, struct user **list, size_t *n)
 {
 	const char **texts;
-	int rc = read_list(request, name, true, &texts, n);
+	int rc = read_list(request, "mids", true, &texts, n);
 
 	*list = NULL;
 	if (rc < 0)
@@ -94,7 +94,7 @@ int api_read_numbers(const struct http_request *request, const char *name, int64
 		long long value;
 
 		if (api_read_number(texts[i], INT64_MIN, INT64_MAX, &value))
-			(*list)[i] = value;
+			(*list)[i].mid = value;
 		else
 			rc = -EINVAL;
 	}
@@ -104,6 +104,25 @@ int api_read_numbers(const struct http_request *request, const char *name, int64
 		*list = NULL;
 	}
 	return rc;
+}
+
+int api_read_users(const struct http_request *request, struct user **list, size_t *n)
+{
+	*n = 0;
+	if ((*list = calloc(request->n_params + 1, sizeof(**list))) == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < request->n_params; i++) {
+		const char *value = request->params[i].value;
+
+		if (strcmp(request->params[i].name, "users") != 0 || value[0] == '\0')
+			continue;
+		if (!user_read(value, strlen(value), &(*list)[(*n)++])) {
+			free(*list);
+			*list = NULL;
+			return -EINVAL;
+		}
+	}
+	return 0;
 }
 
 /* ---- routing ---- */

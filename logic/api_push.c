@@ -58,9 +58,16 @@ static json_t *key_name(const void *keys, size_t i)
 	return json_string(((const char *const *)keys)[i]);
 }
 
-static json_t *mid_name(const void *mids, size_t i)
+static json_t *mid_name(const void *users, size_t i)
 {
-	return json_integer(((const int64_t *)mids)[i]);
+	return json_integer(((const struct user *)users)[i].mid);
+}
+
+static json_t *user_name(const void *users, size_t i)
+{
+	char text[USER_BYTES];
+
+	return json_string(user_text(&((const struct user *)users)[i], text));
 }
 
 static void push_to_keys(struct api_call *call, struct logic_message *message, const char *const *keys, size_t n)
@@ -92,30 +99,54 @@ void api_push_keys(struct api_call *call)
 	free(keys);
 }
 
-static void push_to_mids(struct api_call *call, struct logic_message *message, const int64_t *mids, size_t n)
+/* Two ways to name users; `name` is how the answer names them. */
+struct way {
+	const char *param;
+	int (*read)(const struct http_request *request, struct user **list, size_t *n);
+	api_name *name;
+	const char *words;
+};
+
+static const struct way by_mids = {"mids", api_read_mids, mid_name, "mids must be whole numbers"};
+static const struct way by_users = {
+	"users", api_read_users, user_name,
+	"users must be given; each is UTF-8 of at most 128 bytes, without control characters"};
+
+static void push_to_users(struct api_call *call, struct logic_message *message, const struct way *way,
+			  const struct user *users, size_t n)
 {
 	struct api_told told;
 	int rc = api_told_init(&told, call, n, message);
 
 	if (rc == 0)
-		rc = logic_push_mids(call->logic, message, mids, n);
-	api_told_reply(&told, call, rc, "mids", mids, n, mid_name);
+		rc = logic_push_users(call->logic, message, users, n);
+	api_told_reply(&told, call, rc, way->param, users, n, way->name);
 	api_told_fini(&told);
 }
 
-void api_push_mids(struct api_call *call)
+static void push_users(struct api_call *call, const struct way *way)
 {
 	struct logic_message message;
-	int64_t *mids;
+	struct user *users;
 	size_t n;
 	int rc;
 
 	if (!read_message(call, &message))
 		return;
-	rc = api_read_numbers(call->request, "mids", &mids, &n);
-	if (api_v2_list_is_good(call, rc, n, "mids must be whole numbers"))
-		push_to_mids(call, &message, mids, n);
-	free(mids);
+	rc = way->read(call->request, &users, &n);
+	if (api_v2_list_is_good(call, rc, n, way->words))
+		push_to_users(call, &message, way, users, n);
+	free(users);
+}
+
+void api_push_mids(struct api_call *call)
+{
+	push_users(call, &by_mids);
+}
+
+void api_push_users(struct api_call *call)
+{
+	push_users(call, &by_users);
 }
 
 static void push_to_room(struct api_call *call, struct logic_message *message, const char *room)
@@ -163,29 +194,48 @@ void api_push_all(struct api_call *call)
 
 /* ---- kick ---- */
 
+static void reply_kicked(struct api_call *call, int rc, size_t kicked)
+{
+	if (rc < 0)
+		api_v2_reply_result(call, rc);
+	else
+		api_v2_reply_data(call, json_pack("{s:I}", "kicked", (json_int_t)kicked));
+}
+
+static void kick_keys(struct api_call *call)
+{
+	const char **keys;
+	size_t n, kicked = 0;
+	int rc = api_read_list(call->request, "keys", &keys, &n);
+
+	if (api_v2_list_is_good(call, rc, n, "keys, mids or users must be given; mids are whole numbers")) {
+		rc = logic_kick_keys(call->logic, keys, n, &kicked);
+		reply_kicked(call, rc, kicked);
+	}
+	free(keys);
+}
+
+static void kick_users(struct api_call *call, const struct way *way)
+{
+	struct user *users;
+	size_t n, kicked = 0;
+	int rc = way->read(call->request, &users, &n);
+
+	if (api_v2_list_is_good(call, rc, n, way->words)) {
+		rc = logic_kick_users(call->logic, users, n, &kicked);
+		reply_kicked(call, rc, kicked);
+	}
+	free(users);
+}
+
 void api_kick(struct api_call *call)
 {
-	const struct http_request *rq = call->request;
-	bool by_mids = http_param(rq, "mids") != NULL;
-	const char *words = "keys or mids must be given; mids are whole numbers";
-	size_t n = 0, kicked = 0;
-	int64_t *mids = NULL;
-	const char **keys = NULL;
-	int rc;
+	bool mids = http_param(call->request, "mids") != NULL, users = http_param(call->request, "users") != NULL;
 
-	if (by_mids && http_param(rq, "keys") != NULL) {
-		api_v2_reply_bad(call, "give keys or mids, not both");
-		return;
-	}
-	rc = by_mids ? api_read_numbers(rq, "mids", &mids, &n) : api_read_list(rq, "keys", &keys, &n);
-	if (api_v2_list_is_good(call, rc, n, words)) {
-		rc = by_mids ? logic_kick_mids(call->logic, mids, n, &kicked)
-			     : logic_kick_keys(call->logic, keys, n, &kicked);
-		if (rc < 0)
-			api_v2_reply_result(call, rc);
-		else
-			api_v2_reply_data(call, json_pack("{s:I}", "kicked", (json_int_t)kicked));
-	}
-	free(mids);
-	free(keys);
+	if ((http_param(call->request, "keys") != NULL) + mids + users > 1)
+		api_v2_reply_bad(call, "give keys, mids or users, and not two of them");
+	else if (mids || users)
+		kick_users(call, mids ? &by_mids : &by_users);
+	else
+		kick_keys(call);
 }

@@ -44,7 +44,9 @@ bool api_read_number(const char *text, long long min, long long max, long long *
 /* All values of a repeated parameter; empty ones are left out. A comma is a character like any other, since keys and rooms
  * may have it. The strings are in one allocation with the array: free(*list), which is NULL on an error. 0 or -ENOMEM. */
 int api_read_list(const struct http_request *request, const char *name, const char ***list, size_t *n);
-/* The same as numbers, also several in one value, with commas; -EINVAL if one is none. */
-int api_read_numbers(const struct http_request *request, const char *name, int64_t **list, size_t *n);
+/* Users, as the values of "mids", which are numbers, also several in one value, with commas; or as those of "users", whose strings
+ * are the request's. free(*list), which is NULL on an error. 0; -EINVAL: one is none; -ENOMEM. */
+int api_read_mids(const struct http_request *request, struct user **list, size_t *n);
+int api_read_users(const struct http_request *request, struct user **list, size_t *n);
 
 #endif

@@ -3,19 +3,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/wire/wire_user.h"
 #include "logic/api_v2.h"
 
 static json_t *describe_entry(const struct upstream_entry *entry)
 {
 	json_t *body = json_stringn((const char *)entry->body, entry->body_bytes);
-	json_t *described;
+	json_t *described = json_pack("{s:s,s:s,s:I,s:i}", "id", entry->id, "key", entry->seat.key, "mid",
+				      (json_int_t)entry->seat.user.mid, "op", (int)entry->op);
 
-	if (body != NULL)
-		return json_pack("{s:s,s:s,s:I,s:i,s:o}", "id", entry->id, "key", entry->seat.key, "mid",
-				 (json_int_t)entry->seat.mid, "op", (int)entry->op, "body", body);
+	(void)wire_user_set(described, &entry->seat.user);
+	if (body != NULL) {
+		(void)json_object_set_new(described, "body", body);
+		return described;
+	}
 	/* Not UTF-8, so no JSON string: as hex. */
-	described = json_pack("{s:s,s:s,s:I,s:i}", "id", entry->id, "key", entry->seat.key, "mid",
-			      (json_int_t)entry->seat.mid, "op", (int)entry->op);
 	char *hex = malloc(entry->body_bytes * 2 + 1);
 	for (size_t i = 0; hex != NULL && i < entry->body_bytes; i++)
 		(void)snprintf(hex + 2 * i, 3, "%02x", entry->body[i]);

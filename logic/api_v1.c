@@ -49,35 +49,33 @@ static void push(struct api_call *call)
 {
 	const struct logic_message message = message_of(call->request);
 	long long uid;
-	int64_t mid;
 
 	if (!api_read_number(http_param(call->request, "uid"), INT64_MIN, INT64_MAX, &uid)) {
 		reply_ret(call, RET_FAULT);
 		return;
 	}
-	mid = uid;
-	reply_result(call, logic_push_mids(call->logic, &message, &mid, 1));
+	reply_result(call, logic_push_users(call->logic, &message, &(struct user){.mid = uid}, 1));
 }
 
 /* The user ids of "u"; NULL: no such list, or no memory. */
-static int64_t *read_users(const json_t *users, size_t *n)
+static struct user *read_users(const json_t *users, size_t *n)
 {
-	int64_t *mids;
+	struct user *list;
 	const json_t *uid;
 	size_t i;
 
-	if (!json_is_array(users) || (mids = calloc(json_array_size(users) + 1, sizeof(*mids))) == NULL)
+	if (!json_is_array(users) || (list = calloc(json_array_size(users) + 1, sizeof(*list))) == NULL)
 		return NULL;
 	json_array_foreach(users, i, uid)
 	{
 		if (!json_is_integer(uid)) {
-			free(mids);
+			free(list);
 			return NULL;
 		}
-		mids[i] = json_integer_value(uid);
+		list[i].mid = json_integer_value(uid);
 	}
 	*n = json_array_size(users);
-	return mids;
+	return list;
 }
 
 /* The message goes out as it was written: 0.1 stays 0.1, and a number that is read and printed again would not. */
@@ -87,16 +85,16 @@ static void pushs(struct api_call *call)
 	struct logic_message message = {.op = OP_SEND_REPLY};
 	json_t *body = json_read(rq->body, rq->body_bytes, 0);
 	size_t n = 0;
-	int64_t *mids = read_users(json_object_get(body, "u"), &n);
+	struct user *users = read_users(json_object_get(body, "u"), &n);
 	int rc = -EINVAL;
 
 	call->targets = n;
-	if (mids != NULL)
+	if (users != NULL)
 		message.body = json_member_text((const char *)rq->body, rq->body_bytes, "m", &message.body_bytes);
 	if (message.body != NULL)
-		rc = logic_push_mids(call->logic, &message, mids, n);
+		rc = logic_push_users(call->logic, &message, users, n);
 	reply_result(call, rc);
-	free(mids);
+	free(users);
 	json_decref(body);
 }
 

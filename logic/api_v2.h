@@ -29,6 +29,7 @@ bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTE
 
 void api_push_keys(struct api_call *call);
 void api_push_mids(struct api_call *call);
+void api_push_users(struct api_call *call);
 void api_push_room(struct api_call *call);
 void api_push_all(struct api_call *call);
 void api_kick(struct api_call *call);

@@ -118,13 +118,15 @@ int auth_check(struct auth *a, const struct auth_request *request, struct auth_i
 
 int auth_check_again(struct auth *a, const struct auth_request *request, struct auth_identity *who)
 {
+	struct user user;
 	int rc;
 
 	OBJ_CHECK(a, AUTH_MAGIC);
 	*who = (struct auth_identity){0};
 	rc = check(a, request, who);
-	if (rc == 0 &&
-	    (who->mid != request->seat->mid || (who->key[0] != '\0' && strcmp(who->key, request->seat->key) != 0)))
+	user = auth_identity_user(who);
+	if (rc == 0 && (!user_equal(&user, &request->seat->user) ||
+			(who->key[0] != '\0' && strcmp(who->key, request->seat->key) != 0)))
 		rc = auth_refuse(who, AUTH_OTHER, NULL);
 	return conclude(rc, who);
 }

@@ -28,11 +28,13 @@ COUNTER_LABELS(AUTH_FAILURES, labels, AUTH_CAUSES);
 
 void auth_identity_fini(struct auth_identity *who)
 {
+	free(who->name);
 	free(who->key);
 	free(who->room);
 	free(who->platform);
 	free(who->accepts);
 	grants_free(&who->grants);
+	who->name = NULL;
 	who->key = NULL;
 	who->room = NULL;
 	who->platform = NULL;
@@ -131,11 +133,27 @@ int auth_read_grants(struct auth_identity *who, const json_t *from, const char *
 	return rc == -EBADMSG ? refuse_member(who, bad_ops ? ops : rooms, "is not a list of at most 256 names") : rc;
 }
 
+int auth_read_user(struct auth_identity *who, const json_t *from, const char *member)
+{
+	const json_t *value = json_object_get(from, member);
+	struct user user;
+
+	if (!json_is_string(value))
+		return refuse_member(who, member, "is not a string");
+	if (!user_read(json_string_value(value), json_string_length(value), &user))
+		return refuse_member(who, member, "is empty, too long or has control characters");
+	who->mid = user.mid;
+	if (user.name != NULL && (who->name = strdup(user.name)) == NULL)
+		return -ENOMEM;
+	return 0;
+}
+
 int auth_read_whole(struct auth_identity *who, const json_t *from)
 {
 	int rc;
 
 	if ((rc = auth_read_integer(who, from, "mid", &who->mid)) < 0 ||
+	    (who->mid == 0 && auth_has(from, "user") && (rc = auth_read_user(who, from, "user")) < 0) ||
 	    (rc = auth_read_string(who, from, "key", WIRE_KEY_BYTES, &who->key)) < 0 ||
 	    (rc = auth_read_string(who, from, "room_id", WIRE_ROOM_BYTES, &who->room)) < 0 ||
 	    (rc = auth_read_string(who, from, "platform", WIRE_TEXT_BYTES, &who->platform)) < 0)

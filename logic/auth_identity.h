@@ -32,6 +32,7 @@ struct auth_request {
 /* `key` and `room` may be empty: logic fills in the key. Strings, accepts and grants are malloc'ed; auth_identity_fini frees them. */
 struct auth_identity {
 	int64_t mid;
+	char *name; /* of a user that has one, otherwise NULL */
 	char *key;
 	char *room;
 	char *platform;
@@ -46,6 +47,12 @@ struct auth_identity {
 };
 void auth_identity_fini(struct auth_identity *who);
 
+/* Good for as long as the identity is. */
+static inline struct user auth_identity_user(const struct auth_identity *who)
+{
+	return (struct user){who->mid, who->name};
+}
+
 /* -ERR_REFUSED, for this cause; words NULL: those of the table. Words that are too long are cut between characters. */
 int auth_refuse(struct auth_identity *who, enum auth_cause cause, const char *words);
 
@@ -58,7 +65,10 @@ int auth_read_accepts(struct auth_identity *who, const json_t *from, const char 
 /* The rooms and operations that are granted to it. */
 int auth_read_grants(struct auth_identity *who, const json_t *from, const char *rooms, const char *ops);
 
-/* mid, key, room_id, platform and accepts by these names. */
+/* A user's string; `member` is its name in words. */
+int auth_read_user(struct auth_identity *who, const json_t *from, const char *member);
+
+/* mid, or user where that is missing or 0; key, room_id, platform and accepts by these names. */
 int auth_read_whole(struct auth_identity *who, const json_t *from);
 
 /* Is the token a decimal user id, as of version 1? */

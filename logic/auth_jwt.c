@@ -292,8 +292,8 @@ static int check_parties(const struct config *cfg, const json_t *claims, struct 
 	return 0;
 }
 
-/* A whole number, or a string that is nothing else: `sub` is always a string. */
-static bool read_user(const json_t *value, int64_t *mid)
+/* goim's claim: a whole number, or a string that is nothing else. */
+static bool read_mid(const json_t *value, int64_t *mid)
 {
 	const char *text = json_string_value(value);
 	char *end;
@@ -309,32 +309,46 @@ static bool read_user(const json_t *value, int64_t *mid)
 	return errno == 0 && end > text && *end == '\0';
 }
 
-static int read_mid(const struct config *cfg, const json_t *claims, struct auth_identity *who)
+/* By any other claim, as login services have it: a string, or a whole number. */
+static int read_subject(const json_t *claims, const char *name, struct auth_identity *who)
+{
+	const json_t *value = json_object_get(claims, name);
+
+	if (!json_is_integer(value))
+		return as_claim(auth_read_user(who, claims, name), who);
+	who->mid = json_integer_value(value);
+	return 0;
+}
+
+static int read_user(const struct config *cfg, const json_t *claims, struct auth_identity *who)
 {
 	const char *rest = cfg->auth_claim_mid;
-	char name[256], words[128];
+	char name[256];
 
-	while (config_list_next(&rest, name, sizeof(name)))
-		if (auth_has(claims, name)) {
-			(void)snprintf(words, sizeof(words), "%.60s is not a whole number", name);
-			return read_user(json_object_get(claims, name), &who->mid)
-				       ? 0
-				       : auth_refuse(who, AUTH_CLAIMS, words);
-		}
+	while (config_list_next(&rest, name, sizeof(name))) {
+		if (!auth_has(claims, name))
+			continue;
+		if (strcmp(name, "mid") != 0)
+			return read_subject(claims, name, who);
+		return read_mid(json_object_get(claims, name), &who->mid)
+			       ? 0
+			       : auth_refuse(who, AUTH_CLAIMS, "mid is not a whole number");
+	}
 	return auth_refuse(who, AUTH_CLAIMS, "the token names no user");
 }
 
 /* A key names a connection, and a newer connection with the key replaces the older one: so a client may only choose among the names of
- * its own user, <mid>_<key>. */
+ * its own user, <user>_<key>, where the user's string is escaped so that no two of these are one. */
 static int take_chosen_key(const json_t *said, struct auth_identity *who)
 {
-	char key[WIRE_KEY_BYTES], *chosen = NULL;
+	const struct user user = auth_identity_user(who);
+	char key[WIRE_KEY_BYTES], escaped[USER_ESCAPED_BYTES], *chosen = NULL;
 	int n, rc = auth_read_string(who, said, "key", WIRE_KEY_BYTES, &chosen);
 
 	if (rc < 0)
 		return rc;
-	n = chosen[0] != '\0' ? snprintf(key, sizeof(key), "%lld_%s", (long long)who->mid, chosen) : 0;
-	if (chosen[0] != '\0' && who->mid <= 0)
+	n = chosen[0] != '\0' ? snprintf(key, sizeof(key), "%s_%s", user_escaped(&user, escaped), chosen) : 0;
+	if (chosen[0] != '\0' && !user_is_somebody(&user))
 		rc = auth_refuse(who, AUTH_MALFORMED, "a client that is no user cannot choose a key");
 	else if (n < 0 || (size_t)n >= sizeof(key))
 		rc = auth_refuse(who, AUTH_MALFORMED, "key is too long");
@@ -388,7 +402,7 @@ static int take_told(const struct config *cfg, const struct told *told, struct a
 	int rc;
 
 	if ((rc = check_dates(cfg, told->claims, who)) < 0 || (rc = check_parties(cfg, told->claims, who)) < 0 ||
-	    (rc = read_mid(cfg, told->claims, who)) < 0 || (rc = read_key(cfg, told, who)) < 0 ||
+	    (rc = read_user(cfg, told->claims, who)) < 0 || (rc = read_key(cfg, told, who)) < 0 ||
 	    (rc = read_room(cfg, told, who)) < 0 || (rc = read_accepts(cfg, told, who)) < 0 ||
 	    (rc = auth_read_string(who, told->said, "platform", WIRE_TEXT_BYTES, &who->platform)) < 0)
 		return rc;

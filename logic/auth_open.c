@@ -11,7 +11,7 @@
 #include "common/base/json.h"
 
 /* What a token may say, by the names of goim. */
-static const char *const members[] = {"mid", "key", "room_id", "platform", "accepts"};
+static const char *const members[] = {"mid", "user", "key", "room_id", "platform", "accepts"};
 #define N_MEMBERS (sizeof(members) / sizeof(members[0]))
 
 static int take_v1(struct auth_identity *who, int64_t uid, const char *room)

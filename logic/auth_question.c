@@ -9,6 +9,7 @@
 
 #include "common/base/json.h"
 #include "common/wire/wire_text.h"
+#include "common/wire/wire_user.h"
 
 /* A line "Name: value". Of a name that comes again the values stand in one, as RFC 9110 and RFC 6265 put them together. */
 static int add_value(json_t *headers, const char *line, size_t n)
@@ -59,7 +60,8 @@ char *auth_question(const struct auth_request *request, size_t *bytes)
 	rc = wire_text_set(question, "token", request->token, request->token_bytes);
 	if (rc == 0 && request->seat != NULL &&
 	    (json_object_set_new(question, "key", json_string(request->seat->key)) < 0 ||
-	     json_object_set_new(question, "mid", json_integer(request->seat->mid)) < 0))
+	     json_object_set_new(question, "mid", json_integer(request->seat->user.mid)) < 0 ||
+	     wire_user_set(question, &request->seat->user) < 0))
 		rc = -ENOMEM;
 	if (rc == 0 && request->upgrade.query_bytes > 0)
 		rc = wire_text_set(question, "query", request->upgrade.query, request->upgrade.query_bytes);

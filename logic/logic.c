@@ -39,7 +39,7 @@ static int choose_key(struct logic *l, const struct auth_identity *who, char key
 		(void)snprintf(key, WIRE_KEY_BYTES, "%s", who->key);
 		return 0;
 	}
-	if (who->dialect == DIALECT_V2)
+	if (who->dialect == DIALECT_V2 || who->name != NULL)
 		return make_uuid(key);
 	if ((rc = registry_next_number(&l->registry, who->mid, &number)) == 0)
 		(void)snprintf(key, WIRE_KEY_BYTES, "%lld_%llu", (long long)who->mid, (unsigned long long)number);
@@ -78,7 +78,7 @@ static void replace(struct logic *l, const char *server, const struct registry_f
 static int register_client(struct logic *l, const char *server, struct auth_identity *who, int64_t expires_ms,
 			   struct wire_session *session)
 {
-	struct seat seat = {.key = session->key, .mid = who->mid};
+	struct seat seat = {.key = session->key, .user = auth_identity_user(who)};
 	struct registry_found old;
 	int rc;
 
@@ -91,6 +91,7 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 	replace(l, server, &old);
 	registry_found_fini(&old);
 	session->mid = who->mid;
+	(void)snprintf(session->name, sizeof(session->name), "%s", who->name != NULL ? who->name : "");
 	session->dialect = who->dialect;
 	session->heartbeat_ms = who->heartbeat_ms > 0        ? who->heartbeat_ms
 				: who->dialect == DIALECT_V2 ? l->cfg->logic_heartbeat
@@ -144,9 +145,11 @@ static int admit(struct logic *l, const char *server, const struct wire_connect 
 static void say_connect(const char *server, const struct wire_connect *request, const struct wire_session *session,
 			int rc)
 {
+	const struct seat seat = wire_session_seat(session);
+
 	if (rc == 0)
 		LOG(LOG_DEBUG, log_str("server", server), log_str("key", session->key), log_str("peer", request->peer),
-		    log_what(EVENT_CLIENT_ADMITTED), log_id("session", session->id), log_i64("mid", session->mid));
+		    log_what(EVENT_CLIENT_ADMITTED), log_id("session", session->id), user_log(&seat.user));
 	else
 		LOG(LOG_DEBUG, log_str("server", server), log_str("peer", request->peer),
 		    log_what(EVENT_CLIENT_NOT_ADMITTED), log_str("words", session->refusal),

@@ -64,12 +64,12 @@ struct logic_message {
 /* From back ends. 0: accepted, from now on delivered or counted (nobody online is accepted too); -EAGAIN: queue full,
  * nothing or only a part was taken (logged, counted); -ERR_NO_LOGIC; -ENOMEM; -EMSGSIZE. */
 int logic_push_keys(struct logic *l, const struct logic_message *m, const char *const *keys, size_t n);
-int logic_push_mids(struct logic *l, const struct logic_message *m, const int64_t *mids, size_t n);
+int logic_push_users(struct logic *l, const struct logic_message *m, const struct user *users, size_t n);
 int logic_push_room(struct logic *l, const struct logic_message *m, const char *room);
 /* speed: deliveries a second over the whole cluster, 0 = no limit. */
 int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t speed);
 /* Op 6 and close; *n gets how many registrations were told. */
 int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, size_t *n);
-int logic_kick_mids(struct logic *l, const int64_t *mids, size_t n_mids, size_t *n);
+int logic_kick_users(struct logic *l, const struct user *users, size_t n_users, size_t *n);
 
 #endif

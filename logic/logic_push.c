@@ -149,10 +149,10 @@ int logic_push_keys(struct logic *l, const struct logic_message *m, const char *
 	return count_failed(rc < 0 ? rc : push_message_to(l, &found, n, m));
 }
 
-int logic_push_mids(struct logic *l, const struct logic_message *m, const int64_t *mids, size_t n)
+int logic_push_users(struct logic *l, const struct logic_message *m, const struct user *users, size_t n)
 {
 	struct registry_found found;
-	int rc = registry_find_mids(&l->registry, mids, n, &found);
+	int rc = registry_find_users(&l->registry, users, n, &found);
 
 	return count_failed(rc < 0 ? rc : push_message_to(l, &found, n, m));
 }
@@ -231,10 +231,10 @@ int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, siz
 	return rc < 0 ? rc : kick_found(l, &found, n);
 }
 
-int logic_kick_mids(struct logic *l, const int64_t *mids, size_t n_mids, size_t *n)
+int logic_kick_users(struct logic *l, const struct user *users, size_t n_users, size_t *n)
 {
 	struct registry_found found;
-	int rc = registry_find_mids(&l->registry, mids, n_mids, &found);
+	int rc = registry_find_users(&l->registry, users, n_users, &found);
 
 	return rc < 0 ? rc : kick_found(l, &found, n);
 }

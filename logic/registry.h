@@ -1,4 +1,4 @@
-/* registry: where each connection is. mid -> keys, key -> (server, session id). An interface with two memories.
+/* registry: where each connection is. User -> keys, key -> (server, session id). An interface with two memories.
  * SPDX-License-Identifier: MIT */
 #ifndef LOGIC_REGISTRY_H
 #define LOGIC_REGISTRY_H
@@ -73,7 +73,7 @@ struct registry {
 	 * replaced on another comet, n = 0 or 1. -ESTALE: a newer registration of the key is there. */
 	int (*renew)(void *self, const char *server, const struct seat *seat, struct registry_found *old);
 	int (*find_keys)(void *self, const char *const *keys, size_t n, struct registry_found *found);
-	int (*find_mids)(void *self, const int64_t *mids, size_t n, struct registry_found *found);
+	int (*find_users)(void *self, const struct user *users, size_t n, struct registry_found *found);
 	/* For v1 keys `<uid>_<n>`: counts up, and no connection of this user had it before. */
 	int (*next_number)(void *self, int64_t mid, uint64_t *number);
 	/* A comet's room counts and load; replaces its last ones. */
@@ -111,10 +111,10 @@ static inline int registry_find_keys(const struct registry *r, const char *const
 	return r->find_keys(r->self, keys, n, found);
 }
 
-static inline int registry_find_mids(const struct registry *r, const int64_t *mids, size_t n,
-				     struct registry_found *found)
+static inline int registry_find_users(const struct registry *r, const struct user *users, size_t n,
+				      struct registry_found *found)
 {
-	return r->find_mids(r->self, mids, n, found);
+	return r->find_users(r->self, users, n, found);
 }
 
 static inline int registry_next_number(const struct registry *r, int64_t mid, uint64_t *number)

@@ -12,18 +12,19 @@
 #include "logic/online_memory.h"
 #include "logic/registry.h"
 
-struct user;
+struct person;
 
 struct session {
 	struct registry_entry entry;
-	struct user *user;           /* NULL: mid <= 0 */
-	struct session *next, *prev; /* of the same user */
+	struct person *person;       /* NULL: nobody */
+	struct session *next, *prev; /* of the same person */
 };
 
-struct user {
-	char mid[24];
+/* A user who is there. */
+struct person {
 	uint64_t numbers; /* the last one given out by next_number */
 	struct session *sessions;
+	char user[]; /* its string */
 };
 
 struct memory {
@@ -34,7 +35,7 @@ struct memory {
 	/* under lock */
 	struct lock lock;
 	struct strmap sessions; /* by key */
-	struct strmap users;    /* by mid */
+	struct strmap persons;  /* by the user's string */
 	uint64_t last_id;
 	uint64_t numbers; /* the most that a forgotten user had: the next new user goes on from there */
 };
@@ -73,58 +74,58 @@ static struct session *session_new(const char *server, const char *key)
 	return session;
 }
 
-static struct user *find_user_locked(struct memory *m, int64_t mid, bool make) NEEDS(m->lock)
+static struct person *find_person_locked(struct memory *m, const struct user *user, bool make) NEEDS(m->lock)
 {
-	struct user *user;
-	char text[24];
+	struct person *person;
+	char space[USER_BYTES];
+	const char *text = user_text(user, space);
 
-	(void)snprintf(text, sizeof(text), "%lld", (long long)mid);
-	if ((user = strmap_get(&m->users, text)) != NULL || !make)
-		return user;
-	if ((user = calloc(1, sizeof(*user))) == NULL)
+	if ((person = strmap_get(&m->persons, text)) != NULL || !make)
+		return person;
+	if ((person = calloc(1, sizeof(*person) + strlen(text) + 1)) == NULL)
 		return NULL;
-	memcpy(user->mid, text, sizeof(user->mid));
-	user->numbers = m->numbers;
-	if (strmap_put(&m->users, text, user, NULL) < 0) {
-		free(user);
+	memcpy(person->user, text, strlen(text) + 1);
+	person->numbers = m->numbers;
+	if (strmap_put(&m->persons, text, person, NULL) < 0) {
+		free(person);
 		return NULL;
 	}
-	return user;
+	return person;
 }
 
-static void link_locked(struct user *user, struct session *session)
+static void link_locked(struct person *person, struct session *session)
 {
-	session->user = user;
-	session->next = user->sessions;
+	session->person = person;
+	session->next = person->sessions;
 	if (session->next != NULL)
 		session->next->prev = session;
-	user->sessions = session;
+	person->sessions = session;
 }
 
-static void forget_if_gone_locked(struct memory *m, struct user *user) NEEDS(m->lock)
+static void forget_if_gone_locked(struct memory *m, struct person *person) NEEDS(m->lock)
 {
-	if (user == NULL || user->sessions != NULL)
+	if (person == NULL || person->sessions != NULL)
 		return;
-	if (user->numbers > m->numbers)
-		m->numbers = user->numbers;
-	(void)strmap_del(&m->users, user->mid);
-	free(user);
+	if (person->numbers > m->numbers)
+		m->numbers = person->numbers;
+	(void)strmap_del(&m->persons, person->user);
+	free(person);
 }
 
-/* Take a session out of its user, who is forgotten with the last session. */
+/* Take a session from its person, who is forgotten with the last one. */
 static void unlink_locked(struct memory *m, struct session *session) NEEDS(m->lock)
 {
-	struct user *user = session->user;
+	struct person *person = session->person;
 
-	if (user == NULL)
+	if (person == NULL)
 		return;
 	if (session->prev != NULL)
 		session->prev->next = session->next;
 	else
-		user->sessions = session->next;
+		person->sessions = session->next;
 	if (session->next != NULL)
 		session->next->prev = session->prev;
-	forget_if_gone_locked(m, user);
+	forget_if_gone_locked(m, person);
 }
 
 /* *to_put becomes the session that is to be freed: the replaced one or NULL, and after an error the new one. */
@@ -132,20 +133,20 @@ static int put_locked(struct memory *m, struct session **to_put, struct seat *se
 	NEEDS(m->lock)
 {
 	struct session *session = *to_put, *there = strmap_get(&m->sessions, seat->key);
-	struct user *user = seat->mid > 0 ? find_user_locked(m, seat->mid, true) : NULL;
+	struct person *person = user_is_somebody(&seat->user) ? find_person_locked(m, &seat->user, true) : NULL;
 	int rc;
 
-	if (seat->mid > 0 && user == NULL)
+	if (user_is_somebody(&seat->user) && person == NULL)
 		return -ENOMEM;
 	if ((there != NULL && old != NULL && (rc = registry_found_add(old, &there->entry)) < 0) ||
 	    (rc = strmap_put(&m->sessions, session->entry.key, session, NULL)) < 0) {
-		forget_if_gone_locked(m, user);
+		forget_if_gone_locked(m, person);
 		return rc;
 	}
 	session->entry.session_id = seat->session_id = ++m->last_id;
-	/* First in, then out: the user may be the same, and must not be forgotten in between. */
-	if (user != NULL)
-		link_locked(user, session);
+	/* First in, then out: the person may be the same, and must not be forgotten in between. */
+	if (person != NULL)
+		link_locked(person, session);
 	if (there != NULL)
 		unlink_locked(m, there);
 	*to_put = there;
@@ -233,7 +234,7 @@ static int find_keys(void *self, const char *const *keys, size_t n, struct regis
 	return rc;
 }
 
-static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_found *found)
+static int find_users(void *self, const struct user *users, size_t n, struct registry_found *found)
 {
 	struct memory *m = memory_of(self);
 	int rc = 0;
@@ -241,8 +242,8 @@ static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_
 	*found = (struct registry_found){0};
 	lock_take(&m->lock);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		const struct user *user = find_user_locked(m, mids[i], false);
-		const struct session *session = user != NULL ? user->sessions : NULL;
+		const struct person *person = find_person_locked(m, &users[i], false);
+		const struct session *session = person != NULL ? person->sessions : NULL;
 
 		for (; rc == 0 && session != NULL; session = session->next)
 			rc = add_found(found, session, i);
@@ -256,15 +257,15 @@ static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_
 static int next_number(void *self, int64_t mid, uint64_t *number)
 {
 	struct memory *m = memory_of(self);
-	struct user *user = NULL;
+	struct person *person = NULL;
 	int rc = 0;
 
 	lock_take(&m->lock);
 	/* All guests (mid 0) share one count, which is never forgotten as a user's is. */
 	if (mid <= 0)
 		*number = ++m->numbers;
-	else if ((user = find_user_locked(m, mid, true)) != NULL)
-		*number = ++user->numbers;
+	else if ((person = find_person_locked(m, &(struct user){.mid = mid}, true)) != NULL)
+		*number = ++person->numbers;
 	else
 		rc = -ENOMEM;
 	lock_drop(&m->lock);
@@ -339,14 +340,14 @@ int registry_memory_new(struct registry *out)
 	m->magic = MEMORY_MAGIC;
 	lock_init(&m->lock, LOCK_REGISTRY);
 	strmap_init(&m->sessions);
-	strmap_init(&m->users);
+	strmap_init(&m->persons);
 	online_memory_init(&m->online);
 	*out = (struct registry){
 		.put = put,
 		.del = del,
 		.renew = renew,
 		.find_keys = find_keys,
-		.find_mids = find_mids,
+		.find_users = find_users,
 		.next_number = next_number,
 		.put_online = put_online,
 		.online = online,
@@ -362,7 +363,7 @@ void registry_memory_free(struct registry *r)
 	struct memory *m = memory_of(r->self);
 
 	strmap_drop_all(&m->sessions, session_free);
-	strmap_drop_all(&m->users, free);
+	strmap_drop_all(&m->persons, free);
 	online_memory_fini(&m->online);
 	lock_fini(&m->lock);
 	m->magic = 0;

@@ -105,8 +105,9 @@ static void tell_old(struct registry_found *old, const struct redisReply *reply,
 static int put(void *self, const char *server, struct seat *seat, int64_t expires_ms, struct registry_found *old)
 {
 	struct registry_redis *r = registry_of(self);
-	struct number mid_text = number(seat->mid), expires = number(expires_ms);
-	const char *args[] = {server, seat->key, mid_text.text, r->ttl_ms, expires.text};
+	struct number expires = number(expires_ms);
+	char user[USER_ESCAPED_BYTES];
+	const char *args[] = {server, seat->key, user_escaped(&seat->user, user), r->ttl_ms, expires.text};
 	struct redisReply *reply;
 	int rc;
 
@@ -134,8 +135,9 @@ static int put(void *self, const char *server, struct seat *seat, int64_t expire
 static int del(void *self, const char *server, const struct seat *seat)
 {
 	struct registry_redis *r = registry_of(self);
-	struct number mid_text = number(seat->mid), id = number((int64_t)seat->session_id);
-	const char *args[] = {server, seat->key, mid_text.text, id.text};
+	struct number id = number((int64_t)seat->session_id);
+	char user[USER_ESCAPED_BYTES];
+	const char *args[] = {server, seat->key, user_escaped(&seat->user, user), id.text};
 	struct redisReply *reply;
 	int rc = run(r, &script_disconnect, &reply, 4, args);
 
@@ -147,8 +149,9 @@ static int del(void *self, const char *server, const struct seat *seat)
 static int renew(void *self, const char *server, const struct seat *seat, struct registry_found *old)
 {
 	struct registry_redis *r = registry_of(self);
-	struct number mid_text = number(seat->mid), id = number((int64_t)seat->session_id);
-	const char *args[] = {server, seat->key, mid_text.text, id.text, r->ttl_ms};
+	struct number id = number((int64_t)seat->session_id);
+	char user[USER_ESCAPED_BYTES];
+	const char *args[] = {server, seat->key, user_escaped(&seat->user, user), id.text, r->ttl_ms};
 	struct redisReply *reply;
 	int rc = run(r, &script_renew, &reply, 5, args);
 
@@ -190,7 +193,7 @@ static void generation_get(struct registry_redis *r, struct number *out)
 	lock_drop(&r->lock);
 }
 
-/* One chunk of keys or users, `by`: "keys" or "mids", of which `before` were looked for already. -ERR_NO_LOGIC also while the registry
+/* One chunk of keys or users, `by`: "keys" or "users", of which `before` were looked for already. -ERR_NO_LOGIC also while the registry
  * is not complete. */
 static int find_chunk(struct registry_redis *r, const char *by, const char *const *what, size_t n, size_t before,
 		      struct registry_found *found)
@@ -235,23 +238,30 @@ static int find_keys(void *self, const char *const *keys, size_t n, struct regis
 	return rc;
 }
 
-static int find_mids(void *self, const int64_t *mids, size_t n, struct registry_found *found)
+static int find_users_chunk(struct registry_redis *r, const struct user *users, size_t n, size_t before,
+			    struct registry_found *found)
+{
+	char(*texts)[USER_ESCAPED_BYTES] = calloc(n, sizeof(*texts));
+	const char *what[CHUNK];
+	int rc;
+
+	if (texts == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		what[i] = user_escaped(&users[i], texts[i]);
+	rc = find_chunk(r, "users", what, n, before, found);
+	free(texts);
+	return rc;
+}
+
+static int find_users(void *self, const struct user *users, size_t n, struct registry_found *found)
 {
 	struct registry_redis *r = registry_of(self);
-	struct number texts[CHUNK];
-	const char *what[CHUNK];
 	int rc = 0;
 
 	*found = (struct registry_found){0};
-	for (size_t i = 0; rc == 0 && i < n; i += CHUNK) {
-		size_t chunk = n - i < CHUNK ? n - i : CHUNK;
-
-		for (size_t k = 0; k < chunk; k++) {
-			texts[k] = number(mids[i + k]);
-			what[k] = texts[k].text;
-		}
-		rc = find_chunk(r, "mids", what, chunk, i, found);
-	}
+	for (size_t i = 0; rc == 0 && i < n; i += CHUNK)
+		rc = find_users_chunk(r, users + i, n - i < CHUNK ? n - i : CHUNK, i, found);
 	if (rc < 0)
 		registry_found_fini(found);
 	return rc;
@@ -312,7 +322,7 @@ int registry_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 		.del = del,
 		.renew = renew,
 		.find_keys = find_keys,
-		.find_mids = find_mids,
+		.find_users = find_users,
 		.next_number = next_number,
 		.put_online = put_online,
 		.online = online,

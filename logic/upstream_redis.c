@@ -75,7 +75,7 @@ static bool use_share(struct upstream_redis *u, const struct seat *seat, int64_t
 		return true;
 	count(COUNT_UPSTREAM_DROPPED);
 	LOG_LIMITED(LOG_WARN, &limit, log_str("key", seat->key), log_what(EVENT_UPSTREAM_SHARE_USED),
-		    log_i64("mid", seat->mid));
+		    user_log(&seat->user));
 	return false;
 }
 
@@ -103,6 +103,7 @@ static void keep_in_bounds(int64_t bytes, struct upstream_redis *u, int64_t dead
 static int append(void *self, const struct seat *seat, const struct packet *p)
 {
 	struct upstream_redis *u = upstream_of(self);
+	const char *name = seat->user.name;
 	int64_t bytes = ENTRY_BYTES + (int64_t)strlen(seat->key) + p->body_bytes;
 	int64_t deadline = clock_now_ns() + u->cfg->redis_timeout * CLOCK_MS;
 	int rc;
@@ -110,9 +111,10 @@ static int append(void *self, const struct seat *seat, const struct packet *p)
 	if (!use_share(u, seat, bytes))
 		return 0;
 	rc = redis_pipe_call(u->pipe, REDIS_ONCE, deadline, NULL,
-			     "XADD %s MAXLEN ~ %lld * key %s mid %lld op %d seq %d body %b",
+			     name != NULL ? "XADD %s MAXLEN ~ %lld * key %s mid %lld op %d seq %d body %b user %s"
+					  : "XADD %s MAXLEN ~ %lld * key %s mid %lld op %d seq %d body %b",
 			     redis_name_key(u->cfg, "up", "").text, (long long)u->cfg->redis_upstream_length, seat->key,
-			     (long long)seat->mid, p->op, p->seq, p->body, (size_t)p->body_bytes);
+			     (long long)seat->user.mid, p->op, p->seq, p->body, (size_t)p->body_bytes, name);
 	/* Also where Redis took nothing, because its memory is full. */
 	keep_in_bounds(bytes, u, deadline);
 	return rc == 0 || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
@@ -130,11 +132,13 @@ static int copy_body(struct upstream_entry *entry, const struct redisReply *valu
 	return 0;
 }
 
-/* The key of the seat stays the reply's. */
+/* The strings of the seat stay the reply's. */
 static int read_field(const char *name, const struct redisReply *value, struct seat *seat, struct upstream_entry *entry)
 {
 	if (strcmp(name, "mid") == 0)
-		seat->mid = strtoll(value->str, NULL, 10);
+		seat->user.mid = strtoll(value->str, NULL, 10);
+	else if (strcmp(name, "user") == 0)
+		seat->user.name = value->str;
 	else if (strcmp(name, "key") == 0)
 		seat->key = value->str;
 	else if (strcmp(name, "op") == 0)

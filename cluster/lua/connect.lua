@@ -1,16 +1,16 @@
 -- Register a connection. Called by logic.
--- server, key, mid, ttl, expires (0: never) -> 'late' | 'no lease' | 'later', id, '0'
+-- server, key, user, ttl, expires (0: never) -> 'late' | 'no lease' | 'later', id, '0'
 --   | 'ok', id, number [, server and id of the one it replaced]
-local server, key, mid, ttl, expires = unpack(ARGV)
+local server, key, user, ttl, expires = unpack(ARGV)
 local now, micros = time()
 if tonumber(expires) > 0 and now > tonumber(expires) then return {'late'} end
 local epoch = redis.call('HGET', prefix .. 'server:' .. server, 'epoch')
 if not epoch then return {'no lease'} end
-local was, was_mid, was_epoch, was_server = session(key)
+local was, was_user, was_epoch, was_server = session(key)
 local id = new_id(micros)
 -- The other comet still serves the key: if the key moved now, pushes would reach a comet whose bucket does not have the connection yet,
 -- and be lost. renew.lua moves the key, once the new comet can take pushes.
 if was and was_server ~= server and valid(was_epoch, was_server) then return {'later', id, '0'} end
-local number = put_session(key, id, mid, epoch, server, ttl, was_mid)
+local number = put_session(key, id, user, epoch, server, ttl, was_user)
 if was and valid(was_epoch, was_server) then return {'ok', id, number, was_server, was} end
 return {'ok', id, number}

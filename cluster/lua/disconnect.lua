@@ -1,14 +1,14 @@
 -- Forget a connection that has gone. Called by logic.
--- server, key, mid, id -> 'newer' | 'ok'
+-- server, key, user, id -> 'newer' | 'ok'
 -- A renewal may be late, and come after the disconnect that followed it. So a deleted session leaves a mark for a moment, by which
 -- renew.lua knows that it is late: epoch 0 in its own key, or comet:left where another comet still has the key.
-local server, key, mid, id = unpack(ARGV)
+local server, key, user, id = unpack(ARGV)
 local was, _, was_epoch, was_server = session(key)
 if was and tonumber(was) > tonumber(id) then return {'newer'} end
 if was and was ~= id and was_server ~= server and valid(was_epoch, was_server) then
 	redis.call('SET', prefix .. 'left:' .. key, id, 'PX', 10000)
 	return {'ok'}
 end
-redis.call('SET', prefix .. 'session:' .. key, id .. ' ' .. mid .. ' 0 ' .. server, 'PX', 10000)
-redis.call('SREM', prefix .. 'mid:' .. mid, key)
+redis.call('SET', prefix .. 'session:' .. key, id .. ' ' .. user .. ' 0 ' .. server, 'PX', 10000)
+redis.call('SREM', prefix .. 'mid:' .. user, key)
 return {'ok'}

@@ -1,5 +1,5 @@
 -- Where these keys are, or all keys of these users. Called by logic.
--- generation that the caller knows, lease, 'keys' | 'mids', each key or mid
+-- generation that the caller knows, lease, 'keys' | 'users', each key or user
 --   -> 'unsure' | 'ok', generation (the new one once all comets have said that they are all there), key, server and id of each,
 --   and by which of the names it was found: 1 is the first
 local known, lease, by = unpack(ARGV, 1, 3)
@@ -8,13 +8,13 @@ local found = {'ok', generation}
 local missing, vanished = false, false
 
 -- False: this key is no longer the user's.
-local function look(key, mid, of)
-	local id, its_mid, epoch, server = session(key)
+local function look(key, user, of)
+	local id, its_user, epoch, server = session(key)
 	if not id then
 		missing = true
 		return false
 	end
-	if mid and its_mid ~= mid then return false end
+	if user and its_user ~= user then return false end
 	local is_epoch = redis.call('HGET', prefix .. 'server:' .. server, 'epoch')
 	if is_epoch == epoch then
 		found[#found + 1] = key
@@ -51,7 +51,7 @@ local function sure()
 end
 
 for i = 4, #ARGV do
-	if by == 'mids' then
+	if by == 'users' then
 		local keys = redis.call('SMEMBERS', prefix .. 'mid:' .. ARGV[i])
 		missing = missing or #keys == 0
 		for _, key in ipairs(keys) do

@@ -8,14 +8,15 @@ local function new_id(micros)
 	return id
 end
 
--- The key's session from now on; was_mid is the user who had the key before, or nil. Returns the number of what was written for this
+-- The key's session from now on; was_user is the one who had the key before, or nil. A user is one word: a number, or a name that
+-- begins with no '-' (common/wire/user.h). Numbers below 1 are nobody. Returns the number of what was written for this
 -- comet: where Redis has it, it has all that came before.
-local function put_session(key, id, mid, epoch, server, ttl, was_mid)
-	redis.call('SET', prefix .. 'session:' .. key, id .. ' ' .. mid .. ' ' .. epoch .. ' ' .. server, 'PX', ttl)
-	if was_mid and was_mid ~= mid then redis.call('SREM', prefix .. 'mid:' .. was_mid, key) end
-	if tonumber(mid) > 0 then
-		redis.call('SADD', prefix .. 'mid:' .. mid, key)
-		redis.call('PEXPIRE', prefix .. 'mid:' .. mid, ttl)
+local function put_session(key, id, user, epoch, server, ttl, was_user)
+	redis.call('SET', prefix .. 'session:' .. key, id .. ' ' .. user .. ' ' .. epoch .. ' ' .. server, 'PX', ttl)
+	if was_user and was_user ~= user then redis.call('SREM', prefix .. 'mid:' .. was_user, key) end
+	if user ~= '0' and string.byte(user) ~= 45 then
+		redis.call('SADD', prefix .. 'mid:' .. user, key)
+		redis.call('PEXPIRE', prefix .. 'mid:' .. user, ttl)
 	end
 	return tostring(redis.call('HINCRBY', prefix .. 'server:' .. server, 'written', 1))
 end

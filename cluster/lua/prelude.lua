@@ -23,11 +23,11 @@ local function stands(updated, now, ms)
 	return updated and math.abs(now - tonumber(updated)) <= tonumber(ms)
 end
 
--- Id, mid, epoch and server of the session that has this key, or nil.
+-- Id, user, epoch and server of the session that has this key, or nil.
 local function session(key)
 	local v = redis.call('GET', prefix .. 'session:' .. key)
 	if not v then return nil end
-	return string.match(v, '^(%d+) (%-?%d+) (%d+) (.*)$')
+	return string.match(v, '^(%d+) ([^ ]+) (%d+) (.*)$')
 end
 
 -- A session counts only under the lease that it was made under.

@@ -8,27 +8,28 @@
 
 int seat_copy(const struct seat *from, struct seat *to)
 {
-	const char *key = strdup(from->key);
+	const char *key = strdup(from->key), *name = from->user.name != NULL ? strdup(from->user.name) : NULL;
 
-	*to = (struct seat){0};
-	if (key == NULL)
-		return -ENOMEM;
 	*to = *from;
 	to->key = key;
-	return 0;
+	to->user.name = name;
+	if (key != NULL && (name != NULL) == (from->user.name != NULL))
+		return 0;
+	seat_fini(to);
+	return -ENOMEM;
 }
 
 const char *seat_owner(const struct seat *seat, char owner[SEAT_OWNER_BYTES])
 {
-	if (seat->mid != 0)
-		(void)snprintf(owner, SEAT_OWNER_BYTES, "%lld", (long long)seat->mid);
-	else
-		(void)snprintf(owner, SEAT_OWNER_BYTES, "key %s", seat->key);
+	if (seat->user.name != NULL || seat->user.mid != 0)
+		return user_escaped(&seat->user, owner);
+	(void)snprintf(owner, SEAT_OWNER_BYTES, "key %s", seat->key);
 	return owner;
 }
 
 void seat_fini(struct seat *seat)
 {
 	free((char *)(uintptr_t)seat->key);
+	free((char *)(uintptr_t)seat->user.name);
 	*seat = (struct seat){0};
 }

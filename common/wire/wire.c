@@ -13,6 +13,7 @@
 #include "common/base/json.h"
 #include "common/base/utf8.h"
 #include "common/wire/wire_text.h"
+#include "common/wire/wire_user.h"
 
 /* The text of a comet with its largest number of rooms; more is no message of ours. */
 #define TEXT_MAX (32u << 20)
@@ -123,20 +124,11 @@ static int dump(json_t *object, int rc, char **text, size_t *bytes)
 
 static int set_seat(json_t *object, const struct seat *seat)
 {
-	json_t *more = json_pack("{s:s, s:I, s:I}", "key", seat->key, "session", (json_int_t)seat->session_id, "mid",
-				 (json_int_t)seat->mid);
-	int rc = more == NULL || json_object_update(object, more) < 0 ? -ENOMEM : 0;
-
-	json_decref(more);
-	return rc;
-}
-
-static int set_connect(json_t *object, const struct wire_connect *connect)
-{
-	if (json_object_set_new(object, "peer", json_string(connect->peer)) < 0 ||
-	    (connect->needs_proof && json_object_set_new(object, "proof", json_true()) < 0))
+	if (json_object_set_new(object, "key", json_string(seat->key)) < 0 ||
+	    json_object_set_new(object, "session", json_integer((json_int_t)seat->session_id)) < 0 ||
+	    json_object_set_new(object, "mid", json_integer(seat->user.mid)) < 0)
 		return -ENOMEM;
-	return wire_text_set(object, "token", connect->token, connect->token_bytes);
+	return wire_user_set(object, &seat->user);
 }
 
 static int set_upgrade(json_t *object, const struct upgrade *u)
@@ -150,6 +142,17 @@ static int set_upgrade(json_t *object, const struct upgrade *u)
 	return rc;
 }
 
+static int set_connect(json_t *object, const struct wire_connect *connect)
+{
+	int rc;
+
+	if (json_object_set_new(object, "peer", json_string(connect->peer)) < 0 ||
+	    (connect->needs_proof && json_object_set_new(object, "proof", json_true()) < 0))
+		return -ENOMEM;
+	rc = wire_text_set(object, "token", connect->token, connect->token_bytes);
+	return rc == 0 ? set_upgrade(object, &connect->upgrade) : rc;
+}
+
 static int set_packet(json_t *object, const struct packet *p)
 {
 	if (json_object_set_new(object, "op", json_integer(p->op)) < 0 ||
@@ -161,10 +164,10 @@ static int set_packet(json_t *object, const struct packet *p)
 
 static int set_load(json_t *object, const struct wire_load *load)
 {
-	if (json_object_set_new(object, "connections", json_integer(load->connections)) < 0 ||
-	    json_object_set_new(object, "addresses", json_integer(load->addresses)) < 0)
-		return -ENOMEM;
-	return 0;
+	bool ok = json_object_set_new(object, "connections", json_integer(load->connections)) == 0 &&
+		  json_object_set_new(object, "addresses", json_integer(load->addresses)) == 0;
+
+	return ok ? 0 : -ENOMEM;
 }
 
 int wire_request_encode(const struct wire_request *r, char **text, size_t *bytes)
@@ -183,8 +186,6 @@ int wire_request_encode(const struct wire_request *r, char **text, size_t *bytes
 		rc = set_load(object, &r->load);
 	else
 		rc = set_seat(object, &r->seat);
-	if (rc == 0 && r->method == WIRE_CONNECT)
-		rc = set_upgrade(object, &r->connect.upgrade);
 	if (rc == 0 && r->method == WIRE_REAUTH)
 		rc = set_connect(object, &r->connect);
 	if (rc == 0 && r->method == WIRE_RECEIVE)
@@ -228,8 +229,7 @@ static int get_seat(const json_t *object, struct seat *out)
 	int64_t id;
 
 	if (!get_string(object, "key", WIRE_KEY_BYTES, &out->key) || out->key[0] == '\0' ||
-	    !get_integer(object, "session", 0, INT64_MAX, &id) ||
-	    !get_integer(object, "mid", INT64_MIN, INT64_MAX, &out->mid))
+	    !get_integer(object, "session", 0, INT64_MAX, &id) || !wire_user_get(object, &out->user))
 		return -EBADMSG;
 	out->session_id = (uint64_t)id;
 	return 0;
@@ -318,8 +318,8 @@ static int code_of(int rc)
 
 static int set_reply_session(json_t *object, const struct wire_session *s)
 {
-	json_t *accepts = json_array();
-	json_t *more;
+	const struct seat seat = wire_session_seat(s);
+	json_t *accepts = json_array(), *more;
 	int rc = accepts != NULL ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < s->n_accepts && rc == 0; i++)
@@ -329,7 +329,8 @@ static int set_reply_session(json_t *object, const struct wire_session *s)
 			 (json_int_t)s->mid, "room", s->room, "dialect", (int)s->dialect, "heartbeat_ms",
 			 (json_int_t)s->heartbeat_ms, "accepts", accepts);
 	if (more == NULL || json_object_update(object, more) < 0 ||
-	    (s->takes_over && json_object_set_new(object, "takes_over", json_true()) < 0))
+	    (s->takes_over && json_object_set_new(object, "takes_over", json_true()) < 0) ||
+	    wire_user_set(object, &seat.user) < 0)
 		rc = -ENOMEM;
 	json_decref(more);
 	return rc;
@@ -393,17 +394,19 @@ static int get_accepts(const json_t *object, struct wire_session *s)
 static int get_reply_session(const json_t *object, struct wire_session *s)
 {
 	const char *key, *room;
+	struct user user;
 	int64_t id, dialect, written;
 	int rc;
 
 	if (!get_string(object, "key", sizeof(s->key), &key) || !get_string(object, "room", sizeof(s->room), &room) ||
-	    !get_integer(object, "session", 0, INT64_MAX, &id) ||
-	    !get_integer(object, "mid", INT64_MIN, INT64_MAX, &s->mid) ||
+	    !get_integer(object, "session", 0, INT64_MAX, &id) || !wire_user_get(object, &user) ||
 	    !get_integer(object, "dialect", 0, DIALECT_V1_JSON, &dialect) ||
 	    !get_integer(object, "heartbeat_ms", 0, INT64_MAX / 1000000, &s->heartbeat_ms) ||
 	    !get_integer(object, "expires_in_ms", 0, INT64_MAX, &s->lifetime_ms) ||
 	    !get_integer(object, "written", 0, INT64_MAX, &written))
 		return -EBADMSG;
+	s->mid = user.mid;
+	(void)snprintf(s->name, sizeof(s->name), "%s", user.name != NULL ? user.name : "");
 	(void)snprintf(s->key, sizeof(s->key), "%s", key);
 	(void)snprintf(s->room, sizeof(s->room), "%s", room);
 	s->id = (uint64_t)id;

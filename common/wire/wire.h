@@ -34,13 +34,14 @@ struct wire_connect {
 /* The answer of logic. Plain data: on the reader's stack during the handshake, copied by its keeper. */
 struct wire_session {
 	uint64_t id; /* of this registration: larger = newer for the same key; 0: logic does not number them */
-	int64_t mid; /* the user, or 0 */
+	int64_t mid; /* the user, 0 of one that has a name, and of nobody */
 	enum dialect dialect;
 	int64_t heartbeat_ms; /* close when no heartbeat came for so long */
 	bool takes_over;      /* another comet has the key, until this one sends a heartbeat for it */
 	int64_t lifetime_ms;  /* close after so long, unless a new token comes; 0: never */
 	uint64_t written;     /* of what is written for this comet: the number of this, or 0; also of a heartbeat */
 	char key[WIRE_KEY_BYTES];
+	char name[USER_BYTES];      /* the user's, "" for none */
 	char room[WIRE_ROOM_BYTES]; /* "type://id", v1: "1"; "" for none */
 	int32_t *accepts;           /* malloc'ed, the caller frees; NULL with n_accepts 0 */
 	size_t n_accepts;
@@ -51,7 +52,11 @@ struct wire_session {
 /* The session's seat; good for as long as the session is. */
 static inline struct seat wire_session_seat(const struct wire_session *session)
 {
-	return (struct seat){.key = session->key, .session_id = session->id, .mid = session->mid};
+	return (struct seat){
+		.key = session->key,
+		.session_id = session->id,
+		.user = {session->mid, session->name[0] != '\0' ? session->name : NULL},
+	};
 }
 
 /* The answer of logic to a new token of a connection that is in already. */

@@ -93,8 +93,8 @@ static void who_connects_is_pushed_to_until_gone(void **state)
 	assert_int_equal(ask("POST", "/goim/push/mids", params, 2, "\"code\":0"), 200);
 	assert_int_equal(pushed, 1);
 	assert_string_equal(pushed_key, "k");
-	assert_int_equal(logic_client_heartbeat(&table, &(struct seat){"k", session.id, 7}), 0);
-	logic_client_disconnect(&table, &(struct seat){"k", session.id, 7});
+	assert_int_equal(logic_client_heartbeat(&table, &(struct seat){"k", session.id, {.mid = 7}}), 0);
+	logic_client_disconnect(&table, &(struct seat){"k", session.id, {.mid = 7}});
 	assert_int_equal(ask("POST", "/goim/push/mids", params, 2, "\"code\":0"), 200);
 	assert_int_equal(pushed, 1);
 }
@@ -144,7 +144,7 @@ static void what_clients_send_is_there_to_fetch(void **state)
 	const struct packet p = {.op = 4096, .body = body, .body_bytes = 5};
 
 	(void)state;
-	assert_int_equal(logic_client_receive(&table, &(struct seat){.key = "k", .mid = 7}, &p), 0);
+	assert_int_equal(logic_client_receive(&table, &(struct seat){.key = "k", .user.mid = 7}, &p), 0);
 	assert_int_equal(ask("GET", "/goim/upstream", NULL, 0, "\"body\":\"score\""), 200);
 }
 

@@ -245,6 +245,30 @@ static void push_to_mids(void **state)
 	assert_string_equal(heard(), "s keys a b op=1000 \n");
 }
 
+static void join_named(const char *server, const char *key, const char *name)
+{
+	struct seat seat = {.key = key, .user.name = name};
+
+	assert_int_equal(registry_put(&l.registry, server, &seat, 0, NULL), 0);
+}
+
+/* A comma is a part of a name. */
+static void push_to_users(void **state)
+{
+	(void)state;
+	join_named("s", "a", "Smith, Ann");
+	join_named("s", "b", "007");
+	join("s", "c", 7);
+	assert_string_equal(post("/goim/push/users?operation=1000&users=Smith,+Ann&users=none", "hi"), OK);
+	assert_string_equal(heard(), "s keys a op=1000 hi\n");
+	assert_string_equal(post("/goim/push/users?operation=1000&users=007&users=", "hi"), OK);
+	assert_string_equal(heard(), "s keys b op=1000 hi\n");
+	assert_string_equal(post("/goim/push/users?operation=1000&users=7&users=7,007", "hi"), OK);
+	assert_string_equal(heard(), "s keys c op=1000 hi\n");
+	assert_string_equal(post("/goim/kick?users=007", ""), "{\"code\":0,\"message\":\"\",\"data\":{\"kicked\":1}}");
+	assert_string_equal(heard(), "s kick b\n");
+}
+
 static void push_to_a_room(void **state)
 {
 	(void)state;
@@ -309,6 +333,14 @@ static void what_is_missing_or_does_not_parse_is_400(void **state)
 		"/goim/push/mids?operation=1&mids=7,8.5",
 		"/goim/push/mids?operation=1&mids=9223372036854775808",
 		"/goim/push/mids?operation=1&mids=7&x=%00",
+		"/goim/push/users?users=a",
+		"/goim/push/users?operation=1",
+		"/goim/push/users?operation=1&users=",
+		"/goim/push/users?operation=1&users=a&users=b%0A",
+		"/goim/push/users?operation=1&users=%ff",
+		"/goim/push/users?operation=1&users="
+		"1234567890123456789012345678901234567890123456789012345678901234"
+		"12345678901234567890123456789012345678901234567890123456789012345",
 		"/goim/push/room?type=live&room=1",
 		"/goim/push/room?operation=1&room=1",
 		"/goim/push/room?operation=1&type=&room=1",
@@ -326,6 +358,9 @@ static void what_is_missing_or_does_not_parse_is_400(void **state)
 		"/goim/kick?mids=7&keys=a",
 		"/goim/kick?mids=7&keys=",
 		"/goim/kick?mids=7&%",
+		"/goim/kick?mids=7&users=a",
+		"/goim/kick?users=a&keys=a",
+		"/goim/kick?users=%7f",
 	};
 	static const char *const gets[] = {
 		"/goim/online/top?limit=1",
@@ -564,14 +599,14 @@ static void what_clients_sent_is_handed_out(void **state)
 
 	(void)state;
 	assert_string_equal(get("/goim/upstream"), "{\"code\":0,\"message\":\"\",\"data\":[]}");
-	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .mid = 7}, &first), 0);
-	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k"}, &second), 0);
+	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .user.mid = 7}, &first), 0);
+	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .user.name = "Ann"}, &second), 0);
 	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 2, 0, NULL}, &found), 0);
 	assert_int_equal(found.n, 2);
 	(void)snprintf(wanted, sizeof(wanted),
 		       "{\"code\":0,\"message\":\"\",\"data\":[{\"id\":\"%s\",\"key\":\"k\",\"mid\":7,\"op\":4096,"
 		       "\"body\":\"a \\\"score\\\"\"},{\"id\":\"%s\",\"key\":\"k\",\"mid\":0,\"op\":-2,"
-		       "\"body_hex\":\"ff0010\"}]}",
+		       "\"user\":\"Ann\",\"body_hex\":\"ff0010\"}]}",
 		       found.entries[0].id, found.entries[1].id);
 	assert_string_equal(get("/goim/upstream?after=0&wait=1000"), wanted);
 	(void)snprintf(path, sizeof(path), "/goim/upstream?after=%s", found.entries[1].id);
@@ -870,6 +905,7 @@ static void each_path_wants_its_scope(void **state)
 	} all[] = {
 		{"POST", "/goim/push/keys?operation=1&keys=k", HTTP_PUSH_KEYS},
 		{"POST", "/goim/push/mids?operation=1&mids=7", HTTP_PUSH_USERS},
+		{"POST", "/goim/push/users?operation=1&users=7", HTTP_PUSH_USERS},
 		{"POST", "/goim/push/room?operation=1&type=a&room=b", HTTP_PUSH_ROOMS},
 		{"POST", "/goim/push/all?operation=1", HTTP_PUSH_ALL},
 		{"POST", "/goim/kick?keys=k", HTTP_KICK},
@@ -1075,6 +1111,7 @@ int main(void)
 		CASE(push_to_keys),
 		CASE(a_comma_is_a_part_of_a_key),
 		CASE(push_to_mids),
+		CASE(push_to_users),
 		CASE(push_to_a_room),
 		CASE(push_to_all),
 		CASE(kick),

@@ -180,6 +180,29 @@ static void a_whole_token_is_taken_over(void **state)
 	auth_identity_fini(&who);
 }
 
+static void a_user_may_have_a_name_where_the_token_has_no_number(void **state)
+{
+	(void)state;
+	assert_int_equal(check("{\"user\":\"auth0|5f\",\"mid\":0}"), 0);
+	assert_int_equal(who.dialect, DIALECT_V2);
+	assert_string_equal(who.name, "auth0|5f");
+	auth_identity_fini(&who);
+	assert_null(who.name);
+	assert_int_equal(check("{\"User\":\"123\"}"), 0);
+	assert_int_equal(who.mid, 123);
+	assert_null(who.name);
+	auth_identity_fini(&who);
+	/* Tokens of goim's clients may have other members of their own. */
+	assert_int_equal(check("{\"mid\":123,\"user\":{\"name\":\"Ann\"}}"), 0);
+	assert_int_equal(who.mid, 123);
+	assert_null(who.name);
+	auth_identity_fini(&who);
+	assert_int_equal(check("{\"user\":\"\"}"), -ERR_REFUSED);
+	assert_string_equal(who.refusal, "user is empty, too long or has control characters");
+	assert_int_equal(check("{\"user\":7}"), -ERR_REFUSED);
+	assert_string_equal(who.refusal, "user is not a string");
+}
+
 static void any_single_field_makes_a_token_of_version_2(void **state)
 {
 	static const char *const tokens[] = {"{\"mid\":0}",         "{\"key\":\"\"}",     "{\"room_id\":\"\"}",
@@ -377,6 +400,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_zero_byte_ends_no_number, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(deep_nesting_is_no_token, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_whole_token_is_taken_over, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_user_may_have_a_name_where_the_token_has_no_number, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(any_single_field_makes_a_token_of_version_2, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_field_of_the_wrong_kind_is_refused_by_its_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(control_characters_are_refused, set_up, tear_down),

@@ -172,11 +172,37 @@ static void the_user_is_the_first_claim_that_is_there(void **state)
 	is_let_in(good_token("\"mid\":\"9223372036854775807\""), INT64_MAX, "", "");
 	is_refused(good_token("\"mid\":\"\""), AUTH_CLAIMS, "mid is not a whole number");
 	is_refused(good_token("\"mid\":\"ada\",\"sub\":\"8\""), AUTH_CLAIMS, "mid is not a whole number");
-	is_refused(good_token("\"sub\":\"8 \""), AUTH_CLAIMS, "sub is not a whole number");
-	is_refused(good_token("\"sub\":\"--8\""), AUTH_CLAIMS, "sub is not a whole number");
-	is_refused(good_token("\"sub\":\"9223372036854775808\""), AUTH_CLAIMS, "sub is not a whole number");
-	is_refused(good_token("\"sub\":true"), AUTH_CLAIMS, "sub is not a whole number");
+	is_let_in(good_token("\"mid\":\"007\""), 7, "", "");
+	is_let_in(good_token("\"sub\":8"), 8, "", "");
+	is_refused(good_token("\"sub\":true"), AUTH_CLAIMS, "sub is not a string");
+	is_refused(good_token("\"sub\":8.5"), AUTH_CLAIMS, "sub is not a string");
 	is_refused(good_token("\"uid\":8"), AUTH_CLAIMS, "the token names no user");
+}
+
+static void a_login_service_names_users_as_it_likes(void **state)
+{
+	static const char *const names[] = {"auth0|5f7c8ec7c33c6c004bbafe82",
+					    "user@example.com",
+					    "007",
+					    "8 ",
+					    "--8",
+					    "9223372036854775808",
+					    "a_b%c:d/e",
+					    "J\xc3\xbcrgen"};
+	char claims[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		(void)snprintf(claims, sizeof(claims), "\"sub\":\"%s\"", names[i]);
+		assert_int_equal(check_bytes(good_token(claims)), 0);
+		assert_string_equal(who.name, names[i]);
+		assert_int_equal(who.mid, 0);
+		auth_identity_fini(&who);
+	}
+	(void)snprintf(claims, sizeof(claims), "\"sub\":\"%0129d\"", 1);
+	is_refused(good_token(claims), AUTH_CLAIMS, "sub is empty, too long or has control characters");
+	is_refused(good_token("\"sub\":\"a\\nb\""), AUTH_CLAIMS, "sub is empty, too long or has control characters");
+	is_refused(good_token("\"sub\":\"\""), AUTH_CLAIMS, "sub is empty, too long or has control characters");
 }
 
 static void claims_go_by_the_names_that_are_set(void **state)
@@ -225,6 +251,14 @@ static void the_client_chooses_only_what_the_token_leaves_open(void **state)
 	is_refused(said("\"mid\":7", ",\"dialect\":3"), AUTH_MALFORMED, "dialect is 1 or 2");
 }
 
+static void a_chosen_key_is_no_other_user_s(void **state)
+{
+	(void)state;
+	is_let_in(said("\"sub\":\"a_b\"", ",\"key\":\"c\""), 0, "a%5Fb_c", "");
+	is_let_in(said("\"sub\":\"a\"", ",\"key\":\"b_c\""), 0, "a_b_c", "");
+	is_let_in(said("\"sub\":\"007\"", ",\"key\":\"c\""), 0, "007_c", "");
+}
+
 static void a_chosen_key_has_room_for_its_user(void **state)
 {
 	char beside[512];
@@ -246,7 +280,7 @@ static void a_chosen_key_has_room_for_its_user(void **state)
 
 static void renewing_is_for_the_same_user_and_key(void **state)
 {
-	const struct seat seat = {.key = "k", .mid = 7};
+	const struct seat seat = {.key = "k", .user.mid = 7};
 	struct auth_request request = {.peer = "", .server = "", .seat = &seat};
 	static const struct {
 		const char *claims;
@@ -255,6 +289,7 @@ static void renewing_is_for_the_same_user_and_key(void **state)
 		     {"\"mid\":7,\"key\":\"k\"", 0},
 		     {"\"mid\":7,\"key\":\"\"", 0},
 		     {"\"mid\":8", -ERR_REFUSED},
+		     {"\"sub\":\"007\"", -ERR_REFUSED},
 		     {"\"mid\":7,\"key\":\"K\"", -ERR_REFUSED}};
 
 	(void)state;
@@ -335,8 +370,10 @@ int main(void)
 		auth_test(dates_that_are_no_seconds_are_refused),
 		auth_test(a_token_without_exp_needs_permission),
 		auth_test(the_user_is_the_first_claim_that_is_there),
+		auth_test(a_login_service_names_users_as_it_likes),
 		auth_test(claims_go_by_the_names_that_are_set),
 		auth_test(the_client_chooses_only_what_the_token_leaves_open),
+		auth_test(a_chosen_key_is_no_other_user_s),
 		auth_test(a_chosen_key_has_room_for_its_user),
 		auth_test(renewing_is_for_the_same_user_and_key),
 		auth_test(a_reload_takes_all_keys_or_none),

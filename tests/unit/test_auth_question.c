@@ -36,8 +36,11 @@ static void a_token_is_asked_about(void **state)
 
 	(void)state;
 	asks(&request, "{\"peer\":\"10.0.0.9\",\"server\":\"comet-1\",\"token\":\"t\"}");
-	request.seat = &(struct seat){.key = "k", .mid = 7};
+	request.seat = &(struct seat){.key = "k", .user.mid = 7};
 	asks(&request, "{\"peer\":\"10.0.0.9\",\"server\":\"comet-1\",\"token\":\"t\",\"key\":\"k\",\"mid\":7}");
+	request.seat = &(struct seat){.key = "k", .user.name = "Ann"};
+	asks(&request, "{\"peer\":\"10.0.0.9\",\"server\":\"comet-1\",\"token\":\"t\",\"key\":\"k\",\"mid\":0,"
+		       "\"user\":\"Ann\"}");
 }
 
 static void headers_that_come_again_stand_in_one(void **state)

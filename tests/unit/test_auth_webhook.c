@@ -72,6 +72,17 @@ static void a_whole_answer_is_taken_over(void **state)
 	assert_int_equal(who.dialect, DIALECT_V1);
 }
 
+static void an_answer_may_name_the_user(void **state)
+{
+	(void)state;
+	assert_int_equal(read_answer("{\"allow\":true,\"user\":\"user@example.com\"}"), 0);
+	assert_string_equal(who.name, "user@example.com");
+	assert_int_equal(read_answer("{\"allow\":true,\"user\":\"7\"}"), 0);
+	assert_int_equal(who.mid, 7);
+	assert_null(who.name);
+	assert_int_equal(read_answer("{\"allow\":true,\"user\":\"a\\tb\"}"), -EBADMSG);
+}
+
 static void what_is_missing_is_left_to_the_settings(void **state)
 {
 	(void)state;
@@ -208,6 +219,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		webhook_test(a_whole_answer_is_taken_over),
+		webhook_test(an_answer_may_name_the_user),
 		webhook_test(what_is_missing_is_left_to_the_settings),
 		webhook_test(a_refusal_has_a_reason_or_the_tables_word),
 		webhook_test(what_is_no_answer_is_no_refusal),

@@ -241,9 +241,9 @@ static void who_disconnects_is_found_no_more(void **state)
 	struct wire_session session = come("s", "{\"mid\":7,\"key\":\"k\"}");
 
 	(void)state;
-	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", session.id, 7}, &(uint64_t){0}), 0);
-	(void)logic_disconnect(&l, "s", &(struct seat){"k", session.id, 7});
-	assert_int_equal(logic_push_mids(&l, message(5, "x"), (int64_t[]){7}, 1), 0);
+	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", session.id, {.mid = 7}}, &(uint64_t){0}), 0);
+	(void)logic_disconnect(&l, "s", &(struct seat){"k", session.id, {.mid = 7}});
+	assert_int_equal(logic_push_users(&l, message(5, "x"), (struct user[]){{.mid = 7}}, 1), 0);
 	assert_string_equal(heard(), "");
 }
 
@@ -263,11 +263,11 @@ static void a_heartbeat_of_one_that_was_replaced_kicks_it(void **state)
 
 	(void)state;
 	l.registry.renew = says_newer;
-	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", 3, 7}, &(uint64_t){0}), 0);
+	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", 3, {.mid = 7}}, &(uint64_t){0}), 0);
 	assert_string_equal(heard(), "s kick k#3 replaced\n");
 	/* It beats again. */
 	bus_rc = -EAGAIN;
-	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", 3, 7}, &(uint64_t){0}), 0);
+	assert_int_equal(logic_heartbeat(&l, "s", &(struct seat){"k", 3, {.mid = 7}}, &(uint64_t){0}), 0);
 	l.registry.renew = renew;
 }
 
@@ -285,7 +285,7 @@ static void who_is_not_forgotten_is_said(void **state)
 
 	(void)state;
 	l.registry.del = cannot_forget;
-	assert_int_equal(logic_disconnect(&l, "s", &(struct seat){"k", 3, 7}), -ERR_NO_LOGIC);
+	assert_int_equal(logic_disconnect(&l, "s", &(struct seat){"k", 3, {.mid = 7}}), -ERR_NO_LOGIC);
 	l.registry.del = del;
 }
 
@@ -314,7 +314,8 @@ static void without_memory_nobody_is_let_in_and_nothing_is_left(void **state)
 			}
 			seam_reset();
 			assert_int_equal(rc, -ENOMEM);
-			assert_int_equal(logic_push_mids(&l, message(5, "x"), (int64_t[]){7, 123}, 2), 0);
+			assert_int_equal(
+				logic_push_users(&l, message(5, "x"), (struct user[]){{.mid = 7}, {.mid = 123}}, 2), 0);
 			assert_string_equal(heard(), "");
 		}
 	}
@@ -329,7 +330,8 @@ static void pushes_to_users_go_once_to_each_server_with_all_its_keys(void **stat
 	(void)come("t", "{\"mid\":7,\"key\":\"b\"}");
 	(void)come("s", "{\"mid\":8,\"key\":\"c\"}");
 	(void)come("u", "{\"mid\":9,\"key\":\"d\"}");
-	assert_int_equal(logic_push_mids(&l, message(1000, "hi"), (int64_t[]){8, 7, 99}, 3), 0);
+	assert_int_equal(
+		logic_push_users(&l, message(1000, "hi"), (struct user[]){{.mid = 8}, {.mid = 7}, {.mid = 99}}, 3), 0);
 	assert_string_equal(heard(), "s keys a,c op=1000 hi\nt keys b op=1000 hi\n");
 }
 
@@ -349,13 +351,13 @@ static void pushes_to_keys_name_those_who_are_there(void **state)
 static void a_push_to_nobody_is_accepted_and_counted(void **state)
 {
 	static const char *const nobody[] = {"x", "y"}, *const some[] = {"x", "a"};
-	static const int64_t mids[] = {8};
+	static const struct user users[] = {{.mid = 8}};
 	int64_t before = counters_read(COUNT_PUSHES_TO_NOBODY);
 
 	(void)state;
 	come("s", "{\"mid\":7,\"key\":\"a\"}");
 	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), nobody, 2), 0);
-	assert_int_equal(logic_push_mids(&l, message(1000, "hi"), mids, 1), 0);
+	assert_int_equal(logic_push_users(&l, message(1000, "hi"), users, 1), 0);
 	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 2);
 	assert_string_equal(handed, "");
 	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), some, 2), 0);
@@ -386,13 +388,13 @@ static void a_push_tells_who_was_there(void **state)
 	assert_int_equal(fate.offline, 3);
 	assert_true(!is_there[0] && is_there[1] && !is_there[2] && is_there[3] && !is_there[4]);
 	fate = (struct fate){0};
-	assert_int_equal(logic_push_mids(&l, &m, (int64_t[]){9, 7, 7}, 3), 0);
+	assert_int_equal(logic_push_users(&l, &m, (struct user[]){{.mid = 9}, {.mid = 7}, {.mid = 7}}, 3), 0);
 	assert_int_equal(fate.online, 2);
 	assert_int_equal(fate.offline, 1);
 	/* Each comet that is asked has its part. */
 	l.bus.look = look_of_bus;
 	fate = (struct fate){0};
-	assert_int_equal(logic_push_mids(&l, &m, (int64_t[]){7}, 1), 0);
+	assert_int_equal(logic_push_users(&l, &m, (struct user[]){{.mid = 7}}, 1), 0);
 	assert_true(fate.knows_filters);
 	assert_int_equal(fate.filtered, 2);
 	l.bus.look = NULL;
@@ -423,7 +425,7 @@ static void people_in_a_room_are_counted_only_for_who_asks(void **state)
 static void every_push_that_fails_is_counted(void **state)
 {
 	static const char *const keys[] = {"a"};
-	static const int64_t mids[] = {7};
+	static const struct user users[] = {{.mid = 7}};
 	int64_t before = counters_read(COUNT_PUSHES_FAILED);
 	size_t n;
 
@@ -433,7 +435,7 @@ static void every_push_that_fails_is_counted(void **state)
 	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), before);
 	bus_rc = -ERR_NO_LOGIC;
 	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys, 1), -ERR_NO_LOGIC);
-	assert_int_equal(logic_push_mids(&l, message(1000, "hi"), mids, 1), -ERR_NO_LOGIC);
+	assert_int_equal(logic_push_users(&l, message(1000, "hi"), users, 1), -ERR_NO_LOGIC);
 	assert_int_equal(logic_push_room(&l, message(1000, "hi"), "r"), -ERR_NO_LOGIC);
 	assert_int_equal(logic_push_all(&l, message(1000, "hi"), 0), -ERR_NO_LOGIC);
 	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), before + 4);
@@ -452,9 +454,9 @@ static void who_is_named_twice_is_reached_once(void **state)
 	(void)come("t", "{\"mid\":7,\"key\":\"b\"}");
 	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys, 4), 0);
 	assert_string_equal(heard(), "s keys a op=1000 hi\nt keys b op=1000 hi\n");
-	assert_int_equal(logic_push_mids(&l, message(1000, "hi"), (int64_t[]){7, 7}, 2), 0);
+	assert_int_equal(logic_push_users(&l, message(1000, "hi"), (struct user[]){{.mid = 7}, {.mid = 7}}, 2), 0);
 	assert_string_equal(heard(), "s keys a op=1000 hi\nt keys b op=1000 hi\n");
-	assert_int_equal(logic_kick_mids(&l, (int64_t[]){7, 7}, 2, &n), 0);
+	assert_int_equal(logic_kick_users(&l, (struct user[]){{.mid = 7}, {.mid = 7}}, 2, &n), 0);
 	assert_int_equal(n, 2);
 }
 
@@ -502,7 +504,7 @@ static void what_the_bus_refuses_is_handed_on(void **state)
 	(void)come("s", "{\"mid\":7,\"key\":\"a\"}");
 	bus_rc = -EAGAIN;
 	assert_int_equal(logic_push_keys(&l, message(5, "x"), &key, 1), -EAGAIN);
-	assert_int_equal(logic_push_mids(&l, message(5, "x"), (int64_t[]){7}, 1), -EAGAIN);
+	assert_int_equal(logic_push_users(&l, message(5, "x"), (struct user[]){{.mid = 7}}, 1), -EAGAIN);
 	assert_int_equal(logic_push_room(&l, message(5, "x"), "1"), -EAGAIN);
 	assert_int_equal(logic_push_all(&l, message(5, "x"), 0), -EAGAIN);
 	assert_int_equal(logic_kick_keys(&l, &key, 1, &n), -EAGAIN);
@@ -512,7 +514,7 @@ static void what_the_bus_refuses_is_handed_on(void **state)
 
 static void move(void)
 {
-	struct seat seat = {.key = moved_key, .mid = 7};
+	struct seat seat = {.key = moved_key, .user.mid = 7};
 
 	if (moved_key != NULL)
 		assert_int_equal(registry_put(&l.registry, "t", &seat, 0, NULL), 0);
@@ -558,7 +560,7 @@ static int push_keys(void)
 
 static int push_mids(void)
 {
-	return logic_push_mids(&l, message(5, "x"), (int64_t[]){7}, 1);
+	return logic_push_users(&l, message(5, "x"), (struct user[]){{.mid = 7}}, 1);
 }
 
 static int push_room(void)
@@ -574,7 +576,7 @@ static int push_all(void)
 static int kick(void)
 {
 	size_t n;
-	int rc = logic_kick_mids(&l, (int64_t[]){7}, 1, &n);
+	int rc = logic_kick_users(&l, (struct user[]){{.mid = 7}}, 1, &n);
 
 	assert_true(rc < 0 || n == 1);
 	return rc;
@@ -640,7 +642,7 @@ static void a_kick_names_the_sessions_and_tells_how_many(void **state)
 	size_t n;
 
 	(void)state;
-	assert_int_equal(logic_kick_mids(&l, (int64_t[]){7}, 1, &n), 0);
+	assert_int_equal(logic_kick_users(&l, (struct user[]){{.mid = 7}}, 1, &n), 0);
 	assert_int_equal(n, 2);
 	(void)snprintf(lines, sizeof(lines), "s kick a#%llu kicked\nt kick b#%llu kicked\n", (unsigned long long)a.id,
 		       (unsigned long long)b.id);
@@ -680,7 +682,7 @@ static void what_a_client_sends_is_kept_for_the_back_end(void **state)
 	struct upstream_found found;
 
 	(void)state;
-	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .mid = 7}, &p), 0);
+	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "k", .user.mid = 7}, &p), 0);
 	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 10, 0, NULL}, &found), 0);
 	assert_int_equal(found.n, 1);
 	assert_string_equal(found.entries[0].seat.key, "k");
@@ -697,7 +699,7 @@ static void who_is_only_believed_does_not_come_in_where_proof_is_asked_for(void 
 
 	(void)state;
 	assert_int_equal(logic_connect(&l, "a", &request, &session), -ERR_NO_LOGIC);
-	assert_int_equal(logic_reauth(&l, "a", &request, &(struct seat){.key = "k", .mid = 7}, &renewal),
+	assert_int_equal(logic_reauth(&l, "a", &request, &(struct seat){.key = "k", .user.mid = 7}, &renewal),
 			 -ERR_NO_LOGIC);
 }
 
@@ -707,9 +709,9 @@ static void a_new_token_is_for_the_same_user(void **state)
 	struct wire_renewal renewal;
 
 	(void)state;
-	assert_int_equal(logic_reauth(&l, "a", &request, &(struct seat){.key = "7_1", .mid = 7}, &renewal), 0);
+	assert_int_equal(logic_reauth(&l, "a", &request, &(struct seat){.key = "7_1", .user.mid = 7}, &renewal), 0);
 	assert_int_equal(renewal.lifetime_ms, 0);
-	assert_int_equal(logic_reauth(&l, "a", &request, &(struct seat){.key = "8_1", .mid = 8}, &renewal),
+	assert_int_equal(logic_reauth(&l, "a", &request, &(struct seat){.key = "8_1", .user.mid = 8}, &renewal),
 			 -ERR_REFUSED);
 	assert_string_equal(renewal.refusal, "the token is another user's or another connection's");
 }

@@ -33,7 +33,7 @@ static int tear_down(void **state)
 
 static int put(const char *server, const char *key, int64_t mid, uint64_t *session_id, struct registry_found *old)
 {
-	struct seat seat = {.key = key, .mid = mid};
+	struct seat seat = {.key = key, .user.mid = mid};
 	int rc = registry_put(&r, server, &seat, 0, old);
 
 	*session_id = seat.session_id;
@@ -51,7 +51,7 @@ static uint64_t join(const char *server, const char *key, int64_t mid)
 
 static void leave(const char *server, const char *key, int64_t mid, uint64_t id)
 {
-	assert_int_equal(registry_del(&r, server, &(struct seat){key, id, mid}), 0);
+	assert_int_equal(registry_del(&r, server, &(struct seat){key, id, {.mid = mid}}), 0);
 }
 
 /* The entries as "key@server key@server", freed. */
@@ -74,7 +74,7 @@ static const char *of_mid(int64_t mid)
 {
 	struct registry_found found;
 
-	assert_int_equal(registry_find_mids(&r, &mid, 1, &found), 0);
+	assert_int_equal(registry_find_users(&r, &(struct user){.mid = mid}, 1, &found), 0);
 	return written(&found);
 }
 
@@ -88,6 +88,25 @@ static const char *of_key(const char *key)
 
 /* ---- sessions ---- */
 
+static void a_user_may_have_a_name(void **state)
+{
+	static const struct user users[] = {{.name = "007"}, {.mid = 7}, {.name = "7 "}};
+	struct seat seat = {.key = "named", .user.name = "007"};
+	struct registry_found found;
+
+	(void)state;
+	(void)join("s", "k", 7);
+	assert_int_equal(registry_put(&r, "s", &seat, 0, NULL), 0);
+	assert_string_equal(of_mid(7), "k@s");
+	assert_int_equal(registry_find_users(&r, users, 1, &found), 0);
+	assert_string_equal(written(&found), "named@s");
+	assert_int_equal(registry_find_users(&r, users, 3, &found), 0);
+	assert_string_equal(written(&found), "named@s k@s");
+	assert_int_equal(registry_del(&r, "s", &seat), 0);
+	assert_int_equal(registry_find_users(&r, users, 1, &found), 0);
+	assert_string_equal(written(&found), "");
+}
+
 static void a_registration_is_found_by_key_and_by_user(void **state)
 {
 	(void)state;
@@ -100,7 +119,7 @@ static void a_registration_is_found_by_key_and_by_user(void **state)
 
 static void a_user_has_many_connections(void **state)
 {
-	static const int64_t mids[] = {8, 7, 99};
+	static const struct user users[] = {{.mid = 8}, {.mid = 7}, {.mid = 99}};
 	struct registry_found found;
 	uint64_t middle;
 
@@ -109,7 +128,7 @@ static void a_user_has_many_connections(void **state)
 	middle = join("s", "b", 7);
 	(void)join("s", "c", 7);
 	(void)join("s", "d", 8);
-	assert_int_equal(registry_find_mids(&r, mids, 3, &found), 0);
+	assert_int_equal(registry_find_users(&r, users, 3, &found), 0);
 	assert_string_equal(written(&found), "d@s c@s b@s a@s");
 	leave("s", "b", 7, middle);
 	assert_string_equal(of_mid(7), "c@s a@s");
@@ -129,13 +148,13 @@ static void several_keys_are_found_in_the_order_asked(void **state)
 
 static void nobody_is_user_0(void **state)
 {
-	static const int64_t mids[] = {0, -5};
+	static const struct user users[] = {{.mid = 0}, {.mid = -5}};
 	struct registry_found found;
 
 	(void)state;
 	(void)join("s", "a", 0);
 	(void)join("s", "b", -5);
-	assert_int_equal(registry_find_mids(&r, mids, 2, &found), 0);
+	assert_int_equal(registry_find_users(&r, users, 2, &found), 0);
 	assert_string_equal(written(&found), "");
 	assert_string_equal(of_key("b"), "b@s");
 }
@@ -195,7 +214,7 @@ static void renewing_finds_nothing_wrong(void **state)
 	uint64_t id = join("s", "k", 7);
 
 	(void)state;
-	assert_int_equal(registry_renew(&r, "s", &(struct seat){"k", id, 7}, NULL), 0);
+	assert_int_equal(registry_renew(&r, "s", &(struct seat){"k", id, {.mid = 7}}, NULL), 0);
 	assert_string_equal(of_key("k"), "k@s");
 }
 
@@ -351,9 +370,9 @@ static int put_again(void)
 
 static int find_one(void)
 {
-	static const int64_t mids[] = {7, 8};
+	static const struct user users[] = {{.mid = 7}, {.mid = 8}};
 	struct registry_found found;
-	int rc = registry_find_mids(&r, mids, 2, &found);
+	int rc = registry_find_users(&r, users, 2, &found);
 
 	assert_int_equal(found.n, rc == 0);
 	registry_found_fini(&found);
@@ -469,11 +488,11 @@ static void *come_and_go(void *arg)
 		uint64_t id, other;
 
 		if (put("s", own, mid, &id, NULL) < 0 || put("s", "shared", mid, &other, NULL) < 0 ||
-		    registry_find_mids(&r, &mid, 1, &found) < 0)
+		    registry_find_users(&r, &(struct user){.mid = mid}, 1, &found) < 0)
 			return NULL;
 		registry_found_fini(&found);
-		if (registry_del(&r, "s", &(struct seat){"shared", other, mid}) < 0 ||
-		    registry_del(&r, "s", &(struct seat){own, id, mid}) < 0)
+		if (registry_del(&r, "s", &(struct seat){"shared", other, {.mid = mid}}) < 0 ||
+		    registry_del(&r, "s", &(struct seat){own, id, {.mid = mid}}) < 0)
 			return NULL;
 	}
 	return arg;
@@ -499,6 +518,7 @@ static void many_threads_leave_nothing_behind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_user_may_have_a_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_registration_is_found_by_key_and_by_user, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_user_has_many_connections, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(several_keys_are_found_in_the_order_asked, set_up, tear_down),

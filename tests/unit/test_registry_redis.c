@@ -63,7 +63,7 @@ static int tear_down(void **state)
 
 static int put(struct registry_found *old)
 {
-	struct seat seat = {.key = "k", .mid = 5};
+	struct seat seat = {.key = "k", .user.mid = 5};
 	int rc = registry_put(&registry, "c1", &seat, 0, old);
 
 	assert_true(rc != 0 || seat.session_id == 8);
@@ -72,7 +72,7 @@ static int put(struct registry_found *old)
 
 static int renew(struct registry_found *old)
 {
-	return registry_renew(&registry, "c1", &(struct seat){"k", 8, 5}, old);
+	return registry_renew(&registry, "c1", &(struct seat){"k", 8, {.mid = 5}}, old);
 }
 
 /* With each allocation failing in turn: what Redis has done is done, and nobody has anything to free after an error. */

@@ -105,7 +105,7 @@ static void a_disconnect_forgets_only_its_own_session(void **state)
 	struct wire_reply reply = connect_as("{\"mid\":7,\"key\":\"k\"}");
 
 	(void)state;
-	request.seat = (struct seat){.key = "k", .session_id = reply.session.id + 1, .mid = 7};
+	request.seat = (struct seat){.key = "k", .session_id = reply.session.id + 1, .user.mid = 7};
 	wire_reply_fini(&reply);
 	request_answer(&l, &request, &reply);
 	assert_int_equal(reply.rc, 0);
@@ -152,14 +152,14 @@ static void a_packet_is_there_for_the_back_end(void **state)
 	struct wire_reply reply;
 
 	(void)state;
-	request.seat = (struct seat){.key = "k", .session_id = 3, .mid = 7};
+	request.seat = (struct seat){.key = "k", .session_id = 3, .user.mid = 7};
 	request.packet = (struct packet){.op = 4096, .body = body, .body_bytes = 5};
 	request_answer(&l, &request, &reply);
 	assert_int_equal(reply.rc, 0);
 	assert_int_equal(upstream_read(&l.upstream, &(struct upstream_query){"0", 1, 0, NULL}, &found), 0);
 	assert_int_equal(found.n, 1);
 	assert_string_equal(found.entries->seat.key, "k");
-	assert_int_equal(found.entries->seat.mid, 7);
+	assert_int_equal(found.entries->seat.user.mid, 7);
 	assert_int_equal(found.entries->op, 4096);
 	upstream_found_fini(&found);
 }
@@ -171,7 +171,7 @@ static void a_new_token_says_how_long_it_may_stay(void **state)
 
 	(void)state;
 	request.connect = (struct wire_connect){.token = (const uint8_t *)"8", .token_bytes = 1, .peer = "10.0.0.9"};
-	request.seat = (struct seat){.key = "7_1", .session_id = 3, .mid = 7};
+	request.seat = (struct seat){.key = "7_1", .session_id = 3, .user.mid = 7};
 	request_answer(&l, &request, &reply);
 	assert_int_equal(reply.rc, -ERR_REFUSED);
 	assert_true(reply.session.refusal[0] != '\0');

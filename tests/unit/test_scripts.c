@@ -122,12 +122,17 @@ static void comet(const char *server, const char *epoch, int64_t ago_ms)
 	(void)real_redis_say(&redis, command);
 }
 
-static void session(const char *key, const char *value)
+static const char *session_name(const char *key)
 {
-	char name[64];
+	static char name[64];
 
 	(void)snprintf(name, sizeof(name), "comet:session:%s", key);
-	(void)real_redis_sayv(&redis, 3, (const char *[]){"SET", name, value}, NULL);
+	return name;
+}
+
+static void session(const char *key, const char *value)
+{
+	(void)real_redis_sayv(&redis, 3, (const char *[]){"SET", session_name(key), value}, NULL);
 }
 
 /* ---- sessions ---- */
@@ -147,6 +152,53 @@ static void connect_of_nobody_in_particular_makes_no_user(void **state)
 	comet("c1", "100", 0);
 	says("ok *", connect, "c1", "k", "0", "60000", in_ms(5000));
 	after("GET comet:session:k", "* 0 100 c1", "EXISTS comet:mid:0", "0");
+}
+
+/* "nan" is no number above 0, and "0x10" is one for tonumber. */
+static void users_may_have_names(void **state)
+{
+	static const char *const names[] = {"Ann",    "007",      "nan",     "0x10",
+					    "%2D007", "auth0|5f", "ser://5", "J\xc3\xbcrgen"};
+
+	(void)state;
+	comet("c1", "100", 0);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		const char *name = names[i];
+		char set[64], value[64], found[64];
+
+		(void)snprintf(set, sizeof(set), "comet:mid:%s", name);
+		(void)snprintf(value, sizeof(value), "* %s 100 c1", name);
+		(void)snprintf(found, sizeof(found), "ok * %s c1 *", name);
+		says("ok *", connect, "c1", name, name, "60000", "0");
+		says(found, find, "5", "3000", "users", name);
+		says("ok *", renew, "c1", name, name, "9000000000000001", "60000");
+		like("the set", name, real_redis_sayv(&redis, 2, (const char *[]){"SMEMBERS", set}, NULL));
+		like("the session", value,
+		     real_redis_sayv(&redis, 2, (const char *[]){"GET", session_name(name)}, NULL));
+		says("ok", disconnect, "c1", name, name, "9000000000000002");
+		like("the set", "", real_redis_sayv(&redis, 2, (const char *[]){"SMEMBERS", set}, NULL));
+	}
+}
+
+/* A key that goes from one name to another is no longer the first one's. */
+static void a_key_leaves_a_name_s_user(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	says("ok *", connect, "c1", "k", "Ann", "60000", "0");
+	says("ok * c1 *", connect, "c1", "k", "Bob", "60000", "0");
+	after("EXISTS comet:mid:Ann", "0", "SMEMBERS comet:mid:Bob", "k");
+	before("SADD comet:mid:Ann k");
+	says("ok *", find, "5", "3000", "users", "Ann");
+	after("EXISTS comet:mid:Ann", "0");
+}
+
+static void nobodies_are_numbers_below_1(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	says("ok *", connect, "c1", "k", "-5", "60000", "0");
+	after("GET comet:session:k", "* -5 100 c1", "EXISTS comet:mid:-5", "0");
 }
 
 static void connect_that_comes_late_changes_nothing(void **state)
@@ -356,7 +408,7 @@ static void find_tells_where_users_are(void **state)
 	session("m", "13 8 200 c2"); /* another's by now */
 	session("n", "14 7 0 c1");   /* gone */
 	before("SADD comet:mid:7 k l m n o");
-	says("ok * [kl] c[12] 1[12] 2 [kl] c[12] 1[12] 2", find, "", "3000", "mids", "9", "7");
+	says("ok * [kl] c[12] 1[12] 2 [kl] c[12] 1[12] 2", find, "", "3000", "users", "9", "7");
 	after("SCARD comet:mid:7", "2");
 }
 
@@ -371,16 +423,16 @@ static void find_is_unsure_after_a_loss(void **state)
 	(void)real_redis_sayv(&redis, 3, (const char *[]){"SET", "comet:generation", in_ms(-100)}, NULL);
 	says("unsure", find, "1", "3000", "keys", "o");
 	says("unsure", find, "1?", "3000", "keys", "o");
-	says("unsure", find, "1", "3000", "mids", "9");
-	says("unsure", find, "1", "3000", "mids", "7");
+	says("unsure", find, "1", "3000", "users", "9");
+	says("unsure", find, "1", "3000", "users", "7");
 	says("unsure", find, "1", "3000", "keys", "k");
 	/* To one who knows of no other generation, and when it is old, it is sure. */
-	says("ok 1???????????? k c1 11 1", find, "", "3000", "mids", "7");
+	says("ok 1???????????? k c1 11 1", find, "", "3000", "users", "7");
 	says("ok 1????????????", find, "", "3000", "keys", "o");
 	says("ok 1????????????", find, "1", "99", "keys", "o");
 	before("HSET comet:server:c1 registering 1");
 	says("unsure", find, "", "3000", "keys", "o");
-	says("unsure", find, "", "3000", "mids", "7");
+	says("unsure", find, "", "3000", "users", "7");
 	says("unsure", find, "", "3000", "keys", "k");
 }
 
@@ -391,11 +443,11 @@ static void find_does_not_doubt_a_user_who_is_there(void **state)
 	comet("c1", "100", 0);
 	session("k", "11 7 100 c1");
 	before("SADD comet:mid:7 k", "SET comet:generation 5", "HSET comet:server:c1 registering 1");
-	says("ok 5 k c1 11 1", find, "5", "3000", "mids", "7");
-	says("unsure", find, "5?", "3000", "mids", "7");
+	says("ok 5 k c1 11 1", find, "5", "3000", "users", "7");
+	says("unsure", find, "5?", "3000", "users", "7");
 	says("unsure", find, "5?", "3000", "keys", "k");
 	before("HSET comet:server:c1 registering 0");
-	says("ok 5 k c1 11 1", find, "5?", "3000", "mids", "7");
+	says("ok 5 k c1 11 1", find, "5?", "3000", "users", "7");
 }
 
 static void find_is_unsure_where_a_lease_has_vanished(void **state)
@@ -405,7 +457,7 @@ static void find_is_unsure_where_a_lease_has_vanished(void **state)
 	comet("c2", "200", 0);
 	session("k", "11 7 100 c1");
 	before("SADD comet:mid:7 k", "SET comet:generation 5", "DEL comet:server:c1");
-	says("unsure", find, "4", "3000", "mids", "7");
+	says("unsure", find, "4", "3000", "users", "7");
 	before("HSET comet:server:c2 registering 1");
 	says("unsure", find, "5", "3000", "keys", "k");
 	/* With its name it is dead. */
@@ -428,7 +480,7 @@ static void find_is_unsure_where_a_lease_has_vanished_of_which_it_knew(void **st
 		comet("c2", "200", 0);
 		before(i == 0 ? "DEL comet:server:c1" : "DEL comet:server:c2");
 		says("unsure", find, "5", "3000", "keys", key[i]);
-		says("unsure", find, "5", "3000", "mids", i == 0 ? "7" : "8");
+		says("unsure", find, "5", "3000", "users", i == 0 ? "7" : "8");
 		says("ok 5 ? c? 1? 1", find, "5", "3000", "keys", key[1 - i]);
 	}
 }
@@ -470,7 +522,7 @@ static void find_sees_that_keys_were_evicted(void **state)
 	/* One key more than a comet has seen; as the tests' server evicts none, it is told of one less. */
 	before("HSET comet:redis evicted -1");
 	says("unsure", find, "5", "3000", "keys", "o");
-	says("ok 5 k c1 11 1", find, "5", "3000", "mids", "7");
+	says("ok 5 k c1 11 1", find, "5", "3000", "users", "7");
 }
 
 static void find_and_push_are_unsure_without_a_generation(void **state)
@@ -1013,6 +1065,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(connect_registers_a_session_for_a_while, empty),
 		cmocka_unit_test_setup(connect_of_nobody_in_particular_makes_no_user, empty),
+		cmocka_unit_test_setup(users_may_have_names, empty),
+		cmocka_unit_test_setup(a_key_leaves_a_name_s_user, empty),
+		cmocka_unit_test_setup(nobodies_are_numbers_below_1, empty),
 		cmocka_unit_test_setup(connect_that_comes_late_changes_nothing, empty),
 		cmocka_unit_test_setup(connect_without_a_lease_changes_nothing, empty),
 		cmocka_unit_test_setup(connect_replaces_the_session_of_the_same_comet, empty),

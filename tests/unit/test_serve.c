@@ -253,7 +253,7 @@ static void what_logic_says_it_accepts_is_what_it_gets(void **state)
 	stage.logic.session.n_accepts = 2;
 	log_in(peer);
 	c = online("key");
-	assert_int_equal(c->seat.mid, 7);
+	assert_int_equal(c->seat.user.mid, 7);
 	assert_int_equal(c->seat.session_id, 1);
 	assert_int_equal(message_new(1002, NULL, 0, &m), 0);
 	assert_int_equal(channel_push(&c->channel, m, true), -ENOMSG);

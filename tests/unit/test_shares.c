@@ -46,7 +46,7 @@ static int put(int64_t mid, const char *key, size_t body_bytes)
 	int rc;
 
 	assert_non_null(kept);
-	assert_int_equal(seat_copy(&(struct seat){.key = key, .mid = mid}, &kept->entry.seat), 0);
+	assert_int_equal(seat_copy(&(struct seat){.key = key, .user.mid = mid}, &kept->entry.seat), 0);
 	kept->entry.body = calloc(1, body_bytes + 1);
 	kept->entry.body_bytes = body_bytes;
 	if ((rc = shares_put(&s, kept, number + 1)) < 0)
@@ -157,15 +157,15 @@ static void the_one_that_goes_is_of_one_who_has_most(void **state)
 		if (i < 1000)
 			continue;
 		struct kept *kept = shares_take(&s);
-		size_t most = 0, had = bytes[kept->entry.seat.mid - 1];
+		size_t most = 0, had = bytes[kept->entry.seat.user.mid - 1];
 
 		for (unsigned k = 0; k < 8; k++)
 			most = bytes[k] > most ? bytes[k] : most;
 		assert_true(had + had / 8 + 1 >= most);
-		bytes[kept->entry.seat.mid - 1] -= shares_cost(kept);
+		bytes[kept->entry.seat.user.mid - 1] -= shares_cost(kept);
 		size_t at = shares_find(&s, 0);
 		for (const struct kept *k; (k = shares_next(&s, &at)) != NULL && k->number < kept->number;)
-			assert_int_not_equal(k->entry.seat.mid, kept->entry.seat.mid);
+			assert_int_not_equal(k->entry.seat.user.mid, kept->entry.seat.user.mid);
 		drop(kept);
 	}
 }

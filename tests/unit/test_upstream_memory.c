@@ -48,7 +48,7 @@ static int append_of(int64_t mid, const char *body, size_t body_bytes)
 {
 	const struct packet p = {.op = 1000, .body = (uint8_t *)(uintptr_t)body, .body_bytes = (uint32_t)body_bytes};
 
-	return upstream_append(&u, &(struct seat){.key = "k", .mid = mid}, &p);
+	return upstream_append(&u, &(struct seat){.key = "k", .user.mid = mid}, &p);
 }
 
 static int append(const char *key, const char *body)
@@ -57,7 +57,7 @@ static int append(const char *key, const char *body)
 				 .body = (uint8_t *)(uintptr_t)body,
 				 .body_bytes = (uint32_t)(body != NULL ? strlen(body) : 0)};
 
-	return upstream_append(&u, &(struct seat){.key = key, .mid = 7}, &p);
+	return upstream_append(&u, &(struct seat){.key = key, .user.mid = 7}, &p);
 }
 
 /* A body of LARGE bytes that begins with this text. */
@@ -99,12 +99,12 @@ static void a_packet_comes_out_as_it_went_in(void **state)
 	struct upstream_found found;
 
 	(void)state;
-	assert_int_equal(upstream_append(&u, &(struct seat){.key = "key", .mid = 123}, &p), 0);
+	assert_int_equal(upstream_append(&u, &(struct seat){.key = "key", .user.mid = 123}, &p), 0);
 	assert_int_equal(append("other", NULL), 0);
 	assert_int_equal(read_after("0", 10, 0, &found), 0);
 	assert_int_equal(found.n, 2);
 	assert_string_equal(found.entries[0].seat.key, "key");
-	assert_int_equal(found.entries[0].seat.mid, 123);
+	assert_int_equal(found.entries[0].seat.user.mid, 123);
 	assert_int_equal(found.entries[0].op, -9);
 	assert_int_equal(found.entries[0].body_bytes, sizeof(body));
 	assert_memory_equal(found.entries[0].body, body, sizeof(body));

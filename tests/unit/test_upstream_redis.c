@@ -70,7 +70,7 @@ static int append(int64_t mid, uint32_t body_bytes)
 	static uint8_t body[BODY];
 	const struct packet p = {.op = 1000, .body = body, .body_bytes = body_bytes};
 
-	return upstream_append(&u, &(struct seat){.key = "k", .mid = mid}, &p);
+	return upstream_append(&u, &(struct seat){.key = "k", .user.mid = mid}, &p);
 }
 
 static long long say_number(const char *command)
@@ -106,6 +106,23 @@ static void a_stream_that_is_too_large_is_trimmed_at_once(void **state)
 	assert_true(say_number("MEMORY USAGE comet:up SAMPLES 0") <= BYTES);
 }
 
+static void a_user_s_name_stands_in_its_entries(void **state)
+{
+	static uint8_t body[] = "hi";
+	const struct packet p = {.op = 1000, .body = body, .body_bytes = 2};
+	struct upstream_found found;
+
+	(void)state;
+	assert_int_equal(upstream_append(&u, &(struct seat){.key = "k", .user.name = "a_b c%s"}, &p), 0);
+	assert_int_equal(upstream_append(&u, &(struct seat){.key = "k", .user.mid = 7}, &p), 0);
+	assert_int_equal(upstream_read(&u, &(struct upstream_query){"0", 2, 0, NULL}, &found), 0);
+	assert_int_equal(found.n, 2);
+	assert_string_equal(found.entries[0].seat.user.name, "a_b c%s");
+	assert_null(found.entries[1].seat.user.name);
+	assert_int_equal(found.entries[1].seat.user.mid, 7);
+	upstream_found_fini(&found);
+}
+
 static void one_user_gets_no_more_than_a_share(void **state)
 {
 	int64_t before = counters_read(COUNT_UPSTREAM_DROPPED);
@@ -138,6 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(the_stream_stays_within_its_bytes, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_stream_that_is_too_large_is_trimmed_at_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_user_s_name_stands_in_its_entries, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(one_user_gets_no_more_than_a_share, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_rights_to_measure_packets_go_up, set_up, tear_down),
 	};

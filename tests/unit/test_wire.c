@@ -50,7 +50,7 @@ static struct wire_request request_of(enum wire_method method)
 		.server = "comet-1",
 		.reply = "comet:reply:comet-1",
 		.connect = {.expires_ms = 1795490254837},
-		.seat = {.key = "user-7", .session_id = UINT64_C(1795490252826586), .mid = -3},
+		.seat = {.key = "user-7", .session_id = UINT64_C(1795490252826586), .user.mid = -3},
 	};
 }
 
@@ -87,7 +87,36 @@ static void disconnect_and_heartbeat_name_a_registration(void **state)
 
 		assert_string_equal(back.seat.key, "user-7");
 		assert_true(back.seat.session_id == request.seat.session_id);
-		assert_int_equal(back.seat.mid, -3);
+		assert_int_equal(back.seat.user.mid, -3);
+		wire_request_fini(&back);
+	}
+}
+
+static void a_user_s_name_goes_along(void **state)
+{
+	struct wire_request request = request_of(WIRE_HEARTBEAT), back;
+
+	(void)state;
+	request.seat.user = (struct user){.name = "auth0|5f_%7 \xc3\xa4"};
+	back = there_and_back(&request);
+	assert_string_equal(back.seat.user.name, request.seat.user.name);
+	assert_int_equal(back.seat.user.mid, 0);
+	wire_request_fini(&back);
+}
+
+static void a_user_who_is_none_is_refused(void **state)
+{
+	static const char *const users[] = {"\"\"", "7", "\"a\\u0000b\"", "\"a\\nb\"", "null", "[]"};
+	char text[256];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+		struct wire_request back;
+
+		(void)snprintf(text, sizeof(text),
+			       "{\"id\":\"1\",\"method\":\"heartbeat\",\"server\":\"s\",\"key\":\"k\",\"user\":%s}",
+			       users[i]);
+		assert_int_equal(wire_request_decode(text, strlen(text), &back), -EBADMSG);
 		wire_request_fini(&back);
 	}
 }
@@ -198,7 +227,7 @@ static void a_new_token_and_its_answer_survive(void **state)
 	request.connect.token_bytes = strlen("a token");
 	request.connect.peer = "10.0.0.9";
 	request.connect.needs_proof = true;
-	request.seat = (struct seat){.key = "k", .session_id = 4, .mid = 7};
+	request.seat = (struct seat){.key = "k", .session_id = 4, .user.mid = 7};
 	assert_int_equal(wire_request_encode(&request, &text, &bytes), 0);
 	assert_int_equal(wire_request_decode(text, bytes, &back), 0);
 	free(text);
@@ -209,7 +238,7 @@ static void a_new_token_and_its_answer_survive(void **state)
 	assert_true(back.connect.needs_proof);
 	assert_string_equal(back.seat.key, "k");
 	assert_int_equal(back.seat.session_id, 4);
-	assert_int_equal(back.seat.mid, 7);
+	assert_int_equal(back.seat.user.mid, 7);
 	wire_request_fini(&back);
 
 	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
@@ -319,6 +348,22 @@ static void a_session_arrives_whole(void **state)
 	assert_int_equal(back.session.n_accepts, 3);
 	assert_memory_equal(back.session.accepts, accepts, sizeof(accepts));
 	wire_reply_fini(&back);
+}
+
+static void a_session_s_user_may_have_a_name(void **state)
+{
+	struct wire_reply reply = {.id = "1", .session = {.key = "k", .name = "user@example.com"}}, back;
+	char *text;
+	size_t bytes;
+
+	(void)state;
+	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
+	assert_int_equal(wire_reply_decode(text, bytes, &back), 0);
+	free(text);
+	assert_string_equal(back.session.name, "user@example.com");
+	assert_string_equal(wire_session_seat(&back.session).user.name, "user@example.com");
+	wire_reply_fini(&back);
+	assert_null(wire_session_seat(&back.session).user.name);
 }
 
 static void a_refusal_keeps_its_words_as_far_as_there_is_room(void **state)
@@ -626,6 +671,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		wire_test(a_connect_carries_any_token),
 		wire_test(disconnect_and_heartbeat_name_a_registration),
+		wire_test(a_user_s_name_goes_along),
+		wire_test(a_user_who_is_none_is_refused),
 		wire_test(a_packet_keeps_its_header_and_its_bytes),
 		wire_test(rooms_that_json_cannot_name_are_left_out),
 		wire_test(the_upgrade_of_a_websocket_survives),
@@ -635,6 +682,7 @@ int main(void)
 		wire_test(requests_that_are_none_are_refused),
 		wire_test(a_key_of_the_longest_length_is_taken_and_none_beyond),
 		wire_test(a_session_arrives_whole),
+		wire_test(a_session_s_user_may_have_a_name),
 		wire_test(a_refusal_keeps_its_words_as_far_as_there_is_room),
 		wire_test(any_other_code_is_a_logic_that_failed),
 		wire_test(replies_that_are_none_are_refused),

@@ -1,0 +1,89 @@
+/* user: see user.h. SPDX-License-Identifier: MIT */
+#include "common/wire/user.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/utf8.h"
+
+/* Of at most 128 bytes, and of characters that are none of control: C0, DEL, C1. */
+static bool is_string(const char *text, size_t n)
+{
+	const uint8_t *at = (const uint8_t *)text, *end = at + n;
+	unsigned bytes, bad;
+
+	if (n == 0 || n >= USER_BYTES)
+		return false;
+	for (; at < end; at += bytes) {
+		uint32_t code;
+
+		if ((bytes = utf8_bytes(at, end, &bad)) == 0)
+			return false;
+		code = utf8_code(at, bytes);
+		if (code < 0x20 || (code >= 0x7f && code < 0xa0))
+			return false;
+	}
+	return true;
+}
+
+bool user_read(const char *text, size_t bytes, struct user *out)
+{
+	char back[USER_BYTES];
+
+	*out = (struct user){0};
+	if (!is_string(text, bytes))
+		return false;
+	/* A number that is out of range becomes another one, and its text another text. */
+	out->mid = strtoll(text, NULL, 10);
+	if (strcmp(user_text(out, back), text) != 0)
+		*out = (struct user){.name = text};
+	return true;
+}
+
+bool user_is_somebody(const struct user *user)
+{
+	return user->name != NULL || user->mid > 0;
+}
+
+bool user_equal(const struct user *a, const struct user *b)
+{
+	if (a->name == NULL || b->name == NULL)
+		return a->name == b->name && a->mid == b->mid;
+	return strcmp(a->name, b->name) == 0;
+}
+
+const char *user_text(const struct user *user, char text[USER_BYTES])
+{
+	if (user->name != NULL)
+		return user->name;
+	(void)snprintf(text, USER_BYTES, "%lld", (long long)user->mid);
+	return text;
+}
+
+static bool needs_escape(char c, bool is_first)
+{
+	return c == '%' || c == '_' || c == ' ' || (c == '-' && is_first);
+}
+
+const char *user_escaped(const struct user *user, char text[USER_ESCAPED_BYTES])
+{
+	size_t n = 0;
+
+	if (user->name == NULL) {
+		(void)snprintf(text, USER_ESCAPED_BYTES, "%lld", (long long)user->mid);
+		return text;
+	}
+	for (const char *c = user->name; *c != '\0'; c++)
+		if (needs_escape(*c, c == user->name))
+			n += (size_t)snprintf(text + n, USER_ESCAPED_BYTES - n, "%%%02X", (unsigned)*c);
+		else
+			text[n++] = *c;
+	text[n] = '\0';
+	return text;
+}
+
+struct log_field user_log(const struct user *user)
+{
+	return user->name != NULL ? log_str("user", user->name) : log_i64("mid", user->mid);
+}
