@@ -1,0 +1,19 @@
+/* auth_claims: what a token whose signature is good says, and its reader. Pure functions. SPDX-License-Identifier: MIT */
+#ifndef LOGIC_AUTH_CLAIMS_H
+#define LOGIC_AUTH_CLAIMS_H
+
+#include <jansson.h>
+
+#include "common/config/config.h"
+#include "logic/auth_identity.h"
+
+/* The claims of a token, and the client's members beside it, which nobody has signed; NULL: there are none. */
+struct auth_told {
+	const json_t *claims;
+	const json_t *said;
+};
+
+/* The identity. A claim counts; where the token has none, the client's member beside it. 0; -ERR_REFUSED; -ENOMEM. */
+int auth_claims_take(const struct config *cfg, const struct auth_told *told, struct auth_identity *who);
+
+#endif
