@@ -129,6 +129,50 @@ static void look(void *self, const struct wire_push *push, struct fate *fate)
 	look_at(alone_of(self)->server, push, fate);
 }
 
+static int read_history(void *self, const struct histories_query *query, struct histories_found *found)
+{
+	struct alone *a = alone_of(self);
+	struct feed_asked asked = {.room = query->room};
+	const struct feed_wish wish = {query->since, query->last};
+	const unsigned most = kept_of(&a->logic.kept, query->room)->messages;
+	struct feed_place place;
+
+	*found = (struct histories_found){.messages = calloc(most, sizeof(struct message *))};
+	if (found->messages == NULL)
+		return -ENOMEM;
+	feed_hold(&a->server->feeds, &asked, 1, 0);
+	if (asked.rc < 0) {
+		free(found->messages);
+		return asked.rc;
+	}
+	found->n = feed_read(&a->server->feeds, asked.feed, &wish, &place, found->messages, most);
+	found->at = place.at;
+	found->newest = place.newest;
+	found->gap = place.gap;
+	feed_release(&a->server->feeds, &asked.feed);
+	return 0;
+}
+
+static int read_positions(void *self, const char *const *rooms, size_t n, uint64_t *numbers)
+{
+	struct alone *a = alone_of(self);
+	const struct feed_wish nothing = {0};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		struct feed_asked asked = {.room = rooms[i]};
+		struct feed_place place;
+
+		feed_hold(&a->server->feeds, &asked, 1, 0);
+		if ((rc = asked.rc) < 0)
+			break;
+		(void)feed_read(&a->server->feeds, asked.feed, &nothing, &place, NULL, 0);
+		numbers[i] = place.newest;
+		feed_release(&a->server->feeds, &asked.feed);
+	}
+	return rc;
+}
+
 static int ready(void *arg, char *text, size_t text_bytes)
 {
 	struct alone *a = alone_of(arg);
@@ -174,6 +218,7 @@ static void free_alone(void *self)
 	registry_memory_free(&a->logic.registry);
 	kicks_fini(&a->kicks);
 	auth_free(&a->logic.auth);
+	repeats_free(&a->logic.repeats);
 	a->magic = 0;
 	free(a);
 }
@@ -192,14 +237,18 @@ static int make(struct server *s, const char *server_id, push_sink *sink, void *
 	a->server_id = server_id;
 	a->logic.cfg = cfg;
 	a->logic.alone = true;
+	a->logic.kept = s->feeds.kept;
+	a->logic.histories = (struct histories){.read = read_history, .positions = read_positions, .self = a};
 	a->logic.health = (struct http_health){ready, a};
 	a->sink = sink;
 	a->sink_self = sink_self;
 	a->bus = (struct bus_memory){.sink = take_push, .look = look, .sink_self = a};
 	kicks_init(&a->kicks, KICKS_KEEP_NS);
 	a->logic.bus = bus_memory(&a->bus);
-	if ((rc = auth_new(cfg, &a->logic.auth)) < 0)
+	if ((rc = repeats_new(&a->logic.repeats)) < 0)
 		goto free_alone;
+	if ((rc = auth_new(cfg, &a->logic.auth)) < 0)
+		goto free_repeats;
 	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
 		goto free_auth;
 	if ((rc = upstream_memory_new((size_t)cfg->limits_upstream_bytes, &a->logic.upstream)) < 0)
@@ -215,6 +264,8 @@ free_registry:
 	registry_memory_free(&a->logic.registry);
 free_auth:
 	auth_free(&a->logic.auth);
+free_repeats:
+	repeats_free(&a->logic.repeats);
 free_alone:
 	kicks_fini(&a->kicks);
 	free(a);

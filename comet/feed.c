@@ -83,85 +83,85 @@ int64_t feeds_reload_ms(const struct feeds *s)
 
 /* ---- the table: all under its lock ---- */
 
-static void unlink_locked(struct feeds *s, struct feed *st) NEEDS(s->lock)
+static void unlink_locked(struct feeds *s, struct feed *f) NEEDS(s->lock)
 {
-	if (s->sweep == st)
-		s->sweep = st->newer;
-	if (st->newer != NULL)
-		st->newer->older = st->older;
+	if (s->sweep == f)
+		s->sweep = f->newer;
+	if (f->newer != NULL)
+		f->newer->older = f->older;
 	else
-		s->newest = st->older;
-	if (st->older != NULL)
-		st->older->newer = st->newer;
+		s->newest = f->older;
+	if (f->older != NULL)
+		f->older->newer = f->newer;
 	else
-		s->oldest = st->newer;
+		s->oldest = f->newer;
 }
 
-static void link_locked(struct feeds *s, struct feed *st) NEEDS(s->lock)
+static void link_locked(struct feeds *s, struct feed *f) NEEDS(s->lock)
 {
-	st->newer = NULL;
-	st->older = s->newest;
+	f->newer = NULL;
+	f->older = s->newest;
 	if (s->newest != NULL)
-		s->newest->newer = st;
+		s->newest->newer = f;
 	else
-		s->oldest = st;
-	s->newest = st;
+		s->oldest = f;
+	s->newest = f;
 }
 
-static void use_locked(struct feeds *s, struct feed *st, int64_t now) NEEDS(s->lock)
+static void use_locked(struct feeds *s, struct feed *f, int64_t now) NEEDS(s->lock)
 {
-	st->used_ns = now;
-	if (s->newest == st)
+	f->used_ns = now;
+	if (s->newest == f)
 		return;
-	unlink_locked(s, st);
-	link_locked(s, st);
+	unlink_locked(s, f);
+	link_locked(s, f);
 }
 
 /* The history may have changed: it had so many messages and bytes before. */
-static void account_locked(struct feeds *s, const struct feed *st, size_t n, size_t bytes) NEEDS(s->lock)
+static void account_locked(struct feeds *s, const struct feed *f, size_t n, size_t bytes) NEEDS(s->lock)
 {
-	s->bytes += st->history.bytes - bytes;
-	count_add(COUNT_STREAM_MESSAGES, (int64_t)st->history.n - (int64_t)n);
-	count_add(COUNT_STREAM_BYTES, (int64_t)st->history.bytes - (int64_t)bytes);
+	s->bytes += f->history.bytes - bytes;
+	count_add(COUNT_STREAM_MESSAGES, (int64_t)f->history.n - (int64_t)n);
+	count_add(COUNT_STREAM_BYTES, (int64_t)f->history.bytes - (int64_t)bytes);
 }
 
-static void forget_history_locked(struct feeds *s, struct feed *st) NEEDS(s->lock)
+static void forget_history_locked(struct feeds *s, struct feed *f) NEEDS(s->lock)
 {
-	size_t n = st->history.n, bytes = st->history.bytes;
+	size_t n = f->history.n, bytes = f->history.bytes;
 
-	history_drop(&st->history);
-	account_locked(s, st, n, bytes);
+	history_drop(&f->history);
+	account_locked(s, f, n, bytes);
 }
 
-static void free_feed(struct feed *st)
+static void free_feed(struct feed *f)
 {
-	st->magic = 0;
-	free(st->id);
-	free(st);
+	f->magic = 0;
+	free(f->id);
+	free(f);
 }
 
-static void remove_locked(struct feeds *s, struct feed *st) NEEDS(s->lock)
+static void remove_locked(struct feeds *s, struct feed *f) NEEDS(s->lock)
 {
-	BUG_UNLESS(st->held == 0);
-	forget_history_locked(s, st);
-	if (st->history.at > s->gone_at)
-		s->gone_at = st->history.at;
-	unlink_locked(s, st);
-	(void)strmap_del(&s->all, st->id);
+	BUG_UNLESS(f->held == 0);
+	forget_history_locked(s, f);
+	if (f->history.at > s->gone_at)
+		s->gone_at = f->history.at;
+	unlink_locked(s, f);
+	(void)strmap_del(&s->all, f->id);
 	s->bytes -= FEED_COST;
 	count_add(COUNT_STREAMS, -1);
 	count_add(COUNT_STREAM_BYTES, -FEED_COST);
-	free_feed(st);
+	free_feed(f);
 }
 
 /* Forget what is over. True: the stream itself is gone. */
-static bool expire_locked(struct feeds *s, struct feed *st, int64_t now) NEEDS(s->lock)
+static bool expire_locked(struct feeds *s, struct feed *f, int64_t now) NEEDS(s->lock)
 {
-	if (st->history.n > 0 && now - st->pushed_ns > st->type->ttl_ms * CLOCK_MS)
-		forget_history_locked(s, st);
-	if (st->held > 0 || now - st->used_ns <= (st->was_pushed ? s->position_ttl_ns : s->idle_ttl_ns))
+	if (f->history.n > 0 && now - f->pushed_ns > f->type->ttl_ms * CLOCK_MS)
+		forget_history_locked(s, f);
+	if (f->held > 0 || now - f->used_ns <= (f->was_pushed ? s->position_ttl_ns : s->idle_ttl_ns))
 		return false;
-	remove_locked(s, st);
+	remove_locked(s, f);
 	return true;
 }
 
@@ -169,20 +169,20 @@ static bool expire_locked(struct feeds *s, struct feed *st, int64_t now) NEEDS(s
 static void make_space_locked(struct feeds *s, const struct feed *but) NEEDS(s->lock)
 {
 	for (int i = 0; i < VICTIMS && s->bytes > s->memory_bytes; i++) {
-		struct feed *st = s->oldest;
+		struct feed *f = s->oldest;
 
-		if (st == NULL || st == but)
+		if (f == NULL || f == but)
 			return;
-		if (st->history.n > 0) {
-			st->given_up = st->history.at;
-			forget_history_locked(s, st);
+		if (f->history.n > 0) {
+			f->given_up = f->history.at;
+			forget_history_locked(s, f);
 			count(COUNT_STREAMS_GIVEN_UP);
-		} else if (st->held == 0) {
-			remove_locked(s, st);
+		} else if (f->held == 0) {
+			remove_locked(s, f);
 			count(COUNT_STREAMS_GIVEN_UP);
 		} else {
-			unlink_locked(s, st);
-			link_locked(s, st);
+			unlink_locked(s, f);
+			link_locked(s, f);
 		}
 	}
 }
@@ -199,49 +199,49 @@ static uint64_t clock_us(void)
 /* NULL: no memory. */
 static struct feed *make_locked(struct feeds *s, const char *room, int64_t now) NEEDS(s->lock)
 {
-	struct feed *st = calloc(1, sizeof(*st));
+	struct feed *f = calloc(1, sizeof(*f));
 
-	if (st == NULL)
+	if (f == NULL)
 		return NULL;
-	if ((st->id = strdup(room)) == NULL || strmap_put(&s->all, room, st, NULL) < 0) {
-		free_feed(st);
+	if ((f->id = strdup(room)) == NULL || strmap_put(&s->all, room, f, NULL) < 0) {
+		free_feed(f);
 		return NULL;
 	}
-	st->magic = FEED_MAGIC;
-	st->type = kept_of(&s->kept, room);
-	st->history.at = clock_us();
-	if (st->history.at <= s->gone_at)
-		st->history.at = s->gone_at + 1;
-	st->used_ns = now;
-	link_locked(s, st);
+	f->magic = FEED_MAGIC;
+	f->type = kept_of(&s->kept, room);
+	f->history.at = clock_us();
+	if (f->history.at <= s->gone_at)
+		f->history.at = s->gone_at + 1;
+	f->used_ns = now;
+	link_locked(s, f);
 	s->bytes += FEED_COST;
 	count(COUNT_STREAMS);
 	count_add(COUNT_STREAM_BYTES, FEED_COST);
-	make_space_locked(s, st);
-	return st;
+	make_space_locked(s, f);
+	return f;
 }
 
 /* The stream that is here and not over, or NULL. */
 static struct feed *find_locked(struct feeds *s, const char *room, int64_t now) NEEDS(s->lock)
 {
-	struct feed *st = strmap_get(&s->all, room);
+	struct feed *f = strmap_get(&s->all, room);
 
-	return st == NULL || expire_locked(s, st, now) ? NULL : st;
+	return f == NULL || expire_locked(s, f, now) ? NULL : f;
 }
 
 /* ---- joining ---- */
 
 static int hold_locked(struct feeds *s, struct feed_asked *asked, int64_t now) NEEDS(s->lock)
 {
-	struct feed *st = find_locked(s, asked->room, now);
+	struct feed *f = find_locked(s, asked->room, now);
 
-	if (st == NULL && rate_take(&s->new_rate, &s->new_full_ns, now, 1) > 0)
+	if (f == NULL && rate_take(&s->new_rate, &s->new_full_ns, now, 1) > 0)
 		return -EBUSY;
-	if (st == NULL && (st = make_locked(s, asked->room, now)) == NULL)
+	if (f == NULL && (f = make_locked(s, asked->room, now)) == NULL)
 		return -ENOMEM;
-	use_locked(s, st, now);
-	st->held++;
-	asked->feed = st;
+	use_locked(s, f, now);
+	f->held++;
+	asked->feed = f;
 	return 0;
 }
 
@@ -263,29 +263,29 @@ void feed_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t dead
 
 void feed_release(struct feeds *s, struct feed **feed)
 {
-	struct feed *st = *feed;
+	struct feed *f = *feed;
 
-	OBJ_CHECK(st, FEED_MAGIC);
+	OBJ_CHECK(f, FEED_MAGIC);
 	*feed = NULL;
 	lock_take(&s->lock);
-	BUG_UNLESS(st->held > 0);
-	st->held--;
-	use_locked(s, st, clock_now_ns());
+	BUG_UNLESS(f->held > 0);
+	f->held--;
+	use_locked(s, f, clock_now_ns());
 	lock_drop(&s->lock);
 }
 
-static enum feed_gap cause_of(const struct feed *st, uint64_t since)
+static enum feed_gap cause_of(const struct feed *f, uint64_t since)
 {
-	if (since > st->history.at)
+	if (since > f->history.at)
 		return GAP_AHEAD;
-	if (since < st->jumped)
+	if (since < f->jumped)
 		return GAP_JUMP;
-	return since < st->given_up ? GAP_MEMORY : GAP_OLD;
+	return since < f->given_up ? GAP_MEMORY : GAP_OLD;
 }
 
-static void decide_locked(struct feed *st, const struct feed_wish *wish, struct feed_place *out)
+static void decide_locked(struct feed *f, const struct feed_wish *wish, struct feed_place *out)
 {
-	const struct history *h = &st->history;
+	const struct history *h = &f->history;
 	uint64_t back = wish->last < h->n ? wish->last : h->n;
 
 	*out = (struct feed_place){.newest = h->at};
@@ -293,27 +293,10 @@ static void decide_locked(struct feed *st, const struct feed_wish *wish, struct 
 		back = h->at - wish->since;
 	} else if (wish->since > 0) {
 		out->gap = true;
-		out->cause = cause_of(st, wish->since);
+		out->cause = cause_of(f, wish->since);
 	}
 	out->replay = (unsigned)back;
 	out->at = h->at - back;
-}
-
-int feed_decide(struct feeds *s, struct feed *st, const struct feed_wish *wish, int64_t deadline_ns,
-		struct feed_place *out)
-{
-	int64_t now = clock_now_ns();
-
-	OBJ_CHECK(st, FEED_MAGIC);
-	(void)deadline_ns;
-	lock_take(&s->lock);
-	(void)expire_locked(s, st, now); /* it is held, so it stays */
-	decide_locked(st, wish, out);
-	lock_drop(&s->lock);
-	if (out->gap)
-		count_by(COUNT_STREAM_GAPS, out->cause);
-	count_by(COUNT_JOINS, out->gap ? JOIN_GAP : out->replay > 0 ? JOIN_REPLAYED : JOIN_LIVE);
-	return 0;
 }
 
 static int take_locked(const struct history *h, uint64_t above, struct message **out, unsigned n_max, size_t bytes_max)
@@ -330,37 +313,61 @@ static int take_locked(const struct history *h, uint64_t above, struct message *
 	return (int)n;
 }
 
-int feed_take(struct feeds *s, struct feed *st, uint64_t above, struct message **out, unsigned n_max, size_t bytes_max)
+unsigned feed_read(struct feeds *s, struct feed *f, const struct feed_wish *wish, struct feed_place *place,
+		   struct message **out, unsigned n_max)
 {
 	int n;
 
-	OBJ_CHECK(st, FEED_MAGIC);
+	OBJ_CHECK(f, FEED_MAGIC);
 	lock_take(&s->lock);
-	n = take_locked(&st->history, above, out, n_max, bytes_max);
+	(void)expire_locked(s, f, clock_now_ns()); /* it is held, so it stays */
+	decide_locked(f, wish, place);
+	n = take_locked(&f->history, place->at, out, n_max, SIZE_MAX);
+	lock_drop(&s->lock);
+	return (unsigned)n;
+}
+
+int feed_decide(struct feeds *s, struct feed *f, const struct feed_wish *wish, int64_t deadline_ns,
+		struct feed_place *out)
+{
+	(void)deadline_ns;
+	(void)feed_read(s, f, wish, out, NULL, 0);
+	if (out->gap)
+		count_by(COUNT_STREAM_GAPS, out->cause);
+	count_by(COUNT_JOINS, out->gap ? JOIN_GAP : out->replay > 0 ? JOIN_REPLAYED : JOIN_LIVE);
+	return 0;
+}
+
+int feed_take(struct feeds *s, struct feed *f, uint64_t above, struct message **out, unsigned n_max, size_t bytes_max)
+{
+	int n;
+
+	OBJ_CHECK(f, FEED_MAGIC);
+	lock_take(&s->lock);
+	n = take_locked(&f->history, above, out, n_max, bytes_max);
 	lock_drop(&s->lock);
 	return n;
 }
 
-bool feed_finish(struct feeds *s, struct feed *st, uint64_t sent, _Atomic uint64_t *after)
+bool feed_finish(struct feeds *s, struct feed *f, uint64_t sent, _Atomic uint64_t *after)
 {
 	bool done;
 
-	OBJ_CHECK(st, FEED_MAGIC);
+	OBJ_CHECK(f, FEED_MAGIC);
 	lock_take(&s->lock);
-	done = st->history.at == sent;
+	done = f->history.at == sent;
 	if (done)
 		atomic_store(after, sent);
 	lock_drop(&s->lock);
 	return done;
 }
 
-void feed_skip(struct feeds *s, struct feed *st, void (*say)(void *arg, uint64_t at), void *arg,
-	       _Atomic uint64_t *after)
+void feed_skip(struct feeds *s, struct feed *f, void (*say)(void *arg, uint64_t at), void *arg, _Atomic uint64_t *after)
 {
-	OBJ_CHECK(st, FEED_MAGIC);
+	OBJ_CHECK(f, FEED_MAGIC);
 	lock_take(&s->lock);
-	say(arg, st->history.at);
-	atomic_store(after, st->history.at);
+	say(arg, f->history.at);
+	atomic_store(after, f->history.at);
 	lock_drop(&s->lock);
 	count_by(COUNT_STREAM_GAPS, GAP_OVERRUN);
 }
@@ -371,43 +378,42 @@ int feed_append(struct feeds *s, const char *room, struct message *message)
 {
 	int64_t now = clock_now_ns();
 	size_t n, bytes;
-	struct feed *st;
+	struct feed *f;
 	int rc = -ENOMEM;
 
 	if (!feeds_keep(s, room))
 		return 0;
 	lock_take(&s->lock);
-	if ((st = find_locked(s, room, now)) != NULL || (st = make_locked(s, room, now)) != NULL) {
-		n = st->history.n;
-		bytes = st->history.bytes;
-		message->number = st->history.at + 1;
-		rc = history_add(&st->history, message, st->type->messages, s->history_bytes);
+	if ((f = find_locked(s, room, now)) != NULL || (f = make_locked(s, room, now)) != NULL) {
+		n = f->history.n;
+		bytes = f->history.bytes;
+		message->number = f->history.at + 1;
+		rc = history_add(&f->history, message, f->type->messages, s->history_bytes);
 	}
 	if (rc == 0) {
-		account_locked(s, st, n, bytes);
-		st->was_pushed = true;
-		st->pushed_ns = now;
-		use_locked(s, st, now);
-		make_space_locked(s, st);
+		account_locked(s, f, n, bytes);
+		f->was_pushed = true;
+		f->pushed_ns = now;
+		use_locked(s, f, now);
+		make_space_locked(s, f);
 	}
 	lock_drop(&s->lock);
 	return rc;
 }
 
-bool feed_jump(struct feeds *s, const char *room, uint64_t *at)
+void feed_jump(struct feeds *s, const char *room, uint64_t *at)
 {
 	uint64_t clock = clock_us();
-	struct feed *st;
+	struct feed *f;
 
 	lock_take(&s->lock);
-	if ((st = find_locked(s, room, clock_now_ns())) != NULL) {
-		forget_history_locked(s, st);
-		st->history.at = (clock > st->history.at ? clock : st->history.at) + JUMP_US;
-		st->jumped = st->history.at;
-		*at = st->history.at;
+	if ((f = find_locked(s, room, clock_now_ns())) != NULL) {
+		forget_history_locked(s, f);
+		f->history.at = (clock > f->history.at ? clock : f->history.at) + JUMP_US;
+		f->jumped = f->history.at;
+		*at = f->history.at;
 	}
 	lock_drop(&s->lock);
-	return st != NULL;
 }
 
 /* ---- the end ---- */
@@ -418,10 +424,10 @@ void feeds_sweep(struct feeds *s, unsigned n)
 
 	lock_take(&s->lock);
 	for (; n > 0 && s->newest != NULL; n--) {
-		struct feed *st = s->sweep != NULL ? s->sweep : s->oldest;
+		struct feed *f = s->sweep != NULL ? s->sweep : s->oldest;
 
-		s->sweep = st->newer;
-		(void)expire_locked(s, st, now);
+		s->sweep = f->newer;
+		(void)expire_locked(s, f, now);
 		if (s->sweep == NULL)
 			break; /* round */
 	}

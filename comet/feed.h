@@ -83,8 +83,8 @@ struct feed_asked {
 /* Hold the streams of n rooms, each for itself; numbers are made for those without. In a cluster those that are not here are read
  * from Redis in one go, and it waits for that up to deadline_ns: the caller's connection is excused and its thread may block. */
 void feed_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t deadline_ns);
-/* With the membership, or after it. *st becomes NULL. */
-void feed_release(struct feeds *s, struct feed **st);
+/* With the membership, or after it. *feed becomes NULL. */
+void feed_release(struct feeds *s, struct feed **feed);
 
 /* What a client said of a room in JOIN. */
 struct feed_wish {
@@ -105,22 +105,26 @@ struct feed_place {
 	unsigned replay; /* pushes above `at` now: for the answer's "replay" */
 };
 
+/* For somebody who is no client: where he goes on by what is here, and references to what is above that, at most n_max; how many. */
+unsigned feed_read(struct feeds *s, struct feed *f, const struct feed_wish *wish, struct feed_place *place,
+		   struct message **out, unsigned n_max);
+
 /* Where a client goes on, and whether that is proved; counted. A position above the newest number is asked of Redis in a cluster (the
  * comet may be a moment behind), up to deadline_ns. 0; -ERR_NO_LOGIC: it cannot be asked (503, and never a gap). */
-int feed_decide(struct feeds *s, struct feed *st, const struct feed_wish *wish, int64_t deadline_ns,
+int feed_decide(struct feeds *s, struct feed *f, const struct feed_wish *wish, int64_t deadline_ns,
 		struct feed_place *out);
 
 /* References to the messages above `above`, the oldest first: at most n_max, and no more once they have bytes_max of body, but
  * always one if there is one. How many; 0: that was all. -ESTALE: the first of them is not held any more, or the stream jumped:
  * feed_skip. */
-int feed_take(struct feeds *s, struct feed *st, uint64_t above, struct message **out, unsigned n_max, size_t bytes_max);
+int feed_take(struct feeds *s, struct feed *f, uint64_t above, struct message **out, unsigned n_max, size_t bytes_max);
 
 /* If `sent` is the newest number: store it into *after, and true. From then on the push threads bring what comes. */
-bool feed_finish(struct feeds *s, struct feed *st, uint64_t sent, _Atomic uint64_t *after);
+bool feed_finish(struct feeds *s, struct feed *f, uint64_t sent, _Atomic uint64_t *after);
 
 /* End the join with a gap: say(arg, at) under the lock, which queues NOTICE gap with this number in the channel (its lock comes
  * after ours) and never waits; then *after = at. So nothing newer comes before the NOTICE. Counted. */
-void feed_skip(struct feeds *s, struct feed *st, void (*say)(void *arg, uint64_t at), void *arg,
+void feed_skip(struct feeds *s, struct feed *f, void (*say)(void *arg, uint64_t at), void *arg,
 	       _Atomic uint64_t *after);
 
 /* ---- the way down: push.c, under its lock, so that the order of numbers is that of its queues ---- */
@@ -129,10 +133,10 @@ void feed_skip(struct feeds *s, struct feed *st, void (*say)(void *arg, uint64_t
  * A room that is not kept: 0, and nothing happens. 0; -ENOMEM: it has no number, and is not to be delivered. */
 int feed_append(struct feeds *s, const char *room, struct message *message);
 
-/* Empty the history, and jump: what came before and what comes cannot be told to follow each other. *at is the new number. The
- * caller sends the members a message with `notice`, this number, to the room: deliver makes NOTICE gap of it for each connection that
- * joined the room and whose `after` is below the number. False: the room is not kept, or has no stream here. */
-bool feed_jump(struct feeds *s, const char *room, uint64_t *at);
+/* Empty the history, and jump: what came before and what comes cannot be told to follow each other. *at is the new number. It goes
+ * to the room's members as a message with `notice`: deliver makes NOTICE gap of it, for each connection that joined the room and whose
+ * `after` is below the number. Where the room has no feed here nothing happens. */
+void feed_jump(struct feeds *s, const char *room, uint64_t *at);
 
 /* ---- now and then, one thread ---- */
 

@@ -36,7 +36,6 @@ struct job {
 	enum close_reason why; /* WIRE_KICK */
 	char *room;
 	bool is_kept; /* it gets a number, if the room has numbers */
-	bool jumps;   /* the word of a jump: it gets the number that the room's feed jumps to */
 	size_t n_keys;
 	struct job_key *keys;
 };
@@ -77,7 +76,7 @@ struct push {
 };
 
 static const char *const targets[WIRE_TARGETS] = {
-	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick"};
+	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick", [WIRE_CLEAR] = "clear"};
 static const char *const refusals[REFUSED_MAX] = {
 	[REFUSED_QUEUE_FULL] = "queue_full", [REFUSED_NO_MEMORY] = "no_memory", [REFUSED_STOPPING] = "stopping"};
 
@@ -229,6 +228,7 @@ static void do_batch(struct pusher *w, const struct batch *batch)
 		do_keys(w, batch->jobs[0]);
 		break;
 	case WIRE_ROOM:
+	case WIRE_CLEAR:
 		do_room(w, batch);
 		break;
 	default:
@@ -291,7 +291,7 @@ static void *work(void *arg)
 /* Does this thread have anything to do for the job? */
 static bool concerns(const struct pusher *w, const struct job *job)
 {
-	if (job->target == WIRE_ROOM || job->target == WIRE_ALL)
+	if (job->target == WIRE_ROOM || job->target == WIRE_ALL || job->target == WIRE_CLEAR)
 		return true;
 	for (size_t i = 0; i < job->n_keys; i++)
 		if (is_mine(w, job->keys[i].bucket))
@@ -324,11 +324,11 @@ static int wait_for_space_locked(struct push *p, int64_t deadline) NEEDS(p->lock
 	return rc;
 }
 
-/* In the history before a thread has it: see feed.h. 0; -ENOMEM; -ENOENT: the feed that is to jump is not here. */
+/* In the history before a thread has it: see feed.h. */
 static int number(struct feeds *feeds, struct job *job)
 {
-	if (job->jumps)
-		return feed_jump(feeds, job->room, &job->message->number) ? 0 : -ENOENT;
+	if (job->target == WIRE_CLEAR)
+		feed_jump(feeds, job->room, &job->message->number);
 	return job->is_kept ? feed_append(feeds, job->room, job->message) : 0;
 }
 
@@ -369,16 +369,6 @@ static int refuse(enum refusal why, int rc)
 	return rc;
 }
 
-/* rc of enqueue, as it is told. */
-static int judge(int rc)
-{
-	if (rc == -ENOMEM)
-		return refuse(REFUSED_NO_MEMORY, rc);
-	if (rc == -EPIPE)
-		return refuse(REFUSED_STOPPING, -EAGAIN);
-	return rc < 0 ? refuse(REFUSED_QUEUE_FULL, -EAGAIN) : 0;
-}
-
 int push_accept(void *self, const struct wire_push *push)
 {
 	struct push *p = self;
@@ -394,29 +384,13 @@ int push_accept(void *self, const struct wire_push *push)
 		rc = enqueue(p, job);
 	if (rc == 0)
 		count_by(COUNT_PUSHES, push->target);
-	return judge(rc);
-}
-
-int push_jump(void *self, const char *room, uint64_t *at)
-{
-	struct push *p = self;
-	struct wire_push push = {.target = WIRE_ROOM, .room = room, .unkept = true};
-	struct job *job;
-	int rc;
-
-	OBJ_CHECK(p, PUSH_MAGIC);
-	*at = 0;
-	if ((rc = message_new(0, NULL, 0, &push.message)) < 0)
-		return judge(rc);
-	push.message->notice = true;
-	rc = -ENOMEM;
-	if ((job = job_new(p->server, &push)) != NULL) {
-		job->jumps = true;
-		rc = enqueue(p, job);
-	}
-	*at = rc == 0 ? push.message->number : 0;
-	message_unref(&push.message);
-	return rc == -ENOENT ? 0 : judge(rc);
+	else if (rc == -ENOMEM)
+		return refuse(REFUSED_NO_MEMORY, rc);
+	else if (rc == -EPIPE)
+		return refuse(REFUSED_STOPPING, -EAGAIN);
+	else
+		return refuse(REFUSED_QUEUE_FULL, -EAGAIN);
+	return 0;
 }
 
 /* ---- start and stop ---- */

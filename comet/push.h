@@ -19,11 +19,8 @@ void push_stop(struct push **p);
  *   -EAGAIN  no space: nothing was taken; counted
  *   -ENOMEM  nothing was taken
  * A push to all with a speed is paced on a thread of its own, beside the order of the others. A push to a room of a kept type has
- * its number in push->message from then on, which must be this push's alone. */
+ * its number in push->message from then on, which must be this push's alone; so has WIRE_CLEAR, whose number the room's feed has jumped
+ * to, or 0 where it is not here. */
 int push_accept(void *self, const struct wire_push *push);
-
-/* Empty the history of the room's feed, and have it jump; its members are told in the order of its pushes. *at: the new number, or 0
- * where the room has no feed here. 0, -EAGAIN or -ENOMEM as push_accept: then nothing has happened. */
-int push_jump(void *self, const char *room, uint64_t *at);
 
 #endif

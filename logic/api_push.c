@@ -31,6 +31,40 @@ static bool read_message(struct api_call *call, struct logic_message *message)
 	return true;
 }
 
+/* A name that the caller gave to a push to a room; NULL: none. False: he was told. */
+static bool read_name(struct api_call *call, const char **name)
+{
+	const size_t n = (*name = call->request->idempotency_key) != NULL ? strlen(*name) : 1;
+
+	if (n > 0 && n <= REPEATS_NAME_BYTES)
+		return true;
+	api_v2_reply_bad(call, "Idempotency-Key must have 1 to 64 characters");
+	return false;
+}
+
+/* What is pushed to all others has no name. */
+static bool read_unnamed(struct api_call *call, struct logic_message *message)
+{
+	if (call->request->idempotency_key != NULL) {
+		api_v2_reply_bad(call,
+				 "Idempotency-Key is for /goim/push/room alone; without it this push may come twice");
+		return false;
+	}
+	return read_message(call, message);
+}
+
+/* keep=no. False: the caller was told. */
+static bool read_keep(struct api_call *call, bool *unkept)
+{
+	const char *keep = http_param(call->request, "keep");
+
+	*unkept = keep != NULL && strcmp(keep, "no") == 0;
+	if (api_v2_is_empty(keep) || *unkept || strcmp(keep, "yes") == 0)
+		return true;
+	api_v2_reply_bad(call, "keep must be yes or no");
+	return false;
+}
+
 /* A comma is part of a key. Was one meant to stand between keys? Nobody has this one. */
 static bool is_list_by_mistake(struct api_call *call, const char *const *keys, size_t n)
 {
@@ -91,7 +125,7 @@ void api_push_keys(struct api_call *call)
 	size_t n;
 	int rc;
 
-	if (!read_message(call, &message))
+	if (!read_unnamed(call, &message))
 		return;
 	rc = api_read_list(call->request, "keys", &keys, &n);
 	if (api_v2_list_is_good(call, rc, n, "keys is missing"))
@@ -131,7 +165,7 @@ static void push_users(struct api_call *call, const struct way *way)
 	size_t n;
 	int rc;
 
-	if (!read_message(call, &message))
+	if (!read_unnamed(call, &message))
 		return;
 	rc = way->read(call->request, &users, &n);
 	if (api_v2_list_is_good(call, rc, n, way->words))
@@ -149,14 +183,32 @@ void api_push_users(struct api_call *call)
 	push_users(call, &by_users);
 }
 
+/* True: it failed in a way that only pushes to rooms can, and the caller was told. */
+static bool is_told(struct api_call *call, int rc)
+{
+	const int status = rc == -EMSGSIZE ? 413 : 200;
+	const char *words = rc == -EMSGSIZE
+				    ? "the body is too long to be kept (stream.bytes); keep=no pushes it all the same"
+				    : "a push with this Idempotency-Key is under way, try again";
+
+	if (rc != -EMSGSIZE && rc != -EBUSY)
+		return false;
+	call->code = rc == -EMSGSIZE ? -413 : -500;
+	api_reply_json(call, status, json_pack("{s:i,s:s}", "code", call->code, "message", words));
+	return true;
+}
+
 static void push_to_room(struct api_call *call, struct logic_message *message, const char *room)
 {
 	struct api_told told;
+	uint64_t number = 0;
 	int rc = api_told_init(&told, call, 0, message);
 
 	if (rc == 0)
-		rc = logic_push_room(call->logic, message, room);
-	api_told_reply(&told, call, rc, "room", NULL, 0, NULL);
+		rc = logic_push_room(call->logic, message, room, &number);
+	api_v2_set_position(call, number);
+	if (!is_told(call, rc))
+		api_told_reply(&told, call, rc, "room", NULL, 0, NULL);
 	api_told_fini(&told);
 }
 
@@ -167,7 +219,7 @@ void api_push_room(struct api_call *call)
 	struct logic_message message;
 	char key[WIRE_ROOM_BYTES];
 
-	if (!read_message(call, &message))
+	if (!read_message(call, &message) || !read_keep(call, &message.unkept) || !read_name(call, &message.name))
 		return;
 	if (api_v2_is_empty(type) || api_v2_is_empty(room))
 		api_v2_reply_bad(call, "type and room must be given");
@@ -184,7 +236,7 @@ void api_push_all(struct api_call *call)
 	long long speed = 0;
 
 	call->targets = 0;
-	if (!read_message(call, &message))
+	if (!read_unnamed(call, &message))
 		return;
 	if (!api_v2_is_empty(speed_text) && !api_read_number(speed_text, 0, INT32_MAX, &speed))
 		api_v2_reply_bad(call, "speed must be a whole number, 0 or more");

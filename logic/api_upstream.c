@@ -1,29 +1,16 @@
 /* api_upstream: GET /goim/upstream: what clients send to the back end. SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "common/wire/wire_user.h"
 #include "logic/api_v2.h"
 
 static json_t *describe_entry(const struct upstream_entry *entry)
 {
-	json_t *body = json_stringn((const char *)entry->body, entry->body_bytes);
 	json_t *described = json_pack("{s:s,s:s,s:I,s:i}", "id", entry->id, "key", entry->seat.key, "mid",
 				      (json_int_t)entry->seat.user.mid, "op", (int)entry->op);
 
 	(void)wire_user_set(described, &entry->seat.user);
-	if (body != NULL) {
-		(void)json_object_set_new(described, "body", body);
-		return described;
-	}
-	/* Not UTF-8, so no JSON string: as hex. */
-	char *hex = malloc(entry->body_bytes * 2 + 1);
-	for (size_t i = 0; hex != NULL && i < entry->body_bytes; i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", entry->body[i]);
-	if (hex != NULL)
-		(void)json_object_set_new(described, "body_hex", json_string(hex));
-	free(hex);
+	api_v2_set_body(described, entry->body, entry->body_bytes);
 	return described;
 }
 

@@ -102,6 +102,7 @@ static void push_room(struct api_call *call)
 {
 	const struct logic_message message = message_of(call->request);
 	char room[12]; /* an int32 and its zero byte */
+	uint64_t number;
 	long long rid;
 
 	/* `ensure` asked goim to wait for its queue; here every push waits for the queue. */
@@ -112,7 +113,7 @@ static void push_room(struct api_call *call)
 	/* As a client's room is written: "01" means the room 1, too. */
 	(void)snprintf(room, sizeof(room), "%d", (int)rid);
 	if (http_guard_may_room(call->request, room, call->reply))
-		reply_result(call, logic_push_room(call->logic, &message, room));
+		reply_result(call, logic_push_room(call->logic, &message, room, &number));
 }
 
 static void push_all(struct api_call *call)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
@@ -45,6 +46,35 @@ void api_v2_reply_result(struct api_call *call, int rc)
 	}
 	call->code = -500;
 	api_reply_json(call, 200, json_pack("{s:i,s:s}", "code", -500, "message", words));
+}
+
+void api_v2_set_position(struct api_call *call, uint64_t number)
+{
+	struct http_reply *reply = call->reply;
+
+	if (number == 0)
+		return;
+	(void)snprintf(reply->extra_text, sizeof(reply->extra_text), "%llu", (unsigned long long)number);
+	reply->extra_header = "Comet-Position";
+	reply->extra_value = reply->extra_text;
+}
+
+void api_v2_set_body(json_t *object, const uint8_t *body, size_t bytes)
+{
+	json_t *text = json_stringn((const char *)body, bytes);
+	char *hex;
+
+	if (text != NULL) {
+		(void)json_object_set_new(object, "body", text);
+		return;
+	}
+	/* Not UTF-8, so no JSON string: as hex. */
+	hex = malloc(bytes * 2 + 1);
+	for (size_t i = 0; hex != NULL && i < bytes; i++)
+		(void)snprintf(hex + 2 * i, 3, "%02x", body[i]);
+	if (hex != NULL)
+		(void)json_object_set_new(object, "body_hex", json_string(hex));
+	free(hex);
 }
 
 static void wrong_method(struct api_call *call)
@@ -97,6 +127,9 @@ static const struct api_route routes[] = {
 	{"GET", "/goim/nodes/weighted", HTTP_ONLINE, api_nodes_weighted, ""},
 	{"GET", "/goim/nodes/instances", HTTP_ONLINE, api_nodes_instances, ""},
 	{"GET", "/goim/upstream", HTTP_UPSTREAM, api_upstream, "?after=0&wait=1000  what clients send to the back end"},
+	{"GET", "/goim/stream", HTTP_STREAM, api_stream, "?type=chat&room=1&since=POSITION  or last=20"},
+	{"GET", "/goim/stream/position", HTTP_STREAM, api_stream_position, "?type=chat&rooms=1"},
+	{"POST", "/goim/stream/clear", HTTP_PUSH_ROOMS, api_stream_clear, "?type=chat&room=1"},
 	{NULL, NULL, 0, NULL, NULL},
 };
 

@@ -16,6 +16,11 @@ void api_v2_reply_bad(struct api_call *call, const char *words);
 /* rc of a logic call: 0 is told as success, any other value is the server's fault. */
 void api_v2_reply_result(struct api_call *call, int rc);
 
+/* Header Comet-Position: number, unless that is 0. */
+void api_v2_set_position(struct api_call *call, uint64_t number);
+/* A member of the object: "body" where these bytes are UTF-8, or "body_hex". */
+void api_v2_set_body(json_t *object, const uint8_t *body, size_t bytes);
+
 /* ---- parameters ---- */
 
 /* Is a parameter missing, or without a value? */
@@ -48,5 +53,11 @@ void api_nodes_instances(struct api_call *call);
 /* ---- api_upstream.c ---- */
 
 void api_upstream(struct api_call *call);
+
+/* ---- api_stream.c ---- */
+
+void api_stream(struct api_call *call);
+void api_stream_position(struct api_call *call);
+void api_stream_clear(struct api_call *call);
 
 #endif

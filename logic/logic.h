@@ -9,13 +9,16 @@
 #include <stdint.h>
 
 #include "common/base/client_ports.h"
+#include "common/base/kept.h"
 #include "common/config/config.h"
 #include "common/http/http_health.h"
 #include "common/wire/fate.h"
 #include "common/wire/wire.h"
 #include "logic/auth.h"
 #include "logic/bus.h"
+#include "logic/histories.h"
 #include "logic/registry.h"
+#include "logic/repeats.h"
 #include "logic/upstream.h"
 
 struct logic {
@@ -27,8 +30,17 @@ struct logic {
 	struct registry registry;
 	struct bus bus;
 	struct upstream upstream;
+	struct kept kept; /* stream.rooms */
+	struct histories histories;
+	struct repeats *repeats; /* NULL: the bus knows a push that comes again */
 	struct http_health health;
 };
+
+/* Are pushes to this room numbered and kept? */
+static inline bool logic_keeps(const struct logic *l, const char *room)
+{
+	return kept_of(&l->kept, room) != NULL;
+}
 
 /* From comets. Results and errors as in logic_client.h, whose table they fill. When connect replaces a
  * registration that another connection holds, that one is kicked ("replaced") by its session id. */
@@ -59,13 +71,21 @@ struct logic_message {
 	size_t body_bytes;
 	struct fate
 		*fate; /* NULL: nobody wants to know. Filled in by a push to keys, users or a room that is accepted */
+	bool unkept;   /* to a room: it is for those who are there now, has no number, and is not kept */
+	const char *
+		name; /* to a room: the caller's name for this push, at most REPEATS_NAME_BYTES long; NULL: it has none */
 };
 
 /* From back ends. 0: accepted, from now on delivered or counted (nobody online is accepted too); -EAGAIN: queue full,
  * nothing or only a part was taken (logged, counted); -ERR_NO_LOGIC; -ENOMEM; -EMSGSIZE. */
 int logic_push_keys(struct logic *l, const struct logic_message *m, const char *const *keys, size_t n);
 int logic_push_users(struct logic *l, const struct logic_message *m, const struct user *users, size_t n);
-int logic_push_room(struct logic *l, const struct logic_message *m, const char *room);
+/* *number: its number in the room's stream, 0 if it has none. A push whose name came before is not made again: 0, and the first
+ * one's number. -EBUSY: that one is still under way; -EMSGSIZE also where it is too long to be kept. */
+int logic_push_room(struct logic *l, const struct logic_message *m, const char *room, uint64_t *number);
+/* Forget the history of a room that is kept: its stream jumps, and its members are told of a gap. *at: the new number, 0 where it had
+ * no stream. */
+int logic_clear_room(struct logic *l, const char *room, uint64_t *at);
 /* speed: deliveries a second over the whole cluster, 0 = no limit. */
 int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t speed);
 /* Op 6 and close; *n gets how many registrations were told. */

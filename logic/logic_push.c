@@ -185,13 +185,51 @@ static void look_at_room(struct logic *l, const struct wire_push *push, struct f
 	fate->offline = fate->knows_online && fate->online == 0;
 }
 
-int logic_push_room(struct logic *l, const struct logic_message *m, const char *room)
+static int push_room(struct logic *l, const struct logic_message *m, const char *room, uint64_t *number)
 {
-	struct wire_push push = {.target = WIRE_ROOM, .room = room};
+	struct wire_push push = {.target = WIRE_ROOM, .room = room, .unkept = m->unkept};
+	int rc;
 
+	if (logic_keeps(l, room) && !m->unkept && m->body_bytes > (size_t)l->cfg->stream_bytes)
+		return -EMSGSIZE;
 	if (m->fate != NULL)
 		look_at_room(l, &push, m->fate);
-	return push_wide(l, &push, m);
+	if ((rc = make_message(m, &push.message)) < 0)
+		return rc;
+	if ((rc = bus_push(&l->bus, NULL, &push)) == 0)
+		*number = push.message->number;
+	message_unref(&push.message);
+	return rc;
+}
+
+int logic_push_room(struct logic *l, const struct logic_message *m, const char *room, uint64_t *number)
+{
+	int rc;
+
+	*number = 0;
+	if (m->name == NULL || l->repeats == NULL)
+		return count_failed(push_room(l, m, room, number));
+	if ((rc = repeats_begin(l->repeats, room, m->name, number)) == -EALREADY)
+		return 0;
+	if (rc == 0) {
+		rc = push_room(l, m, room, number);
+		repeats_end(l->repeats, room, m->name, rc, *number);
+	}
+	return count_failed(rc);
+}
+
+int logic_clear_room(struct logic *l, const char *room, uint64_t *at)
+{
+	struct wire_push clear = {.target = WIRE_CLEAR, .room = room};
+	int rc;
+
+	*at = 0;
+	if ((rc = message_new_notice(&clear.message)) < 0)
+		return rc;
+	if ((rc = bus_push(&l->bus, NULL, &clear)) == 0)
+		*at = clear.message->number;
+	message_unref(&clear.message);
+	return rc;
 }
 
 /* Each comet gets its share of the speed. */

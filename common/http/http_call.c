@@ -72,6 +72,7 @@ int http_call_init(struct http_call *call, const struct http_head *head, char *t
 		comes_from_elsewhere(text_of(text, head->origin), host) || is_cross_site(text_of(text, head->site));
 	request->content_type = text_of(text, head->content_type);
 	request->wants_told = (head->seen & HTTP_SEEN_TELL) != 0;
+	request->idempotency_key = text_of(text, head->idempotency_key);
 	request->is_renamed = host != NULL && !network_is_literal(host);
 	return rc == -ENOMEM ? rc : 0;
 }

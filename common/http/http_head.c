@@ -169,6 +169,8 @@ static int take_header(struct http_head *h, const char *name, const char *value,
 		note(&h->content_type, place);
 	else if (strcasecmp(name, "Comet-Tell") == 0)
 		h->seen |= strcmp(value, "1") == 0 ? HTTP_SEEN_TELL : 0;
+	else if (strcasecmp(name, "Idempotency-Key") == 0)
+		note(&h->idempotency_key, place);
 	return HTTP_FAULT_NONE;
 }
 

@@ -43,7 +43,7 @@ struct http_head {
 	uint32_t bytes;          /* of the head, once it is whole */
 	uint32_t method, target; /* the target is a path with its query, or "*" */
 	uint32_t host;           /* of the target, where that has one */
-	uint32_t api_key, authorization, accept, origin, site, content_type;
+	uint32_t api_key, authorization, accept, origin, site, content_type, idempotency_key;
 	uint32_t seen;
 	uint64_t length; /* of the body, as Content-Length says */
 };

@@ -26,6 +26,7 @@ struct http_request {
 	const char *peer;                 /* address of the caller */
 	const struct http_caller *caller; /* its connection; or NULL */
 	const char *content_type;         /* of the body; or NULL */
+	const char *idempotency_key;      /* the caller's name for what it asks for; or NULL */
 	bool has_shown_key;               /* in X-Api-Key or Authorization: Bearer, */
 	struct http_key key;              /* and this is what it may do with it */
 	bool wants_html;                  /* a browser: its Accept header names text/html */

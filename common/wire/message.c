@@ -39,6 +39,15 @@ int message_new(int32_t op, const void *body, uint32_t body_bytes, struct messag
 	return 0;
 }
 
+int message_new_notice(struct message **out)
+{
+	int rc = message_new(0, NULL, 0, out);
+
+	if (rc == 0)
+		(*out)->notice = true;
+	return rc;
+}
+
 struct message *message_ref(struct message *m)
 {
 	OBJ_CHECK(m, MESSAGE_MAGIC);

@@ -48,6 +48,9 @@ extern struct message_form message_as_it_is;
  *   -ENOMEM */
 int message_new(int32_t op, const void *body, uint32_t body_bytes, struct message **out);
 
+/* The word of a gap, whose number is still to be set. 0 or -ENOMEM. */
+int message_new_notice(struct message **out);
+
 /* One more reference; returns m. Any thread. */
 struct message *message_ref(struct message *m);
 /* Drop a reference; the last one frees. *m becomes NULL. Any thread. */

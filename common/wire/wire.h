@@ -80,7 +80,8 @@ struct wire_load {
 	int64_t taken_ns; /* clock_now_ns() before the rooms were counted */
 };
 
-enum wire_target { WIRE_KEYS, WIRE_ROOM, WIRE_ALL, WIRE_KICK, WIRE_TARGETS };
+/* WIRE_CLEAR: the history of the room's stream is forgotten, and its members are told that it goes on elsewhere. */
+enum wire_target { WIRE_KEYS, WIRE_ROOM, WIRE_ALL, WIRE_KICK, WIRE_CLEAR, WIRE_TARGETS };
 
 /* Why a connection is kicked. */
 enum wire_reason { WIRE_KICKED, WIRE_REPLACED, WIRE_REASONS };
@@ -89,12 +90,12 @@ enum wire_reason { WIRE_KICKED, WIRE_REPLACED, WIRE_REASONS };
  * shared by reference. */
 struct wire_push {
 	enum wire_target target;
-	struct message *message;  /* not for WIRE_KICK */
+	struct message *message;  /* not for WIRE_KICK; of WIRE_CLEAR a notice */
 	const char *const *keys;  /* WIRE_KEYS, WIRE_KICK */
 	const uint64_t *sessions; /* WIRE_KICK: only the connection with this session id, 0 = whichever has the key;
 	                                    NULL = all 0 */
 	size_t n_keys;
-	const char *room;        /* WIRE_ROOM: "type://id" */
+	const char *room;        /* WIRE_ROOM, WIRE_CLEAR: "type://id" */
 	bool unkept;             /* WIRE_ROOM: it gets no number, and nobody who comes later gets it */
 	uint32_t speed;          /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
 	enum wire_reason reason; /* WIRE_KICK */

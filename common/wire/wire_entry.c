@@ -13,7 +13,7 @@
 #define KEYS_MAX 100000 /* of one entry */
 
 static const char *const targets[WIRE_TARGETS] = {
-	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick"};
+	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick", [WIRE_CLEAR] = "clear"};
 
 static const char *const reasons[WIRE_REASONS] = {[WIRE_KICKED] = "kicked", [WIRE_REPLACED] = "replaced"};
 
@@ -89,7 +89,7 @@ int wire_entry_encode(const struct wire_push *push, struct wire_entry *out)
 	json_watch();
 	*out = (struct wire_entry){0};
 	add(out, "target", targets[push->target], strlen(targets[push->target]));
-	if (push->message != NULL) {
+	if (push->message != NULL && !push->message->notice) {
 		int n = snprintf(out->op_text, sizeof(out->op_text), "%d", push->message->op);
 
 		add(out, "op", out->op_text, (size_t)n);
@@ -100,7 +100,7 @@ int wire_entry_encode(const struct wire_push *push, struct wire_entry *out)
 
 		add(out, "speed", out->speed_text, (size_t)n);
 	}
-	if (push->target == WIRE_ROOM)
+	if (push->target == WIRE_ROOM || push->target == WIRE_CLEAR)
 		add(out, "room", push->room, strlen(push->room));
 	if (push->target == WIRE_KICK)
 		add(out, "reason", reasons[push->reason], strlen(reasons[push->reason]));
@@ -295,6 +295,7 @@ static int get_target(const struct raw *raw, struct wire_pushed *out)
 
 	switch (push->target) {
 	case WIRE_ROOM:
+	case WIRE_CLEAR:
 		rc = text_of(raw->room, WIRE_ROOM_BYTES, &out->owned[3]);
 		push->room = out->owned[3];
 		return rc;
@@ -344,6 +345,8 @@ int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pu
 		return -EBADMSG;
 	if ((rc = get_target(&raw, out)) < 0)
 		return rc;
+	if (out->push.target == WIRE_CLEAR)
+		return message_new_notice(&out->push.message);
 	return out->push.target == WIRE_KICK ? 0 : get_message(&raw, out);
 }
 

@@ -9,6 +9,7 @@ CONTRACT = (ROOT / "docs" / "protocol.md").read_text()
 ASKING, PUSHING = "## Asking (scopes `online` and `upstream`)", "## Pushing (scopes `push:…`)"
 SECTIONS = {"HTTP_PUSH_KEYS": PUSHING, "HTTP_PUSH_USERS": PUSHING, "HTTP_PUSH_ROOMS": PUSHING, "HTTP_PUSH_ALL": PUSHING,
             "HTTP_ONLINE": ASKING, "HTTP_UPSTREAM": ASKING, "HTTP_METRICS": ASKING,
+            "HTTP_STREAM": "## Histories (scope `stream`, and to empty one `push:rooms`)",
             "HTTP_KICK": "## Sending away (scope `kick`)", "HTTP_FREE": "## For load balancers and engines (no key)"}
 
 
@@ -28,7 +29,8 @@ def section(heading):
 def test_each_path_stands_below_its_scope():
     for path, scope in routes():
         if path != "/":  # the console
-            assert re.search(rf"{re.escape(path)}\b(?!/)", section(SECTIONS[scope])), f"{path} needs {scope}"
+            heading = SECTIONS["HTTP_STREAM"] if path.startswith("/goim/stream") else SECTIONS[scope]
+            assert re.search(rf"{re.escape(path)}\b(?!/)", section(heading)), f"{path} needs {scope}"
 
 
 def test_each_path_is_in_the_contract():

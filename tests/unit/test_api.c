@@ -915,6 +915,8 @@ static void each_path_wants_its_scope(void **state)
 		{"GET", "/goim/nodes/weighted", HTTP_ONLINE},
 		{"GET", "/goim/nodes/instances", HTTP_ONLINE},
 		{"GET", "/goim/upstream", HTTP_UPSTREAM},
+		{"GET", "/goim/stream?type=a&room=b", HTTP_STREAM},
+		{"GET", "/goim/stream/position?type=a&rooms=b", HTTP_STREAM},
 		{"POST", "/1/push?uid=1", HTTP_PUSH_USERS},
 		{"POST", "/1/pushs", HTTP_PUSH_USERS},
 		{"POST", "/1/push/room?rid=1", HTTP_PUSH_ROOMS},

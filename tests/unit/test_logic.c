@@ -19,6 +19,7 @@
 
 static struct config cfg;
 static struct logic l;
+static uint64_t number; /* of the last push to a room */
 
 /* Each push on the bus as a line: "server target keys/sessions ...". */
 static char handed[2048];
@@ -409,15 +410,15 @@ static void people_in_a_room_are_counted_only_for_who_asks(void **state)
 
 	(void)state;
 	assert_int_equal(registry_put_online(&l.registry, &server, &room, 1), 0);
-	assert_int_equal(logic_push_room(&l, &m, "live://1"), 0);
+	assert_int_equal(logic_push_room(&l, &m, "live://1", &number), 0);
 	assert_false(fate.knows_online);
 	fate.is_asked = true;
-	assert_int_equal(logic_push_room(&l, &m, "live://1"), 0);
+	assert_int_equal(logic_push_room(&l, &m, "live://1", &number), 0);
 	assert_true(fate.knows_online);
 	assert_int_equal(fate.online, 5);
 	assert_int_equal(fate.offline, 0);
 	fate = (struct fate){.is_asked = true};
-	assert_int_equal(logic_push_room(&l, &m, "live://2"), 0);
+	assert_int_equal(logic_push_room(&l, &m, "live://2", &number), 0);
 	assert_int_equal(fate.online, 0);
 	assert_int_equal(fate.offline, 1);
 }
@@ -436,7 +437,7 @@ static void every_push_that_fails_is_counted(void **state)
 	bus_rc = -ERR_NO_LOGIC;
 	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys, 1), -ERR_NO_LOGIC);
 	assert_int_equal(logic_push_users(&l, message(1000, "hi"), users, 1), -ERR_NO_LOGIC);
-	assert_int_equal(logic_push_room(&l, message(1000, "hi"), "r"), -ERR_NO_LOGIC);
+	assert_int_equal(logic_push_room(&l, message(1000, "hi"), "r", &number), -ERR_NO_LOGIC);
 	assert_int_equal(logic_push_all(&l, message(1000, "hi"), 0), -ERR_NO_LOGIC);
 	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), before + 4);
 	/* A kick is no push. */
@@ -463,7 +464,7 @@ static void who_is_named_twice_is_reached_once(void **state)
 static void a_push_to_a_room_goes_to_all_servers(void **state)
 {
 	(void)state;
-	assert_int_equal(logic_push_room(&l, message(1000, "hi"), "live://1"), 0);
+	assert_int_equal(logic_push_room(&l, message(1000, "hi"), "live://1", &number), 0);
 	assert_string_equal(heard(), "* room live://1 op=1000 hi\n");
 }
 
@@ -505,7 +506,7 @@ static void what_the_bus_refuses_is_handed_on(void **state)
 	bus_rc = -EAGAIN;
 	assert_int_equal(logic_push_keys(&l, message(5, "x"), &key, 1), -EAGAIN);
 	assert_int_equal(logic_push_users(&l, message(5, "x"), (struct user[]){{.mid = 7}}, 1), -EAGAIN);
-	assert_int_equal(logic_push_room(&l, message(5, "x"), "1"), -EAGAIN);
+	assert_int_equal(logic_push_room(&l, message(5, "x"), "1", &number), -EAGAIN);
 	assert_int_equal(logic_push_all(&l, message(5, "x"), 0), -EAGAIN);
 	assert_int_equal(logic_kick_keys(&l, &key, 1, &n), -EAGAIN);
 	assert_int_equal(n, 0);
@@ -565,7 +566,7 @@ static int push_mids(void)
 
 static int push_room(void)
 {
-	return logic_push_room(&l, message(5, "x"), "1");
+	return logic_push_room(&l, message(5, "x"), "1", &number);
 }
 
 static int push_all(void)

@@ -1,0 +1,37 @@
+/* histories: the numbered streams of rooms, as back ends ask for them. An interface: a comet alone fills it with its feeds
+ * (comet/alone.c), a cluster with Redis's (histories_redis.c). SPDX-License-Identifier: MIT */
+#ifndef LOGIC_HISTORIES_H
+#define LOGIC_HISTORIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/wire/message.h"
+
+/* What is asked of a room that is kept: as a client's JOIN does. */
+struct histories_query {
+	const char *room;
+	uint64_t since; /* a position, or 0 */
+	uint64_t last;  /* so many of the newest, or 0; with since: if that is a gap */
+};
+
+struct histories_found {
+	uint64_t at;     /* the messages follow it */
+	uint64_t newest; /* the newest number */
+	bool gap;        /* something is missing before */
+	struct message **messages;
+	size_t n;
+};
+
+struct histories {
+	/* 0; -EBUSY: too many numbers are made (stream.new); -ERR_NO_LOGIC; -ENOMEM. Only after 0 there is something to free. */
+	int (*read)(void *self, const struct histories_query *query, struct histories_found *found);
+	/* The newest number of each room, which are all kept; made where there is none. The same. */
+	int (*positions)(void *self, const char *const *rooms, size_t n, uint64_t *numbers);
+	void *self;
+};
+
+void histories_found_fini(struct histories_found *found);
+
+#endif
