@@ -53,6 +53,11 @@ bool close_reason_is_error(enum close_reason why)
 	return table[why].kind == is_error;
 }
 
+bool close_reason_has_words(enum close_reason why)
+{
+	return why == CLOSE_AUTH_REFUSED || why == CLOSE_NO_LOGIC || why == CLOSE_BANNED || why == CLOSE_PER_USER;
+}
+
 enum close_reason close_reason_of_read(int rc)
 {
 	switch (-rc) {
@@ -112,6 +117,10 @@ enum close_reason close_reason_of_connect(int rc)
 	switch (-rc) {
 	case ERR_REFUSED:
 		return CLOSE_AUTH_REFUSED;
+	case ERR_BANNED:
+		return CLOSE_BANNED;
+	case ERR_PER_USER:
+		return CLOSE_PER_USER;
 	case ENOMEM:
 		return CLOSE_NO_MEMORY;
 	default:

@@ -17,6 +17,8 @@ const char *close_reason_name(enum close_reason why); /* "slow_consumer"; "none"
 int close_reason_code(enum close_reason why);         /* of op 6; 0: the client is not told */
 int close_reason_ws_code(enum close_reason why);      /* of a WebSocket's close frame */
 bool close_reason_is_error(enum close_reason why);
+/* May logic have words of its own for it, which the client is told in place of the table's? */
+bool close_reason_has_words(enum close_reason why);
 
 /* Which reason a failed read, write or logic call means (rc as transport.h and logic_client.h give them). */
 enum close_reason close_reason_of_read(int rc);

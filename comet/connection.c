@@ -282,7 +282,7 @@ void connection_expired(struct timer_entry *e)
 
 static int write_one_op_6(struct connection *c, enum close_reason why, enum transport_wait wait)
 {
-	const char *words = why == CLOSE_AUTH_REFUSED || why == CLOSE_NO_LOGIC ? c->refusal : NULL;
+	const char *words = close_reason_has_words(why) ? c->refusal : NULL;
 	char body[GOODBYE_BYTES];
 	struct packet p = {.op = OP_DISCONNECT, .body = (uint8_t *)body};
 	struct haul h = {.answers = {&p}, .n_answers = 1, .skip_bytes = c->op_6_begun};

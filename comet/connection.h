@@ -87,8 +87,8 @@ struct connection {
 	struct seat seat; /* a copy; the key is NULL until it is authenticated */
 	int64_t heartbeat_ns;
 	enum dialect dialect;
-	/* logic's own words for CLOSE_AUTH_REFUSED and CLOSE_NO_LOGIC, or NULL; set by the reader before it gives that reason,
-	 * read by threads that have seen the reason */
+	/* logic's own words for a reason that may have some (close_reason_has_words), or NULL; set by the reader before it gives that
+	 * reason, read by threads that have seen the reason */
 	char *refusal;
 	/* reader only */
 	enum reader_stage stage;
@@ -123,6 +123,7 @@ struct connection {
 	_Atomic int64_t heartbeat_due_ns; /* the end, unless a heartbeat comes before, or the handshake ends */
 	_Atomic int64_t wake_ns;          /* its reader, who is asleep, goes on; INT64_MAX: it is not */
 	_Atomic int64_t expires_ns;       /* the end, unless a new token comes before; INT64_MAX: never */
+	_Atomic int64_t issued_s;         /* when its token was issued; 0: it does not say. Read by who keeps out */
 	/* the timer's; filed for the earliest of the four, or for the next ping */
 	struct timer_entry deadline;
 	struct membership

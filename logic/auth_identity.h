@@ -41,6 +41,7 @@ struct auth_identity {
 	struct grants *grants; /* NULL: none */
 	enum dialect dialect;
 	int64_t lifetime_ms;           /* so long it may stay; 0: for ever */
+	int64_t issued_s;              /* when its token was issued; 0: it does not say */
 	int64_t heartbeat_ms;          /* 0: as the settings say */
 	enum auth_cause cause;         /* on an error other than -ENOMEM */
 	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED: words for the client */

@@ -71,6 +71,7 @@ static int reauth(struct logic *l, const struct wire_request *request, struct wi
 	int rc = logic_reauth(l, request->server, &request->connect, &request->seat, &renewal);
 
 	session->lifetime_ms = renewal.lifetime_ms;
+	session->issued_s = renewal.issued_s;
 	session->grants = renewal.grants;
 	memcpy(session->refusal, renewal.refusal, sizeof(session->refusal));
 	return rc;

@@ -101,6 +101,7 @@ static int reauth(void *self, const struct wire_connect *connect, const struct s
 		return rc;
 	rc = reply.rc;
 	renewal->lifetime_ms = reply.session.lifetime_ms;
+	renewal->issued_s = reply.session.issued_s;
 	renewal->grants = reply.session.grants;
 	reply.session.grants = NULL; /* handed over */
 	memcpy(renewal->refusal, reply.session.refusal, sizeof(renewal->refusal));

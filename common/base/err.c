@@ -36,6 +36,10 @@ const char *err_text(int rc)
 		return "refused by logic";
 	case ERR_NO_LOGIC:
 		return "no logic service answered";
+	case ERR_BANNED:
+		return "kept out by a ban";
+	case ERR_PER_USER:
+		return "too many connections of this user";
 	case ERR_SCHEMA:
 		return "the data in Redis have another layout";
 	case ERR_CONFIG:

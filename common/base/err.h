@@ -18,6 +18,8 @@ enum err {
 	ERR_TLS,           /* the TLS handshake or a TLS record is broken */
 	ERR_REFUSED,       /* logic said no */
 	ERR_NO_LOGIC,      /* no logic instance answered */
+	ERR_BANNED,        /* its user, key or network is kept out */
+	ERR_PER_USER,      /* its user has as many connections as limits.per_user allows */
 	ERR_SCHEMA,        /* the data in Redis have a layout of other programs; it has been logged */
 	ERR_CONFIG,        /* a setting is wrong; the message has been printed */
 };

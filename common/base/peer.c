@@ -25,6 +25,20 @@ static const void *v4_of(const struct sockaddr *address)
 	return IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ? &v6->sin6_addr.s6_addr[12] : NULL;
 }
 
+bool peer_cidr(const struct sockaddr *address, struct cidr *out)
+{
+	const void *v4;
+
+	*out = (struct cidr){0};
+	if (address->sa_family == AF_UNIX)
+		return false;
+	v4 = v4_of(address);
+	out->family = v4 != NULL ? AF_INET : AF_INET6;
+	out->bits = cidr_bits(out);
+	memcpy(out->bytes, v4 != NULL ? v4 : &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, out->bits / 8);
+	return true;
+}
+
 void peer_network(const struct sockaddr *address, char network[NETWORK_BYTES])
 {
 	const void *v4 = v4_of(address);

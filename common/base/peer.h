@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
+#include "common/base/cidr.h"
 #include "common/base/network.h"
 
 /* Of IPv4 or IPv6, or that it came by a path, and no larger: a sockaddr_storage for each connection would be four times as much. */
@@ -19,6 +20,9 @@ struct peer {
 };
 
 void peer_set(struct peer *peer, const struct sockaddr *address);
+
+/* The address as a network of one; false: it has none. */
+bool peer_cidr(const struct sockaddr *address, struct cidr *out);
 
 /* One caller, as a name for tables: an IPv4 address, or the /64 of an IPv6 one (common/base/network.h), or "unix". */
 void peer_network(const struct sockaddr *address, char network[NETWORK_BYTES]);

@@ -313,7 +313,38 @@ void wire_request_fini(struct wire_request *request)
 /* The numbers in "code" are those of HTTP, since everybody knows them. */
 static int code_of(int rc)
 {
-	return rc == 0 ? 0 : rc == -ERR_REFUSED ? 403 : 503;
+	switch (-rc) {
+	case 0:
+		return 0;
+	case ERR_REFUSED:
+	case ERR_BANNED:
+	case ERR_PER_USER:
+		return 403;
+	default:
+		return 503;
+	}
+}
+
+/* Beside 403, for comets that know them. */
+static const char *refusal_of(int rc)
+{
+	return rc == -ERR_BANNED ? "banned" : rc == -ERR_PER_USER ? "per_user" : NULL;
+}
+
+static int get_rc(int64_t code, const char *refusal)
+{
+	if (code == 0)
+		return 0;
+	if (code != 403)
+		return -ERR_NO_LOGIC;
+	if (strcmp(refusal, "banned") == 0)
+		return -ERR_BANNED;
+	return strcmp(refusal, "per_user") == 0 ? -ERR_PER_USER : -ERR_REFUSED;
+}
+
+static int set_integer_if(json_t *object, const char *name, int64_t value)
+{
+	return value == 0 || json_object_set_new(object, name, json_integer(value)) == 0 ? 0 : -ENOMEM;
 }
 
 static int set_reply_session(json_t *object, const struct wire_session *s)
@@ -345,14 +376,18 @@ int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes
 	object = json_pack("{s:s, s:i}", "id", reply->id, "code", code_of(reply->rc));
 	if (object == NULL)
 		return -ENOMEM;
+	if (refusal_of(reply->rc) != NULL &&
+	    json_object_set_new(object, "refused", json_string(refusal_of(reply->rc))) < 0)
+		rc = -ENOMEM;
 	if (reply->rc < 0 && reply->session.refusal[0] != '\0')
 		/* Words of a webhook may be in any bytes; without them the code says enough. */
 		(void)json_object_set_new(object, "message", json_string(reply->session.refusal));
 	if (rc == 0 && reply->rc == 0 && reply->session.key[0] != '\0')
 		rc = set_reply_session(object, &reply->session);
-	if (rc == 0 && reply->rc == 0 && reply->session.lifetime_ms > 0 &&
-	    json_object_set_new(object, "expires_in_ms", json_integer(reply->session.lifetime_ms)) < 0)
-		rc = -ENOMEM;
+	if (rc == 0 && reply->rc == 0)
+		rc = set_integer_if(object, "expires_in_ms", reply->session.lifetime_ms);
+	if (rc == 0 && reply->rc == 0)
+		rc = set_integer_if(object, "issued", reply->session.issued_s);
 	if (rc == 0 && reply->rc == 0 && reply->session.written > 0 &&
 	    json_object_set_new(object, "written", json_integer((json_int_t)reply->session.written)) < 0)
 		rc = -ENOMEM;
@@ -403,6 +438,7 @@ static int get_reply_session(const json_t *object, struct wire_session *s)
 	    !get_integer(object, "dialect", 0, DIALECT_V1_JSON, &dialect) ||
 	    !get_integer(object, "heartbeat_ms", 0, INT64_MAX / 1000000, &s->heartbeat_ms) ||
 	    !get_integer(object, "expires_in_ms", 0, INT64_MAX, &s->lifetime_ms) ||
+	    !get_integer(object, "issued", 0, INT64_MAX, &s->issued_s) ||
 	    !get_integer(object, "written", 0, INT64_MAX, &written))
 		return -EBADMSG;
 	s->mid = user.mid;
@@ -420,7 +456,7 @@ static int get_reply_session(const json_t *object, struct wire_session *s)
 int wire_reply_decode(const char *text, size_t bytes, struct wire_reply *out)
 {
 	json_t *object = load_object(text, bytes);
-	const char *message;
+	const char *message, *refused;
 	int64_t code;
 	int rc;
 
@@ -429,10 +465,10 @@ int wire_reply_decode(const char *text, size_t bytes, struct wire_reply *out)
 		return bytes <= TEXT_MAX && json_ran_out() ? -ENOMEM : -EBADMSG;
 	if (!get_string(object, "id", WIRE_TEXT_BYTES, &out->id) || out->id[0] == '\0' ||
 	    json_object_get(object, "code") == NULL || !get_integer(object, "code", 0, 999, &code) ||
-	    !get_string(object, "message", SIZE_MAX, &message) ||
+	    !get_string(object, "message", SIZE_MAX, &message) || !get_string(object, "refused", SIZE_MAX, &refused) ||
 	    !get_string(object, "cluster", WIRE_TEXT_BYTES, &out->cluster))
 		return -EBADMSG;
-	out->rc = code == 0 ? 0 : code == 403 ? -ERR_REFUSED : -ERR_NO_LOGIC;
+	out->rc = get_rc(code, refused);
 	utf8_copy(out->session.refusal, sizeof(out->session.refusal), message);
 	if (out->rc < 0)
 		return 0;

@@ -39,6 +39,7 @@ struct wire_session {
 	int64_t heartbeat_ms; /* close when no heartbeat came for so long */
 	bool takes_over;      /* another comet has the key, until this one sends a heartbeat for it */
 	int64_t lifetime_ms;  /* close after so long, unless a new token comes; 0: never */
+	int64_t issued_s;     /* when its token was issued, seconds since 1970; 0: it does not say */
 	uint64_t written;     /* of what is written for this comet: the number of this, or 0; also of a heartbeat */
 	char key[WIRE_KEY_BYTES];
 	char name[USER_BYTES];      /* the user's, "" for none */
@@ -46,7 +47,7 @@ struct wire_session {
 	int32_t *accepts;           /* malloc'ed, the caller frees; NULL with n_accepts 0 */
 	size_t n_accepts;
 	struct grants *grants;         /* malloc'ed, the caller frees; NULL: none */
-	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED: words for the client */
+	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED, -ERR_BANNED, -ERR_PER_USER: words for the client */
 };
 
 /* The session's seat; good for as long as the session is. */
@@ -62,8 +63,9 @@ static inline struct seat wire_session_seat(const struct wire_session *session)
 /* The answer of logic to a new token of a connection that is in already. */
 struct wire_renewal {
 	int64_t lifetime_ms;           /* as in a session, from now on */
+	int64_t issued_s;              /* the same */
 	struct grants *grants;         /* the same */
-	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED */
+	char refusal[WIRE_TEXT_BYTES]; /* on -ERR_REFUSED, -ERR_BANNED */
 };
 
 struct wire_room_count {
@@ -138,7 +140,7 @@ void wire_request_fini(struct wire_request *request);
 
 struct wire_reply {
 	const char *id;
-	int rc; /* 0, -ERR_REFUSED (session.refusal says why), -ERR_NO_LOGIC: tried and failed */
+	int rc; /* 0; -ERR_REFUSED, -ERR_BANNED, -ERR_PER_USER (session.refusal says why); -ERR_NO_LOGIC: tried and failed */
 	struct wire_session
 		session; /* of a connect; its accepts are malloc'ed. Of a reauth: lifetime, grants, refusal */
 	const struct wire_room_count *rooms; /* of a renew_online */

@@ -39,6 +39,9 @@ export declare const Goodbye: Readonly<{
 	CONNECTS: 21;
 	CONNECTS_PER_IP: 22;
 	ACCEPTS: 23;
+	BANNED: 24;
+	PER_USER: 25;
+	REVOKED: 26;
 }>;
 /* end of table */
 

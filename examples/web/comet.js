@@ -39,11 +39,14 @@ export const Goodbye = Object.freeze({
 	CONNECTS: 21,
 	CONNECTS_PER_IP: 22,
 	ACCEPTS: 23,
+	BANNED: 24,
+	PER_USER: 25,
+	REVOKED: 26,
 });
 const FINAL = new Set([
-	Goodbye.KICKED, Goodbye.REPLACED, Goodbye.AUTH_REFUSED, Goodbye.BAD_ROOM, Goodbye.AUTH_EXPIRED,
+	Goodbye.KICKED, Goodbye.REPLACED, Goodbye.AUTH_REFUSED, Goodbye.BAD_ROOM, Goodbye.AUTH_EXPIRED, Goodbye.BANNED, Goodbye.PER_USER, Goodbye.REVOKED,
 ]);
-const NEEDS_TOKEN = new Set([Goodbye.AUTH_REFUSED, Goodbye.AUTH_EXPIRED]);
+const NEEDS_TOKEN = new Set([Goodbye.AUTH_REFUSED, Goodbye.AUTH_EXPIRED, Goodbye.REVOKED]);
 /* end of table */
 
 const HEAD_BYTES = 16;
