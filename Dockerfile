@@ -23,7 +23,10 @@ FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \
         libwebsockets17 libhiredis0.14 libssl3 libjansson4 libinih1 libcurl4 zlib1g ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt /var/log/apt /var/log/dpkg.log /var/log/alternatives.log \
-    && useradd --system --no-create-home --uid 3101 --shell /usr/sbin/nologin comet
+    && useradd --system --no-create-home --uid 3101 --shell /usr/sbin/nologin comet \
+    && install -d -o comet -m 700 /var/lib/comet
+# A comet alone keeps its bans there: mount a volume to have them in the next container, too.
+ENV STATE_DIRECTORY=/var/lib/comet
 COPY --from=build /image /usr/local/bin
 USER comet
 WORKDIR /tmp

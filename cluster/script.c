@@ -12,6 +12,7 @@
  * files too, since the compiler does not tell it of them. */
 #define PLAIN ""
 #define MORE  ".incbin \"cluster/lua/more.lua\"\n"
+#define BANS  MORE ".incbin \"cluster/lua/old_bans.lua\"\n"
 #define TRIM  ".incbin \"cluster/lua/trim.lua\"\n"
 #define script(name, arguments, repeat, definitions)                                                                   \
 	__asm__(".pushsection .rodata\n"                                                                               \

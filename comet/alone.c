@@ -10,6 +10,7 @@
 #include "common/base/clock.h"
 #include "common/base/obj.h"
 #include "logic/api.h"
+#include "logic/bans_file.h"
 #include "logic/bus.h"
 #include "logic/logic.h"
 #include "logic/registry.h"
@@ -27,6 +28,7 @@ struct alone {
 	const char *server_id;
 	struct logic logic;
 	struct bus_memory bus;
+	struct bans_file *bans_file;
 	push_sink *sink;
 	void *sink_self;
 	struct kicks kicks;
@@ -216,6 +218,7 @@ static void free_alone(void *self)
 
 	upstream_memory_free(&a->logic.upstream);
 	registry_memory_free(&a->logic.registry);
+	bans_file_free(&a->bans_file);
 	kicks_fini(&a->kicks);
 	auth_free(&a->logic.auth);
 	repeats_free(&a->logic.repeats);
@@ -245,10 +248,14 @@ static int make(struct server *s, const char *server_id, push_sink *sink, void *
 	a->bus = (struct bus_memory){.sink = take_push, .look = look, .sink_self = a};
 	kicks_init(&a->kicks, KICKS_KEEP_NS);
 	a->logic.bus = bus_memory(&a->bus);
+	a->logic.bans = s->bans;
 	if ((rc = repeats_new(&a->logic.repeats)) < 0)
 		goto free_alone;
-	if ((rc = auth_new(cfg, &a->logic.auth)) < 0)
+	if ((rc = bans_file_new(cfg, s->bans, &a->bans_file)) < 0)
 		goto free_repeats;
+	a->logic.ban_keeper = bans_file_keeper(a->bans_file);
+	if ((rc = auth_new(cfg, &a->logic.auth)) < 0)
+		goto free_bans_file;
 	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
 		goto free_auth;
 	if ((rc = upstream_memory_new((size_t)cfg->limits_upstream_bytes, &a->logic.upstream)) < 0)
@@ -264,6 +271,8 @@ free_registry:
 	registry_memory_free(&a->logic.registry);
 free_auth:
 	auth_free(&a->logic.auth);
+free_bans_file:
+	bans_file_free(&a->bans_file);
 free_repeats:
 	repeats_free(&a->logic.repeats);
 free_alone:

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/bouncer.h"
 #include "comet/fence.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
@@ -23,6 +24,7 @@ static int take_session(struct connection *c, const struct wire_session *session
 	c->heartbeat_ns = session->heartbeat_ms * CLOCK_MS;
 	c->renewed_ns = clock_now_ns();
 	connection_set_lifetime(c, session->lifetime_ms);
+	atomic_store(&c->issued_s, session->issued_s);
 	if ((rc = seat_copy(&seat, &c->seat)) < 0)
 		return rc;
 	if (whitelist_contains(&c->server->whitelist, c->seat.key))
@@ -78,6 +80,7 @@ static int take_over(struct server *s, struct connection *c)
 /* All who must know that it is in, after the bucket does, and before the client itself. */
 static int announce(struct server *s, struct connection *c, const struct wire_session *session)
 {
+	(void)bouncer_lets_stay(s, c);
 	admission_pass(&s->admission, &c->ticket);
 	logic_client_arrived(&s->logic, &c->seat);
 	if (session->room[0] != '\0')
@@ -95,16 +98,20 @@ __attribute__((noinline)) int arrive(struct server *s, struct connection *c, str
 	char peer[TRANSPORT_PEER_BYTES];
 	struct wire_connect request = {.token = p->body, .token_bytes = p->body_bytes, .peer = peer};
 	int64_t asked_ns = clock_now_ns();
+	bool refused;
 	int rc;
 
+	if (!bouncer_lets_ask(s, c))
+		return -ERR_BANNED;
 	peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
 	request.upgrade = c->transport->upgrade;
 	rc = logic_client_connect(&s->logic, &request, &session);
 	upgrade_drop(&c->transport->upgrade);
-	if (rc == 0 || rc == -ERR_REFUSED) /* what gave up has its own counter */
+	refused = rc == -ERR_REFUSED || rc == -ERR_BANNED || rc == -ERR_PER_USER;
+	if (rc == 0 || refused) /* what gave up has its own counter */
 		count_observe(COUNT_AUTH, clock_now_ns() - asked_ns);
 	if (rc < 0) {
-		count(rc == -ERR_REFUSED ? COUNT_AUTH_REFUSED : COUNT_LOGIC_FAILED);
+		count(refused ? COUNT_AUTH_REFUSED : COUNT_LOGIC_FAILED);
 		if (session.refusal[0] != '\0')
 			c->refusal = strdup(session.refusal); /* without memory the table's words must do */
 		(void)connection_shutdown(c, close_reason_of_connect(rc));

@@ -17,6 +17,7 @@
 #include "common/http/http_guard.h"
 #include "common/http/http_health.h"
 #include "common/redis/redis_login.h"
+#include "logic_client/redis_bans.h"
 #include "logic_client/redis_client.h"
 
 struct cluster {
@@ -24,6 +25,7 @@ struct cluster {
 #define CLUSTER_MAGIC 0xc1a57e40
 	struct server *server;
 	struct redis_client *client;
+	struct redis_bans *bans;
 	char *addrs; /* told to clients that ask for nodes */
 	atomic_bool draining;
 };
@@ -178,13 +180,18 @@ static int start_client(struct cluster *c, const char *server_id, push_sink *sin
 		.fenced = fenced,
 	};
 
-	return redis_client_start(&opt, &c->client);
+	int rc = redis_client_start(&opt, &c->client);
+
+	if (rc == 0 && (rc = redis_bans_start(c->server->cfg, c->server->bans, &c->bans)) < 0)
+		redis_client_stop(&c->client);
+	return rc;
 }
 
 static void stop(void *self)
 {
 	struct cluster *c = cluster_of(self);
 
+	redis_bans_stop(&c->bans);
 	redis_client_stop(&c->client);
 	free_cluster(c);
 }

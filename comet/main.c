@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "comet/alone.h"
+#include "comet/bouncer.h"
 #include "comet/cluster.h"
 #include "comet/door/accept.h"
 #include "comet/door/tcp_door.h"
@@ -46,6 +47,7 @@ struct program {
 	char server_id[NODE_NAME_BYTES];
 	struct server server;
 	struct push *push;
+	struct bouncer bouncer;
 	struct wiring wiring;
 	struct online *online;
 	struct tls_certs *certs;
@@ -270,6 +272,8 @@ static int start(struct program *p)
 	enlarge_futex_table(p->server.admission.opt.connections_max);
 	if ((rc = push_start(&p->server, cores(), (unsigned)cfg->push_queue, &p->push)) < 0)
 		return fail("push threads", rc);
+	if ((rc = bouncer_start(&p->bouncer, &p->server)) < 0)
+		return fail("bouncer thread", rc);
 	if ((rc = start_logic(p)) < 0)
 		return rc == -ECANCELED ? rc : fail("logic", rc);
 	/* Alone, nobody else's counts can change. */
@@ -391,6 +395,7 @@ static bool stop(struct program *p)
 	/* Its threads call push_accept. */
 	if (p->wiring.self != NULL)
 		p->wiring.free(p->wiring.self);
+	bouncer_stop(&p->bouncer);
 	if (p->push != NULL)
 		push_stop(&p->push);
 	reader_stop_park(&p->server);

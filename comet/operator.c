@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/bouncer.h"
 #include "comet/fence.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -31,13 +32,13 @@ int operate_heartbeat(struct connection *c, struct packet *p)
 
 /* ---- a new token ---- */
 
-static int end_refused(struct connection *c, const struct wire_renewal *renewal)
+static int end_refused(struct connection *c, const struct wire_renewal *renewal, int rc)
 {
 	count(COUNT_AUTH_REFUSED);
 	if (renewal->refusal[0] != '\0')
 		c->refusal = strdup(renewal->refusal); /* without memory the table's words must do */
-	(void)connection_shutdown(c, CLOSE_AUTH_REFUSED);
-	return -ERR_REFUSED;
+	(void)connection_shutdown(c, close_reason_of_connect(rc));
+	return rc;
 }
 
 /* Op 8 says that it may stay longer. If logic does not answer it comes back as op 7: nothing has changed, the client may try again
@@ -57,13 +58,15 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 	if (c->opt->park == NULL)
 		thread_trim_stack();
 	packet_drop_body(p);
-	if (rc == -ERR_REFUSED)
-		return end_refused(c, &renewal);
+	if (rc == -ERR_REFUSED || rc == -ERR_BANNED)
+		return end_refused(c, &renewal, rc);
 	if (rc == 0 && (rc = fence_renew(s, c, renewal.grants)) < 0)
 		return rc;
 	if (rc == 0) {
 		count(COUNT_REAUTHENTICATED);
 		connection_set_lifetime(c, renewal.lifetime_ms);
+		atomic_store(&c->issued_s, renewal.issued_s);
+		(void)bouncer_lets_stay(s, c);
 		p->op = OP_AUTH_REPLY;
 		return 0;
 	}

@@ -77,8 +77,10 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers)
 	lock_cond_init(&s->changed);
 	tally_table_init(&s->tallies);
 	feeds_init(&s->feeds, cfg);
-	if ((rc = admission_init(&s->admission, &admission)) < 0)
+	if ((rc = bans_new(&s->bans)) < 0)
 		goto fini_tallies;
+	if ((rc = admission_init(&s->admission, &admission)) < 0)
+		goto free_bans;
 	if ((rc = whitelist_init(&s->whitelist, cfg->whitelist_list, cfg->whitelist_log)) < 0)
 		goto fini_admission;
 	if ((rc = buckets_new(s)) < 0)
@@ -94,6 +96,8 @@ fini_whitelist:
 	whitelist_fini(&s->whitelist);
 fini_admission:
 	admission_fini(&s->admission);
+free_bans:
+	bans_free(&s->bans);
 fini_tallies:
 	feeds_fini(&s->feeds);
 	tally_table_fini(&s->tallies);
@@ -112,6 +116,7 @@ void server_fini(struct server *s)
 	whitelist_fini(&s->whitelist);
 	admission_fini(&s->admission);
 	feeds_fini(&s->feeds);
+	bans_free(&s->bans);
 	tally_table_fini(&s->tallies);
 	(void)pthread_cond_destroy(&s->changed);
 	lock_fini(&s->lock);

@@ -18,6 +18,7 @@
 #include "common/base/ranges.h"
 #include "common/base/rate.h"
 #include "common/config/config.h"
+#include "common/wire/bans.h"
 #include "logic_client/logic_client.h"
 
 struct server {
@@ -27,6 +28,7 @@ struct server {
 	struct rate packets, bytes, upstream; /* from one client */
 	struct ranges upstream_ops;           /* empty: all */
 	struct logic_client logic;
+	struct bans *bans; /* ours; whoever is wired in fills it */
 	struct whitelist whitelist;
 	struct round round;
 	struct bucket *buckets;

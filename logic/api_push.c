@@ -284,7 +284,9 @@ void api_kick(struct api_call *call)
 {
 	bool mids = http_param(call->request, "mids") != NULL, users = http_param(call->request, "users") != NULL;
 
-	if ((http_param(call->request, "keys") != NULL) + mids + users > 1)
+	if (http_param(call->request, "for") != NULL || http_param(call->request, "networks") != NULL)
+		api_ban(call);
+	else if ((http_param(call->request, "keys") != NULL) + mids + users > 1)
 		api_v2_reply_bad(call, "give keys, mids or users, and not two of them");
 	else if (mids || users)
 		kick_users(call, mids ? &by_mids : &by_users);

@@ -39,6 +39,13 @@ void api_push_room(struct api_call *call);
 void api_push_all(struct api_call *call);
 void api_kick(struct api_call *call);
 
+/* ---- api_bans.c ---- */
+
+void api_ban(struct api_call *call); /* /goim/kick with for= */
+void api_bans(struct api_call *call);
+void api_bans_lift(struct api_call *call);
+void api_tokens_revoke(struct api_call *call);
+
 /* ---- api_online.c ---- */
 
 void api_online_top(struct api_call *call);

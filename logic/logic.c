@@ -75,15 +75,16 @@ static void replace(struct logic *l, const char *server, const struct registry_f
 		say_replaced(l, entry->server, &(struct seat){.key = entry->key, .session_id = entry->session_id});
 }
 
-static int register_client(struct logic *l, const char *server, struct auth_identity *who, int64_t expires_ms,
-			   struct wire_session *session)
+static int register_client(struct logic *l, const char *server, const struct wire_connect *request,
+			   struct auth_identity *who, struct wire_session *session)
 {
 	struct seat seat = {.key = session->key, .user = auth_identity_user(who)};
 	struct registry_found old;
 	int rc;
 
 	if ((rc = choose_key(l, who, session->key)) < 0 ||
-	    (rc = registry_put(&l->registry, server, &seat, expires_ms, &old)) < 0)
+	    (rc = logic_keeps_out(l, request->peer, &seat, who->issued_s, session->refusal)) < 0 ||
+	    (rc = registry_put(&l->registry, server, &seat, request->expires_ms, &old)) < 0)
 		return rc;
 	session->id = seat.session_id;
 	session->takes_over = rc == 1;
@@ -97,6 +98,7 @@ static int register_client(struct logic *l, const char *server, struct auth_iden
 				: who->dialect == DIALECT_V2 ? l->cfg->logic_heartbeat
 							     : l->cfg->logic_heartbeat_v1;
 	session->lifetime_ms = who->lifetime_ms;
+	session->issued_s = who->issued_s;
 	(void)snprintf(session->room, sizeof(session->room), "%s", who->room);
 	session->accepts = who->accepts; /* handed over */
 	session->n_accepts = who->n_accepts;
@@ -129,14 +131,15 @@ static int admit(struct logic *l, const char *server, const struct wire_connect 
 	int rc;
 
 	*session = (struct wire_session){0};
-	if ((rc = check_modes(l, server, request)) < 0)
+	if ((rc = check_modes(l, server, request)) < 0 ||
+	    (rc = logic_keeps_out(l, request->peer, NULL, 0, session->refusal)) < 0)
 		return rc;
 	if ((rc = auth_check(l->auth, &asked, &who)) < 0) {
 		if (rc == -ERR_REFUSED)
 			memcpy(session->refusal, who.refusal, sizeof(session->refusal));
 		return rc;
 	}
-	rc = register_client(l, server, &who, request->expires_ms, session);
+	rc = register_client(l, server, request, &who, session);
 	auth_identity_fini(&who);
 	return rc;
 }
@@ -183,11 +186,13 @@ int logic_reauth(struct logic *l, const char *server, const struct wire_connect 
 			memcpy(renewal->refusal, who.refusal, sizeof(renewal->refusal));
 		return rc;
 	}
+	rc = logic_keeps_out(l, request->peer, seat, who.issued_s, renewal->refusal);
 	renewal->lifetime_ms = who.lifetime_ms;
+	renewal->issued_s = who.issued_s;
 	renewal->grants = who.grants; /* handed over */
 	who.grants = NULL;
 	auth_identity_fini(&who);
-	return 0;
+	return rc;
 }
 
 int logic_disconnect(struct logic *l, const char *server, const struct seat *seat)

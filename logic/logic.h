@@ -12,9 +12,11 @@
 #include "common/base/kept.h"
 #include "common/config/config.h"
 #include "common/http/http_health.h"
+#include "common/wire/bans.h"
 #include "common/wire/fate.h"
 #include "common/wire/wire.h"
 #include "logic/auth.h"
+#include "logic/ban_keeper.h"
 #include "logic/bus.h"
 #include "logic/histories.h"
 #include "logic/registry.h"
@@ -27,6 +29,8 @@ struct logic {
 	const char *cluster;       /* name of the data in Redis; NULL: there are none */
 	struct client_ports ports; /* that comet's doors, once they are open */
 	struct auth *auth;
+	struct bans *bans; /* NULL: none, and none can be made */
+	struct ban_keeper ban_keeper;
 	struct registry registry;
 	struct bus bus;
 	struct upstream upstream;
@@ -91,5 +95,15 @@ int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t spee
 /* Op 6 and close; *n gets how many registrations were told. */
 int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, size_t *n);
 int logic_kick_users(struct logic *l, const struct user *users, size_t n_users, size_t *n);
+
+/* ---- keeping out: logic_bans.c ---- */
+
+/* Keep these; of each, kind, name, until_ms, before_s and lifted are given. Comets end the connections that they concern, within a
+ * second. As ban_keeper.h says. */
+int logic_ban(struct logic *l, struct ban *list, size_t n);
+/* Is this client to be kept out? With a peer alone: before anybody has asked who it is. 0; -ERR_BANNED, or -ERR_REFUSED where its
+ * token was taken back, with words for it: counted, logged. -ERR_NO_LOGIC: bans are not known yet. */
+int logic_keeps_out(struct logic *l, const char *peer, const struct seat *seat, int64_t issued_s,
+		    char refusal[WIRE_TEXT_BYTES]);
 
 #endif

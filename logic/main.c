@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cluster/arrive.h"
+#include "cluster/bans_redis.h"
 #include "cluster/schema.h"
 #include "common/base/clock.h"
 #include "common/base/core_dumps.h"
@@ -42,6 +43,7 @@ struct program {
 	struct redis_pipe *calls;
 	struct redis_pipe *pushes; /* of its own, so that a large push delays no answer to a comet */
 	struct logic logic;
+	struct bans_redis *bans;
 	struct reap *reap;
 	struct answer *answer;
 	struct tls_certs *certs;
@@ -130,9 +132,10 @@ static int start_logic(struct program *p)
 	int rc;
 
 	p->logic.cfg = &p->cfg;
-	if ((rc = redis_login_start(&p->cfg)) < 0 || (rc = auth_new(&p->cfg, &p->logic.auth)) < 0 ||
-	    (rc = auth_start(p->logic.auth)) < 0 || (rc = redis_watch_start(&p->cfg, &p->watch)) < 0 ||
-	    (rc = redis_pipe_start(&calls, &p->calls)) < 0 || (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
+	if ((rc = bans_new(&p->logic.bans)) < 0 || (rc = redis_login_start(&p->cfg)) < 0 ||
+	    (rc = auth_new(&p->cfg, &p->logic.auth)) < 0 || (rc = auth_start(p->logic.auth)) < 0 ||
+	    (rc = redis_watch_start(&p->cfg, &p->watch)) < 0 || (rc = redis_pipe_start(&calls, &p->calls)) < 0 ||
+	    (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
 	    (rc = registry_redis_new(&p->cfg, p->calls, &p->logic.registry)) < 0 ||
 	    (rc = upstream_redis_new(&p->cfg, p->calls, &p->logic.upstream)) < 0)
 		return rc;
@@ -185,6 +188,9 @@ static int start(struct program *p)
 	p->logic.cluster = p->cluster;
 	registry_redis_begin(&p->logic.registry, generation);
 	bus_redis_begin(&p->logic.bus, generation);
+	if ((rc = bans_redis_start(cfg, p->calls, p->logic.bans, &p->bans)) < 0)
+		return fail("bans", rc);
+	p->logic.ban_keeper = (struct ban_keeper){bans_redis_put, p->bans};
 	if ((rc = reap_start(cfg, p->pushes, &p->reap)) < 0)
 		return fail("reaper", rc);
 	if ((rc = answer_start(cfg, p->calls, &p->logic, p->instance, &p->answer)) < 0)
@@ -221,6 +227,8 @@ static void stop(struct program *p)
 		answer_stop(&p->answer);
 	if (p->reap != NULL)
 		reap_stop(&p->reap);
+	if (p->bans != NULL)
+		bans_redis_stop(&p->bans);
 	if (p->logic.bus.self != NULL)
 		bus_redis_free(&p->logic.bus);
 	if (p->logic.upstream.self != NULL)
@@ -234,5 +242,7 @@ static void stop(struct program *p)
 	redis_watch_stop(&p->watch);
 	if (p->logic.auth != NULL)
 		auth_free(&p->logic.auth);
+	if (p->logic.bans != NULL)
+		bans_free(&p->logic.bans);
 	LOG(LOG_INFO, log_what(EVENT_PROGRAM_STOPPED));
 }

@@ -26,6 +26,7 @@ struct bans {
 	void *arg;
 	/* any thread */
 	atomic_size_t n_of[BAN_KINDS];
+	atomic_bool known;
 	/* under lock */
 	struct lock lock;
 	struct strmap by_field;
@@ -46,6 +47,7 @@ int bans_new(struct bans **out)
 	if (b == NULL)
 		return -ENOMEM;
 	b->magic = BANS_MAGIC;
+	atomic_init(&b->known, true);
 	lock_init(&b->lock, LOCK_POOL);
 	strmap_init(&b->by_field);
 	*out = b;
@@ -69,6 +71,17 @@ void bans_listen(struct bans *b, void (*heard)(void *arg), void *arg)
 	OBJ_CHECK(b, BANS_MAGIC);
 	b->arg = arg;
 	b->heard = heard;
+}
+
+void bans_set_known(struct bans *b, bool known)
+{
+	OBJ_CHECK(b, BANS_MAGIC);
+	atomic_store(&b->known, known);
+}
+
+bool bans_are_known(const struct bans *b)
+{
+	return atomic_load(&b->known);
 }
 
 /* ---- in and out ---- */

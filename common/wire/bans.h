@@ -26,6 +26,10 @@ int bans_take(struct bans *b, const struct ban *list, size_t n, size_t max, bool
 /* From now on heard(arg) is called after each change, with no lock held, on the thread that brings it. Once, before there are any. */
 void bans_listen(struct bans *b, void (*heard)(void *arg), void *arg);
 
+/* Those of a cluster are not known before they have been read: says so, or that they are from now on. At first they are. */
+void bans_set_known(struct bans *b, bool known);
+bool bans_are_known(const struct bans *b);
+
 /* A number above all stamps that are there: the time in microseconds, where that is one. */
 uint64_t bans_next_stamp(struct bans *b);
 /* How many are there at this time, wall time of whoever asks; those over by then are dropped. */

@@ -30,7 +30,7 @@ HOSTILE = {"test_auth_jwt", "test_deflate", "test_drip", "test_fuzz", "test_hand
            "test_limits", "test_long", "test_malformed", "test_ops", "test_proxy", "test_replace", "test_slow_consumer", "test_tls", "test_websocket"}
 
 # Their tests signal the house, end it, use up what it allows, or measure it from its start on.
-OWN_HOUSE = {"test_conservation", "test_drain", "test_faults", "test_limits", "test_log_faults", "test_logs", "test_long",
+OWN_HOUSE = {"test_bans", "test_conservation", "test_drain", "test_faults", "test_limits", "test_log_faults", "test_logs", "test_long",
              "test_metrics", "test_reload", "test_scale", "test_storm"}
 
 HANG_SECONDS = 240 + 4 * LONG_SECONDS  # every wait has a deadline of its own; this is for the one that was forgotten

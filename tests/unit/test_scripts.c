@@ -384,6 +384,69 @@ static void numbers_in_use_are_stepped_over(void **state)
 	after("GET comet:number:7", "4", "PTTL comet:number:7", "[56]????");
 }
 
+/* ---- bans ---- */
+
+#define FAR "9999999999999" /* ms: in the year 2286 */
+
+static void ban_keeps_the_newest_of_a_name(void **state)
+{
+	(void)state;
+	says("ok 5 " FAR " " FAR " 0 0", ban, "0", "u:7", "5", FAR, FAR, "0", "0");
+	says("ok 5 " FAR " " FAR " 0 0", ban, "0", "u:7", "4", FAR, FAR, "1", "0");
+	says("ok 6 1 " FAR " 1 0", ban, "0", "u:7", "6", "1", FAR, "1", "0");
+	after("HGETALL comet:bans", "u:7 6 1 " FAR " 1 0", "ZCARD comet:bans:came", "1", "ZSCORE comet:bans:end u:7",
+	      FAR);
+}
+
+static void ban_gives_a_new_one_a_stamp_above_all(void **state)
+{
+	(void)state;
+	says("ok 17?????????????? " FAR " " FAR " 0 0 17?????????????? 8000000000000 " FAR " 0 12", ban, "0", "u:7",
+	     "0", FAR, FAR, "0", "0", "t:7", "0", "8000000000000", FAR, "0", "12");
+	says("ok 9000000000000000 1 " FAR " 0 0", ban, "0", "u:7", "9000000000000000", "1", FAR, "0", "0");
+	says("ok 9000000000000001 2 " FAR " 0 0", ban, "0", "u:7", "0", "2", FAR, "0", "0");
+}
+
+static void ban_is_kept_for_as_long_as_the_longest_of_its_name(void **state)
+{
+	(void)state;
+	says("ok*", ban, "0", "u:7", "0", FAR, FAR, "0", "0");
+	says("ok * 8000000000000 " FAR " 0 0", ban, "0", "u:7", "0", "8000000000000", "8000000000000", "0", "0");
+}
+
+static void ban_beyond_the_most_changes_nothing(void **state)
+{
+	(void)state;
+	says("ok*", ban, "2", "u:7", "0", FAR, FAR, "0", "0");
+	says("full", ban, "2", "u:8", "0", FAR, FAR, "0", "0", "u:9", "0", FAR, FAR, "0", "0");
+	after("HLEN comet:bans", "1");
+	says("ok*", ban, "2", "u:7", "0", FAR, FAR, "1", "0", "u:8", "0", FAR, FAR, "0", "0");
+	says("ok*", ban, "2", "u:7", "0", FAR, FAR, "0", "0");
+}
+
+static void bans_are_told_from_a_number_on(void **state)
+{
+	(void)state;
+	before("SET comet:generation 100");
+	says("100 17* 0", bans, "100", "0", "10");
+	says("ok*", ban, "0", "u:7", "5", FAR, FAR, "0", "0", "k:a", "6", FAR, FAR, "0", "0");
+	says("100 17* 2 17* u:7 5 " FAR " " FAR " 0 0 17* k:a 6 *", bans, "100", "0", "10");
+	says("100 17* 2 17* u:7 5 " FAR " " FAR " 0 0", bans, "100", "0", "1");
+	says("100 17* 2", bans, "100", "9000000000000000", "10");
+	says("100 17* 2 17* u:7 * k:a *", bans, "99", "9000000000000000",
+	     "10"); /* another generation: from the beginning */
+}
+
+static void bans_that_are_over_go(void **state)
+{
+	(void)state;
+	before("HSET comet:bans u:7 5_1_2_0_0", "ZADD comet:bans:came 5 u:7", "ZADD comet:bans:end 2 u:7");
+	says("17* 17* 0", bans, "0", "0", "10");
+	after("EXISTS comet:bans", "0", "EXISTS comet:bans:came", "0", "EXISTS comet:bans:end", "0");
+	says("ok ''", ban, "0", "u:7", "5", "1", "2", "0", "0"); /* so does one that comes late */
+	after("EXISTS comet:bans", "0");
+}
+
 /* ---- finding ---- */
 
 static void find_tells_where_keys_are(void **state)
@@ -1086,6 +1149,12 @@ int main(void)
 		cmocka_unit_test_setup(renew_does_not_bring_back_what_has_gone, empty),
 		cmocka_unit_test_setup(renew_of_one_that_was_replaced_says_so, empty),
 		cmocka_unit_test_setup(numbers_in_use_are_stepped_over, empty),
+		cmocka_unit_test_setup(ban_keeps_the_newest_of_a_name, empty),
+		cmocka_unit_test_setup(ban_gives_a_new_one_a_stamp_above_all, empty),
+		cmocka_unit_test_setup(ban_is_kept_for_as_long_as_the_longest_of_its_name, empty),
+		cmocka_unit_test_setup(ban_beyond_the_most_changes_nothing, empty),
+		cmocka_unit_test_setup(bans_are_told_from_a_number_on, empty),
+		cmocka_unit_test_setup(bans_that_are_over_go, empty),
 		cmocka_unit_test_setup(find_tells_where_keys_are, empty),
 		cmocka_unit_test_setup(find_tells_where_users_are, empty),
 		cmocka_unit_test_setup(find_is_unsure_after_a_loss, empty),
