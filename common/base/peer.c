@@ -35,7 +35,8 @@ bool peer_cidr(const struct sockaddr *address, struct cidr *out)
 	v4 = v4_of(address);
 	out->family = v4 != NULL ? AF_INET : AF_INET6;
 	out->bits = cidr_bits(out);
-	memcpy(out->bytes, v4 != NULL ? v4 : &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, out->bits / 8);
+	memcpy(out->bytes, v4 != NULL ? v4 : &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
+	       out->bits / 8);
 	return true;
 }
 
