@@ -8,6 +8,7 @@
 #include "bench/bench_report.h"
 #include "bench/bench_run.h"
 #include "cli/commands.h"
+#include "cli/context.h"
 
 static int run_and_report(const struct bench_options *opt)
 {
@@ -32,10 +33,44 @@ static int run_and_report(const struct bench_options *opt)
 	return code;
 }
 
-int command_bench(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct bench_options opt;
-	int code = bench_options_read(&opt, argc, argv);
+	int code = bench_options_read(&opt, &command_bench, argc, argv);
 
 	return code >= 0 ? code : run_and_report(&opt);
 }
+
+static const struct cli_form forms[] = {
+	{"connect [options]", "connect and authenticate as fast as they come, then hold them"},
+	{"echo [options]", "each connection sends a heartbeat, waits for the answer, sends the next"},
+	{"fanout [options]", "all join one room, which is pushed to through the HTTP API"},
+	{"churn [options]", "each connects, authenticates, closes, and begins again"},
+	{NULL, NULL},
+};
+
+const struct cli_command command_bench = {
+	.name = "bench",
+	.summary = "measure a server: connections, speed, losses",
+	.forms = forms,
+	.targets = "connect echo fanout churn",
+	.options = {bench_option_rows, context_options, api_options_table},
+	.notes = "Each second a line of progress goes to stderr; the result goes to stdout. Times are measured from "
+		 "connect() to the "
+		 "answer to auth, from a heartbeat to its answer, and from just before a push's HTTP call to its "
+		 "arrival at each "
+		 "connection. Losses, duplicates and changes of order are counted, not estimated: each push has a "
+		 "number, each "
+		 "connection remembers those that it saw. Beyond one address's source ports, connections to "
+		 "127.0.0.0/8 come from "
+		 "further addresses of that network.",
+	.exits = "Exit code: 0 all online, nothing lost, doubled or out of order; 1 something was, or the run was "
+		 "interrupted; 2 "
+		 "wrong command line; 3 no connection came about.",
+	.examples = "  comet-cli bench connect -n 10000 --pid $(pidof comet)\n"
+		    "  comet-cli bench echo -n 1000 --duration 5s --pid $(pidof comet)\n"
+		    "  comet-cli bench fanout -n 10000 --rate 5 --pid $(pidof comet)\n"
+		    "  comet-cli bench fanout -n 5000 --rate 5 --transport ws\n"
+		    "  comet-cli bench churn -n 200 --duration 20s --json\n",
+	.run = run,
+};

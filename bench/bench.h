@@ -2,7 +2,8 @@
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
-/* It gets the arguments from its own name on, and returns the program's exit code: cli/commands.h. */
-int command_bench(int argc, char **argv);
+#include "cli/command.h"
+
+extern const struct cli_command command_bench;
 
 #endif

@@ -11,56 +11,11 @@
 #include "bench/bench_body.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/context.h"
 #include "common/base/clock.h"
 
 #define SEEN_BYTES_MAX (UINT64_C(1) << 31) /* for the bits of who has seen what */
 #define DURATION_MAX   (3600 * CLOCK_SEC)
-
-static const char help[] =
-	"comet-cli bench: measure a server: connections, speed, losses\n"
-	"\n"
-	"  comet-cli bench connect [options]   connect and authenticate as fast as they come, then hold them\n"
-	"  comet-cli bench echo [options]      each connection sends a heartbeat, waits for the answer, sends the "
-	"next\n"
-	"  comet-cli bench fanout [options]    all join one room, which is pushed to through the HTTP API\n"
-	"  comet-cli bench churn [options]     each connects, authenticates, closes, and begins again\n"
-	"\n"
-	"  -n, --connections N   connections at the same time (1000)\n"
-	"  --duration TIME       of the measured phase, once all are online (10s)\n"
-	"  --host HOST           the server's host (127.0.0.1)\n"
-	"  --transport WHAT      tcp; ws: WebSocket; ws-deflate: WebSocket, and the server is to compress (tcp)\n"
-	"  --port PORT[,PORT]    its port for such clients (3101, with ws 3102); of several, such as a cluster's "
-	"comets on\n"
-	"                        one machine, connections take turns\n"
-	"  --window N            handshakes under way at once (500); churn: all connections\n"
-	"  --handshake TIME      for one of them, connecting included (10s)\n"
-	"  --settle TIME         from the last one online to the look at memory (1s)\n"
-	"  --processes N         load processes, one thread each; more are started if the file limit asks for it (1)\n"
-	"  --mid N               user of the first connection; each has the next (1)\n"
-	"  --rate N              fanout: pushes a second (10)\n"
-	"  --size BYTES          fanout: body of a push, 96 to 65536 (128)\n"
-	"  --op N                fanout: operation of the pushes (1000)\n"
-	"  --pid PID[,PID]       the server's processes: reports their CPU and memory\n"
-	"  --json                the result as one JSON object on stdout\n" API_OPTIONS_HELP "\n"
-	"Each second a line of progress goes to stderr; the result goes to stdout. Times are measured from connect() "
-	"to\n"
-	"the answer to auth, from a heartbeat to its answer, and from just before a push's HTTP call to its arrival "
-	"at\n"
-	"each connection. Losses, duplicates and changes of order are counted, not estimated: each push has a number, "
-	"each\n"
-	"connection remembers those that it saw. Beyond one address's source ports, connections to 127.0.0.0/8 come "
-	"from\n"
-	"further addresses of that network.\n"
-	"\n"
-	"Exit code: 0 all online, nothing lost, doubled or out of order; 1 something was, or the run was interrupted;\n"
-	"2 wrong command line; 3 no connection came about.\n"
-	"\n"
-	"Examples:\n"
-	"  comet-cli bench connect -n 10000 --pid $(pidof comet)\n"
-	"  comet-cli bench echo -n 1000 --duration 5s --pid $(pidof comet)\n"
-	"  comet-cli bench fanout -n 10000 --rate 5 --pid $(pidof comet)\n"
-	"  comet-cli bench fanout -n 5000 --rate 5 --transport ws\n"
-	"  comet-cli bench churn -n 200 --duration 20s --json\n";
 
 enum {
 	OPT_DURATION = 256,
@@ -79,25 +34,28 @@ enum {
 	OPT_JSON,
 };
 
-static const struct option options[] = {
-	{"help", no_argument, NULL, 'h'},
-	{"connections", required_argument, NULL, 'n'},
-	{"duration", required_argument, NULL, OPT_DURATION},
-	{"host", required_argument, NULL, OPT_HOST},
-	{"port", required_argument, NULL, OPT_PORT},
-	{"transport", required_argument, NULL, OPT_TRANSPORT},
-	{"window", required_argument, NULL, OPT_WINDOW},
-	{"handshake", required_argument, NULL, OPT_HANDSHAKE},
-	{"settle", required_argument, NULL, OPT_SETTLE},
-	{"processes", required_argument, NULL, OPT_PROCESSES},
-	{"mid", required_argument, NULL, OPT_MID},
-	{"rate", required_argument, NULL, OPT_RATE},
-	{"size", required_argument, NULL, OPT_SIZE},
-	{"op", required_argument, NULL, OPT_OP},
-	{"pid", required_argument, NULL, OPT_PID},
-	{"json", no_argument, NULL, OPT_JSON},
-	API_OPTIONS,
-	{NULL, 0, NULL, 0},
+const struct cli_option bench_option_rows[] = {
+	{"connections", 'n', 'n', "N", NULL, "connections at the same time (1000)"},
+	{"duration", 0, OPT_DURATION, "TIME", NULL, "of the measured phase, once all are online (10s)"},
+	{"host", 0, OPT_HOST, "HOST", NULL, "the server's host (127.0.0.1)"},
+	{"transport", 0, OPT_TRANSPORT, "WHAT", "tcp ws ws-deflate",
+	 "tcp; ws: WebSocket; ws-deflate: WebSocket, and the server is to compress (tcp)"},
+	{"port", 0, OPT_PORT, "PORT[,PORT]", NULL,
+	 "its port for such clients (3101, with ws 3102); of several, such as a cluster's comets on one machine, "
+	 "connections take "
+	 "turns"},
+	{"window", 0, OPT_WINDOW, "N", NULL, "handshakes under way at once (500); churn: all connections"},
+	{"handshake", 0, OPT_HANDSHAKE, "TIME", NULL, "for one of them, connecting included (10s)"},
+	{"settle", 0, OPT_SETTLE, "TIME", NULL, "from the last one online to the look at memory (1s)"},
+	{"processes", 0, OPT_PROCESSES, "N", NULL,
+	 "load processes, one thread each; more are started if the file limit asks for it (1)"},
+	{"mid", 0, OPT_MID, "N", NULL, "user of the first connection; each has the next (1)"},
+	{"rate", 0, OPT_RATE, "N", NULL, "fanout: pushes a second (10)"},
+	{"size", 0, OPT_SIZE, "BYTES", NULL, "fanout: body of a push, 96 to 65536 (128)"},
+	{"op", 0, OPT_OP, "N", NULL, "fanout: operation of the pushes (1000)"},
+	{"pid", 0, OPT_PID, "PID[,PID]", NULL, "the server's processes: reports their CPU and memory"},
+	{"json", 0, OPT_JSON, NULL, NULL, "the result as one JSON object on stdout"},
+	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
 uint32_t bench_pushes(const struct bench_options *opt)
@@ -256,18 +214,18 @@ static int check_options(struct bench_options *opt)
 }
 
 /* -1 to go on, otherwise the exit code. */
-static int read_arguments(struct bench_options *opt, int argc, char **argv)
+static int read_arguments(struct bench_options *opt, const struct cli_command *self, int argc, char **argv)
 {
 	int option, code;
 
-	while ((option = getopt_long(argc, argv, "hn:", options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(help, stdout);
+	while ((option = command_option(self, argc, argv)) != COMMAND_END) {
+		if (option == COMMAND_SAID_HELP)
 			return EXIT_OK;
-		}
-		if (!take_option(opt, option))
+		if (option == COMMAND_WRONG || !take_option(opt, option))
 			return EXIT_USAGE;
 	}
+	if (!api_options_settle(&opt->api))
+		return EXIT_USAGE;
 	if ((code = take_kind(opt, argc - optind, argv + optind)) >= 0)
 		return code;
 	return check_options(opt);
@@ -298,7 +256,7 @@ static void name_run(struct bench_options *opt)
 	snprintf(opt->run, sizeof(opt->run), "%016llx", (unsigned long long)name);
 }
 
-int bench_options_read(struct bench_options *opt, int argc, char **argv)
+int bench_options_read(struct bench_options *opt, const struct cli_command *self, int argc, char **argv)
 {
 	int code;
 
@@ -316,7 +274,7 @@ int bench_options_read(struct bench_options *opt, int argc, char **argv)
 		.body_bytes = 128,
 	};
 	api_options_init(&opt->api);
-	code = read_arguments(opt, argc, argv);
+	code = read_arguments(opt, self, argc, argv);
 	for (size_t i = 0; code < 0 && i < opt->n_servers; i++)
 		code = resolve(opt->host, &opt->servers[i]);
 	if (code < 0)

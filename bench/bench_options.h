@@ -51,9 +51,12 @@ struct bench_options {
 	char run[17]; /* hex; names the room and marks the bodies of this run */
 };
 
-/* Fill it from the arguments, defaults for those that are not there; the servers' names are resolved. -1 to go on, otherwise the
+/* Its rows for the command's table. */
+extern const struct cli_option bench_option_rows[];
+
+/* Fill it from the arguments of this command, defaults for those that are not there; the servers' names are resolved. -1 to go on, otherwise the
  * exit code, and it has said why. */
-int bench_options_read(struct bench_options *opt, int argc, char **argv);
+int bench_options_read(struct bench_options *opt, const struct cli_command *self, int argc, char **argv);
 
 /* How many pushes a fan-out makes. */
 uint32_t bench_pushes(const struct bench_options *opt);

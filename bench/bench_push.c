@@ -140,7 +140,7 @@ static void push_free(struct bench_push *p)
 int bench_push_start(const struct bench_options *opt, struct bench_memory *memory, struct bench_push **out,
 		     int *done_fd)
 {
-	struct http_client_options http = {opt->api.http, opt->api.api_key, (long)(opt->api.timeout_ns / CLOCK_MS)};
+	struct http_client_options http = api_http(&opt->api);
 	struct bench_push *p = calloc(1, sizeof(*p));
 	int rc = -ENOMEM;
 

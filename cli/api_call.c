@@ -2,22 +2,39 @@
 #include "cli/api_call.h"
 
 #include <errno.h>
+#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/arguments.h"
 #include "cli/commands.h"
-#include "cli/http_client.h"
+#include "cli/context.h"
 #include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/small_file.h"
 
 #define TIMEOUT_NS (10 * CLOCK_SEC)
 
+enum { API_OPT_HTTP = 512, API_OPT_KEY, API_OPT_CACERT, API_OPT_INSECURE, API_OPT_TIMEOUT };
+
+/* ---- options ---- */
+
+const struct cli_option api_options_table[] = {
+	{"http", 0, API_OPT_HTTP, "ADDRESS", NULL,
+	 "the HTTP API: host:port, or a URL with http:// or https:// (COMET_HTTP, or else 127.0.0.1:3111)"},
+	{"api-key", 0, API_OPT_KEY, "KEY", NULL,
+	 "its key; better in the environment, as COMET_API_KEY, where other users cannot see it"},
+	{"cacert", 0, API_OPT_CACERT, "FILE", COMMAND_FILES,
+	 "with https: certificates to trust, PEM; without it those of the system"},
+	{"insecure", 0, API_OPT_INSECURE, NULL, NULL, "with https: any certificate will do"},
+	{"timeout", 0, API_OPT_TIMEOUT, "TIME", NULL, "give up after this time: 10, 500ms, 5m (10s)"},
+	{NULL, 0, 0, NULL, NULL, NULL},
+};
+
 void api_options_init(struct api_options *opt)
 {
-	*opt = (struct api_options){.http = "127.0.0.1:3111", .timeout_ns = TIMEOUT_NS};
-	/* The second is the variable that comet itself takes its key from: one environment serves both. */
-	if ((opt->api_key = getenv("COMET_API_KEY")) == NULL)
-		opt->api_key = getenv("COMET_HTTP_API_KEY");
+	*opt = (struct api_options){.timeout_ns = TIMEOUT_NS};
 }
 
 bool api_take_option(struct api_options *opt, int option)
@@ -29,12 +46,72 @@ bool api_take_option(struct api_options *opt, int option)
 	case API_OPT_KEY:
 		opt->api_key = optarg;
 		return true;
+	case API_OPT_CACERT:
+		opt->ca_file = optarg;
+		return true;
+	case API_OPT_INSECURE:
+		opt->insecure = true;
+		return true;
 	case API_OPT_TIMEOUT:
 		return argument_time("--timeout", optarg, &opt->timeout_ns);
+	case CONTEXT_OPT:
+		context_choose(optarg);
+		return true;
 	default:
 		return false;
 	}
 }
+
+/* The file's first line. */
+static bool read_key(struct api_options *opt, const char *path)
+{
+	size_t n;
+	int rc = small_file_read(path, opt->key_text, sizeof(opt->key_text) - 1, &n, NULL);
+
+	if (rc < 0) {
+		fprintf(stderr, "comet-cli: api_key_file %s: %s\n", path, err_text(rc));
+		return false;
+	}
+	opt->key_text[n] = '\0';
+	opt->key_text[strcspn(opt->key_text, "\r\n")] = '\0';
+	opt->api_key = opt->key_text;
+	return true;
+}
+
+bool api_options_settle(struct api_options *opt)
+{
+	const bool is_its_server = opt->http == NULL && context_rules("COMET_HTTP");
+	const char *file;
+
+	if (!context_read())
+		return false;
+	if (opt->http == NULL && (opt->http = context_get(CONTEXT_HTTP, "COMET_HTTP")) == NULL)
+		opt->http = "127.0.0.1:3111";
+	if (opt->ca_file == NULL)
+		opt->ca_file = context_get(CONTEXT_CACERT, NULL);
+	if (opt->api_key == NULL && is_its_server)
+		opt->api_key = context_get(CONTEXT_API_KEY, "COMET_API_KEY");
+	if (opt->api_key == NULL && is_its_server && (file = context_get(CONTEXT_API_KEY_FILE, NULL)) != NULL)
+		return read_key(opt, file);
+	/* The second is the variable that comet itself takes its key from: one environment serves both. */
+	if (opt->api_key == NULL && (opt->api_key = getenv("COMET_API_KEY")) == NULL)
+		opt->api_key = getenv("COMET_HTTP_API_KEY");
+	return true;
+}
+
+struct http_client_options api_http(const struct api_options *opt)
+{
+	return (struct http_client_options){
+		.base = opt->http,
+		.api_key = opt->api_key,
+		.ca_file = opt->ca_file,
+		.insecure = opt->insecure,
+		.tell = opt->tell,
+		.timeout_ms = (long)((opt->timeout_ns + CLOCK_MS - 1) / CLOCK_MS),
+	};
+}
+
+/* ---- the call ---- */
 
 /* The words of an answer in JSON, or all of an answer that is none. */
 static int refused(const struct http_answer *answer, const json_t *said)
@@ -73,8 +150,7 @@ static int unanswered(const struct api_options *opt, int rc, const char *words)
 
 int api_call(const struct api_options *opt, char *path, const void *body, size_t body_bytes, json_t **data)
 {
-	struct http_client_options http = {opt->http, opt->api_key,
-					   (long)((opt->timeout_ns + CLOCK_MS - 1) / CLOCK_MS)};
+	const struct http_client_options http = api_http(opt);
 	struct http_client *client;
 	struct http_answer answer;
 	int rc, code;
@@ -91,4 +167,23 @@ int api_call(const struct api_options *opt, char *path, const void *body, size_t
 	http_client_free(&client);
 	free(path);
 	return code;
+}
+
+/* ---- output ---- */
+
+int api_printed(void)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return EXIT_OK;
+	fprintf(stderr, "comet-cli: cannot write the answer: %s\n", err_text(-errno));
+	return EXIT_REFUSED;
+}
+
+int api_print_json(const json_t *data)
+{
+	if (data == NULL)
+		(void)puts("{}");
+	else if (json_dumpf(data, stdout, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+		(void)puts("");
+	return api_printed();
 }

@@ -3,43 +3,50 @@
 #ifndef CLI_API_CALL_H
 #define CLI_API_CALL_H
 
-#include <getopt.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/command.h"
+#include "cli/http_client.h"
+
+#define API_KEY_BYTES 513
+
 struct api_options {
-	const char *http;    /* host:port or URL */
+	const char *http;    /* host:port or URL; NULL until api_options_settle */
 	const char *api_key; /* or NULL */
+	const char *ca_file; /* or NULL */
+	bool insecure;
+	bool tell; /* ask what became of a push */
 	int64_t timeout_ns;
+	char key_text[API_KEY_BYTES]; /* of a file */
 };
 
-enum { API_OPT_HTTP = 512, API_OPT_KEY, API_OPT_TIMEOUT };
+/* Their rows, and those of context_options; and the words for the exit codes of a command that does one call. */
+extern const struct cli_option api_options_table[];
+#define API_EXITS                                                                                                      \
+	"Exit code: 0 done; 1 the server said no, and stderr has its words; 2 wrong command line; 3 nobody answers "   \
+	"at that address; 4 no answer in time."
 
-/* The rows of getopt_long's table, and their help. */
-/* clang-format off */
-#define API_OPTIONS                                            \
-	{"http", required_argument, NULL, API_OPT_HTTP},       \
-	{"api-key", required_argument, NULL, API_OPT_KEY},     \
-	{"timeout", required_argument, NULL, API_OPT_TIMEOUT}
-/* clang-format on */
-#define API_OPTIONS_HELP                                                                                               \
-	"  --http ADDRESS     the HTTP API, host:port or URL (127.0.0.1:3111)\n"                                       \
-	"  --api-key KEY      its key; better in the environment, as COMET_API_KEY, where other users cannot see it\n" \
-	"  --timeout TIME     give up after this time (10s)\n"
-#define API_EXIT_HELP                                                                                                  \
-	"Exit code: 0 done; 1 the server said no, and stderr has its words; 2 wrong command line; 3 nobody answers\n"  \
-	"at that address; 4 no answer in time.\n"
-
-/* The defaults, and the settings of the environment. */
 void api_options_init(struct api_options *opt);
-/* Take one of API_OPTIONS. False for an option that is none of them, or whose value is wrong, which was said. */
+/* Take one of them. False for an option that is none of them, or whose value is wrong, which was said. */
 bool api_take_option(struct api_options *opt, int option);
+/* After the last option: what the command line leaves open comes from the context, the environment or the defaults. False: a file of
+ * theirs is wrong, which was said. */
+bool api_options_settle(struct api_options *opt);
+
+/* The same for http_client. */
+struct http_client_options api_http(const struct api_options *opt);
 
 /* Call (GET if body is NULL, POST otherwise) and read the answer. Returns an exit code; where it is not 0, a line on
  * stderr says what happened. On 0, *data is the "data" of the answer or NULL, the caller's to json_decref; data may be
  * NULL. path is freed; a NULL path is memory that ran out. */
 int api_call(const struct api_options *opt, char *path, const void *body, size_t body_bytes, json_t **data);
+
+/* Print an answer's data as one line of JSON, {} where there are none. EXIT_OK, or EXIT_REFUSED: stdout takes it not, which was said. */
+int api_print_json(const json_t *data);
+/* stdout has taken all: EXIT_OK. Otherwise EXIT_REFUSED, which was said. */
+int api_printed(void);
 
 #endif

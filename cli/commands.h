@@ -3,6 +3,8 @@
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
+#include "cli/command.h"
+
 /* The exit codes, as every --help says them. */
 enum exit_code {
 	EXIT_OK = 0,
@@ -12,10 +14,6 @@ enum exit_code {
 	EXIT_TIMEOUT = 4,     /* the time given is over */
 };
 
-/* Each gets the arguments from its own name on, and returns the program's exit code. */
-int command_sub(int argc, char **argv);
-int command_push(int argc, char **argv);
-int command_kick(int argc, char **argv);
-int command_online(int argc, char **argv);
+extern const struct cli_command command_sub, command_send, command_push, command_kick, command_online, command_token;
 
 #endif

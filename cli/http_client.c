@@ -30,7 +30,7 @@ static int keep_header(struct http_client *h, const char *line)
 	return 0;
 }
 
-static int keep_headers(struct http_client *h, const char *api_key)
+static int keep_headers(struct http_client *h, const char *api_key, bool tell)
 {
 	char *line;
 	int rc = keep_header(h, "Content-Type: application/octet-stream");
@@ -38,6 +38,8 @@ static int keep_headers(struct http_client *h, const char *api_key)
 	/* Without this a body over 1 KiB would first wait for a "100 Continue". */
 	if (rc == 0)
 		rc = keep_header(h, "Expect:");
+	if (rc == 0 && tell)
+		rc = keep_header(h, "Comet-Tell: 1");
 	if (rc < 0 || api_key == NULL)
 		return rc;
 	if (asprintf(&line, "X-Api-Key: %s", api_key) < 0)
@@ -71,16 +73,19 @@ static size_t take_piece(char *piece, size_t one, size_t n, void *arg)
 	return n;
 }
 
-static bool set_options(struct http_client *h, long timeout_ms)
+static bool set_options(struct http_client *h, const struct http_client_options *opt)
 {
 	return curl_easy_setopt(h->curl, CURLOPT_HTTPHEADER, h->headers) == CURLE_OK &&
 	       curl_easy_setopt(h->curl, CURLOPT_WRITEFUNCTION, take_piece) == CURLE_OK &&
 	       curl_easy_setopt(h->curl, CURLOPT_WRITEDATA, h) == CURLE_OK &&
 	       curl_easy_setopt(h->curl, CURLOPT_ERRORBUFFER, h->words) == CURLE_OK &&
-	       curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, timeout_ms) == CURLE_OK &&
+	       curl_easy_setopt(h->curl, CURLOPT_TIMEOUT_MS, opt->timeout_ms) == CURLE_OK &&
 	       curl_easy_setopt(h->curl, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
 	       /* Where the user points is where we go: no proxy of the environment comes between. */
 	       curl_easy_setopt(h->curl, CURLOPT_NOPROXY, "*") == CURLE_OK &&
+	       curl_easy_setopt(h->curl, CURLOPT_SSL_VERIFYPEER, opt->insecure ? 0L : 1L) == CURLE_OK &&
+	       curl_easy_setopt(h->curl, CURLOPT_SSL_VERIFYHOST, opt->insecure ? 0L : 2L) == CURLE_OK &&
+	       (opt->ca_file == NULL || curl_easy_setopt(h->curl, CURLOPT_CAINFO, opt->ca_file) == CURLE_OK) &&
 	       /* curl would use SIGALRM for its timeouts, which no thread of ours expects. */
 	       curl_easy_setopt(h->curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
 }
@@ -103,10 +108,10 @@ int http_client_new(const struct http_client_options *opt, struct http_client **
 		h->base = NULL; /* asprintf leaves it undefined */
 		goto free_client;
 	}
-	if ((h->curl = curl_easy_init()) == NULL || (rc = keep_headers(h, opt->api_key)) < 0)
+	if ((h->curl = curl_easy_init()) == NULL || (rc = keep_headers(h, opt->api_key, opt->tell)) < 0)
 		goto free_client;
 	rc = -ENOMEM;
-	if (!set_options(h, opt->timeout_ms))
+	if (!set_options(h, opt))
 		goto free_client;
 	*out = h;
 	return 0;

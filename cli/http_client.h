@@ -3,6 +3,7 @@
 #ifndef CLI_HTTP_CLIENT_H
 #define CLI_HTTP_CLIENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define HTTP_CLIENT_WORDS_BYTES 256
@@ -12,6 +13,9 @@ struct http_client;
 struct http_client_options {
 	const char *base;    /* host:port, or a URL with http:// or https:// and no path */
 	const char *api_key; /* said in X-Api-Key; NULL for none */
+	const char *ca_file; /* certificates to trust, PEM; NULL: those of the system */
+	bool insecure;       /* any certificate will do */
+	bool tell;           /* say Comet-Tell: 1, to be told what became of a push */
 	long timeout_ms;     /* for one call, connecting included */
 };
 

@@ -7,30 +7,29 @@
 #include "cli/api_call.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/context.h"
 #include "cli/query.h"
+#include "cli/told.h"
 
-static const char help[] = "comet-cli kick: close connections\n"
-			   "\n"
-			   "  comet-cli kick [options] key KEY[,KEY...]     these connections\n"
-			   "  comet-cli kick [options] mid MID[,MID...]     all connections of these users\n"
-			   "\n" API_OPTIONS_HELP "\n"
-			   "Each connection is told that it was kicked before it is closed. It is no error if nobody "
-			   "of that name is online.\n"
-			   "\n" API_EXIT_HELP "\n"
-			   "Examples:\n"
-			   "  comet-cli kick mid 123\n"
-			   "  comet-cli kick key door-1,door-2\n";
+enum { OPT_JSON = 256 };
 
-static const struct option options[] = {
-	{"help", no_argument, NULL, 'h'},
-	API_OPTIONS,
-	{NULL, 0, NULL, 0},
+static const struct cli_option options[] = {
+	{"json", 0, OPT_JSON, NULL, NULL, "print the answer's data as the server sent them"},
+	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
-static int kick(const struct api_options *api, int n, char **words)
+static const struct cli_form forms[] = {
+	{"[options] key KEY[,KEY...]", "these connections"},
+	{"[options] mid MID[,MID...]", "all connections of these users"},
+	{NULL, NULL},
+};
+
+static int kick(const struct api_options *api, bool json, int n, char **words)
 {
-	struct query q;
 	bool by_key = n > 0 && strcmp(words[0], "key") == 0;
+	struct query q;
+	json_t *data;
+	int code;
 
 	if (n != 2 || (!by_key && strcmp(words[0], "mid") != 0))
 		return argument_wrong("kick", "whom? key KEY or mid MID");
@@ -39,22 +38,48 @@ static int kick(const struct api_options *api, int n, char **words)
 		free(query_end(&q));
 		return argument_wrong("kick", "\"%s\" names nobody", words[1]);
 	}
-	return api_call(api, query_end(&q), "", 0, NULL);
+	code = api_call(api, query_end(&q), "", 0, &data);
+	if (code == EXIT_OK && json) {
+		code = api_print_json(data);
+	} else if (code == EXIT_OK) {
+		told_kick(stdout, data);
+		code = api_printed();
+	}
+	json_decref(data);
+	return code;
 }
 
-int command_kick(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct api_options api;
+	bool json = false;
 	int option;
 
 	api_options_init(&api);
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(help, stdout);
+	while ((option = command_option(&command_kick, argc, argv)) != COMMAND_END) {
+		if (option == COMMAND_SAID_HELP)
 			return EXIT_OK;
-		}
-		if (!api_take_option(&api, option))
+		if (option == OPT_JSON)
+			json = true;
+		else if (option == COMMAND_WRONG || !api_take_option(&api, option))
 			return EXIT_USAGE;
 	}
-	return kick(&api, argc - optind, argv + optind);
+	if (!api_options_settle(&api))
+		return EXIT_USAGE;
+	return kick(&api, json, argc - optind, argv + optind);
 }
+
+const struct cli_command command_kick = {
+	.name = "kick",
+	.summary = "close connections",
+	.forms = forms,
+	.targets = "key mid",
+	.options = {options, context_options, api_options_table},
+	.notes = "Each connection is told that it was kicked before it is closed. Their number goes to stdout. It is "
+		 "no error if "
+		 "nobody of that name is online.",
+	.exits = API_EXITS,
+	.examples = "  comet-cli kick mid 123\n"
+		    "  comet-cli kick key door-1,door-2\n",
+	.run = run,
+};

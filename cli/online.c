@@ -7,20 +7,8 @@
 #include "cli/api_call.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/context.h"
 #include "cli/query.h"
-
-static const char help[] =
-	"comet-cli online: count connections\n"
-	"\n"
-	"  comet-cli online [options] [total]                        connections and client addresses\n"
-	"  comet-cli online [options] top TYPE [LIMIT]               the fullest rooms of a type, at most LIMIT (10)\n"
-	"  comet-cli online [options] room TYPE://ID [TYPE://ID...]  these rooms, all of one type\n"
-	"\n"
-	"  --json             print the data as the server sent it\n" API_OPTIONS_HELP "\n" API_EXIT_HELP "\n"
-	"Examples:\n"
-	"  comet-cli online\n"
-	"  comet-cli online top live 5\n"
-	"  comet-cli online room live://1000 live://2000\n";
 
 struct online {
 	struct api_options api;
@@ -85,16 +73,15 @@ static int ask(const struct online *o, char *path, print_data *print)
 
 	if (code != EXIT_OK)
 		return code;
-	if (o->json)
-		printed =
-			data != NULL && json_dumpf(data, stdout, JSON_COMPACT | JSON_ENCODE_ANY) == 0 && puts("") >= 0;
-	else
-		printed = print(data);
+	printed = o->json ? data != NULL : print(data);
+	if (!printed) {
+		fprintf(stderr, "comet-cli: the server's answer is not what the API promises\n");
+		code = EXIT_REFUSED;
+	} else {
+		code = o->json ? api_print_json(data) : api_printed();
+	}
 	json_decref(data);
-	if (printed && fflush(stdout) == 0)
-		return EXIT_OK;
-	fprintf(stderr, "comet-cli: the server's answer is not what the API promises, or cannot be written\n");
-	return EXIT_REFUSED;
+	return code;
 }
 
 static int ask_top(const struct online *o, int n, char **words)
@@ -152,28 +139,46 @@ static int choose(const struct online *o, int n, char **words)
 
 enum { OPT_JSON = 256 };
 
-static const struct option options[] = {
-	{"help", no_argument, NULL, 'h'},
-	{"json", no_argument, NULL, OPT_JSON},
-	API_OPTIONS,
-	{NULL, 0, NULL, 0},
+static const struct cli_option options[] = {
+	{"json", 0, OPT_JSON, NULL, NULL, "print the data as the server sent them"},
+	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
-int command_online(int argc, char **argv)
+static const struct cli_form forms[] = {
+	{"[options] [total]", "connections and client addresses"},
+	{"[options] top TYPE [LIMIT]", "the fullest rooms of a type, at most LIMIT (10)"},
+	{"[options] room TYPE://ID [TYPE://ID...]", "these rooms, all of one type"},
+	{NULL, NULL},
+};
+
+static int run(int argc, char **argv)
 {
 	struct online o = {.json = false};
 	int option;
 
 	api_options_init(&o.api);
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(help, stdout);
+	while ((option = command_option(&command_online, argc, argv)) != COMMAND_END) {
+		if (option == COMMAND_SAID_HELP)
 			return EXIT_OK;
-		}
 		if (option == OPT_JSON)
 			o.json = true;
-		else if (!api_take_option(&o.api, option))
+		else if (option == COMMAND_WRONG || !api_take_option(&o.api, option))
 			return EXIT_USAGE;
 	}
+	if (!api_options_settle(&o.api))
+		return EXIT_USAGE;
 	return choose(&o, argc - optind, argv + optind);
 }
+
+const struct cli_command command_online = {
+	.name = "online",
+	.summary = "count connections",
+	.forms = forms,
+	.targets = "total top room",
+	.options = {options, context_options, api_options_table},
+	.exits = API_EXITS,
+	.examples = "  comet-cli online\n"
+		    "  comet-cli online top live 5\n"
+		    "  comet-cli online room live://1000 live://2000\n",
+	.run = run,
+};

@@ -31,8 +31,10 @@ static void print_escaped(FILE *out, uint8_t byte)
 	}
 }
 
-void printer_text(FILE *out, const struct packet *p)
+void printer_text(FILE *out, const struct packet *p, const char *came)
 {
+	if (came != NULL)
+		fprintf(out, "%s ", came);
 	fprintf(out, "%d ", p->op);
 	for (size_t i = 0; i < p->body_bytes;) {
 		unsigned bad, n = utf8_bytes(p->body + i, p->body + p->body_bytes, &bad);
@@ -69,7 +71,7 @@ static char *base64(const uint8_t *bytes, size_t n)
 	return text;
 }
 
-int printer_json(FILE *out, const struct packet *p)
+int printer_json(FILE *out, const struct packet *p, const char *came)
 {
 	json_t *line = json_pack("{s:i, s:i, s:i}", "op", p->op, "ver", p->ver, "seq", p->seq);
 	bool text = utf8_is_valid(p->body, p->body_bytes);
@@ -77,6 +79,8 @@ int printer_json(FILE *out, const struct packet *p)
 	json_t *body = text ? json_stringn((const char *)p->body, p->body_bytes) : json_string(encoded);
 	char *written = NULL;
 
+	if (line != NULL && came != NULL)
+		(void)json_object_set_new(line, "time", json_string(came)); /* a line without it is still one */
 	/* json_object_set_new takes body over, also when it fails; a NULL makes it fail. */
 	if (line != NULL && json_object_set_new(line, text ? "body" : "body_base64", body) == 0)
 		written = json_dumps(line, JSON_COMPACT);

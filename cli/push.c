@@ -10,7 +10,9 @@
 #include "cli/api_call.h"
 #include "cli/arguments.h"
 #include "cli/commands.h"
+#include "cli/context.h"
 #include "cli/query.h"
+#include "cli/told.h"
 #include "common/base/err.h"
 #include "common/base/obj.h"
 
@@ -19,30 +21,12 @@
 struct push {
 	struct api_options api;
 	int64_t op;
+	bool offline, json;
 	int64_t speed; /* deliveries a second, for `all` */
 	const char *target, *whom, *message;
 	char *read_message; /* where it came from stdin */
 	size_t message_bytes;
 };
-
-static const char help[] =
-	"comet-cli push: send a message through the HTTP API\n"
-	"\n"
-	"  comet-cli push [options] key KEY[,KEY...] MESSAGE     to connections\n"
-	"  comet-cli push [options] mid MID[,MID...] MESSAGE     to users, on all their connections\n"
-	"  comet-cli push [options] room TYPE://ID MESSAGE       to everybody in a room\n"
-	"  comet-cli push [options] all MESSAGE                  to everybody\n"
-	"\n"
-	"  MESSAGE            the body, as it is; - reads it from stdin, to its end; after -- it may begin with a "
-	"dash\n"
-	"  --op N             its operation (1000); a client gets it if it accepts that one, or if it is a room's\n"
-	"  --speed N          with all: at most N deliveries a second, 0 for no limit (0)\n" API_OPTIONS_HELP "\n"
-	"A push to somebody who is offline is not an error; it is not delivered later.\n"
-	"\n" API_EXIT_HELP "\n"
-	"Examples:\n"
-	"  comet-cli push mid 123 '{\"hello\":\"123\"}'\n"
-	"  comet-cli push room live://1000 '{\"hello\":\"room\"}'\n"
-	"  date | comet-cli push --op 1001 all -\n";
 
 /* All of stdin. 0 or -errno; a message longer than STDIN_MAX is -EMSGSIZE. */
 static int read_stdin(char **out, size_t *out_bytes)
@@ -78,14 +62,23 @@ static int read_stdin(char **out, size_t *out_bytes)
 	return 0;
 }
 
-enum { OPT_OP = 256, OPT_SPEED };
+enum { OPT_OP = 256, OPT_SPEED, OPT_OFFLINE, OPT_JSON };
 
-static const struct option options[] = {
-	{"help", no_argument, NULL, 'h'},
-	{"op", required_argument, NULL, OPT_OP},
-	{"speed", required_argument, NULL, OPT_SPEED},
-	API_OPTIONS,
-	{NULL, 0, NULL, 0},
+static const struct cli_option options[] = {
+	{"op", 0, OPT_OP, "N", NULL,
+	 "its operation (1000); a client gets it if it accepts that one, or if it is a room's"},
+	{"speed", 0, OPT_SPEED, "N", NULL, "with all: at most N deliveries a second, 0 for no limit (0)"},
+	{"offline", 0, OPT_OFFLINE, NULL, NULL, "with key and mid: list who was offline"},
+	{"json", 0, OPT_JSON, NULL, NULL, "print what became of it as the server sent it"},
+	{NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static const struct cli_form forms[] = {
+	{"[options] key KEY[,KEY...] MESSAGE", "to connections"},
+	{"[options] mid MID[,MID...] MESSAGE", "to users, on all their connections"},
+	{"[options] room TYPE://ID MESSAGE", "to everybody in a room"},
+	{"[options] all MESSAGE", "to everybody"},
+	{NULL, NULL},
 };
 
 static bool take_option(struct push *p, int option)
@@ -95,6 +88,12 @@ static bool take_option(struct push *p, int option)
 		return argument_i64("--op", optarg, 1, INT32_MAX, &p->op);
 	case OPT_SPEED:
 		return argument_i64("--speed", optarg, 0, INT32_MAX, &p->speed);
+	case OPT_OFFLINE:
+		p->offline = true;
+		return true;
+	case OPT_JSON:
+		p->json = true;
+		return true;
 	default:
 		return api_take_option(&p->api, option);
 	}
@@ -124,14 +123,14 @@ static int read_arguments(struct push *p, int argc, char **argv)
 {
 	int option, code, rc;
 
-	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (option == 'h') {
-			fputs(help, stdout);
+	while ((option = command_option(&command_push, argc, argv)) != COMMAND_END) {
+		if (option == COMMAND_SAID_HELP)
 			return EXIT_OK;
-		}
-		if (!take_option(p, option))
+		if (option == COMMAND_WRONG || !take_option(p, option))
 			return EXIT_USAGE;
 	}
+	if (!api_options_settle(&p->api))
+		return EXIT_USAGE;
 	if ((code = read_words(p, argc - optind, argv + optind)) >= 0)
 		return code;
 	if (strcmp(p->message, "-") != 0)
@@ -144,17 +143,38 @@ static int read_arguments(struct push *p, int argc, char **argv)
 	return -1;
 }
 
-static int push_list(const struct push *p, const char *path, const char *name)
+/* Push, and say what became of it; n names that are each a `who`. */
+static int call(const struct push *p, char *path, const char *who, unsigned n)
 {
-	struct query q;
+	json_t *data;
+	int code = api_call(&p->api, path, p->message, p->message_bytes, &data);
 
+	if (code == EXIT_OK && p->json) {
+		code = api_print_json(data);
+	} else if (code == EXIT_OK) {
+		told_push(stdout, data, p->op, who, n);
+		code = api_printed();
+	}
+	json_decref(data);
+	return code;
+}
+
+static int push_list(const struct push *p, const char *path, const char *who)
+{
+	char param[8];
+	struct query q;
+	unsigned n;
+
+	(void)snprintf(param, sizeof(param), "%ss", who);
 	query_begin(&q, path);
 	query_add_number(&q, "operation", p->op);
-	if (query_add_list(&q, name, p->whom) == 0) {
+	if (p->offline)
+		query_add_number(&q, "offline", 1);
+	if ((n = query_add_list(&q, param, p->whom)) == 0) {
 		free(query_end(&q));
 		return argument_wrong("push", "\"%s\" names nobody", p->whom);
 	}
-	return api_call(&p->api, query_end(&q), p->message, p->message_bytes, NULL);
+	return call(p, query_end(&q), who, n);
 }
 
 static int push_room(const struct push *p)
@@ -162,7 +182,7 @@ static int push_room(const struct push *p)
 	const char *split;
 	struct query q;
 
-	BUG_UNLESS(p->whom != NULL); /* only `all` does without, see read_arguments() */
+	BUG_UNLESS(p->whom != NULL); /* only `all` does without, see read_words() */
 	split = strstr(p->whom, "://");
 	if (split == NULL || split == p->whom || split[3] == '\0')
 		return argument_wrong("push", "a room is TYPE://ID, such as live://1000, not \"%s\"", p->whom);
@@ -170,7 +190,7 @@ static int push_room(const struct push *p)
 	query_add_number(&q, "operation", p->op);
 	query_add_bytes(&q, "type", p->whom, (size_t)(split - p->whom));
 	query_add(&q, "room", split + 3);
-	return api_call(&p->api, query_end(&q), p->message, p->message_bytes, NULL);
+	return call(p, query_end(&q), "room", 1);
 }
 
 static int push_all(const struct push *p)
@@ -180,16 +200,16 @@ static int push_all(const struct push *p)
 	query_begin(&q, "/goim/push/all");
 	query_add_number(&q, "operation", p->op);
 	query_add_number(&q, "speed", p->speed);
-	return api_call(&p->api, query_end(&q), p->message, p->message_bytes, NULL);
+	return call(p, query_end(&q), "", 0);
 }
 
 static int push_to(const struct push *p)
 {
 	switch (p->target[0]) {
 	case 'k':
-		return push_list(p, "/goim/push/keys", "keys");
+		return push_list(p, "/goim/push/keys", "key");
 	case 'm':
-		return push_list(p, "/goim/push/mids", "mids");
+		return push_list(p, "/goim/push/mids", "mid");
 	case 'r':
 		return push_room(p);
 	default:
@@ -197,14 +217,35 @@ static int push_to(const struct push *p)
 	}
 }
 
-int command_push(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct push p = {.op = 1000};
 	int code;
 
 	api_options_init(&p.api);
+	p.api.tell = true;
 	if ((code = read_arguments(&p, argc, argv)) < 0)
 		code = push_to(&p);
 	free(p.read_message);
 	return code;
 }
+
+const struct cli_command command_push = {
+	.name = "push",
+	.summary = "send a message through the HTTP API",
+	.forms = forms,
+	.targets = "key mid room all",
+	.options = {options, context_options, api_options_table},
+	.notes =
+		"MESSAGE is the body, as it is; - reads it from stdin, to its end; after -- it may begin with a dash.\n"
+		"A push to somebody who is offline is not an error; it is not delivered later. How many connections it "
+		"is for "
+		"goes to stdout, and how many of them do not accept its operation, as far as the server tells that to "
+		"this API "
+		"key.",
+	.exits = API_EXITS,
+	.examples = "  comet-cli push mid 123 '{\"hello\":\"123\"}'\n"
+		    "  comet-cli push room live://1000 '{\"hello\":\"room\"}'\n"
+		    "  date | comet-cli push --op 1001 all -\n",
+	.run = run,
+};

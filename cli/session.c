@@ -1,27 +1,48 @@
 /* session: see session.h. The phases, in order: hold (session after session), run_session (one connection), follow (its
- * messages). SPDX-License-Identifier: MIT */
+ * messages). SIGINT and SIGTERM arrive through a descriptor, so that every wait can end. SPDX-License-Identifier: MIT */
 #include "cli/session.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/poll.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
 
+#include "cli/commands.h"
 #include "cli/printer.h"
 #include "client/backoff.h"
 #include "common/base/address.h"
-#include "common/base/clock.h"
 #include "common/base/err.h"
 
 #define CONNECT_NS (10 * CLOCK_SEC)
 #define STABLE_NS  (10 * CLOCK_SEC) /* a session that lasted so long was a good one: back-off starts over */
 #define REST_NS    (2 * CLOCK_SEC)  /* for the last messages of a server that goes away; it closes much sooner */
 
+#define NEVER      INT64_MAX
+#define TIME_BYTES 32
+
+/* The end of a session, and its meaning. */
+enum session_end {
+	SESSION_DONE,        /* count reached, answered, or a signal */
+	SESSION_TIMED_OUT,   /* --timeout is over */
+	SESSION_UNREACHABLE, /* no connection came about */
+	SESSION_LOST,        /* worth another attempt */
+	SESSION_REFUSED,     /* no attempt will do better */
+	SESSION_MUTE,        /* nobody takes our output */
+};
+
 /* One after another. */
 struct sessions {
 	const struct session_options *opt;
+	const struct client_setup *who;
+	int cancel_fd;
+	int64_t deadline_ns;
 	int64_t printed;
+	int32_t packet_seq;                /* of the packet that is to be answered; 0: none is */
 	bool was_online;                   /* ever */
 	int64_t online_ns;                 /* since when in this session; 0: not authenticated in it */
 	char next_node[CLIENT_NODE_BYTES]; /* where the last server sent us: tried once; empty: nowhere */
@@ -58,22 +79,43 @@ static bool is_reply(const struct sessions *s, int32_t op)
 {
 	if (op == OP_SEND_REPLY)
 		return false; /* pushes of v1 carry it, and we never send op 4 */
-	if (s->opt->dialect == DIALECT_V1)
+	if (s->who->identity.dialect == DIALECT_V1)
 		return true;
 	return op == OP_HEARTBEAT_REPLY || op == OP_AUTH_REPLY || op == OP_CHANGE_ROOM_REPLY || op == OP_SUB_REPLY ||
 	       op == OP_UNSUB_REPLY;
 }
 
+/* Does it come by a name of its own, by which a connection to another server replaces the one before? */
+static bool has_key(const struct sessions *s)
+{
+	return s->who->made_token == NULL || s->who->identity.key != NULL;
+}
+
+/* Of the wall clock, in UTC, to the millisecond. */
+static const char *write_time(char text[TIME_BYTES])
+{
+	struct timespec now;
+	struct tm parts;
+	size_t n;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	n = gmtime_r(&now.tv_sec, &parts) != NULL ? strftime(text, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &parts) : 0;
+	(void)snprintf(text + n, TIME_BYTES - n, ".%03dZ", (int)(now.tv_nsec / CLOCK_MS));
+	return text;
+}
+
 /* 0, or -errno where stdout does not take it. */
 static int print_message(struct sessions *s, const struct packet *p)
 {
+	char text[TIME_BYTES];
+	const char *came = s->opt->times ? write_time(text) : NULL;
 	int rc = 0;
 
 	errno = 0;
 	if (s->opt->json)
-		rc = printer_json(stdout, p);
+		rc = printer_json(stdout, p, came);
 	else
-		printer_text(stdout, p);
+		printer_text(stdout, p, came);
 	if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
 		rc = errno != 0 ? -errno : -EIO;
 	s->printed++;
@@ -85,6 +127,31 @@ static void take_node(struct sessions *s, const struct client_goodbye *goodbye)
 {
 	if (goodbye->code == GOODBYE_DRAINING)
 		memcpy(s->next_node, goodbye->node, sizeof(s->next_node));
+}
+
+/* Of the packet that we have sent. */
+static enum session_end take_answer(struct sessions *s, const struct packet *p, bool *ended)
+{
+	const bool is_shut_out = p->op == OP_CHANGE_ROOM_REPLY && p->body_bytes == 0 && s->opt->packet[0] != '\0';
+
+	s->packet_seq = 0;
+	if (s->opt->json)
+		(void)print_message(s, p);
+	else if (p->op == OP_CHANGE_ROOM_REPLY && p->body_bytes > 0)
+		printf("in room %s\n", s->opt->packet);
+	else if (!is_shut_out)
+		printf("answered\n");
+	s->printed = 0; /* an answer is no message */
+	if (is_shut_out)
+		fprintf(stderr, "comet-cli: the server lets this client not into %s: it is in no room now\n",
+			s->opt->packet);
+	*ended = is_shut_out || !s->opt->follows;
+	if (fflush(stdout) != 0) {
+		fprintf(stderr, "comet-cli: cannot write the answer: %s\n", err_text(-errno));
+		*ended = true;
+		return SESSION_MUTE;
+	}
+	return is_shut_out ? SESSION_REFUSED : SESSION_DONE;
 }
 
 static enum session_end take_packet(struct sessions *s, const struct packet *p, bool *ended)
@@ -99,6 +166,8 @@ static enum session_end take_packet(struct sessions *s, const struct packet *p, 
 		take_node(s, &goodbye);
 		return client_goodbye_is_final(goodbye.code) ? SESSION_REFUSED : SESSION_LOST;
 	}
+	if (s->packet_seq != 0 && p->op == s->opt->reply_op && p->seq == s->packet_seq)
+		return take_answer(s, p, ended);
 	if (!is_reply(s, p->op)) {
 		if ((rc = print_message(s, p)) < 0) {
 			fprintf(stderr, "comet-cli: cannot write the message: %s\n", err_text(rc));
@@ -116,10 +185,21 @@ static enum session_end read_failed(const struct sessions *s, int rc, const char
 {
 	if (rc == -ECANCELED)
 		return SESSION_DONE;
-	if (rc == -ETIMEDOUT && clock_now_ns() >= s->opt->deadline_ns)
+	if (rc == -ETIMEDOUT && clock_now_ns() >= s->deadline_ns)
 		return SESSION_TIMED_OUT;
 	say(s, words, said[0] != '\0' ? said : err_text(rc));
 	return SESSION_LOST;
+}
+
+static bool send_packet(struct sessions *s, struct client *c, int32_t seq)
+{
+	int rc = client_send(c, 1, s->opt->packet_op, seq, s->opt->packet, (uint32_t)strlen(s->opt->packet),
+			     s->deadline_ns);
+
+	s->packet_seq = seq;
+	if (rc < 0)
+		(void)read_failed(s, rc, "lost", client_said(c));
+	return rc == 0;
 }
 
 /* Print messages as they come, and send a heartbeat each heartbeat_ns. If a heartbeat has no answer for as long, the connection is
@@ -131,11 +211,13 @@ static enum session_end follow(struct sessions *s, struct client *c)
 	struct packet p;
 	int32_t seq = 1;
 
+	if (s->opt->packet != NULL && !send_packet(s, c, ++seq))
+		return SESSION_LOST;
 	for (;;) {
-		int rc = client_read(c, beat_ns < s->opt->deadline_ns ? beat_ns : s->opt->deadline_ns, &p);
+		int rc = client_read(c, beat_ns < s->deadline_ns ? beat_ns : s->deadline_ns, &p);
 		enum session_end end;
 
-		if (rc < 0 && (rc != -ETIMEDOUT || clock_now_ns() >= s->opt->deadline_ns))
+		if (rc < 0 && (rc != -ETIMEDOUT || clock_now_ns() >= s->deadline_ns))
 			return read_failed(s, rc, "lost", client_said(c));
 		if (rc == 0) {
 			unanswered = false;
@@ -151,16 +233,24 @@ static enum session_end follow(struct sessions *s, struct client *c)
 		}
 		beat_ns += s->opt->heartbeat_ns;
 		unanswered = true;
-		rc = client_send(c, s->opt->dialect == DIALECT_V2, OP_HEARTBEAT, ++seq, NULL, 0, beat_ns);
+		rc = client_send(c, s->who->identity.dialect == DIALECT_V2, OP_HEARTBEAT, ++seq, NULL, 0, beat_ns);
 		if (rc < 0)
 			return read_failed(s, rc, "lost", client_said(c));
 	}
 }
 
+static void say_online(const struct sessions *s)
+{
+	char name[160];
+
+	client_setup_name(s->who, name, sizeof(name));
+	fprintf(stderr, "comet-cli: online at %s:%s %s\n", s->at_host, s->at_port, name);
+}
+
 static enum session_end sign_in(struct sessions *s, struct client *c, int64_t deadline_ns)
 {
 	struct client_goodbye goodbye;
-	int rc = client_authenticate(c, s->opt->dialect, s->opt->token, deadline_ns, &goodbye);
+	int rc = client_authenticate(c, s->who->identity.dialect, s->who->token, deadline_ns, &goodbye);
 
 	if (rc == -ERR_REFUSED) {
 		say_goodbye(s, "refused by", &goodbye, client_said(c));
@@ -173,7 +263,7 @@ static enum session_end sign_in(struct sessions *s, struct client *c, int64_t de
 		return read_failed(s, rc, "no authentication by", client_said(c));
 	s->online_ns = clock_now_ns();
 	s->was_online = true;
-	say(s, "online at", NULL);
+	say_online(s);
 	return SESSION_DONE;
 }
 
@@ -184,8 +274,8 @@ static void aim(struct sessions *s)
 	bool sent = address_parse(s->next_node, &s->node) == 0 && s->node.host[0] != '\0' && s->node.port[0] != '\0';
 
 	s->next_node[0] = '\0';
-	s->at_host = sent ? s->node.host : s->opt->to.host;
-	s->at_port = sent && s->opt->to.open == NULL ? s->node.port : s->opt->to.port;
+	s->at_host = sent ? s->node.host : s->who->to.host;
+	s->at_port = sent && s->who->to.open == NULL ? s->node.port : s->who->to.port;
 }
 
 /* How it ends where no connection came about. */
@@ -202,15 +292,16 @@ static enum session_end not_connected(const struct sessions *s, int rc, const ch
 static enum session_end open_session(struct sessions *s, struct client **c)
 {
 	char why[CLIENT_WORDS_BYTES];
-	struct client_options opt = s->opt->to;
+	struct client_options opt = s->who->to;
 	int64_t deadline_ns = clock_now_ns() + CONNECT_NS;
 	int rc;
 
 	opt.host = s->at_host;
 	opt.port = s->at_port;
+	opt.cancel_fd = s->cancel_fd;
 	opt.why = why;
-	if (deadline_ns > s->opt->deadline_ns)
-		deadline_ns = s->opt->deadline_ns;
+	if (deadline_ns > s->deadline_ns)
+		deadline_ns = s->deadline_ns;
 	rc = client_connect(&opt, deadline_ns, c);
 	return rc < 0 ? not_connected(s, rc, why) : sign_in(s, *c, deadline_ns);
 }
@@ -219,7 +310,7 @@ static enum session_end open_session(struct sessions *s, struct client **c)
  * moved. Without a key its further messages come on the new connection as well. LOST where the command goes on. */
 static enum session_end read_rest(struct sessions *s)
 {
-	bool moves = s->online_ns > 0 && s->opt->has_key;
+	bool moves = s->online_ns > 0 && has_key(s);
 	int64_t now_ns = clock_now_ns(), end_ns = now_ns + REST_NS;
 	enum session_end end = SESSION_LOST;
 	bool ended = false;
@@ -228,8 +319,8 @@ static enum session_end read_rest(struct sessions *s)
 
 	if (s->old == NULL)
 		return SESSION_LOST;
-	if (end_ns > s->opt->deadline_ns)
-		end_ns = s->opt->deadline_ns;
+	if (end_ns > s->deadline_ns)
+		end_ns = s->deadline_ns;
 	while (!ended && clock_now_ns() < end_ns && (rc = client_read(s->old, moves ? end_ns : now_ns, &p)) == 0) {
 		if (p.op == OP_DISCONNECT)
 			break;
@@ -263,9 +354,9 @@ static enum session_end run_session(struct sessions *s)
 /* Sleep before the next attempt: LOST when it is due, otherwise how it all ended. */
 static enum session_end wait_out(const struct sessions *s, unsigned attempt)
 {
-	struct pollfd fd = {s->opt->to.cancel_fd, POLLIN, 0};
+	struct pollfd fd = {s->cancel_fd, POLLIN, 0};
 	uint32_t random = 0;
-	int64_t delay_ms, left_ms = (s->opt->deadline_ns - clock_now_ns()) / CLOCK_MS;
+	int64_t delay_ms, left_ms = (s->deadline_ns - clock_now_ns()) / CLOCK_MS;
 
 	/* Without random bytes, which no kernel of today leaves us, the jitter is that of 0. */
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
@@ -300,11 +391,55 @@ static enum session_end hold(struct sessions *s)
 	}
 }
 
-enum session_end session_hold(const struct session_options *opt)
-{
-	struct sessions s = {.opt = opt};
-	enum session_end end = hold(&s);
+/* ---- from outside ---- */
 
+static int exit_code(enum session_end end)
+{
+	switch (end) {
+	case SESSION_DONE:
+		return EXIT_OK;
+	case SESSION_TIMED_OUT:
+		fprintf(stderr, "comet-cli: timed out\n");
+		return EXIT_TIMEOUT;
+	case SESSION_UNREACHABLE:
+		return EXIT_UNREACHABLE;
+	case SESSION_LOST:
+	case SESSION_REFUSED:
+	case SESSION_MUTE:
+		break;
+	}
+	return EXIT_REFUSED;
+}
+
+/* SIGINT and SIGTERM as a descriptor. */
+static int open_signals(int *out)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	*out = signalfd(-1, &set, SFD_CLOEXEC);
+	return *out < 0 ? -errno : 0;
+}
+
+int session_run(const struct session_options *opt, const struct client_setup *who)
+{
+	struct sessions s = {
+		.opt = opt,
+		.who = who,
+		.deadline_ns = opt->timeout_ns > 0 ? clock_now_ns() + opt->timeout_ns : NEVER,
+	};
+	int rc = open_signals(&s.cancel_fd), code;
+
+	if (rc < 0) {
+		fprintf(stderr, "comet-cli: no descriptor for signals: %s\n", err_text(rc));
+		return EXIT_REFUSED;
+	}
+	code = exit_code(hold(&s));
 	client_free(&s.old);
-	return end;
+	close(s.cancel_fd);
+	return code;
 }

@@ -1,35 +1,28 @@
-/* session: `comet-cli sub` once its arguments are read: one connection after another. It prints each push, keeps the
- * heartbeat, and comes back after a loss. One thread; to.cancel_fd ends every wait. SPDX-License-Identifier: MIT */
+/* session: a command that is a client, once its arguments are read: one connection after another. It prints each push, keeps the
+ * heartbeat, and comes back after a loss. One thread; SIGINT and SIGTERM end every wait. SPDX-License-Identifier: MIT */
 #ifndef CLI_SESSION_H
 #define CLI_SESSION_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client/client.h"
+#include "cli/client_setup.h"
+#include "common/base/clock.h"
+
+#define SESSION_HEARTBEAT_NS (30 * CLOCK_SEC)
 
 struct session_options {
-	struct client_options to; /* whose cancel_fd is readable: leave */
-	enum dialect dialect;
-	const char *token;
-	bool has_key;  /* of its own, by which a connection to another server replaces the one before */
 	int64_t count; /* leave after so many messages; 0: stay */
 	int64_t heartbeat_ns;
-	int64_t deadline_ns;
-	bool json, reconnect;
+	int64_t timeout_ns; /* 0: never */
+	bool json, times, reconnect;
+	/* of `send` */
+	const char *packet; /* its body; NULL: send nothing */
+	int32_t packet_op, reply_op;
+	bool follows; /* stay after the answer */
 };
 
-/* The end of a session, and its meaning. */
-enum session_end {
-	SESSION_DONE,        /* count reached, or a signal */
-	SESSION_TIMED_OUT,   /* --timeout is over */
-	SESSION_UNREACHABLE, /* no connection came about */
-	SESSION_LOST,        /* worth another attempt */
-	SESSION_REFUSED,     /* no attempt will do better */
-	SESSION_MUTE,        /* nobody takes our output */
-};
-
-/* Session after session, until one ends it all. Says on stderr where it stands. */
-enum session_end session_hold(const struct session_options *opt);
+/* Session after session, until one ends it all. Says on stderr where it stands; returns the program's exit code. */
+int session_run(const struct session_options *opt, const struct client_setup *who);
 
 #endif

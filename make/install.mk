@@ -7,7 +7,12 @@
 SYSCONFDIR     ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR        ?= $(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/system
 LIBDIR         ?= $(PREFIX)/lib
-COMPLETION_DIR := $(PREFIX)/share/bash-completion/completions
+# Each shell's completion of comet-cli; Debian has a folder of its own for zsh.
+BASH_COMPLETION := $(PREFIX)/share/bash-completion/completions/comet-cli
+ZSH_COMPLETION  := $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)/_comet-cli
+FISH_COMPLETION := $(PREFIX)/share/fish/vendor_completions.d/comet-cli.fish
+# Scripts that are worth having on a machine without the source.
+TOOLS          := tune-host cluster
 DOC_DIR        := $(PREFIX)/share/doc/comet
 MAN_DIR        := $(PREFIX)/share/man
 EXAMPLES       := $(shell find examples -type f -not -path 'examples/systemd/*' -not -path '*/node_modules/*' -not -name '*.pyc' 2>/dev/null)
@@ -18,7 +23,7 @@ CLIENT_CONFIGS := comet-client.pc comet-client-ws.pc
 CLIENT_FILES   := $(addprefix $(PREFIX)/include/,$(notdir $(CLIENT_HEADERS))) \
                   $(addprefix $(LIBDIR)/,$(notdir $(CLIENT_LIB) $(CLIENT_SO) $(CLIENT_SO:.0=)) $(CLIENT_CONFIGS:%=pkgconfig/%))
 INSTALLED      := $(addprefix $(PREFIX)/bin/,$(notdir $(PROGRAMS))) $(CLIENT_FILES) $(addprefix $(UNITDIR)/,$(UNITS)) \
-                  $(COMPLETION_DIR)/comet-cli $(foreach m,$(notdir $(MANUALS)),$(MAN_DIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
+                  $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION) $(TOOLS:%=$(PREFIX)/share/comet/%) $(foreach m,$(notdir $(MANUALS)),$(MAN_DIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 $(BUILD)/comet-cli.1: scripts/man-cli docs/man/comet-cli.1.in $(BUILD)/comet-cli
 	scripts/man-cli $(BUILD)/comet-cli >$@.$$$$ && mv $@.$$$$ $@
@@ -28,7 +33,7 @@ TELL_LINKER := @[ -n "$(DESTDIR)" ] || [ "$$(id -u)" != 0 ] || PATH=$$PATH:/usr/
 
 # A configuration that is there stays as it is.
 install: all $(BUILD)/comet-cli.1
-	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(DOC_DIR)/docs $(UNITDIR) $(COMPLETION_DIR) $(SYSCONFDIR)/comet)
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(DOC_DIR)/docs $(UNITDIR) $(SYSCONFDIR)/comet)
 	install -m 755 $(PROGRAMS) $(DESTDIR)$(PREFIX)/bin
 	install -d $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(LIBDIR)/pkgconfig
 	install -m 644 $(CLIENT_HEADERS) $(DESTDIR)$(PREFIX)/include
@@ -39,7 +44,10 @@ install: all $(BUILD)/comet-cli.1
 	for m in $(MANUALS); do install -D -m 644 $$m $(DESTDIR)$(MAN_DIR)/man$${m##*.}/$${m##*/} || exit 1; done
 	for u in $(UNITS); do sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$u \
 		>$(DESTDIR)$(UNITDIR)/$$u && chmod 644 $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
-	install -m 644 cli/comet-cli.bash $(DESTDIR)$(COMPLETION_DIR)/comet-cli
+	install -D -m 644 cli/comet-cli.bash $(DESTDIR)$(BASH_COMPLETION)
+	install -D -m 644 cli/comet-cli.zsh $(DESTDIR)$(ZSH_COMPLETION)
+	install -D -m 644 cli/comet-cli.fish $(DESTDIR)$(FISH_COMPLETION)
+	for t in $(TOOLS); do install -D -m 755 scripts/$$t $(DESTDIR)$(PREFIX)/share/comet/$$t || exit 1; done
 	test -e $(DESTDIR)$(SYSCONFDIR)/comet/comet.conf || \
 		install -m 640 examples/comet.conf $(DESTDIR)$(SYSCONFDIR)/comet/comet.conf
 	install -m 644 LICENSE $(wildcard *.md) $(DESTDIR)$(DOC_DIR)

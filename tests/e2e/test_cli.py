@@ -21,12 +21,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLI = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")) / "comet-cli"
 
 OK, REFUSED, USAGE, UNREACHABLE, TIMEOUT = range(5)
-COMMANDS = ["sub", "push", "kick", "online", "bench"]
+COMMANDS = ["sub", "send", "push", "kick", "online", "token", "bench"]
 
 
 def run(*args, **kwargs):
     """Run to the end: (exit code, stdout, stderr)."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("COMET_")}
+    environment["XDG_CONFIG_HOME"] = "/nonexistent"
     environment.update(kwargs.pop("env", {}))
     done = subprocess.run([CLI, *args], capture_output=True, timeout=DEADLINE_S, env=environment, **kwargs)
     return done.returncode, done.stdout.decode(), done.stderr.decode()
@@ -459,7 +460,11 @@ WRONG = [
     ["bench", "echo", "--transport", "pigeon"], ["bench", "echo", "--pid", "1,x"], ["bench", "fanout", "--rate", "0"],
     ["bench", "fanout", "--size", "95"], ["bench", "echo", "--duration", "61m"],
     ["bench", "fanout", "--rate", "10000", "--duration", "10m"],
-    ["bench", "fanout", "-n", "1000000", "--rate", "1000", "--duration", "60s"],
+    ["bench", "fanout", "-n", "1000000", "--rate", "1000", "--duration", "60s"], ["sub", "--count"], ["push", "-x", "all", "m"],
+    ["send"], ["send", "op", "1000"], ["send", "op", "0", "m"], ["send", "op", "6", "m"], ["send", "room"], ["send", "what", "x"],
+    ["send", "--v1", "room", "live://1"], ["send", "ws://h", "x"], ["token"], ["token", "make"], ["token", "show"],
+    ["token", "make", "--secret-file", "/nonexistent"], ["token", "make", "--claim", "=1"], ["token", "show", "--verify", "XX:f", "t"],
+    ["sub", "--context", "none"], ["push", "--context", "none", "all", "m"],
 ]
 
 
@@ -476,7 +481,7 @@ def test_help_teaches_by_example(command):
     assert (code, err) == (OK, "")
     assert "Exit code: 0" in out
     assert "\n  comet-cli " + " ".join(command) in out
-    assert all(len(line) <= 120 for line in out.splitlines())
+    assert all(len(line) <= 79 for line in out.splitlines())
 
 
 def test_version():

@@ -153,6 +153,15 @@ def commands():
     return found
 
 
+def test_tools_run_where_there_is_no_source(installed, tmp_path):
+    assert "for 1000 connections:" in run(installed / "usr/share/comet/tune-host", "--connections", "1000").stdout
+    cluster = installed / "usr/share/comet/cluster"
+    (installed / "usr/bin/comet").rename(tmp_path / "comet")  # so that it says where it looks for one
+    said = run(cluster, "up", cwd=tmp_path, env={name: value for name, value in os.environ.items() if name != "COMET_BUILD"})
+    (tmp_path / "comet").rename(installed / "usr/bin/comet")
+    assert f"{installed}/usr/bin/comet is not there" in said.stderr
+
+
 @needs("systemd-analyze")
 def test_units_are_valid_and_shut_in(installed):
     units = [installed / "lib/systemd/system" / f"{name}.service" for name in ("comet", "comet-logic")]

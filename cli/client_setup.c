@@ -1,0 +1,212 @@
+/* client_setup: see client_setup.h. SPDX-License-Identifier: MIT */
+#include "cli/client_setup.h"
+
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/context.h"
+#include "common/base/err.h"
+#include "common/base/small_file.h"
+
+enum {
+	OPT_HOST = 1024,
+	OPT_PORT,
+	OPT_CACERT,
+	OPT_INSECURE,
+	OPT_MID,
+	OPT_KEY,
+	OPT_ROOM,
+	OPT_ACCEPTS,
+	OPT_TOKEN,
+	OPT_V1,
+};
+
+const struct cli_option client_setup_options[] = {
+	{"host", 0, OPT_HOST, "HOST", NULL, "comet's host (COMET_HOST, or else 127.0.0.1)"},
+	{"port", 0, OPT_PORT, "PORT", NULL, "its port for TCP clients (3101)"},
+	{"cacert", 0, OPT_CACERT, "FILE", COMMAND_FILES,
+	 "with tls:// and wss://: certificates to trust, PEM; without it those of the system"},
+	{"insecure", 0, OPT_INSECURE, NULL, NULL, "with tls:// and wss://: any certificate will do"},
+	{"mid", 0, OPT_MID, "N", NULL, "our user id; 0 is nobody (0)"},
+	{"key", 0, OPT_KEY, "KEY", NULL, "the name of this connection; without it the server makes one"},
+	{"room", 0, OPT_ROOM, "TYPE://ID", NULL, "our room"},
+	{"accepts", 0, OPT_ACCEPTS, "OPS", NULL,
+	 "operations we want, with commas (1000); pushes to a room come anyway"},
+	{"token", 0, OPT_TOKEN, "TEXT", NULL, "send this token as it is, instead of one made from the options above"},
+	{"v1", 0, OPT_V1, NULL, NULL,
+	 "speak the first version of the protocol: the token is --mid, all pushes come as op 5"},
+	{NULL, 0, 0, NULL, NULL, NULL},
+};
+
+void client_setup_init(struct client_setup *s)
+{
+	*s = (struct client_setup){
+		.to = {.cancel_fd = -1},
+		.identity = {.dialect = DIALECT_V2, .platform = "cli", .n_accepts = 1},
+		.accepts = {1000},
+	};
+	s->identity.accepts = s->accepts;
+}
+
+void client_setup_fini(struct client_setup *s)
+{
+	free(s->made_token);
+}
+
+/* One of the options that say where to. */
+static bool take_place(struct client_setup *s, int option)
+{
+	int64_t port;
+
+	switch (option) {
+	case OPT_HOST:
+		s->to.host = optarg;
+		s->has_place = true;
+		return true;
+	case OPT_PORT:
+		s->to.port = optarg;
+		s->has_place = true;
+		return argument_i64("--port", optarg, 1, 65535, &port);
+	case OPT_CACERT:
+		s->to.ca_file = optarg;
+		return true;
+	default:
+		s->to.insecure = true;
+		return true;
+	}
+}
+
+bool client_setup_take(struct client_setup *s, int option)
+{
+	switch (option) {
+	case OPT_HOST:
+	case OPT_PORT:
+	case OPT_CACERT:
+	case OPT_INSECURE:
+		return take_place(s, option);
+	case OPT_MID:
+		return argument_i64("--mid", optarg, INT64_MIN, INT64_MAX, &s->identity.mid);
+	case OPT_KEY:
+		s->identity.key = optarg;
+		return true;
+	case OPT_ROOM:
+		s->identity.room = optarg;
+		return true;
+	case OPT_ACCEPTS:
+		return argument_numbers("--accepts", optarg, s->accepts, CLIENT_ACCEPTS_MAX, &s->identity.n_accepts);
+	case OPT_TOKEN:
+		s->token = optarg;
+		return true;
+	case OPT_V1:
+		s->identity.dialect = DIALECT_V1;
+		return true;
+	case CONTEXT_OPT:
+		context_choose(optarg);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* COMET_HOST, or the context's: a URL, or host[:port]. False: it is neither. */
+static bool take_host(struct client_setup *s, const char *host)
+{
+	char *colon;
+
+	if (strstr(host, "://") != NULL) {
+		if (client_url_parse(host, &s->url) < 0)
+			return false;
+		client_url_aim(&s->url, &s->to);
+		return true;
+	}
+	if (host[0] == '\0' || (size_t)snprintf(s->host_text, sizeof(s->host_text), "%s", host) >= sizeof(s->host_text))
+		return false;
+	s->to.host = s->host_text;
+	colon = strrchr(s->host_text, ':');
+	if (colon != NULL && colon == strchr(s->host_text, ':')) { /* one: of an IPv6 address there are more */
+		*colon = '\0';
+		s->to.port = colon + 1;
+	}
+	return true;
+}
+
+static int settle_place(struct client_setup *s, const char *command, const char *url)
+{
+	const char *host = context_get(CONTEXT_HOST, "COMET_HOST");
+
+	if (url != NULL && client_url_parse(url, &s->url) < 0)
+		return argument_wrong(
+			command, "what is \"%s\"? A URL is ws://HOST:PORT/sub, or begins with wss://, tcp:// or tls://",
+			url);
+	if (url != NULL && s->has_place)
+		return argument_wrong(command, "the URL says host and port: leave --host and --port out");
+	if (url != NULL)
+		client_url_aim(&s->url, &s->to);
+	else if (!s->has_place && host != NULL && !take_host(s, host))
+		return argument_wrong(command, "\"%s\", of COMET_HOST or the context, is neither host:port nor a URL",
+				      host);
+	if (s->to.host == NULL)
+		s->to.host = "127.0.0.1";
+	if (s->to.port == NULL)
+		s->to.port = "3101";
+	if ((s->to.ca_file != NULL || s->to.insecure) && !s->to.tls)
+		return argument_wrong(command, "--cacert and --insecure are for a URL with wss:// or tls://");
+	if (s->to.tls && s->to.ca_file == NULL)
+		s->to.ca_file = context_get(CONTEXT_CACERT, NULL);
+	return -1;
+}
+
+/* The context's token, if it has one. */
+static int read_token(struct client_setup *s)
+{
+	const char *path = context_get(CONTEXT_TOKEN_FILE, NULL);
+	size_t n;
+	int rc;
+
+	if (path == NULL)
+		return -1;
+	if ((rc = small_file_read(path, s->token_text, sizeof(s->token_text) - 1, &n, NULL)) < 0) {
+		fprintf(stderr, "comet-cli: token_file %s: %s\n", path, err_text(rc));
+		return EXIT_USAGE;
+	}
+	s->token_text[n] = '\0';
+	s->token_text[strcspn(s->token_text, "\r\n")] = '\0';
+	s->token = s->token_text;
+	return -1;
+}
+
+int client_setup_settle(struct client_setup *s, const char *command, const char *url)
+{
+	const struct client_identity *who = &s->identity;
+	const bool is_its_server = url == NULL && !s->has_place && context_rules("COMET_HOST");
+	int code, rc;
+
+	if (!context_read())
+		return EXIT_USAGE;
+	if ((code = settle_place(s, command, url)) >= 0)
+		return code;
+	if (s->token == NULL && is_its_server && who->mid == 0 && who->key == NULL && who->room == NULL &&
+	    (code = read_token(s)) >= 0)
+		return code;
+	if (s->token != NULL)
+		return -1;
+	if ((rc = client_token(who, &s->made_token)) < 0)
+		return argument_wrong(command, "no token comes of --key and --room: %s", err_text(rc));
+	s->token = s->made_token;
+	return -1;
+}
+
+void client_setup_name(const struct client_setup *s, char *text, size_t text_bytes)
+{
+	if (s->made_token == NULL)
+		(void)snprintf(text, text_bytes, "by the given token");
+	else if (s->identity.key == NULL)
+		(void)snprintf(text, text_bytes, "as user %lld, with a key of the server's",
+			       (long long)s->identity.mid);
+	else
+		(void)snprintf(text, text_bytes, "as user %lld, key %.80s", (long long)s->identity.mid,
+			       s->identity.key);
+}

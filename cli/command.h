@@ -1,0 +1,59 @@
+/* command: a command of comet-cli as tables: its forms, options and choices, of which its help, the reading of its options and the
+ * completion in shells are made. Main thread only. SPDX-License-Identifier: MIT */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* A list of them ends with a NULL name. */
+struct cli_option {
+	const char *name;    /* without its dashes */
+	char letter;         /* or 0 */
+	int id;              /* what command_option returns; above 255 where there is no letter */
+	const char *takes;   /* the word for its value; NULL: it has none */
+	const char *choices; /* all values that it takes, with blanks; COMMAND_FILES, COMMAND_CONTEXTS; NULL: any */
+	const char *help;
+};
+
+#define COMMAND_FILES    "\1files"
+#define COMMAND_CONTEXTS "\1contexts"
+
+/* A way to write the command; a list ends with NULL words. */
+struct cli_form {
+	const char *words; /* behind "comet-cli NAME" */
+	const char *meaning;
+};
+
+#define COMMAND_OPTION_LISTS 4
+
+struct cli_command {
+	const char *name;
+	const char *summary;
+	const struct cli_form *forms;
+	const char *targets; /* what the first word may be, with blanks; NULL: anything */
+	const struct cli_option *options[COMMAND_OPTION_LISTS]; /* lists, up to the first NULL */
+	const char *notes;                                      /* paragraphs, with a line feed between two */
+	const char *exits;                                      /* what the exit codes mean */
+	const char *examples;                                   /* lines as they are */
+	int (*run)(int argc,
+		   char **argv); /* gets the arguments from its own name on, and returns the program's exit code */
+};
+
+/* Print the help, which fits into 80 columns. */
+void command_help(const struct cli_command *c, FILE *out);
+/* A text of paragraphs, with blanks before each line and broken where a line would be wider than 79 columns. `column`: where the first one
+ * begins, since something stands there already. */
+void command_print(FILE *out, const char *text, unsigned indent, unsigned column);
+
+enum { COMMAND_END = -1, COMMAND_SAID_HELP = -2, COMMAND_WRONG = -3 };
+
+/* The next option's id, its value in optarg; COMMAND_END: words are left, from argv[optind] on. COMMAND_SAID_HELP: it was --help.
+ * COMMAND_WRONG: it is none of this command's, or lacks its value; that was said on stderr, with what was meant perhaps. */
+int command_option(const struct cli_command *c, int argc, char **argv);
+
+/* The one of these words (with blanks between) that was perhaps meant, or NULL; good until the next call. */
+const char *command_meant(const char *word, const char *among);
+
+#endif
