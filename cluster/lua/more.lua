@@ -10,14 +10,16 @@ end
 
 -- The key's session from now on; was_user is the one who had the key before, or nil. A user is one word: a number, or a name that
 -- begins with no '-' (common/wire/user.h). Numbers below 1 are nobody. Returns the number of what was written for this
--- comet: where Redis has it, it has all that came before.
-local function put_session(key, id, user, epoch, server, ttl, was_user)
+-- comet: where Redis has it, it has all that came before. Of one that is `registering` '0', and nothing is counted: after a loss its
+-- number would grow again, and reach the one by which the comet, at its next renewal, is to see that something is missing.
+local function put_session(key, id, user, epoch, server, ttl, was_user, registering)
 	redis.call('SET', prefix .. 'session:' .. key, id .. ' ' .. user .. ' ' .. epoch .. ' ' .. server, 'PX', ttl)
 	if was_user and was_user ~= user then redis.call('SREM', prefix .. 'mid:' .. was_user, key) end
 	if user ~= '0' and string.byte(user) ~= 45 then
 		redis.call('SADD', prefix .. 'mid:' .. user, key)
 		redis.call('PEXPIRE', prefix .. 'mid:' .. user, ttl)
 	end
+	if registering == '1' then return '0' end
 	return tostring(redis.call('HINCRBY', prefix .. 'server:' .. server, 'written', 1))
 end
 
