@@ -13,6 +13,7 @@
 #define PLAIN ""
 #define MORE  ".incbin \"cluster/lua/more.lua\"\n"
 #define BANS  MORE ".incbin \"cluster/lua/old_bans.lua\"\n"
+#define WHERE ".incbin \"cluster/lua/where.lua\"\n"
 #define TRIM  ".incbin \"cluster/lua/trim.lua\"\n"
 #define script(name, arguments, repeat, definitions)                                                                   \
 	__asm__(".pushsection .rodata\n"                                                                               \

@@ -7,6 +7,16 @@
 #include "common/wire/fate.h"
 #include "common/wire/wire.h"
 
+/* So many at most in one step, in which Redis does nothing else. */
+#define BUS_NAMES_MAX 256
+
+/* Keys, or users. */
+struct bus_names {
+	bool are_users;
+	const char *const *v;
+	size_t n;
+};
+
 struct bus {
 	/* Hand a push to one comet (WIRE_KEYS, WIRE_KICK), or to all that it concerns (server = NULL). Returns when it is
 	 * accepted: from then on it is delivered or counted.
@@ -15,6 +25,10 @@ struct bus {
 	int (*push)(void *self, const char *server, const struct wire_push *push);
 	/* Look at the connections that a push to keys or to a room is for. NULL: this bus does not see them. */
 	void (*look)(void *self, const struct wire_push *push, struct fate *fate);
+	/* Hand a push (WIRE_KEYS, its keys left out) to the comets of these keys or users, wherever they are in this instant; to a
+	 * key that is named twice once. At most BUS_NAMES_MAX. fate: who is online, and who is not. The errors of push, but for
+	 * -ESTALE. NULL: there is no such way, and the caller finds them first. */
+	int (*push_to)(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate);
 	void *self;
 };
 
@@ -22,6 +36,12 @@ struct bus {
 static inline int bus_push(const struct bus *b, const char *server, const struct wire_push *push)
 {
 	return b->push(b->self, server, push);
+}
+
+static inline int bus_push_to(const struct bus *b, const struct bus_names *names, const struct wire_push *push,
+			      struct fate *fate)
+{
+	return b->push_to(b->self, names, push, fate);
 }
 
 /* The bus of a program that runs alone: every push goes to this sink, and is looked at there. `memory` is the owner's and outlives the bus. */

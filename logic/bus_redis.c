@@ -8,9 +8,10 @@
  * again with its number, before all newer pushes; a comet leaves out entries that are not above the last number that it has from
  * this writer. So each push arrives once and in order, even if Redis has executed it twice.
  *
- * A push to keys first finds their comets, and goes there in a second step. The script looks once more, in the same instant in
- * which it writes: a push that it accepts stands in the stream before the kick that tells that the key has moved. Only where an
- * answer was lost and the key moves before the push is sent again does the push arrive on both connections.
+ * A push to keys or users finds their comets in the same instant in which it is written there: so it stands in the stream before the
+ * kick that tells that the key has moved. One to more of them than Redis is to look for at once finds them first, and its script
+ * looks once more. Only where an answer was lost and the key moves before the push is sent again does the push arrive on both
+ * connections.
  *
  * When Redis loses its data, the entries that a comet had not read are lost, and only the answers to our pushes tell their number:
  * each says how far a stream went. The first push that is accepted afterwards brings that number to every comet (sent.h).
@@ -32,11 +33,11 @@
 #include "logic/bus.h"
 #include "logic/sent.h"
 
-/* Arguments of cluster/lua/push.lua before the keys and the fields of the push. */
-enum { ARG_LENGTH, ARG_BYTES, ARG_LEASE, ARG_GENERATION, ARG_SERVER, ARG_ROOM, ARG_KEYS, ARG_REST };
+/* The first arguments of cluster/lua/push.lua and push_to.lua. */
+enum { ARG_LENGTH, ARG_BYTES, ARG_LEASE, ARG_GENERATION, ARG_REST };
 
 /* So many at most beside the keys. */
-#define ARGS_MOST (ARG_REST + 2 * (WIRE_ENTRY_FIELDS + 2))
+#define ARGS_MOST (ARG_REST + 3 + 2 * (WIRE_ENTRY_FIELDS + 2))
 
 struct args {
 	const char **v;
@@ -52,16 +53,20 @@ struct bus_redis {
 	const char *instance;
 	int64_t timeout_ns;
 	char length[24], stream_bytes[24];
+	uint64_t measure_bytes; /* so many are written from one look at a stream's size to the next */
 	char lease_ms[24];
 	/* under lock: a push gets its number and its place in the pipe in one step */
 	struct lock lock;
 	uint64_t seq;
-	char generation[24];
+	char generation[24]; /* of the data ... */
+	char settled[24];    /* ... and the one under which all comets have said that they are there */
 	struct sent sent;
 };
 
-/* A push on its way to one comet, or (server NULL) to all that it concerns. */
+/* A push on its way to those who are named, or to one comet, or (both NULL) to all that it concerns. */
 struct errand {
+	const struct bus_names *names;
+	struct fate *fate; /* of those who are named; else NULL */
 	const char *server;
 	const struct wire_push *push;
 	const struct wire_entry *entry;
@@ -92,20 +97,32 @@ static void arg_text(struct args *a, const char *text)
 	arg(a, text, strlen(text));
 }
 
-/* All arguments but the number of the push, whose place is left empty. */
-static void describe(struct args *a, const struct bus_redis *b, const struct errand *e, const char *n_keys)
+/* The keys that the push is for, or those that a comet is asked to have. A kick names connections: it goes to the comet that had
+ * them, even if a key is on another comet now. */
+static struct bus_names names_of(const struct errand *e)
 {
-	const struct wire_push *push = e->push;
+	if (e->names != NULL)
+		return *e->names;
+	return (struct bus_names){.v = e->push->keys, .n = e->push->target == WIRE_KEYS ? e->push->n_keys : 0};
+}
 
+/* All arguments but the number of the push, whose place is left empty. */
+static void describe(struct args *a, const struct bus_redis *b, const struct errand *e, const struct bus_names *names,
+		     const char *n_names)
+{
 	arg_text(a, b->length);
 	arg_text(a, b->stream_bytes);
 	arg_text(a, b->lease_ms);
-	arg(a, b->generation, 0); /* its place; it is read under the lock below */
-	arg_text(a, e->server != NULL ? e->server : "");
-	arg_text(a, push->target == WIRE_ROOM ? push->room : "");
-	arg_text(a, n_keys);
-	for (size_t i = 0; push->target == WIRE_KEYS && i < push->n_keys; i++)
-		arg_text(a, push->keys[i]);
+	arg(a, e->names != NULL ? b->settled : b->generation, 0); /* its place; it is read under the lock below */
+	if (e->names != NULL) {
+		arg_text(a, names->are_users ? "users" : "keys");
+	} else {
+		arg_text(a, e->server != NULL ? e->server : "");
+		arg_text(a, e->push->target == WIRE_ROOM ? e->push->room : "");
+	}
+	arg_text(a, n_names);
+	for (size_t i = 0; i < names->n; i++)
+		arg_text(a, names->v[i]);
 	for (size_t i = 0; i < e->entry->n; i++) {
 		arg_text(a, e->entry->fields[i].name);
 		arg(a, e->entry->fields[i].value, e->entry->fields[i].value_bytes);
@@ -115,37 +132,37 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 	arg_text(a, "seq");
 }
 
-/* Is the stream to be measured with this push? About once in 64 KiB, since it costs more than a small entry does. By a hash of the
- * number, so that no comet is left out where pushes go to one after another in turn. */
-static bool is_to_measure(const struct args *a, uint64_t seq)
+/* Is the stream to be measured with this push? About once in each 256th of its bytes, since Redis walks through all of it. By a hash
+ * of the number, so that no comet is left out where pushes go to one after another in turn. */
+static bool is_to_measure(const struct bus_redis *b, const struct args *a)
 {
-	uint64_t dice = (seq * 0x9e3779b97f4a7c15) >> 48;
+	uint64_t dice = (b->seq * 0x9e3779b97f4a7c15) >> 32;
 	size_t bytes = 0;
 
 	for (size_t i = ARG_REST; i < a->n; i++)
 		bytes += a->bytes[i];
-	return dice < bytes;
+	return dice % b->measure_bytes < bytes;
 }
 
 /* Number the push and queue it. The pipe's own lock is held for a moment only; nothing here waits for Redis. */
 static int begin(struct bus_redis *b, const struct errand *e, struct redis_call **call)
 {
-	/* A kick names connections: it goes to the comet that had them, even if a key is on another comet now. */
-	size_t n = e->push->target == WIRE_KEYS ? e->push->n_keys : 0;
-	char seq[24], n_keys[24];
+	const struct redis_script *script = e->names != NULL ? &script_push_to : &script_push;
+	const struct bus_names names = names_of(e);
+	char seq[24], n_names[24];
 	struct args a;
 	int rc;
 
-	if ((rc = args_init(&a, ARGS_MOST + n)) == 0) {
-		(void)snprintf(n_keys, sizeof(n_keys), "%zu", n);
-		describe(&a, b, e, n_keys);
+	if ((rc = args_init(&a, ARGS_MOST + names.n)) == 0) {
+		(void)snprintf(n_names, sizeof(n_names), "%zu", names.n);
+		describe(&a, b, e, &names, n_names);
 		lock_take(&b->lock);
-		a.bytes[ARG_GENERATION] = strlen(b->generation);
+		a.bytes[ARG_GENERATION] = strlen(a.v[ARG_GENERATION]);
 		(void)snprintf(seq, sizeof(seq), "%llu", (unsigned long long)++b->seq);
 		arg_text(&a, seq);
-		if (!is_to_measure(&a, b->seq))
+		if (!is_to_measure(b, &a))
 			a.bytes[ARG_BYTES] = 0;
-		rc = script_beginv(b->pipe, &script_push, e->deadline_ns, call, (int)a.n, a.v, a.bytes);
+		rc = script_beginv(b->pipe, script, e->deadline_ns, call, (int)a.n, a.v, a.bytes);
 		lock_drop(&b->lock);
 	}
 	args_fini(&a);
@@ -153,11 +170,11 @@ static int begin(struct bus_redis *b, const struct errand *e, struct redis_call 
 }
 
 /* The stream of each comet that got it: name, epoch, number of the entry. */
-static void note_locked(struct bus_redis *b, const struct redisReply *reply) NEEDS(b->lock)
+static void note_locked(struct bus_redis *b, const struct redisReply *reply, size_t first) NEEDS(b->lock)
 {
 	struct sent_answer answer = {.generation = (uint64_t)redis_reply_number(reply, 1)};
 
-	for (size_t i = 2; i + 2 < reply->elements; i += 3) {
+	for (size_t i = first; i + 2 < reply->elements; i += 3) {
 		answer.server = redis_reply_text(reply, i);
 		answer.epoch = (uint64_t)redis_reply_number(reply, i + 1);
 		answer.n = (uint64_t)redis_reply_number(reply, i + 2);
@@ -165,8 +182,27 @@ static void note_locked(struct bus_redis *b, const struct redisReply *reply) NEE
 	}
 }
 
+/* So many connections, and the numbers of the names under which nobody is online. */
+static void tell_fate(const struct errand *e, const struct redisReply *reply)
+{
+	const char *at = redis_reply_text(reply, 3);
+	struct fate *fate = e->fate;
+	char *end;
+
+	fate->knows_online = true;
+	fate->online = (size_t)redis_reply_number(reply, 2);
+	fate->offline = 0;
+	for (size_t i = 0; fate->is_there != NULL && i < e->names->n; i++)
+		fate->is_there[i] = true;
+	for (unsigned long n; (n = strtoul(at, &end, 10)) > 0 && n <= e->names->n; at = end) {
+		fate->offline++;
+		if (fate->is_there != NULL)
+			fate->is_there[n - 1] = false;
+	}
+}
+
 /* The answer of the script as a return code. */
-static int judge(struct bus_redis *b, const struct redisReply *reply)
+static int judge(struct bus_redis *b, const struct errand *e, const struct redisReply *reply)
 {
 	if (redis_reply_says(reply, "moved"))
 		return -ESTALE;
@@ -174,16 +210,17 @@ static int judge(struct bus_redis *b, const struct redisReply *reply)
 		/* Redis lost its data a moment ago: until all comets are registered again, "all" would reach too few. */
 		return -ERR_NO_LOGIC;
 	lock_take(&b->lock);
-	(void)snprintf(b->generation, sizeof(b->generation), "%s", redis_reply_text(reply, 1));
-	note_locked(b, reply);
+	(void)snprintf(e->names != NULL ? b->settled : b->generation, sizeof(b->generation), "%s",
+		       redis_reply_text(reply, 1));
+	note_locked(b, reply, e->names != NULL ? 4 : 2);
 	lock_drop(&b->lock);
+	if (e->fate != NULL)
+		tell_fate(e, reply);
 	return 0;
 }
 
-/* The entry is freed. */
-static int write_entry(struct bus_redis *b, const char *server, const struct wire_push *push, struct wire_entry *entry)
+static int write_entry(struct bus_redis *b, const struct errand *errand)
 {
-	const struct errand errand = {server, push, entry, clock_now_ns() + b->timeout_ns};
 	struct redisReply *reply;
 	struct redis_call *call;
 	int rc;
@@ -192,12 +229,11 @@ static int write_entry(struct bus_redis *b, const char *server, const struct wir
 	 * written, when another logic brought the script, and comets leave out entries that are not above them. The deadline
 	 * ends the loop at the latest. */
 	do {
-		if ((rc = begin(b, &errand, &call)) == 0)
+		if ((rc = begin(b, errand, &call)) == 0)
 			rc = redis_pipe_end(b->pipe, call, &reply);
 	} while (rc == -ENOEXEC);
-	wire_entry_fini(entry);
 	if (rc == 0) {
-		rc = judge(b, reply);
+		rc = judge(b, errand, reply);
 		freeReplyObject(reply);
 	}
 	return rc;
@@ -207,37 +243,61 @@ static int write_entry(struct bus_redis *b, const char *server, const struct wir
 static void tell_lost(struct bus_redis *b)
 {
 	const struct wire_push to_one = {.target = WIRE_ALL}; /* without a room or keys */
-	struct sent_word word;
 	struct wire_entry entry;
-	bool owed;
+	struct errand errand = {.push = &to_one, .entry = &entry};
+	struct sent_word word;
+	uint64_t round = 0;
 	int rc = 0;
 
-	while (rc == 0) {
-		lock_take(&b->lock);
-		owed = sent_take_owed(&b->sent, &word);
-		lock_drop(&b->lock);
-		if (!owed)
-			return;
-		wire_entry_had(word.had, word.epoch, &entry);
-		rc = write_entry(b, word.server, &to_one, &entry);
-	}
 	lock_take(&b->lock);
-	sent_owe(&b->sent, &word);
+	if (b->sent.owed > 0)
+		round = sent_round(&b->sent);
+	/* One that Redis does not take now keeps no other from being told. */
+	while (round != 0 && (rc == 0 || rc == -ERR_NO_LOGIC) && sent_take_owed(&b->sent, round, &word)) {
+		lock_drop(&b->lock);
+		wire_entry_had(word.had, word.epoch, &entry);
+		errand.server = word.server;
+		errand.deadline_ns = clock_now_ns() + b->timeout_ns;
+		rc = write_entry(b, &errand);
+		lock_take(&b->lock);
+		if (rc < 0)
+			sent_owe(&b->sent, &word);
+	}
 	lock_drop(&b->lock);
+}
+
+static int send_out(struct bus_redis *b, struct errand *errand)
+{
+	struct wire_entry entry;
+	int rc;
+
+	if ((rc = wire_entry_encode(errand->push, &entry)) < 0)
+		return rc;
+	errand->entry = &entry;
+	errand->deadline_ns = clock_now_ns() + b->timeout_ns;
+	if ((rc = write_entry(b, errand)) == 0)
+		tell_lost(b);
+	wire_entry_fini(&entry);
+	return rc == 0 || rc == -EAGAIN || rc == -ESTALE || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 }
 
 static int push_out(void *self, const char *server, const struct wire_push *push)
 {
 	struct bus_redis *b = self;
-	struct wire_entry entry;
-	int rc;
+	struct errand errand = {.server = server, .push = push};
 
 	OBJ_CHECK(b, BUS_REDIS_MAGIC);
-	if ((rc = wire_entry_encode(push, &entry)) < 0)
-		return rc;
-	if ((rc = write_entry(b, server, push, &entry)) == 0)
-		tell_lost(b);
-	return rc == 0 || rc == -EAGAIN || rc == -ESTALE || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
+	return send_out(b, &errand);
+}
+
+static int push_to(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate)
+{
+	struct bus_redis *b = self;
+	struct errand errand = {.names = names, .fate = fate, .push = push};
+
+	OBJ_CHECK(b, BUS_REDIS_MAGIC);
+	BUG_UNLESS(names->n <= BUS_NAMES_MAX);
+	return send_out(b, &errand);
 }
 
 int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char *instance, struct bus *out)
@@ -252,10 +312,11 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 	b->timeout_ns = cfg->redis_push_timeout * CLOCK_MS;
 	(void)snprintf(b->length, sizeof(b->length), "%lld", (long long)cfg->redis_stream_length);
 	(void)snprintf(b->stream_bytes, sizeof(b->stream_bytes), "%lld", (long long)cfg->redis_stream_bytes);
+	b->measure_bytes = (uint64_t)cfg->redis_stream_bytes / 256 + 1;
 	(void)snprintf(b->lease_ms, sizeof(b->lease_ms), "%lld", (long long)cfg->redis_lease);
 	lock_init(&b->lock, LOCK_BUS);
 	sent_init(&b->sent);
-	*out = (struct bus){.push = push_out, .self = b};
+	*out = (struct bus){.push = push_out, .push_to = push_to, .self = b};
 	return 0;
 }
 
@@ -266,6 +327,7 @@ void bus_redis_begin(struct bus *bus, const char *generation)
 	OBJ_CHECK(b, BUS_REDIS_MAGIC);
 	lock_take(&b->lock);
 	(void)snprintf(b->generation, sizeof(b->generation), "%s", generation);
+	(void)snprintf(b->settled, sizeof(b->settled), "%s", generation);
 	lock_drop(&b->lock);
 }
 

@@ -141,19 +141,61 @@ static int push_message_to(struct logic *l, struct registry_found *found, size_t
 	return rc;
 }
 
+/* Where the bus can find them itself. */
+static bool is_one_step(const struct logic *l, size_t n)
+{
+	return l->bus.push_to != NULL && n <= BUS_NAMES_MAX;
+}
+
+static int push_in_one_step(struct logic *l, const struct logic_message *m, const struct bus_names *names)
+{
+	struct fate of_nobody_s_interest = {0}, *fate = m->fate != NULL ? m->fate : &of_nobody_s_interest;
+	struct wire_push push = {.target = WIRE_KEYS};
+	int rc = make_message(m, &push.message);
+
+	if (rc < 0)
+		return rc;
+	rc = bus_push_to(&l->bus, names, &push, fate);
+	if (rc == 0 && fate->online == 0)
+		count(COUNT_PUSHES_TO_NOBODY);
+	message_unref(&push.message);
+	return rc;
+}
+
 int logic_push_keys(struct logic *l, const struct logic_message *m, const char *const *keys, size_t n)
 {
 	struct registry_found found;
-	int rc = registry_find_keys(&l->registry, keys, n, &found);
+	int rc;
 
+	if (is_one_step(l, n))
+		return count_failed(push_in_one_step(l, m, &(struct bus_names){.v = keys, .n = n}));
+	rc = registry_find_keys(&l->registry, keys, n, &found);
 	return count_failed(rc < 0 ? rc : push_message_to(l, &found, n, m));
+}
+
+static int push_users_in_one_step(struct logic *l, const struct logic_message *m, const struct user *users, size_t n)
+{
+	char(*texts)[USER_ESCAPED_BYTES] = calloc(n + 1, sizeof(*texts));
+	const char *names[BUS_NAMES_MAX];
+	int rc;
+
+	if (texts == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		names[i] = user_escaped(&users[i], texts[i]);
+	rc = push_in_one_step(l, m, &(struct bus_names){.are_users = true, .v = names, .n = n});
+	free(texts);
+	return rc;
 }
 
 int logic_push_users(struct logic *l, const struct logic_message *m, const struct user *users, size_t n)
 {
 	struct registry_found found;
-	int rc = registry_find_users(&l->registry, users, n, &found);
+	int rc;
 
+	if (is_one_step(l, n))
+		return count_failed(push_users_in_one_step(l, m, users, n));
+	rc = registry_find_users(&l->registry, users, n, &found);
 	return count_failed(rc < 0 ? rc : push_message_to(l, &found, n, m));
 }
 

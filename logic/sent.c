@@ -11,6 +11,7 @@ struct sent_stream {
 	uint64_t epoch; /* of the comet's lease: one that starts has an empty stream, and had none before */
 	uint64_t n;     /* its last entry, under this generation */
 	uint64_t owed;  /* its last one under an earlier generation, which the comet is to be told; 0: nothing */
+	uint64_t round; /* in which it was taken last */
 };
 
 void sent_init(struct sent *s)
@@ -93,7 +94,12 @@ void sent_note(struct sent *s, const struct sent_answer *a)
 		stream->n = a->n;
 }
 
-bool sent_take_owed(struct sent *s, struct sent_word *word)
+uint64_t sent_round(struct sent *s)
+{
+	return ++s->rounds;
+}
+
+bool sent_take_owed(struct sent *s, uint64_t round, struct sent_word *word)
 {
 	struct strmap_cursor cursor = {0};
 	const char *name;
@@ -102,8 +108,9 @@ bool sent_take_owed(struct sent *s, struct sent_word *word)
 	while (s->owed > 0 && strmap_next(&s->streams, &cursor, &name, &value)) {
 		struct sent_stream *stream = value;
 
-		if (stream->owed == 0)
+		if (stream->owed == 0 || stream->round == round)
 			continue;
+		stream->round = round;
 		memcpy(word->server, name, strlen(name) + 1);
 		word->epoch = stream->epoch;
 		word->had = stream->owed;

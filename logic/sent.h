@@ -18,6 +18,7 @@ struct sent {
 	uint64_t generation;   /* of Redis's data: when it began, ms */
 	struct strmap streams; /* server -> struct sent_stream */
 	size_t owed;           /* comets that are to be told */
+	uint64_t rounds;       /* of telling them, so far */
 };
 
 void sent_init(struct sent *s);
@@ -35,13 +36,14 @@ struct sent_answer {
 void sent_note(struct sent *s, const struct sent_answer *answer);
 
 /* The next comet that is to be told, and the number of entries that its stream had when Redis lost its data. It counts as told
- * then, unless sent_owe puts it back. False: nobody. */
+ * then, unless sent_owe puts it back. A round, which sent_round begins, has each comet once. False: nobody more. */
 struct sent_word {
 	char server[SENT_SERVER_BYTES];
 	uint64_t epoch; /* of the lease that it is for */
 	uint64_t had;
 };
-bool sent_take_owed(struct sent *s, struct sent_word *word);
+uint64_t sent_round(struct sent *s);
+bool sent_take_owed(struct sent *s, uint64_t round, struct sent_word *word);
 void sent_owe(struct sent *s, const struct sent_word *word);
 
 #endif

@@ -18,7 +18,8 @@ if #servers == 0 and not deserted(generation, redis.call('HGET', prefix .. 'redi
 -- the mark that they were all written under this generation.
 local told, n_told = {'ok', generation}, 0
 local mark = '#' .. generation
-for _, server in ipairs(servers) do
+for i = 1, #servers do
+	local server = servers[i]
 	local state = redis.call('HMGET', prefix .. 'server:' .. server, 'updated', 'registering', 'epoch')
 	local concerned = state[1]
 	if not concerned and to == '' then return {'young'} end -- its lease has vanished
@@ -35,18 +36,25 @@ end
 -- The comet of these keys is gone, and perhaps they came back on another comet.
 if n_told == 0 and n_keys ~= '0' then return {'moved'} end
 
-local fields = {}
-for i = 8 + n_keys, #ARGV do fields[#fields + 1] = ARGV[i] end
+local first = 8 + n_keys
 -- A word to a comet: so many entries its stream had had, as the writer knows. It goes along where that stood when the generation began.
-if fields[2] == 'lost' then
-	if fields[6] ~= told[4] then return {'ok', generation} end -- the comet is another by now
-	local base = redis.call('HGET', prefix .. 'server:' .. to, 'base') or '0'
-	for _, word in ipairs({'base', base, 'generation', generation}) do fields[#fields + 1] = word end
+if ARGV[first + 1] == 'lost' then
+	local epoch, is_epoch = tonumber(ARGV[first + 5]), tonumber(told[4] or 0)
+	-- The data are of before this comet was started, and it has not renewed its lease yet.
+	if is_epoch < epoch and (is_epoch > 0 or not deserted(generation, '0', now, lease)) then return {'young'} end
+	if is_epoch ~= epoch then return {'ok', generation} end -- the comet is another by now
+	ARGV[#ARGV + 1] = 'base'
+	ARGV[#ARGV + 1] = redis.call('HGET', prefix .. 'server:' .. to, 'base') or '0'
+	ARGV[#ARGV + 1] = 'generation'
+	ARGV[#ARGV + 1] = generation
+end
+-- First of all, so that either all of it is written or, where Redis refuses to measure, nothing.
+if bytes ~= '' then
+	for i = 3, n_told, 3 do trim_stream(prefix .. 'push:' .. told[i], bytes, first) end
 end
 for i = 3, n_told, 3 do
 	local n = redis.call('HINCRBY', prefix .. 'server:' .. told[i], 'sent', 1)
-	redis.call('XADD', prefix .. 'push:' .. told[i], 'MAXLEN', '~', length, '*', 'n', n, unpack(fields))
-	if bytes ~= '' then trim_stream(prefix .. 'push:' .. told[i], bytes) end
+	redis.call('XADD', prefix .. 'push:' .. told[i], 'MAXLEN', '~', length, '*', 'n', n, unpack(ARGV, first))
 	told[i + 2] = tostring(n)
 end
 return told

@@ -166,7 +166,7 @@ struct wire_field {
 #define WIRE_ENTRY_FIELDS 8 /* at most, beside those that the sender's script adds */
 
 /* The fields of a push (target, op, body, keys, sessions, room, speed, reason); the values point into the push or are
- * owned. */
+ * owned. Without keys where the sender's script adds them. */
 struct wire_entry {
 	struct wire_field fields[WIRE_ENTRY_FIELDS];
 	size_t n;

@@ -104,7 +104,7 @@ int wire_entry_encode(const struct wire_push *push, struct wire_entry *out)
 		add(out, "room", push->room, strlen(push->room));
 	if (push->target == WIRE_KICK)
 		add(out, "reason", reasons[push->reason], strlen(reasons[push->reason]));
-	if (push->target == WIRE_KEYS || push->target == WIRE_KICK)
+	if (push->n_keys > 0)
 		rc = add_keys(push, out);
 	if (rc < 0)
 		wire_entry_fini(out);

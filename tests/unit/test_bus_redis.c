@@ -40,8 +40,10 @@ static struct bus bus;
 #define YOUNG     "*1\r\n$5\r\nyoung\r\n"
 #define NO_SCRIPT "-NOSCRIPT No matching script. Please use EVAL.\r\n"
 /* Entry 41 of the stream of c1, whose lease has epoch 7; and 1, when Redis had lost its data. */
-#define OK_41   "*5\r\n$2\r\nok\r\n$4\r\n1000\r\n$2\r\nc1\r\n$1\r\n7\r\n$2\r\n41\r\n"
-#define OK_LOST "*5\r\n$2\r\nok\r\n$4\r\n2000\r\n$2\r\nc1\r\n$1\r\n7\r\n$1\r\n1\r\n"
+#define OK_41 "*5\r\n$2\r\nok\r\n$4\r\n1000\r\n$2\r\nc1\r\n$1\r\n7\r\n$2\r\n41\r\n"
+/* The same of a push to two names, of which the second is nobody. */
+#define OK_TO_41 "*7\r\n$2\r\nok\r\n$4\r\n1000\r\n$1\r\n3\r\n$2\r\n2 \r\n$2\r\nc1\r\n$1\r\n7\r\n$2\r\n41\r\n"
+#define OK_LOST  "*5\r\n$2\r\nok\r\n$4\r\n2000\r\n$2\r\nc1\r\n$1\r\n7\r\n$1\r\n1\r\n"
 
 static const char *answer(void *arg, int argc, char **argv)
 {
@@ -120,6 +122,41 @@ static void a_push_to_keys_brings_them_twice(void **state)
 	(void)state;
 	assert_int_equal(push("c1", &(struct wire_push){.target = WIRE_KEYS, .keys = keys, .n_keys = 2}), 0);
 	assert_string_equal(heard(), " c1  2 a b target keys op 1000 body hi keys [\"a\",\"b\"] from logic-1 seq 1\n");
+}
+
+static int push_to(bool are_users, const char *const *names, size_t n, struct fate *fate)
+{
+	struct wire_push what = {.target = WIRE_KEYS};
+	int rc;
+
+	assert_int_equal(message_new(1000, "hi", 2, &what.message), 0);
+	rc = bus_push_to(&bus, &(struct bus_names){.are_users = are_users, .v = names, .n = n}, &what, fate);
+	message_unref(&what.message);
+	return rc;
+}
+
+/* Its own generation is known once it is sure that all are there, as finding knows it, and not by other pushes. */
+static void a_push_to_those_named_finds_them_itself(void **state)
+{
+	const char *const names[] = {"a", "b"};
+	bool is_there[2] = {false};
+	struct fate fate = {.is_there = is_there};
+
+	(void)state;
+	script.answers[1] = OK_TO_41;
+	script.answers[2] = "*4\r\n$2\r\nok\r\n$4\r\n1000\r\n$1\r\n0\r\n$2\r\n1 \r\n";
+	assert_int_equal(push_to_all(), 0);
+	(void)heard();
+	assert_int_equal(push_to(false, names, 2, &fate), 0);
+	assert_int_equal(fate.online, 3);
+	assert_int_equal(fate.offline, 1);
+	assert_true(is_there[0] && !is_there[1]);
+	assert_string_equal(heard(), " keys 2 a b target keys op 1000 body hi from logic-1 seq 2\n");
+	assert_int_equal(push_to(true, names, 1, &fate), 0);
+	assert_int_equal(fate.online, 0);
+	assert_string_equal(heard(), "1000 users 1 a target keys op 1000 body hi from logic-1 seq 3\n");
+	script.answers[3] = "*1\r\n$6\r\nunsure\r\n";
+	assert_int_equal(push_to(true, names, 1, &fate), -ERR_NO_LOGIC);
 }
 
 /* A kick names connections: its key may be anywhere by now. */
@@ -242,6 +279,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		bus_test(a_push_to_keys_brings_them_twice),
+		bus_test(a_push_to_those_named_finds_them_itself),
 		bus_test(a_kick_goes_where_its_connections_were),
 		bus_test(pushes_are_numbered_and_say_what_we_knew_of_redis),
 		bus_test(what_the_script_says_is_told),

@@ -461,6 +461,41 @@ static void who_is_named_twice_is_reached_once(void **state)
 	assert_int_equal(n, 2);
 }
 
+static int on_bus_to(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate)
+{
+	size_t at = strlen(handed);
+
+	(void)self;
+	assert_int_equal(push->target, WIRE_KEYS);
+	assert_int_equal(push->n_keys, 0);
+	fate->online = strcmp(names->v[0], "nobody") != 0;
+	(void)snprintf(handed + at, sizeof(handed) - at, "%s %zu %s\n", names->are_users ? "users" : "keys", names->n,
+		       names->v[names->n - 1]);
+	return bus_rc;
+}
+
+/* Beyond so many they are found first, a part at a time. */
+static void a_bus_that_finds_them_itself_is_handed_the_names(void **state)
+{
+	const int64_t before = counters_read(COUNT_PUSHES_TO_NOBODY), failed = counters_read(COUNT_PUSHES_FAILED);
+	const char *keys[BUS_NAMES_MAX + 1] = {"nobody", "b"};
+	struct user users[BUS_NAMES_MAX + 1] = {{.mid = 7}};
+
+	(void)state;
+	l.bus.push_to = on_bus_to;
+	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys, 2), 0);
+	assert_string_equal(heard(), "keys 2 b\n");
+	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 1);
+	assert_int_equal(logic_push_users(&l, message(1000, "hi"), users, BUS_NAMES_MAX), 0);
+	assert_string_equal(heard(), "users 256 0\n");
+	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 1);
+	assert_int_equal(logic_push_users(&l, message(1000, "hi"), users, BUS_NAMES_MAX + 1), 0);
+	assert_string_equal(heard(), "");
+	bus_rc = -ERR_NO_LOGIC;
+	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys, 2), -ERR_NO_LOGIC);
+	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), failed + 1);
+}
+
 static void a_push_to_a_room_goes_to_all_servers(void **state)
 {
 	(void)state;
@@ -742,6 +777,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(people_in_a_room_are_counted_only_for_who_asks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(every_push_that_fails_is_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_named_twice_is_reached_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_bus_that_finds_them_itself_is_handed_the_names, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_push_to_a_room_goes_to_all_servers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_speed_of_a_push_to_all_is_shared_by_the_servers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_the_bus_refuses_is_handed_on, set_up, tear_down),

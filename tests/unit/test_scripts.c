@@ -327,6 +327,17 @@ static void renew_brings_back_what_redis_lost(void **state)
 	after("GET comet:session:k", "11 7 100 c1", "SMEMBERS comet:mid:7", "k");
 }
 
+/* Else its number would grow to the one by which the comet is to see that something is missing. */
+static void nothing_is_counted_while_a_comet_is_registering(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	before("HSET comet:server:c1 registering 1");
+	says("ok * 0", connect, "c1", "k", "7", "60000", "0");
+	says("ok 0", renew, "c1", "l", "7", "11", "60000");
+	after("SMEMBERS comet:mid:7", "[kl] [kl]", "HGET comet:server:c1 written", "1");
+}
+
 static void renew_moves_a_key_and_tells_where_from(void **state)
 {
 	(void)state;
@@ -954,6 +965,41 @@ static void push_is_refused_where_comets_have_vanished(void **state)
 	says("ok 5", push, "1000", "1000000", "3000", "", "", "", "0", PUSH);
 }
 
+static void push_to_finds_and_writes_in_one_step(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	session("k", "11 7 100 c1");
+	session("l/\"", "12 7 200 c2");
+	session("m", "13 8 100 c1");
+	session("of another time", "14 8 99 c1");
+	before("SADD comet:mid:8 m");
+	(void)real_redis_sayv(&redis, 4, (const char *[]){"SADD", "comet:mid:7", "k", "l/\""}, NULL);
+	says("ok 5 2 '' c1 100 1", push_to, "1000", "", "3000", "5", "keys", "3", "k", "m", "k", PUSH);
+	says("ok 5 2 '' c? ?00 [12] c? ?00 [12]", push_to, "1000", "1000000", "3000", "5", "users", "2", "7", "7", PUSH);
+	says("ok 5 0 1 ", push_to, "1000", "", "3000", "5", "keys", "1", "of another time", PUSH);
+	says("ok 5 0 1 ", push_to, "1000", "", "3000", "5", "users", "1", "9", PUSH);
+	after("XRANGE comet:push:c1 - +",
+	      "(* (n 1 keys ?\"k\",\"m\"? target all op 5)) (* (n 2 keys ?\"k\"? target all op 5))",
+	      "XRANGE comet:push:c2 - +", "(* (n 1 keys ?\"l?????? target all op 5))", "HGET comet:server:c1 sent",
+	      "2");
+}
+
+/* Where it is not sure who is there, it writes nothing. */
+static void push_to_is_as_unsure_as_find(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	session("k", "11 7 100 c1");
+	before("HSET comet:server:c1 registering 1");
+	says("unsure", push_to, "1000", "", "3000", "4", "keys", "1", "k", PUSH);
+	says("unsure", push_to, "1000", "", "3000", "5", "keys", "2", "k", "o", PUSH);
+	after("EXISTS comet:push:c1", "0", "HGET comet:server:c1 sent", "0");
+	before("HSET comet:server:c1 registering 0");
+	says("ok 5 1 2  c1 100 1", push_to, "1000", "", "3000", "5?", "keys", "2", "k", "o", PUSH);
+}
+
 /* A word to a comet of what its stream had; the script adds where that stood when the generation began. */
 static void push_of_a_word_brings_the_base(void **state)
 {
@@ -963,6 +1009,12 @@ static void push_of_a_word_brings_the_base(void **state)
 	says("ok * c1 100 10", push, "1000", "1000000", "3000", "", "c1", "", "0", "target", "lost", "had", "12",
 	     "epoch", "100");
 	says("ok 5", push, "1000", "1000000", "3000", "", "c1", "", "0", "target", "lost", "had", "12", "epoch", "99");
+	/* The data went back to before it was started, or lost it, and it has not come back yet. */
+	says("young", push, "1000", "1000000", "3000", "", "c1", "", "0", "target", "lost", "had", "12", "epoch",
+	     "101");
+	says("young", push, "1000", "1000000", "9000000000000", "", "c2", "", "0", "target", "lost", "had", "12",
+	     "epoch", "101");
+	says("ok 5", push, "1000", "1000000", "3000", "", "c2", "", "0", "target", "lost", "had", "12", "epoch", "101");
 	after("XRANGE comet:push:c1 - +", "(* (n 10 target lost had 12 epoch 100 base 7 generation 5))");
 }
 
@@ -1144,6 +1196,7 @@ int main(void)
 		cmocka_unit_test_setup(disconnect_overwrites_what_a_dead_comet_left, empty),
 		cmocka_unit_test_setup(renew_keeps_a_session, empty),
 		cmocka_unit_test_setup(renew_brings_back_what_redis_lost, empty),
+		cmocka_unit_test_setup(nothing_is_counted_while_a_comet_is_registering, empty),
 		cmocka_unit_test_setup(renew_moves_a_key_and_tells_where_from, empty),
 		cmocka_unit_test_setup(renew_without_a_lease_changes_nothing, empty),
 		cmocka_unit_test_setup(renew_does_not_bring_back_what_has_gone, empty),
@@ -1190,6 +1243,8 @@ int main(void)
 		cmocka_unit_test_setup(push_goes_to_all_comets, empty),
 		cmocka_unit_test_setup(push_to_a_room_goes_where_it_may_be, empty),
 		cmocka_unit_test_setup(push_is_refused_where_comets_have_vanished, empty),
+		cmocka_unit_test_setup(push_to_finds_and_writes_in_one_step, empty),
+		cmocka_unit_test_setup(push_to_is_as_unsure_as_find, empty),
 		cmocka_unit_test_setup(push_of_a_word_brings_the_base, empty),
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
 		cmocka_unit_test_setup(push_after_a_loss_is_refused, empty),
