@@ -169,11 +169,12 @@ static int begin(struct bus_redis *b, const struct errand *e, struct redis_call 
 	return rc;
 }
 
-/* The stream of each comet that got it: name, epoch, number of the entry. */
+/* The generation, which there is also where nobody got it, and the stream of each comet that did: name, epoch, number of the entry. */
 static void note_locked(struct bus_redis *b, const struct redisReply *reply, size_t first) NEEDS(b->lock)
 {
 	struct sent_answer answer = {.generation = (uint64_t)redis_reply_number(reply, 1)};
 
+	sent_generation(&b->sent, answer.generation);
 	for (size_t i = first; i + 2 < reply->elements; i += 3) {
 		answer.server = redis_reply_text(reply, i);
 		answer.epoch = (uint64_t)redis_reply_number(reply, i + 1);

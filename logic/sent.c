@@ -41,13 +41,14 @@ static void owe_at_least(struct sent *s, struct sent_stream *stream, uint64_t ha
 		set_owed(s, stream, had);
 }
 
-/* Redis has lost its data: the numbers that we know are owed to the comets. */
-static void begin_generation(struct sent *s, uint64_t generation)
+void sent_generation(struct sent *s, uint64_t generation)
 {
 	struct strmap_cursor cursor = {0};
 	const char *server;
 	void *value;
 
+	if (generation <= s->generation)
+		return;
 	s->generation = generation;
 	while (strmap_next(&s->streams, &cursor, &server, &value)) {
 		struct sent_stream *stream = value;
@@ -77,8 +78,7 @@ void sent_note(struct sent *s, const struct sent_answer *a)
 {
 	struct sent_stream *stream;
 
-	if (a->generation > s->generation)
-		begin_generation(s, a->generation);
+	sent_generation(s, a->generation);
 	if (strlen(a->server) >= SENT_SERVER_BYTES || (stream = stream_of(s, a->server)) == NULL)
 		return;
 	if (a->epoch > stream->epoch) {

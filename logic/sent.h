@@ -24,6 +24,9 @@ struct sent {
 void sent_init(struct sent *s);
 void sent_fini(struct sent *s);
 
+/* The data have this generation. A new one means that Redis has lost some: the numbers that we know are owed to the comets. */
+void sent_generation(struct sent *s, uint64_t generation);
+
 /* An answer: under this generation of Redis's data the push became entry `n` of the stream of `server`, whose lease has this
  * epoch. */
 struct sent_answer {

@@ -977,7 +977,8 @@ static void push_to_finds_and_writes_in_one_step(void **state)
 	before("SADD comet:mid:8 m");
 	(void)real_redis_sayv(&redis, 4, (const char *[]){"SADD", "comet:mid:7", "k", "l/\""}, NULL);
 	says("ok 5 2 '' c1 100 1", push_to, "1000", "", "3000", "5", "keys", "3", "k", "m", "k", PUSH);
-	says("ok 5 2 '' c? ?00 [12] c? ?00 [12]", push_to, "1000", "1000000", "3000", "5", "users", "2", "7", "7", PUSH);
+	says("ok 5 2 '' c? ?00 [12] c? ?00 [12]", push_to, "1000", "1000000", "3000", "5", "users", "2", "7", "7",
+	     PUSH);
 	says("ok 5 0 1 ", push_to, "1000", "", "3000", "5", "keys", "1", "of another time", PUSH);
 	says("ok 5 0 1 ", push_to, "1000", "", "3000", "5", "users", "1", "9", PUSH);
 	after("XRANGE comet:push:c1 - +",

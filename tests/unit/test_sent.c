@@ -71,6 +71,18 @@ static void the_last_entry_is_owed_once(void **state)
 	assert_owed("a", 2);
 }
 
+/* As the answer to a push says that nobody gets. */
+static void a_generation_alone_tells_of_the_loss(void **state)
+{
+	(void)state;
+	sent_note(&s, &(struct sent_answer){1000, "a", 7, 41});
+	sent_generation(&s, 1000);
+	assert_nobody_owed();
+	sent_generation(&s, 2000);
+	assert_owed("a", 41);
+	assert_nobody_owed();
+}
+
 static void an_answer_of_before_that_comes_after_is_owed_too(void **state)
 {
 	(void)state;
@@ -146,6 +158,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(nothing_is_owed_while_redis_keeps_its_data, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_last_entry_is_owed_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_generation_alone_tells_of_the_loss, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(an_answer_of_before_that_comes_after_is_owed_too, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_could_not_be_told_is_owed_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_comet_that_started_anew_is_owed_nothing, set_up, tear_down),
