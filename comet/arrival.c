@@ -120,8 +120,10 @@ __attribute__((noinline)) int arrive(struct server *s, struct connection *c, str
 	c->grants = session.grants;
 	if ((rc = take_session(c, &session)) == 0 && !fence_lets_in(s, c, session.room, FENCE_AUTH_ROOM))
 		session.room[0] = '\0';
-	if (rc == 0)
+	if (rc == 0) {
+		atomic_store(&c->place.until_ns, fence_until(s, c, session.room));
 		rc = put_into_bucket(s, c, session.room);
+	}
 	if (rc == 0)
 		rc = announce(s, c, &session);
 	if (c->seat.key == NULL) { /* no memory even to remember it by: leave() cannot tell logic */

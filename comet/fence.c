@@ -17,6 +17,7 @@ static const char *const causes[FENCE_CAUSES] = {
 	[FENCE_ROOM] = "room",
 	[FENCE_OPS] = "ops",
 	[FENCE_RENEWED_ROOM] = "renewed_room",
+	[FENCE_EXPIRED_ROOM] = "expired_room",
 };
 
 COUNTER_LABELS(NOT_GRANTED, causes, FENCE_CAUSES);
@@ -33,23 +34,51 @@ static bool lists(const char *list, const char *name)
 
 /* ---- rooms ---- */
 
-static bool may_enter(const struct server *s, const struct connection *c, const char *room)
+/* As grants_room_until has it. */
+static int64_t may_enter_until(const struct server *s, const struct connection *c, const char *room)
 {
-	return room[0] == '\0' || s->cfg->auth_rooms == CONFIG_ROOMS_OPEN || grants_room(c->grants, room) ||
-	       lists(s->cfg->auth_rooms_open, room);
+	if (room[0] == '\0' || s->cfg->auth_rooms == CONFIG_ROOMS_OPEN || lists(s->cfg->auth_rooms_open, room))
+		return GRANTS_FOR_EVER;
+	return grants_room_until(c->grants, room);
 }
 
-bool fence_lets_in(const struct server *s, const struct connection *c, const char *room, enum fence_cause cause)
+int64_t fence_until(const struct server *s, const struct connection *c, const char *room)
+{
+	const int64_t until_ns = may_enter_until(s, c, room);
+
+	return until_ns == GRANTS_FOR_EVER ? 0 : until_ns;
+}
+
+static void say_not_granted(const struct connection *c, const char *room, enum fence_cause cause)
 {
 	static struct log_limit limit = LOG_LIMIT(5);
 	char peer[TRANSPORT_PEER_BYTES];
 
-	if (may_enter(s, c, room))
-		return true;
 	count_by(COUNT_NOT_GRANTED, cause);
 	LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_ROOM_NOT_GRANTED),
 		    user_log(&c->seat.user), log_str("room", room), log_str("at", causes[cause]));
+}
+
+bool fence_lets_in(const struct server *s, const struct connection *c, const char *room, enum fence_cause cause)
+{
+	const int64_t until_ns = may_enter_until(s, c, room);
+
+	if (until_ns != 0 && (until_ns == GRANTS_FOR_EVER || clock_now_ns() < until_ns))
+		return true;
+	say_not_granted(c, room, cause);
 	return false;
+}
+
+void fence_end_pass(struct server *s, struct connection *c)
+{
+	const struct room *room = atomic_load(&c->place.room);
+
+	if (!membership_is_over(&c->place))
+		return;
+	if (room != NULL)
+		say_not_granted(c, room->tally->id, FENCE_EXPIRED_ROOM);
+	bucket_leave(server_bucket(s, c->seat.key), &c->place);
+	atomic_store(&c->place.until_ns, 0);
 }
 
 /* ---- operations ---- */
@@ -131,13 +160,27 @@ static bool still_accepts(void *arg, int32_t op)
 	return may_accept(a->s, a->c, op);
 }
 
-static void leave_rooms(struct server *s, struct connection *c)
+static void renew_membership(struct server *s, struct connection *c, struct membership *m, const char *room)
+{
+	const int64_t had_ns = atomic_load(&m->until_ns), until_ns = may_enter_until(s, c, room);
+
+	if (until_ns != GRANTS_FOR_EVER && had_ns != 0 && !membership_is_over(m)) {
+		if (until_ns > had_ns)
+			atomic_store(&m->until_ns, until_ns);
+		return;
+	}
+	if (!fence_lets_in(s, c, room, FENCE_RENEWED_ROOM))
+		bucket_leave(server_bucket(s, c->seat.key), m);
+	atomic_store(&m->until_ns, until_ns == GRANTS_FOR_EVER ? 0 : until_ns);
+}
+
+static void renew_memberships(struct server *s, struct connection *c)
 {
 	for (struct membership *m = &c->place; m != NULL; m = m->other) {
 		const struct room *room = atomic_load(&m->room);
 
-		if (room != NULL && !fence_lets_in(s, c, room->tally->id, FENCE_RENEWED_ROOM))
-			bucket_leave(server_bucket(s, c->seat.key), m);
+		if (room != NULL)
+			renew_membership(s, c, m, room->tally->id);
 	}
 }
 
@@ -148,7 +191,7 @@ int fence_renew(struct server *s, struct connection *c, struct grants *grants)
 
 	grants_free(&c->grants);
 	c->grants = grants;
-	leave_rooms(s, c);
+	renew_memberships(s, c);
 	if (s->cfg->auth_ops == CONFIG_OPS_OPEN)
 		return rc;
 	/* Those that come first, so that no push of an operation that was granted and still is falls in between. */

@@ -14,11 +14,16 @@ enum fence_cause {
 	FENCE_ROOM,         /* op 12: in no room from now on */
 	FENCE_OPS,          /* op 14: without those */
 	FENCE_RENEWED_ROOM, /* a new token grants less: taken out of that room */
+	FENCE_EXPIRED_ROOM, /* the pass to it is over: the same */
 	FENCE_CAUSES
 };
 
 /* May it enter this room? "" is none, and granted. */
 bool fence_lets_in(const struct server *s, const struct connection *c, const char *room, enum fence_cause cause);
+/* The end of its pass to this room that it may enter, as a membership has it; 0: none is needed. */
+int64_t fence_until(const struct server *s, const struct connection *c, const char *room);
+/* Before each packet: out of the room of AUTH and op 12 if the pass to it is over. */
+void fence_end_pass(struct server *s, struct connection *c);
 /* Leave of these operations those that are granted; how many are left. */
 size_t fence_ops(const struct server *s, const struct connection *c, int32_t *ops, size_t n, enum fence_cause cause);
 
@@ -27,7 +32,7 @@ size_t fence_ops(const struct server *s, const struct connection *c, int32_t *op
 int fence_watch_all(const struct server *s, struct connection *c);
 
 /* A new token has other grants, which become the connection's: it leaves rooms and no longer accepts operations that are not
- * granted any more. 0 or -ENOMEM. */
+ * granted any more; but to the end of its pass it stays in a room that it has entered by one. 0 or -ENOMEM. */
 int fence_renew(struct server *s, struct connection *c, struct grants *grants);
 
 /* Say so where tokens are checked, and fence nothing. At the start. */

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/clock.h"
+
 struct connection;
 struct room;
 
@@ -25,7 +27,16 @@ struct membership {
 	struct membership *other;
 	/* the connection gets pushes of the room with a number above this one; set by the reader, read under the channel's lock */
 	_Atomic uint64_t after;
+	/* its pass to the room ends then (clock_now_ns), and nothing of the room comes any more; 0: it has no end. Set by the reader */
+	_Atomic int64_t until_ns;
 };
+
+static inline bool membership_is_over(const struct membership *m)
+{
+	int64_t until_ns = atomic_load_explicit(&m->until_ns, memory_order_acquire);
+
+	return until_ns != 0 && clock_now_ns() >= until_ns;
+}
 
 /* Does a push with this number (0: none) to this room reach the connection? Asked under the channel's lock, where the push is queued:
  * what the reader queues after it has made the membership deaf comes after all of the room that still came. */
@@ -34,7 +45,7 @@ static inline bool membership_passes(const struct membership *m, const struct ro
 	uint64_t after = atomic_load_explicit(&m->after, memory_order_acquire);
 
 	return atomic_load_explicit(&m->room, memory_order_acquire) == room && after != MEMBERSHIP_DEAF &&
-	       (number == 0 || number > after);
+	       (number == 0 || number > after) && !membership_is_over(m);
 }
 
 #endif

@@ -107,6 +107,7 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 		room[0] = '\0';
 		packet_drop_body(p);
 	}
+	atomic_store(&c->place.until_ns, fence_until(s, c, room));
 	if ((rc = bucket_change_room(server_bucket(s, c->seat.key), &c->place, room)) < 0)
 		return rc;
 	if (room[0] != '\0')

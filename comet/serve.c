@@ -9,6 +9,7 @@
 #include "comet/allowance.h"
 #include "comet/arrival.h"
 #include "comet/dispatch.h"
+#include "comet/fence.h"
 #include "comet/operator.h"
 #include "comet/reader.h"
 #include "comet/whitelist.h"
@@ -206,6 +207,7 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 	if ((rc = reader_block(c, waits)) != 0)
 		return rc;
 	count_packet(p->op);
+	fence_end_pass(s, c);
 	if (p->op != OP_HEARTBEAT) {
 		rc = operate(s, c, p);
 		reader_unblock(c, waits);

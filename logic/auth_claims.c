@@ -187,16 +187,75 @@ static int read_dialect(const json_t *said, struct auth_identity *who)
 	return rc;
 }
 
+/* Who it is for, from whom, and until when. */
+static int take_parties(const struct config *cfg, const json_t *claims, struct auth_identity *who)
+{
+	int rc;
+
+	if ((rc = check_dates(cfg, claims, who)) < 0 || (rc = check_parties(cfg, claims, who)) < 0)
+		return rc;
+	return read_user(cfg, claims, who);
+}
+
 int auth_claims_take(const struct config *cfg, const struct auth_told *told, struct auth_identity *who)
 {
 	int rc;
 
-	if ((rc = check_dates(cfg, told->claims, who)) < 0 || (rc = check_parties(cfg, told->claims, who)) < 0 ||
-	    (rc = read_user(cfg, told->claims, who)) < 0 || (rc = read_key(cfg, told, who)) < 0 ||
+	if (auth_has(told->claims, "ticket"))
+		return auth_refuse(who, AUTH_CLAIMS, "a ticket lets nobody in; it stands beside a token");
+	if ((rc = take_parties(cfg, told->claims, who)) < 0 || (rc = read_key(cfg, told, who)) < 0 ||
 	    (rc = read_room(cfg, told, who)) < 0 || (rc = read_accepts(cfg, told, who)) < 0 ||
 	    (rc = auth_read_string(who, told->said, "platform", WIRE_TEXT_BYTES, &who->platform)) < 0)
 		return rc;
 	if ((rc = as_claim(auth_read_grants(who, told->claims, cfg->auth_claim_rooms, cfg->auth_claim_ops), who)) < 0)
 		return rc;
 	return read_dialect(told->said, who);
+}
+
+/* ---- tickets ---- */
+
+static bool is_room(const json_t *value)
+{
+	const size_t bytes = json_string_length(value);
+
+	return json_is_string(value) && bytes > 0 && bytes < WIRE_ROOM_BYTES &&
+	       strlen(json_string_value(value)) == bytes;
+}
+
+/* One, or a list of some. */
+static bool are_rooms(const json_t *rooms)
+{
+	const json_t *room;
+	size_t i;
+
+	json_array_foreach(rooms, i, room)
+	{
+		if (!is_room(room))
+			return false;
+	}
+	return is_room(rooms) || json_array_size(rooms) > 0;
+}
+
+int auth_claims_ticket(const struct config *cfg, const json_t *claims, const struct user *user, struct grants **grants,
+		       struct auth_identity *why)
+{
+	const json_t *rooms = json_object_get(claims, "ticket"), *room;
+	struct user whose;
+	size_t i;
+	int rc;
+
+	if ((rc = take_parties(cfg, claims, why)) < 0)
+		return rc;
+	whose = auth_identity_user(why);
+	if (!user_equal(&whose, user))
+		return auth_refuse(why, AUTH_OTHER, NULL);
+	if (why->lifetime_ms == 0 || !are_rooms(rooms))
+		return auth_refuse(why, AUTH_CLAIMS, "the ticket has no exp, or is for no rooms");
+	rc = json_is_array(rooms) ? 0 : grants_add_pass(grants, json_string_value(rooms), why->lifetime_ms);
+	json_array_foreach(rooms, i, room)
+	{
+		if (rc == 0)
+			rc = grants_add_pass(grants, json_string_value(room), why->lifetime_ms);
+	}
+	return rc == -ENOBUFS ? auth_refuse(why, AUTH_CLAIMS, "the tickets are for too many rooms") : rc;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/base/lock.h"
@@ -245,6 +246,48 @@ static int turn_away(struct auth_jwt *a, const struct jwt_refusal *why, struct a
 	return -ERR_NO_LOGIC;
 }
 
+int auth_jwt_ticket(struct auth_jwt *a, const char *ticket, size_t n, const struct user *user, struct grants **grants)
+{
+	struct auth_identity who = {0};
+	struct jwt_refusal why;
+	json_t *claims = NULL;
+	int rc;
+
+	OBJ_CHECK(a, AUTH_JWT_MAGIC);
+	rc = read_token(a, ticket, n, &claims, &why);
+	if (rc == -ERR_REFUSED)
+		rc = turn_away(a, &why, &who);
+	else if (rc == 0)
+		rc = auth_claims_ticket(a->cfg, claims, user, grants, &who);
+	if (rc == -ERR_REFUSED || rc == -ERR_NO_LOGIC)
+		count_by(COUNT_TICKETS_REFUSED, who.cause);
+	auth_identity_fini(&who);
+	json_decref(claims);
+	return rc;
+}
+
+/* One that is no good changes nothing: then the client is in, without those rooms. */
+static int take_ticket(struct auth_jwt *a, const json_t *said, struct auth_identity *who)
+{
+	const json_t *ticket = json_object_get(said, "ticket");
+	const struct user user = auth_identity_user(who);
+	int rc;
+
+	if (!auth_has(said, "ticket"))
+		return 0;
+	if (!json_is_string(ticket))
+		return auth_refuse(who, AUTH_MALFORMED, "ticket is not a string");
+	rc = auth_jwt_ticket(a, json_string_value(ticket), json_string_length(ticket), &user, &who->grants);
+	return rc == -ENOMEM ? rc : 0;
+}
+
+static int take_told(struct auth_jwt *a, const struct auth_told *told, struct auth_identity *who)
+{
+	int rc = auth_claims_take(a->cfg, told, who);
+
+	return rc == 0 ? take_ticket(a, told->said, who) : rc;
+}
+
 int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struct auth_identity *who)
 {
 	json_t *said, *claims = NULL;
@@ -262,7 +305,7 @@ int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struc
 	if (rc == -ERR_REFUSED)
 		rc = turn_away(a, &why, who);
 	else if (rc == 0)
-		rc = auth_claims_take(a->cfg, &(struct auth_told){claims, json_is_object(said) ? said : NULL}, who);
+		rc = take_told(a, &(struct auth_told){claims, json_is_object(said) ? said : NULL}, who);
 	json_decref(claims);
 	json_decref(said);
 	return rc;

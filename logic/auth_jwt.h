@@ -19,4 +19,8 @@ struct reload_part auth_jwt_reload(struct auth_jwt *a);
 /* *who is zero. 0; -ERR_REFUSED; -ERR_NO_LOGIC: its key may come in a moment; -ENOMEM. */
 int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struct auth_identity *who);
 
+/* A ticket for this user: its rooms become passes of *grants, which may be NULL at first. 0; -ERR_REFUSED, counted by cause;
+ * -ERR_NO_LOGIC: its key may come in a moment; -ENOMEM. */
+int auth_jwt_ticket(struct auth_jwt *a, const char *ticket, size_t n, const struct user *user, struct grants **grants);
+
 #endif

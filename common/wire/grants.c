@@ -7,12 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/pattern.h"
+
+/* A pass with more left has no end: some 292 years are all that a clock of nanoseconds has. */
+#define LEFT_MAX_MS (INT64_C(1) << 42)
 
 /* The patterns one behind another, each with its zero byte: those of rooms, then those of operations. */
 struct grants {
+	struct pass *passes; /* the last one first */
+	size_t n_passes;
 	size_t rooms_bytes, bytes;
 	char text[];
+};
+
+struct pass {
+	struct pass *next;
+	int64_t until_ns;
+	char room[];
 };
 
 /* ---- reading ---- */
@@ -81,6 +93,8 @@ int grants_read(const json_t *rooms, const json_t *ops, struct grants **out, boo
 		return 0;
 	if ((g = malloc(sizeof(*g) + rooms_bytes + ops_bytes)) == NULL)
 		return -ENOMEM;
+	g->passes = NULL;
+	g->n_passes = 0;
 	g->rooms_bytes = rooms_bytes;
 	g->bytes = rooms_bytes + ops_bytes;
 	(void)put_list(rooms, false, g->text, &rooms_bytes);
@@ -89,14 +103,67 @@ int grants_read(const json_t *rooms, const json_t *ops, struct grants **out, boo
 	return 0;
 }
 
+static struct pass *find_pass(const struct grants *g, const char *room)
+{
+	struct pass *pass = g != NULL ? g->passes : NULL;
+
+	while (pass != NULL && strcmp(pass->room, room) != 0)
+		pass = pass->next;
+	return pass;
+}
+
+int grants_add_pass(struct grants **g, const char *room, int64_t left_ms)
+{
+	const int64_t until_ns = left_ms < LEFT_MAX_MS ? clock_now_ns() + left_ms * CLOCK_MS : GRANTS_FOR_EVER;
+	struct pass *pass = find_pass(*g, room);
+
+	if (pass != NULL) {
+		pass->until_ns = pass->until_ns > until_ns ? pass->until_ns : until_ns;
+		return 0;
+	}
+	if (*g == NULL && (*g = calloc(1, sizeof(**g))) == NULL)
+		return -ENOMEM;
+	if ((*g)->n_passes == GRANTS_MAX)
+		return -ENOBUFS;
+	if ((pass = malloc(sizeof(*pass) + strlen(room) + 1)) == NULL)
+		return -ENOMEM;
+	*pass = (struct pass){.next = (*g)->passes, .until_ns = until_ns};
+	memcpy(pass->room, room, strlen(room) + 1);
+	(*g)->passes = pass;
+	(*g)->n_passes++;
+	return 0;
+}
+
+static int read_passes(json_t *passes, struct grants **g)
+{
+	const char *room;
+	json_t *left_ms;
+	int rc = json_is_object(passes) || passes == NULL ? 0 : -EBADMSG;
+
+	json_object_foreach(passes, room, left_ms)
+	{
+		const int64_t ms = json_integer_value(left_ms);
+
+		if (rc == 0 && (!json_is_integer(left_ms) || ms < 0 || strlen(room) >= GRANTS_NAME_BYTES))
+			rc = -EBADMSG;
+		if (rc == 0)
+			rc = grants_add_pass(g, room, ms);
+	}
+	return rc == -ENOBUFS ? -EBADMSG : rc;
+}
+
 int grants_read_object(const json_t *object, struct grants **out)
 {
 	bool bad_ops;
+	int rc;
 
 	*out = NULL;
 	if (object != NULL && !json_is_object(object))
 		return -EBADMSG;
-	return grants_read(json_object_get(object, "rooms"), json_object_get(object, "ops"), out, &bad_ops);
+	rc = grants_read(json_object_get(object, "rooms"), json_object_get(object, "ops"), out, &bad_ops);
+	if (rc == 0 && (rc = read_passes(json_object_get(object, "passes"), out)) < 0)
+		grants_free(out);
+	return rc;
 }
 
 /* ---- writing ---- */
@@ -115,12 +182,27 @@ static int add_patterns(json_t *object, const char *name, const char *at, const 
 	return rc;
 }
 
+static int add_passes(json_t *object, const struct grants *g)
+{
+	const int64_t now = clock_now_ns();
+	json_t *passes = g->n_passes > 0 ? json_object() : NULL;
+
+	if (g->n_passes > 0 && (passes == NULL || json_object_set_new(object, "passes", passes) < 0))
+		return -ENOMEM;
+	for (const struct pass *p = g->passes; p != NULL; p = p->next)
+		if (p->until_ns > now &&
+		    json_object_set_new(passes, p->room, json_integer((p->until_ns - now) / CLOCK_MS)) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
 json_t *grants_write(const struct grants *g)
 {
 	json_t *object = json_object();
 
 	if (object != NULL && (add_patterns(object, "rooms", g->text, g->text + g->rooms_bytes) < 0 ||
-			       add_patterns(object, "ops", g->text + g->rooms_bytes, g->text + g->bytes) < 0)) {
+			       add_patterns(object, "ops", g->text + g->rooms_bytes, g->text + g->bytes) < 0 ||
+			       add_passes(object, g) < 0)) {
 		json_decref(object);
 		object = NULL;
 	}
@@ -129,6 +211,12 @@ json_t *grants_write(const struct grants *g)
 
 void grants_free(struct grants **g)
 {
+	struct pass *pass;
+
+	while (*g != NULL && (pass = (*g)->passes) != NULL) {
+		(*g)->passes = pass->next;
+		free(pass);
+	}
 	free(*g);
 	*g = NULL;
 }
@@ -143,9 +231,19 @@ static bool any_matches(const char *at, const char *end, const char *name)
 	return false;
 }
 
+int64_t grants_room_until(const struct grants *g, const char *room)
+{
+	const struct pass *pass;
+
+	if (g != NULL && any_matches(g->text, g->text + g->rooms_bytes, room))
+		return GRANTS_FOR_EVER;
+	pass = find_pass(g, room);
+	return pass != NULL ? pass->until_ns : 0;
+}
+
 bool grants_room(const struct grants *g, const char *room)
 {
-	return g != NULL && any_matches(g->text, g->text + g->rooms_bytes, room);
+	return grants_room_until(g, room) == GRANTS_FOR_EVER;
 }
 
 bool grants_op(const struct grants *g, int32_t op)

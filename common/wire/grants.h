@@ -1,6 +1,6 @@
 /* grants: the rooms that a client may enter and the operations that it may accept, as its token or the back end says. Each is a
- * name, or the beginning of names with a * behind it; operations are compared as they are written in decimal. Never changed once
- * made. SPDX-License-Identifier: MIT */
+ * name, or the beginning of names with a * behind it; operations are compared as they are written in decimal. Besides there are passes:
+ * rooms that it may enter until an end, as a ticket says. Never changed once made. SPDX-License-Identifier: MIT */
 #ifndef COMMON_WIRE_GRANTS_H
 #define COMMON_WIRE_GRANTS_H
 
@@ -23,11 +23,17 @@ struct grants;
 int grants_read(const json_t *rooms, const json_t *ops, struct grants **out, bool *bad_ops);
 /* The same from such an object, or from NULL. */
 int grants_read_object(const json_t *object, struct grants **out);
-/* As such an object: {"rooms":[...],"ops":[...]}. NULL: no memory. */
+/* While it is made: this room as well, for so long from now on; *g may be NULL. Of two passes to
+ * a room the longer counts. 0; -ENOBUFS: there are GRANTS_MAX passes; -ENOMEM. */
+int grants_add_pass(struct grants **g, const char *room, int64_t left_ms);
+/* As such an object: {"rooms":[...],"ops":[...],"passes":{"ROOM":ms left}}, which grants_read_object reads. NULL: no memory. */
 json_t *grants_write(const struct grants *g);
 /* NULL is nothing to free, and grants nothing below. */
 void grants_free(struct grants **g);
 
+/* Until when: GRANTS_FOR_EVER; of a pass its end, also one that has come; 0: not at all. */
+#define GRANTS_FOR_EVER INT64_MAX
+int64_t grants_room_until(const struct grants *g, const char *room);
 bool grants_room(const struct grants *g, const char *room);
 bool grants_op(const struct grants *g, int32_t op);
 /* Every operation there is? */

@@ -23,9 +23,9 @@ def house(launch):
     return launch({"auth.mode": "jwt", "auth.jwt_keys": f"HS256:{tokens.secret_file()}"})
 
 
-def come(connect, **claims):
+def come(connect, body=None, **claims):
     client = connect.raw()
-    client.send(Op.AUTH, hs256(**claims), seq=1)
+    client.send(Op.AUTH, body or hs256(**claims), seq=1)
     client.expect(Op.AUTH_REPLY, b"", seq=1)
     return client
 
@@ -219,7 +219,7 @@ class Random:
 @fenced
 @pytest.mark.ways("tcp-v2")
 def test_a_client_enters_if_and_only_if_the_grant_says_so(connect, house, backend):
-    """Random grants, room ids and operations, with renewals that widen and narrow."""
+    """Random grants, tickets, room ids and operations, with renewals that widen and narrow. Who has entered by a ticket stays."""
     seed = random.randrange(1 << 32)
     print("seed", seed)
     r = Random(seed)
@@ -231,26 +231,45 @@ def test_a_client_enters_if_and_only_if_the_grant_says_so(connect, house, backen
     def may_op(ops, op):
         return any(matches(str(p), str(op)) for p in (*ops, *opened_ops))
 
+    def entered(room):
+        """The room that it is in now, and whether its ticket alone has opened it."""
+        granted = may(rooms, room)
+        return room if granted or room in tickets else "", not granted and room in tickets
+
+    def words(**claims):
+        """The body of AUTH, and the rooms that its ticket opens, if that is any good."""
+        claims = {"key": f"k{i}", "rooms": rooms, "ops": ops, **claims}
+        opens, bad = [r.word() for _ in range(r.r.randint(0, 3))], r.r.random() < 0.2
+        ticket = hs256(ticket=opens, **(r.r.choice(({"mid": 8}, {"expires": -100}, {"secret": tokens.OTHER_SECRET})) if bad else {}))
+        if r.r.random() < 0.4:
+            return hs256(**claims), []
+        return json.dumps({"token": hs256(**claims).decode(), "ticket": ticket.decode()}).encode(), [] if bad else opens
+
     for i in range(scaled(60)):
         rooms, ops = r.patterns(), r.op_patterns()
         room, accepted = r.word(), {5, *(r.op() for _ in range(4))}
-        client = come(connect, key=f"k{i}", rooms=rooms, ops=ops, room_id=room, accepts=sorted(accepted))
-        inside = room if may(rooms, room) else ""
+        body, tickets = words(room_id=room, accepts=sorted(accepted))
+        client = come(connect, body)
+        inside, by_ticket = entered(room)
         accepted = {op for op in accepted if may_op(ops, op)}
         for _ in range(8):
             what = r.r.random()
             if what < 0.5:
-                room = r.r.choice((r.word(), "live://1", "lobby", "lobbyx", "", *(p.rstrip("*") + "a" for p in rooms)))
-                inside = room if may(rooms, room) else ""
-                assert enter(client, room) == inside, (rooms, room)
+                room = r.r.choice((r.word(), "live://1", "lobby", "lobbyx", "", *tickets, *(p.rstrip("*") + "a" for p in rooms)))
+                inside, by_ticket = entered(room)
+                assert enter(client, room) == inside, (rooms, tickets, room)
             elif what < 0.92:
                 asked = {r.op() for _ in range(3)}
                 client.request(Op.SUB, ",".join(map(str, sorted(asked))).encode())
                 accepted |= {op for op in asked if may_op(ops, op)}
             else:
                 rooms, ops = r.patterns(), r.op_patterns()
-                assert client.request(Op.AUTH, hs256(key=f"k{i}", rooms=rooms, ops=ops)).op == Op.AUTH_REPLY
-                inside = inside if may(rooms, inside) else ""
+                body, tickets = words()
+                assert client.request(Op.AUTH, body).op == Op.AUTH_REPLY
+                if may(rooms, inside):
+                    by_ticket = False
+                elif not by_ticket:
+                    inside, by_ticket = entered(inside)
                 accepted = {op for op in accepted if may_op(ops, op)}
             while packet_is_own(op := r.op()):
                 pass
@@ -261,5 +280,5 @@ def test_a_client_enters_if_and_only_if_the_grant_says_so(connect, house, backen
             client.expect_push(5, b"after it")
         client.send(Op.HEARTBEAT, seq=7)
         answer = client.recv()
-        assert answer.op == Op.HEARTBEAT_REPLY and (answer.body != b"\0\0\0\0") == (inside != ""), (rooms, inside)
+        assert answer.op == Op.HEARTBEAT_REPLY and (answer.body != b"\0\0\0\0") == (inside != ""), (rooms, tickets, inside)
         client.close()

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
@@ -361,6 +362,77 @@ static void no_memory_is_said_and_leaves_nothing(void **state)
 	assert_true(failed >= 7);
 }
 
+/* ---- tickets ---- */
+
+/* User 7 comes with this ticket; when its pass to the room ends, in seconds from now: 0: it has none. */
+static int64_t pass_of(const char *ticket, const char *room)
+{
+	char body[8192];
+	int64_t until_ns;
+
+	(void)snprintf(body, sizeof(body), "{\"token\":\"%s\",\"ticket\":\"%s\"}", good_token("\"mid\":7"), ticket);
+	assert_int_equal(check_bytes(body), 0);
+	until_ns = grants_room_until(who.grants, room);
+	auth_identity_fini(&who);
+	return until_ns == 0 ? 0 : (until_ns - clock_now_ns()) / CLOCK_SEC;
+}
+
+static const char *ticket_of(const char *claims, const char *exp)
+{
+	static char ticket[4096];
+
+	(void)snprintf(ticket, sizeof(ticket), "%s", token_of(claims, exp));
+	return ticket;
+}
+
+static void a_ticket_opens_its_rooms_until_its_end(void **state)
+{
+	(void)state;
+	cfg.auth_leeway = 0;
+	assert_int_equal(pass_of(ticket_of("\"mid\":7,\"ticket\":\"vip://1\"", "1800000060"), "vip://1"), 60);
+	assert_int_equal(pass_of(ticket_of("\"mid\":7,\"ticket\":\"vip://1\"", "1800000060"), "vip://2"), 0);
+	assert_int_equal(pass_of(ticket_of("\"mid\":7,\"ticket\":[\"a\",\"vip://2\"]", "1800000030"), "vip://2"), 30);
+	assert_int_equal(pass_of(ticket_of("\"mid\":7,\"ticket\":\"vip*\"", "1800000060"), "vip1"), 0);
+	cfg.auth_leeway = 5000;
+	assert_int_equal(pass_of(ticket_of("\"mid\":7,\"ticket\":\"a\"", "1799999996"), "a"), 1);
+}
+
+static void a_ticket_that_is_no_good_opens_nothing_and_is_counted(void **state)
+{
+	static const struct {
+		const char *claims, *exp;
+		enum auth_cause cause;
+	} bad[] = {
+		{"\"mid\":8,\"ticket\":\"a\"", "1800000060", AUTH_OTHER},
+		{"\"ticket\":\"a\"", "1800000060", AUTH_CLAIMS},
+		{"\"mid\":7", "1800000060", AUTH_CLAIMS},
+		{"\"mid\":7,\"ticket\":\"a\"", "", AUTH_CLAIMS},
+		{"\"mid\":7,\"ticket\":\"a\"", "1799999000", AUTH_EXPIRED},
+		{"\"mid\":7,\"nbf\":1800001000,\"ticket\":\"a\"", "1800002000", AUTH_NOT_YET},
+		{"\"mid\":7,\"ticket\":[]", "1800000060", AUTH_CLAIMS},
+		{"\"mid\":7,\"ticket\":[\"a\",5]", "1800000060", AUTH_CLAIMS},
+		{"\"mid\":7,\"ticket\":{\"a\":1}", "1800000060", AUTH_CLAIMS},
+		{"\"mid\":7,\"ticket\":\"\"", "1800000060", AUTH_CLAIMS},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		int64_t before = counters_read_by(COUNT_TICKETS_REFUSED, bad[i].cause);
+
+		cfg.auth_require_exp = bad[i].exp[0] != '\0';
+		assert_int_equal(pass_of(ticket_of(bad[i].claims, bad[i].exp), "a"), 0);
+		assert_int_equal(counters_read_by(COUNT_TICKETS_REFUSED, bad[i].cause), before + 1);
+	}
+	assert_int_equal(pass_of("no.token.atall", "a"), 0);
+}
+
+static void a_ticket_is_no_token(void **state)
+{
+	(void)state;
+	is_refused(good_token("\"mid\":7,\"ticket\":\"a\""), AUTH_CLAIMS,
+		   "a ticket lets nobody in; it stands beside a token");
+}
+
 #define auth_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -377,6 +449,9 @@ int main(void)
 		auth_test(a_chosen_key_has_room_for_its_user),
 		auth_test(renewing_is_for_the_same_user_and_key),
 		auth_test(a_reload_takes_all_keys_or_none),
+		auth_test(a_ticket_opens_its_rooms_until_its_end),
+		auth_test(a_ticket_that_is_no_good_opens_nothing_and_is_counted),
+		auth_test(a_ticket_is_no_token),
 		auth_test(no_memory_is_said_and_leaves_nothing),
 	};
 

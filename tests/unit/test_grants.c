@@ -7,9 +7,11 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/json.h"
 #include "common/wire/grants.h"
 #include "tests/unit/seam.h"
@@ -142,6 +144,61 @@ static void they_come_back_as_they_were_written(void **state)
 	grants_free(&back);
 }
 
+static void passes_have_an_end(void **state)
+{
+	struct grants *g = NULL, *back;
+	json_t *object;
+
+	(void)state;
+	seam_clock_set(1000 * CLOCK_SEC, 1);
+	assert_int_equal(grants_add_pass(&g, "vip://1", 5000), 0);
+	assert_int_equal(grants_add_pass(&g, "vip://1", 3000), 0);
+	assert_int_equal(grants_add_pass(&g, "vip://*", 4000), 0);
+	assert_int_equal(grants_add_pass(&g, "ever", INT64_MAX), 0);
+	assert_int_equal(grants_room_until(g, "vip://1"), 1005 * CLOCK_SEC);
+	assert_int_equal(grants_room_until(g, "vip://*"), 1004 * CLOCK_SEC);
+	assert_int_equal(grants_room_until(g, "vip://2"), 0);
+	assert_int_equal(grants_room_until(g, "ever"), GRANTS_FOR_EVER);
+	assert_false(grants_room(g, "vip://1"));
+	seam_clock_advance(2 * CLOCK_SEC);
+	assert_non_null(object = grants_write(g));
+	seam_clock_advance(100 * CLOCK_SEC);
+	assert_int_equal(grants_read_object(object, &back), 0);
+	assert_int_equal(grants_room_until(back, "vip://1"), 1105 * CLOCK_SEC);
+	assert_int_equal(grants_room_until(back, "ever"), GRANTS_FOR_EVER);
+	json_decref(object);
+	grants_free(&g);
+	grants_free(&back);
+}
+
+static void a_name_counts_before_a_pass(void **state)
+{
+	struct grants *g = grants_of("{\"rooms\":[\"a*\"]}");
+
+	(void)state;
+	assert_int_equal(grants_add_pass(&g, "ab", 1), 0);
+	assert_int_equal(grants_add_pass(&g, "b", 1), 0);
+	assert_int_equal(grants_room_until(g, "ab"), GRANTS_FOR_EVER);
+	assert_int_not_equal(grants_room_until(g, "b"), GRANTS_FOR_EVER);
+	grants_free(&g);
+}
+
+static void passes_are_bounded(void **state)
+{
+	struct grants *g = NULL;
+
+	(void)state;
+	for (int i = 0; i < GRANTS_MAX; i++) {
+		char room[12];
+
+		(void)snprintf(room, sizeof(room), "%d", i);
+		assert_int_equal(grants_add_pass(&g, room, 1), 0);
+	}
+	assert_int_equal(grants_add_pass(&g, "one more", 1), -ENOBUFS);
+	assert_int_equal(grants_add_pass(&g, "7", 5), 0);
+	grants_free(&g);
+}
+
 static void without_memory_there_are_none(void **state)
 {
 	json_t *o = json_read("{\"rooms\":[\"a\"]}", 15, 0);
@@ -164,6 +221,9 @@ int main(void)
 		cmocka_unit_test(operations_that_are_named_are_listed),
 		cmocka_unit_test(what_is_no_list_of_names_is_said),
 		cmocka_unit_test(they_come_back_as_they_were_written),
+		cmocka_unit_test(passes_have_an_end),
+		cmocka_unit_test(a_name_counts_before_a_pass),
+		cmocka_unit_test(passes_are_bounded),
 		cmocka_unit_test(without_memory_there_are_none),
 	};
 
