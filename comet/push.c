@@ -77,6 +77,9 @@ struct push {
 
 static const char *const targets[WIRE_TARGETS] = {
 	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick", [WIRE_CLEAR] = "clear"};
+static const enum close_reason reasons[WIRE_REASONS] = {
+	[WIRE_KICKED] = CLOSE_KICKED, [WIRE_REPLACED] = CLOSE_REPLACED, [WIRE_PER_USER] = CLOSE_PER_USER};
+
 static const char *const refusals[REFUSED_MAX] = {
 	[REFUSED_QUEUE_FULL] = "queue_full", [REFUSED_NO_MEMORY] = "no_memory", [REFUSED_STOPPING] = "stopping"};
 
@@ -131,7 +134,7 @@ static struct job *job_new(const struct server *s, const struct wire_push *push)
 		job->message = message_ref(push->message);
 		job->bytes = push->message->body_bytes;
 	}
-	job->why = push->reason == WIRE_REPLACED ? CLOSE_REPLACED : CLOSE_KICKED;
+	job->why = reasons[push->reason];
 	if ((push->room != NULL && (job->room = strdup(push->room)) == NULL) ||
 	    (push->n_keys > 0 && copy_keys(job, s, push) < 0)) {
 		job_free(job);

@@ -12,6 +12,7 @@
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "logic/crowd.h"
 
 /* ---- connect ---- */
 
@@ -90,7 +91,11 @@ static int register_client(struct logic *l, const char *server, const struct wir
 	session->takes_over = rc == 1;
 	session->written = old.written;
 	replace(l, server, &old);
+	if (rc == 0 && old.n == 0) /* otherwise it has another's place */
+		rc = crowd_admit(&(struct crowd){l->cfg, &l->registry, &l->bus}, server, &seat, session->refusal);
 	registry_found_fini(&old);
+	if (rc < 0)
+		return rc;
 	session->mid = who->mid;
 	(void)snprintf(session->name, sizeof(session->name), "%s", who->name != NULL ? who->name : "");
 	session->dialect = who->dialect;

@@ -86,7 +86,7 @@ struct wire_load {
 enum wire_target { WIRE_KEYS, WIRE_ROOM, WIRE_ALL, WIRE_KICK, WIRE_CLEAR, WIRE_TARGETS };
 
 /* Why a connection is kicked. */
-enum wire_reason { WIRE_KICKED, WIRE_REPLACED, WIRE_REASONS };
+enum wire_reason { WIRE_KICKED, WIRE_REPLACED, WIRE_PER_USER, WIRE_REASONS };
 
 /* One push as a comet takes it. The strings and the array are the caller's, valid during the call; the message is
  * shared by reference. */

@@ -15,7 +15,8 @@
 static const char *const targets[WIRE_TARGETS] = {
 	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick", [WIRE_CLEAR] = "clear"};
 
-static const char *const reasons[WIRE_REASONS] = {[WIRE_KICKED] = "kicked", [WIRE_REPLACED] = "replaced"};
+static const char *const reasons[WIRE_REASONS] = {
+	[WIRE_KICKED] = "kicked", [WIRE_REPLACED] = "replaced", [WIRE_PER_USER] = "per_user"};
 
 /* A stand-in for a target, see wire_entry_had. */
 static const char lost[] = "lost";
@@ -286,6 +287,16 @@ static int get_message(const struct raw *raw, struct wire_pushed *out)
 			   raw->body != NULL ? (uint32_t)raw->body->value_bytes : 0, &out->push.message);
 }
 
+/* With words that we do not know, or none, it is a kick like any other. */
+static enum wire_reason get_reason(const struct wire_field *field)
+{
+	enum wire_reason reason = WIRE_REASONS - 1;
+
+	while (reason > WIRE_KICKED && !is_word(field, reasons[reason]))
+		reason--;
+	return reason;
+}
+
 /* The fields that the target needs beside its message. */
 static int get_target(const struct raw *raw, struct wire_pushed *out)
 {
@@ -307,8 +318,7 @@ static int get_target(const struct raw *raw, struct wire_pushed *out)
 	case WIRE_KICK:
 		if (raw->reason != NULL && raw->reason->value_bytes == 0)
 			return -EBADMSG;
-		/* With words that we do not know, or none, it is a kick like any other. */
-		push->reason = is_word(raw->reason, reasons[WIRE_REPLACED]) ? WIRE_REPLACED : WIRE_KICKED;
+		push->reason = get_reason(raw->reason);
 		break;
 	default:
 		break;

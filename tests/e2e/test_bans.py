@@ -350,3 +350,51 @@ def test_tokens_are_taken_back_by_a_user_and_a_time(with_tokens, launch):
     assert banned(backend) == []
     reply = launch().backend.post("/goim/tokens/revoke", mid=7)
     assert reply.status == 400 and "auth.mode=jwt" in reply.json()["message"]
+
+
+# ---- limits.per_user ----
+
+TOO_MANY = 25
+
+
+@pytest.mark.settings("limits.per_user=2")
+@over_tcp
+def test_user_has_no_more_connections_than_the_limit(connect, backend, house):
+    first, _ = connect(mid=7), connect(mid=7, key="k")
+    assert expect_refusal(connect, TOO_MANY, mid=7) == "this user has 2 connections, and may not have more"
+    assert house.logic_metrics()("comet_auth_failures_total", cause="per_user") == 1
+    connect(mid=7, key="k").heartbeat()  # it takes the place of the one with this key
+    connect(mid=8).heartbeat()
+    for _ in range(5):
+        connect(mid=0).heartbeat()  # nobody is no user
+    first.heartbeat()
+    first.close()
+    wait_until_in(house, mid=7)
+
+
+@pytest.mark.settings("limits.per_user=2", "limits.per_user_ends=oldest")
+@over_tcp
+def test_oldest_connection_of_a_user_goes_for_the_newest(connect, house):
+    clients = [connect(mid=7) for _ in range(5)]
+    for client in clients[:3]:
+        assert client.expect_goodbye() == {"code": TOO_MANY, "reason": "too many connections of this user"}
+        client.close()
+    house.wait_metric("comet_closed_total", 3, reason="per_user")
+    for client in clients[3:]:
+        client.heartbeat()
+
+
+@pytest.mark.settings("limits.per_user=3")
+@over_tcp
+def test_of_connections_that_come_at_once_as_many_stay_as_may(connect, house):
+    for mid in range(10, 10 + scaled(20, 5)):
+        clients = [connect.raw() for _ in range(8)]
+        threads = [threading.Thread(target=client.send_auth, kwargs={"mid": mid}) for client in clients]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        answers = [client.recv() for client in clients]
+        assert sorted(answer.op for answer in answers) == [Op.DISCONNECT] * 5 + [Op.AUTH_REPLY] * 3, answers
+        for client in clients:
+            client.close()
