@@ -15,6 +15,7 @@
 
 #include "common/base/err.h"
 #include "common/base/obj.h"
+#include "common/base/park.h"
 
 #define SECRET_BYTES_MIN 32   /* RFC 7518, 3.2: as long as the hash */
 #define RSA_BITS_MIN     2048 /* RFC 7518, 3.3 */
@@ -276,6 +277,7 @@ static enum jwt_verdict verify_with(const struct jwt_key *key, const void *text,
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 	enum jwt_verdict verdict = JWT_NO_MEMORY;
 
+	park_go_long();
 	if (ctx != NULL && EVP_DigestVerifyInit(ctx, NULL, hash, NULL, key->public_key) == 1)
 		verdict = EVP_DigestVerify(ctx, signature, signature_bytes, text, text_bytes) == 1
 				  ? JWT_GOOD

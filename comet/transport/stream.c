@@ -94,6 +94,9 @@ static bool has_had_its_turn(const struct stream *s)
 	return s->buf != s->small || !s->burst;
 }
 
+/* What came at once and is more than that takes long: many packets, or a message to be checked and inflated. */
+#define LONG_BYTES 2048
+
 /* 0 with nothing read: the burst is over, and the borrowed buffer is to be given back before we wait. */
 static int fill(struct stream *s)
 {
@@ -113,6 +116,8 @@ static int fill(struct stream *s)
 	s->end += (uint32_t)n;
 	s->burst = s->end == s->size;
 	s->drained = s->parks && has_had_its_turn(s);
+	if (n >= LONG_BYTES)
+		park_go_long();
 	count_add(COUNT_BYTES_IN, n);
 	return 0;
 }

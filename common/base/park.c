@@ -1,10 +1,10 @@
-/* park: see park.h. Leader and followers: all waiters block in epoll_wait with space for one event, and EPOLLONESHOT gives it to one
- * of them. An eventfd in the same epoll, the bell, tells of work that became ready without a socket: each ring is heard by one
- * waiter (edges), who takes one and rings again for the next. SPDX-License-Identifier: MIT */
+/* park: see park.h. Leader and followers: one thread is on watch in epoll_wait, and EPOLLONESHOT gives it each socket that is ready
+ * once. It serves what it found by itself, one after the other; nobody is on watch meanwhile, since a packet takes microseconds and to
+ * wake another thread takes as long. Another takes part when many are ready, and before something that takes long or blocks.
+ * SPDX-License-Identifier: MIT */
 #include "common/base/park.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -12,25 +12,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
+#include "common/base/crew.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
+#include "common/base/park_queue.h"
 #include "common/base/stack.h"
 
-#define SPARE_NS (2 * CLOCK_SEC)
-
-enum where { RUNNING, ASLEEP, IN_TURN, READY }; /* RUNNING: or in the epoll, which knows by itself */
-
-struct queue {
-	struct parked *first, *last;
-};
-
-/* A thread that nobody needs now; it lies on that thread's stack. */
-struct spare {
-	pthread_cond_t called;
-	bool is_called;
-	struct spare *next;
-};
+/* Sockets that one look at epoll takes over. */
+#define LOOK 64
+/* When so many more are ready, another thread takes part. Fewer are done before it would have had a part worth its wake-up. */
+#define CROWD 32
 
 struct park {
 	unsigned magic;
@@ -38,52 +29,20 @@ struct park {
 	/* set once */
 	struct park_options opt;
 	int epoll;
-	int bell;
-	/* changed under lock */
-	atomic_uint working; /* threads that wait or serve: neither blocked nor spare */
-	atomic_bool stopping;
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t left;
-	unsigned threads;
-	unsigned blocked;
-	struct spare *spare;         /* the one that became it last is called first, so that others end */
-	struct queue ready;          /* to be resumed */
-	struct queue waits_to_block; /* until another has unblocked */
+	int bell; /* an eventfd in the epoll, for whoever is on watch there */
+	struct crew crew;
+	/* under crew.lock */
+	bool rung;                        /* who is on watch will hear it */
+	struct park_queue ready;          /* to be resumed */
+	struct park_queue yielded;        /* the same, behind all who are ready now */
+	struct park_queue waits_to_block; /* until another has unblocked */
 };
 
-/* This thread, if it is a waiter. */
+/* This thread, if it is one of a park's. */
 static __thread struct {
 	struct park *park;
 	unsigned waits; /* it blocks: within how many waits */
 } self;
-
-/* ---- queues ---- */
-
-static void put_last(struct queue *q, struct parked *p, enum where where)
-{
-	p->where = where;
-	p->next = NULL;
-	p->prev = q->last;
-	*(q->last != NULL ? &q->last->next : &q->first) = p;
-	q->last = p;
-}
-
-static void put_first(struct queue *q, struct parked *p, enum where where)
-{
-	p->where = where;
-	p->prev = NULL;
-	p->next = q->first;
-	*(q->first != NULL ? &q->first->prev : &q->last) = p;
-	q->first = p;
-}
-
-static void take_out(struct queue *q, struct parked *p)
-{
-	*(p->prev != NULL ? &p->prev->next : &q->first) = p->next;
-	*(p->next != NULL ? &p->next->prev : &q->last) = p->prev;
-	p->where = RUNNING;
-}
 
 /* ---- being ready without a socket ---- */
 
@@ -93,37 +52,29 @@ static void ring(struct park *park)
 	(void)eventfd_write(park->bell, 1);
 }
 
-static void make_ready_locked(struct park *park, struct parked *p) NEEDS(park->lock)
+/* Who is not on watch looks into the queues next. */
+static void put_locked(struct park *park, struct park_queue *q, struct parked *p) NEEDS(park->crew.lock)
 {
-	bool first = park->ready.first == NULL;
-
-	put_last(&park->ready, p, READY);
-	if (first)
-		ring(park);
+	park_queue_put_last(q, p, PARK_READY);
+	if (!park->crew.watched || park->rung)
+		return;
+	park->rung = true;
+	ring(park);
 }
 
-/* Who heard the bell takes one, and lets others hear of the rest. */
-static struct parked *take_ready(struct park *park)
+static void make_ready_locked(struct park *park, struct parked *p) NEEDS(park->crew.lock)
 {
-	struct parked *p;
-
-	lock_take(&park->lock);
-	if ((p = park->ready.first) != NULL)
-		take_out(&park->ready, p);
-	if (park->ready.first != NULL || atomic_load(&park->stopping))
-		ring(park);
-	lock_drop(&park->lock);
-	return p;
+	put_locked(park, &park->ready, p);
 }
 
 /* Those whose turn has come; should one not block after all, see serve(). */
-static void let_next_block_locked(struct park *park) NEEDS(park->lock)
+static void let_next_block_locked(struct park *park) NEEDS(park->crew.lock)
 {
 	struct parked *p = park->waits_to_block.first;
 
-	if (p == NULL || park->blocked >= park->opt.blocked_max)
+	if (p == NULL || park->crew.blocked >= park->opt.blocked_max)
 		return;
-	take_out(&park->waits_to_block, p);
+	park_queue_take_out(&park->waits_to_block, p);
 	p->has_turn = true;
 	make_ready_locked(park, p);
 }
@@ -137,13 +88,83 @@ static struct parked *take_over(struct parked *p)
 	return p;
 }
 
+/* Without the lock meanwhile. */
+static void look_locked(struct park *park, int timeout_ms) NEEDS(park->crew.lock)
+{
+	struct epoll_event events[LOOK];
+	int n;
+
+	lock_drop(&park->crew.lock);
+	n = epoll_wait(park->epoll, events, LOOK, timeout_ms);
+	lock_take(&park->crew.lock);
+	for (int i = 0; i < n; i++)
+		if (events[i].data.ptr != park)
+			park_queue_put_last(&park->ready, take_over(events[i].data.ptr), PARK_FOUND);
+}
+
+static void watch_locked(struct park *park) NEEDS(park->crew.lock)
+{
+	park->crew.watched = true;
+	look_locked(park, -1);
+	park->crew.watched = false;
+	park->rung = false;
+}
+
+/* A turn for all who have yielded, behind the sockets that are ready by now. */
+static void let_yielded_on_locked(struct park *park) NEEDS(park->crew.lock)
+{
+	struct parked *p;
+
+	if (!park->crew.watched) {
+		look_locked(park, 0);
+		if (park->rung) /* for one who is on watch since, and this look may have heard it */
+			ring(park);
+	}
+	while ((p = park->yielded.first) != NULL) {
+		park_queue_take_out(&park->yielded, p);
+		park_queue_put_last(&park->ready, p, PARK_READY);
+	}
+}
+
+static struct parked *take_ready_locked(struct park *park) NEEDS(park->crew.lock)
+{
+	struct parked *p = park->ready.first;
+
+	if (p == NULL)
+		return NULL;
+	park_queue_take_out(&park->ready, p);
+	if (park->ready.count >= CROWD)
+		(void)crew_call_locked(&park->crew);
+	return p;
+}
+
+/* Has this thread nothing to do? */
+static bool is_spare_locked(const struct park *park) NEEDS(park->crew.lock)
+{
+	bool idle = park->ready.count == 0 && park->yielded.count == 0;
+
+	return park->crew.awake > park->crew.opt.awake_max || (idle && park->crew.watched);
+}
+
+/* NULL: this thread is to leave. */
 static struct parked *wait_for_next(struct park *park)
 {
-	struct epoll_event event;
+	struct parked *p = NULL;
 
-	if (epoll_wait(park->epoll, &event, 1, -1) <= 0)
-		return NULL;
-	return event.data.ptr != park ? take_over(event.data.ptr) : take_ready(park);
+	lock_take(&park->crew.lock);
+	while (p == NULL && !park->crew.stopping) {
+		if (is_spare_locked(park)) {
+			if (!crew_rest_locked(&park->crew))
+				break;
+		} else if ((p = take_ready_locked(park)) == NULL) {
+			if (park->yielded.count > 0)
+				let_yielded_on_locked(park);
+			else
+				watch_locked(park);
+		}
+	}
+	lock_drop(&park->crew.lock);
+	return p;
 }
 
 static void serve(struct park *park, struct parked *p)
@@ -154,53 +175,9 @@ static void serve(struct park *park, struct parked *p)
 	if (!has_turn)
 		return;
 	/* It may have had nothing to block for any more: then it has woken nobody. */
-	lock_take(&park->lock);
+	lock_take(&park->crew.lock);
 	let_next_block_locked(park);
-	lock_drop(&park->lock);
-}
-
-/* False: nobody has called within two seconds. */
-static bool is_called_locked(struct park *park) NEEDS(park->lock)
-{
-	struct spare mine = {.next = park->spare}, **at = &park->spare;
-	int64_t until_ns = clock_now_ns() + SPARE_NS;
-
-	lock_cond_init(&mine.called);
-	park->spare = &mine; /* cppcheck-suppress autoVariables ; it is taken out before this returns */
-	while (!mine.is_called && !atomic_load(&park->stopping) && lock_wait_until(&mine.called, &park->lock, until_ns))
-		;
-	if (!mine.is_called) {
-		while (*at != &mine)
-			at = &(*at)->next;
-		*at = mine.next;
-	}
-	(void)pthread_cond_destroy(&mine.called);
-	return mine.is_called;
-}
-
-/* Is this thread still needed? While there are more than are to wait, it is spare. */
-static bool go_on(struct park *park)
-{
-	bool yes;
-
-	if (atomic_load(&park->working) <= park->opt.waiters && !atomic_load(&park->stopping))
-		return true;
-	lock_take(&park->lock);
-	yes = !atomic_load(&park->stopping);
-	if (!yes || atomic_load(&park->working) > park->opt.waiters) {
-		atomic_fetch_sub(&park->working, 1);
-		yes = yes && is_called_locked(park);
-	}
-	lock_drop(&park->lock);
-	return yes;
-}
-
-static void leave(struct park *park)
-{
-	lock_take(&park->lock);
-	if (--park->threads == 0)
-		(void)pthread_cond_signal(&park->left);
-	lock_drop(&park->lock);
+	lock_drop(&park->crew.lock);
 }
 
 static void *wait_and_serve(void *arg)
@@ -210,25 +187,10 @@ static void *wait_and_serve(void *arg)
 
 	OBJ_CHECK(park, PARK_MAGIC);
 	self.park = park;
-	while (go_on(park))
-		if ((p = wait_for_next(park)) != NULL)
-			serve(park, p);
-	leave(park);
+	while ((p = wait_for_next(park)) != NULL)
+		serve(park, p);
+	crew_leave(&park->crew);
 	return NULL;
-}
-
-/* It is counted already. */
-static int start_waiter(struct park *park)
-{
-	int rc = thread_spawn_unjoined(park->opt.kind, park->opt.name, wait_and_serve, park);
-
-	if (rc == 0)
-		return 0;
-	lock_take(&park->lock);
-	atomic_fetch_sub(&park->working, 1);
-	park->threads--;
-	lock_drop(&park->lock);
-	return rc;
 }
 
 /* ---- parking ---- */
@@ -259,85 +221,67 @@ int park_on_socket(struct park *park, struct parked *p, int fd, uint32_t events)
 
 void park_asleep(struct park *park, struct parked *p)
 {
-	lock_take(&park->lock);
+	lock_take(&park->crew.lock);
 	if (p->woken)
 		make_ready_locked(park, p);
 	else
-		p->where = ASLEEP;
+		p->where = PARK_ASLEEP;
 	p->woken = false;
 	p->has_turn = false;
-	lock_drop(&park->lock);
+	lock_drop(&park->crew.lock);
 }
 
 void park_yield(struct park *park, struct parked *p)
 {
-	lock_take(&park->lock);
+	lock_take(&park->crew.lock);
 	p->has_turn = false;
-	make_ready_locked(park, p);
-	lock_drop(&park->lock);
+	put_locked(park, &park->yielded, p);
+	lock_drop(&park->crew.lock);
 }
 
 void park_wake(struct park *park, struct parked *p)
 {
-	lock_take(&park->lock);
-	switch ((enum where)p->where) {
-	case RUNNING:
+	lock_take(&park->crew.lock);
+	switch ((enum park_where)p->where) {
+	case PARK_RUNNING:
 		p->woken = true;
 		break;
-	case ASLEEP:
+	case PARK_ASLEEP:
 		make_ready_locked(park, p);
 		break;
-	case IN_TURN:
-		take_out(&park->waits_to_block, p);
+	case PARK_IN_TURN:
+		park_queue_take_out(&park->waits_to_block, p);
 		make_ready_locked(park, p);
 		break;
-	case READY:
+	case PARK_READY:
+	case PARK_FOUND:
 		break;
 	}
-	lock_drop(&park->lock);
+	lock_drop(&park->crew.lock);
 }
 
 /* ---- about to block ---- */
 
-/* Another thread waits in place of one that blocks. True: the caller has to start it. */
-static bool replace_locked(struct park *park) NEEDS(park->lock)
-{
-	struct spare *s = park->spare;
-
-	if (atomic_load(&park->working) >= park->opt.waiters)
-		return false;
-	atomic_fetch_add(&park->working, 1);
-	if (s == NULL) {
-		park->threads++;
-		return true;
-	}
-	park->spare = s->next;
-	s->is_called = true;
-	(void)pthread_cond_signal(&s->called); /* under the lock: it lies on a stack that ends */
-	return false;
-}
-
 /* Unless somebody has woken it. */
-static void wait_for_turn_locked(struct park *park, struct parked *p, bool first) NEEDS(park->lock)
+static void wait_for_turn_locked(struct park *park, struct parked *p, bool first) NEEDS(park->crew.lock)
 {
 	if (p->woken)
 		make_ready_locked(park, p);
 	else if (first)
-		put_first(&park->waits_to_block, p, IN_TURN);
+		park_queue_put_first(&park->waits_to_block, p, PARK_IN_TURN);
 	else
-		put_last(&park->waits_to_block, p, IN_TURN);
+		park_queue_put_last(&park->waits_to_block, p, PARK_IN_TURN);
 	p->woken = false;
 }
 
 /* False: p waits for its turn. */
-static bool begin_to_block_locked(struct park *park, struct parked *p) NEEDS(park->lock)
+static bool begin_to_block_locked(struct park *park, struct parked *p) NEEDS(park->crew.lock)
 {
 	bool had_turn = p->has_turn;
 
 	p->has_turn = false;
-	if (park->blocked < park->opt.blocked_max && (had_turn || park->waits_to_block.first == NULL)) {
-		park->blocked++;
-		atomic_fetch_sub(&park->working, 1);
+	if (park->crew.blocked < park->opt.blocked_max && (had_turn || park->waits_to_block.first == NULL)) {
+		crew_block_locked(&park->crew);
 		return true;
 	}
 	wait_for_turn_locked(park, p, had_turn);
@@ -349,14 +293,13 @@ static bool block_all_the_same(struct park *park, struct parked *p)
 {
 	bool yes;
 
-	lock_take(&park->lock);
-	yes = atomic_load(&park->working) > 0 || park->blocked == 1;
+	lock_take(&park->crew.lock);
+	yes = park->crew.awake > 0 || park->crew.blocked == 1;
 	if (!yes) {
-		park->blocked--;
-		atomic_fetch_add(&park->working, 1);
+		crew_unblock_locked(&park->crew);
 		wait_for_turn_locked(park, p, true);
 	}
-	lock_drop(&park->lock);
+	lock_drop(&park->crew.lock);
 	return yes;
 }
 
@@ -364,11 +307,11 @@ bool park_block(struct park *park, struct parked *p)
 {
 	bool may, start;
 
-	lock_take(&park->lock);
+	lock_take(&park->crew.lock);
 	may = begin_to_block_locked(park, p);
-	start = may && replace_locked(park);
-	lock_drop(&park->lock);
-	if (start && start_waiter(park) < 0)
+	start = may && crew_replace_locked(&park->crew);
+	lock_drop(&park->crew.lock);
+	if (start && crew_add(&park->crew) < 0)
 		may = block_all_the_same(park, p);
 	self.waits += may;
 	return may;
@@ -377,11 +320,10 @@ bool park_block(struct park *park, struct parked *p)
 void park_unblock(struct park *park)
 {
 	self.waits--;
-	lock_take(&park->lock);
-	park->blocked--;
-	atomic_fetch_add(&park->working, 1);
+	lock_take(&park->crew.lock);
+	crew_unblock_locked(&park->crew);
 	let_next_block_locked(park);
-	lock_drop(&park->lock);
+	lock_drop(&park->crew.lock);
 }
 
 void park_wait_begin(void)
@@ -391,13 +333,12 @@ void park_wait_begin(void)
 
 	if (park == NULL || self.waits++ > 0)
 		return;
-	lock_take(&park->lock);
-	park->blocked++;
-	atomic_fetch_sub(&park->working, 1);
-	start = replace_locked(park);
-	lock_drop(&park->lock);
+	lock_take(&park->crew.lock);
+	crew_block_locked(&park->crew);
+	start = crew_replace_locked(&park->crew);
+	lock_drop(&park->crew.lock);
 	if (start)
-		(void)start_waiter(park);
+		(void)crew_add(&park->crew);
 }
 
 void park_wait_end(void)
@@ -410,12 +351,28 @@ void park_wait_end(void)
 		park_unblock(self.park);
 }
 
-void park_count(struct park *park, unsigned *threads, unsigned *blocked)
+void park_go_long(void)
 {
-	lock_take(&park->lock);
-	*threads = park->threads;
-	*blocked = park->blocked;
-	lock_drop(&park->lock);
+	struct park *park = self.park;
+	bool start;
+
+	if (park == NULL || self.waits > 0)
+		return;
+	lock_take(&park->crew.lock);
+	start = crew_replace_locked(&park->crew);
+	lock_drop(&park->crew.lock);
+	if (start)
+		(void)crew_add(&park->crew);
+}
+
+struct park_count park_count(struct park *park)
+{
+	struct park_count n;
+
+	lock_take(&park->crew.lock);
+	n = (struct park_count){park->crew.threads, park->crew.blocked, park->crew.awake};
+	lock_drop(&park->crew.lock);
+	return n;
 }
 
 /* ---- start and stop ---- */
@@ -431,23 +388,10 @@ static int open_epoll(struct park *park)
 	return 0;
 }
 
-static int start_waiters(struct park *park)
-{
-	int rc = 0;
-
-	for (unsigned i = 0; rc == 0 && i < park->opt.waiters; i++) {
-		lock_take(&park->lock);
-		atomic_fetch_add(&park->working, 1);
-		park->threads++;
-		lock_drop(&park->lock);
-		rc = start_waiter(park);
-	}
-	return rc;
-}
-
 int park_start(const struct park_options *opt, struct park **out)
 {
 	struct park *park = calloc(1, sizeof(*park));
+	struct crew_options crew = {opt->name, opt->kind, opt->waiters, wait_and_serve, park};
 	int rc;
 
 	BUG_UNLESS(opt->waiters > 0 && opt->blocked_max > 0);
@@ -455,9 +399,8 @@ int park_start(const struct park_options *opt, struct park **out)
 		return -ENOMEM;
 	park->magic = PARK_MAGIC;
 	park->opt = *opt;
-	lock_init(&park->lock, LOCK_POOL);
-	lock_cond_init(&park->left);
-	if ((rc = open_epoll(park)) < 0 || (rc = start_waiters(park)) < 0)
+	crew_init(&park->crew, &crew);
+	if ((rc = open_epoll(park)) < 0 || (rc = crew_start(&park->crew)) < 0)
 		park_stop(&park);
 	else
 		*out = park;
@@ -469,21 +412,18 @@ void park_stop(struct park **reference)
 	struct park *park = *reference;
 
 	OBJ_CHECK(park, PARK_MAGIC);
-	lock_take(&park->lock);
-	BUG_UNLESS(park->ready.first == NULL && park->waits_to_block.first == NULL);
-	atomic_store(&park->stopping, true);
-	for (struct spare *s = park->spare; s != NULL; s = s->next)
-		(void)pthread_cond_signal(&s->called);
-	ring(park);
-	while (park->threads > 0)
-		lock_wait(&park->left, &park->lock);
-	lock_drop(&park->lock);
+	lock_take(&park->crew.lock);
+	BUG_UNLESS(park->yielded.count + park->waits_to_block.count == 0);
+	for (const struct parked *p = park->ready.first; p != NULL; p = p->next)
+		BUG_UNLESS(p->where == PARK_FOUND);
+	ring(park); /* it is heard even by one who is not yet on watch */
+	crew_stop_locked(&park->crew);
+	lock_drop(&park->crew.lock);
 	if (park->epoll >= 0)
 		(void)close(park->epoll);
 	if (park->bell >= 0)
 		(void)close(park->bell);
-	(void)pthread_cond_destroy(&park->left);
-	lock_fini(&park->lock);
+	crew_fini(&park->crew);
 	park->magic = 0;
 	free(park);
 	*reference = NULL;

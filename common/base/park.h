@@ -1,31 +1,23 @@
 /* park: a place where work waits without a thread, until its socket is ready or somebody wakes it. It is the netpoller of Go's
  * scheduler, and what the scheduler does around a call that blocks.
  *
- * A few threads, the waiters, block in one epoll, one event at a time. Each that gets an event is the thread of that work until
- * `resume` returns; nothing is handed over. Before it blocks in something else it says so, and another thread waits in its place;
- * when it is back, one thread too many is spare, and ends after two seconds in which nobody calls it.
+ * A few threads, the waiters, take turns in one epoll. Who finds something ready there serves it: it is the thread of that work until
+ * `resume` returns, and nothing is handed over. Nobody waits in the epoll meanwhile, for most work is done before another thread would
+ * have woken. Before it does something that takes long, or blocks, it says so, and another thread waits in its place; when it is back,
+ * one thread too many is spare, and ends after two seconds in which nobody calls it.
  *
  * Work is parked by the thread that runs it, and from that call on it is another's: the thread that parked it touches it no more.
  * SPDX-License-Identifier: MIT */
 #ifndef COMMON_BASE_PARK_H
 #define COMMON_BASE_PARK_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/park_queue.h"
 #include "common/base/thread.h"
 
 struct park;
-
-/* Lies inside what is parked. All zero at first; its fields are the park's. */
-struct parked {
-	struct parked *next, *prev; /* in its queue */
-	uint8_t where;
-	atomic_bool known; /* epoll has its socket */
-	bool woken;        /* while it was not asleep */
-	bool has_turn;     /* it waited for its turn to block, which has come */
-};
 
 struct park_options {
 	const char *name; /* of its threads, static, at most 15 bytes */
@@ -69,7 +61,14 @@ void park_wait_end(void);
 /* Whoever calls sees to it that p is not freed meanwhile. Takes LOCK_POOL. */
 void park_wake(struct park *park, struct parked *p);
 
-/* Threads that it has now, and how many of them block: for tests and counters. */
-void park_count(struct park *park, unsigned *threads, unsigned *blocked);
+/* What comes next does not wait, but takes longer than a few packets: a signature, a message of many kilobytes. Another thread looks
+ * after the others meanwhile. Where park_wait_begin does nothing, nor does this. */
+void park_go_long(void);
+
+/* Threads that it has now, how many of them block, and how many neither block nor rest: for tests and counters. */
+struct park_count {
+	unsigned threads, blocked, awake;
+};
+struct park_count park_count(struct park *park);
 
 #endif

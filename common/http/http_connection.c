@@ -260,6 +260,9 @@ static void take_off_request(struct http_connection *c)
 	c->unread = http_buffer_count(&c->incoming.bytes) > 0;
 }
 
+/* A body that is longer takes its handler longer than a push does. */
+#define LONG_BYTES 2048
+
 /* Does its handler perhaps wait? Then answers that are there must not wait for it. */
 static bool may_wait(const struct http_connection *c)
 {
@@ -279,6 +282,8 @@ static int answer_all(struct http_connection *c)
 			return rc > 0 ? 0 : rc;
 		if (may_wait(c) && http_buffer_count(&c->out) > 0 && (rc = send_out(c)) < 0 && rc != -EAGAIN)
 			return rc;
+		if (may_wait(c) || c->incoming.body_bytes > LONG_BYTES)
+			park_go_long();
 		if ((rc = answer_one(c)) < 0)
 			return rc;
 		take_off_request(c);

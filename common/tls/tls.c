@@ -41,6 +41,7 @@ struct tls {
 	struct tls_server *server;
 	int fd;
 	/* the reader's */
+	bool is_open; /* something was read, so the handshake is over */
 	bool has_more;
 	bool waits_to_write;
 	bool waits_to_sign;
@@ -259,6 +260,8 @@ ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait)
 	int rc;
 
 	OBJ_CHECK(tls, TLS_MAGIC);
+	if (!tls->is_open)
+		park_go_long();
 	for (;;) {
 		if ((rc = read_now(tls, false, bytes, max, &events)) == -EBUSY)
 			rc = wait ? sign_and_read(tls, bytes, max, &events) : sign_now(tls, bytes, max, &events);
@@ -266,6 +269,7 @@ ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait)
 			break;
 		(void)wait_for(tls, events, 0); /* the connection's deadline ends it, with a shutdown of the socket */
 	}
+	tls->is_open |= rc > 0;
 	return rc == -ERR_EOF ? 0 : rc;
 }
 

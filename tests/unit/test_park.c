@@ -23,7 +23,7 @@
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 
-#define WORKS 8
+#define WORKS 80
 
 static struct park *lot;
 
@@ -35,6 +35,7 @@ struct work {
 	atomic_uint resumed;
 	atomic_uint took; /* bytes read, or anything else that it counts */
 	atomic_uint running;
+	atomic_bool released;
 };
 
 static struct work works[WORKS];
@@ -79,6 +80,8 @@ static int tear_down(void **state)
 	(void)state;
 	seam_reset();
 	atomic_store(&gate_open, true);
+	for (unsigned i = 0; i < WORKS; i++)
+		atomic_store(&works[i].released, true);
 	if (lot != NULL)
 		park_stop(&lot);
 	until(thread_reap() == 0);
@@ -111,6 +114,38 @@ static void read_one(struct work *w)
 	if (read(w->near, &byte, 1) == 1)
 		atomic_fetch_add(&w->took, 1);
 	on_socket(w);
+}
+
+/* It takes long, and says so or not. */
+static void wait_for_release(struct work *w)
+{
+	const struct timespec moment = {.tv_nsec = 200000};
+
+	atomic_fetch_add(&at_gate, 1);
+	while (!atomic_load(&w->released))
+		(void)nanosleep(&moment, NULL);
+	atomic_fetch_sub(&at_gate, 1);
+	asleep(w);
+}
+
+static void go_long(struct work *w)
+{
+	park_go_long();
+	wait_for_release(w);
+}
+
+static void go_long_later(struct work *w)
+{
+	const struct timespec moment = {.tv_nsec = 200000};
+
+	atomic_fetch_add(&at_gate, 1);
+	while (!atomic_load(&w->released))
+		(void)nanosleep(&moment, NULL);
+	park_go_long();
+	while (!atomic_load(&gate_open))
+		(void)nanosleep(&moment, NULL);
+	atomic_fetch_sub(&at_gate, 1);
+	asleep(w);
 }
 
 static void wait_at_gate(struct work *w)
@@ -176,18 +211,12 @@ static void start(struct work *w, void (*then)(struct work *w))
 
 static unsigned threads(void)
 {
-	unsigned n, blocked;
-
-	park_count(lot, &n, &blocked);
-	return n;
+	return park_count(lot).threads;
 }
 
 static unsigned blocked(void)
 {
-	unsigned n, n_blocked;
-
-	park_count(lot, &n, &n_blocked);
-	return n_blocked;
+	return park_count(lot).blocked;
 }
 
 /* ---- sockets ---- */
@@ -295,6 +324,81 @@ static void who_yields_lets_sockets_come_first(void **state)
 	atomic_store(&gate_open, true);
 	for (unsigned i = 1; i < 4; i++)
 		until(atomic_load(&works[i].took) == 1);
+}
+
+/* ---- what takes long ---- */
+
+static void nothing_is_found_twice_though_one_finds_many(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	start(&works[0], wait_for_release);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	for (unsigned i = 1; i < WORKS; i++) {
+		start(&works[i], read_one);
+		send_bytes(&works[i], 1);
+	}
+	atomic_store(&works[0].released, true);
+	for (unsigned i = 1; i < WORKS; i++)
+		until(atomic_load(&works[i].took) == 1);
+	for (unsigned i = 1; i < WORKS; i++)
+		assert_int_equal(atomic_load(&works[i].resumed), 1);
+	assert_int_equal(threads(), 1);
+}
+
+static void begin_with_one_at_rest(void)
+{
+	begin(2, 4);
+	until(park_count(lot).awake == 1);
+}
+
+static void while_one_takes_long_another_looks(void **state)
+{
+	(void)state;
+	begin_with_one_at_rest();
+	start(&works[0], go_long);
+	start(&works[1], read_one);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	send_bytes(&works[1], 1);
+	until(atomic_load(&works[1].took) == 1);
+	assert_int_equal(blocked(), 0);
+	assert_int_equal(threads(), 2);
+}
+
+/* It was woken while nobody was on watch, by one who thinks that he will soon be back. */
+static void who_is_woken_before_one_goes_long_goes_on(void **state)
+{
+	(void)state;
+	begin_with_one_at_rest();
+	atomic_store(&works[1].then, asleep);
+	asleep(&works[1]);
+	start(&works[0], go_long_later);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	park_wake(lot, &works[1].parked);
+	atomic_store(&works[0].released, true);
+	until(atomic_load(&works[1].resumed) == 1);
+	assert_int_equal(atomic_load(&at_gate), 1);
+}
+
+/* The first of many does not say how long it takes. */
+static void when_many_are_ready_another_takes_part(void **state)
+{
+	(void)state;
+	begin_with_one_at_rest();
+	start(&works[0], wait_for_release);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	for (unsigned i = 1; i < WORKS; i++) {
+		start(&works[i], i == 1 ? wait_for_release : read_one);
+		send_bytes(&works[i], 1);
+	}
+	atomic_store(&works[0].released, true);
+	for (unsigned i = 2; i < WORKS; i++)
+		until(atomic_load(&works[i].took) == 1);
+	until(atomic_load(&at_gate) == 1);
 }
 
 /* ---- blocking ---- */
@@ -499,6 +603,7 @@ static void without_memory_or_threads_there_is_no_park(void **state)
 /* ---- all at once ---- */
 
 #define ROUNDS 3000
+#define LIVES  8
 
 static atomic_uint work_done;
 
@@ -540,8 +645,8 @@ static void live(struct work *w)
 static void *stir(void *arg)
 {
 	(void)arg;
-	while (atomic_load(&work_done) < WORKS)
-		for (unsigned i = 0; i < WORKS; i++) {
+	while (atomic_load(&work_done) < LIVES)
+		for (unsigned i = 0; i < LIVES; i++) {
 			park_wake(lot, &works[i].parked);
 			(void)send(works[i].far, "x", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 		}
@@ -555,10 +660,10 @@ static void one_thread_at_a_time_has_each_and_none_is_forgotten(void **state)
 	(void)state;
 	begin(2, 2);
 	atomic_store(&work_done, 0);
-	for (unsigned i = 0; i < WORKS; i++)
+	for (unsigned i = 0; i < LIVES; i++)
 		start(&works[i], live);
 	assert_int_equal(pthread_create(&stirrer, NULL, stir, NULL), 0);
-	until(atomic_load(&work_done) == WORKS);
+	until(atomic_load(&work_done) == LIVES);
 	assert_int_equal(pthread_join(stirrer, NULL), 0);
 	until(threads() == 2);
 	assert_int_equal(blocked(), 0);
@@ -577,6 +682,10 @@ int main(void)
 		park_test(a_wake_that_comes_before_the_sleep_ends_it),
 		park_test(all_who_are_woken_at_once_go_on),
 		park_test(who_yields_lets_sockets_come_first),
+		park_test(nothing_is_found_twice_though_one_finds_many),
+		park_test(while_one_takes_long_another_looks),
+		park_test(who_is_woken_before_one_goes_long_goes_on),
+		park_test(when_many_are_ready_another_takes_part),
 		park_test(while_one_blocks_another_waits_in_its_place),
 		park_test(a_spare_thread_is_used_again_and_ends_in_the_end),
 		park_test(no_more_than_so_many_block_and_the_others_wait_for_their_turn),

@@ -351,11 +351,10 @@ static int tear_down(void **state)
 
 static unsigned waiters(void)
 {
-	unsigned threads, blocked;
+	struct park_count n = park_count(stage.server.connection.park);
 
-	park_count(stage.server.connection.park, &threads, &blocked);
-	assert_int_equal(blocked, 0);
-	return threads;
+	assert_int_equal(n.blocked, 0);
+	return n.threads;
 }
 
 /* On a machine that has much else to do it is enough. */
