@@ -17,6 +17,7 @@ enum {
 	OPT_CACERT,
 	OPT_INSECURE,
 	OPT_MID,
+	OPT_USER,
 	OPT_KEY,
 	OPT_ROOM,
 	OPT_ACCEPTS,
@@ -31,6 +32,7 @@ const struct cli_option client_setup_options[] = {
 	 "with tls:// and wss://: certificates to trust, PEM; without it those of the system"},
 	{"insecure", 0, OPT_INSECURE, NULL, NULL, "with tls:// and wss://: any certificate will do"},
 	{"mid", 0, OPT_MID, "N", NULL, "our user id; 0 is nobody (0)"},
+	{"user", 0, OPT_USER, "NAME", NULL, "our user by name, in place of --mid"},
 	{"key", 0, OPT_KEY, "KEY", NULL, "the name of this connection; without it the server makes one"},
 	{"room", 0, OPT_ROOM, "TYPE://ID", NULL, "our room"},
 	{"accepts", 0, OPT_ACCEPTS, "OPS", NULL,
@@ -89,6 +91,9 @@ bool client_setup_take(struct client_setup *s, int option)
 		return take_place(s, option);
 	case OPT_MID:
 		return argument_i64("--mid", optarg, INT64_MIN, INT64_MAX, &s->identity.mid);
+	case OPT_USER:
+		s->identity.user = optarg;
+		return true;
 	case OPT_KEY:
 		s->identity.key = optarg;
 		return true;
@@ -188,11 +193,13 @@ int client_setup_settle(struct client_setup *s, const char *command, const char 
 		return EXIT_USAGE;
 	if ((code = settle_place(s, command, url)) >= 0)
 		return code;
-	if (s->token == NULL && is_its_server && who->mid == 0 && who->key == NULL && who->room == NULL &&
-	    (code = read_token(s)) >= 0)
+	if (s->token == NULL && is_its_server && who->mid == 0 && who->user == NULL && who->key == NULL &&
+	    who->room == NULL && (code = read_token(s)) >= 0)
 		return code;
 	if (s->token != NULL)
 		return -1;
+	if (who->user != NULL && (who->mid != 0 || who->dialect == DIALECT_V1))
+		return argument_wrong(command, "--user goes neither with --mid nor with --v1");
 	if ((rc = client_token(who, &s->made_token)) < 0)
 		return argument_wrong(command, "no token comes of --key and --room: %s", err_text(rc));
 	s->token = s->made_token;
@@ -201,12 +208,17 @@ int client_setup_settle(struct client_setup *s, const char *command, const char 
 
 void client_setup_name(const struct client_setup *s, char *text, size_t text_bytes)
 {
+	const struct client_identity *who = &s->identity;
+	char user[160], key[160] = "with a key of the server's";
+
+	if (who->user != NULL)
+		(void)snprintf(user, sizeof(user), "%.128s", who->user);
+	else
+		(void)snprintf(user, sizeof(user), "%lld", (long long)who->mid);
+	if (who->key != NULL)
+		(void)snprintf(key, sizeof(key), "key %.128s", who->key);
 	if (s->made_token == NULL)
 		(void)snprintf(text, text_bytes, "by the given token");
-	else if (s->identity.key == NULL)
-		(void)snprintf(text, text_bytes, "as user %lld, with a key of the server's",
-			       (long long)s->identity.mid);
 	else
-		(void)snprintf(text, text_bytes, "as user %lld, key %.80s", (long long)s->identity.mid,
-			       s->identity.key);
+		(void)snprintf(text, text_bytes, "as user %s, %s", user, key);
 }

@@ -21,20 +21,22 @@ static const struct cli_option options[] = {
 static const struct cli_form forms[] = {
 	{"[options] key KEY[,KEY...]", "these connections"},
 	{"[options] mid MID[,MID...]", "all connections of these users"},
+	{"[options] user NAME[,NAME...]", "the same by name"},
 	{NULL, NULL},
 };
 
 static int kick(const struct api_options *api, bool json, int n, char **words)
 {
-	bool by_key = n > 0 && strcmp(words[0], "key") == 0;
+	char param[8];
 	struct query q;
 	json_t *data;
 	int code;
 
-	if (n != 2 || (!by_key && strcmp(words[0], "mid") != 0))
-		return argument_wrong("kick", "whom? key KEY or mid MID");
+	if (n != 2 || (strcmp(words[0], "key") != 0 && strcmp(words[0], "mid") != 0 && strcmp(words[0], "user") != 0))
+		return argument_wrong("kick", "whom? key KEY, mid MID or user NAME");
+	(void)snprintf(param, sizeof(param), "%ss", words[0]);
 	query_begin(&q, "/goim/kick");
-	if (query_add_list(&q, by_key ? "keys" : "mids", words[1]) == 0) {
+	if (query_add_list(&q, param, words[1]) == 0) {
 		free(query_end(&q));
 		return argument_wrong("kick", "\"%s\" names nobody", words[1]);
 	}
@@ -73,7 +75,7 @@ const struct cli_command command_kick = {
 	.name = "kick",
 	.summary = "close connections",
 	.forms = forms,
-	.targets = "key mid",
+	.targets = "key mid user",
 	.options = {options, context_options, api_options_table},
 	.notes = "Each connection is told that it was kicked before it is closed. Their number goes to stdout. It is "
 		 "no error if "

@@ -68,7 +68,7 @@ static const struct cli_option options[] = {
 	{"op", 0, OPT_OP, "N", NULL,
 	 "its operation (1000); a client gets it if it accepts that one, or if it is a room's"},
 	{"speed", 0, OPT_SPEED, "N", NULL, "with all: at most N deliveries a second, 0 for no limit (0)"},
-	{"offline", 0, OPT_OFFLINE, NULL, NULL, "with key and mid: list who was offline"},
+	{"offline", 0, OPT_OFFLINE, NULL, NULL, "with key, mid and user: list who was offline"},
 	{"json", 0, OPT_JSON, NULL, NULL, "print what became of it as the server sent it"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
@@ -76,6 +76,7 @@ static const struct cli_option options[] = {
 static const struct cli_form forms[] = {
 	{"[options] key KEY[,KEY...] MESSAGE", "to connections"},
 	{"[options] mid MID[,MID...] MESSAGE", "to users, on all their connections"},
+	{"[options] user NAME[,NAME...] MESSAGE", "to users by name"},
 	{"[options] room TYPE://ID MESSAGE", "to everybody in a room"},
 	{"[options] all MESSAGE", "to everybody"},
 	{NULL, NULL},
@@ -105,10 +106,11 @@ static int read_words(struct push *p, int n, char **words)
 	bool all = n > 0 && strcmp(words[0], "all") == 0;
 
 	if (n == 0)
-		return argument_wrong("push", "to whom? key, mid, room or all");
+		return argument_wrong("push", "to whom? key, mid, user, room or all");
 	p->target = words[0];
-	if (!all && strcmp(p->target, "key") != 0 && strcmp(p->target, "mid") != 0 && strcmp(p->target, "room") != 0)
-		return argument_wrong("push", "to whom is \"%s\"? It takes key, mid, room or all", p->target);
+	if (!all && strcmp(p->target, "key") != 0 && strcmp(p->target, "mid") != 0 && strcmp(p->target, "user") != 0 &&
+	    strcmp(p->target, "room") != 0)
+		return argument_wrong("push", "to whom is \"%s\"? It takes key, mid, user, room or all", p->target);
 	if (n != (all ? 2 : 3))
 		return argument_wrong("push", "%s takes %s, not %d words (quote a message with blanks)", p->target,
 				      all ? "a message" : "a name and a message", n - 1);
@@ -210,6 +212,8 @@ static int push_to(const struct push *p)
 		return push_list(p, "/goim/push/keys", "key");
 	case 'm':
 		return push_list(p, "/goim/push/mids", "mid");
+	case 'u':
+		return push_list(p, "/goim/push/users", "user");
 	case 'r':
 		return push_room(p);
 	default:
@@ -234,7 +238,7 @@ const struct cli_command command_push = {
 	.name = "push",
 	.summary = "send a message through the HTTP API",
 	.forms = forms,
-	.targets = "key mid room all",
+	.targets = "key mid user room all",
 	.options = {options, context_options, api_options_table},
 	.notes =
 		"MESSAGE is the body, as it is; - reads it from stdin, to its end; after -- it may begin with a dash.\n"

@@ -241,7 +241,7 @@ static enum session_end follow(struct sessions *s, struct client *c)
 
 static void say_online(const struct sessions *s)
 {
-	char name[160];
+	char name[360];
 
 	client_setup_name(s->who, name, sizeof(name));
 	fprintf(stderr, "comet-cli: online at %s:%s %s\n", s->at_host, s->at_port, name);

@@ -34,6 +34,7 @@ enum {
 	OPT_SECRET = 256,
 	OPT_VERIFY,
 	OPT_MID,
+	OPT_USER,
 	OPT_KEY,
 	OPT_ROOM,
 	OPT_ACCEPTS,
@@ -52,6 +53,7 @@ static const struct cli_option options[] = {
 	 "show: check with this key, as in auth.jwt_keys: RS256, RS384, RS512, ES256, ES384 or EdDSA and a public key, "
 	 "PEM"},
 	{"mid", 0, OPT_MID, "N", NULL, "make: the user"},
+	{"user", 0, OPT_USER, "NAME", NULL, "make: the user by name (the claim sub)"},
 	{"key", 0, OPT_KEY, "KEY", NULL, "make: the name of the connection"},
 	{"room", 0, OPT_ROOM, "TYPE://ID", NULL, "make: the room to start in"},
 	{"accepts", 0, OPT_ACCEPTS, "OPS", NULL, "make: operations that are wanted, with commas"},
@@ -139,6 +141,8 @@ static bool take_option(struct token *t, int option, enum jwt_alg *alg)
 		return true;
 	case OPT_MID:
 		return take_mid(t);
+	case OPT_USER:
+		return set(t, "sub", json_string(optarg));
 	case OPT_KEY:
 		return set(t, "key", json_string(optarg));
 	case OPT_ROOM:

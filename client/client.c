@@ -236,8 +236,8 @@ int client_token(const struct client_identity *identity, char **out)
 		}
 	}
 	/* json_pack takes accepts over, also when it fails, which it does for a string that is not UTF-8. */
-	token = json_pack("{s:I, s:s, s:s, s:s, s:o}", "mid", (json_int_t)identity->mid, "key",
-			  identity->key != NULL ? identity->key : "", "room_id",
+	token = json_pack("{s:I, s:s*, s:s, s:s, s:s, s:o}", "mid", (json_int_t)identity->mid, "user", identity->user,
+			  "key", identity->key != NULL ? identity->key : "", "room_id",
 			  identity->room != NULL ? identity->room : "", "platform",
 			  identity->platform != NULL ? identity->platform : "", "accepts", accepts);
 	if (token == NULL)

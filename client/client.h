@@ -27,6 +27,7 @@ struct client_goodbye {
 struct client_identity {
 	enum dialect dialect; /* a token of DIALECT_V1 has the mid and nothing else */
 	int64_t mid;
+	const char *user; /* a user by name, in place of mid */
 	const char *key;
 	const char *room; /* type://id */
 	const char *platform;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "comet/dispatch.h"
+#include "comet/whitelist.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
@@ -25,11 +26,13 @@ static void too_slow(struct server *s, struct connection *c)
 }
 
 /* Count one message by the return code of channel_push. */
-static void account(struct server *s, struct connection *c, int rc)
+static void account(struct server *s, struct connection *c, const struct message *message, int rc)
 {
 	switch (rc) {
 	case -ENOMSG:
 		count(COUNT_FILTERED);
+		trace(c, EVENT_TRACE_FILTERED,
+		      (&(const struct packet){.op = message->op, .body_bytes = message->body_bytes}));
 		break;
 	case -ENOBUFS:
 		too_slow(s, c);
@@ -89,7 +92,7 @@ static void deliver_batch(struct server *s, const struct receiver *to, struct me
 		rc = push_with_patience(to, messages[i], &owed);
 
 		if (rc < 0)
-			account(s, to->connection, rc);
+			account(s, to->connection, messages[i], rc);
 		else
 			owed |= rc == 1;
 	}

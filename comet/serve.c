@@ -369,11 +369,11 @@ static void say_closed(const struct connection *c)
 	if (level == LOG_WARN)
 		LOG_LIMITED(level, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_CLOSED),
 			    log_str("reason", close_reason_name(why)), log_str_if("words", c->refusal),
-			    log_i64("age_s", age_s));
+			    user_log(&c->seat.user), log_str("over", c->transport->ops->name), log_i64("age_s", age_s));
 	else
 		LOG(level, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_CLOSED),
-		    log_str("reason", close_reason_name(why)), log_str_if("words", c->refusal),
-		    log_i64("age_s", age_s));
+		    log_str("reason", close_reason_name(why)), log_str_if("words", c->refusal), user_log(&c->seat.user),
+		    log_str("over", c->transport->ops->name), log_i64("age_s", age_s));
 }
 
 /* ---- the start ---- */

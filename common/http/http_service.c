@@ -6,6 +6,17 @@
 #include "common/base/counters.h"
 #include "common/base/log.h"
 
+/* Whom or what it is for, by the first parameter that says so; NULL: none in the query does. */
+static const char *target_of(const struct http_request *request)
+{
+	static const char *const params[] = {"keys", "mids", "users", "room", "rooms", "uid", "rid", "networks"};
+	const char *value = NULL;
+
+	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]) && value == NULL; i++)
+		value = http_param(request, params[i]);
+	return value;
+}
+
 /* One line for each call, for an audit. */
 static void say_called(const struct http_call *call)
 {
@@ -16,7 +27,9 @@ static void say_called(const struct http_call *call)
 	count_by(COUNT_HTTP_CALLS, request->key.label);
 	LOG(LOG_DEBUG, log_str("peer", request->peer),
 	    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what(EVENT_HTTP_CALLED),
-	    log_str("method", request->method), log_str("path", request->path), log_i64("status", call->reply.status));
+	    log_str("method", request->method), log_str("path", request->path),
+	    log_str_if("operation", http_param(request, "operation")), log_str_if("target", target_of(request)),
+	    log_i64("status", call->reply.status));
 }
 
 static bool is_options_of_all(const struct http_request *request)

@@ -129,11 +129,26 @@ function showCurl() {
 	$('curl').textContent = `curl ${header}${flag} ${quoted(message)} ${quoted(location.origin + pushPath())}`;
 }
 
+/* What became of it, in words; nothing is told of a push to all, nor to a key that may not know. */
+function fateOf(told) {
+	if (told?.online === undefined)
+		return '';
+	if (told.online === 0)
+		return ': nobody online';
+	const connections = `: ${told.online} ${told.online === 1 ? 'connection' : 'connections'}`;
+	if (!told.filtered)
+		return connections;
+	const accepts = `${told.accepts.join(', ') || 'nothing'}${told.accepts_more ? ` and ${told.accepts_more} more` : ''}`;
+	const how = told.filtered < told.online ? `, ${told.filtered} of them` : told.online > 1 ? ', all' : ',';
+	return `${connections}${how} filtered: ${told.filtered === 1 ? 'it' : 'one'} accepts ${accepts}, not ${value('operation')}`;
+}
+
 async function push() {
 	say('push-state', 'wait', 'pushing');
 	try {
-		await post(pushPath(), $('message').value);
-		say('push-state', 'good', 'accepted by the server');
+		const told = await post(`${pushPath()}&tell=1`, $('message').value);
+		say('push-state', told?.online === 0 || (told?.filtered && told.filtered === told.online) ? 'wait' : 'good',
+			`accepted by the server${fateOf(told)}`);
 	} catch (error) {
 		say('push-state', 'bad', `not accepted: ${error.message}`);
 	}

@@ -57,6 +57,21 @@ def test_push_made_with_the_curl_line_of_the_page_arrives_in_it(house, browser):
     browser.shot("arrived")
 
 
+def test_what_became_of_a_push(house, browser):
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    browser.press("#push .main")
+    browser.wait_text("#push-state", "accepted by the server: nobody online")
+    connect(browser)
+    browser.press("#push .main")
+    browser.wait_text("#push-state", "accepted by the server: 1 connection")
+    browser.fill("#operation", "1234")
+    browser.press("#push .main")
+    browser.wait_text("#push-state", "accepted by the server: 1 connection, filtered: it accepts 1000, not 1234")
+    is_sound(browser)
+    browser.shot("filtered")
+
+
 def test_rooms_pushes_and_a_kick(house, backend, browser):
     browser.open(house)
     browser.wait_text("#link", "live")

@@ -55,6 +55,15 @@ def test_push_says_what_became_of_it(house, online):
     assert json.loads(push(house, "--json", "mid", "8", "m")) == {"online": 0, "offline": 1, "filtered": 0}
 
 
+def test_users_by_name(house, sub):
+    client = sub(*door_of(house), "--user", "ann@example.com", "--key", "k")
+    assert client.said("online at").endswith("as user ann@example.com, key k")
+    assert push(house, "--offline", "user", "ann@example.com,bob", "m") == "1 connection; offline: bob\n"
+    assert client.printed() == "1000 m"
+    assert run("kick", *api_of(house), "user", "ann@example.com") == (OK, "kicked 1 connection\n", "")
+    assert run("sub", "--user", "a", "--mid", "1")[0] == USAGE
+
+
 def test_kick_says_how_many(house, online):
     client = online("--mid", "5")
     assert run("kick", *api_of(house), "mid", "5,6") == (OK, "kicked 1 connection\n", "")
@@ -230,7 +239,7 @@ def test_completion_knows_values(ini):
     assert complete("sub", "--cacert", "") == [":files"]
     assert complete("push", "--context", "", env=ini("[default]\nhttp = x\n[prod]\nhttp = y\n")) == ["default", "prod"]
     assert complete("push", "--op", "") == []
-    assert complete("push", "--op", "5", "") == ["key", "mid", "room", "all"]
+    assert complete("push", "--op", "5", "") == ["key", "mid", "user", "room", "all"]
     assert complete("push", "--json", "m") == ["mid"]
     assert complete("token", "") == ["make", "show"]
 

@@ -114,3 +114,17 @@ def test_each_event_of_the_table_is_logged_somewhere_at_the_level_that_it_says()
                 for name in re.findall(r"log_what\(EVENT_([A-Z_]+)\)", call):
                     assert levels <= set(listed[name]), f"{path}: {call}"
     assert seen - {"MAX"} == listed.keys()
+
+
+@pytest.mark.ways("tcp-v2")
+@pytest.mark.settings("log.level=debug", "whitelist.list=k")
+def test_push_that_is_filtered_is_traced_and_calls_name_their_target(connect, backend, house):
+    client = connect(mid=7, key="k", accepts=[1000])
+    backend.push_mids([7], "no", op=1234)
+    line = wait_until(lambda: [line for line in house.log().splitlines() if "event=trace_filtered" in line], "it is traced")[0]
+    assert " key=k " in line and " op=1234 " in line
+    if not isinstance(house, ClusterComet):  # there the API is comet-logic's
+        assert " path=/goim/push/mids operation=1234 target=7 status=200" in house.log()
+    client.close()
+    closed = wait_until(lambda: [line for line in house.log().splitlines() if "event=connection_closed" in line], "it is closed")[0]
+    assert " reason=client_left mid=7 over=tcp age_s=" in closed

@@ -194,7 +194,7 @@ def complete(words):
 def test_completion_offers_what_comet_cli_takes():
     assert complete([""]) == {"--help", "--version", *commands()}
     assert complete(["pu"]) == {"push"}
-    assert complete(["push", ""]) == {"key", "mid", "room", "all"}
+    assert complete(["push", ""]) == {"key", "mid", "user", "room", "all"}
     assert complete(["online", "to"]) == {"total", "top"}
     assert {"--help", "--json", "--http", "--api-key", "--timeout"} <= complete(["online", "-"])
     assert complete(["sub", "--no-r"]) == {"--no-reconnect"}
