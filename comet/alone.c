@@ -59,6 +59,12 @@ static int reauth(void *self, const struct wire_connect *request, const struct s
 	return logic_reauth(&a->logic, a->server_id, request, seat, renewal);
 }
 
+static int permit(void *self, const struct wire_connect *request, const struct seat *seat,
+		  const struct wire_room_count *rooms, size_t n, struct grants **grants)
+{
+	return logic_permit(&alone_of(self)->logic, request, seat, rooms, n, grants);
+}
+
 static void disconnect_client(void *self, const struct seat *seat)
 {
 	struct alone *a = alone_of(self);
@@ -292,6 +298,7 @@ int alone_wire(struct server *s, const char *server_id, push_sink *sink, void *s
 	*out = (struct wiring){
 		.logic = {.connect = connect_client,
 			  .reauth = reauth,
+			  .permit = permit,
 			  .disconnect = disconnect_client,
 			  .heartbeat = heartbeat,
 			  .renew_online = renew_online,

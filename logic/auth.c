@@ -130,3 +130,12 @@ int auth_check_again(struct auth *a, const struct auth_request *request, struct 
 		rc = auth_refuse(who, AUTH_OTHER, NULL);
 	return conclude(rc, who);
 }
+
+int auth_ticket(struct auth *a, const char *ticket, size_t n, const struct user *user, struct grants **grants)
+{
+	OBJ_CHECK(a, AUTH_MAGIC);
+	if (a->jwt != NULL)
+		return auth_jwt_ticket(a->jwt, ticket, n, user, grants);
+	count_by(COUNT_TICKETS_REFUSED, AUTH_UNKNOWN_KEY);
+	return -ERR_REFUSED;
+}

@@ -31,6 +31,10 @@ int auth_check(struct auth *a, const struct auth_request *request, struct auth_i
  * one. */
 int auth_check_again(struct auth *a, const struct auth_request *request, struct auth_identity *who);
 
+/* A ticket for this user: its rooms become passes of *grants, which may be NULL at first. 0; -ERR_REFUSED, counted by cause, also where
+ * auth.mode knows no tickets; -ERR_NO_LOGIC: its key may come in a moment; -ENOMEM. */
+int auth_ticket(struct auth *a, const char *ticket, size_t n, const struct user *user, struct grants **grants);
+
 /* Would auth_new go well? Its answer. For -t. */
 int auth_try(const struct config *cfg);
 

@@ -55,6 +55,9 @@ int logic_disconnect(struct logic *l, const char *server, const struct seat *sea
 /* A new token of an authenticated connection: how long it may stay now. */
 int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const struct seat *seat,
 		 struct wire_renewal *renewal);
+/* Passes to rooms, as in logic_client.h. */
+int logic_permit(struct logic *l, const struct wire_connect *request, const struct seat *seat,
+		 const struct wire_room_count *rooms, size_t n, struct grants **grants);
 /* Where a newer connection has the key, this one is kicked ("replaced"), which is 0, too. *written: as in a session. */
 int logic_heartbeat(struct logic *l, const char *server, const struct seat *seat, uint64_t *written);
 int logic_renew_online(struct logic *l, const struct registry_server *server, const struct wire_room_count *rooms,

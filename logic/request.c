@@ -84,6 +84,8 @@ static int do_it(struct logic *l, const struct wire_request *r, struct wire_repl
 		return logic_connect(l, r->server, &r->connect, &reply->session);
 	case WIRE_REAUTH:
 		return reauth(l, r, &reply->session);
+	case WIRE_PERMIT:
+		return logic_permit(l, &r->connect, &r->seat, r->rooms, r->n_rooms, &reply->session.grants);
 	case WIRE_DISCONNECT:
 		return logic_disconnect(l, r->server, &r->seat);
 	case WIRE_HEARTBEAT:

@@ -12,7 +12,7 @@ void request_answer(struct logic *l, const struct wire_request *request, struct 
 /* Does the request authenticate a client? That may wait for a back end. */
 static inline bool request_asks_who(const struct wire_request *request)
 {
-	return request->method == WIRE_CONNECT || request->method == WIRE_REAUTH;
+	return request->method == WIRE_CONNECT || request->method == WIRE_REAUTH || request->method == WIRE_PERMIT;
 }
 
 #endif

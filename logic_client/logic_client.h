@@ -28,6 +28,10 @@ struct logic_client {
 	 * -ERR_NO_LOGIC; -ENOMEM. */
 	int (*reauth)(void *self, const struct wire_connect *request, const struct seat *seat,
 		      struct wire_renewal *renewal);
+	/* Which of these rooms may the connection enter, by the tickets in request->token, a line each? *grants has passes to them, and is the
+	 * caller's; NULL: none. 0; -ERR_NO_LOGIC: ask again; -ENOMEM. */
+	int (*permit)(void *self, const struct wire_connect *request, const struct seat *seat,
+		      const struct wire_room_count *rooms, size_t n, struct grants **grants);
 	/* For a session that takes over: from now on pushes to the key come here, and the connection that had it is closed. The
 	 * connection is where pushes find it, and in its room. 0 or -ERR_NO_LOGIC. NULL: no session ever does. */
 	int (*take_over)(void *self, const struct seat *seat);
@@ -49,7 +53,7 @@ struct logic_client {
 	size_t (*go_away)(void *self, struct logic_node *others, size_t max);
 	/* A packet with an application's op, on its way to the back end. 0 or -ERR_NO_LOGIC. */
 	int (*receive)(void *self, const struct seat *seat, const struct packet *p);
-	bool waits_to_ask;  /* connect, reauth and take_over wait for another program, */
+	bool waits_to_ask;  /* connect, reauth, permit and take_over wait for another program, */
 	bool waits_to_tell; /* and so do join and receive */
 	void *self;
 };
@@ -70,6 +74,13 @@ static inline int logic_client_reauth(const struct logic_client *l, const struct
 				      const struct seat *seat, struct wire_renewal *renewal)
 {
 	return l->reauth(l->self, request, seat, renewal);
+}
+
+static inline int logic_client_permit(const struct logic_client *l, const struct wire_connect *request,
+				      const struct seat *seat, const struct wire_room_count *rooms, size_t n,
+				      struct grants **grants)
+{
+	return l->permit(l->self, request, seat, rooms, n, grants);
 }
 
 static inline int logic_client_take_over(const struct logic_client *l, const struct seat *seat)

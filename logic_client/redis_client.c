@@ -109,6 +109,25 @@ static int reauth(void *self, const struct wire_connect *connect, const struct s
 	return rc;
 }
 
+static int permit(void *self, const struct wire_connect *connect, const struct seat *seat,
+		  const struct wire_room_count *rooms, size_t n, struct grants **grants)
+{
+	struct redis_client *c = client_of(self);
+	struct wire_request request = {
+		.method = WIRE_PERMIT, .connect = *connect, .seat = *seat, .rooms = rooms, .n_rooms = n};
+	struct wire_reply reply;
+	int rc;
+
+	*grants = NULL;
+	if ((rc = redis_calls_ask(c->calls, &request, &reply)) < 0)
+		return rc;
+	rc = reply.rc;
+	*grants = reply.session.grants;
+	reply.session.grants = NULL; /* handed over */
+	wire_reply_fini(&reply);
+	return rc;
+}
+
 static void arrived(void *self, const struct seat *seat)
 {
 	struct redis_client *c = client_of(self);
@@ -195,6 +214,7 @@ struct logic_client redis_client_table(struct redis_client *c)
 		.waits_to_tell = true,
 		.connect = connect_client,
 		.reauth = reauth,
+		.permit = permit,
 		.disconnect = disconnect_client,
 		.heartbeat = heartbeat,
 		.renew_online = renew_online,

@@ -19,8 +19,10 @@
 #define TEXT_MAX (32u << 20)
 
 static const char *const methods[WIRE_METHODS] = {
-	[WIRE_CONNECT] = "connect",           [WIRE_DISCONNECT] = "disconnect", [WIRE_HEARTBEAT] = "heartbeat",
-	[WIRE_RENEW_ONLINE] = "renew_online", [WIRE_RECEIVE] = "receive",       [WIRE_REAUTH] = "reauth",
+	[WIRE_CONNECT] = "connect",     [WIRE_DISCONNECT] = "disconnect",
+	[WIRE_HEARTBEAT] = "heartbeat", [WIRE_RENEW_ONLINE] = "renew_online",
+	[WIRE_RECEIVE] = "receive",     [WIRE_REAUTH] = "reauth",
+	[WIRE_PERMIT] = "permit",
 };
 
 /* ---- reading members ---- */
@@ -186,11 +188,11 @@ int wire_request_encode(const struct wire_request *r, char **text, size_t *bytes
 		rc = set_load(object, &r->load);
 	else
 		rc = set_seat(object, &r->seat);
-	if (rc == 0 && r->method == WIRE_REAUTH)
+	if (rc == 0 && (r->method == WIRE_REAUTH || r->method == WIRE_PERMIT))
 		rc = set_connect(object, &r->connect);
 	if (rc == 0 && r->method == WIRE_RECEIVE)
 		rc = set_packet(object, &r->packet);
-	if (rc == 0 && r->method == WIRE_RENEW_ONLINE)
+	if (rc == 0 && (r->method == WIRE_RENEW_ONLINE || r->method == WIRE_PERMIT))
 		rc = set_rooms(object, r->rooms, r->n_rooms);
 	return dump(object, rc, text, bytes);
 }
@@ -268,6 +270,10 @@ static int get_method(const json_t *object, struct wire_request *out)
 	case WIRE_REAUTH:
 		rc = get_seat(object, &out->seat);
 		return rc == 0 ? get_connect(object, out) : rc;
+	case WIRE_PERMIT:
+		if ((rc = get_seat(object, &out->seat)) == 0 && (rc = get_connect(object, out)) == 0)
+			rc = get_rooms(object, &out->rooms, &out->n_rooms, &out->owned[2]);
+		return rc;
 	case WIRE_RENEW_ONLINE:
 		if (!get_integer(object, "connections", 0, INT64_MAX, &out->load.connections) ||
 		    !get_integer(object, "addresses", 0, INT64_MAX, &out->load.addresses))

@@ -112,6 +112,7 @@ enum wire_method {
 	WIRE_RENEW_ONLINE,
 	WIRE_RECEIVE,
 	WIRE_REAUTH,
+	WIRE_PERMIT,
 	WIRE_METHODS
 };
 
@@ -119,14 +120,15 @@ enum wire_method {
  * wire_request_fini) when it was decoded. */
 struct wire_request {
 	enum wire_method method;
-	const char *id;              /* the reply repeats it */
-	const char *server;          /* the comet that asks */
-	const char *reply;           /* channel for the reply; "" for no reply */
-	struct wire_connect connect; /* of WIRE_CONNECT and WIRE_REAUTH; its expires_ms is of all methods */
-	struct seat seat;            /* of all methods but WIRE_CONNECT and WIRE_RENEW_ONLINE */
-	struct packet packet;        /* WIRE_RECEIVE */
-	struct wire_load load;       /* WIRE_RENEW_ONLINE */
-	const struct wire_room_count *rooms;
+	const char *id;     /* the reply repeats it */
+	const char *server; /* the comet that asks */
+	const char *reply;  /* channel for the reply; "" for no reply */
+	struct wire_connect
+		connect;       /* of WIRE_CONNECT, WIRE_REAUTH and WIRE_PERMIT; its expires_ms is of all methods */
+	struct seat seat;      /* of all methods but WIRE_CONNECT and WIRE_RENEW_ONLINE */
+	struct packet packet;  /* WIRE_RECEIVE */
+	struct wire_load load; /* WIRE_RENEW_ONLINE */
+	const struct wire_room_count *rooms; /* of WIRE_RENEW_ONLINE; of WIRE_PERMIT those asked for, without counts */
 	size_t n_rooms;
 	void *owned[4]; /* the decoded object, and the copies made of it */
 };
@@ -142,7 +144,7 @@ struct wire_reply {
 	const char *id;
 	int rc; /* 0; -ERR_REFUSED, -ERR_BANNED, -ERR_PER_USER (session.refusal says why); -ERR_NO_LOGIC: tried and failed */
 	struct wire_session
-		session; /* of a connect; its accepts are malloc'ed. Of a reauth: lifetime, grants, refusal */
+		session; /* of a connect; its accepts are malloc'ed. Of a reauth: lifetime, grants, refusal. Of a permit: grants */
 	const struct wire_room_count *rooms; /* of a renew_online */
 	size_t n_rooms;
 	const char *cluster; /* of a renew_online: name of the data that logic works on; NULL or "": it has not said */

@@ -66,6 +66,20 @@ static int logic_connect(void *self, const struct wire_connect *request, struct 
 	return rc;
 }
 
+static int logic_permit(void *self, const struct wire_connect *request, const struct seat *seat,
+			const struct wire_room_count *rooms, size_t n, struct grants **grants)
+{
+	struct stage_logic *l = self;
+
+	(void)request;
+	(void)seat;
+	*grants = NULL;
+	for (size_t i = 0; i < n && l->permit_rc == 0; i++)
+		if (strncmp(rooms[i].room, "vip", 3) == 0)
+			(void)grants_add_pass(grants, rooms[i].room, 60000);
+	return l->permit_rc;
+}
+
 static int logic_reauth(void *self, const struct wire_connect *request, const struct seat *seat,
 			struct wire_renewal *renewal)
 {
@@ -189,6 +203,7 @@ void stage_up(struct stage *s)
 	s->server.logic = (struct logic_client){
 		.connect = logic_connect,
 		.reauth = logic_reauth,
+		.permit = logic_permit,
 		.arrived = logic_arrived,
 		.disconnect = logic_disconnect,
 		.heartbeat = logic_heartbeat,

@@ -16,7 +16,7 @@ struct stage_logic {
 	/* set by the test before anybody connects */
 	struct wire_session session; /* its accepts are copied for each */
 	bool counts_sessions;        /* each connect's session is one more than the last's */
-	int connect_rc, heartbeat_rc, receive_rc, renew_rc, reauth_rc;
+	int connect_rc, heartbeat_rc, receive_rc, renew_rc, reauth_rc, permit_rc;
 	struct wire_renewal renewal; /* the answer to a new token */
 	/* counted */
 	atomic_uint connects, reauths, arrived, disconnects, heartbeats, joined, received, renewed;

@@ -18,6 +18,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "logic/auth.h"
+#include "logic/logic.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/signed_token.h"
 
@@ -426,6 +427,29 @@ static void a_ticket_that_is_no_good_opens_nothing_and_is_counted(void **state)
 	assert_int_equal(pass_of("no.token.atall", "a"), 0);
 }
 
+static void tickets_come_a_line_each_after_auth(void **state)
+{
+	const struct seat seat = {.key = "7_1", .user.mid = 7};
+	struct logic l = {.cfg = &cfg, .auth = a};
+	struct grants *grants;
+	char text[8192];
+	struct wire_connect request = {.token = (const uint8_t *)text, .peer = "10.0.0.9"};
+
+	(void)state;
+	(void)snprintf(text, sizeof(text), "%s\n", ticket_of("\"mid\":7,\"ticket\":\"a\"", "1800000060"));
+	(void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "junk\n%s",
+		       ticket_of("\"mid\":7,\"ticket\":\"b\"", "1800000060"));
+	request.token_bytes = strlen(text);
+	assert_int_equal(logic_permit(&l, &request, &seat, NULL, 0, &grants), 0);
+	assert_int_not_equal(grants_room_until(grants, "a"), 0);
+	assert_int_not_equal(grants_room_until(grants, "b"), 0);
+	assert_int_equal(grants_room_until(grants, "c"), 0);
+	grants_free(&grants);
+	request.token_bytes = 0;
+	assert_int_equal(logic_permit(&l, &request, &seat, NULL, 0, &grants), 0);
+	assert_null(grants);
+}
+
 static void a_ticket_is_no_token(void **state)
 {
 	(void)state;
@@ -451,6 +475,7 @@ int main(void)
 		auth_test(a_reload_takes_all_keys_or_none),
 		auth_test(a_ticket_opens_its_rooms_until_its_end),
 		auth_test(a_ticket_that_is_no_good_opens_nothing_and_is_counted),
+		auth_test(tickets_come_a_line_each_after_auth),
 		auth_test(a_ticket_is_no_token),
 		auth_test(no_memory_is_said_and_leaves_nothing),
 	};

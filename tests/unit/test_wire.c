@@ -252,6 +252,41 @@ static void a_new_token_and_its_answer_survive(void **state)
 	wire_reply_fini(&heard);
 }
 
+static void a_question_for_rooms_and_its_answer_survive(void **state)
+{
+	const struct wire_room_count rooms[] = {{"vip://1", 0}, {"vip://2", 0}};
+	struct wire_request request = request_of(WIRE_PERMIT), back;
+	struct wire_reply reply = {.id = "1"}, heard;
+	char *text;
+	size_t bytes;
+
+	(void)state;
+	request.connect.token = (const uint8_t *)"one\n\xff";
+	request.connect.token_bytes = 5;
+	request.connect.peer = "10.0.0.9";
+	request.seat = (struct seat){.key = "k", .session_id = 4, .user.mid = 7};
+	request.rooms = rooms;
+	request.n_rooms = 2;
+	assert_int_equal(wire_request_encode(&request, &text, &bytes), 0);
+	assert_int_equal(wire_request_decode(text, bytes, &back), 0);
+	free(text);
+	assert_int_equal(back.method, WIRE_PERMIT);
+	assert_int_equal(back.connect.token_bytes, 5);
+	assert_memory_equal(back.connect.token, "one\n\xff", 5);
+	assert_string_equal(back.seat.key, "k");
+	assert_int_equal(back.n_rooms, 2);
+	wire_request_fini(&back);
+
+	assert_int_equal(grants_add_pass(&reply.session.grants, "vip://1", 5000), 0);
+	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
+	assert_int_equal(wire_reply_decode(text, bytes, &heard), 0);
+	free(text);
+	assert_int_not_equal(grants_room_until(heard.session.grants, "vip://1"), 0);
+	assert_int_equal(grants_room_until(heard.session.grants, "vip://2"), 0);
+	grants_free(&reply.session.grants);
+	wire_reply_fini(&heard);
+}
+
 static void requests_that_are_none_are_refused(void **state)
 {
 	static const char *const texts[] = {
@@ -679,6 +714,7 @@ int main(void)
 		wire_test(grants_survive_in_replies),
 		wire_test(an_upgrade_that_is_too_long_is_no_request),
 		wire_test(a_new_token_and_its_answer_survive),
+		wire_test(a_question_for_rooms_and_its_answer_survive),
 		wire_test(requests_that_are_none_are_refused),
 		wire_test(a_key_of_the_longest_length_is_taken_and_none_beyond),
 		wire_test(a_session_arrives_whole),
