@@ -395,7 +395,8 @@ static int start_parts(struct redis_client *c)
 	    (rc = redis_lease_start(&o->member, c->pipe, &c->clock, &owner, &c->lease)) < 0 ||
 	    (rc = redis_calls_start(o->member.cfg, o->member.server_id, c->pipe, &c->clock, &replies, &c->calls)) < 0 ||
 	    (rc = redis_tell_start(o->member.cfg, c->calls, &c->tell)) < 0 ||
-	    (rc = redis_pushes_start(&o->member, o->sink, o->sink_self, &c->kicks, &c->pushes)) < 0)
+	    (rc = redis_pushes_start(&o->member, redis_lease_epoch(c->lease), o->sink, o->sink_self, &c->kicks,
+				     &c->pushes)) < 0)
 		return rc;
 	return thread_spawn(THREAD_SERVICE, "register", keep_registered, c, &c->registrar);
 }

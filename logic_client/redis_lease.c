@@ -56,8 +56,8 @@ struct redis_lease {
 	int64_t lease_ns;
 	int64_t timeout_ns;
 	struct worker worker;
+	char epoch[24]; /* set by the start */
 	/* the worker's, after the start */
-	char epoch[24];
 	char generation[24]; /* of the data, as the last answer said */
 	bool rooms_anew;     /* all rooms are being written again, under this generation */
 	int64_t layout;      /* of the data, where it is not ours */
@@ -82,6 +82,12 @@ bool redis_lease_stands(struct redis_lease *l)
 {
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
 	return stands(l);
+}
+
+const char *redis_lease_epoch(const struct redis_lease *l)
+{
+	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
+	return l->epoch;
 }
 
 void redis_lease_written(struct redis_lease *l, uint64_t number)

@@ -29,6 +29,8 @@ struct redis_lease_owner {
 int redis_lease_start(const struct cluster_member *member, struct redis_pipe *pipe, struct redis_clock *clock,
 		      const struct redis_lease_owner *owner, struct redis_lease **out);
 void redis_lease_stop(struct redis_lease **l);
+/* It stays the same from start to stop. */
+const char *redis_lease_epoch(const struct redis_lease *l);
 
 /* The connections that this loss took are registered again. Says nothing where another loss came since. */
 void redis_lease_registered(struct redis_lease *l, unsigned loss);

@@ -45,7 +45,8 @@ struct redis_pushes {
 	push_sink *sink;
 	void *sink_self;
 	struct kicks *kicks;
-	struct redis_name key;
+	const char *epoch;
+	struct redis_name key, lease;
 	struct redis *redis;
 	struct worker worker;
 	/* the worker's */
@@ -225,6 +226,33 @@ static int take_entry(struct redis_pushes *p, const struct redisReply *entry)
 
 /* ---- the stream ---- */
 
+/* 1: the lease has the epoch of a comet that had the name before, and so its stream: the data have gone back to a time before this
+ * one. 0; or an error of Redis's. */
+static int is_of_another(struct redis_pushes *p)
+{
+	struct redisReply *reply;
+	int rc = redis_command(p->redis, clock_now_ns() + p->cfg->redis_timeout * CLOCK_MS, &reply, "HGET %s epoch",
+			       p->lease.text);
+
+	if (rc < 0)
+		return rc;
+	rc = reply->type == REDIS_REPLY_STRING && strcmp(reply->str, p->epoch) != 0;
+	freeReplyObject(reply);
+	return rc;
+}
+
+/* On a new connection: read nothing that was meant for another. The next renewal of the lease, on its own thread, ends the wait with
+ * a stream that is empty; or it finds that another comet has the name now, and this one ends. */
+static int wait_for_own_stream(struct redis_pushes *p)
+{
+	int rc;
+
+	while ((rc = is_of_another(p)) > 0)
+		if (!rest(p))
+			return -ESHUTDOWN;
+	return rc;
+}
+
 /* On a new connection, perhaps to another server or to one that has lost something. If the entry that was read last is not there,
  * later entries may stand before its place: a master that was behind goes on with its own clock and from its own end. Then the
  * stream is read from its beginning, and entries that we had are left out by their writers' numbers. (If the entry was trimmed, the
@@ -317,7 +345,8 @@ static void run(void *arg)
 		rc = redis_ready(p->redis, clock_now_ns() + CLOCK_SEC, &fresh);
 		if (rc == 0 && fresh) {
 			forget_marks(p);
-			rc = look_for_place(p);
+			if ((rc = wait_for_own_stream(p)) == 0)
+				rc = look_for_place(p);
 		}
 		if (rc == 0)
 			rc = read_some(p);
@@ -336,8 +365,8 @@ static void run(void *arg)
 
 /* ---- start and stop ---- */
 
-int redis_pushes_start(const struct cluster_member *member, push_sink *sink, void *sink_self, struct kicks *kicks,
-		       struct redis_pushes **out)
+int redis_pushes_start(const struct cluster_member *member, const char *epoch, push_sink *sink, void *sink_self,
+		       struct kicks *kicks, struct redis_pushes **out)
 {
 	const struct redis_options redis = redis_options_of(member->cfg, "pushes");
 	struct redis_pushes *p = calloc(1, sizeof(*p));
@@ -351,7 +380,9 @@ int redis_pushes_start(const struct cluster_member *member, push_sink *sink, voi
 	p->sink_self = sink_self;
 	p->kicks = kicks;
 	strmap_init(&p->writers);
+	p->epoch = epoch;
 	p->key = redis_name_key(member->cfg, "push", member->server_id);
+	p->lease = redis_name_key(member->cfg, "server", member->server_id);
 	if ((rc = redis_new(&redis, &p->redis)) == 0)
 		rc = worker_start(&p->worker, "pushes", run, p);
 	if (rc < 0) {

@@ -161,6 +161,30 @@ def test_a_comet_that_was_started_since_the_snapshot_is_not_fenced_by_its_past(l
     assert life.pid("comet-1") == pid and life.is_up("comet-1")
 
 
+@SNAPSHOTS
+def test_a_comet_that_was_started_since_the_snapshot_does_not_read_what_its_past_had_not_read(house, crowd):
+    """What was accepted for those who were there then, and are not now, is not for others, and nothing of theirs is missing."""
+    person = crowd.join("comet-1", "a", "live://1")
+    house.freeze("comet-1")
+    for number in range(1, 4):
+        house.backend("logic-1").push_room("live://1", f"x#{number}")
+    house.redis().save()
+    for name in ("logic-1", "comet-1"):  # a writer that the new comet has never heard of
+        house.kill(name)
+        house.start(name)
+    assert person.gone.wait(TIMEOUT)
+    crowd.people.remove(person)
+    person = crowd.join("comet-1", "b", "live://1")
+    house.backend().push_room("live://1", "x#4")
+    wait_until(lambda: person.received["x"] == [4], "it is reached")
+    house.kill("redis")
+    house.start("redis")
+    wait_until(lambda: house.backend().post("/goim/push/room?operation=1000&type=live&room=1", "x#5").json()["code"] == 0, "accepted")
+    wait_until(lambda: 5 in person.received["x"], "it is reached again")
+    assert person.received["x"] == [4, 5]
+    assert house.metrics("comet-1")("comet_push_gap_total") == 0
+
+
 @pytest.mark.parametrize("what", ["comet:servers", "comet:server:comet-1", "comet:rooms:comet-1", "comet:generation"])
 def test_a_key_vanishes(life, crowd, pushes, what):
     """As when an operator deletes it, or Redis evicts it. Asked in the same instant already, nothing is lost."""

@@ -28,8 +28,9 @@
 static struct script {
 	char stream[WRITERS * 256];
 	atomic_int reads;
-	bool twice;       /* the second read gets it again */
-	const char *then; /* or this */
+	bool twice;        /* the second read gets it again */
+	const char *then;  /* or this */
+	atomic_int others; /* so often the lease is another's */
 } script;
 
 static struct fake_redis server;
@@ -44,6 +45,8 @@ static const char *answer(void *arg, int argc, char **argv)
 	struct script *s = arg;
 	int reads;
 
+	if (strcmp(argv[0], "HGET") == 0)
+		return atomic_fetch_sub(&s->others, 1) > 0 ? "$1\r\n6\r\n" : "$1\r\n7\r\n";
 	if (strcmp(argv[0], "XREAD") != 0)
 		return fake_redis_hello(argc, argv);
 	reads = atomic_fetch_add(&s->reads, 1);
@@ -99,15 +102,27 @@ static int tear_down(void **state)
 static void each_writers_push_arrives(void **state)
 {
 	(void)state;
-	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
+	assert_int_equal(redis_pushes_start(&member, "7", sink, NULL, &kicks, &pushes), 0);
 	until(atomic_load(&arrived) == WRITERS);
+}
+
+/* The data are of before this comet had the name. */
+static void a_stream_of_another_is_not_read(void **state)
+{
+	(void)state;
+	atomic_store(&script.others, 3);
+	assert_int_equal(redis_pushes_start(&member, "7", sink, NULL, &kicks, &pushes), 0);
+	until(atomic_load(&script.others) == 1);
+	assert_int_equal(atomic_load(&script.reads), 0);
+	until(atomic_load(&arrived) == WRITERS);
+	assert_true(atomic_load(&script.others) < 0);
 }
 
 static void what_comes_twice_is_left_out(void **state)
 {
 	(void)state;
 	script.twice = true;
-	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
+	assert_int_equal(redis_pushes_start(&member, "7", sink, NULL, &kicks, &pushes), 0);
 	until(atomic_load(&script.reads) >= 3);
 	assert_int_equal(atomic_load(&arrived), WRITERS);
 }
@@ -125,7 +140,7 @@ static void what_redis_lost_unread_is_counted_once(void **state)
 	script.then = "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*4\r\n" LOST_ENTRY("20-01", "1", "w1", "55")
 		LOST_ENTRY("20-02", "2", "w1", "55") LOST_ENTRY("20-03", "3", "w2", "50")
 			LOST_ENTRY("20-04", "4", "w3", "60");
-	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
+	assert_int_equal(redis_pushes_start(&member, "7", sink, NULL, &kicks, &pushes), 0);
 	until(atomic_load(&script.reads) >= 3);
 	assert_int_equal(counters_read(COUNT_PUSH_GAP) - before, TRIMMED + 11);
 	assert_int_equal(atomic_load(&arrived), WRITERS);
@@ -145,7 +160,7 @@ static void what_the_stream_still_had_is_not_counted(void **state)
 	(void)state;
 	script.then = "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*3\r\n" WORD_ENTRY("20-01", "50", "1", "60", "52", "5")
 		WORD_ENTRY("20-02", "51", "2", "58", "52", "5") WORD_ENTRY("20-03", "52", "3", "51", "51", "6");
-	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
+	assert_int_equal(redis_pushes_start(&member, "7", sink, NULL, &kicks, &pushes), 0);
 	until(atomic_load(&script.reads) >= 3);
 	assert_int_equal(counters_read(COUNT_PUSH_GAP) - before, TRIMMED + 8);
 }
@@ -157,7 +172,7 @@ static void what_was_read_is_not_counted(void **state)
 
 	(void)state;
 	script.then = "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*1\r\n" WORD_ENTRY("20-01", "46", "1", "60", "45", "5");
-	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
+	assert_int_equal(redis_pushes_start(&member, "7", sink, NULL, &kicks, &pushes), 0);
 	until(atomic_load(&script.reads) >= 3);
 	assert_int_equal(counters_read(COUNT_PUSH_GAP) - before, TRIMMED + 11);
 }
@@ -170,7 +185,7 @@ static void who_lost_nothing_counts_nothing(void **state)
 	(void)state;
 	script.then = "*1\r\n*2\r\n$12\r\ncomet:push:c\r\n*1\r\n*2\r\n$5\r\n20-01\r\n*6\r\n$1\r\nn\r\n$2\r\n50\r\n"
 		      "$6\r\ntarget\r\n$4\r\nlost\r\n$3\r\nhad\r\n$2\r\n90\r\n";
-	assert_int_equal(redis_pushes_start(&member, sink, NULL, &kicks, &pushes), 0);
+	assert_int_equal(redis_pushes_start(&member, "7", sink, NULL, &kicks, &pushes), 0);
 	until(atomic_load(&script.reads) >= 3);
 	assert_int_equal(counters_read(COUNT_PUSH_GAP) - before, TRIMMED);
 }
@@ -179,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(each_writers_push_arrives, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_stream_of_another_is_not_read, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_comes_twice_is_left_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_redis_lost_unread_is_counted_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_the_stream_still_had_is_not_counted, set_up, tear_down),
