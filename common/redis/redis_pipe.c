@@ -41,29 +41,6 @@ struct redis_pipe {
 	bool stop;
 };
 
-/* ---- the end of a call ---- */
-
-/* The call has its end; takes the reply over. */
-static void finish_locked(struct redis_pipe *p, struct redis_call *call, int rc, struct redisReply *reply)
-	NEEDS(p->lock)
-{
-	(void)p;
-	call->done = true;
-	call->rc = rc;
-	call->reply = reply;
-	if (call->abandoned)
-		redis_call_free(call);
-	else
-		(void)pthread_cond_signal(&call->wake);
-}
-
-static void finish(struct redis_pipe *p, struct redis_call *call, int rc, struct redisReply *reply)
-{
-	lock_take(&p->lock);
-	finish_locked(p, call, rc, reply);
-	lock_drop(&p->lock);
-}
-
 /* ---- the thread ---- */
 
 /* End the calls that wait in vain: nobody is there for them, or they timed out. */
@@ -78,7 +55,7 @@ static void expire_locked(struct redis_pipe *p) NEEDS(p->lock)
 		if (call->deadline_ns > now)
 			call_list_add(&p->waiting, call);
 		else
-			finish_locked(p, call, -ETIMEDOUT, NULL);
+			redis_call_finish(call, -ETIMEDOUT, NULL);
 	}
 }
 
@@ -107,7 +84,7 @@ static void put_back(struct redis_pipe *p, struct call_list *batch, int rc)
 		if (call->repeat == REDIS_AGAIN)
 			call_list_add(&front, call);
 		else
-			finish_locked(p, call, rc, NULL);
+			redis_call_finish(call, rc, NULL);
 	}
 	while ((call = call_list_take(&p->waiting)) != NULL)
 		call_list_add(&front, call);
@@ -168,7 +145,7 @@ static int read_replies(struct redis_pipe *p, struct call_list *batch)
 			redis_drop(p->redis, err_text(rc));
 			return rc;
 		}
-		finish(p, call_list_take(batch), rc, reply);
+		redis_call_finish(call_list_take(batch), rc, reply);
 	}
 	return 0;
 }
@@ -260,8 +237,8 @@ static int submit(struct redis_pipe *p, const struct redis_script *script, char 
 	call->bytes = (size_t)bytes;
 	call->repeat = repeat;
 	call->deadline_ns = deadline_ns;
-	call->abandoned = abandoned;
-	lock_cond_init(&call->wake);
+	atomic_init(&call->state, abandoned ? REDIS_CALL_ABANDONED : REDIS_CALL_WAITED_FOR);
+	(void)sem_init(&call->done, 0, 0); /* which does not fail for this value */
 	lock_take(&p->lock);
 	if (p->stop)
 		rc = -ESHUTDOWN;
@@ -283,21 +260,18 @@ int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisRe
 {
 	int rc;
 
+	OBJ_CHECK(p, REDIS_PIPE_MAGIC);
 	park_wait_begin();
-	lock_take(&p->lock);
-	while (!call->done && lock_wait_until(&call->wake, &p->lock, call->deadline_ns))
-		;
-	rc = call->done ? call->rc : -ETIMEDOUT;
-	if (call->done && reply != NULL) {
+	rc = redis_call_wait(call);
+	park_wait_end();
+	if (rc < 0)
+		return rc;
+	rc = call->rc;
+	if (reply != NULL) {
 		*reply = call->reply;
 		call->reply = NULL;
 	}
-	if (call->done)
-		redis_call_free(call);
-	else
-		call->abandoned = true; /* the thread still has it, and frees it */
-	lock_drop(&p->lock);
-	park_wait_end();
+	redis_call_free(call);
 	return rc;
 }
 
@@ -413,7 +387,7 @@ void redis_pipe_stop(struct redis_pipe **pipe)
 	thread_join(&p->thread);
 	lock_take(&p->lock);
 	while ((call = call_list_take(&p->waiting)) != NULL)
-		finish_locked(p, call, -ESHUTDOWN, NULL);
+		redis_call_finish(call, -ESHUTDOWN, NULL);
 	lock_drop(&p->lock);
 	redis_free(&p->redis);
 	(void)pthread_cond_destroy(&p->work);
