@@ -235,7 +235,7 @@ static int check(const char *file, enum jwt_alg alg, const char *kid, const char
 	struct jwt_keys *keys = NULL;
 	struct jwt_refusal why;
 	const char *fault;
-	json_t *claims;
+	struct jwt_token read;
 	size_t n;
 	int rc, code = read_file(file, bytes, sizeof(bytes), &n);
 
@@ -247,8 +247,8 @@ static int check(const char *file, enum jwt_alg alg, const char *kid, const char
 		fprintf(stderr, "comet-cli: %s %s\n", file, fault);
 		code = EXIT_USAGE;
 	}
-	if (rc == 0 && (rc = jwt_read(&(struct jwt_sets){keys, NULL}, token, strlen(token), &claims, &why)) == 0)
-		json_decref(claims);
+	if (rc == 0 && (rc = jwt_read(&(struct jwt_sets){keys, NULL}, token, strlen(token), &read, &why)) == 0)
+		jwt_token_fini(&read);
 	*verdict = rc == 0 ? "good" : rc == -ERR_REFUSED ? words[why.cause] : "out of memory";
 	if (keys != NULL)
 		jwt_keys_unref(&keys);

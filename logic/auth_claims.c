@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/config/user_prefix.h"
 #include "common/wire/wire.h"
 
 /* The end of the year 9999. A later time is most often one in milliseconds, and would make a token that never ends. */
@@ -134,13 +135,29 @@ static int read_user(const struct config *cfg, const json_t *claims, struct auth
 	return auth_refuse(who, AUTH_CLAIMS, "the token names no user");
 }
 
+/* The user gets the prefix of the token's issuer, where it has one: a number becomes a name by it, and nobody stays nobody. */
+static int add_prefix(const char *prefix, struct auth_identity *who)
+{
+	struct user user = auth_identity_user(who);
+	char text[USER_BYTES], *name;
+
+	if (prefix[0] == '\0' || !user_is_somebody(&user))
+		return 0;
+	if (asprintf(&name, "%s%s", prefix, user_text(&user, text)) < 0)
+		return -ENOMEM;
+	free(who->name);
+	who->mid = 0;
+	who->name = name;
+	return strlen(name) < USER_BYTES ? 0 : auth_refuse(who, AUTH_CLAIMS, "the user is too long with its prefix");
+}
+
 /* A key names a connection, and a newer connection with the key replaces the older one: so a client may only choose among the names of
  * its own user, <user>_<key>, where the user's string is escaped so that no two of these are one. */
-static int take_chosen_key(const json_t *said, struct auth_identity *who)
+static int take_chosen_key(const json_t *said, const char *member, struct auth_identity *who)
 {
 	const struct user user = auth_identity_user(who);
 	char key[WIRE_KEY_BYTES], escaped[USER_ESCAPED_BYTES], *chosen = NULL;
-	int n, rc = auth_read_string(who, said, "key", WIRE_KEY_BYTES, &chosen);
+	int n, rc = auth_read_string(who, said, member, WIRE_KEY_BYTES, &chosen);
 
 	if (rc < 0)
 		return rc;
@@ -155,10 +172,13 @@ static int take_chosen_key(const json_t *said, struct auth_identity *who)
 	return rc;
 }
 
-static int read_key(const struct config *cfg, const struct auth_told *told, struct auth_identity *who)
+/* An issuer with a prefix may choose only among these, too. */
+static int read_key(const struct config *cfg, const struct auth_told *told, bool has_prefix, struct auth_identity *who)
 {
 	if (!auth_has(told->claims, cfg->auth_claim_key))
-		return take_chosen_key(told->said, who);
+		return take_chosen_key(told->said, "key", who);
+	if (has_prefix)
+		return as_claim(take_chosen_key(told->claims, cfg->auth_claim_key, who), who);
 	return as_claim(auth_read_string(who, told->claims, cfg->auth_claim_key, WIRE_KEY_BYTES, &who->key), who);
 }
 
@@ -188,22 +208,26 @@ static int read_dialect(const json_t *said, struct auth_identity *who)
 }
 
 /* Who it is for, from whom, and until when. */
-static int take_parties(const struct config *cfg, const json_t *claims, struct auth_identity *who)
+static int take_parties(const struct config *cfg, const struct auth_told *told, const char *prefix,
+			struct auth_identity *who)
 {
 	int rc;
 
-	if ((rc = check_dates(cfg, claims, who)) < 0 || (rc = check_parties(cfg, claims, who)) < 0)
+	if ((rc = check_dates(cfg, told->claims, who)) < 0 || (rc = check_parties(cfg, told->claims, who)) < 0 ||
+	    (rc = read_user(cfg, told->claims, who)) < 0)
 		return rc;
-	return read_user(cfg, claims, who);
+	return add_prefix(prefix, who);
 }
 
 int auth_claims_take(const struct config *cfg, const struct auth_told *told, struct auth_identity *who)
 {
+	char space[USER_PREFIX_BYTES];
+	const char *prefix = user_prefix_find(cfg, told->signer, space);
 	int rc;
 
 	if (auth_has(told->claims, "ticket"))
 		return auth_refuse(who, AUTH_CLAIMS, "a ticket lets nobody in; it stands beside a token");
-	if ((rc = take_parties(cfg, told->claims, who)) < 0 || (rc = read_key(cfg, told, who)) < 0 ||
+	if ((rc = take_parties(cfg, told, prefix, who)) < 0 || (rc = read_key(cfg, told, prefix[0] != '\0', who)) < 0 ||
 	    (rc = read_room(cfg, told, who)) < 0 || (rc = read_accepts(cfg, told, who)) < 0 ||
 	    (rc = auth_read_string(who, told->said, "platform", WIRE_TEXT_BYTES, &who->platform)) < 0)
 		return rc;
@@ -236,15 +260,16 @@ static bool are_rooms(const json_t *rooms)
 	return is_room(rooms) || json_array_size(rooms) > 0;
 }
 
-int auth_claims_ticket(const struct config *cfg, const json_t *claims, const struct user *user, struct grants **grants,
-		       struct auth_identity *why)
+int auth_claims_ticket(const struct config *cfg, const struct auth_told *told, const struct user *user,
+		       struct grants **grants, struct auth_identity *why)
 {
-	const json_t *rooms = json_object_get(claims, "ticket"), *room;
+	const json_t *rooms = json_object_get(told->claims, "ticket"), *room;
+	char prefix[USER_PREFIX_BYTES];
 	struct user whose;
 	size_t i;
 	int rc;
 
-	if ((rc = take_parties(cfg, claims, why)) < 0)
+	if ((rc = take_parties(cfg, told, user_prefix_find(cfg, told->signer, prefix), why)) < 0)
 		return rc;
 	whose = auth_identity_user(why);
 	if (!user_equal(&whose, user))

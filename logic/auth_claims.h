@@ -11,14 +11,15 @@
 struct auth_told {
 	const json_t *claims;
 	const json_t *said;
+	const char *signer; /* the name of the key in a file that has signed it, or NULL; auth.user_prefix goes by it */
 };
 
 /* The identity. A claim counts; where the token has none, the client's member beside it. 0; -ERR_REFUSED; -ENOMEM. */
 int auth_claims_take(const struct config *cfg, const struct auth_told *told, struct auth_identity *who);
 
-/* A ticket for this user: each room of its claim "ticket", one or a list, becomes a pass of *grants, which may be NULL at first. 0;
- * -ERR_REFUSED, *why has the cause; -ENOMEM. */
-int auth_claims_ticket(const struct config *cfg, const json_t *claims, const struct user *user, struct grants **grants,
-		       struct auth_identity *why);
+/* A ticket for this user: each room of its claim "ticket", one or a list, becomes a pass of *grants, which may be NULL at first. Nothing
+ * is said beside it. 0; -ERR_REFUSED, *why has the cause; -ENOMEM. */
+int auth_claims_ticket(const struct config *cfg, const struct auth_told *told, const struct user *user,
+		       struct grants **grants, struct auth_identity *why);
 
 #endif

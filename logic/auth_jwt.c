@@ -224,10 +224,10 @@ static int find_token(const struct auth_request *request, json_t **said, const c
 /* ---- both ---- */
 
 /* With all keys that are known now. */
-static int read_token(struct auth_jwt *a, const char *token, size_t n, json_t **claims, struct jwt_refusal *why)
+static int read_token(struct auth_jwt *a, const char *text, size_t n, struct jwt_token *token, struct jwt_refusal *why)
 {
 	struct jwt_keys *files = keys_of(a), *fetched = a->jwks != NULL ? jwks_keys(a->jwks) : NULL;
-	int rc = jwt_read(&(struct jwt_sets){files, fetched}, token, n, claims, why);
+	int rc = jwt_read(&(struct jwt_sets){files, fetched}, text, n, token, why);
 
 	jwt_keys_unref(&files);
 	if (fetched != NULL)
@@ -250,19 +250,20 @@ int auth_jwt_ticket(struct auth_jwt *a, const char *ticket, size_t n, const stru
 {
 	struct auth_identity who = {0};
 	struct jwt_refusal why;
-	json_t *claims = NULL;
+	struct jwt_token token = {0};
 	int rc;
 
 	OBJ_CHECK(a, AUTH_JWT_MAGIC);
-	rc = read_token(a, ticket, n, &claims, &why);
+	rc = read_token(a, ticket, n, &token, &why);
 	if (rc == -ERR_REFUSED)
 		rc = turn_away(a, &why, &who);
 	else if (rc == 0)
-		rc = auth_claims_ticket(a->cfg, claims, user, grants, &who);
+		rc = auth_claims_ticket(a->cfg, &(struct auth_told){token.claims, NULL, token.signer}, user, grants,
+					&who);
 	if (rc == -ERR_REFUSED || rc == -ERR_NO_LOGIC)
 		count_by(COUNT_TICKETS_REFUSED, who.cause);
 	auth_identity_fini(&who);
-	json_decref(claims);
+	jwt_token_fini(&token);
 	return rc;
 }
 
@@ -290,23 +291,25 @@ static int take_told(struct auth_jwt *a, const struct auth_told *told, struct au
 
 int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struct auth_identity *who)
 {
-	json_t *said, *claims = NULL;
+	struct jwt_token token = {0};
 	struct jwt_refusal why;
-	const char *token;
+	const char *text;
+	json_t *said;
 	size_t n;
 	int rc;
 
 	OBJ_CHECK(a, AUTH_JWT_MAGIC);
-	if ((rc = find_token(request, &said, &token, &n)) < 0) {
+	if ((rc = find_token(request, &said, &text, &n)) < 0) {
 		json_decref(said);
 		return rc == -ENOMEM ? rc : auth_refuse(who, AUTH_MALFORMED, NULL);
 	}
-	rc = read_token(a, token, n, &claims, &why);
+	rc = read_token(a, text, n, &token, &why);
 	if (rc == -ERR_REFUSED)
 		rc = turn_away(a, &why, who);
 	else if (rc == 0)
-		rc = take_told(a, &(struct auth_told){claims, json_is_object(said) ? said : NULL}, who);
-	json_decref(claims);
+		rc = take_told(a, &(struct auth_told){token.claims, json_is_object(said) ? said : NULL, token.signer},
+			       who);
+	jwt_token_fini(&token);
 	json_decref(said);
 	return rc;
 }

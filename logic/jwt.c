@@ -123,28 +123,46 @@ static int verify(const struct jwt_sets *sets, const json_t *header, struct proo
 	return judge(sets, json_string_value(kid), p, why);
 }
 
-int jwt_read(const struct jwt_sets *sets, const char *token, size_t n, json_t **claims, struct jwt_refusal *why)
+/* A name in a file covers the same name elsewhere. */
+static const char *signer_of(const struct jwt_sets *sets, const json_t *header)
+{
+	const char *kid = json_string_value(json_object_get(header, "kid"));
+
+	return kid != NULL && jwt_keys_has(sets->files, kid) ? kid : NULL;
+}
+
+void jwt_token_fini(struct jwt_token *token)
+{
+	json_decref(token->header);
+	json_decref(token->claims);
+	*token = (struct jwt_token){0};
+}
+
+int jwt_read(const struct jwt_sets *sets, const char *token, size_t n, struct jwt_token *out, struct jwt_refusal *why)
 {
 	struct parts p;
 	struct proof proof;
-	json_t *header = NULL;
 	uint8_t *signature = NULL;
 	size_t signature_bytes;
 	int rc;
 
+	*out = (struct jwt_token){0};
 	if (!split(token, n, &p))
 		return refuse(why, AUTH_MALFORMED);
-	if ((rc = decode_object(p.header, p.header_bytes, &header)) == 0 &&
+	if ((rc = decode_object(p.header, p.header_bytes, &out->header)) == 0 &&
 	    (rc = base64url_decode(p.signature, p.signature_bytes, &signature, &signature_bytes)) == 0) {
 		proof = (struct proof){.text = p.header,
 				       .text_bytes = (size_t)(p.claims + p.claims_bytes - p.header),
 				       .signature = signature,
 				       .signature_bytes = signature_bytes};
-		rc = verify(sets, header, &proof, why);
+		rc = verify(sets, out->header, &proof, why);
 	}
 	if (rc == 0)
-		rc = decode_object(p.claims, p.claims_bytes, claims);
+		rc = decode_object(p.claims, p.claims_bytes, &out->claims);
 	free(signature);
-	json_decref(header);
+	if (rc == 0)
+		out->signer = signer_of(sets, out->header);
+	else
+		jwt_token_fini(out);
 	return rc == -EBADMSG ? refuse(why, AUTH_MALFORMED) : rc;
 }

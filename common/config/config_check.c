@@ -13,6 +13,7 @@
 #include "common/config/config_redis.h"
 #include "common/config/networks.h"
 #include "common/config/origins.h"
+#include "common/config/user_prefix.h"
 
 #define NAME_BYTES_MAX 127
 /* The longest path of a socket with its zero byte: unix(7). */
@@ -189,7 +190,10 @@ static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 	if (!is_logic && cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)
 		return 0;
 	if (cfg->auth_mode == CONFIG_AUTH_JWT)
-		return check_jwt_keys(cfg, errors) < 0 || check_jwks_url(cfg, errors) < 0 ? -ERR_CONFIG : 0;
+		return check_jwt_keys(cfg, errors) < 0 || check_jwks_url(cfg, errors) < 0 ||
+				       user_prefix_check(cfg, errors) < 0
+			       ? -ERR_CONFIG
+			       : 0;
 	return cfg->auth_mode == CONFIG_AUTH_WEBHOOK ? check_webhook(cfg, is_logic, errors) : 0;
 }
 

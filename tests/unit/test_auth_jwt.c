@@ -278,6 +278,59 @@ static void a_chosen_key_has_room_for_its_user(void **state)
 	}
 }
 
+/* ---- several issuers ---- */
+
+/* A token of the partner's key, which has a name. */
+static const char *partner_token(const char *claims)
+{
+	static char token[4096];
+	char payload[2048];
+
+	(void)snprintf(payload, sizeof(payload), "{%s,\"exp\":1800003600}", claims);
+	sign_token(token, sizeof(token), SECRET, "{\"alg\":\"HS256\",\"kid\":\"partner\"}", payload);
+	return token;
+}
+
+static void is_user(const char *token, int64_t mid, const char *name, const char *key)
+{
+	assert_int_equal(check_bytes(token), 0);
+	assert_int_equal(who.mid, mid);
+	if (name != NULL)
+		assert_string_equal(who.name, name);
+	else
+		assert_null(who.name);
+	assert_string_equal(who.key, key);
+	auth_identity_fini(&who);
+}
+
+static void no_issuer_names_another_s_users(void **state)
+{
+	char keys[128], claims[256];
+
+	(void)state;
+	(void)snprintf(keys, sizeof(keys), "auth.jwt_keys=partner=HS256:%s, HS256:%s", key_file, key_file);
+	assert_int_equal(set(keys), 0);
+	assert_int_equal(set("auth.user_prefix=partner=p:"), 0);
+	auth_free(&a);
+	assert_int_equal(auth_new(&cfg, &a), 0);
+	is_user(partner_token("\"sub\":\"ann\""), 0, "p:ann", "");
+	is_user(partner_token("\"sub\":\"7\""), 0, "p:7", "");
+	is_user(partner_token("\"mid\":7"), 0, "p:7", "");
+	is_user(partner_token("\"mid\":0"), 0, NULL, "");
+	is_user(partner_token("\"mid\":7,\"key\":\"k_1\""), 0, "p:7", "p:7_k_1");
+	is_refused(partner_token("\"mid\":0,\"key\":\"k\""), AUTH_CLAIMS,
+		   "a client that is no user cannot choose a key");
+	is_user(good_token("\"mid\":7,\"key\":\"k\""), 7, NULL, "k");
+	is_user(good_token("\"sub\":\"ann\""), 0, "ann", "");
+	(void)snprintf(claims, sizeof(claims), "\"sub\":\"%0127d\"", 1);
+	is_refused(partner_token(claims), AUTH_CLAIMS, "the user is too long with its prefix");
+	assert_int_equal(set("auth.user_prefix=partner=p:, own|"), 0);
+	is_user(good_token("\"mid\":7,\"key\":\"k\""), 0, "own|7", "own|7_k");
+	is_user(partner_token("\"mid\":7"), 0, "p:7", "");
+	assert_int_equal(set("auth.user_prefix=own|"), 0);
+	is_user(partner_token("\"mid\":7"), 0, "own|7", "");
+}
+
 /* ---- a new token ---- */
 
 static void renewing_is_for_the_same_user_and_key(void **state)
@@ -470,6 +523,7 @@ int main(void)
 		auth_test(claims_go_by_the_names_that_are_set),
 		auth_test(the_client_chooses_only_what_the_token_leaves_open),
 		auth_test(a_chosen_key_is_no_other_user_s),
+		auth_test(no_issuer_names_another_s_users),
 		auth_test(a_chosen_key_has_room_for_its_user),
 		auth_test(renewing_is_for_the_same_user_and_key),
 		auth_test(a_reload_takes_all_keys_or_none),

@@ -612,6 +612,17 @@ static void tokens_need_keys_that_can_be_read(void **state)
 					  "auth.jwt_keys: a=RS256: is not [KID=]ALGORITHM:FILE\n"
 					  "auth.jwt_keys: /nowhere cannot be read: No such file or directory\n");
 	check_says("auth.jwt_keys=a=HS256:/dev/null", "");
+	check_says("auth.user_prefix=a=p:, own|", "");
+	check_says("auth.user_prefix=b=p:", "auth.user_prefix: b=p:: auth.jwt_keys has no key of this name\n");
+	check_says("auth.user_prefix=a=p:, p:q:", "auth.user_prefix: a=p:: the prefix begins another one, so that one "
+						  "issuer could name the other's users\n");
+	check_says("auth.user_prefix=a=", "auth.user_prefix: a=: a prefix has 1 to 63 bytes\n");
+	check_says("auth.user_prefix=p7",
+		   "auth.user_prefix: p7: a prefix ends with a sign such as : or |, so that it shows "
+		   "where the name begins\n");
+	check_says("auth.user_prefix=\xc3\xa4:",
+		   "auth.user_prefix: \xc3\xa4:: a prefix is of ASCII, without control characters\n");
+	check_says("auth.user_prefix=", "");
 }
 
 static void cookies_go_to_a_back_end_only_from_pages_that_may_connect(void **state)

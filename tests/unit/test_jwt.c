@@ -22,7 +22,7 @@ static const char p256[] = "-----BEGIN PUBLIC KEY-----\n"
 			   "-----END PUBLIC KEY-----\n";
 
 static struct jwt_keys *keys;
-static json_t *claims;
+static struct jwt_token read;
 static struct jwt_refusal why;
 static struct jwt_keys *fetched; /* NULL: none */
 
@@ -31,7 +31,7 @@ static int set_up(void **state)
 	const char *fault;
 
 	(void)state;
-	claims = NULL;
+	read = (struct jwt_token){0};
 	return jwt_keys_new(&keys) < 0 || jwt_keys_add(keys, "", JWT_HS256, SECRET, strlen(SECRET), &fault) < 0 ? -1
 														: 0;
 }
@@ -40,7 +40,7 @@ static int tear_down(void **state)
 {
 	(void)state;
 	seam_reset();
-	json_decref(claims);
+	jwt_token_fini(&read);
 	jwt_keys_unref(&keys);
 	if (fetched != NULL)
 		jwt_keys_unref(&fetched);
@@ -55,12 +55,11 @@ static int read_token(const char *token, size_t n)
 
 	assert_non_null(exact);
 	memcpy(exact, token, n);
-	json_decref(claims);
-	claims = NULL;
-	rc = jwt_read(&(struct jwt_sets){keys, fetched}, exact, n, &claims, &why);
+	jwt_token_fini(&read);
+	rc = jwt_read(&(struct jwt_sets){keys, fetched}, exact, n, &read, &why);
 	free(exact);
 	if (rc < 0)
-		assert_null(claims);
+		assert_null(read.claims);
 	return rc;
 }
 
@@ -94,8 +93,8 @@ static void a_token_of_the_standard_is_read(void **state)
 	is_refused(read_token(token, strlen(token)), AUTH_SIGNATURE);
 	assert_int_equal(jwt_keys_add(keys, "", JWT_HS256, secret, sizeof(secret), &fault), 0);
 	assert_int_equal(read_token(token, strlen(token)), 0);
-	assert_string_equal(json_string_value(json_object_get(claims, "iss")), "joe");
-	assert_int_equal(json_integer_value(json_object_get(claims, "exp")), 1300819380);
+	assert_string_equal(json_string_value(json_object_get(read.claims, "iss")), "joe");
+	assert_int_equal(json_integer_value(json_object_get(read.claims, "exp")), 1300819380);
 }
 
 static void an_ecdsa_token_of_the_standard_is_read(void **state)
@@ -120,7 +119,7 @@ static void an_ecdsa_token_of_the_standard_is_read(void **state)
 	is_refused(read_token(token, strlen(token)), AUTH_SIGNATURE);
 	assert_int_equal(jwt_keys_add(keys, "", JWT_ES256, rfc_key, strlen(rfc_key), &fault), 0);
 	assert_int_equal(read_token(token, strlen(token)), 0);
-	assert_string_equal(json_string_value(json_object_get(claims, "iss")), "joe");
+	assert_string_equal(json_string_value(json_object_get(read.claims, "iss")), "joe");
 	token[strlen(token) - 1] = 'g'; /* another last bit */
 	is_refused(read_token(token, strlen(token)), AUTH_SIGNATURE);
 }
