@@ -133,20 +133,20 @@ async def read_packet(reader):
 
 
 class Client:
-    """host, port: of comet's TCP listener; tls: an ssl.SSLContext for tcp.tls_bind. mid, key, room, accepts: our identity and our
-    wishes; jwt: a signed token in place of mid, for auth.mode=jwt; token: bytes, sent as they are in place of all that. Both
+    """host, port: of comet's TCP listener; tls: an ssl.SSLContext for tcp.tls_bind. mid or user (a name), key, room, accepts: our identity
+    and our wishes; jwt: a signed token in place of mid, for auth.mode=jwt; token: bytes, sent as they are in place of all that. Both
     may be functions, which are asked before each connection and by renew().
     A server that goes away is still read while the next connection comes about; with a key or a token until the old connection is
     closed, so that no push is missed. A push to a room or to all may then come twice.
     on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None."""
 
-    def __init__(self, host="127.0.0.1", port=3101, *, mid=0, key="", room="", accepts=(1000,), jwt=None, token=None,
-                 tls=None, heartbeat=30.0, timeout=10.0, back_off=(3.0, 1.8, 300.0), on_change=lambda state, why: None):
+    def __init__(self, host="127.0.0.1", port=3101, *, mid=0, user=None, key="", room="", accepts=(1000,), jwt=None,
+                 token=None, tls=None, heartbeat=30.0, timeout=10.0, back_off=(3.0, 1.8, 300.0), on_change=lambda state, why: None):
         self.room = room
         self.accepts = set(accepts)
         self._address = host, port
         self._elsewhere = []  # where the last server told us to go
-        self._who = {"mid": mid, "key": key, "platform": "python"}
+        self._who = {**({"mid": mid} if user is None else {"user": user}), "key": key, "platform": "python"}
         self._jwt, self._token = jwt, token
         self._tls = tls
         self._heartbeat, self._timeout = heartbeat, timeout
@@ -357,7 +357,8 @@ class Client:
             return self._token() if callable(self._token) else self._token
         token = {**self._who, "room_id": self.room, "accepts": sorted(self.accepts)}
         if self._jwt is not None:
-            del token["mid"]
+            token.pop("mid", None)
+            token.pop("user", None)
             token["token"] = self._jwt() if callable(self._jwt) else self._jwt
         return json.dumps(token).encode()
 

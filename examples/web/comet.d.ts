@@ -48,6 +48,8 @@ export declare const Goodbye: Readonly<{
 export interface CometOptions {
 	/** The user; 0 is nobody. */
 	mid?: number;
+	/** The user's name, in place of `mid`. */
+	user?: string;
 	/** Names this connection: a second one with the same key replaces it. Empty: the server makes one. */
 	key?: string;
 	/** The room to start in, `type://id`. */

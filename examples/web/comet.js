@@ -313,13 +313,14 @@ export class Comet {
 
 	/* As docs/protocol.md, section 4, has it: ours, ours around a JWT, or one that is not ours to look into. */
 	async #makeToken() {
-		const {mid = 0, key, platform, token, jwt} = this.#options;
+		const {mid = 0, user, key, platform, token, jwt} = this.#options;
 		if (token !== undefined) {
 			this.#roomOf = this.#options.room;
 			this.#acceptsOf = new Set(this.#options.accepts);
 			return typeof token === 'function' ? token() : token;
 		}
-		const who = jwt === undefined ? {mid} : {token: typeof jwt === 'function' ? await jwt() : jwt};
+		const us = user === undefined ? {mid} : {user};
+		const who = jwt === undefined ? us : {token: typeof jwt === 'function' ? await jwt() : jwt};
 		this.#roomOf = this.#room;
 		this.#acceptsOf = new Set(this.#accepts);
 		return JSON.stringify({...who, key, room_id: this.#room, platform, accepts: [...this.#accepts]});
