@@ -102,30 +102,27 @@ static void lay_answers(struct layout *l, const struct haul *h)
 static void lay_messages(struct layout *l, const struct haul *h, enum dialect dialect)
 {
 	for (unsigned i = 0; i < h->n_messages; i++) {
-		const struct message *m = h->messages[i];
+		struct message_piece pieces[MESSAGE_PIECES];
+		unsigned n = message_pieces(h->messages[i], dialect, pieces);
 
-		if (dialect == DIALECT_V2) {
-			lay(l, m->v2, PACKET_HEAD_BYTES + m->body_bytes);
-		} else {
-			lay(l, m->v1_head, PACKET_HEAD_BYTES);
-			lay(l, message_body(m), m->body_bytes);
-		}
+		for (unsigned k = 0; k < n; k++)
+			lay(l, pieces[k].bytes, pieces[k].n);
 	}
 }
 
 /* Which items do `written` bytes (skip_bytes included) finish, and how far did the next one get? */
-static void account(struct haul *h, size_t written)
+static void account(struct haul *h, enum dialect dialect, size_t written)
 {
 	unsigned total = h->n_answers + h->n_messages;
 
 	for (unsigned i = 0; i < total; i++) {
 		bool is_message = h->messages_first ? i < h->n_messages : i >= h->n_answers;
-		size_t body = is_message ? h->messages[h->messages_done]->body_bytes
-					 : h->answers[h->answers_done]->body_bytes;
+		size_t bytes = is_message ? message_bytes(h->messages[h->messages_done], dialect)
+					  : PACKET_HEAD_BYTES + (size_t)h->answers[h->answers_done]->body_bytes;
 
-		if (written < PACKET_HEAD_BYTES + body)
+		if (written < bytes)
 			break;
-		written -= PACKET_HEAD_BYTES + body;
+		written -= bytes;
 		if (is_message)
 			h->messages_done++;
 		else
@@ -156,7 +153,7 @@ static int tcp_write(struct transport *t, struct haul *h, enum dialect dialect, 
 		lay_messages(&layout, h, dialect);
 	ends[1] = layout.n;
 	rc = stream_write(&tcp_of(t)->stream, layout.iov, ends, 2, wait, &written);
-	account(h, written);
+	account(h, dialect, written);
 	return rc;
 }
 

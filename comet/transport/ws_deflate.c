@@ -68,20 +68,11 @@ int ws_inflate(const uint8_t *in, size_t n, uint8_t *out, uint32_t most, uint32_
 static unsigned payload_of(struct message *m, enum dialect dialect, uint8_t head[PACKET_HEAD_BYTES],
 			   struct iovec pieces[PIECES])
 {
-	struct iovec body = {(void *)(uintptr_t)message_body(m), m->body_bytes};
+	struct message_piece packet[MESSAGE_PIECES];
 	const struct message_form *json;
+	unsigned n = 0, packets;
 
-	switch (dialect) {
-	case DIALECT_V2:
-		packet_encode(head, 1, OP_RAW, 0, PACKET_HEAD_BYTES + m->body_bytes);
-		pieces[0] = (struct iovec){head, PACKET_HEAD_BYTES};
-		pieces[1] = (struct iovec){m->v2, PACKET_HEAD_BYTES + (size_t)m->body_bytes};
-		return 2;
-	case DIALECT_V1:
-		pieces[0] = (struct iovec){m->v1_head, PACKET_HEAD_BYTES};
-		pieces[1] = body;
-		return 2;
-	case DIALECT_V1_JSON:
+	if (dialect == DIALECT_V1_JSON) {
 		if ((json = v1_json_of_message(m)) == NULL)
 			return 0;
 		pieces[0] = (struct iovec){(void *)(uintptr_t) "[", 1};
@@ -89,7 +80,14 @@ static unsigned payload_of(struct message *m, enum dialect dialect, uint8_t head
 		pieces[2] = (struct iovec){(void *)(uintptr_t) "]", 1};
 		return 3;
 	}
-	return 0;
+	if (dialect_is_v2(dialect)) {
+		packet_encode(head, 1, OP_RAW, 0, (uint32_t)message_bytes(m, dialect));
+		pieces[n++] = (struct iovec){head, PACKET_HEAD_BYTES};
+	}
+	packets = message_pieces(m, dialect, packet);
+	for (unsigned i = 0; i < packets; i++)
+		pieces[n++] = (struct iovec){(void *)(uintptr_t)packet[i].bytes, packet[i].n};
+	return n;
 }
 
 static size_t bytes_of(const struct iovec *pieces, unsigned n)

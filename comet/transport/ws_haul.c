@@ -132,28 +132,25 @@ static size_t bytes_of(struct message *m, enum dialect dialect)
 	const struct message_form *form;
 
 	if (dialect != DIALECT_V1_JSON)
-		return PACKET_HEAD_BYTES + (size_t)m->body_bytes;
+		return message_bytes(m, dialect);
 	form = v1_json_of_message(m);
 	return form != NULL ? form->bytes : 0;
 }
 
 static void lay_message(struct ws_layout *l, struct message *m, enum dialect dialect)
 {
-	const struct message_form *form;
+	struct message_piece pieces[MESSAGE_PIECES];
+	unsigned n = 1;
 
-	switch (dialect) {
-	case DIALECT_V2:
-		lay(l, m->v2, PACKET_HEAD_BYTES + (size_t)m->body_bytes);
-		break;
-	case DIALECT_V1:
-		lay(l, m->v1_head, PACKET_HEAD_BYTES);
-		lay(l, message_body(m), m->body_bytes);
-		break;
-	case DIALECT_V1_JSON:
-		form = v1_json_of_message(m); /* made by bytes_of */
-		lay(l, form->data, form->bytes);
-		break;
+	if (dialect == DIALECT_V1_JSON) {
+		const struct message_form *form = v1_json_of_message(m); /* made by bytes_of */
+
+		pieces[0] = (struct message_piece){form->data, form->bytes};
+	} else {
+		n = message_pieces(m, dialect, pieces);
 	}
+	for (unsigned i = 0; i < n; i++)
+		lay(l, pieces[i].bytes, pieces[i].n);
 }
 
 /* The frame's header, and the bytes before its first message. */
@@ -164,6 +161,7 @@ static void lay_head(struct ws_layout *l, enum dialect dialect, size_t messages_
 
 	switch (dialect) {
 	case DIALECT_V2: /* all of them in one packet */
+	case DIALECT_V2S:
 		at = put_head(l, head, WS_BINARY, PACKET_HEAD_BYTES + messages_bytes);
 		packet_encode(head + at, 1, OP_RAW, 0, (uint32_t)messages_bytes);
 		lay(l, head, at + PACKET_HEAD_BYTES);

@@ -31,6 +31,9 @@ struct message {
 	/* set once by the first thread that needs it, with an atomic exchange: a malloc'ed form that the message then owns; NULL as
 	 * long as nobody has asked (comet/transport/v1_json.c) */
 	_Atomic(struct message_form *) v1_json;
+	/* Goes before the body for a client with streams, once message_number_it has made it; NULL: it gets v2 */
+	_Atomic(struct message_form *) v2s_head;
+	_Atomic(struct message *) unnumbered; /* see message_unnumbered */
 	/* The same for who takes it deflated, by dialect (comet/transport/ws_deflate.c). Made under lock, since it takes long
 	 * enough that others had better wait than make it too; message_as_it_is where there is none. */
 	_Atomic(struct message_form *) deflated[DIALECTS];
@@ -55,6 +58,26 @@ int message_new_notice(struct message **out);
 struct message *message_ref(struct message *m);
 /* Drop a reference; the last one frees. *m becomes NULL. Any thread. */
 void message_unref(struct message **m);
+
+/* An answer to one client that goes the way of pushes; one reference, the caller's. Errors as of message_new. */
+int message_answer(int32_t op, int32_t seq, const void *body, uint32_t body_bytes, struct message **out);
+
+/* Make the head for clients with streams: of a push to this room, which is at most 255 bytes long and always the same, or, with "", to
+ * keys or to all. Once a message, however often it is asked for. 0 or -ENOMEM. Any thread. */
+int message_number_it(struct message *m, const char *room);
+/* The same push without its number, for clients with streams that have not joined its room: m itself if it has none, or a twin that m
+ * owns. NULL: no memory. Any thread. */
+struct message *message_unnumbered(struct message *m);
+
+#define MESSAGE_PIECES 2
+struct message_piece {
+	const void *bytes;
+	size_t n;
+};
+/* The packet of this push in a dialect of packets, not of text: how many pieces it has. */
+unsigned message_pieces(const struct message *m, enum dialect dialect, struct message_piece pieces[MESSAGE_PIECES]);
+/* How long that is. */
+size_t message_bytes(const struct message *m, enum dialect dialect);
 
 static inline const uint8_t *message_body(const struct message *m)
 {

@@ -15,7 +15,8 @@ enum op {
 };
 
 /* Does this operation say something to a client of the protocol itself, so that no back end may push it? Those that are not the
- * protocol's, and SEND and SEND_REPLY, which carry messages in version 1, are free. */
+ * protocol's, and SEND and SEND_REPLY, which carry messages in version 1, are free; so are those of clients with streams, who tell
+ * pushes from answers by `ver`. */
 bool packet_op_is_own(int32_t op);
 
 /* How a client speaks; known once it authenticated. */
@@ -23,8 +24,15 @@ enum dialect {
 	DIALECT_V1 = 1,      /* pushes arrive as op 5, ver 0 */
 	DIALECT_V2 = 2,      /* pushes arrive with their own op, ver 1 */
 	DIALECT_V1_JSON = 3, /* v1 over WebSocket text */
+	DIALECT_V2S = 4,     /* v2 with streams: pushes arrive with ver 4, a number and the room */
 };
-#define DIALECTS 4 /* for arrays by dialect */
+#define DIALECTS 5 /* for arrays by dialect */
+
+/* Version 2, with streams or without? */
+static inline bool dialect_is_v2(enum dialect d)
+{
+	return d == DIALECT_V2 || d == DIALECT_V2S;
+}
 
 /* The outcome of a read. */
 enum packet_kind {

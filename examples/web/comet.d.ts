@@ -16,6 +16,11 @@ export declare const Op: Readonly<{
 	SUB_REPLY: 15;
 	UNSUB: 16;
 	UNSUB_REPLY: 17;
+	JOIN: 18;
+	JOIN_REPLY: 19;
+	LEAVE: 20;
+	LEAVE_REPLY: 21;
+	NOTICE: 22;
 }>;
 /* end of table */
 

@@ -36,6 +36,11 @@ class Op(enum.IntEnum):
     SUB_REPLY = 15
     UNSUB = 16
     UNSUB_REPLY = 17
+    JOIN = 18
+    JOIN_REPLY = 19
+    LEAVE = 20
+    LEAVE_REPLY = 21
+    NOTICE = 22
     TEST = 254
     TEST_REPLY = 255
 # end of table

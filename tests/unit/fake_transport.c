@@ -101,15 +101,28 @@ static void get(struct fake_transport *f, int16_t ver, int32_t op, int32_t seq, 
 		f->takes--;
 }
 
+static void get_message(struct fake_transport *f, const struct message *m, enum dialect dialect)
+{
+	struct message_piece pieces[MESSAGE_PIECES];
+	uint8_t bytes[PACKET_HEAD_BYTES + FAKE_BODY_MAX];
+	struct packet p;
+	size_t n = 0;
+
+	for (unsigned i = 0, pieces_n = message_pieces(m, dialect, pieces); i < pieces_n; i++) {
+		BUG_UNLESS(n + pieces[i].n <= sizeof(bytes));
+		memcpy(bytes + n, pieces[i].bytes, pieces[i].n);
+		n += pieces[i].n;
+	}
+	BUG_UNLESS(packet_decode(bytes, FAKE_BODY_MAX, &p) == 0 && n == PACKET_HEAD_BYTES + (size_t)p.body_bytes);
+	get(f, p.ver, p.op, p.seq, bytes + PACKET_HEAD_BYTES, p.body_bytes);
+}
+
 static void get_next(struct fake_transport *f, struct haul *h, enum dialect dialect, unsigned i)
 {
 	bool is_message = h->messages_first ? i < h->n_messages : i >= h->n_answers;
 
 	if (is_message) {
-		const struct message *m = h->messages[h->messages_done++];
-
-		get(f, dialect == DIALECT_V2, dialect == DIALECT_V2 ? m->op : OP_SEND_REPLY, 0, message_body(m),
-		    m->body_bytes);
+		get_message(f, h->messages[h->messages_done++], dialect);
 	} else {
 		const struct packet *p = h->answers[h->answers_done++];
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum from { client, server };
-enum dialects { v1 = 1, v2 = 2, both = 3 };
+enum dialects { v1 = 1, v2 = 2, both = 3, v2s = 6 };
 enum then { come_back, stay_away, get_token };
 
 static const struct {
@@ -43,7 +43,7 @@ static bool is_reply(size_t i)
 
 void print_ops_markdown(FILE *out)
 {
-	static const char *const versions[] = {[v1] = " (v1)", [v2] = " (v2)", [both] = ""};
+	static const char *const versions[] = {[v1] = " (v1)", [v2] = " (v2)", [both] = "", [v2s] = " (with streams)"};
 
 	(void)fputs("| op | from | name | answered with |\n| --- | --- | --- | --- |\n", out);
 	for (size_t i = 0; i < N_OPS; i++) {

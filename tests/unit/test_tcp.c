@@ -439,7 +439,7 @@ static void a_haul_is_written_in_the_dialect_of_the_client(void **state)
 	(void)state;
 	echo.body = (uint8_t *)"1,2";
 	echo.body_bytes = 3;
-	for (enum dialect d = DIALECT_V1; d <= DIALECT_V2; d++) {
+	for (enum dialect d = DIALECT_V1; d <= DIALECT_V2; d++) { /* with streams: below */
 		struct haul h = {
 			.answers = {&answer, &echo}, .messages = {empty, hello}, .n_answers = 2, .n_messages = 2};
 		bool v2 = d == DIALECT_V2;
@@ -457,6 +457,41 @@ static void a_haul_is_written_in_the_dialect_of_the_client(void **state)
 	}
 	message_unref(&empty);
 	message_unref(&hello);
+}
+
+/* The largest and the smallest, cut at every byte: what is done and what is begun is counted by the packets of this dialect. */
+static void a_haul_with_streams_may_end_at_any_byte(void **state)
+{
+	struct message *hello = message_of(1001, "hello"), *answer = message_of(OP_JOIN_REPLY, "{}"),
+		       *none = message_of(7, "");
+	const size_t ends[] = {18, 18 + 34, 18 + 34 + 21};
+	uint8_t got[200];
+
+	(void)state;
+	hello->number = 1;
+	assert_int_equal(message_number_it(hello, "chat://1"), 0);
+	assert_int_equal(message_number_it(none, ""), 0);
+	for (size_t takes = 1; takes <= ends[2]; takes++) {
+		struct haul h = {.messages = {answer, hello, none}, .n_messages = 3}, rest;
+		unsigned done = 0;
+
+		while (done < 3 && takes >= ends[done])
+			done++;
+		seam_limit_bytes((unsigned)takes);
+		seam_fail(SEAM_SENDMSG, 1, 1, EAGAIN);
+		(void)transport_write(tcp, &h, DIALECT_V2S, TRANSPORT_NOW);
+		seam_reset();
+		assert_int_equal(h.messages_done, done);
+		assert_int_equal(h.begun_bytes, takes - (done > 0 ? ends[done - 1] : 0));
+		rest = (struct haul){.n_messages = 3 - done, .skip_bytes = h.begun_bytes};
+		memcpy(rest.messages, h.messages + done, rest.n_messages * sizeof(struct message *));
+		if (done < 3)
+			assert_int_equal(transport_write(tcp, &rest, DIALECT_V2S, TRANSPORT_NOW), 0);
+		assert_int_equal(receive_bytes(got, sizeof(got)), ends[2]);
+	}
+	message_unref(&hello);
+	message_unref(&answer);
+	message_unref(&none);
 }
 
 static void the_largest_haul_fits_into_one_write(void **state)
@@ -767,6 +802,7 @@ int main(void)
 		tcp_test(a_burst_that_just_fills_the_buffer_leaves_none_behind),
 		tcp_test(half_a_packet_keeps_its_buffer_and_the_end_gives_it_back),
 		tcp_test(a_haul_is_written_in_the_dialect_of_the_client),
+		tcp_test(a_haul_with_streams_may_end_at_any_byte),
 		tcp_test(the_largest_haul_fits_into_one_write),
 		tcp_test(a_haul_may_go_out_in_pieces_of_any_size),
 		tcp_test(what_is_not_taken_at_all_is_not_begun),

@@ -97,6 +97,25 @@ static void v1_gets_its_packets_bare(void **state)
 	message_unref(&m);
 }
 
+static void with_streams_answers_may_stand_among_pushes(void **state)
+{
+	static const char wanted[] = "\x82\x42\0\0\0\x42\0\x10\0\x01\0\0\0\x09\0\0\0\0"
+				     "\0\0\0\x12\0\x10\0\x01\0\0\0\x13\0\0\0\x05{}"
+				     "\0\0\0\x20\0\x10\0\x04\0\0\x03\xe8\0\0\0\x07\0\0\0\0\x08"
+				     "chat://1one";
+	struct message *m[2] = {NULL, message_of(1000, "one", 3)};
+	struct haul h = {.n_messages = 2};
+
+	(void)state;
+	assert_int_equal(message_answer(OP_JOIN_REPLY, 5, "{}", 2, &m[0]), 0);
+	m[1]->number = 7;
+	assert_int_equal(message_number_it(m[1], "chat://1"), 0);
+	memcpy(h.messages, m, sizeof(m));
+	assert_laid(&h, DIALECT_V2S, false, wanted, sizeof(wanted) - 1);
+	message_unref(&m[0]);
+	message_unref(&m[1]);
+}
+
 static void who_speaks_text_gets_arrays(void **state)
 {
 	static const char wanted[] = "\x81\x25[{\"ver\":1,\"op\":8,\"seq\":3,\"body\":{}}]\n"
@@ -267,12 +286,12 @@ static unsigned check(const struct box *b, enum dialect dialect)
 			assert_int_equal(payload, 19);
 			continue;
 		}
-		if (dialect == DIALECT_V2) {
+		if (dialect_is_v2(dialect)) {
 			assert_int_equal(packet_get_i32(b->got + start), payload);
 			start += 16;
 		}
 		for (; start < at; start += (size_t)packet_get_i32(b->got + start))
-			assert_int_equal(b->got[start + 18], '0' + pushes++);
+			assert_int_equal(b->got[start + (dialect == DIALECT_V2S ? 23 : 18)], '0' + pushes++);
 		assert_int_equal(start, at);
 	}
 	return pushes;
@@ -289,6 +308,7 @@ static void write_in_three(enum dialect dialect, size_t first, size_t second)
 		const char body[] = {'"', '#', (char)('0' + i), '"'};
 
 		b.messages[i] = message_of(1000, body, sizeof(body));
+		assert_int_equal(message_number_it(b.messages[i], ""), 0);
 	}
 	write_some(&b, dialect, first);
 	assert_int_equal(b.messages_out, check(&b, dialect)); /* of a frame that is not whole the client has nothing */
@@ -309,7 +329,7 @@ static void write_in_three(enum dialect dialect, size_t first, size_t second)
 static void a_haul_may_go_out_in_pieces_of_any_size(void **state)
 {
 	(void)state;
-	for (enum dialect d = DIALECT_V1; d <= DIALECT_V1_JSON; d++)
+	for (enum dialect d = DIALECT_V1; d <= DIALECT_V2S; d++)
 		for (size_t first = 0; first < 220; first++)
 			for (size_t second = 0; second < 220; second++)
 				write_in_three(d, first, second);
@@ -395,6 +415,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(answers_go_alone_and_pushes_together, tear_down),
 		cmocka_unit_test_teardown(v1_gets_its_packets_bare, tear_down),
+		cmocka_unit_test_teardown(with_streams_answers_may_stand_among_pushes, tear_down),
 		cmocka_unit_test_teardown(who_speaks_text_gets_arrays, tear_down),
 		cmocka_unit_test_teardown(a_ping_goes_back_as_it_came, tear_down),
 		cmocka_unit_test_teardown(frames_are_not_longer_than_they_have_to_be, tear_down),
