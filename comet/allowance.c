@@ -1,6 +1,7 @@
 /* allowance: see allowance.h. SPDX-License-Identifier: MIT */
 #include "comet/allowance.h"
 
+#include "comet/joined.h"
 #include "comet/operator.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -26,6 +27,7 @@ static void say_held_back(struct connection *c, enum connection_limit which)
 		[LIMIT_BEFORE_AUTH] = "it sends packets before it says who it is",
 		[LIMIT_RENEWALS] = "it sends new tokens again and again",
 		[LIMIT_UPSTREAM] = "it sends more packets for a back end a second than limits.upstream",
+		[LIMIT_JOINS] = "it joins more rooms a second than limits.joins",
 	};
 	static struct log_limit limit = LOG_LIMIT(1);
 	char peer[TRANSPORT_PEER_BYTES];
@@ -68,4 +70,18 @@ int64_t allowance_use(const struct server *s, struct connection *c, const struct
 		return 0;
 	say_held_back(c, which);
 	return now + wait_ns;
+}
+
+void allowance_use_joins(const struct server *s, struct connection *c)
+{
+	int64_t now = clock_now_ns(),
+		wait_ns = rate_pace(&s->joins, &c->joins->asked_ns, now, (int64_t)c->joins->to_pay);
+
+	c->joins->to_pay = 0;
+	if (wait_ns == 0)
+		return;
+	say_held_back(c, LIMIT_JOINS);
+	connection_excuse(c, wait_ns + c->heartbeat_ns);
+	if (now + wait_ns > c->held_until_ns)
+		c->held_until_ns = now + wait_ns;
 }

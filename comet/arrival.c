@@ -7,13 +7,41 @@
 
 #include "comet/bouncer.h"
 #include "comet/fence.h"
+#include "comet/joined.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/base/peer.h"
 
-static int take_session(struct connection *c, const struct wire_session *session)
+/* Does the object of AUTH have the member "streams", an object, in whatever way the rest of it says who the client is? Most have not,
+ * and cost no reading. */
+static bool asks_for_streams(const struct wire_connect *request)
+{
+	static const char name[] = "\"streams\"";
+	json_t *said;
+	bool asks;
+
+	if (request->token_bytes == 0 || memmem(request->token, request->token_bytes, name, sizeof(name) - 1) == NULL)
+		return false;
+	said = json_read(request->token, request->token_bytes, 0);
+	asks = json_is_object(json_object_get(said, "streams"));
+	json_decref(said);
+	return asks;
+}
+
+/* Only a client of version 2 can have them. */
+static int take_streams(struct connection *c, const struct wire_connect *request)
+{
+	int rc = 0;
+
+	if (c->dialect == DIALECT_V2 && asks_for_streams(request) && (rc = joins_new(&c->joins)) == 0)
+		c->dialect = DIALECT_V2S;
+	return rc;
+}
+
+static int take_session(struct connection *c, const struct wire_session *session, const struct wire_connect *request)
 {
 	const struct seat seat = wire_session_seat(session);
 	size_t n;
@@ -29,7 +57,9 @@ static int take_session(struct connection *c, const struct wire_session *session
 		return rc;
 	if (whitelist_contains(&c->server->whitelist, c->seat.key))
 		c->trace = &c->server->whitelist;
-	if (c->dialect != DIALECT_V2)
+	if ((rc = take_streams(c, request)) < 0)
+		return rc;
+	if (!dialect_is_v2(c->dialect))
 		return fence_watch_all(c->server, c);
 	n = fence_ops(c->server, c, session->accepts, session->n_accepts, FENCE_AUTH_OPS);
 	rc = channel_watch(&c->channel, session->accepts, n, (size_t)c->server->cfg->limits_accepts);
@@ -118,7 +148,7 @@ __attribute__((noinline)) int arrive(struct server *s, struct connection *c, str
 		return rc;
 	}
 	c->grants = session.grants;
-	if ((rc = take_session(c, &session)) == 0 && !fence_lets_in(s, c, session.room, FENCE_AUTH_ROOM))
+	if ((rc = take_session(c, &session, &request)) == 0 && !fence_lets_in(s, c, session.room, FENCE_AUTH_ROOM))
 		session.room[0] = '\0';
 	if (rc == 0) {
 		atomic_store(&c->place.until_ns, fence_until(s, c, session.room));

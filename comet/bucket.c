@@ -103,8 +103,7 @@ bool bucket_del(struct bucket *b, struct connection *c)
 {
 	bool same;
 
-	for (struct membership *m = &c->place; m != NULL; m = m->other)
-		bucket_leave(b, m);
+	bucket_leave(b, &c->place);
 	lock_take(&b->lock);
 	same = strmap_get(&b->connections, c->seat.key) == c;
 	if (same)

@@ -33,7 +33,7 @@ void bucket_fini(struct bucket *b);
  * Takes b->lock and the room's. */
 int bucket_put(struct bucket *b, struct connection *c, const char *room_id, struct connection **replaced)
 	WITHOUT(b->lock);
-/* Take c out of its rooms, and out of the map if it is still the one there. False: it was not. */
+/* Take c out of the room of its place, and out of the map if it is still the one there. False: it was not. */
 bool bucket_del(struct bucket *b, struct connection *c) WITHOUT(b->lock);
 
 /* Move one membership to another room (NULL or "": to none), in the bucket of its connection. 0, or -ENOMEM: it stayed where it

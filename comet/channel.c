@@ -54,7 +54,7 @@ static void drop_and(struct channel *ch, struct then then) DROPS(ch->lock)
 	struct beds *beds = ch->beds;
 
 	if (then.reader)
-		ch->reader_waits = false;
+		ch->reader_waits = ch->waits_for_half = false;
 	lock_drop(&ch->lock);
 	if (then.space && beds != NULL)
 		(void)pthread_cond_broadcast(&beds->space);
@@ -144,6 +144,24 @@ bool channel_signal(struct channel *ch)
 	return taken;
 }
 
+int channel_wait_for_half(struct channel *ch)
+{
+	int rc = 0;
+
+	lock_take(&ch->lock);
+	ch->waiting++;
+	while (!ch->closed && !queue_is_half_free(&ch->queue) && ch->calls == NULL)
+		lock_wait(&ch->beds->space, &ch->lock);
+	ch->waiting--;
+	if (ch->closed)
+		rc = -EPIPE;
+	else if (!queue_is_half_free(&ch->queue))
+		rc = -EAGAIN;
+	ch->reader_waits = ch->waits_for_half = rc == -EAGAIN;
+	lock_drop(&ch->lock);
+	return rc;
+}
+
 int channel_pause(struct channel *ch, int64_t deadline_ns)
 {
 	bool late = false;
@@ -199,6 +217,7 @@ bool channel_join(struct channel *ch)
 /* What decides whether a push is for the connection: its operations, or its place in a room. */
 struct gate {
 	bool filter;
+	bool half;                       /* of the queue has to be free */
 	const struct membership *member; /* NULL: the push is to no room */
 	const struct room *room;
 };
@@ -206,7 +225,7 @@ struct gate {
 static bool is_open_locked(const struct channel *ch, const struct gate *gate, const struct message *msg) NEEDS(ch->lock)
 {
 	if (gate->member != NULL)
-		return membership_passes(gate->member, gate->room, 0);
+		return membership_passes(gate->member, gate->room, msg->number);
 	return !gate->filter || accepts_has(&ch->accepts, msg->op);
 }
 
@@ -221,6 +240,8 @@ static int push_through(struct channel *ch, struct message *msg, const struct ga
 		rc = -EPIPE;
 	else if (!is_open_locked(ch, gate, msg))
 		rc = -ENOMSG;
+	else if (gate->half && !queue_is_half_free(&ch->queue))
+		rc = -ENOBUFS;
 	if (rc == 0 && (rc = queue_put(&ch->queue, msg)) == 0)
 		wake = rouse_locked(ch, &taken);
 	depth = ch->queue.count;
@@ -233,6 +254,11 @@ static int push_through(struct channel *ch, struct message *msg, const struct ga
 int channel_push(struct channel *ch, struct message *msg, bool filter)
 {
 	return push_through(ch, msg, &(struct gate){.filter = filter});
+}
+
+int channel_push_missed(struct channel *ch, struct message *msg)
+{
+	return push_through(ch, msg, &(struct gate){.half = true});
 }
 
 int channel_push_to_member(struct channel *ch, struct message *msg, const struct membership *m, const struct room *room)
@@ -316,7 +342,7 @@ bool channel_take(struct channel *ch, struct haul *h)
  * the lock. */
 static struct then account_locked(struct channel *ch, const struct haul *h, bool stalled) NEEDS(ch->lock)
 {
-	bool was_full = ring_is_full(&ch->ring) && h->answers_done > 0;
+	bool goes_on = ring_is_full(&ch->ring) && h->answers_done > 0;
 
 	for (unsigned i = 0; i < h->answers_done; i++)
 		ring_get_adv(&ch->ring);
@@ -325,7 +351,9 @@ static struct then account_locked(struct channel *ch, const struct haul *h, bool
 	ch->skip_bytes = h->begun_bytes;
 	ch->messages_begun = h->begun_bytes > 0 &&
 			     (h->messages_first ? h->messages_done < h->n_messages : h->answers_done == h->n_answers);
-	return (struct then){.space = was_full || ch->waiting > 0, .reader = was_full && ch->reader_waits};
+	if (ch->waits_for_half)
+		goes_on = queue_is_half_free(&ch->queue);
+	return (struct then){.space = goes_on || ch->waiting > 0, .reader = goes_on && ch->reader_waits};
 }
 
 static void drop_references(const struct haul *h)

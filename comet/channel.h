@@ -66,6 +66,7 @@ struct channel {
 	/* under lock */
 	bool closed;
 	bool reader_waits;   /* it was told to, and has no thread; calls->wake */
+	bool waits_for_half; /* ... until half of the queue is free */
 	bool notice;         /* the dispatcher has to write one, see channel_notice */
 	bool stalled;        /* the socket took no more when it was last written to */
 	unsigned waiting;    /* threads in channel_wait_for_space */
@@ -95,6 +96,9 @@ bool channel_ring_set_adv(struct channel *ch) WITHOUT(ch->lock);
 /* There is something to write: wakes the dispatcher if it sleeps. True: the caller got the baton and must write now
  * (channel_take ... channel_done_and_release). Takes ch->lock. */
 bool channel_signal(struct channel *ch) WITHOUT(ch->lock);
+/* Is half of the queue free? Waits for that, or says so with parking; the wait ends as that of channel_ring_set does. Takes ch->lock.
+ * 0; -EPIPE: closed; -EAGAIN: with parking, the reader is woken when it may go on. */
+int channel_wait_for_half(struct channel *ch) WITHOUT(ch->lock);
 /* Sleep until deadline_ns, for a client that is held back; a close ends it. Takes ch->lock. 0, or -EPIPE: closed. */
 int channel_pause(struct channel *ch, int64_t deadline_ns) WITHOUT(ch->lock);
 /* With parking: the reader is about to wait for something else, and wants to be woken by a close. 0, or -EPIPE: closed. */
@@ -117,6 +121,9 @@ bool channel_join(struct channel *ch) WITHOUT(ch->lock);
  *   -EPIPE    the channel is closed */
 int channel_push(struct channel *ch, struct message *msg, bool filter) WITHOUT(ch->lock);
 
+/* The same for what a client missed. -ENOBUFS already where less than half of the queue is free, so that what comes meanwhile has
+ * space. */
+int channel_push_missed(struct channel *ch, struct message *msg) WITHOUT(ch->lock);
 /* The same for a push to a room, listed with the connection's membership in it. -ENOMSG: it has left the room, or has the push. */
 int channel_push_to_member(struct channel *ch, struct message *msg, const struct membership *m, const struct room *room)
 	WITHOUT(ch->lock);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "comet/goodbye.h"
+#include "comet/joined.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/obj.h"
@@ -23,7 +24,7 @@ static const char *const drop_reasons[DROP_MAX] = {
 static const char *const limits[LIMIT_MAX] = {
 	[LIMIT_PACKETS] = "packets",         [LIMIT_BYTES] = "bytes",       [LIMIT_FRAMES] = "frames",
 	[LIMIT_BEFORE_AUTH] = "before_auth", [LIMIT_RENEWALS] = "renewals", [LIMIT_ACCEPTS] = "accepts",
-	[LIMIT_UPSTREAM] = "upstream",
+	[LIMIT_UPSTREAM] = "upstream",       [LIMIT_JOINS] = "joins",
 };
 
 COUNTER_LABELS(DROPPED, drop_reasons, DROP_MAX);
@@ -71,16 +72,6 @@ struct connection *connection_ref(struct connection *c)
 	return c;
 }
 
-static void free_memberships(struct connection *c)
-{
-	struct membership *m;
-
-	while ((m = c->place.other) != NULL) {
-		c->place.other = m->other;
-		free(m);
-	}
-}
-
 void connection_unref(struct connection **connection)
 {
 	struct connection *c = *connection;
@@ -96,7 +87,7 @@ void connection_unref(struct connection **connection)
 	seat_fini(&c->seat);
 	free(c->refusal);
 	grants_free(&c->grants);
-	free_memberships(c);
+	joins_free(&c->joins);
 	free(c);
 }
 
@@ -288,7 +279,7 @@ static int write_one_op_6(struct connection *c, enum close_reason why, enum tran
 	struct haul h = {.answers = {&p}, .n_answers = 1, .skip_bytes = c->op_6_begun};
 	int rc;
 
-	p.ver = c->dialect == DIALECT_V2 ? 1 : 0;
+	p.ver = dialect_is_v2(c->dialect) ? 1 : 0;
 	p.body_bytes = (uint32_t)goodbye_body(c->opt->goodbye, why, words, body, sizeof(body));
 	rc = transport_write(c->transport, &h, c->dialect, wait);
 	c->op_6_why = (uint8_t)why;

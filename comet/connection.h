@@ -46,6 +46,7 @@
 
 struct goodbye;
 struct grants;
+struct joins;
 struct server;
 struct whitelist;
 
@@ -58,6 +59,7 @@ enum connection_limit {
 	LIMIT_RENEWALS,
 	LIMIT_UPSTREAM,
 	LIMIT_ACCEPTS,
+	LIMIT_JOINS,
 	LIMIT_MAX
 };
 
@@ -126,8 +128,9 @@ struct connection {
 	_Atomic int64_t issued_s;         /* when its token was issued; 0: it does not say. Read by who keeps out */
 	/* the timer's; filed for the earliest of the four, or for the next ping */
 	struct timer_entry deadline;
-	struct membership
-		place; /* in the room of AUTH and op 12; place.other is the first of the rooms that it has joined */
+	struct membership place; /* in the room of AUTH and op 12 */
+	/* set before a bucket has it; the reader's, but for the memberships in it. NULL: a client without streams */
+	struct joins *joins;
 	/* under the server's roster lock */
 	struct connection *roster_next, *roster_prev;
 };

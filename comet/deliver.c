@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "comet/dispatch.h"
+#include "comet/join_body.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -13,39 +14,6 @@
  * message meets the policy for slow consumers. */
 #define TURN_NS CLOCK_SEC
 
-static void too_slow(struct server *s, struct connection *c)
-{
-	static struct log_limit limit = LOG_LIMIT(5);
-	char peer[TRANSPORT_PEER_BYTES];
-
-	count_by(COUNT_DROPPED, DROP_QUEUE_FULL);
-	if (s->cfg->protocol_slow_consumer == CONFIG_SLOW_DISCONNECT)
-		(void)connection_shutdown(c, CLOSE_SLOW_CONSUMER); /* its reader logs the end */
-	else
-		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_MESSAGE_DROPPED));
-}
-
-/* Count one message by the return code of channel_push. */
-static void account(struct server *s, struct connection *c, const struct message *message, int rc)
-{
-	switch (rc) {
-	case -ENOMSG:
-		count(COUNT_FILTERED);
-		trace(c, EVENT_TRACE_FILTERED,
-		      (&(const struct packet){.op = message->op, .body_bytes = message->body_bytes}));
-		break;
-	case -ENOBUFS:
-		too_slow(s, c);
-		break;
-	case -ENOMEM:
-		count_by(COUNT_DROPPED, DROP_NO_MEMORY);
-		break;
-	default:
-		count_by(COUNT_DROPPED, DROP_CLOSED);
-		break;
-	}
-}
-
 /* Whom a message is for: a connection, or its membership in a room. */
 struct receiver {
 	struct connection *connection;
@@ -53,6 +21,62 @@ struct receiver {
 	const struct room *room;
 	bool filter;
 };
+
+/* Has it joined the room, so that pushes have numbers? */
+static bool has_joined(const struct receiver *to)
+{
+	return to->member != NULL && to->member != &to->connection->place;
+}
+
+static void too_slow(struct server *s, struct connection *c, bool is_numbered)
+{
+	static struct log_limit limit = LOG_LIMIT(5);
+	char peer[TRANSPORT_PEER_BYTES];
+
+	count_by(COUNT_DROPPED, DROP_QUEUE_FULL);
+	if (is_numbered || s->cfg->protocol_slow_consumer == CONFIG_SLOW_DISCONNECT)
+		(void)connection_shutdown(c, CLOSE_SLOW_CONSUMER); /* its reader logs the end */
+	else
+		LOG_LIMITED(LOG_WARN, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_MESSAGE_DROPPED));
+}
+
+/* Count one message by the return code of its push. One with a number is never lost in silence: who has joined its room and cannot
+ * have it is closed, and comes again with its position. */
+static void account(struct server *s, const struct receiver *to, const struct message *message, int rc)
+{
+	bool is_numbered = has_joined(to) && message->number > 0;
+
+	switch (rc) {
+	case -ENOMSG:
+		count(COUNT_FILTERED);
+		trace(to->connection, EVENT_TRACE_FILTERED,
+		      (&(const struct packet){.op = message->op, .body_bytes = message->body_bytes}));
+		break;
+	case -ENOBUFS:
+		too_slow(s, to->connection, is_numbered);
+		break;
+	case -ENOMEM:
+		count_by(COUNT_DROPPED, DROP_NO_MEMORY);
+		if (is_numbered)
+			(void)connection_shutdown(to->connection, CLOSE_NO_MEMORY);
+		break;
+	default:
+		count_by(COUNT_DROPPED, DROP_CLOSED);
+		break;
+	}
+}
+
+/* The message as this receiver is to have it: with a number, if it has joined the room. NULL: no memory. */
+static struct message *form_for(const struct receiver *to, struct message *message)
+{
+	const char *room = to->room != NULL ? to->room->tally->id : "";
+
+	if (to->connection->dialect != DIALECT_V2S || message->notice)
+		return message;
+	if (!has_joined(to) && (message = message_unnumbered(message)) == NULL)
+		return NULL;
+	return message_number_it(message, room) == 0 ? message : NULL;
+}
 
 static int push_once(const struct receiver *to, struct message *message)
 {
@@ -65,9 +89,10 @@ static int push_once(const struct receiver *to, struct message *message)
 
 /* *owed: the baton is ours, and a write with it. A full queue tells of a slow peer only if its socket is full, too: so first
  * we write, or let the dispatcher have its turn. */
-static int push_with_patience(const struct receiver *to, struct message *message, bool *owed)
+static int push_with_patience(const struct receiver *to, struct message *pushed, bool *owed)
 {
-	int rc = push_once(to, message);
+	struct message *message = form_for(to, pushed);
+	int rc = message != NULL ? push_once(to, message) : -ENOMEM;
 
 	if (rc == -ENOBUFS && *owed) {
 		dispatch_now(to->connection);
@@ -79,20 +104,32 @@ static int push_with_patience(const struct receiver *to, struct message *message
 	return rc;
 }
 
+/* The room's numbers jumped: those who have joined it are told, each of its own time to ask the back end. */
+static int deliver_notice(struct server *s, const struct receiver *to, uint64_t at, bool *owed)
+{
+	struct message *notice;
+	int rc;
+
+	if (!has_joined(to))
+		return 0;
+	if ((rc = join_notice_gap(to->room->tally->id, at, feeds_reload_ms(&s->feeds), &notice)) < 0)
+		return rc;
+	rc = push_with_patience(to, notice, owed);
+	message_unref(&notice);
+	return rc;
+}
+
 /* All of them into the mailbox, then one write. */
 static void deliver_batch(struct server *s, const struct receiver *to, struct message *const *messages, unsigned n)
 {
 	bool owed = false;
 
 	for (unsigned i = 0; i < n; i++) {
-		int rc;
-
-		if (messages[i]->notice)
-			continue; /* nobody joined in a way that knows of it */
-		rc = push_with_patience(to, messages[i], &owed);
+		int rc = messages[i]->notice ? deliver_notice(s, to, messages[i]->number, &owed)
+					     : push_with_patience(to, messages[i], &owed);
 
 		if (rc < 0)
-			account(s, to->connection, messages[i], rc);
+			account(s, to, messages[i], rc);
 		else
 			owed |= rc == 1;
 	}

@@ -15,6 +15,7 @@ static const char *const causes[FENCE_CAUSES] = {
 	[FENCE_AUTH_ROOM] = "auth_room",
 	[FENCE_AUTH_OPS] = "auth_ops",
 	[FENCE_ROOM] = "room",
+	[FENCE_JOIN] = "join",
 	[FENCE_OPS] = "ops",
 	[FENCE_RENEWED_ROOM] = "renewed_room",
 	[FENCE_EXPIRED_ROOM] = "expired_room",
@@ -69,6 +70,17 @@ bool fence_lets_in(const struct server *s, const struct connection *c, const cha
 	return false;
 }
 
+void fence_say_over(const struct connection *c, const char *room)
+{
+	say_not_granted(c, room, FENCE_EXPIRED_ROOM);
+}
+
+static void leave_place(struct server *s, struct connection *c)
+{
+	bucket_leave(server_bucket(s, c->seat.key), &c->place);
+	atomic_store(&c->place.until_ns, 0);
+}
+
 void fence_end_pass(struct server *s, struct connection *c)
 {
 	const struct room *room = atomic_load(&c->place.room);
@@ -76,9 +88,8 @@ void fence_end_pass(struct server *s, struct connection *c)
 	if (!membership_is_over(&c->place))
 		return;
 	if (room != NULL)
-		say_not_granted(c, room->tally->id, FENCE_EXPIRED_ROOM);
-	bucket_leave(server_bucket(s, c->seat.key), &c->place);
-	atomic_store(&c->place.until_ns, 0);
+		fence_say_over(c, room->tally->id);
+	leave_place(s, c);
 }
 
 /* ---- operations ---- */
@@ -160,44 +171,37 @@ static bool still_accepts(void *arg, int32_t op)
 	return may_accept(a->s, a->c, op);
 }
 
-static void renew_membership(struct server *s, struct connection *c, struct membership *m, const char *room)
+bool fence_keeps(const struct server *s, const struct connection *c, struct membership *m, const char *room)
 {
 	const int64_t had_ns = atomic_load(&m->until_ns), until_ns = may_enter_until(s, c, room);
 
 	if (until_ns != GRANTS_FOR_EVER && had_ns != 0 && !membership_is_over(m)) {
 		if (until_ns > had_ns)
 			atomic_store(&m->until_ns, until_ns);
-		return;
+		return true;
 	}
 	if (!fence_lets_in(s, c, room, FENCE_RENEWED_ROOM))
-		bucket_leave(server_bucket(s, c->seat.key), m);
+		return false;
 	atomic_store(&m->until_ns, until_ns == GRANTS_FOR_EVER ? 0 : until_ns);
-}
-
-static void renew_memberships(struct server *s, struct connection *c)
-{
-	for (struct membership *m = &c->place; m != NULL; m = m->other) {
-		const struct room *room = atomic_load(&m->room);
-
-		if (room != NULL)
-			renew_membership(s, c, m, room->tally->id);
-	}
+	return true;
 }
 
 int fence_renew(struct server *s, struct connection *c, struct grants *grants)
 {
+	const struct room *room = atomic_load(&c->place.room);
 	struct asker asker = {s, c};
 	int rc = 0;
 
 	grants_free(&c->grants);
 	c->grants = grants;
-	renew_memberships(s, c);
+	if (room != NULL && !fence_keeps(s, c, &c->place, room->tally->id))
+		leave_place(s, c);
 	if (s->cfg->auth_ops == CONFIG_OPS_OPEN)
 		return rc;
 	/* Those that come first, so that no push of an operation that was granted and still is falls in between. */
-	if (c->dialect != DIALECT_V2)
+	if (!dialect_is_v2(c->dialect))
 		rc = fence_watch_all(s, c);
-	if (c->dialect == DIALECT_V2 || !may_accept_all(s, c))
+	if (dialect_is_v2(c->dialect) || !may_accept_all(s, c))
 		channel_keep(&c->channel, still_accepts, &asker);
 	return rc;
 }

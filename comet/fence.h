@@ -12,6 +12,7 @@ enum fence_cause {
 	FENCE_AUTH_ROOM,    /* the room to start in: let in, in no room */
 	FENCE_AUTH_OPS,     /* operations to start with: without those */
 	FENCE_ROOM,         /* op 12: in no room from now on */
+	FENCE_JOIN,         /* op 18: an error for this room */
 	FENCE_OPS,          /* op 14: without those */
 	FENCE_RENEWED_ROOM, /* a new token grants less: taken out of that room */
 	FENCE_EXPIRED_ROOM, /* the pass to it is over: the same */
@@ -22,7 +23,9 @@ enum fence_cause {
 bool fence_lets_in(const struct server *s, const struct connection *c, const char *room, enum fence_cause cause);
 /* The end of its pass to this room that it may enter, as a membership has it; 0: none is needed. */
 int64_t fence_until(const struct server *s, const struct connection *c, const char *room);
-/* Before each packet: out of the room of AUTH and op 12 if the pass to it is over. */
+/* The pass to this room is over, and it was left: counted, and logged. */
+void fence_say_over(const struct connection *c, const char *room);
+/* Before each packet: out of the room of AUTH and op 12 if the pass to it is over (those of JOIN: joins_end_passes). */
 void fence_end_pass(struct server *s, struct connection *c);
 /* Leave of these operations those that are granted; how many are left. */
 size_t fence_ops(const struct server *s, const struct connection *c, int32_t *ops, size_t n, enum fence_cause cause);
@@ -31,8 +34,11 @@ size_t fence_ops(const struct server *s, const struct connection *c, int32_t *op
  * limits.accepts; -ENOMEM. */
 int fence_watch_all(const struct server *s, struct connection *c);
 
-/* A new token has other grants, which become the connection's: it leaves rooms and no longer accepts operations that are not
- * granted any more; but to the end of its pass it stays in a room that it has entered by one. 0 or -ENOMEM. */
+/* A new token has other grants, which are the connection's: may it stay in this room, where it is? To the end of its pass, if it has
+ * entered by one. What is not granted is counted. */
+bool fence_keeps(const struct server *s, const struct connection *c, struct membership *m, const char *room);
+/* A new token has other grants, which become the connection's: it leaves the room of its place if that is not granted any more (those
+ * that it has joined: joins_renewed), and no longer accepts operations that are not. 0 or -ENOMEM. */
 int fence_renew(struct server *s, struct connection *c, struct grants *grants);
 
 /* Say so where tokens are checked, and fence nothing. At the start. */

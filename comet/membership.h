@@ -1,6 +1,6 @@
 /* membership: one connection in one room. A connection has one in itself, for the room of AUTH and of op 12, and one more for each
- * room that it has joined. Those stay with it until its end, and serve for its next room once they are free: so who has listed a
- * membership with a reference to its connection may look at it at any later time. SPDX-License-Identifier: MIT */
+ * room that it has joined (joins.h). Those stay with it until its end, and serve for its next room once they are free: so who has
+ * listed a membership with a reference to its connection may look at it at any later time. SPDX-License-Identifier: MIT */
 #ifndef COMET_MEMBERSHIP_H
 #define COMET_MEMBERSHIP_H
 
@@ -23,8 +23,6 @@ struct membership {
 	_Atomic(struct room *) room;
 	/* under the room's lock */
 	struct membership *next, *prev;
-	/* reader only: the next one of its connection */
-	struct membership *other;
 	/* the connection gets pushes of the room with a number above this one; set by the reader, read under the channel's lock */
 	_Atomic uint64_t after;
 	/* its pass to the room ends then (clock_now_ns), and nothing of the room comes any more; 0: it has no end. Set by the reader */

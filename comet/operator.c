@@ -9,6 +9,8 @@
 
 #include "comet/bouncer.h"
 #include "comet/fence.h"
+#include "comet/join.h"
+#include "comet/joins.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -24,7 +26,7 @@ int operate_heartbeat(struct connection *c, struct packet *p)
 
 	p->op = OP_HEARTBEAT_REPLY;
 	packet_drop_body(p);
-	if (c->dialect != DIALECT_V2)
+	if (!dialect_is_v2(c->dialect))
 		return 0;
 	packet_put_i32(online, room != NULL ? tally_online(room->tally) : 0);
 	return packet_set_body(p, online, sizeof(online));
@@ -60,7 +62,7 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 	packet_drop_body(p);
 	if (rc == -ERR_REFUSED || rc == -ERR_BANNED)
 		return end_refused(c, &renewal, rc);
-	if (rc == 0 && (rc = fence_renew(s, c, renewal.grants)) < 0)
+	if (rc == 0 && ((rc = fence_renew(s, c, renewal.grants)) < 0 || (rc = joins_renewed(s, c)) < 0))
 		return rc;
 	if (rc == 0) {
 		count(COUNT_REAUTHENTICATED);
@@ -106,6 +108,11 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 	if (!fence_lets_in(s, c, room, FENCE_ROOM)) {
 		room[0] = '\0';
 		packet_drop_body(p);
+	}
+	/* It stays as it is: its pushes come with numbers. */
+	if (c->joins != NULL && joins_find(c->joins, room) != NULL) {
+		p->op = OP_CHANGE_ROOM_REPLY;
+		return packet_keep_body(p);
 	}
 	atomic_store(&c->place.until_ns, fence_until(s, c, room));
 	if ((rc = bucket_change_room(server_bucket(s, c->seat.key), &c->place, room)) < 0)
@@ -176,9 +183,10 @@ static int change_accepts(struct server *s, struct connection *c, struct packet 
 
 bool operate_goes_up(const struct server *s, const struct connection *c, int32_t op)
 {
-	bool ours = op == OP_HEARTBEAT || op == OP_AUTH || op == OP_CHANGE_ROOM || op == OP_SUB || op == OP_UNSUB;
+	bool ours = op == OP_HEARTBEAT || op == OP_AUTH || op == OP_CHANGE_ROOM || op == OP_SUB || op == OP_UNSUB ||
+		    (c->joins != NULL && (op == OP_JOIN || op == OP_LEAVE));
 
-	return c->dialect == DIALECT_V2 && !ours && (s->upstream_ops.n == 0 || ranges_have(&s->upstream_ops, op));
+	return dialect_is_v2(c->dialect) && !ours && (s->upstream_ops.n == 0 || ranges_have(&s->upstream_ops, op));
 }
 
 /* An application's own operation goes to the back end, if it is one that the back end wants. It is answered even if logic is
@@ -242,5 +250,7 @@ int operate(struct server *s, struct connection *c, struct packet *p)
 {
 	if (p->op == OP_AUTH && connection_expires(c))
 		return reauthenticate(s, c, p);
-	return c->dialect == DIALECT_V2 ? operate_v2(s, c, p) : operate_v1(p);
+	if (join_is_asked(c, p))
+		return join(s, c, p);
+	return dialect_is_v2(c->dialect) ? operate_v2(s, c, p) : operate_v1(p);
 }

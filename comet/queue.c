@@ -56,6 +56,11 @@ bool queue_has_space(const struct queue *q, const struct message *msg)
 	       (q->bytes_max == 0 || q->count == 0 || q->bytes + msg->body_bytes <= q->bytes_max);
 }
 
+bool queue_is_half_free(const struct queue *q)
+{
+	return q->count == 0 || (q->count <= q->count_max / 2 && (q->bytes_max == 0 || q->bytes <= q->bytes_max / 2));
+}
+
 int queue_put(struct queue *q, struct message *msg)
 {
 	int rc;

@@ -31,6 +31,8 @@ unsigned queue_fini(struct queue *q);
 
 /* Is there space for this one? There always is in an empty queue, or a message of that size could never be sent. */
 bool queue_has_space(const struct queue *q, const struct message *msg);
+/* Is half of it free, by count and by bytes, or all? */
+bool queue_is_half_free(const struct queue *q);
 /* One more reference to msg, at the end. 0; -ENOBUFS: full; -ENOMEM. */
 int queue_put(struct queue *q, struct message *msg);
 

@@ -23,6 +23,9 @@ static inline bool reader_parks(const struct connection *c)
 int reader_wait_for_bytes(struct connection *c);
 /* The slot for the next packet, the same until channel_ring_set_adv; waits for one. 0; READER_PARKED; -EPIPE: closed; -ENOMEM. */
 int reader_wait_for_slot(struct connection *c, struct packet **p);
+/* Wait until half of the queue of messages is free; its heartbeats wait behind. `in_hand`: with a packet in the slot, which then comes
+ * again. 0; READER_PARKED; -EPIPE: closed. */
+int reader_wait_for_queue(struct connection *c, bool in_hand);
 /* Wait until c->held_until_ns, if it is held back. 0; READER_PARKED; -EPIPE: closed meanwhile. */
 int reader_hold_back(struct connection *c);
 /* The connection has had its turn, and others wait for a thread. READER_PARKED. */

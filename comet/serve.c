@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +11,8 @@
 #include "comet/arrival.h"
 #include "comet/dispatch.h"
 #include "comet/fence.h"
+#include "comet/join.h"
+#include "comet/joins.h"
 #include "comet/operator.h"
 #include "comet/reader.h"
 #include "comet/whitelist.h"
@@ -96,7 +99,16 @@ static int write_now(struct connection *c, struct packet *p)
 static int reply(struct connection *c, const struct packet *p)
 {
 	struct packet answer = {.ver = p->ver, .op = OP_AUTH_REPLY, .seq = p->seq};
+	char body[96];
 
+	/* So the client knows that the server has streams, and how much it may ask for. */
+	if (c->joins != NULL) {
+		answer.ver = 1;
+		answer.body = (uint8_t *)body;
+		answer.body_bytes = (uint32_t)snprintf(
+			body, sizeof(body), "{\"v\":1,\"max_body\":%lld,\"max_rooms\":%lld}",
+			(long long)c->server->cfg->protocol_max_body, (long long)c->server->cfg->limits_rooms);
+	}
 	return write_now(c, &answer);
 }
 
@@ -166,12 +178,14 @@ static const char *const op_names[N_OPS + 1] = {
 
 COUNTER_LABELS(PACKETS_IN, op_names, N_OPS + 1);
 
-static void count_packet(int32_t op)
+static void count_packet(const struct connection *c, int32_t op)
 {
 	unsigned i = 0;
 
 	while (i < N_OPS && ops[i] != op)
 		i++;
+	if (c->joins == NULL && op >= OP_JOIN && op <= OP_NOTICE)
+		i = N_OPS;
 	count_by(COUNT_PACKETS_IN, i);
 }
 
@@ -190,11 +204,12 @@ static void renew(struct server *s, struct connection *c)
 /* Does its answer need another program? */
 static bool waits_for_logic(const struct server *s, const struct connection *c, const struct packet *p)
 {
-	if (p->kind != PACKET_WHOLE || p->op == OP_HEARTBEAT || p->op == OP_SUB || p->op == OP_UNSUB)
+	if (p->kind != PACKET_WHOLE || p->op == OP_HEARTBEAT || p->op == OP_SUB || p->op == OP_UNSUB ||
+	    join_is_asked(c, p))
 		return false;
 	if (p->op == OP_AUTH)
 		return s->logic.waits_to_ask && connection_expires(c);
-	return s->logic.waits_to_tell && c->dialect == DIALECT_V2;
+	return s->logic.waits_to_tell && dialect_is_v2(c->dialect);
 }
 
 static int answer(struct server *s, struct connection *c, struct packet *p)
@@ -204,12 +219,20 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 
 	if (p->kind != PACKET_WHOLE)
 		return 0; /* a pong is the ping */
+	if (join_is_asked(c, p) && (rc = reader_wait_for_queue(c, true)) != 0)
+		return rc;
 	if ((rc = reader_block(c, waits)) != 0)
 		return rc;
-	count_packet(p->op);
+	count_packet(c, p->op);
 	fence_end_pass(s, c);
+	if ((rc = joins_end_passes(s, c)) != 0)
+		return rc;
+	if (c->joins != NULL)
+		p->ver = 1; /* a push has 4 */
 	if (p->op != OP_HEARTBEAT) {
 		rc = operate(s, c, p);
+		if (c->joins != NULL && c->joins->to_pay > 0)
+			allowance_use_joins(s, c);
 		reader_unblock(c, waits);
 		return rc;
 	}
@@ -251,7 +274,8 @@ static int read_packet(struct server *s, struct connection *c, struct packet **p
 {
 	int rc;
 
-	if ((rc = reader_hold_back(c)) != 0 || (rc = reader_wait_for_slot(c, p)) != 0 || c->in_hand)
+	if ((rc = reader_hold_back(c)) != 0 || (rc = joins_replay(s, c)) != 0 ||
+	    (rc = reader_wait_for_slot(c, p)) != 0 || c->in_hand)
 		return rc;
 	trace(c, EVENT_TRACE_READ_BEGIN, NULL);
 	if ((rc = transport_read(c->transport, *p)) == -EAGAIN)
@@ -298,6 +322,7 @@ static void say_why(struct server *s, struct connection *c)
 	enum close_reason why = atomic_load(&c->reason);
 
 	if (c->in_bucket) {
+		joins_leave_all(s, c);
 		(void)bucket_del(server_bucket(s, c->seat.key), c);
 		count_add(COUNT_ONLINE, -1);
 	}

@@ -43,6 +43,19 @@ static void buckets_free(struct server *s)
 	s->buckets = NULL;
 }
 
+/* As many rooms as it may be in at once, and a whole history, come without delay. */
+static void take_join_rates(struct server *s, const struct config *cfg)
+{
+	int64_t burst = cfg->limits_burst * CLOCK_MS;
+
+	s->joins = (struct rate){cfg->limits_joins, burst};
+	if (cfg->limits_joins > 0 && cfg->limits_rooms * CLOCK_SEC / cfg->limits_joins > burst)
+		s->joins.burst_ns = cfg->limits_rooms * CLOCK_SEC / cfg->limits_joins;
+	s->replays = (struct rate){cfg->limits_replay, burst};
+	if (cfg->limits_replay > 0)
+		s->replays.burst_ns = (int64_t)((double)cfg->stream_bytes / (double)cfg->limits_replay * CLOCK_SEC);
+}
+
 static void take_settings(struct server *s, const struct config *cfg)
 {
 	*s = (struct server){.cfg = cfg};
@@ -56,6 +69,7 @@ static void take_settings(struct server *s, const struct config *cfg)
 	};
 	s->packets = (struct rate){cfg->limits_packets, cfg->limits_burst * CLOCK_MS};
 	s->bytes = (struct rate){cfg->limits_bytes, cfg->limits_burst * CLOCK_MS};
+	take_join_rates(s, cfg);
 	s->upstream = (struct rate){cfg->limits_upstream, cfg->limits_burst * CLOCK_MS};
 	(void)ranges_parse(cfg->limits_upstream_ops, &s->upstream_ops); /* the settings have been checked */
 }

@@ -26,6 +26,7 @@ struct server {
 	const struct config *cfg;
 	struct connection_options connection;
 	struct rate packets, bytes, upstream; /* from one client */
+	struct rate joins, replays;           /* rooms it asks for; bytes that are replayed to it */
 	struct ranges upstream_ops;           /* empty: all */
 	struct logic_client logic;
 	struct bans *bans; /* ours; whoever is wired in fills it */

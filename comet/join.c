@@ -1,0 +1,283 @@
+/* join: see join.h. All rooms of a JOIN are decided, then the answer is queued, then what was missed. SPDX-License-Identifier: MIT */
+#include "comet/join.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "comet/dispatch.h"
+#include "comet/fence.h"
+#include "comet/join_body.h"
+#include "comet/joins.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/park.h"
+
+/* One of the rooms asked for. */
+struct guest {
+	const struct join_wish *wish;
+	struct joined *joined; /* NULL: it is not */
+};
+
+struct joining {
+	struct server *server;
+	struct connection *connection;
+	struct join_ask ask;
+	/* one for each room asked for */
+	struct guest *guests;
+	struct join_outcome *outcomes;
+	/* one for each whose history is not held yet */
+	struct feed_asked *feeds;
+	size_t *of; /* the number of its room */
+	size_t n_feeds;
+};
+
+static void free_joining(struct joining *j)
+{
+	free(j->guests);
+	free(j->outcomes);
+	free(j->feeds);
+	free(j->of);
+	join_ask_fini(&j->ask);
+}
+
+static int make_space(struct joining *j)
+{
+	size_t n = j->ask.n + 1; /* none is no failure */
+
+	j->guests = calloc(n, sizeof(*j->guests));
+	j->outcomes = calloc(n, sizeof(*j->outcomes));
+	j->feeds = calloc(n, sizeof(*j->feeds));
+	j->of = calloc(n, sizeof(*j->of));
+	return j->guests != NULL && j->outcomes != NULL && j->feeds != NULL && j->of != NULL ? 0 : -ENOMEM;
+}
+
+/* ---- no ---- */
+
+static void refuse(struct joining *j, size_t i, int error, const char *reason, int64_t retry_ms)
+{
+	struct guest *g = &j->guests[i];
+
+	j->outcomes[i] = (struct join_outcome){.error = error, .reason = reason, .retry_ms = retry_ms};
+	if (g->joined != NULL)
+		joins_leave(j->server, j->connection, g->joined);
+	g->joined = NULL;
+}
+
+static void refuse_for_good(struct joining *j, size_t i, int error, const char *reason)
+{
+	count_by(COUNT_JOINS, JOIN_REFUSED);
+	refuse(j, i, error, reason, -1);
+}
+
+static void put_off(struct joining *j, size_t i, int rc)
+{
+	int64_t retry_ms = feeds_reload_ms(&j->server->feeds);
+
+	if (rc == -EBUSY)
+		refuse(j, i, 429, "rate", retry_ms);
+	else
+		refuse(j, i, 503, "unavailable", retry_ms);
+}
+
+/* ---- in ---- */
+
+/* JOIN of a room that it is in is a LEAVE and a JOIN: it hears nothing until that is decided anew. */
+static void enter(struct joining *j, size_t i)
+{
+	struct connection *c = j->connection;
+	struct guest *g = &j->guests[i];
+
+	g->joined = joins_find(c->joins, g->wish->room);
+	if (g->joined != NULL && g->joined->asked == c->joins->asked) {
+		g->joined = NULL; /* which the first one keeps */
+		refuse_for_good(j, i, 400, "twice");
+	} else if (!fence_lets_in(j->server, c, g->wish->room, FENCE_JOIN)) {
+		refuse_for_good(j, i, 403, "not_granted");
+	} else if (g->joined != NULL) {
+		joins_make_deaf(c, g->joined);
+	} else if (c->joins->n >= (size_t)j->server->cfg->limits_rooms) {
+		refuse_for_good(j, i, 429, "rooms");
+	} else if ((g->joined = joins_enter(j->server, c, g->wish->room)) == NULL) {
+		count_by(COUNT_JOINS, JOIN_UNAVAILABLE);
+		put_off(j, i, -ENOMEM);
+	} else {
+		logic_client_join(&j->server->logic, g->wish->room);
+	}
+	if (g->joined == NULL)
+		return;
+	g->joined->asked = c->joins->asked;
+	atomic_store(&g->joined->member.until_ns, fence_until(j->server, c, g->wish->room));
+}
+
+static void enter_all(struct joining *j)
+{
+	j->connection->joins->asked++;
+	for (size_t i = 0; i < j->ask.n; i++) {
+		j->guests[i].wish = &j->ask.rooms[i];
+		if (j->ask.rooms[i].wrong != NULL)
+			refuse_for_good(j, i, 400, j->ask.rooms[i].wrong);
+		else
+			enter(j, i);
+	}
+}
+
+/* The histories of the rooms that have one, all at once. */
+static void hold_all(struct joining *j, int64_t deadline_ns)
+{
+	for (size_t i = 0; i < j->ask.n; i++) {
+		const struct guest *g = &j->guests[i];
+
+		if (g->joined == NULL || g->joined->feed != NULL || !feeds_keep(&j->server->feeds, g->wish->room))
+			continue;
+		j->of[j->n_feeds] = i;
+		j->feeds[j->n_feeds++].room = g->wish->room;
+	}
+	if (j->n_feeds > 0)
+		feed_hold(&j->server->feeds, j->feeds, j->n_feeds, deadline_ns);
+	for (size_t k = 0; k < j->n_feeds; k++)
+		if (j->feeds[k].rc < 0)
+			put_off(j, j->of[k], j->feeds[k].rc);
+		else
+			j->guests[j->of[k]].joined->feed = j->feeds[k].feed;
+}
+
+/* A room without numbers: from now on, and nobody knows what came before. */
+static void decide_without(const struct join_wish *wish, struct feed_place *place)
+{
+	*place = (struct feed_place){.gap = wish->feed.since > 0};
+	count_by(COUNT_JOINS, place->gap ? JOIN_GAP : JOIN_LIVE);
+}
+
+static void decide_all(struct joining *j, int64_t deadline_ns)
+{
+	for (size_t i = 0; i < j->ask.n; i++) {
+		const struct guest *g = &j->guests[i];
+		struct join_outcome *outcome = &j->outcomes[i];
+		int rc;
+
+		if (g->joined == NULL)
+			continue;
+		if (g->joined->feed == NULL)
+			decide_without(g->wish, &outcome->place);
+		else if ((rc = feed_decide(&j->server->feeds, g->joined->feed, &g->wish->feed, deadline_ns,
+					   &outcome->place)) < 0)
+			put_off(j, i, rc);
+		if (outcome->place.gap)
+			outcome->reload_ms = feeds_reload_ms(&j->server->feeds);
+	}
+}
+
+/* In a cluster the rooms are written down for the logics, and what is not here is read. */
+static void decide(struct joining *j)
+{
+	int64_t deadline_ns = clock_now_ns() + j->server->cfg->logic_timeout * CLOCK_MS;
+
+	connection_excuse(j->connection, 2 * j->server->cfg->logic_timeout * CLOCK_MS + j->connection->heartbeat_ns);
+	if (j->server->logic.waits_to_tell)
+		park_wait_begin();
+	enter_all(j);
+	hold_all(j, deadline_ns);
+	decide_all(j, deadline_ns);
+	if (j->server->logic.waits_to_tell)
+		park_wait_end();
+}
+
+/* After the answer is queued: what the rooms bring comes behind it. */
+static void begin_all(struct joining *j)
+{
+	struct connection *c = j->connection;
+
+	for (size_t i = 0; i < j->ask.n; i++) {
+		struct joined *joined = j->guests[i].joined;
+
+		if (joined == NULL)
+			continue;
+		if (joined->feed != NULL)
+			joins_begin(c, joined, j->outcomes[i].place.at);
+		else
+			atomic_store(&joined->member.after, 0);
+	}
+}
+
+/* The room of AUTH or op 12 that is joined now: its pushes have numbers from now on. */
+static void leave_place(struct joining *j)
+{
+	struct connection *c = j->connection;
+	const struct room *room = atomic_load(&c->place.room);
+
+	if (room != NULL && joins_find(c->joins, room->tally->id) != NULL)
+		bucket_leave(server_bucket(j->server, c->seat.key), &c->place);
+}
+
+static int answer(struct connection *c, struct message *answer)
+{
+	bool owed = false;
+	int rc = joins_queue(c, &answer, &owed);
+
+	if (owed)
+		dispatch_now(c);
+	return rc;
+}
+
+static int join_rooms(struct server *s, struct connection *c, const struct packet *p)
+{
+	struct joining j = {.server = s, .connection = c};
+	struct message *message;
+	const char *wrong;
+	int rc = join_read(p->body, p->body_bytes, &j.ask, &wrong);
+
+	if (rc == -EBADMSG)
+		return (rc = join_answer_wrong(OP_JOIN_REPLY, wrong, p->seq, &message)) < 0 ? rc : answer(c, message);
+	if (rc == 0 && (rc = make_space(&j)) == 0) {
+		c->joins->to_pay += j.ask.n;
+		decide(&j);
+		leave_place(&j);
+		if ((rc = join_answer(&j.ask, j.outcomes, p->seq, &message)) == 0 && (rc = answer(c, message)) == 0)
+			begin_all(&j);
+	}
+	free_joining(&j);
+	return rc;
+}
+
+/* ---- out ---- */
+
+static size_t leave_named(struct server *s, struct connection *c, const struct join_ask *ask)
+{
+	size_t before = c->joins->n;
+
+	for (size_t i = 0; i < ask->n; i++) {
+		const char *room = ask->rooms[i].room;
+		struct joined *j = room != NULL ? joins_find(c->joins, room) : NULL;
+
+		if (j != NULL)
+			joins_leave(s, c, j);
+	}
+	if (ask->n == 0)
+		joins_leave_all(s, c);
+	return before - c->joins->n;
+}
+
+static int leave_rooms(struct server *s, struct connection *c, const struct packet *p)
+{
+	struct message *message;
+	struct join_ask ask;
+	const char *wrong;
+	int rc = join_read_leave(p->body, p->body_bytes, &ask, &wrong);
+
+	if (rc == -EBADMSG) {
+		rc = join_answer_wrong(OP_LEAVE_REPLY, wrong, p->seq, &message);
+	} else if (rc == 0) {
+		rc = join_answer_left(leave_named(s, c, &ask), p->seq, &message);
+		join_ask_fini(&ask);
+	}
+	return rc < 0 ? rc : answer(c, message);
+}
+
+int join(struct server *s, struct connection *c, struct packet *p)
+{
+	int rc = p->op == OP_JOIN ? join_rooms(s, c, p) : leave_rooms(s, c, p);
+
+	packet_drop_body(p);
+	p->kind = PACKET_NOTHING;
+	return rc;
+}

@@ -1,0 +1,55 @@
+/* join_body: the JSON of JOIN, LEAVE and NOTICE (docs/protocol.md, section 5), read and written. Knows no connection.
+ * SPDX-License-Identifier: MIT */
+#ifndef COMET_JOIN_BODY_H
+#define COMET_JOIN_BODY_H
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comet/feed.h"
+#include "common/wire/message.h"
+
+/* One of the rooms that a client asks for. */
+struct join_wish {
+	const char *room; /* NULL: it is no name that a room can have */
+	struct feed_wish feed;
+	const char *wrong; /* it is to be answered with error 400, and this reason; NULL: it is well-formed */
+};
+
+/* What a body asks for; the names are the JSON's. */
+struct join_ask {
+	json_t *object;
+	size_t n;
+	struct join_wish *rooms;
+};
+
+/* The body of JOIN, or of LEAVE, where "rooms" has names only, and nothing in it is wrong.
+ *   0         join_ask_fini is due
+ *   -EBADMSG  no such object: *wrong says why
+ *   -ENOMEM */
+int join_read(const void *body, size_t n, struct join_ask *out, const char **wrong);
+int join_read_leave(const void *body, size_t n, struct join_ask *out, const char **wrong);
+void join_ask_fini(struct join_ask *ask);
+
+/* What became of one of them. */
+struct join_outcome {
+	int error; /* 0: it is joined */
+	const char *reason;
+	int64_t retry_ms; /* with an error: below 0: it is no use to try again */
+	struct feed_place place;
+	int64_t reload_ms; /* with a gap */
+};
+
+/* Op 19, the answer to this ask; or, for a body that is no such object, op 19 or 21 with error 400. One reference, the caller's. 0 or
+ * -ENOMEM. */
+int join_answer(const struct join_ask *ask, const struct join_outcome *outcomes, int32_t seq, struct message **out);
+int join_answer_wrong(int32_t op, const char *wrong, int32_t seq, struct message **out);
+/* Op 21: so many rooms were left. */
+int join_answer_left(size_t n, int32_t seq, struct message **out);
+/* Op 22: what comes of the room goes on after `at`, and something is missing before. Its number is `at`. */
+int join_notice_gap(const char *room, uint64_t at, int64_t reload_ms, struct message **out);
+/* Op 22: the connection is not in the room any more. */
+int join_notice_left(const char *room, const char *why, struct message **out);
+
+#endif

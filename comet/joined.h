@@ -1,0 +1,38 @@
+/* joined: a room that a connection has joined by JOIN, and all of them: what joins.h works with. SPDX-License-Identifier: MIT */
+#ifndef COMET_JOINED_H
+#define COMET_JOINED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comet/membership.h"
+
+struct feed;
+
+/* A room that is joined. Once made it stays with its connection, free for another room, since push threads may have listed it. */
+struct joined {
+	struct membership member;
+	struct joined *next;
+	struct feed *feed; /* held; NULL: the room has no numbers */
+	bool replays;      /* deaf: what the client missed is being queued, up to `sent` by now */
+	unsigned asked;    /* the JOIN that named it last */
+	unsigned rounds;   /* how often all was queued, and more had come */
+	uint64_t sent;
+};
+
+struct joins {
+	struct joined *all; /* the free ones, too */
+	size_t n, replaying;
+	unsigned asked;     /* JOINs */
+	size_t to_pay;      /* rooms asked for, not yet held against limits.joins, */
+	int64_t asked_ns;   /* its bucket, */
+	int64_t replays_ns; /* and of limits.replay */
+};
+
+/* 0 or -ENOMEM. */
+int joins_new(struct joins **out);
+/* With the connection's last reference. *js becomes NULL; it may be NULL. */
+void joins_free(struct joins **js);
+
+#endif

@@ -1,0 +1,277 @@
+/* joins: see joins.h. The gate itself, and why nothing is missed and nothing comes twice: feed.h. SPDX-License-Identifier: MIT */
+#include "comet/joins.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comet/bucket.h"
+#include "comet/dispatch.h"
+#include "comet/feed.h"
+#include "comet/fence.h"
+#include "comet/join_body.h"
+#include "comet/reader.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+
+/* Taken from a history at once. */
+#define SOME_MESSAGES 32
+#define SOME_BYTES    65536
+/* A room that brings more this often while all was queued is faster than its client. */
+#define ROUNDS_MAX 8
+
+/* ---- in and out ---- */
+
+static const char *room_of(const struct joined *j)
+{
+	const struct room *room = atomic_load(&j->member.room);
+
+	return room != NULL ? room->tally->id : NULL;
+}
+
+struct joined *joins_find(const struct joins *js, const char *room)
+{
+	struct joined *j = js->all;
+
+	while (j != NULL && (room_of(j) == NULL || strcmp(room_of(j), room) != 0))
+		j = j->next;
+	return j;
+}
+
+/* A free one, or a new one. */
+static struct joined *get_place(struct connection *c)
+{
+	struct joins *js = c->joins;
+	struct joined *j = js->all;
+
+	while (j != NULL && room_of(j) != NULL)
+		j = j->next;
+	if (j != NULL || (j = calloc(1, sizeof(*j))) == NULL)
+		return j;
+	j->member.connection = c;
+	atomic_init(&j->member.after, MEMBERSHIP_DEAF);
+	j->next = js->all;
+	js->all = j;
+	return j;
+}
+
+struct joined *joins_enter(struct server *s, struct connection *c, const char *room)
+{
+	struct joined *j = get_place(c);
+
+	if (j == NULL || bucket_change_room(server_bucket(s, c->seat.key), &j->member, room) < 0)
+		return NULL;
+	c->joins->n++;
+	return j;
+}
+
+/* Push threads ask under the channel's lock, which whoever queues something takes after this. */
+void joins_make_deaf(struct connection *c, struct joined *j)
+{
+	atomic_store(&j->member.after, MEMBERSHIP_DEAF);
+	c->joins->replaying -= j->replays;
+	j->replays = false;
+}
+
+void joins_leave(struct server *s, struct connection *c, struct joined *j)
+{
+	joins_make_deaf(c, j);
+	bucket_leave(server_bucket(s, c->seat.key), &j->member);
+	if (j->feed != NULL)
+		feed_release(&s->feeds, &j->feed);
+	atomic_store(&j->member.until_ns, 0);
+	c->joins->n--;
+}
+
+void joins_leave_all(struct server *s, struct connection *c)
+{
+	for (struct joined *j = c->joins != NULL ? c->joins->all : NULL; j != NULL; j = j->next)
+		if (room_of(j) != NULL)
+			joins_leave(s, c, j);
+}
+
+int joins_queue(struct connection *c, struct message **message, bool *owed)
+{
+	int rc = channel_push(&c->channel, *message, false);
+
+	message_unref(message);
+	*owed |= rc == 1;
+	if (rc != -ENOBUFS)
+		return rc < 0 ? rc : 0;
+	(void)connection_shutdown(c, CLOSE_SLOW_CONSUMER);
+	return -EPIPE;
+}
+
+/* Out, and the client is told why. */
+static int put_out(struct server *s, struct connection *c, struct joined *j, const char *why)
+{
+	struct message *notice;
+	bool owed = false;
+	int rc = join_notice_left(room_of(j), why, &notice);
+
+	if (rc < 0)
+		return rc;
+	joins_leave(s, c, j);
+	rc = joins_queue(c, &notice, &owed);
+	if (owed)
+		dispatch_now(c);
+	return rc;
+}
+
+int joins_end_passes(struct server *s, struct connection *c)
+{
+	int rc = 0;
+
+	for (struct joined *j = c->joins != NULL ? c->joins->all : NULL; rc == 0 && j != NULL; j = j->next) {
+		if (room_of(j) == NULL || !membership_is_over(&j->member))
+			continue;
+		fence_say_over(c, room_of(j));
+		rc = put_out(s, c, j, "expired");
+	}
+	return rc;
+}
+
+/* A pass that ends before the new grants are in force has perhaps kept a push back: then it is over, whatever they say. */
+static const char *why_to_leave(struct server *s, struct connection *c, struct joined *j)
+{
+	int64_t had_ns = atomic_load(&j->member.until_ns);
+
+	if (!fence_keeps(s, c, &j->member, room_of(j)))
+		return "not_granted";
+	return had_ns != 0 && clock_now_ns() >= had_ns ? "expired" : NULL;
+}
+
+int joins_renewed(struct server *s, struct connection *c)
+{
+	int rc = 0;
+
+	for (struct joined *j = c->joins != NULL ? c->joins->all : NULL; rc == 0 && j != NULL; j = j->next) {
+		const char *why = room_of(j) != NULL ? why_to_leave(s, c, j) : NULL;
+
+		if (why != NULL)
+			rc = put_out(s, c, j, why);
+	}
+	return rc;
+}
+
+/* ---- replays ---- */
+
+void joins_begin(struct connection *c, struct joined *j, uint64_t at)
+{
+	j->sent = at;
+	j->rounds = 0;
+	j->replays = true;
+	c->joins->replaying++;
+}
+
+static void end(struct connection *c, struct joined *j)
+{
+	j->replays = false;
+	c->joins->replaying--;
+}
+
+struct gap {
+	struct connection *connection;
+	const char *room;
+	int64_t reload_ms;
+	bool owed;
+	int rc;
+};
+
+static void say_gap(void *arg, uint64_t at)
+{
+	struct gap *g = arg;
+	struct message *notice;
+
+	if ((g->rc = join_notice_gap(g->room, at, g->reload_ms, &notice)) == 0)
+		g->rc = joins_queue(g->connection, &notice, &g->owed);
+}
+
+/* The history has gone past what the client has got. */
+static int skip(struct server *s, struct connection *c, struct joined *j)
+{
+	struct gap g = {.connection = c, .room = room_of(j), .reload_ms = feeds_reload_ms(&s->feeds)};
+
+	feed_skip(&s->feeds, j->feed, say_gap, &g, &j->member.after);
+	end(c, j);
+	if (g.owed)
+		dispatch_now(c);
+	return g.rc;
+}
+
+/* One of them: 0, or -errno of channel_push_missed or for want of memory. */
+static int replay_one(struct connection *c, struct joined *j, struct message *m, bool *owed)
+{
+	int rc = message_number_it(m, room_of(j));
+
+	if (rc == 0)
+		rc = channel_push_missed(&c->channel, m);
+	*owed |= rc == 1;
+	if (rc < 0)
+		return rc;
+	j->sent++;
+	count(COUNT_REPLAYED);
+	return 0;
+}
+
+/* limits.replay. The next ones are taken from the history when it is over, not kept meanwhile. */
+static void hold_back(struct server *s, struct connection *c, size_t bytes)
+{
+	int64_t now = clock_now_ns(), wait = rate_pace(&s->replays, &c->joins->replays_ns, now, (int64_t)bytes);
+
+	if (wait == 0)
+		return;
+	c->held_until_ns = now + wait;
+	connection_excuse(c, wait + c->heartbeat_ns);
+}
+
+/* 0; -ESTALE: skip; or another -errno. Before what is queued is written it looks whether that was all: then less comes in between. */
+static int replay_some(struct server *s, struct connection *c, struct joined *j)
+{
+	struct message *some[SOME_MESSAGES];
+	int rc = feed_take(&s->feeds, j->feed, j->sent, some, SOME_MESSAGES, SOME_BYTES), n = rc < 0 ? 0 : rc;
+	bool owed = false;
+	size_t bytes = 0;
+
+	rc = rc < 0 ? rc : 0;
+	for (int i = 0; i < n; i++) {
+		bytes += some[i]->body_bytes;
+		if (rc == 0)
+			rc = replay_one(c, j, some[i], &owed);
+		message_unref(&some[i]);
+	}
+	if (rc == 0 && n < SOME_MESSAGES && bytes < SOME_BYTES) {
+		if (feed_finish(&s->feeds, j->feed, j->sent, &j->member.after))
+			end(c, j);
+		else if (++j->rounds == ROUNDS_MAX)
+			rc = -ESTALE;
+	}
+	if (owed)
+		dispatch_now(c);
+	hold_back(s, c, bytes);
+	return rc == -ENOBUFS ? 0 : rc;
+}
+
+static struct joined *first_to_replay(const struct joins *js)
+{
+	struct joined *j = js->all;
+
+	while (!j->replays)
+		j = j->next;
+	return j;
+}
+
+int joins_replay(struct server *s, struct connection *c)
+{
+	int rc = 0;
+
+	while (rc == 0 && c->joins != NULL && c->joins->replaying > 0) {
+		struct joined *j = first_to_replay(c->joins);
+
+		if ((rc = reader_hold_back(c)) != 0 || (rc = reader_wait_for_queue(c, false)) != 0)
+			return rc;
+		if ((rc = replay_some(s, c, j)) == -ESTALE)
+			rc = skip(s, c, j);
+	}
+	return rc;
+}

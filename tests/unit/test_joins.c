@@ -1,0 +1,625 @@
+/* Tests of comet/join and comet/joins: rooms of a connection with streams, and the join gate. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comet/fence.h"
+#include "comet/join.h"
+#include "comet/joins.h"
+#include "comet/operator.h"
+#include "comet/push.h"
+#include "comet/serve.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "tests/unit/seam.h"
+#include "tests/unit/stage.h"
+#include "tests/unit/until.h"
+
+static struct stage stage;
+static struct push *push;
+static struct fake_transport peers[2];
+static struct connection *c[2];
+
+static void enter_stage(unsigned i, const char *key)
+{
+	fake_init(&peers[i]);
+	c[i] = stage_member(&stage, &peers[i], key, "");
+	assert_int_equal(joins_new(&c[i]->joins), 0);
+	c[i]->dialect = DIALECT_V2S;
+	atomic_store(&c[i]->heartbeat_due_ns, INT64_MAX); /* it has no deadline to be put off */
+}
+
+static void leave_stage(unsigned i)
+{
+	joins_leave_all(&stage.server, c[i]);
+	stage_leave(&stage, &c[i]);
+	fake_fini(&peers[i]);
+}
+
+static int set_up_with(const char *rooms, int64_t svr_proto, bool parks)
+{
+	stage_set(&stage);
+	stage.parks = parks;
+	free(stage.cfg.stream_rooms);
+	stage.cfg.stream_rooms = strdup(rooms);
+	stage.cfg.protocol_svr_proto = svr_proto;
+	stage.cfg.limits_rooms = 3;
+	stage.cfg.limits_joins = 0;
+	stage.cfg.limits_replay = 0;
+	stage_up(&stage);
+	assert_int_equal(push_start(&stage.server, 2, 64, &push), 0);
+	enter_stage(0, "zero");
+	enter_stage(1, "one");
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	return set_up_with("chat:20/10m", 8, false);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	seam_reset();
+	push_stop(&push);
+	leave_stage(0);
+	leave_stage(1);
+	stage_down(&stage);
+	return 0;
+}
+
+/* ---- asking ---- */
+
+static int say(unsigned i, int32_t op, int32_t seq, const char *body)
+{
+	struct packet p = {.ver = 1, .op = op, .seq = seq, .body = (uint8_t *)(uintptr_t)body};
+	int rc;
+
+	p.body_bytes = (uint32_t)strlen(body);
+	assert_true(join_is_asked(c[i], &p));
+	if ((rc = join(&stage.server, c[i], &p)) == 0)
+		assert_int_equal(p.kind, PACKET_NOTHING);
+	return rc == 0 ? joins_replay(&stage.server, c[i]) : rc;
+}
+
+static const struct fake_packet *last_packet(unsigned i)
+{
+	return fake_packet(&peers[i], fake_got(&peers[i]) - 1);
+}
+
+/* The last packet is this. */
+static void assert_last(unsigned i, int32_t op, const char *body)
+{
+	assert_int_equal(last_packet(i)->op, op);
+	assert_int_equal(last_packet(i)->ver, 1);
+	assert_string_equal(last_packet(i)->body, body);
+}
+
+/* JOIN of this member; the answer to it. */
+static const char *answer_to(unsigned i, const char *member)
+{
+	static char body[600];
+
+	(void)snprintf(body, sizeof(body), "{\"rooms\":[%s]}", member);
+	assert_int_equal(say(i, OP_JOIN, 1, body), 0);
+	for (unsigned n = fake_got(&peers[i]); n > 0; n--)
+		if (fake_packet(&peers[i], n - 1)->op == OP_JOIN_REPLY)
+			return fake_packet(&peers[i], n - 1)->body;
+	return "";
+}
+
+static uint64_t at_of(const char *answer)
+{
+	const char *at = strstr(answer, "\"at\":");
+
+	assert_non_null(at);
+	return strtoull(at + 5, NULL, 10);
+}
+
+static uint64_t number_of(const struct fake_packet *p)
+{
+	return (uint64_t)(uint32_t)packet_get_i32((const uint8_t *)p->body) << 32 | (uint32_t)p->seq;
+}
+
+/* What pushes have brought by now, those of other peers included. */
+static int64_t done(void)
+{
+	return counters_read(COUNT_QUEUED);
+}
+
+static void push_to(const char *room, const char *body)
+{
+	struct wire_push to = {.target = WIRE_ROOM, .room = room};
+
+	assert_int_equal(message_new(1000, body, (uint32_t)strlen(body), &to.message), 0);
+	assert_int_equal(push_accept(push, &to), 0);
+	message_unref(&to.message);
+}
+
+static void push_many(const char *room, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		push_to(room, "x");
+	until(done() == 0);
+}
+
+static void push_key(const char *key, const char *body)
+{
+	const char *const keys[] = {key};
+	struct wire_push to = {.target = WIRE_KEYS, .keys = keys, .n_keys = 1};
+
+	assert_int_equal(message_new(1000, body, (uint32_t)strlen(body), &to.message), 0);
+	assert_int_equal(push_accept(push, &to), 0);
+	message_unref(&to.message);
+}
+
+/* The number that the room's feed jumps to. */
+static uint64_t clear(const char *room)
+{
+	struct wire_push to = {.target = WIRE_CLEAR, .room = room};
+	uint64_t at;
+
+	assert_int_equal(message_new(0, NULL, 0, &to.message), 0);
+	to.message->notice = true;
+	assert_int_equal(push_accept(push, &to), 0);
+	at = to.message->number;
+	message_unref(&to.message);
+	return at;
+}
+
+/* The packets from `from` on are pushes with consecutive numbers after this one; how many. */
+static unsigned assert_consecutive(unsigned i, unsigned from, uint64_t after)
+{
+	unsigned n = 0;
+
+	for (; from + n < fake_got(&peers[i]); n++) {
+		assert_int_equal(fake_packet(&peers[i], from + n)->ver, 4);
+		assert_int_equal(number_of(fake_packet(&peers[i], from + n)), after + 1 + n);
+	}
+	return n;
+}
+
+/* ---- rooms ---- */
+
+static void a_room_without_numbers_is_joined_from_now_on(void **state)
+{
+	(void)state;
+	assert_string_equal(answer_to(0, "{\"id\":\"live://1\"}"),
+			    "{\"rooms\":[{\"id\":\"live://1\",\"at\":0,\"gap\":false,\"replay\":0}]}");
+	assert_string_equal(stage.logic.joined_room, "live://1");
+	push_to("live://1", "hello");
+	until(fake_got(&peers[0]) == 2);
+	assert_int_equal(last_packet(0)->ver, 4);
+	assert_int_equal(last_packet(0)->seq, 0);
+	assert_memory_equal(last_packet(0)->body, "\0\0\0\0\x08live://1hello", 18);
+	/* Whoever had a position cannot be told that nothing is missing. */
+	assert_non_null(strstr(answer_to(0, "{\"id\":\"live://2\",\"since\":5}"),
+			       "\"at\":0,\"gap\":true,\"replay\":0,\"reload_ms\":"));
+}
+
+static void a_connection_is_in_many_rooms_and_leaves_those_that_it_names(void **state)
+{
+	(void)state;
+	(void)answer_to(0, "{\"id\":\"live://1\"},{\"id\":\"live://2\"},{\"id\":\"chat://3\"}");
+	assert_int_equal(counters_read(COUNT_ROOMS), 3);
+	assert_int_equal(say(0, OP_LEAVE, 9, "{\"rooms\":[\"live://2\",\"live://7\",\"live://2\"]}"), 0);
+	assert_last(0, OP_LEAVE_REPLY, "{\"rooms\":1}");
+	assert_int_equal(last_packet(0)->seq, 9);
+	push_many("live://2", 1);
+	push_many("live://1", 1);
+	until(fake_got(&peers[0]) == 3);
+	assert_int_equal(say(0, OP_LEAVE, 9, "{\"rooms\":[]}"), 0);
+	assert_last(0, OP_LEAVE_REPLY, "{\"rooms\":2}");
+	assert_int_equal(counters_read(COUNT_ROOMS), 0);
+	assert_int_equal(say(0, OP_LEAVE, 9, "x"), 0);
+	assert_last(0, OP_LEAVE_REPLY, "{\"error\":400,\"reason\":\"no JSON\"}");
+}
+
+static void a_join_may_be_refused_for_each_room_by_itself(void **state)
+{
+	(void)state;
+	assert_string_equal(answer_to(0,
+				      "{\"id\":\"live://1\"},{\"id\":\"live://1\"},{\"id\":\"\"},{\"id\":\"live://2\"},"
+				      "{\"id\":\"live://3\"},{\"id\":\"live://4\"}"),
+			    "{\"rooms\":[{\"id\":\"live://1\",\"at\":0,\"gap\":false,\"replay\":0},"
+			    "{\"id\":\"live://1\",\"error\":400,\"reason\":\"twice\"},"
+			    "{\"id\":\"\",\"error\":400,\"reason\":\"id\"},"
+			    "{\"id\":\"live://2\",\"at\":0,\"gap\":false,\"replay\":0},"
+			    "{\"id\":\"live://3\",\"at\":0,\"gap\":false,\"replay\":0},"
+			    "{\"id\":\"live://4\",\"error\":429,\"reason\":\"rooms\"}]}");
+	/* One that is joined does not count again. */
+	assert_non_null(strstr(answer_to(0, "{\"id\":\"live://2\"}"), "\"at\":0"));
+	assert_int_equal(say(0, OP_JOIN, 3, "{}"), 0);
+	assert_last(0, OP_JOIN_REPLY, "{\"error\":400,\"reason\":\"rooms\"}");
+	assert_int_equal(say(0, OP_JOIN, 3, "{\"rooms\":[]}"), 0);
+	assert_last(0, OP_JOIN_REPLY, "{\"rooms\":[]}");
+}
+
+static void what_is_not_granted_is_not_joined(void **state)
+{
+	(void)state;
+	stage.cfg.auth_rooms = CONFIG_ROOMS_TOKEN;
+	assert_string_equal(answer_to(0, "{\"id\":\"live://1\"}"),
+			    "{\"rooms\":[{\"id\":\"live://1\",\"error\":403,\"reason\":\"not_granted\"}]}");
+	assert_int_equal(counters_read(COUNT_ROOMS), 0);
+}
+
+static void a_token_that_grants_less_ends_memberships_with_a_notice(void **state)
+{
+	(void)state;
+	(void)answer_to(0, "{\"id\":\"live://1\"},{\"id\":\"chat://1\"}");
+	free(stage.cfg.auth_rooms_open);
+	stage.cfg.auth_rooms_open = strdup("chat://*");
+	stage.cfg.auth_rooms = CONFIG_ROOMS_TOKEN;
+	assert_int_equal(joins_renewed(&stage.server, c[0]), 0);
+	assert_last(0, OP_NOTICE, "{\"room\":\"live://1\",\"left\":\"not_granted\"}");
+	assert_int_equal(c[0]->joins->n, 1);
+}
+
+static void the_room_of_op_12_may_be_joined_and_stays_joined(void **state)
+{
+	struct packet change = {.ver = 1, .op = OP_CHANGE_ROOM, .body = (uint8_t *)"chat://1", .body_bytes = 8};
+	struct server *s = &stage.server;
+
+	(void)state;
+	assert_int_equal(operate(s, c[0], &change), 0);
+	packet_drop_body(&change);
+	push_to("chat://1", "x");
+	until(fake_got(&peers[0]) == 1);
+	assert_int_equal(number_of(last_packet(0)), 0);
+	assert_memory_equal(last_packet(0)->body + 4,
+			    "\x08"
+			    "chat://1x",
+			    10);
+	assert_non_null(strstr(answer_to(0, "{\"id\":\"chat://1\",\"last\":1}"), "\"replay\":1"));
+	assert_true(number_of(last_packet(0)) > 0);
+	assert_null(atomic_load(&c[0]->place.room));
+	assert_int_equal(counters_read(COUNT_ROOMS), 1);
+	/* Into it by op 12: nothing changes, and nothing comes twice. */
+	change = (struct packet){.ver = 1, .op = OP_CHANGE_ROOM, .body = (uint8_t *)"chat://1", .body_bytes = 8};
+	assert_int_equal(operate(s, c[0], &change), 0);
+	assert_int_equal(change.op, OP_CHANGE_ROOM_REPLY);
+	packet_drop_body(&change);
+	push_many("chat://1", 1);
+	until(fake_got(&peers[0]) == 4);
+	assert_int_equal(say(0, OP_LEAVE, 1, "{\"rooms\":[]}"), 0);
+	push_many("chat://1", 1);
+	push_key("zero", "behind it");
+	until(fake_got(&peers[0]) == 6);
+	assert_int_equal(last_packet(0)->body_bytes, 5 + 9);
+}
+
+static void pushes_to_a_key_have_no_number_and_no_room(void **state)
+{
+	(void)state;
+	push_key("zero", "hi");
+	until(fake_got(&peers[0]) == 1);
+	assert_int_equal(last_packet(0)->ver, 4);
+	assert_int_equal(last_packet(0)->body_bytes, 7);
+	assert_memory_equal(last_packet(0)->body, "\0\0\0\0\0hi", 7);
+}
+
+/* Whatever allocation fails, the client is told to try again, or is closed; and it is in no room without hearing it. */
+static void a_join_without_memory_is_told_or_fails(void **state)
+{
+	bool failed = true;
+
+	(void)state;
+	for (unsigned after = 0; failed; after++) {
+		struct packet p = {
+			.ver = 1, .op = OP_JOIN, .seq = 1, .body = (uint8_t *)"{\"rooms\":[{\"id\":\"chat://1\"}]}"};
+		int rc;
+
+		p.body_bytes = (uint32_t)strlen((const char *)p.body);
+		seam_reset();
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		rc = join(&stage.server, c[0], &p);
+		failed = seam_failed(SEAM_ALLOC) > 0;
+		seam_reset();
+		if (rc == 0 && c[0]->joins->n == 0)
+			assert_non_null(
+				strstr(last_packet(0)->body, "\"error\":503,\"reason\":\"unavailable\",\"retry_ms\":"));
+		else if (rc != 0)
+			assert_int_equal(rc, -ENOMEM);
+		assert_int_equal(joins_replay(&stage.server, c[0]), 0);
+		joins_leave_all(&stage.server, c[0]);
+		assert_true(after < 1000);
+	}
+	assert_int_equal(counters_read(COUNT_ROOMS), 0);
+}
+
+/* ---- numbers ---- */
+
+static void what_was_missed_comes_after_the_answer_and_before_what_is_new(void **state)
+{
+	int64_t replayed = counters_read(COUNT_REPLAYED);
+	uint64_t at;
+	char wish[80];
+
+	(void)state;
+	at = at_of(answer_to(0, "{\"id\":\"chat://1\"}"));
+	push_many("chat://1", 15);
+	until(fake_got(&peers[0]) == 16);
+	assert_int_equal(assert_consecutive(0, 1, at), 15);
+	(void)snprintf(wish, sizeof(wish), "{\"id\":\"chat://1\",\"since\":%llu}", (unsigned long long)at + 3);
+	assert_int_equal(at_of(answer_to(1, wish)), at + 3);
+	push_many("chat://1", 1);
+	until(fake_got(&peers[1]) == 14);
+	assert_int_equal(assert_consecutive(1, 1, at + 3), 13);
+	assert_int_equal(counters_read(COUNT_REPLAYED), replayed + 12);
+}
+
+static void a_position_that_is_too_old_is_a_gap_and_may_be_followed_by_the_last(void **state)
+{
+	uint64_t at = at_of(answer_to(0, "{\"id\":\"chat://1\"}"));
+	const char *answer;
+	char wish[80];
+
+	(void)state;
+	assert_int_equal(say(0, OP_LEAVE, 1, "{\"rooms\":[]}"), 0);
+	push_many("chat://1", 30);
+	(void)snprintf(wish, sizeof(wish), "{\"id\":\"chat://1\",\"since\":%llu,\"last\":2}",
+		       (unsigned long long)at + 3);
+	answer = answer_to(0, wish);
+	assert_non_null(strstr(answer, "\"gap\":true,\"replay\":2,\"reload_ms\":"));
+	assert_int_equal(at_of(answer), at + 28);
+	assert_int_equal(assert_consecutive(0, 3, at + 28), 2);
+}
+
+/* JOIN of a room that is joined: from the position on that it names, with all that it has had since. */
+static void joining_again_goes_on_from_another_position(void **state)
+{
+	uint64_t at = at_of(answer_to(0, "{\"id\":\"chat://1\"}"));
+	char wish[80];
+
+	(void)state;
+	push_many("chat://1", 3);
+	until(fake_got(&peers[0]) == 4);
+	(void)snprintf(wish, sizeof(wish), "{\"id\":\"chat://1\",\"since\":%llu}", (unsigned long long)at + 1);
+	(void)answer_to(0, wish);
+	push_many("chat://1", 1);
+	until(fake_got(&peers[0]) == 8);
+	assert_int_equal(assert_consecutive(0, 5, at + 1), 3);
+	assert_int_equal(c[0]->joins->n, 1);
+	assert_int_equal(counters_read(COUNT_ROOMS), 1);
+}
+
+static void a_jump_is_told_to_those_who_have_joined(void **state)
+{
+	uint64_t at;
+	char notice[100];
+
+	(void)state;
+	(void)answer_to(0, "{\"id\":\"chat://1\"}");
+	assert_int_equal(bucket_change_room(server_bucket(&stage.server, "one"), &c[1]->place, "chat://1"), 0);
+	at = clear("chat://1");
+	push_many("chat://1", 1);
+	until(fake_got(&peers[0]) == 3);
+	(void)snprintf(notice, sizeof(notice),
+		       "{\"room\":\"chat://1\",\"at\":%llu,\"gap\":true,\"reload_ms\":", (unsigned long long)at);
+	assert_int_equal(fake_packet(&peers[0], 1)->op, OP_NOTICE);
+	assert_memory_equal(fake_packet(&peers[0], 1)->body, notice, strlen(notice));
+	assert_int_equal(assert_consecutive(0, 2, at), 1);
+	until(fake_got(&peers[1]) == 1); /* the push alone, without its number */
+	assert_int_equal(number_of(fake_packet(&peers[1], 0)), 0);
+}
+
+/* Held for a time by limits.replay; the history meanwhile goes past what it has. */
+static void a_room_that_is_faster_than_the_replay_is_told_as_a_gap(void **state)
+{
+	uint64_t at = at_of(answer_to(0, "{\"id\":\"chat://1\"}"));
+	char body[100];
+
+	(void)state;
+	push_many("chat://1", 20);
+	(void)snprintf(body, sizeof(body), "{\"rooms\":[{\"id\":\"chat://1\",\"since\":%llu}]}",
+		       (unsigned long long)at);
+	{
+		struct packet p = {.ver = 1, .op = OP_JOIN, .seq = 2, .body = (uint8_t *)body};
+
+		p.body_bytes = (uint32_t)strlen(body);
+		assert_int_equal(join(&stage.server, c[0], &p), 0);
+	}
+	push_many("chat://1", 21);
+	assert_int_equal(joins_replay(&stage.server, c[0]), 0);
+	assert_int_equal(last_packet(0)->op, OP_NOTICE);
+	assert_int_equal(at_of(last_packet(0)->body), at + 41);
+	push_many("chat://1", 1);
+	until(last_packet(0)->ver == 4);
+	assert_int_equal(number_of(last_packet(0)), at + 42);
+}
+
+/* What a slow client misses of a kept room it shall come back for, whatever the policy. */
+static void a_numbered_push_is_never_dropped_in_silence(void **state)
+{
+	(void)state;
+	stage.cfg.protocol_slow_consumer = CONFIG_SLOW_DROP;
+	(void)answer_to(0, "{\"id\":\"chat://1\"},{\"id\":\"live://1\"}");
+	fake_take(&peers[0], 0);
+	push_many("live://1", 12);
+	assert_false(connection_is_closing(c[0]));
+	push_many("chat://1", 1);
+	until(connection_is_closing(c[0]));
+	assert_int_equal(atomic_load(&c[0]->reason), CLOSE_SLOW_CONSUMER);
+}
+
+/* ---- the gate, under threads: clients as they are served ---- */
+
+#define PLAYERS 2
+#define ROUNDS  10
+#define JOINS   30 /* and as many LEAVEs: what a peer can send */
+#define PUSHERS 2
+
+static struct fake_transport players[PLAYERS];
+static atomic_bool over;
+
+static void *keep_pushing(void *arg)
+{
+	while (!atomic_load(&over)) {
+		push_to("chat://1", "x");
+		if (rand() % 4 == 0)
+			(void)sched_yield();
+	}
+	return arg;
+}
+
+/* What is wrong with what a peer has got: from the `at` of an answer or NOTICE on, numbers go up by one; after LEAVE there is nothing. */
+static unsigned count_bad(struct fake_transport *f, uint64_t *position)
+{
+	unsigned n = fake_got(f), bad = 0;
+	bool is_in = false;
+	uint64_t at = 0;
+
+	for (unsigned k = 0; k < n; k++) {
+		const struct fake_packet *p = fake_packet(f, k);
+
+		if (p->ver == 4) {
+			bad += !is_in || number_of(p) != at + 1;
+			at = number_of(p);
+		} else if (p->op == OP_JOIN_REPLY || p->op == OP_NOTICE) {
+			is_in = true;
+			at = at_of(p->body);
+		} else {
+			is_in = false;
+		}
+	}
+	*position = at;
+	return bad;
+}
+
+static void play(struct fake_transport *f, int32_t seq)
+{
+	unsigned dice = (unsigned)rand() % 8;
+	uint64_t position;
+	char body[100];
+
+	(void)count_bad(f, &position);
+	if (position > 0 && dice > 0)
+		(void)snprintf(body, sizeof(body), "{\"rooms\":[{\"id\":\"chat://1\",\"since\":%llu}]}",
+			       (unsigned long long)position);
+	else
+		(void)snprintf(body, sizeof(body), "{\"rooms\":[{\"id\":\"chat://1\",\"last\":%u}]}", dice * 3);
+	if (dice < 3)
+		fake_send(f, OP_LEAVE, seq, "{\"rooms\":[]}");
+	fake_send(f, OP_JOIN, seq, body);
+	until(fake_got_op(f, OP_JOIN_REPLY) == (unsigned)seq);
+	for (unsigned k = 0; k < dice * dice; k++)
+		(void)sched_yield();
+}
+
+static void *keep_joining(void *arg)
+{
+	struct fake_transport *f = arg;
+
+	for (int32_t seq = 1; seq <= JOINS && fake_got(f) < FAKE_GOT_MAX / 2; seq++)
+		play(f, seq);
+	fake_send(f, OP_LEAVE, 0, "{\"rooms\":[]}"); /* the others go on for a while */
+	return NULL;
+}
+
+static void come_in(struct fake_transport *f, const char *key)
+{
+	fake_init(f);
+	(void)snprintf(stage.logic.session.key, sizeof(stage.logic.session.key), "%s", key);
+	assert_int_equal(serve_start(&stage.server, stage_guest(&stage, f)), 0);
+	fake_send(f, OP_AUTH, 0, "{\"streams\":{}}");
+	until(fake_got(f) == 1);
+	assert_int_equal(fake_packet(f, 0)->op, OP_AUTH_REPLY);
+}
+
+/* All that play, then all out. */
+static void play_a_round(void)
+{
+	static const char *const keys[PLAYERS] = {"first", "second"};
+	pthread_t pushers[PUSHERS], joiners[PLAYERS];
+
+	atomic_store(&over, false);
+	for (unsigned i = 0; i < PLAYERS; i++)
+		come_in(&players[i], keys[i]);
+	for (unsigned i = 0; i < PLAYERS; i++)
+		assert_int_equal(pthread_create(&joiners[i], NULL, keep_joining, &players[i]), 0);
+	for (unsigned i = 0; i < PUSHERS; i++)
+		assert_int_equal(pthread_create(&pushers[i], NULL, keep_pushing, NULL), 0);
+	for (unsigned i = 0; i < PLAYERS; i++)
+		assert_int_equal(pthread_join(joiners[i], NULL), 0);
+	atomic_store(&over, true);
+	for (unsigned i = 0; i < PUSHERS; i++)
+		assert_int_equal(pthread_join(pushers[i], NULL), 0);
+	for (unsigned i = 0; i < PLAYERS; i++) {
+		fake_end(&players[i], -ERR_EOF);
+		until(fake_is_freed(&players[i]));
+	}
+}
+
+static void no_schedule_of_joins_and_pushes_makes_a_hole_or_a_repetition(void **state)
+{
+	unsigned bad = 0, packets = 0, joins = 0, gaps = 0;
+	uint64_t position;
+
+	(void)state;
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		play_a_round();
+		for (unsigned i = 0; i < PLAYERS; i++) {
+			bad += count_bad(&players[i], &position);
+			packets += fake_got(&players[i]);
+			joins += fake_got_op(&players[i], OP_JOIN_REPLY);
+			gaps += fake_got_op(&players[i], OP_NOTICE);
+			fake_fini(&players[i]);
+		}
+	}
+	print_message("%u joins, %u packets, %u gaps, %u bad\n", joins, packets, gaps, bad);
+	assert_int_equal(bad, 0);
+}
+
+static int set_up_wide(void **state)
+{
+	(void)state;
+	return set_up_with("chat:200/10m", 4096, false);
+}
+
+static int set_up_parked(void **state)
+{
+	(void)state;
+	return set_up_with("chat:200/10m", 4096, true);
+}
+
+#define gate_test(set_up)                                                                                              \
+	cmocka_unit_test_setup_teardown(no_schedule_of_joins_and_pushes_makes_a_hole_or_a_repetition, set_up, tear_down)
+#define joins_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		joins_test(a_room_without_numbers_is_joined_from_now_on),
+		joins_test(a_connection_is_in_many_rooms_and_leaves_those_that_it_names),
+		joins_test(a_join_may_be_refused_for_each_room_by_itself),
+		joins_test(what_is_not_granted_is_not_joined),
+		joins_test(a_token_that_grants_less_ends_memberships_with_a_notice),
+		joins_test(the_room_of_op_12_may_be_joined_and_stays_joined),
+		joins_test(pushes_to_a_key_have_no_number_and_no_room),
+		joins_test(a_join_without_memory_is_told_or_fails),
+		joins_test(what_was_missed_comes_after_the_answer_and_before_what_is_new),
+		joins_test(a_position_that_is_too_old_is_a_gap_and_may_be_followed_by_the_last),
+		joins_test(joining_again_goes_on_from_another_position),
+		joins_test(a_jump_is_told_to_those_who_have_joined),
+		joins_test(a_room_that_is_faster_than_the_replay_is_told_as_a_gap),
+		joins_test(a_numbered_push_is_never_dropped_in_silence),
+		gate_test(set_up_wide),
+		gate_test(set_up_parked),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
