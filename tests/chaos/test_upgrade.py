@@ -22,8 +22,9 @@ def builds(request):
 
 @pytest.fixture
 def house(request, builds, tmp_path):
+    marker = request.node.get_closest_marker("house")
     one = House(tmp_path / "cluster", comets=2, logics=2, build=builds[0],
-                settings={"server.drain_timeout": "500ms", "server.drain_grace": "10s"})
+                settings={"server.drain_timeout": "500ms", "server.drain_grace": "10s", **(marker.kwargs["settings"] if marker else {})})
     yield one
     one.end(getattr(request.node, "failed", False))
 
@@ -71,20 +72,21 @@ def assert_all_serve(house, crowd, when):
             crowd.people.remove(new)
 
 
-def roll(house, builds, first, then, travellers, crowd, pushes):
-    """From the first of the two builds to the second, first one kind of program, then the other."""
+def roll(house, builds, steps, travellers, crowd, pushes):
+    """From the first of the two builds to the second, some of the programs in each step."""
     old, new = builds
-    assert runs(house, old) == set(house.names("comet") + house.names("logic"))
+    left = set(house.names("comet") + house.names("logic"))
+    assert runs(house, old) == left
     begin_pushes(travellers, pushes)
     house.build = new
 
-    house.command("rolling-restart", *house.names(first))
-    assert runs(house, old) == set(house.names(then))
-    assert_all_serve(house, crowd, "mixed")
-    pushes.wait_accepted(scaled(20, 5))
-    house.command("rolling-restart", *house.names(then))
-    assert runs(house, old) == set()
-    assert_all_serve(house, crowd, "rolled")
+    for number, names in enumerate(steps):
+        house.command("rolling-restart", *names)
+        left -= set(names)
+        assert runs(house, old) == left
+        assert_all_serve(house, crowd, f"step{number}")
+        pushes.wait_accepted(scaled(20, 5))
+    assert left == set()
 
     pushes.wait_accepted(scaled(20, 5))
     pushes.stop()
@@ -97,9 +99,15 @@ def roll(house, builds, first, then, travellers, crowd, pushes):
 
 @pytest.mark.parametrize("first, then", [("logic", "comet"), ("comet", "logic")])
 def test_an_upgrade_from_the_last_release_loses_no_push(first, then, house, builds, travellers, crowd, pushes):
-    roll(house, builds, first, then, travellers, crowd, pushes)
+    roll(house, builds, [house.names(first), house.names(then)], travellers, crowd, pushes)
+
+
+@pytest.mark.house(settings={"redis.db": "1"})
+def test_in_another_database_the_comets_come_between_the_logics(house, builds, travellers, crowd, pushes):
+    """Old comets are heard by old logics only, and new ones by new ones: docs/upgrading.md."""
+    roll(house, builds, [["logic-1"], house.names("comet"), ["logic-2"]], travellers, crowd, pushes)
 
 
 @pytest.mark.parametrize("builds", [True], indirect=True, ids=["back"])
 def test_the_way_back_to_the_last_release_loses_no_push(house, builds, travellers, crowd, pushes):
-    roll(house, builds, "comet", "logic", travellers, crowd, pushes)
+    roll(house, builds, [house.names("comet"), house.names("logic")], travellers, crowd, pushes)
