@@ -8,6 +8,7 @@
 
 #include "comet/deliver.h"
 #include "comet/pacer.h"
+#include "comet/push_job.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/obj.h"
@@ -21,30 +22,11 @@
 
 enum refusal { REFUSED_QUEUE_FULL, REFUSED_NO_MEMORY, REFUSED_STOPPING, REFUSED_MAX };
 
-/* Whom a job by keys is for. */
-struct job_key {
-	char *key;
-	uint64_t session_id; /* WIRE_KICK: of this registration; 0: of any that has the key */
-	unsigned bucket;     /* the number of the key's */
-};
-
-struct job {
-	atomic_uint refs; /* threads that have it still to do */
-	size_t bytes;     /* about what it holds */
-	enum wire_target target;
-	struct message *message;
-	enum close_reason why; /* WIRE_KICK */
-	char *room;
-	bool is_kept; /* it gets a number, if the room has numbers */
-	size_t n_keys;
-	struct job_key *keys;
-};
-
 /* Jobs that are done together: as many as fit into one haul. */
 #define BATCH_MAX HAUL_MESSAGES
 
 struct batch {
-	struct job *jobs[BATCH_MAX];
+	struct push_job *jobs[BATCH_MAX];
 	struct message *messages[BATCH_MAX]; /* borrowed from the jobs */
 	unsigned n;
 };
@@ -55,7 +37,7 @@ struct pusher {
 	unsigned index;
 	/* under push->lock */
 	pthread_cond_t wake;
-	struct job **queue;
+	struct push_job **queue;
 	unsigned head, count;
 	size_t bytes; /* of the jobs in the queue */
 };
@@ -77,8 +59,6 @@ struct push {
 
 static const char *const targets[WIRE_TARGETS] = {
 	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick", [WIRE_CLEAR] = "clear"};
-static const enum close_reason reasons[WIRE_REASONS] = {
-	[WIRE_KICKED] = CLOSE_KICKED, [WIRE_REPLACED] = CLOSE_REPLACED, [WIRE_PER_USER] = CLOSE_PER_USER};
 
 static const char *const refusals[REFUSED_MAX] = {
 	[REFUSED_QUEUE_FULL] = "queue_full", [REFUSED_NO_MEMORY] = "no_memory", [REFUSED_STOPPING] = "stopping"};
@@ -86,66 +66,9 @@ static const char *const refusals[REFUSED_MAX] = {
 COUNTER_LABELS(PUSHES, targets, WIRE_TARGETS);
 COUNTER_LABELS(PUSHES_REFUSED, refusals, REFUSED_MAX);
 
-/* ---- jobs ---- */
-
-static void job_free(struct job *job)
-{
-	if (job->message != NULL)
-		message_unref(&job->message);
-	for (size_t i = 0; job->keys != NULL && i < job->n_keys; i++)
-		free(job->keys[i].key);
-	free(job->keys);
-	free(job->room);
-	free(job);
-}
-
-static void job_unref(struct job *job)
-{
-	if (atomic_fetch_sub_explicit(&job->refs, 1, memory_order_acq_rel) == 1)
-		job_free(job);
-}
-
-static int copy_keys(struct job *job, const struct server *s, const struct wire_push *push)
-{
-	if ((job->keys = calloc(push->n_keys, sizeof(*job->keys))) == NULL)
-		return -ENOMEM;
-	for (; job->n_keys < push->n_keys; job->n_keys++) {
-		struct job_key *k = &job->keys[job->n_keys];
-
-		if ((k->key = strdup(push->keys[job->n_keys])) == NULL)
-			return -ENOMEM;
-		if (push->sessions != NULL)
-			k->session_id = push->sessions[job->n_keys];
-		k->bucket = server_bucket_number(s, k->key);
-		job->bytes += strlen(k->key) + sizeof(*k);
-	}
-	return 0;
-}
-
-static struct job *job_new(const struct server *s, const struct wire_push *push)
-{
-	struct job *job = calloc(1, sizeof(*job));
-
-	if (job == NULL)
-		return NULL;
-	job->target = push->target;
-	job->is_kept = push->target == WIRE_ROOM && !push->unkept;
-	if (push->message != NULL) {
-		job->message = message_ref(push->message);
-		job->bytes = push->message->body_bytes;
-	}
-	job->why = reasons[push->reason];
-	if ((push->room != NULL && (job->room = strdup(push->room)) == NULL) ||
-	    (push->n_keys > 0 && copy_keys(job, s, push) < 0)) {
-		job_free(job);
-		return NULL;
-	}
-	return job;
-}
-
 /* ---- delivery ---- */
 
-static void kick(struct connection *c, const struct job *job, uint64_t session_id)
+static void kick(struct connection *c, const struct push_job *job, uint64_t session_id)
 {
 	/* Only that registration, or one that it has replaced. */
 	if (session_id != 0 && c->seat.session_id > session_id)
@@ -161,12 +84,12 @@ static bool is_mine(const struct pusher *w, unsigned bucket)
 	return bucket % w->push->n == w->index;
 }
 
-static void do_keys(struct pusher *w, const struct job *job)
+static void do_keys(struct pusher *w, const struct push_job *job)
 {
 	struct server *s = w->push->server;
 
 	for (size_t i = 0; i < job->n_keys; i++) {
-		const struct job_key *k = &job->keys[i];
+		const struct push_job_key *k = &job->keys[i];
 		struct connection *c;
 
 		if (!is_mine(w, k->bucket))
@@ -241,9 +164,9 @@ static void do_batch(struct pusher *w, const struct batch *batch)
 }
 
 /* May the job that comes next share the writes of those before it? */
-static bool goes_along(const struct batch *batch, const struct job *job)
+static bool goes_along(const struct batch *batch, const struct push_job *job)
 {
-	const struct job *first = batch->jobs[0];
+	const struct push_job *first = batch->jobs[0];
 
 	if (batch->n == BATCH_MAX || first->target != job->target)
 		return false;
@@ -284,7 +207,7 @@ static void *work(void *arg)
 	while (next_batch(w, &batch)) {
 		do_batch(w, &batch);
 		for (unsigned i = 0; i < batch.n; i++)
-			job_unref(batch.jobs[i]);
+			push_job_unref(batch.jobs[i]);
 	}
 	return NULL;
 }
@@ -292,7 +215,7 @@ static void *work(void *arg)
 /* ---- acceptance ---- */
 
 /* Does this thread have anything to do for the job? */
-static bool concerns(const struct pusher *w, const struct job *job)
+static bool concerns(const struct pusher *w, const struct push_job *job)
 {
 	if (job->target == WIRE_ROOM || job->target == WIRE_ALL || job->target == WIRE_CLEAR)
 		return true;
@@ -328,14 +251,14 @@ static int wait_for_space_locked(struct push *p, int64_t deadline) NEEDS(p->lock
 }
 
 /* In the history before a thread has it: see feed.h. */
-static int number(struct feeds *feeds, struct job *job)
+static int number(struct feeds *feeds, struct push_job *job)
 {
 	if (job->target == WIRE_CLEAR)
 		feed_jump(feeds, job->room, &job->message->number);
 	return job->is_kept ? feed_append(feeds, job->room, job->message) : 0;
 }
 
-static int enqueue(struct push *p, struct job *job)
+static int enqueue(struct push *p, struct push_job *job)
 {
 	int64_t deadline = clock_now_ns() + ACCEPT_WAIT_NS;
 	int rc = 0;
@@ -362,7 +285,7 @@ static int enqueue(struct push *p, struct job *job)
 		count(COUNT_QUEUED);
 	}
 	lock_drop(&p->lock);
-	job_unref(job);
+	push_job_unref(job);
 	return rc;
 }
 
@@ -375,13 +298,13 @@ static int refuse(enum refusal why, int rc)
 int push_accept(void *self, const struct wire_push *push)
 {
 	struct push *p = self;
-	struct job *job;
+	struct push_job *job;
 	int rc;
 
 	OBJ_CHECK(p, PUSH_MAGIC);
 	if (push->target == WIRE_ALL && push->speed > 0)
 		rc = pacer_add(p->pacer, push->message, push->speed);
-	else if ((job = job_new(p->server, push)) == NULL)
+	else if ((job = push_job_new(p->server, push)) == NULL)
 		rc = -ENOMEM;
 	else
 		rc = enqueue(p, job);

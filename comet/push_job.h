@@ -1,0 +1,38 @@
+/* push_job: a push that was accepted, until the last thread that it concerns has done its part. SPDX-License-Identifier: MIT */
+#ifndef COMET_PUSH_JOB_H
+#define COMET_PUSH_JOB_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comet/close_reason.h"
+#include "comet/server.h"
+#include "common/wire/message.h"
+#include "common/wire/wire.h"
+
+/* Whom one by keys is for. */
+struct push_job_key {
+	char *key;
+	uint64_t session_id; /* WIRE_KICK: of this registration; 0: of any that has the key */
+	unsigned bucket;     /* the number of the key's */
+};
+
+struct push_job {
+	atomic_uint refs; /* threads that have it still to do */
+	size_t bytes;     /* about what it holds */
+	enum wire_target target;
+	struct message *message;
+	enum close_reason why; /* WIRE_KICK */
+	char *room;
+	bool is_kept; /* it gets a number, if the room has numbers */
+	size_t n_keys;
+	struct push_job_key *keys;
+};
+
+/* A copy of the push, with a reference to its message; refs are the caller's to set. NULL: no memory. */
+struct push_job *push_job_new(const struct server *s, const struct wire_push *push);
+void push_job_unref(struct push_job *job);
+
+#endif
