@@ -142,6 +142,25 @@ void deliver(struct server *s, struct connection *c, struct message *message, bo
 	deliver_batch(s, &(struct receiver){.connection = c, .filter = filter}, &message, 1);
 }
 
+bool deliver_at_once(struct server *s, struct connection *c, struct message *message)
+{
+	const struct receiver to = {.connection = c, .filter = true};
+	struct message *form;
+	int rc;
+
+	if (message->notice)
+		return false;
+	form = form_for(&to, message);
+	rc = form != NULL ? push_once(&to, form) : -ENOMEM;
+	if (rc == -ENOBUFS)
+		return false;
+	if (rc < 0)
+		account(s, &to, message, rc);
+	else if (rc == 1)
+		dispatch_now(c);
+	return true;
+}
+
 /* A connection is touched once a push, so on a large room nearly all of it comes from memory: ask for what the next ones
  * need while this one's write is under way. The transport's lines can only be asked for once its pointer is here. */
 #define AHEAD 4

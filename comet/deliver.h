@@ -15,6 +15,9 @@
  * only if the connection accepts the operation. Any thread. */
 void deliver(struct server *s, struct connection *c, struct message *message, bool filter);
 
+/* The same to one that accepts the operation, but false where it would have to wait: nothing was done, nor counted. */
+bool deliver_at_once(struct server *s, struct connection *c, struct message *message);
+
 /* n messages to each of the list, in its order, with one write for each connection; drops the list. To all: to those that accept
  * the operation. To the members of a room: to those that are in it still. */
 void deliver_to_all(struct server *s, struct connections *all, struct message *const *messages, unsigned n);

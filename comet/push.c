@@ -1,5 +1,6 @@
 /* push: see push.h. A job is shared by the threads that it concerns and freed by the last; each thread has a queue of
- * pointers to jobs. SPDX-License-Identifier: MIT */
+ * pointers to jobs. A push to one key that nothing is before is written by the thread that brings it, in the place of the push thread.
+ * SPDX-License-Identifier: MIT */
 #include "comet/push.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 
 #include "comet/deliver.h"
 #include "comet/pacer.h"
+#include "comet/push_batch.h"
 #include "comet/push_job.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -22,21 +24,15 @@
 
 enum refusal { REFUSED_QUEUE_FULL, REFUSED_NO_MEMORY, REFUSED_STOPPING, REFUSED_MAX };
 
-/* Jobs that are done together: as many as fit into one haul. */
-#define BATCH_MAX HAUL_MESSAGES
-
-struct batch {
-	struct push_job *jobs[BATCH_MAX];
-	struct message *messages[BATCH_MAX]; /* borrowed from the jobs */
-	unsigned n;
-};
-
+/* A share of the buckets, which one thread at a time works for: its own, or one that brings a push to a key. */
 struct pusher {
 	struct push *push;
 	struct thread *thread;
-	unsigned index;
+	struct push_share share;
 	/* under push->lock */
 	pthread_cond_t wake;
+	bool busy;              /* somebody is at work for it */
+	struct push_job *first; /* before all in the queue: it was begun, and is to be gone on with */
 	struct push_job **queue;
 	unsigned head, count;
 	size_t bytes; /* of the jobs in the queue */
@@ -66,131 +62,43 @@ static const char *const refusals[REFUSED_MAX] = {
 COUNTER_LABELS(PUSHES, targets, WIRE_TARGETS);
 COUNTER_LABELS(PUSHES_REFUSED, refusals, REFUSED_MAX);
 
-/* ---- delivery ---- */
+/* ---- the threads ---- */
 
-static void kick(struct connection *c, const struct push_job *job, uint64_t session_id)
+static void take_locked(struct push *p, struct pusher *w, struct push_batch *batch) NEEDS(p->lock)
 {
-	/* Only that registration, or one that it has replaced. */
-	if (session_id != 0 && c->seat.session_id > session_id)
-		return;
-	if (job->why == CLOSE_REPLACED)
-		connection_replaced(c);
-	else
-		(void)connection_shutdown(c, job->why);
-}
+	struct push_job *job = w->queue[w->head];
 
-static bool is_mine(const struct pusher *w, unsigned bucket)
-{
-	return bucket % w->push->n == w->index;
-}
-
-static void do_keys(struct pusher *w, const struct push_job *job)
-{
-	struct server *s = w->push->server;
-
-	for (size_t i = 0; i < job->n_keys; i++) {
-		const struct push_job_key *k = &job->keys[i];
-		struct connection *c;
-
-		if (!is_mine(w, k->bucket))
-			continue;
-		c = bucket_get(&s->buckets[k->bucket], k->key);
-		if (c == NULL) {
-			if (job->target == WIRE_KEYS)
-				count_by(COUNT_DROPPED, DROP_GONE);
-			continue;
-		}
-		if (job->target == WIRE_KICK)
-			kick(c, job, k->session_id);
-		else
-			deliver(s, c, job->message, true);
-		connection_unref(&c);
+	if (w->first != NULL) {
+		job = w->first;
+		w->first = NULL;
+	} else {
+		w->head = (w->head + 1) % p->queue_max;
+		w->count--;
 	}
-}
-
-static void say_no_memory(unsigned n)
-{
-	static struct log_limit limit = LOG_LIMIT(1);
-
-	count_by_add(COUNT_DROPPED, DROP_NO_MEMORY, n);
-	LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_PUSH_WITHOUT_MEMORY));
-}
-
-static void do_room(struct pusher *w, const struct batch *batch)
-{
-	struct server *s = w->push->server;
-
-	for (unsigned i = w->index; i < s->n_buckets; i += w->push->n) {
-		struct room *room = bucket_room(&s->buckets[i], batch->jobs[0]->room);
-		struct members members;
-
-		if (room == NULL)
-			continue;
-		if (room_members(room, &members) < 0)
-			say_no_memory(batch->n);
-		room_unref(&room);
-		deliver_to_members(s, &members, batch->messages, batch->n);
-	}
-}
-
-static void do_all(struct pusher *w, const struct batch *batch)
-{
-	struct server *s = w->push->server;
-
-	for (unsigned i = w->index; i < s->n_buckets; i += w->push->n) {
-		struct connections all = {0};
-
-		if (bucket_all(&s->buckets[i], &all) < 0)
-			say_no_memory(batch->n);
-		deliver_to_all(s, &all, batch->messages, batch->n);
-	}
-}
-
-static void do_batch(struct pusher *w, const struct batch *batch)
-{
-	switch (batch->jobs[0]->target) {
-	case WIRE_KEYS:
-	case WIRE_KICK:
-		do_keys(w, batch->jobs[0]);
-		break;
-	case WIRE_ROOM:
-	case WIRE_CLEAR:
-		do_room(w, batch);
-		break;
-	default:
-		do_all(w, batch);
-		break;
-	}
-}
-
-/* May the job that comes next share the writes of those before it? */
-static bool goes_along(const struct batch *batch, const struct push_job *job)
-{
-	const struct push_job *first = batch->jobs[0];
-
-	if (batch->n == BATCH_MAX || first->target != job->target)
-		return false;
-	return job->target == WIRE_ALL || (job->target == WIRE_ROOM && strcmp(first->room, job->room) == 0);
+	w->bytes -= job->bytes;
+	batch->jobs[batch->n] = job;
+	batch->messages[batch->n] = job->message;
+	batch->n++;
 }
 
 /* The next job, with those right behind it that go to the same room, or to all. While pushes come more slowly than they are
  * delivered that is one; in a burst, or when the machine cannot follow, each connection then gets many in one write. */
-static bool next_batch(struct pusher *w, struct batch *batch)
+static bool next_batch(struct pusher *w, struct push_batch *batch)
 {
 	struct push *p = w->push;
 
-	batch->n = 0;
 	lock_take(&p->lock);
-	while (w->count == 0 && !p->stop)
+	if (batch->n > 0)
+		w->busy = false;
+	batch->n = 0;
+	while (w->busy || (w->count == 0 && w->first == NULL && !p->stop))
 		lock_wait(&w->wake, &p->lock); /* idle: ends with work, or with push_stop */
-	while (w->count > 0 && (batch->n == 0 || goes_along(batch, w->queue[w->head]))) {
-		batch->jobs[batch->n] = w->queue[w->head];
-		batch->messages[batch->n] = w->queue[w->head]->message;
-		w->bytes -= w->queue[w->head]->bytes;
-		batch->n++;
-		w->head = (w->head + 1) % p->queue_max;
-		w->count--;
-	}
+	if (w->first != NULL)
+		take_locked(p, w, batch);
+	else
+		while (w->count > 0 && (batch->n == 0 || push_batch_takes(batch, w->queue[w->head])))
+			take_locked(p, w, batch);
+	w->busy = batch->n > 0;
 	lock_drop(&p->lock);
 	count_add(COUNT_QUEUED, -(int64_t)batch->n);
 	if (batch->n > 0)
@@ -201,11 +109,12 @@ static bool next_batch(struct pusher *w, struct batch *batch)
 static void *work(void *arg)
 {
 	struct pusher *w = arg;
-	struct batch batch;
+	struct push_batch batch;
 
 	OBJ_CHECK(w->push, PUSH_MAGIC);
+	batch.n = 0;
 	while (next_batch(w, &batch)) {
-		do_batch(w, &batch);
+		push_batch_do(w->push->server, &w->share, &batch);
 		for (unsigned i = 0; i < batch.n; i++)
 			push_job_unref(batch.jobs[i]);
 	}
@@ -220,7 +129,7 @@ static bool concerns(const struct pusher *w, const struct push_job *job)
 	if (job->target == WIRE_ROOM || job->target == WIRE_ALL || job->target == WIRE_CLEAR)
 		return true;
 	for (size_t i = 0; i < job->n_keys; i++)
-		if (is_mine(w, job->keys[i].bucket))
+		if (push_share_has(&w->share, job->keys[i].bucket))
 			return true;
 	return false;
 }
@@ -280,12 +189,70 @@ static int enqueue(struct push *p, struct push_job *job)
 		atomic_fetch_add_explicit(&job->refs, 1, memory_order_relaxed);
 		w->queue[(w->head + w->count) % p->queue_max] = job;
 		w->bytes += job->bytes;
-		if (w->count++ == 0)
+		if (w->count++ == 0 && !w->busy)
 			(void)pthread_cond_signal(&w->wake);
 		count(COUNT_QUEUED);
 	}
 	lock_drop(&p->lock);
 	push_job_unref(job);
+	return rc;
+}
+
+/* ---- at once ---- */
+
+/* Nothing is before a push for this share, and nobody works for it: then the caller does. */
+static bool seize(struct pusher *w)
+{
+	struct push *p = w->push;
+	bool seized;
+
+	lock_take(&p->lock);
+	seized = !p->stop && !w->busy && w->count == 0 && w->first == NULL;
+	w->busy |= seized;
+	lock_drop(&p->lock);
+	return seized;
+}
+
+/* The job, if there is one, is for the thread, before all that came meanwhile. */
+static void release(struct pusher *w, struct push_job *job)
+{
+	struct push *p = w->push;
+
+	lock_take(&p->lock);
+	w->busy = false;
+	w->first = job;
+	if (job != NULL) {
+		w->bytes += job->bytes;
+		count(COUNT_QUEUED);
+	}
+	if (job != NULL || w->count > 0)
+		(void)pthread_cond_signal(&w->wake);
+	lock_drop(&p->lock);
+}
+
+/* To one key, by the thread that brings it, so that none has to wake. What would have to wait is left to the share's own thread. 0;
+ * -ENOMEM; -EBUSY: it is to be queued. */
+static int push_at_once(struct push *p, const struct wire_push *push)
+{
+	unsigned number = server_bucket_number(p->server, push->keys[0]);
+	struct pusher *w = &p->pushers[number % p->n];
+	struct push_job *job = NULL;
+	struct connection *c;
+	int rc = 0;
+
+	if (!seize(w))
+		return -EBUSY;
+	if ((c = bucket_get(&p->server->buckets[number], push->keys[0])) == NULL) {
+		count_by(COUNT_DROPPED, DROP_GONE);
+	} else if (!deliver_at_once(p->server, c, push->message)) {
+		if ((job = push_job_new(p->server, push)) == NULL)
+			rc = -ENOMEM;
+		else
+			atomic_init(&job->refs, 1);
+	}
+	release(w, job);
+	if (c != NULL)
+		connection_unref(&c);
 	return rc;
 }
 
@@ -295,19 +262,27 @@ static int refuse(enum refusal why, int rc)
 	return rc;
 }
 
-int push_accept(void *self, const struct wire_push *push)
+static int take(struct push *p, const struct wire_push *push)
 {
-	struct push *p = self;
 	struct push_job *job;
 	int rc;
 
-	OBJ_CHECK(p, PUSH_MAGIC);
 	if (push->target == WIRE_ALL && push->speed > 0)
-		rc = pacer_add(p->pacer, push->message, push->speed);
-	else if ((job = push_job_new(p->server, push)) == NULL)
-		rc = -ENOMEM;
-	else
-		rc = enqueue(p, job);
+		return pacer_add(p->pacer, push->message, push->speed);
+	if (push->target == WIRE_KEYS && push->n_keys == 1 && (rc = push_at_once(p, push)) != -EBUSY)
+		return rc;
+	if ((job = push_job_new(p->server, push)) == NULL)
+		return -ENOMEM;
+	return enqueue(p, job);
+}
+
+int push_accept(void *self, const struct wire_push *push)
+{
+	struct push *p = self;
+	int rc;
+
+	OBJ_CHECK(p, PUSH_MAGIC);
+	rc = take(p, push);
 	if (rc == 0)
 		count_by(COUNT_PUSHES, push->target);
 	else if (rc == -ENOMEM)
@@ -321,12 +296,12 @@ int push_accept(void *self, const struct wire_push *push)
 
 /* ---- start and stop ---- */
 
-static int pusher_start(struct push *p, unsigned i)
+static int pusher_start(struct push *p, const struct push_share *share)
 {
-	struct pusher *w = &p->pushers[i];
+	struct pusher *w = &p->pushers[share->index];
 
 	w->push = p;
-	w->index = i;
+	w->share = *share;
 	lock_cond_init(&w->wake);
 	w->queue = calloc(p->queue_max, sizeof(*w->queue));
 	if (w->queue == NULL)
@@ -365,10 +340,9 @@ int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **o
 		rc = -ENOMEM;
 	else
 		rc = pacer_start(s, &p->pacer);
-	/* The threads share out the buckets by this number from their first job on; none comes before push_start returns. */
 	for (unsigned i = 0; rc == 0 && i < n; i++) {
 		p->n++; /* also if it fails: pusher_stop undoes a half start */
-		rc = pusher_start(p, i);
+		rc = pusher_start(p, &(struct push_share){i, n});
 	}
 	if (rc < 0) {
 		push_stop(&p);

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/dispatch.h"
 #include "comet/push.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -279,6 +280,102 @@ static void all_receivers_see_one_order(void **state)
 			assert_int_equal(fake_packet(&peers[i], k)->op, fake_packet(&peers[0], k)->op);
 }
 
+/* ---- at once ---- */
+
+static void a_push_to_one_key_is_written_by_the_thread_that_brings_it(void **state)
+{
+	(void)state;
+	start(2, 16);
+	for (int32_t i = 0; i < 10; i++) {
+		assert_int_equal(push_to_key(3, i), 0);
+		assert_int_equal(fake_got(&peers[3]), i + 1);
+	}
+}
+
+static void *push_first(void *arg)
+{
+	assert_int_equal(push_to_key(0, 1), 0);
+	return arg;
+}
+
+/* The first is in the middle of its write: the second, of the same share, is queued, and so is what comes behind it. */
+static void behind_a_push_under_way_the_next_is_queued(void **state)
+{
+	pthread_t caller;
+
+	(void)state;
+	start(1, 16);
+	fake_hold_writes(&peers[0], true);
+	assert_int_equal(pthread_create(&caller, NULL, push_first, NULL), 0);
+	until(fake_is_writing(&peers[0]));
+	assert_int_equal(push_to(WIRE_ROOM, NULL, 0, "live://1", 2), 0);
+	assert_int_equal(push_to_key(1, 3), 0);
+	assert_int_equal(fake_got(&peers[1]), 0);
+	fake_hold_writes(&peers[0], false);
+	assert_int_equal(pthread_join(caller, NULL), 0);
+	until(fake_got(&peers[1]) == 2);
+	assert_int_equal(fake_packet(&peers[1], 0)->op, 2);
+	assert_int_equal(fake_packet(&peers[1], 1)->op, 3);
+	until(fake_got(&peers[0]) == 2);
+	assert_int_equal(fake_packet(&peers[0], 0)->op, 1);
+}
+
+/* Somebody else is about to write to it, and its mailbox is full: its share's thread waits for that, and the caller does not. */
+static void what_would_have_to_wait_is_left_to_the_thread_of_its_share(void **state)
+{
+	const int32_t n = 4;
+
+	(void)state;
+	start(1, 16);
+	c[0]->channel.queue.count_max = (uint32_t)n;
+	assert_true(channel_seize(&c[0]->channel));
+	for (int32_t i = 0; i < n + 3; i++)
+		assert_int_equal(push_to_key(0, i), 0);
+	assert_int_equal(fake_got(&peers[0]), 0);
+	dispatch_now(c[0]);
+	until(fake_got(&peers[0]) == (unsigned)n + 3);
+	for (int32_t i = 0; i < n + 3; i++)
+		assert_int_equal(fake_packet(&peers[0], (unsigned)i)->op, i);
+}
+
+static void *call_for_keys(void *arg)
+{
+	const struct caller *caller = arg;
+
+	for (int32_t i = 0; i < 500; i++)
+		if (i % 5 == 4 ? push_to(WIRE_ROOM, NULL, 0, "live://1", caller->first + i)
+			       : push_to_key((unsigned)i % 4, caller->first + i))
+			abort();
+	return NULL;
+}
+
+/* Each caller's own pushes, to keys and to their room, in its order; and all of them. */
+static void from_several_callers_at_once_each_ones_arrive_in_its_order(void **state)
+{
+	struct caller callers[3];
+
+	(void)state;
+	start(2, 64);
+	for (int32_t i = 0; i < 3; i++) {
+		callers[i].first = i * 1000;
+		assert_int_equal(pthread_create(&callers[i].thread, NULL, call_for_keys, &callers[i]), 0);
+	}
+	for (int32_t i = 0; i < 3; i++)
+		assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+	push_stop(&push);
+	for (unsigned i = 0; i < 4; i++) {
+		int32_t last[3] = {-1, -1, -1};
+
+		assert_int_equal(fake_got(&peers[i]), 3 * (100 + 100));
+		for (unsigned k = 0; k < fake_got(&peers[i]); k++) {
+			int32_t op = fake_packet(&peers[i], k)->op;
+
+			assert_true(op > last[op / 1000]);
+			last[op / 1000] = op;
+		}
+	}
+}
+
 /* ---- limits ---- */
 
 static unsigned queued(void)
@@ -286,12 +383,18 @@ static unsigned queued(void)
 	return (unsigned)counters_read(COUNT_QUEUED);
 }
 
+/* What is for one key its caller would write. */
+static int push_to_key_by_thread(unsigned i, int32_t op)
+{
+	return push_to(WIRE_KEYS, (const char *const[]){keys[i], "nobody"}, 2, NULL, op);
+}
+
 /* One thread, stuck in a write, and one push in its queue: there is no space for more. */
 static void fill(void)
 {
 	start(1, 1);
 	fake_hold_writes(&peers[0], true);
-	assert_int_equal(push_to_key(0, 1), 0);
+	assert_int_equal(push_to_key_by_thread(0, 1), 0);
 	until(fake_is_writing(&peers[0]));
 	assert_int_equal(push_to_key(1, 2), 0);
 }
@@ -336,7 +439,7 @@ static void long_pushes_fill_a_queue_by_their_length(void **state)
 	assert_non_null(body);
 	start(1, 1000);
 	fake_hold_writes(&peers[0], true);
-	assert_int_equal(push_to_key(0, 1), 0);
+	assert_int_equal(push_to_key_by_thread(0, 1), 0);
 	until(fake_is_writing(&peers[0]));
 	for (int i = 0; i < 4; i++)
 		assert_int_equal(push_large(body, bytes), 0);
@@ -487,6 +590,10 @@ int main(void)
 		push_test(more_threads_than_buckets_are_not_started),
 		push_test(a_kick_without_a_session_ends_whoever_has_the_key),
 		push_test(a_kick_ends_the_session_it_names_or_an_older_one_but_no_newer),
+		push_test(what_would_have_to_wait_is_left_to_the_thread_of_its_share),
+		push_test(from_several_callers_at_once_each_ones_arrive_in_its_order),
+		push_test(behind_a_push_under_way_the_next_is_queued),
+		push_test(a_push_to_one_key_is_written_by_the_thread_that_brings_it),
 		push_test(pushes_arrive_in_the_order_in_which_they_were_accepted),
 		push_test(all_receivers_see_one_order),
 		push_test(a_push_that_finds_no_room_in_time_is_refused_and_counted),

@@ -1,0 +1,101 @@
+/* push_batch: see push_batch.h. On the thread that works for the share. SPDX-License-Identifier: MIT */
+#include "comet/push_batch.h"
+
+#include <string.h>
+
+#include "comet/deliver.h"
+#include "common/base/counters.h"
+#include "common/base/log.h"
+
+static void kick(struct connection *c, const struct push_job *job, uint64_t session_id)
+{
+	/* Only that registration, or one that it has replaced. */
+	if (session_id != 0 && c->seat.session_id > session_id)
+		return;
+	if (job->why == CLOSE_REPLACED)
+		connection_replaced(c);
+	else
+		(void)connection_shutdown(c, job->why);
+}
+
+static void do_keys(struct server *s, const struct push_share *mine, const struct push_job *job)
+{
+	for (size_t i = 0; i < job->n_keys; i++) {
+		const struct push_job_key *k = &job->keys[i];
+		struct connection *c;
+
+		if (!push_share_has(mine, k->bucket))
+			continue;
+		c = bucket_get(&s->buckets[k->bucket], k->key);
+		if (c == NULL) {
+			if (job->target == WIRE_KEYS)
+				count_by(COUNT_DROPPED, DROP_GONE);
+			continue;
+		}
+		if (job->target == WIRE_KICK)
+			kick(c, job, k->session_id);
+		else
+			deliver(s, c, job->message, true);
+		connection_unref(&c);
+	}
+}
+
+static void say_no_memory(unsigned n)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	count_by_add(COUNT_DROPPED, DROP_NO_MEMORY, n);
+	LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_PUSH_WITHOUT_MEMORY));
+}
+
+static void do_room(struct server *s, const struct push_share *mine, const struct push_batch *batch)
+{
+	for (unsigned i = mine->index; i < s->n_buckets; i += mine->of) {
+		struct room *room = bucket_room(&s->buckets[i], batch->jobs[0]->room);
+		struct members members;
+
+		if (room == NULL)
+			continue;
+		if (room_members(room, &members) < 0)
+			say_no_memory(batch->n);
+		room_unref(&room);
+		deliver_to_members(s, &members, batch->messages, batch->n);
+	}
+}
+
+static void do_all(struct server *s, const struct push_share *mine, const struct push_batch *batch)
+{
+	for (unsigned i = mine->index; i < s->n_buckets; i += mine->of) {
+		struct connections all = {0};
+
+		if (bucket_all(&s->buckets[i], &all) < 0)
+			say_no_memory(batch->n);
+		deliver_to_all(s, &all, batch->messages, batch->n);
+	}
+}
+
+void push_batch_do(struct server *s, const struct push_share *mine, const struct push_batch *batch)
+{
+	switch (batch->jobs[0]->target) {
+	case WIRE_KEYS:
+	case WIRE_KICK:
+		do_keys(s, mine, batch->jobs[0]);
+		break;
+	case WIRE_ROOM:
+	case WIRE_CLEAR:
+		do_room(s, mine, batch);
+		break;
+	default:
+		do_all(s, mine, batch);
+		break;
+	}
+}
+
+bool push_batch_takes(const struct push_batch *batch, const struct push_job *job)
+{
+	const struct push_job *first = batch->jobs[0];
+
+	if (batch->n == PUSH_BATCH_MAX || first->target != job->target)
+		return false;
+	return job->target == WIRE_ALL || (job->target == WIRE_ROOM && strcmp(first->room, job->room) == 0);
+}
