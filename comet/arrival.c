@@ -7,36 +7,21 @@
 
 #include "comet/bouncer.h"
 #include "comet/fence.h"
+#include "comet/join_body.h"
 #include "comet/joined.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
-#include "common/base/json.h"
 #include "common/base/peer.h"
-
-/* Does the object of AUTH have the member "streams", an object, in whatever way the rest of it says who the client is? Most have not,
- * and cost no reading. */
-static bool asks_for_streams(const struct wire_connect *request)
-{
-	static const char name[] = "\"streams\"";
-	json_t *said;
-	bool asks;
-
-	if (request->token_bytes == 0 || memmem(request->token, request->token_bytes, name, sizeof(name) - 1) == NULL)
-		return false;
-	said = json_read(request->token, request->token_bytes, 0);
-	asks = json_is_object(json_object_get(said, "streams"));
-	json_decref(said);
-	return asks;
-}
 
 /* Only a client of version 2 can have them. */
 static int take_streams(struct connection *c, const struct wire_connect *request)
 {
 	int rc = 0;
 
-	if (c->dialect == DIALECT_V2 && asks_for_streams(request) && (rc = joins_new(&c->joins)) == 0)
+	if (c->dialect == DIALECT_V2 && join_streams_asked(request->token, request->token_bytes) &&
+	    (rc = joins_new(&c->joins)) == 0)
 		c->dialect = DIALECT_V2S;
 	return rc;
 }

@@ -11,6 +11,21 @@
 
 /* ---- reading ---- */
 
+/* Most have not, and cost no reading. */
+bool join_streams_asked(const void *token, size_t n)
+{
+	static const char name[] = "\"streams\"";
+	json_t *said;
+	bool asked;
+
+	if (n == 0 || memmem(token, n, name, sizeof(name) - 1) == NULL)
+		return false;
+	said = json_read(token, n, 0);
+	asked = json_is_object(json_object_get(said, "streams"));
+	json_decref(said);
+	return asked;
+}
+
 /* NULL: no room has such a name. jansson has seen to it that it is UTF-8. */
 static const char *name_of(const json_t *value)
 {

@@ -1,14 +1,19 @@
-/* join_body: the JSON of JOIN, LEAVE and NOTICE (docs/protocol.md, section 5), read and written. Knows no connection.
+/* join_body: the JSON of JOIN, LEAVE and NOTICE, and of AUTH that asks for streams (docs/protocol.md, section 5), read and written. Knows no connection.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_JOIN_BODY_H
 #define COMET_JOIN_BODY_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "comet/feed.h"
 #include "common/wire/message.h"
+
+/* Does the object of AUTH have the member "streams", an object, in whatever way the rest of it says who the client is? Without memory
+ * it has not. */
+bool join_streams_asked(const void *token, size_t n);
 
 /* One of the rooms that a client asks for. */
 struct join_wish {
