@@ -75,8 +75,39 @@ export interface CometOptions {
 	/** Longest body that request() sends (4096). */
 	maxBody?: number;
 	backoff?: Partial<Backoff>;
+	/** Ask for streams: join() and leave() work then, and what a room keeps is not missed. `true`, or how positions outlive us. */
+	streams?: boolean | Streams;
 	/** The class to use where there is no global WebSocket: Node before version 22. */
 	WebSocket?: unknown;
+}
+
+export interface Streams {
+	/** Where positions are kept over a reload of the page: `load` is asked once, `save` is called at most once a second. */
+	positions?: {
+		load?: () => Record<string, number> | Promise<Record<string, number>>;
+		save?: (positions: Record<string, number>) => void;
+	};
+	/** Load what the application shows of a room, and return the position that its back end read before it read that state
+	 * (`GET /goim/stream/position`). Called when a room is joined for the first time, and after a gap. */
+	state?: (room: string) => number | Promise<number>;
+}
+
+export interface JoinOptions {
+	/** The position from which to go on: the number of the last push that was processed. */
+	since?: number;
+	/** So many of the newest pushes, where there is no position, or it is a gap. */
+	last?: number;
+	/** A signed token for this room; a function is asked before each JOIN. */
+	ticket?: string | ((room: string) => string | Promise<string>);
+}
+
+export interface Joined {
+	/** The pushes that come go on after this number; 0: the room has no numbers. */
+	at: number;
+	/** Something is missing before; the event `gap` tells, too. */
+	gap: boolean;
+	/** So many pushes that were missed follow. */
+	replay: number;
 }
 
 export interface Backoff {
@@ -102,7 +133,7 @@ export interface GoodbyeWords {
 }
 
 export declare class CometError extends Error {
-	code: 'lost' | 'timeout' | 'goodbye' | 'closed' | 'protocol' | 'unchanged';
+	code: 'lost' | 'timeout' | 'goodbye' | 'closed' | 'protocol' | 'unchanged' | 'refused';
 	goodbye: GoodbyeWords | null;
 }
 
@@ -112,6 +143,10 @@ export declare class Packet {
 	ver: number;
 	body: Uint8Array;
 	pushed: boolean;
+	/** Of a push, with the option `streams`: the room that it went to, or ''. */
+	room: string;
+	/** Its number in that room's stream; 0: it has none. */
+	number: number;
 	text(): string;
 	json(): unknown;
 }
@@ -134,6 +169,13 @@ export interface CometEvents {
 	/** A heartbeat was answered: people in the room, over all servers. */
 	heartbeat: {people: number};
 	state: State;
+	/** A room is joined, at first or again; the pushes that were missed follow. */
+	joined: Joined & {room: string};
+	/** Something is missing in this room: pushes go on after `at`. Load the room's state anew, in `reloadAfter` milliseconds, so that
+	 * not all clients come at once; the option `state` does it. */
+	gap: {room: string; at: number; reloadAfter: number};
+	/** The room is not joined any more: it may not be, a ticket is over, or the back end has taken us out. */
+	left: {room: string; reason: string};
 }
 
 export declare class Comet {
@@ -143,6 +185,8 @@ export declare class Comet {
 	readonly state: State;
 	readonly room: string;
 	readonly accepts: number[];
+	/** The joined rooms, each with the number of the last push that was delivered; 0: none is known yet. */
+	readonly positions: Record<string, number>;
 	/** Calls `fn` for each such event; the result ends that. */
 	on<K extends keyof CometEvents>(name: K, fn: (event: CometEvents[K]) => void): () => void;
 	/** Come online and stay so until close(). Resolves when it is online; rejects when it never can be. */
@@ -152,6 +196,11 @@ export declare class Comet {
 	changeRoom(room?: string): Promise<void>;
 	subscribe(...ops: number[]): Promise<void>;
 	unsubscribe(...ops: number[]): Promise<void>;
+	/** Join a room, now and after each reconnect, without missing what it keeps; needs the option `streams`. Resolves once it is
+	 * joined; rejects with code `refused` if it may not be. */
+	join(room: string, options?: JoinOptions): Promise<Joined>;
+	/** Leave these rooms, or all that were joined. */
+	leave(...rooms: string[]): Promise<unknown>;
 	/** A packet for the back end; resolves with the receipt of the server. Rejects when it is not online. */
 	request(op: number, body?: Body): Promise<Packet>;
 	/** Send a new token before the old one expires. Rejects with code `unchanged` if the old one still counts. */
@@ -164,5 +213,7 @@ export declare class Comet {
 export declare function encode(op: number, body?: Body, seq?: number, ver?: number): Uint8Array;
 /** All packets of one message; throws a CometError on a malformed one. */
 export declare function decode(data: ArrayBuffer | ArrayBufferView): Packet[];
+/** Pieces of JSON as bodies `{"rooms":[…]}` of at most so many bytes. */
+export declare function pack(pieces: string[], most: number): string[];
 /** Milliseconds to wait before attempt `n`, from 0. */
 export declare function delayOf(n: number, backoff?: Omit<Backoff, 'stable'>, random?: () => number): number;

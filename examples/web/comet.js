@@ -1,6 +1,7 @@
 /* comet.js: a client of Comet over WebSocket, for browsers and Node, with no dependencies. It keeps one connection up:
  * authenticates, sends heartbeats, comes back after a loss with a jittered back-off, and is then in the room that it was
- * in. Version 2 of the protocol, docs/protocol.md. Types are in comet.d.ts. SPDX-License-Identifier: MIT */
+ * in. With the option `streams` it may join several rooms, and gets what was pushed to them while it was away. Version 2 of
+ * the protocol, docs/protocol.md. Types are in comet.d.ts. SPDX-License-Identifier: MIT */
 
 /* table: from common/wire/ops.def by `make docs` */
 export const Op = Object.freeze({
@@ -59,6 +60,9 @@ const MAX_SEQ = 0x7fffffff;
 const HURRY_MS = 200; // the bound of the first wait where a server that goes away named others
 const SERVED_ON_MS = 60_000; // that server is still read for at most so long; it closes by itself long before
 const TIMER_MAX_MS = 0x7fffffff; // longer ones would fire at once
+const PUSH_VER = 4; // of every push, once AUTH has asked for streams
+const PUSH_HEAD_BYTES = 5; // the number's high half, and the length of the room's id
+const SAVE_MS = 1000; // between two calls of positions.save
 const DEFAULTS = {
 	key: '', room: '', platform: 'web', accepts: [1000],
 	heartbeat: 30_000, // between heartbeats; the server waits for minutes, proxies on the way do not
@@ -68,7 +72,8 @@ const DEFAULTS = {
 };
 
 export class CometError extends Error {
-	/* code: 'lost', 'timeout', 'goodbye', 'closed', 'protocol' or 'unchanged'; goodbye: what the server said, if it did. */
+	/* code: 'lost', 'timeout', 'goodbye', 'closed', 'protocol', 'unchanged' or 'refused'; goodbye: what the server said, if it
+	 * did. */
 	constructor(code, message, goodbye = null) {
 		super(message);
 		this.name = 'CometError';
@@ -106,10 +111,24 @@ export function encode(op, body = '', seq = 0, ver = 1) {
 	return packet;
 }
 
-/* A packet from the server. `pushed`: it came in a wrapper, so it answers nothing. */
+/* A packet from the server. `pushed`: it came in a wrapper, so it answers nothing, unless AUTH has asked for streams. Of a push
+ * with a number, or of one to a room, `number` and `room` are what it says; 0 and '' otherwise. */
 export class Packet {
+	room = '';
+	number = 0;
 	constructor(op, seq, ver, body, pushed) {
 		Object.assign(this, {op, seq, ver, body, pushed});
+	}
+	/* Of ver 4: take number and room from the front of the body. */
+	unwrap() {
+		const {body} = this;
+		const end = PUSH_HEAD_BYTES + (body[PUSH_HEAD_BYTES - 1] ?? 0);
+		if (body.length < Math.max(end, PUSH_HEAD_BYTES))
+			throw new CometError('protocol', 'a push without its head');
+		this.number = new DataView(body.buffer, body.byteOffset).getUint32(0) * 2 ** 32 + (this.seq >>> 0);
+		this.room = decoder.decode(body.subarray(PUSH_HEAD_BYTES, end));
+		this.body = body.subarray(end);
+		return this;
 	}
 	text() {
 		return decoder.decode(this.body);
@@ -145,6 +164,22 @@ export function delayOf(n, {base, factor, max} = DEFAULTS.backoff, random = Math
 	return random() * Math.min(max, base * factor ** n);
 }
 
+/* Pieces of JSON as bodies `{"rooms":[…]}` of at most so many bytes; one that is longer by itself goes alone. */
+export function pack(pieces, most) {
+	const bodies = [];
+	let bytes = Infinity;
+	for (const piece of pieces) {
+		const more = encoder.encode(piece).length + 1;
+		if (bytes + more > most) {
+			bodies.push([]);
+			bytes = '{"rooms":[]}'.length;
+		}
+		bodies.at(-1).push(piece);
+		bytes += more;
+	}
+	return bodies.map(body => `{"rooms":[${body.join()}]}`);
+}
+
 // ---- the client
 
 function socketClass(given) {
@@ -155,15 +190,20 @@ function socketClass(given) {
 }
 
 function goodbyeOf(packet) {
-	let said = {};
-	try {
-		said = packet.json() ?? {};
-	} catch {
-		// a goodbye without words is one as well
-	}
+	const said = objectOf(packet); // a goodbye without words is one as well
 	const code = Number.isInteger(said.code) ? said.code : 0;
 	const nodes = Array.isArray(said.nodes) ? said.nodes.filter(node => typeof node === 'string') : [];
 	return {code, reason: typeof said.reason === 'string' ? said.reason : '', final: FINAL.has(code), nodes};
+}
+
+/* The object that a packet's body is; an empty one if it is none. */
+function objectOf(packet) {
+	try {
+		const said = packet.json();
+		return typeof said === 'object' && said !== null ? said : {};
+	} catch {
+		return {};
+	}
 }
 
 /* The same promise; a rejection that nobody looks at is no fault of the program. */
@@ -189,6 +229,11 @@ export class Comet {
 	#old = null; // {socket, timer}: the connection to a server that goes away, which still pushes
 	#roomOf = null; // the room and the operations that the token of this connection named
 	#acceptsOf = null;
+	#streams; // the option, or null
+	#rooms = new Map(); // id → {position, last, ticket, waiting, isIn, isStale, timer}: what join() has asked for
+	#stored = null; // positions of the time before, once they were loaded
+	#saving = null; // timer
+	#maxBody = 0; // of a JOIN; 0: the server knows no streams
 	#wake = () => this.#state === 'waiting' && this.#sleep(delayOf(0, this.#options.backoff));
 
 	constructor(url, options = {}) {
@@ -196,11 +241,14 @@ export class Comet {
 		this.#WebSocket = socketClass(options.WebSocket);
 		this.#room = this.#options.room;
 		this.#accepts = new Set(this.#options.accepts);
+		this.#streams = this.#options.streams ? {...this.#options.streams} : null;
 	}
 
 	get state() { return this.#state; }
 	get room() { return this.#room; }
 	get accepts() { return [...this.#accepts]; }
+	/* The rooms that were joined, each with the number of the last push that was delivered; 0: none is known yet. */
+	get positions() { return Object.fromEntries([...this.#rooms].map(([room, {position}]) => [room, position ?? 0])); }
 
 	/* Call fn for each event of this name; the result ends that. Events: comet.d.ts. */
 	on(name, fn) {
@@ -267,6 +315,33 @@ export class Comet {
 		return quiet(this.#settle(Op.UNSUB, ops.join()));
 	}
 
+	/* Join a room, now and after each reconnect: from the position in it that is known, `since` or one that was stored; without any
+	 * from now on, or with the `last` so many pushes. `ticket`: a signed token for it, or a function that is asked for one. Resolves with the
+	 * server's answer; rejects with code 'refused' if the room may not be joined. */
+	join(room, {since, last, ticket} = {}) {
+		if (this.#streams === null)
+			throw new TypeError('join() needs the option streams');
+		const known = this.#forget(room);
+		const waiting = known?.waiting ?? [];
+		this.#rooms.set(room, {
+			position: since ?? known?.position, last, ticket, waiting, isIn: false, isStale: false, timer: null});
+		const joined = quiet(new Promise((resolve, reject) => waiting.push({resolve, reject})));
+		if (this.#state === 'online')
+			this.#joinAll([room]);
+		return joined;
+	}
+
+	/* Leave these rooms, or all that were joined. */
+	leave(...rooms) {
+		const named = rooms.length > 0 ? rooms : [...this.#rooms.keys()];
+		for (const room of named)
+			for (const waiter of this.#forget(room)?.waiting ?? [])
+				waiter.reject(new CometError('refused', 'left again'));
+		this.#saveSoon();
+		return named.length === 0 || this.#maxBody === 0 ? Promise.resolve() : quiet(Promise.all(
+			pack(named.map(room => JSON.stringify(room)), this.#maxBody).map(body => this.request(Op.LEAVE, body))));
+	}
+
 	async #settle(op, body) {
 		if (this.#state !== 'online')
 			return this.#whenOnline();
@@ -313,7 +388,8 @@ export class Comet {
 		}
 		if (socket !== this.#socket)
 			return; // lost while we waited for it
-		this.#ask(Op.AUTH, bytesOf(body)).then(() => this.#beOnline(), () => {}); // #lose has been told
+		this.#ask(Op.AUTH, bytesOf(body), reply => this.#knowStreams(objectOf(reply)))
+			.then(() => this.#beOnline(), () => {}); // #lose has been told
 	}
 
 	/* As docs/protocol.md, section 4, has it: ours, ours around a JWT, or one that is not ours to look into. */
@@ -328,7 +404,12 @@ export class Comet {
 		const who = jwt === undefined ? us : {token: typeof jwt === 'function' ? await jwt() : jwt};
 		this.#roomOf = this.#room;
 		this.#acceptsOf = new Set(this.#accepts);
-		return JSON.stringify({...who, key, room_id: this.#room, platform, accepts: [...this.#accepts]});
+		const streams = this.#streams === null ? {} : {streams: {}};
+		return JSON.stringify({...who, key, room_id: this.#room, platform, accepts: [...this.#accepts], ...streams});
+	}
+
+	#knowStreams({v, max_body: maxBody = this.#options.maxBody}) {
+		this.#maxBody = this.#streams !== null && v === 1 ? maxBody : 0;
 	}
 
 	#beOnline() {
@@ -342,6 +423,7 @@ export class Comet {
 			for (const waiter of this.#waiters.splice(0))
 				waiter.resolve();
 			this.#emit('online', {room: this.#room});
+			this.#joinAll([...this.#rooms.keys()]);
 		}, () => {}); // lost again
 	}
 
@@ -408,6 +490,13 @@ export class Comet {
 		this.#part();
 		for (const waiter of this.#waiters.splice(0))
 			waiter.reject(error);
+		for (const {timer, waiting} of this.#rooms.values()) {
+			clearTimeout(timer);
+			for (const waiter of waiting.splice(0))
+				waiter.reject(error);
+		}
+		if (this.#saving !== null)
+			this.#save();
 		this.#become('closed');
 		this.#emit('closed', {error, goodbye: error.goodbye ?? null});
 	}
@@ -417,6 +506,8 @@ export class Comet {
 		const socket = this.#socket;
 		clearTimeout(this.#timer);
 		this.#socket = null;
+		for (const room of this.#rooms.values())
+			room.isIn = false;
 		for (const {timer, reject} of this.#pending.values()) {
 			clearTimeout(timer);
 			reject(error);
@@ -455,21 +546,30 @@ export class Comet {
 
 	// -- packets
 
-	#ask(op, bytes) {
+	/* `now` is called with the answer before the next packet is looked at. */
+	#ask(op, bytes, now = () => {}) {
 		return new Promise((resolve, reject) => {
 			const seq = this.#seq = this.#seq % MAX_SEQ + 1;
 			const {timeout} = this.#options;
 			const timer = setTimeout(() => this.#lose(
 				new CometError('timeout', `no answer to operation ${op} within ${timeout} ms`)), timeout);
-			this.#pending.set(seq, {resolve, reject, timer});
+			this.#pending.set(seq, {resolve, reject, timer, now});
 			this.#socket.send(encode(op, bytes, seq));
 		});
+	}
+
+	#unpack(data) {
+		const packets = decode(data);
+		for (const packet of packets)
+			if (this.#streams !== null && packet.pushed && packet.ver === PUSH_VER)
+				packet.unwrap();
+		return packets;
 	}
 
 	#receive(data) {
 		let packets;
 		try {
-			packets = decode(data);
+			packets = this.#unpack(data);
 		} catch (error) {
 			this.#lose(error instanceof CometError ? error : new CometError('protocol', 'no binary message'));
 			return;
@@ -486,7 +586,7 @@ export class Comet {
 	#receiveOld(data) {
 		const {socket} = this.#old;
 		try {
-			for (const packet of decode(data))
+			for (const packet of this.#unpack(data))
 				this.#takeOld(socket, packet);
 		} catch {
 			this.#part();
@@ -495,7 +595,11 @@ export class Comet {
 
 	/* Answers on it belong to requests that were given up. */
 	#takeOld(socket, packet) {
-		if (packet.pushed && socket === this.#old?.socket)
+		if (!packet.pushed || socket !== this.#old?.socket)
+			return;
+		if (this.#streams === null)
+			this.#emit('push', packet);
+		else if (packet.ver === PUSH_VER && this.#followsOld(packet))
 			this.#emit('push', packet);
 	}
 
@@ -506,14 +610,173 @@ export class Comet {
 			if (socket !== this.#socket)
 				return; // a listener has closed us
 			this.#lose(new CometError('goodbye', goodbye.reason || 'the server closed', goodbye));
-		} else if (packet.pushed) {
+		} else if (packet.pushed && this.#maxBody === 0) {
 			this.#emit('push', packet);
+		} else if (packet.pushed && packet.ver === PUSH_VER) {
+			if (this.#follows(packet))
+				this.#emit('push', packet);
+		} else if (packet.op === Op.NOTICE) {
+			this.#notice(objectOf(packet));
 		} else {
 			const asked = this.#pending.get(packet.seq);
 			this.#pending.delete(packet.seq);
 			clearTimeout(asked?.timer);
+			asked?.now(packet);
 			asked?.resolve(packet);
 		}
+	}
+
+	// -- rooms with numbers: docs/protocol.md, section 5
+
+	/* Ask for these rooms, in as few packets as they fit into. If the connection is lost meanwhile, the next one asks again. */
+	async #joinAll(rooms) {
+		const socket = this.#socket;
+		if (rooms.length === 0)
+			return;
+		if (this.#maxBody === 0) {
+			for (const room of rooms)
+				this.#refuse(room, 'the server knows no streams');
+			return;
+		}
+		const members = await Promise.all(rooms.map(room => this.#memberOf(room)));
+		if (socket !== this.#socket)
+			return;
+		for (const body of pack(members.filter(member => member !== null), this.#maxBody)) {
+			const asked = JSON.parse(body).rooms;
+			this.#ask(Op.JOIN, bytesOf(body), reply => this.#answered(asked, objectOf(reply))).catch(() => {}); // lost
+		}
+	}
+
+	/* A room in the words of JOIN. Its first position, and the one after a gap, is that of the state that the application loads, if it
+	 * has one. null: it cannot say now, and is asked again. */
+	async #memberOf(room) {
+		const {positions, state} = this.#streams;
+		const entry = this.#rooms.get(room);
+		try {
+			this.#stored ??= await positions?.load?.() ?? {};
+			const ticket = typeof entry.ticket === 'function' ? await entry.ticket(room) : entry.ticket;
+			entry.position ??= this.#stored[room];
+			if (state && (entry.isStale || !entry.position)) {
+				entry.position = await state(room);
+				entry.isIn = entry.isStale = false; // what comes before the answer comes again
+			}
+			return JSON.stringify({id: room, since: entry.position || undefined, last: entry.last, ticket});
+		} catch (error) {
+			queueMicrotask(() => { throw error; });
+			this.#later(room, this.#options.backoff.base, () => this.#joinAll([room]));
+			return null;
+		}
+	}
+
+	#answered(asked, {rooms = [], reason}) {
+		asked.forEach(({id, since}, i) => {
+			const entry = this.#rooms.get(id), said = rooms[i] ?? {error: 400, reason};
+			if (entry === undefined)
+				return; // left meanwhile
+			if (said.error !== undefined && said.retry_ms !== undefined) {
+				this.#later(id, said.retry_ms, () => this.#joinAll([id]));
+				return;
+			}
+			if (said.error !== undefined) {
+				this.#refuse(id, said.reason);
+				return;
+			}
+			const {at, gap, replay = 0} = said;
+			entry.isIn = true;
+			entry.isStale = false;
+			if (!gap && since === undefined)
+				entry.position = at;
+			for (const waiter of entry.waiting.splice(0))
+				waiter.resolve({at, gap, replay});
+			this.#emit('joined', {room: id, at, gap, replay});
+			if (gap)
+				this.#miss(id, said);
+		});
+	}
+
+	/* Something is missing before what comes: the application is told, and its state loaded anew when it is our turn. */
+	#miss(room, {at, reload_ms: reloadAfter = 0}) {
+		const entry = this.#rooms.get(room);
+		entry.position = at;
+		entry.isStale = true;
+		this.#saveSoon();
+		if (this.#streams.state)
+			this.#later(room, reloadAfter, () => this.#joinAll([room]));
+		this.#emit('gap', {room, at, reloadAfter});
+	}
+
+	#notice(said) {
+		const {room, gap, left} = said;
+		if (!this.#rooms.get(room)?.isIn)
+			return;
+		if (left !== undefined)
+			this.#refuse(room, left);
+		else if (gap)
+			this.#miss(room, said);
+	}
+
+	/* Is it to be delivered? The rule for clients, for a push of this connection ... */
+	#follows({room, number}) {
+		const entry = this.#rooms.get(room);
+		if (number === 0)
+			return room === '' || room === this.#room || entry?.isIn === true;
+		if (!entry?.isIn || number <= entry.position)
+			return false;
+		if (number > entry.position + 1) // the server is wrong
+			this.#miss(room, {at: number - 1});
+		entry.position = number;
+		this.#saveSoon();
+		return true;
+	}
+
+	/* ... and for one of a server that goes away. */
+	#followsOld({room, number}) {
+		const entry = this.#rooms.get(room);
+		if (number === 0)
+			return true;
+		if (!entry?.position || number !== entry.position + 1)
+			return false; // the new connection brings it, or has brought it
+		entry.position = number;
+		this.#saveSoon();
+		return true;
+	}
+
+	/* The room is not joined any more, and not again by ourselves. */
+	#refuse(room, reason = '') {
+		const error = new CometError('refused', reason);
+		for (const waiter of this.#forget(room)?.waiting ?? [])
+			waiter.reject(error);
+		this.#saveSoon();
+		this.#emit('left', {room, reason});
+	}
+
+	#forget(room) {
+		const entry = this.#rooms.get(room);
+		clearTimeout(entry?.timer);
+		this.#rooms.delete(room);
+		return entry;
+	}
+
+	#later(room, ms, fn) {
+		const entry = this.#rooms.get(room);
+		if (entry === undefined)
+			return;
+		clearTimeout(entry.timer);
+		entry.timer = setTimeout(() => {
+			if (this.#state === 'online' && this.#rooms.get(room) === entry)
+				fn();
+		}, ms);
+	}
+
+	#saveSoon() {
+		if (this.#streams?.positions?.save)
+			this.#saving ??= setTimeout(() => this.#save(), SAVE_MS);
+	}
+
+	#save() {
+		clearTimeout(this.#saving);
+		this.#saving = null;
+		this.#streams.positions.save(this.positions);
 	}
 
 	// -- small things

@@ -66,6 +66,11 @@ class Agent:
         assert "error" not in line, line
         return line["result"]
 
+    def refusal(self, call):
+        line = self._wait(id=call)
+        assert "error" in line, line
+        return line["error"]
+
     def call(self, name, *args):
         return self.result(self.start(name, *args))
 
@@ -108,7 +113,8 @@ def test_rooms_operations_and_replies(house, backend, agent, listener):
     one = agent(url(house, listener), mid=7, key="k", room="live://1", accepts=[1000])
     one.call("connect")
     backend.push_room("live://1", "room 1", op=2000)
-    assert one.event("push") == {"event": "push", "op": 2000, "ver": 1, "seq": 0, "body": "room 1"}
+    assert one.event("push") == {
+        "event": "push", "op": 2000, "ver": 1, "seq": 0, "room": "", "number": 0, "body": "room 1"}
     assert one.call("heartbeat") == 1
     one.call("changeRoom", "live://2")
     one.call("subscribe", 1001, 1002)
@@ -218,3 +224,61 @@ def test_signed_tokens_are_renewed_and_asked_for_again(launch, agent):
     fixed = agent(url(house), jwt="no.token.atall")
     fixed.start("connect")
     assert fixed.event("closed")["goodbye"]["code"] == 5
+
+
+def pushed(agent, n):
+    return [(push["room"], push["body"]) for push in (agent.event("push") for _ in range(n))]
+
+
+def test_misses_nothing_of_several_rooms(launch, agent):
+    house = launch({"stream.rooms": "chat:100/10m"})
+    one = agent(url(house), mid=7, streams=True)
+    one.call("connect")
+    at = one.call("join", "chat://1")["at"]
+    one.call("join", "chat://2")
+    one.call("join", "plain://1")
+    house.backend.push_room("chat://1", "one")
+    assert pushed(one, 1) == [("chat://1", "one")]
+    one.call("terminate")
+    one.event("lost")
+    for i in range(3):
+        house.backend.push_room("chat://1", f"missed {i}")
+        house.backend.push_room("chat://2", f"missed too {i}")
+    got = pushed(one, 6)
+    assert [body for room, body in got if room == "chat://1"] == [f"missed {i}" for i in range(3)]
+    assert [body for room, body in got if room == "chat://2"] == [f"missed too {i}" for i in range(3)]
+    assert one.call("leave", "chat://2") is not None
+    house.backend.push_room("chat://2", "left")
+    house.backend.push_room("plain://1", "without a number")
+    house.backend.push_room("chat://1", "last")
+    assert pushed(one, 2) == [("plain://1", "without a number"), ("chat://1", "last")]
+    assert one.has_none("gap")
+    two = agent(url(house), mid=8, streams=True)
+    two.call("connect")
+    assert two.call("join", "chat://1", {"since": at}) == {"at": at, "gap": False, "replay": 5}
+    assert [body for _, body in pushed(two, 5)] == ["one", *(f"missed {i}" for i in range(3)), "last"]
+
+
+def test_a_restart_alone_is_a_gap(launch, agent):
+    house = launch({"stream.rooms": "chat:100/10m", "stream.spread": "1s"})
+    one = agent(url(house), mid=7, streams=True)
+    one.call("connect")
+    one.call("join", "chat://1")
+    house.kill()
+    house.ended_by_test = True
+    one.event("lost")
+    again = launch({"stream.rooms": "chat:100/10m", "stream.spread": "1s",
+                    "websocket.bind": "{}:{}".format(*house.address("websocket"))})
+    gap = one.event("gap", room="chat://1")
+    assert gap["reloadAfter"] <= 1000
+    again.backend.push_room("chat://1", "on")
+    assert pushed(one, 1) == [("chat://1", "on")]
+
+
+def test_a_server_without_streams_serves_the_rest(launch, agent):
+    house = launch()
+    one = agent(url(house), mid=7, token=json.dumps({"mid": 7, "accepts": [1000]}), streams=True)
+    one.call("connect")
+    assert one.refusal(one.start("join", "chat://1")) == "refused"
+    house.backend.push_mids([7], "plain")
+    assert one.event("push")["body"] == "plain"

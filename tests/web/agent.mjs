@@ -22,20 +22,24 @@ if (jwts)
 	options.jwt = async () => jwts.length > 1 ? jwts.shift() : jwts[0];
 const comet = new Comet(url, {WebSocket: Socket, ...options});
 
-for (const name of ['online', 'lost', 'closed', 'goodbye', 'heartbeat', 'push'])
+for (const name of ['online', 'lost', 'closed', 'goodbye', 'heartbeat', 'push', 'joined', 'gap', 'left'])
 	comet.on(name, detail => say({event: name, ...shown(name, detail)}));
 
 function shown(name, detail) {
 	if (name === 'push')
-		return {op: detail.op, ver: detail.ver, seq: detail.seq, body: detail.text()};
+		return {op: detail.op, ver: detail.ver, seq: detail.seq, room: detail.room, number: detail.number, body: detail.text()};
 	if (name === 'online')
 		return {...detail, extensions: socket.extensions};
+	if (name === 'joined' || name === 'gap' || name === 'left')
+		return detail;
 	return {...detail, error: detail.error?.message};
 }
 
 async function obey({id, call, args = []}) {
 	try {
-		const result = call === 'setTokens' ? (jwts = args, null) : await comet[call](...args);
+		if (call === 'terminate')
+			socket.terminate(); // as a network that is gone
+		const result = call === 'terminate' ? null : call === 'setTokens' ? (jwts = args, null) : await comet[call](...args);
 		say({id, result: result?.body ? {op: result.op, body: result.text()} : result ?? null});
 	} catch (error) {
 		say({id, error: error.code ?? error.name, message: error.message});

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: MIT */
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {Comet, CometError, Op, decode, delayOf, encode} from '../../examples/web/comet.js';
+import {Comet, CometError, Op, decode, delayOf, encode, pack} from '../../examples/web/comet.js';
 
 /* A WebSocket whose other end is the test. */
 class Socket {
@@ -25,6 +25,8 @@ class Socket {
 		this.onmessage({data: message.buffer});
 	}
 	push(op, body) { this.say(encode(Op.RAW, encode(op, body))); }
+	/* With streams: pushes, answers and notices stand in one wrapper, in their order. */
+	wrap(...packets) { this.say(encode(Op.RAW, Buffer.concat(packets))); }
 	answer(body = '') {
 		const {op, seq} = this.said.at(-1);
 		this.say(encode(op < 100 ? op + 1 : op, body, seq));
@@ -47,10 +49,10 @@ function begin(context, options = {}) {
 	Socket.all = [];
 	const comet = new Comet('ws://x/sub', {WebSocket: Socket, backoff: FAST, mid: 7, room: 'live://1', ...options});
 	const events = [];
-	for (const name of ['online', 'lost', 'closed', 'goodbye', 'push', 'state', 'heartbeat'])
+	for (const name of ['online', 'lost', 'closed', 'goodbye', 'push', 'state', 'heartbeat', 'joined', 'gap', 'left'])
 		comet.on(name, detail => events.push([name, detail]));
 	context.after(() => comet.close());
-	return {comet, events, socket: () => Socket.all.at(-1), named: name => events.filter(([n]) => n === name)};
+	return admitting({comet, events, socket: () => Socket.all.at(-1), named: name => events.filter(([n]) => n === name)});
 }
 
 async function online(context, options) {
@@ -384,4 +386,203 @@ test('back-off grows while connections do not last, and starts over after one th
 	socket().end();
 	at.mock.restore();
 	assert.deepEqual(named('lost').map(([, {delay}]) => delay), [1, 2, 1]);
+});
+
+// ---- streams
+
+const KNOWS = JSON.stringify({v: 1, max_body: 120, max_rooms: 100});
+
+function numbered(room, number, body, op = 1000) {
+	const name = Buffer.from(room), head = Buffer.alloc(5);
+	head.writeUInt32BE(Math.floor(number / 2 ** 32));
+	head[4] = name.length;
+	return encode(op, Buffer.concat([head, name, Buffer.from(body)]), number % 2 ** 32 | 0, 4);
+}
+
+/* Online, with streams that the server knows. */
+async function streaming(context, streams = true) {
+	const it = begin(context, {streams});
+	it.comet.connect();
+	await it.admit();
+	return it;
+}
+
+/* The next connection comes up. */
+function admitting(it) {
+	it.admit = async (said = KNOWS) => {
+		const seen = Socket.all.length;
+		await until(() => it.socket()?.readyState === 0 && it.socket().onopen);
+		it.socket().open();
+		await until(() => it.socket().said.length > 0);
+		it.socket().answer(said);
+		await tick();
+		return seen;
+	};
+	it.joins = () => it.socket().said.filter(({op}) => op === Op.JOIN);
+	it.bodies = () => it.named('push').map(([, packet]) => packet.text());
+	return it;
+}
+
+/* The answer to the last JOIN, with what follows in the same message. */
+function answerJoin(it, rooms, ...more) {
+	const {seq} = it.joins().at(-1);
+	it.socket().wrap(encode(Op.JOIN_REPLY, JSON.stringify({rooms}), seq), ...more);
+}
+
+const BIG = 1_795_999_887_666_400; // beyond 32 bits, as numbers are
+
+test('rooms are packed into as few bodies as they fit into', () => {
+	const rooms = ['a', 'bb', 'c'.repeat(40), 'd'].map(room => JSON.stringify(room));
+	const bodies = pack(rooms, 30);
+	assert.deepEqual(bodies.map(body => JSON.parse(body).rooms), [['a', 'bb'], ['c'.repeat(40)], ['d']]);
+	assert.deepEqual(pack([], 30), []);
+});
+
+test('a push of ver 4 says its number and room, beyond 32 bits; a torn one ends the connection', async t => {
+	const it = await streaming(t);
+	it.comet.join('chat://ü');
+	await until(() => it.joins().length === 1);
+	answerJoin(it, [{id: 'chat://ü', at: BIG, gap: false, replay: 1}], numbered('chat://ü', BIG + 1, 'hello'));
+	const [[, packet]] = it.named('push');
+	assert.deepEqual([packet.room, packet.number, packet.op, packet.text()], ['chat://ü', BIG + 1, 1000, 'hello']);
+	it.socket().wrap(encode(1000, new Uint8Array([0, 0, 0, 0, 9, 65]), 1, 4));
+	assert.equal(it.named('lost')[0][1].error.code, 'protocol');
+});
+
+test('it joins again from its position, in packets that the server takes, and gets what it missed once', async t => {
+	const it = await streaming(t);
+	assert.deepEqual(it.socket().said[0].json().streams, {});
+	const rooms = ['chat://1', 'chat://2', 'chat://3', 'chat://4'];
+	const joined = rooms.map(room => it.comet.join(room));
+	await until(() => it.joins().length === 4);
+	for (const [i, ask] of it.joins().entries()) {
+		const at = BIG + i * 100;
+		it.socket().wrap(encode(Op.JOIN_REPLY, JSON.stringify({rooms: [{id: rooms[i], at, gap: false, replay: 0}]}), ask.seq));
+	}
+	assert.deepEqual(await joined[1], {at: BIG + 100, gap: false, replay: 0});
+	it.socket().wrap(numbered('chat://1', BIG + 1, 'one'), numbered('chat://1', BIG + 2, 'two'));
+	it.socket().end();
+	await it.admit();
+	await until(() => it.joins().length === 2);
+	const asked = it.joins().map(ask => ask.json().rooms);
+	assert.deepEqual(asked.flat().map(({id, since}) => [id, since]),
+		[['chat://1', BIG + 2], ['chat://2', BIG + 100], ['chat://3', BIG + 200], ['chat://4', BIG + 300]]);
+	assert.ok(it.joins().every(ask => ask.body.length <= 120));
+	const {seq} = it.joins()[0];
+	it.socket().wrap(
+		numbered('chat://1', BIG + 3, 'too early'), // no answer yet: of no membership of ours
+		encode(Op.JOIN_REPLY, JSON.stringify({rooms: asked[0].map(({id, since}) => ({id, at: since, gap: false, replay: 1}))}), seq),
+		numbered('chat://1', BIG + 2, 'two again'), numbered('chat://1', BIG + 3, 'three'));
+	assert.deepEqual(it.bodies(), ['one', 'two', 'three']);
+	assert.equal(it.named('gap').length, 0);
+	assert.equal(it.comet.positions['chat://1'], BIG + 3);
+});
+
+test('what is missing is told: by the answer, by a notice, and by a number that cannot be', async t => {
+	const it = await streaming(t);
+	it.comet.join('chat://1', {since: 5, last: 2});
+	await until(() => it.joins().length === 1);
+	assert.deepEqual(it.joins()[0].json().rooms, [{id: 'chat://1', since: 5, last: 2}]);
+	answerJoin(it, [{id: 'chat://1', at: BIG, gap: true, replay: 0, reload_ms: 40}], numbered('chat://1', BIG + 1, 'on'));
+	it.socket().wrap(encode(Op.NOTICE, JSON.stringify({room: 'chat://1', at: BIG + 50, gap: true, reload_ms: 7})),
+		numbered('chat://1', BIG + 51, 'and on'), numbered('chat://1', BIG + 60, 'wrong'));
+	assert.deepEqual(it.named('gap').map(([, {at, reloadAfter}]) => [at, reloadAfter]), [[BIG, 40], [BIG + 50, 7], [BIG + 59, 0]]);
+	assert.deepEqual(it.bodies(), ['on', 'and on', 'wrong']);
+});
+
+test('pushes without a number come, but none of a room that was left', async t => {
+	const it = await streaming(t);
+	it.comet.join('plain://1');
+	await until(() => it.joins().length === 1);
+	answerJoin(it, [{id: 'plain://1', at: 0, gap: false, replay: 0}], numbered('plain://1', 0, 'joined'));
+	it.socket().wrap(numbered('', 0, 'to a key'), numbered('live://1', 0, 'op 12'));
+	it.comet.leave();
+	assert.deepEqual(it.socket().said.at(-1).json(), {rooms: ['plain://1']});
+	it.socket().wrap(numbered('plain://1', 0, 'left'));
+	assert.deepEqual(it.bodies(), ['joined', 'to a key', 'op 12']);
+});
+
+test('a refused room is told once and not asked for again; one that may be later is', async t => {
+	const it = await streaming(t);
+	const refused = it.comet.join('private://1');
+	await until(() => it.joins().length === 1);
+	answerJoin(it, [{id: 'private://1', error: 403, reason: 'not granted'}]);
+	await assert.rejects(refused, {code: 'refused', message: 'not granted'});
+	assert.deepEqual(it.named('left').map(([, left]) => left), [{room: 'private://1', reason: 'not granted'}]);
+	const later = it.comet.join('chat://1');
+	await until(() => it.joins().length === 2);
+	answerJoin(it, [{id: 'chat://1', error: 503, reason: 'not now', retry_ms: 5}]);
+	await until(() => it.joins().length === 3);
+	answerJoin(it, [{id: 'chat://1', at: 3, gap: false, replay: 0}]);
+	assert.equal((await later).at, 3);
+	it.socket().wrap(encode(Op.NOTICE, JSON.stringify({room: 'chat://1', left: 'expired'})));
+	assert.equal(it.named('left').at(-1)[1].reason, 'expired');
+	assert.deepEqual(it.comet.positions, {});
+});
+
+test('a state is loaded first, and anew after a gap; the pushes go on behind it', async t => {
+	const states = [10, 30], asked = [];
+	const it = await streaming(t, {state: async room => (asked.push(room), states.shift())});
+	it.comet.join('chat://1');
+	await until(() => it.joins().length === 1);
+	assert.equal(it.joins()[0].json().rooms[0].since, 10);
+	answerJoin(it, [{id: 'chat://1', at: 10, gap: false, replay: 1}], numbered('chat://1', 11, 'a'));
+	it.socket().wrap(encode(Op.NOTICE, JSON.stringify({room: 'chat://1', at: 40, gap: true, reload_ms: 1})),
+		numbered('chat://1', 41, 'seen before the state'));
+	await until(() => it.joins().length === 2);
+	assert.equal(it.joins()[1].json().rooms[0].since, 30);
+	it.socket().wrap(numbered('chat://1', 42, 'of the membership that ends'));
+	answerJoin(it, [{id: 'chat://1', at: 30, gap: false, replay: 2}], numbered('chat://1', 31, 'b'), numbered('chat://1', 32, 'c'));
+	assert.deepEqual(it.bodies(), ['a', 'seen before the state', 'b', 'c']);
+	assert.deepEqual(asked, ['chat://1', 'chat://1']);
+	assert.equal(it.named('gap').length, 1);
+});
+
+test('a gap whose state was not loaded before the connection is lost is loaded after it', async t => {
+	const states = [10, 30];
+	const it = await streaming(t, {state: () => states.shift()});
+	it.comet.join('chat://1');
+	await until(() => it.joins().length === 1);
+	answerJoin(it, [{id: 'chat://1', at: 10, gap: false, replay: 0}]);
+	it.socket().wrap(encode(Op.NOTICE, JSON.stringify({room: 'chat://1', at: 40, gap: true, reload_ms: 100_000})));
+	it.socket().end();
+	await it.admit();
+	await until(() => it.joins().length === 1);
+	assert.equal(it.joins()[0].json().rooms[0].since, 30);
+});
+
+test('positions outlive the page', async t => {
+	const saved = [];
+	const positions = {load: async () => ({'chat://1': 70}), save: all => saved.push({...all})};
+	const it = await streaming(t, {positions});
+	it.comet.join('chat://1');
+	await until(() => it.joins().length === 1);
+	assert.equal(it.joins()[0].json().rooms[0].since, 70);
+	answerJoin(it, [{id: 'chat://1', at: 70, gap: false, replay: 1}], numbered('chat://1', 71, 'a'));
+	it.comet.close();
+	assert.deepEqual(saved, [{'chat://1': 71}]);
+});
+
+test('of a server that goes away the next push counts, and no other', async t => {
+	const it = await streaming(t);
+	it.comet.join('chat://1');
+	await until(() => it.joins().length === 1);
+	answerJoin(it, [{id: 'chat://1', at: 5, gap: false, replay: 0}]);
+	const old = it.socket();
+	old.say(encode(Op.DISCONNECT, JSON.stringify({code: 4, reason: 'draining'})));
+	old.wrap(numbered('chat://1', 6, 'six'), numbered('chat://1', 8, 'eight'), numbered('other://1', 1, 'not ours'));
+	assert.deepEqual(it.bodies(), ['six']);
+	await it.admit();
+	await until(() => it.joins().length === 1);
+	assert.equal(it.joins()[0].json().rooms[0].since, 6);
+});
+
+test('a server that knows no streams refuses rooms, and serves the rest as ever', async t => {
+	const it = begin(t, {streams: true});
+	it.comet.connect();
+	await it.admit('');
+	await assert.rejects(it.comet.join('chat://1'), {code: 'refused', message: /knows no streams/});
+	it.socket().push(1000, 'plain');
+	assert.deepEqual(it.bodies(), ['plain']);
+	assert.throws(() => begin(t).comet.join('chat://1'), TypeError);
 });
