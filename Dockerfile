@@ -1,7 +1,8 @@
 # Comet: comet, comet-logic and comet-cli in one image.
 #   docker build -t comet .
-#   docker run -p 3101:3101 -p 3102:3102 -p 3111:3111 -e COMET_HTTP_API_KEY=secret comet     a comet alone
-#   docker run -p 3111:3111 -e COMET_REDIS_ADDR=redis:6379 comet comet-logic
+#   docker run -p 127.0.0.1:3101-3102:3101-3102 -p 127.0.0.1:3111:3111 -e COMET_DEMO=yes -e COMET_HTTP_API_KEY=secret comet
+# is a comet alone for a first try; without COMET_DEMO it is closed until COMET_AUTH_MODE and COMET_HTTP_API_KEY are set.
+#   docker run -e COMET_REDIS_ADDR=redis:6379 comet comet-logic
 # Settings are COMET_SECTION_KEY in the environment, or a file at /etc/comet/comet.conf; scripts/container-start has the details.
 # docs/operations.md lists the settings for real use. SPDX-License-Identifier: MIT
 FROM debian:bookworm-slim AS build

@@ -7,6 +7,7 @@
 
 #include "common/base/counters.h"
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/base/obj.h"
 #include "logic/auth_jwt.h"
 #include "logic/auth_open.h"
@@ -17,6 +18,7 @@ struct auth {
 #define AUTH_MAGIC 0xa0740f1e
 	/* set once */
 	int mode;
+	bool refuses; /* everybody, until auth.mode is set */
 	struct auth_jwt *jwt;
 	struct auth_webhook *webhook;
 };
@@ -30,6 +32,7 @@ int auth_new(const struct config *cfg, struct auth **out)
 		return -ENOMEM;
 	a->magic = AUTH_MAGIC;
 	a->mode = cfg->auth_mode;
+	a->refuses = config_refuses_clients(cfg);
 	if (a->mode == CONFIG_AUTH_JWT)
 		rc = auth_jwt_new(cfg, &a->jwt);
 	else if (a->mode == CONFIG_AUTH_WEBHOOK)
@@ -45,6 +48,8 @@ int auth_new(const struct config *cfg, struct auth **out)
 int auth_start(struct auth *a)
 {
 	OBJ_CHECK(a, AUTH_MAGIC);
+	if (a->refuses)
+		LOG(LOG_WARN, log_what(EVENT_CLIENTS_REFUSED));
 	return a->jwt != NULL ? auth_jwt_start(a->jwt) : 0;
 }
 
@@ -80,7 +85,7 @@ struct reload_part auth_reload(struct auth *a)
 
 bool auth_believes(const struct auth *a)
 {
-	return a->mode == CONFIG_AUTH_OPEN;
+	return a->mode == CONFIG_AUTH_OPEN && !a->refuses;
 }
 
 bool auth_waits(const struct auth *a)
@@ -90,6 +95,8 @@ bool auth_waits(const struct auth *a)
 
 static int check(struct auth *a, const struct auth_request *request, struct auth_identity *who)
 {
+	if (a->refuses)
+		return auth_refuse(who, AUTH_CLOSED, NULL);
 	switch (a->mode) {
 	case CONFIG_AUTH_JWT:
 		return auth_jwt_check(a->jwt, request, who);

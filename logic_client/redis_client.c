@@ -69,7 +69,7 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 	struct wire_reply reply;
 	int rc;
 
-	request.connect.needs_proof = c->opt.member.cfg->auth_mode != CONFIG_AUTH_OPEN;
+	request.connect.needs_proof = config_needs_proof(c->opt.member.cfg);
 	rc = redis_calls_ask(c->calls, &request, &reply);
 	if (rc < 0)
 		return rc;
@@ -95,7 +95,7 @@ static int reauth(void *self, const struct wire_connect *connect, const struct s
 	struct wire_reply reply;
 	int rc;
 
-	request.connect.needs_proof = c->opt.member.cfg->auth_mode != CONFIG_AUTH_OPEN;
+	request.connect.needs_proof = config_needs_proof(c->opt.member.cfg);
 	rc = redis_calls_ask(c->calls, &request, &reply);
 	if (rc < 0)
 		return rc;

@@ -91,4 +91,16 @@ bool config_list_next(const char **rest, char *item, unsigned item_bytes);
 /* How many values such a list has. */
 unsigned config_list_count(const char *list);
 
+/* Is every client to be refused, because nothing says who may come in (server.closed)? */
+static inline bool config_refuses_clients(const struct config *cfg)
+{
+	return cfg->server_closed && cfg->auth_mode == CONFIG_AUTH_OPEN && !cfg->auth_allow_open;
+}
+
+/* Is a client that is only believed not to come in? */
+static inline bool config_needs_proof(const struct config *cfg)
+{
+	return cfg->auth_mode != CONFIG_AUTH_OPEN || config_refuses_clients(cfg);
+}
+
 #endif

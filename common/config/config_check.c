@@ -200,7 +200,7 @@ static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 /* Where the program listens: for clients, who may be anybody with auth.mode = open, and for callers of the API. */
 static int check_binds(const struct config *cfg, FILE *errors)
 {
-	const bool is_open = cfg->auth_mode == CONFIG_AUTH_OPEN && !cfg->auth_allow_open;
+	const bool is_open = cfg->auth_mode == CONFIG_AUTH_OPEN && !cfg->auth_allow_open && !cfg->server_closed;
 	const bool has_keys =
 		cfg->http_api_key[0] != '\0' || cfg->http_api_key_file[0] != '\0' || cfg->http_keys_file[0] != '\0';
 	const char *client_fault =
@@ -208,9 +208,10 @@ static int check_binds(const struct config *cfg, FILE *errors)
 			  "bind to 127.0.0.1, or set auth.allow_open = yes"
 			: NULL;
 	const char *api_fault =
-		has_keys ? NULL
-			 : "can be reached from other machines, and without http.api_key anybody could push and kick; "
-			   "bind to 127.0.0.1, or set http.api_key or http.keys_file";
+		has_keys || cfg->server_closed
+			? NULL
+			: "can be reached from other machines, and without http.api_key anybody could push and kick; "
+			  "bind to 127.0.0.1, or set http.api_key or http.keys_file";
 	const struct bind {
 		const char *setting, *list, *wide_fault;
 	} binds[] = {

@@ -16,6 +16,7 @@ enum refused {
 	REFUSED_SCOPE,
 	REFUSED_ROOM,
 	REFUSED_OVER,
+	REFUSED_CLOSED,
 	REFUSED_RATE,
 	REFUSED_BODY,
 	REFUSED_ORIGIN,
@@ -25,7 +26,7 @@ enum refused {
 static const char *const refused_names[REFUSED_MAX] = {
 	[REFUSED_NO_KEY] = "no_key", [REFUSED_WRONG_KEY] = "wrong_key", [REFUSED_SCOPE] = "scope",
 	[REFUSED_ROOM] = "room",     [REFUSED_OVER] = "expired",        [REFUSED_RATE] = "rate",
-	[REFUSED_BODY] = "body",     [REFUSED_ORIGIN] = "origin",
+	[REFUSED_CLOSED] = "closed", [REFUSED_BODY] = "body",           [REFUSED_ORIGIN] = "origin",
 };
 
 COUNTER_LABELS(HTTP_REFUSED, refused_names, REFUSED_MAX);
@@ -121,7 +122,12 @@ static void refuse_key(const struct http_request *request, struct http_reply *re
 {
 	const char *words = "the API key is missing or wrong; send it as X-Api-Key or Authorization: Bearer";
 
-	if (request->key.name[0] != '\0') {
+	if (request->key.none_is_set) {
+		count_refused(request, REFUSED_CLOSED, "no key is set");
+		words = "closed until COMET_HTTP_API_KEY is set (for clients: COMET_AUTH_MODE); COMET_DEMO=yes opens "
+			"it for a "
+			"first try";
+	} else if (request->key.name[0] != '\0') {
 		count_refused(request, REFUSED_OVER, "the key is over");
 		words = "this API key is over; its until= is in http.keys_file";
 	} else if (request->has_shown_key) {

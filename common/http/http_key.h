@@ -34,6 +34,7 @@ struct http_key {
 	unsigned label;                 /* of comet_http_calls_total */
 	int rate;                       /* calls a second; 0: http.rate */
 	int64_t until_s;                /* it is over then, in seconds since 1970; 0: never */
+	bool none_is_set;               /* server.closed, and nobody has a key: nobody may do anything */
 	char rooms
 		[HTTP_KEY_ROOMS_BYTES]; /* that it may push to and ask for, with commas, a * at the end of a name; "": all */
 };

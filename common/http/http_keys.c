@@ -21,6 +21,7 @@ struct http_keys {
 #define HTTP_KEYS_MAGIC 0x6e195a11
 	/* set once */
 	bool wanted;
+	bool refuses;                   /* everybody, until one is set */
 	struct http_keys_entry api_key; /* no name: there is none */
 	/* it has locks of its own */
 	struct secret api_key_file; /* the hash of api_key is that of its contents, where there is one */
@@ -124,8 +125,12 @@ int http_keys_of(const struct config *cfg, struct http_keys **out)
 		http_keys_free(out);
 		return -ERR_CONFIG;
 	}
-	if (cfg->http_api_key_file[0] == '\0')
+	if (cfg->http_api_key_file[0] == '\0') {
+		(*out)->refuses = cfg->server_closed && !(*out)->wanted;
+		if ((*out)->refuses)
+			LOG(LOG_WARN, log_what(EVENT_CALLS_REFUSED));
 		return 0;
+	}
 	if ((rc = secret_start(&(*out)->api_key_file, cfg->http_api_key_file)) < 0) {
 		http_keys_free(out);
 		return rc;
@@ -221,9 +226,10 @@ bool http_keys_find(struct http_keys *keys, const char *shown, struct http_key *
 	struct http_keys_entry api_key;
 
 	OBJ_CHECK(keys, HTTP_KEYS_MAGIC);
-	*found = (struct http_key){.label = LABEL_NO_KEY, .scopes = keys->wanted ? 0 : HTTP_ALL};
+	*found = (struct http_key){.label = LABEL_NO_KEY, .scopes = keys->wanted || keys->refuses ? 0 : HTTP_ALL};
+	found->none_is_set = keys->refuses;
 	if (!keys->wanted)
-		return true;
+		return !keys->refuses;
 	if (shown == NULL || !http_keys_hash(shown, hash))
 		return false;
 	if (keys->api_key.key.name[0] != '\0' && api_key_now(keys, &api_key))

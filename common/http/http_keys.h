@@ -23,7 +23,7 @@ struct reload_part http_keys_reload(struct http_keys *keys);
 /* The same of http.api_key_file. */
 struct reload_part http_keys_reload_api_key(struct http_keys *keys);
 
-/* Find the owner of this key (NULL: none was shown). Where no keys are set everybody may do everything, and has no name. False:
+/* Find the owner of this key (NULL: none was shown). Where no keys are set everybody may do everything, and has no name, unless all are refused. False:
  * it is nobody's. Any thread. */
 bool http_keys_find(struct http_keys *keys, const char *shown, struct http_key *found);
 
