@@ -184,7 +184,8 @@ int logic_reauth(struct logic *l, const char *server, const struct wire_connect 
 	int rc;
 
 	*renewal = (struct wire_renewal){0};
-	if ((rc = check_modes(l, server, request)) < 0)
+	if ((rc = check_modes(l, server, request)) < 0 ||
+	    (rc = logic_keeps_out(l, request->peer, NULL, 0, renewal->refusal)) < 0)
 		return rc;
 	if ((rc = auth_check_again(l->auth, &asked, &who)) < 0) {
 		if (rc == -ERR_REFUSED)
@@ -194,8 +195,10 @@ int logic_reauth(struct logic *l, const char *server, const struct wire_connect 
 	rc = logic_keeps_out(l, request->peer, seat, who.issued_s, renewal->refusal);
 	renewal->lifetime_ms = who.lifetime_ms;
 	renewal->issued_s = who.issued_s;
-	renewal->grants = who.grants; /* handed over */
-	who.grants = NULL;
+	if (rc == 0) {
+		renewal->grants = who.grants; /* handed over */
+		who.grants = NULL;
+	}
 	auth_identity_fini(&who);
 	return rc;
 }

@@ -104,7 +104,7 @@ int logic_kick_users(struct logic *l, const struct user *users, size_t n_users, 
 /* Keep these; of each, kind, name, until_ms, before_s and lifted are given. Comets end the connections that they concern, within a
  * second. As ban_keeper.h says. */
 int logic_ban(struct logic *l, struct ban *list, size_t n);
-/* Is this client to be kept out? With a peer alone: before anybody has asked who it is. 0; -ERR_BANNED, or -ERR_REFUSED where its
+/* Is this client to be kept out? Without a seat by its address, before anybody has asked who it is; with one by user, key and token. 0; -ERR_BANNED, or -ERR_REFUSED where its
  * token was taken back, with words for it: counted, logged. -ERR_NO_LOGIC: bans are not known yet. */
 int logic_keeps_out(struct logic *l, const char *peer, const struct seat *seat, int64_t issued_s,
 		    char refusal[WIRE_TEXT_BYTES]);

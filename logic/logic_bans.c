@@ -29,25 +29,37 @@ static int refuse(const char *peer, const struct seat *seat, const struct ban_fo
 	return revoked ? -ERR_REFUSED : -ERR_BANNED;
 }
 
+/* By its address, unless the comet of this program has asked already, in a comet alone. */
+static bool finds_network(struct logic *l, const char *peer, struct ban_found *found)
+{
+	struct cidr address;
+
+	return !l->alone && cidr_read(peer, &address) == NULL && /* or it came by a path */
+	       bans_find(l->bans, &(struct ban_subject){.address = &address}, found);
+}
+
+static bool finds_seat(struct logic *l, const struct seat *seat, int64_t issued_s, struct ban_found *found)
+{
+	struct ban_subject who = {.key = seat->key, .issued_s = issued_s};
+	char user[USER_BYTES];
+
+	if (user_is_somebody(&seat->user))
+		who.user = user_text(&seat->user, user);
+	return bans_find(l->bans, &who, found);
+}
+
 int logic_keeps_out(struct logic *l, const char *peer, const struct seat *seat, int64_t issued_s,
 		    char refusal[WIRE_TEXT_BYTES])
 {
-	char user[USER_BYTES];
-	struct ban_subject who = {.issued_s = issued_s};
-	struct cidr address;
 	struct ban_found found;
 
 	if (l->bans == NULL)
 		return 0;
 	if (!bans_are_known(l->bans))
 		return -ERR_NO_LOGIC;
-	if (cidr_read(peer, &address) == NULL) /* or it came by a path */
-		who.address = &address;
-	if (seat != NULL) {
-		who.key = seat->key;
-		who.user = user_is_somebody(&seat->user) ? user_text(&seat->user, user) : NULL;
-	}
-	return bans_find(l->bans, &who, &found) ? refuse(peer, seat, &found, refusal) : 0;
+	if (seat == NULL ? finds_network(l, peer, &found) : finds_seat(l, seat, issued_s, &found))
+		return refuse(peer, seat, &found, refusal);
+	return 0;
 }
 
 int logic_ban(struct logic *l, struct ban *list, size_t n)

@@ -27,7 +27,12 @@ const char *ban_kind_name(enum ban_kind kind)
 
 void ban_field(const struct ban *ban, char field[BAN_FIELD_BYTES])
 {
-	(void)snprintf(field, BAN_FIELD_BYTES, "%c:%s", kinds[ban->kind].letter, ban->name);
+	size_t n = strnlen(ban->name, WIRE_KEY_BYTES - 1);
+
+	field[0] = kinds[ban->kind].letter;
+	field[1] = ':';
+	memcpy(field + 2, ban->name, n);
+	field[n + 2] = '\0';
 }
 
 void ban_value(const struct ban *ban, char value[BAN_VALUE_BYTES])

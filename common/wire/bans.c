@@ -1,6 +1,7 @@
 /* bans: see bans.h. Under one lock, for a few look-ups; a map of all by field, as ban_field writes it.
  *
- * A network is found by its text, too: an address is cut to each length that any network has, of which there are mostly one or two.
+ * Networks are in a map of their own as well, by their bits in hex, which are written faster than their text: an address is cut to each
+ * length that any network has, of which there are mostly one or two.
  * SPDX-License-Identifier: MIT */
 #include "common/wire/bans.h"
 
@@ -30,6 +31,7 @@ struct bans {
 	/* under lock */
 	struct lock lock;
 	struct strmap by_field;
+	struct strmap networks;       /* those of by_field, by network_key */
 	unsigned lengths[2][LENGTHS]; /* networks of each length, IPv4 and IPv6 */
 	uint64_t last_stamp;
 };
@@ -50,6 +52,7 @@ int bans_new(struct bans **out)
 	atomic_init(&b->known, true);
 	lock_init(&b->lock, LOCK_POOL);
 	strmap_init(&b->by_field);
+	strmap_init(&b->networks);
 	*out = b;
 	return 0;
 }
@@ -59,6 +62,7 @@ void bans_free(struct bans **bans)
 	struct bans *b = *bans;
 
 	OBJ_CHECK(b, BANS_MAGIC);
+	strmap_fini(&b->networks);
 	strmap_drop_all(&b->by_field, free);
 	lock_fini(&b->lock);
 	b->magic = 0;
@@ -86,13 +90,47 @@ bool bans_are_known(const struct bans *b)
 
 /* ---- in and out ---- */
 
-static void count_locked(struct bans *b, const struct ban *ban, int by) NEEDS(b->lock)
+#define NETWORK_KEY_BYTES 40
+
+static void network_key(const struct cidr *c, char key[NETWORK_KEY_BYTES])
 {
+	static const char digits[] = "0123456789abcdef";
+	unsigned bytes = cidr_bits(c) / 8, n = 0;
+
+	for (unsigned i = 0; i < bytes; i++) {
+		key[n++] = digits[c->bytes[i] >> 4];
+		key[n++] = digits[c->bytes[i] & 15];
+	}
+	key[n++] = (char)('0' + c->bits / 8);
+	key[n++] = (char)('0' + c->bits % 8);
+	key[n] = '\0';
+}
+
+/* A network that is new, or takes the place of an older ban. 0 or -ENOMEM. */
+static int put_network_locked(struct bans *b, struct kept *kept) NEEDS(b->lock)
+{
+	char key[NETWORK_KEY_BYTES];
+	struct cidr network;
+	void *old;
+
+	(void)cidr_read(kept->ban.name, &network); /* its name was good */
+	network_key(&network, key);
+	if (strmap_put(&b->networks, key, kept, &old) < 0)
+		return -ENOMEM;
+	if (old == NULL)
+		b->lengths[network.family == AF_INET6][network.bits]++;
+	return 0;
+}
+
+static void del_network_locked(struct bans *b, const struct kept *kept) NEEDS(b->lock)
+{
+	char key[NETWORK_KEY_BYTES];
 	struct cidr network;
 
-	atomic_fetch_add(&b->n_of[ban->kind], (size_t)by);
-	if (ban->kind == BAN_NETWORK && cidr_read(ban->name, &network) == NULL)
-		b->lengths[network.family == AF_INET6][network.bits] += (unsigned)by;
+	(void)cidr_read(kept->ban.name, &network);
+	network_key(&network, key);
+	if (strmap_del(&b->networks, key) != NULL)
+		b->lengths[network.family == AF_INET6][network.bits]--;
 }
 
 static void drop_old_locked(struct bans *b, int64_t now_ms) NEEDS(b->lock)
@@ -107,7 +145,9 @@ static void drop_old_locked(struct bans *b, int64_t now_ms) NEEDS(b->lock)
 		if (kept->ban.keep_ms > now_ms)
 			continue;
 		(void)strmap_del_walked(&b->by_field, field);
-		count_locked(b, &kept->ban, -1);
+		atomic_fetch_sub(&b->n_of[kept->ban.kind], 1);
+		if (kept->ban.kind == BAN_NETWORK)
+			del_network_locked(b, kept);
 		free(kept);
 	}
 	strmap_shrink(&b->by_field);
@@ -131,6 +171,17 @@ static struct kept *kept_new(const struct ban *ban)
 	return kept;
 }
 
+/* As it was before. The place of the old one is there, so that this needs no memory. */
+static int give_back_locked(struct bans *b, struct kept *kept, struct kept *old) NEEDS(b->lock)
+{
+	if (old != NULL)
+		(void)strmap_put(&b->by_field, old->field, old, NULL);
+	else
+		(void)strmap_del(&b->by_field, kept->field);
+	free(kept);
+	return -ENOMEM;
+}
+
 /* 1: taken; 0: there is one as new or newer, *older: which is newer; -ENOMEM. */
 static int take_locked(struct bans *b, const struct ban *ban, bool *older) NEEDS(b->lock)
 {
@@ -152,8 +203,10 @@ static int take_locked(struct bans *b, const struct ban *ban, bool *older) NEEDS
 		free(kept);
 		return -ENOMEM;
 	}
+	if (ban->kind == BAN_NETWORK && put_network_locked(b, kept) < 0)
+		return give_back_locked(b, kept, old);
 	if (old == NULL)
-		count_locked(b, ban, 1);
+		atomic_fetch_add(&b->n_of[ban->kind], 1);
 	free(old);
 	if (ban->stamp > b->last_stamp)
 		b->last_stamp = ban->stamp;
@@ -259,17 +312,18 @@ int bans_copy(struct bans *b, struct ban **list, size_t *n)
 
 /* ---- asking ---- */
 
+static const struct ban *if_stands(const struct kept *kept)
+{
+	return kept == NULL || kept->ban.lifted || kept->ban.until_ms <= clock_wall_ms() ? NULL : &kept->ban;
+}
+
 static const struct ban *get_locked(struct bans *b, enum ban_kind kind, const char *name) NEEDS(b->lock)
 {
 	const struct ban ban = {.kind = kind, .name = name};
 	char field[BAN_FIELD_BYTES];
-	const struct kept *kept;
 
 	ban_field(&ban, field);
-	kept = strmap_get(&b->by_field, field);
-	if (kept == NULL || kept->ban.lifted || kept->ban.until_ms <= clock_wall_ms())
-		return NULL;
-	return &kept->ban;
+	return if_stands(strmap_get(&b->by_field, field));
 }
 
 static const struct ban *find_network_locked(struct bans *b, const struct cidr *address) NEEDS(b->lock)
@@ -282,13 +336,13 @@ static const struct ban *find_network_locked(struct bans *b, const struct cidr *
 	/* The longest first, since a cut address does not grow again. */
 	for (unsigned bits = network.bits + 1; bits-- > 0;) {
 		const struct ban *ban;
-		char text[CIDR_BYTES];
+		char key[NETWORK_KEY_BYTES];
 
 		if (lengths[bits] == 0)
 			continue;
 		cidr_cut(&network, bits);
-		cidr_text(&network, text);
-		if ((ban = get_locked(b, BAN_NETWORK, text)) != NULL)
+		network_key(&network, key);
+		if ((ban = if_stands(strmap_get(&b->networks, key))) != NULL)
 			return ban;
 	}
 	return NULL;
