@@ -4,8 +4,8 @@
 local now, micros = time()
 drop_old_bans(now)
 local more = 0
-for i = 2, #ARGV, 6 do more = more + 1 - redis.call('HEXISTS', prefix .. 'bans', ARGV[i]) end
-if more > 0 and tonumber(ARGV[1]) > 0 and redis.call('HLEN', prefix .. 'bans') + more > tonumber(ARGV[1]) then return {'full'} end
+for i = 2, #ARGV, 6 do more = more + (redis.call('HGET', prefix .. 'bans', ARGV[i]) and 0 or 1) end
+if more > 0 and tonumber(ARGV[1]) > 0 and redis.call('ZCOUNT', prefix .. 'bans:end', '-inf', '+inf') + more > tonumber(ARGV[1]) then return {'full'} end
 local values = {'ok'}
 for i = 2, #ARGV, 6 do
 	local field, stamp, till, keep, lifted, before = unpack(ARGV, i, i + 5)

@@ -6,8 +6,8 @@ local known, since, most = unpack(ARGV)
 local generation = generation_of(now)
 drop_old_bans(now)
 if known ~= generation then since = '0' end
-local news = {generation, whole(now), whole(redis.call('HLEN', prefix .. 'bans'))}
-local came = redis.call('ZRANGEBYSCORE', prefix .. 'bans:came', '(' .. since, '+inf', 'WITHSCORES', 'LIMIT', 0, most)
+local news = {generation, whole(now), whole(redis.call('ZCOUNT', prefix .. 'bans:end', '-inf', '+inf'))}
+local came = redis.call('ZRANGE', prefix .. 'bans:came', '(' .. since, '+inf', 'BYSCORE', 'LIMIT', 0, most, 'WITHSCORES')
 for i = 1, #came, 2 do
 	news[#news + 1] = whole(tonumber(came[i + 1]))
 	news[#news + 1] = came[i]

@@ -56,6 +56,8 @@ def use_all(house, server):
     back.push_all("x#4")
     wait_until(lambda: second.received["x"] == [1, 2, 3, 4], "all arrive")
     wait_until(lambda: back.data("/goim/upstream", after="0", wait=1000), "a packet is there for back ends")
+    back.accepted("/goim/kick", keys="nobody", **{"for": "1h"})
+    wait_until(lambda: back.data("/goim/bans"), "it is banned")
     back.data("/goim/online/total")
     back.data("/goim/online/top", type="live", limit=1)
     back.data("/goim/nodes/weighted")
