@@ -24,7 +24,9 @@
 
 #include "cluster/script.h"
 #include "common/base/clock.h"
+#include "common/base/counters.h"
 #include "common/base/err.h"
+#include "common/base/kept.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/config/config.h"
@@ -55,6 +57,9 @@ struct bus_redis {
 	char length[24], stream_bytes[24];
 	uint64_t measure_bytes; /* so many are written from one look at a stream's size to the next */
 	char lease_ms[24];
+	struct kept kept;
+	int64_t history_bytes;
+	char numbers[64]; /* times to live of a number, and redis.durable, as the script takes them */
 	/* under lock: a push gets its number and its place in the pipe in one step */
 	struct lock lock;
 	uint64_t seq;
@@ -65,12 +70,14 @@ struct bus_redis {
 
 /* A push on its way to those who are named, or to one comet, or (both NULL) to all that it concerns. */
 struct errand {
+	const struct redis_script *script;
 	const struct bus_names *names;
 	struct fate *fate; /* of those who are named; else NULL */
 	const char *server;
 	const struct wire_push *push;
 	const struct wire_entry *entry;
 	int64_t deadline_ns;
+	char kept[128]; /* how it is kept, as the script takes it; "": it is not */
 };
 
 static int args_init(struct args *a, size_t most)
@@ -116,11 +123,16 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 	arg(a, e->names != NULL ? b->settled : b->generation, 0); /* its place; it is read under the lock below */
 	if (e->names != NULL) {
 		arg_text(a, names->are_users ? "users" : "keys");
+		arg_text(a, n_names);
+	} else if (e->script == &script_push_kept) {
+		arg_text(a, e->push->room);
+		arg_text(a, e->kept);
+		arg_text(a, e->push->name != NULL ? e->push->name : "");
 	} else {
 		arg_text(a, e->server != NULL ? e->server : "");
-		arg_text(a, e->push->target == WIRE_ROOM ? e->push->room : "");
+		arg_text(a, e->push->room != NULL ? e->push->room : "");
+		arg_text(a, n_names);
 	}
-	arg_text(a, n_names);
 	for (size_t i = 0; i < names->n; i++)
 		arg_text(a, names->v[i]);
 	for (size_t i = 0; i < e->entry->n; i++) {
@@ -147,7 +159,6 @@ static bool is_to_measure(const struct bus_redis *b, const struct args *a)
 /* Number the push and queue it. The pipe's own lock is held for a moment only; nothing here waits for Redis. */
 static int begin(struct bus_redis *b, const struct errand *e, struct redis_call **call)
 {
-	const struct redis_script *script = e->names != NULL ? &script_push_to : &script_push;
 	const struct bus_names names = names_of(e);
 	char seq[24], n_names[24];
 	struct args a;
@@ -162,7 +173,7 @@ static int begin(struct bus_redis *b, const struct errand *e, struct redis_call 
 		arg_text(&a, seq);
 		if (!is_to_measure(b, &a))
 			a.bytes[ARG_BYTES] = 0;
-		rc = script_beginv(b->pipe, script, e->deadline_ns, call, (int)a.n, a.v, a.bytes);
+		rc = script_beginv(b->pipe, e->script, e->deadline_ns, call, (int)a.n, a.v, a.bytes);
 		lock_drop(&b->lock);
 	}
 	args_fini(&a);
@@ -202,19 +213,23 @@ static void tell_fate(const struct errand *e, const struct redisReply *reply)
 	}
 }
 
-/* The answer of the script as a return code. */
+/* The answer of the script as a return code. A push to a room has its number then. */
 static int judge(struct bus_redis *b, const struct errand *e, const struct redisReply *reply)
 {
 	if (redis_reply_says(reply, "moved"))
 		return -ESTALE;
-	if (!redis_reply_says(reply, "ok"))
+	if (redis_reply_says(reply, "again") && e->push->name != NULL)
+		count(COUNT_PUSHES_REPEATED);
+	if (!redis_reply_says(reply, "ok") && !redis_reply_says(reply, "again"))
 		/* Redis lost its data a moment ago: until all comets are registered again, "all" would reach too few. */
 		return -ERR_NO_LOGIC;
 	lock_take(&b->lock);
 	(void)snprintf(e->names != NULL ? b->settled : b->generation, sizeof(b->generation), "%s",
 		       redis_reply_text(reply, 1));
-	note_locked(b, reply, e->names != NULL ? 4 : 2);
+	note_locked(b, reply, e->script == &script_push_to ? 4 : e->script == &script_push_kept ? 3 : 2);
 	lock_drop(&b->lock);
+	if (e->script == &script_push_kept)
+		e->push->message->number = (uint64_t)redis_reply_number(reply, 2);
 	if (e->fate != NULL)
 		tell_fate(e, reply);
 	return 0;
@@ -245,7 +260,7 @@ static void tell_lost(struct bus_redis *b)
 {
 	const struct wire_push to_one = {.target = WIRE_ALL}; /* without a room or keys */
 	struct wire_entry entry;
-	struct errand errand = {.push = &to_one, .entry = &entry};
+	struct errand errand = {.script = &script_push, .push = &to_one, .entry = &entry};
 	struct sent_word word;
 	uint64_t round = 0;
 	int rc = 0;
@@ -267,6 +282,15 @@ static void tell_lost(struct bus_redis *b)
 	lock_drop(&b->lock);
 }
 
+static void describe_kept(const struct bus_redis *b, const struct wire_push *push, char *text, size_t bytes)
+{
+	const struct kept_type *type = push->room != NULL && !push->unkept ? kept_of(&b->kept, push->room) : NULL;
+
+	if (type != NULL)
+		(void)snprintf(text, bytes, "%u %lld %lld %s", type->messages, (long long)b->history_bytes,
+			       (long long)type->ttl_ms, b->numbers);
+}
+
 static int send_out(struct bus_redis *b, struct errand *errand)
 {
 	struct wire_entry entry;
@@ -275,6 +299,10 @@ static int send_out(struct bus_redis *b, struct errand *errand)
 	if ((rc = wire_entry_encode(errand->push, &entry)) < 0)
 		return rc;
 	errand->entry = &entry;
+	describe_kept(b, errand->push, errand->kept, sizeof(errand->kept));
+	errand->script = errand->names != NULL                                   ? &script_push_to
+			 : errand->kept[0] != '\0' || errand->push->name != NULL ? &script_push_kept
+										 : &script_push;
 	errand->deadline_ns = clock_now_ns() + b->timeout_ns;
 	if ((rc = write_entry(b, errand)) == 0)
 		tell_lost(b);
@@ -315,6 +343,11 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 	(void)snprintf(b->stream_bytes, sizeof(b->stream_bytes), "%lld", (long long)cfg->redis_stream_bytes);
 	b->measure_bytes = (uint64_t)cfg->redis_stream_bytes / 256 + 1;
 	(void)snprintf(b->lease_ms, sizeof(b->lease_ms), "%lld", (long long)cfg->redis_lease);
+	b->history_bytes = cfg->stream_bytes;
+	if (cfg->stream_rooms != NULL)
+		(void)kept_parse(cfg->stream_rooms, &b->kept); /* the settings have been checked */
+	(void)snprintf(b->numbers, sizeof(b->numbers), "%lld %lld %d", (long long)cfg->stream_position_ttl,
+		       (long long)cfg->stream_idle_ttl, cfg->redis_durable ? 1 : 0);
 	lock_init(&b->lock, LOCK_BUS);
 	sent_init(&b->sent);
 	*out = (struct bus){.push = push_out, .push_to = push_to, .self = b};

@@ -32,6 +32,12 @@ struct histories {
 	void *self;
 };
 
+/* Those of a cluster; the pipe outlives them. 0 or -ENOMEM. */
+struct redis_pipe;
+struct config;
+int histories_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct histories *out);
+void histories_redis_free(struct histories *h);
+
 void histories_found_fini(struct histories_found *found);
 
 #endif

@@ -229,7 +229,7 @@ static void look_at_room(struct logic *l, const struct wire_push *push, struct f
 
 static int push_room(struct logic *l, const struct logic_message *m, const char *room, uint64_t *number)
 {
-	struct wire_push push = {.target = WIRE_ROOM, .room = room, .unkept = m->unkept};
+	struct wire_push push = {.target = WIRE_ROOM, .room = room, .unkept = m->unkept, .name = m->name};
 	int rc;
 
 	if (logic_keeps(l, room) && !m->unkept && m->body_bytes > (size_t)l->cfg->stream_bytes)

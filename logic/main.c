@@ -137,8 +137,10 @@ static int start_logic(struct program *p)
 	    (rc = redis_watch_start(&p->cfg, &p->watch)) < 0 || (rc = redis_pipe_start(&calls, &p->calls)) < 0 ||
 	    (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
 	    (rc = registry_redis_new(&p->cfg, p->calls, &p->logic.registry)) < 0 ||
-	    (rc = upstream_redis_new(&p->cfg, p->calls, &p->logic.upstream)) < 0)
+	    (rc = upstream_redis_new(&p->cfg, p->calls, &p->logic.upstream)) < 0 ||
+	    (rc = histories_redis_new(&p->cfg, p->calls, &p->logic.histories)) < 0)
 		return rc;
+	(void)kept_parse(p->cfg.stream_rooms, &p->logic.kept); /* the settings have been checked */
 	return bus_redis_new(&p->cfg, p->pushes, p->writer, &p->logic.bus);
 }
 
@@ -231,6 +233,8 @@ static void stop(struct program *p)
 		bans_redis_stop(&p->bans);
 	if (p->logic.bus.self != NULL)
 		bus_redis_free(&p->logic.bus);
+	if (p->logic.histories.self != NULL)
+		histories_redis_free(&p->logic.histories);
 	if (p->logic.upstream.self != NULL)
 		upstream_redis_free(&p->logic.upstream);
 	if (p->logic.registry.self != NULL)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "common/wire/packet.h"
+#include "common/wire/resume.h"
 #include "common/wire/wire.h"
 
 /* Another comet, for clients that have to leave. */
@@ -53,6 +54,10 @@ struct logic_client {
 	size_t (*go_away)(void *self, struct logic_node *others, size_t max);
 	/* A packet with an application's op, on its way to the back end. 0 or -ERR_NO_LOGIC. */
 	int (*receive)(void *self, const struct seat *seat, const struct packet *p);
+	/* Read the numbered streams of rooms, each with its own rc; waits. NULL: they are nowhere else. */
+	void (*resume)(void *self, struct resume *all, size_t n, int64_t deadline_ns);
+	/* The numbers of these rooms, which have members here, live on. 0 or -ERR_NO_LOGIC. NULL as well. */
+	int (*stay)(void *self, const char *const *rooms, size_t n);
 	bool waits_to_ask;  /* connect, reauth, permit and take_over wait for another program, */
 	bool waits_to_tell; /* and so do join and receive */
 	void *self;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cluster/arrive.h"
+#include "cluster/streams.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -207,6 +208,22 @@ static int receive(void *self, const struct seat *seat, const struct packet *p)
 	return rc;
 }
 
+static void resume(void *self, struct resume *all, size_t n, int64_t deadline_ns)
+{
+	struct redis_client *c = client_of(self);
+
+	streams_resume(c->pipe, c->opt.member.cfg, all, n, deadline_ns);
+}
+
+static int stay(void *self, const char *const *rooms, size_t n)
+{
+	struct redis_client *c = client_of(self);
+	const struct config *cfg = c->opt.member.cfg;
+
+	return streams_stay(c->pipe, cfg, rooms, n, clock_now_ns() + cfg->redis_timeout * CLOCK_MS) < 0 ? -ERR_NO_LOGIC
+													: 0;
+}
+
 struct logic_client redis_client_table(struct redis_client *c)
 {
 	return (struct logic_client){
@@ -223,6 +240,8 @@ struct logic_client redis_client_table(struct redis_client *c)
 		.join = join_room,
 		.go_away = go_away,
 		.receive = receive,
+		.resume = resume,
+		.stay = stay,
 		.self = c,
 	};
 }

@@ -97,9 +97,10 @@ struct wire_push {
 	const uint64_t *sessions; /* WIRE_KICK: only the connection with this session id, 0 = whichever has the key;
 	                                    NULL = all 0 */
 	size_t n_keys;
-	const char *room;        /* WIRE_ROOM, WIRE_CLEAR: "type://id" */
-	bool unkept;             /* WIRE_ROOM: it gets no number, and nobody who comes later gets it */
-	uint32_t speed;          /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
+	const char *room; /* WIRE_ROOM, WIRE_CLEAR: "type://id" */
+	const char *name; /* WIRE_ROOM: the caller's name for it, for a bus that knows what comes again; or NULL */
+	bool unkept;      /* WIRE_ROOM: it gets no number, and nobody who comes later gets it */
+	uint32_t speed;   /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
 	enum wire_reason reason; /* WIRE_KICK */
 };
 

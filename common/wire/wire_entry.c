@@ -11,6 +11,7 @@
 #include "common/wire/wire.h"
 
 #define KEYS_MAX 100000 /* of one entry */
+#define POS_MAX  ((INT64_C(1) << 53) - 1)
 
 static const char *const targets[WIRE_TARGETS] = {
 	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick", [WIRE_CLEAR] = "clear"};
@@ -134,7 +135,7 @@ void wire_entry_fini(struct wire_entry *entry)
 /* Everything of an entry, before it is looked into. */
 struct raw {
 	const struct wire_field *target, *op, *body, *keys, *sessions, *room, *speed, *reason, *from, *seq, *number,
-		*had, *base, *generation;
+		*had, *base, *generation, *pos;
 };
 
 static void sort_fields(const struct wire_field *fields, size_t n, struct raw *raw)
@@ -150,6 +151,7 @@ static void sort_fields(const struct wire_field *fields, size_t n, struct raw *r
 		{"from", &raw->from},         {"seq", &raw->seq},
 		{"n", &raw->number},          {"had", &raw->had},
 		{"base", &raw->base},         {"generation", &raw->generation},
+		{"pos", &raw->pos},
 	};
 
 	for (size_t i = 0; i < n; i++)
@@ -330,14 +332,14 @@ static int get_target(const struct raw *raw, struct wire_pushed *out)
 int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pushed *out)
 {
 	struct raw raw = {0};
-	int64_t seq, count, had, base, generation;
+	int64_t seq, count, had, base, generation, pos;
 	int rc;
 
 	*out = (struct wire_pushed){.from = ""};
 	sort_fields(fields, n, &raw);
 	if (!number(raw.seq, false, INT64_MAX, &seq) || !number(raw.number, false, INT64_MAX, &count) ||
 	    !number(raw.had, false, INT64_MAX, &had) || !number(raw.base, false, INT64_MAX, &base) ||
-	    !number(raw.generation, false, INT64_MAX, &generation))
+	    !number(raw.generation, false, INT64_MAX, &generation) || !number(raw.pos, false, POS_MAX, &pos))
 		return -EBADMSG;
 	out->seq = (uint64_t)seq;
 	out->number = (uint64_t)count;
@@ -355,9 +357,12 @@ int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pu
 		return -EBADMSG;
 	if ((rc = get_target(&raw, out)) < 0)
 		return rc;
-	if (out->push.target == WIRE_CLEAR)
-		return message_new_notice(&out->push.message);
-	return out->push.target == WIRE_KICK ? 0 : get_message(&raw, out);
+	if (out->push.target == WIRE_KICK)
+		return 0;
+	rc = out->push.target == WIRE_CLEAR ? message_new_notice(&out->push.message) : get_message(&raw, out);
+	if (rc == 0)
+		out->push.message->number = (uint64_t)pos;
+	return rc;
 }
 
 void wire_pushed_fini(struct wire_pushed *pushed)

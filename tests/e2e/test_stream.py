@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: MIT"""
 import concurrent.futures
+import os
 import threading
 
 import pytest
@@ -12,6 +13,7 @@ KEPT = "stream.rooms=chat:5/10m, live:3/1s, score:1/24h"
 pytestmark = pytest.mark.settings(KEPT)
 
 END = 2**53
+CLUSTER = os.environ.get("COMET_TEST_HOUSE") == "cluster"
 
 
 def push(backend, body, room="1", kind="chat", key=None, **more):
@@ -225,6 +227,7 @@ def test_clients_that_know_nothing_of_streams_get_the_same_bytes(connect, backen
     assert packets[0] == packets[1]
 
 
+@pytest.mark.skipif(CLUSTER, reason="histories are Redis's")
 @pytest.mark.own_house
 @pytest.mark.settings("stream.memory=1m", "stream.bytes=64k")
 def test_memory_is_bounded_and_the_longest_unused_go(backend, house):

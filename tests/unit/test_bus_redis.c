@@ -36,6 +36,8 @@ static struct bus bus;
 
 /* Nobody got it. */
 #define OK_1000   "*2\r\n$2\r\nok\r\n$4\r\n1000\r\n"
+#define OK_NUMBER "*3\r\n$2\r\nok\r\n$4\r\n1000\r\n$16\r\n1795999887666491\r\n"
+#define AGAIN     "*3\r\n$5\r\nagain\r\n$4\r\n1000\r\n$1\r\n7\r\n"
 #define MOVED     "*1\r\n$5\r\nmoved\r\n"
 #define YOUNG     "*1\r\n$5\r\nyoung\r\n"
 #define NO_SCRIPT "-NOSCRIPT No matching script. Please use EVAL.\r\n"
@@ -183,6 +185,34 @@ static void pushes_are_numbered_and_say_what_we_knew_of_redis(void **state)
 				     "1000   0 target all op 1000 body hi from logic-1 seq 2\n");
 }
 
+static void a_kept_push_to_a_room_has_the_number_of_the_answer(void **state)
+{
+	struct wire_push to_room = {.target = WIRE_ROOM, .room = "chat://1", .name = "order-17"};
+
+	(void)state;
+	bus_redis_free(&bus);
+	free(cfg.stream_rooms);
+	cfg.stream_rooms = strdup("chat:3/10m");
+	assert_int_equal(bus_redis_new(&cfg, pipe_, "logic-1", &bus), 0);
+	assert_int_equal(message_new(1000, "hi", 2, &to_room.message), 0);
+	script.answers[0] = OK_NUMBER;
+	assert_int_equal(bus_push(&bus, NULL, &to_room), 0);
+	assert_int_equal(to_room.message->number, 1795999887666491);
+	assert_string_equal(heard(),
+			    " chat://1 3 1048576 600000 86400000 3600000 0 order-17 target room op 1000 body hi "
+			    "room chat://1 from logic-1 seq 1\n");
+	script.answers[1] = AGAIN;
+	assert_int_equal(bus_push(&bus, NULL, &to_room), 0);
+	assert_int_equal(to_room.message->number, 7);
+	(void)heard();
+	to_room.unkept = true;
+	assert_int_equal(bus_push(&bus, NULL, &to_room), 0);
+	assert_int_equal(to_room.message->number, 0);
+	assert_string_equal(heard(),
+			    "1000 chat://1  order-17 target room op 1000 body hi room chat://1 from logic-1 seq 3\n");
+	message_unref(&to_room.message);
+}
+
 static void what_the_script_says_is_told(void **state)
 {
 	static const struct {
@@ -282,6 +312,7 @@ int main(void)
 		bus_test(a_push_to_those_named_finds_them_itself),
 		bus_test(a_kick_goes_where_its_connections_were),
 		bus_test(pushes_are_numbered_and_say_what_we_knew_of_redis),
+		bus_test(a_kept_push_to_a_room_has_the_number_of_the_answer),
 		bus_test(what_the_script_says_is_told),
 		bus_test(a_push_that_was_not_written_gets_a_new_number),
 		bus_test(a_push_whose_script_is_never_found_fails_in_time),

@@ -45,6 +45,12 @@ static void run_all(const char *const *commands)
 		(void)real_redis_say(&redis, *commands);
 }
 
+/* A command with blanks in its last word. */
+static void put(const char *verb, const char *key, const char *value)
+{
+	(void)real_redis_sayv(&redis, 3, (const char *[]){verb, key, value}, NULL);
+}
+
 /* Each command, and what it says. */
 #define after(...) ask_all((const char *const[]){__VA_ARGS__, NULL})
 static void ask_all(const char *const *pairs)
@@ -57,8 +63,8 @@ static void ask_all(const char *const *pairs)
 #define says(reply, name, ...) run_script(reply, &script_##name, (const char *const[]){__VA_ARGS__, NULL})
 static void run_script(const char *reply, const struct redis_script *script, const char *const *arguments)
 {
-	const char *argv[40] = {"EVAL", script->text, "1", "comet:"};
-	size_t bytes[40] = {4, (size_t)(script->end - script->text), 1, 6};
+	const char *argv[64] = {"EVAL", script->text, "1", "comet:"};
+	size_t bytes[64] = {4, (size_t)(script->end - script->text), 1, 6};
 	int argc = 4;
 
 	for (; *arguments != NULL; arguments++) {
@@ -1019,6 +1025,154 @@ static void push_of_a_word_brings_the_base(void **state)
 	after("XRANGE comet:push:c1 - +", "(* (n 10 target lost had 12 epoch 100 base 7 generation 5))");
 }
 
+#define KEPT "3 50 600000 86400000 3600000 0"
+#define ROOM_PUSH(body, from, seq)                                                                                     \
+	"target", "room", "op", "1000", "body", body, "room", "chat://1", "from", from, "seq", seq
+#define PUSH_ROOM(reply, kept, name, body, from, seq)                                                                  \
+	says(reply, push_kept, "1000", "1000000", "3000", "", "chat://1", kept, name, ROOM_PUSH(body, from, seq))
+#define NUMBER  "comet:n:r:{chat://1}"
+#define HISTORY "comet:h:r:{chat://1}"
+
+static void push_to_a_kept_room_gets_the_next_number_and_is_kept(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	before("HSET comet:rooms:c1 chat://1 1");
+	put("SET", NUMBER, "41 5 0 0");
+	PUSH_ROOM("ok 5 42 c1 100 1", KEPT, "", "a", "l", "1");
+	PUSH_ROOM("ok 5 43 c1 100 2", KEPT, "", "b b", "l", "2");
+	PUSH_ROOM("ok 5 44 c1 100 3", KEPT, "", "c", "m", "2");
+	PUSH_ROOM("ok 5 45 c1 100 4", KEPT, "", "", "l", "3");
+	after("GET " NUMBER, "45 5 25 * m 2 l 3", "LRANGE " HISTORY " 0 -1", "1000 2 b b 1000 2 c 1000 3 ",
+	      "XRANGE comet:push:c1 - + COUNT 1",
+	      "(* (n 1 target room op 1000 body a room chat://1 from l seq 1 pos 42))", "TTL " NUMBER, "108000",
+	      "TTL " HISTORY, "750");
+}
+
+static void history_stays_within_its_bytes(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", NUMBER, "41 5 idle 0");
+	PUSH_ROOM("ok 5 42 *", KEPT, "", "0123456789012345", "l", "1"); /* 23 bytes with its operation and number */
+	PUSH_ROOM("ok 5 43 *", KEPT, "", "1123456789012345", "l", "2");
+	after("GET " NUMBER, "43 5 46 *");
+	PUSH_ROOM("ok 5 44 *", KEPT, "", "2", "l", "3");
+	after("GET " NUMBER, "44 5 31 *", "LLEN " HISTORY, "2");
+	PUSH_ROOM("ok 5 45 *", KEPT, "", "3", "l", "4");
+	after("GET " NUMBER, "45 5 39 *", "LRANGE " HISTORY " 0 -1", "1000 2 1123456789012345 1000 3 2 1000 4 3");
+	/* One that is longer than all stays alone. */
+	PUSH_ROOM("ok 5 46 *", KEPT, "", "012345678901234567890123456789012345678901234567890123456789", "l", "5");
+	after("LLEN " HISTORY, "1", "GET " NUMBER, "46 5 67 *");
+	/* The history is over. */
+	before("DEL " HISTORY);
+	PUSH_ROOM("ok 5 47 *", KEPT, "", "4", "l", "6");
+	after("GET " NUMBER, "47 5 8 *");
+}
+
+static void push_whose_answer_was_lost_is_not_numbered_twice(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", NUMBER, "41 5 0 0");
+	PUSH_ROOM("ok 5 42 *", KEPT, "", "a", "l", "1");
+	PUSH_ROOM("ok 5 43 *", KEPT, "", "b", "l", "2");
+	PUSH_ROOM("again 5 42", KEPT, "", "a", "l", "1");
+	PUSH_ROOM("again 5 43", KEPT, "", "b", "l", "2");
+	PUSH_ROOM("ok 5 44 *", KEPT, "", "c", "m", "1");
+	after("LRANGE " HISTORY " 0 -1", "1000 1 a 1000 2 b 1000 1 c", "XLEN comet:push:c1", "3");
+}
+
+static void push_of_a_name_is_made_once(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", NUMBER, "41 5 0 0");
+	PUSH_ROOM("ok 5 42 *", KEPT, "order", "a", "l", "1");
+	PUSH_ROOM("again 5 42", KEPT, "order", "b", "l", "2");
+	PUSH_ROOM("ok 5 43 *", KEPT, "order-2", "b", "l", "3");
+	PUSH_ROOM("ok 5 *", "", "passing", "b", "l", "4");
+	PUSH_ROOM("again 5 ''", "", "passing", "b", "l", "5");
+	/* A caller's name is not our own. */
+	PUSH_ROOM("ok 5 44 *", KEPT, "l-1", "a", "l", "6");
+	after("XLEN comet:push:c1", "4", "TTL comet:i:r:{chat://1}:c:order", "300");
+}
+
+static void numbers_jump_under_a_new_generation_unless_redis_is_durable(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", NUMBER, "9007199000000000 4 6 0");
+	put("RPUSH", HISTORY, "1000 a");
+	PUSH_ROOM("ok 5 9007199000000001 *", "3 50 600000 86400000 3600000 1", "", "b", "l", "1");
+	put("SET", NUMBER, "9007199000000000 4 6 0");
+	PUSH_ROOM("ok 5 9007199060000001 *", KEPT, "", "c", "l", "2");
+	after("LRANGE " HISTORY " 0 -1", "1000 2 c");
+	before("DEL " NUMBER);
+	PUSH_ROOM("ok 5 1[0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9][0-9] *", KEPT, "", "d",
+		  "l", "3");
+	after("LRANGE " HISTORY " 0 -1", "1000 3 d");
+}
+
+static void clear_empties_the_history_and_jumps(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", NUMBER, "9007199000000000 5 6 0");
+	put("RPUSH", HISTORY, "1000 a");
+	says("ok 5 9007199060000000 *", push_kept, "1000", "1000000", "3000", "", "chat://1", KEPT, "", "target",
+	     "clear", "room", "chat://1", "from", "l", "seq", "1");
+	after("EXISTS " HISTORY, "0", "XRANGE comet:push:c1 - +",
+	      "(* (n 1 target clear room chat://1 from l seq 1 pos 9007199060000000))");
+}
+
+#define RESUME(reply, since, last, make) says(reply, resume, "chat://1", since, last, "86400000", "3600000", "0", make)
+
+static void resume_gives_what_is_above_the_position(void **state)
+{
+	(void)state;
+	before("SET comet:generation 5");
+	put("SET", NUMBER, "44 5 9 0");
+	put("RPUSH", HISTORY, "1 a");
+	put("RPUSH", HISTORY, "1 b");
+	put("RPUSH", HISTORY, "1 c");
+	RESUME("ok 44", "44", "0", "0");
+	RESUME("ok 44 1 c", "43", "0", "0");
+	RESUME("ok 44 1 a 1 b 1 c", "41", "0", "0");
+	RESUME("gap 44", "40", "0", "0");
+	RESUME("gap 44 1 b 1 c", "40", "2", "0");
+	RESUME("gap 44", "45", "0", "0");
+	RESUME("ok 44", "", "0", "0");
+	RESUME("ok 44 1 c", "", "1", "0");
+	RESUME("ok 44 1 a 1 b 1 c", "", "9", "0");
+	after("TTL " NUMBER, "108000");
+}
+
+static void resume_makes_numbers_where_it_may(void **state)
+{
+	(void)state;
+	RESUME("young", "", "9", "1");
+	before("SET comet:generation 5");
+	RESUME("none", "", "9", "0");
+	RESUME("made 1[0-9]*", "", "9", "1");
+	after("GET " NUMBER, "1* 5 idle 0", "TTL " NUMBER, "3600");
+	RESUME("ok 1[0-9]*", "", "9", "0");
+	/* Of an earlier generation: it jumps, and a position before is a gap. */
+	put("SET", NUMBER, "9007199000000000 4 6 0");
+	put("RPUSH", HISTORY, "1 a");
+	RESUME("gap 9007199060000000", "9007199000000000", "0", "0");
+	after("EXISTS " HISTORY, "0");
+}
+
+static void numbers_of_rooms_with_members_stay(void **state)
+{
+	(void)state;
+	put("SET", "comet:n:r:{a}", "1 5 7 0");
+	put("SET", "comet:n:r:{b}", "1 5 idle 0");
+	says("2", stay, "86400000", "3600000", "a", "b", "gone");
+	after("TTL comet:n:r:{a}", "108000", "TTL comet:n:r:{b}", "3600", "EXISTS comet:n:r:{gone}", "0");
+}
+
 static void push_to_keys_goes_only_where_they_are(void **state)
 {
 	(void)state;
@@ -1247,6 +1401,15 @@ int main(void)
 		cmocka_unit_test_setup(push_to_finds_and_writes_in_one_step, empty),
 		cmocka_unit_test_setup(push_to_is_as_unsure_as_find, empty),
 		cmocka_unit_test_setup(push_of_a_word_brings_the_base, empty),
+		cmocka_unit_test_setup(numbers_of_rooms_with_members_stay, empty),
+		cmocka_unit_test_setup(resume_makes_numbers_where_it_may, empty),
+		cmocka_unit_test_setup(resume_gives_what_is_above_the_position, empty),
+		cmocka_unit_test_setup(clear_empties_the_history_and_jumps, empty),
+		cmocka_unit_test_setup(numbers_jump_under_a_new_generation_unless_redis_is_durable, empty),
+		cmocka_unit_test_setup(push_of_a_name_is_made_once, empty),
+		cmocka_unit_test_setup(push_whose_answer_was_lost_is_not_numbered_twice, empty),
+		cmocka_unit_test_setup(history_stays_within_its_bytes, empty),
+		cmocka_unit_test_setup(push_to_a_kept_room_gets_the_next_number_and_is_kept, empty),
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
 		cmocka_unit_test_setup(push_after_a_loss_is_refused, empty),
 		cmocka_unit_test_setup(push_trims_the_stream, empty),

@@ -1,0 +1,75 @@
+-- Put a push into the history, which had so many bytes; the oldest go. The bytes that it has now.
+local function keep(room, push, held, messages, bytes)
+	local n = redis.call('RPUSH', history_key(room), push)
+	held = (n > 1 and tonumber(held) or 0) + #push
+	while n > messages or (n > 1 and held > bytes) do
+		held = held - #redis.call('LPOP', history_key(room))
+		n = n - 1
+	end
+	return held, n
+end
+
+-- A push whose answer was lost comes again with its writer's number, though newer ones of this writer may have been written since: the
+-- number that it got, or the stream's, where the history does not reach back so far.
+local function number_of(room, push, n)
+	local kept = redis.call('LRANGE', history_key(room), 0, -1)
+	for i = #kept, 1, -1 do
+		if kept[i] == push then return whole(n - #kept + i) end
+	end
+	return whole(n)
+end
+
+-- Times to live are renewed when a quarter of the shorter one has passed, and are as much longer.
+local function renew(key, ttl)
+	redis.call('PEXPIRE', key, whole(ttl * 1.25))
+end
+
+-- Number a push to a room that is kept, and put its number behind the fields of its entries, ARGV from `first` on: target, op and body
+-- come first, its writer and the writer's number last. Its number; and is it the first time?
+local function number_kept(room, generation, kept, first, now, micros)
+	local messages, bytes, ttl, number_ttl, idle_ttl, durable = string.match(kept, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d)$')
+	local last = #ARGV
+	local writer, seq = ' ' .. ARGV[last - 2] .. ' ', ARGV[last]
+	local n, held, renewed, writers = place(room, generation, durable, idle_ttl, true)
+	local push = ARGV[first + 3] .. ' ' .. seq .. ' ' .. ARGV[first + 5]
+	local from, to = string.find(writers, writer, 1, true)
+	if from then
+		local done = string.match(writers, '^%d+', to + 1)
+		if tonumber(done) >= tonumber(seq) then return number_of(room, push, n), false end
+		writers = string.sub(writers, 1, from - 1) .. string.sub(writers, to + 1 + #done)
+	end
+	if #writers > 500 then writers = '' end
+	local entries = 0
+	if ARGV[first + 1] == 'clear' then
+		n = math.max(micros, n) + 60000000
+		redis.call('DEL', history_key(room))
+		held = 0
+	else
+		n = n + 1
+		held, entries = keep(room, push, held, tonumber(messages), tonumber(bytes))
+	end
+	local is_due = entries < 2 or math.abs(now - renewed) * 4 > math.min(ttl, number_ttl)
+	local value = whole(n) .. ' ' .. generation .. ' ' .. held .. ' ' .. whole(is_due and now or renewed) .. writers .. writer .. seq
+	if is_due then
+		redis.call('SET', number_key(room), value)
+		renew(number_key(room), number_ttl)
+		renew(history_key(room), ttl)
+	else
+		redis.call('SET', number_key(room), value, 'KEEPTTL')
+	end
+	ARGV[last + 1] = 'pos'
+	ARGV[last + 2] = whole(n)
+	return ARGV[last + 2], true
+end
+
+-- The same of one that has a name, and may not be kept: its number is then ''.
+local function number_named(room, generation, kept, name, first, now, micros)
+	local called = prefix .. 'i:r:{' .. room .. '}:c:' .. name
+	local before = redis.call('GET', called)
+	if before then return before, false end
+	local pos, is_first = '', true
+	if kept ~= '' then pos, is_first = number_kept(room, generation, kept, first, now, micros) end
+	redis.call('SET', called, pos, 'PX', 300000)
+	return pos, is_first
+end
+

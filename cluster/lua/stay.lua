@@ -1,0 +1,11 @@
+-- The numbers of rooms that have members live on. Called by a comet.
+-- ttl and idle ttl of a number, rooms -> how many have a number
+local there = 0
+for i = 3, #ARGV do
+	local value = redis.call('GET', number_key(ARGV[i]))
+	if value then
+		redis.call('PEXPIRE', number_key(ARGV[i]), string.find(value, ' idle ', 1, true) and ARGV[2] or whole(ARGV[1] * 1.25))
+		there = there + 1
+	end
+end
+return there

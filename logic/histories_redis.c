@@ -1,0 +1,113 @@
+/* histories_redis: the numbered streams of a cluster, which are Redis's. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cluster/streams.h"
+#include "common/base/clock.h"
+#include "common/base/lock.h"
+#include "common/base/rate.h"
+#include "logic/histories.h"
+
+/* As a comet's clients make them at once: comet/feed.c. */
+#define NEW_BURST 10000
+
+struct histories_redis {
+	/* set once */
+	const struct config *cfg;
+	struct redis_pipe *pipe;
+	struct rate new_rate;
+	/* under lock */
+	struct lock lock;
+	int64_t new_full_ns;
+};
+
+/* May so many numbers be made? */
+static bool may_make(struct histories_redis *h, size_t n)
+{
+	bool may;
+
+	lock_take(&h->lock);
+	may = rate_take(&h->new_rate, &h->new_full_ns, clock_now_ns(), (int64_t)n) == 0;
+	lock_drop(&h->lock);
+	return may;
+}
+
+/* Numbers are made only for those who have none, which most have: so they are asked for first. */
+static int read_all(struct histories_redis *h, struct resume *all, size_t n)
+{
+	const int64_t deadline = clock_now_ns() + h->cfg->redis_timeout * CLOCK_MS;
+	size_t missing = 0;
+	bool may;
+
+	streams_resume(h->pipe, h->cfg, all, n, deadline);
+	for (size_t i = 0; i < n; i++)
+		missing += all[i].rc == -EBUSY;
+	may = missing > 0 && may_make(h, missing);
+	for (size_t i = 0; may && i < n; i++) {
+		if (all[i].rc != -EBUSY)
+			continue;
+		all[i].may_make = true;
+		streams_resume(h->pipe, h->cfg, &all[i], 1, deadline);
+	}
+	for (size_t i = 0; i < n; i++)
+		if (all[i].rc < 0)
+			return all[i].rc;
+	return 0;
+}
+
+static int read_history(void *self, const struct histories_query *query, struct histories_found *found)
+{
+	struct resume r = {.room = query->room, .since = query->since, .last = query->last};
+	int rc = read_all(self, &r, 1);
+
+	if (rc < 0)
+		return rc;
+	*found = (struct histories_found){
+		.at = r.newest - r.n, .newest = r.newest, .gap = r.gap, .messages = r.messages, .n = r.n};
+	return 0;
+}
+
+static int read_positions(void *self, const char *const *rooms, size_t n, uint64_t *numbers)
+{
+	struct resume *all = calloc(n, sizeof(*all));
+	int rc;
+
+	if (all == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		all[i].room = rooms[i];
+	rc = read_all(self, all, n);
+	for (size_t i = 0; i < n; i++) {
+		if (all[i].rc < 0)
+			continue;
+		numbers[i] = all[i].newest;
+		resume_fini(&all[i]);
+	}
+	free(all);
+	return rc;
+}
+
+int histories_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct histories *out)
+{
+	struct histories_redis *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return -ENOMEM;
+	h->cfg = cfg;
+	h->pipe = pipe;
+	h->new_rate.per_second = cfg->stream_new;
+	if (cfg->stream_new > 0)
+		h->new_rate.burst_ns = NEW_BURST * CLOCK_SEC / cfg->stream_new;
+	lock_init(&h->lock, LOCK_POOL);
+	*out = (struct histories){.read = read_history, .positions = read_positions, .self = h};
+	return 0;
+}
+
+void histories_redis_free(struct histories *histories)
+{
+	struct histories_redis *h = histories->self;
+
+	lock_fini(&h->lock);
+	free(h);
+	*histories = (struct histories){0};
+}
