@@ -12,7 +12,7 @@
 #include "common/base/peer.h"
 
 #define FAKE_SENT_MAX  64
-#define FAKE_GOT_MAX   4096
+#define FAKE_GOT_MAX   16384
 #define FAKE_BODY_MAX  300
 #define FAKE_UNLIMITED UINT32_MAX
 

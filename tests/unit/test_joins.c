@@ -524,7 +524,7 @@ static void *keep_joining(void *arg)
 {
 	struct fake_transport *f = arg;
 
-	for (int32_t seq = 1; seq <= JOINS && fake_got(f) < FAKE_GOT_MAX / 2; seq++)
+	for (int32_t seq = 1; seq <= JOINS && fake_got(f) < FAKE_GOT_MAX / 8; seq++)
 		play(f, seq);
 	fake_send(f, OP_LEAVE, 0, "{\"rooms\":[]}"); /* the others go on for a while */
 	return NULL;
