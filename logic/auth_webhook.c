@@ -1,30 +1,20 @@
-/* auth_webhook: see auth_webhook.h. A call that is under way holds only a handle of libcurl, with the connection that the handle
- * keeps. SPDX-License-Identifier: MIT */
+/* auth_webhook: see auth_webhook.h. SPDX-License-Identifier: MIT */
 #include "logic/auth_webhook.h"
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/base/log.h"
-#include "common/base/network.h"
 #include "common/base/obj.h"
-#include "common/base/secret.h"
-#include "logic/auth_calls.h"
 #include "logic/auth_failures.h"
 #include "logic/auth_question.h"
-#include "logic/web.h"
+#include "logic/back_end.h"
 
-/* A longer body is no answer for us. */
-#define ANSWER_MAX 65536
-/* Before the second try: a back end that has just refused a connection may be starting. */
-#define PAUSE_NS (50 * CLOCK_MS)
 /* The end of the year 9999. A later time is most often one in milliseconds. */
 #define SECONDS_MAX INT64_C(253402300799)
 #define DAY_S       86400
@@ -32,75 +22,11 @@
 struct auth_webhook {
 	unsigned magic;
 #define AUTH_WEBHOOK_MAGIC 0xa074eb00
-	/* set once */
-	const struct config *cfg;
-	struct secret secret;    /* of auth.secret_file */
-	struct auth_calls calls; /* with handles of libcurl */
+	struct back_end back_end;
 	struct auth_failures failures;
 };
 
-/* A question, and its answer. */
-struct exchange {
-	CURL *curl;
-	int64_t deadline_ns;
-	char *question;
-	size_t question_bytes;
-	struct curl_slist *headers;
-	/* of the last try */
-	CURLcode code;
-	long status;   /* of HTTP, 0: none came */
-	bool too_long; /* more came than ANSWER_MAX */
-	size_t n;
-	char text[ANSWER_MAX];
-};
-
 /* ---- start and stop ---- */
-
-static int add_header(struct curl_slist **headers, const char *line)
-{
-	struct curl_slist *more = curl_slist_append(*headers, line);
-
-	if (more == NULL)
-		return -ENOMEM;
-	*headers = more;
-	return 0;
-}
-
-static int add_secret(struct curl_slist **headers, const char *secret)
-{
-	char *line = NULL;
-	int rc;
-
-	if (asprintf(&line, "Authorization: Bearer %s", secret) < 0)
-		return -ENOMEM;
-	rc = add_header(headers, line);
-	explicit_bzero(line, strlen(line));
-	free(line);
-	return rc;
-}
-
-/* Of a call, since the secret's file may be read again between two. */
-static int make_headers(struct auth_webhook *w, struct curl_slist **headers)
-{
-	char secret[SECRET_BYTES];
-	bool in_file = secret_copy(&w->secret, secret);
-	int rc;
-
-	/* No "100-continue": it would cost a round trip. */
-	if ((rc = add_header(headers, "Content-Type: application/json")) == 0)
-		rc = add_header(headers, "Expect:");
-	if (rc == 0 && (in_file || w->cfg->auth_secret[0] != '\0'))
-		rc = add_secret(headers, in_file ? secret : w->cfg->auth_secret);
-	explicit_bzero(secret, sizeof(secret));
-	return rc;
-}
-
-static void free_headers(struct curl_slist *headers)
-{
-	for (struct curl_slist *h = headers; h != NULL; h = h->next)
-		explicit_bzero(h->data, strlen(h->data));
-	curl_slist_free_all(headers);
-}
 
 int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 {
@@ -118,14 +44,9 @@ int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 		return -ENOMEM;
 	}
 	w->magic = AUTH_WEBHOOK_MAGIC;
-	w->cfg = cfg;
-	w->secret = (struct secret){.setting = "auth.secret_file", .file = ""};
-	lock_init(&w->secret.lock, LOCK_POOL);
-	rc = auth_calls_init(&w->calls, (unsigned)cfg->auth_concurrency, cfg->auth_timeout * CLOCK_MS);
+	rc = back_end_init(&w->back_end, cfg, cfg->auth_url);
 	failures_rc = auth_failures_init(&w->failures, cfg->auth_failures);
-	if (rc == 0 && (rc = failures_rc) == 0)
-		rc = secret_start(&w->secret, cfg->auth_secret_file);
-	if (rc < 0) {
+	if (rc < 0 || (rc = failures_rc) < 0) {
 		auth_webhook_free(&w);
 		return rc;
 	}
@@ -135,7 +56,7 @@ int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 
 struct reload_part auth_webhook_reload(struct auth_webhook *w)
 {
-	return w != NULL ? secret_reload(&w->secret) : (struct reload_part){0};
+	return w != NULL ? back_end_reload(&w->back_end) : (struct reload_part){0};
 }
 
 void auth_webhook_free(struct auth_webhook **webhook)
@@ -143,122 +64,12 @@ void auth_webhook_free(struct auth_webhook **webhook)
 	struct auth_webhook *w = *webhook;
 
 	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
-	auth_calls_fini(&w->calls, curl_easy_cleanup);
+	back_end_fini(&w->back_end);
 	auth_failures_fini(&w->failures);
-	lock_fini(&w->secret.lock);
-	explicit_bzero(&w->secret, sizeof(w->secret));
 	curl_global_cleanup();
 	w->magic = 0;
 	free(w);
 	*webhook = NULL;
-}
-
-/* ---- handles ---- */
-
-static bool is_connected(CURL *curl)
-{
-	curl_socket_t fd = CURL_SOCKET_BAD;
-
-	return curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &fd) == CURLE_OK && fd != CURL_SOCKET_BAD;
-}
-
-/* After a call: has it found the name? A call over a kept connection, or one that failed in another way, tells nothing. */
-static void note_lookup(struct auth_webhook *w, CURL *curl, CURLcode code)
-{
-	curl_off_t lookup_us = 0;
-	long connects = 0;
-
-	(void)curl_easy_getinfo(curl, CURLINFO_NAMELOOKUP_TIME_T, &lookup_us);
-	(void)curl_easy_getinfo(curl, CURLINFO_NUM_CONNECTS, &connects);
-	if (connects > 0 || code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
-		auth_calls_found(&w->calls);
-	else if (code == CURLE_OPERATION_TIMEDOUT && lookup_us <= 0)
-		auth_calls_lost(&w->calls);
-}
-
-/* The part of an answer that has come. Less than `n` ends the call. */
-static size_t take_part(char *bytes, size_t size, size_t n, void *arg)
-{
-	struct exchange *x = arg;
-
-	n *= size;
-	if (n > sizeof(x->text) - x->n) {
-		x->too_long = true;
-		return 0;
-	}
-	memcpy(x->text + x->n, bytes, n);
-	x->n += n;
-	return n;
-}
-
-/* A handle with all settings that are the same in all calls. */
-static CURL *make_handle(const struct auth_webhook *w)
-{
-	CURL *curl = web_handle(w->cfg->auth_url, w->cfg->auth_ca_file);
-
-	if (curl == NULL || curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_part) == CURLE_OK)
-		return curl;
-	curl_easy_cleanup(curl);
-	return NULL;
-}
-
-/* ---- the call ---- */
-
-/* The back end was not there, or went before it answered: another try may find it. */
-static bool is_worth_a_try(const struct exchange *x)
-{
-	switch (x->code) {
-	case CURLE_OK:
-		return x->status >= 500 && x->status <= 599;
-	case CURLE_COULDNT_CONNECT:
-	case CURLE_COULDNT_RESOLVE_HOST:
-	case CURLE_GOT_NOTHING:
-	case CURLE_SEND_ERROR:
-	case CURLE_RECV_ERROR:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* CURLE_OK: the call may begin. */
-static CURLcode prepare(struct exchange *x)
-{
-	int64_t left_ms = (x->deadline_ns - clock_now_ns()) / CLOCK_MS;
-
-	if (left_ms <= 0)
-		return CURLE_OPERATION_TIMEDOUT;
-	if (curl_easy_setopt(x->curl, CURLOPT_TIMEOUT_MS, (long)left_ms) != CURLE_OK ||
-	    curl_easy_setopt(x->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)left_ms) != CURLE_OK ||
-	    curl_easy_setopt(x->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(x->question)) != CURLE_OK ||
-	    curl_easy_setopt(x->curl, CURLOPT_POSTFIELDS, x->question) != CURLE_OK ||
-	    curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, x->headers) != CURLE_OK ||
-	    curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, x) != CURLE_OK)
-		return CURLE_OUT_OF_MEMORY;
-	return CURLE_OK;
-}
-
-static void try_once(struct auth_webhook *w, struct exchange *x)
-{
-	x->n = 0;
-	x->status = 0;
-	/* A call that did not begin has looked no name up. */
-	if ((x->code = prepare(x)) != CURLE_OK)
-		return;
-	x->code = curl_easy_perform(x->curl);
-	note_lookup(w, x->curl, x->code);
-	(void)curl_easy_getinfo(x->curl, CURLINFO_RESPONSE_CODE, &x->status);
-}
-
-static void call(struct auth_webhook *w, struct exchange *x)
-{
-	const struct timespec pause = {.tv_nsec = PAUSE_NS};
-
-	try_once(w, x);
-	if (!is_worth_a_try(x) || clock_now_ns() + 2 * PAUSE_NS > x->deadline_ns)
-		return;
-	(void)nanosleep(&pause, NULL);
-	try_once(w, x);
 }
 
 /* ---- the answer ---- */
@@ -305,16 +116,6 @@ int auth_webhook_read(const char *text, size_t n, struct auth_identity *who)
 	return rc;
 }
 
-static int fail(struct auth_identity *who, enum auth_cause cause, const char *why, long status)
-{
-	static struct log_limit limit = LOG_LIMIT(1);
-
-	who->cause = cause;
-	LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_AUTH_URL_FAILED), log_str("error", why),
-		    log_i64("status", status));
-	return -ERR_NO_LOGIC;
-}
-
 /* 401 and 403 say no, with or without a body. */
 static int refuse_by_status(const struct exchange *x, struct auth_identity *who)
 {
@@ -329,22 +130,14 @@ static int conclude(const struct exchange *x, struct auth_identity *who)
 {
 	int rc;
 
-	if (x->code == CURLE_OUT_OF_MEMORY)
-		return -ENOMEM;
-	if (x->too_long)
-		return fail(who, AUTH_WEBHOOK_ANSWER, "the answer is longer than 64 KiB", x->status);
-	if (x->code == CURLE_OPERATION_TIMEDOUT)
-		return fail(who, AUTH_WEBHOOK_TIMEOUT, "no answer within auth.timeout", x->status);
-	if (x->code != CURLE_OK)
-		return fail(who, AUTH_WEBHOOK_UNREACHABLE, curl_easy_strerror(x->code), x->status);
 	if (x->status == 401 || x->status == 403)
 		return refuse_by_status(x, who);
-	if (x->status < 200 || x->status > 299)
-		return fail(who, AUTH_WEBHOOK_STATUS, "unexpected status", x->status);
 	if ((rc = auth_webhook_read(x->text, x->n, who)) == -EBADMSG)
-		return fail(who, AUTH_WEBHOOK_ANSWER, who->refusal, x->status);
+		return back_end_fail(who, AUTH_WEBHOOK_ANSWER, who->refusal, x->status);
 	return rc;
 }
+
+/* ---- the question ---- */
 
 /* Have too many tokens of its network been refused? */
 static int check_network(struct auth_webhook *w, const struct auth_request *request, struct auth_identity *who)
@@ -362,60 +155,53 @@ static int check_network(struct auth_webhook *w, const struct auth_request *requ
 static int ask_now(struct auth_webhook *w, struct exchange *x, const struct auth_request *request,
 		   struct auth_identity *who)
 {
-	int rc = check_network(w, request, who);
+	int rc;
 
-	if (rc < 0)
+	if ((rc = check_network(w, request, who)) < 0 || (rc = back_end_ask(&w->back_end, x, who)) < 0)
 		return rc;
-	if (x->curl == NULL && (x->curl = make_handle(w)) == NULL)
-		return -ENOMEM;
-	x->headers = NULL;
-	if ((rc = make_headers(w, &x->headers)) == 0)
-		call(w, x);
-	/* The handle lives on: it must not know of headers that do not. */
-	(void)curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, NULL);
-	free_headers(x->headers);
-	return rc == 0 ? conclude(x, who) : rc;
+	return conclude(x, who);
 }
 
 static int ask(struct auth_webhook *w, struct exchange *x, const struct auth_request *request,
 	       struct auth_identity *who)
 {
-	uint64_t caller = network_hash(request->peer);
 	char words[WIRE_TEXT_BYTES];
-	const char *why;
 	int rc;
 
 	if (auth_failures_recall(&w->failures, x->question, words))
 		return auth_refuse(who, AUTH_WEBHOOK, words);
 	if ((rc = check_network(w, request, who)) < 0)
 		return rc;
-	if ((why = auth_calls_borrow(&w->calls, caller, &x->curl, x->deadline_ns)) != NULL)
-		return fail(who, AUTH_WEBHOOK_BUSY, why, 0);
+	if (!back_end_enter(&w->back_end, x, who))
+		return -ERR_NO_LOGIC;
 	rc = ask_now(w, x, request, who);
 	if (rc == -ERR_REFUSED && who->cause == AUTH_WEBHOOK)
 		auth_failures_note(&w->failures, request->peer, x->question, who->refusal);
-	auth_calls_give_back(&w->calls, caller, x->curl, x->curl != NULL && is_connected(x->curl));
+	back_end_leave(&w->back_end, x);
 	return rc;
 }
 
 int auth_webhook_check(struct auth_webhook *w, const struct auth_request *request, struct auth_identity *who)
 {
 	struct exchange *x = malloc(sizeof(*x)); /* too large for a connection's stack */
+	size_t question_bytes;
+	char *question;
 	int64_t uid;
 	int rc;
 
 	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
 	if (x == NULL)
 		return -ENOMEM;
-	x->too_long = false;
-	x->deadline_ns = clock_now_ns() + w->cfg->auth_timeout * CLOCK_MS;
-	if ((x->question = auth_question(request, &x->question_bytes)) == NULL) {
+	if ((question = auth_question(request, &question_bytes)) == NULL) {
 		free(x);
 		return -ENOMEM;
 	}
+	x->question = question;
+	x->peer = request->peer;
+	x->deadline_ns = clock_now_ns() + w->back_end.cfg->auth_timeout * CLOCK_MS;
 	rc = ask(w, x, request, who);
-	explicit_bzero(x->question, x->question_bytes);
-	free(x->question);
+	explicit_bzero(question, question_bytes);
+	free(question);
 	free(x);
 	if (rc == 0 && who->dialect == 0)
 		who->dialect = auth_is_user_id(request->token, request->token_bytes, &uid) ? DIALECT_V1 : DIALECT_V2;
