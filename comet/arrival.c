@@ -105,6 +105,12 @@ static int announce(struct server *s, struct connection *c, const struct wire_se
 	return take_over(s, c);
 }
 
+static bool let_into_room(const struct server *s, struct connection *c, const char *room)
+{
+	(void)fence_ask(s, c, &room, 1, "");
+	return fence_lets_in(s, c, room, FENCE_AUTH_ROOM);
+}
+
 /* Ask logic, and register what it says. The session is large and gone when this returns, so that a reader that waits for
  * packets has a small stack: hence noinline. */
 __attribute__((noinline)) int arrive(struct server *s, struct connection *c, struct packet *p)
@@ -133,10 +139,11 @@ __attribute__((noinline)) int arrive(struct server *s, struct connection *c, str
 		return rc;
 	}
 	c->grants = session.grants;
-	if ((rc = take_session(c, &session, &request)) == 0 && !fence_lets_in(s, c, session.room, FENCE_AUTH_ROOM))
+	if ((rc = take_session(c, &session, &request)) == 0 && !let_into_room(s, c, session.room))
 		session.room[0] = '\0';
 	if (rc == 0) {
 		atomic_store(&c->place.until_ns, fence_until(s, c, session.room));
+		fence_forget(c);
 		rc = put_into_bucket(s, c, session.room);
 	}
 	if (rc == 0)

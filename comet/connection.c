@@ -87,6 +87,7 @@ void connection_unref(struct connection **connection)
 	seat_fini(&c->seat);
 	free(c->refusal);
 	grants_free(&c->grants);
+	grants_free(&c->asked);
 	joins_free(&c->joins);
 	free(c);
 }

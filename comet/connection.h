@@ -97,6 +97,7 @@ struct connection {
 	bool in_hand; /* the packet in the ring's slot was read, and waits for its turn to ask logic */
 	bool in_bucket;
 	struct grants *grants;   /* NULL: none */
+	struct grants *asked;    /* passes for the packet in hand; NULL: none */
 	uint32_t seen_off_bytes; /* that came after the goodbye */
 	enum ticket ticket;
 	int64_t held_until_ns; /* it may send again then; 0: it is not held back */

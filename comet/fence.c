@@ -1,12 +1,16 @@
 /* fence: see fence.h. SPDX-License-Identifier: MIT */
 #include "comet/fence.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/counters.h"
 #include "common/base/log.h"
+#include "common/base/park.h"
 #include "common/base/pattern.h"
+#include "common/base/peer.h"
 #include "common/wire/grants.h"
 
 _Static_assert(GRANTS_NAME_BYTES == WIRE_ROOM_BYTES, "each room can be granted");
@@ -38,9 +42,60 @@ static bool lists(const char *list, const char *name)
 /* As grants_room_until has it. */
 static int64_t may_enter_until(const struct server *s, const struct connection *c, const char *room)
 {
+	int64_t until_ns, asked_ns;
+
 	if (room[0] == '\0' || s->cfg->auth_rooms == CONFIG_ROOMS_OPEN || lists(s->cfg->auth_rooms_open, room))
 		return GRANTS_FOR_EVER;
-	return grants_room_until(c->grants, room);
+	until_ns = grants_room_until(c->grants, room);
+	asked_ns = grants_room_until(c->asked, room);
+	return until_ns > asked_ns ? until_ns : asked_ns;
+}
+
+bool fence_grants(const struct server *s, const struct connection *c, const char *room)
+{
+	const int64_t until_ns = may_enter_until(s, c, room);
+
+	return until_ns != 0 && (until_ns == GRANTS_FOR_EVER || clock_now_ns() < until_ns);
+}
+
+/* Those that are to be asked for. */
+static size_t pick(const struct server *s, const struct connection *c, const char *const *rooms, size_t n,
+		   struct wire_room_count *out)
+{
+	size_t picked = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (!fence_grants(s, c, rooms[i]))
+			out[picked++].room = rooms[i];
+	return picked;
+}
+
+int fence_ask(const struct server *s, struct connection *c, const char *const *rooms, size_t n, const char *tickets)
+{
+	char peer[TRANSPORT_PEER_BYTES];
+	const struct wire_connect request = {
+		.token = (const uint8_t *)tickets, .token_bytes = strlen(tickets), .peer = peer};
+	struct wire_room_count *asked;
+	int rc = 0;
+
+	if (tickets[0] == '\0' && s->cfg->auth_rooms != CONFIG_ROOMS_WEBHOOK)
+		return 0;
+	if ((asked = calloc(n + 1, sizeof(*asked))) == NULL)
+		return -ENOMEM;
+	if ((n = pick(s, c, rooms, n, asked)) > 0) {
+		peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
+		fence_forget(c);
+		park_wait_begin();
+		rc = logic_client_permit(&s->logic, &request, &c->seat, asked, n, &c->asked);
+		park_wait_end();
+	}
+	free(asked);
+	return rc;
+}
+
+void fence_forget(struct connection *c)
+{
+	grants_free(&c->asked);
 }
 
 int64_t fence_until(const struct server *s, const struct connection *c, const char *room)
@@ -62,9 +117,7 @@ static void say_not_granted(const struct connection *c, const char *room, enum f
 
 bool fence_lets_in(const struct server *s, const struct connection *c, const char *room, enum fence_cause cause)
 {
-	const int64_t until_ns = may_enter_until(s, c, room);
-
-	if (until_ns != 0 && (until_ns == GRANTS_FOR_EVER || clock_now_ns() < until_ns))
+	if (fence_grants(s, c, room))
 		return true;
 	say_not_granted(c, room, cause);
 	return false;
@@ -175,6 +228,9 @@ bool fence_keeps(const struct server *s, const struct connection *c, struct memb
 {
 	const int64_t had_ns = atomic_load(&m->until_ns), until_ns = may_enter_until(s, c, room);
 
+	/* The back end has let it in, and sends it away by a kick. */
+	if (s->cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK && had_ns == 0)
+		return true;
 	if (until_ns != GRANTS_FOR_EVER && had_ns != 0 && !membership_is_over(m)) {
 		if (until_ns > had_ns)
 			atomic_store(&m->until_ns, until_ns);

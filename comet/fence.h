@@ -19,6 +19,13 @@ enum fence_cause {
 	FENCE_CAUSES
 };
 
+/* Ask logic for passes to those of these rooms that nothing grants: by these tickets, a line each ("": none), or because auth.rooms is
+ * webhook. They count until fence_forget. Waits for logic, if there is something to ask, and says so to the park. 0; -ERR_NO_LOGIC:
+ * it cannot be told; -ENOMEM. */
+int fence_ask(const struct server *s, struct connection *c, const char *const *rooms, size_t n, const char *tickets);
+void fence_forget(struct connection *c);
+/* May it enter this room? Nothing is counted. */
+bool fence_grants(const struct server *s, const struct connection *c, const char *room);
 /* May it enter this room? "" is none, and granted. */
 bool fence_lets_in(const struct server *s, const struct connection *c, const char *room, enum fence_cause cause);
 /* The end of its pass to this room that it may enter, as a membership has it; 0: none is needed. */

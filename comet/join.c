@@ -2,6 +2,7 @@
 #include "comet/join.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "comet/dispatch.h"
@@ -29,6 +30,7 @@ struct joining {
 	struct feed_asked *feeds;
 	size_t *of; /* the number of its room */
 	size_t n_feeds;
+	int asked_rc; /* of fence_ask */
 };
 
 static void free_joining(struct joining *j)
@@ -91,6 +93,9 @@ static void enter(struct joining *j, size_t i)
 	if (g->joined != NULL && g->joined->asked == c->joins->asked) {
 		g->joined = NULL; /* which the first one keeps */
 		refuse_for_good(j, i, 400, "twice");
+	} else if (j->asked_rc < 0 && !fence_grants(j->server, c, g->wish->room)) {
+		count_by(COUNT_JOINS, JOIN_UNAVAILABLE);
+		put_off(j, i, j->asked_rc);
 	} else if (!fence_lets_in(j->server, c, g->wish->room, FENCE_JOIN)) {
 		refuse_for_good(j, i, 403, "not_granted");
 	} else if (g->joined != NULL) {
@@ -107,6 +112,40 @@ static void enter(struct joining *j, size_t i)
 		return;
 	g->joined->asked = c->joins->asked;
 	atomic_store(&g->joined->member.until_ns, fence_until(j->server, c, g->wish->room));
+}
+
+static bool must_ask(const struct joining *j)
+{
+	size_t i = 0;
+
+	while (i < j->ask.n && j->ask.rooms[i].ticket == NULL)
+		i++;
+	return i < j->ask.n || j->server->cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK;
+}
+
+/* For passes to those that nothing grants yet, all at once. */
+static int ask_for_all(const struct joining *j)
+{
+	const char **rooms = calloc(j->ask.n + 1, sizeof(*rooms));
+	size_t n = 0, bytes = 0;
+	char *tickets = NULL;
+	FILE *out = open_memstream(&tickets, &bytes);
+	int rc = -ENOMEM;
+
+	for (size_t i = 0; rooms != NULL && out != NULL && i < j->ask.n; i++) {
+		const struct join_wish *wish = &j->ask.rooms[i];
+
+		if (wish->wrong != NULL)
+			continue;
+		rooms[n++] = wish->room;
+		if (wish->ticket != NULL)
+			(void)fprintf(out, "%s\n", wish->ticket);
+	}
+	if (out != NULL && fclose(out) == 0 && rooms != NULL)
+		rc = fence_ask(j->server, j->connection, rooms, n, tickets);
+	free(tickets);
+	free(rooms);
+	return rc;
 }
 
 static void enter_all(struct joining *j)
@@ -173,9 +212,11 @@ static void decide(struct joining *j)
 	int64_t deadline_ns = clock_now_ns() + j->server->cfg->logic_timeout * CLOCK_MS;
 
 	connection_excuse(j->connection, 2 * j->server->cfg->logic_timeout * CLOCK_MS + j->connection->heartbeat_ns);
+	j->asked_rc = must_ask(j) ? ask_for_all(j) : 0;
 	if (j->server->logic.waits_to_tell)
 		park_wait_begin();
 	enter_all(j);
+	fence_forget(j->connection);
 	hold_all(j, deadline_ns);
 	decide_all(j, deadline_ns);
 	if (j->server->logic.waits_to_tell)

@@ -55,7 +55,8 @@ static bool read_number(const json_t *member, uint64_t *out)
 
 static struct join_wish read_wish(const json_t *member)
 {
-	struct join_wish wish = {.room = name_of(json_object_get(member, "id"))};
+	const json_t *ticket = json_object_get(member, "ticket");
+	struct join_wish wish = {.room = name_of(json_object_get(member, "id")), .ticket = json_string_value(ticket)};
 
 	if (wish.room == NULL)
 		wish.wrong = "id";
@@ -63,6 +64,8 @@ static struct join_wish read_wish(const json_t *member)
 		wish.wrong = "since";
 	else if (!read_number(json_object_get(member, "last"), &wish.feed.last))
 		wish.wrong = "last";
+	else if (ticket != NULL && (wish.ticket == NULL || strchr(wish.ticket, '\n') != NULL))
+		wish.wrong = "ticket";
 	return wish;
 }
 

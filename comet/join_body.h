@@ -19,7 +19,8 @@ bool join_streams_asked(const void *token, size_t n);
 struct join_wish {
 	const char *room; /* NULL: it is no name that a room can have */
 	struct feed_wish feed;
-	const char *wrong; /* it is to be answered with error 400, and this reason; NULL: it is well-formed */
+	const char *ticket; /* NULL: none is shown */
+	const char *wrong;  /* it is to be answered with error 400, and this reason; NULL: it is well-formed */
 };
 
 /* What a body asks for; the names are the JSON's. */

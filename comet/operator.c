@@ -97,6 +97,14 @@ static int read_room(const struct packet *p, char room[WIRE_ROOM_BYTES])
 	return 0;
 }
 
+static void ask_for(const struct server *s, struct connection *c, const char *room)
+{
+	if (s->cfg->auth_rooms != CONFIG_ROOMS_WEBHOOK)
+		return;
+	connection_excuse(c, 2 * s->cfg->logic_timeout * CLOCK_MS);
+	(void)fence_ask(s, c, &room, 1, "");
+}
+
 static int change_room(struct server *s, struct connection *c, struct packet *p)
 {
 	char room[WIRE_ROOM_BYTES];
@@ -104,7 +112,8 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 
 	if ((rc = read_room(p, room)) < 0)
 		return rc;
-	/* The empty answer says that it is in no room. */
+	/* Without an answer of logic's it is not granted. The empty answer says that it is in no room. */
+	ask_for(s, c, room);
 	if (!fence_lets_in(s, c, room, FENCE_ROOM)) {
 		room[0] = '\0';
 		packet_drop_body(p);
@@ -115,6 +124,7 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 		return packet_keep_body(p);
 	}
 	atomic_store(&c->place.until_ns, fence_until(s, c, room));
+	fence_forget(c);
 	if ((rc = bucket_change_room(server_bucket(s, c->seat.key), &c->place, room)) < 0)
 		return rc;
 	if (room[0] != '\0')

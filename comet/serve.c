@@ -209,6 +209,8 @@ static bool waits_for_logic(const struct server *s, const struct connection *c, 
 		return false;
 	if (p->op == OP_AUTH)
 		return s->logic.waits_to_ask && connection_expires(c);
+	if (p->op == OP_CHANGE_ROOM && s->cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK)
+		return true;
 	return s->logic.waits_to_tell && dialect_is_v2(c->dialect);
 }
 
@@ -225,8 +227,10 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 		return rc;
 	count_packet(c, p->op);
 	fence_end_pass(s, c);
-	if ((rc = joins_end_passes(s, c)) != 0)
+	if ((rc = joins_end_passes(s, c)) != 0) {
+		reader_unblock(c, waits);
 		return rc;
+	}
 	if (c->joins != NULL)
 		p->ver = 1; /* a push has 4 */
 	if (p->op != OP_HEARTBEAT) {

@@ -11,6 +11,7 @@
 #include "common/base/obj.h"
 #include "logic/auth_jwt.h"
 #include "logic/auth_open.h"
+#include "logic/auth_rooms.h"
 #include "logic/auth_webhook.h"
 
 struct auth {
@@ -21,6 +22,7 @@ struct auth {
 	bool refuses; /* everybody, until auth.mode is set */
 	struct auth_jwt *jwt;
 	struct auth_webhook *webhook;
+	struct auth_rooms *rooms; /* NULL: auth.rooms is not webhook */
 };
 
 int auth_new(const struct config *cfg, struct auth **out)
@@ -37,8 +39,10 @@ int auth_new(const struct config *cfg, struct auth **out)
 		rc = auth_jwt_new(cfg, &a->jwt);
 	else if (a->mode == CONFIG_AUTH_WEBHOOK)
 		rc = auth_webhook_new(cfg, &a->webhook);
+	if (rc == 0 && cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK)
+		rc = auth_rooms_new(cfg, &a->rooms);
 	if (rc < 0) {
-		free(a);
+		auth_free(&a);
 		return rc;
 	}
 	*out = a;
@@ -62,6 +66,8 @@ void auth_free(struct auth **auth)
 		auth_jwt_free(&a->jwt);
 	if (a->webhook != NULL)
 		auth_webhook_free(&a->webhook);
+	if (a->rooms != NULL)
+		auth_rooms_free(&a->rooms);
 	a->magic = 0;
 	free(a);
 	*auth = NULL;
@@ -77,10 +83,44 @@ int auth_try(const struct config *cfg)
 	return rc;
 }
 
+static struct reload_part main_part(const struct auth *a)
+{
+	return a->webhook != NULL ? auth_webhook_reload(a->webhook) : auth_jwt_reload(a->jwt);
+}
+
+/* Both or none. */
+static int read_again(void *self)
+{
+	const struct auth *a = self;
+	const struct reload_part first = main_part(a), second = auth_rooms_reload(a->rooms);
+	int rc = first.self != NULL ? first.read(first.self) : 0;
+
+	if (rc < 0 || second.self == NULL || (rc = second.read(second.self)) == 0)
+		return rc;
+	if (first.self != NULL)
+		first.settle(first.self, false);
+	return rc;
+}
+
+static void settle(void *self, bool use)
+{
+	const struct auth *a = self;
+	const struct reload_part first = main_part(a), second = auth_rooms_reload(a->rooms);
+
+	if (first.self != NULL)
+		first.settle(first.self, use);
+	if (second.self != NULL)
+		second.settle(second.self, use);
+}
+
 struct reload_part auth_reload(struct auth *a)
 {
+	const struct reload_part first = main_part(a), second = auth_rooms_reload(a->rooms);
+
 	OBJ_CHECK(a, AUTH_MAGIC);
-	return a->webhook != NULL ? auth_webhook_reload(a->webhook) : auth_jwt_reload(a->jwt);
+	if (second.self == NULL)
+		return first;
+	return (struct reload_part){first.self != NULL ? first.what : second.what, read_again, settle, a};
 }
 
 bool auth_believes(const struct auth *a)
@@ -90,7 +130,7 @@ bool auth_believes(const struct auth *a)
 
 bool auth_waits(const struct auth *a)
 {
-	return a->webhook != NULL;
+	return a->webhook != NULL || a->rooms != NULL;
 }
 
 static int check(struct auth *a, const struct auth_request *request, struct auth_identity *who)
@@ -145,4 +185,11 @@ int auth_ticket(struct auth *a, const char *ticket, size_t n, const struct user 
 		return auth_jwt_ticket(a->jwt, ticket, n, user, grants);
 	count_by(COUNT_TICKETS_REFUSED, AUTH_UNKNOWN_KEY);
 	return -ERR_REFUSED;
+}
+
+int auth_ask_rooms(struct auth *a, const char *peer, const struct seat *seat, const struct wire_room_count *rooms,
+		   size_t n, struct grants **grants)
+{
+	OBJ_CHECK(a, AUTH_MAGIC);
+	return a->rooms != NULL ? auth_rooms_ask(a->rooms, peer, seat, rooms, n, grants) : 0;
 }

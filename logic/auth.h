@@ -35,6 +35,11 @@ int auth_check_again(struct auth *a, const struct auth_request *request, struct 
  * auth.mode knows no tickets; -ERR_NO_LOGIC: its key may come in a moment; -ENOMEM. */
 int auth_ticket(struct auth *a, const char *ticket, size_t n, const struct user *user, struct grants **grants);
 
+/* Those of these rooms that auth.room_url lets this connection enter become passes, too. Waits for it. 0; -ERR_NO_LOGIC: it gave no
+ * answer; -ENOMEM. */
+int auth_ask_rooms(struct auth *a, const char *peer, const struct seat *seat, const struct wire_room_count *rooms,
+		   size_t n, struct grants **grants);
+
 /* Would auth_new go well? Its answer. For -t. */
 int auth_try(const struct config *cfg);
 

@@ -26,6 +26,7 @@ static const char *const labels[AUTH_CAUSES] = {
 
 COUNTER_LABELS(AUTH_FAILURES, labels, AUTH_CAUSES);
 COUNTER_LABELS(TICKETS_REFUSED, labels, AUTH_CAUSES);
+COUNTER_LABELS(ROOM_QUESTIONS_FAILED, labels, AUTH_CAUSES);
 
 void auth_identity_fini(struct auth_identity *who)
 {

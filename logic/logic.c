@@ -209,8 +209,6 @@ int logic_permit(struct logic *l, const struct wire_connect *request, const stru
 	const char *at = (const char *)request->token, *end = at + request->token_bytes;
 	int rc = 0, one;
 
-	(void)rooms; /* which of them the tickets open is for the comet to see */
-	(void)n;
 	*grants = NULL;
 	while (at < end && rc != -ENOMEM) {
 		const char *line_end = memchr(at, '\n', (size_t)(end - at));
@@ -222,6 +220,8 @@ int logic_permit(struct logic *l, const struct wire_connect *request, const stru
 			rc = one; /* its key may come in a moment */
 		at = line_end + 1;
 	}
+	if (rc == 0)
+		rc = auth_ask_rooms(l->auth, request->peer, seat, rooms, n, grants);
 	if (rc < 0)
 		grants_free(grants);
 	return rc;

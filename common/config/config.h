@@ -30,7 +30,7 @@ struct config {
 enum config_slow_consumer { CONFIG_SLOW_DISCONNECT, CONFIG_SLOW_DROP };
 enum config_logic_mode { CONFIG_LOGIC_EMBEDDED, CONFIG_LOGIC_REDIS };
 enum config_http_audit { CONFIG_AUDIT_OFF, CONFIG_AUDIT_CHANGES, CONFIG_AUDIT_PUSHES };
-enum config_auth_rooms { CONFIG_ROOMS_OPEN, CONFIG_ROOMS_TOKEN };
+enum config_auth_rooms { CONFIG_ROOMS_OPEN, CONFIG_ROOMS_TOKEN, CONFIG_ROOMS_WEBHOOK };
 enum config_auth_ops { CONFIG_OPS_OPEN, CONFIG_OPS_TOKEN };
 enum config_per_user_ends { CONFIG_PER_USER_NEWEST, CONFIG_PER_USER_OLDEST };
 enum config_auth_mode { CONFIG_AUTH_OPEN, CONFIG_AUTH_JWT, CONFIG_AUTH_WEBHOOK };

@@ -132,11 +132,17 @@ static int check_jwks_url(const struct config *cfg, FILE *errors)
 	return complain(errors, "auth.jwks_url must be a https:// address; http:// is good for this machine only");
 }
 
-static int check_webhook(const struct config *cfg, bool is_logic, FILE *errors)
+/* The addresses of back ends that are asked, and how long for. */
+static int check_back_ends(const struct config *cfg, bool is_logic, FILE *errors)
 {
-	if (scheme_bytes(cfg->auth_url) == 0)
+	if (cfg->auth_mode == CONFIG_AUTH_WEBHOOK && scheme_bytes(cfg->auth_url) == 0)
 		return complain(errors,
 				"auth.url must be set for auth.mode = webhook, to a http:// or https:// address");
+	if (cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK && scheme_bytes(cfg->auth_room_url) == 0)
+		return complain(errors,
+				"auth.room_url must be set for auth.rooms = webhook, to a http:// or https:// address");
+	if (cfg->auth_mode != CONFIG_AUTH_WEBHOOK && cfg->auth_rooms != CONFIG_ROOMS_WEBHOOK)
+		return 0;
 	if (check_ca_file(cfg, errors) < 0)
 		return -ERR_CONFIG;
 	if (cfg->auth_timeout >= cfg->logic_timeout)
@@ -175,7 +181,7 @@ static int check_grants(const struct config *cfg, FILE *errors)
 	if (cfg->auth_mode == CONFIG_AUTH_OPEN &&
 	    (cfg->auth_rooms != CONFIG_ROOMS_OPEN || cfg->auth_ops != CONFIG_OPS_OPEN))
 		return complain(errors,
-				"auth.rooms = token and auth.ops = token need auth.mode = jwt or webhook, or clients "
+				"auth.rooms and auth.ops other than open need auth.mode = jwt or webhook, or clients "
 				"would grant themselves anything");
 	return 0;
 }
@@ -184,17 +190,20 @@ static int check_grants(const struct config *cfg, FILE *errors)
 static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 {
 	if (check_url_for_secrets("auth.url", cfg->auth_url, errors) < 0 ||
+	    check_url_for_secrets("auth.room_url", cfg->auth_room_url, errors) < 0 ||
 	    (!is_logic && (check_headers(cfg, errors) < 0 || check_grants(cfg, errors) < 0)) ||
 	    check_url_for_secrets("auth.jwks_url", cfg->auth_jwks_url, errors) < 0)
 		return -ERR_CONFIG;
 	if (!is_logic && cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)
 		return 0;
+	if (check_back_ends(cfg, is_logic, errors) < 0)
+		return -ERR_CONFIG;
 	if (cfg->auth_mode == CONFIG_AUTH_JWT)
 		return check_jwt_keys(cfg, errors) < 0 || check_jwks_url(cfg, errors) < 0 ||
 				       user_prefix_check(cfg, errors) < 0
 			       ? -ERR_CONFIG
 			       : 0;
-	return cfg->auth_mode == CONFIG_AUTH_WEBHOOK ? check_webhook(cfg, is_logic, errors) : 0;
+	return 0;
 }
 
 /* Where the program listens: for clients, who may be anybody with auth.mode = open, and for callers of the API. */

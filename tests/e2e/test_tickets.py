@@ -8,6 +8,7 @@ import pytest
 import tokens
 from client import Op
 from test_grants import enter, expect_nothing, not_granted
+from streams import expect_push, join, leave
 from tokens import hs256
 from waiting import wait_until
 
@@ -103,3 +104,49 @@ def test_ticket_is_no_token(connect, house):
     client = connect.raw()
     client.send(Op.AUTH, ticket().encode(), seq=1)
     assert client.expect_goodbye() == {"code": 5, "reason": "a ticket lets nobody in; it stands beside a token"}
+
+
+# ---- JOIN ----
+
+def come_with_streams(connect, **claims):
+    client = connect.raw()
+    client.send(Op.AUTH, json.dumps({"token": hs256(**claims).decode(), "streams": {}}).encode(), seq=1)
+    client.expect(Op.AUTH_REPLY, seq=1)
+    return client
+
+
+@two_ways
+def test_join_brings_a_ticket_for_each_room_that_needs_one(connect, house, backend):
+    client = come_with_streams(connect, key="k", rooms=["c"])
+    wishes = [{"id": VIP, "ticket": ticket()}, {"id": "b", "ticket": ticket(["a", "b"])}, "a", "c", {"id": "d", "ticket": ticket("e")},
+              {"id": "f", "ticket": ticket("f", mid=8)}, {"id": "g", "ticket": 5}, {"id": "h", "ticket": "x"}]
+    answers = join(client, *wishes)
+    assert [a.get("error", 0) for a in answers] == [0, 0, 0, 0, 403, 403, 400, 403], answers
+    backend.push_room(VIP, "in")
+    expect_push(client, VIP, b"in")
+    # A ticket of JOIN is for this JOIN.
+    assert leave(client, VIP) and join(client, VIP)["error"] == 403
+    assert not_granted(house, "join") == 4
+
+
+@two_ways
+def test_joined_room_is_left_when_its_ticket_ends_unless_join_brings_another(connect, house, backend):
+    client = come_with_streams(connect, key="k")
+    assert "error" not in join(client, VIP, ticket=ticket(expires=2))
+    assert "error" not in join(client, "longer://1", ticket=ticket("longer://1", expires=2))
+    assert "error" not in join(client, "longer://1", ticket=ticket("longer://1", expires=3600))
+    left = []
+    wait_until(lambda: left.extend(p.json() for p in beat(client) if p.op == Op.NOTICE) or left, "the notice")
+    assert [(n["room"], n["left"]) for n in left] == [(VIP, "expired")]
+    backend.push_room(VIP, "secret")
+    backend.push_room("longer://1", "to those who stay")
+    expect_push(client, "longer://1", b"to those who stay")
+
+
+def beat(client):
+    """A heartbeat; what came before its answer."""
+    client.send(Op.HEARTBEAT)
+    before = []
+    while (packet := client.recv()).op != Op.HEARTBEAT_REPLY:
+        before.append(packet)
+    return before

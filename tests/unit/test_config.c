@@ -642,11 +642,11 @@ static void only_who_has_proved_it_is_granted_anything(void **state)
 {
 	(void)state;
 	check_says("auth.rooms=token",
-		   "auth.rooms = token and auth.ops = token need auth.mode = jwt or webhook, or clients would "
+		   "auth.rooms and auth.ops other than open need auth.mode = jwt or webhook, or clients would "
 		   "grant themselves anything\n");
 	check_says("auth.rooms=open", "");
 	check_says("auth.ops=token",
-		   "auth.rooms = token and auth.ops = token need auth.mode = jwt or webhook, or clients would "
+		   "auth.rooms and auth.ops other than open need auth.mode = jwt or webhook, or clients would "
 		   "grant themselves anything\n");
 	assert_int_equal(config_flag(&cfg, "auth.jwt_keys=HS256:/dev/null", errors), 0);
 	check_says("auth.mode=jwt", "");

@@ -74,6 +74,9 @@ static void a_member_without_the_name_of_a_room_is_wrong(void **state)
 	char body[400], longest[WIRE_ROOM_BYTES + 1];
 
 	(void)state;
+	assert_wish("{\"rooms\":[{\"id\":\"a\",\"ticket\":\"t\"}]}", NULL, 0, 0);
+	assert_wish("{\"rooms\":[{\"id\":\"a\",\"ticket\":7}]}", "ticket", 0, 0);
+	assert_wish("{\"rooms\":[{\"id\":\"a\",\"ticket\":\"t\\nt\"}]}", "ticket", 0, 0);
 	assert_wish("{\"rooms\":[{}]}", "id", 0, 0);
 	assert_wish("{\"rooms\":[7]}", "id", 0, 0);
 	assert_wish("{\"rooms\":[\"chat://1\"]}", "id", 0, 0);
