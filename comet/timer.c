@@ -24,6 +24,7 @@ struct timer {
 	unsigned count;            /* filed */
 	unsigned added;
 	unsigned capacity;
+	int64_t sleeps_until_ns; /* the thread; what is not due before needs no wake-up */
 };
 
 /* ---- the heap ---- */
@@ -77,6 +78,12 @@ static void unfile_locked(struct timer *t, struct timer_entry *e) NEEDS(t->lock)
 	sift_down_locked(t, atomic_load(&last->at) - 1);
 }
 
+/* Must the thread be woken for it? */
+static bool is_next_locked(const struct timer *t, const struct timer_entry *e) NEEDS(t->lock)
+{
+	return t->count > 0 && t->heap[0] == e && e->filed_ns < t->sleeps_until_ns;
+}
+
 /* ---- the thread ---- */
 
 /* The entry whose time has come, or NULL; those re-armed meanwhile are filed again on the way. */
@@ -117,6 +124,7 @@ static int64_t fire_expired(struct timer *t)
 	while ((e = expired_locked(t, clock_now_ns())) != NULL)
 		fire_locked(t, e);
 	next = t->count > 0 ? t->heap[0]->filed_ns : WORKER_IDLE;
+	t->sleeps_until_ns = next;
 	lock_drop(&t->lock);
 	return next;
 }
@@ -141,6 +149,7 @@ int timer_new(timer_fire *fire, struct timer **out)
 		return -ENOMEM;
 	t->magic = TIMER_MAGIC;
 	t->fire = fire;
+	t->sleeps_until_ns = WORKER_IDLE;
 	lock_init(&t->lock, LOCK_TIMER);
 	lock_cond_init(&t->fired);
 	if ((rc = worker_start(&t->worker, "timer", run, t)) < 0) {
@@ -196,7 +205,7 @@ int timer_add(struct timer *t, struct timer_entry *e, int64_t deadline_ns)
 		e->added = true;
 		atomic_store(&e->deadline_ns, deadline_ns);
 		file_locked(t, e, deadline_ns);
-		first = t->heap[0] == e;
+		first = is_next_locked(t, e);
 	}
 	lock_drop(&t->lock);
 	if (first)
@@ -222,7 +231,7 @@ void timer_set(struct timer_entry *e, int64_t deadline_ns)
 		e->filed_ns = deadline_ns;
 		sift_up_locked(t, atomic_load(&e->at) - 1);
 	}
-	first = t->count > 0 && t->heap[0] == e;
+	first = is_next_locked(t, e);
 	lock_drop(&t->lock);
 	if (first)
 		worker_wake(&t->worker);
