@@ -20,7 +20,8 @@ int stream_init(struct stream *s, int fd, const struct sockaddr *peer, struct bu
 {
 	int rc;
 
-	*s = (struct stream){.fd = fd, .write_timeout_ns = write_timeout_ns, .buffers = buffers, .parks = parks};
+	*s = (struct stream){
+		.fd = fd, .write_timeout_ns = write_timeout_ns, .buffers = buffers, .parks = parks, .greets = parks};
 	peer_set(&s->peer, peer);
 	s->buf = s->small;
 	s->size = sizeof(s->small);
@@ -51,8 +52,8 @@ static int make_space(struct stream *s, uint32_t need)
 
 	if (have == 0 && !s->burst)
 		give_back(s);
-	/* In a burst a large buffer saves system calls. */
-	if (s->buf == s->small && (need > sizeof(s->small) || s->burst)) {
+	/* In a burst a large buffer saves system calls, and so it does at first. One that parks gives it back before it waits. */
+	if (s->buf == s->small && (need > sizeof(s->small) || s->burst || s->greets)) {
 		if ((into = buffers_get(s->buffers)) == NULL)
 			return -ENOMEM;
 	} else if (s->start + need <= s->size && s->end < s->size) {

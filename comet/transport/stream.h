@@ -31,6 +31,7 @@ struct stream {
 	uint32_t end;
 	bool burst;   /* the last read filled the buffer: more is likely to come at once */
 	bool parks;   /* set once: reads don't wait, see stream_park */
+	bool greets;  /* nothing has been heard of the peer, and first words are long: they are read at once */
 	bool drained; /* there is no more to be read now, or another's turn has come: only the park says when to go on */
 	uint8_t small[64];
 };
@@ -57,6 +58,12 @@ static inline uint8_t *stream_bytes(const struct stream *s)
 static inline uint32_t stream_count(const struct stream *s)
 {
 	return s->end - s->start;
+}
+
+/* Its first words are over. */
+static inline void stream_greeted(struct stream *s)
+{
+	s->greets = false;
 }
 
 /* Take n bytes off the front; they stay where they are until stream_more, too. */

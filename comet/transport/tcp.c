@@ -49,6 +49,7 @@ static int tcp_read(struct transport *t, struct packet *p)
 	}
 	p->body = p->body_bytes > 0 ? stream_bytes(s) + PACKET_HEAD_BYTES : NULL;
 	stream_take_off(s, need);
+	stream_greeted(s);
 	return 0;
 }
 

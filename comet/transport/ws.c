@@ -224,6 +224,7 @@ static int take_message(struct ws *ws, struct ws_event *e, struct packet *p)
 	int rc;
 
 	stream_take_off(&ws->stream, e->bytes);
+	stream_greeted(&ws->stream);
 	if ((rc = ws_message_take(&ws->message, ws->stream.buffers, e, bytes, ws->longest)) != 0)
 		return refuse_message(ws, rc);
 	/* What there is more of it now counts as if it had come so. */
