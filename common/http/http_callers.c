@@ -213,7 +213,7 @@ static int64_t kept_ns(const struct http_caller *caller, const struct http_crowd
 		return 0; /* 0: it is being answered, perhaps since a moment ago */
 	switch (state) {
 	case STATE_IDLE:
-		return is_silent(caller) ? INT64_MAX / 2 + age : 0;
+		return caller->spoke_ns != since ? INT64_MAX / 2 + age : 0;
 	case STATE_ASKING:
 		return age > patience_ns || caller->crowd->n > newcomers->n ? age : 0;
 	case STATE_REPLYING:
@@ -223,9 +223,8 @@ static int64_t kept_ns(const struct http_caller *caller, const struct http_crowd
 	}
 }
 
-/* True: there was somebody. */
-static bool make_place_locked(struct http_callers *c, const struct http_crowd *newcomers, int64_t patience_ns)
-	NEEDS(c->lock)
+static struct http_caller *longest_locked(struct http_callers *c, const struct http_crowd *newcomers,
+					  int64_t patience_ns) NEEDS(c->lock)
 {
 	struct http_caller *chosen = NULL;
 	int64_t now = clock_now_ns(), longest = 0;
@@ -242,6 +241,31 @@ static bool make_place_locked(struct http_callers *c, const struct http_crowd *n
 			chosen = caller;
 		}
 	}
+	return chosen;
+}
+
+/* It rests as far as we know, but its next request lies there. Remembered until its state changes. */
+static bool has_spoken(struct http_caller *caller)
+{
+	int64_t since = atomic_load(&caller->since_ns);
+
+	if (atomic_load(&caller->state) != STATE_IDLE || is_silent(caller))
+		return false;
+	caller->spoke_ns = since;
+	return true;
+}
+
+/* Sockets are looked into under the lock, which all calls take: so often at most for one newcomer. */
+#define LOOKS_MAX 8
+
+/* True: there was somebody. */
+static bool make_place_locked(struct http_callers *c, const struct http_crowd *newcomers, int64_t patience_ns)
+	NEEDS(c->lock)
+{
+	struct http_caller *chosen = longest_locked(c, newcomers, patience_ns);
+
+	for (unsigned looks = 1; chosen != NULL && has_spoken(chosen); looks++)
+		chosen = looks < LOOKS_MAX ? longest_locked(c, newcomers, patience_ns) : NULL;
 	if (chosen == NULL)
 		return false;
 	chosen->cut = true;

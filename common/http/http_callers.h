@@ -21,7 +21,8 @@ struct http_caller {
 	_Atomic int64_t deadline_ns; /* its end */
 	bool answered;               /* once at least */
 	/* under the callers' lock */
-	bool cut; /* off, for one that came later */
+	bool cut;         /* off, for one that came later */
+	int64_t spoke_ns; /* since_ns of a rest in which its next request had come, and nobody had read it yet */
 	struct http_caller *next, *prev;
 };
 
