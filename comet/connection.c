@@ -195,6 +195,19 @@ void connection_excuse(struct connection *c, int64_t ns)
 	file_deadline(c);
 }
 
+int64_t connection_suspend_heartbeat(struct connection *c)
+{
+	return atomic_load(&c->in_handshake) ? 0 : atomic_exchange(&c->heartbeat_due_ns, INT64_MAX);
+}
+
+void connection_resume_heartbeat(struct connection *c, int64_t due_ns)
+{
+	if (atomic_load(&c->in_handshake))
+		return;
+	atomic_store(&c->heartbeat_due_ns, due_ns);
+	file_deadline(c);
+}
+
 void connection_set_lifetime(struct connection *c, int64_t lifetime_ms)
 {
 	int64_t expires;

@@ -170,6 +170,10 @@ void connection_end_handshake(struct connection *c);
 void connection_heard(struct connection *c);
 /* No heartbeat is missed for so long, because the reader will be busy and not hear it. Reader only, after the handshake. */
 void connection_excuse(struct connection *c, int64_t ns);
+/* No heartbeat is due until connection_resume_heartbeat; in the handshake, whose deadline goes on, both do nothing. Returns when the
+ * next would have been. The reader. */
+int64_t connection_suspend_heartbeat(struct connection *c);
+void connection_resume_heartbeat(struct connection *c, int64_t due_ns);
 /* From now on it may stay so long, whatever heartbeats come; 0: for ever. Reader only; files nothing while in the handshake. */
 void connection_set_lifetime(struct connection *c, int64_t lifetime_ms);
 /* Does it end at some time, unless a new token comes? */

@@ -85,8 +85,12 @@ int reader_join(struct connection *c)
 	return channel_join(&c->channel) ? 0 : sleep_until_woken(c);
 }
 
+/* Whoever waits for a turn is not late with its heartbeat, which may stand behind the packet in hand: none is due until it has had it. */
 int reader_block(struct connection *c, bool waits)
 {
+	bool waited = c->in_hand;
+	int64_t due_ns;
+
 	c->in_hand = false;
 	if (!waits || !reader_parks(c))
 		return 0;
@@ -94,8 +98,10 @@ int reader_block(struct connection *c, bool waits)
 		return -EPIPE;
 	c->in_hand = true;
 	count_add(COUNT_PARKED, 1);
+	due_ns = connection_suspend_heartbeat(c);
 	if (!park_block(c->opt->park, &c->parked))
 		return READER_PARKED;
+	connection_resume_heartbeat(c, waited ? clock_now_ns() + c->heartbeat_ns : due_ns);
 	count_add(COUNT_PARKED, -1);
 	c->in_hand = false;
 	return 0;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "comet/reader.h"
 #include "comet/serve.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -477,6 +478,36 @@ static void of_many_with_one_key_one_survives(void **state)
 		until_gone(&peers[i]);
 	assert_int_equal(survivors, 1);
 	assert_false(is_online("key"));
+}
+
+/* One may wait for logic at a time, and another does. */
+static void who_waits_for_its_turn_to_ask_logic_is_excused(void **state)
+{
+	int64_t since;
+
+	(void)state;
+	if (!parks)
+		return; /* each has its own thread to wait on */
+	reader_stop_park(&stage.server);
+	stage.cfg.logic_calls = 1;
+	assert_int_equal(serve_park(&stage.server), 0);
+	stage.logic.session.heartbeat_ms = 50;
+	log_in(peer);
+	stage.logic.session.heartbeat_ms = 60000;
+	(void)strcpy(stage.logic.session.key, "other");
+	stage_hold_connects(&stage, true);
+	enter(&peers[1]);
+	fake_send(&peers[1], OP_AUTH, 1, "");
+	until(atomic_load(&stage.logic.connects) == 2);
+	fake_send(peer, OP_CHANGE_ROOM, 2, "live://2");
+	since = clock_now_ns();
+	until(clock_now_ns() - since > 300 * CLOCK_MS);
+	stage_hold_connects(&stage, false);
+	until(fake_got_op(peer, OP_CHANGE_ROOM_REPLY) == 1);
+	/* From then on a heartbeat is due again. */
+	heed_goodbye(peer);
+	assert_true(clock_now_ns() - since > 300 * CLOCK_MS);
+	leave(&peers[1]);
 }
 
 /* ---- between put and open ---- */
@@ -989,6 +1020,7 @@ int main(void)
 		serve_test(a_newer_connection_with_the_key_replaces_the_older),
 		serve_test(an_older_one_that_arrives_late_is_the_one_replaced),
 		serve_test(of_many_with_one_key_one_survives),
+		serve_test(who_waits_for_its_turn_to_ask_logic_is_excused),
 		serve_test(a_push_in_between_goes_out_after_the_reply_to_auth),
 		serve_test(a_kick_in_between_is_told_after_the_reply_to_auth),
 		serve_test(a_reply_to_auth_that_cannot_be_written_ends_it),
