@@ -5,36 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "comet/history.h"
+#include "comet/feed_source.h"
+#include "comet/feed_table.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/obj.h"
 
-/* What a stream without a message counts in stream.memory: malloc's shares of it, of its id and of its place in the map. */
-#define FEED_COST 512
 /* Numbers that are made at once by clients who come back together, whatever stream.new says of the next ones. */
 #define NEW_BURST 10000
 /* How far a jump leads beyond the clock: the data that are lost are younger than a minute. */
 #define JUMP_US 60000000u
-/* Streams looked at when memory is short, by one that adds to it. */
-#define VICTIMS 16
-
-struct feed {
-	unsigned magic;
-#define FEED_MAGIC 0x57e4a301
-	/* set once */
-	char *id;
-	const struct kept_type *type;
-	/* under the table's lock */
-	struct feed *newer, *older;
-	struct history history;
-	unsigned held;
-	bool was_pushed;
-	int64_t used_ns;   /* its last push, join or end of one */
-	int64_t pushed_ns; /* its last push */
-	uint64_t jumped;   /* it jumped to this number, or 0 */
-	uint64_t given_up; /* for stream.memory all up to this number went, or 0 */
-};
 
 static const char *const joins[JOIN_RESULTS] = {[JOIN_LIVE] = "live",
 						[JOIN_REPLAYED] = "replayed",
@@ -47,13 +27,17 @@ static const char *const gaps[FEED_GAPS] = {[GAP_OLD] = "old",
 					    [GAP_MEMORY] = "memory",
 					    [GAP_OVERRUN] = "overrun"};
 
+static const char *const holes[FEED_HOLES] = {[HOLE_FILLED] = "filled", [HOLE_GAP] = "gap"};
+
+COUNTER_LABELS(STREAM_HOLES, holes, FEED_HOLES);
 COUNTER_LABELS(JOINS, joins, JOIN_RESULTS);
 COUNTER_LABELS(STREAM_GAPS, gaps, FEED_GAPS);
 
-void feeds_init(struct feeds *s, const struct config *cfg)
+void feeds_init(struct feeds *s, const struct config *cfg, const struct logic_client *logic)
 {
 	*s = (struct feeds){
 		.magic = FEEDS_MAGIC,
+		.logic = logic,
 		.history_bytes = (size_t)cfg->stream_bytes,
 		.memory_bytes = (size_t)cfg->stream_memory,
 		.position_ttl_ns = cfg->stream_position_ttl * CLOCK_MS,
@@ -63,10 +47,10 @@ void feeds_init(struct feeds *s, const struct config *cfg)
 	};
 	if (cfg->stream_new > 0)
 		s->new_rate.burst_ns = NEW_BURST * CLOCK_SEC / cfg->stream_new;
-	/* In a cluster Redis numbers, and comets do not read that yet. */
-	if (cfg->logic_mode == CONFIG_LOGIC_EMBEDDED && cfg->stream_rooms != NULL)
+	if (cfg->stream_rooms != NULL)
 		BUG_UNLESS(kept_parse(cfg->stream_rooms, &s->kept) == 0);
 	lock_init(&s->lock, LOCK_FEED);
+	lock_cond_init(&s->loaded);
 	strmap_init(&s->all);
 }
 
@@ -81,112 +65,6 @@ int64_t feeds_reload_ms(const struct feeds *s)
 	return s->spread_ms > 0 ? (int64_t)((dice >> 33) % (uint64_t)s->spread_ms) : 0;
 }
 
-/* ---- the table: all under its lock ---- */
-
-static void unlink_locked(struct feeds *s, struct feed *f) NEEDS(s->lock)
-{
-	if (s->sweep == f)
-		s->sweep = f->newer;
-	if (f->newer != NULL)
-		f->newer->older = f->older;
-	else
-		s->newest = f->older;
-	if (f->older != NULL)
-		f->older->newer = f->newer;
-	else
-		s->oldest = f->newer;
-}
-
-static void link_locked(struct feeds *s, struct feed *f) NEEDS(s->lock)
-{
-	f->newer = NULL;
-	f->older = s->newest;
-	if (s->newest != NULL)
-		s->newest->newer = f;
-	else
-		s->oldest = f;
-	s->newest = f;
-}
-
-static void use_locked(struct feeds *s, struct feed *f, int64_t now) NEEDS(s->lock)
-{
-	f->used_ns = now;
-	if (s->newest == f)
-		return;
-	unlink_locked(s, f);
-	link_locked(s, f);
-}
-
-/* The history may have changed: it had so many messages and bytes before. */
-static void account_locked(struct feeds *s, const struct feed *f, size_t n, size_t bytes) NEEDS(s->lock)
-{
-	s->bytes += f->history.bytes - bytes;
-	count_add(COUNT_STREAM_MESSAGES, (int64_t)f->history.n - (int64_t)n);
-	count_add(COUNT_STREAM_BYTES, (int64_t)f->history.bytes - (int64_t)bytes);
-}
-
-static void forget_history_locked(struct feeds *s, struct feed *f) NEEDS(s->lock)
-{
-	size_t n = f->history.n, bytes = f->history.bytes;
-
-	history_drop(&f->history);
-	account_locked(s, f, n, bytes);
-}
-
-static void free_feed(struct feed *f)
-{
-	f->magic = 0;
-	free(f->id);
-	free(f);
-}
-
-static void remove_locked(struct feeds *s, struct feed *f) NEEDS(s->lock)
-{
-	BUG_UNLESS(f->held == 0);
-	forget_history_locked(s, f);
-	if (f->history.at > s->gone_at)
-		s->gone_at = f->history.at;
-	unlink_locked(s, f);
-	(void)strmap_del(&s->all, f->id);
-	s->bytes -= FEED_COST;
-	count_add(COUNT_STREAMS, -1);
-	count_add(COUNT_STREAM_BYTES, -FEED_COST);
-	free_feed(f);
-}
-
-/* Forget what is over. True: the stream itself is gone. */
-static bool expire_locked(struct feeds *s, struct feed *f, int64_t now) NEEDS(s->lock)
-{
-	if (f->history.n > 0 && now - f->pushed_ns > f->type->ttl_ms * CLOCK_MS)
-		forget_history_locked(s, f);
-	if (f->held > 0 || now - f->used_ns <= (f->was_pushed ? s->position_ttl_ns : s->idle_ttl_ns))
-		return false;
-	remove_locked(s, f);
-	return true;
-}
-
-/* The longest unused ones give up their histories, and then, where nobody holds them, their numbers; `but` is not touched. */
-static void make_space_locked(struct feeds *s, const struct feed *but) NEEDS(s->lock)
-{
-	for (int i = 0; i < VICTIMS && s->bytes > s->memory_bytes; i++) {
-		struct feed *f = s->oldest;
-
-		if (f == NULL || f == but)
-			return;
-		if (f->history.n > 0) {
-			f->given_up = f->history.at;
-			forget_history_locked(s, f);
-			count(COUNT_STREAMS_GIVEN_UP);
-		} else if (f->held == 0) {
-			remove_locked(s, f);
-			count(COUNT_STREAMS_GIVEN_UP);
-		} else {
-			unlink_locked(s, f);
-			link_locked(s, f);
-		}
-	}
-}
-
 /* The clock in microseconds, within what a number can be. */
 static uint64_t clock_us(void)
 {
@@ -196,69 +74,57 @@ static uint64_t clock_us(void)
 	return (uint64_t)(ms < 1 ? 1 : ms > most / 1000 ? most : ms * 1000);
 }
 
-/* NULL: no memory. */
+/* ---- joining ---- */
+
+/* One that is new, in a comet alone, with its number. NULL: no memory. */
 static struct feed *make_locked(struct feeds *s, const char *room, int64_t now) NEEDS(s->lock)
 {
-	struct feed *f = calloc(1, sizeof(*f));
+	struct feed *f = feed_table_make(s, room, now);
 
 	if (f == NULL)
 		return NULL;
-	if ((f->id = strdup(room)) == NULL || strmap_put(&s->all, room, f, NULL) < 0) {
-		free_feed(f);
-		return NULL;
-	}
-	f->magic = FEED_MAGIC;
-	f->type = kept_of(&s->kept, room);
 	f->history.at = clock_us();
 	if (f->history.at <= s->gone_at)
 		f->history.at = s->gone_at + 1;
-	f->used_ns = now;
-	link_locked(s, f);
-	s->bytes += FEED_COST;
-	count(COUNT_STREAMS);
-	count_add(COUNT_STREAM_BYTES, FEED_COST);
-	make_space_locked(s, f);
 	return f;
 }
 
-/* The stream that is here and not over, or NULL. */
-static struct feed *find_locked(struct feeds *s, const char *room, int64_t now) NEEDS(s->lock)
-{
-	struct feed *f = strmap_get(&s->all, room);
-
-	return f == NULL || expire_locked(s, f, now) ? NULL : f;
-}
-
-/* ---- joining ---- */
-
 static int hold_locked(struct feeds *s, struct feed_asked *asked, int64_t now) NEEDS(s->lock)
 {
-	struct feed *f = find_locked(s, asked->room, now);
+	struct feed *f = feed_table_find(s, asked->room, now);
 
 	if (f == NULL && rate_take(&s->new_rate, &s->new_full_ns, now, 1) > 0)
 		return -EBUSY;
 	if (f == NULL && (f = make_locked(s, asked->room, now)) == NULL)
 		return -ENOMEM;
-	use_locked(s, f, now);
+	feed_table_use(s, f, now);
 	f->held++;
 	asked->feed = f;
 	return 0;
 }
 
-void feed_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t deadline_ns)
+static void hold_here(struct feeds *s, struct feed_asked *asked, size_t n)
 {
 	int64_t now = clock_now_ns();
 
-	OBJ_CHECK(s, FEEDS_MAGIC);
-	(void)deadline_ns; /* nothing is waited for here */
 	lock_take(&s->lock);
-	for (size_t i = 0; i < n; i++) {
-		asked[i].feed = NULL;
+	for (size_t i = 0; i < n; i++)
 		asked[i].rc = hold_locked(s, &asked[i], now);
+	lock_drop(&s->lock);
+}
+
+void feed_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t deadline_ns)
+{
+	OBJ_CHECK(s, FEEDS_MAGIC);
+	for (size_t i = 0; i < n; i++)
+		asked[i].feed = NULL;
+	if (feed_source_is(s))
+		feed_source_hold(s, asked, n, deadline_ns);
+	else
+		hold_here(s, asked, n);
+	for (size_t i = 0; i < n; i++)
 		if (asked[i].rc < 0)
 			count_by(COUNT_JOINS, asked[i].rc == -EBUSY ? JOIN_REFUSED : JOIN_UNAVAILABLE);
-	}
-	lock_drop(&s->lock);
 }
 
 void feed_release(struct feeds *s, struct feed **feed)
@@ -270,7 +136,10 @@ void feed_release(struct feeds *s, struct feed **feed)
 	lock_take(&s->lock);
 	BUG_UNLESS(f->held > 0);
 	f->held--;
-	use_locked(s, f, clock_now_ns());
+	if (feed_source_is(s))
+		feed_source_release(s, f);
+	else
+		feed_table_use(s, f, clock_now_ns());
 	lock_drop(&s->lock);
 }
 
@@ -320,7 +189,7 @@ unsigned feed_read(struct feeds *s, struct feed *f, const struct feed_wish *wish
 
 	OBJ_CHECK(f, FEED_MAGIC);
 	lock_take(&s->lock);
-	(void)expire_locked(s, f, clock_now_ns()); /* it is held, so it stays */
+	(void)feed_table_expire(s, f, clock_now_ns()); /* it is held, so it stays */
 	decide_locked(f, wish, place);
 	n = take_locked(&f->history, place->at, out, n_max, SIZE_MAX);
 	lock_drop(&s->lock);
@@ -330,8 +199,17 @@ unsigned feed_read(struct feeds *s, struct feed *f, const struct feed_wish *wish
 int feed_decide(struct feeds *s, struct feed *f, const struct feed_wish *wish, int64_t deadline_ns,
 		struct feed_place *out)
 {
-	(void)deadline_ns;
+	int rc;
+
 	(void)feed_read(s, f, wish, out, NULL, 0);
+	if (out->gap && feed_source_is(s) &&
+	    (rc = feed_source_look_again(s, f, wish->since, out->cause, deadline_ns)) != 0) {
+		if (rc < 0) {
+			count_by(COUNT_JOINS, JOIN_UNAVAILABLE);
+			return rc;
+		}
+		(void)feed_read(s, f, wish, out, NULL, 0);
+	}
 	if (out->gap)
 		count_by(COUNT_STREAM_GAPS, out->cause);
 	count_by(COUNT_JOINS, out->gap ? JOIN_GAP : out->replay > 0 ? JOIN_REPLAYED : JOIN_LIVE);
@@ -374,31 +252,26 @@ void feed_skip(struct feeds *s, struct feed *f, void (*say)(void *arg, uint64_t 
 
 /* ---- the way down ---- */
 
-int feed_append(struct feeds *s, const char *room, struct message *message)
+static int append_here(struct feeds *s, const char *room, struct message *message)
 {
 	int64_t now = clock_now_ns();
-	size_t n, bytes;
 	struct feed *f;
 	int rc = -ENOMEM;
 
-	if (!feeds_keep(s, room))
-		return 0;
 	lock_take(&s->lock);
-	if ((f = find_locked(s, room, now)) != NULL || (f = make_locked(s, room, now)) != NULL) {
-		n = f->history.n;
-		bytes = f->history.bytes;
+	if ((f = feed_table_find(s, room, now)) != NULL || (f = make_locked(s, room, now)) != NULL) {
 		message->number = f->history.at + 1;
-		rc = history_add(&f->history, message, f->type->messages, s->history_bytes);
-	}
-	if (rc == 0) {
-		account_locked(s, f, n, bytes);
-		f->was_pushed = true;
-		f->pushed_ns = now;
-		use_locked(s, f, now);
-		make_space_locked(s, f);
+		rc = feed_table_add(s, f, message);
 	}
 	lock_drop(&s->lock);
 	return rc;
+}
+
+int feed_append(struct feeds *s, const char *room, struct message *message)
+{
+	if (!feeds_keep(s, room))
+		return 0;
+	return feed_source_is(s) ? feed_source_pass(s, room, message) : append_here(s, room, message);
 }
 
 void feed_jump(struct feeds *s, const char *room, uint64_t *at)
@@ -406,9 +279,13 @@ void feed_jump(struct feeds *s, const char *room, uint64_t *at)
 	uint64_t clock = clock_us();
 	struct feed *f;
 
+	if (feed_source_is(s)) {
+		feed_source_jump(s, room, *at);
+		return;
+	}
 	lock_take(&s->lock);
-	if ((f = find_locked(s, room, clock_now_ns())) != NULL) {
-		forget_history_locked(s, f);
+	if ((f = feed_table_find(s, room, clock_now_ns())) != NULL) {
+		feed_table_forget_history(s, f);
 		f->history.at = (clock > f->history.at ? clock : f->history.at) + JUMP_US;
 		f->jumped = f->history.at;
 		*at = f->history.at;
@@ -427,7 +304,7 @@ void feeds_sweep(struct feeds *s, unsigned n)
 		struct feed *f = s->sweep != NULL ? s->sweep : s->oldest;
 
 		s->sweep = f->newer;
-		(void)expire_locked(s, f, now);
+		(void)feed_table_expire(s, f, now);
 		if (s->sweep == NULL)
 			break; /* round */
 	}
@@ -438,10 +315,16 @@ void feeds_fini(struct feeds *s)
 {
 	OBJ_CHECK(s, FEEDS_MAGIC);
 	lock_take(&s->lock);
-	while (s->oldest != NULL)
-		remove_locked(s, s->oldest);
+	while (s->oldest != NULL) {
+		struct feed *f = s->oldest;
+
+		BUG_UNLESS(f->held == 0);
+		feed_table_remove(s, f);
+		feed_table_free(f);
+	}
 	lock_drop(&s->lock);
 	strmap_fini(&s->all);
+	(void)pthread_cond_destroy(&s->loaded);
 	lock_fini(&s->lock);
 	s->magic = 0;
 }

@@ -24,38 +24,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/base/kept.h"
-#include "common/base/lock.h"
-#include "common/base/rate.h"
-#include "common/base/strmap.h"
-#include "common/config/config.h"
-#include "common/wire/message.h"
+#include "comet/feed_table.h"
 
-/* Numbers are below it: doubles hold them, which JavaScript and Lua have. */
-#define FEED_NUMBERS_END (INT64_C(1) << 53)
-
-struct feed;
-
-struct feeds {
-	unsigned magic;
-#define FEEDS_MAGIC 0x57e4a350
-	/* set once */
-	struct kept kept;
-	size_t history_bytes, memory_bytes;
-	int64_t position_ttl_ns, idle_ttl_ns, spread_ms;
-	struct rate new_rate;
-	/* under lock */
-	struct lock lock;
-	struct strmap all;
-	struct feed *newest, *oldest; /* by their last use */
-	struct feed *sweep;           /* feeds_sweep goes on there */
-	size_t bytes;                 /* of all, of which at most memory_bytes */
-	int64_t new_full_ns;          /* the bucket of new_rate */
-	uint64_t gone_at; /* the highest number of a stream that is not here any more: new ones begin above */
-};
-
-/* cfg's stream.rooms has been checked. Never fails. */
-void feeds_init(struct feeds *s, const struct config *cfg);
+/* cfg's stream.rooms has been checked; logic is filled in later, and says whether Redis has the streams. Never fails. */
+void feeds_init(struct feeds *s, const struct config *cfg, const struct logic_client *logic);
 /* Nobody holds a stream any more. */
 void feeds_fini(struct feeds *s);
 
@@ -72,14 +44,6 @@ int64_t feeds_reload_ms(const struct feeds *s);
 
 /* ---- a joined connection ---- */
 
-/* One of the rooms of a JOIN. */
-struct feed_asked {
-	const char *room;  /* feeds_keep */
-	struct feed *feed; /* 0: the caller's from now on, until feed_release */
-	int rc;            /* 0; -EBUSY: stream.new, too many numbers are made (429, rate); -ENOMEM, and in a cluster
-				* -ERR_NO_LOGIC: it cannot be read now (503). Not 0: counted */
-};
-
 /* Hold the streams of n rooms, each for itself; numbers are made for those without. In a cluster those that are not here are read
  * from Redis in one go, and it waits for that up to deadline_ns: the caller's connection is excused and its thread may block. */
 void feed_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t deadline_ns);
@@ -91,11 +55,6 @@ struct feed_wish {
 	uint64_t since; /* the position that it has; 0: none */
 	uint64_t last;  /* so many of the newest; 0: none. With since: if that is a gap */
 };
-
-/* comet_stream_gaps_total */
-enum feed_gap { GAP_OLD, GAP_AHEAD, GAP_JUMP, GAP_MEMORY, GAP_OVERRUN, FEED_GAPS };
-/* comet_joins_total. JOIN_REFUSED is also the caller's to count, for 403 and the like. */
-enum join_result { JOIN_LIVE, JOIN_REPLAYED, JOIN_GAP, JOIN_REFUSED, JOIN_UNAVAILABLE, JOIN_RESULTS };
 
 struct feed_place {
 	uint64_t at;     /* the client goes on after it: `sent` of the join gate begins here */
@@ -129,11 +88,13 @@ void feed_skip(struct feeds *s, struct feed *f, void (*say)(void *arg, uint64_t 
 
 /* ---- the way down: push.c, under its lock, so that the order of numbers is that of its queues ---- */
 
-/* Number the push and put it into the room's history, in a comet alone. message->number is set; nobody else knows the message yet.
- * A room that is not kept: 0, and nothing happens. 0; -ENOMEM: it has no number, and is not to be delivered. */
+/* Put the push into the room's history: a comet alone numbers it, message->number, which nobody else knows yet; in a cluster it comes
+ * with its number. A room that is not kept: 0, and nothing happens. 0; -ENOMEM: it is not to be delivered; in a cluster -EALREADY: it
+ * was delivered, and -ESTALE: one before it is missing, feed_source_fill. */
 int feed_append(struct feeds *s, const char *room, struct message *message);
 
-/* Empty the history, and jump: what came before and what comes cannot be told to follow each other. *at is the new number. It goes
+/* Empty the history, and jump: what came before and what comes cannot be told to follow each other. *at is the new number (in a cluster it
+ * comes with it). It goes
  * to the room's members as a message with `notice`: deliver makes NOTICE gap of it, for each connection that joined the room and whose
  * `after` is below the number. Where the room has no feed here nothing happens. */
 void feed_jump(struct feeds *s, const char *room, uint64_t *at);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "comet/feed_source.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -75,6 +76,7 @@ static void keep_telling(void *arg)
 	do {
 		tell(o);
 		feeds_sweep(&o->server->feeds, FEEDS_A_ROUND);
+		feed_source_stay(&o->server->feeds);
 	} while (worker_nap(&o->worker, clock_now_ns() + o->interval_ns));
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "comet/deliver.h"
+#include "comet/feed_source.h"
 #include "comet/pacer.h"
 #include "comet/push_batch.h"
 #include "comet/push_job.h"
@@ -262,11 +263,31 @@ static int refuse(enum refusal why, int rc)
 	return rc;
 }
 
+/* A room of which pushes are missing, in a cluster. */
+struct hole {
+	struct push *push;
+	const char *room;
+};
+
+static int push_missing(void *arg, struct message *m)
+{
+	const struct hole *hole = arg;
+	const struct wire_push missing = {
+		.target = m->notice ? WIRE_CLEAR : WIRE_ROOM, .room = hole->room, .message = m};
+	struct push_job *job = push_job_new(hole->push->server, &missing);
+
+	return job != NULL ? enqueue(hole->push, job) : -ENOMEM;
+}
+
 static int take(struct push *p, const struct wire_push *push)
 {
+	struct hole hole = {p, push->room};
 	struct push_job *job;
 	int rc;
 
+	if (push->target == WIRE_ROOM &&
+	    (rc = feed_source_fill(&p->server->feeds, push->room, push->message->number, push_missing, &hole)) < 0)
+		return rc;
 	if (push->target == WIRE_ALL && push->speed > 0)
 		return pacer_add(p->pacer, push->message, push->speed);
 	if (push->target == WIRE_KEYS && push->n_keys == 1 && (rc = push_at_once(p, push)) != -EBUSY)
@@ -283,6 +304,12 @@ int push_accept(void *self, const struct wire_push *push)
 
 	OBJ_CHECK(p, PUSH_MAGIC);
 	rc = take(p, push);
+	if (rc == -EALREADY) {
+		count(COUNT_PUSH_DUPLICATES);
+		return 0;
+	}
+	if (rc == -ESTALE)
+		return -EAGAIN; /* what is missing is known now */
 	if (rc == 0)
 		count_by(COUNT_PUSHES, push->target);
 	else if (rc == -ENOMEM)

@@ -90,7 +90,7 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers)
 	lock_init(&s->lock, LOCK_SERVICE);
 	lock_cond_init(&s->changed);
 	tally_table_init(&s->tallies);
-	feeds_init(&s->feeds, cfg);
+	feeds_init(&s->feeds, cfg, &s->logic);
 	if ((rc = bans_new(&s->bans)) < 0)
 		goto fini_tallies;
 	if ((rc = admission_init(&s->admission, &admission)) < 0)

@@ -34,7 +34,7 @@ static void up(const char *rooms)
 		.stream_spread = 5000,
 		.stream_new = 200,
 	};
-	feeds_init(&feeds, &cfg);
+	feeds_init(&feeds, &cfg, NULL);
 }
 
 static int set_up(void **state)

@@ -1,0 +1,31 @@
+/* feed_source: feeds whose streams are Redis's: read there when the first client joins, held up to date by the pushes that come, and
+ * read again where one is missing or a client knows more. For comet/feed*.c only. SPDX-License-Identifier: MIT */
+#ifndef COMET_FEED_SOURCE_H
+#define COMET_FEED_SOURCE_H
+
+#include "comet/feed_table.h"
+
+static inline bool feed_source_is(const struct feeds *s)
+{
+	return s->logic != NULL && s->logic->resume != NULL;
+}
+
+/* As feed_hold, whose `feed` are NULL. */
+void feed_source_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t deadline_ns) WITHOUT(s->lock);
+/* One who held it is gone: the last one frees it. */
+void feed_source_release(struct feeds *s, struct feed *f) NEEDS(s->lock);
+/* It was a gap by what is here. 1: it was read again, decide once more; 0: that would not help; -ERR_NO_LOGIC, -ENOMEM. */
+int feed_source_look_again(struct feeds *s, struct feed *f, uint64_t since, enum feed_gap cause, int64_t deadline_ns)
+	WITHOUT(s->lock);
+/* As feed_append. */
+int feed_source_pass(struct feeds *s, const char *room, struct message *m) WITHOUT(s->lock);
+/* In a cluster, one thread, without a lock: before a push to a room with this number, hand out (`each`, in order) what is missing before it,
+ * or a notice; none of them where nothing is. 0; -EAGAIN: it cannot be read now, try again; the errors of `each`. */
+int feed_source_fill(struct feeds *s, const char *room, uint64_t number, int (*each)(void *arg, struct message *m),
+		     void *arg);
+/* The stream goes on after this number. */
+void feed_source_jump(struct feeds *s, const char *room, uint64_t at) WITHOUT(s->lock);
+/* In a cluster, for a thread that may wait: the numbers of feeds that are held live on in Redis. */
+void feed_source_stay(struct feeds *s);
+
+#endif

@@ -1,0 +1,99 @@
+/* feed_table: the numbered streams of this comet, in a map, and in the order of their last use. All under the table's lock; feed.h has what
+ * others call. SPDX-License-Identifier: MIT */
+#ifndef COMET_FEED_TABLE_H
+#define COMET_FEED_TABLE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "comet/history.h"
+#include "common/base/kept.h"
+#include "common/base/lock.h"
+#include "common/base/rate.h"
+#include "common/base/strmap.h"
+#include "common/config/config.h"
+#include "logic_client/logic_client.h"
+
+/* Numbers are below it: doubles hold them, which JavaScript and Lua have. */
+#define FEED_NUMBERS_END (INT64_C(1) << 53)
+
+struct feeds {
+	unsigned magic;
+#define FEEDS_MAGIC 0x57e4a350
+	/* set once */
+	const struct logic_client *logic;
+	struct kept kept;
+	size_t history_bytes, memory_bytes;
+	int64_t position_ttl_ns, idle_ttl_ns, spread_ms;
+	struct rate new_rate;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t loaded; /* in a cluster: one was read */
+	struct strmap all;
+	struct feed *newest, *oldest; /* by their last use */
+	struct feed *sweep;           /* feeds_sweep goes on there */
+	size_t bytes;                 /* of all, of which at most memory_bytes */
+	int64_t new_full_ns;          /* the bucket of new_rate */
+	uint64_t gone_at; /* the highest number of a stream that is not here any more: new ones begin above */
+};
+
+/* comet_stream_gaps_total */
+/* comet_stream_holes_total */
+enum feed_hole { HOLE_FILLED, HOLE_GAP, FEED_HOLES };
+enum feed_gap { GAP_OLD, GAP_AHEAD, GAP_JUMP, GAP_MEMORY, GAP_OVERRUN, FEED_GAPS };
+/* comet_joins_total. JOIN_REFUSED is also the caller's to count, for 403 and the like. */
+enum join_result { JOIN_LIVE, JOIN_REPLAYED, JOIN_GAP, JOIN_REFUSED, JOIN_UNAVAILABLE, JOIN_RESULTS };
+
+/* One of the rooms of a JOIN. */
+struct feed_asked {
+	const char *room;  /* feeds_keep */
+	struct feed *feed; /* 0: the caller's from now on, until feed_release */
+	int rc;            /* 0; -EBUSY: stream.new, too many numbers are made (429, rate); -ENOMEM, and in a cluster
+				* -ERR_NO_LOGIC: it cannot be read now (503). Not 0: counted */
+};
+
+/* In a cluster: read from Redis, or being read for the first time, or that failed and it is out of the table. */
+enum feed_state { FEED_READY, FEED_LOADING, FEED_FAILED };
+
+struct feed {
+	unsigned magic;
+#define FEED_MAGIC 0x57e4a301
+	/* set once */
+	char *id;
+	const struct kept_type *type;
+	/* under the table's lock */
+	struct feed *newer, *older;
+	struct history history;
+	unsigned held;
+	bool was_pushed;
+	int64_t used_ns;   /* its last push, join or end of one */
+	int64_t pushed_ns; /* its last push */
+	uint64_t jumped;   /* it jumped to this number, or 0 */
+	uint64_t given_up; /* for stream.memory all up to this number went, or 0 */
+	/* in a cluster */
+	enum feed_state state;
+	int failed_rc;
+	bool is_read;           /* somebody reads it again */
+	struct history pending; /* what was pushed while it was loading */
+	uint64_t from, passed;  /* the push threads have had those above `from` up to `passed` */
+	int64_t hole_ns;        /* since then one before the next push cannot be had; 0: none is missing */
+	int64_t stayed_ns;      /* its number was renewed */
+};
+
+struct feed *feed_table_find(struct feeds *s, const char *room, int64_t now) NEEDS(s->lock);
+/* A new one, which has no number yet. NULL: no memory. */
+struct feed *feed_table_make(struct feeds *s, const char *room, int64_t now) NEEDS(s->lock);
+/* Out of the table; nobody holds it, or in a cluster the last who does frees it. */
+void feed_table_remove(struct feeds *s, struct feed *f) NEEDS(s->lock);
+void feed_table_free(struct feed *f);
+/* Forget what is over. True: the feed itself is gone, which nobody held. */
+bool feed_table_expire(struct feeds *s, struct feed *f, int64_t now) NEEDS(s->lock);
+/* It is used now: the last to give something up. */
+void feed_table_use(struct feeds *s, struct feed *f, int64_t now) NEEDS(s->lock);
+/* One more message, which has the number at + 1. 0 or -ENOMEM. */
+int feed_table_add(struct feeds *s, struct feed *f, struct message *m) NEEDS(s->lock);
+void feed_table_forget_history(struct feeds *s, struct feed *f) NEEDS(s->lock);
+
+#endif

@@ -1,0 +1,83 @@
+"""Clients come and go, from comet to comet: what they get of a room is consecutive, or they are told; and without a loss of data nobody is
+told of a gap. SPDX-License-Identifier: MIT"""
+import time
+
+import pytest
+
+from waiting import scaled, wait_until
+from walkers import Talker, Walker
+
+ROOM = "chat://1"
+SETTINGS = {"stream.rooms": "chat:5000/10m"}
+SECONDS = scaled(8, 4)
+
+
+@pytest.fixture
+def life(house):
+    walkers = [Walker(house, i + 1, ROOM, pause=1.5, stay=1.0) for i in range(8)]
+    talkers = [Talker(house, logic, ROOM, 0.01) for logic in house.names("logic")]
+    yield house, walkers, talkers
+    for one in (*walkers, *talkers):
+        one.over.set()
+    for one in (*walkers, *talkers):
+        one.stop()
+
+
+def finish(life):
+    """Everybody comes once more, and has all. How many gaps were told."""
+    _, walkers, talkers = life
+    for one in (*talkers, *walkers):
+        one.stop()
+    accepted = {}
+    for talker in talkers:
+        assert not accepted.keys() & talker.accepted.keys(), "a number was given twice"
+        accepted.update(talker.accepted)
+    assert len(accepted) > 100
+    newest = max(accepted)
+    for walker in walkers:
+        wait_until(lambda w=walker: w.visit(0.3) and w.position >= newest, lambda w=walker: f"{w.position} of {newest}")
+        assert walker.bad == []
+        for number, body in walker.got.items():
+            assert accepted.get(number, body) == body, number
+    assert sum(len(w.got) for w in walkers) > len(accepted) / 2
+    return sum(len(w.gaps) for w in walkers)
+
+
+@pytest.mark.house(settings=SETTINGS)
+def test_nothing_breaks_and_nobody_is_told_of_a_gap(life):
+    time.sleep(SECONDS)
+    assert finish(life) == 0
+
+
+@pytest.mark.house(settings=SETTINGS)
+def test_comet_killed_and_nobody_is_told_of_a_gap(life):
+    house, _, _ = life
+    for name in ("comet-1", "comet-2"):
+        time.sleep(SECONDS / 4)
+        house.kill(name)
+        time.sleep(SECONDS / 8)
+        house.start(name)
+    time.sleep(SECONDS / 4)
+    assert finish(life) == 0
+
+
+@pytest.mark.house(settings=SETTINGS)
+def test_comet_frozen_and_nobody_is_told_of_a_gap(life):
+    house, _, _ = life
+    time.sleep(SECONDS / 4)
+    house.freeze("comet-1")
+    time.sleep(SECONDS / 4)
+    house.thaw("comet-1")
+    time.sleep(SECONDS / 4)
+    assert finish(life) == 0
+
+
+@pytest.mark.house(settings=SETTINGS)
+def test_redis_killed_without_its_data_and_all_are_told(life):
+    house, walkers, _ = life
+    time.sleep(SECONDS / 4)
+    house.kill("redis")
+    time.sleep(0.5)
+    house.start("redis")
+    time.sleep(SECONDS / 2)
+    assert finish(life) >= len(walkers)
