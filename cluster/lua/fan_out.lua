@@ -60,9 +60,9 @@ local function fan_out(to, room, first, n_keys, number)
 		if not is_first then return {'again', generation, pos} end
 	end
 	for i = 3, n_told, 3 do
-		local n = redis.call('HINCRBY', prefix .. 'server:' .. told[i], 'sent', 1)
+		local n = tostring(redis.call('HINCRBY', prefix .. 'server:' .. told[i], 'sent', 1)) -- once: it is dear
 		redis.call('XADD', prefix .. 'push:' .. told[i], 'MAXLEN', '~', length, '*', 'n', n, unpack(ARGV, first))
-		told[i + 2] = tostring(n)
+		told[i + 2] = n
 	end
 	if number then table.insert(told, 3, pos) end
 	return told

@@ -31,9 +31,9 @@ if bytes ~= '' then
 end
 for i = 5, n_told, 3 do
 	local server = told[i]
-	local number = redis.call('HINCRBY', prefix .. 'server:' .. server, 'sent', 1)
+	local number = tostring(redis.call('HINCRBY', prefix .. 'server:' .. server, 'sent', 1))
 	redis.call('XADD', prefix .. 'push:' .. server, 'MAXLEN', '~', length, '*', 'n', number, 'keys', cjson.encode(keys_of[server]),
 		unpack(ARGV, 7 + n))
-	told[i + 2] = tostring(number)
+	told[i + 2] = number
 end
 return told
