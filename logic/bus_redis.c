@@ -291,20 +291,21 @@ static void describe_kept(const struct bus_redis *b, const struct wire_push *pus
 			       (long long)type->ttl_ms, b->numbers);
 }
 
-static int send_out(struct bus_redis *b, struct errand *errand)
+/* Without its entry and its deadline yet. */
+static int send_out(struct bus_redis *b, struct errand errand)
 {
 	struct wire_entry entry;
 	int rc;
 
-	if ((rc = wire_entry_encode(errand->push, &entry)) < 0)
+	if ((rc = wire_entry_encode(errand.push, &entry)) < 0)
 		return rc;
-	errand->entry = &entry;
-	describe_kept(b, errand->push, errand->kept, sizeof(errand->kept));
-	errand->script = errand->names != NULL                                   ? &script_push_to
-			 : errand->kept[0] != '\0' || errand->push->name != NULL ? &script_push_kept
-										 : &script_push;
-	errand->deadline_ns = clock_now_ns() + b->timeout_ns;
-	if ((rc = write_entry(b, errand)) == 0)
+	errand.entry = &entry;
+	describe_kept(b, errand.push, errand.kept, sizeof(errand.kept));
+	errand.script = errand.names != NULL                                  ? &script_push_to
+			: errand.kept[0] != '\0' || errand.push->name != NULL ? &script_push_kept
+									      : &script_push;
+	errand.deadline_ns = clock_now_ns() + b->timeout_ns;
+	if ((rc = write_entry(b, &errand)) == 0)
 		tell_lost(b);
 	wire_entry_fini(&entry);
 	return rc == 0 || rc == -EAGAIN || rc == -ESTALE || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
@@ -313,20 +314,18 @@ static int send_out(struct bus_redis *b, struct errand *errand)
 static int push_out(void *self, const char *server, const struct wire_push *push)
 {
 	struct bus_redis *b = self;
-	struct errand errand = {.server = server, .push = push};
 
 	OBJ_CHECK(b, BUS_REDIS_MAGIC);
-	return send_out(b, &errand);
+	return send_out(b, (struct errand){.server = server, .push = push});
 }
 
 static int push_to(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate)
 {
 	struct bus_redis *b = self;
-	struct errand errand = {.names = names, .fate = fate, .push = push};
 
 	OBJ_CHECK(b, BUS_REDIS_MAGIC);
 	BUG_UNLESS(names->n <= BUS_NAMES_MAX);
-	return send_out(b, &errand);
+	return send_out(b, (struct errand){.names = names, .fate = fate, .push = push});
 }
 
 int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char *instance, struct bus *out)
