@@ -993,6 +993,22 @@ static void push_to_finds_and_writes_in_one_step(void **state)
 	      "2");
 }
 
+/* The user of an older release has no right to measure; the first of the comets has nothing to be measured. */
+static void a_push_that_may_not_measure_writes_nothing(void **state)
+{
+	(void)state;
+	comet("c2", "200", 0);
+	session("k", "11 7 200 c2");
+	for (int i = 0; i < 2; i++)
+		says("ok 5 c2 200 *", push, "1000", "", "3000", "", "", "", "0", PUSH);
+	comet("c1", "100", 0);
+	before("ACL SETUSER default -memory");
+	says("*can't run this command*", push, "1000", "1000000", "3000", "", "", "", "0", PUSH);
+	says("*can't run this command*", push_to, "1000", "1000000", "3000", "5", "keys", "1", "k", PUSH);
+	before("ACL SETUSER default +@all");
+	after("HGET comet:server:c1 sent", "0", "HGET comet:server:c2 sent", "2", "XLEN comet:push:c2", "2");
+}
+
 /* Where it is not sure who is there, it writes nothing. */
 static void push_to_is_as_unsure_as_find(void **state)
 {
@@ -1399,6 +1415,7 @@ int main(void)
 		cmocka_unit_test_setup(push_to_a_room_goes_where_it_may_be, empty),
 		cmocka_unit_test_setup(push_is_refused_where_comets_have_vanished, empty),
 		cmocka_unit_test_setup(push_to_finds_and_writes_in_one_step, empty),
+		cmocka_unit_test_setup(a_push_that_may_not_measure_writes_nothing, empty),
 		cmocka_unit_test_setup(push_to_is_as_unsure_as_find, empty),
 		cmocka_unit_test_setup(push_of_a_word_brings_the_base, empty),
 		cmocka_unit_test_setup(numbers_of_rooms_with_members_stay, empty),
