@@ -72,7 +72,7 @@ static void write_words(const struct ban *ban, struct words *w, const char *argv
 }
 
 /* 0 and the reply of ban.lua; or as redis_pipe_call. */
-static int write_bans(struct bans_redis *r, const struct ban *list, size_t n, int64_t max, struct redisReply **reply)
+static int write_bans(struct bans_redis *r, int64_t max, const struct ban *list, size_t n, struct redisReply **reply)
 {
 	struct words *words = calloc(n, sizeof(*words));
 	const char **argv = calloc(1 + n * WORDS, sizeof(*argv));
@@ -118,7 +118,7 @@ int bans_redis_put(void *self, struct ban *list, size_t n)
 		return -ENOSPC;
 	for (size_t i = 0; i < n; i++)
 		list[i].stamp = 0; /* Redis gives it */
-	if ((rc = write_bans(r, list, n, r->cfg->limits_bans, &reply)) < 0)
+	if ((rc = write_bans(r, r->cfg->limits_bans, list, n, &reply)) < 0)
 		return rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 	rc = redis_reply_says(reply, "full") ? -ENOSPC : take_written(r, reply, list, n);
 	freeReplyObject(reply);
@@ -136,7 +136,7 @@ static int write_again(struct bans_redis *r)
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; rc == 0 && i < n; i += CHUNK) {
-		rc = write_bans(r, list + i, n - i < CHUNK ? n - i : CHUNK, 0, &reply);
+		rc = write_bans(r, 0, list + i, n - i < CHUNK ? n - i : CHUNK, &reply);
 		if (rc == 0)
 			freeReplyObject(reply);
 	}
