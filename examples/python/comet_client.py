@@ -6,6 +6,13 @@
 
 It keeps one connection up: authenticates, sends heartbeats, notices a dead network, comes back after a loss with a jittered
 back-off, and is then in the room that it was in. Python 3.9 and later.
+
+    async with Client(mid=123, streams=True) as client:
+        await client.join("chat://1")
+        async for push in client:
+            print(push.room, push.number, push.body)
+
+With streams it may be in several rooms, and gets what was pushed to them while it was away.
 SPDX-License-Identifier: MIT"""
 import asyncio
 import enum
@@ -15,12 +22,14 @@ import struct
 import time
 import typing
 
-__all__ = ["Client", "Code", "CometError", "Goodbye", "Op", "Packet"]
+__all__ = ["Client", "Code", "CometError", "Goodbye", "Joined", "Op", "Packet", "Refused"]
 
 HEAD = struct.Struct(">ihhii")
 LONGEST_BODY = 16 << 20  # of a packet from the server; a longer one means that it is no comet
 SERVED_ON = 60.0         # a server that goes away is still read for at most so long; it closes by itself long before
 GOOD_SESSION = 10.0      # after a session that was online for so long, back-off starts over
+PUSH_VER = 4             # of every push, once AUTH has asked for streams
+PUSH_HEAD = struct.Struct(">IB")  # the number's high half, the length of the room's id
 QUEUE = 1024             # pushes that wait for the application; then we stop reading, and the server decides
 
 
@@ -85,6 +94,19 @@ class Packet(typing.NamedTuple):
     body: bytes = b""
     seq: int = 0
     ver: int = 1
+    room: str = ""   # of a push, with streams: where it went to, ...
+    number: int = 0  # ... and its number there; 0: it has none
+
+    def unwrap(self):
+        """A packet of ver 4 as the push that it is."""
+        if len(self.body) < PUSH_HEAD.size:
+            raise CometError("the server sent a push without its head")
+        high, length = PUSH_HEAD.unpack_from(self.body)
+        end = PUSH_HEAD.size + length
+        if len(self.body) < end:
+            raise CometError("the server sent a push without its head")
+        return self._replace(body=self.body[end:], room=self.body[PUSH_HEAD.size:end].decode(errors="replace"),
+                             number=high << 32 | self.seq & 0xffffffff)
 
     def encode(self):
         return HEAD.pack(HEAD.size + len(self.body), HEAD.size, self.ver, self.op, self.seq) + self.body
@@ -92,9 +114,58 @@ class Packet(typing.NamedTuple):
     def json(self):
         return json.loads(self.body)
 
+    def object(self):
+        """The JSON object that the body is; an empty one if it is none."""
+        try:
+            said = json.loads(self.body)
+        except ValueError:
+            return {}
+        return said if isinstance(said, dict) else {}
+
+
+class Joined(typing.NamedTuple):
+    """Pushes of the room go on after the number `at` (0: it has none); gap: something is missing before; replay: so many that were
+    missed follow."""
+    at: int
+    gap: bool
+    replay: int
+
+
+def quiet(future):
+    """The same; it is no fault that nobody looks at its exception."""
+    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return future
+
+
+class Room:
+    """One that the application has joined."""
+    def __init__(self, position, last, ticket):
+        self.position, self.last, self.ticket = position, last, ticket
+        self.is_in = False     # on this connection
+        self.is_stale = False  # there was a gap, and the application's state is not loaded yet
+        self.task = None       # joins it again, later
+        self.joined = quiet(asyncio.get_running_loop().create_future())
+
+
+def pack(pieces, most):
+    """JSON texts as bodies {"rooms":[...]} of at most so many bytes: lists of them; one that is longer by itself goes alone."""
+    bodies, size = [], most
+    for piece in pieces:
+        more = len(piece.encode()) + 1
+        if size + more > most:
+            bodies.append([])
+            size = len('{"rooms":[]}')
+        bodies[-1].append(piece)
+        size += more
+    return ['{"rooms":[%s]}' % ",".join(body) for body in bodies]
+
 
 class CometError(Exception):
     """The connection is gone, or never came about."""
+
+
+class Refused(CometError):
+    """A room may not be joined."""
 
 
 class Goodbye(CometError):
@@ -143,10 +214,15 @@ class Client:
     may be functions, which are asked before each connection and by renew().
     A server that goes away is still read while the next connection comes about; with a key or a token until the old connection is
     closed, so that no push is missed. A push to a room or to all may then come twice.
-    on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None."""
+    on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None.
+    streams: ask for them: join() and leave() work then. positions: {room: number} to begin with, as the property `positions` has them.
+    state: an async function that loads what the application shows of a room, and returns the position that its back end read before it
+    read that; called when a room is joined for the first time, and after a gap. on_room(event, room, detail) is called with "joined"
+    (a Joined), "gap" (the number after which it goes on) and "left" (why)."""
 
     def __init__(self, host="127.0.0.1", port=3101, *, mid=0, user=None, key="", room="", accepts=(1000,), jwt=None,
-                 token=None, tls=None, heartbeat=30.0, timeout=10.0, back_off=(3.0, 1.8, 300.0), on_change=lambda state, why: None):
+                 token=None, tls=None, heartbeat=30.0, timeout=10.0, back_off=(3.0, 1.8, 300.0), on_change=lambda state, why: None,
+                 streams=False, positions=None, state=None, on_room=lambda event, room, detail: None):
         self.room = room
         self.accepts = set(accepts)
         self._address = host, port
@@ -157,6 +233,10 @@ class Client:
         self._heartbeat, self._timeout = heartbeat, timeout
         self._back_off = back_off
         self._on_change = on_change
+        self._streams, self._state, self._on_room = streams, state, on_room
+        self._taken = dict(positions or {})  # of each room the last number that the application has got
+        self._rooms = {}
+        self._longest = 0  # body of a JOIN; 0: the server knows no streams
         self._pushes = asyncio.Queue(QUEUE)
         self._arrived = asyncio.Event()  # a push has
         self._writer = None
@@ -172,6 +252,11 @@ class Client:
     @property
     def online(self):
         return self._online.is_set()
+
+    @property
+    def positions(self):
+        """Of each room the number of the last push that the application has got: to be kept, and given to the next Client."""
+        return dict(self._taken)
 
     # -- for the application
 
@@ -211,7 +296,10 @@ class Client:
             finally:
                 waiter.cancel()
         if not self._pushes.empty():
-            return self._pushes.get_nowait()
+            push = self._pushes.get_nowait()
+            if push.number and push.room in self._rooms:
+                self._taken[push.room] = push.number
+            return push
         if self._task.cancelled():
             raise StopAsyncIteration
         self._task.result()
@@ -245,6 +333,32 @@ class Client:
     async def unsubscribe(self, *ops):
         self.accepts.difference_update(ops)
         await self._settle(Op.UNSUB, ",".join(map(str, ops)))
+
+    async def join(self, room, *, since=None, last=None, ticket=None):
+        """Remembered over reconnects; returns a Joined, once it is. From the position that is known, or `since`; without any from now on,
+        or with the `last` so many pushes. ticket: a signed token for it, or a function that is asked for one before each JOIN.
+        Refused where the room may not be joined."""
+        if not self._streams:
+            raise TypeError("join() needs streams=True")
+        if self._task is None:
+            raise CometError("not connected: connect() comes first")
+        known = self._forget(room)
+        position = since or (known.position if known is not None else self._taken.get(room, 0))
+        self._rooms[room] = new = Room(position, last, ticket)
+        if known is not None and not known.joined.done():
+            new.joined.add_done_callback(lambda future: hand_on(future, known.joined))
+        if self.online:
+            await self._join_all([room])
+        await asyncio.wait({new.joined, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        return new.joined.result() if new.joined.done() else self._say_ended()
+
+    async def leave(self, *rooms):
+        """Leave these rooms, or all that were joined."""
+        named = list(rooms or self._rooms)
+        for room in named:
+            self._left(room, Refused("left again"))
+        for body in pack(map(json.dumps, named), self._longest) if self.online and self._longest else ():
+            await self._ask(Op.LEAVE, body.encode())
 
     async def _settle(self, op, body):
         try:
@@ -303,9 +417,11 @@ class Client:
             return why
         finally:
             self._online.clear()
+            for room in self._rooms.values():
+                room.is_in = False
             for task in tasks:
                 task.cancel()
-            for _, future in self._pending.values():
+            for _, future, _ in self._pending.values():
                 if not future.done():
                     future.set_exception(CometError("the connection was lost"))
                     future.exception()  # where nobody waits any more
@@ -335,7 +451,11 @@ class Client:
 
     async def _take_pushes(self, reader):
         while (packet := await read_packet(reader)).op != Op.DISCONNECT:
-            if packet.seq == 0:  # other packets answer requests that were given up
+            if self._streams and packet.ver == PUSH_VER:
+                push = packet.unwrap()
+                if self._follows_old(push):
+                    await self._keep(push)
+            elif packet.seq == 0 and packet.op != Op.NOTICE:  # other packets answer requests that were given up
                 await self._keep(packet)
 
     async def _part(self):
@@ -348,14 +468,18 @@ class Client:
     async def _live(self):
         """Authenticate, then heartbeats. Ends with an exception, as _read does."""
         said = ("", set()) if self._token is not None else (self.room, set(self.accepts))
-        await self._ask(Op.AUTH, self._make_token())
+        await self._ask(Op.AUTH, self._make_token(), self._know_streams)
         await self._catch_up(*said)
         self._online_at = time.monotonic()
         self._online.set()
         self._on_change("online", None)
-        while True:
-            await asyncio.sleep(self._heartbeat)
-            await self.heartbeat()
+        joining = quiet(asyncio.create_task(self._join_all(list(self._rooms))))
+        try:
+            while True:
+                await asyncio.sleep(self._heartbeat)
+                await self.heartbeat()
+        finally:
+            joining.cancel()
 
     def _make_token(self):
         if self._token is not None:
@@ -365,6 +489,8 @@ class Client:
             token.pop("mid", None)
             token.pop("user", None)
             token["token"] = self._jwt() if callable(self._jwt) else self._jwt
+        if self._streams:
+            token["streams"] = {}
         return json.dumps(token).encode()
 
     async def _catch_up(self, room, accepts):
@@ -381,27 +507,42 @@ class Client:
     async def _read(self, reader):
         while True:
             packet = await read_packet(reader)
-            op, future = self._pending.get(packet.seq, (None, None))
             if packet.op == Op.DISCONNECT:
                 raise Goodbye.of(packet.body)
-            if packet.op == op or packet.op == Op.AUTH and op == ANSWERS[Op.AUTH]:
-                del self._pending[packet.seq]
-                if not future.done():
-                    future.set_result(packet)
-            else:
-                self._full = self._pushes.full()
-                await self._keep(packet)
-                self._full = False
+            if self._longest and packet.ver == PUSH_VER:
+                push = packet.unwrap()
+                if self._follows(push):
+                    await self._keep_for(push)
+            elif self._longest and packet.op == Op.NOTICE:
+                self._notice(packet.object())
+            elif not self._is_answer(packet):
+                await self._keep_for(packet)
+
+    def _is_answer(self, packet):
+        op, future, now = self._pending.get(packet.seq, (None, None, None))
+        if packet.op != op and not (packet.op == Op.AUTH and op == ANSWERS[Op.AUTH]):
+            return False
+        del self._pending[packet.seq]
+        now(packet)
+        if not future.done():
+            future.set_result(packet)
+        return True
+
+    async def _keep_for(self, push):
+        self._full = self._pushes.full()
+        await self._keep(push)
+        self._full = False
 
     async def _keep(self, push):
         await self._pushes.put(push)
         self._arrived.set()
 
-    async def _ask(self, op, body=b""):
+    async def _ask(self, op, body=b"", now=lambda answer: None):
+        """now(answer) is called before the next packet is looked at."""
         writer = self._writer
         self._seq = self._seq % 0x7fffffff + 1
         future = asyncio.get_running_loop().create_future()
-        self._pending[self._seq] = ANSWERS.get(op, op), future
+        self._pending[self._seq] = ANSWERS.get(op, op), future, now
         try:
             writer.write(Packet(op, body, self._seq).encode())
             await asyncio.wait_for(writer.drain(), self._timeout)
@@ -423,6 +564,147 @@ class Client:
         finally:
             waiter.cancel()
         if self._task.done():
-            if self._task.cancelled():
-                raise CometError("closed")
-            self._task.result()
+            self._say_ended()
+
+    def _say_ended(self):
+        if self._task.cancelled():
+            raise CometError("closed")
+        self._task.result()
+
+    # -- rooms with numbers: docs/protocol.md, section 5
+
+    def _know_streams(self, answer):
+        said = answer.object()
+        self._longest = said.get("max_body", 4096) if self._streams and said.get("v") == 1 else 0
+
+    async def _join_all(self, rooms):
+        """Ask for them, in as few packets as they fit into. Where the connection is lost meanwhile the next one asks again."""
+        writer = self._writer
+        if not self._longest:
+            for room in rooms:
+                self._left(room, Refused("the server knows no streams"), tell=True)
+            return
+        members = [member for member in [await self._member(room) for room in rooms] if member is not None]
+        if writer is not self._writer or not self.online:
+            return
+        for body in pack(members, self._longest):
+            asked = json.loads(body)["rooms"]
+            await self._ask(Op.JOIN, body.encode(), lambda answer, asked=asked: self._answered(asked, answer.object()))
+
+    async def _member(self, name):
+        """A room in the words of JOIN. Its first position, and the one after a gap, is that of the state that the application loads, if
+        it has one."""
+        room = self._rooms.get(name)
+        if room is None:
+            return None
+        if self._state is not None and (room.is_stale or not room.position):
+            try:
+                position = await self._state(name)
+            except Exception as error:  # the application's: it is asked again
+                asyncio.get_running_loop().call_exception_handler({"message": f"no state of {name}", "exception": error})
+                self._later(name, room, 1000 * self._back_off[0])
+                return None
+            room.position, room.is_in, room.is_stale = position, False, False  # what comes before the answer comes again
+        member = {"id": name, "since": room.position or None, "last": room.last,
+                  "ticket": room.ticket() if callable(room.ticket) else room.ticket}
+        return json.dumps({name: value for name, value in member.items() if value is not None})
+
+    def _answered(self, asked, answer):
+        members = answer.get("rooms") or [{"error": 400, "reason": answer.get("reason", "")}] * len(asked)
+        for wish, said in zip(asked, members):
+            room = self._rooms.get(wish["id"])
+            if room is None:
+                continue  # left meanwhile
+            if "retry_ms" in said and "error" in said:
+                self._later(wish["id"], room, said["retry_ms"])
+            elif "error" in said:
+                self._left(wish["id"], Refused(said.get("reason", "")), tell=True)
+            else:
+                self._arrive(wish, room, said)
+
+    def _arrive(self, wish, room, said):
+        joined = Joined(said["at"], said["gap"], said.get("replay", 0))
+        room.is_in, room.is_stale = True, False
+        if not joined.gap and "since" not in wish:
+            room.position = joined.at
+        if not room.joined.done():
+            room.joined.set_result(joined)
+        self._on_room("joined", wish["id"], joined)
+        if joined.gap:
+            self._miss(wish["id"], room, said)
+
+    def _miss(self, name, room, said):
+        """Something is missing before what comes: the application is told, and its state loaded anew when it is our turn."""
+        room.position, room.is_stale = said["at"] or room.position, True  # 0 is no position
+        if self._state is not None:
+            self._later(name, room, said.get("reload_ms", 0))
+        self._on_room("gap", name, said["at"])
+
+    def _notice(self, said):
+        room = self._rooms.get(said.get("room"))
+        if room is None or not room.is_in:
+            return
+        if "left" in said:
+            self._left(said["room"], Refused(said["left"]), tell=True)
+        elif said.get("gap"):
+            self._miss(said["room"], room, said)
+
+    def _follows(self, push):
+        """Is it to be delivered? The rule for clients, for a push of this connection ..."""
+        room = self._rooms.get(push.room)
+        if push.number == 0:
+            return push.room in ("", self.room) or room is not None and room.is_in
+        if room is None or not room.is_in or push.number <= room.position:
+            return False
+        if push.number > room.position + 1:  # the server is wrong
+            self._miss(push.room, room, {"at": push.number - 1})
+        room.position = push.number
+        return True
+
+    def _follows_old(self, push):
+        """... and for one of a server that goes away: the new connection brings all others, or has brought them."""
+        room = self._rooms.get(push.room)
+        if push.number == 0:
+            return True
+        if room is None or not room.position or push.number != room.position + 1:
+            return False
+        room.position = push.number
+        return True
+
+    def _later(self, name, room, ms):
+        async def again():
+            await asyncio.sleep(ms / 1000)
+            if self.online and self._rooms.get(name) is room:
+                room.task = None  # it is not to be cancelled by what it does
+                await self._join_all([name])
+
+        if room.task is not None:
+            room.task.cancel()
+        room.task = quiet(asyncio.create_task(again()))  # it fails with its connection, and the next one asks
+
+    def _forget(self, name):
+        room = self._rooms.pop(name, None)
+        if room is not None and room.task is not None:
+            room.task.cancel()
+        return room
+
+    def _left(self, name, why, tell=False):
+        """It is not joined any more, and not again by ourselves."""
+        room = self._forget(name)
+        if room is None:
+            return
+        self._taken.pop(name, None)
+        if not room.joined.done():
+            room.joined.set_exception(why)
+        if tell:
+            self._on_room("left", name, str(why))
+
+
+def hand_on(done, waiting):
+    """The outcome of one future to another, for whoever waits for that."""
+    if waiting.done() or done.cancelled():
+        return
+    if done.exception() is not None:
+        waiting.set_exception(done.exception())
+    else:
+        waiting.set_result(done.result())

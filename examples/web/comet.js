@@ -335,9 +335,7 @@ export class Comet {
 	leave(...rooms) {
 		const named = rooms.length > 0 ? rooms : [...this.#rooms.keys()];
 		for (const room of named)
-			for (const waiter of this.#forget(room)?.waiting ?? [])
-				waiter.reject(new CometError('refused', 'left again'));
-		this.#saveSoon();
+			this.#letGo(room, new CometError('refused', 'left again'));
 		return named.length === 0 || this.#maxBody === 0 ? Promise.resolve() : quiet(Promise.all(
 			pack(named.map(room => JSON.stringify(room)), this.#maxBody).map(body => this.request(Op.LEAVE, body))));
 	}
@@ -653,7 +651,7 @@ export class Comet {
 		const {positions, state} = this.#streams;
 		const entry = this.#rooms.get(room);
 		try {
-			this.#stored ??= await positions?.load?.() ?? {};
+			this.#stored ??= {...await positions?.load?.()};
 			const ticket = typeof entry.ticket === 'function' ? await entry.ticket(room) : entry.ticket;
 			entry.position ??= this.#stored[room];
 			if (state && (entry.isStale || !entry.position)) {
@@ -697,7 +695,7 @@ export class Comet {
 	/* Something is missing before what comes: the application is told, and its state loaded anew when it is our turn. */
 	#miss(room, {at, reload_ms: reloadAfter = 0}) {
 		const entry = this.#rooms.get(room);
-		entry.position = at;
+		entry.position = at || entry.position; // 0 is no position
 		entry.isStale = true;
 		this.#saveSoon();
 		if (this.#streams.state)
@@ -743,11 +741,17 @@ export class Comet {
 
 	/* The room is not joined any more, and not again by ourselves. */
 	#refuse(room, reason = '') {
-		const error = new CometError('refused', reason);
+		this.#letGo(room, new CometError('refused', reason));
+		this.#emit('left', {room, reason});
+	}
+
+	/* Let go of a room, with its position. */
+	#letGo(room, error) {
 		for (const waiter of this.#forget(room)?.waiting ?? [])
 			waiter.reject(error);
+		if (this.#stored !== null)
+			delete this.#stored[room];
 		this.#saveSoon();
-		this.#emit('left', {room, reason});
 	}
 
 	#forget(room) {

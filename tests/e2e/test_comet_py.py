@@ -44,7 +44,7 @@ def test_rooms_operations_and_receipts(house, backend):
         async with client_of(house, mid=7, key="k", room="live://1") as client:
             await off(backend.push_room, "live://1", "room 1", op=2000)
             push = await anext(client)
-            assert (push.op, push.body, push.ver, push.seq) == (2000, b"room 1", 1, 0)
+            assert push == comet_client.Packet(2000, b"room 1")
             assert await client.heartbeat() == 1
             await client.change_room("live://2")
             await client.subscribe(1001, 1002)
@@ -266,7 +266,7 @@ def test_to_give_up_waiting_for_a_push_loses_none():
             for number in range(200):
                 waiting = asyncio.create_task(anext(client))
                 await asyncio.sleep(0)  # so that it waits
-                await client._keep(number)
+                await client._keep(comet_client.Packet(number))
                 for _ in range(number % 4):
                     await asyncio.sleep(0)
                 waiting.cancel()
@@ -274,7 +274,7 @@ def test_to_give_up_waiting_for_a_push_loses_none():
                     got = await waiting
                 except asyncio.CancelledError:
                     got = await anext(client)
-                assert got == number
+                assert got.op == number
         server.close()
 
     run(story())
@@ -400,3 +400,125 @@ def test_application_that_takes_its_time_gets_everything_in_order(house, backend
 
     run(story())
     assert [state for state, _ in changes] == ["online", "closed"]
+
+
+# -- streams
+
+STREAMS = {"stream.rooms": "chat:100/10m", "stream.spread": "1s"}
+
+
+async def take(client, n):
+    return [(push.room, push.body.decode()) for push in [await anext(client) for _ in range(n)]]
+
+
+def test_misses_nothing_of_several_rooms(launch):
+    house = launch(STREAMS)
+    seen = []
+
+    async def story():
+        async with client_of(house, mid=7, streams=True, on_room=lambda *event: seen.append(event)) as client:
+            at = (await client.join("chat://1")).at
+            await client.join("chat://2")
+            assert (await client.join("plain://1")).at == 0
+            await off(house.backend.push_room, "chat://1", "one")
+            assert await take(client, 1) == [("chat://1", "one")]
+            client._writer.transport.abort()  # as a network that is gone
+            for i in range(3):
+                await off(house.backend.push_room, "chat://1", f"missed {i}")
+                await off(house.backend.push_room, "chat://2", f"missed too {i}")
+            got = await take(client, 6)
+            assert [body for room, body in got if room == "chat://1"] == [f"missed {i}" for i in range(3)]
+            assert [body for room, body in got if room == "chat://2"] == [f"missed too {i}" for i in range(3)]
+            assert client.positions["chat://1"] == at + 4
+            await client.leave("chat://2")
+            await off(house.backend.push_room, "chat://2", "left")
+            await off(house.backend.push_room, "plain://1", "without a number")
+            await off(house.backend.push_room, "chat://1", "last")
+            assert await take(client, 2) == [("plain://1", "without a number"), ("chat://1", "last")]
+        async with client_of(house, mid=8, streams=True, positions={"chat://1": at}) as client:
+            assert await client.join("chat://1") == (at, False, 5)
+            assert [body for _, body in await take(client, 5)] == ["one", *(f"missed {i}" for i in range(3)), "last"]
+
+    run(story())
+    assert not any(event == "gap" for event, _, _ in seen)
+
+
+def test_a_gap_is_told_and_the_state_loaded_again(launch):
+    house = launch(STREAMS)
+    seen, states = [], []
+
+    async def state(room):
+        positions = await off(house.backend.data, "/goim/stream/position", type="chat", rooms=room.partition("://")[2])
+        states.append(positions)
+        return next(iter(positions.values()))
+
+    async def story():
+        async with client_of(house, mid=7, streams=True, state=state, on_room=lambda *event: seen.append(event)) as client:
+            await client.join("chat://1")
+            assert len(states) == 1
+            await off(house.backend.push_room, "chat://1", "before")
+            assert await take(client, 1) == [("chat://1", "before")]
+            await off(house.backend.accepted, "/goim/stream/clear", type="chat", room="1")
+            while len(states) < 2:
+                await asyncio.sleep(0.01)
+            await off(house.backend.push_room, "chat://1", "after")
+            assert await take(client, 1) == [("chat://1", "after")]
+
+    run(story())
+    assert [event for event, _, _ in seen] == ["joined", "gap", "joined"]
+
+
+def test_rooms_that_may_not_be_joined(launch):
+    house = launch({"limits.rooms": 1})
+    left = []
+
+    async def story():
+        async with client_of(house, mid=7, streams=True, on_room=lambda *event: left.append(event)) as client:
+            await client.join("live://1")
+            for room in ("live://2", "x" * 300):
+                with pytest.raises(comet_client.Refused):
+                    await client.join(room)
+        async with client_of(house, mid=7, token=b'{"mid":7,"accepts":[1000]}', streams=True) as client:
+            with pytest.raises(comet_client.Refused, match="knows no streams"):
+                await client.join("live://1")
+            await off(house.backend.push_mids, [7], "plain")
+            assert (await anext(client)).body == b"plain"
+        with pytest.raises(CometError):
+            await client.join("live://1")
+
+    run(story())
+    assert [event for event, _, _ in left] == ["joined", "left", "left"]
+
+
+def test_torn_pushes_end_the_connection():
+    packet = comet_client.Packet(1000, b"\0\0\0\0\x09A", 1, 4)
+    with pytest.raises(CometError):
+        packet.unwrap()
+    with pytest.raises(CometError):
+        packet._replace(body=b"\0\0").unwrap()
+    assert packet._replace(body=b"\0\x06\x61\x73\x01aB", seq=-0x30add31f).unwrap()[1:] == (
+        b"B", -0x30add31f, 4, "a", 1795999887666401)
+
+
+def test_the_one_rule_for_numbers():
+    told = []
+
+    async def story():
+        client = Client(streams=True, room="live://1", on_room=lambda *event: told.append(event))
+        client._rooms["chat://1"] = room = comet_client.Room(5, None, None)
+
+        def follows(number, name="chat://1", old=False):
+            push = comet_client.Packet(1000, room=name, number=number)
+            return (client._follows_old if old else client._follows)(push)
+
+        assert not follows(6)  # before the answer to JOIN
+        room.is_in = True
+        assert [follows(number) for number in (5, 6, 6, 7, 2, 8)] == [False, True, False, True, False, True]
+        assert [follows(0, name) for name in ("", "live://1", "chat://1", "left://1")] == [True, True, True, False]
+        assert [follows(number, old=True) for number in (8, 10, 9, 9)] == [False, False, True, False]
+        assert told == []
+        assert follows(20) and told == [("gap", "chat://1", 19)] and room.position == 20
+        client._notice({"room": "chat://1", "at": 15, "gap": True})
+        assert told[1:] == [("gap", "chat://1", 15)] and follows(16)
+
+    run(story())

@@ -553,12 +553,20 @@ test('a gap whose state was not loaded before the connection is lost is loaded a
 
 test('positions outlive the page', async t => {
 	const saved = [];
-	const positions = {load: async () => ({'chat://1': 70}), save: all => saved.push({...all})};
+	const positions = {load: async () => ({'chat://1': 70, 'chat://2': 80}), save: all => saved.push({...all})};
 	const it = await streaming(t, {positions});
 	it.comet.join('chat://1');
 	await until(() => it.joins().length === 1);
 	assert.equal(it.joins()[0].json().rooms[0].since, 70);
 	answerJoin(it, [{id: 'chat://1', at: 70, gap: false, replay: 1}], numbered('chat://1', 71, 'a'));
+	it.comet.join('chat://2');
+	await until(() => it.joins().length === 2);
+	assert.equal(it.joins()[1].json().rooms[0].since, 80);
+	it.comet.leave('chat://2');
+	it.comet.join('chat://2');
+	await until(() => it.joins().length === 3);
+	assert.equal(it.joins()[2].json().rooms[0].since, undefined);
+	it.comet.leave('chat://2');
 	it.comet.close();
 	assert.deepEqual(saved, [{'chat://1': 71}]);
 });
