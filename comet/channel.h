@@ -96,6 +96,8 @@ bool channel_ring_set_adv(struct channel *ch) WITHOUT(ch->lock);
 /* There is something to write: wakes the dispatcher if it sleeps. True: the caller got the baton and must write now
  * (channel_take ... channel_done_and_release). Takes ch->lock. */
 bool channel_signal(struct channel *ch) WITHOUT(ch->lock);
+/* Is half of the queue free, so that the next would not wait? */
+bool channel_half_is_free(struct channel *ch) WITHOUT(ch->lock);
 /* Is half of the queue free? Waits for that, or says so with parking; the wait ends as that of channel_ring_set does. Takes ch->lock.
  * 0; -EPIPE: closed; -EAGAIN: with parking, the reader is woken when it may go on. */
 int channel_wait_for_half(struct channel *ch) WITHOUT(ch->lock);

@@ -199,3 +199,15 @@ void deliver_to_members(struct server *s, struct members *list, struct message *
 	}
 	members_drop(list);
 }
+
+void deliver_to_nobody(struct room *room)
+{
+	struct connection *some[64];
+	size_t n;
+
+	while ((n = room_some_joined(room, some, sizeof(some) / sizeof(some[0]))) > 0)
+		for (size_t i = 0; i < n; i++) {
+			(void)connection_shutdown(some[i], CLOSE_NO_MEMORY);
+			connection_unref(&some[i]);
+		}
+}

@@ -23,4 +23,8 @@ bool deliver_at_once(struct server *s, struct connection *c, struct message *mes
 void deliver_to_all(struct server *s, struct connections *all, struct message *const *messages, unsigned n);
 void deliver_to_members(struct server *s, struct members *list, struct message *const *messages, unsigned n);
 
+/* There was no memory for the list of members: those who have joined the room are closed, since its numbered pushes are never missed
+ * in silence, and come again with their positions. */
+void deliver_to_nobody(struct room *room);
+
 #endif

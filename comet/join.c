@@ -211,7 +211,8 @@ static void decide(struct joining *j)
 {
 	int64_t deadline_ns = clock_now_ns() + j->server->cfg->logic_timeout * CLOCK_MS;
 
-	connection_excuse(j->connection, 2 * j->server->cfg->logic_timeout * CLOCK_MS + j->connection->heartbeat_ns);
+	if (j->server->logic.waits_to_tell || must_ask(j))
+		connection_excuse(j->connection, 2 * j->server->cfg->logic_timeout * CLOCK_MS);
 	j->asked_rc = must_ask(j) ? ask_for_all(j) : 0;
 	if (j->server->logic.waits_to_tell)
 		park_wait_begin();

@@ -48,6 +48,15 @@ static void say_no_memory(unsigned n)
 	LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_PUSH_WITHOUT_MEMORY));
 }
 
+static bool has_numbers(const struct push_batch *batch)
+{
+	unsigned i = 0;
+
+	while (i < batch->n && batch->messages[i]->number == 0)
+		i++;
+	return i < batch->n;
+}
+
 static void do_room(struct server *s, const struct push_share *mine, const struct push_batch *batch)
 {
 	for (unsigned i = mine->index; i < s->n_buckets; i += mine->of) {
@@ -56,8 +65,11 @@ static void do_room(struct server *s, const struct push_share *mine, const struc
 
 		if (room == NULL)
 			continue;
-		if (room_members(room, &members) < 0)
+		if (room_members(room, &members) < 0) {
 			say_no_memory(batch->n);
+			if (has_numbers(batch))
+				deliver_to_nobody(room);
+		}
 		room_unref(&room);
 		deliver_to_members(s, &members, batch->messages, batch->n);
 	}

@@ -36,21 +36,16 @@ int reader_wait_for_slot(struct connection *c, struct packet **p)
 	return rc == -EAGAIN ? sleep_until_woken(c) : rc;
 }
 
-/* As long as a write may take, again each time that some of it goes out. */
-static void excuse(struct connection *c)
-{
-	connection_excuse(c, c->opt->write_timeout_ns + c->heartbeat_ns);
-}
-
 int reader_wait_for_queue(struct connection *c, bool in_hand)
 {
 	int rc;
 
-	if (!reader_parks(c))
-		excuse(c);
+	if (channel_half_is_free(&c->channel))
+		return 0;
+	/* As long as a write may take; it asks again each time that some has gone. */
+	connection_excuse(c, c->opt->write_timeout_ns + c->heartbeat_ns);
 	if ((rc = channel_wait_for_half(&c->channel)) != -EAGAIN)
 		return rc;
-	excuse(c);
 	c->in_hand = in_hand;
 	return sleep_until_woken(c);
 }

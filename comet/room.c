@@ -104,6 +104,18 @@ int room_members(struct room *r, struct members *out)
 	return rc;
 }
 
+size_t room_some_joined(struct room *r, struct connection **out, size_t max)
+{
+	size_t n = 0;
+
+	lock_take(&r->lock);
+	for (struct membership *m = r->members; n < max && m != NULL; m = m->next)
+		if (m != &m->connection->place && !connection_is_closing(m->connection))
+			out[n++] = connection_ref(m->connection);
+	lock_drop(&r->lock);
+	return n;
+}
+
 void members_drop(struct members *list)
 {
 	for (size_t i = 0; i < list->n; i++) {

@@ -42,6 +42,9 @@ struct members {
 
 /* All who are in it. 0 or -ENOMEM. Takes r->lock. */
 int room_members(struct room *r, struct members *out) WITHOUT(r->lock);
+/* Without memory for the list: references to some of those who have joined it, beside their place, and are not closing; at most max.
+ * Returns how many. Takes r->lock. */
+size_t room_some_joined(struct room *r, struct connection **out, size_t max) WITHOUT(r->lock);
 /* Drop all references, and free. The list is then empty. Not under a lock. */
 void members_drop(struct members *list);
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/deliver.h"
 #include "comet/fence.h"
 #include "comet/join.h"
 #include "comet/joins.h"
@@ -86,13 +87,17 @@ static int tear_down(void **state)
 static int say(unsigned i, int32_t op, int32_t seq, const char *body)
 {
 	struct packet p = {.ver = 1, .op = op, .seq = seq, .body = (uint8_t *)(uintptr_t)body};
+	unsigned answers = fake_got_op(&peers[i], op + 1);
 	int rc;
 
 	p.body_bytes = (uint32_t)strlen(body);
 	assert_true(join_is_asked(c[i], &p));
-	if ((rc = join(&stage.server, c[i], &p)) == 0)
-		assert_int_equal(p.kind, PACKET_NOTHING);
-	return rc == 0 ? joins_replay(&stage.server, c[i]) : rc;
+	if ((rc = join(&stage.server, c[i], &p)) < 0 || (rc = joins_replay(&stage.server, c[i])) < 0)
+		return rc;
+	assert_int_equal(p.kind, PACKET_NOTHING);
+	/* A push thread that is writing writes it, and has perhaps not yet. */
+	until(fake_got_op(&peers[i], op + 1) == answers + 1);
+	return 0;
 }
 
 static const struct fake_packet *last_packet(unsigned i)
@@ -456,6 +461,22 @@ static void a_numbered_push_is_never_dropped_in_silence(void **state)
 	assert_int_equal(atomic_load(&c[0]->reason), CLOSE_SLOW_CONSUMER);
 }
 
+static void who_has_joined_a_room_that_cannot_be_listed_is_closed(void **state)
+{
+	struct room *room;
+
+	(void)state;
+	(void)answer_to(0, "{\"id\":\"chat://1\"}");
+	assert_int_equal(bucket_change_room(server_bucket(&stage.server, "one"), &c[1]->place, "chat://1"), 0);
+	for (unsigned i = 0; i < stage.server.n_buckets; i++)
+		if ((room = bucket_room(&stage.server.buckets[i], "chat://1")) != NULL) {
+			deliver_to_nobody(room);
+			room_unref(&room);
+		}
+	assert_int_equal(atomic_load(&c[0]->reason), CLOSE_NO_MEMORY);
+	assert_false(connection_is_closing(c[1])); /* its pushes have no numbers */
+}
+
 /* ---- the gate, under threads: clients as they are served ---- */
 
 #define PLAYERS 2
@@ -619,6 +640,7 @@ int main(void)
 		joins_test(a_jump_is_told_to_those_who_have_joined),
 		joins_test(a_room_that_is_faster_than_the_replay_is_told_as_a_gap),
 		joins_test(a_numbered_push_is_never_dropped_in_silence),
+		joins_test(who_has_joined_a_room_that_cannot_be_listed_is_closed),
 		gate_test(set_up_wide),
 		gate_test(set_up_parked),
 	};
