@@ -162,14 +162,10 @@ static int read_answer(const struct exchange *x, struct grants **granted, int64_
 	return rc;
 }
 
-static int conclude(struct auth_rooms *r, const struct exchange *x, struct grants **granted, int64_t *for_s,
-		    struct auth_identity *why)
+static int conclude(const struct exchange *x, struct grants **granted, int64_t *for_s, struct auth_identity *why)
 {
 	int rc;
 
-	(void)r;
-	*granted = NULL;
-	*for_s = 0;
 	if (x->status == 401 || x->status == 403)
 		return 0;
 	if ((rc = read_answer(x, granted, for_s)) == -EBADMSG)
@@ -177,38 +173,30 @@ static int conclude(struct auth_rooms *r, const struct exchange *x, struct grant
 	return rc;
 }
 
-static int exchange_words(struct auth_rooms *r, const char *peer, const char *question, struct grants **granted,
-			  int64_t *for_s)
+static int exchange_words(struct auth_rooms *r, struct exchange *x, struct grants **granted, int64_t *for_s)
 {
-	struct exchange *x = malloc(sizeof(*x)); /* too large for a connection's stack */
 	struct auth_identity why = {0};
 	int rc = -ERR_NO_LOGIC;
 
-	if (x == NULL)
-		return -ENOMEM;
-	x->question = question;
-	x->peer = peer;
+	*granted = NULL;
+	*for_s = 0;
 	x->deadline_ns = clock_now_ns() + r->back_end.cfg->auth_timeout * CLOCK_MS;
 	if (back_end_enter(&r->back_end, x, &why)) {
 		if ((rc = back_end_ask(&r->back_end, x, &why)) == 0)
-			rc = conclude(r, x, granted, for_s, &why);
+			rc = conclude(x, granted, for_s, &why);
 		back_end_leave(&r->back_end, x);
 	}
 	if (rc == -ERR_NO_LOGIC)
 		count_by(COUNT_ROOM_QUESTIONS_FAILED, why.cause);
-	free(x);
 	return rc;
 }
 
-static int ask(struct auth_rooms *r, const char *peer, const struct seat *seat,
-	       const struct wire_room_count *const *rooms, size_t n, struct grants **grants)
+/* The answer for these rooms, which is remembered if it says so. */
+static int take(struct auth_rooms *r, const struct seat *seat, const struct wire_room_count *const *rooms, size_t n,
+		const struct grants *granted, int64_t for_s, struct grants **grants)
 {
-	char *question = write_question(peer, seat, rooms, n);
-	struct grants *granted = NULL;
-	int64_t for_s;
-	int rc = question != NULL ? exchange_words(r, peer, question, &granted, &for_s) : -ENOMEM;
+	int rc = 0;
 
-	free(question);
 	for (size_t i = 0; rc == 0 && i < n; i++) {
 		const bool allowed = grants_room(granted, rooms[i]->room);
 
@@ -217,8 +205,28 @@ static int ask(struct auth_rooms *r, const char *peer, const struct seat *seat,
 		if (allowed)
 			rc = grants_add_pass(grants, rooms[i]->room, INT64_MAX);
 	}
-	grants_free(&granted);
 	return rc == -ENOBUFS ? 0 : rc;
+}
+
+static int ask(struct auth_rooms *r, const char *peer, const struct seat *seat,
+	       const struct wire_room_count *const *rooms, size_t n, struct grants **grants)
+{
+	struct exchange *x = malloc(sizeof(*x)); /* too large for a connection's stack */
+	char *question = write_question(peer, seat, rooms, n);
+	struct grants *granted = NULL;
+	int64_t for_s = 0;
+	int rc = -ENOMEM;
+
+	if (x != NULL && question != NULL) {
+		x->question = question;
+		x->peer = peer;
+		if ((rc = exchange_words(r, x, &granted, &for_s)) == 0)
+			rc = take(r, seat, rooms, n, granted, for_s, grants);
+	}
+	grants_free(&granted);
+	free(question);
+	free(x);
+	return rc;
 }
 
 int auth_rooms_ask(struct auth_rooms *r, const char *peer, const struct seat *seat, const struct wire_room_count *rooms,
