@@ -2,6 +2,7 @@
 #include "logic/api.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,17 @@ static const struct api_route *find(const struct api_dialect *dialect, const str
 	return NULL;
 }
 
+/* The methods of a path, as Allow has them. */
+static const char *allowed(const struct api_dialect *dialect, const char *path, char text[HTTP_EXTRA_BYTES])
+{
+	size_t n = 0;
+
+	for (const struct api_route *r = dialect->routes; r->path != NULL; r++)
+		if (strcmp(r->path, path) == 0 && n < HTTP_EXTRA_BYTES)
+			n += (size_t)snprintf(text + n, HTTP_EXTRA_BYTES - n, "%s%s", n > 0 ? ", " : "", r->method);
+	return text;
+}
+
 static void handle_in_body(struct api_call *call, const struct api_route *r)
 {
 	const struct http_request *request = call->request;
@@ -193,7 +205,7 @@ static bool route(struct api_call *call, const struct api_dialect *dialect)
 		return true;
 	if (r == NULL) {
 		call->reply->extra_header = "Allow";
-		call->reply->extra_value = other->method;
+		call->reply->extra_value = allowed(dialect, call->request->path, call->reply->extra_text);
 		dialect->wrong_method(call);
 	} else if (call->request->bad_params && dialect->bad_params != NULL) {
 		dialect->bad_params(call);

@@ -41,7 +41,8 @@ struct http_number {
 	size_t value;
 };
 
-#define HTTP_NUMBERS 3
+#define HTTP_NUMBERS     3
+#define HTTP_EXTRA_BYTES 24
 
 struct http_reply {
 	int status;
@@ -50,7 +51,7 @@ struct http_reply {
 	size_t body_bytes;
 	const char *extra_header;                 /* static name of one more header, or NULL */
 	const char *extra_value;                  /* static, or ... */
-	char extra_text[24];                      /* ... kept here */
+	char extra_text[HTTP_EXTRA_BYTES];        /* ... kept here */
 	struct http_number numbers[HTTP_NUMBERS]; /* the first without a name ends them */
 	bool for_any_site;                        /* scripts of every page may read it */
 };

@@ -169,6 +169,8 @@ def test_what_is_no_ban_is_an_error(backend):
         reply = backend.post("/goim/kick", **params)
         assert reply.status == 400 and words in reply.json()["message"], (params, reply)
     assert backend.request("DELETE", "/goim/bans").status == 400
+    reply = backend.post("/goim/bans")
+    assert reply.status == 405 and reply.headers["allow"] == "GET, DELETE" and "GET, DELETE" in reply.json()["message"]
     assert banned(backend) == []
 
 

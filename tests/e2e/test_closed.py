@@ -82,6 +82,13 @@ def test_image_is_open_for_a_demo():
     assert settings["auth.allow_open"] == "no" and words == ""
 
 
+def test_demo_is_a_word_of_the_entry_point_alone():
+    """The programs have no such setting, and would not start."""
+    run = subprocess.run([ROOT / "scripts/container-start", "env"], capture_output=True, text=True, timeout=60, check=True,
+                         env={"PATH": os.environ["PATH"], "COMET_DEMO": "yes"})
+    assert "COMET_DEMO" not in run.stdout
+
+
 def test_image_that_is_opened_by_its_settings_stays_open():
     settings, _ = started(COMET_SERVER_CLOSED="no", COMET_AUTH_ALLOW_OPEN="yes", COMET_HTTP_API_KEY="secret")
     assert settings["server.closed"] == "no"
