@@ -1,0 +1,442 @@
+/* Tests of comet/feed_source: feeds whose streams are Redis's, over a Redis that is an array. SPDX-License-Identifier: MIT */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "comet/feed.h"
+#include "comet/feed_source.h"
+#include "common/base/clock.h"
+#include "common/base/counters.h"
+#include "common/base/err.h"
+#include "tests/unit/seam.h"
+
+#define ROOM    "chat://1"
+#define BEGIN   UINT64_C(1795999887666400)
+#define KEPT    5
+#define WALL_MS INT64_C(1796000000000)
+
+/* The stream in Redis: it holds the last KEPT pushes up to `newest`. */
+static struct {
+	uint64_t newest, oldest;
+	int rc;
+	atomic_uint reads;
+	unsigned stays;
+	void (*meanwhile)(void); /* while the next read is on its way back */
+} there;
+
+static struct config cfg;
+static struct feeds feeds;
+static struct logic_client logic;
+
+static struct message *message(uint64_t number)
+{
+	struct message *m;
+
+	assert_int_equal(message_new(1000, "x", 1, &m), 0);
+	m->number = number;
+	return m;
+}
+
+static void resume_one(struct resume *r)
+{
+	uint64_t held = there.newest - there.oldest + 1, missed = there.newest - r->since;
+
+	r->rc = there.rc;
+	if (r->rc < 0)
+		return;
+	r->newest = there.newest;
+	r->gap = r->since > 0 && (r->since > there.newest || missed > held);
+	r->n = r->since > 0 && !r->gap ? missed : r->last < held ? r->last : held;
+	r->messages = calloc(r->n + 1, sizeof(struct message *));
+	assert_non_null(r->messages);
+	for (size_t i = 0; i < r->n; i++)
+		r->messages[i] = message(r->newest - r->n + 1 + i);
+}
+
+static void resume(void *self, struct resume *all, size_t n, int64_t deadline_ns)
+{
+	void (*meanwhile)(void) = there.meanwhile;
+
+	(void)self;
+	(void)deadline_ns;
+	atomic_fetch_add(&there.reads, 1);
+	for (size_t i = 0; i < n; i++)
+		resume_one(&all[i]);
+	there.meanwhile = NULL;
+	if (meanwhile != NULL)
+		meanwhile();
+}
+
+static int stay(void *self, const char *const *rooms, size_t n)
+{
+	(void)self;
+	assert_int_equal(n, 1);
+	assert_string_equal(rooms[0], ROOM);
+	there.stays++;
+	return 0;
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	seam_clock_set(CLOCK_SEC, WALL_MS);
+	memset(&there, 0, sizeof(there));
+	there.newest = BEGIN + 10;
+	there.oldest = BEGIN + 10 - KEPT + 1;
+	cfg = (struct config){
+		.stream_rooms = (char *)(uintptr_t) "chat:5/10m",
+		.stream_position_ttl = 24 * 3600 * 1000,
+		.stream_idle_ttl = 3600 * 1000,
+		.stream_memory = 1 << 20,
+		.stream_bytes = 1 << 16,
+		.stream_new = 200,
+	};
+	logic = (struct logic_client){.resume = resume, .stay = stay};
+	feeds_init(&feeds, &cfg, &logic);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	assert_int_equal(counters_read(COUNT_STREAMS), 0); /* who has no members stays not */
+	feeds_fini(&feeds);
+	seam_reset();
+	return 0;
+}
+
+static int try_hold(struct feed **f)
+{
+	struct feed_asked asked = {.room = ROOM};
+
+	feed_hold(&feeds, &asked, 1, clock_now_ns() + CLOCK_SEC);
+	*f = asked.feed;
+	return asked.rc;
+}
+
+static struct feed *hold(void)
+{
+	struct feed *f;
+
+	assert_int_equal(try_hold(&f), 0);
+	return f;
+}
+
+static struct feed_place decide(struct feed *f, uint64_t since)
+{
+	struct feed_place place;
+
+	assert_int_equal(
+		feed_decide(&feeds, f, &(struct feed_wish){.since = since}, clock_now_ns() + CLOCK_SEC, &place), 0);
+	return place;
+}
+
+static unsigned above(struct feed *f, uint64_t number)
+{
+	struct message *taken[16];
+	int n = feed_take(&feeds, f, number, taken, 16, SIZE_MAX);
+
+	for (int i = 0; i < n; i++) {
+		assert_int_equal(taken[i]->number, number + 1 + (uint64_t)i);
+		message_unref(&taken[i]);
+	}
+	assert_true(n >= 0);
+	return (unsigned)n;
+}
+
+/* The push with this number comes. */
+static int comes(uint64_t number)
+{
+	struct message *m = message(number);
+	int rc = feed_append(&feeds, ROOM, m);
+
+	message_unref(&m);
+	return rc;
+}
+
+static void is_pushed(uint64_t n)
+{
+	there.newest += n;
+	there.oldest = there.newest - KEPT + 1;
+}
+
+static void first_join_reads_and_later_ones_do_not(void **state)
+{
+	struct feed *f = hold(), *g = hold();
+
+	(void)state;
+	assert_ptr_equal(f, g);
+	assert_int_equal(there.reads, 1);
+	assert_int_equal(decide(f, 0).at, there.newest);
+	assert_int_equal(above(f, there.newest - KEPT), KEPT);
+	assert_false(decide(f, there.newest - KEPT).gap);
+	assert_true(decide(f, there.newest - KEPT - 1).gap);
+	feed_release(&feeds, &f);
+	assert_int_equal(comes(there.newest + 1), 0);
+	assert_int_equal(above(g, there.newest), 1);
+	feed_release(&feeds, &g);
+	assert_int_equal(counters_read(COUNT_STREAMS), 0);
+	f = hold();
+	assert_int_equal(there.reads, 2);
+	feed_release(&feeds, &f);
+}
+
+static void two_come_meanwhile(void)
+{
+	assert_int_equal(comes(there.newest), 0); /* which was read, too */
+	assert_int_equal(comes(there.newest + 1), 0);
+	assert_int_equal(comes(there.newest + 2), 0);
+}
+
+static void what_comes_while_it_is_read_follows(void **state)
+{
+	struct feed *f;
+
+	(void)state;
+	there.meanwhile = two_come_meanwhile;
+	f = hold();
+	assert_int_equal(there.reads, 1);
+	assert_int_equal(decide(f, 0).at, there.newest + 2);
+	assert_int_equal(comes(there.newest + 3), 0);
+	assert_int_equal(above(f, there.newest), 3);
+	feed_release(&feeds, &f);
+}
+
+static void some_come_behind_a_hole(void)
+{
+	assert_int_equal(comes(there.newest + 3), 0);
+	is_pushed(3);
+}
+
+static void hole_while_it_is_read_has_it_read_again(void **state)
+{
+	struct feed *f;
+
+	(void)state;
+	there.meanwhile = some_come_behind_a_hole;
+	f = hold();
+	assert_int_equal(there.reads, 2);
+	assert_int_equal(decide(f, 0).at, there.newest);
+	feed_release(&feeds, &f);
+}
+
+static void what_cannot_be_read_is_not_joined(void **state)
+{
+	struct feed *f;
+
+	(void)state;
+	there.rc = -ERR_NO_LOGIC;
+	assert_int_equal(try_hold(&f), -ERR_NO_LOGIC);
+	assert_null(f);
+	there.rc = -EBUSY;
+	assert_int_equal(try_hold(&f), -EBUSY);
+	there.rc = 0;
+	f = hold();
+	feed_release(&feeds, &f);
+}
+
+static void client_that_knows_more_has_it_read_again(void **state)
+{
+	struct feed *f = hold();
+	struct feed_place place;
+
+	(void)state;
+	is_pushed(2);
+	place = decide(f, there.newest);
+	assert_false(place.gap);
+	assert_int_equal(place.at, there.newest);
+	assert_int_equal(there.reads, 2);
+	/* The pushes still come: to members that were here before. */
+	assert_int_equal(comes(there.newest - 1), 0);
+	assert_int_equal(comes(there.newest), 0);
+	assert_int_equal(comes(there.newest), -EALREADY);
+	assert_int_equal(comes(there.newest + 1), 0);
+	assert_int_equal(above(f, there.newest), 1);
+	/* Nobody knows that much. */
+	place = decide(f, there.newest + 2);
+	assert_true(place.gap);
+	assert_int_equal(place.cause, GAP_AHEAD);
+	assert_int_equal(there.reads, 3);
+	assert_true(decide(f, FEED_NUMBERS_END - 1).gap);
+	assert_int_equal(there.reads, 3);
+	there.rc = -ERR_NO_LOGIC;
+	assert_int_equal(feed_decide(&feeds, f, &(struct feed_wish){.since = there.newest + 9}, INT64_MAX, &place),
+			 -ERR_NO_LOGIC);
+	feed_release(&feeds, &f);
+}
+
+static uint64_t handed[16];
+static unsigned n_handed;
+static bool noticed;
+
+static int hand(void *arg, struct message *m)
+{
+	(void)arg;
+	noticed |= m->notice;
+	handed[n_handed++] = m->number;
+	if (m->notice)
+		feed_jump(&feeds, ROOM, &m->number);
+	return m->notice ? 0 : feed_append(&feeds, ROOM, m);
+}
+
+static int fill(uint64_t number)
+{
+	n_handed = 0;
+	noticed = false;
+	return feed_source_fill(&feeds, ROOM, number, hand, NULL);
+}
+
+static void missing_pushes_are_read_and_come_in_order(void **state)
+{
+	struct feed *f = hold();
+	uint64_t at = there.newest;
+
+	(void)state;
+	assert_int_equal(fill(at + 1), 0);
+	assert_int_equal(n_handed, 0);
+	is_pushed(3);
+	assert_int_equal(comes(at + 3), -ESTALE);
+	assert_int_equal(fill(at + 3), 0);
+	assert_int_equal(n_handed, 2);
+	assert_int_equal(handed[0], at + 1);
+	assert_int_equal(handed[1], at + 2);
+	assert_int_equal(comes(at + 3), 0);
+	assert_int_equal(above(f, at), 3);
+	feed_release(&feeds, &f);
+}
+
+static void what_is_not_there_any_more_is_a_gap_for_the_members(void **state)
+{
+	struct feed *f = hold();
+	uint64_t at = there.newest;
+
+	(void)state;
+	is_pushed(9);
+	assert_int_equal(fill(at + 9), 0);
+	assert_int_equal(n_handed, 1);
+	assert_true(noticed);
+	assert_int_equal(handed[0], at + 8);
+	assert_int_equal(comes(at + 9), 0);
+	assert_int_equal(decide(f, at).cause, GAP_JUMP);
+	assert_int_equal(above(f, at + 8), 1);
+	feed_release(&feeds, &f);
+}
+
+static void what_cannot_be_read_for_long_is_a_gap(void **state)
+{
+	struct feed *f = hold();
+	uint64_t at = there.newest;
+
+	(void)state;
+	there.rc = -ERR_NO_LOGIC;
+	assert_int_equal(fill(at + 3), -EAGAIN);
+	seam_clock_advance(6 * CLOCK_SEC);
+	assert_int_equal(fill(at + 3), 0);
+	assert_true(noticed);
+	assert_int_equal(comes(at + 3), 0);
+	feed_release(&feeds, &f);
+}
+
+static void history_that_was_given_up_is_read_again(void **state)
+{
+	struct feed *f = hold();
+
+	(void)state;
+	lock_take(&feeds.lock);
+	f->given_up = f->history.at;
+	feed_table_forget_history(&feeds, f);
+	lock_drop(&feeds.lock);
+	assert_false(decide(f, there.newest - 2).gap);
+	assert_int_equal(there.reads, 2);
+	assert_int_equal(above(f, there.newest - 2), 2);
+	feed_release(&feeds, &f);
+}
+
+static void numbers_of_rooms_with_members_are_renewed(void **state)
+{
+	struct feed *f = hold();
+
+	(void)state;
+	feed_source_stay(&feeds);
+	assert_int_equal(there.stays, 0);
+	seam_clock_advance(1000 * CLOCK_SEC);
+	feed_source_stay(&feeds);
+	feed_source_stay(&feeds);
+	assert_int_equal(there.stays, 1);
+	feed_release(&feeds, &f);
+}
+
+static void without_memory_nobody_joins_and_nothing_is_left(void **state)
+{
+	struct feed *f;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		seam_fail(SEAM_ALLOC, i, 1, ENOMEM);
+		assert_int_equal(try_hold(&f), -ENOMEM);
+		assert_null(f);
+		seam_reset();
+		seam_clock_set(CLOCK_SEC, WALL_MS);
+	}
+}
+
+/* ---- many at once ---- */
+
+#define JOINERS 6
+
+static void *join_and_leave(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 500; i++) {
+		struct feed *f;
+
+		if (try_hold(&f) < 0)
+			continue;
+		(void)decide(f, there.newest - (unsigned)i % 3);
+		feed_release(&feeds, &f);
+	}
+	return NULL;
+}
+
+static void many_join_and_leave_at_once(void **state)
+{
+	pthread_t threads[JOINERS];
+
+	(void)state;
+	seam_reset();
+	for (int i = 0; i < JOINERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, join_and_leave, NULL), 0);
+	for (int i = 0; i < JOINERS; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_in_range(there.reads, 1, JOINERS * 500);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(first_join_reads_and_later_ones_do_not),
+		TEST(what_comes_while_it_is_read_follows),
+		TEST(hole_while_it_is_read_has_it_read_again),
+		TEST(what_cannot_be_read_is_not_joined),
+		TEST(client_that_knows_more_has_it_read_again),
+		TEST(missing_pushes_are_read_and_come_in_order),
+		TEST(what_is_not_there_any_more_is_a_gap_for_the_members),
+		TEST(what_cannot_be_read_for_long_is_a_gap),
+		TEST(history_that_was_given_up_is_read_again),
+		TEST(numbers_of_rooms_with_members_are_renewed),
+		TEST(without_memory_nobody_joins_and_nothing_is_left),
+		TEST(many_join_and_leave_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
