@@ -141,8 +141,7 @@ static int read_answer(const struct http_answer *answer, json_t **data)
 
 static int unanswered(const struct api_options *opt, int rc, const char *words)
 {
-	fprintf(stderr, "comet-cli: no answer by the HTTP API at %s: %s%s\n", opt->http, words,
-		rc == -ENOTCONN ? "; is comet running? --http names another address" : "");
+	fprintf(stderr, "comet-cli: no answer by the HTTP API at %s: %s\n", opt->http, words);
 	if (rc == -ETIMEDOUT)
 		return EXIT_TIMEOUT;
 	return rc == -ENOMEM ? EXIT_REFUSED : EXIT_UNREACHABLE;

@@ -153,6 +153,27 @@ static int error_of(CURLcode code)
 	}
 }
 
+/* What may be wrong where curl's words name only what it saw. */
+static const char *guess(CURLcode code, bool is_tls)
+{
+	switch (code) {
+	case CURLE_COULDNT_CONNECT:
+		return "; is comet running? --http names another address";
+	case CURLE_GOT_NOTHING:
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+		return is_tls ? "" : "; is it the port of the HTTP API? For TLS it begins with https://";
+	case CURLE_SSL_CONNECT_ERROR:
+		return "; is TLS spoken at that port? Without TLS it is http://";
+	case CURLE_PEER_FAILED_VERIFICATION:
+		return "; --cacert FILE names whom to trust";
+	default:
+		return "";
+	}
+}
+
 /* The method with its body. POSTFIELDS makes it a POST, HTTPGET takes that back. */
 static CURLcode set_body(struct http_client *h, const void *body, size_t body_bytes)
 {
@@ -187,8 +208,9 @@ int http_client_call(struct http_client *h, const char *path_and_query, const vo
 
 	rc = error_of(code);
 	if (rc < 0) {
-		snprintf(answer->words, sizeof(answer->words), "%s",
-			 h->words[0] != '\0' ? h->words : curl_easy_strerror(code));
+		snprintf(answer->words, sizeof(answer->words), "%s%s",
+			 h->words[0] != '\0' ? h->words : curl_easy_strerror(code),
+			 guess(code, strncmp(h->base, "https", 5) == 0));
 		return rc;
 	}
 	curl_easy_getinfo(h->curl, CURLINFO_RESPONSE_CODE, &answer->status);

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define HTTP_CLIENT_WORDS_BYTES 256
+#define HTTP_CLIENT_WORDS_BYTES 384 /* curl's own, and a guess */
 
 struct http_client;
 

@@ -180,14 +180,39 @@ static enum session_end take_packet(struct sessions *s, const struct packet *p, 
 	return SESSION_LOST;
 }
 
+/* The first answer was not what our server would say: perhaps another kind of server has the port. "": nothing tells so. */
+static const char *guess(const struct sessions *s, int rc, const char *said)
+{
+	const struct client_options *to = &s->who->to;
+
+	if (s->online_ns != 0)
+		return "";
+	if (to->open == NULL && rc <= -ERR_PACKET_LENGTH && rc >= -ERR_PACKET_HEADER)
+		return ", which no comet says; is it the port of the HTTP API, or for WebSocket (ws://)?";
+	if (to->open == NULL && rc == -ERR_REFUSED)
+		return "; is the port for TLS (tls://), or for WebSocket (ws://)?";
+	if (to->tls && strncmp(said, "no TLS", 6) == 0)
+		return "; is TLS spoken at that port?";
+	if (strncmp(said, "no WebSocket server there", 25) == 0)
+		return "; is the port for TCP clients (tcp://), or for TLS (wss://)?";
+	return "";
+}
+
 /* How an error of the client ends the session. A real one is said on stderr, in the server's words if there are any. */
 static enum session_end read_failed(const struct sessions *s, int rc, const char *words, const char *said)
 {
+	char why[CLIENT_WORDS_BYTES + 100];
+
 	if (rc == -ECANCELED)
 		return SESSION_DONE;
 	if (rc == -ETIMEDOUT && clock_now_ns() >= s->deadline_ns)
 		return SESSION_TIMED_OUT;
-	say(s, words, said[0] != '\0' ? said : err_text(rc));
+	(void)snprintf(why, sizeof(why), "%s%s",
+		       said[0] != '\0' ? said
+		       : rc == -ENOENT ? "the name does not resolve"
+				       : err_text(rc),
+		       guess(s, rc, said));
+	say(s, words, why);
 	return SESSION_LOST;
 }
 
@@ -254,6 +279,8 @@ static enum session_end sign_in(struct sessions *s, struct client *c, int64_t de
 
 	if (rc == -ERR_REFUSED) {
 		say_goodbye(s, "refused by", &goodbye, client_said(c));
+		if (goodbye.code == GOODBYE_UNSAID && client_said(c)[0] == '\0')
+			fprintf(stderr, "comet-cli: it closed without a word%s\n", guess(s, rc, ""));
 		take_node(s, &goodbye);
 		/* Draining, or logic away for now: later may be better. A server that just closes (goim) means no. */
 		return goodbye.code != GOODBYE_UNSAID && !client_goodbye_is_final(goodbye.code) ? SESSION_LOST

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "comet/alone.h"
+#include "comet/banner.h"
 #include "comet/bouncer.h"
 #include "comet/cluster.h"
 #include "comet/door/accept.h"
@@ -22,20 +23,20 @@
 #include "comet/serve.h"
 #include "comet/server.h"
 #include "comet/wiring.h"
-#include "common/base/address.h"
 #include "common/base/clock.h"
 #include "common/base/core_dumps.h"
 #include "common/base/cores.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/node_name.h"
+#include "common/base/notify.h"
 #include "common/base/reload.h"
 #include "common/base/signals.h"
 #include "common/base/stack.h"
 #include "common/base/standard_files.h"
 #include "common/base/thread.h"
-#include "common/base/version.h"
 #include "common/config/config.h"
+#include "common/config/started.h"
 #include "common/http/http.h"
 #include "common/redis/redis_login.h"
 #include "common/tls/tls.h"
@@ -60,7 +61,7 @@ struct program {
 };
 
 static int start(struct program *p);
-static void say_what_to_try(const struct program *p, const char *name);
+static void say_started(const struct program *p, const char *name);
 static void reload(void *arg);
 static bool stop(struct program *p);
 
@@ -117,10 +118,22 @@ static void enlarge_futex_table(int64_t connections)
 	(void)prctl(pr_futex_hash, set_slots, slots, 0, 0);
 }
 
+static int try_certs(const struct config *cfg)
+{
+	struct tls_certs *certs;
+	int rc = 0;
+
+	if (cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0')
+		rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &certs);
+	if (rc == 0 && (cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0'))
+		tls_certs_free(&certs);
+	return rc;
+}
+
 static const struct config_program comet_program = {
 	.name = "comet",
 	.summary = "holds the connections of many clients and pushes to them",
-	.tries = {http_try_keys, alone_try_auth, cluster_try_login},
+	.tries = {try_certs, http_try_keys, alone_try_auth, cluster_try_login, whitelist_try},
 };
 
 int main(int argc, char **argv)
@@ -148,16 +161,19 @@ int main(int argc, char **argv)
 	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
 	raise_file_limit();
 	node_name(p->cfg.server_id, p->server_id);
+	notify_start();
+	notify_status("starting");
 	if ((rc = start(p)) == 0)
-		say_what_to_try(p, argv[0]);
+		say_started(p, argv[0]);
 	if (rc == -ECANCELED)
 		rc = 0; /* asked to stop while it waited for its name: the signal is there already */
 	if (rc == 0)
 		signals_wait(reload, p);
 	if ((clean = stop(p)))
 		config_fini(&p->cfg); /* otherwise there are threads that still read it */
-	if (rc == -ERR_SCHEMA)
-		return 2; /* as for a wrong setting: to be started again does not help */
+	notify_stop();
+	if (rc == -ERR_SCHEMA || rc == -ERR_CONFIG)
+		return 2; /* to be started again does not help */
 	return rc == 0 && clean ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -288,27 +304,12 @@ static int start(struct program *p)
 	return start_http(p);
 }
 
-static void say_what_to_try(const struct program *p, const char *name)
+static void say_started(const struct program *p, const char *name)
 {
-	const char *slash = strrchr(name, '/');
-	int dir = slash != NULL ? (int)(slash - name) + 1 : 0;
-	char http[128], tcp[128];
-	struct address http_at, tcp_at;
-	const char *http_list = p->cfg.http_bind, *tcp_list = p->cfg.tcp_bind;
-
-	if (!p->wiring.alone)
-		return;
-	/* With ports picked by the kernel the lines above tell where to look. */
-	if (!config_list_next(&http_list, http, sizeof(http)) || !config_list_next(&tcp_list, tcp, sizeof(tcp)) ||
-	    address_parse(http, &http_at) < 0 || http_at.number <= 0 || address_parse(tcp, &tcp_at) < 0 ||
-	    tcp_at.number <= 0)
-		return;
-	(void)printf("comet %s runs alone; Ctrl-C stops it. Try, in two other terminals:\n"
-		     "  %.*scomet-cli sub --port %s --mid 123\n"
-		     "  curl -d 'hello' 'http://%s/goim/push/mids?operation=1000&mids=123'\n"
-		     "Or in a browser: http://%s/\n",
-		     version_text, dir, name, tcp_at.port, http, http);
-	(void)fflush(stdout);
+	started_say(&p->cfg, "comet", p->wiring.alone ? "alone" : "cluster");
+	if (p->wiring.alone)
+		banner_print(&p->cfg, name);
+	notify_ready("running");
 }
 
 /* ---- run and stop ---- */
@@ -369,10 +370,15 @@ static void say_where_to_go(struct program *p)
 	goodbye_set_nodes(&p->server.goodbye, others, logic_client_go_away(logic, others, GOODBYE_NODES));
 }
 
+/* For the last writes, and what ends after the drain. */
+#define LAST_MS 20000
+
 /* In reverse order. A drain that does not end leaves everything as it is: the process goes anyway. */
 static bool stop(struct program *p)
 {
 	signals_arm_second();
+	notify_stopping("draining: clients are sent away",
+			p->cfg.server_drain_delay + p->cfg.server_drain_timeout + p->cfg.server_drain_grace + LAST_MS);
 	if (p->server.cfg == NULL)
 		return true;
 	if (p->wiring.self != NULL)

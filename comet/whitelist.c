@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/err.h"
@@ -20,6 +22,27 @@ static int open_file(const char *path, int *fd)
 	rc = -errno;
 	LOG(LOG_ERROR, log_what(EVENT_WHITELIST_LOG_UNOPENED), log_str("file", path), log_str("error", err_text(rc)));
 	return rc;
+}
+
+/* A file that is not there yet is not made for a try. */
+int whitelist_try(const struct config *cfg)
+{
+	const char *path = cfg->whitelist_log, *slash = strrchr(path, '/');
+	char folder[4096];
+	int fd, rc = 0;
+
+	if (path[0] == '\0')
+		return 0;
+	(void)snprintf(folder, sizeof(folder), "%.*s", slash != NULL ? (int)(slash - path) + 1 : 1,
+		       slash != NULL ? path : ".");
+	if ((fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC)) >= 0)
+		(void)close(fd);
+	else if (errno != ENOENT || access(folder, W_OK | X_OK) < 0)
+		rc = -errno;
+	if (rc < 0 && rc != -ENXIO) /* a pipe without a reader */
+		LOG(LOG_ERROR, log_what(EVENT_WHITELIST_LOG_UNOPENED), log_str("file", path),
+		    log_str("error", err_text(rc)));
+	return rc == -ENXIO ? 0 : rc;
 }
 
 int whitelist_init(struct whitelist *w, const char *list, const char *path)

@@ -7,6 +7,7 @@
 #include "comet/connection.h"
 #include "common/base/reload.h"
 #include "common/base/strmap.h"
+#include "common/config/config.h"
 
 struct whitelist {
 	struct strmap keys;
@@ -19,6 +20,8 @@ struct whitelist {
 
 /* `list`: keys with commas; `path`: the file to append to, "" for stderr, outlives it. 0, -ENOMEM, or -errno of the file. */
 int whitelist_init(struct whitelist *w, const char *list, const char *path);
+/* For config_program: can the file of whitelist.log be written? 0, or negative with words on stderr. */
+int whitelist_try(const struct config *cfg);
 /* Nobody traces any more; closes the file. */
 void whitelist_fini(struct whitelist *w);
 /* To open the file again, for those who have moved it away; where traces go to stderr: nothing to reload. */

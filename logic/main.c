@@ -15,11 +15,13 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/node_name.h"
+#include "common/base/notify.h"
 #include "common/base/reload.h"
 #include "common/base/signals.h"
 #include "common/base/standard_files.h"
 #include "common/base/thread.h"
 #include "common/config/config.h"
+#include "common/config/started.h"
 #include "common/http/http.h"
 #include "common/redis/redis_login.h"
 #include "common/redis/redis_pipe.h"
@@ -51,6 +53,9 @@ struct program {
 	struct http_keys *http_keys;
 	struct http *http;
 };
+
+/* Calls that are being answered are, and Redis may have to be waited for. */
+#define STOPS_MS 30000
 
 static int start(struct program *p);
 static void stop(struct program *p);
@@ -105,15 +110,23 @@ int main(int argc, char **argv)
 	signals_block();
 	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
 	name_instance(p);
-	if ((rc = start(p)) == -ECANCELED)
+	notify_start();
+	notify_status("starting");
+	if ((rc = start(p)) == 0) {
+		started_say(&p->cfg, "comet-logic", "logic");
+		notify_ready("running");
+	}
+	if (rc == -ECANCELED)
 		rc = 0; /* asked to stop while it waited: the signal is still pending */
 	if (rc == 0)
 		signals_wait(reload, p);
 	signals_arm_second();
+	notify_stopping("stopping", STOPS_MS);
 	stop(p);
 	config_fini(&p->cfg);
-	if (rc == -ERR_SCHEMA)
-		return 2; /* as for a wrong setting: another start does not help */
+	notify_stop();
+	if (rc == -ERR_SCHEMA || rc == -ERR_CONFIG)
+		return 2; /* another start does not help */
 	return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

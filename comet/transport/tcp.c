@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 
 #include "comet/transport/stream.h"
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/peer.h"
 
 struct tcp {
 	struct transport base;
@@ -27,6 +30,21 @@ static struct tcp *tcp_of(const struct transport *t)
 
 /* ---- reading ---- */
 
+/* What came is no packet: is it a protocol of another port? */
+static void say_foreign(struct transport *t, const uint8_t *head)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+	const bool is_tls = head[0] == 0x16 && head[1] == 3; /* the record of a ClientHello */
+	const bool is_http = memcmp(head, "GET /", 5) == 0 || memcmp(head, "POST /", 6) == 0;
+	char peer[64];
+
+	if (!is_tls && !is_http)
+		return;
+	peer_text(transport_peer(t), true, peer, sizeof(peer));
+	LOG_LIMITED(LOG_WARN, &limit, log_str("peer", peer), log_what(EVENT_FOREIGN_PROTOCOL),
+		    log_str("speaks", is_tls ? "TLS" : "HTTP"));
+}
+
 static int tcp_read(struct transport *t, struct packet *p)
 {
 	struct tcp *tcp = tcp_of(t);
@@ -38,8 +56,10 @@ static int tcp_read(struct transport *t, struct packet *p)
 		uint32_t have = stream_count(s);
 
 		if (have >= PACKET_HEAD_BYTES) {
-			if ((rc = packet_decode(stream_bytes(s), tcp->max_body, p)) < 0)
+			if ((rc = packet_decode(stream_bytes(s), tcp->max_body, p)) < 0) {
+				say_foreign(t, stream_bytes(s));
 				return rc;
+			}
 			need = PACKET_HEAD_BYTES + p->body_bytes;
 		}
 		if (have >= need)

@@ -40,6 +40,8 @@ const char *err_text(int rc)
 		return "kept out by a ban";
 	case ERR_PER_USER:
 		return "too many connections of this user";
+	case ERR_NAME:
+		return "the name does not resolve";
 	case ERR_SCHEMA:
 		return "the data in Redis have another layout";
 	case ERR_CONFIG:

@@ -20,6 +20,7 @@ enum err {
 	ERR_NO_LOGIC,      /* no logic instance answered */
 	ERR_BANNED,        /* its user, key or network is kept out */
 	ERR_PER_USER,      /* its user has as many connections as limits.per_user allows */
+	ERR_NAME,          /* a host's name does not resolve */
 	ERR_SCHEMA,        /* the data in Redis have a layout of other programs; it has been logged */
 	ERR_CONFIG,        /* a setting is wrong; the message has been printed */
 };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/address.h"
+#include "common/base/log.h"
 
 #define UNIX "unix:"
 
@@ -181,25 +182,37 @@ void listen_stop(int fd)
 	(void)shutdown(fd, SHUT_RDWR);
 }
 
+/* Whatever log.level is: who picks port 0 has to know. */
+static void announce(const char *label, const char *address)
+{
+	if (log_is_json()) {
+		log_write(LOG_INFO, (const struct log_field[]){log_what(EVENT_LISTENING), log_str("listener", label),
+							       log_str("address", address), LOG_END});
+		return;
+	}
+	(void)printf("listening %s %s\n", label, address);
+	(void)fflush(stdout);
+}
+
 int listen_announce(int fd, const char *label, uint16_t *port)
 {
+	char address[sizeof(union name) + sizeof(UNIX)], host[64] = "?";
 	union name bound = {0};
 	socklen_t bytes = sizeof(bound);
-	char host[64] = "?";
 	bool is_v6;
 
 	if (getsockname(fd, &bound.any, &bytes) < 0)
 		return -errno;
 	*port = 0;
 	if (bound.any.sa_family == AF_UNIX) {
-		(void)printf("listening %s " UNIX "%s\n", label, bound.path.sun_path);
+		(void)snprintf(address, sizeof(address), UNIX "%s", bound.path.sun_path);
 	} else {
 		is_v6 = bound.any.sa_family == AF_INET6;
 		*port = ntohs(is_v6 ? bound.v6.sin6_port : bound.v4.sin_port);
 		(void)getnameinfo(&bound.any, bytes, host, sizeof(host), NULL, 0, NI_NUMERICHOST);
-		(void)printf(is_v6 ? "listening %s [%s]:%u\n" : "listening %s %s:%u\n", label, host, *port);
+		(void)snprintf(address, sizeof(address), is_v6 ? "[%s]:%u" : "%s:%u", host, *port);
 	}
-	(void)fflush(stdout);
+	announce(label, address);
 	return 0;
 }
 

@@ -68,6 +68,11 @@ void log_setup(enum log_level level, enum log_format format)
 	atomic_store(&current_format, (int)format);
 }
 
+bool log_is_json(void)
+{
+	return atomic_load_explicit(&current_format, memory_order_relaxed) == LOG_JSON;
+}
+
 bool log_enabled(enum log_level level)
 {
 	return (int)level <= atomic_load_explicit(&current_level, memory_order_relaxed);

@@ -59,6 +59,8 @@ static inline struct log_field log_id(const char *name, uint64_t value)
  * redirection. */
 void log_setup(enum log_level level, enum log_format format);
 bool log_enabled(enum log_level level);
+/* Are its lines JSON? Then all that the program prints is. */
+bool log_is_json(void);
 
 /* Write one line with a single write(2). A line longer than 1,500 bytes is cut and ends in "..."; in JSON it stays whole
  * JSON and ends in "cut":true. A full or closed descriptor loses the line and counts it (LOG_LINES_LOST); a pipe, socket

@@ -4,9 +4,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/notify.h"
 
 void signals_block(void)
 {
@@ -23,6 +26,21 @@ void signals_block(void)
 	(void)pthread_sigmask(SIG_SETMASK, &all, NULL);
 }
 
+/* The next of these signals; a service manager hears meanwhile that main is alive. */
+static int next_signal(const sigset_t *wanted)
+{
+	const int64_t every_ms = notify_alive_every_ms();
+	const struct timespec pause = {every_ms / 1000, every_ms % 1000 * CLOCK_MS};
+	int got = -1;
+
+	while (got <= 0) {
+		got = every_ms > 0 ? sigtimedwait(wanted, NULL, &pause) : sigwaitinfo(wanted, NULL);
+		if (every_ms > 0)
+			notify_alive();
+	}
+	return got;
+}
+
 void signals_wait(void (*reload)(void *arg), void *arg)
 {
 	sigset_t wanted;
@@ -32,12 +50,10 @@ void signals_wait(void (*reload)(void *arg), void *arg)
 	(void)sigaddset(&wanted, SIGTERM);
 	(void)sigaddset(&wanted, SIGINT);
 	(void)sigaddset(&wanted, SIGHUP);
-	for (;;) {
-		if (sigwait(&wanted, &got) != 0)
-			continue;
-		if (got != SIGHUP)
-			break;
+	while ((got = next_signal(&wanted)) == SIGHUP) {
+		notify_reloading();
 		reload(arg);
+		notify_ready("running");
 	}
 	LOG(LOG_INFO, log_what(EVENT_PROGRAM_STOPPING), log_str("signal", got == SIGTERM ? "SIGTERM" : "SIGINT"));
 }

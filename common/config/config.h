@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 struct config {
+	const char *file; /* of -c; NULL: there is none */
 #define setting_str(section, key, def, help)            char *section##_##key;
 #define setting_secret(section, key, def, help)         char *section##_##key;
 #define setting_int(section, key, def, min, max, help)  int64_t section##_##key;
@@ -76,7 +77,7 @@ struct config_program {
 	const char *name, *summary;
 	bool is_logic;
 	/* Each reads files as a start would; the last is NULL. 0, or negative and it has said why. */
-	int (*tries[4])(const struct config *cfg);
+	int (*tries[8])(const struct config *cfg);
 };
 
 /* Program start for comet and comet-logic, on a cfg with its defaults: handles -c FILE, -o section.key=value (repeated),

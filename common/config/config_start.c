@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/version.h"
 #include "common/config/config.h"
@@ -126,11 +127,13 @@ static int read_sources(struct config *cfg, const struct request *rq, bool is_lo
 	return rc == 0 ? config_redis_settle(cfg) : rc;
 }
 
-/* For -t only: can everything be had that the settings name? For files only reading tells. */
-static int try_settings(const struct config *cfg, const struct config_program *program)
+/* Can everything be had that the settings name? For files only reading tells. Before a start only faults are said: what is worth a
+ * warning the start itself says. */
+static int try_settings(const struct config *cfg, const struct config_program *program, bool faults_only)
 {
 	int rc = 0;
 
+	log_setup(faults_only ? LOG_ERROR : LOG_WARN, (enum log_format)cfg->log_format);
 	for (unsigned i = 0; program->tries[i] != NULL; i++)
 		keep_worst(&rc, program->tries[i](cfg));
 	return rc;
@@ -149,8 +152,9 @@ static int start(struct config *cfg, const struct request *rq, const struct conf
 		return 1;
 	}
 	rc = read_sources(cfg, rq, program->is_logic);
-	if (rc == 0 && rq->test)
-		rc = try_settings(cfg, program);
+	cfg->file = rq->file;
+	if (rc == 0)
+		rc = try_settings(cfg, program, !rq->test);
 	if (rc < 0) {
 		(void)fprintf(stderr, "%s: %s\n", program->name,
 			      rc == -ENOMEM ? "out of memory" : "not started, because of the above");

@@ -9,6 +9,7 @@
 #include <sys/time.h>
 
 #include "common/base/address.h"
+#include "common/base/err.h"
 
 #define UNIX "unix:"
 
@@ -47,7 +48,7 @@ static int dial_host(const struct address *a, struct timeval timeout, redisConte
 	int rc = -EHOSTUNREACH, looked_up = getaddrinfo(a->host, NULL, &hints, &all);
 
 	if (looked_up != 0)
-		return looked_up == EAI_MEMORY ? -ENOMEM : rc;
+		return looked_up == EAI_MEMORY ? -ENOMEM : -ERR_NAME;
 	for (const struct addrinfo *to = all; to != NULL && rc < 0; to = to->ai_next)
 		rc = dial_one(to, a->number, timeout, out);
 	freeaddrinfo(all);

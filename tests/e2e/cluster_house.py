@@ -83,8 +83,8 @@ class ClusterComet(Comet):
 
         def listening():
             assert process.poll() is None, log.read_text()
-            found = re.search(r"^listening http (\S+):(\d+)\n", log.read_text(), re.M)
-            return found and (found[1], int(found[2]))
+            found = re.search(r'^listening http (\S+):(\d+)\n|"listener":"http","address":"(\S+):(\d+)"', log.read_text(), re.M)
+            return found and (found[1] or found[3], int(found[2] or found[4]))
 
         return wait_until(listening, log.read_text)
 

@@ -5,6 +5,7 @@ import atexit
 import collections
 import ctypes
 import functools
+import json
 import os
 import pathlib
 import re
@@ -169,13 +170,21 @@ class Comet:
         def announced():
             assert self.process.poll() is None, f"comet ended with {self.process.returncode}:\n{self.log()}"
             found = {}
-            for word, host, port in re.findall(r"^listening ([\w-]+) (\S+):(\d+)\n", self.stdout(), re.M):
+            said = self.stdout() + "".join(f"listening {line['listener']} {line['address']}\n" for line in self._json_lines()
+                                           if line["event"] == "listening")
+            for word, host, port in re.findall(r"^listening ([\w-]+) (\S+):(\d+)\n", said, re.M):
                 found.setdefault(word, (host.strip("[]"), int(port)))
-            for word, path in re.findall(r"^listening ([\w-]+) unix:(\S+)\n", self.stdout(), re.M):
+            for word, path in re.findall(r"^listening ([\w-]+) unix:(\S+)\n", said, re.M):
                 found.setdefault(word, path)
             return found if wanted <= found.keys() else None
 
         return wait_until(announced, lambda: f"listening lines for {wanted} in {self.stdout()!r}")
+
+    def _json_lines(self):
+        """The whole lines of a log in JSON."""
+        if self.settings.get("log.format") != "json":
+            return []
+        return [json.loads(line) for line in self._stderr.read_text().splitlines(keepends=True) if line.endswith("}\n")]
 
     def _is_ready(self):
         try:

@@ -244,22 +244,22 @@ def test_completion_knows_values(ini):
     assert complete("token", "") == ["make", "show"]
 
 
-def shell(name, script):
+def shell(name, script, home):
     if shutil.which(name) is None:
         pytest.skip(f"needs {name}")
     done = subprocess.run([name, "-c", script], capture_output=True, text=True, timeout=20,
-                          env={"PATH": f"{CLI.parent}:/usr/bin:/bin", "HOME": "/nonexistent"})
+                          env={"PATH": f"{CLI.parent}:/usr/bin:/bin", "HOME": str(home)})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_completion_of_fish():
-    out = shell("fish", f"source {ROOT}/cli/comet-cli.fish; complete -C 'comet-cli bench echo --transport ws'")
+def test_completion_of_fish(tmp_path):
+    out = shell("fish", f"source {ROOT}/cli/comet-cli.fish; complete -C 'comet-cli bench echo --transport ws'", tmp_path)
     assert [line.partition("\t")[0] for line in out.splitlines()] == ["ws", "ws-deflate"]
 
 
-def test_completion_of_zsh():
+def test_completion_of_zsh(tmp_path):
     out = shell("zsh", "function _describe { print -l -- $offers }; function _files { print FILES }; words=(comet-cli sub --cacert ''); "
-                       f"CURRENT=4; function comp {{ source {ROOT}/cli/comet-cli.zsh }}; comp; words=(comet-cli pus); CURRENT=2; comp")
+                       f"CURRENT=4; function comp {{ source {ROOT}/cli/comet-cli.zsh }}; comp; words=(comet-cli pus); CURRENT=2; comp", tmp_path)
     assert out.split("\n")[:2] == ["FILES", ""] or out.startswith("FILES")
     assert "push:send a message" in out

@@ -200,7 +200,7 @@ def test_file_that_is_wrong_is_found_at_the_start_and_by_t(tmp_path):
     for name, words in (("keys", "a line is a name, its scopes and its key"), ("rooms", "line=2"), ("nowhere", "cannot be read")):
         settings = ("-o", "tcp.bind=", "-o", "websocket.bind=", "-o", "http.bind=127.0.0.1:0", "-o",
                     f"http.keys_file={tmp_path / name}")
-        for program, code in (("comet",), 1), (("comet", "-t"), 2), (("comet-logic", "-t"), 2):
+        for program, code in (("comet",), 2), (("comet", "-t"), 2), (("comet-logic", "-t"), 2):
             ended = subprocess.run([BUILD / program[0], *program[1:], *settings], capture_output=True, text=True, timeout=15)
             assert ended.returncode == code and words in ended.stderr, ended
 

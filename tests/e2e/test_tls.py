@@ -82,7 +82,7 @@ def test_key_of_another_certificate_is_found_at_the_start(tmp_path):
                             "-o", "tcp.tls_bind=127.0.0.1:0", "-o", f"tls.cert_file={certificate('one.test')[0]}",
                             "-o", f"tls.private_file={certificate('two.test')[1]}"],
                            capture_output=True, text=True, timeout=TIMEOUT)
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert "belongs to another certificate" in ended.stderr and "tls.private_file" in ended.stderr
 
 
