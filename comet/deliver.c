@@ -25,7 +25,7 @@ struct receiver {
 /* Has it joined the room, so that pushes have numbers? */
 static bool has_joined(const struct receiver *to)
 {
-	return to->member != NULL && to->member != &to->connection->place;
+	return to->room != NULL && to->member != &to->connection->place;
 }
 
 static void too_slow(struct server *s, struct connection *c, bool is_numbered)

@@ -11,6 +11,7 @@
 #include "comet/joins.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
+#include "common/base/obj.h"
 #include "common/base/park.h"
 
 /* One of the rooms asked for. */
@@ -173,11 +174,15 @@ static void hold_all(struct joining *j, int64_t deadline_ns)
 	}
 	if (j->n_feeds > 0)
 		feed_hold(&j->server->feeds, j->feeds, j->n_feeds, deadline_ns);
-	for (size_t k = 0; k < j->n_feeds; k++)
+	for (size_t k = 0; k < j->n_feeds; k++) {
+		struct joined *joined = j->guests[j->of[k]].joined;
+
+		BUG_UNLESS(joined != NULL);
 		if (j->feeds[k].rc < 0)
 			put_off(j, j->of[k], j->feeds[k].rc);
 		else
-			j->guests[j->of[k]].joined->feed = j->feeds[k].feed;
+			joined->feed = j->feeds[k].feed;
+	}
 }
 
 /* A room without numbers: from now on, and nobody knows what came before. */
@@ -264,7 +269,7 @@ static int answer(struct connection *c, struct message *answer)
 static int join_rooms(struct server *s, struct connection *c, const struct packet *p)
 {
 	struct joining j = {.server = s, .connection = c};
-	struct message *message;
+	struct message *message = NULL;
 	const char *wrong;
 	int rc = join_read(p->body, p->body_bytes, &j.ask, &wrong);
 
@@ -301,7 +306,7 @@ static size_t leave_named(struct server *s, struct connection *c, const struct j
 
 static int leave_rooms(struct server *s, struct connection *c, const struct packet *p)
 {
-	struct message *message;
+	struct message *message = NULL;
 	struct join_ask ask;
 	const char *wrong;
 	int rc = join_read_leave(p->body, p->body_bytes, &ask, &wrong);
