@@ -367,7 +367,7 @@ DONE = b'{"code":0,"message":""}'
 @pytest.mark.parametrize("words, path, params", [
     (["key", "a b,c&d"], "/goim/push/keys", [("operation", "1000"), ("keys", "a b"), ("keys", "c&d")]),
     (["mid", "1,2"], "/goim/push/mids", [("operation", "1000"), ("mids", "1"), ("mids", "2")]),
-    (["user", "a,b c"], "/goim/push/users", [("operation", "1000"), ("users", "a,b c")]),
+    (["user", "a|b,c d"], "/goim/push/users", [("operation", "1000"), ("users", "a|b"), ("users", "c d")]),
     (["room", "live://a/b"], "/goim/push/room", [("operation", "1000"), ("type", "live"), ("room", "a/b")]),
     (["all"], "/goim/push/all", [("operation", "1000"), ("speed", "0")]),
 ])
@@ -393,8 +393,8 @@ def test_api_key_of_the_command_line_wins(api):
 
 def test_kick_of_a_user_by_name(api):
     api.will_answer(200, DONE)
-    assert run("kick", "user", "auth0|5f,c", "--http", api.address)[0] == OK
-    assert api.call() == ("POST", "/goim/kick", [("users", "auth0|5f,c")], b"", None)
+    assert run("kick", "user", "auth0|5f", "--http", api.address)[0] == OK
+    assert api.call() == ("POST", "/goim/kick", [("users", "auth0|5f")], b"", None)
 
 
 def test_what_the_server_says_against_it_is_shown(api):
