@@ -76,6 +76,8 @@ enum close_reason close_reason_of_read(int rc)
 		return CLOSE_PACKET_LENGTH;
 	case ERR_PACKET_BODY:
 		return CLOSE_PACKET_BODY;
+	case ERR_TOKEN:
+		return CLOSE_AUTH_REFUSED;
 	case ERR_PACKET_HEADER:
 		return CLOSE_PACKET_HEADER;
 	case ERR_PACKET_OP:

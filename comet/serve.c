@@ -32,6 +32,7 @@ static int read_auth(struct server *s, struct connection *c, struct packet **p);
 static int reply(struct connection *c, const struct packet *p);
 static int start_dispatcher(struct connection *c);
 static int read_packets(struct server *s, struct connection *c);
+static void end_of_read(struct connection *c, int rc);
 static void say_why(struct server *s, struct connection *c);
 static int see_off(struct connection *c);
 static void leave(struct server *s, struct connection *c);
@@ -51,7 +52,7 @@ static int serve(struct server *s, struct connection *c)
 		return rc;
 	if (c->stage <= READER_PACKETS) {
 		if (rc < 0)
-			(void)connection_shutdown(c, close_reason_of_read(rc));
+			end_of_read(c, rc);
 		say_why(s, c);
 	}
 	if (c->stage == READER_SEES_OFF && (rc = see_off(c)) == READER_PARKED)
@@ -318,6 +319,13 @@ static bool is_to_be_seen_off(const struct connection *c, enum close_reason why)
 
 	return (close_reason_code(why) != 0 || (transport_says_goodbye(c->transport) && !gone)) &&
 	       c->deadline.timer != NULL;
+}
+
+static void end_of_read(struct connection *c, int rc)
+{
+	if (rc == -ERR_TOKEN && c->refusal == NULL)
+		c->refusal = strdup("the token is longer than 16 KiB"); /* without memory the table's words must do */
+	(void)connection_shutdown(c, close_reason_of_read(rc));
 }
 
 /* Nobody finds it any more, and the client is told, if it can be. */

@@ -9,6 +9,7 @@
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/obj.h"
+#include "common/wire/packet.h"
 
 static int64_t connections_max(const struct config *cfg)
 {
@@ -74,6 +75,11 @@ static void take_settings(struct server *s, const struct config *cfg)
 	(void)ranges_parse(cfg->limits_upstream_ops, &s->upstream_ops); /* the settings have been checked */
 }
 
+static uint32_t longest_body(const struct config *cfg)
+{
+	return cfg->protocol_max_body > PACKET_TOKEN_BYTES ? (uint32_t)cfg->protocol_max_body : PACKET_TOKEN_BYTES;
+}
+
 int server_init(struct server *s, const struct config *cfg, unsigned timers)
 {
 	struct admission_options admission = {
@@ -99,8 +105,7 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers)
 		goto fini_admission;
 	if ((rc = buckets_new(s)) < 0)
 		goto fini_whitelist;
-	if ((rc = round_init(&s->round, timers, ws_buffer_bytes((uint32_t)cfg->protocol_max_body),
-			     connection_expired)) < 0)
+	if ((rc = round_init(&s->round, timers, ws_buffer_bytes(longest_body(cfg)), connection_expired)) < 0)
 		goto free_buckets;
 	return 0;
 

@@ -10,6 +10,7 @@
 #include "comet/transport/tcp.h"
 #include "comet/transport/ws.h"
 #include "comet/transport/ws_answer.h"
+#include "common/wire/packet.h"
 
 _Static_assert(GOODBYE_BYTES <= WS_GOODBYE_BYTES, "an answer of ws_answer.h holds every goodbye");
 
@@ -69,12 +70,14 @@ static int new_transport(const struct tcp_door *door, int fd, const struct socka
 	struct buffers *buffers = round_buffers(&door->server->round, turn);
 	struct tcp_options tcp = {
 		.max_body = (uint32_t)cfg->protocol_max_body,
+		.max_token = PACKET_TOKEN_BYTES,
 		.tls = door->tls,
 		.parks = door->server->connection.park != NULL,
 		.write_timeout_ns = door->server->connection.write_timeout_ns,
 	};
 	struct ws_options ws = {
 		.max_body = tcp.max_body,
+		.max_token = tcp.max_token,
 		.origins = &door->origins,
 		.ping = &door->ping,
 		.proxies = for_other ? &door->proxies : NULL,

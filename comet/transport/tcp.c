@@ -16,7 +16,10 @@ struct tcp {
 	struct transport base;
 	unsigned magic;
 #define TCP_MAGIC 0x7c9a11ed
-	uint32_t max_body; /* set once */
+	/* set once */
+	uint32_t max_body, max_token;
+	/* reader only */
+	bool over; /* nothing more is read, but the end of the stream */
 	struct stream stream;
 };
 
@@ -45,6 +48,23 @@ static void say_foreign(struct transport *t, const uint8_t *head)
 		    log_str("speaks", is_tls ? "TLS" : "HTTP"));
 }
 
+static int decode(const struct tcp *tcp, struct packet *p)
+{
+	return packet_allow_token(packet_decode(stream_bytes(&tcp->stream), tcp->max_body, p), p, tcp->max_token);
+}
+
+/* What is left unread would reset the connection, and a goodbye be lost. */
+static int read_the_end(struct stream *s)
+{
+	int rc;
+
+	do {
+		stream_take_off(s, stream_count(s));
+		rc = stream_more(s, 1);
+	} while (rc == 0);
+	return rc;
+}
+
 static int tcp_read(struct transport *t, struct packet *p)
 {
 	struct tcp *tcp = tcp_of(t);
@@ -52,11 +72,15 @@ static int tcp_read(struct transport *t, struct packet *p)
 	uint32_t need = PACKET_HEAD_BYTES;
 	int rc;
 
+	if (tcp->over)
+		return read_the_end(s);
 	for (;;) {
 		uint32_t have = stream_count(s);
 
 		if (have >= PACKET_HEAD_BYTES) {
-			if ((rc = packet_decode(stream_bytes(s), tcp->max_body, p)) < 0) {
+			rc = decode(tcp, p);
+			tcp->over = rc == -ERR_TOKEN;
+			if (rc < 0) {
 				say_foreign(t, stream_bytes(s));
 				return rc;
 			}
@@ -87,8 +111,7 @@ static bool tcp_has_packet(const struct transport *t)
 	if (have < PACKET_HEAD_BYTES)
 		return false;
 	/* A wrong header is a packet, too: read returns at once. */
-	return packet_decode(stream_bytes(&tcp->stream), tcp->max_body, &p) < 0 ||
-	       have >= PACKET_HEAD_BYTES + p.body_bytes;
+	return decode(tcp, &p) < 0 || have >= PACKET_HEAD_BYTES + p.body_bytes;
 }
 
 /* ---- writing ---- */
@@ -227,7 +250,8 @@ int tcp_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const 
 
 	if (tcp == NULL)
 		return -ENOMEM;
-	BUG_UNLESS(buffers->size >= PACKET_HEAD_BYTES + (size_t)opt->max_body);
+	BUG_UNLESS(buffers->size >= PACKET_HEAD_BYTES + (size_t)opt->max_body &&
+		   buffers->size >= PACKET_HEAD_BYTES + (size_t)opt->max_token);
 	if ((rc = stream_init(&tcp->stream, fd, peer, buffers, opt->tls, opt->write_timeout_ns, opt->parks)) < 0) {
 		free(tcp);
 		return rc;
@@ -235,6 +259,7 @@ int tcp_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const 
 	tcp->base.ops = &tcp_ops;
 	tcp->magic = TCP_MAGIC;
 	tcp->max_body = opt->max_body;
+	tcp->max_token = opt->max_token;
 	*out = &tcp->base;
 	return 0;
 }

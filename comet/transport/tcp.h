@@ -12,6 +12,7 @@
 
 struct tcp_options {
 	uint32_t max_body;        /* of a packet from the client */
+	uint32_t max_token;       /* of an AUTH, if that is more */
 	struct tls_server *tls;   /* NULL: bytes as they are */
 	bool parks;               /* reads don't wait, see transport.h */
 	int64_t write_timeout_ns; /* also the socket's SO_SNDTIMEO, which it has from the one that listens */

@@ -29,7 +29,7 @@ struct transport_ops {
 	 * shutdown(). A transport that parks does not block, and keeps what it has read of a packet. p->body points into the
 	 * transport's buffer, valid until the next read; that of a PACKET_PING is owned.
 	 *   0; -EAGAIN: park it; -ERR_EOF; -ERR_CUT; -ETIME (what the handshake writes was not taken in time); -errno
-	 *   -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_PACKET_HEADER (p's fields are set as far as they were read)
+	 *   -ERR_PACKET_LENGTH, -ERR_PACKET_BODY, -ERR_TOKEN, -ERR_PACKET_HEADER (p's fields are set as far as they were read)
 	 *   -ERR_UPGRADE, -ERR_ORIGIN: a handshake that has come to nothing, and is answered */
 	int (*read)(struct transport *t, struct packet *p);
 	/* Nothing is there to be read: read has said -EAGAIN. p is resumed when there is something, or the end, and from the moment

@@ -25,7 +25,7 @@ struct ws {
 	unsigned magic;
 #define WS_MAGIC 0x0eb50cc3
 	/* set once */
-	uint32_t max_body, longest;
+	uint32_t max_body, max_token, longest;
 	const struct origins *origins;
 	const struct ws_proxies *proxies;
 	const char *upgrade_headers;
@@ -211,9 +211,9 @@ static int next_packet(struct ws *ws, struct packet *p)
 
 	p->kind = PACKET_WHOLE;
 	if (ws->speech == SPEECH_TEXT)
-		rc = ws_message_text(&ws->message, ws->max_body, p);
+		rc = ws_message_text(&ws->message, ws->max_body, ws->max_token, p);
 	else
-		rc = ws_message_packet(&ws->message, ws->max_body, p);
+		rc = ws_message_packet(&ws->message, ws->max_body, ws->max_token, p);
 	return rc < 0 ? give_up(ws, 0, rc) : 0;
 }
 
@@ -414,7 +414,7 @@ int ws_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const s
 
 	if (ws == NULL)
 		return -ENOMEM;
-	BUG_UNLESS(buffers->size >= ws_buffer_bytes(opt->max_body));
+	BUG_UNLESS(buffers->size >= ws_buffer_bytes(opt->max_body) && buffers->size >= ws_buffer_bytes(opt->max_token));
 	if ((rc = stream_init(&ws->stream, fd, peer, buffers, opt->tls, opt->write_timeout_ns, opt->parks)) < 0) {
 		free(ws);
 		return rc;
@@ -422,7 +422,8 @@ int ws_new(int fd, const struct sockaddr *peer, struct buffers *buffers, const s
 	ws->base.ops = &ws_ops;
 	ws->magic = WS_MAGIC;
 	ws->max_body = opt->max_body;
-	ws->longest = longest(opt->max_body);
+	ws->max_token = opt->max_token;
+	ws->longest = longest(opt->max_token > opt->max_body ? opt->max_token : opt->max_body);
 	ws->origins = opt->origins;
 	ws->ping.times = opt->ping;
 	ws->proxies = opt->proxies;

@@ -23,6 +23,7 @@ struct ws_proxies {
 
 struct ws_options {
 	uint32_t max_body;             /* of a packet from the client */
+	uint32_t max_token;            /* of an AUTH, if that is more */
 	const struct origins *origins; /* these and the next two outlive the transport */
 	const struct ws_ping_times *ping;
 	const struct ws_proxies *proxies; /* NULL: the peer is no trusted proxy */

@@ -46,13 +46,13 @@ static uint8_t *take_off(struct ws_message *m, uint32_t n)
 }
 
 /* Several may stand in one message: for example AUTH and a heartbeat. */
-int ws_message_packet(struct ws_message *m, uint32_t max_body, struct packet *p)
+int ws_message_packet(struct ws_message *m, uint32_t max_body, uint32_t max_token, struct packet *p)
 {
 	int rc;
 
 	if (m->left < PACKET_HEAD_BYTES)
 		return -ERR_PACKET_LENGTH;
-	rc = packet_decode(m->at, max_body, p);
+	rc = packet_allow_token(packet_decode(m->at, max_body, p), p, max_token);
 	/* Bytes that the length promises beyond the message's end are nobody's to read. */
 	if (rc == 0 && p->body_bytes > m->left - PACKET_HEAD_BYTES)
 		rc = -ERR_PACKET_LENGTH;
@@ -69,9 +69,9 @@ int ws_message_packet(struct ws_message *m, uint32_t max_body, struct packet *p)
 	return 0;
 }
 
-int ws_message_text(struct ws_message *m, uint32_t max_body, struct packet *p)
+int ws_message_text(struct ws_message *m, uint32_t max_body, uint32_t max_token, struct packet *p)
 {
 	uint32_t n = m->left;
 
-	return v1_json_decode(take_off(m, n), n, max_body, p);
+	return packet_allow_token(v1_json_decode(take_off(m, n), n, max_body, p), p, max_token);
 }

@@ -24,9 +24,9 @@ int ws_message_take(struct ws_message *m, struct buffers *buffers, struct ws_eve
 void ws_message_drop(struct ws_message *m, struct buffers *buffers);
 
 /* The next packet of a message that is not empty; its body lies in the message. 0, or -ERR_PACKET_* as of packet_decode. */
-int ws_message_packet(struct ws_message *m, uint32_t max_body, struct packet *p);
+int ws_message_packet(struct ws_message *m, uint32_t max_body, uint32_t max_token, struct packet *p);
 
 /* Its only one, of a text message. 0, or as v1_json_decode. */
-int ws_message_text(struct ws_message *m, uint32_t max_body, struct packet *p);
+int ws_message_text(struct ws_message *m, uint32_t max_body, uint32_t max_token, struct packet *p);
 
 #endif

@@ -18,6 +18,8 @@ const char *err_text(int rc)
 		return "wrong package length";
 	case ERR_PACKET_BODY:
 		return "packet body too long";
+	case ERR_TOKEN:
+		return "token too long";
 	case ERR_PACKET_HEADER:
 		return "wrong header length";
 	case ERR_PACKET_OP:

@@ -9,6 +9,7 @@ enum err {
 	ERR_CUT,           /* the peer ended the stream inside a packet */
 	ERR_PACKET_LENGTH, /* package length below 16, negative, or not the message's */
 	ERR_PACKET_BODY,   /* body longer than protocol.max_body */
+	ERR_TOKEN,         /* body of an AUTH longer than a token may be */
 	ERR_PACKET_HEADER, /* header length other than 16 */
 	ERR_PACKET_OP,     /* an operation that this dialect closes for */
 	ERR_PACKET_JSON,   /* a text message that is no packet of the v1 JSON dialect */

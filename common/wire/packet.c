@@ -64,6 +64,13 @@ int packet_decode(const uint8_t head[PACKET_HEAD_BYTES], uint32_t max_body, stru
 	return p->body_bytes > max_body ? -ERR_PACKET_BODY : 0;
 }
 
+int packet_allow_token(int rc, const struct packet *p, uint32_t max_token)
+{
+	if (rc != -ERR_PACKET_BODY || p->op != OP_AUTH || max_token == 0)
+		return rc;
+	return p->body_bytes <= max_token ? 0 : -ERR_TOKEN;
+}
+
 void packet_encode(uint8_t head[PACKET_HEAD_BYTES], int16_t ver, int32_t op, int32_t seq, uint32_t body_bytes)
 {
 	packet_put_i32(head, (int32_t)(PACKET_HEAD_BYTES + body_bytes));

@@ -58,6 +58,13 @@ struct packet {
  *   -ERR_PACKET_BODY    body above max_body bytes; p's fields are set, so that the caller can log them */
 int packet_decode(const uint8_t head[PACKET_HEAD_BYTES], uint32_t max_body, struct packet *p);
 
+/* Of an AUTH: tokens are longer than most bodies. */
+#define PACKET_TOKEN_BYTES 16384
+
+/* A decoder's rc for a packet, where an AUTH may have a body of max_token bytes, if not of more; 0: no more than others.
+ * rc; 0; -ERR_TOKEN: an AUTH with more than that. */
+int packet_allow_token(int rc, const struct packet *p, uint32_t max_token);
+
 /* Write the header of a packet with this body length. body_bytes is at most INT32_MAX - 16. */
 void packet_encode(uint8_t head[PACKET_HEAD_BYTES], int16_t ver, int32_t op, int32_t seq, uint32_t body_bytes);
 

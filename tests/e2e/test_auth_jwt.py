@@ -132,6 +132,35 @@ def test_version_1_in_binary_says_so(house, backend):
     client.close()
 
 
+def long_token(body_bytes):
+    """An AUTH of so many bytes, whose token names user 7 and has the groups of a large company."""
+    token = json.dumps({"token": hs256(groups="g" * (body_bytes * 3 // 4 - 300)).decode()})
+    return token[:-1].encode() + b" " * (body_bytes - len(token)) + b"}"
+
+
+@pytest.mark.ways("tcp-v2", "ws-v2", "ws-v1-json")
+def test_token_may_be_longer_than_other_bodies(way, house, backend):
+    client = Client(way, house.address(way.listener))
+    client.send(Op.AUTH, long_token(16384), seq=1)
+    client.expect(Op.AUTH_REPLY, seq=1)
+    client.heartbeat()
+    client.close()
+
+
+@two_ways
+def test_token_that_is_too_long_is_refused_with_words(connect, house):
+    assert "longer than 16 KiB" in refused(connect, long_token(16385))
+    house.wait_metric("comet_closed_total", 1, reason="auth_refused")
+    assert house.logic_metrics().total("comet_auth_failures_total") == 0
+
+
+@two_ways
+def test_other_bodies_are_not_longer_for_that(connect, house):
+    client = come(connect, hs256())
+    client.send(4096, b"x" * 4097)
+    client.expect_closed()
+
+
 # ---- who does not ----
 
 
@@ -259,8 +288,13 @@ def test_token_of_a_mebibyte_is_closed_by_its_length(connect, house):
         client.send(Op.AUTH, hs256(junk="x" * (1 << 20)))
     except ConnectionError:
         pass  # the server closed while it was sent
-    assert client.expect_closed() == []
-    house.wait_metric("comet_closed_total", 1, reason="packet_body")
+    if client.way.listener == "tcp":
+        assert "longer than 16 KiB" in client.expect_goodbye()["reason"]
+        house.wait_metric("comet_closed_total", 1, reason="auth_refused")
+    else:  # its frame is too long for every packet
+        assert client.expect_closed() == []
+        house.wait_metric("comet_closed_total", 1, reason="packet_body")
+    client.close()
     house.wait_metric("comet_connections", 0)
     assert house.metrics()("comet_auth_refused_total") == 0
     come(connect, hs256()).heartbeat()

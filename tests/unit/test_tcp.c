@@ -28,8 +28,9 @@
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
 
-#define MAX_BODY 1000
-#define SMALL    64 /* tcp's own buffer, before it borrows one */
+#define MAX_BODY  1000
+#define MAX_TOKEN 3000
+#define SMALL     64 /* tcp's own buffer, before it borrows one */
 
 static struct round shares;
 static struct buffers *buffers;
@@ -45,7 +46,8 @@ static void fire(struct timer_entry *e)
 static int begin_with_timeout(int64_t write_timeout_ns)
 {
 	const struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(1234)};
-	const struct tcp_options opt = {.max_body = MAX_BODY, .write_timeout_ns = write_timeout_ns};
+	const struct tcp_options opt = {
+		.max_body = MAX_BODY, .max_token = MAX_TOKEN, .write_timeout_ns = write_timeout_ns};
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
@@ -69,7 +71,7 @@ static int set_up(void **state)
 	uint8_t *kept;
 
 	(void)state;
-	if (round_init(&shares, 1, PACKET_HEAD_BYTES + MAX_BODY, fire) < 0)
+	if (round_init(&shares, 1, PACKET_HEAD_BYTES + MAX_TOKEN, fire) < 0)
 		return -1;
 	buffers = round_buffers(&shares, 0);
 	/* One buffer to lend: it tells by n_free whether it is lent. */
@@ -267,6 +269,32 @@ static void a_wrong_header_is_a_packet_that_is_there(void **state)
 	assert_int_equal(read_rc(), -ERR_PACKET_LENGTH);
 }
 
+/* What is left of it is read, so that the goodbye is not lost. */
+static void an_auth_may_be_as_long_as_a_token(void **state)
+{
+	static uint8_t body[MAX_TOKEN + 1];
+	uint8_t head[PACKET_HEAD_BYTES];
+	struct packet p;
+
+	(void)state;
+	packet_encode(head, 1, OP_AUTH, 1, MAX_TOKEN);
+	send_bytes(head, sizeof(head));
+	send_bytes(body, MAX_TOKEN);
+	assert_int_equal(transport_read(tcp, &p), 0);
+	assert_int_equal(p.body_bytes, MAX_TOKEN);
+	packet_encode(head, 1, OP_SUB, 1, MAX_BODY + 1);
+	send_bytes(head, sizeof(head));
+	assert_int_equal(transport_read(tcp, &p), -ERR_PACKET_BODY);
+	end();
+	assert_int_equal(begin_with_timeout(CLOCK_SEC), 0);
+	packet_encode(head, 1, OP_AUTH, 1, MAX_TOKEN + 1);
+	send_bytes(head, sizeof(head));
+	assert_int_equal(transport_read(tcp, &p), -ERR_TOKEN);
+	send_bytes(body, MAX_TOKEN + 1);
+	assert_int_equal(shutdown(peer, SHUT_WR), 0);
+	assert_int_equal(transport_read(tcp, &p), -ERR_EOF);
+}
+
 static void lengths_that_no_packet_has_are_refused(void **state)
 {
 	static const struct {
@@ -274,16 +302,11 @@ static void lengths_that_no_packet_has_are_refused(void **state)
 		uint16_t head_bytes;
 		int rc;
 	} cases[] = {
-		{0x80000000, 16, -ERR_PACKET_LENGTH},
-		{0xffffffff, 16, -ERR_PACKET_LENGTH},
-		{0, 16, -ERR_PACKET_LENGTH},
-		{15, 16, -ERR_PACKET_LENGTH},
-		{16, 0, -ERR_PACKET_HEADER},
-		{16, 15, -ERR_PACKET_HEADER},
-		{16, 17, -ERR_PACKET_HEADER},
-		{16, 0xffff, -ERR_PACKET_HEADER},
-		{16 + MAX_BODY + 1, 16, -ERR_PACKET_BODY},
-		{0x7fffffff, 16, -ERR_PACKET_BODY},
+		{0x80000000, 16, -ERR_PACKET_LENGTH}, {0xffffffff, 16, -ERR_PACKET_LENGTH},
+		{0, 16, -ERR_PACKET_LENGTH},          {15, 16, -ERR_PACKET_LENGTH},
+		{16, 0, -ERR_PACKET_HEADER},          {16, 15, -ERR_PACKET_HEADER},
+		{16, 17, -ERR_PACKET_HEADER},         {16, 0xffff, -ERR_PACKET_HEADER},
+		{16 + MAX_TOKEN + 1, 16, -ERR_TOKEN}, {0x7fffffff, 16, -ERR_TOKEN},
 	};
 
 	(void)state;
@@ -794,6 +817,7 @@ int main(void)
 		tcp_test(a_burst_is_read_whole_and_in_order),
 		tcp_test(it_says_whether_a_whole_packet_is_there),
 		tcp_test(a_wrong_header_is_a_packet_that_is_there),
+		tcp_test(an_auth_may_be_as_long_as_a_token),
 		tcp_test(lengths_that_no_packet_has_are_refused),
 		tcp_test(an_end_between_packets_is_not_one_inside_a_packet),
 		tcp_test(an_interrupted_read_goes_on_and_a_failed_one_does_not),
