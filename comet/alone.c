@@ -262,6 +262,7 @@ static int make(struct server *s, const char *server_id, push_sink *sink, void *
 	a->logic.ban_keeper = bans_file_keeper(a->bans_file);
 	if ((rc = auth_new(cfg, &a->logic.auth)) < 0)
 		goto free_bans_file;
+	auth_heed(a->logic.auth, s->bans);
 	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
 		goto free_auth;
 	if ((rc = upstream_memory_new((size_t)cfg->limits_upstream_bytes, &a->logic.upstream)) < 0)

@@ -49,6 +49,13 @@ int auth_new(const struct config *cfg, struct auth **out)
 	return 0;
 }
 
+void auth_heed(struct auth *a, struct bans *bans)
+{
+	OBJ_CHECK(a, AUTH_MAGIC);
+	if (a->jwt != NULL)
+		auth_jwt_heed(a->jwt, bans);
+}
+
 int auth_start(struct auth *a)
 {
 	OBJ_CHECK(a, AUTH_MAGIC);

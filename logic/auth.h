@@ -7,12 +7,15 @@
 
 #include "common/base/reload.h"
 #include "common/config/config.h"
+#include "common/wire/bans.h"
 #include "logic/auth_identity.h"
 
 struct auth;
 
 /* Reads the keys, where the mode has some. cfg outlives it. 0; -ERR_CONFIG (logged, with what to set); -ENOMEM. */
 int auth_new(const struct config *cfg, struct auth **out);
+/* From now on tickets are looked up in them, too, as tokens are by logic. Before the first question; they outlive it. */
+void auth_heed(struct auth *a, struct bans *bans);
 /* Before the first question: the thread that fetches keys begins, where the settings ask for one. 0, or thread_spawn's errors. */
 int auth_start(struct auth *a);
 /* Nobody asks any more. */

@@ -39,7 +39,7 @@ static int read_date(struct auth_identity *who, const json_t *claims, const char
 }
 
 /* It refuses nobody by itself. One that cannot be read is none, so that a token of a user whose tokens were taken back is not let in. */
-static int64_t read_issued(const json_t *claims)
+int64_t auth_claims_issued(const json_t *claims)
 {
 	const json_t *value = json_object_get(claims, "iat");
 	double seconds = json_number_value(value);
@@ -63,7 +63,7 @@ static int check_dates(const struct config *cfg, const json_t *claims, struct au
 	if (has_exp && now >= exp + cfg->auth_leeway)
 		return auth_refuse(who, AUTH_EXPIRED, NULL);
 	who->lifetime_ms = has_exp ? exp + cfg->auth_leeway - now : 0;
-	who->issued_s = read_issued(claims);
+	who->issued_s = auth_claims_issued(claims);
 	return 0;
 }
 

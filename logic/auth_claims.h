@@ -17,6 +17,9 @@ struct auth_told {
 /* The identity. A claim counts; where the token has none, the client's member beside it. 0; -ERR_REFUSED; -ENOMEM. */
 int auth_claims_take(const struct config *cfg, const struct auth_told *told, struct auth_identity *who);
 
+/* When it was issued, in seconds since 1970; 0: it does not say, or not as a date. */
+int64_t auth_claims_issued(const json_t *claims);
+
 /* A ticket for this user: each room of its claim "ticket", one or a list, becomes a pass of *grants, which may be NULL at first. Nothing
  * is said beside it. 0; -ERR_REFUSED, *why has the cause; -ENOMEM. */
 int auth_claims_ticket(const struct config *cfg, const struct auth_told *told, const struct user *user,

@@ -25,6 +25,7 @@ struct auth_jwt {
 	/* set once */
 	const struct config *cfg;
 	struct jwks *jwks; /* NULL: there is no auth.jwks_url */
+	struct bans *bans; /* NULL: there are none */
 	/* under lock: which keys these are; a set itself does not change */
 	struct lock lock;
 	struct jwt_keys *keys;
@@ -137,6 +138,12 @@ int auth_jwt_new(const struct config *cfg, struct auth_jwt **out)
 	return 0;
 }
 
+void auth_jwt_heed(struct auth_jwt *a, struct bans *bans)
+{
+	OBJ_CHECK(a, AUTH_JWT_MAGIC);
+	a->bans = bans;
+}
+
 int auth_jwt_start(struct auth_jwt *a)
 {
 	OBJ_CHECK(a, AUTH_JWT_MAGIC);
@@ -246,6 +253,19 @@ static int turn_away(struct auth_jwt *a, const struct jwt_refusal *why, struct a
 	return -ERR_NO_LOGIC;
 }
 
+/* A ticket is one of its user's tokens, which may have been taken back since it was issued. */
+static int check_bans(const struct auth_jwt *a, const json_t *claims, const struct user *user,
+		      struct auth_identity *why)
+{
+	char text[USER_BYTES];
+	const struct ban_subject whose = {.user = user_text(user, text), .issued_s = auth_claims_issued(claims)};
+	struct ban_found found;
+
+	if (a->bans == NULL || !user_is_somebody(user) || !bans_find(a->bans, &whose, &found))
+		return 0;
+	return auth_refuse(why, found.kind == BAN_TOKENS ? AUTH_REVOKED : AUTH_BANNED, NULL);
+}
+
 int auth_jwt_ticket(struct auth_jwt *a, const char *ticket, size_t n, const struct user *user, struct grants **grants)
 {
 	struct auth_identity who = {0};
@@ -257,7 +277,7 @@ int auth_jwt_ticket(struct auth_jwt *a, const char *ticket, size_t n, const stru
 	rc = read_token(a, ticket, n, &token, &why);
 	if (rc == -ERR_REFUSED)
 		rc = turn_away(a, &why, &who);
-	else if (rc == 0)
+	else if (rc == 0 && (rc = check_bans(a, token.claims, user, &who)) == 0)
 		rc = auth_claims_ticket(a->cfg, &(struct auth_told){token.claims, NULL, token.signer}, user, grants,
 					&who);
 	if (rc == -ERR_REFUSED || rc == -ERR_NO_LOGIC)

@@ -4,12 +4,15 @@
 
 #include "common/base/reload.h"
 #include "common/config/config.h"
+#include "common/wire/bans.h"
 #include "logic/auth_identity.h"
 
 struct auth_jwt;
 
 /* Reads auth.jwt_keys; cfg outlives it. 0; -ERR_CONFIG (logged); -ENOMEM. */
 int auth_jwt_new(const struct config *cfg, struct auth_jwt **out);
+/* From now on tickets are looked up in them, too, as tokens are. Before the first question; they outlive it. */
+void auth_jwt_heed(struct auth_jwt *a, struct bans *bans);
 /* Keys of auth.jwks_url begin to come, where it is set. 0, or thread_spawn's errors. */
 int auth_jwt_start(struct auth_jwt *a);
 void auth_jwt_free(struct auth_jwt **a);

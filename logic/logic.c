@@ -210,6 +210,8 @@ int logic_permit(struct logic *l, const struct wire_connect *request, const stru
 	int rc = 0, one;
 
 	*grants = NULL;
+	if (at < end && l->bans != NULL && !bans_are_known(l->bans))
+		return -ERR_NO_LOGIC;
 	while (at < end && rc != -ENOMEM) {
 		const char *line_end = memchr(at, '\n', (size_t)(end - at));
 

@@ -146,9 +146,11 @@ static int start_logic(struct program *p)
 
 	p->logic.cfg = &p->cfg;
 	if ((rc = bans_new(&p->logic.bans)) < 0 || (rc = redis_login_start(&p->cfg)) < 0 ||
-	    (rc = auth_new(&p->cfg, &p->logic.auth)) < 0 || (rc = auth_start(p->logic.auth)) < 0 ||
-	    (rc = redis_watch_start(&p->cfg, &p->watch)) < 0 || (rc = redis_pipe_start(&calls, &p->calls)) < 0 ||
-	    (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
+	    (rc = auth_new(&p->cfg, &p->logic.auth)) < 0)
+		return rc;
+	auth_heed(p->logic.auth, p->logic.bans);
+	if ((rc = auth_start(p->logic.auth)) < 0 || (rc = redis_watch_start(&p->cfg, &p->watch)) < 0 ||
+	    (rc = redis_pipe_start(&calls, &p->calls)) < 0 || (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
 	    (rc = registry_redis_new(&p->cfg, p->calls, &p->logic.registry)) < 0 ||
 	    (rc = upstream_redis_new(&p->cfg, p->calls, &p->logic.upstream)) < 0 ||
 	    (rc = histories_redis_new(&p->cfg, p->calls, &p->logic.histories)) < 0)

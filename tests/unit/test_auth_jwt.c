@@ -480,6 +480,26 @@ static void a_ticket_that_is_no_good_opens_nothing_and_is_counted(void **state)
 	assert_int_equal(pass_of("no.token.atall", "a"), 0);
 }
 
+static void tickets_are_taken_back_with_the_user_s_tokens(void **state)
+{
+	struct ban back = {.kind = BAN_TOKENS, .name = "7", .stamp = 1, .before_s = NOW_S + 1};
+	int64_t before = counters_read_by(COUNT_TICKETS_REFUSED, AUTH_REVOKED);
+	struct bans *bans;
+
+	(void)state;
+	assert_int_equal(bans_new(&bans), 0);
+	auth_heed(a, bans);
+	back.until_ms = clock_wall_ms() + 1000;
+	assert_int_equal(pass_of(ticket_of("\"mid\":7,\"ticket\":\"a\"", "1800000060"), "a"),
+			 60 + cfg.auth_leeway / 1000);
+	assert_int_equal(bans_take(bans, &back, 1, 0, NULL), 0);
+	assert_int_equal(pass_of(ticket_of("\"mid\":7,\"ticket\":\"a\"", "1800000060"), "a"), 0);
+	assert_int_equal(pass_of(ticket_of("\"mid\":7,\"iat\":1800000000,\"ticket\":\"a\"", "1800000060"), "a"), 0);
+	assert_int_equal(counters_read_by(COUNT_TICKETS_REFUSED, AUTH_REVOKED), before + 2);
+	assert_int_not_equal(pass_of(ticket_of("\"mid\":7,\"iat\":1800000001,\"ticket\":\"a\"", "1800000060"), "a"), 0);
+	bans_free(&bans);
+}
+
 static void tickets_come_a_line_each_after_auth(void **state)
 {
 	const struct seat seat = {.key = "7_1", .user.mid = 7};
@@ -529,6 +549,7 @@ int main(void)
 		auth_test(a_reload_takes_all_keys_or_none),
 		auth_test(a_ticket_opens_its_rooms_until_its_end),
 		auth_test(a_ticket_that_is_no_good_opens_nothing_and_is_counted),
+		auth_test(tickets_are_taken_back_with_the_user_s_tokens),
 		auth_test(tickets_come_a_line_each_after_auth),
 		auth_test(a_ticket_is_no_token),
 		auth_test(no_memory_is_said_and_leaves_nothing),
