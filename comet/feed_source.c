@@ -27,13 +27,13 @@
 
 /* ---- reading for the first time ---- */
 
-/* What was pushed while it was read follows what was read, or there is a hole: -EAGAIN. 0; -ENOMEM. */
+/* What was pushed while it was read follows what was read, or there is a hole, as before a jump: -EAGAIN. 0; -ENOMEM. */
 static int merge_locked(struct feeds *s, struct feed *f) NEEDS(s->lock)
 {
 	struct history *pending = &f->pending;
 	int rc = 0;
 
-	if (pending->n > 0 && pending->at > f->history.at && pending->at - pending->n > f->history.at)
+	if (pending->at > f->history.at && pending->at - pending->n > f->history.at)
 		return -EAGAIN;
 	while (rc == 0 && pending->n > 0 && f->history.at < pending->at)
 		rc = feed_table_add(s, f, history_get(pending, f->history.at + 1));

@@ -229,6 +229,30 @@ static void hole_while_it_is_read_has_it_read_again(void **state)
 	feed_release(&feeds, &f);
 }
 
+/* The word of it comes to nobody: the one member is deaf. */
+static void it_is_cleared(void)
+{
+	uint64_t at = there.newest + 60000000;
+
+	feed_jump(&feeds, ROOM, &at);
+	there.newest = at;
+	there.oldest = at + 1;
+}
+
+static void jump_while_it_is_read_has_it_read_again(void **state)
+{
+	uint64_t had = there.newest;
+	struct feed *f;
+
+	(void)state;
+	there.meanwhile = it_is_cleared;
+	f = hold();
+	assert_int_equal(there.reads, 2);
+	assert_true(decide(f, had).gap);
+	assert_int_equal(decide(f, 0).at, had + 60000000);
+	feed_release(&feeds, &f);
+}
+
 static void what_cannot_be_read_is_not_joined(void **state)
 {
 	struct feed *f;
@@ -427,6 +451,7 @@ int main(void)
 		TEST(first_join_reads_and_later_ones_do_not),
 		TEST(what_comes_while_it_is_read_follows),
 		TEST(hole_while_it_is_read_has_it_read_again),
+		TEST(jump_while_it_is_read_has_it_read_again),
 		TEST(what_cannot_be_read_is_not_joined),
 		TEST(client_that_knows_more_has_it_read_again),
 		TEST(missing_pushes_are_read_and_come_in_order),
