@@ -201,16 +201,27 @@ static bool may_help(uint64_t since, enum feed_gap cause)
 	return cause == GAP_MEMORY || (cause == GAP_AHEAD && since < (uint64_t)clock_wall_ms() * 1000 + AHEAD_US);
 }
 
-/* 0; -ERR_NO_LOGIC, -ENOMEM. */
-static int read_again(struct feeds *s, struct feed *f, int64_t deadline_ns)
+/* What was read above its number follows what is here by now. 0 or -ENOMEM. */
+static int follow_locked(struct feeds *s, struct feed *f, const struct resume *r) NEEDS(s->lock)
 {
-	struct resume r = {.room = f->id, .last = f->type->messages};
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < r->n; i++)
+		if (r->messages[i]->number > f->history.at)
+			rc = feed_table_add(s, f, r->messages[i]);
+	return rc;
+}
+
+/* What is above `since`, or with 0, or where that is a gap, all of it. 0; -ERR_NO_LOGIC, -ENOMEM. */
+static int read_again(struct feeds *s, struct feed *f, uint64_t since, int64_t deadline_ns)
+{
+	struct resume r = {.room = f->id, .since = since, .last = f->type->messages};
 
 	s->logic->resume(s->logic->self, &r, 1, deadline_ns);
 	lock_take(&s->lock);
 	/* A smaller number is older than the pushes that came meanwhile. */
 	if (r.rc == 0 && r.newest >= f->history.at)
-		r.rc = take_over_locked(s, f, &r);
+		r.rc = since > 0 && !r.gap ? follow_locked(s, f, &r) : take_over_locked(s, f, &r);
 	if (r.rc == -EBUSY)
 		r.rc = -ERR_NO_LOGIC; /* the number is gone, and nobody pushed since: not known yet */
 	f->is_read = false;
@@ -223,6 +234,7 @@ static int read_again(struct feeds *s, struct feed *f, int64_t deadline_ns)
 int feed_source_look_again(struct feeds *s, struct feed *f, uint64_t since, enum feed_gap cause, int64_t deadline_ns)
 {
 	bool is_here, waits = true;
+	uint64_t had;
 	int rc = 1;
 
 	if (!may_help(since, cause))
@@ -236,8 +248,10 @@ int feed_source_look_again(struct feeds *s, struct feed *f, uint64_t since, enum
 		f->is_read = true;
 	else if (!is_here)
 		rc = -ERR_NO_LOGIC;
+	/* Anybody may name a number that is ahead: for that no history is read whole. */
+	had = since > f->history.at ? f->history.at : 0;
 	lock_drop(&s->lock);
-	if (!is_here && rc == 1 && (rc = read_again(s, f, deadline_ns)) == 0)
+	if (!is_here && rc == 1 && (rc = read_again(s, f, had, deadline_ns)) == 0)
 		rc = 1;
 	park_wait_end();
 	return rc;

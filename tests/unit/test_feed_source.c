@@ -29,6 +29,7 @@ static struct {
 	uint64_t newest, oldest;
 	int rc;
 	atomic_uint reads;
+	atomic_uint brought; /* pushes by the reads */
 	unsigned stays;
 	void (*meanwhile)(void); /* while the next read is on its way back */
 } there;
@@ -58,6 +59,7 @@ static void resume_one(struct resume *r)
 	r->n = r->since > 0 && !r->gap ? missed : r->last < held ? r->last : held;
 	r->messages = calloc(r->n + 1, sizeof(struct message *));
 	assert_non_null(r->messages);
+	atomic_fetch_add(&there.brought, (unsigned)r->n);
 	for (size_t i = 0; i < r->n; i++)
 		r->messages[i] = message(r->newest - r->n + 1 + i);
 }
@@ -272,6 +274,7 @@ static void client_that_knows_more_has_it_read_again(void **state)
 {
 	struct feed *f = hold();
 	struct feed_place place;
+	unsigned brought;
 
 	(void)state;
 	is_pushed(2);
@@ -279,19 +282,28 @@ static void client_that_knows_more_has_it_read_again(void **state)
 	assert_false(place.gap);
 	assert_int_equal(place.at, there.newest);
 	assert_int_equal(there.reads, 2);
+	assert_int_equal(above(f, there.newest - KEPT), KEPT);
 	/* The pushes still come: to members that were here before. */
 	assert_int_equal(comes(there.newest - 1), 0);
 	assert_int_equal(comes(there.newest), 0);
 	assert_int_equal(comes(there.newest), -EALREADY);
 	assert_int_equal(comes(there.newest + 1), 0);
 	assert_int_equal(above(f, there.newest), 1);
-	/* Nobody knows that much. */
+	/* Nobody knows that much, and whoever says so has no history read for it. */
+	is_pushed(1);
+	brought = there.brought;
 	place = decide(f, there.newest + 2);
 	assert_true(place.gap);
 	assert_int_equal(place.cause, GAP_AHEAD);
 	assert_int_equal(there.reads, 3);
+	assert_int_equal(there.brought, brought);
+	/* It began anew. */
+	is_pushed(100);
+	assert_true(decide(f, there.newest + 2).gap);
+	assert_int_equal(there.reads, 4);
+	assert_int_equal(above(f, there.newest - KEPT), KEPT);
 	assert_true(decide(f, FEED_NUMBERS_END - 1).gap);
-	assert_int_equal(there.reads, 3);
+	assert_int_equal(there.reads, 4);
 	there.rc = -ERR_NO_LOGIC;
 	assert_int_equal(feed_decide(&feeds, f, &(struct feed_wish){.since = there.newest + 9}, INT64_MAX, &place),
 			 -ERR_NO_LOGIC);
