@@ -19,6 +19,8 @@
 #define SOME_BYTES    65536
 /* A room that brings more this often while all was queued is faster than its client. */
 #define ROUNDS_MAX 8
+/* A message that is too long to fit beside those that wait is tried again so soon. */
+#define AGAIN_NS (20 * CLOCK_MS)
 
 /* ---- in and out ---- */
 
@@ -214,11 +216,14 @@ static int replay_one(struct connection *c, struct joined *j, struct message *m,
 	return 0;
 }
 
-/* limits.replay. The next ones are taken from the history when it is over, not kept meanwhile. */
-static void hold_back(struct server *s, struct connection *c, size_t bytes)
+/* limits.replay, for what was queued. The next ones are taken from the history when it is over, not kept meanwhile. Half of the queue may be
+ * free, and yet the next one not fit. */
+static void hold_back(struct server *s, struct connection *c, size_t bytes, bool is_stuck)
 {
 	int64_t now = clock_now_ns(), wait = rate_pace(&s->replays, &c->joins->replays_ns, now, (int64_t)bytes);
 
+	if (is_stuck && wait < AGAIN_NS)
+		wait = AGAIN_NS;
 	if (wait == 0)
 		return;
 	c->held_until_ns = now + wait;
@@ -230,14 +235,14 @@ static int replay_some(struct server *s, struct connection *c, struct joined *j)
 {
 	struct message *some[SOME_MESSAGES];
 	int rc = feed_take(&s->feeds, j->feed, j->sent, some, SOME_MESSAGES, SOME_BYTES), n = rc < 0 ? 0 : rc;
+	uint64_t before = j->sent;
 	bool owed = false;
 	size_t bytes = 0;
 
 	rc = rc < 0 ? rc : 0;
 	for (int i = 0; i < n; i++) {
-		bytes += some[i]->body_bytes;
-		if (rc == 0)
-			rc = replay_one(c, j, some[i], &owed);
+		if (rc == 0 && (rc = replay_one(c, j, some[i], &owed)) == 0)
+			bytes += some[i]->body_bytes;
 		message_unref(&some[i]);
 	}
 	if (rc == 0 && n < SOME_MESSAGES && bytes < SOME_BYTES) {
@@ -248,7 +253,7 @@ static int replay_some(struct server *s, struct connection *c, struct joined *j)
 	}
 	if (owed)
 		dispatch_now(c);
-	hold_back(s, c, bytes);
+	hold_back(s, c, bytes, rc == -ENOBUFS && j->sent == before && channel_half_is_free(&c->channel));
 	return rc == -ENOBUFS ? 0 : rc;
 }
 

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "comet/deliver.h"
 #include "comet/fence.h"
@@ -447,6 +449,70 @@ static void a_room_that_is_faster_than_the_replay_is_told_as_a_gap(void **state)
 	assert_int_equal(number_of(last_packet(0)), at + 42);
 }
 
+/* The peer takes only the answers, until it is closed. */
+static void *replay_until_the_end(void *arg)
+{
+	assert_int_equal(joins_replay(&stage.server, c[0]), -EPIPE);
+	return arg;
+}
+
+static void join_all_since(uint64_t at)
+{
+	char body[100];
+	struct packet p = {.ver = 1, .op = OP_JOIN, .seq = 2, .body = (uint8_t *)body};
+
+	p.body_bytes = (uint32_t)snprintf(body, sizeof(body), "{\"rooms\":[{\"id\":\"chat://1\",\"since\":%llu}]}",
+					  (unsigned long long)at);
+	assert_int_equal(join(&stage.server, c[0], &p), 0);
+}
+
+static void what_does_not_fit_is_not_held_against_the_pace_of_replays(void **state)
+{
+	int64_t replayed = counters_read(COUNT_REPLAYED), begin = clock_now_ns();
+	uint64_t at = at_of(answer_to(0, "{\"id\":\"chat://1\"}"));
+	pthread_t reader;
+
+	(void)state;
+	assert_int_equal(say(0, OP_LEAVE, 1, "{\"rooms\":[]}"), 0);
+	push_many("chat://1", 20);
+	stage.server.replays = (struct rate){.per_second = 1, .burst_ns = 1000 * CLOCK_SEC};
+	fake_take(&peers[0], 0);
+	join_all_since(at);
+	assert_int_equal(pthread_create(&reader, NULL, replay_until_the_end, NULL), 0);
+	until(!channel_half_is_free(&c[0]->channel));
+	(void)connection_shutdown(c[0], CLOSE_KICKED);
+	assert_int_equal(pthread_join(reader, NULL), 0);
+	replayed = counters_read(COUNT_REPLAYED) - replayed;
+	assert_in_range(replayed, 1, 8);
+	assert_in_range(c[0]->joins->replays_ns - begin, replayed * CLOCK_SEC, (replayed + 8) * CLOCK_SEC);
+}
+
+/* Beside what waits there is no space for it, though half of the queue is free. */
+static void a_long_message_waits_without_work(void **state)
+{
+	uint64_t at = at_of(answer_to(0, "{\"id\":\"chat://1\"}"));
+	struct timespec used;
+	pthread_t reader;
+	clockid_t clock;
+
+	(void)state;
+	assert_int_equal(say(0, OP_LEAVE, 1, "{\"rooms\":[]}"), 0);
+	push_to("chat://1", "forty bytes, and no more than half of it");
+	push_to("chat://1", "more than sixty bytes, so that both of them have no space in there");
+	fake_take(&peers[0], 1);
+	join_all_since(at);
+	until(fake_got_op(&peers[0], OP_JOIN_REPLY) == 2);
+	c[0]->channel.queue.bytes_max = 100;
+	assert_int_equal(pthread_create(&reader, NULL, replay_until_the_end, NULL), 0);
+	assert_int_equal(pthread_getcpuclockid(reader, &clock), 0);
+	(void)usleep(300000);
+	assert_int_equal(clock_gettime(clock, &used), 0);
+	assert_true(channel_half_is_free(&c[0]->channel));
+	(void)connection_shutdown(c[0], CLOSE_KICKED);
+	assert_int_equal(pthread_join(reader, NULL), 0);
+	assert_in_range(used.tv_sec * CLOCK_SEC + used.tv_nsec, 0, 15 * CLOCK_MS);
+}
+
 /* What a slow client misses of a kept room it shall come back for, whatever the policy. */
 static void a_numbered_push_is_never_dropped_in_silence(void **state)
 {
@@ -639,6 +705,8 @@ int main(void)
 		joins_test(joining_again_goes_on_from_another_position),
 		joins_test(a_jump_is_told_to_those_who_have_joined),
 		joins_test(a_room_that_is_faster_than_the_replay_is_told_as_a_gap),
+		joins_test(what_does_not_fit_is_not_held_against_the_pace_of_replays),
+		joins_test(a_long_message_waits_without_work),
 		joins_test(a_numbered_push_is_never_dropped_in_silence),
 		joins_test(who_has_joined_a_room_that_cannot_be_listed_is_closed),
 		gate_test(set_up_wide),
