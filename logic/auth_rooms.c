@@ -21,11 +21,11 @@
 /* Answers that are remembered; a newer one takes an older one's place. 256 KiB, as they come into use. */
 #define CELLS     16384
 #define FOR_S_MAX 86400
-/* A user's string, a line end, and a room. */
-#define NAME_BYTES (USER_BYTES + 1 + WIRE_ROOM_BYTES)
+/* An owner, a line end, and a room. */
+#define NAME_BYTES (SEAT_OWNER_BYTES + 1 + WIRE_ROOM_BYTES)
 
 struct cell {
-	uint64_t hash; /* of user and room, seeded: nobody can make two that are one */
+	uint64_t hash; /* of owner and room, seeded: nobody can make two that are one */
 	int64_t until_ns : 63;
 	bool allowed : 1;
 };
@@ -92,10 +92,10 @@ struct reload_part auth_rooms_reload(struct auth_rooms *r)
 
 static uint64_t hash_of(const struct seat *seat, const char *room)
 {
-	char text[USER_BYTES], name[NAME_BYTES];
+	char owner[SEAT_OWNER_BYTES], name[NAME_BYTES];
 
-	/* No user has a line end in its string. */
-	(void)snprintf(name, sizeof(name), "%s\n%s", user_text(&seat->user, text), room);
+	/* Guests are each their own. No owner has a line end in its name. */
+	(void)snprintf(name, sizeof(name), "%s\n%s", seat_owner(seat, owner), room);
 	return strmap_hash(name);
 }
 

@@ -21,7 +21,7 @@ int seat_copy(const struct seat *from, struct seat *to)
 
 const char *seat_owner(const struct seat *seat, char owner[SEAT_OWNER_BYTES])
 {
-	if (seat->user.name != NULL || seat->user.mid != 0)
+	if (user_is_somebody(&seat->user))
 		return user_escaped(&seat->user, owner);
 	(void)snprintf(owner, SEAT_OWNER_BYTES, "key %s", seat->key);
 	return owner;

@@ -97,6 +97,16 @@ def test_join_asks_once_for_all_its_rooms(connect, house, hook):
 
 
 @two_ways
+def test_an_answer_for_one_guest_is_none_for_another(connect, launch, hook):
+    hook.answers = lambda _: (200, {"rooms": ["vip://1"] if hook.questions[-1]["key"] == "known" else [], "for_s": 60})
+    launch({"auth.mode": "jwt", "auth.jwt_keys": f"HS256:{tokens.secret_file()}", "auth.rooms": "webhook", "auth.room_url": hook.url})
+    for _ in range(2):
+        assert enter(come(connect, mid=0, key="known"), "vip://1") == "vip://1"
+        assert enter(come(connect, mid=0, key="stranger"), "vip://1") == ""
+    assert len(hook.questions) == 2
+
+
+@two_ways
 @pytest.mark.parametrize("answer,cause", [((500, {}), "status"), ((200, {"allow": True}), "answer"), ((200, {"rooms": "vip://1"}), "answer"),
                                           ((200, {"rooms": ["vip://1"], "for_s": -1}), "answer"), ((200, {"rooms": [5]}), "answer"),
                                           ((403, {}), None), ((401, {}), None)])

@@ -44,6 +44,8 @@ static void no_owner_is_called_as_another(void **state)
 {
 	const struct seat seats[] = {{.key = "a"},
 				     {.key = "7"},
+				     {.key = "c", .user.mid = -5},
+				     {.key = "d", .user.mid = -5},
 				     {.key = "7", .user.mid = 7},
 				     {.key = "7", .user.name = "007"},
 				     {.key = "x", .user.name = "key a"},
@@ -53,7 +55,7 @@ static void no_owner_is_called_as_another(void **state)
 
 	(void)state;
 	assert_string_equal(seat_owner(&seats[0], one), "key a");
-	assert_string_equal(seat_owner(&seats[2], one), "7");
+	assert_string_equal(seat_owner(&seats[4], one), "7");
 	for (size_t i = 0; i < sizeof(seats) / sizeof(seats[0]); i++)
 		for (size_t k = 0; k < i; k++)
 			assert_string_not_equal(seat_owner(&seats[i], one), seat_owner(&seats[k], other));
