@@ -205,7 +205,7 @@ static int take(struct auth_rooms *r, const struct seat *seat, const struct wire
 		if (allowed)
 			rc = grants_add_pass(grants, rooms[i]->room, INT64_MAX);
 	}
-	return rc == -ENOBUFS ? 0 : rc;
+	return rc;
 }
 
 static int ask(struct auth_rooms *r, const char *peer, const struct seat *seat,
@@ -250,5 +250,5 @@ int auth_rooms_ask(struct auth_rooms *r, const char *peer, const struct seat *se
 	if (rc == 0 && n_unknown > 0)
 		rc = ask(r, peer, seat, unknown, n_unknown, grants);
 	free(unknown);
-	return rc;
+	return rc == -ENOBUFS ? 0 : rc; /* the others are not granted */
 }

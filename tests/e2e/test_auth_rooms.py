@@ -9,7 +9,7 @@ import pytest
 import tokens
 from client import Op
 from server import BUILD
-from streams import join
+from streams import join, leave
 from test_auth_webhook import Hook
 from test_grants import enter, expect_nothing
 from test_tickets import come_with_streams, ticket
@@ -94,6 +94,16 @@ def test_join_asks_once_for_all_its_rooms(connect, house, hook):
     hook.answers = (500, {})
     answers = join(client, "team-7://3", "mine")
     assert answers[0]["error"] == 503 and "retry_ms" in answers[0] and "error" not in answers[1]
+
+
+@two_ways
+def test_a_room_beyond_256_passes_takes_none_of_the_others_away(connect, house, hook):
+    hook.answers = (200, {"rooms": ["vip://1"], "for_s": 60})
+    client = come_with_streams(connect, key="k")
+    assert "error" not in join(client, "vip://1")
+    leave(client, "vip://1")
+    full = ticket([f"r{i}" for i in range(256)])
+    assert [a.get("error", 0) for a in join(client, {"id": "r7", "ticket": full}, "vip://1")] == [0, 403]
 
 
 @two_ways
