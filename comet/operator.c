@@ -120,6 +120,7 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 	}
 	/* It stays as it is: its pushes come with numbers. */
 	if (c->joins != NULL && joins_find(c->joins, room) != NULL) {
+		fence_forget(c);
 		p->op = OP_CHANGE_ROOM_REPLY;
 		return packet_keep_body(p);
 	}

@@ -97,6 +97,17 @@ def test_join_asks_once_for_all_its_rooms(connect, house, hook):
 
 
 @two_ways
+def test_an_answer_to_op_12_lets_into_no_later_join(connect, house, hook):
+    client = come_with_streams(connect, key="k")
+    assert "error" not in join(client, "vip://1")
+    assert enter(client, "vip://1") == "vip://1"  # where it is already
+    hook.answers = (200, {"rooms": []})
+    leave(client, "vip://1")
+    assert join(client, "vip://1")["error"] == 403
+    assert [q["rooms"] for q in hook.questions] == [["vip://1"]] * 3
+
+
+@two_ways
 def test_a_room_beyond_256_passes_takes_none_of_the_others_away(connect, house, hook):
     hook.answers = (200, {"rooms": ["vip://1"], "for_s": 60})
     client = come_with_streams(connect, key="k")
