@@ -38,7 +38,8 @@ local function number_kept(room, generation, kept, first, now, micros)
 		if tonumber(done) >= tonumber(seq) then return number_of(room, push, n), false end
 		writers = string.sub(writers, 1, from - 1) .. string.sub(writers, to + 1 + #done)
 	end
-	if #writers > 500 then writers = '' end
+	-- The one that has been quiet for longest goes first.
+	while #writers > 500 do writers = string.match(writers, '^ [^ ]+ %d+(.*)$') or '' end
 	local entries = 0
 	if ARGV[first + 1] == 'clear' then
 		n = math.max(micros, n) + 60000000

@@ -1099,6 +1099,21 @@ static void push_whose_answer_was_lost_is_not_numbered_twice(void **state)
 	after("LRANGE " HISTORY " 0 -1", "1000 1 a 1000 2 b 1000 1 c", "XLEN comet:push:c1", "3");
 }
 
+static void push_of_many_writers_is_not_numbered_twice(void **state)
+{
+	char writers[20][48];
+
+	(void)state;
+	comet("c1", "100", 0);
+	for (int i = 0; i < 20; i++) {
+		(void)snprintf(writers[i], sizeof(writers[i]), "logic-%02d-of-a-name-that-is-so-long-as-some", i);
+		PUSH_ROOM("ok 5 *", KEPT, "", "a", writers[i], "1");
+		if (i > 0)
+			PUSH_ROOM("again 5 *", KEPT, "", "a", writers[i - 1], "1");
+	}
+	after("XLEN comet:push:c1", "20");
+}
+
 static void push_of_a_name_is_made_once(void **state)
 {
 	(void)state;
@@ -1425,6 +1440,7 @@ int main(void)
 		cmocka_unit_test_setup(numbers_jump_under_a_new_generation_unless_redis_is_durable, empty),
 		cmocka_unit_test_setup(push_of_a_name_is_made_once, empty),
 		cmocka_unit_test_setup(push_whose_answer_was_lost_is_not_numbered_twice, empty),
+		cmocka_unit_test_setup(push_of_many_writers_is_not_numbered_twice, empty),
 		cmocka_unit_test_setup(history_stays_within_its_bytes, empty),
 		cmocka_unit_test_setup(push_to_a_kept_room_gets_the_next_number_and_is_kept, empty),
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
