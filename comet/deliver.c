@@ -114,7 +114,8 @@ static int deliver_notice(struct server *s, const struct receiver *to, uint64_t 
 		return 0;
 	if ((rc = join_notice_gap(to->room->tally->id, at, feeds_reload_ms(&s->feeds), &notice)) < 0)
 		return rc;
-	rc = push_with_patience(to, notice, owed);
+	if ((rc = push_with_patience(to, notice, owed)) >= 0)
+		count_by(COUNT_STREAM_GAPS, GAP_JUMP);
 	message_unref(&notice);
 	return rc;
 }

@@ -406,6 +406,7 @@ static void joining_again_goes_on_from_another_position(void **state)
 
 static void a_jump_is_told_to_those_who_have_joined(void **state)
 {
+	int64_t jumps = counters_read_by(COUNT_STREAM_GAPS, GAP_JUMP);
 	uint64_t at;
 	char notice[100];
 
@@ -420,6 +421,7 @@ static void a_jump_is_told_to_those_who_have_joined(void **state)
 	assert_int_equal(fake_packet(&peers[0], 1)->op, OP_NOTICE);
 	assert_memory_equal(fake_packet(&peers[0], 1)->body, notice, strlen(notice));
 	assert_int_equal(assert_consecutive(0, 2, at), 1);
+	assert_int_equal(counters_read_by(COUNT_STREAM_GAPS, GAP_JUMP), jumps + 1);
 	until(fake_got(&peers[1]) == 1); /* the push alone, without its number */
 	assert_int_equal(number_of(fake_packet(&peers[1], 0)), 0);
 }
