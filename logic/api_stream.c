@@ -84,7 +84,8 @@ void api_stream(struct api_call *call)
 	    !read_number(call, "since", "since must be a position: a whole number from 0 to 2^53 - 1", &query.since) ||
 	    !read_number(call, "last", "last must be a whole number, 0 or more", &query.last))
 		return;
-	if (http_param(call->request, "since") == NULL && http_param(call->request, "last") == NULL)
+	/* 0 is the position of those who have had nothing yet. */
+	if (query.since == 0 && http_param(call->request, "last") == NULL)
 		query.last = NUMBERS_END; /* all */
 	if (logic_keeps(call->logic, room))
 		rc = call->logic->histories.read(call->logic->histories.self, &query, &found);

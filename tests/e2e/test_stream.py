@@ -55,6 +55,7 @@ def test_history_is_read_from_a_position(backend):
     for i in range(8):
         assert push(backend, f"{i}", "read") == at + 1 + i
     assert bodies(history(backend, "read")) == ["3", "4", "5", "6", "7"]
+    assert bodies(history(backend, "read", since=0)) == ["3", "4", "5", "6", "7"]
     assert bodies(history(backend, "read", since=at + 3)) == ["3", "4", "5", "6", "7"]
     assert bodies(history(backend, "read", since=at + 6)) == ["6", "7"]
     assert bodies(history(backend, "read", since=at + 8)) == []
