@@ -275,7 +275,9 @@ int joins_replay(struct server *s, struct connection *c)
 
 		if ((rc = reader_hold_back(c)) != 0 || (rc = reader_wait_for_queue(c, false)) != 0)
 			return rc;
-		if ((rc = replay_some(s, c, j)) == -ESTALE)
+		if (membership_is_over(&j->member))
+			rc = joins_end_passes(s, c);
+		else if ((rc = replay_some(s, c, j)) == -ESTALE)
 			rc = skip(s, c, j);
 	}
 	return rc;

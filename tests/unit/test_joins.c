@@ -489,6 +489,22 @@ static void what_does_not_fit_is_not_held_against_the_pace_of_replays(void **sta
 	assert_in_range(c[0]->joins->replays_ns - begin, replayed * CLOCK_SEC, (replayed + 8) * CLOCK_SEC);
 }
 
+/* Its reader was held back, or waited for the queue. */
+static void replay_ends_with_the_pass_to_the_room(void **state)
+{
+	uint64_t at = at_of(answer_to(0, "{\"id\":\"chat://1\"}"));
+
+	(void)state;
+	push_many("chat://1", 3);
+	until(fake_got(&peers[0]) == 4);
+	join_all_since(at);
+	atomic_store(&c[0]->joins->all->member.until_ns, clock_now_ns());
+	assert_int_equal(joins_replay(&stage.server, c[0]), 0);
+	assert_last(0, OP_NOTICE, "{\"room\":\"chat://1\",\"left\":\"expired\"}");
+	assert_int_equal(fake_got(&peers[0]), 6);
+	assert_int_equal(c[0]->joins->n, 0);
+}
+
 /* Beside what waits there is no space for it, though half of the queue is free. */
 static void a_long_message_waits_without_work(void **state)
 {
@@ -708,6 +724,7 @@ int main(void)
 		joins_test(a_jump_is_told_to_those_who_have_joined),
 		joins_test(a_room_that_is_faster_than_the_replay_is_told_as_a_gap),
 		joins_test(what_does_not_fit_is_not_held_against_the_pace_of_replays),
+		joins_test(replay_ends_with_the_pass_to_the_room),
 		joins_test(a_long_message_waits_without_work),
 		joins_test(a_numbered_push_is_never_dropped_in_silence),
 		joins_test(who_has_joined_a_room_that_cannot_be_listed_is_closed),
