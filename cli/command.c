@@ -128,6 +128,13 @@ static unsigned distance(const char *a, size_t n_a, const char *b, size_t n_b)
 	return row[n_b];
 }
 
+void command_add_word(char *among, size_t bytes, const char *word)
+{
+	size_t n = strlen(among);
+
+	(void)snprintf(among + n, bytes - n, "%s ", word);
+}
+
 const char *command_meant(const char *word, const char *among)
 {
 	static char meant[WORD_MAX + 1];
@@ -166,9 +173,8 @@ static void add_option(struct table *t, unsigned *n, const struct cli_option *o)
 	BUG_UNLESS(*n < OPTIONS_MAX && strlen(o->name) <= WORD_MAX);
 	t->longs[(*n)++] = (struct option){o->name, o->takes != NULL ? required_argument : no_argument, NULL, o->id};
 	if (o->letter != '\0')
-		strcat(t->shorts, letter);
-	strcat(t->names, o->name);
-	strcat(t->names, " ");
+		(void)snprintf(t->shorts + strlen(t->shorts), sizeof(t->shorts) - strlen(t->shorts), "%s", letter);
+	command_add_word(t->names, sizeof(t->names), o->name);
 }
 
 static void make_table(struct table *t, const struct cli_command *c)
@@ -209,6 +215,7 @@ int command_option(const struct cli_command *c, int argc, char **argv)
 	static const struct cli_command *made;
 	int option;
 
+	BUG_UNLESS(c != NULL);
 	if (made != c) {
 		make_table(&table, c);
 		made = c;

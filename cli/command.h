@@ -55,5 +55,7 @@ int command_option(const struct cli_command *c, int argc, char **argv);
 
 /* The one of these words (with blanks between) that was perhaps meant, or NULL; good until the next call. */
 const char *command_meant(const char *word, const char *among);
+/* Add one to such words: it and a blank, as far as `bytes` of `among` have space. */
+void command_add_word(char *among, size_t bytes, const char *word);
 
 #endif

@@ -57,8 +57,7 @@ static int say_unknown(const char *name)
 	const char *meant;
 
 	for (unsigned i = 0; i < CONTEXT_KEYS; i++) {
-		strcat(all, names[i]);
-		strcat(all, " ");
+		command_add_word(all, sizeof(all), names[i]);
 	}
 	meant = command_meant(name, all);
 	fprintf(stderr, "comet-cli: %s: [%s] has no key \"%s\"%s%s%s\n", context.path, context.wanted, name,

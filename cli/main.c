@@ -56,8 +56,7 @@ static int say_no_command(const char *name)
 	const char *meant;
 
 	for (size_t i = 0; i < COMMANDS; i++) {
-		strcat(all, commands[i]->name);
-		strcat(all, " ");
+		command_add_word(all, sizeof(all), commands[i]->name);
 	}
 	meant = command_meant(name, all);
 	if (name[0] != '\0')

@@ -233,10 +233,10 @@ static int check(const char *file, enum jwt_alg alg, const char *kid, const char
 	};
 	uint8_t bytes[KEY_FILE_MAX];
 	struct jwt_keys *keys = NULL;
-	struct jwt_refusal why;
-	const char *fault;
+	struct jwt_refusal why = {0};
+	const char *fault = "";
 	struct jwt_token read;
-	size_t n;
+	size_t n = 0;
 	int rc, code = read_file(file, bytes, sizeof(bytes), &n);
 
 	if (code != EXIT_OK)

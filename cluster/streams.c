@@ -84,21 +84,21 @@ static int begin(struct redis_pipe *pipe, const struct config *cfg, const struct
 static int read_one(struct redis_pipe *pipe, const struct config *cfg, struct resume *r, int64_t deadline_ns,
 		    struct redis_call *call)
 {
-	struct redisReply *reply;
+	struct redisReply *reply = NULL;
 	int rc = call != NULL ? redis_pipe_end(pipe, call, &reply) : -ENOEXEC;
 
 	while (rc == -ENOEXEC)
 		if ((rc = begin(pipe, cfg, r, deadline_ns, &call)) == 0)
 			rc = redis_pipe_end(pipe, call, &reply);
-	if (rc < 0)
+	if (rc < 0 || reply == NULL)
 		return rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
 	rc = read_reply(reply, r);
 	freeReplyObject(reply);
 	return rc;
 }
 
-void streams_resume(struct redis_pipe *pipe, const struct config *cfg, struct resume *all, size_t n,
-		    int64_t deadline_ns)
+void streams_resume(struct redis_pipe *pipe, const struct config *cfg, int64_t deadline_ns, struct resume *all,
+		    size_t n)
 {
 	/* Without memory for them one is read after the other. */
 	struct redis_call **calls = calloc(n, sizeof(struct redis_call *));

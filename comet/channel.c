@@ -62,9 +62,9 @@ static void drop_and(struct channel *ch, struct then then) DROPS(ch->lock)
 		ch->calls->dispatch(ch);
 	else if (then.dispatcher && beds != NULL)
 		(void)pthread_cond_signal(&beds->wake);
-	if (then.write)
+	if (then.write && ch->calls != NULL)
 		ch->calls->write(ch);
-	if (then.reader)
+	if (then.reader && ch->calls != NULL)
 		ch->calls->wake(ch);
 }
 

@@ -59,7 +59,7 @@ static bool read_keep(struct api_call *call, bool *unkept)
 	const char *keep = http_param(call->request, "keep");
 
 	*unkept = keep != NULL && strcmp(keep, "no") == 0;
-	if (api_v2_is_empty(keep) || *unkept || strcmp(keep, "yes") == 0)
+	if (keep == NULL || keep[0] == '\0' || *unkept || strcmp(keep, "yes") == 0)
 		return true;
 	api_v2_reply_bad(call, "keep must be yes or no");
 	return false;
@@ -246,12 +246,12 @@ void api_push_all(struct api_call *call)
 
 /* ---- kick ---- */
 
-static void reply_kicked(struct api_call *call, int rc, size_t kicked)
+static void reply_kicked(struct api_call *call, int rc, const size_t *kicked)
 {
 	if (rc < 0)
 		api_v2_reply_result(call, rc);
 	else
-		api_v2_reply_data(call, json_pack("{s:I}", "kicked", (json_int_t)kicked));
+		api_v2_reply_data(call, json_pack("{s:I}", "kicked", (json_int_t)*kicked));
 }
 
 static void kick_keys(struct api_call *call)
@@ -262,7 +262,7 @@ static void kick_keys(struct api_call *call)
 
 	if (api_v2_list_is_good(call, rc, n, "keys, mids or users must be given; mids are whole numbers")) {
 		rc = logic_kick_keys(call->logic, keys, n, &kicked);
-		reply_kicked(call, rc, kicked);
+		reply_kicked(call, rc, &kicked);
 	}
 	free(keys);
 }
@@ -275,7 +275,7 @@ static void kick_users(struct api_call *call, const struct way *way)
 
 	if (api_v2_list_is_good(call, rc, n, way->words)) {
 		rc = logic_kick_users(call->logic, users, n, &kicked);
-		reply_kicked(call, rc, kicked);
+		reply_kicked(call, rc, &kicked);
 	}
 	free(users);
 }

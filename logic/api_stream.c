@@ -26,14 +26,19 @@ static bool read_room(struct api_call *call, char key[WIRE_ROOM_BYTES])
 	return false;
 }
 
-/* A number, or 0 where it is not given. False: the caller was told. */
-static bool read_number(struct api_call *call, const char *name, const char *words, uint64_t *out)
+/* A parameter that is a number, and what it must be. */
+struct number {
+	const char *name, *words;
+};
+
+/* It, or 0 where it is not given. False: the caller was told. */
+static bool read_number(struct api_call *call, const struct number *number, uint64_t *out)
 {
-	const char *text = http_param(call->request, name);
+	const char *text = http_param(call->request, number->name);
 	long long value = 0;
 
 	if (text != NULL && !api_read_number(text, 0, NUMBERS_END - 1, &value)) {
-		api_v2_reply_bad(call, words);
+		api_v2_reply_bad(call, number->words);
 		return false;
 	}
 	*out = (uint64_t)value;
@@ -75,14 +80,15 @@ static void reply_history(struct api_call *call, const struct histories_found *f
 
 void api_stream(struct api_call *call)
 {
+	static const struct number since = {"since", "since must be a position: a whole number from 0 to 2^53 - 1"};
+	static const struct number last = {"last", "last must be a whole number, 0 or more"};
 	char room[WIRE_ROOM_BYTES];
 	struct histories_query query = {.room = room};
 	struct histories_found found = {0};
 	int rc = 0;
 
-	if (!read_room(call, room) ||
-	    !read_number(call, "since", "since must be a position: a whole number from 0 to 2^53 - 1", &query.since) ||
-	    !read_number(call, "last", "last must be a whole number, 0 or more", &query.last))
+	if (!read_room(call, room) || !read_number(call, &since, &query.since) ||
+	    !read_number(call, &last, &query.last))
 		return;
 	/* 0 is the position of those who have had nothing yet. */
 	if (query.since == 0 && http_param(call->request, "last") == NULL)

@@ -39,7 +39,7 @@ static int read_all(struct histories_redis *h, struct resume *all, size_t n)
 	size_t missing = 0;
 	bool may;
 
-	streams_resume(h->pipe, h->cfg, all, n, deadline);
+	streams_resume(h->pipe, h->cfg, deadline, all, n);
 	for (size_t i = 0; i < n; i++)
 		missing += all[i].rc == -EBUSY;
 	may = missing > 0 && may_make(h, missing);
@@ -47,7 +47,7 @@ static int read_all(struct histories_redis *h, struct resume *all, size_t n)
 		if (all[i].rc != -EBUSY)
 			continue;
 		all[i].may_make = true;
-		streams_resume(h->pipe, h->cfg, &all[i], 1, deadline);
+		streams_resume(h->pipe, h->cfg, deadline, &all[i], 1);
 	}
 	for (size_t i = 0; i < n; i++)
 		if (all[i].rc < 0)

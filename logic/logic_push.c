@@ -255,7 +255,7 @@ int logic_push_room(struct logic *l, const struct logic_message *m, const char *
 		return 0;
 	if (rc == 0) {
 		rc = push_room(l, m, room, number);
-		repeats_end(l->repeats, room, m->name, rc, *number);
+		repeats_end(l->repeats, room, m->name, rc == 0 ? number : NULL);
 	}
 	return count_failed(rc);
 }

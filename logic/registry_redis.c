@@ -195,7 +195,7 @@ static void generation_get(struct registry_redis *r, struct number *out)
 
 /* One chunk of keys or users, `by`: "keys" or "users", of which `before` were looked for already. -ERR_NO_LOGIC also while the registry
  * is not complete. */
-static int find_chunk(struct registry_redis *r, const char *by, const char *const *what, size_t n, size_t before,
+static int find_chunk(struct registry_redis *r, const char *by, size_t before, const char *const *what, size_t n,
 		      struct registry_found *found)
 {
 	const char *args[3 + CHUNK] = {NULL, r->lease_ms, by};
@@ -232,7 +232,7 @@ static int find_keys(void *self, const char *const *keys, size_t n, struct regis
 
 	*found = (struct registry_found){0};
 	for (size_t i = 0; rc == 0 && i < n; i += CHUNK)
-		rc = find_chunk(r, "keys", keys + i, n - i < CHUNK ? n - i : CHUNK, i, found);
+		rc = find_chunk(r, "keys", i, keys + i, n - i < CHUNK ? n - i : CHUNK, found);
 	if (rc < 0)
 		registry_found_fini(found);
 	return rc;
@@ -249,7 +249,7 @@ static int find_users_chunk(struct registry_redis *r, const struct user *users, 
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		what[i] = user_escaped(&users[i], texts[i]);
-	rc = find_chunk(r, "users", what, n, before, found);
+	rc = find_chunk(r, "users", before, what, n, found);
 	free(texts);
 	return rc;
 }

@@ -108,16 +108,16 @@ int repeats_begin(struct repeats *r, const char *room, const char *name, uint64_
 	return rc;
 }
 
-void repeats_end(struct repeats *r, const char *room, const char *name, int rc, uint64_t number)
+void repeats_end(struct repeats *r, const char *room, const char *name, const uint64_t *number)
 {
 	struct repeat *one;
 	char key[KEY_BYTES];
 
 	key_of(room, name, key);
 	lock_take(&r->lock);
-	one = rc < 0 ? strmap_del(&r->all, key) : strmap_get(&r->all, key);
-	if (rc == 0) {
-		one->number = number;
+	one = number == NULL ? strmap_del(&r->all, key) : strmap_get(&r->all, key);
+	if (number != NULL) {
+		one->number = *number;
 		one->until_ns = clock_now_ns() + KEEP_NS;
 		if (r->newest != NULL)
 			r->newest->next = one;

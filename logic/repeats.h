@@ -19,7 +19,7 @@ void repeats_free(struct repeats **r);
  *   -EBUSY     it is under way
  *   -ENOMEM */
 int repeats_begin(struct repeats *r, const char *room, const char *name, uint64_t *number);
-/* It was accepted (rc 0) with this number, or not: then the next one is the first. */
-void repeats_end(struct repeats *r, const char *room, const char *name, int rc, uint64_t number);
+/* It was accepted with this number, or not (NULL): then the next one is the first. */
+void repeats_end(struct repeats *r, const char *room, const char *name, const uint64_t *number);
 
 #endif

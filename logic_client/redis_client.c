@@ -212,7 +212,7 @@ static void resume(void *self, struct resume *all, size_t n, int64_t deadline_ns
 {
 	struct redis_client *c = client_of(self);
 
-	streams_resume(c->pipe, c->opt.member.cfg, all, n, deadline_ns);
+	streams_resume(c->pipe, c->opt.member.cfg, deadline_ns, all, n);
 }
 
 static int stay(void *self, const char *const *rooms, size_t n)

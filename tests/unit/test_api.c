@@ -20,6 +20,10 @@
 #include "logic/api.h"
 #include "tests/unit/seam.h"
 
+/* Longer by one byte than a user may be. */
+#define HALF_USER "1234567890123456789012345678901234567890123456789012345678901234"
+#define LONG_USER HALF_USER HALF_USER "5"
+
 static struct config cfg;
 static struct logic l;
 static struct http_keys *keys;
@@ -338,9 +342,7 @@ static void what_is_missing_or_does_not_parse_is_400(void **state)
 		"/goim/push/users?operation=1&users=",
 		"/goim/push/users?operation=1&users=a&users=b%0A",
 		"/goim/push/users?operation=1&users=%ff",
-		"/goim/push/users?operation=1&users="
-		"1234567890123456789012345678901234567890123456789012345678901234"
-		"12345678901234567890123456789012345678901234567890123456789012345",
+		("/goim/push/users?operation=1&users=" LONG_USER),
 		"/goim/push/room?type=live&room=1",
 		"/goim/push/room?operation=1&room=1",
 		"/goim/push/room?operation=1&type=&room=1",

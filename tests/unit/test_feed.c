@@ -237,11 +237,11 @@ static void new_life_is_above_the_old_one_also_when_the_clock_was_put_back(void 
 static void history_stays_within_its_bytes_and_stays_consecutive(void **state)
 {
 	struct feed *f = hold("chat://1");
-	uint64_t at = 0;
+	uint64_t at;
 
 	(void)state;
 	for (int i = 0; i < 4; i++)
-		at = push_bytes("chat://1", 20000);
+		(void)push_bytes("chat://1", 20000);
 	assert_int_equal(decide(f, 0, 9).replay, 3);
 	at = push_bytes("chat://1", 70000); /* one that is longer than all stays alone */
 	assert_int_equal(decide(f, 0, 9).replay, 1);

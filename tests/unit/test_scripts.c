@@ -411,7 +411,7 @@ static void ban_keeps_the_newest_of_a_name(void **state)
 	says("ok 5 " FAR " " FAR " 0 0", ban, "0", "u:7", "5", FAR, FAR, "0", "0");
 	says("ok 5 " FAR " " FAR " 0 0", ban, "0", "u:7", "4", FAR, FAR, "1", "0");
 	says("ok 6 1 " FAR " 1 0", ban, "0", "u:7", "6", "1", FAR, "1", "0");
-	after("HGETALL comet:bans", "u:7 6 1 " FAR " 1 0", "ZCARD comet:bans:came", "1", "ZSCORE comet:bans:end u:7",
+	after("HGETALL comet:bans", ("u:7 6 1 " FAR " 1 0"), "ZCARD comet:bans:came", "1", "ZSCORE comet:bans:end u:7",
 	      FAR);
 }
 
@@ -1096,7 +1096,7 @@ static void push_whose_answer_was_lost_is_not_numbered_twice(void **state)
 	PUSH_ROOM("again 5 42", KEPT, "", "a", "l", "1");
 	PUSH_ROOM("again 5 43", KEPT, "", "b", "l", "2");
 	PUSH_ROOM("ok 5 44 *", KEPT, "", "c", "m", "1");
-	after("LRANGE " HISTORY " 0 -1", "1000 1 a 1000 2 b 1000 1 c", "XLEN comet:push:c1", "3");
+	after(("LRANGE " HISTORY " 0 -1"), "1000 1 a 1000 2 b 1000 1 c", "XLEN comet:push:c1", "3");
 }
 
 static void push_of_many_writers_is_not_numbered_twice(void **state)
@@ -1153,7 +1153,7 @@ static void clear_empties_the_history_and_jumps(void **state)
 	put("RPUSH", HISTORY, "1000 a");
 	says("ok 5 9007199060000000 *", push_kept, "1000", "1000000", "3000", "", "chat://1", KEPT, "", "target",
 	     "clear", "room", "chat://1", "from", "l", "seq", "1");
-	after("EXISTS " HISTORY, "0", "XRANGE comet:push:c1 - +",
+	after(("EXISTS " HISTORY), "0", "XRANGE comet:push:c1 - +",
 	      "(* (n 1 target clear room chat://1 from l seq 1 pos 9007199060000000))");
 }
 
