@@ -201,6 +201,14 @@ static int enqueue(struct push *p, struct push_job *job)
 
 /* ---- at once ---- */
 
+/* Nobody is in the room, so that no thread has to wake. Whoever enters now is owed none of this; where pushes have numbers, the
+ * history is, and a queue keeps the two in step. */
+static bool is_for_nobody(struct server *s, const struct wire_push *push)
+{
+	return push->target == WIRE_ROOM && push->message->number == 0 && !feeds_keep(&s->feeds, push->room) &&
+	       tally_here(&s->tallies, push->room) == 0;
+}
+
 /* Nothing is before a push for this share, and nobody works for it: then the caller does. */
 static bool seize(struct pusher *w)
 {
@@ -290,6 +298,8 @@ static int take(struct push *p, const struct wire_push *push)
 		return rc;
 	if (push->target == WIRE_ALL && push->speed > 0)
 		return pacer_add(p->pacer, push->message, push->speed);
+	if (is_for_nobody(p->server, push))
+		return 0;
 	if (push->target == WIRE_KEYS && push->n_keys == 1 && (rc = push_at_once(p, push)) != -EBUSY)
 		return rc;
 	if ((job = push_job_new(p->server, push)) == NULL)

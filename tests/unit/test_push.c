@@ -417,6 +417,22 @@ static void a_push_that_finds_no_room_in_time_is_refused_and_counted(void **stat
 	assert_int_equal(queued(), queued_before);
 }
 
+/* There would be no space for it in the queue. */
+static void a_push_to_a_room_that_nobody_is_in_is_done_at_once(void **state)
+{
+	int64_t refused_before = refused(QUEUE_FULL);
+
+	(void)state;
+	fill();
+	seam_clock_set(clock_now_ns() - 3600 * CLOCK_SEC, 0);
+	assert_int_equal(push_to(WIRE_ROOM, NULL, 0, "live://nobody", 3), 0);
+	assert_int_equal(push_to(WIRE_ROOM, NULL, 0, "live://1", 4), -EAGAIN);
+	assert_int_equal(refused(QUEUE_FULL), refused_before + 1);
+	fake_hold_writes(&peers[0], false);
+	push_stop(&push);
+	assert_int_equal(fake_got(&peers[0]), 1);
+}
+
 static int push_large(const char *body, uint32_t bytes)
 {
 	const char *nobody = "nobody";
@@ -598,6 +614,7 @@ int main(void)
 		push_test(all_receivers_see_one_order),
 		push_test(a_push_that_finds_no_room_in_time_is_refused_and_counted),
 		push_test(long_pushes_fill_a_queue_by_their_length),
+		push_test(a_push_to_a_room_that_nobody_is_in_is_done_at_once),
 		push_test(a_push_waits_for_room),
 		push_test(what_was_accepted_is_delivered_before_the_stop),
 		push_test(a_push_without_memory_is_refused_and_nothing_is_left),
