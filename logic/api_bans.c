@@ -7,6 +7,7 @@
 #include "common/base/cidr.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
+#include "common/base/utf8.h"
 #include "logic/api_v2.h"
 
 #define SECOND_MS INT64_C(1000)
@@ -56,8 +57,9 @@ static const char *write_networks(struct names *names, size_t *bad)
 static const char *check_keys(struct names *names, size_t *bad)
 {
 	for (size_t i = 0; i < names->n; i++)
-		if (!ban_name_is_good(BAN_KEY, names->list[ *bad = i]))
-			return "is too long or has control characters";
+		if (!ban_name_is_good(BAN_KEY, names->list[ *bad = i]) ||
+		    !utf8_is_valid((const uint8_t *)names->list[i], strlen(names->list[i])))
+			return "is too long, has control characters, or is no UTF-8";
 	return NULL;
 }
 
@@ -113,10 +115,19 @@ static int read_list(struct api_call *call, const struct way *way, struct names 
 	return names->texts != NULL && names->users != NULL && names->list != NULL ? 0 : -ENOMEM;
 }
 
+/* Words are JSON, which is UTF-8. */
+static void reply_bad_name(struct api_call *call, const char *parameter, const char *name, const char *fault)
+{
+	char words[512], shown[101];
+
+	utf8_copy(shown, sizeof(shown), utf8_is_valid((const uint8_t *)name, strlen(name)) ? name : "...");
+	(void)snprintf(words, sizeof(words), "%s: \"%s\" %s", parameter, shown, fault);
+	api_v2_reply_bad(call, words);
+}
+
 static bool take(struct api_call *call, const struct way *way, struct names *names)
 {
 	const char *fault;
-	char words[512];
 	size_t bad = 0;
 	int rc = read_list(call, way, names);
 
@@ -125,8 +136,7 @@ static bool take(struct api_call *call, const struct way *way, struct names *nam
 		return false;
 	if ((fault = way->read(names, &bad)) == NULL)
 		return true;
-	(void)snprintf(words, sizeof(words), "%s: \"%.100s\" %s", way->parameter, names->list[bad], fault);
-	api_v2_reply_bad(call, words);
+	reply_bad_name(call, way->parameter, names->list[bad], fault);
 	return false;
 }
 
