@@ -184,7 +184,7 @@ static void audit(const struct api_call *call, const struct api_route *r)
 {
 	const struct http_request *request = call->request;
 	const int wanted = call->logic->cfg->http_audit, status = call->reply->status;
-	const bool is_push = (r->scopes & ~(unsigned)HTTP_PUSH) == 0;
+	const bool is_push = strstr(r->path, "/push") != NULL; /* by its scope, clearing a stream would be one */
 
 	if (strcmp(r->method, "GET") == 0 || wanted < (is_push ? CONFIG_AUDIT_PUSHES : CONFIG_AUDIT_CHANGES))
 		return;

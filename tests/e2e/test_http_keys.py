@@ -82,13 +82,15 @@ def test_calls_that_change_something_have_a_line_with_who_and_how_many(launch, f
     assert status(house, "k-desk", ("POST", "/goim/kick?mids=1&mids=2,3")) == 200
     assert status(house, "k-desk", ("POST", "/goim/kick")) == 400
     assert status(house, "k-boss", ("POST", "/1/server/del?server=none")) == 200
+    assert status(house, "k-boss", ("POST", "/goim/stream/clear?type=not&room=kept")) == 400
     assert status(house, "k-shop", ("POST", "/goim/kick?mids=9")) == 403  # http_call_refused has it
     for scope in ("push", "read"):
         for call in CALLS[scope]:
             assert status(house, "k-boss", call) == 200
     assert audited(house) == ["method=POST path=/goim/kick targets=3 code=0", "method=POST path=/goim/kick targets=0 code=-400",
-                              "method=POST path=/1/server/del targets=1 code=0"]
-    assert re.findall(r"api_key=(\S+) .*event=http_changed", house.log()) == ["desk", "desk", "boss"]
+                              "method=POST path=/1/server/del targets=1 code=0",
+                              "method=POST path=/goim/stream/clear targets=1 code=-400"]
+    assert re.findall(r"api_key=(\S+) .*event=http_changed", house.log()) == ["desk", "desk", "boss", "boss"]
 
 
 @alone
