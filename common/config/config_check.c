@@ -175,6 +175,30 @@ static int check_headers(const struct config *cfg, FILE *errors)
 	return rc;
 }
 
+/* As operations are compared: a number that is written otherwise would open nothing, or to clients of version 1 alone. */
+static bool is_op_pattern(const char *text)
+{
+	const char *number = text + (text[0] == '-');
+	size_t digits = strspn(number, "0123456789");
+	bool is_open = number[digits] == '*' && number[digits + 1] == '\0';
+
+	return (is_open || (number[digits] == '\0' && digits > 0)) && (number[0] != '0' || digits == 1);
+}
+
+static int check_ops_open(const struct config *cfg, FILE *errors)
+{
+	const char *list = cfg->auth_ops_open;
+	char op[256];
+	int rc = 0;
+
+	while (config_list_next(&list, op, sizeof(op)))
+		if (!is_op_pattern(op)) {
+			(void)fprintf(errors, "auth.ops_open: %.80s is no operation, such as 1000 or 20*\n", op);
+			rc = -ERR_CONFIG;
+		}
+	return rc;
+}
+
 /* Without proof of an identity there is nobody to grant anything to. */
 static int check_grants(const struct config *cfg, FILE *errors)
 {
@@ -183,7 +207,7 @@ static int check_grants(const struct config *cfg, FILE *errors)
 		return complain(errors,
 				"auth.rooms and auth.ops other than open need auth.mode = jwt or webhook, or clients "
 				"would grant themselves anything");
-	return 0;
+	return check_ops_open(cfg, errors);
 }
 
 /* A comet of a cluster asks comet-logic: its files need not be here. */

@@ -625,6 +625,20 @@ static void tokens_need_keys_that_can_be_read(void **state)
 	check_says("auth.user_prefix=", "");
 }
 
+static void operations_that_are_open_are_operations(void **state)
+{
+	(void)state;
+	check_says("auth.ops_open=1000, 20*, -1, -*, 0, *", "");
+	check_says("auth.ops_open=1000, chat, 007, 1*0, -, +5, 10 11",
+		   "auth.ops_open: chat is no operation, such as 1000 or 20*\n"
+		   "auth.ops_open: 007 is no operation, such as 1000 or 20*\n"
+		   "auth.ops_open: 1*0 is no operation, such as 1000 or 20*\n"
+		   "auth.ops_open: - is no operation, such as 1000 or 20*\n"
+		   "auth.ops_open: +5 is no operation, such as 1000 or 20*\n"
+		   "auth.ops_open: 10 11 is no operation, such as 1000 or 20*\n");
+	check_says("auth.ops_open=", "");
+}
+
 static void cookies_go_to_a_back_end_only_from_pages_that_may_connect(void **state)
 {
 	(void)state;
@@ -1067,6 +1081,7 @@ int main(void)
 		config_test(a_path_must_fit_into_a_socket),
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
 		config_test(tokens_need_keys_that_can_be_read),
+		config_test(operations_that_are_open_are_operations),
 		config_test(cookies_go_to_a_back_end_only_from_pages_that_may_connect),
 		config_test(only_who_has_proved_it_is_granted_anything),
 		config_test(operations_that_go_up_are_numbers_and_ranges),
