@@ -122,9 +122,6 @@ void feed_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t dead
 		feed_source_hold(s, asked, n, deadline_ns);
 	else
 		hold_here(s, asked, n);
-	for (size_t i = 0; i < n; i++)
-		if (asked[i].rc < 0)
-			count_by(COUNT_JOINS, asked[i].rc == -EBUSY ? JOIN_REFUSED : JOIN_UNAVAILABLE);
 }
 
 void feed_release(struct feeds *s, struct feed **feed)

@@ -43,7 +43,7 @@ struct feeds {
 /* comet_stream_holes_total */
 enum feed_hole { HOLE_FILLED, HOLE_GAP, FEED_HOLES };
 enum feed_gap { GAP_OLD, GAP_AHEAD, GAP_JUMP, GAP_MEMORY, GAP_OVERRUN, FEED_GAPS };
-/* comet_joins_total. JOIN_REFUSED is also the caller's to count, for 403 and the like. */
+/* comet_joins_total. Whatever does not come as far as feed_decide is the caller's to count. */
 enum join_result { JOIN_LIVE, JOIN_REPLAYED, JOIN_GAP, JOIN_REFUSED, JOIN_UNAVAILABLE, JOIN_RESULTS };
 
 /* One of the rooms of a JOIN. */
@@ -51,7 +51,7 @@ struct feed_asked {
 	const char *room;  /* feeds_keep */
 	struct feed *feed; /* 0: the caller's from now on, until feed_release */
 	int rc;            /* 0; -EBUSY: stream.new, too many numbers are made (429, rate); -ENOMEM, and in a cluster
-				* -ERR_NO_LOGIC: it cannot be read now (503). Not 0: counted */
+				* -ERR_NO_LOGIC: it cannot be read now (503) */
 };
 
 /* In a cluster: read from Redis, or being read for the first time, or that failed and it is out of the table. */

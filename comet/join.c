@@ -178,10 +178,11 @@ static void hold_all(struct joining *j, int64_t deadline_ns)
 		struct joined *joined = j->guests[j->of[k]].joined;
 
 		BUG_UNLESS(joined != NULL);
-		if (j->feeds[k].rc < 0)
-			put_off(j, j->of[k], j->feeds[k].rc);
-		else
-			joined->feed = j->feeds[k].feed;
+		joined->feed = j->feeds[k].feed;
+		if (j->feeds[k].rc == 0)
+			continue;
+		count_by(COUNT_JOINS, j->feeds[k].rc == -EBUSY ? JOIN_REFUSED : JOIN_UNAVAILABLE);
+		put_off(j, j->of[k], j->feeds[k].rc);
 	}
 }
 

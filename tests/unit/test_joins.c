@@ -255,6 +255,18 @@ static void a_join_may_be_refused_for_each_room_by_itself(void **state)
 	assert_last(0, OP_JOIN_REPLY, "{\"rooms\":[]}");
 }
 
+static void a_number_that_may_not_be_made_is_refused_for_now(void **state)
+{
+	int64_t refused = counters_read_by(COUNT_JOINS, JOIN_REFUSED);
+
+	(void)state;
+	stage.server.feeds.new_rate = (struct rate){.per_second = 1};
+	assert_non_null(strstr(answer_to(0, "{\"id\":\"chat://1\"},{\"id\":\"chat://2\"}"),
+			       "{\"id\":\"chat://2\",\"error\":429,\"reason\":\"rate\",\"retry_ms\":"));
+	assert_int_equal(counters_read_by(COUNT_JOINS, JOIN_REFUSED), refused + 1);
+	assert_int_equal(c[0]->joins->n, 1);
+}
+
 static void what_is_not_granted_is_not_joined(void **state)
 {
 	(void)state;
@@ -444,7 +456,7 @@ static void a_room_that_is_faster_than_the_replay_is_told_as_a_gap(void **state)
 	}
 	push_many("chat://1", 21);
 	assert_int_equal(joins_replay(&stage.server, c[0]), 0);
-	assert_int_equal(last_packet(0)->op, OP_NOTICE);
+	until(last_packet(0)->op == OP_NOTICE);
 	assert_int_equal(at_of(last_packet(0)->body), at + 41);
 	push_many("chat://1", 1);
 	until(last_packet(0)->ver == 4);
@@ -713,6 +725,7 @@ int main(void)
 		joins_test(a_room_without_numbers_is_joined_from_now_on),
 		joins_test(a_connection_is_in_many_rooms_and_leaves_those_that_it_names),
 		joins_test(a_join_may_be_refused_for_each_room_by_itself),
+		joins_test(a_number_that_may_not_be_made_is_refused_for_now),
 		joins_test(what_is_not_granted_is_not_joined),
 		joins_test(a_token_that_grants_less_ends_memberships_with_a_notice),
 		joins_test(the_room_of_op_12_may_be_joined_and_stays_joined),
