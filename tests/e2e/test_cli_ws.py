@@ -79,7 +79,7 @@ def test_the_server_sees_a_client_that_left(online, house):
 
 @pytest.mark.settings("protocol.max_body=4k")
 def test_a_token_that_is_too_long_is_refused(house, sub):
-    client = sub(url_of(house, "ws"), "--token", "x" * 5000)
+    client = sub(url_of(house, "ws"), "--token", "x" * 20000)
     client.said("refused by")
     assert client.wait() == REFUSED
 
