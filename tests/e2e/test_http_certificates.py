@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from authority import Authority, context
-from server import BUILD
+from server import BUILD, certificate
 from test_http_tls import ask
 from waiting import TIMEOUT, wait_until
 
@@ -119,7 +119,8 @@ def test_reload_takes_another_authority_and_forgets_sessions_of_the_one_before(g
 def test_faults_of_the_settings_are_told(authority, tmp_path):
     (tmp_path / "keys").write_text(KEYS)
     (tmp_path / "empty").write_text("")
-    base = ["-o", "tls.cert_file=c", "-o", "tls.private_file=k", "-o", f"http.keys_file={tmp_path}/keys"]
+    cert, key = certificate()
+    base = ["-o", f"tls.cert_file={cert}", "-o", f"tls.private_file={key}", "-o", f"http.keys_file={tmp_path}/keys"]
     tls = ["-o", "http.tls_bind=127.0.0.1:0"]
     for more, words in (([], "certificate: needs http.client_ca"), ([*tls, "-o", "http.client_ca=/none"], "it cannot be read"),
                         ([*tls, "-o", f"http.client_ca={tmp_path}/empty"], "there is no certificate (PEM) in it"),
