@@ -45,9 +45,13 @@ def secret_file(secret=SECRET):
     return path
 
 
-@functools.lru_cache(maxsize=None)
 def key_pair(kind, name="one"):
     """The files of a private and a public key: kind is rsa, rsa1024, p256, p384 or ed25519."""
+    return make_key_pair(kind, name)
+
+
+@functools.lru_cache(maxsize=None)  # of all arguments: ("rsa",) and ("rsa", "one") would be made twice, into the same files
+def make_key_pair(kind, name):
     options = {"rsa": ["RSA", "rsa_keygen_bits:2048"], "rsa1024": ["RSA", "rsa_keygen_bits:1024"],
                "p256": ["EC", "ec_paramgen_curve:P-256"], "p384": ["EC", "ec_paramgen_curve:P-384"],
                "ed25519": ["ED25519"]}[kind]
