@@ -368,6 +368,12 @@ static int check_streams(const struct config *cfg, FILE *errors)
 			return complain(errors, "stream.position_ttl must not be shorter than a time in stream.rooms");
 	if (cfg->stream_memory < cfg->stream_bytes)
 		return complain(errors, "stream.memory must not be less than stream.bytes");
+	/* In a cluster a comet renews the numbers of rooms that have members when it tells of its rooms. */
+	if (cfg->logic_mode == CONFIG_LOGIC_REDIS && kept.n > 0 &&
+	    (cfg->stream_position_ttl < 2 * cfg->logic_renew_online ||
+	     cfg->stream_idle_ttl < 2 * cfg->logic_renew_online))
+		return complain(errors, "stream.position_ttl and stream.idle_ttl must be at least twice "
+					"logic.renew_online");
 	return 0;
 }
 

@@ -675,6 +675,19 @@ static void operations_that_go_up_are_numbers_and_ranges(void **state)
 	check_says("limits.upstream_ops=", "");
 }
 
+static void numbers_of_rooms_live_until_they_are_renewed(void **state)
+{
+#define TOO_SHORT "stream.position_ttl and stream.idle_ttl must be at least twice logic.renew_online\n"
+	(void)state;
+	check_says("stream.rooms=chat:5/1s", "");
+	check_says("stream.idle_ttl=1s", ""); /* alone a number lives as long as somebody is there */
+	check_says("logic.mode=redis", TOO_SHORT);
+	check_says("stream.idle_ttl=2s", "");
+	check_says("stream.position_ttl=19s", "");
+	check_says("logic.renew_online=10s", TOO_SHORT);
+	check_says("stream.rooms=", "");
+}
+
 static void a_prefix_in_redis_is_a_plain_word(void **state)
 {
 #define PREFIX "redis.prefix must be 1 to 64 letters, digits, . _ or -, such as comet or staging\n"
@@ -1085,6 +1098,7 @@ int main(void)
 		config_test(cookies_go_to_a_back_end_only_from_pages_that_may_connect),
 		config_test(only_who_has_proved_it_is_granted_anything),
 		config_test(operations_that_go_up_are_numbers_and_ranges),
+		config_test(numbers_of_rooms_live_until_they_are_renewed),
 		config_test(a_prefix_in_redis_is_a_plain_word),
 		config_test(names_have_at_most_127_bytes),
 		config_test(what_stands_before_an_at_is_never_shown),
