@@ -79,8 +79,7 @@ static struct join_wish read_name(const json_t *member)
 /* 0, -EBADMSG or -ENOMEM, and what it has read stays the caller's to drop. */
 static int read_rooms(struct join_ask *ask, struct join_wish (*read_one)(const json_t *), const char **wrong)
 {
-	const json_t *rooms = json_object_get(ask->object, "rooms"), *member;
-	size_t i;
+	const json_t *rooms = json_object_get(ask->object, "rooms");
 
 	*wrong = ask->object == NULL ? "no JSON" : "rooms";
 	if (!json_is_array(rooms))
@@ -88,7 +87,8 @@ static int read_rooms(struct join_ask *ask, struct join_wish (*read_one)(const j
 	ask->n = json_array_size(rooms);
 	if (ask->n > 0 && (ask->rooms = calloc(ask->n, sizeof(*ask->rooms))) == NULL)
 		return -ENOMEM;
-	json_array_foreach(rooms, i, member) ask->rooms[i] = read_one(member);
+	for (size_t i = 0; i < ask->n; i++)
+		ask->rooms[i] = read_one(json_array_get(rooms, i));
 	return 0;
 }
 
