@@ -199,6 +199,13 @@ static int check_ops_open(const struct config *cfg, FILE *errors)
 	return rc;
 }
 
+static int check_claims(const struct config *cfg, FILE *errors)
+{
+	return config_list_count(cfg->auth_claim_mid) > 0
+		       ? 0
+		       : complain(errors, "auth.claim_mid must name a claim, or no token says whose it is");
+}
+
 /* Without proof of an identity there is nobody to grant anything to. */
 static int check_grants(const struct config *cfg, FILE *errors)
 {
@@ -224,7 +231,7 @@ static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 		return -ERR_CONFIG;
 	if (cfg->auth_mode == CONFIG_AUTH_JWT)
 		return check_jwt_keys(cfg, errors) < 0 || check_jwks_url(cfg, errors) < 0 ||
-				       user_prefix_check(cfg, errors) < 0
+				       check_claims(cfg, errors) < 0 || user_prefix_check(cfg, errors) < 0
 			       ? -ERR_CONFIG
 			       : 0;
 	return 0;

@@ -623,6 +623,8 @@ static void tokens_need_keys_that_can_be_read(void **state)
 	check_says("auth.user_prefix=\xc3\xa4:",
 		   "auth.user_prefix: \xc3\xa4:: a prefix is of ASCII, without control characters\n");
 	check_says("auth.user_prefix=", "");
+	check_says("auth.claim_mid=,", "auth.claim_mid must name a claim, or no token says whose it is\n");
+	check_says("auth.claim_mid=uid", "");
 }
 
 static void operations_that_are_open_are_operations(void **state)
