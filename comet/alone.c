@@ -213,7 +213,9 @@ static void stop_waiting(void *self)
 
 int alone_try_auth(const struct config *cfg)
 {
-	return cfg->logic_mode == CONFIG_LOGIC_EMBEDDED ? auth_try(cfg) : 0;
+	int rc = cfg->logic_mode == CONFIG_LOGIC_EMBEDDED ? auth_try(cfg) : 0;
+
+	return rc == 0 && cfg->logic_mode == CONFIG_LOGIC_EMBEDDED ? bans_file_try(cfg) : rc;
 }
 
 /* ---- start and stop ---- */

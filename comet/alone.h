@@ -6,10 +6,10 @@
 #include "comet/wiring.h"
 #include "common/config/config.h"
 
-/* -ENOMEM; -ERR_CONFIG: the keys of tokens cannot be read (logged). */
+/* -ENOMEM; -ERR_CONFIG: the keys of tokens or the bans cannot be read (logged). */
 wiring_maker alone_wire;
 
-/* For -t: could alone_wire read the keys of tokens? 0, where this comet is not alone, too; or as it. */
+/* For -t: could alone_wire read the keys of tokens, and the bans? 0, where this comet is not alone, too; or as it. */
 int alone_try_auth(const struct config *cfg);
 
 #endif

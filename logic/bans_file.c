@@ -219,7 +219,7 @@ static int find_path(struct bans_file *f)
 	return (size_t)n < sizeof(f->path) ? 0 : say(f, EVENT_BANS_FILE_UNREADABLE, 0, -ENAMETOOLONG);
 }
 
-int bans_file_new(const struct config *cfg, struct bans *bans, struct bans_file **out)
+static int open_file(const struct config *cfg, struct bans *bans, struct bans_file **out)
 {
 	struct bans_file *f = calloc(1, sizeof(*f));
 	int rc;
@@ -234,11 +234,34 @@ int bans_file_new(const struct config *cfg, struct bans *bans, struct bans_file 
 		bans_file_free(&f);
 		return rc;
 	}
-	/* Said now, and not at the first ban. */
-	if (f->path[0] != '\0' && (rc = write_all(f)) < 0)
-		(void)say(f, EVENT_BANS_FILE_UNWRITTEN, 0, rc);
 	*out = f;
 	return 0;
+}
+
+int bans_file_new(const struct config *cfg, struct bans *bans, struct bans_file **out)
+{
+	int rc = open_file(cfg, bans, out);
+
+	if (rc < 0)
+		return rc;
+	/* Said now, and not at the first ban. */
+	if ((*out)->path[0] != '\0' && (rc = write_all(*out)) < 0)
+		(void)say(*out, EVENT_BANS_FILE_UNWRITTEN, 0, rc);
+	return 0;
+}
+
+int bans_file_try(const struct config *cfg)
+{
+	struct bans_file *f;
+	struct bans *bans;
+	int rc = bans_new(&bans);
+
+	if (rc < 0)
+		return rc;
+	if ((rc = open_file(cfg, bans, &f)) == 0)
+		bans_file_free(&f);
+	bans_free(&bans);
+	return rc;
 }
 
 void bans_file_free(struct bans_file **file)

@@ -13,6 +13,8 @@ struct bans_file;
  * alone, which is logged at the first. A file that is not there is an empty one. One that cannot be written is logged.
  * 0; -ERR_CONFIG: it is damaged, or cannot be read (logged, with the line); -ENOMEM. */
 int bans_file_new(const struct config *cfg, struct bans *bans, struct bans_file **out);
+/* For -t: would it read the file? Nothing is written. Its errors. */
+int bans_file_try(const struct config *cfg);
 void bans_file_free(struct bans_file **f);
 
 struct ban_keeper bans_file_keeper(struct bans_file *f);

@@ -4,6 +4,7 @@ ban was made: coming in, online, on its way to another comet, or renewing its to
 SPDX-License-Identifier: MIT"""
 import json
 import os
+import subprocess
 import threading
 import time
 
@@ -11,8 +12,9 @@ import pytest
 
 import tokens
 from client import V2, Client, Op, TcpCodec, Way
+from server import BUILD
 from tokens import hs256
-from waiting import scaled, wait_until
+from waiting import TIMEOUT, scaled, wait_until
 
 KICKED, REFUSED, BANNED, REVOKED = 1, 5, 24, 26
 CLUSTER = os.environ.get("COMET_TEST_HOUSE") == "cluster"
@@ -260,6 +262,8 @@ def test_damaged_file_is_an_error_at_the_start(launch, tmp_path):
         file.write_text(text)
         with pytest.raises(AssertionError, match="bans_file_unreadable.*line="):
             launch({"auth.bans_file": file})
+        tried = subprocess.run([BUILD / "comet", "-t", "-o", f"auth.bans_file={file}"], capture_output=True, text=True, timeout=TIMEOUT)
+        assert tried.returncode == 2 and "event=bans_file_unreadable" in tried.stderr and file.read_text() == text
     file.write_text(whole)
     assert len(banned(launch({"auth.bans_file": file}).backend)) == 2
 
