@@ -15,6 +15,14 @@ def test_auth_is_answered_with_an_empty_body_and_the_clients_version_and_seq(con
     assert house.metrics()("comet_authenticated_total") == 1
 
 
+@pytest.mark.settings("stream.rooms=chat:100/10m")
+@pytest.mark.ways("tcp-v1", "ws-v1-json")
+def test_version_1_knows_no_streams(connect):
+    client = connect.raw()
+    seq = client.send(Op.AUTH, b'{"mid":1,"streams":{}}' if client.way.name == "ws-v1-json" else b"1")
+    client.expect(Op.AUTH_REPLY, b"", seq=seq)
+
+
 def test_neither_a_handshake_nor_a_session_holds_a_thread(connect, house):
     if not house.parks:
         pytest.skip("the test below is for that")

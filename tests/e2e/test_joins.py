@@ -43,14 +43,6 @@ def test_streams_that_are_no_object_are_none(connect, backend, what):
     assert client.request(Op.JOIN, b'{"rooms":[]}').body == b""  # an application's own operation
 
 
-@pytest.mark.ways("tcp-v1", "ws-v1-json")
-def test_version_1_knows_none(connect, backend):
-    client = connect.raw()
-    seq = client.send(Op.AUTH, b'{"mid":1,"streams":{}}' if client.way.name == "ws-v1-json" else b"1")
-    packet = client.recv()
-    assert (packet.op, packet.seq, packet.body) == (Op.AUTH_REPLY, seq, packet.body if packet.body == b"{}" else b"")
-
-
 def test_later_auth_changes_nothing(connect):
     client = connect(mid=1, key="plain")
     client.send(Op.AUTH, b'{"mid":1,"key":"plain","streams":{}}', seq=9)
