@@ -65,14 +65,14 @@ static void what_is_not_so_written_is_said(void **state)
 
 static void more_than_there_is_space_for_are_refused(void **state)
 {
-	char text[KEPT_TYPES_MAX * 16] = "";
+	char text[KEPT_TYPES_MAX * 24] = "";
 	struct kept k;
 
 	(void)state;
 	for (int i = 0; i < KEPT_TYPES_MAX; i++)
-		(void)snprintf(text + strlen(text), 16, "%st%d:1/1s", i > 0 ? "," : "", i);
+		(void)snprintf(text + strlen(text), 24, "%st%d:1/1s", i > 0 ? "," : "", i);
 	assert_int_equal(kept_parse(text, &k), 0);
-	(void)snprintf(text + strlen(text), 16, ",u:1/1s");
+	(void)snprintf(text + strlen(text), 24, ",u:1/1s");
 	assert_int_equal(kept_parse(text, &k), -EINVAL);
 }
 

@@ -60,7 +60,7 @@ static void names_are_forgotten_after_five_minutes(void **state)
 {
 	(void)state;
 	for (int i = 0; i < 3; i++) {
-		char name[8];
+		char name[16];
 
 		(void)snprintf(name, sizeof(name), "%d", i);
 		assert_int_equal(repeats_begin(r, "chat://1", name, &number), 0);

@@ -1101,7 +1101,7 @@ static void push_whose_answer_was_lost_is_not_numbered_twice(void **state)
 
 static void push_of_many_writers_is_not_numbered_twice(void **state)
 {
-	char writers[20][48];
+	char writers[20][64];
 
 	(void)state;
 	comet("c1", "100", 0);
