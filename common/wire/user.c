@@ -53,12 +53,27 @@ bool user_equal(const struct user *a, const struct user *b)
 	return strcmp(a->name, b->name) == 0;
 }
 
+/* Without snprintf, since each push to a number looks for its text. */
+static const char *mid_text(int64_t mid, char text[USER_BYTES])
+{
+	uint64_t rest = mid < 0 ? 0 - (uint64_t)mid : (uint64_t)mid;
+	char digits[20];
+	size_t n = 0, at = 0;
+
+	do
+		digits[n++] = (char)('0' + rest % 10);
+	while ((rest /= 10) > 0);
+	if (mid < 0)
+		text[at++] = '-';
+	while (n > 0)
+		text[at++] = digits[--n];
+	text[at] = '\0';
+	return text;
+}
+
 const char *user_text(const struct user *user, char text[USER_BYTES])
 {
-	if (user->name != NULL)
-		return user->name;
-	(void)snprintf(text, USER_BYTES, "%lld", (long long)user->mid);
-	return text;
+	return user->name != NULL ? user->name : mid_text(user->mid, text);
 }
 
 static bool needs_escape(char c, bool is_first)
@@ -70,10 +85,8 @@ const char *user_escaped(const struct user *user, char text[USER_ESCAPED_BYTES])
 {
 	size_t n = 0;
 
-	if (user->name == NULL) {
-		(void)snprintf(text, USER_ESCAPED_BYTES, "%lld", (long long)user->mid);
-		return text;
-	}
+	if (user->name == NULL)
+		return mid_text(user->mid, text);
 	for (const char *c = user->name; *c != '\0'; c++)
 		if (needs_escape(*c, c == user->name))
 			n += (size_t)snprintf(text + n, USER_ESCAPED_BYTES - n, "%%%02X", (unsigned)*c);
