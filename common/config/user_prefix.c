@@ -69,15 +69,17 @@ static const char *fault_of_prefix(const char *prefix)
 		       : NULL;
 }
 
-/* An issuer whose prefix begins another's could name the other's users. `place` is the entry's, among all. */
-static bool begins_another(const struct config *cfg, const char *prefix, unsigned place)
+/* An issuer whose prefix begins another's could name the other's users. The same prefix twice is one issuer, with two keys. */
+static bool begins_another(const struct config *cfg, const char *prefix)
 {
-	const char *rest = cfg->auth_user_prefix, *kid;
+	const char *rest = cfg->auth_user_prefix, *kid, *other;
 	char entry[ENTRY_BYTES];
 
-	for (unsigned i = 0; config_list_next(&rest, entry, sizeof(entry)); i++)
-		if (i != place && strncmp(split(entry, &kid), prefix, strlen(prefix)) == 0)
+	while (config_list_next(&rest, entry, sizeof(entry))) {
+		other = split(entry, &kid);
+		if (strcmp(other, prefix) != 0 && strncmp(other, prefix, strlen(prefix)) == 0)
 			return true;
+	}
 	return false;
 }
 
@@ -86,12 +88,12 @@ int user_prefix_check(const struct config *cfg, FILE *errors)
 	const char *rest = cfg->auth_user_prefix, *kid, *prefix, *fault;
 	char entry[ENTRY_BYTES];
 
-	for (unsigned i = 0; config_list_next(&rest, entry, sizeof(entry)); i++) {
+	while (config_list_next(&rest, entry, sizeof(entry))) {
 		prefix = split(entry, &kid);
 		fault = fault_of_prefix(prefix);
 		if (fault == NULL && kid == entry && !is_name_of_key(cfg, kid))
 			fault = "auth.jwt_keys has no key of this name";
-		if (fault == NULL && begins_another(cfg, prefix, i))
+		if (fault == NULL && begins_another(cfg, prefix))
 			fault = "the prefix begins another one, so that one issuer could name the other's users";
 		if (fault == NULL)
 			continue;

@@ -613,6 +613,7 @@ static void tokens_need_keys_that_can_be_read(void **state)
 					  "auth.jwt_keys: /nowhere cannot be read: No such file or directory\n");
 	check_says("auth.jwt_keys=a=HS256:/dev/null", "");
 	check_says("auth.user_prefix=a=p:, own|", "");
+	check_says("auth.user_prefix=a=p:, p:", ""); /* one issuer, whose keys change */
 	check_says("auth.user_prefix=b=p:", "auth.user_prefix: b=p:: auth.jwt_keys has no key of this name\n");
 	check_says("auth.user_prefix=a=p:, p:q:", "auth.user_prefix: a=p:: the prefix begins another one, so that one "
 						  "issuer could name the other's users\n");
