@@ -47,9 +47,9 @@ def test_pushes_of_any_length_arrive_whole_and_in_order(online, house):
     assert [client.printed() for _ in range(300)] == [f"1000 {i}" for i in range(300)]
 
 
-@pytest.mark.settings("logic.heartbeat=1s")
+@pytest.mark.settings("logic.heartbeat=2s")
 def test_a_quiet_client_stays_by_its_heartbeats(online, house):
-    client = online("--mid", "7", "--heartbeat", "300ms", "--timeout", "3s", "--no-reconnect")
+    client = online("--mid", "7", "--heartbeat", "900ms", "--timeout", "5s", "--no-reconnect")  # an answer has 900 ms, too
     assert client.wait() == TIMEOUT
     assert house.metrics()("comet_closed_total", reason="heartbeat_timeout") == 0
 
