@@ -230,19 +230,25 @@ static void decide(struct joining *j)
 		park_wait_end();
 }
 
-/* After the answer is queued: what the rooms bring comes behind it. */
+/* After the answer is queued: what the rooms with numbers bring comes behind it. */
 static void begin_all(struct joining *j)
 {
-	struct connection *c = j->connection;
-
 	for (size_t i = 0; i < j->ask.n; i++) {
 		struct joined *joined = j->guests[i].joined;
 
-		if (joined == NULL)
-			continue;
-		if (joined->feed != NULL)
-			joins_begin(c, joined, j->outcomes[i].place.at);
-		else
+		if (joined != NULL && joined->feed != NULL)
+			joins_begin(j->connection, joined, j->outcomes[i].place.at);
+	}
+}
+
+/* Before the answer is queued, and perhaps read at once: what is pushed to a room without numbers from then on is not to be had again.
+ * A push that comes before the answer is one of before the JOIN, and dropped by the client. */
+static void hear_without_numbers(struct joining *j)
+{
+	for (size_t i = 0; i < j->ask.n; i++) {
+		struct joined *joined = j->guests[i].joined;
+
+		if (joined != NULL && joined->feed == NULL)
 			atomic_store(&joined->member.after, 0);
 	}
 }
@@ -280,6 +286,7 @@ static int join_rooms(struct server *s, struct connection *c, const struct packe
 		c->joins->to_pay += j.ask.n;
 		decide(&j);
 		leave_place(&j);
+		hear_without_numbers(&j);
 		if ((rc = join_answer(&j.ask, j.outcomes, p->seq, &message)) == 0 && (rc = answer(c, message)) == 0)
 			begin_all(&j);
 	}

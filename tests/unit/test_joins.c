@@ -217,6 +217,44 @@ static void a_room_without_numbers_is_joined_from_now_on(void **state)
 			       "\"at\":0,\"gap\":true,\"replay\":0,\"reload_ms\":"));
 }
 
+static void *join_live(void *arg)
+{
+	char body[] = "{\"rooms\":[{\"id\":\"live://1\"}]}";
+	struct packet p = {.ver = 1, .op = OP_JOIN, .seq = 1, .body = (uint8_t *)body, .body_bytes = sizeof(body) - 1};
+
+	(void)join(&stage.server, c[0], &p);
+	return arg;
+}
+
+static bool was_queued_or_filtered(int64_t filtered)
+{
+	unsigned queued;
+
+	lock_take(&c[0]->channel.lock);
+	queued = c[0]->channel.queue.count;
+	lock_drop(&c[0]->channel.lock);
+	return queued > 0 || counters_read(COUNT_FILTERED) > filtered;
+}
+
+/* Its client may have read the answer before the writer comes back. */
+static void a_push_to_a_room_without_numbers_is_not_missed_once_the_answer_is_written(void **state)
+{
+	int64_t filtered = counters_read(COUNT_FILTERED);
+	pthread_t joiner;
+
+	(void)state;
+	fake_hold_writes(&peers[0], true);
+	assert_int_equal(pthread_create(&joiner, NULL, join_live, NULL), 0);
+	until(fake_is_writing(&peers[0]));
+	push_to("live://1", "hello");
+	until(was_queued_or_filtered(filtered));
+	fake_hold_writes(&peers[0], false);
+	assert_int_equal(pthread_join(joiner, NULL), 0);
+	assert_int_equal(counters_read(COUNT_FILTERED), filtered);
+	until(fake_got(&peers[0]) == 2);
+	assert_int_equal(last_packet(0)->ver, 4);
+}
+
 static void a_connection_is_in_many_rooms_and_leaves_those_that_it_names(void **state)
 {
 	(void)state;
@@ -723,6 +761,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		joins_test(a_room_without_numbers_is_joined_from_now_on),
+		cmocka_unit_test_setup_teardown(
+			a_push_to_a_room_without_numbers_is_not_missed_once_the_answer_is_written, set_up_parked,
+			tear_down),
 		joins_test(a_connection_is_in_many_rooms_and_leaves_those_that_it_names),
 		joins_test(a_join_may_be_refused_for_each_room_by_itself),
 		joins_test(a_number_that_may_not_be_made_is_refused_for_now),
