@@ -359,6 +359,16 @@ static bool look(struct fake_transport *f, const bool *flag)
 	return value;
 }
 
+unsigned fake_pings(struct fake_transport *f)
+{
+	unsigned n;
+
+	lock(f);
+	n = f->pings;
+	unlock(f);
+	return n;
+}
+
 bool fake_is_writing(struct fake_transport *f)
 {
 	bool writing;

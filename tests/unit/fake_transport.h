@@ -79,6 +79,7 @@ void fake_fail_writes(struct fake_transport *f, int rc);
 /* Looks from outside, each under the mutex. */
 unsigned fake_got(struct fake_transport *f);
 unsigned fake_got_op(struct fake_transport *f, int32_t op); /* how many of this op */
+unsigned fake_pings(struct fake_transport *f);
 bool fake_is_writing(struct fake_transport *f);
 bool fake_is_finished(struct fake_transport *f);
 bool fake_is_shut(struct fake_transport *f);
