@@ -116,12 +116,12 @@ static int read_list(struct api_call *call, const struct way *way, struct names 
 }
 
 /* Words are JSON, which is UTF-8. */
-static void reply_bad_name(struct api_call *call, const char *parameter, const char *name, const char *fault)
+static void reply_bad_name(struct api_call *call, const struct way *way, const char *name, const char *fault)
 {
 	char words[512], shown[101];
 
 	utf8_copy(shown, sizeof(shown), utf8_is_valid((const uint8_t *)name, strlen(name)) ? name : "...");
-	(void)snprintf(words, sizeof(words), "%s: \"%s\" %s", parameter, shown, fault);
+	(void)snprintf(words, sizeof(words), "%s: \"%s\" %s", way->parameter, shown, fault);
 	api_v2_reply_bad(call, words);
 }
 
@@ -136,7 +136,7 @@ static bool take(struct api_call *call, const struct way *way, struct names *nam
 		return false;
 	if ((fault = way->read(names, &bad)) == NULL)
 		return true;
-	reply_bad_name(call, way->parameter, names->list[bad], fault);
+	reply_bad_name(call, way, names->list[bad], fault);
 	return false;
 }
 
