@@ -116,7 +116,7 @@ static int read_list(struct api_call *call, const struct way *way, struct names 
 }
 
 /* Words are JSON, which is UTF-8. */
-static void reply_bad_name(struct api_call *call, const struct way *way, const char *name, const char *fault)
+static void reply_bad_name(struct api_call *call, const char *name, const struct way *way, const char *fault)
 {
 	char words[512], shown[101];
 
@@ -136,7 +136,7 @@ static bool take(struct api_call *call, const struct way *way, struct names *nam
 		return false;
 	if ((fault = way->read(names, &bad)) == NULL)
 		return true;
-	reply_bad_name(call, way, names->list[bad], fault);
+	reply_bad_name(call, names->list[bad], way, fault);
 	return false;
 }
 
