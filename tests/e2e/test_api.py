@@ -253,7 +253,6 @@ def hang(house, query):
 
 
 @pytest.mark.own_house
-@pytest.mark.own_house  # a late packet of another test's client would answer those who wait
 def test_upstream_callers_that_wait_hold_nobody_up_and_those_that_hang_up_leave_their_places(house, backend):
     seen = backend.data("/goim/upstream", after=0, wait=0)
     last = seen[-1]["id"] if seen else "0"
