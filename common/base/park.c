@@ -53,13 +53,18 @@ static void ring(struct park *park)
 }
 
 /* Who is not on watch looks into the queues next. */
-static void put_locked(struct park *park, struct park_queue *q, struct parked *p) NEEDS(park->crew.lock)
+static void ring_locked(struct park *park) NEEDS(park->crew.lock)
 {
-	park_queue_put_last(q, p, PARK_READY);
 	if (!park->crew.watched || park->rung)
 		return;
 	park->rung = true;
 	ring(park);
+}
+
+static void put_locked(struct park *park, struct park_queue *q, struct parked *p) NEEDS(park->crew.lock)
+{
+	park_queue_put_last(q, p, PARK_READY);
+	ring_locked(park);
 }
 
 static void make_ready_locked(struct park *park, struct parked *p) NEEDS(park->crew.lock)
@@ -262,6 +267,15 @@ void park_wake(struct park *park, struct parked *p)
 
 /* ---- about to block ---- */
 
+/* This thread does nothing for the others for a while. One who went on watch while it looked does not know what it has found. True:
+ * crew_add starts another, without the lock. */
+static bool hand_on_locked(struct park *park) NEEDS(park->crew.lock)
+{
+	if (park->ready.count + park->yielded.count > 0)
+		ring_locked(park);
+	return crew_replace_locked(&park->crew);
+}
+
 /* Unless somebody has woken it. */
 static void wait_for_turn_locked(struct park *park, struct parked *p, bool first) NEEDS(park->crew.lock)
 {
@@ -309,7 +323,7 @@ bool park_block(struct park *park, struct parked *p)
 
 	lock_take(&park->crew.lock);
 	may = begin_to_block_locked(park, p);
-	start = may && crew_replace_locked(&park->crew);
+	start = may && hand_on_locked(park);
 	lock_drop(&park->crew.lock);
 	if (start && crew_add(&park->crew) < 0)
 		may = block_all_the_same(park, p);
@@ -335,7 +349,7 @@ void park_wait_begin(void)
 		return;
 	lock_take(&park->crew.lock);
 	crew_block_locked(&park->crew);
-	start = crew_replace_locked(&park->crew);
+	start = hand_on_locked(park);
 	lock_drop(&park->crew.lock);
 	if (start)
 		(void)crew_add(&park->crew);
@@ -359,7 +373,7 @@ void park_go_long(void)
 	if (park == NULL || self.waits > 0)
 		return;
 	lock_take(&park->crew.lock);
-	start = crew_replace_locked(&park->crew);
+	start = hand_on_locked(park);
 	lock_drop(&park->crew.lock);
 	if (start)
 		(void)crew_add(&park->crew);

@@ -32,6 +32,8 @@ static struct {
 static atomic_uint limit_bytes;
 
 static _Atomic uint64_t jitter;
+static atomic_bool hold_looks;
+static atomic_uint looks_held, watching;
 
 static atomic_bool clock_stopped;
 static _Atomic int64_t stopped_now_ns;
@@ -75,9 +77,25 @@ void seam_jitter(uint64_t seed)
 	atomic_store_explicit(&jitter, seed, memory_order_relaxed);
 }
 
+void seam_hold_looks(bool held)
+{
+	atomic_store(&hold_looks, held);
+}
+
+unsigned seam_looks_held(void)
+{
+	return atomic_load(&looks_held);
+}
+
+unsigned seam_watching(void)
+{
+	return atomic_load(&watching);
+}
+
 void seam_reset(void)
 {
 	seam_jitter(0);
+	seam_hold_looks(false);
 	for (unsigned i = 0; i < SEAM_MAX; i++) {
 		atomic_store_explicit(&seams[i].plan, 0, memory_order_relaxed);
 		atomic_store_explicit(&seams[i].failed, 0, memory_order_relaxed);
@@ -264,13 +282,27 @@ static void maybe_wait(void)
 		(void)sched_yield();
 }
 
+static void wait_while_held(void)
+{
+	const struct timespec moment = {.tv_nsec = 200000};
+
+	atomic_fetch_add(&looks_held, 1);
+	while (atomic_load(&hold_looks))
+		(void)nanosleep(&moment, NULL);
+	atomic_fetch_sub(&looks_held, 1);
+}
+
 WRAP(int, epoll_wait, int epoll, struct epoll_event *events, int max, int timeout_ms)
 {
 	int n;
 
 	maybe_wait();
+	atomic_fetch_add(&watching, timeout_ms < 0);
 	n = __real_epoll_wait(epoll, events, max, timeout_ms);
+	atomic_fetch_sub(&watching, timeout_ms < 0);
 	maybe_wait();
+	if (timeout_ms == 0 && n > 0)
+		wait_while_held();
 	return n;
 }
 

@@ -4,6 +4,7 @@
 #ifndef TESTS_UNIT_SEAM_H
 #define TESTS_UNIT_SEAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum seam {
@@ -32,6 +33,11 @@ void seam_clock_set(int64_t now_ns, int64_t wall_ms);
 void seam_clock_advance(int64_t ns);
 /* From now on a thread now and then naps or lets others go first before and after epoll_wait and epoll_ctl; 0: no more. */
 void seam_jitter(uint64_t seed);
+/* Hold back whoever has found something by a look at epoll that does not wait (true), or let go on (false). */
+void seam_hold_looks(bool held);
+/* How many are held back, and how many are in an epoll_wait without a deadline. */
+unsigned seam_looks_held(void);
+unsigned seam_watching(void);
 /* Everything back to normal; call it in each test's teardown. */
 void seam_reset(void);
 

@@ -568,6 +568,41 @@ static void while_one_waits_somewhere_below_another_takes_its_place(void **state
 	until(blocked() == 0);
 }
 
+/* At first it makes two others ready, and lets them go first. */
+static void make_ready_and_yield(struct work *w)
+{
+	if (atomic_fetch_add(&w->took, 1) > 0) {
+		asleep(w);
+		return;
+	}
+	for (unsigned i = 2; i < 4; i++)
+		BUG_UNLESS(write(works[i].far, "x", 1) == 1);
+	atomic_fetch_sub(&w->running, 1);
+	park_yield(lot, &w->parked);
+}
+
+/* One thread looks for those who are ready, and is held back with two of them; meanwhile another goes on watch. */
+static void who_is_on_watch_takes_what_one_who_waits_has_found(void **state)
+{
+	(void)state;
+	begin(2, 4);
+	start(&works[0], go_long);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	start(&works[1], make_ready_and_yield);
+	start(&works[2], wait_below);
+	start(&works[3], wait_below);
+	seam_hold_looks(true);
+	send_bytes(&works[1], 1);
+	until(seam_looks_held() == 1);
+	atomic_store(&works[0].released, true);
+	until(atomic_load(&works[1].took) == 2 && seam_watching() == 1);
+	seam_hold_looks(false);
+	until(atomic_load(&works[2].took) == 1 && atomic_load(&works[3].took) == 1);
+	atomic_store(&gate_open, true);
+	until(blocked() == 0);
+}
+
 static void without_a_thread_who_waits_below_waits_all_the_same(void **state)
 {
 	(void)state;
@@ -695,6 +730,7 @@ int main(void)
 		park_test(without_a_thread_the_last_that_waits_goes_on_waiting),
 		park_test(without_a_thread_a_wake_that_came_before_is_not_lost),
 		park_test(while_one_waits_somewhere_below_another_takes_its_place),
+		park_test(who_is_on_watch_takes_what_one_who_waits_has_found),
 		park_test(without_a_thread_who_waits_below_waits_all_the_same),
 		park_test(without_memory_or_threads_there_is_no_park),
 		park_test(one_thread_at_a_time_has_each_and_none_is_forgotten),
