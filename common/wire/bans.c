@@ -34,6 +34,7 @@ struct bans {
 	struct strmap networks;       /* those of by_field, by network_key */
 	unsigned lengths[2][LENGTHS]; /* networks of each length, IPv4 and IPv6 */
 	uint64_t last_stamp;
+	int64_t next_end_ms; /* none is over before */
 };
 
 /* One, with its field behind it, in which its name stands. */
@@ -136,14 +137,19 @@ static void del_network_locked(struct bans *b, const struct kept *kept) NEEDS(b-
 static void drop_old_locked(struct bans *b, int64_t now_ms) NEEDS(b->lock)
 {
 	struct strmap_cursor cursor = {0};
+	int64_t next_ms = INT64_MAX;
 	const char *field;
 	void *value;
 
+	if (now_ms < b->next_end_ms)
+		return;
 	while (strmap_next(&b->by_field, &cursor, &field, &value)) {
 		struct kept *kept = value;
 
-		if (kept->ban.keep_ms > now_ms)
+		if (kept->ban.keep_ms > now_ms) {
+			next_ms = kept->ban.keep_ms < next_ms ? kept->ban.keep_ms : next_ms;
 			continue;
+		}
 		(void)strmap_del_walked(&b->by_field, field);
 		atomic_fetch_sub(&b->n_of[kept->ban.kind], 1);
 		if (kept->ban.kind == BAN_NETWORK)
@@ -151,6 +157,7 @@ static void drop_old_locked(struct bans *b, int64_t now_ms) NEEDS(b->lock)
 		free(kept);
 	}
 	strmap_shrink(&b->by_field);
+	b->next_end_ms = next_ms;
 }
 
 static struct kept *kept_new(const struct ban *ban)
@@ -210,6 +217,8 @@ static int take_locked(struct bans *b, const struct ban *ban, bool *older) NEEDS
 	free(old);
 	if (ban->stamp > b->last_stamp)
 		b->last_stamp = ban->stamp;
+	if (kept->ban.keep_ms < b->next_end_ms)
+		b->next_end_ms = kept->ban.keep_ms;
 	return 1;
 }
 

@@ -122,6 +122,21 @@ static void a_ban_ends_by_itself(void **state)
 	assert_int_equal(bans_count(bans, NOW_MS + HOUR), 0);
 }
 
+static void each_is_dropped_at_its_end_in_whichever_order_they_came(void **state)
+{
+	(void)state;
+	assert_int_equal(take(BAN_USER, "1", 1, NOW_MS + 2 * HOUR), 0);
+	assert_int_equal(take(BAN_USER, "2", 2, NOW_MS + HOUR), 0);
+	assert_int_equal(take(BAN_USER, "3", 3, NOW_MS + 3 * HOUR), 0);
+	assert_int_equal(bans_count(bans, NOW_MS + HOUR - 1), 3);
+	assert_int_equal(bans_count(bans, NOW_MS + HOUR), 2);
+	assert_int_equal(bans_count(bans, NOW_MS + 2 * HOUR - 1), 2);
+	assert_int_equal(bans_count(bans, NOW_MS + 2 * HOUR), 1);
+	assert_int_equal(bans_count(bans, NOW_MS + 3 * HOUR), 0);
+	assert_int_equal(take(BAN_USER, "1", 4, NOW_MS + 4 * HOUR), 0);
+	assert_int_equal(bans_count(bans, NOW_MS + 4 * HOUR), 0);
+}
+
 /* ---- the newer one counts ---- */
 
 static void the_newest_of_one_name_counts_in_whichever_order_they_come(void **state)
@@ -329,6 +344,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_network_keeps_out_its_addresses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tokens_issued_before_are_no_good, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_ban_ends_by_itself, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(each_is_dropped_at_its_end_in_whichever_order_they_came, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(the_newest_of_one_name_counts_in_whichever_order_they_come, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_lifted_ban_is_remembered_until_no_copy_of_it_can_stand, set_up,
