@@ -23,15 +23,13 @@ static json_t *list_top(const struct api_call *call, const struct registry_rooms
 
 void api_online_top(struct api_call *call)
 {
-	const char *type = http_param(call->request, "type");
+	const char *type = api_v2_read_type(call);
 	struct registry_rooms rooms;
 	long long limit;
 	int rc;
 
-	if (api_v2_is_empty(type)) {
-		api_v2_reply_bad(call, "type must be given");
+	if (type == NULL)
 		return;
-	}
 	if (!api_read_number(http_param(call->request, "limit"), 1, INT32_MAX, &limit)) {
 		api_v2_reply_bad(call, "limit must be a whole number above 0");
 		return;
@@ -76,16 +74,14 @@ static bool may_rooms(struct api_call *call, const char *type, const char **room
 
 void api_online_room(struct api_call *call)
 {
-	const char *type = http_param(call->request, "type");
+	const char *type = api_v2_read_type(call);
 	struct registry_rooms all;
 	const char **rooms;
 	size_t n;
 	int rc;
 
-	if (api_v2_is_empty(type)) {
-		api_v2_reply_bad(call, "type must be given");
+	if (type == NULL)
 		return;
-	}
 	rc = api_read_list(call->request, "rooms", &rooms, &n);
 	if (api_v2_list_is_good(call, rc, n, "rooms is missing") && may_rooms(call, type, rooms, n)) {
 		rc = registry_online(&call->logic->registry, &all);

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/http/http_guard.h"
 #include "common/wire/packet.h"
 #include "common/wire/wire.h"
 #include "logic/api_told.h"
@@ -214,19 +213,12 @@ static void push_to_room(struct api_call *call, struct logic_message *message, c
 
 void api_push_room(struct api_call *call)
 {
-	const struct http_request *rq = call->request;
-	const char *type = http_param(rq, "type"), *room = http_param(rq, "room");
 	struct logic_message message;
-	char key[WIRE_ROOM_BYTES];
+	char room[WIRE_ROOM_BYTES];
 
-	if (!read_message(call, &message) || !read_keep(call, &message.unkept) || !read_name(call, &message.name))
-		return;
-	if (api_v2_is_empty(type) || api_v2_is_empty(room))
-		api_v2_reply_bad(call, "type and room must be given");
-	else if (!api_v2_room_key(type, room, key))
-		api_v2_reply_bad(call, "type and room are too long");
-	else if (http_guard_may_room(rq, key, call->reply))
-		push_to_room(call, &message, key);
+	if (read_message(call, &message) && read_keep(call, &message.unkept) && read_name(call, &message.name) &&
+	    api_v2_read_room(call, room))
+		push_to_room(call, &message, room);
 }
 
 void api_push_all(struct api_call *call)

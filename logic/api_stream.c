@@ -12,20 +12,6 @@
 
 /* ---- parameters ---- */
 
-/* type and room as a room that the caller may have to do with. False: he was told. */
-static bool read_room(struct api_call *call, char key[WIRE_ROOM_BYTES])
-{
-	const char *type = http_param(call->request, "type"), *room = http_param(call->request, "room");
-
-	if (api_v2_is_empty(type) || api_v2_is_empty(room))
-		api_v2_reply_bad(call, "type and room must be given");
-	else if (!api_v2_room_key(type, room, key))
-		api_v2_reply_bad(call, "type and room are too long");
-	else
-		return http_guard_may_room(call->request, key, call->reply);
-	return false;
-}
-
 /* A parameter that is a number, and what it must be. */
 struct number {
 	const char *name, *words;
@@ -87,7 +73,7 @@ void api_stream(struct api_call *call)
 	struct histories_found found = {0};
 	int rc = 0;
 
-	if (!read_room(call, room) || !read_number(call, &since, &query.since) ||
+	if (!api_v2_read_room(call, room) || !read_number(call, &since, &query.since) ||
 	    !read_number(call, &last, &query.last))
 		return;
 	/* 0 is the position of those who have had nothing yet. */
@@ -165,10 +151,8 @@ void api_stream_position(struct api_call *call)
 	size_t n;
 	int rc;
 
-	if (api_v2_is_empty(http_param(call->request, "type"))) {
-		api_v2_reply_bad(call, "type must be given");
+	if (api_v2_read_type(call) == NULL)
 		return;
-	}
 	rc = api_read_list(call->request, "rooms", &rooms, &n);
 	if (api_v2_list_is_good(call, rc, n, "rooms is missing")) {
 		if (n <= ROOMS_MAX)
@@ -187,7 +171,7 @@ void api_stream_clear(struct api_call *call)
 	uint64_t at;
 	int rc;
 
-	if (!read_room(call, room))
+	if (!api_v2_read_room(call, room))
 		return;
 	if (!logic_keeps(call->logic, room)) {
 		api_v2_reply_bad(call, "rooms of this type are not kept: stream.rooms does not name it");

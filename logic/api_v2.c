@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/http/http_guard.h"
 
 /* ---- replies ---- */
 
@@ -109,6 +110,29 @@ bool api_v2_list_is_good(struct api_call *call, int rc, size_t n, const char *wo
 bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTES])
 {
 	return snprintf(key, WIRE_ROOM_BYTES, "%s://%s", type, room) < WIRE_ROOM_BYTES;
+}
+
+const char *api_v2_read_type(struct api_call *call)
+{
+	const char *type = http_param(call->request, "type");
+
+	if (!api_v2_is_empty(type))
+		return type;
+	api_v2_reply_bad(call, "type must be given");
+	return NULL;
+}
+
+bool api_v2_read_room(struct api_call *call, char key[WIRE_ROOM_BYTES])
+{
+	const char *type = http_param(call->request, "type"), *room = http_param(call->request, "room");
+
+	if (api_v2_is_empty(type) || api_v2_is_empty(room))
+		api_v2_reply_bad(call, "type and room must be given");
+	else if (!api_v2_room_key(type, room, key))
+		api_v2_reply_bad(call, "type and room are too long");
+	else
+		return http_guard_may_room(call->request, key, call->reply);
+	return false;
 }
 
 /* ---- paths ---- */

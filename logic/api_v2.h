@@ -27,6 +27,10 @@ void api_v2_set_body(json_t *object, const uint8_t *body, size_t bytes);
 bool api_v2_is_empty(const char *text);
 /* rc of reading a list with n entries: is there something to work with? False: the caller was told, by `words` if it is to blame. */
 bool api_v2_list_is_good(struct api_call *call, int rc, size_t n, const char *words);
+/* The parameter "type". NULL: the caller was told that it is missing. */
+const char *api_v2_read_type(struct api_call *call);
+/* The room that "type" and "room" name, if the caller may have to do with it. False: he was told. */
+bool api_v2_read_room(struct api_call *call, char key[WIRE_ROOM_BYTES]);
 /* type://room, or false where it would be longer than a room id may be. */
 bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTES]);
 
