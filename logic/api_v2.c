@@ -5,10 +5,10 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/http/http_guard.h"
 
 /* ---- replies ---- */
@@ -63,19 +63,11 @@ void api_v2_set_position(struct api_call *call, uint64_t number)
 void api_v2_set_body(json_t *object, const uint8_t *body, size_t bytes)
 {
 	json_t *text = json_stringn((const char *)body, bytes);
-	char *hex;
 
-	if (text != NULL) {
+	if (text != NULL)
 		(void)json_object_set_new(object, "body", text);
-		return;
-	}
-	/* Not UTF-8, so no JSON string: as hex. */
-	hex = malloc(bytes * 2 + 1);
-	for (size_t i = 0; hex != NULL && i < bytes; i++)
-		(void)snprintf(hex + 2 * i, 3, "%02x", body[i]);
-	if (hex != NULL)
-		(void)json_object_set_new(object, "body_hex", json_string(hex));
-	free(hex);
+	else /* not UTF-8, so no JSON string */
+		(void)json_object_set_new(object, "body_hex", json_hex(body, bytes));
 }
 
 static void wrong_method(struct api_call *call)

@@ -88,6 +88,23 @@ char *json_write(const json_t *value, size_t flags, size_t *bytes)
 	return text;
 }
 
+json_t *json_hex(const uint8_t *bytes, size_t n)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *text = get_memory(2 * n + 1);
+	json_t *hex;
+
+	if (text == NULL)
+		return NULL;
+	for (size_t i = 0; i < n; i++) {
+		text[2 * i] = digits[bytes[i] >> 4];
+		text[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	hex = json_stringn_nocheck(text, 2 * n);
+	free(text);
+	return hex;
+}
+
 /* ---- values as they are written; i is always a place in a text that jansson has read ---- */
 
 static size_t skip_space(const char *text, size_t n, size_t i)

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define JSON_DEPTH_MAX 32
 
@@ -20,6 +21,9 @@ bool json_ran_out(void);
 /* The value as text, compact, ended by a zero byte that *bytes does not count; flags are json_dumps's. NULL: no memory, now or
  * since json_watch. */
 char *json_write(const json_t *value, size_t flags, size_t *bytes);
+
+/* A string: these bytes in hex. NULL: no memory. */
+json_t *json_hex(const uint8_t *bytes, size_t n);
 
 /* How the value of this member is written in a text that json_read took for an object: where it stands, and *value_bytes.
  * Of several the last one, as for jansson; a name written with escapes is not found. NULL: none. */

@@ -1065,9 +1065,13 @@ static void without_memory_a_fault_is_said(void **state)
 		"/comet.js",
 	};
 
+	uint8_t binary[] = {0xff};
+	const struct packet sent = {.op = 4096, .body = binary, .body_bytes = sizeof(binary)};
+
 	(void)state;
 	tell_rooms();
 	join("s", "a", 7);
+	assert_int_equal(logic_receive(&l, "s", &(struct seat){.key = "a", .user.mid = 7}, &sent), 0);
 	for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
 		bool is_push = strstr(targets[i], "/push") != NULL || strstr(targets[i], "kick") != NULL ||
 			       strstr(targets[i], "del") != NULL;
