@@ -1,7 +1,6 @@
 /* auth_rooms: see auth_rooms.h. SPDX-License-Identifier: MIT */
 #include "logic/auth_rooms.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,18 +51,15 @@ int auth_rooms_new(const struct config *cfg, struct auth_rooms **out)
 	}
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return -ENOMEM;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		free(r);
-		return -ENOMEM;
-	}
 	r->magic = AUTH_ROOMS_MAGIC;
-	lock_init(&r->lock, LOCK_POOL);
-	r->cells = calloc(CELLS, sizeof(*r->cells));
-	if ((rc = back_end_init(&r->back_end, cfg, cfg->auth_room_url)) == 0 && r->cells == NULL)
-		rc = -ENOMEM;
-	if (rc < 0) {
-		auth_rooms_free(&r);
+	if ((rc = back_end_init(&r->back_end, cfg, cfg->auth_room_url)) < 0) {
+		free(r);
 		return rc;
+	}
+	lock_init(&r->lock, LOCK_POOL);
+	if ((r->cells = calloc(CELLS, sizeof(*r->cells))) == NULL) {
+		auth_rooms_free(&r);
+		return -ENOMEM;
 	}
 	*out = r;
 	return 0;
@@ -77,7 +73,6 @@ void auth_rooms_free(struct auth_rooms **rooms)
 	back_end_fini(&r->back_end);
 	free(r->cells);
 	lock_fini(&r->lock);
-	curl_global_cleanup();
 	r->magic = 0;
 	free(r);
 	*rooms = NULL;
@@ -180,7 +175,6 @@ static int exchange_words(struct auth_rooms *r, struct exchange *x, struct grant
 
 	*granted = NULL;
 	*for_s = 0;
-	x->deadline_ns = clock_now_ns() + r->back_end.cfg->auth_timeout * CLOCK_MS;
 	if (back_end_enter(&r->back_end, x, &why)) {
 		if ((rc = back_end_ask(&r->back_end, x, &why)) == 0)
 			rc = conclude(x, granted, for_s, &why);

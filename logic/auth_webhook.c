@@ -1,7 +1,6 @@
 /* auth_webhook: see auth_webhook.h. SPDX-License-Identifier: MIT */
 #include "logic/auth_webhook.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +30,7 @@ struct auth_webhook {
 int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 {
 	struct auth_webhook *w;
-	int failures_rc, rc;
+	int rc;
 
 	if (cfg->auth_url[0] == '\0') {
 		LOG(LOG_ERROR, log_what(EVENT_AUTH_URL_MISSING));
@@ -39,14 +38,12 @@ int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 	}
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		return -ENOMEM;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
-		free(w);
-		return -ENOMEM;
-	}
 	w->magic = AUTH_WEBHOOK_MAGIC;
-	rc = back_end_init(&w->back_end, cfg, cfg->auth_url);
-	failures_rc = auth_failures_init(&w->failures, cfg->auth_failures);
-	if (rc < 0 || (rc = failures_rc) < 0) {
+	if ((rc = back_end_init(&w->back_end, cfg, cfg->auth_url)) < 0) {
+		free(w);
+		return rc;
+	}
+	if ((rc = auth_failures_init(&w->failures, cfg->auth_failures)) < 0) {
 		auth_webhook_free(&w);
 		return rc;
 	}
@@ -66,7 +63,6 @@ void auth_webhook_free(struct auth_webhook **webhook)
 	OBJ_CHECK(w, AUTH_WEBHOOK_MAGIC);
 	back_end_fini(&w->back_end);
 	auth_failures_fini(&w->failures);
-	curl_global_cleanup();
 	w->magic = 0;
 	free(w);
 	*webhook = NULL;
@@ -198,7 +194,6 @@ int auth_webhook_check(struct auth_webhook *w, const struct auth_request *reques
 	}
 	x->question = question;
 	x->peer = request->peer;
-	x->deadline_ns = clock_now_ns() + w->back_end.cfg->auth_timeout * CLOCK_MS;
 	rc = ask(w, x, request, who);
 	explicit_bzero(question, question_bytes);
 	free(question);

@@ -24,18 +24,23 @@ int back_end_init(struct back_end *b, const struct config *cfg, const char *url)
 {
 	int rc;
 
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+		return -ENOMEM;
 	*b = (struct back_end){.cfg = cfg, .url = url};
 	b->secret = (struct secret){.setting = "auth.secret_file", .file = ""};
 	lock_init(&b->secret.lock, LOCK_POOL);
-	rc = auth_calls_init(&b->calls, (unsigned)cfg->auth_concurrency, cfg->auth_timeout * CLOCK_MS);
-	return rc == 0 ? secret_start(&b->secret, cfg->auth_secret_file) : rc;
+	if ((rc = auth_calls_init(&b->calls, (unsigned)cfg->auth_concurrency, cfg->auth_timeout * CLOCK_MS)) < 0 ||
+	    (rc = secret_start(&b->secret, cfg->auth_secret_file)) < 0)
+		back_end_fini(b);
+	return rc;
 }
 
 void back_end_fini(struct back_end *b)
 {
 	auth_calls_fini(&b->calls, curl_easy_cleanup);
 	lock_fini(&b->secret.lock);
-	explicit_bzero(&b->secret, sizeof(b->secret));
+	explicit_bzero(b->secret.text, sizeof(b->secret.text));
+	curl_global_cleanup();
 }
 
 struct reload_part back_end_reload(struct back_end *b)
@@ -231,6 +236,7 @@ bool back_end_enter(struct back_end *b, struct exchange *x, struct auth_identity
 	const char *why;
 
 	x->too_long = false;
+	x->deadline_ns = clock_now_ns() + b->cfg->auth_timeout * CLOCK_MS;
 	if ((why = auth_calls_borrow(&b->calls, network_hash(x->peer), &x->curl, x->deadline_ns)) == NULL)
 		return true;
 	(void)back_end_fail(who, AUTH_WEBHOOK_BUSY, why, 0);

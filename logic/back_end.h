@@ -28,12 +28,12 @@ struct exchange {
 	/* the asker's */
 	const char *question; /* JSON */
 	const char *peer;     /* the address of the client that it is about */
-	int64_t deadline_ns;
 	/* the answer */
 	long status; /* of HTTP, 0: none came */
 	size_t n;
 	char text[BACK_END_ANSWER_MAX];
 	/* back_end.c's */
+	int64_t deadline_ns;
 	void *curl;
 	void *headers;
 	int code; /* of libcurl, of the last try */
@@ -41,13 +41,13 @@ struct exchange {
 };
 
 /* At this address, with auth.secret, auth.ca_file, auth.concurrency and auth.timeout; cfg and url outlive it. 0; -ENOMEM; secret_start's
- * errors: fini it as well. */
+ * errors. */
 int back_end_init(struct back_end *b, const struct config *cfg, const char *url);
 void back_end_fini(struct back_end *b);
 /* To read the secret again. */
 struct reload_part back_end_reload(struct back_end *b);
 
-/* Wait for a place, up to the deadline. False: *who says why it is -ERR_NO_LOGIC. */
+/* The time of a question begins. Wait for a place. False: *who says why it is -ERR_NO_LOGIC. */
 bool back_end_enter(struct back_end *b, struct exchange *x, struct auth_identity *who);
 /* In it: ask, and once more if the back end was not there.
  *   0             an answer with status 2xx, 401 or 403 is there

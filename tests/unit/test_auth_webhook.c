@@ -190,6 +190,37 @@ static void nobody_at_the_address_is_no_logic(void **state)
 	config_fini(&cfg);
 }
 
+static void a_start_that_fails_leaves_nothing(void **state)
+{
+	unsigned failed = 0;
+	struct config cfg;
+	struct auth *a;
+
+	(void)state;
+	seam_reset();
+	assert_int_equal(config_init(&cfg), 0);
+	assert_int_equal(config_flag(&cfg, "auth.mode=webhook", stderr), 0);
+	assert_int_equal(config_flag(&cfg, "auth.url=http://127.0.0.1:1/", stderr), 0);
+	assert_int_equal(config_flag(&cfg, "auth.rooms=webhook", stderr), 0);
+	assert_int_equal(config_flag(&cfg, "auth.room_url=http://127.0.0.1:1/", stderr), 0);
+	for (int rc = -ENOMEM; rc < 0;) {
+		seam_fail(SEAM_ALLOC, failed, 1, ENOMEM);
+		rc = auth_new(&cfg, &a);
+		if (seam_failed(SEAM_ALLOC) > failed) {
+			failed++;
+			assert_int_equal(rc, -ENOMEM);
+		} else {
+			assert_int_equal(rc, 0);
+		}
+	}
+	seam_fail(SEAM_ALLOC, 0, 0, 0);
+	assert_int_equal(failed, 8); /* auth; webhook, calls, refused questions, networks; rooms, calls, answers */
+	auth_free(&a);
+	assert_int_equal(config_flag(&cfg, "auth.secret_file=/nowhere", stderr), 0);
+	assert_int_equal(auth_new(&cfg, &a), -ENOENT);
+	config_fini(&cfg);
+}
+
 /* Such a call looks no name up, so that the next one need not wait for a name server. */
 static void a_call_that_has_no_time_left_is_none_that_found_no_name(void **state)
 {
@@ -225,6 +256,7 @@ int main(void)
 		webhook_test(what_is_no_answer_is_no_refusal),
 		webhook_test(without_memory_it_is_no_answer),
 		webhook_test(nobody_at_the_address_is_no_logic),
+		webhook_test(a_start_that_fails_leaves_nothing),
 		webhook_test(a_call_that_has_no_time_left_is_none_that_found_no_name),
 	};
 
