@@ -49,7 +49,8 @@ static int set_integer_if(json_t *object, const char *name, int64_t value)
 	return value == 0 || json_object_set_new(object, name, json_integer(value)) == 0 ? 0 : -ENOMEM;
 }
 
-static int set_reply_session(json_t *object, const struct wire_session *s)
+/* Of a connect. */
+static int set_newcomer(json_t *object, const struct wire_session *s)
 {
 	const struct seat seat = wire_session_seat(s);
 	json_t *accepts = json_array(), *more;
@@ -69,6 +70,22 @@ static int set_reply_session(json_t *object, const struct wire_session *s)
 	return rc;
 }
 
+/* Of each method what it has. */
+static int set_reply_session(json_t *object, const struct wire_session *s)
+{
+	int rc = s->key[0] != '\0' ? set_newcomer(object, s) : 0;
+
+	if (rc == 0)
+		rc = set_integer_if(object, "expires_in_ms", s->lifetime_ms);
+	if (rc == 0)
+		rc = set_integer_if(object, "issued", s->issued_s);
+	if (rc == 0)
+		rc = set_integer_if(object, "written", (int64_t)s->written);
+	if (rc == 0 && s->grants != NULL && json_object_set_new(object, "grants", grants_write(s->grants)) < 0)
+		rc = -ENOMEM;
+	return rc;
+}
+
 int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes)
 {
 	json_t *object;
@@ -84,18 +101,8 @@ int wire_reply_encode(const struct wire_reply *reply, char **text, size_t *bytes
 	if (reply->rc < 0 && reply->session.refusal[0] != '\0')
 		/* Words of a webhook may be in any bytes; without them the code says enough. */
 		(void)json_object_set_new(object, "message", json_string(reply->session.refusal));
-	if (rc == 0 && reply->rc == 0 && reply->session.key[0] != '\0')
+	if (rc == 0 && reply->rc == 0)
 		rc = set_reply_session(object, &reply->session);
-	if (rc == 0 && reply->rc == 0)
-		rc = set_integer_if(object, "expires_in_ms", reply->session.lifetime_ms);
-	if (rc == 0 && reply->rc == 0)
-		rc = set_integer_if(object, "issued", reply->session.issued_s);
-	if (rc == 0 && reply->rc == 0 && reply->session.written > 0 &&
-	    json_object_set_new(object, "written", json_integer((json_int_t)reply->session.written)) < 0)
-		rc = -ENOMEM;
-	if (rc == 0 && reply->rc == 0 && reply->session.grants != NULL &&
-	    json_object_set_new(object, "grants", grants_write(reply->session.grants)) < 0)
-		rc = -ENOMEM;
 	if (rc == 0 && reply->rooms != NULL)
 		rc = wire_json_set_rooms(object, reply->rooms, reply->n_rooms);
 	if (rc == 0 && reply->cluster != NULL &&
