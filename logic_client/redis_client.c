@@ -1,21 +1,18 @@
-/* redis_client: see redis_client.h. Puts lease, calls and pushes together, and registers all connections again when Redis
- * has lost them. SPDX-License-Identifier: MIT */
+/* redis_client: see redis_client.h. Puts lease, calls and pushes together. SPDX-License-Identifier: MIT */
 #include "logic_client/redis_client.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cluster/arrive.h"
 #include "cluster/streams.h"
 #include "common/base/clock.h"
-#include "common/base/counters.h"
 #include "common/base/err.h"
-#include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
-#include "common/base/thread.h"
 #include "common/redis/redis_clock.h"
 #include "common/redis/redis_pipe.h"
 #include "common/redis/redis_watch.h"
@@ -25,11 +22,7 @@
 #include "logic_client/redis_others.h"
 #include "logic_client/redis_pushes.h"
 #include "logic_client/redis_tell.h"
-
-/* Registrations are spread over a second in so many portions. */
-#define PORTIONS 20
-/* Connections that were left out, for want of memory, are tried again so much later. */
-#define LEFT_OUT_NS (250 * CLOCK_MS)
+#include "logic_client/registrar.h"
 
 struct redis_client {
 	unsigned magic;
@@ -44,13 +37,7 @@ struct redis_client {
 	struct redis_calls *calls;
 	struct redis_tell *tell;
 	struct redis_pushes *pushes;
-	struct thread *registrar;
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t wake;
-	bool stop;
-	bool lost;     /* all connections are to be registered again ... */
-	unsigned loss; /* ... because of this loss of the lease's */
+	struct registrar registrar;
 };
 
 static struct redis_client *client_of(void *self)
@@ -267,116 +254,11 @@ int redis_client_ready(void *arg, char *text, size_t text_bytes)
 	return 0;
 }
 
-/* ---- registering again ---- */
-
-struct walk {
-	struct redis_client *client;
-	int64_t begun_ns;
-	int64_t n;
-	bool left_out; /* any of them, so that all are to be walked again */
-};
-
-static bool stopping(struct redis_client *c, int64_t until_ns)
-{
-	bool stop;
-
-	lock_take(&c->lock);
-	while (!c->stop && clock_now_ns() < until_ns && lock_wait_until(&c->wake, &c->lock, until_ns))
-		;
-	stop = c->stop;
-	lock_drop(&c->lock);
-	return stop;
-}
-
-static bool register_again(void *arg, const struct seat *seat)
-{
-	struct walk *w = arg;
-	struct redis_client *c = w->client;
-	int64_t rate = c->opt.member.cfg->redis_register_rate;
-
-	if (w->n % (rate / PORTIONS + 1) == 0 && stopping(c, w->begun_ns + w->n * CLOCK_SEC / rate))
-		return false;
-	w->left_out = redis_tell_add(c->tell, WIRE_HEARTBEAT, seat) < 0;
-	if (w->left_out)
-		return false;
-	w->n++;
-	count(COUNT_REGISTERED_AGAIN);
-	return true;
-}
-
-static bool was_lost_again(struct redis_client *c)
-{
-	bool lost;
-
-	lock_take(&c->lock);
-	lost = c->lost;
-	lock_drop(&c->lock);
-	return lost;
-}
-
-/* Begin again in a moment, unless a newer loss asks for it anyway. */
-static void try_again(struct redis_client *c, unsigned loss)
-{
-	(void)stopping(c, clock_now_ns() + LEFT_OUT_NS);
-	lock_take(&c->lock);
-	if (!c->lost)
-		c->loss = loss;
-	c->lost = true;
-	lock_drop(&c->lock);
-}
-
-static void register_all(struct redis_client *c, unsigned loss)
-{
-	struct walk w = {.client = c, .begun_ns = clock_now_ns()};
-	int rc = c->opt.each_online(c->opt.each_online_self, register_again, &w);
-	uint64_t last = redis_tell_last(c->tell);
-
-	if (rc < 0 || w.left_out) {
-		try_again(c, loss);
-		return;
-	}
-	/* Registrations that were told by now are in Redis. Those that others have added since do not count: new ones come all the
-	 * time. */
-	do {
-		if (stopping(c, clock_now_ns() + 10 * CLOCK_MS) || was_lost_again(c))
-			return;
-	} while (!redis_tell_has_told(c->tell, last));
-	redis_lease_registered(c->lease, loss);
-	LOG(LOG_INFO, log_str("server", c->opt.member.server_id), log_what(EVENT_REGISTRATION_RESTORED),
-	    log_i64("connections", w.n));
-}
-
-static void *keep_registered(void *arg)
-{
-	struct redis_client *c = client_of(arg);
-	unsigned loss;
-
-	lock_take(&c->lock);
-	while (!c->stop) {
-		/* redis_client_stop ends this wait at the latest. */
-		if (!c->lost) {
-			lock_wait(&c->wake, &c->lock);
-			continue;
-		}
-		c->lost = false;
-		loss = c->loss;
-		lock_drop(&c->lock);
-		register_all(c, loss);
-		lock_take(&c->lock);
-	}
-	lock_drop(&c->lock);
-	return NULL;
-}
+/* ---- what its parts tell ---- */
 
 static void is_lost(void *self, unsigned loss)
 {
-	struct redis_client *c = client_of(self);
-
-	lock_take(&c->lock);
-	c->lost = true;
-	c->loss = loss;
-	lock_drop(&c->lock);
-	(void)pthread_cond_signal(&c->wake);
+	registrar_lost(&client_of(self)->registrar, loss);
 }
 
 static void is_fenced(void *self)
@@ -417,7 +299,7 @@ static int start_parts(struct redis_client *c)
 	    (rc = redis_pushes_start(&o->member, redis_lease_epoch(c->lease), o->sink, o->sink_self, &c->kicks,
 				     &c->pushes)) < 0)
 		return rc;
-	return thread_spawn(THREAD_SERVICE, "register", keep_registered, c, &c->registrar);
+	return registrar_start(&c->registrar, c->lease, c->tell);
 }
 
 int redis_client_start(const struct redis_client_options *opt, struct redis_client **out)
@@ -429,8 +311,7 @@ int redis_client_start(const struct redis_client_options *opt, struct redis_clie
 		return -ENOMEM;
 	c->magic = REDIS_CLIENT_MAGIC;
 	c->opt = *opt;
-	lock_init(&c->lock, LOCK_SERVICE);
-	lock_cond_init(&c->wake);
+	registrar_init(&c->registrar, &c->opt.member, c->opt.each_online, c->opt.each_online_self);
 	/* Two tries, and as much again for threads that wait for a processor. */
 	kicks_init(&c->kicks, 4 * opt->member.cfg->logic_timeout * CLOCK_MS);
 	if ((rc = start_parts(c)) < 0) {
@@ -447,11 +328,11 @@ int redis_client_start(const struct redis_client_options *opt, struct redis_clie
 /* Wait a moment for the last disconnects: registrations that stay behind in Redis end only with their time to live. */
 static void tell_the_last(struct redis_client *c)
 {
+	const struct timespec moment = {.tv_nsec = 5 * CLOCK_MS};
 	int64_t until = clock_now_ns() + CLOCK_SEC;
 
 	while (redis_tell_count(c->tell) > 0 && redis_calls_has_logic(c->calls) && clock_now_ns() < until)
-		if (stopping(c, clock_now_ns() + 5 * CLOCK_MS))
-			return;
+		(void)nanosleep(&moment, NULL);
 }
 
 void redis_client_stop(struct redis_client **client)
@@ -460,13 +341,7 @@ void redis_client_stop(struct redis_client **client)
 
 	if (c->tell != NULL)
 		tell_the_last(c);
-
-	lock_take(&c->lock);
-	c->stop = true;
-	lock_drop(&c->lock);
-	(void)pthread_cond_broadcast(&c->wake);
-	if (c->registrar != NULL)
-		thread_join(&c->registrar);
+	registrar_stop(&c->registrar);
 	if (c->pushes != NULL)
 		redis_pushes_stop(&c->pushes);
 	/* In this order: a late reply makes a disconnect to tell, and telling needs replies. */
@@ -482,8 +357,7 @@ void redis_client_stop(struct redis_client **client)
 		redis_pipe_stop(&c->pipe);
 	redis_watch_stop(&c->watch);
 	kicks_fini(&c->kicks);
-	(void)pthread_cond_destroy(&c->wake);
-	lock_fini(&c->lock);
+	registrar_fini(&c->registrar);
 	c->magic = 0;
 	free(c);
 	*client = NULL;
