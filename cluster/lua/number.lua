@@ -19,11 +19,6 @@ local function number_of(room, push, n)
 	return whole(n)
 end
 
--- Times to live are renewed when a quarter of the shorter one has passed, and are as much longer.
-local function renew(key, ttl)
-	redis.call('PEXPIRE', key, whole(ttl * 1.25))
-end
-
 -- Number a push to a room that is kept, and put its number behind the fields of its entries, ARGV from `first` on: target, op and body
 -- come first, its writer and the writer's number last. Its number; and is it the first time?
 local function number_kept(room, generation, kept, first, now, micros)
@@ -52,9 +47,8 @@ local function number_kept(room, generation, kept, first, now, micros)
 	local is_due = entries < 2 or math.abs(now - renewed) * 4 > math.min(ttl, number_ttl)
 	local value = whole(n) .. ' ' .. generation .. ' ' .. held .. ' ' .. whole(is_due and now or renewed) .. writers .. writer .. seq
 	if is_due then
-		redis.call('SET', number_key(room), value)
-		renew(number_key(room), number_ttl)
-		renew(history_key(room), ttl)
+		redis.call('SET', number_key(room), value, 'PX', longer(number_ttl))
+		redis.call('PEXPIRE', history_key(room), longer(ttl))
 	else
 		redis.call('SET', number_key(room), value, 'KEEPTTL')
 	end

@@ -5,12 +5,11 @@
 local room, since, last, ttl, idle_ttl, durable, make = unpack(ARGV)
 local generation = redis.call('GET', prefix .. 'generation')
 if not generation then return {'young'} end
-local was = redis.call('EXISTS', number_key(room)) == 1
-local n, held = place(room, generation, durable, idle_ttl, make == '1')
+local n, held, _, _, is_made = place(room, generation, durable, idle_ttl, make == '1')
 if not n then return {'none'} end
-redis.call('PEXPIRE', number_key(room), held == 'idle' and idle_ttl or whole(ttl * 1.25))
+redis.call('PEXPIRE', number_key(room), held == 'idle' and idle_ttl or longer(ttl))
 local have = redis.call('LLEN', history_key(room))
-local word, k = was and 'ok' or 'made', math.min(tonumber(last), have)
+local word, k = is_made and 'made' or 'ok', math.min(tonumber(last), have)
 if since ~= '' then
 	local missed = n - tonumber(since)
 	if missed >= 0 and missed <= have then k = missed else word = 'gap' end

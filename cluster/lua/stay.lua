@@ -4,7 +4,7 @@ local there = 0
 for i = 3, #ARGV do
 	local value = redis.call('GET', number_key(ARGV[i]))
 	if value then
-		redis.call('PEXPIRE', number_key(ARGV[i]), string.find(value, ' idle ', 1, true) and ARGV[2] or whole(ARGV[1] * 1.25))
+		redis.call('PEXPIRE', number_key(ARGV[i]), string.find(value, ' idle ', 1, true) and ARGV[2] or longer(ARGV[1]))
 		there = there + 1
 	end
 end

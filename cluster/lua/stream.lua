@@ -9,9 +9,15 @@ local function history_key(room)
 	return prefix .. 'h:r:{' .. room .. '}'
 end
 
--- Where the stream is, its bytes or 'idle', when it was renewed, and its writers. A number of an earlier generation may have been larger when
--- data were lost, and then others have seen numbers above it: the stream jumps, past all that can have been, and its history is forgotten.
--- `durable`: a new generation loses nothing. A number that is not there begins at the clock, if it may (`make`); nil: it may not.
+-- Times to live are renewed when a quarter of the shorter one has passed, and are as much longer.
+local function longer(ttl)
+	return whole(ttl * 1.25)
+end
+
+-- Where the stream is, its bytes or 'idle', when it was renewed, its writers, and was it made. A number of an earlier generation may
+-- have been larger when data were lost, and then others have seen numbers above it: the stream jumps, past all that can have been, and
+-- its history is forgotten. `durable`: a new generation loses nothing. A number that is not there begins at the clock, if it may
+-- (`make`); nil: it may not.
 local function place(room, generation, durable, idle_ttl, make)
 	local value = redis.call('GET', number_key(room))
 	local n, of, held, renewed, writers
@@ -22,6 +28,6 @@ local function place(room, generation, durable, idle_ttl, make)
 	local at = n and math.max(micros, tonumber(n)) + 60000000 or micros
 	redis.call('DEL', history_key(room))
 	redis.call('SET', number_key(room), whole(at) .. ' ' .. generation .. ' idle 0' .. (writers or ''), 'PX', idle_ttl)
-	return at, 'idle', 0, writers or ''
+	return at, 'idle', 0, writers or '', not value
 end
 
