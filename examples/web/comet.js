@@ -231,7 +231,8 @@ export class Comet {
 	#acceptsOf = null;
 	#streams; // the option, or null
 	#rooms = new Map(); // id → {position, last, ticket, waiting, isIn, isStale, timer}: what join() has asked for
-	#stored = null; // positions of the time before, once they were loaded
+	#loading = null; // a promise of positions of the time before, ...
+	#stored = null; // ... and these, once they were loaded
 	#saving = null; // timer
 	#maxBody = 0; // of a JOIN; 0: the server knows no streams
 	#wake = () => this.#state === 'waiting' && this.#sleep(delayOf(0, this.#options.backoff));
@@ -648,10 +649,10 @@ export class Comet {
 	/* A room in the words of JOIN. Its first position, and the one after a gap, is that of the state that the application loads, if it
 	 * has one. null: it cannot say now, and is asked again. */
 	async #memberOf(room) {
-		const {positions, state} = this.#streams;
+		const {state} = this.#streams;
 		const entry = this.#rooms.get(room);
 		try {
-			this.#stored ??= {...await positions?.load?.()};
+			await this.#load();
 			const ticket = typeof entry.ticket === 'function' ? await entry.ticket(room) : entry.ticket;
 			entry.position ??= this.#stored[room];
 			if (state && (entry.isStale || !entry.position)) {
@@ -664,6 +665,13 @@ export class Comet {
 			this.#later(room, this.#options.backoff.base, () => this.#joinAll([room]));
 			return null;
 		}
+	}
+
+	/* Once for all rooms; after a failure the next one asks again. */
+	#load() {
+		return this.#loading ??= (async () => this.#streams.positions?.load?.())().then(
+			stored => { this.#stored = {...stored}; },
+			error => { this.#loading = null; throw error; });
 	}
 
 	#answered(asked, {rooms = [], reason}) {

@@ -571,6 +571,27 @@ test('positions outlive the page', async t => {
 	assert.deepEqual(saved, [{'chat://1': 71}]);
 });
 
+test('positions are loaded once for all rooms, and again after that has failed', async t => {
+	let loads = 0;
+	const load = () => {
+		if (++loads === 1)
+			throw new Error('not now');
+		return {'chat://1': 70, 'chat://2': 80};
+	};
+	const failures = [];
+	t.mock.method(globalThis, 'queueMicrotask', fn => assert.throws(fn, error => failures.push(error.message) > 0));
+	const it = begin(t, {streams: {positions: {load}}});
+	it.comet.join('chat://1');
+	it.comet.join('chat://2');
+	it.comet.connect();
+	await it.admit();
+	const asked = () => it.joins().flatMap(ask => ask.json().rooms.map(({id, since}) => [id, since]));
+	await until(() => asked().length === 2);
+	assert.deepEqual(asked(), [['chat://1', 70], ['chat://2', 80]]);
+	assert.equal(loads, 2);
+	assert.deepEqual(failures, ['not now', 'not now']);
+});
+
 test('of a server that goes away the next push counts, and no other', async t => {
 	const it = await streaming(t);
 	it.comet.join('chat://1');
