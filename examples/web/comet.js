@@ -337,7 +337,9 @@ export class Comet {
 		const named = rooms.length > 0 ? rooms : [...this.#rooms.keys()];
 		for (const room of named)
 			this.#letGo(room, new CometError('refused', 'left again'));
-		return named.length === 0 || this.#maxBody === 0 ? Promise.resolve() : quiet(Promise.all(
+		if (this.#state !== 'online' || this.#maxBody === 0)
+			return Promise.resolve(); // the next connection does not join them
+		return quiet(Promise.all(
 			pack(named.map(room => JSON.stringify(room)), this.#maxBody).map(body => this.request(Op.LEAVE, body))));
 	}
 

@@ -592,6 +592,19 @@ test('positions are loaded once for all rooms, and again after that has failed',
 	assert.deepEqual(failures, ['not now', 'not now']);
 });
 
+test('a room that is left between two connections is not joined by the next', async t => {
+	const it = await streaming(t);
+	it.comet.join('chat://1');
+	await until(() => it.joins().length === 1);
+	answerJoin(it, [{id: 'chat://1', at: 5, gap: false, replay: 0}]);
+	it.socket().end();
+	await it.comet.leave('chat://1');
+	await it.admit();
+	it.comet.join('chat://2');
+	await until(() => it.joins().length === 1);
+	assert.deepEqual(it.joins()[0].json().rooms, [{id: 'chat://2'}]);
+});
+
 test('of a server that goes away the next push counts, and no other', async t => {
 	const it = await streaming(t);
 	it.comet.join('chat://1');
