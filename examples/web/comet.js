@@ -226,7 +226,7 @@ export class Comet {
 	#ended = null; // why we are closed
 	#sentAwayBy = null; // the goodbye that ended the connection before
 	#room; #accepts;
-	#old = null; // {socket, timer}: the connection to a server that goes away, which still pushes
+	#old = null; // {socket, timer, knowsStreams}: the connection to a server that goes away, which still pushes
 	#roomOf = null; // the room and the operations that the token of this connection named
 	#acceptsOf = null;
 	#streams; // the option, or null
@@ -528,7 +528,7 @@ export class Comet {
 		const socket = this.#socket;
 		this.#part();
 		this.#socket = null; // so that #drop lets it be
-		this.#old = {socket, timer: setTimeout(() => this.#part(), SERVED_ON_MS)};
+		this.#old = {socket, timer: setTimeout(() => this.#part(), SERVED_ON_MS), knowsStreams: this.#maxBody > 0};
 		const mine = fn => event => socket === this.#old?.socket && fn(event);
 		socket.onmessage = mine(event => this.#receiveOld(event.data));
 		socket.onclose = mine(() => this.#part());
@@ -598,9 +598,7 @@ export class Comet {
 	#takeOld(socket, packet) {
 		if (!packet.pushed || socket !== this.#old?.socket)
 			return;
-		if (this.#streams === null)
-			this.#emit('push', packet);
-		else if (packet.ver === PUSH_VER && this.#followsOld(packet))
+		if (!this.#old.knowsStreams || packet.ver === PUSH_VER && this.#followsOld(packet))
 			this.#emit('push', packet);
 	}
 

@@ -626,5 +626,8 @@ test('a server that knows no streams refuses rooms, and serves the rest as ever'
 	await assert.rejects(it.comet.join('chat://1'), {code: 'refused', message: /knows no streams/});
 	it.socket().push(1000, 'plain');
 	assert.deepEqual(it.bodies(), ['plain']);
+	it.socket().say(encode(Op.DISCONNECT, JSON.stringify({code: 4, reason: 'draining'})));
+	it.socket().push(1000, 'still there');
+	assert.deepEqual(it.bodies(), ['plain', 'still there']);
 	assert.throws(() => begin(t).comet.join('chat://1'), TypeError);
 });
