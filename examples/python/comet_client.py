@@ -584,10 +584,10 @@ class Client:
             for room in rooms:
                 self._left(room, Refused("the server knows no streams"), tell=True)
             return
-        members = [member for member in [await self._member(room) for room in rooms] if member is not None]
+        members = {room: await self._member(room) for room in rooms}
         if writer is not self._writer or not self.online:
             return
-        for body in pack(members, self._longest):
+        for body in pack([member for room, member in members.items() if member is not None and room in self._rooms], self._longest):
             asked = json.loads(body)["rooms"]
             await self._ask(Op.JOIN, body.encode(), lambda answer, asked=asked: self._answered(asked, answer.object()))
 

@@ -640,7 +640,7 @@ export class Comet {
 		const members = await Promise.all(rooms.map(room => this.#memberOf(room)));
 		if (socket !== this.#socket)
 			return;
-		for (const body of pack(members.filter(member => member !== null), this.#maxBody)) {
+		for (const body of pack(members.filter((member, i) => member !== null && this.#rooms.has(rooms[i])), this.#maxBody)) {
 			const asked = JSON.parse(body).rooms;
 			this.#ask(Op.JOIN, bytesOf(body), reply => this.#answered(asked, objectOf(reply))).catch(() => {}); // lost
 		}

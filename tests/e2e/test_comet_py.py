@@ -490,6 +490,39 @@ def test_rooms_that_may_not_be_joined(launch):
     assert [event for event, _, _ in left] == ["joined", "left", "left"]
 
 
+def spied(client, seen):
+    """Tell seen(op, body) of each packet of this client, before it goes."""
+    ask = client._ask
+
+    def spy(op, body=b"", *more):
+        seen(op, body)
+        return ask(op, body, *more)
+
+    client._ask = spy
+
+
+def test_a_room_that_is_left_while_its_state_is_loaded_is_not_joined(launch):
+    house = launch(STREAMS)
+    joined = []
+
+    async def state(room):
+        if room == "chat://1":
+            await client.leave(room)
+        return 0
+
+    client = client_of(house, mid=7, streams=True, state=state)
+
+    async def story():
+        async with client:
+            spied(client, lambda op, body: op == comet_client.Op.JOIN and joined.append(json.loads(body)))
+            with pytest.raises(comet_client.Refused, match="left again"):
+                await client.join("chat://1")
+            await client.join("chat://2")
+        assert joined == [{"rooms": [{"id": "chat://2"}]}]
+
+    run(story())
+
+
 def test_torn_pushes_end_the_connection():
     packet = comet_client.Packet(1000, b"\0\0\0\0\x09A", 1, 4)
     with pytest.raises(CometError):

@@ -605,6 +605,20 @@ test('a room that is left between two connections is not joined by the next', as
 	assert.deepEqual(it.joins()[0].json().rooms, [{id: 'chat://2'}]);
 });
 
+test('a room that is left while its ticket is fetched is not joined', async t => {
+	const it = await streaming(t);
+	let give;
+	const refused = it.comet.join('chat://1', {ticket: () => new Promise(resolve => { give = resolve; })});
+	await until(() => give !== undefined);
+	it.comet.leave('chat://1');
+	await assert.rejects(refused, {code: 'refused', message: 'left again'});
+	give('a ticket');
+	it.comet.join('chat://2');
+	await until(() => it.joins().length > 0);
+	await tick();
+	assert.deepEqual(it.joins().flatMap(ask => ask.json().rooms), [{id: 'chat://2'}]);
+});
+
 test('of a server that goes away the next push counts, and no other', async t => {
 	const it = await streaming(t);
 	it.comet.join('chat://1');
