@@ -347,8 +347,11 @@ class Client:
         self._rooms[room] = new = Room(position, last, ticket)
         if known is not None and not known.joined.done():
             new.joined.add_done_callback(lambda future: hand_on(future, known.joined))
-        if self.online:
-            await self._join_all([room])
+        try:
+            if self.online:
+                await self._join_all([room])
+        except CometError:
+            pass  # the next connection asks again
         await asyncio.wait({new.joined, self._task}, return_when=asyncio.FIRST_COMPLETED)
         return new.joined.result() if new.joined.done() else self._say_ended()
 

@@ -501,6 +501,28 @@ def spied(client, seen):
     client._ask = spy
 
 
+def test_who_waits_for_a_room_waits_over_a_lost_connection_and_a_second_wish(launch):
+    house = launch(STREAMS)
+    asked = []
+
+    async def story():
+        async with client_of(house, mid=7, streams=True) as client:
+            def lose_the_first(op, body):
+                asked.append((op, body))
+                if len(asked) == 1:
+                    client._writer.transport.abort()
+
+            spied(client, lose_the_first)
+            first = asyncio.create_task(client.join("chat://1"))
+            while not asked:
+                await asyncio.sleep(0)
+            second = await client.join("chat://1", last=3)
+            assert await first == second
+        assert asked[0][0] == comet_client.Op.JOIN and json.loads(asked[-1][1]) == {"rooms": [{"id": "chat://1", "last": 3}]}
+
+    run(story())
+
+
 def test_a_room_that_is_left_while_its_state_is_loaded_is_not_joined(launch):
     house = launch(STREAMS)
     joined = []
