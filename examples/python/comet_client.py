@@ -346,7 +346,7 @@ class Client:
         position = since or (known.position if known is not None else self._taken.get(room, 0))
         self._rooms[room] = new = Room(position, last, ticket)
         if known is not None and not known.joined.done():
-            new.joined.add_done_callback(lambda future: hand_on(future, known.joined))
+            new.joined = known.joined  # whoever waits for that goes on waiting
         try:
             if self.online:
                 await self._join_all([room])
@@ -701,13 +701,3 @@ class Client:
             room.joined.set_exception(why)
         if tell:
             self._on_room("left", name, str(why))
-
-
-def hand_on(done, waiting):
-    """The outcome of one future to another, for whoever waits for that."""
-    if waiting.done() or done.cancelled():
-        return
-    if done.exception() is not None:
-        waiting.set_exception(done.exception())
-    else:
-        waiting.set_result(done.result())
