@@ -328,14 +328,19 @@ void fake_fail_writes(struct fake_transport *f, int rc)
 	unlock(f);
 }
 
-unsigned fake_got(struct fake_transport *f)
+static unsigned count(struct fake_transport *f, const unsigned *counter)
 {
 	unsigned n;
 
 	lock(f);
-	n = f->n_got;
+	n = *counter;
 	unlock(f);
 	return n;
+}
+
+unsigned fake_got(struct fake_transport *f)
+{
+	return count(f, &f->n_got);
 }
 
 unsigned fake_got_op(struct fake_transport *f, int32_t op)
@@ -361,22 +366,12 @@ static bool look(struct fake_transport *f, const bool *flag)
 
 unsigned fake_pings(struct fake_transport *f)
 {
-	unsigned n;
-
-	lock(f);
-	n = f->pings;
-	unlock(f);
-	return n;
+	return count(f, &f->pings);
 }
 
 bool fake_is_writing(struct fake_transport *f)
 {
-	bool writing;
-
-	lock(f);
-	writing = f->in_write > 0;
-	unlock(f);
-	return writing;
+	return count(f, &f->in_write) > 0;
 }
 
 bool fake_is_finished(struct fake_transport *f)
