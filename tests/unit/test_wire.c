@@ -42,6 +42,20 @@ static struct wire_request there_and_back(const struct wire_request *request)
 	return back;
 }
 
+static struct wire_reply heard_as(const struct wire_reply *reply)
+{
+	struct wire_reply heard;
+	char *text;
+	size_t bytes;
+
+	assert_int_equal(wire_reply_encode(reply, &text, &bytes), 0);
+	assert_int_equal(wire_reply_decode(text, bytes, &heard), 0);
+	free(text);
+	assert_string_equal(heard.id, reply->id);
+	assert_int_equal(heard.rc, reply->rc);
+	return heard;
+}
+
 static struct wire_request request_of(enum wire_method method)
 {
 	return (struct wire_request){
@@ -219,8 +233,6 @@ static void a_new_token_and_its_answer_survive(void **state)
 {
 	struct wire_request request = request_of(WIRE_REAUTH), back;
 	struct wire_reply reply = {.id = "1", .session.lifetime_ms = 5000}, heard;
-	char *text;
-	size_t bytes;
 
 	(void)state;
 	request.connect.token = (const uint8_t *)"a token";
@@ -228,10 +240,7 @@ static void a_new_token_and_its_answer_survive(void **state)
 	request.connect.peer = "10.0.0.9";
 	request.connect.needs_proof = true;
 	request.seat = (struct seat){.key = "k", .session_id = 4, .user.mid = 7};
-	assert_int_equal(wire_request_encode(&request, &text, &bytes), 0);
-	assert_int_equal(wire_request_decode(text, bytes, &back), 0);
-	free(text);
-	assert_int_equal(back.method, WIRE_REAUTH);
+	back = there_and_back(&request);
 	assert_int_equal(back.connect.token_bytes, strlen("a token"));
 	assert_memory_equal(back.connect.token, "a token", strlen("a token"));
 	assert_string_equal(back.connect.peer, "10.0.0.9");
@@ -241,9 +250,7 @@ static void a_new_token_and_its_answer_survive(void **state)
 	assert_int_equal(back.seat.user.mid, 7);
 	wire_request_fini(&back);
 
-	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
-	assert_int_equal(wire_reply_decode(text, bytes, &heard), 0);
-	free(text);
+	heard = heard_as(&reply);
 	assert_int_equal(heard.session.lifetime_ms, 5000);
 	wire_reply_fini(&heard);
 	/* What says nothing of an end has none. */
@@ -257,8 +264,6 @@ static void a_question_for_rooms_and_its_answer_survive(void **state)
 	const struct wire_room_count rooms[] = {{"vip://1", 0}, {"vip://2", 0}};
 	struct wire_request request = request_of(WIRE_PERMIT), back;
 	struct wire_reply reply = {.id = "1"}, heard;
-	char *text;
-	size_t bytes;
 
 	(void)state;
 	request.connect.token = (const uint8_t *)"one\n\xff";
@@ -267,10 +272,7 @@ static void a_question_for_rooms_and_its_answer_survive(void **state)
 	request.seat = (struct seat){.key = "k", .session_id = 4, .user.mid = 7};
 	request.rooms = rooms;
 	request.n_rooms = 2;
-	assert_int_equal(wire_request_encode(&request, &text, &bytes), 0);
-	assert_int_equal(wire_request_decode(text, bytes, &back), 0);
-	free(text);
-	assert_int_equal(back.method, WIRE_PERMIT);
+	back = there_and_back(&request);
 	assert_int_equal(back.connect.token_bytes, 5);
 	assert_memory_equal(back.connect.token, "one\n\xff", 5);
 	assert_string_equal(back.seat.key, "k");
@@ -278,9 +280,7 @@ static void a_question_for_rooms_and_its_answer_survive(void **state)
 	wire_request_fini(&back);
 
 	assert_int_equal(grants_add_pass(&reply.session.grants, "vip://1", 5000), 0);
-	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
-	assert_int_equal(wire_reply_decode(text, bytes, &heard), 0);
-	free(text);
+	heard = heard_as(&reply);
 	assert_int_not_equal(grants_room_until(heard.session.grants, "vip://1"), 0);
 	assert_int_equal(grants_room_until(heard.session.grants, "vip://2"), 0);
 	grants_free(&reply.session.grants);
@@ -364,13 +364,9 @@ static void a_session_arrives_whole(void **state)
 			    .n_accepts = 3},
 	};
 	struct wire_reply back;
-	char *text;
-	size_t bytes;
 
 	(void)state;
-	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
-	assert_int_equal(wire_reply_decode(text, bytes, &back), 0);
-	free(text);
+	back = heard_as(&reply);
 	assert_string_equal(back.id, "n-1");
 	assert_int_equal(back.rc, 0);
 	assert_true(back.session.id == reply.session.id);
@@ -388,13 +384,9 @@ static void a_session_arrives_whole(void **state)
 static void a_session_s_user_may_have_a_name(void **state)
 {
 	struct wire_reply reply = {.id = "1", .session = {.key = "k", .name = "user@example.com"}}, back;
-	char *text;
-	size_t bytes;
 
 	(void)state;
-	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
-	assert_int_equal(wire_reply_decode(text, bytes, &back), 0);
-	free(text);
+	back = heard_as(&reply);
 	assert_string_equal(back.session.name, "user@example.com");
 	assert_string_equal(wire_session_seat(&back.session).user.name, "user@example.com");
 	wire_reply_fini(&back);
@@ -404,14 +396,12 @@ static void a_session_s_user_may_have_a_name(void **state)
 static void a_refusal_keeps_its_words_as_far_as_there_is_room(void **state)
 {
 	struct wire_reply reply = {.id = "1", .rc = -ERR_REFUSED}, back;
-	char *text, longer[400];
+	char longer[400];
 	size_t bytes;
 
 	(void)state;
 	strcpy(reply.session.refusal, "the token has expired");
-	assert_int_equal(wire_reply_encode(&reply, &text, &bytes), 0);
-	assert_int_equal(wire_reply_decode(text, bytes, &back), 0);
-	free(text);
+	back = heard_as(&reply);
 	assert_int_equal(back.rc, -ERR_REFUSED);
 	assert_string_equal(back.session.refusal, "the token has expired");
 	wire_reply_fini(&back);
