@@ -95,7 +95,7 @@ class Talker:
 
     def __init__(self, house, logic, room, every):
         self.house, self.logic, self.room, self.every = house, logic, room, every
-        self.accepted, self.repeated = {}, 0
+        self.accepted = {}
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._talk)
         self.thread.start()
@@ -105,7 +105,7 @@ class Talker:
         while not self.over.wait(self.every):
             body = uuid.uuid4().hex
             while (number := self._push(kind, room, body)) is None and not self.over.wait(0.05):
-                self.repeated += 1
+                pass
             if number is not None:
                 self.accepted[number] = body.encode()
 
