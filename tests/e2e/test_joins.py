@@ -253,7 +253,7 @@ def test_slow_reader_of_a_replay_gets_all_and_harms_nobody(connect, backend, hou
     other = come(connect, mid=2)
     join(other, "chat://1", "live://1")
     client.send(Op.JOIN, json.dumps({"rooms": [{"id": "chat://1", "since": at}, {"id": "live://1"}]}).encode(), seq=7)
-    time.sleep(0.3)
+    wait_until(lambda: backend.data("/goim/online/room", type="live", rooms=1) == {"1": 2}, "it has joined")
     for i in range(5):
         backend.push_room("live://1", f"{i}")
         expect_push(other, "live://1", b"%d" % i)
