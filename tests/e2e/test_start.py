@@ -91,8 +91,7 @@ def test_commands_of_the_banner_are_right(tmp_path, mode):
     sub, curl = re.findall(r"^  (.*)$", shown_on_a_terminal(*arguments), re.M)
     server = subprocess.Popen([BUILD / "comet", "-o", "websocket.bind=", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
-        while not server.stdout.readline().startswith(b"listening http"):
-            pass
+        next(line for line in server.stdout if line.startswith(b"listening http"))
         client = subprocess.Popen(["bash", "-c", sub + " --count 1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         wait_until(lambda: b"online" in client.stderr.readline(), "the client is in")
         done = subprocess.run(["bash", "-c", curl], capture_output=True, env={**os.environ, "COMET_API_KEY": "k3y"}, timeout=TIMEOUT)
