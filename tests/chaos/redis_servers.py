@@ -4,18 +4,12 @@ SPDX-License-Identifier: MIT"""
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 
 import redis
 
+from server import free_port
 from waiting import TIMEOUT, wait_until
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 class Server:

@@ -8,7 +8,8 @@ import pytest
 
 from history import assert_agreed
 from house import House
-from redis_servers import SENTINEL, free_port, replicated
+from redis_servers import SENTINEL, replicated
+from server import free_port
 from waiting import wait_until
 
 

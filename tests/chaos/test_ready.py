@@ -9,8 +9,8 @@ import subprocess
 import pytest
 import redis
 
-from redis_servers import Server, free_port
-from server import BUILD
+from redis_servers import Server
+from server import BUILD, free_port
 from test_redis_says_no import setting
 from waiting import TIMEOUT, wait_until
 

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from history import Crowd
-from redis_servers import SENTINEL, Server, free_port
-from server import BUILD
+from redis_servers import SENTINEL, Server
+from server import BUILD, free_port
 from waiting import wait_until
 
 SECRET = "se%40same,x"  # as it stands in a URL

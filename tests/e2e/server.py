@@ -45,6 +45,12 @@ LISTENERS = {"tcp.bind": "tcp", "tcp.tls_bind": "tcp-tls", "websocket.bind": "we
              "websocket.tls_bind": "websocket-tls", "http.bind": "http", "http.tls_bind": "http-tls"}
 
 
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
 @functools.lru_cache(maxsize=None)
 def certificate(name="comet.test", kind=("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")):
     """A certificate for this name and its key, made for this run."""

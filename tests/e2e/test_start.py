@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from server import BUILD, TUNABLES
+from server import BUILD, TUNABLES, free_port
 from waiting import TIMEOUT, wait_until
 
 pytestmark = pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") == "cluster", reason="how a comet alone starts")
@@ -71,12 +71,6 @@ def shown_on_a_terminal(*arguments):
         process.wait(TIMEOUT)
         os.close(ours)
     return shown.decode().replace("\r", "")
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 @pytest.mark.parametrize("mode", ["open", "jwt", "api key"])
