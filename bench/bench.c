@@ -7,7 +7,7 @@
 #include "bench/bench_options.h"
 #include "bench/bench_report.h"
 #include "bench/bench_run.h"
-#include "cli/commands.h"
+#include "cli/command.h"
 #include "cli/context.h"
 
 static int run_and_report(const struct bench_options *opt)

@@ -10,7 +10,7 @@
 
 #include "bench/bench_body.h"
 #include "cli/arguments.h"
-#include "cli/commands.h"
+#include "cli/command.h"
 #include "cli/context.h"
 #include "common/base/clock.h"
 
@@ -130,9 +130,9 @@ static bool take_duration(struct bench_options *opt)
 	return false;
 }
 
-/* One option; false where it is unknown or its value is wrong, which was said. */
-static bool take_option(struct bench_options *opt, int option)
+static bool take_option(void *arg, int option)
 {
+	struct bench_options *opt = arg;
 	int64_t n;
 
 	switch (option) {
@@ -216,14 +216,10 @@ static int check_options(struct bench_options *opt)
 /* -1 to go on, otherwise the exit code. */
 static int read_arguments(struct bench_options *opt, const struct cli_command *self, int argc, char **argv)
 {
-	int option, code;
+	int code;
 
-	while ((option = command_option(self, argc, argv)) != COMMAND_END) {
-		if (option == COMMAND_SAID_HELP)
-			return EXIT_OK;
-		if (option == COMMAND_WRONG || !take_option(opt, option))
-			return EXIT_USAGE;
-	}
+	if ((code = command_read(self, argc, argv, take_option, opt)) >= 0)
+		return code;
 	if (!api_options_settle(&opt->api))
 		return EXIT_USAGE;
 	if ((code = take_kind(opt, argc - optind, argv + optind)) >= 0)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "cli/arguments.h"
-#include "cli/commands.h"
+#include "cli/command.h"
 #include "cli/context.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/commands.h"
+#include "cli/command.h"
 #include "common/base/clock.h"
 
 #define DAY_NS (86400 * CLOCK_SEC)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli/arguments.h"
-#include "cli/commands.h"
+#include "cli/command.h"
 #include "cli/context.h"
 #include "common/base/err.h"
 #include "common/base/small_file.h"

@@ -209,37 +209,40 @@ static void say_unknown(const struct cli_command *c, const struct table *t, cons
 			c->name);
 }
 
-int command_option(const struct cli_command *c, int argc, char **argv)
+/* -1, or the exit code of --help or a fault, which was said. */
+static int read_option(const struct cli_command *c, const struct table *t, int option, char **argv)
 {
-	static struct table table;
-	static const struct cli_command *made;
-	int option;
-
-	BUG_UNLESS(c != NULL);
-	if (made != c) {
-		make_table(&table, c);
-		made = c;
-		opterr = 0;
-	}
-	option = getopt_long(argc, argv, table.shorts, table.longs, NULL);
 	switch (option) {
-	case -1:
-		return COMMAND_END;
 	case 'h':
 		command_help(c, stdout);
-		return COMMAND_SAID_HELP;
+		return EXIT_OK;
 	case ':':
 		fprintf(stderr, "comet-cli %s: %s takes a value; comet-cli %s --help shows how\n", c->name,
 			argv[optind - 1], c->name);
-		return COMMAND_WRONG;
+		return EXIT_USAGE;
 	case '?':
 		/* A letter may be one of several in a word that getopt has not left yet. */
 		if (optopt > 0 && optopt < 256 && optopt != 'h')
-			say_unknown(c, &table, (const char[]){'-', (char)optopt, '\0'});
+			say_unknown(c, t, (const char[]){'-', (char)optopt, '\0'});
 		else
-			say_unknown(c, &table, argv[optind - 1]);
-		return COMMAND_WRONG;
+			say_unknown(c, t, argv[optind - 1]);
+		return EXIT_USAGE;
 	default:
-		return option;
+		return -1;
 	}
+}
+
+int command_read(const struct cli_command *c, int argc, char **argv, command_take *take, void *arg)
+{
+	struct table table;
+	int option, code = -1;
+
+	make_table(&table, c);
+	opterr = 0;
+	while (code < 0 && (option = getopt_long(argc, argv, table.shorts, table.longs, NULL)) != -1) {
+		code = read_option(c, &table, option, argv);
+		if (code < 0 && !take(arg, option))
+			code = EXIT_USAGE;
+	}
+	return code;
 }

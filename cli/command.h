@@ -7,11 +7,20 @@
 #include <stddef.h>
 #include <stdio.h>
 
+/* The exit codes, as every --help says them. */
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_REFUSED = 1,     /* the server said no, or closed and we do not try again */
+	EXIT_USAGE = 2,       /* the command line is wrong */
+	EXIT_UNREACHABLE = 3, /* nobody answers at that address */
+	EXIT_TIMEOUT = 4,     /* the time given is over */
+};
+
 /* A list of them ends with a NULL name. */
 struct cli_option {
 	const char *name;    /* without its dashes */
 	char letter;         /* or 0 */
-	int id;              /* what command_option returns; above 255 where there is no letter */
+	int id;              /* above 255 where there is no letter */
 	const char *takes;   /* the word for its value; NULL: it has none */
 	const char *choices; /* all values that it takes, with blanks; COMMAND_FILES, COMMAND_CONTEXTS; NULL: any */
 	const char *help;
@@ -47,11 +56,12 @@ void command_help(const struct cli_command *c, FILE *out);
  * begins, since something stands there already. */
 void command_print(FILE *out, const char *text, unsigned indent, unsigned column);
 
-enum { COMMAND_END = -1, COMMAND_SAID_HELP = -2, COMMAND_WRONG = -3 };
+/* Takes one option, its value in optarg; false: the value is wrong, which it has said. */
+typedef bool command_take(void *arg, int id);
 
-/* The next option's id, its value in optarg; COMMAND_END: words are left, from argv[optind] on. COMMAND_SAID_HELP: it was --help.
- * COMMAND_WRONG: it is none of this command's, or lacks its value; that was said on stderr, with what was meant perhaps. */
-int command_option(const struct cli_command *c, int argc, char **argv);
+/* Hand all options to `take`. -1 to go on: the words that are left begin at argv[optind]. Otherwise the exit code: it was --help, or one
+ * is none of this command's, lacks its value, or was not taken; stderr has it, with what was meant perhaps. */
+int command_read(const struct cli_command *c, int argc, char **argv, command_take *take, void *arg);
 
 /* The one of these words (with blanks between) that was perhaps meant, or NULL; good until the next call. */
 const char *command_meant(const char *word, const char *among);

@@ -11,6 +11,11 @@
 #include "cli/query.h"
 #include "cli/told.h"
 
+struct kick {
+	struct api_options api;
+	bool json;
+};
+
 enum { OPT_JSON = 256 };
 
 static const struct cli_option options[] = {
@@ -25,7 +30,17 @@ static const struct cli_form forms[] = {
 	{NULL, NULL},
 };
 
-static int kick(const struct api_options *api, bool json, int n, char **words)
+static bool take_option(void *arg, int option)
+{
+	struct kick *k = arg;
+
+	if (option != OPT_JSON)
+		return api_take_option(&k->api, option);
+	k->json = true;
+	return true;
+}
+
+static int kick(const struct kick *k, int n, char **words)
 {
 	char param[8];
 	struct query q;
@@ -40,8 +55,8 @@ static int kick(const struct api_options *api, bool json, int n, char **words)
 		free(query_end(&q));
 		return argument_wrong("kick", "\"%s\" names nobody", words[1]);
 	}
-	code = api_call(api, query_end(&q), "", 0, &data);
-	if (code == EXIT_OK && json) {
+	code = api_call(&k->api, query_end(&q), "", 0, &data);
+	if (code == EXIT_OK && k->json) {
 		code = api_print_json(data);
 	} else if (code == EXIT_OK) {
 		told_kick(stdout, data);
@@ -53,22 +68,15 @@ static int kick(const struct api_options *api, bool json, int n, char **words)
 
 static int run(int argc, char **argv)
 {
-	struct api_options api;
-	bool json = false;
-	int option;
+	struct kick k = {.json = false};
+	int code;
 
-	api_options_init(&api);
-	while ((option = command_option(&command_kick, argc, argv)) != COMMAND_END) {
-		if (option == COMMAND_SAID_HELP)
-			return EXIT_OK;
-		if (option == OPT_JSON)
-			json = true;
-		else if (option == COMMAND_WRONG || !api_take_option(&api, option))
-			return EXIT_USAGE;
-	}
-	if (!api_options_settle(&api))
+	api_options_init(&k.api);
+	if ((code = command_read(&command_kick, argc, argv, take_option, &k)) >= 0)
+		return code;
+	if (!api_options_settle(&k.api))
 		return EXIT_USAGE;
-	return kick(&api, json, argc - optind, argv + optind);
+	return kick(&k, argc - optind, argv + optind);
 }
 
 const struct cli_command command_kick = {

@@ -151,20 +151,24 @@ static const struct cli_form forms[] = {
 	{NULL, NULL},
 };
 
+static bool take_option(void *arg, int option)
+{
+	struct online *o = arg;
+
+	if (option != OPT_JSON)
+		return api_take_option(&o->api, option);
+	o->json = true;
+	return true;
+}
+
 static int run(int argc, char **argv)
 {
 	struct online o = {.json = false};
-	int option;
+	int code;
 
 	api_options_init(&o.api);
-	while ((option = command_option(&command_online, argc, argv)) != COMMAND_END) {
-		if (option == COMMAND_SAID_HELP)
-			return EXIT_OK;
-		if (option == OPT_JSON)
-			o.json = true;
-		else if (option == COMMAND_WRONG || !api_take_option(&o.api, option))
-			return EXIT_USAGE;
-	}
+	if ((code = command_read(&command_online, argc, argv, take_option, &o)) >= 0)
+		return code;
 	if (!api_options_settle(&o.api))
 		return EXIT_USAGE;
 	return choose(&o, argc - optind, argv + optind);

@@ -82,8 +82,10 @@ static const struct cli_form forms[] = {
 	{NULL, NULL},
 };
 
-static bool take_option(struct push *p, int option)
+static bool take_option(void *arg, int option)
 {
+	struct push *p = arg;
+
 	switch (option) {
 	case OPT_OP:
 		return argument_i64("--op", optarg, 1, INT32_MAX, &p->op);
@@ -123,14 +125,10 @@ static int read_words(struct push *p, int n, char **words)
 /* -1 to go on, otherwise the exit code. */
 static int read_arguments(struct push *p, int argc, char **argv)
 {
-	int option, code, rc;
+	int code, rc;
 
-	while ((option = command_option(&command_push, argc, argv)) != COMMAND_END) {
-		if (option == COMMAND_SAID_HELP)
-			return EXIT_OK;
-		if (option == COMMAND_WRONG || !take_option(p, option))
-			return EXIT_USAGE;
-	}
+	if ((code = command_read(&command_push, argc, argv, take_option, p)) >= 0)
+		return code;
 	if (!api_options_settle(&p->api))
 		return EXIT_USAGE;
 	if ((code = read_words(p, argc - optind, argv + optind)) >= 0)

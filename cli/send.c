@@ -31,8 +31,10 @@ static const struct cli_form forms[] = {
 	{NULL, NULL},
 };
 
-static bool take_option(struct session_options *session, struct client_setup *setup, int option)
+static bool take_option(void *arg, int option)
 {
+	struct session_options *session = arg;
+
 	switch (option) {
 	case OPT_TIMEOUT:
 		return argument_time("--timeout", optarg, &session->timeout_ns);
@@ -43,7 +45,7 @@ static bool take_option(struct session_options *session, struct client_setup *se
 		session->follows = true;
 		return true;
 	default:
-		return client_setup_take(setup, option);
+		return client_setup_take(&session->who, option);
 	}
 }
 
@@ -82,38 +84,33 @@ static int read_packet(struct session_options *session, int n, char **words)
 }
 
 /* -1 to go on, otherwise the exit code. */
-static int read_arguments(struct session_options *session, struct client_setup *setup, int argc, char **argv)
+static int read_arguments(struct session_options *session, int argc, char **argv)
 {
 	const char *url = NULL;
-	int option, code;
+	int code;
 
-	while ((option = command_option(&command_send, argc, argv)) != COMMAND_END) {
-		if (option == COMMAND_SAID_HELP)
-			return EXIT_OK;
-		if (option == COMMAND_WRONG || !take_option(session, setup, option))
-			return EXIT_USAGE;
-	}
+	if ((code = command_read(&command_send, argc, argv, take_option, session)) >= 0)
+		return code;
 	if (optind < argc && strstr(argv[optind], "://") != NULL)
 		url = argv[optind++];
 	if ((code = read_packet(session, argc - optind, argv + optind)) >= 0)
 		return code;
-	if (setup->identity.dialect == DIALECT_V1)
+	if (session->who.identity.dialect == DIALECT_V1)
 		return argument_wrong("send", "clients of the first version (--v1) send no such packets");
 	if (session->timeout_ns == 0 && !session->follows)
 		session->timeout_ns = TIMEOUT_NS;
-	return client_setup_settle(setup, "send", url);
+	return client_setup_settle(&session->who, "send", url);
 }
 
 static int run(int argc, char **argv)
 {
 	struct session_options session = {.heartbeat_ns = SESSION_HEARTBEAT_NS};
-	struct client_setup setup;
 	int code;
 
-	client_setup_init(&setup);
-	if ((code = read_arguments(&session, &setup, argc, argv)) < 0)
-		code = session_run(&session, &setup);
-	client_setup_fini(&setup);
+	client_setup_init(&session.who);
+	if ((code = read_arguments(&session, argc, argv)) < 0)
+		code = session_run(&session);
+	client_setup_fini(&session.who);
 	return code;
 }
 

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli/commands.h"
+#include "cli/command.h"
 #include "cli/printer.h"
 #include "client/backoff.h"
 #include "common/base/address.h"
@@ -452,11 +452,11 @@ static int open_signals(int *out)
 	return *out < 0 ? -errno : 0;
 }
 
-int session_run(const struct session_options *opt, const struct client_setup *who)
+int session_run(const struct session_options *opt)
 {
 	struct sessions s = {
 		.opt = opt,
-		.who = who,
+		.who = &opt->who,
 		.deadline_ns = opt->timeout_ns > 0 ? clock_now_ns() + opt->timeout_ns : NEVER,
 	};
 	int rc = open_signals(&s.cancel_fd), code;

@@ -12,6 +12,7 @@
 #define SESSION_HEARTBEAT_NS (30 * CLOCK_SEC)
 
 struct session_options {
+	struct client_setup who;
 	int64_t count; /* leave after so many messages; 0: stay */
 	int64_t heartbeat_ns;
 	int64_t timeout_ns; /* 0: never */
@@ -23,6 +24,6 @@ struct session_options {
 };
 
 /* Session after session, until one ends it all. Says on stderr where it stands; returns the program's exit code. */
-int session_run(const struct session_options *opt, const struct client_setup *who);
+int session_run(const struct session_options *opt);
 
 #endif

@@ -27,9 +27,10 @@ static const struct cli_form forms[] = {
 	{NULL, NULL},
 };
 
-/* One option; false where its value is wrong, which was said. */
-static bool take_option(struct session_options *session, struct client_setup *setup, int option)
+static bool take_option(void *arg, int option)
 {
+	struct session_options *session = arg;
+
 	switch (option) {
 	case OPT_COUNT:
 		return argument_i64("--count", optarg, 1, INT64_MAX, &session->count);
@@ -47,36 +48,31 @@ static bool take_option(struct session_options *session, struct client_setup *se
 		session->reconnect = false;
 		return true;
 	default:
-		return client_setup_take(setup, option);
+		return client_setup_take(&session->who, option);
 	}
 }
 
 /* -1 to go on, otherwise the exit code. */
-static int read_arguments(struct session_options *session, struct client_setup *setup, int argc, char **argv)
+static int read_arguments(struct session_options *session, int argc, char **argv)
 {
-	int option, n;
+	int code, n;
 
-	while ((option = command_option(&command_sub, argc, argv)) != COMMAND_END) {
-		if (option == COMMAND_SAID_HELP)
-			return EXIT_OK;
-		if (option == COMMAND_WRONG || !take_option(session, setup, option))
-			return EXIT_USAGE;
-	}
+	if ((code = command_read(&command_sub, argc, argv, take_option, session)) >= 0)
+		return code;
 	if ((n = argc - optind) > 1)
 		return argument_wrong("sub", "what is \"%s\"? There is one URL", argv[optind + 1]);
-	return client_setup_settle(setup, "sub", n == 1 ? argv[optind] : NULL);
+	return client_setup_settle(&session->who, "sub", n == 1 ? argv[optind] : NULL);
 }
 
 static int run(int argc, char **argv)
 {
 	struct session_options session = {.heartbeat_ns = SESSION_HEARTBEAT_NS, .reconnect = true};
-	struct client_setup setup;
 	int code;
 
-	client_setup_init(&setup);
-	if ((code = read_arguments(&session, &setup, argc, argv)) < 0)
-		code = session_run(&session, &setup);
-	client_setup_fini(&setup);
+	client_setup_init(&session.who);
+	if ((code = read_arguments(&session, argc, argv)) < 0)
+		code = session_run(&session);
+	client_setup_fini(&session.who);
 	return code;
 }
 

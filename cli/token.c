@@ -27,6 +27,7 @@ struct token {
 	const char *key_file; /* for HS256 its secret */
 	const char *kid;
 	int64_t expires_ns;
+	enum jwt_alg alg;
 	bool json;
 };
 
@@ -121,18 +122,19 @@ static bool take_mid(struct token *t)
 	return argument_i64("--mid", optarg, INT64_MIN, INT64_MAX, &mid) && set(t, "mid", json_integer(mid));
 }
 
-static bool take_option(struct token *t, int option, enum jwt_alg *alg)
+static bool take_option(void *arg, int option)
 {
+	struct token *t = arg;
 	const char *colon;
 
 	switch (option) {
 	case OPT_SECRET:
-		*alg = JWT_HS256;
+		t->alg = JWT_HS256;
 		t->key_file = optarg;
 		return true;
 	case OPT_VERIFY:
 		colon = strchr(optarg, ':');
-		if (colon == NULL || !jwt_alg_find(optarg, (size_t)(colon - optarg), alg)) {
+		if (colon == NULL || !jwt_alg_find(optarg, (size_t)(colon - optarg), &t->alg)) {
 			fprintf(stderr, "comet-cli: --verify takes ALGORITHM:FILE, such as RS256:key.pem, not \"%s\"\n",
 				optarg);
 			return false;
@@ -290,7 +292,7 @@ static void print_part(const char *name, const json_t *part)
 	putchar('\n');
 }
 
-static int show(const struct token *t, enum jwt_alg alg, const char *token)
+static int show(const struct token *t, const char *token)
 {
 	const char *dot = strchr(token, '.'), *end = dot != NULL ? strchr(dot + 1, '.') : NULL, *verdict = NULL;
 	json_t *header = end != NULL ? read_part(token, (size_t)(dot - token)) : NULL;
@@ -302,7 +304,7 @@ static int show(const struct token *t, enum jwt_alg alg, const char *token)
 			"comet-cli: this is no JWT: header.claims.signature, the first two JSON in base64url\n");
 		code = EXIT_REFUSED;
 	} else if (t->key_file != NULL) {
-		code = check(t->key_file, alg, json_string_value(json_object_get(header, "kid")), token, &verdict);
+		code = check(t->key_file, t->alg, json_string_value(json_object_get(header, "kid")), token, &verdict);
 	}
 	if (code == EXIT_OK && t->json) {
 		json_t *all = json_pack("{s:O,s:O,s:s*}", "header", header, "claims", claims, "signature", verdict);
@@ -322,31 +324,24 @@ static int show(const struct token *t, enum jwt_alg alg, const char *token)
 	return code;
 }
 
-static int show_argument(const struct token *t, enum jwt_alg alg, const char *word)
+static int show_argument(const struct token *t, const char *word)
 {
 	char text[TOKEN_MAX];
 	size_t n;
 
 	if (strcmp(word, "-") != 0)
-		return show(t, alg, word);
+		return show(t, word);
 	n = fread(text, 1, sizeof(text) - 1, stdin);
 	text[n] = '\0';
 	text[strcspn(text, " \r\n")] = '\0';
-	return show(t, alg, text);
+	return show(t, text);
 }
 
 static int run(int argc, char **argv)
 {
-	struct token t = {.claims = json_object(), .expires_ns = 3600 * CLOCK_SEC};
-	enum jwt_alg alg = JWT_HS256;
-	int option, code = -1;
+	struct token t = {.claims = json_object(), .expires_ns = 3600 * CLOCK_SEC, .alg = JWT_HS256};
+	int code = command_read(&command_token, argc, argv, take_option, &t);
 
-	while (code < 0 && (option = command_option(&command_token, argc, argv)) != COMMAND_END) {
-		if (option == COMMAND_SAID_HELP)
-			code = EXIT_OK;
-		else if (option == COMMAND_WRONG || !take_option(&t, option, &alg))
-			code = EXIT_USAGE;
-	}
 	argc -= optind;
 	argv += optind;
 	if (code >= 0)
@@ -354,7 +349,7 @@ static int run(int argc, char **argv)
 	else if (argc == 1 && strcmp(argv[0], "make") == 0)
 		code = make(&t);
 	else if (argc == 2 && strcmp(argv[0], "show") == 0)
-		code = show_argument(&t, alg, argv[1]);
+		code = show_argument(&t, argv[1]);
 	else
 		code = argument_wrong("token", "what? make, or show TOKEN");
 	json_decref(t.claims);
