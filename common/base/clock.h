@@ -13,4 +13,8 @@ int64_t clock_now_ns(void);
 /* Wall time since the epoch, for logs and tokens. */
 int64_t clock_wall_ms(void);
 
+/* Such a wall time in UTC: 2026-01-09T10:22:31.480Z. */
+#define CLOCK_TEXT_BYTES 40
+void clock_text(int64_t wall_ms, char text[CLOCK_TEXT_BYTES]);
+
 #endif

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -252,14 +251,9 @@ static void put_json_field(struct line *l, const struct log_field *f)
 
 static void put_head(struct line *l, const char *level)
 {
-	int64_t now_ms = clock_wall_ms();
-	time_t now_s = (time_t)(now_ms / 1000);
-	struct tm tm;
-	char stamp[40];
+	char stamp[CLOCK_TEXT_BYTES];
 
-	(void)gmtime_r(&now_s, &tm);
-	(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(stamp + strlen(stamp), sizeof(stamp) - strlen(stamp), ".%03dZ", (int)(now_ms % 1000));
+	clock_text(clock_wall_ms(), stamp);
 	if (l->format == LOG_JSON)
 		put(l, "{\"time\":\"");
 	put(l, stamp);

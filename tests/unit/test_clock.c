@@ -57,6 +57,17 @@ static void wall_time_is_that_of_the_world_in_ms(void **state)
 	assert_true(now_ms <= (after_s + 2) * 1000);
 }
 
+static void wall_time_is_written_in_utc_to_the_millisecond(void **state)
+{
+	char text[CLOCK_TEXT_BYTES];
+
+	(void)state;
+	clock_text(INT64_C(1767954622048), text);
+	assert_string_equal(text, "2026-01-09T10:30:22.048Z");
+	clock_text(0, text);
+	assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+}
+
 static void stopped_clock_moves_when_told(void **state)
 {
 	(void)state;
@@ -90,6 +101,7 @@ int main(void)
 		cmocka_unit_test(monotonic_time_never_goes_back_and_is_never_0),
 		cmocka_unit_test(monotonic_time_is_that_of_conditions_in_ns),
 		cmocka_unit_test(wall_time_is_that_of_the_world_in_ms),
+		cmocka_unit_test(wall_time_is_written_in_utc_to_the_millisecond),
 		cmocka_unit_test_teardown(stopped_clock_moves_when_told, tear_down),
 		cmocka_unit_test_teardown(running_clock_stops_when_moved, tear_down),
 	};
