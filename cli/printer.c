@@ -3,9 +3,9 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/utf8.h"
 
 /* Would a terminal act on it? C0, DEL, and C1 (U+0080 to U+009F) in two bytes. */
@@ -92,4 +92,20 @@ int printer_json(FILE *out, const struct packet *p, const char *came)
 	free(encoded);
 	json_decref(line);
 	return written != NULL ? 0 : -ENOMEM;
+}
+
+int printer_print(FILE *out, const struct packet *p, bool json, bool times)
+{
+	char now[CLOCK_TEXT_BYTES];
+	int rc = 0;
+
+	clock_text(clock_wall_ms(), now);
+	errno = 0;
+	if (json)
+		rc = printer_json(out, p, times ? now : NULL);
+	else
+		printer_text(out, p, times ? now : NULL);
+	if (rc == 0 && (fflush(out) != 0 || ferror(out)))
+		rc = errno != 0 ? -errno : -EIO;
+	return rc;
 }

@@ -2,6 +2,7 @@
 #ifndef CLI_PRINTER_H
 #define CLI_PRINTER_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "common/wire/packet.h"
@@ -13,5 +14,8 @@ void printer_text(FILE *out, const struct packet *p, const char *came);
 /* {"op":1000,"ver":1,"seq":0,"body":"..."}; a body that is not UTF-8 comes as "body_base64" in place of "body".
  * 0 or -ENOMEM (nothing was written). */
 int printer_json(FILE *out, const struct packet *p, const char *came);
+
+/* In either form, with the time of now where `times` says so, and on its way. 0 or -errno: no memory, or `out` does not take it. */
+int printer_print(FILE *out, const struct packet *p, bool json, bool times);
 
 #endif

@@ -9,7 +9,6 @@
 #include <sys/poll.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cli/command.h"
@@ -22,8 +21,7 @@
 #define STABLE_NS  (10 * CLOCK_SEC) /* a session that lasted so long was a good one: back-off starts over */
 #define REST_NS    (2 * CLOCK_SEC)  /* for the last messages of a server that goes away; it closes much sooner */
 
-#define NEVER      INT64_MAX
-#define TIME_BYTES 32
+#define NEVER INT64_MAX
 
 /* The end of a session, and its meaning. */
 enum session_end {
@@ -91,37 +89,6 @@ static bool has_key(const struct sessions *s)
 	return s->who->made_token == NULL || s->who->identity.key != NULL;
 }
 
-/* Of the wall clock, in UTC, to the millisecond. */
-static const char *write_time(char text[TIME_BYTES])
-{
-	struct timespec now;
-	struct tm parts;
-	size_t n;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	n = gmtime_r(&now.tv_sec, &parts) != NULL ? strftime(text, TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &parts) : 0;
-	(void)snprintf(text + n, TIME_BYTES - n, ".%03dZ", (int)(now.tv_nsec / CLOCK_MS));
-	return text;
-}
-
-/* 0, or -errno where stdout does not take it. */
-static int print_message(struct sessions *s, const struct packet *p)
-{
-	char text[TIME_BYTES];
-	const char *came = s->opt->times ? write_time(text) : NULL;
-	int rc = 0;
-
-	errno = 0;
-	if (s->opt->json)
-		rc = printer_json(stdout, p, came);
-	else
-		printer_text(stdout, p, came);
-	if (rc == 0 && (fflush(stdout) != 0 || ferror(stdout)))
-		rc = errno != 0 ? -errno : -EIO;
-	s->printed++;
-	return rc;
-}
-
 /* Does a server that goes away name others? */
 static void take_node(struct sessions *s, const struct client_goodbye *goodbye)
 {
@@ -133,21 +100,23 @@ static void take_node(struct sessions *s, const struct client_goodbye *goodbye)
 static enum session_end take_answer(struct sessions *s, const struct packet *p, bool *ended)
 {
 	const bool is_shut_out = p->op == OP_CHANGE_ROOM_REPLY && p->body_bytes == 0 && s->opt->packet[0] != '\0';
+	int rc = 0;
 
 	s->packet_seq = 0;
 	if (s->opt->json)
-		(void)print_message(s, p);
+		rc = printer_print(stdout, p, true, false);
 	else if (p->op == OP_CHANGE_ROOM_REPLY && p->body_bytes > 0)
 		printf("in room %s\n", s->opt->packet);
 	else if (!is_shut_out)
 		printf("answered\n");
-	s->printed = 0; /* an answer is no message */
 	if (is_shut_out)
 		fprintf(stderr, "comet-cli: the server lets this client not into %s: it is in no room now\n",
 			s->opt->packet);
 	*ended = is_shut_out || !s->opt->follows;
-	if (fflush(stdout) != 0) {
-		fprintf(stderr, "comet-cli: cannot write the answer: %s\n", err_text(-errno));
+	if (rc == 0 && fflush(stdout) != 0)
+		rc = -errno;
+	if (rc < 0) {
+		fprintf(stderr, "comet-cli: cannot write the answer: %s\n", err_text(rc));
 		*ended = true;
 		return SESSION_MUTE;
 	}
@@ -169,11 +138,11 @@ static enum session_end take_packet(struct sessions *s, const struct packet *p, 
 	if (s->packet_seq != 0 && p->op == s->opt->reply_op && p->seq == s->packet_seq)
 		return take_answer(s, p, ended);
 	if (!is_reply(s, p->op)) {
-		if ((rc = print_message(s, p)) < 0) {
+		if ((rc = printer_print(stdout, p, s->opt->json, s->opt->times)) < 0) {
 			fprintf(stderr, "comet-cli: cannot write the message: %s\n", err_text(rc));
 			return SESSION_MUTE;
 		}
-		if (s->opt->count > 0 && s->printed >= s->opt->count)
+		if (++s->printed == s->opt->count)
 			return SESSION_DONE;
 	}
 	*ended = false;

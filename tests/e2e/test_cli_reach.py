@@ -160,6 +160,13 @@ def test_send_prints_the_answer_as_json(house):
     assert code == OK and json.loads(out)["body"] == "live://2" and json.loads(out)["op"] == 13
 
 
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_send_says_that_nobody_takes_the_answer(house, form):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([CLI, "send", *door_of(house), *form, "room", "live://2"], stdout=full, stderr=subprocess.PIPE, timeout=10)
+    assert done.returncode == REFUSED and b"cannot write the answer: No space left on device" in done.stderr
+
+
 def test_send_says_where_a_client_may_not_go(launch, secret):
     house = launch({"auth.mode": "jwt", "auth.jwt_keys": f"HS256:{secret}", "auth.rooms": "token", "auth.rooms_open": "open://*"})
     token = ["--token", made(secret, "--mid", "7")]
