@@ -12,7 +12,6 @@
 #include "cli/context.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
-#include "common/base/small_file.h"
 
 #define TIMEOUT_NS (10 * CLOCK_SEC)
 
@@ -62,26 +61,9 @@ bool api_take_option(struct api_options *opt, int option)
 	}
 }
 
-/* The file's first line. */
-static bool read_key(struct api_options *opt, const char *path)
-{
-	size_t n;
-	int rc = small_file_read(path, opt->key_text, sizeof(opt->key_text) - 1, &n, NULL);
-
-	if (rc < 0) {
-		fprintf(stderr, "comet-cli: api_key_file %s: %s\n", path, err_text(rc));
-		return false;
-	}
-	opt->key_text[n] = '\0';
-	opt->key_text[strcspn(opt->key_text, "\r\n")] = '\0';
-	opt->api_key = opt->key_text;
-	return true;
-}
-
 bool api_options_settle(struct api_options *opt)
 {
 	const bool is_its_server = opt->http == NULL && context_rules("COMET_HTTP");
-	const char *file;
 
 	if (!context_read())
 		return false;
@@ -91,8 +73,10 @@ bool api_options_settle(struct api_options *opt)
 		opt->ca_file = context_get(CONTEXT_CACERT, NULL);
 	if (opt->api_key == NULL && is_its_server)
 		opt->api_key = context_get(CONTEXT_API_KEY, "COMET_API_KEY");
-	if (opt->api_key == NULL && is_its_server && (file = context_get(CONTEXT_API_KEY_FILE, NULL)) != NULL)
-		return read_key(opt, file);
+	if (opt->api_key == NULL && is_its_server && context_get(CONTEXT_API_KEY_FILE, NULL) != NULL) {
+		opt->api_key = opt->key_text;
+		return context_read_line(CONTEXT_API_KEY_FILE, opt->key_text, sizeof(opt->key_text));
+	}
 	/* The second is the variable that comet itself takes its key from: one environment serves both. */
 	if (opt->api_key == NULL && (opt->api_key = getenv("COMET_API_KEY")) == NULL)
 		opt->api_key = getenv("COMET_HTTP_API_KEY");

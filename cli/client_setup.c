@@ -9,7 +9,6 @@
 #include "cli/command.h"
 #include "cli/context.h"
 #include "common/base/err.h"
-#include "common/base/small_file.h"
 
 enum {
 	OPT_HOST = 1024,
@@ -164,25 +163,6 @@ static int settle_place(struct client_setup *s, const char *command, const char 
 	return -1;
 }
 
-/* The context's token, if it has one. */
-static int read_token(struct client_setup *s)
-{
-	const char *path = context_get(CONTEXT_TOKEN_FILE, NULL);
-	size_t n;
-	int rc;
-
-	if (path == NULL)
-		return -1;
-	if ((rc = small_file_read(path, s->token_text, sizeof(s->token_text) - 1, &n, NULL)) < 0) {
-		fprintf(stderr, "comet-cli: token_file %s: %s\n", path, err_text(rc));
-		return EXIT_USAGE;
-	}
-	s->token_text[n] = '\0';
-	s->token_text[strcspn(s->token_text, "\r\n")] = '\0';
-	s->token = s->token_text;
-	return -1;
-}
-
 int client_setup_settle(struct client_setup *s, const char *command, const char *url)
 {
 	const struct client_identity *who = &s->identity;
@@ -194,8 +174,11 @@ int client_setup_settle(struct client_setup *s, const char *command, const char 
 	if ((code = settle_place(s, command, url)) >= 0)
 		return code;
 	if (s->token == NULL && is_its_server && who->mid == 0 && who->user == NULL && who->key == NULL &&
-	    who->room == NULL && (code = read_token(s)) >= 0)
-		return code;
+	    who->room == NULL && context_get(CONTEXT_TOKEN_FILE, NULL) != NULL) {
+		if (!context_read_line(CONTEXT_TOKEN_FILE, s->token_text, sizeof(s->token_text)))
+			return EXIT_USAGE;
+		s->token = s->token_text;
+	}
 	if (s->token != NULL)
 		return -1;
 	if (who->user != NULL && (who->mid != 0 || who->dialect == DIALECT_V1))

@@ -88,7 +88,7 @@ static int take(void *arg, const char *section, const char *name, const char *va
 	return say_unknown(name);
 }
 
-/* 0, or the exit code's reason was said. */
+/* False: it is wrong, which was said. */
 static bool parse(FILE *file)
 {
 	int line = ini_parse_file(file, take, NULL);
@@ -140,6 +140,20 @@ const char *context_get(enum context_key key, const char *variable)
 	if (context.has[key] && (context.chosen != NULL || value == NULL))
 		return context.values[key];
 	return value;
+}
+
+bool context_read_line(enum context_key key, char *line, size_t bytes)
+{
+	size_t n;
+	int rc = small_file_read(context.values[key], line, bytes - 1, &n, NULL);
+
+	if (rc < 0) {
+		fprintf(stderr, "comet-cli: %s %s: %s\n", names[key], context.values[key], err_text(rc));
+		return false;
+	}
+	line[n] = '\0';
+	line[strcspn(line, "\r\n")] = '\0';
+	return true;
 }
 
 void context_list(FILE *out)

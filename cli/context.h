@@ -4,6 +4,7 @@
 #define CLI_CONTEXT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "cli/command.h"
 
@@ -28,6 +29,10 @@ bool context_read(void);
 /* What the context says, after context_read; a chosen context comes before the environment's variable (NULL: there is none), which comes
  * before a context that was not chosen on the command line. NULL: nobody says anything. */
 const char *context_get(enum context_key key, const char *variable);
+
+/* The first line, as far as it fits, of the file that the context names by this key, which it has. False: it cannot be read, which was
+ * said. */
+bool context_read_line(enum context_key key, char *line, size_t bytes);
 
 /* Does the environment leave it to the context? A context's keys and tokens go to the context's server and to no other. */
 bool context_rules(const char *variable);

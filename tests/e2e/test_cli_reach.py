@@ -204,6 +204,19 @@ def test_token_lets_a_client_in(launch, secret, sub):
     assert code == REFUSED and "audience" in err
 
 
+def test_token_of_a_context_goes_to_its_server(launch, secret, ini, tmp_path):
+    house = launch({"auth.mode": "jwt", "auth.jwt_keys": f"HS256:{secret}"})
+    host, port = house.address("tcp")
+    token = tmp_path / "token"
+    token.write_text(made(secret, "--mid", "7") + "\r\nanother line\n")
+    env = ini(f"[default]\nhost = {host}:{port}\ntoken_file = {token}\n")
+    code, _, err = run("sub", "--timeout", "300ms", env=env)
+    assert code == TIMEOUT and "by the given token" in err
+    assert run("sub", "--mid", "7", env=env)[0] == REFUSED
+    code, _, err = run("sub", env=ini(f"[default]\nhost = {host}:{port}\ntoken_file = {token}.none\n"))
+    assert code == USAGE and f"token_file {token}.none: No such file" in err
+
+
 def test_token_is_shown_and_checked(secret, tmp_path):
     token = made(secret, "--mid", "7", "--expires", "90m", "--claim", "nested={\"a\":1}")
     code, out, _ = run("token", "show", token)
