@@ -118,22 +118,17 @@ bool client_setup_take(struct client_setup *s, int option)
 /* COMET_HOST, or the context's: a URL, or host[:port]. False: it is neither. */
 static bool take_host(struct client_setup *s, const char *host)
 {
-	char *colon;
-
 	if (strstr(host, "://") != NULL) {
 		if (client_url_parse(host, &s->url) < 0)
 			return false;
 		client_url_aim(&s->url, &s->to);
 		return true;
 	}
-	if (host[0] == '\0' || (size_t)snprintf(s->host_text, sizeof(s->host_text), "%s", host) >= sizeof(s->host_text))
+	if (address_parse(host, &s->place) < 0 || s->place.host[0] == '\0')
 		return false;
-	s->to.host = s->host_text;
-	colon = strrchr(s->host_text, ':');
-	if (colon != NULL && colon == strchr(s->host_text, ':')) { /* one: of an IPv6 address there are more */
-		*colon = '\0';
-		s->to.port = colon + 1;
-	}
+	s->to.host = s->place.host;
+	if (s->place.port[0] != '\0')
+		s->to.port = s->place.port;
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "client/client.h"
 #include "client/client_url.h"
+#include "common/base/address.h"
 
 #define CLIENT_ACCEPTS_MAX 256
 
@@ -15,8 +16,9 @@ struct client_setup {
 	struct client_identity identity;
 	int32_t accepts[CLIENT_ACCEPTS_MAX];
 	const char *token;
-	char *made_token; /* malloc'ed, where none was given */
-	char token_text[8192], host_text[256];
+	char *made_token;     /* malloc'ed, where none was given */
+	struct address place; /* of the environment or the context */
+	char token_text[8192];
 };
 
 /* Their rows. */

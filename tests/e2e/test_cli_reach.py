@@ -119,6 +119,7 @@ def test_context_says_where_and_by_which_key(api, ini, tmp_path):
 def test_context_of_a_client(house, ini):
     host, port = house.address("tcp")
     for file, env, args in ((f"{host}:{port}", {}, []), (f"tcp://{host}:{port}", {}, []), ("127.0.0.1:1", {"COMET_HOST": f"{host}:{port}"}, []),
+                            (f"[::ffff:{host}]:{port}", {}, []),
                             ("127.0.0.1:1", {}, [f"tcp://{host}:{port}"]), ("127.0.0.1:1", {}, door_of(house)),
                             (f"{host}:{port}", {"COMET_HOST": "127.0.0.1:1"}, ["--context", "default"])):
         assert run("sub", "--timeout", "300ms", *args, env={**ini(f"[default]\nhost = {file}\n"), **env})[0] == TIMEOUT, (file, env, args)
