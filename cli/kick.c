@@ -13,12 +13,13 @@
 
 struct kick {
 	struct api_options api;
-	bool json;
+	bool one, json;
 };
 
-enum { OPT_JSON = 256 };
+enum { OPT_ONE = 256, OPT_JSON };
 
 static const struct cli_option options[] = {
+	{"one", 0, OPT_ONE, NULL, NULL, "with key and user: one name, and a comma is a part of it"},
 	{"json", 0, OPT_JSON, NULL, NULL, "print the answer's data as the server sent them"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
@@ -34,10 +35,16 @@ static bool take_option(void *arg, int option)
 {
 	struct kick *k = arg;
 
-	if (option != OPT_JSON)
+	switch (option) {
+	case OPT_ONE:
+		k->one = true;
+		return true;
+	case OPT_JSON:
+		k->json = true;
+		return true;
+	default:
 		return api_take_option(&k->api, option);
-	k->json = true;
-	return true;
+	}
 }
 
 static int kick(const struct kick *k, int n, char **words)
@@ -51,7 +58,7 @@ static int kick(const struct kick *k, int n, char **words)
 		return argument_wrong("kick", "whom? key KEY, mid MID or user NAME");
 	(void)snprintf(param, sizeof(param), "%ss", words[0]);
 	query_begin(&q, "/goim/kick");
-	if (query_add_list(&q, param, words[1]) == 0) {
+	if (query_add_list(&q, param, words[1], k->one) == 0) {
 		free(query_end(&q));
 		return argument_wrong("kick", "\"%s\" names nobody", words[1]);
 	}
@@ -90,6 +97,7 @@ const struct cli_command command_kick = {
 		 "nobody of that name is online.",
 	.exits = API_EXITS,
 	.examples = "  comet-cli kick mid 123\n"
-		    "  comet-cli kick key door-1,door-2\n",
+		    "  comet-cli kick key door-1,door-2\n"
+		    "  comet-cli kick --one user 'CN=Ann,O=Example'\n",
 	.run = run,
 };

@@ -21,7 +21,7 @@
 struct push {
 	struct api_options api;
 	int64_t op;
-	bool offline, json;
+	bool offline, one, json;
 	int64_t speed; /* deliveries a second, for `all` */
 	const char *target, *whom, *message;
 	char *read_message; /* where it came from stdin */
@@ -62,13 +62,14 @@ static int read_stdin(char **out, size_t *out_bytes)
 	return 0;
 }
 
-enum { OPT_OP = 256, OPT_SPEED, OPT_OFFLINE, OPT_JSON };
+enum { OPT_OP = 256, OPT_SPEED, OPT_OFFLINE, OPT_ONE, OPT_JSON };
 
 static const struct cli_option options[] = {
 	{"op", 0, OPT_OP, "N", NULL,
 	 "its operation (1000); a client gets it if it accepts that one, or if it is a room's"},
 	{"speed", 0, OPT_SPEED, "N", NULL, "with all: at most N deliveries a second, 0 for no limit (0)"},
 	{"offline", 0, OPT_OFFLINE, NULL, NULL, "with key, mid and user: list who was offline"},
+	{"one", 0, OPT_ONE, NULL, NULL, "with key and user: one name, and a comma is a part of it"},
 	{"json", 0, OPT_JSON, NULL, NULL, "print what became of it as the server sent it"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
@@ -93,6 +94,9 @@ static bool take_option(void *arg, int option)
 		return argument_i64("--speed", optarg, 0, INT32_MAX, &p->speed);
 	case OPT_OFFLINE:
 		p->offline = true;
+		return true;
+	case OPT_ONE:
+		p->one = true;
 		return true;
 	case OPT_JSON:
 		p->json = true;
@@ -170,7 +174,7 @@ static int push_list(const struct push *p, const char *path, const char *who)
 	query_add_number(&q, "operation", p->op);
 	if (p->offline)
 		query_add_number(&q, "offline", 1);
-	if ((n = query_add_list(&q, param, p->whom)) == 0) {
+	if ((n = query_add_list(&q, param, p->whom, p->one)) == 0) {
 		free(query_end(&q));
 		return argument_wrong("push", "\"%s\" names nobody", p->whom);
 	}

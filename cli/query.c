@@ -1,7 +1,6 @@
 /* query: see query.h. SPDX-License-Identifier: MIT */
 #include "cli/query.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,12 +40,12 @@ void query_add_number(struct query *q, const char *name, long long value)
 	query_add(q, name, text);
 }
 
-unsigned query_add_list(struct query *q, const char *name, const char *list)
+unsigned query_add_list(struct query *q, const char *name, const char *list, bool whole)
 {
 	unsigned added = 0;
 
 	for (const char *at = list; *at != '\0';) {
-		size_t n = strcspn(at, ",");
+		size_t n = whole ? strlen(at) : strcspn(at, ",");
 
 		if (n > 0) {
 			query_add_bytes(q, name, at, n);

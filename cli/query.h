@@ -2,6 +2,7 @@
 #ifndef CLI_QUERY_H
 #define CLI_QUERY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -18,8 +19,9 @@ void query_begin(struct query *q, const char *path);
 void query_add(struct query *q, const char *name, const char *value);
 void query_add_bytes(struct query *q, const char *name, const char *value, size_t value_bytes);
 void query_add_number(struct query *q, const char *name, long long value);
-/* Add one name=item for each item of a list with commas; empty items are left out. Returns how many were added. */
-unsigned query_add_list(struct query *q, const char *name, const char *list);
+/* Add one name=item for each item of a list with commas, or with `whole` one for all of it; empty items are left out. Returns how many
+ * were added. */
+unsigned query_add_list(struct query *q, const char *name, const char *list, bool whole);
 /* Done: the whole, malloc'ed, or NULL where memory ran out on the way. */
 char *query_end(struct query *q);
 

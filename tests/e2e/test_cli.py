@@ -397,6 +397,15 @@ def test_kick_of_a_user_by_name(api):
     assert api.call() == ("POST", "/goim/kick", [("users", "auth0|5f")], b"", None)
 
 
+def test_comma_belongs_to_one_name(api):
+    api.will_answer(200, DONE)
+    assert run("push", "--one", "user", "CN=Ann,O=Example", "m", "--http", api.address)[0] == OK
+    assert api.call() == ("POST", "/goim/push/users", [("operation", "1000"), ("users", "CN=Ann,O=Example")], b"m", None)
+    api.will_answer(200, DONE)
+    assert run("kick", "--one", "key", "a,b,", "--http", api.address)[0] == OK
+    assert api.call() == ("POST", "/goim/kick", [("keys", "a,b,")], b"", None)
+
+
 def test_what_the_server_says_against_it_is_shown(api):
     api.will_answer(400, b'{"code":-400,"message":"mids: not a number"}')
     code, out, err = run("push", "--http", api.address, "mid", "x", "m")
@@ -462,6 +471,7 @@ WRONG = [
     ["sub", "--count", "-1"], ["sub", "--what"], ["push"], ["push", "al", "m"], ["push", "mid", "1"],
     ["push", "mid", "1", "two", "words"], ["push", "all"], ["push", "room", "1000", "m"], ["push", "room", "://1", "m"],
     ["push", "mid", ",", "m"], ["push", "--op", "0", "all", "m"], ["kick"], ["kick", "room", "r"], ["kick", "mid", ","],
+    ["kick", "--one", "user", ""],
     ["online", "what"], ["online", "top"], ["online", "top", "live", "0"], ["online", "room"],
     ["online", "room", "live://1", "other://2"], ["bench"], ["bench", "what"], ["bench", "echo", "-n", "0"],
     ["bench", "echo", "--transport", "pigeon"], ["bench", "echo", "--pid", "1,x"], ["bench", "fanout", "--rate", "0"],

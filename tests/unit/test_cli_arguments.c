@@ -35,11 +35,13 @@ static void a_list_is_a_parameter_for_each_item(void **state)
 
 	(void)state;
 	query_begin(&q, "/p");
-	assert_int_equal(query_add_list(&q, "k", ",a,,b c,"), 2);
-	assert_int_equal(query_add_list(&q, "k", ",,"), 0);
-	assert_int_equal(query_add_list(&q, "k", ""), 0);
+	assert_int_equal(query_add_list(&q, "k", ",a,,b c,", false), 2);
+	assert_int_equal(query_add_list(&q, "k", ",,", false), 0);
+	assert_int_equal(query_add_list(&q, "k", "", false), 0);
+	assert_int_equal(query_add_list(&q, "k", "", true), 0);
+	assert_int_equal(query_add_list(&q, "k", ",a,,b", true), 1);
 	text = query_end(&q);
-	assert_string_equal(text, "/p?k=a&k=b%20c");
+	assert_string_equal(text, "/p?k=a&k=b%20c&k=%2Ca%2C%2Cb");
 	free(text);
 }
 
