@@ -92,16 +92,27 @@ void joins_leave_all(struct server *s, struct connection *c)
 			joins_leave(s, c, j);
 }
 
-int joins_queue(struct connection *c, struct message **message, bool *owed)
+/* Gives the reference up. 0, or -errno of channel_push. */
+static int queue_one(struct connection *c, struct message **message, bool *owed)
 {
 	int rc = channel_push(&c->channel, *message, false);
 
 	message_unref(message);
 	*owed |= rc == 1;
+	return rc < 0 ? rc : 0;
+}
+
+static int close_if_full(struct connection *c, int rc)
+{
 	if (rc != -ENOBUFS)
-		return rc < 0 ? rc : 0;
+		return rc;
 	(void)connection_shutdown(c, CLOSE_SLOW_CONSUMER);
 	return -EPIPE;
+}
+
+int joins_queue(struct connection *c, struct message **message, bool *owed)
+{
+	return close_if_full(c, queue_one(c, message, owed));
 }
 
 /* Out, and the client is told why. */
@@ -180,13 +191,14 @@ struct gap {
 	int rc;
 };
 
+/* Under the lock of all feeds: the queue may be full, and the close comes after it. */
 static void say_gap(void *arg, uint64_t at)
 {
 	struct gap *g = arg;
 	struct message *notice;
 
 	if ((g->rc = join_notice_gap(g->room, at, g->reload_ms, &notice)) == 0)
-		g->rc = joins_queue(g->connection, &notice, &g->owed);
+		g->rc = queue_one(g->connection, &notice, &g->owed);
 }
 
 /* The history has gone past what the client has got. */
@@ -198,7 +210,7 @@ static int skip(struct server *s, struct connection *c, struct joined *j)
 	end(c, j);
 	if (g.owed)
 		dispatch_now(c);
-	return g.rc;
+	return close_if_full(c, g.rc);
 }
 
 /* One of them: 0, or -errno of channel_push_missed or for want of memory. */
