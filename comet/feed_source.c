@@ -369,7 +369,7 @@ int feed_source_fill(struct feeds *s, const char *room, uint64_t number, int (*e
 	uint64_t had;
 	int rc = 0;
 
-	if (!feed_source_is(s) || number == 0 || (r.since = hole_before(s, room, number, &is_late)) == 0)
+	if ((r.since = hole_before(s, room, number, &is_late)) == 0)
 		return 0;
 	had = r.since;
 	s->logic->resume(s->logic->self, &r, 1, deadline);

@@ -19,8 +19,8 @@ int feed_source_look_again(struct feeds *s, struct feed *f, uint64_t since, enum
 	WITHOUT(s->lock);
 /* As feed_append. */
 int feed_source_pass(struct feeds *s, const char *room, struct message *m) WITHOUT(s->lock);
-/* In a cluster, one thread, without a lock: before a push to a room with this number, hand out (`each`, in order) what is missing before it,
- * or a notice; none of them where nothing is. 0; -EAGAIN: it cannot be read now, try again; the errors of `each`. */
+/* After -ESTALE of feed_append, one thread, without a lock: hand out (`each`, in order) what is missing before the push to a room with
+ * this number, or a notice; none of them where nothing is by now. 0; -EAGAIN: it cannot be read now, try again; the errors of `each`. */
 int feed_source_fill(struct feeds *s, const char *room, uint64_t number, int (*each)(void *arg, struct message *m),
 		     void *arg);
 /* The stream goes on after this number. */

@@ -289,13 +289,9 @@ static int push_missing(void *arg, struct message *m)
 
 static int take(struct push *p, const struct wire_push *push)
 {
-	struct hole hole = {p, push->room};
 	struct push_job *job;
 	int rc;
 
-	if (push->target == WIRE_ROOM &&
-	    (rc = feed_source_fill(&p->server->feeds, push->room, push->message->number, push_missing, &hole)) < 0)
-		return rc;
 	if (push->target == WIRE_ALL && push->speed > 0)
 		return pacer_add(p->pacer, push->message, push->speed);
 	if (is_for_nobody(p->server, push))
@@ -307,13 +303,25 @@ static int take(struct push *p, const struct wire_push *push)
 	return enqueue(p, job);
 }
 
+/* What is missing before it first. */
+static int take_in_order(struct push *p, const struct wire_push *push)
+{
+	struct hole hole = {p, push->room};
+	int rc = take(p, push);
+
+	if (rc != -ESTALE)
+		return rc;
+	rc = feed_source_fill(&p->server->feeds, push->room, push->message->number, push_missing, &hole);
+	return rc < 0 ? rc : take(p, push);
+}
+
 int push_accept(void *self, const struct wire_push *push)
 {
 	struct push *p = self;
 	int rc;
 
 	OBJ_CHECK(p, PUSH_MAGIC);
-	rc = take(p, push);
+	rc = take_in_order(p, push);
 	if (rc == -EALREADY) {
 		count(COUNT_PUSH_DUPLICATES);
 		return 0;
