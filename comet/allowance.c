@@ -3,6 +3,7 @@
 
 #include "comet/joined.h"
 #include "comet/operator.h"
+#include "comet/reader.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
@@ -81,7 +82,5 @@ void allowance_use_joins(const struct server *s, struct connection *c)
 	if (wait_ns == 0)
 		return;
 	say_held_back(c, LIMIT_JOINS);
-	connection_excuse(c, wait_ns + c->heartbeat_ns);
-	if (now + wait_ns > c->held_until_ns)
-		c->held_until_ns = now + wait_ns;
+	reader_hold_until(c, now + wait_ns);
 }

@@ -236,10 +236,8 @@ static void hold_back(struct server *s, struct connection *c, size_t bytes, bool
 
 	if (is_stuck && wait < AGAIN_NS)
 		wait = AGAIN_NS;
-	if (wait == 0)
-		return;
-	c->held_until_ns = now + wait;
-	connection_excuse(c, wait + c->heartbeat_ns);
+	if (wait > 0)
+		reader_hold_until(c, now + wait);
 }
 
 /* 0; -ESTALE: skip; or another -errno. Before what is queued is written it looks whether that was all: then less comes in between. */

@@ -50,6 +50,14 @@ int reader_wait_for_queue(struct connection *c, bool in_hand)
 	return sleep_until_woken(c);
 }
 
+void reader_hold_until(struct connection *c, int64_t until_ns)
+{
+	if (until_ns <= c->held_until_ns)
+		return;
+	c->held_until_ns = until_ns;
+	connection_excuse(c, until_ns - clock_now_ns() + c->heartbeat_ns);
+}
+
 int reader_hold_back(struct connection *c)
 {
 	if (c->held_until_ns == 0)

@@ -26,6 +26,9 @@ int reader_wait_for_slot(struct connection *c, struct packet **p);
 /* Wait until half of the queue of messages is free; its heartbeats wait behind. `in_hand`: with a packet in the slot, which then comes
  * again. 0; READER_PARKED; -EPIPE: closed. */
 int reader_wait_for_queue(struct connection *c, bool in_hand);
+/* Nothing more is to be read from it until then, unless that is later already; 0: read on. Its heartbeats wait behind what it has sent,
+ * and it may have sent a lot. After the handshake. */
+void reader_hold_until(struct connection *c, int64_t until_ns);
 /* Wait until c->held_until_ns, if it is held back. 0; READER_PARKED; -EPIPE: closed meanwhile. */
 int reader_hold_back(struct connection *c);
 /* The connection has had its turn, and others wait for a thread. READER_PARKED. */

@@ -246,14 +246,6 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 	return operate_heartbeat(c, p);
 }
 
-/* Read nothing until then. Its heartbeats wait behind what it has sent, and it may have sent a lot. */
-static void hold_back(struct connection *c, int64_t go_on_ns)
-{
-	c->held_until_ns = go_on_ns;
-	if (go_on_ns > 0)
-		connection_excuse(c, go_on_ns - clock_now_ns() + c->heartbeat_ns);
-}
-
 /* Packets that the client sent at once are answered at once: one wake-up, one write. */
 static void hand_on(struct connection *c, const struct packet *p)
 {
@@ -288,7 +280,7 @@ static int read_packet(struct server *s, struct connection *c, struct packet **p
 	if (rc < 0)
 		return rc;
 	trace(c, EVENT_TRACE_READ_END, *p);
-	hold_back(c, allowance_use(s, c, *p));
+	reader_hold_until(c, allowance_use(s, c, *p));
 	return 0;
 }
 
