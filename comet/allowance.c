@@ -1,8 +1,8 @@
 /* allowance: see allowance.h. SPDX-License-Identifier: MIT */
 #include "comet/allowance.h"
 
+#include "comet/errand.h"
 #include "comet/joined.h"
-#include "comet/operator.h"
 #include "comet/reader.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -49,7 +49,7 @@ static void wait_for(enum connection_limit *which, int64_t *wait_ns, enum connec
 int64_t allowance_use(const struct server *s, struct connection *c, const struct packet *p)
 {
 	bool whole = p->kind == PACKET_WHOLE, stranger = c->seat.key == NULL && whole, auth = p->op == OP_AUTH && whole;
-	bool upstream = whole && s->upstream.per_second > 0 && operate_goes_up(s, c, p->op);
+	bool upstream = whole && s->upstream.per_second > 0 && errand_goes_up(s, c, p->op);
 	uint32_t bytes = transport_taken(c->transport, p);
 	enum connection_limit which = LIMIT_MAX;
 	int64_t now, wait_ns = 0;
@@ -73,12 +73,10 @@ int64_t allowance_use(const struct server *s, struct connection *c, const struct
 	return now + wait_ns;
 }
 
-void allowance_use_joins(const struct server *s, struct connection *c)
+void allowance_use_joins(const struct server *s, struct connection *c, size_t rooms)
 {
-	int64_t now = clock_now_ns(),
-		wait_ns = rate_pace(&s->joins, &c->joins->asked_ns, now, (int64_t)c->joins->to_pay);
+	int64_t now = clock_now_ns(), wait_ns = rate_pace(&s->joins, &c->joins->asked_ns, now, (int64_t)rooms);
 
-	c->joins->to_pay = 0;
 	if (wait_ns == 0)
 		return;
 	say_held_back(c, LIMIT_JOINS);

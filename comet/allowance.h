@@ -10,7 +10,7 @@
  * counted, and logged. */
 int64_t allowance_use(const struct server *s, struct connection *c, const struct packet *p);
 
-/* It has asked for c->joins->to_pay rooms: c->held_until_ns says until when nothing more is to be read. Counted, and logged. */
-void allowance_use_joins(const struct server *s, struct connection *c);
+/* It has asked for so many rooms: held back, counted and logged if that is too fast. */
+void allowance_use_joins(const struct server *s, struct connection *c, size_t rooms);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "comet/allowance.h"
 #include "comet/dispatch.h"
 #include "comet/fence.h"
 #include "comet/join_body.h"
@@ -283,7 +284,7 @@ static int join_rooms(struct server *s, struct connection *c, const struct packe
 	if (rc == -EBADMSG)
 		return (rc = join_answer_wrong(OP_JOIN_REPLY, wrong, p->seq, &message)) < 0 ? rc : answer(c, message);
 	if (rc == 0 && (rc = make_space(&j)) == 0) {
-		c->joins->to_pay += j.ask.n;
+		allowance_use_joins(s, c, j.ask.n);
 		decide(&j);
 		leave_place(&j);
 		hear_without_numbers(&j);

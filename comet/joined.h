@@ -25,8 +25,7 @@ struct joins {
 	struct joined *all; /* the free ones, too */
 	size_t n, replaying;
 	unsigned asked;     /* JOINs */
-	size_t to_pay;      /* rooms asked for, not yet held against limits.joins, */
-	int64_t asked_ns;   /* its bucket, */
+	int64_t asked_ns;   /* the buckets of limits.joins, */
 	int64_t replays_ns; /* and of limits.replay */
 };
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "comet/bouncer.h"
+#include "comet/errand.h"
 #include "comet/fence.h"
 #include "comet/join.h"
 #include "comet/joins.h"
@@ -192,14 +193,6 @@ static int change_accepts(struct server *s, struct connection *c, struct packet 
 	return rc == -ENOMEM ? rc : packet_keep_body(p);
 }
 
-bool operate_goes_up(const struct server *s, const struct connection *c, int32_t op)
-{
-	bool ours = op == OP_HEARTBEAT || op == OP_AUTH || op == OP_CHANGE_ROOM || op == OP_SUB || op == OP_UNSUB ||
-		    (c->joins != NULL && (op == OP_JOIN || op == OP_LEAVE));
-
-	return dialect_is_v2(c->dialect) && !ours && (s->upstream_ops.n == 0 || ranges_have(&s->upstream_ops, op));
-}
-
 /* An application's own operation goes to the back end, if it is one that the back end wants. It is answered even if logic is
  * unreachable: the contract has no reply that says no, and those online stay online. */
 static int forward(struct server *s, struct connection *c, struct packet *p)
@@ -208,7 +201,7 @@ static int forward(struct server *s, struct connection *c, struct packet *p)
 	char peer[TRANSPORT_PEER_BYTES];
 	int rc = 0;
 
-	if (operate_goes_up(s, c, p->op))
+	if (errand_goes_up(s, c, p->op))
 		rc = logic_client_receive(&s->logic, &c->seat, p);
 	else
 		count(COUNT_UPSTREAM_UNWANTED);
@@ -261,7 +254,7 @@ int operate(struct server *s, struct connection *c, struct packet *p)
 {
 	if (p->op == OP_AUTH && connection_expires(c))
 		return reauthenticate(s, c, p);
-	if (join_is_asked(c, p))
+	if (errand_is_join(c, p))
 		return join(s, c, p);
 	return dialect_is_v2(c->dialect) ? operate_v2(s, c, p) : operate_v1(p);
 }

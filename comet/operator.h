@@ -9,9 +9,6 @@
  *   0; -ERR_PACKET_OP: this dialect closes for that operation; -EBADMSG: bad room id; -ENOMEM */
 int operate(struct server *s, struct connection *c, struct packet *p);
 
-/* Is a packet with this operation one for the back end? */
-bool operate_goes_up(const struct server *s, const struct connection *c, int32_t op);
-
 /* Turn a heartbeat into its reply: v2 tells how many are online in the room. 0 or -ENOMEM. */
 int operate_heartbeat(struct connection *c, struct packet *p);
 

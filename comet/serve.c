@@ -10,8 +10,8 @@
 #include "comet/allowance.h"
 #include "comet/arrival.h"
 #include "comet/dispatch.h"
+#include "comet/errand.h"
 #include "comet/fence.h"
-#include "comet/join.h"
 #include "comet/joins.h"
 #include "comet/operator.h"
 #include "comet/reader.h"
@@ -162,34 +162,6 @@ static int start_dispatcher(struct connection *c)
 
 /* ---- the loop ---- */
 
-/* comet_packets_in_total goes by the ops of the table, in its order; those that are not ours come last. */
-static const int32_t ops[] = {
-#define op(NAME, number, from, dialects, words) (number),
-#include "common/wire/ops.def"
-#undef op
-};
-#define N_OPS (sizeof(ops) / sizeof(ops[0]))
-
-static const char *const op_names[N_OPS + 1] = {
-#define op(NAME, number, from, dialects, words) (words),
-#include "common/wire/ops.def"
-#undef op
-	"application",
-};
-
-COUNTER_LABELS(PACKETS_IN, op_names, N_OPS + 1);
-
-static void count_packet(const struct connection *c, int32_t op)
-{
-	unsigned i = 0;
-
-	while (i < N_OPS && ops[i] != op)
-		i++;
-	if (c->joins == NULL && op >= OP_JOIN && op <= OP_NOTICE)
-		i = N_OPS;
-	count_by(COUNT_PACKETS_IN, i);
-}
-
 /* Tell logic now and then that it is still here. This does not wait for logic, so heartbeats are answered without it. */
 static void renew(struct server *s, struct connection *c)
 {
@@ -202,31 +174,18 @@ static void renew(struct server *s, struct connection *c)
 		count(COUNT_LOGIC_FAILED);
 }
 
-/* Does its answer need another program? */
-static bool waits_for_logic(const struct server *s, const struct connection *c, const struct packet *p)
-{
-	if (p->kind != PACKET_WHOLE || p->op == OP_HEARTBEAT || p->op == OP_SUB || p->op == OP_UNSUB ||
-	    join_is_asked(c, p))
-		return false;
-	if (p->op == OP_AUTH)
-		return s->logic.waits_to_ask && connection_expires(c);
-	if (p->op == OP_CHANGE_ROOM && s->cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK)
-		return true;
-	return s->logic.waits_to_tell && dialect_is_v2(c->dialect);
-}
-
 static int answer(struct server *s, struct connection *c, struct packet *p)
 {
-	bool waits = waits_for_logic(s, c, p);
+	bool waits = errand_waits(s, c, p);
 	int rc;
 
 	if (p->kind != PACKET_WHOLE)
 		return 0; /* a pong is the ping */
-	if (join_is_asked(c, p) && (rc = reader_wait_for_queue(c, true)) != 0)
+	if (errand_is_join(c, p) && (rc = reader_wait_for_queue(c, true)) != 0)
 		return rc;
 	if ((rc = reader_block(c, waits)) != 0)
 		return rc;
-	count_packet(c, p->op);
+	errand_count(c, p->op);
 	fence_end_pass(s, c);
 	if ((rc = joins_end_passes(s, c)) != 0) {
 		reader_unblock(c, waits);
@@ -236,8 +195,6 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 		p->ver = 1; /* a push has 4 */
 	if (p->op != OP_HEARTBEAT) {
 		rc = operate(s, c, p);
-		if (c->joins != NULL && c->joins->to_pay > 0)
-			allowance_use_joins(s, c);
 		reader_unblock(c, waits);
 		return rc;
 	}

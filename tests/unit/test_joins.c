@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "comet/deliver.h"
+#include "comet/errand.h"
 #include "comet/fence.h"
 #include "comet/join.h"
 #include "comet/joins.h"
@@ -93,7 +94,7 @@ static int say(unsigned i, int32_t op, int32_t seq, const char *body)
 	int rc;
 
 	p.body_bytes = (uint32_t)strlen(body);
-	assert_true(join_is_asked(c[i], &p));
+	assert_true(errand_is_join(c[i], &p));
 	if ((rc = join(&stage.server, c[i], &p)) < 0 || (rc = joins_replay(&stage.server, c[i])) < 0)
 		return rc;
 	assert_int_equal(p.kind, PACKET_NOTHING);

@@ -1,0 +1,20 @@
+/* errand: what a packet of a client asks for, before anybody does it. For the reader. SPDX-License-Identifier: MIT */
+#ifndef COMET_ERRAND_H
+#define COMET_ERRAND_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "comet/connection.h"
+#include "comet/server.h"
+
+/* Is it JOIN or LEAVE, from a client with streams? It then waits for space in the queue of messages, by which its answer goes. */
+bool errand_is_join(const struct connection *c, const struct packet *p);
+/* Is a packet with this operation one for the back end? */
+bool errand_goes_up(const struct server *s, const struct connection *c, int32_t op);
+/* Does its answer need another program, from the start? Who joins says so itself. */
+bool errand_waits(const struct server *s, const struct connection *c, const struct packet *p);
+/* In comet_packets_in_total. */
+void errand_count(const struct connection *c, int32_t op);
+
+#endif
