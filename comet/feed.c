@@ -16,21 +16,14 @@
 /* How far a jump leads beyond the clock: the data that are lost are younger than a minute. */
 #define JUMP_US 60000000u
 
-static const char *const joins[JOIN_RESULTS] = {[JOIN_LIVE] = "live",
-						[JOIN_REPLAYED] = "replayed",
-						[JOIN_GAP] = "gap",
-						[JOIN_REFUSED] = "refused",
-						[JOIN_UNAVAILABLE] = "unavailable"};
 static const char *const gaps[FEED_GAPS] = {[GAP_OLD] = "old",
 					    [GAP_AHEAD] = "ahead",
 					    [GAP_JUMP] = "jump",
 					    [GAP_MEMORY] = "memory",
 					    [GAP_OVERRUN] = "overrun"};
-
 static const char *const holes[FEED_HOLES] = {[HOLE_FILLED] = "filled", [HOLE_GAP] = "gap"};
 
 COUNTER_LABELS(STREAM_HOLES, holes, FEED_HOLES);
-COUNTER_LABELS(JOINS, joins, JOIN_RESULTS);
 COUNTER_LABELS(STREAM_GAPS, gaps, FEED_GAPS);
 
 void feeds_init(struct feeds *s, const struct config *cfg, const struct logic_client *logic)
@@ -201,15 +194,12 @@ int feed_decide(struct feeds *s, struct feed *f, const struct feed_wish *wish, i
 	(void)feed_read(s, f, wish, out, NULL, 0);
 	if (out->gap && feed_source_is(s) &&
 	    (rc = feed_source_look_again(s, f, wish->since, out->cause, deadline_ns)) != 0) {
-		if (rc < 0) {
-			count_by(COUNT_JOINS, JOIN_UNAVAILABLE);
+		if (rc < 0)
 			return rc;
-		}
 		(void)feed_read(s, f, wish, out, NULL, 0);
 	}
 	if (out->gap)
 		count_by(COUNT_STREAM_GAPS, out->cause);
-	count_by(COUNT_JOINS, out->gap ? JOIN_GAP : out->replay > 0 ? JOIN_REPLAYED : JOIN_LIVE);
 	return 0;
 }
 

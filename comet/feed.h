@@ -68,7 +68,7 @@ struct feed_place {
 unsigned feed_read(struct feeds *s, struct feed *f, const struct feed_wish *wish, struct feed_place *place,
 		   struct message **out, unsigned n_max);
 
-/* Where a client goes on, and whether that is proved; counted. A position above the newest number is asked of Redis in a cluster (the
+/* Where a client goes on, and whether that is proved; a gap is counted. A position above the newest number is asked of Redis in a cluster (the
  * comet may be a moment behind), up to deadline_ns. 0; -ERR_NO_LOGIC: it cannot be asked (503, and never a gap). */
 int feed_decide(struct feeds *s, struct feed *f, const struct feed_wish *wish, int64_t deadline_ns,
 		struct feed_place *out);

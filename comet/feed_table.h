@@ -40,11 +40,9 @@ struct feeds {
 };
 
 /* comet_stream_gaps_total */
+enum feed_gap { GAP_OLD, GAP_AHEAD, GAP_JUMP, GAP_MEMORY, GAP_OVERRUN, FEED_GAPS };
 /* comet_stream_holes_total */
 enum feed_hole { HOLE_FILLED, HOLE_GAP, FEED_HOLES };
-enum feed_gap { GAP_OLD, GAP_AHEAD, GAP_JUMP, GAP_MEMORY, GAP_OVERRUN, FEED_GAPS };
-/* comet_joins_total. Whatever does not come as far as feed_decide is the caller's to count. */
-enum join_result { JOIN_LIVE, JOIN_REPLAYED, JOIN_GAP, JOIN_REFUSED, JOIN_UNAVAILABLE, JOIN_RESULTS };
 
 /* One of the rooms of a JOIN. */
 struct feed_asked {

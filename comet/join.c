@@ -15,6 +15,14 @@
 #include "common/base/obj.h"
 #include "common/base/park.h"
 
+static const char *const results[JOIN_RESULTS] = {[JOIN_LIVE] = "live",
+						  [JOIN_REPLAYED] = "replayed",
+						  [JOIN_GAP] = "gap",
+						  [JOIN_REFUSED] = "refused",
+						  [JOIN_UNAVAILABLE] = "unavailable"};
+
+COUNTER_LABELS(JOINS, results, JOIN_RESULTS);
+
 /* One of the rooms asked for. */
 struct guest {
 	const struct join_wish *wish;
@@ -69,7 +77,6 @@ static void refuse(struct joining *j, size_t i, int error, const char *reason, i
 
 static void refuse_for_good(struct joining *j, size_t i, int error, const char *reason)
 {
-	count_by(COUNT_JOINS, JOIN_REFUSED);
 	refuse(j, i, error, reason, -1);
 }
 
@@ -96,7 +103,6 @@ static void enter(struct joining *j, size_t i)
 		g->joined = NULL; /* which the first one keeps */
 		refuse_for_good(j, i, 400, "twice");
 	} else if (j->asked_rc < 0 && !fence_grants(j->server, c, g->wish->room)) {
-		count_by(COUNT_JOINS, JOIN_UNAVAILABLE);
 		put_off(j, i, j->asked_rc);
 	} else if (!fence_lets_in(j->server, c, g->wish->room, FENCE_JOIN)) {
 		refuse_for_good(j, i, 403, "not_granted");
@@ -105,7 +111,6 @@ static void enter(struct joining *j, size_t i)
 	} else if (c->joins->n >= (size_t)j->server->cfg->limits_rooms) {
 		refuse_for_good(j, i, 429, "rooms");
 	} else if ((g->joined = joins_enter(j->server, c, g->wish->room)) == NULL) {
-		count_by(COUNT_JOINS, JOIN_UNAVAILABLE);
 		put_off(j, i, -ENOMEM);
 	} else {
 		logic_client_join(&j->server->logic, g->wish->room);
@@ -180,18 +185,9 @@ static void hold_all(struct joining *j, int64_t deadline_ns)
 
 		BUG_UNLESS(joined != NULL);
 		joined->feed = j->feeds[k].feed;
-		if (j->feeds[k].rc == 0)
-			continue;
-		count_by(COUNT_JOINS, j->feeds[k].rc == -EBUSY ? JOIN_REFUSED : JOIN_UNAVAILABLE);
-		put_off(j, j->of[k], j->feeds[k].rc);
+		if (j->feeds[k].rc < 0)
+			put_off(j, j->of[k], j->feeds[k].rc);
 	}
-}
-
-/* A room without numbers: from now on, and nobody knows what came before. */
-static void decide_without(const struct join_wish *wish, struct feed_place *place)
-{
-	*place = (struct feed_place){.gap = wish->feed.since > 0};
-	count_by(COUNT_JOINS, place->gap ? JOIN_GAP : JOIN_LIVE);
 }
 
 static void decide_all(struct joining *j, int64_t deadline_ns)
@@ -203,14 +199,30 @@ static void decide_all(struct joining *j, int64_t deadline_ns)
 
 		if (g->joined == NULL)
 			continue;
+		/* A room without numbers: from now on, and nobody knows what came before. */
 		if (g->joined->feed == NULL)
-			decide_without(g->wish, &outcome->place);
+			outcome->place.gap = g->wish->feed.since > 0;
 		else if ((rc = feed_decide(&j->server->feeds, g->joined->feed, &g->wish->feed, deadline_ns,
 					   &outcome->place)) < 0)
 			put_off(j, i, rc);
 		if (outcome->place.gap)
 			outcome->reload_ms = feeds_reload_ms(&j->server->feeds);
 	}
+}
+
+static enum join_result result_of(const struct join_outcome *outcome)
+{
+	if (outcome->error != 0)
+		return outcome->error == 503 ? JOIN_UNAVAILABLE : JOIN_REFUSED;
+	if (outcome->place.gap)
+		return JOIN_GAP;
+	return outcome->place.replay > 0 ? JOIN_REPLAYED : JOIN_LIVE;
+}
+
+static void count_all(const struct joining *j)
+{
+	for (size_t i = 0; i < j->ask.n; i++)
+		count_by(COUNT_JOINS, result_of(&j->outcomes[i]));
 }
 
 /* In a cluster the rooms are written down for the logics, and what is not here is read. */
@@ -227,6 +239,7 @@ static void decide(struct joining *j)
 	fence_forget(j->connection);
 	hold_all(j, deadline_ns);
 	decide_all(j, deadline_ns);
+	count_all(j);
 	if (j->server->logic.waits_to_tell)
 		park_wait_end();
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "comet/feed.h"
+#include "comet/join.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "tests/unit/seam.h"
