@@ -87,7 +87,7 @@ bool feed_table_expire(struct feeds *s, struct feed *f, int64_t now) NEEDS(s->lo
 {
 	if (f->history.n > 0 && now - f->pushed_ns > f->type->ttl_ms * CLOCK_MS)
 		feed_table_forget_history(s, f);
-	if (f->held > 0 || now - f->used_ns <= (f->was_pushed ? s->position_ttl_ns : s->idle_ttl_ns))
+	if (f->held > 0 || now - f->used_ns <= (f->pushed_ns > 0 ? s->position_ttl_ns : s->idle_ttl_ns))
 		return false;
 	feed_table_remove(s, f);
 	feed_table_free(f);
@@ -154,7 +154,6 @@ int feed_table_add(struct feeds *s, struct feed *f, struct message *m)
 	if (rc < 0)
 		return rc;
 	account_locked(s, f, n, bytes);
-	f->was_pushed = true;
 	f->pushed_ns = now;
 	feed_table_use(s, f, now);
 	make_space_locked(s, f);

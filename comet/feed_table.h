@@ -65,9 +65,8 @@ struct feed {
 	struct feed *newer, *older;
 	struct history history;
 	unsigned held;
-	bool was_pushed;
 	int64_t used_ns;   /* its last push, join or end of one */
-	int64_t pushed_ns; /* its last push */
+	int64_t pushed_ns; /* its last push; 0: there was none */
 	uint64_t jumped;   /* it jumped to this number, or 0 */
 	uint64_t given_up; /* for stream.memory all up to this number went, or 0 */
 	/* in a cluster */
