@@ -190,6 +190,15 @@ static void hold_all(struct joining *j, int64_t deadline_ns)
 	}
 }
 
+/* It may be the room of AUTH or op 12, too: that is a joined room from now on, whose pushes have numbers. */
+static void leave_place(const struct joining *j, const struct joined *joined)
+{
+	struct connection *c = j->connection;
+
+	if (atomic_load(&c->place.room) == atomic_load(&joined->member.room))
+		bucket_leave(server_bucket(j->server, c->seat.key), &c->place);
+}
+
 static void decide_all(struct joining *j, int64_t deadline_ns)
 {
 	for (size_t i = 0; i < j->ask.n; i++) {
@@ -205,6 +214,8 @@ static void decide_all(struct joining *j, int64_t deadline_ns)
 		else if ((rc = feed_decide(&j->server->feeds, g->joined->feed, &g->wish->feed, deadline_ns,
 					   &outcome->place)) < 0)
 			put_off(j, i, rc);
+		else
+			leave_place(j, g->joined); /* at once: what comes after `at` is replayed */
 		if (outcome->place.gap)
 			outcome->reload_ms = feeds_reload_ms(&j->server->feeds);
 	}
@@ -262,19 +273,11 @@ static void hear_without_numbers(struct joining *j)
 	for (size_t i = 0; i < j->ask.n; i++) {
 		struct joined *joined = j->guests[i].joined;
 
-		if (joined != NULL && joined->feed == NULL)
-			atomic_store(&joined->member.after, 0);
+		if (joined == NULL || joined->feed != NULL)
+			continue;
+		leave_place(j, joined);
+		atomic_store(&joined->member.after, 0);
 	}
-}
-
-/* The room of AUTH or op 12 that is joined now: its pushes have numbers from now on. */
-static void leave_place(struct joining *j)
-{
-	struct connection *c = j->connection;
-	const struct room *room = atomic_load(&c->place.room);
-
-	if (room != NULL && joins_find(c->joins, room->tally->id) != NULL)
-		bucket_leave(server_bucket(j->server, c->seat.key), &c->place);
 }
 
 static int answer(struct connection *c, struct message *answer)
@@ -299,7 +302,6 @@ static int join_rooms(struct server *s, struct connection *c, const struct packe
 	if (rc == 0 && (rc = make_space(&j)) == 0) {
 		allowance_use_joins(s, c, j.ask.n);
 		decide(&j);
-		leave_place(&j);
 		hear_without_numbers(&j);
 		if ((rc = join_answer(&j.ask, j.outcomes, p->seq, &message)) == 0 && (rc = answer(c, message)) == 0)
 			begin_all(&j);

@@ -360,6 +360,45 @@ static void the_room_of_op_12_may_be_joined_and_stays_joined(void **state)
 	assert_int_equal(last_packet(0)->body_bytes, 5 + 9);
 }
 
+/* A cluster's streams, all empty. While a room is looked at again, a push comes to another. */
+static void resume_empty(void *self, struct resume *all, size_t n, int64_t deadline_ns)
+{
+	struct wire_push to = {.target = WIRE_ROOM, .room = "chat://1"};
+
+	(void)self;
+	(void)deadline_ns;
+	for (size_t i = 0; i < n; i++) {
+		all[i].newest = 1000;
+		all[i].messages = calloc(1, sizeof(struct message *));
+		assert_non_null(all[i].messages);
+	}
+	if (all[0].since == 0)
+		return;
+	assert_int_equal(message_new(1000, "x", 1, &to.message), 0);
+	to.message->number = 1001;
+	assert_int_equal(push_accept(push, &to), 0);
+	message_unref(&to.message);
+	until(done() == 0);
+	push_key("zero", "behind it");
+	until(fake_got_op(&peers[0], 1000) > 0);
+}
+
+static void a_push_that_is_to_be_replayed_does_not_come_to_the_room_of_op_12_as_well(void **state)
+{
+	static struct logic_client cluster = {.resume = resume_empty};
+	struct server *s = &stage.server;
+
+	(void)state;
+	s->feeds.logic = &cluster;
+	assert_int_equal(bucket_change_room(server_bucket(s, "zero"), &c[0]->place, "chat://1"), 0);
+	assert_int_equal(say(0, OP_JOIN, 1, "{\"rooms\":[{\"id\":\"chat://1\"},{\"id\":\"chat://2\",\"since\":1005}]}"),
+			 0);
+	until(fake_got(&peers[0]) >= 3);
+	assert_int_equal(fake_packet(&peers[0], 0)->body_bytes, 5 + 9); /* the push to the key */
+	assert_int_equal(fake_packet(&peers[0], 1)->op, OP_JOIN_REPLY);
+	assert_int_equal(assert_consecutive(0, 2, 1000), 1);
+}
+
 static void pushes_to_a_key_have_no_number_and_no_room(void **state)
 {
 	(void)state;
@@ -771,6 +810,7 @@ int main(void)
 		joins_test(what_is_not_granted_is_not_joined),
 		joins_test(a_token_that_grants_less_ends_memberships_with_a_notice),
 		joins_test(the_room_of_op_12_may_be_joined_and_stays_joined),
+		joins_test(a_push_that_is_to_be_replayed_does_not_come_to_the_room_of_op_12_as_well),
 		joins_test(pushes_to_a_key_have_no_number_and_no_room),
 		joins_test(a_join_without_memory_is_told_or_fails),
 		joins_test(what_was_missed_comes_after_the_answer_and_before_what_is_new),
