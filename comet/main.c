@@ -120,14 +120,7 @@ static void enlarge_futex_table(int64_t connections)
 
 static int try_certs(const struct config *cfg)
 {
-	struct tls_certs *certs;
-	int rc = 0;
-
-	if (cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0')
-		rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &certs);
-	if (rc == 0 && (cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0'))
-		tls_certs_free(&certs);
-	return rc;
+	return config_speaks_tls(cfg) ? tls_certs_try(cfg->tls_cert_file, cfg->tls_private_file) : 0;
 }
 
 static const struct config_program comet_program = {
@@ -190,7 +183,7 @@ static int load_certs(struct program *p)
 	const struct config *cfg = &p->cfg;
 	int rc;
 
-	if (cfg->tcp_tls_bind[0] == '\0' && cfg->websocket_tls_bind[0] == '\0' && cfg->http_tls_bind[0] == '\0')
+	if (!config_speaks_tls(cfg))
 		return 0;
 	if ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &p->certs)) == 0)
 		rc = tls_server_new(p->certs, "", &p->tls);

@@ -81,11 +81,16 @@ static void reload(void *arg)
 	(void)reload_all(parts, sizeof(parts) / sizeof(parts[0]));
 }
 
+static int try_certs(const struct config *cfg)
+{
+	return cfg->http_tls_bind[0] != '\0' ? tls_certs_try(cfg->tls_cert_file, cfg->tls_private_file) : 0;
+}
+
 static const struct config_program logic_program = {
 	.name = "comet-logic",
 	.summary = "the logic service of a cluster of comets: authenticates, knows who is where, takes pushes",
 	.is_logic = true,
-	.tries = {http_try_keys, auth_try, redis_login_start},
+	.tries = {try_certs, http_try_keys, auth_try, redis_login_start},
 };
 
 int main(int argc, char **argv)

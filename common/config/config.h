@@ -98,6 +98,12 @@ static inline bool config_refuses_clients(const struct config *cfg)
 	return cfg->server_closed && cfg->auth_mode == CONFIG_AUTH_OPEN && !cfg->auth_allow_open;
 }
 
+/* Has a comet an address where TLS is spoken? */
+static inline bool config_speaks_tls(const struct config *cfg)
+{
+	return cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0' || cfg->http_tls_bind[0] != '\0';
+}
+
 /* Is a client that is only believed not to come in? */
 static inline bool config_needs_proof(const struct config *cfg)
 {

@@ -272,10 +272,7 @@ static int check_binds(const struct config *cfg, FILE *errors)
 
 static int check_certs(const struct config *cfg, FILE *errors)
 {
-	const bool speaks_tls =
-		cfg->tcp_tls_bind[0] != '\0' || cfg->websocket_tls_bind[0] != '\0' || cfg->http_tls_bind[0] != '\0';
-
-	if (speaks_tls && (cfg->tls_cert_file[0] == '\0' || cfg->tls_private_file[0] == '\0'))
+	if (config_speaks_tls(cfg) && (cfg->tls_cert_file[0] == '\0' || cfg->tls_private_file[0] == '\0'))
 		return complain(errors, "tls.cert_file and tls.private_file must be set for tcp.tls_bind, "
 					"websocket.tls_bind and http.tls_bind");
 	if (cfg->http_client_ca[0] != '\0' && cfg->http_tls_bind[0] == '\0')

@@ -17,7 +17,6 @@
 #include "common/http/http_guard.h"
 #include "common/http/http_listener.h"
 #include "common/tls/tls_authorities.h"
-#include "common/tls/tls_certs.h"
 
 #define ADDRESS_BYTES  128
 #define LISTENERS_MAX  16
@@ -78,7 +77,6 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 int http_try_keys(const struct config *cfg)
 {
 	struct tls_authorities clients;
-	struct tls_certs *certs;
 	struct http_keys *keys;
 	int rc;
 
@@ -87,11 +85,6 @@ int http_try_keys(const struct config *cfg)
 	if ((rc = http_keys_of(cfg, &keys)) < 0)
 		return rc;
 	http_keys_free(&keys);
-	if (cfg->http_tls_bind[0] != '\0') {
-		if ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &certs)) < 0)
-			return rc;
-		tls_certs_free(&certs);
-	}
 	rc = tls_authorities_init(&clients, cfg->http_client_ca);
 	tls_authorities_fini(&clients);
 	return rc;

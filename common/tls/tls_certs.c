@@ -151,6 +151,16 @@ int tls_certs_new(const char *cert_files, const char *key_files, struct tls_cert
 	return 0;
 }
 
+int tls_certs_try(const char *cert_files, const char *key_files)
+{
+	struct tls_certs *certs;
+	int rc = tls_certs_new(cert_files, key_files, &certs);
+
+	if (rc == 0)
+		tls_certs_free(&certs);
+	return rc;
+}
+
 void tls_certs_free(struct tls_certs **reference)
 {
 	struct tls_certs *certs = *reference;

@@ -10,6 +10,8 @@ struct tls_certs;
  * server name that it asks for, or the first of all. 0, or -ERR_CONFIG with a log line that says which file and why, or
  * -ENOMEM. */
 int tls_certs_new(const char *cert_files, const char *key_files, struct tls_certs **out);
+/* Read them so, and forget them: can they be had? */
+int tls_certs_try(const char *cert_files, const char *key_files);
 /* Nobody uses them any more. */
 void tls_certs_free(struct tls_certs **certs);
 

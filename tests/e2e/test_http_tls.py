@@ -205,3 +205,11 @@ def test_what_is_wrong_is_found_at_the_start(settings, says):
     ended = subprocess.run([BUILD / "comet", *(word for one in given for word in ("-o", one))], capture_output=True, text=True,
                            timeout=TIMEOUT)
     assert ended.returncode in (1, 2) and says in ended.stderr, ended
+
+
+def test_fault_of_a_certificate_is_said_once():
+    given = ["tcp.bind=", "websocket.bind=", "websocket.tls_bind=127.0.0.1:0", "http.bind=", "http.tls_bind=127.0.0.1:0",
+             "tls.cert_file=/nothing", "tls.private_file=/nothing"]
+    ended = subprocess.run([BUILD / "comet", *(word for one in given for word in ("-o", one))], capture_output=True, text=True,
+                           timeout=TIMEOUT)
+    assert ended.returncode == 2 and ended.stderr.count("certificate_unreadable") == 1, ended
