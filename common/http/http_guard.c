@@ -125,8 +125,7 @@ static void refuse_key(const struct http_request *request, struct http_reply *re
 	if (request->key.none_is_set) {
 		count_refused(request, REFUSED_CLOSED, "no key is set");
 		words = "closed until COMET_HTTP_API_KEY is set (for clients: COMET_AUTH_MODE); COMET_DEMO=yes opens "
-			"it for a "
-			"first try";
+			"it for a first try";
 	} else if (request->key.name[0] != '\0') {
 		count_refused(request, REFUSED_OVER, "the key is over");
 		words = "this API key is over; its until= is in http.keys_file";
