@@ -313,6 +313,7 @@ int alone_wire(struct server *s, const char *server_id, push_sink *sink, void *s
 			  .self = a},
 		.alone = true,
 		.reload = auth_reload(a->logic.auth),
+		.reload_rooms = auth_reload_rooms(a->logic.auth),
 		.handle = handle,
 		.self = a,
 		.opened = opened,

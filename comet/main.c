@@ -319,6 +319,7 @@ static void reload(void *arg)
 					    http_keys_reload_api_key(p->http_keys),
 					    whitelist_reload(&p->server.whitelist),
 					    p->wiring.reload,
+					    p->wiring.reload_rooms,
 					    redis_login_reload(REDIS_LOGIN_SERVER),
 					    redis_login_reload(REDIS_LOGIN_SENTINEL)};
 

@@ -12,9 +12,9 @@
 #include "logic_client/logic_client.h"
 
 struct wiring {
-	struct logic_client logic; /* for server.logic */
-	bool alone;                /* no other comet is there */
-	struct reload_part reload; /* all zero: nothing to read again */
+	struct logic_client logic;               /* for server.logic */
+	bool alone;                              /* no other comet is there */
+	struct reload_part reload, reload_rooms; /* of auth; all zero: nothing to read again */
 	/* The HTTP API of this program; arg is self. */
 	http_handler *handle;
 	void *self;

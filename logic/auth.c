@@ -90,44 +90,16 @@ int auth_try(const struct config *cfg)
 	return rc;
 }
 
-static struct reload_part main_part(const struct auth *a)
+struct reload_part auth_reload(struct auth *a)
 {
+	OBJ_CHECK(a, AUTH_MAGIC);
 	return a->webhook != NULL ? auth_webhook_reload(a->webhook) : auth_jwt_reload(a->jwt);
 }
 
-/* Both or none. */
-static int read_again(void *self)
+struct reload_part auth_reload_rooms(struct auth *a)
 {
-	const struct auth *a = self;
-	const struct reload_part first = main_part(a), second = auth_rooms_reload(a->rooms);
-	int rc = first.self != NULL ? first.read(first.self) : 0;
-
-	if (rc < 0 || second.self == NULL || (rc = second.read(second.self)) == 0)
-		return rc;
-	if (first.self != NULL)
-		first.settle(first.self, false);
-	return rc;
-}
-
-static void settle(void *self, bool use)
-{
-	const struct auth *a = self;
-	const struct reload_part first = main_part(a), second = auth_rooms_reload(a->rooms);
-
-	if (first.self != NULL)
-		first.settle(first.self, use);
-	if (second.self != NULL)
-		second.settle(second.self, use);
-}
-
-struct reload_part auth_reload(struct auth *a)
-{
-	const struct reload_part first = main_part(a), second = auth_rooms_reload(a->rooms);
-
 	OBJ_CHECK(a, AUTH_MAGIC);
-	if (second.self == NULL)
-		return first;
-	return (struct reload_part){first.self != NULL ? first.what : second.what, read_again, settle, a};
+	return auth_rooms_reload(a->rooms);
 }
 
 bool auth_believes(const struct auth *a)

@@ -23,6 +23,8 @@ void auth_free(struct auth **a);
 
 /* To read the keys, or the secret, again; where the mode has none: nothing to reload. */
 struct reload_part auth_reload(struct auth *a);
+/* The same for auth.rooms = webhook, which has the secret, too. */
+struct reload_part auth_reload_rooms(struct auth *a);
 
 /* Who is it? *who needs auth_identity_fini only on 0.
  *   0

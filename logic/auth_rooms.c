@@ -80,7 +80,12 @@ void auth_rooms_free(struct auth_rooms **rooms)
 
 struct reload_part auth_rooms_reload(struct auth_rooms *r)
 {
-	return r != NULL ? back_end_reload(&r->back_end) : (struct reload_part){0};
+	struct reload_part part = {0};
+
+	if (r != NULL)
+		part = back_end_reload(&r->back_end);
+	part.what = "secret of auth.room_url"; /* the webhook's has the setting's name */
+	return part;
 }
 
 /* ---- what is remembered ---- */

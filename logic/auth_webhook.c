@@ -53,7 +53,7 @@ int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 
 struct reload_part auth_webhook_reload(struct auth_webhook *w)
 {
-	return w != NULL ? back_end_reload(&w->back_end) : (struct reload_part){0};
+	return back_end_reload(&w->back_end);
 }
 
 void auth_webhook_free(struct auth_webhook **webhook)

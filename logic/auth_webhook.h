@@ -14,7 +14,7 @@ int auth_webhook_new(const struct config *cfg, struct auth_webhook **out);
 /* Nobody checks any more. */
 void auth_webhook_free(struct auth_webhook **w);
 
-/* To read the secret's file again. NULL: nothing to reload. */
+/* To read the secret's file again. */
 struct reload_part auth_webhook_reload(struct auth_webhook *w);
 
 /* *who is zero. 0; -ERR_REFUSED; -ERR_NO_LOGIC: no answer that says yes or no; -ENOMEM. */

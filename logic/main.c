@@ -75,6 +75,7 @@ static void reload(void *arg)
 					    http_keys_reload(p->http_keys),
 					    http_keys_reload_api_key(p->http_keys),
 					    auth_reload(p->logic.auth),
+					    auth_reload_rooms(p->logic.auth),
 					    redis_login_reload(REDIS_LOGIN_SERVER),
 					    redis_login_reload(REDIS_LOGIN_SENTINEL)};
 

@@ -8,8 +8,10 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/err.h"
 #include "common/base/log.h"
@@ -184,6 +186,7 @@ static void nobody_at_the_address_is_no_logic(void **state)
 	assert_int_equal(auth_new(&cfg, &a), 0);
 	assert_true(auth_waits(a));
 	assert_null(auth_reload(a).self);
+	assert_null(auth_reload_rooms(a).self);
 	assert_int_equal(auth_check(a, &request, &who), -ERR_NO_LOGIC);
 	assert_int_equal(who.cause, AUTH_WEBHOOK_UNREACHABLE);
 	auth_free(&a);
@@ -218,6 +221,34 @@ static void a_start_that_fails_leaves_nothing(void **state)
 	auth_free(&a);
 	assert_int_equal(config_flag(&cfg, "auth.secret_file=/nowhere", stderr), 0);
 	assert_int_equal(auth_new(&cfg, &a), -ENOENT);
+	config_fini(&cfg);
+}
+
+/* The secret is that of both questions. */
+static void both_questions_read_the_secret_again(void **state)
+{
+	char file[] = "/tmp/comet-test-secret-XXXXXX", setting[64];
+	int fd = mkstemp(file);
+	struct config cfg;
+	struct auth *a;
+
+	(void)state;
+	seam_reset();
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "secret\n", 7), 7);
+	assert_int_equal(close(fd), 0);
+	(void)snprintf(setting, sizeof(setting), "auth.secret_file=%s", file);
+	assert_int_equal(config_init(&cfg), 0);
+	assert_int_equal(config_flag(&cfg, setting, stderr), 0);
+	assert_int_equal(config_flag(&cfg, "auth.mode=webhook", stderr), 0);
+	assert_int_equal(config_flag(&cfg, "auth.url=http://127.0.0.1:1/", stderr), 0);
+	assert_int_equal(config_flag(&cfg, "auth.rooms=webhook", stderr), 0);
+	assert_int_equal(config_flag(&cfg, "auth.room_url=http://127.0.0.1:1/", stderr), 0);
+	assert_int_equal(auth_new(&cfg, &a), 0);
+	assert_int_equal(reload_all((struct reload_part[]){auth_reload(a), auth_reload_rooms(a)}, 2), 2);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(reload_all((struct reload_part[]){auth_reload(a), auth_reload_rooms(a)}, 2), -ENOENT);
+	auth_free(&a);
 	config_fini(&cfg);
 }
 
@@ -257,6 +288,7 @@ int main(void)
 		webhook_test(without_memory_it_is_no_answer),
 		webhook_test(nobody_at_the_address_is_no_logic),
 		webhook_test(a_start_that_fails_leaves_nothing),
+		webhook_test(both_questions_read_the_secret_again),
 		webhook_test(a_call_that_has_no_time_left_is_none_that_found_no_name),
 	};
 
