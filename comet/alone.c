@@ -308,8 +308,7 @@ int alone_wire(struct server *s, const char *server_id, push_sink *sink, void *s
 			  .arrived = arrived,
 			  .join = join_room,
 			  .receive = receive,
-			  .waits_to_ask = s->cfg->auth_mode == CONFIG_AUTH_WEBHOOK ||
-					  s->cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK,
+			  .waits_to_ask = auth_waits(a->logic.auth),
 			  .self = a},
 		.alone = true,
 		.reload = auth_reload(a->logic.auth),
