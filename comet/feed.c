@@ -61,7 +61,7 @@ int64_t feeds_reload_ms(const struct feeds *s)
 /* The clock in microseconds, within what a number can be. */
 static uint64_t clock_us(void)
 {
-	const int64_t most = FEED_NUMBERS_END / 2;
+	const int64_t most = MESSAGE_NUMBERS_END / 2;
 	int64_t ms = clock_wall_ms();
 
 	return (uint64_t)(ms < 1 ? 1 : ms > most / 1000 ? most : ms * 1000);

@@ -16,9 +16,6 @@
 #include "common/config/config.h"
 #include "logic_client/logic_client.h"
 
-/* Numbers are below it: doubles hold them, which JavaScript and Lua have. */
-#define FEED_NUMBERS_END (INT64_C(1) << 53)
-
 struct feeds {
 	unsigned magic;
 #define FEEDS_MAGIC 0x57e4a350

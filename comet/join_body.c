@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/json.h"
+#include "common/wire/message.h"
 #include "common/wire/wire.h"
 
 /* ---- reading ---- */
@@ -47,7 +48,7 @@ static bool read_number(const json_t *member, uint64_t *out)
 	if (member == NULL)
 		return true;
 	if (!json_is_integer(member) || json_integer_value(member) < 0 ||
-	    json_integer_value(member) >= FEED_NUMBERS_END)
+	    json_integer_value(member) >= MESSAGE_NUMBERS_END)
 		return false;
 	*out = (uint64_t)json_integer_value(member);
 	return true;

@@ -3,10 +3,9 @@
 #include <stdlib.h>
 
 #include "common/http/http_guard.h"
+#include "common/wire/message.h"
 #include "logic/api_v2.h"
 
-/* Positions are below it, as doubles hold them. */
-#define NUMBERS_END (1LL << 53)
 /* Rooms of one call of /goim/stream/position. */
 #define ROOMS_MAX 100
 
@@ -23,7 +22,7 @@ static bool read_number(struct api_call *call, const struct number *number, uint
 	const char *text = http_param(call->request, number->name);
 	long long value = 0;
 
-	if (text != NULL && !api_read_number(text, 0, NUMBERS_END - 1, &value)) {
+	if (text != NULL && !api_read_number(text, 0, MESSAGE_NUMBERS_END - 1, &value)) {
 		api_v2_reply_bad(call, number->words);
 		return false;
 	}
@@ -78,7 +77,7 @@ void api_stream(struct api_call *call)
 		return;
 	/* 0 is the position of those who have had nothing yet. */
 	if (query.since == 0 && http_param(call->request, "last") == NULL)
-		query.last = NUMBERS_END; /* all */
+		query.last = MESSAGE_NUMBERS_END; /* all */
 	if (logic_keeps(call->logic, room))
 		rc = call->logic->histories.read(call->logic->histories.self, &query, &found);
 	else

@@ -11,6 +11,9 @@
 #include "common/base/lock.h"
 #include "common/wire/packet.h"
 
+/* Numbers in a stream are below it: doubles hold them, which JavaScript and Lua have. */
+#define MESSAGE_NUMBERS_END (INT64_C(1) << 53)
+
 /* A message in the words of another dialect. */
 struct message_form {
 	size_t bytes;

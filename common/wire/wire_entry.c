@@ -8,10 +8,10 @@
 #include <string.h>
 
 #include "common/base/json.h"
+#include "common/wire/message.h"
 #include "common/wire/wire.h"
 
 #define KEYS_MAX 100000 /* of one entry */
-#define POS_MAX  ((INT64_C(1) << 53) - 1)
 
 static const char *const targets[WIRE_TARGETS] = {
 	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick", [WIRE_CLEAR] = "clear"};
@@ -339,7 +339,8 @@ int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pu
 	sort_fields(fields, n, &raw);
 	if (!number(raw.seq, false, INT64_MAX, &seq) || !number(raw.number, false, INT64_MAX, &count) ||
 	    !number(raw.had, false, INT64_MAX, &had) || !number(raw.base, false, INT64_MAX, &base) ||
-	    !number(raw.generation, false, INT64_MAX, &generation) || !number(raw.pos, false, POS_MAX, &pos))
+	    !number(raw.generation, false, INT64_MAX, &generation) ||
+	    !number(raw.pos, false, MESSAGE_NUMBERS_END - 1, &pos))
 		return -EBADMSG;
 	out->seq = (uint64_t)seq;
 	out->number = (uint64_t)count;

@@ -26,7 +26,7 @@ static void must_be_well_formed(const struct join_wish *wish)
 	if (wish->wrong != NULL)
 		return;
 	must_be_a_room(wish->room);
-	BUG_UNLESS(wish->feed.since < (uint64_t)FEED_NUMBERS_END && wish->feed.last < (uint64_t)FEED_NUMBERS_END);
+	BUG_UNLESS(wish->feed.since < (uint64_t)MESSAGE_NUMBERS_END && wish->feed.last < (uint64_t)MESSAGE_NUMBERS_END);
 }
 
 /* As many as were asked for, whatever their members held. */

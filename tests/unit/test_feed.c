@@ -150,7 +150,7 @@ static void position_that_proves_nothing_is_a_gap_and_nothing_is_replayed(void *
 	(void)state;
 	for (int i = 0; i < 5; i++)
 		at = push("chat://1");
-	const uint64_t positions[] = {at - 5, 1, at + 1, FEED_NUMBERS_END - 1};
+	const uint64_t positions[] = {at - 5, 1, at + 1, MESSAGE_NUMBERS_END - 1};
 	for (size_t i = 0; i < sizeof(positions) / sizeof(positions[0]); i++) {
 		struct feed_place place = decide(f, positions[i], 0);
 
@@ -174,7 +174,7 @@ static void last_gives_the_newest_also_after_a_gap(void **state)
 	place = decide(f, 0, 2);
 	assert_false(place.gap);
 	assert_int_equal(place.at, at - 2);
-	place = decide(f, 0, FEED_NUMBERS_END - 1);
+	place = decide(f, 0, MESSAGE_NUMBERS_END - 1);
 	assert_int_equal(place.at, at - 4);
 	place = decide(f, 1, 3);
 	assert_true(place.gap);

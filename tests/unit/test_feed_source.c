@@ -302,7 +302,7 @@ static void client_that_knows_more_has_it_read_again(void **state)
 	assert_true(decide(f, there.newest + 2).gap);
 	assert_int_equal(there.reads, 4);
 	assert_int_equal(above(f, there.newest - KEPT), KEPT);
-	assert_true(decide(f, FEED_NUMBERS_END - 1).gap);
+	assert_true(decide(f, MESSAGE_NUMBERS_END - 1).gap);
 	assert_int_equal(there.reads, 4);
 	there.rc = -ERR_NO_LOGIC;
 	assert_int_equal(feed_decide(&feeds, f, &(struct feed_wish){.since = there.newest + 9}, INT64_MAX, &place),
