@@ -187,7 +187,7 @@ static int load_certs(struct program *p)
 		return 0;
 	if ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &p->certs)) == 0)
 		rc = tls_server_new(p->certs, "", &p->tls);
-	if (rc == 0)
+	if (rc == 0 && cfg->http_tls_bind[0] != '\0')
 		rc = tls_server_new(p->certs, cfg->http_client_ca, &p->http_tls);
 	return rc < 0 ? fail("TLS", rc) : 0;
 }
@@ -266,7 +266,7 @@ static int start_http(struct program *p)
 		return 0;
 	if ((rc = http_keys_of(&p->cfg, &p->http_keys)) < 0)
 		return fail("HTTP keys", rc);
-	http = http_options_of(&p->cfg, p->http_keys, p->cfg.http_tls_bind[0] != '\0' ? p->http_tls : NULL);
+	http = http_options_of(&p->cfg, p->http_keys, p->http_tls);
 	return http_start(&http, p->wiring.handle, p->wiring.self, &p->http);
 }
 
