@@ -340,19 +340,24 @@ void park_unblock(struct park *park)
 	lock_drop(&park->crew.lock);
 }
 
-void park_wait_begin(void)
+/* Without a thread to be had nobody takes its place. */
+static void hand_on(struct park *park, bool blocks)
 {
-	struct park *park = self.park;
 	bool start;
 
-	if (park == NULL || self.waits++ > 0)
-		return;
 	lock_take(&park->crew.lock);
-	crew_block_locked(&park->crew);
+	if (blocks)
+		crew_block_locked(&park->crew);
 	start = hand_on_locked(park);
 	lock_drop(&park->crew.lock);
 	if (start)
 		(void)crew_add(&park->crew);
+}
+
+void park_wait_begin(void)
+{
+	if (self.park != NULL && self.waits++ == 0)
+		hand_on(self.park, true);
 }
 
 void park_wait_end(void)
@@ -367,16 +372,8 @@ void park_wait_end(void)
 
 void park_go_long(void)
 {
-	struct park *park = self.park;
-	bool start;
-
-	if (park == NULL || self.waits > 0)
-		return;
-	lock_take(&park->crew.lock);
-	start = hand_on_locked(park);
-	lock_drop(&park->crew.lock);
-	if (start)
-		(void)crew_add(&park->crew);
+	if (self.park != NULL && self.waits == 0)
+		hand_on(self.park, false);
 }
 
 struct park_count park_count(struct park *park)
