@@ -399,6 +399,44 @@ static void a_push_that_is_to_be_replayed_does_not_come_to_the_room_of_op_12_as_
 	assert_int_equal(assert_consecutive(0, 2, 1000), 1);
 }
 
+/* A cluster's stream: empty, and then with pushes of which only the last has come by the bus. */
+static void resume_three(void *self, struct resume *all, size_t n, int64_t deadline_ns)
+{
+	(void)self;
+	(void)deadline_ns;
+	assert_int_equal(n, 1);
+	all->n = all->since == 0 ? 0 : 3;
+	all->newest = 1000 + all->n;
+	all->messages = calloc(4, sizeof(struct message *));
+	assert_non_null(all->messages);
+	for (size_t i = 0; i < all->n; i++) {
+		assert_int_equal(message_new(1000, "x", 1, &all->messages[i]), 0);
+		all->messages[i]->number = 1001 + i;
+	}
+}
+
+static void pushes_that_are_missing_come_before_the_one_that_came(void **state)
+{
+	static struct logic_client cluster = {.resume = resume_three};
+	struct wire_push to = {.target = WIRE_ROOM, .room = "chat://1"};
+	int64_t filled = counters_read_by(COUNT_STREAM_HOLES, HOLE_FILLED);
+	int64_t again = counters_read(COUNT_PUSH_DUPLICATES);
+
+	(void)state;
+	stage.server.feeds.logic = &cluster;
+	assert_int_equal(at_of(answer_to(0, "{\"id\":\"chat://1\"}")), 1000);
+	assert_int_equal(message_new(1000, "x", 1, &to.message), 0);
+	to.message->number = 1003;
+	for (unsigned times = 0; times < 2; times++) {
+		assert_int_equal(push_accept(push, &to), 0);
+		until(fake_got(&peers[0]) == 4 && done() == 0);
+		assert_int_equal(assert_consecutive(0, 1, 1000), 3);
+	}
+	message_unref(&to.message);
+	assert_int_equal(counters_read_by(COUNT_STREAM_HOLES, HOLE_FILLED), filled + 1);
+	assert_int_equal(counters_read(COUNT_PUSH_DUPLICATES), again + 1);
+}
+
 static void pushes_to_a_key_have_no_number_and_no_room(void **state)
 {
 	(void)state;
@@ -811,6 +849,7 @@ int main(void)
 		joins_test(a_token_that_grants_less_ends_memberships_with_a_notice),
 		joins_test(the_room_of_op_12_may_be_joined_and_stays_joined),
 		joins_test(a_push_that_is_to_be_replayed_does_not_come_to_the_room_of_op_12_as_well),
+		joins_test(pushes_that_are_missing_come_before_the_one_that_came),
 		joins_test(pushes_to_a_key_have_no_number_and_no_room),
 		joins_test(a_join_without_memory_is_told_or_fails),
 		joins_test(what_was_missed_comes_after_the_answer_and_before_what_is_new),
