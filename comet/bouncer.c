@@ -67,29 +67,20 @@ bool bouncer_lets_stay(struct server *s, struct connection *c)
 /* What could not be listed, for want of memory, is tried again so much later. */
 #define AGAIN_NS (250 * CLOCK_MS)
 
-/* All of one bucket's at a time: nothing is held while they are ended. */
-static int walk_bucket(struct server *s, struct bucket *bucket)
+static bool look_at(void *arg, struct connection *c)
 {
-	static struct log_limit limit = LOG_LIMIT(1);
-	struct connections all = {0};
-	int rc = bucket_all(bucket, &all);
-
-	if (rc < 0)
-		LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_BANS_WITHOUT_MEMORY));
-	for (size_t i = 0; i < all.n; i++)
-		(void)bouncer_lets_stay(s, all.all[i]);
-	connections_drop(&all);
-	return rc;
+	(void)bouncer_lets_stay(arg, c);
+	return true;
 }
 
 static int walk(struct server *s)
 {
-	int rc, left_out = 0;
+	static struct log_limit limit = LOG_LIMIT(1);
+	int rc = server_each(s, look_at, s);
 
-	for (unsigned i = 0; i < s->n_buckets; i++)
-		if ((rc = walk_bucket(s, &s->buckets[i])) < 0)
-			left_out = rc;
-	return left_out;
+	if (rc < 0)
+		LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_BANS_WITHOUT_MEMORY));
+	return rc;
 }
 
 static void work(void *arg)

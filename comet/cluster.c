@@ -40,35 +40,26 @@ static struct cluster *cluster_of(void *self)
 
 /* ---- what redis_client asks of a comet ---- */
 
-/* All of one bucket's at a time: nothing is held while each() takes its time. *go_on: it wants more. 0 or -ENOMEM. */
-static int each_of_bucket(struct bucket *b, redis_client_each *each, void *arg, bool *go_on)
+struct seats {
+	redis_client_each *each;
+	void *arg;
+};
+
+static bool tell_seat(void *arg, struct connection *c)
 {
-	static struct log_limit limit = LOG_LIMIT(1);
-	struct connections all = {0};
-	int rc = bucket_all(b, &all);
+	const struct seats *seats = arg;
 
-	if (rc < 0)
-		LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_REGISTRATION_WITHOUT_MEMORY));
-	for (size_t i = 0; i < all.n; i++) {
-		struct connection *c = all.all[i];
-
-		*go_on = *go_on && each(arg, &c->seat);
-		connection_unref(&c);
-	}
-	free(all.all);
-	return rc;
+	return seats->each(seats->arg, &c->seat);
 }
 
 static int each_online(void *self, redis_client_each *each, void *arg)
 {
-	struct server *s = cluster_of(self)->server;
-	bool go_on = true;
-	int rc, left_out = 0;
+	static struct log_limit limit = LOG_LIMIT(1);
+	int rc = server_each(cluster_of(self)->server, tell_seat, &(struct seats){each, arg});
 
-	for (unsigned i = 0; go_on && i < s->n_buckets; i++)
-		if ((rc = each_of_bucket(&s->buckets[i], each, arg, &go_on)) < 0)
-			left_out = rc;
-	return left_out;
+	if (rc < 0)
+		LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_REGISTRATION_WITHOUT_MEMORY));
+	return rc;
 }
 
 /* Its name is another's: the clients are sent away as at any SIGTERM, and come back to the other or to a third. */

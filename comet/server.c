@@ -180,6 +180,23 @@ void server_leave(struct server *s, struct connection *c)
 	lock_drop(&s->lock);
 }
 
+int server_each(struct server *s, bool (*each)(void *arg, struct connection *c), void *arg)
+{
+	bool go_on = true;
+	int rc = 0;
+
+	for (unsigned b = 0; go_on && b < s->n_buckets; b++) {
+		struct connections all = {0};
+
+		if (bucket_all(&s->buckets[b], &all) < 0)
+			rc = -ENOMEM;
+		for (size_t i = 0; go_on && i < all.n; i++)
+			go_on = each(arg, all.all[i]);
+		connections_drop(&all);
+	}
+	return rc;
+}
+
 /* ---- drain ---- */
 
 /* Sleep until the deadline, or until nobody is left: true. */

@@ -66,6 +66,10 @@ unsigned server_bucket_number(const struct server *s, const char *key);
 void server_enter(struct server *s, struct connection *c) WITHOUT(s->lock);
 void server_leave(struct server *s, struct connection *c) WITHOUT(s->lock);
 
+/* each() for all that are online, a bucket at a time, with nothing held meanwhile, until it says false. 0; -ENOMEM: some could not be
+ * listed. */
+int server_each(struct server *s, bool (*each)(void *arg, struct connection *c), void *arg);
+
 /* Send everybody away: nobody comes in any more, op 6 to all spread evenly over over_ms. Each is served for grace_ms more,
  * then closed; what is left is ended hard. Returns when nobody is left, or false after a last deadline (a thread hangs: a
  * BUG to look into, logged). */
