@@ -175,8 +175,10 @@ static int read_file(const char *path, void *bytes, size_t space, size_t *n)
 {
 	int rc = small_file_read(path, bytes, space, n, NULL);
 
-	if (rc == 0)
+	if (rc == 0 && *n < space)
 		return EXIT_OK;
+	if (rc == 0)
+		rc = -EFBIG; /* as the server has it */
 	fprintf(stderr, "comet-cli: %s: %s\n", path, err_text(rc));
 	return EXIT_USAGE;
 }
@@ -194,14 +196,11 @@ static int make(struct token *t)
 		return argument_wrong("token", "make signs with a secret: --secret-file FILE");
 	if ((code = read_file(t->key_file, secret, sizeof(secret), &n)) != EXIT_OK)
 		return code;
-	/* The server leaves a line feed at the end of its file out, and so do we. */
-	n -= n > 0 && secret[n - 1] == '\n';
-	n -= n > 0 && secret[n - 1] == '\r';
 	if (json_object_get(t->claims, "iat") == NULL)
 		(void)json_object_set_new(t->claims, "iat", json_integer(now));
 	if (json_object_get(t->claims, "exp") == NULL)
 		(void)json_object_set_new(t->claims, "exp", json_integer(now + t->expires_ns / CLOCK_SEC));
-	if (jwt_make(t->claims, t->kid, secret, n, &token) < 0) {
+	if (jwt_make(t->claims, t->kid, secret, jwt_secret_bytes(secret, n), &token) < 0) {
 		fprintf(stderr, "comet-cli: out of memory\n");
 		return EXIT_REFUSED;
 	}

@@ -122,9 +122,10 @@ void jwt_keys_unref(struct jwt_keys **set)
 
 /* ---- reading keys ---- */
 
-/* Editors and openssl end a file with a line feed, which no issuer counts to its secret. */
-static size_t without_line_feed(const uint8_t *bytes, size_t n)
+size_t jwt_secret_bytes(const void *file, size_t n)
 {
+	const uint8_t *bytes = file;
+
 	if (n > 0 && bytes[n - 1] == '\n')
 		n--;
 	return n > 0 && bytes[n - 1] == '\r' ? n - 1 : n;
@@ -134,7 +135,7 @@ static int read_secret(struct jwt_key *key, const uint8_t *bytes, size_t n, cons
 {
 	static const char pem[] = "-----BEGIN";
 
-	n = without_line_feed(bytes, n);
+	n = jwt_secret_bytes(bytes, n);
 	/* Everybody has a public key: were it taken for a secret, everybody could sign. */
 	if (n >= sizeof(pem) - 1 && memmem(bytes, n, pem, sizeof(pem) - 1) != NULL) {
 		*fault = "is a PEM file, and no secret for HS256";

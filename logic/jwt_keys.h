@@ -35,6 +35,8 @@ int jwt_keys_add(struct jwt_keys *keys, const char *kid, enum jwt_alg alg, const
 /* The same for a public key that OpenSSL has made. On 0 it is the set's. */
 int jwt_keys_add_public(struct jwt_keys *keys, const char *kid, enum jwt_alg alg, struct evp_pkey_st *public_key,
 			const char **fault);
+/* So many of the bytes of a secret's file are the secret: editors and openssl end it with a line feed, which no issuer counts. */
+size_t jwt_secret_bytes(const void *file, size_t n);
 
 unsigned jwt_keys_count(const struct jwt_keys *keys);
 /* Is there a key of this name? */

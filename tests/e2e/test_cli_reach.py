@@ -205,6 +205,13 @@ def test_token_lets_a_client_in(launch, secret, sub):
     assert code == REFUSED and "audience" in err
 
 
+def test_secret_that_no_server_takes_signs_nothing(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("s" * 65536)
+    code, out, err = run("token", "make", "--secret-file", secret)
+    assert (code, out) == (USAGE, "") and "File too large" in err
+
+
 def test_token_of_a_context_goes_to_its_server(launch, secret, ini, tmp_path):
     house = launch({"auth.mode": "jwt", "auth.jwt_keys": f"HS256:{secret}"})
     host, port = house.address("tcp")
