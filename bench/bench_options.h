@@ -54,8 +54,8 @@ struct bench_options {
 /* Its rows for the command's table. */
 extern const struct cli_option bench_option_rows[];
 
-/* Fill it from the arguments of this command, defaults for those that are not there; the servers' names are resolved. -1 to go on, otherwise the
- * exit code, and it has said why. */
+/* Fill it from the arguments of this command, defaults for those that are not there; the servers' names are resolved. -1 to go on,
+ * otherwise the exit code, and it has said why. */
 int bench_options_read(struct bench_options *opt, const struct cli_command *self, int argc, char **argv);
 
 /* How many pushes a fan-out makes. */

@@ -117,7 +117,7 @@ static int read_answer(const struct http_answer *answer, json_t **data)
 
 	if (answer->status != 200 || !json_is_integer(code) || json_integer_value(code) != 0)
 		rc = refused(answer, said);
-	else if (data != NULL)
+	else
 		*data = json_incref(json_object_get(said, "data"));
 	json_decref(said);
 	return rc;
@@ -138,8 +138,7 @@ int api_call(const struct api_options *opt, char *path, const void *body, size_t
 	struct http_answer answer;
 	int rc, code;
 
-	if (data != NULL)
-		*data = NULL;
+	*data = NULL;
 	if (path == NULL || http_client_new(&http, &client) < 0) {
 		fprintf(stderr, "comet-cli: out of memory\n");
 		free(path);

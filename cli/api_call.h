@@ -40,8 +40,8 @@ bool api_options_settle(struct api_options *opt);
 struct http_client_options api_http(const struct api_options *opt);
 
 /* Call (GET if body is NULL, POST otherwise) and read the answer. Returns an exit code; where it is not 0, a line on
- * stderr says what happened. On 0, *data is the "data" of the answer or NULL, the caller's to json_decref; data may be
- * NULL. path is freed; a NULL path is memory that ran out. */
+ * stderr says what happened. *data is the "data" of the answer, the caller's to json_decref, or NULL. path is
+ * freed; a NULL path is memory that ran out. */
 int api_call(const struct api_options *opt, char *path, const void *body, size_t body_bytes, json_t **data);
 
 /* Print an answer's data as one line of JSON, {} where there are none. EXIT_OK, or EXIT_REFUSED: stdout takes it not, which was said. */

@@ -29,7 +29,7 @@ static struct {
 	const char *chosen; /* on the command line; or NULL */
 	const char *wanted;
 	char values[CONTEXT_KEYS][VALUE_BYTES];
-	bool has[CONTEXT_KEYS], is_there, is_read, is_wrong;
+	bool has[CONTEXT_KEYS], is_there, is_wrong;
 	char path[4096], last[64]; /* last: section that was listed */
 	FILE *list;
 } context;
@@ -111,9 +111,6 @@ bool context_read(void)
 	bool is_good = true;
 	FILE *file;
 
-	if (context.is_read)
-		return true;
-	context.is_read = true;
 	context.wanted = context.chosen != NULL ? context.chosen : variable != NULL ? variable : "default";
 	if ((file = fopen(path_of_file(), "re")) != NULL) {
 		is_good = parse(file);

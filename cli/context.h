@@ -22,8 +22,8 @@ extern const struct cli_option context_options[];
 /* Choose the context of --context. */
 void context_choose(const char *name);
 
-/* Read the file, once: the chosen context's section, or else that of COMET_CONTEXT, or else [default]. False: it cannot be read, or has no
- * such section; that was said. */
+/* Read the file, after the last option: the chosen context's section, or else that of COMET_CONTEXT, or else [default]. False: it
+ * cannot be read, or has no such section; that was said. */
 bool context_read(void);
 
 /* What the context says, after context_read; a chosen context comes before the environment's variable (NULL: there is none), which comes
