@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -876,6 +877,19 @@ static int call_path(const char *path, const char *text, size_t bytes)
 	return fd;
 }
 
+/* Of this process: a call by a path has two, once it is accepted. */
+static unsigned open_files(void)
+{
+	DIR *all = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(all);
+	while (readdir(all) != NULL)
+		n++;
+	(void)closedir(all);
+	return n;
+}
+
 /* By a path, where no window keeps the bytes back; they have all come before the other's request. */
 static void who_sends_a_body_that_nobody_keeps_has_a_turn_and_not_the_thread(void **state)
 {
@@ -892,7 +906,8 @@ static void who_sends_a_body_that_nobody_keeps_has_a_turn_and_not_the_thread(voi
 				   .idle_ms = 60000,
 				   .label = "http",
 				   .unix_mode = 0600};
-	int holds[MOST_THREADS], busy[MOST_THREADS], other;
+	int holds[MOST_THREADS], busy[MOST_THREADS], other, last;
+	unsigned files;
 
 	(void)state;
 	memset(text, 'x', sizeof(text));
@@ -908,10 +923,13 @@ static void who_sends_a_body_that_nobody_keeps_has_a_turn_and_not_the_thread(voi
 		holds[i] = call_path(bind + 5, hold_on, sizeof(hold_on) - 1);
 		until(atomic_load(&inside) == i + 1);
 	}
+	files = open_files();
 	for (unsigned i = 0; i < n; i++)
 		busy[i] = call_path(bind + 5, text, sizeof(text));
 	other = call_path(bind + 5, late, sizeof(late) - 1);
-	(void)usleep(100000); /* they have been accepted */
+	/* When this one is accepted, those before it were handed on. */
+	last = call_path(bind + 5, hold_on, sizeof(hold_on) - 1);
+	until(open_files() == files + 2 * (n + 2));
 	atomic_store(&hold, false);
 	assert_int_equal(hear(other)->status, 200);
 	assert_int_equal(atomic_load(&done_before), 0);
@@ -921,6 +939,7 @@ static void who_sends_a_body_that_nobody_keeps_has_a_turn_and_not_the_thread(voi
 		(void)close(busy[i]);
 	}
 	(void)close(other);
+	(void)close(last);
 	http_stop(&h);
 	(void)rmdir(folder);
 }
