@@ -116,14 +116,19 @@ static void read_one(struct work *w)
 	on_socket(w);
 }
 
-/* It takes long, and says so or not. */
-static void wait_for_release(struct work *w)
+static void wait_for(const atomic_bool *flag)
 {
 	const struct timespec moment = {.tv_nsec = 200000};
 
-	atomic_fetch_add(&at_gate, 1);
-	while (!atomic_load(&w->released))
+	while (!atomic_load(flag))
 		(void)nanosleep(&moment, NULL);
+}
+
+/* It takes long, and says so or not. */
+static void wait_for_release(struct work *w)
+{
+	atomic_fetch_add(&at_gate, 1);
+	wait_for(&w->released);
 	atomic_fetch_sub(&at_gate, 1);
 	asleep(w);
 }
@@ -136,26 +141,19 @@ static void go_long(struct work *w)
 
 static void go_long_later(struct work *w)
 {
-	const struct timespec moment = {.tv_nsec = 200000};
-
 	atomic_fetch_add(&at_gate, 1);
-	while (!atomic_load(&w->released))
-		(void)nanosleep(&moment, NULL);
+	wait_for(&w->released);
 	park_go_long();
-	while (!atomic_load(&gate_open))
-		(void)nanosleep(&moment, NULL);
+	wait_for(&gate_open);
 	atomic_fetch_sub(&at_gate, 1);
 	asleep(w);
 }
 
 static void wait_at_gate(struct work *w)
 {
-	const struct timespec moment = {.tv_nsec = 200000};
-
 	atomic_fetch_add(&w->took, 1);
 	atomic_fetch_add(&at_gate, 1);
-	while (!atomic_load(&gate_open))
-		(void)nanosleep(&moment, NULL);
+	wait_for(&gate_open);
 	atomic_fetch_sub(&at_gate, 1);
 }
 
