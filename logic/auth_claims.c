@@ -11,9 +11,6 @@
 #include "common/config/user_prefix.h"
 #include "common/wire/wire.h"
 
-/* The end of the year 9999. A later time is most often one in milliseconds, and would make a token that never ends. */
-#define SECONDS_MAX 253402300799.0
-
 /* A refusal by any reader has the cause "claims" here. */
 static int as_claim(int rc, struct auth_identity *who)
 {
@@ -30,7 +27,7 @@ static int read_date(struct auth_identity *who, const json_t *claims, const char
 	char words[64];
 
 	*there = value != NULL;
-	if (value != NULL && (!json_is_number(value) || seconds > SECONDS_MAX)) {
+	if (value != NULL && (!json_is_number(value) || seconds > (double)AUTH_SECONDS_MAX)) {
 		(void)snprintf(words, sizeof(words), "%s is not a number of seconds since 1970", name);
 		return auth_refuse(who, AUTH_CLAIMS, words);
 	}
@@ -44,7 +41,7 @@ int64_t auth_claims_issued(const json_t *claims)
 	const json_t *value = json_object_get(claims, "iat");
 	double seconds = json_number_value(value);
 
-	return json_is_number(value) && seconds > 0 && seconds <= SECONDS_MAX ? (int64_t)seconds : 0;
+	return json_is_number(value) && seconds > 0 && seconds <= (double)AUTH_SECONDS_MAX ? (int64_t)seconds : 0;
 }
 
 static int check_dates(const struct config *cfg, const json_t *claims, struct auth_identity *who)

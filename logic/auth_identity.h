@@ -19,6 +19,9 @@ enum auth_cause {
 	AUTH_CAUSES
 };
 
+/* The end of the year 9999. A later time is most often one in milliseconds, and would let a client stay for ever. */
+#define AUTH_SECONDS_MAX INT64_C(253402300799)
+
 /* A client's wish to be let in, or to stay. */
 struct auth_request {
 	const uint8_t *token; /* body of its AUTH packet */

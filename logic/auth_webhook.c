@@ -14,9 +14,7 @@
 #include "logic/auth_question.h"
 #include "logic/back_end.h"
 
-/* The end of the year 9999. A later time is most often one in milliseconds. */
-#define SECONDS_MAX INT64_C(253402300799)
-#define DAY_S       86400
+#define DAY_S 86400
 
 struct auth_webhook {
 	unsigned magic;
@@ -81,7 +79,7 @@ static int read_who(const json_t *answer, struct auth_identity *who)
 	    (rc = auth_read_integer(who, answer, "expires_at", &expires_at)) < 0 ||
 	    (rc = auth_read_integer(who, answer, "dialect", &dialect)) < 0)
 		return rc;
-	if (heartbeat_s < 0 || heartbeat_s > DAY_S || expires_at < 0 || expires_at > SECONDS_MAX || dialect < 0 ||
+	if (heartbeat_s < 0 || heartbeat_s > DAY_S || expires_at < 0 || expires_at > AUTH_SECONDS_MAX || dialect < 0 ||
 	    dialect > DIALECT_V2)
 		return auth_refuse(who, AUTH_MALFORMED, "heartbeat_s, expires_at or dialect is out of range");
 	if (expires_at != 0 && expires_at * 1000 <= now)
