@@ -179,12 +179,13 @@ struct gate {
 	bool half;                       /* of the queue has to be free */
 	const struct membership *member; /* NULL: the push is to no room */
 	const struct room *room;
+	uint64_t number;
 };
 
 static bool is_open_locked(const struct channel *ch, const struct gate *gate, const struct message *msg) NEEDS(ch->lock)
 {
 	if (gate->member != NULL)
-		return membership_passes(gate->member, gate->room, msg->number);
+		return membership_passes(gate->member, gate->room, gate->number);
 	return !gate->filter || accepts_has(&ch->accepts, msg->op);
 }
 
@@ -220,9 +221,10 @@ int channel_push_missed(struct channel *ch, struct message *msg)
 	return push_through(ch, msg, &(struct gate){.half = true});
 }
 
-int channel_push_to_member(struct channel *ch, struct message *msg, const struct membership *m, const struct room *room)
+int channel_push_to_member(struct channel *ch, struct message *msg, uint64_t number, const struct membership *m,
+			   const struct room *room)
 {
-	return push_through(ch, msg, &(struct gate){.member = m, .room = room});
+	return push_through(ch, msg, &(struct gate){.member = m, .room = room, .number = number});
 }
 
 void channel_notice(struct channel *ch)

@@ -126,9 +126,10 @@ int channel_push(struct channel *ch, struct message *msg, bool filter) WITHOUT(c
 /* The same for what a client missed. -ENOBUFS already where less than half of the queue is free, so that what comes meanwhile has
  * space. */
 int channel_push_missed(struct channel *ch, struct message *msg) WITHOUT(ch->lock);
-/* The same for a push to a room, listed with the connection's membership in it. -ENOMSG: it has left the room, or has the push. */
-int channel_push_to_member(struct channel *ch, struct message *msg, const struct membership *m, const struct room *room)
-	WITHOUT(ch->lock);
+/* The same for a push to a room, listed with the connection's membership in it, whatever number msg shows to it. -ENOMSG: it has left
+ * the room, or has the push. */
+int channel_push_to_member(struct channel *ch, struct message *msg, uint64_t number, const struct membership *m,
+			   const struct room *room) WITHOUT(ch->lock);
 
 /* After -ENOBUFS: is the peer slow, or only our dispatcher, which has not had its turn yet? Waits for the dispatcher up to
  * deadline_ns, but not for a peer whose socket is full. True: there is space for msg now, push it again. */

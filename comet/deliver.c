@@ -78,12 +78,13 @@ static struct message *form_for(const struct receiver *to, struct message *messa
 	return message_number_it(message, room) == 0 ? message : NULL;
 }
 
-static int push_once(const struct receiver *to, struct message *message)
+/* `message` is the form of one that has this number. */
+static int push_once(const struct receiver *to, struct message *message, uint64_t number)
 {
 	struct channel *ch = &to->connection->channel;
 
 	if (to->member != NULL)
-		return channel_push_to_member(ch, message, to->member, to->room);
+		return channel_push_to_member(ch, message, number, to->member, to->room);
 	return channel_push(ch, message, to->filter);
 }
 
@@ -92,15 +93,15 @@ static int push_once(const struct receiver *to, struct message *message)
 static int push_with_patience(const struct receiver *to, struct message *pushed, bool *owed)
 {
 	struct message *message = form_for(to, pushed);
-	int rc = message != NULL ? push_once(to, message) : -ENOMEM;
+	int rc = message != NULL ? push_once(to, message, pushed->number) : -ENOMEM;
 
 	if (rc == -ENOBUFS && *owed) {
 		dispatch_now(to->connection);
 		*owed = false;
-		rc = push_once(to, message);
+		rc = push_once(to, message, pushed->number);
 	}
 	if (rc == -ENOBUFS && channel_wait_for_space(&to->connection->channel, message, clock_now_ns() + TURN_NS))
-		rc = push_once(to, message);
+		rc = push_once(to, message, pushed->number);
 	return rc;
 }
 
@@ -152,7 +153,7 @@ bool deliver_at_once(struct server *s, struct connection *c, struct message *mes
 	if (message->notice)
 		return false;
 	form = form_for(&to, message);
-	rc = form != NULL ? push_once(&to, form) : -ENOMEM;
+	rc = form != NULL ? push_once(&to, form, message->number) : -ENOMEM;
 	if (rc == -ENOBUFS)
 		return false;
 	if (rc < 0)

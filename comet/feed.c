@@ -7,6 +7,7 @@
 
 #include "comet/feed_source.h"
 #include "comet/feed_table.h"
+#include "comet/membership.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/obj.h"
@@ -186,17 +187,32 @@ unsigned feed_read(struct feeds *s, struct feed *f, const struct feed_wish *wish
 	return (unsigned)n;
 }
 
+/* False: it looks like a gap, and Redis may know more. */
+static bool settle(struct feeds *s, struct feed *f, const struct feed_wish *wish, bool may_ask, _Atomic uint64_t *place,
+		   struct feed_place *out)
+{
+	bool settled;
+
+	OBJ_CHECK(f, FEED_MAGIC);
+	lock_take(&s->lock);
+	(void)feed_table_expire(s, f, clock_now_ns()); /* it is held, so it stays */
+	decide_locked(f, wish, out);
+	settled = !out->gap || !may_ask;
+	if (settled && place != NULL)
+		atomic_store(place, MEMBERSHIP_UP_TO(out->newest));
+	lock_drop(&s->lock);
+	return settled;
+}
+
 int feed_decide(struct feeds *s, struct feed *f, const struct feed_wish *wish, int64_t deadline_ns,
-		struct feed_place *out)
+		_Atomic uint64_t *place, struct feed_place *out)
 {
 	int rc;
 
-	(void)feed_read(s, f, wish, out, NULL, 0);
-	if (out->gap && feed_source_is(s) &&
-	    (rc = feed_source_look_again(s, f, wish->since, out->cause, deadline_ns)) != 0) {
-		if (rc < 0)
+	if (!settle(s, f, wish, feed_source_is(s), place, out)) {
+		if ((rc = feed_source_look_again(s, f, wish->since, out->cause, deadline_ns)) < 0)
 			return rc;
-		(void)feed_read(s, f, wish, out, NULL, 0);
+		(void)settle(s, f, wish, false, place, out);
 	}
 	if (out->gap)
 		count_by(COUNT_STREAM_GAPS, out->cause);

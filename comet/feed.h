@@ -69,9 +69,10 @@ unsigned feed_read(struct feeds *s, struct feed *f, const struct feed_wish *wish
 		   struct message **out, unsigned n_max);
 
 /* Where a client goes on, and whether that is proved; a gap is counted. A position above the newest number is asked of Redis in a cluster (the
- * comet may be a moment behind), up to deadline_ns. 0; -ERR_NO_LOGIC: it cannot be asked (503, and never a gap). */
+ * comet may be a moment behind), up to deadline_ns. `place`: the `after` of the client's place in the same room, by AUTH or op 12, or NULL:
+ * from that moment it gets nothing above `newest`, which is the join's to bring. 0; -ERR_NO_LOGIC: it cannot be asked (503, and never a gap). */
 int feed_decide(struct feeds *s, struct feed *f, const struct feed_wish *wish, int64_t deadline_ns,
-		struct feed_place *out);
+		_Atomic uint64_t *place, struct feed_place *out);
 
 /* References to the messages above `above`, the oldest first: at most n_max, and no more once they have bytes_max of body, but
  * always one if there is one. How many; 0: that was all. -ESTALE: the first of them is not held any more, or the stream jumped:

@@ -191,12 +191,19 @@ static void hold_all(struct joining *j, int64_t deadline_ns)
 }
 
 /* It may be the room of AUTH or op 12, too: that is a joined room from now on, whose pushes have numbers. */
+static bool is_place_of(const struct connection *c, const struct joined *joined)
+{
+	return atomic_load(&c->place.room) == atomic_load(&joined->member.room);
+}
+
 static void leave_place(const struct joining *j, const struct joined *joined)
 {
 	struct connection *c = j->connection;
 
-	if (atomic_load(&c->place.room) == atomic_load(&joined->member.room))
-		bucket_leave(server_bucket(j->server, c->seat.key), &c->place);
+	if (!is_place_of(c, joined))
+		return;
+	bucket_leave(server_bucket(j->server, c->seat.key), &c->place);
+	atomic_store(&c->place.after, 0);
 }
 
 static void decide_all(struct joining *j, int64_t deadline_ns)
@@ -204,18 +211,19 @@ static void decide_all(struct joining *j, int64_t deadline_ns)
 	for (size_t i = 0; i < j->ask.n; i++) {
 		const struct guest *g = &j->guests[i];
 		struct join_outcome *outcome = &j->outcomes[i];
+		_Atomic uint64_t *place = &j->connection->place.after;
 		int rc;
 
 		if (g->joined == NULL)
 			continue;
+		if (!is_place_of(j->connection, g->joined))
+			place = NULL;
 		/* A room without numbers: from now on, and nobody knows what came before. */
 		if (g->joined->feed == NULL)
 			outcome->place.gap = g->wish->feed.since > 0;
-		else if ((rc = feed_decide(&j->server->feeds, g->joined->feed, &g->wish->feed, deadline_ns,
+		else if ((rc = feed_decide(&j->server->feeds, g->joined->feed, &g->wish->feed, deadline_ns, place,
 					   &outcome->place)) < 0)
 			put_off(j, i, rc);
-		else
-			leave_place(j, g->joined); /* at once: what comes after `at` is replayed */
 		if (outcome->place.gap)
 			outcome->reload_ms = feeds_reload_ms(&j->server->feeds);
 	}
@@ -261,8 +269,10 @@ static void begin_all(struct joining *j)
 	for (size_t i = 0; i < j->ask.n; i++) {
 		struct joined *joined = j->guests[i].joined;
 
-		if (joined != NULL && joined->feed != NULL)
-			joins_begin(j->connection, joined, j->outcomes[i].place.at);
+		if (joined == NULL || joined->feed == NULL)
+			continue;
+		leave_place(j, joined);
+		joins_begin(j->connection, joined, j->outcomes[i].place.at);
 	}
 }
 

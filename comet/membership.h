@@ -13,8 +13,9 @@
 struct connection;
 struct room;
 
-/* `after` of a membership that gets nothing. */
-#define MEMBERSHIP_DEAF UINT64_MAX
+/* `after` of a membership that gets nothing, and of one that gets what has no number, or one up to this. */
+#define MEMBERSHIP_DEAF          UINT64_MAX
+#define MEMBERSHIP_UP_TO(number) (UINT64_C(1) << 63 | (number))
 
 struct membership {
 	/* set once */
@@ -36,14 +37,21 @@ static inline bool membership_is_over(const struct membership *m)
 	return until_ns != 0 && clock_now_ns() >= until_ns;
 }
 
+static inline bool membership_hears(uint64_t after, uint64_t number)
+{
+	if (number == 0 || after == MEMBERSHIP_DEAF)
+		return after != MEMBERSHIP_DEAF;
+	return after >= MEMBERSHIP_UP_TO(0) ? MEMBERSHIP_UP_TO(number) <= after : number > after;
+}
+
 /* Does a push with this number (0: none) to this room reach the connection? Asked under the channel's lock, where the push is queued:
  * what the reader queues after it has made the membership deaf comes after all of the room that still came. */
 static inline bool membership_passes(const struct membership *m, const struct room *room, uint64_t number)
 {
 	uint64_t after = atomic_load_explicit(&m->after, memory_order_acquire);
 
-	return atomic_load_explicit(&m->room, memory_order_acquire) == room && after != MEMBERSHIP_DEAF &&
-	       (number == 0 || number > after) && !membership_is_over(m);
+	return atomic_load_explicit(&m->room, memory_order_acquire) == room && membership_hears(after, number) &&
+	       !membership_is_over(m);
 }
 
 #endif

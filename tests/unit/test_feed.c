@@ -15,6 +15,7 @@
 
 #include "comet/feed.h"
 #include "comet/join.h"
+#include "comet/membership.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "tests/unit/seam.h"
@@ -91,7 +92,7 @@ static struct feed_place decide(struct feed *f, uint64_t since, uint64_t last)
 {
 	struct feed_place place;
 
-	assert_int_equal(feed_decide(&feeds, f, &(struct feed_wish){since, last}, 0, &place), 0);
+	assert_int_equal(feed_decide(&feeds, f, &(struct feed_wish){since, last}, 0, NULL, &place), 0);
 	return place;
 }
 
@@ -119,6 +120,27 @@ static void numbers_follow_each_other_and_begin_at_the_clock(void **state)
 	assert_int_equal(push("chat://2"), first);
 	assert_int_equal(push("other://1"), 0);
 	assert_int_equal(push("chat"), 0);
+}
+
+/* What comes from then on is the join's to bring. */
+static void the_place_of_op_12_hears_up_to_the_number_that_was_decided(void **state)
+{
+	struct feed *f = hold("chat://1");
+	_Atomic uint64_t old = 0;
+	struct feed_place place;
+	uint64_t at;
+
+	(void)state;
+	at = push("chat://1");
+	assert_true(membership_hears(atomic_load(&old), at));
+	assert_int_equal(feed_decide(&feeds, f, &(struct feed_wish){.last = 1}, 0, &old, &place), 0);
+	assert_int_equal(place.newest, at);
+	assert_true(membership_hears(atomic_load(&old), at));
+	assert_true(membership_hears(atomic_load(&old), 0));
+	assert_false(membership_hears(atomic_load(&old), push("chat://1")));
+	assert_false(membership_hears(MEMBERSHIP_DEAF, 0));
+	assert_false(membership_hears(MEMBERSHIP_DEAF, at));
+	feed_release(&feeds, &f);
 }
 
 static void position_within_the_history_gets_all_that_is_above(void **state)
@@ -539,6 +561,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(numbers_follow_each_other_and_begin_at_the_clock),
+		TEST(the_place_of_op_12_hears_up_to_the_number_that_was_decided),
 		TEST(position_within_the_history_gets_all_that_is_above),
 		TEST(position_that_proves_nothing_is_a_gap_and_nothing_is_replayed),
 		TEST(last_gives_the_newest_also_after_a_gap),

@@ -138,7 +138,8 @@ static struct feed_place decide(struct feed *f, uint64_t since)
 	struct feed_place place;
 
 	assert_int_equal(
-		feed_decide(&feeds, f, &(struct feed_wish){.since = since}, clock_now_ns() + CLOCK_SEC, &place), 0);
+		feed_decide(&feeds, f, &(struct feed_wish){.since = since}, clock_now_ns() + CLOCK_SEC, NULL, &place),
+		0);
 	return place;
 }
 
@@ -273,6 +274,7 @@ static void what_cannot_be_read_is_not_joined(void **state)
 static void client_that_knows_more_has_it_read_again(void **state)
 {
 	struct feed *f = hold();
+	_Atomic uint64_t old = 0;
 	struct feed_place place;
 	unsigned brought;
 
@@ -305,8 +307,10 @@ static void client_that_knows_more_has_it_read_again(void **state)
 	assert_true(decide(f, MESSAGE_NUMBERS_END - 1).gap);
 	assert_int_equal(there.reads, 4);
 	there.rc = -ERR_NO_LOGIC;
-	assert_int_equal(feed_decide(&feeds, f, &(struct feed_wish){.since = there.newest + 9}, INT64_MAX, &place),
-			 -ERR_NO_LOGIC);
+	assert_int_equal(
+		feed_decide(&feeds, f, &(struct feed_wish){.since = there.newest + 9}, INT64_MAX, &old, &place),
+		-ERR_NO_LOGIC);
+	assert_int_equal(old, 0);
 	feed_release(&feeds, &f);
 }
 
