@@ -106,9 +106,22 @@ static void ask_for(const struct server *s, struct connection *c, const char *ro
 	(void)fence_ask(s, c, &room, 1, "");
 }
 
+/* Out of the old one first, which the pass to the new one opens no longer. Into the one that it is in it goes without having been out. */
+static int move(struct server *s, struct connection *c, const char *to)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
+	const struct room *from = atomic_load(&c->place.room);
+
+	if (from != NULL && strcmp(from->tally->id, to) != 0)
+		bucket_leave(b, &c->place);
+	atomic_store(&c->place.until_ns, fence_until(s, c, to));
+	return bucket_change_room(b, &c->place, to);
+}
+
 static int change_room(struct server *s, struct connection *c, struct packet *p)
 {
 	char room[WIRE_ROOM_BYTES];
+	bool is_joined;
 	int rc;
 
 	if ((rc = read_room(p, room)) < 0)
@@ -119,17 +132,13 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 		room[0] = '\0';
 		packet_drop_body(p);
 	}
-	/* It stays as it is: its pushes come with numbers. */
-	if (c->joins != NULL && joins_find(c->joins, room) != NULL) {
-		fence_forget(c);
-		p->op = OP_CHANGE_ROOM_REPLY;
-		return packet_keep_body(p);
-	}
-	atomic_store(&c->place.until_ns, fence_until(s, c, room));
+	/* A joined one stays as it is, and its pushes come with numbers. */
+	is_joined = c->joins != NULL && joins_find(c->joins, room) != NULL;
+	rc = move(s, c, is_joined ? "" : room);
 	fence_forget(c);
-	if ((rc = bucket_change_room(server_bucket(s, c->seat.key), &c->place, room)) < 0)
+	if (rc < 0)
 		return rc;
-	if (room[0] != '\0')
+	if (room[0] != '\0' && !is_joined)
 		logic_client_join(&s->logic, room);
 	p->op = OP_CHANGE_ROOM_REPLY;
 	return packet_keep_body(p);

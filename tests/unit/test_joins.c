@@ -360,6 +360,52 @@ static void the_room_of_op_12_may_be_joined_and_stays_joined(void **state)
 	assert_int_equal(last_packet(0)->body_bytes, 5 + 9);
 }
 
+static int change_room(const char *room)
+{
+	struct packet change = {.ver = 1,
+				.op = OP_CHANGE_ROOM,
+				.body = (uint8_t *)(uintptr_t)room,
+				.body_bytes = (uint32_t)strlen(room)};
+	int rc = operate(&stage.server, c[0], &change);
+
+	packet_drop_body(&change);
+	return rc;
+}
+
+static void op_12_into_a_joined_room_leaves_the_one_of_before(void **state)
+{
+	(void)state;
+	assert_int_equal(change_room("live://1"), 0);
+	(void)answer_to(0, "{\"id\":\"chat://1\"}");
+	assert_int_equal(change_room("chat://1"), 0);
+	assert_null(atomic_load(&c[0]->place.room));
+	push_many("live://1", 1);
+	push_many("chat://1", 1);
+	until(fake_got(&peers[0]) == 2);
+	assert_true(number_of(last_packet(0)) > 0);
+}
+
+/* Else pushes come for which the pass is over. */
+static void a_pass_to_the_next_room_of_op_12_is_none_to_the_room_before(void **state)
+{
+	struct membership *place = &c[0]->place;
+	const struct room *before;
+
+	(void)state;
+	assert_int_equal(change_room("live://1"), 0);
+	before = atomic_load(&place->room);
+	atomic_store(&place->until_ns, clock_now_ns());
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(change_room("live://2"), -ENOMEM);
+	assert_false(membership_passes(place, before, 0));
+	seam_reset();
+	/* Into the same one again nothing is missed meanwhile. */
+	assert_int_equal(change_room("live://2"), 0);
+	before = atomic_load(&place->room);
+	assert_int_equal(change_room("live://2"), 0);
+	assert_ptr_equal(atomic_load(&place->room), before);
+}
+
 /* A cluster's streams, all empty. While a room is looked at again, a push comes to another. */
 static void resume_empty(void *self, struct resume *all, size_t n, int64_t deadline_ns)
 {
@@ -848,6 +894,8 @@ int main(void)
 		joins_test(what_is_not_granted_is_not_joined),
 		joins_test(a_token_that_grants_less_ends_memberships_with_a_notice),
 		joins_test(the_room_of_op_12_may_be_joined_and_stays_joined),
+		joins_test(op_12_into_a_joined_room_leaves_the_one_of_before),
+		joins_test(a_pass_to_the_next_room_of_op_12_is_none_to_the_room_before),
 		joins_test(a_push_that_is_to_be_replayed_does_not_come_to_the_room_of_op_12_as_well),
 		joins_test(pushes_that_are_missing_come_before_the_one_that_came),
 		joins_test(pushes_to_a_key_have_no_number_and_no_room),
