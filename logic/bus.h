@@ -17,6 +17,8 @@ struct bus_names {
 	size_t n;
 };
 
+struct bus_flight;
+
 struct bus {
 	/* Hand a push to one comet (WIRE_KEYS, WIRE_KICK), or to all that it concerns (server = NULL). Returns when it is
 	 * accepted: from then on it is delivered or counted.
@@ -29,6 +31,13 @@ struct bus {
 	 * key that is named twice once. At most BUS_NAMES_MAX. fate: who is online, and who is not. The errors of push, but for
 	 * -ESTALE. NULL: there is no such way, and the caller finds them first. */
 	int (*push_to)(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate);
+	/* The first half of push_to, or (names NULL) of push to all that it concerns, for who makes many pushes one after the other:
+	 * it waits for nobody, and keeps the order. Names, push and fate stay where they are until end, the second half, which is
+	 * due after each begin that returned 0, and waits; one that failed then may be behind pushes that were begun after it.
+	 * The errors of push_to, of either half. NULL: there is nothing to wait for in push. */
+	int (*begin)(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate,
+		     struct bus_flight **out);
+	int (*end)(void *self, struct bus_flight **flight);
 	void *self;
 };
 

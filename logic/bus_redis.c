@@ -235,24 +235,30 @@ static int judge(struct bus_redis *b, const struct errand *e, const struct redis
 	return 0;
 }
 
-static int write_entry(struct bus_redis *b, const struct errand *errand)
+/* The end of what was begun. A push that Redis certainly did not write, for want of the script, gets a new number where it is made
+ * `again`: pushes behind it may have been written, when another logic brought the script, and comets leave out entries that are not
+ * above them. The deadline ends the loop at the latest. */
+static int settle(struct bus_redis *b, const struct errand *errand, struct redis_call *call, bool again)
 {
 	struct redisReply *reply;
-	struct redis_call *call;
-	int rc;
+	int rc = redis_pipe_end(b->pipe, call, &reply);
 
-	/* A push that Redis certainly did not write, for want of the script, gets a new number: pushes behind it may have been
-	 * written, when another logic brought the script, and comets leave out entries that are not above them. The deadline
-	 * ends the loop at the latest. */
-	do {
+	while (rc == -ENOEXEC && again)
 		if ((rc = begin(b, errand, &call)) == 0)
 			rc = redis_pipe_end(b->pipe, call, &reply);
-	} while (rc == -ENOEXEC);
 	if (rc == 0) {
 		rc = judge(b, errand, reply);
 		freeReplyObject(reply);
 	}
 	return rc;
+}
+
+static int write_entry(struct bus_redis *b, const struct errand *errand)
+{
+	struct redis_call *call;
+	int rc = begin(b, errand, &call);
+
+	return rc == 0 ? settle(b, errand, call, true) : rc;
 }
 
 /* Tell comets how much Redis lost of their streams. A number that cannot be told now is told with the next push. */
@@ -291,24 +297,51 @@ static void describe_kept(const struct bus_redis *b, const struct wire_push *pus
 			       (long long)type->ttl_ms, b->numbers);
 }
 
-/* Without its entry and its deadline yet. */
-static int send_out(struct bus_redis *b, struct errand errand)
-{
+/* A push between its two halves. */
+struct bus_flight {
+	struct errand errand; /* without its entry and its deadline at first */
 	struct wire_entry entry;
+	struct redis_call *call;
+};
+
+static int to_push_error(int rc)
+{
+	return rc == 0 || rc == -EAGAIN || rc == -ESTALE || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
+}
+
+static int take_off(struct bus_redis *b, struct bus_flight *f)
+{
+	struct errand *e = &f->errand;
 	int rc;
 
-	if ((rc = wire_entry_encode(errand.push, &entry)) < 0)
+	if ((rc = wire_entry_encode(e->push, &f->entry)) < 0)
 		return rc;
-	errand.entry = &entry;
-	describe_kept(b, errand.push, errand.kept, sizeof(errand.kept));
-	errand.script = errand.names != NULL                                  ? &script_push_to
-			: errand.kept[0] != '\0' || errand.push->name != NULL ? &script_push_kept
-									      : &script_push;
-	errand.deadline_ns = clock_now_ns() + b->timeout_ns;
-	if ((rc = write_entry(b, &errand)) == 0)
+	e->entry = &f->entry;
+	describe_kept(b, e->push, e->kept, sizeof(e->kept));
+	e->script = e->names != NULL                              ? &script_push_to
+		    : e->kept[0] != '\0' || e->push->name != NULL ? &script_push_kept
+								  : &script_push;
+	e->deadline_ns = clock_now_ns() + b->timeout_ns;
+	if ((rc = begin(b, e, &f->call)) < 0)
+		wire_entry_fini(&f->entry);
+	return to_push_error(rc);
+}
+
+static int land(struct bus_redis *b, struct bus_flight *f, bool again)
+{
+	int rc = settle(b, &f->errand, f->call, again);
+
+	if (rc == 0)
 		tell_lost(b);
-	wire_entry_fini(&entry);
-	return rc == 0 || rc == -EAGAIN || rc == -ESTALE || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
+	wire_entry_fini(&f->entry);
+	return to_push_error(rc);
+}
+
+static int send_out(struct bus_redis *b, struct bus_flight f)
+{
+	int rc = take_off(b, &f);
+
+	return rc == 0 ? land(b, &f, true) : rc;
 }
 
 static int push_out(void *self, const char *server, const struct wire_push *push)
@@ -316,7 +349,7 @@ static int push_out(void *self, const char *server, const struct wire_push *push
 	struct bus_redis *b = self;
 
 	OBJ_CHECK(b, BUS_REDIS_MAGIC);
-	return send_out(b, (struct errand){.server = server, .push = push});
+	return send_out(b, (struct bus_flight){.errand = {.server = server, .push = push}});
 }
 
 static int push_to(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate)
@@ -325,7 +358,39 @@ static int push_to(void *self, const struct bus_names *names, const struct wire_
 
 	OBJ_CHECK(b, BUS_REDIS_MAGIC);
 	BUG_UNLESS(names->n <= BUS_NAMES_MAX);
-	return send_out(b, (struct errand){.names = names, .fate = fate, .push = push});
+	return send_out(b, (struct bus_flight){.errand = {.names = names, .fate = fate, .push = push}});
+}
+
+static int begin_flight(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate,
+			struct bus_flight **out)
+{
+	struct bus_redis *b = self;
+	struct bus_flight *f = calloc(1, sizeof(*f));
+	int rc;
+
+	OBJ_CHECK(b, BUS_REDIS_MAGIC);
+	BUG_UNLESS(names == NULL || names->n <= BUS_NAMES_MAX);
+	if (f == NULL)
+		return -ENOMEM;
+	f->errand = (struct errand){.names = names, .fate = names != NULL ? fate : NULL, .push = push};
+	if ((rc = take_off(b, f)) < 0)
+		free(f);
+	else
+		*out = f;
+	return rc;
+}
+
+/* It is not made again here: those that were begun behind it would have come before it. */
+static int end_flight(void *self, struct bus_flight **flight)
+{
+	struct bus_redis *b = self;
+	int rc;
+
+	OBJ_CHECK(b, BUS_REDIS_MAGIC);
+	rc = land(b, *flight, false);
+	free(*flight);
+	*flight = NULL;
+	return rc;
 }
 
 int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char *instance, struct bus *out)
@@ -349,7 +414,7 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 		       (long long)cfg->stream_idle_ttl, cfg->redis_durable ? 1 : 0);
 	lock_init(&b->lock, LOCK_BUS);
 	sent_init(&b->sent);
-	*out = (struct bus){.push = push_out, .push_to = push_to, .self = b};
+	*out = (struct bus){.push = push_out, .push_to = push_to, .begin = begin_flight, .end = end_flight, .self = b};
 	return 0;
 }
 

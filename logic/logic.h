@@ -71,6 +71,15 @@ struct client_ports logic_client_ports(const struct logic *l);
 /* Calls of back ends that wait for packets return now, and later calls do not wait: for http_stop, which waits for them. */
 void logic_stop_waiting(struct logic *l);
 
+/* A push whose end is not known yet; the fields are logic_push.c's. */
+struct logic_flight {
+	struct wire_push push;
+	struct bus_names names; /* those that it is for, where the bus finds them, */
+	void *texts;            /* and the texts of users; or NULL */
+	struct fate own_fate, *fate;
+	struct bus_flight *over_bus;
+};
+
 /* A message that a back end has pushed. The body is the caller's. */
 struct logic_message {
 	int32_t op;
@@ -81,6 +90,7 @@ struct logic_message {
 	bool unkept;   /* to a room: it is for those who are there now, has no number, and is not kept */
 	const char *
 		name; /* to a room: the caller's name for this push, at most REPEATS_NAME_BYTES long; NULL: it has none */
+	struct logic_flight *flight; /* NULL: the push returns when it is accepted; or see logic_push_end */
 };
 
 /* From back ends. 0: accepted, from now on delivered or counted (nobody online is accepted too); -EAGAIN: queue full,
@@ -95,6 +105,10 @@ int logic_push_room(struct logic *l, const struct logic_message *m, const char *
 int logic_clear_room(struct logic *l, const char *room, uint64_t *at);
 /* speed: deliveries a second over the whole cluster, 0 = no limit. */
 int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t speed);
+/* The second half of a push that returned -EINPROGRESS, as it may where its message has a flight: the caller may have many pushes under
+ * way, in their order. All that it was given stays where it is until then. Returns what the push would have; *number is of a push to
+ * a room. */
+int logic_push_end(struct logic *l, struct logic_flight *flight, uint64_t *number);
 /* Op 6 and close; *n gets how many registrations were told. */
 int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, size_t *n);
 int logic_kick_users(struct logic *l, const struct user *users, size_t n_users, size_t *n);

@@ -147,45 +147,95 @@ static bool is_one_step(const struct logic *l, size_t n)
 	return l->bus.push_to != NULL && n <= BUS_NAMES_MAX;
 }
 
-static int push_in_one_step(struct logic *l, const struct logic_message *m, const struct bus_names *names)
-{
-	struct fate of_nobody_s_interest = {0}, *fate = m->fate != NULL ? m->fate : &of_nobody_s_interest;
-	struct wire_push push = {.target = WIRE_KEYS};
-	int rc = make_message(m, &push.message);
+/* ---- a push that waits for the bus, now or at its end ---- */
 
-	if (rc < 0)
-		return rc;
-	rc = bus_push_to(&l->bus, names, &push, fate);
-	if (rc == 0 && fate->online == 0)
+/* Forget what it needed. */
+static int land(struct logic_flight *f, int rc)
+{
+	if (rc == 0 && f->names.n > 0 && f->fate->online == 0)
 		count(COUNT_PUSHES_TO_NOBODY);
-	message_unref(&push.message);
-	return rc;
+	message_unref(&f->push.message);
+	free(f->texts);
+	return count_failed(rc);
+}
+
+/* Take off, and land where nobody wants to do that later. Of a push to a room *number is known then. */
+static int fly(struct logic *l, const struct logic_message *m, struct logic_flight *f, uint64_t *number)
+{
+	const struct bus_names *names = f->names.n > 0 ? &f->names : NULL;
+	int rc = make_message(m, &f->push.message);
+
+	if (rc < 0) {
+		free(f->texts);
+		return count_failed(rc);
+	}
+	f->fate = m->fate != NULL ? m->fate : &f->own_fate;
+	if (m->flight != NULL && l->bus.begin != NULL) {
+		rc = l->bus.begin(l->bus.self, names, &f->push, f->fate, &f->over_bus);
+		if (rc == 0)
+			return -EINPROGRESS;
+	} else {
+		rc = names != NULL ? bus_push_to(&l->bus, names, &f->push, f->fate) : bus_push(&l->bus, NULL, &f->push);
+	}
+	if (rc == 0)
+		*number = f->push.message->number;
+	return land(f, rc);
+}
+
+int logic_push_end(struct logic *l, struct logic_flight *f, uint64_t *number)
+{
+	int rc = l->bus.end(l->bus.self, &f->over_bus);
+
+	*number = rc == 0 ? f->push.message->number : 0;
+	return land(f, rc);
+}
+
+/* The caller's, or this one, for a push that lands here. */
+static struct logic_flight *flight_of(const struct logic_message *m, struct logic_flight *own)
+{
+	struct logic_flight *f = m->flight != NULL ? m->flight : own;
+
+	*f = (struct logic_flight){0};
+	return f;
+}
+
+/* Names that the bus finds itself. */
+static int push_in_one_step(struct logic *l, const struct logic_message *m, struct logic_flight *f)
+{
+	uint64_t number;
+
+	f->push.target = WIRE_KEYS;
+	return fly(l, m, f, &number);
 }
 
 int logic_push_keys(struct logic *l, const struct logic_message *m, const char *const *keys, size_t n)
 {
+	struct logic_flight own, *f = flight_of(m, &own);
 	struct registry_found found;
 	int rc;
 
-	if (is_one_step(l, n))
-		return count_failed(push_in_one_step(l, m, &(struct bus_names){.v = keys, .n = n}));
+	if (is_one_step(l, n)) {
+		f->names = (struct bus_names){.v = keys, .n = n};
+		return push_in_one_step(l, m, f);
+	}
 	rc = registry_find_keys(&l->registry, keys, n, &found);
 	return count_failed(rc < 0 ? rc : push_message_to(l, &found, n, m));
 }
 
 static int push_users_in_one_step(struct logic *l, const struct logic_message *m, const struct user *users, size_t n)
 {
-	char(*texts)[USER_ESCAPED_BYTES] = calloc(n + 1, sizeof(*texts));
-	const char *names[BUS_NAMES_MAX];
-	int rc;
+	struct logic_flight own, *f = flight_of(m, &own);
+	const char **names;
+	char(*texts)[USER_ESCAPED_BYTES];
 
-	if (texts == NULL)
-		return -ENOMEM;
+	if ((f->texts = malloc(n * (sizeof(*names) + sizeof(*texts)))) == NULL)
+		return count_failed(-ENOMEM);
+	names = f->texts;
+	texts = (void *)(names + n);
 	for (size_t i = 0; i < n; i++)
 		names[i] = user_escaped(&users[i], texts[i]);
-	rc = push_in_one_step(l, m, &(struct bus_names){.are_users = true, .v = names, .n = n});
-	free(texts);
-	return rc;
+	f->names = (struct bus_names){.are_users = true, .v = names, .n = n};
+	return push_in_one_step(l, m, f);
 }
 
 int logic_push_users(struct logic *l, const struct logic_message *m, const struct user *users, size_t n)
@@ -194,20 +244,9 @@ int logic_push_users(struct logic *l, const struct logic_message *m, const struc
 	int rc;
 
 	if (is_one_step(l, n))
-		return count_failed(push_users_in_one_step(l, m, users, n));
+		return push_users_in_one_step(l, m, users, n);
 	rc = registry_find_users(&l->registry, users, n, &found);
 	return count_failed(rc < 0 ? rc : push_message_to(l, &found, n, m));
-}
-
-static int push_wide(struct logic *l, struct wire_push *push, const struct logic_message *m)
-{
-	int rc = make_message(m, &push->message);
-
-	if (rc < 0)
-		return count_failed(rc);
-	rc = bus_push(&l->bus, NULL, push);
-	message_unref(&push->message);
-	return count_failed(rc);
 }
 
 /* Over a cluster that is to go through the counts of all rooms: only for who has asked. */
@@ -229,19 +268,14 @@ static void look_at_room(struct logic *l, const struct wire_push *push, struct f
 
 static int push_room(struct logic *l, const struct logic_message *m, const char *room, uint64_t *number)
 {
-	struct wire_push push = {.target = WIRE_ROOM, .room = room, .unkept = m->unkept, .name = m->name};
-	int rc;
+	struct logic_flight own, *f = flight_of(m, &own);
 
+	f->push = (struct wire_push){.target = WIRE_ROOM, .room = room, .unkept = m->unkept, .name = m->name};
 	if (logic_keeps(l, room) && !m->unkept && m->body_bytes > (size_t)l->cfg->stream_bytes)
-		return -EMSGSIZE;
+		return count_failed(-EMSGSIZE);
 	if (m->fate != NULL)
-		look_at_room(l, &push, m->fate);
-	if ((rc = make_message(m, &push.message)) < 0)
-		return rc;
-	if ((rc = bus_push(&l->bus, NULL, &push)) == 0)
-		*number = push.message->number;
-	message_unref(&push.message);
-	return rc;
+		look_at_room(l, &f->push, m->fate);
+	return fly(l, m, f, number);
 }
 
 int logic_push_room(struct logic *l, const struct logic_message *m, const char *room, uint64_t *number)
@@ -250,14 +284,14 @@ int logic_push_room(struct logic *l, const struct logic_message *m, const char *
 
 	*number = 0;
 	if (m->name == NULL || l->repeats == NULL)
-		return count_failed(push_room(l, m, room, number));
+		return push_room(l, m, room, number);
 	if ((rc = repeats_begin(l->repeats, room, m->name, number)) == -EALREADY)
 		return 0;
-	if (rc == 0) {
-		rc = push_room(l, m, room, number);
-		repeats_end(l->repeats, room, m->name, rc == 0 ? number : NULL);
-	}
-	return count_failed(rc);
+	if (rc < 0)
+		return count_failed(rc);
+	rc = push_room(l, m, room, number);
+	repeats_end(l->repeats, room, m->name, rc == 0 ? number : NULL);
+	return rc;
 }
 
 int logic_clear_room(struct logic *l, const char *room, uint64_t *at)
@@ -277,18 +311,21 @@ int logic_clear_room(struct logic *l, const char *room, uint64_t *at)
 /* Each comet gets its share of the speed. */
 int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t speed)
 {
-	struct wire_push push = {.target = WIRE_ALL, .speed = speed};
+	struct logic_flight own, *f = flight_of(m, &own);
 	struct registry_servers servers;
+	uint64_t number;
 	int rc;
+
+	f->push = (struct wire_push){.target = WIRE_ALL, .speed = speed};
 
 	if (speed > 0) {
 		if ((rc = registry_servers(&l->registry, &servers)) < 0)
 			return count_failed(rc);
 		if (servers.n > 1)
-			push.speed = speed / (uint32_t)servers.n > 0 ? speed / (uint32_t)servers.n : 1;
+			f->push.speed = speed / (uint32_t)servers.n > 0 ? speed / (uint32_t)servers.n : 1;
 		registry_servers_fini(&servers);
 	}
-	return push_wide(l, &push, m);
+	return fly(l, m, f, &number);
 }
 
 /* ---- kick ---- */

@@ -161,6 +161,53 @@ static void a_push_to_those_named_finds_them_itself(void **state)
 	assert_int_equal(push_to(true, names, 1, &fate), -ERR_NO_LOGIC);
 }
 
+/* Two are written before either is waited for. One that Redis certainly did not write fails: made again it would come behind those
+ * that were begun after it. */
+static void pushes_in_halves_keep_their_order(void **state)
+{
+	const char *const names[] = {"a"};
+	const struct bus_names to = {.v = names, .n = 1};
+	struct wire_push first = {.target = WIRE_KEYS}, second = {.target = WIRE_ALL};
+	struct bus_flight *flights[2];
+	struct fate fate = {0};
+
+	(void)state;
+	assert_int_equal(message_new(1000, "hi", 2, &first.message), 0);
+	second.message = message_ref(first.message);
+	script.answers[0] = OK_TO_41;
+	script.answers[2] = "-NOSCRIPT No matching script.\r\n";
+	for (unsigned round = 0; round < 2; round++) {
+		assert_int_equal(bus.begin(bus.self, &to, &first, &fate, &flights[0]), 0);
+		assert_int_equal(bus.begin(bus.self, NULL, &second, NULL, &flights[1]), 0);
+		assert_int_equal(bus.end(bus.self, &flights[0]), round == 0 ? 0 : -ERR_NO_LOGIC);
+		assert_int_equal(bus.end(bus.self, &flights[1]), 0);
+		assert_null(flights[1]);
+	}
+	assert_int_equal(fate.online, 3);
+	assert_int_equal(script.calls, 4);
+	message_unref(&first.message);
+	message_unref(&second.message);
+}
+
+static void halves_without_memory_are_nothing(void **state)
+{
+	struct wire_push push_ = {.target = WIRE_ALL};
+	struct bus_flight *flight;
+	int rc = -ENOMEM;
+
+	(void)state;
+	assert_int_equal(message_new(1000, "hi", 2, &push_.message), 0);
+	for (unsigned i = 0; rc == -ENOMEM; i++) {
+		seam_fail(SEAM_ALLOC, i, 1, ENOMEM);
+		rc = bus.begin(bus.self, NULL, &push_, NULL, &flight);
+		seam_reset();
+		assert_true(i > 0 || rc == -ENOMEM);
+	}
+	assert_int_equal(rc, 0);
+	assert_int_equal(bus.end(bus.self, &flight), 0);
+	message_unref(&push_.message);
+}
+
 /* A kick names connections: its key may be anywhere by now. */
 static void a_kick_goes_where_its_connections_were(void **state)
 {
@@ -310,6 +357,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		bus_test(a_push_to_keys_brings_them_twice),
 		bus_test(a_push_to_those_named_finds_them_itself),
+		bus_test(pushes_in_halves_keep_their_order),
+		bus_test(halves_without_memory_are_nothing),
 		bus_test(a_kick_goes_where_its_connections_were),
 		bus_test(pushes_are_numbered_and_say_what_we_knew_of_redis),
 		bus_test(a_kept_push_to_a_room_has_the_number_of_the_answer),

@@ -496,6 +496,59 @@ static void a_bus_that_finds_them_itself_is_handed_the_names(void **state)
 	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), failed + 1);
 }
 
+static const struct wire_push *begun;
+
+static int on_begin(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate,
+		    struct bus_flight **out)
+{
+	(void)self;
+	(void)out;
+	begun = push;
+	if (names != NULL)
+		fate->online = strcmp(names->v[0], "nobody") != 0;
+	return bus_rc;
+}
+
+static int on_end(void *self, struct bus_flight **flight)
+{
+	(void)self;
+	(void)flight;
+	begun->message->number = 17;
+	return bus_rc;
+}
+
+/* With a flight a push returns before the bus has answered. */
+static void a_push_in_halves_ends_as_a_whole_one_would(void **state)
+{
+	const int64_t nobody = counters_read(COUNT_PUSHES_TO_NOBODY), failed = counters_read(COUNT_PUSHES_FAILED);
+	const char *const keys[] = {"nobody"};
+	struct logic_flight flight;
+	struct logic_message m = *message(1000, "hi");
+
+	(void)state;
+	l.bus.push_to = on_bus_to;
+	l.bus.begin = on_begin;
+	l.bus.end = on_end;
+	m.flight = &flight;
+	assert_int_equal(logic_push_keys(&l, &m, keys, 1), -EINPROGRESS);
+	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), nobody);
+	assert_int_equal(logic_push_end(&l, &flight, &number), 0);
+	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), nobody + 1);
+	assert_int_equal(logic_push_users(&l, &m, (struct user[]){{.mid = 7}}, 1), -EINPROGRESS);
+	assert_int_equal(logic_push_end(&l, &flight, &number), 0);
+	assert_int_equal(logic_push_room(&l, &m, "r", &number), -EINPROGRESS);
+	assert_int_equal(logic_push_end(&l, &flight, &number), 0);
+	assert_int_equal(number, 17);
+	assert_int_equal(logic_push_all(&l, &m, 0), -EINPROGRESS);
+	bus_rc = -ERR_NO_LOGIC;
+	assert_int_equal(logic_push_end(&l, &flight, &number), -ERR_NO_LOGIC);
+	assert_int_equal(number, 0);
+	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), failed + 1);
+	assert_int_equal(logic_push_all(&l, &m, 0), -ERR_NO_LOGIC); /* it did not even begin */
+	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), failed + 2);
+	assert_string_equal(heard(), "");
+}
+
 static void a_push_to_a_room_goes_to_all_servers(void **state)
 {
 	(void)state;
@@ -778,6 +831,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(every_push_that_fails_is_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_named_twice_is_reached_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_bus_that_finds_them_itself_is_handed_the_names, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_push_in_halves_ends_as_a_whole_one_would, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_push_to_a_room_goes_to_all_servers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(the_speed_of_a_push_to_all_is_shared_by_the_servers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_the_bus_refuses_is_handed_on, set_up, tear_down),
