@@ -1,12 +1,11 @@
-/* api_push: /goim/push/ and /goim/kick. SPDX-License-Identifier: MIT */
+/* api_push: see api_push.h; /goim/push/ and /goim/kick. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/wire/packet.h"
 #include "common/wire/wire.h"
-#include "logic/api_told.h"
-#include "logic/api_v2.h"
+#include "logic/api_push.h"
 
 /* ---- what is pushed, and to whom ---- */
 
@@ -30,26 +29,19 @@ static bool read_message(struct api_call *call, struct logic_message *message)
 	return true;
 }
 
-/* A name that the caller gave to a push to a room; NULL: none. False: he was told. */
-static bool read_name(struct api_call *call, const char **name)
+/* A name that the caller gave to a push to a room; NULL: none. What is pushed to all others has no name. False: he was told. */
+static bool read_name(struct api_call *call, bool may_have_one, const char **name)
 {
 	const size_t n = (*name = call->request->idempotency_key) != NULL ? strlen(*name) : 1;
 
-	if (n > 0 && n <= REPEATS_NAME_BYTES)
-		return true;
-	api_v2_reply_bad(call, "Idempotency-Key must have 1 to 64 characters");
-	return false;
-}
-
-/* What is pushed to all others has no name. */
-static bool read_unnamed(struct api_call *call, struct logic_message *message)
-{
-	if (call->request->idempotency_key != NULL) {
+	if (*name != NULL && !may_have_one)
 		api_v2_reply_bad(call,
 				 "Idempotency-Key is for /goim/push/room alone; without it this push may come twice");
-		return false;
-	}
-	return read_message(call, message);
+	else if (n == 0 || n > REPEATS_NAME_BYTES)
+		api_v2_reply_bad(call, "Idempotency-Key must have 1 to 64 characters");
+	else
+		return true;
+	return false;
 }
 
 /* keep=no. False: the caller was told. */
@@ -103,35 +95,6 @@ static json_t *user_name(const void *users, size_t i)
 	return json_string(user_text(&((const struct user *)users)[i], text));
 }
 
-static void push_to_keys(struct api_call *call, struct logic_message *message, const char *const *keys, size_t n)
-{
-	struct api_told told;
-	int rc = api_told_init(&told, call, n, message);
-
-	if (rc == 0)
-		rc = logic_push_keys(call->logic, message, keys, n);
-	if (rc == 0 && is_list_by_mistake(call, keys, n))
-		reply_nobody(call);
-	else
-		api_told_reply(&told, call, rc, "keys", keys, n, key_name);
-	api_told_fini(&told);
-}
-
-void api_push_keys(struct api_call *call)
-{
-	struct logic_message message;
-	const char **keys;
-	size_t n;
-	int rc;
-
-	if (!read_unnamed(call, &message))
-		return;
-	rc = api_read_list(call->request, "keys", &keys, &n);
-	if (api_v2_list_is_good(call, rc, n, "keys is missing"))
-		push_to_keys(call, &message, keys, n);
-	free(keys);
-}
-
 /* Two ways to name users; `name` is how the answer names them. */
 struct way {
 	const char *param;
@@ -145,41 +108,131 @@ static const struct way by_users = {
 	"users", api_read_users, user_name,
 	"users must be given; each is UTF-8 of at most 128 bytes, without control characters"};
 
-static void push_to_users(struct api_call *call, struct logic_message *message, const struct way *way,
-			  const struct user *users, size_t n)
-{
-	struct api_told told;
-	int rc = api_told_init(&told, call, n, message);
+struct api_push_kind {
+	const char *path;
+	const char *param; /* the one that makes it this kind */
+	api_name *name;    /* of those whom the answer may list */
+	bool tells, may_be_named;
+	bool (*read)(struct api_call *call, struct api_push *p); /* to whom. False: the caller was told */
+	int (*push)(struct logic *l, struct api_push *p);
+};
 
-	if (rc == 0)
-		rc = logic_push_users(call->logic, message, users, n);
-	api_told_reply(&told, call, rc, way->param, users, n, way->name);
-	api_told_fini(&told);
+static bool read_keys(struct api_call *call, struct api_push *p)
+{
+	const char **keys;
+	int rc = api_read_list(call->request, "keys", &keys, &p->n);
+
+	p->names = keys;
+	return api_v2_list_is_good(call, rc, p->n, "keys is missing");
 }
 
-static void push_users(struct api_call *call, const struct way *way)
+static int push_to_keys(struct logic *l, struct api_push *p)
 {
-	struct logic_message message;
+	return logic_push_keys(l, &p->message, p->names, p->n);
+}
+
+static bool read_users(struct api_call *call, struct api_push *p, const struct way *way)
+{
 	struct user *users;
-	size_t n;
-	int rc;
+	int rc = way->read(call->request, &users, &p->n);
 
-	if (!read_unnamed(call, &message))
+	p->names = users;
+	return api_v2_list_is_good(call, rc, p->n, way->words);
+}
+
+static bool read_mids(struct api_call *call, struct api_push *p)
+{
+	return read_users(call, p, &by_mids);
+}
+
+static bool read_named(struct api_call *call, struct api_push *p)
+{
+	return read_users(call, p, &by_users);
+}
+
+static int push_to_users(struct logic *l, struct api_push *p)
+{
+	return logic_push_users(l, &p->message, p->names, p->n);
+}
+
+static bool read_room(struct api_call *call, struct api_push *p)
+{
+	return read_keep(call, &p->message.unkept) && api_v2_read_room(call, p->room);
+}
+
+static int push_to_room(struct logic *l, struct api_push *p)
+{
+	return logic_push_room(l, &p->message, p->room, &p->number);
+}
+
+static bool read_all(struct api_call *call, struct api_push *p)
+{
+	const char *speed = http_param(call->request, "speed");
+
+	call->targets = 0;
+	if (api_v2_is_empty(speed) || api_read_number(speed, 0, INT32_MAX, &p->speed))
+		return true;
+	api_v2_reply_bad(call, "speed must be a whole number, 0 or more");
+	return false;
+}
+
+static int push_to_all(struct logic *l, struct api_push *p)
+{
+	return logic_push_all(l, &p->message, (uint32_t)p->speed);
+}
+
+static const struct api_push_kind to_keys = {"/goim/push/keys", "keys", key_name, true, false, read_keys, push_to_keys},
+				  to_mids = {"/goim/push/mids", "mids",       mid_name, true, false,
+					     read_mids,         push_to_users},
+				  to_users = {"/goim/push/users", "users",      user_name, true, false,
+					      read_named,         push_to_users},
+				  to_room = {"/goim/push/room", "room", NULL, true, true, read_room, push_to_room},
+				  to_all = {"/goim/push/all", "all", NULL, false, false, read_all, push_to_all};
+
+const struct api_push_kind *api_push_kind_of(const struct http_request *request)
+{
+	static const struct api_push_kind *const kinds[] = {&to_keys, &to_mids, &to_users, &to_room, &to_all};
+	const struct api_push_kind *found = NULL;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (http_param(request, kinds[i]->param) == NULL)
+			continue;
+		if (found != NULL)
+			return NULL;
+		found = kinds[i];
+	}
+	return found;
+}
+
+const char *api_push_path(const struct api_push_kind *kind)
+{
+	return kind->path;
+}
+
+static bool read_push(struct api_call *call, struct api_push *p)
+{
+	return read_message(call, &p->message) && read_name(call, p->kind->may_be_named, &p->message.name) &&
+	       p->kind->read(call, p);
+}
+
+/* What rc means that tells: the caller has been answered. */
+#define ANSWERED (-ECANCELED)
+
+void api_push_begin(struct api_push *p, struct api_call *call, const struct api_push_kind *kind, bool in_halves)
+{
+	*p = (struct api_push){.kind = kind, .rc = ANSWERED};
+	if (!read_push(call, p))
 		return;
-	rc = way->read(call->request, &users, &n);
-	if (api_v2_list_is_good(call, rc, n, way->words))
-		push_to_users(call, &message, way, users, n);
-	free(users);
+	if (in_halves)
+		p->message.flight = &p->flight;
+	p->rc = kind->tells ? api_told_init(&p->told, call, p->n, &p->message) : 0;
+	if (p->rc == 0)
+		p->rc = kind->push(call->logic, p);
 }
 
-void api_push_mids(struct api_call *call)
+bool api_push_is_under_way(const struct api_push *p)
 {
-	push_users(call, &by_mids);
-}
-
-void api_push_users(struct api_call *call)
-{
-	push_users(call, &by_users);
+	return p->rc == -EINPROGRESS;
 }
 
 /* True: it failed in a way that only pushes to rooms can, and the caller was told. */
@@ -197,43 +250,59 @@ static bool is_told(struct api_call *call, int rc)
 	return true;
 }
 
-static void push_to_room(struct api_call *call, struct logic_message *message, const char *room)
+static void answer(struct api_push *p, struct api_call *call)
 {
-	struct api_told told;
-	uint64_t number = 0;
-	int rc = api_told_init(&told, call, 0, message);
+	if (p->rc == ANSWERED)
+		return;
+	api_v2_set_position(call, p->number);
+	if (is_told(call, p->rc))
+		return;
+	if (p->rc == 0 && p->kind == &to_keys && is_list_by_mistake(call, p->names, p->n))
+		reply_nobody(call);
+	else
+		api_told_reply(&p->told, call, p->rc, p->kind->param, p->names, p->n, p->kind->name);
+}
 
-	if (rc == 0)
-		rc = logic_push_room(call->logic, message, room, &number);
-	api_v2_set_position(call, number);
-	if (!is_told(call, rc))
-		api_told_reply(&told, call, rc, "room", NULL, 0, NULL);
-	api_told_fini(&told);
+void api_push_end(struct api_push *p, struct api_call *call)
+{
+	if (api_push_is_under_way(p))
+		p->rc = logic_push_end(call->logic, &p->flight, &p->number);
+	answer(p, call);
+	api_told_fini(&p->told);
+	free(p->names);
+}
+
+static void push(struct api_call *call, const struct api_push_kind *kind)
+{
+	struct api_push p;
+
+	api_push_begin(&p, call, kind, false);
+	api_push_end(&p, call);
+}
+
+void api_push_keys(struct api_call *call)
+{
+	push(call, &to_keys);
+}
+
+void api_push_mids(struct api_call *call)
+{
+	push(call, &to_mids);
+}
+
+void api_push_users(struct api_call *call)
+{
+	push(call, &to_users);
 }
 
 void api_push_room(struct api_call *call)
 {
-	struct logic_message message;
-	char room[WIRE_ROOM_BYTES];
-
-	if (read_message(call, &message) && read_keep(call, &message.unkept) && read_name(call, &message.name) &&
-	    api_v2_read_room(call, room))
-		push_to_room(call, &message, room);
+	push(call, &to_room);
 }
 
 void api_push_all(struct api_call *call)
 {
-	const char *speed_text = http_param(call->request, "speed");
-	struct logic_message message;
-	long long speed = 0;
-
-	call->targets = 0;
-	if (!read_unnamed(call, &message))
-		return;
-	if (!api_v2_is_empty(speed_text) && !api_read_number(speed_text, 0, INT32_MAX, &speed))
-		api_v2_reply_bad(call, "speed must be a whole number, 0 or more");
-	else
-		api_v2_reply_result(call, logic_push_all(call->logic, &message, (uint32_t)speed));
+	push(call, &to_all);
 }
 
 /* ---- kick ---- */
