@@ -10,7 +10,7 @@
 #include "common/base/log.h"
 #include "common/http/http_guard.h"
 #include "logic/api_body.h"
-#include "logic/api_route.h"
+#include "logic/api_v2.h"
 
 /* ---- replies ---- */
 
@@ -184,7 +184,8 @@ static void audit(const struct api_call *call, const struct api_route *r)
 {
 	const struct http_request *request = call->request;
 	const int wanted = call->logic->cfg->http_audit, status = call->reply->status;
-	const bool is_push = strstr(r->path, "/push") != NULL; /* by its scope, clearing a stream would be one */
+	/* By its scope, clearing a stream would be one. */
+	const bool is_push = strstr(r->path, "/push") != NULL || r->handle == api_batch;
 
 	if (strcmp(r->method, "GET") == 0 || wanted < (is_push ? CONFIG_AUDIT_PUSHES : CONFIG_AUDIT_CHANGES))
 		return;
@@ -192,6 +193,20 @@ static void audit(const struct api_call *call, const struct api_route *r)
 	    log_str("api_key", request->key.name[0] != '\0' ? request->key.name : NULL), log_what(EVENT_HTTP_CHANGED),
 	    log_str("method", request->method), log_str("path", request->path),
 	    log_i64("targets", (int64_t)call->targets), log_i64("code", status == 200 ? call->code : -status));
+}
+
+bool api_inner_may(struct api_call *call)
+{
+	const struct api_route *other, *r = find(&api_v2, call->request, &other);
+
+	return http_guard_may(call->request, r->scopes, call->reply);
+}
+
+void api_inner_done(const struct api_call *call)
+{
+	const struct api_route *other, *r = find(&api_v2, call->request, &other);
+
+	audit(call, r);
 }
 
 /* True: the path belongs to this dialect, and the call is answered. */
@@ -209,7 +224,7 @@ static bool route(struct api_call *call, const struct api_dialect *dialect)
 		dialect->wrong_method(call);
 	} else if (call->request->bad_params && dialect->bad_params != NULL) {
 		dialect->bad_params(call);
-	} else if (dialect->in_body && api_body_has_params(call->request)) {
+	} else if (dialect->in_body && r->handle != api_batch && api_body_has_params(call->request)) {
 		handle_in_body(call, r);
 	} else {
 		r->handle(call);

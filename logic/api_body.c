@@ -60,7 +60,7 @@ static size_t count_values(json_t *object)
 	return n;
 }
 
-/* A string, or a whole number, which is written to *text. */
+/* A string, or a whole number, which is written to *text; true and false are 1 and 0. */
 static int add_value(struct api_body *b, const char *name, const json_t *value, char **text)
 {
 	struct http_param *param = &b->params[b->request.n_params];
@@ -70,6 +70,8 @@ static int add_value(struct api_body *b, const char *name, const json_t *value, 
 	} else if (json_is_integer(value)) {
 		*param = (struct http_param){name, *text};
 		*text += snprintf(*text, NUMBER_BYTES, "%" JSON_INTEGER_FORMAT, json_integer_value(value)) + 1;
+	} else if (json_is_boolean(value)) {
+		*param = (struct http_param){name, json_is_true(value) ? "1" : "0"};
 	} else {
 		return -EINVAL;
 	}
@@ -114,18 +116,28 @@ static int read_json(struct api_body *b)
 
 /* ---- both ---- */
 
-int api_body_init(struct api_body *b, const struct http_request *request)
+static int init(struct api_body *b, const struct http_request *request, int (*read)(struct api_body *b))
 {
 	const char *message;
 	int rc;
 
 	*b = (struct api_body){.request = *request};
-	rc = is_json(request) ? read_json(b) : read_form(b);
+	rc = read(b);
 	b->request.params = b->params;
 	message = rc == 0 ? http_param(&b->request, "body") : NULL;
 	b->request.body = (const uint8_t *)(message != NULL ? message : "");
 	b->request.body_bytes = strlen((const char *)b->request.body);
 	return rc;
+}
+
+int api_body_init(struct api_body *b, const struct http_request *request)
+{
+	return init(b, request, is_json(request) ? read_json : read_form);
+}
+
+int api_body_init_json(struct api_body *b, const struct http_request *request)
+{
+	return init(b, request, read_json);
 }
 
 void api_body_fini(struct api_body *b)

@@ -18,6 +18,8 @@ struct api_body {
 bool api_body_has_params(const struct http_request *request);
 /* Take them out. 0; -EINVAL: they cannot be read; -ENOMEM. api_body_fini is due in each case. */
 int api_body_init(struct api_body *b, const struct http_request *request);
+/* The same of bytes that are JSON, whatever their type is; nothing follows them. */
+int api_body_init_json(struct api_body *b, const struct http_request *request);
 void api_body_fini(struct api_body *b);
 
 #endif

@@ -14,6 +14,7 @@ struct api_call {
 	struct http_reply *reply;
 	size_t targets; /* for the log: how many keys, users, rooms it names, 0 for everybody, */
 	int code;       /* and what was answered, 0 for success */
+	bool in_batch;  /* it is a line of one */
 };
 
 struct api_route {
@@ -32,6 +33,10 @@ struct api_dialect {
 	bool in_body;                              /* they may also stand there: logic/api_body.h */
 };
 extern const struct api_dialect api_v1, api_v2, api_console;
+
+/* A call inside another one: may it be made, by its path? False: it is answered. And it is answered: its line for an audit. */
+bool api_inner_may(struct api_call *call);
+void api_inner_done(const struct api_call *call);
 
 #define API_JSON "application/json; charset=utf-8"
 

@@ -24,7 +24,11 @@ int api_told_init(struct api_told *told, const struct api_call *call, size_t n, 
 	told->in_body = told->fate.is_asked = lists || request->wants_told || is_1(request, "tell");
 	if (lists && (told->fate.is_there = calloc(n, sizeof(bool))) == NULL)
 		return -ENOMEM;
-	message->fate = &told->fate;
+	/* The line of a batch has no headers. */
+	if (call->in_batch && !told->in_body)
+		told->is_due = false;
+	else
+		message->fate = &told->fate;
 	return 0;
 }
 

@@ -136,6 +136,7 @@ static const struct api_route routes[] = {
 	{"POST", "/goim/push/users", HTTP_PUSH_USERS, api_push_users, "?operation=1000&users=NAME"},
 	{"POST", "/goim/push/room", HTTP_PUSH_ROOMS, api_push_room, "?operation=1000&type=live&room=1000"},
 	{"POST", "/goim/push/all", HTTP_PUSH_ALL, api_push_all, "?operation=1000&speed=0"},
+	{"POST", "/goim/batch", HTTP_PUSH, api_batch, "  the body is a push a line, as JSON"},
 	{"POST", "/goim/kick", HTTP_KICK, api_kick,
 	 "?mids=123  or keys=KEY, users=NAME; with &for=1h they stay out, as do networks=10.0.0.0/8"},
 	{"GET", "/goim/bans", HTTP_KICK, api_bans, ""},

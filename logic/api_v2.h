@@ -43,6 +43,10 @@ void api_push_room(struct api_call *call);
 void api_push_all(struct api_call *call);
 void api_kick(struct api_call *call);
 
+/* ---- api_batch.c ---- */
+
+void api_batch(struct api_call *call);
+
 /* ---- api_bans.c ---- */
 
 void api_ban(struct api_call *call); /* /goim/kick with for= */

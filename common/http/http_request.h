@@ -9,6 +9,7 @@
 #include "common/http/http_key.h"
 
 struct http_caller;
+struct http_guard;
 
 struct http_param {
 	const char *name;
@@ -25,6 +26,7 @@ struct http_request {
 	size_t body_bytes;
 	const char *peer;                 /* address of the caller */
 	const struct http_caller *caller; /* its connection; or NULL */
+	struct http_guard *guard;         /* of a call that holds others: it bounds their rate; or NULL */
 	const char *content_type;         /* of the body; or NULL */
 	const char *idempotency_key;      /* the caller's name for what it asks for; or NULL */
 	bool has_shown_key;               /* in X-Api-Key or Authorization: Bearer, */

@@ -53,6 +53,7 @@ void http_service_ask(struct http_service *s, struct http_call *call, bool has_p
 	}
 	if (!http_guard_pass_rate(&s->guard, &call->request, &call->reply))
 		return;
+	call->request.guard = &s->guard;
 	s->handler(s->arg, &call->request, &call->reply);
 	say_called(call);
 }

@@ -7,7 +7,7 @@ from server import ROOT
 PAGE = (ROOT / "docs" / "http-api.md").read_text()
 CONTRACT = (ROOT / "docs" / "protocol.md").read_text()
 ASKING, PUSHING = "## Asking (scopes `online` and `upstream`)", "## Pushing (scopes `push:…`)"
-SECTIONS = {"HTTP_PUSH_KEYS": PUSHING, "HTTP_PUSH_USERS": PUSHING, "HTTP_PUSH_ROOMS": PUSHING, "HTTP_PUSH_ALL": PUSHING,
+SECTIONS = {"HTTP_PUSH_KEYS": PUSHING, "HTTP_PUSH_USERS": PUSHING, "HTTP_PUSH_ROOMS": PUSHING, "HTTP_PUSH_ALL": PUSHING, "HTTP_PUSH": PUSHING,
             "HTTP_ONLINE": ASKING, "HTTP_UPSTREAM": ASKING, "HTTP_METRICS": ASKING,
             "HTTP_STREAM": "## Histories (scope `stream`, and to empty one `push:rooms`)",
             "HTTP_KICK": "## Sending away (scope `kick`)", "HTTP_FREE": "## For load balancers and engines (no key)"}

@@ -60,18 +60,39 @@ static void build(void)
 	join("9");
 }
 
-static void must_be_an_answer(const struct http_reply *reply)
+static void must_be_a_line(const char *text, size_t bytes)
 {
-	json_t *said;
+	json_t *said = json_read(text, bytes, 0);
 
-	BUG_UNLESS(reply->status >= 200 && reply->status <= 503 && reply->content_type != NULL);
-	BUG_UNLESS(reply->body != NULL || reply->body_bytes == 0);
-	if (strncmp(reply->content_type, "application/json", 16) != 0)
-		return;
-	said = json_read(reply->body, reply->body_bytes, 0);
 	BUG_UNLESS(json_is_object(said));
 	BUG_UNLESS(json_is_integer(json_object_get(said, "code")) || json_is_integer(json_object_get(said, "ret")));
 	json_decref(said);
+}
+
+/* A line for each of the question. */
+static void must_be_lines(const struct http_reply *reply, const uint8_t *body, size_t body_bytes)
+{
+	const char *at = reply->body, *end = at + reply->body_bytes, *newline;
+	size_t owed = body_bytes > 0 && body[body_bytes - 1] != '\n';
+
+	for (size_t i = 0; i < body_bytes; i++)
+		owed += body[i] == '\n';
+	for (; at < end; at = newline + 1, owed--) {
+		BUG_UNLESS(owed > 0 && (newline = memchr(at, '\n', (size_t)(end - at))) != NULL);
+		must_be_a_line(at, (size_t)(newline - at));
+	}
+	BUG_UNLESS(owed == 0);
+}
+
+static void must_be_an_answer(const struct http_reply *reply, const uint8_t *body, size_t body_bytes)
+{
+
+	BUG_UNLESS(reply->status >= 200 && reply->status <= 503 && reply->content_type != NULL);
+	BUG_UNLESS(reply->body != NULL || reply->body_bytes == 0);
+	if (strcmp(reply->content_type, "application/x-ndjson") == 0)
+		must_be_lines(reply, body, body_bytes);
+	else if (strncmp(reply->content_type, "application/json", 16) == 0)
+		must_be_a_line(reply->body, reply->body_bytes);
 }
 
 static void ask(char *method, char *target, const uint8_t *body, size_t body_bytes)
@@ -96,7 +117,7 @@ static void ask(char *method, char *target, const uint8_t *body, size_t body_byt
 	request.bad_params |= http_path_decode(target) < 0;
 	request.params = params;
 	api_handle(&logic, &request, &reply);
-	must_be_an_answer(&reply);
+	must_be_an_answer(&reply, body, body_bytes);
 	if (strcmp(target, "/1/server/del") == 0)
 		build();
 	free(reply.body);

@@ -12,9 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/base/version.h"
+#include "common/http/http_guard.h"
 #include "common/http/http_keys.h"
 #include "common/http/http_query.h"
 #include "logic/api.h"
@@ -32,7 +34,8 @@ static const char *own_rooms; /* and its rooms */
 static struct http_reply reply;
 static char handed[1024]; /* the pushes, a line each */
 static int bus_rc;
-static bool as_a_browser; /* who asks: its Accept has text/html */
+static struct http_guard guard, *own_guard; /* for the rates of calls inside a call, or NULL */
+static bool as_a_browser;                   /* who asks: its Accept has text/html */
 
 static int on_bus(void *self, const char *server, const struct wire_push *push)
 {
@@ -130,6 +133,7 @@ static int ask_with(const char *method, const char *target, const char *body, co
 		request.key = (struct http_key){.name = "somebody", .scopes = own_scopes};
 	(void)snprintf(request.key.rooms, sizeof(request.key.rooms), "%s", own_rooms);
 	request.wants_html = as_a_browser;
+	request.guard = own_guard;
 	request.bad_params =
 		target[path_bytes] == '?' && http_params_decode(own + path_bytes + 1, &params, &request.n_params) < 0;
 	request.params = params;
@@ -278,6 +282,182 @@ static void push_to_a_room(void **state)
 	(void)state;
 	assert_string_equal(post("/goim/push/room?operation=1000&type=live&room=a%20b+c", "hi"), OK);
 	assert_string_equal(heard(), "* room live://a b c op=1000 hi\n");
+}
+
+static void batch_is_a_push_a_line(void **state)
+{
+	(void)state;
+	join("s1", "a", 7);
+	join("s2", "b", 8);
+	assert_string_equal(post("/goim/batch",
+				 "{\"operation\":1000,\"mids\":[7,8],\"body\":\"one\"}\n"
+				 "{\"operation\":1001,\"keys\":[\"a\"],\"body\":\"two\"}\r\n"
+				 "{\"operation\":1002,\"users\":\"8\",\"tell\":true}\n"
+				 "{\"operation\":5,\"type\":\"live\",\"room\":\"1\",\"body\":\"three\"}\n"
+				 "{\"operation\":5,\"all\":true,\"speed\":9,\"body\":\"four\"}"),
+			    "{\"code\":0,\"message\":\"\"}\n{\"code\":0,\"message\":\"\"}\n"
+			    "{\"code\":0,\"message\":\"\",\"data\":{\"online\":1,\"offline\":0}}\n"
+			    "{\"code\":0,\"message\":\"\"}\n{\"code\":0,\"message\":\"\"}\n");
+	assert_int_equal(reply.status, 200);
+	assert_string_equal(reply.content_type, "application/x-ndjson");
+	assert_string_equal(heard(), "s1 keys a op=1000 one\ns2 keys b op=1000 one\ns1 keys a op=1001 two\n"
+				     "s2 keys b op=1002 \n* room live://1 op=5 three\n* all speed=9 op=5 four\n");
+}
+
+/* How many of the lines of the answer have this code. */
+static size_t lines_with(const char *code)
+{
+	size_t n = 0;
+
+	for (const char *at = body_of_reply(); (at = strstr(at, code)) != NULL; at++)
+		n++;
+	return n;
+}
+
+static void bad_lines_of_a_batch_are_answered_and_the_others_done(void **state)
+{
+	(void)state;
+	join("s1", "a", 7);
+	(void)post("/goim/batch", "\n[]\n{\"operation\":1000,\"mids\":[7],\"body\":\"one\"}\n{\"operation\":1000}\n"
+				  "{\"operation\":1000,\"mids\":7,\"all\":1}\n{\"operation\":6,\"mids\":7}\n"
+				  "{\"operation\":1000,\"mids\":7,\"idempotency_key\":\"x\"}\n{\"mids\":1.5}\n"
+				  "{\"operation\":1000,\"mids\":\"7\",\"body\":\"two\"}\n\n");
+	assert_int_equal(lines_with("\"code\":-400"), 8);
+	assert_int_equal(lines_with("\"code\":0"), 2);
+	assert_string_equal(heard(), "s1 keys a op=1000 one\ns1 keys a op=1000 two\n");
+	bus_rc = -EAGAIN;
+	(void)post("/goim/batch", "{\"operation\":1000,\"mids\":7}\n{\"operation\":1000,\"mids\":8}\n");
+	assert_int_equal(lines_with("\"code\":-500"), 1); /* nobody is that user */
+	assert_int_equal(lines_with("\"code\":0"), 1);
+}
+
+static void batch_is_bounded(void **state)
+{
+	char *lines = malloc(10001 * 2 + 1);
+
+	(void)state;
+	(void)post("/goim/batch", "");
+	is_error(400, -400);
+	assert_non_null(lines);
+	for (size_t i = 0; i < 10001; i++)
+		memcpy(lines + 2 * i, "{\n", 3);
+	(void)post("/goim/batch", lines);
+	is_error(413, -413);
+	lines[20000] = '\0';
+	(void)post("/goim/batch", lines);
+	assert_int_equal(lines_with("\"code\":-400"), 10000);
+	free(lines);
+	(void)get("/goim/batch");
+	is_error(405, -405);
+}
+
+static void scope_and_rooms_of_a_key_are_those_of_each_line(void **state)
+{
+	(void)state;
+	own_scopes = HTTP_PUSH_ROOMS;
+	own_rooms = "live://*";
+	(void)post("/goim/batch",
+		   "{\"operation\":1000,\"mids\":7}\n{\"operation\":1000,\"type\":\"live\",\"room\":\"1\"}\n"
+		   "{\"operation\":1000,\"type\":\"dm\",\"room\":\"1\"}\n{\"operation\":1000,\"all\":1}\n");
+	assert_int_equal(reply.status, 200);
+	assert_int_equal(lines_with("\"code\":-403"), 3);
+	assert_int_equal(lines_with("push:"), 2);
+	assert_string_equal(heard(), "* room live://1 op=1000 \n");
+	own_scopes = HTTP_ONLINE;
+	(void)post("/goim/batch", "{}");
+	is_error(403, -403);
+}
+
+/* The first line is in by the call's own rate. */
+static void each_line_of_a_batch_counts_for_the_rate(void **state)
+{
+	static const struct rate rate = {.per_second = 1, .burst_ns = 2 * CLOCK_SEC};
+
+	(void)state;
+	assert_int_equal(http_guard_init(&guard, keys, &rate, NULL), 0);
+	own_guard = &guard;
+	(void)post("/goim/batch", "{\"operation\":1000,\"mids\":7}\n{\"operation\":1000,\"mids\":7}\n"
+				  "{\"operation\":1000,\"mids\":7}\n{\"operation\":1000,\"mids\":7}\n");
+	own_guard = NULL;
+	http_guard_fini(&guard);
+	assert_int_equal(lines_with("\"code\":0"), 3);
+	assert_int_equal(lines_with("\"code\":-429"), 1);
+	assert_int_equal(lines_with("\"retry_after\":1}"), 1);
+}
+
+/* One in flight for each line, up to 128: the order of their ends is that of their beginnings. */
+static size_t begun, ended, most;
+
+static int on_begin(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate,
+		    struct bus_flight **out)
+{
+	(void)self;
+	(void)names;
+	(void)fate;
+	push->message->number = ++begun;
+	*out = (struct bus_flight *)push->message;
+	return bus_rc;
+}
+
+static int on_end(void *self, struct bus_flight **flight)
+{
+	(void)self;
+	if (begun - ended > most)
+		most = begun - ended;
+	assert_int_equal(((struct message *)*flight)->number, ++ended);
+	return 0;
+}
+
+static void lines_of_a_batch_are_under_way_together_and_answered_in_order(void **state)
+{
+	static const char line[] = "{\"operation\":1000,\"type\":\"live\",\"room\":\"1\"}\n";
+	char *lines = calloc(300, sizeof(line));
+	const char *at;
+
+	(void)state;
+	begun = ended = most = 0;
+	assert_non_null(lines);
+	for (size_t i = 0; i < 300; i++)
+		memcpy(lines + i * (sizeof(line) - 1),
+		       i == 7 ? "{\"operation\":1000,\"type\":\"live\",\"rooms\":\"\"}\n" : line, sizeof(line) - 1);
+	l.bus.begin = on_begin;
+	l.bus.end = on_end;
+	at = post("/goim/batch", lines);
+	assert_int_equal(ended, 299);
+	assert_int_equal(most, 128);
+	for (unsigned long i = 0, n = 0; i < 300; i++) {
+		const char *position = strstr(at, "\"position\":"), *end = strchr(at, '\n');
+
+		if (i == 7)
+			assert_true(strstr(at, "-400") != NULL && position > end);
+		else
+			assert_int_equal(strtoul(position + 11, NULL, 10), ++n);
+		at = end + 1;
+	}
+	assert_string_equal(at, "");
+	free(lines);
+}
+
+/* Each line is answered, or the call with 500: nothing says that a push was made which was not. */
+static void batch_without_memory_says_so(void **state)
+{
+	unsigned failed = 1;
+
+	(void)state;
+	join("s1", "a", 7);
+	for (unsigned after = 0; failed > 0; after++) {
+		handed[0] = '\0';
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		(void)post("/goim/batch", "{\"operation\":1000,\"mids\":[7],\"body\":\"one\",\"tell\":true}\n"
+					  "{\"operation\":1000,\"keys\":[\"a\"],\"body\":\"two\"}\n");
+		failed = seam_failed(SEAM_ALLOC);
+		seam_reset();
+		if (reply.status != 200)
+			assert_int_equal(reply.status, 500);
+		else
+			assert_true(lines_with("\"code\":0") + lines_with("\"code\":-500") == 2);
+	}
+	assert_string_equal(heard(), "s1 keys a op=1000 one\ns1 keys a op=1000 two\n");
 }
 
 static void push_to_all(void **state)
@@ -1122,6 +1302,13 @@ int main(void)
 		CASE(push_to_users),
 		CASE(push_to_a_room),
 		CASE(push_to_all),
+		CASE(batch_is_a_push_a_line),
+		CASE(bad_lines_of_a_batch_are_answered_and_the_others_done),
+		CASE(batch_is_bounded),
+		CASE(scope_and_rooms_of_a_key_are_those_of_each_line),
+		CASE(each_line_of_a_batch_counts_for_the_rate),
+		CASE(lines_of_a_batch_are_under_way_together_and_answered_in_order),
+		CASE(batch_without_memory_says_so),
 		CASE(kick),
 		CASE(what_is_missing_or_does_not_parse_is_400),
 		CASE(a_room_longer_than_clients_may_have_is_400),
