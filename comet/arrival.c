@@ -9,11 +9,11 @@
 #include "comet/fence.h"
 #include "comet/join_body.h"
 #include "comet/joined.h"
+#include "comet/proof.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
-#include "common/base/peer.h"
 
 /* Only a client of version 2 can have them. */
 static int take_streams(struct connection *c, const struct wire_connect *request)
@@ -116,17 +116,17 @@ static bool let_into_room(const struct server *s, struct connection *c, const ch
 __attribute__((noinline)) int arrive(struct server *s, struct connection *c, struct packet *p)
 {
 	struct wire_session session = {0};
-	char peer[TRANSPORT_PEER_BYTES];
-	struct wire_connect request = {.token = p->body, .token_bytes = p->body_bytes, .peer = peer};
+	struct proof proof;
 	int64_t asked_ns = clock_now_ns();
 	bool refused;
 	int rc;
 
 	if (!bouncer_lets_ask(s, c))
 		return -ERR_BANNED;
-	peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
-	request.upgrade = c->transport->upgrade;
-	rc = logic_client_connect(&s->logic, &request, &session);
+	if ((rc = proof_gather(c, p, &proof)) == 0) {
+		proof.request.upgrade = c->transport->upgrade;
+		rc = logic_client_connect(&s->logic, &proof.request, &session);
+	}
 	upgrade_drop(&c->transport->upgrade);
 	refused = rc == -ERR_REFUSED || rc == -ERR_BANNED || rc == -ERR_PER_USER;
 	if (rc == 0 || refused) /* what gave up has its own counter */
@@ -139,7 +139,7 @@ __attribute__((noinline)) int arrive(struct server *s, struct connection *c, str
 		return rc;
 	}
 	c->grants = session.grants;
-	if ((rc = take_session(c, &session, &request)) == 0 && !let_into_room(s, c, session.room))
+	if ((rc = take_session(c, &session, &proof.request)) == 0 && !let_into_room(s, c, session.room))
 		session.room[0] = '\0';
 	if (rc == 0) {
 		atomic_store(&c->place.until_ns, fence_until(s, c, session.room));

@@ -92,6 +92,8 @@ enum close_reason close_reason_of_read(int rc)
 		return CLOSE_WEBSOCKET_ORIGIN;
 	case ERR_TLS:
 		return CLOSE_TLS_FAILED;
+	case ERR_CERTIFICATE:
+		return CLOSE_CERTIFICATE;
 	case EBADMSG:
 		return CLOSE_BAD_ROOM;
 	case ENOMEM:

@@ -120,7 +120,9 @@ static void enlarge_futex_table(int64_t connections)
 
 static int try_certs(const struct config *cfg)
 {
-	return config_speaks_tls(cfg) ? tls_certs_try(cfg->tls_cert_file, cfg->tls_private_file) : 0;
+	int rc = config_speaks_tls(cfg) ? tls_certs_try(cfg->tls_cert_file, cfg->tls_private_file) : 0;
+
+	return rc == 0 ? tls_authorities_try("tls.client_ca", cfg->tls_client_ca) : rc;
 }
 
 static const struct config_program comet_program = {
@@ -186,9 +188,10 @@ static int load_certs(struct program *p)
 	if (!config_speaks_tls(cfg))
 		return 0;
 	if ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &p->certs)) == 0)
-		rc = tls_server_new(p->certs, "", &p->tls);
+		rc = tls_server_new(p->certs, &(struct tls_asks){"tls.client_ca", cfg->tls_client_ca, true}, &p->tls);
 	if (rc == 0 && cfg->http_tls_bind[0] != '\0')
-		rc = tls_server_new(p->certs, cfg->http_client_ca, &p->http_tls);
+		rc = tls_server_new(p->certs, &(struct tls_asks){"http.client_ca", cfg->http_client_ca, false},
+				    &p->http_tls);
 	return rc < 0 ? fail("TLS", rc) : 0;
 }
 
@@ -313,6 +316,7 @@ static void reload(void *arg)
 	struct program *p = arg;
 	const struct reload_part parts[] = {tls_certs_reload(p->certs),
 					    tls_server_reload(p->tls),
+					    tls_server_reload_client_ca(p->tls),
 					    tls_server_reload(p->http_tls),
 					    tls_server_reload_client_ca(p->http_tls),
 					    http_keys_reload(p->http_keys),

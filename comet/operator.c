@@ -12,6 +12,7 @@
 #include "comet/fence.h"
 #include "comet/join.h"
 #include "comet/joins.h"
+#include "comet/proof.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -50,14 +51,14 @@ static int reauthenticate(struct server *s, struct connection *c, struct packet 
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 	char peer[TRANSPORT_PEER_BYTES];
-	struct wire_connect request = {.token = p->body, .token_bytes = p->body_bytes, .peer = peer};
 	struct wire_renewal renewal = {0};
+	struct proof proof;
 	int rc;
 
-	peer_text(transport_peer(c->transport), false, peer, sizeof(peer));
 	/* Its heartbeats wait behind this packet. As long as an answer may take, with the second try that a cluster makes. */
 	connection_excuse(c, 2 * s->cfg->logic_timeout * CLOCK_MS);
-	rc = logic_client_reauth(&s->logic, &request, &c->seat, &renewal);
+	if ((rc = proof_gather(c, p, &proof)) == 0)
+		rc = logic_client_reauth(&s->logic, &proof.request, &c->seat, &renewal);
 	if (c->opt->park == NULL)
 		thread_trim_stack();
 	packet_drop_body(p);

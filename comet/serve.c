@@ -23,6 +23,7 @@
 #include "common/base/obj.h"
 #include "common/base/peer.h"
 #include "common/base/thread.h"
+#include "common/tls/tls.h"
 
 /* How often logic hears of a connection that sends heartbeats. */
 #define RENEW_NS (60 * CLOCK_SEC)
@@ -274,6 +275,8 @@ static void end_of_read(struct connection *c, int rc)
 {
 	if (rc == -ERR_TOKEN && c->refusal == NULL)
 		c->refusal = strdup("the token is longer than 16 KiB"); /* without memory the table's words must do */
+	if (rc == -ERR_CERTIFICATE && c->refusal == NULL)
+		c->refusal = strdup(tls_peer_fault(transport_tls(c->transport))); /* the same */
 	(void)connection_shutdown(c, close_reason_of_read(rc));
 }
 

@@ -9,6 +9,8 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/tls/tls_authorities.h"
+#include "logic/auth_certified.h"
 #include "logic/auth_jwt.h"
 #include "logic/auth_open.h"
 #include "logic/auth_rooms.h"
@@ -19,25 +21,37 @@ struct auth {
 #define AUTH_MAGIC 0xa0740f1e
 	/* set once */
 	int mode;
-	bool refuses; /* everybody, until auth.mode is set */
+	const struct config *cfg;
+	bool refuses; /* everybody without a certificate, until auth.mode is set */
 	struct auth_jwt *jwt;
 	struct auth_webhook *webhook;
 	struct auth_rooms *rooms; /* NULL: auth.rooms is not webhook */
 };
 
+/* Those who sign the certificate of a back end or of a login service. */
+static int try_authorities(const struct config *cfg)
+{
+	const bool asks = cfg->auth_mode == CONFIG_AUTH_WEBHOOK || cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK ||
+			  (cfg->auth_mode == CONFIG_AUTH_JWT && cfg->auth_jwks_url[0] != '\0');
+
+	return asks ? tls_authorities_try("auth.ca_file", cfg->auth_ca_file) : 0;
+}
+
 int auth_new(const struct config *cfg, struct auth **out)
 {
 	struct auth *a = calloc(1, sizeof(*a));
-	int rc = 0;
+	int rc;
 
 	if (a == NULL)
 		return -ENOMEM;
 	a->magic = AUTH_MAGIC;
+	a->cfg = cfg;
 	a->mode = cfg->auth_mode;
 	a->refuses = config_refuses_clients(cfg);
-	if (a->mode == CONFIG_AUTH_JWT)
+	rc = try_authorities(cfg);
+	if (rc == 0 && a->mode == CONFIG_AUTH_JWT)
 		rc = auth_jwt_new(cfg, &a->jwt);
-	else if (a->mode == CONFIG_AUTH_WEBHOOK)
+	else if (rc == 0 && a->mode == CONFIG_AUTH_WEBHOOK)
 		rc = auth_webhook_new(cfg, &a->webhook);
 	if (rc == 0 && cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK)
 		rc = auth_rooms_new(cfg, &a->rooms);
@@ -112,10 +126,8 @@ bool auth_waits(const struct auth *a)
 	return a->webhook != NULL || a->rooms != NULL;
 }
 
-static int check(struct auth *a, const struct auth_request *request, struct auth_identity *who)
+static int check_token(struct auth *a, const struct auth_request *request, struct auth_identity *who)
 {
-	if (a->refuses)
-		return auth_refuse(who, AUTH_CLOSED, NULL);
 	switch (a->mode) {
 	case CONFIG_AUTH_JWT:
 		return auth_jwt_check(a->jwt, request, who);
@@ -124,6 +136,24 @@ static int check(struct auth *a, const struct auth_request *request, struct auth
 	default:
 		return auth_open_check(request, who);
 	}
+}
+
+/* A certificate does without a token. One that is there all the same has to be good, and may grant something. */
+static bool needs_token(const struct auth *a, const struct auth_request *request)
+{
+	return a->mode == CONFIG_AUTH_WEBHOOK || (a->mode == CONFIG_AUTH_JWT && auth_jwt_has_token(request));
+}
+
+static int check(struct auth *a, const struct auth_request *request, struct auth_identity *who)
+{
+	int rc;
+
+	if (request->certified == NULL)
+		return a->refuses ? auth_refuse(who, AUTH_CLOSED, NULL) : check_token(a, request, who);
+	if (!needs_token(a, request))
+		return auth_certified_check(a->cfg, request, who);
+	rc = check_token(a, request, who);
+	return rc == 0 ? auth_certified_hold(a->cfg, request, who) : rc;
 }
 
 static int conclude(int rc, struct auth_identity *who)

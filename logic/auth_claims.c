@@ -132,41 +132,13 @@ static int read_user(const struct config *cfg, const json_t *claims, struct auth
 	return auth_refuse(who, AUTH_CLAIMS, "the token names no user");
 }
 
-/* The user gets the prefix of the token's issuer, where it has one: a number becomes a name by it, and nobody stays nobody. */
-static int add_prefix(const char *prefix, struct auth_identity *who)
-{
-	struct user user = auth_identity_user(who);
-	char text[USER_BYTES], *name;
-
-	if (prefix[0] == '\0' || !user_is_somebody(&user))
-		return 0;
-	if (asprintf(&name, "%s%s", prefix, user_text(&user, text)) < 0)
-		return -ENOMEM;
-	free(who->name);
-	who->mid = 0;
-	who->name = name;
-	return strlen(name) < USER_BYTES ? 0 : auth_refuse(who, AUTH_CLAIMS, "the user is too long with its prefix");
-}
-
 /* A key names a connection, and a newer connection with the key replaces the older one: so a client may only choose among the names of
- * its own user, <user>_<key>, where the user's string is escaped so that no two of these are one. */
+ * its own user. */
 static int take_chosen_key(const json_t *said, const char *member, struct auth_identity *who)
 {
-	const struct user user = auth_identity_user(who);
-	char key[WIRE_KEY_BYTES], escaped[USER_ESCAPED_BYTES], *chosen = NULL;
-	int n, rc = auth_read_string(who, said, member, WIRE_KEY_BYTES, &chosen);
+	int rc = auth_read_string(who, said, member, WIRE_KEY_BYTES, &who->key);
 
-	if (rc < 0)
-		return rc;
-	n = chosen[0] != '\0' ? snprintf(key, sizeof(key), "%s_%s", user_escaped(&user, escaped), chosen) : 0;
-	if (chosen[0] != '\0' && !user_is_somebody(&user))
-		rc = auth_refuse(who, AUTH_MALFORMED, "a client that is no user cannot choose a key");
-	else if (n < 0 || (size_t)n >= sizeof(key))
-		rc = auth_refuse(who, AUTH_MALFORMED, "key is too long");
-	else if ((who->key = strdup(n > 0 ? key : "")) == NULL)
-		rc = -ENOMEM;
-	free(chosen);
-	return rc;
+	return rc == 0 ? auth_own_key(who) : rc;
 }
 
 /* An issuer with a prefix may choose only among these, too. */
@@ -213,7 +185,7 @@ static int take_parties(const struct config *cfg, const struct auth_told *told, 
 	if ((rc = check_dates(cfg, told->claims, who)) < 0 || (rc = check_parties(cfg, told->claims, who)) < 0 ||
 	    (rc = read_user(cfg, told->claims, who)) < 0)
 		return rc;
-	return add_prefix(prefix, who);
+	return auth_add_prefix(who, prefix);
 }
 
 int auth_claims_take(const struct config *cfg, const struct auth_told *told, struct auth_identity *who)

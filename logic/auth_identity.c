@@ -150,6 +150,37 @@ int auth_read_user(struct auth_identity *who, const json_t *from, const char *me
 	return 0;
 }
 
+int auth_add_prefix(struct auth_identity *who, const char *prefix)
+{
+	struct user user = auth_identity_user(who);
+	char text[USER_BYTES], *name;
+
+	if (prefix[0] == '\0' || !user_is_somebody(&user))
+		return 0;
+	if (asprintf(&name, "%s%s", prefix, user_text(&user, text)) < 0)
+		return -ENOMEM;
+	free(who->name);
+	who->mid = 0;
+	who->name = name;
+	return strlen(name) < USER_BYTES ? 0 : auth_refuse(who, AUTH_CLAIMS, "the user is too long with its prefix");
+}
+
+int auth_own_key(struct auth_identity *who)
+{
+	const struct user user = auth_identity_user(who);
+	char escaped[USER_ESCAPED_BYTES], *key;
+
+	if (who->key[0] == '\0')
+		return 0;
+	if (!user_is_somebody(&user))
+		return auth_refuse(who, AUTH_MALFORMED, "a client that is no user cannot choose a key");
+	if (asprintf(&key, "%s_%s", user_escaped(&user, escaped), who->key) < 0)
+		return -ENOMEM;
+	free(who->key);
+	who->key = key;
+	return strlen(key) < WIRE_KEY_BYTES ? 0 : auth_refuse(who, AUTH_MALFORMED, "key is too long");
+}
+
 int auth_read_whole(struct auth_identity *who, const json_t *from)
 {
 	int rc;

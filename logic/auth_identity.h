@@ -29,6 +29,8 @@ struct auth_request {
 	const char *peer;        /* its address */
 	const char *server;      /* the comet that it is connected to */
 	struct upgrade upgrade;  /* of its WebSocket */
+	const char *certified;   /* the user in its certificate, or NULL; */
+	int64_t certified_ms;    /* so long that is good */
 	const struct seat *seat; /* of the connection that is to be renewed; NULL: a new one */
 };
 
@@ -71,6 +73,13 @@ int auth_read_grants(struct auth_identity *who, const json_t *from, const char *
 
 /* A user's string; `member` is its name in words. */
 int auth_read_user(struct auth_identity *who, const json_t *from, const char *member);
+
+/* The user gets this prefix ("": none): a number becomes a name by it, and nobody stays nobody. 0; -ERR_REFUSED; -ENOMEM. */
+int auth_add_prefix(struct auth_identity *who, const char *prefix);
+
+/* The key, which the client has chosen by itself, becomes one of its user's: <user>_<key>, where the user's string is escaped so that
+ * no two of these are one. "" stays "". 0; -ERR_REFUSED; -ENOMEM. */
+int auth_own_key(struct auth_identity *who);
 
 /* mid, or user where that is missing or 0; key, room_id, platform and accepts by these names. */
 int auth_read_whole(struct auth_identity *who, const json_t *from);

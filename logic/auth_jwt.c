@@ -228,6 +228,20 @@ static int find_token(const struct auth_request *request, json_t **said, const c
 	return 0;
 }
 
+bool auth_jwt_has_token(const struct auth_request *request)
+{
+	const char *token;
+	json_t *said;
+	size_t n;
+	bool is_there;
+
+	if (request->token_bytes == 0)
+		return false;
+	is_there = find_token(request, &said, &token, &n) == 0 || !json_is_object(said) || auth_has(said, "token");
+	json_decref(said);
+	return is_there;
+}
+
 /* ---- both ---- */
 
 /* With all keys that are known now. */

@@ -2,6 +2,8 @@
 #ifndef LOGIC_AUTH_JWT_H
 #define LOGIC_AUTH_JWT_H
 
+#include <stdbool.h>
+
 #include "common/base/reload.h"
 #include "common/config/config.h"
 #include "common/wire/bans.h"
@@ -18,6 +20,9 @@ int auth_jwt_start(struct auth_jwt *a);
 void auth_jwt_free(struct auth_jwt **a);
 /* To read the files again. NULL: nothing to reload. */
 struct reload_part auth_jwt_reload(struct auth_jwt *a);
+
+/* Does this AUTH hold a token, good or not, and not only what a client may say of itself? Its memory failing counts as yes. */
+bool auth_jwt_has_token(const struct auth_request *request);
 
 /* *who is zero. 0; -ERR_REFUSED; -ERR_NO_LOGIC: its key may come in a moment; -ENOMEM. */
 int auth_jwt_check(struct auth_jwt *a, const struct auth_request *request, struct auth_identity *who);

@@ -119,7 +119,7 @@ static int check_modes(const struct logic *l, const char *server, const struct w
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 
-	if (!request->needs_proof || !auth_believes(l->auth))
+	if (!request->needs_proof || request->certified != NULL || !auth_believes(l->auth))
 		return 0;
 	LOG_LIMITED(LOG_ERROR, &limit, log_str("server", server), log_what(EVENT_NOBODY_ADMITTED));
 	return -ERR_NO_LOGIC;
@@ -131,7 +131,9 @@ static int admit(struct logic *l, const char *server, const struct wire_connect 
 					   .token_bytes = request->token_bytes,
 					   .peer = request->peer,
 					   .server = server,
-					   .upgrade = request->upgrade};
+					   .upgrade = request->upgrade,
+					   .certified = request->certified,
+					   .certified_ms = request->certified_ms};
 	struct auth_identity who;
 	int rc;
 
@@ -179,7 +181,9 @@ int logic_reauth(struct logic *l, const char *server, const struct wire_connect 
 					   .token_bytes = request->token_bytes,
 					   .peer = request->peer,
 					   .server = server,
-					   .seat = seat};
+					   .seat = seat,
+					   .certified = request->certified,
+					   .certified_ms = request->certified_ms};
 	struct auth_identity who;
 	int rc;
 

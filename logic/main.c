@@ -175,7 +175,8 @@ static int start_http(struct program *p)
 		return 0;
 	if (cfg->http_tls_bind[0] != '\0' &&
 	    ((rc = tls_certs_new(cfg->tls_cert_file, cfg->tls_private_file, &p->certs)) < 0 ||
-	     (rc = tls_server_new(p->certs, cfg->http_client_ca, &p->tls)) < 0))
+	     (rc = tls_server_new(p->certs, &(struct tls_asks){"http.client_ca", cfg->http_client_ca, false},
+				  &p->tls)) < 0))
 		return fail("TLS", rc);
 	if ((rc = http_keys_of(cfg, &p->http_keys)) < 0)
 		return fail("HTTP keys", rc);

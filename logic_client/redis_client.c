@@ -50,6 +50,12 @@ static struct redis_client *client_of(void *self)
 
 /* ---- the table ---- */
 
+/* A logic of a release that knows no certificates shall not believe what one that is `open` would. */
+static bool needs_proof(const struct redis_client *c, const struct wire_connect *connect)
+{
+	return config_needs_proof(c->opt.member.cfg) || connect->certified != NULL;
+}
+
 static int connect_client(void *self, const struct wire_connect *connect, struct wire_session *session)
 {
 	struct redis_client *c = client_of(self);
@@ -57,7 +63,7 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 	struct wire_reply reply;
 	int rc;
 
-	request.connect.needs_proof = config_needs_proof(c->opt.member.cfg);
+	request.connect.needs_proof = needs_proof(c, connect);
 	rc = redis_calls_ask(c->calls, &request, &reply);
 	if (rc < 0)
 		return rc;
@@ -83,7 +89,7 @@ static int reauth(void *self, const struct wire_connect *connect, const struct s
 	struct wire_reply reply;
 	int rc;
 
-	request.connect.needs_proof = config_needs_proof(c->opt.member.cfg);
+	request.connect.needs_proof = needs_proof(c, connect);
 	rc = redis_calls_ask(c->calls, &request, &reply);
 	if (rc < 0)
 		return rc;

@@ -230,6 +230,11 @@ static const struct sockaddr *tcp_peer(const struct transport *t)
 	return &tcp_of(t)->stream.peer.any;
 }
 
+static struct tls *tcp_tls(const struct transport *t)
+{
+	return tcp_of(t)->stream.tls;
+}
+
 static const struct transport_ops tcp_ops = {
 	.read = tcp_read,
 	.park = tcp_park,
@@ -239,6 +244,7 @@ static const struct transport_ops tcp_ops = {
 	.shutdown = tcp_shutdown,
 	.free = tcp_free,
 	.peer = tcp_peer,
+	.tls = tcp_tls,
 	.name = "tcp",
 };
 

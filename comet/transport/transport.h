@@ -22,6 +22,7 @@ enum transport_wait {
 };
 
 struct sockaddr;
+struct tls;
 struct transport;
 
 struct transport_ops {
@@ -62,6 +63,8 @@ struct transport_ops {
 	void (*free)(struct transport **t);
 	/* The address of the peer, for peer_text; the transport's. */
 	const struct sockaddr *(*peer)(const struct transport *t);
+	/* The TLS that it speaks; NULL: none. NULL as well: it never does. */
+	struct tls *(*tls)(const struct transport *t);
 	const char *name; /* "tcp", "websocket", ... */
 	/* finish_writing says goodbye in words of its own: also to a client that said so first, and to one that was refused. */
 	bool says_goodbye;
@@ -146,6 +149,11 @@ static inline void transport_free(struct transport **t)
 static inline const struct sockaddr *transport_peer(const struct transport *t)
 {
 	return t->ops->peer(t);
+}
+
+static inline struct tls *transport_tls(const struct transport *t)
+{
+	return t->ops->tls != NULL ? t->ops->tls(t) : NULL;
 }
 
 /* Write one packet. For the handshake and the goodbye, where no mailbox is in between; the caller holds the baton. Errors as

@@ -389,6 +389,11 @@ static const struct sockaddr *ws_peer(const struct transport *t)
 	return &ws_of(t)->stream.peer.any;
 }
 
+static struct tls *ws_tls(const struct transport *t)
+{
+	return ws_of(t)->stream.tls;
+}
+
 static const struct transport_ops ws_ops = {
 	.read = ws_read,
 	.park = ws_park,
@@ -402,6 +407,7 @@ static const struct transport_ops ws_ops = {
 	.shutdown = ws_shutdown,
 	.free = ws_free,
 	.peer = ws_peer,
+	.tls = ws_tls,
 	.name = "websocket",
 	.says_goodbye = true,
 };

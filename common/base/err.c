@@ -34,6 +34,8 @@ const char *err_text(int rc)
 		return "WebSocket from a page that is not let in";
 	case ERR_TLS:
 		return "TLS failed";
+	case ERR_CERTIFICATE:
+		return "no certificate that is believed";
 	case ERR_REFUSED:
 		return "refused by logic";
 	case ERR_NO_LOGIC:

@@ -17,6 +17,7 @@ enum err {
 	ERR_UPGRADE,       /* no WebSocket handshake */
 	ERR_ORIGIN,        /* a WebSocket handshake of a page that is not let in */
 	ERR_TLS,           /* the TLS handshake or a TLS record is broken */
+	ERR_CERTIFICATE,   /* the peer shows no TLS certificate that is believed */
 	ERR_REFUSED,       /* logic said no */
 	ERR_NO_LOGIC,      /* no logic instance answered */
 	ERR_BANNED,        /* its user, key or network is kept out */

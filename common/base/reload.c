@@ -9,7 +9,7 @@
 #include "common/base/log.h"
 #include "common/base/obj.h"
 
-#define PARTS_MAX 12
+#define PARTS_MAX 16
 
 /* Names with commas, for a line of the log. */
 struct names {

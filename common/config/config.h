@@ -34,6 +34,13 @@ enum config_http_audit { CONFIG_AUDIT_OFF, CONFIG_AUDIT_CHANGES, CONFIG_AUDIT_PU
 enum config_auth_rooms { CONFIG_ROOMS_OPEN, CONFIG_ROOMS_TOKEN, CONFIG_ROOMS_WEBHOOK };
 enum config_auth_ops { CONFIG_OPS_OPEN, CONFIG_OPS_TOKEN };
 enum config_per_user_ends { CONFIG_PER_USER_NEWEST, CONFIG_PER_USER_OLDEST };
+enum config_client_user {
+	CONFIG_USER_OF_TOKEN,
+	CONFIG_USER_OF_CN,
+	CONFIG_USER_OF_DNS,
+	CONFIG_USER_OF_URI,
+	CONFIG_USER_OF_EMAIL
+};
 enum config_auth_mode { CONFIG_AUTH_OPEN, CONFIG_AUTH_JWT, CONFIG_AUTH_WEBHOOK };
 
 /* server.unix_mode, as chmod(2) takes it. */

@@ -227,11 +227,11 @@ static int check_auth(const struct config *cfg, bool is_logic, FILE *errors)
 		return -ERR_CONFIG;
 	if (!is_logic && cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)
 		return 0;
-	if (check_back_ends(cfg, is_logic, errors) < 0)
+	if (check_back_ends(cfg, is_logic, errors) < 0 || user_prefix_check(cfg, errors) < 0)
 		return -ERR_CONFIG;
 	if (cfg->auth_mode == CONFIG_AUTH_JWT)
 		return check_jwt_keys(cfg, errors) < 0 || check_jwks_url(cfg, errors) < 0 ||
-				       check_claims(cfg, errors) < 0 || user_prefix_check(cfg, errors) < 0
+				       check_claims(cfg, errors) < 0
 			       ? -ERR_CONFIG
 			       : 0;
 	return 0;
@@ -252,13 +252,14 @@ static int check_binds(const struct config *cfg, FILE *errors)
 			? NULL
 			: "can be reached from other machines, and without http.api_key anybody could push and kick; "
 			  "bind to 127.0.0.1, or set http.api_key or http.keys_file";
+	const char *tls_fault = cfg->tls_client_user == CONFIG_USER_OF_TOKEN ? client_fault : NULL;
 	const struct bind {
 		const char *setting, *list, *wide_fault;
 	} binds[] = {
 		{"tcp.bind", cfg->tcp_bind, client_fault},
 		{"websocket.bind", cfg->websocket_bind, client_fault},
-		{"tcp.tls_bind", cfg->tcp_tls_bind, client_fault},
-		{"websocket.tls_bind", cfg->websocket_tls_bind, client_fault},
+		{"tcp.tls_bind", cfg->tcp_tls_bind, tls_fault},
+		{"websocket.tls_bind", cfg->websocket_tls_bind, tls_fault},
 		{"http.bind", cfg->http_bind, api_fault},
 		{"http.tls_bind", cfg->http_tls_bind, api_fault},
 	};
@@ -270,6 +271,22 @@ static int check_binds(const struct config *cfg, FILE *errors)
 	return rc;
 }
 
+/* A browser shows its user's certificate to the WebSocket of any page, as it does with cookies. */
+static int check_client_ca(const struct config *cfg, FILE *errors)
+{
+	if (cfg->tls_client_ca[0] != '\0' && cfg->tcp_tls_bind[0] == '\0' && cfg->websocket_tls_bind[0] == '\0')
+		return complain(errors,
+				"tls.client_ca is for clients over TLS: set tcp.tls_bind or websocket.tls_bind");
+	if (cfg->tls_client_user == CONFIG_USER_OF_TOKEN)
+		return 0;
+	if (cfg->tls_client_ca[0] == '\0')
+		return complain(errors, "tls.client_user other than token needs tls.client_ca");
+	if (cfg->websocket_tls_bind[0] != '\0' && cfg->websocket_origins[0] == '\0')
+		return complain(errors, "tls.client_user other than token needs websocket.origins with "
+					"websocket.tls_bind: pages of any site could use their visitor's certificate");
+	return 0;
+}
+
 static int check_certs(const struct config *cfg, FILE *errors)
 {
 	if (config_speaks_tls(cfg) && (cfg->tls_cert_file[0] == '\0' || cfg->tls_private_file[0] == '\0'))
@@ -277,7 +294,7 @@ static int check_certs(const struct config *cfg, FILE *errors)
 					"websocket.tls_bind and http.tls_bind");
 	if (cfg->http_client_ca[0] != '\0' && cfg->http_tls_bind[0] == '\0')
 		return complain(errors, "http.client_ca is for callers over TLS: set http.tls_bind");
-	return 0;
+	return check_client_ca(cfg, errors);
 }
 
 /* An entry that no page can match is a page that cannot come in. */

@@ -91,7 +91,8 @@ int user_prefix_check(const struct config *cfg, FILE *errors)
 	while (config_list_next(&rest, entry, sizeof(entry))) {
 		prefix = split(entry, &kid);
 		fault = fault_of_prefix(prefix);
-		if (fault == NULL && kid == entry && !is_name_of_key(cfg, kid))
+		if (fault == NULL && kid == entry && strcmp(kid, USER_PREFIX_CERTIFICATE) != 0 &&
+		    !is_name_of_key(cfg, kid))
 			fault = "auth.jwt_keys has no key of this name";
 		if (fault == NULL && begins_another(cfg, prefix))
 			fault = "the prefix begins another one, so that one issuer could name the other's users";

@@ -76,7 +76,6 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 
 int http_try_keys(const struct config *cfg)
 {
-	struct tls_authorities clients;
 	struct http_keys *keys;
 	int rc;
 
@@ -85,9 +84,7 @@ int http_try_keys(const struct config *cfg)
 	if ((rc = http_keys_of(cfg, &keys)) < 0)
 		return rc;
 	http_keys_free(&keys);
-	rc = tls_authorities_init(&clients, cfg->http_client_ca);
-	tls_authorities_fini(&clients);
-	return rc;
+	return tls_authorities_try("http.client_ca", cfg->http_client_ca);
 }
 
 static int start_service(struct http_service *s, const struct http_options *opt)

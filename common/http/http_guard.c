@@ -68,10 +68,11 @@ struct bearer {
 	struct http_key *found;
 };
 
-static bool is_known(void *arg, const char *name)
+static bool is_known(void *arg, enum tls_name kind, const char *name)
 {
 	const struct bearer *b = arg;
 
+	(void)kind;
 	return http_keys_find_certificate(b->keys, name, b->found);
 }
 

@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,7 +15,6 @@
 #include "common/base/err.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
-#include "common/tls/tls_authorities.h"
 #include "common/tls/tls_certs.h"
 #include "common/tls/tls_gate.h"
 #include "common/tls/tls_tickets.h"
@@ -66,7 +66,7 @@ static int before_signing(SSL *ssl, void *arg)
 	return tls->may_sign ? tls_certs_show(server->certs, ssl) : -1;
 }
 
-int tls_server_new(struct tls_certs *certs, const char *client_ca, struct tls_server **out)
+int tls_server_new(struct tls_certs *certs, const struct tls_asks *asks, struct tls_server **out)
 {
 	struct tls_server *server = calloc(1, sizeof(*server));
 	int rc;
@@ -80,7 +80,7 @@ int tls_server_new(struct tls_certs *certs, const char *client_ca, struct tls_se
 	server->magic = TLS_SERVER_MAGIC;
 	tls_gate_init(&server->gate);
 	server->ctx = SSL_CTX_new(TLS_server_method());
-	rc = tls_authorities_init(&server->clients, client_ca);
+	rc = tls_authorities_init(&server->clients, asks);
 	if (rc == 0 && (server->ctx == NULL || tls_certs_prepare(server->ctx) < 0))
 		rc = -ENOMEM;
 	if (rc < 0) {
@@ -167,6 +167,14 @@ static void forget_errors(void)
 	errno = 0;
 }
 
+/* Has it shown no certificate, or one that is not believed? */
+static bool is_about_certificate(void)
+{
+	const int why = ERR_GET_REASON(ERR_peek_last_error());
+
+	return why == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE || why == SSL_R_CERTIFICATE_VERIFY_FAILED;
+}
+
 /* The outcome of a call of OpenSSL's. On -EAGAIN *events says what the socket must be ready for; -EBUSY: it is about to sign. */
 static int outcome_locked(struct tls *tls, int result, short *events) NEEDS(tls->lock)
 {
@@ -187,11 +195,25 @@ static int outcome_locked(struct tls *tls, int result, short *events) NEEDS(tls-
 		rc = errno != 0 ? -errno : -ERR_EOF;
 		break;
 	default:
+		rc = is_about_certificate() ? -ERR_CERTIFICATE : -ERR_TLS;
 		break;
 	}
 	ERR_clear_error();
 	tls->broken = rc;
 	return rc;
+}
+
+/* A resumed session has a certificate that was looked at when the session began, and that may have expired since. */
+static int check_age_locked(struct tls *tls) NEEDS(tls->lock)
+{
+	X509 *shown = SSL_session_reused(tls->ssl) ? SSL_get1_peer_certificate(tls->ssl) : NULL;
+
+	if (shown != NULL && X509_cmp_current_time(X509_get0_notAfter(shown)) <= 0) {
+		SSL_set_verify_result(tls->ssl, X509_V_ERR_CERT_HAS_EXPIRED);
+		tls->broken = -ERR_CERTIFICATE;
+	}
+	X509_free(shown);
+	return tls->broken;
 }
 
 /* False: the deadline has passed. */
@@ -223,6 +245,8 @@ static int read_now(struct tls *tls, bool may_sign, void *bytes, size_t max, sho
 		rc = n;
 	else
 		rc = outcome_locked(tls, n, events);
+	if (rc > 0 && !tls->is_open && check_age_locked(tls) < 0)
+		rc = tls->broken;
 	tls->has_more = rc > 0 && SSL_has_pending(tls->ssl);
 	tls->waits_to_write = rc == -EAGAIN && *events == POLLOUT;
 	lock_drop(&tls->lock);
@@ -378,19 +402,64 @@ int tls_write(struct tls *tls, const struct iovec *iov, size_t n_iov, int64_t de
 	return 0;
 }
 
-bool tls_peer_is(struct tls *tls, bool (*is_it)(void *arg, const char *name), void *arg)
+/* The certificate that the peer has shown and that is believed, which is the caller's; or NULL. */
+static X509 *peer_of(struct tls *tls)
 {
 	X509 *shown = NULL;
-	bool is;
 
 	OBJ_CHECK(tls, TLS_MAGIC);
 	lock_take(&tls->lock);
 	if (SSL_is_init_finished(tls->ssl) && SSL_get_verify_result(tls->ssl) == X509_V_OK)
 		shown = SSL_get1_peer_certificate(tls->ssl);
 	lock_drop(&tls->lock);
-	is = shown != NULL && tls_names_of(shown, is_it, arg);
+	return shown;
+}
+
+bool tls_peer_is(struct tls *tls, tls_name_is *is_it, void *arg)
+{
+	X509 *shown = peer_of(tls);
+	const bool is = shown != NULL && tls_names_of(shown, is_it, arg);
+
 	X509_free(shown);
 	return is;
+}
+
+struct wanted {
+	enum tls_name kind;
+	char *name; /* of TLS_NAME_BYTES */
+};
+
+static bool take_name(void *arg, enum tls_name kind, const char *name)
+{
+	const struct wanted *wanted = arg;
+
+	if (kind == wanted->kind)
+		(void)snprintf(wanted->name, TLS_NAME_BYTES, "%s", name);
+	return kind == wanted->kind;
+}
+
+bool tls_peer_name(struct tls *tls, enum tls_name kind, char name[TLS_NAME_BYTES], int64_t *left_ms)
+{
+	X509 *shown = peer_of(tls);
+	int days, seconds;
+	const bool is = shown != NULL && tls_names_of(shown, take_name, &(struct wanted){kind, name}) &&
+			ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(shown)) == 1;
+
+	X509_free(shown);
+	if (is)
+		*left_ms = (days * INT64_C(86400) + seconds) * 1000;
+	return is;
+}
+
+const char *tls_peer_fault(struct tls *tls)
+{
+	long result;
+
+	OBJ_CHECK(tls, TLS_MAGIC);
+	lock_take(&tls->lock);
+	result = SSL_get_verify_result(tls->ssl);
+	lock_drop(&tls->lock);
+	return result == X509_V_OK ? "it shows no certificate" : X509_verify_cert_error_string(result);
 }
 
 void tls_finish(struct tls *tls)

@@ -10,19 +10,19 @@
 
 #include "common/base/park.h"
 #include "common/base/reload.h"
+#include "common/tls/tls_authorities.h"
 
 struct tls_certs;
 
 struct tls_server; /* what all TLS connections of a door share */
 
-/* Peers are asked for a certificate of one of the authorities in the file client_ca ("": they are not), but may have none. 0; -ERR_CONFIG
- * with a log line; -ENOMEM. `certs` and client_ca must outlive it. */
-int tls_server_new(struct tls_certs *certs, const char *client_ca, struct tls_server **out);
+/* 0; -ERR_CONFIG with a log line; -ENOMEM. `certs` and the file's name of `asks` must outlive it. */
+int tls_server_new(struct tls_certs *certs, const struct tls_asks *asks, struct tls_server **out);
 void tls_server_free(struct tls_server **server);
 
 /* To begin with a new key for session tickets. NULL: nothing to reload. */
 struct reload_part tls_server_reload(struct tls_server *server);
-/* To read client_ca again. The same. */
+/* To read the file of `asks` again. The same. */
 struct reload_part tls_server_reload_client_ca(struct tls_server *server);
 
 /* A stream over a connected socket, which becomes non-blocking. One thread may read while another writes: what OpenSSL
@@ -35,7 +35,8 @@ void tls_free(struct tls **tls);
 
 /* At least one byte, up to `max`; the handshake comes first. With `wait`, waits for the peer until somebody shuts the socket down.
  * A handshake that has to sign waits in the gate (tls_gate.h), with `wait`; ten seconds at most: -ETIME.
- * More than 0: so many bytes; 0: the end, as the peer announced it or not; -EAGAIN: none are there now; -ERR_TLS; -errno */
+ * More than 0: so many bytes; 0: the end, as the peer announced it or not; -EAGAIN: none are there now; -ERR_TLS; -ERR_CERTIFICATE:
+ * the peer shows none that is believed, tls_peer_fault says why; -errno */
 ssize_t tls_read(struct tls *tls, void *bytes, size_t max, bool wait);
 
 /* After tls_read, for the same thread: are there more bytes that the socket need not bring? */
@@ -56,9 +57,13 @@ void tls_shut(struct tls *tls);
  *   0; -EAGAIN (deadline_ns 0); -ETIMEDOUT; -ERR_TLS; -errno */
 int tls_write(struct tls *tls, const struct iovec *iov, size_t n, int64_t deadline_ns, size_t *written);
 
-/* Once the handshake is over, for the names of the certificate that the peer has shown (tls_authorities.h), until is_it says true. False:
- * none was taken, or it has none. */
-bool tls_peer_is(struct tls *tls, bool (*is_it)(void *arg, const char *name), void *arg);
+/* Once the handshake is over, for the names of the certificate that the peer has shown, until is_it says true. False: none was taken, or
+ * it has none. */
+bool tls_peer_is(struct tls *tls, tls_name_is *is_it, void *arg);
+/* Of that certificate the first name of this kind, and for how long it is still good. False: it has none. */
+bool tls_peer_name(struct tls *tls, enum tls_name kind, char name[TLS_NAME_BYTES], int64_t *left_ms);
+/* Why no certificate of the peer is believed: static words. */
+const char *tls_peer_fault(struct tls *tls);
 
 /* Tell the peer that nothing more comes, as far as that goes without waiting. */
 void tls_finish(struct tls *tls);

@@ -25,7 +25,9 @@ struct wire_connect {
 	size_t token_bytes;
 	const char *peer;       /* address of the client, without the port */
 	struct upgrade upgrade; /* of a connect; all zero: none */
-	bool needs_proof;       /* the comet's auth.mode is not open: a client that is only believed must not come in */
+	bool needs_proof;       /* a client that is only believed must not come in */
+	const char *certified;  /* the user in its certificate, which stands for a token; NULL: none */
+	int64_t certified_ms;   /* so long that is good */
 	/* The comet gives up then and may ask another instance: from then on the request must change nothing. Milliseconds
 	 * on the registry's clock (Redis's in a cluster); 0: never. */
 	int64_t expires_ms;

@@ -47,6 +47,10 @@ static int set_connect(json_t *object, const struct wire_connect *connect)
 	if (json_object_set_new(object, "peer", json_string(connect->peer)) < 0 ||
 	    (connect->needs_proof && json_object_set_new(object, "proof", json_true()) < 0))
 		return -ENOMEM;
+	if (connect->certified != NULL &&
+	    (json_object_set_new(object, "certified", json_string(connect->certified)) < 0 ||
+	     json_object_set_new(object, "certified_ms", json_integer(connect->certified_ms)) < 0))
+		return -ENOMEM;
 	rc = wire_text_set(object, "token", connect->token, connect->token_bytes);
 	return rc == 0 ? set_upgrade(object, &connect->upgrade) : rc;
 }
@@ -140,6 +144,10 @@ static int get_connect(const json_t *object, struct wire_request *out)
 	if (!wire_json_string(object, "peer", WIRE_TEXT_BYTES, &out->connect.peer))
 		return -EBADMSG;
 	out->connect.needs_proof = json_is_true(json_object_get(object, "proof"));
+	if (json_object_get(object, "certified") != NULL &&
+	    (!wire_json_string(object, "certified", USER_BYTES, &out->connect.certified) ||
+	     !wire_json_integer(object, "certified_ms", 0, INT64_MAX, &out->connect.certified_ms)))
+		return -EBADMSG;
 	return wire_text_get(object, "token", &out->connect.token, &out->connect.token_bytes, &out->owned[1]);
 }
 

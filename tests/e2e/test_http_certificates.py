@@ -116,6 +116,16 @@ def test_reload_takes_another_authority_and_forgets_sessions_of_the_one_before(g
     assert statuses(guarded, theirs.issue("shop.internal")) == [200, 403, 403]
 
 
+def test_revoked_certificate_ends_the_handshake(guarded, authority):
+    shop, mail = authority.issue("shop.internal"), authority.issue("ops@example.org")
+    authority.cert.write_text(authority.cert.read_text() + authority.revoked(shop[0]))
+    guarded.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "event=reload_done" in guarded.log(), "the reload")
+    refused(guarded, shop)
+    assert statuses(guarded, mail) == [403, 403, 200]
+    assert statuses(guarded, None, ["X-Api-Key: k-boss"]) == [200] * 3
+
+
 def test_faults_of_the_settings_are_told(authority, tmp_path):
     (tmp_path / "keys").write_text(KEYS)
     (tmp_path / "empty").write_text("")

@@ -292,13 +292,14 @@ class TlsCodec:
     """Another codec under TLS. What is encoded before the handshake is done waits for it, so feed() and owed() have to
     be called until something comes."""
 
-    def __init__(self, inner):
+    def __init__(self, inner, context=None, session=None):
         self._inner = inner
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        self._tls = context.wrap_bio(self._in, self._out, server_hostname="comet.test")
+        if context is None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        self._tls = context.wrap_bio(self._in, self._out, server_hostname="comet.test", session=session)
         self._waiting = b""
         self._ready = False
         self._ended = False
@@ -338,6 +339,11 @@ class TlsCodec:
     @property
     def waiting(self):
         return bool(self._waiting) or self._inner.waiting
+
+    @property
+    def session(self):
+        """Of the connection, for another one; and whether it goes on with another's."""
+        return self._tls.session, self._tls.session_reused
 
     @property
     def over(self):

@@ -46,7 +46,7 @@ static int set_up(void **state)
 	(void)state;
 	return write_certificate() < 0 || tls_certs_new(cert_file, key_file, &certs) < 0
 		       ? -1
-		       : tls_server_new(certs, "", &server);
+		       : tls_server_new(certs, &(struct tls_asks){"", "", false}, &server);
 }
 
 static int tear_down(void **state)

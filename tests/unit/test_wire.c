@@ -240,11 +240,15 @@ static void a_new_token_and_its_answer_survive(void **state)
 	request.connect.peer = "10.0.0.9";
 	request.connect.needs_proof = true;
 	request.seat = (struct seat){.key = "k", .session_id = 4, .user.mid = 7};
+	request.connect.certified = "ann";
+	request.connect.certified_ms = 3600000;
 	back = there_and_back(&request);
 	assert_int_equal(back.connect.token_bytes, strlen("a token"));
 	assert_memory_equal(back.connect.token, "a token", strlen("a token"));
 	assert_string_equal(back.connect.peer, "10.0.0.9");
 	assert_true(back.connect.needs_proof);
+	assert_string_equal(back.connect.certified, "ann");
+	assert_int_equal(back.connect.certified_ms, 3600000);
 	assert_string_equal(back.seat.key, "k");
 	assert_int_equal(back.seat.session_id, 4);
 	assert_int_equal(back.seat.user.mid, 7);

@@ -1,0 +1,33 @@
+/* proof: see proof.h. SPDX-License-Identifier: MIT */
+#include "comet/proof.h"
+
+#include <string.h>
+
+#include "common/base/err.h"
+#include "common/base/peer.h"
+
+/* The setting begins with the token, and the kinds of names follow. */
+_Static_assert(CONFIG_USER_OF_CN - 1 == (int)TLS_NAME_CN && CONFIG_USER_OF_EMAIL - 1 == (int)TLS_NAME_EMAIL,
+	       "tls.client_user has the order of enum tls_name");
+
+static int certify(struct connection *c, struct proof *out)
+{
+	const int of = c->server->cfg->tls_client_user;
+	struct tls *tls = transport_tls(c->transport);
+
+	if (tls == NULL || of == CONFIG_USER_OF_TOKEN)
+		return 0;
+	if (tls_peer_name(tls, (enum tls_name)(of - 1), out->certified, &out->request.certified_ms)) {
+		out->request.certified = out->certified;
+		return 0;
+	}
+	c->refusal = strdup("the certificate names no user"); /* without memory the table's words must do */
+	return -ERR_REFUSED;
+}
+
+int proof_gather(struct connection *c, const struct packet *p, struct proof *out)
+{
+	out->request = (struct wire_connect){.token = p->body, .token_bytes = p->body_bytes, .peer = out->peer};
+	peer_text(transport_peer(c->transport), false, out->peer, sizeof(out->peer));
+	return certify(c, out);
+}
