@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "comet/joined.h"
 #include "common/base/obj.h"
 
 void bucket_init(struct bucket *b, struct tally_table *tallies)
@@ -149,6 +150,30 @@ struct room *bucket_room(struct bucket *b, const char *room_id)
 		(void)room_ref(r);
 	lock_drop(&b->lock);
 	return r;
+}
+
+static size_t add_room_locked(const struct membership *m, struct room **out, size_t n, size_t max)
+{
+	struct room *room = atomic_load(&m->room);
+
+	if (room == NULL)
+		return n;
+	if (n < max)
+		out[n] = room_ref(room);
+	return n + 1;
+}
+
+/* Memberships change their room under this lock alone. */
+size_t bucket_rooms_of(struct bucket *b, const struct connection *c, struct room **out, size_t max)
+{
+	size_t n;
+
+	lock_take(&b->lock);
+	n = add_room_locked(&c->place, out, 0, max);
+	for (const struct joined *j = c->joins != NULL ? c->joins->all : NULL; j != NULL; j = j->next)
+		n = add_room_locked(&j->member, out, n, max);
+	lock_drop(&b->lock);
+	return n;
 }
 
 int bucket_all(struct bucket *b, struct connections *out)

@@ -46,6 +46,9 @@ void bucket_leave(struct bucket *b, struct membership *m) WITHOUT(b->lock);
 struct connection *bucket_get(struct bucket *b, const char *key) WITHOUT(b->lock);
 /* A reference to the room, or NULL. */
 struct room *bucket_room(struct bucket *b, const char *room_id) WITHOUT(b->lock);
+/* References to the rooms that c, which is in this bucket, is in: as many as `max`; returns how many there are. One that it is in
+ * twice comes twice. */
+size_t bucket_rooms_of(struct bucket *b, const struct connection *c, struct room **out, size_t max) WITHOUT(b->lock);
 /* References to all connections, added to out; 0 or -ENOMEM. */
 int bucket_all(struct bucket *b, struct connections *out) WITHOUT(b->lock);
 

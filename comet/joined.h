@@ -2,6 +2,7 @@
 #ifndef COMET_JOINED_H
 #define COMET_JOINED_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +23,8 @@ struct joined {
 };
 
 struct joins {
-	struct joined *all; /* the free ones, too */
+	_Atomic(struct joined *)
+		all; /* the free ones, too; the reader adds in front, anybody who holds the connection may walk */
 	size_t n, replaying;
 	unsigned asked;     /* JOINs */
 	int64_t asked_ns;   /* the buckets of limits.joins, */
