@@ -5,8 +5,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comet/look.h"
+#include "comet/who.h"
 #include "common/base/clock.h"
 #include "common/base/obj.h"
 #include "logic/api.h"
@@ -32,6 +34,7 @@ struct alone {
 	push_sink *sink;
 	void *sink_self;
 	struct kicks kicks;
+	atomic_uint listing; /* calls that list connections now */
 	atomic_bool draining;
 };
 
@@ -181,6 +184,22 @@ static int read_positions(void *self, const char *const *rooms, size_t n, uint64
 	return rc;
 }
 
+/* The only comet there is: it has answered. */
+static int list_people(void *self, const char *const *servers, size_t n, const struct who_query *query,
+		       struct who_page *page, bool *silent)
+{
+	struct alone *a = alone_of(self);
+	int rc = -EBUSY;
+
+	(void)servers;
+	if (n > 0)
+		memset(silent, 0, n * sizeof(*silent));
+	if (atomic_fetch_add(&a->listing, 1) < PEOPLE_AT_ONCE)
+		rc = who_list(a->server, a->server_id, query, page);
+	atomic_fetch_sub(&a->listing, 1);
+	return rc;
+}
+
 static int ready(void *arg, char *text, size_t text_bytes)
 {
 	struct alone *a = alone_of(arg);
@@ -250,6 +269,7 @@ static int make(struct server *s, const char *server_id, push_sink *sink, void *
 	a->logic.alone = true;
 	a->logic.kept = s->feeds.kept;
 	a->logic.histories = (struct histories){.read = read_history, .positions = read_positions, .self = a};
+	a->logic.people = (struct people){.list = list_people, .self = a};
 	a->logic.health = (struct http_health){ready, a};
 	a->sink = sink;
 	a->sink_self = sink_self;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/who.h"
 #include "common/base/address.h"
 #include "common/base/listen.h"
 #include "common/base/log.h"
@@ -24,6 +25,7 @@ struct cluster {
 	unsigned magic;
 #define CLUSTER_MAGIC 0xc1a57e40
 	struct server *server;
+	const char *server_id;
 	struct redis_client *client;
 	struct redis_bans *bans;
 	char *addrs; /* told to clients that ask for nodes */
@@ -60,6 +62,13 @@ static int each_online(void *self, redis_client_each *each, void *arg)
 	if (rc < 0)
 		LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_REGISTRATION_WITHOUT_MEMORY));
 	return rc;
+}
+
+static int list(void *self, const struct who_query *query, struct who_page *page)
+{
+	struct cluster *c = cluster_of(self);
+
+	return who_list(c->server, c->server_id, query, page);
 }
 
 /* Its name is another's: the clients are sent away as at any SIGTERM, and come back to the other or to a third. */
@@ -168,6 +177,8 @@ static int start_client(struct cluster *c, const char *server_id, push_sink *sin
 		.sink_self = sink_self,
 		.each_online = each_online,
 		.each_online_self = c,
+		.list = list,
+		.list_self = c,
 		.fenced = fenced,
 	};
 
@@ -202,6 +213,7 @@ int cluster_wire(struct server *s, const char *server_id, push_sink *sink, void 
 		return rc;
 	c->magic = CLUSTER_MAGIC;
 	c->server = s;
+	c->server_id = server_id;
 	if ((c->addrs = addresses_of(s->cfg)) != NULL && (rc = redis_login_start(s->cfg)) == 0)
 		rc = start_client(c, server_id, sink, sink_self);
 	if (rc < 0) {

@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "common/config/config.h"
+#include "common/redis/redis_clock.h"
 #include "common/redis/redis_pipe.h"
 #include "logic/logic.h"
 
@@ -17,6 +18,9 @@ int answer_start(const struct config *cfg, struct redis_pipe *pipe, struct logic
 		 struct answer **out);
 /* Say that it is going, answer the requests that were taken, join. */
 void answer_stop(struct answer **a);
+
+/* Redis's clock, as the announcements tell it; until answer_stop. */
+struct redis_clock *answer_clock(struct answer *a);
 
 /* For struct http_health; arg is the struct answer *. -ENOTCONN: comets cannot reach this instance now. */
 int answer_ready(void *arg, char *text, size_t text_bytes);

@@ -192,6 +192,12 @@ int answer_ready(void *arg, char *text, size_t text_bytes)
 	return -ENOTCONN;
 }
 
+struct redis_clock *answer_clock(struct answer *a)
+{
+	OBJ_CHECK(a, ANSWER_MAGIC);
+	return &a->clock;
+}
+
 /* ---- start and stop ---- */
 
 /* Where a back end decides about new clients, their requests have a lane of their own, so that no other request waits for it. */

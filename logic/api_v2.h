@@ -60,6 +60,12 @@ void api_online_top(struct api_call *call);
 void api_online_room(struct api_call *call);
 void api_online_total(struct api_call *call);
 
+/* ---- api_who.c ---- */
+
+void api_online_users(struct api_call *call);
+void api_connections(struct api_call *call);
+void api_room_members(struct api_call *call);
+
 /* ---- api_nodes.c ---- */
 
 void api_nodes_weighted(struct api_call *call);

@@ -312,6 +312,7 @@ int logic_receive(struct logic *l, const char *server, const struct seat *seat, 
 void logic_stop_waiting(struct logic *l)
 {
 	upstream_stop(&l->upstream);
+	people_stop(&l->people);
 }
 
 /* ---- where clients find a comet ---- */

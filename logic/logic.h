@@ -19,6 +19,7 @@
 #include "logic/ban_keeper.h"
 #include "logic/bus.h"
 #include "logic/histories.h"
+#include "logic/people.h"
 #include "logic/registry.h"
 #include "logic/repeats.h"
 #include "logic/upstream.h"
@@ -36,6 +37,7 @@ struct logic {
 	struct upstream upstream;
 	struct kept kept; /* stream.rooms */
 	struct histories histories;
+	struct people people;
 	struct repeats *repeats; /* NULL: the bus knows a push that comes again */
 	struct http_health health;
 };

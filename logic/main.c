@@ -219,6 +219,8 @@ static int start(struct program *p)
 		return fail("reaper", rc);
 	if ((rc = answer_start(cfg, p->calls, &p->logic, p->instance, &p->answer)) < 0)
 		return fail("answering", rc);
+	if ((rc = people_redis_new(cfg, p->calls, answer_clock(p->answer), p->writer, &p->logic.people)) < 0)
+		return fail("asking comets", rc);
 	p->logic.health = (struct http_health){is_ready, p};
 	/* Last, so that everything is up once /healthz answers. */
 	return start_http(p);
@@ -247,6 +249,8 @@ static void stop(struct program *p)
 		tls_server_free(&p->tls);
 	if (p->certs != NULL)
 		tls_certs_free(&p->certs);
+	if (p->logic.people.self != NULL)
+		people_redis_free(&p->logic.people);
 	if (p->answer != NULL)
 		answer_stop(&p->answer);
 	if (p->reap != NULL)

@@ -22,6 +22,7 @@
 #include "logic_client/redis_others.h"
 #include "logic_client/redis_pushes.h"
 #include "logic_client/redis_tell.h"
+#include "logic_client/redis_who.h"
 #include "logic_client/registrar.h"
 
 struct redis_client {
@@ -37,6 +38,7 @@ struct redis_client {
 	struct redis_calls *calls;
 	struct redis_tell *tell;
 	struct redis_pushes *pushes;
+	struct redis_who *who;
 	struct registrar registrar;
 };
 
@@ -289,6 +291,22 @@ static void is_written(void *self, uint64_t number)
 
 /* ---- start and stop ---- */
 
+static int start_last(struct redis_client *c)
+{
+	const struct redis_client_options *o = &c->opt;
+	const struct redis_who_options who = {
+		.cfg = o->member.cfg,
+		.server_id = o->member.server_id,
+		.pipe = c->pipe,
+		.clock = &c->clock,
+		.list = o->list,
+		.list_self = o->list_self,
+	};
+	int rc = redis_who_start(&who, &c->who);
+
+	return rc == 0 ? registrar_start(&c->registrar, c->lease, c->tell) : rc;
+}
+
 static int start_parts(struct redis_client *c)
 {
 	const struct redis_client_options *o = &c->opt;
@@ -305,7 +323,7 @@ static int start_parts(struct redis_client *c)
 	    (rc = redis_pushes_start(&o->member, redis_lease_epoch(c->lease), o->sink, o->sink_self, &c->kicks,
 				     &c->pushes)) < 0)
 		return rc;
-	return registrar_start(&c->registrar, c->lease, c->tell);
+	return start_last(c);
 }
 
 int redis_client_start(const struct redis_client_options *opt, struct redis_client **out)
@@ -348,6 +366,8 @@ void redis_client_stop(struct redis_client **client)
 	if (c->tell != NULL)
 		tell_the_last(c);
 	registrar_stop(&c->registrar);
+	if (c->who != NULL)
+		redis_who_stop(&c->who);
 	if (c->pushes != NULL)
 		redis_pushes_stop(&c->pushes);
 	/* In this order: a late reply makes a disconnect to tell, and telling needs replies. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "cluster/member.h"
+#include "common/wire/who.h"
 #include "logic_client/logic_client.h"
 
 /* Called for one connection that is online; false: stop the walk. It may take its time. */
@@ -24,6 +25,9 @@ struct redis_client_options {
 	 * each wanted no more; -ENOMEM: others were left out, too. */
 	int (*each_online)(void *self, redis_client_each *each, void *arg);
 	void *each_online_self;
+	/* A page of the connections, for a logic that asks; see comet/who.h. Called by a thread of redis_client. 0 or -ENOMEM. */
+	int (*list)(void *self, const struct who_query *query, struct who_page *page);
+	void *list_self;
 	/* Another comet has this one's name: it must go, if it does not go already. Called once at most, by a thread of
 	 * redis_client, and returns at once. */
 	void (*fenced)(void *self);

@@ -41,7 +41,7 @@ class ClusterComet(Comet):
         self._logic_log_start = 0
         self._directory = directory
         try:
-            settings["redis.addr"] = self._start_redis(directory)
+            settings["redis.addr"] = self.redis = self._start_redis(directory)
             logic = self._start_logic(directory, settings)
             super().__init__(directory, {**settings, "logic.mode": "redis"}, files, environment, one_core)
             wait_until(lambda: self.backend.get("/readyz").status == 200, "the comet has found its logic")

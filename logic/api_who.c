@@ -1,0 +1,307 @@
+/* api_who: who is online: /goim/online/users, /goim/connections, /goim/room/members. The registry knows where keys and users are, the
+ * comets know the rest. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/http/http_guard.h"
+#include "logic/api_v2.h"
+
+#define LIMIT 100 /* where none is given */
+
+/* ---- pages ---- */
+
+/* A page that is being made: what is asked for, of which comets, and what came. */
+struct page {
+	struct who_query query;
+	const char **servers; /* the strings are others' */
+	size_t n;
+	bool *silent; /* of each */
+	struct who_page found;
+};
+
+/* limit and after. False: the caller was told. */
+static bool read_limits(struct api_call *call, struct who_query *query)
+{
+	const char *limit = http_param(call->request, "limit"), *after = http_param(call->request, "after");
+	long long value = LIMIT;
+
+	if (!api_v2_is_empty(limit) && !api_read_number(limit, 1, WHO_LIMIT_MAX, &value)) {
+		api_v2_reply_bad(call, "limit must be a whole number from 1 to 1000");
+		return false;
+	}
+	*query = (struct who_query){.after = after != NULL ? after : "", .limit = (size_t)value};
+	return true;
+}
+
+/* Space for n comets. 0 or -ENOMEM. */
+static int page_init(struct page *p, size_t n)
+{
+	p->servers = calloc(n + 1, sizeof(*p->servers));
+	p->silent = calloc(n + 1, sizeof(*p->silent));
+	return p->servers != NULL && p->silent != NULL ? 0 : -ENOMEM;
+}
+
+static void page_fini(struct page *p)
+{
+	free(p->servers);
+	free(p->silent);
+	json_decref(p->found.connections);
+}
+
+static void add_server(struct page *p, const char *server)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (strcmp(p->servers[i], server) == 0)
+			return;
+	p->servers[p->n++] = server;
+}
+
+/* A key for some rooms learns of no others. */
+static void leave_out_rooms(const struct api_call *call, json_t *connection)
+{
+	json_t *rooms = json_object_get(connection, "rooms");
+
+	for (size_t i = json_array_size(rooms); i > 0; i--)
+		if (!http_key_may_room(&call->request->key, json_string_value(json_array_get(rooms, i - 1))))
+			(void)json_array_remove(rooms, i - 1);
+	if (call->request->key.rooms[0] != '\0')
+		(void)json_object_del(connection, "rooms_more");
+}
+
+/* A member in short. */
+static void shorten(json_t *connection)
+{
+	static const char *const others[] = {"since_ms",   "address",    "transport", "rooms",
+					     "rooms_more", "operations", "queued"};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		(void)json_object_del(connection, others[i]);
+}
+
+static json_t *list_silent(const struct page *p)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < p->n; i++)
+		if (p->silent[i])
+			(void)json_array_append_new(list, json_string(p->servers[i]));
+	return list;
+}
+
+/* The page under this name, where the next one begins, and the comets that did not answer, in an object that has more or not. */
+static void reply_page(struct api_call *call, struct page *p, json_t *data, const char *name)
+{
+	json_t *list = p->found.connections;
+	const size_t n = json_array_size(list);
+	json_t *last = json_object_get(json_array_get(list, n - 1), "key");
+
+	for (size_t i = 0; i < n; i++) {
+		leave_out_rooms(call, json_array_get(list, i));
+		if (strcmp(name, "members") == 0)
+			shorten(json_array_get(list, i));
+	}
+	(void)json_object_set(data, name, list);
+	if (p->found.more && last != NULL)
+		(void)json_object_set(data, "next", last);
+	(void)json_object_set_new(data, "silent", list_silent(p));
+	api_v2_reply_data(call, data);
+}
+
+static void reply_fault(struct api_call *call, int rc)
+{
+	if (rc != -EBUSY) {
+		api_v2_reply_result(call, rc);
+		return;
+	}
+	call->code = -500;
+	api_reply_json(call, 200,
+		       json_pack("{s:i,s:s}", "code", -500, "message",
+				 "too many lists of connections are being made, try again"));
+}
+
+/* ---- of some keys ---- */
+
+static int by_key(const void *a, const void *b)
+{
+	return strcmp(((const struct registry_entry *)a)->key, ((const struct registry_entry *)b)->key);
+}
+
+/* The connections of the registrations that were found, which are put in order. */
+static int list_found(struct api_call *call, struct registry_found *found, struct page *p)
+{
+	const char *keys[WHO_KEYS_MAX];
+	const size_t limit = p->query.limit;
+	size_t n = 0;
+	bool more = false;
+	int rc = page_init(p, found->n);
+
+	if (rc < 0)
+		return rc;
+	if (found->n > 0)
+		qsort(found->entries, found->n, sizeof(*found->entries), by_key);
+	for (size_t i = 0; i < found->n && !more; i++) {
+		const struct registry_entry *e = &found->entries[i];
+
+		if (strcmp(e->key, p->query.after) <= 0 || (n > 0 && strcmp(e->key, keys[n - 1]) == 0))
+			continue;
+		if ((more = n == limit))
+			break;
+		keys[n++] = e->key;
+		add_server(p, e->server);
+	}
+	p->query.keys = keys;
+	p->query.n_keys = n;
+	rc = people_list(&call->logic->people, p->servers, p->n, &p->query, &p->found, p->silent);
+	p->query.keys = NULL;
+	p->found.more |= more;
+	return rc;
+}
+
+static void reply_found(struct api_call *call, struct registry_found *found, struct page *p, json_t *data)
+{
+	int rc = data != NULL ? list_found(call, found, p) : -ENOMEM;
+
+	if (rc == 0) {
+		reply_page(call, p, data, "connections");
+	} else {
+		json_decref(data);
+		reply_fault(call, rc);
+	}
+	page_fini(p);
+}
+
+static void reply_keys(struct api_call *call, const char *const *keys, size_t n)
+{
+	struct page p = {0};
+	struct registry_found found;
+	int rc;
+
+	if (!read_limits(call, &p.query))
+		return;
+	if ((rc = registry_find_keys(&call->logic->registry, keys, n, &found)) < 0) {
+		api_v2_reply_result(call, rc);
+		return;
+	}
+	reply_found(call, &found, &p, json_object());
+	registry_found_fini(&found);
+}
+
+/* ---- users ---- */
+
+static json_t *count_users(const struct user *users, size_t n, const struct registry_found *found)
+{
+	json_int_t *counts = calloc(n + 1, sizeof(*counts));
+	json_t *object = counts != NULL ? json_object() : NULL;
+	char text[USER_BYTES];
+
+	for (size_t i = 0; object != NULL && i < found->n; i++)
+		counts[found->entries[i].of]++;
+	for (size_t i = 0; object != NULL && i < n; i++) {
+		const char *name = user_text(&users[i], text);
+
+		/* One that is named twice may have been found once. */
+		if (counts[i] > 0 || json_object_get(object, name) == NULL)
+			(void)json_object_set_new(object, name, json_integer(counts[i]));
+	}
+	free(counts);
+	return object;
+}
+
+static void reply_users(struct api_call *call, const struct user *users, size_t n)
+{
+	const char *detail = http_param(call->request, "detail");
+	struct registry_found found;
+	struct page p = {0};
+	json_t *counts;
+	int rc;
+
+	if (!read_limits(call, &p.query))
+		return;
+	if ((rc = registry_find_users(&call->logic->registry, users, n, &found)) < 0) {
+		api_v2_reply_result(call, rc);
+		return;
+	}
+	counts = count_users(users, n, &found);
+	if (detail != NULL && strcmp(detail, "1") == 0)
+		reply_found(call, &found, &p, json_pack("{s:o}", "counts", counts));
+	else
+		api_v2_reply_data(call, counts);
+	registry_found_fini(&found);
+}
+
+void api_online_users(struct api_call *call)
+{
+	const bool mids = http_param(call->request, "mids") != NULL;
+	struct user *users = NULL;
+	size_t n = 0;
+	int rc;
+
+	if (mids && http_param(call->request, "users") != NULL) {
+		api_v2_reply_bad(call, "give mids or users, and not both");
+		return;
+	}
+	rc = (mids ? api_read_mids : api_read_users)(call->request, &users, &n);
+	if (api_v2_list_is_good(call, rc, n, "mids or users must be given; mids are whole numbers"))
+		reply_users(call, users, n);
+	free(users);
+}
+
+/* ---- rooms, and all ---- */
+
+/* Of all comets; those that are in the room, unless it is NULL. */
+static void reply_all(struct api_call *call, const char *room, const char *name)
+{
+	struct registry_servers servers;
+	struct page p = {0};
+	json_t *data;
+	int rc;
+
+	if (!read_limits(call, &p.query))
+		return;
+	p.query.room = room;
+	if ((rc = registry_servers(&call->logic->registry, &servers)) < 0) {
+		api_v2_reply_result(call, rc);
+		return;
+	}
+	if ((rc = page_init(&p, servers.n)) == 0) {
+		for (size_t i = 0; i < servers.n; i++)
+			add_server(&p, servers.servers[i].id);
+		rc = people_list(&call->logic->people, p.servers, p.n, &p.query, &p.found, p.silent);
+	}
+	if (rc == 0 && (data = json_object()) != NULL)
+		reply_page(call, &p, data, name);
+	else
+		reply_fault(call, rc < 0 ? rc : -ENOMEM);
+	page_fini(&p);
+	registry_servers_fini(&servers);
+}
+
+void api_connections(struct api_call *call)
+{
+	char room[WIRE_ROOM_BYTES];
+	const char **keys;
+	size_t n;
+	int rc;
+
+	if (http_param(call->request, "keys") != NULL) {
+		rc = api_read_list(call->request, "keys", &keys, &n);
+		if (api_v2_list_is_good(call, rc, n, "keys is empty"))
+			reply_keys(call, keys, n);
+		free(keys);
+	} else if (http_param(call->request, "room") != NULL || http_param(call->request, "type") != NULL) {
+		if (api_v2_read_room(call, room))
+			reply_all(call, room, "connections");
+	} else if (http_guard_may_room(call->request, "",
+				       call->reply)) { /* only a key for all rooms may see everybody */
+		reply_all(call, NULL, "connections");
+	}
+}
+
+void api_room_members(struct api_call *call)
+{
+	char room[WIRE_ROOM_BYTES];
+
+	if (api_v2_read_room(call, room))
+		reply_all(call, room, "members");
+}
