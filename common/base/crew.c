@@ -38,13 +38,16 @@ static bool is_too_many_locked(const struct crew *crew) NEEDS(crew->lock)
 static void wait_for_call_locked(struct crew *crew, struct resting *mine) NEEDS(crew->lock)
 {
 	int64_t until_ns = clock_now_ns() + SPARE_NS;
+	bool is_late = false;
 
-	if (!is_too_many_locked(crew))
-		while (!mine->is_called && !crew->stopping)
+	/* When it is late, others may have left, so that this one is no longer too many. */
+	while (!mine->is_called && !crew->stopping)
+		if (!is_too_many_locked(crew))
 			lock_wait(&mine->called, &crew->lock);
-	else
-		while (!mine->is_called && !crew->stopping && lock_wait_until(&mine->called, &crew->lock, until_ns))
-			;
+		else if (is_late)
+			break;
+		else
+			is_late = !lock_wait_until(&mine->called, &crew->lock, until_ns);
 }
 
 bool crew_rest_locked(struct crew *crew)
@@ -64,12 +67,10 @@ bool crew_rest_locked(struct crew *crew)
 	return mine.is_called;
 }
 
-void crew_leave(struct crew *crew)
+void crew_leave_locked(struct crew *crew)
 {
-	lock_take(&crew->lock);
 	if (--crew->threads == 0)
 		(void)pthread_cond_signal(&crew->left);
-	lock_drop(&crew->lock);
 }
 
 void crew_block_locked(struct crew *crew)

@@ -14,7 +14,7 @@ struct crew_options {
 	const char *name; /* of its threads, static, at most 15 bytes */
 	enum thread_kind kind;
 	unsigned awake_max;
-	void *(*work)(void *arg); /* ends with crew_leave */
+	void *(*work)(void *arg); /* ends with crew_leave_locked */
 	void *arg;
 };
 
@@ -40,10 +40,11 @@ void crew_stop_locked(struct crew *crew) NEEDS(crew->lock);
 
 /* ---- on one of its threads ---- */
 
-/* Until it is called. False: the crew stops, or has too many threads, and nobody has called within two seconds: it is to leave. */
+/* Until it is called. False: the crew stops, or has too many threads, and nobody has called within two seconds: it is to leave, before
+ * it drops the lock, since the others count who is too many. */
 bool crew_rest_locked(struct crew *crew) NEEDS(crew->lock);
-/* It leaves; the last thing that a thread does. */
-void crew_leave(struct crew *crew);
+/* It leaves; all that a thread does after it is to drop the lock. */
+void crew_leave_locked(struct crew *crew) NEEDS(crew->lock);
 /* It no longer counts as awake, or does again. */
 void crew_block_locked(struct crew *crew) NEEDS(crew->lock);
 void crew_unblock_locked(struct crew *crew) NEEDS(crew->lock);

@@ -151,7 +151,7 @@ static bool is_spare_locked(const struct park *park) NEEDS(park->crew.lock)
 	return park->crew.awake > park->crew.opt.awake_max || (idle && park->crew.watched);
 }
 
-/* NULL: this thread is to leave. */
+/* NULL: this thread has left, and no longer touches the park. */
 static struct parked *wait_for_next(struct park *park)
 {
 	struct parked *p = NULL;
@@ -168,6 +168,8 @@ static struct parked *wait_for_next(struct park *park)
 				watch_locked(park);
 		}
 	}
+	if (p == NULL)
+		crew_leave_locked(&park->crew);
 	lock_drop(&park->crew.lock);
 	return p;
 }
@@ -194,7 +196,6 @@ static void *wait_and_serve(void *arg)
 	self.park = park;
 	while ((p = wait_for_next(park)) != NULL)
 		serve(park, p);
-	crew_leave(&park->crew);
 	return NULL;
 }
 
