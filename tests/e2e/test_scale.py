@@ -10,7 +10,7 @@ from baseline import Baseline, wait_until_rested
 from client import dial
 from server import TUNABLES
 from swarm import Swarm
-from waiting import SCALE, SPARE_BYTES, scaled, wait_until
+from waiting import SCALE, SPARE_BYTES, TIMEOUT, scaled, wait_until
 
 MANY = scaled(5000, 200)
 
@@ -63,7 +63,7 @@ def test_five_thousand_alive_at_once_with_default_settings(way, house, backend):
 def test_idle_connections_use_no_cpu(way, swarm, house):
     n = scaled(1000, 100)
     crowd = swarm(n, lambda i: {"mid": i + 1, "key": f"k{i}", "room": "live://1"})
-    house.wait_metric("comet_online", n)
+    house.wait_metric("comet_online", n, timeout=4 * TIMEOUT)
     wait_until_rested(house)
     seconds = 3
     before = house.cpu_ticks()
