@@ -122,6 +122,12 @@ void reader_resumed(void)
 	count(COUNT_WAKES);
 }
 
+void reader_leaves(struct connection *c)
+{
+	if (reader_parks(c))
+		park_forget(c->opt->park, &c->parked);
+}
+
 int reader_start_park(struct server *s, void (*resume)(struct parked *p))
 {
 	const struct park_options opt = {

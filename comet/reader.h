@@ -43,6 +43,8 @@ void reader_unblock(struct connection *c, bool waits);
 
 /* A thread has a parked connection again. */
 void reader_resumed(void);
+/* It has a reader for the last time. */
+void reader_leaves(struct connection *c);
 
 /* Start the park of a server's connections, as many waiters as cores; before the first comes. 0, or -errno of park_start. */
 int reader_start_park(struct server *s, void (*resume)(struct parked *p));

@@ -330,6 +330,7 @@ static int see_off(struct connection *c)
 static void leave(struct server *s, struct connection *c)
 {
 	timer_del(&c->deadline);
+	reader_leaves(c);
 	transport_shutdown(c->transport);
 	count_by(COUNT_CLOSED, atomic_load(&c->reason));
 	say_closed(c);

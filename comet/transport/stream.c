@@ -20,8 +20,12 @@ int stream_init(struct stream *s, int fd, const struct sockaddr *peer, struct bu
 {
 	int rc;
 
-	*s = (struct stream){
-		.fd = fd, .write_timeout_ns = write_timeout_ns, .buffers = buffers, .parks = parks, .greets = parks};
+	*s = (struct stream){.fd = fd,
+			     .write_timeout_ns = write_timeout_ns,
+			     .buffers = buffers,
+			     .parks = parks,
+			     .greets = parks,
+			     .took_all = true};
 	peer_set(&s->peer, peer);
 	s->buf = s->small;
 	s->size = sizeof(s->small);
@@ -106,6 +110,9 @@ static int fill(struct stream *s)
 
 	n = take(s, !burst_may_be_over && !s->parks);
 	s->drained = s->parks && n == -EAGAIN;
+	/* It was found ready, so that there is nothing is believed the second time. */
+	s->took_all = n > 0 ? s->end + n < s->size : s->found_none;
+	s->found_none = n == -EAGAIN;
 	if (n == -EAGAIN && burst_may_be_over && !s->parks) {
 		s->burst = false;
 		return 0;
@@ -151,7 +158,7 @@ int stream_park(struct stream *s, struct park *park, struct parked *p)
 	shrink(s);
 	s->burst = false;
 	s->drained = false;
-	return s->tls != NULL ? tls_park(s->tls, park, p) : park_on_socket(park, p, s->fd, EPOLLIN | EPOLLRDHUP);
+	return s->tls != NULL ? tls_park(s->tls, park, p) : park_on_stream(park, p, s->fd, s->took_all);
 }
 
 /* ---- writing ---- */

@@ -33,6 +33,8 @@ struct stream {
 	bool parks;   /* set once: reads don't wait, see stream_park */
 	bool greets;  /* nothing has been heard of the peer, and first words are long: they are read at once */
 	bool drained; /* there is no more to be read now, or another's turn has come: only the park says when to go on */
+	bool took_all;   /* the last read took all that was there, or found nothing twice */
+	bool found_none; /* the last read */
 	uint8_t small[64];
 };
 
@@ -78,7 +80,7 @@ static inline void stream_take_off(struct stream *s, uint32_t n)
 int stream_more(struct stream *s, uint32_t need);
 
 /* After -EAGAIN: resume p when there is more, or the end. It keeps a borrowed buffer only for bytes that need one. Before this returns
- * another thread may be the reader. 0; -errno of park_on_socket */
+ * another thread may be the reader. 0; -errno of park_on_stream, which says who has to be forgotten */
 int stream_park(struct stream *s, struct park *park, struct parked *p);
 
 /* ---- the holder of the baton ---- */

@@ -1,6 +1,6 @@
-/* park: see park.h. Leader and followers: one thread is on watch in epoll_wait, and EPOLLONESHOT gives it each socket that is ready
- * once. It serves what it found by itself, one after the other; nobody is on watch meanwhile, since a packet takes microseconds and to
- * wake another thread takes as long. Another takes part when many are ready, and before something that takes long or blocks.
+/* park: see park.h. Leader and followers: one thread is on watch in epoll_wait, and gets each socket that is ready once. It serves what
+ * it found by itself, one after the other; nobody is on watch meanwhile, since a packet takes microseconds and to wake another thread
+ * takes as long. Another takes part when many are ready, and before something that takes long or blocks.
  * SPDX-License-Identifier: MIT */
 #include "common/base/park.h"
 
@@ -8,15 +8,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "common/base/crew.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/base/park_queue.h"
-#include "common/base/stack.h"
+#include "common/base/park_sockets.h"
 
 /* Sockets that one look at epoll takes over. */
 #define LOOK 64
@@ -28,8 +25,7 @@ struct park {
 #define PARK_MAGIC 0x9a4c10d7
 	/* set once */
 	struct park_options opt;
-	int epoll;
-	int bell; /* an eventfd in the epoll, for whoever is on watch there */
+	struct park_sockets sockets; /* its table under crew.lock */
 	struct crew crew;
 	/* under crew.lock */
 	bool rung;                        /* who is on watch will hear it */
@@ -46,19 +42,13 @@ static __thread struct {
 
 /* ---- being ready without a socket ---- */
 
-/* It cannot fail short of 2^64 rings, and is never read: each write is an edge. */
-static void ring(struct park *park)
-{
-	(void)eventfd_write(park->bell, 1);
-}
-
 /* Who is not on watch looks into the queues next. */
 static void ring_locked(struct park *park) NEEDS(park->crew.lock)
 {
 	if (!park->crew.watched || park->rung)
 		return;
 	park->rung = true;
-	ring(park);
+	park_sockets_ring(&park->sockets);
 }
 
 static void put_locked(struct park *park, struct park_queue *q, struct parked *p) NEEDS(park->crew.lock)
@@ -86,13 +76,6 @@ static void let_next_block_locked(struct park *park) NEEDS(park->crew.lock)
 
 /* ---- the waiters ---- */
 
-/* What the thread that parked it wrote before is seen from here on. The kernel sees to that, and the language is told by `known`. */
-static struct parked *take_over(struct parked *p)
-{
-	BUG_UNLESS(atomic_load_explicit(&p->known, memory_order_acquire));
-	return p;
-}
-
 /* Without the lock meanwhile. */
 static void look_locked(struct park *park, int timeout_ms) NEEDS(park->crew.lock)
 {
@@ -100,11 +83,10 @@ static void look_locked(struct park *park, int timeout_ms) NEEDS(park->crew.lock
 	int n;
 
 	lock_drop(&park->crew.lock);
-	n = epoll_wait(park->epoll, events, LOOK, timeout_ms);
+	n = epoll_wait(park->sockets.epoll, events, LOOK, timeout_ms);
 	lock_take(&park->crew.lock);
 	for (int i = 0; i < n; i++)
-		if (events[i].data.ptr != park)
-			park_queue_put_last(&park->ready, take_over(events[i].data.ptr), PARK_FOUND);
+		park_sockets_find(&park->sockets, &events[i], &park->ready);
 }
 
 static void watch_locked(struct park *park) NEEDS(park->crew.lock)
@@ -123,7 +105,7 @@ static void let_yielded_on_locked(struct park *park) NEEDS(park->crew.lock)
 	if (!park->crew.watched) {
 		look_locked(park, 0);
 		if (park->rung) /* for one who is on watch since, and this look may have heard it */
-			ring(park);
+			park_sockets_ring(&park->sockets);
 	}
 	while ((p = park->yielded.first) != NULL) {
 		park_queue_take_out(&park->yielded, p);
@@ -201,28 +183,51 @@ static void *wait_and_serve(void *arg)
 
 /* ---- parking ---- */
 
-/* ThreadSanitizer believes that epoll_ctl() still looks at fd when another thread has it. */
-static int control(int epoll, int op, int fd, struct epoll_event *event)
-{
-#if defined(__SANITIZE_THREAD__) || STACK_HAS(thread_sanitizer)
-	return (int)syscall(SYS_epoll_ctl, epoll, op, fd, event);
-#else
-	return epoll_ctl(epoll, op, fd, event);
-#endif
-}
-
 int park_on_socket(struct park *park, struct parked *p, int fd, uint32_t events)
 {
-	struct epoll_event event = {.events = events | EPOLLONESHOT, .data.ptr = p};
-	bool was_known = atomic_load_explicit(&p->known, memory_order_relaxed);
-
 	p->has_turn = false;
-	/* Before: once epoll has it, it may be gone. */
-	atomic_store_explicit(&p->known, true, memory_order_release);
-	if (control(park->epoll, was_known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event) == 0)
-		return 0;
-	atomic_store_explicit(&p->known, was_known, memory_order_relaxed);
-	return -errno;
+	return park_sockets_watch_once(&park->sockets, p, fd, events);
+}
+
+void park_forget(struct park *park, struct parked *p)
+{
+	lock_take(&park->crew.lock);
+	park_sockets_forget(&park->sockets, p);
+	lock_drop(&park->crew.lock);
+}
+
+/* What is found of it from now on is noted in p, which runs still. */
+static int watch_stream(struct park *park, struct parked *p, int fd)
+{
+	uint64_t told;
+	int rc;
+
+	lock_take(&park->crew.lock);
+	told = park_sockets_own(&park->sockets, p, fd);
+	lock_drop(&park->crew.lock);
+	if ((rc = park_sockets_watch(&park->sockets, told)) < 0)
+		park_forget(park, p);
+	else
+		atomic_store_explicit(&p->known, true, memory_order_relaxed);
+	return rc;
+}
+
+int park_on_stream(struct park *park, struct parked *p, int fd, bool drained)
+{
+	int rc;
+
+	if (!park_sockets_has_place(&park->sockets, fd))
+		return park_on_socket(park, p, fd, EPOLLIN | EPOLLRDHUP);
+	if (!atomic_load_explicit(&p->known, memory_order_relaxed) && (rc = watch_stream(park, p, fd)) < 0)
+		return rc;
+	lock_take(&park->crew.lock);
+	p->has_turn = false;
+	if (!drained)
+		put_locked(park, &park->yielded, p);
+	else if (park_sockets_park(p, &park->ready))
+		ring_locked(park);
+	lock_drop(&park->crew.lock);
+	return 0;
 }
 
 void park_asleep(struct park *park, struct parked *p)
@@ -250,6 +255,7 @@ void park_wake(struct park *park, struct parked *p)
 	lock_take(&park->crew.lock);
 	switch ((enum park_where)p->where) {
 	case PARK_RUNNING:
+	case PARK_WATCHED:
 		p->woken = true;
 		break;
 	case PARK_ASLEEP:
@@ -389,17 +395,6 @@ struct park_count park_count(struct park *park)
 
 /* ---- start and stop ---- */
 
-static int open_epoll(struct park *park)
-{
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = park};
-
-	park->epoll = epoll_create1(EPOLL_CLOEXEC);
-	park->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (park->epoll < 0 || park->bell < 0 || epoll_ctl(park->epoll, EPOLL_CTL_ADD, park->bell, &event) < 0)
-		return -errno;
-	return 0;
-}
-
 int park_start(const struct park_options *opt, struct park **out)
 {
 	struct park *park = calloc(1, sizeof(*park));
@@ -412,7 +407,7 @@ int park_start(const struct park_options *opt, struct park **out)
 	park->magic = PARK_MAGIC;
 	park->opt = *opt;
 	crew_init(&park->crew, &crew);
-	if ((rc = open_epoll(park)) < 0 || (rc = crew_start(&park->crew)) < 0)
+	if ((rc = park_sockets_open(&park->sockets)) < 0 || (rc = crew_start(&park->crew)) < 0)
 		park_stop(&park);
 	else
 		*out = park;
@@ -428,13 +423,10 @@ void park_stop(struct park **reference)
 	BUG_UNLESS(park->yielded.count + park->waits_to_block.count == 0);
 	for (const struct parked *p = park->ready.first; p != NULL; p = p->next)
 		BUG_UNLESS(p->where == PARK_FOUND);
-	ring(park); /* it is heard even by one who is not yet on watch */
+	park_sockets_ring(&park->sockets); /* it is heard even by one who is not yet on watch */
 	crew_stop_locked(&park->crew);
 	lock_drop(&park->crew.lock);
-	if (park->epoll >= 0)
-		(void)close(park->epoll);
-	if (park->bell >= 0)
-		(void)close(park->bell);
+	park_sockets_close(&park->sockets);
 	crew_fini(&park->crew);
 	park->magic = 0;
 	free(park);

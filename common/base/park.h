@@ -38,6 +38,12 @@ void park_stop(struct park **park);
  * fd must be the same each time, and leaves the epoll when it is closed. 0; on an error p is still the caller's: -ENOMEM, -ENOSPC
  * (fs.epoll.max_user_watches). */
 int park_on_socket(struct park *park, struct parked *p, int fd, uint32_t events);
+/* The same of a stream whose bytes it reads, for these and for the end: epoll is asked once, and not each time that it parks. `drained`:
+ * the last read took all that was there, as one has that took less than it could; else this is park_yield. Before it or fd goes it is
+ * forgotten. */
+int park_on_stream(struct park *park, struct parked *p, int fd, bool drained);
+/* p runs for the last time. Takes LOCK_POOL. */
+void park_forget(struct park *park, struct parked *p);
 /* Until park_wake, which may have come before: a wake since the last sleep ends this one at once. Takes LOCK_POOL. */
 void park_asleep(struct park *park, struct parked *p);
 /* Until everybody who is ready now had a turn. Takes LOCK_POOL. */

@@ -8,7 +8,8 @@
 
 /* Where something is; the park's lock guards it. */
 enum park_where {
-	PARK_RUNNING, /* or in the epoll, which knows by itself */
+	PARK_RUNNING, /* or in the epoll, which tells of it once */
+	PARK_WATCHED, /* in the epoll, which goes on telling of it */
 	PARK_ASLEEP,
 	PARK_IN_TURN, /* queued, to block */
 	PARK_READY,   /* queued, to be resumed: it was woken, or yields */
@@ -18,10 +19,13 @@ enum park_where {
 /* Lies inside what is parked. All zero at first; its fields are the park's (park.h). */
 struct parked {
 	struct parked *next, *prev; /* in its queue */
+	int fd;                     /* of a stream, see park_on_stream */
 	uint8_t where;
 	atomic_bool known; /* epoll has its socket */
-	bool woken;        /* while it was not asleep */
 	bool has_turn;     /* it waited for its turn to block, which has come */
+	bool woken : 1;    /* while it was not asleep */
+	bool came : 1;     /* its stream had something while it was not parked there */
+	bool ends : 1;     /* its stream has an end, which is there for good */
 };
 
 struct park_queue {

@@ -75,7 +75,7 @@ static int fake_read(struct transport *t, struct packet *p)
 
 static int fake_park(struct transport *t, struct park *park, struct parked *p)
 {
-	return park_on_socket(park, p, fake_of(t)->bell, EPOLLIN);
+	return park_on_stream(park, p, fake_of(t)->bell, true);
 }
 
 static bool fake_has_packet(const struct transport *t)

@@ -29,7 +29,7 @@ static struct {
 	atomic_uint failed;
 } seams[SEAM_MAX];
 
-static atomic_uint limit_bytes;
+static atomic_uint limit_send_bytes, limit_recv_bytes;
 
 static _Atomic uint64_t jitter;
 static atomic_bool hold_looks;
@@ -54,7 +54,13 @@ unsigned seam_failed(enum seam what)
 
 void seam_limit_bytes(unsigned bytes)
 {
-	atomic_store_explicit(&limit_bytes, bytes, memory_order_relaxed);
+	seam_limit_sends(bytes);
+	atomic_store_explicit(&limit_recv_bytes, bytes, memory_order_relaxed);
+}
+
+void seam_limit_sends(unsigned bytes)
+{
+	atomic_store_explicit(&limit_send_bytes, bytes, memory_order_relaxed);
 }
 
 void seam_clock_set(int64_t now_ns, int64_t wall_ms)
@@ -100,7 +106,7 @@ void seam_reset(void)
 		atomic_store_explicit(&seams[i].plan, 0, memory_order_relaxed);
 		atomic_store_explicit(&seams[i].failed, 0, memory_order_relaxed);
 	}
-	atomic_store_explicit(&limit_bytes, 0, memory_order_relaxed);
+	seam_limit_bytes(0);
 	atomic_store_explicit(&clock_stopped, false, memory_order_relaxed);
 }
 
@@ -204,7 +210,7 @@ WRAP(int, accept4, int fd, struct sockaddr *address, socklen_t *bytes, int flags
 
 WRAP(ssize_t, recv, int fd, void *buffer, size_t bytes, int flags)
 {
-	size_t limit = atomic_load_explicit(&limit_bytes, memory_order_relaxed);
+	size_t limit = atomic_load_explicit(&limit_recv_bytes, memory_order_relaxed);
 	int err;
 
 	if (fails(SEAM_RECV, &err))
@@ -229,7 +235,7 @@ static void cut(struct msghdr *message, struct iovec pieces[LIMITED_PIECES], siz
 
 WRAP(ssize_t, sendmsg, int fd, const struct msghdr *message, int flags)
 {
-	size_t limit = atomic_load_explicit(&limit_bytes, memory_order_relaxed);
+	size_t limit = atomic_load_explicit(&limit_send_bytes, memory_order_relaxed);
 	struct iovec pieces[LIMITED_PIECES];
 	struct msghdr less = *message;
 	int err;

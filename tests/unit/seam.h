@@ -27,6 +27,9 @@ void seam_fail(enum seam what, unsigned after, unsigned times, int err);
 unsigned seam_failed(enum seam what);
 /* recv and sendmsg move at most this many bytes a call; 0 = no limit. */
 void seam_limit_bytes(unsigned bytes);
+/* The same of sendmsg alone: a read that takes less than it could, though more is there, is none that a kernel does, and who parks
+ * goes by that. */
+void seam_limit_sends(unsigned bytes);
 /* Stop the clocks at this time (monotonic ns, wall ms); seam_clock_advance moves both, and stops them first if they
  * still run. */
 void seam_clock_set(int64_t now_ns, int64_t wall_ms);

@@ -116,6 +116,29 @@ static void read_one(struct work *w)
 	on_socket(w);
 }
 
+static void on_stream(struct work *w, bool drained)
+{
+	atomic_fetch_sub(&w->running, 1);
+	BUG_UNLESS(park_on_stream(lot, &w->parked, w->near, drained) == 0);
+}
+
+/* Takes so many bytes at a time that one that comes alone is all that was there. The end counts as a hundred. */
+static void read_stream(struct work *w)
+{
+	char bytes[2];
+	ssize_t n = read(w->near, bytes, sizeof(bytes));
+
+	if (n > 0)
+		atomic_fetch_add(&w->took, (unsigned)n);
+	if (n != 0) {
+		on_stream(w, n < (ssize_t)sizeof(bytes));
+		return;
+	}
+	atomic_fetch_add(&w->took, 100);
+	park_forget(lot, &w->parked);
+	asleep(w);
+}
+
 static void wait_for(const atomic_bool *flag)
 {
 	const struct timespec moment = {.tv_nsec = 200000};
@@ -182,6 +205,26 @@ static void wait_below(struct work *w)
 		park_wait_end();
 	}
 	on_socket(w);
+}
+
+/* Something may come while it runs, and another is on watch. */
+static void read_and_wait(struct work *w)
+{
+	char bytes[2];
+
+	BUG_UNLESS(read(w->near, bytes, sizeof(bytes)) == 1);
+	atomic_store(&w->then, read_stream);
+	park_go_long();
+	wait_at_gate(w);
+	on_stream(w, true);
+}
+
+static void leave_and_wait(struct work *w)
+{
+	park_go_long();
+	park_forget(lot, &w->parked);
+	wait_at_gate(w);
+	asleep(w);
 }
 
 static void yield_for_ever(struct work *w)
@@ -256,6 +299,107 @@ static void a_socket_that_cannot_be_watched_stays_its_callers(void **state)
 	begin(1, 4);
 	assert_int_equal(park_on_socket(lot, &works[0].parked, -1, EPOLLIN), -EBADF);
 	start(&works[0], read_one);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&works[0].took) == 1);
+}
+
+/* ---- streams ---- */
+
+static void begin_with_one_at_rest(void)
+{
+	begin(2, 4);
+	until(park_count(lot).awake == 1);
+}
+
+static void start_stream(struct work *w, void (*then)(struct work *w))
+{
+	atomic_store(&w->then, then);
+	on_stream(w, true);
+}
+
+static void a_stream_resumes_its_reader_each_time_that_something_comes(void **state)
+{
+	(void)state;
+	begin(2, 4);
+	send_bytes(&works[0], 1); /* before, too */
+	start_stream(&works[0], read_stream);
+	for (unsigned i = 1; i <= 50; i++) {
+		until(atomic_load(&works[0].took) == i);
+		send_bytes(&works[0], 1);
+	}
+	until(atomic_load(&works[0].took) == 51);
+}
+
+static void what_is_left_in_a_stream_is_read_in_the_next_turn(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	send_bytes(&works[0], 7);
+	start_stream(&works[0], read_stream);
+	until(atomic_load(&works[0].took) == 7);
+	send_bytes(&works[0], 4);
+	until(atomic_load(&works[0].took) == 11);
+}
+
+static void the_end_behind_the_last_bytes_of_a_stream_is_found(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	send_bytes(&works[0], 1);
+	(void)shutdown(works[0].far, SHUT_WR);
+	start_stream(&works[0], read_stream);
+	until(atomic_load(&works[0].took) == 101);
+}
+
+static void what_comes_in_a_stream_while_its_reader_runs_is_found(void **state)
+{
+	(void)state;
+	begin_with_one_at_rest();
+	start_stream(&works[0], read_and_wait);
+	start_stream(&works[1], read_stream);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	send_bytes(&works[0], 1);
+	send_bytes(&works[1], 1);
+	until(atomic_load(&works[1].took) == 1); /* so the other was seen, too */
+	assert_int_equal(atomic_load(&works[0].resumed), 1);
+	atomic_store(&gate_open, true);
+	until(atomic_load(&works[0].took) == 2);
+}
+
+static void who_has_left_is_found_no_more(void **state)
+{
+	(void)state;
+	begin_with_one_at_rest();
+	start_stream(&works[0], leave_and_wait);
+	start_stream(&works[1], read_stream);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	send_bytes(&works[0], 1);
+	send_bytes(&works[1], 1);
+	until(atomic_load(&works[1].took) == 1);
+	assert_false(works[0].parked.came);
+	/* Its descriptor is another's, which is not taken for it. */
+	assert_int_equal(dup2(works[2].near, works[0].near), works[0].near);
+	(void)close(works[2].near);
+	works[2].near = works[0].near;
+	works[0].near = -1;
+	start_stream(&works[2], read_stream);
+	send_bytes(&works[2], 1);
+	until(atomic_load(&works[2].took) == 1);
+	atomic_store(&gate_open, true);
+	until(atomic_load(&at_gate) == 0);
+	assert_int_equal(atomic_load(&works[0].resumed), 1);
+}
+
+static void a_stream_that_cannot_be_watched_stays_its_callers(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	assert_int_equal(park_on_stream(lot, &works[0].parked, -1, true), -EBADF);
+	(void)close(works[1].far);
+	assert_int_equal(park_on_stream(lot, &works[0].parked, works[1].far, true), -EBADF);
+	start_stream(&works[0], read_stream);
 	send_bytes(&works[0], 1);
 	until(atomic_load(&works[0].took) == 1);
 }
@@ -343,12 +487,6 @@ static void nothing_is_found_twice_though_one_finds_many(void **state)
 	for (unsigned i = 1; i < WORKS; i++)
 		assert_int_equal(atomic_load(&works[i].resumed), 1);
 	assert_int_equal(threads(), 1);
-}
-
-static void begin_with_one_at_rest(void)
-{
-	begin(2, 4);
-	until(park_count(lot).awake == 1);
 }
 
 static void while_one_takes_long_another_looks(void **state)
@@ -711,6 +849,12 @@ int main(void)
 		park_test(bytes_that_came_before_it_parked_count),
 		park_test(the_end_of_a_socket_resumes_it),
 		park_test(a_socket_that_cannot_be_watched_stays_its_callers),
+		park_test(a_stream_resumes_its_reader_each_time_that_something_comes),
+		park_test(what_is_left_in_a_stream_is_read_in_the_next_turn),
+		park_test(the_end_behind_the_last_bytes_of_a_stream_is_found),
+		park_test(what_comes_in_a_stream_while_its_reader_runs_is_found),
+		park_test(who_has_left_is_found_no_more),
+		park_test(a_stream_that_cannot_be_watched_stays_its_callers),
 		park_test(who_is_woken_goes_on),
 		park_test(a_wake_that_comes_before_the_sleep_ends_it),
 		park_test(all_who_are_woken_at_once_go_on),

@@ -310,7 +310,7 @@ static void run(uint64_t seed)
 	now.server_dice = seed * 0xbf58476d1ce4e5b9 + 1;
 	early = roll(&now.dice, 8) == 0; /* it goes while all is under way */
 	seam_jitter(now.dice | 1);
-	seam_limit_bytes(roll(&now.dice, 4) == 0 ? 16 + (unsigned)roll(&now.dice, 100) : 0);
+	seam_limit_sends(roll(&now.dice, 4) == 0 ? 16 + (unsigned)roll(&now.dice, 100) : 0);
 	enter();
 	say(OP_AUTH, 0);
 	must(pthread_create(&server, NULL, be_the_server, NULL) == 0);
