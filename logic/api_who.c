@@ -20,17 +20,22 @@ struct page {
 	struct who_page found;
 };
 
-/* limit and after. False: the caller was told. */
+/* limit, after and queued. False: the caller was told. */
 static bool read_limits(struct api_call *call, struct who_query *query)
 {
 	const char *limit = http_param(call->request, "limit"), *after = http_param(call->request, "after");
-	long long value = LIMIT;
+	const char *queued = http_param(call->request, "queued");
+	long long value = LIMIT, messages = 0;
 
 	if (!api_v2_is_empty(limit) && !api_read_number(limit, 1, WHO_LIMIT_MAX, &value)) {
 		api_v2_reply_bad(call, "limit must be a whole number from 1 to 1000");
 		return false;
 	}
-	*query = (struct who_query){.after = after != NULL ? after : "", .limit = (size_t)value};
+	if (!api_v2_is_empty(queued) && !api_read_number(queued, 0, INT32_MAX, &messages)) {
+		api_v2_reply_bad(call, "queued must be a whole number, 0 or more");
+		return false;
+	}
+	*query = (struct who_query){.queued = messages, .after = after != NULL ? after : "", .limit = (size_t)value};
 	return true;
 }
 

@@ -30,8 +30,9 @@ int who_question_encode(const struct who_question *question, char **text, size_t
 	int rc = 0;
 
 	json_watch();
-	object = json_pack("{s:s, s:s, s:I, s:s, s:I}", "id", question->id, "reply", question->reply, "expires",
-			   (json_int_t)question->expires_ms, "after", q->after, "limit", (json_int_t)q->limit);
+	object = json_pack("{s:s, s:s, s:I, s:s, s:I, s:I}", "id", question->id, "reply", question->reply, "expires",
+			   (json_int_t)question->expires_ms, "after", q->after, "limit", (json_int_t)q->limit, "queued",
+			   (json_int_t)q->queued);
 	if (object == NULL || (q->room != NULL && json_object_set_new(object, "room", json_string(q->room)) < 0) ||
 	    (q->keys != NULL && json_object_set_new(object, "keys", list_of(q->keys, q->n_keys)) < 0))
 		rc = -ENOMEM;
@@ -72,6 +73,7 @@ int who_question_decode(const char *text, size_t bytes, struct who_question *out
 	    !wire_json_integer(object, "expires", 0, INT64_MAX, &out->expires_ms) ||
 	    !wire_json_string(object, "after", WIRE_KEY_BYTES, &out->query.after) ||
 	    !wire_json_integer(object, "limit", 1, WHO_LIMIT_MAX, &limit) || limit == 0 ||
+	    !wire_json_integer(object, "queued", 0, INT64_MAX, &out->query.queued) ||
 	    !wire_json_string(object, "room", WIRE_ROOM_BYTES, &out->query.room))
 		return -EBADMSG;
 	out->query.limit = (size_t)limit;

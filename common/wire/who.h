@@ -15,6 +15,7 @@ struct who_query {
 	const char *room;        /* those in this room; NULL: in any, or in none */
 	const char *const *keys; /* those with one of these keys; NULL: with any */
 	size_t n_keys;
+	int64_t queued;    /* for whom at least so many messages wait; 0: all */
 	const char *after; /* whose keys come behind this one, byte by byte; "": all */
 	size_t limit;      /* the first of them, at most so many */
 };

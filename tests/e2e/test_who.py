@@ -109,6 +109,22 @@ def test_all_in_pages_none_is_missing_and_none_comes_twice(connect, backend):
     assert keys(page) == ["key-006", "key-010", "key-011"] and page["next"] == "key-011" and page["counts"] == {"1": 20, "2": 20}
 
 
+@pytest.mark.settings("protocol.svr_proto=2000", "protocol.max_body=64k")
+def test_who_reads_slowly_is_found(connect, backend):
+    connect(mid=7, key="slow")
+    connect(mid=8, key="idle")
+    assert connections(backend, queued=1)["connections"] == []
+
+    def found():
+        backend.push_keys(["slow"], b"x" * 60000)
+        return connections(backend, queued=3)["connections"]
+
+    (slow,) = wait_until(found, "messages wait")
+    assert slow["key"] == "slow" and slow["queued"] >= 3
+    assert connections(backend, queued=slow["queued"] + 1000)["connections"] == []
+    assert backend.request("GET", "/goim/connections", queued=-1).status == 400
+
+
 @pytest.mark.ways("tcp-v1")
 def test_v1_client_accepts_all(connect, backend):
     connect(mid=7)

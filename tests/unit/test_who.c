@@ -132,7 +132,7 @@ static void question_arrives_as_it_was_sent(void **state)
 {
 	const char *keys[] = {"a", "b,c"};
 	const struct who_question sent = {
-		.id = "7", .reply = "comet:page:l", .expires_ms = 5, .query = {"live://1", keys, 2, "a", 3}};
+		.id = "7", .reply = "comet:page:l", .expires_ms = 5, .query = {"live://1", keys, 2, 4, "a", 3}};
 	struct who_question got;
 	size_t bytes;
 	char *text;
@@ -145,6 +145,7 @@ static void question_arrives_as_it_was_sent(void **state)
 	assert_int_equal(got.expires_ms, 5);
 	assert_string_equal(got.query.room, "live://1");
 	assert_string_equal(got.query.after, "a");
+	assert_int_equal(got.query.queued, 4);
 	assert_int_equal(got.query.limit, 3);
 	assert_int_equal(got.query.n_keys, 2);
 	assert_string_equal(got.query.keys[1], "b,c");
