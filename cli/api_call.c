@@ -169,3 +169,34 @@ int api_print_json(const json_t *data)
 		(void)puts("");
 	return api_printed();
 }
+
+int api_show(const struct api_options *opt, char *path, bool json, api_print *print)
+{
+	json_t *data;
+	int code = api_call(opt, path, NULL, 0, &data);
+
+	if (code != EXIT_OK)
+		return code;
+	if (json ? data != NULL : print(data)) {
+		code = json ? api_print_json(data) : api_printed();
+	} else {
+		fprintf(stderr, "comet-cli: the server's answer is not what the API promises\n");
+		code = EXIT_REFUSED;
+	}
+	json_decref(data);
+	return code;
+}
+
+/* ---- data ---- */
+
+const char *api_string(const json_t *object, const char *name)
+{
+	const char *text = json_string_value(json_object_get(object, name));
+
+	return text != NULL ? text : "";
+}
+
+long long api_number(const json_t *object, const char *name)
+{
+	return json_integer_value(json_object_get(object, name));
+}

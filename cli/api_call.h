@@ -44,6 +44,15 @@ struct http_client_options api_http(const struct api_options *opt);
  * freed; a NULL path is memory that ran out. */
 int api_call(const struct api_options *opt, char *path, const void *body, size_t body_bytes, json_t **data);
 
+/* Print data for people; false where they do not have the API's form. */
+typedef bool api_print(const json_t *data);
+/* GET, and print the answer's data: by `print`, or with `json` as they are. path as above. Returns an exit code. */
+int api_show(const struct api_options *opt, char *path, bool json, api_print *print);
+
+/* A member of an answer's object: "" or 0 where it is not there, or of another kind. */
+const char *api_string(const json_t *object, const char *name);
+long long api_number(const json_t *object, const char *name);
+
 /* Print an answer's data as one line of JSON, {} where there are none. EXIT_OK, or EXIT_REFUSED: stdout takes it not, which was said. */
 int api_print_json(const json_t *data);
 /* stdout has taken all: EXIT_OK. Otherwise EXIT_REFUSED, which was said. */

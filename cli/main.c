@@ -8,13 +8,15 @@
 #include "cli/complete.h"
 #include "common/base/version.h"
 
-static const struct cli_command *const commands[] = {&command_sub,    &command_send,  &command_push, &command_kick,
-						     &command_online, &command_token, &command_bench};
+static const struct cli_command *const commands[] = {&command_sub,    &command_send,  &command_push,  &command_kick,
+						     &command_online, &command_who,   &command_nodes, &command_rooms,
+						     &command_top,    &command_token, &command_bench};
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static const char notes[] =
 	"comet-cli COMMAND --help shows the options of each. sub, send and bench speak to the port for TCP clients "
-	"(127.0.0.1:3101), sub and send with a URL to any; push, kick, online and bench fanout to the HTTP API "
+	"(127.0.0.1:3101), sub and send with a URL to any; push, kick, online, who, nodes, rooms, top and bench fanout "
+	"to the HTTP API "
 	"(127.0.0.1:3111).\n"
 	"\n"
 	"Other addresses come from options, from COMET_HTTP and COMET_HOST, or from a section of "
@@ -36,7 +38,8 @@ static const char examples[] =
 	"and in another:\n"
 	"  comet-cli push mid 123 '{\"hello\":\"123\"}'\n"
 	"  comet-cli push room live://1000 '{\"hello\":\"room\"}'\n"
-	"  comet-cli online\n"
+	"  comet-cli who 123\n"
+	"  comet-cli top\n"
 	"  comet-cli kick mid 123\n";
 /* clang-format on */
 

@@ -15,9 +15,6 @@ struct online {
 	bool json;
 };
 
-/* Print data for people; false where it does not have the API's form. */
-typedef bool print_data(const json_t *data);
-
 static bool print_total(const json_t *data)
 {
 	const json_t *connections = json_object_get(data, "conn_count");
@@ -65,25 +62,6 @@ static bool print_rooms(const json_t *data)
 	return true;
 }
 
-static int ask(const struct online *o, char *path, print_data *print)
-{
-	json_t *data;
-	int code = api_call(&o->api, path, NULL, 0, &data);
-	bool printed;
-
-	if (code != EXIT_OK)
-		return code;
-	printed = o->json ? data != NULL : print(data);
-	if (!printed) {
-		fprintf(stderr, "comet-cli: the server's answer is not what the API promises\n");
-		code = EXIT_REFUSED;
-	} else {
-		code = o->json ? api_print_json(data) : api_printed();
-	}
-	json_decref(data);
-	return code;
-}
-
 static int ask_top(const struct online *o, int n, char **words)
 {
 	int64_t limit = 10;
@@ -96,7 +74,7 @@ static int ask_top(const struct online *o, int n, char **words)
 	query_begin(&q, "/goim/online/top");
 	query_add(&q, "type", words[0]);
 	query_add_number(&q, "limit", limit);
-	return ask(o, query_end(&q), print_top);
+	return api_show(&o->api, query_end(&q), o->json, print_top);
 }
 
 static int ask_rooms(const struct online *o, int n, char **words)
@@ -120,7 +98,7 @@ static int ask_rooms(const struct online *o, int n, char **words)
 		free(query_end(&q));
 		return argument_wrong("online", "which room? TYPE://ID");
 	}
-	return ask(o, query_end(&q), print_rooms);
+	return api_show(&o->api, query_end(&q), o->json, print_rooms);
 }
 
 static int choose(const struct online *o, int n, char **words)
@@ -134,7 +112,7 @@ static int choose(const struct online *o, int n, char **words)
 	if (n > 1 || (n == 1 && strcmp(words[0], "total") != 0))
 		return argument_wrong("online", "what is \"%s\"? It takes total, top or room", words[n - 1]);
 	query_begin(&q, "/goim/online/total");
-	return ask(o, query_end(&q), print_total);
+	return api_show(&o->api, query_end(&q), o->json, print_total);
 }
 
 enum { OPT_JSON = 256 };

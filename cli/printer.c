@@ -31,22 +31,29 @@ static void print_escaped(FILE *out, uint8_t byte)
 	}
 }
 
+void printer_escaped(FILE *out, const void *text, size_t bytes)
+{
+	const uint8_t *at = text, *end = at + bytes;
+
+	while (at < end) {
+		unsigned bad, n = utf8_bytes(at, end, &bad);
+
+		if (n > 0 && !is_control(at, n)) {
+			fwrite(at, 1, n, out);
+			at += n;
+			continue;
+		}
+		for (n = n > 0 ? n : 1; n > 0; n--)
+			print_escaped(out, *at++);
+	}
+}
+
 void printer_text(FILE *out, const struct packet *p, const char *came)
 {
 	if (came != NULL)
 		fprintf(out, "%s ", came);
 	fprintf(out, "%d ", p->op);
-	for (size_t i = 0; i < p->body_bytes;) {
-		unsigned bad, n = utf8_bytes(p->body + i, p->body + p->body_bytes, &bad);
-
-		if (n > 0 && !is_control(p->body + i, n)) {
-			fwrite(p->body + i, 1, n, out);
-			i += n;
-			continue;
-		}
-		for (unsigned end = n > 0 ? n : 1; end > 0; end--)
-			print_escaped(out, p->body[i++]);
-	}
+	printer_escaped(out, p->body, p->body_bytes);
 	fputc('\n', out);
 }
 

@@ -7,8 +7,11 @@
 
 #include "common/wire/packet.h"
 
-/* "1000 {"test":1}": op and body, behind the time where there is one (came, or NULL). Control characters and bytes that are not
- * UTF-8 show up as \n, \r, \t or \xNN, so that a body is always one line and cannot steer a terminal. */
+/* The text, with control characters and bytes that are not UTF-8 as \n, \r, \t or \xNN, so that it cannot steer a terminal. */
+void printer_escaped(FILE *out, const void *text, size_t bytes);
+
+/* "1000 {"test":1}": op and body, behind the time where there is one (came, or NULL). The body is
+ * escaped, so that it is always one line. */
 void printer_text(FILE *out, const struct packet *p, const char *came);
 
 /* {"op":1000,"ver":1,"seq":0,"body":"..."}; a body that is not UTF-8 comes as "body_base64" in place of "body".

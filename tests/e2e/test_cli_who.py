@@ -1,0 +1,139 @@
+"""comet-cli who, nodes, rooms and top: who is there, and what goes on.
+
+SPDX-License-Identifier: MIT"""
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+
+import pytest
+
+from scripted_comet import DEADLINE_S
+from test_cli import CLI, OK, REFUSED, USAGE, api, run  # noqa: F401: api is a fixture
+from test_cli_comet import api_of
+from waiting import TIMEOUT, Deadline, wait_until
+
+pytestmark = pytest.mark.ways("tcp-v2")
+CONNECTION = {"key": "k", "comet": "c-1", "since_ms": 0, "address": "10.0.0.9:1", "transport": "tcp", "rooms": [], "queued": 0, "operations": []}
+
+
+def answer(data):
+    return json.dumps({"code": 0, "message": "", "data": data}).encode()
+
+
+def shown(house, *args):
+    code, out, err = run(*args, *api_of(house))
+    assert (code, err) == (OK, ""), (args, err)
+    return out
+
+
+# who
+
+def test_who_tells_all_of_a_user(house, connect):
+    client = connect(mid=7, key="a", room="live://1", accepts=[1000, 1001])
+    out = shown(house, "who", "7", "8")
+    assert re.fullmatch(r"a\n  user 7, on \S+ for \d s, from {}:{} over tcp\n  in live://1\n  accepts 1000, 1001\n8: offline\n".format(
+        *client.sock.getsockname()), out), out
+    assert shown(house, "who", "--key", "a") == out.replace("8: offline\n", "")
+    assert shown(house, "who", "--room", "live://1").startswith("a\n")
+    assert shown(house, "who", "--room", "live://2") == "nobody\n"
+    assert json.loads(shown(house, "who", "--json", "7"))["counts"] == {"7": 1}
+
+
+def test_who_has_pages(house, connect):
+    for key in "abc":
+        connect(mid=7, key=key)
+    out = shown(house, "who", "--limit", "2")
+    assert out.endswith("more follow: --after b\n")
+    assert shown(house, "who", "--after", "b").startswith("c\n")
+
+
+def test_words_of_a_name_are_not_split(api):
+    api.will_answer(200, answer({"counts": {"a,b": 0}, "connections": [], "silent": []}))
+    assert run("who", "a,b", "--http", api.address)[:2] == (OK, "a,b: offline\n")
+    assert api.call().params == [("users", "a,b"), ("detail", "1"), ("limit", "100")]
+
+
+def test_nothing_steers_a_terminal_and_a_silent_comet_is_named(api):
+    evil = {**CONNECTION, "user": "\x1b[2J", "rooms": ["live://\x1b"], "rooms_more": 3, "queued": 1}
+    api.will_answer(200, answer({"connections": [evil], "silent": ["c-2"]}))
+    code, out, err = run("who", "--http", api.address)
+    assert code == OK and "\x1b" not in out
+    out = " ".join(out.split())
+    assert r"user \x1b[2J, on c-1" in out and r"in live://\x1b and 3 more" in out and "1 message queued" in out and "accepts nothing" in out
+    assert err == "comet-cli: c-2 does not answer: its connections are missing\n"
+
+
+@pytest.mark.parametrize("args", [["who", "--room", "live"], ["who", "--room", "live://1", "x"], ["who", "--key"], ["who", "--limit", "1001"],
+                                  ["nodes", "x"], ["rooms", "a", "b"], ["top", "x"], ["top", "--every", "0"]])
+def test_wrong_command_line(args):
+    code, out, err = run(*args)
+    assert (code, out) == (USAGE, "") and err.startswith("comet-cli")
+
+
+@pytest.mark.parametrize("command", ["who", "nodes", "rooms"])
+def test_answer_that_breaks_the_promise(api, command):
+    api.will_answer(200, answer(5))
+    code, out, err = run(command, "--http", api.address)
+    assert (code, err) == (REFUSED, "comet-cli: the server's answer is not what the API promises\n")
+
+
+# nodes and rooms
+
+def test_nodes_and_rooms_are_tables(house, connect):
+    connect(mid=7, room="live://1")
+    connect(mid=8, room="live://1")
+    connect(mid=9, room="chat://x")
+    wait_until(lambda: shown(house, "rooms") == "ROOM      PEOPLE\nlive://1       2\nchat://x       1\n", "the rooms are counted")
+    assert shown(house, "rooms", "live") == "ROOM  PEOPLE\n1          2\n"
+    head, row = shown(house, "nodes").splitlines()
+    assert head.split() == ["NODE", "ADDRESSES", "REGION", "CONNECTIONS", "WEIGHT", "DELIVERED", "DROPPED", "SEEN"]
+    assert row.split()[-6] == "3"
+
+
+# top
+
+@pytest.mark.settings("protocol.svr_proto=2000", "protocol.max_body=64k")
+def test_top_once_has_rates_and_slow_consumers(house, connect):
+    connect(mid=7, key="slow", room="live://1")
+    wait_until(lambda: shown(house, "online") == "connections 1\naddresses 1\n", "it is counted")
+
+    def waits():
+        house.backend.push_keys(["slow"], b"x" * 60000)
+        return json.loads(shown(house, "who", "--queued", "1", "--json"))["connections"]
+
+    wait_until(waits, "a message waits")
+    seen = json.loads(shown(house, "top", "--json"))
+    assert [c["key"] for c in seen["slow"]] == ["slow"] and seen["slow"][0]["queued"] > 0
+    assert seen["top"] == [{"room": "live://1", "count": 1}] and seen["connections"] == 1
+    out = shown(house, "top")
+    assert re.search(r"^1 connections \(\+0\) from 1 addresses, 1 rooms$", out, re.M) and re.search(r"^slow +7 ", out, re.M), out
+    assert "\x1b" not in out
+
+
+def test_top_on_a_terminal_goes_on(house, connect):
+    """It fits into 80 columns and 24 rows, also with many rooms, and draws again."""
+    for i in range(30):
+        connect(mid=i + 1, room=f"{'r' * 90}://{i}")
+    wait_until(lambda: "and 10 more" in shown(house, "rooms"), "the rooms are counted")
+    screen, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
+    process = subprocess.Popen([CLI, "top", "--every", "200ms", *api_of(house)], stdout=end, stdin=end)
+    os.close(end)
+    try:
+        deadline, seen = Deadline(TIMEOUT), b""
+        while seen.count(b"\x1b[H\x1b[2J") < 3:
+            assert not deadline.passed(), seen
+            seen += os.read(screen, 65536)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(DEADLINE_S)
+        os.close(screen)
+    lines = seen.split(b"\x1b[H\x1b[2J")[1].decode().split("\r\n")
+    assert len(lines) <= 24 and max(map(len, lines)) <= 80, lines
+    assert sum("rrr" in line and "~" in line for line in lines) > 5
