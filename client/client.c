@@ -15,10 +15,12 @@
 
 #define DEFAULT_MAX_BODY (16u << 20)
 #define FIRST_BUFFER     4096
+#define LEAST_MAX_BODY   64 /* into which no JOIN fits, or hardly one */
 
 struct client {
 	struct client_link *link;
-	uint32_t max_body;
+	uint32_t max_body;       /* of what comes */
+	uint32_t takes_max_body; /* of what goes, with streams; 0: without */
 	/* received and not yet handed out: buf[start..end) */
 	uint8_t *buf;
 	size_t cap, start, end;
@@ -202,7 +204,7 @@ int client_read(struct client *c, int64_t deadline_ns, struct packet *p)
 	int rc;
 
 	/* Over WebSocket pushes come in a packet around them: it is taken off, and they are next. */
-	while ((rc = read_one(c, deadline_ns, p)) == 0 && p->op == OP_RAW) {
+	while ((rc = read_one(c, deadline_ns, p)) == 0 && p->op == OP_RAW && p->ver != PACKET_VER_PUSH) {
 		if ((rc = check_packets(p->body, p->body_bytes)) < 0)
 			return rc;
 		c->start -= p->body_bytes;
@@ -242,9 +244,27 @@ int client_token(const struct client_identity *identity, char **out)
 			  identity->platform != NULL ? identity->platform : "", "accepts", accepts);
 	if (token == NULL)
 		return -EINVAL;
-	*out = json_dumps(token, JSON_COMPACT);
+	*out = NULL;
+	if (!identity->streams || json_object_set_new(token, "streams", json_object()) == 0)
+		*out = json_dumps(token, JSON_COMPACT);
 	json_decref(token);
 	return *out != NULL ? 0 : -ENOMEM;
+}
+
+/* The answer to AUTH: with streams it has a body. */
+static void read_welcome(struct client *c, const struct packet *p)
+{
+	json_t *said = json_loadb((const char *)p->body, p->body_bytes, 0, NULL);
+	const json_int_t most = json_integer_value(json_object_get(said, "max_body"));
+
+	if (json_integer_value(json_object_get(said, "v")) == 1 && most >= LEAST_MAX_BODY && most <= DEFAULT_MAX_BODY)
+		c->takes_max_body = (uint32_t)most;
+	json_decref(said);
+}
+
+uint32_t client_max_body(const struct client *c)
+{
+	return c->takes_max_body;
 }
 
 int client_authenticate(struct client *c, enum dialect dialect, const char *token, int64_t deadline_ns,
@@ -264,6 +284,8 @@ int client_authenticate(struct client *c, enum dialect dialect, const char *toke
 
 	if (rc == 0 && p.op == OP_DISCONNECT)
 		client_read_goodbye(&p, goodbye);
+	else if (rc == 0)
+		read_welcome(c, &p);
 	if ((rc == 0 && p.op == OP_DISCONNECT) || rc == -ERR_EOF)
 		return -ERR_REFUSED;
 	return rc;

@@ -33,6 +33,7 @@ struct client_identity {
 	const char *platform;
 	const int32_t *accepts;
 	size_t n_accepts;
+	bool streams; /* ask for them */
 };
 
 /* The body of op 7 for that identity, malloc'ed, zero-terminated. 0, -EINVAL where a string is not UTF-8, -ENOMEM. */
@@ -53,6 +54,10 @@ void client_free(struct client **c);
  * any); or an error of client_send or client_read. */
 int client_authenticate(struct client *c, enum dialect dialect, const char *token, int64_t deadline_ns,
 			struct client_goodbye *goodbye);
+
+/* How long a body the server takes from a client with streams, as it said in its answer to the token; 0: it knows no streams, or was not
+ * asked for them. */
+uint32_t client_max_body(const struct client *c);
 
 /* Write one packet whole: 0, -ETIMEDOUT, -ECANCELED, -EPIPE and the like. After an error only client_free is left. */
 int client_send(struct client *c, int16_t ver, int32_t op, int32_t seq, const void *body, uint32_t body_bytes,

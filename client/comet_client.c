@@ -9,26 +9,23 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "client/backlog.h"
 #include "client/backoff.h"
 #include "client/client.h"
 #include "client/client_library.h"
+#include "client/client_rooms.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
 #define TIMEOUT_MS   10000
 #define HEARTBEAT_MS 30000
-#define KEPT_MAX     4096
 #define OPS_MAX      256 /* as many as a connection may accept */
 #define OP_CHARS     12  /* "-2147483648," */
 
-/* A push that came while an answer was waited for. */
-struct kept {
-	struct kept *next;
-	struct packet p;
-};
-
 struct comet_client {
 	struct client *client;
+	struct client_rooms *rooms; /* the caller's, or NULL */
+	unsigned connection;        /* among those of the rooms */
 	int64_t timeout_ns, heartbeat_ns;
 	int32_t seq;
 	int64_t next_beat_ns;
@@ -36,8 +33,7 @@ struct comet_client {
 	int64_t beat_deadline_ns;
 	int32_t people; /* in the room, by the last answer */
 	struct client_goodbye goodbye;
-	struct kept *kept, **kept_end;
-	unsigned n_kept;
+	struct backlog kept;  /* pushes that came while an answer was waited for */
 	struct packet handed; /* a kept push whose body the caller reads until its next call */
 };
 
@@ -71,6 +67,12 @@ static int32_t next_seq(struct comet_client *c)
 }
 
 /* ---- packets ---- */
+
+/* A push to a client with streams may have any operation and sequence number. */
+static bool is_push(const struct comet_client *c, const struct packet *p)
+{
+	return c->rooms != NULL && p->ver == PACKET_VER_PUSH;
+}
 
 static int send_heartbeat(struct comet_client *c)
 {
@@ -113,7 +115,7 @@ static int read_any(struct comet_client *c, int64_t deadline_ns, struct packet *
 			return -ETIMEDOUT;
 		rc = client_read(c->client, next_wake_ns(c, deadline_ns), p);
 	}
-	if (rc == 0 && p->op == OP_DISCONNECT) {
+	if (rc == 0 && p->op == OP_DISCONNECT && !is_push(c, p)) {
 		client_read_goodbye(p, &c->goodbye);
 		return -ERR_REFUSED;
 	}
@@ -123,7 +125,7 @@ static int read_any(struct comet_client *c, int64_t deadline_ns, struct packet *
 /* Take the answer to our heartbeat; false for any other packet. */
 static bool take_beat(struct comet_client *c, const struct packet *p)
 {
-	if (p->op != OP_HEARTBEAT_REPLY || p->seq != c->beat_seq)
+	if (p->op != OP_HEARTBEAT_REPLY || p->seq != c->beat_seq || is_push(c, p))
 		return false;
 	c->beat_seq = 0;
 	c->people = p->body_bytes == 4 ? packet_get_i32(p->body) : 0;
@@ -141,36 +143,6 @@ static int read_packet(struct comet_client *c, int64_t deadline_ns, struct packe
 	return rc;
 }
 
-static int keep(struct comet_client *c, const struct packet *p)
-{
-	struct kept *k = c->n_kept < KEPT_MAX ? calloc(1, sizeof(*k)) : NULL;
-	int rc;
-
-	if (k == NULL)
-		return c->n_kept < KEPT_MAX ? -ENOMEM : -ENOBUFS;
-	k->p = *p;
-	if ((rc = packet_keep_body(&k->p)) < 0) {
-		free(k);
-		return rc;
-	}
-	*c->kept_end = k;
-	c->kept_end = &k->next;
-	c->n_kept++;
-	return 0;
-}
-
-static void take_kept(struct comet_client *c, struct packet *p)
-{
-	struct kept *k = c->kept;
-
-	*p = k->p;
-	c->kept = k->next;
-	if (c->kept == NULL)
-		c->kept_end = &c->kept;
-	c->n_kept--;
-	free(k);
-}
-
 /* Send one packet and wait for its answer; pushes that come before it are kept. -EAGAIN: the server sent the operation itself
  * back instead, by which it says no. */
 static int ask(struct comet_client *c, int32_t op, int32_t answer, const void *body, size_t body_bytes)
@@ -184,14 +156,18 @@ static int ask(struct comet_client *c, int32_t op, int32_t answer, const void *b
 		return -EMSGSIZE;
 	rc = client_send(c->client, 1, op, seq, body, (uint32_t)body_bytes, deadline_ns);
 	while (rc == 0 && (rc = read_packet(c, deadline_ns, &p)) == 0) {
-		if (p.op == answer && p.seq == seq)
+		if (p.op == answer && p.seq == seq && !is_push(c, &p))
 			return 0;
-		if (p.op == op && p.seq == seq)
+		if (p.op == op && p.seq == seq && !is_push(c, &p))
 			return -EAGAIN;
-		rc = keep(c, &p);
+		rc = backlog_put(&c->kept, &p);
 	}
 	return rc == -ETIMEDOUT ? -ETIME : public_code(rc);
 }
+
+_Static_assert((int)COMET_CLIENT_PUSH == CLIENT_PUSH && (int)COMET_CLIENT_JOINED == CLIENT_JOINED &&
+		       (int)COMET_CLIENT_GAP == CLIENT_GAP && (int)COMET_CLIENT_LEFT == CLIENT_LEFT,
+	       "events have one number inside and outside");
 
 /* ---- open and close ---- */
 
@@ -206,6 +182,7 @@ static int authenticate(struct comet_client *c, const struct comet_client_option
 		.platform = "c",
 		.accepts = opt->accepts != NULL ? opt->accepts : usual,
 		.n_accepts = opt->accepts != NULL ? opt->n_accepts : 1,
+		.streams = opt->rooms != NULL,
 	};
 	char *made = NULL;
 	int rc = opt->token == NULL ? client_token(&identity, &made) : 0;
@@ -227,7 +204,6 @@ int client_library_open(const struct comet_client_options *opt, struct client_op
 	*goodbye = (struct comet_client_goodbye){0};
 	if (c == NULL)
 		return -ENOMEM;
-	c->kept_end = &c->kept;
 	c->seq = 1; /* of AUTH */
 	c->timeout_ns = (opt->timeout_ms > 0 ? opt->timeout_ms : TIMEOUT_MS) * CLOCK_MS;
 	c->heartbeat_ns = (opt->heartbeat_ms > 0 ? opt->heartbeat_ms : HEARTBEAT_MS) * CLOCK_MS;
@@ -242,6 +218,8 @@ int client_library_open(const struct comet_client_options *opt, struct client_op
 		return public_code(rc);
 	}
 	c->next_beat_ns = clock_now_ns() + c->heartbeat_ns;
+	if ((c->rooms = (struct client_rooms *)opt->rooms) != NULL)
+		c->connection = client_rooms_begin(c->rooms, client_max_body(c->client));
 	*out = c;
 	return 0;
 }
@@ -260,14 +238,10 @@ int comet_client_open(const struct comet_client_options *opt, struct comet_clien
 void comet_client_close(struct comet_client **client)
 {
 	struct comet_client *c = *client;
-	struct packet p;
 
 	if (c == NULL)
 		return;
-	while (c->kept != NULL) {
-		take_kept(c, &p);
-		packet_drop_body(&p);
-	}
+	backlog_fini(&c->kept);
 	packet_drop_body(&c->handed);
 	client_free(&c->client);
 	free(c);
@@ -276,20 +250,82 @@ void comet_client_close(struct comet_client **client)
 
 /* ---- use ---- */
 
+/* The next packet, kept or read; its body is good until the next one. */
+static int next_packet(struct comet_client *c, int64_t deadline_ns, struct packet *p)
+{
+	packet_drop_body(&c->handed);
+	if (!backlog_take(&c->kept, &c->handed))
+		return read_packet(c, deadline_ns, p);
+	*p = c->handed;
+	return 0;
+}
+
+/* Ask for the rooms that are due. Their answers come in one order with pushes, and nobody waits for them here. */
+static int ask_for_rooms(struct comet_client *c)
+{
+	char *body;
+	int32_t op;
+	int rc;
+
+	while ((rc = client_rooms_ask(c->rooms, c->connection, clock_now_ns(), next_seq(c), &op, &body)) > 0) {
+		rc = client_send(c->client, 1, op, c->seq, body, (uint32_t)strlen(body),
+				 clock_now_ns() + c->timeout_ns);
+		free(body);
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
+}
+
+/* The next push or event of the rooms, or any other packet. */
+static int next_of_rooms(struct comet_client *c, int64_t deadline_ns, struct packet *p, struct client_event *out)
+{
+	int64_t due_ns;
+	int rc;
+
+	client_rooms_done(c->rooms);
+	do {
+		if (client_rooms_news(c->rooms, out))
+			return 0;
+		if ((rc = ask_for_rooms(c)) < 0)
+			return rc;
+		due_ns = client_rooms_due_ns(c->rooms, c->connection);
+		rc = next_packet(c, due_ns < deadline_ns ? due_ns : deadline_ns, p);
+		if (rc == 0)
+			rc = client_rooms_take(c->rooms, c->connection, p, out);
+		else if (rc != -ETIMEDOUT || clock_now_ns() >= deadline_ns)
+			return rc;
+	} while (rc == 0 || rc == -ETIMEDOUT);
+	return rc > 0 || rc == -ENOENT ? 0 : rc;
+}
+
 int comet_client_next(struct comet_client *c, int wait_ms, struct comet_client_message *out)
 {
+	const int64_t deadline_ns = in_ms(wait_ms);
+	const struct packet none = {.op = 0}, *from;
 	struct packet p;
+	struct client_event e = {.room = NULL};
 	int rc = send_due_heartbeat(c); /* here, too, since pushes that never end leave no other time for it */
 
-	packet_drop_body(&c->handed);
-	if (rc == 0 && c->kept != NULL) {
-		take_kept(c, &p);
-		c->handed = p;
-	} else if (rc < 0 || (rc = read_packet(c, in_ms(wait_ms), &p)) < 0) {
+	if (rc == 0)
+		rc = c->rooms != NULL ? next_of_rooms(c, deadline_ns, &p, &e) : next_packet(c, deadline_ns, &p);
+	if (rc < 0)
 		return public_code(rc);
-	}
+	if (e.room == NULL)
+		e = (struct client_event){.packet = &p, .room = "", .body = p.body, .body_bytes = p.body_bytes};
+	from = e.packet != NULL ? e.packet : &none;
 	*out = (struct comet_client_message){
-		.op = p.op, .ver = p.ver, .seq = p.seq, .body = p.body, .body_bytes = p.body_bytes};
+		.op = from->op,
+		.ver = from->ver,
+		.seq = from->seq,
+		.body = e.body,
+		.body_bytes = e.body_bytes,
+		.event = (int)e.kind,
+		.room = e.room,
+		.number = e.number,
+		.replay = e.replay,
+		.wait_ms = e.wait_ms,
+	};
 	return 0;
 }
 
@@ -358,7 +394,7 @@ int comet_client_heartbeat(struct comet_client *c, int *people_in_room)
 
 	while (rc == 0 && c->beat_seq != 0 && (rc = read_any(c, deadline_ns, &p)) == 0)
 		if (!take_beat(c, &p))
-			rc = keep(c, &p);
+			rc = backlog_put(&c->kept, &p);
 	*people_in_room = c->people;
 	return rc == -ETIMEDOUT ? -ETIME : public_code(rc);
 }

@@ -14,6 +14,7 @@
  * blocks, but no longer than it is told, and returns 0 or a negative errno; only the system's resolver, which comet_client_open asks
  * where host is a name, takes its own time. A client belongs to one thread at a time.
  * A lost connection is not opened again by itself: comet_client_may_return() and comet_client_delay_ms() tell whether and when to.
+ * With comet_client_rooms it may be in several rooms, and gets what was pushed to them while it had no connection.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_CLIENT_H
 #define COMET_CLIENT_H
@@ -26,6 +27,7 @@ extern "C" {
 #endif
 
 struct comet_client;
+struct comet_client_rooms;
 
 /* Each field that is 0 or NULL means the default, which its comment names. */
 struct comet_client_options {
@@ -38,6 +40,8 @@ struct comet_client_options {
 	const char *token; /* sent as it is, in place of one made of the fields above */
 	int timeout_ms;    /* for the connection to come up, and for each answer: 10000 */
 	int heartbeat_ms;  /* between heartbeats: 30000 */
+	struct comet_client_rooms
+		*rooms; /* ask for streams, and join these: none. A token has to ask itself, by "streams":{} */
 };
 
 /* The reasons of a server that closes: docs/protocol.md says what to do then. Newer servers may have others. */
@@ -74,12 +78,28 @@ struct comet_client_goodbye {
 	char node[128]; /* host:port of another server to go to, if this one goes away and knows one; otherwise empty */
 };
 
+/* What a message is: without rooms always a push. */
+enum comet_client_event {
+	COMET_CLIENT_PUSH = 0,
+	COMET_CLIENT_JOINED =
+		1, /* the pushes of the room go on after number; of those that were missed, `replay` follow */
+	COMET_CLIENT_GAP =
+		2, /* something is missing, and pushes go on after number: ask the back end, in wait_ms. Where it tells the
+			       * position that its data have, join again since that */
+	COMET_CLIENT_LEFT = 3, /* not joined any more, and not again by itself; the body says why */
+};
+
 struct comet_client_message {
 	int32_t op;
 	int16_t ver;
 	int32_t seq;
 	const void *body; /* valid until the next call on this client */
 	size_t body_bytes;
+	/* with rooms */
+	int event;        /* an enum comet_client_event */
+	const char *room; /* where the push went to, "" for a user, a key or all; valid as the body is */
+	int64_t number;   /* of the push in its room; 0: it has none */
+	int replay, wait_ms;
 };
 
 /* Connect and authenticate. -ECONNABORTED: the server refused us, *goodbye has its words; -ETIMEDOUT; -ENOENT: the name does
@@ -110,6 +130,33 @@ int comet_client_send(struct comet_client *c, int32_t op, const void *body, size
 /* Send a new token before the old one expires. -EAGAIN: it was not taken, and the old one still counts. */
 int comet_client_renew(struct comet_client *c, const char *token);
 int comet_client_heartbeat(struct comet_client *c, int *people_in_room);
+
+/* Several rooms, and what was pushed to them meanwhile: docs/streams.md. The rooms that an application wants to be in, and its position in
+ * each: they outlive connections, and belong to one thread at a time with all clients that were opened with them, in
+ * comet_client_options. comet_client_next asks the server for all that are wanted, in as few packets as they fit into, from their
+ * positions. A push or event counts as done when comet_client_next is called again: if the client is closed before, the next one
+ * gets it once more. */
+typedef void (*comet_client_store)(void *arg, const char *room, int64_t position);
+struct comet_client_rooms_options {
+	comet_client_store
+		store; /* keeps a position for the program's next start, and calls nothing of this header: NULL */
+	void *arg;
+};
+struct comet_client_join {
+	const char *room;
+	int64_t since; /* a position: that which is known; without any from now on */
+	int last;      /* without a position, and where that is a gap, as many of the newest pushes */
+	const char *ticket;
+};
+/* opt may be NULL. 0 or -ENOMEM; *out is to be freed, after the clients that have it are closed. */
+int comet_client_rooms_new(const struct comet_client_rooms_options *opt, struct comet_client_rooms **out);
+void comet_client_rooms_free(struct comet_client_rooms **rooms); /* as comet_client_close */
+/* Want a room, with a connection or without; JOINED or LEFT comes of it. Of one that is joined: again, from the position. 0, -EINVAL,
+ * -ENOMEM. */
+int comet_client_rooms_join(struct comet_client_rooms *rooms, const struct comet_client_join *wish);
+/* Its position is forgotten, and no event comes of it. 0, -ENOENT. */
+int comet_client_rooms_leave(struct comet_client_rooms *rooms, const char *room);
+int64_t comet_client_rooms_position(const struct comet_client_rooms *rooms, const char *room); /* 0: none */
 
 /* May the same client come back after this goodbye? Not if it was kicked, replaced or refused, or wants a new token. */
 int comet_client_may_return(const struct comet_client_goodbye *goodbye);

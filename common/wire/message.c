@@ -9,7 +9,6 @@
 #include "common/base/obj.h"
 
 /* A push to a client with streams: this `ver`, and before the body the high half of the number, and the room. */
-#define V2S_VER          4
 #define V2S_NUMBER_BYTES 4
 
 struct message_form message_as_it_is;
@@ -109,7 +108,8 @@ int message_number_it(struct message *m, const char *room)
 	if ((form = malloc(sizeof(*form) + PACKET_HEAD_BYTES + before)) == NULL)
 		return -ENOMEM;
 	form->bytes = PACKET_HEAD_BYTES + before;
-	packet_encode(form->data, V2S_VER, m->op, (int32_t)(uint32_t)m->number, (uint32_t)before + m->body_bytes);
+	packet_encode(form->data, PACKET_VER_PUSH, m->op, (int32_t)(uint32_t)m->number,
+		      (uint32_t)before + m->body_bytes);
 	packet_put_i32(form->data + PACKET_HEAD_BYTES, (int32_t)(m->number >> 32));
 	form->data[PACKET_HEAD_BYTES + V2S_NUMBER_BYTES] = (uint8_t)room_bytes;
 	memcpy(form->data + PACKET_HEAD_BYTES + V2S_NUMBER_BYTES + 1, room, room_bytes);

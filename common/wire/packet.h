@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #define PACKET_HEAD_BYTES 16
+#define PACKET_VER_PUSH   4 /* of every push to a client with streams, and of nothing else */
 
 enum op {
 #define op(NAME, number, from, dialects, words) OP_##NAME = (number),

@@ -359,6 +359,135 @@ static void without_memory_to_keep_a_push_that_is_said(void **state)
 	assert_int_equal(comet_client_change_room(client, "live://2"), -ENOMEM);
 }
 
+/* ---- rooms ---- */
+
+static struct comet_client_rooms *rooms;
+
+/* A push of ver 4 to chat://1. */
+static void say_push(int32_t op, int32_t number, const char *body)
+{
+	char whole[64];
+	uint8_t head[PACKET_HEAD_BYTES];
+	const int n = snprintf(whole, sizeof(whole), "....%cchat://1%s", 8, body);
+
+	memset(whole, 0, 4);
+	packet_encode(head, PACKET_VER_PUSH, op, number, (uint32_t)n);
+	assert_int_equal(write(peer, head, sizeof(head)), sizeof(head));
+	assert_int_equal(write(peer, whole, (size_t)n), n);
+}
+
+static void assert_room(int event, int64_t number, const char *body)
+{
+	struct comet_client_message m;
+
+	assert_int_equal(comet_client_next(client, SOON_MS, &m), 0);
+	assert_int_equal(m.event, event);
+	assert_string_equal(m.room, "chat://1");
+	assert_int_equal(m.number, number);
+	assert_int_equal(m.body_bytes, strlen(body));
+	assert_memory_equal(m.body, body, m.body_bytes);
+}
+
+static int open_with_rooms(void **state)
+{
+	const struct comet_client_join wish = {.room = "chat://1"};
+
+	if (listen_only(state) < 0 || comet_client_rooms_new(NULL, &rooms) < 0)
+		return -1;
+	return comet_client_rooms_join(rooms, &wish);
+}
+
+static int close_rooms(void **state)
+{
+	int rc = close_all(state);
+
+	comet_client_rooms_free(&rooms);
+	return rc;
+}
+
+static void open_rooms(void)
+{
+	struct comet_client_options opt = options();
+
+	opt.rooms = rooms;
+	assert_int_equal(open_with(&opt, OP_AUTH_REPLY, "{\"v\":1,\"max_body\":4096,\"max_rooms\":100}"), 0);
+	assert_non_null(strstr(heard, "\"streams\":{}"));
+}
+
+static void a_room_is_joined_and_joined_again_from_its_position(void **state)
+{
+	struct comet_client_message m;
+
+	(void)state;
+	open_rooms();
+	assert_int_equal(comet_client_next(client, 0, &m), -ETIMEDOUT);
+	assert_int_equal(hear().op, OP_JOIN);
+	assert_string_equal(heard, "{\"rooms\":[{\"id\":\"chat://1\"}]}");
+	say(OP_JOIN_REPLY, 2, "{\"rooms\":[{\"id\":\"chat://1\",\"at\":4,\"gap\":false,\"replay\":0}]}");
+	say_push(1000, 5, "five");
+	assert_room(COMET_CLIENT_JOINED, 4, "");
+	assert_room(COMET_CLIENT_PUSH, 5, "five");
+	assert_int_equal(comet_client_rooms_position(rooms, "chat://1"), 4);
+	assert_int_equal(comet_client_next(client, 0, &m), -ETIMEDOUT);
+	assert_int_equal(comet_client_rooms_position(rooms, "chat://1"), 5);
+	comet_client_close(&client);
+	close(peer);
+	open_rooms();
+	assert_int_equal(comet_client_next(client, 0, &m), -ETIMEDOUT);
+	assert_int_equal(hear().op, OP_JOIN);
+	assert_string_equal(heard, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":5}]}");
+}
+
+/* Its operation and number may be those of an answer. */
+static void a_push_is_never_taken_for_an_answer(void **state)
+{
+	struct comet_client_message m;
+	int people;
+
+	(void)state;
+	open_rooms();
+	assert_int_equal(comet_client_next(client, 0, &m), -ETIMEDOUT);
+	say(OP_JOIN_REPLY, 2, "{\"rooms\":[{\"id\":\"chat://1\",\"at\":2,\"gap\":false,\"replay\":0}]}");
+	say_push(OP_CHANGE_ROOM_REPLY, 3, "a");
+	say_push(OP_HEARTBEAT_REPLY, 4, "b");
+	say_push(OP_DISCONNECT, 5, "c");
+	say_push(OP_RAW, 6, "d");
+	say(OP_CHANGE_ROOM_REPLY, 4, "");
+	assert_int_equal(comet_client_change_room(client, NULL), 0);
+	say(OP_HEARTBEAT_REPLY, 5, "\x01\x01\x01\x09");
+	assert_int_equal(comet_client_heartbeat(client, &people), 0);
+	assert_room(COMET_CLIENT_JOINED, 2, "");
+	assert_room(COMET_CLIENT_PUSH, 3, "a");
+	assert_room(COMET_CLIENT_PUSH, 4, "b");
+	assert_room(COMET_CLIENT_PUSH, 5, "c");
+	assert_room(COMET_CLIENT_PUSH, 6, "d");
+}
+
+static void what_a_server_puts_off_is_asked_for_again_in_time(void **state)
+{
+	struct comet_client_message m;
+
+	(void)state;
+	open_rooms();
+	assert_int_equal(comet_client_next(client, 0, &m), -ETIMEDOUT);
+	assert_int_equal(hear().op, OP_JOIN);
+	say(OP_JOIN_REPLY, 2, "{\"rooms\":[{\"id\":\"chat://1\",\"error\":503,\"retry_ms\":20}]}");
+	assert_int_equal(comet_client_next(client, 200, &m), -ETIMEDOUT);
+	assert_int_equal(hear().op, OP_JOIN);
+}
+
+static void a_push_without_its_head_is_an_error(void **state)
+{
+	struct comet_client_message m;
+	uint8_t head[PACKET_HEAD_BYTES];
+
+	(void)state;
+	open_rooms();
+	packet_encode(head, PACKET_VER_PUSH, 1000, 3, 0);
+	assert_int_equal(write(peer, head, sizeof(head)), sizeof(head));
+	assert_int_equal(comet_client_next(client, SOON_MS, &m), -EPROTO);
+}
+
 /* ---- heartbeats ---- */
 
 /* Use the client until it has sent something. */
@@ -457,6 +586,12 @@ int main(void)
 		OPENING(a_heartbeat_that_is_not_answered_is_the_end),
 		OPENING(an_answer_is_found_by_a_caller_who_was_away),
 		OPENING(it_waits_longer_each_time),
+#define ROOMS(name) cmocka_unit_test_setup_teardown(name, open_with_rooms, close_rooms)
+		ROOMS(a_room_is_joined_and_joined_again_from_its_position),
+		ROOMS(a_push_is_never_taken_for_an_answer),
+		ROOMS(what_a_server_puts_off_is_asked_for_again_in_time),
+		ROOMS(a_push_without_its_head_is_an_error),
+#undef ROOMS
 #undef CASE
 #undef OPENING
 	};

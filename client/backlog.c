@@ -1,0 +1,52 @@
+/* backlog: see backlog.h. SPDX-License-Identifier: MIT */
+#include "client/backlog.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct waiting {
+	struct waiting *next;
+	struct packet p;
+};
+
+int backlog_put(struct backlog *b, const struct packet *p)
+{
+	struct waiting *k = b->n < BACKLOG_MAX ? calloc(1, sizeof(*k)) : NULL;
+	int rc;
+
+	if (k == NULL)
+		return b->n < BACKLOG_MAX ? -ENOMEM : -ENOBUFS;
+	k->p = *p;
+	if ((rc = packet_keep_body(&k->p)) < 0) {
+		free(k);
+		return rc;
+	}
+	if (b->first == NULL)
+		b->first = k;
+	else
+		b->last->next = k;
+	b->last = k;
+	b->n++;
+	return 0;
+}
+
+bool backlog_take(struct backlog *b, struct packet *p)
+{
+	struct waiting *k = b->first;
+
+	if (k == NULL)
+		return false;
+	*p = k->p;
+	b->first = k->next;
+	b->n--;
+	free(k);
+	return true;
+}
+
+void backlog_fini(struct backlog *b)
+{
+	struct packet p;
+
+	while (backlog_take(b, &p))
+		packet_drop_body(&p);
+}

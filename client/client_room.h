@@ -1,0 +1,50 @@
+/* client_room: one of a client's rooms, and its words in the bodies of JOIN, LEAVE and their answers. It belongs to a client_rooms.
+ * SPDX-License-Identifier: MIT */
+#ifndef CLIENT_CLIENT_ROOM_H
+#define CLIENT_CLIENT_ROOM_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Events that are to be told, in this order. */
+enum { NEWS_JOINED = 1, NEWS_GAP = 2, NEWS_LEFT = 4 };
+
+struct client_room {
+	struct client_room *next;
+	/* as the application wants it */
+	bool is_wanted; /* else it is left, or being left */
+	int last;
+	char *ticket;
+	int64_t position; /* of the last push that the application is done with; 0: none */
+	/* on this connection */
+	bool is_in;
+	bool had_since;              /* in the JOIN of join_seq */
+	int32_t join_seq, leave_seq; /* of the last packet that named it; 0: none did */
+	int64_t due_ns;              /* when to ask for it, or to leave it */
+	/* to be told */
+	unsigned news;
+	int64_t at;
+	int replay, wait_ms;
+	char reason[64];
+	char id[];
+};
+
+/* A room that is wanted by nobody; NULL: no memory. */
+struct client_room *client_room_new(const char *id);
+void client_room_free(struct client_room **room);
+
+/* A member of JOIN's list, or of LEAVE's, as text; malloc'ed, NULL: no memory. */
+char *client_room_member(const struct client_room *room, bool joins);
+/* Those members as a body; n bytes longer than all of them and a byte for each. */
+#define CLIENT_ROOM_BODY "{\"rooms\":[%s]}"
+
+/* What the member of op 19 says of it, now. */
+void client_room_answered(struct client_room *room, const json_t *said, int64_t now_ns);
+/* The same of a NOTICE. */
+void client_room_noticed(struct client_room *room, const json_t *said);
+/* It is not joined, and not asked for again. */
+void client_room_left(struct client_room *room, const char *reason);
+
+#endif

@@ -1,0 +1,385 @@
+/* client_rooms: see client_rooms.h. The list is short (a server lets a client into a hundred rooms), so it is walked.
+ * SPDX-License-Identifier: MIT */
+#include "client/client_rooms.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/client_room.h"
+#include "common/base/clock.h"
+
+#define FRAME_BYTES (sizeof(CLIENT_ROOM_BODY) - 1 - 2) /* of a body without members */
+#define HEAD_BYTES  5 /* of a push: the number's high half, the length of the room's id */
+
+struct client_rooms {
+	client_rooms_store *store;
+	void *arg;
+	struct client_room *first;
+	unsigned connection; /* the newest; 0: there was none */
+	uint32_t max_body;
+	/* the application has got this one and is not done with it */
+	struct client_room *handed;
+	int64_t handed_number;
+	char place[CLIENT_ROOM_BYTES]; /* of the push that was handed out last */
+};
+
+/* ---- for the application ---- */
+
+struct client_rooms *client_rooms_new(client_rooms_store *store, void *arg)
+{
+	struct client_rooms *s = calloc(1, sizeof(*s));
+
+	if (s != NULL) {
+		s->store = store;
+		s->arg = arg;
+	}
+	return s;
+}
+
+static void drop(struct client_rooms *s, struct client_room **at)
+{
+	struct client_room *room = *at;
+
+	if (s->handed == room)
+		s->handed = NULL;
+	*at = room->next;
+	client_room_free(&room);
+}
+
+void client_rooms_free(struct client_rooms **rooms)
+{
+	struct client_rooms *s = *rooms;
+
+	if (s == NULL)
+		return;
+	while (s->first != NULL)
+		drop(s, &s->first);
+	free(s);
+	*rooms = NULL;
+}
+
+static struct client_room *find(const struct client_rooms *s, const char *id)
+{
+	struct client_room *room = s->first;
+
+	while (room != NULL && (id == NULL || strcmp(room->id, id) != 0))
+		room = room->next;
+	return room;
+}
+
+static int add(struct client_rooms *s, const char *id, struct client_room **out)
+{
+	struct client_room **end = &s->first;
+
+	while (*end != NULL)
+		end = &(*end)->next;
+	*out = *end = client_room_new(id);
+	return *out != NULL ? 0 : -ENOMEM;
+}
+
+int client_rooms_join(struct client_rooms *s, const struct client_wish *wish)
+{
+	struct client_room *room = find(s, wish->room);
+	char *ticket = NULL;
+
+	if (wish->room == NULL || wish->room[0] == '\0' || strlen(wish->room) >= CLIENT_ROOM_BYTES || wish->since < 0 ||
+	    wish->last < 0)
+		return -EINVAL;
+	if (wish->ticket != NULL && (ticket = strdup(wish->ticket)) == NULL)
+		return -ENOMEM;
+	if (room == NULL && add(s, wish->room, &room) < 0) {
+		free(ticket);
+		return -ENOMEM;
+	}
+	free(room->ticket);
+	room->ticket = ticket;
+	room->last = wish->last;
+	room->is_wanted = true;
+	room->is_in = false; /* pushes that come before the answer come again */
+	room->news = 0;
+	room->due_ns = 0;
+	if (wish->since == 0)
+		return 0;
+	room->position = wish->since;
+	if (s->handed == room)
+		s->handed = NULL;
+	return 0;
+}
+
+int client_rooms_leave(struct client_rooms *s, const char *id)
+{
+	struct client_room *room = find(s, id);
+
+	if (room == NULL)
+		return -ENOENT;
+	room->is_wanted = room->is_in = false;
+	room->news = 0;
+	room->position = 0;
+	room->due_ns = 0;
+	if (s->handed == room)
+		s->handed = NULL;
+	return 0;
+}
+
+int64_t client_rooms_position(const struct client_rooms *s, const char *id)
+{
+	const struct client_room *room = find(s, id);
+
+	return room != NULL ? room->position : 0;
+}
+
+/* ---- asking ---- */
+
+unsigned client_rooms_begin(struct client_rooms *s, uint32_t max_body)
+{
+	for (struct client_room **at = &s->first, *room; (room = *at) != NULL;) {
+		if (!room->is_wanted && room->news == 0 && room->position == 0) { /* left by the application */
+			drop(s, at);
+			continue;
+		}
+		room->is_in = false;
+		room->join_seq = room->leave_seq = 0;
+		room->news &= NEWS_LEFT; /* the others are answers of before, and come again */
+		if (room->is_wanted && max_body == 0)
+			client_room_left(room, "the server knows no streams");
+		room->due_ns = room->is_wanted ? 0 : CLIENT_ROOMS_NEVER;
+		at = &room->next;
+	}
+	s->handed = NULL; /* the connection ended before the application was done with it */
+	s->max_body = max_body;
+	return ++s->connection;
+}
+
+int64_t client_rooms_due_ns(const struct client_rooms *s, unsigned connection)
+{
+	int64_t due_ns = CLIENT_ROOMS_NEVER;
+
+	if (connection != s->connection || s->max_body == 0)
+		return due_ns;
+
+	for (const struct client_room *room = s->first; room != NULL; room = room->next)
+		if (room->due_ns < due_ns)
+			due_ns = room->due_ns;
+	return due_ns;
+}
+
+/* Take it into the packet of that number. */
+static void asked_for(struct client_room *room, int32_t seq)
+{
+	room->due_ns = CLIENT_ROOMS_NEVER;
+	if (room->is_wanted) {
+		room->join_seq = seq;
+		room->had_since = room->position > 0;
+	} else {
+		room->leave_seq = seq;
+	}
+}
+
+/* The members that are due, wanted or not, as many as fit: 1, 0 where there are none, or -ENOMEM. */
+static int list(struct client_rooms *s, bool joins, int64_t now_ns, int32_t seq, FILE *out)
+{
+	size_t left = s->max_body - FRAME_BYTES;
+	const char *comma = "";
+
+	for (struct client_room *room = s->first; room != NULL; room = room->next) {
+		char *member;
+
+		if (room->is_wanted != joins || room->due_ns > now_ns)
+			continue;
+		if ((member = client_room_member(room, joins)) == NULL)
+			return -ENOMEM;
+		if (strlen(member) + 1 > s->max_body - FRAME_BYTES) {
+			client_room_left(room, "its JOIN is longer than the server takes");
+		} else if (strlen(member) + 1 > left) {
+			free(member);
+			break;
+		} else {
+			left -= strlen(member) + 1;
+			fprintf(out, "%s%s", comma, member);
+			comma = ",";
+			asked_for(room, seq);
+		}
+		free(member);
+	}
+	return *comma != '\0';
+}
+
+static int body_of(struct client_rooms *s, bool joins, int64_t now_ns, int32_t seq, char **body)
+{
+	char *members = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&members, &bytes);
+	int rc = out != NULL ? list(s, joins, now_ns, seq, out) : -ENOMEM;
+
+	if (out != NULL && fclose(out) != 0)
+		rc = -ENOMEM;
+	if (rc > 0 && asprintf(body, CLIENT_ROOM_BODY, members) < 0)
+		rc = -ENOMEM;
+	free(members);
+	return rc;
+}
+
+int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns, int32_t seq, int32_t *op, char **body)
+{
+	int rc;
+
+	if (client_rooms_due_ns(s, connection) > now_ns)
+		return 0;
+	*op = OP_LEAVE;
+	if ((rc = body_of(s, false, now_ns, seq, body)) != 0)
+		return rc;
+	*op = OP_JOIN;
+	return body_of(s, true, now_ns, seq, body);
+}
+
+/* ---- what comes ---- */
+
+/* Op 19: each member is of a room that the packet of that number named, and a later one did not. */
+static void take_joined(struct client_rooms *s, int32_t seq, const json_t *said)
+{
+	const int64_t now_ns = clock_now_ns();
+	const json_t *members = json_object_get(said, "rooms"), *member;
+	size_t i;
+
+	json_array_foreach(members, i, member)
+	{
+		struct client_room *room = find(s, json_string_value(json_object_get(member, "id")));
+
+		if (room != NULL && room->is_wanted && room->join_seq == seq)
+			client_room_answered(room, member, now_ns);
+	}
+	/* None was joined, or it does not say what became of some. */
+	for (struct client_room *room = s->first; room != NULL; room = room->next)
+		if (room->is_wanted && room->join_seq == seq)
+			client_room_left(room, json_string_value(json_object_get(said, "reason")));
+}
+
+/* Op 21: behind it nothing comes of the rooms that were left. */
+static void take_left(struct client_rooms *s, int32_t seq)
+{
+	for (struct client_room **at = &s->first; *at != NULL;) {
+		if ((*at)->leave_seq == seq && !(*at)->is_wanted)
+			drop(s, at);
+		else
+			at = &(*at)->next;
+	}
+}
+
+static void take_answer(struct client_rooms *s, const struct packet *p)
+{
+	json_t *said = json_loadb((const char *)p->body, p->body_bytes, 0, NULL);
+	struct client_room *room = find(s, json_string_value(json_object_get(said, "room")));
+
+	if (p->op == OP_JOIN_REPLY)
+		take_joined(s, p->seq, said);
+	else if (p->op == OP_LEAVE_REPLY)
+		take_left(s, p->seq);
+	else if (room != NULL)
+		client_room_noticed(room, said);
+	json_decref(said);
+}
+
+/* The rule for clients, for a push of the newest connection; and for one of a server that goes away: the newest brings all others, or
+ * has brought them. */
+static bool follows(struct client_room *room, bool is_newest, int64_t number)
+{
+	if (number == 0)
+		return room == NULL || room->is_in || !is_newest;
+	if (room == NULL || !room->is_wanted)
+		return false;
+	if (!is_newest)
+		return room->position > 0 && number == room->position + 1;
+	if (!room->is_in || number <= room->position)
+		return false;
+	if (number >
+	    room->position + 1) { /* the server is wrong; it is told behind the push, which goes on from there */
+		room->at = number;
+		room->wait_ms = 0;
+		room->news |= NEWS_GAP;
+	}
+	return true;
+}
+
+static int take_push(struct client_rooms *s, bool is_newest, const struct packet *p, struct client_event *out)
+{
+	const uint64_t high = p->body_bytes >= HEAD_BYTES ? (uint32_t)packet_get_i32(p->body) : 0;
+	const size_t id_bytes = p->body_bytes >= HEAD_BYTES ? p->body[HEAD_BYTES - 1] : 0;
+	struct client_room *room;
+
+	if (p->body_bytes < HEAD_BYTES + id_bytes)
+		return -EPROTO;
+	memcpy(s->place, p->body + HEAD_BYTES, id_bytes);
+	s->place[id_bytes] = '\0';
+	room = find(s, s->place);
+	*out = (struct client_event){
+		.kind = CLIENT_PUSH,
+		.packet = p,
+		.body = p->body + HEAD_BYTES + id_bytes,
+		.body_bytes = p->body_bytes - HEAD_BYTES - id_bytes,
+		.room = s->place,
+		.number = (int64_t)(high << 32 | (uint32_t)p->seq),
+	};
+	if (!follows(room, is_newest, out->number))
+		return 0;
+	s->handed = out->number > 0 ? room : NULL;
+	s->handed_number = out->number;
+	return 1;
+}
+
+int client_rooms_take(struct client_rooms *s, unsigned connection, const struct packet *p, struct client_event *out)
+{
+	const bool is_newest = connection == s->connection;
+
+	if (p->ver == PACKET_VER_PUSH)
+		return take_push(s, is_newest, p, out);
+	if (p->op != OP_JOIN_REPLY && p->op != OP_LEAVE_REPLY && p->op != OP_NOTICE)
+		return -ENOENT;
+	if (is_newest)
+		take_answer(s, p);
+	return 0;
+}
+
+bool client_rooms_news(struct client_rooms *s, struct client_event *out)
+{
+	struct client_room *room = s->first;
+
+	while (room != NULL && room->news == 0)
+		room = room->next;
+	if (room == NULL)
+		return false;
+	*out = (struct client_event){.room = room->id, .number = room->at, .body = ""};
+	if (room->news & NEWS_JOINED) {
+		room->news &= ~NEWS_JOINED;
+		out->kind = CLIENT_JOINED;
+		out->replay = room->replay;
+		/* Where something is missing, that is told first. */
+		s->handed = room->had_since || (room->news & NEWS_GAP) ? NULL : room;
+	} else if (room->news & NEWS_GAP) {
+		room->news &= ~NEWS_GAP;
+		out->kind = CLIENT_GAP;
+		out->wait_ms = room->wait_ms;
+		s->handed = room;
+	} else {
+		room->news = 0;
+		out->kind = CLIENT_LEFT;
+		out->number = room->position;
+		out->body = room->reason;
+		out->body_bytes = strlen(room->reason);
+	}
+	s->handed_number = room->at;
+	return true;
+}
+
+void client_rooms_done(struct client_rooms *s)
+{
+	struct client_room *room = s->handed;
+
+	s->handed = NULL;
+	if (room == NULL || s->handed_number == 0 || s->handed_number == room->position)
+		return;
+	room->position = s->handed_number;
+	if (s->store != NULL)
+		s->store(s->arg, room->id, room->position);
+}

@@ -1,0 +1,509 @@
+/* A client's rooms: what they ask for, and what comes of the answers. SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "client/client_rooms.h"
+#include "common/base/clock.h"
+#include "tests/unit/seam.h"
+
+#define OLD  1795999887666000 /* a number as a server makes them, of more than 32 bits */
+#define BODY 4096
+
+static struct client_rooms *rooms;
+static struct client_event got;
+static unsigned here; /* the connection */
+static char asked[2 * BODY];
+static char stored[512]; /* each "room number " */
+
+static void store(void *arg, const char *room, int64_t position)
+{
+	(void)snprintf((char *)arg + strlen(arg), sizeof(stored) - strlen(arg), "%s %lld ", room, (long long)position);
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	stored[0] = '\0';
+	rooms = client_rooms_new(store, stored);
+	assert_non_null(rooms);
+	here = client_rooms_begin(rooms, BODY);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	seam_reset();
+	client_rooms_free(&rooms);
+	client_rooms_free(&rooms); /* is NULL by now */
+	return 0;
+}
+
+static void want(const char *room, int64_t since, int last)
+{
+	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){room, since, last, NULL}), 0);
+}
+
+/* What is asked next, by a packet of this number; 0: nothing. */
+static int32_t ask(int32_t seq)
+{
+	char *body = NULL;
+	int32_t op = 0;
+	int rc = client_rooms_ask(rooms, here, clock_now_ns(), seq, &op, &body);
+
+	assert_true(rc >= 0);
+	(void)snprintf(asked, sizeof(asked), "%s", rc > 0 ? body : "");
+	free(body);
+	return rc > 0 ? op : 0;
+}
+
+static void assert_asked(int32_t seq, int32_t op, const char *body)
+{
+	assert_int_equal(ask(seq), op);
+	assert_string_equal(asked, body);
+}
+
+static int show(unsigned connection, int32_t op, int32_t seq, const char *body)
+{
+	char copy[2048];
+	const struct packet p = {
+		.ver = 1, .op = op, .seq = seq, .body = (uint8_t *)copy, .body_bytes = (uint32_t)strlen(body)};
+
+	(void)snprintf(copy, sizeof(copy), "%s", body);
+	return client_rooms_take(rooms, connection, &p, &got);
+}
+
+static int push(unsigned connection, const char *room, int64_t number)
+{
+	uint8_t body[300];
+	const size_t n = strlen(room);
+	const struct packet p = {.ver = PACKET_VER_PUSH,
+				 .op = 1000,
+				 .seq = (int32_t)(uint32_t)number,
+				 .body = body,
+				 .body_bytes = (uint32_t)(5 + n + 2)};
+
+	packet_put_i32(body, (int32_t)(number >> 32));
+	body[4] = (uint8_t)n;
+	memcpy(body + 5, room, n);
+	memcpy(body + 5 + n, "hi", 2);
+	return client_rooms_take(rooms, connection, &p, &got);
+}
+
+/* It is delivered, and the application is done with it. */
+static void assert_push(const char *room, int64_t number)
+{
+	assert_int_equal(push(here, room, number), 1);
+	assert_int_equal(got.kind, CLIENT_PUSH);
+	assert_int_equal(got.packet->op, 1000);
+	assert_string_equal(got.room, room);
+	assert_int_equal(got.number, number);
+	assert_int_equal(got.body_bytes, 2);
+	assert_memory_equal(got.body, "hi", 2);
+	client_rooms_done(rooms);
+}
+
+static void assert_event(int event, const char *room, int64_t number)
+{
+	assert_true(client_rooms_news(rooms, &got));
+	assert_int_equal(got.kind, event);
+	assert_string_equal(got.room, room);
+	assert_int_equal(got.number, number);
+	client_rooms_done(rooms);
+}
+
+static void assert_no_news(void)
+{
+	assert_false(client_rooms_news(rooms, &got));
+}
+
+static int64_t position(const char *room)
+{
+	return client_rooms_position(rooms, room);
+}
+
+/* In chat://1, at that number. */
+static void join_at(int64_t at)
+{
+	char answer[200];
+
+	want("chat://1", 0, 0);
+	assert_int_equal(ask(2), OP_JOIN);
+	(void)snprintf(answer, sizeof(answer),
+		       "{\"rooms\":[{\"id\":\"chat://1\",\"at\":%lld,\"gap\":false,\"replay\":0}]}", (long long)at);
+	assert_int_equal(show(here, OP_JOIN_REPLY, 2, answer), 0);
+	assert_event(CLIENT_JOINED, "chat://1", at);
+	assert_no_news();
+}
+
+/* ---- asking ---- */
+
+static void what_is_wanted_is_asked_for_once(void **state)
+{
+	const struct client_wish fenced = {.room = "chat://\"3\"", .ticket = "t"};
+
+	(void)state;
+	assert_int_equal(ask(2), 0);
+	want("chat://1", OLD, 0);
+	want("score://7", 0, 1);
+	assert_int_equal(client_rooms_join(rooms, &fenced), 0);
+	assert_asked(2, OP_JOIN,
+		     "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666000},{\"id\":\"score://7\",\"last\":1},"
+		     "{\"id\":\"chat://\\\"3\\\"\",\"ticket\":\"t\"}]}");
+	assert_int_equal(ask(3), 0);
+	assert_true(client_rooms_due_ns(rooms, here) == CLIENT_ROOMS_NEVER);
+}
+
+static void many_rooms_take_as_few_packets_as_they_fit_into(void **state)
+{
+	char room[CLIENT_ROOM_BYTES];
+	unsigned packets = 0, bytes = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		(void)snprintf(room, sizeof(room), "chat://%0100u", i);
+		want(room, OLD, 0);
+	}
+	for (int32_t seq = 2; ask(seq) != 0; seq++, packets++) {
+		assert_true(strlen(asked) <= BODY);
+		bytes += (unsigned)strlen(asked);
+	}
+	assert_int_equal(packets, (bytes + BODY - 1) / BODY);
+}
+
+static void a_wish_that_no_packet_holds_is_told(void **state)
+{
+	char ticket[BODY];
+
+	(void)state;
+	memset(ticket, 't', sizeof(ticket) - 1);
+	ticket[sizeof(ticket) - 1] = '\0';
+	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){"chat://1", 0, 0, ticket}), 0);
+	assert_int_equal(ask(2), 0);
+	assert_event(CLIENT_LEFT, "chat://1", 0);
+	assert_memory_equal(got.body, "its JOIN is longer", 18);
+}
+
+static void wishes_that_no_room_has_are_refused(void **state)
+{
+	char longest[CLIENT_ROOM_BYTES + 1];
+
+	(void)state;
+	memset(longest, 'r', CLIENT_ROOM_BYTES);
+	longest[CLIENT_ROOM_BYTES] = '\0';
+	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){.room = NULL}), -EINVAL);
+	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){.room = ""}), -EINVAL);
+	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){.room = longest}), -EINVAL);
+	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){.room = "a", .since = -1}), -EINVAL);
+	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){.room = "a", .last = -1}), -EINVAL);
+	assert_int_equal(client_rooms_leave(rooms, "a"), -ENOENT);
+	assert_int_equal(position("a"), 0);
+}
+
+/* ---- the rule ---- */
+
+static void pushes_move_the_position_once_the_application_is_done(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	assert_int_equal(position("chat://1"), OLD);
+	assert_int_equal(push(here, "chat://1", OLD + 1), 1);
+	assert_int_equal(position("chat://1"), OLD);
+	client_rooms_done(rooms);
+	assert_int_equal(position("chat://1"), OLD + 1);
+	assert_string_equal(stored, "chat://1 1795999887666000 chat://1 1795999887666001 ");
+}
+
+static void repetitions_are_dropped(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	assert_push("chat://1", OLD + 1);
+	assert_int_equal(push(here, "chat://1", OLD + 1), 0);
+	assert_int_equal(push(here, "chat://1", OLD), 0);
+	assert_push("chat://1", OLD + 2);
+}
+
+static void pushes_without_a_number_are_delivered_and_leave_the_position(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	assert_push("chat://1", 0);
+	assert_push("", 0);
+	assert_push("live://of-op-12", 0);
+	assert_int_equal(position("chat://1"), OLD);
+}
+
+static void a_jump_of_the_server_is_a_gap(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	assert_push("chat://1", OLD + 5);
+	assert_event(CLIENT_GAP, "chat://1", OLD + 5);
+	assert_push("chat://1", OLD + 6);
+	assert_no_news();
+}
+
+static void a_notice_of_a_gap_moves_the_position_down_as_well(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"at\":7,\"gap\":true,\"reload_ms\":250}"),
+			 0);
+	assert_event(CLIENT_GAP, "chat://1", 7);
+	assert_int_equal(got.wait_ms, 250);
+	assert_push("chat://1", 8);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://2\",\"at\":7,\"gap\":true}"), 0);
+	assert_int_equal(show(here, OP_NOTICE, 0, "garbage"), 0);
+	assert_no_news();
+}
+
+static void the_position_of_a_gap_that_was_not_seen_to_is_not_stored(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"at\":7,\"gap\":true}"), 0);
+	assert_true(client_rooms_news(rooms, &got));
+	here = client_rooms_begin(rooms, BODY);
+	client_rooms_done(rooms);
+	assert_asked(2, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666000}]}");
+}
+
+static void an_answer_to_a_position_keeps_it(void **state)
+{
+	(void)state;
+	want("chat://1", OLD, 0);
+	assert_int_equal(ask(2), OP_JOIN);
+	assert_int_equal(show(here, OP_JOIN_REPLY, 2,
+			      "{\"rooms\":[{\"id\":\"chat://1\",\"at\":1795999887666000,\"gap\":false,\"replay\":1}]}"),
+			 0);
+	assert_event(CLIENT_JOINED, "chat://1", OLD);
+	assert_int_equal(got.replay, 1);
+	assert_string_equal(stored, "");
+	assert_push("chat://1", OLD + 1);
+}
+
+static void an_answer_with_a_gap_is_two_events(void **state)
+{
+	(void)state;
+	want("chat://1", OLD, 0);
+	want("live://1", OLD, 0);
+	assert_int_equal(ask(2), OP_JOIN);
+	assert_int_equal(show(here, OP_JOIN_REPLY, 2,
+			      "{\"rooms\":[{\"id\":\"chat://1\",\"at\":9,\"gap\":true,\"replay\":0,\"reload_ms\":12},"
+			      "{\"id\":\"live://1\",\"at\":0,\"gap\":true,\"replay\":0}]}"),
+			 0);
+	assert_event(CLIENT_JOINED, "chat://1", 9);
+	assert_int_equal(position("chat://1"), OLD); /* the gap is not told yet */
+	assert_event(CLIENT_GAP, "chat://1", 9);
+	assert_int_equal(got.wait_ms, 12);
+	assert_int_equal(position("chat://1"), 9);
+	assert_event(CLIENT_JOINED, "live://1", 0);
+	assert_event(CLIENT_GAP, "live://1", 0);
+	assert_no_news();
+	assert_int_equal(position("live://1"), OLD); /* 0 is none */
+}
+
+static void pushes_of_rooms_that_are_not_joined_are_dropped(void **state)
+{
+	(void)state;
+	assert_int_equal(push(here, "chat://9", OLD), 0);
+	join_at(OLD);
+	assert_int_equal(client_rooms_leave(rooms, "chat://1"), 0);
+	assert_int_equal(push(here, "chat://1", OLD + 1), 0);
+	assert_int_equal(push(here, "chat://1", 0), 0);
+	assert_asked(3, OP_LEAVE, "{\"rooms\":[\"chat://1\"]}");
+	assert_int_equal(push(here, "chat://1", 0), 0);
+	assert_int_equal(show(here, OP_LEAVE_REPLY, 3, "{\"rooms\":1}"), 0);
+	assert_int_equal(client_rooms_leave(rooms, "chat://1"), -ENOENT);
+	assert_no_news();
+}
+
+static void between_two_joins_nothing_is_delivered(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	assert_push("chat://1", OLD + 1);
+	assert_int_equal(client_rooms_leave(rooms, "chat://1"), 0);
+	assert_int_equal(ask(3), OP_LEAVE);
+	want("chat://1", 0, 0);
+	assert_asked(4, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\"}]}");
+	want("chat://1", OLD, 0);
+	assert_asked(5, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666000}]}");
+	assert_int_equal(show(here, OP_LEAVE_REPLY, 3, "{\"rooms\":1}"), 0);
+	assert_int_equal(show(here, OP_JOIN_REPLY, 4, "{\"rooms\":[{\"id\":\"chat://1\",\"at\":5,\"gap\":false}]}"), 0);
+	assert_no_news();
+	assert_int_equal(push(here, "chat://1", 6), 0);
+	assert_int_equal(show(here, OP_JOIN_REPLY, 5,
+			      "{\"rooms\":[{\"id\":\"chat://1\",\"at\":1795999887666000,\"gap\":false}]}"),
+			 0);
+	assert_event(CLIENT_JOINED, "chat://1", OLD);
+	assert_push("chat://1", OLD + 1);
+}
+
+static void a_room_that_may_not_be_joined_is_left_and_its_position_stays(void **state)
+{
+	(void)state;
+	want("chat://1", OLD, 0);
+	want("chat://2", 0, 0);
+	assert_int_equal(ask(2), OP_JOIN);
+	assert_int_equal(show(here, OP_JOIN_REPLY, 2,
+			      "{\"rooms\":[{\"id\":\"chat://1\",\"error\":403},"
+			      "{\"id\":\"chat://2\",\"error\":429,\"reason\":\"rooms\"}]}"),
+			 0);
+	assert_event(CLIENT_LEFT, "chat://1", OLD);
+	assert_string_equal(got.body, "refused (403)");
+	assert_event(CLIENT_LEFT, "chat://2", 0);
+	assert_string_equal(got.body, "rooms");
+	here = client_rooms_begin(rooms, BODY);
+	assert_int_equal(ask(2), 0);
+	want("chat://1", 0, 0);
+	assert_asked(3, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666000}]}");
+}
+
+static void an_answer_that_joins_nothing_is_told_of_each_room(void **state)
+{
+	(void)state;
+	want("chat://1", 0, 0);
+	want("chat://2", 0, 0);
+	assert_int_equal(ask(2), OP_JOIN);
+	assert_int_equal(show(here, OP_JOIN_REPLY, 2, "{\"error\":400,\"reason\":\"no list\"}"), 0);
+	assert_event(CLIENT_LEFT, "chat://1", 0);
+	assert_event(CLIENT_LEFT, "chat://2", 0);
+	assert_string_equal(got.body, "no list");
+}
+
+static void what_the_server_puts_off_is_asked_for_again(void **state)
+{
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	want("chat://1", 0, 0);
+	assert_int_equal(ask(2), OP_JOIN);
+	assert_int_equal(
+		show(here, OP_JOIN_REPLY, 2, "{\"rooms\":[{\"id\":\"chat://1\",\"error\":503,\"retry_ms\":40}]}"), 0);
+	assert_no_news();
+	assert_int_equal(ask(3), 0);
+	assert_int_equal(client_rooms_due_ns(rooms, here), CLOCK_SEC + 40 * CLOCK_MS);
+	seam_clock_advance(40 * CLOCK_MS);
+	assert_int_equal(ask(4), OP_JOIN);
+}
+
+static void the_server_ends_a_membership(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"left\":\"expired\"}"), 0);
+	assert_event(CLIENT_LEFT, "chat://1", OLD);
+	assert_string_equal(got.body, "expired");
+	assert_int_equal(push(here, "chat://1", OLD + 1), 0);
+}
+
+/* ---- connections ---- */
+
+static void the_next_connection_goes_on_from_the_position(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	want("live://1", 0, 3);
+	assert_push("chat://1", OLD + 1);
+	assert_int_equal(push(here, "chat://1", OLD + 2), 1); /* and the connection is lost before it was done with */
+	here = client_rooms_begin(rooms, BODY);
+	assert_asked(2, OP_JOIN,
+		     "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666001},{\"id\":\"live://1\",\"last\":3}]}");
+	assert_int_equal(push(here, "chat://1", OLD + 2), 0);
+}
+
+static void an_old_connection_brings_only_what_follows(void **state)
+{
+	const unsigned old = here;
+
+	(void)state;
+	join_at(OLD);
+	here = client_rooms_begin(rooms, BODY);
+	assert_int_equal(push(old, "chat://1", OLD + 2), 0);
+	assert_int_equal(push(old, "chat://1", OLD + 1), 1);
+	client_rooms_done(rooms);
+	assert_int_equal(push(old, "", 0), 1);
+	assert_int_equal(show(old, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"at\":7,\"gap\":true}"), 0);
+	assert_no_news();
+	assert_true(client_rooms_due_ns(rooms, old) == CLIENT_ROOMS_NEVER);
+	assert_asked(2, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666001}]}");
+}
+
+static void a_server_without_streams_joins_nothing(void **state)
+{
+	(void)state;
+	want("chat://1", OLD, 0);
+	here = client_rooms_begin(rooms, 0);
+	assert_int_equal(ask(2), 0);
+	assert_event(CLIENT_LEFT, "chat://1", OLD);
+	assert_string_equal(got.body, "the server knows no streams");
+}
+
+static void other_packets_are_none_of_theirs(void **state)
+{
+	const struct packet cut = {.ver = PACKET_VER_PUSH, .body = (uint8_t[]){0, 0, 0, 0, 9, 'c'}, .body_bytes = 6};
+
+	(void)state;
+	assert_int_equal(show(here, 1000, 0, "x"), -ENOENT);
+	assert_int_equal(client_rooms_take(rooms, here, &cut, &got), -EPROTO);
+}
+
+static void without_memory_nothing_is_wanted_or_asked(void **state)
+{
+	const struct client_wish wish = {.room = "chat://1", .ticket = "t"};
+
+	(void)state;
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_null(client_rooms_new(NULL, NULL));
+	for (unsigned after = 0; after < 2; after++) {
+		seam_reset();
+		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
+		assert_int_equal(client_rooms_join(rooms, &wish), -ENOMEM);
+		assert_int_equal(ask(2), 0);
+	}
+	seam_reset();
+	want("chat://1", OLD, 0);
+	assert_int_equal(ask(2), OP_JOIN);
+}
+
+int main(void)
+{
+#define test(name) cmocka_unit_test_setup_teardown(name, begin, end)
+	const struct CMUnitTest tests[] = {
+		test(what_is_wanted_is_asked_for_once),
+		test(many_rooms_take_as_few_packets_as_they_fit_into),
+		test(a_wish_that_no_packet_holds_is_told),
+		test(wishes_that_no_room_has_are_refused),
+		test(pushes_move_the_position_once_the_application_is_done),
+		test(repetitions_are_dropped),
+		test(pushes_without_a_number_are_delivered_and_leave_the_position),
+		test(a_jump_of_the_server_is_a_gap),
+		test(a_notice_of_a_gap_moves_the_position_down_as_well),
+		test(the_position_of_a_gap_that_was_not_seen_to_is_not_stored),
+		test(an_answer_to_a_position_keeps_it),
+		test(an_answer_with_a_gap_is_two_events),
+		test(pushes_of_rooms_that_are_not_joined_are_dropped),
+		test(between_two_joins_nothing_is_delivered),
+		test(a_room_that_may_not_be_joined_is_left_and_its_position_stays),
+		test(an_answer_that_joins_nothing_is_told_of_each_room),
+		test(what_the_server_puts_off_is_asked_for_again),
+		test(the_server_ends_a_membership),
+		test(the_next_connection_goes_on_from_the_position),
+		test(an_old_connection_brings_only_what_follows),
+		test(a_server_without_streams_joins_nothing),
+		test(other_packets_are_none_of_theirs),
+		test(without_memory_nothing_is_wanted_or_asked),
+	};
+#undef test
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
