@@ -1,7 +1,7 @@
-/* A chat room in a terminal: typed lines go to the room, lines of others are printed.
- *   cc chat.c -o chat $(pkg-config --cflags --libs comet-client libcurl) && ./chat NAME [PORT [http://API:3111]]
- * A line goes to the back end, which pushes it to the room; here the HTTP API of comet is the back end.
- * SPDX-License-Identifier: MIT */
+/* A chat room in a terminal: typed lines go to the room, lines of others are printed, also those of the time without a connection.
+ *   cc chat.c -o chat $(pkg-config --cflags --libs comet-client libcurl) && ./chat NAME [http://API:3111 [HOST]:PORT...]
+ * A line goes to the back end, which pushes it to the room; here the HTTP API of comet is the back end. Lines are kept where
+ * stream.rooms = live:100/1h. SPDX-License-Identifier: MIT */
 #include <comet_client.h>
 #include <curl/curl.h>
 #include <errno.h>
@@ -28,34 +28,39 @@ static int show_all(struct comet_client *c)
 	struct comet_client_message m;
 	int rc;
 	while ((rc = comet_client_next(c, 0, &m)) == 0)
-		printf("%.*s\n", (int)m.body_bytes, (const char *)m.body);
+		if (m.event == COMET_CLIENT_GAP)
+			printf("[lines are missing here]\n");
+		else if (m.event != COMET_CLIENT_JOINED)
+			printf(m.event == COMET_CLIENT_LEFT ? "[%.*s]\n" : "%.*s\n", (int)m.body_bytes, (char *)m.body);
 	return fflush(stdout) == 0 ? rc : -EIO;
 }
 
-/* The next connection goes to "host:port"; where that is no address, to the first one's server. */
-static void aim(struct comet_client_options *opt, char *node, const char *port)
+/* The next connection goes to "host:port", which is cut in two. */
+static void aim(struct comet_client_options *opt, char *place)
 {
-	char *colon = strrchr(node, ':');
-	opt->host = colon != NULL ? node : NULL;
-	opt->port = colon != NULL ? colon + 1 : port;
-	if (colon == NULL)
-		return;
-	*colon = '\0';
-	if (node[0] == '[' && colon[-1] == ']') /* IPv6 */
-		colon[-1] = '\0', opt->host++;
+	char *colon = strrchr(place, ':');
+	opt->port = colon != NULL ? colon + 1 : place;
+	opt->host = colon == NULL ? NULL : place + (place[0] == '['); /* IPv6 */
+	if (colon != NULL)
+		colon[place[0] == '[' ? -1 : 0] = '\0';
 }
 
 int main(int argc, char **argv)
 {
-	const char *port = argc > 2 ? argv[2] : NULL;
-	struct comet_client_options opt = {.room = "live://chat", .port = port};
-	struct comet_client_goodbye goodbye;
+	struct comet_client_options opt = {0};
+	struct comet_client_goodbye goodbye = {0};
 	struct comet_client *c = NULL, *old = NULL; /* old: to a server that goes away */
-	const char *api = argc > 3 ? argv[3] : "http://127.0.0.1:3111";
-	char words[500], node[sizeof(goodbye.node)];
+	const char *api = argc > 2 ? argv[2] : "http://127.0.0.1:3111";
+	char words[500], place[sizeof(goodbye.node)];
 
 	setvbuf(stdin, NULL, _IONBF, 0); /* poll does not see lines that wait in a buffer */
-	for (unsigned attempt = 0;; attempt++) {
+	if (comet_client_rooms_new(NULL, &opt.rooms) < 0 ||
+	    comet_client_rooms_join(opt.rooms, &(struct comet_client_join){.room = "live://chat"}) < 0)
+		return 1;
+	for (unsigned attempt = 0, n = 0;; attempt++) {
+		if (goodbye.node[0] == '\0')
+			snprintf(goodbye.node, sizeof(place), "%s", argc > 3 ? argv[3 + n++ % (argc - 3)] : "3101");
+		aim(&opt, strcpy(place, goodbye.node));
 		int rc = comet_client_open(&opt, &c, &goodbye);
 		fprintf(stderr, rc == 0 ? "[online]\n" : "[%s]\n", strerror(-rc));
 		if (old != NULL)
@@ -68,12 +73,11 @@ int main(int argc, char **argv)
 			attempt = 0;
 			poll(fds, 2, 10000); /* not for ever: comet_client_next sends the heartbeats */
 			if (fds[0].revents != 0 && fgets(words, sizeof(words), stdin) == NULL)
-				return comet_client_close(&c), 0;
+				return comet_client_close(&c), comet_client_rooms_free(&opt.rooms), 0;
 			if (fds[0].revents != 0)
 				say(api, argc > 1 ? argv[1] : "guest", words);
 		}
 		comet_client_last_words(c, &goodbye);
-		aim(&opt, strcpy(node, goodbye.node), port);
 		if (goodbye.code == COMET_CLIENT_DRAINING)
 			old = c, c = NULL;
 		comet_client_close(&c);

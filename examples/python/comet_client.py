@@ -209,7 +209,7 @@ async def read_packet(reader):
 
 
 class Client:
-    """host, port: of comet's TCP listener; tls: an ssl.SSLContext for tcp.tls_bind. mid or user (a name), key, room, accepts: our identity
+    """host, port: of comet's TCP listener; host may be a function that is asked for both before each connection. tls: an ssl.SSLContext for tcp.tls_bind. mid or user (a name), key, room, accepts: our identity
     and our wishes; jwt: a signed token in place of mid, for auth.mode=jwt; token: bytes, sent as they are in place of all that. Both
     may be functions, which are asked before each connection and by renew().
     A server that goes away is still read while the next connection comes about; with a key or a token until the old connection is
@@ -225,7 +225,7 @@ class Client:
                  streams=False, positions=None, state=None, on_room=lambda event, room, detail: None):
         self.room = room
         self.accepts = set(accepts)
-        self._address = host, port
+        self._address = host if callable(host) else (host, port)
         self._elsewhere = []  # where the last server told us to go
         self._who = {**({"mid": mid} if user is None else {"user": user}), "key": key, "platform": "python"}
         self._jwt, self._token = jwt, token
@@ -405,8 +405,8 @@ class Client:
         """One connection, from its beginning to its end. Returns why that came."""
         tasks, reader, why = [], None, None
         self._why = self._online_at = None
-        address = self._elsewhere.pop(0) if self._elsewhere else self._address
         try:
+            address = self._elsewhere.pop(0) if self._elsewhere else self._address() if callable(self._address) else self._address
             reader, self._writer = await asyncio.wait_for(
                 asyncio.open_connection(*address, ssl=self._tls), self._timeout)
             tasks = [asyncio.create_task(self._read(reader)), asyncio.create_task(self._live())]

@@ -1,6 +1,7 @@
 """libcometclient and libcometclient-ws, installed as `make install` does, and the examples in C on them.
 
 SPDX-License-Identifier: MIT"""
+import json
 import os
 import re
 import shutil
@@ -9,9 +10,9 @@ import subprocess
 
 import pytest
 
+from chat_room import Chat
 from scripted_comet import ScriptedComet
 from server import BUILD, ROOT, certificate
-from test_comet_py import Chat
 from waiting import TIMEOUT
 
 
@@ -85,7 +86,7 @@ def header(name):
 
 
 def prototypes(name):
-    return sorted(re.findall(r"(?:int|void) comet_client_\w+\([^;]*\);", header(name)))
+    return sorted(re.findall(r"(?:int|int64_t|void) comet_client_\w+\([^;]*\);", header(name)))
 
 
 def names(library):
@@ -123,7 +124,7 @@ def test_a_program_that_was_linked_before_runs_on(tmp_path, name):
 
 def test_chat_room(house, chat):
     port, api = house.address("tcp")[1], "http://{}:{}".format(*house.address("http"))
-    ada, bob = (Chat([chat, name, str(port), api]) for name in ("ada", "bob"))
+    ada, bob = (Chat([chat, name, api, str(port)]) for name in ("ada", "bob"))
     ada.wait_for("[online]")
     bob.wait_for("[online]")
     house.wait_metric("comet_online", 2)
@@ -136,40 +137,73 @@ def test_chat_room(house, chat):
     house.wait_empty()
 
 
-def test_chat_room_survives_a_restart(launch, chat):
-    house = launch()
+@pytest.mark.parametrize("settings, told", [({}, []), ({"stream.rooms": "live:100/1h"}, ["[lines are missing here]\n"])],
+                         ids=["not kept", "kept"])
+def test_chat_room_survives_a_restart_and_shows_what_that_has_lost(launch, chat, settings, told):
+    house = launch(settings)
     port, api = house.address("tcp")[1], "http://{}:{}".format(*house.address("http"))
-    ada = Chat([chat, "ada", str(port), api])
-    ada.wait_for("[online]")
+    ada = Chat([chat, "ada", api, str(port)])
+    house.wait_metric("comet_rooms", 1)
     house.stop()
     house.ended_by_test = True
-    again = launch({"tcp.bind": f"127.0.0.1:{port}"})
-    again.wait_metric("comet_online", 1, 30)
+    again = launch({**settings, "tcp.bind": f"127.0.0.1:{port}"})
+    again.wait_metric("comet_rooms", 1, 30)
     again.backend.push_room("live://chat", "back")
     ada.wait_for("back")
+    assert [line for line in ada.lines if "missing" in line] == told
     ada.leave()
 
 
-def test_chat_room_goes_where_it_is_sent_and_misses_nothing(chat):
+WELCOME = b'{"v":1,"max_body":4096,"max_rooms":100}'
+
+
+def let_in(peer, at=0):
+    """The client asks for streams and joins its room, whose newest push has that number."""
+    auth = peer.read()
+    assert auth.op == 7 and json.loads(auth.body)["streams"] == {}
+    peer.send(8, WELCOME, seq=auth.seq)
+    join = peer.read()
+    assert join.op == 18
+    peer.send(19, json.dumps({"rooms": [{"id": "live://chat", "at": at, "gap": False, "replay": 0}]}).encode(), seq=join.seq)
+    return json.loads(join.body)["rooms"]
+
+
+def send_push(peer, body, number=0):
+    peer.send(1000, b"\0\0\0\0\x0blive://chat" + body, ver=4, seq=number)
+
+
+@pytest.mark.parametrize("number", [0, 8], ids=["not kept", "kept"])
+def test_chat_room_goes_where_it_is_sent_and_misses_nothing(chat, number):
     first, second = ScriptedComet(), ScriptedComet()
-    ada = Chat([chat, "ada", first.port])
+    ada = Chat([chat, "ada", "http://127.0.0.1:1", first.port])
     leaver = first.accept()
-    leaver.authenticate()
+    assert let_in(leaver, number and 7) == [{"id": "live://chat"}]
     ada.wait_for("[online]")
     leaver.send(6, b'{"code":4,"reason":"x","nodes":["127.0.0.1:%s"]}' % second.port.encode())
-    leaver.send(1000, b"meanwhile")
+    send_push(leaver, b"meanwhile", number)
     new = second.accept()
-    new.authenticate()
-    new.send(1000, b"new")
+    assert let_in(new, number) == [{"id": "live://chat", "since": 8} if number else {"id": "live://chat"}]
+    if number:
+        send_push(new, b"meanwhile", number)  # the other half of a push that both have
+    send_push(new, b"new", number and number + 1)
     ada.wait_for("new")
-    assert ada.lines.index("meanwhile\n") < ada.lines.index("new\n")
+    assert [line for line in ada.lines if line[0] != "["] == ["meanwhile\n", "new\n"]
     with pytest.raises(EOFError):
         leaver.read()
     new.close()
-    first.accept().authenticate()  # the node was for once
+    let_in(first.accept())  # the node was for once
     ada.leave()
     first.close()
     second.close()
+
+
+def test_chat_room_of_a_server_without_streams_says_so(chat):
+    comet = ScriptedComet()
+    ada = Chat([chat, "ada", "http://127.0.0.1:1", comet.port])
+    comet.accept().authenticate()
+    ada.wait_for("[the server knows no streams]")
+    ada.leave()
+    comet.close()
 
 
 # over WebSocket and TLS

@@ -4,14 +4,12 @@ SPDX-License-Identifier: MIT"""
 import asyncio
 import contextlib
 import json
-import os
-import subprocess
 import sys
-import threading
 
 import pytest
 
 import tokens
+from chat_room import Chat
 from server import ROOT, certificate
 from waiting import TIMEOUT, wait_until
 
@@ -332,44 +330,9 @@ def test_heartbeats_keep_it_online(launch):
     assert [state for state, _ in changes] == ["online", "closed"]
 
 
-class Chat:
-    """One person in a terminal: what it prints, line by line."""
-
-    def __init__(self, argv):
-        # An example must not leave compiled files beside itself.
-        self.process = subprocess.Popen(argv, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, text=True,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.lines = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self):
-        self.lines.extend(iter(self.process.stdout.readline, ""))
-
-    def say(self, words):
-        self.process.stdin.write(words + "\n")
-        self.process.stdin.flush()
-
-    def wait_for(self, line):
-        wait_until(lambda: line + "\n" in self.lines, lambda: f"{line!r} among {self.lines}", 2 * TIMEOUT)
-
-    def leave(self):
-        self.process.stdin.close()
-        try:
-            assert self.process.wait(TIMEOUT) == 0, self.lines
-        finally:
-            self.close()
-
-    def close(self):
-        self.process.kill()
-        self.process.wait()
-        self._reader.join(TIMEOUT)
-        self.process.stdout.close()
-
-
 def test_chat_room(house):
     host, port = house.address("tcp")
-    argv = [ROOT / "examples/python/chat.py", "--port", str(port), "--api", "http://{}:{}".format(*house.address("http"))]
+    argv = [ROOT / "examples/python/chat.py", "--comet", f"{host}:{port}", "--api", "http://{}:{}".format(*house.address("http"))]
     with contextlib.closing(Chat([*argv, "--name", "ada"])) as ada, contextlib.closing(Chat([*argv, "--name", "bob"])) as bob:
         ada.wait_for("[online]")
         bob.wait_for("[online]")
