@@ -9,6 +9,7 @@
 void bucket_init(struct bucket *b, struct tally_table *tallies)
 {
 	b->tallies = tallies;
+	lock_init(&b->places, LOCK_PLACES);
 	lock_init(&b->lock, LOCK_BUCKET);
 	strmap_init(&b->connections);
 	strmap_init(&b->rooms);
@@ -20,6 +21,7 @@ void bucket_fini(struct bucket *b)
 	strmap_fini(&b->connections);
 	strmap_fini(&b->rooms);
 	lock_fini(&b->lock);
+	lock_fini(&b->places);
 }
 
 /* Out of the room that m is in. Returns the map's reference to the room if that is now empty and gone from the map: the
@@ -104,7 +106,9 @@ bool bucket_del(struct bucket *b, struct connection *c)
 {
 	bool same;
 
+	lock_take(&b->places);
 	bucket_leave(b, &c->place);
+	lock_drop(&b->places);
 	lock_take(&b->lock);
 	same = strmap_get(&b->connections, c->seat.key) == c;
 	if (same)
@@ -128,6 +132,29 @@ int bucket_change_room(struct bucket *b, struct membership *m, const char *room_
 void bucket_leave(struct bucket *b, struct membership *m)
 {
 	(void)bucket_change_room(b, m, NULL);
+}
+
+struct room *bucket_room_of_place(struct bucket *b, struct connection *c)
+{
+	struct room *room;
+
+	lock_take(&b->places);
+	if ((room = atomic_load(&c->place.room)) != NULL)
+		(void)room_ref(room);
+	lock_drop(&b->places);
+	return room;
+}
+
+int bucket_online_in_place(struct bucket *b, struct connection *c)
+{
+	const struct room *room;
+	int online;
+
+	lock_take(&b->places);
+	room = atomic_load(&c->place.room);
+	online = room != NULL ? tally_online(room->tally) : 0;
+	lock_drop(&b->places);
+	return online;
 }
 
 struct connection *bucket_get(struct bucket *b, const char *key)

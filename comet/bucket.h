@@ -15,6 +15,9 @@
 struct bucket {
 	/* set once */
 	struct tally_table *tallies;
+	/* taken before `lock` by whoever moves a connection of this bucket between rooms, or reads in which it is: its reader, and a
+	 * push thread for a back end */
+	struct lock places;
 	/* under lock */
 	struct lock lock;
 	struct strmap connections;
@@ -37,10 +40,15 @@ int bucket_put(struct bucket *b, struct connection *c, const char *room_id, stru
 bool bucket_del(struct bucket *b, struct connection *c) WITHOUT(b->lock);
 
 /* Move one membership to another room (NULL or "": to none), in the bucket of its connection. 0, or -ENOMEM: it stayed where it
- * was. Only the connection's reader calls it. */
+ * was. The caller holds b->places. */
 int bucket_change_room(struct bucket *b, struct membership *m, const char *room_id) WITHOUT(b->lock);
 /* To none. */
 void bucket_leave(struct bucket *b, struct membership *m) WITHOUT(b->lock);
+
+/* A reference to the room of its place (of AUTH and op 12), or NULL. */
+struct room *bucket_room_of_place(struct bucket *b, struct connection *c) WITHOUT(b->places);
+/* How many are in it, over all comets. */
+int bucket_online_in_place(struct bucket *b, struct connection *c) WITHOUT(b->places);
 
 /* A reference to the connection with this key, or NULL. */
 struct connection *bucket_get(struct bucket *b, const char *key) WITHOUT(b->lock);

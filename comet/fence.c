@@ -128,21 +128,31 @@ void fence_say_over(const struct connection *c, const char *room)
 	say_not_granted(c, room, FENCE_EXPIRED_ROOM);
 }
 
-static void leave_place(struct server *s, struct connection *c)
+/* If it is in this room still, and no back end has led it there meanwhile. */
+static void leave_place(struct server *s, struct connection *c, const struct room *room)
 {
-	bucket_leave(server_bucket(s, c->seat.key), &c->place);
-	atomic_store(&c->place.until_ns, 0);
+	struct bucket *b = server_bucket(s, c->seat.key);
+
+	lock_take(&b->places);
+	if (atomic_load(&c->place.room) == room && !membership_is_led(&c->place)) {
+		bucket_leave(b, &c->place);
+		atomic_store(&c->place.until_ns, 0);
+	}
+	lock_drop(&b->places);
 }
 
 void fence_end_pass(struct server *s, struct connection *c)
 {
-	const struct room *room = atomic_load(&c->place.room);
+	struct room *room;
 
 	if (!membership_is_over(&c->place))
 		return;
+	room = bucket_room_of_place(server_bucket(s, c->seat.key), c);
 	if (room != NULL)
 		fence_say_over(c, room->tally->id);
-	leave_place(s, c);
+	leave_place(s, c, room);
+	if (room != NULL)
+		room_unref(&room);
 }
 
 /* ---- operations ---- */
@@ -224,34 +234,42 @@ static bool still_accepts(void *arg, int32_t op)
 	return may_accept(a->s, a->c, op);
 }
 
+/* Unless a back end has led it there meanwhile. */
+static void set_until(struct membership *m, int64_t had_ns, int64_t until_ns)
+{
+	(void)atomic_compare_exchange_strong(&m->until_ns, &had_ns, until_ns);
+}
+
 bool fence_keeps(const struct server *s, const struct connection *c, struct membership *m, const char *room)
 {
 	const int64_t had_ns = atomic_load(&m->until_ns), until_ns = may_enter_until(s, c, room);
 
-	/* The back end has let it in, and sends it away by a kick. */
-	if (s->cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK && had_ns == 0)
+	/* The back end has let it in, and sends it away. */
+	if (had_ns == MEMBERSHIP_LED || (s->cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK && had_ns == 0))
 		return true;
 	if (until_ns != GRANTS_FOR_EVER && had_ns != 0 && !membership_is_over(m)) {
 		if (until_ns > had_ns)
-			atomic_store(&m->until_ns, until_ns);
+			set_until(m, had_ns, until_ns);
 		return true;
 	}
 	if (!fence_lets_in(s, c, room, FENCE_RENEWED_ROOM))
 		return false;
-	atomic_store(&m->until_ns, until_ns == GRANTS_FOR_EVER ? 0 : until_ns);
+	set_until(m, had_ns, until_ns == GRANTS_FOR_EVER ? 0 : until_ns);
 	return true;
 }
 
 int fence_renew(struct server *s, struct connection *c, struct grants *grants)
 {
-	const struct room *room = atomic_load(&c->place.room);
+	struct room *room = bucket_room_of_place(server_bucket(s, c->seat.key), c);
 	struct asker asker = {s, c};
 	int rc = 0;
 
 	grants_free(&c->grants);
 	c->grants = grants;
 	if (room != NULL && !fence_keeps(s, c, &c->place, room->tally->id))
-		leave_place(s, c);
+		leave_place(s, c, room);
+	if (room != NULL)
+		room_unref(&room);
 	if (s->cfg->auth_ops == CONFIG_OPS_OPEN)
 		return rc;
 	/* Those that come first, so that no push of an operation that was granted and still is falls in between. */

@@ -92,33 +92,40 @@ static void put_off(struct joining *j, size_t i, int rc)
 
 /* ---- in ---- */
 
+/* May it, by its token or a back end's word? Otherwise it is refused, and out of the room if it was in. */
+static bool may_enter(struct joining *j, size_t i)
+{
+	struct connection *c = j->connection;
+	const char *room = j->guests[i].wish->room;
+	bool is_known = j->asked_rc == 0 || fence_grants(j->server, c, room);
+
+	if (joins_are_led(j->server, c, room) || (is_known && fence_lets_in(j->server, c, room, FENCE_JOIN)))
+		return true;
+	(void)joins_leave_named(j->server, c, room);
+	if (is_known)
+		refuse_for_good(j, i, 403, "not_granted");
+	else
+		put_off(j, i, j->asked_rc);
+	return false;
+}
+
 /* JOIN of a room that it is in is a LEAVE and a JOIN: it hears nothing until that is decided anew. */
 static void enter(struct joining *j, size_t i)
 {
-	struct connection *c = j->connection;
 	struct guest *g = &j->guests[i];
+	int rc;
 
-	g->joined = joins_find(c->joins, g->wish->room);
-	if (g->joined != NULL && g->joined->asked == c->joins->asked) {
-		g->joined = NULL; /* which the first one keeps */
-		refuse_for_good(j, i, 400, "twice");
-	} else if (j->asked_rc < 0 && !fence_grants(j->server, c, g->wish->room)) {
-		put_off(j, i, j->asked_rc);
-	} else if (!fence_lets_in(j->server, c, g->wish->room, FENCE_JOIN)) {
-		refuse_for_good(j, i, 403, "not_granted");
-	} else if (g->joined != NULL) {
-		joins_make_deaf(c, g->joined);
-	} else if (c->joins->n >= (size_t)j->server->cfg->limits_rooms) {
-		refuse_for_good(j, i, 429, "rooms");
-	} else if ((g->joined = joins_enter(j->server, c, g->wish->room)) == NULL) {
-		put_off(j, i, -ENOMEM);
-	} else {
-		logic_client_join(&j->server->logic, g->wish->room);
-	}
-	if (g->joined == NULL)
+	if (!may_enter(j, i))
 		return;
-	g->joined->asked = c->joins->asked;
-	atomic_store(&g->joined->member.until_ns, fence_until(j->server, c, g->wish->room));
+	rc = joins_enter(j->server, j->connection, g->wish->room, &g->joined);
+	if (rc == -EALREADY)
+		refuse_for_good(j, i, 400, "twice"); /* the first one keeps it */
+	else if (rc == -EDQUOT)
+		refuse_for_good(j, i, 429, "rooms");
+	else if (rc < 0)
+		put_off(j, i, rc);
+	else if (rc == 1)
+		logic_client_join(&j->server->logic, g->wish->room);
 }
 
 static bool must_ask(const struct joining *j)
@@ -199,11 +206,14 @@ static bool is_place_of(const struct connection *c, const struct joined *joined)
 static void leave_place(const struct joining *j, const struct joined *joined)
 {
 	struct connection *c = j->connection;
+	struct bucket *b = server_bucket(j->server, c->seat.key);
 
-	if (!is_place_of(c, joined))
-		return;
-	bucket_leave(server_bucket(j->server, c->seat.key), &c->place);
-	atomic_store(&c->place.after, 0);
+	lock_take(&b->places);
+	if (is_place_of(c, joined)) {
+		bucket_leave(b, &c->place);
+		atomic_store(&c->place.after, 0);
+	}
+	lock_drop(&b->places);
 }
 
 static void decide_all(struct joining *j, int64_t deadline_ns)
@@ -263,17 +273,22 @@ static void decide(struct joining *j)
 		park_wait_end();
 }
 
-/* After the answer is queued: what the rooms with numbers bring comes behind it. */
-static void begin_all(struct joining *j)
+/* After the answer is queued: what the rooms with numbers bring comes behind it. 0, or -errno of joins_queue. */
+static int begin_all(struct joining *j)
 {
-	for (size_t i = 0; i < j->ask.n; i++) {
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < j->ask.n; i++) {
 		struct joined *joined = j->guests[i].joined;
 
-		if (joined == NULL || joined->feed == NULL)
-			continue;
-		leave_place(j, joined);
-		joins_begin(j->connection, joined, j->outcomes[i].place.at);
+		if (joined != NULL && joined->feed != NULL) {
+			leave_place(j, joined);
+			joins_begin(j->connection, joined, j->outcomes[i].place.at);
+		} else if (joined != NULL) {
+			rc = joins_done(j->server, j->connection, joined);
+		}
 	}
+	return rc;
 }
 
 /* Before the answer is queued, and perhaps read at once: what is pushed to a room without numbers from then on is not to be had again.
@@ -314,7 +329,7 @@ static int join_rooms(struct server *s, struct connection *c, const struct packe
 		decide(&j);
 		hear_without_numbers(&j);
 		if ((rc = join_answer(&j.ask, j.outcomes, p->seq, &message)) == 0 && (rc = answer(c, message)) == 0)
-			begin_all(&j);
+			rc = begin_all(&j);
 	}
 	free_joining(&j);
 	return rc;
@@ -324,18 +339,11 @@ static int join_rooms(struct server *s, struct connection *c, const struct packe
 
 static size_t leave_named(struct server *s, struct connection *c, const struct join_ask *ask)
 {
-	size_t before = c->joins->n;
+	size_t n = 0;
 
-	for (size_t i = 0; i < ask->n; i++) {
-		const char *room = ask->rooms[i].room;
-		struct joined *j = room != NULL ? joins_find(c->joins, room) : NULL;
-
-		if (j != NULL)
-			joins_leave(s, c, j);
-	}
-	if (ask->n == 0)
-		joins_leave_all(s, c);
-	return before - c->joins->n;
+	for (size_t i = 0; i < ask->n; i++)
+		n += ask->rooms[i].room != NULL && joins_leave_named(s, c, ask->rooms[i].room);
+	return ask->n > 0 ? n : joins_leave_all(s, c);
 }
 
 static int leave_rooms(struct server *s, struct connection *c, const struct packet *p)

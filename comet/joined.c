@@ -11,12 +11,12 @@ int joins_new(struct joins **out)
 
 void joins_free(struct joins **js)
 {
-	struct joined *j;
+	struct joined *j, *next;
 
 	if (*js == NULL)
 		return;
-	while ((j = (*js)->all) != NULL) {
-		(*js)->all = j->next;
+	for (j = atomic_load(&(*js)->all); j != NULL; j = next) {
+		next = j->next;
 		free(j);
 	}
 	free(*js);

@@ -14,18 +14,25 @@ struct feed;
 /* A room that is joined. Once made it stays with its connection, free for another room, since push threads may have listed it. */
 struct joined {
 	struct membership member;
-	struct joined *next;
+	struct joined *next; /* set once */
+	/* under the bucket's `places`: */
+	bool busy; /* a JOIN of it is under way, or it is replayed: until that is over, only the reader takes it out */
+	bool to_leave; /* ... and is to do so then, for a back end */
+	/* while it is busy the reader's, else under `places`, too */
 	struct feed *feed; /* held; NULL: the room has no numbers */
-	bool replays;      /* deaf: what the client missed is being queued, up to `sent` by now */
-	unsigned asked;    /* the JOIN that named it last */
-	unsigned rounds;   /* how often all was queued, and more had come */
+	/* the reader's */
+	bool replays;    /* deaf: what the client missed is being queued, up to `sent` by now */
+	unsigned asked;  /* the JOIN that named it last */
+	unsigned rounds; /* how often all was queued, and more had come */
 	uint64_t sent;
 };
 
 struct joins {
 	_Atomic(struct joined *)
-		all; /* the free ones, too; the reader adds in front, anybody who holds the connection may walk */
-	size_t n, replaying;
+		all; /* the free ones, too; it only grows, under `places`, and anybody who holds the connection may walk */
+	size_t n;    /* under `places` */
+	/* the reader's */
+	size_t replaying;
 	unsigned asked;     /* JOINs */
 	int64_t asked_ns;   /* the buckets of limits.joins, */
 	int64_t replays_ns; /* and of limits.replay */

@@ -31,9 +31,14 @@ static const char *room_of(const struct joined *j)
 	return room != NULL ? room->tally->id : NULL;
 }
 
-struct joined *joins_find(const struct joins *js, const char *room)
+static struct joined *first(const struct joins *js)
 {
-	struct joined *j = js->all;
+	return js != NULL ? atomic_load(&js->all) : NULL;
+}
+
+struct joined *joins_find_locked(const struct joins *js, const char *room)
+{
+	struct joined *j = first(js);
 
 	while (j != NULL && (room_of(j) == NULL || strcmp(room_of(j), room) != 0))
 		j = j->next;
@@ -44,7 +49,7 @@ struct joined *joins_find(const struct joins *js, const char *room)
 static struct joined *get_place(struct connection *c)
 {
 	struct joins *js = c->joins;
-	struct joined *j = js->all;
+	struct joined *j = first(js);
 
 	while (j != NULL && room_of(j) != NULL)
 		j = j->next;
@@ -52,44 +57,39 @@ static struct joined *get_place(struct connection *c)
 		return j;
 	j->member.connection = c;
 	atomic_init(&j->member.after, MEMBERSHIP_DEAF);
-	j->next = js->all;
-	js->all = j;
+	j->next = first(js);
+	atomic_store(&js->all, j);
 	return j;
 }
 
-struct joined *joins_enter(struct server *s, struct connection *c, const char *room)
+struct joined *joins_enter_locked(struct bucket *b, struct connection *c, const char *room)
 {
 	struct joined *j = get_place(c);
 
-	if (j == NULL || bucket_change_room(server_bucket(s, c->seat.key), &j->member, room) < 0)
+	if (j == NULL || bucket_change_room(b, &j->member, room) < 0)
 		return NULL;
 	c->joins->n++;
 	return j;
 }
 
 /* Push threads ask under the channel's lock, which whoever queues something takes after this. */
-void joins_make_deaf(struct connection *c, struct joined *j)
+static void make_deaf(struct connection *c, struct joined *j)
 {
 	atomic_store(&j->member.after, MEMBERSHIP_DEAF);
-	c->joins->replaying -= j->replays;
+	if (j->replays)
+		c->joins->replaying--;
 	j->replays = false;
 }
 
-void joins_leave(struct server *s, struct connection *c, struct joined *j)
+void joins_leave_locked(struct server *s, struct bucket *b, struct connection *c, struct joined *j)
 {
-	joins_make_deaf(c, j);
-	bucket_leave(server_bucket(s, c->seat.key), &j->member);
+	make_deaf(c, j);
+	bucket_leave(b, &j->member);
 	if (j->feed != NULL)
 		feed_release(&s->feeds, &j->feed);
 	atomic_store(&j->member.until_ns, 0);
+	j->busy = j->to_leave = false;
 	c->joins->n--;
-}
-
-void joins_leave_all(struct server *s, struct connection *c)
-{
-	for (struct joined *j = c->joins != NULL ? c->joins->all : NULL; j != NULL; j = j->next)
-		if (room_of(j) != NULL)
-			joins_leave(s, c, j);
 }
 
 /* Gives the reference up. 0, or -errno of channel_push. */
@@ -115,19 +115,154 @@ int joins_queue(struct connection *c, struct message **message, bool *owed)
 	return close_if_full(c, queue_one(c, message, owed));
 }
 
-/* Out, and the client is told why. */
-static int put_out(struct server *s, struct connection *c, struct joined *j, const char *why)
+/* ---- for the reader ---- */
+
+bool joins_have(struct server *s, struct connection *c, const char *room)
 {
+	struct bucket *b = server_bucket(s, c->seat.key);
+	bool is_in;
+
+	lock_take(&b->places);
+	is_in = joins_find_locked(c->joins, room) != NULL;
+	lock_drop(&b->places);
+	return is_in;
+}
+
+bool joins_are_led(struct server *s, struct connection *c, const char *room)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
+	const struct joined *j;
+	bool led;
+
+	lock_take(&b->places);
+	j = joins_find_locked(c->joins, room);
+	led = j != NULL && membership_is_led(&j->member);
+	lock_drop(&b->places);
+	return led;
+}
+
+static int enter_locked(struct server *s, struct bucket *b, struct connection *c, const char *room, struct joined **out)
+	NEEDS(b->places)
+{
+	struct joined *j = joins_find_locked(c->joins, room);
+	bool is_new = j == NULL;
+
+	if (!is_new && j->asked == c->joins->asked)
+		return -EALREADY;
+	if (is_new && c->joins->n >= (size_t)s->cfg->limits_rooms)
+		return -EDQUOT;
+	if (is_new && (j = joins_enter_locked(b, c, room)) == NULL)
+		return -ENOMEM;
+	make_deaf(c, j);
+	if (!membership_is_led(&j->member))
+		atomic_store(&j->member.until_ns, fence_until(s, c, room));
+	j->asked = c->joins->asked;
+	j->busy = true;
+	*out = j;
+	return is_new;
+}
+
+int joins_enter(struct server *s, struct connection *c, const char *room, struct joined **out)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
+	int rc;
+
+	lock_take(&b->places);
+	rc = enter_locked(s, b, c, room, out);
+	lock_drop(&b->places);
+	return rc;
+}
+
+void joins_leave(struct server *s, struct connection *c, struct joined *j)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
+
+	lock_take(&b->places);
+	joins_leave_locked(s, b, c, j);
+	lock_drop(&b->places);
+}
+
+bool joins_leave_named(struct server *s, struct connection *c, const char *room)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
+	struct joined *j;
+
+	lock_take(&b->places);
+	if ((j = joins_find_locked(c->joins, room)) != NULL)
+		joins_leave_locked(s, b, c, j);
+	lock_drop(&b->places);
+	return j != NULL;
+}
+
+size_t joins_leave_all(struct server *s, struct connection *c)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
+	size_t n = 0;
+
+	if (c->joins == NULL)
+		return 0;
+	lock_take(&b->places);
+	for (struct joined *j = first(c->joins); j != NULL; j = j->next)
+		if (room_of(j) != NULL) {
+			joins_leave_locked(s, b, c, j);
+			n++;
+		}
+	lock_drop(&b->places);
+	return n;
+}
+
+/* Out of this room, if it is in it still, and the client is told why. */
+static int put_out(struct server *s, struct connection *c, struct joined *j, const struct room *room, const char *why)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
 	struct message *notice;
 	bool owed = false;
-	int rc = join_notice_left(room_of(j), why, &notice);
+	int rc = join_notice_left(room->tally->id, why, &notice);
 
 	if (rc < 0)
 		return rc;
-	joins_leave(s, c, j);
-	rc = joins_queue(c, &notice, &owed);
+	lock_take(&b->places);
+	if (atomic_load(&j->member.room) == room) {
+		joins_leave_locked(s, b, c, j);
+		rc = joins_queue(c, &notice, &owed);
+	} else {
+		message_unref(&notice);
+	}
+	lock_drop(&b->places);
 	if (owed)
 		dispatch_now(c);
+	return rc;
+}
+
+/* A reference to its room, or NULL. */
+static struct room *hold_room(struct server *s, struct connection *c, struct joined *j)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
+	struct room *room;
+
+	lock_take(&b->places);
+	if ((room = atomic_load(&j->member.room)) != NULL)
+		(void)room_ref(room);
+	lock_drop(&b->places);
+	return room;
+}
+
+int joins_done(struct server *s, struct connection *c, struct joined *j)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
+	struct room *room = hold_room(s, c, j);
+	bool is_out = false;
+	int rc = 0;
+
+	lock_take(&b->places);
+	j->busy = false;
+	is_out = j->to_leave;
+	j->to_leave = false;
+	lock_drop(&b->places);
+	if (is_out && room != NULL)
+		rc = put_out(s, c, j, room, "kicked");
+	if (room != NULL)
+		room_unref(&room);
 	return rc;
 }
 
@@ -135,21 +270,24 @@ int joins_end_passes(struct server *s, struct connection *c)
 {
 	int rc = 0;
 
-	for (struct joined *j = c->joins != NULL ? c->joins->all : NULL; rc == 0 && j != NULL; j = j->next) {
-		if (room_of(j) == NULL || !membership_is_over(&j->member))
+	for (struct joined *j = first(c->joins); rc == 0 && j != NULL; j = j->next) {
+		struct room *room = membership_is_over(&j->member) ? hold_room(s, c, j) : NULL;
+
+		if (room == NULL)
 			continue;
-		fence_say_over(c, room_of(j));
-		rc = put_out(s, c, j, "expired");
+		fence_say_over(c, room->tally->id);
+		rc = put_out(s, c, j, room, "expired");
+		room_unref(&room);
 	}
 	return rc;
 }
 
 /* A pass that ends before the new grants are in force has perhaps kept a push back: then it is over, whatever they say. */
-static const char *why_to_leave(struct server *s, struct connection *c, struct joined *j)
+static const char *why_to_leave(struct server *s, struct connection *c, struct joined *j, const struct room *room)
 {
 	int64_t had_ns = atomic_load(&j->member.until_ns);
 
-	if (!fence_keeps(s, c, &j->member, room_of(j)))
+	if (!fence_keeps(s, c, &j->member, room->tally->id))
 		return "not_granted";
 	return had_ns != 0 && clock_now_ns() >= had_ns ? "expired" : NULL;
 }
@@ -158,11 +296,14 @@ int joins_renewed(struct server *s, struct connection *c)
 {
 	int rc = 0;
 
-	for (struct joined *j = c->joins != NULL ? c->joins->all : NULL; rc == 0 && j != NULL; j = j->next) {
-		const char *why = room_of(j) != NULL ? why_to_leave(s, c, j) : NULL;
+	for (struct joined *j = first(c->joins); rc == 0 && j != NULL; j = j->next) {
+		struct room *room = hold_room(s, c, j);
+		const char *why = room != NULL ? why_to_leave(s, c, j, room) : NULL;
 
 		if (why != NULL)
-			rc = put_out(s, c, j, why);
+			rc = put_out(s, c, j, room, why);
+		if (room != NULL)
+			room_unref(&room);
 	}
 	return rc;
 }
@@ -177,10 +318,11 @@ void joins_begin(struct connection *c, struct joined *j, uint64_t at)
 	c->joins->replaying++;
 }
 
-static void end(struct connection *c, struct joined *j)
+static int end(struct server *s, struct connection *c, struct joined *j)
 {
 	j->replays = false;
 	c->joins->replaying--;
+	return joins_done(s, c, j);
 }
 
 struct gap {
@@ -207,10 +349,9 @@ static int skip(struct server *s, struct connection *c, struct joined *j)
 	struct gap g = {.connection = c, .room = room_of(j), .reload_ms = feeds_reload_ms(&s->feeds)};
 
 	feed_skip(&s->feeds, j->feed, say_gap, &g, &j->member.after);
-	end(c, j);
 	if (g.owed)
 		dispatch_now(c);
-	return close_if_full(c, g.rc);
+	return g.rc < 0 ? close_if_full(c, g.rc) : end(s, c, j);
 }
 
 /* One of them: 0, or -errno of channel_push_missed or for want of memory. */
@@ -257,7 +398,7 @@ static int replay_some(struct server *s, struct connection *c, struct joined *j)
 	}
 	if (rc == 0 && n < SOME_MESSAGES && bytes < SOME_BYTES) {
 		if (feed_finish(&s->feeds, j->feed, j->sent, &j->member.after))
-			end(c, j);
+			rc = end(s, c, j);
 		else if (++j->rounds == ROUNDS_MAX)
 			rc = -ESTALE;
 	}
@@ -269,7 +410,7 @@ static int replay_some(struct server *s, struct connection *c, struct joined *j)
 
 static struct joined *first_to_replay(const struct joins *js)
 {
-	struct joined *j = js->all;
+	struct joined *j = first(js);
 
 	while (!j->replays)
 		j = j->next;

@@ -16,17 +16,20 @@ struct room;
 /* `after` of a membership that gets nothing, and of one that gets what has no number, or one up to this. */
 #define MEMBERSHIP_DEAF          UINT64_MAX
 #define MEMBERSHIP_UP_TO(number) (UINT64_C(1) << 63 | (number))
+/* `until_ns` of one that a back end has made: no token has a say in it. */
+#define MEMBERSHIP_LED INT64_MAX
 
 struct membership {
 	/* set once */
 	struct connection *connection;
-	/* set under the bucket's lock by the reader; NULL: it is free */
+	/* set under the bucket's two locks; NULL: it is free */
 	_Atomic(struct room *) room;
 	/* under the room's lock */
 	struct membership *next, *prev;
-	/* the connection gets pushes of the room with a number above this one; set by the reader, read under the channel's lock */
+	/* the connection gets pushes of the room with a number above this one; read under the channel's lock */
 	_Atomic uint64_t after;
-	/* its pass to the room ends then (clock_now_ns), and nothing of the room comes any more; 0: it has no end. Set by the reader */
+	/* its pass to the room ends then (clock_now_ns), and nothing of the room comes any more; 0: it has no end; MEMBERSHIP_LED. Set
+	 * under the bucket's `places` */
 	_Atomic int64_t until_ns;
 };
 
@@ -34,7 +37,12 @@ static inline bool membership_is_over(const struct membership *m)
 {
 	int64_t until_ns = atomic_load_explicit(&m->until_ns, memory_order_acquire);
 
-	return until_ns != 0 && clock_now_ns() >= until_ns;
+	return until_ns != 0 && until_ns != MEMBERSHIP_LED && clock_now_ns() >= until_ns;
+}
+
+static inline bool membership_is_led(const struct membership *m)
+{
+	return atomic_load(&m->until_ns) == MEMBERSHIP_LED;
 }
 
 static inline bool membership_hears(uint64_t after, uint64_t number)

@@ -21,16 +21,15 @@
 #include "common/base/utf8.h"
 #include "common/wire/wire.h"
 
-int operate_heartbeat(struct connection *c, struct packet *p)
+int operate_heartbeat(struct server *s, struct connection *c, struct packet *p)
 {
-	const struct room *room = atomic_load(&c->place.room);
 	uint8_t online[4];
 
 	p->op = OP_HEARTBEAT_REPLY;
 	packet_drop_body(p);
 	if (!dialect_is_v2(c->dialect))
 		return 0;
-	packet_put_i32(online, room != NULL ? tally_online(room->tally) : 0);
+	packet_put_i32(online, bucket_online_in_place(server_bucket(s, c->seat.key), c));
 	return packet_set_body(p, online, sizeof(online));
 }
 
@@ -111,12 +110,17 @@ static void ask_for(const struct server *s, struct connection *c, const char *ro
 static int move(struct server *s, struct connection *c, const char *to)
 {
 	struct bucket *b = server_bucket(s, c->seat.key);
-	const struct room *from = atomic_load(&c->place.room);
+	const struct room *from;
+	int rc;
 
+	lock_take(&b->places);
+	from = atomic_load(&c->place.room);
 	if (from != NULL && strcmp(from->tally->id, to) != 0)
 		bucket_leave(b, &c->place);
 	atomic_store(&c->place.until_ns, fence_until(s, c, to));
-	return bucket_change_room(b, &c->place, to);
+	rc = bucket_change_room(b, &c->place, to);
+	lock_drop(&b->places);
+	return rc;
 }
 
 static int change_room(struct server *s, struct connection *c, struct packet *p)
@@ -134,7 +138,7 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 		packet_drop_body(p);
 	}
 	/* A joined one stays as it is, and its pushes come with numbers. */
-	is_joined = c->joins != NULL && joins_find(c->joins, room) != NULL;
+	is_joined = joins_have(s, c, room);
 	rc = move(s, c, is_joined ? "" : room);
 	fence_forget(c);
 	if (rc < 0)

@@ -10,6 +10,6 @@
 int operate(struct server *s, struct connection *c, struct packet *p);
 
 /* Turn a heartbeat into its reply: v2 tells how many are online in the room. 0 or -ENOMEM. */
-int operate_heartbeat(struct connection *c, struct packet *p);
+int operate_heartbeat(struct server *s, struct connection *c, struct packet *p);
 
 #endif

@@ -201,7 +201,7 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 	}
 	connection_heard(c);
 	renew(s, c);
-	return operate_heartbeat(c, p);
+	return operate_heartbeat(s, c, p);
 }
 
 /* Packets that the client sent at once are answered at once: one wake-up, one write. */

@@ -27,6 +27,7 @@ enum lock_rank {
 	LOCK_SERVICE, /* start, stop and wiring: no hot path */
 	LOCK_REGISTRY,
 	LOCK_BUS,
+	LOCK_PLACES,
 	LOCK_BUCKET,
 	LOCK_ROOM,
 	LOCK_FEED,

@@ -103,13 +103,13 @@ static void a_heartbeat_tells_how_many_are_in_the_room(void **state)
 {
 	(void)state;
 	p = (struct packet){.ver = 3, .op = OP_HEARTBEAT, .seq = 44, .body = (uint8_t *)"ignored", .body_bytes = 7};
-	assert_int_equal(operate_heartbeat(c, &p), 0);
+	assert_int_equal(operate_heartbeat(&stage.server, c, &p), 0);
 	assert_int_equal(p.op, OP_HEARTBEAT_REPLY);
 	assert_int_equal(p.body_bytes, 4);
 	assert_int_equal(packet_get_i32(p.body), 0);
 	assert_int_equal(act(OP_CHANGE_ROOM, "live://1"), 0);
 	atomic_store(&c->place.room->tally->elsewhere, 41);
-	assert_int_equal(operate_heartbeat(c, &p), 0);
+	assert_int_equal(operate_heartbeat(&stage.server, c, &p), 0);
 	assert_int_equal(packet_get_i32(p.body), 42);
 }
 
@@ -118,7 +118,7 @@ static void a_v1_heartbeat_is_answered_with_no_body(void **state)
 	(void)state;
 	c->dialect = DIALECT_V1;
 	p = (struct packet){.op = OP_HEARTBEAT, .body = (uint8_t *)"ignored", .body_bytes = 7};
-	assert_int_equal(operate_heartbeat(c, &p), 0);
+	assert_int_equal(operate_heartbeat(&stage.server, c, &p), 0);
 	assert_int_equal(p.op, OP_HEARTBEAT_REPLY);
 	assert_int_equal(p.body_bytes, 0);
 }
@@ -128,7 +128,7 @@ static void without_memory_for_the_count_the_heartbeat_fails(void **state)
 	(void)state;
 	p = (struct packet){.op = OP_HEARTBEAT};
 	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_int_equal(operate_heartbeat(c, &p), -ENOMEM);
+	assert_int_equal(operate_heartbeat(&stage.server, c, &p), -ENOMEM);
 }
 
 /* ---- rooms ---- */
