@@ -83,17 +83,18 @@ static struct feed *make_locked(struct feeds *s, const char *room, int64_t now) 
 	return f;
 }
 
-static int hold_locked(struct feeds *s, struct feed_asked *asked, int64_t now) NEEDS(s->lock)
+/* `rate`: numbers are made at stream.new. */
+static int hold_locked(struct feeds *s, const char *room, bool rate, int64_t now, struct feed **out) NEEDS(s->lock)
 {
-	struct feed *f = feed_table_find(s, asked->room, now);
+	struct feed *f = feed_table_find(s, room, now);
 
-	if (f == NULL && rate_take(&s->new_rate, &s->new_full_ns, now, 1) > 0)
+	if (f == NULL && rate && rate_take(&s->new_rate, &s->new_full_ns, now, 1) > 0)
 		return -EBUSY;
-	if (f == NULL && (f = make_locked(s, asked->room, now)) == NULL)
+	if (f == NULL && (f = make_locked(s, room, now)) == NULL)
 		return -ENOMEM;
 	feed_table_use(s, f, now);
 	f->held++;
-	asked->feed = f;
+	*out = f;
 	return 0;
 }
 
@@ -103,7 +104,7 @@ static void hold_here(struct feeds *s, struct feed_asked *asked, size_t n)
 
 	lock_take(&s->lock);
 	for (size_t i = 0; i < n; i++)
-		asked[i].rc = hold_locked(s, &asked[i], now);
+		asked[i].rc = hold_locked(s, asked[i].room, true, now, &asked[i].feed);
 	lock_drop(&s->lock);
 }
 
@@ -116,6 +117,28 @@ void feed_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t dead
 		feed_source_hold(s, asked, n, deadline_ns);
 	else
 		hold_here(s, asked, n);
+}
+
+int feed_lead(struct feeds *s, const char *room, uint64_t at, struct feed **out)
+{
+	int rc;
+
+	OBJ_CHECK(s, FEEDS_MAGIC);
+	if (feed_source_is(s))
+		return feed_source_lead(s, room, at, out);
+	lock_take(&s->lock);
+	rc = hold_locked(s, room, false, clock_now_ns(), out);
+	lock_drop(&s->lock);
+	return rc;
+}
+
+struct feed *feed_ref(struct feeds *s, struct feed *f)
+{
+	OBJ_CHECK(f, FEED_MAGIC);
+	lock_take(&s->lock);
+	f->held++;
+	lock_drop(&s->lock);
+	return f;
 }
 
 void feed_release(struct feeds *s, struct feed **feed)
@@ -275,6 +298,17 @@ int feed_append(struct feeds *s, const char *room, struct message *message)
 	if (!feeds_keep(s, room))
 		return 0;
 	return feed_source_is(s) ? feed_source_pass(s, room, message) : append_here(s, room, message);
+}
+
+uint64_t feed_newest(struct feeds *s, struct feed *f)
+{
+	uint64_t at;
+
+	OBJ_CHECK(f, FEED_MAGIC);
+	lock_take(&s->lock);
+	at = f->history.at;
+	lock_drop(&s->lock);
+	return at;
 }
 
 void feed_jump(struct feeds *s, const char *room, uint64_t *at)

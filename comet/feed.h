@@ -47,6 +47,11 @@ int64_t feeds_reload_ms(const struct feeds *s);
 /* Hold the streams of n rooms, each for itself; numbers are made for those without. In a cluster those that are not here are read
  * from Redis in one go, and it waits for that up to deadline_ns: the caller's connection is excused and its thread may block. */
 void feed_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t deadline_ns);
+/* For members that a back end leads into the room: hold its feed. In a cluster it goes on after `at`, and history that is not here is read when
+ * somebody wants it. 0; -ENOMEM; in a cluster -EAGAIN: another reads it just now, and for long. */
+int feed_lead(struct feeds *s, const char *room, uint64_t at, struct feed **out);
+/* One more holds it: feed_release. Returns f. */
+struct feed *feed_ref(struct feeds *s, struct feed *f);
 /* With the membership, or after it. *feed becomes NULL. */
 void feed_release(struct feeds *s, struct feed **feed);
 
@@ -93,6 +98,9 @@ void feed_skip(struct feeds *s, struct feed *f, void (*say)(void *arg, uint64_t 
  * with its number. A room that is not kept: 0, and nothing happens. 0; -ENOMEM: it is not to be delivered; in a cluster -EALREADY: it
  * was delivered, and -ESTALE: one before it is missing, feed_source_fill. */
 int feed_append(struct feeds *s, const char *room, struct message *message);
+
+/* The number of the newest push; in a comet alone. */
+uint64_t feed_newest(struct feeds *s, struct feed *f);
 
 /* Empty the history, and jump: what came before and what comes cannot be told to follow each other. *at is the new number (in a cluster it
  * comes with it). It goes

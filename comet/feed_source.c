@@ -193,6 +193,34 @@ void feed_source_release(struct feeds *s, struct feed *f)
 	feed_table_free(f);
 }
 
+/* ---- members that a back end leads in ---- */
+
+int feed_source_lead(struct feeds *s, const char *room, uint64_t at, struct feed **out)
+{
+	int64_t now = clock_now_ns(), deadline_ns = now + CLOCK_SEC;
+	struct feed *f;
+	int rc = 0;
+
+	lock_take(&s->lock);
+	while ((f = feed_table_find(s, room, now)) != NULL && f->state == FEED_LOADING && rc == 0)
+		if (!lock_wait_until(&s->loaded, &s->lock, deadline_ns))
+			rc = -EAGAIN;
+	if (f == NULL && rc == 0) {
+		/* What was before has been given up, until somebody who asks for it has it read. */
+		if ((f = feed_table_make(s, room, now)) != NULL)
+			f->history.at = f->passed = f->from = f->given_up = at;
+		else
+			rc = -ENOMEM;
+	}
+	if (rc == 0) {
+		feed_table_use(s, f, now);
+		f->held++;
+		*out = f;
+	}
+	lock_drop(&s->lock);
+	return rc;
+}
+
 /* ---- reading again ---- */
 
 /* What is here may be behind Redis, or have been given up. */

@@ -12,6 +12,8 @@ static inline bool feed_source_is(const struct feeds *s)
 
 /* As feed_hold, whose `feed` are NULL. */
 void feed_source_hold(struct feeds *s, struct feed_asked *asked, size_t n, int64_t deadline_ns) WITHOUT(s->lock);
+/* As feed_lead. */
+int feed_source_lead(struct feeds *s, const char *room, uint64_t at, struct feed **out) WITHOUT(s->lock);
 /* One who held it is gone: the last one frees it. */
 void feed_source_release(struct feeds *s, struct feed *f) NEEDS(s->lock);
 /* It was a gap by what is here. 1: it was read again, decide once more; 0: that would not help; -ERR_NO_LOGIC, -ENOMEM. */

@@ -209,6 +209,16 @@ int join_notice_gap(const char *room, uint64_t at, int64_t reload_ms, struct mes
 	return 0;
 }
 
+int join_notice_led(const char *room, uint64_t at, struct message **out)
+{
+	json_t *o;
+
+	json_watch();
+	o = with(json_object(), "room", json_string(room));
+	o = with(o, "at", json_integer((json_int_t)at));
+	return write_message(OP_NOTICE, 0, with(o, "by", json_string("server")), out);
+}
+
 int join_notice_left(const char *room, const char *why, struct message **out)
 {
 	json_t *o;

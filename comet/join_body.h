@@ -55,6 +55,8 @@ int join_answer_wrong(int32_t op, const char *wrong, int32_t seq, struct message
 int join_answer_left(size_t n, int32_t seq, struct message **out);
 /* Op 22: what comes of the room goes on after `at`, and something is missing before. Its number is `at`. */
 int join_notice_gap(const char *room, uint64_t at, int64_t reload_ms, struct message **out);
+/* Op 22: a back end has led the connection into the room, whose pushes come from `at` on. */
+int join_notice_led(const char *room, uint64_t at, struct message **out);
 /* Op 22: the connection is not in the room any more. */
 int join_notice_left(const char *room, const char *why, struct message **out);
 

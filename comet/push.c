@@ -47,6 +47,8 @@ struct push {
 	struct pacer *pacer;
 	unsigned n;
 	unsigned queue_max;
+	/* any thread */
+	atomic_uint leading; /* jobs of WIRE_JOIN that are not done: a room may have members who are not in it yet */
 	/* under lock; one for all queues, so that a push enters all of them at one place in the order */
 	struct lock lock;
 	pthread_cond_t space;
@@ -55,7 +57,9 @@ struct push {
 };
 
 static const char *const targets[WIRE_TARGETS] = {
-	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick", [WIRE_CLEAR] = "clear"};
+	[WIRE_KEYS] = "keys",   [WIRE_ROOM] = "room", [WIRE_ALL] = "all",     [WIRE_KICK] = "kick",
+	[WIRE_CLEAR] = "clear", [WIRE_JOIN] = "join", [WIRE_LEAVE] = "leave",
+};
 
 static const char *const refusals[REFUSED_MAX] = {
 	[REFUSED_QUEUE_FULL] = "queue_full", [REFUSED_NO_MEMORY] = "no_memory", [REFUSED_STOPPING] = "stopping"};
@@ -165,6 +169,8 @@ static int number(struct feeds *feeds, struct push_job *job)
 {
 	if (job->target == WIRE_CLEAR)
 		feed_jump(feeds, job->room, &job->message->number);
+	if (job->feed != NULL && !feed_source_is(feeds))
+		job->message->number = feed_newest(feeds, job->feed);
 	return job->is_kept ? feed_append(feeds, job->room, job->message) : 0;
 }
 
@@ -203,10 +209,12 @@ static int enqueue(struct push *p, struct push_job *job)
 
 /* Nobody is in the room, so that no thread has to wake. Whoever enters now is owed none of this; where pushes have numbers, the
  * history is, and a queue keeps the two in step. */
-static bool is_for_nobody(struct server *s, const struct wire_push *push)
+static bool is_for_nobody(struct push *p, const struct wire_push *push)
 {
+	struct server *s = p->server;
+
 	return push->target == WIRE_ROOM && push->message->number == 0 && !feeds_keep(&s->feeds, push->room) &&
-	       tally_here(&s->tallies, push->room) == 0;
+	       atomic_load(&p->leading) == 0 && tally_here(&s->tallies, push->room) == 0;
 }
 
 /* Nothing is before a push for this share, and nobody works for it: then the caller does. */
@@ -287,6 +295,23 @@ static int push_missing(void *arg, struct message *m)
 	return job != NULL ? enqueue(hole->push, job) : -ENOMEM;
 }
 
+/* Members are to come into it. */
+static int prepare_room(struct push *p, struct push_job *job)
+{
+	struct feeds *feeds = &p->server->feeds;
+	const uint64_t at = job->message->number;
+
+	atomic_init(&job->refs, 1);
+	atomic_fetch_add(&p->leading, 1);
+	job->under_way = &p->leading;
+	logic_client_expect(&p->server->logic, job->room);
+	/* Without a number a logic does not keep this room. */
+	if (!feeds_keep(feeds, job->room) || (at == 0 && feed_source_is(feeds)))
+		return 0;
+	job->feeds = feeds;
+	return feed_lead(feeds, job->room, at, &job->feed);
+}
+
 static int take(struct push *p, const struct wire_push *push)
 {
 	struct push_job *job;
@@ -294,12 +319,16 @@ static int take(struct push *p, const struct wire_push *push)
 
 	if (push->target == WIRE_ALL && push->speed > 0)
 		return pacer_add(p->pacer, push->message, push->speed);
-	if (is_for_nobody(p->server, push))
+	if (is_for_nobody(p, push))
 		return 0;
 	if (push->target == WIRE_KEYS && push->n_keys == 1 && (rc = push_at_once(p, push)) != -EBUSY)
 		return rc;
 	if ((job = push_job_new(p->server, push)) == NULL)
 		return -ENOMEM;
+	if (push->target == WIRE_JOIN && (rc = prepare_room(p, job)) < 0) {
+		push_job_unref(job);
+		return rc;
+	}
 	return enqueue(p, job);
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "comet/deliver.h"
+#include "comet/usher.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
 
@@ -27,6 +28,8 @@ static void do_keys(struct server *s, const struct push_share *mine, const struc
 		if (!push_share_has(mine, k->bucket))
 			continue;
 		c = bucket_get(&s->buckets[k->bucket], k->key);
+		if (job->target == WIRE_JOIN || job->target == WIRE_LEAVE)
+			usher(s, c, job);
 		if (c == NULL) {
 			if (job->target == WIRE_KEYS)
 				count_by(COUNT_DROPPED, DROP_GONE);
@@ -34,7 +37,7 @@ static void do_keys(struct server *s, const struct push_share *mine, const struc
 		}
 		if (job->target == WIRE_KICK)
 			kick(c, job, k->session_id);
-		else
+		else if (job->target == WIRE_KEYS)
 			deliver(s, c, job->message, true);
 		connection_unref(&c);
 	}
@@ -91,6 +94,8 @@ void push_batch_do(struct server *s, const struct push_share *mine, const struct
 	switch (batch->jobs[0]->target) {
 	case WIRE_KEYS:
 	case WIRE_KICK:
+	case WIRE_JOIN:
+	case WIRE_LEAVE:
 		do_keys(s, mine, batch->jobs[0]);
 		break;
 	case WIRE_ROOM:

@@ -14,6 +14,10 @@ static void free_job(struct push_job *job)
 		message_unref(&job->message);
 	for (size_t i = 0; job->keys != NULL && i < job->n_keys; i++)
 		free(job->keys[i].key);
+	if (job->feed != NULL)
+		feed_release(job->feeds, &job->feed);
+	if (job->under_way != NULL)
+		atomic_fetch_sub(job->under_way, 1);
 	free(job->keys);
 	free(job->room);
 	free(job);

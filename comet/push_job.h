@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "comet/close_reason.h"
+#include "comet/feed.h"
 #include "comet/server.h"
 #include "common/wire/message.h"
 #include "common/wire/wire.h"
@@ -26,7 +27,10 @@ struct push_job {
 	struct message *message;
 	enum close_reason why; /* WIRE_KICK */
 	char *room;
-	bool is_kept; /* it gets a number, if the room has numbers */
+	bool is_kept;           /* it gets a number, if the room has numbers */
+	struct feed *feed;      /* WIRE_JOIN: the room's, held; NULL: it has no numbers */
+	struct feeds *feeds;    /* all of them */
+	atomic_uint *under_way; /* NULL, or it is one less without this job */
 	size_t n_keys;
 	struct push_job_key *keys;
 };

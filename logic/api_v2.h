@@ -47,6 +47,11 @@ void api_kick(struct api_call *call);
 
 void api_batch(struct api_call *call);
 
+/* ---- api_rooms.c ---- */
+
+void api_room_join(struct api_call *call);
+void api_room_leave(struct api_call *call);
+
 /* ---- api_bans.c ---- */
 
 void api_ban(struct api_call *call); /* /goim/kick with for= */

@@ -39,7 +39,7 @@
 enum { ARG_LENGTH, ARG_BYTES, ARG_LEASE, ARG_GENERATION, ARG_REST };
 
 /* So many at most beside the keys. */
-#define ARGS_MOST (ARG_REST + 3 + 2 * (WIRE_ENTRY_FIELDS + 2))
+#define ARGS_MOST (ARG_REST + 4 + 2 * (WIRE_ENTRY_FIELDS + 2))
 
 struct args {
 	const char **v;
@@ -110,7 +110,13 @@ static struct bus_names names_of(const struct errand *e)
 {
 	if (e->names != NULL)
 		return *e->names;
-	return (struct bus_names){.v = e->push->keys, .n = e->push->target == WIRE_KEYS ? e->push->n_keys : 0};
+	return (struct bus_names){.v = e->push->keys, .n = e->push->target != WIRE_KICK ? e->push->n_keys : 0};
+}
+
+/* A leave is told to the comet, whether or not it has the room. */
+static const char *room_of(const struct wire_push *push)
+{
+	return push->room != NULL && push->target != WIRE_LEAVE ? push->room : "";
 }
 
 /* All arguments but the number of the push, whose place is left empty. */
@@ -130,7 +136,9 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 		arg_text(a, e->push->name != NULL ? e->push->name : "");
 	} else {
 		arg_text(a, e->server != NULL ? e->server : "");
-		arg_text(a, e->push->room != NULL ? e->push->room : "");
+		arg_text(a, room_of(e->push));
+		if (e->script == &script_push_join)
+			arg_text(a, e->kept);
 		arg_text(a, n_names);
 	}
 	for (size_t i = 0; i < names->n; i++)
@@ -213,6 +221,14 @@ static void tell_fate(const struct errand *e, const struct redisReply *reply)
 	}
 }
 
+/* Where in the answer the streams begin. */
+static size_t first_comet(const struct redis_script *script)
+{
+	if (script == &script_push_to)
+		return 4;
+	return script == &script_push_kept || script == &script_push_join ? 3 : 2;
+}
+
 /* The answer of the script as a return code. A push to a room has its number then. */
 static int judge(struct bus_redis *b, const struct errand *e, const struct redisReply *reply)
 {
@@ -226,7 +242,7 @@ static int judge(struct bus_redis *b, const struct errand *e, const struct redis
 	lock_take(&b->lock);
 	(void)snprintf(e->names != NULL ? b->settled : b->generation, sizeof(b->generation), "%s",
 		       redis_reply_text(reply, 1));
-	note_locked(b, reply, e->script == &script_push_to ? 4 : e->script == &script_push_kept ? 3 : 2);
+	note_locked(b, reply, first_comet(e->script));
 	lock_drop(&b->lock);
 	if (e->script == &script_push_kept)
 		e->push->message->number = (uint64_t)redis_reply_number(reply, 2);
@@ -297,6 +313,17 @@ static void describe_kept(const struct bus_redis *b, const struct wire_push *pus
 			       (long long)type->ttl_ms, b->numbers);
 }
 
+static const struct redis_script *script_for(const struct errand *e)
+{
+	if (e->names != NULL)
+		return &script_push_to;
+	if (e->push->target == WIRE_JOIN)
+		return &script_push_join;
+	if (e->push->target != WIRE_LEAVE && (e->kept[0] != '\0' || e->push->name != NULL))
+		return &script_push_kept;
+	return &script_push;
+}
+
 /* A push between its two halves. */
 struct bus_flight {
 	struct errand errand; /* without its entry and its deadline at first */
@@ -318,9 +345,7 @@ static int take_off(struct bus_redis *b, struct bus_flight *f)
 		return rc;
 	e->entry = &f->entry;
 	describe_kept(b, e->push, e->kept, sizeof(e->kept));
-	e->script = e->names != NULL                              ? &script_push_to
-		    : e->kept[0] != '\0' || e->push->name != NULL ? &script_push_kept
-								  : &script_push;
+	e->script = script_for(e);
 	e->deadline_ns = clock_now_ns() + b->timeout_ns;
 	if ((rc = begin(b, e, &f->call)) < 0)
 		wire_entry_fini(&f->entry);

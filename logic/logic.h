@@ -115,6 +115,13 @@ int logic_push_end(struct logic *l, struct logic_flight *flight, uint64_t *numbe
 int logic_kick_keys(struct logic *l, const char *const *keys, size_t n_keys, size_t *n);
 int logic_kick_users(struct logic *l, const struct user *users, size_t n_users, size_t *n);
 
+/* Lead the connections of these keys or users into rooms (WIRE_JOIN), or out of them (WIRE_LEAVE), before all that is pushed from now on;
+ * *n gets how many were told. They are told of the rooms in their order: an error leaves the rest of them. As the pushes. */
+int logic_lead_keys(struct logic *l, enum wire_target target, const char *const *rooms, size_t n_rooms,
+		    const char *const *keys, size_t n_keys, size_t *n);
+int logic_lead_users(struct logic *l, enum wire_target target, const char *const *rooms, size_t n_rooms,
+		     const struct user *users, size_t n_users, size_t *n);
+
 /* ---- keeping out: logic_bans.c ---- */
 
 /* Keep these; of each, kind, name, until_ms, before_s and lifted are given. Comets end the connections that they concern, within a

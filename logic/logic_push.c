@@ -355,3 +355,48 @@ int logic_kick_users(struct logic *l, const struct user *users, size_t n_users, 
 
 	return rc < 0 ? rc : kick_found(l, &found, n);
 }
+
+/* ---- rooms ---- */
+
+static int lead_to(struct logic *l, enum wire_target target, const char *room, struct registry_found *found)
+{
+	struct wire_push push = {.target = target, .room = room};
+	int rc;
+
+	if (target == WIRE_JOIN && (rc = message_new_notice(&push.message)) < 0)
+		return rc;
+	rc = push_found(l, found, &push, LOOKS, NULL);
+	if (push.message != NULL)
+		message_unref(&push.message);
+	return rc;
+}
+
+static int lead_found(struct logic *l, enum wire_target target, const char *const *rooms, size_t n_rooms,
+		      struct registry_found *found, size_t *n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n_rooms; i++)
+		rc = lead_to(l, target, rooms[i], found);
+	*n = rc == 0 ? found->n : 0;
+	registry_found_fini(found);
+	return rc;
+}
+
+int logic_lead_keys(struct logic *l, enum wire_target target, const char *const *rooms, size_t n_rooms,
+		    const char *const *keys, size_t n_keys, size_t *n)
+{
+	struct registry_found found;
+	int rc = registry_find_keys(&l->registry, keys, n_keys, &found);
+
+	return count_failed(rc < 0 ? rc : lead_found(l, target, rooms, n_rooms, &found, n));
+}
+
+int logic_lead_users(struct logic *l, enum wire_target target, const char *const *rooms, size_t n_rooms,
+		     const struct user *users, size_t n_users, size_t *n)
+{
+	struct registry_found found;
+	int rc = registry_find_users(&l->registry, users, n_users, &found);
+
+	return count_failed(rc < 0 ? rc : lead_found(l, target, rooms, n_rooms, &found, n));
+}

@@ -49,6 +49,9 @@ struct logic_client {
 	/* A connection has come into this room: when it returns, pushes to the room find this comet, and the client may be
 	 * told that it is in. Waits only for a room that was empty here, and for at most twice redis.lease. */
 	void (*join)(void *self, const char *room);
+	/* A back end leads connections into this room, and logic has written down that it is here: it stays so. Does not wait. NULL: logic
+	 * knows which rooms are here without being told. */
+	void (*expect)(void *self, const char *room);
 	/* From now on this comet is not told to clients as a node. Hands out up to `max` others that are, the least loaded for
 	 * their weights first; returns how many. NULL: there are never any. */
 	size_t (*go_away)(void *self, struct logic_node *others, size_t max);
@@ -113,6 +116,12 @@ static inline int logic_client_renew_online(const struct logic_client *l, const 
 static inline void logic_client_join(const struct logic_client *l, const char *room)
 {
 	l->join(l->self, room);
+}
+
+static inline void logic_client_expect(const struct logic_client *l, const char *room)
+{
+	if (l->expect != NULL)
+		l->expect(l->self, room);
 }
 
 static inline size_t logic_client_go_away(const struct logic_client *l, struct logic_node *others, size_t max)

@@ -181,6 +181,11 @@ static void join_room(void *self, const char *room)
 	redis_lease_join(client_of(self)->lease, room);
 }
 
+static void expect_room(void *self, const char *room)
+{
+	redis_lease_expect(client_of(self)->lease, room);
+}
+
 static size_t go_away(void *self, struct logic_node *others, size_t max)
 {
 	struct redis_client *c = client_of(self);
@@ -233,6 +238,7 @@ struct logic_client redis_client_table(struct redis_client *c)
 		.arrived = arrived,
 		.take_over = take_over,
 		.join = join_room,
+		.expect = expect_room,
 		.go_away = go_away,
 		.receive = receive,
 		.resume = resume,

@@ -190,6 +190,12 @@ void redis_lease_join(struct redis_lease *l, const char *room)
 	}
 }
 
+void redis_lease_expect(struct redis_lease *l, const char *room)
+{
+	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
+	redis_rooms_expect(&l->rooms, room);
+}
+
 static int write_load(struct redis_lease *l, const struct wire_load *load)
 {
 	return script_run(l->pipe, &script_load, clock_now_ns() + l->timeout_ns, NULL, "%s %lld %lld %lld %lld",

@@ -41,6 +41,7 @@ void redis_lease_written(struct redis_lease *l, uint64_t number);
 void redis_lease_leave(struct redis_lease *l);
 /* See struct logic_client. */
 void redis_lease_join(struct redis_lease *l, const char *room);
+void redis_lease_expect(struct redis_lease *l, const char *room);
 /* Write the changes since the last report. 0 or -ERR_NO_LOGIC, -ENOMEM. One thread calls it. */
 int redis_lease_report(struct redis_lease *l, const struct wire_load *load, const struct wire_room_count *rooms,
 		       size_t n);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cluster/script.h"
 #include "common/base/clock.h"
 
 /* Rooms written by one command. */
@@ -111,6 +112,20 @@ static int begin_join(struct redis_rooms *r, const char *room, int64_t deadline_
 	return rc;
 }
 
+void redis_rooms_expect(struct redis_rooms *r, const char *room)
+{
+	struct told *t;
+
+	lock_take(&r->lock);
+	if ((t = told_locked(r, room)) != NULL) {
+		t->joined_ns = clock_now_ns();
+		if (t->count == 0)
+			t->count = 1;
+		set_current_locked(r, t, false); /* its mark goes with the count */
+	}
+	lock_drop(&r->lock);
+}
+
 int redis_rooms_join(struct redis_rooms *r, const char *room, int64_t deadline_ns)
 {
 	struct redis_call *call;
@@ -122,20 +137,24 @@ int redis_rooms_join(struct redis_rooms *r, const char *room, int64_t deadline_n
 	return rc;
 }
 
-static int queue_locked(struct redis_rooms *r, struct writes *w) NEEDS(r->lock)
+/* A back end may have led somebody into a room that is to be deleted, and we have not read of it yet: only Redis knows. */
+static int queue_locked(struct redis_rooms *r, struct writes *w, bool set) NEEDS(r->lock)
 {
 	int64_t deadline = clock_now_ns() + r->timeout_ns;
+	struct redis_call **call = &w->calls[w->n_calls];
 	int rc = 0;
 
-	if (w->n > 2)
-		rc = redis_pipe_beginv(r->pipe, REDIS_AGAIN, deadline, &w->calls[w->n_calls], w->n, w->v, NULL);
+	if (w->n > 2 && set)
+		rc = redis_pipe_beginv(r->pipe, REDIS_AGAIN, deadline, call, w->n, w->v, NULL);
+	else if (w->n > 2)
+		rc = script_beginv(r->pipe, &script_forget_rooms, deadline, call, w->n - 1, w->v + 1, NULL);
 	if (w->n > 2 && rc == 0)
 		w->n_calls++;
 	w->n = 2;
 	return rc;
 }
 
-/* Add a room with its entry. `set`: HSET with its count; otherwise HDEL, and its entry is forgotten. */
+/* Add a room with its entry. `set`: HSET with its count; otherwise it is deleted, and its entry forgotten. */
 static int add_locked(struct redis_rooms *r, struct writes *w, const char *room, struct told *t, bool set)
 	NEEDS(r->lock)
 {
@@ -154,7 +173,7 @@ static int add_locked(struct redis_rooms *r, struct writes *w, const char *room,
 	} else {
 		forget_walked_locked(r, room);
 	}
-	return w->n + 2 > 2 + 2 * CHUNK ? queue_locked(r, w) : 0;
+	return w->n + 2 > 2 + 2 * CHUNK ? queue_locked(r, w, set) : 0;
 }
 
 /* Queue the rooms that Redis has not confirmed (set), or those that the last report did not name and that nobody has joined
@@ -172,8 +191,8 @@ static int begin_writes_locked(struct redis_rooms *r, struct writes *w, bool set
 	if (w->rooms == NULL || w->calls == NULL)
 		return -ENOMEM;
 	w->number = ++r->writes;
-	w->v[0] = set ? "HSET" : "HDEL";
-	w->v[1] = r->key.text;
+	w->v[0] = "HSET";
+	w->v[1] = set ? r->key.text : r->server_id;
 	w->n = 2;
 	while (rc == 0 && strmap_next(&r->told, &cursor, &room, &value)) {
 		struct told *t = value;
@@ -182,7 +201,18 @@ static int begin_writes_locked(struct redis_rooms *r, struct writes *w, bool set
 			rc = add_locked(r, w, room, t, set);
 	}
 	strmap_shrink(&r->told);
-	return rc == 0 ? queue_locked(r, w) : rc;
+	return rc == 0 ? queue_locked(r, w, set) : rc;
+}
+
+/* Redis may have it still: the next time. Without memory it stays there. */
+static void delete_later(struct redis_rooms *r, const char *room)
+{
+	struct told *t;
+
+	lock_take(&r->lock);
+	if (strmap_get(&r->told, room) == NULL && (t = told_locked(r, room)) != NULL)
+		set_current_locked(r, t, true);
+	lock_drop(&r->lock);
 }
 
 /* Wait for the queued commands; rooms that Redis took are confirmed. */
@@ -197,6 +227,8 @@ static int end_writes(struct redis_rooms *r, struct writes *w, bool set, int rc)
 	for (size_t i = 0; i < w->n_rooms; i++) {
 		if (rc == 0 && set)
 			confirm(r, w->rooms[i], w->number, true);
+		else if (rc < 0 && !set)
+			delete_later(r, w->rooms[i]);
 		free(w->rooms[i]);
 	}
 	free(w->rooms);
@@ -276,6 +308,7 @@ void redis_rooms_lose(struct redis_rooms *r)
 void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const struct config *cfg, const char *server_id)
 {
 	*r = (struct redis_rooms){.pipe = pipe,
+				  .server_id = server_id,
 				  .key = redis_name_key(cfg, "rooms", server_id),
 				  .timeout_ns = cfg->redis_timeout * CLOCK_MS};
 	lock_init(&r->lock, LOCK_SERVICE);

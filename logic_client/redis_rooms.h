@@ -16,6 +16,7 @@
 struct redis_rooms {
 	/* set once */
 	struct redis_pipe *pipe;
+	const char *server_id;
 	struct redis_name key;
 	int64_t timeout_ns;
 	/* under lock */
@@ -32,6 +33,8 @@ void redis_rooms_fini(struct redis_rooms *r);
 /* Somebody is in this room: returns when Redis has it. Any thread. 0, or the errors of redis_pipe_call, with a room that is written
  * by redis_rooms_write_missing; -ENOMEM: perhaps not even that. */
 int redis_rooms_join(struct redis_rooms *r, const char *room, int64_t deadline_ns) WITHOUT(r->lock);
+/* A script has written this room for us; without memory it is not told from the others of a hash that nobody deletes. Does not wait. */
+void redis_rooms_expect(struct redis_rooms *r, const char *room) WITHOUT(r->lock);
 /* Take a report over: how many are in each room; rooms that it does not name have nobody. 0 or -ENOMEM. One thread. */
 int redis_rooms_note(struct redis_rooms *r, const struct wire_room_count *rooms, size_t n) WITHOUT(r->lock);
 /* Write the rooms that Redis does not have yet, or has with another count. 0, -ENOMEM, or the errors of redis_pipe_call. */

@@ -84,8 +84,9 @@ struct wire_load {
 	int64_t taken_ns; /* clock_now_ns() before the rooms were counted */
 };
 
-/* WIRE_CLEAR: the history of the room's stream is forgotten, and its members are told that it goes on elsewhere. */
-enum wire_target { WIRE_KEYS, WIRE_ROOM, WIRE_ALL, WIRE_KICK, WIRE_CLEAR, WIRE_TARGETS };
+/* WIRE_CLEAR: the history of the room's stream is forgotten, and its members are told that it goes on elsewhere.
+ * WIRE_JOIN, WIRE_LEAVE: the connections of these keys are led into the room, or out of it. */
+enum wire_target { WIRE_KEYS, WIRE_ROOM, WIRE_ALL, WIRE_KICK, WIRE_CLEAR, WIRE_JOIN, WIRE_LEAVE, WIRE_TARGETS };
 
 /* Why a connection is kicked. */
 enum wire_reason { WIRE_KICKED, WIRE_REPLACED, WIRE_PER_USER, WIRE_REASONS };
@@ -94,12 +95,13 @@ enum wire_reason { WIRE_KICKED, WIRE_REPLACED, WIRE_PER_USER, WIRE_REASONS };
  * shared by reference. */
 struct wire_push {
 	enum wire_target target;
-	struct message *message;  /* not for WIRE_KICK; of WIRE_CLEAR a notice */
-	const char *const *keys;  /* WIRE_KEYS, WIRE_KICK */
+	struct message
+		*message; /* not for WIRE_KICK and WIRE_LEAVE; of WIRE_CLEAR and WIRE_JOIN a notice with a number */
+	const char *const *keys;  /* WIRE_KEYS, WIRE_KICK, WIRE_JOIN, WIRE_LEAVE */
 	const uint64_t *sessions; /* WIRE_KICK: only the connection with this session id, 0 = whichever has the key;
 	                                    NULL = all 0 */
 	size_t n_keys;
-	const char *room; /* WIRE_ROOM, WIRE_CLEAR: "type://id" */
+	const char *room; /* WIRE_ROOM, WIRE_CLEAR, WIRE_JOIN, WIRE_LEAVE: "type://id" */
 	const char *name; /* WIRE_ROOM: the caller's name for it, for a bus that knows what comes again; or NULL */
 	bool unkept;      /* WIRE_ROOM: it gets no number, and nobody who comes later gets it */
 	uint32_t speed;   /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */

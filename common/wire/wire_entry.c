@@ -14,7 +14,9 @@
 #define KEYS_MAX 100000 /* of one entry */
 
 static const char *const targets[WIRE_TARGETS] = {
-	[WIRE_KEYS] = "keys", [WIRE_ROOM] = "room", [WIRE_ALL] = "all", [WIRE_KICK] = "kick", [WIRE_CLEAR] = "clear"};
+	[WIRE_KEYS] = "keys",   [WIRE_ROOM] = "room", [WIRE_ALL] = "all",     [WIRE_KICK] = "kick",
+	[WIRE_CLEAR] = "clear", [WIRE_JOIN] = "join", [WIRE_LEAVE] = "leave",
+};
 
 static const char *const reasons[WIRE_REASONS] = {
 	[WIRE_KICKED] = "kicked", [WIRE_REPLACED] = "replaced", [WIRE_PER_USER] = "per_user"};
@@ -102,7 +104,7 @@ int wire_entry_encode(const struct wire_push *push, struct wire_entry *out)
 
 		add(out, "speed", out->speed_text, (size_t)n);
 	}
-	if (push->target == WIRE_ROOM || push->target == WIRE_CLEAR)
+	if (push->room != NULL)
 		add(out, "room", push->room, strlen(push->room));
 	if (push->target == WIRE_KICK)
 		add(out, "reason", reasons[push->reason], strlen(reasons[push->reason]));
@@ -299,6 +301,14 @@ static enum wire_reason get_reason(const struct wire_field *field)
 	return reason;
 }
 
+static int get_room(const struct raw *raw, struct wire_pushed *out)
+{
+	int rc = text_of(raw->room, WIRE_ROOM_BYTES, &out->owned[3]);
+
+	out->push.room = out->owned[3];
+	return rc;
+}
+
 /* The fields that the target needs beside its message. */
 static int get_target(const struct raw *raw, struct wire_pushed *out)
 {
@@ -309,9 +319,12 @@ static int get_target(const struct raw *raw, struct wire_pushed *out)
 	switch (push->target) {
 	case WIRE_ROOM:
 	case WIRE_CLEAR:
-		rc = text_of(raw->room, WIRE_ROOM_BYTES, &out->owned[3]);
-		push->room = out->owned[3];
-		return rc;
+		return get_room(raw, out);
+	case WIRE_JOIN:
+	case WIRE_LEAVE:
+		if ((rc = get_room(raw, out)) < 0)
+			return rc;
+		return get_keys(raw->keys, out);
 	case WIRE_ALL:
 		if (!number(raw->speed, false, UINT32_MAX, &speed))
 			return -EBADMSG;
@@ -358,9 +371,10 @@ int wire_pushed_decode(const struct wire_field *fields, size_t n, struct wire_pu
 		return -EBADMSG;
 	if ((rc = get_target(&raw, out)) < 0)
 		return rc;
-	if (out->push.target == WIRE_KICK)
+	if (out->push.target == WIRE_KICK || out->push.target == WIRE_LEAVE)
 		return 0;
-	rc = out->push.target == WIRE_CLEAR ? message_new_notice(&out->push.message) : get_message(&raw, out);
+	rc = out->push.target == WIRE_CLEAR || out->push.target == WIRE_JOIN ? message_new_notice(&out->push.message)
+									     : get_message(&raw, out);
 	if (rc == 0)
 		out->push.message->number = (uint64_t)pos;
 	return rc;

@@ -185,6 +185,8 @@ static void other_answers_and_notices_are_short(void **state)
 	assert_says(m, OP_LEAVE_REPLY, 7, "{\"rooms\":3}");
 	assert_int_equal(join_notice_left("a\"b", "not_granted", &m), 0);
 	assert_says(m, OP_NOTICE, 0, "{\"room\":\"a\\\"b\",\"left\":\"not_granted\"}");
+	assert_int_equal(join_notice_led("chat://1", 9, &m), 0);
+	assert_says(m, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"at\":9,\"by\":\"server\"}");
 	assert_int_equal(join_notice_gap("chat://1", 9, 100, &m), 0);
 	assert_true(m->notice);
 	assert_int_equal(m->number, 9);
@@ -215,6 +217,8 @@ static void without_memory_there_is_no_answer_and_nothing_left(void **state)
 		if (rc == 0)
 			message_unref(&m);
 		if (rc == 0 && (rc = join_notice_gap("chat://1", 9, 100, &m)) == 0)
+			message_unref(&m);
+		if (rc == 0 && (rc = join_notice_led("chat://1", 9, &m)) == 0)
 			message_unref(&m);
 		if (rc == 0 && (rc = join_notice_left("chat://1", "why", &m)) == 0)
 			message_unref(&m);

@@ -1065,6 +1065,36 @@ static void push_to_a_kept_room_gets_the_next_number_and_is_kept(void **state)
 	      "TTL " HISTORY, "750");
 }
 
+#define JOIN_KEYS "target", "join", "room", "chat://1", "keys", "[\"k\"]", "from", "l", "seq", "1"
+
+static void comet_has_the_room_that_its_connections_are_led_into(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	session("k", "11 7 100 c1");
+	before("HSET comet:rooms:c1 chat://2 41");
+	put("SET", NUMBER, "41 5 0 0");
+	says("ok 5 41 c1 100 1", push_join, "1000", "1000000", "3000", "5", "c1", "chat://1", KEPT, "1", "k",
+	     JOIN_KEYS);
+	says("ok 5 '' c1 100 2", push_join, "1000", "", "3000", "5", "c1", "chat://2", "", "1", "k", JOIN_KEYS);
+	after("HGET comet:rooms:c1 chat://1", "1+", "HGET comet:rooms:c1 chat://2", "41+", "TTL " NUMBER, "108000",
+	      "XRANGE comet:push:c1 - + COUNT 1", "(* (n 1 target join room chat://1 keys *k* from l seq 1 pos 41))");
+	/* The next push goes there, and has the next number. */
+	PUSH_ROOM("ok 5 42 c? ?00 [13] c? ?00 [13]", KEPT, "", "a", "l", "2");
+	/* It moved meanwhile. */
+	says("moved", push_join, "1000", "", "3000", "5", "c2", "chat://1", KEPT, "1", "k", JOIN_KEYS);
+	after("EXISTS comet:rooms:c2", "0", "XLEN comet:push:c2", "1");
+}
+
+static void room_that_a_back_end_leads_into_is_not_forgotten(void **state)
+{
+	(void)state;
+	before("HSET comet:rooms:c1 chat://1 3 chat://2 3+ chat://3 1");
+	says("2", forget_rooms, "c1", "chat://1", "chat://2", "chat://3", "chat://4");
+	after("HGETALL comet:rooms:c1", "chat://2 3+");
+}
+
 static void history_stays_within_its_bytes(void **state)
 {
 	(void)state;
@@ -1442,6 +1472,8 @@ int main(void)
 		cmocka_unit_test_setup(push_whose_answer_was_lost_is_not_numbered_twice, empty),
 		cmocka_unit_test_setup(push_of_many_writers_is_not_numbered_twice, empty),
 		cmocka_unit_test_setup(history_stays_within_its_bytes, empty),
+		cmocka_unit_test_setup(comet_has_the_room_that_its_connections_are_led_into, empty),
+		cmocka_unit_test_setup(room_that_a_back_end_leads_into_is_not_forgotten, empty),
 		cmocka_unit_test_setup(push_to_a_kept_room_gets_the_next_number_and_is_kept, empty),
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
 		cmocka_unit_test_setup(push_after_a_loss_is_refused, empty),

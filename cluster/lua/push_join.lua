@@ -1,0 +1,17 @@
+-- Write into a comet's stream that the connections of keys are led into a room, which the comet has from this moment on. Called by logic.
+-- length of a stream, its bytes or '' (not to be measured now), lease, generation that the caller knows, server, room,
+-- how it is kept, as for push_kept, n, n keys, fields and values
+--   -> 'young', 'moved': see push
+--    | 'ok', generation, number in the room's stream or '', then of the comet: server, epoch, number of the entry
+local server, room, kept, n_keys = unpack(ARGV, 5, 8)
+return fan_out(server, '', 9, n_keys, function(generation)
+	local rooms = prefix .. 'rooms:' .. server
+	redis.call('HSET', rooms, room, string.match(redis.call('HGET', rooms, room) or '1', '^%d+') .. '+')
+	if kept == '' then return '', true end
+	local ttl, idle_ttl, durable = string.match(kept, '^%d+ %d+ %d+ (%d+) (%d+) (%d)$')
+	local n, held = place(room, generation, durable, idle_ttl, true)
+	redis.call('PEXPIRE', number_key(room), held == 'idle' and idle_ttl or longer(ttl))
+	local last = #ARGV
+	ARGV[last + 1], ARGV[last + 2] = 'pos', whole(n)
+	return ARGV[last + 2], true
+end)
