@@ -32,6 +32,7 @@
 #include "common/config/config.h"
 #include "common/redis/redis_pipe.h"
 #include "common/redis/redis_reply.h"
+#include "logic/args.h"
 #include "logic/bus.h"
 #include "logic/sent.h"
 
@@ -40,12 +41,6 @@ enum { ARG_LENGTH, ARG_BYTES, ARG_LEASE, ARG_GENERATION, ARG_REST };
 
 /* So many at most beside the keys. */
 #define ARGS_MOST (ARG_REST + 4 + 2 * (WIRE_ENTRY_FIELDS + 2))
-
-struct args {
-	const char **v;
-	size_t *bytes;
-	size_t n, most;
-};
 
 struct bus_redis {
 	unsigned magic;
@@ -80,30 +75,6 @@ struct errand {
 	char kept[128]; /* how it is kept, as the script takes it; "": it is not */
 };
 
-static int args_init(struct args *a, size_t most)
-{
-	*a = (struct args){.v = calloc(most, sizeof(*a->v)), .bytes = calloc(most, sizeof(*a->bytes)), .most = most};
-	return a->v != NULL && a->bytes != NULL ? 0 : -ENOMEM;
-}
-
-static void args_fini(struct args *a)
-{
-	free(a->v);
-	free(a->bytes);
-}
-
-static void arg(struct args *a, const char *text, size_t bytes)
-{
-	BUG_UNLESS(a->n < a->most);
-	a->v[a->n] = text;
-	a->bytes[a->n++] = bytes;
-}
-
-static void arg_text(struct args *a, const char *text)
-{
-	arg(a, text, strlen(text));
-}
-
 /* The keys that the push is for, or those that a comet is asked to have. A kick names connections: it goes to the comet that had
  * them, even if a key is on another comet now. */
 static struct bus_names names_of(const struct errand *e)
@@ -123,33 +94,33 @@ static const char *room_of(const struct wire_push *push)
 static void describe(struct args *a, const struct bus_redis *b, const struct errand *e, const struct bus_names *names,
 		     const char *n_names)
 {
-	arg_text(a, b->length);
-	arg_text(a, b->stream_bytes);
-	arg_text(a, b->lease_ms);
-	arg(a, e->names != NULL ? b->settled : b->generation, 0); /* its place; it is read under the lock below */
+	args_add_text(a, b->length);
+	args_add_text(a, b->stream_bytes);
+	args_add_text(a, b->lease_ms);
+	args_add(a, e->names != NULL ? b->settled : b->generation, 0); /* its place; it is read under the lock below */
 	if (e->names != NULL) {
-		arg_text(a, names->are_users ? "users" : "keys");
-		arg_text(a, n_names);
+		args_add_text(a, names->are_users ? "users" : "keys");
+		args_add_text(a, n_names);
 	} else if (e->script == &script_push_kept) {
-		arg_text(a, e->push->room);
-		arg_text(a, e->kept);
-		arg_text(a, e->push->name != NULL ? e->push->name : "");
+		args_add_text(a, e->push->room);
+		args_add_text(a, e->kept);
+		args_add_text(a, e->push->name != NULL ? e->push->name : "");
 	} else {
-		arg_text(a, e->server != NULL ? e->server : "");
-		arg_text(a, room_of(e->push));
+		args_add_text(a, e->server != NULL ? e->server : "");
+		args_add_text(a, room_of(e->push));
 		if (e->script == &script_push_join)
-			arg_text(a, e->kept);
-		arg_text(a, n_names);
+			args_add_text(a, e->kept);
+		args_add_text(a, n_names);
 	}
 	for (size_t i = 0; i < names->n; i++)
-		arg_text(a, names->v[i]);
+		args_add_text(a, names->v[i]);
 	for (size_t i = 0; i < e->entry->n; i++) {
-		arg_text(a, e->entry->fields[i].name);
-		arg(a, e->entry->fields[i].value, e->entry->fields[i].value_bytes);
+		args_add_text(a, e->entry->fields[i].name);
+		args_add(a, e->entry->fields[i].value, e->entry->fields[i].value_bytes);
 	}
-	arg_text(a, "from");
-	arg_text(a, b->instance);
-	arg_text(a, "seq");
+	args_add_text(a, "from");
+	args_add_text(a, b->instance);
+	args_add_text(a, "seq");
 }
 
 /* Is the stream to be measured with this push? About once in each 256th of its bytes, since Redis walks through all of it. By a hash
@@ -178,7 +149,7 @@ static int begin(struct bus_redis *b, const struct errand *e, struct redis_call 
 		lock_take(&b->lock);
 		a.bytes[ARG_GENERATION] = strlen(a.v[ARG_GENERATION]);
 		(void)snprintf(seq, sizeof(seq), "%llu", (unsigned long long)++b->seq);
-		arg_text(&a, seq);
+		args_add_text(&a, seq);
 		if (!is_to_measure(b, &a))
 			a.bytes[ARG_BYTES] = 0;
 		rc = script_beginv(b->pipe, e->script, e->deadline_ns, call, (int)a.n, a.v, a.bytes);
