@@ -4,14 +4,13 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "bench/bench_processes.h"
 #include "bench/bench_push.h"
+#include "cli/interrupt.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
@@ -242,19 +241,13 @@ static int run_all(struct run *r)
 	return rc < 0 ? rc : finish_rc;
 }
 
-/* SIGINT and SIGTERM as a descriptor; the load processes inherit that they are blocked. */
+/* The load processes inherit that signals are blocked. */
 static int open_signals(struct run *r)
 {
-	sigset_t set;
-	int rc = 0;
+	int rc = interrupt_open(&r->signal_fd);
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || (r->signal_fd = signalfd(-1, &set, SFD_CLOEXEC)) < 0) {
-		rc = -errno;
+	if (rc < 0)
 		fprintf(stderr, "comet-cli: no descriptor for signals: %s\n", err_text(rc));
-	}
 	return rc;
 }
 

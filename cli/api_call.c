@@ -189,6 +189,23 @@ int api_show(const struct api_options *opt, char *path, bool json, api_print *pr
 
 /* ---- data ---- */
 
+bool api_print_numbers(const json_t *data)
+{
+	const char *name;
+	json_t *count;
+
+	if (!json_is_object(data))
+		return false;
+	/* The macro wants a pointer that it may hand to jansson's iterator; it changes nothing. */
+	json_object_foreach((json_t *)data, name, count)
+	{
+		if (!json_is_integer(count))
+			return false;
+		printf("%s %lld\n", name, (long long)json_integer_value(count));
+	}
+	return true;
+}
+
 const char *api_string(const json_t *object, const char *name)
 {
 	const char *text = json_string_value(json_object_get(object, name));

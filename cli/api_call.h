@@ -49,6 +49,9 @@ typedef bool api_print(const json_t *data);
 /* GET, and print the answer's data: by `print`, or with `json` as they are. path as above. Returns an exit code. */
 int api_show(const struct api_options *opt, char *path, bool json, api_print *print);
 
+/* One such: an object's names and whole numbers, a line each. */
+bool api_print_numbers(const json_t *data);
+
 /* A member of an answer's object: "" or 0 where it is not there, or of another kind. */
 const char *api_string(const json_t *object, const char *name);
 long long api_number(const json_t *object, const char *name);

@@ -45,23 +45,6 @@ static bool print_top(const json_t *data)
 	return true;
 }
 
-static bool print_rooms(const json_t *data)
-{
-	const char *room;
-	json_t *count;
-
-	if (!json_is_object(data))
-		return false;
-	/* The macro wants a pointer that it may hand to jansson's iterator; it changes nothing. */
-	json_object_foreach((json_t *)data, room, count)
-	{
-		if (!json_is_integer(count))
-			return false;
-		printf("%s %lld\n", room, (long long)json_integer_value(count));
-	}
-	return true;
-}
-
 static int ask_top(const struct online *o, int n, char **words)
 {
 	int64_t limit = 10;
@@ -79,26 +62,17 @@ static int ask_top(const struct online *o, int n, char **words)
 
 static int ask_rooms(const struct online *o, int n, char **words)
 {
-	const char *split = n > 0 ? strstr(words[0], "://") : NULL;
-	size_t type_bytes = split != NULL ? (size_t)(split - words[0]) : 0;
+	const char *wrong;
 	struct query q;
 
-	query_begin(&q, "/goim/online/room");
-	for (int i = 0; i < n; i++) {
-		/* The API takes one type for all rooms. */
-		if (split == NULL || type_bytes == 0 || strncmp(words[i], words[0], type_bytes + 3) != 0) {
-			free(query_end(&q));
-			return argument_wrong("online", "rooms are TYPE://ID, all of one type, not \"%s\"", words[i]);
-		}
-		if (i == 0)
-			query_add_bytes(&q, "type", words[0], type_bytes);
-		query_add(&q, "rooms", words[i] + type_bytes + 3);
-	}
-	if (n == 0) {
-		free(query_end(&q));
+	if (n == 0)
 		return argument_wrong("online", "which room? TYPE://ID");
+	query_begin(&q, "/goim/online/room");
+	if ((wrong = query_add_rooms(&q, "rooms", n, words)) != NULL) {
+		free(query_end(&q));
+		return argument_wrong("online", "rooms are TYPE://ID, all of one type, not \"%s\"", wrong);
 	}
-	return api_show(&o->api, query_end(&q), o->json, print_rooms);
+	return api_show(&o->api, query_end(&q), o->json, api_print_numbers);
 }
 
 static int choose(const struct online *o, int n, char **words)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/utf8.h"
@@ -48,11 +49,24 @@ void printer_escaped(FILE *out, const void *text, size_t bytes)
 	}
 }
 
-void printer_text(FILE *out, const struct packet *p, const char *came)
+static void print_place(FILE *out, const struct printer_place *place)
+{
+	const char *room = place->room[0] != '\0' ? place->room : "-";
+
+	printer_escaped(out, room, strlen(room));
+	if (place->number > 0)
+		fprintf(out, " %lld ", (long long)place->number);
+	else
+		fputs(" - ", out);
+}
+
+void printer_text(FILE *out, const struct packet *p, const char *came, const struct printer_place *place)
 {
 	if (came != NULL)
 		fprintf(out, "%s ", came);
 	fprintf(out, "%d ", p->op);
+	if (place != NULL)
+		print_place(out, place);
 	printer_escaped(out, p->body, p->body_bytes);
 	fputc('\n', out);
 }
@@ -78,30 +92,50 @@ static char *base64(const uint8_t *bytes, size_t n)
 	return text;
 }
 
-int printer_json(FILE *out, const struct packet *p, const char *came)
+/* One line; `line` is dropped. 0 or -ENOMEM. */
+static int print_line(FILE *out, json_t *line)
+{
+	char *written = line != NULL ? json_dumps(line, JSON_COMPACT) : NULL;
+
+	if (written != NULL)
+		fprintf(out, "%s\n", written);
+	free(written);
+	json_decref(line);
+	return written != NULL ? 0 : -ENOMEM;
+}
+
+int printer_json(FILE *out, const struct packet *p, const char *came, const struct printer_place *place)
 {
 	json_t *line = json_pack("{s:i, s:i, s:i}", "op", p->op, "ver", p->ver, "seq", p->seq);
 	bool text = utf8_is_valid(p->body, p->body_bytes);
 	char *encoded = text ? NULL : base64(p->body, p->body_bytes);
 	json_t *body = text ? json_stringn((const char *)p->body, p->body_bytes) : json_string(encoded);
-	char *written = NULL;
 
 	if (line != NULL && came != NULL)
 		(void)json_object_set_new(line, "time", json_string(came)); /* a line without it is still one */
+	if (line != NULL && place != NULL) {
+		(void)json_object_set_new(line, "room", json_string(place->room));
+		(void)json_object_set_new(line, "number", json_integer(place->number));
+	}
 	/* json_object_set_new takes body over, also when it fails; a NULL makes it fail. */
-	if (line != NULL && json_object_set_new(line, text ? "body" : "body_base64", body) == 0)
-		written = json_dumps(line, JSON_COMPACT);
-	else if (line == NULL)
+	if (line == NULL) {
 		json_decref(body);
-	if (written != NULL)
-		fprintf(out, "%s\n", written);
-	free(written);
+	} else if (json_object_set_new(line, text ? "body" : "body_base64", body) < 0) {
+		json_decref(line);
+		line = NULL;
+	}
 	free(encoded);
-	json_decref(line);
-	return written != NULL ? 0 : -ENOMEM;
+	return print_line(out, line);
 }
 
-int printer_print(FILE *out, const struct packet *p, bool json, bool times)
+static int written(FILE *out, int rc)
+{
+	if (rc == 0 && (fflush(out) != 0 || ferror(out)))
+		rc = errno != 0 ? -errno : -EIO;
+	return rc;
+}
+
+int printer_print(FILE *out, const struct packet *p, const struct printer_place *place, bool json, bool times)
 {
 	char now[CLOCK_TEXT_BYTES];
 	int rc = 0;
@@ -109,10 +143,29 @@ int printer_print(FILE *out, const struct packet *p, bool json, bool times)
 	clock_text(clock_wall_ms(), now);
 	errno = 0;
 	if (json)
-		rc = printer_json(out, p, times ? now : NULL);
+		rc = printer_json(out, p, times ? now : NULL, place);
 	else
-		printer_text(out, p, times ? now : NULL);
-	if (rc == 0 && (fflush(out) != 0 || ferror(out)))
-		rc = errno != 0 ? -errno : -EIO;
-	return rc;
+		printer_text(out, p, times ? now : NULL, place);
+	return written(out, rc);
+}
+
+int printer_event(FILE *out, const struct client_event *e, bool times)
+{
+	json_t *line = NULL;
+	char now[CLOCK_TEXT_BYTES];
+
+	if (e->kind == CLIENT_JOINED)
+		line = json_pack("{s:s, s:s, s:I, s:i}", "event", "joined", "room", e->room, "at",
+				 (json_int_t)e->number, "replay", e->replay);
+	else if (e->kind == CLIENT_GAP)
+		line = json_pack("{s:s, s:s, s:I, s:i}", "event", "gap", "room", e->room, "at", (json_int_t)e->number,
+				 "reload_ms", e->wait_ms);
+	else
+		line = json_pack("{s:s, s:s, s:s%}", "event", "left", "room", e->room, "reason", e->body,
+				 e->body_bytes);
+	clock_text(clock_wall_ms(), now);
+	if (line != NULL && times)
+		(void)json_object_set_new(line, "time", json_string(now));
+	errno = 0;
+	return written(out, print_line(out, line));
 }

@@ -5,20 +5,30 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "client/client_rooms.h"
 #include "common/wire/packet.h"
 
 /* The text, with control characters and bytes that are not UTF-8 as \n, \r, \t or \xNN, so that it cannot steer a terminal. */
 void printer_escaped(FILE *out, const void *text, size_t bytes);
 
-/* "1000 {"test":1}": op and body, behind the time where there is one (came, or NULL). The body is
- * escaped, so that it is always one line. */
-void printer_text(FILE *out, const struct packet *p, const char *came);
+/* Where a push came, with streams. */
+struct printer_place {
+	const char *room; /* "": to a user, a key or all */
+	int64_t number;   /* 0: it has none */
+};
 
-/* {"op":1000,"ver":1,"seq":0,"body":"..."}; a body that is not UTF-8 comes as "body_base64" in place of "body".
- * 0 or -ENOMEM (nothing was written). */
-int printer_json(FILE *out, const struct packet *p, const char *came);
+/* "1000 {"test":1}": op and body, behind the time where there is one (came, or NULL); "1000 chat://1 1795999887666491 hello" with a place
+ * (or NULL), whose parts are "-" where they are not there. Both are escaped, so that a
+ * message is always one line. */
+void printer_text(FILE *out, const struct packet *p, const char *came, const struct printer_place *place);
+
+/* {"op":1000,"ver":1,"seq":0,"body":"..."}, with a place also "room" and "number"; a body that is not UTF-8 comes as "body_base64" in
+ * place of "body". 0 or -ENOMEM (nothing was written). */
+int printer_json(FILE *out, const struct packet *p, const char *came, const struct printer_place *place);
 
 /* In either form, with the time of now where `times` says so, and on its way. 0 or -errno: no memory, or `out` does not take it. */
-int printer_print(FILE *out, const struct packet *p, bool json, bool times);
+int printer_print(FILE *out, const struct packet *p, const struct printer_place *place, bool json, bool times);
+/* {"event":"joined","room":"chat://1","at":5,"replay":0}, "gap" and "left" the same way, as above. */
+int printer_event(FILE *out, const struct client_event *e, bool times);
 
 #endif

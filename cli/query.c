@@ -56,6 +56,21 @@ unsigned query_add_list(struct query *q, const char *name, const char *list, boo
 	return added;
 }
 
+const char *query_add_rooms(struct query *q, const char *name, int n, char *const *rooms)
+{
+	const char *split = n > 0 ? strstr(rooms[0], "://") : NULL;
+	const size_t type_bytes = split != NULL ? (size_t)(split - rooms[0]) : 0;
+
+	for (int i = 0; i < n; i++) {
+		if (type_bytes == 0 || strncmp(rooms[i], rooms[0], type_bytes + 3) != 0)
+			return rooms[i];
+		if (i == 0)
+			query_add_bytes(q, "type", rooms[0], type_bytes);
+		query_add(q, name, rooms[i] + type_bytes + 3);
+	}
+	return NULL;
+}
+
 char *query_end(struct query *q)
 {
 	bool failed = q->out == NULL || ferror(q->out);

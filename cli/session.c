@@ -3,16 +3,16 @@
 #include "cli/session.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/poll.h>
 #include <sys/random.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "cli/command.h"
-#include "cli/printer.h"
+#include "cli/interrupt.h"
+#include "cli/session_out.h"
+#include "cli/session_rooms.h"
 #include "client/backoff.h"
 #include "common/base/address.h"
 #include "common/base/err.h"
@@ -47,6 +47,8 @@ struct sessions {
 	struct address node;               /* the one of this session, cut into ... */
 	const char *at_host, *at_port;     /* ... these; or they are those of the arguments */
 	struct client *old;                /* to a server that goes away; its last messages are to be read */
+	struct session_rooms rooms;
+	unsigned reading, old_connection; /* the connection that is read, and the old one, by the rooms' numbers */
 };
 
 /* Say on stderr where we stand. */
@@ -100,34 +102,46 @@ static void take_node(struct sessions *s, const struct client_goodbye *goodbye)
 static enum session_end take_answer(struct sessions *s, const struct packet *p, bool *ended)
 {
 	const bool is_shut_out = p->op == OP_CHANGE_ROOM_REPLY && p->body_bytes == 0 && s->opt->packet[0] != '\0';
-	int rc = 0;
+	int rc = session_out_answer(p, s->opt->packet, s->opt->json);
 
 	s->packet_seq = 0;
-	if (s->opt->json)
-		rc = printer_print(stdout, p, true, false);
-	else if (p->op == OP_CHANGE_ROOM_REPLY && p->body_bytes > 0)
-		printf("in room %s\n", s->opt->packet);
-	else if (!is_shut_out)
-		printf("answered\n");
 	if (is_shut_out)
 		fprintf(stderr, "comet-cli: the server lets this client not into %s: it is in no room now\n",
 			s->opt->packet);
-	*ended = is_shut_out || !s->opt->follows;
-	if (rc == 0 && fflush(stdout) != 0)
-		rc = -errno;
-	if (rc < 0) {
-		fprintf(stderr, "comet-cli: cannot write the answer: %s\n", err_text(rc));
-		*ended = true;
+	*ended = rc < 0 || is_shut_out || !s->opt->follows;
+	if (rc < 0)
 		return SESSION_MUTE;
-	}
 	return is_shut_out ? SESSION_REFUSED : SESSION_DONE;
+}
+
+/* A message was printed, or was not. */
+static enum session_end printed(struct sessions *s, int rc, bool *ended)
+{
+	*ended = rc < 0 || ++s->printed == s->opt->count;
+	return rc < 0 ? SESSION_MUTE : *ended ? SESSION_DONE : SESSION_LOST;
+}
+
+/* Is it the rooms' own? Then *end is the outcome. */
+static bool take_of_rooms(struct sessions *s, const struct packet *p, bool *ended, enum session_end *end)
+{
+	int rc = session_rooms_take(&s->rooms, s->reading, p);
+
+	*end = SESSION_LOST;
+	*ended = rc == -EPROTO;
+	if (rc == -EPROTO)
+		say(s, "lost", "a push without its head");
+	else if (rc == 1 || rc == -EIO)
+		*end = printed(s, rc, ended);
+	return rc != -ENOENT;
 }
 
 static enum session_end take_packet(struct sessions *s, const struct packet *p, bool *ended)
 {
 	struct client_goodbye goodbye;
-	int rc;
+	enum session_end end;
 
+	if (take_of_rooms(s, p, ended, &end))
+		return end;
 	*ended = true;
 	if (p->op == OP_DISCONNECT) {
 		client_read_goodbye(p, &goodbye);
@@ -137,14 +151,8 @@ static enum session_end take_packet(struct sessions *s, const struct packet *p, 
 	}
 	if (s->packet_seq != 0 && p->op == s->opt->reply_op && p->seq == s->packet_seq)
 		return take_answer(s, p, ended);
-	if (!is_reply(s, p->op)) {
-		if ((rc = printer_print(stdout, p, s->opt->json, s->opt->times)) < 0) {
-			fprintf(stderr, "comet-cli: cannot write the message: %s\n", err_text(rc));
-			return SESSION_MUTE;
-		}
-		if (++s->printed == s->opt->count)
-			return SESSION_DONE;
-	}
+	if (!is_reply(s, p->op))
+		return printed(s, session_out_message(p, NULL, s->opt->json, s->opt->times), ended);
 	*ended = false;
 	return SESSION_LOST;
 }
@@ -207,10 +215,16 @@ static enum session_end follow(struct sessions *s, struct client *c)
 
 	if (s->opt->packet != NULL && !send_packet(s, c, ++seq))
 		return SESSION_LOST;
+	s->reading = s->rooms.connection;
 	for (;;) {
-		int rc = client_read(c, beat_ns < s->deadline_ns ? beat_ns : s->deadline_ns, &p);
+		int64_t wake_ns = beat_ns < s->deadline_ns ? beat_ns : s->deadline_ns;
+		int rc = session_rooms_step(&s->rooms, c, &seq, wake_ns);
 		enum session_end end;
 
+		if (rc == -ENOTCONN)
+			return SESSION_REFUSED;
+		if (rc == 0)
+			rc = client_read(c, session_rooms_wake_ns(&s->rooms, wake_ns), &p);
 		if (rc < 0 && (rc != -ETIMEDOUT || clock_now_ns() >= s->deadline_ns))
 			return read_failed(s, rc, "lost", client_said(c));
 		if (rc == 0) {
@@ -259,6 +273,7 @@ static enum session_end sign_in(struct sessions *s, struct client *c, int64_t de
 		return read_failed(s, rc, "no authentication by", client_said(c));
 	s->online_ns = clock_now_ns();
 	s->was_online = true;
+	session_rooms_begin(&s->rooms, c);
 	say_online(s);
 	return SESSION_DONE;
 }
@@ -317,6 +332,7 @@ static enum session_end read_rest(struct sessions *s)
 		return SESSION_LOST;
 	if (end_ns > s->deadline_ns)
 		end_ns = s->deadline_ns;
+	s->reading = s->old_connection;
 	while (!ended && clock_now_ns() < end_ns && (rc = client_read(s->old, moves ? end_ns : now_ns, &p)) == 0) {
 		if (p.op == OP_DISCONNECT)
 			break;
@@ -341,6 +357,7 @@ static enum session_end run_session(struct sessions *s)
 		end = follow(s, c);
 	if (end == SESSION_LOST && s->online_ns > 0 && s->next_node[0] != '\0') {
 		s->old = c;
+		s->old_connection = s->rooms.connection;
 		c = NULL;
 	}
 	client_free(&c);
@@ -407,34 +424,25 @@ static int exit_code(enum session_end end)
 	return EXIT_REFUSED;
 }
 
-/* SIGINT and SIGTERM as a descriptor. */
-static int open_signals(int *out)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	*out = signalfd(-1, &set, SFD_CLOEXEC);
-	return *out < 0 ? -errno : 0;
-}
-
 int session_run(const struct session_options *opt)
 {
 	struct sessions s = {
 		.opt = opt,
 		.who = &opt->who,
 		.deadline_ns = opt->timeout_ns > 0 ? clock_now_ns() + opt->timeout_ns : NEVER,
+		.rooms = {.json = opt->json, .times = opt->times},
 	};
-	int rc = open_signals(&s.cancel_fd), code;
+	int rc = interrupt_open(&s.cancel_fd), code = EXIT_REFUSED;
 
 	if (rc < 0) {
 		fprintf(stderr, "comet-cli: no descriptor for signals: %s\n", err_text(rc));
 		return EXIT_REFUSED;
 	}
-	code = exit_code(hold(&s));
+	if (opt->rooms != NULL && (rc = session_rooms_want(&s.rooms, opt->rooms, opt->since, opt->last)) < 0)
+		fprintf(stderr, "comet-cli: cannot join %s: %s\n", opt->rooms, err_text(rc));
+	else
+		code = exit_code(hold(&s));
+	session_rooms_fini(&s.rooms);
 	client_free(&s.old);
 	close(s.cancel_fd);
 	return code;

@@ -13,6 +13,9 @@
 
 struct session_options {
 	struct client_setup who;
+	const char *rooms;   /* to be joined, with streams: TYPE://ID with commas; NULL: none */
+	int64_t since, last; /* a position, the newest so many; 0: none */
+	bool has_last;
 	int64_t count; /* leave after so many messages; 0: stay */
 	int64_t heartbeat_ns;
 	int64_t timeout_ns; /* 0: never */

@@ -7,15 +7,21 @@
 #include "cli/commands.h"
 #include "cli/context.h"
 #include "cli/session.h"
+#include "cli/session_rooms.h"
 #include "common/base/clock.h"
+#include "common/wire/message.h"
 
-enum { OPT_COUNT = 256, OPT_TIMEOUT, OPT_HEARTBEAT, OPT_JSON, OPT_TIME, OPT_NO_RECONNECT };
+enum { OPT_COUNT = 256, OPT_TIMEOUT, OPT_HEARTBEAT, OPT_JSON, OPT_TIME, OPT_NO_RECONNECT, OPT_SINCE, OPT_LAST };
 
 static const struct cli_option options[] = {
+	{"since", 0, OPT_SINCE, "N", NULL, "join --room with streams, and print what came after this position"},
+	{"last", 0, OPT_LAST, "K", NULL,
+	 "join --room, which may be several with commas, with streams, from the newest K messages of each on"},
 	{"count", 0, OPT_COUNT, "N", NULL, "leave after N messages"},
 	{"timeout", 0, OPT_TIMEOUT, "TIME", NULL, "leave with code 4 after this time: 10, 500ms, 5m"},
 	{"heartbeat", 0, OPT_HEARTBEAT, "TIME", NULL, "send a heartbeat this often (30s)"},
-	{"json", 0, OPT_JSON, NULL, NULL, "print each message as a JSON object: op, ver, seq, and body or body_base64"},
+	{"json", 0, OPT_JSON, NULL, NULL,
+	 "print each message as a JSON object: op, ver, seq, and body or body_base64; with streams room and number"},
 	{"time", 0, OPT_TIME, NULL, NULL, "print when each message came, in UTC; with --json as time"},
 	{"no-reconnect", 0, OPT_NO_RECONNECT, NULL, NULL, "leave when the connection is lost"},
 	{NULL, 0, 0, NULL, NULL, NULL},
@@ -44,12 +50,37 @@ static bool take_option(void *arg, int option)
 	case OPT_TIME:
 		session->times = true;
 		return true;
+	case OPT_SINCE:
+		return argument_i64("--since", optarg, 1, MESSAGE_NUMBERS_END - 1, &session->since);
+	case OPT_LAST:
+		session->has_last = true;
+		return argument_i64("--last", optarg, 0, INT32_MAX, &session->last);
 	case OPT_NO_RECONNECT:
 		session->reconnect = false;
 		return true;
 	default:
 		return client_setup_take(&session->who, option);
 	}
+}
+
+/* With a position, or with several rooms, they are joined with streams; else it is the one of AUTH. -1 to go on, otherwise the exit code. */
+static int choose_rooms(struct session_options *session)
+{
+	struct client_identity *who = &session->who.identity;
+	const bool several = who->room != NULL && session_rooms_are_several(who->room);
+
+	if (session->since == 0 && !session->has_last && !several)
+		return -1;
+	if (who->room == NULL)
+		return argument_wrong("sub", "--since and --last are for a --room");
+	if (session->since > 0 && several)
+		return argument_wrong("sub", "--since is the position of one room");
+	if (who->dialect == DIALECT_V1)
+		return argument_wrong("sub", "clients of the first version (--v1) know no streams");
+	session->rooms = who->room;
+	who->room = NULL;
+	who->streams = true;
+	return -1;
 }
 
 /* -1 to go on, otherwise the exit code. */
@@ -61,6 +92,8 @@ static int read_arguments(struct session_options *session, int argc, char **argv
 		return code;
 	if ((n = argc - optind) > 1)
 		return argument_wrong("sub", "what is \"%s\"? There is one URL", argv[optind + 1]);
+	if ((code = choose_rooms(session)) >= 0)
+		return code;
 	return client_setup_settle(&session->who, "sub", n == 1 ? argv[optind] : NULL);
 }
 
@@ -81,18 +114,24 @@ const struct cli_command command_sub = {
 	.summary = "be a client, and print each message as it arrives",
 	.forms = forms,
 	.options = {client_setup_options, options, context_options},
-	.notes = "Messages go to stdout, one a line and at once; all other output goes to stderr. A lost connection is "
-		 "opened "
-		 "again after half a second, then after longer and longer up to half a minute; a connection that was "
-		 "kicked, "
-		 "refused, or replaced by another one with the same key is not. A server that goes away names others: "
-		 "we connect "
-		 "to one of them, and print the last messages of the old one.",
+	.notes =
+		"Messages go to stdout, one a line and at once; all other output goes to stderr. A lost connection is "
+		"opened "
+		"again after half a second, then after longer and longer up to half a minute; a connection that was "
+		"kicked, "
+		"refused, or replaced by another one with the same key is not. A server that goes away names others: "
+		"we connect "
+		"to one of them, and print the last messages of the old one.\n"
+		"With --since, --last, or several rooms they are joined with streams: a message has its room and its "
+		"number before its body, what is missed meanwhile comes when the connection is back, and a gap is told "
+		"where it is not there any more. A --token has to ask for streams itself.",
 	.exits = "Exit code: 0 count reached, SIGINT or SIGTERM; 1 refused, or closed with --no-reconnect; 2 wrong "
 		 "command line; "
 		 "3 nobody answers at that address; 4 timed out after --timeout.",
 	.examples = "  comet-cli sub --mid 123 --room live://1000\n"
 		    "  comet-cli sub ws://127.0.0.1:3102/sub --mid 123\n"
+		    "Several rooms, and what was said in them last:\n"
+		    "  comet-cli sub --mid 123 --room chat://1,chat://2 --last 10\n"
 		    "One message, as a script would take it:\n"
 		    "  comet-cli sub --mid 123 --count 1 --json --timeout 60\n",
 	.run = run,

@@ -35,7 +35,7 @@ static void assert_text(const char *body, size_t n, const char *expected)
 	struct packet p = packet_of(body, n);
 	FILE *out = open_memstream(&line, &line_bytes);
 
-	printer_text(out, &p, NULL);
+	printer_text(out, &p, NULL, NULL);
 	fclose(out);
 	assert_string_equal(line, expected);
 	free(line);
@@ -47,7 +47,7 @@ static int print_json(const char *body, size_t n)
 {
 	struct packet p = packet_of(body, n);
 	FILE *out = open_memstream(&line, &line_bytes);
-	int rc = printer_json(out, &p, NULL);
+	int rc = printer_json(out, &p, NULL, NULL);
 
 	fclose(out);
 	return rc;

@@ -1,0 +1,132 @@
+/* session_rooms: see session_rooms.h. SPDX-License-Identifier: MIT */
+#include "cli/session_rooms.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/printer.h"
+#include "cli/session_out.h"
+#include "common/base/clock.h"
+
+/* The length of the first room: a comma begins another one where a type follows it, else it is part of the name. */
+static size_t first_bytes(const char *list)
+{
+	for (const char *comma = strchr(list, ','); comma != NULL; comma = strchr(comma + 1, ',')) {
+		const char *type = strstr(comma, "://");
+
+		if (type != NULL && strcspn(comma + 1, ",") > (size_t)(type - comma - 1))
+			return (size_t)(comma - list);
+	}
+	return strlen(list);
+}
+
+bool session_rooms_are_several(const char *list)
+{
+	return list[first_bytes(list)] != '\0';
+}
+
+int session_rooms_want(struct session_rooms *s, const char *list, int64_t since, int64_t last)
+{
+	int rc = 0;
+
+	if ((s->rooms = client_rooms_new(NULL, NULL)) == NULL)
+		return -ENOMEM;
+	for (size_t n; rc == 0 && *list != '\0'; list += n + (list[n] == ',')) {
+		char room[CLIENT_ROOM_BYTES];
+
+		n = first_bytes(list);
+		if (n == 0 || n >= sizeof(room))
+			return -EINVAL;
+		(void)snprintf(room, sizeof(room), "%.*s", (int)n, list);
+		rc = client_rooms_join(s->rooms,
+				       &(struct client_wish){.room = room, .since = since, .last = (int)last});
+		s->wanted++;
+	}
+	return rc;
+}
+
+void session_rooms_fini(struct session_rooms *s)
+{
+	client_rooms_free(&s->rooms);
+}
+
+void session_rooms_begin(struct session_rooms *s, const struct client *c)
+{
+	if (s->rooms != NULL)
+		s->connection = client_rooms_begin(s->rooms, client_max_body(c));
+}
+
+static void tell_in_words(const struct client_event *e)
+{
+	if (e->kind == CLIENT_LEFT)
+		fprintf(stderr, "comet-cli: left %s: %.*s\n", e->room, (int)e->body_bytes, (const char *)e->body);
+	else if (e->kind == CLIENT_GAP)
+		fprintf(stderr, "comet-cli: gap in %s: something is missing; it goes on after %lld\n", e->room,
+			(long long)e->number);
+	else if (e->number == 0)
+		fprintf(stderr, "comet-cli: joined %s, which is not numbered\n", e->room);
+	else
+		fprintf(stderr, "comet-cli: joined %s after %lld; %d that were missed come\n", e->room,
+			(long long)e->number, e->replay);
+}
+
+/* 0, -ENOTCONN, or -errno of stdout. */
+static int tell(struct session_rooms *s)
+{
+	struct client_event e;
+	int rc = 0;
+
+	while (rc == 0 && client_rooms_news(s->rooms, &e)) {
+		if (e.kind == CLIENT_LEFT && --s->wanted == 0)
+			rc = -ENOTCONN;
+		tell_in_words(&e);
+		if (s->json && (rc == 0 || rc == -ENOTCONN))
+			rc = printer_event(stdout, &e, s->times) < 0 ? -EIO : rc;
+		client_rooms_done(s->rooms);
+	}
+	return rc;
+}
+
+int session_rooms_step(struct session_rooms *s, struct client *c, int32_t *seq, int64_t deadline_ns)
+{
+	char *body;
+	int32_t op;
+	int rc;
+
+	if (s->rooms == NULL)
+		return 0;
+	if ((rc = tell(s)) < 0)
+		return rc;
+	while ((rc = client_rooms_ask(s->rooms, s->connection, clock_now_ns(), *seq + 1, &op, &body)) > 0) {
+		rc = client_send(c, 1, op, ++*seq, body, (uint32_t)strlen(body), deadline_ns);
+		free(body);
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
+}
+
+int64_t session_rooms_wake_ns(const struct session_rooms *s, int64_t deadline_ns)
+{
+	const int64_t due_ns = s->rooms != NULL ? client_rooms_due_ns(s->rooms, s->connection) : deadline_ns;
+
+	return due_ns < deadline_ns ? due_ns : deadline_ns;
+}
+
+int session_rooms_take(struct session_rooms *s, unsigned connection, const struct packet *p)
+{
+	struct packet push = *p;
+	struct client_event e;
+	int rc = s->rooms != NULL ? client_rooms_take(s->rooms, connection, p, &e) : -ENOENT;
+
+	if (rc <= 0)
+		return rc;
+	push.body = (uint8_t *)e.body;
+	push.body_bytes = (uint32_t)e.body_bytes;
+	if (session_out_message(&push, &(struct printer_place){e.room, e.number}, s->json, s->times) < 0)
+		return -EIO;
+	client_rooms_done(s->rooms);
+	return 1;
+}
