@@ -122,6 +122,8 @@ static int init(struct api_body *b, const struct http_request *request, int (*re
 	int rc;
 
 	*b = (struct api_body){.request = *request};
+	b->request.params = NULL; /* those of a query are no part of it */
+	b->request.n_params = 0;
 	rc = read(b);
 	b->request.params = b->params;
 	message = rc == 0 ? http_param(&b->request, "body") : NULL;

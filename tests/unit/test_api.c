@@ -304,6 +304,17 @@ static void batch_is_a_push_a_line(void **state)
 				     "s2 keys b op=1002 \n* room live://1 op=5 three\n* all speed=9 op=5 four\n");
 }
 
+static void query_of_a_batch_is_no_part_of_its_lines(void **state)
+{
+	(void)state;
+	join("s1", "a", 7);
+	assert_string_equal(post("/goim/batch?operation=5&x=1&y=2&z=3&all=1",
+				 "{\"operation\":1000,\"mids\":[7,8]}\n{\"mids\":7}\n"),
+			    "{\"code\":0,\"message\":\"\"}\n"
+			    "{\"code\":-400,\"message\":\"operation must be a whole number other than 0\"}\n");
+	assert_string_equal(heard(), "s1 keys a op=1000 \n");
+}
+
 /* How many of the lines of the answer have this code. */
 static size_t lines_with(const char *code)
 {
@@ -1303,6 +1314,7 @@ int main(void)
 		CASE(push_to_a_room),
 		CASE(push_to_all),
 		CASE(batch_is_a_push_a_line),
+		CASE(query_of_a_batch_is_no_part_of_its_lines),
 		CASE(bad_lines_of_a_batch_are_answered_and_the_others_done),
 		CASE(batch_is_bounded),
 		CASE(scope_and_rooms_of_a_key_are_those_of_each_line),
