@@ -92,7 +92,7 @@ static void help(struct api_call *call)
 	n += list_paths(&api_v2, words + n, sizeof(words) - n);
 	n += list_paths(&api_v1, words + n, sizeof(words) - n);
 	(void)snprintf(words + n, sizeof(words) - n,
-		       "GET  /metrics  and /healthz, /readyz\n"
+		       "GET  /metrics  and /healthz, /readyz; /openapi.json\n"
 		       "GET  /  this, or in a browser the console\n");
 	http_reply_text(call->reply, 200, words);
 }
@@ -141,14 +141,15 @@ static void wrong_method(struct api_call *call)
 
 static const struct api_route routes[] = {
 /* Without a key: a browser needs the page to ask for the key, and its files hold only what the public source says. */
-#define asset(NAME, path, file, type) {"GET", path, HTTP_FREE, send_asset, NULL},
-	{"GET", "/", HTTP_FREE, front, NULL},
+#define asset(NAME, path, file, type) {"GET", path, HTTP_FREE, send_asset, NULL, NULL},
+	{"GET", "/", HTTP_FREE, front, NULL, NULL},
 #include "logic/console.def"
 #undef asset
 	/* Without a key, too: the list of paths is in the docs. */
-	{"GET", "/help", HTTP_FREE, help, NULL},
-	{"GET", "/console.json", HTTP_ONLINE, console_json, NULL},
-	{NULL, NULL, 0, NULL, NULL},
+	{"GET", "/help", HTTP_FREE, help, NULL, ">text"},
+	{"GET", "/openapi.json", HTTP_FREE, api_openapi, NULL, ""},
+	{"GET", "/console.json", HTTP_ONLINE, console_json, NULL, ""},
+	{NULL, NULL, 0, NULL, NULL, NULL},
 };
 
 const struct api_dialect api_console = {.routes = routes, .wrong_method = wrong_method};

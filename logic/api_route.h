@@ -23,6 +23,10 @@ struct api_route {
 	unsigned scopes; /* of common/http/http_keys.h: the API key must have one of them */
 	void (*handle)(struct api_call *call);
 	const char *help; /* the words behind the path on its line of /help; NULL: it has no line */
+	const char *
+		takes; /* for /openapi.json; NULL: it is not for programs. Names of logic/api_param.def, with a ! behind one that
+			    * must be there, and a | behind those of which one must; its body: =message, =json or =lines; its
+			    * answer, where it is not JSON: >text or >lines */
 };
 
 /* A dialect: its routes, ended by a NULL path, and its answers to wrong requests. */
@@ -37,6 +41,8 @@ extern const struct api_dialect api_v1, api_v2, api_console;
 /* A call inside another one: may it be made, by its path? False: it is answered. And it is answered: its line for an audit. */
 bool api_inner_may(struct api_call *call);
 void api_inner_done(const struct api_call *call);
+
+void api_openapi(struct api_call *call);
 
 #define API_JSON "application/json; charset=utf-8"
 

@@ -217,13 +217,13 @@ static void del_server(struct api_call *call)
 }
 
 static const struct api_route routes[] = {
-	{"POST", "/1/push", HTTP_PUSH_USERS, push, "?uid=123  and the rest of goim's first API"},
-	{"POST", "/1/pushs", HTTP_PUSH_USERS, pushs, NULL},
-	{"POST", "/1/push/room", HTTP_PUSH_ROOMS, push_room, NULL},
-	{"POST", "/1/push/all", HTTP_PUSH_ALL, push_all, NULL},
-	{"GET", "/1/count", HTTP_ONLINE, count_online, NULL},
-	{"POST", "/1/server/del", HTTP_KICK | HTTP_ADMIN, del_server, NULL},
-	{NULL, NULL, 0, NULL, NULL},
+	{"POST", "/1/push", HTTP_PUSH_USERS, push, "?uid=123  and the rest of goim's first API", "uid! =message"},
+	{"POST", "/1/pushs", HTTP_PUSH_USERS, pushs, NULL, "=json"},
+	{"POST", "/1/push/room", HTTP_PUSH_ROOMS, push_room, NULL, "rid! =message"},
+	{"POST", "/1/push/all", HTTP_PUSH_ALL, push_all, NULL, "=message"},
+	{"GET", "/1/count", HTTP_ONLINE, count_online, NULL, "type!"},
+	{"POST", "/1/server/del", HTTP_KICK | HTTP_ADMIN, del_server, NULL, "server!"},
+	{NULL, NULL, 0, NULL, NULL, NULL},
 };
 
 const struct api_dialect api_v1 = {.routes = routes, .wrong_method = wrong_method, .bad_params = bad_params};

@@ -124,7 +124,8 @@ check-browser: $(PROGRAMS)
 # Libraries of npm that know nothing of comet. npm is no package that the rest needs: without it they are left out.
 check-web: $(PROGRAMS)
 	@command -v npm >/dev/null || { echo 'check-web: left out, since there is no npm'; exit 0; }; \
-	mkdir -p build/web && npm install --silent --no-save --no-audit --no-fund --prefix build/web sockette@2.0.6 rxjs@7.8.2 && \
+	mkdir -p build/web && npm install --silent --no-save --no-audit --no-fund --prefix build/web sockette@2.0.6 rxjs@7.8.2 \
+		@apidevtools/swagger-parser@10.1.1 && \
 		COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_MODULES=$(abspath build/web) timeout -k 10 120 $(PYTEST) tests/web -n 2
 
 # A real redis-server, and everything that can go wrong with it.

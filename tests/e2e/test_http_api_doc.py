@@ -12,14 +12,14 @@ SECTIONS = {"HTTP_PUSH_KEYS": PUSHING, "HTTP_PUSH_USERS": PUSHING, "HTTP_PUSH_RO
             "HTTP_STREAM": "## Histories (scope `stream`, and to empty one `push:rooms`)",
             "HTTP_KICK": "## Sending away (scope `kick`)", "HTTP_FREE": "## For load balancers and engines (no key)"}
 
-OF_THEIR_OWN = {"/goim/stream": SECTIONS["HTTP_STREAM"], "/goim/room": "## Rooms (scope `push:rooms`)"}
+OF_THEIR_OWN = {"/goim/stream": SECTIONS["HTTP_STREAM"], "/goim/room/join": "## Rooms (scope `push:rooms`)", "/goim/room/leave": "## Rooms (scope `push:rooms`)"}
 
 
 def routes():
     sources = [*sorted((ROOT / "logic").glob("api_*.c")), ROOT / "common/http/http_health.c"]
     found = [route for path in sources
-             for route in re.findall(r'\{(?:"(?:GET|POST|DELETE)", )?"(/[\w/.]*)", (HTTP_\w+)(?: \| HTTP_\w+)?, \w+(?:, (?:NULL|"[^"]*"))?\}', path.read_text())]
-    assert len(found) > 20
+             for route in re.findall(r'\{(?:"(?:GET|POST|DELETE)", )?"(/[\w/.]*)", (HTTP_\w+)(?: \| HTTP_\w+)?,\s+\w+(?:,\s+(?:NULL|"[^"]*"))*\}', path.read_text())]
+    assert len(found) > 30
     return found
 
 

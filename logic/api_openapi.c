@@ -1,0 +1,251 @@
+/* api_openapi: /openapi.json, which describes the API for programs. It is made of the tables of routes, so that it cannot lag behind
+ * them. SPDX-License-Identifier: MIT */
+#include <ctype.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/obj.h"
+#include "common/base/version.h"
+#include "logic/api_route.h"
+
+#define NAME_BYTES 64
+
+static const struct param {
+	const char *name, *in, *type, *example, *words;
+} params[] = {
+#define param(name, in, type, example, words) {name, in, type, example, words},
+#include "logic/api_param.def"
+#undef param
+};
+
+/* Those that any program of ours has: common/http/http_health.c. */
+static const struct api_route health[] = {
+	{"GET", "/healthz", HTTP_FREE, NULL, NULL, ">text"},
+	{"GET", "/readyz", HTTP_FREE, NULL, NULL, ">text 503"},
+	{"GET", "/metrics", HTTP_METRICS, NULL, NULL, ">text"},
+	{NULL, NULL, 0, NULL, NULL, NULL},
+};
+
+/* What a route's `takes` says. */
+struct takes {
+	json_t *params;
+	const char *body;   /* media type, or NULL */
+	const char *answer; /* media type */
+	char one_of[256];
+	bool is_unready;
+};
+
+/* ---- parameters ---- */
+
+static const struct param *find(const char *name, size_t n)
+{
+	for (size_t i = 0; i < sizeof(params) / sizeof(params[0]); i++)
+		if (strlen(params[i].name) == n && strncmp(params[i].name, name, n) == 0)
+			return &params[i];
+	return NULL;
+}
+
+static json_t *schema_of(const struct param *p)
+{
+	const size_t n = strlen(p->type);
+
+	if (strcmp(p->type, "flag") == 0)
+		return json_pack("{s:s,s:[ii]}", "type", "integer", "enum", 0, 1);
+	if (p->type[n - 1] == 's')
+		return json_pack("{s:s,s:{s:s%}}", "type", "array", "items", "type", p->type, n - 1);
+	return json_pack("{s:s}", "type", p->type);
+}
+
+static json_t *example_of(const struct param *p)
+{
+	const bool is_list = p->type[strlen(p->type) - 1] == 's', is_text = p->type[0] == 's';
+	json_t *one = is_text ? json_string(p->example) : json_integer(strtoll(p->example, NULL, 10));
+
+	return is_list ? json_pack("[o]", one) : one;
+}
+
+static void add_param(struct takes *t, const struct param *p, bool is_required)
+{
+	(void)json_array_append_new(t->params, json_pack("{s:s,s:s,s:b,s:s,s:o,s:o}", "name", p->name, "in", p->in,
+							 "required", (int)is_required, "description", p->words,
+							 "schema", schema_of(p), "example", example_of(p)));
+}
+
+static void note_alternative(struct takes *t, const char *name)
+{
+	const size_t n = strlen(t->one_of);
+
+	(void)snprintf(t->one_of + n, sizeof(t->one_of) - n, "%s%s", n > 0 ? ", " : "One is needed of: ", name);
+}
+
+static void read_word(struct takes *t, const char *word, size_t n)
+{
+	static const struct {
+		const char *word, *type;
+		bool is_answer;
+	} types[] = {{"=message", "application/octet-stream", false},
+		     {"=json", "application/json", false},
+		     {"=lines", "application/x-ndjson", false},
+		     {">text", "text/plain", true},
+		     {">lines", "application/x-ndjson", true}};
+	const struct param *p;
+
+	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+		if (strlen(types[i].word) == n && strncmp(types[i].word, word, n) == 0) {
+			*(types[i].is_answer ? &t->answer : &t->body) = types[i].type;
+			return;
+		}
+	}
+	if (n == 3 && strncmp(word, "503", n) == 0) {
+		t->is_unready = true;
+		return;
+	}
+	p = find(word, n - (word[n - 1] == '!' || word[n - 1] == '|'));
+	BUG_UNLESS(p != NULL); /* the table of routes has a word that api_param.def has not */
+	add_param(t, p, word[n - 1] == '!');
+	if (word[n - 1] == '|')
+		note_alternative(t, p->name);
+}
+
+static void read_takes(const char *text, struct takes *t)
+{
+	*t = (struct takes){.params = json_array(), .answer = "application/json"};
+	for (size_t n; *text != '\0'; text += n + strspn(text + n, " ")) {
+		n = strcspn(text, " ");
+		read_word(t, text, n);
+	}
+}
+
+/* ---- answers ---- */
+
+static void add_status(json_t *answers, const char *status, const char *words, const char *type, const char *schema)
+{
+	char ref[NAME_BYTES];
+	json_t *content = json_object();
+
+	(void)snprintf(ref, sizeof(ref), "#/components/schemas/%s", schema);
+	(void)json_object_set_new(content, type, json_pack("{s:{s:s}}", "schema", "$ref", ref));
+	(void)json_object_set_new(answers, status, json_pack("{s:s,s:o}", "description", words, "content", content));
+}
+
+/* All but 404 and 405, which are of no route, and those of what is not HTTP. */
+static json_t *answers_of(const struct api_route *r, const struct takes *t)
+{
+	const bool is_v1 = strncmp(r->path, "/1/", 3) == 0, is_json = strcmp(t->answer, "application/json") == 0;
+	json_t *answers = json_object();
+
+	add_status(answers, "200",
+		   is_v1 ? "ret is 1, or 65535 for a fault" : "code is 0, or -500 for a fault of the server", t->answer,
+		   !is_json ? "Text"
+		   : is_v1  ? "Ret"
+			    : "Answer");
+	if (r->scopes != HTTP_FREE) {
+		add_status(answers, "401", "the API key is missing, wrong or over", "application/json", "Answer");
+		add_status(answers, "403", "the API key is not for this", "application/json", "Answer");
+	}
+	if (!is_v1 && (json_array_size(t->params) > 0 || t->body != NULL))
+		add_status(answers, "400", "a parameter is missing or wrong", "application/json", "Answer");
+	if (t->body != NULL)
+		add_status(answers, "413", "the body is too long", "application/json", "Answer");
+	if (r->scopes != HTTP_FREE)
+		add_status(answers, "429", "too many; Retry-After says when to come again", "application/json",
+			   "Answer");
+	if (t->is_unready)
+		add_status(answers, "503", "it should get no new clients", t->answer, "Text");
+	else if (r->scopes != HTTP_FREE)
+		add_status(answers, "503", "http.callers calls are being answered", "application/json", "Answer");
+	return answers;
+}
+
+/* ---- routes ---- */
+
+/* post_goim_push_keys */
+static void id_of(const struct api_route *r, char id[NAME_BYTES])
+{
+	size_t n = (size_t)snprintf(id, NAME_BYTES, "%s%s", r->method, r->path);
+
+	BUG_UNLESS(n < NAME_BYTES);
+	for (size_t i = 0; i < n; i++)
+		id[i] = isalnum((unsigned char)id[i]) ? (char)tolower((unsigned char)id[i]) : '_';
+}
+
+static void describe_scopes(const struct api_route *r, const struct takes *t, char *text, size_t bytes)
+{
+	char words[HTTP_SCOPES_BYTES];
+
+	http_scopes_words(r->scopes, " or ", words);
+	(void)snprintf(text, bytes, "%s%s%s%s%s", r->scopes != HTTP_FREE ? "Scope " : "Needs no key",
+		       r->scopes != HTTP_FREE ? words : "", ".", t->one_of[0] != '\0' ? " " : "", t->one_of);
+}
+
+static json_t *describe(const struct api_route *r)
+{
+	char id[NAME_BYTES], text[HTTP_SCOPES_BYTES + 300];
+	struct takes t;
+	json_t *content, *described;
+
+	read_takes(r->takes, &t);
+	id_of(r, id);
+	describe_scopes(r, &t, text, sizeof(text));
+	described = json_pack("{s:s,s:s,s:o,s:o}", "operationId", id, "description", text, "parameters", t.params,
+			      "responses", answers_of(r, &t));
+	if (r->scopes == HTTP_FREE)
+		(void)json_object_set_new(described, "security", json_array());
+	if (t.body != NULL) {
+		const bool may_be_empty = strcmp(t.body, "application/octet-stream") == 0;
+
+		content = json_object();
+		(void)json_object_set_new(content, t.body, json_pack("{s:{}}", "schema"));
+		(void)json_object_set_new(described, "requestBody",
+					  json_pack("{s:b,s:o}", "required", !may_be_empty, "content", content));
+	}
+	return described;
+}
+
+static void add_routes(json_t *paths, const struct api_route *routes)
+{
+	for (const struct api_route *r = routes; r->path != NULL; r++) {
+		json_t *path = json_object_get(paths, r->path);
+		char method[8] = "";
+
+		if (r->takes == NULL)
+			continue;
+		for (size_t i = 0; r->method[i] != '\0' && i + 1 < sizeof(method); i++)
+			method[i] = (char)tolower((unsigned char)r->method[i]);
+		if (path == NULL) {
+			path = json_object();
+			(void)json_object_set_new(paths, r->path, path);
+		}
+		(void)json_object_set_new(path, method, describe(r));
+	}
+}
+
+static json_t *components(void)
+{
+	return json_pack("{s:{s:{s:s,s:[ss],s:{s:{s:s},s:{s:s},s:{}}},s:{s:s,s:[s],s:{s:{s:s},s:{}}},s:{s:s}},"
+			 "s:{s:{s:s,s:s,s:s},s:{s:s,s:s}}}",
+			 "schemas", "Answer", "type", "object", "required", "code", "message", "properties", "code",
+			 "type", "integer", "message", "type", "string", "data", "Ret", "type", "object", "required",
+			 "ret", "properties", "ret", "type", "integer", "data", "Text", "type", "string",
+			 "securitySchemes", "key", "type", "apiKey", "in", "header", "name", "X-Api-Key", "bearer",
+			 "type", "http", "scheme", "bearer");
+}
+
+void api_openapi(struct api_call *call)
+{
+	json_t *paths = json_object();
+
+	add_routes(paths, api_v2.routes);
+	add_routes(paths, api_v1.routes);
+	add_routes(paths, api_console.routes);
+	add_routes(paths, health);
+	api_reply_json(call, 200,
+		       json_pack("{s:s,s:{s:s,s:s,s:{s:s,s:s},s:s},s:o,s:o,s:[{s:[]},{s:[]}]}", "openapi", "3.0.3",
+				 "info", "title", "Comet", "version", version_text, "license", "name", "MIT", "url",
+				 "https://opensource.org/license/mit", "description",
+				 "The HTTP API for back ends. docs/http-api.md shows each call.", "paths", paths,
+				 "components", components(), "security", "key", "bearer"));
+	call->reply->for_any_site = true; /* as the docs are */
+}
