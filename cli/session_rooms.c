@@ -42,7 +42,6 @@ int session_rooms_want(struct session_rooms *s, const char *list, int64_t since,
 		(void)snprintf(room, sizeof(room), "%.*s", (int)n, list);
 		rc = client_rooms_join(s->rooms,
 				       &(struct client_wish){.room = room, .since = since, .last = (int)last});
-		s->wanted++;
 	}
 	return rc;
 }
@@ -79,7 +78,7 @@ static int tell(struct session_rooms *s)
 	int rc = 0;
 
 	while (rc == 0 && client_rooms_news(s->rooms, &e)) {
-		if (e.kind == CLIENT_LEFT && --s->wanted == 0)
+		if (e.kind == CLIENT_LEFT && client_rooms_wanted(s->rooms) == 0)
 			rc = -ENOTCONN;
 		tell_in_words(&e);
 		if (s->json && (rc == 0 || rc == -ENOTCONN))

@@ -10,7 +10,6 @@
 
 struct session_rooms {
 	struct client_rooms *rooms; /* NULL: none are joined */
-	unsigned wanted;            /* so many are in it, or may be yet */
 	unsigned connection;        /* the newest of those that client_rooms numbers */
 	bool json, times;           /* how to print */
 };

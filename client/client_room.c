@@ -53,7 +53,7 @@ static int number_of(const json_t *said, const char *name)
 	return n < 0 ? 0 : n > INT_MAX ? INT_MAX : (int)n;
 }
 
-static int64_t at_of(const json_t *said)
+int64_t client_room_at(const json_t *said)
 {
 	const json_int_t at = json_integer_value(json_object_get(said, "at"));
 
@@ -72,7 +72,7 @@ void client_room_left(struct client_room *room, const char *reason)
 
 static void missed(struct client_room *room, const json_t *said)
 {
-	room->at = at_of(said);
+	room->at = client_room_at(said);
 	room->wait_ms = number_of(said, "reload_ms");
 	room->news |= NEWS_GAP;
 }
@@ -84,7 +84,7 @@ void client_room_answered(struct client_room *room, const json_t *said, int64_t 
 	room->join_seq = 0;
 	if (json_object_get(said, "error") == NULL) {
 		room->is_in = true;
-		room->at = at_of(said);
+		room->at = client_room_at(said);
 		room->replay = number_of(said, "replay");
 		room->news = NEWS_JOINED;
 		if (json_is_true(json_object_get(said, "gap")))
@@ -108,4 +108,16 @@ void client_room_noticed(struct client_room *room, const json_t *said)
 		client_room_left(room, json_string_value(json_object_get(said, "left")));
 	else if (json_is_true(json_object_get(said, "gap")))
 		missed(room, said);
+}
+
+void client_room_led(struct client_room *room, int64_t at)
+{
+	room->is_wanted = true;
+	room->join_seq = 0;
+	room->is_in = room->position == 0 || room->position >= at;
+	room->due_ns = room->is_in ? INT64_MAX : 0; /* what is pushed meanwhile comes again, behind what was missed */
+	room->at = at;
+	room->replay = 0;
+	room->had_since = room->position > 0;
+	room->news = room->is_in ? NEWS_JOINED : 0;
 }

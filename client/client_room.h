@@ -42,8 +42,12 @@ char *client_room_member(const struct client_room *room, bool joins);
 
 /* What the member of op 19 says of it, now. */
 void client_room_answered(struct client_room *room, const json_t *said, int64_t now_ns);
-/* The same of a NOTICE. */
+/* The same of a NOTICE of a gap or an end. */
 void client_room_noticed(struct client_room *room, const json_t *said);
+/* `at` of an answer or a NOTICE; 0: it has none. */
+int64_t client_room_at(const json_t *said);
+/* A back end has led us into it, whose pushes go on after `at`. */
+void client_room_led(struct client_room *room, int64_t at);
 /* It is not joined, and not asked for again. */
 void client_room_left(struct client_room *room, const char *reason);
 

@@ -130,6 +130,15 @@ int64_t client_rooms_position(const struct client_rooms *s, const char *id)
 	return room != NULL ? room->position : 0;
 }
 
+unsigned client_rooms_wanted(const struct client_rooms *s)
+{
+	unsigned n = 0;
+
+	for (const struct client_room *room = s->first; room != NULL; room = room->next)
+		n += room->is_wanted;
+	return n;
+}
+
 /* ---- asking ---- */
 
 unsigned client_rooms_begin(struct client_rooms *s, uint32_t max_body)
@@ -267,18 +276,35 @@ static void take_left(struct client_rooms *s, int32_t seq)
 	}
 }
 
-static void take_answer(struct client_rooms *s, const struct packet *p)
+/* Op 22. */
+static int take_notice(struct client_rooms *s, const json_t *said)
+{
+	const char *id = json_string_value(json_object_get(said, "room"));
+	const bool is_led = json_object_get(said, "by") != NULL;
+	struct client_room *room = find(s, id);
+
+	if (is_led && room == NULL && id != NULL && strlen(id) < CLIENT_ROOM_BYTES && add(s, id, &room) < 0)
+		return -ENOMEM;
+	if (is_led && room != NULL)
+		client_room_led(room, client_room_at(said));
+	else if (room != NULL)
+		client_room_noticed(room, said);
+	return 0;
+}
+
+static int take_answer(struct client_rooms *s, const struct packet *p)
 {
 	json_t *said = json_loadb((const char *)p->body, p->body_bytes, 0, NULL);
-	struct client_room *room = find(s, json_string_value(json_object_get(said, "room")));
+	int rc = 0;
 
 	if (p->op == OP_JOIN_REPLY)
 		take_joined(s, p->seq, said);
 	else if (p->op == OP_LEAVE_REPLY)
 		take_left(s, p->seq);
-	else if (room != NULL)
-		client_room_noticed(room, said);
+	else
+		rc = take_notice(s, said);
 	json_decref(said);
+	return rc;
 }
 
 /* The rule for clients, for a push of the newest connection; and for one of a server that goes away: the newest brings all others, or
@@ -336,9 +362,7 @@ int client_rooms_take(struct client_rooms *s, unsigned connection, const struct 
 		return take_push(s, is_newest, p, out);
 	if (p->op != OP_JOIN_REPLY && p->op != OP_LEAVE_REPLY && p->op != OP_NOTICE)
 		return -ENOENT;
-	if (is_newest)
-		take_answer(s, p);
-	return 0;
+	return is_newest ? take_answer(s, p) : 0;
 }
 
 bool client_rooms_news(struct client_rooms *s, struct client_event *out)

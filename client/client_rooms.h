@@ -51,6 +51,8 @@ int client_rooms_join(struct client_rooms *s, const struct client_wish *wish);
 /* Want it no more, and forget its position; no event comes of it. 0, -ENOENT. */
 int client_rooms_leave(struct client_rooms *s, const char *room);
 int64_t client_rooms_position(const struct client_rooms *s, const char *room); /* 0: none */
+/* So many are joined, or may be yet. */
+unsigned client_rooms_wanted(const struct client_rooms *s);
 
 /* A connection is up, whose server takes bodies of so many bytes, 0: it knows no streams. All rooms are due. Returns its number, by which
  * the calls below tell it from one to a server that goes away. */
@@ -67,6 +69,7 @@ int64_t client_rooms_due_ns(const struct client_rooms *s, unsigned connection);
  *   0        it was an answer or a NOTICE, of which there may be news, or a push that is not to be delivered
  *   1        a push: *out is set; its room is good until the next call, its body as long as the packet's
  *   -EPROTO  it lacks the head of a push
+ *   -ENOMEM  a back end has led us into a room
  *   -ENOENT  it is none of ours */
 int client_rooms_take(struct client_rooms *s, unsigned connection, const struct packet *p, struct client_event *out);
 /* The next event; false: none is left. To be asked before the next packet is shown. */

@@ -644,6 +644,9 @@ class Client:
         self._on_room("gap", name, said["at"])
 
     def _notice(self, said):
+        if "by" in said:
+            self._be_led(said["room"], said["at"])
+            return
         room = self._rooms.get(said.get("room"))
         if room is None or not room.is_in:
             return
@@ -651,6 +654,20 @@ class Client:
             self._left(said["room"], Refused(said["left"]), tell=True)
         elif said.get("gap"):
             self._miss(said["room"], room, said)
+
+    def _be_led(self, name, at):
+        """A back end has led us into the room. With a position, or a state to load, we ask for what was missed."""
+        known = self._forget(name) or Room(self._taken.get(name, 0), None, None)
+        self._rooms[name] = room = Room(known.position, known.last, known.ticket)
+        room.joined = known.joined
+        if self._state is not None or 0 < room.position < at:
+            room.task = quiet(asyncio.create_task(self._join_all([name])))
+            return
+        room.is_in, room.position = True, room.position or at
+        joined = Joined(at, False, 0)
+        if not room.joined.done():
+            room.joined.set_result(joined)
+        self._on_room("joined", name, joined)
 
     def _follows(self, push):
         """Is it to be delivered? The rule for clients, for a push of this connection ..."""

@@ -712,13 +712,32 @@ export class Comet {
 	}
 
 	#notice(said) {
-		const {room, gap, left} = said;
-		if (!this.#rooms.get(room)?.isIn)
+		const {room, at, gap, left, by} = said;
+		if (by !== undefined)
+			this.#beLed(room, at);
+		if (by !== undefined || !this.#rooms.get(room)?.isIn)
 			return;
 		if (left !== undefined)
 			this.#refuse(room, left);
 		else if (gap)
 			this.#miss(room, said);
+	}
+
+	/* A back end has led us into the room. With a position, or a state to load, we ask for what was missed. */
+	#beLed(room, at) {
+		const known = this.#forget(room);
+		const entry = {position: this.#stored?.[room], waiting: [], ...known, isIn: false, isStale: false, timer: null};
+		this.#rooms.set(room, entry);
+		if (this.#streams.state || entry.position > 0 && entry.position < at) {
+			this.#joinAll([room]);
+			return;
+		}
+		entry.isIn = true;
+		entry.position ||= at;
+		for (const waiter of entry.waiting.splice(0))
+			waiter.resolve({at, gap: false, replay: 0});
+		this.#saveSoon();
+		this.#emit('joined', {room, at, gap: false, replay: 0});
 	}
 
 	/* Is it to be delivered? The rule for clients, for a push of this connection ... */

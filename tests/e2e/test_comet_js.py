@@ -259,6 +259,24 @@ def test_misses_nothing_of_several_rooms(launch, agent):
     assert [body for _, body in pushed(two, 5)] == ["one", *(f"missed {i}" for i in range(3)), "last"]
 
 
+def test_a_back_end_leads_into_rooms_and_out_of_them(launch, agent):
+    house = launch({"stream.rooms": "chat:100/10m"})
+    one = agent(url(house), mid=7, streams=True)
+    one.call("connect")
+    for kind in ("chat", "live"):
+        house.backend.accepted("/goim/room/join", type=kind, rooms="1", mids=7)
+        assert one.event("joined")["room"] == f"{kind}://1"
+        house.backend.push_room(f"{kind}://1", "one")
+    assert pushed(one, 2) == [("chat://1", "one"), ("live://1", "one")]
+    one.call("terminate")
+    one.event("lost")
+    house.backend.push_room("chat://1", "missed")
+    assert pushed(one, 1) == [("chat://1", "missed")]
+    house.backend.accepted("/goim/room/leave", type="chat", rooms="1", mids=7)
+    assert one.event("left", room="chat://1")["reason"] == "kicked"
+    assert one.has_none("gap")
+
+
 def test_a_restart_alone_is_a_gap(launch, agent):
     house = launch({"stream.rooms": "chat:100/10m", "stream.spread": "1s"})
     one = agent(url(house), mid=7, streams=True)

@@ -431,6 +431,31 @@ def test_a_gap_is_told_and_the_state_loaded_again(launch):
     assert [event for event, _, _ in seen] == ["joined", "gap", "joined"]
 
 
+def test_a_back_end_leads_into_rooms_and_out_of_them(launch):
+    house = launch(STREAMS)
+    seen = []
+
+    async def lead(way, room):
+        kind, _, name = room.partition("://")
+        await off(house.backend.accepted, f"/goim/room/{way}", type=kind, rooms=name, mids=7)
+
+    async def story():
+        async with client_of(house, mid=7, streams=True, on_room=lambda *event: seen.append(event)) as client:
+            for room in ("chat://1", "live://1"):
+                await lead("join", room)
+                await off(house.backend.push_room, room, "one")
+            assert await take(client, 2) == [("chat://1", "one"), ("live://1", "one")]
+            client._writer.transport.abort()
+            await off(house.backend.push_room, "chat://1", "missed")
+            assert await take(client, 1) == [("chat://1", "missed")]
+            await lead("leave", "chat://1")
+            while not any(event == "left" for event, _, _ in seen):
+                await asyncio.sleep(0.01)
+
+    run(story())
+    assert [event[:2] for event in seen if event[0] != "joined"] == [("left", "chat://1")]
+
+
 def test_rooms_that_may_not_be_joined(launch):
     house = launch({"limits.rooms": 1})
     left = []

@@ -406,6 +406,43 @@ static void the_server_ends_a_membership(void **state)
 	assert_int_equal(push(here, "chat://1", OLD + 1), 0);
 }
 
+static void a_back_end_leads_into_rooms(void **state)
+{
+	(void)state;
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"at\":1795999887666000,\"by\":\"server\"}"),
+			 0);
+	assert_event(CLIENT_JOINED, "chat://1", OLD);
+	assert_push("chat://1", OLD + 1);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"live://1\",\"at\":0,\"by\":\"server\"}"), 0);
+	assert_event(CLIENT_JOINED, "live://1", 0);
+	assert_push("live://1", 0);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"left\":\"kicked\"}"), 0);
+	assert_event(CLIENT_LEFT, "chat://1", OLD + 1);
+	assert_int_equal(client_rooms_wanted(rooms), 1);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"at\":1,\"by\":\"server\"}"), 0);
+	assert_no_news();
+	here = client_rooms_begin(rooms, BODY);
+	assert_asked(2, OP_JOIN, "{\"rooms\":[{\"id\":\"live://1\"}]}");
+}
+
+static void whoever_is_led_where_he_has_missed_something_asks_for_it(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"left\":\"kicked\"}"), 0);
+	assert_event(CLIENT_LEFT, "chat://1", OLD);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"at\":1795999887666002,\"by\":\"server\"}"),
+			 0);
+	assert_no_news();
+	assert_int_equal(push(here, "chat://1", OLD + 3), 0);
+	assert_asked(3, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666000}]}");
+	assert_int_equal(show(here, OP_JOIN_REPLY, 3,
+			      "{\"rooms\":[{\"id\":\"chat://1\",\"at\":1795999887666000,\"gap\":false,\"replay\":3}]}"),
+			 0);
+	assert_event(CLIENT_JOINED, "chat://1", OLD);
+	assert_push("chat://1", OLD + 1);
+}
+
 /* ---- connections ---- */
 
 static void the_next_connection_goes_on_from_the_position(void **state)
@@ -497,6 +534,8 @@ int main(void)
 		test(an_answer_that_joins_nothing_is_told_of_each_room),
 		test(what_the_server_puts_off_is_asked_for_again),
 		test(the_server_ends_a_membership),
+		test(a_back_end_leads_into_rooms),
+		test(whoever_is_led_where_he_has_missed_something_asks_for_it),
 		test(the_next_connection_goes_on_from_the_position),
 		test(an_old_connection_brings_only_what_follows),
 		test(a_server_without_streams_joins_nothing),
