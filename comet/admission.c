@@ -18,7 +18,7 @@ int admission_init(struct admission *a, const struct admission_options *opt)
 {
 	BUG_UNLESS(opt->connections_max > 0);
 	*a = (struct admission){.opt = *opt};
-	if (opt->connects_per_ip.per_second > 0 && rate_table_init(&a->addresses) < 0)
+	if (rate_table_init(&a->addresses) < 0)
 		return -ENOMEM;
 	atomic_init(&a->draining, false);
 	atomic_init(&a->handshakes, 0);
@@ -36,6 +36,17 @@ void admission_fini(struct admission *a)
 	strmap_fini(&a->per_ip);
 	rate_table_fini(&a->addresses);
 	lock_fini(&a->lock);
+}
+
+void admission_change(struct admission *a, const struct admission_options *opt)
+{
+	int64_t more;
+
+	lock_take(&a->lock);
+	more = opt->connections_max - a->opt.connections_max;
+	a->opt = *opt;
+	lock_drop(&a->lock);
+	count_add(COUNT_CONNECTIONS_LIMIT, more);
 }
 
 /* May one more come from this network? */
@@ -128,20 +139,25 @@ static const char *what_to_raise(const struct admission_options *opt, enum close
 	}
 }
 
-static void say_refused(const struct admission *a, const struct sockaddr *peer, enum close_reason why)
+static void say_refused(struct admission *a, const struct sockaddr *peer, enum close_reason why)
 {
+	struct admission_options opt;
 	static struct log_limit log_limit = LOG_LIMIT(1);
 	char address[TRANSPORT_PEER_BYTES];
 	int64_t limit = 0;
-	const char *raise = what_to_raise(&a->opt, why, &limit);
+	const char *raise;
 
+	lock_take(&a->lock);
+	opt = a->opt;
+	lock_drop(&a->lock);
+	raise = what_to_raise(&opt, why, &limit);
 	peer_text(peer, false, address, sizeof(address));
 	LOG_LIMITED(LOG_WARN, &log_limit, log_str("peer", address), log_what(EVENT_CONNECTION_REFUSED),
 		    log_str("reason", close_reason_name(why)), log_str_if("raise", raise),
 		    raise != NULL ? log_i64("limit", limit) : LOG_NONE);
 }
 
-static void refuse(const struct admission *a, const struct sockaddr *peer, enum close_reason why)
+static void refuse(struct admission *a, const struct sockaddr *peer, enum close_reason why)
 {
 	count_by(COUNT_REFUSED, why);
 	say_refused(a, peer, why);

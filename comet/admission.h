@@ -26,13 +26,12 @@ struct admission_options {
 };
 
 struct admission {
-	/* set once */
-	struct admission_options opt;
 	/* any thread */
 	atomic_bool draining;
 	atomic_llong handshakes; /* tickets of that kind */
 	/* under lock */
 	struct lock lock;
+	struct admission_options opt;
 	int64_t connections;
 	struct strmap per_ip;        /* network -> how many, in the pointer */
 	int64_t connects_ns;         /* the bucket of opt.connects */
@@ -42,6 +41,8 @@ struct admission {
 /* 0 or -ENOMEM (fini is then not needed). */
 int admission_init(struct admission *a, const struct admission_options *opt);
 void admission_fini(struct admission *a);
+/* Go by these from now on; who is in stays. Takes a->lock. */
+void admission_change(struct admission *a, const struct admission_options *opt) WITHOUT(a->lock);
 
 /* One more from this address. CLOSE_NONE: counted in, and *ticket says so; otherwise why not, counted and logged with the
  * limit and the setting that raises it. for_other: it is a proxy's, and whose it really is will be told (admission_rename): the limits

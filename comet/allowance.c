@@ -49,16 +49,17 @@ static void wait_for(enum connection_limit *which, int64_t *wait_ns, enum connec
 int64_t allowance_use(const struct server *s, struct connection *c, const struct packet *p)
 {
 	bool whole = p->kind == PACKET_WHOLE, stranger = c->seat.key == NULL && whole, auth = p->op == OP_AUTH && whole;
-	bool upstream = whole && s->upstream.per_second > 0 && errand_goes_up(s, c, p->op);
+	const struct rate packets = rate_now(&s->packets), in_bytes = rate_now(&s->bytes), up = rate_now(&s->upstream);
+	bool upstream = whole && up.per_second > 0 && errand_goes_up(s, c, p->op);
 	uint32_t bytes = transport_taken(c->transport, p);
 	enum connection_limit which = LIMIT_MAX;
 	int64_t now, wait_ns = 0;
 
-	if (s->packets.per_second == 0 && s->bytes.per_second == 0 && whole && !auth && !stranger && !upstream)
+	if (packets.per_second == 0 && in_bytes.per_second == 0 && whole && !auth && !stranger && !upstream)
 		return 0;
 	now = clock_now_ns();
-	wait_for(&which, &wait_ns, LIMIT_PACKETS, rate_pace(&s->packets, &c->packets_ns, now, 1));
-	wait_for(&which, &wait_ns, LIMIT_BYTES, rate_pace(&s->bytes, &c->bytes_ns, now, bytes));
+	wait_for(&which, &wait_ns, LIMIT_PACKETS, rate_pace(&packets, &c->packets_ns, now, 1));
+	wait_for(&which, &wait_ns, LIMIT_BYTES, rate_pace(&in_bytes, &c->bytes_ns, now, bytes));
 	if (!whole)
 		wait_for(&which, &wait_ns, LIMIT_FRAMES, rate_pace(&frames, &c->frames_ns, now, 1));
 	if (stranger)
@@ -66,7 +67,7 @@ int64_t allowance_use(const struct server *s, struct connection *c, const struct
 	if (auth)
 		wait_for(&which, &wait_ns, LIMIT_RENEWALS, rate_pace(&renewals, &c->renewals_ns, now, 1));
 	if (upstream)
-		wait_for(&which, &wait_ns, LIMIT_UPSTREAM, rate_pace(&s->upstream, &c->upstream_ns, now, 1));
+		wait_for(&which, &wait_ns, LIMIT_UPSTREAM, rate_pace(&up, &c->upstream_ns, now, 1));
 	if (wait_ns == 0)
 		return 0;
 	say_held_back(c, which);
@@ -75,7 +76,8 @@ int64_t allowance_use(const struct server *s, struct connection *c, const struct
 
 void allowance_use_joins(const struct server *s, struct connection *c, size_t rooms)
 {
-	int64_t now = clock_now_ns(), wait_ns = rate_pace(&s->joins, &c->joins->asked_ns, now, (int64_t)rooms);
+	const struct rate joins = rate_now(&s->joins);
+	int64_t now = clock_now_ns(), wait_ns = rate_pace(&joins, &c->joins->asked_ns, now, (int64_t)rooms);
 
 	if (wait_ns == 0)
 		return;

@@ -40,8 +40,6 @@ static int take_session(struct connection *c, const struct wire_session *session
 	atomic_store(&c->issued_s, session->issued_s);
 	if ((rc = seat_copy(&seat, &c->seat)) < 0)
 		return rc;
-	if (whitelist_contains(&c->server->whitelist, c->seat.key))
-		c->trace = &c->server->whitelist;
 	if ((rc = take_streams(c, request)) < 0)
 		return rc;
 	if (!dialect_is_v2(c->dialect))
@@ -69,6 +67,7 @@ static int put_into_bucket(struct server *s, struct connection *c, const char *r
 	count(COUNT_AUTHENTICATED);
 	count(COUNT_ONLINE);
 	c->in_bucket = true;
+	whitelist_look(&s->whitelist, c);
 	if (replaced != NULL) {
 		count(COUNT_REPLACED);
 		(void)connection_shutdown(replaced, CLOSE_REPLACED);

@@ -49,9 +49,9 @@ struct channel_calls {
 };
 
 struct channel_options {
-	uint32_t ring_size;     /* protocol.cli_proto */
-	uint32_t queue_max;     /* protocol.svr_proto */
-	size_t queue_bytes_max; /* limits.queued_bytes; 0: no limit */
+	uint32_t ring_size;             /* protocol.cli_proto */
+	uint32_t queue_max;             /* protocol.svr_proto */
+	_Atomic size_t queue_bytes_max; /* limits.queued_bytes; 0: no limit */
 	bool use_baton;
 	const struct channel_calls
 		*calls; /* with parking, and use_baton; NULL: reader and dispatcher are always there */

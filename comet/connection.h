@@ -113,9 +113,9 @@ struct connection {
 	bool said;           /* op 6 of the goodbye was written, or there is none */
 	uint8_t op_6_why;    /* an enum close_reason, of the op 6 that was begun */
 	uint32_t op_6_begun; /* bytes of it that are written, while it is not whole */
-	/* set once, like the above */
-	const struct whitelist *trace; /* NULL: not traced */
 	/* anybody */
+	struct whitelist *_Atomic trace; /* NULL: not traced */
+	_Atomic int64_t trace_until_ns;  /* its end */
 	struct channel channel;
 	_Atomic enum close_reason reason;
 	atomic_bool in_handshake;

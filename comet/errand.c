@@ -16,10 +16,11 @@ bool errand_is_join(const struct connection *c, const struct packet *p)
 
 bool errand_goes_up(const struct server *s, const struct connection *c, int32_t op)
 {
+	const struct ranges *wanted = &s->upstream_ops->ops;
 	bool ours = op == OP_HEARTBEAT || op == OP_AUTH || op == OP_CHANGE_ROOM || op == OP_SUB || op == OP_UNSUB ||
 		    is_join(c, op);
 
-	return dialect_is_v2(c->dialect) && !ours && (s->upstream_ops.n == 0 || ranges_have(&s->upstream_ops, op));
+	return dialect_is_v2(c->dialect) && !ours && (wanted->n == 0 || ranges_have(wanted, op));
 }
 
 bool errand_waits(const struct server *s, const struct connection *c, const struct packet *p)

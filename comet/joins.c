@@ -373,7 +373,8 @@ static int replay_one(struct connection *c, struct joined *j, struct message *m,
  * free, and yet the next one not fit. */
 static void hold_back(struct server *s, struct connection *c, size_t bytes, bool is_stuck)
 {
-	int64_t now = clock_now_ns(), wait = rate_pace(&s->replays, &c->joins->replays_ns, now, (int64_t)bytes);
+	const struct rate replays = rate_now(&s->replays);
+	int64_t now = clock_now_ns(), wait = rate_pace(&replays, &c->joins->replays_ns, now, (int64_t)bytes);
 
 	if (is_stuck && wait < AGAIN_NS)
 		wait = AGAIN_NS;

@@ -36,6 +36,7 @@
 #include "common/base/standard_files.h"
 #include "common/base/thread.h"
 #include "common/config/config.h"
+#include "common/config/config_reload.h"
 #include "common/config/started.h"
 #include "common/http/http.h"
 #include "common/redis/redis_login.h"
@@ -45,6 +46,7 @@
 /* Everything that is started, in the order of start; stop goes the other way and skips what is NULL. */
 struct program {
 	struct config cfg;
+	struct config_reload reload;
 	char server_id[NODE_NAME_BYTES];
 	struct server server;
 	struct push *push;
@@ -62,6 +64,8 @@ struct program {
 
 static int start(struct program *p);
 static void say_started(const struct program *p, const char *name);
+static int prepare(void *arg, const struct config *next);
+static void settle(void *arg, bool use);
 static void reload(void *arg);
 static bool stop(struct program *p);
 
@@ -155,6 +159,7 @@ int main(int argc, char **argv)
 	signals_block();
 	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
 	raise_file_limit();
+	p->reload = (struct config_reload){.cfg = &p->cfg, .prepare = prepare, .settle = settle, .arg = p};
 	node_name(p->cfg.server_id, p->server_id);
 	notify_start();
 	notify_status("starting");
@@ -164,8 +169,10 @@ int main(int argc, char **argv)
 		rc = 0; /* asked to stop while it waited for its name: the signal is there already */
 	if (rc == 0)
 		signals_wait(reload, p);
-	if ((clean = stop(p)))
-		config_fini(&p->cfg); /* otherwise there are threads that still read it */
+	if ((clean = stop(p))) { /* otherwise there are threads that still read it */
+		config_reload_fini(&p->reload);
+		config_fini(&p->cfg);
+	}
 	notify_stop();
 	if (rc == -ERR_SCHEMA || rc == -ERR_CONFIG)
 		return 2; /* to be started again does not help */
@@ -310,11 +317,39 @@ static void say_started(const struct program *p, const char *name)
 
 /* ---- run and stop ---- */
 
-/* The parts that can change while connections are there: certificates, keys and the file of traces. */
+static int prepare(void *arg, const struct config *next)
+{
+	return server_prepare(&((struct program *)arg)->server, next);
+}
+
+/* Whoever keeps more of a live setting than a pointer to cfg gets it here. */
+static void settle(void *arg, bool use)
+{
+	struct program *p = arg;
+	const struct config *cfg = &p->cfg;
+
+	if (use)
+		log_setup((enum log_level)cfg->log_level, (enum log_format)cfg->log_format);
+	server_settle(&p->server, use);
+	for (enum accept_kind kind = 0; use && kind < ACCEPT_KINDS; kind++) {
+		const bool websocket = p->tcp_doors[kind].websocket;
+
+		p->tcp_doors[kind].origins.list = cfg->websocket_origins;
+		p->tcp_doors[kind].proxies.networks = cfg->websocket_trusted_proxies;
+		p->doors[kind].proxy_from = websocket ? cfg->websocket_proxy_from : cfg->tcp_proxy_from;
+		if (websocket)
+			p->doors[kind].trusted_proxies = cfg->websocket_trusted_proxies;
+	}
+	if (use && p->http != NULL)
+		http_change(p->http, cfg);
+}
+
+/* The parts that can change while connections are there. */
 static void reload(void *arg)
 {
 	struct program *p = arg;
-	const struct reload_part parts[] = {tls_certs_reload(p->certs),
+	const struct reload_part parts[] = {config_reload_part(&p->reload),
+					    tls_certs_reload(p->certs),
 					    tls_server_reload(p->tls),
 					    tls_server_reload_client_ca(p->tls),
 					    tls_server_reload(p->http_tls),

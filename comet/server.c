@@ -44,17 +44,31 @@ static void buckets_free(struct server *s)
 	s->buckets = NULL;
 }
 
+static void take_rate(struct rate_live *live, int64_t per_second, int64_t burst_ns)
+{
+	rate_change(live, &(struct rate){per_second, burst_ns});
+}
+
 /* As many rooms as it may be in at once, and a whole history, come without delay. */
 static void take_join_rates(struct server *s, const struct config *cfg)
 {
-	int64_t burst = cfg->limits_burst * CLOCK_MS;
+	const int64_t joins = cfg->limits_joins, replay = cfg->limits_replay, burst = cfg->limits_burst * CLOCK_MS;
+	const int64_t rooms_ns = joins > 0 ? cfg->limits_rooms * CLOCK_SEC / joins : 0;
 
-	s->joins = (struct rate){cfg->limits_joins, burst};
-	if (cfg->limits_joins > 0 && cfg->limits_rooms * CLOCK_SEC / cfg->limits_joins > burst)
-		s->joins.burst_ns = cfg->limits_rooms * CLOCK_SEC / cfg->limits_joins;
-	s->replays = (struct rate){cfg->limits_replay, burst};
-	if (cfg->limits_replay > 0)
-		s->replays.burst_ns = (int64_t)((double)cfg->stream_bytes / (double)cfg->limits_replay * CLOCK_SEC);
+	take_rate(&s->joins, joins, rooms_ns > burst ? rooms_ns : burst);
+	take_rate(&s->replays, replay,
+		  replay > 0 ? (int64_t)((double)cfg->stream_bytes / (double)replay * CLOCK_SEC) : burst);
+}
+
+static void take_limits(struct server *s, const struct config *cfg)
+{
+	const int64_t burst = cfg->limits_burst * CLOCK_MS;
+
+	s->connection.channel.queue_bytes_max = (size_t)cfg->limits_queued_bytes;
+	take_rate(&s->packets, cfg->limits_packets, burst);
+	take_rate(&s->bytes, cfg->limits_bytes, burst);
+	take_rate(&s->upstream, cfg->limits_upstream, burst);
+	take_join_rates(s, cfg);
 }
 
 static void take_settings(struct server *s, const struct config *cfg)
@@ -63,17 +77,99 @@ static void take_settings(struct server *s, const struct config *cfg)
 	s->connection = (struct connection_options){
 		.channel = {.ring_size = (uint32_t)cfg->protocol_cli_proto,
 			    .queue_max = (uint32_t)cfg->protocol_svr_proto,
-			    .queue_bytes_max = (size_t)cfg->limits_queued_bytes,
 			    .use_baton = cfg->protocol_baton},
 		.write_timeout_ns = cfg->protocol_write_timeout * CLOCK_MS,
 		.goodbye = &s->goodbye,
 	};
-	s->packets = (struct rate){cfg->limits_packets, cfg->limits_burst * CLOCK_MS};
-	s->bytes = (struct rate){cfg->limits_bytes, cfg->limits_burst * CLOCK_MS};
-	take_join_rates(s, cfg);
-	s->upstream = (struct rate){cfg->limits_upstream, cfg->limits_burst * CLOCK_MS};
-	(void)ranges_parse(cfg->limits_upstream_ops, &s->upstream_ops); /* the settings have been checked */
+	take_limits(s, cfg);
 }
+
+static struct admission_options admission_of(const struct config *cfg)
+{
+	const int64_t burst = cfg->limits_burst * CLOCK_MS;
+
+	return (struct admission_options){
+		.connections_max = connections_max(cfg),
+		.per_ip_max = cfg->limits_per_ip,
+		.handshakes_max = cfg->limits_handshakes,
+		.connects = {.per_second = cfg->limits_connects, .burst_ns = burst},
+		.connects_per_ip = {.per_second = cfg->limits_connects_per_ip, .burst_ns = burst},
+	};
+}
+
+/* ---- operations for the back end ---- */
+
+static int make_ops(struct server *s, const struct config *cfg)
+{
+	if ((s->next_ops = calloc(1, sizeof(*s->next_ops))) == NULL)
+		return -ENOMEM;
+	return ranges_parse(cfg->limits_upstream_ops, &s->next_ops->ops); /* the settings have been checked */
+}
+
+static void settle_ops(struct server *s, bool use)
+{
+	struct upstream_ops *next = s->next_ops;
+
+	s->next_ops = NULL;
+	if (use) {
+		next->before = s->upstream_ops;
+		s->upstream_ops = next;
+	} else {
+		free(next);
+	}
+}
+
+static void free_ops(struct server *s)
+{
+	struct upstream_ops *ops = s->upstream_ops, *before;
+
+	for (; ops != NULL; ops = before) {
+		before = ops->before;
+		free(ops);
+	}
+	s->upstream_ops = NULL;
+}
+
+/* ---- reloads ---- */
+
+int server_prepare(struct server *s, const struct config *next)
+{
+	int rc = make_ops(s, next);
+
+	if (rc == 0 && (rc = whitelist_prepare(&s->whitelist, next)) < 0)
+		settle_ops(s, false);
+	return rc;
+}
+
+static bool trace_again(void *arg, struct connection *c)
+{
+	whitelist_look(arg, c);
+	return true;
+}
+
+void server_retrace(struct server *s)
+{
+	static struct log_limit limit = LOG_LIMIT(1);
+
+	if (server_each(s, trace_again, &s->whitelist) < 0)
+		LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_TRACE_INCOMPLETE));
+}
+
+void server_settle(struct server *s, bool use)
+{
+	struct admission_options admission;
+
+	settle_ops(s, use);
+	whitelist_settle(&s->whitelist, use);
+	if (!use)
+		return;
+	admission = admission_of(s->cfg);
+	take_limits(s, s->cfg);
+	admission_change(&s->admission, &admission);
+	server_retrace(s);
+}
+
+/* ---- start and stop ---- */
 
 static uint32_t longest_body(const struct config *cfg)
 {
@@ -82,14 +178,7 @@ static uint32_t longest_body(const struct config *cfg)
 
 int server_init(struct server *s, const struct config *cfg, unsigned timers)
 {
-	struct admission_options admission = {
-		.connections_max = connections_max(cfg),
-		.per_ip_max = cfg->limits_per_ip,
-		.handshakes_max = cfg->limits_handshakes,
-		.connects = {.per_second = cfg->limits_connects, .burst_ns = cfg->limits_burst * CLOCK_MS},
-		.connects_per_ip = {.per_second = cfg->limits_connects_per_ip,
-				    .burst_ns = cfg->limits_burst * CLOCK_MS},
-	};
+	const struct admission_options admission = admission_of(cfg);
 	int rc;
 
 	take_settings(s, cfg);
@@ -101,8 +190,11 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers)
 		goto fini_tallies;
 	if ((rc = admission_init(&s->admission, &admission)) < 0)
 		goto free_bans;
-	if ((rc = whitelist_init(&s->whitelist, cfg->whitelist_list, cfg->whitelist_log)) < 0)
+	if ((rc = whitelist_init(&s->whitelist, cfg)) < 0)
 		goto fini_admission;
+	if ((rc = make_ops(s, cfg)) < 0)
+		goto fini_whitelist;
+	settle_ops(s, true);
 	if ((rc = buckets_new(s)) < 0)
 		goto fini_whitelist;
 	if ((rc = round_init(&s->round, timers, ws_buffer_bytes(longest_body(cfg)), connection_expired)) < 0)
@@ -112,6 +204,8 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers)
 free_buckets:
 	buckets_free(s);
 fini_whitelist:
+	free(s->next_ops);
+	free_ops(s);
 	whitelist_fini(&s->whitelist);
 fini_admission:
 	admission_fini(&s->admission);
@@ -132,6 +226,7 @@ void server_fini(struct server *s)
 	BUG_UNLESS(s->roster == NULL);
 	round_fini(&s->round);
 	buckets_free(s);
+	free_ops(s);
 	whitelist_fini(&s->whitelist);
 	admission_fini(&s->admission);
 	feeds_fini(&s->feeds);

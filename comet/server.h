@@ -21,19 +21,28 @@
 #include "common/wire/bans.h"
 #include "logic_client/logic_client.h"
 
+/* The operations of limits.upstream_ops; none: all. One that was replaced stays until the end, as somebody may be looking into it. */
+struct upstream_ops {
+	struct ranges ops;
+	struct upstream_ops *before;
+};
+
 struct server {
 	/* set once */
 	const struct config *cfg;
 	struct connection_options connection;
-	struct rate packets, bytes, upstream; /* from one client */
-	struct rate joins, replays;           /* rooms it asks for; bytes that are replayed to it */
-	struct ranges upstream_ops;           /* empty: all */
 	struct logic_client logic;
 	struct bans *bans; /* ours; whoever is wired in fills it */
 	struct whitelist whitelist;
 	struct round round;
 	struct bucket *buckets;
 	unsigned n_buckets;
+	/* any thread; a reload changes them */
+	struct rate_live packets, bytes, upstream; /* from one client */
+	struct rate_live joins, replays;           /* rooms it asks for; bytes that are replayed to it */
+	struct upstream_ops *_Atomic upstream_ops;
+	/* the reloading thread's */
+	struct upstream_ops *next_ops;
 	/* any thread, without this lock */
 	struct admission admission;
 	struct goodbye goodbye;
@@ -57,6 +66,13 @@ static inline bool server_parks(const struct config *cfg)
 int server_init(struct server *s, const struct config *cfg, unsigned timers);
 /* After server_drain: no connection is left. */
 void server_fini(struct server *s);
+
+/* A reload: make all of these settings that may fail, 0 or negative and logged; then go by s->cfg, which has them now, or forget them. */
+int server_prepare(struct server *s, const struct config *next);
+void server_settle(struct server *s, bool use);
+
+/* Whom the whitelist has now is traced, and nobody else, among those who are online. */
+void server_retrace(struct server *s);
 
 /* The bucket that this key belongs to, and its number. */
 struct bucket *server_bucket(struct server *s, const char *key);

@@ -21,6 +21,7 @@
 #include "common/base/standard_files.h"
 #include "common/base/thread.h"
 #include "common/config/config.h"
+#include "common/config/config_reload.h"
 #include "common/config/started.h"
 #include "common/http/http.h"
 #include "common/redis/redis_login.h"
@@ -38,6 +39,7 @@
 /* Everything that is started, in the order of start; stop goes the other way and skips NULLs. */
 struct program {
 	struct config cfg;
+	struct config_reload reload;
 	char instance[NODE_NAME_BYTES]; /* in the registry */
 	char cluster[SCHEMA_CLUSTER_BYTES];
 	char writer[160]; /* the same, and its start: the name under which pushes are numbered, see bus_redis.c */
@@ -66,10 +68,28 @@ static void name_instance(struct program *p)
 	(void)snprintf(p->writer, sizeof(p->writer), "%s-%llx", p->instance, (unsigned long long)clock_wall_ms());
 }
 
+static int prepare(void *arg, const struct config *next)
+{
+	(void)arg, (void)next;
+	return 0;
+}
+
+static void settle(void *arg, bool use)
+{
+	struct program *p = arg;
+
+	if (!use)
+		return;
+	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
+	if (p->http != NULL)
+		http_change(p->http, &p->cfg);
+}
+
 static void reload(void *arg)
 {
 	struct program *p = arg;
-	const struct reload_part parts[] = {tls_certs_reload(p->certs),
+	const struct reload_part parts[] = {config_reload_part(&p->reload),
+					    tls_certs_reload(p->certs),
 					    tls_server_reload(p->tls),
 					    tls_server_reload_client_ca(p->tls),
 					    http_keys_reload(p->http_keys),
@@ -115,6 +135,8 @@ int main(int argc, char **argv)
 		core_dumps_forbid();
 	signals_block();
 	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
+	p->reload = (struct config_reload){
+		.cfg = &p->cfg, .is_logic = true, .prepare = prepare, .settle = settle, .arg = p};
 	name_instance(p);
 	notify_start();
 	notify_status("starting");
@@ -129,6 +151,7 @@ int main(int argc, char **argv)
 	signals_arm_second();
 	notify_stopping("stopping", STOPS_MS);
 	stop(p);
+	config_reload_fini(&p->reload);
 	config_fini(&p->cfg);
 	notify_stop();
 	if (rc == -ERR_SCHEMA || rc == -ERR_CONFIG)

@@ -73,8 +73,9 @@ COUNTER_LABELS(ACCEPTED, names, ACCEPT_KINDS);
 /* Does it bring others' connections? Nobody but a proxy of this machine comes by a path. */
 static bool is_proxy(const struct accept_door *door, const struct sockaddr *peer)
 {
-	return door->trusted_proxies != NULL &&
-	       (peer->sa_family == AF_UNIX || networks_hold(door->trusted_proxies, peer));
+	const char *trusted = door->trusted_proxies;
+
+	return trusted != NULL && (peer->sa_family == AF_UNIX || networks_hold(trusted, peer));
 }
 
 static int receive(struct listener *l, int fd, const struct sockaddr *peer)
@@ -103,8 +104,9 @@ static void receive_announced(void *arg, int fd, const struct sockaddr *peer)
 /* May it announce clients? */
 static bool is_balancer(const struct accept_door *door, const struct sockaddr *peer)
 {
-	return door->proxy_from == NULL || door->proxy_from[0] == '\0' || peer->sa_family == AF_UNIX ||
-	       networks_hold(door->proxy_from, peer);
+	const char *from = door->proxy_from;
+
+	return from == NULL || from[0] == '\0' || peer->sa_family == AF_UNIX || networks_hold(from, peer);
 }
 
 /* Whatever header it sends, anybody might be meant. */

@@ -24,9 +24,9 @@ struct accept_door {
 	/* Take over fd, tell the client why it may not come in as far as that goes at once, and close. */
 	void (*turn_away)(void *arg, int fd, enum close_reason why);
 	void *arg; /* of both */
-	/* Lists of networks, or NULL. */
-	const char *proxy_from;      /* whose PROXY header is believed; empty: everybody's */
-	const char *trusted_proxies; /* their connections are for clients of whom the first request tells */
+	/* Lists of networks, or NULL; a reload changes them. */
+	const char *_Atomic proxy_from;      /* whose PROXY header is believed; empty: everybody's */
+	const char *_Atomic trusted_proxies; /* their connections are for clients of whom the first request tells */
 };
 
 /* Listen at all doors, start `threads` threads (at least 1) for each address, print "listening NAME ADDRESS" for

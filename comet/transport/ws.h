@@ -17,7 +17,7 @@
 
 /* The proxies that are trusted, and the header by which they tell whose request they bring. */
 struct ws_proxies {
-	const char *networks; /* a list; empty: there are none */
+	const char *_Atomic networks; /* a list; empty: there are none */
 	enum forwarded_header header;
 };
 

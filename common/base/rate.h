@@ -11,6 +11,22 @@ struct rate {
 	int64_t burst_ns;   /* what gathers in this time may be used at once; never less than is asked for in one go */
 };
 
+/* One that may be changed while any thread goes by it. */
+struct rate_live {
+	_Atomic int64_t per_second, burst_ns;
+};
+
+static inline struct rate rate_now(const struct rate_live *live)
+{
+	return (struct rate){live->per_second, live->burst_ns};
+}
+
+static inline void rate_change(struct rate_live *live, const struct rate *to)
+{
+	live->per_second = to->per_second;
+	live->burst_ns = to->burst_ns;
+}
+
 /* May n more happen now (clock_now_ns)? *full_ns is the bucket, 0 at first. 0: yes, and taken. Otherwise no, and nothing was taken:
  * ask again in so many nanoseconds. A rate of 0 always says yes. */
 int64_t rate_take(const struct rate *rate, int64_t *full_ns, int64_t now, int64_t n);

@@ -70,6 +70,11 @@ void signals_send_stop(void)
 	(void)kill(getpid(), SIGTERM);
 }
 
+void signals_send_reload(void)
+{
+	(void)kill(getpid(), SIGHUP);
+}
+
 /* Our own signal may have come while the first signal was on its way to main, or come only now: it asks for what
  * is being done already. */
 static void end_at_once(int signal_number, siginfo_t *info, void *context)

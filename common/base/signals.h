@@ -13,6 +13,8 @@ void signals_wait(void (*reload)(void *arg), void *arg);
 bool signals_ask_to_stop(void);
 /* Make signals_wait return, as SIGTERM would; where the process stops already, nothing happens. Any thread. */
 void signals_send_stop(void);
+/* Make signals_wait reload, as SIGHUP would. The same. */
+void signals_send_reload(void);
 /* From now on a SIGTERM or SIGINT of somebody else does not wait for anything. */
 void signals_arm_second(void);
 

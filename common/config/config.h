@@ -10,6 +10,13 @@
 
 struct config {
 	const char *file; /* of -c; NULL: there is none */
+	uint64_t flagged
+		[4]; /* the rows that -o has set, which a file that is read again does not change: config_reload.h */
+#define live_str(section, key, def, help)               char *_Atomic section##_##key;
+#define live_int(section, key, def, min, max, help)     _Atomic int64_t section##_##key;
+#define live_size(section, key, def, min, max, help)    _Atomic int64_t section##_##key;
+#define live_time(section, key, def, min, max, help)    _Atomic int64_t section##_##key;
+#define live_enum(section, key, def, names, help)       _Atomic int section##_##key;
 #define setting_str(section, key, def, help)            char *section##_##key;
 #define setting_secret(section, key, def, help)         char *section##_##key;
 #define setting_int(section, key, def, min, max, help)  int64_t section##_##key;
@@ -18,6 +25,11 @@ struct config {
 #define setting_bool(section, key, def, help)           bool section##_##key;
 #define setting_enum(section, key, def, names, help)    int section##_##key;
 #include "common/config/config.def"
+#undef live_str
+#undef live_int
+#undef live_size
+#undef live_time
+#undef live_enum
 #undef setting_str
 #undef setting_secret
 #undef setting_int
@@ -71,6 +83,10 @@ int config_flag(struct config *cfg, const char *assignment, FILE *errors);
  * auth.allow_open. is_logic: for comet-logic, which says who clients are whatever logic.mode is. 0, or -ERR_CONFIG with lines in
  * errors that say what to set. */
 int config_check(const struct config *cfg, bool is_logic, FILE *errors);
+
+/* The same settings again, from the file, the environment, and as -o said before; `before` is what config_start has read. On a cfg with
+ * its defaults. Its answers, with all faults in errors. */
+int config_again(struct config *cfg, const struct config *before, bool is_logic, FILE *errors);
 
 /* The effective configuration as an INI file that config_file takes; secrets are written as ***. */
 void config_print(const struct config *cfg, FILE *out);

@@ -90,7 +90,7 @@ void config_print_markdown(FILE *out)
 		print_default(s, out);
 		(void)fputs(" | ", out);
 		print_values(s, out);
-		(void)fprintf(out, " | %s |\n", s->help);
+		(void)fprintf(out, " | %s%s |\n", s->help, s->live ? " *Live.*" : "");
 	}
 	print_retired_markdown(out);
 }
@@ -140,6 +140,7 @@ void config_print_man(FILE *out)
 		print_values(s, out);
 		(void)fputs("; default: ", out);
 		print_default_roff(s, out);
+		(void)fputs(s->live ? "; live" : "", out);
 		(void)fputs(")\n", out);
 	}
 	print_retired_man(out);

@@ -328,6 +328,8 @@ int config_env(struct config *cfg, char *const *environment, FILE *errors)
 
 /* ---- flags ---- */
 
+_Static_assert(SETTING_MAX <= 8 * sizeof(((struct config *)NULL)->flagged), "a bit for each row");
+
 int config_flag(struct config *cfg, const char *assignment, FILE *errors)
 {
 	char section[SETTING_ENV_BYTES];
@@ -345,5 +347,6 @@ int config_flag(struct config *cfg, const char *assignment, FILE *errors)
 	s = setting_find(section, key);
 	if (s == NULL)
 		return no_such_setting(section, key, "-o ", errors);
+	cfg->flagged[(s - settings) / 64] |= UINT64_C(1) << ((s - settings) % 64);
 	return assign(cfg, s, assignment + value_at, "-o ", errors);
 }

@@ -127,6 +127,33 @@ static int read_sources(struct config *cfg, const struct request *rq, bool is_lo
 	return rc == 0 ? config_redis_settle(cfg) : rc;
 }
 
+static bool is_flagged(const struct config *cfg, unsigned row)
+{
+	return (cfg->flagged[row / 64] >> (row % 64) & 1) != 0;
+}
+
+/* As -o said. An address of Redis may have said user, password and database, too. */
+static bool stays(const struct config *before, unsigned row)
+{
+	return is_flagged(before, row) ||
+	       (strcmp(settings[row].section, "redis") == 0 &&
+		(is_flagged(before, SETTING_INDEX_redis_addr) || is_flagged(before, SETTING_INDEX_redis_sentinels)));
+}
+
+int config_again(struct config *cfg, const struct config *before, bool is_logic, FILE *errors)
+{
+	int rc = 0;
+
+	if (before->file != NULL)
+		keep_worst(&rc, config_file(cfg, before->file, errors));
+	keep_worst(&rc, config_env(cfg, environ, errors));
+	for (unsigned i = 0; i < SETTING_MAX && rc != -ENOMEM; i++)
+		if (stays(before, i))
+			keep_worst(&rc, setting_copy(&settings[i], before, cfg));
+	keep_worst(&rc, config_check(cfg, is_logic, errors));
+	return rc == 0 ? config_redis_settle(cfg) : rc;
+}
+
 /* Can everything be had that the settings name? For files only reading tells. Before a start only faults are said: what is worth a
  * warning the start itself says. */
 static int try_settings(const struct config *cfg, const struct config_program *program, bool faults_only)

@@ -9,7 +9,7 @@
 struct config;
 
 struct origins {
-	const char *list;   /* the config's */
+	const char *_Atomic list; /* the config's; a reload changes it */
 	bool loopback_only; /* of an empty list: only pages of this machine, or of the host that they connect to */
 };
 

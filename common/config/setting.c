@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +12,16 @@
 #include "common/base/err.h"
 #include "common/base/obj.h"
 
-#define ROW(kind, section, key, ...)                                                                                   \
-	{SETTING_##kind, #section "." #key, #section, #key, __VA_ARGS__, offsetof(struct config, section##_##key)},
+#define ROW_OF(is_live, kind, section, key, ...)                                                                       \
+	{SETTING_##kind, #section "." #key, #section, #key, __VA_ARGS__, offsetof(struct config, section##_##key),     \
+	 is_live},
+#define ROW(kind, section, key, ...)                    ROW_OF(false, kind, section, key, __VA_ARGS__)
+#define LIVE(kind, section, key, ...)                   ROW_OF(true, kind, section, key, __VA_ARGS__)
+#define live_str(section, key, def, help)               LIVE(STR, section, key, def, 0, 0, 0, NULL, help)
+#define live_int(section, key, def, min, max, help)     LIVE(INT, section, key, NULL, def, min, max, NULL, help)
+#define live_size(section, key, def, min, max, help)    LIVE(SIZE, section, key, NULL, def, min, max, NULL, help)
+#define live_time(section, key, def, min, max, help)    LIVE(TIME, section, key, NULL, def, min, max, NULL, help)
+#define live_enum(section, key, def, names, help)       LIVE(ENUM, section, key, NULL, def, 0, 0, names, help)
 #define setting_str(section, key, def, help)            ROW(STR, section, key, def, 0, 0, 0, NULL, help)
 #define setting_secret(section, key, def, help)         ROW(SECRET, section, key, def, 0, 0, 0, NULL, help)
 #define setting_int(section, key, def, min, max, help)  ROW(INT, section, key, NULL, def, min, max, NULL, help)
@@ -24,6 +33,11 @@ const struct setting settings[] = {
 #include "common/config/config.def"
 	{.name = NULL},
 };
+#undef live_str
+#undef live_int
+#undef live_size
+#undef live_time
+#undef live_enum
 #undef setting_str
 #undef setting_secret
 #undef setting_int
@@ -307,6 +321,41 @@ int setting_set(const struct setting *s, struct config *cfg, const char *value, 
 	if (s->kind == SETTING_ENUM)
 		return read_enum(s, cfg, word, why);
 	return read_number(s, cfg, word, why);
+}
+
+/* ---- two of them ---- */
+
+bool setting_differs(const struct setting *s, const struct config *a, const struct config *b)
+{
+	if (is_string(s))
+		return strcmp(*(char **)field_of(s, a), *(char **)field_of(s, b)) != 0;
+	return load_number(s, a) != load_number(s, b);
+}
+
+int setting_copy(const struct setting *s, const struct config *from, struct config *to)
+{
+	const char *text = is_string(s) ? *(char **)field_of(s, from) : NULL;
+
+	if (text != NULL)
+		return store_string(s, to, text, strlen(text));
+	store_number(s, to, load_number(s, from));
+	return 0;
+}
+
+void setting_swap(const struct setting *s, struct config *cfg, struct config *next)
+{
+	const int64_t number = is_string(s) ? 0 : load_number(s, cfg);
+
+	BUG_UNLESS(s->live);
+	if (is_string(s))
+		*(char **)field_of(s, next) =
+			atomic_exchange((char *_Atomic *)field_of(s, cfg), *(char **)field_of(s, next));
+	else if (s->kind == SETTING_ENUM)
+		atomic_store((_Atomic int *)field_of(s, cfg), (int)load_number(s, next));
+	else
+		atomic_store((_Atomic int64_t *)field_of(s, cfg), load_number(s, next));
+	if (!is_string(s))
+		store_number(s, next, number);
 }
 
 int setting_reset(const struct setting *s, struct config *cfg)

@@ -3,6 +3,7 @@
 #ifndef COMMON_CONFIG_SETTING_H
 #define COMMON_CONFIG_SETTING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,7 @@ struct setting {
 	const char *names; /* of an enum: "a|b|c" */
 	const char *help;
 	size_t offset; /* of the field in struct config */
+	bool live;     /* a reload takes another value */
 };
 
 /* One for each row, then one without a name. */
@@ -71,6 +73,13 @@ void setting_env_name(const struct setting *s, char name[SETTING_ENV_BYTES]);
 int setting_reset(const struct setting *s, struct config *cfg);
 /* Free what the row holds in cfg. */
 void setting_drop(const struct setting *s, struct config *cfg);
+
+/* Have they different values of it? */
+bool setting_differs(const struct setting *s, const struct config *a, const struct config *b);
+/* A copy of the value that `from` has. 0 or -ENOMEM. */
+int setting_copy(const struct setting *s, const struct config *from, struct config *to);
+/* For a live row, while any thread reads: they change their values. A string that was read before stays good, and is next's. */
+void setting_swap(const struct setting *s, struct config *cfg, struct config *next);
 
 /* Read `value` into cfg, spaces around it ignored.
  *   0

@@ -49,6 +49,11 @@ static int take_connection(void *arg, int fd, const struct sockaddr *peer, sockl
 
 /* ---- start and stop ---- */
 
+static struct rate rate_of(const struct config *cfg)
+{
+	return (struct rate){.per_second = cfg->http_rate, .burst_ns = cfg->limits_burst * CLOCK_MS};
+}
+
 struct http_options http_options_of(const struct config *cfg, struct http_keys *keys, struct tls_server *tls)
 {
 	/* A probe must not be told to come again later. */
@@ -69,7 +74,7 @@ struct http_options http_options_of(const struct config *cfg, struct http_keys *
 		.label = "http",
 		.tls_label = "http-tls",
 		.keys = keys,
-		.rate = {.per_second = cfg->http_rate, .burst_ns = cfg->limits_burst * CLOCK_MS},
+		.rate = rate_of(cfg),
 		.free_paths = probes,
 	};
 }
@@ -155,6 +160,15 @@ int http_start(const struct http_options *opt, http_handler *handler, void *arg,
 	}
 	*out = h;
 	return 0;
+}
+
+void http_change(struct http *h, const struct config *cfg)
+{
+	const struct rate rate = rate_of(cfg);
+
+	OBJ_CHECK(h, HTTP_MAGIC);
+	rate_change(&h->service.guard.rate, &rate);
+	h->service.trusted_proxies = cfg->http_trusted_proxies;
 }
 
 void http_stop(struct http **http)

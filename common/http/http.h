@@ -44,6 +44,8 @@ int http_try_keys(const struct config *cfg);
 
 /* Bind, start the threads, print the listening lines. 0, or -errno with a log line that says what failed. */
 int http_start(const struct http_options *opt, http_handler *handler, void *arg, struct http **out);
+/* A reload: go by these settings from now on. Any thread. */
+void http_change(struct http *h, const struct config *cfg);
 /* Stop accepting, let the handlers that run finish, send their replies, join. *h becomes NULL. */
 void http_stop(struct http **h);
 

@@ -34,7 +34,8 @@ COUNTER_LABELS(HTTP_REFUSED, refused_names, REFUSED_MAX);
 int http_guard_init(struct http_guard *g, struct http_keys *keys, const struct rate *rate,
 		    const char *const *free_paths)
 {
-	*g = (struct http_guard){.keys = keys, .rate = *rate, .free_paths = free_paths};
+	*g = (struct http_guard){.keys = keys, .free_paths = free_paths};
+	rate_change(&g->rate, rate);
 	lock_init(&g->lock, LOCK_POOL);
 	return rate_table_init(&g->rates);
 }
@@ -184,7 +185,7 @@ bool http_guard_is_free(const struct http_guard *g, const char *path)
  * harms nobody. */
 static int64_t take_from_rate(struct http_guard *g, const struct http_request *request)
 {
-	struct rate rate = g->rate;
+	struct rate rate = rate_now(&g->rate);
 	char network[NETWORK_BYTES];
 	int64_t wait_ns;
 

@@ -14,8 +14,9 @@
 struct http_guard {
 	/* set once */
 	struct http_keys *keys;
-	struct rate rate;
 	const char *const *free_paths;
+	/* any thread; a reload changes it */
+	struct rate_live rate;
 	/* under lock */
 	struct lock lock;
 	struct rate_table rates;

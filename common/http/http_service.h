@@ -17,8 +17,8 @@
 struct http_service {
 	/* set once */
 	size_t max_body;
-	const char *trusted_proxies;        /* networks whose requests say for whom they are, ... */
-	enum forwarded_header proxy_header; /* ... in this header */
+	const char *_Atomic trusted_proxies; /* networks whose requests say for whom they are, ... */
+	enum forwarded_header proxy_header;  /* ... in this header */
 	unsigned idle_seconds;
 	http_handler *handler;
 	void *arg;

@@ -95,8 +95,8 @@ static void packets_for_a_back_end_have_a_limit_of_their_own(void **state)
 	(void)state;
 	stage.server.packets.per_second = 0;
 	stage.server.bytes.per_second = 0;
-	stage.server.upstream = (struct rate){20, CLOCK_SEC};
-	assert_int_equal(ranges_parse("1000-1999", &stage.server.upstream_ops), 0);
+	rate_change(&stage.server.upstream, &(struct rate){20, CLOCK_SEC});
+	assert_int_equal(ranges_parse("1000-1999", &stage.server.upstream_ops->ops), 0);
 	for (unsigned i = 0; i < 1000; i++) {
 		assert_int_equal(allowance_use(&stage.server, c, &(struct packet){.op = OP_HEARTBEAT}), 0);
 		assert_int_equal(allowance_use(&stage.server, c, &(struct packet){.op = OP_CHANGE_ROOM}), 0);

@@ -234,14 +234,14 @@ static void a_time_takes_ms_s_m_and_h_and_never_goes_without(void **state)
 static void a_number_takes_no_unit(void **state)
 {
 	static const struct value_case CASES[] = {
-		{"limits.per_ip=10", 10, NULL},
-		{"limits.per_ip=10k", -1, "-o limits.per_ip: `10k` is not a whole number\n"},
-		{"limits.per_ip=10000001", -1,
-		 "-o limits.per_ip: 10000001 is out of range; it goes from 0 to 10000000\n"},
+		{"bucket.size=10", 10, NULL},
+		{"bucket.size=10k", -1, "-o bucket.size: `10k` is not a whole number\n"},
+		{"bucket.size=10000001", -1,
+		 "-o bucket.size: 10000001 is out of range; it goes from 1 to 4096\n"},
 	};
 
 	(void)state;
-	check_values(CASES, sizeof(CASES) / sizeof(CASES[0]), &cfg.limits_per_ip);
+	check_values(CASES, sizeof(CASES) / sizeof(CASES[0]), &cfg.bucket_size);
 }
 
 static void a_switch_takes_yes_and_no_and_their_like(void **state)

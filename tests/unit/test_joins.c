@@ -662,7 +662,7 @@ static void what_does_not_fit_is_not_held_against_the_pace_of_replays(void **sta
 	(void)state;
 	assert_int_equal(say(0, OP_LEAVE, 1, "{\"rooms\":[]}"), 0);
 	push_many("chat://1", 20);
-	stage.server.replays = (struct rate){.per_second = 1, .burst_ns = 1000 * CLOCK_SEC};
+	rate_change(&stage.server.replays, &(struct rate){.per_second = 1, .burst_ns = 1000 * CLOCK_SEC});
 	fake_take(&peers[0], 0);
 	join_all_since(at);
 	assert_int_equal(pthread_create(&reader, NULL, replay_until_the_end, NULL), 0);

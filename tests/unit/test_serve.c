@@ -579,7 +579,7 @@ static void who_sends_more_than_it_may_is_held_back_and_loses_nothing(void **sta
 
 	(void)state;
 	/* The second one has to wait for 100 ms, and each further one as long. */
-	stage.server.packets = (struct rate){.per_second = 10};
+	rate_change(&stage.server.packets, &(struct rate){.per_second = 10});
 	log_in(peer);
 	start = clock_now_ns();
 	for (int i = 0; i < 4; i++) {
@@ -597,7 +597,8 @@ static void who_sends_more_bytes_than_it_may_is_held_back(void **state)
 	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_BYTES), start;
 
 	(void)state;
-	stage.server.bytes = (struct rate){.per_second = 10 * (PACKET_HEAD_BYTES + 4), .burst_ns = CLOCK_MS};
+	rate_change(&stage.server.bytes,
+		    &(struct rate){.per_second = 10 * (PACKET_HEAD_BYTES + 4), .burst_ns = CLOCK_MS});
 	log_in(peer);
 	start = clock_now_ns();
 	for (int i = 0; i < 3; i++)
@@ -629,7 +630,7 @@ static void what_holds_for_packets_holds_before_auth_too(void **state)
 	int64_t before = counters_read_by(COUNT_LIMITED, LIMIT_PACKETS);
 
 	(void)state;
-	stage.server.packets = (struct rate){.per_second = 9};
+	rate_change(&stage.server.packets, &(struct rate){.per_second = 9});
 	enter(peer);
 	fake_send(peer, OP_HEARTBEAT, 1, "");
 	fake_send(peer, OP_AUTH, 2, "token");
@@ -676,7 +677,7 @@ static void a_kick_ends_who_is_held_back_at_once(void **state)
 	struct connection *c;
 
 	(void)state;
-	stage.server.packets = (struct rate){.per_second = 1};
+	rate_change(&stage.server.packets, &(struct rate){.per_second = 1});
 	log_in(peer);
 	for (int i = 0; i < 9; i++)
 		fake_send(peer, OP_SUB, i + 2, "1000");
@@ -970,7 +971,11 @@ static void a_traced_client_leaves_its_story_in_the_file(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(close(fd), 0);
 	whitelist_fini(&stage.server.whitelist);
-	assert_int_equal(whitelist_init(&stage.server.whitelist, "key", path), 0);
+	free(stage.cfg.whitelist_list);
+	free(stage.cfg.whitelist_log);
+	stage.cfg.whitelist_list = strdup("key");
+	stage.cfg.whitelist_log = strdup(path);
+	assert_int_equal(whitelist_init(&stage.server.whitelist, &stage.cfg), 0);
 	log_in(peer);
 	fake_send(peer, OP_HEARTBEAT, 2, "");
 	until(fake_got(peer) == 2);

@@ -56,17 +56,138 @@ static const char *written(void)
 	return text;
 }
 
+static struct config cfg;
+
+static int init(struct whitelist *w, const char *keys, const char *file)
+{
+	cfg = (struct config){.whitelist_list = (char *)(uintptr_t)keys,
+			      .whitelist_users = (char *)(uintptr_t) "",
+			      .whitelist_log = (char *)(uintptr_t)file};
+	return whitelist_init(w, &cfg);
+}
+
+static const struct channel_options small = {.ring_size = 1, .queue_max = 1};
+
+static bool is_traced(struct whitelist *w, const char *key, int64_t mid)
+{
+	struct fake_transport peer;
+	struct connection *c;
+	bool is;
+
+	fake_init(&peer);
+	c = fake_connection(&peer, key, 1, &small);
+	c->seat.user.mid = mid;
+	whitelist_look(w, c);
+	is = c->trace == w && c->trace_until_ns > clock_now_ns();
+	connection_unref(&c);
+	fake_fini(&peer);
+	return is;
+}
+
 static void keys_on_the_list_are_traced_and_others_are_not(void **state)
 {
 	struct whitelist w;
 
 	(void)state;
-	assert_int_equal(whitelist_init(&w, "alice, bob ,carol", ""), 0);
-	assert_true(whitelist_contains(&w, "alice"));
-	assert_true(whitelist_contains(&w, "bob"));
-	assert_true(whitelist_contains(&w, "carol"));
-	assert_false(whitelist_contains(&w, "dave"));
-	assert_false(whitelist_contains(&w, ""));
+	assert_int_equal(init(&w, "alice, bob ,carol", ""), 0);
+	assert_true(is_traced(&w, "alice", 1));
+	assert_true(is_traced(&w, "bob", 1));
+	assert_true(is_traced(&w, "carol", 1));
+	assert_false(is_traced(&w, "dave", 1));
+	assert_false(is_traced(&w, "", 1));
+	whitelist_fini(&w);
+}
+
+static void users_on_the_list_are_traced_whatever_their_keys(void **state)
+{
+	struct whitelist w;
+
+	(void)state;
+	assert_int_equal(init(&w, "", ""), 0);
+	whitelist_fini(&w);
+	cfg.whitelist_users = (char *)(uintptr_t) "7, 0";
+	assert_int_equal(whitelist_init(&w, &cfg), 0);
+	assert_true(is_traced(&w, "a", 7));
+	assert_true(is_traced(&w, "b", 7));
+	assert_false(is_traced(&w, "7", 8));
+	assert_false(is_traced(&w, "c", 0)); /* nobody */
+	whitelist_fini(&w);
+}
+
+static void a_trace_for_a_time_ends_and_outlives_a_reload(void **state)
+{
+	struct whitelist w;
+
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 1);
+	assert_int_equal(init(&w, "alice", ""), 0);
+	assert_int_equal(whitelist_ask(&w, true, "7", 1000), 0);
+	assert_int_equal(whitelist_ask(&w, false, "bob", 5000), 0);
+	assert_int_equal(whitelist_ask(&w, false, "alice", 1000), 0);
+	assert_true(is_traced(&w, "x", 7));
+	assert_true(is_traced(&w, "bob", 1));
+	cfg.whitelist_list = (char *)(uintptr_t) "alice,carol";
+	assert_int_equal(whitelist_prepare(&w, &cfg), 0);
+	whitelist_settle(&w, false);
+	assert_false(is_traced(&w, "carol", 1));
+	assert_int_equal(whitelist_prepare(&w, &cfg), 0);
+	whitelist_settle(&w, true);
+	assert_true(is_traced(&w, "carol", 1));
+	assert_true(is_traced(&w, "bob", 1));
+	seam_clock_set(3 * CLOCK_SEC, 1);
+	assert_false(is_traced(&w, "x", 7));
+	assert_true(is_traced(&w, "alice", 1)); /* by the settings */
+	assert_int_equal(whitelist_ask(&w, false, "bob", 0), 0);
+	assert_false(is_traced(&w, "bob", 1));
+	assert_int_equal(w.asked.keys.count + w.asked.users.count, 0); /* those that are over have gone */
+	whitelist_fini(&w);
+}
+
+static void so_many_may_be_traced_at_a_time(void **state)
+{
+	struct whitelist w;
+	char name[16];
+
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 1);
+	assert_int_equal(init(&w, "", ""), 0);
+	for (int i = 0; i < WHITELIST_MAX; i++) {
+		(void)snprintf(name, sizeof(name), "%d", i);
+		assert_int_equal(whitelist_ask(&w, i % 2 == 0, name, 1000), 0);
+	}
+	assert_int_equal(whitelist_ask(&w, true, "one more", 1000), -ENOSPC);
+	assert_int_equal(whitelist_ask(&w, true, "0", 2000), 0);
+	seam_clock_set(3 * CLOCK_SEC, 1);
+	assert_int_equal(whitelist_ask(&w, true, "one more", 1000), 0);
+	whitelist_fini(&w);
+}
+
+/* From the log to a file, and back; the number stays, since somebody may be writing. */
+static void another_file_is_taken_by_a_reload(void **state)
+{
+	struct whitelist w;
+	int fd;
+
+	(void)state;
+	assert_int_equal(init(&w, "alice", ""), 0);
+	assert_int_equal(w.fd, LOG_OWN_FD);
+	cfg.whitelist_log = path;
+	assert_int_equal(whitelist_prepare(&w, &cfg), 0);
+	whitelist_settle(&w, true);
+	fd = w.fd;
+	assert_int_equal(write(fd, "x\n", 2), 2);
+	assert_string_equal(written(), "x\n");
+	cfg.whitelist_log = (char *)(uintptr_t) "/nowhere/at/all";
+	assert_int_equal(whitelist_prepare(&w, &cfg), -ENOENT);
+	assert_int_equal(w.fd, fd);
+	cfg.whitelist_log = (char *)(uintptr_t) "";
+	assert_int_equal(whitelist_prepare(&w, &cfg), 0);
+	whitelist_settle(&w, true);
+	assert_int_equal(w.fd, LOG_OWN_FD);
+	cfg.whitelist_log = path;
+	assert_int_equal(whitelist_prepare(&w, &cfg), 0);
+	whitelist_settle(&w, true);
+	assert_int_equal(w.fd, fd);
 	whitelist_fini(&w);
 }
 
@@ -75,8 +196,8 @@ static void an_empty_list_traces_nobody(void **state)
 	struct whitelist w;
 
 	(void)state;
-	assert_int_equal(whitelist_init(&w, "", ""), 0);
-	assert_false(whitelist_contains(&w, ""));
+	assert_int_equal(init(&w, "", ""), 0);
+	assert_false(is_traced(&w, "", 1));
 	whitelist_fini(&w);
 	/* stderr is not the whitelist's to close. */
 	assert_int_not_equal(fcntl(STDERR_FILENO, F_GETFD), -1);
@@ -87,7 +208,7 @@ static void a_file_that_cannot_be_opened_is_an_error(void **state)
 	struct whitelist w;
 
 	(void)state;
-	assert_int_equal(whitelist_init(&w, "alice", "/nowhere/at/all"), -ENOENT);
+	assert_int_equal(init(&w, "alice", "/nowhere/at/all"), -ENOENT);
 }
 
 /* As logrotate has it: the file is moved away, then the program is told. */
@@ -100,7 +221,7 @@ static void a_file_that_was_moved_away_is_made_again(void **state)
 
 	(void)state;
 	(void)snprintf(moved, sizeof(moved), "%s.1", path);
-	assert_int_equal(whitelist_init(&w, "alice", path), 0);
+	assert_int_equal(init(&w, "alice", path), 0);
 	fd = w.fd;
 	assert_int_equal(rename(path, moved), 0);
 	part = whitelist_reload(&w);
@@ -117,7 +238,7 @@ static void a_file_that_was_moved_away_is_made_again(void **state)
 	assert_int_equal(fcntl(w.fd, F_GETFD), FD_CLOEXEC);
 	whitelist_fini(&w);
 	assert_int_equal(unlink(moved), 0);
-	assert_int_equal(whitelist_init(&w, "alice", ""), 0);
+	assert_int_equal(init(&w, "alice", ""), 0);
 	assert_null(whitelist_reload(&w).self);
 	whitelist_fini(&w);
 }
@@ -129,11 +250,9 @@ static void without_memory_there_is_no_list(void **state)
 	(void)state;
 	for (unsigned after = 0; after < 2; after++) {
 		seam_fail(SEAM_ALLOC, after, 1, ENOMEM);
-		assert_int_equal(whitelist_init(&w, "alice", ""), -ENOMEM);
+		assert_int_equal(init(&w, "alice", ""), -ENOMEM);
 	}
 }
-
-static const struct channel_options small = {.ring_size = 1, .queue_max = 1};
 
 static void a_trace_is_a_line_with_time_key_and_packet_but_no_body(void **state)
 {
@@ -146,11 +265,11 @@ static void a_trace_is_a_line_with_time_key_and_packet_but_no_body(void **state)
 	(void)state;
 	log_setup(LOG_INFO, LOG_TEXT);
 	seam_clock_set(1, INT64_C(1767954151480));
-	assert_int_equal(whitelist_init(&w, "alice", path), 0);
+	assert_int_equal(init(&w, "alice", path), 0);
 	fake_init(&peer);
 	c = fake_connection(&peer, "alice", 1, &small);
 	trace(c, EVENT_TRACE_AUTH, NULL);
-	c->trace = &w;
+	whitelist_look(&w, c);
 	trace(c, EVENT_TRACE_AUTH, NULL);
 	trace(c, EVENT_TRACE_READ_END, &p);
 	(void)snprintf(wanted, sizeof(wanted),
@@ -174,10 +293,10 @@ static void where_the_log_is_json_a_trace_is_too(void **state)
 	(void)state;
 	log_setup(LOG_INFO, LOG_JSON);
 	seam_clock_set(1, INT64_C(1767954151480));
-	assert_int_equal(whitelist_init(&w, "a\"b", path), 0);
+	assert_int_equal(init(&w, "a\"b", path), 0);
 	fake_init(&peer);
 	c = fake_connection(&peer, "a\"b", 1, &small);
-	c->trace = &w;
+	whitelist_look(&w, c);
 	trace(c, EVENT_TRACE_AUTH, NULL);
 	(void)snprintf(
 		wanted, sizeof(wanted),
@@ -208,11 +327,10 @@ static void a_line_too_long_is_cut_and_still_a_line(void **state)
 		memset(key, '\x01', n);
 		key[n] = '\0';
 		assert_int_equal(truncate(path, 0), 0);
-		assert_int_equal(whitelist_init(&w, key, path), 0);
-		assert_true(whitelist_contains(&w, key));
+		assert_int_equal(init(&w, key, path), 0);
 		fake_init(&peer);
 		c = fake_connection(&peer, key, 1, &small);
-		c->trace = &w;
+		whitelist_look(&w, c);
 		trace(c, EVENT_TRACE_READ_END, &p);
 		text = written();
 		assert_in_range(strlen(text), 1000, 1500);
@@ -233,10 +351,10 @@ static void a_line_that_cannot_be_written_is_counted(void **state)
 	struct whitelist w;
 
 	(void)state;
-	assert_int_equal(whitelist_init(&w, "alice", "/dev/full"), 0);
+	assert_int_equal(init(&w, "alice", "/dev/full"), 0);
 	fake_init(&peer);
 	c = fake_connection(&peer, "alice", 1, &small);
-	c->trace = &w;
+	whitelist_look(&w, c);
 	trace(c, EVENT_TRACE_AUTH, NULL);
 	assert_int_equal(counters_read(COUNT_LOG_LINES_LOST), before + 1);
 	connection_unref(&c);
@@ -252,10 +370,10 @@ static void trace_until_full(const char *where)
 	struct connection *c;
 	struct whitelist w;
 
-	assert_int_equal(whitelist_init(&w, "alice", where), 0);
+	assert_int_equal(init(&w, "alice", where), 0);
 	fake_init(&peer);
 	c = fake_connection(&peer, "alice", 1, &small);
-	c->trace = &w;
+	whitelist_look(&w, c);
 	(void)alarm(UNTIL_SECONDS);
 	for (int i = 0; i < 200000 && counters_read(COUNT_LOG_LINES_LOST) == before; i++)
 		trace(c, EVENT_TRACE_AUTH, NULL);
@@ -300,6 +418,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		whitelist_test(keys_on_the_list_are_traced_and_others_are_not),
+		whitelist_test(users_on_the_list_are_traced_whatever_their_keys),
+		whitelist_test(a_trace_for_a_time_ends_and_outlives_a_reload),
+		whitelist_test(so_many_may_be_traced_at_a_time),
+		whitelist_test(another_file_is_taken_by_a_reload),
 		whitelist_test(an_empty_list_traces_nobody),
 		whitelist_test(a_file_that_was_moved_away_is_made_again),
 		whitelist_test(a_file_that_cannot_be_opened_is_an_error),
