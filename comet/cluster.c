@@ -17,6 +17,7 @@
 #include "common/config/config.h"
 #include "common/http/http_guard.h"
 #include "common/http/http_health.h"
+#include "common/http/http_reload.h"
 #include "common/redis/redis_login.h"
 #include "logic_client/redis_bans.h"
 #include "logic_client/redis_client.h"
@@ -80,7 +81,7 @@ static void fenced(void *self)
 
 /* ---- HTTP ---- */
 
-#define PATHS "A comet of a cluster has /healthz, /readyz and /metrics; comet-logic has the API.\n"
+#define PATHS "A comet of a cluster has /healthz, /readyz, /metrics and POST /goim/reload; comet-logic has the API.\n"
 
 static int ready(void *arg, char *text, size_t text_bytes)
 {
@@ -105,7 +106,7 @@ static void handle(void *arg, const struct http_request *request, struct http_re
 	const struct http_health health = {ready, cluster_of(arg)};
 	bool is_front = strcmp(request->path, "/") == 0;
 
-	if (http_health_handle(&health, request, reply) ||
+	if (http_health_handle(&health, request, reply) || http_reload_handle(request, reply) ||
 	    !http_guard_may(request, is_front ? HTTP_FREE : HTTP_ALL, reply))
 		return;
 	if (!is_front)

@@ -10,6 +10,7 @@
 #include "common/base/err.h"
 #include "common/base/json.h"
 #include "common/http/http_guard.h"
+#include "common/http/http_reload.h"
 
 /* ---- replies ---- */
 
@@ -129,6 +130,12 @@ bool api_v2_read_room(struct api_call *call, char key[WIRE_ROOM_BYTES])
 
 /* ---- paths ---- */
 
+static void api_reload(struct api_call *call)
+{
+	call->targets = 0;
+	call->code = http_reload(call->reply);
+}
+
 static const struct api_route routes[] = {
 	{"POST", "/goim/push/keys", HTTP_PUSH_KEYS, api_push_keys, "?operation=1000&keys=KEY",
 	 "operation! keys! tell offline Comet-Tell =message"},
@@ -152,6 +159,7 @@ static const struct api_route routes[] = {
 	 "keys| mids| users| networks| tokens|"},
 	{"POST", "/goim/tokens/revoke", HTTP_KICK, api_tokens_revoke, "?mid=123&before=SECONDS",
 	 "mid| user| before for"},
+	{"POST", "/goim/reload", HTTP_ADMIN, api_reload, "  as SIGHUP: files and live settings are read again", ""},
 	{"GET", "/goim/online/top", HTTP_ONLINE, api_online_top, "?type=live&limit=10", "type! limit!"},
 	{"GET", "/goim/online/room", HTTP_ONLINE, api_online_room, "?type=live&rooms=1000", "type! rooms!"},
 	{"GET", "/goim/online/total", HTTP_ONLINE, api_online_total, "", ""},

@@ -63,7 +63,7 @@ def test_the_index_names_every_document():
 
 def test_settings_that_the_documents_name_exist():
     table = (ROOT / "common/config/config.def").read_text()
-    settings = {f"{section}.{key}" for section, key in re.findall(r"^setting_\w+\((\w+), (\w+),", table, re.M)}
+    settings = {f"{section}.{key}" for section, key in re.findall(r"^(?:setting|live)_\w+\((\w+), (\w+),", table, re.M)}
     assert len(settings) > 50
     sections = "|".join(sorted({name.split(".")[0] for name in settings}))
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), ROOT / "examples/comet.conf",

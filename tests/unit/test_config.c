@@ -236,8 +236,7 @@ static void a_number_takes_no_unit(void **state)
 	static const struct value_case CASES[] = {
 		{"bucket.size=10", 10, NULL},
 		{"bucket.size=10k", -1, "-o bucket.size: `10k` is not a whole number\n"},
-		{"bucket.size=10000001", -1,
-		 "-o bucket.size: 10000001 is out of range; it goes from 1 to 4096\n"},
+		{"bucket.size=10000001", -1, "-o bucket.size: 10000001 is out of range; it goes from 1 to 4096\n"},
 	};
 
 	(void)state;
