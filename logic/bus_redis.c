@@ -54,7 +54,8 @@ struct bus_redis {
 	char lease_ms[24];
 	struct kept kept;
 	int64_t history_bytes;
-	char numbers[64]; /* times to live of a number, and redis.durable, as the script takes them */
+	char numbers[48]; /* of stream.idle_ttl and redis.durable, as the script takes them */
+	int64_t number_ttl_ms;
 	/* under lock: a push gets its number and its place in the pipe in one step */
 	struct lock lock;
 	uint64_t seq;
@@ -280,8 +281,8 @@ static void describe_kept(const struct bus_redis *b, const struct wire_push *pus
 	const struct kept_type *type = push->room != NULL && !push->unkept ? kept_of(&b->kept, push->room) : NULL;
 
 	if (type != NULL)
-		(void)snprintf(text, bytes, "%u %lld %lld %s", type->messages, (long long)b->history_bytes,
-			       (long long)type->ttl_ms, b->numbers);
+		(void)snprintf(text, bytes, "%u %lld %s %lld %lld", type->messages, (long long)b->history_bytes,
+			       b->numbers, (long long)type->ttl_ms, (long long)b->number_ttl_ms);
 }
 
 static const struct redis_script *script_for(const struct errand *e)
@@ -406,8 +407,9 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 	b->history_bytes = cfg->stream_bytes;
 	if (cfg->stream_rooms != NULL)
 		(void)kept_parse(cfg->stream_rooms, &b->kept); /* the settings have been checked */
-	(void)snprintf(b->numbers, sizeof(b->numbers), "%lld %lld %d", (long long)cfg->stream_position_ttl,
-		       (long long)cfg->stream_idle_ttl, cfg->redis_durable ? 1 : 0);
+	(void)snprintf(b->numbers, sizeof(b->numbers), "%lld %d", (long long)cfg->stream_idle_ttl,
+		       cfg->redis_durable ? 1 : 0);
+	b->number_ttl_ms = cfg->stream_position_ttl;
 	lock_init(&b->lock, LOCK_BUS);
 	sent_init(&b->sent);
 	*out = (struct bus){.push = push_out, .push_to = push_to, .begin = begin_flight, .end = end_flight, .self = b};

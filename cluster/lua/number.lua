@@ -1,10 +1,9 @@
--- Put a push into the history, which had so many bytes; the oldest go. The bytes that it has now.
-local function keep(room, push, held, messages, bytes)
-	local n = redis.call('RPUSH', history_key(room), push)
-	held = (n > 1 and tonumber(held) or 0) + #push
+-- The history has room for an eighth more than it keeps, so that the oldest go many at a time: the bytes and the messages that are left.
+local function trim_history(room, held, n, messages, bytes)
 	while n > messages or (n > 1 and held > bytes) do
-		held = held - #redis.call('LPOP', history_key(room))
-		n = n - 1
+		local gone = redis.call('LPOP', history_key(room), math.max(1, n - messages, math.floor(n / 8)))
+		for i = 1, #gone do held = held - #gone[i] end
+		n = n - #gone
 	end
 	return held, n
 end
@@ -22,16 +21,16 @@ end
 -- Number a push to a room that is kept, and put its number behind the fields of its entries, ARGV from `first` on: target, op and body
 -- come first, its writer and the writer's number last. Its number; and is it the first time?
 local function number_kept(room, generation, kept, first, now, micros)
-	local messages, bytes, ttl, number_ttl, idle_ttl, durable = string.match(kept, '^(%d+) (%d+) (%d+) (%d+) (%d+) (%d)$')
+	local messages, bytes, idle_ttl, durable, times = string.match(kept, '^(%d+) (%d+) (%d+) (%d) (.*)$')
 	local last = #ARGV
 	local writer, seq = ' ' .. ARGV[last - 2] .. ' ', ARGV[last]
-	local n, held, renewed, writers = place(room, generation, durable, idle_ttl, true)
+	local n, held, due, writers = place(room, generation, durable, idle_ttl, true)
 	local push = ARGV[first + 3] .. ' ' .. seq .. ' ' .. ARGV[first + 5]
 	local from, to = string.find(writers, writer, 1, true)
 	if from then
-		local done = string.match(writers, '^%d+', to + 1)
+		local done, others = string.match(writers, '^(%d+)(.*)$', to + 1)
 		if tonumber(done) >= tonumber(seq) then return number_of(room, push, n), false end
-		writers = string.sub(writers, 1, from - 1) .. string.sub(writers, to + 1 + #done)
+		writers = string.sub(writers, 1, from - 1) .. others
 	end
 	-- The one that has been quiet for longest goes first.
 	while #writers > 500 do writers = string.match(writers, '^ [^ ]+ %d+(.*)$') or '' end
@@ -42,10 +41,19 @@ local function number_kept(room, generation, kept, first, now, micros)
 		held = 0
 	else
 		n = n + 1
-		held, entries = keep(room, push, held, tonumber(messages), tonumber(bytes))
+		entries = redis.call('RPUSH', history_key(room), push)
+		held = (entries > 1 and tonumber(held) or 0) + #push
+		if entries * 8 > messages * 9 or held > tonumber(bytes) then
+			held, entries = trim_history(room, held, entries, tonumber(messages), tonumber(bytes))
+		end
 	end
-	local is_due = entries < 2 or math.abs(now - renewed) * 4 > math.min(ttl, number_ttl)
-	local value = whole(n) .. ' ' .. generation .. ' ' .. held .. ' ' .. whole(is_due and now or renewed) .. writers .. writer .. seq
+	local pos, is_due = whole(n), entries < 2 or now >= tonumber(due)
+	local ttl, number_ttl
+	if is_due then
+		ttl, number_ttl = string.match(times, '^(%d+) (%d+)$')
+		due = whole(now + math.min(ttl, number_ttl) / 4)
+	end
+	local value = pos .. ' ' .. generation .. ' ' .. held .. ' ' .. due .. writers .. writer .. seq
 	if is_due then
 		redis.call('SET', number_key(room), value, 'PX', longer(number_ttl))
 		redis.call('PEXPIRE', history_key(room), longer(ttl))
@@ -53,8 +61,8 @@ local function number_kept(room, generation, kept, first, now, micros)
 		redis.call('SET', number_key(room), value, 'KEEPTTL')
 	end
 	ARGV[last + 1] = 'pos'
-	ARGV[last + 2] = whole(n)
-	return ARGV[last + 2], true
+	ARGV[last + 2] = pos
+	return pos, true
 end
 
 -- The same of one that has a name, and may not be kept: its number is then ''.

@@ -8,7 +8,7 @@ return fan_out(server, '', 9, n_keys, function(generation)
 	local rooms = prefix .. 'rooms:' .. server
 	redis.call('HSET', rooms, room, string.match(redis.call('HGET', rooms, room) or '1', '^%d+') .. '+')
 	if kept == '' then return '', true end
-	local ttl, idle_ttl, durable = string.match(kept, '^%d+ %d+ %d+ (%d+) (%d+) (%d)$')
+	local idle_ttl, durable, ttl = string.match(kept, '^%d+ %d+ (%d+) (%d) %d+ (%d+)$')
 	local n, held = place(room, generation, durable, idle_ttl, true)
 	redis.call('PEXPIRE', number_key(room), held == 'idle' and idle_ttl or longer(ttl))
 	local last = #ARGV

@@ -1,5 +1,5 @@
 -- The numbered stream of a room. `h:r:{room}` has what was pushed last, "<op> <writer's number> <body>" each. `n:r:{room}` is "<number>
--- <generation> <bytes of the history> <time of renewal>", and behind it the last writers, each with the number of its own of its last push;
+-- <generation> <bytes of the history> <time of the next renewal>", and behind it the last writers, each with the number of its own of its last push;
 -- nothing was pushed yet where the bytes are "idle". The number is that of the newest push.
 local function number_key(room)
 	return prefix .. 'n:r:{' .. room .. '}'
@@ -14,20 +14,20 @@ local function longer(ttl)
 	return whole(ttl * 1.25)
 end
 
--- Where the stream is, its bytes or 'idle', when it was renewed, its writers, and was it made. A number of an earlier generation may
+-- Where the stream is, its bytes or 'idle', when it is to be renewed, its writers, and was it made. A number of an earlier generation may
 -- have been larger when data were lost, and then others have seen numbers above it: the stream jumps, past all that can have been, and
 -- its history is forgotten. `durable`: a new generation loses nothing. A number that is not there begins at the clock, if it may
 -- (`make`); nil: it may not.
 local function place(room, generation, durable, idle_ttl, make)
 	local value = redis.call('GET', number_key(room))
-	local n, of, held, renewed, writers
-	if value then n, of, held, renewed, writers = string.match(value, '^(%d+) (%d+) (%w+) (%d+)(.*)$') end
-	if n and (of == generation or durable == '1') then return tonumber(n), held, tonumber(renewed), writers end
+	local n, of, held, due, writers
+	if value then n, of, held, due, writers = string.match(value, '^(%d+) (%d+) (%w+) (%d+)(.*)$') end
+	if n and (of == generation or durable == '1') then return tonumber(n), held, due, writers end
 	if not n and not make then return nil end
 	local now, micros = time()
 	local at = n and math.max(micros, tonumber(n)) + 60000000 or micros
 	redis.call('DEL', history_key(room))
 	redis.call('SET', number_key(room), whole(at) .. ' ' .. generation .. ' idle 0' .. (writers or ''), 'PX', idle_ttl)
-	return at, 'idle', 0, writers or '', not value
+	return at, 'idle', '0', writers or '', not value
 end
 

@@ -17,7 +17,7 @@ from waiting import TIMEOUT, wait_until
 PASSWORD = "first-one"
 V1_OVER_TCP, V2_OVER_TCP = (next(way for way in WAYS if way.name == name) for name in ("tcp-v1", "tcp-v2"))
 # Said before somebody is let in, or by this test.
-SETTINGS = {"redis.upstream_bytes": "1m"}
+SETTINGS = {"redis.upstream_bytes": "1m", "stream.rooms": "score:1/10m"}
 FREE = {"auth", "acl|log", "acl|setuser", "client|kill", "config|resetstat"}
 
 
@@ -56,6 +56,9 @@ def use_all(house, server):
     back.push_all("x#4")
     wait_until(lambda: second.received["x"] == [1, 2, 3, 4], "all arrive")
     wait_until(lambda: back.data("/goim/upstream", after="0", wait=1000), "a packet is there for back ends")
+    for goal in ("1:0", "1:1"):  # the second takes the place of the first
+        back.push_room("score://7", goal)
+    assert [message["body"] for message in back.data("/goim/stream", type="score", room=7)["messages"]] == ["1:1"]
     back.accepted("/goim/kick", keys="nobody", **{"for": "1h"})
     wait_until(lambda: back.data("/goim/bans"), "it is banned")
     back.data("/goim/online/total")

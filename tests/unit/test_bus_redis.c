@@ -246,7 +246,7 @@ static void a_kept_push_to_a_room_has_the_number_of_the_answer(void **state)
 	assert_int_equal(bus_push(&bus, NULL, &to_room), 0);
 	assert_int_equal(to_room.message->number, 1795999887666491);
 	assert_string_equal(heard(),
-			    " chat://1 3 1048576 600000 86400000 3600000 0 order-17 target room op 1000 body hi "
+			    " chat://1 3 1048576 3600000 0 600000 86400000 order-17 target room op 1000 body hi "
 			    "room chat://1 from logic-1 seq 1\n");
 	script.answers[1] = AGAIN;
 	assert_int_equal(bus_push(&bus, NULL, &to_room), 0);

@@ -1041,7 +1041,7 @@ static void push_of_a_word_brings_the_base(void **state)
 	after("XRANGE comet:push:c1 - +", "(* (n 10 target lost had 12 epoch 100 base 7 generation 5))");
 }
 
-#define KEPT "3 50 600000 86400000 3600000 0"
+#define KEPT "3 50 3600000 0 600000 86400000"
 #define ROOM_PUSH(body, from, seq)                                                                                     \
 	"target", "room", "op", "1000", "body", body, "room", "chat://1", "from", from, "seq", seq
 #define PUSH_ROOM(reply, kept, name, body, from, seq)                                                                  \
@@ -1116,6 +1116,39 @@ static void history_stays_within_its_bytes(void **state)
 	after("GET " NUMBER, "47 5 8 *");
 }
 
+static void history_lets_many_go_at_a_time(void **state)
+{
+	char seq[8];
+
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", NUMBER, "41 5 idle 0");
+	for (int i = 1; i <= 19; i++) {
+		(void)snprintf(seq, sizeof(seq), "%d", i);
+		PUSH_ROOM("ok 5 *", "16 1000 3600000 0 600000 86400000", "", "b", "l", seq);
+		if (i == 18)
+			after("LLEN " HISTORY, "18");
+	}
+	after("LLEN " HISTORY, "16", "GET " NUMBER, "60 5 138 *", "LINDEX " HISTORY " 0", "1000 4 b");
+	/* The same by bytes. */
+	PUSH_ROOM("ok 5 *", "16 140 3600000 0 600000 86400000", "", "b", "l", "20");
+	after("LLEN " HISTORY, "15", "GET " NUMBER, "61 5 131 *");
+}
+
+static void times_to_live_are_renewed_when_a_quarter_has_passed(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", NUMBER, "41 5 idle 0");
+	PUSH_ROOM("ok 5 42 *", KEPT, "", "a", "l", "1");
+	before("EXPIRE " NUMBER " 7", "EXPIRE " HISTORY " 7");
+	PUSH_ROOM("ok 5 43 *", KEPT, "", "b", "l", "2");
+	after("TTL " NUMBER, "7", "TTL " HISTORY, "7");
+	put("SET", NUMBER, "43 5 16 1795000000000 l 2");
+	PUSH_ROOM("ok 5 44 *", KEPT, "", "c", "l", "3");
+	after("TTL " NUMBER, "108000", "TTL " HISTORY, "750");
+}
+
 static void push_whose_answer_was_lost_is_not_numbered_twice(void **state)
 {
 	(void)state;
@@ -1165,7 +1198,7 @@ static void numbers_jump_under_a_new_generation_unless_redis_is_durable(void **s
 	comet("c1", "100", 0);
 	put("SET", NUMBER, "9007199000000000 4 6 0");
 	put("RPUSH", HISTORY, "1000 a");
-	PUSH_ROOM("ok 5 9007199000000001 *", "3 50 600000 86400000 3600000 1", "", "b", "l", "1");
+	PUSH_ROOM("ok 5 9007199000000001 *", "3 50 3600000 1 600000 86400000", "", "b", "l", "1");
 	put("SET", NUMBER, "9007199000000000 4 6 0");
 	PUSH_ROOM("ok 5 9007199060000001 *", KEPT, "", "c", "l", "2");
 	after("LRANGE " HISTORY " 0 -1", "1000 2 c");
@@ -1469,6 +1502,8 @@ int main(void)
 		cmocka_unit_test_setup(clear_empties_the_history_and_jumps, empty),
 		cmocka_unit_test_setup(numbers_jump_under_a_new_generation_unless_redis_is_durable, empty),
 		cmocka_unit_test_setup(push_of_a_name_is_made_once, empty),
+		cmocka_unit_test_setup(history_lets_many_go_at_a_time, empty),
+		cmocka_unit_test_setup(times_to_live_are_renewed_when_a_quarter_has_passed, empty),
 		cmocka_unit_test_setup(push_whose_answer_was_lost_is_not_numbered_twice, empty),
 		cmocka_unit_test_setup(push_of_many_writers_is_not_numbered_twice, empty),
 		cmocka_unit_test_setup(history_stays_within_its_bytes, empty),
