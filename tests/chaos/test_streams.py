@@ -1,9 +1,12 @@
 """Clients come and go, from comet to comet: what they get of a room is consecutive, or they are told; and without a loss of data nobody is
 told of a gap. SPDX-License-Identifier: MIT"""
+import contextlib
+import signal
 import time
 
 import pytest
 
+from redis_servers import SENTINEL, replicated
 from waiting import TIMEOUT, scaled, wait_until
 from walkers import Talker, Walker
 
@@ -12,15 +15,23 @@ SETTINGS = {"stream.rooms": "chat:5000/10m"}
 TIMES = scaled(8, 4)  # that each walker joins
 
 
-@pytest.fixture
-def life(house):
+@contextlib.contextmanager
+def life_in(house):
     walkers = [Walker(house, i + 1, ROOM, pause=1.5, stay=1.0) for i in range(8)]
     talkers = [Talker(house, logic, ROOM, 0.01) for logic in house.names("logic")]
-    yield house, walkers, talkers
-    for one in (*walkers, *talkers):
-        one.over.set()
-    for one in (*walkers, *talkers):
-        one.stop()
+    try:
+        yield house, walkers, talkers
+    finally:
+        for one in (*walkers, *talkers):
+            one.over.set()
+        for one in (*walkers, *talkers):
+            one.stop()
+
+
+@pytest.fixture
+def life(house):
+    with life_in(house) as one:
+        yield one
 
 
 def finish(life):
@@ -80,12 +91,78 @@ def test_comet_frozen_and_nobody_is_told_of_a_gap(life):
     assert finish(life) == 0
 
 
-@pytest.mark.house(settings=SETTINGS)
-def test_redis_killed_without_its_data_and_all_are_told(life):
-    house, walkers, _ = life
-    walk(life, TIMES / 4)
+def kill_redis(house):
     house.kill("redis")
     time.sleep(0.5)  # the fault itself
     house.start("redis")
+
+
+@pytest.mark.house(settings=SETTINGS)
+def test_redis_killed_with_a_log_and_all_are_told(life):
+    """The log of a second may be lost."""
+    house, walkers, _ = life
+    walk(life, TIMES / 4)
+    kill_redis(house)
     walk(life, TIMES / 2)
     assert finish(life) >= len(walkers)
+
+
+@pytest.mark.house(settings=SETTINGS, snapshots=True)
+def test_redis_killed_without_a_log_and_all_are_told(life):
+    house, walkers, _ = life
+    walk(life, TIMES / 4)
+    kill_redis(house)
+    walk(life, TIMES / 2)
+    assert finish(life) >= len(walkers)
+
+
+@pytest.mark.house(settings={**SETTINGS, "redis.durable": "yes"})
+def test_redis_killed_that_loses_nothing_and_nobody_is_told_of_a_gap(life):
+    house, _, _ = life
+    house.redis().config_set("appendfsync", "always")
+    walk(life, TIMES / 4)
+    kill_redis(house)
+    walk(life, TIMES / 2)
+    assert finish(life) == 0
+
+
+@pytest.mark.house(settings=SETTINGS)
+def test_all_data_are_flushed_and_all_are_told(life):
+    house, walkers, _ = life
+    walk(life, TIMES / 4)
+    house.redis().flushall()
+    walk(life, TIMES / 2)
+    assert finish(life) >= len(walkers)
+
+
+@pytest.mark.house(settings=SETTINGS)
+def test_single_keys_are_evicted_and_all_are_told_where_the_number_is_gone(life):
+    """Without its history a room goes on, and comets have what is in their memory."""
+    house, walkers, _ = life
+    for key in ("h", "n"):
+        walk(life, TIMES / 4)
+        assert house.redis().delete(f"comet:{key}:r:{{{ROOM}}}") == 1
+    walk(life, TIMES / 2)
+    assert finish(life) >= len(walkers)
+
+
+@pytest.fixture
+def servers(tmp_path):
+    with replicated(tmp_path, SENTINEL, sentinels=1) as running:
+        yield running
+
+
+def test_replica_that_was_cut_off_takes_over_and_all_are_told(servers, build_house):
+    master, replica, sentinel = servers
+    house = build_house(redis_addr="127.0.0.1:1", settings={
+        **SETTINGS, "redis.sentinels": f"127.0.0.1:{sentinel.port}", "redis.master": "house"})
+    with life_in(house) as life:
+        walk(life, TIMES / 4)
+        replica.client.replicaof("127.0.0.1", "1")
+        replica.process.send_signal(signal.SIGSTOP)
+        walk(life, TIMES / 4)
+        master.stop(signal.SIGKILL)
+        replica.process.send_signal(signal.SIGCONT)
+        wait_until(replica.is_master, "the replica is promoted", 30)
+        walk(life, TIMES / 2)
+        assert finish(life) >= len(life[1])
