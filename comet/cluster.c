@@ -122,11 +122,9 @@ static void draining(void *self)
 	atomic_store(&cluster_of(self)->draining, true);
 }
 
-/* Clients of a cluster ask comet-logic for ports. */
 static void opened(void *self, struct client_ports ports)
 {
-	(void)self;
-	(void)ports;
+	redis_client_opened(cluster_of(self)->client, ports);
 }
 
 /* Nobody waits long for what this API has. */

@@ -124,13 +124,16 @@ static void console_json(struct api_call *call)
 	struct registry_rooms rooms = {0};
 	/* Without Redis there are no rooms; all other numbers are there. */
 	int rc = registry_online(&l->registry, &rooms);
+	char words[HTTP_HEALTH_WORDS_BYTES];
+	const bool ready = http_health_ask(&l->health, words);
 
 	registry_rooms_sort(&rooms);
 	api_reply_json(call, 200,
-		       json_pack("{s:i,s:s,s:{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:o}}", "code", 0, "message", "", "data",
-				 "alone", l->alone, "version", version_text, "tcp_port", (int)ports.tcp, "ws_port",
-				 (int)ports.websocket, "wss_port", (int)ports.websocket_tls, "registry", rc == 0,
-				 "rooms", (json_int_t)rooms.n, "top", list_rooms(call, &rooms)));
+		       json_pack("{s:i,s:s,s:{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:o,s:b,s:o*}}", "code", 0, "message", "",
+				 "data", "alone", l->alone, "version", version_text, "tcp_port", (int)ports.tcp,
+				 "ws_port", (int)ports.websocket, "wss_port", (int)ports.websocket_tls, "registry",
+				 rc == 0, "rooms", (json_int_t)rooms.n, "top", list_rooms(call, &rooms), "ready", ready,
+				 "words", json_string(words)));
 	registry_rooms_fini(&rooms);
 }
 

@@ -42,12 +42,14 @@ void api_nodes_weighted(struct api_call *call)
 				    "factor", 1.8, "jitter", 0.3, "heartbeat_max", beats));
 }
 
-static json_t *describe_server(const struct registry_server *s, int64_t delivered, int64_t dropped)
+static json_t *describe_server(const struct registry_server *s, struct client_ports ports, int64_t delivered,
+			       int64_t dropped)
 {
-	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I}", "id", s->id, "region", s->region, "addrs", s->addrs,
-			 "weight", (json_int_t)s->weight, "conn_count", (json_int_t)s->connections, "ip_count",
-			 (json_int_t)s->addresses, "updated_ms", (json_int_t)s->updated_ms, "delivered",
-			 (json_int_t)delivered, "dropped", (json_int_t)dropped);
+	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:b}", "id", s->id, "region", s->region, "addrs",
+			 s->addrs, "weight", (json_int_t)s->weight, "conn_count", (json_int_t)s->connections,
+			 "ip_count", (json_int_t)s->addresses, "updated_ms", (json_int_t)s->updated_ms, "delivered",
+			 (json_int_t)delivered, "dropped", (json_int_t)dropped, "ws_port", (int)ports.websocket,
+			 "wss_port", (int)ports.websocket_tls, "leaving", s->leaving);
 }
 
 void api_nodes_instances(struct api_call *call)
@@ -65,9 +67,9 @@ void api_nodes_instances(struct api_call *call)
 	for (size_t i = 0; i < servers.n; i++) {
 		const struct registry_server *s = &servers.servers[i];
 
-		(void)json_array_append_new(list,
-					    describe_server(s, ours ? counters_read(COUNT_DELIVERED) : s->delivered,
-							    ours ? counters_read(COUNT_DROPPED) : s->dropped));
+		(void)json_array_append_new(list, describe_server(s, ours ? call->logic->ports : s->ports,
+								  ours ? counters_read(COUNT_DELIVERED) : s->delivered,
+								  ours ? counters_read(COUNT_DROPPED) : s->dropped));
 	}
 	registry_servers_fini(&servers);
 	api_v2_reply_data(call, list);

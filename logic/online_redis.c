@@ -50,6 +50,8 @@ static int server_of(const struct redisReply *lease, struct registry_server *out
 		.delivered = strtoll(field_of(lease, "delivered"), NULL, 10),
 		.dropped = strtoll(field_of(lease, "dropped"), NULL, 10),
 		.updated_ms = strtoll(field_of(lease, "updated"), NULL, 10),
+		.ports = {.websocket = (uint16_t)strtoul(field_of(lease, "ws_port"), NULL, 10),
+			  .websocket_tls = (uint16_t)strtoul(field_of(lease, "wss_port"), NULL, 10)},
 		.leaving = strcmp(field_of(lease, "leaving"), "1") == 0,
 	};
 	return out->id != NULL && out->region != NULL && out->addrs != NULL ? 0 : -ENOMEM;

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/base/client_ports.h"
 #include "common/wire/seat.h"
 
 struct registry_entry {
@@ -49,7 +50,9 @@ struct registry_server {
 	int64_t delivered; /* messages written to its clients, and dropped, since it started */
 	int64_t dropped;
 	int64_t updated_ms; /* wall time */
-	bool leaving;       /* it sends its clients away: no new clients are to go there */
+	struct client_ports
+		ports; /* where its doors are; its TCP port is among addrs. 0: it has none, or does not say */
+	bool leaving;  /* it sends its clients away: no new clients are to go there */
 };
 struct registry_servers {
 	struct registry_server *servers;

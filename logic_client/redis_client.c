@@ -247,6 +247,11 @@ struct logic_client redis_client_table(struct redis_client *c)
 	};
 }
 
+void redis_client_opened(struct redis_client *c, struct client_ports ports)
+{
+	redis_lease_opened(client_of(c)->lease, ports);
+}
+
 int redis_client_ready(void *arg, char *text, size_t text_bytes)
 {
 	struct redis_client *c = client_of(arg);

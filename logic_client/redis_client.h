@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "cluster/member.h"
+#include "common/base/client_ports.h"
 #include "common/wire/who.h"
 #include "logic_client/logic_client.h"
 
@@ -45,6 +46,9 @@ int redis_client_start(const struct redis_client_options *opt, struct redis_clie
 /* This comet's registrations are void at once; waits for at most a second until logic was told of the last disconnects. Nobody
  * calls its table any more. */
 void redis_client_stop(struct redis_client **c);
+
+/* Clients come in at these ports from now on: other programs are told. Any thread. */
+void redis_client_opened(struct redis_client *c, struct client_ports ports);
 
 struct logic_client redis_client_table(struct redis_client *c);
 

@@ -68,6 +68,7 @@ struct redis_lease {
 	/* under lock */
 	struct lock lock;
 	struct wire_load load;
+	struct client_ports ports;
 	unsigned loss;    /* the last one */
 	bool registering; /* all connections again, after it */
 	bool leaving;     /* this comet goes away */
@@ -141,27 +142,37 @@ static int ask_for_lease(struct redis_lease *l)
 	int64_t away_ms = (clock_now_ns() - atomic_load(&l->renewed_ns)) / CLOCK_MS;
 	struct redisReply *reply;
 	struct wire_load load;
+	struct client_ports ports;
 	bool leaving, registering;
 	int rc;
 
 	lock_take(&l->lock);
 	load = l->load;
+	ports = l->ports;
 	leaving = l->leaving;
 	registering = l->registering;
 	lock_drop(&l->lock);
 	rc = script_run(
 		l->pipe, &script_lease, clock_now_ns() + l->timeout_ns, &reply,
 		"%s %s %lld %d %llu %s %lld %d %d region %s addrs %s weight %lld connections %lld addresses %lld "
-		"delivered %lld dropped %lld leaving %d",
+		"delivered %lld dropped %lld leaving %d ws_port %u wss_port %u",
 		l->member->server_id, l->epoch, (long long)cfg->redis_lease, SCHEMA, atomic_load(&l->written),
 		l->generation, (long long)away_ms, registering, l->rooms_anew, cfg->server_region, l->member->addrs,
 		(long long)cfg->server_weight, (long long)load.connections, (long long)load.addresses,
-		(long long)load.delivered, (long long)load.dropped, leaving);
+		(long long)load.delivered, (long long)load.dropped, leaving, ports.websocket, ports.websocket_tls);
 	if (rc < 0)
 		return rc;
 	rc = verdict_of(l, reply);
 	freeReplyObject(reply);
 	return rc;
+}
+
+void redis_lease_opened(struct redis_lease *l, struct client_ports ports)
+{
+	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
+	lock_take(&l->lock);
+	l->ports = ports;
+	lock_drop(&l->lock);
 }
 
 /* ---- rooms and load ---- */

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "cluster/member.h"
+#include "common/base/client_ports.h"
 #include "common/redis/redis_clock.h"
 #include "common/redis/redis_pipe.h"
 #include "common/wire/wire.h"
@@ -39,6 +40,8 @@ void redis_lease_written(struct redis_lease *l, uint64_t number);
 /* From now on the lease says `leaving`: this comet is not told to clients as a node, and a comet that wants its name waits for
  * it to go. Written by the lease's thread, at once. */
 void redis_lease_leave(struct redis_lease *l);
+/* The doors are open: the next renewal says where. Any thread. */
+void redis_lease_opened(struct redis_lease *l, struct client_ports ports);
 /* See struct logic_client. */
 void redis_lease_join(struct redis_lease *l, const char *room);
 void redis_lease_expect(struct redis_lease *l, const char *room);

@@ -14,10 +14,16 @@ static void healthz(const struct http_health *health, struct http_reply *reply)
 	http_reply_text(reply, 200, "ok\n");
 }
 
+bool http_health_ask(const struct http_health *health, char words[HTTP_HEALTH_WORDS_BYTES])
+{
+	words[0] = '\0';
+	return health->ready == NULL || health->ready(health->arg, words, HTTP_HEALTH_WORDS_BYTES) == 0;
+}
+
 static void readyz(const struct http_health *health, struct http_reply *reply)
 {
-	char words[256] = "", text[sizeof(words) + 8];
-	bool is_ready = health->ready == NULL || health->ready(health->arg, words, sizeof(words)) == 0;
+	char words[HTTP_HEALTH_WORDS_BYTES], text[sizeof(words) + 8];
+	bool is_ready = http_health_ask(health, words);
 
 	(void)snprintf(text, sizeof(text), "%s%s%s", is_ready ? "ready\n" : "", words, words[0] != '\0' ? "\n" : "");
 	http_reply_text(reply, is_ready ? 200 : 503, text);

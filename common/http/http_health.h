@@ -14,6 +14,11 @@ struct http_health {
 	void *arg;
 };
 
+#define HTTP_HEALTH_WORDS_BYTES 256
+
+/* Is it ready? With words, or "". */
+bool http_health_ask(const struct http_health *health, char words[HTTP_HEALTH_WORDS_BYTES]);
+
 /* Answer the call if its path is one of these. False: it is not, and the reply is untouched. */
 bool http_health_handle(const struct http_health *health, const struct http_request *request, struct http_reply *reply);
 

@@ -691,7 +691,8 @@ static void instances_are_listed_as_they_told(void **state)
 	assert_string_equal(
 		get("/goim/nodes/instances"),
 		"{\"code\":0,\"message\":\"\",\"data\":[{\"id\":\"s\",\"region\":\"eu\",\"addrs\":\"10.0.0.1:"
-		"3101\",\"weight\":10,\"conn_count\":14,\"ip_count\":7,\"updated_ms\":99,\"delivered\":0,\"dropped\":0}"
+		"3101\",\"weight\":10,\"conn_count\":14,\"ip_count\":7,\"updated_ms\":99,\"delivered\":0,\"dropped\":0,"
+		"\"ws_port\":0,\"wss_port\":0,\"leaving\":false}"
 		"]}");
 }
 
@@ -1209,7 +1210,8 @@ static void without_a_registry_the_page_is_told_the_rest(void **state)
 	l.registry.online = no_registry_rooms;
 	(void)snprintf(told, sizeof(told),
 		       "{\"code\":0,\"message\":\"\",\"data\":{\"alone\":false,\"version\":\"%s\","
-		       "\"tcp_port\":3101,\"ws_port\":3102,\"wss_port\":0,\"registry\":false,\"rooms\":0,\"top\":[]}}",
+		       "\"tcp_port\":3101,\"ws_port\":3102,\"wss_port\":0,\"registry\":false,\"rooms\":0,\"top\":[],"
+		       "\"ready\":true,\"words\":\"\"}}",
 		       version_text);
 	assert_string_equal(get("/console.json"), told);
 }
