@@ -116,9 +116,14 @@ check-cluster: build-programs
 check-monitoring: $(PROGRAMS)
 	@$(subst tests/e2e,tests/e2e/test_monitoring.py,$(e2e))
 
-# The console by a real browser, and a page's own WebSocket.
-check-browser: $(PROGRAMS)
-	@COMET_BUILD=$(abspath $(BUILD)) $(if $(SCREENSHOTS),COMET_TEST_SCREENSHOTS=$(abspath $(SCREENSHOTS))) \
+# The console by a real browser, and a page's own WebSocket; with npm axe looks at it, too.
+AXE := build/axe/node_modules/axe-core/axe.min.js
+
+$(AXE):
+	mkdir -p build/axe && npm install --silent --no-save --no-audit --no-fund --prefix build/axe axe-core@4.14.1
+
+check-browser: $(PROGRAMS) $(if $(shell command -v npm),$(AXE))
+	@COMET_BUILD=$(abspath $(BUILD)) $(if $(wildcard $(AXE)),COMET_TEST_AXE=$(abspath $(AXE))) $(if $(SCREENSHOTS),COMET_TEST_SCREENSHOTS=$(abspath $(SCREENSHOTS))) \
 		timeout -k 10 $(BROWSER_SECONDS) $(PYTEST) tests/browser -n 2
 
 # Libraries of npm that know nothing of comet. npm is no package that the rest needs: without it they are left out.

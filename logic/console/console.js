@@ -1,7 +1,10 @@
-/* console: asks the server every other second, and shows the answers. server.js asks, chart.js draws, try_it.js is the panel.
+/* console: asks the server every other second, and shows the answers. server.js asks, chart.js draws, health.js has alarms and limits,
+ * people.js finds who is there, try_it.js is the panel.
  * SPDX-License-Identifier: MIT */
 import {Chart} from '/console/chart.js';
 import {ServerError, bucketsBetween, getJson, getMetrics, key, quantile} from '/console/server.js';
+import {showHealth, showState} from '/console/health.js';
+import {listRoom} from '/console/people.js';
 import {suggestAddress} from '/console/try_it.js';
 
 const $ = id => document.getElementById(id);
@@ -143,7 +146,6 @@ function showNumbers(now) {
 		show('requests', t, perSecond(now, 'comet_http_requests_total'), 'of this comet-logic');
 	}
 	$('elsewhere').hidden = about.alone;
-	$('version').textContent = about.version;
 }
 
 // ---- tables
@@ -173,9 +175,26 @@ function share(value, of) {
 	return made;
 }
 
+/* Kept while its rooms are the same, so that a button under the pointer or with the focus stays. */
+function showRooms({top}) {
+	const most = top[0]?.count ?? 0;
+	const shown = JSON.stringify(top);
+	if ($('rooms').dataset.shown === shown)
+		return;
+	$('rooms').dataset.shown = shown;
+	$('rooms').replaceChildren(...top.map(({room, count: people}) => {
+		const row = rowOf(room, cell(count(people), 'number'), share(people, most)), button = document.createElement('button');
+		button.type = 'button';
+		button.className = 'link';
+		button.textContent = room;
+		button.addEventListener('click', () => listRoom(room));
+		row.firstChild.replaceChildren(button);
+		return row;
+	}));
+}
+
 function showTables({about, nodes}) {
-	const most = about.top[0]?.count ?? 0;
-	$('rooms').replaceChildren(...about.top.map(({room, count: people}) => rowOf(room, cell(count(people), 'number'), share(people, most))));
+	showRooms(about);
 	$('no-rooms').hidden = about.top.length > 0;
 	$('no-rooms').textContent = about.registry ? 'Nobody is in a room.' : 'The registry does not answer: Redis is unreachable.';
 	const all = nodes.reduce((sum, node) => sum + node.conn_count, 0);
@@ -183,8 +202,14 @@ function showTables({about, nodes}) {
 		cell(count(node.conn_count), 'number'), share(node.conn_count, all),
 		cell(node.rates.delivered === null ? '–' : rate(node.rates.delivered), 'number'),
 		cell(node.rates.dropped === null ? '–' : rate(node.rates.dropped), 'number'), cell(node.weight, 'number wide'),
-		cell(about.alone ? 'here' : `${Math.max(0, Math.round((Date.now() - node.updated_ms) / 1000))} s ago`, 'number wide'))));
+		cell(node.leaving ? 'leaving' : about.alone ? 'here' : `${Math.max(0, Math.round((Date.now() - node.updated_ms) / 1000))} s ago`, 'number wide'))));
 	$('no-nodes').hidden = nodes.length > 0;
+}
+
+/* Where there are clients already, the panel is folded at the first look. */
+function foldTryIt({metrics, nodes}) {
+	if (last === null && (metrics.sum('comet_online') > 0 || nodes.some(node => node.conn_count > 0)))
+		$('try-it').open = false;
 }
 
 // ---- asking
@@ -209,7 +234,9 @@ async function look() {
 	forgetNodesThatAreGone(nodes);
 	showNumbers(now);
 	showTables(now);
-	suggestAddress(about);
+	showHealth(now);
+	suggestAddress(about, nodes);
+	foldTryIt(now);
 	last = now;
 	say('good', 'live');
 	$('forget').hidden = !key.get();
@@ -218,6 +245,7 @@ async function look() {
 function askForKey(error) {
 	$('ask-state').textContent = key.get() ? error.message : '';
 	$('forget').hidden = true;
+	showState('wait', 'sign in');
 	say('wait', 'not signed in');
 	key.forget();
 	if (!$('ask').open) {
@@ -234,6 +262,7 @@ function showFault(error) {
 	const t = Date.now();
 	for (const tile of tiles.values())
 		tile.show(t, null);
+	showState('bad', 'no answer');
 	say('bad', error instanceof ServerError && error.status === 0 ? `no answer from ${location.host}; trying again` : error.message);
 }
 

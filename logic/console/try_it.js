@@ -34,11 +34,14 @@ function say(id, state, words) {
 		$(id).textContent = words;
 }
 
-/* The server tells its ports; the host is the page's. */
-export function suggestAddress({ws_port, wss_port}) {
+/* A comet tells its ports, or else the server those of its settings. A comet alone has the page's host, one of a cluster its own. */
+export function suggestAddress(about, nodes) {
+	const node = nodes.find(({ws_port, wss_port, leaving}) => (ws_port || wss_port) && !leaving);
+	const {ws_port, wss_port} = node ?? about;
+	const host = about.alone ? location.hostname : /^(\[[^\]]+\]|[^:,]+)/.exec(node?.addrs ?? '')?.[0] ?? location.hostname;
 	const secure = location.protocol === 'https:' || (ws_port === 0 && wss_port !== 0);
 	const port = secure ? wss_port : ws_port;
-	const url = `${secure ? 'wss' : 'ws'}://${location.hostname}${port ? `:${port}` : ''}/sub`;
+	const url = `${secure ? 'wss' : 'ws'}://${host}${port ? `:${port}` : ''}/sub`;
 	if (!addressGiven && comet === null && $('url').value !== url)
 		$('url').value = url;
 	$('chat').href = `/chat.html?${new URLSearchParams({ws: url})}`;

@@ -3,7 +3,7 @@
     browser   a browser with nothing remembered; browser.open(comet) loads the console
     launch, house, backend: as in tests/e2e/conftest.py
 
-COMET_TEST_SCREENSHOTS names a folder where each browser.shot("name") leaves a picture; without it none is taken.
+COMET_TEST_AXE names axe.min.js of axe-core, by which is_sound looks at the page, too. COMET_TEST_SCREENSHOTS names a folder where each browser.shot("name") leaves a picture; without it none is taken.
 SPDX-License-Identifier: MIT"""
 import json
 import os
@@ -36,6 +36,7 @@ def house(launch):
     return launch()
 
 
+AXE = os.environ.get("COMET_TEST_AXE")
 PATIENCE = 3 * TIMEOUT  # a browser on a busy machine is slow
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
@@ -81,6 +82,14 @@ class Browser:
     def complaints(self):
         """What the browser's console was told that is worse than a note: broken scripts, refused loads."""
         return [entry for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def axe(self):
+        """What axe-core finds wrong for people who cannot see or point well; nothing where npm has not brought it."""
+        if not AXE:
+            return []
+        self.run(pathlib.Path(AXE).read_text())
+        return self.driver.execute_async_script("""const done = arguments[0];
+            axe.run().then(({violations}) => done(violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.html.slice(0, 200)}`))));""")
 
     # doing
 

@@ -2,13 +2,18 @@
 
 SPDX-License-Identifier: MIT"""
 import os
+import pathlib
+import re
 import subprocess
 
 import pytest
 
+from client import WAYS, Client, Closed
 from cluster_house import ClusterComet
 from conftest import PHONE, WIDE
 from waiting import wait_until
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def connect(browser, room="live://1000"):
@@ -38,8 +43,9 @@ def is_sound(browser):
     assert browser.complaints() == []
     assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
     assert browser.run("""return [...document.querySelectorAll('input, select, button, dialog, section, form, svg')]
-        .filter(e => !e.labels?.length && !e.innerText?.trim() && !e.ariaLabel && !e.getAttribute('aria-labelledby'))
+        .filter(e => !e.closest('details:not([open])') && !e.labels?.length && !e.innerText?.trim() && !e.ariaLabel && !e.getAttribute('aria-labelledby'))
         .map(e => e.outerHTML)""") == []
+    assert browser.axe() == []
 
 
 def test_push_made_with_the_curl_line_of_the_page_arrives_in_it(house, browser):
@@ -102,9 +108,9 @@ def test_rooms_pushes_and_a_kick(house, backend, browser):
 def test_wrong_fields_are_said_and_sent_nowhere(house, browser):
     browser.open(house)
     browser.wait_text("#link", "live")
-    browser.run("document.querySelector('details').open = true")
+    browser.run("document.querySelector('#client details').open = true")
     browser.fill("#accepts", "1000,x")
-    browser.run("document.querySelector('details').open = false")
+    browser.run("document.querySelector('#client details').open = false")
     browser.press("#connect")
     assert browser.run("return document.activeElement.id") == "accepts"
     assert browser.run("return document.querySelector('#accepts').getAttribute('aria-invalid')") == "true"
@@ -162,6 +168,106 @@ def test_key_is_asked_for_and_stays_in_the_tab(house, browser):
     browser.press("#forget")
     browser.wait_text("#ask", "Sign in")
     assert browser.run("return sessionStorage.length + localStorage.length + document.cookie.length") == 0
+
+
+def come(house, way="tcp-v2", **who):
+    client = Client(next(w for w in WAYS if w.name == way), house.address("tcp"))
+    return client.auth(**who)
+
+
+def test_search_finds_users_keys_and_rooms_and_kicks(house, browser):
+    ann, bob = come(house, mid=7, key="ann-1", room="live://1"), come(house, mid=8, key="bob-1", room="live://1")
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    assert browser.run("return document.getElementById('try-it').open") is False  # there are clients
+    browser.fill("#who", "7")
+    browser.press("#search .main")
+    browser.wait_text("#people-state", "1 connection of 7")
+    row = browser.text("#people")
+    assert all(words in row for words in ("ann-1", "live://1", "{}:{}".format(*ann.sock.getsockname()), "tcp")), row
+    browser.fill("#who", "bob-1")
+    browser.press("#search .main")
+    browser.wait_text("#people", "bob-1")
+    assert "ann-1" not in browser.text("#people")
+    browser.wait_text("#rooms", "live://1")
+    browser.press("#rooms button")
+    browser.wait_text("#people-state", "2 connections of live://1")
+    is_sound(browser)
+    browser.shot("people")
+    browser.resize(*PHONE, True)
+    is_sound(browser)
+    browser.shot("people-phone")
+    browser.resize(*WIDE)
+    browser.press("#people tr:nth-child(2) button")
+    browser.wait_text("#people tr:nth-child(2) button", "Sure?")
+    browser.press("#people tr:nth-child(2) button")
+    browser.wait_text("#people-state", "bob-1 was kicked")
+    assert bob.expect_goodbye()["code"] == 1
+    assert "bob-1" not in browser.text("#people")
+    browser.fill("#who", "nobody here")
+    browser.press("#search .main")
+    browser.wait_text("#people-state", "0 connections of nobody here")
+    ann.close()
+
+
+def test_search_has_pages(house, browser):
+    clients = [come(house, mid=7, key=f"k-{i:03}") for i in range(70)]
+    browser.open(house)
+    browser.fill("#who", "7")
+    browser.press("#search .main")
+    browser.wait_text("#people-state", "50 and more connections of 7")
+    browser.press("#more-people")
+    browser.wait_text("#people-state", "70 connections of 7")
+    assert browser.run("return document.querySelectorAll('#people tr').length") == 70
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.settings("limits.connections=3")
+def test_alarms_stand_on_top_in_the_words_of_the_rules(house, browser):
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    assert browser.text("#alarm-list") == "" and browser.run("return document.title") == "Comet"
+    clients = [come(house, mid=mid) for mid in range(1, 4)]
+    with pytest.raises((Closed, ConnectionError, TimeoutError, AssertionError)):
+        come(house, mid=4)
+    browser.wait_text("#alarms", "Holds 100 % of the connections that it may")
+    browser.wait_text("#alarms", "Turns clients away: connections")
+    browser.wait_text("#ends", "turned away: connections")
+    assert browser.run("return document.title") == "2 alarms – Comet"
+    assert browser.run("return document.getElementById('icon').href").endswith("icon-wait.svg")
+    is_sound(browser)
+    for dark in (False, True):
+        browser.dark(dark)
+        browser.shot(f"alarms-{'dark' if dark else 'light'}")
+    for client in clients:
+        client.close()
+
+
+def test_alarms_are_the_rules():
+    """Each has the name, the words and the severity of a rule, or a person would look for one that is not there."""
+    rules = {}
+    for rule in (ROOT / "examples/monitoring/rules.yml").read_text().split("- alert: ")[1:]:
+        words = re.search(r'summary: "(.*)"', rule)[1].replace(" of {{ $labels.instance }}", "").replace("{{ $labels.instance }} ", "")
+        words = re.sub(r"{{ \$labels\.\w+ }}", "{label}", re.sub(r"{{ \$value \| humanize(Percentage)? }}", "{n}", words))
+        rules[rule.split("\n")[0]] = (words, "severity: page" in rule)
+    source = (ROOT / "logic/console/alarms.js").read_text()
+    alarms = re.findall(r"{name: '(\w+)',( page: true,)? words: '([^']*)'", source)
+    assert len(alarms) == source.count("{name: '") > 10
+    for name, pages, words in alarms:
+        assert (words, bool(pages)) == rules[name], name
+
+
+@pytest.mark.settings("server.drain_timeout=20s", "server.drain_grace=10s")
+def test_drain_is_told(house, browser):
+    client = come(house, mid=7)
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    house.terminate()
+    browser.wait_text("#alarms", "Is draining")
+    assert "draining" in browser.run("return document.title")
+    browser.shot("draining")
+    client.close()
 
 
 def test_phone_and_dark_are_fit_to_be_read(house, backend, browser):
@@ -244,9 +350,10 @@ def test_cluster_is_summed_up_by_node(tmp_path, browser):
         browser.open(house)
         browser.wait_text("#nodes", "comet-one")
         browser.wait_text("#tiles", "1 comet")
-        browser.run("document.querySelector('details').open = true")
-        # In a cluster the port is that of comet-logic's settings: here it is another one.
-        browser.fill("#url", "ws://{}:{}/sub".format(*house.address("websocket")))
+        browser.run("document.querySelector('#client details').open = true")
+        # The comet has told its port, which comet-logic's settings do not know.
+        wait_until(lambda: browser.run("return document.getElementById('url').value") == "ws://{}:{}/sub".format(*house.address("websocket")),
+                   "the comet's own port")
         connect(browser)
         curl(browser)
         browser.wait_text("#arrived", "hello")
