@@ -143,9 +143,9 @@ static void look(void *self, const struct wire_push *push, struct fate *fate)
 static int read_history(void *self, const struct histories_query *query, struct histories_found *found)
 {
 	struct alone *a = alone_of(self);
-	struct feed_asked asked = {.room = query->room};
+	struct feed_asked asked = {.room = query->name};
 	const struct feed_wish wish = {query->since, query->last};
-	const unsigned most = kept_of(&a->logic.kept, query->room)->messages;
+	const unsigned most = kept_of_stream(&a->logic.kept, query->name)->messages;
 	struct feed_place place;
 
 	*found = (struct histories_found){.messages = calloc(most, sizeof(struct message *))};
@@ -164,14 +164,14 @@ static int read_history(void *self, const struct histories_query *query, struct 
 	return 0;
 }
 
-static int read_positions(void *self, const char *const *rooms, size_t n, uint64_t *numbers)
+static int read_positions(void *self, const char *const *names, size_t n, uint64_t *numbers)
 {
 	struct alone *a = alone_of(self);
 	const struct feed_wish nothing = {0};
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		struct feed_asked asked = {.room = rooms[i]};
+		struct feed_asked asked = {.room = names[i]};
 		struct feed_place place;
 
 		feed_hold(&a->server->feeds, &asked, 1, 0);
@@ -197,6 +197,20 @@ static int list_people(void *self, const char *const *servers, size_t n, const s
 	if (atomic_fetch_add(&a->listing, 1) < PEOPLE_AT_ONCE)
 		rc = who_list(a->server, a->server_id, query, page);
 	atomic_fetch_sub(&a->listing, 1);
+	return rc;
+}
+
+static int read_confirmed(void *self, const char *name, struct acks *out)
+{
+	struct alone *a = alone_of(self);
+	struct feed_asked asked = {.room = name};
+	int rc;
+
+	feed_hold(&a->server->feeds, &asked, 1, 0);
+	if (asked.rc < 0)
+		return asked.rc;
+	rc = feed_confirmed(&a->server->feeds, asked.feed, out);
+	feed_release(&a->server->feeds, &asked.feed);
 	return rc;
 }
 
@@ -268,7 +282,8 @@ static int make(struct server *s, const char *server_id, push_sink *sink, void *
 	a->logic.cfg = cfg;
 	a->logic.alone = true;
 	a->logic.kept = s->feeds.kept;
-	a->logic.histories = (struct histories){.read = read_history, .positions = read_positions, .self = a};
+	a->logic.histories = (struct histories){
+		.read = read_history, .positions = read_positions, .confirmed = read_confirmed, .self = a};
 	a->logic.people = (struct people){.list = list_people, .self = a};
 	a->logic.health = (struct http_health){ready, a};
 	a->sink = sink;

@@ -9,6 +9,7 @@
 #include "comet/fence.h"
 #include "comet/join_body.h"
 #include "comet/joined.h"
+#include "comet/own_stream.h"
 #include "comet/proof.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
@@ -16,17 +17,23 @@
 #include "common/base/err.h"
 
 /* Only a client of version 2 can have them. */
-static int take_streams(struct connection *c, const struct wire_connect *request)
+static int take_streams(struct connection *c, const struct wire_session *session, const struct wire_connect *request,
+			struct join_streams *streams)
 {
-	int rc = 0;
+	int rc;
 
-	if (c->dialect == DIALECT_V2 && join_streams_asked(request->token, request->token_bytes) &&
-	    (rc = joins_new(&c->joins)) == 0)
-		c->dialect = DIALECT_V2S;
-	return rc;
+	if (c->dialect != DIALECT_V2 || !join_streams_asked(request->token, request->token_bytes, streams))
+		return 0;
+	if ((rc = joins_new(&c->joins)) < 0)
+		return rc;
+	c->dialect = DIALECT_V2S;
+	c->joins->key_is_made = session->key_is_made;
+	own_stream_claim(c->server, c, streams);
+	return 0;
 }
 
-static int take_session(struct connection *c, const struct wire_session *session, const struct wire_connect *request)
+static int take_session(struct connection *c, const struct wire_session *session, const struct wire_connect *request,
+			struct join_streams *streams)
 {
 	const struct seat seat = wire_session_seat(session);
 	size_t n;
@@ -40,7 +47,7 @@ static int take_session(struct connection *c, const struct wire_session *session
 	atomic_store(&c->issued_s, session->issued_s);
 	if ((rc = seat_copy(&seat, &c->seat)) < 0)
 		return rc;
-	if ((rc = take_streams(c, request)) < 0)
+	if ((rc = take_streams(c, session, request, streams)) < 0)
 		return rc;
 	if (!dialect_is_v2(c->dialect))
 		return fence_watch_all(c->server, c);
@@ -91,6 +98,19 @@ static int take_over(struct server *s, struct connection *c)
 	return rc;
 }
 
+/* What it cannot read now it may read on another comet, or later. */
+static int join_own_stream(struct server *s, struct connection *c, const struct join_streams *streams,
+			   struct join_outcome *own)
+{
+	int rc = own_stream_join(s, c, streams, own);
+
+	if (rc < 0) {
+		count(COUNT_LOGIC_FAILED);
+		(void)connection_shutdown(c, close_reason_of_connect(rc));
+	}
+	return rc;
+}
+
 /* All who must know that it is in, after the bucket does, and before the client itself. */
 static int announce(struct server *s, struct connection *c, const struct wire_session *session)
 {
@@ -112,11 +132,12 @@ static bool let_into_room(const struct server *s, struct connection *c, const ch
 
 /* Ask logic, and register what it says. The session is large and gone when this returns, so that a reader that waits for
  * packets has a small stack: hence noinline. */
-__attribute__((noinline)) int arrive(struct server *s, struct connection *c, struct packet *p)
+__attribute__((noinline)) int arrive(struct server *s, struct connection *c, struct packet *p, struct join_outcome *own)
 {
 	struct wire_session session = {0};
 	struct proof proof;
 	int64_t asked_ns = clock_now_ns();
+	struct join_streams streams;
 	bool refused;
 	int rc;
 
@@ -138,7 +159,7 @@ __attribute__((noinline)) int arrive(struct server *s, struct connection *c, str
 		return rc;
 	}
 	c->grants = session.grants;
-	if ((rc = take_session(c, &session, &proof.request)) == 0 && !let_into_room(s, c, session.room))
+	if ((rc = take_session(c, &session, &proof.request, &streams)) == 0 && !let_into_room(s, c, session.room))
 		session.room[0] = '\0';
 	if (rc == 0) {
 		atomic_store(&c->place.until_ns, fence_until(s, c, session.room));
@@ -147,6 +168,8 @@ __attribute__((noinline)) int arrive(struct server *s, struct connection *c, str
 	}
 	if (rc == 0)
 		rc = announce(s, c, &session);
+	if (rc == 0 && joins_has_own(c->joins))
+		rc = join_own_stream(s, c, &streams, own);
 	if (c->seat.key == NULL) { /* no memory even to remember it by: leave() cannot tell logic */
 		const struct seat seat = wire_session_seat(&session);
 

@@ -5,6 +5,7 @@
 
 #include "comet/dispatch.h"
 #include "comet/join_body.h"
+#include "comet/joined.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -14,18 +15,28 @@
  * message meets the policy for slow consumers. */
 #define TURN_NS CLOCK_SEC
 
-/* Whom a message is for: a connection, or its membership in a room. */
+/* Whom a message is for: a connection, or its membership in a room or in its user's stream. */
 struct receiver {
 	struct connection *connection;
-	const struct membership *member; /* NULL: not as the member of a room */
-	const struct room *room;
+	const struct membership *member; /* NULL: not as the member of anything */
+	const struct room *room;         /* NULL of a stream */
 	bool filter;
 };
 
-/* Has it joined the room, so that pushes have numbers? */
+/* Has it joined the room, or the stream, so that pushes have numbers? */
 static bool has_joined(const struct receiver *to)
 {
-	return to->room != NULL && to->member != &to->connection->place;
+	return to->member != NULL && to->member != &to->connection->place;
+}
+
+/* What has a number, or tells of them, is its user's if it comes to a connection by its key. */
+static struct receiver receiver_of(struct connection *c, const struct message *message, bool filter)
+{
+	struct receiver to = {.connection = c, .filter = filter};
+
+	if ((message->number > 0 || message->notice) && joins_has_own(c->joins))
+		to.member = &c->joins->own.member;
+	return to;
 }
 
 static void too_slow(struct server *s, struct connection *c, bool is_numbered)
@@ -66,10 +77,16 @@ static void account(struct server *s, const struct receiver *to, const struct me
 	}
 }
 
+/* "" for what is in no room. */
+static const char *name_of(const struct receiver *to)
+{
+	return to->room != NULL ? to->room->tally->id : "";
+}
+
 /* The message as this receiver is to have it: with a number, if it has joined the room. NULL: no memory. */
 static struct message *form_for(const struct receiver *to, struct message *message)
 {
-	const char *room = to->room != NULL ? to->room->tally->id : "";
+	const char *room = name_of(to);
 
 	if (to->connection->dialect != DIALECT_V2S || message->notice)
 		return message;
@@ -113,7 +130,7 @@ static int deliver_notice(struct server *s, const struct receiver *to, uint64_t 
 
 	if (!has_joined(to))
 		return 0;
-	if ((rc = join_notice_gap(to->room->tally->id, at, feeds_reload_ms(&s->feeds), &notice)) < 0)
+	if ((rc = join_notice_gap(name_of(to), at, feeds_reload_ms(&s->feeds), &notice)) < 0)
 		return rc;
 	if ((rc = push_with_patience(to, notice, owed)) >= 0)
 		count_by(COUNT_STREAM_GAPS, GAP_JUMP);
@@ -141,12 +158,14 @@ static void deliver_batch(struct server *s, const struct receiver *to, struct me
 
 void deliver(struct server *s, struct connection *c, struct message *message, bool filter)
 {
-	deliver_batch(s, &(struct receiver){.connection = c, .filter = filter}, &message, 1);
+	const struct receiver to = receiver_of(c, message, filter);
+
+	deliver_batch(s, &to, &message, 1);
 }
 
 bool deliver_at_once(struct server *s, struct connection *c, struct message *message)
 {
-	const struct receiver to = {.connection = c, .filter = true};
+	const struct receiver to = receiver_of(c, message, true);
 	struct message *form;
 	int rc;
 

@@ -14,11 +14,21 @@ bool errand_is_join(const struct connection *c, const struct packet *p)
 	return p->kind == PACKET_WHOLE && is_join(c, p->op);
 }
 
+static bool is_ack(const struct connection *c, int32_t op)
+{
+	return c->joins != NULL && op == OP_ACK;
+}
+
+bool errand_is_ack(const struct connection *c, const struct packet *p)
+{
+	return p->kind == PACKET_WHOLE && is_ack(c, p->op);
+}
+
 bool errand_goes_up(const struct server *s, const struct connection *c, int32_t op)
 {
 	const struct ranges *wanted = &s->upstream_ops->ops;
 	bool ours = op == OP_HEARTBEAT || op == OP_AUTH || op == OP_CHANGE_ROOM || op == OP_SUB || op == OP_UNSUB ||
-		    is_join(c, op);
+		    is_join(c, op) || is_ack(c, op);
 
 	return dialect_is_v2(c->dialect) && !ours && (wanted->n == 0 || ranges_have(wanted, op));
 }
@@ -26,7 +36,7 @@ bool errand_goes_up(const struct server *s, const struct connection *c, int32_t 
 bool errand_waits(const struct server *s, const struct connection *c, const struct packet *p)
 {
 	if (p->kind != PACKET_WHOLE || p->op == OP_HEARTBEAT || p->op == OP_SUB || p->op == OP_UNSUB ||
-	    is_join(c, p->op))
+	    is_join(c, p->op) || is_ack(c, p->op))
 		return false;
 	if (p->op == OP_AUTH)
 		return s->logic.waits_to_ask && connection_expires(c);
@@ -58,7 +68,7 @@ void errand_count(const struct connection *c, int32_t op)
 
 	while (i < N_OPS && ops[i] != op)
 		i++;
-	if (c->joins == NULL && op >= OP_JOIN && op <= OP_NOTICE)
+	if (c->joins == NULL && op >= OP_JOIN && op <= OP_ACK)
 		i = N_OPS;
 	count_by(COUNT_PACKETS_IN, i);
 }

@@ -10,6 +10,8 @@
 
 /* Is it JOIN or LEAVE, from a client with streams? It then waits for space in the queue of messages, by which its answer goes. */
 bool errand_is_join(const struct connection *c, const struct packet *p);
+/* Is it ACK, from a client with streams? It is not answered. */
+bool errand_is_ack(const struct connection *c, const struct packet *p);
 /* Is a packet with this operation one for the back end? */
 bool errand_goes_up(const struct server *s, const struct connection *c, int32_t op);
 /* Does its answer need another program, from the start? Who joins says so itself. */

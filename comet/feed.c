@@ -17,11 +17,9 @@
 /* How far a jump leads beyond the clock: the data that are lost are younger than a minute. */
 #define JUMP_US 60000000u
 
-static const char *const gaps[FEED_GAPS] = {[GAP_OLD] = "old",
-					    [GAP_AHEAD] = "ahead",
-					    [GAP_JUMP] = "jump",
-					    [GAP_MEMORY] = "memory",
-					    [GAP_OVERRUN] = "overrun"};
+static const char *const gaps[FEED_GAPS] = {
+	[GAP_OLD] = "old",       [GAP_AHEAD] = "ahead",     [GAP_JUMP] = "jump",
+	[GAP_MEMORY] = "memory", [GAP_OVERRUN] = "overrun", [GAP_UNKNOWN] = "unknown"};
 static const char *const holes[FEED_HOLES] = {[HOLE_FILLED] = "filled", [HOLE_GAP] = "gap"};
 
 COUNTER_LABELS(STREAM_HOLES, holes, FEED_HOLES);
@@ -41,8 +39,7 @@ void feeds_init(struct feeds *s, const struct config *cfg, const struct logic_cl
 	};
 	if (cfg->stream_new > 0)
 		s->new_rate.burst_ns = NEW_BURST * CLOCK_SEC / cfg->stream_new;
-	if (cfg->stream_rooms != NULL)
-		BUG_UNLESS(kept_parse(cfg->stream_rooms, &s->kept) == 0);
+	BUG_UNLESS(kept_parse(cfg->stream_rooms, cfg->stream_users, &s->kept) == 0);
 	lock_init(&s->lock, LOCK_FEED);
 	lock_cond_init(&s->loaded);
 	strmap_init(&s->all);
@@ -88,7 +85,8 @@ static int hold_locked(struct feeds *s, const char *room, bool rate, int64_t now
 {
 	struct feed *f = feed_table_find(s, room, now);
 
-	if (f == NULL && rate && rate_take(&s->new_rate, &s->new_full_ns, now, 1) > 0)
+	/* A user is who he is, and cannot invent names. */
+	if (f == NULL && rate && room[0] != KEPT_USER && rate_take(&s->new_rate, &s->new_full_ns, now, 1) > 0)
 		return -EBUSY;
 	if (f == NULL && (f = make_locked(s, room, now)) == NULL)
 		return -ENOMEM;
@@ -276,16 +274,66 @@ void feed_skip(struct feeds *s, struct feed *f, void (*say)(void *arg, uint64_t 
 	count_by(COUNT_STREAM_GAPS, GAP_OVERRUN);
 }
 
+/* ---- a user's stream ---- */
+
+void feed_enter(struct feeds *s, struct feed *f, struct membership *m)
+{
+	lock_take(&s->lock);
+	m->prev = NULL;
+	m->next = f->members;
+	if (m->next != NULL)
+		m->next->prev = m;
+	f->members = m;
+	lock_drop(&s->lock);
+}
+
+void feed_leave(struct feeds *s, struct feed *f, struct membership *m)
+{
+	lock_take(&s->lock);
+	if (m->next != NULL)
+		m->next->prev = m->prev;
+	if (m->prev != NULL)
+		m->prev->next = m->next;
+	else
+		f->members = m->next;
+	m->next = m->prev = NULL;
+	lock_drop(&s->lock);
+}
+
+uint64_t feed_confirm(struct feeds *s, struct feed *f, const char *key, uint64_t at)
+{
+	OBJ_CHECK(f, FEED_MAGIC);
+	lock_take(&s->lock);
+	if (at > f->history.at)
+		at = f->history.at;
+	if (key != NULL)
+		(void)feed_table_confirm(s, f, key, at); /* without memory it is as if it had been lost */
+	lock_drop(&s->lock);
+	return at;
+}
+
+int feed_confirmed(struct feeds *s, struct feed *f, struct acks *out)
+{
+	int rc;
+
+	OBJ_CHECK(f, FEED_MAGIC);
+	lock_take(&s->lock);
+	rc = acks_copy(&f->acks, out);
+	lock_drop(&s->lock);
+	return rc;
+}
+
 /* ---- the way down ---- */
 
-static int append_here(struct feeds *s, const char *room, struct message *message)
+static int append_here(struct feeds *s, const char *name, struct message *message, const struct feed_reach *reach)
 {
 	int64_t now = clock_now_ns();
 	struct feed *f;
 	int rc = -ENOMEM;
 
 	lock_take(&s->lock);
-	if ((f = feed_table_find(s, room, now)) != NULL || (f = make_locked(s, room, now)) != NULL) {
+	if (((f = feed_table_find(s, name, now)) != NULL || (f = make_locked(s, name, now)) != NULL) &&
+	    (rc = feed_table_reach(s, f, reach)) == 0) {
 		message->number = f->history.at + 1;
 		rc = feed_table_add(s, f, message);
 	}
@@ -293,11 +341,11 @@ static int append_here(struct feeds *s, const char *room, struct message *messag
 	return rc;
 }
 
-int feed_append(struct feeds *s, const char *room, struct message *message)
+int feed_append(struct feeds *s, const char *name, struct message *message, const struct feed_reach *reach)
 {
-	if (!feeds_keep(s, room))
+	if (kept_of_stream(&s->kept, name) == NULL)
 		return 0;
-	return feed_source_is(s) ? feed_source_pass(s, room, message) : append_here(s, room, message);
+	return feed_source_is(s) ? feed_source_pass(s, name, message, reach) : append_here(s, name, message, reach);
 }
 
 uint64_t feed_newest(struct feeds *s, struct feed *f)
@@ -311,23 +359,23 @@ uint64_t feed_newest(struct feeds *s, struct feed *f)
 	return at;
 }
 
-void feed_jump(struct feeds *s, const char *room, uint64_t *at)
+int feed_jump(struct feeds *s, const char *name, uint64_t *at, const struct feed_reach *reach)
 {
 	uint64_t clock = clock_us();
 	struct feed *f;
+	int rc = 0;
 
-	if (feed_source_is(s)) {
-		feed_source_jump(s, room, *at);
-		return;
-	}
+	if (feed_source_is(s))
+		return feed_source_jump(s, name, *at, reach);
 	lock_take(&s->lock);
-	if ((f = feed_table_find(s, room, clock_now_ns())) != NULL) {
+	if ((f = feed_table_find(s, name, clock_now_ns())) != NULL && (rc = feed_table_reach(s, f, reach)) == 0) {
 		feed_table_forget_history(s, f);
 		f->history.at = (clock > f->history.at ? clock : f->history.at) + JUMP_US;
 		f->jumped = f->history.at;
 		*at = f->history.at;
 	}
 	lock_drop(&s->lock);
+	return rc;
 }
 
 /* ---- the end ---- */

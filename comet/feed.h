@@ -1,6 +1,7 @@
 /* feed: a numbered stream, as settings and documents call it; here a `stream` is a socket's bytes. The pushes to a room of a kept
- * type (stream.rooms) have consecutive numbers, and the last of them are held here: so whoever was away gets what is missing, or
- * learns that something is.
+ * type (stream.rooms) have consecutive numbers, and so have those to a user (stream.users); the last of them are held here: so whoever
+ * was away gets what is missing, or learns that something is. A user's stream has a name of its own (common/base/kept.h), and is a feed
+ * like that of a room; but it knows its connections itself (feed_enter), since a user's are in no room.
  *
  * A feed is here while it is held by a joined connection, and in a comet alone also while it is kept: its history for the type's
  * time, its number for stream.position_ttl after its last push or join. In a cluster the history is Redis's, and here is a copy.
@@ -92,21 +93,37 @@ bool feed_finish(struct feeds *s, struct feed *f, uint64_t sent, _Atomic uint64_
 void feed_skip(struct feeds *s, struct feed *f, void (*say)(void *arg, uint64_t at), void *arg,
 	       _Atomic uint64_t *after);
 
+/* ---- a user's stream ---- */
+
+/* The connection is one of those that have the stream, which it holds: its pushes go there from now on. Deaf, before feed_decide. */
+void feed_enter(struct feeds *s, struct feed *f, struct membership *m);
+/* Before feed_release. */
+void feed_leave(struct feeds *s, struct feed *f, struct membership *m);
+/* In a cluster: read what Redis has by now. Nobody told this comet of pushes while the user was on other comets only. 0; the errors of
+ * feed_decide. */
+int feed_catch_up(struct feeds *s, struct feed *f, int64_t deadline_ns);
+/* The device with this key has confirmed all up to `at`, of which what is above the newest number is cut off: what was confirmed. NULL:
+ * no device that would come again. */
+uint64_t feed_confirm(struct feeds *s, struct feed *f, const char *key, uint64_t at);
+/* What was confirmed, in a comet alone: a copy for acks_fini. 0 or -ENOMEM. */
+int feed_confirmed(struct feeds *s, struct feed *f, struct acks *out);
+
 /* ---- the way down: push.c, under its lock, so that the order of numbers is that of its queues ---- */
 
-/* Put the push into the room's history: a comet alone numbers it, message->number, which nobody else knows yet; in a cluster it comes
- * with its number. A room that is not kept: 0, and nothing happens. 0; -ENOMEM: it is not to be delivered; in a cluster -EALREADY: it
- * was delivered, and -ESTALE: one before it is missing, feed_source_fill. */
-int feed_append(struct feeds *s, const char *room, struct message *message);
+/* Put the push into the history of the stream of this name: a comet alone numbers it, message->number, which nobody else knows yet; in a
+ * cluster it comes with its number. Whom it is for (`reach`, or NULL for a room's) is told in the same step, so that each connection of
+ * the user has it by that or by the history. A room that is not kept: 0, and nothing happens. 0; -ENOMEM: it is not to be delivered; in a
+ * cluster -EALREADY: it was delivered, and -ESTALE: one before it is missing, feed_source_fill. */
+int feed_append(struct feeds *s, const char *name, struct message *message, const struct feed_reach *reach);
 
 /* The number of the newest push; in a comet alone. */
 uint64_t feed_newest(struct feeds *s, struct feed *f);
 
 /* Empty the history, and jump: what came before and what comes cannot be told to follow each other. *at is the new number (in a cluster it
  * comes with it). It goes
- * to the room's members as a message with `notice`: deliver makes NOTICE gap of it, for each connection that joined the room and whose
- * `after` is below the number. Where the room has no feed here nothing happens. */
-void feed_jump(struct feeds *s, const char *room, uint64_t *at);
+ * to the room's members, or the user's connections, as a message with `notice`: deliver makes NOTICE gap of it, for each connection that
+ * has joined and whose `after` is below the number. Where the stream has no feed here nothing happens. 0; -ENOMEM: nothing has. */
+int feed_jump(struct feeds *s, const char *name, uint64_t *at, const struct feed_reach *reach);
 
 /* ---- now and then, one thread ---- */
 

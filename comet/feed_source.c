@@ -311,7 +311,7 @@ static void note_locked(struct feeds *s, struct feed *f, struct message *m) NEED
 	}
 }
 
-int feed_source_pass(struct feeds *s, const char *room, struct message *m)
+int feed_source_pass(struct feeds *s, const char *name, struct message *m, const struct feed_reach *reach)
 {
 	struct feed *f;
 	int rc = 0;
@@ -319,25 +319,30 @@ int feed_source_pass(struct feeds *s, const char *room, struct message *m)
 	if (m->number == 0)
 		return 0;
 	lock_take(&s->lock);
-	f = feed_table_find(s, room, clock_now_ns());
+	f = feed_table_find(s, name, clock_now_ns());
 	if (f != NULL && f->state == FEED_LOADING)
 		rc = keep_pending_locked(s, f, m);
 	else if (f != NULL && m->number <= f->passed)
 		rc = m->number > f->from ? -EALREADY : 0;
 	else if (f != NULL && m->number > f->passed + 1)
 		rc = -ESTALE;
-	else if (f != NULL)
+	else if (f != NULL && (rc = feed_table_reach(s, f, reach)) == 0)
 		note_locked(s, f, m);
 	lock_drop(&s->lock);
 	return rc;
 }
 
-void feed_source_jump(struct feeds *s, const char *room, uint64_t at)
+int feed_source_jump(struct feeds *s, const char *name, uint64_t at, const struct feed_reach *reach)
 {
 	struct feed *f;
+	int rc = 0;
 
 	lock_take(&s->lock);
-	f = feed_table_find(s, room, clock_now_ns());
+	f = feed_table_find(s, name, clock_now_ns());
+	if (f != NULL)
+		rc = feed_table_reach(s, f, reach);
+	if (rc < 0)
+		f = NULL;
 	if (f != NULL && f->state == FEED_LOADING) {
 		history_drop(&f->pending);
 		f->pending.at = at;
@@ -351,6 +356,7 @@ void feed_source_jump(struct feeds *s, const char *room, uint64_t at)
 		f->hole_ns = 0;
 	}
 	lock_drop(&s->lock);
+	return rc;
 }
 
 /* ---- a push is missing ---- */

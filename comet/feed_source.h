@@ -20,13 +20,14 @@ void feed_source_release(struct feeds *s, struct feed *f) NEEDS(s->lock);
 int feed_source_look_again(struct feeds *s, struct feed *f, uint64_t since, enum feed_gap cause, int64_t deadline_ns)
 	WITHOUT(s->lock);
 /* As feed_append. */
-int feed_source_pass(struct feeds *s, const char *room, struct message *m) WITHOUT(s->lock);
+int feed_source_pass(struct feeds *s, const char *name, struct message *m, const struct feed_reach *reach)
+	WITHOUT(s->lock);
 /* After -ESTALE of feed_append, one thread, without a lock: hand out (`each`, in order) what is missing before the push to a room with
  * this number, or a notice; none of them where nothing is by now. 0; -EAGAIN: it cannot be read now, try again; the errors of `each`. */
 int feed_source_fill(struct feeds *s, const char *room, uint64_t number, int (*each)(void *arg, struct message *m),
 		     void *arg);
-/* The stream goes on after this number. */
-void feed_source_jump(struct feeds *s, const char *room, uint64_t at) WITHOUT(s->lock);
+/* The stream goes on after this number. As feed_jump. */
+int feed_source_jump(struct feeds *s, const char *name, uint64_t at, const struct feed_reach *reach) WITHOUT(s->lock);
 /* In a cluster, for a thread that may wait: the numbers of feeds that are held live on in Redis. */
 void feed_source_stay(struct feeds *s);
 

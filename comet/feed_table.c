@@ -10,6 +10,8 @@
 
 /* What a stream without a message counts in stream.memory: malloc's shares of it, of its id and of its place in the map. */
 #define FEED_COST 512
+/* The same of the devices of a user who has confirmed something. */
+#define ACKS_COST 1536
 /* Streams looked at when memory is short, by one that adds to it. */
 #define VICTIMS 16
 
@@ -66,9 +68,16 @@ void feed_table_forget_history(struct feeds *s, struct feed *f) NEEDS(s->lock)
 void feed_table_free(struct feed *f)
 {
 	history_drop(&f->pending);
+	acks_fini(&f->acks);
 	f->magic = 0;
 	free(f->id);
 	free(f);
+}
+
+static void charge_locked(struct feeds *s, int64_t bytes) NEEDS(s->lock)
+{
+	s->bytes += (size_t)bytes;
+	count_add(COUNT_STREAM_BYTES, bytes);
 }
 
 void feed_table_remove(struct feeds *s, struct feed *f) NEEDS(s->lock)
@@ -78,9 +87,8 @@ void feed_table_remove(struct feeds *s, struct feed *f) NEEDS(s->lock)
 		s->gone_at = f->history.at;
 	unlink_locked(s, f);
 	(void)strmap_del(&s->all, f->id);
-	s->bytes -= FEED_COST;
 	count_add(COUNT_STREAMS, -1);
-	count_add(COUNT_STREAM_BYTES, -FEED_COST);
+	charge_locked(s, -FEED_COST - (f->acks.of != NULL ? ACKS_COST : 0));
 }
 
 bool feed_table_expire(struct feeds *s, struct feed *f, int64_t now) NEEDS(s->lock)
@@ -128,12 +136,11 @@ struct feed *feed_table_make(struct feeds *s, const char *room, int64_t now) NEE
 		return NULL;
 	}
 	f->magic = FEED_MAGIC;
-	f->type = kept_of(&s->kept, room);
+	f->type = kept_of_stream(&s->kept, room);
 	f->used_ns = now;
 	link_locked(s, f);
-	s->bytes += FEED_COST;
+	charge_locked(s, FEED_COST);
 	count(COUNT_STREAMS);
-	count_add(COUNT_STREAM_BYTES, FEED_COST);
 	make_space_locked(s, f);
 	return f;
 }
@@ -158,4 +165,24 @@ int feed_table_add(struct feeds *s, struct feed *f, struct message *m)
 	feed_table_use(s, f, now);
 	make_space_locked(s, f);
 	return 0;
+}
+
+int feed_table_reach(struct feeds *s, const struct feed *f, const struct feed_reach *reach) NEEDS(s->lock)
+{
+	int rc = 0;
+
+	(void)s; /* whose lock it is */
+	for (struct membership *m = reach != NULL ? f->members : NULL; rc == 0 && m != NULL; m = m->next)
+		rc = reach->each(reach->arg, m->connection);
+	return rc;
+}
+
+int feed_table_confirm(struct feeds *s, struct feed *f, const char *key, uint64_t at) NEEDS(s->lock)
+{
+	bool had = f->acks.of != NULL;
+	int rc = acks_set(&f->acks, key, at);
+
+	if (!had && f->acks.of != NULL)
+		charge_locked(s, ACKS_COST);
+	return rc;
 }

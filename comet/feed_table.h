@@ -9,11 +9,13 @@
 #include <stdint.h>
 
 #include "comet/history.h"
+#include "comet/membership.h"
 #include "common/base/kept.h"
 #include "common/base/lock.h"
 #include "common/base/rate.h"
 #include "common/base/strmap.h"
 #include "common/config/config.h"
+#include "common/wire/acks.h"
 #include "logic_client/logic_client.h"
 
 struct feeds {
@@ -37,16 +39,22 @@ struct feeds {
 };
 
 /* comet_stream_gaps_total */
-enum feed_gap { GAP_OLD, GAP_AHEAD, GAP_JUMP, GAP_MEMORY, GAP_OVERRUN, FEED_GAPS };
+enum feed_gap { GAP_OLD, GAP_AHEAD, GAP_JUMP, GAP_MEMORY, GAP_OVERRUN, GAP_UNKNOWN, FEED_GAPS };
 /* comet_stream_holes_total */
 enum feed_hole { HOLE_FILLED, HOLE_GAP, FEED_HOLES };
 
-/* One of the rooms of a JOIN. */
+/* One of the rooms of a JOIN, or the user's stream in AUTH. */
 struct feed_asked {
-	const char *room;  /* feeds_keep */
+	const char *room;  /* its name: feeds_keep, or a user's (common/base/kept.h) */
 	struct feed *feed; /* 0: the caller's from now on, until feed_release */
 	int rc;            /* 0; -EBUSY: stream.new, too many numbers are made (429, rate); -ENOMEM, and in a cluster
 				* -ERR_NO_LOGIC: it cannot be read now (503) */
+};
+
+/* Called for each connection that a push to a user's stream is for, under the lock of all feeds. 0, or -errno, which ends it. */
+struct feed_reach {
+	int (*each)(void *arg, const struct connection *c);
+	void *arg;
 };
 
 /* In a cluster: read from Redis, or being read for the first time, or that failed and it is out of the table. */
@@ -62,10 +70,12 @@ struct feed {
 	struct feed *newer, *older;
 	struct history history;
 	unsigned held;
-	int64_t used_ns;   /* its last push, join or end of one */
-	int64_t pushed_ns; /* its last push; 0: there was none */
-	uint64_t jumped;   /* it jumped to this number, or 0 */
-	uint64_t given_up; /* for stream.memory all up to this number went, or 0 */
+	struct membership *members; /* of a user's stream: his connections that have it */
+	struct acks acks;           /* of a user's stream, in a comet alone */
+	int64_t used_ns;            /* its last push, join or end of one */
+	int64_t pushed_ns;          /* its last push; 0: there was none */
+	uint64_t jumped;            /* it jumped to this number, or 0 */
+	uint64_t given_up;          /* for stream.memory all up to this number went, or 0 */
 	/* in a cluster */
 	enum feed_state state;
 	int failed_rc;
@@ -89,5 +99,9 @@ void feed_table_use(struct feeds *s, struct feed *f, int64_t now) NEEDS(s->lock)
 /* One more message, which has the number at + 1. 0 or -ENOMEM. */
 int feed_table_add(struct feeds *s, struct feed *f, struct message *m) NEEDS(s->lock);
 void feed_table_forget_history(struct feeds *s, struct feed *f) NEEDS(s->lock);
+/* Tell for whom a push is; `reach` may be NULL. 0, or -errno of it. */
+int feed_table_reach(struct feeds *s, const struct feed *f, const struct feed_reach *reach) NEEDS(s->lock);
+/* acks_set. */
+int feed_table_confirm(struct feeds *s, struct feed *f, const char *key, uint64_t at) NEEDS(s->lock);
 
 #endif

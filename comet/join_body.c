@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,21 +12,6 @@
 #include "common/wire/wire.h"
 
 /* ---- reading ---- */
-
-/* Most have not, and cost no reading. */
-bool join_streams_asked(const void *token, size_t n)
-{
-	static const char name[] = "\"streams\"";
-	json_t *said;
-	bool asked;
-
-	if (n == 0 || memmem(token, n, name, sizeof(name) - 1) == NULL)
-		return false;
-	said = json_read(token, n, 0);
-	asked = json_is_object(json_object_get(said, "streams"));
-	json_decref(said);
-	return asked;
-}
 
 /* NULL: no room has such a name. jansson has seen to it that it is UTF-8. */
 static const char *name_of(const json_t *value)
@@ -52,6 +38,36 @@ static bool read_number(const json_t *member, uint64_t *out)
 		return false;
 	*out = (uint64_t)json_integer_value(member);
 	return true;
+}
+
+static void read_streams(const json_t *streams, struct join_streams *out)
+{
+	const json_t *user = json_object_get(streams, "user");
+	const char *word = json_string_value(user);
+
+	out->no_user = json_is_false(user);
+	out->unacked = word != NULL && strcmp(word, "unacked") == 0;
+	if (!read_number(user, &out->since))
+		out->since = 0;
+}
+
+/* Most have not, and cost no reading. */
+bool join_streams_asked(const void *token, size_t n, struct join_streams *out)
+{
+	static const char name[] = "\"streams\"";
+	const json_t *streams;
+	json_t *said;
+	bool asked;
+
+	*out = (struct join_streams){0};
+	if (n == 0 || memmem(token, n, name, sizeof(name) - 1) == NULL)
+		return false;
+	said = json_read(token, n, 0);
+	streams = json_object_get(said, "streams");
+	if ((asked = json_is_object(streams)))
+		read_streams(streams, out);
+	json_decref(said);
+	return asked;
 }
 
 static struct join_wish read_wish(const json_t *member)
@@ -166,6 +182,20 @@ static json_t *result_of(const json_t *asked, const struct join_outcome *r)
 	o = with(o, "gap", json_boolean(r->place.gap));
 	o = with(o, "replay", json_integer(r->place.replay));
 	return r->place.gap ? with(o, "reload_ms", json_integer(r->reload_ms)) : o;
+}
+
+size_t join_welcome(char text[JOIN_WELCOME_BYTES], const struct config *cfg, const struct join_outcome *own)
+{
+	char reload[40] = "", user[128] = "";
+
+	if (own != NULL && own->place.gap)
+		(void)snprintf(reload, sizeof(reload), ",\"reload_ms\":%lld", (long long)own->reload_ms);
+	if (own != NULL)
+		(void)snprintf(user, sizeof(user), ",\"user\":{\"at\":%llu,\"gap\":%s,\"replay\":%u%s}",
+			       (unsigned long long)own->place.at, own->place.gap ? "true" : "false", own->place.replay,
+			       reload);
+	return (size_t)snprintf(text, JOIN_WELCOME_BYTES, "{\"v\":1,\"max_body\":%lld,\"max_rooms\":%lld%s}",
+				(long long)cfg->protocol_max_body, (long long)cfg->limits_rooms, user);
 }
 
 int join_answer(const struct join_ask *ask, const struct join_outcome *outcomes, int32_t seq, struct message **out)

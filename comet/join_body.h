@@ -11,9 +11,16 @@
 #include "comet/feed.h"
 #include "common/wire/message.h"
 
+/* What the member "streams" of AUTH's object says. */
+struct join_streams {
+	bool no_user;   /* the user's stream is not wanted; otherwise it is: */
+	bool unacked;   /* from what this device has confirmed on */
+	uint64_t since; /* a position in it; 0: none, from now on */
+};
+
 /* Does the object of AUTH have the member "streams", an object, in whatever way the rest of it says who the client is? Without memory
- * it has not. */
-bool join_streams_asked(const void *token, size_t n);
+ * it has not. Of its "user" all that is no position is as if it were absent. */
+bool join_streams_asked(const void *token, size_t n, struct join_streams *out);
 
 /* One of the rooms that a client asks for. */
 struct join_wish {
@@ -47,6 +54,9 @@ struct join_outcome {
 	int64_t reload_ms; /* with a gap */
 };
 
+/* The body of op 8 for a client with streams, with where its user's stream goes on (NULL: it has none); how long it is. */
+#define JOIN_WELCOME_BYTES 224
+size_t join_welcome(char text[JOIN_WELCOME_BYTES], const struct config *cfg, const struct join_outcome *own);
 /* Op 19, the answer to this ask; or, for a body that is no such object, op 19 or 21 with error 400. One reference, the caller's. 0 or
  * -ENOMEM. */
 int join_answer(const struct join_ask *ask, const struct join_outcome *outcomes, int32_t seq, struct message **out);

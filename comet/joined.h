@@ -1,4 +1,4 @@
-/* joined: a room that a connection has joined by JOIN, and all of them: what joins.h works with. SPDX-License-Identifier: MIT */
+/* joined: a room that a connection has joined by JOIN, and all of them, with its user's stream: what joins.h and own_stream.h work with. SPDX-License-Identifier: MIT */
 #ifndef COMET_JOINED_H
 #define COMET_JOINED_H
 
@@ -28,6 +28,12 @@ struct joined {
 };
 
 struct joins {
+	/* set before a bucket has the connection: it has its user's stream, by `own`, which is in no room */
+	bool has_own;
+	bool key_is_made; /* by the server, for this connection alone */
+	struct joined own;
+	/* the reader's */
+	uint64_t confirmed; /* of that stream */
 	_Atomic(struct joined *)
 		all; /* the free ones, too; it only grows, under `places`, and anybody who holds the connection may walk */
 	size_t n;    /* under `places` */
@@ -37,6 +43,12 @@ struct joins {
 	int64_t asked_ns;   /* the buckets of limits.joins, */
 	int64_t replays_ns; /* and of limits.replay */
 };
+
+/* May be NULL, of a client without streams. Any thread. */
+static inline bool joins_has_own(const struct joins *js)
+{
+	return js != NULL && js->has_own;
+}
 
 /* 0 or -ENOMEM. */
 int joins_new(struct joins **out);

@@ -31,6 +31,12 @@ static const char *room_of(const struct joined *j)
 	return room != NULL ? room->tally->id : NULL;
 }
 
+/* "" of the user's stream. */
+static const char *name_of(const struct joined *j)
+{
+	return room_of(j) != NULL ? room_of(j) : "";
+}
+
 static struct joined *first(const struct joins *js)
 {
 	return js != NULL ? atomic_load(&js->all) : NULL;
@@ -322,7 +328,7 @@ static int end(struct server *s, struct connection *c, struct joined *j)
 {
 	j->replays = false;
 	c->joins->replaying--;
-	return joins_done(s, c, j);
+	return j == &c->joins->own ? 0 : joins_done(s, c, j);
 }
 
 struct gap {
@@ -346,7 +352,7 @@ static void say_gap(void *arg, uint64_t at)
 /* The history has gone past what the client has got. */
 static int skip(struct server *s, struct connection *c, struct joined *j)
 {
-	struct gap g = {.connection = c, .room = room_of(j), .reload_ms = feeds_reload_ms(&s->feeds)};
+	struct gap g = {.connection = c, .room = name_of(j), .reload_ms = feeds_reload_ms(&s->feeds)};
 
 	feed_skip(&s->feeds, j->feed, say_gap, &g, &j->member.after);
 	if (g.owed)
@@ -357,7 +363,7 @@ static int skip(struct server *s, struct connection *c, struct joined *j)
 /* One of them: 0, or -errno of channel_push_missed or for want of memory. */
 static int replay_one(struct connection *c, struct joined *j, struct message *m, bool *owed)
 {
-	int rc = message_number_it(m, room_of(j));
+	int rc = message_number_it(m, name_of(j));
 
 	if (rc == 0)
 		rc = channel_push_missed(&c->channel, m);
@@ -409,9 +415,9 @@ static int replay_some(struct server *s, struct connection *c, struct joined *j)
 	return rc == -ENOBUFS ? 0 : rc;
 }
 
-static struct joined *first_to_replay(const struct joins *js)
+static struct joined *first_to_replay(struct joins *js)
 {
-	struct joined *j = first(js);
+	struct joined *j = js->own.replays ? &js->own : first(js);
 
 	while (!j->replays)
 		j = j->next;

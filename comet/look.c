@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "comet/joined.h"
+
 /* Does it accept the operation? What the first one accepts that does not is kept, for words. */
 static bool accepts(struct channel *ch, int32_t op, struct fate *fate)
 {
@@ -30,7 +32,9 @@ static void look_at_keys(struct server *s, const struct wire_push *push, struct 
 		if (c == NULL)
 			continue;
 		fate->online++;
-		if (!accepts(&c->channel, push->message->op, fate))
+		/* What is in its user's stream comes whatever it accepts: it would be missing there. */
+		if (!(push->stream != NULL && joins_has_own(c->joins)) &&
+		    !accepts(&c->channel, push->message->op, fate))
 			fate->filtered++;
 		connection_unref(&c);
 	}

@@ -12,6 +12,7 @@
 #include "comet/fence.h"
 #include "comet/join.h"
 #include "comet/joins.h"
+#include "comet/own_stream.h"
 #include "comet/proof.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -270,5 +271,9 @@ int operate(struct server *s, struct connection *c, struct packet *p)
 		return reauthenticate(s, c, p);
 	if (errand_is_join(c, p))
 		return join(s, c, p);
+	if (errand_is_ack(c, p)) {
+		own_stream_ack(s, c, p);
+		return 0;
+	}
 	return dialect_is_v2(c->dialect) ? operate_v2(s, c, p) : operate_v1(p);
 }

@@ -164,16 +164,6 @@ static int wait_for_space_locked(struct push *p, int64_t deadline) NEEDS(p->lock
 	return rc;
 }
 
-/* In the history before a thread has it: see feed.h. */
-static int number(struct feeds *feeds, struct push_job *job)
-{
-	if (job->target == WIRE_CLEAR)
-		feed_jump(feeds, job->room, &job->message->number);
-	if (job->feed != NULL && !feed_source_is(feeds))
-		job->message->number = feed_newest(feeds, job->feed);
-	return job->is_kept ? feed_append(feeds, job->room, job->message) : 0;
-}
-
 static int enqueue(struct push *p, struct push_job *job)
 {
 	int64_t deadline = clock_now_ns() + ACCEPT_WAIT_NS;
@@ -187,7 +177,7 @@ static int enqueue(struct push *p, struct push_job *job)
 	if (p->stop)
 		rc = -EPIPE;
 	if (rc == 0)
-		rc = number(&p->server->feeds, job);
+		rc = push_job_number(job, p->server);
 	for (unsigned i = 0; rc == 0 && i < p->n; i++) {
 		struct pusher *w = &p->pushers[i];
 
@@ -282,14 +272,16 @@ static int refuse(enum refusal why, int rc)
 /* A room of which pushes are missing, in a cluster. */
 struct hole {
 	struct push *push;
-	const char *room;
+	const struct wire_push *before;
 };
 
 static int push_missing(void *arg, struct message *m)
 {
 	const struct hole *hole = arg;
-	const struct wire_push missing = {
-		.target = m->notice ? WIRE_CLEAR : WIRE_ROOM, .room = hole->room, .message = m};
+	const struct wire_push missing = {.target = m->notice ? WIRE_CLEAR : hole->before->target,
+					  .room = hole->before->room,
+					  .stream = hole->before->stream,
+					  .message = m};
 	struct push_job *job = push_job_new(hole->push->server, &missing);
 
 	return job != NULL ? enqueue(hole->push, job) : -ENOMEM;
@@ -321,7 +313,8 @@ static int take(struct push *p, const struct wire_push *push)
 		return pacer_add(p->pacer, push->message, push->speed);
 	if (is_for_nobody(p, push))
 		return 0;
-	if (push->target == WIRE_KEYS && push->n_keys == 1 && (rc = push_at_once(p, push)) != -EBUSY)
+	if (push->target == WIRE_KEYS && push->stream == NULL && push->n_keys == 1 &&
+	    (rc = push_at_once(p, push)) != -EBUSY)
 		return rc;
 	if ((job = push_job_new(p->server, push)) == NULL)
 		return -ENOMEM;
@@ -335,12 +328,13 @@ static int take(struct push *p, const struct wire_push *push)
 /* What is missing before it first. */
 static int take_in_order(struct push *p, const struct wire_push *push)
 {
-	struct hole hole = {p, push->room};
+	const char *stream = push->stream != NULL ? push->stream : push->room;
+	struct hole hole = {p, push};
 	int rc = take(p, push);
 
 	if (rc != -ESTALE)
 		return rc;
-	rc = feed_source_fill(&p->server->feeds, push->room, push->message->number, push_missing, &hole);
+	rc = feed_source_fill(&p->server->feeds, stream, push->message->number, push_missing, &hole);
 	return rc < 0 ? rc : take(p, push);
 }
 

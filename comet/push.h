@@ -18,7 +18,7 @@ void push_stop(struct push **p);
  *   0        accepted: each target gets it or a counter says why not
  *   -EAGAIN  no space: nothing was taken; counted
  *   -ENOMEM  nothing was taken
- * A push to all with a speed is paced on a thread of its own, beside the order of the others. A push to a room of a kept type has
+ * A push to all with a speed is paced on a thread of its own, beside the order of the others. A push to a room of a kept type, or to a user's stream, has
  * its number in push->message from then on, which must be this push's alone; so has WIRE_CLEAR, whose number the room's feed has jumped
  * to, or 0 where it is not here. */
 int push_accept(void *self, const struct wire_push *push);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "comet/deliver.h"
+#include "comet/joined.h"
 #include "comet/usher.h"
 #include "common/base/counters.h"
 #include "common/base/log.h"
@@ -37,7 +38,7 @@ static void do_keys(struct server *s, const struct push_share *mine, const struc
 		}
 		if (job->target == WIRE_KICK)
 			kick(c, job, k->session_id);
-		else if (job->target == WIRE_KEYS)
+		else if (job->target == WIRE_KEYS && (job->stream == NULL || k->has_stream == joins_has_own(c->joins)))
 			deliver(s, c, job->message, true);
 		connection_unref(&c);
 	}

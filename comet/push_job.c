@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/feed_source.h"
+
 static const enum close_reason reasons[WIRE_REASONS] = {
 	[WIRE_KICKED] = CLOSE_KICKED, [WIRE_REPLACED] = CLOSE_REPLACED, [WIRE_PER_USER] = CLOSE_PER_USER};
 
@@ -20,6 +22,7 @@ static void free_job(struct push_job *job)
 		atomic_fetch_sub(job->under_way, 1);
 	free(job->keys);
 	free(job->room);
+	free(job->stream);
 	free(job);
 }
 
@@ -29,21 +32,30 @@ void push_job_unref(struct push_job *job)
 		free_job(job);
 }
 
+static int copy_key(struct push_job *job, const struct server *s, const char *key)
+{
+	struct push_job_key *k = &job->keys[job->n_keys];
+
+	*k = (struct push_job_key){.key = strdup(key)};
+	if (k->key == NULL)
+		return -ENOMEM;
+	k->bucket = server_bucket_number(s, k->key);
+	job->bytes += strlen(k->key) + sizeof(*k);
+	job->n_keys++;
+	return 0;
+}
+
 static int copy_keys(struct push_job *job, const struct server *s, const struct wire_push *push)
 {
+	int rc = 0;
+
 	if ((job->keys = calloc(push->n_keys, sizeof(*job->keys))) == NULL)
 		return -ENOMEM;
-	for (; job->n_keys < push->n_keys; job->n_keys++) {
-		struct push_job_key *k = &job->keys[job->n_keys];
-
-		if ((k->key = strdup(push->keys[job->n_keys])) == NULL)
-			return -ENOMEM;
-		if (push->sessions != NULL)
-			k->session_id = push->sessions[job->n_keys];
-		k->bucket = server_bucket_number(s, k->key);
-		job->bytes += strlen(k->key) + sizeof(*k);
-	}
-	return 0;
+	job->keys_space = push->n_keys;
+	for (size_t i = 0; rc == 0 && i < push->n_keys; i++)
+		if ((rc = copy_key(job, s, push->keys[i])) == 0 && push->sessions != NULL)
+			job->keys[i].session_id = push->sessions[i];
+	return rc;
 }
 
 struct push_job *push_job_new(const struct server *s, const struct wire_push *push)
@@ -52,17 +64,65 @@ struct push_job *push_job_new(const struct server *s, const struct wire_push *pu
 
 	if (job == NULL)
 		return NULL;
-	job->target = push->target;
-	job->is_kept = push->target == WIRE_ROOM && !push->unkept;
+	/* The word of a gap goes to connections, as his pushes do. */
+	job->target = push->stream != NULL ? WIRE_KEYS : push->target;
+	job->is_kept = push->stream != NULL || (push->target == WIRE_ROOM && !push->unkept);
 	if (push->message != NULL) {
 		job->message = message_ref(push->message);
 		job->bytes = push->message->body_bytes;
 	}
 	job->why = reasons[push->reason];
 	if ((push->room != NULL && (job->room = strdup(push->room)) == NULL) ||
+	    (push->stream != NULL && (job->stream = strdup(push->stream)) == NULL) ||
 	    (push->n_keys > 0 && copy_keys(job, s, push) < 0)) {
 		free_job(job);
 		return NULL;
 	}
 	return job;
+}
+
+/* ---- its number ---- */
+
+/* For this connection, too, which has the user's stream. 0 or -ENOMEM. */
+static int add_key(struct push_job *job, const struct server *s, const char *key)
+{
+	int rc;
+
+	if (job->n_keys == job->keys_space) {
+		size_t space = 2 * job->keys_space + 2;
+		struct push_job_key *keys = realloc(job->keys, space * sizeof(*keys));
+
+		if (keys == NULL)
+			return -ENOMEM;
+		job->keys = keys;
+		job->keys_space = space;
+	}
+	if ((rc = copy_key(job, s, key)) == 0)
+		job->keys[job->n_keys - 1].has_stream = true;
+	return rc;
+}
+
+struct reached {
+	struct push_job *job;
+	const struct server *server;
+};
+
+static int add_connection(void *arg, const struct connection *c)
+{
+	const struct reached *reached = arg;
+
+	return add_key(reached->job, reached->server, c->seat.key);
+}
+
+int push_job_number(struct push_job *job, struct server *s)
+{
+	const struct feed_reach reach = {add_connection, &(struct reached){job, s}};
+	const char *stream = job->stream != NULL ? job->stream : job->room;
+	const struct feed_reach *whom = job->stream != NULL ? &reach : NULL;
+
+	if (job->target == WIRE_CLEAR || (job->stream != NULL && job->message->notice))
+		return feed_jump(&s->feeds, stream, &job->message->number, whom);
+	if (job->feed != NULL && !feed_source_is(&s->feeds))
+		job->message->number = feed_newest(&s->feeds, job->feed);
+	return job->is_kept ? feed_append(&s->feeds, stream, job->message, whom) : 0;
 }

@@ -14,6 +14,7 @@
 #include "comet/fence.h"
 #include "comet/joins.h"
 #include "comet/operator.h"
+#include "comet/own_stream.h"
 #include "comet/reader.h"
 #include "comet/whitelist.h"
 #include "common/base/clock.h"
@@ -30,7 +31,7 @@
 
 static int handshake(struct server *s, struct connection *c);
 static int read_auth(struct server *s, struct connection *c, struct packet **p);
-static int reply(struct connection *c, const struct packet *p);
+static int reply(struct connection *c, const struct packet *p, const struct join_outcome *own);
 static int start_dispatcher(struct connection *c);
 static int read_packets(struct server *s, struct connection *c);
 static void end_of_read(struct connection *c, int rc);
@@ -69,12 +70,13 @@ static int serve(struct server *s, struct connection *c)
 /* Until its end the connection is in the handshake, and its deadline aborts it. */
 static int handshake(struct server *s, struct connection *c)
 {
+	struct join_outcome own = {0};
 	struct packet *p;
 	int rc = read_auth(s, c, &p);
 
 	if (rc == 0 && (rc = reader_block(c, s->logic.waits_to_ask)) == 0) {
-		if ((rc = arrive(s, c, p)) == 0)
-			rc = reply(c, p);
+		if ((rc = arrive(s, c, p, &own)) == 0)
+			rc = reply(c, p, &own);
 		reader_unblock(c, s->logic.waits_to_ask);
 	}
 	if (rc != 0)
@@ -98,20 +100,22 @@ static int write_now(struct connection *c, struct packet *p)
 	return rc;
 }
 
-static int reply(struct connection *c, const struct packet *p)
+static int reply(struct connection *c, const struct packet *p, const struct join_outcome *own)
 {
+	const bool has_own = joins_has_own(c->joins);
 	struct packet answer = {.ver = p->ver, .op = OP_AUTH_REPLY, .seq = p->seq};
-	char body[96];
+	char body[JOIN_WELCOME_BYTES];
+	int rc;
 
 	/* So the client knows that the server has streams, and how much it may ask for. */
 	if (c->joins != NULL) {
 		answer.ver = 1;
 		answer.body = (uint8_t *)body;
-		answer.body_bytes = (uint32_t)snprintf(
-			body, sizeof(body), "{\"v\":1,\"max_body\":%lld,\"max_rooms\":%lld}",
-			(long long)c->server->cfg->protocol_max_body, (long long)c->server->cfg->limits_rooms);
+		answer.body_bytes = (uint32_t)join_welcome(body, c->server->cfg, has_own ? own : NULL);
 	}
-	return write_now(c, &answer);
+	if ((rc = write_now(c, &answer)) == 0 && has_own)
+		own_stream_begin(c, own);
+	return rc;
 }
 
 static int pong(struct connection *c, struct packet *p)
@@ -287,6 +291,7 @@ static void say_why(struct server *s, struct connection *c)
 
 	if (c->in_bucket) {
 		joins_leave_all(s, c);
+		own_stream_leave(s, c);
 		(void)bucket_del(server_bucket(s, c->seat.key), c);
 		count_add(COUNT_ONLINE, -1);
 	}

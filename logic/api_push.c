@@ -29,14 +29,15 @@ static bool read_message(struct api_call *call, struct logic_message *message)
 	return true;
 }
 
-/* A name that the caller gave to a push to a room; NULL: none. What is pushed to all others has no name. False: he was told. */
+/* A name that the caller gave to a push to a room, or to users who are kept; NULL: none. What is pushed to all others has no name. False: he
+ * was told. */
 static bool read_name(struct api_call *call, bool may_have_one, const char **name)
 {
 	const size_t n = (*name = call->request->idempotency_key) != NULL ? strlen(*name) : 1;
 
 	if (*name != NULL && !may_have_one)
-		api_v2_reply_bad(call,
-				 "Idempotency-Key is for /goim/push/room alone; without it this push may come twice");
+		api_v2_reply_bad(call, "Idempotency-Key is for /goim/push/room, and for users whose pushes are kept "
+				       "(stream.users); without it this push may come twice");
 	else if (n == 0 || n > REPEATS_NAME_BYTES)
 		api_v2_reply_bad(call, "Idempotency-Key must have 1 to 64 characters");
 	else
@@ -112,7 +113,7 @@ struct api_push_kind {
 	const char *path;
 	const char *param; /* the one that makes it this kind */
 	api_name *name;    /* of those whom the answer may list */
-	bool tells, may_be_named;
+	bool tells, may_be_kept;
 	bool (*read)(struct api_call *call, struct api_push *p); /* to whom. False: the caller was told */
 	int (*push)(struct logic *l, struct api_push *p);
 };
@@ -152,12 +153,21 @@ static bool read_named(struct api_call *call, struct api_push *p)
 
 static int push_to_users(struct logic *l, struct api_push *p)
 {
-	return logic_push_users(l, &p->message, p->names, p->n);
+	uint64_t *numbers = NULL;
+	int rc;
+
+	if (logic_keeps_users(l, &p->message) && (numbers = calloc(p->n, sizeof(*numbers))) == NULL)
+		return -ENOMEM;
+	p->numbers = p->message.numbers = numbers;
+	rc = logic_push_users(l, &p->message, p->names, p->n);
+	if (rc == 0 && p->n == 1 && numbers != NULL)
+		p->number = numbers[0];
+	return rc;
 }
 
 static bool read_room(struct api_call *call, struct api_push *p)
 {
-	return read_keep(call, &p->message.unkept) && api_v2_read_room(call, p->room);
+	return api_v2_read_room(call, p->room);
 }
 
 static int push_to_room(struct logic *l, struct api_push *p)
@@ -182,9 +192,8 @@ static int push_to_all(struct logic *l, struct api_push *p)
 }
 
 static const struct api_push_kind to_keys = {"/goim/push/keys", "keys", key_name, true, false, read_keys, push_to_keys},
-				  to_mids = {"/goim/push/mids", "mids",       mid_name, true, false,
-					     read_mids,         push_to_users},
-				  to_users = {"/goim/push/users", "users",      user_name, true, false,
+				  to_mids = {"/goim/push/mids", "mids", mid_name, true, true, read_mids, push_to_users},
+				  to_users = {"/goim/push/users", "users",      user_name, true, true,
 					      read_named,         push_to_users},
 				  to_room = {"/goim/push/room", "room", NULL, true, true, read_room, push_to_room},
 				  to_all = {"/goim/push/all", "all", NULL, false, false, read_all, push_to_all};
@@ -209,10 +218,15 @@ const char *api_push_path(const struct api_push_kind *kind)
 	return kind->path;
 }
 
+static bool may_be_named(const struct logic *l, const struct api_push *p)
+{
+	return p->kind == &to_room || (p->kind->may_be_kept && logic_keeps_users(l, &p->message));
+}
+
 static bool read_push(struct api_call *call, struct api_push *p)
 {
-	return read_message(call, &p->message) && read_name(call, p->kind->may_be_named, &p->message.name) &&
-	       p->kind->read(call, p);
+	return read_message(call, &p->message) && (!p->kind->may_be_kept || read_keep(call, &p->message.unkept)) &&
+	       read_name(call, may_be_named(call->logic, p), &p->message.name) && p->kind->read(call, p);
 }
 
 /* What rc means that tells: the caller has been answered. */
@@ -235,19 +249,46 @@ bool api_push_is_under_way(const struct api_push *p)
 	return p->rc == -EINPROGRESS;
 }
 
-/* True: it failed in a way that only pushes to rooms can, and the caller was told. */
+/* True: it failed in a way that only pushes that may be kept can, and the caller was told. */
 static bool is_told(struct api_call *call, int rc)
 {
-	const int status = rc == -EMSGSIZE ? 413 : 200;
-	const char *words = rc == -EMSGSIZE
-				    ? "the body is too long to be kept (stream.bytes); keep=no pushes it all the same"
-				    : "a push with this Idempotency-Key is under way, try again";
+	static const struct {
+		int rc, code, status;
+		const char *words;
+	} failures[] = {
+		{-EMSGSIZE, -413, 413,
+		 "the body is too long to be kept (stream.bytes); keep=no pushes it all the same"},
+		{-E2BIG, -400, 400, "too many users for a push that is kept (stream.mids_max): use a room, or keep=no"},
+		{-EBUSY, -500, 200, "a push with this Idempotency-Key is under way, try again"},
+	};
 
-	if (rc != -EMSGSIZE && rc != -EBUSY)
-		return false;
-	call->code = rc == -EMSGSIZE ? -413 : -500;
-	api_reply_json(call, status, json_pack("{s:i,s:s}", "code", call->code, "message", words));
-	return true;
+	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
+		if (failures[i].rc != rc)
+			continue;
+		call->code = failures[i].code;
+		api_reply_json(call, failures[i].status,
+			       json_pack("{s:i,s:s}", "code", call->code, "message", failures[i].words));
+		return true;
+	}
+	return false;
+}
+
+/* By the users' strings. */
+static json_t *positions_of(const struct user *users, const uint64_t *numbers, size_t n)
+{
+	json_t *positions = json_object();
+	char text[USER_BYTES];
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_object_set_new(positions, user_text(&users[i], text), json_integer((json_int_t)numbers[i]));
+	return positions;
+}
+
+static bool is_asked_for_positions(const struct http_request *request)
+{
+	const char *asked = http_param(request, "positions");
+
+	return asked != NULL && strcmp(asked, "1") == 0;
 }
 
 static void answer(struct api_push *p, struct api_call *call)
@@ -257,6 +298,8 @@ static void answer(struct api_push *p, struct api_call *call)
 	api_v2_set_position(call, p->number);
 	if (is_told(call, p->rc))
 		return;
+	if (p->rc == 0 && p->numbers != NULL && is_asked_for_positions(call->request))
+		p->told.positions = positions_of(p->names, p->numbers, p->n);
 	if (p->rc == 0 && p->kind == &to_keys && is_list_by_mistake(call, p->names, p->n))
 		reply_nobody(call);
 	else
@@ -269,6 +312,7 @@ void api_push_end(struct api_push *p, struct api_call *call)
 		p->rc = logic_push_end(call->logic, &p->flight, &p->number);
 	answer(p, call);
 	api_told_fini(&p->told);
+	free(p->numbers);
 	free(p->names);
 }
 

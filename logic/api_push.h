@@ -17,7 +17,8 @@ struct api_push {
 	size_t n;    /* so many */
 	char room[WIRE_ROOM_BYTES];
 	long long speed;
-	uint64_t number; /* in a stream */
+	uint64_t number;   /* in a stream */
+	uint64_t *numbers; /* of users who are kept, in their streams; or NULL */
 	int rc;
 };
 

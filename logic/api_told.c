@@ -35,6 +35,7 @@ int api_told_init(struct api_told *told, const struct api_call *call, size_t n, 
 void api_told_fini(struct api_told *told)
 {
 	free(told->fate.is_there);
+	json_decref(told->positions);
 }
 
 /* ---- in headers ---- */
@@ -98,11 +99,14 @@ void api_told_reply(struct api_told *told, struct api_call *call, int rc, const 
 
 	if (rc == 0 && told->is_due)
 		tell_in_headers(&told->fate, call->reply);
-	if (rc < 0 || !told->in_body) {
+	if (rc < 0 || (!told->in_body && told->positions == NULL)) {
 		api_v2_reply_result(call, rc);
 		return;
 	}
-	data = tell(&told->fate);
+	data = told->in_body ? tell(&told->fate) : json_object();
+	if (told->positions != NULL)
+		(void)json_object_set_new(data, "positions", told->positions);
+	told->positions = NULL;
 	if (told->fate.is_there != NULL) {
 		(void)snprintf(member, sizeof(member), "offline_%s", param);
 		(void)json_object_set_new(data, member, list_offline(&told->fate, names, n, name));

@@ -9,6 +9,7 @@ struct api_told {
 	struct fate fate;
 	bool is_due;  /* the caller's key may know who is online; otherwise it is told nothing */
 	bool in_body; /* it has asked */
+	json_t *positions; /* of users who are kept, because they were asked for, each by his name; or NULL. Taken by api_told_reply */
 };
 
 /* The names that a push is for, as JSON: the one in this place. */

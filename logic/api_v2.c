@@ -128,6 +128,46 @@ bool api_v2_read_room(struct api_call *call, char key[WIRE_ROOM_BYTES])
 	return false;
 }
 
+/* One user by "mid" or "user". 0 or -EINVAL. */
+static int read_user(const struct http_request *request, struct user *user)
+{
+	const char *mid = http_param(request, "mid"), *name = http_param(request, "user");
+	long long number;
+
+	if (mid != NULL && name == NULL && api_read_number(mid, 1, INT64_MAX, &number)) {
+		*user = (struct user){.mid = number};
+		return 0;
+	}
+	return mid == NULL && name != NULL && user_read(name, strlen(name), user) && user_is_somebody(user) ? 0
+													    : -EINVAL;
+}
+
+bool api_v2_read_user_stream(struct api_call *call, char name[USER_STREAM_BYTES])
+{
+	struct user user;
+
+	if (read_user(call->request, &user) < 0) {
+		api_v2_reply_bad(call, "give mid, a number above 0, or user");
+		return false;
+	}
+	(void)user_stream(&user, name);
+	/* Which is in no room. */
+	return http_guard_may_room(call->request, "", call->reply);
+}
+
+bool api_v2_read_stream(struct api_call *call, char name[USER_STREAM_BYTES])
+{
+	const struct http_request *request = call->request;
+	const bool is_user = http_param(request, "mid") != NULL || http_param(request, "user") != NULL;
+
+	if (!is_user)
+		return api_v2_read_room(call, name);
+	if (http_param(request, "type") == NULL && http_param(request, "room") == NULL)
+		return api_v2_read_user_stream(call, name);
+	api_v2_reply_bad(call, "give type and room, or mid, or user");
+	return false;
+}
+
 /* ---- paths ---- */
 
 static void api_reload(struct api_call *call)
@@ -140,9 +180,9 @@ static const struct api_route routes[] = {
 	{"POST", "/goim/push/keys", HTTP_PUSH_KEYS, api_push_keys, "?operation=1000&keys=KEY",
 	 "operation! keys! tell offline Comet-Tell =message"},
 	{"POST", "/goim/push/mids", HTTP_PUSH_USERS, api_push_mids, "?operation=1000&mids=123  the body is the message",
-	 "operation! mids! tell offline Comet-Tell =message"},
+	 "operation! mids! keep positions tell offline Comet-Tell Idempotency-Key =message"},
 	{"POST", "/goim/push/users", HTTP_PUSH_USERS, api_push_users, "?operation=1000&users=NAME",
-	 "operation! users! tell offline Comet-Tell =message"},
+	 "operation! users! keep positions tell offline Comet-Tell Idempotency-Key =message"},
 	{"POST", "/goim/push/room", HTTP_PUSH_ROOMS, api_push_room, "?operation=1000&type=live&room=1000",
 	 "operation! type! room! keep tell Comet-Tell Idempotency-Key =message"},
 	{"POST", "/goim/push/all", HTTP_PUSH_ALL, api_push_all, "?operation=1000&speed=0", "operation! speed =message"},
@@ -174,9 +214,13 @@ static const struct api_route routes[] = {
 	{"GET", "/goim/upstream", HTTP_UPSTREAM, api_upstream, "?after=0&wait=1000  what clients send to the back end",
 	 "after wait"},
 	{"GET", "/goim/stream", HTTP_STREAM, api_stream, "?type=chat&room=1&since=POSITION  or last=20",
-	 "type! room! since last"},
-	{"GET", "/goim/stream/position", HTTP_STREAM, api_stream_position, "?type=chat&rooms=1", "type! rooms!"},
-	{"POST", "/goim/stream/clear", HTTP_PUSH_ROOMS, api_stream_clear, "?type=chat&room=1", "type! room!"},
+	 "mid| user| type room since last"},
+	{"GET", "/goim/stream/position", HTTP_STREAM, api_stream_position, "?type=chat&rooms=1  or mids=123",
+	 "mids| users| type rooms"},
+	{"POST", "/goim/stream/clear", HTTP_PUSH_ROOMS | HTTP_PUSH_USERS, api_stream_clear,
+	 "?type=chat&room=1  or mid=123", "mid| user| type room"},
+	{"GET", "/goim/stream/acks", HTTP_STREAM, api_stream_acks, "?mid=123  what a user's devices have confirmed",
+	 "mid| user|"},
 	{NULL, NULL, 0, NULL, NULL, NULL},
 };
 

@@ -2,6 +2,7 @@
 #ifndef LOGIC_API_V2_H
 #define LOGIC_API_V2_H
 
+#include "common/base/kept.h"
 #include "common/wire/wire.h"
 #include "logic/api_route.h"
 
@@ -31,6 +32,11 @@ bool api_v2_list_is_good(struct api_call *call, int rc, size_t n, const char *wo
 const char *api_v2_read_type(struct api_call *call);
 /* The room that "type" and "room" name, if the caller may have to do with it. False: he was told. */
 bool api_v2_read_room(struct api_call *call, char key[WIRE_ROOM_BYTES]);
+/* The name of the stream (common/base/kept.h) that "type" and "room", or "mid", or "user" name, if the caller may have to do with it. False:
+ * he was told. */
+bool api_v2_read_stream(struct api_call *call, char name[USER_STREAM_BYTES]);
+/* The same of a user alone. */
+bool api_v2_read_user_stream(struct api_call *call, char name[USER_STREAM_BYTES]);
 /* type://room, or false where it would be longer than a room id may be. */
 bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTES]);
 
@@ -85,5 +91,6 @@ void api_upstream(struct api_call *call);
 void api_stream(struct api_call *call);
 void api_stream_position(struct api_call *call);
 void api_stream_clear(struct api_call *call);
+void api_stream_acks(struct api_call *call);
 
 #endif

@@ -405,8 +405,7 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 	b->measure_bytes = (uint64_t)cfg->redis_stream_bytes / 256 + 1;
 	(void)snprintf(b->lease_ms, sizeof(b->lease_ms), "%lld", (long long)cfg->redis_lease);
 	b->history_bytes = cfg->stream_bytes;
-	if (cfg->stream_rooms != NULL)
-		(void)kept_parse(cfg->stream_rooms, &b->kept); /* the settings have been checked */
+	(void)kept_parse(cfg->stream_rooms, cfg->stream_users, &b->kept); /* the settings have been checked */
 	(void)snprintf(b->numbers, sizeof(b->numbers), "%lld %d", (long long)cfg->stream_idle_ttl,
 		       cfg->redis_durable ? 1 : 0);
 	b->number_ttl_ms = cfg->stream_position_ttl;

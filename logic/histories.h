@@ -1,4 +1,4 @@
-/* histories: the numbered streams of rooms, as back ends ask for them. An interface: a comet alone fills it with its feeds
+/* histories: the numbered streams of rooms and users, as back ends ask for them. An interface: a comet alone fills it with its feeds
  * (comet/alone.c), a cluster with Redis's (histories_redis.c). SPDX-License-Identifier: MIT */
 #ifndef LOGIC_HISTORIES_H
 #define LOGIC_HISTORIES_H
@@ -7,13 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/wire/acks.h"
 #include "common/wire/message.h"
 
-/* What is asked of a room that is kept: as a client's JOIN does. */
+/* What is asked of a stream that is kept: as a client's JOIN does. */
 struct histories_query {
-	const char *room;
-	uint64_t since; /* a position, or 0 */
-	uint64_t last;  /* so many of the newest, or 0; with since: if that is a gap */
+	const char *name; /* common/base/kept.h */
+	uint64_t since;   /* a position, or 0 */
+	uint64_t last;    /* so many of the newest, or 0; with since: if that is a gap */
 };
 
 struct histories_found {
@@ -27,8 +28,10 @@ struct histories_found {
 struct histories {
 	/* 0; -EBUSY: too many numbers are made (stream.new); -ERR_NO_LOGIC; -ENOMEM. Only after 0 there is something to free. */
 	int (*read)(void *self, const struct histories_query *query, struct histories_found *found);
-	/* The newest number of each room, which are all kept; made where there is none. The same. */
-	int (*positions)(void *self, const char *const *rooms, size_t n, uint64_t *numbers);
+	/* The newest number of each stream, which are all kept; made where there is none. The same. */
+	int (*positions)(void *self, const char *const *names, size_t n, uint64_t *numbers);
+	/* What the devices of a user have confirmed of his stream, for acks_fini. The same. */
+	int (*confirmed)(void *self, const char *name, struct acks *out);
 	void *self;
 };
 

@@ -57,7 +57,7 @@ static int read_all(struct histories_redis *h, struct resume *all, size_t n)
 
 static int read_history(void *self, const struct histories_query *query, struct histories_found *found)
 {
-	struct resume r = {.room = query->room, .since = query->since, .last = query->last};
+	struct resume r = {.room = query->name, .since = query->since, .last = query->last};
 	int rc = read_all(self, &r, 1);
 
 	if (rc < 0)
@@ -67,7 +67,7 @@ static int read_history(void *self, const struct histories_query *query, struct 
 	return 0;
 }
 
-static int read_positions(void *self, const char *const *rooms, size_t n, uint64_t *numbers)
+static int read_positions(void *self, const char *const *names, size_t n, uint64_t *numbers)
 {
 	struct resume *all = calloc(n, sizeof(*all));
 	int rc;
@@ -75,7 +75,7 @@ static int read_positions(void *self, const char *const *rooms, size_t n, uint64
 	if (all == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		all[i].room = rooms[i];
+		all[i].room = names[i];
 	rc = read_all(self, all, n);
 	for (size_t i = 0; i < n; i++) {
 		if (all[i].rc < 0)

@@ -83,6 +83,7 @@ static int register_client(struct logic *l, const char *server, const struct wir
 	struct registry_found old;
 	int rc;
 
+	session->key_is_made = who->key[0] == '\0';
 	if ((rc = choose_key(l, who, session->key)) < 0 ||
 	    (rc = logic_keeps_out(l, request->peer, &seat, who->issued_s, session->refusal)) < 0 ||
 	    (rc = registry_put(&l->registry, server, &seat, request->expires_ms, &old)) < 0)

@@ -35,7 +35,7 @@ struct logic {
 	struct registry registry;
 	struct bus bus;
 	struct upstream upstream;
-	struct kept kept; /* stream.rooms */
+	struct kept kept; /* stream.rooms and stream.users */
 	struct histories histories;
 	struct people people;
 	struct repeats *repeats; /* NULL: the bus knows a push that comes again */
@@ -89,22 +89,32 @@ struct logic_message {
 	size_t body_bytes;
 	struct fate
 		*fate; /* NULL: nobody wants to know. Filled in by a push to keys, users or a room that is accepted */
-	bool unkept;   /* to a room: it is for those who are there now, has no number, and is not kept */
+	bool unkept;   /* it is for those who are there now, has no number, and is not kept */
 	const char *
-		name; /* to a room: the caller's name for this push, at most REPEATS_NAME_BYTES long; NULL: it has none */
+		name; /* to a room, or to users who are kept: the caller's name for this push, at most REPEATS_NAME_BYTES long; NULL: it has none */
+	uint64_t *
+		numbers; /* to users: NULL, or a place for the number that it gets in the stream of each, 0 where it has none */
 	struct logic_flight *flight; /* NULL: the push returns when it is accepted; or see logic_push_end */
 };
+
+/* Does this push to users get into their streams? */
+static inline bool logic_keeps_users(const struct logic *l, const struct logic_message *m)
+{
+	return kept_has_users(&l->kept) && !m->unkept;
+}
 
 /* From back ends. 0: accepted, from now on delivered or counted (nobody online is accepted too); -EAGAIN: queue full,
  * nothing or only a part was taken (logged, counted); -ERR_NO_LOGIC; -ENOMEM; -EMSGSIZE. */
 int logic_push_keys(struct logic *l, const struct logic_message *m, const char *const *keys, size_t n);
+/* Of one that is kept -E2BIG, too: to more than stream.mids_max. A user who is named twice gets it once. It goes to one after the other: after
+ * an error some may have it. */
 int logic_push_users(struct logic *l, const struct logic_message *m, const struct user *users, size_t n);
 /* *number: its number in the room's stream, 0 if it has none. A push whose name came before is not made again: 0, and the first
  * one's number. -EBUSY: that one is still under way; -EMSGSIZE also where it is too long to be kept. */
 int logic_push_room(struct logic *l, const struct logic_message *m, const char *room, uint64_t *number);
-/* Forget the history of a room that is kept: its stream jumps, and its members are told of a gap. *at: the new number, 0 where it had
- * no stream. */
-int logic_clear_room(struct logic *l, const char *room, uint64_t *at);
+/* Forget the history of a stream that is kept, of a room or a user by its name (common/base/kept.h): it jumps, and those who have it are
+ * told of a gap. *at: the new number, 0 where there was no stream. */
+int logic_clear(struct logic *l, const char *name, uint64_t *at);
 /* speed: deliveries a second over the whole cluster, 0 = no limit. */
 int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t speed);
 /* The second half of a push that returned -EINPROGRESS, as it may where its message has a flight: the caller may have many pushes under

@@ -5,12 +5,9 @@
 #include <string.h>
 
 #include "common/base/counters.h"
-#include "logic/logic.h"
+#include "logic/logic_push.h"
 
 /* ---- push ---- */
-
-/* How often a push looks again for keys that moved between the look and the push: twice in a row is rare. */
-#define LOOKS 8
 
 static int by_server_and_key(const void *a, const void *b)
 {
@@ -41,8 +38,7 @@ static void put_in_order(struct registry_found *found)
 	found->n = n;
 }
 
-/* The names under which nobody was found. Each registry finds them in their order. */
-static void count_offline(const struct registry_found *found, size_t n_names, struct fate *fate)
+void logic_count_offline(const struct registry_found *found, size_t n_names, struct fate *fate)
 {
 	size_t reached = 0;
 
@@ -56,9 +52,6 @@ static void count_offline(const struct registry_found *found, size_t n_names, st
 	fate->offline = n_names - reached;
 }
 
-static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks,
-		      struct fate *fate);
-
 /* Some of the push's keys moved after they were found: look again. A push to a key that moves all the time fails, and its caller is
  * told. */
 static int push_moved(struct logic *l, struct wire_push *push, unsigned looks)
@@ -70,15 +63,13 @@ static int push_moved(struct logic *l, struct wire_push *push, unsigned looks)
 		return -EAGAIN;
 	if ((rc = registry_find_keys(&l->registry, push->keys, push->n_keys, &found)) < 0)
 		return rc;
-	rc = push_found(l, &found, push, looks - 1, NULL);
+	rc = logic_push_found(l, &found, push, looks - 1, NULL);
 	registry_found_fini(&found);
 	return rc;
 }
 
-/* One push for each server, with all of its keys. `push` is the message; keys and sessions are filled in. `looks`: keys that moved
- * meanwhile may be looked up again so many times. fate: NULL, or it becomes known. */
-static int push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks,
-		      struct fate *fate)
+int logic_push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks,
+		     struct fate *fate)
 {
 	const char **keys = calloc(found->n + 1, sizeof(*keys));
 	uint64_t *sessions = calloc(found->n + 1, sizeof(*sessions));
@@ -111,7 +102,7 @@ static int push_found(struct logic *l, struct registry_found *found, struct wire
 	return rc;
 }
 
-static int make_message(const struct logic_message *m, struct message **out)
+int logic_make_message(const struct logic_message *m, struct message **out)
 {
 	return m->body_bytes > UINT32_MAX ? -EMSGSIZE : message_new(m->op, m->body, (uint32_t)m->body_bytes, out);
 }
@@ -127,14 +118,14 @@ static int count_failed(int rc)
 static int push_message_to(struct logic *l, struct registry_found *found, size_t n_names, const struct logic_message *m)
 {
 	struct wire_push push = {.target = WIRE_KEYS};
-	int rc = make_message(m, &push.message);
+	int rc = logic_make_message(m, &push.message);
 
 	if (rc == 0 && found->n == 0)
 		count(COUNT_PUSHES_TO_NOBODY);
 	if (rc == 0) {
 		if (m->fate != NULL)
-			count_offline(found, n_names, m->fate);
-		rc = push_found(l, found, &push, LOOKS, m->fate);
+			logic_count_offline(found, n_names, m->fate);
+		rc = logic_push_found(l, found, &push, LOGIC_PUSH_LOOKS, m->fate);
 		message_unref(&push.message);
 	}
 	registry_found_fini(found);
@@ -163,7 +154,7 @@ static int land(struct logic_flight *f, int rc)
 static int fly(struct logic *l, const struct logic_message *m, struct logic_flight *f, uint64_t *number)
 {
 	const struct bus_names *names = f->names.n > 0 ? &f->names : NULL;
-	int rc = make_message(m, &f->push.message);
+	int rc = logic_make_message(m, &f->push.message);
 
 	if (rc < 0) {
 		free(f->texts);
@@ -243,6 +234,8 @@ int logic_push_users(struct logic *l, const struct logic_message *m, const struc
 	struct registry_found found;
 	int rc;
 
+	if (logic_keeps_users(l, m))
+		return count_failed(logic_push_kept(l, m, users, n));
 	if (is_one_step(l, n))
 		return push_users_in_one_step(l, m, users, n);
 	rc = registry_find_users(&l->registry, users, n, &found);
@@ -294,9 +287,10 @@ int logic_push_room(struct logic *l, const struct logic_message *m, const char *
 	return rc;
 }
 
-int logic_clear_room(struct logic *l, const char *room, uint64_t *at)
+int logic_clear(struct logic *l, const char *name, uint64_t *at)
 {
-	struct wire_push clear = {.target = WIRE_CLEAR, .room = room};
+	const bool is_user = name[0] == KEPT_USER;
+	struct wire_push clear = {.target = WIRE_CLEAR, .room = is_user ? NULL : name, .stream = is_user ? name : NULL};
 	int rc;
 
 	*at = 0;
@@ -333,7 +327,7 @@ int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t spee
 static int kick_found(struct logic *l, struct registry_found *found, size_t *n)
 {
 	struct wire_push kick = {.target = WIRE_KICK, .reason = WIRE_KICKED};
-	int rc = push_found(l, found, &kick, LOOKS, NULL);
+	int rc = logic_push_found(l, found, &kick, LOGIC_PUSH_LOOKS, NULL);
 
 	*n = rc == 0 ? found->n : 0;
 	registry_found_fini(found);
@@ -365,7 +359,7 @@ static int lead_to(struct logic *l, enum wire_target target, const char *room, s
 
 	if (target == WIRE_JOIN && (rc = message_new_notice(&push.message)) < 0)
 		return rc;
-	rc = push_found(l, found, &push, LOOKS, NULL);
+	rc = logic_push_found(l, found, &push, LOGIC_PUSH_LOOKS, NULL);
 	if (push.message != NULL)
 		message_unref(&push.message);
 	return rc;

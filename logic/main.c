@@ -184,7 +184,7 @@ static int start_logic(struct program *p)
 	    (rc = upstream_redis_new(&p->cfg, p->calls, &p->logic.upstream)) < 0 ||
 	    (rc = histories_redis_new(&p->cfg, p->calls, &p->logic.histories)) < 0)
 		return rc;
-	(void)kept_parse(p->cfg.stream_rooms, &p->logic.kept); /* the settings have been checked */
+	(void)kept_parse(p->cfg.stream_rooms, p->cfg.stream_users, &p->logic.kept); /* the settings have been checked */
 	return bus_redis_new(&p->cfg, p->pushes, p->writer, &p->logic.bus);
 }
 

@@ -11,14 +11,14 @@
 #include "common/base/counters.h"
 #include "common/base/lock.h"
 #include "common/base/strmap.h"
-#include "common/wire/wire.h"
+#include "common/wire/user.h"
 
 #define KEEP_NS (300 * CLOCK_SEC)
 /* About 75 MB with the longest names, 15 with short ones; the oldest go first. */
 #define MOST 100000
 
-/* The room and the name, which has no zero byte and no newline as a header's value. */
-#define KEY_BYTES (WIRE_ROOM_BYTES + REPEATS_NAME_BYTES + 1)
+/* The stream's and the push's name, which has no zero byte and no newline as a header's value. */
+#define KEY_BYTES (USER_STREAM_BYTES + REPEATS_NAME_BYTES + 1)
 
 struct repeat {
 	struct repeat *next; /* accepted later */

@@ -13,7 +13,7 @@ struct repeats;
 int repeats_new(struct repeats **out);
 void repeats_free(struct repeats **r);
 
-/* Is this the first push to the room of this name?
+/* Is this the first push of this name to the room, or to a user's stream (its name as `room`)?
  *   0          yes: repeats_end follows
  *   -EALREADY  it was accepted, with this number; counted
  *   -EBUSY     it is under way

@@ -46,20 +46,27 @@ static const char *read_time(const char *text, int64_t *ms)
 	return NULL;
 }
 
+/* Messages and time; behind them and their blanks, or NULL. */
+static const char *read_history(const char *text, struct kept_type *out)
+{
+	int64_t messages;
+
+	if ((text = read_number(skip_blanks(text), KEPT_MESSAGES_MAX, &messages)) == NULL || *text != '/' ||
+	    (text = read_time(text + 1, &out->ttl_ms)) == NULL)
+		return NULL;
+	out->messages = (unsigned)messages;
+	return skip_blanks(text);
+}
+
 static const char *read_type(const char *text, struct kept_type *out)
 {
 	size_t n = strcspn(text, ":/, \t");
-	int64_t messages;
 
 	if (n == 0 || n >= KEPT_TYPE_BYTES || text[n] != ':')
 		return NULL;
 	memcpy(out->type, text, n);
 	out->type[n] = '\0';
-	if ((text = read_number(skip_blanks(text + n + 1), KEPT_MESSAGES_MAX, &messages)) == NULL || *text != '/' ||
-	    (text = read_time(text + 1, &out->ttl_ms)) == NULL)
-		return NULL;
-	out->messages = (unsigned)messages;
-	return skip_blanks(text);
+	return text[0] != KEPT_USER ? read_history(text + n + 1, out) : NULL;
 }
 
 static const struct kept_type *find(const struct kept *k, const char *type, size_t bytes)
@@ -70,7 +77,17 @@ static const struct kept_type *find(const struct kept *k, const char *type, size
 	return NULL;
 }
 
-int kept_parse(const char *text, struct kept *out)
+static int parse_users(const char *text, struct kept_type *out)
+{
+	*out = (struct kept_type){0};
+	text = skip_blanks(text);
+	if (*text == '\0')
+		return 0;
+	text = read_history(text, out);
+	return text != NULL && *text == '\0' ? 0 : -EINVAL;
+}
+
+static int parse_rooms(const char *text, struct kept *out)
 {
 	out->n = 0;
 	text = skip_blanks(text);
@@ -90,6 +107,13 @@ int kept_parse(const char *text, struct kept *out)
 	}
 }
 
+int kept_parse(const char *rooms, const char *users, struct kept *out)
+{
+	int rc = parse_rooms(rooms != NULL ? rooms : "", out);
+
+	return rc == 0 ? parse_users(users != NULL ? users : "", &out->users) : rc;
+}
+
 const struct kept_type *kept_of(const struct kept *k, const char *room)
 {
 	const char *end = k->n > 0 ? strstr(room, "://") : NULL;
@@ -97,4 +121,11 @@ const struct kept_type *kept_of(const struct kept *k, const char *room)
 	return end != NULL && end != room && (size_t)(end - room) < KEPT_TYPE_BYTES
 		       ? find(k, room, (size_t)(end - room))
 		       : NULL;
+}
+
+const struct kept_type *kept_of_stream(const struct kept *k, const char *name)
+{
+	if (name[0] == KEPT_USER)
+		return kept_has_users(k) ? &k->users : NULL;
+	return kept_of(k, name);
 }

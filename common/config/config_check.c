@@ -377,20 +377,32 @@ static int check_upstream(const struct config *cfg, FILE *errors)
 	return 0;
 }
 
-static int check_streams(const struct config *cfg, FILE *errors)
+static int check_streams(const struct config *cfg, bool is_logic, FILE *errors)
 {
 	struct kept kept;
 
-	if (kept_parse(cfg->stream_rooms, &kept) < 0)
+	if (kept_parse(cfg->stream_rooms, NULL, &kept) < 0)
 		return complain(errors, "stream.rooms must be room types with what they keep, each once, such as "
 					"chat:200/10m, live:20/30s: at most 64 types, 10000 messages and 168h");
+	if (kept_parse(cfg->stream_rooms, cfg->stream_users, &kept) < 0)
+		return complain(errors, "stream.users must be what is kept for each user, such as 50/24h: at most "
+					"10000 messages and 168h");
 	for (size_t i = 0; i < kept.n; i++)
 		if (kept.types[i].ttl_ms > cfg->stream_position_ttl)
 			return complain(errors, "stream.position_ttl must not be shorter than a time in stream.rooms");
+	if (kept.users.ttl_ms > cfg->stream_position_ttl)
+		return complain(errors, "stream.position_ttl must not be shorter than the time in stream.users");
+	if (kept_has_users(&kept) && (is_logic || cfg->logic_mode == CONFIG_LOGIC_REDIS))
+		return complain(errors, "stream.users is for a comet that runs alone, so far");
+	/* A comet of a cluster lets in whom its logic does. */
+	if (kept_has_users(&kept) && (is_logic || cfg->logic_mode == CONFIG_LOGIC_EMBEDDED) &&
+	    cfg->auth_mode == CONFIG_AUTH_OPEN && !cfg->stream_users_open)
+		return complain(errors, "stream.users with auth.mode=open lets everybody read what was pushed to "
+					"anybody; stream.users_open=yes says that this is meant");
 	if (cfg->stream_memory < cfg->stream_bytes)
 		return complain(errors, "stream.memory must not be less than stream.bytes");
 	/* In a cluster a comet renews the numbers of rooms that have members when it tells of its rooms. */
-	if (cfg->logic_mode == CONFIG_LOGIC_REDIS && kept.n > 0 &&
+	if (cfg->logic_mode == CONFIG_LOGIC_REDIS && (kept.n > 0 || kept_has_users(&kept)) &&
 	    (cfg->stream_position_ttl < 2 * cfg->logic_renew_online ||
 	     cfg->stream_idle_ttl < 2 * cfg->logic_renew_online))
 		return complain(errors, "stream.position_ttl and stream.idle_ttl must be at least twice "
@@ -411,6 +423,6 @@ int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 	good &= check_names(cfg, errors) == 0;
 	good &= config_redis_check(cfg, errors) == 0;
 	good &= check_upstream(cfg, errors) == 0;
-	good &= check_streams(cfg, errors) == 0;
+	good &= check_streams(cfg, is_logic, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }

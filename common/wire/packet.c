@@ -41,7 +41,7 @@ bool packet_op_is_own(int32_t op)
 #undef op
 	case 10: /* goim's own, between its reader and its dispatcher, */
 	case 11: /* and its clients know them */
-		return op != OP_SEND && op != OP_SEND_REPLY && (op < OP_JOIN || op > OP_NOTICE);
+		return op != OP_SEND && op != OP_SEND_REPLY && (op < OP_JOIN || op > OP_ACK);
 	default:
 		return false;
 	}

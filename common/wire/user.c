@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/kept.h"
 #include "common/base/utf8.h"
 
 /* Of at most 128 bytes, and of characters that are none of control: C0, DEL, C1. */
@@ -94,6 +95,13 @@ const char *user_escaped(const struct user *user, char text[USER_ESCAPED_BYTES])
 			text[n++] = *c;
 	text[n] = '\0';
 	return text;
+}
+
+const char *user_stream(const struct user *user, char name[USER_STREAM_BYTES])
+{
+	name[0] = KEPT_USER;
+	(void)user_escaped(user, name + 1);
+	return name;
 }
 
 struct log_field user_log(const struct user *user)

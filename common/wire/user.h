@@ -12,6 +12,7 @@
 
 #define USER_BYTES         129                        /* of the longest string, with its zero byte */
 #define USER_ESCAPED_BYTES (3 * (USER_BYTES - 1) + 1) /* of the longest escaped one */
+#define USER_STREAM_BYTES  (USER_ESCAPED_BYTES + 1)   /* of the longest name of a stream */
 
 struct user {
 	int64_t mid;      /* its number; 0 of a user that has a name */
@@ -29,6 +30,9 @@ const char *user_text(const struct user *user, char text[USER_BYTES]);
 /* The same with %, _, spaces and a - at the beginning of a name as %25, %5F, %20, %2D. So it is one word, stands before a _
  * with nothing to be mistaken for, and begins with a - only where it is a number. Returns `text`. */
 const char *user_escaped(const struct user *user, char text[USER_ESCAPED_BYTES]);
+
+/* What his stream is called (common/base/kept.h). Returns `name`. */
+const char *user_stream(const struct user *user, char name[USER_STREAM_BYTES]);
 
 /* mid=7, or user="Ann". */
 struct log_field user_log(const struct user *user);

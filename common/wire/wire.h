@@ -44,6 +44,7 @@ struct wire_session {
 	int64_t issued_s;     /* when its token was issued, seconds since 1970; 0: it does not say */
 	uint64_t written;     /* of what is written for this comet: the number of this, or 0; also of a heartbeat */
 	char key[WIRE_KEY_BYTES];
+	bool key_is_made;           /* by logic, for a client that brought none: it does not come back with it */
 	char name[USER_BYTES];      /* the user's, "" for none */
 	char room[WIRE_ROOM_BYTES]; /* "type://id", v1: "1"; "" for none */
 	int32_t *accepts;           /* malloc'ed, the caller frees; NULL with n_accepts 0 */
@@ -102,9 +103,13 @@ struct wire_push {
 	                                    NULL = all 0 */
 	size_t n_keys;
 	const char *room; /* WIRE_ROOM, WIRE_CLEAR, WIRE_JOIN, WIRE_LEAVE: "type://id" */
-	const char *name; /* WIRE_ROOM: the caller's name for it, for a bus that knows what comes again; or NULL */
-	bool unkept;      /* WIRE_ROOM: it gets no number, and nobody who comes later gets it */
-	uint32_t speed;   /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
+	const char *
+		stream; /* WIRE_KEYS, WIRE_CLEAR, in place of a room: it is kept in this user's stream (common/base/kept.h), and there
+			     * may be no keys, which are those of connections that have no stream; or NULL */
+	const char
+		*name;  /* of what is kept: the caller's name for it, for a bus that knows what comes again; or NULL */
+	bool unkept;    /* WIRE_ROOM: it gets no number, and nobody who comes later gets it */
+	uint32_t speed; /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
 	enum wire_reason reason; /* WIRE_KICK */
 };
 

@@ -52,6 +52,7 @@ class Op(enum.IntEnum):
     LEAVE = 20
     LEAVE_REPLY = 21
     NOTICE = 22
+    ACK = 24
 # end of table
 
 

@@ -21,6 +21,7 @@ export declare const Op: Readonly<{
 	LEAVE: 20;
 	LEAVE_REPLY: 21;
 	NOTICE: 22;
+	ACK: 24;
 }>;
 /* end of table */
 

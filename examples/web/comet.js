@@ -22,6 +22,7 @@ export const Op = Object.freeze({
 	LEAVE: 20,
 	LEAVE_REPLY: 21,
 	NOTICE: 22,
+	ACK: 24,
 });
 /* end of table */
 

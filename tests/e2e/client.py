@@ -41,6 +41,7 @@ class Op(enum.IntEnum):
     LEAVE = 20
     LEAVE_REPLY = 21
     NOTICE = 22
+    ACK = 24
     TEST = 254
     TEST_REPLY = 255
 # end of table

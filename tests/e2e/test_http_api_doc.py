@@ -9,7 +9,7 @@ CONTRACT = (ROOT / "docs" / "protocol.md").read_text()
 ASKING, PUSHING = "## Asking (scopes `online` and `upstream`)", "## Pushing (scopes `push:…`)"
 SECTIONS = {"HTTP_PUSH_KEYS": PUSHING, "HTTP_PUSH_USERS": PUSHING, "HTTP_PUSH_ROOMS": PUSHING, "HTTP_PUSH_ALL": PUSHING, "HTTP_PUSH": PUSHING,
             "HTTP_ONLINE": ASKING, "HTTP_UPSTREAM": ASKING, "HTTP_METRICS": ASKING,
-            "HTTP_STREAM": "## Histories (scope `stream`, and to empty one `push:rooms`)",
+            "HTTP_STREAM": "## Histories (scope `stream`, and to empty one `push:rooms` or `push:users`)",
             "HTTP_KICK": "## Sending away (scope `kick`)", "HTTP_FREE": "## For load balancers and engines (no key)"}
 
 OF_THEIR_OWN = {"/goim/stream": SECTIONS["HTTP_STREAM"], "/goim/room/join": "## Rooms (scope `push:rooms`)", "/goim/room/leave": "## Rooms (scope `push:rooms`)"}

@@ -10,13 +10,13 @@ import pytest
 
 from server import ROOT
 
-pytestmark = [pytest.mark.ways("v2"), pytest.mark.settings("stream.rooms=live:5/10m")]
+pytestmark = [pytest.mark.ways("v2"), pytest.mark.settings("stream.rooms=live:5/10m", "stream.users=5/10m", "stream.users_open=yes")]
 SOURCES = sorted((ROOT / "logic").glob("api*.c"))
 DEFINED = re.findall(r'^param\("([\w-]+)", "(\w+)", "(\w+)", "([^"]+)"', (ROOT / "logic/api_param.def").read_text(), re.M)
 EXAMPLES = {name: example for name, _, _, example in DEFINED}
 IN_QUERY = [name for name, place, _, _ in DEFINED if place == "query"]
 # Where any text is good, or only one of our own: no other parameter is left out silently.
-FREE_TEXT = {"after", "server", "platform", "region", "room", "type", "rooms", "keys", "tell", "offline", "detail", "user"}
+FREE_TEXT = {"after", "server", "platform", "region", "room", "type", "rooms", "keys", "tell", "offline", "detail", "user", "positions"}
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	if (bytes == 0)
 		return 0;
 	if (data[0] == 'a') {
-		(void)join_streams_asked(data + 1, bytes - 1);
+		(void)join_streams_asked(data + 1, bytes - 1, &(struct join_streams){0});
 		return 0;
 	}
 	rc = data[0] == 'l' ? join_read_leave(data + 1, bytes - 1, &ask, &wrong)

@@ -677,6 +677,23 @@ static void operations_that_go_up_are_numbers_and_ranges(void **state)
 	check_says("limits.upstream_ops=", "");
 }
 
+static void users_are_kept_where_it_is_known_who_they_are(void **state)
+{
+#define OPEN_DOOR                                                                                                      \
+	"stream.users with auth.mode=open lets everybody read what was pushed to anybody; stream.users_open=yes says " \
+	"that this is meant\n"
+	(void)state;
+	check_says("stream.users=50", "stream.users must be what is kept for each user, such as 50/24h: at most 10000 "
+				      "messages and 168h\n");
+	check_says("stream.users=50/24h", OPEN_DOOR);
+	check_says("stream.users_open=yes", "");
+	check_says("stream.position_ttl=23h",
+		   "stream.position_ttl must not be shorter than the time in stream.users\n");
+	check_says("stream.position_ttl=24h", "");
+	check_says("stream.users_open=no", OPEN_DOOR);
+	check_says("stream.users=", "");
+}
+
 static void numbers_of_rooms_live_until_they_are_renewed(void **state)
 {
 #define TOO_SHORT "stream.position_ttl and stream.idle_ttl must be at least twice logic.renew_online\n"
@@ -1100,6 +1117,7 @@ int main(void)
 		config_test(cookies_go_to_a_back_end_only_from_pages_that_may_connect),
 		config_test(only_who_has_proved_it_is_granted_anything),
 		config_test(operations_that_go_up_are_numbers_and_ranges),
+		config_test(users_are_kept_where_it_is_known_who_they_are),
 		config_test(numbers_of_rooms_live_until_they_are_renewed),
 		config_test(a_prefix_in_redis_is_a_plain_word),
 		config_test(names_have_at_most_127_bytes),

@@ -67,7 +67,7 @@ static uint64_t push_bytes(const char *room, uint32_t bytes)
 
 	assert_non_null(body);
 	assert_int_equal(message_new(1000, body, bytes, &m), 0);
-	assert_int_equal(feed_append(&feeds, room, m), 0);
+	assert_int_equal(feed_append(&feeds, room, m, NULL), 0);
 	number = m->number;
 	message_unref(&m);
 	free(body);
@@ -347,10 +347,10 @@ static void jump_is_a_gap_for_all_before(void **state)
 	uint64_t was = push("chat://1"), at = 0;
 
 	(void)state;
-	feed_jump(&feeds, "other://1", &at);
-	feed_jump(&feeds, "chat://2", &at);
+	feed_jump(&feeds, "other://1", &at, NULL);
+	feed_jump(&feeds, "chat://2", &at, NULL);
 	assert_int_equal(at, 0);
-	feed_jump(&feeds, "chat://1", &at);
+	feed_jump(&feeds, "chat://1", &at, NULL);
 	assert_true(at >= was + 60000000);
 	assert_true(decide(f, was, 0).gap);
 	assert_int_equal(decide(f, was, 0).cause, GAP_JUMP);
@@ -358,6 +358,82 @@ static void jump_is_a_gap_for_all_before(void **state)
 	assert_int_equal(push("chat://1"), at + 1);
 	assert_false(decide(f, at, 0).gap);
 	assert_int_equal(take_all(f, at), 1);
+	feed_release(&feeds, &f);
+}
+
+#define OWN "\0017"
+
+static int list_key(void *arg, const struct connection *c)
+{
+	char *keys = arg;
+
+	if (strcmp(c->seat.key, "none") == 0)
+		return -ENOMEM;
+	(void)strcat(strcat(keys, c->seat.key), " ");
+	return 0;
+}
+
+static void pushes_to_a_user_are_for_those_who_have_his_stream(void **state)
+{
+	struct connection *phone = calloc(1, sizeof(*phone)), *pad = calloc(1, sizeof(*pad));
+	struct membership of_phone = {.connection = phone}, of_pad = {.connection = pad};
+	char keys[64] = "";
+	const struct feed_reach reach = {list_key, keys};
+	struct message *m;
+	struct feed *f;
+	uint64_t at = 0;
+
+	(void)state;
+	feeds_fini(&feeds);
+	cfg.stream_users = (char *)(uintptr_t) "4/10m";
+	cfg.stream_new = 1; /* which is for rooms */
+	feeds_init(&feeds, &cfg, NULL);
+	phone->seat.key = "phone";
+	pad->seat.key = "pad";
+	assert_int_equal(message_new(1000, "x", 1, &m), 0);
+	assert_int_equal(feed_append(&feeds, OWN, m, &reach), 0);
+	assert_string_equal(keys, "");
+	f = hold(OWN);
+	feed_enter(&feeds, f, &of_phone);
+	feed_enter(&feeds, f, &of_pad);
+	assert_int_equal(decide(f, m->number, 0).replay, 0);
+	assert_int_equal(feed_jump(&feeds, OWN, &at, &reach), 0);
+	assert_string_equal(keys, "pad phone ");
+	assert_true(at > m->number);
+	feed_leave(&feeds, f, &of_pad);
+	keys[0] = '\0';
+	assert_int_equal(feed_append(&feeds, OWN, m, &reach), 0);
+	assert_string_equal(keys, "phone ");
+	assert_int_equal(m->number, at + 1);
+	/* Who cannot be told of it does not get the next one without it. */
+	phone->seat.key = "none";
+	assert_int_equal(feed_append(&feeds, OWN, m, &reach), -ENOMEM);
+	assert_int_equal(feed_jump(&feeds, OWN, &at, &reach), -ENOMEM);
+	assert_int_equal(decide(f, at, 0).newest, at + 1);
+	feed_leave(&feeds, f, &of_phone);
+	feed_release(&feeds, &f);
+	message_unref(&m);
+	free(phone);
+	free(pad);
+}
+
+static void what_is_confirmed_ends_at_the_newest_number(void **state)
+{
+	struct acks acks;
+	struct feed *f;
+
+	(void)state;
+	feeds_fini(&feeds);
+	cfg.stream_users = (char *)(uintptr_t) "4/10m";
+	feeds_init(&feeds, &cfg, NULL);
+	f = hold(OWN);
+	assert_int_equal(feed_confirm(&feeds, f, "phone", UINT64_MAX), WALL_MS * 1000);
+	assert_int_equal(feed_confirm(&feeds, f, "phone", 7), 7);
+	assert_int_equal(feed_confirm(&feeds, f, NULL, 8), 8);
+	assert_int_equal(feed_confirmed(&feeds, f, &acks), 0);
+	assert_int_equal(acks.n, 1);
+	assert_int_equal(acks_get(&acks, "phone"), WALL_MS * 1000);
+	acks_fini(&acks);
 	feed_release(&feeds, &f);
 }
 
@@ -420,7 +496,7 @@ static void without_memory_nothing_is_numbered(void **state)
 	assert_int_equal(message_new(1000, "x", 1, &m), 0);
 	for (unsigned i = 0; rc < 0; i++) {
 		seam_fail(SEAM_ALLOC, i, 1, ENOMEM);
-		rc = feed_append(&feeds, "chat://1", m);
+		rc = feed_append(&feeds, "chat://1", m, NULL);
 		assert_true(rc == 0 || rc == -ENOMEM);
 		assert_true(i < 10);
 	}
@@ -574,6 +650,8 @@ int main(void)
 		TEST(numbers_are_made_no_faster_than_allowed),
 		TEST(jump_is_a_gap_for_all_before),
 		TEST(take_is_bounded_in_number_and_bytes_and_gives_at_least_one),
+		TEST(pushes_to_a_user_are_for_those_who_have_his_stream),
+		TEST(what_is_confirmed_ends_at_the_newest_number),
 		TEST(join_ends_when_all_was_sent_or_is_skipped),
 		TEST(without_memory_nothing_is_numbered),
 		TEST(reload_times_are_spread),

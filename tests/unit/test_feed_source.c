@@ -160,7 +160,7 @@ static unsigned above(struct feed *f, uint64_t number)
 static int comes(uint64_t number)
 {
 	struct message *m = message(number);
-	int rc = feed_append(&feeds, ROOM, m);
+	int rc = feed_append(&feeds, ROOM, m, NULL);
 
 	message_unref(&m);
 	return rc;
@@ -237,7 +237,7 @@ static void it_is_cleared(void)
 {
 	uint64_t at = there.newest + 60000000;
 
-	feed_jump(&feeds, ROOM, &at);
+	feed_jump(&feeds, ROOM, &at, NULL);
 	there.newest = at;
 	there.oldest = at + 1;
 }
@@ -324,8 +324,8 @@ static int hand(void *arg, struct message *m)
 	noticed |= m->notice;
 	handed[n_handed++] = m->number;
 	if (m->notice)
-		feed_jump(&feeds, ROOM, &m->number);
-	return m->notice ? 0 : feed_append(&feeds, ROOM, m);
+		feed_jump(&feeds, ROOM, &m->number, NULL);
+	return m->notice ? 0 : feed_append(&feeds, ROOM, m, NULL);
 }
 
 static int fill(uint64_t number)

@@ -55,6 +55,58 @@ static void a_room_is_asked_for_by_its_id_and_a_position(void **state)
 		    9007199254740991, 0);
 }
 
+static struct join_streams streams_of(const char *token)
+{
+	struct join_streams streams;
+
+	assert_true(join_streams_asked(token, strlen(token), &streams));
+	return streams;
+}
+
+static void auth_says_from_where_on_the_user_s_stream_is_wanted(void **state)
+{
+	static const char *const none[] = {"7", "{}", "{\"streams\":5}", "{\"streams\":[]}", "x\"streams\"", ""};
+	static const char *const absent[] = {"{}",
+					     "{\"user\":-1}",
+					     "{\"user\":true}",
+					     "{\"user\":\"x\"}",
+					     "{\"user\":9007199254740992}",
+					     "{\"user\":null}"};
+	struct join_streams streams;
+	char token[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
+		assert_false(join_streams_asked(none[i], strlen(none[i]), &streams));
+	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
+		(void)snprintf(token, sizeof(token), "{\"streams\":%s}", absent[i]);
+		streams = streams_of(token);
+		assert_false(streams.no_user || streams.unacked || streams.since != 0);
+	}
+	assert_true(streams_of("{\"streams\":{\"user\":false}}").no_user);
+	assert_true(streams_of("{\"streams\":{\"user\":\"unacked\"}}").unacked);
+	assert_int_equal(streams_of("{\"streams\":{\"user\":9007199254740991}}").since, 9007199254740991);
+}
+
+static void welcome_says_where_it_goes_on(void **state)
+{
+	const struct config cfg = {.protocol_max_body = INT64_MAX, .limits_rooms = INT64_MAX};
+	struct join_outcome own = {.place = {.at = 9007199254740991, .replay = UINT32_MAX}, .reload_ms = INT64_MAX};
+	char text[JOIN_WELCOME_BYTES];
+	size_t n = join_welcome(text, &cfg, NULL);
+
+	(void)state;
+	assert_int_equal(n, strlen(text));
+	assert_string_equal(text, "{\"v\":1,\"max_body\":9223372036854775807,\"max_rooms\":9223372036854775807}");
+	n = join_welcome(text, &cfg, &own);
+	assert_int_equal(n, strlen(text));
+	assert_non_null(strstr(text, ",\"user\":{\"at\":9007199254740991,\"gap\":false,\"replay\":4294967295}}"));
+	own.place.gap = true;
+	n = join_welcome(text, &cfg, &own);
+	assert_int_equal(n, strlen(text));
+	assert_non_null(strstr(text, "\"gap\":true,\"replay\":4294967295,\"reload_ms\":9223372036854775807}}"));
+}
+
 static void a_position_is_a_number_below_2_to_the_53(void **state)
 {
 	static const char *const wrong[] = {"-1", "9007199254740992", "7.0", "1e3", "\"7\"", "null", "true", "[]"};
@@ -234,6 +286,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		body_test(a_room_is_asked_for_by_its_id_and_a_position),
+		body_test(auth_says_from_where_on_the_user_s_stream_is_wanted),
+		body_test(welcome_says_where_it_goes_on),
 		body_test(a_position_is_a_number_below_2_to_the_53),
 		body_test(a_member_without_the_name_of_a_room_is_wrong),
 		body_test(a_body_that_asks_for_nothing_is_wrong_as_a_whole),
