@@ -88,6 +88,7 @@ help:
 	@echo 'make fuzz       each fuzz target for FUZZ_SECONDS=30'
 	@echo 'make fuzz-network   the program itself, over WebSocket, for FUZZ_SECONDS=30; with SAN=address it finds most'
 	@echo 'make bench      measure, and write the tables of docs/benchmarks.md'
+	@echo 'make bench-rivals   the part of it beside mosquitto, NATS and nchan, those of them that are installed'
 	@echo 'make bench-million   a million connections, or CONNECTIONS=N, both ends on this machine'
 	@echo 'make lint       clang -Wthread-safety, clang-tidy, cppcheck, format, layers, scripts'
 	@echo 'make format     clang-format in place'

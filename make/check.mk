@@ -43,7 +43,7 @@ export TSAN_OPTIONS  ?= second_deadlock_stack=1
 export LOCK_YIELDS   ?= $(if $(filter thread coverage,$(SAN)),$(shell echo $$((RANDOM + 1))))
 
 .PHONY: check check-deps check-here check-all check-breaks check-clean check-layers check-unit check-e2e check-plain check-deflate \
-        check-cluster check-monitoring check-browser check-web chaos soak coverage docs bench bench-million build-programs build-unit fuzz fuzz-network \
+        check-cluster check-monitoring check-browser check-web chaos soak coverage docs bench bench-rivals bench-million build-programs build-unit fuzz fuzz-network \
         fuzz-run $(FUZZ_RUNS) lint format $(notdir $(UNIT))
 
 ifneq ($(CHECK),$(BUILD))
@@ -84,7 +84,7 @@ COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2
 endef
 
 # What the end-to-end tests run, and the unit tests: for who wants them built before he tests.
-build-programs: all $(FAIL_LIBRARY) $(BUILD)/tests/million_load
+build-programs: all $(FAIL_LIBRARY) $(BUILD)/tests/million_load $(BUILD)/tests/rival_load $(BUILD)/tests/floor
 build-unit: $(UNIT)
 
 # PART=threads and the like: a short pass, tests/e2e/parts.py.
@@ -180,9 +180,21 @@ coverage:
 docs: $(CHECK)/tests/test_docs
 	$< --write
 
-# Writes the tables of docs/benchmarks.md; takes about four minutes.
-bench: all
+# Writes the tables of docs/benchmarks.md; takes about twelve minutes, of which eight are those beside other servers.
+RIVALS := $(BUILD)/tests/rival_load $(BUILD)/tests/floor
+$(BUILD)/tests/rival_load: tests/bench/rival_load.c tests/bench/rival_wire.c tests/bench/rival_wire.h $(ARCHIVE)
+$(BUILD)/tests/floor: tests/bench/floor.c $(ARCHIVE)
+$(RIVALS):
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out %.h,$^) $(LDLIBS)
+
+bench: all $(RIVALS)
 	tests/bench/run
+	@BENCH_WRITE=1 COMET_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/rivals
+
+# Those beside other servers alone.
+bench-rivals: all $(RIVALS)
+	@BENCH_WRITE=1 COMET_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/rivals
 
 # A million connections, or CONNECTIONS=N; root may raise the limits of the machine that it needs, and they are put back.
 $(BUILD)/tests/million_load: tests/bench/million_load.c $(ARCHIVE)
