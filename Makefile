@@ -67,7 +67,7 @@ CHECK    := $(if $(SAN),$(BUILD),$(BUILD)/check)
 include make/client.mk make/check.mk make/install.mk
 
 .PHONY: all run deps clean help
-all: $(PROGRAMS) $(CLIENT_LIB) $(CLIENT_SO)
+all: $(PROGRAMS) $(CLIENT_LIB) $(CLIENT_SO) $(CLONE_CONFIGS)
 
 help:
 	@echo 'make run        install what is missing, build, start comet alone; ARGS="-o section.key=value" goes to it'

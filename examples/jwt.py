@@ -54,6 +54,9 @@ def main(secret_file, *claims):
 
 
 if __name__ == "__main__":
+    if "--help" in sys.argv:
+        print(__doc__)
+        sys.exit()
     if len(sys.argv) < 2 or any("=" not in claim for claim in sys.argv[2:]):
         sys.exit(__doc__)
     main(*sys.argv[1:])

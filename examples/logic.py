@@ -12,6 +12,9 @@ import time
 
 import redis
 
+if "--help" in sys.argv:
+    print(__doc__)
+    sys.exit()
 ME = "logic-py"
 host, _, port = (sys.argv[1] if len(sys.argv) > 1 else "127.0.0.1:6379").rpartition(":")
 r = redis.Redis(host, int(port), decode_responses=True)

@@ -30,3 +30,10 @@ $(BUILD)/libcometclient-ws.so.0: client/comet_client_ws.map
 # clang gives the names of a sanitizer to programs only.
 $(CLIENT_SO): $(BUILD)/%.so.0: $(BUILD)/client/%.o
 	$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(filter %.map,$^) $(if $(SAN),,-Wl,-z,defs) $(filter-out -pie,$(LDFLAGS)) -o $@ $< $(LDLIBS)
+
+# What pkg-config takes from a clone, by PKG_CONFIG_PATH=build. It prefers a file of such a name to an installed one.
+CLONE_CONFIGS := $(BUILD)/comet-client-uninstalled.pc $(BUILD)/comet-client-ws-uninstalled.pc
+$(CLONE_CONFIGS): $(BUILD)/%-uninstalled.pc: client/%.pc.in
+	@mkdir -p $(@D)
+	@{ grep -e ^Name -e ^Desc $<; echo 'Version: $(VERSION)'; sed -n 's/^Requires.private/Requires/p' $<; echo 'Cflags: -I$(CURDIR)/client'; \
+		echo "Libs: $(abspath $(BUILD))/lib$(subst comet-client,cometclient,$*).a $$(sed -n 's/^Libs.private: //p' $<)"; } >$@.$$$$ && mv $@.$$$$ $@

@@ -53,6 +53,10 @@ int main(int argc, char **argv)
 	const char *api = argc > 2 ? argv[2] : "http://127.0.0.1:3111";
 	char words[500], place[sizeof(goodbye.node)];
 
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		puts("usage: chat NAME [http://API:3111 [HOST]:PORT...]");
+		return 0;
+	}
 	setvbuf(stdin, NULL, _IONBF, 0); /* poll does not see lines that wait in a buffer */
 	if (comet_client_rooms_new(NULL, &opt.rooms) < 0 ||
 	    comet_client_rooms_join(opt.rooms, &(struct comet_client_join){.room = "live://chat"}) < 0)

@@ -16,6 +16,10 @@ int main(int argc, char **argv)
 	struct comet_client_message m;
 	struct comet_client *c = NULL;
 
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		puts("usage: listen [wss://HOST/sub [CERTIFICATES.pem]]");
+		return 0;
+	}
 	for (unsigned attempt = 1;; attempt++) {
 		int rc = comet_client_open_url(&where, &opt, &c, &goodbye), came = rc;
 		if (rc == 0)
