@@ -117,6 +117,16 @@ static json_t *list_rooms(const struct api_call *call, const struct registry_roo
 	return list;
 }
 
+/* The types of rooms whose pushes have numbers. */
+static json_t *list_kept(const struct kept *kept)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < kept->n; i++)
+		(void)json_array_append_new(list, json_string(kept->types[i].type));
+	return list;
+}
+
 static void console_json(struct api_call *call)
 {
 	const struct logic *l = call->logic;
@@ -129,11 +139,11 @@ static void console_json(struct api_call *call)
 
 	registry_rooms_sort(&rooms);
 	api_reply_json(call, 200,
-		       json_pack("{s:i,s:s,s:{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:o,s:b,s:o*}}", "code", 0, "message", "",
+		       json_pack("{s:i,s:s,s:{s:b,s:s,s:i,s:i,s:i,s:b,s:I,s:o,s:o,s:b,s:o*}}", "code", 0, "message", "",
 				 "data", "alone", l->alone, "version", version_text, "tcp_port", (int)ports.tcp,
 				 "ws_port", (int)ports.websocket, "wss_port", (int)ports.websocket_tls, "registry",
-				 rc == 0, "rooms", (json_int_t)rooms.n, "top", list_rooms(call, &rooms), "ready", ready,
-				 "words", json_string(words)));
+				 rc == 0, "rooms", (json_int_t)rooms.n, "top", list_rooms(call, &rooms), "kept",
+				 list_kept(&l->kept), "ready", ready, "words", json_string(words)));
 	registry_rooms_fini(&rooms);
 }
 

@@ -6,16 +6,21 @@ const $ = id => document.getElementById(id);
 const given = new URLSearchParams(location.search);
 const room = given.get('room') ?? 'live://chat';
 const scheme = location.protocol === 'https:' ? 'wss' : 'ws';
-const comet = new Comet(given.get('ws') ?? `${scheme}://${location.hostname}:3102/sub`, {room, backoff: {base: 1000, max: 10_000}});
+const comet = new Comet(given.get('ws') ?? `${scheme}://${location.hostname}:3102/sub`, {streams: {}, backoff: {base: 1000, max: 10_000}});
 
 comet.on('state', state => { $('state').textContent = state; });
-comet.on('push', packet => {
-	const line = document.createElement('li');
-	line.textContent = packet.text();
+function show(words) {
+	const line = document.createElement('p');
+	line.textContent = words;
 	$('said').append(line);
-});
+}
+
+comet.on('push', packet => show(packet.text()));
+comet.on('gap', () => show('– lines are missing here –'));
+comet.on('left', ({reason}) => { $('state').textContent = `not in the room: ${reason}`; });
 comet.on('closed', ({error}) => { $('state').textContent = `closed: ${error.message}`; });
 comet.connect();
+comet.join(room);
 
 $('say').addEventListener('submit', async event => {
 	event.preventDefault();

@@ -1,5 +1,6 @@
 /* try_it: the panel: be a client over WebSocket, push, see it arrive, kick. SPDX-License-Identifier: MIT */
 import {Comet} from '/comet.js';
+import {JoinedRooms} from '/console/joined.js';
 import {key as apiKey, post} from '/console/server.js';
 
 const $ = id => document.getElementById(id);
@@ -14,6 +15,7 @@ let addressGiven = false; // by hand: the server's address does not overwrite it
 
 const fields = ['mid', 'room', 'url', 'key', 'accepts', 'token', 'target', 'operation', 'message'];
 const value = id => $(id).value.trim();
+const numbered = new JoinedRooms($('joined'), $('numbered'));
 
 /* Are the fields of this form valid? If not, the first wrong one gets the focus. */
 function isValid(form) {
@@ -39,6 +41,7 @@ export function suggestAddress(about, nodes) {
 	const node = nodes.find(({ws_port, wss_port, leaving}) => (ws_port || wss_port) && !leaving);
 	const {ws_port, wss_port} = node ?? about;
 	const host = about.alone ? location.hostname : /^(\[[^\]]+\]|[^:,]+)/.exec(node?.addrs ?? '')?.[0] ?? location.hostname;
+	numbered.kept = about.kept ?? [];
 	const secure = location.protocol === 'https:' || (ws_port === 0 && wss_port !== 0);
 	const port = secure ? wss_port : ws_port;
 	const url = `${secure ? 'wss' : 'ws'}://${host}${port ? `:${port}` : ''}/sub`;
@@ -51,7 +54,8 @@ export function suggestAddress(about, nodes) {
 
 function tokenOptions() {
 	const accepts = value('accepts').split(',').map(Number);
-	const options = {mid: Number(value('mid')), key: value('key'), room: value('room'), accepts, platform: 'web'};
+	const room = numbered.isKept(value('room')) ? '' : value('room');
+	const options = {mid: Number(value('mid')), key: value('key'), room, accepts, platform: 'web', streams: numbered.hasKept && {}};
 	const token = value('token');
 	return token === '' ? options : {...options, [JWT.test(token) ? 'jwt' : 'token']: token};
 }
@@ -59,7 +63,8 @@ function tokenOptions() {
 /* The client's user and room, and the people there once a heartbeat has told their number. */
 function where(client, people = 0) {
 	const company = people === 0 ? '' : people === 1 ? ', alone' : `, with ${people - 1} more`;
-	return `online as user ${value('mid')}, ${client.room === '' ? 'in no room' : `in ${client.room}${company}`}`;
+	const rooms = [...client.room === '' ? [] : [`${client.room}${company}`], ...numbered.names];
+	return `online as user ${value('mid')}, ${rooms.length === 0 ? 'in no room' : `in ${rooms.join(', ')}`}`;
 }
 
 function connect() {
@@ -82,11 +87,17 @@ function connect() {
 		update();
 	});
 	mine.on('push', show);
+	numbered.follow(mine, numbered.isKept(value('room')) ? [value('room')] : []);
 	mine.connect();
 }
 
 async function join() {
 	const mine = comet;
+	if (numbered.isKept(value('room'))) {
+		numbered.join(value('room'));
+		say('client-state', 'good', where(mine));
+		return;
+	}
 	say('client-state', 'wait', value('room') === '' ? 'leaving the room' : `joining ${value('room')}`);
 	try {
 		await mine.changeRoom(value('room'));
@@ -174,7 +185,9 @@ function show(packet) {
 	const line = document.createElement('li'), about = document.createElement('span');
 	const text = packet.text();
 	about.className = 'about';
-	about.textContent = `${new Date().toLocaleTimeString([], {hour12: false})} · operation ${packet.op} · ${packet.body.length} ${packet.body.length === 1 ? 'byte' : 'bytes'}`;
+	about.textContent = [new Date().toLocaleTimeString([], {hour12: false}), `operation ${packet.op}`,
+		...packet.number > 0 ? [`${packet.room} ${packet.number}`] : [],
+		`${packet.body.length} ${packet.body.length === 1 ? 'byte' : 'bytes'}`].join(' · ');
 	line.append(about, text.length > BODY_SHOWN ? `${text.slice(0, BODY_SHOWN)} …` : text || '(empty)');
 	$('arrived').prepend(line);
 	while ($('arrived').childElementCount > ARRIVED_MOST)

@@ -369,3 +369,80 @@ def test_cluster_is_summed_up_by_node(tmp_path, browser):
         browser.shot("cluster")
     finally:
         house.stop()
+
+
+# rooms with numbers
+
+KEPT = {"stream.rooms": "chat:100/10m,news:5/10m", "stream.spread": "1s"}
+
+
+def joined(browser, room, words):
+    browser.wait_text(f"#joined li[data-room='{room}']", words)
+
+
+def test_rooms_with_numbers_show_positions_what_was_missed_and_what_is_kept(launch, browser):
+    house = launch(KEPT)
+    house.backend.push_room("chat://1", "before")
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    connect(browser, "chat://1")
+    joined(browser, "chat://1", "joined, nothing was missed")
+    browser.fill("#room", "news://1")
+    browser.press("#join")
+    joined(browser, "news://1", "joined, nothing was missed")
+    browser.wait_text("#client-state", "in chat://1, news://1")
+    at = house.backend.data("/goim/stream/position", type="chat", rooms="1")["chat://1"]
+    joined(browser, "chat://1", str(at))
+    house.backend.push_room("chat://1", "live")
+    browser.wait_text("#arrived", "live")
+    browser.wait_text("#arrived", f"chat://1 {at + 1}")
+    joined(browser, "chat://1", str(at + 1))
+    browser.press("#connect")
+    browser.wait_text("#client-state", "not connected")
+    house.backend.push_room("chat://1", "meanwhile")
+    browser.press("#connect")
+    joined(browser, "chat://1", "joined, 1 that were missed come")
+    browser.wait_text("#arrived", "meanwhile")
+    assert "before" not in browser.text("#arrived")
+    browser.press("#joined li[data-room='chat://1'] .replay")
+    browser.wait_text("#arrived", "before")
+    joined(browser, "chat://1", str(at + 2))
+    house.backend.accepted("/goim/stream/clear", type="chat", room="1")
+    joined(browser, "chat://1", "gap: something is missing before")
+    is_sound(browser)
+    for name, dark, size in (("numbered", False, WIDE), ("numbered-dark", True, WIDE), ("numbered-phone", False, PHONE)):
+        browser.dark(dark)
+        browser.resize(*size, mobile=size is PHONE)
+        is_sound(browser)
+        browser.shot(name)
+    browser.dark(False)
+    browser.resize(*WIDE)
+    browser.press("#joined li[data-room='news://1'] .leave")
+    house.backend.push_room("news://1", "not for us")
+    house.backend.push_room("chat://1", "last")
+    browser.wait_text("#arrived", "last")
+    assert "not for us" not in browser.text("#arrived") and "news://1" not in browser.text("#joined")
+
+
+def test_a_restart_alone_is_a_gap_in_the_panel(launch, browser):
+    house = launch(KEPT)
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    connect(browser, "chat://1")
+    joined(browser, "chat://1", "joined, nothing was missed")
+    house.stop()
+    house.ended_by_test = True
+    launch({**KEPT, "http.bind": "{}:{}".format(*house.address("http")),
+            "websocket.bind": "{}:{}".format(*house.address("websocket"))})
+    joined(browser, "chat://1", "gap: something is missing before")
+
+
+def test_a_room_that_is_not_kept_is_joined_as_ever(launch, browser):
+    house = launch(KEPT)
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    connect(browser, "live://1000")
+    browser.wait_text("#client-state", "in live://1000")
+    house.backend.push_room("live://1000", "as ever")
+    browser.wait_text("#arrived", "as ever")
+    assert not browser.find("#numbered").is_displayed()

@@ -384,7 +384,7 @@ def test_browser_gets_a_page_that_loads_nothing_from_elsewhere(house, backend):
 @pytest.mark.own_house
 def test_page_is_told_what_no_other_path_says(house, backend):
     data = backend.data("/console.json")
-    assert data["registry"] is True and data["top"] == [] and data["rooms"] == 0
+    assert data["registry"] is True and data["top"] == [] and data["rooms"] == 0 and data["kept"] == []
     if data["alone"]:
         assert data["ws_port"] == house.address("websocket")[1] == backend.data("/goim/nodes/weighted")["ws_port"]
 

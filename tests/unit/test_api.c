@@ -1211,7 +1211,7 @@ static void without_a_registry_the_page_is_told_the_rest(void **state)
 	(void)snprintf(told, sizeof(told),
 		       "{\"code\":0,\"message\":\"\",\"data\":{\"alone\":false,\"version\":\"%s\","
 		       "\"tcp_port\":3101,\"ws_port\":3102,\"wss_port\":0,\"registry\":false,\"rooms\":0,\"top\":[],"
-		       "\"ready\":true,\"words\":\"\"}}",
+		       "\"kept\":[],\"ready\":true,\"words\":\"\"}}",
 		       version_text);
 	assert_string_equal(get("/console.json"), told);
 }
