@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "cli/printer.h"
+#include "common/base/obj.h"
 
 #define GAP     2 /* blanks between two columns */
 #define LEAST   8 /* a text is not cut below that */
@@ -108,6 +109,7 @@ static unsigned count_columns(const struct table *t)
 
 	while (t->columns[n].title != NULL)
 		n++;
+	BUG_UNLESS(n > 0 && n <= TABLE_COLUMNS);
 	return n;
 }
 

@@ -55,7 +55,11 @@ static const json_t *node_of(const struct look *l, const char *id)
 	const json_t *node;
 	size_t i;
 
-	json_array_foreach(l->nodes, i, node) if (strcmp(api_string(node, "id"), id) == 0) return node;
+	json_array_foreach(l->nodes, i, node)
+	{
+		if (strcmp(api_string(node, "id"), id) == 0)
+			return node;
+	}
 	return NULL;
 }
 
@@ -77,7 +81,11 @@ static double rate_of_all(const struct look *before, const struct look *now, con
 	double sum = 0, rate;
 	size_t i;
 
-	json_array_foreach(now->nodes, i, node) if (rate_of(before, now, node, name, &rate)) sum += rate;
+	json_array_foreach(now->nodes, i, node)
+	{
+		if (rate_of(before, now, node, name, &rate))
+			sum += rate;
+	}
 	return sum;
 }
 
@@ -87,7 +95,10 @@ static long long sum_of(const struct look *l, const char *name)
 	long long sum = 0;
 	size_t i;
 
-	json_array_foreach(l->nodes, i, node) sum += api_number(node, name);
+	json_array_foreach(l->nodes, i, node)
+	{
+		sum += api_number(node, name);
+	}
 	return sum;
 }
 
@@ -149,7 +160,7 @@ static void print_slow(const struct look *now, unsigned width, size_t rows)
 		{"SLOW CONSUMER", false}, {"USER", false},  {"NODE", false},
 		{"ADDRESS", false},       {"QUEUED", true}, {NULL, false},
 	};
-	const json_t *list = json_object_get(now->slow, "connections"), *sorted[100];
+	const json_t *list = json_object_get(now->slow, "connections"), *sorted[100] = {0};
 	const size_t n = json_array_size(list) < 100 ? json_array_size(list) : 100;
 	struct table t = {.columns = columns};
 

@@ -63,7 +63,9 @@ static void put_rooms(FILE *out, const json_t *c)
 		fprintf(out, " and %" JSON_INTEGER_FORMAT " more", more);
 	fputs(ops == NULL ? "\naccepts all" : json_array_size(ops) > 0 ? "\naccepts " : "\naccepts nothing", out);
 	json_array_foreach(ops, i, one)
+	{
 		fprintf(out, "%s%" JSON_INTEGER_FORMAT, i > 0 ? ", " : "", json_integer_value(one));
+	}
 }
 
 static bool print_connection(const json_t *c)
@@ -86,30 +88,53 @@ static bool print_connection(const json_t *c)
 	return ok;
 }
 
-static bool print_page(const json_t *data)
+/* The users that nobody is connected as. */
+static void print_offline(const json_t *counts)
 {
-	const json_t *list = json_object_get(data, "connections"), *one;
-	const char *next = api_string(data, "next");
-	size_t i;
-	bool ok = json_is_array(list);
 	const char *user;
 	json_t *count;
 
-	json_array_foreach(list, i, one) ok = ok && print_connection(one);
-	json_object_foreach(json_object_get(data, "counts"), user, count) if (json_integer_value(count) == 0)
+	/* The macro wants a pointer that it may hand to jansson's iterator; it changes nothing. */
+	json_object_foreach((json_t *)counts, user, count)
 	{
+		if (json_integer_value(count) != 0)
+			continue;
 		put(stdout, user);
 		(void)puts(": offline");
 	}
-	if (json_array_size(list) == 0 && json_object_get(data, "counts") == NULL)
+}
+
+static void print_silent(const json_t *silent)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(silent, i, one)
+	{
+		fputs("comet-cli: ", stderr);
+		put(stderr, json_string_value(one) != NULL ? json_string_value(one) : "");
+		fputs(" does not answer: its connections are missing\n", stderr);
+	}
+}
+
+static bool print_page(const json_t *data)
+{
+	const json_t *list = json_object_get(data, "connections"), *counts = json_object_get(data, "counts");
+	const char *next = api_string(data, "next");
+	const size_t n = json_array_size(list);
+	bool ok = json_is_array(list);
+
+	for (size_t i = 0; ok && i < n; i++)
+		ok = print_connection(json_array_get(list, i));
+	if (n == 0 && counts == NULL && ok)
 		(void)puts("nobody");
+	print_offline(counts);
 	if (next[0] != '\0') {
 		fputs("more follow: --after ", stdout);
 		put(stdout, next);
 		(void)puts("");
 	}
-	json_array_foreach(json_object_get(data, "silent"), i, one)
-		fprintf(stderr, "comet-cli: %s does not answer: its connections are missing\n", json_string_value(one));
+	print_silent(json_object_get(data, "silent"));
 	return ok;
 }
 

@@ -94,8 +94,8 @@ static json_t *list_silent(const struct page *p)
 	return list;
 }
 
-/* The page under this name, where the next one begins, and the comets that did not answer, in an object that has more or not. */
-static void reply_page(struct api_call *call, struct page *p, json_t *data, const char *name)
+/* The page, of members in short, where the next one begins, and the comets that did not answer, in an object that has more or not. */
+static void reply_page(struct api_call *call, struct page *p, json_t *data, bool of_members)
 {
 	json_t *list = p->found.connections;
 	const size_t n = json_array_size(list);
@@ -103,10 +103,10 @@ static void reply_page(struct api_call *call, struct page *p, json_t *data, cons
 
 	for (size_t i = 0; i < n; i++) {
 		leave_out_rooms(call, json_array_get(list, i));
-		if (strcmp(name, "members") == 0)
+		if (of_members)
 			shorten(json_array_get(list, i));
 	}
-	(void)json_object_set(data, name, list);
+	(void)json_object_set(data, of_members ? "members" : "connections", list);
 	if (p->found.more && last != NULL)
 		(void)json_object_set(data, "next", last);
 	(void)json_object_set_new(data, "silent", list_silent(p));
@@ -168,7 +168,7 @@ static void reply_found(struct api_call *call, struct registry_found *found, str
 	int rc = data != NULL ? list_found(call, found, p) : -ENOMEM;
 
 	if (rc == 0) {
-		reply_page(call, p, data, "connections");
+		reply_page(call, p, data, false);
 	} else {
 		json_decref(data);
 		reply_fault(call, rc);
@@ -255,7 +255,7 @@ void api_online_users(struct api_call *call)
 /* ---- rooms, and all ---- */
 
 /* Of all comets; those that are in the room, unless it is NULL. */
-static void reply_all(struct api_call *call, const char *room, const char *name)
+static void reply_all(struct api_call *call, const char *room, bool of_members)
 {
 	struct registry_servers servers;
 	struct page p = {0};
@@ -275,7 +275,7 @@ static void reply_all(struct api_call *call, const char *room, const char *name)
 		rc = people_list(&call->logic->people, p.servers, p.n, &p.query, &p.found, p.silent);
 	}
 	if (rc == 0 && (data = json_object()) != NULL)
-		reply_page(call, &p, data, name);
+		reply_page(call, &p, data, of_members);
 	else
 		reply_fault(call, rc < 0 ? rc : -ENOMEM);
 	page_fini(&p);
@@ -296,10 +296,10 @@ void api_connections(struct api_call *call)
 		free(keys);
 	} else if (http_param(call->request, "room") != NULL || http_param(call->request, "type") != NULL) {
 		if (api_v2_read_room(call, room))
-			reply_all(call, room, "connections");
+			reply_all(call, room, false);
 	} else if (http_guard_may_room(call->request, "",
 				       call->reply)) { /* only a key for all rooms may see everybody */
-		reply_all(call, NULL, "connections");
+		reply_all(call, NULL, false);
 	}
 }
 
@@ -308,5 +308,5 @@ void api_room_members(struct api_call *call)
 	char room[WIRE_ROOM_BYTES];
 
 	if (api_v2_read_room(call, room))
-		reply_all(call, room, "members");
+		reply_all(call, room, true);
 }
