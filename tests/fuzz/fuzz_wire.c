@@ -1,10 +1,11 @@
-/* Fuzzes what passes between comet and logic: any bytes as a request, as a reply, and as the fields of an entry. What is taken
+/* Fuzzes what passes between comet and logic: any bytes as a request, as a reply, as a question who is there and its answer, and as the fields of an entry. What is taken
  * for one must encode to something that is taken for the same. SPDX-License-Identifier: MIT */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/obj.h"
+#include "common/wire/who.h"
 #include "common/wire/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
@@ -41,6 +42,37 @@ static void try_reply(const char *text, size_t bytes)
 		free(encoded);
 	}
 	wire_reply_fini(&reply);
+}
+
+static void try_question(const char *text, size_t bytes)
+{
+	struct who_question question, again;
+	char *encoded;
+	size_t n;
+
+	if (who_question_decode(text, bytes, &question) == 0) {
+		BUG_UNLESS(question.query.limit > 0 && question.query.limit <= WHO_LIMIT_MAX);
+		BUG_UNLESS(who_question_encode(&question, &encoded, &n) == 0);
+		BUG_UNLESS(who_question_decode(encoded, n, &again) == 0);
+		BUG_UNLESS(again.query.n_keys == question.query.n_keys && again.query.queued == question.query.queued);
+		BUG_UNLESS(strcmp(again.query.after, question.query.after) == 0);
+		who_question_fini(&again);
+		free(encoded);
+	}
+	who_question_fini(&question);
+}
+
+static void try_answer(const char *text, size_t bytes)
+{
+	struct who_page page = {0};
+	struct who_answer answer;
+
+	if (who_answer_decode(text, bytes, &answer) == 0) {
+		BUG_UNLESS(who_page_add(&page, &answer.page) == 0);
+		BUG_UNLESS(who_page_sort(&page, 2) == 0 && json_array_size(page.connections) <= 2);
+		json_decref(page.connections);
+	}
+	who_answer_fini(&answer);
 }
 
 static bool is_same(const char *a, const char *b)
@@ -104,6 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 	ended[bytes] = '\0';
 	try_request(text, bytes);
 	try_reply(text, bytes);
+	try_question(text, bytes);
+	try_answer(text, bytes);
 	try_entry(ended, bytes);
 	free(text);
 	free(ended);
