@@ -11,6 +11,7 @@
 #include "comet/who.h"
 #include "common/base/clock.h"
 #include "common/base/obj.h"
+#include "common/base/park.h"
 #include "logic/api.h"
 #include "logic/bans_file.h"
 #include "logic/bus.h"
@@ -194,6 +195,7 @@ static int list_people(void *self, const char *const *servers, size_t n, const s
 	(void)servers;
 	if (n > 0)
 		memset(silent, 0, n * sizeof(*silent));
+	park_go_long();
 	if (atomic_fetch_add(&a->listing, 1) < PEOPLE_AT_ONCE)
 		rc = who_list(a->server, a->server_id, query, page);
 	atomic_fetch_sub(&a->listing, 1);
