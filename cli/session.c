@@ -258,7 +258,7 @@ static void say_online(const struct sessions *s)
 static enum session_end sign_in(struct sessions *s, struct client *c, int64_t deadline_ns)
 {
 	struct client_goodbye goodbye;
-	int rc = client_authenticate(c, s->who->identity.dialect, s->who->token, deadline_ns, &goodbye);
+	int rc = session_rooms_authenticate(&s->rooms, s->who, c, deadline_ns, &goodbye);
 
 	if (rc == -ERR_REFUSED) {
 		say_goodbye(s, "refused by", &goodbye, client_said(c));
@@ -273,7 +273,6 @@ static enum session_end sign_in(struct sessions *s, struct client *c, int64_t de
 		return read_failed(s, rc, "no authentication by", client_said(c));
 	s->online_ns = clock_now_ns();
 	s->was_online = true;
-	session_rooms_begin(&s->rooms, c);
 	say_online(s);
 	return SESSION_DONE;
 }

@@ -51,23 +51,42 @@ void session_rooms_fini(struct session_rooms *s)
 	client_rooms_free(&s->rooms);
 }
 
-void session_rooms_begin(struct session_rooms *s, const struct client *c)
+int session_rooms_authenticate(struct session_rooms *s, const struct client_setup *who, struct client *c,
+			       int64_t deadline_ns, struct client_goodbye *goodbye)
 {
-	if (s->rooms != NULL)
-		s->connection = client_rooms_begin(s->rooms, client_max_body(c));
+	struct client_identity identity = who->identity;
+	struct client_welcome welcome;
+	char *token = NULL;
+	int rc = 0;
+
+	if (s->rooms == NULL)
+		return client_authenticate(c, identity.dialect, who->token, deadline_ns, goodbye);
+	identity.user_since = client_rooms_position(s->rooms, "");
+	if (who->made_token != NULL)
+		rc = client_token(&identity, &token);
+	if (rc == 0)
+		rc = client_authenticate(c, identity.dialect, token != NULL ? token : who->token, deadline_ns, goodbye);
+	free(token);
+	if (rc < 0)
+		return rc;
+	welcome = client_welcome(c);
+	s->connection = client_rooms_begin(s->rooms, &welcome);
+	return 0;
 }
 
 static void tell_in_words(const struct client_event *e)
 {
+	const char *room = e->room[0] != '\0' ? e->room : "the user's stream";
+
 	if (e->kind == CLIENT_LEFT)
-		fprintf(stderr, "comet-cli: left %s: %.*s\n", e->room, (int)e->body_bytes, (const char *)e->body);
+		fprintf(stderr, "comet-cli: left %s: %.*s\n", room, (int)e->body_bytes, (const char *)e->body);
 	else if (e->kind == CLIENT_GAP)
-		fprintf(stderr, "comet-cli: gap in %s: something is missing; it goes on after %lld\n", e->room,
+		fprintf(stderr, "comet-cli: gap in %s: something is missing; it goes on after %lld\n", room,
 			(long long)e->number);
 	else if (e->number == 0)
-		fprintf(stderr, "comet-cli: joined %s, which is not numbered\n", e->room);
+		fprintf(stderr, "comet-cli: joined %s, which is not numbered\n", room);
 	else
-		fprintf(stderr, "comet-cli: joined %s after %lld; %d that were missed come\n", e->room,
+		fprintf(stderr, "comet-cli: joined %s after %lld; %d that were missed come\n", room,
 			(long long)e->number, e->replay);
 }
 
@@ -90,17 +109,16 @@ static int tell(struct session_rooms *s)
 
 int session_rooms_step(struct session_rooms *s, struct client *c, int32_t *seq, int64_t deadline_ns)
 {
-	char *body;
-	int32_t op;
+	struct client_ask ask;
 	int rc;
 
 	if (s->rooms == NULL)
 		return 0;
 	if ((rc = tell(s)) < 0)
 		return rc;
-	while ((rc = client_rooms_ask(s->rooms, s->connection, clock_now_ns(), *seq + 1, &op, &body)) > 0) {
-		rc = client_send(c, 1, op, ++*seq, body, (uint32_t)strlen(body), deadline_ns);
-		free(body);
+	while ((rc = client_rooms_ask(s->rooms, s->connection, clock_now_ns(), *seq + 1, &ask)) > 0) {
+		rc = client_send(c, 1, ask.op, ++*seq, ask.body, ask.body_bytes, deadline_ns);
+		free(ask.body);
 		if (rc < 0)
 			return rc;
 	}

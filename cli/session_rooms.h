@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "cli/client_setup.h"
 #include "client/client.h"
 #include "client/client_rooms.h"
 
@@ -21,8 +22,9 @@ void session_rooms_fini(struct session_rooms *s);
 /* Are there several in the list? */
 bool session_rooms_are_several(const char *list);
 
-/* A connection is up: all of them are due. */
-void session_rooms_begin(struct session_rooms *s, const struct client *c);
+/* client_authenticate, as whom `who` says. From the position in the user's stream; all rooms are due then. */
+int session_rooms_authenticate(struct session_rooms *s, const struct client_setup *who, struct client *c,
+			       int64_t deadline_ns, struct client_goodbye *goodbye);
 /* Before each read of the newest connection: print what became of rooms, and ask for those that are due. `seq` is the last number used.
  *   0
  *   -ENOTCONN  the last room is left, which was said

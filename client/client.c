@@ -19,8 +19,8 @@
 
 struct client {
 	struct client_link *link;
-	uint32_t max_body;       /* of what comes */
-	uint32_t takes_max_body; /* of what goes, with streams; 0: without */
+	uint32_t max_body; /* of what comes */
+	struct client_welcome welcome;
 	/* received and not yet handed out: buf[start..end) */
 	uint8_t *buf;
 	size_t cap, start, end;
@@ -222,6 +222,12 @@ const char *client_said(const struct client *c)
 	return c->link->said;
 }
 
+static int add_streams(json_t *token, int64_t user_since)
+{
+	return json_object_set_new(token, "streams",
+				   user_since > 0 ? json_pack("{s:I}", "user", (json_int_t)user_since) : json_object());
+}
+
 int client_token(const struct client_identity *identity, char **out)
 {
 	json_t *token, *accepts;
@@ -245,7 +251,7 @@ int client_token(const struct client_identity *identity, char **out)
 	if (token == NULL)
 		return -EINVAL;
 	*out = NULL;
-	if (!identity->streams || json_object_set_new(token, "streams", json_object()) == 0)
+	if (!identity->streams || add_streams(token, identity->user_since) == 0)
 		*out = json_dumps(token, JSON_COMPACT);
 	json_decref(token);
 	return *out != NULL ? 0 : -ENOMEM;
@@ -256,15 +262,23 @@ static void read_welcome(struct client *c, const struct packet *p)
 {
 	json_t *said = json_loadb((const char *)p->body, p->body_bytes, 0, NULL);
 	const json_int_t most = json_integer_value(json_object_get(said, "max_body"));
+	const json_t *user = json_object_get(said, "user");
 
 	if (json_integer_value(json_object_get(said, "v")) == 1 && most >= LEAST_MAX_BODY && most <= DEFAULT_MAX_BODY)
-		c->takes_max_body = (uint32_t)most;
+		c->welcome = (struct client_welcome){
+			.max_body = (uint32_t)most,
+			.has_user = json_is_object(user),
+			.at = json_integer_value(json_object_get(user, "at")),
+			.gap = json_is_true(json_object_get(user, "gap")),
+			.replay = (int)json_integer_value(json_object_get(user, "replay")),
+			.reload_ms = (int)json_integer_value(json_object_get(user, "reload_ms")),
+		};
 	json_decref(said);
 }
 
-uint32_t client_max_body(const struct client *c)
+struct client_welcome client_welcome(const struct client *c)
 {
-	return c->takes_max_body;
+	return c->welcome;
 }
 
 int client_authenticate(struct client *c, enum dialect dialect, const char *token, int64_t deadline_ns,

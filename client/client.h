@@ -33,7 +33,17 @@ struct client_identity {
 	const char *platform;
 	const int32_t *accepts;
 	size_t n_accepts;
-	bool streams; /* ask for them */
+	bool streams;       /* ask for them */
+	int64_t user_since; /* the position in the user's stream; 0: from now on */
+};
+
+/* What the server says in its answer to the token, to a client with streams. */
+struct client_welcome {
+	uint32_t max_body; /* that it takes; 0: it knows no streams, or was not asked for them */
+	bool has_user;     /* the connection is in its user's stream: */
+	int64_t at;
+	bool gap;
+	int replay, reload_ms;
 };
 
 /* The body of op 7 for that identity, malloc'ed, zero-terminated. 0, -EINVAL where a string is not UTF-8, -ENOMEM. */
@@ -55,9 +65,7 @@ void client_free(struct client **c);
 int client_authenticate(struct client *c, enum dialect dialect, const char *token, int64_t deadline_ns,
 			struct client_goodbye *goodbye);
 
-/* How long a body the server takes from a client with streams, as it said in its answer to the token; 0: it knows no streams, or was not
- * asked for them. */
-uint32_t client_max_body(const struct client *c);
+struct client_welcome client_welcome(const struct client *c);
 
 /* Write one packet whole: 0, -ETIMEDOUT, -ECANCELED, -EPIPE and the like. After an error only client_free is left. */
 int client_send(struct client *c, int16_t ver, int32_t op, int32_t seq, const void *body, uint32_t body_bytes,

@@ -1,12 +1,16 @@
 /* client_room: see client_room.h. SPDX-License-Identifier: MIT */
 #include "client/client_room.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
+
+#define BODY        "{\"rooms\":[%s]}"
+#define FRAME_BYTES (sizeof(BODY) - 1 - 2) /* of a body without members */
 
 struct client_room *client_room_new(const char *id)
 {
@@ -27,7 +31,20 @@ void client_room_free(struct client_room **room)
 	*room = NULL;
 }
 
-char *client_room_member(const struct client_room *room, bool joins)
+void client_room_left(struct client_room *room, const char *reason)
+{
+	room->is_wanted = room->is_in = false;
+	room->due_ns = INT64_MAX;
+	room->join_seq = 0;
+	room->news = NEWS_LEFT;
+	(void)snprintf(room->reason, sizeof(room->reason), "%s",
+		       reason != NULL && *reason != '\0' ? reason : "refused");
+}
+
+/* ---- asking ---- */
+
+/* A member of JOIN's list, or of LEAVE's, as text; malloc'ed, NULL: no memory. */
+static char *member_of(const struct client_room *room, bool joins)
 {
 	json_t *member =
 		joins ? json_pack("{s:s, s:s*}", "id", room->id, "ticket", room->ticket) : json_string(room->id);
@@ -44,6 +61,62 @@ char *client_room_member(const struct client_room *room, bool joins)
 	return text;
 }
 
+/* Take it into the packet of that number. */
+static void asked_for(struct client_room *room, int32_t seq)
+{
+	room->due_ns = INT64_MAX;
+	if (room->is_wanted) {
+		room->join_seq = seq;
+		room->had_since = room->position > 0;
+	} else {
+		room->leave_seq = seq;
+	}
+}
+
+/* The members that are due, as many as fit into so many bytes: 1, 0 where there are none, or -ENOMEM. */
+static int list(struct client_room *first, bool joins, int64_t now_ns, int32_t seq, size_t most, FILE *out)
+{
+	size_t left = most;
+	const char *comma = "";
+
+	for (struct client_room *room = first; room != NULL; room = room->next) {
+		char *member;
+
+		if (room->is_wanted != joins || room->due_ns > now_ns)
+			continue;
+		if ((member = member_of(room, joins)) == NULL)
+			return -ENOMEM;
+		if (strlen(member) + 1 > most) {
+			client_room_left(room, "its JOIN is longer than the server takes");
+		} else if (strlen(member) + 1 > left) {
+			free(member);
+			break;
+		} else {
+			left -= strlen(member) + 1;
+			fprintf(out, "%s%s", comma, member);
+			comma = ",";
+			asked_for(room, seq);
+		}
+		free(member);
+	}
+	return *comma != '\0';
+}
+
+int client_room_body(struct client_room *first, bool joins, int64_t now_ns, int32_t seq, uint32_t max_body, char **body)
+{
+	char *members = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&members, &bytes);
+	int rc = out != NULL ? list(first, joins, now_ns, seq, max_body - FRAME_BYTES, out) : -ENOMEM;
+
+	if (out != NULL && fclose(out) != 0)
+		rc = -ENOMEM;
+	if (rc > 0 && asprintf(body, BODY, members) < 0)
+		rc = -ENOMEM;
+	free(members);
+	return rc;
+}
+
 /* ---- answers ---- */
 
 static int number_of(const json_t *said, const char *name)
@@ -58,16 +131,6 @@ int64_t client_room_at(const json_t *said)
 	const json_int_t at = json_integer_value(json_object_get(said, "at"));
 
 	return at > 0 ? at : 0;
-}
-
-void client_room_left(struct client_room *room, const char *reason)
-{
-	room->is_wanted = room->is_in = false;
-	room->due_ns = INT64_MAX;
-	room->join_seq = 0;
-	room->news = NEWS_LEFT;
-	(void)snprintf(room->reason, sizeof(room->reason), "%s",
-		       reason != NULL && *reason != '\0' ? reason : "refused");
 }
 
 static void missed(struct client_room *room, const json_t *said)

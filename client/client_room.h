@@ -35,10 +35,10 @@ struct client_room {
 struct client_room *client_room_new(const char *id);
 void client_room_free(struct client_room **room);
 
-/* A member of JOIN's list, or of LEAVE's, as text; malloc'ed, NULL: no memory. */
-char *client_room_member(const struct client_room *room, bool joins);
-/* Those members as a body; n bytes longer than all of them and a byte for each. */
-#define CLIENT_ROOM_BODY "{\"rooms\":[%s]}"
+/* The body of a JOIN, or else a LEAVE, for those of the list that are due, as many as fit: 1, and they are asked for by the packet of that
+ * number, and *body is malloc'ed. 0: none is due; -ENOMEM. */
+int client_room_body(struct client_room *first, bool joins, int64_t now_ns, int32_t seq, uint32_t max_body,
+		     char **body);
 
 /* What the member of op 19 says of it, now. */
 void client_room_answered(struct client_room *room, const json_t *said, int64_t now_ns);

@@ -3,15 +3,16 @@
 #include "client/client_rooms.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/client.h"
 #include "client/client_room.h"
 #include "common/base/clock.h"
 
-#define FRAME_BYTES (sizeof(CLIENT_ROOM_BODY) - 1 - 2) /* of a body without members */
-#define HEAD_BYTES  5 /* of a push: the number's high half, the length of the room's id */
+#define ACK_NS     CLOCK_SEC
+#define ACK_BYTES  8
+#define HEAD_BYTES 5 /* of a push: the number's high half, the length of the room's id */
 
 struct client_rooms {
 	client_rooms_store *store;
@@ -22,21 +23,12 @@ struct client_rooms {
 	/* the application has got this one and is not done with it */
 	struct client_room *handed;
 	int64_t handed_number;
+	/* of the user's stream */
+	int64_t acked, next_ack_ns;
 	char place[CLIENT_ROOM_BYTES]; /* of the push that was handed out last */
 };
 
 /* ---- for the application ---- */
-
-struct client_rooms *client_rooms_new(client_rooms_store *store, void *arg)
-{
-	struct client_rooms *s = calloc(1, sizeof(*s));
-
-	if (s != NULL) {
-		s->store = store;
-		s->arg = arg;
-	}
-	return s;
-}
 
 static void drop(struct client_rooms *s, struct client_room **at)
 {
@@ -58,6 +50,27 @@ void client_rooms_free(struct client_rooms **rooms)
 		drop(s, &s->first);
 	free(s);
 	*rooms = NULL;
+}
+
+/* The first one is the user's stream, which nobody joins or leaves. */
+struct client_rooms *client_rooms_new(client_rooms_store *store, void *arg)
+{
+	struct client_rooms *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->store = store;
+	s->arg = arg;
+	if ((s->first = client_room_new("")) == NULL)
+		client_rooms_free(&s);
+	else
+		s->first->is_wanted = true;
+	return s;
+}
+
+static bool is_users(const struct client_room *room)
+{
+	return room->id[0] == '\0';
 }
 
 static struct client_room *find(const struct client_rooms *s, const char *id)
@@ -84,9 +97,12 @@ int client_rooms_join(struct client_rooms *s, const struct client_wish *wish)
 	struct client_room *room = find(s, wish->room);
 	char *ticket = NULL;
 
-	if (wish->room == NULL || wish->room[0] == '\0' || strlen(wish->room) >= CLIENT_ROOM_BYTES || wish->since < 0 ||
-	    wish->last < 0)
+	if (wish->room == NULL || strlen(wish->room) >= CLIENT_ROOM_BYTES || wish->since < 0 || wish->last < 0)
 		return -EINVAL;
+	if (wish->room[0] == '\0') {
+		s->first->position = wish->since;
+		return 0;
+	}
 	if (wish->ticket != NULL && (ticket = strdup(wish->ticket)) == NULL)
 		return -ENOMEM;
 	if (room == NULL && add(s, wish->room, &room) < 0) {
@@ -112,7 +128,7 @@ int client_rooms_leave(struct client_rooms *s, const char *id)
 {
 	struct client_room *room = find(s, id);
 
-	if (room == NULL)
+	if (room == NULL || is_users(room))
 		return -ENOENT;
 	room->is_wanted = room->is_in = false;
 	room->news = 0;
@@ -134,39 +150,67 @@ unsigned client_rooms_wanted(const struct client_rooms *s)
 {
 	unsigned n = 0;
 
-	for (const struct client_room *room = s->first; room != NULL; room = room->next)
+	for (const struct client_room *room = s->first->next; room != NULL; room = room->next)
 		n += room->is_wanted;
 	return n;
 }
 
 /* ---- asking ---- */
 
-unsigned client_rooms_begin(struct client_rooms *s, uint32_t max_body)
+/* The user's stream, as the answer to AUTH has it. */
+static void begin_user(struct client_room *room, const struct client_welcome *w)
 {
-	for (struct client_room **at = &s->first, *room; (room = *at) != NULL;) {
+	room->is_in = w->has_user;
+	room->had_since = room->position > 0;
+	room->at = w->at;
+	room->replay = w->replay;
+	room->wait_ms = w->reload_ms;
+	room->news = w->has_user ? NEWS_JOINED : 0;
+	if (w->has_user ? w->gap : room->had_since) /* it is not kept any more, or not there */
+		room->news |= NEWS_GAP;
+}
+
+static void begin_room(struct client_room *room, const struct client_welcome *w)
+{
+	room->is_in = false;
+	room->join_seq = room->leave_seq = 0;
+	room->news &= NEWS_LEFT; /* the others are answers of before, and come again */
+	if (room->is_wanted && w->max_body == 0)
+		client_room_left(room, "the server knows no streams");
+	room->due_ns = room->is_wanted ? 0 : CLIENT_ROOMS_NEVER;
+}
+
+unsigned client_rooms_begin(struct client_rooms *s, const struct client_welcome *w)
+{
+	for (struct client_room **at = &s->first->next, *room; (room = *at) != NULL;) {
 		if (!room->is_wanted && room->news == 0 && room->position == 0) { /* left by the application */
 			drop(s, at);
 			continue;
 		}
-		room->is_in = false;
-		room->join_seq = room->leave_seq = 0;
-		room->news &= NEWS_LEFT; /* the others are answers of before, and come again */
-		if (room->is_wanted && max_body == 0)
-			client_room_left(room, "the server knows no streams");
-		room->due_ns = room->is_wanted ? 0 : CLIENT_ROOMS_NEVER;
+		begin_room(room, w);
 		at = &room->next;
 	}
+	begin_user(s->first, w);
+	s->acked = 0;
 	s->handed = NULL; /* the connection ended before the application was done with it */
-	s->max_body = max_body;
+	s->max_body = w->max_body;
 	return ++s->connection;
+}
+
+/* When the position in the user's stream is to be confirmed. */
+static int64_t ack_ns(const struct client_rooms *s)
+{
+	const struct client_room *user = s->first;
+
+	return user->is_in && user->position > s->acked ? s->next_ack_ns : CLIENT_ROOMS_NEVER;
 }
 
 int64_t client_rooms_due_ns(const struct client_rooms *s, unsigned connection)
 {
-	int64_t due_ns = CLIENT_ROOMS_NEVER;
+	int64_t due_ns = ack_ns(s);
 
 	if (connection != s->connection || s->max_body == 0)
-		return due_ns;
+		return CLIENT_ROOMS_NEVER;
 
 	for (const struct client_room *room = s->first; room != NULL; room = room->next)
 		if (room->due_ns < due_ns)
@@ -174,73 +218,39 @@ int64_t client_rooms_due_ns(const struct client_rooms *s, unsigned connection)
 	return due_ns;
 }
 
-/* Take it into the packet of that number. */
-static void asked_for(struct client_room *room, int32_t seq)
+static int ack(struct client_rooms *s, int64_t now_ns, char **body)
 {
-	room->due_ns = CLIENT_ROOMS_NEVER;
-	if (room->is_wanted) {
-		room->join_seq = seq;
-		room->had_since = room->position > 0;
-	} else {
-		room->leave_seq = seq;
-	}
+	const int64_t position = s->first->position;
+
+	if (ack_ns(s) > now_ns)
+		return 0;
+	if ((*body = malloc(ACK_BYTES)) == NULL)
+		return -ENOMEM;
+	packet_put_i32((uint8_t *)*body, (int32_t)(position >> 32));
+	packet_put_i32((uint8_t *)*body + 4, (int32_t)(uint32_t)position);
+	s->acked = position;
+	s->next_ack_ns = now_ns + ACK_NS;
+	return 1;
 }
 
-/* The members that are due, wanted or not, as many as fit: 1, 0 where there are none, or -ENOMEM. */
-static int list(struct client_rooms *s, bool joins, int64_t now_ns, int32_t seq, FILE *out)
-{
-	size_t left = s->max_body - FRAME_BYTES;
-	const char *comma = "";
-
-	for (struct client_room *room = s->first; room != NULL; room = room->next) {
-		char *member;
-
-		if (room->is_wanted != joins || room->due_ns > now_ns)
-			continue;
-		if ((member = client_room_member(room, joins)) == NULL)
-			return -ENOMEM;
-		if (strlen(member) + 1 > s->max_body - FRAME_BYTES) {
-			client_room_left(room, "its JOIN is longer than the server takes");
-		} else if (strlen(member) + 1 > left) {
-			free(member);
-			break;
-		} else {
-			left -= strlen(member) + 1;
-			fprintf(out, "%s%s", comma, member);
-			comma = ",";
-			asked_for(room, seq);
-		}
-		free(member);
-	}
-	return *comma != '\0';
-}
-
-static int body_of(struct client_rooms *s, bool joins, int64_t now_ns, int32_t seq, char **body)
-{
-	char *members = NULL;
-	size_t bytes = 0;
-	FILE *out = open_memstream(&members, &bytes);
-	int rc = out != NULL ? list(s, joins, now_ns, seq, out) : -ENOMEM;
-
-	if (out != NULL && fclose(out) != 0)
-		rc = -ENOMEM;
-	if (rc > 0 && asprintf(body, CLIENT_ROOM_BODY, members) < 0)
-		rc = -ENOMEM;
-	free(members);
-	return rc;
-}
-
-int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns, int32_t seq, int32_t *op, char **body)
+int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns, int32_t seq, struct client_ask *out)
 {
 	int rc;
 
 	if (client_rooms_due_ns(s, connection) > now_ns)
 		return 0;
-	*op = OP_LEAVE;
-	if ((rc = body_of(s, false, now_ns, seq, body)) != 0)
+	out->op = OP_ACK;
+	out->body_bytes = ACK_BYTES;
+	if ((rc = ack(s, now_ns, &out->body)) != 0)
 		return rc;
-	*op = OP_JOIN;
-	return body_of(s, true, now_ns, seq, body);
+	out->op = OP_LEAVE;
+	if ((rc = client_room_body(s->first, false, now_ns, seq, s->max_body, &out->body)) == 0) {
+		out->op = OP_JOIN;
+		rc = client_room_body(s->first, true, now_ns, seq, s->max_body, &out->body);
+	}
+	if (rc > 0)
+		out->body_bytes = (uint32_t)strlen(out->body);
+	return rc;
 }
 
 /* ---- what comes ---- */
@@ -285,7 +295,7 @@ static int take_notice(struct client_rooms *s, const json_t *said)
 
 	if (is_led && room == NULL && id != NULL && strlen(id) < CLIENT_ROOM_BYTES && add(s, id, &room) < 0)
 		return -ENOMEM;
-	if (is_led && room != NULL)
+	if (is_led && room != NULL && !is_users(room))
 		client_room_led(room, client_room_at(said));
 	else if (room != NULL)
 		client_room_noticed(room, said);
@@ -312,7 +322,7 @@ static int take_answer(struct client_rooms *s, const struct packet *p)
 static bool follows(struct client_room *room, bool is_newest, int64_t number)
 {
 	if (number == 0)
-		return room == NULL || room->is_in || !is_newest;
+		return room == NULL || room->is_in || !is_newest || is_users(room);
 	if (room == NULL || !room->is_wanted)
 		return false;
 	if (!is_newest)

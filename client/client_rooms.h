@@ -46,7 +46,8 @@ struct client_wish {
 struct client_rooms *client_rooms_new(client_rooms_store *store, void *arg);
 void client_rooms_free(struct client_rooms **s);
 
-/* Want a room; JOINED or LEFT comes of it. One that is joined: again. 0, -EINVAL or -ENOMEM. */
+/* Want a room; JOINED or LEFT comes of it. One that is joined: again. "" is the user's stream, which every connection is in: `since` is the
+ * position that client_rooms_position tells for AUTH. 0, -EINVAL or -ENOMEM. */
 int client_rooms_join(struct client_rooms *s, const struct client_wish *wish);
 /* Want it no more, and forget its position; no event comes of it. 0, -ENOENT. */
 int client_rooms_leave(struct client_rooms *s, const char *room);
@@ -54,14 +55,20 @@ int64_t client_rooms_position(const struct client_rooms *s, const char *room); /
 /* So many are joined, or may be yet. */
 unsigned client_rooms_wanted(const struct client_rooms *s);
 
-/* A connection is up, whose server takes bodies of so many bytes, 0: it knows no streams. All rooms are due. Returns its number, by which
- * the calls below tell it from one to a server that goes away. */
-unsigned client_rooms_begin(struct client_rooms *s, uint32_t max_body);
+/* A connection is up, whose server has said this. All rooms are due. Returns its number, by which the calls below tell it from one to a
+ * server that goes away. */
+struct client_welcome;
+unsigned client_rooms_begin(struct client_rooms *s, const struct client_welcome *welcome);
 
-/* The next JOIN or LEAVE that is due, to be sent with this sequence number: 1, and *body is malloc'ed. 0: none is; -ENOMEM. Only for the
- * newest connection, else 0. */
-int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns, int32_t seq, int32_t *op,
-		     char **body);
+/* What is to be sent. */
+struct client_ask {
+	int32_t op;
+	char *body; /* malloc'ed */
+	uint32_t body_bytes;
+};
+/* The next JOIN, LEAVE or ACK that is due, for a packet with this sequence number: 1, 0: none is, or -ENOMEM. Only for the newest
+ * connection, else 0. */
+int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns, int32_t seq, struct client_ask *out);
 /* When the next one will be due; CLIENT_ROOMS_NEVER. */
 int64_t client_rooms_due_ns(const struct client_rooms *s, unsigned connection);
 

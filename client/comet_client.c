@@ -183,6 +183,7 @@ static int authenticate(struct comet_client *c, const struct comet_client_option
 		.accepts = opt->accepts != NULL ? opt->accepts : usual,
 		.n_accepts = opt->accepts != NULL ? opt->n_accepts : 1,
 		.streams = opt->rooms != NULL,
+		.user_since = opt->rooms != NULL ? comet_client_rooms_position(opt->rooms, "") : 0,
 	};
 	char *made = NULL;
 	int rc = opt->token == NULL ? client_token(&identity, &made) : 0;
@@ -218,8 +219,11 @@ int client_library_open(const struct comet_client_options *opt, struct client_op
 		return public_code(rc);
 	}
 	c->next_beat_ns = clock_now_ns() + c->heartbeat_ns;
-	if ((c->rooms = (struct client_rooms *)opt->rooms) != NULL)
-		c->connection = client_rooms_begin(c->rooms, client_max_body(c->client));
+	if ((c->rooms = (struct client_rooms *)opt->rooms) != NULL) {
+		const struct client_welcome welcome = client_welcome(c->client);
+
+		c->connection = client_rooms_begin(c->rooms, &welcome);
+	}
 	*out = c;
 	return 0;
 }
@@ -263,14 +267,13 @@ static int next_packet(struct comet_client *c, int64_t deadline_ns, struct packe
 /* Ask for the rooms that are due. Their answers come in one order with pushes, and nobody waits for them here. */
 static int ask_for_rooms(struct comet_client *c)
 {
-	char *body;
-	int32_t op;
+	struct client_ask ask;
 	int rc;
 
-	while ((rc = client_rooms_ask(c->rooms, c->connection, clock_now_ns(), next_seq(c), &op, &body)) > 0) {
-		rc = client_send(c->client, 1, op, c->seq, body, (uint32_t)strlen(body),
+	while ((rc = client_rooms_ask(c->rooms, c->connection, clock_now_ns(), next_seq(c), &ask)) > 0) {
+		rc = client_send(c->client, 1, ask.op, c->seq, ask.body, ask.body_bytes,
 				 clock_now_ns() + c->timeout_ns);
-		free(body);
+		free(ask.body);
 		if (rc < 0)
 			return rc;
 	}

@@ -152,7 +152,8 @@ struct comet_client_join {
 int comet_client_rooms_new(const struct comet_client_rooms_options *opt, struct comet_client_rooms **out);
 void comet_client_rooms_free(struct comet_client_rooms **rooms); /* as comet_client_close */
 /* Want a room, with a connection or without; JOINED or LEFT comes of it. Of one that is joined: again, from the position. 0, -EINVAL,
- * -ENOMEM. */
+ * -ENOMEM. The room "" is the user's stream, where the server keeps what is pushed to users: every connection is in it, `since` is the
+ * position for the next one, and what is done is confirmed to the server. */
 int comet_client_rooms_join(struct comet_client_rooms *rooms, const struct comet_client_join *wish);
 /* Its position is forgotten, and no event comes of it. 0, -ENOENT. */
 int comet_client_rooms_leave(struct comet_client_rooms *rooms, const char *room);

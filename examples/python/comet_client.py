@@ -25,6 +25,8 @@ import typing
 __all__ = ["Client", "Code", "CometError", "Goodbye", "Joined", "Op", "Packet", "Refused"]
 
 HEAD = struct.Struct(">ihhii")
+USER = ""                # the user's stream, among the rooms
+ACK_EVERY = 1.0          # between two confirmed positions
 LONGEST_BODY = 16 << 20  # of a packet from the server; a longer one means that it is no comet
 SERVED_ON = 60.0         # a server that goes away is still read for at most so long; it closes by itself long before
 GOOD_SESSION = 10.0      # after a session that was online for so long, back-off starts over
@@ -237,6 +239,8 @@ class Client:
         self._streams, self._state, self._on_room = streams, state, on_room
         self._taken = dict(positions or {})  # of each room the last number that the application has got
         self._rooms = {}
+        self._done = 0      # position in the user's stream: the application has asked for the next one
+        self._acker = None  # confirms it, soon
         self._longest = 0  # body of a JOIN; 0: the server knows no streams
         self._pushes = asyncio.Queue(QUEUE)
         self._arrived = asyncio.Event()  # a push has
@@ -264,11 +268,15 @@ class Client:
     async def connect(self):
         """Come online, and stay so until close(). Returns once that is so; raises Goodbye where it never can be."""
         if self._task is None:
+            if self._streams:
+                self._rooms[USER] = Room(self._taken.get(USER, 0), None, None)
             self._task = asyncio.create_task(self._stay())
         await self._when_online()
 
     async def close(self):
         """Go, and not come back."""
+        if self._acker is not None:
+            self._acker.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -289,6 +297,7 @@ class Client:
 
     async def __anext__(self):
         """The next push, over reconnects; raises Goodbye once that has come to a final end. To give up waiting loses none."""
+        self._confirm(self._taken.get(USER, 0))
         while self._pushes.empty() and not self._task.done():
             self._arrived.clear()
             waiter = asyncio.ensure_future(self._arrived.wait())
@@ -358,7 +367,7 @@ class Client:
 
     async def leave(self, *rooms):
         """Leave these rooms, or all that were joined."""
-        named = list(rooms or self._rooms)
+        named = list(rooms or self._joined_rooms())
         for room in named:
             self._left(room, Refused("left again"))
         for body in pack(map(json.dumps, named), self._longest) if self.online and self._longest else ():
@@ -477,7 +486,7 @@ class Client:
         self._online_at = time.monotonic()
         self._online.set()
         self._on_change("online", None)
-        joining = quiet(asyncio.create_task(self._join_all(list(self._rooms))))
+        joining = quiet(asyncio.create_task(self._join_all(self._joined_rooms())))
         try:
             while True:
                 await asyncio.sleep(self._heartbeat)
@@ -494,7 +503,8 @@ class Client:
             token.pop("user", None)
             token["token"] = self._jwt() if callable(self._jwt) else self._jwt
         if self._streams:
-            token["streams"] = {}
+            position = self._rooms[USER].position
+            token["streams"] = {"user": position} if position else {}
         return json.dumps(token).encode()
 
     async def _catch_up(self, room, accepts):
@@ -580,6 +590,29 @@ class Client:
     def _know_streams(self, answer):
         said = answer.object()
         self._longest = said.get("max_body", 4096) if self._streams and said.get("v") == 1 else 0
+        if not self._streams:
+            return
+        room = self._rooms[USER]
+        if "user" in said:
+            self._arrive({"id": USER, **({"since": room.position} if room.position else {})}, room, said["user"])
+        elif room.position:
+            self._miss(USER, room, {"at": 0})  # it is not kept any more, or not there
+
+    def _joined_rooms(self):
+        return [room for room in self._rooms if room != USER]
+
+    def _confirm(self, position):
+        """The application is done with the user's stream up to there: the server is told, once a second."""
+        if position > self._done and self._streams:
+            self._done = position
+            if self._acker is None:
+                self._acker = quiet(asyncio.create_task(self._ack()))
+
+    async def _ack(self):
+        await asyncio.sleep(ACK_EVERY)
+        self._acker = None
+        if self.online and self._rooms[USER].is_in:
+            self._writer.write(Packet(Op.ACK, self._done.to_bytes(8, "big")).encode())
 
     async def _join_all(self, rooms):
         """Ask for them, in as few packets as they fit into. Where the connection is lost meanwhile the next one asks again."""
@@ -640,7 +673,7 @@ class Client:
     def _miss(self, name, room, said):
         """Something is missing before what comes: the application is told, and its state loaded anew when it is our turn."""
         room.position, room.is_stale = said["at"] or room.position, True  # 0 is no position
-        if self._state is not None:
+        if self._state is not None and name != USER:
             self._later(name, room, said.get("reload_ms", 0))
         self._on_room("gap", name, said["at"])
 

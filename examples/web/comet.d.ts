@@ -170,7 +170,8 @@ export interface CometEvents {
 	/** A heartbeat was answered: people in the room, over all servers. */
 	heartbeat: {people: number};
 	state: State;
-	/** A room is joined, at first or again, by us or by the back end; the pushes that were missed follow. */
+	/** A room is joined, at first or again, by us or by the back end; the pushes that were missed follow. Here and below the room `''` is the
+	 * stream of what is pushed to the user, where the server keeps that: every connection is in it. */
 	joined: Joined & {room: string};
 	/** Something is missing in this room: pushes go on after `at`. Load the room's state anew, in `reloadAfter` milliseconds, so that
 	 * not all clients come at once; the option `state` does it. */

@@ -64,6 +64,8 @@ const TIMER_MAX_MS = 0x7fffffff; // longer ones would fire at once
 const PUSH_VER = 4; // of every push, once AUTH has asked for streams
 const PUSH_HEAD_BYTES = 5; // the number's high half, and the length of the room's id
 const SAVE_MS = 1000; // between two calls of positions.save
+const ACK_MS = 1000; // between two confirmed positions
+const USER = ''; // the user's stream, among the rooms
 const DEFAULTS = {
 	key: '', room: '', platform: 'web', accepts: [1000],
 	heartbeat: 30_000, // between heartbeats; the server waits for minutes, proxies on the way do not
@@ -235,6 +237,7 @@ export class Comet {
 	#loading = null; // a promise of positions of the time before, ...
 	#stored = null; // ... and these, once they were loaded
 	#saving = null; // timer
+	#acking = null; // timer
 	#maxBody = 0; // of a JOIN; 0: the server knows no streams
 	#wake = () => this.#state === 'waiting' && this.#sleep(delayOf(0, this.#options.backoff));
 
@@ -244,13 +247,20 @@ export class Comet {
 		this.#room = this.#options.room;
 		this.#accepts = new Set(this.#options.accepts);
 		this.#streams = this.#options.streams ? {...this.#options.streams} : null;
+		if (this.#streams !== null)
+			this.#rooms.set(USER, {position: undefined, waiting: [], isIn: false, isStale: false, timer: null});
 	}
 
 	get state() { return this.#state; }
 	get room() { return this.#room; }
 	get accepts() { return [...this.#accepts]; }
-	/* The rooms that were joined, each with the number of the last push that was delivered; 0: none is known yet. */
-	get positions() { return Object.fromEntries([...this.#rooms].map(([room, {position}]) => [room, position ?? 0])); }
+	/* The rooms that were joined, each with the number of the last push that was delivered; 0: none is known yet. And '', for the user's stream,
+	 * where that is kept. */
+	get positions() {
+		return Object.fromEntries([...this.#rooms].filter(([room, {position}]) => room !== USER || position > 0).map(
+			([room, {position}]) => [room, position ?? 0]));
+	}
+	get #joinedRooms() { return [...this.#rooms.keys()].filter(room => room !== USER); }
 
 	/* Call fn for each event of this name; the result ends that. Events: comet.d.ts. */
 	on(name, fn) {
@@ -335,7 +345,7 @@ export class Comet {
 
 	/* Leave these rooms, or all that were joined. */
 	leave(...rooms) {
-		const named = rooms.length > 0 ? rooms : [...this.#rooms.keys()];
+		const named = rooms.length > 0 ? rooms : this.#joinedRooms;
 		for (const room of named)
 			this.#letGo(room, new CometError('refused', 'left again'));
 		if (this.#state !== 'online' || this.#maxBody === 0)
@@ -406,12 +416,26 @@ export class Comet {
 		const who = jwt === undefined ? us : {token: typeof jwt === 'function' ? await jwt() : jwt};
 		this.#roomOf = this.#room;
 		this.#acceptsOf = new Set(this.#accepts);
-		const streams = this.#streams === null ? {} : {streams: {}};
+		const streams = this.#streams === null ? {} : {streams: await this.#askForUser()};
 		return JSON.stringify({...who, key, room_id: this.#room, platform, accepts: [...this.#accepts], ...streams});
 	}
 
-	#knowStreams({v, max_body: maxBody = this.#options.maxBody}) {
+	async #askForUser() {
+		const entry = this.#rooms.get(USER);
+		await this.#load();
+		entry.position ??= this.#stored[USER];
+		return entry.position > 0 ? {user: entry.position} : {};
+	}
+
+	#knowStreams({v, max_body: maxBody = this.#options.maxBody, user}) {
 		this.#maxBody = this.#streams !== null && v === 1 ? maxBody : 0;
+		if (this.#streams === null)
+			return;
+		const entry = this.#rooms.get(USER), since = entry.position || undefined;
+		if (user !== undefined)
+			this.#arrive(USER, user, since);
+		else if (since !== undefined)
+			this.#miss(USER, {at: 0}); // it is not kept any more, or not there
 	}
 
 	#beOnline() {
@@ -425,7 +449,7 @@ export class Comet {
 			for (const waiter of this.#waiters.splice(0))
 				waiter.resolve();
 			this.#emit('online', {room: this.#room});
-			this.#joinAll([...this.#rooms.keys()]);
+			this.#joinAll(this.#joinedRooms);
 		}, () => {}); // lost again
 	}
 
@@ -497,6 +521,8 @@ export class Comet {
 			for (const waiter of waiting.splice(0))
 				waiter.reject(error);
 		}
+		clearTimeout(this.#acking);
+		this.#acking = null;
 		if (this.#saving !== null)
 			this.#save();
 		this.#become('closed');
@@ -688,17 +714,22 @@ export class Comet {
 				this.#refuse(id, said.reason);
 				return;
 			}
-			const {at, gap, replay = 0} = said;
-			entry.isIn = true;
-			entry.isStale = false;
-			if (!gap && since === undefined)
-				entry.position = at;
-			for (const waiter of entry.waiting.splice(0))
-				waiter.resolve({at, gap, replay});
-			this.#emit('joined', {room: id, at, gap, replay});
-			if (gap)
-				this.#miss(id, said);
+			this.#arrive(id, said, since);
 		});
+	}
+
+	/* We are in the room, or in the user's stream. */
+	#arrive(room, said, since) {
+		const entry = this.#rooms.get(room), {at, gap, replay = 0} = said;
+		entry.isIn = true;
+		entry.isStale = false;
+		if (!gap && since === undefined)
+			entry.position = at;
+		for (const waiter of entry.waiting.splice(0))
+			waiter.resolve({at, gap, replay});
+		this.#emit('joined', {room, at, gap, replay});
+		if (gap)
+			this.#miss(room, said);
 	}
 
 	/* Something is missing before what comes: the application is told, and its state loaded anew when it is our turn. */
@@ -707,7 +738,7 @@ export class Comet {
 		entry.position = at || entry.position; // 0 is no position
 		entry.isStale = true;
 		this.#saveSoon();
-		if (this.#streams.state)
+		if (this.#streams.state && room !== USER)
 			this.#later(room, reloadAfter, () => this.#joinAll([room]));
 		this.#emit('gap', {room, at, reloadAfter});
 	}
@@ -752,7 +783,20 @@ export class Comet {
 			this.#miss(room, {at: number - 1});
 		entry.position = number;
 		this.#saveSoon();
+		if (room === USER)
+			this.#ackSoon();
 		return true;
+	}
+
+	/* Confirm what was delivered to the application, once a second. */
+	#ackSoon() {
+		this.#acking ??= setTimeout(() => {
+			const {position, isIn} = this.#rooms.get(USER), bytes = new Uint8Array(8);
+			this.#acking = null;
+			new DataView(bytes.buffer).setBigUint64(0, BigInt(position));
+			if (isIn && this.#state === 'online')
+				this.#socket.send(encode(Op.ACK, bytes, 0));
+		}, ACK_MS);
 	}
 
 	/* ... and for one of a server that goes away. */

@@ -78,6 +78,16 @@ def test_sub_gets_what_was_missed_over_each_way(house, sub, scheme, listener, pa
     assert [line.split()[-1] for line in client.printed_all()] == ["a", "b", "c"]
 
 
+@pytest.mark.settings("stream.users=50/1h", "stream.users_open=yes")
+def test_sub_misses_nothing_of_its_users_stream_and_confirms_it(house, sub):  # noqa: F811
+    client = sub(*door_of(house), "--mid", "7", "--key", "cli", "--room", "live://1", "--last", "0")
+    client.said("joined the user's stream after ")
+    house.backend.push_mids([7], "one")
+    at = house.backend.data("/goim/stream/acks", mid=7)["at"]
+    assert client.printed() == f"1000 - {at} one"
+    wait_until(lambda: house.backend.data("/goim/stream/acks", mid=7)["keys"].get("cli") == at, "it is confirmed")
+
+
 @KEPT
 def test_sub_tells_a_gap_of_its_position(house, sub):  # noqa: F811
     push(house, "chat://1", *"abcdefgh")

@@ -259,6 +259,23 @@ def test_misses_nothing_of_several_rooms(launch, agent):
     assert [body for _, body in pushed(two, 5)] == ["one", *(f"missed {i}" for i in range(3)), "last"]
 
 
+def test_misses_nothing_of_the_users_stream_and_confirms_it(launch, agent):
+    house = launch({"stream.users": "50/1h", "stream.users_open": "yes"})
+    one = agent(url(house), mid=7, key="js", streams=True)
+    one.call("connect")
+    house.backend.push_mids([7], "one")
+    assert pushed(one, 1) == [("", "one")]
+    one.call("terminate")
+    one.event("lost")
+    for n in range(3):
+        house.backend.push_mids([7], f"missed {n}")
+    assert pushed(one, 3) == [("", f"missed {n}") for n in range(3)]
+    at = house.backend.data("/goim/stream/acks", mid=7)["at"]
+    wait_until(lambda: house.backend.data("/goim/stream/acks", mid=7)["keys"].get("js") == at, "it is confirmed")
+    house.backend.accepted("/goim/stream/clear", mid=7)
+    assert one.event("gap")["room"] == ""
+
+
 def test_a_back_end_leads_into_rooms_and_out_of_them(launch, agent):
     house = launch({"stream.rooms": "chat:100/10m"})
     one = agent(url(house), mid=7, streams=True)

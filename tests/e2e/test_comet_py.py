@@ -367,6 +367,7 @@ def test_application_that_takes_its_time_gets_everything_in_order(house, backend
 
 # -- streams
 
+USERS = {"stream.users": "50/1h", "stream.users_open": "yes"}
 STREAMS = {"stream.rooms": "chat:100/10m", "stream.spread": "1s"}
 
 
@@ -429,6 +430,30 @@ def test_a_gap_is_told_and_the_state_loaded_again(launch):
 
     run(story())
     assert [event for event, _, _ in seen] == ["joined", "gap", "joined"]
+
+
+def test_misses_nothing_of_the_users_stream_and_confirms_it(launch):
+    house = launch(USERS)
+    seen = []
+
+    async def story():
+        async with client_of(house, mid=7, key="py", streams=True, on_room=lambda *event: seen.append(event)) as client:
+            await off(house.backend.push_mids, [7], "one")
+            assert await take(client, 1) == [("", "one")]
+            client._writer.transport.abort()
+            for n in range(3):
+                await off(house.backend.push_mids, [7], f"missed {n}")
+            assert await take(client, 3) == [("", f"missed {n}") for n in range(3)]
+            asked = asyncio.create_task(anext(client))  # they are done
+            positions = client.positions
+            await off(wait_until, lambda: house.backend.data("/goim/stream/acks", mid=7)["keys"].get("py") == positions[""], "it is confirmed")
+            asked.cancel()
+        await off(house.backend.push_mids, [7], "later")
+        async with client_of(house, mid=7, streams=True, positions=positions) as client:
+            assert await take(client, 1) == [("", "later")]
+
+    run(story())
+    assert {event[:2] for event in seen} == {("joined", "")}
 
 
 def test_a_back_end_leads_into_rooms_and_out_of_them(launch):

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "client/client.h"
 #include "client/client_rooms.h"
 #include "common/base/clock.h"
 #include "tests/unit/seam.h"
@@ -23,6 +24,11 @@ static unsigned here; /* the connection */
 static char asked[2 * BODY];
 static char stored[512]; /* each "room number " */
 
+static unsigned begin_with(uint32_t max_body)
+{
+	return client_rooms_begin(rooms, &(struct client_welcome){.max_body = max_body});
+}
+
 static void store(void *arg, const char *room, int64_t position)
 {
 	(void)snprintf((char *)arg + strlen(arg), sizeof(stored) - strlen(arg), "%s %lld ", room, (long long)position);
@@ -34,7 +40,7 @@ static int begin(void **state)
 	stored[0] = '\0';
 	rooms = client_rooms_new(store, stored);
 	assert_non_null(rooms);
-	here = client_rooms_begin(rooms, BODY);
+	here = begin_with(BODY);
 	return 0;
 }
 
@@ -55,14 +61,15 @@ static void want(const char *room, int64_t since, int last)
 /* What is asked next, by a packet of this number; 0: nothing. */
 static int32_t ask(int32_t seq)
 {
-	char *body = NULL;
-	int32_t op = 0;
-	int rc = client_rooms_ask(rooms, here, clock_now_ns(), seq, &op, &body);
+	struct client_ask what = {0};
+	int rc = client_rooms_ask(rooms, here, clock_now_ns(), seq, &what);
 
 	assert_true(rc >= 0);
-	(void)snprintf(asked, sizeof(asked), "%s", rc > 0 ? body : "");
-	free(body);
-	return rc > 0 ? op : 0;
+	(void)snprintf(asked, sizeof(asked), "%.*s", rc > 0 ? (int)what.body_bytes : 0, rc > 0 ? what.body : "");
+	if (rc > 0)
+		memcpy(asked, what.body, what.body_bytes);
+	free(what.body);
+	return rc > 0 ? what.op : 0;
 }
 
 static void assert_asked(int32_t seq, int32_t op, const char *body)
@@ -200,7 +207,6 @@ static void wishes_that_no_room_has_are_refused(void **state)
 	memset(longest, 'r', CLIENT_ROOM_BYTES);
 	longest[CLIENT_ROOM_BYTES] = '\0';
 	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){.room = NULL}), -EINVAL);
-	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){.room = ""}), -EINVAL);
 	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){.room = longest}), -EINVAL);
 	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){.room = "a", .since = -1}), -EINVAL);
 	assert_int_equal(client_rooms_join(rooms, &(struct client_wish){.room = "a", .last = -1}), -EINVAL);
@@ -272,7 +278,7 @@ static void the_position_of_a_gap_that_was_not_seen_to_is_not_stored(void **stat
 	join_at(OLD);
 	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"at\":7,\"gap\":true}"), 0);
 	assert_true(client_rooms_news(rooms, &got));
-	here = client_rooms_begin(rooms, BODY);
+	here = begin_with(BODY);
 	client_rooms_done(rooms);
 	assert_asked(2, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666000}]}");
 }
@@ -363,7 +369,7 @@ static void a_room_that_may_not_be_joined_is_left_and_its_position_stays(void **
 	assert_string_equal(got.body, "refused (403)");
 	assert_event(CLIENT_LEFT, "chat://2", 0);
 	assert_string_equal(got.body, "rooms");
-	here = client_rooms_begin(rooms, BODY);
+	here = begin_with(BODY);
 	assert_int_equal(ask(2), 0);
 	want("chat://1", 0, 0);
 	assert_asked(3, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666000}]}");
@@ -421,7 +427,7 @@ static void a_back_end_leads_into_rooms(void **state)
 	assert_int_equal(client_rooms_wanted(rooms), 1);
 	assert_int_equal(show(here, OP_NOTICE, 0, "{\"at\":1,\"by\":\"server\"}"), 0);
 	assert_no_news();
-	here = client_rooms_begin(rooms, BODY);
+	here = begin_with(BODY);
 	assert_asked(2, OP_JOIN, "{\"rooms\":[{\"id\":\"live://1\"}]}");
 }
 
@@ -443,6 +449,68 @@ static void whoever_is_led_where_he_has_missed_something_asks_for_it(void **stat
 	assert_push("chat://1", OLD + 1);
 }
 
+/* ---- the user's stream ---- */
+
+static void come(int64_t at, bool gap)
+{
+	here = client_rooms_begin(
+		rooms, &(struct client_welcome){
+			       .max_body = BODY, .has_user = true, .at = at, .gap = gap, .replay = 1, .reload_ms = 9});
+}
+
+static void assert_acked(int64_t number)
+{
+	assert_int_equal(ask(9), OP_ACK);
+	assert_int_equal((int64_t)packet_get_i32((uint8_t *)asked) << 32 |
+				 (uint32_t)packet_get_i32((uint8_t *)asked + 4),
+			 number);
+}
+
+static void what_is_done_of_the_users_stream_is_confirmed_once_a_second(void **state)
+{
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	come(OLD, false);
+	assert_event(CLIENT_JOINED, "", OLD);
+	assert_int_equal(position(""), OLD);
+	assert_acked(OLD);
+	assert_push("", OLD + 1);
+	assert_push("", 0);
+	assert_int_equal(push(here, "", OLD + 1), 0);
+	assert_int_equal(push(here, "", OLD + 2), 1);
+	assert_int_equal(ask(9), 0);
+	seam_clock_advance(CLOCK_SEC);
+	assert_acked(OLD + 1);
+	client_rooms_done(rooms);
+	assert_int_equal(client_rooms_due_ns(rooms, here), 3 * CLOCK_SEC);
+	assert_int_equal(client_rooms_leave(rooms, ""), -ENOENT);
+	assert_int_equal(client_rooms_wanted(rooms), 0);
+}
+
+static void the_users_stream_goes_on_from_its_position(void **state)
+{
+	(void)state;
+	want("", OLD, 0);
+	assert_int_equal(position(""), OLD);
+	come(OLD, false);
+	assert_event(CLIENT_JOINED, "", OLD);
+	assert_int_equal(got.replay, 1);
+	assert_push("", OLD + 1);
+	come(OLD + 7, true);
+	assert_event(CLIENT_JOINED, "", OLD + 7);
+	assert_event(CLIENT_GAP, "", OLD + 7);
+	assert_int_equal(got.wait_ms, 9);
+	assert_push("", OLD + 8);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"\",\"at\":1795999887667000,\"gap\":true}"), 0);
+	assert_event(CLIENT_GAP, "", 1795999887667000);
+	here = begin_with(BODY); /* where it is kept no more */
+	assert_event(CLIENT_GAP, "", 0);
+	assert_int_equal(position(""), 1795999887667000);
+	assert_int_equal(push(here, "", 1795999887667001), 0);
+	assert_push("", 0);
+	assert_int_equal(ask(9), 0);
+}
+
 /* ---- connections ---- */
 
 static void the_next_connection_goes_on_from_the_position(void **state)
@@ -452,7 +520,7 @@ static void the_next_connection_goes_on_from_the_position(void **state)
 	want("live://1", 0, 3);
 	assert_push("chat://1", OLD + 1);
 	assert_int_equal(push(here, "chat://1", OLD + 2), 1); /* and the connection is lost before it was done with */
-	here = client_rooms_begin(rooms, BODY);
+	here = begin_with(BODY);
 	assert_asked(2, OP_JOIN,
 		     "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666001},{\"id\":\"live://1\",\"last\":3}]}");
 	assert_int_equal(push(here, "chat://1", OLD + 2), 0);
@@ -464,7 +532,7 @@ static void an_old_connection_brings_only_what_follows(void **state)
 
 	(void)state;
 	join_at(OLD);
-	here = client_rooms_begin(rooms, BODY);
+	here = begin_with(BODY);
 	assert_int_equal(push(old, "chat://1", OLD + 2), 0);
 	assert_int_equal(push(old, "chat://1", OLD + 1), 1);
 	client_rooms_done(rooms);
@@ -479,7 +547,7 @@ static void a_server_without_streams_joins_nothing(void **state)
 {
 	(void)state;
 	want("chat://1", OLD, 0);
-	here = client_rooms_begin(rooms, 0);
+	here = begin_with(0);
 	assert_int_equal(ask(2), 0);
 	assert_event(CLIENT_LEFT, "chat://1", OLD);
 	assert_string_equal(got.body, "the server knows no streams");
@@ -536,6 +604,8 @@ int main(void)
 		test(the_server_ends_a_membership),
 		test(a_back_end_leads_into_rooms),
 		test(whoever_is_led_where_he_has_missed_something_asks_for_it),
+		test(what_is_done_of_the_users_stream_is_confirmed_once_a_second),
+		test(the_users_stream_goes_on_from_its_position),
 		test(the_next_connection_goes_on_from_the_position),
 		test(an_old_connection_brings_only_what_follows),
 		test(a_server_without_streams_joins_nothing),
