@@ -1,6 +1,7 @@
 /* joined: the rooms with numbers in the panel: where we are in each, what is missing, and what is kept once more.
  * SPDX-License-Identifier: MIT */
 const REPLAYED = 10;
+const USER = ''; // the user's stream, which is joined and left by nobody
 
 function made(tag, className, text = '') {
 	const element = document.createElement(tag);
@@ -32,7 +33,7 @@ export class JoinedRooms {
 	set kept(types) { this.#kept = types; }
 	get hasKept() { return this.#kept.length > 0; }
 	isKept(room) { return this.#kept.includes(room.split('://', 1)[0]) && room.includes('://'); }
-	get names() { return [...this.#rooms.keys()]; }
+	get names() { return [...this.#rooms.keys()].filter(room => room !== USER); }
 
 	/* A new connection, to be joined to all of them, and to these. */
 	follow(comet, more) {
@@ -79,7 +80,7 @@ export class JoinedRooms {
 		row.dataset.room = room;
 		const place = made('span', 'place', 'position ');
 		place.append(number);
-		row.append(made('span', 'name', room), place, state, replay, leave);
+		row.append(made('span', 'name', room || 'pushes to the user'), place, state, ...room === USER ? [] : [replay, leave]);
 		this.#list.append(row);
 		this.#host.hidden = false;
 		const entry = {row, number, state, replay, position: 0};
