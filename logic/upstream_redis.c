@@ -14,17 +14,12 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
-#include "common/base/park.h"
 #include "common/base/rate.h"
 #include "common/config/config.h"
-#include "common/http/http_request.h"
 #include "common/redis/redis_name.h"
 #include "common/redis/redis_pipe.h"
-#include "common/redis/redis_ready.h"
 #include "logic/upstream.h"
-
-/* Each waiting reader holds a thread of the HTTP server and a connection to Redis. */
-#define READERS_MAX 64
+#include "logic/waits_redis.h"
 
 /* One user may fill the stream in 64 s, and a sixteenth of it at once: so a back end that reads within seconds misses nothing of
  * others, whatever one of them sends. Each logic counts for itself. */
@@ -43,12 +38,11 @@ struct upstream_redis {
 	struct redis_pipe *pipe;
 	struct rate share; /* bytes a second of one user */
 	/* any thread */
+	struct waits_redis waits;
 	_Atomic int64_t unmeasured; /* bytes written since the stream was measured */
 	/* under lock */
 	struct lock lock;
 	struct rate_table shares;
-	bool stopped;
-	struct redis *readers[READERS_MAX]; /* those that wait; NULL: free */
 };
 
 static struct upstream_redis *upstream_of(void *self)
@@ -167,15 +161,12 @@ static int copy_entry(struct upstream_entry *entry, const struct redisReply *fro
 	return rc == 0 ? seat_copy(&seat, &entry->seat) : rc;
 }
 
-/* [[key, [entry, ...]]], or nil where nothing came. */
-static int copy_reply(const struct redisReply *reply, struct upstream_found *found)
+static int copy_entries(void *arg, struct redis *r, const struct redisReply *entries)
 {
-	const struct redisReply *entries;
+	struct upstream_found *found = arg;
 	int rc = 0;
 
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 1 || reply->element[0]->elements != 2)
-		return 0;
-	entries = reply->element[0]->element[1];
+	(void)r;
 	if ((found->entries = calloc(entries->elements + 1, sizeof(*found->entries))) == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; rc == 0 && i < entries->elements; i++)
@@ -197,102 +188,22 @@ static bool is_id(const char *text)
 	return text[-1] == '-' && digits > 0 && digits <= 18 && text[digits] == '\0';
 }
 
-static long long look_ms(int64_t left_ns)
-{
-	if (left_ns > UPSTREAM_LOOK_NS)
-		left_ns = UPSTREAM_LOOK_NS;
-	return left_ns >= CLOCK_MS ? (long long)(left_ns / CLOCK_MS) : 1;
-}
-
-static int read_blocking(struct upstream_redis *u, struct redis *r, const struct upstream_query *query,
-			 struct upstream_found *found)
-{
-	const int64_t patience = u->cfg->redis_timeout * CLOCK_MS;
-	int64_t now = clock_now_ns(), deadline = now + query->wait_ms * CLOCK_MS;
-	struct redisReply *reply;
-	int rc;
-
-	if ((rc = redis_ready(r, now + patience, NULL)) < 0)
-		return rc;
-	do {
-		now = clock_now_ns();
-		/* To Redis, BLOCK 0 is for ever. */
-		rc = redis_command(r, now + UPSTREAM_LOOK_NS + patience, &reply,
-				   "XREAD COUNT %lld BLOCK %lld STREAMS %s %s", (long long)query->max,
-				   look_ms(deadline - now), redis_name_key(u->cfg, "up", "").text, query->after);
-		if (rc < 0)
-			return rc;
-		rc = copy_reply(reply, found);
-		freeReplyObject(reply);
-	} while (rc == 0 && found->n == 0 && clock_now_ns() < deadline &&
-		 (query->caller == NULL || !http_is_abandoned(query->caller)));
-	return rc;
-}
-
-/* Its connection can be stopped from now on. -EBUSY, -ESHUTDOWN. */
-static int enter(struct upstream_redis *u, struct redis *r, unsigned *place)
-{
-	int rc = -EBUSY;
-
-	lock_take(&u->lock);
-	if (u->stopped)
-		rc = -ESHUTDOWN;
-	for (unsigned i = 0; rc == -EBUSY && i < READERS_MAX; i++)
-		if (u->readers[i] == NULL) {
-			u->readers[i] = r;
-			*place = i;
-			rc = 0;
-		}
-	lock_drop(&u->lock);
-	return rc;
-}
-
-static void leave(struct upstream_redis *u, unsigned place)
-{
-	lock_take(&u->lock);
-	u->readers[place] = NULL;
-	lock_drop(&u->lock);
-}
-
 static void stop(void *self)
 {
-	struct upstream_redis *u = upstream_of(self);
-
-	lock_take(&u->lock);
-	u->stopped = true;
-	/* It only makes a descriptor readable. */
-	for (unsigned i = 0; i < READERS_MAX; i++)
-		if (u->readers[i] != NULL)
-			redis_stop(u->readers[i]);
-	lock_drop(&u->lock);
+	waits_redis_stop(&upstream_of(self)->waits);
 }
 
-/* On a connection of its own, since it waits. */
 static int read_after(void *self, const struct upstream_query *query, struct upstream_found *found)
 {
-	struct upstream_redis *u = upstream_of(self);
-	const struct redis_options options = redis_options_of(u->cfg, "upstream");
-	struct redis *r;
-	unsigned place;
 	int rc;
 
 	*found = (struct upstream_found){0};
 	if (!is_id(query->after))
 		return -EINVAL;
-	park_wait_begin();
-	if ((rc = redis_new(&options, &r)) == 0) {
-		if ((rc = enter(u, r, &place)) == 0) {
-			rc = read_blocking(u, r, query, found);
-			leave(u, place);
-		}
-		redis_free(&r);
-	}
-	park_wait_end();
+	rc = waits_redis_read(&upstream_of(self)->waits, query, copy_entries, found, &found->n);
 	if (rc < 0)
 		upstream_found_fini(found);
-	if (rc == -ESHUTDOWN)
-		return 0; /* nothing came while we waited */
-	return rc == 0 || rc == -EBUSY || rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
+	return rc;
 }
 
 int upstream_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct upstream *out)
@@ -311,6 +222,7 @@ int upstream_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 		return -ENOMEM;
 	}
 	lock_init(&u->lock, LOCK_REGISTRY);
+	waits_redis_init(&u->waits, cfg, "upstream", "up");
 	*out = (struct upstream){.append = append, .read = read_after, .stop = stop, .self = u};
 	return 0;
 }
@@ -320,6 +232,7 @@ void upstream_redis_free(struct upstream *upstream)
 	struct upstream_redis *u = upstream_of(upstream->self);
 
 	rate_table_fini(&u->shares);
+	waits_redis_fini(&u->waits);
 	lock_fini(&u->lock);
 	u->magic = 0;
 	free(u);
