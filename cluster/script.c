@@ -17,6 +17,7 @@
 #define TRIM    ".incbin \"cluster/lua/trim.lua\"\n"
 #define STREAM  ".incbin \"cluster/lua/stream.lua\"\n"
 #define FAN_OUT TRIM ".incbin \"cluster/lua/fan_out.lua\"\n"
+#define TELL    ".incbin \"cluster/lua/tell.lua\"\n"
 #define NUMBER  STREAM ".incbin \"cluster/lua/number.lua\"\n"
 #define script(name, arguments, repeat, definitions)                                                                   \
 	__asm__(".pushsection .rodata\n"                                                                               \

@@ -261,6 +261,7 @@ static void free_alone(void *self)
 
 	upstream_memory_free(&a->logic.upstream);
 	registry_memory_free(&a->logic.registry);
+	tidings_memory_free(&a->logic.tidings);
 	bans_file_free(&a->bans_file);
 	kicks_fini(&a->kicks);
 	auth_free(&a->logic.auth);
@@ -302,8 +303,11 @@ static int make(struct server *s, const char *server_id, push_sink *sink, void *
 	if ((rc = auth_new(cfg, &a->logic.auth)) < 0)
 		goto free_bans_file;
 	auth_heed(a->logic.auth, s->bans);
-	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
+	if ((rc = tidings_memory_new(cfg, server_id, &a->logic.tidings)) < 0)
 		goto free_auth;
+	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
+		goto free_tidings;
+	registry_memory_tell(&a->logic.registry, &a->logic.tidings);
 	if ((rc = upstream_memory_new((size_t)cfg->limits_upstream_bytes, &a->logic.upstream)) < 0)
 		goto free_registry;
 	if ((rc = auth_start(a->logic.auth)) < 0)
@@ -315,6 +319,8 @@ free_upstream:
 	upstream_memory_free(&a->logic.upstream);
 free_registry:
 	registry_memory_free(&a->logic.registry);
+free_tidings:
+	tidings_memory_free(&a->logic.tidings);
 free_auth:
 	auth_free(&a->logic.auth);
 free_bans_file:

@@ -213,6 +213,8 @@ static const struct api_route routes[] = {
 	{"GET", "/goim/nodes/instances", HTTP_ONLINE, api_nodes_instances, "", ""},
 	{"GET", "/goim/upstream", HTTP_UPSTREAM, api_upstream, "?after=0&wait=1000  what clients send to the back end",
 	 "after wait"},
+	{"GET", "/goim/events", HTTP_EVENTS, api_events, "?after=0&wait=1000  who came and who went",
+	 "after wait limit"},
 	{"GET", "/goim/stream", HTTP_STREAM, api_stream, "?type=chat&room=1&since=POSITION  or last=20",
 	 "mid| user| type room since last"},
 	{"GET", "/goim/stream/position", HTTP_STREAM, api_stream_position, "?type=chat&rooms=1  or mids=123",

@@ -86,6 +86,10 @@ void api_nodes_instances(struct api_call *call);
 
 void api_upstream(struct api_call *call);
 
+/* ---- api_events.c ---- */
+
+void api_events(struct api_call *call);
+
 /* ---- api_stream.c ---- */
 
 void api_stream(struct api_call *call);

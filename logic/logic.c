@@ -313,6 +313,7 @@ int logic_receive(struct logic *l, const char *server, const struct seat *seat, 
 void logic_stop_waiting(struct logic *l)
 {
 	upstream_stop(&l->upstream);
+	tidings_stop(&l->tidings);
 	people_stop(&l->people);
 }
 

@@ -22,6 +22,7 @@
 #include "logic/people.h"
 #include "logic/registry.h"
 #include "logic/repeats.h"
+#include "logic/tidings.h"
 #include "logic/upstream.h"
 
 struct logic {
@@ -35,6 +36,7 @@ struct logic {
 	struct registry registry;
 	struct bus bus;
 	struct upstream upstream;
+	struct tidings tidings;
 	struct kept kept; /* stream.rooms and stream.users */
 	struct histories histories;
 	struct people people;

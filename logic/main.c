@@ -182,6 +182,7 @@ static int start_logic(struct program *p)
 	    (rc = redis_pipe_start(&calls, &p->calls)) < 0 || (rc = redis_pipe_start(&pushes, &p->pushes)) < 0 ||
 	    (rc = registry_redis_new(&p->cfg, p->calls, &p->logic.registry)) < 0 ||
 	    (rc = upstream_redis_new(&p->cfg, p->calls, &p->logic.upstream)) < 0 ||
+	    (rc = tidings_redis_new(&p->cfg, &p->logic.tidings)) < 0 ||
 	    (rc = histories_redis_new(&p->cfg, p->calls, &p->logic.histories)) < 0)
 		return rc;
 	(void)kept_parse(p->cfg.stream_rooms, p->cfg.stream_users, &p->logic.kept); /* the settings have been checked */
@@ -284,6 +285,7 @@ static void stop(struct program *p)
 		bus_redis_free(&p->logic.bus);
 	if (p->logic.histories.self != NULL)
 		histories_redis_free(&p->logic.histories);
+	tidings_redis_free(&p->logic.tidings);
 	if (p->logic.upstream.self != NULL)
 		upstream_redis_free(&p->logic.upstream);
 	if (p->logic.registry.self != NULL)

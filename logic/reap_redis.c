@@ -15,6 +15,11 @@
 #include "common/base/worker.h"
 #include "common/redis/redis_reply.h"
 #include "logic/reap.h"
+#include "logic/tidings.h"
+
+/* Ends of sessions told by one script, in which Redis does nothing else, and scripts from one look at the comets to the next. */
+#define TOLD_AT_ONCE 200
+#define TOLD_ROUNDS  500
 
 /* A lease as it is. */
 struct lease {
@@ -35,6 +40,7 @@ struct reap {
 	/* set once */
 	const struct config *cfg;
 	struct redis_pipe *pipe;
+	char *events; /* as scripts take it; NULL: nobody wants events */
 	struct worker worker;
 	/* the worker's */
 	struct strmap seen; /* server -> struct seen */
@@ -132,14 +138,37 @@ static void look(struct reap *r)
 	freeReplyObject(reply);
 }
 
+/* The sessions of dead comets have ended. False: none is left to tell, or Redis does not answer. */
+static bool tell_some(struct reap *r)
+{
+	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
+	struct redisReply *reply;
+	bool more;
+
+	if (r->events == NULL || script_run(r->pipe, &script_bury, deadline, &reply, "%s %lld %d", r->events,
+					    (long long)r->cfg->events_bytes, TOLD_AT_ONCE) < 0)
+		return false;
+	more = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+	freeReplyObject(reply);
+	return more;
+}
+
+/* No more than so many times, so that the comets are looked at again. */
+static void tell_ends(struct reap *r)
+{
+	for (unsigned i = 0; i < TOLD_ROUNDS && tell_some(r); i++)
+		;
+}
+
 static void run(void *arg)
 {
 	struct reap *r = arg;
 
 	OBJ_CHECK(r, REAP_MAGIC);
-	do
+	do {
 		look(r);
-	while (worker_nap(&r->worker, clock_now_ns() + r->cfg->redis_lease * CLOCK_MS / 3));
+		tell_ends(r);
+	} while (worker_nap(&r->worker, clock_now_ns() + r->cfg->redis_lease * CLOCK_MS / 3));
 }
 
 int reap_ready(struct reap *r, char *text, size_t text_bytes)
@@ -162,7 +191,9 @@ int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **
 	r->cfg = cfg;
 	r->pipe = pipe;
 	strmap_init(&r->seen);
+	r->events = tidings_words(cfg);
 	if ((rc = worker_start(&r->worker, "reap", run, r)) < 0) {
+		free(r->events);
 		free(r);
 		return rc;
 	}
@@ -177,6 +208,7 @@ void reap_stop(struct reap **reap)
 	OBJ_CHECK(r, REAP_MAGIC);
 	worker_stop(&r->worker);
 	strmap_drop_all(&r->seen, free);
+	free(r->events);
 	r->magic = 0;
 	free(r);
 	*reap = NULL;

@@ -148,6 +148,9 @@ static inline int registry_del_server(const struct registry *r, const char *serv
 
 /* The memory of a program that runs alone. 0 or -ENOMEM. */
 int registry_memory_new(struct registry *out);
+/* Before the first call: whom it tells of who comes and goes. They outlive it. */
+struct tidings;
+void registry_memory_tell(struct registry *r, const struct tidings *tidings);
 void registry_memory_free(struct registry *r);
 
 /* The memory of a cluster, in Redis; every call goes over the pipe, which outlives it. 0 or -ENOMEM. */

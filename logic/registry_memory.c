@@ -11,6 +11,7 @@
 #include "common/base/strmap.h"
 #include "logic/online_memory.h"
 #include "logic/registry.h"
+#include "logic/tidings.h"
 
 struct person;
 
@@ -30,6 +31,8 @@ struct person {
 struct memory {
 	unsigned magic;
 #define MEMORY_MAGIC 0x3e3047e9
+	/* set once */
+	const struct tidings *tidings; /* NULL: nobody is told */
 	/* any thread */
 	struct online_memory online;
 	/* under lock */
@@ -93,6 +96,16 @@ static struct person *find_person_locked(struct memory *m, const struct user *us
 	return person;
 }
 
+static void tell_locked(const struct memory *m, const struct session *session, const char *kind) NEEDS(m->lock)
+{
+	if (m->tidings == NULL)
+		return;
+	tidings_memory_tell(m->tidings, &(struct tiding){.kind = kind,
+							 .key = session->entry.key,
+							 .user = session->person != NULL ? session->person->user : NULL,
+							 .session = session->entry.session_id});
+}
+
 static void link_locked(struct person *person, struct session *session)
 {
 	session->person = person;
@@ -147,8 +160,11 @@ static int put_locked(struct memory *m, struct session **to_put, struct seat *se
 	/* First in, then out: the person may be the same, and must not be forgotten in between. */
 	if (person != NULL)
 		link_locked(person, session);
-	if (there != NULL)
+	if (there != NULL) {
+		tell_locked(m, there, "offline");
 		unlink_locked(m, there);
+	}
+	tell_locked(m, session, "online");
 	*to_put = there;
 	return 0;
 }
@@ -186,6 +202,7 @@ static int del(void *self, const char *server, const struct seat *seat)
 	if (session != NULL && session->entry.session_id != seat->session_id)
 		session = NULL;
 	if (session != NULL) {
+		tell_locked(m, session, "offline");
 		(void)strmap_del(&m->sessions, seat->key);
 		unlink_locked(m, session);
 	}
@@ -317,6 +334,7 @@ static int del_server(void *self, const char *id)
 		rc = -ENOMEM;
 	} else {
 		for (size_t n = list_sessions_locked(m, id, list); n > 0; n--) {
+			tell_locked(m, list[n - 1], "offline");
 			(void)strmap_del(&m->sessions, list[n - 1]->entry.key);
 			unlink_locked(m, list[n - 1]);
 			session_free(list[n - 1]);
@@ -356,6 +374,11 @@ int registry_memory_new(struct registry *out)
 		.self = m,
 	};
 	return 0;
+}
+
+void registry_memory_tell(struct registry *r, const struct tidings *tidings)
+{
+	memory_of(r->self)->tidings = tidings;
 }
 
 void registry_memory_free(struct registry *r)

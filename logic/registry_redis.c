@@ -20,6 +20,7 @@
 #include "common/redis/redis_reply.h"
 #include "logic/online_redis.h"
 #include "logic/registry.h"
+#include "logic/tidings.h"
 
 /* Keys and users asked for in one script: Redis does nothing else meanwhile. */
 #define CHUNK 256
@@ -36,6 +37,7 @@ struct registry_redis {
 	int64_t timeout_ns;
 	char ttl_ms[24]; /* of a session */
 	char lease_ms[24];
+	char *events; /* as scripts take it; NULL: none */
 	/* any thread */
 	struct online_redis online;
 	/* under lock */
@@ -63,6 +65,12 @@ static int run(struct registry_redis *r, const struct redis_script *script, stru
 	       const char **args)
 {
 	return to_logic_error(script_runv(r->pipe, script, clock_now_ns() + r->timeout_ns, reply, (int)n, args));
+}
+
+/* The last argument is there only where somebody wants events. */
+static size_t with_events(const struct registry_redis *r, size_t n)
+{
+	return r->events != NULL ? n + 1 : n;
 }
 
 struct number {
@@ -107,13 +115,13 @@ static int put(void *self, const char *server, struct seat *seat, int64_t expire
 	struct registry_redis *r = registry_of(self);
 	struct number expires = number(expires_ms);
 	char user[USER_ESCAPED_BYTES];
-	const char *args[] = {server, seat->key, user_escaped(&seat->user, user), r->ttl_ms, expires.text};
+	const char *args[] = {server, seat->key, user_escaped(&seat->user, user), r->ttl_ms, expires.text, r->events};
 	struct redisReply *reply;
 	int rc;
 
 	if (old != NULL)
 		*old = (struct registry_found){0};
-	if ((rc = run(r, &script_connect, &reply, 5, args)) < 0)
+	if ((rc = run(r, &script_connect, &reply, with_events(r, 5), args)) < 0)
 		return rc;
 	seat->session_id = (uint64_t)redis_reply_number(reply, 1);
 	if (redis_reply_says(reply, "late"))
@@ -137,9 +145,9 @@ static int del(void *self, const char *server, const struct seat *seat)
 	struct registry_redis *r = registry_of(self);
 	struct number id = number((int64_t)seat->session_id);
 	char user[USER_ESCAPED_BYTES];
-	const char *args[] = {server, seat->key, user_escaped(&seat->user, user), id.text};
+	const char *args[] = {server, seat->key, user_escaped(&seat->user, user), id.text, r->events};
 	struct redisReply *reply;
-	int rc = run(r, &script_disconnect, &reply, 4, args);
+	int rc = run(r, &script_disconnect, &reply, with_events(r, 4), args);
 
 	if (rc == 0)
 		freeReplyObject(reply);
@@ -151,9 +159,9 @@ static int renew(void *self, const char *server, const struct seat *seat, struct
 	struct registry_redis *r = registry_of(self);
 	struct number id = number((int64_t)seat->session_id);
 	char user[USER_ESCAPED_BYTES];
-	const char *args[] = {server, seat->key, user_escaped(&seat->user, user), id.text, r->ttl_ms};
+	const char *args[] = {server, seat->key, user_escaped(&seat->user, user), id.text, r->ttl_ms, r->events};
 	struct redisReply *reply;
-	int rc = run(r, &script_renew, &reply, 5, args);
+	int rc = run(r, &script_renew, &reply, with_events(r, 5), args);
 
 	if (old != NULL)
 		*old = (struct registry_found){0};
@@ -310,6 +318,10 @@ int registry_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 
 	if (r == NULL)
 		return -ENOMEM;
+	if (cfg->events_kinds[0] != '\0' && (r->events = tidings_words(cfg)) == NULL) {
+		free(r);
+		return -ENOMEM;
+	}
 	r->magic = REGISTRY_REDIS_MAGIC;
 	r->pipe = pipe;
 	r->timeout_ns = cfg->redis_timeout * CLOCK_MS;
@@ -348,6 +360,7 @@ void registry_redis_free(struct registry *registry)
 
 	online_redis_fini(&r->online);
 	lock_fini(&r->lock);
+	free(r->events);
 	r->magic = 0;
 	free(r);
 	*registry = (struct registry){0};

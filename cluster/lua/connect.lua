@@ -1,7 +1,7 @@
 -- Register a connection. Called by logic.
--- server, key, user, ttl, expires (0: never) -> 'late' | 'no lease' | 'later', id, '0'
+-- server, key, user, ttl, expires (0: never) [, events] -> 'late' | 'no lease' | 'later', id, '0'
 --   | 'ok', id, number [, server and id of the one it replaced]
-local server, key, user, ttl, expires = unpack(ARGV)
+local server, key, user, ttl, expires, events = unpack(ARGV)
 local now, micros = time()
 if tonumber(expires) > 0 and now > tonumber(expires) then return {'late'} end
 local epoch, registering = unpack(redis.call('HMGET', prefix .. 'server:' .. server, 'epoch', 'registering'))
@@ -12,5 +12,6 @@ local id = new_id(micros)
 -- and be lost. renew.lua moves the key, once the new comet can take pushes.
 if was and was_server ~= server and valid(was_epoch, was_server) then return {'later', id, '0'} end
 local number = put_session(key, id, user, epoch, server, ttl, was_user, registering)
+if events then tell_begin(events, key, id, user, epoch, server, was, was_epoch, was_server) end
 if was and valid(was_epoch, was_server) then return {'ok', id, number, was_server, was} end
 return {'ok', id, number}

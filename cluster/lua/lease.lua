@@ -35,7 +35,7 @@ end
 
 -- It keeps its epoch, whatever Redis has of it: sessions that were saved are valid again. What is of an earlier epoch is of a process
 -- before this one, and of a time that Redis has gone back to.
-if epoch and epoch ~= mine then redis.call('DEL', key, prefix .. 'rooms:' .. server, prefix .. 'push:' .. server) end
+if epoch and epoch ~= mine then redis.call('DEL', key, prefix .. 'rooms:' .. server, prefix .. 'push:' .. server, prefix .. 'there:' .. epoch) end
 if epoch ~= mine then
 	redis.call('HSET', key, 'epoch', mine, 'sent', 0, 'base', 0)
 	written = nil

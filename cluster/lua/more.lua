@@ -82,8 +82,13 @@ local function count_comets()
 	redis.call('HSET', prefix .. 'redis', 'comets', redis.call('SCARD', prefix .. 'servers'))
 end
 
--- Remove all keys of a comet but its sessions, which are void without the lease. 1: it had a name.
+-- Remove all keys of a comet but its sessions, which are void without the lease; their ends are still to be told (bury.lua) where somebody wants
+-- events. 1: it had a name.
 local function remove_comet(server)
+	local epoch = redis.call('HGET', prefix .. 'server:' .. server, 'epoch')
+	if epoch and redis.call('EXISTS', prefix .. 'there:' .. epoch) == 1 then
+		redis.call('SADD', prefix .. 'gone', epoch .. ' ' .. server)
+	end
 	redis.call('DEL', prefix .. 'server:' .. server, prefix .. 'rooms:' .. server, prefix .. 'push:' .. server)
 	local had_name = redis.call('SREM', prefix .. 'servers', server)
 	count_comets()

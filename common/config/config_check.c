@@ -367,6 +367,17 @@ static int check_names(const struct config *cfg, FILE *errors)
 	return 0;
 }
 
+static int check_events(const struct config *cfg, FILE *errors)
+{
+	const char *kinds = cfg->events_kinds;
+	char kind[16];
+
+	while (config_list_next(&kinds, kind, sizeof(kind)))
+		if (strcmp(kind, "online") != 0 && strcmp(kind, "offline") != 0)
+			return complain(errors, "events.kinds may have online and offline, with commas");
+	return 0;
+}
+
 static int check_upstream(const struct config *cfg, FILE *errors)
 {
 	struct ranges ops;
@@ -423,6 +434,7 @@ int config_check(const struct config *cfg, bool is_logic, FILE *errors)
 	good &= check_names(cfg, errors) == 0;
 	good &= config_redis_check(cfg, errors) == 0;
 	good &= check_upstream(cfg, errors) == 0;
+	good &= check_events(cfg, errors) == 0;
 	good &= check_streams(cfg, is_logic, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }

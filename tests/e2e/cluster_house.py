@@ -16,7 +16,7 @@ from waiting import TIMEOUT, Deadline, wait_until
 OF_THE_COMET = ("/metrics", "/healthz", "/readyz", "/nothing")
 
 # What comet-logic has to know of a test's settings.
-LOGICS = ("logic.", "http.", "auth.", "redis.", "stream.", "log.", "limits.bans", "limits.per_user", "server.closed")
+LOGICS = ("logic.", "http.", "auth.", "redis.", "stream.", "events.", "log.", "limits.bans", "limits.per_user", "server.closed")
 
 
 class ClusterBackend(Backend):

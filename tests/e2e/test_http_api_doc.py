@@ -10,9 +10,10 @@ ASKING, PUSHING = "## Asking (scopes `online` and `upstream`)", "## Pushing (sco
 SECTIONS = {"HTTP_PUSH_KEYS": PUSHING, "HTTP_PUSH_USERS": PUSHING, "HTTP_PUSH_ROOMS": PUSHING, "HTTP_PUSH_ALL": PUSHING, "HTTP_PUSH": PUSHING,
             "HTTP_ONLINE": ASKING, "HTTP_UPSTREAM": ASKING, "HTTP_METRICS": ASKING,
             "HTTP_STREAM": "## Histories (scope `stream`, and to empty one `push:rooms` or `push:users`)",
-            "HTTP_KICK": "## Sending away (scope `kick`)", "HTTP_FREE": "## For load balancers and engines (no key)"}
+            "HTTP_EVENTS": "## Events (scope `events`)", "HTTP_KICK": "## Sending away (scope `kick`)", "HTTP_FREE": "## For load balancers and engines (no key)"}
 
-OF_THEIR_OWN = {"/goim/stream": SECTIONS["HTTP_STREAM"], "/goim/room/join": "## Rooms (scope `push:rooms`)", "/goim/room/leave": "## Rooms (scope `push:rooms`)"}
+ROOMS = "## Rooms (scope `push:rooms`)"
+OF_THEIR_OWN = {"/goim/stream": SECTIONS["HTTP_STREAM"], "/goim/room/join": ROOMS, "/goim/room/leave": ROOMS}
 
 
 def routes():

@@ -10,7 +10,7 @@ import pytest
 
 from server import ROOT
 
-pytestmark = [pytest.mark.ways("v2"), pytest.mark.settings("stream.rooms=live:5/10m", "stream.users=5/10m", "stream.users_open=yes")]
+pytestmark = [pytest.mark.ways("v2"), pytest.mark.settings("stream.rooms=live:5/10m", "stream.users=5/10m", "stream.users_open=yes", "events.kinds=online")]
 SOURCES = sorted((ROOT / "logic").glob("api*.c"))
 DEFINED = re.findall(r'^param\("([\w-]+)", "(\w+)", "(\w+)", "([^"]+)"', (ROOT / "logic/api_param.def").read_text(), re.M)
 EXAMPLES = {name: example for name, _, _, example in DEFINED}

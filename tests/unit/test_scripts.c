@@ -1041,6 +1041,68 @@ static void push_of_a_word_brings_the_base(void **state)
 	after("XRANGE comet:push:c1 - +", "(* (n 10 target lost had 12 epoch 100 base 7 generation 5))");
 }
 
+#define EVENTS "100 online offline"
+
+static void who_comes_and_goes_is_told_once(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	says("ok *", connect, "c1", "k", "7", "60000", "0", EVENTS);
+	after("HVALS comet:there:100", "* 7", "GET comet:events:n", "* * 5", "XRANGE comet:events - +",
+	      "(*-0 (kind online time * key k user 7 session * server c1))");
+	/* Sessions of whom the test knows the ids. */
+	before("DEL comet:events comet:events:n comet:there:100");
+	session("k", "11 7 100 c1");
+	put("SET", "comet:events:n", "41 40 5");
+	says("ok *", renew, "c1", "k", "7", "11", "60000", EVENTS);
+	says("ok *", renew, "c1", "k", "7", "11", "60000", EVENTS);       /* a heartbeat */
+	says("ok * c1 11", renew, "c2", "k", "7", "12", "60000", EVENTS); /* it has moved */
+	says("newer", disconnect, "c1", "k", "7", "11", EVENTS);
+	says("ok", disconnect, "c2", "k", "7", "12", EVENTS);
+	says("ok", disconnect, "c2", "k", "7", "12", EVENTS);
+	after("XRANGE comet:events - +",
+	      "(42-0 (kind online * session 11 server c1)) (43-0 (kind offline * session 11 server c1)) "
+	      "(44-0 (kind online * session 12 server c2)) (45-0 (kind offline * session 12 server c2))",
+	      "GET comet:events:n", "45 40 5", "EXISTS comet:there:100 comet:there:200", "0");
+	/* Whoever wants no events gets none. */
+	says("ok *", connect, "c1", "k", "7", "60000", "0");
+	says("ok *", connect, "c1", "l", "7", "60000", "0", "100 offline");
+	after("XLEN comet:events", "4", "HKEYS comet:there:100", "l");
+}
+
+static void numbers_of_events_begin_anew_after_a_loss(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", "comet:events:n", "41 40 4");
+	says("ok *", connect, "c1", "k", "7", "60000", "0", EVENTS);
+	after("GET comet:events:n", "1?????????????[0-9]* 1?????????????[0-9]* 5");
+}
+
+static void sessions_of_a_dead_comet_end(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	put("SET", "comet:events:n", "41 40 5");
+	session("k", "11 7 100 c1");
+	session("l", "12 7 100 c1");
+	(void)real_redis_sayv(&redis, 6, (const char *[]){"HSET", "comet:there:100", "k", "11 7", "l", "12 7"}, NULL);
+	says("0", bury, EVENTS, "1000000", "10");
+	says("1", remove, "c1", "100", "");
+	after("SMEMBERS comet:gone", "100 c1");
+	/* One comes back before. */
+	says("ok *", connect, "c2", "k", "7", "60000", "0", EVENTS);
+	says("1", bury, EVENTS, "1000000", "10");
+	says("0", bury, EVENTS, "1000000", "10");
+	says("ok *", connect, "c2", "l", "7", "60000", "0", EVENTS);
+	after("XRANGE comet:events - +",
+	      "(42-0 (kind offline * key k user 7 session 11 server c1)) (43-0 (kind online * key k *)) "
+	      "(44-0 (kind offline * key l user 7 session 12 server c1)) (45-0 (kind online * key l *))",
+	      "EXISTS comet:gone comet:there:100", "0");
+}
+
 #define KEPT "3 50 3600000 0 600000 86400000"
 #define ROOM_PUSH(body, from, seq)                                                                                     \
 	"target", "room", "op", "1000", "body", body, "room", "chat://1", "from", from, "seq", seq
@@ -1506,6 +1568,9 @@ int main(void)
 		cmocka_unit_test_setup(times_to_live_are_renewed_when_a_quarter_has_passed, empty),
 		cmocka_unit_test_setup(push_whose_answer_was_lost_is_not_numbered_twice, empty),
 		cmocka_unit_test_setup(push_of_many_writers_is_not_numbered_twice, empty),
+		cmocka_unit_test_setup(who_comes_and_goes_is_told_once, empty),
+		cmocka_unit_test_setup(numbers_of_events_begin_anew_after_a_loss, empty),
+		cmocka_unit_test_setup(sessions_of_a_dead_comet_end, empty),
 		cmocka_unit_test_setup(history_stays_within_its_bytes, empty),
 		cmocka_unit_test_setup(comet_has_the_room_that_its_connections_are_led_into, empty),
 		cmocka_unit_test_setup(room_that_a_back_end_leads_into_is_not_forgotten, empty),

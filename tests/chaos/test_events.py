@@ -1,0 +1,71 @@
+"""Who came and who went, told to a back end whatever breaks: each session begins once and ends once. SPDX-License-Identifier: MIT"""
+import collections
+
+import pytest
+
+from waiting import scaled, wait_until
+
+pytestmark = pytest.mark.house(settings={"events.kinds": "online,offline", "redis.lease": "2s", "redis.forget": "4s"})
+
+
+class Teller:
+    """What one logic tells, read on and on."""
+
+    def __init__(self, backend):
+        self.backend, self.after, self.events = backend, "0", []
+
+    def read(self):
+        while True:
+            got = self.backend.data("/goim/events", after=self.after)
+            if not got:
+                return self
+            self.after = got[-1]["id"]
+            self.events += got
+
+    def of(self, kind, comet=None):
+        """session -> how often."""
+        return collections.Counter(event["session"] for event in self.events
+                                   if event["kind"] == kind and comet in (None, event["comet"]))
+
+
+def names_of(comet, n):
+    return [f"{comet}-{i}" for i in range(n)]
+
+
+def test_each_session_of_a_killed_comet_ends_once(house, crowd):
+    many, few = scaled(60, 10), 5
+    victims = [crowd.join("comet-1", key) for key in names_of("victim", many)]
+    for key in names_of("other", few):
+        crowd.join("comet-2", key)
+    teller = Teller(house.backend("logic-1"))
+    wait_until(lambda: len(teller.read().of("online")) == many + few, "all are told")
+    told = teller.of("online", "comet-1")
+    assert len(told) == many and set(told.values()) == {1}
+    house.kill("comet-1")
+    # Some come back elsewhere before anybody knows that it is dead.
+    for victim in victims[:many // 3]:
+        crowd.join("comet-2", victim.key)
+    wait_until(lambda: len(teller.read().of("offline")) == many, "the ends of all are told", 30)
+    house.start("comet-1")
+    wait_until(lambda: house.is_ready("comet-1"), "it is back")
+    for victim in victims[many // 3:]:
+        crowd.join("comet-1", victim.key)
+    wait_until(lambda: len(teller.read().of("online")) == 2 * many + few, "all are back")
+    # It is killed once more, and comes back under its name at once.
+    back = len(teller.of("online", "comet-1")) - many
+    house.kill("comet-1")
+    house.start("comet-1")
+    wait_until(lambda: len(teller.read().of("offline", "comet-1")) == many + back, "the ends of all are told", 30)
+    assert set(teller.of("offline").values()) == {1} and set(teller.of("online").values()) == {1}
+    assert teller.of("offline", "comet-1") == teller.of("online", "comet-1")
+    assert not teller.of("offline", "comet-2")
+    assert [event["id"] for event in teller.events] == sorted((e["id"] for e in teller.events), key=int)
+    # By its session a late end is told from the beginning that came before it: who is there by the events is who is there.
+    there = {}
+    for event in teller.events:
+        if event["kind"] == "online" and event["session"] > there.get(event["key"], (0,))[0]:
+            there[event["key"]] = (event["session"], True)
+        elif event["kind"] == "offline" and event["session"] == there[event["key"]][0]:
+            there[event["key"]] = (event["session"], False)
+    assert {key for key, (_, is_there) in there.items() if is_there} == set(names_of("other", few)) | {v.key for v in victims[:many // 3]}
+    assert Teller(house.backend("logic-2")).read().events == teller.read().events

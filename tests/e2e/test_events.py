@@ -1,0 +1,130 @@
+"""Back ends ask who came and who went: docs/http-api.md, GET /goim/events. A comet alone, and a cluster with COMET_TEST_HOUSE=cluster.
+
+SPDX-License-Identifier: MIT"""
+import threading
+import time
+
+import pytest
+
+from waiting import wait_until
+
+pytestmark = [pytest.mark.ways("tcp-v2"), pytest.mark.settings("events.kinds=online,offline")]
+
+
+class Listener:
+    """Reads on from where it was."""
+
+    def __init__(self, backend, after=None):
+        self.backend = backend
+        self.after = after if after is not None else self._newest()
+        self.got = []
+
+    def _newest(self):
+        events = self.ask(after="0")
+        while len(events) == 1000:
+            events = self.ask(after=events[-1]["id"])
+        return events[-1]["id"] if events else "0"
+
+    def ask(self, **params):
+        return self.backend.data("/goim/events", **params)
+
+    def read(self, n, wait=10000):
+        """At least n more."""
+        before, deadline = len(self.got), time.monotonic() + wait / 1000
+        while len(self.got) < before + n and time.monotonic() < deadline:
+            for event in self.ask(after=self.after, wait=1000):
+                assert int(event["id"]) > int(self.after)
+                self.after = event["id"]
+                self.got.append(event)
+        assert len(self.got) == before + n, self.got[before:]
+        return self.got[before:]
+
+
+def essence(events):
+    return [(event["kind"], event["key"], event["mid"]) for event in events]
+
+
+def test_who_comes_and_goes_is_told_in_order(connect, backend):
+    listener = Listener(backend)
+    client = connect(mid=7, key="phone")
+    came = listener.read(1)[0]
+    assert set(came) == {"id", "kind", "time", "key", "mid", "session", "comet"}
+    assert (came["kind"], came["key"], came["mid"]) == ("online", "phone", 7)
+    assert abs(came["time"] / 1000 - time.time()) < 60 and came["comet"] and 0 < came["session"] < 2**53
+    client.close()
+    gone = listener.read(1)[0]
+    assert gone["kind"] == "offline" and gone["session"] == came["session"] and gone["comet"] == came["comet"]
+    assert int(gone["id"]) == int(came["id"]) + 1
+
+
+def test_end_of_one_that_was_replaced_is_told_by_its_session(connect, backend):
+    listener = Listener(backend)
+    first = connect(mid=7, key="phone")
+    second = connect(mid=8, key="phone")
+    first.expect_closed()
+    events = listener.read(3)
+    assert essence(events) == [("online", "phone", 7), ("offline", "phone", 7), ("online", "phone", 8)]
+    assert events[0]["session"] == events[1]["session"] < events[2]["session"]
+    backend.kick(keys="phone")
+    second.expect_closed()
+    assert essence(listener.read(1)) == [("offline", "phone", 8)]
+
+
+def test_reader_waits_for_the_next_one(connect, backend):
+    listener = Listener(backend)
+    start = time.monotonic()
+    assert listener.ask(after=listener.after, wait=300) == []
+    assert time.monotonic() - start >= 0.3
+    got = []
+    waiter = threading.Thread(target=lambda: got.extend(listener.ask(after=listener.after, wait=15000)))
+    waiter.start()
+    client = connect(mid=7, key="phone")
+    waiter.join()
+    assert essence(got) == [("online", "phone", 7)]
+    client.close()
+    listener.read(2)
+    first = listener.ask(after=str(int(listener.after) - 2), limit=1)
+    assert essence(first) == [("online", "phone", 7)]
+
+
+@pytest.mark.settings("events.kinds=offline", "events.length=100")
+def test_what_is_gone_before_it_was_read_is_told_and_counted(connect, backend, house):
+    """More than a node of a Redis stream beyond the length: it is trimmed by whole nodes."""
+    listener = Listener(backend)
+    connect(mid=1, key="first").close()
+    listener.read(1)
+    many = 320
+    for i in range(many):
+        connect(mid=1, key=f"k{i % 5}").close()
+    wait_until(lambda: int(newest(listener)) >= int(listener.after) + many, "all have gone")
+    events = listener.ask(after=listener.after)
+    assert events[0]["kind"] == "lost"
+    assert events[0]["lost"] == int(events[0]["id"]) - int(listener.after) == many - (len(events) - 1)
+    assert 99 <= len(events) - 1 <= 220
+    assert {event["kind"] for event in events[1:]} == {"offline"}
+    assert listener.ask(after=events[0]["id"])[0] == events[1]
+    assert listener.ask(after="5")[0]["lost"] == -1  # of another life
+    assert listener.ask(after="0")[0] == events[1]
+
+
+def newest(listener):
+    events = listener.ask(after="0")
+    return events[-1]["id"] if events else "0"
+
+
+def test_bad_questions_are_told(backend):
+    for params in ({"after": "x"}, {"after": "-1"}, {"wait": 60001}, {"limit": 0}, {"limit": 1001}):
+        reply = backend.get("/goim/events", **params)
+        assert (reply.status, reply.json()["code"]) == (400, -400), params
+
+
+@pytest.mark.settings("events.kinds=")
+def test_where_no_kind_is_named_nothing_is_kept(backend):
+    reply = backend.get("/goim/events")
+    assert (reply.status, reply.json()["code"]) == (400, -400) and "events.kinds" in reply.json()["message"]
+
+
+def test_named_users_have_their_names(connect, backend):
+    listener = Listener(backend)
+    connect(mid=7, key="phone").close()
+    assert all("user" not in event for event in listener.read(2))
