@@ -129,8 +129,8 @@ function showLatency(now) {
 function showNumbers(now) {
 	const {t, metrics, about, nodes} = now;
 	const addresses = nodes.reduce((sum, node) => sum + node.ip_count, 0);
-	const held = about.alone ? metrics.sum('comet_connections') : nodes.reduce((sum, node) => sum + node.conn_count, 0);
-	show('connections', t, held, about.alone ? `${count(metrics.sum('comet_online') ?? 0)} authenticated`
+	const held = about.alone ? metrics.sum('comet_connections') : !about.registry ? null : nodes.reduce((sum, node) => sum + node.conn_count, 0);
+	show('connections', t, held, held === null ? '' : about.alone ? `${count(metrics.sum('comet_online') ?? 0)} authenticated`
 		: `${count(addresses)} ${addresses === 1 ? 'address' : 'addresses'}, ${nodes.length} ${nodes.length === 1 ? 'comet' : 'comets'}`);
 	show('rooms', t, about.registry ? about.rooms : null, about.top.length > 0 ? `largest: ${about.top[0].room}` : '');
 	if (about.alone) {
@@ -204,6 +204,7 @@ function showTables({about, nodes}) {
 		cell(node.rates.dropped === null ? '–' : rate(node.rates.dropped), 'number'), cell(node.weight, 'number wide'),
 		cell(node.leaving ? 'leaving' : about.alone ? 'here' : `${Math.max(0, Math.round((Date.now() - node.updated_ms) / 1000))} s ago`, 'number wide'))));
 	$('no-nodes').hidden = nodes.length > 0;
+	$('no-nodes').textContent = about.registry ? 'No comet is up.' : 'The registry does not answer: Redis is unreachable.';
 }
 
 /* Where there are clients already, the panel is folded at the first look. */

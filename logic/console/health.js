@@ -111,7 +111,8 @@ function showLimits(now) {
 	if (sum('comet_redis_connected_total') > 0) {
 		const row = document.createElement('tr'), head = made('th', 'Redis');
 		head.scope = 'row';
-		row.append(head, made('td', `${whole.format(sum('comet_redis_connected_total') - sum('comet_redis_lost_total'))} connections`, 'number'),
+		const up = sum('comet_redis_connected_total') - sum('comet_redis_lost_total');
+		row.append(head, made('td', `${up} ${up === 1 ? 'connection' : 'connections'}`, 'number'),
 			made('td', now.about.registry ? 'answers' : 'does not answer', now.about.registry ? '' : 'wrong'));
 		rows.push(row);
 	}

@@ -344,6 +344,23 @@ def test_latency_is_shown_where_it_is_measured(house, backend, browser):
     browser.shot("latency")
 
 
+def test_cluster_without_redis_is_told(tmp_path, browser):
+    house = ClusterComet(tmp_path, {"server.id": "comet-one", "redis.timeout": "300ms", "redis.lease": "2s"})
+    try:
+        browser.open(house)
+        browser.wait_text("#nodes", "comet-one")
+        dict(house._others)["redis"].kill()
+        browser.wait_text("#alarms", "Is not ready: ")
+        browser.wait_text("#limits", "does not answer")
+        browser.wait_text("#no-nodes", "Redis is unreachable")
+        assert "alarm" in browser.run("return document.title")
+        assert browser.run("return document.getElementById('icon').href").endswith("icon-bad.svg")
+        assert browser.axe() == []
+        browser.shot("without-redis")
+    finally:
+        house.kill()
+
+
 def test_cluster_is_summed_up_by_node(tmp_path, browser):
     house = ClusterComet(tmp_path, {"server.id": "comet-one", "server.region": "here"})
     try:
