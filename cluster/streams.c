@@ -129,3 +129,31 @@ int streams_stay(struct redis_pipe *pipe, const struct config *cfg, const char *
 	free(argv);
 	return rc;
 }
+
+int streams_confirm(struct redis_pipe *pipe, const struct config *cfg, const char *name, const struct ack *ack,
+		    int64_t deadline_ns)
+{
+	char ttl[NUMBER_BYTES], at[NUMBER_BYTES];
+	const char *argv[] = {name + 1, ttl, ack->key, at};
+
+	(void)snprintf(ttl, sizeof(ttl), "%lld", (long long)cfg->stream_position_ttl);
+	(void)snprintf(at, sizeof(at), "%llu", (unsigned long long)ack->at);
+	return script_runv(pipe, &script_confirm, deadline_ns, NULL, sizeof(argv) / sizeof(argv[0]), argv);
+}
+
+int streams_confirmed(struct redis_pipe *pipe, const char *name, int64_t deadline_ns, struct acks *out)
+{
+	const char *argv[] = {name + 1};
+	struct redisReply *reply = NULL;
+	int rc = script_runv(pipe, &script_confirmed, deadline_ns, &reply, 1, argv);
+
+	*out = (struct acks){0};
+	if (rc < 0)
+		return rc == -ENOMEM ? rc : -ERR_NO_LOGIC;
+	for (size_t i = 0; rc == 0 && i + 1 < reply->elements; i += 2)
+		rc = acks_set(out, redis_reply_text(reply, i), (uint64_t)redis_reply_number(reply, i + 1));
+	freeReplyObject(reply);
+	if (rc < 0)
+		acks_fini(out);
+	return rc;
+}

@@ -211,7 +211,7 @@ static int read_confirmed(void *self, const char *name, struct acks *out)
 	feed_hold(&a->server->feeds, &asked, 1, 0);
 	if (asked.rc < 0)
 		return asked.rc;
-	rc = feed_confirmed(&a->server->feeds, asked.feed, out);
+	rc = feed_confirmed(&a->server->feeds, asked.feed, 0, out);
 	feed_release(&a->server->feeds, &asked.feed);
 	return rc;
 }

@@ -300,23 +300,30 @@ void feed_leave(struct feeds *s, struct feed *f, struct membership *m)
 	lock_drop(&s->lock);
 }
 
+int feed_catch_up(struct feeds *s, const struct feed_asked *asked, int64_t deadline_ns)
+{
+	return feed_source_is(s) && !asked->was_read ? feed_source_catch_up(s, asked->feed, deadline_ns) : 0;
+}
+
 uint64_t feed_confirm(struct feeds *s, struct feed *f, const char *key, uint64_t at)
 {
 	OBJ_CHECK(f, FEED_MAGIC);
 	lock_take(&s->lock);
 	if (at > f->history.at)
 		at = f->history.at;
-	if (key != NULL)
+	if (key != NULL && !feed_source_is(s))
 		(void)feed_table_confirm(s, f, key, at); /* without memory it is as if it had been lost */
 	lock_drop(&s->lock);
 	return at;
 }
 
-int feed_confirmed(struct feeds *s, struct feed *f, struct acks *out)
+int feed_confirmed(struct feeds *s, struct feed *f, int64_t deadline_ns, struct acks *out)
 {
 	int rc;
 
 	OBJ_CHECK(f, FEED_MAGIC);
+	if (feed_source_is(s))
+		return s->logic->confirmed(s->logic->self, f->id, deadline_ns, out);
 	lock_take(&s->lock);
 	rc = acks_copy(&f->acks, out);
 	lock_drop(&s->lock);

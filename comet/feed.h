@@ -99,14 +99,14 @@ void feed_skip(struct feeds *s, struct feed *f, void (*say)(void *arg, uint64_t 
 void feed_enter(struct feeds *s, struct feed *f, struct membership *m);
 /* Before feed_release. */
 void feed_leave(struct feeds *s, struct feed *f, struct membership *m);
-/* In a cluster: read what Redis has by now. Nobody told this comet of pushes while the user was on other comets only. 0; the errors of
- * feed_decide. */
-int feed_catch_up(struct feeds *s, struct feed *f, int64_t deadline_ns);
+/* Read what Redis has by now, unless it was read for him who asks, or is nowhere else: while the user was on other comets only, nobody
+ * told this one of pushes, though a connection of before may hold the stream. 0; the errors of feed_decide. */
+int feed_catch_up(struct feeds *s, const struct feed_asked *asked, int64_t deadline_ns);
 /* The device with this key has confirmed all up to `at`, of which what is above the newest number is cut off: what was confirmed. NULL:
- * no device that would come again. */
+ * no device that would come again. In a cluster the caller tells Redis. */
 uint64_t feed_confirm(struct feeds *s, struct feed *f, const char *key, uint64_t at);
-/* What was confirmed, in a comet alone: a copy for acks_fini. 0 or -ENOMEM. */
-int feed_confirmed(struct feeds *s, struct feed *f, struct acks *out);
+/* What was confirmed, for acks_fini; in a cluster it is asked of Redis. 0; -ENOMEM, -ERR_NO_LOGIC. */
+int feed_confirmed(struct feeds *s, struct feed *f, int64_t deadline_ns, struct acks *out);
 
 /* ---- the way down: push.c, under its lock, so that the order of numbers is that of its queues ---- */
 

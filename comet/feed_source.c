@@ -22,8 +22,6 @@
 #define HOLE_NS (5 * CLOCK_SEC)
 /* A position is never so far beyond the clock: two jumps in a row lead two minutes ahead. */
 #define AHEAD_US (INT64_C(3600) * 1000000)
-/* Numbers renewed at a time. */
-#define STAYS 1000
 
 /* ---- reading for the first time ---- */
 
@@ -68,7 +66,7 @@ static int loaded_locked(struct feeds *s, struct feed *f, struct resume *r) NEED
 {
 	int rc = r->rc;
 
-	if (r->may_make && !r->made && s->new_rate.per_second > 0)
+	if (r->may_make && !r->made && f->id[0] != KEPT_USER && s->new_rate.per_second > 0)
 		s->new_full_ns -= CLOCK_SEC / s->new_rate.per_second; /* it had one: that of another may be made */
 	if (rc == 0) {
 		rc = take_over_locked(s, f, r);
@@ -103,12 +101,14 @@ static bool hold_locked(struct feeds *s, struct feed_asked *asked, struct resume
 	feed_table_use(s, f, now);
 	f->held++;
 	asked->feed = f;
+	asked->was_read = is_new;
 	if (!is_new)
 		return false;
 	f->state = FEED_LOADING;
 	*r = (struct resume){.room = f->id,
 			     .last = f->type->messages,
-			     .may_make = rate_take(&s->new_rate, &s->new_full_ns, now, 1) == 0};
+			     .may_make =
+				     f->id[0] == KEPT_USER || rate_take(&s->new_rate, &s->new_full_ns, now, 1) == 0};
 	return true;
 }
 
@@ -257,6 +257,35 @@ static int read_again(struct feeds *s, struct feed *f, uint64_t since, int64_t d
 	(void)pthread_cond_broadcast(&s->loaded);
 	resume_fini(&r);
 	return r.rc;
+}
+
+/* Only one reads it again at a time: until it is ours. False: too late. */
+static bool claim_locked(struct feeds *s, struct feed *f, int64_t deadline_ns) NEEDS(s->lock)
+{
+	bool waits = true;
+
+	while (f->is_read && waits)
+		waits = lock_wait_until(&s->loaded, &s->lock, deadline_ns);
+	if (f->is_read)
+		return false;
+	f->is_read = true;
+	return true;
+}
+
+int feed_source_catch_up(struct feeds *s, struct feed *f, int64_t deadline_ns)
+{
+	bool is_ours;
+	uint64_t had;
+	int rc;
+
+	park_wait_begin();
+	lock_take(&s->lock);
+	is_ours = claim_locked(s, f, deadline_ns);
+	had = f->history.at;
+	lock_drop(&s->lock);
+	rc = is_ours ? read_again(s, f, had, deadline_ns) : -ERR_NO_LOGIC;
+	park_wait_end();
+	return rc;
 }
 
 int feed_source_look_again(struct feeds *s, struct feed *f, uint64_t since, enum feed_gap cause, int64_t deadline_ns)
@@ -418,38 +447,4 @@ int feed_source_fill(struct feeds *s, const char *room, uint64_t number, int (*e
 	if (rc == 0)
 		count_by(COUNT_STREAM_HOLES, HOLE_FILLED);
 	return rc;
-}
-
-/* ---- numbers live on ---- */
-
-/* Copies of the rooms whose numbers are to be renewed; how many. */
-static size_t due_locked(struct feeds *s, const char **rooms, size_t most, int64_t now) NEEDS(s->lock)
-{
-	int64_t every = (s->idle_ttl_ns < s->position_ttl_ns ? s->idle_ttl_ns : s->position_ttl_ns) / 4;
-	size_t n = 0;
-
-	for (struct feed *f = s->oldest; f != NULL && n < most; f = f->newer)
-		if (f->state == FEED_READY && now - f->stayed_ns > every && (rooms[n] = strdup(f->id)) != NULL) {
-			f->stayed_ns = now;
-			n++;
-		}
-	return n;
-}
-
-void feed_source_stay(struct feeds *s)
-{
-	const char **rooms;
-	size_t n;
-
-	if (!feed_source_is(s) || (rooms = calloc(STAYS, sizeof(*rooms))) == NULL)
-		return;
-	lock_take(&s->lock);
-	n = due_locked(s, rooms, STAYS, clock_now_ns());
-	lock_drop(&s->lock);
-	/* One that fails is renewed the next time: three more are in time. */
-	if (n > 0)
-		(void)s->logic->stay(s->logic->self, rooms, n);
-	for (size_t i = 0; i < n; i++)
-		free((char *)(uintptr_t)rooms[i]);
-	free(rooms);
 }

@@ -19,6 +19,8 @@ void feed_source_release(struct feeds *s, struct feed *f) NEEDS(s->lock);
 /* It was a gap by what is here. 1: it was read again, decide once more; 0: that would not help; -ERR_NO_LOGIC, -ENOMEM. */
 int feed_source_look_again(struct feeds *s, struct feed *f, uint64_t since, enum feed_gap cause, int64_t deadline_ns)
 	WITHOUT(s->lock);
+/* Read what is above its number. 0; -ERR_NO_LOGIC, -ENOMEM. */
+int feed_source_catch_up(struct feeds *s, struct feed *f, int64_t deadline_ns) WITHOUT(s->lock);
 /* As feed_append. */
 int feed_source_pass(struct feeds *s, const char *name, struct message *m, const struct feed_reach *reach)
 	WITHOUT(s->lock);

@@ -47,6 +47,7 @@ enum feed_hole { HOLE_FILLED, HOLE_GAP, FEED_HOLES };
 struct feed_asked {
 	const char *room;  /* its name: feeds_keep, or a user's (common/base/kept.h) */
 	struct feed *feed; /* 0: the caller's from now on, until feed_release */
+	bool was_read;     /* in a cluster: for this asker, just now */
 	int rc;            /* 0; -EBUSY: stream.new, too many numbers are made (429, rate); -ENOMEM, and in a cluster
 				* -ERR_NO_LOGIC: it cannot be read now (503) */
 };

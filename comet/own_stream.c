@@ -7,9 +7,14 @@
 #include "comet/joins.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
+#include "common/base/park.h"
 #include "common/wire/user.h"
 
 #define ACK_BYTES 8
+/* One connection tells Redis so often what it has confirmed, */
+#define TELL_NS (5 * CLOCK_SEC)
+/* and waits so long: what is not known is confirmed again. */
+#define TELL_WAIT_NS (CLOCK_SEC / 2)
 
 void own_stream_claim(const struct server *s, struct connection *c, const struct join_streams *asked)
 {
@@ -24,10 +29,10 @@ void own_stream_claim(const struct server *s, struct connection *c, const struct
 
 /* What this device has confirmed, or else the most that another one has; an entry that was lost looks like one that never was, so that is
  * a gap. *known: it is this device's. */
-static int find_confirmed(struct server *s, struct connection *c, uint64_t *at, bool *known)
+static int find_confirmed(struct server *s, struct connection *c, int64_t deadline_ns, uint64_t *at, bool *known)
 {
 	struct acks acks;
-	int rc = feed_confirmed(&s->feeds, c->joins->own.feed, &acks);
+	int rc = feed_confirmed(&s->feeds, c->joins->own.feed, deadline_ns, &acks);
 
 	if (rc < 0)
 		return rc;
@@ -49,7 +54,7 @@ static int decide(struct server *s, struct connection *c, const struct join_stre
 
 	if (asked->unacked) {
 		wish.last = MESSAGE_NUMBERS_END;
-		rc = find_confirmed(s, c, &wish.since, &known);
+		rc = find_confirmed(s, c, deadline_ns, &wish.since, &known);
 	}
 	if (rc < 0 || (rc = feed_decide(&s->feeds, c->joins->own.feed, &wish, deadline_ns, NULL, place)) < 0)
 		return rc;
@@ -73,7 +78,8 @@ int own_stream_join(struct server *s, struct connection *c, const struct join_st
 		return feed.rc;
 	own->feed = feed.feed;
 	feed_enter(&s->feeds, own->feed, &own->member);
-	if ((rc = decide(s, c, asked, deadline_ns, &outcome->place)) < 0)
+	if ((rc = feed_catch_up(&s->feeds, &feed, deadline_ns)) < 0 ||
+	    (rc = decide(s, c, asked, deadline_ns, &outcome->place)) < 0)
 		return rc;
 	if (outcome->place.gap)
 		outcome->reload_ms = feeds_reload_ms(&s->feeds);
@@ -85,12 +91,38 @@ void own_stream_begin(struct connection *c, const struct join_outcome *outcome)
 	joins_begin(c, &c->joins->own, outcome->place.at);
 }
 
+/* ---- what was confirmed ---- */
+
+static void tell(struct server *s, struct connection *c, int64_t now)
+{
+	struct joins *js = c->joins;
+	const struct ack ack = {(char *)(uintptr_t)c->seat.key, js->confirmed};
+	char name[USER_STREAM_BYTES];
+
+	if (s->logic.confirm == NULL || js->key_is_made || js->told == js->confirmed)
+		return;
+	js->told_ns = now;
+	park_wait_begin();
+	if (s->logic.confirm(s->logic.self, user_stream(&c->seat.user, name), &ack, now + TELL_WAIT_NS) == 0)
+		js->told = ack.at;
+	park_wait_end();
+}
+
+void own_stream_tell(struct server *s, struct connection *c)
+{
+	int64_t now = clock_now_ns();
+
+	if (joins_has_own(c->joins) && (c->joins->told_ns == 0 || now - c->joins->told_ns >= TELL_NS))
+		tell(s, c, now);
+}
+
 void own_stream_leave(struct server *s, struct connection *c)
 {
 	struct joined *own = c->joins != NULL ? &c->joins->own : NULL;
 
 	if (own == NULL || own->feed == NULL)
 		return;
+	tell(s, c, clock_now_ns());
 	atomic_store(&own->member.after, MEMBERSHIP_DEAF);
 	feed_leave(&s->feeds, own->feed, &own->member);
 	feed_release(&s->feeds, &own->feed);
@@ -116,6 +148,7 @@ static bool take_ack(struct server *s, struct connection *c, const struct packet
 void own_stream_ack(struct server *s, struct connection *c, struct packet *p)
 {
 	count(take_ack(s, c, p) ? COUNT_ACKS : COUNT_ACKS_BAD);
+	own_stream_tell(s, c);
 	packet_drop_body(p);
 	p->kind = PACKET_NOTHING;
 }

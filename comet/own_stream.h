@@ -18,6 +18,8 @@ int own_stream_join(struct server *s, struct connection *c, const struct join_st
 void own_stream_begin(struct connection *c, const struct join_outcome *outcome);
 /* ACK: the client has processed all up to the number in the body. p becomes nothing: there is no answer. */
 void own_stream_ack(struct server *s, struct connection *c, struct packet *p);
+/* With each heartbeat: what was confirmed is told to Redis, if that is due. May wait for it a moment. */
+void own_stream_tell(struct server *s, struct connection *c);
 /* At the connection's end. */
 void own_stream_leave(struct server *s, struct connection *c);
 

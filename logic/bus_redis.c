@@ -76,10 +76,18 @@ struct errand {
 	char kept[128]; /* how it is kept, as the script takes it; "": it is not */
 };
 
+/* Is it for keys or users who are found in Redis? */
+static bool finds(const struct errand *e)
+{
+	return e->names != NULL || e->push->stream != NULL;
+}
+
 /* The keys that the push is for, or those that a comet is asked to have. A kick names connections: it goes to the comet that had
  * them, even if a key is on another comet now. */
 static struct bus_names names_of(const struct errand *e)
 {
+	if (e->push->stream != NULL)
+		return (struct bus_names){0}; /* its user, whom the stream names */
 	if (e->names != NULL)
 		return *e->names;
 	return (struct bus_names){.v = e->push->keys, .n = e->push->target != WIRE_KICK ? e->push->n_keys : 0};
@@ -98,14 +106,14 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 	args_add_text(a, b->length);
 	args_add_text(a, b->stream_bytes);
 	args_add_text(a, b->lease_ms);
-	args_add(a, e->names != NULL ? b->settled : b->generation, 0); /* its place; it is read under the lock below */
-	if (e->names != NULL) {
-		args_add_text(a, names->are_users ? "users" : "keys");
-		args_add_text(a, n_names);
-	} else if (e->script == &script_push_kept) {
-		args_add_text(a, e->push->room);
+	args_add(a, finds(e) ? b->settled : b->generation, 0); /* its place; it is read under the lock below */
+	if (e->script == &script_push_kept || e->script == &script_push_user) {
+		args_add_text(a, e->push->stream != NULL ? e->push->stream + 1 : e->push->room);
 		args_add_text(a, e->kept);
 		args_add_text(a, e->push->name != NULL ? e->push->name : "");
+	} else if (e->names != NULL) {
+		args_add_text(a, names->are_users ? "users" : "keys");
+		args_add_text(a, n_names);
 	} else {
 		args_add_text(a, e->server != NULL ? e->server : "");
 		args_add_text(a, room_of(e->push));
@@ -198,6 +206,8 @@ static size_t first_comet(const struct redis_script *script)
 {
 	if (script == &script_push_to)
 		return 4;
+	if (script == &script_push_user)
+		return 5;
 	return script == &script_push_kept || script == &script_push_join ? 3 : 2;
 }
 
@@ -212,12 +222,13 @@ static int judge(struct bus_redis *b, const struct errand *e, const struct redis
 		/* Redis lost its data a moment ago: until all comets are registered again, "all" would reach too few. */
 		return -ERR_NO_LOGIC;
 	lock_take(&b->lock);
-	(void)snprintf(e->names != NULL ? b->settled : b->generation, sizeof(b->generation), "%s",
-		       redis_reply_text(reply, 1));
+	(void)snprintf(finds(e) ? b->settled : b->generation, sizeof(b->generation), "%s", redis_reply_text(reply, 1));
 	note_locked(b, reply, first_comet(e->script));
 	lock_drop(&b->lock);
 	if (e->script == &script_push_kept)
 		e->push->message->number = (uint64_t)redis_reply_number(reply, 2);
+	if (e->script == &script_push_user)
+		e->push->message->number = (uint64_t)redis_reply_number(reply, 4);
 	if (e->fate != NULL)
 		tell_fate(e, reply);
 	return 0;
@@ -278,7 +289,8 @@ static void tell_lost(struct bus_redis *b)
 
 static void describe_kept(const struct bus_redis *b, const struct wire_push *push, char *text, size_t bytes)
 {
-	const struct kept_type *type = push->room != NULL && !push->unkept ? kept_of(&b->kept, push->room) : NULL;
+	const char *name = push->stream != NULL ? push->stream : push->room;
+	const struct kept_type *type = name != NULL && !push->unkept ? kept_of_stream(&b->kept, name) : NULL;
 
 	if (type != NULL)
 		(void)snprintf(text, bytes, "%u %lld %s %lld %lld", type->messages, (long long)b->history_bytes,
@@ -287,6 +299,8 @@ static void describe_kept(const struct bus_redis *b, const struct wire_push *pus
 
 static const struct redis_script *script_for(const struct errand *e)
 {
+	if (e->push->stream != NULL)
+		return &script_push_user;
 	if (e->names != NULL)
 		return &script_push_to;
 	if (e->push->target == WIRE_JOIN)

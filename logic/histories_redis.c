@@ -87,6 +87,13 @@ static int read_positions(void *self, const char *const *names, size_t n, uint64
 	return rc;
 }
 
+static int read_confirmed(void *self, const char *name, struct acks *out)
+{
+	struct histories_redis *h = self;
+
+	return streams_confirmed(h->pipe, name, clock_now_ns() + h->cfg->redis_timeout * CLOCK_MS, out);
+}
+
 int histories_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct histories *out)
 {
 	struct histories_redis *h = calloc(1, sizeof(*h));
@@ -99,7 +106,8 @@ int histories_redis_new(const struct config *cfg, struct redis_pipe *pipe, struc
 	if (cfg->stream_new > 0)
 		h->new_rate.burst_ns = NEW_BURST * CLOCK_SEC / cfg->stream_new;
 	lock_init(&h->lock, LOCK_POOL);
-	*out = (struct histories){.read = read_history, .positions = read_positions, .self = h};
+	*out = (struct histories){
+		.read = read_history, .positions = read_positions, .confirmed = read_confirmed, .self = h};
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/wire/acks.h"
 #include "common/wire/packet.h"
 #include "common/wire/resume.h"
 #include "common/wire/wire.h"
@@ -59,8 +60,12 @@ struct logic_client {
 	int (*receive)(void *self, const struct seat *seat, const struct packet *p);
 	/* Read the numbered streams of rooms, each with its own rc; waits. NULL: they are nowhere else. */
 	void (*resume)(void *self, struct resume *all, size_t n, int64_t deadline_ns);
-	/* The numbers of these rooms, which have members here, live on. 0 or -ERR_NO_LOGIC. NULL as well. */
+	/* The numbers of these streams, which have members here, live on. 0 or -ERR_NO_LOGIC. NULL as well. */
 	int (*stay)(void *self, const char *const *rooms, size_t n);
+	/* A device has confirmed all up to ack->at of its user's stream; and what all of his have, for acks_fini. Both wait up to
+	 * deadline_ns. 0; -ERR_NO_LOGIC, -ENOMEM. NULL as well. */
+	int (*confirm)(void *self, const char *name, const struct ack *ack, int64_t deadline_ns);
+	int (*confirmed)(void *self, const char *name, int64_t deadline_ns, struct acks *out);
 	bool waits_to_ask;  /* connect, reauth, permit and take_over wait for another program, */
 	bool waits_to_tell; /* and so do join and receive */
 	void *self;

@@ -224,6 +224,18 @@ static int stay(void *self, const char *const *rooms, size_t n)
 													: 0;
 }
 
+static int confirm(void *self, const char *name, const struct ack *ack, int64_t deadline_ns)
+{
+	struct redis_client *c = client_of(self);
+
+	return streams_confirm(c->pipe, c->opt.member.cfg, name, ack, deadline_ns) < 0 ? -ERR_NO_LOGIC : 0;
+}
+
+static int confirmed(void *self, const char *name, int64_t deadline_ns, struct acks *out)
+{
+	return streams_confirmed(client_of(self)->pipe, name, deadline_ns, out);
+}
+
 struct logic_client redis_client_table(struct redis_client *c)
 {
 	return (struct logic_client){
@@ -243,6 +255,8 @@ struct logic_client redis_client_table(struct redis_client *c)
 		.receive = receive,
 		.resume = resume,
 		.stay = stay,
+		.confirm = confirm,
+		.confirmed = confirmed,
 		.self = c,
 	};
 }

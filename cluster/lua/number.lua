@@ -67,7 +67,7 @@ end
 
 -- The same of one that has a name, and may not be kept: its number is then ''.
 local function number_named(room, generation, kept, name, first, now, micros)
-	local called = prefix .. 'i:r:{' .. room .. '}:c:' .. name
+	local called = stream_key('i', room) .. ':c:' .. name
 	local before = redis.call('GET', called)
 	if before then return before, false end
 	local pos, is_first = '', true

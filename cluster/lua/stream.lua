@@ -1,12 +1,17 @@
--- The numbered stream of a room. `h:r:{room}` has what was pushed last, "<op> <writer's number> <body>" each. `n:r:{room}` is "<number>
+-- The numbered stream of a room, called as the room is, or of a user, called as his word behind a byte 1 (there it is `h:u:{user}`). `h:r:{room}` has what was pushed last, "<op> <writer's number> <body>" each. `n:r:{room}` is "<number>
 -- <generation> <bytes of the history> <time of the next renewal>", and behind it the last writers, each with the number of its own of its last push;
 -- nothing was pushed yet where the bytes are "idle". The number is that of the newest push.
-local function number_key(room)
-	return prefix .. 'n:r:{' .. room .. '}'
+local function stream_key(kind, name)
+	if string.byte(name) == 1 then return prefix .. kind .. ':u:{' .. string.sub(name, 2) .. '}' end
+	return prefix .. kind .. ':r:{' .. name .. '}'
 end
 
-local function history_key(room)
-	return prefix .. 'h:r:{' .. room .. '}'
+local function number_key(name)
+	return stream_key('n', name)
+end
+
+local function history_key(name)
+	return stream_key('h', name)
 end
 
 -- Times to live are renewed when a quarter of the shorter one has passed, and are as much longer.

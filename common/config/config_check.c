@@ -403,8 +403,6 @@ static int check_streams(const struct config *cfg, bool is_logic, FILE *errors)
 			return complain(errors, "stream.position_ttl must not be shorter than a time in stream.rooms");
 	if (kept.users.ttl_ms > cfg->stream_position_ttl)
 		return complain(errors, "stream.position_ttl must not be shorter than the time in stream.users");
-	if (kept_has_users(&kept) && (is_logic || cfg->logic_mode == CONFIG_LOGIC_REDIS))
-		return complain(errors, "stream.users is for a comet that runs alone, so far");
 	/* A comet of a cluster lets in whom its logic does. */
 	if (kept_has_users(&kept) && (is_logic || cfg->logic_mode == CONFIG_LOGIC_EMBEDDED) &&
 	    cfg->auth_mode == CONFIG_AUTH_OPEN && !cfg->stream_users_open)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/json.h"
+#include "common/base/kept.h"
 #include "common/wire/message.h"
 #include "common/wire/wire.h"
 
@@ -106,6 +107,8 @@ int wire_entry_encode(const struct wire_push *push, struct wire_entry *out)
 	}
 	if (push->room != NULL)
 		add(out, "room", push->room, strlen(push->room));
+	if (push->stream != NULL)
+		add(out, "user", push->stream + 1, strlen(push->stream + 1));
 	if (push->target == WIRE_KICK)
 		add(out, "reason", reasons[push->reason], strlen(reasons[push->reason]));
 	if (push->n_keys > 0)
@@ -137,7 +140,7 @@ void wire_entry_fini(struct wire_entry *entry)
 /* Everything of an entry, before it is looked into. */
 struct raw {
 	const struct wire_field *target, *op, *body, *keys, *sessions, *room, *speed, *reason, *from, *seq, *number,
-		*had, *base, *generation, *pos;
+		*had, *base, *generation, *pos, *user;
 };
 
 static void sort_fields(const struct wire_field *fields, size_t n, struct raw *raw)
@@ -153,7 +156,7 @@ static void sort_fields(const struct wire_field *fields, size_t n, struct raw *r
 		{"from", &raw->from},         {"seq", &raw->seq},
 		{"n", &raw->number},          {"had", &raw->had},
 		{"base", &raw->base},         {"generation", &raw->generation},
-		{"pos", &raw->pos},
+		{"pos", &raw->pos},           {"user", &raw->user},
 	};
 
 	for (size_t i = 0; i < n; i++)
@@ -214,6 +217,22 @@ static int text_of(const struct wire_field *field, size_t space, void **owned)
 	memcpy(copy, field->value, field->value_bytes);
 	copy[field->value_bytes] = '\0';
 	*owned = copy;
+	return 0;
+}
+
+/* The name of a user's stream. */
+static int get_stream(const struct wire_field *user, struct wire_pushed *out)
+{
+	char *name;
+	int rc = text_of(user, USER_ESCAPED_BYTES, &out->owned[3]);
+
+	if (rc < 0)
+		return rc;
+	if ((name = realloc(out->owned[3], user->value_bytes + 2)) == NULL)
+		return -ENOMEM;
+	memmove(name + 1, name, user->value_bytes + 1);
+	name[0] = KEPT_USER;
+	out->push.stream = out->owned[3] = name;
 	return 0;
 }
 
@@ -316,6 +335,9 @@ static int get_target(const struct raw *raw, struct wire_pushed *out)
 	int64_t speed;
 	int rc;
 
+	if (raw->user != NULL && (push->target == WIRE_KEYS || push->target == WIRE_CLEAR) &&
+	    ((rc = get_stream(raw->user, out)) < 0 || push->target == WIRE_CLEAR))
+		return rc;
 	switch (push->target) {
 	case WIRE_ROOM:
 	case WIRE_CLEAR:

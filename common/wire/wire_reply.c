@@ -64,6 +64,7 @@ static int set_newcomer(json_t *object, const struct wire_session *s)
 			 (json_int_t)s->heartbeat_ms, "accepts", accepts);
 	if (more == NULL || json_object_update(object, more) < 0 ||
 	    (s->takes_over && json_object_set_new(object, "takes_over", json_true()) < 0) ||
+	    (s->key_is_made && json_object_set_new(object, "key_is_made", json_true()) < 0) ||
 	    wire_user_set(object, &seat.user) < 0)
 		rc = -ENOMEM;
 	json_decref(more);
@@ -158,6 +159,7 @@ static int get_reply_session(const json_t *object, struct wire_session *s)
 	s->id = (uint64_t)id;
 	s->written = (uint64_t)written;
 	s->takes_over = json_is_true(json_object_get(object, "takes_over"));
+	s->key_is_made = json_is_true(json_object_get(object, "key_is_made"));
 	s->dialect = dialect == 0 ? DIALECT_V2 : (enum dialect)dialect;
 	rc = get_accepts(object, s);
 	return rc == 0 ? grants_read_object(json_object_get(object, "grants"), &s->grants) : rc;

@@ -12,13 +12,14 @@ from walkers import Talker, Walker
 
 ROOM = "chat://1"
 SETTINGS = {"stream.rooms": "chat:5000/10m"}
+USERS = {"stream.users": "5000/24h", "stream.users_open": "yes"}
 TIMES = scaled(8, 4)  # that each walker joins
 
 
 @contextlib.contextmanager
-def life_in(house):
-    walkers = [Walker(house, i + 1, ROOM, pause=1.5, stay=1.0) for i in range(8)]
-    talkers = [Talker(house, logic, ROOM, 0.01) for logic in house.names("logic")]
+def life_in(house, room=ROOM):
+    walkers = [Walker(house, i + 1, room, pause=1.5, stay=1.0) for i in range(8)]
+    talkers = [Talker(house, logic, room, 0.01) for logic in house.names("logic")]
     try:
         yield house, walkers, talkers
     finally:
@@ -166,3 +167,40 @@ def test_replica_that_was_cut_off_takes_over_and_all_are_told(servers, build_hou
         wait_until(replica.is_master, "the replica is promoted", 30)
         walk(life, TIMES / 2)
         assert finish(life) >= len(life[1])
+
+
+# the stream of a user with eight devices, each now on this comet and now on that
+
+@pytest.fixture
+def user(house):
+    with life_in(house, "") as one:
+        yield one
+
+
+@pytest.mark.house(settings=USERS)
+def test_nobody_is_told_of_a_gap_in_a_user_s_stream(user):
+    walk(user, TIMES)
+    assert finish(user) == 0
+
+
+@pytest.mark.house(settings=USERS)
+def test_comet_killed_and_no_device_is_told_of_a_gap(user):
+    house, _, _ = user
+    for name in ("comet-1", "comet-2"):
+        walk(user, TIMES / 4)
+        house.kill(name)
+        walk(user, TIMES / 8)
+        house.start(name)
+    walk(user, TIMES / 4)
+    assert finish(user) == 0
+
+
+@pytest.mark.house(settings=USERS)
+def test_redis_killed_without_its_data_and_all_devices_are_told(user):
+    house, walkers, _ = user
+    walk(user, TIMES / 4)
+    house.kill("redis")
+    time.sleep(0.5)  # the fault itself
+    house.start("redis")
+    walk(user, TIMES / 2)
+    assert finish(user) >= len(walkers)

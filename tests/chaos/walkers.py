@@ -1,4 +1,4 @@
-"""walkers: clients with streams that come and go, from comet to comet, and check that what they get of a room is consecutive, or that
+"""walkers: clients with streams that come and go, from comet to comet, and check that what they get of a room, or of their user's stream, is consecutive, or that
 they were told. SPDX-License-Identifier: MIT"""
 import json
 import random
@@ -15,7 +15,7 @@ AWAY = (OSError, AssertionError, TimeoutError)  # connections that break; what i
 
 class Walker:
     def __init__(self, house, number, room, pause, stay):
-        self.house, self.number, self.room = house, number, room
+        self.house, self.number, self.room = house, number, room  # "": the stream of user 77, whose device each of them is
         self.pause, self.stay = pause, stay  # at most, in seconds
         self.dice = random.Random(number)
         self.position = 0
@@ -38,17 +38,26 @@ class Walker:
             time.sleep(0.05)
             return False
         try:
-            arrive(client, mid=self.number, key=f"walker-{self.number}")
-            return self._listen(client, time.monotonic() + seconds)
+            return (self._listen if self.room else self._listen_to_own)(client, time.monotonic() + seconds)
         except AWAY:
             return False
         finally:
             client.close()
 
+    def _listen_to_own(self, client, until):
+        asked = {"user": self.position} if self.position else {}
+        said = arrive(client, asked, mid=77, key=f"walker-{self.number}")
+        self.joins += 1
+        self._place(said["user"], bool(asked))
+        return self._take_all(client, until, True)
+
     def _listen(self, client, until):
+        arrive(client, mid=self.number, key=f"walker-{self.number}")
         asked = {"id": self.room, **({"since": self.position} if self.position else {})}
         client.send(Op.JOIN, json.dumps({"rooms": [asked]}).encode())
-        is_in = False
+        return self._take_all(client, until, False)
+
+    def _take_all(self, client, until, is_in):
         while (left := until - time.monotonic()) > 0 or not is_in:
             try:
                 packet = client.recv(max(left, 0.01) if is_in else 5)
@@ -64,7 +73,7 @@ class Walker:
                     return False
                 is_in = True
                 self.joins += 1
-                self._place(answer, "since" in asked)
+                self._place(answer, self.position > 0)
             elif packet.op == Op.NOTICE:
                 self._place(packet.json(), False)
         return True
@@ -91,7 +100,7 @@ class Walker:
 
 
 class Talker:
-    """A back end that pushes to the room, each push until it is accepted."""
+    """A back end that pushes to the room, or to user 77, each push until it is accepted."""
 
     def __init__(self, house, logic, room, every):
         self.house, self.logic, self.room, self.every = house, logic, room, every
@@ -101,18 +110,18 @@ class Talker:
         self.thread.start()
 
     def _talk(self):
-        kind, _, room = self.room.partition("://")
         while not self.over.wait(self.every):
             body = uuid.uuid4().hex
-            while (number := self._push(kind, room, body)) is None and not self.over.wait(0.05):
+            while (number := self._push(body)) is None and not self.over.wait(0.05):
                 pass
             if number is not None:
                 self.accepted[number] = body.encode()
 
-    def _push(self, kind, room, body):
+    def _push(self, body):
+        kind, _, room = self.room.partition("://")
+        path, to = ("/goim/push/room", {"type": kind, "room": room}) if room else ("/goim/push/mids", {"mids": 77})
         try:
-            reply = self.house.backend(self.logic).request("POST", "/goim/push/room", body, {"Idempotency-Key": body},
-                                                           operation=1000, type=kind, room=room)
+            reply = self.house.backend(self.logic).request("POST", path, body, {"Idempotency-Key": body}, operation=1000, **to)
             return int(reply.headers["comet-position"]) if reply.json()["code"] == 0 else None
         except OSError:
             return None

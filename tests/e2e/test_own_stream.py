@@ -296,6 +296,7 @@ def test_unacked_older_than_the_history_is_all_of_it_with_a_gap(connect, backend
 
 # all at once
 
+@pytest.mark.settings("stream.users=5000/24h", "stream.users_open=yes")
 def test_whoever_comes_and_goes_while_pushes_run_has_all_of_them(connect, backend, mid):
     stop, failures, sent = threading.Event(), [], []
 

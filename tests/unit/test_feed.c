@@ -347,10 +347,10 @@ static void jump_is_a_gap_for_all_before(void **state)
 	uint64_t was = push("chat://1"), at = 0;
 
 	(void)state;
-	feed_jump(&feeds, "other://1", &at, NULL);
-	feed_jump(&feeds, "chat://2", &at, NULL);
+	(void)feed_jump(&feeds, "other://1", &at, NULL);
+	(void)feed_jump(&feeds, "chat://2", &at, NULL);
 	assert_int_equal(at, 0);
-	feed_jump(&feeds, "chat://1", &at, NULL);
+	(void)feed_jump(&feeds, "chat://1", &at, NULL);
 	assert_true(at >= was + 60000000);
 	assert_true(decide(f, was, 0).gap);
 	assert_int_equal(decide(f, was, 0).cause, GAP_JUMP);
@@ -430,7 +430,7 @@ static void what_is_confirmed_ends_at_the_newest_number(void **state)
 	assert_int_equal(feed_confirm(&feeds, f, "phone", UINT64_MAX), WALL_MS * 1000);
 	assert_int_equal(feed_confirm(&feeds, f, "phone", 7), 7);
 	assert_int_equal(feed_confirm(&feeds, f, NULL, 8), 8);
-	assert_int_equal(feed_confirmed(&feeds, f, &acks), 0);
+	assert_int_equal(feed_confirmed(&feeds, f, 0, &acks), 0);
 	assert_int_equal(acks.n, 1);
 	assert_int_equal(acks_get(&acks, "phone"), WALL_MS * 1000);
 	acks_fini(&acks);

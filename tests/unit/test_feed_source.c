@@ -237,7 +237,7 @@ static void it_is_cleared(void)
 {
 	uint64_t at = there.newest + 60000000;
 
-	feed_jump(&feeds, ROOM, &at, NULL);
+	(void)feed_jump(&feeds, ROOM, &at, NULL);
 	there.newest = at;
 	there.oldest = at + 1;
 }
@@ -324,7 +324,7 @@ static int hand(void *arg, struct message *m)
 	noticed |= m->notice;
 	handed[n_handed++] = m->number;
 	if (m->notice)
-		feed_jump(&feeds, ROOM, &m->number, NULL);
+		(void)feed_jump(&feeds, ROOM, &m->number, NULL);
 	return m->notice ? 0 : feed_append(&feeds, ROOM, m, NULL);
 }
 
@@ -460,10 +460,31 @@ static void many_join_and_leave_at_once(void **state)
 	assert_in_range(there.reads, 1, JOINERS * 500);
 }
 
+/* While his other devices were on other comets nobody told this one of pushes, and a connection of before still holds the stream. */
+static void second_device_of_a_user_has_what_came_elsewhere(void **state)
+{
+	struct feed_asked first = {.room = ROOM}, second = {.room = ROOM};
+
+	(void)state;
+	feed_hold(&feeds, &first, 1, clock_now_ns() + CLOCK_SEC);
+	assert_int_equal(first.rc, 0);
+	assert_int_equal(feed_catch_up(&feeds, &first, clock_now_ns() + CLOCK_SEC), 0);
+	assert_int_equal(atomic_load(&there.reads), 1);
+	there.newest += 2;
+	feed_hold(&feeds, &second, 1, clock_now_ns() + CLOCK_SEC);
+	assert_int_equal(decide(second.feed, BEGIN + 10).replay, 0);
+	assert_int_equal(feed_catch_up(&feeds, &second, clock_now_ns() + CLOCK_SEC), 0);
+	assert_int_equal(atomic_load(&there.reads), 2);
+	assert_int_equal(decide(second.feed, BEGIN + 10).replay, 2);
+	feed_release(&feeds, &second.feed);
+	feed_release(&feeds, &first.feed);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		TEST(second_device_of_a_user_has_what_came_elsewhere),
 		TEST(first_join_reads_and_later_ones_do_not),
 		TEST(what_comes_while_it_is_read_follows),
 		TEST(hole_while_it_is_read_has_it_read_again),

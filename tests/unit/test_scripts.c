@@ -1127,6 +1127,63 @@ static void push_to_a_kept_room_gets_the_next_number_and_is_kept(void **state)
 	      "TTL " HISTORY, "750");
 }
 
+#define USER_PUSH(body, from, seq) "target", "keys", "op", "1000", "body", body, "user", "7", "from", from, "seq", seq
+#define PUSH_USER(reply, name, body, from, seq)                                                                        \
+	says(reply, push_user, "1000", "1000000", "3000", "5", "7", KEPT, name, USER_PUSH(body, from, seq))
+#define OWN_NUMBER  "comet:n:u:{7}"
+#define OWN_HISTORY "comet:h:u:{7}"
+
+static void push_to_a_user_is_numbered_kept_and_goes_where_his_keys_are(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	put("SET", OWN_NUMBER, "41 5 0 0");
+	put("SET", "comet:n:r:{7}", "1 5 0 0"); /* a room of this name is another stream */
+	PUSH_USER("ok 5 0 1  42", "", "away", "l", "1");
+	session("k", "11 7 100 c1");
+	session("m", "12 7 100 c1");
+	session("o", "13 7 200 c2");
+	before("SADD comet:mid:7 k m o");
+	PUSH_USER("ok 5 3 '' 43 c? ?00 1 c? ?00 1", "", "b b", "l", "2");
+	after("GET " OWN_NUMBER, "43 5 * l 2", "LRANGE " OWN_HISTORY " 0 -1", "1000 1 away 1000 2 b b",
+	      "XRANGE comet:push:c2 - +",
+	      "(* (n 1 keys ?\"o\"? target keys op 1000 body b b user 7 from l seq 2 pos 43))", "GET comet:n:r:{7}",
+	      "1 5 0 0", "TTL " OWN_HISTORY, "750");
+	/* Its answer was lost; and one that the caller repeats. */
+	PUSH_USER("again 5 3 '' 43", "", "b b", "l", "2");
+	PUSH_USER("ok 5 3 '' 44 *", "once", "c", "l", "3");
+	PUSH_USER("again 5 3 '' 44", "once", "c", "l", "4");
+	after("GET comet:i:u:{7}:c:once", "44", "XLEN comet:push:c2", "2");
+	says("ok 5 3 '' * c? ?00 3 c? ?00 3", push_user, "1000", "", "3000", "5", "7", KEPT, "", "target", "clear",
+	     "user", "7", "from", "l", "seq", "5");
+	after("EXISTS " OWN_HISTORY, "0");
+	before("HSET comet:server:c1 registering 1");
+	says("unsure", push_user, "1000", "", "3000", "4", "7", KEPT, "", USER_PUSH("d", "l", "6"));
+	after("EXISTS " OWN_HISTORY, "0");
+}
+
+static void positions_that_are_confirmed_only_grow_and_of_many_the_lowest_goes(void **state)
+{
+	char key[8], at[8];
+
+	(void)state;
+	says("1", confirm, "7", "60000", "phone", "1796046482292001");
+	says("0", confirm, "7", "60000", "phone", "1796046482292000");
+	says("1", confirm, "7", "60000", "phone", "1796046482292002");
+	says("phone 1796046482292002", confirmed, "7");
+	says("", confirmed, "8");
+	after("TTL comet:ack:u:{7}", "60");
+	for (int i = 0; i < 15; i++) {
+		(void)snprintf(key, sizeof(key), "k%d", i);
+		(void)snprintf(at, sizeof(at), "%d", 100 + i);
+		says("1", confirm, "7", "60000", key, at);
+	}
+	says("0", confirm, "7", "60000", "late", "99");
+	says("1", confirm, "7", "60000", "new", "200");
+	after("HLEN comet:ack:u:{7}", "16", "HEXISTS comet:ack:u:{7} k0", "0", "HGET comet:ack:u:{7} new", "200");
+}
+
 #define JOIN_KEYS "target", "join", "room", "chat://1", "keys", "[\"k\"]", "from", "l", "seq", "1"
 
 static void comet_has_the_room_that_its_connections_are_led_into(void **state)
@@ -1575,6 +1632,8 @@ int main(void)
 		cmocka_unit_test_setup(comet_has_the_room_that_its_connections_are_led_into, empty),
 		cmocka_unit_test_setup(room_that_a_back_end_leads_into_is_not_forgotten, empty),
 		cmocka_unit_test_setup(push_to_a_kept_room_gets_the_next_number_and_is_kept, empty),
+		cmocka_unit_test_setup(push_to_a_user_is_numbered_kept_and_goes_where_his_keys_are, empty),
+		cmocka_unit_test_setup(positions_that_are_confirmed_only_grow_and_of_many_the_lowest_goes, empty),
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
 		cmocka_unit_test_setup(push_after_a_loss_is_refused, empty),
 		cmocka_unit_test_setup(push_trims_the_stream, empty),

@@ -695,9 +695,44 @@ static void without_memory_nothing_is_left(void **state)
 
 #define wire_test(name) cmocka_unit_test_teardown(name, tear_down)
 
+static void push_to_a_user_s_stream_is_read_as_it_was_written(void **state)
+{
+	const struct wire_field keys = {"keys", "[\"k\"]", 5}, pos = {"pos", "42", 2};
+	struct wire_push push = {.target = WIRE_KEYS, .stream = "\001An%20n"};
+	struct wire_field fields[WIRE_ENTRY_FIELDS + 2];
+	struct wire_entry entry;
+	struct wire_pushed pushed;
+
+	(void)state;
+	assert_int_equal(message_new(1000, "x", 1, &push.message), 0);
+	assert_int_equal(wire_entry_encode(&push, &entry), 0);
+	memcpy(fields, entry.fields, entry.n * sizeof(fields[0]));
+	fields[entry.n] = keys;
+	fields[entry.n + 1] = pos;
+	assert_int_equal(wire_pushed_decode(fields, entry.n + 2, &pushed), 0);
+	assert_string_equal(pushed.push.stream, push.stream);
+	assert_null(pushed.push.room);
+	assert_int_equal(pushed.push.message->number, 42);
+	assert_int_equal(pushed.push.n_keys, 1);
+	wire_pushed_fini(&pushed);
+	wire_entry_fini(&entry);
+	message_unref(&push.message);
+	/* Without keys, to those who have the stream. */
+	push.target = WIRE_CLEAR;
+	assert_int_equal(message_new_notice(&push.message), 0);
+	assert_int_equal(wire_entry_encode(&push, &entry), 0);
+	assert_int_equal(wire_pushed_decode(entry.fields, entry.n, &pushed), 0);
+	assert_string_equal(pushed.push.stream, push.stream);
+	assert_true(pushed.push.message->notice);
+	wire_pushed_fini(&pushed);
+	wire_entry_fini(&entry);
+	message_unref(&push.message);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		wire_test(push_to_a_user_s_stream_is_read_as_it_was_written),
 		wire_test(a_connect_carries_any_token),
 		wire_test(disconnect_and_heartbeat_name_a_registration),
 		wire_test(a_user_s_name_goes_along),

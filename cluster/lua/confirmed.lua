@@ -1,0 +1,3 @@
+-- What the devices of a user have confirmed. Called by a comet whose client asks for the rest, and by logic.
+-- user -> key, position, ...
+return redis.call('HGETALL', prefix .. 'ack:u:{' .. ARGV[1] .. '}')
