@@ -90,13 +90,15 @@ static int show(unsigned connection, int32_t op, int32_t seq, const char *body)
 
 static int push(unsigned connection, const char *room, int64_t number)
 {
-	uint8_t body[300];
+	static uint8_t body[300];
+	static struct packet p; /* which the event goes on to name */
 	const size_t n = strlen(room);
-	const struct packet p = {.ver = PACKET_VER_PUSH,
-				 .op = 1000,
-				 .seq = (int32_t)(uint32_t)number,
-				 .body = body,
-				 .body_bytes = (uint32_t)(5 + n + 2)};
+
+	p = (struct packet){.ver = PACKET_VER_PUSH,
+			    .op = 1000,
+			    .seq = (int32_t)(uint32_t)number,
+			    .body = body,
+			    .body_bytes = (uint32_t)(5 + n + 2)};
 
 	packet_put_i32(body, (int32_t)(number >> 32));
 	body[4] = (uint8_t)n;
