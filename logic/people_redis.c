@@ -31,10 +31,9 @@ struct asking {
 	const char *const *servers;
 	size_t n;
 	/* under lock */
-	struct who_page *page; /* of the answers so far */
-	bool *silent;          /* of servers[i]: it has not answered yet */
+	struct who_answer *answers; /* of servers[i], if it is not silent: all of it is the caller's then */
+	bool *silent;               /* it has not answered yet */
 	size_t waits_for;
-	int rc;
 	pthread_cond_t wake;
 };
 
@@ -73,27 +72,22 @@ static struct asking *find_locked(struct people_redis *p, const char *id) NEEDS(
 	return NULL;
 }
 
-/* servers[i] is waited for no more. */
-static void settle(struct asking *a, size_t i)
-{
-	a->waits_for--;
-	a->silent[i] = false;
-	if (a->waits_for == 0)
-		(void)pthread_cond_signal(&a->wake);
-}
-
-static void take_answer(struct people_redis *p, const struct who_answer *answer)
+/* Hand it over to who waits for it, if anybody does; it is empty then. */
+static void take_answer(struct people_redis *p, struct who_answer *answer)
 {
 	struct asking *a;
+	size_t i = 0;
 
 	lock_take(&p->lock);
 	a = find_locked(p, answer->id);
-	for (size_t i = 0; a != NULL && i < a->n; i++) {
-		if (!a->silent[i] || strcmp(a->servers[i], answer->server) != 0)
-			continue;
-		if (answer->failed || who_page_add(a->page, &answer->page) < 0)
-			a->rc = -ENOMEM;
-		settle(a, i);
+	while (a != NULL && i < a->n && (!a->silent[i] || strcmp(a->servers[i], answer->server) != 0))
+		i++;
+	if (a != NULL && i < a->n) {
+		a->answers[i] = *answer;
+		*answer = (struct who_answer){0};
+		a->silent[i] = false;
+		if (--a->waits_for == 0)
+			(void)pthread_cond_signal(&a->wake);
 	}
 	lock_drop(&p->lock);
 }
@@ -217,27 +211,40 @@ static int ask(struct people_redis *p, struct asking *a, const struct who_query 
 	return rc;
 }
 
-static int list(void *self, const char *const *servers, size_t n, const struct who_query *query, struct who_page *page,
-		bool *silent)
+/* One page of all answers, which go, where rc is 0: the caller's so far. */
+static int put_together(const struct asking *a, int rc, const struct who_query *query, struct who_page *page)
 {
-	struct people_redis *p = people_of(self);
-	struct asking a = {.servers = servers, .n = n, .page = page, .silent = silent, .waits_for = n};
-	int rc;
-
-	*page = (struct who_page){0};
-	for (size_t i = 0; i < n; i++)
-		silent[i] = true;
-	if ((rc = begin(p, &a)) == 0)
-		rc = ask(p, &a, query);
-	end(p, &a);
-	if (rc == 0)
-		rc = a.rc;
+	for (size_t i = 0; i < a->n; i++) {
+		if (rc == 0 && !a->silent[i])
+			rc = a->answers[i].failed ? -ENOMEM : who_page_add(page, &a->answers[i].page);
+		who_answer_fini(&a->answers[i]);
+	}
 	if (rc == 0)
 		rc = who_page_sort(page, query->limit);
 	if (rc < 0) {
 		json_decref(page->connections);
 		*page = (struct who_page){0};
 	}
+	return rc;
+}
+
+static int list(void *self, const char *const *servers, size_t n, const struct who_query *query, struct who_page *page,
+		bool *silent)
+{
+	struct people_redis *p = people_of(self);
+	struct asking a = {.servers = servers, .n = n, .silent = silent, .waits_for = n};
+	int rc;
+
+	*page = (struct who_page){0};
+	if ((a.answers = calloc(n + 1, sizeof(*a.answers))) == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		silent[i] = true;
+	if ((rc = begin(p, &a)) == 0)
+		rc = ask(p, &a, query);
+	end(p, &a);
+	rc = put_together(&a, rc, query, page);
+	free(a.answers);
 	return rc;
 }
 
