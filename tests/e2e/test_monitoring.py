@@ -18,7 +18,8 @@ from server import ROOT
 from waiting import wait_until
 
 MONITORING = ROOT / "examples" / "monitoring"
-KEY = "comet"  # as in prometheus.yml
+KEY = "comet"
+KEY_FILE = "/tmp/comet-api-key"  # as in prometheus.yml
 
 pytestmark = pytest.mark.skipif(shutil.which("promtool") is None, reason="the Debian package prometheus is not installed")
 
@@ -32,8 +33,11 @@ def test_metrics_follow_the_conventions(house):
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
 
 
-def test_settings_and_rules_are_valid():
-    checked = promtool("check", "config", MONITORING / "prometheus.yml")
+def test_settings_and_rules_are_valid(tmp_path):
+    shutil.copytree(MONITORING, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "prometheus.yml").write_text((MONITORING / "prometheus.yml").read_text().replace(KEY_FILE, "api_key"))
+    (tmp_path / "api_key").write_text(KEY)
+    checked = promtool("check", "config", tmp_path / "prometheus.yml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
@@ -43,6 +47,14 @@ def test_every_alert_fires_when_it_should_and_none_on_an_ordinary_day():
     alerts = set(re.findall(r"- alert: (\w+)", (MONITORING / "rules.yml").read_text()))
     shown = set(re.findall(r'alertname="(\w+)"', (MONITORING / "rules_test.yml").read_text()))
     assert len(alerts) >= 15 and alerts == shown
+
+
+def test_every_alert_has_its_place_in_the_runbook():
+    rules = (MONITORING / "rules.yml").read_text()
+    places = re.findall(r'runbook_url: "file:///usr/share/doc/comet/docs/operations.md#([\w-]+)"', rules)
+    headings = re.findall(r"^#+ (.+)", (ROOT / "docs/operations.md").read_text(), re.M)
+    assert len(places) == rules.count("- alert:")
+    assert set(places) <= {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
 
 
 def test_rules_and_dashboard_name_only_metrics_that_exist(house):
@@ -69,7 +81,8 @@ class Prometheus:
     def __init__(self, directory, comet, logic):
         """Scrapes the comet at this address, and comet-logic if there is one."""
         settings = (MONITORING / "prometheus.yml").read_text()
-        settings = settings.replace("interval: 5s", "interval: 500ms")
+        settings = settings.replace("interval: 5s", "interval: 500ms").replace(KEY_FILE, "api_key")
+        (directory / "api_key").write_text(KEY)
         for word, address in (("comet-1", comet), ("logic-1", logic)):
             targets = [f"{address[0]}:{address[1]}"] if address else []
             settings = re.sub(rf"targets: .*{word}.*", f"targets: {json.dumps(targets)}", settings)
