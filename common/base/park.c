@@ -37,7 +37,8 @@ struct park {
 /* This thread, if it is one of a park's. */
 static __thread struct {
 	struct park *park;
-	unsigned waits; /* it blocks: within how many waits */
+	unsigned waits;  /* it blocks: within how many waits */
+	unsigned nested; /* it serves in the place of so many waits */
 } self;
 
 /* ---- being ready without a socket ---- */
@@ -345,6 +346,29 @@ void park_unblock(struct park *park)
 	crew_unblock_locked(&park->crew);
 	let_next_block_locked(park);
 	lock_drop(&park->crew.lock);
+}
+
+bool park_serve_another(void)
+{
+	struct park *park = self.park;
+	struct parked *p;
+
+	if (park == NULL || self.waits > 0 || self.nested >= park->opt.nested_max)
+		return false;
+	lock_take(&park->crew.lock);
+	p = take_ready_locked(park);
+	lock_drop(&park->crew.lock);
+	if (p == NULL)
+		return false;
+	self.nested++;
+	serve(park, p);
+	self.nested--;
+	return true;
+}
+
+bool park_is_nested(void)
+{
+	return self.nested > 0;
 }
 
 /* Without a thread to be had nobody takes its place. */

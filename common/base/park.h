@@ -4,7 +4,8 @@
  * A few threads, the waiters, take turns in one epoll. Who finds something ready there serves it: it is the thread of that work until
  * `resume` returns, and nothing is handed over. Nobody waits in the epoll meanwhile, for most work is done before another thread would
  * have woken. Before it does something that takes long, or blocks, it says so, and another thread waits in its place; when it is back,
- * one thread too many is spare, and ends after two seconds in which nobody calls it.
+ * one thread too many is spare, and ends after two seconds in which nobody calls it. A short wait costs no other thread where it can serve
+ * what is ready within it (park_serve_another).
  *
  * Work is parked by the thread that runs it, and from that call on it is another's: the thread that parked it touches it no more.
  * SPDX-License-Identifier: MIT */
@@ -25,6 +26,7 @@ struct park_options {
 	unsigned waiters;     /* as many as cores: more are colder, and less is idle */
 	unsigned blocked_max; /* threads that may block at a time */
 	void (*resume)(struct parked *p);
+	unsigned nested_max; /* others served in the place of a wait, within each other on one stack */
 };
 
 /* Starts the waiters. 0, or -errno: -EMFILE, -ENOMEM, -EAGAIN (no thread). */
@@ -61,6 +63,13 @@ void park_unblock(struct park *park);
  * nothing. Called with no lock of LOCK_POOL or later. */
 void park_wait_begin(void);
 void park_wait_end(void);
+
+/* Somewhere below `resume`, before a short wait: serve one who is ready in its place. What was begun for many is then waited for once, and
+ * the last to be begun ends first. False: nobody is, or so many are within each other that no more go. Takes LOCK_POOL; the caller holds
+ * no lock that a `resume` takes. */
+bool park_serve_another(void);
+/* Is this `resume` in the place of another's wait? Then it is to wait for nothing that is not as short. */
+bool park_is_nested(void);
 
 /* ---- any thread ---- */
 

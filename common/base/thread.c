@@ -19,7 +19,7 @@
 #include "common/base/obj.h"
 #include "common/base/stack.h"
 
-#define SERVICE_STACK_BYTES (262144 * STACK_SCALE)
+#define SERVICE_STACK_BYTES (1048576 * STACK_SCALE)
 #define PAGE_BYTES          4096
 
 struct thread {

@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 enum thread_kind {
-	THREAD_SERVICE,    /* one of a few: 256 KiB stack of glibc's */
+	THREAD_SERVICE,    /* one of a few: 1 MiB stack of glibc's, of which few touch more than some pages */
 	THREAD_CONNECTION, /* one of thousands: a stack from the slab */
 };
 

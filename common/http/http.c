@@ -92,6 +92,9 @@ int http_try_keys(const struct config *cfg)
 	return tls_authorities_try("http.client_ca", cfg->http_client_ca);
 }
 
+/* Each takes two buffers and what its handler needs of a service thread's stack, 1 MiB. */
+#define NESTED_MAX 16
+
 static int start_service(struct http_service *s, const struct http_options *opt)
 {
 	const struct http_callers_options callers = {
@@ -102,6 +105,7 @@ static int start_service(struct http_service *s, const struct http_options *opt)
 		.waiters = cores() > 1 ? cores() : 2, /* one may sign a handshake */
 		.blocked_max = opt->callers_max + HTTP_CALLERS_SPARE,
 		.resume = http_connection_resume,
+		.nested_max = NESTED_MAX,
 	};
 	int rc;
 

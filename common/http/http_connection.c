@@ -269,7 +269,8 @@ static bool may_wait(const struct http_connection *c)
 	return http_incoming_text(&c->incoming)[c->incoming.head.method] != 'P';
 }
 
-/* Read and answer what is there. 0: go on; -EAGAIN: more is to come, or to be taken; -errno: the end. */
+/* Read and answer what is there. 0: go on; -EAGAIN: more is to come, or to be taken; -EBUSY: this thread is not to wait for it; -errno:
+ * the end. */
 static int answer_all(struct http_connection *c)
 {
 	int rc;
@@ -282,6 +283,8 @@ static int answer_all(struct http_connection *c)
 			return rc > 0 ? 0 : rc;
 		if (may_wait(c) && http_buffer_count(&c->out) > 0 && (rc = send_out(c)) < 0 && rc != -EAGAIN)
 			return rc;
+		if ((may_wait(c) || c->incoming.body_bytes > LONG_BYTES) && park_is_nested())
+			return -EBUSY;
 		if (may_wait(c) || c->incoming.body_bytes > LONG_BYTES)
 			park_go_long();
 		if ((rc = answer_one(c)) < 0)
@@ -342,7 +345,7 @@ static int wait_for_more(struct http_connection *c)
 	return goes_on ? -EAGAIN : -ESHUTDOWN;
 }
 
-/* Read, answer and write as far as it goes. -EAGAIN: wait for the socket; other: the end. */
+/* Read, answer and write as far as it goes. -EAGAIN: wait for the socket; -EBUSY: for another thread; other: the end. */
 static int go_on(struct http_connection *c)
 {
 	int rc;
@@ -371,18 +374,23 @@ void http_connection_resume(struct parked *parked)
 	struct http_connection *c = (struct http_connection *)parked;
 	char in[HTTP_BUFFER_BYTES], out[HTTP_BUFFER_BYTES];
 	uint32_t events;
+	int rc;
 
 	OBJ_CHECK(c, HTTP_CONNECTION_MAGIC);
 	/* What comes mostly goes at once, and then needs no memory but this. */
 	http_buffer_lend(&c->incoming.bytes, in);
 	http_buffer_lend(&c->out, out);
-	if (go_on(c) != -EAGAIN || http_buffer_keep(&c->incoming.bytes) < 0 || http_buffer_keep(&c->out) < 0) {
+	rc = go_on(c);
+	if ((rc != -EAGAIN && rc != -EBUSY) || http_buffer_keep(&c->incoming.bytes) < 0 ||
+	    http_buffer_keep(&c->out) < 0) {
 		end(c);
 		return;
 	}
 	events = http_buffer_count(&c->out) > 0 ? EPOLLOUT : EPOLLIN;
 	/* From here on it is another thread's. */
-	if (park_on_socket(c->service->park, &c->parked, c->caller.fd, events) < 0)
+	if (rc == -EBUSY)
+		park_yield(c->service->park, &c->parked);
+	else if (park_on_socket(c->service->park, &c->parked, c->caller.fd, events) < 0)
 		end(c);
 }
 

@@ -45,6 +45,11 @@ void redis_call_finish(struct redis_call *call, int rc, struct redisReply *reply
 		(void)sem_post(&call->done);
 }
 
+bool redis_call_is_done(const struct redis_call *call)
+{
+	return atomic_load_explicit(&call->state, memory_order_acquire) == REDIS_CALL_DONE;
+}
+
 int redis_call_wait(struct redis_call *call)
 {
 	const struct timespec until = {call->deadline_ns / CLOCK_SEC, call->deadline_ns % CLOCK_SEC};

@@ -50,6 +50,7 @@ struct redis_call *call_list_take(struct call_list *all);
 
 /* The call has its end; takes the reply over. From then on the call is its caller's, or it is freed. */
 void redis_call_finish(struct redis_call *call, int rc, struct redisReply *reply);
+bool redis_call_is_done(const struct redis_call *call);
 /* Wait for that. 0: it is done. -ETIMEDOUT: it was abandoned, and is the thread's now. */
 int redis_call_wait(struct redis_call *call);
 /* With its command and its reply. */

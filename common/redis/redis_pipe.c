@@ -261,9 +261,15 @@ int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisRe
 	int rc;
 
 	OBJ_CHECK(p, REDIS_PIPE_MAGIC);
-	park_wait_begin();
-	rc = redis_call_wait(call);
-	park_wait_end();
+	while (!redis_call_is_done(call) && park_serve_another())
+		;
+	if (!redis_call_is_done(call)) {
+		park_wait_begin();
+		rc = redis_call_wait(call);
+		park_wait_end();
+	} else {
+		rc = redis_call_wait(call);
+	}
 	if (rc < 0)
 		return rc;
 	rc = call->rc;

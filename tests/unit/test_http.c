@@ -25,6 +25,7 @@
 #include "common/base/clock.h"
 #include "common/base/cores.h"
 #include "common/base/counters.h"
+#include "common/base/park.h"
 #include "common/base/thread.h"
 #include "common/http/http.h"
 #include "tests/unit/seam.h"
@@ -41,6 +42,7 @@ static atomic_uint handled, inside;
 static atomic_bool hold;         /* handlers of /hold stay inside */
 static atomic_uint before_other; /* handled when /other came */
 static atomic_uint done, done_before;
+static atomic_uint nested_before, nested_after; /* handled when /nest looked for others, and then */
 
 /* ---- the server ---- */
 
@@ -57,6 +59,11 @@ static void echo(void *arg, const struct http_request *request, struct http_repl
 		atomic_fetch_add(&inside, 1);
 		while (atomic_load(&hold))
 			(void)nanosleep(&moment, NULL);
+	}
+	if (strcmp(request->path, "/nest") == 0) {
+		atomic_store(&nested_before, atomic_load(&handled));
+		assert_true(park_serve_another());
+		atomic_store(&nested_after, atomic_load(&handled));
 	}
 	atomic_fetch_add(&done, strcmp(request->path, "/done") == 0);
 	if (strcmp(request->path, "/late") == 0)
@@ -836,6 +843,38 @@ static void many_callers_are_served_at_once(void **state)
 #define MOST_THREADS 64
 
 /* Each thread has one that has sent a lot. */
+/* While /nest is inside, another is ready: how many more were handled before it went on. */
+static unsigned handled_within(const char *request)
+{
+	int first = call(), nest = call(), other = call();
+
+	atomic_store(&hold, true);
+	say(first, "POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+	until(atomic_load(&inside) > 0);
+	say(nest, "POST /nest HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+	say(other, request);
+	atomic_store(&hold, false);
+	assert_int_equal(hear(first)->status, 200);
+	assert_int_equal(hear(nest)->status, 200);
+	assert_int_equal(hear(other)->status, 200);
+	(void)close(first);
+	(void)close(nest);
+	(void)close(other);
+	return atomic_load(&nested_after) - atomic_load(&nested_before);
+}
+
+static void a_push_is_answered_in_the_place_of_anothers_wait(void **state)
+{
+	(void)state;
+	assert_int_equal(handled_within("POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), 1);
+}
+
+static void who_may_wait_long_holds_up_nobody_elses_answer(void **state)
+{
+	(void)state;
+	assert_int_equal(handled_within("GET /other HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+}
+
 static void who_sends_many_requests_at_once_has_a_turn_and_not_the_thread(void **state)
 {
 	static const char hold_on[] = "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -1118,6 +1157,8 @@ int main(void)
 		HASTY_CASE(bytes_that_drip_do_not_put_off_the_end),
 		HASTY_CASE(a_handler_may_take_longer_than_a_caller),
 		CASE(many_callers_are_served_at_once),
+		CASE(a_push_is_answered_in_the_place_of_anothers_wait),
+		CASE(who_may_wait_long_holds_up_nobody_elses_answer),
 		CASE(who_sends_many_requests_at_once_has_a_turn_and_not_the_thread),
 		cmocka_unit_test_teardown(who_sends_a_body_that_nobody_keeps_has_a_turn_and_not_the_thread, tear_down),
 		NARROW_CASE(who_is_one_too_many_is_served_all_the_same),

@@ -53,7 +53,7 @@ static void resume(struct parked *p)
 
 static void begin(unsigned waiters, unsigned blocked_max)
 {
-	const struct park_options opt = {"waiter", THREAD_CONNECTION, waiters, blocked_max, resume};
+	const struct park_options opt = {"waiter", THREAD_CONNECTION, waiters, blocked_max, resume, 0};
 
 	assert_int_equal(park_start(&opt, &lot), 0);
 }
@@ -225,6 +225,27 @@ static void leave_and_wait(struct work *w)
 	park_forget(lot, &w->parked);
 	wait_at_gate(w);
 	asleep(w);
+}
+
+static atomic_uint depth, depth_max, within;
+
+static void serve_others(struct work *w)
+{
+	unsigned now = atomic_fetch_add(&depth, 1) + 1;
+
+	if (now > atomic_load(&depth_max))
+		atomic_store(&depth_max, now);
+	atomic_fetch_add(&within, park_is_nested());
+	while (park_serve_another())
+		;
+	atomic_fetch_sub(&depth, 1);
+	asleep(w);
+}
+
+static void serve_others_later(struct work *w)
+{
+	wait_for(&w->released);
+	serve_others(w);
 }
 
 static void yield_for_ever(struct work *w)
@@ -595,6 +616,45 @@ static void no_more_than_so_many_block_and_the_others_wait_for_their_turn(void *
 	until(blocked() == 0);
 }
 
+/* The first holds the only thread until all others are ready. */
+static void be_ready_at_once(unsigned n)
+{
+	atomic_store(&depth_max, 0);
+	atomic_store(&within, 0);
+	for (unsigned i = 0; i < n; i++) {
+		atomic_store(&works[i].then, i == 0 ? serve_others_later : serve_others);
+		asleep(&works[i]);
+	}
+	park_wake(lot, &works[0].parked);
+	until(atomic_load(&works[0].resumed) == 1);
+	for (unsigned i = 1; i < n; i++)
+		park_wake(lot, &works[i].parked);
+	atomic_store(&works[0].released, true);
+	for (unsigned i = 1; i < n; i++)
+		until(atomic_load(&works[i].resumed) == 1);
+	until(atomic_load(&depth) == 0);
+}
+
+static void what_is_ready_is_served_in_the_place_of_a_wait(void **state)
+{
+	const struct park_options opt = {"waiter", THREAD_SERVICE, 1, 4, resume, 3};
+
+	(void)state;
+	assert_false(park_serve_another()); /* no thread of a park */
+	assert_int_equal(park_start(&opt, &lot), 0);
+	be_ready_at_once(9);
+	assert_int_equal(atomic_load(&depth_max), 4);
+	assert_int_equal(atomic_load(&within), 8);
+}
+
+static void where_nothing_may_be_nested_each_is_served_by_itself(void **state)
+{
+	(void)state;
+	begin(1, 4);
+	be_ready_at_once(9);
+	assert_int_equal(atomic_load(&within), 0);
+}
+
 static void who_is_woken_while_it_waits_for_its_turn_goes_on(void **state)
 {
 	(void)state;
@@ -758,7 +818,7 @@ static void without_a_thread_who_waits_below_waits_all_the_same(void **state)
 
 static void without_memory_or_threads_there_is_no_park(void **state)
 {
-	const struct park_options opt = {"waiter", THREAD_CONNECTION, 2, 1, resume};
+	const struct park_options opt = {"waiter", THREAD_CONNECTION, 2, 1, resume, 0};
 
 	(void)state;
 	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
@@ -866,6 +926,8 @@ int main(void)
 		park_test(while_one_blocks_another_waits_in_its_place),
 		park_test(a_spare_thread_is_used_again_and_ends_in_the_end),
 		park_test(no_more_than_so_many_block_and_the_others_wait_for_their_turn),
+		park_test(what_is_ready_is_served_in_the_place_of_a_wait),
+		park_test(where_nothing_may_be_nested_each_is_served_by_itself),
 		park_test(who_is_woken_while_it_waits_for_its_turn_goes_on),
 		park_test(who_has_its_turn_and_does_not_block_lets_the_next),
 		park_test(without_a_thread_the_only_one_blocks_all_the_same),

@@ -111,7 +111,7 @@ static void resume(struct parked *p)
 
 static int set_up_guests(void **state)
 {
-	const struct park_options opt = {"waiter", THREAD_CONNECTION, 2, 4, resume};
+	const struct park_options opt = {"waiter", THREAD_CONNECTION, 2, 4, resume, 0};
 
 	memset(guests, 0, sizeof(guests));
 	return park_start(&opt, &lot) < 0 ? -1 : set_up(state);
