@@ -8,9 +8,10 @@
 #include "cli/complete.h"
 #include "common/base/version.h"
 
-static const struct cli_command *const commands[] = {
-	&command_sub,   &command_send, &command_push,   &command_kick,   &command_online, &command_who,  &command_nodes,
-	&command_rooms, &command_top,  &command_stream, &command_reload, &command_token,  &command_bench};
+static const struct cli_command *const commands[] = {&command_sub,    &command_send,   &command_push,   &command_kick,
+						     &command_online, &command_who,    &command_nodes,  &command_rooms,
+						     &command_top,    &command_stream, &command_reload, &command_trace,
+						     &command_token,  &command_bench};
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static const char notes[] =

@@ -65,10 +65,24 @@ static bool waits_for_less(struct connection *c, int64_t messages)
 	return less;
 }
 
+/* Is it one of the users that are traced? */
+static bool is_named(const struct who_query *query, const struct connection *c)
+{
+	char text[USER_BYTES];
+	const char *user = user_is_somebody(&c->seat.user) ? user_text(&c->seat.user, text) : "";
+
+	for (size_t i = 0; i < query->n_keys; i++)
+		if (strcmp(query->keys[i], user) == 0)
+			return true;
+	return false;
+}
+
 static bool consider(void *arg, struct connection *c)
 {
 	struct choice *ch = arg;
 
+	if (ch->query->trace == WHO_TRACE_USERS && !is_named(ch->query, c))
+		return true;
 	if (strcmp(c->seat.key, ch->query->after) <= 0 || connection_is_closing(c) ||
 	    waits_for_less(c, ch->query->queued))
 		return true;
@@ -119,7 +133,7 @@ static int choose(struct server *s, struct choice *ch)
 
 	if (rc < 0)
 		return rc;
-	if (ch->query->keys != NULL)
+	if (ch->query->keys != NULL && ch->query->trace != WHO_TRACE_USERS)
 		consider_keys(s, ch);
 	else if (ch->query->room != NULL)
 		rc = consider_room(s, ch);
@@ -196,11 +210,30 @@ static json_t *describe(struct server *s, const char *name, struct connection *c
 	return object;
 }
 
+static int trace_them(struct server *s, const struct who_query *query)
+{
+	const bool are_users = query->trace == WHO_TRACE_USERS;
+	int rc = 0;
+
+	for (size_t i = 0; i < query->n_keys && rc == 0; i++)
+		rc = whitelist_ask(&s->whitelist, are_users, query->keys[i], query->trace_ms);
+	if (query->n_keys > 0)
+		LOG(LOG_INFO, log_what(EVENT_TRACE_CHANGED), log_str(are_users ? "user" : "key", query->keys[0]),
+		    log_i64("names", (int64_t)query->n_keys), log_i64("for_s", query->trace_ms / 1000));
+	server_retrace(s);
+	return rc;
+}
+
 int who_list(struct server *s, const char *name, const struct who_query *query, struct who_page *page)
 {
 	struct choice ch = {.query = query};
-	int rc = choose(s, &ch);
+	int rc = query->trace != WHO_NO_TRACE ? trace_them(s, query) : 0;
 
+	if (rc < 0) {
+		*page = (struct who_page){0};
+		return rc;
+	}
+	rc = choose(s, &ch);
 	json_watch();
 	*page = (struct who_page){.connections = json_array(), .more = ch.more};
 	for (size_t i = 0; rc == 0 && i < ch.list.n; i++) {

@@ -12,8 +12,6 @@
 
 #define SECOND_MS INT64_C(1000)
 #define DAY_MS    (86400 * SECOND_MS)
-/* A ban for ever is one for so long. */
-#define LONGEST_MS (3650 * DAY_MS)
 /* Longer than the tokens of most login services live. */
 #define REVOKED_MS (30 * DAY_MS)
 /* A lift is remembered for so long at least: the ban may be on its way from another logic. */
@@ -163,27 +161,12 @@ static bool read_names(struct api_call *call, size_t n_ways, struct names *names
 
 /* ---- for how long ---- */
 
-/* 90, 90s, 15m, 1h, 7d. */
-static bool read_span(const char *text, int64_t *ms)
-{
-	static const char units[] = "smhd";
-	static const int64_t in_ms[] = {SECOND_MS, 60 * SECOND_MS, 3600 * SECOND_MS, DAY_MS};
-	size_t digits = strspn(text, "0123456789");
-	const char *unit = text[digits] != '\0' ? strchr(units, text[digits]) : units;
-	int64_t n = strtoll(text, NULL, 10);
-
-	if (digits == 0 || digits > 9 || unit == NULL || (text[digits] != '\0' && text[digits + 1] != '\0'))
-		return false;
-	*ms = n * in_ms[unit - units];
-	return *ms > 0 && *ms <= LONGEST_MS;
-}
-
 static bool read_for(struct api_call *call, int64_t otherwise_ms, int64_t *ms)
 {
 	const char *text = http_param(call->request, "for");
 
 	*ms = otherwise_ms;
-	if ((text == NULL && otherwise_ms > 0) || (text != NULL && read_span(text, ms)))
+	if ((text == NULL && otherwise_ms > 0) || (text != NULL && api_v2_read_span(text, ms)))
 		return true;
 	api_v2_reply_bad(call, "for must say how long, such as 90s, 15m, 1h or 7d; at most 3650d");
 	return false;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/err.h"
@@ -168,6 +169,23 @@ bool api_v2_read_stream(struct api_call *call, char name[USER_STREAM_BYTES])
 	return false;
 }
 
+/* Ten years. */
+#define LONGEST_S (3650 * INT64_C(86400))
+
+bool api_v2_read_span(const char *text, int64_t *ms)
+{
+	static const char units[] = "smhd";
+	static const int64_t in_s[] = {1, 60, 3600, 86400};
+	size_t digits = strspn(text, "0123456789");
+	const char *unit = text[digits] != '\0' ? strchr(units, text[digits]) : units;
+	int64_t n = strtoll(text, NULL, 10);
+
+	if (digits == 0 || digits > 9 || unit == NULL || (text[digits] != '\0' && text[digits + 1] != '\0'))
+		return false;
+	*ms = n * in_s[unit - units] * 1000;
+	return *ms > 0 && *ms <= LONGEST_S * 1000;
+}
+
 /* ---- paths ---- */
 
 static void api_reload(struct api_call *call)
@@ -200,6 +218,8 @@ static const struct api_route routes[] = {
 	{"POST", "/goim/tokens/revoke", HTTP_KICK, api_tokens_revoke, "?mid=123&before=SECONDS",
 	 "mid| user| before for"},
 	{"POST", "/goim/reload", HTTP_ADMIN, api_reload, "  as SIGHUP: files and live settings are read again", ""},
+	{"POST", "/goim/trace", HTTP_ADMIN, api_trace, "?users=NAME&for=5m  or mids, keys: their steps go to the logs",
+	 "keys| mids| users| for"},
 	{"GET", "/goim/online/top", HTTP_ONLINE, api_online_top, "?type=live&limit=10", "type! limit!"},
 	{"GET", "/goim/online/room", HTTP_ONLINE, api_online_room, "?type=live&rooms=1000", "type! rooms!"},
 	{"GET", "/goim/online/total", HTTP_ONLINE, api_online_total, "", ""},

@@ -38,6 +38,8 @@ bool api_v2_read_stream(struct api_call *call, char name[USER_STREAM_BYTES]);
 /* The same of a user alone. */
 bool api_v2_read_user_stream(struct api_call *call, char name[USER_STREAM_BYTES]);
 /* type://room, or false where it would be longer than a room id may be. */
+/* How long: 90, 90s, 15m, 1h, 7d; more than nothing, and at most ten years. */
+bool api_v2_read_span(const char *text, int64_t *ms);
 bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTES]);
 
 /* ---- paths: api_push.c ---- */
@@ -76,6 +78,7 @@ void api_online_total(struct api_call *call);
 void api_online_users(struct api_call *call);
 void api_connections(struct api_call *call);
 void api_room_members(struct api_call *call);
+void api_trace(struct api_call *call);
 
 /* ---- api_nodes.c ---- */
 

@@ -1,4 +1,4 @@
-/* api_who: who is online: /goim/online/users, /goim/connections, /goim/room/members. The registry knows where keys and users are, the
+/* api_who: who is online: /goim/online/users, /goim/connections, /goim/room/members; and whose steps are traced, /goim/trace. The registry knows where keys and users are, the
  * comets know the rest. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
@@ -115,14 +115,16 @@ static void reply_page(struct api_call *call, struct page *p, json_t *data, bool
 
 static void reply_fault(struct api_call *call, int rc)
 {
-	if (rc != -EBUSY) {
+	const char *words = rc == -EBUSY    ? "too many lists of connections are being made, try again"
+			    : rc == -ENOSPC ? "a comet traces as many users and keys as it may"
+					    : NULL;
+
+	if (words == NULL) {
 		api_v2_reply_result(call, rc);
 		return;
 	}
 	call->code = -500;
-	api_reply_json(call, 200,
-		       json_pack("{s:i,s:s}", "code", -500, "message",
-				 "too many lists of connections are being made, try again"));
+	api_reply_json(call, 200, json_pack("{s:i,s:s}", "code", -500, "message", words));
 }
 
 /* ---- of some keys ---- */
@@ -254,32 +256,39 @@ void api_online_users(struct api_call *call)
 
 /* ---- rooms, and all ---- */
 
-/* Of all comets; those that are in the room, unless it is NULL. */
-static void reply_all(struct api_call *call, const char *room, bool of_members)
+/* Of all comets, as p->query asks. */
+static void reply_all(struct api_call *call, struct page *p, bool of_members)
 {
 	struct registry_servers servers;
-	struct page p = {0};
 	json_t *data;
 	int rc;
 
-	if (!read_limits(call, &p.query))
-		return;
-	p.query.room = room;
 	if ((rc = registry_servers(&call->logic->registry, &servers)) < 0) {
 		api_v2_reply_result(call, rc);
 		return;
 	}
-	if ((rc = page_init(&p, servers.n)) == 0) {
+	if ((rc = page_init(p, servers.n)) == 0) {
 		for (size_t i = 0; i < servers.n; i++)
-			add_server(&p, servers.servers[i].id);
-		rc = people_list(&call->logic->people, p.servers, p.n, &p.query, &p.found, p.silent);
+			add_server(p, servers.servers[i].id);
+		rc = people_list(&call->logic->people, p->servers, p->n, &p->query, &p->found, p->silent);
 	}
 	if (rc == 0 && (data = json_object()) != NULL)
-		reply_page(call, &p, data, of_members);
+		reply_page(call, p, data, of_members);
 	else
 		reply_fault(call, rc < 0 ? rc : -ENOMEM);
-	page_fini(&p);
+	page_fini(p);
 	registry_servers_fini(&servers);
+}
+
+/* Those that are in the room, unless it is NULL. */
+static void reply_room(struct api_call *call, const char *room, bool of_members)
+{
+	struct page p = {0};
+
+	if (!read_limits(call, &p.query))
+		return;
+	p.query.room = room;
+	reply_all(call, &p, of_members);
 }
 
 void api_connections(struct api_call *call)
@@ -296,10 +305,10 @@ void api_connections(struct api_call *call)
 		free(keys);
 	} else if (http_param(call->request, "room") != NULL || http_param(call->request, "type") != NULL) {
 		if (api_v2_read_room(call, room))
-			reply_all(call, room, false);
+			reply_room(call, room, false);
 	} else if (http_guard_may_room(call->request, "",
 				       call->reply)) { /* only a key for all rooms may see everybody */
-		reply_all(call, NULL, false);
+		reply_room(call, NULL, false);
 	}
 }
 
@@ -308,5 +317,76 @@ void api_room_members(struct api_call *call)
 	char room[WIRE_ROOM_BYTES];
 
 	if (api_v2_read_room(call, room))
-		reply_all(call, room, true);
+		reply_room(call, room, true);
+}
+
+/* ---- traces ---- */
+
+#define TRACED_MAX 100 /* names in a call */
+#define TRACE_MS   (5 * 60 * INT64_C(1000))
+
+/* Users as texts, each in USER_BYTES behind the list; the caller's to free. */
+static int write_users(const struct user *users, size_t n, const char ***list)
+{
+	char(*texts)[USER_BYTES];
+
+	if ((*list = malloc((n + 1) * (sizeof(**list) + USER_BYTES))) == NULL)
+		return -ENOMEM;
+	texts = (char(*)[USER_BYTES])(*list + n + 1);
+	for (size_t i = 0; i < n; i++)
+		(*list)[i] = user_text(&users[i], texts[i]);
+	return 0;
+}
+
+/* Of one of the three parameters. */
+static int read_traced(struct api_call *call, const char ***list, size_t *n)
+{
+	const bool keys = http_param(call->request, "keys") != NULL, mids = http_param(call->request, "mids") != NULL;
+	struct user *users;
+	int rc;
+
+	if (keys + mids + (http_param(call->request, "users") != NULL) != 1)
+		return -EINVAL;
+	if (keys)
+		return api_read_list(call->request, "keys", list, n);
+	if ((rc = (mids ? api_read_mids : api_read_users)(call->request, &users, n)) < 0)
+		return rc;
+	rc = write_users(users, *n, list);
+	free(users); /* their names are the request's, and stay */
+	return rc;
+}
+
+static bool read_for(struct api_call *call, int64_t *ms)
+{
+	const char *text = http_param(call->request, "for");
+
+	*ms = text != NULL ? 0 : TRACE_MS;
+	if (text == NULL || strcmp(text, "0") == 0 || api_v2_read_span(text, ms))
+		return true;
+	api_v2_reply_bad(call, "for must say how long, such as 90s, 15m or 1h; 0 ends it");
+	return false;
+}
+
+void api_trace(struct api_call *call)
+{
+	struct page p = {.query = {.after = "", .limit = LIMIT}};
+	const bool by_key = http_param(call->request, "keys") != NULL;
+	const char **names = NULL;
+	size_t n = 0;
+	int rc;
+
+	if (!read_for(call, &p.query.trace_ms))
+		return;
+	p.query.trace = by_key ? WHO_TRACE_KEYS : WHO_TRACE_USERS;
+	rc = read_traced(call, &names, &n);
+	if (rc == 0 && n > TRACED_MAX)
+		rc = -EINVAL;
+	if (api_v2_list_is_good(
+		    call, rc, n,
+		    "keys, users or mids must be given, one of them, at most 100; mids are whole numbers")) {
+		p.query.keys = names;
+		p.query.n_keys = n;
+		reply_all(call, &p, false);
+	}
+	free(names);
 }

@@ -23,6 +23,14 @@ static json_t *list_of(const char *const *keys, size_t n)
 	return list;
 }
 
+static int set_trace(json_t *object, const struct who_query *q)
+{
+	return json_object_set_new(object, "trace", json_integer(q->trace)) < 0 ||
+			       json_object_set_new(object, "trace_ms", json_integer(q->trace_ms)) < 0
+		       ? -ENOMEM
+		       : 0;
+}
+
 int who_question_encode(const struct who_question *question, char **text, size_t *bytes)
 {
 	const struct who_query *q = &question->query;
@@ -33,7 +41,8 @@ int who_question_encode(const struct who_question *question, char **text, size_t
 	object = json_pack("{s:s, s:s, s:I, s:s, s:I, s:I}", "id", question->id, "reply", question->reply, "expires",
 			   (json_int_t)question->expires_ms, "after", q->after, "limit", (json_int_t)q->limit, "queued",
 			   (json_int_t)q->queued);
-	if (object == NULL || (q->room != NULL && json_object_set_new(object, "room", json_string(q->room)) < 0) ||
+	if (object == NULL || (q->trace != WHO_NO_TRACE && set_trace(object, q) < 0) ||
+	    (q->room != NULL && json_object_set_new(object, "room", json_string(q->room)) < 0) ||
 	    (q->keys != NULL && json_object_set_new(object, "keys", list_of(q->keys, q->n_keys)) < 0))
 		rc = -ENOMEM;
 	return wire_json_write(object, rc, text, bytes);
@@ -63,7 +72,7 @@ int who_question_decode(const char *text, size_t bytes, struct who_question *out
 {
 	json_t *object;
 	int rc = wire_json_load(text, bytes, &object);
-	int64_t limit;
+	int64_t limit, trace;
 
 	*out = (struct who_question){.id = "", .reply = "", .query.after = "", .owned = {object}};
 	if (rc < 0)
@@ -74,8 +83,11 @@ int who_question_decode(const char *text, size_t bytes, struct who_question *out
 	    !wire_json_string(object, "after", WIRE_KEY_BYTES, &out->query.after) ||
 	    !wire_json_integer(object, "limit", 1, WHO_LIMIT_MAX, &limit) || limit == 0 ||
 	    !wire_json_integer(object, "queued", 0, INT64_MAX, &out->query.queued) ||
+	    !wire_json_integer(object, "trace", 0, WHO_TRACE_USERS, &trace) ||
+	    !wire_json_integer(object, "trace_ms", 0, INT64_MAX, &out->query.trace_ms) ||
 	    !wire_json_string(object, "room", WIRE_ROOM_BYTES, &out->query.room))
 		return -EBADMSG;
+	out->query.trace = (enum who_trace)trace;
 	out->query.limit = (size_t)limit;
 	if (out->query.room[0] == '\0')
 		out->query.room = NULL;

@@ -11,13 +11,18 @@
 #define WHO_LIMIT_MAX 1000 /* connections in a page */
 #define WHO_KEYS_MAX  1000 /* in a question */
 
+/* What the question is about, beside: have these keys or users traced. */
+enum who_trace { WHO_NO_TRACE, WHO_TRACE_KEYS, WHO_TRACE_USERS };
+
 struct who_query {
 	const char *room;        /* those in this room; NULL: in any, or in none */
 	const char *const *keys; /* those with one of these keys; NULL: with any */
 	size_t n_keys;
-	int64_t queued;    /* for whom at least so many messages wait; 0: all */
-	const char *after; /* whose keys come behind this one, byte by byte; "": all */
-	size_t limit;      /* the first of them, at most so many */
+	enum who_trace trace; /* first have them traced, which of WHO_TRACE_USERS are users, and then list theirs */
+	int64_t trace_ms;     /* for so long; 0: no longer */
+	int64_t queued;       /* for whom at least so many messages wait; 0: all */
+	const char *after;    /* whose keys come behind this one, byte by byte; "": all */
+	size_t limit;         /* the first of them, at most so many */
 };
 
 /* Connections in the order of their keys. */

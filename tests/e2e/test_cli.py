@@ -21,7 +21,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLI = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")) / "comet-cli"
 
 OK, REFUSED, USAGE, UNREACHABLE, TIMEOUT = range(5)
-COMMANDS = ["sub", "send", "push", "kick", "online", "who", "nodes", "rooms", "top", "stream", "reload", "token", "bench"]
+COMMANDS = ["sub", "send", "push", "kick", "online", "who", "nodes", "rooms", "top", "stream", "reload", "trace", "token", "bench"]
 
 
 def run(*args, **kwargs):

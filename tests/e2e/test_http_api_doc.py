@@ -10,7 +10,8 @@ ASKING, PUSHING = "## Asking (scopes `online` and `upstream`)", "## Pushing (sco
 SECTIONS = {"HTTP_PUSH_KEYS": PUSHING, "HTTP_PUSH_USERS": PUSHING, "HTTP_PUSH_ROOMS": PUSHING, "HTTP_PUSH_ALL": PUSHING, "HTTP_PUSH": PUSHING,
             "HTTP_ONLINE": ASKING, "HTTP_UPSTREAM": ASKING, "HTTP_METRICS": ASKING,
             "HTTP_STREAM": "## Histories (scope `stream`, and to empty one `push:rooms` or `push:users`)",
-            "HTTP_EVENTS": "## Events (scope `events`)", "HTTP_KICK": "## Sending away (scope `kick`)", "HTTP_FREE": "## For load balancers and engines (no key)"}
+            "HTTP_EVENTS": "## Events (scope `events`)", "HTTP_KICK": "## Sending away (scope `kick`)",
+            "HTTP_ADMIN": "## Changing the server (scope `admin`)", "HTTP_FREE": "## For load balancers and engines (no key)"}
 
 ROOMS = "## Rooms (scope `push:rooms`)"
 OF_THEIR_OWN = {"/goim/stream": SECTIONS["HTTP_STREAM"], "/goim/room/join": ROOMS, "/goim/room/leave": ROOMS}

@@ -111,6 +111,30 @@ static void who_is_in_a_room_twice_is_listed_once(void **state)
 	bucket_leave(b, &second);
 }
 
+static void who_is_to_be_traced_is_and_is_listed(void **state)
+{
+	const char *keys[] = {"k2", "nobody"}, *users[] = {"70"};
+	struct who_query query = {
+		.keys = keys, .n_keys = 2, .trace = WHO_TRACE_KEYS, .trace_ms = 60000, .after = "", .limit = 100};
+	const int64_t mid = c[3]->seat.user.mid;
+
+	(void)state;
+	expect(&query, "2");
+	assert_non_null(c[2]->trace);
+	assert_null(c[3]->trace);
+	c[3]->seat.user.mid = 70;
+	query.keys = users;
+	query.n_keys = 1;
+	query.trace = WHO_TRACE_USERS;
+	expect(&query, "3");
+	assert_non_null(c[3]->trace);
+	query.trace_ms = 0;
+	expect(&query, "3");
+	assert_null(c[3]->trace);
+	assert_non_null(c[2]->trace);
+	c[3]->seat.user.mid = mid;
+}
+
 static void memory_that_fails_leaves_no_page(void **state)
 {
 	struct who_page page;
@@ -131,8 +155,17 @@ static void memory_that_fails_leaves_no_page(void **state)
 static void question_arrives_as_it_was_sent(void **state)
 {
 	const char *keys[] = {"a", "b,c"};
-	const struct who_question sent = {
-		.id = "7", .reply = "comet:page:l", .expires_ms = 5, .query = {"live://1", keys, 2, 4, "a", 3}};
+	const struct who_question sent = {.id = "7",
+					  .reply = "comet:page:l",
+					  .expires_ms = 5,
+					  .query = {.room = "live://1",
+						    .keys = keys,
+						    .n_keys = 2,
+						    .trace = WHO_TRACE_USERS,
+						    .trace_ms = 60000,
+						    .queued = 4,
+						    .after = "a",
+						    .limit = 3}};
 	struct who_question got;
 	size_t bytes;
 	char *text;
@@ -149,6 +182,8 @@ static void question_arrives_as_it_was_sent(void **state)
 	assert_int_equal(got.query.limit, 3);
 	assert_int_equal(got.query.n_keys, 2);
 	assert_string_equal(got.query.keys[1], "b,c");
+	assert_int_equal(got.query.trace, WHO_TRACE_USERS);
+	assert_int_equal(got.query.trace_ms, 60000);
 	who_question_fini(&got);
 	free(text);
 }
@@ -166,6 +201,7 @@ static void what_is_no_question_is_refused(void **state)
 		"{\"reply\":\"r\",\"limit\":1,\"keys\":[5]}",
 		"{\"reply\":\"r\",\"limit\":1,\"after\":5}",
 		"{\"reply\":\"r\",\"limit\":1,\"room\":5}",
+		"{\"reply\":\"r\",\"limit\":1,\"trace\":3}",
 	};
 	struct who_question got;
 
@@ -225,6 +261,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(pages_are_in_the_order_of_keys, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(room_has_its_members, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(keys_that_are_here_are_found, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_is_to_be_traced_is_and_is_listed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_in_a_room_twice_is_listed_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(memory_that_fails_leaves_no_page, set_up, tear_down),
 		cmocka_unit_test(question_arrives_as_it_was_sent),

@@ -1,0 +1,126 @@
+/* trace: have the steps of a user's or key's connections written to the logs for a time. SPDX-License-Identifier: MIT */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/api_call.h"
+#include "cli/arguments.h"
+#include "cli/commands.h"
+#include "cli/context.h"
+#include "cli/printer.h"
+#include "cli/query.h"
+
+struct trace {
+	struct api_options api;
+	const char *span;
+	bool json;
+};
+
+enum { OPT_FOR = 256, OPT_JSON };
+
+static const struct cli_option options[] = {
+	{"for", 1, OPT_FOR, "TIME", NULL, "for how long, such as 90s, 5m or 1h (5m); 0 ends it"},
+	{"json", 0, OPT_JSON, NULL, NULL, "print the answer's data as the server sent them"},
+	{NULL, 0, 0, NULL, NULL, NULL},
+};
+
+static const struct cli_form forms[] = {
+	{"[options] user NAME", "all connections of this user, by name or number"},
+	{"[options] key KEY", "this connection"},
+	{NULL, NULL},
+};
+
+static bool take_option(void *arg, int option)
+{
+	struct trace *t = arg;
+
+	switch (option) {
+	case OPT_FOR:
+		t->span = optarg;
+		return true;
+	case OPT_JSON:
+		t->json = true;
+		return true;
+	default:
+		return api_take_option(&t->api, option);
+	}
+}
+
+/* Where to look. A key is the client's choice. */
+static void print_places(const json_t *data)
+{
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach(json_object_get(data, "connections"), i, one)
+	{
+		fputs("key ", stdout);
+		printer_escaped(stdout, api_string(one, "key"), strlen(api_string(one, "key")));
+		printf(" is on %s\n", api_string(one, "comet"));
+	}
+	json_array_foreach(json_object_get(data, "silent"), i, one)
+		printf("%s did not answer, and traces nothing\n", json_string_value(one));
+}
+
+static int tell(const struct trace *t, const json_t *data)
+{
+	const size_t n = json_array_size(json_object_get(data, "connections"));
+
+	if (t->json)
+		return api_print_json(data);
+	if (strcmp(t->span, "0") == 0)
+		printf("traced no longer\n");
+	else
+		printf("traced for %s, %zu connection%s now: grep ' trace ' in the logs of the comets\n", t->span, n,
+		       n == 1 ? "" : "s");
+	print_places(data);
+	return api_printed();
+}
+
+static int trace(const struct trace *t, int n, char **words)
+{
+	struct query q;
+	json_t *data;
+	int code;
+
+	if (n != 2 || (strcmp(words[0], "key") != 0 && strcmp(words[0], "user") != 0))
+		return argument_wrong("trace", "whom? user NAME or key KEY");
+	query_begin(&q, "/goim/trace");
+	query_add(&q, strcmp(words[0], "key") == 0 ? "keys" : "users", words[1]);
+	query_add(&q, "for", t->span);
+	if ((code = api_call(&t->api, query_end(&q), "", 0, &data)) != EXIT_OK)
+		return code;
+	code = tell(t, data);
+	json_decref(data);
+	return code;
+}
+
+static int run(int argc, char **argv)
+{
+	struct trace t = {.span = "5m"};
+	int code;
+
+	api_options_init(&t.api);
+	if ((code = command_read(&command_trace, argc, argv, take_option, &t)) >= 0)
+		return code;
+	if (!api_options_settle(&t.api))
+		return EXIT_USAGE;
+	return trace(&t, argc - optind, argv + optind);
+}
+
+const struct cli_command command_trace = {
+	.name = "trace",
+	.summary = "have a client's steps written to the log for a time",
+	.forms = forms,
+	.targets = "user key",
+	.options = {options, context_options, api_options_table},
+	.notes = "The connections that are there and those that come are traced: each packet and each write has a line "
+		 "of the level "
+		 "trace in the log of its comet, or in whitelist.log, and no bodies. A comet that is started later "
+		 "knows nothing of it.",
+	.exits = API_EXITS,
+	.examples = "  comet-cli trace user 123 --for 5m\n"
+		    "  comet-cli trace key phone --for 0\n",
+	.run = run,
+};
