@@ -86,10 +86,17 @@ void connection_unref(struct connection **connection)
 	c->magic = 0;
 	seat_fini(&c->seat);
 	free(c->refusal);
+	free(c->left_room);
 	grants_free(&c->grants);
 	grants_free(&c->asked);
 	joins_free(&c->joins);
 	free(c);
+}
+
+void connection_dropped(struct connection *c, enum drop_reason why, uint32_t n)
+{
+	count_by_add(COUNT_DROPPED, why, n);
+	atomic_fetch_add_explicit(&c->dropped, n, memory_order_relaxed);
 }
 
 static bool give_reason(struct connection *c, enum close_reason why)

@@ -93,6 +93,7 @@ struct connection {
 	 * reason, read by threads that have seen the reason */
 	char *refusal;
 	/* reader only */
+	char *left_room; /* in which it was at the end, or NULL */
 	enum reader_stage stage;
 	bool in_hand; /* the packet in the ring's slot was read, and waits for its turn to ask logic */
 	bool in_bucket;
@@ -114,8 +115,9 @@ struct connection {
 	uint8_t op_6_why;    /* an enum close_reason, of the op 6 that was begun */
 	uint32_t op_6_begun; /* bytes of it that are written, while it is not whole */
 	/* anybody */
-	struct whitelist *_Atomic trace; /* NULL: not traced */
-	_Atomic int64_t trace_until_ns;  /* its end */
+	struct whitelist *_Atomic trace;     /* NULL: not traced */
+	_Atomic uint32_t delivered, dropped; /* messages, for the line of its end */
+	_Atomic int64_t trace_until_ns;      /* its end */
 	struct channel channel;
 	_Atomic enum close_reason reason;
 	atomic_bool in_handshake;
@@ -142,6 +144,9 @@ int connection_new(struct transport *t, const struct connection_options *opt, st
 struct connection *connection_ref(struct connection *c);
 /* The last reference closes the descriptor and frees. *c becomes NULL. Not under a lock. */
 void connection_unref(struct connection **c);
+
+/* So many messages were lost to it for this reason: counts them. Any thread. */
+void connection_dropped(struct connection *c, enum drop_reason why, uint32_t n);
 
 /* End it politely, for this reason; the first reason wins, and false tells that it was not this one. The queue is
  * still written, then op 6 if the reason has a code, then the peer has a second to read it. From now on a deadline bounds

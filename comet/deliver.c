@@ -44,7 +44,7 @@ static void too_slow(struct server *s, struct connection *c, bool is_numbered)
 	static struct log_limit limit = LOG_LIMIT(5);
 	char peer[TRANSPORT_PEER_BYTES];
 
-	count_by(COUNT_DROPPED, DROP_QUEUE_FULL);
+	connection_dropped(c, DROP_QUEUE_FULL, 1);
 	if (is_numbered || s->cfg->protocol_slow_consumer == CONFIG_SLOW_DISCONNECT)
 		(void)connection_shutdown(c, CLOSE_SLOW_CONSUMER); /* its reader logs the end */
 	else
@@ -67,12 +67,12 @@ static void account(struct server *s, const struct receiver *to, const struct me
 		too_slow(s, to->connection, is_numbered);
 		break;
 	case -ENOMEM:
-		count_by(COUNT_DROPPED, DROP_NO_MEMORY);
+		connection_dropped(to->connection, DROP_NO_MEMORY, 1);
 		if (is_numbered)
 			(void)connection_shutdown(to->connection, CLOSE_NO_MEMORY);
 		break;
 	default:
-		count_by(COUNT_DROPPED, DROP_CLOSED);
+		connection_dropped(to->connection, DROP_CLOSED, 1);
 		break;
 	}
 }

@@ -83,7 +83,7 @@ static int write_notice(struct connection *c, enum transport_wait wait)
 }
 
 /* One look at the clock a write, however many messages it took. */
-static void count_written(const struct haul *h)
+static void count_written(struct connection *c, const struct haul *h)
 {
 	unsigned n = h->answers_done + h->messages_done;
 	int64_t now_ns;
@@ -93,6 +93,7 @@ static void count_written(const struct haul *h)
 	for (unsigned i = 0; i < h->answers_done; i++)
 		count_add(COUNT_ANSWERED, h->answers[i]->kind == PACKET_WHOLE);
 	count_add(COUNT_DELIVERED, h->messages_done);
+	atomic_fetch_add_explicit(&c->delivered, h->messages_done, memory_order_relaxed);
 	count_observe(COUNT_BATCH, n);
 	if (h->messages_done == 0)
 		return;
@@ -110,7 +111,7 @@ static int write_haul(struct connection *c, struct haul *h, enum transport_wait 
 	rc = transport_write(c->transport, h, c->dialect, wait);
 	trace(c, rc == 0 ? EVENT_TRACE_WRITE_END : EVENT_TRACE_WRITE_FAILED, NULL);
 	count(COUNT_WRITES);
-	count_written(h);
+	count_written(c, h);
 	return rc;
 }
 
@@ -123,7 +124,7 @@ __attribute__((noinline)) static void discard_until_finish(struct connection *c)
 		(void)channel_take(&c->channel, &haul);
 		haul.answers_done = haul.n_answers;
 		haul.messages_done = haul.n_messages;
-		count_by_add(COUNT_DROPPED, DROP_CLOSED, haul.n_messages);
+		connection_dropped(c, DROP_CLOSED, haul.n_messages);
 		channel_done(&c->channel, &haul, false);
 	}
 }

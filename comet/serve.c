@@ -39,7 +39,7 @@ static void say_why(struct server *s, struct connection *c);
 static int see_off(struct connection *c);
 static void leave(struct server *s, struct connection *c);
 static void say_authenticated(const struct connection *c);
-static void say_closed(const struct connection *c);
+static void say_closed(struct connection *c);
 
 /* From where it stands: a parked connection comes back to its stage. READER_PARKED from whichever step: c is not ours any more. */
 static int serve(struct server *s, struct connection *c)
@@ -285,12 +285,25 @@ static void end_of_read(struct connection *c, int rc)
 	(void)connection_shutdown(c, close_reason_of_read(rc));
 }
 
+/* For the line of its end, where that is written. Without memory it has no room. */
+static void keep_room(struct server *s, struct connection *c, enum close_reason why)
+{
+	struct room *room;
+
+	if (!log_enabled(close_reason_is_error(why) ? LOG_WARN : LOG_DEBUG) ||
+	    bucket_rooms_of(server_bucket(s, c->seat.key), c, &room, 1) == 0)
+		return;
+	c->left_room = strdup(room->tally->id);
+	room_unref(&room);
+}
+
 /* Nobody finds it any more, and the client is told, if it can be. */
 static void say_why(struct server *s, struct connection *c)
 {
 	enum close_reason why = atomic_load(&c->reason);
 
 	if (c->in_bucket) {
+		keep_room(s, c, why);
 		joins_leave_all(s, c);
 		own_stream_leave(s, c);
 		(void)bucket_del(server_bucket(s, c->seat.key), c);
@@ -353,23 +366,42 @@ static void say_authenticated(const struct connection *c)
 	    log_id("session", c->seat.session_id), user_log(&c->seat.user), log_str("over", c->transport->ops->name));
 }
 
-static void say_closed(const struct connection *c)
+/* Messages that still wait reach nobody either. */
+static int64_t dropped_by_now(struct connection *c)
+{
+	int64_t waiting;
+
+	lock_take(&c->channel.lock);
+	waiting = c->channel.queue.count;
+	lock_drop(&c->channel.lock);
+	return atomic_load(&c->dropped) + waiting;
+}
+
+static void say_closed(struct connection *c)
 {
 	static struct log_limit limit = LOG_LIMIT(20);
 	enum close_reason why = atomic_load(&c->reason);
 	enum log_level level = close_reason_is_error(why) ? LOG_WARN : LOG_DEBUG;
+	uint64_t left_out = 0;
 	char peer[TRANSPORT_PEER_BYTES];
-	int64_t age_s = (clock_now_ns() - c->born_ns) / CLOCK_SEC;
 
 	trace(c, EVENT_TRACE_CLOSED, NULL);
-	if (level == LOG_WARN)
-		LOG_LIMITED(level, &limit, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_CLOSED),
-			    log_str("reason", close_reason_name(why)), log_str_if("words", c->refusal),
-			    user_log(&c->seat.user), log_str("over", c->transport->ops->name), log_i64("age_s", age_s));
-	else
-		LOG(level, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_CLOSED),
-		    log_str("reason", close_reason_name(why)), log_str_if("words", c->refusal), user_log(&c->seat.user),
-		    log_str("over", c->transport->ops->name), log_i64("age_s", age_s));
+	if (!log_enabled(level) || (level == LOG_WARN && !log_limit_pass(&limit, &left_out)))
+		return;
+	log_write(level, (const struct log_field[]){
+				 CONNECTION_FIELDS(c, peer),
+				 log_what(EVENT_CONNECTION_CLOSED),
+				 log_str("reason", close_reason_name(why)),
+				 log_str_if("words", c->refusal),
+				 user_log(&c->seat.user),
+				 log_str("over", c->transport->ops->name),
+				 log_i64("age_s", (clock_now_ns() - c->born_ns) / CLOCK_SEC),
+				 log_str_if("room", c->left_room),
+				 log_i64("delivered", atomic_load(&c->delivered)),
+				 log_i64("dropped", dropped_by_now(c)),
+				 left_out > 0 ? log_i64("left_out", (int64_t)left_out) : LOG_NONE,
+				 LOG_END,
+			 });
 }
 
 /* ---- the start ---- */
