@@ -11,18 +11,19 @@
 #include "common/base/obj.h"
 #include "common/wire/packet.h"
 
-static int64_t connections_max(const struct config *cfg)
+static void find_machine_max(struct server *s)
 {
+	const struct config *cfg = s->cfg;
 	char limit[64];
-	int64_t machine = admission_machine_max(cfg->http_callers, server_parks(cfg), limit, sizeof(limit));
 
-	if (cfg->limits_connections > machine)
+	s->machine_max = admission_machine_max(cfg->http_callers, server_parks(cfg), limit, sizeof(limit));
+	if (cfg->limits_connections > s->machine_max)
 		LOG(LOG_WARN, log_what(EVENT_CONNECTIONS_NOT_ALLOWED),
-		    log_i64("limits.connections", cfg->limits_connections), log_i64("allowed", machine),
+		    log_i64("limits.connections", cfg->limits_connections), log_i64("allowed", s->machine_max),
 		    log_str("by", limit));
 	else
-		LOG(LOG_INFO, log_what(EVENT_CONNECTIONS_ALLOWED), log_i64("allowed", machine), log_str("by", limit));
-	return cfg->limits_connections > 0 ? cfg->limits_connections : machine;
+		LOG(LOG_INFO, log_what(EVENT_CONNECTIONS_ALLOWED), log_i64("allowed", s->machine_max),
+		    log_str("by", limit));
 }
 
 static int buckets_new(struct server *s)
@@ -84,12 +85,14 @@ static void take_settings(struct server *s, const struct config *cfg)
 	take_limits(s, cfg);
 }
 
-static struct admission_options admission_of(const struct config *cfg)
+static struct admission_options admission_of(const struct server *s)
 {
+	const struct config *cfg = s->cfg;
+	const int64_t connections = cfg->limits_connections;
 	const int64_t burst = cfg->limits_burst * CLOCK_MS;
 
 	return (struct admission_options){
-		.connections_max = connections_max(cfg),
+		.connections_max = connections > 0 ? connections : s->machine_max,
 		.per_ip_max = cfg->limits_per_ip,
 		.handshakes_max = cfg->limits_handshakes,
 		.connects = {.per_second = cfg->limits_connects, .burst_ns = burst},
@@ -163,7 +166,7 @@ void server_settle(struct server *s, bool use)
 	whitelist_settle(&s->whitelist, use);
 	if (!use)
 		return;
-	admission = admission_of(s->cfg);
+	admission = admission_of(s);
 	take_limits(s, s->cfg);
 	admission_change(&s->admission, &admission);
 	server_retrace(s);
@@ -178,10 +181,12 @@ static uint32_t longest_body(const struct config *cfg)
 
 int server_init(struct server *s, const struct config *cfg, unsigned timers)
 {
-	const struct admission_options admission = admission_of(cfg);
+	struct admission_options admission;
 	int rc;
 
 	take_settings(s, cfg);
+	find_machine_max(s);
+	admission = admission_of(s);
 	lock_init(&s->lock, LOCK_SERVICE);
 	lock_cond_init(&s->changed);
 	tally_table_init(&s->tallies);

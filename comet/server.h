@@ -31,6 +31,7 @@ struct server {
 	/* set once */
 	const struct config *cfg;
 	struct connection_options connection;
+	int64_t machine_max; /* connections */
 	struct logic_client logic;
 	struct bans *bans; /* ours; whoever is wired in fills it */
 	struct whitelist whitelist;

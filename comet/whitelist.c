@@ -241,9 +241,10 @@ void whitelist_look(struct whitelist *w, struct connection *c)
 	lock_take(&w->lock);
 	set = end_of(&w->set, c->seat.key, name);
 	asked = end_of(&w->asked, c->seat.key, name);
-	lock_drop(&w->lock);
+	/* Under the lock: who looked before the names changed shall not write behind who looked after. */
 	atomic_store(&c->trace_until_ns, set > asked ? set : asked);
 	atomic_store(&c->trace, set > 0 || asked > 0 ? w : NULL);
+	lock_drop(&w->lock);
 }
 
 void whitelist_trace(const struct connection *c, enum event what, const struct packet *p)

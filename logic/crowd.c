@@ -36,30 +36,29 @@ static void end_oldest(const struct crowd *c, const struct registry_entry *oldes
 			    log_str("server", oldest->server), log_str("error", err_text(rc)));
 }
 
-static int refuse(const struct crowd *c, const char *server, const struct seat *seat, char refusal[WIRE_TEXT_BYTES])
+static int refuse(const struct crowd *c, const char *server, const struct seat *seat, size_t most,
+		  char refusal[WIRE_TEXT_BYTES])
 {
 	static struct log_limit limit = LOG_LIMIT(20);
 
 	(void)registry_del(c->registry, server, seat);
-	(void)snprintf(refusal, WIRE_TEXT_BYTES, "this user has %lld connections, and may not have more",
-		       (long long)c->cfg->limits_per_user);
+	(void)snprintf(refusal, WIRE_TEXT_BYTES, "this user has %zu connections, and may not have more", most);
 	count_by(COUNT_AUTH_FAILURES, AUTH_PER_USER);
 	LOG_LIMITED(LOG_INFO, &limit, log_str("key", seat->key), log_what(EVENT_USER_FULL), user_log(&seat->user),
-		    log_i64("connections", c->cfg->limits_per_user));
+		    log_i64("connections", (int64_t)most));
 	return -ERR_PER_USER;
 }
 
-/* `found` has all of the user's, this one among them. */
-static int make_place(const struct crowd *c, const char *server, const struct seat *seat, struct registry_found *found,
-		      char refusal[WIRE_TEXT_BYTES])
+/* `found` has all of the user's, this one among them; `most`, above 0, may be. */
+static int make_place(const struct crowd *c, const char *server, const struct seat *seat, size_t most,
+		      struct registry_found *found, char refusal[WIRE_TEXT_BYTES])
 {
-	size_t most = (size_t)c->cfg->limits_per_user;
-
 	if (found->n <= most)
 		return 0;
 	qsort(found->entries, found->n, sizeof(*found->entries), by_session);
 	if (c->cfg->limits_per_user_ends == CONFIG_PER_USER_NEWEST)
-		return found->entries[most - 1].session_id < seat->session_id ? refuse(c, server, seat, refusal) : 0;
+		return found->entries[most - 1].session_id < seat->session_id ? refuse(c, server, seat, most, refusal)
+									      : 0;
 	for (size_t i = 0; i < found->n - most; i++)
 		end_oldest(c, &found->entries[i]);
 	return 0;
@@ -67,13 +66,13 @@ static int make_place(const struct crowd *c, const char *server, const struct se
 
 int crowd_admit(const struct crowd *c, const char *server, const struct seat *seat, char refusal[WIRE_TEXT_BYTES])
 {
+	const size_t most = (size_t)c->cfg->limits_per_user; /* once: a reload may change it */
 	struct registry_found found;
 	int rc;
 
-	if (c->cfg->limits_per_user == 0 || !user_is_somebody(&seat->user) ||
-	    registry_find_users(c->registry, &seat->user, 1, &found) < 0)
+	if (most == 0 || !user_is_somebody(&seat->user) || registry_find_users(c->registry, &seat->user, 1, &found) < 0)
 		return 0;
-	rc = make_place(c, server, seat, &found, refusal);
+	rc = make_place(c, server, seat, most, &found, refusal);
 	registry_found_fini(&found);
 	return rc;
 }

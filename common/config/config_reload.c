@@ -40,6 +40,20 @@ static void tell_faults(const char *text)
 	}
 }
 
+/* What needs a restart stays as it is, and what changes has to go together with that. */
+static int keep_others(const struct config_reload *r, struct config *next, FILE *errors)
+{
+	int rc = 0;
+
+	for (const struct setting *s = settings; s->name != NULL && rc == 0; s++) {
+		if (s->live || !setting_differs(s, r->cfg, next))
+			continue;
+		reload_note(RELOAD_RESTART, s->name);
+		rc = setting_copy(s, r->cfg, next);
+	}
+	return rc == 0 ? config_check(next, r->is_logic, errors) : rc;
+}
+
 static int read_sources(const struct config_reload *r, struct config *next)
 {
 	char *text = NULL;
@@ -49,7 +63,8 @@ static int read_sources(const struct config_reload *r, struct config *next)
 
 	if (errors == NULL)
 		return -ENOMEM;
-	rc = config_again(next, r->cfg, r->is_logic, errors);
+	if ((rc = config_again(next, r->cfg, r->is_logic, errors)) == 0)
+		rc = keep_others(r, next, errors);
 	if (fclose(errors) != 0)
 		rc = -ENOMEM;
 	if (rc < 0 && text != NULL)
@@ -92,15 +107,13 @@ static bool take(struct config *cfg, struct config *next)
 	bool was_replaced = false;
 
 	for (const struct setting *s = settings; s->name != NULL; s++) {
-		const bool differs = setting_differs(s, cfg, next), is_string = s->kind == SETTING_STR;
+		const bool differs = setting_differs(s, cfg, next);
 
-		if (differs && s->live) {
+		if (differs) {
 			setting_swap(s, cfg, next);
 			tell_changed(s, cfg);
-		} else if (differs) {
-			reload_note(RELOAD_RESTART, s->name);
 		}
-		if (differs && s->live && is_string)
+		if (differs && s->kind == SETTING_STR)
 			was_replaced = true;
 		else
 			setting_drop(s, next);

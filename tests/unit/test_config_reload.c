@@ -130,6 +130,19 @@ static void one_fault_changes_nothing(void **state)
 	write_file("");
 }
 
+/* Cookie without origins is refused, and both are taken out at once: but auth.headers needs a restart. */
+static void what_changes_goes_together_with_what_stays(void **state)
+{
+	(void)state;
+	assert_int_equal(config_flag(&cfg, "auth.headers=Cookie", stderr), 0);
+	cfg.flagged[0] = cfg.flagged[1] = cfg.flagged[2] = 0;
+	write_file("[websocket]\norigins = https://a.example\n[auth]\nheaders = Cookie\n");
+	assert_int_equal(reload_now(), 1);
+	write_file("");
+	assert_int_equal(reload_now(), -ERR_CONFIG);
+	assert_string_equal(cfg.websocket_origins, "https://a.example");
+}
+
 static void without_memory_all_stays_as_it_was(void **state)
 {
 	unsigned after = 0;
@@ -162,6 +175,7 @@ int main(void)
 		reload_test(live_settings_change_and_strings_that_were_read_stay_good),
 		reload_test(what_a_flag_has_said_stays),
 		reload_test(one_fault_changes_nothing),
+		reload_test(what_changes_goes_together_with_what_stays),
 		reload_test(without_memory_all_stays_as_it_was),
 		reload_test(without_a_file_there_is_nothing_to_read),
 	};
