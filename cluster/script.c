@@ -10,15 +10,16 @@
 
 /* The assembler puts the files into the read-only data; their paths are seen from where make runs. The Makefile lists these
  * files too, since the compiler does not tell it of them. */
-#define PLAIN   ""
-#define MORE    ".incbin \"cluster/lua/more.lua\"\n"
-#define BANS    MORE ".incbin \"cluster/lua/old_bans.lua\"\n"
-#define WHERE   ".incbin \"cluster/lua/where.lua\"\n"
-#define TRIM    ".incbin \"cluster/lua/trim.lua\"\n"
-#define STREAM  ".incbin \"cluster/lua/stream.lua\"\n"
-#define FAN_OUT TRIM ".incbin \"cluster/lua/fan_out.lua\"\n"
-#define TELL    ".incbin \"cluster/lua/tell.lua\"\n"
-#define NUMBER  STREAM ".incbin \"cluster/lua/number.lua\"\n"
+#define PLAIN     ""
+#define MORE      ".incbin \"cluster/lua/more.lua\"\n"
+#define BANS      MORE ".incbin \"cluster/lua/old_bans.lua\"\n"
+#define WHERE     ".incbin \"cluster/lua/where.lua\"\n"
+#define TRIM      ".incbin \"cluster/lua/trim.lua\"\n"
+#define STREAM    ".incbin \"cluster/lua/stream.lua\"\n"
+#define FAN_OUT   TRIM ".incbin \"cluster/lua/fan_out.lua\"\n"
+#define TELL      ".incbin \"cluster/lua/tell.lua\"\n"
+#define TELL_ROOM ".incbin \"cluster/lua/tell_room.lua\"\n"
+#define NUMBER    STREAM ".incbin \"cluster/lua/number.lua\"\n"
 #define script(name, arguments, repeat, definitions)                                                                   \
 	__asm__(".pushsection .rodata\n"                                                                               \
 		".globl lua_" #name ", lua_" #name "_end\n"                                                            \

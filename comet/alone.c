@@ -16,6 +16,7 @@
 #include "logic/bans_file.h"
 #include "logic/bus.h"
 #include "logic/logic.h"
+#include "logic/occupied.h"
 #include "logic/registry.h"
 #include "logic/upstream.h"
 #include "logic_client/kicks.h"
@@ -35,6 +36,7 @@ struct alone {
 	push_sink *sink;
 	void *sink_self;
 	struct kicks kicks;
+	struct occupied occupied;
 	atomic_uint listing; /* calls that list connections now */
 	atomic_bool draining;
 };
@@ -100,6 +102,7 @@ static int renew_online(void *self, const struct wire_load *load, const struct w
 		.updated_ms = clock_wall_ms(),
 	};
 
+	occupied_report(&a->occupied, load->taken_ns, rooms, n);
 	return logic_renew_online(&a->logic, &server, rooms, n, each, arg);
 }
 
@@ -110,10 +113,10 @@ static void arrived(void *self, const struct seat *seat)
 	kicks_repeat(&a->kicks, seat, a->sink, a->sink_self);
 }
 
+/* Pushes to rooms look into the buckets themselves. */
 static void join_room(void *self, const char *room)
 {
-	(void)self; /* pushes to rooms look into the buckets themselves */
-	(void)room;
+	occupied_join(&alone_of(self)->occupied, room);
 }
 
 static int receive(void *self, const struct seat *seat, const struct packet *p)
@@ -261,6 +264,7 @@ static void free_alone(void *self)
 
 	upstream_memory_free(&a->logic.upstream);
 	registry_memory_free(&a->logic.registry);
+	occupied_fini(&a->occupied);
 	tidings_memory_free(&a->logic.tidings);
 	bans_file_free(&a->bans_file);
 	kicks_fini(&a->kicks);
@@ -293,6 +297,7 @@ static int make(struct server *s, const char *server_id, push_sink *sink, void *
 	a->sink_self = sink_self;
 	a->bus = (struct bus_memory){.sink = take_push, .look = look, .sink_self = a};
 	kicks_init(&a->kicks, KICKS_KEEP_NS);
+	occupied_init(&a->occupied, &a->logic.tidings);
 	a->logic.bus = bus_memory(&a->bus);
 	a->logic.bans = s->bans;
 	if ((rc = repeats_new(&a->logic.repeats)) < 0)
@@ -328,6 +333,7 @@ free_bans_file:
 free_repeats:
 	repeats_free(&a->logic.repeats);
 free_alone:
+	occupied_fini(&a->occupied);
 	kicks_fini(&a->kicks);
 	free(a);
 	return rc;
@@ -350,6 +356,7 @@ int alone_wire(struct server *s, const char *server_id, push_sink *sink, void *s
 			  .renew_online = renew_online,
 			  .arrived = arrived,
 			  .join = join_room,
+			  .expect = join_room,
 			  .receive = receive,
 			  .waits_to_ask = auth_waits(a->logic.auth),
 			  .self = a},

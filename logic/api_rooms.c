@@ -59,7 +59,7 @@ static bool read_rooms(struct api_call *call, struct led *led)
 	return false;
 }
 
-static void reply_led(struct api_call *call, const struct led *led, int rc, size_t n)
+static void reply_led(struct api_call *call, int rc, const struct led *led, size_t n)
 {
 	if (rc < 0)
 		api_v2_reply_result(call, rc);
@@ -76,7 +76,7 @@ static void lead_keys(struct api_call *call, const struct led *led)
 
 	if (api_v2_list_is_good(call, rc, n, "keys, mids or users must be given; mids are whole numbers")) {
 		rc = logic_lead_keys(call->logic, led->target, led->rooms, led->n_rooms, keys, n, &told);
-		reply_led(call, led, rc, told);
+		reply_led(call, rc, led, told);
 	}
 	free(keys);
 }
@@ -92,7 +92,7 @@ static void lead_users(struct api_call *call, const struct led *led, bool by_mid
 					: "users must be given; each is UTF-8 of at most 128 bytes, without control "
 					  "characters")) {
 		rc = logic_lead_users(call->logic, led->target, led->rooms, led->n_rooms, users, n, &told);
-		reply_led(call, led, rc, told);
+		reply_led(call, rc, led, told);
 	}
 	free(users);
 }

@@ -30,6 +30,7 @@
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/config/config.h"
+#include "common/config/event_kinds.h"
 #include "common/redis/redis_pipe.h"
 #include "common/redis/redis_reply.h"
 #include "logic/args.h"
@@ -40,7 +41,7 @@
 enum { ARG_LENGTH, ARG_BYTES, ARG_LEASE, ARG_GENERATION, ARG_REST };
 
 /* So many at most beside the keys. */
-#define ARGS_MOST (ARG_REST + 4 + 2 * (WIRE_ENTRY_FIELDS + 2))
+#define ARGS_MOST (ARG_REST + 5 + 2 * (WIRE_ENTRY_FIELDS + 2))
 
 struct bus_redis {
 	unsigned magic;
@@ -52,6 +53,7 @@ struct bus_redis {
 	char length[24], stream_bytes[24];
 	uint64_t measure_bytes; /* so many are written from one look at a stream's size to the next */
 	char lease_ms[24];
+	char *events; /* as scripts take it; NULL: nobody wants events */
 	struct kept kept;
 	int64_t history_bytes;
 	char numbers[48]; /* of stream.idle_ttl and redis.durable, as the script takes them */
@@ -117,8 +119,10 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 	} else {
 		args_add_text(a, e->server != NULL ? e->server : "");
 		args_add_text(a, room_of(e->push));
-		if (e->script == &script_push_join)
+		if (e->script == &script_push_join) {
 			args_add_text(a, e->kept);
+			args_add_text(a, b->events != NULL ? b->events : "");
+		}
 		args_add_text(a, n_names);
 	}
 	for (size_t i = 0; i < names->n; i++)
@@ -410,6 +414,10 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 
 	if (b == NULL)
 		return -ENOMEM;
+	if (cfg->events_kinds[0] != '\0' && (b->events = event_kinds_words(cfg)) == NULL) {
+		free(b);
+		return -ENOMEM;
+	}
 	b->magic = BUS_REDIS_MAGIC;
 	b->pipe = pipe;
 	b->instance = instance;
@@ -446,6 +454,7 @@ void bus_redis_free(struct bus *bus)
 
 	OBJ_CHECK(b, BUS_REDIS_MAGIC);
 	sent_fini(&b->sent);
+	free(b->events);
 	lock_fini(&b->lock);
 	b->magic = 0;
 	free(b);

@@ -13,9 +13,9 @@
 #include "common/base/obj.h"
 #include "common/base/strmap.h"
 #include "common/base/worker.h"
+#include "common/config/event_kinds.h"
 #include "common/redis/redis_reply.h"
 #include "logic/reap.h"
-#include "logic/tidings.h"
 
 /* Ends of sessions told by one script, in which Redis does nothing else, and scripts from one look at the comets to the next. */
 #define TOLD_AT_ONCE 200
@@ -191,7 +191,7 @@ int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **
 	r->cfg = cfg;
 	r->pipe = pipe;
 	strmap_init(&r->seen);
-	r->events = tidings_words(cfg);
+	r->events = event_kinds_words(cfg);
 	if ((rc = worker_start(&r->worker, "reap", run, r)) < 0) {
 		free(r->events);
 		free(r);

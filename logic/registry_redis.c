@@ -16,11 +16,11 @@
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/config/config.h"
+#include "common/config/event_kinds.h"
 #include "common/redis/redis_pipe.h"
 #include "common/redis/redis_reply.h"
 #include "logic/online_redis.h"
 #include "logic/registry.h"
-#include "logic/tidings.h"
 
 /* Keys and users asked for in one script: Redis does nothing else meanwhile. */
 #define CHUNK 256
@@ -318,7 +318,7 @@ int registry_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 
 	if (r == NULL)
 		return -ENOMEM;
-	if (cfg->events_kinds[0] != '\0' && (r->events = tidings_words(cfg)) == NULL) {
+	if (cfg->events_kinds[0] != '\0' && (r->events = event_kinds_words(cfg)) == NULL) {
 		free(r);
 		return -ENOMEM;
 	}

@@ -16,6 +16,9 @@ json_t *tiding_json(const struct tiding *t)
 	struct user user = {0};
 	json_t *object;
 
+	if (t->room != NULL)
+		return json_pack("{s:s,s:I,s:s,s:s}", "kind", t->kind, "time", (json_int_t)t->time_ms, "room", t->room,
+				 "comet", t->comet);
 	if (t->user != NULL)
 		(void)user_read(t->user, strlen(t->user), &user); /* otherwise it is nobody */
 	object = json_pack("{s:s,s:I,s:s,s:I,s:I,s:s}", "kind", t->kind, "time", (json_int_t)t->time_ms, "key", t->key,
@@ -51,33 +54,4 @@ bool tiding_read_id(const char *text, uint64_t *id)
 
 	*id = value;
 	return isdigit((unsigned char)text[0]) && *end == '\0' && end - text <= 18;
-}
-
-bool tidings_have(const struct config *cfg, const char *kind)
-{
-	const char *kinds = cfg->events_kinds;
-	char one[16];
-
-	while (config_list_next(&kinds, one, sizeof(one)))
-		if (strcmp(one, kind) == 0)
-			return true;
-	return false;
-}
-
-char *tidings_words(const struct config *cfg)
-{
-	const char *kinds = cfg->events_kinds;
-	char one[16], *text = NULL;
-	size_t bytes;
-	FILE *out;
-
-	if (kinds == NULL || kinds[0] == '\0' || (out = open_memstream(&text, &bytes)) == NULL)
-		return NULL;
-	(void)fprintf(out, "%lld", (long long)cfg->events_length);
-	while (config_list_next(&kinds, one, sizeof(one)))
-		(void)fprintf(out, " %s", one);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
 }

@@ -15,6 +15,7 @@
 struct tiding {
 	const char *kind; /* a word of events.kinds */
 	int64_t time_ms;  /* wall time */
+	const char *room; /* of "occupied" and "vacated", else NULL: */
 	const char *key;
 	const char *user; /* its string; NULL: nobody */
 	uint64_t session;
@@ -30,11 +31,6 @@ json_t *tiding_lost(uint64_t id, int64_t lost);
 json_t *tiding_with_id(json_t *object, uint64_t id);
 /* A position that somebody shows. False: it is none. */
 bool tiding_read_id(const char *text, uint64_t *id);
-
-/* "<events.length> <kinds>", as scripts take it, malloc'ed; NULL: no kind is wanted, or there is no memory. */
-char *tidings_words(const struct config *cfg);
-/* Does anybody want to know of this kind? */
-bool tidings_have(const struct config *cfg, const char *kind);
 
 struct tidings {
 	/* As upstream_read, into a list that is the caller's. */

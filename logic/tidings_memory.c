@@ -8,6 +8,7 @@
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/base/park.h"
+#include "common/config/event_kinds.h"
 #include "common/http/http_request.h"
 #include "logic/tidings.h"
 
@@ -77,7 +78,7 @@ void tidings_memory_tell(const struct tidings *t, const struct tiding *tiding)
 	size_t bytes;
 	char *text;
 
-	if (m == NULL || !tidings_have(m->cfg, tiding->kind))
+	if (m == NULL || !event_kinds_have(m->cfg, tiding->kind))
 		return;
 	json_watch();
 	full.comet = m->comet;
@@ -121,7 +122,7 @@ struct page {
 	uint64_t first; /* id of the first one */
 };
 
-static int copy_locked(struct memory *m, uint64_t after, size_t max, struct page *page) NEEDS(m->lock)
+static int copy_locked(struct memory *m, uint64_t after, struct page *page, size_t max) NEEDS(m->lock)
 {
 	uint64_t oldest = m->last - m->n + 1;
 
@@ -183,7 +184,7 @@ static int read_page(struct memory *m, uint64_t *after, const struct upstream_qu
 		m->readers++;
 		wait_for_one_locked(m, *after, query);
 		m->readers--;
-		rc = copy_locked(m, *after, query->max, page);
+		rc = copy_locked(m, *after, page, query->max);
 	}
 	lock_drop(&m->lock);
 	park_wait_end();

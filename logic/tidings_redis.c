@@ -58,6 +58,8 @@ static void read_field(const char *name, struct redisReply *value, struct tiding
 		t->time_ms = strtoll(value->str, NULL, 10);
 	else if (strcmp(name, "key") == 0)
 		t->key = value->str;
+	else if (strcmp(name, "room") == 0)
+		t->room = value->str;
 	else if (strcmp(name, "session") == 0)
 		t->session = strtoull(value->str, NULL, 10);
 	else if (strcmp(name, "server") == 0)

@@ -8,6 +8,7 @@
 
 #include "cluster/script.h"
 #include "common/base/clock.h"
+#include "common/config/event_kinds.h"
 
 /* Rooms written by one command. */
 #define CHUNK 256
@@ -25,7 +26,7 @@ struct told {
 /* Several rooms in one HSET or HDEL, several of these under way. All writes of rooms are queued in the pipe under the lock:
  * so their order there is the order in which they were decided. */
 struct writes {
-	const char *v[2 + 2 * CHUNK]; /* the command that is being made */
+	const char *v[2 + 2 * CHUNK]; /* the command that is being made, or the arguments of the script */
 	char counts[CHUNK][24];
 	int n;
 	char **rooms; /* copies of the ids of all */
@@ -87,6 +88,16 @@ static void confirm(struct redis_rooms *r, const char *room, unsigned write, boo
 	lock_drop(&r->lock);
 }
 
+static int enter_locked(struct redis_rooms *r, const char *room, int64_t deadline_ns, struct redis_call **call)
+	NEEDS(r->lock)
+{
+	const char *args[] = {r->server_id, room, r->events};
+
+	if (r->events != NULL)
+		return script_beginv(r->pipe, &script_enter_room, deadline_ns, call, 3, args, NULL);
+	return redis_pipe_begin(r->pipe, REDIS_AGAIN, deadline_ns, call, "HSETNX %s %s 1", r->key.text, room);
+}
+
 /* Queue one HSETNX if the room is not there. *call stays NULL where there is nothing to wait for. */
 static int begin_join(struct redis_rooms *r, const char *room, int64_t deadline_ns, struct redis_call **call,
 		      unsigned *write)
@@ -104,8 +115,7 @@ static int begin_join(struct redis_rooms *r, const char *room, int64_t deadline_
 			t->count = 1;
 		if (!t->is_there) {
 			*write = t->write = ++r->writes;
-			rc = redis_pipe_begin(r->pipe, REDIS_AGAIN, deadline_ns, call, "HSETNX %s %s 1", r->key.text,
-					      room);
+			rc = enter_locked(r, room, deadline_ns, call);
 		}
 	}
 	lock_drop(&r->lock);
@@ -130,9 +140,14 @@ int redis_rooms_join(struct redis_rooms *r, const char *room, int64_t deadline_n
 {
 	struct redis_call *call;
 	unsigned write = 0;
-	int rc = begin_join(r, room, deadline_ns, &call, &write);
+	int rc;
 
-	if (rc == 0 && call != NULL && (rc = redis_pipe_end(r->pipe, call, NULL)) == 0)
+	/* The next try brings a script that Redis has forgotten; the deadline ends the loop at the latest. */
+	do {
+		if ((rc = begin_join(r, room, deadline_ns, &call, &write)) == 0 && call != NULL)
+			rc = redis_pipe_end(r->pipe, call, NULL);
+	} while (rc == -ENOEXEC);
+	if (rc == 0 && call != NULL)
 		confirm(r, room, write, false);
 	return rc;
 }
@@ -147,7 +162,7 @@ static int queue_locked(struct redis_rooms *r, struct writes *w, bool set) NEEDS
 	if (w->n > 2 && set)
 		rc = redis_pipe_beginv(r->pipe, REDIS_AGAIN, deadline, call, w->n, w->v, NULL);
 	else if (w->n > 2)
-		rc = script_beginv(r->pipe, &script_forget_rooms, deadline, call, w->n - 1, w->v + 1, NULL);
+		rc = script_beginv(r->pipe, &script_forget_rooms, deadline, call, w->n, w->v, NULL);
 	if (w->n > 2 && rc == 0)
 		w->n_calls++;
 	w->n = 2;
@@ -165,7 +180,7 @@ static int add_locked(struct redis_rooms *r, struct writes *w, const char *room,
 	w->rooms[w->n_rooms++] = copy;
 	w->v[w->n++] = copy;
 	if (set) {
-		char *count = w->counts[(w->n - 3) / 2];
+		char *count = w->counts[(w->n - 3) / 2]; /* behind HSET, its key and the room */
 
 		(void)snprintf(count, sizeof(w->counts[0]), "%lld", (long long)t->count);
 		w->v[w->n++] = count;
@@ -191,8 +206,8 @@ static int begin_writes_locked(struct redis_rooms *r, struct writes *w, bool set
 	if (w->rooms == NULL || w->calls == NULL)
 		return -ENOMEM;
 	w->number = ++r->writes;
-	w->v[0] = "HSET";
-	w->v[1] = set ? r->key.text : r->server_id;
+	w->v[0] = set ? "HSET" : r->server_id;
+	w->v[1] = set ? r->key.text : r->events != NULL ? r->events : "";
 	w->n = 2;
 	while (rc == 0 && strmap_next(&r->told, &cursor, &room, &value)) {
 		struct told *t = value;
@@ -311,6 +326,7 @@ void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const stru
 				  .server_id = server_id,
 				  .key = redis_name_key(cfg, "rooms", server_id),
 				  .timeout_ns = cfg->redis_timeout * CLOCK_MS};
+	r->events = event_kinds_words(cfg);
 	lock_init(&r->lock, LOCK_SERVICE);
 	strmap_init(&r->told);
 }
@@ -318,5 +334,6 @@ void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const stru
 void redis_rooms_fini(struct redis_rooms *r)
 {
 	strmap_drop_all(&r->told, free);
+	free(r->events);
 	lock_fini(&r->lock);
 }

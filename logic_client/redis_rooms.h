@@ -17,6 +17,7 @@ struct redis_rooms {
 	/* set once */
 	struct redis_pipe *pipe;
 	const char *server_id;
+	char *events; /* as scripts take it; NULL: nobody wants events, or there was no memory for it */
 	struct redis_name key;
 	int64_t timeout_ns;
 	/* under lock */

@@ -1,4 +1,4 @@
--- The sessions of comets that are gone have ended: tell some of them; and keep the events within their bytes. Called by a logic, again as
+-- The sessions of comets that are gone have ended, and rooms may be empty: tell some of them; and keep the events within their bytes. Called by a logic, again as
 -- long as some are left.
 -- events, bytes, how many at most -> are some left (1), or not (0)
 local events, bytes, most = unpack(ARGV)
@@ -11,4 +11,13 @@ for _, comet in ipairs(redis.call('SMEMBERS', prefix .. 'gone')) do
 	if #some > 0 then return 1 end
 	redis.call('SREM', prefix .. 'gone', comet)
 end
-return 0
+local at = redis.call('GET', prefix .. 'vacating')
+if not at then return 0 end
+local next_at, some = unpack(redis.call('HSCAN', prefix .. 'occupied', at, 'COUNT', most))
+for i = 1, #some, 2 do tell_if_vacated(events, some[i], '') end
+if next_at == '0' then
+	redis.call('DEL', prefix .. 'vacating')
+	return 0
+end
+redis.call('SET', prefix .. 'vacating', next_at)
+return 1

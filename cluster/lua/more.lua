@@ -82,10 +82,11 @@ local function count_comets()
 	redis.call('HSET', prefix .. 'redis', 'comets', redis.call('SCARD', prefix .. 'servers'))
 end
 
--- Remove all keys of a comet but its sessions, which are void without the lease; their ends are still to be told (bury.lua) where somebody wants
--- events. 1: it had a name.
+-- Remove all keys of a comet but its sessions, which are void without the lease; their ends, and which rooms are empty now, are still to be told (bury.lua) where
+-- somebody wants events. 1: it had a name.
 local function remove_comet(server)
 	local epoch = redis.call('HGET', prefix .. 'server:' .. server, 'epoch')
+	if redis.call('EXISTS', prefix .. 'occupied') == 1 then redis.call('SET', prefix .. 'vacating', '0') end
 	if epoch and redis.call('EXISTS', prefix .. 'there:' .. epoch) == 1 then
 		redis.call('SADD', prefix .. 'gone', epoch .. ' ' .. server)
 	end

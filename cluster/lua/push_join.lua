@@ -1,12 +1,13 @@
 -- Write into a comet's stream that the connections of keys are led into a room, which the comet has from this moment on. Called by logic.
 -- length of a stream, its bytes or '' (not to be measured now), lease, generation that the caller knows, server, room,
--- how it is kept, as for push_kept, n, n keys, fields and values
+-- how it is kept, as for push_kept, events or '', n, n keys, fields and values
 --   -> 'young', 'moved': see push
 --    | 'ok', generation, number in the room's stream or '', then of the comet: server, epoch, number of the entry
-local server, room, kept, n_keys = unpack(ARGV, 5, 8)
-return fan_out(server, '', 9, n_keys, function(generation)
+local server, room, kept, events, n_keys = unpack(ARGV, 5, 9)
+return fan_out(server, '', 10, n_keys, function(generation)
 	local rooms = prefix .. 'rooms:' .. server
-	redis.call('HSET', rooms, room, string.match(redis.call('HGET', rooms, room) or '1', '^%d+') .. '+')
+	local is_new = redis.call('HSET', rooms, room, string.match(redis.call('HGET', rooms, room) or '1', '^%d+') .. '+') == 1
+	if is_new and events ~= '' then tell_occupied(events, room, server) end
 	if kept == '' then return '', true end
 	local idle_ttl, durable, ttl = string.match(kept, '^%d+ %d+ (%d+) (%d) %d+ (%d+)$')
 	local n, held = place(room, generation, durable, idle_ttl, true)

@@ -1,5 +1,6 @@
 /* config: the rules between settings. Each complaint names the setting to change. SPDX-License-Identifier: MIT */
 #include "common/config/config.h"
+#include "common/config/event_kinds.h"
 
 #include <errno.h>
 #include <string.h>
@@ -369,13 +370,9 @@ static int check_names(const struct config *cfg, FILE *errors)
 
 static int check_events(const struct config *cfg, FILE *errors)
 {
-	const char *kinds = cfg->events_kinds;
-	char kind[16];
-
-	while (config_list_next(&kinds, kind, sizeof(kind)))
-		if (strcmp(kind, "online") != 0 && strcmp(kind, "offline") != 0)
-			return complain(errors, "events.kinds may have online and offline, with commas");
-	return 0;
+	if (event_kinds_are_good(cfg->events_kinds))
+		return 0;
+	return complain(errors, "events.kinds may have online, offline, occupied and vacated, with commas");
 }
 
 static int check_upstream(const struct config *cfg, FILE *errors)

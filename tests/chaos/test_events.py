@@ -69,3 +69,23 @@ def test_each_session_of_a_killed_comet_ends_once(house, crowd):
             there[event["key"]] = (event["session"], False)
     assert {key for key, (_, is_there) in there.items() if is_there} == set(names_of("other", few)) | {v.key for v in victims[:many // 3]}
     assert Teller(house.backend("logic-2")).read().events == teller.read().events
+
+
+@pytest.mark.house(settings={"events.kinds": "occupied,vacated", "redis.lease": "2s", "redis.forget": "4s"})
+def test_rooms_of_a_killed_comet_are_vacated_once(house, crowd):
+    rooms = [f"live://{i}" for i in range(scaled(300, 20))]
+    for i, room in enumerate(rooms):
+        crowd.join("comet-1", f"victim-{i}", room=room)
+    crowd.join("comet-2", "other", room=rooms[0])
+    teller = Teller(house.backend("logic-1"))
+
+    def told(kind):
+        return collections.Counter(event["room"] for event in teller.read().events if event["kind"] == kind)
+
+    wait_until(lambda: len(told("occupied")) == len(rooms), "all are told")
+    house.kill("comet-1")
+    wait_until(lambda: len(told("vacated")) == len(rooms) - 1, "all but one are empty", 30)
+    crowd.join("comet-2", "back", room=rooms[1])
+    wait_until(lambda: told("occupied")[rooms[1]] == 2, "one has somebody again")
+    assert set(told("vacated").values()) == {1} and rooms[0] not in told("vacated")
+    assert told("occupied").total() == len(rooms) + 1

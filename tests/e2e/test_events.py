@@ -128,3 +128,18 @@ def test_named_users_have_their_names(connect, backend):
     listener = Listener(backend)
     connect(mid=7, key="phone").close()
     assert all("user" not in event for event in listener.read(2))
+
+
+@pytest.mark.settings("events.kinds=occupied,vacated", "logic.renew_online=100ms")
+def test_room_has_its_first_member_and_loses_its_last(connect, backend):
+    listener = Listener(backend)
+    first, second = connect(mid=1, room="live://1"), connect(mid=2, room="live://1")
+    came = listener.read(1)[0]
+    assert set(came) == {"id", "kind", "time", "room", "comet"} and (came["kind"], came["room"]) == ("occupied", "live://1")
+    first.close()
+    second.request(12, b"live://2")
+    assert {(e["kind"], e["room"]) for e in listener.read(2)} == {("occupied", "live://2"), ("vacated", "live://1")}
+    backend.accepted("/goim/room/join", type="live", rooms="3", mids=2)
+    assert {(e["kind"], e["room"]) for e in listener.read(2)} == {("occupied", "live://3"), ("vacated", "live://2")}
+    second.close()
+    assert [(e["kind"], e["room"]) for e in listener.read(1)] == [("vacated", "live://3")]

@@ -43,7 +43,7 @@ static const char *answer(void *arg, int argc, char **argv)
 	if (fake_redis_runs(argv, "lease"))
 		return "*6\r\n$3\r\nnew\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n$1\r\n5\r\n$1\r\n1\r\n$1\r\n1\r\n";
 	if (fake_redis_runs(argv, "forget_rooms"))
-		atomic_fetch_sub(&s->rooms, argc - 5); /* EVALSHA, its name, 1, the prefix, server, rooms */
+		atomic_fetch_sub(&s->rooms, argc - 6); /* EVALSHA, its name, 1, the prefix, server, no events, rooms */
 	if (fake_redis_runs(argv, NULL))
 		return ":1\r\n";
 	if (strcmp(argv[0], "HSETNX") == 0) {

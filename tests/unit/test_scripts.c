@@ -1071,6 +1071,40 @@ static void who_comes_and_goes_is_told_once(void **state)
 	after("XLEN comet:events", "4", "HKEYS comet:there:100", "l");
 }
 
+#define ROOM_EVENTS "100 occupied vacated"
+
+static void first_and_last_of_a_room_in_all_comets_are_told(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	put("SET", "comet:events:n", "41 40 5");
+	says("1", enter_room, "c1", "a", ROOM_EVENTS);
+	says("0", enter_room, "c1", "a", ROOM_EVENTS);
+	says("1", enter_room, "c2", "a", ROOM_EVENTS);
+	says("1", forget_rooms, "c1", ROOM_EVENTS, "a");
+	says("1", forget_rooms, "c2", ROOM_EVENTS, "a", "b");
+	after("XRANGE comet:events - +",
+	      "(42-0 (kind occupied * room a server c1)) (43-0 (kind vacated * room a server c2))",
+	      "EXISTS comet:occupied comet:rooms:c1 comet:rooms:c2", "0");
+}
+
+static void rooms_of_a_dead_comet_are_vacated(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	put("SET", "comet:events:n", "41 40 5");
+	says("1", enter_room, "c1", "a", "100 vacated");
+	says("1", enter_room, "c1", "b", "100 vacated");
+	says("1", enter_room, "c2", "b", "100 vacated");
+	says("1", remove, "c1", "100", "");
+	says("0", bury, ROOM_EVENTS, "1000000", "10");
+	says("0", bury, ROOM_EVENTS, "1000000", "10");
+	after("XRANGE comet:events - +", "(42-0 (kind vacated * room a server ''))", "HKEYS comet:occupied", "b",
+	      "EXISTS comet:vacating", "0");
+}
+
 static void numbers_of_events_begin_anew_after_a_loss(void **state)
 {
 	(void)state;
@@ -1194,15 +1228,15 @@ static void comet_has_the_room_that_its_connections_are_led_into(void **state)
 	session("k", "11 7 100 c1");
 	before("HSET comet:rooms:c1 chat://2 41");
 	put("SET", NUMBER, "41 5 0 0");
-	says("ok 5 41 c1 100 1", push_join, "1000", "1000000", "3000", "5", "c1", "chat://1", KEPT, "1", "k",
+	says("ok 5 41 c1 100 1", push_join, "1000", "1000000", "3000", "5", "c1", "chat://1", KEPT, "", "1", "k",
 	     JOIN_KEYS);
-	says("ok 5 '' c1 100 2", push_join, "1000", "", "3000", "5", "c1", "chat://2", "", "1", "k", JOIN_KEYS);
+	says("ok 5 '' c1 100 2", push_join, "1000", "", "3000", "5", "c1", "chat://2", "", "", "1", "k", JOIN_KEYS);
 	after("HGET comet:rooms:c1 chat://1", "1+", "HGET comet:rooms:c1 chat://2", "41+", "TTL " NUMBER, "108000",
 	      "XRANGE comet:push:c1 - + COUNT 1", "(* (n 1 target join room chat://1 keys *k* from l seq 1 pos 41))");
 	/* The next push goes there, and has the next number. */
 	PUSH_ROOM("ok 5 42 c? ?00 [13] c? ?00 [13]", KEPT, "", "a", "l", "2");
 	/* It moved meanwhile. */
-	says("moved", push_join, "1000", "", "3000", "5", "c2", "chat://1", KEPT, "1", "k", JOIN_KEYS);
+	says("moved", push_join, "1000", "", "3000", "5", "c2", "chat://1", KEPT, "", "1", "k", JOIN_KEYS);
 	after("EXISTS comet:rooms:c2", "0", "XLEN comet:push:c2", "1");
 }
 
@@ -1210,7 +1244,7 @@ static void room_that_a_back_end_leads_into_is_not_forgotten(void **state)
 {
 	(void)state;
 	before("HSET comet:rooms:c1 chat://1 3 chat://2 3+ chat://3 1");
-	says("2", forget_rooms, "c1", "chat://1", "chat://2", "chat://3", "chat://4");
+	says("2", forget_rooms, "c1", "", "chat://1", "chat://2", "chat://3", "chat://4");
 	after("HGETALL comet:rooms:c1", "chat://2 3+");
 }
 
@@ -1626,6 +1660,8 @@ int main(void)
 		cmocka_unit_test_setup(push_whose_answer_was_lost_is_not_numbered_twice, empty),
 		cmocka_unit_test_setup(push_of_many_writers_is_not_numbered_twice, empty),
 		cmocka_unit_test_setup(who_comes_and_goes_is_told_once, empty),
+		cmocka_unit_test_setup(first_and_last_of_a_room_in_all_comets_are_told, empty),
+		cmocka_unit_test_setup(rooms_of_a_dead_comet_are_vacated, empty),
 		cmocka_unit_test_setup(numbers_of_events_begin_anew_after_a_loss, empty),
 		cmocka_unit_test_setup(sessions_of_a_dead_comet_end, empty),
 		cmocka_unit_test_setup(history_stays_within_its_bytes, empty),

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "common/base/counters.h"
+#include "common/config/event_kinds.h"
 #include "logic/tidings.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/until.h"
@@ -219,7 +220,7 @@ static void nothing_is_kept_where_no_kind_is_wanted(void **state)
 	assert_null(none.self);
 	tidings_memory_tell(&none, &(struct tiding){.kind = "online"});
 	tidings_memory_free(&none);
-	assert_null(tidings_words(&cfg));
+	assert_null(event_kinds_words(&cfg));
 }
 
 int main(void)

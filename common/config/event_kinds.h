@@ -1,0 +1,16 @@
+/* event_kinds: events.kinds, the events that back ends may ask for. SPDX-License-Identifier: MIT */
+#ifndef COMMON_CONFIG_EVENT_KINDS_H
+#define COMMON_CONFIG_EVENT_KINDS_H
+
+#include <stdbool.h>
+
+#include "common/config/config.h"
+
+/* Are all that the setting names such events? */
+bool event_kinds_are_good(const char *kinds);
+/* Does anybody want to know of this kind? */
+bool event_kinds_have(const struct config *cfg, const char *kind);
+/* "<events.length> <kinds>", as the scripts in Redis take it, malloc'ed; NULL: none is wanted, or there is no memory. */
+char *event_kinds_words(const struct config *cfg);
+
+#endif
