@@ -12,7 +12,8 @@ back-off, and is then in the room that it was in. Python 3.9 and later.
         async for push in client:
             print(push.room, push.number, push.body)
 
-With streams it may be in several rooms, and gets what was pushed to them while it was away.
+With streams it may be in several rooms, and gets what was pushed to them while it was away; so it does with what is pushed to its user, in
+the room "", which nobody joins, where the server keeps that.
 SPDX-License-Identifier: MIT"""
 import asyncio
 import enum

@@ -80,7 +80,8 @@ def test_sub_gets_what_was_missed_over_each_way(house, sub, scheme, listener, pa
 
 @pytest.mark.settings("stream.users=50/1h", "stream.users_open=yes")
 def test_sub_misses_nothing_of_its_users_stream_and_confirms_it(house, sub):  # noqa: F811
-    client = sub(*door_of(house), "--mid", "7", "--key", "cli", "--room", "live://1", "--last", "0")
+    # In a cluster a comet tells Redis every few seconds, when something comes.
+    client = sub(*door_of(house), "--mid", "7", "--key", "cli", "--room", "live://1", "--last", "0", "--heartbeat", "1s")
     client.said("joined the user's stream after ")
     house.backend.push_mids([7], "one")
     at = house.backend.data("/goim/stream/acks", mid=7)["at"]
