@@ -1199,7 +1199,7 @@ static void push_to_a_user_is_numbered_kept_and_goes_where_his_keys_are(void **s
 
 static void positions_that_are_confirmed_only_grow_and_of_many_the_lowest_goes(void **state)
 {
-	char key[8], at[8];
+	char key[16], at[16];
 
 	(void)state;
 	says("1", confirm, "7", "60000", "phone", "1796046482292001");
