@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/obj.h"
+
 void acks_fini(struct acks *a)
 {
 	for (size_t i = 0; i < a->n; i++)
@@ -16,12 +18,13 @@ void acks_fini(struct acks *a)
 /* The device's own place, or a free one, or that of the lowest, if that is lower than `at`. NULL: there is none for it. */
 static struct ack *find_place(struct acks *a, const char *key, uint64_t at)
 {
-	struct ack *lowest = NULL;
+	struct ack *lowest = &a->of[0];
 
 	for (size_t i = 0; i < a->n; i++) {
+		BUG_UNLESS(a->of[i].key != NULL);
 		if (strcmp(a->of[i].key, key) == 0)
 			return &a->of[i];
-		if (lowest == NULL || a->of[i].at < lowest->at)
+		if (a->of[i].at < lowest->at)
 			lowest = &a->of[i];
 	}
 	if (a->n < ACKS_MAX)
