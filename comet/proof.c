@@ -10,6 +10,12 @@
 _Static_assert(CONFIG_USER_OF_CN - 1 == (int)TLS_NAME_CN && CONFIG_USER_OF_EMAIL - 1 == (int)TLS_NAME_EMAIL,
 	       "tls.client_user has the order of enum tls_name");
 
+static int refuse(struct connection *c, const char *words)
+{
+	c->refusal = strdup(words); /* without memory the table's words must do */
+	return -ERR_REFUSED;
+}
+
 static int certify(struct connection *c, struct proof *out)
 {
 	const int of = c->server->cfg->tls_client_user;
@@ -17,12 +23,15 @@ static int certify(struct connection *c, struct proof *out)
 
 	if (tls == NULL || of == CONFIG_USER_OF_TOKEN)
 		return 0;
-	if (tls_peer_name(tls, (enum tls_name)(of - 1), out->certified, &out->request.certified_ms)) {
-		out->request.certified = out->certified;
-		return 0;
-	}
-	c->refusal = strdup("the certificate names no user"); /* without memory the table's words must do */
-	return -ERR_REFUSED;
+	if (!tls_peer_name(tls, (enum tls_name)(of - 1), out->certified, &out->request.certified_ms))
+		return refuse(c, "the certificate names no user");
+	/* The handshake was before its end, and no time would mean no end. */
+	if (out->request.certified_ms <= 0)
+		return refuse(c, "the certificate has expired");
+	if (strlen(out->certified) >= USER_BYTES)
+		return refuse(c, "the certificate names nobody who can be a user");
+	out->request.certified = out->certified;
+	return 0;
 }
 
 int proof_gather(struct connection *c, const struct packet *p, struct proof *out)

@@ -14,7 +14,7 @@ struct proof {
 };
 
 /* Of the AUTH packet p; good for as long as p is. On the reader's thread. 0; -ERR_REFUSED, with words for the client: the certificate has
- * no name of the kind that tls.client_user wants. */
+ * no name of the kind that tls.client_user wants, or one that no user may have, or it has expired since the handshake. */
 int proof_gather(struct connection *c, const struct packet *p, struct proof *out);
 
 #endif

@@ -6,6 +6,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -115,6 +116,12 @@ def test_certificate_that_names_nobody_is_refused(start, authority):
     assert come(house, authority.issue("0"), {"mid": 7})["code"] == 5, "and is nobody else"
 
 
+def test_name_that_no_user_may_have_is_refused_at_once(start, authority):
+    house = start(tls__client_user="uri")
+    assert come(house, authority.issue("x", "URI:spiffe://" + "n" * 200)) == {"code": 5, "reason": "the certificate names nobody who can be a user"}
+    assert hears(house, come(house, authority.issue("x", "URI:" + "n" * 128)), "n" * 128)
+
+
 def test_client_of_version_1(start, authority):
     house = start()
     client = come(house, authority.issue("7"), b"7", dialect=V1)
@@ -208,6 +215,17 @@ def test_connection_ends_with_its_certificate_and_its_session_is_not_resumed(sta
     closed = house.metrics()("comet_closed_total", reason="certificate")
     assert come(house, shown, session=session) is None
     house.wait_metric("comet_closed_total", closed + 1, reason="certificate")
+
+
+@VERSIONS
+def test_certificate_that_ends_before_the_client_says_who_it_is(start, authority, version):
+    house, files = start(), authority.issue("ann", ends=3)
+    end = time.time() + 3
+    client = dial(house, files, version=version)
+    client.send_packets()  # the handshake alone
+    wait_until(lambda: time.time() > end, "the certificate is over")
+    client.send(Op.AUTH, b"")
+    assert client.recv().json() == {"code": 5, "reason": "the certificate has expired"}
 
 
 def reload(house, says="event=reload_done"):

@@ -338,7 +338,7 @@ class TlsCodec:
 
     @property
     def waiting(self):
-        return bool(self._waiting) or self._inner.waiting
+        return not self._ready or bool(self._waiting) or self._inner.waiting
 
     @property
     def session(self):
