@@ -18,6 +18,8 @@ struct page {
 	size_t n;
 	bool *silent; /* of each */
 	struct who_page found;
+	const char
+		*next; /* others come behind this key, which need not be on the page; NULL: behind the last one found */
 };
 
 /* limit, after and queued. False: the caller was told. */
@@ -107,7 +109,9 @@ static void reply_page(struct api_call *call, struct page *p, json_t *data, bool
 			shorten(json_array_get(list, i));
 	}
 	(void)json_object_set(data, of_members ? "members" : "connections", list);
-	if (p->found.more && last != NULL)
+	if (p->next != NULL)
+		(void)json_object_set_new(data, "next", json_string(p->next));
+	else if (p->found.more && last != NULL)
 		(void)json_object_set(data, "next", last);
 	(void)json_object_set_new(data, "silent", list_silent(p));
 	api_v2_reply_data(call, data);
@@ -161,7 +165,7 @@ static int list_found(struct api_call *call, struct registry_found *found, struc
 	p->query.n_keys = n;
 	rc = people_list(&call->logic->people, p->servers, p->n, &p->query, &p->found, p->silent);
 	p->query.keys = NULL;
-	p->found.more |= more;
+	p->next = more && n > 0 ? keys[n - 1] : NULL;
 	return rc;
 }
 

@@ -109,6 +109,15 @@ def test_all_in_pages_none_is_missing_and_none_comes_twice(connect, backend):
     assert keys(page) == ["key-006", "key-010", "key-011"] and page["next"] == "key-011" and page["counts"] == {"1": 20, "2": 20}
 
 
+def test_page_of_keys_that_has_nobody_on_it_says_where_the_next_begins(connect, backend):
+    for i in range(3):
+        connect(mid=7, key=f"k{i}")
+    page = connections(backend, keys=["k0", "k1", "k2"], queued=1, limit=2)
+    assert page["connections"] == [] and page["next"] == "k1"
+    page = ask(backend, "/goim/online/users", mids="7", detail=1, queued=1, limit=2, after="k1")
+    assert page["connections"] == [] and "next" not in page
+
+
 @pytest.mark.settings("protocol.svr_proto=2000", "protocol.max_body=64k")
 def test_who_reads_slowly_is_found(connect, backend):
     connect(mid=7, key="slow")
