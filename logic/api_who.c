@@ -18,8 +18,7 @@ struct page {
 	size_t n;
 	bool *silent; /* of each */
 	struct who_page found;
-	const char
-		*next; /* others come behind this key, which need not be on the page; NULL: behind the last one found */
+	const char *next; /* others come behind this key, even if it is not on the page; NULL: behind the last found */
 };
 
 /* limit, after and queued. False: the caller was told. */
@@ -76,6 +75,18 @@ static void leave_out_rooms(const struct api_call *call, json_t *connection)
 		(void)json_object_del(connection, "rooms_more");
 }
 
+/* Those who are in none of its rooms are not shown to it at all; whom it found by a room is in that one. */
+static void leave_out_others(const struct api_call *call, const struct page *p)
+{
+	json_t *list = p->found.connections;
+
+	if (call->request->key.rooms[0] == '\0' || p->query.room != NULL)
+		return;
+	for (size_t i = json_array_size(list); i > 0; i--)
+		if (json_array_size(json_object_get(json_array_get(list, i - 1), "rooms")) == 0)
+			(void)json_array_remove(list, i - 1);
+}
+
 /* A member in short. */
 static void shorten(json_t *connection)
 {
@@ -100,14 +111,14 @@ static json_t *list_silent(const struct page *p)
 static void reply_page(struct api_call *call, struct page *p, json_t *data, bool of_members)
 {
 	json_t *list = p->found.connections;
-	const size_t n = json_array_size(list);
-	json_t *last = json_object_get(json_array_get(list, n - 1), "key");
+	json_t *last;
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < json_array_size(list); i++)
 		leave_out_rooms(call, json_array_get(list, i));
-		if (of_members)
-			shorten(json_array_get(list, i));
-	}
+	leave_out_others(call, p);
+	last = json_object_get(json_array_get(list, json_array_size(list) - 1), "key");
+	for (size_t i = 0; of_members && i < json_array_size(list); i++)
+		shorten(json_array_get(list, i));
 	(void)json_object_set(data, of_members ? "members" : "connections", list);
 	if (p->next != NULL)
 		(void)json_object_set_new(data, "next", json_string(p->next));

@@ -180,6 +180,9 @@ def test_scopes_and_rooms_of_a_key(launch, connect_to, tmp_path):
     assert [c["rooms"] for c in connections(live, type="live", room="1")["connections"]] == [["live://1"]]
     assert [c["rooms"] for c in ask(live, "/goim/online/users", mids="7", detail=1)["connections"]] == [["live://1"]]
     assert [sorted(c["rooms"]) for c in connections(boss)["connections"]] == [["dm://7", "live://1"]]
+    streams.arrive(connect_to(house), mid=8, key="b", room="dm://8")
+    assert keys(connections(live, keys=["a", "b"])) == keys(ask(live, "/goim/online/users", mids="7,8", detail=1)) == ["a"]
+    assert keys(connections(boss, keys=["a", "b"])) == ["a", "b"]
 
 
 @in_a_cluster
