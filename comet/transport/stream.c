@@ -110,9 +110,9 @@ static int fill(struct stream *s)
 
 	n = take(s, !burst_may_be_over && !s->parks);
 	s->drained = s->parks && n == -EAGAIN;
-	/* It was found ready, so that there is nothing is believed the second time. */
+	/* It was found ready, so that there is nothing is believed the second time, and of the next time it says nothing. */
 	s->took_all = n > 0 ? s->end + n < s->size : s->found_none;
-	s->found_none = n == -EAGAIN;
+	s->found_none = n == -EAGAIN && !s->took_all;
 	if (n == -EAGAIN && burst_may_be_over && !s->parks) {
 		s->burst = false;
 		return 0;

@@ -33,8 +33,8 @@ struct stream {
 	bool parks;   /* set once: reads don't wait, see stream_park */
 	bool greets;  /* nothing has been heard of the peer, and first words are long: they are read at once */
 	bool drained; /* there is no more to be read now, or another's turn has come: only the park says when to go on */
-	bool took_all;   /* the last read took all that was there, or found nothing twice */
-	bool found_none; /* the last read */
+	bool took_all;   /* the last read took all that was there, or found nothing, the second time in a row */
+	bool found_none; /* the last read, the first time */
 	uint8_t small[64];
 };
 

@@ -390,11 +390,33 @@ static void whatever_happens_at_once_all_comes_in_order_and_nothing_is_left(void
 	assert_true(counters_read(COUNT_WAKES) > n);
 }
 
+/* It is believed the second time, and of the next time it knows nothing yet. */
+static void a_socket_that_was_found_ready_is_asked_twice_each_time(void **state)
+{
+	(void)state;
+	memset(&now, 0, sizeof(now));
+	enter();
+	say(OP_AUTH, 0);
+	must_come(has_all, "AUTH_REPLY");
+	seam_fail(SEAM_RECV, 0, 3, EAGAIN);
+	for (unsigned failed = 2; failed <= 3; failed++) {
+		say(OP_HEARTBEAT, ++now.heartbeats);
+		send_some(sizeof(now.out));
+		until(seam_failed(SEAM_RECV) == failed);
+	}
+	must_come(has_all, "answers to both");
+	(void)close(now.client);
+	must_come(has_left, "the connection has left");
+	connection_unref(&now.c);
+}
+
+#define parking_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(whatever_happens_at_once_all_comes_in_order_and_nothing_is_left, set_up,
-						tear_down),
+		parking_test(whatever_happens_at_once_all_comes_in_order_and_nothing_is_left),
+		parking_test(a_socket_that_was_found_ready_is_asked_twice_each_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
