@@ -41,8 +41,8 @@ void park_stop(struct park **park);
  * (fs.epoll.max_user_watches). */
 int park_on_socket(struct park *park, struct parked *p, int fd, uint32_t events);
 /* The same of a stream whose bytes it reads, for these and for the end: epoll is asked once, and not each time that it parks. `drained`:
- * the last read took all that was there, as one has that took less than it could; else this is park_yield. Before it or fd goes it is
- * forgotten. */
+ * the last read took all that was there, or less than it could (so ends one before an urgent byte, too, which the park sees to); else
+ * this is park_yield. Before it or fd goes it is forgotten. */
 int park_on_stream(struct park *park, struct parked *p, int fd, bool drained);
 /* p runs for the last time. Takes LOCK_POOL. */
 void park_forget(struct park *park, struct parked *p);

@@ -97,14 +97,17 @@ void park_sockets_find(const struct park_sockets *s, const struct epoll_event *e
 {
 	struct parked *p = owner_of(s, event->data.u64);
 	bool is_edge = (event->data.u64 & IS_EDGE) != 0;
+	bool waits;
 
 	if (p == NULL)
 		return;
+	waits = !is_edge || p->where == PARK_WATCHED;
 	if (is_edge && (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
 		p->ends = true;
-	if (is_edge && p->where != PARK_WATCHED)
+	/* A read ends before an urgent byte, and looks as if it had taken all: who waits is found a second time. */
+	if (is_edge && (!waits || (event->events & EPOLLPRI) != 0))
 		p->came = true;
-	else
+	if (waits)
 		park_queue_put_last(ready, p, PARK_FOUND);
 }
 
@@ -122,7 +125,7 @@ uint64_t park_sockets_own(struct park_sockets *s, struct parked *p, int fd)
 
 int park_sockets_watch(const struct park_sockets *s, uint64_t told)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.u64 = told};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET, .data.u64 = told};
 
 	return control(s->epoll, EPOLL_CTL_ADD, descriptor_of(told), &event) < 0 ? -errno : 0;
 }

@@ -3,6 +3,7 @@
 SPDX-License-Identifier: MIT"""
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import time
@@ -122,3 +123,18 @@ def test_half_a_million_parkings_leave_nothing(house):
     wait_until(lambda: house.files() <= files + 1, lambda: f"{house.files()} files where {files} were")
     assert house.rss_bytes() - memory < SPARE_BYTES
     assert house.threads() == 0 and waiters(house) == WAITERS
+
+
+def test_what_stands_behind_an_urgent_byte_is_read_too(house):
+    """The kernel ends a read before that byte, which is no part of the stream, with more behind it."""
+    client = Client(TCP, house.address("tcp")).auth(mid=7)
+    for seq in (1001, 2001, 3001):
+        house.freeze()
+        client.send(Op.HEARTBEAT, seq=seq)
+        client.sock.send(b"!", socket.MSG_OOB)
+        client.send(Op.HEARTBEAT, seq=seq + 1)
+        house.thaw()
+        client.expect(Op.HEARTBEAT_REPLY, seq=seq)
+        client.expect(Op.HEARTBEAT_REPLY, seq=seq + 1)
+    client.close()
+    house.wait_empty()
