@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -34,6 +36,7 @@
 #define STEPS     12
 #define PUSH_OP   1000
 #define PUSH_BODY 1200
+#define MAX_BODY  4096
 
 static struct stage stage;
 
@@ -44,7 +47,7 @@ static struct {
 	int client;
 	/* the client thread's */
 	uint64_t dice;
-	uint8_t out[8192];
+	uint8_t out[65536];
 	size_t out_bytes, out_sent;
 	int32_t heartbeats; /* asked for, in out */
 	bool left;          /* it has closed its half, or all */
@@ -99,11 +102,11 @@ static void must_come(bool (*x)(void), const char *what)
 
 /* ---- the client ---- */
 
-static void say(int32_t op, int32_t seq)
+static void say(int32_t op, int32_t seq, uint32_t body_bytes)
 {
-	must(now.out_bytes + PACKET_HEAD_BYTES <= sizeof(now.out));
-	packet_encode(now.out + now.out_bytes, 1, op, seq, 0);
-	now.out_bytes += PACKET_HEAD_BYTES;
+	must(now.out_bytes + PACKET_HEAD_BYTES + body_bytes <= sizeof(now.out));
+	packet_encode(now.out + now.out_bytes, 1, op, seq, body_bytes);
+	now.out_bytes += PACKET_HEAD_BYTES + body_bytes;
 }
 
 static void send_some(size_t most)
@@ -164,20 +167,25 @@ static void read_some(size_t most)
 
 static void client_step(void)
 {
-	switch (roll(&now.dice, 8)) {
+	switch (roll(&now.dice, 9)) {
 	case 0:
 	case 1:
 		for (uint64_t n = 1 + roll(&now.dice, 12); n > 0 && now.heartbeats < 200; n--)
-			say(OP_HEARTBEAT, ++now.heartbeats);
+			say(OP_HEARTBEAT, ++now.heartbeats, 0);
 		break;
 	case 2:
+		/* Few of them are more than the reader's buffer. */
+		for (uint64_t n = roll(&now.dice, 5); n > 0 && now.out_bytes < sizeof(now.out) / 2; n--)
+			say(OP_HEARTBEAT, ++now.heartbeats, 1 + (uint32_t)roll(&now.dice, MAX_BODY));
+		break;
 	case 3:
+	case 4:
 		send_some(1 + roll(&now.dice, 40)); /* half a packet, or two and a half */
 		break;
-	case 4:
+	case 5:
 		send_some(sizeof(now.out));
 		break;
-	case 5:
+	case 6:
 		read_some(1 + roll(&now.dice, 5000));
 		break;
 	default:
@@ -232,16 +240,39 @@ static void *be_the_server(void *arg)
 
 /* ---- a schedule ---- */
 
-static void enter(void)
+/* As a door takes it in. Where the client closes last no port is left to wait. */
+static void connect_over_tcp(int ends[2])
+{
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t bytes = sizeof(at);
+	const struct linger none = {.l_onoff = 1};
+	const int on = 1;
+	int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	must(door >= 0 && bind(door, (const struct sockaddr *)&at, sizeof(at)) == 0 && listen(door, 1) == 0);
+	must(getsockname(door, (struct sockaddr *)&at, &bytes) == 0);
+	must((ends[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0);
+	must(connect(ends[1], (const struct sockaddr *)&at, sizeof(at)) == 0);
+	must((ends[0] = accept(door, NULL, NULL)) >= 0);
+	(void)close(door);
+	must(setsockopt(ends[1], SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0);
+	for (unsigned i = 0; i < 2; i++)
+		must(setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
+}
+
+static void enter(bool over_tcp)
 {
 	const struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201)};
-	const struct tcp_options opt = {.max_body = 4096, .parks = true, .write_timeout_ns = 60 * CLOCK_SEC};
+	const struct tcp_options opt = {.max_body = MAX_BODY, .parks = true, .write_timeout_ns = 60 * CLOCK_SEC};
 	const int sndbuf = 8192;
 	struct transport *t;
 	struct connection *c;
 	int ends[2];
 
-	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+	if (over_tcp)
+		connect_over_tcp(ends);
+	else
+		must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
 	must(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf)) == 0);
 	now.client = ends[1];
 	must(tcp_new(ends[0], (const struct sockaddr *)&peer, round_buffers(&stage.server.round, 0), &opt, &t) == 0);
@@ -311,8 +342,8 @@ static void run(uint64_t seed)
 	early = roll(&now.dice, 8) == 0; /* it goes while all is under way */
 	seam_jitter(now.dice | 1);
 	seam_limit_sends(roll(&now.dice, 4) == 0 ? 16 + (unsigned)roll(&now.dice, 100) : 0);
-	enter();
-	say(OP_AUTH, 0);
+	enter(roll(&now.dice, 8) == 0);
+	say(OP_AUTH, 0, 0);
 	must(pthread_create(&server, NULL, be_the_server, NULL) == 0);
 	for (unsigned i = 0; i < STEPS; i++)
 		client_step();
@@ -395,12 +426,12 @@ static void a_socket_that_was_found_ready_is_asked_twice_each_time(void **state)
 {
 	(void)state;
 	memset(&now, 0, sizeof(now));
-	enter();
-	say(OP_AUTH, 0);
+	enter(true);
+	say(OP_AUTH, 0, 0);
 	must_come(has_all, "AUTH_REPLY");
 	seam_fail(SEAM_RECV, 0, 3, EAGAIN);
 	for (unsigned failed = 2; failed <= 3; failed++) {
-		say(OP_HEARTBEAT, ++now.heartbeats);
+		say(OP_HEARTBEAT, ++now.heartbeats, 0);
 		send_some(sizeof(now.out));
 		until(seam_failed(SEAM_RECV) == failed);
 	}
