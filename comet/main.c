@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,6 +16,7 @@
 #include "comet/fence.h"
 #include "comet/goodbye.h"
 #include "comet/online.h"
+#include "comet/process.h"
 #include "comet/push.h"
 #include "comet/reader.h"
 #include "comet/serve.h"
@@ -71,57 +70,6 @@ static bool stop(struct program *p);
 
 /* ---- before the first thread ---- */
 
-/* glibc reserves some 1.5 KiB of thread-local storage in each thread for libraries that may be loaded later, which we do not
- * do. Without it the stack of an idle connection's thread is one page and not two: 8 KiB less for each connection. And each
- * thread keeps what it freed in a cache of its own: a reader that has authenticated never needs it again, 1 KiB. Only the
- * loader can leave the first out, and it reads its tunables when the program starts: so start once more. If that fails, or
- * the operator has tunables of his own, we go on as we are. */
-#define THREAD_TUNABLES "glibc.rtld.nns=1:glibc.rtld.optional_static_tls=0:glibc.malloc.tcache_count=0"
-
-static void slim_thread_storage(char **argv)
-{
-#if STACK_SCALE == 1 /* sanitizers report much about loading and nothing about memory */
-	char path[4096];
-	ssize_t n;
-
-	if (getenv("GLIBC_TUNABLES") != NULL)
-		return;
-	/* By its path and not as /proc/self/exe, or the process would be called exe. */
-	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
-	if (n <= 0 || setenv("GLIBC_TUNABLES", THREAD_TUNABLES, 1) < 0)
-		return;
-	path[n] = '\0';
-	(void)execv(path, argv);
-#else
-	(void)argv;
-#endif
-}
-
-/* As many as we may have without asking anybody. */
-static void raise_file_limit(void)
-{
-	struct rlimit files;
-
-	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
-		return;
-	files.rlim_cur = files.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-		LOG(LOG_WARN, log_what(EVENT_FILES_LIMIT_KEPT), log_str("error", err_text(errno)));
-}
-
-/* Since Linux 6.16 a process has a futex table of its own, sized by cores. With thousands of sleeping threads each wake
- * would walk a long chain. It can be set only now: growing it under load is not safe. Older kernels say EINVAL, and have
- * one large table for all. The numbers are PR_FUTEX_HASH and PR_FUTEX_HASH_SET_SLOTS of linux/prctl.h. */
-static void enlarge_futex_table(int64_t connections)
-{
-	const int pr_futex_hash = 78, set_slots = 1;
-	unsigned long slots = 256;
-
-	while (slots < 65536 && (int64_t)slots < connections * 2)
-		slots *= 2;
-	(void)prctl(pr_futex_hash, set_slots, slots, 0, 0);
-}
-
 static int try_certs(const struct config *cfg)
 {
 	int rc = config_speaks_tls(cfg) ? tls_certs_try(cfg->tls_cert_file, cfg->tls_private_file) : 0;
@@ -144,7 +92,7 @@ int main(int argc, char **argv)
 
 	if (standard_files_open() < 0)
 		return EXIT_FAILURE; /* without a file for words */
-	slim_thread_storage(argv);
+	process_slim_threads(argv);
 	if (config_init(&p->cfg) < 0) {
 		(void)fputs("comet: not started: no memory for the settings\n", stderr);
 		return 2;
@@ -158,7 +106,7 @@ int main(int argc, char **argv)
 		core_dumps_forbid();
 	signals_block();
 	log_setup((enum log_level)p->cfg.log_level, (enum log_format)p->cfg.log_format);
-	raise_file_limit();
+	process_raise_files();
 	p->reload = (struct config_reload){.cfg = &p->cfg, .prepare = prepare, .settle = settle, .arg = p};
 	node_name(p->cfg.server_id, p->server_id);
 	notify_start();
@@ -288,7 +236,7 @@ static int start(struct program *p)
 	fence_warn(cfg);
 	if ((rc = server_init(&p->server, cfg, cores())) < 0)
 		return rc;
-	enlarge_futex_table(p->server.admission.opt.connections_max);
+	process_enlarge_futex_table(p->server.admission.opt.connections_max);
 	if ((rc = push_start(&p->server, cores(), (unsigned)cfg->push_queue, &p->push)) < 0)
 		return fail("push threads", rc);
 	if ((rc = bouncer_start(&p->bouncer, &p->server)) < 0)

@@ -1,0 +1,63 @@
+/* process: see process.h. SPDX-License-Identifier: MIT */
+#include "comet/process.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "common/base/err.h"
+#include "common/base/log.h"
+#include "common/base/stack.h"
+
+/* glibc reserves some 1.5 KiB of thread-local storage in each thread for libraries that may be loaded later, which we do not
+ * do. Without it the stack of an idle connection's thread is one page and not two: 8 KiB less for each connection. And each
+ * thread keeps what it freed in a cache of its own: a reader that has authenticated never needs it again, 1 KiB. Only the
+ * loader can leave the first out, and it reads its tunables when the program starts: so start once more. If that fails, or
+ * the operator has tunables of his own, we go on as we are. */
+#define THREAD_TUNABLES "glibc.rtld.nns=1:glibc.rtld.optional_static_tls=0:glibc.malloc.tcache_count=0"
+
+void process_slim_threads(char **argv)
+{
+#if STACK_SCALE == 1 /* sanitizers report much about loading and nothing about memory */
+	char path[4096];
+	ssize_t n;
+
+	if (getenv("GLIBC_TUNABLES") != NULL)
+		return;
+	/* By its path and not as /proc/self/exe, or the process would be called exe. */
+	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	if (n <= 0 || setenv("GLIBC_TUNABLES", THREAD_TUNABLES, 1) < 0)
+		return;
+	path[n] = '\0';
+	(void)execv(path, argv);
+#else
+	(void)argv;
+#endif
+}
+
+/* As many as we may have without asking anybody. */
+void process_raise_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+		return;
+	files.rlim_cur = files.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+		LOG(LOG_WARN, log_what(EVENT_FILES_LIMIT_KEPT), log_str("error", err_text(errno)));
+}
+
+/* Since Linux 6.16 a process has a futex table of its own, sized by cores. With thousands of sleeping threads each wake
+ * would walk a long chain. It can be set only now: growing it under load is not safe. Older kernels say EINVAL, and have
+ * one large table for all. The numbers are PR_FUTEX_HASH and PR_FUTEX_HASH_SET_SLOTS of linux/prctl.h. */
+void process_enlarge_futex_table(int64_t connections)
+{
+	const int pr_futex_hash = 78, set_slots = 1;
+	unsigned long slots = 256;
+
+	while (slots < 65536 && (int64_t)slots < connections * 2)
+		slots *= 2;
+	(void)prctl(pr_futex_hash, set_slots, slots, 0, 0);
+}
