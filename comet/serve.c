@@ -13,6 +13,7 @@
 #include "comet/errand.h"
 #include "comet/fence.h"
 #include "comet/joins.h"
+#include "comet/milestones.h"
 #include "comet/operator.h"
 #include "comet/own_stream.h"
 #include "comet/reader.h"
@@ -38,8 +39,6 @@ static void end_of_read(struct connection *c, int rc);
 static void say_why(struct server *s, struct connection *c);
 static int see_off(struct connection *c);
 static void leave(struct server *s, struct connection *c);
-static void say_authenticated(const struct connection *c);
-static void say_closed(struct connection *c);
 
 /* From where it stands: a parked connection comes back to its stage. READER_PARKED from whichever step: c is not ours any more. */
 static int serve(struct server *s, struct connection *c)
@@ -84,7 +83,7 @@ static int handshake(struct server *s, struct connection *c)
 	connection_end_handshake(c);
 	count_observe(COUNT_HANDSHAKE, clock_now_ns() - c->born_ns);
 	trace(c, EVENT_TRACE_AUTH, NULL);
-	say_authenticated(c);
+	milestones_say_authenticated(c);
 	return 0;
 }
 
@@ -285,25 +284,13 @@ static void end_of_read(struct connection *c, int rc)
 	(void)connection_shutdown(c, close_reason_of_read(rc));
 }
 
-/* For the line of its end, where that is written. Without memory it has no room. */
-static void keep_room(struct server *s, struct connection *c, enum close_reason why)
-{
-	struct room *room;
-
-	if (!log_enabled(close_reason_is_error(why) ? LOG_WARN : LOG_DEBUG) ||
-	    bucket_rooms_of(server_bucket(s, c->seat.key), c, &room, 1) == 0)
-		return;
-	c->left_room = strdup(room->tally->id);
-	room_unref(&room);
-}
-
 /* Nobody finds it any more, and the client is told, if it can be. */
 static void say_why(struct server *s, struct connection *c)
 {
 	enum close_reason why = atomic_load(&c->reason);
 
 	if (c->in_bucket) {
-		keep_room(s, c, why);
+		milestones_keep_room(s, c, why);
 		joins_leave_all(s, c);
 		own_stream_leave(s, c);
 		(void)bucket_del(server_bucket(s, c->seat.key), c);
@@ -352,56 +339,9 @@ static void leave(struct server *s, struct connection *c)
 	reader_leaves(c);
 	transport_shutdown(c->transport);
 	count_by(COUNT_CLOSED, atomic_load(&c->reason));
-	say_closed(c);
+	milestones_say_closed(c);
 	server_leave(s, c);
 	connection_unref(&c);
-}
-
-/* A connection is conn in the lines of its comet, and key and session in those of logic: this line joins them. */
-static void say_authenticated(const struct connection *c)
-{
-	char peer[TRANSPORT_PEER_BYTES];
-
-	LOG(LOG_DEBUG, CONNECTION_FIELDS(c, peer), log_what(EVENT_CONNECTION_AUTHENTICATED),
-	    log_id("session", c->seat.session_id), user_log(&c->seat.user), log_str("over", c->transport->ops->name));
-}
-
-/* Messages that still wait reach nobody either. */
-static int64_t dropped_by_now(struct connection *c)
-{
-	int64_t waiting;
-
-	lock_take(&c->channel.lock);
-	waiting = c->channel.queue.count;
-	lock_drop(&c->channel.lock);
-	return atomic_load(&c->dropped) + waiting;
-}
-
-static void say_closed(struct connection *c)
-{
-	static struct log_limit limit = LOG_LIMIT(20);
-	enum close_reason why = atomic_load(&c->reason);
-	enum log_level level = close_reason_is_error(why) ? LOG_WARN : LOG_DEBUG;
-	uint64_t left_out = 0;
-	char peer[TRANSPORT_PEER_BYTES];
-
-	trace(c, EVENT_TRACE_CLOSED, NULL);
-	if (!log_enabled(level) || (level == LOG_WARN && !log_limit_pass(&limit, &left_out)))
-		return;
-	log_write(level, (const struct log_field[]){
-				 CONNECTION_FIELDS(c, peer),
-				 log_what(EVENT_CONNECTION_CLOSED),
-				 log_str("reason", close_reason_name(why)),
-				 log_str_if("words", c->refusal),
-				 user_log(&c->seat.user),
-				 log_str("over", c->transport->ops->name),
-				 log_i64("age_s", (clock_now_ns() - c->born_ns) / CLOCK_SEC),
-				 log_str_if("room", c->left_room),
-				 log_i64("delivered", atomic_load(&c->delivered)),
-				 log_i64("dropped", dropped_by_now(c)),
-				 left_out > 0 ? log_i64("left_out", (int64_t)left_out) : LOG_NONE,
-				 LOG_END,
-			 });
 }
 
 /* ---- the start ---- */
