@@ -402,8 +402,7 @@ int tls_write(struct tls *tls, const struct iovec *iov, size_t n_iov, int64_t de
 	return 0;
 }
 
-/* The certificate that the peer has shown and that is believed, which is the caller's; or NULL. */
-static X509 *peer_of(struct tls *tls)
+X509 *tls_peer(struct tls *tls)
 {
 	X509 *shown = NULL;
 
@@ -413,42 +412,6 @@ static X509 *peer_of(struct tls *tls)
 		shown = SSL_get1_peer_certificate(tls->ssl);
 	lock_drop(&tls->lock);
 	return shown;
-}
-
-bool tls_peer_is(struct tls *tls, tls_name_is *is_it, void *arg)
-{
-	X509 *shown = peer_of(tls);
-	const bool is = shown != NULL && tls_names_of(shown, is_it, arg);
-
-	X509_free(shown);
-	return is;
-}
-
-struct wanted {
-	enum tls_name kind;
-	char *name; /* of TLS_NAME_BYTES */
-};
-
-static bool take_name(void *arg, enum tls_name kind, const char *name)
-{
-	const struct wanted *wanted = arg;
-
-	if (kind == wanted->kind)
-		(void)snprintf(wanted->name, TLS_NAME_BYTES, "%s", name);
-	return kind == wanted->kind;
-}
-
-bool tls_peer_name(struct tls *tls, enum tls_name kind, char name[TLS_NAME_BYTES], int64_t *left_ms)
-{
-	X509 *shown = peer_of(tls);
-	int days, seconds;
-	const bool is = shown != NULL && tls_names_of(shown, take_name, &(struct wanted){kind, name}) &&
-			ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(shown)) == 1;
-
-	X509_free(shown);
-	if (is)
-		*left_ms = (days * INT64_C(86400) + seconds) * 1000;
-	return is;
 }
 
 const char *tls_peer_fault(struct tls *tls)

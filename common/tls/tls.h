@@ -57,10 +57,12 @@ void tls_shut(struct tls *tls);
  *   0; -EAGAIN (deadline_ns 0); -ETIMEDOUT; -ERR_TLS; -errno */
 int tls_write(struct tls *tls, const struct iovec *iov, size_t n, int64_t deadline_ns, size_t *written);
 
-/* Once the handshake is over, for the names of the certificate that the peer has shown, until is_it says true. False: none was taken, or
+/* Once the handshake is over, the certificate that the peer has shown and that is believed, which is the caller's (X509_free); or NULL. */
+struct x509_st *tls_peer(struct tls *tls);
+/* For the names of that certificate, until is_it says true. False: none was taken, or
  * it has none. */
 bool tls_peer_is(struct tls *tls, tls_name_is *is_it, void *arg);
-/* Of that certificate the first name of this kind, and for how long it is still good. False: it has none. */
+/* The first name of this kind, and for how long it is still good. False: it has none. */
 bool tls_peer_name(struct tls *tls, enum tls_name kind, char name[TLS_NAME_BYTES], int64_t *left_ms);
 /* Why no certificate of the peer is believed: static words. */
 const char *tls_peer_fault(struct tls *tls);
