@@ -71,7 +71,7 @@ static bool is_named(const struct who_query *query, const struct connection *c)
 	char text[USER_BYTES];
 	const char *user = user_is_somebody(&c->seat.user) ? user_text(&c->seat.user, text) : "";
 
-	for (size_t i = 0; i < query->n_keys; i++)
+	for (size_t i = 0; query->keys != NULL && i < query->n_keys; i++)
 		if (strcmp(query->keys[i], user) == 0)
 			return true;
 	return false;
