@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "comet/transport/ws.h"
 #include "common/base/clock.h"
@@ -109,17 +110,23 @@ static int make_ops(struct server *s, const struct config *cfg)
 	return ranges_parse(cfg->limits_upstream_ops, &s->next_ops->ops); /* the settings have been checked */
 }
 
+static bool are_same(const struct ranges *a, const struct ranges *b)
+{
+	return a->n == b->n && memcmp(a->list, b->list, a->n * sizeof(a->list[0])) == 0;
+}
+
 static void settle_ops(struct server *s, bool use)
 {
 	struct upstream_ops *next = s->next_ops;
 
 	s->next_ops = NULL;
-	if (use) {
-		next->before = s->upstream_ops;
-		s->upstream_ops = next;
-	} else {
+	/* The same again would be kept beside them until the end. */
+	if (!use || (s->upstream_ops != NULL && are_same(&s->upstream_ops->ops, &next->ops))) {
 		free(next);
+		return;
 	}
+	next->before = s->upstream_ops;
+	s->upstream_ops = next;
 }
 
 static void free_ops(struct server *s)

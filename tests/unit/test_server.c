@@ -72,6 +72,30 @@ static void keys_spread_over_all_buckets_and_each_stays_with_its_own(void **stat
 		assert_true(in[i] > 50);
 }
 
+static void reload(char *ops)
+{
+	stage.cfg.limits_upstream_ops = ops;
+	assert_int_equal(server_prepare(&stage.server, &stage.cfg), 0);
+	server_settle(&stage.server, true);
+}
+
+static void reloads_that_change_nothing_keep_nothing(void **state)
+{
+	static char wide[] = "4,1000-1999", narrow[] = "4";
+	char *const before = stage.cfg.limits_upstream_ops;
+	const struct upstream_ops *ops;
+
+	(void)state;
+	reload(wide);
+	ops = stage.server.upstream_ops;
+	reload(wide);
+	assert_ptr_equal(stage.server.upstream_ops, ops);
+	reload(narrow);
+	assert_false(ranges_have(&stage.server.upstream_ops->ops, 1000));
+	assert_ptr_equal(stage.server.upstream_ops->before, ops);
+	reload(before);
+}
+
 /* The roster's links hold whoever leaves first. */
 static void connections_enter_and_leave_in_any_order(void **state)
 {
@@ -304,6 +328,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		server_test(keys_spread_over_all_buckets_and_each_stays_with_its_own),
+		server_test(reloads_that_change_nothing_keep_nothing),
 		server_test(connections_enter_and_leave_in_any_order),
 		server_test(a_server_that_cannot_start_leaves_nothing_behind),
 		server_test(without_a_setting_the_machine_limits_the_connections),
