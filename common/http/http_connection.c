@@ -263,10 +263,11 @@ static void take_off_request(struct http_connection *c)
 /* A body that is longer takes its handler longer than a push does. */
 #define LONG_BYTES 2048
 
-/* Does its handler perhaps wait? Then answers that are there must not wait for it. */
+/* Does its handler perhaps wait? Then answers that are there must not wait for it. A push has a body, and does not; a POST without one may
+ * be a reload, or a question to all comets. */
 static bool may_wait(const struct http_connection *c)
 {
-	return http_incoming_text(&c->incoming)[c->incoming.head.method] != 'P';
+	return http_incoming_text(&c->incoming)[c->incoming.head.method] != 'P' || c->incoming.body_bytes == 0;
 }
 
 /* Read and answer what is there. 0: go on; -EAGAIN: more is to come, or to be taken; -EBUSY: this thread is not to wait for it; -errno:

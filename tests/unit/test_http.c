@@ -849,9 +849,9 @@ static unsigned handled_within(const char *request)
 	int first = call(), nest = call(), other = call();
 
 	atomic_store(&hold, true);
-	say(first, "POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+	say(first, "POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
 	until(atomic_load(&inside) > 0);
-	say(nest, "POST /nest HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+	say(nest, "POST /nest HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
 	say(other, request);
 	atomic_store(&hold, false);
 	assert_int_equal(hear(first)->status, 200);
@@ -866,13 +866,14 @@ static unsigned handled_within(const char *request)
 static void a_push_is_answered_in_the_place_of_anothers_wait(void **state)
 {
 	(void)state;
-	assert_int_equal(handled_within("POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), 1);
+	assert_int_equal(handled_within("POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"), 1);
 }
 
 static void who_may_wait_long_holds_up_nobody_elses_answer(void **state)
 {
 	(void)state;
 	assert_int_equal(handled_within("GET /other HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+	assert_int_equal(handled_within("POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), 0);
 }
 
 static void who_sends_many_requests_at_once_has_a_turn_and_not_the_thread(void **state)
