@@ -20,6 +20,14 @@ static void kick(struct connection *c, const struct push_job *job, uint64_t sess
 		(void)connection_shutdown(c, job->why);
 }
 
+/* A connection with the stream is named by itself: the one that has its key by now, too, if it is another. */
+static bool is_for(const struct push_job *job, const struct push_job_key *k, const struct connection *c)
+{
+	if (job->stream == NULL)
+		return true;
+	return k->has_stream == joins_has_own(c->joins) && (!k->has_stream || k->session_id == c->seat.session_id);
+}
+
 static void do_keys(struct server *s, const struct push_share *mine, const struct push_job *job)
 {
 	for (size_t i = 0; i < job->n_keys; i++) {
@@ -38,7 +46,7 @@ static void do_keys(struct server *s, const struct push_share *mine, const struc
 		}
 		if (job->target == WIRE_KICK)
 			kick(c, job, k->session_id);
-		else if (job->target == WIRE_KEYS && (job->stream == NULL || k->has_stream == joins_has_own(c->joins)))
+		else if (job->target == WIRE_KEYS && is_for(job, k, c))
 			deliver(s, c, job->message, true);
 		connection_unref(&c);
 	}

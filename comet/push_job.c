@@ -84,8 +84,9 @@ struct push_job *push_job_new(const struct server *s, const struct wire_push *pu
 /* ---- its number ---- */
 
 /* For this connection, too, which has the user's stream. 0 or -ENOMEM. */
-static int add_key(struct push_job *job, const struct server *s, const char *key)
+static int add_key(struct push_job *job, const struct server *s, const struct seat *seat)
 {
+	struct push_job_key *k;
 	int rc;
 
 	if (job->n_keys == job->keys_space) {
@@ -97,9 +98,12 @@ static int add_key(struct push_job *job, const struct server *s, const char *key
 		job->keys = keys;
 		job->keys_space = space;
 	}
-	if ((rc = copy_key(job, s, key)) == 0)
-		job->keys[job->n_keys - 1].has_stream = true;
-	return rc;
+	if ((rc = copy_key(job, s, seat->key)) < 0)
+		return rc;
+	k = &job->keys[job->n_keys - 1];
+	k->has_stream = true;
+	k->session_id = seat->session_id;
+	return 0;
 }
 
 struct reached {
@@ -111,7 +115,7 @@ static int add_connection(void *arg, const struct connection *c)
 {
 	const struct reached *reached = arg;
 
-	return add_key(reached->job, reached->server, c->seat.key);
+	return add_key(reached->job, reached->server, &c->seat);
 }
 
 int push_job_number(struct push_job *job, struct server *s)

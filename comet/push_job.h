@@ -16,7 +16,7 @@
 /* Whom one by keys is for. */
 struct push_job_key {
 	char *key;
-	bool has_stream; /* for the connection with this key if it has the user's stream; otherwise, if it has not */
+	bool has_stream; /* for the connection with this key and session, which has the user's stream; otherwise for one that has not */
 	uint64_t session_id; /* WIRE_KICK: of this registration; 0: of any that has the key */
 	unsigned bucket;     /* the number of the key's */
 };

@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "comet/dispatch.h"
+#include "comet/feed.h"
+#include "comet/joined.h"
 #include "comet/push.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -33,6 +35,8 @@ static int set_up(void **state)
 {
 	(void)state;
 	stage_set(&stage);
+	free(stage.cfg.stream_users);
+	stage.cfg.stream_users = strdup("50/24h");
 	/* What a pusher writes itself must not meet a full queue here. */
 	stage.cfg.protocol_svr_proto = 4096;
 	stage_up(&stage);
@@ -215,6 +219,62 @@ static void a_kick_ends_the_session_it_names_or_an_older_one_but_no_newer(void *
 	assert_int_equal(atomic_load(&c[1]->reason), CLOSE_REPLACED);
 	assert_int_equal(atomic_load(&c[2]->reason), CLOSE_REPLACED);
 	assert_int_equal(atomic_load(&c[3]->reason), CLOSE_NONE);
+}
+
+/* ---- a user's stream ---- */
+
+static const char his[] = "\0017";
+
+/* As AUTH and an empty replay leave it: it has the stream, and hears. */
+static struct feed *have_stream(struct connection *one)
+{
+	struct feed_asked asked = {.room = his};
+
+	assert_int_equal(joins_new(&one->joins), 0);
+	one->dialect = DIALECT_V2S;
+	one->joins->has_own = true;
+	one->joins->own.member.connection = one;
+	feed_hold(&stage.server.feeds, &asked, 1, 0);
+	assert_int_equal(asked.rc, 0);
+	feed_enter(&stage.server.feeds, asked.feed, &one->joins->own.member);
+	atomic_store(&one->joins->own.member.after, 0);
+	return asked.feed;
+}
+
+static void lose_stream(struct connection *one, struct feed *f)
+{
+	feed_leave(&stage.server.feeds, f, &one->joins->own.member);
+	feed_release(&stage.server.feeds, &f);
+}
+
+/* The one that it replaced has the stream until its reader has noticed. */
+static void whoever_replaced_a_connection_has_a_push_to_the_user_once(void **state)
+{
+	struct wire_push p = {.target = WIRE_KEYS, .stream = his};
+	struct fake_transport peer;
+	struct connection *newer, *replaced;
+	struct feed *of_older, *of_newer;
+
+	(void)state;
+	fake_init(&peer);
+	newer = fake_connection(&peer, keys[1], 2, &stage.server.connection.channel);
+	newer->server = &stage.server;
+	of_older = have_stream(c[1]);
+	of_newer = have_stream(newer);
+	assert_int_equal(bucket_put(server_bucket(&stage.server, keys[1]), newer, "", &replaced), 0);
+	assert_ptr_equal(replaced, c[1]);
+	connection_unref(&replaced);
+	start(2, 16);
+	assert_int_equal(message_new(1000, "hello", 5, &p.message), 0);
+	assert_int_equal(push_accept(push, &p), 0);
+	message_unref(&p.message);
+	push_stop(&push);
+	assert_int_equal(newer->channel.queue.count, 1);
+	assert_int_equal(fake_got(&peers[1]), 0);
+	lose_stream(c[1], of_older);
+	lose_stream(newer, of_newer);
+	stage_leave(&stage, &newer);
+	fake_fini(&peer);
 }
 
 /* ---- order ---- */
@@ -606,6 +666,7 @@ int main(void)
 		push_test(more_threads_than_buckets_are_not_started),
 		push_test(a_kick_without_a_session_ends_whoever_has_the_key),
 		push_test(a_kick_ends_the_session_it_names_or_an_older_one_but_no_newer),
+		push_test(whoever_replaced_a_connection_has_a_push_to_the_user_once),
 		push_test(what_would_have_to_wait_is_left_to_the_thread_of_its_share),
 		push_test(from_several_callers_at_once_each_ones_arrive_in_its_order),
 		push_test(behind_a_push_under_way_the_next_is_queued),
