@@ -241,9 +241,9 @@ static int follow_locked(struct feeds *s, struct feed *f, const struct resume *r
 }
 
 /* What is above `since`, or with 0, or where that is a gap, all of it. 0; -ERR_NO_LOGIC, -ENOMEM. */
-static int read_again(struct feeds *s, struct feed *f, uint64_t since, int64_t deadline_ns)
+static int read_again(struct feeds *s, struct feed *f, uint64_t since, bool may_make, int64_t deadline_ns)
 {
-	struct resume r = {.room = f->id, .since = since, .last = f->type->messages};
+	struct resume r = {.room = f->id, .since = since, .last = f->type->messages, .may_make = may_make};
 
 	s->logic->resume(s->logic->self, &r, 1, deadline_ns);
 	lock_take(&s->lock);
@@ -283,7 +283,7 @@ int feed_source_catch_up(struct feeds *s, struct feed *f, int64_t deadline_ns)
 	is_ours = claim_locked(s, f, deadline_ns);
 	had = f->history.at;
 	lock_drop(&s->lock);
-	rc = is_ours ? read_again(s, f, had, deadline_ns) : -ERR_NO_LOGIC;
+	rc = is_ours ? read_again(s, f, had, true, deadline_ns) : -ERR_NO_LOGIC;
 	park_wait_end();
 	return rc;
 }
@@ -308,7 +308,7 @@ int feed_source_look_again(struct feeds *s, struct feed *f, uint64_t since, enum
 	/* Anybody may name a number that is ahead: for that no history is read whole. */
 	had = since > f->history.at ? f->history.at : 0;
 	lock_drop(&s->lock);
-	if (!is_here && rc == 1 && (rc = read_again(s, f, had, deadline_ns)) == 0)
+	if (!is_here && rc == 1 && (rc = read_again(s, f, had, false, deadline_ns)) == 0)
 		rc = 1;
 	park_wait_end();
 	return rc;

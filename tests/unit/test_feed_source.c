@@ -28,6 +28,7 @@
 static struct {
 	uint64_t newest, oldest;
 	int rc;
+	bool lost; /* the number is gone, until somebody makes one */
 	atomic_uint reads;
 	atomic_uint brought; /* pushes by the reads */
 	unsigned stays;
@@ -54,6 +55,12 @@ static void resume_one(struct resume *r)
 	r->rc = there.rc;
 	if (r->rc < 0)
 		return;
+	if (there.lost && !r->may_make) {
+		r->rc = -EBUSY;
+		return;
+	}
+	r->made = there.lost;
+	there.lost = false;
 	r->newest = there.newest;
 	r->gap = r->since > 0 && (r->since > there.newest || missed > held);
 	r->n = r->since > 0 && !r->gap ? missed : r->last < held ? r->last : held;
@@ -480,11 +487,30 @@ static void second_device_of_a_user_has_what_came_elsewhere(void **state)
 	feed_release(&feeds, &first.feed);
 }
 
+/* A key of Redis was evicted: the first device holds the stream, and nobody pushes to the user for long. */
+static void second_device_gets_in_though_redis_has_lost_the_number(void **state)
+{
+	struct feed_asked first = {.room = ROOM}, second = {.room = ROOM};
+
+	(void)state;
+	feed_hold(&feeds, &first, 1, clock_now_ns() + CLOCK_SEC);
+	there.lost = true;
+	there.newest = BEGIN + 1000;
+	there.oldest = there.newest + 1;
+	feed_hold(&feeds, &second, 1, clock_now_ns() + CLOCK_SEC);
+	assert_int_equal(feed_catch_up(&feeds, &second, clock_now_ns() + CLOCK_SEC), 0);
+	assert_true(decide(second.feed, BEGIN + 9).gap);
+	assert_int_equal(decide(second.feed, 0).newest, BEGIN + 1000);
+	feed_release(&feeds, &second.feed);
+	feed_release(&feeds, &first.feed);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(second_device_of_a_user_has_what_came_elsewhere),
+		TEST(second_device_gets_in_though_redis_has_lost_the_number),
 		TEST(first_join_reads_and_later_ones_do_not),
 		TEST(what_comes_while_it_is_read_follows),
 		TEST(hole_while_it_is_read_has_it_read_again),
