@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "client/client_room.h"
 #include "client/client_tcp.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
@@ -268,10 +269,10 @@ static void read_welcome(struct client *c, const struct packet *p)
 		c->welcome = (struct client_welcome){
 			.max_body = (uint32_t)most,
 			.has_user = json_is_object(user),
-			.at = json_integer_value(json_object_get(user, "at")),
+			.at = client_room_at(user),
 			.gap = json_is_true(json_object_get(user, "gap")),
-			.replay = (int)json_integer_value(json_object_get(user, "replay")),
-			.reload_ms = (int)json_integer_value(json_object_get(user, "reload_ms")),
+			.replay = client_room_number(user, "replay"),
+			.reload_ms = client_room_number(user, "reload_ms"),
 		};
 	json_decref(said);
 }

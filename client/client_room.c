@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/wire/message.h"
 
 #define BODY        "{\"rooms\":[%s]}"
 #define FRAME_BYTES (sizeof(BODY) - 1 - 2) /* of a body without members */
@@ -119,7 +120,7 @@ int client_room_body(struct client_room *first, bool joins, int64_t now_ns, int3
 
 /* ---- answers ---- */
 
-static int number_of(const json_t *said, const char *name)
+int client_room_number(const json_t *said, const char *name)
 {
 	const json_int_t n = json_integer_value(json_object_get(said, name));
 
@@ -130,13 +131,13 @@ int64_t client_room_at(const json_t *said)
 {
 	const json_int_t at = json_integer_value(json_object_get(said, "at"));
 
-	return at > 0 ? at : 0;
+	return at > 0 && at < MESSAGE_NUMBERS_END ? at : 0;
 }
 
 static void missed(struct client_room *room, const json_t *said)
 {
 	room->at = client_room_at(said);
-	room->wait_ms = number_of(said, "reload_ms");
+	room->wait_ms = client_room_number(said, "reload_ms");
 	room->news |= NEWS_GAP;
 }
 
@@ -148,15 +149,15 @@ void client_room_answered(struct client_room *room, const json_t *said, int64_t 
 	if (json_object_get(said, "error") == NULL) {
 		room->is_in = true;
 		room->at = client_room_at(said);
-		room->replay = number_of(said, "replay");
+		room->replay = client_room_number(said, "replay");
 		room->news = NEWS_JOINED;
 		if (json_is_true(json_object_get(said, "gap")))
 			missed(room, said);
 	} else if (json_object_get(said, "retry_ms") != NULL) {
 		room->is_in = false;
-		room->due_ns = now_ns + number_of(said, "retry_ms") * CLOCK_MS;
+		room->due_ns = now_ns + client_room_number(said, "retry_ms") * CLOCK_MS;
 	} else {
-		(void)snprintf(words, sizeof(words), "refused (%d)", number_of(said, "error"));
+		(void)snprintf(words, sizeof(words), "refused (%d)", client_room_number(said, "error"));
 		client_room_left(room, json_object_get(said, "reason") != NULL
 					       ? json_string_value(json_object_get(said, "reason"))
 					       : words);

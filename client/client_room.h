@@ -44,6 +44,8 @@ int client_room_body(struct client_room *first, bool joins, int64_t now_ns, int3
 void client_room_answered(struct client_room *room, const json_t *said, int64_t now_ns);
 /* The same of a NOTICE of a gap or an end. */
 void client_room_noticed(struct client_room *room, const json_t *said);
+/* A number of the server's, cut to what an int holds; 0: it has none. */
+int client_room_number(const json_t *said, const char *name);
 /* `at` of an answer or a NOTICE; 0: it has none. */
 int64_t client_room_at(const json_t *said);
 /* A back end has led us into it, whose pushes go on after `at`. */

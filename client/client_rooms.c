@@ -9,6 +9,7 @@
 #include "client/client.h"
 #include "client/client_room.h"
 #include "common/base/clock.h"
+#include "common/wire/message.h"
 
 #define ACK_NS     CLOCK_SEC
 #define ACK_BYTES  8
@@ -262,6 +263,8 @@ static void take_joined(struct client_rooms *s, int32_t seq, const json_t *said)
 	const json_t *members = json_object_get(said, "rooms"), *member;
 	size_t i;
 
+	if (seq == 0)
+		return; /* no packet of ours */
 	json_array_foreach(members, i, member)
 	{
 		struct client_room *room = find(s, json_string_value(json_object_get(member, "id")));
@@ -278,8 +281,8 @@ static void take_joined(struct client_rooms *s, int32_t seq, const json_t *said)
 /* Op 21: behind it nothing comes of the rooms that were left. */
 static void take_left(struct client_rooms *s, int32_t seq)
 {
-	for (struct client_room **at = &s->first; *at != NULL;) {
-		if ((*at)->leave_seq == seq && !(*at)->is_wanted)
+	for (struct client_room **at = &s->first->next; *at != NULL;) {
+		if ((*at)->leave_seq == seq && seq != 0 && !(*at)->is_wanted)
 			drop(s, at);
 		else
 			at = &(*at)->next;
@@ -297,7 +300,8 @@ static int take_notice(struct client_rooms *s, const json_t *said)
 		return -ENOMEM;
 	if (is_led && room != NULL && !is_users(room))
 		client_room_led(room, client_room_at(said));
-	else if (room != NULL)
+	else if (room != NULL &&
+		 !(is_users(room) && json_object_get(said, "left") != NULL)) /* that is left by nobody */
 		client_room_noticed(room, said);
 	return 0;
 }
@@ -344,7 +348,7 @@ static int take_push(struct client_rooms *s, bool is_newest, const struct packet
 	const size_t id_bytes = p->body_bytes >= HEAD_BYTES ? p->body[HEAD_BYTES - 1] : 0;
 	struct client_room *room;
 
-	if (p->body_bytes < HEAD_BYTES + id_bytes)
+	if (p->body_bytes < HEAD_BYTES + id_bytes || high >= MESSAGE_NUMBERS_END >> 32)
 		return -EPROTO;
 	memcpy(s->place, p->body + HEAD_BYTES, id_bytes);
 	s->place[id_bytes] = '\0';

@@ -75,7 +75,7 @@ int64_t client_rooms_due_ns(const struct client_rooms *s, unsigned connection);
 /* Show a packet of that connection.
  *   0        it was an answer or a NOTICE, of which there may be news, or a push that is not to be delivered
  *   1        a push: *out is set; its room is good until the next call, its body as long as the packet's
- *   -EPROTO  it lacks the head of a push
+ *   -EPROTO  it lacks the head of a push, or no push has its number
  *   -ENOMEM  a back end has led us into a room
  *   -ENOENT  it is none of ours */
 int client_rooms_take(struct client_rooms *s, unsigned connection, const struct packet *p, struct client_event *out);

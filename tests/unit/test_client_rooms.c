@@ -564,6 +564,38 @@ static void other_packets_are_none_of_theirs(void **state)
 	assert_int_equal(client_rooms_take(rooms, here, &cut, &got), -EPROTO);
 }
 
+/* Packets that were never sent are answered, and what nobody can leave is ended. */
+static void a_server_that_makes_things_up_ends_nothing_that_it_was_not_asked_for(void **state)
+{
+	const struct client_welcome welcome = {.max_body = BODY, .has_user = true, .at = OLD};
+
+	(void)state;
+	here = client_rooms_begin(rooms, &welcome);
+	assert_event(CLIENT_JOINED, "", OLD);
+	assert_int_equal(ask(1), OP_ACK);
+	join_at(OLD);
+	show(here, OP_JOIN_REPLY, 0, "{\"error\":400,\"reason\":\"x\"}");
+	show(here, OP_JOIN_REPLY, 0, "{\"rooms\":[{\"id\":\"\",\"error\":403}]}");
+	show(here, OP_NOTICE, 0, "{\"room\":\"\",\"left\":\"kicked\"}");
+	show(here, OP_LEAVE_REPLY, 0, "{\"rooms\":2}");
+	assert_no_news();
+	assert_push("chat://1", OLD + 1);
+	assert_push("", OLD + 1);
+}
+
+/* They would grow beyond what a position can be. */
+static void numbers_that_no_stream_has_are_not_taken(void **state)
+{
+	(void)state;
+	join_at(OLD);
+	assert_int_equal(push(here, "chat://1", INT64_C(1) << 53), -EPROTO);
+	assert_int_equal(push(here, "chat://1", INT64_MAX), -EPROTO);
+	assert_int_equal(push(here, "chat://1", -1), -EPROTO);
+	show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"at\":9223372036854775807,\"gap\":true}");
+	assert_event(CLIENT_GAP, "chat://1", 0);
+	assert_push("chat://1", OLD + 1);
+}
+
 static void without_memory_nothing_is_wanted_or_asked(void **state)
 {
 	const struct client_wish wish = {.room = "chat://1", .ticket = "t"};
@@ -612,6 +644,8 @@ int main(void)
 		test(an_old_connection_brings_only_what_follows),
 		test(a_server_without_streams_joins_nothing),
 		test(other_packets_are_none_of_theirs),
+		test(a_server_that_makes_things_up_ends_nothing_that_it_was_not_asked_for),
+		test(numbers_that_no_stream_has_are_not_taken),
 		test(without_memory_nothing_is_wanted_or_asked),
 	};
 #undef test
