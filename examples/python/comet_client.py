@@ -351,6 +351,8 @@ class Client:
         Refused where the room may not be joined."""
         if not self._streams:
             raise TypeError("join() needs streams=True")
+        if room == USER:
+            raise ValueError("the stream of the user is joined by itself")
         if self._task is None:
             raise CometError("not connected: connect() comes first")
         known = self._forget(room)
@@ -368,7 +370,7 @@ class Client:
 
     async def leave(self, *rooms):
         """Leave these rooms, or all that were joined."""
-        named = list(rooms or self._joined_rooms())
+        named = [room for room in rooms or self._joined_rooms() if room != USER]
         for room in named:
             self._left(room, Refused("left again"))
         for body in pack(map(json.dumps, named), self._longest) if self.online and self._longest else ():
@@ -596,6 +598,7 @@ class Client:
         room = self._rooms[USER]
         if "user" in said:
             self._arrive({"id": USER, **({"since": room.position} if room.position else {})}, room, said["user"])
+            self._confirm_soon()  # the last connection may have ended before it was told
         elif room.position:
             self._miss(USER, room, {"at": 0})  # it is not kept any more, or not there
 
@@ -606,8 +609,11 @@ class Client:
         """The application is done with the user's stream up to there: the server is told, once a second."""
         if position > self._done and self._streams:
             self._done = position
-            if self._acker is None:
-                self._acker = quiet(asyncio.create_task(self._ack()))
+            self._confirm_soon()
+
+    def _confirm_soon(self):
+        if self._done and self._acker is None:
+            self._acker = quiet(asyncio.create_task(self._ack()))
 
     async def _ack(self):
         await asyncio.sleep(ACK_EVERY)
@@ -679,6 +685,8 @@ class Client:
         self._on_room("gap", name, said["at"])
 
     def _notice(self, said):
+        if said.get("room") == USER and not said.get("gap"):
+            return  # nobody joins or leaves it
         if "by" in said:
             self._be_led(said["room"], said["at"])
             return

@@ -333,6 +333,8 @@ export class Comet {
 	join(room, {since, last, ticket} = {}) {
 		if (this.#streams === null)
 			throw new TypeError('join() needs the option streams');
+		if (room === USER)
+			throw new TypeError('the stream of the user is joined by itself');
 		const known = this.#forget(room);
 		const waiting = known?.waiting ?? [];
 		this.#rooms.set(room, {
@@ -345,7 +347,7 @@ export class Comet {
 
 	/* Leave these rooms, or all that were joined. */
 	leave(...rooms) {
-		const named = rooms.length > 0 ? rooms : this.#joinedRooms;
+		const named = rooms.length > 0 ? rooms.filter(room => room !== USER) : this.#joinedRooms;
 		for (const room of named)
 			this.#letGo(room, new CometError('refused', 'left again'));
 		if (this.#state !== 'online' || this.#maxBody === 0)
@@ -730,6 +732,8 @@ export class Comet {
 		this.#emit('joined', {room, at, gap, replay});
 		if (gap)
 			this.#miss(room, said);
+		if (room === USER && entry.position > 0)
+			this.#ackSoon(); // the last connection may have ended before it was told
 	}
 
 	/* Something is missing before what comes: the application is told, and its state loaded anew when it is our turn. */
@@ -745,6 +749,8 @@ export class Comet {
 
 	#notice(said) {
 		const {room, at, gap, left, by} = said;
+		if (room === USER && !gap)
+			return; // nobody joins or leaves it
 		if (by !== undefined)
 			this.#beLed(room, at);
 		if (by !== undefined || !this.#rooms.get(room)?.isIn)

@@ -456,6 +456,28 @@ def test_misses_nothing_of_the_users_stream_and_confirms_it(launch):
     assert {event[:2] for event in seen} == {("joined", "")}
 
 
+def test_each_connection_confirms_the_position_in_the_stream_that_nobody_leaves(launch):
+    house = launch(USERS)
+
+    async def story():
+        async with client_of(house, mid=7, key="py", streams=True) as client:
+            await off(house.backend.push_mids, [7], "one")
+            assert await take(client, 1) == [("", "one")]
+            with pytest.raises(ValueError):
+                await client.join("")
+            await client.leave("")
+            client._notice({"room": "", "left": "kicked"})
+            asked = asyncio.create_task(anext(client))
+            await asyncio.sleep(0)
+            client._acker.cancel()  # what was to be confirmed is lost with the connection
+            client._acker = None
+            client._writer.transport.abort()
+            await off(wait_until, lambda: house.backend.data("/goim/stream/acks", mid=7)["keys"].get("py") == client.positions[""], "it is confirmed")
+            asked.cancel()
+
+    run(story())
+
+
 def test_a_back_end_leads_into_rooms_and_out_of_them(launch):
     house = launch(STREAMS)
     seen = []

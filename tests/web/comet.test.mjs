@@ -634,6 +634,25 @@ test('of a server that goes away the next push counts, and no other', async t =>
 	assert.equal(it.joins()[0].json().rooms[0].since, 6);
 });
 
+test('nobody joins or leaves the stream of the user, and each connection confirms the position in it', async t => {
+	const it = await streaming(t), left = encode(Op.NOTICE, JSON.stringify({room: '', left: 'kicked'}));
+	const knowing = at => JSON.stringify({...JSON.parse(KNOWS), user: {at, gap: false, replay: 0}});
+	const acks = () => it.socket().said.filter(({op}) => op === Op.ACK).map(({body}) => Number(Buffer.from(body).readBigUInt64BE()));
+	assert.throws(() => it.comet.join(''), TypeError);
+	it.socket().wrap(left);
+	it.comet.leave('');
+	it.socket().end();
+	await it.admit(knowing(BIG));
+	it.socket().wrap(left, numbered('', BIG + 1, 'one'));
+	assert.deepEqual(it.bodies(), ['one']);
+	await until(() => acks().length === 1);
+	it.socket().end(); // and perhaps that never came
+	await it.admit(knowing(BIG + 1));
+	await until(() => acks().length === 1);
+	assert.deepEqual(acks(), [BIG + 1]);
+	assert.deepEqual(it.named('left'), []);
+});
+
 test('a server that knows no streams refuses rooms, and serves the rest as ever', async t => {
 	const it = begin(t, {streams: true});
 	it.comet.connect();
