@@ -84,7 +84,7 @@ int who_question_decode(const char *text, size_t bytes, struct who_question *out
 	    !wire_json_integer(object, "limit", 1, WHO_LIMIT_MAX, &limit) || limit == 0 ||
 	    !wire_json_integer(object, "queued", 0, INT64_MAX, &out->query.queued) ||
 	    !wire_json_integer(object, "trace", 0, WHO_TRACE_USERS, &trace) ||
-	    !wire_json_integer(object, "trace_ms", 0, INT64_MAX, &out->query.trace_ms) ||
+	    !wire_json_integer(object, "trace_ms", 0, WHO_TRACE_MS_MAX, &out->query.trace_ms) ||
 	    !wire_json_string(object, "room", WIRE_ROOM_BYTES, &out->query.room))
 		return -EBADMSG;
 	out->query.trace = (enum who_trace)trace;

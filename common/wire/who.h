@@ -8,8 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WHO_LIMIT_MAX 1000 /* connections in a page */
-#define WHO_KEYS_MAX  1000 /* in a question */
+#define WHO_LIMIT_MAX    1000                       /* connections in a page */
+#define WHO_KEYS_MAX     1000                       /* in a question */
+#define WHO_TRACE_MS_MAX (3650 * INT64_C(86400000)) /* as long as the API takes: ten years */
 
 /* What the question is about, beside: have these keys or users traced. */
 enum who_trace { WHO_NO_TRACE, WHO_TRACE_KEYS, WHO_TRACE_USERS };

@@ -202,6 +202,7 @@ static void what_is_no_question_is_refused(void **state)
 		"{\"reply\":\"r\",\"limit\":1,\"after\":5}",
 		"{\"reply\":\"r\",\"limit\":1,\"room\":5}",
 		"{\"reply\":\"r\",\"limit\":1,\"trace\":3}",
+		"{\"reply\":\"r\",\"limit\":1,\"trace\":1,\"trace_ms\":9223372036854775807}",
 	};
 	struct who_question got;
 
