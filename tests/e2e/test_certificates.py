@@ -2,8 +2,10 @@
 
 SPDX-License-Identifier: MIT"""
 import json
+import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import time
@@ -16,6 +18,7 @@ from authority import Authority, context
 from client import V1, V2, Client, Closed, Op, Packet, TcpCodec, Way
 from server import BUILD, certificate
 from test_auth_webhook import hook  # noqa: F401
+from test_http_tls import ask
 from waiting import TIMEOUT, wait_until
 
 CODECS = {"tcp-tls": TcpCodec, "websocket-tls": lambda: wire.WebSocketCodec(Packet)}
@@ -204,6 +207,18 @@ def test_resumed_session_keeps_the_user(start, authority, version):
     assert not reused
     again = come(house, shown, session=session)
     assert again._codec.session[1] and hears(house, again, "ann")
+
+
+@pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") == "cluster", reason="http.tls_bind would be comet-logic's")
+@VERSIONS
+def test_session_of_the_api_which_asks_for_no_certificate_is_none_of_a_clients(start, authority, version):
+    house = start(http__tls_bind="127.0.0.1:0", http__client_ca=str(authority.cert), tls__client_user="token")
+    stranger = context(version=version)
+    with stranger.wrap_socket(socket.create_connection(house.address("http-tls"), timeout=TIMEOUT)) as sock:
+        assert ask(sock, "GET", "/healthz")[0] == 200
+        session = sock.session
+    assert come(house, stranger, session=session) is None
+    house.wait_metric("comet_closed_total", 1, reason="certificate")
 
 
 @VERSIONS
