@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/obj.h"
 #include "common/http/http_buffer.h"
 #include "common/http/http_guard.h"
 #include "logic/api_body.h"
@@ -186,6 +187,7 @@ static void reply_lines(struct batch *b)
 		http_buffer_drop(&b->answers);
 		return;
 	}
+	BUG_UNLESS(b->answers.bytes != NULL); /* each line has one */
 	reply->status = 200;
 	reply->content_type = "application/x-ndjson";
 	b->answers.bytes[b->answers.end] = '\0'; /* as all bodies end */

@@ -120,42 +120,54 @@ static void read_takes(const char *text, struct takes *t)
 
 /* ---- answers ---- */
 
-static void add_status(json_t *answers, const char *status, const char *words, const char *type, const char *schema)
+struct status {
+	const char *code, *words;
+	const char *schema, *type; /* NULL: an Answer in JSON */
+};
+
+static void add_status(json_t *answers, const struct status *status)
 {
+	const char *type = status->type != NULL ? status->type : "application/json";
 	char ref[NAME_BYTES];
 	json_t *content = json_object();
 
-	(void)snprintf(ref, sizeof(ref), "#/components/schemas/%s", schema);
+	(void)snprintf(ref, sizeof(ref), "#/components/schemas/%s", status->schema != NULL ? status->schema : "Answer");
 	(void)json_object_set_new(content, type, json_pack("{s:{s:s}}", "schema", "$ref", ref));
-	(void)json_object_set_new(answers, status, json_pack("{s:s,s:o}", "description", words, "content", content));
+	(void)json_object_set_new(answers, status->code,
+				  json_pack("{s:s,s:o}", "description", status->words, "content", content));
+}
+
+static void add_success(json_t *answers, const struct api_route *r, const struct takes *t)
+{
+	const bool is_v1 = strncmp(r->path, "/1/", 3) == 0, is_json = strcmp(t->answer, "application/json") == 0;
+
+	if (is_v1)
+		add_status(answers, &(struct status){"200", "ret is 1, or 65535 for a fault", "Ret", NULL});
+	else
+		add_status(answers, &(struct status){"200", "code is 0, or -500 for a fault of the server",
+						     is_json ? "Answer" : "Text", t->answer});
+	if (!is_v1 && (json_array_size(t->params) > 0 || t->body != NULL))
+		add_status(answers, &(struct status){"400", "a parameter is missing or wrong", NULL, NULL});
 }
 
 /* All but 404 and 405, which are of no route, and those of what is not HTTP. */
 static json_t *answers_of(const struct api_route *r, const struct takes *t)
 {
-	const bool is_v1 = strncmp(r->path, "/1/", 3) == 0, is_json = strcmp(t->answer, "application/json") == 0;
+	static const struct status of_keys[] = {
+		{"401", "the API key is missing, wrong or over", NULL, NULL},
+		{"403", "the API key is not for this", NULL, NULL},
+		{"429", "too many; Retry-After says when to come again", NULL, NULL},
+		{"503", "http.callers calls are being answered", NULL, NULL},
+	};
 	json_t *answers = json_object();
 
-	add_status(answers, "200",
-		   is_v1 ? "ret is 1, or 65535 for a fault" : "code is 0, or -500 for a fault of the server", t->answer,
-		   !is_json ? "Text"
-		   : is_v1  ? "Ret"
-			    : "Answer");
-	if (r->scopes != HTTP_FREE) {
-		add_status(answers, "401", "the API key is missing, wrong or over", "application/json", "Answer");
-		add_status(answers, "403", "the API key is not for this", "application/json", "Answer");
-	}
-	if (!is_v1 && (json_array_size(t->params) > 0 || t->body != NULL))
-		add_status(answers, "400", "a parameter is missing or wrong", "application/json", "Answer");
+	add_success(answers, r, t);
+	for (size_t i = 0; r->scopes != HTTP_FREE && i < sizeof(of_keys) / sizeof(of_keys[0]); i++)
+		add_status(answers, &of_keys[i]);
 	if (t->body != NULL)
-		add_status(answers, "413", "the body is too long", "application/json", "Answer");
-	if (r->scopes != HTTP_FREE)
-		add_status(answers, "429", "too many; Retry-After says when to come again", "application/json",
-			   "Answer");
+		add_status(answers, &(struct status){"413", "the body is too long", NULL, NULL});
 	if (t->is_unready)
-		add_status(answers, "503", "it should get no new clients", t->answer, "Text");
-	else if (r->scopes != HTTP_FREE)
-		add_status(answers, "503", "http.callers calls are being answered", "application/json", "Answer");
+		add_status(answers, &(struct status){"503", "it should get no new clients", "Text", t->answer});
 	return answers;
 }
 

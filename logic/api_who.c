@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/obj.h"
 #include "common/http/http_guard.h"
 #include "logic/api_v2.h"
 
@@ -57,9 +58,11 @@ static void page_fini(struct page *p)
 
 static void add_server(struct page *p, const char *server)
 {
-	for (size_t i = 0; i < p->n; i++)
+	for (size_t i = 0; i < p->n; i++) {
+		BUG_UNLESS(p->servers[i] != NULL);
 		if (strcmp(p->servers[i], server) == 0)
 			return;
+	}
 	p->servers[p->n++] = server;
 }
 

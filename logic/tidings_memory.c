@@ -15,7 +15,7 @@
 /* Each waiting reader holds a thread of the HTTP server. */
 #define READERS_MAX 64
 /* Of an event beside its text: malloc's share. */
-#define EVENT_BYTES 32
+#define TIDING_BYTES 32
 
 struct memory {
 	unsigned magic;
@@ -47,7 +47,7 @@ static struct memory *memory_of(void *self)
 
 static size_t cost(const char *text)
 {
-	return EVENT_BYTES + (text != NULL ? strlen(text) + 1 : 0);
+	return TIDING_BYTES + (text != NULL ? strlen(text) + 1 : 0);
 }
 
 static void drop_oldest_locked(struct memory *m) NEEDS(m->lock)

@@ -361,15 +361,17 @@ static void jump_is_a_gap_for_all_before(void **state)
 	feed_release(&feeds, &f);
 }
 
-#define OWN "\0017"
+#define OWN        "\0017"
+#define KEYS_BYTES 64
 
 static int list_key(void *arg, const struct connection *c)
 {
 	char *keys = arg;
+	size_t n = strlen(keys);
 
 	if (strcmp(c->seat.key, "none") == 0)
 		return -ENOMEM;
-	(void)strcat(strcat(keys, c->seat.key), " ");
+	(void)snprintf(keys + n, KEYS_BYTES - n, "%s ", c->seat.key);
 	return 0;
 }
 
@@ -377,7 +379,7 @@ static void pushes_to_a_user_are_for_those_who_have_his_stream(void **state)
 {
 	struct connection *phone = calloc(1, sizeof(*phone)), *pad = calloc(1, sizeof(*pad));
 	struct membership of_phone = {.connection = phone}, of_pad = {.connection = pad};
-	char keys[64] = "";
+	char keys[KEYS_BYTES] = "";
 	const struct feed_reach reach = {list_key, keys};
 	struct message *m;
 	struct feed *f;

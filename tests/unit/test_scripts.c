@@ -1045,6 +1045,10 @@ static void push_of_a_word_brings_the_base(void **state)
 
 static void who_comes_and_goes_is_told_once(void **state)
 {
+	static const char both[] =
+		"(42-0 (kind online * session 11 server c1)) (43-0 (kind offline * session 11 server c1)) "
+		"(44-0 (kind online * session 12 server c2)) (45-0 (kind offline * session 12 server c2))";
+
 	(void)state;
 	comet("c1", "100", 0);
 	comet("c2", "200", 0);
@@ -1061,10 +1065,8 @@ static void who_comes_and_goes_is_told_once(void **state)
 	says("newer", disconnect, "c1", "k", "7", "11", EVENTS);
 	says("ok", disconnect, "c2", "k", "7", "12", EVENTS);
 	says("ok", disconnect, "c2", "k", "7", "12", EVENTS);
-	after("XRANGE comet:events - +",
-	      "(42-0 (kind online * session 11 server c1)) (43-0 (kind offline * session 11 server c1)) "
-	      "(44-0 (kind online * session 12 server c2)) (45-0 (kind offline * session 12 server c2))",
-	      "GET comet:events:n", "45 40 5", "EXISTS comet:there:100 comet:there:200", "0");
+	after("XRANGE comet:events - +", both, "GET comet:events:n", "45 40 5",
+	      "EXISTS comet:there:100 comet:there:200", "0");
 	/* Whoever wants no events gets none. */
 	says("ok *", connect, "c1", "k", "7", "60000", "0");
 	says("ok *", connect, "c1", "l", "7", "60000", "0", "100 offline");
@@ -1116,6 +1118,10 @@ static void numbers_of_events_begin_anew_after_a_loss(void **state)
 
 static void sessions_of_a_dead_comet_end(void **state)
 {
+	static const char four[] =
+		"(42-0 (kind offline * key k user 7 session 11 server c1)) (43-0 (kind online * key k *)) "
+		"(44-0 (kind offline * key l user 7 session 12 server c1)) (45-0 (kind online * key l *))";
+
 	(void)state;
 	comet("c1", "100", 0);
 	comet("c2", "200", 0);
@@ -1131,10 +1137,7 @@ static void sessions_of_a_dead_comet_end(void **state)
 	says("1", bury, EVENTS, "1000000", "10");
 	says("0", bury, EVENTS, "1000000", "10");
 	says("ok *", connect, "c2", "l", "7", "60000", "0", EVENTS);
-	after("XRANGE comet:events - +",
-	      "(42-0 (kind offline * key k user 7 session 11 server c1)) (43-0 (kind online * key k *)) "
-	      "(44-0 (kind offline * key l user 7 session 12 server c1)) (45-0 (kind online * key l *))",
-	      "EXISTS comet:gone comet:there:100", "0");
+	after("XRANGE comet:events - +", four, "EXISTS comet:gone comet:there:100", "0");
 }
 
 #define KEPT "3 50 3600000 0 600000 86400000"
@@ -1231,8 +1234,9 @@ static void comet_has_the_room_that_its_connections_are_led_into(void **state)
 	says("ok 5 41 c1 100 1", push_join, "1000", "1000000", "3000", "5", "c1", "chat://1", KEPT, "", "1", "k",
 	     JOIN_KEYS);
 	says("ok 5 '' c1 100 2", push_join, "1000", "", "3000", "5", "c1", "chat://2", "", "", "1", "k", JOIN_KEYS);
-	after("HGET comet:rooms:c1 chat://1", "1+", "HGET comet:rooms:c1 chat://2", "41+", "TTL " NUMBER, "108000",
-	      "XRANGE comet:push:c1 - + COUNT 1", "(* (n 1 target join room chat://1 keys *k* from l seq 1 pos 41))");
+	after("HGET comet:rooms:c1 chat://1", "1+", "HGET comet:rooms:c1 chat://2", "41+", "TTL comet:n:r:{chat://1}",
+	      "108000", "XRANGE comet:push:c1 - + COUNT 1",
+	      "(* (n 1 target join room chat://1 keys *k* from l seq 1 pos 41))");
 	/* The next push goes there, and has the next number. */
 	PUSH_ROOM("ok 5 42 c? ?00 [13] c? ?00 [13]", KEPT, "", "a", "l", "2");
 	/* It moved meanwhile. */
