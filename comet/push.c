@@ -287,23 +287,6 @@ static int push_missing(void *arg, struct message *m)
 	return job != NULL ? enqueue(hole->push, job) : -ENOMEM;
 }
 
-/* Members are to come into it. */
-static int prepare_room(struct push *p, struct push_job *job)
-{
-	struct feeds *feeds = &p->server->feeds;
-	const uint64_t at = job->message->number;
-
-	atomic_init(&job->refs, 1);
-	atomic_fetch_add(&p->leading, 1);
-	job->under_way = &p->leading;
-	logic_client_expect(&p->server->logic, job->room);
-	/* Without a number a logic does not keep this room. */
-	if (!feeds_keep(feeds, job->room) || (at == 0 && feed_source_is(feeds)))
-		return 0;
-	job->feeds = feeds;
-	return feed_lead(feeds, job->room, at, &job->feed);
-}
-
 static int take(struct push *p, const struct wire_push *push)
 {
 	struct push_job *job;
@@ -318,7 +301,7 @@ static int take(struct push *p, const struct wire_push *push)
 		return rc;
 	if ((job = push_job_new(p->server, push)) == NULL)
 		return -ENOMEM;
-	if (push->target == WIRE_JOIN && (rc = prepare_room(p, job)) < 0) {
+	if (push->target == WIRE_JOIN && (rc = push_job_lead(job, p->server, &p->leading)) < 0) {
 		push_job_unref(job);
 		return rc;
 	}

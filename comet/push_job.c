@@ -81,6 +81,22 @@ struct push_job *push_job_new(const struct server *s, const struct wire_push *pu
 	return job;
 }
 
+int push_job_lead(struct push_job *job, struct server *s, atomic_uint *under_way)
+{
+	struct feeds *feeds = &s->feeds;
+	const uint64_t at = job->message->number;
+
+	atomic_init(&job->refs, 1);
+	atomic_fetch_add(under_way, 1);
+	job->under_way = under_way;
+	logic_client_expect(&s->logic, job->room);
+	/* Without a number a logic does not keep this room. */
+	if (!feeds_keep(feeds, job->room) || (at == 0 && feed_source_is(feeds)))
+		return 0;
+	job->feeds = feeds;
+	return feed_lead(feeds, job->room, at, &job->feed);
+}
+
 /* ---- its number ---- */
 
 /* For this connection, too, which has the user's stream. 0 or -ENOMEM. */
