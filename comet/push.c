@@ -1,5 +1,6 @@
 /* push: see push.h. A job is shared by the threads that it concerns and freed by the last; each thread has a queue of
- * pointers to jobs. A push to one key that nothing is before is written by the thread that brings it, in the place of the push thread.
+ * pointers to jobs. A push to one key, or to a user who is kept, that nothing is before is written by the thread that brings it, in the
+ * place of the push thread.
  * SPDX-License-Identifier: MIT */
 #include "comet/push.h"
 
@@ -22,6 +23,8 @@
 #define ACCEPT_WAIT_NS CLOCK_SEC
 /* A thread's queue is full with so much in it, too: by number alone, 4,096 pushes of the longest body would be 4 GB. */
 #define QUEUE_BYTES_MAX (64u << 20)
+/* A push to a user with more keys is left to the push threads: whoever brings it has others to look after. */
+#define AT_ONCE_KEYS 16
 
 enum refusal { REFUSED_QUEUE_FULL, REFUSED_NO_MEMORY, REFUSED_STOPPING, REFUSED_MAX };
 
@@ -164,60 +167,10 @@ static int wait_for_space_locked(struct push *p, int64_t deadline) NEEDS(p->lock
 	return rc;
 }
 
-static int enqueue(struct push *p, struct push_job *job)
+/* Nothing is before a push for this share, and nobody works for it: then the caller may. */
+static bool is_idle_locked(const struct pusher *w) NEEDS(w->push->lock)
 {
-	int64_t deadline = clock_now_ns() + ACCEPT_WAIT_NS;
-	int rc = 0;
-
-	/* One reference is ours until all queues have it, so that a fast thread does not free it under us. */
-	atomic_init(&job->refs, 1);
-	lock_take(&p->lock);
-	while (!p->stop && !has_space_locked(p) && rc == 0)
-		rc = wait_for_space_locked(p, deadline);
-	if (p->stop)
-		rc = -EPIPE;
-	if (rc == 0)
-		rc = push_job_number(job, p->server);
-	for (unsigned i = 0; rc == 0 && i < p->n; i++) {
-		struct pusher *w = &p->pushers[i];
-
-		if (!concerns(w, job))
-			continue;
-		atomic_fetch_add_explicit(&job->refs, 1, memory_order_relaxed);
-		w->queue[(w->head + w->count) % p->queue_max] = job;
-		w->bytes += job->bytes;
-		if (w->count++ == 0 && !w->busy)
-			(void)pthread_cond_signal(&w->wake);
-		count(COUNT_QUEUED);
-	}
-	lock_drop(&p->lock);
-	push_job_unref(job);
-	return rc;
-}
-
-/* ---- at once ---- */
-
-/* Nobody is in the room, so that no thread has to wake. Whoever enters now is owed none of this; where pushes have numbers, the
- * history is, and a queue keeps the two in step. */
-static bool is_for_nobody(struct push *p, const struct wire_push *push)
-{
-	struct server *s = p->server;
-
-	return push->target == WIRE_ROOM && push->message->number == 0 && !feeds_keep(&s->feeds, push->room) &&
-	       atomic_load(&p->leading) == 0 && tally_here(&s->tallies, push->room) == 0;
-}
-
-/* Nothing is before a push for this share, and nobody works for it: then the caller does. */
-static bool seize(struct pusher *w)
-{
-	struct push *p = w->push;
-	bool seized;
-
-	lock_take(&p->lock);
-	seized = !p->stop && !w->busy && w->count == 0 && w->first == NULL;
-	w->busy |= seized;
-	lock_drop(&p->lock);
-	return seized;
+	return !w->busy && w->count == 0 && w->first == NULL;
 }
 
 /* The job, if there is one, is for the thread, before all that came meanwhile. */
@@ -235,6 +188,97 @@ static void release(struct pusher *w, struct push_job *job)
 	if (job != NULL || w->count > 0)
 		(void)pthread_cond_signal(&w->wake);
 	lock_drop(&p->lock);
+}
+
+/* Shares that the caller works for, in the place of their threads. */
+struct seized {
+	unsigned n;
+	struct pusher *all[AT_ONCE_KEYS];
+};
+
+/* One to a user who is kept. Its number and its shares are had in one step, so that pushes with higher numbers wait behind it. */
+static bool goes_at_once(const struct push_job *job)
+{
+	return job->target == WIRE_KEYS && job->stream != NULL && !job->message->notice && job->n_keys <= AT_ONCE_KEYS;
+}
+
+static void queue_locked(struct push *p, struct pusher *w, struct push_job *job) NEEDS(p->lock)
+{
+	w->queue[(w->head + w->count) % p->queue_max] = job;
+	w->bytes += job->bytes;
+	if (w->count++ == 0 && !w->busy)
+		(void)pthread_cond_signal(&w->wake);
+	count(COUNT_QUEUED);
+}
+
+/* What would have to wait is left to the share's own thread. */
+static void work_at_once(struct push *p, const struct seized *mine, struct push_job *job)
+{
+	for (unsigned i = 0; i < mine->n; i++) {
+		bool is_done = push_batch_try(p->server, &mine->all[i]->share, job);
+
+		release(mine->all[i], is_done ? NULL : job);
+		if (is_done)
+			push_job_unref(job);
+	}
+}
+
+static int enqueue(struct push *p, struct push_job *job)
+{
+	int64_t deadline = clock_now_ns() + ACCEPT_WAIT_NS;
+	struct seized mine = {0};
+	int rc = 0;
+
+	/* One reference is ours until all queues have it, so that a fast thread does not free it under us. */
+	atomic_init(&job->refs, 1);
+	lock_take(&p->lock);
+	while (!p->stop && !has_space_locked(p) && rc == 0)
+		rc = wait_for_space_locked(p, deadline);
+	if (p->stop)
+		rc = -EPIPE;
+	if (rc == 0)
+		rc = push_job_number(job, p->server);
+	for (unsigned i = 0; rc == 0 && i < p->n; i++) {
+		struct pusher *w = &p->pushers[i];
+
+		if (!concerns(w, job))
+			continue;
+		atomic_fetch_add_explicit(&job->refs, 1, memory_order_relaxed);
+		if (goes_at_once(job) && is_idle_locked(w)) {
+			w->busy = true;
+			mine.all[mine.n++] = w;
+		} else {
+			queue_locked(p, w, job);
+		}
+	}
+	lock_drop(&p->lock);
+	work_at_once(p, &mine, job);
+	push_job_unref(job);
+	return rc;
+}
+
+/* ---- at once ---- */
+
+/* Nobody is in the room, so that no thread has to wake. Whoever enters now is owed none of this; where pushes have numbers, the
+ * history is, and a queue keeps the two in step. */
+static bool is_for_nobody(struct push *p, const struct wire_push *push)
+{
+	struct server *s = p->server;
+
+	return push->target == WIRE_ROOM && push->message->number == 0 && !feeds_keep(&s->feeds, push->room) &&
+	       atomic_load(&p->leading) == 0 && tally_here(&s->tallies, push->room) == 0;
+}
+
+static bool seize(struct pusher *w)
+{
+	struct push *p = w->push;
+	bool seized;
+
+	lock_take(&p->lock);
+	seized = !p->stop && is_idle_locked(w);
+	w->busy |= seized;
+	lock_drop(&p->lock);
+	return seized;
 }
 
 /* To one key, by the thread that brings it, so that none has to wake. What would have to wait is left to the share's own thread. 0;

@@ -28,13 +28,39 @@ static bool is_for(const struct push_job *job, const struct push_job_key *k, con
 	return k->has_stream == joins_has_own(c->joins) && (!k->has_stream || k->session_id == c->seat.session_id);
 }
 
+static bool try_key(struct server *s, const struct push_job *job, const struct push_job_key *k)
+{
+	struct connection *c = bucket_get(&s->buckets[k->bucket], k->key);
+	bool is_done;
+
+	if (c == NULL) {
+		count_by(COUNT_DROPPED, DROP_GONE);
+		return true;
+	}
+	is_done = !is_for(job, k, c) || deliver_at_once(s, c, job->message);
+	connection_unref(&c);
+	return is_done;
+}
+
+bool push_batch_try(struct server *s, const struct push_share *mine, struct push_job *job)
+{
+	bool all_done = true;
+
+	for (size_t i = 0; i < job->n_keys; i++)
+		if (push_share_has(mine, job->keys[i].bucket)) {
+			job->keys[i].is_done = try_key(s, job, &job->keys[i]);
+			all_done &= job->keys[i].is_done;
+		}
+	return all_done;
+}
+
 static void do_keys(struct server *s, const struct push_share *mine, const struct push_job *job)
 {
 	for (size_t i = 0; i < job->n_keys; i++) {
 		const struct push_job_key *k = &job->keys[i];
 		struct connection *c;
 
-		if (!push_share_has(mine, k->bucket))
+		if (!push_share_has(mine, k->bucket) || k->is_done)
 			continue;
 		c = bucket_get(&s->buckets[k->bucket], k->key);
 		if (job->target == WIRE_JOIN || job->target == WIRE_LEAVE)

@@ -28,6 +28,8 @@ static inline bool push_share_has(const struct push_share *share, unsigned bucke
 
 /* May the job that comes next share the writes of those in the batch, of which there is one? */
 bool push_batch_takes(const struct push_batch *batch, const struct push_job *job);
+/* Deliver one of WIRE_KEYS as far as this share goes, but false where something of it would have to wait: that is left to push_batch_do. */
+bool push_batch_try(struct server *s, const struct push_share *share, struct push_job *job);
 /* Deliver or kick, as far as this share goes. */
 void push_batch_do(struct server *s, const struct push_share *share, const struct push_batch *batch);
 

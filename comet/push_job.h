@@ -19,6 +19,7 @@ struct push_job_key {
 	bool has_stream; /* for the connection with this key and session, which has the user's stream; otherwise for one that has not */
 	uint64_t session_id; /* WIRE_KICK: of this registration; 0: of any that has the key */
 	unsigned bucket;     /* the number of the key's */
+	bool is_done;        /* who works for its share only */
 };
 
 struct push_job {

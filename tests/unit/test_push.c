@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,6 +49,37 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* The stream of the only user. */
+static const char his[] = "\0017";
+
+/* As AUTH and an empty replay leave it: it has the stream, and hears. */
+static void have_stream(struct connection *one)
+{
+	struct feed_asked asked = {.room = his};
+	struct joined *own;
+
+	assert_int_equal(joins_new(&one->joins), 0);
+	one->dialect = DIALECT_V2S;
+	one->joins->has_own = true;
+	own = &one->joins->own;
+	own->member.connection = one;
+	feed_hold(&stage.server.feeds, &asked, 1, 0);
+	assert_int_equal(asked.rc, 0);
+	own->feed = asked.feed;
+	feed_enter(&stage.server.feeds, own->feed, &own->member);
+	atomic_store(&own->member.after, 0);
+}
+
+static void lose_stream(struct connection *one)
+{
+	struct joined *own = one->joins != NULL ? &one->joins->own : NULL;
+
+	if (own == NULL || own->feed == NULL)
+		return;
+	feed_leave(&stage.server.feeds, own->feed, &own->member);
+	feed_release(&stage.server.feeds, &own->feed);
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -57,6 +89,7 @@ static int tear_down(void **state)
 		push_stop(&push);
 	seam_reset();
 	for (unsigned i = 0; i < MEMBERS; i++) {
+		lose_stream(c[i]);
 		stage_leave(&stage, &c[i]);
 		fake_fini(&peers[i]);
 	}
@@ -223,44 +256,19 @@ static void a_kick_ends_the_session_it_names_or_an_older_one_but_no_newer(void *
 
 /* ---- a user's stream ---- */
 
-static const char his[] = "\0017";
-
-/* As AUTH and an empty replay leave it: it has the stream, and hears. */
-static struct feed *have_stream(struct connection *one)
-{
-	struct feed_asked asked = {.room = his};
-
-	assert_int_equal(joins_new(&one->joins), 0);
-	one->dialect = DIALECT_V2S;
-	one->joins->has_own = true;
-	one->joins->own.member.connection = one;
-	feed_hold(&stage.server.feeds, &asked, 1, 0);
-	assert_int_equal(asked.rc, 0);
-	feed_enter(&stage.server.feeds, asked.feed, &one->joins->own.member);
-	atomic_store(&one->joins->own.member.after, 0);
-	return asked.feed;
-}
-
-static void lose_stream(struct connection *one, struct feed *f)
-{
-	feed_leave(&stage.server.feeds, f, &one->joins->own.member);
-	feed_release(&stage.server.feeds, &f);
-}
-
 /* The one that it replaced has the stream until its reader has noticed. */
 static void whoever_replaced_a_connection_has_a_push_to_the_user_once(void **state)
 {
 	struct wire_push p = {.target = WIRE_KEYS, .stream = his};
 	struct fake_transport peer;
 	struct connection *newer, *replaced;
-	struct feed *of_older, *of_newer;
 
 	(void)state;
 	fake_init(&peer);
 	newer = fake_connection(&peer, keys[1], 2, &stage.server.connection.channel);
 	newer->server = &stage.server;
-	of_older = have_stream(c[1]);
-	of_newer = have_stream(newer);
+	have_stream(c[1]);
+	have_stream(newer);
 	assert_int_equal(bucket_put(server_bucket(&stage.server, keys[1]), newer, "", &replaced), 0);
 	assert_ptr_equal(replaced, c[1]);
 	connection_unref(&replaced);
@@ -271,8 +279,7 @@ static void whoever_replaced_a_connection_has_a_push_to_the_user_once(void **sta
 	push_stop(&push);
 	assert_int_equal(newer->channel.queue.count, 1);
 	assert_int_equal(fake_got(&peers[1]), 0);
-	lose_stream(c[1], of_older);
-	lose_stream(newer, of_newer);
+	lose_stream(newer);
 	stage_leave(&stage, &newer);
 	fake_fini(&peer);
 }
@@ -434,6 +441,141 @@ static void from_several_callers_at_once_each_ones_arrive_in_its_order(void **st
 			last[op / 1000] = op;
 		}
 	}
+}
+
+/* ---- to a user who is kept ---- */
+
+/* To the first n, all of which logic has found. */
+static int push_to_user(unsigned n, int32_t op)
+{
+	const char *to[MEMBERS];
+	struct wire_push p = {.target = WIRE_KEYS, .stream = his, .keys = to, .n_keys = n};
+	int rc;
+
+	for (unsigned i = 0; i < n; i++)
+		to[i] = keys[i];
+	assert_int_equal(message_new(op, "hello", 5, &p.message), 0);
+	rc = push_accept(push, &p);
+	message_unref(&p.message);
+	return rc;
+}
+
+/* It has a packet of each number from the first one that it got on, and so many. */
+static void has_all_numbers(unsigned i, unsigned n)
+{
+	until(fake_got(&peers[i]) == n);
+	for (unsigned k = 1; k < n; k++)
+		assert_int_equal(fake_packet(&peers[i], k)->seq, fake_packet(&peers[i], k - 1)->seq + 1);
+}
+
+static void a_push_that_is_kept_is_written_by_the_thread_that_brings_it(void **state)
+{
+	(void)state;
+	have_stream(c[0]);
+	have_stream(c[1]);
+	start(3, 16);
+	for (int32_t i = 0; i < 10; i++) {
+		assert_int_equal(push_to_user(3, 1000), 0);
+		for (unsigned k = 0; k < 3; k++)
+			assert_int_equal(fake_got(&peers[k]), i + 1);
+	}
+	has_all_numbers(0, 10);
+	has_all_numbers(1, 10);
+	assert_int_equal(fake_packet(&peers[2], 0)->seq, 0); /* without the stream */
+}
+
+/* More connections than the caller has time for are the threads' all the same. */
+static void a_push_to_a_user_with_many_keys_is_queued(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < MEMBERS; i++)
+		have_stream(c[i]);
+	start(1, 16);
+	fake_hold_writes(&peers[0], true);
+	assert_int_equal(push_to_user(MEMBERS, 1000), 0);
+	until(fake_is_writing(&peers[0]));
+	fake_hold_writes(&peers[0], false);
+	for (unsigned i = 0; i < MEMBERS; i++)
+		has_all_numbers(i, 1);
+}
+
+/* Where one of his connections would have to wait, the others have theirs by then, and nobody gets one twice. */
+static void of_a_kept_push_only_what_would_have_to_wait_is_left_to_the_thread(void **state)
+{
+	const unsigned n = 4;
+
+	(void)state;
+	have_stream(c[0]);
+	have_stream(c[1]);
+	start(1, 16);
+	c[0]->channel.queue.count_max = n;
+	assert_true(channel_seize(&c[0]->channel));
+	for (unsigned i = 0; i < n + 3; i++)
+		assert_int_equal(push_to_user(2, 1000), 0);
+	assert_int_equal(fake_got(&peers[0]), 0);
+	assert_int_equal(fake_got(&peers[1]), n + 1);
+	dispatch_now(c[0]);
+	has_all_numbers(0, n + 3);
+	has_all_numbers(1, n + 3);
+}
+
+#define USER_PUSHES 400
+
+static void *call_for_user(void *arg)
+{
+	const struct caller *caller = arg;
+	unsigned dice = (unsigned)caller->first + 1;
+
+	for (int32_t i = 0; i < USER_PUSHES; i++) {
+		dice = dice * 1103515245 + 12345;
+		if ((dice >> 16) % 8 == 0 && push_to(WIRE_ALL, NULL, 0, NULL, 2000) < 0)
+			abort();
+		if ((dice >> 16) % 4 == 0)
+			(void)sched_yield();
+		if (push_to_user((dice >> 20) % 4, 1000) < 0)
+			abort();
+	}
+	return NULL;
+}
+
+/* Now and then a write takes long, at a random moment. */
+static void disturb(unsigned times)
+{
+	const struct timespec moment = {.tv_nsec = 100000};
+	unsigned dice = 1;
+
+	for (unsigned i = 0; i < times; i++) {
+		dice = dice * 1103515245 + 12345;
+		fake_hold_writes(&peers[(dice >> 16) % 3], true);
+		(void)nanosleep(&moment, NULL);
+		for (unsigned k = 0; k < 3; k++)
+			fake_hold_writes(&peers[k], false);
+	}
+}
+
+/* Whoever writes, each connection of the user has each of his pushes once, in the order of their numbers. */
+static void from_several_callers_at_once_a_user_has_his_numbers_in_order(void **state)
+{
+	struct caller callers[3];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		have_stream(c[i]);
+		c[i]->channel.accepts.all = false;
+		assert_int_equal(channel_watch(&c[i]->channel, (const int32_t[]){1000}, 1, 10), 0);
+	}
+	c[0]->channel.queue.count_max = 4; /* often full, and never for long */
+	start(2, 64);
+	for (int32_t i = 0; i < 3; i++) {
+		callers[i].first = i;
+		assert_int_equal(pthread_create(&callers[i].thread, NULL, call_for_user, &callers[i]), 0);
+	}
+	disturb(200);
+	for (int32_t i = 0; i < 3; i++)
+		assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+	push_stop(&push);
+	for (unsigned i = 0; i < 3; i++)
+		has_all_numbers(i, 3 * USER_PUSHES);
 }
 
 /* ---- limits ---- */
@@ -671,6 +813,10 @@ int main(void)
 		push_test(from_several_callers_at_once_each_ones_arrive_in_its_order),
 		push_test(behind_a_push_under_way_the_next_is_queued),
 		push_test(a_push_to_one_key_is_written_by_the_thread_that_brings_it),
+		push_test(a_push_that_is_kept_is_written_by_the_thread_that_brings_it),
+		push_test(a_push_to_a_user_with_many_keys_is_queued),
+		push_test(of_a_kept_push_only_what_would_have_to_wait_is_left_to_the_thread),
+		push_test(from_several_callers_at_once_a_user_has_his_numbers_in_order),
 		push_test(pushes_arrive_in_the_order_in_which_they_were_accepted),
 		push_test(all_receivers_see_one_order),
 		push_test(a_push_that_finds_no_room_in_time_is_refused_and_counted),
