@@ -38,7 +38,8 @@ struct park {
 static __thread struct {
 	struct park *park;
 	unsigned waits;  /* it blocks: within how many waits */
-	unsigned nested; /* it serves in the place of so many waits */
+	unsigned nested; /* it serves in the place of so many waits, */
+	bool left;       /* and left one to the next thread */
 } self;
 
 /* ---- being ready without a socket ---- */
@@ -352,6 +353,7 @@ bool park_serve_another(void)
 {
 	struct park *park = self.park;
 	struct parked *p;
+	bool left;
 
 	if (park == NULL || self.waits > 0 || self.nested >= park->opt.nested_max)
 		return false;
@@ -363,12 +365,26 @@ bool park_serve_another(void)
 	self.nested++;
 	serve(park, p);
 	self.nested--;
-	return true;
+	left = self.left;
+	self.left = false;
+	return !left;
 }
 
 bool park_is_nested(void)
 {
 	return self.nested > 0;
+}
+
+/* First, and not behind those who come meanwhile: these are served within waits, and it would be passed over again and again. */
+void park_leave(struct park *park, struct parked *p)
+{
+	BUG_UNLESS(self.nested > 0);
+	self.left = true;
+	lock_take(&park->crew.lock);
+	p->has_turn = false;
+	park_queue_put_first(&park->ready, p, PARK_READY);
+	ring_locked(park);
+	lock_drop(&park->crew.lock);
 }
 
 /* Without a thread to be had nobody takes its place. */

@@ -65,11 +65,13 @@ void park_wait_begin(void);
 void park_wait_end(void);
 
 /* Somewhere below `resume`, before a short wait: serve one who is ready in its place. What was begun for many is then waited for once, and
- * the last to be begun ends first. False: nobody is, or so many are within each other that no more go. Takes LOCK_POOL; the caller holds
- * no lock that a `resume` takes. */
+ * the last to be begun ends first. False: nobody is, so many are within each other that no more go, or who was next is left to another
+ * thread. Takes LOCK_POOL; the caller holds no lock that a `resume` takes. */
 bool park_serve_another(void);
-/* Is this `resume` in the place of another's wait? Then it is to wait for nothing that is not as short. */
+/* Is this `resume` in the place of another's wait? Then it is to wait for nothing that is not as short, but to leave. */
 bool park_is_nested(void);
+/* From such a `resume`: the next thread resumes p, before all others. Takes LOCK_POOL. */
+void park_leave(struct park *park, struct parked *p);
 
 /* ---- any thread ---- */
 

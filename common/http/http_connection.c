@@ -390,7 +390,7 @@ void http_connection_resume(struct parked *parked)
 	events = http_buffer_count(&c->out) > 0 ? EPOLLOUT : EPOLLIN;
 	/* From here on it is another thread's. */
 	if (rc == -EBUSY)
-		park_yield(c->service->park, &c->parked);
+		park_leave(c->service->park, &c->parked);
 	else if (park_on_socket(c->service->park, &c->parked, c->caller.fd, events) < 0)
 		end(c);
 }

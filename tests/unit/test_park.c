@@ -242,6 +242,21 @@ static void serve_others(struct work *w)
 	asleep(w);
 }
 
+static atomic_uint passed, passed_by; /* those who were served so far, and before one who does not nest */
+
+static void serve_others_or_leave(struct work *w)
+{
+	if (w != &works[1] || !park_is_nested()) {
+		if (w == &works[1])
+			atomic_store(&passed_by, atomic_load(&passed));
+		atomic_fetch_add(&passed, 1);
+		serve_others(w);
+		return;
+	}
+	atomic_fetch_sub(&w->running, 1);
+	park_leave(lot, &w->parked);
+}
+
 static void serve_others_later(struct work *w)
 {
 	wait_for(&w->released);
@@ -617,12 +632,12 @@ static void no_more_than_so_many_block_and_the_others_wait_for_their_turn(void *
 }
 
 /* The first holds the only thread until all others are ready. */
-static void be_ready_at_once(unsigned n)
+static void be_ready_at_once(unsigned n, void (*then)(struct work *w))
 {
 	atomic_store(&depth_max, 0);
 	atomic_store(&within, 0);
 	for (unsigned i = 0; i < n; i++) {
-		atomic_store(&works[i].then, i == 0 ? serve_others_later : serve_others);
+		atomic_store(&works[i].then, i == 0 ? serve_others_later : then);
 		asleep(&works[i]);
 	}
 	park_wake(lot, &works[0].parked);
@@ -631,7 +646,7 @@ static void be_ready_at_once(unsigned n)
 		park_wake(lot, &works[i].parked);
 	atomic_store(&works[0].released, true);
 	for (unsigned i = 1; i < n; i++)
-		until(atomic_load(&works[i].resumed) == 1);
+		until(atomic_load(&works[i].resumed) > 0);
 	until(atomic_load(&depth) == 0);
 }
 
@@ -642,16 +657,28 @@ static void what_is_ready_is_served_in_the_place_of_a_wait(void **state)
 	(void)state;
 	assert_false(park_serve_another()); /* no thread of a park */
 	assert_int_equal(park_start(&opt, &lot), 0);
-	be_ready_at_once(9);
+	be_ready_at_once(9, serve_others);
 	assert_int_equal(atomic_load(&depth_max), 4);
 	assert_int_equal(atomic_load(&within), 8);
+}
+
+static void who_is_not_to_be_nested_is_the_next_of_all(void **state)
+{
+	const struct park_options opt = {"waiter", THREAD_SERVICE, 1, 4, resume, 3};
+
+	(void)state;
+	atomic_store(&passed, 0);
+	assert_int_equal(park_start(&opt, &lot), 0);
+	be_ready_at_once(9, serve_others_or_leave);
+	assert_int_equal(atomic_load(&works[1].resumed), 2);
+	assert_int_equal(atomic_load(&passed_by), 0);
 }
 
 static void where_nothing_may_be_nested_each_is_served_by_itself(void **state)
 {
 	(void)state;
 	begin(1, 4);
-	be_ready_at_once(9);
+	be_ready_at_once(9, serve_others);
 	assert_int_equal(atomic_load(&within), 0);
 }
 
@@ -927,6 +954,7 @@ int main(void)
 		park_test(a_spare_thread_is_used_again_and_ends_in_the_end),
 		park_test(no_more_than_so_many_block_and_the_others_wait_for_their_turn),
 		park_test(what_is_ready_is_served_in_the_place_of_a_wait),
+		park_test(who_is_not_to_be_nested_is_the_next_of_all),
 		park_test(where_nothing_may_be_nested_each_is_served_by_itself),
 		park_test(who_is_woken_while_it_waits_for_its_turn_goes_on),
 		park_test(who_has_its_turn_and_does_not_block_lets_the_next),
