@@ -234,6 +234,9 @@ static bool route(struct api_call *call, const struct api_dialect *dialect)
 	return true;
 }
 
+/* Others ask comets, wait for them, or go to Redis for each room that they name: who waits for the thread would wait for all that. */
+const char *const api_short_paths[] = {"/goim/push/", "/1/push", NULL};
+
 void api_handle(void *logic, const struct http_request *request, struct http_reply *reply)
 {
 	struct api_call call = {.logic = logic, .request = request, .reply = reply, .targets = 1};

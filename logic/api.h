@@ -10,4 +10,7 @@
  * 403, 404 and 405 with a JSON error. */
 void api_handle(void *logic, const struct http_request *request, struct http_reply *reply);
 
+/* Beginnings of the paths of pushes, ended by NULL: for http_options. */
+extern const char *const api_short_paths[];
+
 #endif

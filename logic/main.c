@@ -205,6 +205,7 @@ static int start_http(struct program *p)
 	if ((rc = http_keys_of(cfg, &p->http_keys)) < 0)
 		return fail("HTTP keys", rc);
 	http = http_options_of(cfg, p->http_keys, p->tls);
+	http.short_paths = api_short_paths;
 	return http_start(&http, api_handle, &p->logic, &p->http);
 }
 

@@ -112,6 +112,7 @@ static int start_service(struct http_service *s, const struct http_options *opt)
 	s->max_body = opt->max_body;
 	s->trusted_proxies = opt->trusted_proxies != NULL ? opt->trusted_proxies : "";
 	s->proxy_header = opt->proxy_header;
+	s->short_paths = opt->short_paths;
 	s->idle_seconds = (unsigned)((opt->idle_ms + 999) / 1000);
 	if ((rc = http_guard_init(&s->guard, opt->keys, &opt->rate, opt->free_paths)) < 0 ||
 	    (rc = http_callers_start(&callers, &s->callers)) < 0)

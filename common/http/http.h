@@ -26,10 +26,13 @@ struct http_options {
 	unsigned unix_mode;                 /* of a path: who may connect */
 	const char *trusted_proxies;        /* networks whose requests say for whom they are; or NULL */
 	enum forwarded_header proxy_header; /* and in which header */
-	const char *label;             /* for "listening <label> <address>" on stdout, one line for each address; */
-	const char *tls_label;         /* where it is one of tls_bind */
-	struct http_keys *keys;        /* outlives the server; NULL: everybody may do everything */
-	struct rate rate;              /* of calls, for each key, or for each address where none is shown */
+	const char *label;      /* for "listening <label> <address>" on stdout, one line for each address; */
+	const char *tls_label;  /* where it is one of tls_bind */
+	struct http_keys *keys; /* outlives the server; NULL: everybody may do everything */
+	struct rate rate;       /* of calls, for each key, or for each address where none is shown */
+	const char *const *
+		short_paths; /* beginnings of those whose handlers wait for moments only: they are served in the place of others'
+					 * waits; the last one NULL; or NULL */
 	const char *const *free_paths; /* those that the rate does not bound, the last one NULL; or NULL */
 };
 

@@ -270,6 +270,13 @@ static bool may_wait(const struct http_connection *c)
 	return http_incoming_text(&c->incoming)[c->incoming.head.method] != 'P' || c->incoming.body_bytes == 0;
 }
 
+/* Who waits in this thread is not to wait for what this one waits for. */
+static bool may_be_nested(const struct http_connection *c)
+{
+	return !may_wait(c) && c->incoming.body_bytes <= LONG_BYTES &&
+	       http_service_is_short(c->service, http_incoming_text(&c->incoming) + c->incoming.head.target);
+}
+
 /* Read and answer what is there. 0: go on; -EAGAIN: more is to come, or to be taken; -EBUSY: this thread is not to wait for it; -errno:
  * the end. */
 static int answer_all(struct http_connection *c)
@@ -284,7 +291,7 @@ static int answer_all(struct http_connection *c)
 			return rc > 0 ? 0 : rc;
 		if (may_wait(c) && http_buffer_count(&c->out) > 0 && (rc = send_out(c)) < 0 && rc != -EAGAIN)
 			return rc;
-		if ((may_wait(c) || c->incoming.body_bytes > LONG_BYTES) && park_is_nested())
+		if (park_is_nested() && !may_be_nested(c))
 			return -EBUSY;
 		if (may_wait(c) || c->incoming.body_bytes > LONG_BYTES)
 			park_go_long();

@@ -38,6 +38,15 @@ static bool is_options_of_all(const struct http_request *request)
 	       (strcmp(request->path, "*") == 0 || strcmp(request->path, "/") == 0);
 }
 
+bool http_service_is_short(const struct http_service *s, const char *target)
+{
+	const char *const *path = s->short_paths;
+
+	while (path != NULL && *path != NULL && strncmp(target, *path, strlen(*path)) != 0)
+		path++;
+	return path != NULL && *path != NULL;
+}
+
 void http_service_ask(struct http_service *s, struct http_call *call, bool has_place)
 {
 	if (!has_place && !http_guard_is_free(&s->guard, call->request.path)) {

@@ -20,6 +20,7 @@ struct http_service {
 	const char *_Atomic trusted_proxies; /* networks whose requests say for whom they are, ... */
 	enum forwarded_header proxy_header;  /* ... in this header */
 	unsigned idle_seconds;
+	const char *const *short_paths; /* of http_options */
 	http_handler *handler;
 	void *arg;
 	struct http_callers *callers;
@@ -28,6 +29,9 @@ struct http_service {
 	/* any thread */
 	atomic_uint long_requests; /* those whose head needs more than a little memory */
 };
+
+/* Does its handler wait for moments only? */
+bool http_service_is_short(const struct http_service *s, const char *target);
 
 /* Have the handler answer this call, which is refused where calls come too often, or where there is no place for it but those kept
  * for probes. May block, as the handler does. */

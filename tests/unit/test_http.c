@@ -43,6 +43,7 @@ static atomic_bool hold;         /* handlers of /hold stay inside */
 static atomic_uint before_other; /* handled when /other came */
 static atomic_uint done, done_before;
 static atomic_uint nested_before, nested_after; /* handled when /nest looked for others, and then */
+static atomic_bool nested_more;                 /* and it might have gone on */
 
 /* ---- the server ---- */
 
@@ -62,7 +63,7 @@ static void echo(void *arg, const struct http_request *request, struct http_repl
 	}
 	if (strcmp(request->path, "/nest") == 0) {
 		atomic_store(&nested_before, atomic_load(&handled));
-		assert_true(park_serve_another());
+		atomic_store(&nested_more, park_serve_another());
 		atomic_store(&nested_after, atomic_load(&handled));
 	}
 	atomic_fetch_add(&done, strcmp(request->path, "/done") == 0);
@@ -114,7 +115,7 @@ static int start(const struct http_options *opt, char *out, size_t out_bytes)
 
 static int start_with(unsigned callers_max, int64_t timeout_ms)
 {
-	static const char *const free_paths[] = {"/free", NULL};
+	static const char *const free_paths[] = {"/free", NULL}, *const short_paths[] = {"/other", NULL};
 	struct http_options opt = {.bind = "127.0.0.1:0",
 				   .max_body = MAX_BODY,
 				   .callers_max = callers_max,
@@ -122,6 +123,7 @@ static int start_with(unsigned callers_max, int64_t timeout_ms)
 				   .idle_ms = 60000,
 				   .label = "http",
 				   .rate = rate,
+				   .short_paths = short_paths,
 				   .free_paths = free_paths};
 	char line[256];
 	int rc;
@@ -842,12 +844,12 @@ static void many_callers_are_served_at_once(void **state)
 #define A_TURN       40 /* of a kilobyte each: two buffers, and some */
 #define MOST_THREADS 64
 
-/* Each thread has one that has sent a lot. */
 /* While /nest is inside, another is ready: how many more were handled before it went on. */
 static unsigned handled_within(const char *request)
 {
 	int first = call(), nest = call(), other = call();
 
+	atomic_store(&inside, 0);
 	atomic_store(&hold, true);
 	say(first, "POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
 	until(atomic_load(&inside) > 0);
@@ -867,15 +869,21 @@ static void a_push_is_answered_in_the_place_of_anothers_wait(void **state)
 {
 	(void)state;
 	assert_int_equal(handled_within("POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"), 1);
+	assert_true(atomic_load(&nested_more));
 }
 
 static void who_may_wait_long_holds_up_nobody_elses_answer(void **state)
 {
 	(void)state;
 	assert_int_equal(handled_within("GET /other HTTP/1.1\r\nHost: x\r\n\r\n"), 0);
+	assert_false(atomic_load(&nested_more));
 	assert_int_equal(handled_within("POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), 0);
+	assert_false(atomic_load(&nested_more));
+	assert_int_equal(handled_within("POST /long HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"), 0);
+	assert_false(atomic_load(&nested_more));
 }
 
+/* Each thread has one that has sent a lot. */
 static void who_sends_many_requests_at_once_has_a_turn_and_not_the_thread(void **state)
 {
 	static const char hold_on[] = "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n",
