@@ -261,7 +261,8 @@ int redis_pipe_end(struct redis_pipe *p, struct redis_call *call, struct redisRe
 	int rc;
 
 	OBJ_CHECK(p, REDIS_PIPE_MAGIC);
-	while (!redis_call_is_done(call) && park_serve_another())
+	/* Each that is served meanwhile may take as long as this may. */
+	while (!redis_call_is_done(call) && clock_now_ns() < call->deadline_ns && park_serve_another())
 		;
 	if (!redis_call_is_done(call)) {
 		park_wait_begin();

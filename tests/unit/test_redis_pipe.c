@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/park.h"
 #include "common/base/thread.h"
 #include "common/redis/redis_pipe.h"
 #include "tests/unit/fake_redis.h"
@@ -219,6 +220,48 @@ static void a_reply_that_does_not_come_is_a_timeout_for_its_caller_only(void **s
 	heard_is("lost next ");
 }
 
+/* ---- a park's thread, which serves others in the place of its wait ---- */
+
+enum { WAITS, TAKES_LONG, COMES_THEN, GUESTS };
+static struct parked guests[GUESTS];
+static struct park *lot;
+static atomic_int guests_done, waited_rc, done_before_end;
+
+static void resume(struct parked *p)
+{
+	if (p == &guests[WAITS]) {
+		until(atomic_load(&guests_done) == -1); /* all are ready */
+		atomic_store(&guests_done, 0);
+		atomic_store(&waited_rc, call(REDIS_ONCE, SHORT_NS, "lost"));
+		atomic_store(&done_before_end, atomic_load(&guests_done));
+	} else if (p == &guests[TAKES_LONG]) {
+		const int64_t end_ns = in(2 * SHORT_NS);
+
+		until(clock_now_ns() > end_ns);
+	}
+	atomic_fetch_add(&guests_done, 1);
+}
+
+static void who_is_late_serves_no_more_others_first(void **state)
+{
+	const struct park_options opt = {"waiter", THREAD_SERVICE, 1, 4, resume, 3};
+
+	(void)state;
+	script.silent = true;
+	memset(guests, 0, sizeof(guests));
+	atomic_store(&waited_rc, 1);
+	assert_int_equal(park_start(&opt, &lot), 0);
+	for (unsigned i = 0; i < GUESTS; i++) {
+		park_asleep(lot, &guests[i]);
+		park_wake(lot, &guests[i]);
+	}
+	atomic_store(&guests_done, -1);
+	until(atomic_load(&guests_done) == GUESTS);
+	assert_int_equal(atomic_load(&waited_rc), -ETIMEDOUT);
+	assert_int_equal(atomic_load(&done_before_end), 1);
+	park_stop(&lot);
+}
+
 static void a_replica_is_left_for_the_master(void **state)
 {
 	(void)state;
@@ -326,6 +369,7 @@ int main(void)
 		pipe_test(what_may_be_repeated_goes_out_again_in_its_order),
 		pipe_test(what_may_not_be_repeated_fails_with_the_connection),
 		pipe_test(a_reply_that_does_not_come_is_a_timeout_for_its_caller_only),
+		pipe_test(who_is_late_serves_no_more_others_first),
 		pipe_test(a_replica_is_left_for_the_master),
 		pipe_test(an_idle_connection_that_was_closed_costs_no_call),
 		pipe_test(without_a_server_calls_end_at_their_deadline),
