@@ -65,6 +65,11 @@ void json_watch(void)
 	ran_out = false;
 }
 
+void json_watch_on(bool had_run_out)
+{
+	ran_out = had_run_out;
+}
+
 bool json_ran_out(void)
 {
 	return ran_out;

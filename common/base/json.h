@@ -17,6 +17,8 @@ json_t *json_read(const void *bytes, size_t n, size_t flags);
  * JSON nevertheless, and a value that was built may lack something. */
 void json_watch(void);
 bool json_ran_out(void);
+/* Go on with what json_ran_out said before another's json_watch or json_read, which came between on this thread. */
+void json_watch_on(bool had_run_out);
 
 /* The value as text, compact, ended by a zero byte that *bytes does not count; flags are json_dumps's. NULL: no memory, now or
  * since json_watch. */

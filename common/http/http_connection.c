@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/base/err.h"
+#include "common/base/json.h"
 #include "common/base/obj.h"
 #include "common/base/peer.h"
 #include "common/config/networks.h"
@@ -381,6 +382,7 @@ void http_connection_resume(struct parked *parked)
 {
 	struct http_connection *c = (struct http_connection *)parked;
 	char in[HTTP_BUFFER_BYTES], out[HTTP_BUFFER_BYTES];
+	const bool had_run_out = json_ran_out(); /* the one in the place of whose wait this is */
 	uint32_t events;
 	int rc;
 
@@ -389,6 +391,7 @@ void http_connection_resume(struct parked *parked)
 	http_buffer_lend(&c->incoming.bytes, in);
 	http_buffer_lend(&c->out, out);
 	rc = go_on(c);
+	json_watch_on(had_run_out);
 	if ((rc != -EAGAIN && rc != -EBUSY) || http_buffer_keep(&c->incoming.bytes) < 0 ||
 	    http_buffer_keep(&c->out) < 0) {
 		end(c);

@@ -25,6 +25,7 @@
 #include "common/base/clock.h"
 #include "common/base/cores.h"
 #include "common/base/counters.h"
+#include "common/base/json.h"
 #include "common/base/park.h"
 #include "common/base/thread.h"
 #include "common/http/http.h"
@@ -44,6 +45,7 @@ static atomic_uint before_other; /* handled when /other came */
 static atomic_uint done, done_before;
 static atomic_uint nested_before, nested_after; /* handled when /nest looked for others, and then */
 static atomic_bool nested_more;                 /* and it might have gone on */
+static atomic_bool nested_lacks;                /* and its JSON lacked something before */
 
 /* ---- the server ---- */
 
@@ -63,12 +65,15 @@ static void echo(void *arg, const struct http_request *request, struct http_repl
 	}
 	if (strcmp(request->path, "/nest") == 0) {
 		atomic_store(&nested_before, atomic_load(&handled));
+		json_watch_on(true);
 		atomic_store(&nested_more, park_serve_another());
+		atomic_store(&nested_lacks, json_ran_out());
 		atomic_store(&nested_after, atomic_load(&handled));
 	}
 	atomic_fetch_add(&done, strcmp(request->path, "/done") == 0);
 	if (strcmp(request->path, "/late") == 0)
 		atomic_store(&done_before, atomic_load(&done));
+	json_watch();
 	if (strcmp(request->path, "/other") == 0)
 		atomic_store(&before_other, atomic_load(&handled));
 	(void)fprintf(out, "%s %s", request->method, request->path);
@@ -847,8 +852,14 @@ static void many_callers_are_served_at_once(void **state)
 /* While /nest is inside, another is ready: how many more were handled before it went on. */
 static unsigned handled_within(const char *request)
 {
+	static const char ready[] = "POST /ready HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx";
 	int first = call(), nest = call(), other = call();
 
+	/* They have been accepted then, and one thread is on watch. */
+	say(nest, ready);
+	assert_int_equal(hear(nest)->status, 200);
+	say(other, ready);
+	assert_int_equal(hear(other)->status, 200);
 	atomic_store(&inside, 0);
 	atomic_store(&hold, true);
 	say(first, "POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
@@ -870,6 +881,7 @@ static void a_push_is_answered_in_the_place_of_anothers_wait(void **state)
 	(void)state;
 	assert_int_equal(handled_within("POST /other HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"), 1);
 	assert_true(atomic_load(&nested_more));
+	assert_true(atomic_load(&nested_lacks));
 }
 
 static void who_may_wait_long_holds_up_nobody_elses_answer(void **state)
