@@ -198,13 +198,21 @@ static const struct api_push_kind to_keys = {"/goim/push/keys", "keys", key_name
 				  to_room = {"/goim/push/room", "room", NULL, true, true, read_room, push_to_room},
 				  to_all = {"/goim/push/all", "all", NULL, false, false, read_all, push_to_all};
 
+/* "all" is no list, which may be empty, but says yes or no. */
+static bool names(const struct http_request *request, const struct api_push_kind *kind)
+{
+	const char *value = http_param(request, kind->param);
+
+	return value != NULL && (kind != &to_all || strcmp(value, "1") == 0);
+}
+
 const struct api_push_kind *api_push_kind_of(const struct http_request *request)
 {
 	static const struct api_push_kind *const kinds[] = {&to_keys, &to_mids, &to_users, &to_room, &to_all};
 	const struct api_push_kind *found = NULL;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		if (http_param(request, kinds[i]->param) == NULL)
+		if (!names(request, kinds[i]))
 			continue;
 		if (found != NULL)
 			return NULL;

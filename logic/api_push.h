@@ -22,7 +22,7 @@ struct api_push {
 	int rc;
 };
 
-/* The kind that these parameters name: by the one of keys, mids, users, room and all that is there. NULL: none, or two. */
+/* The kind that these parameters name: by the one of keys, mids, users and room that is there, or by all where it is 1. NULL: none, or two. */
 const struct api_push_kind *api_push_kind_of(const struct http_request *request);
 /* The path of its own call. */
 const char *api_push_path(const struct api_push_kind *kind);

@@ -43,6 +43,18 @@ def test_bad_lines_are_answered_and_the_others_done(connect, backend):
     client.expect_push(1000, b"last")
 
 
+def test_line_that_says_no_to_all_is_not_for_all(connect, backend):
+    """A back end that writes out each member, of which the list is empty."""
+    client = connect(mid=7, key="k")
+    line = {"operation": 1000, "body": "x"}
+    answers = batch(backend, [{**line, "users": [], "all": False}, {**line, "all": "no"}, {**line, "all": 0},
+                              {**line, "keys": ["k"], "all": False, "body": "to k"}])
+    assert [answer["code"] for answer in answers] == [-400, -400, -400, 0]
+    client.expect_push(1000, b"to k")
+    assert batch(backend, [{**line, "all": 1}])[0]["code"] == 0
+    client.expect_push(1000, b"x")
+
+
 def test_line_tells_what_became_of_it(connect, backend):
     connect(mid=7, key="a")
     answers = batch(backend, [{"operation": 1000, "mids": [7, 8], "tell": True}, {"operation": 1000, "keys": ["a", "b"], "offline": True},
