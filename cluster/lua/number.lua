@@ -57,6 +57,7 @@ local function number_kept(room, generation, kept, first, now, micros)
 	if is_due then
 		redis.call('SET', number_key(room), value, 'PX', longer(number_ttl))
 		redis.call('PEXPIRE', history_key(room), longer(ttl))
+		keep_acks(room, longer(number_ttl))
 	else
 		redis.call('SET', number_key(room), value, 'KEEPTTL')
 	end

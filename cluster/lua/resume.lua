@@ -8,6 +8,7 @@ if not generation then return {'young'} end
 local n, held, _, _, is_made = place(room, generation, durable, idle_ttl, make == '1')
 if not n then return {'none'} end
 redis.call('PEXPIRE', number_key(room), held == 'idle' and idle_ttl or longer(ttl))
+keep_acks(room, longer(ttl))
 local have = redis.call('LLEN', history_key(room))
 local word, k = is_made and 'made' or 'ok', math.min(tonumber(last), have)
 if since ~= '' then

@@ -5,6 +5,7 @@ for i = 3, #ARGV do
 	local value = redis.call('GET', number_key(ARGV[i]))
 	if value then
 		redis.call('PEXPIRE', number_key(ARGV[i]), string.find(value, ' idle ', 1, true) and ARGV[2] or longer(ARGV[1]))
+		keep_acks(ARGV[i], longer(ARGV[1]))
 		there = there + 1
 	end
 end

@@ -14,6 +14,11 @@ local function history_key(name)
 	return stream_key('h', name)
 end
 
+-- What the devices of a user have confirmed lives as long as the number: without it the rest of the history would look like a gap.
+local function keep_acks(name, ttl)
+	if string.byte(name) == 1 then redis.call('PEXPIRE', stream_key('ack', name), ttl) end
+end
+
 -- Times to live are renewed when a quarter of the shorter one has passed, and are as much longer.
 local function longer(ttl)
 	return whole(ttl * 1.25)

@@ -1200,6 +1200,26 @@ static void push_to_a_user_is_numbered_kept_and_goes_where_his_keys_are(void **s
 	after("EXISTS " OWN_HISTORY, "0");
 }
 
+/* A device that was away longer than its last word lives misses nothing of a history that is there. */
+static void what_was_confirmed_lives_as_long_as_the_number(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	says("1", confirm, "7", "60000", "phone", "41");
+	says("1", confirm, "8", "60000", "phone", "41");
+	put("SET", OWN_NUMBER, "41 5 0 0");
+	PUSH_USER("ok 5 0 1  42", "", "away", "l", "1");
+	after("TTL comet:ack:u:{7}", "108000", "TTL comet:ack:u:{8}", "60");
+	says("1", stay, "86400000", "3600000", "\0017");
+	after("TTL comet:ack:u:{7}", "108000");
+	before("PEXPIRE comet:ack:u:{7} 60000");
+	says("1", stay, "86400000", "3600000", "\0017");
+	after("TTL comet:ack:u:{7}", "108000");
+	before("PEXPIRE comet:ack:u:{7} 60000");
+	says("ok 42 *", resume, "\0017", "41", "10", "86400000", "3600000", "0", "1");
+	after("TTL comet:ack:u:{7}", "108000", "TTL comet:ack:u:{8}", "60");
+}
+
 static void positions_that_are_confirmed_only_grow_and_of_many_the_lowest_goes(void **state)
 {
 	char key[16], at[16];
@@ -1673,6 +1693,7 @@ int main(void)
 		cmocka_unit_test_setup(room_that_a_back_end_leads_into_is_not_forgotten, empty),
 		cmocka_unit_test_setup(push_to_a_kept_room_gets_the_next_number_and_is_kept, empty),
 		cmocka_unit_test_setup(push_to_a_user_is_numbered_kept_and_goes_where_his_keys_are, empty),
+		cmocka_unit_test_setup(what_was_confirmed_lives_as_long_as_the_number, empty),
 		cmocka_unit_test_setup(positions_that_are_confirmed_only_grow_and_of_many_the_lowest_goes, empty),
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
 		cmocka_unit_test_setup(push_after_a_loss_is_refused, empty),
