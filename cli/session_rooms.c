@@ -74,20 +74,29 @@ int session_rooms_authenticate(struct session_rooms *s, const struct client_setu
 	return 0;
 }
 
+static void say(const char *words, const char *text, size_t bytes)
+{
+	fputs(words, stderr);
+	printer_escaped(stderr, text, bytes);
+}
+
 static void tell_in_words(const struct client_event *e)
 {
+	static const char *const words[] = {[CLIENT_JOINED] = "comet-cli: joined ",
+					    [CLIENT_GAP] = "comet-cli: gap in ",
+					    [CLIENT_LEFT] = "comet-cli: left "};
 	const char *room = e->room[0] != '\0' ? e->room : "the user's stream";
 
+	say(words[e->kind], room, strlen(room));
 	if (e->kind == CLIENT_LEFT)
-		fprintf(stderr, "comet-cli: left %s: %.*s\n", room, (int)e->body_bytes, (const char *)e->body);
+		say(": ", e->body, e->body_bytes);
 	else if (e->kind == CLIENT_GAP)
-		fprintf(stderr, "comet-cli: gap in %s: something is missing; it goes on after %lld\n", room,
-			(long long)e->number);
+		fprintf(stderr, ": something is missing; it goes on after %lld", (long long)e->number);
 	else if (e->number == 0)
-		fprintf(stderr, "comet-cli: joined %s, which is not numbered\n", room);
+		fputs(", which is not numbered", stderr);
 	else
-		fprintf(stderr, "comet-cli: joined %s after %lld; %d that were missed come\n", room,
-			(long long)e->number, e->replay);
+		fprintf(stderr, " after %lld; %d that were missed come", (long long)e->number, e->replay);
+	fputc('\n', stderr);
 }
 
 /* 0, -ENOTCONN, or -errno of stdout. */

@@ -134,6 +134,17 @@ def test_sub_ends_when_its_last_room_is_left(sub, scripted):  # noqa: F811
     client.said("left chat://1: the server knows no streams")
 
 
+def test_what_a_server_says_of_rooms_is_escaped(sub, scripted):  # noqa: F811
+    client = sub("--port", scripted.port, "--room", "chat://1", "--last", "0")
+    peer = scripted.accept()
+    auth = peer.read()
+    peer.send(8, b'{"v":1,"max_body":4096,"max_rooms":100}', seq=auth.seq)
+    peer.send(22, b'{"room":"a://\\u001b[2J","at":7,"by":"server"}')
+    client.said("joined a://\\x1b[2J after 7")
+    peer.send(22, b'{"room":"a://\\u001b[2J","left":"\\u001b]0;x"}')
+    client.said("left a://\\x1b[2J: \\x1b]0;x")
+
+
 @pytest.mark.parametrize("args", [["--since", "5"], ["--last", "1"], ["--room", "a://1,b://2", "--since", "5"],
                                   ["--v1", "--room", "a://1", "--last", "0"], ["--room", "a://1", "--since", str(2**53)]])
 def test_wrong_wishes_of_sub(args):
