@@ -799,9 +799,10 @@ export class Comet {
 		this.#acking ??= setTimeout(() => {
 			const {position, isIn} = this.#rooms.get(USER), bytes = new Uint8Array(8);
 			this.#acking = null;
+			if (!isIn || this.#state !== 'online' || !Number.isSafeInteger(position))
+				return; // the last one: it is none of a push
 			new DataView(bytes.buffer).setBigUint64(0, BigInt(position));
-			if (isIn && this.#state === 'online')
-				this.#socket.send(encode(Op.ACK, bytes, 0));
+			this.#socket.send(encode(Op.ACK, bytes, 0));
 		}, ACK_MS);
 	}
 

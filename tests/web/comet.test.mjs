@@ -651,6 +651,9 @@ test('nobody joins or leaves the stream of the user, and each connection confirm
 	await until(() => acks().length === 1);
 	assert.deepEqual(acks(), [BIG + 1]);
 	assert.deepEqual(it.named('left'), []);
+	it.socket().wrap(numbered('', BIG + 2, 'two'), encode(Op.NOTICE, JSON.stringify({room: '', at: 1.5, gap: true})));
+	await new Promise(resolve => setTimeout(resolve, 1200)); // nothing throws
+	assert.deepEqual(acks(), [BIG + 1]);
 });
 
 test('a server that knows no streams refuses rooms, and serves the rest as ever', async t => {
