@@ -12,6 +12,9 @@
 
 #define ROOMS_SHOWN 100
 
+/* Of the names on a page, which clients choose: Redis cuts off a listener for whom more waits than it likes. */
+#define ROOM_BYTES_SHOWN ((size_t)1 << 20)
+
 /* ---- choosing ---- */
 
 /* Those that may be on the page, in a list of twice its length: where that is full, the larger half goes. */
@@ -145,24 +148,34 @@ static int choose(struct server *s, struct choice *ch)
 
 /* ---- describing ---- */
 
-static void set_rooms(json_t *object, struct server *s, const struct connection *c)
+/* As far as there is space on the page. */
+static void set_rooms(json_t *object, struct server *s, const struct connection *c, size_t *space)
 {
 	struct room *rooms[ROOMS_SHOWN];
 	const size_t n = bucket_rooms_of(server_bucket(s, c->seat.key), c, rooms, ROOMS_SHOWN);
 	const size_t shown = n < ROOMS_SHOWN ? n : ROOMS_SHOWN;
+	size_t more = n - shown;
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < shown; i++) {
+		const char *name = rooms[i]->tally->id;
+		const size_t bytes = strlen(name);
 		size_t twin = 0;
 
 		while (rooms[twin] != rooms[i])
 			twin++;
-		if (twin == i) /* names that are not UTF-8 are left out */
-			(void)json_array_append_new(list, json_string(rooms[i]->tally->id));
+		if (twin != i)
+			continue;
+		if (bytes > *space) {
+			more++;
+			continue;
+		}
+		*space -= bytes;
+		(void)json_array_append_new(list, json_string(name)); /* names that are not UTF-8 are left out */
 	}
 	(void)json_object_set_new(object, "rooms", list);
-	if (n > shown)
-		(void)json_object_set_new(object, "rooms_more", json_integer((json_int_t)(n - shown)));
+	if (more > 0)
+		(void)json_object_set_new(object, "rooms_more", json_integer((json_int_t)more));
 	for (size_t i = 0; i < shown; i++)
 		room_unref(&rooms[i]);
 }
@@ -191,7 +204,7 @@ static void set_mailbox(json_t *object, struct channel *ch)
 }
 
 /* NULL: its key is not UTF-8, or no memory. */
-static json_t *describe(struct server *s, const char *name, struct connection *c)
+static json_t *describe(struct server *s, const char *name, struct connection *c, size_t *space)
 {
 	const struct user *user = &c->seat.user;
 	char peer[TRANSPORT_PEER_BYTES], text[USER_BYTES];
@@ -205,7 +218,7 @@ static json_t *describe(struct server *s, const char *name, struct connection *c
 		(void)json_object_set_new(object, "user", json_string(user_text(user, text)));
 	if (user_is_somebody(user) && user->name == NULL)
 		(void)json_object_set_new(object, "mid", json_integer(user->mid));
-	set_rooms(object, s, c);
+	set_rooms(object, s, c, space);
 	set_mailbox(object, &c->channel);
 	return object;
 }
@@ -227,6 +240,7 @@ static int trace_them(struct server *s, const struct who_query *query)
 int who_list(struct server *s, const char *name, const struct who_query *query, struct who_page *page)
 {
 	struct choice ch = {.query = query};
+	size_t space = ROOM_BYTES_SHOWN;
 	int rc = query->trace != WHO_NO_TRACE ? trace_them(s, query) : 0;
 
 	if (rc < 0) {
@@ -237,7 +251,7 @@ int who_list(struct server *s, const char *name, const struct who_query *query, 
 	json_watch();
 	*page = (struct who_page){.connections = json_array(), .more = ch.more};
 	for (size_t i = 0; rc == 0 && i < ch.list.n; i++) {
-		json_t *described = describe(s, name, ch.list.all[i]);
+		json_t *described = describe(s, name, ch.list.all[i], &space);
 
 		if (described != NULL)
 			(void)json_array_append_new(page->connections, described);

@@ -84,6 +84,20 @@ def test_rooms_that_were_joined_are_told(connect, backend):
     assert keys(connections(backend, type="chat", room="x")) == []
 
 
+@pytest.mark.settings("protocol.max_body=64k", "limits.joins=0")
+def test_rooms_with_long_names_make_no_long_pages(connect, backend):
+    rooms = [f"chat://{i:03}-{'x' * 230}" for i in range(100)]
+    for i in range(60):
+        client = connect.raw()
+        streams.arrive(client, mid=7, key=f"k{i:02}")
+        streams.join(client, *rooms)
+    reply = backend.request("GET", "/goim/connections", limit=1000)
+    assert len(reply.body) < 1200000
+    found = reply.json()["data"]["connections"]
+    assert len(found) == 60 and len(found[0]["rooms"]) == 100
+    assert all(len(c["rooms"]) + c.get("rooms_more", 0) == 100 for c in found)
+
+
 def test_members_of_a_room_in_pages(connect, backend):
     for i in range(7):
         connect(mid=i + 1, key=f"k{i}", room="live://1" if i < 5 else "live://2")
