@@ -13,6 +13,7 @@ pushes are tried again only where the server certainly did not take them. An obj
 SPDX-License-Identifier: MIT"""
 import http.client
 import json
+import selectors
 import ssl
 import time
 import urllib.parse
@@ -121,6 +122,8 @@ class Comet:
     def _try(self, method, path, body, headers, is_json, wait_more):
         is_sent = False
         try:
+            if self._connection is not None and _has_ended(self._connection.sock):
+                self.close()
             if self._connection is None:
                 make = http.client.HTTPSConnection if self._is_tls else http.client.HTTPConnection
                 self._connection = make(*self._address, timeout=self._timeout, **({"context": self._context} if self._is_tls else {}))
@@ -153,6 +156,13 @@ class Comet:
         if code != 0:
             raise CometError(code, words)
         return answer, response.headers
+
+
+def _has_ended(sock):
+    """Between two calls there is nothing to be read but the end: the server closes what was idle for long."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 class _Again(Exception):

@@ -86,4 +86,8 @@ func main() {
 	hurried.Timeout, hurried.Pause = 500*time.Millisecond, 10*time.Millisecond
 	fmt.Println("flaky", pushRoom(hurried, "x", nil))
 	fmt.Println("fault", code(hurried.PushAll(ctx, 1000, []byte("x"), 0)))
+	must(hurried.PushKeys(ctx, 1000, []byte("x"), "k"))
+	time.Sleep(200 * time.Millisecond) // the server closes the connection
+	must(hurried.PushKeys(ctx, 1000, []byte("x"), "k"))
+	fmt.Println("twice")
 }

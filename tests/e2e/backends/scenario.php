@@ -56,3 +56,7 @@ try {
 } catch (CometException $fault) {
     say('fault', $fault->getCode());
 }
+$hurried->pushKeys(1000, 'x', ['k']);
+usleep(200_000); // the server closes the connection
+$hurried->pushKeys(1000, 'x', ['k']);
+say('twice');

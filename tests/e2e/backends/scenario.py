@@ -1,6 +1,7 @@
 """The scenario of test_comet_api.py, with examples/python/comet_api.py. SPDX-License-Identifier: MIT"""
 import itertools
 import sys
+import time
 
 from comet_api import Comet, CometError
 
@@ -34,4 +35,8 @@ try:
     hurried.push_all(1000, "x")
 except CometError as fault:
     print("fault", fault.code)
+hurried.push_keys(1000, "x", ["k"])
+time.sleep(0.2)  # the server closes the connection
+hurried.push_keys(1000, "x", ["k"])
+print("twice")
 comet.close()
