@@ -1,7 +1,9 @@
--- The history has room for an eighth more than it keeps, so that the oldest go many at a time: the bytes and the messages that are left.
+-- The history has room for an eighth more messages than it keeps, and is left with an eighth of its bytes free, so that the oldest go many at a time:
+-- the bytes and the messages that are left.
 local function trim_history(room, held, n, messages, bytes)
 	while n > messages or (n > 1 and held > bytes) do
-		local gone = redis.call('LPOP', history_key(room), math.max(1, n - messages, math.floor(n / 8)))
+		local most = held > bytes and math.max(1, n - messages, math.floor(n / 8)) or n - messages
+		local gone = redis.call('LPOP', history_key(room), most)
 		for i = 1, #gone do held = held - #gone[i] end
 		n = n - #gone
 	end

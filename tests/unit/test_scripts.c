@@ -1312,6 +1312,20 @@ static void history_lets_many_go_at_a_time(void **state)
 	after("LLEN " HISTORY, "15", "GET " NUMBER, "61 5 131 *");
 }
 
+static void history_of_many_keeps_as_many_as_it_says(void **state)
+{
+	char seq[8];
+
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", NUMBER, "41 5 idle 0");
+	for (int i = 1; i <= 113; i++) {
+		(void)snprintf(seq, sizeof(seq), "%d", i);
+		PUSH_ROOM("ok 5 *", "100 100000 3600000 0 600000 86400000", "", "b", "l", seq);
+	}
+	after("LLEN " HISTORY, "100", "LINDEX " HISTORY " 0", "1000 14 b");
+}
+
 static void times_to_live_are_renewed_when_a_quarter_has_passed(void **state)
 {
 	(void)state;
@@ -1680,6 +1694,7 @@ int main(void)
 		cmocka_unit_test_setup(numbers_jump_under_a_new_generation_unless_redis_is_durable, empty),
 		cmocka_unit_test_setup(push_of_a_name_is_made_once, empty),
 		cmocka_unit_test_setup(history_lets_many_go_at_a_time, empty),
+		cmocka_unit_test_setup(history_of_many_keeps_as_many_as_it_says, empty),
 		cmocka_unit_test_setup(times_to_live_are_renewed_when_a_quarter_has_passed, empty),
 		cmocka_unit_test_setup(push_whose_answer_was_lost_is_not_numbered_twice, empty),
 		cmocka_unit_test_setup(push_of_many_writers_is_not_numbered_twice, empty),
