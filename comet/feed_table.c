@@ -19,6 +19,8 @@ static void unlink_locked(struct feeds *s, struct feed *f) NEEDS(s->lock)
 {
 	if (s->sweep == f)
 		s->sweep = f->newer;
+	if (s->stay == f)
+		s->stay = f->newer;
 	if (f->newer != NULL)
 		f->newer->older = f->older;
 	else

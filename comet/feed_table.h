@@ -32,7 +32,8 @@ struct feeds {
 	pthread_cond_t loaded; /* in a cluster: one was read */
 	struct strmap all;
 	struct feed *newest, *oldest; /* by their last use */
-	struct feed *sweep;           /* feeds_sweep goes on there */
+	struct feed *sweep;           /* feeds_sweep goes on there, */
+	struct feed *stay;            /* and feed_source_stay there; NULL: at the oldest */
 	size_t bytes;                 /* of all, of which at most memory_bytes */
 	int64_t new_full_ns;          /* the bucket of new_rate */
 	uint64_t gone_at; /* the highest number of a stream that is not here any more: new ones begin above */
