@@ -124,7 +124,7 @@ static void *listen_for_answers(void *arg)
 
 /* ---- questions ---- */
 
-/* Into a free place. 0, -EBUSY; -ERR_NO_LOGIC: it stops. */
+/* Into a free place. 0, -EBUSY. */
 static int begin(struct people_redis *p, struct asking *a)
 {
 	int rc = -EBUSY;
