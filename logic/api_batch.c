@@ -56,10 +56,13 @@ static void append_answer(struct batch *b, const struct http_reply *reply)
 {
 	static const char no_memory[] = "{\"code\":-500,\"message\":\"out of memory\"}";
 	const char *text = reply->body != NULL ? reply->body : no_memory;
-	const size_t bytes = reply->body != NULL ? reply->body_bytes : sizeof(no_memory) - 1;
+	size_t bytes = reply->body != NULL ? reply->body_bytes : sizeof(no_memory) - 1;
 	char member[HTTP_EXTRA_BYTES + 20];
 
-	append(b, text, bytes - 1); /* without its last brace */
+	/* Without its last brace, and the newline that refusals have behind it. */
+	while (bytes > 0 && text[--bytes] != '}')
+		;
+	append(b, text, bytes);
 	if (reply->extra_value == reply->extra_text) {
 		const bool is_position = strcmp(reply->extra_header, "Comet-Position") == 0;
 		int n = snprintf(member, sizeof(member), ",\"%s\":%s", is_position ? "position" : "retry_after",

@@ -362,6 +362,23 @@ static void batch_is_bounded(void **state)
 	is_error(405, -405);
 }
 
+static bool each_line_is_json(void)
+{
+	const char *line = reply.body, *end = reply.body + reply.body_bytes, *newline;
+
+	for (; line < end; line = newline + 1) {
+		json_t *object;
+
+		if ((newline = memchr(line, '\n', (size_t)(end - line))) == NULL)
+			return false;
+		object = json_loadb(line, (size_t)(newline - line), 0, NULL);
+		json_decref(object);
+		if (object == NULL)
+			return false;
+	}
+	return true;
+}
+
 static void scope_and_rooms_of_a_key_are_those_of_each_line(void **state)
 {
 	(void)state;
@@ -373,6 +390,7 @@ static void scope_and_rooms_of_a_key_are_those_of_each_line(void **state)
 	assert_int_equal(reply.status, 200);
 	assert_int_equal(lines_with("\"code\":-403"), 3);
 	assert_int_equal(lines_with("push:"), 2);
+	assert_true(each_line_is_json());
 	assert_string_equal(heard(), "* room live://1 op=1000 \n");
 	own_scopes = HTTP_ONLINE;
 	(void)post("/goim/batch", "{}");
@@ -394,6 +412,7 @@ static void each_line_of_a_batch_counts_for_the_rate(void **state)
 	assert_int_equal(lines_with("\"code\":0"), 3);
 	assert_int_equal(lines_with("\"code\":-429"), 1);
 	assert_int_equal(lines_with("\"retry_after\":1}"), 1);
+	assert_true(each_line_is_json());
 }
 
 /* One in flight for each line, up to 128: the order of their ends is that of their beginnings. */
