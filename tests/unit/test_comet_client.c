@@ -532,7 +532,7 @@ static void a_heartbeat_that_is_not_answered_is_the_end(void **state)
 
 	(void)state;
 	opt.heartbeat_ms = 5;
-	opt.timeout_ms = 40;
+	opt.timeout_ms = 500;
 	assert_int_equal(open_with(&opt, OP_AUTH_REPLY, ""), 0);
 	assert_int_equal(comet_client_next(client, SOON_MS, &m), -ETIME);
 }
