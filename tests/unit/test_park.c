@@ -8,11 +8,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -440,6 +442,28 @@ static void a_stream_that_cannot_be_watched_stays_its_callers(void **state)
 	until(atomic_load(&works[0].took) == 1);
 }
 
+/* The table of a park is made for as many descriptors as the process may have then. The limit stays for the cases behind this one. */
+static void a_stream_whose_descriptor_has_no_place_is_watched_each_time(void **state)
+{
+	const rlim_t max = 4 * WORKS;
+	const struct rlimit files = {max, max};
+	int beyond = fcntl(works[0].near, F_DUPFD_CLOEXEC, (int)max);
+
+	(void)state;
+	assert_true(beyond >= 0);
+	(void)close(works[0].near);
+	works[0].near = beyond;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+	begin(1, 4);
+	start_stream(&works[0], read_stream);
+	for (unsigned i = 1; i <= 3; i++) {
+		send_bytes(&works[0], 2);
+		until(atomic_load(&works[0].took) == 2 * i);
+	}
+	(void)shutdown(works[0].far, SHUT_WR);
+	until(atomic_load(&works[0].took) == 106);
+}
+
 /* ---- sleep ---- */
 
 static void who_is_woken_goes_on(void **state)
@@ -848,9 +872,11 @@ static void without_memory_or_threads_there_is_no_park(void **state)
 	const struct park_options opt = {"waiter", THREAD_CONNECTION, 2, 1, resume, 0};
 
 	(void)state;
-	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
-	assert_int_equal(park_start(&opt, &lot), -ENOMEM);
-	assert_null(lot);
+	for (unsigned i = 0; i < 2; i++) { /* itself, and its table of sockets */
+		seam_fail(SEAM_ALLOC, i, 1, ENOMEM);
+		assert_int_equal(park_start(&opt, &lot), -ENOMEM);
+		assert_null(lot);
+	}
 	for (unsigned i = 0; i < 2; i++) {
 		seam_fail(SEAM_PTHREAD_CREATE, i, 1, EAGAIN);
 		assert_int_equal(park_start(&opt, &lot), -EAGAIN);
@@ -942,6 +968,7 @@ int main(void)
 		park_test(what_comes_in_a_stream_while_its_reader_runs_is_found),
 		park_test(who_has_left_is_found_no_more),
 		park_test(a_stream_that_cannot_be_watched_stays_its_callers),
+		park_test(a_stream_whose_descriptor_has_no_place_is_watched_each_time),
 		park_test(who_is_woken_goes_on),
 		park_test(a_wake_that_comes_before_the_sleep_ends_it),
 		park_test(all_who_are_woken_at_once_go_on),
