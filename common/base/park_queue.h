@@ -24,8 +24,8 @@ struct parked {
 	atomic_bool known; /* epoll has its socket */
 	bool has_turn;     /* it waited for its turn to block, which has come */
 	bool woken : 1;    /* while it was not asleep */
-	bool came : 1;     /* its stream had something while it was not parked there */
 	bool ends : 1;     /* its stream has an end, which is there for good */
+	uint8_t owed : 2; /* so often it is ready at once when it parks: its stream had something while it was not parked there */
 };
 
 struct park_queue {

@@ -97,18 +97,19 @@ void park_sockets_find(const struct park_sockets *s, const struct epoll_event *e
 {
 	struct parked *p = owner_of(s, event->data.u64);
 	bool is_edge = (event->data.u64 & IS_EDGE) != 0;
-	bool waits;
+	/* The next read that takes less than it could may have ended before an urgent byte. */
+	unsigned turns = (event->events & EPOLLPRI) != 0 ? 2 : 1;
 
 	if (p == NULL)
 		return;
-	waits = !is_edge || p->where == PARK_WATCHED;
 	if (is_edge && (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0)
 		p->ends = true;
-	/* A read ends before an urgent byte, and looks as if it had taken all: who waits is found a second time. */
-	if (is_edge && (!waits || (event->events & EPOLLPRI) != 0))
-		p->came = true;
-	if (waits)
+	if (!is_edge || p->where == PARK_WATCHED) {
 		park_queue_put_last(ready, p, PARK_FOUND);
+		turns--;
+	}
+	if (p->owed < turns)
+		p->owed = turns;
 }
 
 /* ---- for edges ---- */
@@ -132,14 +133,15 @@ int park_sockets_watch(const struct park_sockets *s, uint64_t told)
 
 bool park_sockets_park(struct parked *p, struct park_queue *ready)
 {
-	bool came = p->came || p->ends;
+	bool is_ready = p->owed > 0 || p->ends;
 
-	p->came = false;
-	if (came)
+	if (p->owed > 0)
+		p->owed--;
+	if (is_ready)
 		park_queue_put_last(ready, p, PARK_FOUND);
 	else
 		p->where = PARK_WATCHED;
-	return came;
+	return is_ready;
 }
 
 void park_sockets_forget(struct park_sockets *s, const struct parked *p)

@@ -51,7 +51,7 @@ void park_sockets_find(const struct park_sockets *s, const struct epoll_event *e
 uint64_t park_sockets_own(struct park_sockets *s, struct parked *p, int fd);
 /* Have epoll tell of the owner's bytes and end, from those on that are there. Once. 0, or -errno. */
 int park_sockets_watch(const struct park_sockets *s, uint64_t told);
-/* p is parked: PARK_WATCHED; or in `ready` (true), where something has come while it ran. */
+/* p is parked: PARK_WATCHED; or in `ready` (true), where something has come while it ran, or may be left behind an urgent byte. */
 bool park_sockets_park(struct parked *p, struct park_queue *ready);
 /* p runs, for the last time. Nobody finds it from now on. */
 void park_sockets_forget(struct park_sockets *s, const struct parked *p);

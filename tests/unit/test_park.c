@@ -23,6 +23,7 @@
 #include "common/base/obj.h"
 #include "common/base/park.h"
 #include "tests/unit/seam.h"
+#include "tests/unit/tcp_pair.h"
 #include "tests/unit/until.h"
 
 #define WORKS 80
@@ -405,6 +406,51 @@ static void what_comes_in_a_stream_while_its_reader_runs_is_found(void **state)
 	until(atomic_load(&works[0].took) == 2);
 }
 
+static void over_tcp(struct work *w)
+{
+	int ends[2];
+
+	(void)close(w->near);
+	(void)close(w->far);
+	tcp_pair(ends);
+	w->near = ends[0];
+	w->far = ends[1];
+}
+
+static void send_around_an_urgent_byte(struct work *w)
+{
+	send_bytes(w, 1);
+	BUG_UNLESS(send(w->far, "!", 1, MSG_OOB) == 1);
+	send_bytes(w, 1);
+}
+
+/* A read ends there, as if that were all. */
+static void what_stands_behind_an_urgent_byte_is_found(void **state)
+{
+	(void)state;
+	begin_with_one_at_rest();
+	over_tcp(&works[0]);
+	send_around_an_urgent_byte(&works[0]);
+	start_stream(&works[0], read_stream);
+	until(atomic_load(&works[0].took) == 2);
+}
+
+static void what_stands_behind_an_urgent_byte_that_comes_while_its_reader_runs_is_found(void **state)
+{
+	(void)state;
+	begin_with_one_at_rest();
+	over_tcp(&works[0]);
+	start_stream(&works[0], read_and_wait);
+	start_stream(&works[1], read_stream);
+	send_bytes(&works[0], 1);
+	until(atomic_load(&at_gate) == 1);
+	send_around_an_urgent_byte(&works[0]);
+	send_bytes(&works[1], 1);
+	until(atomic_load(&works[1].took) == 1); /* so the other was seen, too */
+	atomic_store(&gate_open, true);
+	until(atomic_load(&works[0].took) == 3);
+}
+
 static void who_has_left_is_found_no_more(void **state)
 {
 	(void)state;
@@ -416,7 +462,7 @@ static void who_has_left_is_found_no_more(void **state)
 	send_bytes(&works[0], 1);
 	send_bytes(&works[1], 1);
 	until(atomic_load(&works[1].took) == 1);
-	assert_false(works[0].parked.came);
+	assert_int_equal(works[0].parked.owed, 0);
 	/* Its descriptor is another's, which is not taken for it. */
 	assert_int_equal(dup2(works[2].near, works[0].near), works[0].near);
 	(void)close(works[2].near);
@@ -966,6 +1012,8 @@ int main(void)
 		park_test(what_is_left_in_a_stream_is_read_in_the_next_turn),
 		park_test(the_end_behind_the_last_bytes_of_a_stream_is_found),
 		park_test(what_comes_in_a_stream_while_its_reader_runs_is_found),
+		park_test(what_stands_behind_an_urgent_byte_is_found),
+		park_test(what_stands_behind_an_urgent_byte_that_comes_while_its_reader_runs_is_found),
 		park_test(who_has_left_is_found_no_more),
 		park_test(a_stream_that_cannot_be_watched_stays_its_callers),
 		park_test(a_stream_whose_descriptor_has_no_place_is_watched_each_time),

@@ -9,8 +9,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -29,6 +27,7 @@
 #include "common/base/stack.h"
 #include "tests/unit/seam.h"
 #include "tests/unit/stage.h"
+#include "tests/unit/tcp_pair.h"
 #include "tests/unit/until.h"
 
 /* Sanitizers are slower. */
@@ -51,6 +50,7 @@ static struct {
 	size_t out_bytes, out_sent;
 	int32_t heartbeats; /* asked for, in out */
 	bool left;          /* it has closed its half, or all */
+	bool may_urge; /* over TCP: an urgent byte, which is no part of the stream; a second could make the first one */
 	bool eof;
 	uint8_t in[65536];
 	size_t in_bytes;
@@ -180,6 +180,8 @@ static void client_step(void)
 		break;
 	case 3:
 	case 4:
+		if (now.may_urge)
+			now.may_urge = send(now.client, "!", 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) != 1;
 		send_some(1 + roll(&now.dice, 40)); /* half a packet, or two and a half */
 		break;
 	case 5:
@@ -240,26 +242,6 @@ static void *be_the_server(void *arg)
 
 /* ---- a schedule ---- */
 
-/* As a door takes it in. Where the client closes last no port is left to wait. */
-static void connect_over_tcp(int ends[2])
-{
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t bytes = sizeof(at);
-	const struct linger none = {.l_onoff = 1};
-	const int on = 1;
-	int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	must(door >= 0 && bind(door, (const struct sockaddr *)&at, sizeof(at)) == 0 && listen(door, 1) == 0);
-	must(getsockname(door, (struct sockaddr *)&at, &bytes) == 0);
-	must((ends[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) >= 0);
-	must(connect(ends[1], (const struct sockaddr *)&at, sizeof(at)) == 0);
-	must((ends[0] = accept(door, NULL, NULL)) >= 0);
-	(void)close(door);
-	must(setsockopt(ends[1], SOL_SOCKET, SO_LINGER, &none, sizeof(none)) == 0);
-	for (unsigned i = 0; i < 2; i++)
-		must(setsockopt(ends[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
-}
-
 static void enter(bool over_tcp)
 {
 	const struct sockaddr_in peer = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc0000201)};
@@ -270,11 +252,12 @@ static void enter(bool over_tcp)
 	int ends[2];
 
 	if (over_tcp)
-		connect_over_tcp(ends);
+		tcp_pair(ends);
 	else
 		must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
 	must(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf)) == 0);
 	now.client = ends[1];
+	now.may_urge = over_tcp;
 	must(tcp_new(ends[0], (const struct sockaddr *)&peer, round_buffers(&stage.server.round, 0), &opt, &t) == 0);
 	must(connection_new(t, &stage.server.connection, &c) == 0);
 	must(admission_enter(&stage.server.admission, (const struct sockaddr *)&peer, false, &c->ticket) == CLOSE_NONE);
