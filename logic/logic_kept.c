@@ -1,23 +1,45 @@
 /* logic_kept: pushes to users that are kept (stream.users): see logic.h. They go to one user after the other, since each has a stream with
- * numbers of its own. SPDX-License-Identifier: MIT */
+ * numbers of its own; over a cluster the next ones set off before the first has been answered. SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/counters.h"
+#include "common/base/obj.h"
 #include "common/base/strmap.h"
 #include "logic/logic_push.h"
 
+/* So many users, or so much of body for them, are under way at one time. */
+#define UNDER_WAY_MAX       128
+#define UNDER_WAY_BYTES_MAX (1u << 20)
+
 /* On its way to one of them. */
 struct errand {
-	const struct logic_message *m;
 	const struct user *user;
 	char stream[USER_STREAM_BYTES]; /* its name */
 	struct fate fate;
 	uint64_t number;
+	/* what the bus has until the end */
+	struct wire_push push;
+	const char *name;
+	struct bus_names names;
+	struct bus_flight *flight;
+};
+
+/* One message to all of them. */
+struct tour {
+	struct logic *l;
+	const struct logic_message *m;
+	const struct user *users;
+	struct strmap done;     /* stream -> the first of its user's places */
+	bool has_twins;         /* somebody has two */
+	bool has_script;        /* Redis has just executed it, so that it does not fail for want of that */
+	struct errand *errands; /* a ring of `n`, of which `under_way` are from `first` on */
+	size_t n, first, under_way;
 };
 
 /* Whoever has the stream is found where it is kept, the other connections here. */
-static int push_to_found(struct logic *l, struct errand *e, struct wire_push *push)
+static int push_to_found(struct logic *l, struct errand *e)
 {
 	struct registry_found found;
 	int rc = registry_find_users(&l->registry, e->user, 1, &found);
@@ -28,47 +50,61 @@ static int push_to_found(struct logic *l, struct errand *e, struct wire_push *pu
 	e->fate.knows_online = true;
 	e->fate.knows_filters = l->bus.look != NULL;
 	if (found.n > 0)
-		rc = logic_push_found(l, &found, push, LOGIC_PUSH_LOOKS, &e->fate);
+		rc = logic_push_found(l, &found, &e->push, LOGIC_PUSH_LOOKS, &e->fate);
 	else
-		rc = bus_push(&l->bus, NULL, push);
+		rc = bus_push(&l->bus, NULL, &e->push);
 	registry_found_fini(&found);
 	return rc;
 }
 
-static int push_unnamed(struct logic *l, struct errand *e)
+static int land(struct errand *e, int rc)
 {
-	struct wire_push push = {.target = WIRE_KEYS, .stream = e->stream, .name = e->m->name};
-	const char *name = e->stream + 1;
-	int rc = logic_make_message(e->m, &push.message);
-
-	if (rc < 0)
-		return rc;
-	if (l->bus.push_to != NULL)
-		rc = bus_push_to(&l->bus, &(struct bus_names){.are_users = true, .v = &name, .n = 1}, &push, &e->fate);
-	else
-		rc = push_to_found(l, e, &push);
 	if (rc == 0)
-		e->number = push.message->number;
-	message_unref(&push.message);
+		e->number = e->push.message->number;
+	message_unref(&e->push.message);
 	return rc;
 }
 
-static int push_to_user(struct logic *l, struct errand *e)
+/* -EINPROGRESS: end_first is to follow. The first one is waited for: it brings the script, where Redis does not have it. */
+static int push_unnamed(struct tour *t, struct errand *e)
 {
-	const char *name = e->m->name;
+	const struct bus *bus = &t->l->bus;
+	int rc;
+
+	e->push = (struct wire_push){.target = WIRE_KEYS, .stream = e->stream, .name = t->m->name};
+	e->name = e->stream + 1;
+	e->names = (struct bus_names){.are_users = true, .v = &e->name, .n = 1};
+	if ((rc = logic_make_message(t->m, &e->push.message)) < 0)
+		return rc;
+	if (bus->begin != NULL && t->has_script) {
+		rc = bus->begin(bus->self, &e->names, &e->push, &e->fate, &e->flight);
+		return rc == 0 ? -EINPROGRESS : land(e, rc);
+	}
+	if (bus->push_to != NULL)
+		rc = bus_push_to(bus, &e->names, &e->push, &e->fate);
+	else
+		rc = push_to_found(t->l, e);
+	t->has_script = rc == 0;
+	return land(e, rc);
+}
+
+static int push_to_user(struct tour *t, struct errand *e)
+{
+	const char *name = t->m->name;
 	int rc;
 
 	if (!user_is_somebody(e->user)) {
 		e->fate.offline = 1;
 		return 0;
 	}
-	if (name == NULL || l->repeats == NULL)
-		return push_unnamed(l, e);
-	if ((rc = repeats_begin(l->repeats, e->stream, name, &e->number)) == -EALREADY)
+	if (name == NULL || t->l->repeats == NULL)
+		return push_unnamed(t, e);
+	BUG_UNLESS(t->l->bus.begin == NULL); /* there Redis knows the names */
+	if ((rc = repeats_begin(t->l->repeats, e->stream, name, &e->number)) == -EALREADY)
 		return 0;
 	if (rc == 0) {
-		rc = push_unnamed(l, e);
-		repeats_end(l->repeats, e->stream, name, rc == 0 ? &e->number : NULL);
+		rc = push_unnamed(t, e);
+		repeats_end(t->l->repeats, e->stream, name, rc == 0 ? &e->number : NULL);
 	}
 	return rc;
 }
@@ -87,46 +123,118 @@ static void add_fate(struct fate *all, const struct fate *one)
 	all->filtered += one->filtered;
 }
 
-/* To the one in place i, unless he was named before; done: stream -> the first of his places. */
-static int push_to_place(struct logic *l, const struct logic_message *m, const struct user *users, size_t i,
-			 struct strmap *done)
+/* It is accepted. */
+static void tell(const struct tour *t, const struct errand *e)
 {
-	struct errand e = {.m = m, .user = &users[i]};
-	const struct user *before;
-	int rc;
+	const struct logic_message *m = t->m;
+	const size_t i = (size_t)(e->user - t->users);
 
-	if ((before = strmap_get(done, user_stream(e.user, e.stream))) != NULL) {
-		if (m->numbers != NULL)
-			m->numbers[i] = m->numbers[before - users];
-		if (m->fate != NULL && m->fate->is_there != NULL)
-			m->fate->is_there[i] = m->fate->is_there[before - users];
-		return 0;
-	}
-	if ((rc = strmap_put(done, e.stream, (void *)(uintptr_t)e.user, NULL)) < 0 || (rc = push_to_user(l, &e)) < 0)
-		return rc;
-	if (e.fate.knows_online && e.fate.online == 0)
+	if (e->fate.knows_online && e->fate.online == 0)
 		count(COUNT_PUSHES_TO_NOBODY);
 	if (m->numbers != NULL)
-		m->numbers[i] = e.number;
+		m->numbers[i] = e->number;
 	if (m->fate != NULL && m->fate->is_there != NULL)
-		m->fate->is_there[i] = e.fate.online > 0;
+		m->fate->is_there[i] = e->fate.online > 0;
 	if (m->fate != NULL)
-		add_fate(m->fate, &e.fate);
+		add_fate(m->fate, &e->fate);
+}
+
+/* Wait for the one that set off first. */
+static int end_first(struct tour *t)
+{
+	struct errand *e = &t->errands[t->first];
+	int rc = land(e, t->l->bus.end(t->l->bus.self, &e->flight));
+
+	t->first = (t->first + 1) % t->n;
+	t->under_way--;
+	if (rc == 0)
+		tell(t, e);
+	return rc;
+}
+
+/* To the one in place i, unless he was named before. */
+static int set_off(struct tour *t, size_t i)
+{
+	struct errand *e;
+	int rc;
+
+	if (t->under_way == t->n && (rc = end_first(t)) < 0)
+		return rc;
+	e = &t->errands[(t->first + t->under_way) % t->n];
+	*e = (struct errand){.user = &t->users[i]};
+	if (strmap_get(&t->done, user_stream(e->user, e->stream)) != NULL) {
+		t->has_twins = true;
+		return 0;
+	}
+	if ((rc = strmap_put(&t->done, e->stream, (void *)(uintptr_t)e->user, NULL)) < 0)
+		return rc;
+	if ((rc = push_to_user(t, e)) == 0)
+		tell(t, e);
+	if (rc != -EINPROGRESS)
+		return rc;
+	t->under_way++;
 	return 0;
+}
+
+/* Whoever was named before has in each place what he has in the first. */
+static void copy_to_twins(const struct tour *t, size_t n)
+{
+	const struct logic_message *m = t->m;
+	char stream[USER_STREAM_BYTES];
+
+	for (size_t i = 0; i < n; i++) {
+		const struct user *first = strmap_get(&t->done, user_stream(&t->users[i], stream));
+
+		if (m->numbers != NULL)
+			m->numbers[i] = m->numbers[first - t->users];
+		if (m->fate != NULL && m->fate->is_there != NULL)
+			m->fate->is_there[i] = m->fate->is_there[first - t->users];
+	}
+}
+
+/* After an error nobody sets off any more, but those who have are waited for. */
+static int go_round(struct tour *t, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = set_off(t, i);
+	while (t->under_way > 0) {
+		int rc_of_one = end_first(t);
+
+		rc = rc < 0 ? rc : rc_of_one;
+	}
+	if (rc == 0 && t->has_twins)
+		copy_to_twins(t, n);
+	return rc;
+}
+
+/* Of n users. */
+static size_t count_under_way(const struct logic *l, const struct logic_message *m, size_t n)
+{
+	size_t most = UNDER_WAY_BYTES_MAX / (m->body_bytes + 1) + 1;
+
+	if (most > UNDER_WAY_MAX)
+		most = UNDER_WAY_MAX;
+	if (l->bus.begin == NULL)
+		most = 1;
+	return n < most ? n : most;
 }
 
 int logic_push_kept(struct logic *l, const struct logic_message *m, const struct user *users, size_t n)
 {
-	struct strmap done;
-	int rc = 0;
+	struct tour t = {.l = l, .m = m, .users = users, .n = count_under_way(l, m, n)};
+	int rc;
 
 	if (n > (size_t)l->cfg->stream_mids_max)
 		return -E2BIG;
 	if (m->body_bytes > (size_t)l->cfg->stream_bytes)
 		return -EMSGSIZE;
-	strmap_init(&done);
-	for (size_t i = 0; rc == 0 && i < n; i++)
-		rc = push_to_place(l, m, users, i, &done);
-	strmap_fini(&done);
+	if ((t.errands = calloc(t.n, sizeof(*t.errands))) == NULL)
+		return -ENOMEM;
+	strmap_init(&t.done);
+	rc = go_round(&t, n);
+	strmap_fini(&t.done);
+	free(t.errands);
 	return rc;
 }
