@@ -168,9 +168,9 @@ static int wait_for_space_locked(struct push *p, int64_t deadline) NEEDS(p->lock
 }
 
 /* Nothing is before a push for this share, and nobody works for it: then the caller may. */
-static bool is_idle_locked(const struct pusher *w) NEEDS(w->push->lock)
+static bool is_idle_locked(const struct push *p, const struct pusher *w) NEEDS(p->lock)
 {
-	return !w->busy && w->count == 0 && w->first == NULL;
+	return !p->stop && !w->busy && w->count == 0 && w->first == NULL;
 }
 
 /* The job, if there is one, is for the thread, before all that came meanwhile. */
@@ -244,7 +244,7 @@ static int enqueue(struct push *p, struct push_job *job)
 		if (!concerns(w, job))
 			continue;
 		atomic_fetch_add_explicit(&job->refs, 1, memory_order_relaxed);
-		if (goes_at_once(job) && is_idle_locked(w)) {
+		if (goes_at_once(job) && is_idle_locked(p, w)) {
 			w->busy = true;
 			mine.all[mine.n++] = w;
 		} else {
@@ -275,7 +275,7 @@ static bool seize(struct pusher *w)
 	bool seized;
 
 	lock_take(&p->lock);
-	seized = !p->stop && is_idle_locked(w);
+	seized = is_idle_locked(p, w);
 	w->busy |= seized;
 	lock_drop(&p->lock);
 	return seized;
