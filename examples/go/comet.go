@@ -153,7 +153,8 @@ func (c *Client) Batch(ctx context.Context, pushes []Push) ([]Answer, error) {
 			return nil, err
 		}
 	}
-	told, err := c.call(ctx, request{method: "POST", path: "/goim/batch", body: lines.Bytes(), isLines: true})
+	told, err := c.call(ctx, request{method: "POST", path: "/goim/batch", body: lines.Bytes(), isLines: true,
+		waitMore: 10 * time.Second}) // so long the server begins with further lines
 	if err != nil {
 		return nil, err
 	}

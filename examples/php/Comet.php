@@ -66,7 +66,8 @@ class Comet
     public function batch(array $pushes): array
     {
         $lines = implode('', array_map(fn($push) => json_encode($push, JSON_THROW_ON_ERROR) . "\n", $pushes));
-        [$body] = $this->call('POST', '/goim/batch', [], $lines, ['Content-Type: application/x-ndjson'], isJson: false);
+        [$body] = $this->call('POST', '/goim/batch', [], $lines, ['Content-Type: application/x-ndjson'], isJson: false,
+            waitMore: 10.0); // so long the server begins with further lines
         return array_map(fn($line) => json_decode($line, true, flags: JSON_THROW_ON_ERROR), explode("\n", trim($body)));
     }
 

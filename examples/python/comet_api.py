@@ -61,7 +61,8 @@ class Comet:
         """Each a dict, such as {"operation": 1000, "users": [7], "body": "hello"}; docs/http-api.md, Many at once. The answers, in their order,
         of which each has its own code: one that failed raises nothing."""
         lines = "".join(json.dumps(push) + "\n" for push in pushes)
-        body, _ = self._call("POST", "/goim/batch", lines, {"Content-Type": "application/x-ndjson"}, is_json=False)
+        body, _ = self._call("POST", "/goim/batch", lines, {"Content-Type": "application/x-ndjson"}, is_json=False,
+                             wait_more=10.0)  # so long the server begins with further lines
         return [json.loads(line) for line in body.splitlines()]
 
     def _push(self, target, body, **params):

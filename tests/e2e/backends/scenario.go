@@ -86,6 +86,9 @@ func main() {
 	hurried.Timeout, hurried.Pause = 500*time.Millisecond, 10*time.Millisecond
 	fmt.Println("flaky", pushRoom(hurried, "x", nil))
 	fmt.Println("fault", code(hurried.PushAll(ctx, 1000, []byte("x"), 0)))
+	answers, err = hurried.Batch(ctx, []comet.Push{{Operation: 1000, Users: []string{"7"}, Body: "x"}})
+	must(err)
+	fmt.Println("late", answers[0].Code)
 	must(hurried.PushKeys(ctx, 1000, []byte("x"), "k"))
 	time.Sleep(200 * time.Millisecond) // the server closes the connection
 	must(hurried.PushKeys(ctx, 1000, []byte("x"), "k"))

@@ -56,6 +56,7 @@ try {
 } catch (CometException $fault) {
     say('fault', $fault->getCode());
 }
+say('late', ...array_column($hurried->batch([['operation' => 1000, 'users' => [7], 'body' => 'x']]), 'code'));
 $hurried->pushKeys(1000, 'x', ['k']);
 usleep(200_000); // the server closes the connection
 $hurried->pushKeys(1000, 'x', ['k']);

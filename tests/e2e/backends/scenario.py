@@ -35,6 +35,7 @@ try:
     hurried.push_all(1000, "x")
 except CometError as fault:
     print("fault", fault.code)
+print("late", *(answer["code"] for answer in hurried.batch([{"operation": 1000, "users": [7], "body": "x"}])))
 hurried.push_keys(1000, "x", ["k"])
 time.sleep(0.2)  # the server closes the connection
 hurried.push_keys(1000, "x", ["k"])
