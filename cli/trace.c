@@ -20,7 +20,7 @@ struct trace {
 enum { OPT_FOR = 256, OPT_JSON };
 
 static const struct cli_option options[] = {
-	{"for", 1, OPT_FOR, "TIME", NULL, "for how long, such as 90s, 5m or 1h (5m); 0 ends it"},
+	{"for", 0, OPT_FOR, "TIME", NULL, "for how long, such as 90s, 5m or 1h (5m); 0 ends it"},
 	{"json", 0, OPT_JSON, NULL, NULL, "print the answer's data as the server sent them"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
