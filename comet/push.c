@@ -13,6 +13,7 @@
 #include "comet/pacer.h"
 #include "comet/push_batch.h"
 #include "comet/push_job.h"
+#include "comet/push_queue.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/obj.h"
@@ -21,8 +22,6 @@
 
 /* How long an HTTP call waits for space before it is told no. */
 #define ACCEPT_WAIT_NS CLOCK_SEC
-/* A thread's queue is full with so much in it, too: by number alone, 4,096 pushes of the longest body would be 4 GB. */
-#define QUEUE_BYTES_MAX (64u << 20)
 /* A push to a user with more keys is left to the push threads: whoever brings it has others to look after. */
 #define AT_ONCE_KEYS 16
 
@@ -35,11 +34,8 @@ struct pusher {
 	struct push_share share;
 	/* under push->lock */
 	pthread_cond_t wake;
-	bool busy;              /* somebody is at work for it */
-	struct push_job *first; /* before all in the queue: it was begun, and is to be gone on with */
-	struct push_job **queue;
-	unsigned head, count;
-	size_t bytes; /* of the jobs in the queue */
+	bool busy; /* somebody is at work for it */
+	struct push_queue queue;
 };
 
 struct push {
@@ -49,7 +45,6 @@ struct push {
 	struct server *server;
 	struct pacer *pacer;
 	unsigned n;
-	unsigned queue_max;
 	/* any thread */
 	atomic_uint leading; /* jobs of WIRE_JOIN that are not done: a room may have members who are not in it yet */
 	/* under lock; one for all queues, so that a push enters all of them at one place in the order */
@@ -72,18 +67,8 @@ COUNTER_LABELS(PUSHES_REFUSED, refusals, REFUSED_MAX);
 
 /* ---- the threads ---- */
 
-static void take_locked(struct push *p, struct pusher *w, struct push_batch *batch) NEEDS(p->lock)
+static void add(struct push_batch *batch, struct push_job *job)
 {
-	struct push_job *job = w->queue[w->head];
-
-	if (w->first != NULL) {
-		job = w->first;
-		w->first = NULL;
-	} else {
-		w->head = (w->head + 1) % p->queue_max;
-		w->count--;
-	}
-	w->bytes -= job->bytes;
 	batch->jobs[batch->n] = job;
 	batch->messages[batch->n] = job->message;
 	batch->n++;
@@ -99,13 +84,11 @@ static bool next_batch(struct pusher *w, struct push_batch *batch)
 	if (batch->n > 0)
 		w->busy = false;
 	batch->n = 0;
-	while (w->busy || (w->count == 0 && w->first == NULL && !p->stop))
+	while (w->busy || (push_queue_is_empty(&w->queue) && !p->stop))
 		lock_wait(&w->wake, &p->lock); /* idle: ends with work, or with push_stop */
-	if (w->first != NULL)
-		take_locked(p, w, batch);
-	else
-		while (w->count > 0 && (batch->n == 0 || push_batch_takes(batch, w->queue[w->head])))
-			take_locked(p, w, batch);
+	while (!push_queue_is_empty(&w->queue) &&
+	       (batch->n == 0 || push_batch_takes(batch, push_queue_next(&w->queue))))
+		add(batch, push_queue_take(&w->queue));
 	w->busy = batch->n > 0;
 	lock_drop(&p->lock);
 	count_add(COUNT_QUEUED, -(int64_t)batch->n);
@@ -145,7 +128,7 @@ static bool concerns(const struct pusher *w, const struct push_job *job)
 static bool has_space_locked(const struct push *p) NEEDS(p->lock)
 {
 	for (unsigned i = 0; i < p->n; i++)
-		if (p->pushers[i].count == p->queue_max || p->pushers[i].bytes >= QUEUE_BYTES_MAX)
+		if (push_queue_is_full(&p->pushers[i].queue))
 			return false;
 	return true;
 }
@@ -170,7 +153,7 @@ static int wait_for_space_locked(struct push *p, int64_t deadline) NEEDS(p->lock
 /* Nothing is before a push for this share, and nobody works for it: then the caller may. */
 static bool is_idle_locked(const struct push *p, const struct pusher *w) NEEDS(p->lock)
 {
-	return !p->stop && !w->busy && w->count == 0 && w->first == NULL;
+	return !p->stop && !w->busy && push_queue_is_empty(&w->queue);
 }
 
 /* The job, if there is one, is for the thread, before all that came meanwhile. */
@@ -180,12 +163,11 @@ static void release(struct pusher *w, struct push_job *job)
 
 	lock_take(&p->lock);
 	w->busy = false;
-	w->first = job;
 	if (job != NULL) {
-		w->bytes += job->bytes;
+		push_queue_put_begun(&w->queue, job);
 		count(COUNT_QUEUED);
 	}
-	if (job != NULL || w->count > 0)
+	if (!push_queue_is_empty(&w->queue))
 		(void)pthread_cond_signal(&w->wake);
 	lock_drop(&p->lock);
 }
@@ -200,15 +182,6 @@ struct seized {
 static bool goes_at_once(const struct push_job *job)
 {
 	return job->target == WIRE_KEYS && job->stream != NULL && !job->message->notice && job->n_keys <= AT_ONCE_KEYS;
-}
-
-static void queue_locked(struct push *p, struct pusher *w, struct push_job *job) NEEDS(p->lock)
-{
-	w->queue[(w->head + w->count) % p->queue_max] = job;
-	w->bytes += job->bytes;
-	if (w->count++ == 0 && !w->busy)
-		(void)pthread_cond_signal(&w->wake);
-	count(COUNT_QUEUED);
 }
 
 /* What would have to wait is left to the share's own thread. */
@@ -248,7 +221,10 @@ static int enqueue(struct push *p, struct push_job *job)
 			w->busy = true;
 			mine.all[mine.n++] = w;
 		} else {
-			queue_locked(p, w, job);
+			if (push_queue_is_empty(&w->queue) && !w->busy)
+				(void)pthread_cond_signal(&w->wake);
+			push_queue_put(&w->queue, job);
+			count(COUNT_QUEUED);
 		}
 	}
 	lock_drop(&p->lock);
@@ -391,15 +367,14 @@ int push_accept(void *self, const struct wire_push *push)
 
 /* ---- start and stop ---- */
 
-static int pusher_start(struct push *p, const struct push_share *share)
+static int pusher_start(struct push *p, const struct push_share *share, unsigned queue_max)
 {
 	struct pusher *w = &p->pushers[share->index];
 
 	w->push = p;
 	w->share = *share;
 	lock_cond_init(&w->wake);
-	w->queue = calloc(p->queue_max, sizeof(*w->queue));
-	if (w->queue == NULL)
+	if (push_queue_init(&w->queue, queue_max) < 0)
 		return -ENOMEM;
 	return thread_spawn(THREAD_SERVICE, "push", work, w, &w->thread);
 }
@@ -410,7 +385,7 @@ static void pusher_stop(struct pusher *w)
 		(void)pthread_cond_signal(&w->wake);
 		thread_join(&w->thread);
 	}
-	free(w->queue);
+	push_queue_fini(&w->queue);
 	(void)pthread_cond_destroy(&w->wake);
 }
 
@@ -424,7 +399,6 @@ int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **o
 		return -ENOMEM;
 	p->magic = PUSH_MAGIC;
 	p->server = s;
-	p->queue_max = queue_max;
 	lock_init(&p->lock, LOCK_BUS);
 	lock_cond_init(&p->space);
 	/* More threads than buckets would have nothing to do. */
@@ -437,7 +411,7 @@ int push_start(struct server *s, unsigned n, unsigned queue_max, struct push **o
 		rc = pacer_start(s, &p->pacer);
 	for (unsigned i = 0; rc == 0 && i < n; i++) {
 		p->n++; /* also if it fails: pusher_stop undoes a half start */
-		rc = pusher_start(p, &(struct push_share){i, n});
+		rc = pusher_start(p, &(struct push_share){i, n}, queue_max);
 	}
 	if (rc < 0) {
 		push_stop(&p);
