@@ -35,6 +35,7 @@
 #include "common/redis/redis_reply.h"
 #include "logic/args.h"
 #include "logic/bus.h"
+#include "logic/push_answer_redis.h"
 #include "logic/sent.h"
 
 /* The first arguments of cluster/lua/push.lua and push_to.lua. */
@@ -172,49 +173,6 @@ static int begin(struct bus_redis *b, const struct errand *e, struct redis_call 
 	return rc;
 }
 
-/* The generation, which there is also where nobody got it, and the stream of each comet that did: name, epoch, number of the entry. */
-static void note_locked(struct bus_redis *b, const struct redisReply *reply, size_t first) NEEDS(b->lock)
-{
-	struct sent_answer answer = {.generation = (uint64_t)redis_reply_number(reply, 1)};
-
-	sent_generation(&b->sent, answer.generation);
-	for (size_t i = first; i + 2 < reply->elements; i += 3) {
-		answer.server = redis_reply_text(reply, i);
-		answer.epoch = (uint64_t)redis_reply_number(reply, i + 1);
-		answer.n = (uint64_t)redis_reply_number(reply, i + 2);
-		sent_note(&b->sent, &answer);
-	}
-}
-
-/* So many connections, and the numbers of the names under which nobody is online. */
-static void tell_fate(const struct errand *e, const struct redisReply *reply)
-{
-	const char *at = redis_reply_text(reply, 3);
-	struct fate *fate = e->fate;
-	char *end;
-
-	fate->knows_online = true;
-	fate->online = (size_t)redis_reply_number(reply, 2);
-	fate->offline = 0;
-	for (size_t i = 0; fate->is_there != NULL && i < e->names->n; i++)
-		fate->is_there[i] = true;
-	for (unsigned long n; (n = strtoul(at, &end, 10)) > 0 && n <= e->names->n; at = end) {
-		fate->offline++;
-		if (fate->is_there != NULL)
-			fate->is_there[n - 1] = false;
-	}
-}
-
-/* Where in the answer the streams begin. */
-static size_t first_comet(const struct redis_script *script)
-{
-	if (script == &script_push_to)
-		return 4;
-	if (script == &script_push_user)
-		return 5;
-	return script == &script_push_kept || script == &script_push_join ? 3 : 2;
-}
-
 /* The answer of the script as a return code. A push to a room has its number then. */
 static int judge(struct bus_redis *b, const struct errand *e, const struct redisReply *reply)
 {
@@ -227,14 +185,14 @@ static int judge(struct bus_redis *b, const struct errand *e, const struct redis
 		return -ERR_NO_LOGIC;
 	lock_take(&b->lock);
 	(void)snprintf(finds(e) ? b->settled : b->generation, sizeof(b->generation), "%s", redis_reply_text(reply, 1));
-	note_locked(b, reply, first_comet(e->script));
+	push_answer_note(reply, e->script, &b->sent);
 	lock_drop(&b->lock);
 	if (e->script == &script_push_kept)
 		e->push->message->number = (uint64_t)redis_reply_number(reply, 2);
 	if (e->script == &script_push_user)
 		e->push->message->number = (uint64_t)redis_reply_number(reply, 4);
 	if (e->fate != NULL)
-		tell_fate(e, reply);
+		push_answer_tell(reply, e->names->n, e->fate);
 	return 0;
 }
 
