@@ -19,6 +19,7 @@
 #include "common/http/http_call.h"
 #include "common/http/http_head.h"
 #include "common/http/http_incoming.h"
+#include "common/http/http_socket.h"
 
 /* Answers that gather before they are sent. */
 #define GATHER_BYTES 65536
@@ -76,41 +77,13 @@ static int take_in(struct http_connection *c)
 		n = tls_read(c->tls, in->bytes + in->end, space, false);
 		c->drained = (c->replied || c->incoming.forget) && n > 0 && !tls_has_more(c->tls);
 	} else {
-		do
-			n = recv(c->caller.fd, in->bytes + in->end, space, MSG_DONTWAIT);
-		while (n < 0 && errno == EINTR);
-		if (n < 0)
-			n = -errno;
+		n = http_socket_recv(c->caller.fd, in->bytes + in->end, space);
 		c->drained = c->replied || c->incoming.forget || n < (ssize_t)space;
 	}
 	if (n <= 0)
 		return n == 0 ? -ERR_EOF : (int)n;
 	in->end += (size_t)n;
 	return 0;
-}
-
-/* 0: all answers are out; -EAGAIN: the caller does not take them now; -errno */
-static int send_out(struct http_connection *c)
-{
-	struct iovec iov;
-	size_t written;
-	ssize_t n;
-	int rc = 0;
-
-	while (http_buffer_count(&c->out) > 0 && rc == 0) {
-		iov = (struct iovec){c->out.bytes + c->out.start, http_buffer_count(&c->out)};
-		if (c->tls != NULL) {
-			rc = tls_write(c->tls, &iov, 1, 0, &written);
-		} else {
-			const struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-			n = sendmsg(c->caller.fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-			written = n > 0 ? (size_t)n : 0;
-			rc = n >= 0 || errno == EINTR ? 0 : -errno;
-		}
-		http_buffer_take_off(&c->out, written);
-	}
-	return rc;
 }
 
 /* ---- refusing ---- */
@@ -290,7 +263,8 @@ static int answer_all(struct http_connection *c)
 			refuse(c, (enum http_fault)rc);
 		if (rc != 0)
 			return rc > 0 ? 0 : rc;
-		if (may_wait(c) && http_buffer_count(&c->out) > 0 && (rc = send_out(c)) < 0 && rc != -EAGAIN)
+		if (may_wait(c) && http_buffer_count(&c->out) > 0 &&
+		    (rc = http_socket_send(c->caller.fd, c->tls, &c->out)) < 0 && rc != -EAGAIN)
 			return rc;
 		if (park_is_nested() && !may_be_nested(c))
 			return -EBUSY;
@@ -361,7 +335,7 @@ static int go_on(struct http_connection *c)
 
 	c->drained = false;
 	for (;;) {
-		if ((rc = send_out(c)) < 0)
+		if ((rc = http_socket_send(c->caller.fd, c->tls, &c->out)) < 0)
 			return rc;
 		if (c->phase >= PHASE_LAST)
 			return finish(c);
@@ -416,7 +390,7 @@ static void turn_away(struct http_connection *c)
 	say_last(c, &reply);
 	free(reply.body);
 	if (c->tls == NULL)
-		(void)send_out(c);
+		(void)http_socket_send(c->caller.fd, c->tls, &c->out);
 	(void)shutdown(c->caller.fd, SHUT_WR);
 	(void)recv(c->caller.fd, NULL, INT32_MAX, MSG_DONTWAIT | MSG_TRUNC);
 }
