@@ -1314,7 +1314,7 @@ static void history_lets_many_go_at_a_time(void **state)
 
 static void history_of_many_keeps_as_many_as_it_says(void **state)
 {
-	char seq[8];
+	char seq[16];
 
 	(void)state;
 	comet("c1", "100", 0);
