@@ -87,12 +87,24 @@ static int tear_down(void **state)
 
 /* ---- asking ---- */
 
+/* Whoever wrote to it has also given the baton back: what would be left to its dispatcher, nobody writes here. */
+static bool is_at_rest(struct connection *who)
+{
+	bool rests;
+
+	lock_take(&who->channel.lock);
+	rests = who->channel.baton == BATON_FREE;
+	lock_drop(&who->channel.lock);
+	return rests;
+}
+
 static int say(unsigned i, int32_t op, int32_t seq, const char *body)
 {
 	struct packet p = {.ver = 1, .op = op, .seq = seq, .body = (uint8_t *)(uintptr_t)body};
 	unsigned answers = fake_got_op(&peers[i], op + 1);
 	int rc;
 
+	until(c[i]->opt->park != NULL || is_at_rest(c[i]));
 	p.body_bytes = (uint32_t)strlen(body);
 	assert_true(errand_is_join(c[i], &p));
 	if ((rc = join(&stage.server, c[i], &p)) < 0 || (rc = joins_replay(&stage.server, c[i])) < 0)
@@ -404,17 +416,6 @@ static void a_pass_to_the_next_room_of_op_12_is_none_to_the_room_before(void **s
 	before = atomic_load(&place->room);
 	assert_int_equal(change_room("live://2"), 0);
 	assert_ptr_equal(atomic_load(&place->room), before);
-}
-
-/* Whoever wrote to it has also given the baton back: what would be left to its dispatcher, nobody writes here. */
-static bool is_at_rest(struct connection *who)
-{
-	bool rests;
-
-	lock_take(&who->channel.lock);
-	rests = who->channel.baton == BATON_FREE;
-	lock_drop(&who->channel.lock);
-	return rests;
 }
 
 /* A cluster's streams, all empty. While a room is looked at again, a push comes to another. */
