@@ -41,7 +41,10 @@ static void print_list(const json_t *data, const char *member, const char *words
 	const json_t *one;
 	size_t i;
 
-	json_array_foreach(json_object_get(data, member), i, one) printf("%s %s\n", words, json_string_value(one));
+	json_array_foreach(json_object_get(data, member), i, one)
+	{
+		printf("%s %s\n", words, json_string_value(one));
+	}
 }
 
 static int reload(const struct reload *r)

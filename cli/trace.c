@@ -60,7 +60,9 @@ static void print_places(const json_t *data)
 		printf(" is on %s\n", api_string(one, "comet"));
 	}
 	json_array_foreach(json_object_get(data, "silent"), i, one)
+	{
 		printf("%s did not answer, and traces nothing\n", json_string_value(one));
+	}
 }
 
 static int tell(const struct trace *t, const json_t *data)

@@ -113,7 +113,7 @@ static int read_positions(struct logic *l, const struct asked *asked, size_t n, 
 {
 	const char *kept[NAMES_MAX];
 	uint64_t found[NAMES_MAX];
-	size_t of[NAMES_MAX], n_kept = 0;
+	size_t of[NAMES_MAX] = {0}, n_kept = 0;
 	int rc = 0;
 
 	for (size_t i = 0; i < n; i++) {
