@@ -9,72 +9,16 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#include "common/base/crew.h"
 #include "common/base/lock.h"
 #include "common/base/obj.h"
-#include "common/base/park_queue.h"
-#include "common/base/park_sockets.h"
+#include "common/base/park_inside.h"
 
 /* Sockets that one look at epoll takes over. */
 #define LOOK 64
 /* When so many more are ready, another thread takes part. Fewer are done before it would have had a part worth its wake-up. */
 #define CROWD 32
 
-struct park {
-	unsigned magic;
-#define PARK_MAGIC 0x9a4c10d7
-	/* set once */
-	struct park_options opt;
-	struct park_sockets sockets; /* its table under crew.lock */
-	struct crew crew;
-	/* under crew.lock */
-	bool rung;                        /* who is on watch will hear it */
-	struct park_queue ready;          /* to be resumed */
-	struct park_queue yielded;        /* the same, behind all who are ready now */
-	struct park_queue waits_to_block; /* until another has unblocked */
-};
-
-/* This thread, if it is one of a park's. */
-static __thread struct {
-	struct park *park;
-	unsigned waits;  /* it blocks: within how many waits */
-	unsigned nested; /* it serves in the place of so many waits, */
-	bool left;       /* and left one to the next thread */
-} self;
-
-/* ---- being ready without a socket ---- */
-
-/* Who is not on watch looks into the queues next. */
-static void ring_locked(struct park *park) NEEDS(park->crew.lock)
-{
-	if (!park->crew.watched || park->rung)
-		return;
-	park->rung = true;
-	park_sockets_ring(&park->sockets);
-}
-
-static void put_locked(struct park *park, struct park_queue *q, struct parked *p) NEEDS(park->crew.lock)
-{
-	park_queue_put_last(q, p, PARK_READY);
-	ring_locked(park);
-}
-
-static void make_ready_locked(struct park *park, struct parked *p) NEEDS(park->crew.lock)
-{
-	put_locked(park, &park->ready, p);
-}
-
-/* Those whose turn has come; should one not block after all, see serve(). */
-static void let_next_block_locked(struct park *park) NEEDS(park->crew.lock)
-{
-	struct parked *p = park->waits_to_block.first;
-
-	if (p == NULL || park->crew.blocked >= park->opt.blocked_max)
-		return;
-	park_queue_take_out(&park->waits_to_block, p);
-	p->has_turn = true;
-	make_ready_locked(park, p);
-}
+__thread struct park_self park_self;
 
 /* ---- the waiters ---- */
 
@@ -167,7 +111,7 @@ static void serve(struct park *park, struct parked *p)
 		return;
 	/* It may have had nothing to block for any more: then it has woken nobody. */
 	lock_take(&park->crew.lock);
-	let_next_block_locked(park);
+	park_let_next_block_locked(park);
 	lock_drop(&park->crew.lock);
 }
 
@@ -177,7 +121,7 @@ static void *wait_and_serve(void *arg)
 	struct parked *p;
 
 	OBJ_CHECK(park, PARK_MAGIC);
-	self.park = park;
+	park_self.park = park;
 	while ((p = wait_for_next(park)) != NULL)
 		serve(park, p);
 	return NULL;
@@ -225,9 +169,9 @@ int park_on_stream(struct park *park, struct parked *p, int fd, bool drained)
 	lock_take(&park->crew.lock);
 	p->has_turn = false;
 	if (!drained)
-		put_locked(park, &park->yielded, p);
+		park_put_locked(park, &park->yielded, p);
 	else if (park_sockets_park(p, &park->ready))
-		ring_locked(park);
+		park_ring_locked(park);
 	lock_drop(&park->crew.lock);
 	return 0;
 }
@@ -236,7 +180,7 @@ void park_asleep(struct park *park, struct parked *p)
 {
 	lock_take(&park->crew.lock);
 	if (p->woken)
-		make_ready_locked(park, p);
+		park_make_ready_locked(park, p);
 	else
 		p->where = PARK_ASLEEP;
 	p->woken = false;
@@ -248,7 +192,7 @@ void park_yield(struct park *park, struct parked *p)
 {
 	lock_take(&park->crew.lock);
 	p->has_turn = false;
-	put_locked(park, &park->yielded, p);
+	park_put_locked(park, &park->yielded, p);
 	lock_drop(&park->crew.lock);
 }
 
@@ -261,11 +205,11 @@ void park_wake(struct park *park, struct parked *p)
 		p->woken = true;
 		break;
 	case PARK_ASLEEP:
-		make_ready_locked(park, p);
+		park_make_ready_locked(park, p);
 		break;
 	case PARK_IN_TURN:
 		park_queue_take_out(&park->waits_to_block, p);
-		make_ready_locked(park, p);
+		park_make_ready_locked(park, p);
 		break;
 	case PARK_READY:
 	case PARK_FOUND:
@@ -274,153 +218,44 @@ void park_wake(struct park *park, struct parked *p)
 	lock_drop(&park->crew.lock);
 }
 
-/* ---- about to block ---- */
-
-/* This thread does nothing for the others for a while. One who went on watch while it looked does not know what it has found. True:
- * crew_add starts another, without the lock. */
-static bool hand_on_locked(struct park *park) NEEDS(park->crew.lock)
-{
-	if (park->ready.count + park->yielded.count > 0)
-		ring_locked(park);
-	return crew_replace_locked(&park->crew);
-}
-
-/* Unless somebody has woken it. */
-static void wait_for_turn_locked(struct park *park, struct parked *p, bool first) NEEDS(park->crew.lock)
-{
-	if (p->woken)
-		make_ready_locked(park, p);
-	else if (first)
-		park_queue_put_first(&park->waits_to_block, p, PARK_IN_TURN);
-	else
-		park_queue_put_last(&park->waits_to_block, p, PARK_IN_TURN);
-	p->woken = false;
-}
-
-/* False: p waits for its turn. */
-static bool begin_to_block_locked(struct park *park, struct parked *p) NEEDS(park->crew.lock)
-{
-	bool had_turn = p->has_turn;
-
-	p->has_turn = false;
-	if (park->crew.blocked < park->opt.blocked_max && (had_turn || park->waits_to_block.first == NULL)) {
-		crew_block_locked(&park->crew);
-		return true;
-	}
-	wait_for_turn_locked(park, p, had_turn);
-	return false;
-}
-
-/* No thread is to be had. The last that waits does not block while another that does will come back. */
-static bool block_all_the_same(struct park *park, struct parked *p)
-{
-	bool yes;
-
-	lock_take(&park->crew.lock);
-	yes = park->crew.awake > 0 || park->crew.blocked == 1;
-	if (!yes) {
-		crew_unblock_locked(&park->crew);
-		wait_for_turn_locked(park, p, true);
-	}
-	lock_drop(&park->crew.lock);
-	return yes;
-}
-
-bool park_block(struct park *park, struct parked *p)
-{
-	bool may, start;
-
-	lock_take(&park->crew.lock);
-	may = begin_to_block_locked(park, p);
-	start = may && hand_on_locked(park);
-	lock_drop(&park->crew.lock);
-	if (start && crew_add(&park->crew) < 0)
-		may = block_all_the_same(park, p);
-	self.waits += may;
-	return may;
-}
-
-void park_unblock(struct park *park)
-{
-	self.waits--;
-	lock_take(&park->crew.lock);
-	crew_unblock_locked(&park->crew);
-	let_next_block_locked(park);
-	lock_drop(&park->crew.lock);
-}
+/* ---- in the place of a wait ---- */
 
 bool park_serve_another(void)
 {
-	struct park *park = self.park;
+	struct park *park = park_self.park;
 	struct parked *p;
 	bool left;
 
-	if (park == NULL || self.waits > 0 || self.nested >= park->opt.nested_max)
+	if (park == NULL || park_self.waits > 0 || park_self.nested >= park->opt.nested_max)
 		return false;
 	lock_take(&park->crew.lock);
 	p = take_ready_locked(park);
 	lock_drop(&park->crew.lock);
 	if (p == NULL)
 		return false;
-	self.nested++;
+	park_self.nested++;
 	serve(park, p);
-	self.nested--;
-	left = self.left;
-	self.left = false;
+	park_self.nested--;
+	left = park_self.left;
+	park_self.left = false;
 	return !left;
 }
 
 bool park_is_nested(void)
 {
-	return self.nested > 0;
+	return park_self.nested > 0;
 }
 
 /* First, and not behind those who come meanwhile: these are served within waits, and it would be passed over again and again. */
 void park_leave(struct park *park, struct parked *p)
 {
-	BUG_UNLESS(self.nested > 0);
-	self.left = true;
+	BUG_UNLESS(park_self.nested > 0);
+	park_self.left = true;
 	lock_take(&park->crew.lock);
 	p->has_turn = false;
 	park_queue_put_first(&park->ready, p, PARK_READY);
-	ring_locked(park);
+	park_ring_locked(park);
 	lock_drop(&park->crew.lock);
-}
-
-/* Without a thread to be had nobody takes its place. */
-static void hand_on(struct park *park, bool blocks)
-{
-	bool start;
-
-	lock_take(&park->crew.lock);
-	if (blocks)
-		crew_block_locked(&park->crew);
-	start = hand_on_locked(park);
-	lock_drop(&park->crew.lock);
-	if (start)
-		(void)crew_add(&park->crew);
-}
-
-void park_wait_begin(void)
-{
-	if (self.park != NULL && self.waits++ == 0)
-		hand_on(self.park, true);
-}
-
-void park_wait_end(void)
-{
-	if (self.park == NULL)
-		return;
-	if (self.waits > 1)
-		self.waits--;
-	else
-		park_unblock(self.park);
-}
-
-void park_go_long(void)
-{
-	if (self.park != NULL && self.waits == 0)
-		hand_on(self.park, false);
 }
 
 struct park_count park_count(struct park *park)

@@ -15,19 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/base/park_options.h"
 #include "common/base/park_queue.h"
-#include "common/base/thread.h"
 
 struct park;
-
-struct park_options {
-	const char *name; /* of its threads, static, at most 15 bytes */
-	enum thread_kind kind;
-	unsigned waiters;     /* as many as cores: more are colder, and less is idle */
-	unsigned blocked_max; /* threads that may block at a time */
-	void (*resume)(struct parked *p);
-	unsigned nested_max; /* others served in the place of a wait, within each other on one stack */
-};
 
 /* Starts the waiters. 0, or -errno: -EMFILE, -ENOMEM, -EAGAIN (no thread). */
 int park_start(const struct park_options *opt, struct park **out);
