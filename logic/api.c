@@ -130,8 +130,7 @@ int api_read_users(const struct http_request *request, struct user **list, size_
 
 static void not_found(struct api_call *call)
 {
-	api_reply_json(call, 404,
-		       json_pack("{s:i,s:s}", "code", -404, "message", "no such path; GET /help lists them"));
+	api_v2_reply_words(call, 404, -404, "no such path; GET /help lists them");
 }
 
 /* Of this path and method; NULL where there is none, and then *other is one for another method, or NULL. */
@@ -171,10 +170,8 @@ static void handle_in_body(struct api_call *call, const struct api_route *r)
 		r->handle(call);
 		call->request = request;
 	} else if (rc == -EINVAL) {
-		api_reply_json(call, 400,
-			       json_pack("{s:i,s:s}", "code", -400, "message",
-					 "the body is not what its Content-Type says; values are texts, whole numbers, "
-					 "or lists of them"));
+		api_v2_reply_bad(call, "the body is not what its Content-Type says; values are texts, whole numbers, "
+				       "or lists of them");
 	}
 	api_body_fini(&body); /* without memory it is 500, as the reply came */
 }

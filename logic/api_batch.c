@@ -113,9 +113,7 @@ static const struct api_push_kind *judge(struct batch *b, struct line *line)
 		return NULL;
 	if (clock_now_ns() < b->deadline_ns)
 		return kind;
-	line->call.code = -500;
-	api_reply_json(&line->call, 200,
-		       json_pack("{s:i,s:s}", "code", -500, "message", "the batch takes too long; not tried"));
+	api_v2_reply_words(&line->call, 200, -500, "the batch takes too long; not tried");
 	return NULL;
 }
 
@@ -207,8 +205,7 @@ void api_batch(struct api_call *call)
 	if (n == 0) {
 		api_v2_reply_bad(call, "the body must have a line of JSON for each push");
 	} else if (n > LINES_MAX) {
-		call->code = -413;
-		api_reply_json(call, 413, json_pack("{s:i,s:s}", "code", -413, "message", "more than 10000 lines"));
+		api_v2_reply_words(call, 413, -413, "more than 10000 lines");
 	} else {
 		b.n_lines = n < UNDER_WAY_MAX ? n : UNDER_WAY_MAX;
 		if ((b.lines = calloc(b.n_lines, sizeof(*b.lines))) == NULL)

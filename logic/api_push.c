@@ -72,9 +72,7 @@ static bool is_list_by_mistake(struct api_call *call, const char *const *keys, s
 
 static void reply_nobody(struct api_call *call)
 {
-	api_reply_json(call, 200,
-		       json_pack("{s:i,s:s}", "code", 0, "message",
-				 "nobody has this key; a comma is part of a key, so repeat keys= for each"));
+	api_v2_reply_words(call, 200, 0, "nobody has this key; a comma is part of a key, so repeat keys= for each");
 }
 
 /* ---- push ---- */
@@ -273,9 +271,7 @@ static bool is_told(struct api_call *call, int rc)
 	for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
 		if (failures[i].rc != rc)
 			continue;
-		call->code = failures[i].code;
-		api_reply_json(call, failures[i].status,
-			       json_pack("{s:i,s:s}", "code", call->code, "message", failures[i].words));
+		api_v2_reply_words(call, failures[i].status, failures[i].code, failures[i].words);
 		return true;
 	}
 	return false;

@@ -34,14 +34,11 @@ static bool read_number(struct api_call *call, const struct number *number, uint
 /* rc is not 0. */
 static void reply_failure(struct api_call *call, int rc)
 {
-	if (rc != -EBUSY) {
+	if (rc == -EBUSY)
+		api_v2_reply_words(call, 429, -429,
+				   "too many streams that have no number were asked for; try again (stream.new)");
+	else
 		api_v2_reply_result(call, rc);
-		return;
-	}
-	call->code = -429;
-	api_reply_json(call, 429,
-		       json_pack("{s:i,s:s}", "code", -429, "message",
-				 "too many streams that have no number were asked for; try again (stream.new)"));
 }
 
 /* ---- a history ---- */

@@ -33,7 +33,7 @@ void api_upstream(struct api_call *call)
 	if (rc == -EINVAL)
 		api_v2_reply_bad(call, "after must be an id that this call gave before, or 0");
 	else if (rc == -EBUSY)
-		api_reply_json(call, 429, json_pack("{s:i,s:s}", "code", -429, "message", "too many callers wait"));
+		api_v2_reply_words(call, 429, -429, "too many callers wait");
 	else if (rc < 0)
 		api_v2_reply_result(call, rc);
 	if (rc < 0)

@@ -33,22 +33,23 @@ void api_v2_reply_data(struct api_call *call, json_t *data)
 	api_reply_json(call, 200, json_pack("{s:i,s:s,s:o}", "code", 0, "message", "", "data", data));
 }
 
+void api_v2_reply_words(struct api_call *call, int status, int code, const char *words)
+{
+	call->code = code;
+	api_reply_json(call, status, json_pack("{s:i,s:s}", "code", code, "message", words));
+}
+
 void api_v2_reply_bad(struct api_call *call, const char *words)
 {
-	call->code = -400;
-	api_reply_json(call, 400, json_pack("{s:i,s:s}", "code", -400, "message", words));
+	api_v2_reply_words(call, 400, -400, words);
 }
 
 void api_v2_reply_result(struct api_call *call, int rc)
 {
-	const char *words = rc == -EAGAIN ? "the push queue is full, try again" : err_text(rc);
-
-	if (rc == 0) {
+	if (rc == 0)
 		api_v2_reply_ok(call);
-		return;
-	}
-	call->code = -500;
-	api_reply_json(call, 200, json_pack("{s:i,s:s}", "code", -500, "message", words));
+	else
+		api_v2_reply_words(call, 200, -500, rc == -EAGAIN ? "the push queue is full, try again" : err_text(rc));
 }
 
 void api_v2_set_position(struct api_call *call, uint64_t number)

@@ -12,6 +12,8 @@
 void api_v2_reply_ok(struct api_call *call);
 /* The same with "data" (NULL: out of memory; taken over). */
 void api_v2_reply_data(struct api_call *call, json_t *data);
+/* This status, and code with these words. */
+void api_v2_reply_words(struct api_call *call, int status, int code, const char *words);
 /* 400 with these words. */
 void api_v2_reply_bad(struct api_call *call, const char *words);
 /* rc of a logic call: 0 is told as success, any other value is the server's fault. */
@@ -37,9 +39,9 @@ bool api_v2_read_room(struct api_call *call, char key[WIRE_ROOM_BYTES]);
 bool api_v2_read_stream(struct api_call *call, char name[USER_STREAM_BYTES]);
 /* The same of a user alone. */
 bool api_v2_read_user_stream(struct api_call *call, char name[USER_STREAM_BYTES]);
-/* type://room, or false where it would be longer than a room id may be. */
 /* How long: 90, 90s, 15m, 1h, 7d; more than nothing, and at most ten years. */
 bool api_v2_read_span(const char *text, int64_t *ms);
+/* type://room, or false where it would be longer than a room id may be. */
 bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTES]);
 
 /* ---- paths: api_push.c ---- */

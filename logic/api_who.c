@@ -1,5 +1,5 @@
-/* api_who: who is online: /goim/online/users, /goim/connections, /goim/room/members; and whose steps are traced, /goim/trace. The registry knows where keys and users are, the
- * comets know the rest. SPDX-License-Identifier: MIT */
+/* api_who: who is online: /goim/online/users, /goim/connections, /goim/room/members; and whose steps are traced, /goim/trace. The
+ * registry knows where keys and users are, the comets know the rest. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -137,12 +137,10 @@ static void reply_fault(struct api_call *call, int rc)
 			    : rc == -ENOSPC ? "a comet traces as many users and keys as it may"
 					    : NULL;
 
-	if (words == NULL) {
+	if (words == NULL)
 		api_v2_reply_result(call, rc);
-		return;
-	}
-	call->code = -500;
-	api_reply_json(call, 200, json_pack("{s:i,s:s}", "code", -500, "message", words));
+	else
+		api_v2_reply_words(call, 200, -500, words);
 }
 
 /* ---- of some keys ---- */
