@@ -175,13 +175,10 @@ static int push_to_room(struct logic *l, struct api_push *p)
 
 static bool read_all(struct api_call *call, struct api_push *p)
 {
-	const char *speed = http_param(call->request, "speed");
+	static const struct api_number speed = {"speed", 0, INT32_MAX, "speed must be a whole number, 0 or more"};
 
 	call->targets = 0;
-	if (api_v2_is_empty(speed) || api_read_number(speed, 0, INT32_MAX, &p->speed))
-		return true;
-	api_v2_reply_bad(call, "speed must be a whole number, 0 or more");
-	return false;
+	return api_v2_read_number(call, &speed, &p->speed);
 }
 
 static int push_to_all(struct logic *l, struct api_push *p)
@@ -199,9 +196,7 @@ static const struct api_push_kind to_keys = {"/goim/push/keys", "keys", key_name
 /* "all" is no list, which may be empty, but says yes or no. */
 static bool names(const struct http_request *request, const struct api_push_kind *kind)
 {
-	const char *value = http_param(request, kind->param);
-
-	return value != NULL && (kind != &to_all || strcmp(value, "1") == 0);
+	return kind == &to_all ? api_v2_is_1(request, kind->param) : http_param(request, kind->param) != NULL;
 }
 
 const struct api_push_kind *api_push_kind_of(const struct http_request *request)
@@ -288,13 +283,6 @@ static json_t *positions_of(const struct user *users, const uint64_t *numbers, s
 	return positions;
 }
 
-static bool is_asked_for_positions(const struct http_request *request)
-{
-	const char *asked = http_param(request, "positions");
-
-	return asked != NULL && strcmp(asked, "1") == 0;
-}
-
 static void answer(struct api_push *p, struct api_call *call)
 {
 	if (p->rc == ANSWERED)
@@ -302,7 +290,7 @@ static void answer(struct api_push *p, struct api_call *call)
 	api_v2_set_position(call, p->number);
 	if (is_told(call, p->rc))
 		return;
-	if (p->rc == 0 && p->numbers != NULL && is_asked_for_positions(call->request))
+	if (p->rc == 0 && p->numbers != NULL && api_v2_is_1(call->request, "positions"))
 		p->told.positions = positions_of(p->names, p->numbers, p->n);
 	if (p->rc == 0 && p->kind == &to_keys && is_list_by_mistake(call, p->names, p->n))
 		reply_nobody(call);

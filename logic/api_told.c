@@ -4,24 +4,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-static bool is_1(const struct http_request *request, const char *param)
-{
-	const char *value = http_param(request, param);
-
-	return value != NULL && strcmp(value, "1") == 0;
-}
 
 int api_told_init(struct api_told *told, const struct api_call *call, size_t n, struct logic_message *message)
 {
 	const struct http_request *request = call->request;
-	const bool lists = n > 0 && is_1(request, "offline");
+	const bool lists = n > 0 && api_v2_is_1(request, "offline");
 
 	*told = (struct api_told){.is_due = (request->key.scopes & HTTP_ONLINE) != 0};
 	if (!told->is_due)
 		return 0;
-	told->in_body = told->fate.is_asked = lists || request->wants_told || is_1(request, "tell");
+	told->in_body = told->fate.is_asked = lists || request->wants_told || api_v2_is_1(request, "tell");
 	if (lists && (told->fate.is_there = calloc(n, sizeof(bool))) == NULL)
 		return -ENOMEM;
 	/* The line of a batch has no headers. */

@@ -92,6 +92,23 @@ bool api_v2_is_empty(const char *text)
 	return text == NULL || text[0] == '\0';
 }
 
+bool api_v2_is_1(const struct http_request *request, const char *name)
+{
+	const char *value = http_param(request, name);
+
+	return value != NULL && strcmp(value, "1") == 0;
+}
+
+bool api_v2_read_number(struct api_call *call, const struct api_number *number, long long *out)
+{
+	const char *text = http_param(call->request, number->name);
+
+	if (api_v2_is_empty(text) || api_read_number(text, number->min, number->max, out))
+		return true;
+	api_v2_reply_bad(call, number->words);
+	return false;
+}
+
 bool api_v2_list_is_good(struct api_call *call, int rc, size_t n, const char *words)
 {
 	call->targets = n;

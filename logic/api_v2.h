@@ -28,6 +28,15 @@ void api_v2_set_body(json_t *object, const uint8_t *body, size_t bytes);
 
 /* Is a parameter missing, or without a value? */
 bool api_v2_is_empty(const char *text);
+/* Is it 1? */
+bool api_v2_is_1(const struct http_request *request, const char *name);
+/* A whole number that may be given; *out stays as it is where it is not. False: the caller was told, by `words`, that it is none of these. */
+struct api_number {
+	const char *name;
+	long long min, max;
+	const char *words;
+};
+bool api_v2_read_number(struct api_call *call, const struct api_number *number, long long *out);
 /* rc of reading a list with n entries: is there something to work with? False: the caller was told, by `words` if it is to blame. */
 bool api_v2_list_is_good(struct api_call *call, int rc, size_t n, const char *words);
 /* The parameter "type". NULL: the caller was told that it is missing. */

@@ -25,18 +25,14 @@ struct page {
 /* limit, after and queued. False: the caller was told. */
 static bool read_limits(struct api_call *call, struct who_query *query)
 {
-	const char *limit = http_param(call->request, "limit"), *after = http_param(call->request, "after");
-	const char *queued = http_param(call->request, "queued");
+	static const struct api_number limit = {"limit", 1, WHO_LIMIT_MAX,
+						"limit must be a whole number from 1 to 1000"};
+	static const struct api_number queued = {"queued", 0, INT32_MAX, "queued must be a whole number, 0 or more"};
+	const char *after = http_param(call->request, "after");
 	long long value = LIMIT, messages = 0;
 
-	if (!api_v2_is_empty(limit) && !api_read_number(limit, 1, WHO_LIMIT_MAX, &value)) {
-		api_v2_reply_bad(call, "limit must be a whole number from 1 to 1000");
+	if (!api_v2_read_number(call, &limit, &value) || !api_v2_read_number(call, &queued, &messages))
 		return false;
-	}
-	if (!api_v2_is_empty(queued) && !api_read_number(queued, 0, INT32_MAX, &messages)) {
-		api_v2_reply_bad(call, "queued must be a whole number, 0 or more");
-		return false;
-	}
 	*query = (struct who_query){.queued = messages, .after = after != NULL ? after : "", .limit = (size_t)value};
 	return true;
 }
@@ -233,7 +229,6 @@ static json_t *count_users(const struct user *users, size_t n, const struct regi
 
 static void reply_users(struct api_call *call, const struct user *users, size_t n)
 {
-	const char *detail = http_param(call->request, "detail");
 	struct registry_found found;
 	struct page p = {0};
 	json_t *counts;
@@ -246,7 +241,7 @@ static void reply_users(struct api_call *call, const struct user *users, size_t 
 		return;
 	}
 	counts = count_users(users, n, &found);
-	if (detail != NULL && strcmp(detail, "1") == 0)
+	if (api_v2_is_1(call->request, "detail"))
 		reply_found(call, &found, &p, json_pack("{s:o}", "counts", counts));
 	else
 		api_v2_reply_data(call, counts);
