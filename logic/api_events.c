@@ -1,29 +1,16 @@
 /* api_events: GET /goim/events: who came and who went. SPDX-License-Identifier: MIT */
-#include <errno.h>
-
 #include "logic/api_v2.h"
-
-#define LIMIT_MAX 1000
 
 /* False: the caller was told. */
 static bool read_query(struct api_call *call, struct upstream_query *query)
 {
-	const char *after = http_param(call->request, "after"), *wait = http_param(call->request, "wait"),
-		   *limit = http_param(call->request, "limit");
-	long long wait_ms = 0, most = LIMIT_MAX;
+	static const struct api_number limit = {"limit", 1, API_NEWS_MAX,
+						"limit must be a whole number from 1 to 1000"};
+	long long most = API_NEWS_MAX;
 
-	if (!api_v2_is_empty(wait) && !api_read_number(wait, 0, 60000, &wait_ms)) {
-		api_v2_reply_bad(call, "wait must be milliseconds from 0 to 60000");
+	if (!api_v2_read_wait(call, query) || !api_v2_read_number(call, &limit, &most))
 		return false;
-	}
-	if (!api_v2_is_empty(limit) && !api_read_number(limit, 1, LIMIT_MAX, &most)) {
-		api_v2_reply_bad(call, "limit must be a whole number from 1 to 1000");
-		return false;
-	}
-	*query = (struct upstream_query){.after = api_v2_is_empty(after) ? "0" : after,
-					 .max = (size_t)most,
-					 .wait_ms = wait_ms,
-					 .caller = call->request};
+	query->max = (size_t)most;
 	return true;
 }
 
@@ -42,10 +29,6 @@ void api_events(struct api_call *call)
 	rc = tidings_read(&call->logic->tidings, &query, &list);
 	if (rc == 0)
 		api_v2_reply_data(call, list);
-	else if (rc == -EINVAL)
-		api_v2_reply_bad(call, "after must be an id that this call gave before, or 0");
-	else if (rc == -EBUSY)
-		api_v2_reply_words(call, 429, -429, "too many callers wait");
 	else
-		api_v2_reply_result(call, rc);
+		api_v2_reply_unread(call, rc);
 }

@@ -52,6 +52,16 @@ void api_v2_reply_result(struct api_call *call, int rc)
 		api_v2_reply_words(call, 200, -500, rc == -EAGAIN ? "the push queue is full, try again" : err_text(rc));
 }
 
+void api_v2_reply_unread(struct api_call *call, int rc)
+{
+	if (rc == -EINVAL)
+		api_v2_reply_bad(call, "after must be an id that this call gave before, or 0");
+	else if (rc == -EBUSY)
+		api_v2_reply_words(call, 429, -429, "too many callers wait");
+	else
+		api_v2_reply_result(call, rc);
+}
+
 void api_v2_set_position(struct api_call *call, uint64_t number)
 {
 	struct http_reply *reply = call->reply;
@@ -185,6 +195,21 @@ bool api_v2_read_stream(struct api_call *call, char name[USER_STREAM_BYTES])
 		return api_v2_read_user_stream(call, name);
 	api_v2_reply_bad(call, "give type and room, or mid, or user");
 	return false;
+}
+
+bool api_v2_read_wait(struct api_call *call, struct upstream_query *query)
+{
+	static const struct api_number wait = {"wait", 0, 60000, "wait must be milliseconds from 0 to 60000"};
+	const char *after = http_param(call->request, "after");
+	long long wait_ms = 0;
+
+	if (!api_v2_read_number(call, &wait, &wait_ms))
+		return false;
+	*query = (struct upstream_query){.after = api_v2_is_empty(after) ? "0" : after,
+					 .max = API_NEWS_MAX,
+					 .wait_ms = wait_ms,
+					 .caller = call->request};
+	return true;
 }
 
 /* Ten years. */

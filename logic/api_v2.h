@@ -19,6 +19,9 @@ void api_v2_reply_bad(struct api_call *call, const char *words);
 /* rc of a logic call: 0 is told as success, any other value is the server's fault. */
 void api_v2_reply_result(struct api_call *call, int rc);
 
+/* rc of upstream_read or tidings_read, and not 0. */
+void api_v2_reply_unread(struct api_call *call, int rc);
+
 /* Header Comet-Position: number, unless that is 0. */
 void api_v2_set_position(struct api_call *call, uint64_t number);
 /* A member of the object: "body" where these bytes are UTF-8, or "body_hex". */
@@ -48,6 +51,9 @@ bool api_v2_read_room(struct api_call *call, char key[WIRE_ROOM_BYTES]);
 bool api_v2_read_stream(struct api_call *call, char name[USER_STREAM_BYTES]);
 /* The same of a user alone. */
 bool api_v2_read_user_stream(struct api_call *call, char name[USER_STREAM_BYTES]);
+/* "after" and "wait" of a call that may wait for news, at most so many at once. False: the caller was told. */
+#define API_NEWS_MAX 1000
+bool api_v2_read_wait(struct api_call *call, struct upstream_query *query);
 /* How long: 90, 90s, 15m, 1h, 7d; more than nothing, and at most ten years. */
 bool api_v2_read_span(const char *text, int64_t *ms);
 /* type://room, or false where it would be longer than a room id may be. */
