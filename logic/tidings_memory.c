@@ -9,11 +9,9 @@
 #include "common/base/obj.h"
 #include "common/base/park.h"
 #include "common/config/event_kinds.h"
-#include "common/http/http_request.h"
 #include "logic/tidings.h"
+#include "logic/waits_memory.h"
 
-/* Each waiting reader holds a thread of the HTTP server. */
-#define READERS_MAX 64
 /* Of an event beside its text: malloc's share. */
 #define TIDING_BYTES 32
 
@@ -25,11 +23,8 @@ struct memory {
 	char *comet;
 	size_t most, bytes_most;
 	uint64_t begin; /* ids of before the start are not above it */
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t more;
-	bool stop;
-	unsigned readers;
+	struct waits_memory waits;
+	/* under its lock */
 	uint64_t last; /* id of the newest; they count by one */
 	char **texts;  /* a ring; NULL: there was no memory for that one */
 	size_t first, n, bytes;
@@ -50,7 +45,7 @@ static size_t cost(const char *text)
 	return TIDING_BYTES + (text != NULL ? strlen(text) + 1 : 0);
 }
 
-static void drop_oldest_locked(struct memory *m) NEEDS(m->lock)
+static void drop_oldest_locked(struct memory *m) NEEDS(m->waits.lock)
 {
 	char **oldest = &m->texts[m->first];
 
@@ -61,7 +56,7 @@ static void drop_oldest_locked(struct memory *m) NEEDS(m->lock)
 	m->n--;
 }
 
-static void add_locked(struct memory *m, char *text) NEEDS(m->lock)
+static void add_locked(struct memory *m, char *text) NEEDS(m->waits.lock)
 {
 	while (m->n > 0 && (m->n == m->most || m->bytes + cost(text) > m->bytes_most))
 		drop_oldest_locked(m);
@@ -86,33 +81,20 @@ void tidings_memory_tell(const struct tidings *t, const struct tiding *tiding)
 	object = tiding_json(&full);
 	text = object != NULL ? json_write(object, 0, &bytes) : NULL;
 	json_decref(object);
-	lock_take(&m->lock);
+	lock_take(&m->waits.lock);
 	add_locked(m, text);
-	lock_drop(&m->lock);
-	(void)pthread_cond_broadcast(&m->more);
+	lock_drop(&m->waits.lock);
+	waits_memory_tell(&m->waits);
 }
 
 /* ---- reading ---- */
 
 /* Somebody who has nothing misses nothing. */
-static bool has_news_locked(const struct memory *m, uint64_t after) NEEDS(m->lock)
+static bool has_news_locked(const void *self, uint64_t after)
 {
+	const struct memory *m = self;
+
 	return after > 0 ? m->last > after : m->n > 0;
-}
-
-static void wait_for_one_locked(struct memory *m, uint64_t after, const struct upstream_query *query) NEEDS(m->lock)
-{
-	int64_t deadline = clock_now_ns() + query->wait_ms * CLOCK_MS, look = 0;
-	bool gone = false;
-
-	while (!has_news_locked(m, after) && !m->stop && !gone && clock_now_ns() < deadline) {
-		look = clock_now_ns() + UPSTREAM_LOOK_NS;
-		if (lock_wait_until(&m->more, &m->lock, look < deadline ? look : deadline) || query->caller == NULL)
-			continue;
-		lock_drop(&m->lock);
-		gone = http_is_abandoned(query->caller);
-		lock_take(&m->lock);
-	}
 }
 
 /* What a reader gets, still as texts; NULL: as there. */
@@ -122,7 +104,7 @@ struct page {
 	uint64_t first; /* id of the first one */
 };
 
-static int copy_locked(struct memory *m, uint64_t after, struct page *page, size_t max) NEEDS(m->lock)
+static int copy_locked(struct memory *m, uint64_t after, struct page *page, size_t max) NEEDS(m->waits.lock)
 {
 	uint64_t oldest = m->last - m->n + 1;
 
@@ -173,20 +155,16 @@ static void page_fini(struct page *page)
 
 static int read_page(struct memory *m, uint64_t *after, const struct upstream_query *query, struct page *page)
 {
-	int rc = -EBUSY;
+	int rc;
 
 	park_wait_begin();
-	lock_take(&m->lock);
+	lock_take(&m->waits.lock);
 	/* From a life with a later clock: all is new to that reader, and he has missed something. */
 	if (*after > m->last)
 		*after = 1;
-	if (has_news_locked(m, *after) || query->wait_ms == 0 || m->readers < READERS_MAX) {
-		m->readers++;
-		wait_for_one_locked(m, *after, query);
-		m->readers--;
+	if ((rc = waits_memory_wait_locked(&m->waits, *after, query)) == 0)
 		rc = copy_locked(m, *after, page, query->max);
-	}
-	lock_drop(&m->lock);
+	lock_drop(&m->waits.lock);
 	park_wait_end();
 	return rc;
 }
@@ -216,12 +194,7 @@ static int read_after(void *self, const struct upstream_query *query, json_t **l
 
 static void stop(void *self)
 {
-	struct memory *m = memory_of(self);
-
-	lock_take(&m->lock);
-	m->stop = true;
-	lock_drop(&m->lock);
-	(void)pthread_cond_broadcast(&m->more);
+	waits_memory_stop(&memory_of(self)->waits);
 }
 
 /* ---- start and end ---- */
@@ -241,8 +214,7 @@ int tidings_memory_new(const struct config *cfg, const char *comet, struct tidin
 	m->bytes_most = (size_t)cfg->events_bytes;
 	/* Above all ids that were given before a restart, as long as no more than a million came in a second. */
 	m->begin = m->last = (uint64_t)clock_wall_ms() * 1000;
-	lock_init(&m->lock, LOCK_POOL);
-	lock_cond_init(&m->more);
+	waits_memory_init(&m->waits, LOCK_POOL, has_news_locked, m);
 	*out = (struct tidings){.read = read_after, .stop = stop, .self = m};
 	m->texts = calloc(m->most, sizeof(char *));
 	if (m->texts != NULL && (m->comet = strdup(comet)) != NULL)
@@ -258,12 +230,11 @@ void tidings_memory_free(struct tidings *t)
 	*t = (struct tidings){0};
 	if (m == NULL)
 		return;
-	lock_take(&m->lock);
+	lock_take(&m->waits.lock);
 	while (m->n > 0)
 		drop_oldest_locked(m);
-	lock_drop(&m->lock);
-	(void)pthread_cond_destroy(&m->more);
-	lock_fini(&m->lock);
+	lock_drop(&m->waits.lock);
+	waits_memory_fini(&m->waits);
 	free(m->texts);
 	free(m->comet);
 	m->magic = 0;

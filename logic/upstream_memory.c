@@ -11,12 +11,9 @@
 #include "common/base/lock.h"
 #include "common/base/obj.h"
 #include "common/base/park.h"
-#include "common/http/http_request.h"
 #include "logic/shares.h"
 #include "logic/upstream.h"
-
-/* Each waiting reader holds a thread of the HTTP server. */
-#define READERS_MAX 64
+#include "logic/waits_memory.h"
 
 /* JavaScript counts on for years from here, before it is at 2^53. */
 #define FIRST_MAX (UINT64_C(1) << 52)
@@ -26,11 +23,8 @@ struct memory {
 #define UPSTREAM_MAGIC 0x0b57ea30
 	/* set once */
 	size_t max_bytes;
-	/* under lock */
-	struct lock lock;
-	pthread_cond_t more;
-	bool stop;
-	unsigned readers;
+	struct waits_memory waits;
+	/* under its lock */
 	uint64_t last; /* id of the newest entry; ids count by one, so that where one is missing a packet was lost */
 	struct shares shares;
 };
@@ -90,7 +84,7 @@ static struct kept *make_kept(const struct seat *seat, const struct packet *p)
 }
 
 /* 0, with *gone where one has to go first: come again; or -ENOMEM. There is always space for one. */
-static int put_locked(struct memory *m, struct kept *kept, struct kept **gone) NEEDS(m->lock)
+static int put_locked(struct memory *m, struct kept *kept, struct kept **gone) NEEDS(m->waits.lock)
 {
 	int rc;
 
@@ -113,9 +107,9 @@ static int append(void *self, const struct seat *seat, const struct packet *p)
 		return -ENOMEM;
 	/* One at a time, so that no body is freed under the lock. */
 	do {
-		lock_take(&m->lock);
+		lock_take(&m->waits.lock);
 		rc = put_locked(m, kept, &gone);
-		lock_drop(&m->lock);
+		lock_drop(&m->waits.lock);
 		if (gone != NULL) {
 			drop(gone);
 			count(COUNT_UPSTREAM_DROPPED);
@@ -124,19 +118,20 @@ static int append(void *self, const struct seat *seat, const struct packet *p)
 	if (rc < 0)
 		drop(kept);
 	else
-		(void)pthread_cond_broadcast(&m->more);
+		waits_memory_tell(&m->waits);
 	return rc;
 }
 
-static bool has_none_locked(const struct memory *m, uint64_t after) NEEDS(m->lock)
+static bool has_news_locked(const void *self, uint64_t after)
 {
+	const struct memory *m = self;
 	size_t at = shares_find(&m->shares, after);
 
-	return shares_next(&m->shares, &at) == NULL;
+	return shares_next(&m->shares, &at) != NULL;
 }
 
 static int copy_after_locked(const struct memory *m, uint64_t after, struct upstream_found *found, size_t max)
-	NEEDS(m->lock)
+	NEEDS(m->waits.lock)
 {
 	size_t at = shares_find(&m->shares, after);
 	const struct kept *kept;
@@ -152,46 +147,24 @@ static int copy_after_locked(const struct memory *m, uint64_t after, struct upst
 	return rc;
 }
 
-/* Until there is one, so long at most. Asks for the caller without the lock. */
-static void wait_for_one_locked(struct memory *m, uint64_t after, const struct upstream_query *query) NEEDS(m->lock)
-{
-	int64_t deadline = clock_now_ns() + query->wait_ms * CLOCK_MS, look = 0;
-	bool gone = false;
-
-	while (has_none_locked(m, after) && !m->stop && !gone && clock_now_ns() < deadline) {
-		look = clock_now_ns() + UPSTREAM_LOOK_NS;
-		if (lock_wait_until(&m->more, &m->lock, look < deadline ? look : deadline) || query->caller == NULL)
-			continue;
-		lock_drop(&m->lock);
-		gone = http_is_abandoned(query->caller);
-		lock_take(&m->lock);
-	}
-}
-
 static int read_after(void *self, const struct upstream_query *query, struct upstream_found *found)
 {
 	struct memory *m = memory_of(self);
 	char *end;
 	unsigned long long after = strtoull(query->after, &end, 10);
-	int rc = 0;
+	int rc;
 
 	*found = (struct upstream_found){0};
 	if (!isdigit((unsigned char)query->after[0]) || *end != '\0')
 		return -EINVAL;
 	park_wait_begin();
-	lock_take(&m->lock);
+	lock_take(&m->waits.lock);
 	/* An id from before a restart: all entries are new to that reader. */
 	if (after > m->last)
 		after = 0;
-	if (has_none_locked(m, after) && query->wait_ms > 0 && m->readers >= READERS_MAX) {
-		rc = -EBUSY;
-	} else {
-		m->readers++;
-		wait_for_one_locked(m, after, query);
-		m->readers--;
+	if ((rc = waits_memory_wait_locked(&m->waits, after, query)) == 0)
 		rc = copy_after_locked(m, after, found, query->max);
-	}
-	lock_drop(&m->lock);
+	lock_drop(&m->waits.lock);
 	park_wait_end();
 	if (rc < 0)
 		upstream_found_fini(found);
@@ -200,12 +173,7 @@ static int read_after(void *self, const struct upstream_query *query, struct ups
 
 static void stop(void *self)
 {
-	struct memory *m = memory_of(self);
-
-	lock_take(&m->lock);
-	m->stop = true;
-	lock_drop(&m->lock);
-	(void)pthread_cond_broadcast(&m->more);
+	waits_memory_stop(&memory_of(self)->waits);
 }
 
 int upstream_memory_new(size_t max_bytes, struct upstream *out)
@@ -221,8 +189,7 @@ int upstream_memory_new(size_t max_bytes, struct upstream *out)
 	if (m->last > FIRST_MAX)
 		m->last = FIRST_MAX;
 	shares_init(&m->shares);
-	lock_init(&m->lock, LOCK_REGISTRY);
-	lock_cond_init(&m->more);
+	waits_memory_init(&m->waits, LOCK_REGISTRY, has_news_locked, m);
 	*out = (struct upstream){.append = append, .read = read_after, .stop = stop, .self = m};
 	return 0;
 }
@@ -232,8 +199,7 @@ void upstream_memory_free(struct upstream *u)
 	struct memory *m = memory_of(u->self);
 
 	shares_fini(&m->shares, drop);
-	(void)pthread_cond_destroy(&m->more);
-	lock_fini(&m->lock);
+	waits_memory_fini(&m->waits);
 	m->magic = 0;
 	free(m);
 	*u = (struct upstream){0};
