@@ -183,17 +183,15 @@ static int push_list(const struct push *p, const char *path, const char *who)
 
 static int push_room(const struct push *p)
 {
-	const char *split;
 	struct query q;
 
 	BUG_UNLESS(p->whom != NULL); /* only `all` does without, see read_words() */
-	split = strstr(p->whom, "://");
-	if (split == NULL || split == p->whom || split[3] == '\0')
-		return argument_wrong("push", "a room is TYPE://ID, such as live://1000, not \"%s\"", p->whom);
 	query_begin(&q, "/goim/push/room");
 	query_add_number(&q, "operation", p->op);
-	query_add_bytes(&q, "type", p->whom, (size_t)(split - p->whom));
-	query_add(&q, "room", split + 3);
+	if (!query_add_room(&q, "room", p->whom)) {
+		free(query_end(&q));
+		return argument_wrong("push", "a room is TYPE://ID, such as live://1000, not \"%s\"", p->whom);
+	}
 	return call(p, query_end(&q), "room", 1);
 }
 

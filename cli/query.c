@@ -56,17 +56,35 @@ unsigned query_add_list(struct query *q, const char *name, const char *list, boo
 	return added;
 }
 
+/* NULL: it has a form other than TYPE://ID. */
+static const char *id_of(const char *room)
+{
+	const char *split = strstr(room, "://");
+
+	return split != NULL && split != room && split[3] != '\0' ? split + 3 : NULL;
+}
+
+bool query_add_room(struct query *q, const char *name, const char *room)
+{
+	const char *id = id_of(room);
+
+	if (id == NULL)
+		return false;
+	query_add_bytes(q, "type", room, (size_t)(id - 3 - room));
+	query_add(q, name, id);
+	return true;
+}
+
 const char *query_add_rooms(struct query *q, const char *name, int n, char *const *rooms)
 {
-	const char *split = n > 0 ? strstr(rooms[0], "://") : NULL;
-	const size_t type_bytes = split != NULL ? (size_t)(split - rooms[0]) : 0;
+	if (n > 0 && !query_add_room(q, name, rooms[0]))
+		return rooms[0];
+	for (int i = 1; i < n; i++) {
+		const char *id = id_of(rooms[i]);
 
-	for (int i = 0; i < n; i++) {
-		if (type_bytes == 0 || strncmp(rooms[i], rooms[0], type_bytes + 3) != 0)
+		if (id == NULL || strncmp(rooms[i], rooms[0], (size_t)(id - rooms[i])) != 0)
 			return rooms[i];
-		if (i == 0)
-			query_add_bytes(q, "type", rooms[0], type_bytes);
-		query_add(q, name, rooms[i] + type_bytes + 3);
+		query_add(q, name, id);
 	}
 	return NULL;
 }

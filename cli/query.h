@@ -22,7 +22,9 @@ void query_add_number(struct query *q, const char *name, long long value);
 /* Add one name=item for each item of a list with commas, or with `whole` one for all of it; empty items are left out. Returns how many
  * were added. */
 unsigned query_add_list(struct query *q, const char *name, const char *list, bool whole);
-/* Add type, and `name` for each of these rooms, TYPE://ID and all of one type. NULL, or the first one that is not. */
+/* Add type, and `name`, of a room, TYPE://ID. False: it is none. */
+bool query_add_room(struct query *q, const char *name, const char *room);
+/* The same of several, all of one type. NULL, or the first one that is wrong. */
 const char *query_add_rooms(struct query *q, const char *name, int n, char *const *rooms);
 /* Done: the whole, malloc'ed, or NULL where memory ran out on the way. */
 char *query_end(struct query *q);

@@ -92,7 +92,7 @@ static int ask_history(const struct stream *s, int n, char **words)
 		return argument_wrong("stream", "which room? TYPE://ID, one of them");
 	asked = words[0];
 	query_begin(&q, "/goim/stream");
-	if (query_add_rooms(&q, "room", 1, words) != NULL) {
+	if (!query_add_room(&q, "room", words[0])) {
 		free(query_end(&q));
 		return argument_wrong("stream", "a room is TYPE://ID, not \"%s\"", words[0]);
 	}

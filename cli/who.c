@@ -142,7 +142,6 @@ static bool print_page(const json_t *data)
 
 static int ask(const struct who *w, const char *path, const char *param, int n, char **words)
 {
-	const char *split = w->room != NULL ? strstr(w->room, "://") : NULL;
 	struct query q;
 
 	query_begin(&q, path);
@@ -150,9 +149,9 @@ static int ask(const struct who *w, const char *path, const char *param, int n, 
 		query_add(&q, param, words[i]);
 	if (n > 0 && !w->by_key)
 		query_add_number(&q, "detail", 1);
-	if (split != NULL) {
-		query_add_bytes(&q, "type", w->room, (size_t)(split - w->room));
-		query_add(&q, "room", split + 3);
+	if (w->room != NULL && !query_add_room(&q, "room", w->room)) {
+		free(query_end(&q));
+		return argument_wrong("who", "a room is TYPE://ID, such as live://1000, not \"%s\"", w->room);
 	}
 	query_add_number(&q, "limit", w->limit);
 	if (w->after != NULL)
@@ -164,10 +163,6 @@ static int ask(const struct who *w, const char *path, const char *param, int n, 
 
 static int choose(const struct who *w, int n, char **words)
 {
-	const char *split = w->room != NULL ? strstr(w->room, "://") : NULL;
-
-	if (w->room != NULL && (split == NULL || split == w->room || split[3] == '\0'))
-		return argument_wrong("who", "a room is TYPE://ID, such as live://1000, not \"%s\"", w->room);
 	if (w->room != NULL && n > 0)
 		return argument_wrong("who", "give --room or names, and not both");
 	if (w->by_key && n == 0)
