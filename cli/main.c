@@ -16,11 +16,8 @@ static const struct cli_command *const commands[] = {&command_sub,    &command_s
 
 static const char notes[] =
 	"comet-cli COMMAND --help shows the options of each. sub, send and bench speak to the port for TCP clients "
-	"(127.0.0.1:3101), sub and send with a URL to any; push, kick, online, who, nodes, rooms, top, stream, reload "
-	"and "
-	"bench fanout "
-	"to the HTTP API "
-	"(127.0.0.1:3111).\n"
+	"(127.0.0.1:3101), sub and send with a URL to any; push, kick, online, who, nodes, rooms, top, stream, reload, "
+	"trace and bench fanout to the HTTP API (127.0.0.1:3111).\n"
 	"\n"
 	"Other addresses come from options, from COMET_HTTP and COMET_HOST, or from a section of "
 	"~/.config/comet/cli.ini, which --context or COMET_CONTEXT chooses; the section [default] needs no word:\n"

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import queue
+import re
 import signal
 import subprocess
 import threading
@@ -502,6 +503,11 @@ def test_help_teaches_by_example(command):
     assert "Exit code: 0" in out
     assert "\n  comet-cli " + " ".join(command) in out
     assert all(len(line) <= 79 for line in out.splitlines())
+
+
+def test_help_says_which_commands_speak_to_the_http_api():
+    said = " ".join(run("--help")[1].split()).split("to any;")[1].split("to the HTTP API")[0]
+    assert set(re.findall(r"\w+", said)) - {"and", "fanout"} == {name for name in COMMANDS if "--http" in run(name, "--help")[1]}
 
 
 def test_version():
