@@ -218,10 +218,8 @@ static int read_arguments(struct bench_options *opt, const struct cli_command *s
 {
 	int code;
 
-	if ((code = command_read(self, argc, argv, take_option, opt)) >= 0)
+	if ((code = api_options_read(&opt->api, self, argc, argv, take_option, opt)) >= 0)
 		return code;
-	if (!api_options_settle(&opt->api))
-		return EXIT_USAGE;
 	if ((code = take_kind(opt, argc - optind, argv + optind)) >= 0)
 		return code;
 	return check_options(opt);
@@ -269,7 +267,6 @@ int bench_options_read(struct bench_options *opt, const struct cli_command *self
 		.rate = 10,
 		.body_bytes = 128,
 	};
-	api_options_init(&opt->api);
 	code = read_arguments(opt, self, argc, argv);
 	for (size_t i = 0; code < 0 && i < opt->n_servers; i++)
 		code = resolve(opt->host, &opt->servers[i]);

@@ -15,7 +15,7 @@
 
 #define TIMEOUT_NS (10 * CLOCK_SEC)
 
-enum { API_OPT_HTTP = 512, API_OPT_KEY, API_OPT_CACERT, API_OPT_INSECURE, API_OPT_TIMEOUT };
+enum { API_OPT_HTTP = 512, API_OPT_KEY, API_OPT_CACERT, API_OPT_INSECURE, API_OPT_TIMEOUT, API_OPT_JSON };
 
 /* ---- options ---- */
 
@@ -31,13 +31,15 @@ const struct cli_option api_options_table[] = {
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
-void api_options_init(struct api_options *opt)
-{
-	*opt = (struct api_options){.timeout_ns = TIMEOUT_NS};
-}
+const struct cli_option api_json_option[] = {
+	{"json", 0, API_OPT_JSON, NULL, NULL, "print the answer's data as the server sent them"},
+	{NULL, 0, 0, NULL, NULL, NULL},
+};
 
-bool api_take_option(struct api_options *opt, int option)
+bool api_take_option(void *arg, int option)
 {
+	struct api_options *opt = arg;
+
 	switch (option) {
 	case API_OPT_HTTP:
 		opt->http = optarg;
@@ -53,6 +55,9 @@ bool api_take_option(struct api_options *opt, int option)
 		return true;
 	case API_OPT_TIMEOUT:
 		return argument_time("--timeout", optarg, &opt->timeout_ns);
+	case API_OPT_JSON:
+		opt->json = true;
+		return true;
 	case CONTEXT_OPT:
 		context_choose(optarg);
 		return true;
@@ -61,12 +66,15 @@ bool api_take_option(struct api_options *opt, int option)
 	}
 }
 
-bool api_options_settle(struct api_options *opt)
+/* False: a file of the context is wrong, which was said. */
+static bool settle(struct api_options *opt)
 {
 	const bool is_its_server = opt->http == NULL && context_rules("COMET_HTTP");
 
 	if (!context_read())
 		return false;
+	if (opt->timeout_ns == 0)
+		opt->timeout_ns = TIMEOUT_NS;
 	if (opt->http == NULL && (opt->http = context_get(CONTEXT_HTTP, "COMET_HTTP")) == NULL)
 		opt->http = "127.0.0.1:3111";
 	if (opt->ca_file == NULL)
@@ -81,6 +89,14 @@ bool api_options_settle(struct api_options *opt)
 	if (opt->api_key == NULL && (opt->api_key = getenv("COMET_API_KEY")) == NULL)
 		opt->api_key = getenv("COMET_HTTP_API_KEY");
 	return true;
+}
+
+int api_options_read(struct api_options *opt, const struct cli_command *c, int argc, char **argv, command_take *take,
+		     void *arg)
+{
+	int code = command_read(c, argc, argv, take, arg);
+
+	return code < 0 && !settle(opt) ? EXIT_USAGE : code;
 }
 
 struct http_client_options api_http(const struct api_options *opt)
@@ -170,15 +186,15 @@ int api_print_json(const json_t *data)
 	return api_printed();
 }
 
-int api_show(const struct api_options *opt, char *path, bool json, api_print *print)
+int api_show(const struct api_options *opt, char *path, api_print *print)
 {
 	json_t *data;
 	int code = api_call(opt, path, NULL, 0, &data);
 
 	if (code != EXIT_OK)
 		return code;
-	if (json ? data != NULL : print(data)) {
-		code = json ? api_print_json(data) : api_printed();
+	if (opt->json ? data != NULL : print(data)) {
+		code = opt->json ? api_print_json(data) : api_printed();
 	} else {
 		fprintf(stderr, "comet-cli: the server's answer is not what the API promises\n");
 		code = EXIT_REFUSED;

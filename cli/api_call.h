@@ -14,27 +14,29 @@
 #define API_KEY_BYTES 513
 
 struct api_options {
-	const char *http;    /* host:port or URL; NULL until api_options_settle */
+	const char *http;    /* host:port or URL; NULL until they are read */
 	const char *api_key; /* or NULL */
 	const char *ca_file; /* or NULL */
 	bool insecure;
-	bool tell; /* ask what became of a push */
-	int64_t timeout_ns;
+	bool tell;                    /* ask what became of a push */
+	bool json;                    /* --json, of api_json_option */
+	int64_t timeout_ns;           /* 0 until then: the usual one */
 	char key_text[API_KEY_BYTES]; /* of a file */
 };
 
-/* Their rows, and those of context_options; and the words for the exit codes of a command that does one call. */
-extern const struct cli_option api_options_table[];
+/* Their rows, to which those of context_options belong; --json, where the command prints an answer's data; and the words for the exit codes
+ * of a command that does one call. */
+extern const struct cli_option api_options_table[], api_json_option[];
 #define API_EXITS                                                                                                      \
 	"Exit code: 0 done; 1 the server said no, and stderr has its words; 2 wrong command line; 3 nobody answers "   \
 	"at that address; 4 no answer in time."
 
-void api_options_init(struct api_options *opt);
-/* Take one of them. False for an option that is none of them, or whose value is wrong, which was said. */
-bool api_take_option(struct api_options *opt, int option);
-/* After the last option: what the command line leaves open comes from the context, the environment or the defaults. False: a file of
- * theirs is wrong, which was said. */
-bool api_options_settle(struct api_options *opt);
+/* Take one of them into a struct api_options. False for an option that is none of them, or whose value is wrong, which was said. */
+command_take api_take_option;
+/* command_read, whose `take` hands on to api_take_option what is not its own; and what the command line leaves open comes from the context,
+ * the environment or the defaults. Before, opt is all 0 but for `tell`. -1 to go on, otherwise the exit code. */
+int api_options_read(struct api_options *opt, const struct cli_command *c, int argc, char **argv, command_take *take,
+		     void *arg);
 
 /* The same for http_client. */
 struct http_client_options api_http(const struct api_options *opt);
@@ -46,8 +48,8 @@ int api_call(const struct api_options *opt, char *path, const void *body, size_t
 
 /* Print data for people; false where they do not have the API's form. */
 typedef bool api_print(const json_t *data);
-/* GET, and print the answer's data: by `print`, or with `json` as they are. path as above. Returns an exit code. */
-int api_show(const struct api_options *opt, char *path, bool json, api_print *print);
+/* GET, and print the answer's data: by `print`, or with --json as they are. path as above. Returns an exit code. */
+int api_show(const struct api_options *opt, char *path, api_print *print);
 
 /* One such: an object's names and whole numbers, a line each. */
 bool api_print_numbers(const json_t *data);

@@ -13,14 +13,13 @@
 
 struct kick {
 	struct api_options api;
-	bool one, json;
+	bool one;
 };
 
-enum { OPT_ONE = 256, OPT_JSON };
+enum { OPT_ONE = 256 };
 
 static const struct cli_option options[] = {
 	{"one", 0, OPT_ONE, NULL, NULL, "with key and user: one name, and a comma is a part of it"},
-	{"json", 0, OPT_JSON, NULL, NULL, "print the answer's data as the server sent them"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -35,16 +34,10 @@ static bool take_option(void *arg, int option)
 {
 	struct kick *k = arg;
 
-	switch (option) {
-	case OPT_ONE:
-		k->one = true;
-		return true;
-	case OPT_JSON:
-		k->json = true;
-		return true;
-	default:
+	if (option != OPT_ONE)
 		return api_take_option(&k->api, option);
-	}
+	k->one = true;
+	return true;
 }
 
 static int kick(const struct kick *k, int n, char **words)
@@ -63,7 +56,7 @@ static int kick(const struct kick *k, int n, char **words)
 		return argument_wrong("kick", "\"%s\" names nobody", words[1]);
 	}
 	code = api_call(&k->api, query_end(&q), "", 0, &data);
-	if (code == EXIT_OK && k->json) {
+	if (code == EXIT_OK && k->api.json) {
 		code = api_print_json(data);
 	} else if (code == EXIT_OK) {
 		told_kick(stdout, data);
@@ -75,14 +68,11 @@ static int kick(const struct kick *k, int n, char **words)
 
 static int run(int argc, char **argv)
 {
-	struct kick k = {.json = false};
+	struct kick k = {.one = false};
 	int code;
 
-	api_options_init(&k.api);
-	if ((code = command_read(&command_kick, argc, argv, take_option, &k)) >= 0)
+	if ((code = api_options_read(&k.api, &command_kick, argc, argv, take_option, &k)) >= 0)
 		return code;
-	if (!api_options_settle(&k.api))
-		return EXIT_USAGE;
 	return kick(&k, argc - optind, argv + optind);
 }
 
@@ -91,7 +81,7 @@ const struct cli_command command_kick = {
 	.summary = "close connections",
 	.forms = forms,
 	.targets = "key mid user",
-	.options = {options, context_options, api_options_table},
+	.options = {options, api_json_option, context_options, api_options_table},
 	.notes = "Each connection is told that it was kicked before it is closed. Their number goes to stdout. It is "
 		 "no error if "
 		 "nobody of that name is online.",

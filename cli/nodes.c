@@ -37,55 +37,30 @@ static bool print_nodes(const json_t *data)
 	return table_print(stdout, &t, table_terminal(&rows), SIZE_MAX);
 }
 
-struct nodes {
-	struct api_options api;
-	bool json;
-};
-
-enum { OPT_JSON = 256 };
-
-static const struct cli_option options[] = {
-	{"json", 0, OPT_JSON, NULL, NULL, "print the data as the server sent them"},
-	{NULL, 0, 0, NULL, NULL, NULL},
-};
-
 static const struct cli_form forms[] = {
 	{"[options]", "the comets that are up, with what each has delivered and dropped since its start"},
 	{NULL, NULL},
 };
 
-static bool take_option(void *arg, int option)
-{
-	struct nodes *n = arg;
-
-	if (option != OPT_JSON)
-		return api_take_option(&n->api, option);
-	n->json = true;
-	return true;
-}
-
 static int run(int argc, char **argv)
 {
-	struct nodes n = {.json = false};
+	struct api_options api = {0};
 	struct query q;
 	int code;
 
-	api_options_init(&n.api);
-	if ((code = command_read(&command_nodes, argc, argv, take_option, &n)) >= 0)
+	if ((code = api_options_read(&api, &command_nodes, argc, argv, api_take_option, &api)) >= 0)
 		return code;
-	if (!api_options_settle(&n.api))
-		return EXIT_USAGE;
 	if (optind < argc)
 		return argument_wrong("nodes", "what is \"%s\"? It takes no word", argv[optind]);
 	query_begin(&q, "/goim/nodes/instances");
-	return api_show(&n.api, query_end(&q), n.json, print_nodes);
+	return api_show(&api, query_end(&q), print_nodes);
 }
 
 const struct cli_command command_nodes = {
 	.name = "nodes",
 	.summary = "list the comets that are up",
 	.forms = forms,
-	.options = {options, context_options, api_options_table},
+	.options = {api_json_option, context_options, api_options_table},
 	.exits = API_EXITS,
 	.examples = "  comet-cli nodes\n",
 	.run = run,

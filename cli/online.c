@@ -10,11 +10,6 @@
 #include "cli/context.h"
 #include "cli/query.h"
 
-struct online {
-	struct api_options api;
-	bool json;
-};
-
 static bool print_total(const json_t *data)
 {
 	const json_t *connections = json_object_get(data, "conn_count");
@@ -45,7 +40,7 @@ static bool print_top(const json_t *data)
 	return true;
 }
 
-static int ask_top(const struct online *o, int n, char **words)
+static int ask_top(const struct api_options *api, int n, char **words)
 {
 	int64_t limit = 10;
 	struct query q;
@@ -57,10 +52,10 @@ static int ask_top(const struct online *o, int n, char **words)
 	query_begin(&q, "/goim/online/top");
 	query_add(&q, "type", words[0]);
 	query_add_number(&q, "limit", limit);
-	return api_show(&o->api, query_end(&q), o->json, print_top);
+	return api_show(api, query_end(&q), print_top);
 }
 
-static int ask_rooms(const struct online *o, int n, char **words)
+static int ask_rooms(const struct api_options *api, int n, char **words)
 {
 	const char *wrong;
 	struct query q;
@@ -72,29 +67,22 @@ static int ask_rooms(const struct online *o, int n, char **words)
 		free(query_end(&q));
 		return argument_wrong("online", "rooms are TYPE://ID, all of one type, not \"%s\"", wrong);
 	}
-	return api_show(&o->api, query_end(&q), o->json, api_print_numbers);
+	return api_show(api, query_end(&q), api_print_numbers);
 }
 
-static int choose(const struct online *o, int n, char **words)
+static int choose(const struct api_options *api, int n, char **words)
 {
 	struct query q;
 
 	if (n > 0 && strcmp(words[0], "top") == 0)
-		return ask_top(o, n - 1, words + 1);
+		return ask_top(api, n - 1, words + 1);
 	if (n > 0 && strcmp(words[0], "room") == 0)
-		return ask_rooms(o, n - 1, words + 1);
+		return ask_rooms(api, n - 1, words + 1);
 	if (n > 1 || (n == 1 && strcmp(words[0], "total") != 0))
 		return argument_wrong("online", "what is \"%s\"? It takes total, top or room", words[n - 1]);
 	query_begin(&q, "/goim/online/total");
-	return api_show(&o->api, query_end(&q), o->json, print_total);
+	return api_show(api, query_end(&q), print_total);
 }
-
-enum { OPT_JSON = 256 };
-
-static const struct cli_option options[] = {
-	{"json", 0, OPT_JSON, NULL, NULL, "print the data as the server sent them"},
-	{NULL, 0, 0, NULL, NULL, NULL},
-};
 
 static const struct cli_form forms[] = {
 	{"[options] [total]", "connections and client addresses"},
@@ -103,27 +91,14 @@ static const struct cli_form forms[] = {
 	{NULL, NULL},
 };
 
-static bool take_option(void *arg, int option)
-{
-	struct online *o = arg;
-
-	if (option != OPT_JSON)
-		return api_take_option(&o->api, option);
-	o->json = true;
-	return true;
-}
-
 static int run(int argc, char **argv)
 {
-	struct online o = {.json = false};
+	struct api_options api = {0};
 	int code;
 
-	api_options_init(&o.api);
-	if ((code = command_read(&command_online, argc, argv, take_option, &o)) >= 0)
+	if ((code = api_options_read(&api, &command_online, argc, argv, api_take_option, &api)) >= 0)
 		return code;
-	if (!api_options_settle(&o.api))
-		return EXIT_USAGE;
-	return choose(&o, argc - optind, argv + optind);
+	return choose(&api, argc - optind, argv + optind);
 }
 
 const struct cli_command command_online = {
@@ -131,7 +106,7 @@ const struct cli_command command_online = {
 	.summary = "count connections",
 	.forms = forms,
 	.targets = "total top room",
-	.options = {options, context_options, api_options_table},
+	.options = {api_json_option, context_options, api_options_table},
 	.exits = API_EXITS,
 	.examples = "  comet-cli online\n"
 		    "  comet-cli online top live 5\n"

@@ -21,7 +21,7 @@
 struct push {
 	struct api_options api;
 	int64_t op;
-	bool offline, one, json;
+	bool offline, one;
 	int64_t speed; /* deliveries a second, for `all` */
 	const char *target, *whom, *message;
 	char *read_message; /* where it came from stdin */
@@ -62,7 +62,7 @@ static int read_stdin(char **out, size_t *out_bytes)
 	return 0;
 }
 
-enum { OPT_OP = 256, OPT_SPEED, OPT_OFFLINE, OPT_ONE, OPT_JSON };
+enum { OPT_OP = 256, OPT_SPEED, OPT_OFFLINE, OPT_ONE };
 
 static const struct cli_option options[] = {
 	{"op", 0, OPT_OP, "N", NULL,
@@ -70,7 +70,6 @@ static const struct cli_option options[] = {
 	{"speed", 0, OPT_SPEED, "N", NULL, "with all: at most N deliveries a second, 0 for no limit (0)"},
 	{"offline", 0, OPT_OFFLINE, NULL, NULL, "with key, mid and user: list who was offline"},
 	{"one", 0, OPT_ONE, NULL, NULL, "with key and user: one name, and a comma is a part of it"},
-	{"json", 0, OPT_JSON, NULL, NULL, "print what became of it as the server sent it"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -97,9 +96,6 @@ static bool take_option(void *arg, int option)
 		return true;
 	case OPT_ONE:
 		p->one = true;
-		return true;
-	case OPT_JSON:
-		p->json = true;
 		return true;
 	default:
 		return api_take_option(&p->api, option);
@@ -131,10 +127,8 @@ static int read_arguments(struct push *p, int argc, char **argv)
 {
 	int code, rc;
 
-	if ((code = command_read(&command_push, argc, argv, take_option, p)) >= 0)
+	if ((code = api_options_read(&p->api, &command_push, argc, argv, take_option, p)) >= 0)
 		return code;
-	if (!api_options_settle(&p->api))
-		return EXIT_USAGE;
 	if ((code = read_words(p, argc - optind, argv + optind)) >= 0)
 		return code;
 	if (strcmp(p->message, "-") != 0)
@@ -153,7 +147,7 @@ static int call(const struct push *p, char *path, const char *who, unsigned n)
 	json_t *data;
 	int code = api_call(&p->api, path, p->message, p->message_bytes, &data);
 
-	if (code == EXIT_OK && p->json) {
+	if (code == EXIT_OK && p->api.json) {
 		code = api_print_json(data);
 	} else if (code == EXIT_OK) {
 		told_push(stdout, data, p->op, who, n);
@@ -223,11 +217,9 @@ static int push_to(const struct push *p)
 
 static int run(int argc, char **argv)
 {
-	struct push p = {.op = 1000};
+	struct push p = {.api = {.tell = true}, .op = 1000};
 	int code;
 
-	api_options_init(&p.api);
-	p.api.tell = true;
 	if ((code = read_arguments(&p, argc, argv)) < 0)
 		code = push_to(&p);
 	free(p.read_message);
@@ -239,7 +231,7 @@ const struct cli_command command_push = {
 	.summary = "send a message through the HTTP API",
 	.forms = forms,
 	.targets = "key mid user room all",
-	.options = {options, context_options, api_options_table},
+	.options = {options, api_json_option, context_options, api_options_table},
 	.notes =
 		"MESSAGE is the body, as it is; - reads it from stdin, to its end; after -- it may begin with a dash.\n"
 		"A push to somebody who is offline is not an error; it is not delivered later. How many connections it "

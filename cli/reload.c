@@ -9,32 +9,10 @@
 #include "cli/context.h"
 #include "cli/query.h"
 
-struct reload {
-	struct api_options api;
-	bool json;
-};
-
-enum { OPT_JSON = 256 };
-
-static const struct cli_option options[] = {
-	{"json", 0, OPT_JSON, NULL, NULL, "print the answer's data as the server sent them"},
-	{NULL, 0, 0, NULL, NULL, NULL},
-};
-
 static const struct cli_form forms[] = {
 	{"[options]", "as SIGHUP does"},
 	{NULL, NULL},
 };
-
-static bool take_option(void *arg, int option)
-{
-	struct reload *r = arg;
-
-	if (option != OPT_JSON)
-		return api_take_option(&r->api, option);
-	r->json = true;
-	return true;
-}
 
 static void print_list(const json_t *data, const char *member, const char *words)
 {
@@ -47,16 +25,16 @@ static void print_list(const json_t *data, const char *member, const char *words
 	}
 }
 
-static int reload(const struct reload *r)
+static int reload(const struct api_options *api)
 {
 	struct query q;
 	json_t *data;
 	int code;
 
 	query_begin(&q, "/goim/reload");
-	if ((code = api_call(&r->api, query_end(&q), "", 0, &data)) != EXIT_OK)
+	if ((code = api_call(api, query_end(&q), "", 0, &data)) != EXIT_OK)
 		return code;
-	if (r->json) {
+	if (api->json) {
 		code = api_print_json(data);
 	} else {
 		print_list(data, "read", "read");
@@ -70,22 +48,19 @@ static int reload(const struct reload *r)
 
 static int run(int argc, char **argv)
 {
-	struct reload r = {.json = false};
+	struct api_options api = {0};
 	int code;
 
-	api_options_init(&r.api);
-	if ((code = command_read(&command_reload, argc, argv, take_option, &r)) >= 0)
+	if ((code = api_options_read(&api, &command_reload, argc, argv, api_take_option, &api)) >= 0)
 		return code;
-	if (!api_options_settle(&r.api))
-		return EXIT_USAGE;
-	return optind == argc ? reload(&r) : argument_wrong("reload", "it takes no words, as \"%s\"", argv[optind]);
+	return optind == argc ? reload(&api) : argument_wrong("reload", "it takes no words, as \"%s\"", argv[optind]);
 }
 
 const struct cli_command command_reload = {
 	.name = "reload",
 	.summary = "have files and settings read again",
 	.forms = forms,
-	.options = {options, context_options, api_options_table},
+	.options = {api_json_option, context_options, api_options_table},
 	.notes = "Certificates, keys, passwords in files and live settings are read again, all of them or, if one has "
 		 "a fault, "
 		 "none. What was read, what has another value now, and what needs a restart go to stdout. In a cluster "

@@ -11,7 +11,6 @@
 struct rooms {
 	struct api_options api;
 	int64_t limit;
-	bool json;
 };
 
 static const struct table_column columns[] = {{"ROOM", false}, {"PEOPLE", true}, {NULL, false}};
@@ -51,11 +50,10 @@ static bool print_all(const json_t *data)
 	return true;
 }
 
-enum { OPT_JSON = 256, OPT_LIMIT };
+enum { OPT_LIMIT = 256 };
 
 static const struct cli_option options[] = {
 	{"limit", 0, OPT_LIMIT, "N", NULL, "with TYPE: at most so many (20)"},
-	{"json", 0, OPT_JSON, NULL, NULL, "print the data as the server sent them"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -69,15 +67,9 @@ static bool take_option(void *arg, int option)
 {
 	struct rooms *r = arg;
 
-	switch (option) {
-	case OPT_LIMIT:
-		return argument_i64("--limit", optarg, 1, INT32_MAX, &r->limit);
-	case OPT_JSON:
-		r->json = true;
-		return true;
-	default:
+	if (option != OPT_LIMIT)
 		return api_take_option(&r->api, option);
-	}
+	return argument_i64("--limit", optarg, 1, INT32_MAX, &r->limit);
 }
 
 static int run(int argc, char **argv)
@@ -86,28 +78,25 @@ static int run(int argc, char **argv)
 	struct query q;
 	int code;
 
-	api_options_init(&r.api);
-	if ((code = command_read(&command_rooms, argc, argv, take_option, &r)) >= 0)
+	if ((code = api_options_read(&r.api, &command_rooms, argc, argv, take_option, &r)) >= 0)
 		return code;
-	if (!api_options_settle(&r.api))
-		return EXIT_USAGE;
 	if (argc - optind > 1)
 		return argument_wrong("rooms", "what is \"%s\"? It takes one type", argv[optind + 1]);
 	if (optind == argc) {
 		query_begin(&q, "/console.json");
-		return api_show(&r.api, query_end(&q), r.json, print_all);
+		return api_show(&r.api, query_end(&q), print_all);
 	}
 	query_begin(&q, "/goim/online/top");
 	query_add(&q, "type", argv[optind]);
 	query_add_number(&q, "limit", r.limit);
-	return api_show(&r.api, query_end(&q), r.json, print_type);
+	return api_show(&r.api, query_end(&q), print_type);
 }
 
 const struct cli_command command_rooms = {
 	.name = "rooms",
 	.summary = "list the fullest rooms",
 	.forms = forms,
-	.options = {options, context_options, api_options_table},
+	.options = {options, api_json_option, context_options, api_options_table},
 	.exits = API_EXITS,
 	.examples = "  comet-cli rooms\n"
 		    "  comet-cli rooms --limit 5 live\n",

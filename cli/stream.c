@@ -15,7 +15,6 @@
 struct stream {
 	struct api_options api;
 	int64_t since, last; /* -1: not said */
-	bool json;
 };
 
 static const char *asked; /* the room whose history is printed */
@@ -100,7 +99,7 @@ static int ask_history(const struct stream *s, int n, char **words)
 		query_add_number(&q, "since", s->since);
 	if (s->last >= 0)
 		query_add_number(&q, "last", s->last);
-	return api_show(&s->api, query_end(&q), s->json, print_history);
+	return api_show(&s->api, query_end(&q), print_history);
 }
 
 static int ask_positions(const struct stream *s, int n, char **words)
@@ -115,15 +114,14 @@ static int ask_positions(const struct stream *s, int n, char **words)
 		free(query_end(&q));
 		return argument_wrong("stream", "rooms are TYPE://ID, all of one type, not \"%s\"", wrong);
 	}
-	return api_show(&s->api, query_end(&q), s->json, api_print_numbers);
+	return api_show(&s->api, query_end(&q), api_print_numbers);
 }
 
-enum { OPT_JSON = 256, OPT_SINCE, OPT_LAST };
+enum { OPT_SINCE = 256, OPT_LAST };
 
 static const struct cli_option options[] = {
 	{"since", 0, OPT_SINCE, "N", NULL, "what came after this position"},
 	{"last", 0, OPT_LAST, "K", NULL, "the newest K messages; with --since only if that is a gap"},
-	{"json", 0, OPT_JSON, NULL, NULL, "print the data as the server sent them"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -143,9 +141,6 @@ static bool take_option(void *arg, int option)
 		return argument_i64("--since", optarg, 0, MESSAGE_NUMBERS_END - 1, &s->since);
 	case OPT_LAST:
 		return argument_i64("--last", optarg, 0, INT32_MAX, &s->last);
-	case OPT_JSON:
-		s->json = true;
-		return true;
 	default:
 		return api_take_option(&s->api, option);
 	}
@@ -156,11 +151,8 @@ static int run(int argc, char **argv)
 	struct stream s = {.since = -1, .last = -1};
 	int code;
 
-	api_options_init(&s.api);
-	if ((code = command_read(&command_stream, argc, argv, take_option, &s)) >= 0)
+	if ((code = api_options_read(&s.api, &command_stream, argc, argv, take_option, &s)) >= 0)
 		return code;
-	if (!api_options_settle(&s.api))
-		return EXIT_USAGE;
 	argc -= optind;
 	argv += optind;
 	return argc > 0 && strcmp(argv[0], "position") == 0 ? ask_positions(&s, argc - 1, argv + 1)
@@ -172,7 +164,7 @@ const struct cli_command command_stream = {
 	.summary = "show what a room keeps of its pushes",
 	.forms = forms,
 	.targets = "position",
-	.options = {options, context_options, api_options_table},
+	.options = {options, api_json_option, context_options, api_options_table},
 	.notes = "A message is one line: its operation, its room, its number and its body. Where --since is a gap that "
 		 "is "
 		 "said on stderr, and nothing is printed without --last. Rooms of the types in stream.rooms keep "

@@ -314,11 +314,8 @@ static int run(int argc, char **argv)
 	unsigned rows;
 	int code;
 
-	api_options_init(&t.api);
-	if ((code = command_read(&command_top, argc, argv, take_option, &t)) >= 0)
+	if ((code = api_options_read(&t.api, &command_top, argc, argv, take_option, &t)) >= 0)
 		return code;
-	if (!api_options_settle(&t.api))
-		return EXIT_USAGE;
 	if (optind < argc)
 		return argument_wrong("top", "what is \"%s\"? It takes no word", argv[optind]);
 	return t.json || table_terminal(&rows) == 0 ? once(&t) : live(&t);

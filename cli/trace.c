@@ -14,14 +14,12 @@
 struct trace {
 	struct api_options api;
 	const char *span;
-	bool json;
 };
 
-enum { OPT_FOR = 256, OPT_JSON };
+enum { OPT_FOR = 256 };
 
 static const struct cli_option options[] = {
 	{"for", 0, OPT_FOR, "TIME", NULL, "for how long, such as 90s, 5m or 1h (5m); 0 ends it"},
-	{"json", 0, OPT_JSON, NULL, NULL, "print the answer's data as the server sent them"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -35,16 +33,10 @@ static bool take_option(void *arg, int option)
 {
 	struct trace *t = arg;
 
-	switch (option) {
-	case OPT_FOR:
-		t->span = optarg;
-		return true;
-	case OPT_JSON:
-		t->json = true;
-		return true;
-	default:
+	if (option != OPT_FOR)
 		return api_take_option(&t->api, option);
-	}
+	t->span = optarg;
+	return true;
 }
 
 /* Where to look. A key is the client's choice. */
@@ -69,7 +61,7 @@ static int tell(const struct trace *t, const json_t *data)
 {
 	const size_t n = json_array_size(json_object_get(data, "connections"));
 
-	if (t->json)
+	if (t->api.json)
 		return api_print_json(data);
 	if (strcmp(t->span, "0") == 0)
 		printf("traced no longer\n");
@@ -103,11 +95,8 @@ static int run(int argc, char **argv)
 	struct trace t = {.span = "5m"};
 	int code;
 
-	api_options_init(&t.api);
-	if ((code = command_read(&command_trace, argc, argv, take_option, &t)) >= 0)
+	if ((code = api_options_read(&t.api, &command_trace, argc, argv, take_option, &t)) >= 0)
 		return code;
-	if (!api_options_settle(&t.api))
-		return EXIT_USAGE;
 	return trace(&t, argc - optind, argv + optind);
 }
 
@@ -116,7 +105,7 @@ const struct cli_command command_trace = {
 	.summary = "have a client's steps written to the log for a time",
 	.forms = forms,
 	.targets = "user key",
-	.options = {options, context_options, api_options_table},
+	.options = {options, api_json_option, context_options, api_options_table},
 	.notes = "The connections that are there and those that come are traced: each packet and each write has a line "
 		 "of the level "
 		 "trace in the log of its comet, or in whitelist.log, and no bodies. A comet that is started later "

@@ -15,7 +15,7 @@
 
 struct who {
 	struct api_options api;
-	bool by_key, json;
+	bool by_key;
 	const char *room, *after; /* or NULL */
 	int64_t limit, queued;
 };
@@ -158,7 +158,7 @@ static int ask(const struct who *w, const char *path, const char *param, int n, 
 		query_add(&q, "after", w->after);
 	if (w->queued > 0)
 		query_add_number(&q, "queued", w->queued);
-	return api_show(&w->api, query_end(&q), w->json, print_page);
+	return api_show(&w->api, query_end(&q), print_page);
 }
 
 static int choose(const struct who *w, int n, char **words)
@@ -172,7 +172,7 @@ static int choose(const struct who *w, int n, char **words)
 	return ask(w, "/goim/connections", "keys", n, words);
 }
 
-enum { OPT_KEY = 256, OPT_ROOM, OPT_LIMIT, OPT_AFTER, OPT_QUEUED, OPT_JSON };
+enum { OPT_KEY = 256, OPT_ROOM, OPT_LIMIT, OPT_AFTER, OPT_QUEUED };
 
 static const struct cli_option options[] = {
 	{"key", 0, OPT_KEY, NULL, NULL, "the words are keys of connections"},
@@ -180,7 +180,6 @@ static const struct cli_option options[] = {
 	{"queued", 0, OPT_QUEUED, "N", NULL, "with --room or no word: those for whom at least N messages wait"},
 	{"limit", 0, OPT_LIMIT, "N", NULL, "at most so many connections, up to 1000 (100)"},
 	{"after", 0, OPT_AFTER, "KEY", NULL, "those whose keys come after this one"},
-	{"json", 0, OPT_JSON, NULL, NULL, "print the data as the server sent them"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -210,9 +209,6 @@ static bool take_option(void *arg, int option)
 	case OPT_AFTER:
 		w->after = optarg;
 		return true;
-	case OPT_JSON:
-		w->json = true;
-		return true;
 	default:
 		return api_take_option(&w->api, option);
 	}
@@ -223,11 +219,8 @@ static int run(int argc, char **argv)
 	struct who w = {.limit = 100};
 	int code;
 
-	api_options_init(&w.api);
-	if ((code = command_read(&command_who, argc, argv, take_option, &w)) >= 0)
+	if ((code = api_options_read(&w.api, &command_who, argc, argv, take_option, &w)) >= 0)
 		return code;
-	if (!api_options_settle(&w.api))
-		return EXIT_USAGE;
 	return choose(&w, argc - optind, argv + optind);
 }
 
@@ -235,7 +228,7 @@ const struct cli_command command_who = {
 	.name = "who",
 	.summary = "list connections",
 	.forms = forms,
-	.options = {options, context_options, api_options_table},
+	.options = {options, api_json_option, context_options, api_options_table},
 	.notes = "They come in the order of their keys. A comet of a cluster that does not answer is named on stderr, "
 		 "and its "
 		 "connections are missing.",
