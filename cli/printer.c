@@ -49,11 +49,15 @@ void printer_escaped(FILE *out, const void *text, size_t bytes)
 	}
 }
 
+void printer_word(FILE *out, const char *text)
+{
+	if (text != NULL)
+		printer_escaped(out, text, strlen(text));
+}
+
 static void print_place(FILE *out, const struct printer_place *place)
 {
-	const char *room = place->room[0] != '\0' ? place->room : "-";
-
-	printer_escaped(out, room, strlen(room));
+	printer_word(out, place->room[0] != '\0' ? place->room : "-");
 	if (place->number > 0)
 		fprintf(out, " %lld ", (long long)place->number);
 	else

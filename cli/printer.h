@@ -10,6 +10,8 @@
 
 /* The text, with control characters and bytes that are not UTF-8 as \n, \r, \t or \xNN, so that it cannot steer a terminal. */
 void printer_escaped(FILE *out, const void *text, size_t bytes);
+/* The same of all of a text; NULL is "". */
+void printer_word(FILE *out, const char *text);
 
 /* Where a push came, with streams. */
 struct printer_place {

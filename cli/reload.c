@@ -1,7 +1,6 @@
 /* reload: have a server read its files and live settings again, and tell what came of it. SPDX-License-Identifier: MIT */
 #include <getopt.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli/api_call.h"
 #include "cli/arguments.h"

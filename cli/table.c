@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -43,7 +42,7 @@ void table_text(struct table *t, const char *text)
 	FILE *out = open_memstream(&shown, &bytes);
 
 	if (out != NULL) {
-		printer_escaped(out, text, strlen(text));
+		printer_word(out, text);
 		if (fclose(out) != 0) {
 			free(shown);
 			shown = NULL;

@@ -1,7 +1,6 @@
 /* trace: have the steps of a user's or key's connections written to the logs for a time. SPDX-License-Identifier: MIT */
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli/api_call.h"
@@ -39,7 +38,7 @@ static bool take_option(void *arg, int option)
 	return true;
 }
 
-/* Where to look. A key is the client's choice. */
+/* Where to look. */
 static void print_places(const json_t *data)
 {
 	const json_t *one;
@@ -48,12 +47,15 @@ static void print_places(const json_t *data)
 	json_array_foreach(json_object_get(data, "connections"), i, one)
 	{
 		fputs("key ", stdout);
-		printer_escaped(stdout, api_string(one, "key"), strlen(api_string(one, "key")));
-		printf(" is on %s\n", api_string(one, "comet"));
+		printer_word(stdout, api_string(one, "key"));
+		fputs(" is on ", stdout);
+		printer_word(stdout, api_string(one, "comet"));
+		(void)puts("");
 	}
 	json_array_foreach(json_object_get(data, "silent"), i, one)
 	{
-		printf("%s did not answer, and traces nothing\n", json_string_value(one));
+		printer_word(stdout, json_string_value(one));
+		(void)puts(" did not answer, and traces nothing");
 	}
 }
 

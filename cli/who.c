@@ -2,7 +2,6 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli/api_call.h"
 #include "cli/arguments.h"
@@ -22,11 +21,6 @@ struct who {
 
 /* ---- printing ---- */
 
-static void put(FILE *out, const char *text)
-{
-	printer_escaped(out, text, strlen(text));
-}
-
 /* "user 7, on comet-1 for 3m20s, from 10.0.0.9:51234 over tcp, 2 messages queued" */
 static void put_place(FILE *out, const json_t *c)
 {
@@ -35,11 +29,11 @@ static void put_place(FILE *out, const json_t *c)
 	char age[TABLE_AGE_BYTES];
 
 	fputs(user[0] != '\0' ? "user " : "nobody's", out);
-	put(out, user);
+	printer_word(out, user);
 	fputs(", on ", out);
-	put(out, api_string(c, "comet"));
+	printer_word(out, api_string(c, "comet"));
 	fprintf(out, " for %s, from ", table_age_text(clock_wall_ms() - api_number(c, "since_ms"), age));
-	put(out, api_string(c, "address"));
+	printer_word(out, api_string(c, "address"));
 	fprintf(out, " over %s", api_string(c, "transport"));
 	if (queued > 0)
 		fprintf(out, ", %" JSON_INTEGER_FORMAT " message%s queued", queued, queued == 1 ? "" : "s");
@@ -57,7 +51,7 @@ static void put_rooms(FILE *out, const json_t *c)
 	json_array_foreach(rooms, i, one)
 	{
 		fputs(i > 0 ? ", " : "", out);
-		put(out, json_string_value(one) != NULL ? json_string_value(one) : "");
+		printer_word(out, json_string_value(one));
 	}
 	if (more > 0)
 		fprintf(out, " and %" JSON_INTEGER_FORMAT " more", more);
@@ -80,7 +74,7 @@ static bool print_connection(const json_t *c)
 	put_place(out, c);
 	put_rooms(out, c);
 	ok = fclose(out) == 0;
-	put(stdout, api_string(c, "key"));
+	printer_word(stdout, api_string(c, "key"));
 	(void)puts("");
 	if (ok)
 		command_print(stdout, text, 2, 0);
@@ -99,7 +93,7 @@ static void print_offline(const json_t *counts)
 	{
 		if (json_integer_value(count) != 0)
 			continue;
-		put(stdout, user);
+		printer_word(stdout, user);
 		(void)puts(": offline");
 	}
 }
@@ -112,7 +106,7 @@ static void print_silent(const json_t *silent)
 	json_array_foreach(silent, i, one)
 	{
 		fputs("comet-cli: ", stderr);
-		put(stderr, json_string_value(one) != NULL ? json_string_value(one) : "");
+		printer_word(stderr, json_string_value(one));
 		fputs(" does not answer: its connections are missing\n", stderr);
 	}
 }
@@ -131,7 +125,7 @@ static bool print_page(const json_t *data)
 	print_offline(counts);
 	if (next[0] != '\0') {
 		fputs("more follow: --after ", stdout);
-		put(stdout, next);
+		printer_word(stdout, next);
 		(void)puts("");
 	}
 	print_silent(json_object_get(data, "silent"));
