@@ -196,14 +196,13 @@ static void work_at_once(struct push *p, const struct seized *mine, struct push_
 	}
 }
 
+/* Takes the caller's reference over: it is there until all queues have the job, so that a fast thread does not free it under us. */
 static int enqueue(struct push *p, struct push_job *job)
 {
 	int64_t deadline = clock_now_ns() + ACCEPT_WAIT_NS;
 	struct seized mine = {0};
 	int rc = 0;
 
-	/* One reference is ours until all queues have it, so that a fast thread does not free it under us. */
-	atomic_init(&job->refs, 1);
 	lock_take(&p->lock);
 	while (!p->stop && !has_space_locked(p) && rc == 0)
 		rc = wait_for_space_locked(p, deadline);
@@ -269,14 +268,10 @@ static int push_at_once(struct push *p, const struct wire_push *push)
 
 	if (!seize(w))
 		return -EBUSY;
-	if ((c = bucket_get(&p->server->buckets[number], push->keys[0])) == NULL) {
+	if ((c = bucket_get(&p->server->buckets[number], push->keys[0])) == NULL)
 		count_by(COUNT_DROPPED, DROP_GONE);
-	} else if (!deliver_at_once(p->server, c, push->message)) {
-		if ((job = push_job_new(p->server, push)) == NULL)
-			rc = -ENOMEM;
-		else
-			atomic_init(&job->refs, 1);
-	}
+	else if (!deliver_at_once(p->server, c, push->message) && (job = push_job_new(p->server, push)) == NULL)
+		rc = -ENOMEM;
 	release(w, job);
 	if (c != NULL)
 		connection_unref(&c);

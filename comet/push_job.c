@@ -64,6 +64,7 @@ struct push_job *push_job_new(const struct server *s, const struct wire_push *pu
 
 	if (job == NULL)
 		return NULL;
+	atomic_init(&job->refs, 1);
 	/* The word of a gap goes to connections, as his pushes do. */
 	job->target = push->stream != NULL ? WIRE_KEYS : push->target;
 	job->is_kept = push->stream != NULL || (push->target == WIRE_ROOM && !push->unkept);
@@ -86,7 +87,6 @@ int push_job_lead(struct push_job *job, struct server *s, atomic_uint *under_way
 	struct feeds *feeds = &s->feeds;
 	const uint64_t at = job->message->number;
 
-	atomic_init(&job->refs, 1);
 	atomic_fetch_add(under_way, 1);
 	job->under_way = under_way;
 	logic_client_expect(&s->logic, job->room);

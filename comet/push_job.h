@@ -37,11 +37,11 @@ struct push_job {
 	struct push_job_key *keys;
 };
 
-/* A copy of the push, with a reference to its message; refs are the caller's to set. NULL: no memory. */
+/* A copy of the push, with a reference to its message; refs is 1, the caller's. NULL: no memory. */
 struct push_job *push_job_new(const struct server *s, const struct wire_push *push);
 void push_job_unref(struct push_job *job);
 /* WIRE_JOIN, members are to come into the room: its feed is held, and *under_way is one more as long as the job is there. 0, or -errno of
- * feed_lead; refs is set. */
+ * feed_lead. */
 int push_job_lead(struct push_job *job, struct server *s, atomic_uint *under_way);
 /* Put it into the history of its stream, if it is kept, before any thread has it (feed.h). One to a user is then for the connections that
  * have the stream, too. 0, or -errno of feed_append and feed_jump. */
