@@ -134,12 +134,12 @@ void bucket_leave(struct bucket *b, struct membership *m)
 	(void)bucket_change_room(b, m, NULL);
 }
 
-struct room *bucket_room_of_place(struct bucket *b, struct connection *c)
+struct room *bucket_room_of(struct bucket *b, const struct membership *m)
 {
 	struct room *room;
 
 	lock_take(&b->places);
-	if ((room = atomic_load(&c->place.room)) != NULL)
+	if ((room = atomic_load(&m->room)) != NULL)
 		(void)room_ref(room);
 	lock_drop(&b->places);
 	return room;

@@ -45,9 +45,9 @@ int bucket_change_room(struct bucket *b, struct membership *m, const char *room_
 /* To none. */
 void bucket_leave(struct bucket *b, struct membership *m) WITHOUT(b->lock);
 
-/* A reference to the room of its place (of AUTH and op 12), or NULL. */
-struct room *bucket_room_of_place(struct bucket *b, struct connection *c) WITHOUT(b->places);
-/* How many are in it, over all comets. */
+/* A reference to the room that m is in, or NULL. */
+struct room *bucket_room_of(struct bucket *b, const struct membership *m) WITHOUT(b->places);
+/* How many are in the room of its place (of AUTH and op 12), over all comets. */
 int bucket_online_in_place(struct bucket *b, struct connection *c) WITHOUT(b->places);
 
 /* A reference to the connection with this key, or NULL. */

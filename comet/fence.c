@@ -147,7 +147,7 @@ void fence_end_pass(struct server *s, struct connection *c)
 
 	if (!membership_is_over(&c->place))
 		return;
-	room = bucket_room_of_place(server_bucket(s, c->seat.key), c);
+	room = bucket_room_of(server_bucket(s, c->seat.key), &c->place);
 	if (room != NULL)
 		fence_say_over(c, room->tally->id);
 	leave_place(s, c, room);
@@ -260,7 +260,7 @@ bool fence_keeps(const struct server *s, const struct connection *c, struct memb
 
 int fence_renew(struct server *s, struct connection *c, struct grants *grants)
 {
-	struct room *room = bucket_room_of_place(server_bucket(s, c->seat.key), c);
+	struct room *room = bucket_room_of(server_bucket(s, c->seat.key), &c->place);
 	struct asker asker = {s, c};
 	int rc = 0;
 

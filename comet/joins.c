@@ -240,35 +240,22 @@ static int put_out(struct server *s, struct connection *c, struct joined *j, con
 	return rc;
 }
 
-/* A reference to its room, or NULL. */
-static struct room *hold_room(struct server *s, struct connection *c, struct joined *j)
-{
-	struct bucket *b = server_bucket(s, c->seat.key);
-	struct room *room;
-
-	lock_take(&b->places);
-	if ((room = atomic_load(&j->member.room)) != NULL)
-		(void)room_ref(room);
-	lock_drop(&b->places);
-	return room;
-}
-
 int joins_done(struct server *s, struct connection *c, struct joined *j)
 {
 	struct bucket *b = server_bucket(s, c->seat.key);
-	struct room *room = hold_room(s, c, j);
-	bool is_out = false;
+	struct room *room = NULL; /* to be left */
 	int rc = 0;
 
 	lock_take(&b->places);
 	j->busy = false;
-	is_out = j->to_leave;
+	if (j->to_leave && (room = atomic_load(&j->member.room)) != NULL)
+		(void)room_ref(room);
 	j->to_leave = false;
 	lock_drop(&b->places);
-	if (is_out && room != NULL)
-		rc = put_out(s, c, j, room, "kicked");
-	if (room != NULL)
-		room_unref(&room);
+	if (room == NULL)
+		return 0;
+	rc = put_out(s, c, j, room, "kicked");
+	room_unref(&room);
 	return rc;
 }
 
@@ -277,9 +264,10 @@ int joins_end_passes(struct server *s, struct connection *c)
 	int rc = 0;
 
 	for (struct joined *j = first(c->joins); rc == 0 && j != NULL; j = j->next) {
-		struct room *room = membership_is_over(&j->member) ? hold_room(s, c, j) : NULL;
+		struct room *room;
 
-		if (room == NULL)
+		if (!membership_is_over(&j->member) ||
+		    (room = bucket_room_of(server_bucket(s, c->seat.key), &j->member)) == NULL)
 			continue;
 		fence_say_over(c, room->tally->id);
 		rc = put_out(s, c, j, room, "expired");
@@ -300,10 +288,11 @@ static const char *why_to_leave(struct server *s, struct connection *c, struct j
 
 int joins_renewed(struct server *s, struct connection *c)
 {
+	struct bucket *b = server_bucket(s, c->seat.key);
 	int rc = 0;
 
 	for (struct joined *j = first(c->joins); rc == 0 && j != NULL; j = j->next) {
-		struct room *room = hold_room(s, c, j);
+		struct room *room = bucket_room_of(b, &j->member);
 		const char *why = room != NULL ? why_to_leave(s, c, j, room) : NULL;
 
 		if (why != NULL)
