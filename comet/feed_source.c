@@ -259,17 +259,14 @@ static int read_again(struct feeds *s, struct feed *f, uint64_t since, bool may_
 	return r.rc;
 }
 
-/* Only one reads it again at a time: until it is ours. False: too late. */
-static bool claim_locked(struct feeds *s, struct feed *f, int64_t deadline_ns) NEEDS(s->lock)
+/* Only one reads it again at a time. False: too late, another still does. */
+static bool wait_for_others_locked(struct feeds *s, const struct feed *f, int64_t deadline_ns) NEEDS(s->lock)
 {
 	bool waits = true;
 
 	while (f->is_read && waits)
 		waits = lock_wait_until(&s->loaded, &s->lock, deadline_ns);
-	if (f->is_read)
-		return false;
-	f->is_read = true;
-	return true;
+	return !f->is_read;
 }
 
 int feed_source_catch_up(struct feeds *s, struct feed *f, int64_t deadline_ns)
@@ -280,7 +277,8 @@ int feed_source_catch_up(struct feeds *s, struct feed *f, int64_t deadline_ns)
 
 	park_wait_begin();
 	lock_take(&s->lock);
-	is_ours = claim_locked(s, f, deadline_ns);
+	is_ours = wait_for_others_locked(s, f, deadline_ns);
+	f->is_read = true; /* by us, or by another still */
 	had = f->history.at;
 	lock_drop(&s->lock);
 	rc = is_ours ? read_again(s, f, had, true, deadline_ns) : -ERR_NO_LOGIC;
@@ -290,28 +288,28 @@ int feed_source_catch_up(struct feeds *s, struct feed *f, int64_t deadline_ns)
 
 int feed_source_look_again(struct feeds *s, struct feed *f, uint64_t since, enum feed_gap cause, int64_t deadline_ns)
 {
-	bool is_here, waits = true;
+	bool is_free, is_here, is_ours;
 	uint64_t had;
-	int rc = 1;
+	int rc = 0;
 
 	if (!may_help(since, cause))
 		return 0;
 	park_wait_begin();
 	lock_take(&s->lock);
-	while (f->is_read && waits)
-		waits = lock_wait_until(&s->loaded, &s->lock, deadline_ns);
+	is_free = wait_for_others_locked(s, f, deadline_ns);
 	is_here = since <= f->history.at && f->history.at - since <= f->history.n;
-	if (!is_here && !f->is_read)
+	is_ours = is_free && !is_here;
+	if (is_ours)
 		f->is_read = true;
-	else if (!is_here)
-		rc = -ERR_NO_LOGIC;
 	/* Anybody may name a number that is ahead: for that no history is read whole. */
 	had = since > f->history.at ? f->history.at : 0;
 	lock_drop(&s->lock);
-	if (!is_here && rc == 1 && (rc = read_again(s, f, had, false, deadline_ns)) == 0)
-		rc = 1;
+	if (is_ours)
+		rc = read_again(s, f, had, false, deadline_ns);
+	else if (!is_here)
+		rc = -ERR_NO_LOGIC;
 	park_wait_end();
-	return rc;
+	return rc < 0 ? rc : 1;
 }
 
 /* ---- pushes ---- */
