@@ -153,8 +153,7 @@ __attribute__((noinline)) int arrive(struct server *s, struct connection *c, str
 		count_observe(COUNT_AUTH, clock_now_ns() - asked_ns);
 	if (rc < 0) {
 		count(refused ? COUNT_AUTH_REFUSED : COUNT_LOGIC_FAILED);
-		if (session.refusal[0] != '\0')
-			c->refusal = strdup(session.refusal); /* without memory the table's words must do */
+		connection_explain(c, session.refusal);
 		(void)connection_shutdown(c, close_reason_of_connect(rc));
 		return rc;
 	}

@@ -37,7 +37,7 @@ bool bouncer_lets_ask(struct server *s, struct connection *c)
 	say(c, &found);
 	ban_time(found.until_ms, until);
 	(void)snprintf(words, sizeof(words), "this network is kept out until %s", until);
-	c->refusal = strdup(words); /* without memory the table's words must do */
+	connection_explain(c, words);
 	(void)connection_shutdown(c, CLOSE_BANNED);
 	return false;
 }

@@ -99,6 +99,12 @@ void connection_dropped(struct connection *c, enum drop_reason why, uint32_t n)
 	atomic_fetch_add_explicit(&c->dropped, n, memory_order_relaxed);
 }
 
+void connection_explain(struct connection *c, const char *words)
+{
+	if (c->refusal == NULL && words[0] != '\0')
+		c->refusal = strdup(words);
+}
+
 static bool give_reason(struct connection *c, enum close_reason why)
 {
 	enum close_reason none = CLOSE_NONE;

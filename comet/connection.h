@@ -89,7 +89,7 @@ struct connection {
 	struct seat seat; /* a copy; the key is NULL until it is authenticated */
 	int64_t heartbeat_ns;
 	enum dialect dialect;
-	/* logic's own words for a reason that may have some (close_reason_has_words), or NULL; set by the reader before it gives that
+	/* connection_explain's, for a reason that may have some (close_reason_has_words), or NULL; set by the reader before it gives that
 	 * reason, read by threads that have seen the reason */
 	char *refusal;
 	/* reader only */
@@ -148,6 +148,9 @@ void connection_unref(struct connection **c);
 /* So many messages were lost to it for this reason: counts them. Any thread. */
 void connection_dropped(struct connection *c, enum drop_reason why, uint32_t n);
 
+/* Words of its own for the reason that it is given next, if that may have some. The first ones stay; "" is none. Without memory the
+ * table's must do. The reader. */
+void connection_explain(struct connection *c, const char *words);
 /* End it politely, for this reason; the first reason wins, and false tells that it was not this one. The queue is
  * still written, then op 6 if the reason has a code, then the peer has a second to read it. From now on a deadline bounds
  * all of that. Any thread, never blocks; takes the channel's and the timer's lock. */

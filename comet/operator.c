@@ -39,8 +39,7 @@ int operate_heartbeat(struct server *s, struct connection *c, struct packet *p)
 static int end_refused(struct connection *c, const struct wire_renewal *renewal, int rc)
 {
 	count(COUNT_AUTH_REFUSED);
-	if (renewal->refusal[0] != '\0')
-		c->refusal = strdup(renewal->refusal); /* without memory the table's words must do */
+	connection_explain(c, renewal->refusal);
 	(void)connection_shutdown(c, close_reason_of_connect(rc));
 	return rc;
 }

@@ -12,7 +12,7 @@ _Static_assert(CONFIG_USER_OF_CN - 1 == (int)TLS_NAME_CN && CONFIG_USER_OF_EMAIL
 
 static int refuse(struct connection *c, const char *words)
 {
-	c->refusal = strdup(words); /* without memory the table's words must do */
+	connection_explain(c, words);
 	return -ERR_REFUSED;
 }
 

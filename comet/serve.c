@@ -277,10 +277,10 @@ static bool is_to_be_seen_off(const struct connection *c, enum close_reason why)
 
 static void end_of_read(struct connection *c, int rc)
 {
-	if (rc == -ERR_TOKEN && c->refusal == NULL)
-		c->refusal = strdup("the token is longer than 16 KiB"); /* without memory the table's words must do */
-	if (rc == -ERR_CERTIFICATE && c->refusal == NULL)
-		c->refusal = strdup(tls_peer_fault(transport_tls(c->transport))); /* the same */
+	if (rc == -ERR_TOKEN)
+		connection_explain(c, "the token is longer than 16 KiB");
+	if (rc == -ERR_CERTIFICATE)
+		connection_explain(c, tls_peer_fault(transport_tls(c->transport)));
 	(void)connection_shutdown(c, close_reason_of_read(rc));
 }
 
