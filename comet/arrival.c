@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "comet/bouncer.h"
 #include "comet/fence.h"
@@ -86,34 +85,20 @@ static int put_into_bucket(struct server *s, struct connection *c, const char *r
 	return 0;
 }
 
-/* The client comes from another comet, which had the key until here: so no push falls between the two. */
-static int take_over(struct server *s, struct connection *c)
+/* What it cannot have now it may have on another comet, or later. */
+static int put_off(struct connection *c, int rc)
 {
-	int rc = logic_client_take_over(&s->logic, &c->seat);
-
-	if (rc < 0) {
-		count(COUNT_LOGIC_FAILED);
-		(void)connection_shutdown(c, close_reason_of_connect(rc));
-	}
+	count(COUNT_LOGIC_FAILED);
+	(void)connection_shutdown(c, close_reason_of_connect(rc));
 	return rc;
 }
 
-/* What it cannot read now it may read on another comet, or later. */
-static int join_own_stream(struct server *s, struct connection *c, const struct join_streams *streams,
-			   struct join_outcome *own)
-{
-	int rc = own_stream_join(s, c, streams, own);
-
-	if (rc < 0) {
-		count(COUNT_LOGIC_FAILED);
-		(void)connection_shutdown(c, close_reason_of_connect(rc));
-	}
-	return rc;
-}
-
-/* All who must know that it is in, after the bucket does, and before the client itself. */
+/* All who must know that it is in, after the bucket does, and before the client itself. One that comes from another comet, which had the
+ * key until here, is taken over: so no push falls between the two. */
 static int announce(struct server *s, struct connection *c, const struct wire_session *session)
 {
+	int rc;
+
 	(void)bouncer_lets_stay(s, c);
 	admission_pass(&s->admission, &c->ticket);
 	logic_client_arrived(&s->logic, &c->seat);
@@ -121,7 +106,8 @@ static int announce(struct server *s, struct connection *c, const struct wire_se
 		logic_client_join(&s->logic, session->room);
 	if (!session->takes_over || connection_is_closing(c))
 		return 0;
-	return take_over(s, c);
+	rc = logic_client_take_over(&s->logic, &c->seat);
+	return rc < 0 ? put_off(c, rc) : 0;
 }
 
 static bool let_into_room(const struct server *s, struct connection *c, const char *room)
@@ -167,8 +153,8 @@ __attribute__((noinline)) int arrive(struct server *s, struct connection *c, str
 	}
 	if (rc == 0)
 		rc = announce(s, c, &session);
-	if (rc == 0 && joins_has_own(c->joins))
-		rc = join_own_stream(s, c, &streams, own);
+	if (rc == 0 && joins_has_own(c->joins) && (rc = own_stream_join(s, c, &streams, own)) < 0)
+		(void)put_off(c, rc);
 	if (c->seat.key == NULL) { /* no memory even to remember it by: leave() cannot tell logic */
 		const struct seat seat = wire_session_seat(&session);
 

@@ -2,8 +2,6 @@
 #include "comet/bouncer.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"

@@ -3,9 +3,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "comet/allowance.h"
 #include "comet/arrival.h"
@@ -23,7 +20,6 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
-#include "common/base/peer.h"
 #include "common/base/thread.h"
 #include "common/tls/tls.h"
 
