@@ -144,48 +144,54 @@ static void look(void *self, const struct wire_push *push, struct fate *fate)
 	look_at(alone_of(self)->server, push, fate);
 }
 
+/* The stream of this name, for feed_release. 0, or -errno of feed_hold. */
+static int hold(struct alone *a, const char *name, struct feed **out)
+{
+	struct feed_asked asked = {.room = name};
+
+	feed_hold(&a->server->feeds, &asked, 1, 0);
+	*out = asked.feed;
+	return asked.rc;
+}
+
 static int read_history(void *self, const struct histories_query *query, struct histories_found *found)
 {
 	struct alone *a = alone_of(self);
-	struct feed_asked asked = {.room = query->name};
 	const struct feed_wish wish = {query->since, query->last};
 	const unsigned most = kept_of_stream(&a->logic.kept, query->name)->messages;
 	struct feed_place place;
+	struct feed *feed;
+	int rc;
 
 	*found = (struct histories_found){.messages = calloc(most, sizeof(struct message *))};
 	if (found->messages == NULL)
 		return -ENOMEM;
-	feed_hold(&a->server->feeds, &asked, 1, 0);
-	if (asked.rc < 0) {
+	if ((rc = hold(a, query->name, &feed)) < 0) {
 		free(found->messages);
-		return asked.rc;
+		return rc;
 	}
-	found->n = feed_read(&a->server->feeds, asked.feed, &wish, &place, found->messages, most);
+	found->n = feed_read(&a->server->feeds, feed, &wish, &place, found->messages, most);
 	found->at = place.at;
 	found->newest = place.newest;
 	found->gap = place.gap;
-	feed_release(&a->server->feeds, &asked.feed);
+	feed_release(&a->server->feeds, &feed);
 	return 0;
 }
 
 static int read_positions(void *self, const char *const *names, size_t n, uint64_t *numbers)
 {
 	struct alone *a = alone_of(self);
-	const struct feed_wish nothing = {0};
-	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < n; i++) {
-		struct feed_asked asked = {.room = names[i]};
-		struct feed_place place;
+	for (size_t i = 0; i < n; i++) {
+		struct feed *feed;
+		int rc = hold(a, names[i], &feed);
 
-		feed_hold(&a->server->feeds, &asked, 1, 0);
-		if ((rc = asked.rc) < 0)
-			break;
-		(void)feed_read(&a->server->feeds, asked.feed, &nothing, &place, NULL, 0);
-		numbers[i] = place.newest;
-		feed_release(&a->server->feeds, &asked.feed);
+		if (rc < 0)
+			return rc;
+		numbers[i] = feed_newest(&a->server->feeds, feed);
+		feed_release(&a->server->feeds, &feed);
 	}
-	return rc;
+	return 0;
 }
 
 /* The only comet there is: it has answered. */
@@ -208,14 +214,13 @@ static int list_people(void *self, const char *const *servers, size_t n, const s
 static int read_confirmed(void *self, const char *name, struct acks *out)
 {
 	struct alone *a = alone_of(self);
-	struct feed_asked asked = {.room = name};
-	int rc;
+	struct feed *feed;
+	int rc = hold(a, name, &feed);
 
-	feed_hold(&a->server->feeds, &asked, 1, 0);
-	if (asked.rc < 0)
-		return asked.rc;
-	rc = feed_confirmed(&a->server->feeds, asked.feed, 0, out);
-	feed_release(&a->server->feeds, &asked.feed);
+	if (rc < 0)
+		return rc;
+	rc = feed_confirmed(&a->server->feeds, feed, 0, out);
+	feed_release(&a->server->feeds, &feed);
 	return rc;
 }
 
@@ -251,9 +256,12 @@ static void stop_waiting(void *self)
 
 int alone_try_auth(const struct config *cfg)
 {
-	int rc = cfg->logic_mode == CONFIG_LOGIC_EMBEDDED ? auth_try(cfg) : 0;
+	int rc;
 
-	return rc == 0 && cfg->logic_mode == CONFIG_LOGIC_EMBEDDED ? bans_file_try(cfg) : rc;
+	if (cfg->logic_mode != CONFIG_LOGIC_EMBEDDED)
+		return 0;
+	rc = auth_try(cfg);
+	return rc == 0 ? bans_file_try(cfg) : rc;
 }
 
 /* ---- start and stop ---- */
