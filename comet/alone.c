@@ -266,95 +266,116 @@ int alone_try_auth(const struct config *cfg)
 
 /* ---- start and stop ---- */
 
+/* What it has before its logic. NULL: no memory. */
+static struct alone *new_empty(struct server *s, const char *server_id, push_sink *sink, void *sink_self)
+{
+	struct alone *a = calloc(1, sizeof(*a));
+
+	if (a == NULL)
+		return NULL;
+	a->magic = ALONE_MAGIC;
+	a->cfg = s->cfg;
+	a->server = s;
+	a->server_id = server_id;
+	a->sink = sink;
+	a->sink_self = sink_self;
+	a->bus = (struct bus_memory){.sink = take_push, .look = look, .sink_self = a};
+	kicks_init(&a->kicks, KICKS_KEEP_NS);
+	occupied_init(&a->occupied, &a->logic.tidings);
+	return a;
+}
+
+static void free_empty(struct alone *a)
+{
+	occupied_fini(&a->occupied);
+	kicks_fini(&a->kicks);
+	a->magic = 0;
+	free(a);
+}
+
+/* What logic asks of a comet. */
+static void lend(struct alone *a)
+{
+	struct logic *l = &a->logic;
+
+	l->cfg = a->cfg;
+	l->alone = true;
+	l->kept = a->server->feeds.kept;
+	l->histories = (struct histories){
+		.read = read_history, .positions = read_positions, .confirmed = read_confirmed, .self = a};
+	l->people = (struct people){.list = list_people, .self = a};
+	l->health = (struct http_health){ready, a};
+	l->bus = bus_memory(&a->bus);
+	l->bans = a->server->bans;
+}
+
+/* What logic has of its own. */
+static int make_logic(struct alone *a)
+{
+	const struct config *cfg = a->cfg;
+	struct logic *l = &a->logic;
+	int rc;
+
+	if ((rc = repeats_new(&l->repeats)) < 0)
+		return rc;
+	if ((rc = bans_file_new(cfg, l->bans, &a->bans_file)) < 0)
+		goto free_repeats;
+	l->ban_keeper = bans_file_keeper(a->bans_file);
+	if ((rc = auth_new(cfg, &l->auth)) < 0)
+		goto free_bans_file;
+	auth_heed(l->auth, l->bans);
+	if ((rc = tidings_memory_new(cfg, a->server_id, &l->tidings)) < 0)
+		goto free_auth;
+	if ((rc = registry_memory_new(&l->registry)) < 0)
+		goto free_tidings;
+	registry_memory_tell(&l->registry, &l->tidings);
+	if ((rc = upstream_memory_new((size_t)cfg->limits_upstream_bytes, &l->upstream)) < 0)
+		goto free_registry;
+	if ((rc = auth_start(l->auth)) < 0)
+		goto free_upstream;
+	return 0;
+
+free_upstream:
+	upstream_memory_free(&l->upstream);
+free_registry:
+	registry_memory_free(&l->registry);
+free_tidings:
+	tidings_memory_free(&l->tidings);
+free_auth:
+	auth_free(&l->auth);
+free_bans_file:
+	bans_file_free(&a->bans_file);
+free_repeats:
+	repeats_free(&l->repeats);
+	return rc;
+}
+
 static void free_alone(void *self)
 {
 	struct alone *a = alone_of(self);
 
 	upstream_memory_free(&a->logic.upstream);
 	registry_memory_free(&a->logic.registry);
-	occupied_fini(&a->occupied);
 	tidings_memory_free(&a->logic.tidings);
 	bans_file_free(&a->bans_file);
-	kicks_fini(&a->kicks);
 	auth_free(&a->logic.auth);
 	repeats_free(&a->logic.repeats);
-	a->magic = 0;
-	free(a);
-}
-
-static int make(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct alone **out)
-{
-	const struct config *cfg = s->cfg;
-	struct alone *a = calloc(1, sizeof(*a));
-	int rc;
-
-	if (a == NULL)
-		return -ENOMEM;
-	a->magic = ALONE_MAGIC;
-	a->cfg = cfg;
-	a->server = s;
-	a->server_id = server_id;
-	a->logic.cfg = cfg;
-	a->logic.alone = true;
-	a->logic.kept = s->feeds.kept;
-	a->logic.histories = (struct histories){
-		.read = read_history, .positions = read_positions, .confirmed = read_confirmed, .self = a};
-	a->logic.people = (struct people){.list = list_people, .self = a};
-	a->logic.health = (struct http_health){ready, a};
-	a->sink = sink;
-	a->sink_self = sink_self;
-	a->bus = (struct bus_memory){.sink = take_push, .look = look, .sink_self = a};
-	kicks_init(&a->kicks, KICKS_KEEP_NS);
-	occupied_init(&a->occupied, &a->logic.tidings);
-	a->logic.bus = bus_memory(&a->bus);
-	a->logic.bans = s->bans;
-	if ((rc = repeats_new(&a->logic.repeats)) < 0)
-		goto free_alone;
-	if ((rc = bans_file_new(cfg, s->bans, &a->bans_file)) < 0)
-		goto free_repeats;
-	a->logic.ban_keeper = bans_file_keeper(a->bans_file);
-	if ((rc = auth_new(cfg, &a->logic.auth)) < 0)
-		goto free_bans_file;
-	auth_heed(a->logic.auth, s->bans);
-	if ((rc = tidings_memory_new(cfg, server_id, &a->logic.tidings)) < 0)
-		goto free_auth;
-	if ((rc = registry_memory_new(&a->logic.registry)) < 0)
-		goto free_tidings;
-	registry_memory_tell(&a->logic.registry, &a->logic.tidings);
-	if ((rc = upstream_memory_new((size_t)cfg->limits_upstream_bytes, &a->logic.upstream)) < 0)
-		goto free_registry;
-	if ((rc = auth_start(a->logic.auth)) < 0)
-		goto free_upstream;
-	*out = a;
-	return 0;
-
-free_upstream:
-	upstream_memory_free(&a->logic.upstream);
-free_registry:
-	registry_memory_free(&a->logic.registry);
-free_tidings:
-	tidings_memory_free(&a->logic.tidings);
-free_auth:
-	auth_free(&a->logic.auth);
-free_bans_file:
-	bans_file_free(&a->bans_file);
-free_repeats:
-	repeats_free(&a->logic.repeats);
-free_alone:
-	occupied_fini(&a->occupied);
-	kicks_fini(&a->kicks);
-	free(a);
-	return rc;
+	free_empty(a);
 }
 
 int alone_wire(struct server *s, const char *server_id, push_sink *sink, void *sink_self, struct wiring *out)
 {
-	struct alone *a = NULL;
-	int rc = make(s, server_id, sink, sink_self, &a);
+	struct alone *a = new_empty(s, server_id, sink, sink_self);
+	int rc;
 
 	*out = (struct wiring){0};
-	if (rc < 0)
+	if (a == NULL)
+		return -ENOMEM;
+	lend(a);
+	if ((rc = make_logic(a)) < 0) {
+		free_empty(a);
 		return rc;
+	}
 	*out = (struct wiring){
 		.logic = {.connect = connect_client,
 			  .reauth = reauth,
