@@ -13,16 +13,17 @@
 #include "common/config/config.h"
 #include "common/wire/wire.h"
 
+static int say_unopened(const char *path, int rc)
+{
+	LOG(LOG_ERROR, log_what(EVENT_WHITELIST_LOG_UNOPENED), log_str("file", path), log_str("error", err_text(rc)));
+	return rc;
+}
+
 /* Readers, dispatchers and push threads write here, and the path may be a pipe that nobody empties. */
 static int open_file(const char *path, int *fd)
 {
-	int rc;
-
-	if ((*fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640)) >= 0)
-		return 0;
-	rc = -errno;
-	LOG(LOG_ERROR, log_what(EVENT_WHITELIST_LOG_UNOPENED), log_str("file", path), log_str("error", err_text(rc)));
-	return rc;
+	*fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0640);
+	return *fd >= 0 ? 0 : say_unopened(path, -errno);
 }
 
 /* A file that is not there yet is not made for a try. */
@@ -30,7 +31,7 @@ int whitelist_try(const struct config *cfg)
 {
 	const char *path = cfg->whitelist_log, *slash = strrchr(path, '/');
 	char folder[4096];
-	int fd, rc = 0;
+	int fd;
 
 	if (path[0] == '\0')
 		return 0;
@@ -38,12 +39,10 @@ int whitelist_try(const struct config *cfg)
 		       slash != NULL ? path : ".");
 	if ((fd = open(path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC)) >= 0)
 		(void)close(fd);
-	else if (errno != ENOENT || access(folder, W_OK | X_OK) < 0)
-		rc = -errno;
-	if (rc < 0 && rc != -ENXIO) /* a pipe without a reader */
-		LOG(LOG_ERROR, log_what(EVENT_WHITELIST_LOG_UNOPENED), log_str("file", path),
-		    log_str("error", err_text(rc)));
-	return rc == -ENXIO ? 0 : rc;
+	else if (errno != ENXIO &&
+		 (errno != ENOENT || access(folder, W_OK | X_OK) < 0)) /* ENXIO: a pipe without a reader */
+		return say_unopened(path, -errno);
+	return 0;
 }
 
 /* ---- names ---- */
