@@ -227,6 +227,16 @@ int channel_push_to_member(struct channel *ch, struct message *msg, uint64_t num
 	return push_through(ch, msg, &(struct gate){.member = m, .room = room, .number = number});
 }
 
+uint32_t channel_queued(struct channel *ch)
+{
+	uint32_t n;
+
+	lock_take(&ch->lock);
+	n = ch->queue.count;
+	lock_drop(&ch->lock);
+	return n;
+}
+
 void channel_notice(struct channel *ch)
 {
 	struct then then = {0};

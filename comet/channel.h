@@ -135,6 +135,9 @@ int channel_push_to_member(struct channel *ch, struct message *msg, uint64_t num
  * deadline_ns, but not for a peer whose socket is full. True: there is space for msg now, push it again. */
 bool channel_wait_for_space(struct channel *ch, const struct message *msg, int64_t deadline_ns) WITHOUT(ch->lock);
 
+/* Messages that wait in the queue now. */
+uint32_t channel_queued(struct channel *ch) WITHOUT(ch->lock);
+
 /* Have something written that is neither answer nor push, between two of them: channel_take_notice. Never waits; does nothing once
  * the channel is closed. With parking it may be written before this returns. */
 void channel_notice(struct channel *ch) WITHOUT(ch->lock);

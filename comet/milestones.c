@@ -34,12 +34,7 @@ void milestones_keep_room(struct server *s, struct connection *c, enum close_rea
 /* Messages that still wait reach nobody either. */
 static int64_t dropped_by_now(struct connection *c)
 {
-	int64_t waiting;
-
-	lock_take(&c->channel.lock);
-	waiting = c->channel.queue.count;
-	lock_drop(&c->channel.lock);
-	return atomic_load(&c->dropped) + waiting;
+	return (int64_t)atomic_load(&c->dropped) + channel_queued(&c->channel);
 }
 
 void milestones_say_closed(struct connection *c)

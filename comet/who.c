@@ -56,18 +56,6 @@ static void cut(struct choice *ch)
 	ch->last = list->n == ch->query->limit ? list->all[list->n - 1]->seat.key : NULL;
 }
 
-static bool waits_for_less(struct connection *c, int64_t messages)
-{
-	bool less;
-
-	if (messages == 0)
-		return false;
-	lock_take(&c->channel.lock);
-	less = c->channel.queue.count < messages;
-	lock_drop(&c->channel.lock);
-	return less;
-}
-
 /* Is it one of the users that are traced? */
 static bool is_named(const struct who_query *query, const struct connection *c)
 {
@@ -87,7 +75,7 @@ static bool consider(void *arg, struct connection *c)
 	if (ch->query->trace == WHO_TRACE_USERS && !is_named(ch->query, c))
 		return true;
 	if (strcmp(c->seat.key, ch->query->after) <= 0 || connection_is_closing(c) ||
-	    waits_for_less(c, ch->query->queued))
+	    (ch->query->queued > 0 && channel_queued(&c->channel) < ch->query->queued))
 		return true;
 	if (ch->last != NULL && strcmp(c->seat.key, ch->last) > 0) {
 		ch->more = true;
