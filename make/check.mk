@@ -184,7 +184,8 @@ docs: $(CHECK)/tests/test_docs
 RIVALS := $(BUILD)/tests/rival_load $(BUILD)/tests/floor
 $(BUILD)/tests/rival_load: tests/bench/rival_load.c tests/bench/rival_wire.c tests/bench/rival_wire.h $(ARCHIVE)
 $(BUILD)/tests/floor: tests/bench/floor.c $(ARCHIVE)
-$(RIVALS):
+$(BUILD)/tests/million_load: tests/bench/million_load.c $(ARCHIVE)
+$(RIVALS) $(BUILD)/tests/million_load:
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out %.h,$^) $(LDLIBS)
 
@@ -197,10 +198,6 @@ bench-rivals: all $(RIVALS)
 	@BENCH_WRITE=1 COMET_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/rivals
 
 # A million connections, or CONNECTIONS=N; root may raise the limits of the machine that it needs, and they are put back.
-$(BUILD)/tests/million_load: tests/bench/million_load.c $(ARCHIVE)
-	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-
 bench-million: all $(BUILD)/tests/million_load
 	@COMET_BUILD=$(abspath $(BUILD)) $(PYTHON) -B tests/bench/million
 
