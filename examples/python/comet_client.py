@@ -597,7 +597,7 @@ class Client:
             return
         room = self._rooms[USER]
         if "user" in said:
-            self._arrive({"id": USER, **({"since": room.position} if room.position else {})}, room, said["user"])
+            self._arrive(USER, room, said["user"], room.position)
             self._confirm_soon()  # the last connection may have ended before it was told
         elif room.position:
             self._miss(USER, room, {"at": 0})  # it is not kept any more, or not there
@@ -664,18 +664,19 @@ class Client:
             elif "error" in said:
                 self._left(wish["id"], Refused(said.get("reason", "")), tell=True)
             else:
-                self._arrive(wish, room, said)
+                self._arrive(wish["id"], room, said, wish.get("since"))
 
-    def _arrive(self, wish, room, said):
+    def _arrive(self, name, room, said, since):
+        """We are in the room, or in the user's stream; it was asked for from `since` on, if that is a number."""
         joined = Joined(said["at"], said["gap"], said.get("replay", 0))
         room.is_in, room.is_stale = True, False
-        if not joined.gap and "since" not in wish:
+        if not joined.gap and not since:
             room.position = joined.at
         if not room.joined.done():
             room.joined.set_result(joined)
-        self._on_room("joined", wish["id"], joined)
+        self._on_room("joined", name, joined)
         if joined.gap:
-            self._miss(wish["id"], room, said)
+            self._miss(name, room, said)
 
     def _miss(self, name, room, said):
         """Something is missing before what comes: the application is told, and its state loaded anew when it is our turn."""
@@ -706,11 +707,7 @@ class Client:
         if self._state is not None or 0 < room.position < at:
             room.task = quiet(asyncio.create_task(self._join_all([name])))
             return
-        room.is_in, room.position = True, room.position or at
-        joined = Joined(at, False, 0)
-        if not room.joined.done():
-            room.joined.set_result(joined)
-        self._on_room("joined", name, joined)
+        self._arrive(name, room, {"at": at, "gap": False}, room.position)
 
     def _follows(self, push):
         """Is it to be delivered? The rule for clients, for a push of this connection ..."""

@@ -770,12 +770,8 @@ export class Comet {
 			this.#joinAll([room]);
 			return;
 		}
-		entry.isIn = true;
-		entry.position ||= at;
-		for (const waiter of entry.waiting.splice(0))
-			waiter.resolve({at, gap: false, replay: 0});
 		this.#saveSoon();
-		this.#emit('joined', {room, at, gap: false, replay: 0});
+		this.#arrive(room, {at, gap: false}, entry.position || undefined);
 	}
 
 	/* Is it to be delivered? The rule for clients, for a push of this connection ... */
