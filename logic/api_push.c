@@ -94,19 +94,6 @@ static json_t *user_name(const void *users, size_t i)
 	return json_string(user_text(&((const struct user *)users)[i], text));
 }
 
-/* Two ways to name users; `name` is how the answer names them. */
-struct way {
-	const char *param;
-	int (*read)(const struct http_request *request, struct user **list, size_t *n);
-	api_name *name;
-	const char *words;
-};
-
-static const struct way by_mids = {"mids", api_read_mids, mid_name, "mids must be whole numbers"};
-static const struct way by_users = {
-	"users", api_read_users, user_name,
-	"users must be given; each is UTF-8 of at most 128 bytes, without control characters"};
-
 struct api_push_kind {
 	const char *path;
 	const char *param; /* the one that makes it this kind */
@@ -130,23 +117,23 @@ static int push_to_keys(struct logic *l, struct api_push *p)
 	return logic_push_keys(l, &p->message, p->names, p->n);
 }
 
-static bool read_users(struct api_call *call, struct api_push *p, const struct way *way)
+static bool read_users(struct api_call *call, struct api_push *p, bool by_mids)
 {
 	struct user *users;
-	int rc = way->read(call->request, &users, &p->n);
+	const bool is_good = api_v2_read_users(call, by_mids, &users, &p->n);
 
 	p->names = users;
-	return api_v2_list_is_good(call, rc, p->n, way->words);
+	return is_good;
 }
 
 static bool read_mids(struct api_call *call, struct api_push *p)
 {
-	return read_users(call, p, &by_mids);
+	return read_users(call, p, true);
 }
 
 static bool read_named(struct api_call *call, struct api_push *p)
 {
-	return read_users(call, p, &by_users);
+	return read_users(call, p, false);
 }
 
 static int push_to_users(struct logic *l, struct api_push *p)
@@ -364,13 +351,13 @@ static void kick_keys(struct api_call *call)
 	free(keys);
 }
 
-static void kick_users(struct api_call *call, const struct way *way)
+static void kick_users(struct api_call *call, bool by_mids)
 {
 	struct user *users;
 	size_t n, kicked = 0;
-	int rc = way->read(call->request, &users, &n);
+	int rc;
 
-	if (api_v2_list_is_good(call, rc, n, way->words)) {
+	if (api_v2_read_users(call, by_mids, &users, &n)) {
 		rc = logic_kick_users(call->logic, users, n, &kicked);
 		reply_kicked(call, rc, &kicked);
 	}
@@ -386,7 +373,7 @@ void api_kick(struct api_call *call)
 	else if ((http_param(call->request, "keys") != NULL) + mids + users > 1)
 		api_v2_reply_bad(call, "give keys, mids or users, and not two of them");
 	else if (mids || users)
-		kick_users(call, mids ? &by_mids : &by_users);
+		kick_users(call, mids);
 	else
 		kick_keys(call);
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "common/http/http_guard.h"
 #include "logic/api_v2.h"
 
 /* Each is an entry in the stream of each comet. */
@@ -31,11 +30,7 @@ static bool name_rooms(struct api_call *call, const char *type, struct led *led)
 		return false;
 	}
 	for (size_t i = 0; i < led->n_rooms; i++) {
-		if (!api_v2_room_key(type, led->rooms[i], led->texts[i])) {
-			api_v2_reply_bad(call, "type and room are too long");
-			return false;
-		}
-		if (!http_guard_may_room(call->request, led->texts[i], call->reply))
+		if (!api_v2_name_room(call, type, led->rooms[i], led->texts[i]))
 			return false;
 		led->rooms[i] = led->texts[i];
 	}
@@ -85,12 +80,9 @@ static void lead_users(struct api_call *call, const struct led *led, bool by_mid
 {
 	struct user *users;
 	size_t n, told = 0;
-	int rc = by_mids ? api_read_mids(call->request, &users, &n) : api_read_users(call->request, &users, &n);
+	int rc;
 
-	if (api_v2_list_is_good(call, rc, n,
-				by_mids ? "mids must be whole numbers"
-					: "users must be given; each is UTF-8 of at most 128 bytes, without control "
-					  "characters")) {
+	if (api_v2_read_users(call, by_mids, &users, &n)) {
 		rc = logic_lead_users(call->logic, led->target, led->rooms, led->n_rooms, users, n, &told);
 		reply_led(call, rc, led, told);
 	}

@@ -144,11 +144,7 @@ static bool name_rooms(struct api_call *call, const char *const *rooms, size_t n
 	const char *type = http_param(call->request, "type");
 
 	for (size_t i = 0; i < n; i++) {
-		if (!api_v2_room_key(type, rooms[i], asked[i].name)) {
-			api_v2_reply_bad(call, "type and room are too long");
-			return false;
-		}
-		if (!http_guard_may_room(call->request, asked[i].name, call->reply))
+		if (!api_v2_name_room(call, type, rooms[i], asked[i].name))
 			return false;
 		(void)snprintf(asked[i].label, sizeof(asked[i].label), "%s", asked[i].name);
 	}

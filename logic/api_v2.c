@@ -134,6 +134,14 @@ bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTE
 	return snprintf(key, WIRE_ROOM_BYTES, "%s://%s", type, room) < WIRE_ROOM_BYTES;
 }
 
+bool api_v2_name_room(struct api_call *call, const char *type, const char *room, char key[WIRE_ROOM_BYTES])
+{
+	if (api_v2_room_key(type, room, key))
+		return http_guard_may_room(call->request, key, call->reply);
+	api_v2_reply_bad(call, "type and room are too long");
+	return false;
+}
+
 const char *api_v2_read_type(struct api_call *call)
 {
 	const char *type = http_param(call->request, "type");
@@ -148,13 +156,20 @@ bool api_v2_read_room(struct api_call *call, char key[WIRE_ROOM_BYTES])
 {
 	const char *type = http_param(call->request, "type"), *room = http_param(call->request, "room");
 
-	if (api_v2_is_empty(type) || api_v2_is_empty(room))
-		api_v2_reply_bad(call, "type and room must be given");
-	else if (!api_v2_room_key(type, room, key))
-		api_v2_reply_bad(call, "type and room are too long");
-	else
-		return http_guard_may_room(call->request, key, call->reply);
+	if (!api_v2_is_empty(type) && !api_v2_is_empty(room))
+		return api_v2_name_room(call, type, room, key);
+	api_v2_reply_bad(call, "type and room must be given");
 	return false;
+}
+
+bool api_v2_read_users(struct api_call *call, bool by_mids, struct user **users, size_t *n)
+{
+	int rc = (by_mids ? api_read_mids : api_read_users)(call->request, users, n);
+
+	return api_v2_list_is_good(call, rc, *n,
+				   by_mids ? "mids must be whole numbers"
+					   : "users must be given; each is UTF-8 of at most 128 bytes, without control "
+					     "characters");
 }
 
 /* One user by "mid" or "user". 0 or -EINVAL. */

@@ -44,8 +44,14 @@ bool api_v2_read_number(struct api_call *call, const struct api_number *number, 
 bool api_v2_list_is_good(struct api_call *call, int rc, size_t n, const char *words);
 /* The parameter "type". NULL: the caller was told that it is missing. */
 const char *api_v2_read_type(struct api_call *call);
+/* type://room, or false where it would be longer than a room id may be. */
+bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTES]);
+/* The same, if the caller may have to do with it. False: he was told. */
+bool api_v2_name_room(struct api_call *call, const char *type, const char *room, char key[WIRE_ROOM_BYTES]);
 /* The room that "type" and "room" name, if the caller may have to do with it. False: he was told. */
 bool api_v2_read_room(struct api_call *call, char key[WIRE_ROOM_BYTES]);
+/* The users that "mids" name, or "users", as in api_read_mids: free(*users) in each case. False: the caller was told. */
+bool api_v2_read_users(struct api_call *call, bool by_mids, struct user **users, size_t *n);
 /* The name of the stream (common/base/kept.h) that "type" and "room", or "mid", or "user" name, if the caller may have to do with it. False:
  * he was told. */
 bool api_v2_read_stream(struct api_call *call, char name[USER_STREAM_BYTES]);
@@ -56,8 +62,6 @@ bool api_v2_read_user_stream(struct api_call *call, char name[USER_STREAM_BYTES]
 bool api_v2_read_wait(struct api_call *call, struct upstream_query *query);
 /* How long: 90, 90s, 15m, 1h, 7d; more than nothing, and at most ten years. */
 bool api_v2_read_span(const char *text, int64_t *ms);
-/* type://room, or false where it would be longer than a room id may be. */
-bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTES]);
 
 /* ---- paths: api_push.c ---- */
 
