@@ -126,27 +126,37 @@ static int check_modes(const struct logic *l, const char *server, const struct w
 	return -ERR_NO_LOGIC;
 }
 
-static int admit(struct logic *l, const char *server, const struct wire_connect *request, struct wire_session *session)
+/* Who is it? `seat`: whose the connection is already, or NULL. *who as auth_check leaves it; the words of a refusal go to `refusal`. */
+static int identify(struct logic *l, const char *server, const struct wire_connect *request, const struct seat *seat,
+		    struct auth_identity *who, char refusal[WIRE_TEXT_BYTES])
 {
 	const struct auth_request asked = {.token = request->token,
 					   .token_bytes = request->token_bytes,
 					   .peer = request->peer,
 					   .server = server,
+					   .seat = seat,
 					   .upgrade = request->upgrade,
 					   .certified = request->certified,
 					   .certified_ms = request->certified_ms};
+	int rc;
+
+	if ((rc = check_modes(l, server, request)) < 0 ||
+	    (rc = logic_keeps_out(l, request->peer, NULL, 0, refusal)) < 0)
+		return rc;
+	rc = (seat != NULL ? auth_check_again : auth_check)(l->auth, &asked, who);
+	if (rc == -ERR_REFUSED)
+		memcpy(refusal, who->refusal, WIRE_TEXT_BYTES);
+	return rc;
+}
+
+static int admit(struct logic *l, const char *server, const struct wire_connect *request, struct wire_session *session)
+{
 	struct auth_identity who;
 	int rc;
 
 	*session = (struct wire_session){0};
-	if ((rc = check_modes(l, server, request)) < 0 ||
-	    (rc = logic_keeps_out(l, request->peer, NULL, 0, session->refusal)) < 0)
+	if ((rc = identify(l, server, request, NULL, &who, session->refusal)) < 0)
 		return rc;
-	if ((rc = auth_check(l->auth, &asked, &who)) < 0) {
-		if (rc == -ERR_REFUSED)
-			memcpy(session->refusal, who.refusal, sizeof(session->refusal));
-		return rc;
-	}
 	rc = register_client(l, server, request, &who, session);
 	auth_identity_fini(&who);
 	return rc;
@@ -178,25 +188,12 @@ int logic_connect(struct logic *l, const char *server, const struct wire_connect
 int logic_reauth(struct logic *l, const char *server, const struct wire_connect *request, const struct seat *seat,
 		 struct wire_renewal *renewal)
 {
-	const struct auth_request asked = {.token = request->token,
-					   .token_bytes = request->token_bytes,
-					   .peer = request->peer,
-					   .server = server,
-					   .seat = seat,
-					   .certified = request->certified,
-					   .certified_ms = request->certified_ms};
 	struct auth_identity who;
 	int rc;
 
 	*renewal = (struct wire_renewal){0};
-	if ((rc = check_modes(l, server, request)) < 0 ||
-	    (rc = logic_keeps_out(l, request->peer, NULL, 0, renewal->refusal)) < 0)
+	if ((rc = identify(l, server, request, seat, &who, renewal->refusal)) < 0)
 		return rc;
-	if ((rc = auth_check_again(l->auth, &asked, &who)) < 0) {
-		if (rc == -ERR_REFUSED)
-			memcpy(renewal->refusal, who.refusal, sizeof(renewal->refusal));
-		return rc;
-	}
 	rc = logic_keeps_out(l, request->peer, seat, who.issued_s, renewal->refusal);
 	renewal->lifetime_ms = who.lifetime_ms;
 	renewal->issued_s = who.issued_s;
