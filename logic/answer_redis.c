@@ -4,7 +4,6 @@
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -16,6 +15,7 @@
 #include "common/redis/redis_clock.h"
 #include "common/redis/redis_listen.h"
 #include "common/redis/redis_name.h"
+#include "common/redis/redis_reply.h"
 #include "logic/announce.h"
 #include "logic/answer.h"
 #include "logic/lane.h"
@@ -137,26 +137,19 @@ static void work_slowly(void *self, const struct lane_item *item)
 
 /* ---- the subscriber ---- */
 
-/* An array of three whose first is this word. */
-static bool is_message(const struct redisReply *m, const char *word)
-{
-	return m->type == REDIS_REPLY_ARRAY && m->elements == 3 && m->element[0]->str != NULL &&
-	       strcmp(m->element[0]->str, word) == 0;
-}
-
 static void take_message(void *self, struct redisReply *m)
 {
 	struct answer *a = self;
+	const struct redisReply *text = redis_listen_text(m);
 
-	if (is_message(m, "message") && m->element[2]->str != NULL) {
-		const struct lane_item item = {
-			.what = m, .bytes = (size_t)m->element[2]->len, .since_ns = clock_now_ns()};
+	if (text != NULL) {
+		const struct lane_item item = {.what = m, .bytes = (size_t)text->len, .since_ns = clock_now_ns()};
 
 		if (!lane_put(a->lane, &item))
 			lose(m);
 		return;
 	}
-	if (is_message(m, "subscribe")) {
+	if (redis_reply_says(m, "subscribe")) {
 		announce_set_hearing(a->announce, true);
 		LOG(LOG_INFO, log_what(EVENT_LOGIC_READY), log_str("channel", a->channel.text));
 	}

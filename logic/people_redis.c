@@ -92,25 +92,29 @@ static void take_answer(struct people_redis *p, struct who_answer *answer)
 	lock_drop(&p->lock);
 }
 
-static void take_message(void *self, struct redisReply *m)
+static void take_text(struct people_redis *p, const char *text, size_t bytes)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
-	struct people_redis *p = self;
 	struct who_answer answer;
-	int rc;
+	int rc = who_answer_decode(text, bytes, &answer);
 
-	if (m->type == REDIS_REPLY_ARRAY && m->elements == 3 && m->element[2]->str != NULL &&
-	    strcmp(m->element[0]->str, "message") == 0) {
-		rc = who_answer_decode(m->element[2]->str, (size_t)m->element[2]->len, &answer);
-		if (rc == 0) {
-			take_answer(p, &answer);
-		} else {
-			count(COUNT_LOGIC_BAD_MESSAGES);
-			LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_QUESTION_UNREADABLE),
-				    log_i64("bytes", m->element[2]->len), log_str("error", err_text(rc)));
-		}
-		who_answer_fini(&answer);
+	if (rc == 0) {
+		take_answer(p, &answer);
+	} else {
+		count(COUNT_LOGIC_BAD_MESSAGES);
+		LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_QUESTION_UNREADABLE), log_i64("bytes", (int64_t)bytes),
+			    log_str("error", err_text(rc)));
 	}
+	who_answer_fini(&answer);
+}
+
+static void take_message(void *self, struct redisReply *m)
+{
+	struct people_redis *p = self;
+	const struct redisReply *text = redis_listen_text(m);
+
+	if (text != NULL)
+		take_text(p, text->str, (size_t)text->len);
 	freeReplyObject(m);
 }
 

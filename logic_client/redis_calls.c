@@ -308,10 +308,10 @@ static void take_text(struct redis_calls *c, const char *text, size_t bytes)
 static void take_message(void *self, struct redisReply *m)
 {
 	struct redis_calls *c = self;
+	const struct redisReply *text = redis_listen_text(m);
 
-	if (m->type == REDIS_REPLY_ARRAY && m->elements == 3 && m->element[2]->str != NULL &&
-	    strcmp(m->element[0]->str, "message") == 0)
-		take_text(c, m->element[2]->str, (size_t)m->element[2]->len);
+	if (text != NULL)
+		take_text(c, text->str, (size_t)text->len);
 	freeReplyObject(m);
 }
 

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -66,10 +65,10 @@ static void take_text(struct redis_who *w, const char *text, size_t bytes)
 static void take_message(void *self, struct redisReply *m)
 {
 	struct redis_who *w = self;
+	const struct redisReply *text = redis_listen_text(m);
 
-	if (m->type == REDIS_REPLY_ARRAY && m->elements == 3 && m->element[2]->str != NULL &&
-	    strcmp(m->element[0]->str, "message") == 0)
-		take_text(w, m->element[2]->str, (size_t)m->element[2]->len);
+	if (text != NULL)
+		take_text(w, text->str, (size_t)text->len);
 	freeReplyObject(m);
 }
 

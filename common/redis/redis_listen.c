@@ -10,11 +10,19 @@
 #include "common/base/log.h"
 #include "common/redis/redis_inner.h"
 #include "common/redis/redis_ready.h"
+#include "common/redis/redis_reply.h"
 
 /* A connection on which nothing comes is asked whether it lives. */
 #define QUIET_NS (5 * CLOCK_SEC)
 /* So long after it was refused a subscription is asked for again. */
 #define REFUSED_NS CLOCK_SEC
+
+const struct redisReply *redis_listen_text(const struct redisReply *reply)
+{
+	const bool is_message = redis_reply_says(reply, "message") && reply->elements == 3;
+
+	return is_message && reply->element[2]->str != NULL ? reply->element[2] : NULL;
+}
 
 static int subscribe(struct redis *r, const char *channel)
 {

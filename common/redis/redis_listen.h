@@ -13,6 +13,11 @@ struct redis_listener {
 	void *self;
 };
 
+struct redisReply; /* hiredis/read.h */
+
+/* The text that somebody published, if the reply is such a message; otherwise NULL. It stays the reply's. */
+const struct redisReply *redis_listen_text(const struct redisReply *reply);
+
 /* Subscribe, listen, and begin again after each break, until redis_stop(r); the calling thread is the connection's owner
  * meanwhile. One on which nothing comes for five seconds is asked whether it lives, and dropped if it says nothing. */
 void redis_listen(struct redis *r, const struct redis_listener *l);

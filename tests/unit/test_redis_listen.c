@@ -43,7 +43,7 @@ static const char *answer(void *arg, int argc, char **argv)
 static void take(void *self, struct redisReply *reply)
 {
 	(void)self;
-	if (reply->elements == 3 && strcmp(reply->element[0]->str, "message") == 0)
+	if (redis_listen_text(reply) != NULL)
 		atomic_fetch_add(&messages, 1);
 	freeReplyObject(reply);
 }
