@@ -372,7 +372,7 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 
 	if (b == NULL)
 		return -ENOMEM;
-	if (cfg->events_kinds[0] != '\0' && (b->events = event_kinds_words(cfg)) == NULL) {
+	if (event_kinds_words(cfg, &b->events) < 0) {
 		free(b);
 		return -ENOMEM;
 	}

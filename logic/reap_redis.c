@@ -191,8 +191,7 @@ int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **
 	r->cfg = cfg;
 	r->pipe = pipe;
 	strmap_init(&r->seen);
-	r->events = event_kinds_words(cfg);
-	if ((rc = worker_start(&r->worker, "reap", run, r)) < 0) {
+	if ((rc = event_kinds_words(cfg, &r->events)) < 0 || (rc = worker_start(&r->worker, "reap", run, r)) < 0) {
 		free(r->events);
 		free(r);
 		return rc;

@@ -318,7 +318,7 @@ int registry_redis_new(const struct config *cfg, struct redis_pipe *pipe, struct
 
 	if (r == NULL)
 		return -ENOMEM;
-	if (cfg->events_kinds[0] != '\0' && (r->events = event_kinds_words(cfg)) == NULL) {
+	if (event_kinds_words(cfg, &r->events) < 0) {
 		free(r);
 		return -ENOMEM;
 	}

@@ -385,8 +385,8 @@ int redis_lease_start(const struct cluster_member *member, struct redis_pipe *pi
 	l->lease_ns = member->cfg->redis_lease * CLOCK_MS;
 	l->timeout_ns = member->cfg->redis_timeout * CLOCK_MS;
 	lock_init(&l->lock, LOCK_SERVICE);
-	redis_rooms_init(&l->rooms, pipe, member->cfg, member->server_id);
-	if ((rc = take(l)) < 0 || (rc = worker_start(&l->worker, "lease", run, l)) < 0) {
+	if ((rc = redis_rooms_init(&l->rooms, pipe, member->cfg, member->server_id)) < 0 || (rc = take(l)) < 0 ||
+	    (rc = worker_start(&l->worker, "lease", run, l)) < 0) {
 		free_lease(l);
 		return rc;
 	}

@@ -320,15 +320,15 @@ void redis_rooms_lose(struct redis_rooms *r)
 
 /* ---- start and end ---- */
 
-void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const struct config *cfg, const char *server_id)
+int redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const struct config *cfg, const char *server_id)
 {
 	*r = (struct redis_rooms){.pipe = pipe,
 				  .server_id = server_id,
 				  .key = redis_name_key(cfg, "rooms", server_id),
 				  .timeout_ns = cfg->redis_timeout * CLOCK_MS};
-	r->events = event_kinds_words(cfg);
 	lock_init(&r->lock, LOCK_SERVICE);
 	strmap_init(&r->told);
+	return event_kinds_words(cfg, &r->events);
 }
 
 void redis_rooms_fini(struct redis_rooms *r)

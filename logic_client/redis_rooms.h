@@ -17,7 +17,7 @@ struct redis_rooms {
 	/* set once */
 	struct redis_pipe *pipe;
 	const char *server_id;
-	char *events; /* as scripts take it; NULL: nobody wants events, or there was no memory for it */
+	char *events; /* as scripts take it; NULL: nobody wants events */
 	struct redis_name key;
 	int64_t timeout_ns;
 	/* under lock */
@@ -27,8 +27,8 @@ struct redis_rooms {
 	unsigned writes, report; /* the last ones */
 };
 
-/* Never fails; the pipe outlives it. */
-void redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const struct config *cfg, const char *server_id);
+/* The pipe outlives it. 0 or -ENOMEM; redis_rooms_fini is due in each case. */
+int redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const struct config *cfg, const char *server_id);
 void redis_rooms_fini(struct redis_rooms *r);
 
 /* Somebody is in this room: returns when Redis has it. Any thread. 0, or the errors of redis_pipe_call, with a room that is written

@@ -1,6 +1,7 @@
 /* event_kinds: see event_kinds.h. SPDX-License-Identifier: MIT */
 #include "common/config/event_kinds.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,20 +33,20 @@ bool event_kinds_have(const struct config *cfg, const char *kind)
 	return false;
 }
 
-char *event_kinds_words(const struct config *cfg)
+int event_kinds_words(const struct config *cfg, char **words)
 {
 	const char *kinds = cfg->events_kinds;
-	char one[16], *text = NULL;
-	size_t bytes;
-	FILE *out;
+	const size_t bytes = strlen(kinds) + 24; /* the number; each blank has the place of a comma */
+	char one[16];
+	size_t n;
 
-	if (kinds == NULL || kinds[0] == '\0' || (out = open_memstream(&text, &bytes)) == NULL)
-		return NULL;
-	(void)fprintf(out, "%lld", (long long)cfg->events_length);
+	*words = NULL;
+	if (kinds[0] == '\0')
+		return 0;
+	if ((*words = malloc(bytes)) == NULL)
+		return -ENOMEM;
+	n = (size_t)snprintf(*words, bytes, "%lld", (long long)cfg->events_length);
 	while (config_list_next(&kinds, one, sizeof(one)))
-		(void)fprintf(out, " %s", one);
-	if (fclose(out) == 0)
-		return text;
-	free(text);
-	return NULL;
+		n += (size_t)snprintf(*words + n, bytes - n, " %s", one);
+	return 0;
 }

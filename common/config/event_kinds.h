@@ -10,7 +10,7 @@
 bool event_kinds_are_good(const char *kinds);
 /* Does anybody want to know of this kind? */
 bool event_kinds_have(const struct config *cfg, const char *kind);
-/* "<events.length> <kinds>", as the scripts in Redis take it, malloc'ed; NULL: none is wanted, or there is no memory. */
-char *event_kinds_words(const struct config *cfg);
+/* *words: "<events.length> <kinds>", as the scripts in Redis take it, malloc'ed; NULL: none is wanted. 0 or -ENOMEM. */
+int event_kinds_words(const struct config *cfg, char **words);
 
 #endif

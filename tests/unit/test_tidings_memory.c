@@ -213,6 +213,7 @@ static void reading_without_memory_fails_and_leaves_nothing(void **state)
 static void nothing_is_kept_where_no_kind_is_wanted(void **state)
 {
 	struct tidings none;
+	char *words;
 
 	(void)state;
 	set_kinds("");
@@ -220,12 +221,30 @@ static void nothing_is_kept_where_no_kind_is_wanted(void **state)
 	assert_null(none.self);
 	tidings_memory_tell(&none, &(struct tiding){.kind = "online"});
 	tidings_memory_free(&none);
-	assert_null(event_kinds_words(&cfg));
+	assert_int_equal(event_kinds_words(&cfg, &words), 0);
+	assert_null(words);
+}
+
+static void words_for_scripts_are_there_or_memory_is_missing(void **state)
+{
+	char *words;
+
+	(void)state;
+	set_kinds("online, offline,vacated");
+	cfg.events_length = INT64_MAX;
+	assert_int_equal(event_kinds_words(&cfg, &words), 0);
+	assert_string_equal(words, "9223372036854775807 online offline vacated");
+	free(words);
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(event_kinds_words(&cfg, &words), -ENOMEM);
+	assert_int_equal(seam_failed(SEAM_ALLOC), 1);
+	assert_null(words);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(words_for_scripts_are_there_or_memory_is_missing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(events_are_read_in_their_order_and_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_behind_is_told_how_many_are_gone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(events_stay_within_their_bytes, set_up, tear_down),
