@@ -134,6 +134,13 @@ void bucket_leave(struct bucket *b, struct membership *m)
 	(void)bucket_change_room(b, m, NULL);
 }
 
+void bucket_leave_place(struct bucket *b, struct connection *c)
+{
+	bucket_leave(b, &c->place);
+	atomic_store(&c->place.until_ns, 0);
+	atomic_store(&c->place.after, 0);
+}
+
 struct room *bucket_room_of(struct bucket *b, const struct membership *m)
 {
 	struct room *room;

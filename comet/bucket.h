@@ -44,6 +44,9 @@ bool bucket_del(struct bucket *b, struct connection *c) WITHOUT(b->lock);
 int bucket_change_room(struct bucket *b, struct membership *m, const char *room_id) WITHOUT(b->lock);
 /* To none. */
 void bucket_leave(struct bucket *b, struct membership *m) WITHOUT(b->lock);
+/* The place of c (of AUTH and op 12) to none. It is then as it was at first: its pass has no end, and it is not deaf. The caller holds
+ * b->places. */
+void bucket_leave_place(struct bucket *b, struct connection *c) WITHOUT(b->lock);
 
 /* A reference to the room that m is in, or NULL. */
 struct room *bucket_room_of(struct bucket *b, const struct membership *m) WITHOUT(b->places);

@@ -134,10 +134,8 @@ static void leave_place(struct server *s, struct connection *c, const struct roo
 	struct bucket *b = server_bucket(s, c->seat.key);
 
 	lock_take(&b->places);
-	if (atomic_load(&c->place.room) == room && !membership_is_led(&c->place)) {
-		bucket_leave(b, &c->place);
-		atomic_store(&c->place.until_ns, 0);
-	}
+	if (atomic_load(&c->place.room) == room && !membership_is_led(&c->place))
+		bucket_leave_place(b, c);
 	lock_drop(&b->places);
 }
 

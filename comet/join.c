@@ -209,10 +209,8 @@ static void leave_place(const struct joining *j, const struct joined *joined)
 	struct bucket *b = server_bucket(j->server, c->seat.key);
 
 	lock_take(&b->places);
-	if (is_place_of(c, joined)) {
-		bucket_leave(b, &c->place);
-		atomic_store(&c->place.after, 0);
-	}
+	if (is_place_of(c, joined))
+		bucket_leave_place(b, c);
 	lock_drop(&b->places);
 }
 

@@ -26,12 +26,6 @@ static bool is_in(const struct membership *m, const char *room)
 	return r != NULL && strcmp(r->tally->id, room) == 0;
 }
 
-static void leave_place_locked(struct bucket *b, struct connection *c) NEEDS(b->places)
-{
-	bucket_leave(b, &c->place);
-	atomic_store(&c->place.until_ns, 0);
-}
-
 /* ---- a client without streams has one room ---- */
 
 static enum usher_result lead_place_locked(struct bucket *b, struct connection *c, const char *room) NEEDS(b->places)
@@ -48,7 +42,7 @@ static enum usher_result leave_room_locked(struct bucket *b, struct connection *
 {
 	if (!is_in(&c->place, room))
 		return USHER_WAS;
-	leave_place_locked(b, c);
+	bucket_leave_place(b, c);
 	return USHER_OUT;
 }
 
@@ -74,7 +68,7 @@ static enum usher_result join_locked(struct server *s, struct bucket *b, struct 
 	/* Pushes up to this number came before, and this thread brings the next ones. */
 	atomic_store(&j->member.after, job->message->number);
 	if (is_in(&c->place, job->room))
-		leave_place_locked(b, c);
+		bucket_leave_place(b, c);
 	return USHER_IN;
 }
 
