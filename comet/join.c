@@ -256,10 +256,11 @@ static void count_all(const struct joining *j)
 static void decide(struct joining *j)
 {
 	int64_t deadline_ns = clock_now_ns() + j->server->cfg->logic_timeout * CLOCK_MS;
+	const bool asks = must_ask(j);
 
-	if (j->server->logic.waits_to_tell || must_ask(j))
+	if (j->server->logic.waits_to_tell || asks)
 		connection_excuse(j->connection, 2 * j->server->cfg->logic_timeout * CLOCK_MS);
-	j->asked_rc = must_ask(j) ? ask_for_all(j) : 0;
+	j->asked_rc = asks ? ask_for_all(j) : 0;
 	if (j->server->logic.waits_to_tell)
 		park_wait_begin();
 	enter_all(j);
