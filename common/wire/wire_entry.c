@@ -11,6 +11,7 @@
 #include "common/base/kept.h"
 #include "common/wire/message.h"
 #include "common/wire/wire.h"
+#include "common/wire/wire_json.h"
 
 #define KEYS_MAX 100000 /* of one entry */
 
@@ -32,16 +33,7 @@ static void add(struct wire_entry *e, const char *name, const void *value, size_
 	e->fields[e->n++] = (struct wire_field){name, value, bytes};
 }
 
-static int dump(json_t *json, char **text)
-{
-	size_t bytes;
-
-	*text = json != NULL ? json_write(json, 0, &bytes) : NULL;
-	json_decref(json);
-	return *text != NULL ? 0 : -ENOMEM;
-}
-
-static int keys_text(const struct wire_push *push, char **text)
+static int keys_text(const struct wire_push *push, char **text, size_t *bytes)
 {
 	json_t *array = json_array();
 
@@ -57,10 +49,10 @@ static int keys_text(const struct wire_push *push, char **text)
 			return -ENOMEM;
 		}
 	}
-	return dump(array, text);
+	return wire_json_write(array, 0, text, bytes);
 }
 
-static int sessions_text(const struct wire_push *push, char **text)
+static int sessions_text(const struct wire_push *push, char **text, size_t *bytes)
 {
 	json_t *array = json_array();
 
@@ -69,21 +61,22 @@ static int sessions_text(const struct wire_push *push, char **text)
 			json_decref(array);
 			return -ENOMEM;
 		}
-	return dump(array, text);
+	return wire_json_write(array, 0, text, bytes);
 }
 
 static int add_keys(const struct wire_push *push, struct wire_entry *e)
 {
-	int rc = keys_text(push, &e->owned[0]);
+	size_t bytes;
+	int rc = keys_text(push, &e->owned[0], &bytes);
 
 	if (rc < 0)
 		return rc;
-	add(e, "keys", e->owned[0], strlen(e->owned[0]));
+	add(e, "keys", e->owned[0], bytes);
 	if (push->sessions == NULL)
 		return 0;
-	if ((rc = sessions_text(push, &e->owned[1])) < 0)
+	if ((rc = sessions_text(push, &e->owned[1], &bytes)) < 0)
 		return rc;
-	add(e, "sessions", e->owned[1], strlen(e->owned[1]));
+	add(e, "sessions", e->owned[1], bytes);
 	return 0;
 }
 
