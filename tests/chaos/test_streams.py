@@ -63,6 +63,25 @@ def walk(life, times):
                lambda: f"walkers have joined {[walker.joins for walker in walkers]} times of {due}", 3 * TIMEOUT)
 
 
+def walk_while_comets_die(life):
+    house, _, _ = life
+    for name in ("comet-1", "comet-2"):
+        walk(life, TIMES / 4)
+        house.kill(name)
+        walk(life, TIMES / 8)
+        house.start(name)
+    walk(life, TIMES / 4)
+
+
+def walk_while_redis_dies(life):
+    house, _, _ = life
+    walk(life, TIMES / 4)
+    house.kill("redis")
+    time.sleep(0.5)  # the fault itself: Redis is away
+    house.start("redis")
+    walk(life, TIMES / 2)
+
+
 @pytest.mark.house(settings=SETTINGS)
 def test_nothing_breaks_and_nobody_is_told_of_a_gap(life):
     walk(life, TIMES)
@@ -71,13 +90,7 @@ def test_nothing_breaks_and_nobody_is_told_of_a_gap(life):
 
 @pytest.mark.house(settings=SETTINGS)
 def test_comet_killed_and_nobody_is_told_of_a_gap(life):
-    house, _, _ = life
-    for name in ("comet-1", "comet-2"):
-        walk(life, TIMES / 4)
-        house.kill(name)
-        walk(life, TIMES / 8)
-        house.start(name)
-    walk(life, TIMES / 4)
+    walk_while_comets_die(life)
     assert finish(life) == 0
 
 
@@ -92,28 +105,18 @@ def test_comet_frozen_and_nobody_is_told_of_a_gap(life):
     assert finish(life) == 0
 
 
-def kill_redis(house):
-    house.kill("redis")
-    time.sleep(0.5)  # the fault itself
-    house.start("redis")
-
-
 @pytest.mark.house(settings=SETTINGS)
 def test_redis_killed_with_a_log_and_all_are_told(life):
     """The log of a second may be lost."""
-    house, walkers, _ = life
-    walk(life, TIMES / 4)
-    kill_redis(house)
-    walk(life, TIMES / 2)
+    _, walkers, _ = life
+    walk_while_redis_dies(life)
     assert finish(life) >= len(walkers)
 
 
 @pytest.mark.house(settings=SETTINGS, snapshots=True)
 def test_redis_killed_without_a_log_and_all_are_told(life):
-    house, walkers, _ = life
-    walk(life, TIMES / 4)
-    kill_redis(house)
-    walk(life, TIMES / 2)
+    _, walkers, _ = life
+    walk_while_redis_dies(life)
     assert finish(life) >= len(walkers)
 
 
@@ -121,9 +124,7 @@ def test_redis_killed_without_a_log_and_all_are_told(life):
 def test_redis_killed_that_loses_nothing_and_nobody_is_told_of_a_gap(life):
     house, _, _ = life
     house.redis().config_set("appendfsync", "always")
-    walk(life, TIMES / 4)
-    kill_redis(house)
-    walk(life, TIMES / 2)
+    walk_while_redis_dies(life)
     assert finish(life) == 0
 
 
@@ -185,22 +186,12 @@ def test_nobody_is_told_of_a_gap_in_a_user_s_stream(user):
 
 @pytest.mark.house(settings=USERS)
 def test_comet_killed_and_no_device_is_told_of_a_gap(user):
-    house, _, _ = user
-    for name in ("comet-1", "comet-2"):
-        walk(user, TIMES / 4)
-        house.kill(name)
-        walk(user, TIMES / 8)
-        house.start(name)
-    walk(user, TIMES / 4)
+    walk_while_comets_die(user)
     assert finish(user) == 0
 
 
 @pytest.mark.house(settings=USERS)
 def test_redis_killed_without_its_data_and_all_devices_are_told(user):
-    house, walkers, _ = user
-    walk(user, TIMES / 4)
-    house.kill("redis")
-    time.sleep(0.5)  # the fault itself
-    house.start("redis")
-    walk(user, TIMES / 2)
+    _, walkers, _ = user
+    walk_while_redis_dies(user)
     assert finish(user) >= len(walkers)
