@@ -40,7 +40,7 @@ twice
 
 class Flaky(http.server.BaseHTTPRequestHandler):
     """Says −500 first, then nothing in time, and takes the third try of a push with the same name. To all: no answer at all. To keys it answers,
-    and closes: it has been idle for too long. A batch takes its time."""
+    and closes: it has been idle for too long, and who asks (GET) is answered when that is done. A batch takes its time."""
     protocol_version = "HTTP/1.1"
 
     def do_POST(self):
@@ -54,7 +54,15 @@ class Flaky(http.server.BaseHTTPRequestHandler):
         if is_batch:
             self.server.end.wait(1)
         self.close_connection = is_idle = self.path.startswith("/goim/push/keys")
-        text = b'{"code":0,"message":""}' if is_idle or is_batch or len(self.server.heard) == 3 else b'{"code":-500,"message":"full"}'
+        if is_idle:
+            self.server.idle = self.request
+        self.answer(b'{"code":0,"message":""}' if is_idle or is_batch or len(self.server.heard) == 3 else b'{"code":-500,"message":"full"}')
+
+    def do_GET(self):
+        self.server.closed.wait(TIMEOUT)
+        self.answer(b'{"code":0,"message":"","data":{}}')
+
+    def answer(self, text):
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
@@ -66,10 +74,23 @@ class Flaky(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class FlakyServer(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Flaky)
+        self.heard, self.end = [], threading.Event()
+        self.idle, self.closed = None, threading.Event()
+
+    def shutdown_request(self, request):
+        super().shutdown_request(request)
+        if request is self.idle:
+            self.closed.set()
+
+
 @pytest.fixture
 def flaky():
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Flaky)
-    server.heard, server.end, server.daemon_threads = [], threading.Event(), True
+    server = FlakyServer()
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server

@@ -90,7 +90,8 @@ func main() {
 	must(err)
 	fmt.Println("late", answers[0].Code)
 	must(hurried.PushKeys(ctx, 1000, []byte("x"), "k"))
-	time.Sleep(200 * time.Millisecond) // the server closes the connection
+	_, err = comet.New(flaky, "").Online(ctx) // is answered when the server has closed the connection
+	must(err)
 	must(hurried.PushKeys(ctx, 1000, []byte("x"), "k"))
 	fmt.Println("twice")
 }
