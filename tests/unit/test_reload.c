@@ -122,57 +122,84 @@ static void noting_settle(void *self, bool use)
 	(void)self, (void)use;
 }
 
-/* As main does, when SIGHUP has come. */
-static void *reload_at_the_signal(void *arg)
+static int note_more_than_fits(void *self)
 {
-	const struct reload_part part = {"thing", noting_read, noting_settle, arg};
-	sigset_t wanted;
+	char line[1000];
+
+	(void)self;
+	memset(line, 'x', sizeof(line));
+	line[sizeof(line) - 1] = '\0';
+	for (int i = 0; i < 100; i++)
+		reload_note(RELOAD_FAULTS, line);
+	reload_note(RELOAD_FAULTS, "short");
+	return 0;
+}
+
+static sigset_t hangup(void)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGHUP);
+	return set;
+}
+
+static int block_hangup(void **state)
+{
+	const sigset_t set = hangup();
+
+	(void)state;
+	return pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* As main does, when SIGHUP has come. */
+static void *reload_at_the_signal(void *part)
+{
+	const sigset_t wanted = hangup();
 	int got;
 
-	(void)sigemptyset(&wanted);
-	(void)sigaddset(&wanted, SIGHUP);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(sigwait(&wanted, &got), 0);
-		(void)reload_all(&part, 1);
+		(void)reload_all(part, 1);
 	}
 	return NULL;
 }
 
-static void who_asks_is_told_what_came_of_it(void **state)
+static void ask_for(int (*read)(void *), struct reload_told *told)
 {
-	static struct reload_told told;
-	sigset_t wanted;
+	struct reload_part part = {"thing", read, noting_settle, told};
+	const sigset_t wanted = hangup();
 	pthread_t main_thread;
 
-	(void)state;
-	(void)sigemptyset(&wanted);
-	(void)sigaddset(&wanted, SIGHUP);
-	assert_int_equal(pthread_sigmask(SIG_BLOCK, &wanted, NULL), 0);
-	assert_false(reload_ask(10, &told)); /* nobody serves yet, and the signal stays */
-	assert_int_equal(pthread_create(&main_thread, NULL, reload_at_the_signal, &told), 0);
-	while (!reload_ask(5000, &told))
+	assert_int_equal(pthread_create(&main_thread, NULL, reload_at_the_signal, &part), 0);
+	while (!reload_ask(5000, told))
 		;
-	assert_int_equal(told.rc, 1);
-	assert_string_equal(told.notes[RELOAD_READ], "thing\n");
-	assert_string_equal(told.notes[RELOAD_CHANGED], "a=1\nb=???\n");
-	assert_string_equal(told.notes[RELOAD_FAULTS], "");
 	assert_int_equal(kill(getpid(), SIGHUP), 0); /* perhaps it has served both by one */
 	assert_int_equal(pthread_join(main_thread, NULL), 0);
 	(void)sigtimedwait(&wanted, NULL, &(struct timespec){0});
 }
 
-static void notes_that_find_no_space_are_left_out(void **state)
+static void who_asks_is_told_what_came_of_it(void **state)
 {
-	struct thing one = {.in_file = 1};
-	const struct reload_part part = PART(&one);
-	char line[1000];
+	static struct reload_told told;
 
 	(void)state;
-	assert_int_equal(reload_all(&part, 1), 1);
-	memset(line, 'x', sizeof(line));
-	line[sizeof(line) - 1] = '\0';
-	for (int i = 0; i < 100; i++)
-		reload_note(RELOAD_FAULTS, line);
+	assert_false(reload_ask(10, &told)); /* nobody serves yet, and the signal stays */
+	ask_for(noting_read, &told);
+	assert_int_equal(told.rc, 1);
+	assert_string_equal(told.notes[RELOAD_READ], "thing\n");
+	assert_string_equal(told.notes[RELOAD_CHANGED], "a=1\nb=???\n");
+	assert_string_equal(told.notes[RELOAD_FAULTS], "");
+}
+
+static void notes_that_find_no_space_are_left_out(void **state)
+{
+	static struct reload_told told;
+
+	(void)state;
+	ask_for(note_more_than_fits, &told);
+	assert_int_equal(strlen(told.notes[RELOAD_FAULTS]), 4 * 1000 + strlen("short\n"));
+	assert_string_equal(told.notes[RELOAD_FAULTS] + 4 * 1000, "short\n");
 }
 
 int main(void)
@@ -182,8 +209,8 @@ int main(void)
 		cmocka_unit_test(where_one_fails_all_stay_as_they_were),
 		cmocka_unit_test(the_first_error_is_the_one_that_is_returned),
 		cmocka_unit_test(there_may_be_nothing_to_reload),
-		cmocka_unit_test(who_asks_is_told_what_came_of_it),
-		cmocka_unit_test(notes_that_find_no_space_are_left_out),
+		cmocka_unit_test_setup(who_asks_is_told_what_came_of_it, block_hangup),
+		cmocka_unit_test_setup(notes_that_find_no_space_are_left_out, block_hangup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
