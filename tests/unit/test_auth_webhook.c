@@ -193,6 +193,16 @@ static void nobody_at_the_address_is_no_logic(void **state)
 	config_fini(&cfg);
 }
 
+/* Both questions go to the port of nothing. */
+static void ask_both_of_nobody(struct config *cfg)
+{
+	assert_int_equal(config_init(cfg), 0);
+	assert_int_equal(config_flag(cfg, "auth.mode=webhook", stderr), 0);
+	assert_int_equal(config_flag(cfg, "auth.url=http://127.0.0.1:1/", stderr), 0);
+	assert_int_equal(config_flag(cfg, "auth.rooms=webhook", stderr), 0);
+	assert_int_equal(config_flag(cfg, "auth.room_url=http://127.0.0.1:1/", stderr), 0);
+}
+
 static void a_start_that_fails_leaves_nothing(void **state)
 {
 	unsigned failed = 0;
@@ -201,11 +211,7 @@ static void a_start_that_fails_leaves_nothing(void **state)
 
 	(void)state;
 	seam_reset();
-	assert_int_equal(config_init(&cfg), 0);
-	assert_int_equal(config_flag(&cfg, "auth.mode=webhook", stderr), 0);
-	assert_int_equal(config_flag(&cfg, "auth.url=http://127.0.0.1:1/", stderr), 0);
-	assert_int_equal(config_flag(&cfg, "auth.rooms=webhook", stderr), 0);
-	assert_int_equal(config_flag(&cfg, "auth.room_url=http://127.0.0.1:1/", stderr), 0);
+	ask_both_of_nobody(&cfg);
 	for (int rc = -ENOMEM; rc < 0;) {
 		seam_fail(SEAM_ALLOC, failed, 1, ENOMEM);
 		rc = auth_new(&cfg, &a);
@@ -238,12 +244,8 @@ static void both_questions_read_the_secret_again(void **state)
 	assert_int_equal(write(fd, "secret\n", 7), 7);
 	assert_int_equal(close(fd), 0);
 	(void)snprintf(setting, sizeof(setting), "auth.secret_file=%s", file);
-	assert_int_equal(config_init(&cfg), 0);
+	ask_both_of_nobody(&cfg);
 	assert_int_equal(config_flag(&cfg, setting, stderr), 0);
-	assert_int_equal(config_flag(&cfg, "auth.mode=webhook", stderr), 0);
-	assert_int_equal(config_flag(&cfg, "auth.url=http://127.0.0.1:1/", stderr), 0);
-	assert_int_equal(config_flag(&cfg, "auth.rooms=webhook", stderr), 0);
-	assert_int_equal(config_flag(&cfg, "auth.room_url=http://127.0.0.1:1/", stderr), 0);
 	assert_int_equal(auth_new(&cfg, &a), 0);
 	assert_int_equal(reload_all((struct reload_part[]){auth_reload(a), auth_reload_rooms(a)}, 2), 2);
 	assert_int_equal(unlink(file), 0);
