@@ -29,7 +29,7 @@ static void *rest(void *arg)
 }
 
 /* One of its numbers. */
-static unsigned read_locked(const unsigned *number)
+static unsigned lock_and_read(const unsigned *number)
 {
 	unsigned n;
 
@@ -41,7 +41,7 @@ static unsigned read_locked(const unsigned *number)
 
 static unsigned threads(void)
 {
-	return read_locked(&crew.threads);
+	return lock_and_read(&crew.threads);
 }
 
 /* Six at rest, of which two may be awake. */
@@ -94,7 +94,7 @@ static void who_is_called_is_awake_until_it_rests_again(void **state)
 	assert_true(crew_call_locked(&crew));
 	assert_int_equal(crew.awake, 1);
 	lock_drop(&crew.lock);
-	until(read_locked(&crew.awake) == 0);
+	until(lock_and_read(&crew.awake) == 0);
 	assert_int_equal(threads(), 2);
 }
 
