@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from client import Op
 from waiting import wait_until
 
 pytestmark = [pytest.mark.ways("tcp-v2"), pytest.mark.settings("events.kinds=online,offline")]
@@ -128,6 +129,10 @@ def test_named_users_have_their_names(connect, backend):
     listener = Listener(backend)
     connect(mid=7, key="phone").close()
     assert all("user" not in event for event in listener.read(2))
+    client = connect.raw()
+    client.request(Op.AUTH, b'{"user":"ann","key":"pad"}')
+    client.close()
+    assert [(event["kind"], event["user"]) for event in listener.read(2)] == [("online", "ann"), ("offline", "ann")]
 
 
 @pytest.mark.settings("events.kinds=occupied,vacated", "logic.renew_online=100ms")
