@@ -86,7 +86,6 @@ static void must_be_lines(const struct http_reply *reply, const uint8_t *body, s
 
 static void must_be_an_answer(const struct http_reply *reply, const uint8_t *body, size_t body_bytes)
 {
-
 	BUG_UNLESS(reply->status >= 200 && reply->status <= 503 && reply->content_type != NULL);
 	BUG_UNLESS(reply->body != NULL || reply->body_bytes == 0);
 	if (strcmp(reply->content_type, "application/x-ndjson") == 0)
