@@ -3,13 +3,13 @@
 SPDX-License-Identifier: MIT"""
 import json
 import random
-import threading
 import time
 
 import pytest
 
 import streams
 import tokens
+from beside import at_once, going_on
 from client import Closed, Op
 from streams import Push, Streamer, arrive, ask, expect_push, join, leave, push_of
 from waiting import scaled, wait_until
@@ -305,43 +305,30 @@ def test_numbered_push_is_never_dropped_in_silence(connect, backend):
 def test_whoever_comes_and_goes_while_pushes_run_misses_nothing_or_is_told(connect, backend):
     """Clients that join, leave, join again where they are, and come back on new connections."""
     rooms = [f"chat://{i}" for i in range(3)]
-    stop, sent, failures = threading.Event(), dict.fromkeys(rooms, 0), []
+    sent, numbers = dict.fromkeys(rooms, 0), random.Random(1)
 
-    def keep_pushing():
-        numbers = random.Random(1)
-        with type(backend)(backend.address, backend.api_key).kept_alive() as pusher:
-            while not stop.is_set():
-                room = numbers.choice(rooms)
-                pusher.push_room(room, "x")
-                sent[room] += 1
+    def push_one():
+        room = numbers.choice(rooms)
+        pusher.push_room(room, "x")
+        sent[room] += 1
 
     def keep_coming(seed):
         dice, readers, rounds = random.Random(seed), {}, 0
-        try:
-            while rounds < scaled(12, 3) or (sum(sent.values()) <= 20 and pusher.is_alive()):
-                rounds += 1
-                client = Streamer(connect.raw(), mid=seed)
-                client.readers = readers
-                for _ in range(dice.randrange(1, 8)):
-                    chosen = dice.sample(rooms, dice.randrange(1, 4))
-                    client.join(*chosen)
-                    if dice.random() < 0.4:
-                        seq = client.client.send(Op.LEAVE, b'{"rooms":[]}')
-                        client.read_until(lambda p, seq=seq: p.op == Op.LEAVE_REPLY and p.seq == seq)
-                client.client.close()
-            assert sum(len(reader.got) for reader in readers.values()) > 0
-        except Exception as failure:  # pylint: disable=broad-except
-            failures.append(failure)
+        while rounds < scaled(12, 3) or (sum(sent.values()) <= 20 and not pushing.done()):
+            rounds += 1
+            client = Streamer(connect.raw(), mid=seed)
+            client.readers = readers
+            for _ in range(dice.randrange(1, 8)):
+                chosen = dice.sample(rooms, dice.randrange(1, 4))
+                client.join(*chosen)
+                if dice.random() < 0.4:
+                    seq = client.client.send(Op.LEAVE, b'{"rooms":[]}')
+                    client.read_until(lambda p, seq=seq: p.op == Op.LEAVE_REPLY and p.seq == seq)
+            client.client.close()
+        assert sum(len(reader.got) for reader in readers.values()) > 0
 
-    pusher = threading.Thread(target=keep_pushing)
-    comers = [threading.Thread(target=keep_coming, args=(seed,)) for seed in range(1, 5)]
-    for thread in [pusher, *comers]:
-        thread.start()
-    for thread in comers:
-        thread.join()
-    stop.set()
-    pusher.join()
-    assert not failures, failures
+    with type(backend)(backend.address, backend.api_key).kept_alive() as pusher, going_on(push_one) as (pushing,):
+        at_once(keep_coming, range(1, 5))
     assert sum(sent.values()) > 20
 
 

@@ -5,13 +5,13 @@ SPDX-License-Identifier: MIT"""
 import json
 import os
 import random
-import threading
 import time
 
 import pytest
 
 import tokens
 from backend import Backend
+from beside import going_on
 from client import Op
 from streams import PUSH_VER, Reader, arrive, expect_push, join, leave, push_of
 from waiting import scaled, wait_until
@@ -209,23 +209,7 @@ def test_key_of_the_api_is_a_fence(launch, tmp_path):
 def test_both_may_join_and_leave_at_once(connect, backend):
     """A client joins, leaves and joins again where it is, while the back end leads it in and out, and pushes run: each number follows the
     one before, or it was told."""
-    client, room, stop = come(connect, mid=5), "chat://1", threading.Event()
-    failures = []
-
-    def work(step):
-        with Backend(backend.address, backend.api_key).kept_alive() as caller:
-            try:
-                while not stop.is_set():
-                    step(caller)
-            except Exception as e:  # pylint: disable=broad-except
-                failures.append(e)
-
-    dice = random.Random(5)
-    others = [threading.Thread(target=work, args=(step,)) for step in (
-        lambda caller: caller.push_room(room, "x"),
-        lambda caller: (lead if dice.random() < 0.6 else unlead)(caller, "1", mids=5))]
-    for thread in others:
-        thread.start()
+    client, room = come(connect, mid=5), "chat://1"
     reader, joined, numbers, asked = Reader(), False, 0, {}
     mine = random.Random(6)
 
@@ -249,7 +233,9 @@ def test_both_may_join_and_leave_at_once(connect, backend):
         elif packet.op == Op.LEAVE_REPLY:
             joined = False
 
-    try:
+    dice = random.Random(5)
+    with Backend(backend.address, backend.api_key).kept_alive() as pusher, Backend(backend.address, backend.api_key).kept_alive() as leader, \
+            going_on(lambda: pusher.push_room(room, "x"), lambda: (lead if dice.random() < 0.6 else unlead)(leader, "1", mids=5)):
         for _ in range(scaled(300, 30)):
             if mine.random() < 0.6:
                 since = reader.position if mine.random() < 0.7 else None
@@ -259,11 +245,6 @@ def test_both_may_join_and_leave_at_once(connect, backend):
                 client.send(Op.LEAVE, json.dumps({"rooms": [room]}).encode())
             for _ in range(mine.randrange(5)):
                 take(client.recv())
-    finally:
-        stop.set()
-        for thread in others:
-            thread.join()
-    assert not failures
     while asked:
         take(client.recv())
     assert numbers > 0

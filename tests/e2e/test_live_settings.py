@@ -1,14 +1,15 @@
 """Live settings: SIGHUP and POST /goim/reload take other values while everybody stays connected, all of them or nothing, and say so.
 
 SPDX-License-Identifier: MIT"""
+import functools
 import os
 import signal
 import socket
-import threading
 
 import pytest
 
-from client import V2, Client, Closed, Op, TcpCodec, Way
+from beside import going_on
+from client import V2, Client, Op, TcpCodec, Way
 from server import Comet
 from waiting import wait_until
 
@@ -176,35 +177,20 @@ def test_reloads_while_clients_come_go_and_talk(live):
     house, write = live
     write(websocket={"origins": "https://a.example"})
     reload(house)
-    stop = threading.Event()
-    faults = []
 
-    def busy(n):
-        try:
-            while not stop.is_set():
-                with_origin = ws_status(house, "https://a.example")
-                assert with_origin == b"101"
-                client = come(house, mid=n)
-                client.request(1500, b"x")
-                client.heartbeat()
-                client.close()
-        except (AssertionError, OSError, Closed) as error:  # told by the test's own thread
-            faults.append(error)
+    def come_and_talk(n):
+        assert ws_status(house, "https://a.example") == b"101"
+        client = come(house, mid=n)
+        client.request(1500, b"x")
+        client.heartbeat()
+        client.close()
 
-    threads = [threading.Thread(target=busy, args=(n,)) for n in range(1, 5)]
-    for thread in threads:
-        thread.start()
-    try:
+    with going_on(*(functools.partial(come_and_talk, n) for n in range(1, 5))):
         for n in range(40):
             write(websocket={"origins": f"https://a.example, https://x{n}.example", "trusted_proxies": f"10.{n}.0.0/16"},
                   limits={"upstream_ops": f"1500,{n + 1}", "packets": 1000 + n, "per_ip": 1000 + n, "queued_bytes": 65536 + n},
                   whitelist={"list": f"k{n}", "users": str(n + 1)}, http={"trusted_proxies": f"10.{n}.0.0/16"})
             assert len(reload(house)["changed"]) == 9
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert not faults, faults
 
 
 def test_each_program_of_a_cluster_reloads_at_a_call(launch):

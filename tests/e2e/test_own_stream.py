@@ -4,11 +4,11 @@ SPDX-License-Identifier: MIT"""
 import json
 import random
 import struct
-import threading
 
 import pytest
 
 import tokens
+from beside import at_once, going_on
 from client import Closed, Op
 from streams import Push, arrive, expect_push, push_of
 from waiting import scaled, wait_until
@@ -298,42 +298,27 @@ def test_unacked_older_than_the_history_is_all_of_it_with_a_gap(connect, backend
 
 @pytest.mark.settings("stream.users=5000/24h", "stream.users_open=yes")
 def test_whoever_comes_and_goes_while_pushes_run_has_all_of_them(connect, backend, mid):
-    stop, failures, sent = threading.Event(), [], []
-
-    def keep_pushing():
-        with type(backend)(backend.address, backend.api_key).kept_alive() as pusher:
-            while not stop.is_set():
-                sent.append(push(pusher, mid, "x"))
+    sent = []
 
     def keep_coming(key):
         position, got = None, 0
-        try:
-            for _ in range(scaled(40, 8)):
-                client, said = come(connect, position, mid=mid, key=key)
-                assert position is None or (said["at"] == position and not said["gap"]), (position, said)
-                position = said["at"]
-                for _ in range(5):
-                    try:
-                        number = push_of(client.recv()).number
-                    except Closed:
-                        break
-                    assert number == position + 1
-                    position = number
-                    got += 1
-                client.close()
-            assert got > 20
-        except Exception as failure:  # pylint: disable=broad-except
-            failures.append(failure)
+        for _ in range(scaled(40, 8)):
+            client, said = come(connect, position, mid=mid, key=key)
+            assert position is None or (said["at"] == position and not said["gap"]), (position, said)
+            position = said["at"]
+            for _ in range(5):
+                try:
+                    number = push_of(client.recv()).number
+                except Closed:
+                    break
+                assert number == position + 1
+                position = number
+                got += 1
+            client.close()
+        assert got > 20
 
-    pusher = threading.Thread(target=keep_pushing)
-    comers = [threading.Thread(target=keep_coming, args=(f"k{i}",)) for i in range(3)]
-    for thread in [pusher, *comers]:
-        thread.start()
-    for thread in comers:
-        thread.join()
-    stop.set()
-    pusher.join()
-    assert not failures, failures
+    with type(backend)(backend.address, backend.api_key).kept_alive() as pusher, going_on(lambda: sent.append(push(pusher, mid, "x"))):
+        at_once(keep_coming, ["k0", "k1", "k2"])
     assert sent == list(range(sent[0], sent[0] + len(sent)))
 
 
