@@ -40,7 +40,7 @@ static struct rate rate;
 static const char *api_key = ""; /* everybody may do everything */
 static uint16_t port;
 static atomic_uint handled, inside;
-static atomic_bool hold;         /* handlers of /hold stay inside */
+static atomic_bool hold, keep;   /* handlers of /hold and of /keep stay inside */
 static atomic_uint before_other; /* handled when /other came */
 static atomic_uint done, done_before;
 static atomic_uint nested_before, nested_after; /* handled when /nest looked for others, and then */
@@ -49,6 +49,15 @@ static atomic_bool nested_lacks;                /* and its JSON lacked something
 
 /* ---- the server ---- */
 
+static void stay_inside(const atomic_bool *held)
+{
+	const struct timespec moment = {.tv_nsec = 1000000};
+
+	atomic_fetch_add(&inside, 1);
+	while (atomic_load(held))
+		(void)nanosleep(&moment, NULL);
+}
+
 /* Says what it was asked. */
 static void echo(void *arg, const struct http_request *request, struct http_reply *reply)
 {
@@ -56,13 +65,10 @@ static void echo(void *arg, const struct http_request *request, struct http_repl
 	FILE *out = open_memstream(&reply->body, &bytes);
 
 	assert_ptr_equal(arg, &port);
-	if (strcmp(request->path, "/hold") == 0) {
-		const struct timespec moment = {.tv_nsec = 1000000};
-
-		atomic_fetch_add(&inside, 1);
-		while (atomic_load(&hold))
-			(void)nanosleep(&moment, NULL);
-	}
+	if (strcmp(request->path, "/hold") == 0)
+		stay_inside(&hold);
+	if (strcmp(request->path, "/keep") == 0)
+		stay_inside(&keep);
 	if (strcmp(request->path, "/nest") == 0) {
 		atomic_store(&nested_before, atomic_load(&handled));
 		json_watch_on(true);
@@ -149,6 +155,7 @@ static int set_up(void **state)
 	atomic_store(&handled, 0);
 	atomic_store(&inside, 0);
 	atomic_store(&hold, false);
+	atomic_store(&keep, false);
 	return start_with(64, 20000);
 }
 
@@ -849,27 +856,44 @@ static void many_callers_are_served_at_once(void **state)
 #define A_TURN       40 /* of a kilobyte each: two buffers, and some */
 #define MOST_THREADS 64
 
-/* While /nest is inside, another is ready: how many more were handled before it went on. */
+static unsigned n_threads(void)
+{
+	return cores() < 2 ? 2 : cores() < MOST_THREADS ? cores() : MOST_THREADS;
+}
+
+/* While /nest is inside, another is ready: how many more were handled before it went on. Only one thread is free for both. */
 static unsigned handled_within(const char *request)
 {
 	static const char ready[] = "POST /ready HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx";
-	int first = call(), nest = call(), other = call();
+	const unsigned others = n_threads() - 1;
+	int first = call(), nest = call(), other = call(), kept[MOST_THREADS];
 
-	/* They have been accepted then, and one thread is on watch. */
+	/* They have been accepted then. */
 	say(nest, ready);
 	assert_int_equal(hear(nest)->status, 200);
 	say(other, ready);
 	assert_int_equal(hear(other)->status, 200);
 	atomic_store(&inside, 0);
 	atomic_store(&hold, true);
+	atomic_store(&keep, true);
+	for (unsigned i = 0; i < others; i++) {
+		kept[i] = call();
+		say(kept[i], "GET /keep HTTP/1.1\r\nHost: x\r\n\r\n");
+		until(atomic_load(&inside) == i + 1);
+	}
 	say(first, "POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
-	until(atomic_load(&inside) > 0);
+	until(atomic_load(&inside) == others + 1);
 	say(nest, "POST /nest HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx");
 	say(other, request);
 	atomic_store(&hold, false);
 	assert_int_equal(hear(first)->status, 200);
 	assert_int_equal(hear(nest)->status, 200);
 	assert_int_equal(hear(other)->status, 200);
+	atomic_store(&keep, false);
+	for (unsigned i = 0; i < others; i++) {
+		assert_int_equal(hear(kept[i])->status, 200);
+		(void)close(kept[i]);
+	}
 	(void)close(first);
 	(void)close(nest);
 	(void)close(other);
@@ -902,7 +926,7 @@ static void who_sends_many_requests_at_once_has_a_turn_and_not_the_thread(void *
 			  form[] = "GET /%01000d HTTP/1.1\r\nHost: x\r\n\r\n";
 	static char requests[AT_ONCE * 1100];
 	int fds[MOST_THREADS], other = call();
-	unsigned n = cores() < 2 ? 2 : cores() < MOST_THREADS ? cores() : MOST_THREADS;
+	unsigned n = n_threads();
 	size_t bytes = sizeof(hold_on) - 1;
 
 	(void)state;
@@ -957,7 +981,7 @@ static void who_sends_a_body_that_nobody_keeps_has_a_turn_and_not_the_thread(voi
 			  hold_on[] = "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n",
 			  late[] = "GET /late HTTP/1.1\r\nHost: x\r\n\r\n";
 	static char text[sizeof(head) - 1 + 150000];
-	const unsigned n = cores() < 2 ? 2 : cores() < MOST_THREADS ? cores() : MOST_THREADS;
+	const unsigned n = n_threads();
 	char folder[] = "/tmp/test_http.XXXXXX", bind[64], line[256];
 	struct http_options opt = {.bind = bind,
 				   .max_body = 1 << 20,
