@@ -68,8 +68,9 @@ local function number_kept(room, generation, kept, first, now, micros)
 	return pos, true
 end
 
--- The same of one that has a name, and may not be kept: its number is then ''.
+-- The same of one that may have a name; with one it may not be kept: its number is then ''.
 local function number_named(room, generation, kept, name, first, now, micros)
+	if name == '' then return number_kept(room, generation, kept, first, now, micros) end
 	local called = stream_key('i', room) .. ':c:' .. name
 	local before = redis.call('GET', called)
 	if before then return before, false end

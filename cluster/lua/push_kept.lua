@@ -6,6 +6,5 @@
 --    | 'again', generation, number: a push of this name was written before, or this very push; nothing was written
 local room, kept, name = unpack(ARGV, 5, 7)
 return fan_out('', room, 8, 0, function(generation, first, now, micros)
-	if name == '' then return number_kept(room, generation, kept, first, now, micros) end
 	return number_named(room, generation, kept, name, first, now, micros)
 end)

@@ -19,12 +19,7 @@ if not generation then return {'unsure'} end
 if bytes ~= '' then
 	for i = 1, #comets do trim_stream(prefix .. 'push:' .. comets[i][1], bytes, 8) end
 end
-local stream, pos, is_first = '\1' .. user, nil, nil
-if name == '' then
-	pos, is_first = number_kept(stream, generation, kept, 8, now, micros)
-else
-	pos, is_first = number_named(stream, generation, kept, name, 8, now, micros)
-end
+local pos, is_first = number_named('\1' .. user, generation, kept, name, 8, now, micros)
 local told = {is_first and 'ok' or 'again', generation, tostring(online), online == 0 and '1 ' or '', pos}
 for i = 1, is_first and #comets or 0 do
 	local server, epoch = unpack(comets[i])
