@@ -64,6 +64,19 @@ static struct told *told_locked(struct redis_rooms *r, const char *room) NEEDS(r
 	return t;
 }
 
+/* The same of a room in which somebody is now. */
+static struct told *joined_locked(struct redis_rooms *r, const char *room) NEEDS(r->lock)
+{
+	struct told *t = told_locked(r, room);
+
+	if (t == NULL)
+		return NULL;
+	t->joined_ns = clock_now_ns();
+	if (t->count == 0)
+		t->count = 1;
+	return t;
+}
+
 /* The place of a walk through all rooms. */
 static void forget_walked_locked(struct redis_rooms *r, const char *room) NEEDS(r->lock)
 {
@@ -107,16 +120,11 @@ static int begin_join(struct redis_rooms *r, const char *room, int64_t deadline_
 
 	*call = NULL;
 	lock_take(&r->lock);
-	if ((t = told_locked(r, room)) == NULL) {
+	if ((t = joined_locked(r, room)) == NULL) {
 		rc = -ENOMEM;
-	} else {
-		t->joined_ns = clock_now_ns();
-		if (t->count == 0)
-			t->count = 1;
-		if (!t->is_there) {
-			*write = t->write = ++r->writes;
-			rc = enter_locked(r, room, deadline_ns, call);
-		}
+	} else if (!t->is_there) {
+		*write = t->write = ++r->writes;
+		rc = enter_locked(r, room, deadline_ns, call);
 	}
 	lock_drop(&r->lock);
 	return rc;
@@ -127,12 +135,8 @@ void redis_rooms_expect(struct redis_rooms *r, const char *room)
 	struct told *t;
 
 	lock_take(&r->lock);
-	if ((t = told_locked(r, room)) != NULL) {
-		t->joined_ns = clock_now_ns();
-		if (t->count == 0)
-			t->count = 1;
+	if ((t = joined_locked(r, room)) != NULL)
 		set_current_locked(r, t, false); /* its mark goes with the count */
-	}
 	lock_drop(&r->lock);
 }
 
