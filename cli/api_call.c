@@ -116,9 +116,9 @@ struct http_client_options api_http(const struct api_options *opt)
 /* The words of an answer in JSON, or all of an answer that is none. */
 static int refused(const struct http_answer *answer, const json_t *said)
 {
-	const char *message = json_string_value(json_object_get(said, "message"));
+	const char *message = api_string(said, "message");
 
-	if (message != NULL && message[0] != '\0')
+	if (message[0] != '\0')
 		fprintf(stderr, "comet-cli: the server said no (HTTP %ld): %s\n", answer->status, message);
 	else
 		fprintf(stderr, "comet-cli: the server said no (HTTP %ld): %.500s\n", answer->status, answer->body);
@@ -139,7 +139,16 @@ static int read_answer(const struct http_answer *answer, json_t **data)
 	return rc;
 }
 
-static int unanswered(const struct api_options *opt, int rc, const char *words)
+int api_refused(const struct http_answer *answer)
+{
+	json_t *said = json_loadb(answer->body, answer->body_bytes, 0, NULL);
+	int code = refused(answer, said);
+
+	json_decref(said);
+	return code;
+}
+
+int api_unanswered(const struct api_options *opt, int rc, const char *words)
 {
 	fprintf(stderr, "comet-cli: no answer by the HTTP API at %s: %s\n", opt->http, words);
 	if (rc == -ETIMEDOUT)
@@ -161,7 +170,7 @@ int api_call(const struct api_options *opt, char *path, const void *body, size_t
 		return EXIT_REFUSED;
 	}
 	rc = http_client_call(client, path, body, body_bytes, &answer);
-	code = rc < 0 ? unanswered(opt, rc, answer.words) : read_answer(&answer, data);
+	code = rc < 0 ? api_unanswered(opt, rc, answer.words) : read_answer(&answer, data);
 	http_client_free(&client);
 	free(path);
 	return code;

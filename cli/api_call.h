@@ -46,6 +46,11 @@ struct http_client_options api_http(const struct api_options *opt);
  * freed; a NULL path is memory that ran out. */
 int api_call(const struct api_options *opt, char *path, const void *body, size_t body_bytes, json_t **data);
 
+/* For a command that calls by an http_client of its own: say on stderr that the server said no, or that http_client_call returned this
+ * error with these words. Returns the exit code. */
+int api_refused(const struct http_answer *answer);
+int api_unanswered(const struct api_options *opt, int rc, const char *words);
+
 /* Print data for people; false where they do not have the API's form. */
 typedef bool api_print(const json_t *data);
 /* GET, and print the answer's data: by `print`, or with --json as they are. path as above. Returns an exit code. */

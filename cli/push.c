@@ -11,6 +11,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/context.h"
+#include "cli/push_batch.h"
 #include "cli/query.h"
 #include "cli/told.h"
 #include "common/base/err.h"
@@ -20,9 +21,11 @@
 
 struct push {
 	struct api_options api;
+	const char *batch; /* a file with many, or NULL */
 	int64_t op;
 	bool offline, one;
-	int64_t speed; /* deliveries a second, for `all` */
+	int64_t speed;   /* deliveries a second, for `all` */
+	bool is_special; /* one of the options of one push was there */
 	const char *target, *whom, *message;
 	char *read_message; /* where it came from stdin */
 	size_t message_bytes;
@@ -62,7 +65,7 @@ static int read_stdin(char **out, size_t *out_bytes)
 	return 0;
 }
 
-enum { OPT_OP = 256, OPT_SPEED, OPT_OFFLINE, OPT_ONE };
+enum { OPT_OP = 256, OPT_SPEED, OPT_OFFLINE, OPT_ONE, OPT_BATCH };
 
 static const struct cli_option options[] = {
 	{"op", 0, OPT_OP, "N", NULL,
@@ -70,6 +73,8 @@ static const struct cli_option options[] = {
 	{"speed", 0, OPT_SPEED, "N", NULL, "with all: at most N deliveries a second, 0 for no limit (0)"},
 	{"offline", 0, OPT_OFFLINE, NULL, NULL, "with key, mid and user: list who was offline"},
 	{"one", 0, OPT_ONE, NULL, NULL, "with key and user: one name, and a comma is a part of it"},
+	{"batch", 0, OPT_BATCH, "FILE", COMMAND_FILES,
+	 "many pushes: what POST /goim/batch takes, from the file, or from stdin if it is -"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
 
@@ -79,6 +84,7 @@ static const struct cli_form forms[] = {
 	{"[options] user NAME[,NAME...] MESSAGE", "to users by name"},
 	{"[options] room TYPE://ID MESSAGE", "to everybody in a room"},
 	{"[options] all MESSAGE", "to everybody"},
+	{"[options] --batch FILE", "many pushes, each a line of JSON"},
 	{NULL, NULL},
 };
 
@@ -86,6 +92,7 @@ static bool take_option(void *arg, int option)
 {
 	struct push *p = arg;
 
+	p->is_special = p->is_special || (option >= OPT_OP && option <= OPT_ONE);
 	switch (option) {
 	case OPT_OP:
 		return argument_i64("--op", optarg, 1, INT32_MAX, &p->op);
@@ -96,6 +103,11 @@ static bool take_option(void *arg, int option)
 		return true;
 	case OPT_ONE:
 		p->one = true;
+		return true;
+	case OPT_BATCH:
+		p->batch = optarg;
+		if (p->api.timeout_ns == 0)
+			p->api.timeout_ns = PUSH_BATCH_TIMEOUT_NS;
 		return true;
 	default:
 		return api_take_option(&p->api, option);
@@ -129,6 +141,10 @@ static int read_arguments(struct push *p, int argc, char **argv)
 
 	if ((code = api_options_read(&p->api, &command_push, argc, argv, take_option, p)) >= 0)
 		return code;
+	if (p->batch != NULL && (p->is_special || argc > optind))
+		return argument_wrong("push", "with --batch each line says to whom, and with which operation");
+	if (p->batch != NULL)
+		return -1;
 	if ((code = read_words(p, argc - optind, argv + optind)) >= 0)
 		return code;
 	if (strcmp(p->message, "-") != 0)
@@ -201,6 +217,8 @@ static int push_all(const struct push *p)
 
 static int push_to(const struct push *p)
 {
+	if (p->batch != NULL)
+		return push_batch(&p->api, p->batch);
 	switch (p->target[0]) {
 	case 'k':
 		return push_list(p, "/goim/push/keys", "key");
@@ -235,13 +253,16 @@ const struct cli_command command_push = {
 	.notes =
 		"MESSAGE is the body, as it is; - reads it from stdin, to its end; after -- it may begin with a dash.\n"
 		"A push to somebody who is offline is not an error; it is not delivered later. How many connections it "
-		"is for "
-		"goes to stdout, and how many of them do not accept its operation, as far as the server tells that to "
-		"this API "
-		"key.",
+		"is for goes to stdout, and how many of them do not accept its operation, as far as the server tells "
+		"that to this API key.\n"
+		"A line of a batch has the parameters of one push, of which one of keys, mids, users, room with type, "
+		"and "
+		"all says to whom. Each that is refused is said on stderr with its number, and the others are pushed. "
+		"--json prints the answer to each line. The lines go in several calls, with 30s for each.",
 	.exits = API_EXITS,
 	.examples = "  comet-cli push mid 123 '{\"hello\":\"123\"}'\n"
 		    "  comet-cli push room live://1000 '{\"hello\":\"room\"}'\n"
-		    "  date | comet-cli push --op 1001 all -\n",
+		    "  date | comet-cli push --op 1001 all -\n"
+		    "  echo '{\"operation\":1000,\"mids\":7,\"body\":\"hello\"}' | comet-cli push --batch -\n",
 	.run = run,
 };

@@ -471,6 +471,7 @@ WRONG = [
     ["sub", "--accepts", ""], ["sub", "--timeout", "0"], ["sub", "--timeout", "25h"], ["sub", "--mid", " 1"],
     ["sub", "--count", "-1"], ["sub", "--what"], ["push"], ["push", "al", "m"], ["push", "mid", "1"],
     ["push", "mid", "1", "two", "words"], ["push", "all"], ["push", "room", "1000", "m"], ["push", "room", "://1", "m"],
+    ["push", "--batch"], ["push", "--batch", "f", "all", "m"], ["push", "--op", "1000", "--batch", "f"],
     ["push", "mid", ",", "m"], ["push", "--op", "0", "all", "m"], ["kick"], ["kick", "room", "r"], ["kick", "mid", ","],
     ["kick", "--one", "user", ""],
     ["online", "what"], ["online", "top"], ["online", "top", "live", "0"], ["online", "room"],

@@ -135,7 +135,7 @@ def examples(command):
     """The commands of the help that end by themselves, as one would paste them."""
     _, out, _ = run(command, "--help")
     text = out[out.index("Examples"):]
-    return re.findall(r"^  (?:date \| )?comet-cli (%s .*)$" % command, text, re.M)
+    return re.findall(r"^  (?:(?:date|echo .*) \| )?comet-cli (%s .*)$" % command, text, re.M)
 
 
 @pytest.mark.parametrize("command", ["push", "kick", "online"])

@@ -267,6 +267,7 @@ def test_completion_knows_values(ini):
     assert complete("sub", "--cacert", "") == [":files"]
     assert complete("push", "--context", "", env=ini("[default]\nhttp = x\n[prod]\nhttp = y\n")) == ["default", "prod"]
     assert complete("push", "--op", "") == []
+    assert complete("push", "--batch", "") == [":files"]
     assert complete("push", "--op", "5", "") == ["key", "mid", "user", "room", "all"]
     assert complete("push", "--json", "m") == ["mid"]
     assert complete("token", "") == ["make", "show"]
