@@ -11,7 +11,7 @@ import subprocess
 import redis
 
 from backend import Backend
-from server import BUILD, ROOT, Metrics
+from server import BUILD, ROOT, SETTINGS, Metrics
 from waiting import TIMEOUT, wait_until
 
 COMMAND_SECONDS = 60
@@ -19,7 +19,7 @@ SPARE_FILES = 4  # a comet that has just started may have some of its own connec
 
 
 class House:
-    def __init__(self, directory, comets=3, logics=2, settings=None, redis_addr=None, build=BUILD, snapshots=False):
+    def __init__(self, directory, comets=3, logics=2, settings=None, redis_addr=None, build=BUILD, snapshots=False, tried=SETTINGS):
         self.directory = directory
         self.build = build  # the folder of the programs, for what is started from now on
         arguments = ["up", "--comets", str(comets), "--logics", str(logics)]
@@ -27,7 +27,7 @@ class House:
             arguments += ["--redis-addr", redis_addr]
         if snapshots:
             arguments += ["--snapshots"]
-        for key, value in {"server.drain_timeout": "100ms", "server.drain_grace": "100ms", **(settings or {})}.items():
+        for key, value in {"server.drain_timeout": "100ms", "server.drain_grace": "100ms", **tried, **(settings or {})}.items():
             arguments += ["-o", f"{key}={value}"]
         self.command(*arguments)
         self.has_redis = redis_addr is None

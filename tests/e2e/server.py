@@ -22,6 +22,9 @@ from waiting import SCALE, SPARE_BYTES, TIMEOUT, wait_until
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")).resolve()
 
+# COMET_TEST_SETTINGS="protocol.park=off" runs the tests that way.
+SETTINGS = dict(assignment.split("=", 1) for assignment in os.environ.get("COMET_TEST_SETTINGS", "").split())
+
 # What a test gets where it does not ask for anything else: ports that are free, and no long goodbye.
 DEFAULTS = {
     "tcp.bind": "127.0.0.1:0",
@@ -31,8 +34,7 @@ DEFAULTS = {
     "http.bind": "127.0.0.1:0",
     "server.drain_timeout": "100ms",
     "server.drain_grace": "0",
-    # COMET_TEST_SETTINGS="protocol.park=off" runs the tests that way.
-    **dict(assignment.split("=", 1) for assignment in os.environ.get("COMET_TEST_SETTINGS", "").split()),
+    **SETTINGS,
 }
 # What comet starts itself once more for, comet/main.c: given before, it need not. test_scale has that start.
 TUNABLES = {}
