@@ -304,7 +304,7 @@ static void lend(struct alone *a)
 	l->histories = (struct histories){
 		.read = read_history, .positions = read_positions, .confirmed = read_confirmed, .self = a};
 	l->people = (struct people){.list = list_people, .self = a};
-	l->health = (struct http_health){ready, a};
+	l->health = (struct http_health){ready, a, a->server->chronicle};
 	l->bus = bus_memory(&a->bus);
 	l->bans = a->server->bans;
 }

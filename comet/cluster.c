@@ -81,7 +81,9 @@ static void fenced(void *self)
 
 /* ---- HTTP ---- */
 
-#define PATHS "A comet of a cluster has /healthz, /readyz, /metrics and POST /goim/reload; comet-logic has the API.\n"
+#define PATHS                                                                                                          \
+	"A comet of a cluster has /healthz, /readyz, /metrics, /metrics/history and POST /goim/reload; comet-logic "   \
+	"has the API.\n"
 
 static int ready(void *arg, char *text, size_t text_bytes)
 {
@@ -103,7 +105,7 @@ static void front(struct http_reply *reply)
 
 static void handle(void *arg, const struct http_request *request, struct http_reply *reply)
 {
-	const struct http_health health = {ready, cluster_of(arg)};
+	const struct http_health health = {ready, cluster_of(arg), cluster_of(arg)->server->chronicle};
 	bool is_front = strcmp(request->path, "/") == 0;
 
 	if (http_health_handle(&health, request, reply) || http_reload_handle(request, reply) ||

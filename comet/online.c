@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "comet/feed_source.h"
+#include "comet/figures.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -25,6 +26,7 @@ struct online {
 	struct wire_load told;
 	unsigned told_changes;
 	bool told_once;
+	int64_t tell_ns; /* when the next report is due */
 };
 
 static void each_room(void *arg, const char *room, int64_t count)
@@ -71,13 +73,19 @@ static void tell(struct online *o)
 static void keep_telling(void *arg)
 {
 	struct online *o = arg;
+	int64_t note_ns;
 
 	OBJ_CHECK(o, ONLINE_MAGIC);
 	do {
-		tell(o);
-		feeds_sweep(&o->server->feeds, FEEDS_A_ROUND);
-		feed_source_stay(&o->server->feeds);
-	} while (worker_nap(&o->worker, clock_now_ns() + o->interval_ns));
+		if (clock_now_ns() >= o->tell_ns) {
+			tell(o);
+			feeds_sweep(&o->server->feeds, FEEDS_A_ROUND);
+			feed_source_stay(&o->server->feeds);
+			o->tell_ns = clock_now_ns() + o->interval_ns;
+		}
+		figures_note(o->server->chronicle, tally_rooms(&o->server->tallies));
+		note_ns = chronicle_due_ns(o->server->chronicle);
+	} while (worker_nap(&o->worker, note_ns < o->tell_ns ? note_ns : o->tell_ns));
 }
 
 int online_start(struct server *s, int64_t interval_ms, bool only_changes, struct online **out)

@@ -1,4 +1,4 @@
-/* online: tells logic the room counts of this comet, and brings back the counts of all. One thread.
+/* online: tells logic the room counts of this comet, brings back the counts of all, and notes each second in s->chronicle. One thread.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_ONLINE_H
 #define COMET_ONLINE_H

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/figures.h"
 #include "comet/transport/ws.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -209,10 +210,14 @@ int server_init(struct server *s, const struct config *cfg, unsigned timers)
 	settle_ops(s, true);
 	if ((rc = buckets_new(s)) < 0)
 		goto fini_whitelist;
-	if ((rc = round_init(&s->round, timers, ws_buffer_bytes(longest_body(cfg)), connection_expired)) < 0)
+	if ((rc = figures_new(&s->chronicle)) < 0)
 		goto free_buckets;
+	if ((rc = round_init(&s->round, timers, ws_buffer_bytes(longest_body(cfg)), connection_expired)) < 0)
+		goto free_chronicle;
 	return 0;
 
+free_chronicle:
+	chronicle_free(&s->chronicle);
 free_buckets:
 	buckets_free(s);
 fini_whitelist:
@@ -237,6 +242,7 @@ void server_fini(struct server *s)
 {
 	BUG_UNLESS(s->roster == NULL);
 	round_fini(&s->round);
+	chronicle_free(&s->chronicle);
 	buckets_free(s);
 	free_ops(s);
 	whitelist_fini(&s->whitelist);

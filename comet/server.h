@@ -15,6 +15,7 @@
 #include "comet/round.h"
 #include "comet/tally.h"
 #include "comet/whitelist.h"
+#include "common/base/chronicle.h"
 #include "common/base/ranges.h"
 #include "common/base/rate.h"
 #include "common/config/config.h"
@@ -49,6 +50,7 @@ struct server {
 	struct goodbye goodbye;
 	struct tally_table tallies;
 	struct feeds feeds;
+	struct chronicle *chronicle; /* the online thread notes it */
 	/* under lock */
 	struct lock lock; /* the roster: every connection from accept to its end */
 	pthread_cond_t changed;

@@ -83,6 +83,16 @@ static int report_locked(struct tally_table *t, struct wire_room_count *rooms, s
 	return 0;
 }
 
+size_t tally_rooms(struct tally_table *t)
+{
+	size_t n;
+
+	lock_take(&t->lock);
+	n = t->map.count;
+	lock_drop(&t->lock);
+	return n;
+}
+
 unsigned tally_here(struct tally_table *t, const char *room_id)
 {
 	const struct tally *tally;

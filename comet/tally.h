@@ -39,6 +39,8 @@ struct tally *tally_get(struct tally_table *t, const char *room_id) WITHOUT(t->l
 /* Drop the reference. Takes t->lock. */
 void tally_put(struct tally_table *t, struct tally *tally) WITHOUT(t->lock);
 
+/* How many rooms there are here. Takes t->lock. */
+size_t tally_rooms(struct tally_table *t) WITHOUT(t->lock);
 /* How many are in this room here. Takes t->lock. */
 unsigned tally_here(struct tally_table *t, const char *room_id) WITHOUT(t->lock);
 

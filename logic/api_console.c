@@ -92,7 +92,7 @@ static void help(struct api_call *call)
 	n += list_paths(&api_v2, words + n, sizeof(words) - n);
 	n += list_paths(&api_v1, words + n, sizeof(words) - n);
 	(void)snprintf(words + n, sizeof(words) - n,
-		       "GET  /metrics  and /healthz, /readyz; /openapi.json\n"
+		       "GET  /metrics  and /metrics/history?by=minutes; /healthz, /readyz, /openapi.json\n"
 		       "GET  /  this, or in a browser the console\n");
 	http_reply_text(call->reply, 200, words);
 }

@@ -32,6 +32,7 @@
 #include "logic/answer.h"
 #include "logic/api.h"
 #include "logic/auth.h"
+#include "logic/cluster_figures.h"
 #include "logic/logic.h"
 #include "logic/namesake.h"
 #include "logic/reap.h"
@@ -48,6 +49,7 @@ struct program {
 	struct redis_pipe *pushes; /* of its own, so that a large push delays no answer to a comet */
 	struct logic logic;
 	struct bans_redis *bans;
+	struct cluster_figures *figures;
 	struct reap *reap;
 	struct answer *answer;
 	struct tls_certs *certs;
@@ -240,13 +242,14 @@ static int start(struct program *p)
 	if ((rc = bans_redis_start(cfg, p->calls, p->logic.bans, &p->bans)) < 0)
 		return fail("bans", rc);
 	p->logic.ban_keeper = (struct ban_keeper){bans_redis_put, p->bans};
-	if ((rc = reap_start(cfg, p->pushes, &p->reap)) < 0)
+	if ((rc = cluster_figures_new(&p->logic.registry, &p->figures)) < 0 ||
+	    (rc = reap_start(cfg, p->pushes, p->figures, &p->reap)) < 0)
 		return fail("reaper", rc);
 	if ((rc = answer_start(cfg, p->calls, &p->logic, p->instance, &p->answer)) < 0)
 		return fail("answering", rc);
 	if ((rc = people_redis_new(cfg, p->calls, answer_clock(p->answer), p->writer, &p->logic.people)) < 0)
 		return fail("asking comets", rc);
-	p->logic.health = (struct http_health){is_ready, p};
+	p->logic.health = (struct http_health){is_ready, p, cluster_figures_chronicle(p->figures)};
 	/* Last, so that everything is up once /healthz answers. */
 	return start_http(p);
 }
@@ -280,6 +283,8 @@ static void stop(struct program *p)
 		answer_stop(&p->answer);
 	if (p->reap != NULL)
 		reap_stop(&p->reap);
+	if (p->figures != NULL)
+		cluster_figures_free(&p->figures);
 	if (p->bans != NULL)
 		bans_redis_stop(&p->bans);
 	if (p->logic.bus.self != NULL)

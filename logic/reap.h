@@ -7,11 +7,13 @@
 
 #include "common/config/config.h"
 #include "common/redis/redis_pipe.h"
+#include "logic/cluster_figures.h"
 
 struct reap;
 
-/* Three times in redis.lease it writes and reads over this pipe. 0, -ENOMEM, -EAGAIN. The arguments outlive it. */
-int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **out);
+/* Three times in redis.lease it writes and reads over this pipe; and as it looks at all comets anyway, it notes the figures (NULL: none)
+ * each second. 0, -ENOMEM, -EAGAIN. The arguments outlive it. */
+int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct cluster_figures *figures, struct reap **out);
 void reap_stop(struct reap **r);
 
 /* For struct http_health. -ENOTCONN: Redis has not taken a write over this pipe for redis.lease; the words say why. */

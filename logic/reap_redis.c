@@ -40,6 +40,7 @@ struct reap {
 	/* set once */
 	const struct config *cfg;
 	struct redis_pipe *pipe;
+	struct cluster_figures *figures;
 	char *events; /* as scripts take it; NULL: nobody wants events */
 	struct worker worker;
 	/* the worker's */
@@ -164,11 +165,18 @@ static void run(void *arg)
 {
 	struct reap *r = arg;
 
+	int64_t look_ns = 0, note_ns = INT64_MAX;
+
 	OBJ_CHECK(r, REAP_MAGIC);
 	do {
-		look(r);
-		tell_ends(r);
-	} while (worker_nap(&r->worker, clock_now_ns() + r->cfg->redis_lease * CLOCK_MS / 3));
+		if (clock_now_ns() >= look_ns) {
+			look(r);
+			tell_ends(r);
+			look_ns = clock_now_ns() + r->cfg->redis_lease * CLOCK_MS / 3;
+		}
+		if (r->figures != NULL)
+			note_ns = cluster_figures_note(r->figures);
+	} while (worker_nap(&r->worker, note_ns < look_ns ? note_ns : look_ns));
 }
 
 int reap_ready(struct reap *r, char *text, size_t text_bytes)
@@ -180,7 +188,7 @@ int reap_ready(struct reap *r, char *text, size_t text_bytes)
 	return -ENOTCONN;
 }
 
-int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **out)
+int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct cluster_figures *figures, struct reap **out)
 {
 	struct reap *r = calloc(1, sizeof(*r));
 	int rc;
@@ -190,6 +198,7 @@ int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct reap **
 	r->magic = REAP_MAGIC;
 	r->cfg = cfg;
 	r->pipe = pipe;
+	r->figures = figures;
 	strmap_init(&r->seen);
 	if ((rc = event_kinds_words(cfg, &r->events)) < 0 || (rc = worker_start(&r->worker, "reap", run, r)) < 0) {
 		free(r->events);

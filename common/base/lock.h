@@ -34,8 +34,8 @@ enum lock_rank {
 	LOCK_CHANNEL,
 	LOCK_TIMER,
 	LOCK_POOL, /* buffers, stacks, tallies: taken last, and most are held for a few instructions. For longer: a certificate and
-		    * its key being chosen in a handshake, all rooms' names copied, once in logic.renew_online, and a message
-		    * being deflated, once a dialect */
+		    * its key being chosen in a handshake, all rooms' names copied, once in logic.renew_online, a message
+		    * being deflated, once a dialect, and a chronicle being copied for who asks for it */
 	LOCK_LOG,
 };
 

@@ -44,6 +44,8 @@ static void join(const char *token)
 /* Once, and again when an input has made the comet "s" be forgotten. */
 static void build(void)
 {
+	static const struct chronicle_figure figures[] = {{"connections", false}};
+	static struct chronicle *chronicle;
 	static struct auth *auth;
 
 	if (logic.registry.self != NULL) {
@@ -51,8 +53,9 @@ static void build(void)
 		registry_memory_free(&logic.registry);
 	} else {
 		BUG_UNLESS(config_init(&cfg) == 0 && auth_new(&cfg, &auth) == 0);
+		BUG_UNLESS(chronicle_new(figures, 1, &chronicle) == 0);
 	}
-	logic = (struct logic){.cfg = &cfg, .auth = auth, .bus = {.push = on_bus}};
+	logic = (struct logic){.cfg = &cfg, .auth = auth, .bus = {.push = on_bus}, .health = {.chronicle = chronicle}};
 	BUG_UNLESS(registry_memory_new(&logic.registry) == 0 && upstream_memory_new(1 << 20, &logic.upstream) == 0);
 	upstream_stop(&logic.upstream); /* nobody waits */
 	join("{\"mid\":7,\"key\":\"a\",\"room_id\":\"live://1\"}");

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "comet/online.h"
@@ -154,6 +155,25 @@ static void without_memory_for_the_report_it_is_counted_and_told_later(void **st
 	assert_int_equal(counters_read(COUNT_LOGIC_FAILED), before + 2);
 }
 
+static bool has_noted_a_room(void)
+{
+	struct counters_text text = {0};
+	bool noted;
+
+	assert_int_equal(chronicle_expose(stage.server.chronicle, false, 300, &text), 0);
+	noted = strstr(text.text, "\"rooms\":[1") != NULL;
+	free(text.text);
+	return noted;
+}
+
+static void each_second_is_noted_however_seldom_logic_is_told(void **state)
+{
+	(void)state;
+	start(HOUR_MS, true);
+	until(has_noted_a_room());
+	assert_int_equal(renewed(), 1);
+}
+
 static void without_memory_or_threads_it_does_not_start(void **state)
 {
 	(void)state;
@@ -178,6 +198,7 @@ int main(void)
 		online_test(the_counts_of_all_servers_come_back),
 		online_test(what_logic_did_not_take_is_counted_and_told_again),
 		online_test(without_memory_for_the_report_it_is_counted_and_told_later),
+		online_test(each_second_is_noted_however_seldom_logic_is_told),
 		online_test(without_memory_or_threads_it_does_not_start),
 	};
 

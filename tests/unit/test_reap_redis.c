@@ -67,7 +67,7 @@ static int set_up(void **state)
 	cfg.redis_forget = FORGET_MS;
 	cfg.redis_timeout = 100;
 	pipe_ = fake_redis_pipe(&cfg);
-	assert_int_equal(reap_start(&cfg, pipe_, &reap), 0);
+	assert_int_equal(reap_start(&cfg, pipe_, NULL, &reap), 0);
 	return 0;
 }
 
