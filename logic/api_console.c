@@ -160,8 +160,8 @@ static const struct api_route routes[] = {
 #undef asset
 	/* Without a key, too: the list of paths is in the docs. */
 	{"GET", "/help", HTTP_FREE, help, NULL, ">text"},
-	{"GET", "/openapi.json", HTTP_FREE, api_openapi, NULL, ""},
-	{"GET", "/console.json", HTTP_ONLINE, console_json, NULL, ""},
+	{"GET", "/openapi.json", HTTP_FREE, api_openapi, NULL, ">=OpenApi"},
+	{"GET", "/console.json", HTTP_ONLINE, console_json, NULL, ">Console"},
 	{NULL, NULL, 0, NULL, NULL, NULL},
 };
 

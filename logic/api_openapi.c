@@ -1,16 +1,27 @@
 /* api_openapi: /openapi.json, which describes the API for programs. It is made of the tables of routes, so that it cannot lag behind
- * them. SPDX-License-Identifier: MIT */
+ * them; the schemas of answers, which routes name, are in api_answers.json. SPDX-License-Identifier: MIT */
 #include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/json.h"
 #include "common/base/obj.h"
 #include "common/base/version.h"
 #include "logic/api_route.h"
 
 #define NAME_BYTES 64
+
+/* The file in the read-only data, as the assembler puts it there; the Makefile lists it, too. */
+__asm__(".pushsection .rodata\n"
+	".globl api_answers, api_answers_end\n"
+	".hidden api_answers, api_answers_end\n"
+	"api_answers:\n"
+	".incbin \"logic/api_answers.json\"\n"
+	"api_answers_end:\n"
+	".popsection\n");
+extern const char api_answers[], api_answers_end[];
 
 static const struct param {
 	const char *name, *in, *type, *example, *words;
@@ -32,8 +43,9 @@ static const struct api_route health[] = {
 /* What a route's `takes` says. */
 struct takes {
 	json_t *params;
-	const char *body;   /* media type, or NULL */
-	const char *answer; /* media type */
+	const char *body;        /* media type, or NULL */
+	const char *answer;      /* media type */
+	char schema[NAME_BYTES]; /* of the answer's data, or empty; where it begins with = of the whole answer */
 	char one_of[256];
 	bool is_unready;
 };
@@ -99,6 +111,10 @@ static void read_word(struct takes *t, const char *word, size_t n)
 			return;
 		}
 	}
+	if (word[0] == '>') {
+		(void)snprintf(t->schema, sizeof(t->schema), "%.*s", (int)n - 1, word + 1);
+		return;
+	}
 	if (n == 3 && strncmp(word, "503", n) == 0) {
 		t->is_unready = true;
 		return;
@@ -124,16 +140,23 @@ static void read_takes(const char *text, struct takes *t)
 struct status {
 	const char *code, *words;
 	const char *schema, *type; /* NULL: an Answer in JSON */
+	const char *data;          /* schema of its data; NULL: there are none */
 };
+
+static json_t *refer(const char *schema)
+{
+	return json_pack("{s:s+}", "$ref", "#/components/schemas/", schema);
+}
 
 static void add_status(json_t *answers, const struct status *status)
 {
 	const char *type = status->type != NULL ? status->type : "application/json";
-	char ref[NAME_BYTES];
-	json_t *content = json_object();
+	json_t *schema = refer(status->schema != NULL ? status->schema : "Answer"), *content = json_object();
 
-	(void)snprintf(ref, sizeof(ref), "#/components/schemas/%s", status->schema != NULL ? status->schema : "Answer");
-	(void)json_object_set_new(content, type, json_pack("{s:{s:s}}", "schema", "$ref", ref));
+	if (status->data != NULL)
+		schema = json_pack("{s:[o,{s:s,s:{s:o}}]}", "allOf", schema, "type", "object", "properties", "data",
+				   refer(status->data));
+	(void)json_object_set_new(content, type, json_pack("{s:o}", "schema", schema));
 	(void)json_object_set_new(answers, status->code,
 				  json_pack("{s:s,s:o}", "description", status->words, "content", content));
 }
@@ -141,24 +164,30 @@ static void add_status(json_t *answers, const struct status *status)
 static void add_success(json_t *answers, const struct api_route *r, const struct takes *t)
 {
 	const bool is_v1 = strncmp(r->path, "/1/", 3) == 0, is_json = strcmp(t->answer, "application/json") == 0;
+	struct status success = {"200", "code is 0, or -500 for a fault of the server", is_json ? "Answer" : "Text",
+				 t->answer, NULL};
 
-	if (is_v1)
-		add_status(answers, &(struct status){"200", "ret is 1, or 65535 for a fault", "Ret", NULL});
-	else
-		add_status(answers, &(struct status){"200", "code is 0, or -500 for a fault of the server",
-						     is_json ? "Answer" : "Text", t->answer});
+	if (is_v1) {
+		success.words = "ret is 1, or 65535 for a fault";
+		success.schema = "Ret";
+	}
+	if (t->schema[0] == '=')
+		success.schema = t->schema + 1;
+	else if (t->schema[0] != '\0')
+		success.data = t->schema;
+	add_status(answers, &success);
 	if (!is_v1 && (json_array_size(t->params) > 0 || t->body != NULL))
-		add_status(answers, &(struct status){"400", "a parameter is missing or wrong", NULL, NULL});
+		add_status(answers, &(struct status){"400", "a parameter is missing or wrong", NULL, NULL, NULL});
 }
 
 /* All but 404 and 405, which are of no route, and those of what is not HTTP. */
 static json_t *answers_of(const struct api_route *r, const struct takes *t)
 {
 	static const struct status of_keys[] = {
-		{"401", "the API key is missing, wrong or over", NULL, NULL},
-		{"403", "the API key is not for this", NULL, NULL},
-		{"429", "too many; Retry-After says when to come again", NULL, NULL},
-		{"503", "http.callers calls are being answered", NULL, NULL},
+		{"401", "the API key is missing, wrong or over", NULL, NULL, NULL},
+		{"403", "the API key is not for this", NULL, NULL, NULL},
+		{"429", "too many; Retry-After says when to come again", NULL, NULL, NULL},
+		{"503", "http.callers calls are being answered", NULL, NULL, NULL},
 	};
 	json_t *answers = json_object();
 
@@ -166,9 +195,9 @@ static json_t *answers_of(const struct api_route *r, const struct takes *t)
 	for (size_t i = 0; r->scopes != HTTP_FREE && i < sizeof(of_keys) / sizeof(of_keys[0]); i++)
 		add_status(answers, &of_keys[i]);
 	if (t->body != NULL)
-		add_status(answers, &(struct status){"413", "the body is too long", NULL, NULL});
+		add_status(answers, &(struct status){"413", "the body is too long", NULL, NULL, NULL});
 	if (t->is_unready)
-		add_status(answers, &(struct status){"503", "it should get no new clients", "Text", t->answer});
+		add_status(answers, &(struct status){"503", "it should get no new clients", "Text", t->answer, NULL});
 	return answers;
 }
 
@@ -237,13 +266,12 @@ static void add_routes(json_t *paths, const struct api_route *routes)
 
 static json_t *components(void)
 {
-	return json_pack("{s:{s:{s:s,s:[ss],s:{s:{s:s},s:{s:s},s:{}}},s:{s:s,s:[s],s:{s:{s:s},s:{}}},s:{s:s}},"
-			 "s:{s:{s:s,s:s,s:s},s:{s:s,s:s}}}",
-			 "schemas", "Answer", "type", "object", "required", "code", "message", "properties", "code",
-			 "type", "integer", "message", "type", "string", "data", "Ret", "type", "object", "required",
-			 "ret", "properties", "ret", "type", "integer", "data", "Text", "type", "string",
-			 "securitySchemes", "key", "type", "apiKey", "in", "header", "name", "X-Api-Key", "bearer",
-			 "type", "http", "scheme", "bearer");
+	const bool had_run_out = json_ran_out();
+	json_t *schemas = json_read(api_answers, (size_t)(api_answers_end - api_answers), 0);
+
+	json_watch_on(json_ran_out() || had_run_out);
+	return json_pack("{s:o,s:{s:{s:s,s:s,s:s},s:{s:s,s:s}}}", "schemas", schemas, "securitySchemes", "key", "type",
+			 "apiKey", "in", "header", "name", "X-Api-Key", "bearer", "type", "http", "scheme", "bearer");
 }
 
 void api_openapi(struct api_call *call)

@@ -26,7 +26,8 @@ struct api_route {
 	const char *
 		takes; /* for /openapi.json; NULL: it is not for programs. Names of logic/api_param.def, with a ! behind one that
 			    * must be there, and a | behind those of which one must; its body: =message, =json or =lines; its
-			    * answer, where it is not JSON: >text or >lines */
+			    * answer, where it is not JSON: >text or >lines; the schema of its data in api_answers.json: >Name,
+			    * or that of the whole answer: >=Name */
 };
 
 /* A dialect: its routes, ended by a NULL path, and its answers to wrong requests. */

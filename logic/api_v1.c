@@ -221,7 +221,7 @@ static const struct api_route routes[] = {
 	{"POST", "/1/pushs", HTTP_PUSH_USERS, pushs, NULL, "=json"},
 	{"POST", "/1/push/room", HTTP_PUSH_ROOMS, push_room, NULL, "rid! =message"},
 	{"POST", "/1/push/all", HTTP_PUSH_ALL, push_all, NULL, "=message"},
-	{"GET", "/1/count", HTTP_ONLINE, count_online, NULL, "type!"},
+	{"GET", "/1/count", HTTP_ONLINE, count_online, NULL, "type! >CountsOfGoim"},
 	{"POST", "/1/server/del", HTTP_KICK | HTTP_ADMIN, del_server, NULL, "server!"},
 	{NULL, NULL, 0, NULL, NULL, NULL},
 };
