@@ -15,7 +15,16 @@
 
 #define TIMEOUT_NS (10 * CLOCK_SEC)
 
-enum { API_OPT_HTTP = 512, API_OPT_KEY, API_OPT_CACERT, API_OPT_INSECURE, API_OPT_TIMEOUT, API_OPT_JSON };
+enum {
+	API_OPT_HTTP = 512,
+	API_OPT_KEY,
+	API_OPT_CACERT,
+	API_OPT_INSECURE,
+	API_OPT_CERT,
+	API_OPT_CERT_KEY,
+	API_OPT_TIMEOUT,
+	API_OPT_JSON
+};
 
 /* ---- options ---- */
 
@@ -27,6 +36,10 @@ const struct cli_option api_options_table[] = {
 	{"cacert", 0, API_OPT_CACERT, "FILE", COMMAND_FILES,
 	 "with https: certificates to trust, PEM; without it those of the system"},
 	{"insecure", 0, API_OPT_INSECURE, NULL, NULL, "with https: any certificate will do"},
+	{"cert", 0, API_OPT_CERT, "FILE", COMMAND_FILES,
+	 "with https: our own certificate, PEM, in place of an API key"},
+	{"cert-key", 0, API_OPT_CERT_KEY, "FILE", COMMAND_FILES,
+	 "its key, PEM; without it the file of --cert has that"},
 	{"timeout", 0, API_OPT_TIMEOUT, "TIME", NULL, "give up after this time: 10, 500ms, 5m (10s)"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
@@ -52,6 +65,12 @@ bool api_take_option(void *arg, int option)
 		return true;
 	case API_OPT_INSECURE:
 		opt->insecure = true;
+		return true;
+	case API_OPT_CERT:
+		opt->cert_file = optarg;
+		return true;
+	case API_OPT_CERT_KEY:
+		opt->key_file = optarg;
 		return true;
 	case API_OPT_TIMEOUT:
 		return argument_time("--timeout", optarg, &opt->timeout_ns);
@@ -79,6 +98,14 @@ static bool settle(struct api_options *opt)
 		opt->http = "127.0.0.1:3111";
 	if (opt->ca_file == NULL)
 		opt->ca_file = context_get(CONTEXT_CACERT, NULL);
+	if (opt->cert_file == NULL && opt->key_file != NULL) {
+		fprintf(stderr, "comet-cli: --cert-key goes with --cert\n");
+		return false;
+	}
+	if (opt->cert_file == NULL && is_its_server) {
+		opt->cert_file = context_get(CONTEXT_CERT, NULL);
+		opt->key_file = context_get(CONTEXT_CERT_KEY, NULL);
+	}
 	if (opt->api_key == NULL && is_its_server)
 		opt->api_key = context_get(CONTEXT_API_KEY, "COMET_API_KEY");
 	if (opt->api_key == NULL && is_its_server && context_get(CONTEXT_API_KEY_FILE, NULL) != NULL) {
@@ -106,6 +133,8 @@ struct http_client_options api_http(const struct api_options *opt)
 		.api_key = opt->api_key,
 		.ca_file = opt->ca_file,
 		.insecure = opt->insecure,
+		.cert_file = opt->cert_file,
+		.key_file = opt->key_file,
 		.tell = opt->tell,
 		.timeout_ms = (long)((opt->timeout_ns + CLOCK_MS - 1) / CLOCK_MS),
 	};

@@ -14,9 +14,10 @@
 #define API_KEY_BYTES 513
 
 struct api_options {
-	const char *http;    /* host:port or URL; NULL until they are read */
-	const char *api_key; /* or NULL */
-	const char *ca_file; /* or NULL */
+	const char *http;                 /* host:port or URL; NULL until they are read */
+	const char *api_key;              /* or NULL */
+	const char *ca_file;              /* or NULL */
+	const char *cert_file, *key_file; /* or NULL */
 	bool insecure;
 	bool tell;                    /* ask what became of a push */
 	bool json;                    /* --json, of api_json_option */

@@ -15,6 +15,8 @@ enum {
 	OPT_PORT,
 	OPT_CACERT,
 	OPT_INSECURE,
+	OPT_CERT,
+	OPT_CERT_KEY,
 	OPT_MID,
 	OPT_USER,
 	OPT_KEY,
@@ -30,6 +32,8 @@ const struct cli_option client_setup_options[] = {
 	{"cacert", 0, OPT_CACERT, "FILE", COMMAND_FILES,
 	 "with tls:// and wss://: certificates to trust, PEM; without it those of the system"},
 	{"insecure", 0, OPT_INSECURE, NULL, NULL, "with tls:// and wss://: any certificate will do"},
+	{"cert", 0, OPT_CERT, "FILE", COMMAND_FILES, "with tls:// and wss://: our own certificate, PEM"},
+	{"cert-key", 0, OPT_CERT_KEY, "FILE", COMMAND_FILES, "its key, PEM; without it the file of --cert has that"},
 	{"mid", 0, OPT_MID, "N", NULL, "our user id; 0 is nobody (0)"},
 	{"user", 0, OPT_USER, "NAME", NULL, "our user by name, in place of --mid"},
 	{"key", 0, OPT_KEY, "KEY", NULL, "the name of this connection; without it the server makes one"},
@@ -74,6 +78,12 @@ static bool take_place(struct client_setup *s, int option)
 	case OPT_CACERT:
 		s->to.ca_file = optarg;
 		return true;
+	case OPT_CERT:
+		s->to.cert_file = optarg;
+		return true;
+	case OPT_CERT_KEY:
+		s->to.key_file = optarg;
+		return true;
 	default:
 		s->to.insecure = true;
 		return true;
@@ -87,6 +97,8 @@ bool client_setup_take(struct client_setup *s, int option)
 	case OPT_PORT:
 	case OPT_CACERT:
 	case OPT_INSECURE:
+	case OPT_CERT:
+	case OPT_CERT_KEY:
 		return take_place(s, option);
 	case OPT_MID:
 		return argument_i64("--mid", optarg, INT64_MIN, INT64_MAX, &s->identity.mid);
@@ -151,10 +163,23 @@ static int settle_place(struct client_setup *s, const char *command, const char 
 		s->to.host = "127.0.0.1";
 	if (s->to.port == NULL)
 		s->to.port = "3101";
-	if ((s->to.ca_file != NULL || s->to.insecure) && !s->to.tls)
-		return argument_wrong(command, "--cacert and --insecure are for a URL with wss:// or tls://");
-	if (s->to.tls && s->to.ca_file == NULL)
-		s->to.ca_file = context_get(CONTEXT_CACERT, NULL);
+	return -1;
+}
+
+static int settle_certificates(struct client_setup *s, const char *command, bool is_its_server)
+{
+	struct client_options *to = &s->to;
+
+	if (!to->tls && (to->ca_file != NULL || to->insecure || to->cert_file != NULL))
+		return argument_wrong(command, "--cacert, --insecure and --cert are for a URL with wss:// or tls://");
+	if (to->cert_file == NULL && to->key_file != NULL)
+		return argument_wrong(command, "--cert-key goes with --cert");
+	if (to->tls && to->ca_file == NULL)
+		to->ca_file = context_get(CONTEXT_CACERT, NULL);
+	if (to->tls && to->cert_file == NULL && is_its_server) {
+		to->cert_file = context_get(CONTEXT_CERT, NULL);
+		to->key_file = context_get(CONTEXT_CERT_KEY, NULL);
+	}
 	return -1;
 }
 
@@ -166,7 +191,7 @@ int client_setup_settle(struct client_setup *s, const char *command, const char 
 
 	if (!context_read())
 		return EXIT_USAGE;
-	if ((code = settle_place(s, command, url)) >= 0)
+	if ((code = settle_place(s, command, url)) >= 0 || (code = settle_certificates(s, command, is_its_server)) >= 0)
 		return code;
 	if (s->token == NULL && is_its_server && who->mid == 0 && who->user == NULL && who->key == NULL &&
 	    who->room == NULL && context_get(CONTEXT_TOKEN_FILE, NULL) != NULL) {

@@ -19,7 +19,8 @@ static const char *const names[CONTEXT_KEYS] = {
 
 const struct cli_option context_options[] = {
 	{"context", 0, CONTEXT_OPT, "NAME", COMMAND_CONTEXTS,
-	 "a section of ~/.config/comet/cli.ini, with http, api_key, api_key_file, cacert, host and token_file; "
+	 "a section of ~/.config/comet/cli.ini, with http, api_key, api_key_file, cacert, cert, cert_key, host and "
+	 "token_file; "
 	 "without it that of COMET_CONTEXT, or [default]"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };

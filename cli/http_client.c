@@ -90,6 +90,16 @@ static bool set_options(struct http_client *h, const struct http_client_options 
 	       curl_easy_setopt(h->curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;
 }
 
+static bool set_certificate(struct http_client *h, const struct http_client_options *opt)
+{
+	return opt->cert_file == NULL ||
+	       (curl_easy_setopt(h->curl, CURLOPT_SSLCERT, opt->cert_file) == CURLE_OK &&
+		curl_easy_setopt(h->curl, CURLOPT_SSLKEY, opt->key_file != NULL ? opt->key_file : opt->cert_file) ==
+			CURLE_OK &&
+		/* Otherwise OpenSSL would ask for one on the terminal. */
+		curl_easy_setopt(h->curl, CURLOPT_KEYPASSWD, "") == CURLE_OK);
+}
+
 static void start_curl(void)
 {
 	curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -111,7 +121,7 @@ int http_client_new(const struct http_client_options *opt, struct http_client **
 	if ((h->curl = curl_easy_init()) == NULL || (rc = keep_headers(h, opt->api_key, opt->tell)) < 0)
 		goto free_client;
 	rc = -ENOMEM;
-	if (!set_options(h, opt))
+	if (!set_options(h, opt) || !set_certificate(h, opt))
 		goto free_client;
 	*out = h;
 	return 0;

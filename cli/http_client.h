@@ -11,12 +11,14 @@
 struct http_client;
 
 struct http_client_options {
-	const char *base;    /* host:port, or a URL with http:// or https:// and no path */
-	const char *api_key; /* said in X-Api-Key; NULL for none */
-	const char *ca_file; /* certificates to trust, PEM; NULL: those of the system */
-	bool insecure;       /* any certificate will do */
-	bool tell;           /* say Comet-Tell: 1, to be told what became of a push */
-	long timeout_ms;     /* for one call, connecting included */
+	const char *base;      /* host:port, or a URL with http:// or https:// and no path */
+	const char *api_key;   /* said in X-Api-Key; NULL for none */
+	const char *ca_file;   /* certificates to trust, PEM; NULL: those of the system */
+	bool insecure;         /* any certificate will do */
+	const char *cert_file; /* our own, PEM; NULL: we show none */
+	const char *key_file;  /* its key, PEM, without a password; NULL: it is in cert_file */
+	bool tell;             /* say Comet-Tell: 1, to be told what became of a push */
+	long timeout_ms;       /* for one call, connecting included */
 };
 
 /* An answer; valid until the next call. */

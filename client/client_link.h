@@ -29,8 +29,10 @@ struct client_options {
 	const char *path;
 	/* of TLS */
 	bool tls;
-	const char *ca_file; /* certificates to trust, PEM; NULL: those of the system */
-	bool insecure;       /* any certificate will do */
+	const char *ca_file;   /* certificates to trust, PEM; NULL: those of the system */
+	bool insecure;         /* any certificate will do */
+	const char *cert_file; /* our own, PEM, with those between it and its authority; NULL: we show none */
+	const char *key_file;  /* its key, PEM, without a password; NULL: it is in cert_file */
 };
 
 struct client_link_ops {

@@ -37,6 +37,15 @@ int client_tls_refuse(const struct client_options *opt, long verdict)
 	return -ERR_TLS;
 }
 
+const char *client_tls_alert(int alert)
+{
+	const char *words = ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, SSL_AD_REASON_OFFSET + alert));
+
+	if (alert == SSL_AD_CERTIFICATE_REQUIRED)
+		return "the server wants a certificate of ours";
+	return words != NULL ? words : "an alert that OpenSSL does not know";
+}
+
 static int trust(SSL_CTX *ctx, const struct client_options *opt)
 {
 	if (opt->insecure)
@@ -46,6 +55,31 @@ static int trust(SSL_CTX *ctx, const struct client_options *opt)
 	if (SSL_CTX_load_verify_file(ctx, opt->ca_file) == 1)
 		return 0;
 	client_link_say(opt, "no certificates to trust could be read from %s", opt->ca_file);
+	return -ERR_TLS;
+}
+
+/* Nobody is asked for the password of a key. */
+static int no_password(char *text, int bytes, int is_new, void *arg)
+{
+	(void)text, (void)bytes, (void)is_new, (void)arg;
+	return -1;
+}
+
+static int show(SSL_CTX *ctx, const struct client_options *opt)
+{
+	const char *key_file = opt->key_file != NULL ? opt->key_file : opt->cert_file;
+
+	if (opt->cert_file == NULL)
+		return 0;
+	SSL_CTX_set_default_passwd_cb(ctx, no_password);
+	if (SSL_CTX_use_certificate_chain_file(ctx, opt->cert_file) != 1) {
+		client_link_say(opt, "no certificate of ours could be read from %s", opt->cert_file);
+		return -ERR_TLS;
+	}
+	/* It has to be that of the certificate, too. */
+	if (SSL_CTX_use_PrivateKey_file(ctx, key_file, SSL_FILETYPE_PEM) == 1)
+		return 0;
+	client_link_say(opt, "%s has no key of our certificate that needs no password", key_file);
 	return -ERR_TLS;
 }
 
@@ -70,7 +104,7 @@ int client_tls_context(const struct client_options *opt, SSL_CTX **out)
 	(void)SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	(void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_verify(ctx, opt->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
-	if ((rc = trust(ctx, opt)) < 0 || (rc = expect_name(ctx, opt->host)) < 0)
+	if ((rc = trust(ctx, opt)) < 0 || (rc = show(ctx, opt)) < 0 || (rc = expect_name(ctx, opt->host)) < 0)
 		goto free_context;
 	*out = ctx;
 	return 0;
@@ -82,6 +116,16 @@ free_context:
 }
 
 /* ---- the link ---- */
+
+/* By what the server ended it, if it has said that. */
+static void keep_alert(struct client_tls *t)
+{
+	const unsigned long error = ERR_peek_error();
+	const int alert = ERR_GET_REASON(error) - SSL_AD_REASON_OFFSET;
+
+	if (ERR_GET_LIB(error) == ERR_LIB_SSL && alert > 0)
+		(void)snprintf(t->link.said, sizeof(t->link.said), "%s", client_tls_alert(alert));
+}
 
 /* After a call of OpenSSL's that did not do: wait for what it wants, or the error that it was. */
 static int wait_for_more(struct client_tls *t, int result, int64_t deadline_ns)
@@ -98,6 +142,7 @@ static int wait_for_more(struct client_tls *t, int result, int64_t deadline_ns)
 	case SSL_ERROR_SYSCALL:
 		return error != 0 ? -error : -ERR_EOF;
 	default:
+		keep_alert(t);
 		return -ERR_TLS;
 	}
 }
@@ -196,7 +241,8 @@ static int shake_hands(struct client_tls *t, const struct client_options *opt, i
 	if (rc == -ERR_TLS && verdict != X509_V_OK)
 		return client_tls_refuse(opt, verdict);
 	if (rc == -ERR_TLS || rc == -ERR_EOF) {
-		client_link_say(opt, "no TLS handshake came about");
+		client_link_say(opt, "no TLS handshake came about%s%s", t->link.said[0] != '\0' ? ": " : "",
+				t->link.said);
 		return -EPROTO;
 	}
 	return rc;

@@ -7,15 +7,19 @@
 
 #include "client/client_link.h"
 
-/* Each with words in opt->why: -ERR_TLS: the certificate is not accepted, or ca_file is none; -EPROTO: no TLS there. */
+/* Each with words in opt->why: -ERR_TLS: the certificate is not accepted, or ca_file, cert_file or key_file is none; -EPROTO: no TLS
+ * there. */
 client_link_open client_tls_open;
 
-/* The settings of a connection to opt->host; *out is the caller's to SSL_CTX_free. -ERR_TLS with words: ca_file is not there
- * or holds no certificates; -ENOMEM. */
+/* The settings of a connection to opt->host; *out is the caller's to SSL_CTX_free. -ERR_TLS with words: ca_file, cert_file or key_file is
+ * not there or does not hold what it should; -ENOMEM. */
 int client_tls_context(const struct client_options *opt, SSL_CTX **out);
 
 /* Is it an address, and no name? */
 bool client_tls_is_address(const char *host);
+
+/* Words for an alert by which the server ended TLS, by its number. */
+const char *client_tls_alert(int alert);
 
 /* Say that the server's certificate is not accepted, and why: an X509_V_ERR_ of OpenSSL's. -ERR_TLS. */
 int client_tls_refuse(const struct client_options *opt, long verdict);

@@ -31,8 +31,9 @@ struct client_ws {
 	SSL_CTX *tls;
 	struct lws_context *context;
 	struct lws *wsi;
-	bool up;
-	int end; /* 0, or the error by which it ended */
+	bool up, hides_host;
+	int alert; /* of the server's, by which TLS ended; 0: none */
+	int end;   /* 0, or the error by which it ended */
 	/* while it serves */
 	lws_sorted_usec_list_t alarm;
 	bool rang, cancelled;
@@ -65,8 +66,9 @@ static void not_up(struct client_ws *w, struct lws *wsi, const char *words, int 
 			(void)snprintf(line, sizeof(line), "%u", status);
 		client_link_say(w->opt, "no WebSocket at %s: HTTP %s", w->opt->path, line);
 		end_with(w, status >= 500 ? -EAGAIN : -ERR_REFUSED);
-	} else if (words_bytes >= 11 && strncmp(words, "connect SSL", 11) == 0) {
-		client_link_say(w->opt, "no TLS handshake came about");
+	} else if (w->alert != 0 || (words_bytes >= 11 && strncmp(words, "connect SSL", 11) == 0)) {
+		client_link_say(w->opt, "no TLS handshake came about%s%s", w->alert != 0 ? ": " : "",
+				w->alert != 0 ? client_tls_alert(w->alert) : "");
 		end_with(w, -EPROTO);
 	} else if (words_bytes >= 6 && strncmp(words, "Unable", 6) == 0) {
 		end_with(w,
@@ -314,21 +316,28 @@ static const struct client_link_ops ops = {ws_send, ws_receive, ws_free};
 
 /* ---- the way up ---- */
 
-/* A server that takes names only is not to be told an address in their place, which libwebsockets would cut at a colon. */
-static void hide_address(const SSL *ssl, int where, int value)
+/* A server that takes names only is not to be told an address in their place, which libwebsockets would cut at a colon. And
+ * of what the server says as it ends TLS libwebsockets tells nothing. */
+static void watch_tls(const SSL *ssl, int where, int value)
 {
-	(void)value;
-	if ((where & SSL_CB_HANDSHAKE_START) != 0)
+	struct client_ws *w = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	if ((where & SSL_CB_HANDSHAKE_START) != 0 && w->hides_host)
 		(void)SSL_set_tlsext_host_name((SSL *)ssl, NULL);
+	if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL)
+		w->alert = value & 0xff;
 }
 
 static int start_tls(struct client_ws *w, const struct client_options *opt)
 {
 	int rc = client_tls_context(opt, &w->tls);
 
-	if (rc == 0 && client_tls_is_address(opt->host))
-		SSL_CTX_set_info_callback(w->tls, hide_address);
-	return rc;
+	if (rc < 0)
+		return rc;
+	w->hides_host = client_tls_is_address(opt->host);
+	(void)SSL_CTX_set_app_data(w->tls, w);
+	SSL_CTX_set_info_callback(w->tls, watch_tls);
+	return 0;
 }
 
 /* One with the socket to come, and cancel_fd. */

@@ -7,7 +7,10 @@
 int comet_client_open_url(const struct comet_client_url *where, const struct comet_client_options *opt,
 			  struct comet_client **out, struct comet_client_goodbye *goodbye)
 {
-	struct client_options to = {.ca_file = where->ca_file, .insecure = where->insecure != 0};
+	struct client_options to = {.ca_file = where->ca_file,
+				    .insecure = where->insecure != 0,
+				    .cert_file = where->cert_file,
+				    .key_file = where->key_file};
 	struct client_url url;
 	int rc = client_url_parse(where->url, &url);
 

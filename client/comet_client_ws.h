@@ -22,15 +22,17 @@ struct comet_client_url {
 	const char *
 		url; /* ws://host:port/path, wss:// the same, tcp://host:port or tls://host:port. 80 and 443, /sub, and 3101 for
 			      * tcp may be left out */
-	const char *ca_file; /* certificates to trust, PEM; NULL: those of the system */
-	int insecure;        /* not 0: any certificate of any name will do */
+	const char *ca_file;   /* certificates to trust, PEM; NULL: those of the system */
+	int insecure;          /* not 0: any certificate of any name will do */
+	const char *cert_file; /* our own certificate, PEM, for a server that wants one: none */
+	const char *key_file;  /* its key, PEM, without a password; NULL: it is in cert_file */
 };
 
 /* The same as comet_client_open; host and port of *opt have no say. Further errors:
  *   -EINVAL        no such URL
  *   -ECONNABORTED  an answer of HTTP that is no WebSocket, in goodbye->reason, such as 403 or 404
  *   -EAGAIN        the same with 500 or more: the server takes nobody now
- *   -EPROTO        neither WebSocket nor TLS there, or a certificate that is not accepted: goodbye->reason
+ *   -EPROTO        neither WebSocket nor TLS there, or a certificate that is not accepted or cannot be read: goodbye->reason
  * For a server that has named another node, take the host of goodbye.node into the URL, and leave its port. */
 int comet_client_open_url(const struct comet_client_url *where, const struct comet_client_options *opt,
 			  struct comet_client **out, struct comet_client_goodbye *goodbye);

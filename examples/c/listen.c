@@ -1,5 +1,5 @@
 /* Prints what is pushed to the room live://chat, over WebSocket or TLS.
- *   cc listen.c -o listen $(pkg-config --cflags --libs comet-client-ws) && ./listen wss://HOST/sub [CERTIFICATES.pem]
+ *   cc listen.c -o listen $(pkg-config --cflags --libs comet-client-ws) && ./listen wss://HOST/sub [CERTIFICATES.pem [OURS.pem]]
  * SPDX-License-Identifier: MIT */
 #include <comet_client_ws.h>
 #include <errno.h>
@@ -10,14 +10,15 @@
 int main(int argc, char **argv)
 {
 	const struct comet_client_url where = {.url = argc > 1 ? argv[1] : "ws://127.0.0.1:3102/sub",
-					       .ca_file = argc > 2 ? argv[2] : NULL};
+					       .ca_file = argc > 2 ? argv[2] : NULL,
+					       .cert_file = argc > 3 ? argv[3] : NULL};
 	const struct comet_client_options opt = {.room = "live://chat"};
 	struct comet_client_goodbye goodbye;
 	struct comet_client_message m;
 	struct comet_client *c = NULL;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		puts("usage: listen [wss://HOST/sub [CERTIFICATES.pem]]");
+		puts("usage: listen [wss://HOST/sub [CERTIFICATES.pem [OURS.pem]]]");
 		return 0;
 	}
 	for (unsigned attempt = 1;; attempt++) {

@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from authority import Authority
 from chat_room import Chat
 from scripted_comet import ScriptedComet
 from server import BUILD, ROOT, certificate
@@ -259,6 +260,22 @@ def test_example_tells_why_it_is_not_let_in(house, listen):
         assert words.startswith("[Protocol error: no WebSocket server there") and code == 1
     with Listen(listen, f"ws://127.0.0.1:{ws}/other") as client:
         assert client.line() == "[Software caused connection abort: no WebSocket at /other: HTTP 404 Not Found]"
+
+
+@pytest.mark.parametrize("scheme, listener", [("wss", "websocket-tls"), ("tls", "tcp-tls")])
+def test_example_shows_a_certificate(launch, listen, tmp_path, scheme, listener):
+    authority = Authority(tmp_path, "ours")
+    house = launch({"tls.client_ca": str(authority.cert)})
+    cert, key = authority.issue("ann")
+    both = tmp_path / "both.pem"
+    both.write_text(cert.read_text() + key.read_text())
+    url = f"{scheme}://127.0.0.1:{house.address(listener)[1]}"
+    with Listen(listen, url, certificate()[0], both) as client:
+        assert client.line() == "[online]"
+        house.backend.push_room("live://chat", "hello")
+        assert client.line() == "hello"
+    with Listen(listen, url, certificate()[0], cert) as client:
+        assert client.ends() == (f"[Protocol error: {cert} has no key of our certificate that needs no password]", 1)
 
 
 def test_clients_of_many_threads_do_not_disturb_each_other(house, tmp_path):
