@@ -67,9 +67,9 @@ const struct cli_command command_bench = {
 	.exits = "Exit code: 0 all online, nothing lost, doubled or out of order; 1 something was, or the run was "
 		 "interrupted; 2 "
 		 "wrong command line; 3 no connection came about.",
-	.examples = "  comet-cli bench connect -n 10000 --pid $(pidof comet)\n"
-		    "  comet-cli bench echo -n 1000 --duration 5s --pid $(pidof comet)\n"
-		    "  comet-cli bench fanout -n 10000 --rate 5 --pid $(pidof comet)\n"
+	.examples = "  comet-cli bench connect -n 10000 --pid $(pidof -s comet)\n"
+		    "  comet-cli bench echo -n 1000 --duration 5s --pid $(pidof -s comet)\n"
+		    "  comet-cli bench fanout -n 10000 --rate 5 --pid $(pidof -s comet)\n"
 		    "  comet-cli bench fanout -n 5000 --rate 5 --transport ws\n"
 		    "  comet-cli bench churn -n 200 --duration 20s --json\n",
 	.run = run,

@@ -52,7 +52,7 @@ install: all $(BUILD)/comet-cli.1
 		install -m 640 examples/comet.conf $(DESTDIR)$(SYSCONFDIR)/comet/comet.conf
 	install -m 644 LICENSE $(wildcard *.md) $(DESTDIR)$(DOC_DIR)
 	install -m 644 $(wildcard docs/*.md) $(DESTDIR)$(DOC_DIR)/docs
-	for e in $(EXAMPLES); do install -D -m 644 $$e $(DESTDIR)$(DOC_DIR)/$$e || exit 1; done
+	for e in $(EXAMPLES); do test -x $$e && m=755 || m=644; install -D -m $$m $$e $(DESTDIR)$(DOC_DIR)/$$e || exit 1; done
 	$(TELL_LINKER)
 
 # The configuration stays.

@@ -59,6 +59,14 @@ def test_what_was_installed_can_be_taken_away_but_for_the_configuration(tmp_path
     assert [path for path in tmp_path.rglob("*") if not path.is_dir() or path.is_symlink()] == [configuration]
 
 
+def test_examples_are_as_executable_as_in_the_source(installed):
+    there = installed / "usr/share/doc/comet/examples"
+    programs = [path for path in (ROOT / "examples").rglob("*") if path.is_file() and os.access(path, os.X_OK) and "node_modules" not in path.parts]
+    assert len(programs) > 3
+    assert sorted(path.relative_to(there) for path in there.rglob("*") if path.is_file() and os.access(path, os.X_OK)) == sorted(
+        path.relative_to(ROOT / "examples") for path in programs)
+
+
 def test_the_configuration_that_is_installed_is_good_and_changes_nothing(installed):
     shown = [run(installed / "usr/bin/comet", "-t", *arguments, env={})
              for arguments in ((), ("-c", installed / "etc/comet/comet.conf"))]
