@@ -36,7 +36,7 @@ static const struct api_route health[] = {
 	{"GET", "/healthz", HTTP_FREE, NULL, NULL, ">text"},
 	{"GET", "/readyz", HTTP_FREE, NULL, NULL, ">text 503"},
 	{"GET", "/metrics", HTTP_METRICS, NULL, NULL, ">text"},
-	{"GET", "/metrics/history", HTTP_METRICS, NULL, NULL, "by last"},
+	{"GET", "/metrics/history", HTTP_METRICS, NULL, NULL, "by last >Figures"},
 	{NULL, NULL, 0, NULL, NULL, NULL},
 };
 

@@ -3,7 +3,7 @@ since a member that no schema has is a fault here.
 
 SPDX-License-Identifier: MIT"""
 TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
-WORDS = {"$ref", "allOf", "anyOf", "type", "enum", "required", "properties", "additionalProperties", "items", "description"}
+WORDS = {"$ref", "allOf", "anyOf", "type", "enum", "required", "properties", "additionalProperties", "items", "nullable", "description"}
 
 
 class Wrong(AssertionError):
@@ -62,6 +62,8 @@ class Schemas:
                 return
         for schema, where in flat:
             wanted = TYPES.get(schema.get("type"), object)
+            if value is None and schema.get("nullable"):
+                continue
             if not isinstance(value, wanted) or (isinstance(value, bool) and wanted in (int, (int, float))):
                 raise Wrong(f"{where}: {value!r} is no {schema['type']}")
             if value not in schema.get("enum", [value]):

@@ -201,7 +201,7 @@ def call_all(ask, connect):
     ask("GET", "/goim/stream", type="live", room="1")
     ask("GET", "/goim/stream/position", type="live", rooms="1")
     joined.send(Op.ACK, json.dumps({"at": ask("GET", "/goim/stream/acks", mid=8)["at"]}).encode())
-    for method, path, params in (("GET", "/goim/upstream", {}), ("GET", "/goim/events", {}), ("GET", "/goim/online/users", {"mids": 7}),
+    for method, path, params in (("GET", "/metrics/history", {"by": "minutes"}), ("GET", "/goim/upstream", {}), ("GET", "/goim/events", {}), ("GET", "/goim/online/users", {"mids": 7}),
                                  ("GET", "/goim/online/users", {"mids": [7, 8], "detail": 1, "limit": 1}),
                                  ("GET", "/goim/room/members", {"type": "live", "room": 1, "limit": 1}),
                                  ("GET", "/goim/connections", {}), ("GET", "/goim/nodes/weighted", {}),
