@@ -127,9 +127,9 @@ static bool take_of_rooms(struct sessions *s, const struct packet *p, bool *ende
 	int rc = session_rooms_take(&s->rooms, s->reading, p);
 
 	*end = SESSION_LOST;
-	*ended = rc == -EPROTO;
-	if (rc == -EPROTO)
-		say(s, "lost", "a push without its head");
+	*ended = rc == -EPROTO || rc == -ENOMEM;
+	if (*ended)
+		say(s, "lost", rc == -EPROTO ? client_rooms_wrong(s->rooms.rooms) : err_text(rc));
 	else if (rc == 1 || rc == -EIO)
 		*end = printed(s, rc, ended);
 	return rc != -ENOENT;
@@ -257,7 +257,7 @@ static void say_online(const struct sessions *s)
 
 static enum session_end sign_in(struct sessions *s, struct client *c, int64_t deadline_ns)
 {
-	struct client_goodbye goodbye;
+	struct client_goodbye goodbye = {.code = GOODBYE_UNSAID};
 	int rc = session_rooms_authenticate(&s->rooms, s->who, c, deadline_ns, &goodbye);
 
 	if (rc == -ERR_REFUSED) {
@@ -270,7 +270,8 @@ static enum session_end sign_in(struct sessions *s, struct client *c, int64_t de
 												: SESSION_REFUSED;
 	}
 	if (rc < 0)
-		return read_failed(s, rc, "no authentication by", client_said(c));
+		return read_failed(s, rc, "no authentication by",
+				   goodbye.reason[0] != '\0' ? goodbye.reason : client_said(c));
 	s->online_ns = clock_now_ns();
 	s->was_online = true;
 	say_online(s);

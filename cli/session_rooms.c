@@ -31,7 +31,7 @@ int session_rooms_want(struct session_rooms *s, const char *list, int64_t since,
 {
 	int rc = 0;
 
-	if ((s->rooms = client_rooms_new(NULL, NULL)) == NULL)
+	if ((s->rooms = client_rooms_new(&(struct client_rooms_options){.store = NULL})) == NULL)
 		return -ENOMEM;
 	for (size_t n; rc == 0 && *list != '\0'; list += n + (list[n] == ',')) {
 		char room[CLIENT_ROOM_BYTES];

@@ -9,14 +9,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "client/client_room.h"
 #include "client/client_tcp.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
 #define DEFAULT_MAX_BODY (16u << 20)
 #define FIRST_BUFFER     4096
-#define LEAST_MAX_BODY   64 /* into which no JOIN fits, or hardly one */
 
 struct client {
 	struct client_link *link;
@@ -223,10 +221,19 @@ const char *client_said(const struct client *c)
 	return c->link->said;
 }
 
-static int add_streams(json_t *token, int64_t user_since)
+static int add_streams(json_t *token, const struct client_identity *identity)
 {
-	return json_object_set_new(token, "streams",
-				   user_since > 0 ? json_pack("{s:I}", "user", (json_int_t)user_since) : json_object());
+	json_t *streams = json_object();
+	int rc = 0;
+
+	if (identity->user_since > 0)
+		rc = json_object_set_new(streams, "user", json_integer(identity->user_since));
+	else if (identity->user_unacked)
+		rc = json_object_set_new(streams, "user", json_string("unacked"));
+	if (rc == 0)
+		return json_object_set_new(token, "streams", streams);
+	json_decref(streams);
+	return rc;
 }
 
 int client_token(const struct client_identity *identity, char **out)
@@ -252,29 +259,22 @@ int client_token(const struct client_identity *identity, char **out)
 	if (token == NULL)
 		return -EINVAL;
 	*out = NULL;
-	if (!identity->streams || add_streams(token, identity->user_since) == 0)
+	if (!identity->streams || add_streams(token, identity) == 0)
 		*out = json_dumps(token, JSON_COMPACT);
 	json_decref(token);
 	return *out != NULL ? 0 : -ENOMEM;
 }
 
 /* The answer to AUTH: with streams it has a body. */
-static void read_welcome(struct client *c, const struct packet *p)
+static int read_welcome(struct client *c, const struct packet *p, struct client_goodbye *goodbye)
 {
 	json_t *said = json_loadb((const char *)p->body, p->body_bytes, 0, NULL);
-	const json_int_t most = json_integer_value(json_object_get(said, "max_body"));
-	const json_t *user = json_object_get(said, "user");
+	int rc = client_said_welcome(said, &c->welcome);
 
-	if (json_integer_value(json_object_get(said, "v")) == 1 && most >= LEAST_MAX_BODY && most <= DEFAULT_MAX_BODY)
-		c->welcome = (struct client_welcome){
-			.max_body = (uint32_t)most,
-			.has_user = json_is_object(user),
-			.at = client_room_at(user),
-			.gap = json_is_true(json_object_get(user, "gap")),
-			.replay = client_room_number(user, "replay"),
-			.reload_ms = client_room_number(user, "reload_ms"),
-		};
+	if (rc < 0)
+		(void)snprintf(goodbye->reason, sizeof(goodbye->reason), "the answer to AUTH is none");
 	json_decref(said);
+	return rc;
 }
 
 struct client_welcome client_welcome(const struct client *c)
@@ -300,7 +300,7 @@ int client_authenticate(struct client *c, enum dialect dialect, const char *toke
 	if (rc == 0 && p.op == OP_DISCONNECT)
 		client_read_goodbye(&p, goodbye);
 	else if (rc == 0)
-		read_welcome(c, &p);
+		rc = read_welcome(c, &p, goodbye);
 	if ((rc == 0 && p.op == OP_DISCONNECT) || rc == -ERR_EOF)
 		return -ERR_REFUSED;
 	return rc;

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "client/client_link.h"
+#include "client/client_said.h"
 #include "common/wire/goodbye.h"
 #include "common/wire/packet.h"
 
@@ -34,16 +35,8 @@ struct client_identity {
 	const int32_t *accepts;
 	size_t n_accepts;
 	bool streams;       /* ask for them */
-	int64_t user_since; /* the position in the user's stream; 0: from now on */
-};
-
-/* What the server says in its answer to the token, to a client with streams. */
-struct client_welcome {
-	uint32_t max_body; /* that it takes; 0: it knows no streams, or was not asked for them */
-	bool has_user;     /* the connection is in its user's stream: */
-	int64_t at;
-	bool gap;
-	int replay, reload_ms;
+	int64_t user_since; /* the position in the user's stream; 0: from now on, or ... */
+	bool user_unacked;  /* ... what this key has not confirmed */
 };
 
 /* The body of op 7 for that identity, malloc'ed, zero-terminated. 0, -EINVAL where a string is not UTF-8, -ENOMEM. */
@@ -61,7 +54,7 @@ int client_connect(const struct client_options *opt, int64_t deadline_ns, struct
 void client_free(struct client **c);
 
 /* Send the token and wait for the answer. 0; -ERR_REFUSED with the server's words in *goodbye (empty if it closed without
- * any); or an error of client_send or client_read. */
+ * any); -EPROTO with words of ours there: it says of streams what no good server says; or an error of client_send or client_read. */
 int client_authenticate(struct client *c, enum dialect dialect, const char *token, int64_t deadline_ns,
 			struct client_goodbye *goodbye);
 

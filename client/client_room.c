@@ -2,13 +2,12 @@
 #include "client/client_room.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/client_said.h"
 #include "common/base/clock.h"
-#include "common/wire/message.h"
 
 #define BODY        "{\"rooms\":[%s]}"
 #define FRAME_BYTES (sizeof(BODY) - 1 - 2) /* of a body without members */
@@ -120,58 +119,73 @@ int client_room_body(struct client_room *first, bool joins, int64_t now_ns, int3
 
 /* ---- answers ---- */
 
-int client_room_number(const json_t *said, const char *name)
+void client_room_missed(struct client_room *room, int64_t at, int wait_ms)
 {
-	const json_int_t n = json_integer_value(json_object_get(said, name));
-
-	return n < 0 ? 0 : n > INT_MAX ? INT_MAX : (int)n;
-}
-
-int64_t client_room_at(const json_t *said)
-{
-	const json_int_t at = json_integer_value(json_object_get(said, "at"));
-
-	return at > 0 && at < MESSAGE_NUMBERS_END ? at : 0;
-}
-
-static void missed(struct client_room *room, const json_t *said)
-{
-	room->at = client_room_at(said);
-	room->wait_ms = client_room_number(said, "reload_ms");
+	room->at = at;
+	room->wait_ms = wait_ms;
+	room->is_stale = true;
 	room->news |= NEWS_GAP;
 }
 
-void client_room_answered(struct client_room *room, const json_t *said, int64_t now_ns)
+static int joined(struct client_room *room, const json_t *said)
 {
-	char words[32];
+	struct client_place place;
 
-	room->join_seq = 0;
-	if (json_object_get(said, "error") == NULL) {
-		room->is_in = true;
-		room->at = client_room_at(said);
-		room->replay = client_room_number(said, "replay");
-		room->news = NEWS_JOINED;
-		if (json_is_true(json_object_get(said, "gap")))
-			missed(room, said);
-	} else if (json_object_get(said, "retry_ms") != NULL) {
-		room->is_in = false;
-		room->due_ns = now_ns + client_room_number(said, "retry_ms") * CLOCK_MS;
-	} else {
-		(void)snprintf(words, sizeof(words), "refused (%d)", client_room_number(said, "error"));
-		client_room_left(room, json_object_get(said, "reason") != NULL
-					       ? json_string_value(json_object_get(said, "reason"))
-					       : words);
-	}
+	if (client_said_place(said, &place) < 0)
+		return -EPROTO;
+	room->is_in = true;
+	room->is_stale = false;
+	room->at = place.at;
+	room->replay = place.replay;
+	room->news = NEWS_JOINED;
+	if (place.gap)
+		client_room_missed(room, place.at, place.wait_ms);
+	return 0;
 }
 
-void client_room_noticed(struct client_room *room, const json_t *said)
+static int refused(struct client_room *room, const json_t *said, int64_t now_ns)
 {
+	const char *reason;
+	char words[32];
+	int error, retry_ms;
+
+	if (client_said_int(said, "error", &error) < 0 || client_said_int(said, "retry_ms", &retry_ms) < 0 ||
+	    client_said_text(said, "reason", &reason) < 0)
+		return -EPROTO;
+	if (json_object_get(said, "retry_ms") != NULL) {
+		room->is_in = false;
+		room->due_ns = now_ns + retry_ms * CLOCK_MS;
+		return 0;
+	}
+	(void)snprintf(words, sizeof(words), "refused (%d)", error);
+	client_room_left(room, reason != NULL ? reason : words);
+	return 0;
+}
+
+int client_room_answered(struct client_room *room, const json_t *said, int64_t now_ns)
+{
+	room->join_seq = 0;
+	return json_object_get(said, "error") == NULL ? joined(room, said) : refused(room, said, now_ns);
+}
+
+int client_room_noticed(struct client_room *room, const json_t *said)
+{
+	const json_t *gap = json_object_get(said, "gap");
+	const char *left;
+	int64_t at;
+	int wait_ms;
+
+	if (client_said_text(said, "left", &left) < 0 || (gap != NULL && !json_is_boolean(gap)))
+		return -EPROTO;
+	if (json_is_true(gap) && (client_said_at(said, &at) < 0 || client_said_int(said, "reload_ms", &wait_ms) < 0))
+		return -EPROTO;
 	if (!room->is_in)
-		return;
-	if (json_object_get(said, "left") != NULL)
-		client_room_left(room, json_string_value(json_object_get(said, "left")));
-	else if (json_is_true(json_object_get(said, "gap")))
-		missed(room, said);
+		return 0;
+	if (left != NULL)
+		client_room_left(room, left);
+	else if (json_is_true(gap))
+		client_room_missed(room, at, wait_ms);
+	return 0;
 }
 
 void client_room_led(struct client_room *room, int64_t at)

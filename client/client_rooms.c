@@ -6,40 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/client.h"
+#include "client/client_answers.h"
+#include "client/client_list.h"
 #include "client/client_room.h"
+#include "client/client_said.h"
 #include "common/base/clock.h"
 #include "common/wire/message.h"
 
-#define ACK_NS     CLOCK_SEC
-#define ACK_BYTES  8
-#define HEAD_BYTES 5 /* of a push: the number's high half, the length of the room's id */
-
-struct client_rooms {
-	client_rooms_store *store;
-	void *arg;
-	struct client_room *first;
-	unsigned connection; /* the newest; 0: there was none */
-	uint32_t max_body;
-	/* the application has got this one and is not done with it */
-	struct client_room *handed;
-	int64_t handed_number;
-	/* of the user's stream */
-	int64_t acked, next_ack_ns;
-	char place[CLIENT_ROOM_BYTES]; /* of the push that was handed out last */
-};
+#define ACK_NS         CLOCK_SEC
+#define ACK_BYTES      8
+#define HEAD_BYTES     5               /* of a push: the number's high half, the length of the room's id */
+#define STATE_AGAIN_NS (3 * CLOCK_SEC) /* after the application could not load one */
 
 /* ---- for the application ---- */
-
-static void drop(struct client_rooms *s, struct client_room **at)
-{
-	struct client_room *room = *at;
-
-	if (s->handed == room)
-		s->handed = NULL;
-	*at = room->next;
-	client_room_free(&room);
-}
 
 void client_rooms_free(struct client_rooms **rooms)
 {
@@ -48,20 +27,19 @@ void client_rooms_free(struct client_rooms **rooms)
 	if (s == NULL)
 		return;
 	while (s->first != NULL)
-		drop(s, &s->first);
+		client_list_drop(s, &s->first);
 	free(s);
 	*rooms = NULL;
 }
 
 /* The first one is the user's stream, which nobody joins or leaves. */
-struct client_rooms *client_rooms_new(client_rooms_store *store, void *arg)
+struct client_rooms *client_rooms_new(const struct client_rooms_options *opt)
 {
 	struct client_rooms *s = calloc(1, sizeof(*s));
 
 	if (s == NULL)
 		return NULL;
-	s->store = store;
-	s->arg = arg;
+	s->opt = *opt;
 	if ((s->first = client_room_new("")) == NULL)
 		client_rooms_free(&s);
 	else
@@ -69,33 +47,9 @@ struct client_rooms *client_rooms_new(client_rooms_store *store, void *arg)
 	return s;
 }
 
-static bool is_users(const struct client_room *room)
-{
-	return room->id[0] == '\0';
-}
-
-static struct client_room *find(const struct client_rooms *s, const char *id)
-{
-	struct client_room *room = s->first;
-
-	while (room != NULL && (id == NULL || strcmp(room->id, id) != 0))
-		room = room->next;
-	return room;
-}
-
-static int add(struct client_rooms *s, const char *id, struct client_room **out)
-{
-	struct client_room **end = &s->first;
-
-	while (*end != NULL)
-		end = &(*end)->next;
-	*out = *end = client_room_new(id);
-	return *out != NULL ? 0 : -ENOMEM;
-}
-
 int client_rooms_join(struct client_rooms *s, const struct client_wish *wish)
 {
-	struct client_room *room = find(s, wish->room);
+	struct client_room *room = client_list_find(s, wish->room);
 	char *ticket = NULL;
 
 	if (wish->room == NULL || strlen(wish->room) >= CLIENT_ROOM_BYTES || wish->since < 0 || wish->last < 0)
@@ -106,7 +60,7 @@ int client_rooms_join(struct client_rooms *s, const struct client_wish *wish)
 	}
 	if (wish->ticket != NULL && (ticket = strdup(wish->ticket)) == NULL)
 		return -ENOMEM;
-	if (room == NULL && add(s, wish->room, &room) < 0) {
+	if (room == NULL && client_list_add(s, wish->room, &room) < 0) {
 		free(ticket);
 		return -ENOMEM;
 	}
@@ -114,7 +68,8 @@ int client_rooms_join(struct client_rooms *s, const struct client_wish *wish)
 	room->ticket = ticket;
 	room->last = wish->last;
 	room->is_wanted = true;
-	room->is_in = false; /* pushes that come before the answer come again */
+	room->is_led = false;
+	room->is_in = room->is_stale = false; /* pushes that come before the answer come again */
 	room->news = 0;
 	room->due_ns = 0;
 	if (wish->since == 0)
@@ -127,9 +82,9 @@ int client_rooms_join(struct client_rooms *s, const struct client_wish *wish)
 
 int client_rooms_leave(struct client_rooms *s, const char *id)
 {
-	struct client_room *room = find(s, id);
+	struct client_room *room = client_list_find(s, id);
 
-	if (room == NULL || is_users(room))
+	if (room == NULL || client_list_is_users(room))
 		return -ENOENT;
 	room->is_wanted = room->is_in = false;
 	room->news = 0;
@@ -142,9 +97,14 @@ int client_rooms_leave(struct client_rooms *s, const char *id)
 
 int64_t client_rooms_position(const struct client_rooms *s, const char *id)
 {
-	const struct client_room *room = find(s, id);
+	const struct client_room *room = client_list_find(s, id);
 
 	return room != NULL ? room->position : 0;
+}
+
+bool client_rooms_unacked(const struct client_rooms *s)
+{
+	return s->opt.unacked && s->first->position == 0;
 }
 
 unsigned client_rooms_wanted(const struct client_rooms *s)
@@ -163,12 +123,11 @@ static void begin_user(struct client_room *room, const struct client_welcome *w)
 {
 	room->is_in = w->has_user;
 	room->had_since = room->position > 0;
-	room->at = w->at;
-	room->replay = w->replay;
-	room->wait_ms = w->reload_ms;
+	room->at = w->user.at;
+	room->replay = w->user.replay;
 	room->news = w->has_user ? NEWS_JOINED : 0;
-	if (w->has_user ? w->gap : room->had_since) /* it is not kept any more, or not there */
-		room->news |= NEWS_GAP;
+	if (w->has_user ? w->user.gap : room->had_since) /* it is not kept any more, or not there */
+		client_room_missed(room, w->user.at, w->user.wait_ms);
 }
 
 static void begin_room(struct client_room *room, const struct client_welcome *w)
@@ -185,7 +144,7 @@ unsigned client_rooms_begin(struct client_rooms *s, const struct client_welcome 
 {
 	for (struct client_room **at = &s->first->next, *room; (room = *at) != NULL;) {
 		if (!room->is_wanted && room->news == 0 && room->position == 0) { /* left by the application */
-			drop(s, at);
+			client_list_drop(s, at);
 			continue;
 		}
 		begin_room(room, w);
@@ -194,7 +153,8 @@ unsigned client_rooms_begin(struct client_rooms *s, const struct client_welcome 
 	begin_user(s->first, w);
 	s->acked = 0;
 	s->handed = NULL; /* the connection ended before the application was done with it */
-	s->max_body = w->max_body;
+	s->welcome = *w;
+	s->wrong = NULL;
 	return ++s->connection;
 }
 
@@ -210,7 +170,7 @@ int64_t client_rooms_due_ns(const struct client_rooms *s, unsigned connection)
 {
 	int64_t due_ns = ack_ns(s);
 
-	if (connection != s->connection || s->max_body == 0)
+	if (connection != s->connection || s->welcome.max_body == 0)
 		return CLIENT_ROOMS_NEVER;
 
 	for (const struct client_room *room = s->first; room != NULL; room = room->next)
@@ -234,6 +194,33 @@ static int ack(struct client_rooms *s, int64_t now_ns, char **body)
 	return 1;
 }
 
+/* The application is done with all up to that number. */
+static void move(struct client_rooms *s, struct client_room *room, int64_t position)
+{
+	room->position = position;
+	if (s->opt.store != NULL)
+		s->opt.store(s->opt.arg, room->id, position);
+}
+
+/* Have the application's state loaded where that is due: of a room without a position, and after a gap. What comes before the answer to JOIN
+ * comes again. */
+static void load_states(struct client_rooms *s, int64_t now_ns)
+{
+	for (struct client_room *room = s->first->next; room != NULL; room = room->next) {
+		int64_t at;
+
+		if (!room->is_wanted || room->due_ns > now_ns || (room->position > 0 && !room->is_stale))
+			continue;
+		at = s->opt.state(s->opt.arg, room->id);
+		if (at < 0) {
+			room->due_ns = clock_now_ns() + STATE_AGAIN_NS;
+			continue;
+		}
+		room->is_in = room->is_stale = false;
+		move(s, room, at);
+	}
+}
+
 int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns, int32_t seq, struct client_ask *out)
 {
 	int rc;
@@ -244,10 +231,12 @@ int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns
 	out->body_bytes = ACK_BYTES;
 	if ((rc = ack(s, now_ns, &out->body)) != 0)
 		return rc;
+	if (s->opt.state != NULL)
+		load_states(s, now_ns);
 	out->op = OP_LEAVE;
-	if ((rc = client_room_body(s->first, false, now_ns, seq, s->max_body, &out->body)) == 0) {
+	if ((rc = client_room_body(s->first, false, now_ns, seq, s->welcome.max_body, &out->body)) == 0) {
 		out->op = OP_JOIN;
-		rc = client_room_body(s->first, true, now_ns, seq, s->max_body, &out->body);
+		rc = client_room_body(s->first, true, now_ns, seq, s->welcome.max_body, &out->body);
 	}
 	if (rc > 0)
 		out->body_bytes = (uint32_t)strlen(out->body);
@@ -256,89 +245,20 @@ int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns
 
 /* ---- what comes ---- */
 
-/* Op 19: each member is of a room that the packet of that number named, and a later one did not. */
-static void take_joined(struct client_rooms *s, int32_t seq, const json_t *said)
-{
-	const int64_t now_ns = clock_now_ns();
-	const json_t *members = json_object_get(said, "rooms"), *member;
-	size_t i;
-
-	if (seq == 0)
-		return; /* no packet of ours */
-	json_array_foreach(members, i, member)
-	{
-		struct client_room *room = find(s, json_string_value(json_object_get(member, "id")));
-
-		if (room != NULL && room->is_wanted && room->join_seq == seq)
-			client_room_answered(room, member, now_ns);
-	}
-	/* None was joined, or it does not say what became of some. */
-	for (struct client_room *room = s->first; room != NULL; room = room->next)
-		if (room->is_wanted && room->join_seq == seq)
-			client_room_left(room, json_string_value(json_object_get(said, "reason")));
-}
-
-/* Op 21: behind it nothing comes of the rooms that were left. */
-static void take_left(struct client_rooms *s, int32_t seq)
-{
-	for (struct client_room **at = &s->first->next; *at != NULL;) {
-		if ((*at)->leave_seq == seq && seq != 0 && !(*at)->is_wanted)
-			drop(s, at);
-		else
-			at = &(*at)->next;
-	}
-}
-
-/* Op 22. */
-static int take_notice(struct client_rooms *s, const json_t *said)
-{
-	const char *id = json_string_value(json_object_get(said, "room"));
-	const bool is_led = json_object_get(said, "by") != NULL;
-	struct client_room *room = find(s, id);
-
-	if (is_led && room == NULL && id != NULL && strlen(id) < CLIENT_ROOM_BYTES && add(s, id, &room) < 0)
-		return -ENOMEM;
-	if (is_led && room != NULL && !is_users(room))
-		client_room_led(room, client_room_at(said));
-	else if (room != NULL &&
-		 !(is_users(room) && json_object_get(said, "left") != NULL)) /* that is left by nobody */
-		client_room_noticed(room, said);
-	return 0;
-}
-
-static int take_answer(struct client_rooms *s, const struct packet *p)
-{
-	json_t *said = json_loadb((const char *)p->body, p->body_bytes, 0, NULL);
-	int rc = 0;
-
-	if (p->op == OP_JOIN_REPLY)
-		take_joined(s, p->seq, said);
-	else if (p->op == OP_LEAVE_REPLY)
-		take_left(s, p->seq);
-	else
-		rc = take_notice(s, said);
-	json_decref(said);
-	return rc;
-}
-
 /* The rule for clients, for a push of the newest connection; and for one of a server that goes away: the newest brings all others, or
  * has brought them. */
 static bool follows(struct client_room *room, bool is_newest, int64_t number)
 {
 	if (number == 0)
-		return room == NULL || room->is_in || !is_newest || is_users(room);
+		return room == NULL || room->is_in || !is_newest || client_list_is_users(room);
 	if (room == NULL || !room->is_wanted)
 		return false;
 	if (!is_newest)
 		return room->position > 0 && number == room->position + 1;
 	if (!room->is_in || number <= room->position)
 		return false;
-	if (number >
-	    room->position + 1) { /* the server is wrong; it is told behind the push, which goes on from there */
-		room->at = number;
-		room->wait_ms = 0;
-		room->news |= NEWS_GAP;
-	}
+	if (number > room->position + 1) /* the server is wrong; it is told behind the push, which goes on from there */
+		client_room_missed(room, number, 0);
 	return true;
 }
 
@@ -348,11 +268,13 @@ static int take_push(struct client_rooms *s, bool is_newest, const struct packet
 	const size_t id_bytes = p->body_bytes >= HEAD_BYTES ? p->body[HEAD_BYTES - 1] : 0;
 	struct client_room *room;
 
-	if (p->body_bytes < HEAD_BYTES + id_bytes || high >= MESSAGE_NUMBERS_END >> 32)
+	if (p->body_bytes < HEAD_BYTES + id_bytes || high >= MESSAGE_NUMBERS_END >> 32) {
+		s->wrong = "a push is without its head";
 		return -EPROTO;
+	}
 	memcpy(s->place, p->body + HEAD_BYTES, id_bytes);
 	s->place[id_bytes] = '\0';
-	room = find(s, s->place);
+	room = client_list_find(s, s->place);
 	*out = (struct client_event){
 		.kind = CLIENT_PUSH,
 		.packet = p,
@@ -363,6 +285,8 @@ static int take_push(struct client_rooms *s, bool is_newest, const struct packet
 	};
 	if (!follows(room, is_newest, out->number))
 		return 0;
+	if (room != NULL)
+		client_list_see_to_gap(s, room, clock_now_ns());
 	s->handed = out->number > 0 ? room : NULL;
 	s->handed_number = out->number;
 	return 1;
@@ -376,7 +300,12 @@ int client_rooms_take(struct client_rooms *s, unsigned connection, const struct 
 		return take_push(s, is_newest, p, out);
 	if (p->op != OP_JOIN_REPLY && p->op != OP_LEAVE_REPLY && p->op != OP_NOTICE)
 		return -ENOENT;
-	return is_newest ? take_answer(s, p) : 0;
+	return is_newest ? client_answers_take(s, p) : 0;
+}
+
+const char *client_rooms_wrong(const struct client_rooms *s)
+{
+	return s->wrong;
 }
 
 bool client_rooms_news(struct client_rooms *s, struct client_event *out)
@@ -417,7 +346,5 @@ void client_rooms_done(struct client_rooms *s)
 	s->handed = NULL;
 	if (room == NULL || s->handed_number == 0 || s->handed_number == room->position)
 		return;
-	room->position = s->handed_number;
-	if (s->store != NULL)
-		s->store(s->arg, room->id, room->position);
+	move(s, room, s->handed_number);
 }

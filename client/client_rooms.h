@@ -9,14 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/client_room.h"
 #include "common/wire/packet.h"
 
-#define CLIENT_ROOM_BYTES  256 /* of an id, with its end */
 #define CLIENT_ROOMS_NEVER INT64_MAX
 
 struct client_rooms;
-
-typedef void client_rooms_store(void *arg, const char *room, int64_t position);
 
 enum client_event_kind {
 	CLIENT_PUSH,   /* to deliver */
@@ -42,8 +40,8 @@ struct client_wish {
 	const char *ticket; /* or NULL */
 };
 
-/* `store` is told of each position as it becomes one; it calls nothing of this header. NULL: no memory. */
-struct client_rooms *client_rooms_new(client_rooms_store *store, void *arg);
+/* NULL: no memory. */
+struct client_rooms *client_rooms_new(const struct client_rooms_options *opt);
 void client_rooms_free(struct client_rooms **s);
 
 /* Want a room; JOINED or LEFT comes of it. One that is joined: again. "" is the user's stream, which every connection is in: `since` is the
@@ -52,6 +50,8 @@ int client_rooms_join(struct client_rooms *s, const struct client_wish *wish);
 /* Want it no more, and forget its position; no event comes of it. 0, -ENOENT. */
 int client_rooms_leave(struct client_rooms *s, const char *room);
 int64_t client_rooms_position(const struct client_rooms *s, const char *room); /* 0: none */
+/* Is what the key has not confirmed to be asked for in AUTH? */
+bool client_rooms_unacked(const struct client_rooms *s);
 /* So many are joined, or may be yet. */
 unsigned client_rooms_wanted(const struct client_rooms *s);
 
@@ -75,10 +75,12 @@ int64_t client_rooms_due_ns(const struct client_rooms *s, unsigned connection);
 /* Show a packet of that connection.
  *   0        it was an answer or a NOTICE, of which there may be news, or a push that is not to be delivered
  *   1        a push: *out is set; its room is good until the next call, its body as long as the packet's
- *   -EPROTO  it lacks the head of a push, or no push has its number
+ *   -EPROTO  no server that is right sends that: client_rooms_wrong has words
  *   -ENOMEM  a back end has led us into a room
  *   -ENOENT  it is none of ours */
 int client_rooms_take(struct client_rooms *s, unsigned connection, const struct packet *p, struct client_event *out);
+/* After -EPROTO; NULL: nothing was wrong on this connection. */
+const char *client_rooms_wrong(const struct client_rooms *s);
 /* The next event; false: none is left. To be asked before the next packet is shown. */
 bool client_rooms_news(struct client_rooms *s, struct client_event *out);
 /* The application has done with the last push or event that it got: the position is behind it. */

@@ -184,6 +184,7 @@ static int authenticate(struct comet_client *c, const struct comet_client_option
 		.n_accepts = opt->accepts != NULL ? opt->n_accepts : 1,
 		.streams = opt->rooms != NULL,
 		.user_since = opt->rooms != NULL ? comet_client_rooms_position(opt->rooms, "") : 0,
+		.user_unacked = opt->rooms != NULL && client_rooms_unacked((struct client_rooms *)opt->rooms),
 	};
 	char *made = NULL;
 	int rc = opt->token == NULL ? client_token(&identity, &made) : 0;
@@ -344,6 +345,8 @@ void comet_client_last_words(const struct comet_client *c, struct comet_client_g
 	if (c == NULL)
 		return;
 	reason = c->goodbye.reason;
+	if (reason[0] == '\0' && c->rooms != NULL && client_rooms_wrong(c->rooms) != NULL)
+		reason = client_rooms_wrong(c->rooms);
 	if (c->goodbye.code == GOODBYE_UNSAID && reason[0] == '\0' && c->client != NULL)
 		reason = client_said(c->client);
 	out->code = (int)c->goodbye.code;

@@ -85,7 +85,7 @@ enum comet_client_event {
 		1, /* the pushes of the room go on after number; of those that were missed, `replay` follow */
 	COMET_CLIENT_GAP =
 		2, /* something is missing, and pushes go on after number: ask the back end, in wait_ms. Where it tells the
-			       * position that its data have, join again since that */
+			       * position that its data have, join again since that; with `state` that is done */
 	COMET_CLIENT_LEFT = 3, /* not joined any more, and not again by itself; the body says why */
 };
 
@@ -111,14 +111,14 @@ void comet_client_close(struct comet_client **c);
 
 /* The next push. -ETIMEDOUT: none came in wait_ms; the client may be used on.
  * After any other error it is only to be closed: -ECONNABORTED: the server said goodbye, or closed; -ETIME: a heartbeat was not
- * answered; -EPROTO: the server sent what is no packet; another errno of the socket.
+ * answered; -EPROTO: the server sent what no good server sends; another errno of the socket.
  * The exception is a goodbye with code 4: that server serves on for a while. Open a client to goodbye.node first, then take
  * the rest from this one: with a key until the server closes, -ECONNABORTED; without one until -ETIMEDOUT. */
 int comet_client_next(struct comet_client *c, int wait_ms, struct comet_client_message *out);
 /* For poll() among other descriptors. Once it is readable, call comet_client_next with wait_ms 0 until -ETIMEDOUT; call it also
  * every heartbeat_ms, since it sends the heartbeats. */
 int comet_client_fd(const struct comet_client *c);
-/* The server's goodbye, after a call that returned -ECONNABORTED. With c NULL *out stays as it is. */
+/* The server's goodbye, after a call that returned -ECONNABORTED; after -EPROTO its reason is what was wrong. With c NULL *out stays as it is. */
 void comet_client_last_words(const struct comet_client *c, struct comet_client_goodbye *out);
 
 /* These return once the server has it; pushes that come meanwhile are kept for comet_client_next, at most 4096: -ENOBUFS, and
@@ -137,10 +137,18 @@ int comet_client_heartbeat(struct comet_client *c, int *people_in_room);
  * positions. A push or event counts as done when comet_client_next is called again: if the client is closed before, the next one
  * gets it once more. */
 typedef void (*comet_client_store)(void *arg, const char *room, int64_t position);
+typedef int64_t (*comet_client_state)(void *arg, const char *room);
+/* Both functions call nothing of this header. */
 struct comet_client_rooms_options {
-	comet_client_store
-		store; /* keeps a position for the program's next start, and calls nothing of this header: NULL */
+	comet_client_store store; /* keeps a position for the program's next start: NULL */
 	void *arg;
+	/* Loads what the application shows of a room, and returns the position that its back end read before it read that
+	 * (GET /goim/stream/position); 0: from now on; below 0: not now, again in 3 s. comet_client_next calls it before a room is joined for
+	 * the first time, and after a gap, in wait_ms: NULL */
+	comet_client_state state;
+	/* 1: without a position in the user's stream ask for what this key has not confirmed yet, "unacked" of docs/protocol.md: 0.
+	 * It wants a `key` in comet_client_options */
+	int unacked;
 };
 struct comet_client_join {
 	const char *room;

@@ -11,8 +11,12 @@ static struct client_rooms *inside(struct comet_client_rooms *rooms)
 
 int comet_client_rooms_new(const struct comet_client_rooms_options *opt, struct comet_client_rooms **out)
 {
-	struct client_rooms *rooms = client_rooms_new(opt != NULL ? opt->store : NULL, opt != NULL ? opt->arg : NULL);
+	static const struct comet_client_rooms_options none = {.store = NULL};
+	struct client_rooms *rooms;
 
+	if (opt == NULL)
+		opt = &none;
+	rooms = client_rooms_new(&(struct client_rooms_options){opt->store, opt->arg, opt->state, opt->unacked != 0});
 	if (rooms == NULL)
 		return -ENOMEM;
 	*out = (struct comet_client_rooms *)rooms;

@@ -33,6 +33,8 @@ SERVED_ON = 60.0         # a server that goes away is still read for at most so 
 GOOD_SESSION = 10.0      # after a session that was online for so long, back-off starts over
 PUSH_VER = 4             # of every push, once AUTH has asked for streams
 PUSH_HEAD = struct.Struct(">IB")  # the number's high half, the length of the room's id
+NUMBERS_END = 1 << 53    # a position is below
+MOST_ROOMS = 10_000      # that a server may let a client into, as limits.rooms
 QUEUE = 1024             # pushes that wait for the application; then we stop reading, and the server decides
 
 
@@ -103,14 +105,13 @@ class Packet(typing.NamedTuple):
 
     def unwrap(self):
         """A packet of ver 4 as the push that it is."""
-        if len(self.body) < PUSH_HEAD.size:
-            raise CometError("the server sent a push without its head")
+        must(len(self.body) >= PUSH_HEAD.size, "a push without its head")
         high, length = PUSH_HEAD.unpack_from(self.body)
         end = PUSH_HEAD.size + length
-        if len(self.body) < end:
-            raise CometError("the server sent a push without its head")
-        return self._replace(body=self.body[end:], room=self.body[PUSH_HEAD.size:end].decode(errors="replace"),
-                             number=high << 32 | self.seq & 0xffffffff)
+        must(len(self.body) >= end, "a push without its head")
+        number = high << 32 | self.seq & 0xffffffff
+        must(number < NUMBERS_END, "a push with a number that is none")
+        return self._replace(body=self.body[end:], room=self.body[PUSH_HEAD.size:end].decode(errors="replace"), number=number)
 
     def encode(self):
         return HEAD.pack(HEAD.size + len(self.body), HEAD.size, self.ver, self.op, self.seq) + self.body
@@ -119,12 +120,12 @@ class Packet(typing.NamedTuple):
         return json.loads(self.body)
 
     def object(self):
-        """The JSON object that the body is; an empty one if it is none."""
+        """The JSON object that the body is; None if it is none."""
         try:
             said = json.loads(self.body)
-        except ValueError:
-            return {}
-        return said if isinstance(said, dict) else {}
+        except (ValueError, RecursionError):
+            return None
+        return said if isinstance(said, dict) else None
 
 
 class Joined(typing.NamedTuple):
@@ -135,6 +136,55 @@ class Joined(typing.NamedTuple):
     replay: int
 
 
+# -- what the server says of streams: who believes the half of an answer has holes that nobody tells him of
+
+def must(is_right, what):
+    """A server that is right does not say that: the connection ends, and the next one begins."""
+    if not is_right:
+        raise CometError(f"the server sent {what}")
+
+
+def is_position(n):
+    return type(n) is int and 0 <= n < NUMBERS_END
+
+
+def has_counts(said, *names):
+    """Members that may be absent."""
+    return all(is_position(said.get(name, 0)) for name in names)
+
+
+def is_place(said):
+    """Does it say where a stream goes on? `user` in op 8, or a member of op 19."""
+    return (isinstance(said, dict) and is_position(said.get("at")) and isinstance(said.get("gap"), bool)
+            and has_counts(said, "replay", "reload_ms"))
+
+
+def is_refusal(said):
+    return "error" in said and has_counts(said, "error", "retry_ms") and isinstance(said.get("reason", ""), str)
+
+
+def answers_to(asked, answer):
+    """The members of op 19, one for each room that was asked for."""
+    said, what = answer.object() or {}, "an answer to JOIN that is none"
+    members = [{**said, "id": wish["id"]} for wish in asked] if "error" in said else said.get("rooms")
+    must(isinstance(members, list) and len(members) == len(asked), what)
+    for wish, member in zip(asked, members):
+        must(isinstance(member, dict) and member.get("id") == wish["id"], what)
+        must(is_refusal(member) if "error" in member else is_place(member), what)
+    return members
+
+
+def notice_of(packet):
+    """What a NOTICE says. Newer servers may say more than we know."""
+    said, what = packet.object(), "a NOTICE that is none"
+    must(said is not None, what)
+    has_room = isinstance(said.get("room"), str)
+    must(isinstance(said.get("left", ""), str) and isinstance(said.get("gap", False), bool), what)
+    must("by" not in said or has_room and said["room"] != USER and is_position(said.get("at")), what)
+    must(not said.get("gap") or has_room and is_position(said.get("at")) and has_counts(said, "reload_ms"), what)
+    return said
+
+
 def quiet(future):
     """The same; it is no fault that nobody looks at its exception."""
     future.add_done_callback(lambda done: done.cancelled() or done.exception())
@@ -142,11 +192,12 @@ def quiet(future):
 
 
 class Room:
-    """One that the application has joined."""
+    """One that the application has joined, or a back end."""
     def __init__(self, position, last, ticket):
         self.position, self.last, self.ticket = position, last, ticket
         self.is_in = False     # on this connection
         self.is_stale = False  # there was a gap, and the application's state is not loaded yet
+        self.is_led = False    # by a back end, and the application has not asked for it
         self.task = None       # joins it again, later
         self.joined = quiet(asyncio.get_running_loop().create_future())
 
@@ -187,7 +238,7 @@ class Goodbye(CometError):
         try:
             said = json.loads(body)
             code, reason, nodes = int(said["code"]), str(said.get("reason", "")), said.get("nodes")
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return cls(0, "")
         nodes = [address_of(node) for node in nodes] if isinstance(nodes, list) else []
         return cls(code, reason, [node for node in nodes if node is not None])
@@ -201,7 +252,7 @@ def address_of(node):
         host.encode("idna")  # as the resolver will do
     except UnicodeError:
         return None
-    good = host and host.isprintable() and port.isascii() and port.isdigit() and 0 < int(port) < 65536
+    good = host and host.isprintable() and port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536
     return (host, int(port)) if good else None
 
 
@@ -220,13 +271,14 @@ class Client:
     closed, so that no push is missed. A push to a room or to all may then come twice.
     on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None.
     streams: ask for them: join() and leave() work then. positions: {room: number} to begin with, as the property `positions` has them.
+    unacked: where no position in the user's stream is known, ask for what this key has not confirmed.
     state: an async function that loads what the application shows of a room, and returns the position that its back end read before it
     read that; called when a room is joined for the first time, and after a gap. on_room(event, room, detail) is called with "joined"
     (a Joined), "gap" (the number after which it goes on) and "left" (why)."""
 
     def __init__(self, host="127.0.0.1", port=3101, *, mid=0, user=None, key="", room="", accepts=(1000,), jwt=None,
                  token=None, tls=None, heartbeat=30.0, timeout=10.0, back_off=(3.0, 1.8, 300.0), on_change=lambda state, why: None,
-                 streams=False, positions=None, state=None, on_room=lambda event, room, detail: None):
+                 streams=False, positions=None, unacked=False, state=None, on_room=lambda event, room, detail: None):
         self.room = room
         self.accepts = set(accepts)
         self._address = host if callable(host) else (host, port)
@@ -237,12 +289,14 @@ class Client:
         self._heartbeat, self._timeout = heartbeat, timeout
         self._back_off = back_off
         self._on_change = on_change
-        self._streams, self._state, self._on_room = streams, state, on_room
+        self._streams, self._unacked, self._state, self._on_room = streams, unacked, state, on_room
         self._taken = dict(positions or {})  # of each room the last number that the application has got
         self._rooms = {}
+        self._reached = {}  # the position in rooms that the application has joined and the server has ended
         self._done = 0      # position in the user's stream: the application has asked for the next one
         self._acker = None  # confirms it, soon
         self._longest = 0  # body of a JOIN; 0: the server knows no streams
+        self._most = 0     # rooms that it lets us into
         self._pushes = asyncio.Queue(QUEUE)
         self._arrived = asyncio.Event()  # a push has
         self._writer = None
@@ -308,8 +362,8 @@ class Client:
                 waiter.cancel()
         if not self._pushes.empty():
             push = self._pushes.get_nowait()
-            if push.number and push.room in self._rooms:
-                self._taken[push.room] = push.number
+            if push.room in self._rooms or push.room in self._reached:
+                self._take(push.room, push.number)
             return push
         if self._task.cancelled():
             raise StopAsyncIteration
@@ -356,7 +410,8 @@ class Client:
         if self._task is None:
             raise CometError("not connected: connect() comes first")
         known = self._forget(room)
-        position = since or (known.position if known is not None else self._taken.get(room, 0))
+        reached = self._reached.pop(room, 0) or self._taken.get(room, 0)
+        position = since or (known.position if known is not None else reached)
         self._rooms[room] = new = Room(position, last, ticket)
         if known is not None and not known.joined.done():
             new.joined = known.joined  # whoever waits for that goes on waiting
@@ -373,6 +428,8 @@ class Client:
         named = [room for room in rooms or self._joined_rooms() if room != USER]
         for room in named:
             self._left(room, Refused("left again"))
+            self._reached.pop(room, None)
+            self._taken.pop(room, None)
         for body in pack(map(json.dumps, named), self._longest) if self.online and self._longest else ():
             await self._ask(Op.LEAVE, body.encode())
 
@@ -506,7 +563,7 @@ class Client:
             token.pop("user", None)
             token["token"] = self._jwt() if callable(self._jwt) else self._jwt
         if self._streams:
-            position = self._rooms[USER].position
+            position = self._rooms[USER].position or (self._unacked and "unacked")
             token["streams"] = {"user": position} if position else {}
         return json.dumps(token).encode()
 
@@ -531,7 +588,7 @@ class Client:
                 if self._follows(push):
                     await self._keep_for(push)
             elif self._longest and packet.op == Op.NOTICE:
-                self._notice(packet.object())
+                self._notice(notice_of(packet))
             elif not self._is_answer(packet):
                 await self._keep_for(packet)
 
@@ -591,12 +648,17 @@ class Client:
     # -- rooms with numbers: docs/protocol.md, section 5
 
     def _know_streams(self, answer):
-        said = answer.object()
-        self._longest = said.get("max_body", 4096) if self._streams and said.get("v") == 1 else 0
+        said, what = answer.object() or {}, "an answer to AUTH that is none"
+        must(answer.op == ANSWERS[Op.AUTH], what)
+        is_known = self._streams and said.get("v") == 1
+        must(not is_known or is_position(said.get("max_body")) and is_position(said.get("max_rooms")), what)
+        must(not is_known or "user" not in said or is_place(said["user"]), what)
+        self._longest = said["max_body"] if is_known else 0
+        self._most = min(said["max_rooms"], MOST_ROOMS) if is_known else 0
         if not self._streams:
             return
         room = self._rooms[USER]
-        if "user" in said:
+        if is_known and "user" in said:
             self._arrive(USER, room, said["user"], room.position)
             self._confirm_soon()  # the last connection may have ended before it was told
         elif room.position:
@@ -633,7 +695,7 @@ class Client:
             return
         for body in pack([member for room, member in members.items() if member is not None and room in self._rooms], self._longest):
             asked = json.loads(body)["rooms"]
-            await self._ask(Op.JOIN, body.encode(), lambda answer, asked=asked: self._answered(asked, answer.object()))
+            await self._ask(Op.JOIN, body.encode(), lambda answer, asked=asked: self._answered(asked, answers_to(asked, answer)))
 
     async def _member(self, name):
         """A room in the words of JOIN. Its first position, and the one after a gap, is that of the state that the application loads, if
@@ -653,8 +715,7 @@ class Client:
                   "ticket": room.ticket() if callable(room.ticket) else room.ticket}
         return json.dumps({name: value for name, value in member.items() if value is not None})
 
-    def _answered(self, asked, answer):
-        members = answer.get("rooms") or [{"error": 400, "reason": answer.get("reason", "")}] * len(asked)
+    def _answered(self, asked, members):
         for wish, said in zip(asked, members):
             room = self._rooms.get(wish["id"])
             if room is None:
@@ -672,6 +733,7 @@ class Client:
         room.is_in, room.is_stale = True, False
         if not joined.gap and not since:
             room.position = joined.at
+            self._take(name, joined.at)
         if not room.joined.done():
             room.joined.set_result(joined)
         self._on_room("joined", name, joined)
@@ -681,6 +743,7 @@ class Client:
     def _miss(self, name, room, said):
         """Something is missing before what comes: the application is told, and its state loaded anew when it is our turn."""
         room.position, room.is_stale = said["at"] or room.position, True  # 0 is no position
+        self._take(name, said["at"])
         if self._state is not None and name != USER:
             self._later(name, room, said.get("reload_ms", 0))
         self._on_room("gap", name, said["at"])
@@ -701,9 +764,14 @@ class Client:
 
     def _be_led(self, name, at):
         """A back end has led us into the room. With a position, or a state to load, we ask for what was missed."""
-        known = self._forget(name) or Room(self._taken.get(name, 0), None, None)
+        led = sum(room.is_led for room in self._rooms.values())
+        must(name in self._rooms or led < 2 * self._most, "us into more rooms than it lets in")
+        known = self._forget(name)
+        if known is None:
+            known = Room(self._reached.pop(name, 0) or self._taken.get(name, 0), None, None)
+            known.is_led = True
         self._rooms[name] = room = Room(known.position, known.last, known.ticket)
-        room.joined = known.joined
+        room.joined, room.is_led = known.joined, known.is_led
         if self._state is not None or 0 < room.position < at:
             room.task = quiet(asyncio.create_task(self._join_all([name])))
             return
@@ -748,12 +816,21 @@ class Client:
             room.task.cancel()
         return room
 
+    def _take(self, name, number):
+        """The application has got all up to there."""
+        if number:  # 0 is no position
+            self._taken[name] = number
+
     def _left(self, name, why, tell=False):
-        """It is not joined any more, and not again by ourselves."""
+        """It is not joined any more, and not again by ourselves. Where the server says so the position stays for the next JOIN, unless nobody
+        asked for one."""
         room = self._forget(name)
         if room is None:
             return
-        self._taken.pop(name, None)
+        if tell and not room.is_led:
+            self._reached[name] = room.position
+        elif tell:
+            self._taken.pop(name, None)
         if not room.joined.done():
             room.joined.set_exception(why)
         if tell:

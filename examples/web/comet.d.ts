@@ -88,6 +88,8 @@ export interface Streams {
 		load?: () => Record<string, number> | Promise<Record<string, number>>;
 		save?: (positions: Record<string, number>) => void;
 	};
+	/** Where no position in the user's stream is known, ask for what this `key` has not confirmed: "unacked" of docs/protocol.md. */
+	unacked?: boolean;
 	/** Load what the application shows of a room, and return the position that its back end read before it read that state
 	 * (`GET /goim/stream/position`). Called when a room is joined for the first time, and after a gap. */
 	state?: (room: string) => number | Promise<number>;
@@ -187,7 +189,8 @@ export declare class Comet {
 	readonly state: State;
 	readonly room: string;
 	readonly accepts: number[];
-	/** The joined rooms, each with the number of the last push that was delivered; 0: none is known yet. */
+	/** Of each room the number of the last push that was delivered: of those that are joined, 0 where none is known yet, of those that were
+	 * loaded and not joined since, and of those that the server has ended. `''` is the user's stream. */
 	readonly positions: Record<string, number>;
 	/** Calls `fn` for each such event; the result ends that. */
 	on<K extends keyof CometEvents>(name: K, fn: (event: CometEvents[K]) => void): () => void;

@@ -63,6 +63,7 @@ const SERVED_ON_MS = 60_000; // that server is still read for at most so long; i
 const TIMER_MAX_MS = 0x7fffffff; // longer ones would fire at once
 const PUSH_VER = 4; // of every push, once AUTH has asked for streams
 const PUSH_HEAD_BYTES = 5; // the number's high half, and the length of the room's id
+const MOST_ROOMS = 10_000; // that a server may let a client into, as limits.rooms
 const SAVE_MS = 1000; // between two calls of positions.save
 const ACK_MS = 1000; // between two confirmed positions
 const USER = ''; // the user's stream, among the rooms
@@ -126,9 +127,9 @@ export class Packet {
 	unwrap() {
 		const {body} = this;
 		const end = PUSH_HEAD_BYTES + (body[PUSH_HEAD_BYTES - 1] ?? 0);
-		if (body.length < Math.max(end, PUSH_HEAD_BYTES))
-			throw new CometError('protocol', 'a push without its head');
+		must(body.length >= Math.max(end, PUSH_HEAD_BYTES), 'a push without its head');
 		this.number = new DataView(body.buffer, body.byteOffset).getUint32(0) * 2 ** 32 + (this.seq >>> 0);
+		must(isPosition(this.number), 'a push with a number that is none');
 		this.room = decoder.decode(body.subarray(PUSH_HEAD_BYTES, end));
 		this.body = body.subarray(end);
 		return this;
@@ -199,14 +200,58 @@ function goodbyeOf(packet) {
 	return {code, reason: typeof said.reason === 'string' ? said.reason : '', final: FINAL.has(code), nodes};
 }
 
-/* The object that a packet's body is; an empty one if it is none. */
-function objectOf(packet) {
+/* The object that a packet's body is. */
+function objectOf(packet, none = {}) {
 	try {
 		const said = packet.json();
-		return typeof said === 'object' && said !== null ? said : {};
+		return typeof said === 'object' && said !== null ? said : none;
 	} catch {
-		return {};
+		return none;
 	}
+}
+
+// ---- what the server says of streams: who believes the half of an answer has holes that nobody tells him of
+
+/* A server that is right does not say that: the connection ends, and the next one begins. */
+function must(isRight, what) {
+	if (!isRight)
+		throw new CometError('protocol', `the server sent ${what}`);
+}
+
+const isPosition = n => Number.isSafeInteger(n) && n >= 0;
+const isCount = n => n === undefined || isPosition(n);
+const isText = text => text === undefined || typeof text === 'string';
+
+/* Where a stream goes on: of `user` in op 8, or of a member of op 19. */
+function mustBePlace(said, what) {
+	must(isPosition(said?.at) && typeof said.gap === 'boolean' && isCount(said.replay) && isCount(said.reload_ms), what);
+}
+
+/* The members of op 19, one for each room that was asked for. */
+function answersTo(asked, reply) {
+	const what = 'an answer to JOIN that is none', {rooms, error, reason} = objectOf(reply);
+	must(reply.op === Op.JOIN_REPLY, what);
+	const said = error === undefined ? rooms : asked.map(({id}) => ({id, error, reason}));
+	must(Array.isArray(said) && said.length === asked.length, what);
+	for (const [i, member] of said.entries()) {
+		must(member?.id === asked[i].id, what);
+		if (member.error === undefined)
+			mustBePlace(member, what);
+		else
+			must(isPosition(member.error) && isText(member.reason) && isCount(member.retry_ms), what);
+	}
+	return said;
+}
+
+/* A NOTICE. Newer servers may say more than we know. */
+function noticeOf(packet) {
+	const what = 'a NOTICE that is none', said = objectOf(packet, null);
+	must(said !== null && !Array.isArray(said), what);
+	const {room, at, gap, left, by, reload_ms: wait} = said;
+	must(isText(left) && (gap === undefined || typeof gap === 'boolean'), what);
+	must(by === undefined || typeof room === 'string' && room !== USER && isPosition(at), what);
+	must(gap !== true || typeof room === 'string' && isPosition(at) && isCount(wait), what);
+	return said;
 }
 
 /* The same promise; a rejection that nobody looks at is no fault of the program. */
@@ -233,12 +278,13 @@ export class Comet {
 	#roomOf = null; // the room and the operations that the token of this connection named
 	#acceptsOf = null;
 	#streams; // the option, or null
-	#rooms = new Map(); // id → {position, last, ticket, waiting, isIn, isStale, timer}: what join() has asked for
+	#rooms = new Map(); // id → {position, last, ticket, waiting, isIn, isStale, isLed, timer}: what join() has asked for, or a back end
 	#loading = null; // a promise of positions of the time before, ...
-	#stored = null; // ... and these, once they were loaded
+	#kept = {}; // ... and these, once they were loaded, with those of rooms that the server has taken us out of
 	#saving = null; // timer
 	#acking = null; // timer
 	#maxBody = 0; // of a JOIN; 0: the server knows no streams
+	#maxRooms = 0;
 	#wake = () => this.#state === 'waiting' && this.#sleep(delayOf(0, this.#options.backoff));
 
 	constructor(url, options = {}) {
@@ -254,11 +300,11 @@ export class Comet {
 	get state() { return this.#state; }
 	get room() { return this.#room; }
 	get accepts() { return [...this.#accepts]; }
-	/* The rooms that were joined, each with the number of the last push that was delivered; 0: none is known yet. And '', for the user's stream,
-	 * where that is kept. */
+	/* Of each room the number of the last push that was delivered: of those that are joined, 0 where none is known yet; of those that were loaded
+	 * and not joined since; and of those that the server has ended. Of '', the user's stream, where that is kept. */
 	get positions() {
-		return Object.fromEntries([...this.#rooms].filter(([room, {position}]) => room !== USER || position > 0).map(
-			([room, {position}]) => [room, position ?? 0]));
+		const here = [...this.#rooms].filter(([room, {position}]) => room !== USER || position > 0);
+		return {...this.#kept, ...Object.fromEntries(here.map(([room, {position}]) => [room, position ?? this.#kept[room] ?? 0]))};
 	}
 	get #joinedRooms() { return [...this.#rooms.keys()].filter(room => room !== USER); }
 
@@ -338,7 +384,7 @@ export class Comet {
 		const known = this.#forget(room);
 		const waiting = known?.waiting ?? [];
 		this.#rooms.set(room, {
-			position: since ?? known?.position, last, ticket, waiting, isIn: false, isStale: false, timer: null});
+			position: since ?? known?.position, last, ticket, waiting, isIn: false, isStale: false, isLed: false, timer: null});
 		const joined = quiet(new Promise((resolve, reject) => waiting.push({resolve, reject})));
 		if (this.#state === 'online')
 			this.#joinAll([room]);
@@ -348,8 +394,10 @@ export class Comet {
 	/* Leave these rooms, or all that were joined. */
 	leave(...rooms) {
 		const named = rooms.length > 0 ? rooms.filter(room => room !== USER) : this.#joinedRooms;
-		for (const room of named)
+		for (const room of named) {
 			this.#letGo(room, new CometError('refused', 'left again'));
+			delete this.#kept[room];
+		}
 		if (this.#state !== 'online' || this.#maxBody === 0)
 			return Promise.resolve(); // the next connection does not join them
 		return quiet(Promise.all(
@@ -402,7 +450,7 @@ export class Comet {
 		}
 		if (socket !== this.#socket)
 			return; // lost while we waited for it
-		this.#ask(Op.AUTH, bytesOf(body), reply => this.#knowStreams(objectOf(reply)))
+		this.#ask(Op.AUTH, bytesOf(body), reply => this.#knowStreams(reply.op, objectOf(reply)))
 			.then(() => this.#beOnline(), () => {}); // #lose has been told
 	}
 
@@ -425,16 +473,23 @@ export class Comet {
 	async #askForUser() {
 		const entry = this.#rooms.get(USER);
 		await this.#load();
-		entry.position ??= this.#stored[USER];
-		return entry.position > 0 ? {user: entry.position} : {};
+		entry.position ??= this.#kept[USER];
+		if (entry.position > 0)
+			return {user: entry.position};
+		return this.#streams.unacked ? {user: 'unacked'} : {};
 	}
 
-	#knowStreams({v, max_body: maxBody = this.#options.maxBody, user}) {
-		this.#maxBody = this.#streams !== null && v === 1 ? maxBody : 0;
+	#knowStreams(op, {v, max_body: maxBody, max_rooms: maxRooms, user}) {
+		const what = 'an answer to AUTH that is none', isKnown = this.#streams !== null && v === 1;
+		must(op === Op.AUTH_REPLY && (!isKnown || isPosition(maxBody) && isPosition(maxRooms)), what);
+		if (isKnown && user !== undefined)
+			mustBePlace(user, what);
+		this.#maxBody = isKnown ? maxBody : 0;
+		this.#maxRooms = isKnown ? Math.min(maxRooms, MOST_ROOMS) : 0;
 		if (this.#streams === null)
 			return;
 		const entry = this.#rooms.get(USER), since = entry.position || undefined;
-		if (user !== undefined)
+		if (isKnown && user !== undefined)
 			this.#arrive(USER, user, since);
 		else if (since !== undefined)
 			this.#miss(USER, {at: 0}); // it is not kept any more, or not there
@@ -597,19 +652,16 @@ export class Comet {
 	}
 
 	#receive(data) {
-		let packets;
+		const socket = this.#socket;
 		try {
-			packets = this.#unpack(data);
+			for (const packet of this.#unpack(data)) {
+				if (socket === this.#socket)
+					this.#take(packet);
+				else
+					this.#takeOld(socket, packet); // or a listener has closed us
+			}
 		} catch (error) {
 			this.#lose(error instanceof CometError ? error : new CometError('protocol', 'no binary message'));
-			return;
-		}
-		const socket = this.#socket;
-		for (const packet of packets) {
-			if (socket === this.#socket)
-				this.#take(packet);
-			else
-				this.#takeOld(socket, packet); // or a listener has closed us
 		}
 	}
 
@@ -644,12 +696,13 @@ export class Comet {
 			if (this.#follows(packet))
 				this.#emit('push', packet);
 		} else if (packet.op === Op.NOTICE) {
-			this.#notice(objectOf(packet));
+			if (this.#maxBody > 0)
+				this.#notice(noticeOf(packet));
 		} else {
 			const asked = this.#pending.get(packet.seq);
+			asked?.now(packet); // where it is no answer #lose rejects it
 			this.#pending.delete(packet.seq);
 			clearTimeout(asked?.timer);
-			asked?.now(packet);
 			asked?.resolve(packet);
 		}
 	}
@@ -671,7 +724,7 @@ export class Comet {
 			return;
 		for (const body of pack(members.filter((member, i) => member !== null && this.#rooms.has(rooms[i])), this.#maxBody)) {
 			const asked = JSON.parse(body).rooms;
-			this.#ask(Op.JOIN, bytesOf(body), reply => this.#answered(asked, objectOf(reply))).catch(() => {}); // lost
+			this.#ask(Op.JOIN, bytesOf(body), reply => this.#answered(asked, answersTo(asked, reply))).catch(() => {}); // lost
 		}
 	}
 
@@ -683,7 +736,7 @@ export class Comet {
 		try {
 			await this.#load();
 			const ticket = typeof entry.ticket === 'function' ? await entry.ticket(room) : entry.ticket;
-			entry.position ??= this.#stored[room];
+			entry.position ??= this.#kept[room];
 			if (state && (entry.isStale || !entry.position)) {
 				entry.position = await state(room);
 				entry.isIn = entry.isStale = false; // what comes before the answer comes again
@@ -699,24 +752,21 @@ export class Comet {
 	/* Once for all rooms; after a failure the next one asks again. */
 	#load() {
 		return this.#loading ??= (async () => this.#streams.positions?.load?.())().then(
-			stored => { this.#stored = {...stored}; },
+			stored => { this.#kept = {...stored, ...this.#kept}; },
 			error => { this.#loading = null; throw error; });
 	}
 
-	#answered(asked, {rooms = [], reason}) {
-		asked.forEach(({id, since}, i) => {
-			const entry = this.#rooms.get(id), said = rooms[i] ?? {error: 400, reason};
-			if (entry === undefined)
+	#answered(asked, members) {
+		members.forEach((said, i) => {
+			const {id, since} = asked[i];
+			if (!this.#rooms.has(id))
 				return; // left meanwhile
-			if (said.error !== undefined && said.retry_ms !== undefined) {
+			if (said.error === undefined)
+				this.#arrive(id, said, since);
+			else if (said.retry_ms !== undefined)
 				this.#later(id, said.retry_ms, () => this.#joinAll([id]));
-				return;
-			}
-			if (said.error !== undefined) {
+			else
 				this.#refuse(id, said.reason);
-				return;
-			}
-			this.#arrive(id, said, since);
 		});
 	}
 
@@ -725,8 +775,10 @@ export class Comet {
 		const entry = this.#rooms.get(room), {at, gap, replay = 0} = said;
 		entry.isIn = true;
 		entry.isStale = false;
-		if (!gap && since === undefined)
+		if (!gap && since === undefined) {
 			entry.position = at;
+			this.#saveSoon();
+		}
 		for (const waiter of entry.waiting.splice(0))
 			waiter.resolve({at, gap, replay});
 		this.#emit('joined', {room, at, gap, replay});
@@ -763,8 +815,10 @@ export class Comet {
 
 	/* A back end has led us into the room. With a position, or a state to load, we ask for what was missed. */
 	#beLed(room, at) {
+		const led = [...this.#rooms.values()].filter(({isLed}) => isLed).length;
+		must(this.#rooms.has(room) || led < 2 * this.#maxRooms, 'us into more rooms than it lets in');
 		const known = this.#forget(room);
-		const entry = {position: this.#stored?.[room], waiting: [], ...known, isIn: false, isStale: false, timer: null};
+		const entry = {position: this.#kept[room], waiting: [], isLed: true, ...known, isIn: false, isStale: false, timer: null};
 		this.#rooms.set(room, entry);
 		if (this.#streams.state || entry.position > 0 && entry.position < at) {
 			this.#joinAll([room]);
@@ -814,18 +868,18 @@ export class Comet {
 		return true;
 	}
 
-	/* The room is not joined any more, and not again by ourselves. */
+	/* The room is not joined any more, and not again by ourselves. The position stays for the next JOIN, unless nobody asked for one. */
 	#refuse(room, reason = '') {
+		const {position, isLed} = this.#rooms.get(room);
 		this.#letGo(room, new CometError('refused', reason));
+		if (position > 0 && !isLed)
+			this.#kept[room] = position;
 		this.#emit('left', {room, reason});
 	}
 
-	/* Let go of a room, with its position. */
 	#letGo(room, error) {
 		for (const waiter of this.#forget(room)?.waiting ?? [])
 			waiter.reject(error);
-		if (this.#stored !== null)
-			delete this.#stored[room];
 		this.#saveSoon();
 	}
 
@@ -844,7 +898,7 @@ export class Comet {
 		entry.timer = setTimeout(() => {
 			if (this.#state === 'online' && this.#rooms.get(room) === entry)
 				fn();
-		}, ms);
+		}, Math.min(ms, TIMER_MAX_MS));
 	}
 
 	#saveSoon() {

@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT"""
 import asyncio
 import contextlib
 import json
+import random
 import sys
 
 import pytest
@@ -16,7 +17,7 @@ from waiting import TIMEOUT, wait_until
 sys.path.insert(0, str(ROOT / "examples/python"))
 
 import comet_client  # noqa: E402
-from comet_client import Client, CometError, Goodbye  # noqa: E402
+from comet_client import Client, CometError, Goodbye, quiet  # noqa: E402
 
 QUICK = (0.05, 1.8, 0.2)
 
@@ -576,6 +577,206 @@ def test_a_room_that_is_left_while_its_state_is_loaded_is_not_joined(launch):
                 await client.join("chat://1")
             await client.join("chat://2")
         assert joined == [{"rooms": [{"id": "chat://2"}]}]
+
+    run(story())
+
+
+WELCOME = {"v": 1, "max_body": 4096, "max_rooms": 100}
+WRONG = json.loads((ROOT / "tests/web/wrong_answers.json").read_text())
+
+
+class Wrong:
+    """A server that says one thing to each connection that comes, and closes."""
+
+    def __init__(self, say):
+        self._say = say
+        self.visits = 0
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._let_in, "127.0.0.1", 0)
+        self.address = self._server.sockets[0].getsockname()
+        return self
+
+    async def __aexit__(self, *_):
+        self._server.close()
+
+    async def _let_in(self, reader, writer):
+        visit, self.visits = self.visits, self.visits + 1
+        try:
+            with contextlib.suppress(EOFError, OSError):
+                await self._say(visit, reader, writer)
+        finally:
+            writer.close()
+
+
+def say(writer, op, said, seq=0, ver=1):
+    body = said if isinstance(said, bytes) else (said if isinstance(said, str) else json.dumps(said)).encode()
+    writer.write(comet_client.Packet(op, body, seq, ver).encode())
+
+
+async def welcome(reader, writer, said=WELCOME):
+    auth = await comet_client.read_packet(reader)
+    say(writer, 8, said, auth.seq)
+    return json.loads(auth.body)
+
+
+@pytest.mark.parametrize("what, words", [("welcomes", "an answer to AUTH that is none"), ("joins", "an answer to JOIN that is none"),
+                                         ("notices", "a NOTICE that is none")])
+def test_answers_that_no_good_server_gives_end_the_connection(what, words):
+    """Each of them one, and the next one is as ever."""
+    wrong, told, changes = WRONG[what], [], []
+
+    async def say_wrong(visit, reader, writer):
+        is_last = visit == len(wrong)
+        await welcome(reader, writer, wrong[visit] if what == "welcomes" and not is_last else WELCOME)
+        join = await comet_client.read_packet(reader)
+        if what == "joins" and not is_last:
+            say(writer, 19, wrong[visit], join.seq)
+        else:
+            say(writer, 19, '{"rooms":[{"id":"chat://1","at":5,"gap":false}]}', join.seq)
+        if what == "notices" and not is_last:
+            say(writer, 22, wrong[visit])
+        if is_last:
+            say(writer, 1000, b"\0\0\0\0\x08chat://1on", 6, 4)
+        await reader.read()
+
+    async def story():
+        async with Wrong(say_wrong) as server:
+            client = Client(*server.address, streams=True, back_off=(0.001, 1, 0.001), on_change=lambda *change: changes.append(change),
+                            on_room=lambda *event: told.append(event[0]))
+            connected = asyncio.create_task(client.connect())
+            while client._task is None:
+                await asyncio.sleep(0)
+            await client.join("chat://1")
+            push = await anext(client)
+            assert (push.room, push.number, push.body) == ("chat://1", 6, b"on")
+            await connected
+            await client.close()
+
+    run(story())
+    assert [str(why) for state, why in changes if state == "lost"] == [f"the server sent {words}"] * len(wrong)
+    assert set(told) == {"joined"}
+
+
+def test_whatever_comes_it_is_there_for_the_next_connection():
+    dice, told = random.Random(7), []
+    rooms = ["chat://1", "led://1", ""]
+
+    def place(**more):
+        return {"at": dice.randrange(9), "gap": dice.random() < 0.5, "replay": 0, "reload_ms": 1, **more}
+
+    def mangled(said):
+        text = json.dumps(said).encode()
+        at = dice.randrange(len(text))
+        put = dice.choice([b"", b'"', b"0", b"-", b"[", b"}", b",", b"9" * 5000, b"null", b"\xff", b"[" * 100_000])
+        return text if dice.random() < 0.3 else text[:at] + put + text[at + dice.randrange(4):]
+
+    async def say_anything(visit, reader, writer):
+        if visit >= 150:
+            await welcome(reader, writer)
+            join = await comet_client.read_packet(reader)
+            say(writer, 19, {"rooms": [{"id": wish["id"], "at": 5, "gap": False} for wish in json.loads(join.body)["rooms"]]}, join.seq)
+            say(writer, 1000, b"\0\0\0\0\x08chat://1last", 6, 4)
+            await reader.read()
+        await welcome(reader, writer, mangled({**WELCOME, "user": place()}))
+        for _ in range(dice.randrange(4)):
+            more = dice.choice([{"gap": True}, {"by": "server"}, {"left": "x"}])
+            say(writer, 22, mangled({"room": dice.choice(rooms), "at": dice.randrange(9), **more}))
+            room = dice.choice(rooms).encode()
+            say(writer, 1000, b"\0\0\0\0%c%sx" % (len(room), room), dice.randrange(12), 4)
+        with contextlib.suppress(asyncio.TimeoutError):  # it asks for no room where it has understood that we know no streams
+            join = await asyncio.wait_for(comet_client.read_packet(reader), 0.05)
+            say(writer, 19, mangled({"rooms": [place(id="chat://1")]}), join.seq)
+        say(writer, 6, mangled({"code": 4, "reason": "x", "nodes": []}))
+
+    async def story():
+        async with Wrong(say_anything) as server:
+            def join():
+                quiet(asyncio.create_task(client.join("chat://1")))
+
+            def on_room(event, room, detail):
+                told.append(event)
+                if (event, room) == ("left", "chat://1"):
+                    asyncio.get_running_loop().call_later(0.005, join)
+
+            client = Client(*server.address, streams=True, back_off=(0.001, 1, 0.001), on_room=on_room)
+            connected = asyncio.create_task(client.connect())
+            while client._task is None:
+                await asyncio.sleep(0)
+            join()
+            while (await anext(client)).body != b"last":
+                pass
+            assert server.visits > 150
+            await connected
+            await client.close()
+
+    run(story())
+    assert told.count("joined") > 20 and "gap" in told and "left" in told
+
+
+def test_a_server_leads_into_no_more_rooms_than_it_lets_in():
+    told = []
+
+    async def story():
+        client = Client(streams=True, on_room=lambda *event: told.append(event[:2]))
+        client._most = 100
+        for i in range(300):
+            client._notice({"room": f"a://{i}", "at": 7, "by": "server"})
+            client._notice({"room": f"a://{i}", "left": "kicked"})
+        assert client.positions == {} and client._rooms == {}
+        for i in range(200):
+            client._notice({"room": f"b://{i}", "at": 7, "by": "server"})
+        client._notice({"room": "b://0", "at": 7, "by": "server"})
+        with pytest.raises(CometError, match="more rooms than it lets in"):
+            client._notice({"room": "c://1", "at": 7, "by": "server"})
+
+    run(story())
+    assert told[:2] == [("joined", "a://0"), ("left", "a://0")]
+
+
+def test_where_the_server_ends_a_membership_the_position_stays_for_the_next_join():
+    asked = []
+
+    async def end_it(visit, reader, writer):
+        await welcome(reader, writer)
+        for _ in range(2):
+            join = await comet_client.read_packet(reader)
+            asked.extend(json.loads(join.body)["rooms"])
+            say(writer, 19, {"rooms": [{"id": "chat://1", "at": asked[-1].get("since", 5), "gap": False}]}, join.seq)
+            say(writer, 1000, b"\0\0\0\0\x08chat://1six", 6, 4)
+            say(writer, 22, {"room": "chat://1", "left": "expired"})
+
+    async def story():
+        async with Wrong(end_it) as server, Client(*server.address, streams=True) as client:
+            await client.join("chat://1")
+            while client._joined_rooms():
+                await asyncio.sleep(0)
+            await client.join("chat://1", ticket="a new one")
+            assert (await anext(client)).number == 6
+            assert client.positions == {"chat://1": 6}
+
+    run(story())
+    assert asked == [{"id": "chat://1"}, {"id": "chat://1", "since": 6, "ticket": "a new one"}]
+
+
+def test_without_a_position_what_the_key_has_not_confirmed_is_asked_for(launch):
+    house = launch(USERS)
+    seen = []
+
+    async def story():
+        who = {"mid": 7, "key": "py", "streams": True, "unacked": True, "on_room": lambda *event: seen.append(event)}
+        numbers = [await off(house.backend.push_mids, [7], f"{n}") for n in range(3)]
+        assert len(numbers) == 3
+        async with client_of(house, **who) as client:  # a key that has confirmed nothing gets all there is
+            assert await take(client, 2) == [("", "0"), ("", "1")]
+            asked = asyncio.create_task(anext(client))  # they are done
+            at = client.positions[""]
+            await off(wait_until, lambda: house.backend.data("/goim/stream/acks", mid=7)["keys"].get("py") == at, "it is confirmed")
+            assert (await asked).body == b"2"
+        assert [event[:2] for event in seen] == [("joined", ""), ("gap", "")]
+        async with client_of(house, **who) as client:
+            assert await take(client, 1) == [("", "2")]
+        assert seen[2:] == [("joined", "", (at, False, 1))]
 
     run(story())
 

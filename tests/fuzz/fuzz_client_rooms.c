@@ -57,11 +57,19 @@ static void ask(struct fuzzed *f, int64_t now_ns, int32_t seq)
 
 static void begin(struct fuzzed *f, const struct packet *p)
 {
-	f->connection =
-		client_rooms_begin(f->rooms, &(struct client_welcome){.max_body = p->seq % 2 != 0 ? MAX_BODY : 0,
-								      .has_user = p->seq % 4 != 0,
-								      .gap = p->seq % 8 != 0,
-								      .at = p->body_bytes});
+	f->connection = client_rooms_begin(f->rooms, &(struct client_welcome){
+							     .max_body = p->seq % 2 != 0 ? MAX_BODY : 0,
+							     .max_rooms = 2,
+							     .has_user = p->seq % 4 != 0,
+							     .user = {.at = p->body_bytes, .gap = p->seq % 8 != 0},
+						     });
+}
+
+/* The application's state has the length of the room's name as its position, or cannot be loaded. */
+static int64_t load(void *arg, const char *room)
+{
+	(void)arg;
+	return (int64_t)strlen(room) - 2;
 }
 
 static void take_step(struct fuzzed *f, enum step step, struct packet *p)
@@ -87,7 +95,8 @@ static void take_step(struct fuzzed *f, enum step step, struct packet *p)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
-	struct fuzzed f = {.rooms = client_rooms_new(NULL, NULL)};
+	const struct client_rooms_options opt = {.state = bytes % 2 != 0 ? load : NULL};
+	struct fuzzed f = {.rooms = client_rooms_new(&opt)};
 	struct client_event e;
 
 	while (f.rooms != NULL && bytes >= 3 && bytes - 3 >= data[2]) {

@@ -438,6 +438,54 @@ static void a_room_is_joined_and_joined_again_from_its_position(void **state)
 	assert_string_equal(heard, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":5}]}");
 }
 
+static void what_no_good_server_says_is_an_error_with_words(void **state)
+{
+	struct comet_client_goodbye words = {0};
+	struct comet_client_options opt = options();
+	struct comet_client_message m;
+
+	(void)state;
+	open_rooms();
+	say(OP_NOTICE, 0, "{\"room\":\"chat://1\",\"by\":\"server\"}");
+	assert_int_equal(comet_client_next(client, SOON_MS, &m), -EPROTO);
+	comet_client_last_words(client, &words);
+	assert_string_equal(words.reason, "a NOTICE is none");
+	comet_client_close(&client);
+	close(peer);
+	peer = -1;
+	opt.rooms = rooms;
+	assert_int_equal(open_with(&opt, OP_AUTH_REPLY, "{\"v\":1,\"max_body\":4096,\"user\":{\"at\":7}}"), -EPROTO);
+	assert_string_equal(goodbye.reason, "the answer to AUTH is none");
+}
+
+static void what_is_not_confirmed_is_asked_for(void **state)
+{
+	const struct comet_client_rooms_options unacked = {.unacked = 1};
+	struct comet_client_options opt = options();
+	struct comet_client_message m;
+
+	(void)state;
+	comet_client_rooms_free(&rooms);
+	assert_int_equal(comet_client_rooms_new(&unacked, &rooms), 0);
+	opt.rooms = rooms;
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(
+			open_with(&opt, OP_AUTH_REPLY,
+				  "{\"v\":1,\"max_body\":4096,\"max_rooms\":100,\"user\":{\"at\":7,\"gap\":false,"
+				  "\"replay\":0}}"),
+			0);
+		assert_non_null(
+			strstr(heard, i == 0 ? "\"streams\":{\"user\":\"unacked\"}" : "\"streams\":{\"user\":7}"));
+		assert_int_equal(comet_client_next(client, 0, &m), 0);
+		assert_int_equal(m.event, COMET_CLIENT_JOINED);
+		assert_string_equal(m.room, "");
+		assert_int_equal(comet_client_next(client, 0, &m), -ETIMEDOUT); /* it is done with */
+		comet_client_close(&client);
+		close(peer);
+		peer = -1;
+	}
+}
+
 /* Its operation and number may be those of an answer. */
 static void a_push_is_never_taken_for_an_answer(void **state)
 {
@@ -591,6 +639,8 @@ int main(void)
 		ROOMS(a_push_is_never_taken_for_an_answer),
 		ROOMS(what_a_server_puts_off_is_asked_for_again_in_time),
 		ROOMS(a_push_without_its_head_is_an_error),
+		ROOMS(what_no_good_server_says_is_an_error_with_words),
+		ROOMS(what_is_not_confirmed_is_asked_for),
 #undef ROOMS
 #undef CASE
 #undef OPENING
