@@ -13,7 +13,8 @@
  * It speaks version 2 of docs/protocol.md, sends heartbeats by itself, and notices a server that answers none. Every call
  * blocks, but no longer than it is told, and returns 0 or a negative errno; only the system's resolver, which comet_client_open asks
  * where host is a name, takes its own time. A client belongs to one thread at a time.
- * A lost connection is not opened again by itself: comet_client_may_return() and comet_client_delay_ms() tell whether and when to.
+ * A lost connection is not opened again by itself, but by a comet_client_keeper; comet_client_may_return() and comet_client_delay_ms() tell
+ * others whether and when to.
  * With comet_client_rooms it may be in several rooms, and gets what was pushed to them while it had no connection.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_CLIENT_H
@@ -87,6 +88,10 @@ enum comet_client_event {
 		2, /* something is missing, and pushes go on after number: ask the back end, in wait_ms. Where it tells the
 			       * position that its data have, join again since that; with `state` that is done */
 	COMET_CLIENT_LEFT = 3, /* not joined any more, and not again by itself; the body says why */
+	/* of a keeper */
+	COMET_CLIENT_ONLINE = 4, /* a connection is up */
+	COMET_CLIENT_LOST =
+		5, /* it is gone, or did not come about; the body says why, the next attempt is in wait_ms */
 };
 
 struct comet_client_message {
@@ -166,6 +171,24 @@ int comet_client_rooms_join(struct comet_client_rooms *rooms, const struct comet
 /* Its position is forgotten, and no event comes of it. 0, -ENOENT. */
 int comet_client_rooms_leave(struct comet_client_rooms *rooms, const char *room);
 int64_t comet_client_rooms_position(const struct comet_client_rooms *rooms, const char *room); /* 0: none */
+
+/* A client that is opened again by itself, over all that happens: it waits longer each time, goes where a server that goes away sends it
+ * and takes the rest from that one, and goes round the places, each "[host]:port" or a port; none: 127.0.0.1:3101. `opt` is copied, host
+ * and port in it are not read; what it points to, and the places, stay until the keeper is freed. 0 or -ENOMEM. */
+struct comet_client_keeper;
+int comet_client_keeper_new(const struct comet_client_options *opt, char *const *places, size_t n_places,
+			    struct comet_client_keeper **out);
+void comet_client_keeper_free(struct comet_client_keeper **keeper); /* as comet_client_close */
+/* The next push or event, as comet_client_next, and two events more. A call that opens a connection takes up to timeout_ms longer. -ETIMEDOUT:
+ * none came in wait_ms; -ECONNABORTED: the server refused us for good, comet_client_keeper_last_words has why; -EINVAL: a string is not UTF-8.
+ * The last two come again with each call. */
+int comet_client_keeper_next(struct comet_client_keeper *keeper, int wait_ms, struct comet_client_message *out);
+/* For poll(), which skips -1: there is no connection. Once it is readable, and each second, call comet_client_keeper_next with wait_ms 0 until
+ * -ETIMEDOUT. The descriptor is another one after each of these calls. */
+int comet_client_keeper_fd(const struct comet_client_keeper *keeper);
+/* The connection of now, to send on; NULL: there is none. It is the keeper's, until comet_client_keeper_next. */
+struct comet_client *comet_client_keeper_client(const struct comet_client_keeper *keeper);
+void comet_client_keeper_last_words(const struct comet_client_keeper *keeper, struct comet_client_goodbye *out);
 
 /* May the same client come back after this goodbye? Not if it was kicked, replaced or refused, or wants a new token. */
 int comet_client_may_return(const struct comet_client_goodbye *goodbye);

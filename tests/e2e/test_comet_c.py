@@ -87,7 +87,7 @@ def header(name):
 
 
 def prototypes(name):
-    return sorted(re.findall(r"(?:int|int64_t|void) comet_client_\w+\([^;]*\);", header(name)))
+    return sorted(re.findall(r"(?:int|int64_t|void|struct comet_client) \*?comet_client_\w+\([^;]*\);", header(name)))
 
 
 def names(library):
@@ -196,6 +196,24 @@ def test_chat_room_goes_where_it_is_sent_and_misses_nothing(chat, number):
     ada.leave()
     first.close()
     second.close()
+
+
+def test_chat_room_ends_where_it_is_sent_away_for_good(house, chat):
+    port, api = house.address("tcp")[1], "http://{}:{}".format(*house.address("http"))
+    ada = Chat([chat, "ada", api, "127.0.0.1:1", str(port)])
+    ada.wait_for("[lost: Connection refused]")  # and then the next place
+    ada.wait_for("[online]")
+    key, = [connection["key"] for connection in house.backend.data("/goim/connections")["connections"]]
+    house.backend.kick(keys=[key])
+    try:
+        assert ada.process.wait(TIMEOUT) == 1
+    finally:
+        ada.close()
+
+
+def test_chat_example_is_short():
+    """What makes it long is to be in the library."""
+    assert len((ROOT / "examples/c/chat.c").read_text().splitlines()) < 80
 
 
 def test_chat_room_of_a_server_without_streams_says_so(chat):
