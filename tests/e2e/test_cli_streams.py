@@ -183,7 +183,45 @@ def test_stream_position(house):
     assert stream(house, "live://1")[1] == "comet-cli: live://1 is not numbered: nothing is kept of it\n"
 
 
-@pytest.mark.parametrize("args", [[], ["chat"], ["a://1", "b://2"], ["position"], ["position", "a://1", "b://2"], ["--last", "x", "a://1"]])
+USERS = pytest.mark.settings("stream.users=50/1h", "stream.users_open=yes")
+
+
+@USERS
+@pytest.mark.parametrize("user", ["41", "ann o'hara"])
+def test_stream_shows_what_a_user_missed_and_what_each_device_has_confirmed(house, sub, user):  # noqa: F811
+    numbers = []
+    for body in "abc":
+        reply = house.backend.post("/goim/push/users", body, operation=1000, users=user)
+        numbers.append(int(reply.headers["comet-position"]))
+    whole = [f"1000 - {number} {body}" for number, body in zip(numbers, "abc")]
+    assert stream(house, "user", user) == (whole, "")
+    assert stream(house, "user", user, "--since", str(numbers[0]))[0] == whole[1:]
+    assert stream(house, "user", user, "--since", "1") == (
+        [], f"comet-cli: gap in the stream of user {user}: something is missing; it goes on after {numbers[2]}\n")
+    assert stream(house, "position", "user", user)[0] == [f"{user} {numbers[2]}"]
+    assert stream(house, "acks", "user", user) == (
+        [], f"comet-cli: nobody has confirmed anything of the stream of user {user}, whose newest number is {numbers[2]}\n")
+    client = sub(*door_of(house), "--user", user, "--key", "pad", "--room", "live://1", "--last", "0", "--heartbeat", "1s")
+    wait_until(lambda: stream(house, "acks", "user", user)[0] == [f"pad {numbers[2]} 0"], "it is confirmed", 20)
+    client.close()
+    house.wait_empty()
+    house.backend.accepted("/goim/push/users", "d", operation=1000, users=user)
+    assert stream(house, "acks", "user", user)[0] == [f"pad {numbers[2]} 1"]
+    data = json.loads(stream(house, "--json", "acks", "user", user)[0][0])
+    assert data == {"at": numbers[2] + 1, "keys": {"pad": numbers[2]}}
+    data = json.loads(stream(house, "user", user, "--json", "--last", "1")[0][0])
+    assert [message["body"] for message in data["messages"]] == ["d"]
+
+
+def test_stream_says_where_users_are_not_kept(house):
+    words = "comet-cli: the stream of user 7 is not kept: is stream.users set?\n"
+    assert stream(house, "user", "7") == ([], words)
+    assert stream(house, "acks", "user", "7") == ([], words)
+    assert stream(house, "position", "user", "7", "8") == (["7 0", "8 0"], "")
+
+
+@pytest.mark.parametrize("args", [[], ["chat"], ["a://1", "b://2"], ["position"], ["position", "a://1", "b://2"], ["--last", "x", "a://1"],
+                                  ["user"], ["user", "7", "8"], ["position", "user"], ["acks"], ["acks", "7"], ["acks", "user"], ["acks", "mid", "7"]])
 def test_wrong_wishes_of_stream(args):
     code, out, err = run("stream", *args)
     assert (code, out) == (USAGE, "") and err.startswith("comet-cli")
