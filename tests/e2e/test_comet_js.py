@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT"""
 import json
 import os
 import queue
+import re
 import subprocess
 import threading
 
@@ -308,6 +309,25 @@ def test_a_restart_alone_is_a_gap(launch, agent):
     assert gap["reloadAfter"] <= 1000
     again.backend.push_room("chat://1", "on")
     assert pushed(one, 1) == [("chat://1", "on")]
+
+
+def test_the_example_of_the_documents_runs(launch, tmp_path):
+    """With a WebSocket class, which Node has of its own from version 22 on, and the port of this server."""
+    house = launch({"stream.rooms": "chat:200/10m"})
+    house.backend.push_room("chat://1", "said before")
+    text, = re.findall(r"^```js\n(import .*?)^```$", (ROOT / "docs/streams.md").read_text(), re.M | re.S)
+    assert "ws://127.0.0.1:3102/sub" in text
+    (tmp_path / "comet.js").write_text((ROOT / "examples/web/comet.js").read_text())
+    (tmp_path / "ws.cjs").write_text("globalThis.WebSocket ??= require('ws');")
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "example.js").write_text(text.replace("ws://127.0.0.1:3102/sub", url(house)))
+    with subprocess.Popen(["node", "--require", tmp_path / "ws.cjs", tmp_path / "example.js"], stdout=subprocess.PIPE, text=True,
+                          env=ENVIRONMENT) as example:
+        try:
+            room, number, said = example.stdout.readline().rstrip("\n").split(" ", 2)
+            assert (room, said) == ("chat://1", "said before") and int(number) > 2**50
+        finally:
+            example.kill()
 
 
 def test_a_server_without_streams_serves_the_rest(launch, agent):
