@@ -198,7 +198,7 @@ static int ack(struct client_rooms *s, int64_t now_ns, char **body)
 static void move(struct client_rooms *s, struct client_room *room, int64_t position)
 {
 	room->position = position;
-	if (s->opt.store != NULL)
+	if (s->opt.store != NULL && position > 0) /* 0 is no position */
 		s->opt.store(s->opt.arg, room->id, position);
 }
 

@@ -746,6 +746,7 @@ static void a_state_that_cannot_be_loaded_now_is_asked_for_again(void **state)
 	assert_int_equal(client_rooms_due_ns(rooms, here), 4 * CLOCK_SEC);
 	seam_clock_advance(3 * CLOCK_SEC);
 	assert_asked(3, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\"}]}");
+	assert_string_equal(stored, "");
 	here = begin_with(BODY);
 	assert_asked(4, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666000}]}");
 	assert_int_equal(loaded, 3);
