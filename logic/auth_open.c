@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "common/base/json.h"
+#include "logic/auth_plain.h"
 
 /* What a token may say, by the names of goim. */
 static const char *const members[] = {"mid", "user", "key", "room_id", "platform", "accepts"};
@@ -137,10 +138,13 @@ int auth_open_check(const struct auth_request *request, struct auth_identity *wh
 {
 	char room[12];
 	int64_t uid;
-	bool has_bom;
+	bool has_bom, is_plain;
+	int rc;
 
 	if (is_v1(request, &uid, room))
 		return take_v1(who, uid, room);
+	if ((rc = auth_plain_read(request, who, &is_plain)) < 0 || is_plain)
+		return rc;
 	if (!begins_object(request, &has_bom))
 		return take_v1(who, 0, "");
 	if (has_bom)

@@ -361,7 +361,8 @@ static void a_broken_object_is_refused(void **state)
 static void no_memory_is_said_and_leaves_nothing(void **state)
 {
 	static const char *const tokens[] = {
-		"123", "{\"Mid\":1,\"key\":\"k\",\"room_id\":\"r\",\"platform\":\"p\",\"accepts\":[1]}"};
+		"123", "{\"Mid\":1,\"key\":\"k\",\"room_id\":\"r\",\"platform\":\"p\",\"accepts\":[1]}",
+		"{\"user\":\"u\",\"key\":\"k\",\"room_id\":\"r\",\"platform\":\"p\",\"accepts\":[1]}"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
