@@ -12,11 +12,10 @@
 #include "common/base/stack.h"
 
 /* glibc reserves some 1.5 KiB of thread-local storage in each thread for libraries that may be loaded later, which we do not
- * do. Without it the stack of an idle connection's thread is one page and not two: 8 KiB less for each connection. And each
- * thread keeps what it freed in a cache of its own: a reader that has authenticated never needs it again, 1 KiB. Only the
- * loader can leave the first out, and it reads its tunables when the program starts: so start once more. If that fails, or
+ * do. Without it the stack of an idle connection's thread is one page and not two: 8 KiB less for each connection. Only the
+ * loader can leave it out, and it reads its tunables when the program starts: so start once more. If that fails, or
  * the operator has tunables of his own, we go on as we are. */
-#define THREAD_TUNABLES "glibc.rtld.nns=1:glibc.rtld.optional_static_tls=0:glibc.malloc.tcache_count=0"
+#define THREAD_TUNABLES "glibc.rtld.nns=1:glibc.rtld.optional_static_tls=0"
 
 void process_slim_threads(char **argv)
 {

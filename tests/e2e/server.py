@@ -39,7 +39,7 @@ DEFAULTS = {
 # What comet starts itself once more for, comet/main.c: given before, it need not. test_scale has that start.
 TUNABLES = {}
 if SCALE >= 1:  # sanitizer builds do not
-    TUNABLES["GLIBC_TUNABLES"] = "glibc.rtld.nns=1:glibc.rtld.optional_static_tls=0:glibc.malloc.tcache_count=0"
+    TUNABLES["GLIBC_TUNABLES"] = "glibc.rtld.nns=1:glibc.rtld.optional_static_tls=0"
 # Buffers, arenas of malloc and stacks, which stay once they were needed.
 WARM_BYTES = 6 << 20
 
