@@ -52,33 +52,36 @@ static const char *header_of(int status)
 
 /* Neither end keeps state from one message to the next. Of the windows only ours is spoken of, and where the client asks: it is then
  * no larger than what it asks for. */
-static void put_extension(char *out, size_t space, const struct ws_offer *offer)
+static size_t put_extension(char *out, size_t space, const struct ws_offer *offer)
 {
 	char window[32] = "";
 
 	if (offer->server_bits > 0)
 		(void)snprintf(window, sizeof(window), "; server_max_window_bits=%u", offer->server_bits);
-	(void)snprintf(out, space,
-		       "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
-		       "client_no_context_takeover%s\r\n",
-		       window);
+	return (size_t)snprintf(out, space,
+				"\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+				"client_no_context_takeover%s",
+				window);
 }
 
+/* Put together without printf, since each connect needs one. */
 size_t ws_answer_welcome(char out[WS_ANSWER_BYTES], const char key[WS_KEY_BYTES], const struct ws_offer *offer)
 {
-	char text[WS_KEY_BYTES + sizeof(guid)], accept[32], extension[160] = "";
-	unsigned char hash[20];
+	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+				   "Sec-WebSocket-Accept: ";
+	static const char end[] = "\r\n\r\n";
+	unsigned char text[WS_KEY_BYTES + sizeof(guid) - 1], hash[20];
+	size_t n = sizeof(head) - 1;
 
 	memcpy(text, key, WS_KEY_BYTES);
-	memcpy(text + WS_KEY_BYTES, guid, sizeof(guid));
-	(void)lws_SHA1((unsigned char *)text, strlen(text), hash);
-	(void)lws_b64_encode_string((char *)hash, sizeof(hash), accept, sizeof(accept));
+	memcpy(text + WS_KEY_BYTES, guid, sizeof(guid) - 1);
+	(void)lws_SHA1(text, sizeof(text), hash);
+	memcpy(out, head, n);
+	n += (size_t)lws_b64_encode_string((char *)hash, sizeof(hash), out + n, WS_ANSWER_BYTES - (int)n);
 	if (offer->taken)
-		put_extension(extension, sizeof(extension), offer);
-	return (size_t)snprintf(out, WS_ANSWER_BYTES,
-				"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-				"Sec-WebSocket-Accept: %s\r\n%s\r\n",
-				accept, extension);
+		n += put_extension(out + n, WS_ANSWER_BYTES - n, offer);
+	memcpy(out + n, end, sizeof(end));
+	return n + sizeof(end) - 1;
 }
 
 size_t ws_answer_refuse(char out[WS_ANSWER_BYTES], enum ws_fault fault, bool head)

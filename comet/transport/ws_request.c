@@ -113,14 +113,17 @@ static bool may_become_a_line(const char *text, size_t n)
 
 /* ---- the others ---- */
 
+static bool is_base64(char c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
+}
+
 static bool is_key(struct piece p)
 {
-	const char *base64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
 	if (p.n != WS_KEY_BYTES || memcmp(p.at + 22, "==", 2) != 0)
 		return false;
 	for (unsigned i = 0; i < 22; i++)
-		if (p.at[i] == '\0' || strchr(base64, p.at[i]) == NULL)
+		if (!is_base64(p.at[i]))
 			return false;
 	return true;
 }

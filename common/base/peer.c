@@ -25,6 +25,19 @@ static const void *v4_of(const struct sockaddr *address)
 	return IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr) ? &v6->sin6_addr.s6_addr[12] : NULL;
 }
 
+/* As inet_ntop writes it, without printf: each connect needs it twice. */
+static void put_v4(const uint8_t *bytes, char text[INET_ADDRSTRLEN])
+{
+	for (unsigned i = 0; i < 4; i++) {
+		if (bytes[i] >= 100)
+			*text++ = (char)('0' + bytes[i] / 100);
+		if (bytes[i] >= 10)
+			*text++ = (char)('0' + bytes[i] / 10 % 10);
+		*text++ = (char)('0' + bytes[i] % 10);
+		*text++ = i < 3 ? '.' : '\0';
+	}
+}
+
 bool peer_cidr(const struct sockaddr *address, struct cidr *out)
 {
 	const void *v4;
@@ -50,7 +63,7 @@ void peer_network(const struct sockaddr *address, char network[NETWORK_BYTES])
 		return;
 	}
 	if (v4 != NULL) {
-		(void)inet_ntop(AF_INET, v4, network, NETWORK_BYTES);
+		put_v4(v4, network);
 		return;
 	}
 	prefix = ((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
@@ -64,17 +77,23 @@ void peer_text(const struct sockaddr *address, bool with_port, char *text, size_
 	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
 	const void *is_v4 = v4_of(address);
 	char host[INET6_ADDRSTRLEN] = "?";
+	bool shows_port;
 
 	if (address->sa_family == AF_UNIX) {
 		(void)snprintf(text, text_bytes, "unix");
 		return;
 	}
+	/* The port stands at the same place in both. A proxy mostly tells an address without one. */
+	shows_port = with_port && v4->sin_port != 0;
+	if (is_v4 != NULL && !shows_port && text_bytes >= INET_ADDRSTRLEN) {
+		put_v4(is_v4, text);
+		return;
+	}
 	if (is_v4 != NULL)
-		(void)inet_ntop(AF_INET, is_v4, host, sizeof(host));
+		put_v4(is_v4, host);
 	else
 		(void)inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host));
-	/* The port stands at the same place in both. A proxy mostly tells an address without one. */
-	if (with_port && v4->sin_port != 0)
+	if (shows_port)
 		(void)snprintf(text, text_bytes, is_v4 != NULL ? "%s:%u" : "[%s]:%u", host, ntohs(v4->sin_port));
 	else
 		(void)snprintf(text, text_bytes, "%s", host);

@@ -44,6 +44,30 @@ static void addresses_are_written_as_people_do(void **state)
 	is_written("::ffff:192.0.2.1", "192.0.2.1:80", "192.0.2.1");
 }
 
+static void each_number_of_an_address_is_written(void **state)
+{
+	struct peer peer = peer_of("0.0.0.0");
+	char text[64], wanted[INET_ADDRSTRLEN];
+
+	(void)state;
+	for (uint32_t i = 0; i < 256; i++) {
+		peer.v4.sin_addr.s_addr = htonl(i << 24 | (255 - i) << 16 | (i ^ 85) << 8 | i);
+		assert_non_null(inet_ntop(AF_INET, &peer.v4.sin_addr, wanted, sizeof(wanted)));
+		peer_text(&peer.any, false, text, sizeof(text));
+		assert_string_equal(text, wanted);
+	}
+}
+
+static void where_space_is_scarce_an_address_is_cut(void **state)
+{
+	const struct peer peer = peer_of("192.0.2.1");
+	char text[8];
+
+	(void)state;
+	peer_text(&peer.any, false, text, sizeof(text));
+	assert_string_equal(text, "192.0.2");
+}
+
 static void who_came_by_a_path_has_no_address(void **state)
 {
 	const struct sockaddr_un path = {.sun_family = AF_UNIX, .sun_path = "/run/nginx"};
@@ -82,6 +106,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(addresses_are_written_as_people_do),
+		cmocka_unit_test(each_number_of_an_address_is_written),
+		cmocka_unit_test(where_space_is_scarce_an_address_is_cut),
 		cmocka_unit_test(who_came_by_a_path_has_no_address),
 		cmocka_unit_test(callers_of_one_network_are_one),
 	};
