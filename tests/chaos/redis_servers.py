@@ -63,6 +63,12 @@ class Server:
         self._log.close()
 
 
+def cut_off(replica):
+    """From here on it hears nothing: it is sent to where no master is, and stopped before a sentinel sees that."""
+    replica.client.replicaof("127.0.0.1", "1")
+    replica.process.send_signal(signal.SIGSTOP)
+
+
 SENTINEL = """sentinel monitor house 127.0.0.1 {port} 1
 sentinel down-after-milliseconds house 1000
 sentinel failover-timeout house 5000

@@ -1,5 +1,6 @@
-"""walkers: clients with streams that come and go, from comet to comet, and check that what they get of a room, or of their user's stream, is consecutive, or that
-they were told. SPDX-License-Identifier: MIT"""
+"""walkers: clients with streams that come and go, from comet to comet, and check that what they get of a room, or of their user's
+stream, is consecutive, or that they were told. SPDX-License-Identifier: MIT"""
+import itertools
 import json
 import random
 import threading
@@ -8,18 +9,46 @@ import uuid
 
 from client import WAYS, Client, Op
 from streams import arrive, push_of
+from waiting import TIMEOUT, wait_until
 
 TCP = next(way for way in WAYS if way.name == "tcp-v2")
 AWAY = (OSError, AssertionError, TimeoutError)  # connections that break; what is wrong with a stream is kept in `bad`
+HISTORY = 5000  # pushes that a house of walkers keeps
+
+
+class Ledger:
+    """What is known of one stream: the body of each number, as back ends were told and clients got it."""
+
+    def __init__(self):
+        self.bodies = {}
+        self.bad = []
+        self.dropped_to = 0  # what was kept up to this number was taken away
+
+    def note(self, number, body):
+        if self.bodies.setdefault(number, body) != body:
+            self.bad.append((number, self.bodies[number], body))
+
+    def drop(self, on_their_way):
+        """The history has just been taken away, and so many pushes may be in it that no back end has been told of yet."""
+        self.dropped_to = max(self.bodies, default=0) + on_their_way
+
+    def could_be_had(self, position, at):
+        """Nothing was lost between these two, and all of it has to be in the history: then a gap is a false one."""
+        low, high = sorted((position, at))
+        return high - low < HISTORY * 0.9 and position > self.dropped_to and all(n in self.bodies for n in range(low + 1, high + 1))
+
+    def jumps(self):
+        numbers = sorted(self.bodies)
+        return sum(b - a != 1 for a, b in itertools.pairwise(numbers))
 
 
 class Walker:
-    def __init__(self, house, number, room, pause, stay):
-        self.house, self.number, self.room = house, number, room  # "": the stream of user 77, whose device each of them is
+    def __init__(self, house, ledger, number, room, pause, stay):
+        self.house, self.ledger = house, ledger
+        self.number, self.room = number, room  # "": the stream of user 77, whose device each of them is
         self.pause, self.stay = pause, stay  # at most, in seconds
         self.dice = random.Random(number)
-        self.position = 0
-        self.got = {}  # number -> body
+        self.position = self.got = 0
         self.gaps, self.joins, self.bad = [], 0, []
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._walk)
@@ -52,7 +81,7 @@ class Walker:
         return self._take_all(client, until, True)
 
     def _listen(self, client, until):
-        arrive(client, mid=self.number, key=f"walker-{self.number}")
+        arrive(client, {"user": False}, mid=self.number, key=f"walker-{self.number}")
         asked = {"id": self.room, **({"since": self.position} if self.position else {})}
         client.send(Op.JOIN, json.dumps({"rooms": [asked]}).encode())
         return self._take_all(client, until, False)
@@ -74,7 +103,7 @@ class Walker:
                 is_in = True
                 self.joins += 1
                 self._place(answer, self.position > 0)
-            elif packet.op == Op.NOTICE:
+            elif packet.op == Op.NOTICE and packet.json()["room"] == self.room:
                 self._place(packet.json(), False)
         return True
 
@@ -90,8 +119,12 @@ class Walker:
     def _take(self, push):
         if push.number != self.position + 1:
             self.bad.append(("number", self.position, push))
-        self.got[push.number] = push.body
+        self.ledger.note(push.number, push.body)
+        self.got += 1
         self.position = push.number
+
+    def false_gaps(self):
+        return [gap for gap in self.gaps if self.ledger.could_be_had(*gap[:2])]
 
     def stop(self):
         self.over.set()
@@ -102,9 +135,10 @@ class Walker:
 class Talker:
     """A back end that pushes to the room, or to user 77, each push until it is accepted."""
 
-    def __init__(self, house, logic, room, every):
-        self.house, self.logic, self.room, self.every = house, logic, room, every
-        self.accepted = {}
+    def __init__(self, house, ledger, logic, room, every):
+        self.house, self.ledger = house, ledger
+        self.logic, self.room, self.every = logic, room, every
+        self.accepted = self.newest = 0
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._talk)
         self.thread.start()
@@ -115,7 +149,9 @@ class Talker:
             while (number := self._push(body)) is None and not self.over.wait(0.05):
                 pass
             if number is not None:
-                self.accepted[number] = body.encode()
+                self.ledger.note(number, body.encode())
+                self.accepted += 1
+                self.newest = number
 
     def _push(self, body):
         kind, _, room = self.room.partition("://")
@@ -130,3 +166,53 @@ class Talker:
         self.over.set()
         self.thread.join(30)
         assert not self.thread.is_alive()
+
+
+class Life:
+    """One stream: back ends that push to it, and clients that come and go."""
+
+    def __init__(self, house, room, walkers=8, first=1, pause=1.5, stay=1.0, every=0.01):
+        self.house, self.room, self.ledger = house, room, Ledger()
+        self.walkers = [Walker(house, self.ledger, first + i, room, pause, stay) for i in range(walkers)]
+        self.talkers = [Talker(house, self.ledger, logic, room, every) for logic in house.names("logic")]
+
+    def key(self, what):
+        """In Redis: the number (n) or the history (h)."""
+        return f"comet:{what}:r:{{{self.room}}}" if self.room else f"comet:{what}:u:{{77}}"
+
+    def take_history_away(self):
+        assert self.house.redis().delete(self.key("h")) == 1
+        self.ledger.drop(on_their_way=len(self.talkers))
+
+    def walk(self, times):
+        """Until each walker has joined so many times more."""
+        due = [walker.joins + times for walker in self.walkers]
+        wait_until(lambda: all(walker.joins >= joins for walker, joins in zip(self.walkers, due)),
+                   lambda: f"walkers have joined {[walker.joins for walker in self.walkers]} times of {due}", 3 * TIMEOUT)
+
+    def finish(self):
+        """Everybody comes once more, and has all. How many gaps were told."""
+        due = [talker.accepted + 10 for talker in self.talkers]
+        wait_until(lambda: all(talker.accepted >= n for talker, n in zip(self.talkers, due)) and self.accepted() > 100,
+                   "enough was pushed", 3 * TIMEOUT)
+        self.stop()
+        newest = max(talker.newest for talker in self.talkers)
+        for walker in self.walkers:
+            wait_until(lambda w=walker: w.visit(0.3) and w.position >= newest, lambda w=walker: f"{w.position} of {newest}")
+            assert walker.bad == []
+            assert walker.false_gaps() == []
+        assert self.ledger.bad == []
+        assert sum(w.got for w in self.walkers) > self.accepted() / 2
+        return self.gaps()
+
+    def accepted(self):
+        return sum(talker.accepted for talker in self.talkers)
+
+    def gaps(self):
+        return sum(len(walker.gaps) for walker in self.walkers)
+
+    def stop(self):
+        for one in (*self.talkers, *self.walkers):
+            one.over.set()
+        for one in (*self.talkers, *self.walkers):
+            one.stop()
