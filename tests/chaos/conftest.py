@@ -5,12 +5,17 @@
     travellers   the same, but they go to another comet when theirs goes away
     build_house   builds one in the middle of a test
     behind_a_proxy   a house and the proxy through which it reaches its Redis
+    long_enough   for a test that goes on for COMET_TEST_SECONDS
+    dice      for a test that does things at random; COMET_TEST_SEED has it do the same again
     pushes    back ends that push with sequence numbers until they are told to stop, see history.py
 
 SPDX-License-Identifier: MIT"""
 import faulthandler
+import os
 import pathlib
+import random
 import sys
+import time
 
 import pytest
 
@@ -18,6 +23,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
 from history import Crowd, Pushes  # noqa: E402
 from house import House  # noqa: E402
+from life import SECONDS  # noqa: E402
 from proxy import Proxy  # noqa: E402
 from travellers import Travellers  # noqa: E402
 
@@ -35,6 +41,20 @@ def no_hang():
     faulthandler.dump_traceback_later(HANG_SECONDS, exit=True, file=sys.__stderr__)
     yield
     faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture
+def long_enough():
+    """The watch over tests that hang is for those that do not run for an hour."""
+    faulthandler.cancel_dump_traceback_later()
+    faulthandler.dump_traceback_later(SECONDS + 240, exit=True, file=sys.__stderr__)
+
+
+@pytest.fixture
+def dice():
+    seed = int(os.environ.get("COMET_TEST_SEED", time.time()))
+    print(f"COMET_TEST_SEED={seed}")
+    return random.Random(seed)
 
 
 @pytest.hookimpl(hookwrapper=True)

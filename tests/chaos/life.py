@@ -1,12 +1,14 @@
 """life: some clients in rooms and pushes to them, to be disturbed by a test, and what has to be true after that.
 
 SPDX-License-Identifier: MIT"""
+import os
 import time
 
 from history import assert_agreed, assert_hearts_beat
 from waiting import SCALE, TIMEOUT, scaled, wait_until
 
 RECOVERY_SECONDS = 5 / min(1, 4 * SCALE)  # sanitizer builds may take longer
+SECONDS = float(os.environ.get("COMET_TEST_SECONDS", "20"))  # of faults at random
 A_SECOND = 300 * SCALE
 
 

@@ -3,8 +3,6 @@ is watched, also those whose own comet is killed. Redis keeps a log, or snapshot
 replica and is switched over. SPDX-License-Identifier: MIT"""
 import collections
 import contextlib
-import os
-import random
 import signal
 import time
 
@@ -13,13 +11,12 @@ import redis
 
 from history import assert_hearts_beat
 from house import House
-from life import A_SECOND, RECOVERY_SECONDS
+from life import A_SECOND, RECOVERY_SECONDS, SECONDS
 from redis_servers import SNAPSHOTS, replicated
 from test_switch_over import SENTINEL
 from waiting import TIMEOUT, scaled, wait_until
 from watch import Watch
 
-SECONDS = float(os.environ.get("COMET_TEST_SECONDS", "20"))
 EVERY_SECONDS = 5
 RECEIVERS = 12
 
@@ -86,23 +83,6 @@ class FaultsOfRedis(Faults):
         self.away()
         master.start(*SNAPSHOTS)
         wait_until(self.other.follows, "the replica follows", 60)
-
-
-@pytest.fixture
-def long_enough():
-    """The watch over tests that hang is for those that do not run for an hour."""
-    import faulthandler
-    import sys
-
-    faulthandler.cancel_dump_traceback_later()
-    faulthandler.dump_traceback_later(SECONDS + 240, exit=True, file=sys.__stderr__)
-
-
-@pytest.fixture
-def dice():
-    seed = int(os.environ.get("COMET_TEST_SEED", time.time()))
-    print(f"COMET_TEST_SEED={seed}")
-    return random.Random(seed)
 
 
 @pytest.fixture(params=["log", "snapshots", "sentinels"])
