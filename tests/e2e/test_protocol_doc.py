@@ -1,5 +1,6 @@
 """docs/protocol.md is right: its examples are replayed, and it names every reason of close_reason.def. (Its tables of operations
-and of codes are made of ops.def and goodbye.def: tests/unit/test_docs.c.)
+and of codes are made of ops.def and goodbye.def: tests/unit/test_docs.c.) Those of clients without streams, and the ones of
+without_streams.txt, are replayed again where the server keeps everything: not a byte is another then.
 
 SPDX-License-Identifier: MIT"""
 import json
@@ -7,13 +8,18 @@ import re
 
 import pytest
 
+import streams
 import wire
-from client import HEAD, HEAD_BYTES, V2, Client, Way, TcpCodec
-from server import ROOT
+from client import HEAD, HEAD_BYTES, V2, WAYS, Client, Way, TcpCodec
+from cluster_house import ClusterComet
+from server import ROOT, Comet
+from waiting import wait_until
 from wire import Opcode
 
 
 PAGE = (ROOT / "docs" / "protocol.md").read_text()
+MORE = (ROOT / "tests/e2e/without_streams.txt").read_text()
+KEEPS_ALL = {"stream.rooms": "live:100/10m,chat:100/10m", "stream.users": "100/10m", "stream.users_open": "yes"}
 TOKEN = re.compile(r"'([^']*)'|([0-9a-f]{2})(?= |$)")
 
 
@@ -47,10 +53,10 @@ class MessageCodec(wire.WebSocketCodec):
 MESSAGES = Way("messages", "websocket", MessageCodec, V2, "client_cut")
 
 
-def examples():
+def examples(page=PAGE):
     """Each replay block as a list of [verb, rest], with the line it starts at and the way it goes."""
     found = []
-    for block in re.finditer(r"^```replay( websocket)?\n(.*?)^```", PAGE, re.M | re.S):
+    for block in re.finditer(r"^```replay( websocket)?\n(.*?)^```", page, re.M | re.S):
         steps = []
         for line in block.group(2).splitlines():
             if line.startswith(" "):
@@ -58,9 +64,13 @@ def examples():
             else:
                 verb, _, rest = line.partition(" ")
                 steps.append([verb, rest])
-        found.append((PAGE.count("\n", 0, block.start()) + 1, steps, MESSAGES if block.group(1) else RAW))
-    assert len(found) >= 10
+        found.append((page.count("\n", 0, block.start()) + 1, steps, MESSAGES if block.group(1) else RAW))
     return found
+
+
+def without_streams():
+    assert len(examples()) >= 10 and len(examples(MORE)) >= 5
+    return [one for one in examples() + examples(MORE) if not any(verb == "client" and '"streams"' in rest for verb, rest in one[1])]
 
 
 def bytes_of(text):
@@ -97,8 +107,7 @@ def hear(client, words):
         assert client.recv() == message_of(words)
 
 
-@pytest.mark.parametrize("steps, travels", [pytest.param(steps, way, id=f"line-{line}") for line, steps, way in examples()])
-def test_example_is_what_happens(house, backend, steps, travels):
+def replay(house, steps, travels):
     client = Client(travels, house.address(travels.listener))
     reply = None
     for verb, rest in steps:
@@ -107,7 +116,7 @@ def test_example_is_what_happens(house, backend, steps, travels):
         elif verb == "server":
             hear(client, rest)
         elif verb == "backend":
-            reply = ask(backend, rest)
+            reply = ask(house.backend, rest)
             assert reply.status == 200, reply
         elif verb == "answer":
             status, _, body = rest.partition(" ")
@@ -117,11 +126,36 @@ def test_example_is_what_happens(house, backend, steps, travels):
         else:
             raise AssertionError(f"no step is called {verb!r}")
     client.close()
+
+
+@pytest.mark.parametrize("steps, travels", [pytest.param(steps, way, id=f"line-{line}") for line, steps, way in examples()])
+def test_example_is_what_happens(house, steps, travels):
+    replay(house, steps, travels)
     house.wait_empty()
 
 
+def a_client_with_streams(house):
+    """In a room of theirs, and one of their users."""
+    client = Client(next(way for way in WAYS if way.name == "tcp-v2"), house.address("tcp"))
+    streams.arrive(client, mid=7, key="with streams")
+    streams.join(client, "chat://1")
+    return client
+
+
+@pytest.mark.parametrize("settings", [{}, KEEPS_ALL], ids=["nothing is kept", "everything is kept"])
+@pytest.mark.parametrize("kind", [Comet, ClusterComet])
+def test_clients_without_streams_get_the_same_bytes(launch, kind, settings):
+    house = launch(settings, kind=kind)
+    other = a_client_with_streams(house)
+    for _, steps, travels in without_streams():
+        replay(house, steps, travels)
+        house.wait_metric("comet_connections", 1)
+    wait_until(lambda: streams.push_of(other.recv()).room == "chat://1", "it has got a push to the room in its own way")
+    other.close()
+
+
 def test_lengths_of_the_examples_are_those_of_their_packets():
-    for line, steps, _ in examples():
+    for line, steps, _ in examples() + examples(MORE):
         for verb, rest in steps:
             is_packet = verb == "server" and not rest.startswith("text ")
             packet = bytes_of(rest) if is_packet else b""
