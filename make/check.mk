@@ -84,7 +84,7 @@ COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(E2
 endef
 
 # What the end-to-end tests run, and the unit tests: for who wants them built before he tests.
-build-programs: all $(FAIL_LIBRARY) $(BUILD)/tests/million_load $(BUILD)/tests/rival_load $(BUILD)/tests/floor
+build-programs: all $(FAIL_LIBRARY) $(BUILD)/tests/million_load $(BUILD)/tests/herd_load $(BUILD)/tests/rival_load $(BUILD)/tests/floor
 build-unit: $(UNIT)
 
 # PART=threads and the like: a short pass, tests/e2e/parts.py.
@@ -134,7 +134,7 @@ check-web: $(PROGRAMS)
 		COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_MODULES=$(abspath build/web) timeout -k 10 120 $(PYTEST) tests/web -n 2
 
 # A real redis-server, and everything that can go wrong with it.
-chaos: $(PROGRAMS) $(CLOCK_LIBRARY)
+chaos: $(PROGRAMS) $(CLOCK_LIBRARY) $(BUILD)/tests/herd_load
 	@COMET_BUILD=$(abspath $(BUILD)) COMET_TEST_SCALE=$(E2E_SCALE) timeout -k 10 $(CHAOS_SECONDS) \
 		$(STILL) $(PYTEST) tests/chaos -n $(CHAOS_WORKERS)
 
@@ -185,7 +185,8 @@ RIVALS := $(BUILD)/tests/rival_load $(BUILD)/tests/floor
 $(BUILD)/tests/rival_load: tests/bench/rival_load.c tests/bench/rival_wire.c tests/bench/rival_wire.h $(ARCHIVE)
 $(BUILD)/tests/floor: tests/bench/floor.c $(ARCHIVE)
 $(BUILD)/tests/million_load: tests/bench/million_load.c $(ARCHIVE)
-$(RIVALS) $(BUILD)/tests/million_load:
+$(BUILD)/tests/herd_load: tests/bench/herd_load.c $(ARCHIVE)
+$(RIVALS) $(BUILD)/tests/million_load $(BUILD)/tests/herd_load:
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out %.h,$^) $(LDLIBS)
 
