@@ -139,6 +139,33 @@ def test_more_rooms_than_allowed_are_not_joined(connect):
 
 
 @one_way
+@pytest.mark.own_house
+@pytest.mark.settings("stream.new=1", "limits.joins=0")
+def test_numbers_that_joining_makes_are_bounded(connect):
+    """10,000 at once; who is refused one is not in the room, and is told when to try again."""
+    client = come(connect, mid=1)
+    errors = []
+    for i in range(105):
+        members = join(client, *(f"chat://{i}-{k}" for k in range(100)))
+        refused = [m for m in members if "error" in m]
+        assert leave(client) == 100 - len(refused)
+        errors += refused
+    assert 300 < len(errors) <= 500 and len(refused) > 90
+    assert all((m["error"], m["reason"]) == (429, "rate") and m["retry_ms"] >= 0 for m in errors)
+    assert "error" not in join(client, "chat://0-0")  # which has its number
+
+
+@two_ways
+def test_body_of_a_join_is_as_long_as_any_other(connect, house):
+    client = come(connect, mid=1)
+    body = b'{"rooms":[{"id":"live://1"}]}'
+    assert "error" not in client.request(Op.JOIN, body.ljust(4096)).json()["rooms"][0]
+    client.send(Op.JOIN, body.ljust(4097))
+    assert client.expect_closed() == []
+    house.wait_metric("comet_closed_total", 1, reason="packet_body")
+
+
+@one_way
 @pytest.mark.settings("limits.rooms=5", "limits.joins=5", "limits.burst=100ms")
 def test_who_joins_too_fast_is_read_more_slowly(connect, house):
     client = come(connect, mid=1)
