@@ -1,6 +1,6 @@
 /* Fuzzes the HTTP API behind the reader of HTTP: the first line of the input is method and target, what follows is the body.
- * Whatever is asked, the answer is one, JSON where it says so, and what goes to the bus is a push that the wire can carry.
- * SPDX-License-Identifier: MIT */
+ * Whatever is asked, the answer is one, JSON where it says so, what goes to the bus is a push that the wire can carry, and streams are
+ * asked for by names that are kept and numbers that a push can have. SPDX-License-Identifier: MIT */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,20 +17,64 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 static struct config cfg;
 static struct logic logic;
 
+static bool is_for_keys(const struct wire_push *push)
+{
+	return push->target == WIRE_KEYS || push->target == WIRE_KICK || push->target == WIRE_JOIN ||
+	       push->target == WIRE_LEAVE;
+}
+
 static int on_bus(void *self, const char *server, const struct wire_push *push)
 {
 	struct wire_entry entry;
 
 	(void)self;
 	BUG_UNLESS(push->target >= 0 && push->target < WIRE_TARGETS);
-	BUG_UNLESS((push->target == WIRE_KICK) == (push->message == NULL));
+	BUG_UNLESS((push->target == WIRE_KICK || push->target == WIRE_LEAVE) == (push->message == NULL));
 	BUG_UNLESS(push->target != WIRE_ROOM || (push->room != NULL && strlen(push->room) < WIRE_ROOM_BYTES));
-	BUG_UNLESS((push->target == WIRE_KEYS || push->target == WIRE_KICK) == (push->n_keys > 0));
+	BUG_UNLESS(push->stream == NULL || kept_of_stream(&logic.kept, push->stream) != NULL);
+	BUG_UNLESS(is_for_keys(push) == (push->n_keys > 0) || push->stream != NULL);
 	BUG_UNLESS(push->n_keys == 0 || server != NULL);
 	BUG_UNLESS(wire_entry_encode(push, &entry) == 0);
 	wire_entry_fini(&entry);
 	return 0;
 }
+
+/* ---- streams ---- */
+
+/* Two pushes: a text, and bytes that are none. */
+static int on_read(void *self, const struct histories_query *query, struct histories_found *found)
+{
+	(void)self;
+	BUG_UNLESS(kept_of_stream(&logic.kept, query->name) != NULL);
+	BUG_UNLESS(query->since < (uint64_t)MESSAGE_NUMBERS_END && query->last <= (uint64_t)MESSAGE_NUMBERS_END);
+	*found = (struct histories_found){.at = 7, .newest = 9, .gap = query->since > 0};
+	BUG_UNLESS((found->messages = calloc(2, sizeof(struct message *))) != NULL);
+	for (; found->n < 2; found->n++) {
+		BUG_UNLESS(message_new(1000, found->n == 0 ? "text" : "\xff", 1, &found->messages[found->n]) == 0);
+		found->messages[found->n]->number = 8 + found->n;
+	}
+	return 0;
+}
+
+static int on_positions(void *self, const char *const *names, size_t n, uint64_t *numbers)
+{
+	(void)self;
+	for (size_t i = 0; i < n; i++) {
+		BUG_UNLESS(kept_of_stream(&logic.kept, names[i]) != NULL);
+		numbers[i] = 9;
+	}
+	return 0;
+}
+
+static int on_confirmed(void *self, const char *name, struct acks *out)
+{
+	(void)self;
+	BUG_UNLESS(kept_of_stream(&logic.kept, name) != NULL);
+	*out = (struct acks){0};
+	return acks_set(out, "phone", 8);
+}
+
+static const struct histories histories = {.read = on_read, .positions = on_positions, .confirmed = on_confirmed};
 
 static void join(const char *token)
 {
@@ -55,7 +99,12 @@ static void build(void)
 		BUG_UNLESS(config_init(&cfg) == 0 && auth_new(&cfg, &auth) == 0);
 		BUG_UNLESS(chronicle_new(figures, 1, &chronicle) == 0);
 	}
-	logic = (struct logic){.cfg = &cfg, .auth = auth, .bus = {.push = on_bus}, .health = {.chronicle = chronicle}};
+	logic = (struct logic){.cfg = &cfg,
+			       .auth = auth,
+			       .bus = {.push = on_bus},
+			       .histories = histories,
+			       .health = {.chronicle = chronicle}};
+	BUG_UNLESS(kept_parse("chat:10/10m", "10/10m", &logic.kept) == 0);
 	BUG_UNLESS(registry_memory_new(&logic.registry) == 0 && upstream_memory_new(1 << 20, &logic.upstream) == 0);
 	upstream_stop(&logic.upstream); /* nobody waits */
 	join("{\"mid\":7,\"key\":\"a\",\"room_id\":\"live://1\"}");
