@@ -181,8 +181,10 @@ class Life:
         return f"comet:{what}:r:{{{self.room}}}" if self.room else f"comet:{what}:u:{{77}}"
 
     def take_history_away(self):
-        assert self.house.redis().delete(self.key("h")) == 1
+        """True: there was one."""
+        was_there = self.house.redis().delete(self.key("h")) == 1
         self.ledger.drop(on_their_way=len(self.talkers))
+        return was_there
 
     def walk(self, times):
         """Until each walker has joined so many times more."""
