@@ -91,7 +91,8 @@ def behind_a_proxy(request, tmp_path):
     """A house that reaches its Redis, which is another house's, through a proxy."""
     outer = House(tmp_path / "redis", comets=0, logics=0)
     proxy = Proxy(outer.address("redis", "redis"))
-    house = House(tmp_path / "cluster", comets=2, logics=2, redis_addr="%s:%d" % proxy.address)
+    marker = request.node.get_closest_marker("house")
+    house = House(tmp_path / "cluster", comets=2, logics=2, redis_addr="%s:%d" % proxy.address, **(marker.kwargs if marker else {}))
     yield house, proxy
     failed = getattr(request.node, "failed", False)
     house.end(failed)

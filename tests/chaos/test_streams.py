@@ -1,13 +1,16 @@
 """Clients come and go, from comet to comet, those of a room, and a user's devices: what they get is consecutive, or they are told; and
 without a loss of data nobody is told of a gap. test_streams_random.py does all of it at random. SPDX-License-Identifier: MIT"""
+import select
 import signal
 import time
 
 import pytest
 
+from client import Client
 from redis_servers import SENTINEL, cut_off, replicated
-from waiting import scaled, wait_until
-from walkers import HISTORY, Life
+from streams import arrive, join, push_of
+from waiting import TIMEOUT, scaled, wait_until
+from walkers import HISTORY, TCP, Life
 
 SETTINGS = {"stream.rooms": f"chat:{HISTORY}/10m", "stream.users": f"{HISTORY}/24h", "stream.users_open": "yes"}
 ROOMS_AND_USERS = [pytest.param("chat://1", id="room"), pytest.param("", id="user")]
@@ -131,3 +134,44 @@ def test_replica_that_was_cut_off_takes_over_and_all_are_told(servers, build_hou
         assert_all_were_told(life)
     finally:
         life.stop()
+
+
+# a comet that is a moment behind
+
+def push(house, room):
+    """Its number."""
+    path, to = ("/goim/push/room", {"type": "chat", "room": 1}) if room else ("/goim/push/mids", {"mids": 77})
+    reply = house.backend().request("POST", path, "x", operation=1000, **to)
+    assert reply.json()["code"] == 0, reply
+    return int(reply.headers["comet-position"])
+
+
+def come(house, comet, room, position=None):
+    """A client, and what it is told of the stream."""
+    client = Client(TCP, house.address(comet, "tcp"))
+    since = {"since": position} if position else {}
+    said = arrive(client, {"user": position} if position and not room else {}, mid=77, key=f"{comet}/{position}")
+    return client, join(client, room, **since) if room else said["user"]
+
+
+@pytest.mark.house(settings=SETTINGS)
+@pytest.mark.parametrize("room", ROOMS_AND_USERS)
+def test_comet_that_is_behind_tells_nobody_of_a_gap_who_is_ahead_of_it(behind_a_proxy, room):
+    house, proxy = behind_a_proxy
+    members = {comet: come(house, comet, room)[0] for comet in house.names("comet")}
+    proxy.hold(b"XREAD")
+    number = push(house, room)  # when a comet has it, it asks for more, and one of them is not heard
+    wait_until(proxy.holds, "a comet reads no pushes")
+    for client in members.values():
+        assert push_of(client.recv()).number == number
+    newest = push(house, room)
+    readable, _, _ = select.select([client.sock for client in members.values()], [], [], TIMEOUT)
+    behind = next(comet for comet, client in members.items() if client.sock not in readable)
+    client, said = come(house, behind, room, newest)
+    assert (said["at"], said["gap"]) == (newest, False), said
+    assert push(house, room) == newest + 1
+    proxy.release()
+    assert push_of(client.recv()).number == newest + 1
+    assert [push_of(members[behind].recv()).number for _ in range(2)] == [newest, newest + 1]
+    for one in (client, *members.values()):
+        one.close()
