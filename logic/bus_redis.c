@@ -38,11 +38,11 @@
 #include "logic/push_answer_redis.h"
 #include "logic/sent.h"
 
-/* The first arguments of cluster/lua/push.lua and push_to.lua. */
-enum { ARG_LENGTH, ARG_BYTES, ARG_LEASE, ARG_GENERATION, ARG_REST };
+/* The first arguments of cluster/lua/push.lua and push_to.lua, and one of push_kept.lua and push_user.lua. */
+enum { ARG_LENGTH, ARG_BYTES, ARG_LEASE, ARG_GENERATION, ARG_REST, ARG_HISTORY_BYTES = ARG_REST + 3 };
 
 /* So many at most beside the keys. */
-#define ARGS_MOST (ARG_REST + 5 + 2 * (WIRE_ENTRY_FIELDS + 2))
+#define ARGS_MOST (ARG_REST + 6 + 2 * (WIRE_ENTRY_FIELDS + 2))
 
 struct bus_redis {
 	unsigned magic;
@@ -56,7 +56,8 @@ struct bus_redis {
 	char lease_ms[24];
 	char *events; /* as scripts take it; NULL: nobody wants events */
 	struct kept kept;
-	int64_t history_bytes;
+	char history_bytes[24];
+	uint64_t measure_history_bytes;
 	char numbers[48]; /* of stream.idle_ttl and redis.durable, as the script takes them */
 	int64_t number_ttl_ms;
 	/* under lock: a push gets its number and its place in the pipe in one step */
@@ -76,7 +77,8 @@ struct errand {
 	const struct wire_push *push;
 	const struct wire_entry *entry;
 	int64_t deadline_ns;
-	char kept[128]; /* how it is kept, as the script takes it; "": it is not */
+	/* How it is kept, as scripts take it: so many messages, and for how long; "": it is not. */
+	char messages[16], lives[96];
 };
 
 /* Is it for keys or users who are found in Redis? */
@@ -102,6 +104,11 @@ static const char *room_of(const struct wire_push *push)
 	return push->room != NULL && push->target != WIRE_LEAVE ? push->room : "";
 }
 
+static bool numbers(const struct errand *e)
+{
+	return e->script == &script_push_kept || e->script == &script_push_user;
+}
+
 /* All arguments but the number of the push, whose place is left empty. */
 static void describe(struct args *a, const struct bus_redis *b, const struct errand *e, const struct bus_names *names,
 		     const char *n_names)
@@ -110,10 +117,12 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 	args_add_text(a, b->stream_bytes);
 	args_add_text(a, b->lease_ms);
 	args_add(a, finds(e) ? b->settled : b->generation, 0); /* its place; it is read under the lock below */
-	if (e->script == &script_push_kept || e->script == &script_push_user) {
+	if (numbers(e)) {
 		args_add_text(a, e->push->stream != NULL ? e->push->stream + 1 : e->push->room);
-		args_add_text(a, e->kept);
 		args_add_text(a, e->push->name != NULL ? e->push->name : "");
+		args_add_text(a, e->messages);
+		args_add_text(a, b->history_bytes);
+		args_add_text(a, e->lives);
 	} else if (e->names != NULL) {
 		args_add_text(a, names->are_users ? "users" : "keys");
 		args_add_text(a, n_names);
@@ -121,7 +130,7 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 		args_add_text(a, e->server != NULL ? e->server : "");
 		args_add_text(a, room_of(e->push));
 		if (e->script == &script_push_join) {
-			args_add_text(a, e->kept);
+			args_add_text(a, e->lives);
 			args_add_text(a, b->events != NULL ? b->events : "");
 		}
 		args_add_text(a, n_names);
@@ -137,16 +146,16 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 	args_add_text(a, "seq");
 }
 
-/* Is the stream to be measured with this push? About once in each 256th of its bytes, since Redis walks through all of it. By a hash
- * of the number, so that no comet is left out where pushes go to one after another in turn. */
-static bool is_to_measure(const struct bus_redis *b, const struct args *a)
+/* Is a comet's stream, or a history, to be measured with this push? About once in each 256th of its bytes, since Redis walks through all
+ * of it. By a hash of the number, so that none is left out where pushes go to one after another in turn. */
+static bool is_to_measure(const struct bus_redis *b, const struct args *a, uint64_t measure_bytes)
 {
 	uint64_t dice = (b->seq * 0x9e3779b97f4a7c15) >> 32;
 	size_t bytes = 0;
 
 	for (size_t i = ARG_REST; i < a->n; i++)
 		bytes += a->bytes[i];
-	return dice % b->measure_bytes < bytes;
+	return dice % measure_bytes < bytes;
 }
 
 /* Number the push and queue it. The pipe's own lock is held for a moment only; nothing here waits for Redis. */
@@ -164,8 +173,10 @@ static int begin(struct bus_redis *b, const struct errand *e, struct redis_call 
 		a.bytes[ARG_GENERATION] = strlen(a.v[ARG_GENERATION]);
 		(void)snprintf(seq, sizeof(seq), "%llu", (unsigned long long)++b->seq);
 		args_add_text(&a, seq);
-		if (!is_to_measure(b, &a))
+		if (!is_to_measure(b, &a, b->measure_bytes))
 			a.bytes[ARG_BYTES] = 0;
+		if (numbers(e) && !is_to_measure(b, &a, b->measure_history_bytes))
+			a.bytes[ARG_HISTORY_BYTES] = 0;
 		rc = script_beginv(b->pipe, e->script, e->deadline_ns, call, (int)a.n, a.v, a.bytes);
 		lock_drop(&b->lock);
 	}
@@ -249,14 +260,16 @@ static void tell_lost(struct bus_redis *b)
 	lock_drop(&b->lock);
 }
 
-static void describe_kept(const struct bus_redis *b, const struct wire_push *push, char *text, size_t bytes)
+static void describe_kept(const struct bus_redis *b, struct errand *e)
 {
-	const char *name = push->stream != NULL ? push->stream : push->room;
-	const struct kept_type *type = name != NULL && !push->unkept ? kept_of_stream(&b->kept, name) : NULL;
+	const char *name = e->push->stream != NULL ? e->push->stream : e->push->room;
+	const struct kept_type *type = name != NULL && !e->push->unkept ? kept_of_stream(&b->kept, name) : NULL;
 
-	if (type != NULL)
-		(void)snprintf(text, bytes, "%u %lld %s %lld %lld", type->messages, (long long)b->history_bytes,
-			       b->numbers, (long long)type->ttl_ms, (long long)b->number_ttl_ms);
+	if (type == NULL)
+		return;
+	(void)snprintf(e->messages, sizeof(e->messages), "%u", type->messages);
+	(void)snprintf(e->lives, sizeof(e->lives), "%s %lld %lld", b->numbers, (long long)type->ttl_ms,
+		       (long long)b->number_ttl_ms);
 }
 
 static const struct redis_script *script_for(const struct errand *e)
@@ -267,7 +280,7 @@ static const struct redis_script *script_for(const struct errand *e)
 		return &script_push_to;
 	if (e->push->target == WIRE_JOIN)
 		return &script_push_join;
-	if (e->push->target != WIRE_LEAVE && (e->kept[0] != '\0' || e->push->name != NULL))
+	if (e->push->target != WIRE_LEAVE && (e->lives[0] != '\0' || e->push->name != NULL))
 		return &script_push_kept;
 	return &script_push;
 }
@@ -292,7 +305,7 @@ static int take_off(struct bus_redis *b, struct bus_flight *f)
 	if ((rc = wire_entry_encode(e->push, &f->entry)) < 0)
 		return rc;
 	e->entry = &f->entry;
-	describe_kept(b, e->push, e->kept, sizeof(e->kept));
+	describe_kept(b, e);
 	e->script = script_for(e);
 	e->deadline_ns = clock_now_ns() + b->timeout_ns;
 	if ((rc = begin(b, e, &f->call)) < 0)
@@ -384,7 +397,8 @@ int bus_redis_new(const struct config *cfg, struct redis_pipe *pipe, const char 
 	(void)snprintf(b->stream_bytes, sizeof(b->stream_bytes), "%lld", (long long)cfg->redis_stream_bytes);
 	b->measure_bytes = (uint64_t)cfg->redis_stream_bytes / 256 + 1;
 	(void)snprintf(b->lease_ms, sizeof(b->lease_ms), "%lld", (long long)cfg->redis_lease);
-	b->history_bytes = cfg->stream_bytes;
+	(void)snprintf(b->history_bytes, sizeof(b->history_bytes), "%lld", (long long)cfg->stream_bytes);
+	b->measure_history_bytes = (uint64_t)cfg->stream_bytes / 256 + 1;
 	(void)kept_parse(cfg->stream_rooms, cfg->stream_users, &b->kept); /* the settings have been checked */
 	(void)snprintf(b->numbers, sizeof(b->numbers), "%lld %d", (long long)cfg->stream_idle_ttl,
 		       cfg->redis_durable ? 1 : 0);

@@ -1,10 +1,10 @@
 -- Write a push into the stream of each comet that it concerns: to one server or, where that is '', to all that may have the room, or to all.
 -- ARGV begins with the length of a stream, its bytes or '' (not to be measured now), the lease, and the generation that the caller knows; from
 -- `first` on stand n keys, then fields and values. `number`, or nil, is called where the push is certain to be written: its number, and is
--- it the first time. The answer is that of push.lua.
+-- it the first time. The answer is that of push.lua, with the number as its third word where there is one.
 local function fan_out(to, room, first, n_keys, number)
 	local length, bytes, lease, known = unpack(ARGV, 1, 4)
-	local now, micros = time()
+	local now, _, seconds = time()
 	local generation = redis.call('GET', prefix .. 'generation')
 	if not generation or young(generation, known, now, lease) then return {'young'} end
 	-- Since the caller looked where they are, any of them may have gone to another comet.
@@ -17,7 +17,9 @@ local function fan_out(to, room, first, n_keys, number)
 
 	-- A comet that has not renewed its lease, or lost data, may have rooms that it could not tell of; so may one whose rooms do not have
 	-- the mark that they were all written under this generation.
-	local told, n_told = {'ok', generation}, 0
+	local told, begin = {'ok', generation}, 3
+	if number then told[3], begin = '', 4 end
+	local n_told = begin - 3
 	local mark = '#' .. generation
 	for i = 1, #servers do
 		local server = servers[i]
@@ -35,7 +37,7 @@ local function fan_out(to, room, first, n_keys, number)
 		end
 	end
 	-- The comet of these keys is gone, and perhaps they came back on another comet.
-	if n_told == 0 and tonumber(n_keys) > 0 then return {'moved'} end
+	if n_told < begin and tonumber(n_keys) > 0 then return {'moved'} end
 
 	first = first + n_keys
 	-- A word to a comet: so many entries its stream had had, as the writer knows. It goes along where that stood when the generation began.
@@ -51,20 +53,23 @@ local function fan_out(to, room, first, n_keys, number)
 	end
 	-- First of all, so that either all of it is written or, where Redis refuses to measure, nothing.
 	if bytes ~= '' then
-		for i = 3, n_told, 3 do trim_stream(prefix .. 'push:' .. told[i], bytes, first) end
+		for i = begin, n_told, 3 do trim_stream(prefix .. 'push:' .. told[i], bytes, first) end
 	end
-	local pos
 	if number then
-		local is_first
-		pos, is_first = number(generation, first, now, micros)
+		local pos, is_first = number(room, generation, first, seconds)
 		if not is_first then return {'again', generation, pos} end
+		told[3] = pos
+		if pos ~= '' then
+			-- In the place of two arguments that were for the script itself.
+			first = first - 2
+			ARGV[first], ARGV[first + 1] = 'pos', pos
+		end
 	end
-	for i = 3, n_told, 3 do
+	for i = begin, n_told, 3 do
 		local n = tostring(redis.call('HINCRBY', prefix .. 'server:' .. told[i], 'sent', 1)) -- once: it is dear
 		redis.call('XADD', prefix .. 'push:' .. told[i], 'MAXLEN', '~', length, '*', 'n', n, unpack(ARGV, first))
 		told[i + 2] = n
 	end
-	if number then table.insert(told, 3, pos) end
 	return told
 end
 

@@ -1,33 +1,37 @@
 -- Number a push to a user who is kept, and write it into the streams of the comets of his keys, wherever they are in this instant. Called by logic.
--- length of a stream, its bytes or '' (not to be measured now), lease, generation that the caller knows, user, how it is kept and a name
--- for the push (see push_kept), fields and values but for the keys
+-- length of a stream, its bytes or '' (not to be measured now), lease, generation that the caller knows, user, a name for the push and how
+-- it is kept (see push_kept), fields and values but for the keys
 --   -> 'unsure' | 'ok' or 'again' (see push_kept: then nothing was written), generation (see find), connections, '1 ' if there are none,
 --   number in the user's stream, then of each comet: server, epoch, number of the entry
-local length, bytes, lease, known, user, kept, name = unpack(ARGV, 1, 7)
-local now, micros = time()
-local comets, keys_of, online = {}, {}, 0
+local length, bytes, lease, known, user = unpack(ARGV, 1, 5)
+local told, n_told, keys_of, online = {'ok', '', '0', '1 ', ''}, 5, {}, 0
 local generation = look_for(known, lease, 'users', 5, 5, function(key, server, _, epoch)
+	local keys = keys_of[server]
 	online = online + 1
-	if not keys_of[server] then
-		keys_of[server] = {}
-		comets[#comets + 1] = {server, epoch}
+	if keys then
+		keys[#keys + 1] = key
+		return
 	end
-	table.insert(keys_of[server], key)
+	keys_of[server] = {key}
+	n_told = n_told + 3
+	told[n_told - 2], told[n_told - 1] = server, epoch
 end)
 if not generation then return {'unsure'} end
 -- First of all, so that either all of it is written or, where Redis refuses to measure, nothing.
 if bytes ~= '' then
-	for i = 1, #comets do trim_stream(prefix .. 'push:' .. comets[i][1], bytes, 8) end
+	for i = 6, n_told, 3 do trim_stream(prefix .. 'push:' .. told[i], bytes, 10) end
 end
-local pos, is_first = number_named('\1' .. user, generation, kept, name, 8, now, micros)
-local told = {is_first and 'ok' or 'again', generation, tostring(online), online == 0 and '1 ' or '', pos}
-for i = 1, is_first and #comets or 0 do
-	local server, epoch = unpack(comets[i])
+if online > 0 then told[3], told[4] = tostring(online), '' end
+local pos, is_first = number_named('\1' .. user, generation, 10, redis.call('TIME')[1])
+told[2], told[5] = generation, pos
+if not is_first then return {'again', unpack(told, 2, 5)} end
+-- The number goes along in the place of two arguments that were for the script itself.
+if pos ~= '' then ARGV[8], ARGV[9] = 'pos', pos end
+for i = 6, n_told, 3 do
+	local server = told[i]
 	local number = tostring(redis.call('HINCRBY', prefix .. 'server:' .. server, 'sent', 1))
 	redis.call('XADD', prefix .. 'push:' .. server, 'MAXLEN', '~', length, '*', 'n', number, 'keys', cjson.encode(keys_of[server]),
-		unpack(ARGV, 8))
-	told[#told + 1] = server
-	told[#told + 1] = epoch
-	told[#told + 1] = number
+		unpack(ARGV, pos ~= '' and 8 or 10))
+	told[i + 2] = number
 end
 return told

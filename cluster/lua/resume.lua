@@ -5,17 +5,18 @@
 local room, since, last, ttl, idle_ttl, durable, make = unpack(ARGV)
 local generation = redis.call('GET', prefix .. 'generation')
 if not generation then return {'young'} end
-local n, held, _, _, is_made = place(room, generation, durable, idle_ttl, make == '1')
+local number_key, history_key = stream_key('n', room), stream_key('h', room)
+local n, due, _, is_made = place(number_key, history_key, generation, idle_ttl .. ' ' .. durable, make == '1')
 if not n then return {'none'} end
-redis.call('PEXPIRE', number_key(room), held == 'idle' and idle_ttl or longer(ttl))
+redis.call('PEXPIRE', number_key, due == 'idle' and idle_ttl or longer(ttl))
 keep_acks(room, longer(ttl))
-local have = redis.call('LLEN', history_key(room))
+local have = redis.call('LLEN', history_key)
 local word, k = is_made and 'made' or 'ok', math.min(tonumber(last), have)
 if since ~= '' then
 	local missed = n - tonumber(since)
 	if missed >= 0 and missed <= have then k = missed else word = 'gap' end
 end
-local pushed = k > 0 and redis.call('LRANGE', history_key(room), -k, -1) or {}
+local pushed = k > 0 and redis.call('LRANGE', history_key, -k, -1) or {}
 table.insert(pushed, 1, word)
-table.insert(pushed, 2, whole(n))
+table.insert(pushed, 2, n)
 return pushed

@@ -2,9 +2,10 @@
 -- ttl and idle ttl of a number, rooms -> how many have a number
 local there = 0
 for i = 3, #ARGV do
-	local value = redis.call('GET', number_key(ARGV[i]))
+	local number_key = stream_key('n', ARGV[i])
+	local value = redis.call('GET', number_key)
 	if value then
-		redis.call('PEXPIRE', number_key(ARGV[i]), string.find(value, ' idle ', 1, true) and ARGV[2] or longer(ARGV[1]))
+		redis.call('PEXPIRE', number_key, string.find(value, ' idle', 1, true) and ARGV[2] or longer(ARGV[1]))
 		keep_acks(ARGV[i], longer(ARGV[1]))
 		there = there + 1
 	end

@@ -245,9 +245,8 @@ static void a_kept_push_to_a_room_has_the_number_of_the_answer(void **state)
 	script.answers[0] = OK_NUMBER;
 	assert_int_equal(bus_push(&bus, NULL, &to_room), 0);
 	assert_int_equal(to_room.message->number, 1795999887666491);
-	assert_string_equal(heard(),
-			    " chat://1 3 1048576 3600000 0 600000 86400000 order-17 target room op 1000 body hi "
-			    "room chat://1 from logic-1 seq 1\n");
+	assert_string_equal(heard(), " chat://1 order-17 3  3600000 0 600000 86400000 target room op 1000 body hi "
+				     "room chat://1 from logic-1 seq 1\n");
 	script.answers[1] = AGAIN;
 	assert_int_equal(bus_push(&bus, NULL, &to_room), 0);
 	assert_int_equal(to_room.message->number, 7);
@@ -256,7 +255,15 @@ static void a_kept_push_to_a_room_has_the_number_of_the_answer(void **state)
 	assert_int_equal(bus_push(&bus, NULL, &to_room), 0);
 	assert_int_equal(to_room.message->number, 0);
 	assert_string_equal(heard(),
-			    "1000 chat://1  order-17 target room op 1000 body hi room chat://1 from logic-1 seq 3\n");
+			    "1000 chat://1 order-17    target room op 1000 body hi room chat://1 from logic-1 seq 3\n");
+	/* A history so small is measured with each push. */
+	bus_redis_free(&bus);
+	cfg.stream_bytes = 1024;
+	assert_int_equal(bus_redis_new(&cfg, pipe_, "logic-1", &bus), 0);
+	to_room.unkept = false;
+	assert_int_equal(bus_push(&bus, NULL, &to_room), 0);
+	assert_string_equal(heard(), " chat://1 order-17 3 1024 3600000 0 600000 86400000 target room op 1000 body hi "
+				     "room chat://1 from logic-1 seq 1\n");
 	message_unref(&to_room.message);
 }
 
