@@ -1,7 +1,5 @@
-/* chart: the last five minutes of one number, as a line. SPDX-License-Identifier: MIT */
+/* chart: one number over some time, as a line, and above it a thinner one of what it was at most. SPDX-License-Identifier: MIT */
 
-export const SPAN_MS = 5 * 60 * 1000;
-const GAP_MS = 12_000; // after so long without a sample the line breaks
 const TOP = 8, GROUND = 2; // space above and below the line
 
 const SVG = 'http://www.w3.org/2000/svg';
@@ -21,8 +19,9 @@ export function roundUp(value) {
 }
 
 export class Chart {
-	#host; #name; #format; #samples = []; // {t, value}; value null: unknown
-	#svg; #ceiling; #ground; #area; #line; #dot; #mark; #top;
+	#host; #name; #format; #samples = []; // {t, value, most}; value null: unknown
+	#span = {ms: 1, gap_ms: 1, words: ''};
+	#svg; #ceiling; #ground; #area; #peaks; #line; #dot; #mark; #top;
 	#onPick; #least;
 
 	/* format: of a value, to words. onPick(sample or null): the pointer is at that one. least: the scale does not end below. */
@@ -36,6 +35,7 @@ export class Chart {
 		this.#ceiling = node('line', {class: 'ceiling', x1: 0, y1: TOP, y2: TOP}, this.#svg);
 		this.#ground = node('line', {class: 'ground', x1: 0}, this.#svg);
 		this.#area = node('path', {class: 'area'}, this.#svg);
+		this.#peaks = node('path', {class: 'peaks'}, this.#svg);
 		this.#line = node('path', {class: 'line'}, this.#svg);
 		this.#mark = node('line', {class: 'mark', visibility: 'hidden'}, this.#svg);
 		this.#dot = node('circle', {class: 'dot', r: 2.5, visibility: 'hidden'}, this.#svg);
@@ -48,19 +48,19 @@ export class Chart {
 		new ResizeObserver(() => this.#draw()).observe(host);
 	}
 
-	add(t, value) {
-		this.#samples.push({t, value});
-		while (this.#samples[0].t < t - SPAN_MS)
-			this.#samples.shift();
+	/* The list stays the caller's. span: {ms: how long it is, gap_ms: after so long without a sample the line breaks, words: its name} */
+	show(samples, span) {
+		this.#samples = samples;
+		this.#span = span;
 		this.#draw();
 	}
 
 	get #highest() {
-		return this.#samples.reduce((most, {value}) => Math.max(most, value ?? 0), 0);
+		return this.#samples.reduce((highest, {value, most}) => Math.max(highest, value ?? 0, most ?? 0), 0);
 	}
 
 	#x(t) {
-		return this.#host.clientWidth * (1 - (this.#samples.at(-1).t - t) / SPAN_MS);
+		return this.#host.clientWidth * (1 - (this.#samples.at(-1).t - t) / this.#span.ms);
 	}
 
 	#y(value) {
@@ -73,7 +73,7 @@ export class Chart {
 		const runs = [];
 		let last = null;
 		for (const sample of this.#samples) {
-			if (sample.value !== null && (last === null || sample.t - last.t > GAP_MS))
+			if (sample.value !== null && (last === null || sample.t - last.t > this.#span.gap_ms))
 				runs.push([]);
 			if (sample.value !== null)
 				runs.at(-1).push(sample);
@@ -82,30 +82,39 @@ export class Chart {
 		return runs;
 	}
 
+	/* For those who do not see it. */
+	#describe() {
+		const now = this.#samples.at(-1)?.value ?? null;
+		this.#svg.setAttribute('aria-label', `${this.#name} over ${this.#span.words}: now ` +
+			`${now === null ? 'unknown' : this.#format(now)}, at most ${this.#format(this.#highest)}`);
+	}
+
 	#draw() {
 		const width = this.#host.clientWidth, height = this.#host.clientHeight, ground = height - GROUND;
-		if (this.#samples.length === 0 || width === 0)
+		this.#describe();
+		if (width === 0)
 			return;
-		let line = '', area = '';
+		let line = '', area = '', peaks = '';
 		for (const run of this.#runs()) {
 			const points = run.map(({t, value}) => `${this.#x(t).toFixed(1)},${this.#y(value).toFixed(1)}`);
+			if (run.some(({value, most}) => most > value))
+				peaks += `M${run.map(({t, most}) => `${this.#x(t).toFixed(1)},${this.#y(most).toFixed(1)}`).join('L')}`;
 			line += `M${points.join('L')}`;
 			area += `M${this.#x(run[0].t).toFixed(1)},${ground}L${points.join('L')}L${this.#x(run.at(-1).t).toFixed(1)},${ground}Z`;
 		}
 		this.#line.setAttribute('d', line);
 		this.#area.setAttribute('d', area);
+		this.#peaks.setAttribute('d', peaks);
 		this.#ceiling.setAttribute('x2', width);
 		for (const [key, value] of Object.entries({x2: width, y1: ground, y2: ground}))
 			this.#ground.setAttribute(key, value);
-		const now = this.#samples.at(-1);
+		const now = this.#samples.at(-1) ?? {value: null};
 		this.#dot.setAttribute('visibility', now.value === null ? 'hidden' : 'visible');
 		if (now.value !== null) {
 			this.#dot.setAttribute('cx', this.#x(now.t));
 			this.#dot.setAttribute('cy', this.#y(now.value));
 		}
 		this.#top.textContent = this.#format(roundUp(Math.max(this.#highest, this.#least)));
-		this.#svg.setAttribute('aria-label', `${this.#name} over the last five minutes: now ` +
-			`${now.value === null ? 'unknown' : this.#format(now.value)}, at most ${this.#format(this.#highest)}`);
 	}
 
 	#pick(x) {

@@ -1,8 +1,9 @@
-/* console: asks the server every other second, and shows the answers. server.js asks, chart.js draws, health.js has alarms and limits,
- * people.js finds who is there, try_it.js is the panel.
+/* console: asks the server every other second, and shows the answers. server.js asks, figures.js has the tiles and chart.js their graphs,
+ * health.js alarms and limits, people.js finds who is there, try_it.js is the panel.
  * SPDX-License-Identifier: MIT */
-import {Chart} from '/console/chart.js';
 import {ServerError, bucketsBetween, getJson, getMetrics, key, quantile} from '/console/server.js';
+import {askFigures, showFigures, showNothing, showOwn} from '/console/figures.js';
+import {count, duration, rate} from '/console/numbers.js';
 import {showHealth, showState} from '/console/health.js';
 import {listRoom} from '/console/people.js';
 import {suggestAddress} from '/console/try_it.js';
@@ -11,98 +12,18 @@ const $ = id => document.getElementById(id);
 const EVERY_MS = 2000;
 const LATENCY = 'comet_push_write_seconds';
 
-// ---- numbers as people read them
-
-const whole = new Intl.NumberFormat('en', {maximumFractionDigits: 0});
-const short = new Intl.NumberFormat('en', {notation: 'compact', maximumSignificantDigits: 3});
-const count = n => n < 100_000 ? whole.format(n) : short.format(n);
-const rate = n => n < 10 ? String(Math.round(n * 10) / 10) : count(n);
-
-function duration(seconds) {
-	if (seconds < 0.001)
-		return `${Math.round(seconds * 1e6)} µs`;
-	return seconds < 1 ? `${(seconds * 1000).toPrecision(2)} ms` : `${seconds.toPrecision(2)} s`;
-}
-
-// ---- tiles
-
-class Tile {
-	#value; #more; #words = ['–', ''];
-
-	constructor(title, {unit = '', format, least}) {
-		this.figure = document.createElement('figure');
-		this.figure.className = 'tile';
-		const caption = document.createElement('figcaption'), line = document.createElement('p'), host = document.createElement('div');
-		this.#value = document.createElement('span');
-		this.#more = document.createElement('p');
-		caption.textContent = title;
-		line.className = 'value';
-		line.append(this.#value);
-		if (unit) {
-			const small = document.createElement('span');
-			small.className = 'unit';
-			small.textContent = unit;
-			line.append(small);
-		}
-		this.#more.className = 'more';
-		host.className = 'chart';
-		this.figure.append(caption, line, this.#more, host);
-		this.format = format;
-		this.chart = new Chart(host, {name: title, format: n => `${format(n)}${unit && ` ${unit}`}`, least, onPick: sample => this.#pick(sample)});
-		$('tiles').append(this.figure);
-	}
-
-	show(t, value, more = '') {
-		this.chart.add(t, value);
-		this.#words = [value === null ? '–' : this.format(value), more];
-		if (!this.picked)
-			[this.#value.textContent, this.#more.textContent] = this.#words;
-	}
-
-	/* While the pointer is on the chart, the tile shows the number at that moment. */
-	#pick(sample) {
-		this.picked = sample !== null;
-		[this.#value.textContent, this.#more.textContent] = this.picked
-			? [this.format(sample.value), `at ${new Date(sample.t).toLocaleTimeString([], {hour12: false})}`] : this.#words;
-	}
-}
-
-const TILES = {
-	connections: ['Connections', {format: count}],
-	rooms: ['Rooms', {format: count}],
-	delivered: ['Deliveries', {unit: '/s', format: rate}],
-	dropped: ['Drops', {unit: '/s', format: rate}],
-	latency: ['Push to write, median', {format: duration, least: 1e-4}],
-	requests: ['API requests', {unit: '/s', format: rate}],
-};
-const tiles = new Map();
-
-function show(name, t, value, more) {
-	if (!tiles.has(name))
-		tiles.set(name, new Tile(...TILES[name]));
-	tiles.get(name).show(t, value, more);
-}
-
 // ---- from one scrape to the next
 
 let last = null; // {t, metrics}
 
-/* The growth of a counter in a second. A counter that fell belongs to a server that was started again: all of it is new. */
-function perSecond(now, name) {
-	const after = now.metrics.sum(name), before = last?.metrics.sum(name) ?? null;
-	if (after === null || before === null)
-		return null;
-	return (after >= before ? after - before : after) / ((now.t - last.t) / 1000);
-}
-
 // Each comet of a cluster tells its counts once a second, so a rate needs several of our looks.
 const WINDOW_MS = 7000;
-const history = new Map(); // a node's id → [{t, delivered, dropped}]
+const told = new Map(); // a node's id → [{t, delivered, dropped}]
 
 /* The deliveries and drops of this node in a second; null when it was seen only once. */
 function ratesOf({id, delivered, dropped}, t) {
-	const seen = (history.get(id) ?? []).filter(sample => sample.t >= t - WINDOW_MS && sample.delivered <= delivered);
-	history.set(id, [...seen, {t, delivered, dropped}]);
+	const seen = (told.get(id) ?? []).filter(sample => sample.t >= t - WINDOW_MS && sample.delivered <= delivered);
+	told.set(id, [...seen, {t, delivered, dropped}]);
 	if (seen.length === 0)
 		return {delivered: null, dropped: null};
 	const seconds = (t - seen[0].t) / 1000;
@@ -110,12 +31,10 @@ function ratesOf({id, delivered, dropped}, t) {
 }
 
 function forgetNodesThatAreGone(nodes) {
-	for (const id of history.keys())
+	for (const id of told.keys())
 		if (!nodes.some(node => node.id === id))
-			history.delete(id);
+			told.delete(id);
 }
-
-const total = (nodes, name) => nodes.reduce((sum, node) => node.rates[name] === null ? sum : (sum ?? 0) + node.rates[name], null);
 
 function showLatency(now) {
 	const buckets = now.metrics.buckets(LATENCY);
@@ -123,29 +42,30 @@ function showLatency(now) {
 		return; // this server does not measure it
 	const fresh = last ? bucketsBetween(last.metrics.buckets(LATENCY), buckets) : [];
 	const most = quantile(fresh, 0.99);
-	show('latency', now.t, quantile(fresh, 0.5), most === null ? 'no pushes just now' : `99 % within ${duration(most)}`);
+	showOwn('latency', now.t, quantile(fresh, 0.5), most === null ? 'no pushes just now' : `99 % within ${duration(most)}`);
 }
 
-function showNumbers(now) {
-	const {t, metrics, about, nodes} = now;
+function largest({top}) {
+	return top.length > 0 ? `largest: ${top[0].room}` : '';
+}
+
+function showOfAll({t, about, nodes, figures}) {
 	const addresses = nodes.reduce((sum, node) => sum + node.ip_count, 0);
-	const held = about.alone ? metrics.sum('comet_connections') : !about.registry ? null : nodes.reduce((sum, node) => sum + node.conn_count, 0);
-	show('connections', t, held, held === null ? '' : about.alone ? `${count(metrics.sum('comet_online') ?? 0)} authenticated`
-		: `${count(addresses)} ${addresses === 1 ? 'address' : 'addresses'}, ${nodes.length} ${nodes.length === 1 ? 'comet' : 'comets'}`);
-	show('rooms', t, about.registry ? about.rooms : null, about.top.length > 0 ? `largest: ${about.top[0].room}` : '');
-	if (about.alone) {
-		const dropped = metrics.sum('comet_dropped_total');
-		show('delivered', t, perSecond(now, 'comet_delivered_total'), `${count(metrics.sum('comet_delivered_total') ?? 0)} since the start`);
-		show('dropped', t, perSecond(now, 'comet_dropped_total'), dropped === 0 ? 'none since the start' : `${count(dropped ?? 0)} since the start`);
-		tiles.get('dropped').figure.dataset.state = perSecond(now, 'comet_dropped_total') > 0 ? 'bad' : 'off';
-		showLatency(now);
-	} else {
-		show('delivered', t, total(nodes, 'delivered'), 'of all comets');
-		show('dropped', t, total(nodes, 'dropped'), 'of all comets');
-		tiles.get('dropped').figure.dataset.state = total(nodes, 'dropped') > 0 ? 'bad' : 'off';
-		show('requests', t, perSecond(now, 'comet_http_requests_total'), 'of this comet-logic');
-	}
-	$('elsewhere').hidden = about.alone;
+	showFigures(figures, {steady: true, words: {
+		connections: !about.registry ? '' : `${count(addresses)} ${addresses === 1 ? 'address' : 'addresses'}, ${nodes.length} ${nodes.length === 1 ? 'comet' : 'comets'}`,
+		delivered: 'of all comets', dropped: 'of all comets',
+	}});
+	showOwn('rooms', t, about.registry ? about.rooms : null, largest(about));
+}
+
+function showAlone(now) {
+	const {metrics, about, figures} = now, sum = name => metrics.sum(name) ?? 0, dropped = sum('comet_dropped_total');
+	showFigures(figures, {steady: false, words: {
+		connections: `${count(sum('comet_online'))} authenticated`, rooms: largest(about),
+		delivered: `${count(sum('comet_delivered_total'))} since the start`,
+		dropped: `${dropped === 0 ? 'none' : count(dropped)} since the start`,
+	}});
+	showLatency(now);
 }
 
 // ---- tables
@@ -223,17 +143,18 @@ function say(state, words) {
 }
 
 async function look() {
-	const [metrics, about, nodes] = await Promise.all([getMetrics(), getJson('/console.json'),
+	const [metrics, about, figures, nodes] = await Promise.all([getMetrics(), getJson('/console.json'), askFigures(),
 		getJson('/goim/nodes/instances').catch(error => {
 			if (error.status === 200)
 				return []; // Redis is unreachable; the other answers are there
 			throw error;
 		})]);
-	const now = {t: Date.now(), metrics, about, nodes};
+	const now = {t: Date.now(), metrics, about, figures, nodes};
 	for (const node of nodes)
 		node.rates = ratesOf(node, now.t);
 	forgetNodesThatAreGone(nodes);
-	showNumbers(now);
+	(about.alone ? showAlone : showOfAll)(now);
+	$('elsewhere').hidden = about.alone;
 	showTables(now);
 	showHealth(now);
 	suggestAddress(about, nodes);
@@ -244,7 +165,7 @@ async function look() {
 }
 
 function askForKey(error) {
-	$('ask-state').textContent = key.get() ? error.message : '';
+	$('ask-state').textContent = key.get() ? error.message.split(';')[0] : ''; // the rest is for those who write programs
 	$('forget').hidden = true;
 	showState('wait', 'sign in');
 	say('wait', 'not signed in');
@@ -260,20 +181,20 @@ function showFault(error) {
 		askForKey(error);
 		return;
 	}
-	const t = Date.now();
-	for (const tile of tiles.values())
-		tile.show(t, null);
+	showNothing();
 	showState('bad', 'no answer');
 	say('bad', error instanceof ServerError && error.status === 0 ? `no answer from ${location.host}; trying again` : error.message);
 }
+
+let wake = () => {};
 
 async function watch() {
 	for (;;) {
 		if (!$('ask').open)
 			await look().catch(showFault);
 		await new Promise(resolve => {
+			wake = resolve;
 			setTimeout(resolve, EVERY_MS);
-			addEventListener('comet-key', resolve, {once: true});
 		});
 	}
 }
@@ -288,4 +209,6 @@ $('forget').addEventListener('click', () => {
 	key.forget();
 	dispatchEvent(new Event('comet-key'));
 });
+for (const name of ['comet-key', 'comet-look']) // there is a new key; somebody wants to see something else
+	addEventListener(name, () => wake());
 watch();
