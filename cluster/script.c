@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "common/base/obj.h"
+#include "common/redis/redis_words.h"
 
 /* The assembler puts the files into the read-only data; their paths are seen from where make runs. The Makefile lists these
  * files too, since the compiler does not tell it of them. */
@@ -20,7 +21,7 @@
 #define TELL      ".incbin \"cluster/lua/tell.lua\"\n"
 #define TELL_ROOM ".incbin \"cluster/lua/tell_room.lua\"\n"
 #define NUMBER    STREAM ".incbin \"cluster/lua/number.lua\"\n"
-#define script(name, arguments, repeat, definitions)                                                                   \
+#define row(name, arguments, repeat, definitions, of_many)                                                             \
 	__asm__(".pushsection .rodata\n"                                                                               \
 		".globl lua_" #name ", lua_" #name "_end\n"                                                            \
 		".hidden lua_" #name ", lua_" #name "_end\n"                                                           \
@@ -29,7 +30,9 @@
 		"lua_" #name "_end:\n"                                                                                 \
 		".popsection\n");                                                                                      \
 	extern const char lua_##name[], lua_##name##_end[];                                                            \
-	const struct redis_script script_##name = {#name, lua_##name, lua_##name##_end, arguments, repeat};
+	const struct redis_script script_##name = {#name, lua_##name, lua_##name##_end, arguments, repeat, of_many};
+#define script(name, arguments, repeat, definitions)         row(name, arguments, repeat, definitions, false)
+#define script_of_many(name, arguments, repeat, definitions) row(name, arguments, repeat, definitions, true)
 #include "cluster/script.def"
 #undef script
 
@@ -49,7 +52,7 @@ int script_beginv(struct redis_pipe *p, const struct redis_script *script, int64
 		  int argc, const char **argv, const size_t *bytes)
 {
 	char *command = NULL;
-	int n = redisFormatCommandArgv(&command, argc, argv, bytes);
+	int n = redis_words(argc, argv, bytes, &command);
 
 	return begin(p, script, deadline_ns, out, command, n);
 }

@@ -23,11 +23,25 @@ local function sure(generation, known, lease)
 	return one_stands
 end
 
+-- The generation, and the epochs of comets' leases: none of them changes while a script looks for many, so each is asked for once.
+local generation_now
+local epochs = {}
+
+local function epoch_of(server)
+	local epoch = epochs[server]
+	if epoch == nil then
+		epoch = redis.call('HGET', prefix .. 'server:' .. server, 'epoch')
+		epochs[server] = epoch
+	end
+	return epoch
+end
+
 -- Each of ARGV from `first` on up to `last` is a key, or a user with all of his keys (`by` 'keys' or 'users'). found(key, server, id,
 -- epoch, of) is called for each that is there; it was found by the name number `of`. False: it is not sure that there are no others, or that they are there. Else the generation.
 local function look_for(known, lease, by, first, last, found)
-	local generation = redis.call('GET', prefix .. 'generation')
+	local generation = generation_now or redis.call('GET', prefix .. 'generation')
 	local missing, vanished = false, false
+	generation_now = generation
 
 	-- False: this key is no longer the user's.
 	local function look(key, user, of)
@@ -37,7 +51,7 @@ local function look_for(known, lease, by, first, last, found)
 			return false
 		end
 		if user and its_user ~= user then return false end
-		local is_epoch = redis.call('HGET', prefix .. 'server:' .. server, 'epoch')
+		local is_epoch = epoch_of(server)
 		if is_epoch == epoch then
 			found(key, server, id, epoch, of)
 		elseif not is_epoch and epoch ~= '0' and redis.call('SISMEMBER', prefix .. 'servers', server) == 1 then

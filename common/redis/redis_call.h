@@ -28,7 +28,8 @@ struct redis_call {
 	enum redis_repeat repeat;
 	int64_t deadline_ns;
 	/* the thread's */
-	bool was_sent; /* on an earlier connection, so that it may have been done */
+	bool was_sent;   /* on an earlier connection, so that it may have been done */
+	size_t together; /* so many calls, this one first, went out as one command */
 	/* set by the thread before it says that it is done */
 	int rc;
 	struct redisReply *reply;

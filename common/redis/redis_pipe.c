@@ -8,15 +8,15 @@
 #include <stdlib.h>
 
 #include "common/base/clock.h"
-#include "common/base/err.h"
 #include "common/base/lock.h"
-#include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/park.h"
 #include "common/base/thread.h"
+#include "common/redis/redis_batch.h"
 #include "common/redis/redis_call.h"
 #include "common/redis/redis_inner.h"
 #include "common/redis/redis_ready.h"
+#include "common/redis/redis_words.h"
 
 /* Bounds on waiting calls. A few seconds without Redis at full load stay below them; beyond them callers are told at once. */
 #define CALLS_MAX 65536
@@ -24,14 +24,13 @@
 /* One batch: enough to make the round trip cheap, not so much that its first answer waits for its last command. */
 #define BATCH_CALLS 1024
 #define BATCH_BYTES (1u << 20)
+
 struct redis_pipe {
 	unsigned magic;
 #define REDIS_PIPE_MAGIC 0x4ed191be
 	/* set once */
 	struct redis *redis;
 	struct thread *thread;
-	int64_t timeout_ns;
-	const char *name;
 	/* the thread's */
 	struct redis_scripts scripts;
 	/* under lock */
@@ -92,84 +91,6 @@ static void put_back(struct redis_pipe *p, struct call_list *batch, int rc)
 	lock_drop(&p->lock);
 }
 
-static void say_refused(const struct redis_pipe *p, const struct redisReply *reply)
-{
-	static struct log_limit limit = LOG_LIMIT(2);
-
-	redis_said_reply(&p->redis->said, reply->str);
-	LOG_LIMITED(LOG_WARN, &limit, log_str("for", p->name), log_what(EVENT_REDIS_COMMAND_REFUSED),
-		    log_str("reply", reply->str));
-}
-
-/* Only this says for certain that nothing was done, since the script that was to do it is not there. Others that were sent with it
- * may meet it again, when another client brings it: so their order is not that of the calls any more, and it is for the caller
- * to do it again. */
-static int was_forgotten(struct redis_pipe *p, const struct redis_call *call)
-{
-	static struct log_limit limit = LOG_LIMIT(1);
-
-	LOG_LIMITED(LOG_INFO, &limit, log_str("for", p->name), log_what(EVENT_REDIS_SCRIPT_FORGOTTEN),
-		    log_str("script", call->script->name));
-	return call->was_sent ? -ECONNRESET : -ENOEXEC;
-}
-
-/* The return code that an error means for its call. */
-static int judge_error(struct redis_pipe *p, const struct redis_call *call, const struct redisReply *reply, int rc)
-{
-	if (call->script != NULL)
-		redis_scripts_forget(&p->scripts, call->script);
-	if (rc == -ENOEXEC && call->script != NULL)
-		return was_forgotten(p, call);
-	say_refused(p, reply);
-	return rc;
-}
-
-/* Take the replies of what was sent. Those without one stay in batch. 0, or the connection is gone. */
-static int read_replies(struct redis_pipe *p, struct call_list *batch)
-{
-	struct redisReply *reply;
-	int rc;
-
-	while (batch->first != NULL) {
-		rc = redis_read(p->redis, clock_now_ns() + p->timeout_ns, &reply);
-		if (rc == -ETIMEDOUT)
-			redis_drop(p->redis, "no answer in time");
-		if (rc < 0)
-			return rc;
-		if ((rc = redis_reply_error(reply)) < 0) {
-			rc = judge_error(p, batch->first, reply, rc);
-			freeReplyObject(reply);
-			reply = NULL;
-		}
-		if (redis_error_is_of_connection(rc)) {
-			redis_drop(p->redis, err_text(rc));
-			return rc;
-		}
-		redis_call_finish(call_list_take(batch), rc, reply);
-	}
-	return 0;
-}
-
-static int append_call(struct redis_pipe *p, const struct redis_call *call)
-{
-	if (call->script != NULL)
-		return redis_scripts_append(&p->scripts, p->redis, call->script, call->command, call->bytes);
-	return redis_append(p->redis, call->command, call->bytes);
-}
-
-static int send_batch(struct redis_pipe *p, const struct call_list *batch)
-{
-	int rc;
-
-	for (const struct redis_call *call = batch->first; call != NULL; call = call->next)
-		if ((rc = append_call(p, call)) < 0) {
-			/* Half a batch stands in its buffer: only a new connection is free of it. */
-			redis_drop(p->redis, err_text(rc));
-			return rc;
-		}
-	return redis_flush(p->redis);
-}
-
 static void do_batch(struct redis_pipe *p)
 {
 	struct call_list batch = take_batch(p);
@@ -177,7 +98,8 @@ static void do_batch(struct redis_pipe *p)
 
 	if (batch.first == NULL)
 		return;
-	if ((rc = send_batch(p, &batch)) < 0 || (rc = read_replies(p, &batch)) < 0)
+	if ((rc = redis_batch_send(p->redis, &p->scripts, &batch)) < 0 ||
+	    (rc = redis_batch_read(p->redis, &p->scripts, &batch)) < 0)
 		put_back(p, &batch, rc);
 }
 
@@ -286,7 +208,7 @@ int redis_pipe_beginv(struct redis_pipe *p, enum redis_repeat repeat, int64_t de
 		      int argc, const char **argv, const size_t *bytes)
 {
 	char *command = NULL;
-	int n = redisFormatCommandArgv(&command, argc, argv, bytes);
+	int n = redis_words(argc, argv, bytes, &command);
 
 	return submit(p, NULL, command, n, repeat, deadline_ns, false, out);
 }
@@ -359,8 +281,6 @@ int redis_pipe_start(const struct redis_options *opt, struct redis_pipe **out)
 	if (p == NULL)
 		return -ENOMEM;
 	p->magic = REDIS_PIPE_MAGIC;
-	p->timeout_ns = opt->timeout_ms * CLOCK_MS;
-	p->name = opt->name;
 	p->scripts.key = redis_name_beginning(opt->prefix);
 	lock_init(&p->lock, LOCK_POOL);
 	lock_cond_init(&p->work);

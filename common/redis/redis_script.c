@@ -35,24 +35,53 @@ void redis_scripts_forget(struct redis_scripts *s, const struct redis_script *sc
 			s->all[i].known = false;
 }
 
+/* "*2\r\n..." has two. */
+static long count_of(const struct redis_arguments *call, const char **first)
+{
+	char *end;
+	const long n = strtol(call->command + 1, &end, 10);
+
+	*first = end + strlen("\r\n");
+	return n;
+}
+
+static int append_arguments(struct redis *redis, const struct redis_arguments *call, bool of_many)
+{
+	const char *first;
+	const long n = count_of(call, &first);
+	char number[24], text[48];
+	int rc = 0;
+
+	if (of_many) {
+		const int digits = snprintf(number, sizeof(number), "%ld", n);
+		const int bytes = snprintf(text, sizeof(text), "$%d\r\n%s\r\n", digits, number);
+
+		rc = redis_append(redis, text, (size_t)bytes);
+	}
+	return rc < 0 ? rc : redis_append(redis, first, (size_t)(call->command + call->bytes - first));
+}
+
 int redis_scripts_append(struct redis_scripts *s, struct redis *redis, const struct redis_script *script,
-			 const char *arguments, size_t bytes)
+			 const struct redis_arguments *calls, size_t n)
 {
 	struct redis_script_known *entry = entry_of(s, script);
-	const char *word = entry->known ? "EVALSHA" : "EVAL", *what = entry->known ? entry->hash : script->text;
+	const char *word = entry->known ? "EVALSHA" : "EVAL", *what = entry->known ? entry->hash : script->text, *first;
 	size_t what_bytes = entry->known ? strlen(entry->hash) : (size_t)(script->end - script->text);
-	char head[64], keys[sizeof(s->key) + 32], *rest;
+	long words = 4; /* the word, the script, the number of keys and the key */
+	char head[64], keys[sizeof(s->key) + 32];
 	int rc, head_bytes, keys_bytes;
 
-	/* "*2\r\n..." has two, and the word, the script, the number of keys and the key come to them. */
-	head_bytes = snprintf(head, sizeof(head), "*%ld\r\n$%zu\r\n%s\r\n$%zu\r\n",
-			      4 + strtol(arguments + 1, &rest, 10), strlen(word), word, what_bytes);
+	for (size_t i = 0; i < n; i++)
+		words += count_of(&calls[i], &first) + script->of_many;
+	head_bytes =
+		snprintf(head, sizeof(head), "*%ld\r\n$%zu\r\n%s\r\n$%zu\r\n", words, strlen(word), word, what_bytes);
 	keys_bytes = snprintf(keys, sizeof(keys), "\r\n$1\r\n1\r\n$%zu\r\n%s\r\n", strlen(s->key.text), s->key.text);
-	rest += strlen("\r\n");
 	entry->known = true;
 	if ((rc = redis_append(redis, head, (size_t)head_bytes)) < 0 ||
 	    (rc = redis_append(redis, what, what_bytes)) < 0 ||
 	    (rc = redis_append(redis, keys, (size_t)keys_bytes)) < 0)
 		return rc;
-	return redis_append(redis, rest, (size_t)(arguments + bytes - rest));
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = append_arguments(redis, &calls[i], script->of_many);
+	return rc;
 }

@@ -24,7 +24,13 @@ struct redis_script {
 	const char *text, *end;
 	int arguments; /* so many; -n: n or more */
 	enum redis_repeat repeat;
+	bool of_many; /* it runs many calls at once: takes the arguments of each behind their number, and answers an array of what it
+		       * says to each, in which there may be errors */
 };
+
+/* Calls of a script that run at once. More save little, and keep Redis from others. */
+#define REDIS_SCRIPT_CALLS_MAX   16
+#define REDIS_SCRIPT_CALLS_BYTES 16384
 
 #define REDIS_SCRIPTS_MAX  32
 #define REDIS_SCRIPT_BYTES 41 /* of a hash as a text */
@@ -40,10 +46,16 @@ struct redis_scripts {
 	size_t n;
 };
 
-/* Append the command that runs the script. `arguments` are the script's in the form of a command, as redisFormatCommand makes
- * them. 0; -ENOMEM, -ENOTCONN: a part of it may stand in the buffer. */
+/* The arguments of one call, in the form of a command, as redisFormatCommand makes them. */
+struct redis_arguments {
+	const char *command;
+	size_t bytes;
+};
+
+/* Append the command that runs the script for these calls, of which there is more than one only where it is of_many. 0; -ENOMEM,
+ * -ENOTCONN: a part of it may stand in the buffer. */
 int redis_scripts_append(struct redis_scripts *s, struct redis *redis, const struct redis_script *script,
-			 const char *arguments, size_t bytes);
+			 const struct redis_arguments *calls, size_t n);
 /* The server may not know it (NULL: any): the next use brings the text. */
 void redis_scripts_forget(struct redis_scripts *s, const struct redis_script *script);
 

@@ -43,8 +43,8 @@ static struct bus bus;
 #define NO_SCRIPT "-NOSCRIPT No matching script. Please use EVAL.\r\n"
 /* Entry 41 of the stream of c1, whose lease has epoch 7; and 1, when Redis had lost its data. */
 #define OK_41 "*5\r\n$2\r\nok\r\n$4\r\n1000\r\n$2\r\nc1\r\n$1\r\n7\r\n$2\r\n41\r\n"
-/* The same of a push to two names, of which the second is nobody. */
-#define OK_TO_41 "*7\r\n$2\r\nok\r\n$4\r\n1000\r\n$1\r\n3\r\n$2\r\n2 \r\n$2\r\nc1\r\n$1\r\n7\r\n$2\r\n41\r\n"
+/* The same of a push to two names, of which the second is nobody; each of many has an answer of its own. */
+#define OK_TO_41 "*1\r\n*7\r\n$2\r\nok\r\n$4\r\n1000\r\n$1\r\n3\r\n$2\r\n2 \r\n$2\r\nc1\r\n$1\r\n7\r\n$2\r\n41\r\n"
 #define OK_LOST  "*5\r\n$2\r\nok\r\n$4\r\n2000\r\n$2\r\nc1\r\n$1\r\n7\r\n$1\r\n1\r\n"
 
 static const char *answer(void *arg, int argc, char **argv)
@@ -57,7 +57,8 @@ static const char *answer(void *arg, int argc, char **argv)
 		return fake_redis_hello(argc, argv);
 	if (s->forgets)
 		return NO_SCRIPT;
-	for (int i = ARGS + 3; i < argc; i++)
+	/* of push_to behind the number of the arguments */
+	for (int i = ARGS + 3 + fake_redis_runs(argv, "push_to"); i < argc; i++)
 		at += (size_t)snprintf(s->heard + at, sizeof(s->heard) - at, "%s%s", argv[i],
 				       i + 1 < argc ? " " : "\n");
 	says = s->calls < sizeof(s->answers) / sizeof(s->answers[0]) ? s->answers[s->calls] : NULL;
@@ -146,7 +147,7 @@ static void a_push_to_those_named_finds_them_itself(void **state)
 
 	(void)state;
 	script.answers[1] = OK_TO_41;
-	script.answers[2] = "*4\r\n$2\r\nok\r\n$4\r\n1000\r\n$1\r\n0\r\n$2\r\n1 \r\n";
+	script.answers[2] = "*1\r\n*4\r\n$2\r\nok\r\n$4\r\n1000\r\n$1\r\n0\r\n$2\r\n1 \r\n";
 	assert_int_equal(push_to_all(), 0);
 	(void)heard();
 	assert_int_equal(push_to(false, names, 2, &fate), 0);
@@ -157,7 +158,7 @@ static void a_push_to_those_named_finds_them_itself(void **state)
 	assert_int_equal(push_to(true, names, 1, &fate), 0);
 	assert_int_equal(fate.online, 0);
 	assert_string_equal(heard(), "1000 users 1 a target keys op 1000 body hi from logic-1 seq 3\n");
-	script.answers[3] = "*1\r\n$6\r\nunsure\r\n";
+	script.answers[3] = "*1\r\n*1\r\n$6\r\nunsure\r\n";
 	assert_int_equal(push_to(true, names, 1, &fate), -ERR_NO_LOGIC);
 }
 
