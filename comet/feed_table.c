@@ -55,8 +55,11 @@ void feed_table_use(struct feeds *s, struct feed *f, int64_t now) NEEDS(s->lock)
 static void account_locked(struct feeds *s, const struct feed *f, size_t n, size_t bytes) NEEDS(s->lock)
 {
 	s->bytes += f->history.bytes - bytes;
-	count_add(COUNT_STREAM_MESSAGES, (int64_t)f->history.n - (int64_t)n);
-	count_add(COUNT_STREAM_BYTES, (int64_t)f->history.bytes - (int64_t)bytes);
+	/* Where one came and one of the same length went, there is nothing to count. */
+	if (f->history.n != n)
+		count_add(COUNT_STREAM_MESSAGES, (int64_t)f->history.n - (int64_t)n);
+	if (f->history.bytes != bytes)
+		count_add(COUNT_STREAM_BYTES, (int64_t)f->history.bytes - (int64_t)bytes);
 }
 
 void feed_table_forget_history(struct feeds *s, struct feed *f) NEEDS(s->lock)

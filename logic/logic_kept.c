@@ -31,7 +31,8 @@ struct tour {
 	struct logic *l;
 	const struct logic_message *m;
 	const struct user *users;
-	struct strmap done;     /* stream -> the first of its user's places */
+	size_t n_users;
+	struct strmap done;     /* stream -> the first of its user's places; empty where there is one user */
 	bool has_twins;         /* somebody has two */
 	bool has_script;        /* Redis has just executed it, so that it does not fail for want of that */
 	struct errand *errands; /* a ring of `n`, of which `under_way` are from `first` on */
@@ -162,12 +163,15 @@ static int set_off(struct tour *t, size_t i)
 		return rc;
 	e = &t->errands[(t->first + t->under_way) % t->n];
 	*e = (struct errand){.user = &t->users[i]};
-	if (strmap_get(&t->done, user_stream(e->user, e->stream)) != NULL) {
-		t->has_twins = true;
-		return 0;
+	(void)user_stream(e->user, e->stream);
+	if (t->n_users > 1) {
+		if (strmap_get(&t->done, e->stream) != NULL) {
+			t->has_twins = true;
+			return 0;
+		}
+		if ((rc = strmap_put(&t->done, e->stream, (void *)(uintptr_t)e->user, NULL)) < 0)
+			return rc;
 	}
-	if ((rc = strmap_put(&t->done, e->stream, (void *)(uintptr_t)e->user, NULL)) < 0)
-		return rc;
 	if ((rc = push_to_user(t, e)) == 0)
 		tell(t, e);
 	if (rc != -EINPROGRESS)
@@ -177,12 +181,12 @@ static int set_off(struct tour *t, size_t i)
 }
 
 /* Whoever was named before has in each place what he has in the first. */
-static void copy_to_twins(const struct tour *t, size_t n)
+static void copy_to_twins(const struct tour *t)
 {
 	const struct logic_message *m = t->m;
 	char stream[USER_STREAM_BYTES];
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < t->n_users; i++) {
 		const struct user *first = strmap_get(&t->done, user_stream(&t->users[i], stream));
 
 		if (m->numbers != NULL)
@@ -193,11 +197,11 @@ static void copy_to_twins(const struct tour *t, size_t n)
 }
 
 /* After an error nobody sets off any more, but those who have are waited for. */
-static int go_round(struct tour *t, size_t n)
+static int go_round(struct tour *t)
 {
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && i < n; i++)
+	for (size_t i = 0; rc == 0 && i < t->n_users; i++)
 		rc = set_off(t, i);
 	while (t->under_way > 0) {
 		int rc_of_one = end_first(t);
@@ -205,7 +209,7 @@ static int go_round(struct tour *t, size_t n)
 		rc = rc < 0 ? rc : rc_of_one;
 	}
 	if (rc == 0 && t->has_twins)
-		copy_to_twins(t, n);
+		copy_to_twins(t);
 	return rc;
 }
 
@@ -223,18 +227,21 @@ static size_t count_under_way(const struct logic *l, const struct logic_message 
 
 int logic_push_kept(struct logic *l, const struct logic_message *m, const struct user *users, size_t n)
 {
-	struct tour t = {.l = l, .m = m, .users = users, .n = count_under_way(l, m, n)};
+	struct tour t = {.l = l, .m = m, .users = users, .n_users = n, .n = count_under_way(l, m, n)};
+	struct errand one; /* most pushes are to one user */
 	int rc;
 
 	if (n > (size_t)l->cfg->stream_mids_max)
 		return -E2BIG;
 	if (m->body_bytes > (size_t)l->cfg->stream_bytes)
 		return -EMSGSIZE;
-	if ((t.errands = calloc(t.n, sizeof(*t.errands))) == NULL)
+	t.errands = t.n > 1 ? calloc(t.n, sizeof(*t.errands)) : &one;
+	if (t.errands == NULL)
 		return -ENOMEM;
 	strmap_init(&t.done);
-	rc = go_round(&t, n);
+	rc = go_round(&t);
 	strmap_fini(&t.done);
-	free(t.errands);
+	if (t.errands != &one)
+		free(t.errands);
 	return rc;
 }
