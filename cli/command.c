@@ -107,25 +107,25 @@ static unsigned least(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-/* So many letters are to be put in, taken out or changed. */
+/* So many letters are to be put in, taken out or changed, or have changed places with the next one. */
 static unsigned distance(const char *a, size_t n_a, const char *b, size_t n_b)
 {
-	unsigned row[WORD_MAX + 1];
+	unsigned rows[3][WORD_MAX + 1];
 
 	for (size_t j = 0; j <= n_b; j++)
-		row[j] = (unsigned)j;
+		rows[0][j] = (unsigned)j;
 	for (size_t i = 1; i <= n_a; i++) {
-		unsigned before = row[0];
+		unsigned *row = rows[i % 3];
+		const unsigned *above = rows[(i + 2) % 3], *above_that = rows[(i + 1) % 3];
 
 		row[0] = (unsigned)i;
 		for (size_t j = 1; j <= n_b; j++) {
-			const unsigned changed = before + (a[i - 1] != b[j - 1]);
-
-			before = row[j];
-			row[j] = least(changed, least(row[j], row[j - 1]) + 1);
+			row[j] = least(above[j - 1] + (a[i - 1] != b[j - 1]), least(above[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+				row[j] = least(row[j], above_that[j - 2] + 1);
 		}
 	}
-	return row[n_b];
+	return rows[n_a % 3][n_b];
 }
 
 void command_add_word(char *among, size_t bytes, const char *word)

@@ -65,7 +65,7 @@ static int say_no_command(const char *name)
 	if (name[0] != '\0')
 		fprintf(stderr, "comet-cli: no command \"%s\"%s%s%s\n", name, meant != NULL ? "; did you mean " : "",
 			meant != NULL ? meant : "", meant != NULL ? "?" : "");
-	fprintf(stderr, "comet-cli: the commands are %s; comet-cli --help says more\n", all);
+	fprintf(stderr, "comet-cli: the commands are %.*s; comet-cli --help says more\n", (int)strlen(all) - 1, all);
 	return EXIT_USAGE;
 }
 

@@ -258,12 +258,12 @@ static void say_online(const struct sessions *s)
 static enum session_end sign_in(struct sessions *s, struct client *c, int64_t deadline_ns)
 {
 	struct client_goodbye goodbye = {.code = GOODBYE_UNSAID};
+	char silence[120];
 	int rc = session_rooms_authenticate(&s->rooms, s->who, c, deadline_ns, &goodbye);
 
 	if (rc == -ERR_REFUSED) {
-		say_goodbye(s, "refused by", &goodbye, client_said(c));
-		if (goodbye.code == GOODBYE_UNSAID && client_said(c)[0] == '\0')
-			fprintf(stderr, "comet-cli: it closed without a word%s\n", guess(s, rc, ""));
+		(void)snprintf(silence, sizeof(silence), "it closed without a word%s", guess(s, rc, ""));
+		say_goodbye(s, "refused by", &goodbye, client_said(c)[0] != '\0' ? client_said(c) : silence);
 		take_node(s, &goodbye);
 		/* Draining, or logic away for now: later may be better. A server that just closes (goim) means no. */
 		return goodbye.code != GOODBYE_UNSAID && !client_goodbye_is_final(goodbye.code) ? SESSION_LOST

@@ -183,14 +183,15 @@ static void print_slow(const struct look *now, unsigned width, size_t rows)
 static void print_head(const struct top *t, const struct look *before, const struct look *now)
 {
 	const long long held = sum_of(now, "conn_count"), grown = held - sum_of(before, "conn_count");
+	const long long addresses = sum_of(now, "ip_count"), rooms = api_number(now->about, "rooms");
 	char clock[32];
 	time_t s = time(NULL);
 	struct tm tm;
 
 	(void)strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&s, &tm));
-	printf("%s  %s  comet %.30s\n", clock, t->api.http, api_string(now->about, "version"));
-	printf("%lld connections (%+lld) from %lld addresses, %lld rooms\n", held, grown, sum_of(now, "ip_count"),
-	       api_number(now->about, "rooms"));
+	printf("%s  %s  comet %.40s\n", clock, t->api.http, api_string(now->about, "version"));
+	printf("%lld connection%s (%+lld) from %lld address%s, %lld room%s\n", held, held == 1 ? "" : "s", grown,
+	       addresses, addresses == 1 ? "" : "es", rooms, rooms == 1 ? "" : "s");
 	printf("%.1f deliveries a second, %.1f drops a second\n\n", rate_of_all(before, now, "delivered"),
 	       rate_of_all(before, now, "dropped"));
 }

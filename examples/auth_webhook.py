@@ -4,8 +4,9 @@
     examples/auth_webhook.py 8081
     comet -o auth.mode=webhook -o auth.url=http://127.0.0.1:8081/auth
 
-A client's token is user:password, such as ada:sesame. Each answer is good for an hour; a client that sends its token again
-before that stays. docs/authentication.md says what goes to and fro.
+A client's token is user:password, such as ada:sesame. Each answer is good for
+an hour; a client that sends its token again before that stays.
+docs/authentication.md says what goes to and fro.
 SPDX-License-Identifier: MIT"""
 import hmac
 import http.server

@@ -5,8 +5,9 @@
     comet -o auth.mode=jwt -o auth.jwt_keys=HS256:token.secret
     examples/jwt.py token.secret mid=123 'accepts=[1000]'
 
-Claims are name=value; a value that is JSON is taken as such, anything else as a string. It is good for an hour, or for
-EXPIRES=seconds; KID=name names the key. A back end does the same with any JWT library, once its user has logged in.
+Claims are name=value; a value that is JSON is taken as such, anything else as a
+string. It is good for an hour, or for EXPIRES=seconds; KID=name names the key.
+A back end does the same with any JWT library, once its user has logged in.
 docs/authentication.md says which claims there are.
 SPDX-License-Identifier: MIT"""
 import base64

@@ -1,9 +1,12 @@
 #!/usr/bin/python3
-"""A logic service in Python: lets in clients that know the password, and pushes the packets of each to all.
+"""A logic service in Python: lets in clients that know the password, and pushes
+the packets of each to all. It takes the place of comet-logic, beside comets
+with logic.mode=redis:
 
-    examples/logic.py 127.0.0.1:6379            and comets with logic.mode=redis beside it, in place of comet-logic
+    examples/logic.py 127.0.0.1:6379
 
-A client's token is {"password": "sesame", "name": "ada"}. docs/logic-protocol.md says what all this means.
+A client's token is {"password": "sesame", "name": "ada"}.
+docs/logic-protocol.md says what all this means.
 SPDX-License-Identifier: MIT"""
 import json
 import sys

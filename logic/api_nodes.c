@@ -1,6 +1,7 @@
 /* api_nodes: /goim/nodes/: the comets of the cluster, for clients and for operators. SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "logic/api_v2.h"
 #include "logic/nodes.h"
@@ -65,8 +66,10 @@ void api_nodes_instances(struct api_call *call)
 	}
 	list = json_array();
 	for (size_t i = 0; i < servers.n; i++) {
-		const struct registry_server *s = &servers.servers[i];
+		struct registry_server *s = &servers.servers[i];
 
+		if (ours) /* it tells only what changes */
+			s->updated_ms = clock_wall_ms();
 		(void)json_array_append_new(list, describe_server(s, ours ? call->logic->ports : s->ports,
 								  ours ? counters_read(COUNT_DELIVERED) : s->delivered,
 								  ours ? counters_read(COUNT_DROPPED) : s->dropped));

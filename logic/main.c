@@ -111,7 +111,7 @@ static int try_certs(const struct config *cfg)
 
 static const struct config_program logic_program = {
 	.name = "comet-logic",
-	.summary = "the logic service of a cluster of comets: authenticates, knows who is where, takes pushes",
+	.summary = "the logic service of a cluster: authenticates, knows who is where, takes pushes",
 	.is_logic = true,
 	.tries = {try_certs, http_try_keys, auth_try, redis_login_start},
 };

@@ -251,10 +251,14 @@ cannot_read:
  * container for a service whose name begins with "comet" (COMET_SERVICE_HOST, COMET_PORT, COMET_PORT_3101_TCP_ADDR). */
 static bool is_foreign(const char *name)
 {
+	static const char *const words[] = {"COMET_API_KEY", "COMET_BUILD", "COMET_CONTEXT", "COMET_HOST",
+					    "COMET_HTTP"};
 	const char *port = strstr(name, "_PORT");
 
-	return strcmp(name, "COMET_API_KEY") == 0 || strcmp(name, "COMET_BUILD") == 0 ||
-	       strncmp(name, "COMET_TEST_", 11) == 0 || strstr(name, "_SERVICE_HOST") != NULL ||
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(name, words[i]) == 0)
+			return true;
+	return strncmp(name, "COMET_TEST_", 11) == 0 || strstr(name, "_SERVICE_HOST") != NULL ||
 	       strstr(name, "_SERVICE_PORT") != NULL ||
 	       (port != NULL && (port[5] == '\0' || (port[5] == '_' && isdigit((unsigned char)port[6]))));
 }

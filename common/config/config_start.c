@@ -36,13 +36,15 @@ static void print_help(const struct config_program *program)
 		     "  -h, --help             print this and exit\n"
 		     "      --version          print the version and exit\n"
 		     "\n"
-		     "A setting is looked for in -o, then in the environment (COMET_SECTION_KEY), then in FILE;\n"
-		     "without one it has its default. Without any, %s runs with its defaults, on 127.0.0.1 only.\n"
+		     "A setting is looked for in -o, then in the environment (COMET_SECTION_KEY),\n"
+		     "then in FILE; without one it has its default. Without any setting\n"
+		     "%s runs on 127.0.0.1 only.\n"
 		     "\n"
 		     "  %s -o tcp.bind=127.0.0.1:4000 -o log.level=debug\n"
 		     "  COMET_TCP_BIND=127.0.0.1:0 %s -c comet.ini -t\n"
 		     "\n"
-		     "Every setting with its default and range: docs/configuration.md. All at a glance: %s -t\n",
+		     "Every setting with its default and range: docs/configuration.md, comet.conf(5).\n"
+		     "All at a glance: %s -t\n",
 		     name, program->summary, name, name, name, name);
 }
 

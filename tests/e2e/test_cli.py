@@ -318,7 +318,7 @@ def test_close_without_words_during_auth_is_a_refusal(sub, scripted):
     peer = scripted.accept()
     peer.read()
     peer.close()
-    client.said("no reason given")
+    client.said("it closed without a word")
     assert client.wait() == REFUSED
 
 
@@ -490,6 +490,13 @@ WRONG = [
 ]
 
 
+def test_a_slip_of_the_finger_is_guessed():
+    for word, meant in (("psuh", "push"), ("pus", "push"), ("whoo", "who"), ("kcik", "kick"), ("nodse", "nodes")):
+        assert f'no command "{word}"; did you mean {meant}?' in run(word)[2]
+    assert " ;" not in run("psuh")[2]
+    assert "did you mean" not in run("something-else")[2]
+
+
 def test_wrong_command_line_is_2_and_says_so():
     for args in WRONG:
         code, out, err = run(*args)
@@ -504,6 +511,17 @@ def test_help_teaches_by_example(command):
     assert "Exit code: 0" in out
     assert "\n  comet-cli " + " ".join(command) in out
     assert all(len(line) <= 79 for line in out.splitlines())
+
+
+HELPFUL = sorted([CLI.parent / "comet", CLI.parent / "comet-logic", ROOT / "scripts/cluster", ROOT / "scripts/tune-host",
+                  *(ROOT / "examples").glob("*.py"), ROOT / "examples/python/chat.py"])
+
+
+@pytest.mark.parametrize("program", HELPFUL, ids=lambda path: path.name)
+def test_help_of_others_fits_into_a_terminal(program):
+    said = subprocess.run([program, "--help"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert said.returncode == 0 and said.stderr == "" and said.stdout.count("\n") > 3
+    assert [line for line in said.stdout.splitlines() if len(line) > 80] == []
 
 
 def test_help_says_which_commands_speak_to_the_http_api():
