@@ -55,13 +55,17 @@ void printer_word(FILE *out, const char *text)
 		printer_escaped(out, text, strlen(text));
 }
 
-static void print_place(FILE *out, const struct printer_place *place)
+static void print_room(FILE *out, const struct printer_place *place)
 {
-	printer_word(out, place->room[0] != '\0' ? place->room : "-");
-	if (place->number > 0)
-		fprintf(out, " %lld ", (long long)place->number);
+	printer_word(out, place != NULL && place->room[0] != '\0' ? place->room : "-");
+}
+
+static void print_number(FILE *out, const struct printer_place *place)
+{
+	if (place != NULL && place->number > 0)
+		fprintf(out, "%lld", (long long)place->number);
 	else
-		fputs(" - ", out);
+		fputc('-', out);
 }
 
 void printer_text(FILE *out, const struct packet *p, const char *came, const struct printer_place *place)
@@ -69,9 +73,54 @@ void printer_text(FILE *out, const struct packet *p, const char *came, const str
 	if (came != NULL)
 		fprintf(out, "%s ", came);
 	fprintf(out, "%d ", p->op);
-	if (place != NULL)
-		print_place(out, place);
+	if (place != NULL) {
+		print_room(out, place);
+		fputc(' ', out);
+		print_number(out, place);
+		fputc(' ', out);
+	}
 	printer_escaped(out, p->body, p->body_bytes);
+	fputc('\n', out);
+}
+
+bool printer_format_is_good(const char *format)
+{
+	while ((format = strchr(format, '%')) != NULL) {
+		if (format[1] == '\0' || strchr("tornb%", format[1]) == NULL)
+			return false;
+		format += 2;
+	}
+	return true;
+}
+
+static void print_formatted(FILE *out, const struct packet *p, const char *now, const struct printer_place *place,
+			    const char *format)
+{
+	for (const char *at = format; *at != '\0'; at++) {
+		if (*at != '%') {
+			fputc(*at, out);
+			continue;
+		}
+		switch (*++at) {
+		case 't':
+			fputs(now, out);
+			break;
+		case 'o':
+			fprintf(out, "%d", p->op);
+			break;
+		case 'r':
+			print_room(out, place);
+			break;
+		case 'n':
+			print_number(out, place);
+			break;
+		case 'b':
+			printer_escaped(out, p->body, p->body_bytes);
+			break;
+		default:
+			fputc('%', out);
+		}
+	}
 	fputc('\n', out);
 }
 
@@ -139,17 +188,20 @@ static int written(FILE *out, int rc)
 	return rc;
 }
 
-int printer_print(FILE *out, const struct packet *p, const struct printer_place *place, bool json, bool times)
+int printer_print(FILE *out, const struct packet *p, const struct printer_place *place,
+		  const struct printer_style *style)
 {
 	char now[CLOCK_TEXT_BYTES];
 	int rc = 0;
 
 	clock_text(clock_wall_ms(), now);
 	errno = 0;
-	if (json)
-		rc = printer_json(out, p, times ? now : NULL, place);
+	if (style->format != NULL)
+		print_formatted(out, p, now, place, style->format);
+	else if (style->json)
+		rc = printer_json(out, p, style->times ? now : NULL, place);
 	else
-		printer_text(out, p, times ? now : NULL, place);
+		printer_text(out, p, style->times ? now : NULL, place);
 	return written(out, rc);
 }
 

@@ -28,8 +28,18 @@ void printer_text(FILE *out, const struct packet *p, const char *came, const str
  * place of "body". 0 or -ENOMEM (nothing was written). */
 int printer_json(FILE *out, const struct packet *p, const char *came, const struct printer_place *place);
 
-/* In either form, with the time of now where `times` says so, and on its way. 0 or -errno: no memory, or `out` does not take it. */
-int printer_print(FILE *out, const struct packet *p, const struct printer_place *place, bool json, bool times);
+/* How messages are printed. */
+struct printer_style {
+	bool json, times;   /* times: with the time of now */
+	const char *format; /* NULL: as above; else a line each, of which printer_format_is_good */
+};
+
+/* Is each % of it followed by t (the time), o (the operation), r (the room), n (the number), b (the body) or another %? */
+bool printer_format_is_good(const char *format);
+
+/* In this style, and on its way. 0 or -errno: no memory, or `out` does not take it. */
+int printer_print(FILE *out, const struct packet *p, const struct printer_place *place,
+		  const struct printer_style *style);
 /* {"event":"joined","room":"chat://1","at":5,"replay":0}, "gap" and "left" the same way, as above. */
 int printer_event(FILE *out, const struct client_event *e, bool times);
 

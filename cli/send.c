@@ -39,7 +39,7 @@ static bool take_option(void *arg, int option)
 	case OPT_TIMEOUT:
 		return argument_time("--timeout", optarg, &session->timeout_ns);
 	case OPT_JSON:
-		session->json = true;
+		session->style.json = true;
 		return true;
 	case OPT_FOLLOW:
 		session->follows = true;

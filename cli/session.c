@@ -102,7 +102,7 @@ static void take_node(struct sessions *s, const struct client_goodbye *goodbye)
 static enum session_end take_answer(struct sessions *s, const struct packet *p, bool *ended)
 {
 	const bool is_shut_out = p->op == OP_CHANGE_ROOM_REPLY && p->body_bytes == 0 && s->opt->packet[0] != '\0';
-	int rc = session_out_answer(p, s->opt->packet, s->opt->json);
+	int rc = session_out_answer(p, s->opt->packet, s->opt->style.json);
 
 	s->packet_seq = 0;
 	if (is_shut_out)
@@ -152,7 +152,7 @@ static enum session_end take_packet(struct sessions *s, const struct packet *p, 
 	if (s->packet_seq != 0 && p->op == s->opt->reply_op && p->seq == s->packet_seq)
 		return take_answer(s, p, ended);
 	if (!is_reply(s, p->op))
-		return printed(s, session_out_message(p, NULL, s->opt->json, s->opt->times), ended);
+		return printed(s, session_out_message(p, NULL, &s->opt->style), ended);
 	*ended = false;
 	return SESSION_LOST;
 }
@@ -430,7 +430,7 @@ int session_run(const struct session_options *opt)
 		.opt = opt,
 		.who = &opt->who,
 		.deadline_ns = opt->timeout_ns > 0 ? clock_now_ns() + opt->timeout_ns : NEVER,
-		.rooms = {.json = opt->json, .times = opt->times},
+		.rooms = {.style = opt->style},
 	};
 	int rc = interrupt_open(&s.cancel_fd), code = EXIT_REFUSED;
 

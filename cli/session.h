@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "cli/client_setup.h"
+#include "cli/printer.h"
 #include "common/base/clock.h"
 
 #define SESSION_HEARTBEAT_NS (30 * CLOCK_SEC)
@@ -18,8 +19,9 @@ struct session_options {
 	bool has_last;
 	int64_t count; /* leave after so many messages; 0: stay */
 	int64_t heartbeat_ns;
-	int64_t timeout_ns; /* 0: never */
-	bool json, times, reconnect;
+	int64_t timeout_ns;         /* 0: never */
+	struct printer_style style; /* how messages are printed */
+	bool reconnect;
 	/* of `send` */
 	const char *packet; /* its body; NULL: send nothing */
 	int32_t packet_op, reply_op;

@@ -12,9 +12,9 @@ static int unwritten(const char *what, int rc)
 	return rc;
 }
 
-int session_out_message(const struct packet *p, const struct printer_place *place, bool json, bool times)
+int session_out_message(const struct packet *p, const struct printer_place *place, const struct printer_style *style)
 {
-	return unwritten("message", printer_print(stdout, p, place, json, times));
+	return unwritten("message", printer_print(stdout, p, place, style));
 }
 
 int session_out_answer(const struct packet *p, const char *sent, bool json)
@@ -22,7 +22,7 @@ int session_out_answer(const struct packet *p, const char *sent, bool json)
 	int rc = 0;
 
 	if (json)
-		rc = printer_print(stdout, p, NULL, true, false);
+		rc = printer_print(stdout, p, NULL, &(struct printer_style){.json = true});
 	else if (p->op == OP_CHANGE_ROOM_REPLY && p->body_bytes > 0)
 		printf("in room %s\n", sent);
 	else if (p->op != OP_CHANGE_ROOM_REPLY || sent[0] == '\0')

@@ -7,7 +7,7 @@
 #include "cli/printer.h"
 
 /* A message; place as in printer. 0 or -errno. */
-int session_out_message(const struct packet *p, const struct printer_place *place, bool json, bool times);
+int session_out_message(const struct packet *p, const struct printer_place *place, const struct printer_style *style);
 /* The answer to `sent`. 0 or -errno. */
 int session_out_answer(const struct packet *p, const char *sent, bool json);
 

@@ -109,8 +109,8 @@ static int tell(struct session_rooms *s)
 		if (e.kind == CLIENT_LEFT && client_rooms_wanted(s->rooms) == 0)
 			rc = -ENOTCONN;
 		tell_in_words(&e);
-		if (s->json && (rc == 0 || rc == -ENOTCONN))
-			rc = printer_event(stdout, &e, s->times) < 0 ? -EIO : rc;
+		if (s->style.json && (rc == 0 || rc == -ENOTCONN))
+			rc = printer_event(stdout, &e, s->style.times) < 0 ? -EIO : rc;
 		client_rooms_done(s->rooms);
 	}
 	return rc;
@@ -151,7 +151,7 @@ int session_rooms_take(struct session_rooms *s, unsigned connection, const struc
 		return rc;
 	push.body = (uint8_t *)e.body;
 	push.body_bytes = (uint32_t)e.body_bytes;
-	if (session_out_message(&push, &(struct printer_place){e.room, e.number}, s->json, s->times) < 0)
+	if (session_out_message(&push, &(struct printer_place){e.room, e.number}, &s->style) < 0)
 		return -EIO;
 	client_rooms_done(s->rooms);
 	return 1;

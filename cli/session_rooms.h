@@ -6,13 +6,14 @@
 #include <stdint.h>
 
 #include "cli/client_setup.h"
+#include "cli/printer.h"
 #include "client/client.h"
 #include "client/client_rooms.h"
 
 struct session_rooms {
 	struct client_rooms *rooms; /* NULL: none are joined */
 	unsigned connection;        /* the newest of those that client_rooms numbers */
-	bool json, times;           /* how to print */
+	struct printer_style style; /* how messages are printed */
 };
 
 /* Want these: TYPE://ID with commas between. From a position, or 0; with the last so many, or 0. 0; -EINVAL: one has no such name;

@@ -11,7 +11,17 @@
 #include "common/base/clock.h"
 #include "common/wire/message.h"
 
-enum { OPT_COUNT = 256, OPT_TIMEOUT, OPT_HEARTBEAT, OPT_JSON, OPT_TIME, OPT_NO_RECONNECT, OPT_SINCE, OPT_LAST };
+enum {
+	OPT_COUNT = 256,
+	OPT_TIMEOUT,
+	OPT_HEARTBEAT,
+	OPT_JSON,
+	OPT_TIME,
+	OPT_FORMAT,
+	OPT_NO_RECONNECT,
+	OPT_SINCE,
+	OPT_LAST
+};
 
 static const struct cli_option options[] = {
 	{"since", 0, OPT_SINCE, "N", NULL, "join --room with streams, and print what came after this position"},
@@ -23,6 +33,10 @@ static const struct cli_option options[] = {
 	{"json", 0, OPT_JSON, NULL, NULL,
 	 "print each message as a JSON object: op, ver, seq, and body or body_base64; with streams room and number"},
 	{"time", 0, OPT_TIME, NULL, NULL, "print when each message came, in UTC; with --json as time"},
+	{"format", 0, OPT_FORMAT, "TEXT", NULL,
+	 "print this for each message: %t when it came, %o its op, %r its room and %n its number (with streams), %b "
+	 "its body, "
+	 "%% a %"},
 	{"no-reconnect", 0, OPT_NO_RECONNECT, NULL, NULL, "leave when the connection is lost"},
 	{NULL, 0, 0, NULL, NULL, NULL},
 };
@@ -45,10 +59,13 @@ static bool take_option(void *arg, int option)
 	case OPT_HEARTBEAT:
 		return argument_time("--heartbeat", optarg, &session->heartbeat_ns);
 	case OPT_JSON:
-		session->json = true;
+		session->style.json = true;
 		return true;
 	case OPT_TIME:
-		session->times = true;
+		session->style.times = true;
+		return true;
+	case OPT_FORMAT:
+		session->style.format = optarg;
 		return true;
 	case OPT_SINCE:
 		return argument_i64("--since", optarg, 1, MESSAGE_NUMBERS_END - 1, &session->since);
@@ -92,6 +109,10 @@ static int read_arguments(struct session_options *session, int argc, char **argv
 		return code;
 	if ((n = argc - optind) > 1)
 		return argument_wrong("sub", "what is \"%s\"? There is one URL", argv[optind + 1]);
+	if (session->style.format != NULL && (session->style.json || session->style.times))
+		return argument_wrong("sub", "--format says all: give it without --json and --time");
+	if (session->style.format != NULL && !printer_format_is_good(session->style.format))
+		return argument_wrong("sub", "--format knows %%t, %%o, %%r, %%n, %%b and %%%%");
 	if ((code = choose_rooms(session)) >= 0)
 		return code;
 	return client_setup_settle(&session->who, "sub", n == 1 ? argv[optind] : NULL);
@@ -133,6 +154,7 @@ const struct cli_command command_sub = {
 		    "Several rooms, and what was said in them last:\n"
 		    "  comet-cli sub --mid 123 --room chat://1,chat://2 --last 10\n"
 		    "One message, as a script would take it:\n"
-		    "  comet-cli sub --mid 123 --count 1 --json --timeout 60\n",
+		    "  comet-cli sub --mid 123 --count 1 --json --timeout 60\n"
+		    "  comet-cli sub --mid 123 --format '%t %b'\n",
 	.run = run,
 };

@@ -483,6 +483,7 @@ WRONG = [
     ["send"], ["send", "op", "1000"], ["send", "op", "0", "m"], ["send", "op", "6", "m"], ["send", "room"], ["send", "what", "x"],
     ["send", "--v1", "room", "live://1"], ["send", "ws://h", "x"], ["token"], ["token", "make"], ["token", "show"],
     ["token", "make", "--secret-file", "/nonexistent"], ["token", "make", "--claim", "=1"], ["token", "show", "--verify", "XX:f", "t"],
+    ["sub", "--format", "%x"], ["sub", "--format", "%b%"], ["sub", "--format", "%b", "--json"], ["sub", "--format", "%b", "--time"],
     ["sub", "--context", "none"], ["push", "--context", "none", "all", "m"], ["push", "room", "live://", "m"],
     ["who", "--room", "1000"], ["who", "--room", "live://"], ["who", "--room", "live://1", "7"], ["online", "room", "live://"],
     ["online", "room", "live://1", "live://"], ["stream", "1000"], ["stream", "chat://"],

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -87,6 +88,17 @@ def test_times_of_messages(house, online):
         assert abs(away.total_seconds()) < 60
         assert json_too or line.endswith(" 1000 hi")
         assert client.wait() == OK
+
+
+def test_messages_in_a_form_of_ones_own(house, online):
+    client = online("--mid", "9", "--format", "%o|%b|%r|%n|100%%", "--count", "1")
+    push(house, "mid", "9", "two\nlines %t")
+    assert client.printed() == "1000|two\\nlines %t|-|-|100%"
+    assert client.wait() == OK
+    client = online("--mid", "9", "--format", "%t", "--count", "1")
+    push(house, "mid", "9", "hi")
+    assert abs(datetime.datetime.fromisoformat(client.printed().replace("Z", "+00:00")).timestamp() - time.time()) < 60
+    assert client.wait() == OK
 
 
 # TLS, contexts, environment

@@ -115,6 +115,22 @@ static void json_of_other_bytes_holds_base64(void **state)
 	}
 }
 
+static void a_format_says_what_is_printed_where(void **state)
+{
+	const struct printer_style style = {.format = "%r#%n (%o) %b %%"};
+	const struct printer_place room = {"chat://1", 42};
+	struct packet p = packet_of("a\nb", 3);
+	FILE *out = open_memstream(&line, &line_bytes);
+
+	(void)state;
+	assert_int_equal(printer_print(out, &p, &room, &style), 0);
+	assert_int_equal(printer_print(out, &p, NULL, &style), 0);
+	fclose(out);
+	assert_string_equal(line, "chat://1#42 (1000) a\\nb %\n-#- (1000) a\\nb %\n");
+	assert_true(printer_format_is_good("") && printer_format_is_good("%%t%t"));
+	assert_false(printer_format_is_good("%") || printer_format_is_good("%b %x") || printer_format_is_good("%b%"));
+}
+
 static void without_memory_nothing_is_written(void **state)
 {
 	(void)state;
@@ -131,6 +147,7 @@ int main(void)
 		cmocka_unit_test_teardown(what_is_not_utf8_is_escaped_byte_by_byte, forget),
 		cmocka_unit_test_teardown(json_of_text_holds_the_text, forget),
 		cmocka_unit_test_teardown(json_of_other_bytes_holds_base64, forget),
+		cmocka_unit_test_teardown(a_format_says_what_is_printed_where, forget),
 		cmocka_unit_test_teardown(without_memory_nothing_is_written, forget),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
