@@ -262,7 +262,7 @@ def test_alarms_are_the_rules():
         assert (words, bool(pages)) == rules[name], name
 
 
-@pytest.mark.settings("server.drain_timeout=20s", "server.drain_grace=10s")
+@pytest.mark.settings("server.drain_timeout=100s", "server.drain_grace=100s")
 def test_drain_is_told(house, browser):
     client = come(house, mid=7)
     browser.open(house)
