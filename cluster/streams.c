@@ -12,6 +12,8 @@
 #include "common/redis/redis_reply.h"
 
 #define NUMBER_BYTES 24
+/* Confirmed positions that are written by one script. */
+#define CONFIRMS_AT_ONCE 256
 
 /* "<op> <its writer's number> <body>" */
 static int read_message(const struct redisReply *text, struct message **out)
@@ -130,15 +132,51 @@ int streams_stay(struct redis_pipe *pipe, const struct config *cfg, const char *
 	return rc;
 }
 
-int streams_confirm(struct redis_pipe *pipe, const struct config *cfg, const char *name, const struct ack *ack,
-		    int64_t deadline_ns)
-{
-	char ttl[NUMBER_BYTES], at[NUMBER_BYTES];
-	const char *argv[] = {name + 1, ttl, ack->key, at};
+/* The arguments of confirm.lua, of which as many go at a time as Redis may be kept from others. */
+struct confirms {
+	const char *argv[1 + 3 * CONFIRMS_AT_ONCE];
+	char numbers[CONFIRMS_AT_ONCE][NUMBER_BYTES];
+	size_t n;
+};
 
+static int confirm_gathered(struct redis_pipe *pipe, struct confirms *c, int64_t deadline_ns)
+{
+	int rc = c->n > 0 ? script_runv(pipe, &script_confirm, deadline_ns, NULL, (int)(1 + 3 * c->n), c->argv) : 0;
+
+	c->n = 0;
+	return rc;
+}
+
+static int gather(struct redis_pipe *pipe, struct confirms *c, const char *name, const struct ack *ack,
+		  int64_t deadline_ns)
+{
+	const char **place = &c->argv[1 + 3 * c->n];
+
+	(void)snprintf(c->numbers[c->n], NUMBER_BYTES, "%llu", (unsigned long long)ack->at);
+	place[0] = name + 1;
+	place[1] = ack->key;
+	place[2] = c->numbers[c->n++];
+	return c->n == CONFIRMS_AT_ONCE ? confirm_gathered(pipe, c, deadline_ns) : 0;
+}
+
+int streams_confirm(struct redis_pipe *pipe, const struct config *cfg, int64_t deadline_ns, const struct acks_of *all,
+		    size_t n)
+{
+	struct confirms *c = calloc(1, sizeof(*c));
+	char ttl[NUMBER_BYTES];
+	int rc = 0;
+
+	if (c == NULL)
+		return -ENOMEM;
 	(void)snprintf(ttl, sizeof(ttl), "%lld", (long long)cfg->stream_position_ttl);
-	(void)snprintf(at, sizeof(at), "%llu", (unsigned long long)ack->at);
-	return script_runv(pipe, &script_confirm, deadline_ns, NULL, sizeof(argv) / sizeof(argv[0]), argv);
+	c->argv[0] = ttl;
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; rc == 0 && k < all[i].acks.n; k++)
+			rc = gather(pipe, c, all[i].name, &all[i].acks.of[k], deadline_ns);
+	if (rc == 0)
+		rc = confirm_gathered(pipe, c, deadline_ns);
+	free(c);
+	return rc;
 }
 
 int streams_confirmed(struct redis_pipe *pipe, const char *name, int64_t deadline_ns, struct acks *out)

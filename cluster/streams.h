@@ -14,9 +14,10 @@ void streams_resume(struct redis_pipe *pipe, const struct config *cfg, int64_t d
 /* The numbers of these rooms live on as if somebody had joined now. 0, or the errors of redis_pipe_call. */
 int streams_stay(struct redis_pipe *pipe, const struct config *cfg, const char *const *rooms, size_t n,
 		 int64_t deadline_ns);
-/* A device has confirmed all up to `at` of its user's stream. 0, or the errors of redis_pipe_call. */
-int streams_confirm(struct redis_pipe *pipe, const struct config *cfg, const char *name, const struct ack *ack,
-		    int64_t deadline_ns);
+/* Write down what devices of n users have confirmed, some hundred at a time. 0, or the errors of redis_pipe_call: some of it is perhaps not
+ * there. */
+int streams_confirm(struct redis_pipe *pipe, const struct config *cfg, int64_t deadline_ns, const struct acks_of *all,
+		    size_t n);
 /* What the devices of a user have confirmed, for acks_fini. 0; -ERR_NO_LOGIC, -ENOMEM. */
 int streams_confirmed(struct redis_pipe *pipe, const char *name, int64_t deadline_ns, struct acks *out);
 

@@ -311,8 +311,9 @@ uint64_t feed_confirm(struct feeds *s, struct feed *f, const char *key, uint64_t
 	lock_take(&s->lock);
 	if (at > f->history.at)
 		at = f->history.at;
-	if (key != NULL && !feed_source_is(s))
-		(void)feed_table_confirm(s, f, key, at); /* without memory it is as if it had been lost */
+	/* Without memory it is as if it had been lost. */
+	if (key != NULL && feed_table_confirm(s, f, key, at) == 0 && feed_source_is(s))
+		feed_source_note_acks(s, f);
 	lock_drop(&s->lock);
 	return at;
 }
@@ -407,6 +408,7 @@ void feeds_fini(struct feeds *s)
 {
 	OBJ_CHECK(s, FEEDS_MAGIC);
 	lock_take(&s->lock);
+	feed_source_forget_acks(s);
 	while (s->oldest != NULL) {
 		struct feed *f = s->oldest;
 

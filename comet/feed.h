@@ -103,7 +103,7 @@ void feed_leave(struct feeds *s, struct feed *f, struct membership *m);
  * told this one of pushes, though a connection of before may hold the stream. 0; the errors of feed_decide. */
 int feed_catch_up(struct feeds *s, const struct feed_asked *asked, int64_t deadline_ns);
 /* The device with this key has confirmed all up to `at`, of which what is above the newest number is cut off: what was confirmed. NULL:
- * no device that would come again. In a cluster the caller tells Redis. */
+ * no device that would come again. In a cluster Redis is told by feed_source_tell. */
 uint64_t feed_confirm(struct feeds *s, struct feed *f, const char *key, uint64_t at);
 /* What was confirmed, for acks_fini; in a cluster it is asked of Redis. 0; -ENOMEM, -ERR_NO_LOGIC. */
 int feed_confirmed(struct feeds *s, struct feed *f, int64_t deadline_ns, struct acks *out);

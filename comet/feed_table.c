@@ -191,3 +191,13 @@ int feed_table_confirm(struct feeds *s, struct feed *f, const char *key, uint64_
 		charge_locked(s, ACKS_COST);
 	return rc;
 }
+
+struct acks feed_table_take_acks(struct feeds *s, struct feed *f) NEEDS(s->lock)
+{
+	struct acks acks = f->acks;
+
+	if (acks.of != NULL)
+		charge_locked(s, -ACKS_COST);
+	f->acks = (struct acks){0};
+	return acks;
+}

@@ -34,6 +34,7 @@ struct feeds {
 	struct feed *newest, *oldest; /* by their last use */
 	struct feed *sweep;           /* feeds_sweep goes on there, */
 	struct feed *stay;            /* and feed_source_stay there; NULL: at the oldest */
+	struct feed *to_tell;         /* in a cluster: those with acks that Redis does not have, each of them held */
 	size_t bytes;                 /* of all, of which at most memory_bytes */
 	int64_t new_full_ns;          /* the bucket of new_rate */
 	uint64_t gone_at; /* the highest number of a stream that is not here any more: new ones begin above */
@@ -73,7 +74,7 @@ struct feed {
 	struct history history;
 	unsigned held;
 	struct membership *members; /* of a user's stream: his connections that have it */
-	struct acks acks;           /* of a user's stream, in a comet alone */
+	struct acks acks;           /* of a user's stream; in a cluster those that Redis does not have */
 	int64_t used_ns;            /* its last push, join or end of one */
 	int64_t pushed_ns;          /* its last push; 0: there was none */
 	uint64_t jumped;            /* it jumped to this number, or 0 */
@@ -86,6 +87,8 @@ struct feed {
 	uint64_t from, passed;  /* the push threads have had those above `from` up to `passed` */
 	int64_t hole_ns;        /* since then one before the next push cannot be had; 0: none is missing */
 	int64_t stayed_ns;      /* its number was renewed */
+	bool is_to_tell;        /* it is in that list, */
+	struct feed *tell_next; /* before this one */
 };
 
 struct feed *feed_table_find(struct feeds *s, const char *room, int64_t now) NEEDS(s->lock);
@@ -105,5 +108,7 @@ void feed_table_forget_history(struct feeds *s, struct feed *f) NEEDS(s->lock);
 int feed_table_reach(struct feeds *s, const struct feed *f, const struct feed_reach *reach) NEEDS(s->lock);
 /* acks_set. */
 int feed_table_confirm(struct feeds *s, struct feed *f, const char *key, uint64_t at) NEEDS(s->lock);
+/* They are the caller's from now on. */
+struct acks feed_table_take_acks(struct feeds *s, struct feed *f) NEEDS(s->lock);
 
 #endif

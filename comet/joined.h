@@ -33,9 +33,7 @@ struct joins {
 	bool key_is_made; /* by the server, for this connection alone */
 	struct joined own;
 	/* the reader's */
-	uint64_t confirmed; /* of that stream, */
-	uint64_t told;      /* in a cluster Redis knows of so much of it, */
-	int64_t told_ns;    /* and was told then */
+	uint64_t confirmed; /* of that stream */
 	_Atomic(struct joined *)
 		all; /* the free ones, too; it only grows, under `places`, and anybody who holds the connection may walk */
 	size_t n;    /* under `places` */

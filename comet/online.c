@@ -81,6 +81,7 @@ static void keep_telling(void *arg)
 			tell(o);
 			feeds_sweep(&o->server->feeds, FEEDS_A_ROUND);
 			feed_source_stay(&o->server->feeds);
+			feed_source_tell(&o->server->feeds);
 			o->tell_ns = clock_now_ns() + o->interval_ns;
 		}
 		figures_note(o->server->chronicle, tally_rooms(&o->server->tallies));

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "comet/feed.h"
+#include "comet/feed_source.h"
 #include "comet/joins.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
@@ -11,9 +12,7 @@
 #include "common/wire/user.h"
 
 #define ACK_BYTES 8
-/* One connection tells Redis so often what it has confirmed, */
-#define TELL_NS (5 * CLOCK_SEC)
-/* and waits so long: what is not known is confirmed again. */
+/* So long a connection waits at its end until Redis knows what it has confirmed. */
 #define TELL_WAIT_NS (CLOCK_SEC / 2)
 
 void own_stream_claim(const struct server *s, struct connection *c, const struct join_streams *asked)
@@ -93,36 +92,17 @@ void own_stream_begin(struct connection *c, const struct join_outcome *outcome)
 
 /* ---- what was confirmed ---- */
 
-static void tell(struct server *s, struct connection *c, int64_t now)
-{
-	struct joins *js = c->joins;
-	const struct ack ack = {(char *)(uintptr_t)c->seat.key, js->confirmed};
-	char name[USER_STREAM_BYTES];
-
-	if (s->logic.confirm == NULL || js->key_is_made || js->told == js->confirmed)
-		return;
-	js->told_ns = now;
-	park_wait_begin();
-	if (s->logic.confirm(s->logic.self, user_stream(&c->seat.user, name), &ack, now + TELL_WAIT_NS) == 0)
-		js->told = ack.at;
-	park_wait_end();
-}
-
-void own_stream_tell(struct server *s, struct connection *c)
-{
-	int64_t now = clock_now_ns();
-
-	if (joins_has_own(c->joins) && (c->joins->told_ns == 0 || now - c->joins->told_ns >= TELL_NS))
-		tell(s, c, now);
-}
-
 void own_stream_leave(struct server *s, struct connection *c)
 {
 	struct joined *own = c->joins != NULL ? &c->joins->own : NULL;
 
 	if (own == NULL || own->feed == NULL)
 		return;
-	tell(s, c, clock_now_ns());
+	if (feed_source_is(&s->feeds)) {
+		park_wait_begin();
+		feed_source_tell_of(&s->feeds, own->feed, clock_now_ns() + TELL_WAIT_NS);
+		park_wait_end();
+	}
 	atomic_store(&own->member.after, MEMBERSHIP_DEAF);
 	feed_leave(&s->feeds, own->feed, &own->member);
 	feed_release(&s->feeds, &own->feed);
@@ -148,7 +128,6 @@ static bool take_ack(struct server *s, struct connection *c, const struct packet
 void own_stream_ack(struct server *s, struct connection *c, struct packet *p)
 {
 	count(take_ack(s, c, p) ? COUNT_ACKS : COUNT_ACKS_BAD);
-	own_stream_tell(s, c);
 	packet_drop_body(p);
 	p->kind = PACKET_NOTHING;
 }

@@ -16,11 +16,10 @@ int own_stream_join(struct server *s, struct connection *c, const struct join_st
 		    struct join_outcome *outcome);
 /* The answer to AUTH is written: what was missed comes next. */
 void own_stream_begin(struct connection *c, const struct join_outcome *outcome);
-/* ACK: the client has processed all up to the number in the body. p becomes nothing: there is no answer. */
+/* ACK: the client has processed all up to the number in the body. p becomes nothing: there is no answer. In a cluster Redis knows of it a
+ * moment later (feed_source_tell). */
 void own_stream_ack(struct server *s, struct connection *c, struct packet *p);
-/* With each heartbeat: what was confirmed is told to Redis, if that is due. May wait for it a moment. */
-void own_stream_tell(struct server *s, struct connection *c);
-/* At the connection's end. */
+/* At the connection's end. May wait a moment until Redis knows what was confirmed. */
 void own_stream_leave(struct server *s, struct connection *c);
 
 #endif

@@ -200,7 +200,6 @@ static int answer(struct server *s, struct connection *c, struct packet *p)
 	}
 	connection_heard(c);
 	renew(s, c);
-	own_stream_tell(s, c);
 	return operate_heartbeat(s, c, p);
 }
 

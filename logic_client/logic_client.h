@@ -62,9 +62,9 @@ struct logic_client {
 	void (*resume)(void *self, struct resume *all, size_t n, int64_t deadline_ns);
 	/* The numbers of these streams, which have members here, live on. 0 or -ERR_NO_LOGIC. NULL as well. */
 	int (*stay)(void *self, const char *const *rooms, size_t n);
-	/* A device has confirmed all up to ack->at of its user's stream; and what all of his have, for acks_fini. Both wait up to
-	 * deadline_ns. 0; -ERR_NO_LOGIC, -ENOMEM. NULL as well. */
-	int (*confirm)(void *self, const char *name, const struct ack *ack, int64_t deadline_ns);
+	/* What devices of n users have confirmed; and what all of one have, for acks_fini. Both wait up to deadline_ns. 0; -ERR_NO_LOGIC,
+	 * -ENOMEM. NULL as well. */
+	int (*confirm)(void *self, const struct acks_of *all, size_t n, int64_t deadline_ns);
 	int (*confirmed)(void *self, const char *name, int64_t deadline_ns, struct acks *out);
 	bool waits_to_ask;  /* connect, reauth, permit and take_over wait for another program, */
 	bool waits_to_tell; /* and so do join and receive */

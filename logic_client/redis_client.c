@@ -224,11 +224,11 @@ static int stay(void *self, const char *const *rooms, size_t n)
 													: 0;
 }
 
-static int confirm(void *self, const char *name, const struct ack *ack, int64_t deadline_ns)
+static int confirm(void *self, const struct acks_of *all, size_t n, int64_t deadline_ns)
 {
 	struct redis_client *c = client_of(self);
 
-	return streams_confirm(c->pipe, c->opt.member.cfg, name, ack, deadline_ns) < 0 ? -ERR_NO_LOGIC : 0;
+	return streams_confirm(c->pipe, c->opt.member.cfg, deadline_ns, all, n) < 0 ? -ERR_NO_LOGIC : 0;
 }
 
 static int confirmed(void *self, const char *name, int64_t deadline_ns, struct acks *out)

@@ -1,17 +1,24 @@
--- A device has confirmed a position in its user's stream. Called by a comet.
--- user, ttl, key, position -> 1: it is known; 0: it was already, or is the lowest of too many
-local acks = prefix .. 'ack:u:{' .. ARGV[1] .. '}'
-local at = tonumber(ARGV[4])
-local before = redis.call('HGET', acks, ARGV[3])
-if before and tonumber(before) >= at then return 0 end
-if not before and redis.call('HLEN', acks) >= 16 then
-	local all, lowest = redis.call('HGETALL', acks), 2
-	for i = 4, #all, 2 do
-		if tonumber(all[i]) < tonumber(all[lowest]) then lowest = i end
+-- Devices have confirmed positions in their users' streams. Called by a comet.
+-- ttl, then of each: user, key, position -> how many were news; those of too many devices that are the lowest are none
+local news = 0
+
+local function confirm(user, key, position)
+	local acks = prefix .. 'ack:u:{' .. user .. '}'
+	local at = tonumber(position)
+	local before = redis.call('HGET', acks, key)
+	if before and tonumber(before) >= at then return end
+	if not before and redis.call('HLEN', acks) >= 16 then
+		local all, lowest = redis.call('HGETALL', acks), 2
+		for i = 4, #all, 2 do
+			if tonumber(all[i]) < tonumber(all[lowest]) then lowest = i end
+		end
+		if tonumber(all[lowest]) >= at then return end
+		redis.call('HDEL', acks, all[lowest - 1])
 	end
-	if tonumber(all[lowest]) >= at then return 0 end
-	redis.call('HDEL', acks, all[lowest - 1])
+	redis.call('HSET', acks, key, position)
+	redis.call('PEXPIRE', acks, ARGV[1])
+	news = news + 1
 end
-redis.call('HSET', acks, ARGV[3], ARGV[4])
-redis.call('PEXPIRE', acks, ARGV[2])
-return 1
+
+for i = 2, #ARGV, 3 do confirm(unpack(ARGV, i, i + 2)) end
+return news

@@ -19,6 +19,12 @@ struct acks {
 	size_t n;
 };
 
+/* Of the user whose stream has this name (common/base/kept.h). */
+struct acks_of {
+	const char *name;
+	struct acks acks;
+};
+
 void acks_fini(struct acks *a);
 /* The device has confirmed all up to `at`; a lower position than before changes nothing. 0 or -ENOMEM. */
 int acks_set(struct acks *a, const char *key, uint64_t at);

@@ -222,6 +222,15 @@ def test_confirmed_position_is_kept_by_key_and_told(connect, backend, mid):
 
 
 @one_way
+def test_what_is_confirmed_is_known_soon_though_the_client_says_nothing_more(connect, backend, mid):
+    phone, _ = come(connect, mid=mid, key="phone")
+    for i in range(3):
+        number = push(backend, mid, f"{i}")
+        phone.send(Op.ACK, ACK.pack(number))
+        wait_until(lambda n=number: acks(backend, mid=mid)["keys"] == {"phone": n}, lambda: acks(backend, mid=mid), 20)
+
+
+@one_way
 def test_confirmations_that_are_none_are_counted_and_change_nothing(connect, backend, house, mid):
     client, own = come(connect, mid=mid, key="k")
     number = push(backend, mid, "x")

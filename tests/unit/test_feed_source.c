@@ -33,6 +33,9 @@ static struct {
 	atomic_uint reads;
 	atomic_uint brought; /* pushes by the reads */
 	unsigned stays;
+	unsigned confirms; /* users told of */
+	uint64_t confirmed;
+	int confirm_rc;
 	void (*meanwhile)(void); /* while the next read is on its way back */
 } there;
 
@@ -95,6 +98,18 @@ static int stay(void *self, const char *const *rooms, size_t n)
 	return 0;
 }
 
+static int confirm(void *self, const struct acks_of *all, size_t n, int64_t deadline_ns)
+{
+	(void)self;
+	assert_true(deadline_ns > clock_now_ns());
+	for (size_t i = 0; i < n; i++) {
+		assert_memory_equal(all[i].name, ROOM, strlen(ROOM));
+		there.confirmed = acks_get(&all[i].acks, "phone");
+	}
+	there.confirms += (unsigned)n;
+	return there.confirm_rc;
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -110,7 +125,7 @@ static int set_up(void **state)
 		.stream_bytes = 1 << 16,
 		.stream_new = 200,
 	};
-	logic = (struct logic_client){.resume = resume, .stay = stay};
+	logic = (struct logic_client){.resume = resume, .stay = stay, .confirm = confirm};
 	feeds_init(&feeds, &cfg, &logic);
 	return 0;
 }
@@ -533,6 +548,56 @@ static void second_device_gets_in_though_redis_has_lost_the_number(void **state)
 	feed_release(&feeds, &first.feed);
 }
 
+static void what_is_confirmed_is_told_once_and_what_could_not_be_again(void **state)
+{
+	struct feed *f = hold(), *gone;
+
+	(void)state;
+	feed_source_tell(&feeds);
+	assert_int_equal(there.confirms, 0);
+	feed_confirm(&feeds, f, "phone", BEGIN + 1);
+	feed_confirm(&feeds, f, "phone", BEGIN + 3);
+	there.confirm_rc = -ERR_NO_LOGIC;
+	feed_source_tell(&feeds);
+	feed_confirm(&feeds, f, "phone", BEGIN + 2);
+	there.confirm_rc = 0;
+	feed_source_tell(&feeds);
+	assert_int_equal(there.confirms, 2);
+	assert_int_equal(there.confirmed, BEGIN + 3);
+	feed_source_tell(&feeds);
+	assert_int_equal(there.confirms, 2);
+	/* At a connection's end, at once; and of one that has gone, if that failed. */
+	feed_confirm(&feeds, f, "phone", BEGIN + 4);
+	feed_source_tell_of(&feeds, f, clock_now_ns() + CLOCK_SEC);
+	assert_int_equal(there.confirms, 3);
+	feed_confirm(&feeds, f, "phone", BEGIN + 5);
+	there.confirm_rc = -ERR_NO_LOGIC;
+	feed_source_tell_of(&feeds, f, clock_now_ns() + CLOCK_SEC);
+	gone = f;
+	feed_release(&feeds, &f);
+	there.confirm_rc = 0;
+	assert_int_equal(gone->held, 1);
+	feed_source_tell(&feeds);
+	assert_int_equal(there.confirms, 5);
+	assert_int_equal(there.confirmed, BEGIN + 5);
+	assert_int_equal(feeds.all.count, 0);
+	assert_int_equal(feeds.bytes, 0);
+}
+
+static void what_was_not_told_is_nobody_s_at_the_end(void **state)
+{
+	struct feed *f = hold();
+
+	(void)state;
+	feed_confirm(&feeds, f, "phone", BEGIN + 1);
+	feed_release(&feeds, &f);
+	assert_int_equal(feeds.all.count, 1);
+	lock_take(&feeds.lock);
+	feed_source_forget_acks(&feeds);
+	lock_drop(&feeds.lock);
+	assert_int_equal(feeds.all.count, 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -551,6 +616,8 @@ int main(void)
 		TEST(history_that_was_given_up_is_read_again),
 		TEST(numbers_of_rooms_with_members_are_renewed),
 		TEST(numbers_of_many_are_renewed_once_each),
+		TEST(what_is_confirmed_is_told_once_and_what_could_not_be_again),
+		TEST(what_was_not_told_is_nobody_s_at_the_end),
 		TEST(without_memory_nobody_joins_and_nothing_is_left),
 		TEST(many_join_and_leave_at_once),
 	};

@@ -1227,8 +1227,7 @@ static void what_was_confirmed_lives_as_long_as_the_number(void **state)
 {
 	(void)state;
 	comet("c1", "100", 0);
-	says("1", confirm, "7", "60000", "phone", "41");
-	says("1", confirm, "8", "60000", "phone", "41");
+	says("2", confirm, "60000", "7", "phone", "41", "8", "phone", "41");
 	put("SET", OWN_NUMBER, "41 5 0");
 	PUSH_USER("ok 5 0 1  42", "", "away", "l", "1");
 	after("TTL comet:ack:u:{7}", "108000", "TTL comet:ack:u:{8}", "60");
@@ -1247,19 +1246,19 @@ static void positions_that_are_confirmed_only_grow_and_of_many_the_lowest_goes(v
 	char key[16], at[16];
 
 	(void)state;
-	says("1", confirm, "7", "60000", "phone", "1796046482292001");
-	says("0", confirm, "7", "60000", "phone", "1796046482292000");
-	says("1", confirm, "7", "60000", "phone", "1796046482292002");
+	says("1", confirm, "60000", "7", "phone", "1796046482292001");
+	says("0", confirm, "60000", "7", "phone", "1796046482292000");
+	says("1", confirm, "60000", "7", "phone", "1796046482292002");
 	says("phone 1796046482292002", confirmed, "7");
 	says("", confirmed, "8");
 	after("TTL comet:ack:u:{7}", "60");
 	for (int i = 0; i < 15; i++) {
 		(void)snprintf(key, sizeof(key), "k%d", i);
 		(void)snprintf(at, sizeof(at), "%d", 100 + i);
-		says("1", confirm, "7", "60000", key, at);
+		says("1", confirm, "60000", "7", key, at);
 	}
-	says("0", confirm, "7", "60000", "late", "99");
-	says("1", confirm, "7", "60000", "new", "200");
+	says("0", confirm, "60000", "7", "late", "99");
+	says("1", confirm, "60000", "7", "new", "200");
 	after("HLEN comet:ack:u:{7}", "16", "HEXISTS comet:ack:u:{7} k0", "0", "HGET comet:ack:u:{7} new", "200");
 }
 
