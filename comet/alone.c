@@ -331,10 +331,15 @@ static int make_logic(struct alone *a)
 	registry_memory_tell(&l->registry, &l->tidings);
 	if ((rc = upstream_memory_new((size_t)cfg->limits_upstream_bytes, &l->upstream)) < 0)
 		goto free_registry;
-	if ((rc = auth_start(l->auth)) < 0)
+	if ((rc = unacked_new(cfg, &l->histories, &l->tidings, &l->unacked)) < 0)
 		goto free_upstream;
+	l->tells_unacked = l->unacked != NULL;
+	if ((rc = unacked_start(l->unacked)) < 0 || (rc = auth_start(l->auth)) < 0)
+		goto free_unacked;
 	return 0;
 
+free_unacked:
+	unacked_free(&l->unacked);
 free_upstream:
 	upstream_memory_free(&l->upstream);
 free_registry:
@@ -354,6 +359,7 @@ static void free_alone(void *self)
 {
 	struct alone *a = alone_of(self);
 
+	unacked_free(&a->logic.unacked);
 	upstream_memory_free(&a->logic.upstream);
 	registry_memory_free(&a->logic.registry);
 	tidings_memory_free(&a->logic.tidings);

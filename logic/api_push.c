@@ -57,6 +57,26 @@ static bool read_keep(struct api_call *call, bool *unkept)
 	return false;
 }
 
+/* confirm=30s. False: the caller was told. */
+static bool read_confirm(struct api_call *call, struct logic_message *m)
+{
+	const char *text = http_param(call->request, "confirm");
+	const struct logic *l = call->logic;
+
+	if (text == NULL)
+		return true;
+	if (!api_v2_read_span(text, &m->confirm_ms) || m->confirm_ms > l->cfg->stream_position_ttl)
+		api_v2_reply_bad(
+			call, "confirm must say within what time, such as 30s, 15m or 1h; at most stream.position_ttl");
+	else if (!l->tells_unacked || !logic_keeps_users(l, m))
+		api_v2_reply_bad(
+			call,
+			"confirm is for pushes to users that are kept (stream.users), where events.kinds has unacked");
+	else
+		return true;
+	return false;
+}
+
 /* A comma is part of a key. Was one meant to stand between keys? Nobody has this one. */
 static bool is_list_by_mistake(struct api_call *call, const char *const *keys, size_t n)
 {
@@ -98,7 +118,7 @@ struct api_push_kind {
 	const char *path;
 	const char *param; /* the one that makes it this kind */
 	api_name *name;    /* of those whom the answer may list */
-	bool tells, may_be_kept;
+	bool tells, may_be_kept, may_be_confirmed;
 	bool (*read)(struct api_call *call, struct api_push *p); /* to whom. False: the caller was told */
 	int (*push)(struct logic *l, struct api_push *p);
 };
@@ -173,12 +193,15 @@ static int push_to_all(struct logic *l, struct api_push *p)
 	return logic_push_all(l, &p->message, (uint32_t)p->speed);
 }
 
-static const struct api_push_kind to_keys = {"/goim/push/keys", "keys", key_name, true, false, read_keys, push_to_keys},
-				  to_mids = {"/goim/push/mids", "mids", mid_name, true, true, read_mids, push_to_users},
-				  to_users = {"/goim/push/users", "users",      user_name, true, true,
+static const struct api_push_kind to_keys = {"/goim/push/keys", "keys",      key_name, true, false, false,
+					     read_keys,         push_to_keys},
+				  to_mids = {"/goim/push/mids", "mids",       mid_name, true, true, true,
+					     read_mids,         push_to_users},
+				  to_users = {"/goim/push/users", "users",      user_name, true, true, true,
 					      read_named,         push_to_users},
-				  to_room = {"/goim/push/room", "room", NULL, true, true, read_room, push_to_room},
-				  to_all = {"/goim/push/all", "all", NULL, false, false, read_all, push_to_all};
+				  to_room = {"/goim/push/room", "room",      NULL, true, true, false,
+					     read_room,         push_to_room},
+				  to_all = {"/goim/push/all", "all", NULL, false, false, false, read_all, push_to_all};
 
 /* "all" is no list, which may be empty, but says yes or no. */
 static bool names(const struct http_request *request, const struct api_push_kind *kind)
@@ -214,6 +237,7 @@ static bool may_be_named(const struct logic *l, const struct api_push *p)
 static bool read_push(struct api_call *call, struct api_push *p)
 {
 	return read_message(call, &p->message) && (!p->kind->may_be_kept || read_keep(call, &p->message.unkept)) &&
+	       (!p->kind->may_be_confirmed || read_confirm(call, &p->message)) &&
 	       read_name(call, may_be_named(call->logic, p), &p->message.name) && p->kind->read(call, p);
 }
 

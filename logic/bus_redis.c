@@ -79,6 +79,7 @@ struct errand {
 	int64_t deadline_ns;
 	/* How it is kept, as scripts take it: so many messages, and for how long; "": it is not. */
 	char messages[16], lives[96];
+	char confirm[24]; /* confirm_ms, or "" */
 };
 
 /* Is it for keys or users who are found in Redis? */
@@ -123,6 +124,8 @@ static void describe(struct args *a, const struct bus_redis *b, const struct err
 		args_add_text(a, e->messages);
 		args_add_text(a, b->history_bytes);
 		args_add_text(a, e->lives);
+		if (e->script == &script_push_user)
+			args_add_text(a, e->confirm);
 	} else if (e->names != NULL) {
 		args_add_text(a, names->are_users ? "users" : "keys");
 		args_add_text(a, n_names);
@@ -306,6 +309,8 @@ static int take_off(struct bus_redis *b, struct bus_flight *f)
 		return rc;
 	e->entry = &f->entry;
 	describe_kept(b, e);
+	if (e->push->confirm_ms > 0)
+		(void)snprintf(e->confirm, sizeof(e->confirm), "%lld", (long long)e->push->confirm_ms);
 	e->script = script_for(e);
 	e->deadline_ns = clock_now_ns() + b->timeout_ns;
 	if ((rc = begin(b, e, &f->call)) < 0)

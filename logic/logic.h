@@ -23,6 +23,7 @@
 #include "logic/registry.h"
 #include "logic/repeats.h"
 #include "logic/tidings.h"
+#include "logic/unacked_memory.h"
 #include "logic/upstream.h"
 
 struct logic {
@@ -41,6 +42,8 @@ struct logic {
 	struct histories histories;
 	struct people people;
 	struct repeats *repeats; /* NULL: the bus knows a push that comes again */
+	bool tells_unacked;      /* pushes may be awaited (confirm_ms), */
+	struct unacked *unacked; /* here; NULL: the bus does it */
 	struct http_health health;
 };
 
@@ -94,6 +97,7 @@ struct logic_message {
 	bool unkept;   /* it is for those who are there now, has no number, and is not kept */
 	const char *
 		name; /* to a room, or to users who are kept: the caller's name for this push, at most REPEATS_NAME_BYTES long; NULL: it has none */
+	int64_t confirm_ms; /* to users who are kept: tell "unacked" if no device of one has confirmed it after so long; 0: it is not told */
 	uint64_t *
 		numbers; /* to users: NULL, or a place for the number that it gets in the stream of each, 0 where it has none */
 	struct logic_flight *flight; /* NULL: the push returns when it is accepted; or see logic_push_end */

@@ -58,10 +58,14 @@ static int push_to_found(struct logic *l, struct errand *e)
 	return rc;
 }
 
-static int land(struct errand *e, int rc)
+/* A push that was made before does not come here. */
+static int land(const struct tour *t, struct errand *e, int rc)
 {
-	if (rc == 0)
+	if (rc == 0) {
 		e->number = e->push.message->number;
+		if (t->m->confirm_ms > 0 && t->l->unacked != NULL)
+			unacked_await(t->l->unacked, e->user, e->number, t->m->confirm_ms);
+	}
 	message_unref(&e->push.message);
 	return rc;
 }
@@ -72,21 +76,22 @@ static int push_unnamed(struct tour *t, struct errand *e)
 	const struct bus *bus = &t->l->bus;
 	int rc;
 
-	e->push = (struct wire_push){.target = WIRE_KEYS, .stream = e->stream, .name = t->m->name};
+	e->push = (struct wire_push){
+		.target = WIRE_KEYS, .stream = e->stream, .name = t->m->name, .confirm_ms = t->m->confirm_ms};
 	e->name = e->stream + 1;
 	e->names = (struct bus_names){.are_users = true, .v = &e->name, .n = 1};
 	if ((rc = logic_make_message(t->m, &e->push.message)) < 0)
 		return rc;
 	if (bus->begin != NULL && t->has_script) {
 		rc = bus->begin(bus->self, &e->names, &e->push, &e->fate, &e->flight);
-		return rc == 0 ? -EINPROGRESS : land(e, rc);
+		return rc == 0 ? -EINPROGRESS : land(t, e, rc);
 	}
 	if (bus->push_to != NULL)
 		rc = bus_push_to(bus, &e->names, &e->push, &e->fate);
 	else
 		rc = push_to_found(t->l, e);
 	t->has_script = rc == 0;
-	return land(e, rc);
+	return land(t, e, rc);
 }
 
 static int push_to_user(struct tour *t, struct errand *e)
@@ -144,7 +149,7 @@ static void tell(const struct tour *t, const struct errand *e)
 static int end_first(struct tour *t)
 {
 	struct errand *e = &t->errands[t->first];
-	int rc = land(e, t->l->bus.end(t->l->bus.self, &e->flight));
+	int rc = land(t, e, t->l->bus.end(t->l->bus.self, &e->flight));
 
 	t->first = (t->first + 1) % t->n;
 	t->under_way--;

@@ -22,6 +22,7 @@
 #include "common/base/thread.h"
 #include "common/config/config.h"
 #include "common/config/config_reload.h"
+#include "common/config/event_kinds.h"
 #include "common/config/started.h"
 #include "common/http/http.h"
 #include "common/redis/redis_login.h"
@@ -188,6 +189,7 @@ static int start_logic(struct program *p)
 	    (rc = histories_redis_new(&p->cfg, p->calls, &p->logic.histories)) < 0)
 		return rc;
 	(void)kept_parse(p->cfg.stream_rooms, p->cfg.stream_users, &p->logic.kept); /* the settings have been checked */
+	p->logic.tells_unacked = event_kinds_name(&p->cfg, "unacked");
 	return bus_redis_new(&p->cfg, p->pushes, p->writer, &p->logic.bus);
 }
 

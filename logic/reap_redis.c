@@ -42,6 +42,7 @@ struct reap {
 	struct redis_pipe *pipe;
 	struct cluster_figures *figures;
 	char *events; /* as scripts take it; NULL: nobody wants events */
+	bool tells_unacked;
 	struct worker worker;
 	/* the worker's */
 	struct strmap seen; /* server -> struct seen */
@@ -140,7 +141,7 @@ static void look(struct reap *r)
 }
 
 /* The sessions of dead comets have ended. False: none is left to tell, or Redis does not answer. */
-static bool tell_some(struct reap *r)
+static bool tell_end_of_some(struct reap *r)
 {
 	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
 	struct redisReply *reply;
@@ -154,11 +155,34 @@ static bool tell_some(struct reap *r)
 	return more;
 }
 
-/* No more than so many times, so that the comets are looked at again. */
-static void tell_ends(struct reap *r)
+/* Pushes that nobody has confirmed in time. False: as tell_end_of_some. */
+static bool tell_unacked(struct reap *r)
 {
-	for (unsigned i = 0; i < TOLD_ROUNDS && tell_some(r); i++)
+	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
+	struct redisReply *reply;
+	bool more;
+
+	if (!r->tells_unacked || script_run(r->pipe, &script_unacked, deadline, &reply, "%s %lld %d", r->events,
+					    (long long)r->cfg->events_length, TOLD_AT_ONCE) < 0)
+		return false;
+	more = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
+	freeReplyObject(reply);
+	return more;
+}
+
+/* No more than so many times, so that the comets are looked at again. */
+static void tell_all(struct reap *r, bool (*some)(struct reap *r))
+{
+	for (unsigned i = 0; i < TOLD_ROUNDS && some(r); i++)
 		;
+}
+
+/* Until the next look. */
+static int64_t nap_ns(const struct reap *r)
+{
+	int64_t third_ns = r->cfg->redis_lease * CLOCK_MS / 3;
+
+	return r->tells_unacked && third_ns > CLOCK_SEC ? CLOCK_SEC : third_ns;
 }
 
 static void run(void *arg)
@@ -171,8 +195,9 @@ static void run(void *arg)
 	do {
 		if (clock_now_ns() >= look_ns) {
 			look(r);
-			tell_ends(r);
-			look_ns = clock_now_ns() + r->cfg->redis_lease * CLOCK_MS / 3;
+			tell_all(r, tell_end_of_some);
+			tell_all(r, tell_unacked);
+			look_ns = clock_now_ns() + nap_ns(r);
 		}
 		if (r->figures != NULL)
 			note_ns = cluster_figures_note(r->figures);
@@ -199,6 +224,7 @@ int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct cluster
 	r->cfg = cfg;
 	r->pipe = pipe;
 	r->figures = figures;
+	r->tells_unacked = event_kinds_name(cfg, "unacked");
 	strmap_init(&r->seen);
 	if ((rc = event_kinds_words(cfg, &r->events)) < 0 || (rc = worker_start(&r->worker, "reap", run, r)) < 0) {
 		free(r->events);

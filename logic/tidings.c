@@ -21,8 +21,13 @@ json_t *tiding_json(const struct tiding *t)
 				 "comet", t->comet);
 	if (t->user != NULL)
 		(void)user_read(t->user, strlen(t->user), &user); /* otherwise it is nobody */
-	object = json_pack("{s:s,s:I,s:s,s:I,s:I,s:s}", "kind", t->kind, "time", (json_int_t)t->time_ms, "key", t->key,
-			   "mid", (json_int_t)user.mid, "session", (json_int_t)t->session, "comet", t->comet);
+	if (t->number > 0)
+		object = json_pack("{s:s,s:I,s:I,s:I}", "kind", t->kind, "time", (json_int_t)t->time_ms, "mid",
+				   (json_int_t)user.mid, "n", (json_int_t)t->number);
+	else
+		object = json_pack("{s:s,s:I,s:s,s:I,s:I,s:s}", "kind", t->kind, "time", (json_int_t)t->time_ms, "key",
+				   t->key, "mid", (json_int_t)user.mid, "session", (json_int_t)t->session, "comet",
+				   t->comet);
 	if (object != NULL && wire_user_set(object, &user) < 0) {
 		json_decref(object);
 		return NULL;

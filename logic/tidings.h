@@ -15,7 +15,8 @@
 struct tiding {
 	const char *kind; /* a word of events.kinds */
 	int64_t time_ms;  /* wall time */
-	const char *room; /* of "occupied" and "vacated", else NULL: */
+	const char *room; /* of "occupied" and "vacated", else NULL */
+	uint64_t number;  /* of "unacked": that of the push in the user's stream, else 0: */
 	const char *key;
 	const char *user; /* its string; NULL: nobody */
 	uint64_t session;

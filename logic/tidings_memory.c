@@ -19,7 +19,7 @@ struct memory {
 	unsigned magic;
 #define TIDINGS_MAGIC 0x71d1265e
 	/* set once */
-	const struct config *cfg;
+	unsigned wanted; /* common/config/event_kinds.h */
 	char *comet;
 	size_t most, bytes_most;
 	uint64_t begin; /* ids of before the start are not above it */
@@ -73,7 +73,7 @@ void tidings_memory_tell(const struct tidings *t, const struct tiding *tiding)
 	size_t bytes;
 	char *text;
 
-	if (m == NULL || !event_kinds_have(m->cfg, tiding->kind))
+	if (m == NULL || !event_kinds_have(m->wanted, tiding->kind))
 		return;
 	json_watch();
 	full.comet = m->comet;
@@ -209,7 +209,7 @@ int tidings_memory_new(const struct config *cfg, const char *comet, struct tidin
 	if ((m = calloc(1, sizeof(*m))) == NULL)
 		return -ENOMEM;
 	m->magic = TIDINGS_MAGIC;
-	m->cfg = cfg;
+	(void)event_kinds_parse(cfg->events_kinds, &m->wanted); /* the settings have been checked */
 	m->most = (size_t)cfg->events_length;
 	m->bytes_most = (size_t)cfg->events_bytes;
 	/* Above all ids that were given before a restart, as long as no more than a million came in a second. */

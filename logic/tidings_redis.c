@@ -62,6 +62,8 @@ static void read_field(const char *name, struct redisReply *value, struct tiding
 		t->room = value->str;
 	else if (strcmp(name, "session") == 0)
 		t->session = strtoull(value->str, NULL, 10);
+	else if (strcmp(name, "n") == 0)
+		t->number = strtoull(value->str, NULL, 10);
 	else if (strcmp(name, "server") == 0)
 		t->comet = value->str;
 	else if (strcmp(name, "user") == 0) {

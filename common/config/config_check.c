@@ -370,9 +370,16 @@ static int check_names(const struct config *cfg, FILE *errors)
 
 static int check_events(const struct config *cfg, FILE *errors)
 {
-	if (event_kinds_are_good(cfg->events_kinds))
-		return 0;
-	return complain(errors, "events.kinds may have online, offline, occupied and vacated, with commas");
+	unsigned wanted;
+
+	if (!event_kinds_parse(cfg->events_kinds, &wanted))
+		return complain(errors,
+				"events.kinds may have online, offline, occupied, vacated and unacked, with commas");
+	if (event_kinds_have(wanted, "unacked") && cfg->stream_users[0] == '\0')
+		return complain(
+			errors,
+			"events.kinds has unacked, and without stream.users nothing is kept that could be confirmed");
+	return 0;
 }
 
 static int check_upstream(const struct config *cfg, FILE *errors)

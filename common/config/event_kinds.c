@@ -6,31 +6,44 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool event_kinds_are_good(const char *kinds)
+static const char *const known[] = {"online", "offline", "occupied", "vacated", "unacked"};
+#define KNOWN (sizeof(known) / sizeof(known[0]))
+
+/* Its place among them, or KNOWN. */
+static unsigned place_of(const char *kind)
 {
-	static const char *const known[] = {"online", "offline", "occupied", "vacated"};
+	unsigned i = 0;
+
+	while (i < KNOWN && strcmp(kind, known[i]) != 0)
+		i++;
+	return i;
+}
+
+bool event_kinds_parse(const char *kinds, unsigned *wanted)
+{
 	char one[16];
 
+	*wanted = 0;
 	while (config_list_next(&kinds, one, sizeof(one))) {
-		size_t i = 0;
+		unsigned place = place_of(one);
 
-		while (i < sizeof(known) / sizeof(known[0]) && strcmp(one, known[i]) != 0)
-			i++;
-		if (i == sizeof(known) / sizeof(known[0]))
+		if (place == KNOWN)
 			return false;
+		*wanted |= 1u << place;
 	}
 	return true;
 }
 
-bool event_kinds_have(const struct config *cfg, const char *kind)
+bool event_kinds_have(unsigned wanted, const char *kind)
 {
-	const char *kinds = cfg->events_kinds;
-	char one[16];
+	return (wanted & 1u << place_of(kind)) != 0;
+}
 
-	while (config_list_next(&kinds, one, sizeof(one)))
-		if (strcmp(one, kind) == 0)
-			return true;
-	return false;
+bool event_kinds_name(const struct config *cfg, const char *kind)
+{
+	unsigned wanted;
+
+	return event_kinds_parse(cfg->events_kinds, &wanted) && event_kinds_have(wanted, kind);
 }
 
 int event_kinds_words(const struct config *cfg, char **words)

@@ -6,10 +6,12 @@
 
 #include "common/config/config.h"
 
-/* Are all that the setting names such events? */
-bool event_kinds_are_good(const char *kinds);
+/* Those that the setting names, for event_kinds_have. False: one is none. */
+bool event_kinds_parse(const char *kinds, unsigned *wanted);
 /* Does anybody want to know of this kind? */
-bool event_kinds_have(const struct config *cfg, const char *kind);
+bool event_kinds_have(unsigned wanted, const char *kind);
+/* Does the setting, which has been checked, name this kind? Reads it anew each time. */
+bool event_kinds_name(const struct config *cfg, const char *kind);
 /* *words: "<events.length> <kinds>", as the scripts in Redis take it, malloc'ed; NULL: none is wanted. 0 or -ENOMEM. */
 int event_kinds_words(const struct config *cfg, char **words);
 

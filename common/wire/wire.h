@@ -107,9 +107,10 @@ struct wire_push {
 		stream; /* WIRE_KEYS, WIRE_CLEAR, in place of a room: it is kept in this user's stream (common/base/kept.h), and there
 			     * may be no keys, which are those of connections that have no stream; or NULL */
 	const char
-		*name;  /* of what is kept: the caller's name for it, for a bus that knows what comes again; or NULL */
-	bool unkept;    /* WIRE_ROOM: it gets no number, and nobody who comes later gets it */
-	uint32_t speed; /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
+		*name; /* of what is kept: the caller's name for it, for a bus that knows what comes again; or NULL */
+	int64_t confirm_ms; /* with a stream: tell back ends if no device has confirmed it by then; 0: nobody is told */
+	bool unkept;        /* WIRE_ROOM: it gets no number, and nobody who comes later gets it */
+	uint32_t speed;     /* WIRE_ALL: deliveries a second on this comet, 0 = no limit */
 	enum wire_reason reason; /* WIRE_KICK */
 };
 

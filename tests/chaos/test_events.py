@@ -1,10 +1,14 @@
 """Who came and who went, told to a back end whatever breaks: each session begins once and ends once. SPDX-License-Identifier: MIT"""
 import collections
+import contextlib
 
 import pytest
 
+from client import WAYS, Client, Op
+from streams import arrive, expect_push
 from waiting import scaled, wait_until
 
+V2_OVER_TCP = next(way for way in WAYS if way.name == "tcp-v2")
 pytestmark = pytest.mark.house(settings={"events.kinds": "online,offline", "redis.lease": "2s", "redis.forget": "4s"})
 
 
@@ -89,3 +93,45 @@ def test_rooms_of_a_killed_comet_are_vacated_once(house, crowd):
     wait_until(lambda: told("occupied")[rooms[1]] == 2, "one has somebody again")
     assert set(told("vacated").values()) == {1} and rooms[0] not in told("vacated")
     assert told("occupied").total() == len(rooms) + 1
+
+
+def push(backend, mid, confirm):
+    """Its number."""
+    reply = backend.post("/goim/push/mids", "x", operation=1000, mids=mid, confirm=confirm)
+    assert reply.json()["code"] == 0, reply
+    return int(reply.headers["comet-position"])
+
+
+@pytest.mark.house(settings={"events.kinds": "unacked", "stream.users": "50/1h", "stream.users_open": "yes",
+                             "redis.lease": "2s", "redis.forget": "4s"})
+def test_pushes_that_a_killed_comet_took_along_are_told_once(house):
+    """Half of the users confirm theirs; the comet of all of them dies, and the logic that took the pushes."""
+    users = range(100, 100 + scaled(40, 10))
+    confirmed, backend = set(users[::2]), house.backend("logic-1")
+    with contextlib.ExitStack() as stack:
+        clients = {}
+        for user in users:
+            clients[user] = Client(V2_OVER_TCP, house.address("comet-1", "tcp"))
+            stack.callback(clients[user].close)
+            arrive(clients[user], {}, mid=user, key=f"u{user}")
+        pushed = {user: push(backend, user, "8s") for user in users}
+        for user in users:
+            expect_push(clients[user], "", b"x", pushed[user])
+        for user in confirmed:
+            clients[user].send(Op.ACK, pushed[user].to_bytes(8, "big"))
+        wait_until(lambda: all(backend.data("/goim/stream/acks", mid=user)["keys"] for user in confirmed), "they are known")
+        house.kill("comet-1")
+        house.kill("logic-1")
+    teller = Teller(house.backend("logic-2"))
+
+    def told():
+        return collections.Counter((event["mid"], event["n"]) for event in teller.read().events)
+
+    unconfirmed = {(user, pushed[user]) for user in users if user not in confirmed}
+    wait_until(lambda: unconfirmed <= set(told()), told, 30)
+    house.start("logic-1")
+    wait_until(lambda: house.is_ready("logic-1"), "it is back")
+    # One more, and then nothing of the others can be still to come.
+    last = (7, push(house.backend("logic-1"), 7, "1s"))
+    wait_until(lambda: last in told(), told, 30)
+    assert told() == collections.Counter(unconfirmed | {last})

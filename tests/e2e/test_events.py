@@ -1,15 +1,18 @@
 """Back ends ask who came and who went: docs/http-api.md, GET /goim/events. A comet alone, and a cluster with COMET_TEST_HOUSE=cluster.
 
 SPDX-License-Identifier: MIT"""
+import struct
 import threading
 import time
 
 import pytest
 
 from client import Op
+from streams import arrive, expect_push
 from waiting import wait_until
 
 pytestmark = [pytest.mark.ways("tcp-v2"), pytest.mark.settings("events.kinds=online,offline")]
+ACK = struct.Struct(">Q")
 
 
 class Listener:
@@ -133,6 +136,70 @@ def test_named_users_have_their_names(connect, backend):
     client.request(Op.AUTH, b'{"user":"ann","key":"pad"}')
     client.close()
     assert [(event["kind"], event["user"]) for event in listener.read(2)] == [("online", "ann"), ("offline", "ann")]
+
+
+UNACKED = ("events.kinds=unacked", "stream.users=50/24h", "stream.users_open=yes", "logic.renew_online=100ms")
+
+
+def push(backend, body="x", status=200, path="/goim/push/mids", **params):
+    """Its number."""
+    reply = backend.post(path, body, operation=1000, **params)
+    assert reply.status == status and (status != 200 or reply.json()["code"] == 0), reply
+    return int(reply.headers.get("comet-position", 0))
+
+
+@pytest.mark.settings(*UNACKED)
+def test_push_that_no_device_confirms_in_time_is_told_once(connect, backend):
+    listener = Listener(backend)
+    phone, deaf = connect.raw(), connect.raw()
+    arrive(phone, {}, mid=7, key="phone")
+    arrive(deaf, {}, mid=8, key="deaf")
+    push(backend, mids=8)
+    confirmed = push(backend, mids=7, confirm="3s")
+    expect_push(phone, "", b"x", confirmed)
+    phone.send(Op.ACK, ACK.pack(confirmed))
+    late = push(backend, mids=7, confirm="3s")
+    deaf_one = push(backend, mids=8, confirm="4s")
+    away = push(backend, path="/goim/push/users", users="ann b", confirm="5s")
+    events = listener.read(3, 30000)
+    assert [(e["kind"], e["mid"], e["n"], e.get("user")) for e in events] == \
+        [("unacked", 7, late, None), ("unacked", 8, deaf_one, None), ("unacked", events[2]["mid"], away, "ann b")]
+    assert set(events[0]) == {"id", "kind", "time", "mid", "n"}
+    phone.send(Op.ACK, ACK.pack(late))
+    # What is told next is the next one that is not confirmed, and nothing twice.
+    last = push(backend, mids=8, confirm="1s")
+    assert [e["n"] for e in listener.read(1, 30000)] == [last]
+
+
+@pytest.mark.settings(*UNACKED)
+def test_push_that_comes_again_is_told_once(backend):
+    listener = Listener(backend)
+    for _ in range(2):
+        for i in range(2):
+            reply = backend.request("POST", "/goim/push/mids", "x", {"Idempotency-Key": f"once{i}"}, operation=1000, mids=9, confirm="1s")
+            assert reply.json()["code"] == 0
+        if not listener.got:
+            listener.read(2, 30000)
+    number = push(backend, mids=9, confirm="1s")
+    assert [e["n"] for e in listener.read(1, 30000)] == [number]
+
+
+@pytest.mark.settings(*UNACKED, "events.length=100")
+def test_of_too_many_that_wait_those_due_next_are_told_too_early(backend):
+    listener = Listener(backend)
+    for user in range(1000, 1150):
+        push(backend, mids=user, confirm="1h")
+    assert [e["mid"] for e in listener.read(50, 30000)] == list(range(1000, 1050))
+
+
+@pytest.mark.settings(*UNACKED)
+def test_time_to_confirm_that_is_none_is_refused(backend):
+    for wrong in ({"confirm": "0"}, {"confirm": "x"}, {"confirm": ""}, {"confirm": "25h"}, {"confirm": "1s", "keep": "no"}):
+        push(backend, status=400, mids=7, **wrong)
+
+
+def test_nobody_waits_for_what_is_not_told(backend):
+    push(backend, status=400, mids=7, confirm="1s")
 
 
 @pytest.mark.settings("events.kinds=occupied,vacated", "logic.renew_online=100ms")

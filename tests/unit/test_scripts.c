@@ -1188,7 +1188,7 @@ static void push_to_a_kept_room_gets_the_next_number_and_is_kept(void **state)
 
 #define USER_PUSH(body, from, seq) "target", "keys", "op", "1000", "body", body, "user", "7", "from", from, "seq", seq
 #define PUSH_USER(reply, name, body, from, seq)                                                                        \
-	says(reply, push_user, "1000", "1000000", "3000", "5", "7", name, KEPT, USER_PUSH(body, from, seq))
+	says(reply, push_user, "1000", "1000000", "3000", "5", "7", name, KEPT, "", USER_PUSH(body, from, seq))
 #define OWN_NUMBER  "comet:n:u:{7}"
 #define OWN_HISTORY "comet:h:u:{7}"
 
@@ -1214,11 +1214,11 @@ static void push_to_a_user_is_numbered_kept_and_goes_where_his_keys_are(void **s
 	PUSH_USER("ok 5 3 '' 44 *", "once", "c", "l", "3");
 	PUSH_USER("again 5 3 '' 44", "once", "c", "l", "4");
 	after("GET comet:i:u:{7}:c:once", "44", "XLEN comet:push:c2", "2");
-	says("ok 5 3 '' * c? ?00 3 c? ?00 3", push_user, "1000", "", "3000", "5", "7", "", KEPT, "target", "clear",
+	says("ok 5 3 '' * c? ?00 3 c? ?00 3", push_user, "1000", "", "3000", "5", "7", "", KEPT, "", "target", "clear",
 	     "user", "7", "from", "l", "seq", "5");
 	after("EXISTS " OWN_HISTORY, "0");
 	before("HSET comet:server:c1 registering 1");
-	says("unsure", push_user, "1000", "", "3000", "4", "7", "", KEPT, USER_PUSH("d", "l", "6"));
+	says("unsure", push_user, "1000", "", "3000", "4", "7", "", KEPT, "", USER_PUSH("d", "l", "6"));
 	after("EXISTS " OWN_HISTORY, "0");
 }
 
@@ -1260,6 +1260,48 @@ static void positions_that_are_confirmed_only_grow_and_of_many_the_lowest_goes(v
 	says("0", confirm, "60000", "7", "late", "99");
 	says("1", confirm, "60000", "7", "new", "200");
 	after("HLEN comet:ack:u:{7}", "16", "HEXISTS comet:ack:u:{7} k0", "0", "HGET comet:ack:u:{7} new", "200");
+}
+
+#define PUSH_TO_CONFIRM(reply, name, within_ms, seq)                                                                   \
+	says(reply, push_user, "1000", "1000000", "3000", "5", "7", name, KEPT, within_ms, USER_PUSH("x", "l", seq))
+#define UNACKED_EVENTS "100 unacked offline"
+
+static void push_that_nobody_confirmed_in_time_is_told_once(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", OWN_NUMBER, "41 5 0");
+	PUSH_TO_CONFIRM("ok 5 0 1  42", "", "30000", "1");
+	PUSH_TO_CONFIRM("ok 5 0 1  43", "n", "0", "2");
+	PUSH_TO_CONFIRM("ok 5 0 1  44", "", "0", "3");
+	PUSH_TO_CONFIRM("ok 5 0 1  45", "", "", "4");
+	says("1", confirm, "60000", "7", "phone", "41");
+	says("1", confirm, "60000", "7", "pad", "43");
+	after("ZCARD comet:awaited", "3");
+	says("0", unacked, UNACKED_EVENTS, "100", "10");
+	says("0", unacked, UNACKED_EVENTS, "100", "10");
+	after("ZCARD comet:awaited", "1", "XRANGE comet:events - +", "(* (kind unacked time * user 7 n 44))");
+	/* The same push once more, by its name or because its answer was lost. */
+	PUSH_TO_CONFIRM("again 5 0 1  43", "n", "1", "5");
+	PUSH_TO_CONFIRM("again 5 0 1  45", "", "1", "4");
+	after("ZCARD comet:awaited", "1");
+}
+
+static void of_too_many_that_wait_those_due_next_are_told_too_early(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", OWN_NUMBER, "41 5 0");
+	PUSH_TO_CONFIRM("ok 5 0 1  42", "", "60000", "1");
+	PUSH_TO_CONFIRM("ok 5 0 1  43", "", "30000", "2");
+	PUSH_TO_CONFIRM("ok 5 0 1  44", "", "40000", "3");
+	says("0", unacked, UNACKED_EVENTS, "3", "10");
+	says("1", unacked, UNACKED_EVENTS, "1", "1");
+	after("ZCARD comet:awaited", "2", "XRANGE comet:events - +", "(* (kind unacked time * user 7 n 43))");
+	says("1", unacked, UNACKED_EVENTS, "1", "1");
+	says("0", unacked, UNACKED_EVENTS, "1", "1");
+	after("ZRANGE comet:awaited 0 -1", "42 7", "XREVRANGE comet:events + - COUNT 1",
+	      "(* (kind unacked time * user 7 n 44))");
 }
 
 #define JOIN_KEYS "target", "join", "room", "chat://1", "keys", "[\"k\"]", "from", "l", "seq", "1"
@@ -1752,6 +1794,8 @@ int main(void)
 		cmocka_unit_test_setup(push_to_a_user_is_numbered_kept_and_goes_where_his_keys_are, empty),
 		cmocka_unit_test_setup(what_was_confirmed_lives_as_long_as_the_number, empty),
 		cmocka_unit_test_setup(positions_that_are_confirmed_only_grow_and_of_many_the_lowest_goes, empty),
+		cmocka_unit_test_setup(push_that_nobody_confirmed_in_time_is_told_once, empty),
+		cmocka_unit_test_setup(of_too_many_that_wait_those_due_next_are_told_too_early, empty),
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
 		cmocka_unit_test_setup(push_after_a_loss_is_refused, empty),
 		cmocka_unit_test_setup(push_trims_the_stream, empty),
