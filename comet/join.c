@@ -23,6 +23,9 @@ static const char *const results[JOIN_RESULTS] = {[JOIN_LIVE] = "live",
 
 COUNTER_LABELS(JOINS, results, JOIN_RESULTS);
 
+/* A client that is put off comes again no sooner. */
+#define RETRY_LEAST_MS 500
+
 /* One of the rooms asked for. */
 struct guest {
 	const struct join_wish *wish;
@@ -80,9 +83,10 @@ static void refuse_for_good(struct joining *j, size_t i, int error, const char *
 	refuse(j, i, error, reason, -1);
 }
 
+/* Also without stream.spread nobody asks again at once: that would be a loop, for as long as the answer is the same. */
 static void put_off(struct joining *j, size_t i, int rc)
 {
-	int64_t retry_ms = feeds_reload_ms(&j->server->feeds);
+	int64_t retry_ms = RETRY_LEAST_MS + feeds_reload_ms(&j->server->feeds);
 
 	if (rc == -EBUSY)
 		refuse(j, i, 429, "rate", retry_ms);
