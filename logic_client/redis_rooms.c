@@ -156,17 +156,19 @@ int redis_rooms_join(struct redis_rooms *r, const char *room, int64_t deadline_n
 	return rc;
 }
 
-/* A back end may have led somebody into a room that is to be deleted, and we have not read of it yet: only Redis knows. */
+/* By a script, where back ends are told of rooms; so is what is to be deleted, since a back end may have led somebody in, and we have not
+ * read of it yet: only Redis knows. */
 static int queue_locked(struct redis_rooms *r, struct writes *w, bool set) NEEDS(r->lock)
 {
+	const struct redis_script *script = set ? &script_put_rooms : &script_forget_rooms;
 	int64_t deadline = clock_now_ns() + r->timeout_ns;
 	struct redis_call **call = &w->calls[w->n_calls];
 	int rc = 0;
 
-	if (w->n > 2 && set)
+	if (w->n > 2 && set && r->events == NULL)
 		rc = redis_pipe_beginv(r->pipe, REDIS_AGAIN, deadline, call, w->n, w->v, NULL);
 	else if (w->n > 2)
-		rc = script_beginv(r->pipe, &script_forget_rooms, deadline, call, w->n, w->v, NULL);
+		rc = script_beginv(r->pipe, script, deadline, call, w->n, w->v, NULL);
 	if (w->n > 2 && rc == 0)
 		w->n_calls++;
 	w->n = 2;
@@ -210,8 +212,8 @@ static int begin_writes_locked(struct redis_rooms *r, struct writes *w, bool set
 	if (w->rooms == NULL || w->calls == NULL)
 		return -ENOMEM;
 	w->number = ++r->writes;
-	w->v[0] = set ? "HSET" : r->server_id;
-	w->v[1] = set ? r->key.text : r->events != NULL ? r->events : "";
+	w->v[0] = set && r->events == NULL ? "HSET" : r->server_id;
+	w->v[1] = r->events != NULL ? r->events : set ? r->key.text : "";
 	w->n = 2;
 	while (rc == 0 && strmap_next(&r->told, &cursor, &room, &value)) {
 		struct told *t = value;
@@ -273,7 +275,10 @@ static int write_rooms(struct redis_rooms *r, bool set, int64_t taken_ns)
 
 int redis_rooms_write_missing(struct redis_rooms *r)
 {
-	return write_rooms(r, true, 0);
+	int rc = write_rooms(r, true, 0);
+
+	/* The next try brings a script that Redis has forgotten with all else. */
+	return rc == -ENOEXEC ? write_rooms(r, true, 0) : rc;
 }
 
 int redis_rooms_delete_gone(struct redis_rooms *r, int64_t taken_ns)

@@ -135,3 +135,25 @@ def test_pushes_that_a_killed_comet_took_along_are_told_once(house):
     last = (7, push(house.backend("logic-1"), 7, "1s"))
     wait_until(lambda: last in told(), told, 30)
     assert told() == collections.Counter(unconfirmed | {last})
+
+
+@pytest.mark.house(settings={"events.kinds": "occupied,vacated", "redis.lease": "2s", "redis.forget": "4s"})
+def test_rooms_are_told_again_after_a_loss_and_vacated_once(house, crowd):
+    """Otherwise whoever asks who is there after a loss would believe for ever that the room has somebody."""
+    people = [crowd.join("comet-1", f"one-{i}", room=f"live://{i}") for i in range(5)]
+    teller = Teller(house.backend("logic-1"))
+
+    def told(kind):
+        return {event["room"] for event in teller.read().events if event["kind"] == kind}
+
+    rooms = {person.room for person in people}
+    wait_until(lambda: told("occupied") == rooms, "all are told")
+    house.redis().flushall()
+    before = len(teller.events)
+    wait_until(lambda: {e["room"] for e in teller.read().events[before:] if e["kind"] == "occupied"} == rooms, "all are told again", 30)
+    assert teller.events[before]["kind"] == "lost" and teller.events[before]["lost"] == -1
+    wait_until(lambda: house.is_ready("comet-1"), "it has registered all again")
+    for person in people:
+        crowd.leave(person)
+    wait_until(lambda: told("vacated") == rooms, "all are empty", 30)
+    assert len([e for e in teller.read().events[before:] if e["kind"] == "occupied"]) == len(rooms)

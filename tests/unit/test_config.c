@@ -690,11 +690,16 @@ static void users_are_kept_where_it_is_known_who_they_are(void **state)
 				      "messages and 168h\n");
 	check_says("stream.users=50/24h", OPEN_DOOR);
 	check_says("stream.users_open=yes", "");
+	check_says("events.kinds=online,unacked", "");
 	check_says("stream.position_ttl=23h",
 		   "stream.position_ttl must not be shorter than the time in stream.users\n");
 	check_says("stream.position_ttl=24h", "");
 	check_says("stream.users_open=no", OPEN_DOOR);
-	check_says("stream.users=", "");
+	check_says("stream.users=", "events.kinds has unacked, and without stream.users nothing is kept that could be "
+				    "confirmed\n");
+	check_says("events.kinds=unacknowledged", "events.kinds may have online, offline, occupied, vacated and "
+						  "unacked, with commas\n");
+	check_says("events.kinds=", "");
 }
 
 static void numbers_of_rooms_live_until_they_are_renewed(void **state)

@@ -1127,6 +1127,20 @@ static void rooms_of_a_dead_comet_are_vacated(void **state)
 	      "EXISTS comet:vacating", "0");
 }
 
+/* After a loss, or where Redis could not be reached as somebody came. */
+static void rooms_that_are_written_down_are_told_once(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	put("SET", "comet:events:n", "41 40 5");
+	says("3", put_rooms, "c1", "100 occupied", "a", "2", "b", "1", "c", "0");
+	says("0", put_rooms, "c1", "100 occupied", "a", "3");
+	says("1", put_rooms, "c2", "100 occupied", "a", "1");
+	after("HGETALL comet:rooms:c1", "a 3 b 1 c 0", "HKEYS comet:occupied", "a b", "XRANGE comet:events - +",
+	      "(42-0 (kind occupied * room a server c1)) (43-0 (kind occupied * room b server c1))");
+}
+
 static void numbers_of_events_begin_anew_after_a_loss(void **state)
 {
 	(void)state;
@@ -1785,6 +1799,7 @@ int main(void)
 		cmocka_unit_test_setup(who_comes_and_goes_is_told_once, empty),
 		cmocka_unit_test_setup(first_and_last_of_a_room_in_all_comets_are_told, empty),
 		cmocka_unit_test_setup(rooms_of_a_dead_comet_are_vacated, empty),
+		cmocka_unit_test_setup(rooms_that_are_written_down_are_told_once, empty),
 		cmocka_unit_test_setup(numbers_of_events_begin_anew_after_a_loss, empty),
 		cmocka_unit_test_setup(sessions_of_a_dead_comet_end, empty),
 		cmocka_unit_test_setup(history_stays_within_its_bytes_when_it_is_measured, empty),
