@@ -21,9 +21,17 @@
 struct choice {
 	const struct who_query *query;
 	struct connections list;
-	const char *last; /* the largest key that the page can still have, one of the list's; NULL: any */
+	const char **users; /* of a trace of users: their names, in order */
+	const char *last;   /* the largest key that the page can still have, one of the list's; NULL: any */
 	bool more;
 };
+
+static int by_name(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+
+	return strcmp(*x, *y);
+}
 
 static int by_key(const void *a, const void *b)
 {
@@ -57,22 +65,32 @@ static void cut(struct choice *ch)
 }
 
 /* Is it one of the users that are traced? */
-static bool is_named(const struct who_query *query, const struct connection *c)
+static bool is_named(const struct choice *ch, const struct connection *c)
 {
 	char text[USER_BYTES];
 	const char *user = user_is_somebody(&c->seat.user) ? user_text(&c->seat.user, text) : "";
 
-	for (size_t i = 0; query->keys != NULL && i < query->n_keys; i++)
-		if (strcmp(query->keys[i], user) == 0)
-			return true;
-	return false;
+	return bsearch(&user, ch->users, ch->query->n_keys, sizeof(*ch->users), by_name) != NULL;
+}
+
+/* All connections are looked at for them. */
+static int sort_users(struct choice *ch)
+{
+	const size_t n = ch->query->keys != NULL ? ch->query->n_keys : 0;
+
+	if ((ch->users = calloc(n + 1, sizeof(*ch->users))) == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		ch->users[i] = ch->query->keys[i];
+	qsort(ch->users, n, sizeof(*ch->users), by_name);
+	return 0;
 }
 
 static bool consider(void *arg, struct connection *c)
 {
 	struct choice *ch = arg;
 
-	if (ch->query->trace == WHO_TRACE_USERS && !is_named(ch->query, c))
+	if (ch->users != NULL && !is_named(ch, c))
 		return true;
 	if (strcmp(c->seat.key, ch->query->after) <= 0 || connection_is_closing(c) ||
 	    (ch->query->queued > 0 && channel_queued(&c->channel) < ch->query->queued))
@@ -122,6 +140,8 @@ static int choose(struct server *s, struct choice *ch)
 {
 	int rc = connections_reserve(&ch->list, 2 * ch->query->limit);
 
+	if (rc == 0 && ch->query->trace == WHO_TRACE_USERS)
+		rc = sort_users(ch);
 	if (rc < 0)
 		return rc;
 	if (ch->query->keys != NULL && ch->query->trace != WHO_TRACE_USERS)
@@ -245,6 +265,7 @@ int who_list(struct server *s, const char *name, const struct who_query *query, 
 			(void)json_array_append_new(page->connections, described);
 	}
 	connections_drop(&ch.list);
+	free(ch.users);
 	if (rc == 0 && json_ran_out())
 		rc = -ENOMEM;
 	if (rc < 0) {

@@ -113,7 +113,7 @@ static void who_is_in_a_room_twice_is_listed_once(void **state)
 
 static void who_is_to_be_traced_is_and_is_listed(void **state)
 {
-	const char *keys[] = {"k2", "nobody"}, *users[] = {"70"};
+	const char *keys[] = {"k2", "nobody"}, *users[] = {"9", "70", "8"};
 	struct who_query query = {
 		.keys = keys, .n_keys = 2, .trace = WHO_TRACE_KEYS, .trace_ms = 60000, .after = "", .limit = 100};
 	const int64_t mid = c[3]->seat.user.mid;
@@ -124,7 +124,7 @@ static void who_is_to_be_traced_is_and_is_listed(void **state)
 	assert_null(c[3]->trace);
 	c[3]->seat.user.mid = 70;
 	query.keys = users;
-	query.n_keys = 1;
+	query.n_keys = 3;
 	query.trace = WHO_TRACE_USERS;
 	expect(&query, "3");
 	assert_non_null(c[3]->trace);
