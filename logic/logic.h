@@ -85,6 +85,7 @@ struct logic_flight {
 	void *texts;            /* and the texts of users; or NULL */
 	struct fate own_fate, *fate;
 	struct bus_flight *over_bus;
+	struct tour *tour; /* to users who are kept (logic_kept.c), in place of all that */
 };
 
 /* A message that a back end has pushed. The body is the caller's. */
@@ -124,7 +125,7 @@ int logic_clear(struct logic *l, const char *name, uint64_t *at);
 /* speed: deliveries a second over the whole cluster, 0 = no limit. */
 int logic_push_all(struct logic *l, const struct logic_message *m, uint32_t speed);
 /* The second half of a push that returned -EINPROGRESS, as it may where its message has a flight: the caller may have many pushes under
- * way, in their order. All that it was given stays where it is until then. Returns what the push would have; *number is of a push to
+ * way, in their order. All that it was given stays where it is until then. Returns what the push would have; *number is of a push to one user who is kept, or to
  * a room. */
 int logic_push_end(struct logic *l, struct logic_flight *flight, uint64_t *number);
 /* Op 6 and close; *n gets how many registrations were told. */

@@ -12,6 +12,8 @@
 /* So many users, or so much of body for them, are under way at one time. */
 #define UNDER_WAY_MAX       128
 #define UNDER_WAY_BYTES_MAX (1u << 20)
+/* To more users at once a push is under way only for as long as its caller waits: he may have as many of them. */
+#define FLIGHT_USERS_MAX 16
 
 /* On its way to one of them. */
 struct errand {
@@ -37,6 +39,7 @@ struct tour {
 	bool has_script;        /* Redis has just executed it, so that it does not fail for want of that */
 	struct errand *errands; /* a ring of `n`, of which `under_way` are from `first` on */
 	size_t n, first, under_way;
+	struct errand one; /* where `n` is 1, as in most: the ring */
 };
 
 /* Whoever has the stream is found where it is kept, the other connections here. */
@@ -201,13 +204,9 @@ static void copy_to_twins(const struct tour *t)
 	}
 }
 
-/* After an error nobody sets off any more, but those who have are waited for. */
-static int go_round(struct tour *t)
+/* Those who have set off are waited for; and what was needed is forgotten. */
+static int end_tour(struct tour *t, int rc)
 {
-	int rc = 0;
-
-	for (size_t i = 0; rc == 0 && i < t->n_users; i++)
-		rc = set_off(t, i);
 	while (t->under_way > 0) {
 		int rc_of_one = end_first(t);
 
@@ -215,6 +214,9 @@ static int go_round(struct tour *t)
 	}
 	if (rc == 0 && t->has_twins)
 		copy_to_twins(t);
+	strmap_fini(&t->done);
+	if (t->errands != &t->one)
+		free(t->errands);
 	return rc;
 }
 
@@ -230,23 +232,68 @@ static size_t count_under_way(const struct logic *l, const struct logic_message 
 	return n < most ? n : most;
 }
 
+static int tour_init(struct tour *t, struct logic *l, const struct logic_message *m, const struct user *users, size_t n)
+{
+	*t = (struct tour){.l = l, .m = m, .users = users, .n_users = n, .n = count_under_way(l, m, n)};
+	t->errands = t->n > 1 ? calloc(t->n, sizeof(*t->errands)) : &t->one;
+	if (t->errands == NULL)
+		return -ENOMEM;
+	strmap_init(&t->done);
+	return 0;
+}
+
+/* After an error nobody sets off any more. */
+static int set_all_off(struct tour *t)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < t->n_users; i++)
+		rc = set_off(t, i);
+	return rc;
+}
+
+/* For a caller who has many under way. */
+static int push_in_halves(struct logic *l, const struct logic_message *m, const struct user *users, size_t n)
+{
+	struct tour *t = malloc(sizeof(*t));
+	int rc = t != NULL ? tour_init(t, l, m, users, n) : -ENOMEM;
+
+	if (rc < 0) {
+		free(t);
+		return rc;
+	}
+	t->has_script = true; /* nor is that waited for: without it the caller is told that this one failed */
+	rc = set_all_off(t);
+	if (rc < 0 || t->under_way == 0) {
+		rc = end_tour(t, rc);
+		free(t);
+		return rc;
+	}
+	*m->flight = (struct logic_flight){.tour = t};
+	return -EINPROGRESS;
+}
+
 int logic_push_kept(struct logic *l, const struct logic_message *m, const struct user *users, size_t n)
 {
-	struct tour t = {.l = l, .m = m, .users = users, .n_users = n, .n = count_under_way(l, m, n)};
-	struct errand one; /* most pushes are to one user */
+	struct tour t;
 	int rc;
 
 	if (n > (size_t)l->cfg->stream_mids_max)
 		return -E2BIG;
 	if (m->body_bytes > (size_t)l->cfg->stream_bytes)
 		return -EMSGSIZE;
-	t.errands = t.n > 1 ? calloc(t.n, sizeof(*t.errands)) : &one;
-	if (t.errands == NULL)
-		return -ENOMEM;
-	strmap_init(&t.done);
-	rc = go_round(&t);
-	strmap_fini(&t.done);
-	if (t.errands != &one)
-		free(t.errands);
+	if (m->flight != NULL && l->bus.begin != NULL && n <= FLIGHT_USERS_MAX)
+		return push_in_halves(l, m, users, n);
+	rc = tour_init(&t, l, m, users, n);
+	return rc == 0 ? end_tour(&t, set_all_off(&t)) : rc;
+}
+
+int logic_kept_end(struct tour *t, uint64_t *number)
+{
+	const uint64_t *numbers = t->n_users == 1 ? t->m->numbers : NULL;
+	int rc = end_tour(t, 0);
+
+	*number = rc == 0 && numbers != NULL ? numbers[0] : 0;
+	free(t);
 	return rc;
 }

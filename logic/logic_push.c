@@ -110,7 +110,7 @@ int logic_make_message(const struct logic_message *m, struct message **out)
 /* Counted also for a push that some of its targets get: its caller knows only that it failed. */
 static int count_failed(int rc)
 {
-	if (rc < 0)
+	if (rc < 0 && rc != -EINPROGRESS)
 		count(COUNT_PUSHES_FAILED);
 	return rc;
 }
@@ -175,8 +175,11 @@ static int fly(struct logic *l, const struct logic_message *m, struct logic_flig
 
 int logic_push_end(struct logic *l, struct logic_flight *f, uint64_t *number)
 {
-	int rc = l->bus.end(l->bus.self, &f->over_bus);
+	int rc;
 
+	if (f->tour != NULL)
+		return count_failed(logic_kept_end(f->tour, number));
+	rc = l->bus.end(l->bus.self, &f->over_bus);
 	*number = rc == 0 ? f->push.message->number : 0;
 	return land(f, rc);
 }

@@ -16,7 +16,8 @@ void logic_count_offline(const struct registry_found *found, size_t n_names, str
 int logic_push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks,
 		     struct fate *fate);
 
-/* logic_push_users of a message that is kept: logic_kept.c. */
+/* logic_push_users of a message that is kept: logic_kept.c. And the end of one that is in progress, as logic_push_end; frees t. */
 int logic_push_kept(struct logic *l, const struct logic_message *m, const struct user *users, size_t n);
+int logic_kept_end(struct tour *t, uint64_t *number);
 
 #endif

@@ -64,6 +64,27 @@ def test_line_tells_what_became_of_it(connect, backend):
     assert answers[2] == {"code": 0, "message": ""}
 
 
+@pytest.mark.settings("stream.users=5000/1h", "stream.users_open=yes")
+def test_lines_to_users_who_are_kept_keep_their_order(connect, backend):
+    """Though the next ones set off before the first has its number."""
+    n = scaled(1500)
+    client = connect(mid=7, key="k")
+    line = {"operation": 1000, "body": "x"}
+    lines = [[{**line, "mids": [7], "body": f"#{i}"}, {**line, "users": "8"}, {**line, "mids": [7, 8], "positions": True, "body": f"#{i}"}][i % 3]
+             for i in range(n)]
+    answers = batch(backend, lines)
+    assert [answer["code"] for answer in answers] == [0] * n
+    to_7 = [answer["data"]["positions"]["7"] if "data" in answer else answer["position"] for i, answer in enumerate(answers) if i % 3 != 1]
+    to_8 = [answer["data"]["positions"]["8"] if "data" in answer else answer["position"] for i, answer in enumerate(answers) if i % 3 != 0]
+    assert to_7 == list(range(to_7[0], to_7[0] + len(to_7))) and to_8 == list(range(to_8[0], to_8[0] + len(to_8)))
+    for i in range(n):
+        if i % 3 != 1:
+            client.expect_push(1000, f"#{i}".encode())
+    named = {**line, "mids": 7, "idempotency_key": f"once-{to_7[0]}"}
+    first, second = batch(backend, [named, named])
+    assert first == second and first["position"] == to_7[-1] + 1
+
+
 @pytest.mark.settings("stream.rooms=chat:50/1h")
 def test_kept_pushes_have_their_positions_and_names_make_them_once(backend):
     line = {"operation": 1000, "type": "chat", "room": "batch", "body": "x"}

@@ -169,6 +169,47 @@ static void after_one_that_fails_the_others_under_way_are_waited_for(void **stat
 	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), failed + 2);
 }
 
+/* As the lines of a batch are, each to a user or a few. */
+static void many_pushes_are_on_their_way_at_one_time(void **state)
+{
+	enum { PUSHES = 3 };
+	struct logic_flight under_way[PUSHES];
+	struct logic_message m[PUSHES];
+	struct fate fate = {0};
+	const int64_t failed = counters_read(COUNT_PUSHES_FAILED);
+	uint64_t number;
+
+	(void)state;
+	for (unsigned i = 0; i < PUSHES; i++) {
+		m[i] = (struct logic_message){.op = 1000,
+					      .body = "x",
+					      .body_bytes = 1,
+					      .numbers = &numbers[i],
+					      .fate = i == 0 ? &fate : NULL,
+					      .flight = &under_way[i]};
+		assert_int_equal(logic_push_users(&l, &m[i], &users[i], i == 2 ? 2 : 1), -EINPROGRESS);
+	}
+	assert_int_equal(flights.whole, 0);
+	assert_int_equal(flights.begun, 4);
+	assert_int_equal(flights.ended, 0);
+	flights.fails_to_end = 2;
+	assert_int_equal(logic_push_end(&l, &under_way[0], &number), 0);
+	assert_int_equal(number, 1);
+	assert_int_equal(fate.offline, 1);
+	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), failed);
+	assert_int_equal(logic_push_end(&l, &under_way[1], &number), -ERR_NO_LOGIC);
+	assert_int_equal(number, 0);
+	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), failed + 1);
+	assert_int_equal(logic_push_end(&l, &under_way[2], &number), 0);
+	assert_int_equal(numbers[3], 4);
+	assert_int_equal(flights.ended, 4);
+	/* To many it ends here. */
+	m[0].numbers = numbers;
+	assert_int_equal(logic_push_users(&l, &m[0], users, 17), 0);
+	assert_int_equal(flights.whole, 1);
+	assert_int_equal(flights.ended, 4 + 16);
+}
+
 static void without_memory_nothing_is_left_under_way(void **state)
 {
 	int rc = -ENOMEM;
@@ -195,6 +236,7 @@ int main(void)
 		kept_test(of_long_pushes_fewer_are),
 		kept_test(whoever_is_named_twice_has_one),
 		kept_test(after_one_that_fails_the_others_under_way_are_waited_for),
+		kept_test(many_pushes_are_on_their_way_at_one_time),
 		kept_test(without_memory_nothing_is_left_under_way),
 	};
 
