@@ -106,21 +106,39 @@ static void ask_for(const struct server *s, struct connection *c, const char *ro
 	(void)fence_ask(s, c, &room, 1, "");
 }
 
-/* Out of the old one first, which the pass to the new one opens no longer. Into the one that it is in it goes without having been out. */
+/* Out of the old one first, which the pass to the new one opens no longer. Into the one that it is in it goes without having been out; a back
+ * end that has led it there has the say of that still. */
 static int move(struct server *s, struct connection *c, const char *to)
 {
 	struct bucket *b = server_bucket(s, c->seat.key);
 	const struct room *from;
+	bool stays;
 	int rc;
 
 	lock_take(&b->places);
 	from = atomic_load(&c->place.room);
-	if (from != NULL && strcmp(from->tally->id, to) != 0)
+	stays = from != NULL && strcmp(from->tally->id, to) == 0;
+	if (from != NULL && !stays)
 		bucket_leave(b, &c->place);
-	atomic_store(&c->place.until_ns, fence_until(s, c, to));
+	if (!stays || !membership_is_led(&c->place))
+		atomic_store(&c->place.until_ns, fence_until(s, c, to));
 	rc = bucket_change_room(b, &c->place, to);
 	lock_drop(&b->places);
 	return rc;
+}
+
+/* Is it in this room, led there by a back end? No token has a say in it. */
+static bool is_led_to(struct server *s, const struct connection *c, const char *room)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
+	const struct room *in;
+	bool is;
+
+	lock_take(&b->places);
+	in = atomic_load(&c->place.room);
+	is = in != NULL && strcmp(in->tally->id, room) == 0 && membership_is_led(&c->place);
+	lock_drop(&b->places);
+	return is;
 }
 
 static int change_room(struct server *s, struct connection *c, struct packet *p)
@@ -133,7 +151,7 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 		return rc;
 	/* Without an answer of logic's it is not granted. The empty answer says that it is in no room. */
 	ask_for(s, c, room);
-	if (!fence_lets_in(s, c, room, FENCE_ROOM)) {
+	if (!is_led_to(s, c, room) && !fence_lets_in(s, c, room, FENCE_ROOM)) {
 		room[0] = '\0';
 		packet_drop_body(p);
 	}

@@ -161,8 +161,32 @@ def test_token_of_a_client_without_streams_has_none_either(connect, backend):
     client.send(Op.AUTH, tokens.hs256(**fence), seq=2)
     client.expect(Op.AUTH_REPLY, seq=2)
     wait_until(lambda: client.room_count() == 1, "it is there")
+    # It is where it asks to be, and stays there, with this token and the next.
+    assert client.request(Op.CHANGE_ROOM, b"live://1").body == b"live://1"
+    client.send(Op.AUTH, tokens.hs256(**fence), seq=3)
+    client.expect(Op.AUTH_REPLY, seq=3)
+    assert client.room_count() == 1
     assert client.request(Op.CHANGE_ROOM, b"live://2").body == b""
     assert client.room_count() == 0
+    assert client.request(Op.CHANGE_ROOM, b"live://1").body == b""
+
+
+@one_way
+@pytest.mark.settings("auth.mode=jwt", f"auth.jwt_keys=HS256:{tokens.secret_file()}", "auth.rooms=token")
+def test_who_asks_for_the_room_that_it_was_led_to_stays_there(connect, backend):
+    """Though the token that granted it is followed by one that does not."""
+    client = connect.raw()
+    fence = {"key": "k", "mid": 5, "exp": int(time.time()) + 600}
+    client.send(Op.AUTH, tokens.hs256(rooms=["live://1"], **fence), seq=1)
+    client.expect(Op.AUTH_REPLY, seq=1)
+    lead(backend, "1", "live", mids=5)
+    wait_until(lambda: client.room_count() == 1, "it is there")
+    assert client.request(Op.CHANGE_ROOM, b"live://1").body == b"live://1"
+    client.send(Op.AUTH, tokens.hs256(**fence), seq=2)
+    client.expect(Op.AUTH_REPLY, seq=2)
+    assert client.room_count() == 1
+    assert unlead(backend, "1", "live", mids=5) == 1
+    wait_until(lambda: client.room_count() == 0, "it is out")
 
 
 @one_way
