@@ -358,6 +358,7 @@ static void say_where_to_go(struct program *p)
 static bool stop(struct program *p)
 {
 	signals_arm_second();
+	reload_close();
 	notify_stopping("draining: clients are sent away",
 			p->cfg.server_drain_delay + p->cfg.server_drain_timeout + p->cfg.server_drain_grace + LAST_MS);
 	if (p->server.cfg == NULL)

@@ -268,6 +268,7 @@ static void reap_threads(void)
 
 static void stop(struct program *p)
 {
+	reload_close();
 	/* Back ends that wait for packets are answered, so that they hold nothing up. */
 	logic_stop_waiting(&p->logic);
 	if (p->http != NULL)

@@ -26,6 +26,7 @@ static struct {
 	pthread_cond_t changed;
 	uint64_t asked, done; /* so many have asked, and these were answered */
 	struct reload_told told;
+	bool is_closed; /* main stops */
 } desk = {.lock = LOCK_STATIC(LOCK_SERVICE)};
 
 /* ---- what came of it ---- */
@@ -148,6 +149,8 @@ int reload_all(const struct reload_part *parts, size_t n)
 
 /* ---- asking for it ---- */
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
 static void init_changed(void)
 {
 	lock_cond_init(&desk.changed);
@@ -155,14 +158,22 @@ static void init_changed(void)
 
 static bool wait_for(uint64_t number, int64_t deadline_ns) NEEDS(desk.lock)
 {
-	while (desk.done < number && clock_now_ns() < deadline_ns)
+	while (desk.done < number && !desk.is_closed && clock_now_ns() < deadline_ns)
 		(void)lock_wait_until(&desk.changed, &desk.lock, deadline_ns);
 	return desk.done >= number;
 }
 
+void reload_close(void)
+{
+	(void)pthread_once(&once, init_changed);
+	lock_take(&desk.lock);
+	desk.is_closed = true;
+	(void)pthread_cond_broadcast(&desk.changed);
+	lock_drop(&desk.lock);
+}
+
 bool reload_ask(int64_t timeout_ms, struct reload_told *told)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	const int64_t deadline_ns = clock_now_ns() + timeout_ms * CLOCK_MS;
 	bool is_done;
 

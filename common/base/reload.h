@@ -39,8 +39,10 @@ struct reload_told {
 /* One more line. For parts, while they read and settle. */
 void reload_note(enum reload_note which, const char *line);
 
-/* Have main do it, as if SIGHUP had come, and wait for what comes of it. Any thread. False: that took longer than timeout_ms, as when
- * the program is about to stop. */
+/* Have main do it, as if SIGHUP had come, and wait for what comes of it. Any thread. False: that took longer than timeout_ms, or main
+ * stops. */
 bool reload_ask(int64_t timeout_ms, struct reload_told *told);
+/* Main stops: whoever asks, or waits, is told so at once. */
+void reload_close(void);
 
 #endif

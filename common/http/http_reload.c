@@ -46,7 +46,7 @@ static json_t *answer(bool is_done, const struct reload_told *told)
 
 	if (!is_done)
 		return json_pack("{s:i,s:s}", "code", CODE_FAILED, "message",
-				 "the program has other things to do; see its log");
+				 "the program is about to stop, or has other things to do; see its log");
 	if (told->rc >= 0)
 		return json_pack("{s:i,s:s,s:o}", "code", 0, "message", "", "data", data_of(told));
 	return json_pack("{s:i,s:s+%,s:o}", "code", CODE_FAILED, "message",

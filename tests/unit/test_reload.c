@@ -202,6 +202,20 @@ static void notes_that_find_no_space_are_left_out(void **state)
 	assert_string_equal(told.notes[RELOAD_FAULTS] + 4 * 1000, "short\n");
 }
 
+/* The last of the tests: nobody reloads any more. */
+static void whoever_asks_while_the_program_stops_does_not_wait(void **state)
+{
+	static struct reload_told told;
+	sigset_t hangup;
+
+	(void)state;
+	reload_close();
+	assert_false(reload_ask(3600000, &told));
+	(void)sigemptyset(&hangup);
+	(void)sigaddset(&hangup, SIGHUP);
+	(void)sigtimedwait(&hangup, NULL, &(struct timespec){0});
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -211,6 +225,7 @@ int main(void)
 		cmocka_unit_test(there_may_be_nothing_to_reload),
 		cmocka_unit_test_setup(who_asks_is_told_what_came_of_it, block_hangup),
 		cmocka_unit_test_setup(notes_that_find_no_space_are_left_out, block_hangup),
+		cmocka_unit_test_setup(whoever_asks_while_the_program_stops_does_not_wait, block_hangup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
