@@ -1,5 +1,5 @@
 /* comet_client: a client of Comet over TCP for programs in C and C++, in libcometclient: pkg-config comet-client, --static for the
- * archive.
+ * archive; in a clone PKG_CONFIG_PATH=build.
  *
  *	struct comet_client_options opt = {.mid = 123, .room = "live://1000"};
  *	struct comet_client_goodbye goodbye;
