@@ -50,7 +50,7 @@ def test_what_looks_like_commands_is_such_a_block():
     """A block without a language is what a program prints or reads. And the programs are called as docs/README.md says."""
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/*.md")]:
         for language, text in re.findall(r"^ *```(\w*)\n(.*?)^ *```$", path.read_text(), re.M | re.S):
-            pattern = r"^ *((sudo|make|curl|comet|comet-cli|comet-logic|docker|kubectl|openssl|npm|pip|git|build/\S+|scripts/\S+) .*)"
+            pattern = r"^ *((sudo|make|curl|comet|comet-cli|comet-logic|docker|kubectl|openssl|npm|pip|git|helm|build/\S+|scripts/\S+) .*)"
             found = re.search(pattern, text, re.M) if language == "" else None
             assert not found, f"{path.name}: {found[1]}"
             in_build, in_path = "build/comet" in re.sub(r"build/comet_\S+", "", text), re.search(r"^comet(-cli|-logic)? ", text, re.M)
