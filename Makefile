@@ -130,8 +130,8 @@ $(BUILD)/obj/%.o: %.c
 PAGE := $(wildcard logic/console/*) $(addprefix examples/web/,comet.js chat.html chat.css chat.js)
 $(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/logic/api_console.o): $(PAGE)
 
-# The same of the schemas of answers.
-$(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/logic/api_openapi.o): logic/api_answers.json
+# The same of the schemas of bodies and answers.
+$(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/logic/api_openapi.o): logic/api_schemas.json
 
 # The same of what runs inside Redis (cluster/script.def).
 $(foreach build,$(sort $(BUILD) $(CHECK)),$(build)/obj/cluster/script.o): $(wildcard cluster/lua/*.lua)

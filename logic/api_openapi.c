@@ -1,5 +1,5 @@
 /* api_openapi: /openapi.json, which describes the API for programs. It is made of the tables of routes, so that it cannot lag behind
- * them; the schemas of answers, which routes name, are in api_answers.json. SPDX-License-Identifier: MIT */
+ * them; the schemas of bodies and answers, which routes name, are in api_schemas.json. SPDX-License-Identifier: MIT */
 #include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -15,13 +15,13 @@
 
 /* The file in the read-only data, as the assembler puts it there; the Makefile lists it, too. */
 __asm__(".pushsection .rodata\n"
-	".globl api_answers, api_answers_end\n"
-	".hidden api_answers, api_answers_end\n"
-	"api_answers:\n"
-	".incbin \"logic/api_answers.json\"\n"
-	"api_answers_end:\n"
+	".globl api_schemas, api_schemas_end\n"
+	".hidden api_schemas, api_schemas_end\n"
+	"api_schemas:\n"
+	".incbin \"logic/api_schemas.json\"\n"
+	"api_schemas_end:\n"
 	".popsection\n");
-extern const char api_answers[], api_answers_end[];
+extern const char api_schemas[], api_schemas_end[];
 
 static const struct param {
 	const char *name, *in, *type, *example, *words;
@@ -43,7 +43,8 @@ static const struct api_route health[] = {
 /* What a route's `takes` says. */
 struct takes {
 	json_t *params;
-	const char *body;        /* media type, or NULL */
+	const char *body;        /* media type, or NULL: */
+	const char *body_schema; /* and its schema */
 	const char *answer;      /* media type */
 	char schema[NAME_BYTES]; /* of the answer's data, or empty; where it begins with = of the whole answer */
 	char one_of[256];
@@ -97,19 +98,21 @@ static void read_word(struct takes *t, const char *word, size_t n)
 {
 	static const struct {
 		const char *word, *type;
-		bool is_answer;
-	} types[] = {{"=message", "application/octet-stream", false},
-		     {"=json", "application/json", false},
-		     {"=lines", "application/x-ndjson", false},
-		     {">text", "text/plain", true},
-		     {">lines", "application/x-ndjson", true}};
+		const char *schema; /* of a body; NULL: it is an answer */
+	} types[] = {{"=message", "application/octet-stream", "Message"},
+		     {"=json", "application/json", "PushsOfGoim"},
+		     {"=lines", "application/x-ndjson", "BatchLine"},
+		     {">text", "text/plain", NULL},
+		     {">lines", "application/x-ndjson", NULL}};
 	const struct param *p;
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-		if (strlen(types[i].word) == n && strncmp(types[i].word, word, n) == 0) {
-			*(types[i].is_answer ? &t->answer : &t->body) = types[i].type;
-			return;
-		}
+		if (strlen(types[i].word) != n || strncmp(types[i].word, word, n) != 0)
+			continue;
+		*(types[i].schema == NULL ? &t->answer : &t->body) = types[i].type;
+		if (types[i].schema != NULL)
+			t->body_schema = types[i].schema;
+		return;
 	}
 	if (word[0] == '>') {
 		(void)snprintf(t->schema, sizeof(t->schema), "%.*s", (int)n - 1, word + 1);
@@ -239,7 +242,7 @@ static json_t *describe(const struct api_route *r)
 		const bool may_be_empty = strcmp(t.body, "application/octet-stream") == 0;
 
 		content = json_object();
-		(void)json_object_set_new(content, t.body, json_pack("{s:{}}", "schema"));
+		(void)json_object_set_new(content, t.body, json_pack("{s:o}", "schema", refer(t.body_schema)));
 		(void)json_object_set_new(described, "requestBody",
 					  json_pack("{s:b,s:o}", "required", !may_be_empty, "content", content));
 	}
@@ -267,7 +270,7 @@ static void add_routes(json_t *paths, const struct api_route *routes)
 static json_t *components(void)
 {
 	const bool had_run_out = json_ran_out();
-	json_t *schemas = json_read(api_answers, (size_t)(api_answers_end - api_answers), 0);
+	json_t *schemas = json_read(api_schemas, (size_t)(api_schemas_end - api_schemas), 0);
 
 	json_watch_on(json_ran_out() || had_run_out);
 	return json_pack("{s:o,s:{s:{s:s,s:s,s:s},s:{s:s,s:s}}}", "schemas", schemas, "securitySchemes", "key", "type",

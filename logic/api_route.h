@@ -26,7 +26,7 @@ struct api_route {
 	const char *
 		takes; /* for /openapi.json; NULL: it is not for programs. Names of logic/api_param.def, with a ! behind one that
 			    * must be there, and a | behind those of which one must; its body: =message, =json or =lines; its
-			    * answer, where it is not JSON: >text or >lines; the schema of its data in api_answers.json: >Name,
+			    * answer, where it is not JSON: >text or >lines; the schema of its data in api_schemas.json: >Name,
 			    * or that of the whole answer: >=Name */
 };
 

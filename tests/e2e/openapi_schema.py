@@ -1,9 +1,9 @@
-"""openapi_schema: holds answers to the schemas of an OpenAPI document: as many words of them as ours has, and stricter than for clients,
+"""openapi_schema: holds bodies and answers to the schemas of an OpenAPI document: as many words of them as ours has, and stricter than for clients,
 since a member that no schema has is a fault here.
 
 SPDX-License-Identifier: MIT"""
 TYPES = {"object": dict, "array": list, "string": str, "integer": int, "number": (int, float), "boolean": bool}
-WORDS = {"$ref", "allOf", "anyOf", "type", "enum", "required", "properties", "additionalProperties", "items", "nullable", "description"}
+WORDS = {"$ref", "allOf", "anyOf", "type", "enum", "required", "properties", "additionalProperties", "items", "nullable", "format", "description"}
 
 
 class Wrong(AssertionError):
@@ -54,7 +54,7 @@ class Schemas:
 
     def _check(self, value, parts, at, seen):
         flat = list(self._flat(parts))
-        if any(schema == {} for schema, _ in flat):
+        if any(set(schema) <= {"description"} for schema, _ in flat):
             return
         for schema, where in flat:
             if "anyOf" in schema:

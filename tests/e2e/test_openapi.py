@@ -235,7 +235,29 @@ def test_answers_are_as_described(api, backend, connect, schemas):
     assert has_data <= called
     alone = wait_until(lambda: ask("GET", "/1/count", type="room") and ask("GET", "/console.json")["top"] and ask("GET", "/console.json"),
                        "rooms are counted")["alone"]
-    assert schemas.members() - schemas.seen == UNSEEN | (set() if alone else ALONE)
+    described = {member for member in schemas.members() if member[0] not in ("BatchLine", "PushsOfGoim")}
+    assert described - schemas.seen == UNSEEN | (set() if alone else ALONE)
+
+
+def test_bodies_are_as_described(api, backend, schemas):
+    """All that is taken in a line of a batch is described, and what is described is taken."""
+    line = {"operation": 1000, "body": "x"}
+    lines = [{**line, "keys": ["a"], "offline": True}, {**line, "mids": [7], "keep": "no"}, {**line, "users": ["ann"], "positions": True, "tell": True},
+             {**line, "type": "live", "room": "1", "idempotency_key": "once"}, {**line, "all": True, "speed": 1000}]
+    described = {"$ref": "#/components/schemas/BatchLine"}
+    for one in lines:
+        schemas.check(one, described)
+    assert schemas.seen == {member for member in schemas.members() if member[0] == "BatchLine"}
+    reply = backend.post("/goim/batch", "".join(json.dumps(one) + "\n" for one in lines))
+    assert [json.loads(answer)["code"] for answer in reply.body.splitlines()] == [0] * len(lines)
+    bodies = {path: operation["requestBody"]["content"] for _, path, operation in operations(api) if "requestBody" in operation}
+    assert bodies["/goim/batch"] == {"application/x-ndjson": {"schema": described}}
+    for path, content in bodies.items():
+        (media, body), = content.items()
+        schemas.check(json.loads(body_of(api["paths"][path]["post"])) if media == "application/json" else "x" if "octet" in media else lines[0], body["schema"])
+    singles = {param["name"] for path in ("keys", "mids", "users", "room", "all") for param in api["paths"][f"/goim/push/{path}"]["post"]["parameters"]
+               if param["in"] == "query"}
+    assert {name for schema, name in schemas.members() if schema == "BatchLine"} == {f".{name}" for name in singles | {"all", "body", "idempotency_key"}}
 
 
 def test_scopes_are_those_that_are_told(api, launch):
