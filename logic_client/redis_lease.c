@@ -340,13 +340,14 @@ static int take(struct redis_lease *l)
 	int64_t free_by = 0; /* the end of a lease that nobody renews; not known before Redis answers */
 
 	for (;;) {
+		int64_t asked = clock_now_ns(); /* what is answered late may have been true then */
 		int rc = ask_for_lease(l);
 		int64_t now = clock_now_ns();
 		bool held = rc == VERDICT_TAKEN || rc == VERDICT_OLDER;
 
 		if (rc == VERDICT_NEW)
 			return 0;
-		if (rc == VERDICT_NEWER || (held && free_by != 0 && now > free_by) || (rc < 0 && now > redis_by))
+		if (rc == VERDICT_NEWER || (held && free_by != 0 && asked > free_by) || (rc < 0 && now > redis_by))
 			return refuse(l, rc);
 		/* A holder that is going away gives the name back, or its lease runs out. */
 		if (rc == VERDICT_LEAVING || (held && free_by == 0)) {

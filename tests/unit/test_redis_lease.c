@@ -1,4 +1,4 @@
-/* Tests of logic_client/redis_lease: which rooms Redis is told of. SPDX-License-Identifier: MIT */
+/* Tests of logic_client/redis_lease: which rooms Redis is told of, and who has the lease. SPDX-License-Identifier: MIT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,13 +20,15 @@
 #include "tests/unit/seam.h"
 
 /* More than fit into the smallest table of a map. */
-#define ROOMS 30
+#define ROOMS   30
+#define SLOW_NS (4 * CLOCK_SEC)
 
 /* What Redis has been told. */
 static struct script {
 	atomic_int rooms; /* set, less those deleted */
 	atomic_int joins;
 	atomic_bool silent; /* to what fills the pipe */
+	atomic_int held;    /* so often another has the lease; the last of these answers takes SLOW_NS */
 } script;
 
 static struct fake_redis server;
@@ -40,6 +42,11 @@ static const char *answer(void *arg, int argc, char **argv)
 {
 	struct script *s = arg;
 
+	if (fake_redis_runs(argv, "lease") && atomic_load(&s->held) > 0) {
+		if (atomic_fetch_sub(&s->held, 1) == 1)
+			seam_clock_advance(SLOW_NS);
+		return "*6\r\n$5\r\ntaken\r\n$3\r\n999\r\n$13\r\n1700000000000\r\n$1\r\n0\r\n$1\r\n0\r\n$1\r\n0\r\n";
+	}
 	if (fake_redis_runs(argv, "lease"))
 		return "*6\r\n$3\r\nnew\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n$1\r\n5\r\n$1\r\n1\r\n$1\r\n1\r\n";
 	if (fake_redis_runs(argv, "forget_rooms"))
@@ -154,6 +161,18 @@ static void room_is_written_down_once_there_is_room_in_the_pipe(void **state)
 	assert_int_equal(atomic_load(&script.joins), 1);
 }
 
+/* It was true when Redis said so, before the lease of the one that is gone ran out. */
+static void answer_that_comes_late_does_not_prove_that_another_renews_its_lease(void **state)
+{
+	(void)state;
+	redis_lease_stop(&lease);
+	cfg.redis_lease = 2000;
+	cfg.redis_timeout = 60000;
+	atomic_store(&script.held, 2);
+	assert_int_equal(redis_lease_start(&member, pipe_, &clock_, &owner, &lease), 0);
+	assert_int_equal(atomic_load(&script.held), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +180,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(room_is_written_down_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(room_is_written_down_once_there_is_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(room_is_written_down_once_there_is_room_in_the_pipe, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(answer_that_comes_late_does_not_prove_that_another_renews_its_lease,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("redis_lease", tests, NULL, NULL);
