@@ -131,20 +131,28 @@ def lives(faults):
         yield faults.lives
 
 
+def report(seconds, done, lives):
+    walkers = [walker for life in lives for walker in life.walkers]
+    print(f"in {seconds:.0f} s {done.total()} faults: {', '.join(f'{n} of {v}' for v, n in sorted(done.items()))}")
+    print(f"{len(walkers)} clients joined {sum(w.joins for w in walkers)} times; {sum(life.accepted() for life in lives)} pushes were "
+          f"accepted, {sum(w.got for w in walkers)} received; streams jumped {sum(life.ledger.jumps() for life in lives)} times; "
+          f"{sum(life.gaps() for life in lives)} gaps were told, {sum(len(w.false_gaps()) for w in walkers)} of them false; "
+          f"{sum(len(life.ledger.told_wrong()) for life in lives)} times a back end was told the number of another push")
+
+
 def test_streams_while_anything_breaks_again_and_again(faults, lives, dice, long_enough):
     done = collections.Counter()
     begun = due = time.monotonic()
-    while time.monotonic() < begun + SECONDS:
-        due += EVERY_SECONDS * (0.5 + dice.random())
-        fault = dice.choice(faults.names())
-        faults.act(fault)
-        done[fault] += 1
-        faults.house.wait_ready(seconds=4 * TIMEOUT)
-        assert [w.bad for life in lives for w in life.walkers if w.bad] == []
-        time.sleep(max(0, due - time.monotonic()))
-    gaps = sum(life.finish() for life in lives)
-    walkers = [walker for life in lives for walker in life.walkers]
-    print(f"in {time.monotonic() - begun:.0f} s {done.total()} faults: {', '.join(f'{n} of {v}' for v, n in sorted(done.items()))}")
-    print(f"{len(walkers)} clients joined {sum(w.joins for w in walkers)} times; {sum(life.accepted() for life in lives)} pushes were "
-          f"accepted, {sum(w.got for w in walkers)} received; streams jumped {sum(life.ledger.jumps() for life in lives)} times, "
-          f"{gaps} gaps were told, none of them false")
+    try:
+        while time.monotonic() < begun + SECONDS:
+            due += EVERY_SECONDS * (0.5 + dice.random())
+            fault = dice.choice(faults.names())
+            faults.act(fault)
+            done[fault] += 1
+            faults.house.wait_ready(seconds=4 * TIMEOUT)
+            assert [w.bad for life in lives for w in life.walkers if w.bad] == []
+            time.sleep(max(0, due - time.monotonic()))
+        for life in lives:
+            life.finish()
+    finally:
+        report(time.monotonic() - begun, done, lives)

@@ -17,29 +17,42 @@ HISTORY = 5000  # pushes that a house of walkers keeps
 
 
 class Ledger:
-    """What is known of one stream: the body of each number, as back ends were told and clients got it."""
+    """What is known of one stream: the body of each number, as clients got it, and as back ends were told."""
 
     def __init__(self):
-        self.bodies = {}
-        self.bad = []
+        self.bodies, self.told = {}, {}
+        self.bad, self.told_twice = [], []
         self.dropped_to = 0  # what was kept up to this number was taken away
 
     def note(self, number, body):
         if self.bodies.setdefault(number, body) != body:
             self.bad.append((number, self.bodies[number], body))
 
+    def tell(self, number, body):
+        if self.told.setdefault(number, body) != body:
+            self.told_twice.append((number, self.told[number], body))
+
+    def told_wrong(self):
+        """Back ends were told these numbers, which others have. It may be so where the answer to a push was lost, and what was kept is
+        lost before it is made again: nobody knows its number then."""
+        return self.told_twice + [(number, self.bodies[number], body) for number, body in self.told.items()
+                                  if self.bodies.get(number, body) != body]
+
+    def numbers(self):
+        return self.bodies.keys() | self.told.keys()
+
     def drop(self, on_their_way):
         """The history has just been taken away, and so many pushes may be in it that no back end has been told of yet."""
-        self.dropped_to = max(self.bodies, default=0) + on_their_way
+        self.dropped_to = max(self.numbers(), default=0) + on_their_way
 
     def could_be_had(self, position, at):
         """Nothing was lost between these two, and all of it has to be in the history: then a gap is a false one."""
         low, high = sorted((position, at))
-        return high - low < HISTORY * 0.9 and position > self.dropped_to and all(n in self.bodies for n in range(low + 1, high + 1))
+        return (high - low < HISTORY * 0.9 and position > self.dropped_to and
+                all(n in self.bodies or n in self.told for n in range(low + 1, high + 1)))
 
     def jumps(self):
-        numbers = sorted(self.bodies)
-        return sum(b - a != 1 for a, b in itertools.pairwise(numbers))
+        return sum(b - a != 1 for a, b in itertools.pairwise(sorted(self.numbers())))
 
 
 class Walker:
@@ -149,7 +162,7 @@ class Talker:
             while (number := self._push(body)) is None and not self.over.wait(0.05):
                 pass
             if number is not None:
-                self.ledger.note(number, body.encode())
+                self.ledger.tell(number, body.encode())
                 self.accepted += 1
                 self.newest = number
 
@@ -204,6 +217,8 @@ class Life:
             assert walker.bad == []
             assert walker.false_gaps() == []
         assert self.ledger.bad == []
+        if self.ledger.jumps() == self.ledger.dropped_to == 0:
+            assert self.ledger.told_wrong() == []
         assert sum(w.got for w in self.walkers) > self.accepted() / 2
         return self.gaps()
 
