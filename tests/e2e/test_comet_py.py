@@ -672,11 +672,11 @@ def test_whatever_comes_it_is_there_for_the_next_connection():
         return text if dice.random() < 0.3 else text[:at] + put + text[at + dice.randrange(4):]
 
     async def say_anything(visit, reader, writer):
-        if visit >= 150:
+        if visit >= 100:
             await welcome(reader, writer)
             join = await comet_client.read_packet(reader)
-            say(writer, 19, {"rooms": [{"id": wish["id"], "at": 5, "gap": False} for wish in json.loads(join.body)["rooms"]]}, join.seq)
-            say(writer, 1000, b"\0\0\0\0\x08chat://1last", 6, 4)
+            say(writer, 19, {"rooms": [{"id": wish["id"], "at": 100, "gap": True} for wish in json.loads(join.body)["rooms"]]}, join.seq)
+            say(writer, 1000, b"\0\0\0\0\x08chat://1last", 101, 4)
             await reader.read()
         await welcome(reader, writer, mangled({**WELCOME, "user": place()}))
         for _ in range(dice.randrange(4)):
@@ -706,7 +706,7 @@ def test_whatever_comes_it_is_there_for_the_next_connection():
             join()
             while (await anext(client)).body != b"last":
                 pass
-            assert server.visits > 150
+            assert server.visits > 100
             await connected
             await client.close()
 
