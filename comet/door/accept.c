@@ -1,12 +1,14 @@
 /* accept: see accept.h. A limit of the machine slows accepting down and never ends it: the thread says so once, waits, and
- * tries again. SPDX-License-Identifier: MIT */
+ * tries again. Where connections are parked, a listening socket is parked among them, and only that wait has a thread of its own.
+ * SPDX-License-Identifier: MIT */
 #include "comet/door/accept.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,12 +16,15 @@
 #include <unistd.h>
 
 #include "comet/door/porter.h"
+#include "comet/door/socket_options.h"
 #include "comet/transport/transport.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/listen.h"
+#include "common/base/lock.h"
 #include "common/base/obj.h"
+#include "common/base/park.h"
 #include "common/base/peer.h"
 #include "common/base/worker.h"
 #include "common/config/networks.h"
@@ -37,6 +42,14 @@ struct listener {
 	const struct accept_door *door;
 	unsigned n_acceptors;
 	struct acceptor *acceptors;
+	struct park *park; /* NULL: the acceptors block */
+	struct park_guest guest;
+	bool found_nobody; /* who is resumed: the last time, although it was found ready */
+	atomic_bool stopping;
+	/* under lock */
+	struct lock lock;
+	pthread_cond_t left;
+	unsigned holders; /* the park, or who is resumed by it, until the last that he does with it */
 };
 
 /* One thread of a listener's. */
@@ -45,6 +58,7 @@ struct acceptor {
 	struct worker worker;
 	/* the worker's */
 	int64_t pause_ns; /* how long it paused last, 0: accepting goes well */
+	int rc;           /* why it is to pause, where there is a park */
 };
 
 struct accept {
@@ -157,7 +171,10 @@ static void went_well(struct acceptor *at)
 	LOG_LIMITED(LOG_INFO, &log_limit, log_what(EVENT_ACCEPT_RESUMED));
 }
 
-/* 0, or -errno: of accept4, or a limit of the machine that the door has met. */
+/* Of accept_one: nobody waits, and the socket does not block. */
+#define NOBODY 1
+
+/* 0, NOBODY, or -errno: of accept4, or a limit of the machine that the door has met. */
 static int accept_one(struct listener *l)
 {
 	struct sockaddr_storage peer = {0};
@@ -165,7 +182,7 @@ static int accept_one(struct listener *l)
 	int fd = accept4(l->fd, (struct sockaddr *)&peer, &peer_bytes, SOCK_CLOEXEC);
 
 	if (fd < 0)
-		return -errno;
+		return errno == EAGAIN ? NOBODY : -errno;
 	count_by(COUNT_ACCEPTED, l->door->kind);
 	if (!l->door->proxied)
 		return receive(l, fd, (struct sockaddr *)&peer);
@@ -176,6 +193,7 @@ static int accept_one(struct listener *l)
 	return 0;
 }
 
+/* Without a park: each waits by itself. */
 static void accept_all(void *arg)
 {
 	struct acceptor *at = arg;
@@ -184,14 +202,95 @@ static void accept_all(void *arg)
 	for (;;) {
 		int rc = accept_one(at->listener);
 
-		if (rc < 0 && worker_is_stopping(&at->worker))
+		if (rc != 0 && worker_is_stopping(&at->worker))
 			return;
 		if (listen_error_is_passing(rc))
 			continue;
 		if (rc == 0)
 			went_well(at);
-		else if (!pause_accepting(at, rc))
+		else if (rc < 0 && !pause_accepting(at, rc))
 			return;
+	}
+}
+
+/* ---- in the park ---- */
+
+static void hold(struct listener *l)
+{
+	lock_take(&l->lock);
+	l->holders++;
+	lock_drop(&l->lock);
+}
+
+static void let_go(struct listener *l)
+{
+	lock_take(&l->lock);
+	if (--l->holders == 0)
+		(void)pthread_cond_broadcast(&l->left);
+	lock_drop(&l->lock);
+}
+
+static void wait_until_left(struct listener *l)
+{
+	lock_take(&l->lock);
+	while (l->holders > 0)
+		lock_wait(&l->left, &l->lock);
+	lock_drop(&l->lock);
+}
+
+/* After 0 the listener is another's. */
+static int park(struct listener *l, bool drained)
+{
+	int rc;
+
+	hold(l);
+	if ((rc = park_on_stream(l->park, &l->guest.parked, l->fd, drained)) < 0)
+		let_go(l);
+	return rc;
+}
+
+/* So many come in before others have their turn. */
+#define TURN 32
+
+/* The thread that finds somebody at the door also reads what those say whom it lets in: many of them for one wake-up. */
+static void accept_some(struct park_guest *guest)
+{
+	struct listener *l = OBJ_OF(guest, struct listener, guest);
+	struct acceptor *at = &l->acceptors[0];
+	unsigned n = 0;
+	int rc = 0;
+
+	for (; n < TURN && rc == 0; n++)
+		if ((rc = accept_one(l)) == 0)
+			went_well(at);
+		else if (listen_error_is_passing(rc))
+			rc = 0;
+	/* As in a stream, that nobody is there is believed the second time. */
+	l->found_nobody = rc == NOBODY && n == 1 && !l->found_nobody;
+	if (!atomic_load(&l->stopping)) {
+		bool drained = rc == NOBODY && !l->found_nobody;
+
+		if (rc >= 0 && (rc = park_on_stream(l->park, &guest->parked, l->fd, drained)) == 0)
+			return;
+		at->rc = rc;
+		worker_wake(&at->worker);
+	}
+	let_go(l);
+}
+
+/* A thread of the park must not wait for the machine: this one does. */
+static void pause_and_park(void *arg)
+{
+	struct acceptor *at = arg;
+
+	OBJ_CHECK(at->listener->accept, ACCEPT_MAGIC);
+	while (worker_wait(&at->worker, WORKER_IDLE)) {
+		int rc = at->rc;
+
+		do
+			if (!pause_accepting(at, rc))
+				return;
+		while ((rc = park(at->listener, false)) < 0);
 	}
 }
 
@@ -210,36 +309,23 @@ static void take_what_waits(struct listener *l)
 
 /* ---- start and stop ---- */
 
-static int set(int fd, int level, int name, int value)
+static int start_acceptors(struct listener *l, unsigned threads)
 {
-	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
-}
+	int rc;
 
-/* Of the listening socket: those that it accepts inherit all of them, which costs them no system call. */
-static int set_options(const struct config *cfg, int fd, bool is_path)
-{
-	const struct timeval write_timeout = {.tv_sec = cfg->protocol_write_timeout / 1000,
-					      .tv_usec = cfg->protocol_write_timeout % 1000 * 1000};
-	const struct option {
-		bool wanted;
-		int level, name, value;
-	} options[] = {
-		{true, IPPROTO_TCP, TCP_NODELAY, 1},
-		{cfg->tcp_keepalive, SOL_SOCKET, SO_KEEPALIVE, 1},
-		/* Whole seconds for the kernel. */
-		{cfg->tcp_keepalive, IPPROTO_TCP, TCP_KEEPIDLE, (int)((cfg->tcp_keepalive_idle + 999) / 1000)},
-		{cfg->tcp_keepalive, IPPROTO_TCP, TCP_KEEPINTVL, (int)((cfg->tcp_keepalive_interval + 999) / 1000)},
-		{cfg->tcp_keepalive, IPPROTO_TCP, TCP_KEEPCNT, (int)cfg->tcp_keepalive_count},
-		{cfg->tcp_user_timeout > 0, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)cfg->tcp_user_timeout},
-		{cfg->tcp_sndbuf > 0, SOL_SOCKET, SO_SNDBUF, (int)cfg->tcp_sndbuf},
-		{cfg->tcp_rcvbuf > 0, SOL_SOCKET, SO_RCVBUF, (int)cfg->tcp_rcvbuf},
-	};
-	int rc = setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &write_timeout, sizeof(write_timeout)) < 0 ? -errno : 0;
+	/* One of them is in the park, where nobody may block. */
+	if (l->park != NULL && fcntl(l->fd, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	if ((l->acceptors = calloc(threads, sizeof(*l->acceptors))) == NULL)
+		return -ENOMEM;
+	for (; l->n_acceptors < threads; l->n_acceptors++) {
+		struct acceptor *at = &l->acceptors[l->n_acceptors];
 
-	for (size_t i = 0; rc == 0 && i < sizeof(options) / sizeof(options[0]); i++)
-		if (options[i].wanted && !(is_path && options[i].level == IPPROTO_TCP))
-			rc = set(fd, options[i].level, options[i].name, options[i].value);
-	return rc;
+		at->listener = l;
+		if ((rc = worker_start(&at->worker, "accept", l->park != NULL ? pause_and_park : accept_all, at)) < 0)
+			return rc;
+	}
+	return 0;
 }
 
 static int listener_start(struct accept *a, const struct accept_door *door, const char *address, unsigned threads)
@@ -251,20 +337,18 @@ static int listener_start(struct accept *a, const struct accept_door *door, cons
 
 	l->accept = a;
 	l->door = door;
+	l->park = a->server->connection.park;
+	l->guest = (struct park_guest){.parked = {.is_guest = true}, .resume = accept_some};
 	if ((rc = listen_open(address, &opt, &l->fd)) < 0)
 		return rc;
+	lock_init(&l->lock, LOCK_POOL);
+	lock_cond_init(&l->left);
 	a->n_listeners++; /* from here on accept_stop undoes it */
-	if ((rc = set_options(cfg, l->fd, listen_path(address) != NULL)) < 0)
+	if ((rc = socket_options_set(cfg, l->fd, listen_path(address) != NULL)) < 0)
 		return rc;
-	if ((l->acceptors = calloc(threads, sizeof(*l->acceptors))) == NULL)
-		return -ENOMEM;
-	for (; l->n_acceptors < threads; l->n_acceptors++) {
-		struct acceptor *at = &l->acceptors[l->n_acceptors];
-
-		at->listener = l;
-		if ((rc = worker_start(&at->worker, "accept", accept_all, at)) < 0)
-			return rc;
-	}
+	if ((rc = start_acceptors(l, l->park != NULL ? 1 : threads)) < 0 ||
+	    (l->park != NULL && (rc = park(l, false)) < 0))
+		return rc;
 	return listen_announce(l->fd, names[door->kind], &l->port);
 }
 
@@ -325,13 +409,20 @@ uint16_t accept_port(const struct accept *a, enum accept_kind kind)
 
 static void listener_stop(struct listener *l)
 {
+	atomic_store(&l->stopping, true);
 	for (unsigned i = 0; i < l->n_acceptors; i++)
 		worker_ask_to_stop(&l->acceptors[i].worker);
 	take_what_waits(l);
 	listen_stop(l->fd);
+	wait_until_left(l);
 	for (unsigned i = 0; i < l->n_acceptors; i++)
 		worker_stop(&l->acceptors[i].worker);
+	wait_until_left(l); /* an acceptor may have parked it again before it saw that it should not */
+	if (l->park != NULL)
+		park_forget(l->park, &l->guest.parked);
 	(void)close(l->fd);
+	(void)pthread_cond_destroy(&l->left);
+	lock_fini(&l->lock);
 	free(l->acceptors);
 }
 

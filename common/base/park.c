@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 
@@ -102,11 +103,23 @@ static struct parked *wait_for_next(struct park *park)
 	return p;
 }
 
+static void resume(const struct park *park, struct parked *p)
+{
+	struct park_guest *guest;
+
+	if (!p->is_guest) {
+		park->opt.resume(p);
+		return;
+	}
+	guest = OBJ_OF(p, struct park_guest, parked);
+	guest->resume(guest);
+}
+
 static void serve(struct park *park, struct parked *p)
 {
 	bool has_turn = p->has_turn;
 
-	park->opt.resume(p);
+	resume(park, p);
 	if (!has_turn)
 		return;
 	/* It may have had nothing to block for any more: then it has woken nobody. */

@@ -20,6 +20,12 @@
 
 struct park;
 
+/* One among others who is resumed in a way of its own, on the same threads. */
+struct park_guest {
+	struct parked parked; /* .is_guest = true */
+	void (*resume)(struct park_guest *guest);
+};
+
 /* Starts the waiters. 0, or -errno: -EMFILE, -ENOMEM, -EAGAIN (no thread). */
 int park_start(const struct park_options *opt, struct park **out);
 /* Nothing is parked any more. Waits until each thread is out of it: as long as the longest resume takes. */

@@ -23,6 +23,7 @@ struct parked {
 	uint8_t where;
 	atomic_bool known; /* epoll has its socket */
 	bool has_turn;     /* it waited for its turn to block, which has come */
+	bool is_guest;     /* set once, see park_guest */
 	bool woken : 1;    /* while it was not asleep */
 	bool ends : 1;     /* its stream has an end, which is there for good */
 	uint8_t owed : 2; /* so often it is ready at once when it parks: its stream had something while it was not parked there */

@@ -41,6 +41,16 @@ static int set_up(void **state)
 	return 0;
 }
 
+/* The listening sockets are parked among the connections. */
+static int set_up_parked(void **state)
+{
+	(void)state;
+	stage_set(&stage);
+	stage.parks = true;
+	stage_up(&stage);
+	return 0;
+}
+
 static void end_logging(void);
 
 static int tear_down(void **state)
@@ -621,11 +631,62 @@ static void after_the_stop_nobody_connects_and_those_inside_stay(void **state)
 	until(connections() == 0);
 }
 
+/* More than have one turn, all at once, so that some wait when it is over. */
+static void a_crowd_comes_in(void **state)
+{
+	int fds[100];
+
+	(void)state;
+	assert_int_equal(start("127.0.0.1:0", 1), 0);
+	for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		fds[i] = dial();
+	for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		authenticate(fds[i]);
+	for (unsigned i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
+		assert_int_equal(close(fds[i]), 0);
+	until(connections() == 0);
+}
+
+/* Whatever moment of accepting, pausing or parking the stop meets. */
+static void a_door_can_be_stopped_at_any_moment(void **state)
+{
+	(void)state;
+	begin_logging(LOG_ERROR);
+	for (unsigned i = 0; i < 200; i++) {
+		int fds[4];
+
+		assert_int_equal(start("127.0.0.1:0", 1), 0);
+		for (unsigned n = 0; n < sizeof(fds) / sizeof(fds[0]); n++)
+			fds[n] = dial();
+		if (i % 2 == 1)
+			seam_fail(SEAM_ACCEPT4, i % 5, 1, EMFILE);
+		accept_stop(&door);
+		for (unsigned n = 0; n < sizeof(fds) / sizeof(fds[0]); n++)
+			assert_int_equal(close(fds[n]), 0);
+		seam_reset();
+	}
+	end_logging();
+	until(connections() == 0);
+}
+
 #define accept_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define parked_test(name) cmocka_unit_test_setup_teardown(name, set_up_parked, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		parked_test(a_client_is_served_and_sees_the_end),
+		parked_test(a_crowd_comes_in),
+		parked_test(each_address_is_listened_on_and_said),
+		parked_test(who_is_one_too_many_is_told_and_turned_away),
+		parked_test(without_files_or_memory_the_door_pauses_says_so_once_and_goes_on),
+		parked_test(a_limit_that_is_met_again_and_again_does_not_flood_the_log),
+		parked_test(a_client_that_has_gone_before_it_was_accepted_is_no_reason_to_pause),
+		parked_test(a_door_that_pauses_can_be_stopped),
+		parked_test(a_door_can_be_stopped_at_any_moment),
+		parked_test(after_the_stop_nobody_connects_and_those_inside_stay),
+		accept_test(a_crowd_comes_in),
+		accept_test(a_door_can_be_stopped_at_any_moment),
 		accept_test(a_client_is_served_and_sees_the_end),
 		accept_test(each_address_is_listened_on_and_said),
 		accept_test(with_no_address_there_is_no_door),
