@@ -63,15 +63,15 @@ static bool take_string(struct rest *r, struct piece *out)
 	return false;
 }
 
-/* A whole one, of at most so many digits. A point or an e behind it is nothing that the caller takes. */
+/* A whole one, of at most so many digits. One more, a point or an e behind it is nothing that the caller takes. */
 static bool take_number(struct rest *r, int digits_max, int64_t *out)
 {
 	const bool negative = take(r, '-');
 	const char *from = r->at;
 
-	for (*out = 0; r->at < r->end && *r->at >= '0' && *r->at <= '9' && r->at - from <= digits_max; r->at++)
+	for (*out = 0; r->at < r->end && *r->at >= '0' && *r->at <= '9' && r->at - from < digits_max; r->at++)
 		*out = *out * 10 + (*r->at - '0');
-	if (r->at == from || r->at - from > digits_max || (*from == '0' && r->at - from > 1))
+	if (r->at == from || (*from == '0' && r->at - from > 1))
 		return false;
 	if (negative)
 		*out = -*out;
