@@ -15,7 +15,7 @@ from server import ROOT
 from waiting import wait_until
 
 pytestmark = [pytest.mark.ways("v2"), pytest.mark.settings("stream.rooms=live:5/10m", "stream.users=5/10m", "stream.users_open=yes",
-                                                           "events.kinds=online,occupied")]
+                                                           "events.kinds=online,occupied,unacked")]
 SOURCES = sorted((ROOT / "logic").glob("api*.c"))
 DEFINED = re.findall(r'^param\("([\w-]+)", "(\w+)", "(\w+)", "([^"]+)"', (ROOT / "logic/api_param.def").read_text(), re.M)
 EXAMPLES = {name: example for name, _, _, example in DEFINED}
@@ -242,7 +242,7 @@ def test_answers_are_as_described(api, backend, connect, schemas):
 def test_bodies_are_as_described(api, backend, schemas):
     """All that is taken in a line of a batch is described, and what is described is taken."""
     line = {"operation": 1000, "body": "x"}
-    lines = [{**line, "keys": ["a"], "offline": True}, {**line, "mids": [7], "keep": "no"}, {**line, "users": ["ann"], "positions": True, "tell": True},
+    lines = [{**line, "keys": ["a"], "offline": True}, {**line, "mids": [7], "keep": "no"}, {**line, "users": ["ann"], "confirm": "30s", "positions": True, "tell": True},
              {**line, "type": "live", "room": "1", "idempotency_key": "once"}, {**line, "all": True, "speed": 1000}]
     described = {"$ref": "#/components/schemas/BatchLine"}
     for one in lines:
