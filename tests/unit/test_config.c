@@ -490,10 +490,10 @@ static void a_flag_must_be_section_key_and_value(void **state)
 }
 
 #define GONE      ": warning: no effect since 0.2.0, take it out: "
-#define ACCEPT    GONE "each address has one accept thread for each core\n"
+#define ACCEPT    GONE "clients come in on the threads that serve them\n"
 #define PUSH      GONE "there is one push thread for each core\n"
 #define TIMER     GONE "there is one timer thread for each core\n"
-#define WEBSOCKET GONE "each WebSocket connection has its own reader and dispatcher\n"
+#define WEBSOCKET GONE "WebSocket connections are served as those over TCP are\n"
 
 static void a_setting_that_has_gone_is_a_warning_whatever_its_value(void **state)
 {
