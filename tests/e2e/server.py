@@ -36,7 +36,7 @@ DEFAULTS = {
     "server.drain_grace": "0",
     **SETTINGS,
 }
-# What comet starts itself once more for, comet/main.c: given before, it need not. test_scale has that start.
+# What comet starts itself once more for, comet/process.c: given before, it need not. test_scale has that start.
 TUNABLES = {}
 if SCALE >= 1:  # sanitizer builds do not
     TUNABLES["GLIBC_TUNABLES"] = "glibc.rtld.nns=1:glibc.rtld.optional_static_tls=0"
