@@ -25,7 +25,7 @@ static char *put_head(char *at, char kind, size_t number)
 
 int redis_words(int n, const char *const *words, const size_t *bytes, char **command)
 {
-	size_t most = HEAD_BYTES;
+	size_t most = HEAD_BYTES + 1;
 	char *at;
 
 	for (int i = 0; i < n; i++)
@@ -41,5 +41,6 @@ int redis_words(int n, const char *const *words, const size_t *bytes, char **com
 		memcpy(at + length, "\r\n", 2);
 		at += length + 2;
 	}
+	*at = '\0';
 	return (int)(at - *command);
 }

@@ -5,7 +5,8 @@
 
 #include <stddef.h>
 
-/* `bytes` of each, or NULL: they are strings. The command's bytes, and the command, which redisFreeCommand frees; or -ENOMEM. */
+/* `bytes` of each, or NULL: they are strings. The command's bytes, and the command, with a 0 behind it, which redisFreeCommand frees;
+ * or -ENOMEM. */
 int redis_words(int n, const char *const *words, const size_t *bytes, char **command);
 
 #endif

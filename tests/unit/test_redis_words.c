@@ -20,7 +20,7 @@ static void says_what_hiredis_does(int n, const char **words, const size_t *byte
 	int length = redis_words(n, words, bytes, &command), its_length = redisFormatCommandArgv(&its, n, words, bytes);
 
 	assert_int_equal(length, its_length);
-	assert_memory_equal(command, its, (size_t)length);
+	assert_memory_equal(command, its, (size_t)length + 1);
 	redisFreeCommand(command);
 	redisFreeCommand(its);
 }
