@@ -1354,7 +1354,7 @@ static void room_that_a_back_end_leads_into_is_not_forgotten(void **state)
 
 static void history_stays_within_its_bytes_when_it_is_measured(void **state)
 {
-	char long_one[401], seq[8];
+	char long_one[401], seq[12];
 
 	(void)state;
 	(void)memset(long_one, 'x', 400);
