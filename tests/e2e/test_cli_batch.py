@@ -90,10 +90,12 @@ def test_line_of_a_pipe_goes_without_the_next(house, connect):
         process.communicate()
 
 
-def test_call_that_fails_is_the_last(api):  # noqa: F811
+def test_call_that_fails_is_the_last(api, tmp_path):  # noqa: F811
     api.will_answer(200, DONE * 1000)
     api.will_answer(429, b'{"code":-429,"message":"too many calls"}\n')
-    code, out, err = push(api.address, "\n".join(lines(2001)))
+    file = tmp_path / "pushes"  # of a pipe a call has what is there
+    file.write_text("\n".join(lines(2001)))
+    code, out, err = push(api.address, "", file=str(file))
     assert (code, out) == (REFUSED, "1000 pushed, 0 refused\n")
     assert "stopped before line 1001\n" in err and "too many calls" in err
     assert [api.call().body.count(b"\n") for _ in range(2)] == [1000, 1000] and api.calls.empty()
