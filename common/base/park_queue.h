@@ -22,8 +22,10 @@ struct parked {
 	int fd;                     /* of a stream, see park_on_stream */
 	uint8_t where;
 	atomic_bool known; /* epoll has its socket */
-	bool has_turn;     /* it waited for its turn to block, which has come */
-	bool is_guest;     /* set once, see park_guest */
+	/* whoever runs it */
+	bool has_turn : 1; /* it waited for its turn to block, which has come */
+	bool is_guest : 1; /* set once, see park_guest */
+	bool : 0;          /* the next ones change meanwhile, and are a byte of their own */
 	bool woken : 1;    /* while it was not asleep */
 	bool ends : 1;     /* its stream has an end, which is there for good */
 	uint8_t owed : 2; /* so often it is ready at once when it parks: its stream had something while it was not parked there */

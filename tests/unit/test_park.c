@@ -1001,6 +1001,13 @@ static void one_thread_at_a_time_has_each_and_none_is_forgotten(void **state)
 
 #define park_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* A server has one for each client, and few bytes more would be sixteen of malloc's. */
+static void what_is_parked_is_small(void **state)
+{
+	(void)state;
+	assert_true(sizeof(struct parked) <= 2 * sizeof(void *) + 8);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1040,6 +1047,7 @@ int main(void)
 		park_test(who_is_on_watch_takes_what_one_who_waits_has_found),
 		park_test(without_a_thread_who_waits_below_waits_all_the_same),
 		park_test(without_memory_or_threads_there_is_no_park),
+		park_test(what_is_parked_is_small),
 		park_test(one_thread_at_a_time_has_each_and_none_is_forgotten),
 	};
 
