@@ -57,17 +57,30 @@ static void settle_locked(struct feeds *s, struct feed *f, struct acks *acks, in
 	feed_source_release(s, f);
 }
 
-/* What comes meanwhile, or back, waits for the next time. */
+/* The rest of the list. */
+static void keep_locked(struct feeds *s, struct feed *list) NEEDS(s->lock)
+{
+	struct feed *f;
+
+	while ((f = list) != NULL) {
+		list = f->tell_next;
+		f->tell_next = s->to_tell;
+		s->to_tell = f;
+	}
+}
+
+/* What comes meanwhile, or back, waits for the next time; and so do all others once Redis has not answered, or the thread would wait for it
+ * a second for each thousand. */
 static void tell_list(struct feeds *s, struct feed **feeds, struct acks_of *all)
 {
 	struct feed *list;
+	int rc = 0;
 
 	lock_take(&s->lock);
 	list = s->to_tell;
 	s->to_tell = NULL;
-	while (list != NULL) {
+	while (list != NULL && rc == 0) {
 		size_t n = take_locked(s, &list, feeds, all);
-		int rc;
 
 		lock_drop(&s->lock);
 		rc = tell(s, all, n, clock_now_ns() + TELL_NS);
@@ -75,6 +88,7 @@ static void tell_list(struct feeds *s, struct feed **feeds, struct acks_of *all)
 		for (size_t i = 0; i < n; i++)
 			settle_locked(s, feeds[i], &all[i].acks, rc);
 	}
+	keep_locked(s, list);
 	lock_drop(&s->lock);
 }
 

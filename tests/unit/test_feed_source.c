@@ -584,6 +584,40 @@ static void what_is_confirmed_is_told_once_and_what_could_not_be_again(void **st
 	assert_int_equal(feeds.bytes, 0);
 }
 
+/* The thread would wait for it once for each thousand. */
+static void once_redis_has_not_answered_the_others_are_told_the_next_time(void **state)
+{
+	enum { MANY = 2500 };
+	struct feed_asked *all = calloc(MANY, sizeof(*all));
+	char(*names)[24] = calloc(MANY, sizeof(*names));
+
+	(void)state;
+	assert_non_null(all);
+	assert_non_null(names);
+	there.oldest = there.newest + 1;
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "%s-%u", ROOM, i);
+		all[i].room = names[i];
+	}
+	feed_hold(&feeds, all, MANY, clock_now_ns() + CLOCK_SEC);
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_int_equal(all[i].rc, 0);
+		feed_confirm(&feeds, all[i].feed, "phone", BEGIN + 1);
+	}
+	there.confirm_rc = -ERR_NO_LOGIC;
+	feed_source_tell(&feeds);
+	assert_true(there.confirms < MANY / 2);
+	there.confirms = 0;
+	there.confirm_rc = 0;
+	feed_source_tell(&feeds);
+	assert_int_equal(there.confirms, MANY);
+	assert_null(feeds.to_tell);
+	for (unsigned i = 0; i < MANY; i++)
+		feed_release(&feeds, &all[i].feed);
+	free(names);
+	free(all);
+}
+
 static void what_was_not_told_is_nobody_s_at_the_end(void **state)
 {
 	struct feed *f = hold();
@@ -617,6 +651,7 @@ int main(void)
 		TEST(numbers_of_rooms_with_members_are_renewed),
 		TEST(numbers_of_many_are_renewed_once_each),
 		TEST(what_is_confirmed_is_told_once_and_what_could_not_be_again),
+		TEST(once_redis_has_not_answered_the_others_are_told_the_next_time),
 		TEST(what_was_not_told_is_nobody_s_at_the_end),
 		TEST(without_memory_nobody_joins_and_nothing_is_left),
 		TEST(many_join_and_leave_at_once),
