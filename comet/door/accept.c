@@ -56,7 +56,7 @@ struct listener {
 struct acceptor {
 	struct listener *listener;
 	struct worker worker;
-	/* the worker's */
+	/* the worker's; where there is a park, of whoever has the listener */
 	int64_t pause_ns; /* how long it paused last, 0: accepting goes well */
 	int rc;           /* why it is to pause, where there is a park */
 };
@@ -260,6 +260,7 @@ static void accept_some(struct park_guest *guest)
 	unsigned n = 0;
 	int rc = 0;
 
+	OBJ_CHECK(l->accept, ACCEPT_MAGIC);
 	for (; n < TURN && rc == 0; n++)
 		if ((rc = accept_one(l)) == 0)
 			went_well(at);

@@ -1,5 +1,5 @@
-/* accept: the doors. For each address one listening socket and a few threads that block in accept4. The fate of a
- * socket is its door's business.
+/* accept: the doors. For each address one listening socket, which is parked among the connections, or without parking a few threads that
+ * block in accept4. The fate of a socket is its door's business.
  * SPDX-License-Identifier: MIT */
 #ifndef COMET_DOOR_ACCEPT_H
 #define COMET_DOOR_ACCEPT_H
@@ -29,8 +29,8 @@ struct accept_door {
 	const char *_Atomic trusted_proxies; /* their connections are for clients of whom the first request tells */
 };
 
-/* Listen at all doors, start `threads` threads (at least 1) for each address, print "listening NAME ADDRESS" for
- * each on stdout. The doors are the caller's, until accept_stop.
+/* Listen at all doors, print "listening NAME ADDRESS" for each on stdout. Without parking `threads` threads (at least 1) accept at each
+ * address. The doors are the caller's, until accept_stop; clients may come in before this returns.
  * 0, or -errno with a log line that says which address and why; nothing is then left open. */
 int accept_start(struct server *s, const struct accept_door *doors, unsigned n_doors, unsigned threads,
 		 struct accept **out);
@@ -38,7 +38,7 @@ int accept_start(struct server *s, const struct accept_door *doors, unsigned n_d
 /* The port of the first address of this kind that has one, 0 if there is none. */
 uint16_t accept_port(const struct accept *a, enum accept_kind kind);
 
-/* Stop accepting: close the sockets, join the threads. */
+/* Stop accepting: close the sockets, join the threads. Not on a thread of the park, whose threads it waits for. */
 void accept_stop(struct accept **a);
 
 #endif

@@ -22,7 +22,7 @@ struct tcp_door {
 	struct origins origins;
 	struct ws_ping_times ping;
 	struct ws_proxies proxies;
-	/* any accept thread */
+	/* any thread that lets in */
 	atomic_uint accepted; /* the round's turn */
 };
 

@@ -64,7 +64,7 @@ static size_t put_extension(char *out, size_t space, const struct ws_offer *offe
 				window);
 }
 
-/* Put together without printf, since each connect needs one. */
+/* Put together without printf, but for an extension, since each connect needs one. */
 size_t ws_answer_welcome(char out[WS_ANSWER_BYTES], const char key[WS_KEY_BYTES], const struct ws_offer *offer)
 {
 	static const char head[] = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
