@@ -116,7 +116,7 @@ int logic_push_keys(struct logic *l, const struct logic_message *m, const char *
 /* Of one that is kept -E2BIG, too: to more than stream.mids_max. A user who is named twice gets it once. It goes to one after the other: after
  * an error some may have it. */
 int logic_push_users(struct logic *l, const struct logic_message *m, const struct user *users, size_t n);
-/* *number: its number in the room's stream, 0 if it has none. A push whose name came before is not made again: 0, and the first
+/* *number: its number in the room's stream, 0 if it has none, or nobody knows it any more. A push whose name came before is not made again: 0, and the first
  * one's number. -EBUSY: that one is still under way; -EMSGSIZE also where it is too long to be kept. */
 int logic_push_room(struct logic *l, const struct logic_message *m, const char *room, uint64_t *number);
 /* Forget the history of a stream that is kept, of a room or a user by its name (common/base/kept.h): it jumps, and those who have it are

@@ -11,13 +11,13 @@ local function trim_history(history_key, bytes)
 end
 
 -- A push whose answer was lost comes again with its writer's number, though newer ones of this writer may have been written since: the
--- number that it got, or the stream's, where the history does not reach back so far.
+-- number that it got, or '' where the history does not reach back so far: the stream's own would be another push's.
 local function number_of(history_key, push, n)
 	local kept = redis.call('LRANGE', history_key, 0, -1)
 	for i = #kept, 1, -1 do
 		if kept[i] == push then return whole(n - #kept + i) end
 	end
-	return n
+	return ''
 end
 
 -- Number a push to a room or user who is kept. ARGV from `first` on are the fields of its entries: target, op and body first, its writer
@@ -32,7 +32,10 @@ local function number_kept(stream, generation, first, seconds)
 	if from then
 		local done, others = string.match(writers, '^(%d+)(.*)$', to + 1)
 		-- Not below it, as numbers.
-		if #done > #seq or #done == #seq and done >= seq then return number_of(history_key, push, n), false end
+		if #done > #seq or #done == #seq and done >= seq then
+			-- Of one that clears it is where the stream goes on.
+			return ARGV[first + 1] == 'clear' and n or number_of(history_key, push, n), false
+		end
 		writers = string.sub(writers, 1, from - 1) .. others
 	end
 	-- The one that has been quiet for longest goes first.

@@ -1448,6 +1448,23 @@ static void push_whose_answer_was_lost_is_not_numbered_twice(void **state)
 	after(("LRANGE " HISTORY " 0 -1"), "1000 1 a 1000 2 b 1000 1 c", "XLEN comet:push:c1", "3");
 }
 
+/* The stream's own is that of another push. */
+static void push_whose_answer_was_lost_and_then_its_history_has_no_number(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", NUMBER, "41 5 0");
+	PUSH_ROOM("ok 5 42 *", KEPT, "", "a", "l", "1");
+	PUSH_ROOM("ok 5 43 *", KEPT, "", "b", "m", "1");
+	before("DEL " HISTORY);
+	PUSH_ROOM("again 5 ''", KEPT, "", "a", "l", "1");
+	/* Nor has it one where its caller repeats it. */
+	PUSH_ROOM("again 5 ''", KEPT, "order", "a", "l", "1");
+	PUSH_ROOM("again 5 ''", KEPT, "order", "a", "l", "2");
+	PUSH_ROOM("ok 5 44 *", KEPT, "", "c", "l", "3");
+	after("LRANGE " HISTORY " 0 -1", "1000 3 c", "XLEN comet:push:c1", "3");
+}
+
 static void push_of_many_writers_is_not_numbered_twice(void **state)
 {
 	char writers[20][64];
@@ -1503,6 +1520,9 @@ static void clear_empties_the_history_and_jumps(void **state)
 	put("SET", NUMBER, "9007199000000000 5 0");
 	put("RPUSH", HISTORY, "1000 a");
 	says("ok 5 9007199060000000 *", push_kept, "1000", "1000000", "3000", "", "chat://1", "", KEPT, "target",
+	     "clear", "room", "chat://1", "from", "l", "seq", "1");
+	/* Its answer was lost. */
+	says("again 5 9007199060000000", push_kept, "1000", "1000000", "3000", "", "chat://1", "", KEPT, "target",
 	     "clear", "room", "chat://1", "from", "l", "seq", "1");
 	after(("EXISTS " HISTORY), "0", "XRANGE comet:push:c1 - +",
 	      "(* (n 1 pos 9007199060000000 target clear room chat://1 from l seq 1))");
@@ -1795,6 +1815,7 @@ int main(void)
 		cmocka_unit_test_setup(history_of_many_keeps_as_many_as_it_says, empty),
 		cmocka_unit_test_setup(times_to_live_are_renewed_when_a_quarter_has_passed, empty),
 		cmocka_unit_test_setup(push_whose_answer_was_lost_is_not_numbered_twice, empty),
+		cmocka_unit_test_setup(push_whose_answer_was_lost_and_then_its_history_has_no_number, empty),
 		cmocka_unit_test_setup(push_of_many_writers_is_not_numbered_twice, empty),
 		cmocka_unit_test_setup(who_comes_and_goes_is_told_once, empty),
 		cmocka_unit_test_setup(first_and_last_of_a_room_in_all_comets_are_told, empty),
