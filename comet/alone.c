@@ -114,9 +114,15 @@ static void arrived(void *self, const struct seat *seat)
 }
 
 /* Pushes to rooms look into the buckets themselves. */
-static void join_room(void *self, const char *room)
+static void join_rooms(void *self, const char *const *rooms, size_t n)
 {
-	occupied_join(&alone_of(self)->occupied, room);
+	for (size_t i = 0; i < n; i++)
+		occupied_join(&alone_of(self)->occupied, rooms[i]);
+}
+
+static void expect_room(void *self, const char *room)
+{
+	join_rooms(self, &room, 1);
 }
 
 static int receive(void *self, const struct seat *seat, const struct packet *p)
@@ -390,8 +396,8 @@ int alone_wire(struct server *s, const char *server_id, push_sink *sink, void *s
 			  .heartbeat = heartbeat,
 			  .renew_online = renew_online,
 			  .arrived = arrived,
-			  .join = join_room,
-			  .expect = join_room,
+			  .join = join_rooms,
+			  .expect = expect_room,
 			  .receive = receive,
 			  .waits_to_ask = auth_waits(a->logic.auth),
 			  .self = a},

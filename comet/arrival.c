@@ -97,13 +97,14 @@ static int put_off(struct connection *c, int rc)
  * key until here, is taken over: so no push falls between the two. */
 static int announce(struct server *s, struct connection *c, const struct wire_session *session)
 {
+	const char *room = session->room;
 	int rc;
 
 	(void)bouncer_lets_stay(s, c);
 	admission_pass(&s->admission, &c->ticket);
 	logic_client_arrived(&s->logic, &c->seat);
-	if (session->room[0] != '\0')
-		logic_client_join(&s->logic, session->room);
+	if (room[0] != '\0')
+		logic_client_join(&s->logic, &room, 1);
 	if (!session->takes_over || connection_is_closing(c))
 		return 0;
 	rc = logic_client_take_over(&s->logic, &c->seat);

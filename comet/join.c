@@ -39,6 +39,9 @@ struct joining {
 	/* one for each room asked for */
 	struct guest *guests;
 	struct join_outcome *outcomes;
+	/* one for each that it was not in before */
+	const char **entered;
+	size_t n_entered;
 	/* one for each whose history is not held yet */
 	struct feed_asked *feeds;
 	size_t *of; /* the number of its room */
@@ -50,6 +53,7 @@ static void free_joining(struct joining *j)
 {
 	free(j->guests);
 	free(j->outcomes);
+	free(j->entered);
 	free(j->feeds);
 	free(j->of);
 	join_ask_fini(&j->ask);
@@ -61,9 +65,12 @@ static int make_space(struct joining *j)
 
 	j->guests = calloc(n, sizeof(*j->guests));
 	j->outcomes = calloc(n, sizeof(*j->outcomes));
+	j->entered = calloc(n, sizeof(*j->entered));
 	j->feeds = calloc(n, sizeof(*j->feeds));
 	j->of = calloc(n, sizeof(*j->of));
-	return j->guests != NULL && j->outcomes != NULL && j->feeds != NULL && j->of != NULL ? 0 : -ENOMEM;
+	return j->guests != NULL && j->outcomes != NULL && j->entered != NULL && j->feeds != NULL && j->of != NULL
+		       ? 0
+		       : -ENOMEM;
 }
 
 /* ---- no ---- */
@@ -129,7 +136,7 @@ static void enter(struct joining *j, size_t i)
 	else if (rc < 0)
 		put_off(j, i, rc);
 	else if (rc == 1)
-		logic_client_join(&j->server->logic, g->wish->room);
+		j->entered[j->n_entered++] = g->wish->room;
 }
 
 static bool must_ask(const struct joining *j)
@@ -176,6 +183,8 @@ static void enter_all(struct joining *j)
 		else
 			enter(j, i);
 	}
+	if (j->n_entered > 0)
+		logic_client_join(&j->server->logic, j->entered, j->n_entered);
 }
 
 /* The histories of the rooms that have one, all at once. */

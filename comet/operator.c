@@ -144,6 +144,7 @@ static bool is_led_to(struct server *s, const struct connection *c, const char *
 static int change_room(struct server *s, struct connection *c, struct packet *p)
 {
 	char room[WIRE_ROOM_BYTES];
+	const char *name = room;
 	bool is_joined;
 	int rc;
 
@@ -162,7 +163,7 @@ static int change_room(struct server *s, struct connection *c, struct packet *p)
 	if (rc < 0)
 		return rc;
 	if (room[0] != '\0' && !is_joined)
-		logic_client_join(&s->logic, room);
+		logic_client_join(&s->logic, &name, 1);
 	p->op = OP_CHANGE_ROOM_REPLY;
 	return packet_keep_body(p);
 }

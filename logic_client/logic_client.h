@@ -47,9 +47,9 @@ struct logic_client {
 	 * comets to `each`. 0 or -ERR_NO_LOGIC. */
 	int (*renew_online)(void *self, const struct wire_load *load, const struct wire_room_count *rooms, size_t n,
 			    void (*each)(void *arg, const char *room, int64_t count), void *arg);
-	/* A connection has come into this room: when it returns, pushes to the room find this comet, and the client may be
-	 * told that it is in. Waits only for a room that was empty here, and for at most twice redis.lease. */
-	void (*join)(void *self, const char *room);
+	/* A connection has come into these rooms: when it returns, pushes to them find this comet, and the client may be
+	 * told that it is in. Waits only for rooms that were empty here, many at a time, and for at most twice redis.lease. */
+	void (*join)(void *self, const char *const *rooms, size_t n);
 	/* A back end leads connections into this room, and logic has written down that it is here: it stays so. Does not wait. NULL: logic
 	 * knows which rooms are here without being told. */
 	void (*expect)(void *self, const char *room);
@@ -118,9 +118,9 @@ static inline int logic_client_renew_online(const struct logic_client *l, const 
 	return l->renew_online(l->self, load, rooms, n, each, arg);
 }
 
-static inline void logic_client_join(const struct logic_client *l, const char *room)
+static inline void logic_client_join(const struct logic_client *l, const char *const *rooms, size_t n)
 {
-	l->join(l->self, room);
+	l->join(l->self, rooms, n);
 }
 
 static inline void logic_client_expect(const struct logic_client *l, const char *room)

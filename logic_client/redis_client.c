@@ -176,9 +176,9 @@ static int renew_online(void *self, const struct wire_load *load, const struct w
 	return rc;
 }
 
-static void join_room(void *self, const char *room)
+static void join_rooms(void *self, const char *const *rooms, size_t n)
 {
-	redis_lease_join(client_of(self)->lease, room);
+	redis_lease_join(client_of(self)->lease, rooms, n);
 }
 
 static void expect_room(void *self, const char *room)
@@ -249,7 +249,7 @@ struct logic_client redis_client_table(struct redis_client *c)
 		.renew_online = renew_online,
 		.arrived = arrived,
 		.take_over = take_over,
-		.join = join_room,
+		.join = join_rooms,
 		.expect = expect_room,
 		.go_away = go_away,
 		.receive = receive,

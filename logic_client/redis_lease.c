@@ -183,7 +183,7 @@ static bool rest(struct redis_lease *l)
 	return worker_nap(&l->worker, clock_now_ns() + 10 * CLOCK_MS);
 }
 
-void redis_lease_join(struct redis_lease *l, const char *room)
+void redis_lease_join(struct redis_lease *l, const char *const *rooms, size_t n)
 {
 	/* A comet that can send nothing for so long cannot renew its lease either. */
 	int64_t patient_until = clock_now_ns() + l->lease_ns;
@@ -191,11 +191,11 @@ void redis_lease_join(struct redis_lease *l, const char *room)
 	OBJ_CHECK(l, REDIS_LEASE_MAGIC);
 	while (stands(l)) {
 		int64_t deadline = atomic_load(&l->renewed_ns) + l->lease_ns;
-		int rc = redis_rooms_join(&l->rooms, room, deadline);
+		int rc = redis_rooms_join(&l->rooms, rooms, n, deadline);
 
 		if ((rc == -EAGAIN || rc == -ENOMEM) && clock_now_ns() < patient_until && rest(l))
 			continue;
-		/* A Redis that refuses this refuses pushes as well; the next renewal writes the room down. */
+		/* A Redis that refuses this refuses pushes as well; the next renewal writes the rooms down. */
 		if (rc != -ETIMEDOUT)
 			return;
 	}

@@ -43,7 +43,7 @@ void redis_lease_leave(struct redis_lease *l);
 /* The doors are open: the next renewal says where. Any thread. */
 void redis_lease_opened(struct redis_lease *l, struct client_ports ports);
 /* See struct logic_client. */
-void redis_lease_join(struct redis_lease *l, const char *room);
+void redis_lease_join(struct redis_lease *l, const char *const *rooms, size_t n);
 void redis_lease_expect(struct redis_lease *l, const char *room);
 /* Write the changes since the last report. 0 or -ERR_NO_LOGIC, -ENOMEM. One thread calls it. */
 int redis_lease_report(struct redis_lease *l, const struct wire_load *load, const struct wire_room_count *rooms,

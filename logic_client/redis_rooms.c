@@ -12,6 +12,8 @@
 
 /* Rooms written by one command. */
 #define CHUNK 256
+/* Joined rooms whose writes are under way at one time. */
+#define JOINS_AT_ONCE 128
 
 /* A room as Redis has it, or is to have it. */
 struct told {
@@ -140,19 +142,40 @@ void redis_rooms_expect(struct redis_rooms *r, const char *room)
 	lock_drop(&r->lock);
 }
 
-int redis_rooms_join(struct redis_rooms *r, const char *room, int64_t deadline_ns)
+/* At most JOINS_AT_ONCE: all are queued, then all are waited for. */
+static int join_some(struct redis_rooms *r, const char *const *rooms, size_t n, int64_t deadline_ns)
 {
-	struct redis_call *call;
-	unsigned write = 0;
-	int rc;
+	struct redis_call *calls[JOINS_AT_ONCE];
+	unsigned writes[JOINS_AT_ONCE];
+	size_t begun = 0;
+	int rc = 0;
 
-	/* The next try brings a script that Redis has forgotten; the deadline ends the loop at the latest. */
-	do {
-		if ((rc = begin_join(r, room, deadline_ns, &call, &write)) == 0 && call != NULL)
-			rc = redis_pipe_end(r->pipe, call, NULL);
-	} while (rc == -ENOEXEC);
-	if (rc == 0 && call != NULL)
-		confirm(r, room, write, false);
+	while (rc == 0 && begun < n)
+		if ((rc = begin_join(r, rooms[begun], deadline_ns, &calls[begun], &writes[begun])) == 0)
+			begun++;
+	for (size_t i = 0; i < begun; i++) {
+		int end = calls[i] != NULL ? redis_pipe_end(r->pipe, calls[i], NULL) : 0;
+
+		if (end == 0 && calls[i] != NULL)
+			confirm(r, rooms[i], writes[i], false);
+		if (rc == 0)
+			rc = end;
+	}
+	return rc;
+}
+
+int redis_rooms_join(struct redis_rooms *r, const char *const *rooms, size_t n, int64_t deadline_ns)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i += JOINS_AT_ONCE) {
+		const size_t some = n - i < JOINS_AT_ONCE ? n - i : JOINS_AT_ONCE;
+
+		/* The next try brings a script that Redis has forgotten; the deadline ends the loop at the latest. */
+		do
+			rc = join_some(r, rooms + i, some, deadline_ns);
+		while (rc == -ENOEXEC);
+	}
 	return rc;
 }
 

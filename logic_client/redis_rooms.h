@@ -31,9 +31,10 @@ struct redis_rooms {
 int redis_rooms_init(struct redis_rooms *r, struct redis_pipe *pipe, const struct config *cfg, const char *server_id);
 void redis_rooms_fini(struct redis_rooms *r);
 
-/* Somebody is in this room: returns when Redis has it. Any thread. 0, or the errors of redis_pipe_call, with a room that is written
- * by redis_rooms_write_missing; -ENOMEM: perhaps not even that. */
-int redis_rooms_join(struct redis_rooms *r, const char *room, int64_t deadline_ns) WITHOUT(r->lock);
+/* Somebody is in these rooms: returns when Redis has all of them, of which many are written at a time. Any thread. 0, or the errors of
+ * redis_pipe_call, with rooms that are written by redis_rooms_write_missing; -ENOMEM: perhaps not even that. Called again it writes those
+ * that are not there. */
+int redis_rooms_join(struct redis_rooms *r, const char *const *rooms, size_t n, int64_t deadline_ns) WITHOUT(r->lock);
 /* A script has written this room for us; without memory it is not told from the others of a hash that nobody deletes. Does not wait. */
 void redis_rooms_expect(struct redis_rooms *r, const char *room) WITHOUT(r->lock);
 /* Take a report over: how many are in each room; rooms that it does not name have nobody. 0 or -ENOMEM. One thread. */

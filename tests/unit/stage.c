@@ -103,12 +103,12 @@ static void logic_arrived(void *self, const struct seat *seat)
 	atomic_fetch_add(&l->arrived, 1);
 }
 
-static void logic_join(void *self, const char *room)
+static void logic_join(void *self, const char *const *rooms, size_t n)
 {
 	struct stage_logic *l = self;
 
 	lock(l);
-	(void)snprintf(l->joined_room, sizeof(l->joined_room), "%s", room);
+	(void)snprintf(l->joined_room, sizeof(l->joined_room), "%s", rooms[n - 1]);
 	unlock(l);
 	atomic_fetch_add(&l->joined, 1);
 }

@@ -286,6 +286,20 @@ static void a_connection_is_in_many_rooms_and_leaves_those_that_it_names(void **
 	assert_last(0, OP_LEAVE_REPLY, "{\"error\":400,\"reason\":\"no JSON\"}");
 }
 
+static void rooms_of_one_join_are_written_down_together(void **state)
+{
+	(void)state;
+	assert_non_null(strstr(answer_to(0, "{\"id\":\"live://1\"},{\"id\":\"\"},{\"id\":\"live://2\"}"), "live://2"));
+	assert_int_equal(stage.logic.joined, 1);
+	assert_string_equal(stage.logic.joined_room, "live://2");
+	/* One that it is in is there already. */
+	assert_non_null(strstr(answer_to(0, "{\"id\":\"live://3\"},{\"id\":\"live://2\"}"), "live://2"));
+	assert_int_equal(stage.logic.joined, 2);
+	assert_string_equal(stage.logic.joined_room, "live://3");
+	assert_non_null(strstr(answer_to(0, "{\"id\":\"live://1\"},{\"id\":\"live://3\"}"), "live://3"));
+	assert_int_equal(stage.logic.joined, 2);
+}
+
 static void a_join_may_be_refused_for_each_room_by_itself(void **state)
 {
 	(void)state;
@@ -902,6 +916,7 @@ int main(void)
 			a_push_to_a_room_without_numbers_is_not_missed_once_the_answer_is_written, set_up_parked,
 			tear_down),
 		joins_test(a_connection_is_in_many_rooms_and_leaves_those_that_it_names),
+		joins_test(rooms_of_one_join_are_written_down_together),
 		joins_test(a_join_may_be_refused_for_each_room_by_itself),
 		joins_test(a_number_that_may_not_be_made_is_refused_for_now),
 		joins_test(what_is_not_granted_is_not_joined),

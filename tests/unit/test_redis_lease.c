@@ -99,6 +99,11 @@ static int tear_down(void **state)
 	return 0;
 }
 
+static void join(const char *room)
+{
+	redis_lease_join(lease, &room, 1);
+}
+
 static void report(size_t n)
 {
 	struct wire_room_count rooms[ROOMS];
@@ -127,10 +132,32 @@ static void rooms_of_the_last_report_are_written_and_no_others(void **state)
 static void room_is_written_down_once(void **state)
 {
 	(void)state;
-	redis_lease_join(lease, "live://1");
+	join("live://1");
 	assert_int_equal(atomic_load(&script.joins), 1);
-	redis_lease_join(lease, "live://1");
+	join("live://1");
 	assert_int_equal(atomic_load(&script.joins), 1);
+}
+
+/* More than are under way at one time. */
+#define JOINED 300
+
+static void each_of_many_rooms_is_written_down_once(void **state)
+{
+	const char *rooms[JOINED];
+	char names[JOINED][32];
+
+	(void)state;
+	for (size_t i = 0; i < JOINED; i++) {
+		(void)snprintf(names[i], sizeof(names[i]), "live://%zu", i);
+		rooms[i] = names[i];
+	}
+	join(rooms[200]);
+	seam_fail(SEAM_ALLOC, 0, 3, ENOMEM);
+	redis_lease_join(lease, rooms, JOINED);
+	assert_int_equal(seam_failed(SEAM_ALLOC), 3);
+	assert_int_equal(atomic_load(&script.joins), JOINED);
+	redis_lease_join(lease, rooms, JOINED);
+	assert_int_equal(atomic_load(&script.joins), JOINED);
 }
 
 /* Or the client would be told that it is in a room whose pushes do not come here. */
@@ -138,7 +165,7 @@ static void room_is_written_down_once_there_is_memory(void **state)
 {
 	(void)state;
 	seam_fail(SEAM_ALLOC, 0, 3, ENOMEM);
-	redis_lease_join(lease, "live://1");
+	join("live://1");
 	assert_int_equal(seam_failed(SEAM_ALLOC), 3);
 	assert_int_equal(atomic_load(&script.joins), 1);
 }
@@ -157,7 +184,7 @@ static void room_is_written_down_once_there_is_room_in_the_pipe(void **state)
 	assert_int_equal(rc, -EAGAIN);
 	/* What is under way has its time to be over yet, and until then there is no room. */
 	atomic_store(&script.silent, false);
-	redis_lease_join(lease, "live://1");
+	join("live://1");
 	assert_int_equal(atomic_load(&script.joins), 1);
 }
 
@@ -178,6 +205,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(rooms_of_the_last_report_are_written_and_no_others, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(room_is_written_down_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(each_of_many_rooms_is_written_down_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(room_is_written_down_once_there_is_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(room_is_written_down_once_there_is_room_in_the_pipe, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(answer_that_comes_late_does_not_prove_that_another_renews_its_lease,
