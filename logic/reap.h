@@ -11,8 +11,8 @@
 
 struct reap;
 
-/* Three times in redis.lease it writes and reads over this pipe; and as it looks at all comets anyway, it notes the figures (NULL: none)
- * each second. 0, -ENOMEM, -EAGAIN. The arguments outlive it. */
+/* Three times in redis.lease, and each second where events.kinds has unacked, it writes and reads over this pipe; and as it looks at all comets
+ * anyway, it notes the figures (NULL: none) each second. 0, -ENOMEM, -EAGAIN. The arguments outlive it. */
 int reap_start(const struct config *cfg, struct redis_pipe *pipe, struct cluster_figures *figures, struct reap **out);
 void reap_stop(struct reap **r);
 
