@@ -268,16 +268,18 @@ static void count_all(const struct joining *j)
 /* In a cluster the rooms are written down for the logics, and what is not here is read. */
 static void decide(struct joining *j)
 {
-	int64_t deadline_ns = clock_now_ns() + j->server->cfg->logic_timeout * CLOCK_MS;
+	const int64_t timeout_ns = j->server->cfg->logic_timeout * CLOCK_MS;
 	const bool asks = must_ask(j);
+	int64_t deadline_ns;
 
 	if (j->server->logic.waits_to_tell || asks)
-		connection_excuse(j->connection, 2 * j->server->cfg->logic_timeout * CLOCK_MS);
+		connection_excuse(j->connection, 3 * timeout_ns);
 	j->asked_rc = asks ? ask_for_all(j) : 0;
 	if (j->server->logic.waits_to_tell)
 		park_wait_begin();
 	enter_all(j);
 	fence_forget(j->connection);
+	deadline_ns = clock_now_ns() + timeout_ns; /* writing them down has one of its own */
 	hold_all(j, deadline_ns);
 	decide_all(j, deadline_ns);
 	count_all(j);
