@@ -371,10 +371,12 @@ static enum session_end wait_out(const struct sessions *s, unsigned attempt)
 	uint32_t random = 0;
 	int64_t delay_ms, left_ms = (s->deadline_ns - clock_now_ns()) / CLOCK_MS;
 
-	/* Without random bytes, which no kernel of today leaves us, the jitter is that of 0. */
+	/* Without random bytes, which no kernel of today leaves us, all wait for the same time. */
 	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
-		random = 0;
+		random = UINT32_MAX / 2;
 	delay_ms = backoff_delay_ms(attempt, random);
+	if (s->next_node[0] != '\0') /* where we have to be before the old one is gone */
+		delay_ms = backoff_sent_ms(delay_ms);
 	fprintf(stderr, "comet-cli: trying again in %.1f s\n", (double)delay_ms / 1000);
 	if (left_ms <= delay_ms) {
 		if (poll(&fd, 1, (int)(left_ms > 0 ? left_ms : 0)) > 0)
@@ -396,8 +398,7 @@ static enum session_end hold(struct sessions *s)
 			end = SESSION_LOST;
 		if (end != SESSION_LOST || !s->opt->reconnect)
 			return end;
-		/* A client that was sent to another server has to be there before the old one is gone. */
-		if (s->next_node[0] != '\0' || (s->online_ns > 0 && clock_now_ns() - s->online_ns >= STABLE_NS))
+		if (s->online_ns > 0 && clock_now_ns() - s->online_ns >= STABLE_NS)
 			attempt = 0;
 		if ((end = wait_out(s, ++attempt)) != SESSION_LOST)
 			return end;

@@ -138,7 +138,7 @@ const struct cli_command command_sub = {
 	.notes =
 		"Messages go to stdout, one a line and at once; all other output goes to stderr. A lost connection is "
 		"opened "
-		"again after half a second, then after longer and longer up to half a minute; a connection that was "
+		"again after up to three seconds, at random, then after longer and longer; a connection that was "
 		"kicked, "
 		"refused, or replaced by another one with the same key is not. A server that goes away names others: "
 		"we connect "

@@ -1,14 +1,20 @@
 /* backoff: see backoff.h. Pure. SPDX-License-Identifier: MIT */
 #include "client/backoff.h"
 
+#define SENT_SHARE 16
+
 int64_t backoff_delay_ms(unsigned attempt, uint32_t random)
 {
-	double delay_ms = BACKOFF_BASE_MS;
-	double swing = 2.0 * random / UINT32_MAX - 1.0; /* -1 to 1 */
+	double bound_ms = BACKOFF_BASE_MS;
 
-	for (unsigned i = 1; i < attempt && delay_ms < BACKOFF_MAX_MS; i++)
-		delay_ms *= BACKOFF_FACTOR;
-	if (delay_ms > BACKOFF_MAX_MS)
-		delay_ms = BACKOFF_MAX_MS;
-	return (int64_t)(delay_ms * (1.0 + BACKOFF_JITTER * swing));
+	for (unsigned i = 1; i < attempt && bound_ms < BACKOFF_MAX_MS; i++)
+		bound_ms *= BACKOFF_FACTOR;
+	if (bound_ms > BACKOFF_MAX_MS)
+		bound_ms = BACKOFF_MAX_MS;
+	return 1 + (int64_t)((bound_ms - 1) * random / UINT32_MAX);
+}
+
+int64_t backoff_sent_ms(int64_t delay_ms)
+{
+	return 1 + (delay_ms - 1) / SENT_SHARE;
 }

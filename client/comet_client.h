@@ -192,7 +192,7 @@ void comet_client_keeper_last_words(const struct comet_client_keeper *keeper, st
 
 /* May the same client come back after this goodbye? Not if it was kicked, replaced or refused, or wants a new token. */
 int comet_client_may_return(const struct comet_client_goodbye *goodbye);
-/* How long to wait before attempt n, from 1: longer each time up to half a minute, and never the same for all. */
+/* How long to wait before attempt n, from 1: a random time of at most 3 s for the first, 1.8 times as much for each further one, and 5 min. */
 int comet_client_delay_ms(unsigned attempt);
 
 #ifdef __cplusplus

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/backoff.h"
 #include "client/comet_client.h"
 #include "common/base/clock.h"
 
-#define GOOD_NS  (10 * CLOCK_SEC) /* a connection that lasted so long was a good one: back-off starts over */
-#define HURRY_MS 200              /* the longest wait where a server that goes away has named another one */
+#define GOOD_NS (10 * CLOCK_SEC) /* a connection that lasted so long was a good one: back-off starts over */
 #define SERVED_ON_NS                                                                                                   \
 	(60 * CLOCK_SEC) /* that server is still read for at most so long; it closes by itself long before */
 #define LOOK_MS 50       /* as long as the new connection is waited for while the old one may have something */
@@ -117,12 +117,12 @@ static int lost(struct comet_client_keeper *k, int rc, struct comet_client_messa
 		k->over = rc;
 		return rc;
 	}
-	if (is_sent || (k->online_ns > 0 && clock_now_ns() - k->online_ns >= GOOD_NS))
+	if (k->online_ns > 0 && clock_now_ns() - k->online_ns >= GOOD_NS)
 		k->attempt = 0;
 	k->online_ns = 0;
 	wait_ms = comet_client_delay_ms(++k->attempt);
 	if (is_sent)
-		wait_ms %= HURRY_MS;
+		wait_ms = (int)backoff_sent_ms(wait_ms);
 	k->due_ns = clock_now_ns() + wait_ms * CLOCK_MS;
 	return event(k, COMET_CLIENT_LOST, k->goodbye.reason[0] != '\0' ? k->goodbye.reason : strerror(-rc), wait_ms,
 		     out);

@@ -185,7 +185,7 @@ class Answering:
 
 def test_a_server_that_takes_nobody_now_is_asked_again():
     full = Answering(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-    code, _, err = run("sub", full.url, "--timeout", "2s")
+    code, _, err = run("sub", full.url, "--timeout", "5s")  # it waits for three at most
     full.close()
     assert code == TIMEOUT and full.asked >= 2
     assert "HTTP 503 Service Unavailable" in err and "trying again in" in err

@@ -100,17 +100,21 @@ static void numbers_come_with_commas_and_not_too_many(void **state)
 	assert_int_equal(numbers[2], INT32_MAX);
 }
 
-static void back_off_grows_to_its_end_within_the_jitter(void **state)
+static void back_off_is_any_time_below_a_bound_that_grows_to_its_end(void **state)
 {
 	(void)state;
-	assert_int_equal(backoff_delay_ms(1, UINT32_MAX / 2), 499);
-	assert_int_equal(backoff_delay_ms(1, 0), 350);
-	assert_int_equal(backoff_delay_ms(1, UINT32_MAX), 650);
+	assert_int_equal(backoff_delay_ms(1, 0), 1);
+	assert_int_equal(backoff_delay_ms(1, UINT32_MAX / 2), 1500);
+	assert_int_equal(backoff_delay_ms(1, UINT32_MAX), 3000);
+	assert_int_equal(backoff_delay_ms(2, UINT32_MAX), 5400);
 	for (unsigned attempt = 2; attempt < 100; attempt++) {
-		assert_true(backoff_delay_ms(attempt, 9) >= backoff_delay_ms(attempt - 1, 9));
-		assert_in_range(backoff_delay_ms(attempt, UINT32_MAX), 650, 39000);
+		assert_int_equal(backoff_delay_ms(attempt, 0), 1);
+		assert_in_range(backoff_delay_ms(attempt, UINT32_MAX), backoff_delay_ms(attempt - 1, UINT32_MAX),
+				300000);
 	}
-	assert_int_equal(backoff_delay_ms(UINT32_MAX, 0), 21000);
+	assert_int_equal(backoff_delay_ms(UINT32_MAX, UINT32_MAX), 300000);
+	assert_int_equal(backoff_sent_ms(1), 1);
+	assert_int_equal(backoff_sent_ms(3000), 188);
 }
 
 int main(void)
@@ -121,7 +125,7 @@ int main(void)
 		cmocka_unit_test(a_number_is_nothing_but_digits_within_its_range),
 		cmocka_unit_test(a_time_has_a_unit_or_is_in_seconds),
 		cmocka_unit_test(numbers_come_with_commas_and_not_too_many),
-		cmocka_unit_test(back_off_grows_to_its_end_within_the_jitter),
+		cmocka_unit_test(back_off_is_any_time_below_a_bound_that_grows_to_its_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -218,6 +218,31 @@ static void an_old_connection_is_not_read_for_ever_and_without_a_key_no_longer_t
 	}
 }
 
+/* Otherwise a server could have all of its clients knock at somebody's door ten times a second. */
+static void who_is_sent_to_and_fro_waits_longer_and_longer(void **state)
+{
+	char *places[] = {here}, away[100];
+	int longest_ms = 0;
+
+	(void)state;
+	keep(places, 1, NULL);
+	(void)snprintf(away, sizeof(away), "{\"code\":4,\"reason\":\"away\",\"nodes\":[\"%s\"]}", here);
+	for (int i = 0; i < 20; i++) {
+		const int old = peer;
+
+		assert_event(next_and_let_in(), COMET_CLIENT_ONLINE);
+		if (old >= 0)
+			close(old);
+		say(OP_DISCONNECT, away);
+		do
+			assert_int_equal(comet_client_keeper_next(keeper, 0, &got), 0);
+		while (got.event != COMET_CLIENT_LOST);
+		longest_ms = got.wait_ms > longest_ms ? got.wait_ms : longest_ms;
+		seam_clock_advance(got.wait_ms * CLOCK_MS);
+	}
+	assert_true(longest_ms > 1000);
+}
+
 static void without_memory_there_is_none(void **state)
 {
 	const struct comet_client_options opt = {.mid = 7};
@@ -242,6 +267,7 @@ int main(void)
 		test(what_is_of_no_use_is_not_tried_again),
 		test(a_server_that_goes_away_is_read_until_it_closes),
 		test(an_old_connection_is_not_read_for_ever_and_without_a_key_no_longer_than_needed),
+		test(who_is_sent_to_and_fro_waits_longer_and_longer),
 		test(without_memory_there_is_none),
 	};
 #undef test
