@@ -11,11 +11,13 @@ struct waiting {
 
 int backlog_put(struct backlog *b, const struct packet *p)
 {
-	struct waiting *k = b->n < BACKLOG_MAX ? calloc(1, sizeof(*k)) : NULL;
+	struct waiting *k;
 	int rc;
 
-	if (k == NULL)
-		return b->n < BACKLOG_MAX ? -ENOMEM : -ENOBUFS;
+	if (b->n >= BACKLOG_MAX || p->body_bytes > BACKLOG_BYTES - b->bytes)
+		return -ENOBUFS;
+	if ((k = calloc(1, sizeof(*k))) == NULL)
+		return -ENOMEM;
 	k->p = *p;
 	if ((rc = packet_keep_body(&k->p)) < 0) {
 		free(k);
@@ -27,6 +29,7 @@ int backlog_put(struct backlog *b, const struct packet *p)
 		b->last->next = k;
 	b->last = k;
 	b->n++;
+	b->bytes += p->body_bytes;
 	return 0;
 }
 
@@ -39,6 +42,7 @@ bool backlog_take(struct backlog *b, struct packet *p)
 	*p = k->p;
 	b->first = k->next;
 	b->n--;
+	b->bytes -= p->body_bytes;
 	free(k);
 	return true;
 }

@@ -126,7 +126,7 @@ int comet_client_fd(const struct comet_client *c);
 /* The server's goodbye, after a call that returned -ECONNABORTED; after -EPROTO its reason is what was wrong. With c NULL *out stays as it is. */
 void comet_client_last_words(const struct comet_client *c, struct comet_client_goodbye *out);
 
-/* These return once the server has it; pushes that come meanwhile are kept for comet_client_next, at most 4096: -ENOBUFS, and
+/* These return once the server has it; pushes that come meanwhile are kept for comet_client_next, at most 4096 and 64 MiB: -ENOBUFS, and
  * after that the client is only to be closed. Other errors as there; -ETIME: not answered in timeout_ms. */
 int comet_client_change_room(struct comet_client *c, const char *room); /* NULL or empty: none */
 int comet_client_subscribe(struct comet_client *c, const int32_t *ops, size_t n);
