@@ -8,6 +8,7 @@
 
 #include "client/client_said.h"
 #include "common/base/clock.h"
+#include "common/base/utf8.h"
 
 #define BODY        "{\"rooms\":[%s]}"
 #define FRAME_BYTES (sizeof(BODY) - 1 - 2) /* of a body without members */
@@ -37,8 +38,7 @@ void client_room_left(struct client_room *room, const char *reason)
 	room->due_ns = INT64_MAX;
 	room->join_seq = 0;
 	room->news = NEWS_LEFT;
-	(void)snprintf(room->reason, sizeof(room->reason), "%s",
-		       reason != NULL && *reason != '\0' ? reason : "refused");
+	utf8_copy(room->reason, sizeof(room->reason), reason != NULL && *reason != '\0' ? reason : "refused");
 }
 
 /* ---- asking ---- */

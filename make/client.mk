@@ -8,7 +8,7 @@
 # packages libcometclient0 and libcometclient-ws0 go along (tests/e2e/test_comet_c.py).
 CLIENT_SO   := $(BUILD)/libcometclient.so.0 $(BUILD)/libcometclient-ws.so.0
 CLIENT_LIB  := $(BUILD)/libcometclient.a $(BUILD)/libcometclient-ws.a
-CLIENT_OBJS := $(patsubst %,$(BUILD)/client/%.o,client/comet_client client/client client/client_link client/client_tcp client/client_room client/client_rooms client/client_list client/client_answers client/client_said client/comet_client_rooms client/comet_client_keeper client/backlog client/backoff common/wire/packet common/base/clock common/base/err common/base/obj)
+CLIENT_OBJS := $(patsubst %,$(BUILD)/client/%.o,client/comet_client client/client client/client_link client/client_tcp client/client_room client/client_rooms client/client_list client/client_answers client/client_said client/comet_client_rooms client/comet_client_keeper client/backlog client/backoff common/wire/packet common/base/clock common/base/err common/base/obj common/base/utf8)
 CLIENT_WS_OBJS := $(CLIENT_OBJS) $(patsubst %,$(BUILD)/client/client/%.o,comet_client_ws client_url client_ws client_ws_context client_tls inbox sigpipe)
 
 $(BUILD)/client/%.o: %.c

@@ -13,6 +13,7 @@
 #include "client/client.h"
 #include "client/client_rooms.h"
 #include "common/base/clock.h"
+#include "common/base/utf8.h"
 #include "tests/unit/seam.h"
 
 #define OLD  1795999887666000 /* a number as a server makes them, of more than 32 bits */
@@ -374,6 +375,22 @@ static void a_room_that_may_not_be_joined_is_left_and_its_position_stays(void **
 	assert_int_equal(ask(2), 0);
 	want("chat://1", 0, 0);
 	assert_asked(3, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666000}]}");
+}
+
+/* Whoever prints it as JSON, or shows it, would trip over half a character. */
+static void a_long_reason_is_cut_between_two_characters(void **state)
+{
+	char reason[200] = "", notice[300];
+
+	(void)state;
+	while (strlen(reason) < 100)
+		strcat(reason, "ü");
+	join_at(OLD);
+	(void)snprintf(notice, sizeof(notice), "{\"room\":\"chat://1\",\"left\":\"%s\"}", reason);
+	assert_int_equal(show(here, OP_NOTICE, 0, notice), 0);
+	assert_event(CLIENT_LEFT, "chat://1", OLD);
+	assert_true(got.body_bytes > 50);
+	assert_true(utf8_is_valid(got.body, got.body_bytes));
 }
 
 static void an_answer_that_joins_nothing_is_told_of_each_room(void **state)
@@ -807,6 +824,7 @@ int main(void)
 		test(pushes_of_rooms_that_are_not_joined_are_dropped),
 		test(between_two_joins_nothing_is_delivered),
 		test(a_room_that_may_not_be_joined_is_left_and_its_position_stays),
+		test(a_long_reason_is_cut_between_two_characters),
 		test(an_answer_that_joins_nothing_is_told_of_each_room),
 		test(what_the_server_puts_off_is_asked_for_again),
 		test(the_server_ends_a_membership),
