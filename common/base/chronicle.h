@@ -1,5 +1,5 @@
 /* chronicle: what a program's most telling figures were in each second of the last five minutes, and in each minute of the last
- * day. It is as large as it will ever be from the start: with ten figures 65 KB. Steps go by the monotonic clock; the wall clock
+ * day. It is as large as it will ever be from the start, 65 KB. Steps go by the monotonic clock; the wall clock
  * only says, when somebody asks, what time they were. SPDX-License-Identifier: MIT */
 #ifndef COMMON_BASE_CHRONICLE_H
 #define COMMON_BASE_CHRONICLE_H
@@ -24,7 +24,7 @@ struct chronicle_figure {
 int chronicle_new(const struct chronicle_figure *figures, unsigned n, struct chronicle **out);
 void chronicle_free(struct chronicle **c);
 
-/* When the next second is over, on clock_now_ns()'s scale: time for chronicle_note. */
+/* When the next second is over, on clock_now_ns()'s scale: time for chronicle_note, whose thread asks. */
 int64_t chronicle_due_ns(struct chronicle *c);
 /* The figures are so now; negative ones count as 0. One thread's, after each second. Where it comes a few seconds late, what has
  * grown since the last time is shared out evenly; where it comes later, nobody knows of that time, and it stays blank. */

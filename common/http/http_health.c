@@ -57,12 +57,14 @@ static bool read_steps(const struct http_request *request, struct http_reply *re
 {
 	const char *by = http_param(request, "by"), *last = http_param(request, "last");
 
+	const unsigned long wanted = last != NULL ? strtoul(last, NULL, 10) : CHRONICLE_MINUTES;
+
 	*by_minutes = by != NULL && strcmp(by, "minutes") == 0;
-	*steps = last != NULL ? (unsigned)strtoul(last, NULL, 10) : CHRONICLE_MINUTES;
+	*steps = (unsigned)wanted;
 	if (by != NULL && !*by_minutes && strcmp(by, "seconds") != 0)
 		http_reply_refuse(reply, 400, "by must be seconds or minutes");
 	else if (last != NULL &&
-		 (strspn(last, "0123456789") != strlen(last) || *steps < 1 || *steps > CHRONICLE_MINUTES))
+		 (strspn(last, "0123456789") != strlen(last) || wanted < 1 || wanted > CHRONICLE_MINUTES))
 		http_reply_refuse(reply, 400, "last must be from 1 to 1440");
 	else
 		return true;

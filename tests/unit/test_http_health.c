@@ -110,8 +110,9 @@ static void history_is_that_of_the_chronicle(void **state)
 {
 	static const struct chronicle_figure figures[] = {{"held", false}};
 	static const char *const wrong[][2] = {
-		{"by", "days"}, {"by", ""},   {"last", "0"},  {"last", "1441"},
-		{"last", "-1"}, {"last", ""}, {"last", "5s"}, {"last", "99999999999999999999"}};
+		{"by", "days"},        {"by", ""},   {"last", "0"},  {"last", "1441"},
+		{"last", "-1"},        {"last", ""}, {"last", "5s"}, {"last", "99999999999999999999"},
+		{"last", "4294967297"}};
 	struct http_health health = {0};
 
 	(void)state;
