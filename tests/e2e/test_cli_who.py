@@ -105,7 +105,8 @@ def test_top_once_has_rates_and_slow_consumers(house, connect):
     wait_until(lambda: shown(house, "online") == "connections 1\naddresses 1\n", "it is counted")
 
     def waits():
-        house.backend.push_keys(["slow"], b"x" * 60000)
+        for _ in range(30):
+            house.backend.push_keys(["slow"], b"x" * 60000)
         return json.loads(shown(house, "who", "--queued", "1", "--json"))["connections"]
 
     wait_until(waits, "a message waits")
