@@ -34,8 +34,12 @@ GOOD_SESSION = 10.0      # after a session that was online for so long, back-off
 PUSH_VER = 4             # of every push, once AUTH has asked for streams
 PUSH_HEAD = struct.Struct(">IB")  # the number's high half, the length of the room's id
 NUMBERS_END = 1 << 53    # a position is below
+FRAME = '{"rooms":[]}'   # of a JOIN or LEAVE
+LONGEST_ROOM = 255       # bytes of a room's name
+MOST_NODES = 10          # that a server may send us to; ours names five
 MOST_ROOMS = 10_000      # that a server may let a client into, as limits.rooms
-QUEUE = 1024             # pushes that wait for the application; then we stop reading, and the server decides
+QUEUE = 1024             # pushes that wait for the application; then we stop reading, and the server decides; ...
+QUEUE_BYTES = 16 << 20   # ... and as soon as their bodies are so long
 
 
 # table: from common/wire/ops.def by `make docs`
@@ -180,7 +184,7 @@ def notice_of(packet):
     must(said is not None, what)
     has_room = isinstance(said.get("room"), str)
     must(isinstance(said.get("left", ""), str) and isinstance(said.get("gap", False), bool), what)
-    must("by" not in said or has_room and said["room"] != USER and is_position(said.get("at")), what)
+    must("by" not in said or has_room and 0 < len(said["room"]) <= LONGEST_ROOM and is_position(said.get("at")), what)
     must(not said.get("gap") or has_room and is_position(said.get("at")) and has_counts(said, "reload_ms"), what)
     return said
 
@@ -209,10 +213,29 @@ def pack(pieces, most):
         more = len(piece.encode()) + 1
         if size + more > most:
             bodies.append([])
-            size = len('{"rooms":[]}')
+            size = len(FRAME)
         bodies[-1].append(piece)
         size += more
     return ['{"rooms":[%s]}' % ",".join(body) for body in bodies]
+
+
+class Pushes(asyncio.Queue):
+    """Those that wait for the application, bounded in number and in bytes."""
+    def __init__(self):
+        super().__init__(QUEUE)
+        self._bytes = 0
+
+    def full(self):
+        return super().full() or self._bytes >= QUEUE_BYTES
+
+    def _put(self, push):
+        super()._put(push)
+        self._bytes += len(push.body)
+
+    def _get(self):
+        push = super()._get()
+        self._bytes -= len(push.body)
+        return push
 
 
 class CometError(Exception):
@@ -240,7 +263,7 @@ class Goodbye(CometError):
             code, reason, nodes = int(said["code"]), str(said.get("reason", "")), said.get("nodes")
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
             return cls(0, "")
-        nodes = [address_of(node) for node in nodes] if isinstance(nodes, list) else []
+        nodes = [address_of(node) for node in nodes[:MOST_NODES]] if isinstance(nodes, list) else []
         return cls(code, reason, [node for node in nodes if node is not None])
 
 
@@ -297,7 +320,7 @@ class Client:
         self._acker = None  # confirms it, soon
         self._longest = 0  # body of a JOIN; 0: the server knows no streams
         self._most = 0     # rooms that it lets us into
-        self._pushes = asyncio.Queue(QUEUE)
+        self._pushes = Pushes()
         self._arrived = asyncio.Event()  # a push has
         self._writer = None
         self._why = None    # we have given this connection up ourselves
@@ -462,7 +485,7 @@ class Client:
                     self._elsewhere = list(why.nodes)
                 base, factor, most = self._back_off
                 if self._elsewhere:  # it spreads us over time and nodes itself
-                    base, attempt = min(base, 0.2), 0
+                    base = min(base, 0.2)
                 await asyncio.sleep(random.uniform(0, min(most, base * factor ** min(attempt, 64))))
                 attempt += 1
         except asyncio.CancelledError:
@@ -596,8 +619,8 @@ class Client:
         op, future, now = self._pending.get(packet.seq, (None, None, None))
         if packet.op != op and not (packet.op == Op.AUTH and op == ANSWERS[Op.AUTH]):
             return False
+        now(packet)  # where that is none the connection ends, and with it what is pending
         del self._pending[packet.seq]
-        now(packet)
         if not future.done():
             future.set_result(packet)
         return True
@@ -626,10 +649,12 @@ class Client:
                     raise asyncio.TimeoutError
             return future.result()
         except (OSError, asyncio.TimeoutError) as error:
-            self._online.clear()
-            self._why = CometError(str(error) or f"no answer to operation {op} in time")
-            writer.transport.abort()  # which ends the session
-            raise self._why from None
+            why = CometError(str(error) or f"no answer to operation {op} in time")
+            writer.transport.abort()
+            if writer is self._writer:  # which ends the session; else that has ended already
+                self._online.clear()
+                self._why = why
+            raise why from None
 
     async def _when_online(self):
         waiter = asyncio.ensure_future(self._online.wait())
@@ -693,6 +718,9 @@ class Client:
         members = {room: await self._member(room) for room in rooms}
         if writer is not self._writer or not self.online:
             return
+        for room, member in members.items():
+            if member is not None and len(FRAME) + len(member) > self._longest:  # it would end the connection, and so would the next one
+                self._left(room, Refused("its JOIN is longer than the server takes"), tell=True)
         for body in pack([member for room, member in members.items() if member is not None and room in self._rooms], self._longest):
             asked = json.loads(body)["rooms"]
             await self._ask(Op.JOIN, body.encode(), lambda answer, asked=asked: self._answered(asked, answers_to(asked, answer)))

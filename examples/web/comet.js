@@ -63,6 +63,8 @@ const SERVED_ON_MS = 60_000; // that server is still read for at most so long; i
 const TIMER_MAX_MS = 0x7fffffff; // longer ones would fire at once
 const PUSH_VER = 4; // of every push, once AUTH has asked for streams
 const PUSH_HEAD_BYTES = 5; // the number's high half, and the length of the room's id
+const FRAME = '{"rooms":[]}'; // of a JOIN or LEAVE
+const LONGEST_ROOM = 255; // bytes of a room's name
 const MOST_ROOMS = 10_000; // that a server may let a client into, as limits.rooms
 const SAVE_MS = 1000; // between two calls of positions.save
 const ACK_MS = 1000; // between two confirmed positions
@@ -176,7 +178,7 @@ export function pack(pieces, most) {
 		const more = encoder.encode(piece).length + 1;
 		if (bytes + more > most) {
 			bodies.push([]);
-			bytes = '{"rooms":[]}'.length;
+			bytes = FRAME.length;
 		}
 		bodies.at(-1).push(piece);
 		bytes += more;
@@ -249,7 +251,7 @@ function noticeOf(packet) {
 	must(said !== null && !Array.isArray(said), what);
 	const {room, at, gap, left, by, reload_ms: wait} = said;
 	must(isText(left) && (gap === undefined || typeof gap === 'boolean'), what);
-	must(by === undefined || typeof room === 'string' && room !== USER && isPosition(at), what);
+	must(by === undefined || typeof room === 'string' && room !== USER && room.length <= LONGEST_ROOM && isPosition(at), what);
 	must(gap !== true || typeof room === 'string' && isPosition(at) && isCount(wait), what);
 	return said;
 }
@@ -722,6 +724,10 @@ export class Comet {
 		const members = await Promise.all(rooms.map(room => this.#memberOf(room)));
 		if (socket !== this.#socket)
 			return;
+		members.forEach((member, i) => {
+			if (member !== null && FRAME.length + encoder.encode(member).length > this.#maxBody && this.#rooms.has(rooms[i]))
+				this.#refuse(rooms[i], 'its JOIN is longer than the server takes'); // it would end the connection, and so would the next one
+		});
 		for (const body of pack(members.filter((member, i) => member !== null && this.#rooms.has(rooms[i])), this.#maxBody)) {
 			const asked = JSON.parse(body).rooms;
 			this.#ask(Op.JOIN, bytesOf(body), reply => this.#answered(asked, answersTo(asked, reply))).catch(() => {}); // lost

@@ -319,6 +319,27 @@ def test_back_off_grows_where_a_server_lets_in_and_says_nothing(monkeypatch):
     run(story())
 
 
+def test_who_is_sent_to_and_fro_waits_longer_and_longer(monkeypatch):
+    """Otherwise a server could have all of its clients knock at somebody's door ten times a second."""
+    bounds, places = [], []
+    monkeypatch.setattr(comet_client.random, "uniform", lambda _, bound: bounds.append(bound) or 0)
+
+    async def send_away(visit, reader, writer):
+        await welcome(reader, writer, "")
+        say(writer, 6, {"code": 4, "reason": "x", "nodes": places * 1000})
+        await reader.read()
+
+    async def story():
+        async with Wrong(send_away) as server, Client(*server.address, back_off=(1, 2, 1e9)):
+            places.append("%s:%d" % server.address)
+            while len(bounds) < 6:
+                await asyncio.sleep(0.001)
+
+    run(story())
+    assert bounds[1:6] == [0.2 * 2**i for i in range(1, 6)]
+    assert len(Goodbye.of(json.dumps({"code": 4, "nodes": places * 1000}).encode()).nodes) == 10
+
+
 def test_heartbeats_keep_it_online(launch):
     house = launch({"logic.heartbeat": "1s"})
     changes = []
@@ -656,6 +677,59 @@ def test_answers_that_no_good_server_gives_end_the_connection(what, words):
     run(story())
     assert [str(why) for state, why in changes if state == "lost"] == [f"the server sent {words}"] * len(wrong)
     assert set(told) == {"joined"}
+
+
+def test_a_wrong_answer_to_the_application_harms_the_next_connection_not():
+    """Whoever asked is told at once, and not when the time for an answer is over, which is the next connection's."""
+    async def say_wrong(visit, reader, writer):
+        await welcome(reader, writer)
+        join = await comet_client.read_packet(reader)
+        say(writer, 19, "{}" if visit == 0 else '{"rooms":[{"id":"chat://1","at":5,"gap":false}]}', join.seq)
+        await reader.read()
+
+    async def story():
+        async with Wrong(say_wrong) as server, Client(*server.address, streams=True, back_off=(0.001, 1, 0.001), timeout=1) as client:
+            assert (await client.join("chat://1")).at == 5
+            assert client.online and server.visits == 2
+
+    run(story())
+
+
+def test_rooms_whose_join_is_longer_than_the_server_takes_are_refused():
+    """It would end the connection, and so would the next one."""
+    async def let_in(visit, reader, writer):
+        await welcome(reader, writer)
+        join = await comet_client.read_packet(reader)
+        say(writer, 19, {"rooms": [{"id": wish["id"], "at": 5, "gap": False} for wish in json.loads(join.body)["rooms"]]}, join.seq)
+        await reader.read()
+
+    async def story():
+        async with Wrong(let_in) as server, Client(*server.address, streams=True) as client:
+            with pytest.raises(comet_client.Refused, match="longer than the server takes"):
+                await client.join("chat://1", ticket="x" * 4096)
+            assert (await client.join("chat://2")).at == 5
+            assert server.visits == 1
+
+    run(story())
+
+
+def test_pushes_that_wait_are_bounded_in_bytes():
+    n, body = 40, b"x" * (1 << 20)
+
+    async def push_much(visit, reader, writer):
+        await welcome(reader, writer, "")
+        for _ in range(n):
+            say(writer, 1000, body)
+        await reader.read()
+
+    async def story():
+        async with Wrong(push_much) as server, Client(*server.address) as client:
+            while not client._full and client._pushes.qsize() < n:
+                await asyncio.sleep(0.01)
+            assert client._pushes.qsize() == 16
+            assert [len((await anext(client)).body) for _ in range(n)] == [len(body)] * n
+
+    run(story())
 
 
 def test_whatever_comes_it_is_there_for_the_next_connection():

@@ -526,6 +526,15 @@ test('a refused room is told once and not asked for again; one that may be later
 	assert.deepEqual(it.comet.positions, {});
 });
 
+test('a room whose JOIN is longer than the server takes is refused; it would end the connection', async t => {
+	const it = await streaming(t);
+	await assert.rejects(it.comet.join('chat://1', {ticket: 'x'.repeat(200)}), {code: 'refused', message: /longer than the server takes/});
+	it.comet.join('chat://2');
+	await until(() => it.joins().length === 1);
+	assert.deepEqual(it.joins()[0].json().rooms, [{id: 'chat://2'}]);
+	assert.deepEqual(it.named('left').map(([, {room}]) => room), ['chat://1']);
+});
+
 /* What no good server says: in op 8, to a JOIN of chat://1, and in a NOTICE. The clients in Python and C are shown the same. */
 const WRONG = JSON.parse(readFileSync(new URL('wrong_answers.json', import.meta.url)));
 
