@@ -10,10 +10,12 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/context.h"
+#include "cli/printer.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
-#define TIMEOUT_NS (10 * CLOCK_SEC)
+#define TIMEOUT_NS    (10 * CLOCK_SEC)
+#define REFUSAL_BYTES 500 /* as much as is said of it */
 
 enum {
 	API_OPT_HTTP = 512,
@@ -146,11 +148,11 @@ struct http_client_options api_http(const struct api_options *opt)
 static int refused(const struct http_answer *answer, const json_t *said)
 {
 	const char *message = api_string(said, "message");
+	const char *words = message[0] != '\0' ? message : answer->body;
 
-	if (message[0] != '\0')
-		fprintf(stderr, "comet-cli: the server said no (HTTP %ld): %s\n", answer->status, message);
-	else
-		fprintf(stderr, "comet-cli: the server said no (HTTP %ld): %.500s\n", answer->status, answer->body);
+	fprintf(stderr, "comet-cli: the server said no (HTTP %ld): ", answer->status);
+	printer_escaped(stderr, words, strnlen(words, REFUSAL_BYTES));
+	fputc('\n', stderr);
 	return EXIT_REFUSED;
 }
 
@@ -255,7 +257,8 @@ bool api_print_numbers(const json_t *data)
 	{
 		if (!json_is_integer(count))
 			return false;
-		printf("%s %lld\n", name, (long long)json_integer_value(count));
+		printer_word(stdout, name);
+		printf(" %lld\n", (long long)json_integer_value(count));
 	}
 	return true;
 }

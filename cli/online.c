@@ -8,6 +8,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/context.h"
+#include "cli/printer.h"
 #include "cli/query.h"
 
 static bool print_total(const json_t *data)
@@ -35,7 +36,8 @@ static bool print_top(const json_t *data)
 
 		if (room == NULL || !json_is_integer(json_object_get(row, "count")))
 			return false;
-		printf("%s %lld\n", room, (long long)json_integer_value(json_object_get(row, "count")));
+		printer_word(stdout, room);
+		printf(" %lld\n", (long long)json_integer_value(json_object_get(row, "count")));
 	}
 	return true;
 }

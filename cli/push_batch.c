@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/printer.h"
 #include "common/base/err.h"
 
 #define CHUNK_BYTES  (256u << 10) /* a quarter of what http.max_body is as it comes, and over that only one line */
@@ -95,8 +96,9 @@ static void take_answer(struct batch *b, const char *line, size_t bytes)
 		b->pushed++;
 	} else {
 		b->refused++;
-		fprintf(stderr, "comet-cli: line %zu: the server said no: %s\n", b->n,
-			message[0] != '\0' ? message : "without words");
+		fprintf(stderr, "comet-cli: line %zu: the server said no: ", b->n);
+		printer_word(stderr, message[0] != '\0' ? message : "without words");
+		fputc('\n', stderr);
 	}
 	json_decref(said);
 }

@@ -6,6 +6,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/context.h"
+#include "cli/printer.h"
 #include "cli/query.h"
 
 static const struct cli_form forms[] = {
@@ -20,7 +21,9 @@ static void print_list(const json_t *data, const char *member, const char *words
 
 	json_array_foreach(json_object_get(data, member), i, one)
 	{
-		printf("%s %s\n", words, json_string_value(one));
+		printf("%s ", words);
+		printer_word(stdout, json_string_value(one));
+		putchar('\n');
 	}
 }
 

@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "cli/printer.h"
+
 static const char *s_of(json_int_t n)
 {
 	return n == 1 ? "" : "s";
@@ -17,10 +19,11 @@ static void print_list(FILE *out, const json_t *list)
 
 	json_array_foreach(list, i, one)
 	{
+		fputs(i > 0 ? ", " : "", out);
 		if (json_is_string(one))
-			fprintf(out, "%s%s", i > 0 ? ", " : "", json_string_value(one));
+			printer_word(out, json_string_value(one));
 		else
-			fprintf(out, "%s%" JSON_INTEGER_FORMAT, i > 0 ? ", " : "", json_integer_value(one));
+			fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(one));
 	}
 }
 

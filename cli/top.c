@@ -9,6 +9,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/context.h"
+#include "cli/printer.h"
 #include "cli/table.h"
 #include "common/base/clock.h"
 
@@ -184,12 +185,15 @@ static void print_head(const struct top *t, const struct look *before, const str
 {
 	const long long held = sum_of(now, "conn_count"), grown = held - sum_of(before, "conn_count");
 	const long long addresses = sum_of(now, "ip_count"), rooms = api_number(now->about, "rooms");
+	const char *version = api_string(now->about, "version");
 	char clock[32];
 	time_t s = time(NULL);
 	struct tm tm;
 
 	(void)strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&s, &tm));
-	printf("%s  %s  comet %.40s\n", clock, t->api.http, api_string(now->about, "version"));
+	printf("%s  %s  comet ", clock, t->api.http);
+	printer_escaped(stdout, version, strnlen(version, 40));
+	putchar('\n');
 	printf("%lld connection%s (%+lld) from %lld address%s, %lld room%s\n", held, held == 1 ? "" : "s", grown,
 	       addresses, addresses == 1 ? "" : "es", rooms, rooms == 1 ? "" : "s");
 	printf("%.1f deliveries a second, %.1f drops a second\n\n", rate_of_all(before, now, "delivered"),

@@ -34,7 +34,8 @@ static void put_place(FILE *out, const json_t *c)
 	printer_word(out, api_string(c, "comet"));
 	fprintf(out, " for %s, from ", table_age_text(clock_wall_ms() - api_number(c, "since_ms"), age));
 	printer_word(out, api_string(c, "address"));
-	fprintf(out, " over %s", api_string(c, "transport"));
+	fputs(" over ", out);
+	printer_word(out, api_string(c, "transport"));
 	if (queued > 0)
 		fprintf(out, ", %" JSON_INTEGER_FORMAT " message%s queued", queued, queued == 1 ? "" : "s");
 	fputs("\n", out);

@@ -365,6 +365,27 @@ def test_nobody_there_is_3_at_once(scripted):
 DONE = b'{"code":0,"message":""}'
 
 
+STEERS = r"\u001b[2J"  # clears a terminal
+
+
+@pytest.mark.parametrize("words, status, text, told", [
+    (["push", "all", "m"], 200, '{"code":-1,"message":"no%s"}', "the server said no (HTTP 200): no%s\n"),
+    (["push", "all", "m"], 502, "\x1b[2J", "the server said no (HTTP 502): %s\n"),
+    (["push", "--batch", "-"], 200, '{"code":-1,"message":"no%s"}\n', "line 1: the server said no: no%s\n"),
+    (["push", "--offline", "key", "a,b", "m"], 200, '{"code":0,"message":"","data":{"online":1,"offline":1,"offline_keys":["a%s"]}}', "a%s\n"),
+    (["online", "top", "live"], 200, '{"code":0,"message":"","data":[{"room_id":"1%s","count":2}]}', "1%s 2\n"),
+    (["online", "room", "a://7"], 200, '{"code":0,"message":"","data":{"7%s":2}}', "7%s 2\n"),
+    (["stream", "position", "a://1"], 200, '{"code":0,"message":"","data":{"a://1%s":2}}', "a://1%s 2\n"),
+    (["reload"], 200, '{"code":0,"message":"","data":{"read":["a%s"]}}', "read a%s\n"),
+])
+def test_neither_server_nor_client_steers_the_terminal(api, words, status, text, told):
+    """Rooms are named by clients."""
+    api.will_answer(status, text.replace("%s", STEERS).encode())
+    _, out, err = run(words[0], "--http", api.address, *words[1:], input=b"{}\n")
+    assert (out + err).endswith(told % r"\x1b[2J")
+    assert "\x1b" not in out + err
+
+
 @pytest.mark.parametrize("words, path, params", [
     (["key", "a b,c&d"], "/goim/push/keys", [("operation", "1000"), ("keys", "a b"), ("keys", "c&d")]),
     (["mid", "1,2"], "/goim/push/mids", [("operation", "1000"), ("mids", "1"), ("mids", "2")]),
