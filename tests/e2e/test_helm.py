@@ -111,6 +111,12 @@ def test_values_are_where_they_belong(render):
     assert marks[0] == marks[2] != marks[1], "new settings make new pods"
 
 
+def test_numbers_and_flags_are_written_as_they_are(render):
+    """In values.yaml, of which helm makes floats."""
+    data = render({"settings": {"COMET_LIMITS_CONNECTIONS": 1000000, "COMET_PROTOCOL_PARK": False, "COMET_SERVER_ID": "007"}})["ConfigMap", "comet"]["data"]
+    assert (data["COMET_LIMITS_CONNECTIONS"], data["COMET_PROTOCOL_PARK"], data["COMET_SERVER_ID"]) == ("1000000", "false", "007")
+
+
 def test_the_programs_take_these_settings(render):
     for program in ("comet", "comet-logic"):
         environment = {**render({})["ConfigMap", "comet"]["data"], "COMET_HTTP_API_KEY": "key", "COMET_HTTP_BIND": "0.0.0.0:3111"}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"reflect"
 	"strconv"
 	"text/template"
 )
@@ -22,6 +23,7 @@ func main() {
 		log.Fatal(err)
 	}
 	functions := template.FuncMap{
+		"kindIs":    func(kind string, value any) bool { return reflect.ValueOf(value).Kind().String() == kind },
 		"quote":     func(value any) string { return strconv.Quote(fmt.Sprint(value)) },
 		"sha256sum": func(text string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(text))) },
 		"toJson": func(value any) (string, error) {
