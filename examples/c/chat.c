@@ -18,6 +18,7 @@ static void say(const char *api, const char *name, const char *words)
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_POSTFIELDS, line);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, stderr); /* {"code":0,"message":""} */
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, 5L);
 	if (curl_easy_perform(curl) != CURLE_OK)
 		fprintf(stderr, "[not sent]\n");
 	curl_easy_cleanup(curl);
@@ -45,6 +46,7 @@ int main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "guest", *api = argc > 2 ? argv[2] : "http://127.0.0.1:3111";
 	struct comet_client_options opt = {0};
 	struct comet_client_keeper *keeper;
+	struct comet_client_goodbye goodbye;
 	struct comet_client_message m;
 	char words[500] = "";
 	int rc;
@@ -66,6 +68,10 @@ int main(int argc, char **argv)
 		if (fds[0].revents != 0)
 			say(api, name, words);
 	} while (rc == -ETIMEDOUT);
+	if (rc != -ETIMEDOUT) { /* the server wants us no more */
+		comet_client_keeper_last_words(keeper, &goodbye);
+		printf("[%s]\n", goodbye.reason[0] != '\0' ? goodbye.reason : strerror(-rc));
+	}
 	comet_client_keeper_free(&keeper);
 	comet_client_rooms_free(&opt.rooms);
 	return rc != -ETIMEDOUT;

@@ -207,6 +207,7 @@ def test_chat_room_ends_where_it_is_sent_away_for_good(house, chat):
     house.backend.kick(keys=[key])
     try:
         assert ada.process.wait(TIMEOUT) == 1
+        ada.wait_for("[kicked]")
     finally:
         ada.close()
 
