@@ -21,6 +21,7 @@ export function roundUp(value) {
 export class Chart {
 	#host; #name; #format; #samples = []; // {t, value, most}; value null: unknown
 	#span = {ms: 1, gap_ms: 1, words: ''};
+	#highest = 0; // of all of them
 	#svg; #ceiling; #ground; #area; #peaks; #line; #dot; #mark; #top;
 	#onPick; #least;
 
@@ -52,11 +53,8 @@ export class Chart {
 	show(samples, span) {
 		this.#samples = samples;
 		this.#span = span;
+		this.#highest = samples.reduce((highest, {value, most}) => Math.max(highest, value ?? 0, most ?? 0), 0);
 		this.#draw();
-	}
-
-	get #highest() {
-		return this.#samples.reduce((highest, {value, most}) => Math.max(highest, value ?? 0, most ?? 0), 0);
 	}
 
 	#x(t) {

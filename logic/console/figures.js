@@ -153,7 +153,8 @@ async function askDay() {
 
 /* What is new since it was asked the last time. */
 export async function askFigures() {
-	const missing = Math.min(300, Math.ceil((Date.now() - asked_ms) / 1000) + 3);
+	const away_ms = Math.abs(Date.now() - asked_ms); // where this clock was set back it is not known, so more is asked
+	const missing = Math.min(300, Math.ceil(away_ms / 1000) + 3);
 	const data = await getJson(`/metrics/history?by=seconds&last=${missing}`);
 	const restarted = since_ms !== null && data.since_ms > since_ms + 1000;
 	asked_ms = Date.now();
@@ -162,7 +163,7 @@ export async function askFigures() {
 		append(tile(name).seconds, samplesOf(data, name), restarted ? data.since_ms : null);
 	}
 	since_ms = data.since_ms;
-	if (span === 'minutes' && Date.now() - day_ms >= EVERY_MINUTE_MS)
+	if (span === 'minutes' && Math.abs(Date.now() - day_ms) >= EVERY_MINUTE_MS)
 		await askDay();
 	return data;
 }

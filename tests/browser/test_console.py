@@ -414,6 +414,15 @@ def test_graphs_have_a_gap_where_the_server_was_started_again(house, launch, bro
     wait_until(lambda: graph(browser, "Connections")[0].count("M") == 2, lambda: graph(browser, "Connections"), 30)
 
 
+def test_graphs_go_on_where_the_clock_of_the_browser_is_set_back(house, browser):
+    browser.open(house)
+    browser.wait_text("#link", "live")
+    wait_until(lambda: points(browser, "Connections") > 1, "some seconds")
+    browser.run("const now = Date.now; Date.now = () => now() - 3600_000;")
+    before = points(browser, "Connections")
+    wait_until(lambda: points(browser, "Connections") >= before + 4, lambda: browser.text("#link"), 30)
+
+
 def test_latency_is_shown_where_it_is_measured(house, backend, browser):
     browser.open(house)
     browser.wait_text("#link", "live")
