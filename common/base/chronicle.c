@@ -13,6 +13,8 @@
 #define SECONDS_A_MINUTE 60
 /* A busy machine may be so late. */
 #define LATE_SECONDS 5
+/* More than two bytes can say; a minute of it is no overflow. */
+#define FIGURE_MAX (INT64_C(1) << 50)
 
 /* ---- numbers in two bytes ---- */
 
@@ -133,7 +135,8 @@ static void end_second_locked(struct chronicle *c, const int64_t *values) NEEDS(
 static void share_out(const struct chronicle *c, const int64_t *figures, int64_t i, int64_t n, int64_t *values)
 {
 	for (unsigned f = 0; f < c->n; f++) {
-		const int64_t now = figures[f] > 0 ? figures[f] : 0, grown = now - c->totals[f];
+		const int64_t some = figures[f] > 0 ? figures[f] : 0, now = some < FIGURE_MAX ? some : FIGURE_MAX;
+		const int64_t grown = now - c->totals[f];
 
 		values[f] = !c->figures[f].grows ? now : grown > 0 ? grown / n + (i < grown % n) : 0;
 	}
