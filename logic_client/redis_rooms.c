@@ -143,10 +143,11 @@ void redis_rooms_expect(struct redis_rooms *r, const char *room)
 }
 
 /* At most JOINS_AT_ONCE: all are queued, then all are waited for. */
+/* NOLINTNEXTLINE(bugprone-easily-swappable-parameters): how many, and a time */
 static int join_some(struct redis_rooms *r, const char *const *rooms, size_t n, int64_t deadline_ns)
 {
-	struct redis_call *calls[JOINS_AT_ONCE];
-	unsigned writes[JOINS_AT_ONCE];
+	struct redis_call *calls[JOINS_AT_ONCE] = {NULL};
+	unsigned writes[JOINS_AT_ONCE] = {0};
 	size_t begun = 0;
 	int rc = 0;
 
@@ -164,6 +165,7 @@ static int join_some(struct redis_rooms *r, const char *const *rooms, size_t n, 
 	return rc;
 }
 
+/* NOLINTNEXTLINE(bugprone-easily-swappable-parameters): how many, and a time */
 int redis_rooms_join(struct redis_rooms *r, const char *const *rooms, size_t n, int64_t deadline_ns)
 {
 	int rc = 0;

@@ -101,7 +101,7 @@ static int push(unsigned connection, const char *room, int64_t number)
 			    .body = body,
 			    .body_bytes = (uint32_t)(5 + n + 2)};
 
-	packet_put_i32(body, (int32_t)(number >> 32));
+	packet_put_i32(body, (int32_t)(uint32_t)((uint64_t)number >> 32));
 	body[4] = (uint8_t)n;
 	memcpy(body + 5, room, n);
 	memcpy(body + 5 + n, "hi", 2);
@@ -383,8 +383,8 @@ static void a_long_reason_is_cut_between_two_characters(void **state)
 	char reason[200] = "", notice[300];
 
 	(void)state;
-	while (strlen(reason) < 100)
-		strcat(reason, "ü");
+	for (size_t n = 0; n < 100; n += strlen("ü"))
+		memcpy(reason + n, "ü", sizeof("ü"));
 	join_at(OLD);
 	(void)snprintf(notice, sizeof(notice), "{\"room\":\"chat://1\",\"left\":\"%s\"}", reason);
 	assert_int_equal(show(here, OP_NOTICE, 0, notice), 0);

@@ -1462,7 +1462,8 @@ static void push_whose_answer_was_lost_and_then_its_history_has_no_number(void *
 	PUSH_ROOM("again 5 ''", KEPT, "order", "a", "l", "1");
 	PUSH_ROOM("again 5 ''", KEPT, "order", "a", "l", "2");
 	PUSH_ROOM("ok 5 44 *", KEPT, "", "c", "l", "3");
-	after("LRANGE " HISTORY " 0 -1", "1000 3 c", "XLEN comet:push:c1", "3");
+	after("XLEN comet:push:c1", "3");
+	after("LINDEX " HISTORY " 0", "1000 3 c", "LLEN " HISTORY, "1");
 }
 
 static void push_of_many_writers_is_not_numbered_twice(void **state)
