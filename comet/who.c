@@ -76,7 +76,7 @@ static bool is_named(const struct choice *ch, const struct connection *c)
 /* All connections are looked at for them. */
 static int sort_users(struct choice *ch)
 {
-	const size_t n = ch->query->keys != NULL ? ch->query->n_keys : 0;
+	const size_t n = ch->query->n_keys;
 
 	if ((ch->users = calloc(n + 1, sizeof(*ch->users))) == NULL)
 		return -ENOMEM;
