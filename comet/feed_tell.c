@@ -4,6 +4,7 @@
 
 #include "comet/feed_source.h"
 #include "common/base/clock.h"
+#include "common/base/park.h"
 
 /* Users told of at a time, and how long that may take. */
 #define TELLS   1000
@@ -120,12 +121,16 @@ void feed_source_tell_of(struct feeds *s, struct feed *f, int64_t deadline_ns)
 	lock_take(&s->lock);
 	acks.acks = feed_table_take_acks(s, f);
 	lock_drop(&s->lock);
-	if (acks.acks.n > 0)
+	if (acks.acks.n > 0) {
+		park_wait_begin();
 		rc = tell(s, &acks, 1, deadline_ns);
-	lock_take(&s->lock);
-	if (rc < 0)
+		park_wait_end();
+	}
+	if (rc < 0) {
+		lock_take(&s->lock);
 		give_back_locked(s, f, &acks.acks);
-	lock_drop(&s->lock);
+		lock_drop(&s->lock);
+	}
 	acks_fini(&acks.acks);
 }
 

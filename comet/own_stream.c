@@ -8,7 +8,6 @@
 #include "comet/joins.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
-#include "common/base/park.h"
 #include "common/wire/user.h"
 
 #define ACK_BYTES 8
@@ -98,11 +97,8 @@ void own_stream_leave(struct server *s, struct connection *c)
 
 	if (own == NULL || own->feed == NULL)
 		return;
-	if (feed_source_is(&s->feeds)) {
-		park_wait_begin();
+	if (feed_source_is(&s->feeds))
 		feed_source_tell_of(&s->feeds, own->feed, clock_now_ns() + TELL_WAIT_NS);
-		park_wait_end();
-	}
 	atomic_store(&own->member.after, MEMBERSHIP_DEAF);
 	feed_leave(&s->feeds, own->feed, &own->member);
 	feed_release(&s->feeds, &own->feed);
