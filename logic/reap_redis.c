@@ -140,30 +140,14 @@ static void look(struct reap *r)
 	freeReplyObject(reply);
 }
 
-/* The sessions of dead comets have ended. False: none is left to tell, or Redis does not answer. */
-static bool tell_end_of_some(struct reap *r)
+/* One of the scripts that tell back ends of what nobody else tells them. False: none is left to tell, or Redis does not answer. */
+static bool tell_some(struct reap *r, const struct redis_script *script, int64_t most)
 {
 	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
 	struct redisReply *reply;
 	bool more;
 
-	if (r->events == NULL || script_run(r->pipe, &script_bury, deadline, &reply, "%s %lld %d", r->events,
-					    (long long)r->cfg->events_bytes, TOLD_AT_ONCE) < 0)
-		return false;
-	more = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
-	freeReplyObject(reply);
-	return more;
-}
-
-/* Pushes that nobody has confirmed in time. False: as tell_end_of_some. */
-static bool tell_unacked(struct reap *r)
-{
-	int64_t deadline = clock_now_ns() + r->cfg->redis_timeout * CLOCK_MS;
-	struct redisReply *reply;
-	bool more;
-
-	if (!r->tells_unacked || script_run(r->pipe, &script_unacked, deadline, &reply, "%s %lld %d", r->events,
-					    (long long)r->cfg->events_length, TOLD_AT_ONCE) < 0)
+	if (script_run(r->pipe, script, deadline, &reply, "%s %lld %d", r->events, (long long)most, TOLD_AT_ONCE) < 0)
 		return false;
 	more = reply->type == REDIS_REPLY_INTEGER && reply->integer == 1;
 	freeReplyObject(reply);
@@ -171,10 +155,19 @@ static bool tell_unacked(struct reap *r)
 }
 
 /* No more than so many times, so that the comets are looked at again. */
-static void tell_all(struct reap *r, bool (*some)(struct reap *r))
+static void tell_all(struct reap *r, const struct redis_script *script, int64_t most)
 {
-	for (unsigned i = 0; i < TOLD_ROUNDS && some(r); i++)
+	for (unsigned i = 0; i < TOLD_ROUNDS && tell_some(r, script, most); i++)
 		;
+}
+
+/* The sessions of dead comets have ended; and pushes that nobody has confirmed in time. */
+static void tell(struct reap *r)
+{
+	if (r->events != NULL)
+		tell_all(r, &script_bury, r->cfg->events_bytes);
+	if (r->tells_unacked)
+		tell_all(r, &script_unacked, r->cfg->events_length);
 }
 
 /* Until the next look. */
@@ -188,15 +181,13 @@ static int64_t nap_ns(const struct reap *r)
 static void run(void *arg)
 {
 	struct reap *r = arg;
-
 	int64_t look_ns = 0, note_ns = INT64_MAX;
 
 	OBJ_CHECK(r, REAP_MAGIC);
 	do {
 		if (clock_now_ns() >= look_ns) {
 			look(r);
-			tell_all(r, tell_end_of_some);
-			tell_all(r, tell_unacked);
+			tell(r);
 			look_ns = clock_now_ns() + nap_ns(r);
 		}
 		if (r->figures != NULL)
