@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "comet/bucket.h"
 #include "comet/dispatch.h"
@@ -11,6 +10,7 @@
 #include "comet/fence.h"
 #include "comet/join_body.h"
 #include "comet/reader.h"
+#include "comet/room.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 
@@ -46,7 +46,7 @@ struct joined *joins_find_locked(const struct joins *js, const char *room)
 {
 	struct joined *j = first(js);
 
-	while (j != NULL && (room_of(j) == NULL || strcmp(room_of(j), room) != 0))
+	while (j != NULL && !room_is(atomic_load(&j->member.room), room))
 		j = j->next;
 	return j;
 }

@@ -14,6 +14,7 @@
 #include "comet/joins.h"
 #include "comet/own_stream.h"
 #include "comet/proof.h"
+#include "comet/room.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -117,7 +118,7 @@ static int move(struct server *s, struct connection *c, const char *to)
 
 	lock_take(&b->places);
 	from = atomic_load(&c->place.room);
-	stays = from != NULL && strcmp(from->tally->id, to) == 0;
+	stays = room_is(from, to);
 	if (from != NULL && !stays)
 		bucket_leave(b, &c->place);
 	if (!stays || !membership_is_led(&c->place))
@@ -131,12 +132,10 @@ static int move(struct server *s, struct connection *c, const char *to)
 static bool is_led_to(struct server *s, const struct connection *c, const char *room)
 {
 	struct bucket *b = server_bucket(s, c->seat.key);
-	const struct room *in;
 	bool is;
 
 	lock_take(&b->places);
-	in = atomic_load(&c->place.room);
-	is = in != NULL && strcmp(in->tally->id, room) == 0 && membership_is_led(&c->place);
+	is = room_is(atomic_load(&c->place.room), room) && membership_is_led(&c->place);
 	lock_drop(&b->places);
 	return is;
 }

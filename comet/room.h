@@ -5,7 +5,9 @@
 #define COMET_ROOM_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "comet/membership.h"
 #include "comet/tally.h"
@@ -23,6 +25,12 @@ struct room {
 	struct membership *members;
 	size_t count;
 };
+
+/* Is it the one with this id? NULL is none. */
+static inline bool room_is(const struct room *r, const char *id)
+{
+	return r != NULL && strcmp(r->tally->id, id) == 0;
+}
 
 /* An empty room; one reference, the caller's. 0 or -ENOMEM. */
 int room_new(struct tally_table *tallies, const char *id, struct room **out);

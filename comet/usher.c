@@ -1,11 +1,10 @@
 /* usher: see usher.h. SPDX-License-Identifier: MIT */
 #include "comet/usher.h"
 
-#include <string.h>
-
 #include "comet/dispatch.h"
 #include "comet/join_body.h"
 #include "comet/joins.h"
+#include "comet/room.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 
@@ -19,18 +18,11 @@ static const char *const results[USHER_RESULTS] = {
 
 COUNTER_LABELS(LED, results, USHER_RESULTS);
 
-static bool is_in(const struct membership *m, const char *room)
-{
-	const struct room *r = atomic_load(&m->room);
-
-	return r != NULL && strcmp(r->tally->id, room) == 0;
-}
-
 /* ---- a client without streams has one room ---- */
 
 static enum usher_result lead_place_locked(struct bucket *b, struct connection *c, const char *room) NEEDS(b->places)
 {
-	bool was = is_in(&c->place, room);
+	bool was = room_is(atomic_load(&c->place.room), room);
 
 	if (bucket_change_room(b, &c->place, room) < 0)
 		return USHER_NO_MEMORY;
@@ -40,7 +32,7 @@ static enum usher_result lead_place_locked(struct bucket *b, struct connection *
 
 static enum usher_result leave_room_locked(struct bucket *b, struct connection *c, const char *room) NEEDS(b->places)
 {
-	if (!is_in(&c->place, room))
+	if (!room_is(atomic_load(&c->place.room), room))
 		return USHER_WAS;
 	bucket_leave_place(b, c);
 	return USHER_OUT;
@@ -67,7 +59,7 @@ static enum usher_result join_locked(struct server *s, struct bucket *b, struct 
 		j->feed = feed_ref(&s->feeds, job->feed);
 	/* Pushes up to this number came before, and this thread brings the next ones. */
 	atomic_store(&j->member.after, job->message->number);
-	if (is_in(&c->place, job->room))
+	if (room_is(atomic_load(&c->place.room), job->room))
 		bucket_leave_place(b, c);
 	return USHER_IN;
 }
