@@ -237,13 +237,13 @@ static void wait_until_left(struct listener *l)
 	lock_drop(&l->lock);
 }
 
-/* After 0 the listener is another's. */
-static int park(struct listener *l, bool drained)
+/* For the first time, or after a pause: somebody may be there. After 0 the listener is another's. */
+static int park(struct listener *l)
 {
 	int rc;
 
 	hold(l);
-	if ((rc = park_on_stream(l->park, &l->guest.parked, l->fd, drained)) < 0)
+	if ((rc = park_on_stream(l->park, &l->guest.parked, l->fd, false)) < 0)
 		let_go(l);
 	return rc;
 }
@@ -287,7 +287,7 @@ static void pause_and_park(void *arg)
 		do
 			if (!pause_accepting(at, rc))
 				return;
-		while ((rc = park(at->listener, false)) < 0);
+		while ((rc = park(at->listener)) < 0);
 	}
 }
 
@@ -343,8 +343,7 @@ static int listener_start(struct accept *a, const struct accept_door *door, cons
 	a->n_listeners++; /* from here on accept_stop undoes it */
 	if ((rc = socket_options_set(cfg, l->fd, listen_path(address) != NULL)) < 0)
 		return rc;
-	if ((rc = start_acceptors(l, l->park != NULL ? 1 : threads)) < 0 ||
-	    (l->park != NULL && (rc = park(l, false)) < 0))
+	if ((rc = start_acceptors(l, l->park != NULL ? 1 : threads)) < 0 || (l->park != NULL && (rc = park(l)) < 0))
 		return rc;
 	return listen_announce(l->fd, names[door->kind], &l->port);
 }
