@@ -26,7 +26,7 @@ static int take_joined(struct client_rooms *s, int32_t seq, const json_t *said)
 			continue;
 		if (client_room_answered(room, member, now_ns) < 0)
 			return -EPROTO;
-		client_list_see_to_gap(s, room, now_ns);
+		client_list_see_to_gap(s, room);
 	}
 	for (struct client_room *room = s->first; room != NULL; room = room->next) {
 		if (!room->is_wanted || room->join_seq != seq)
@@ -78,7 +78,7 @@ static int take_notice(struct client_rooms *s, const json_t *said)
 	    (client_list_is_users(room) && json_object_get(said, "left") != NULL)) /* that is left by nobody */
 		return 0;
 	if ((rc = client_room_noticed(room, said)) == 0)
-		client_list_see_to_gap(s, room, clock_now_ns());
+		client_list_see_to_gap(s, room);
 	return rc;
 }
 

@@ -63,8 +63,8 @@ int client_list_add_led(struct client_rooms *s, const char *id, struct client_ro
 	return 0;
 }
 
-void client_list_see_to_gap(const struct client_rooms *s, struct client_room *room, int64_t now_ns)
+void client_list_see_to_gap(const struct client_rooms *s, struct client_room *room)
 {
 	if (s->opt.state != NULL && (room->news & NEWS_GAP) && !client_list_is_users(room))
-		room->due_ns = now_ns + room->wait_ms * CLOCK_MS;
+		room->due_ns = clock_now_ns() + room->wait_ms * CLOCK_MS;
 }

@@ -33,6 +33,6 @@ int client_list_add_led(struct client_rooms *s, const char *id, struct client_ro
 void client_list_drop(struct client_rooms *s, struct client_room **at);
 bool client_list_is_users(const struct client_room *room);
 /* Where a gap is to be told, see to it that the state which the application loads comes anew, and the room is joined since that. */
-void client_list_see_to_gap(const struct client_rooms *s, struct client_room *room, int64_t now_ns);
+void client_list_see_to_gap(const struct client_rooms *s, struct client_room *room);
 
 #endif

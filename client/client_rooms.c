@@ -286,7 +286,7 @@ static int take_push(struct client_rooms *s, bool is_newest, const struct packet
 	if (!follows(room, is_newest, out->number))
 		return 0;
 	if (room != NULL)
-		client_list_see_to_gap(s, room, clock_now_ns());
+		client_list_see_to_gap(s, room);
 	s->handed = out->number > 0 ? room : NULL;
 	s->handed_number = out->number;
 	return 1;
