@@ -37,6 +37,12 @@ int client_tls_refuse(const struct client_options *opt, long verdict)
 	return -ERR_TLS;
 }
 
+int client_tls_miss(const struct client_options *opt, const char *alert)
+{
+	client_link_say(opt, "no TLS handshake came about%s%s", alert[0] != '\0' ? ": " : "", alert);
+	return -EPROTO;
+}
+
 const char *client_tls_alert(int alert)
 {
 	const char *words = ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, SSL_AD_REASON_OFFSET + alert));
@@ -240,12 +246,7 @@ static int shake_hands(struct client_tls *t, const struct client_options *opt, i
 	verdict = SSL_get_verify_result(t->ssl);
 	if (rc == -ERR_TLS && verdict != X509_V_OK)
 		return client_tls_refuse(opt, verdict);
-	if (rc == -ERR_TLS || rc == -ERR_EOF) {
-		client_link_say(opt, "no TLS handshake came about%s%s", t->link.said[0] != '\0' ? ": " : "",
-				t->link.said);
-		return -EPROTO;
-	}
-	return rc;
+	return rc == -ERR_TLS || rc == -ERR_EOF ? client_tls_miss(opt, t->link.said) : rc;
 }
 
 static const struct client_link_ops ops = {tls_send, tls_receive, tls_free};

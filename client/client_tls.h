@@ -23,5 +23,7 @@ const char *client_tls_alert(int alert);
 
 /* Say that the server's certificate is not accepted, and why: an X509_V_ERR_ of OpenSSL's. -ERR_TLS. */
 int client_tls_refuse(const struct client_options *opt, long verdict);
+/* Say that there is no TLS, and the words for the server's alert, or "" where it sent none. -EPROTO. */
+int client_tls_miss(const struct client_options *opt, const char *alert);
 
 #endif

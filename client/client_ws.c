@@ -67,9 +67,7 @@ static void not_up(struct client_ws *w, struct lws *wsi, const char *words, int 
 		client_link_say(w->opt, "no WebSocket at %s: HTTP %s", w->opt->path, line);
 		end_with(w, status >= 500 ? -EAGAIN : -ERR_REFUSED);
 	} else if (w->alert != 0 || (words_bytes >= 11 && strncmp(words, "connect SSL", 11) == 0)) {
-		client_link_say(w->opt, "no TLS handshake came about%s%s", w->alert != 0 ? ": " : "",
-				w->alert != 0 ? client_tls_alert(w->alert) : "");
-		end_with(w, -EPROTO);
+		end_with(w, client_tls_miss(w->opt, w->alert != 0 ? client_tls_alert(w->alert) : ""));
 	} else if (words_bytes >= 6 && strncmp(words, "Unable", 6) == 0) {
 		end_with(w,
 			 error == ENETUNREACH || error == EHOSTUNREACH || error == ETIMEDOUT ? -error : -ECONNREFUSED);
