@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/poll.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "cli/command.h"
@@ -368,13 +367,8 @@ static enum session_end run_session(struct sessions *s)
 static enum session_end wait_out(const struct sessions *s, unsigned attempt)
 {
 	struct pollfd fd = {s->cancel_fd, POLLIN, 0};
-	uint32_t random = 0;
-	int64_t delay_ms, left_ms = (s->deadline_ns - clock_now_ns()) / CLOCK_MS;
+	int64_t delay_ms = backoff_draw_ms(attempt), left_ms = (s->deadline_ns - clock_now_ns()) / CLOCK_MS;
 
-	/* Without random bytes, which no kernel of today leaves us, all wait for the same time. */
-	if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != sizeof(random))
-		random = UINT32_MAX / 2;
-	delay_ms = backoff_delay_ms(attempt, random);
 	if (s->next_node[0] != '\0') /* where we have to be before the old one is gone */
 		delay_ms = backoff_sent_ms(delay_ms);
 	fprintf(stderr, "comet-cli: trying again in %.1f s\n", (double)delay_ms / 1000);

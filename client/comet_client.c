@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "client/backlog.h"
 #include "client/backoff.h"
@@ -414,10 +413,5 @@ int comet_client_may_return(const struct comet_client_goodbye *goodbye)
 
 int comet_client_delay_ms(unsigned attempt)
 {
-	uint32_t chance = 0;
-
-	/* Without random bytes all clients wait for the same time, which is better than not to wait. */
-	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
-		chance = UINT32_MAX / 2;
-	return (int)backoff_delay_ms(attempt, chance);
+	return (int)backoff_draw_ms(attempt);
 }
