@@ -197,7 +197,7 @@ static int push_lines(struct batch *b)
 			rc = read_more(b);
 		if (rc == 0)
 			code = send_lines(b);
-		if (code == EXIT_OK && fflush(stdout) != 0)
+		if (code == EXIT_OK)
 			code = api_printed();
 	}
 	if (rc < 0) {
