@@ -830,7 +830,6 @@ export class Comet {
 			this.#joinAll([room]);
 			return;
 		}
-		this.#saveSoon();
 		this.#arrive(room, {at, gap: false}, entry.position || undefined);
 	}
 
