@@ -20,6 +20,7 @@ export function roundUp(value) {
 
 export class Chart {
 	#host; #name; #format; #samples = []; // {t, value, most}; value null: unknown
+	#newest; // the last of them
 	#span = {ms: 1, gap_ms: 1, words: ''};
 	#highest = 0; // of all of them
 	#svg; #ceiling; #ground; #area; #peaks; #line; #dot; #mark; #top;
@@ -51,7 +52,10 @@ export class Chart {
 
 	/* The list stays the caller's. span: {ms: how long it is, gap_ms: after so long without a sample the line breaks, words: its name} */
 	show(samples, span) {
+		if (samples === this.#samples && samples.at(-1) === this.#newest && span === this.#span)
+			return; // those of a day come once a minute
 		this.#samples = samples;
+		this.#newest = samples.at(-1);
 		this.#span = span;
 		this.#highest = samples.reduce((highest, {value, most}) => Math.max(highest, value ?? 0, most ?? 0), 0);
 		this.#draw();
