@@ -28,6 +28,9 @@ const TILES = {
 	latency: ['Push to write, median', {format: duration, least: 1e-4}],
 };
 
+/* Those that have a tile, of an answer of /metrics/history. */
+const namesIn = ({sum}) => Object.keys(TILES).filter(name => name in sum);
+
 // ---- samples: {t, value, most}; value is null where nobody knows it, most is the greatest of a minute's seconds
 
 /* Of a figure, as /metrics/history has it. */
@@ -147,7 +150,7 @@ let day_ms = 0;
 async function askDay() {
 	const day = await getJson('/metrics/history?by=minutes');
 	day_ms = Date.now();
-	for (const name of Object.keys(day.sum).filter(figure => figure in TILES))
+	for (const name of namesIn(day))
 		tile(name).minutes = samplesOf(day, name);
 }
 
@@ -158,7 +161,7 @@ export async function askFigures() {
 	const data = await getJson(`/metrics/history?by=seconds&last=${missing}`);
 	const restarted = since_ms !== null && data.since_ms > since_ms + 1000;
 	asked_ms = Date.now();
-	for (const name of Object.keys(TILES).filter(figure => figure in data.sum)) {
+	for (const name of namesIn(data)) {
 		tile(name).kept = true;
 		append(tile(name).seconds, samplesOf(data, name), restarted ? data.since_ms : null);
 	}
@@ -176,7 +179,7 @@ function latest(samples, n) {
 
 /* words: figure → what stands below its number. steady: comets tell their counts once a second, so it takes some seconds to see a rate. */
 export function showFigures(data, {words, steady}) {
-	for (const name of Object.keys(data.sum).filter(figure => figure in TILES)) {
+	for (const name of namesIn(data)) {
 		const {seconds, grows} = tile(name);
 		tile(name).show(latest(seconds, grows ? steady ? 5 : 2 : 1), words[name]);
 	}
