@@ -2,6 +2,8 @@
 
 SPDX-License-Identifier: MIT"""
 import contextlib
+import importlib.machinery
+import importlib.util
 import json
 import os
 import pathlib
@@ -16,6 +18,14 @@ from waiting import TIMEOUT, wait_until
 
 COMMAND_SECONDS = 60
 SPARE_FILES = 4  # a comet that has just started may have some of its own connections to Redis still to make
+
+
+def cluster_script():
+    """scripts/cluster as a module, for what no command of it shows."""
+    loader = importlib.machinery.SourceFileLoader("cluster_script", str(ROOT / "scripts/cluster"))
+    script = importlib.util.module_from_spec(importlib.util.spec_from_loader("cluster_script", loader))
+    loader.exec_module(script)
+    return script
 
 
 class House:

@@ -1,9 +1,14 @@
 """Several clusters over one Redis, whose programs have the same names: by redis.prefix, or by redis.db, they hear nothing of each
-other. SPDX-License-Identifier: MIT"""
+other. And several of scripts/cluster, each with ports of its own. SPDX-License-Identifier: MIT"""
+import concurrent.futures
+import os
+import shutil
+import tempfile
+
 import pytest
 
 from history import Crowd
-from house import House
+from house import House, cluster_script
 from waiting import wait_until
 
 CLIENTS = 30
@@ -47,3 +52,41 @@ def test_all_names_begin_with_the_prefix(house, crowd):
     redis = house.redis()
     assert {key.split(b":")[0] for key in redis.keys()} == {b"staging"}
     assert {name.split(b":")[0] for name in redis.pubsub_channels()} == {b"staging"}
+
+
+@pytest.fixture
+def script(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return cluster_script()
+
+
+@pytest.fixture
+def claim(script, tmp_path):
+    """The block of ports of a cluster of this name. Claims of one process all begin with the same block."""
+    def one(name, blocks=355):
+        (tmp_path / name).mkdir()
+        return script.claim_block(tmp_path / name, blocks)
+    return one
+
+
+def test_block_of_ports_is_a_cluster_s_for_as_long_as_its_folder_is_there(script, claim, tmp_path):
+    block = claim("one")
+    other = claim("two")
+    assert other != block
+    script.Cluster(tmp_path / "one").down()
+    assert claim("three") == block
+    shutil.rmtree(tmp_path / "three")  # nobody gives it back
+    assert claim("four") == block
+    assert claim("five") not in (block, other)
+
+
+def test_clusters_that_are_brought_up_at_once_have_blocks_of_their_own(claim):
+    with concurrent.futures.ThreadPoolExecutor(20) as pool:
+        assert sorted(pool.map(lambda i: claim(f"cluster-{i}", 20), range(20))) == list(range(20))
+
+
+def test_where_no_block_can_be_claimed_a_cluster_has_one_all_the_same(script, claim, tmp_path):
+    (tmp_path / f"comet-clusters-{os.getuid()}").write_text("something else")
+    assert claim("one") == claim("two") == os.getpid() % 355
+    script.Cluster(tmp_path / "one").down()
+    assert not (tmp_path / "one").exists()

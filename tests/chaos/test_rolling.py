@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from house import cluster_script
 from server import BUILD, ROOT
 from travellers import assert_nothing_missed, lives
 from waiting import SCALE, TIMEOUT, scaled, wait_until
@@ -166,12 +167,7 @@ def test_a_second_process_waits_for_the_name_of_one_that_goes(house, crowd):
 @pytest.mark.house(comets=1, logics=1, settings={"server.drain_timeout": "0s", "server.drain_grace": "90s"})
 def test_who_stops_a_comet_is_as_patient_as_its_settings_say(house):
     """And says it when that was not enough."""
-    import importlib.machinery
-    import importlib.util
-
-    loader = importlib.machinery.SourceFileLoader("cluster_script", str(ROOT / "scripts/cluster"))
-    script = importlib.util.module_from_spec(importlib.util.spec_from_loader("cluster_script", loader))
-    loader.exec_module(script)
+    script = cluster_script()
     cluster = script.Cluster(pathlib.Path(house.directory))
     comet = cluster.named("comet-1")
     assert comet.patience() == script.STOP_SECONDS + 90
