@@ -3,13 +3,12 @@ scripts/check-image starts it where there is one.
 
 SPDX-License-Identifier: MIT"""
 import re
-import subprocess
 
 import pytest
 import yaml
 
-from server import BUILD, ROOT
-from waiting import TIMEOUT
+from server import ROOT
+from test_kubernetes import ended
 
 KNOWN = {"image", "build", "restart", "depends_on", "ulimits", "environment", "stop_grace_period", "command", "ports", "healthcheck", "profiles",
          "volumes", "entrypoint"}
@@ -48,8 +47,7 @@ def test_service_is_in_the_words_of_compose(name):
 
 @pytest.mark.parametrize("name", OURS)
 def test_the_programs_take_these_settings(name):
-    tried = subprocess.run([BUILD / program(OURS[name]), "-t"], env={**OURS[name]["environment"], "COMET_HTTP_BIND": "0.0.0.0:3111"},
-                           capture_output=True, text=True, timeout=TIMEOUT)
+    tried = ended(program(OURS[name]), {**OURS[name]["environment"], "COMET_HTTP_BIND": "0.0.0.0:3111"})
     assert (tried.returncode, tried.stderr) == (0, "")
     assert OURS[name]["ulimits"]["nofile"]["soft"] >= 1000000
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 import test_kubernetes as kubernetes
-from server import BUILD, ROOT
+from server import ROOT
 from waiting import TIMEOUT
 
 CHART = ROOT / "examples/helm"
@@ -120,5 +120,5 @@ def test_numbers_and_flags_are_written_as_they_are(render):
 def test_the_programs_take_these_settings(render):
     for program in ("comet", "comet-logic"):
         environment = {**render({})["ConfigMap", "comet"]["data"], "COMET_HTTP_API_KEY": "key", "COMET_HTTP_BIND": "0.0.0.0:3111"}
-        tried = subprocess.run([BUILD / program, "-t"], env=environment, capture_output=True, text=True, timeout=TIMEOUT)
+        tried = kubernetes.ended(program, environment)
         assert (tried.returncode, tried.stderr) == (0, "")
