@@ -11,7 +11,8 @@ import threading
 
 import pytest
 
-from server import ROOT, certificate
+import stranger
+from server import certificate
 from waiting import TIMEOUT
 
 GOPATH = pathlib.Path("/usr/share/gocode")  # golang-github-gorilla-websocket-dev
@@ -23,10 +24,7 @@ NOISE = os.urandom(60_000)
 
 @pytest.fixture(scope="module")
 def gorilla(tmp_path_factory):
-    program = tmp_path_factory.mktemp("go") / "gorilla"
-    environment = os.environ | {"GO111MODULE": "off", "GOPATH": str(GOPATH), "GOFLAGS": "", "GOTOOLCHAIN": "local"}
-    subprocess.run(["go", "build", "-o", program, ROOT / "tests/e2e/strangers/gorilla.go"], env=environment, check=True, timeout=120)
-    return program
+    return stranger.build("gorilla", tmp_path_factory.mktemp("go"), GOPATH)
 
 
 class Gorilla:

@@ -3,13 +3,13 @@ where there is a helm, by that, too.
 
 SPDX-License-Identifier: MIT"""
 import json
-import os
 import shutil
 import subprocess
 
 import pytest
 import yaml
 
+import stranger
 import test_kubernetes as kubernetes
 from server import ROOT
 from waiting import TIMEOUT
@@ -30,9 +30,7 @@ def merged(base, more):
 def by_go(folder):
     if shutil.which("go") is None:
         pytest.skip("there is no go")
-    program = folder / "render"
-    environment = os.environ | {"GO111MODULE": "off", "GOPATH": str(folder), "GOFLAGS": "", "GOTOOLCHAIN": "local"}
-    subprocess.run(["go", "build", "-o", program, ROOT / "tests/e2e/strangers/render.go"], env=environment, check=True, timeout=120)
+    program = stranger.build("render", folder, gopath=folder)
     return lambda values, release: subprocess.run([program, release, *TEMPLATES], input=json.dumps(merged(VALUES, values)), text=True,
                                                   capture_output=True, timeout=TIMEOUT)
 
