@@ -96,10 +96,7 @@ def test_rooms_of_a_killed_comet_are_vacated_once(house, crowd):
 
 
 def push(backend, mid, confirm):
-    """Its number."""
-    reply = backend.post("/goim/push/mids", "x", operation=1000, mids=mid, confirm=confirm)
-    assert reply.json()["code"] == 0, reply
-    return int(reply.headers["comet-position"])
+    return backend.numbered("/goim/push/mids", "x", operation=1000, mids=mid, confirm=confirm)
 
 
 @pytest.mark.house(settings={"events.kinds": "unacked", "stream.users": "50/1h", "stream.users_open": "yes",

@@ -30,10 +30,7 @@ WAY = TCP._replace(dialect=Streams)
 
 
 def push(house, body):
-    """Its number."""
-    reply = house.backend().request("POST", "/goim/push/room", body, operation=1000, type="chat", room=1)
-    assert reply.json()["code"] == 0, reply
-    return int(reply.headers["comet-position"])
+    return house.backend().numbered("/goim/push/room", body, operation=1000, type="chat", room=1)
 
 
 def push_many(house, n, body):
@@ -104,9 +101,8 @@ def push_to_users(house):
     numbers = {}
     for first in range(1, HERD + 1, 1000):
         mids = ",".join(map(str, range(first, min(first + 1000, HERD + 1))))
-        reply = house.backend().request("POST", "/goim/push/mids", "x" * 100, operation=1000, mids=mids, positions=1).json()
-        assert reply["code"] == 0, reply
-        numbers.update((int(mid), number) for mid, number in reply["data"]["positions"].items())
+        data = house.backend().accepted("/goim/push/mids", "x" * 100, operation=1000, mids=mids, positions=1)
+        numbers.update((int(mid), number) for mid, number in data["positions"].items())
     return numbers
 
 

@@ -139,11 +139,8 @@ def test_replica_that_was_cut_off_takes_over_and_all_are_told(servers, build_hou
 # a comet that is a moment behind
 
 def push(house, room):
-    """Its number."""
     path, to = ("/goim/push/room", {"type": "chat", "room": 1}) if room else ("/goim/push/mids", {"mids": 77})
-    reply = house.backend().request("POST", path, "x", operation=1000, **to)
-    assert reply.json()["code"] == 0, reply
-    return int(reply.headers["comet-position"])
+    return house.backend().numbered(path, "x", operation=1000, **to)
 
 
 def come(house, comet, room, position=None):

@@ -65,12 +65,19 @@ class Backend:
 
     # v2: accepted, or the test ends here
 
-    def accepted(self, path, body=b"", **params):
+    def _accepted(self, path, body, params):
         reply = self.post(path, body, **params)
         assert reply.status == 200, reply
         answer = reply.json()
         assert answer["code"] == 0 and answer["message"] == "", reply
-        return answer.get("data")
+        return reply, answer
+
+    def accepted(self, path, body=b"", **params):
+        return self._accepted(path, body, params)[1].get("data")
+
+    def numbered(self, path, body=b"", **params):
+        """Of a push that is kept: its number."""
+        return int(self._accepted(path, body, params)[0].headers["comet-position"])
 
     def push_keys(self, keys, body, op=1000):
         return self.accepted("/goim/push/keys", body, operation=op, keys=keys)

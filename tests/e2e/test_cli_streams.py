@@ -189,10 +189,7 @@ USERS = pytest.mark.settings("stream.users=50/1h", "stream.users_open=yes")
 @USERS
 @pytest.mark.parametrize("user", ["41", "ann o'hara"])
 def test_stream_shows_what_a_user_missed_and_what_each_device_has_confirmed(house, sub, user):  # noqa: F811
-    numbers = []
-    for body in "abc":
-        reply = house.backend.post("/goim/push/users", body, operation=1000, users=user)
-        numbers.append(int(reply.headers["comet-position"]))
+    numbers = [house.backend.numbered("/goim/push/users", body, operation=1000, users=user) for body in "abc"]
     whole = [f"1000 - {number} {body}" for number, body in zip(numbers, "abc")]
     assert stream(house, "user", user) == (whole, "")
     assert stream(house, "user", user, "--since", str(numbers[0]))[0] == whole[1:]
