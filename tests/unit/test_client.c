@@ -20,6 +20,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "tests/unit/seam.h"
+#include "tests/unit/tcp_pair.h"
 
 static int listener, peer, cancel_fd;
 static char port[8];
@@ -37,18 +38,14 @@ static struct client_options options(void)
 
 static int listen_only(void **state)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(at);
+	uint16_t number;
 
 	(void)state;
 	peer = -1;
 	cancel_fd = eventfd(0, EFD_CLOEXEC);
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (cancel_fd < 0 || listener < 0 || bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-	    listen(listener, 4) < 0 || getsockname(listener, (struct sockaddr *)&at, &len) < 0)
-		return -1;
-	snprintf(port, sizeof(port), "%u", ntohs(at.sin_port));
-	return 0;
+	listener = tcp_listen(&number);
+	snprintf(port, sizeof(port), "%u", number);
+	return cancel_fd < 0 ? -1 : 0;
 }
 
 static int connect_both(void **state)

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libwebsockets.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -24,6 +23,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "tests/unit/seam.h"
+#include "tests/unit/tcp_pair.h"
 
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
@@ -119,18 +119,14 @@ static int connect_to(const char *said, int64_t deadline_ns)
 
 static int listen_only(void **state)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof(at);
+	uint16_t number;
 
 	(void)state;
 	peer = -1;
 	cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (cancel_fd < 0 || listener < 0 || bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-	    listen(listener, 4) < 0 || getsockname(listener, (struct sockaddr *)&at, &len) < 0)
-		return -1;
-	snprintf(port, sizeof(port), "%u", ntohs(at.sin_port));
-	return 0;
+	listener = tcp_listen(&number);
+	snprintf(port, sizeof(port), "%u", number);
+	return cancel_fd < 0 ? -1 : 0;
 }
 
 static int connect_both(void **state)

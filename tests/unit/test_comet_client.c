@@ -1,6 +1,5 @@
 /* The client library, against a socket of the test's own. SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +16,7 @@
 #include "client/comet_client.h"
 #include "common/wire/packet.h"
 #include "tests/unit/seam.h"
+#include "tests/unit/tcp_pair.h"
 
 #define SOON_MS 5000
 
@@ -64,20 +64,15 @@ static struct packet hear(void)
 
 static int listen_only(void **state)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	const struct timeval soon = {.tv_sec = 5};
-	socklen_t len = sizeof(at);
+	uint16_t number;
 
 	(void)state;
 	peer = -1;
 	memset(&goodbye, 0, sizeof(goodbye));
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)) < 0 ||
-	    bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listener, 4) < 0 ||
-	    getsockname(listener, (struct sockaddr *)&at, &len) < 0)
-		return -1;
-	(void)snprintf(port, sizeof(port), "%u", ntohs(at.sin_port));
-	return 0;
+	listener = tcp_listen(&number);
+	(void)snprintf(port, sizeof(port), "%u", number);
+	return setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
 }
 
 /* A thread that lets one client in, and answers its AUTH with this. */

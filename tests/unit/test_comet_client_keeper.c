@@ -1,7 +1,5 @@
 /* A client that is opened again by itself, against a server that is the test's. SPDX-License-Identifier: MIT */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -19,6 +17,7 @@
 #include "common/wire/goodbye.h"
 #include "common/wire/packet.h"
 #include "tests/unit/seam.h"
+#include "tests/unit/tcp_pair.h"
 
 static int listener, peer;
 static char here[32], nowhere[] = "127.0.0.1:1";
@@ -49,22 +48,17 @@ static void *let_one_in(void *arg)
 
 static int begin(void **state)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	const struct timeval soon = {.tv_sec = 5};
-	socklen_t len = sizeof(at);
+	uint16_t port;
 
 	(void)state;
 	peer = -1;
 	answer = OP_AUTH_REPLY;
 	words = "";
-	listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon)) < 0 ||
-	    bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listener, 4) < 0 ||
-	    getsockname(listener, (struct sockaddr *)&at, &len) < 0)
-		return -1;
-	(void)snprintf(here, sizeof(here), "127.0.0.1:%u", ntohs(at.sin_port));
+	listener = tcp_listen(&port);
+	(void)snprintf(here, sizeof(here), "127.0.0.1:%u", port);
 	seam_clock_set(CLOCK_SEC, 0);
-	return 0;
+	return setsockopt(listener, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof(soon));
 }
 
 static int end(void **state)
