@@ -23,7 +23,7 @@ def merged(base, more):
     """As helm does it: null takes out."""
     if not isinstance(base, dict) or not isinstance(more, dict):
         return more
-    both = {name: merged(base[name], more[name]) if name in base and name in more else {**base, **more}[name] for name in {**base, **more}}
+    both = {**base, **more, **{name: merged(base[name], more[name]) for name in base.keys() & more.keys()}}
     return {name: value for name, value in both.items() if value is not None}
 
 
