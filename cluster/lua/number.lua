@@ -43,7 +43,7 @@ local function number_kept(stream, generation, first, seconds)
 	local entries, pos = 0, nil
 	if ARGV[first + 1] == 'clear' then
 		local now, micros = time()
-		pos = whole(math.max(micros, tonumber(n)) + 60000000)
+		pos = beyond(n, micros)
 		redis.call('DEL', history_key)
 	else
 		pos = whole(n + 1)

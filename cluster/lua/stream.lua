@@ -20,10 +20,18 @@ local function longer(ttl)
 	return whole(ttl * 1.25)
 end
 
+-- Where a stream goes on, past all numbers that can have been given: at the clock, which is faster than any stream. Where its number is not
+-- below that, since a clock was ahead or put back, a minute past it, and by a dice: its own data may be lost again, and then it is to go
+-- elsewhere than before.
+local function beyond(n, micros)
+	if not n or tonumber(n) + 1000000 < micros then return whole(micros) end
+	return whole(n + 60000000 + micros % 1000000)
+end
+
 -- Where the stream with these keys is, the second of its renewal or 'idle', its writers, and was it made. A number of an earlier
--- generation may have been larger when data were lost, and then others have seen numbers above it: the stream jumps, past all that can
--- have been, and its history is forgotten. `lives` is "<idle ttl> <durable>" and perhaps more; durable, 1: a new generation loses
--- nothing. A number that is not there begins at the clock, if it may (`make`); nil: it may not.
+-- generation may have been larger when data were lost, and then others have seen numbers above it: the stream jumps, and its history is
+-- forgotten. `lives` is "<idle ttl> <durable>" and perhaps more; durable, 1: a new generation loses nothing. A number that is not there
+-- begins, if it may (`make`); nil: it may not.
 local function place(number_key, history_key, generation, lives, make)
 	local value = redis.call('GET', number_key)
 	local n, of, due, writers
@@ -33,7 +41,7 @@ local function place(number_key, history_key, generation, lives, make)
 	if n and durable == '1' then return n, due, writers end
 	if not n and not make then return nil end
 	local now, micros = time()
-	local at = whole(n and math.max(micros, tonumber(n)) + 60000000 or micros)
+	local at = beyond(n, micros)
 	redis.call('DEL', history_key)
 	redis.call('SET', number_key, at .. ' ' .. generation .. ' idle' .. (writers or ''), 'PX', idle_ttl)
 	return at, 'idle', writers or '', not value
