@@ -76,6 +76,27 @@ static int on_confirmed(void *self, const char *name, struct acks *out)
 
 static const struct histories histories = {.read = on_read, .positions = on_positions, .confirmed = on_confirmed};
 
+/* ---- people ---- */
+
+/* Two, of whom one has a key behind that which was asked for. */
+static int on_list(void *self, const char *const *servers, size_t n, const struct who_query *query,
+		   struct who_page *page, bool *silent)
+{
+	(void)self;
+	BUG_UNLESS(query->limit >= 1 && query->limit <= WHO_LIMIT_MAX && query->after != NULL && query->queued >= 0);
+	BUG_UNLESS(query->room == NULL || strlen(query->room) < WIRE_ROOM_BYTES);
+	BUG_UNLESS(query->n_keys <= WHO_KEYS_MAX && query->trace_ms >= 0 && query->trace_ms <= WHO_TRACE_MS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		BUG_UNLESS(servers[i] != NULL);
+		silent[i] = i > 0;
+	}
+	page->connections = json_pack("[{sss[ss]si}, {sss[]}]", "key", "a", "rooms", "live://1", "chat://2",
+				      "rooms_more", 1, "key", "b", "rooms");
+	BUG_UNLESS(page->connections != NULL);
+	page->more = query->limit < 2;
+	return 0;
+}
+
 static void join(const char *token)
 {
 	struct wire_connect request = {.token = (uint8_t *)(uintptr_t)token, .token_bytes = strlen(token), .peer = ""};
@@ -90,19 +111,27 @@ static void build(void)
 {
 	static const struct chronicle_figure figures[] = {{"connections", false}};
 	static struct chronicle *chronicle;
+	static struct tidings tidings;
 	static struct auth *auth;
 
 	if (logic.registry.self != NULL) {
 		upstream_memory_free(&logic.upstream);
 		registry_memory_free(&logic.registry);
 	} else {
-		BUG_UNLESS(config_init(&cfg) == 0 && auth_new(&cfg, &auth) == 0);
+		BUG_UNLESS(config_init(&cfg) == 0 && config_flag(&cfg, "events.kinds=online", stderr) == 0);
+		BUG_UNLESS(auth_new(&cfg, &auth) == 0);
 		BUG_UNLESS(chronicle_new(figures, 1, &chronicle) == 0);
+		BUG_UNLESS(tidings_memory_new(&cfg, "s", &tidings) == 0 && tidings.self != NULL);
+		tidings_memory_tell(&tidings,
+				    &(struct tiding){.kind = "online", .key = "a", .user = "7", .session = 1});
+		tidings_stop(&tidings); /* nobody waits */
 	}
 	logic = (struct logic){.cfg = &cfg,
 			       .auth = auth,
 			       .bus = {.push = on_bus},
 			       .histories = histories,
+			       .people = {.list = on_list},
+			       .tidings = tidings,
 			       .health = {.chronicle = chronicle}};
 	BUG_UNLESS(kept_parse("chat:10/10m", "10/10m", &logic.kept) == 0);
 	BUG_UNLESS(registry_memory_new(&logic.registry) == 0 && upstream_memory_new(1 << 20, &logic.upstream) == 0);
