@@ -21,6 +21,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 
+pytest.register_assert_rewrite("history", "life", "walkers")  # what they say is wrong is shown
+
 from history import Crowd, Pushes  # noqa: E402
 from house import House  # noqa: E402
 from life import SECONDS  # noqa: E402
