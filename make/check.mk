@@ -183,9 +183,9 @@ docs: $(CHECK)/tests/test_docs
 # Writes the tables of docs/benchmarks.md; takes about twelve minutes, of which eight are those beside other servers.
 RIVALS := $(BUILD)/tests/rival_load $(BUILD)/tests/floor
 $(BUILD)/tests/rival_load: tests/bench/rival_load.c tests/bench/rival_wire.c tests/bench/rival_wire.h $(ARCHIVE)
-$(BUILD)/tests/floor: tests/bench/floor.c $(ARCHIVE)
-$(BUILD)/tests/million_load: tests/bench/million_load.c $(ARCHIVE)
-$(BUILD)/tests/herd_load: tests/bench/herd_load.c $(ARCHIVE)
+$(BUILD)/tests/floor: tests/bench/floor.c tests/bench/load.h $(ARCHIVE)
+$(BUILD)/tests/million_load: tests/bench/million_load.c tests/bench/load.h $(ARCHIVE)
+$(BUILD)/tests/herd_load: tests/bench/herd_load.c tests/bench/load.h $(ARCHIVE)
 $(RIVALS) $(BUILD)/tests/million_load $(BUILD)/tests/herd_load:
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $(filter-out %.h,$^) $(LDLIBS)

@@ -12,11 +12,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/wire/packet.h"
+#include "tests/bench/load.h"
 
 #define MAX         (1u << 20) /* descriptors, and users */
 #define FRAME_BYTES 4          /* before a packet, for the head of its frame */
@@ -196,12 +196,8 @@ static void serve(int fd)
 int main(void)
 {
 	struct epoll_event ready[256];
-	struct rlimit files;
 
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-	}
+	load_allow_files();
 	epoll_fd = epoll_create1(0);
 	for (enum door door = TCP; door < DOORS; door++)
 		listeners[door] = listen_on();

@@ -6,19 +6,18 @@
  * as many clients on the machine as the server has. SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "bench/bench_source.h"
 #include "common/base/clock.h"
+#include "common/base/err.h"
 #include "common/wire/packet.h"
+#include "tests/bench/load.h"
 
 #define EVENTS    512
 #define WINDOW    1000 /* handshakes under way */
@@ -79,19 +78,11 @@ static bool watch(struct client *c, int how, uint32_t events)
 
 static void start(struct client *c)
 {
-	const struct sockaddr_in to = {.sin_family = AF_INET,
-				       .sin_port = htons(ports[(c - clients) % n_ports]),
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int on = 1;
-
 	handshaking++;
 	c->state = CONNECTING;
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0 || setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0 ||
-	    bench_source_bind(&source, c->fd) < 0)
-		fail(c, "no socket");
-	else if (connect(c->fd, (const struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
-		fail(c, "no connection");
+	c->fd = load_connect(&source, ports[(c - clients) % n_ports]);
+	if (c->fd < 0)
+		fail(c, err_text(c->fd));
 	else if (!watch(c, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT))
 		fail(c, "no epoll");
 }
@@ -241,8 +232,6 @@ static void run(void)
 
 int main(int argc, char **argv)
 {
-	struct rlimit files;
-	struct rusage usage;
 	int64_t begun_ns;
 
 	if (argc < 4 || argc > 3 + PORTS_MAX || (missed = (uint32_t)atoi(argv[2])) == 0)
@@ -250,20 +239,15 @@ int main(int argc, char **argv)
 	room = argv[1];
 	for (int i = 3; i < argc; i++)
 		ports[n_ports++] = (uint16_t)atoi(argv[i]);
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-	}
+	load_allow_files();
 	bench_source_init(&source, true, 0);
 	if ((epoll_fd = epoll_create1(EPOLL_CLOEXEC)) < 0 || !read_clients())
 		return 1;
 	begun_ns = clock_now_ns();
 	run();
-	(void)getrusage(RUSAGE_SELF, &usage);
 	printf("{\"clients\":%u,\"whole\":%u,\"failed\":%u,\"why\":\"%s\",\"online_s\":%.3f,\"whole_s\":%.3f,\"cpu_s\":"
 	       "%.3f}\n",
 	       n_clients, whole, failed, why, (double)(online_ns - begun_ns) / 1e9, (double)(whole_ns - begun_ns) / 1e9,
-	       (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-		       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+	       load_cpu_s());
 	return 0; /* the kernel closes them faster than we could */
 }

@@ -6,13 +6,10 @@
  *   the end of stdin ends it
  * It is so little, because there are as many clients on the machine as the server has. SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,6 +17,7 @@
 #include "bench/histogram.h"
 #include "common/base/clock.h"
 #include "common/wire/packet.h"
+#include "tests/bench/load.h"
 
 #define EVENTS    512
 #define WINDOW    200 /* handshakes under way */
@@ -82,21 +80,12 @@ static int watch(struct client *c, int how, uint32_t events)
 
 static void start(struct client *c)
 {
-	const struct sockaddr_in to = {
-		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int on = 1, rc = 0;
+	int rc;
 
 	handshaking++;
 	c->state = CONNECTING;
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0 || setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
-		rc = -errno;
-	if (rc == 0)
-		rc = bench_source_bind(&source, c->fd);
-	if (rc == 0 && connect(c->fd, (const struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
-		rc = -errno;
-	if (rc == 0)
-		rc = watch(c, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
+	c->fd = load_connect(&source, port);
+	rc = c->fd < 0 ? c->fd : watch(c, EPOLL_CTL_ADD, EPOLLIN | EPOLLOUT);
 	if (rc < 0)
 		end(c, rc);
 }
@@ -220,9 +209,6 @@ static uint32_t count_missing(void)
 
 static void look(void)
 {
-	struct rusage usage;
-
-	(void)getrusage(RUSAGE_SELF, &usage);
 	printf("{\"online\":%u,\"handshaking\":%u,\"started\":%u,\"failed\":%u,\"lost\":%u,\"delivered\":%u,"
 	       "\"doubled\":%u,"
 	       "\"missing\":%u,\"strange\":%u,\"beats\":%llu,\"answered\":%llu,\"connect_done_ns\":%lld,\"last_"
@@ -230,9 +216,7 @@ static void look(void)
 	       "\"error\":\"%s\",\"cpu_s\":%.3f",
 	       online, handshaking, started, failed, lost, delivered, doubled, count_missing(), strange,
 	       (unsigned long long)beats, (unsigned long long)answered, (long long)connect_done_ns,
-	       (long long)last_delivery_ns, error < 0 ? strerror(-error) : "",
-	       (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-		       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+	       (long long)last_delivery_ns, error < 0 ? strerror(-error) : "", load_cpu_s());
 	say_times("echo", &echoes);
 	say_times("delivery", &deliveries);
 	printf("}\n");
@@ -283,7 +267,6 @@ static void run(void)
 int main(int argc, char **argv)
 {
 	struct epoll_event commands = {.events = EPOLLIN, .data.ptr = NULL};
-	struct rlimit files;
 
 	if (argc != 5)
 		return 2;
@@ -292,10 +275,7 @@ int main(int argc, char **argv)
 	n_clients = (uint32_t)atoi(argv[3]);
 	srandom(first_mid);
 	(void)setvbuf(stdin, NULL, _IONBF, 0); /* epoll tells of what is in the pipe */
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &files);
-	}
+	load_allow_files();
 	bench_source_init(&source, true, (unsigned)atoi(argv[4]));
 	clients = calloc(n_clients, sizeof(*clients));
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
