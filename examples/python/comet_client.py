@@ -195,6 +195,21 @@ def quiet(future):
     return future
 
 
+async def within(seconds, coroutine, unwanted=lambda result: None):
+    """As asyncio.wait_for, which before Python 3.12 loses a cancellation that comes when the coroutine is done. unwanted gets a result that
+    came too late."""
+    task, late = asyncio.ensure_future(coroutine), True
+    try:
+        late = not (await asyncio.wait({task}, timeout=seconds))[0]
+    finally:
+        if late:
+            task.add_done_callback(lambda _: task.cancelled() or task.exception() or unwanted(task.result()))
+            task.cancel()
+    if late:
+        raise asyncio.TimeoutError
+    return task.result()
+
+
 class Room:
     """One that the application has joined, or a back end."""
     def __init__(self, position, last, ticket):
@@ -500,8 +515,8 @@ class Client:
         self._why = self._online_at = None
         try:
             address = self._elsewhere.pop(0) if self._elsewhere else self._address() if callable(self._address) else self._address
-            reader, self._writer = await asyncio.wait_for(
-                asyncio.open_connection(*address, ssl=self._tls), self._timeout)
+            reader, self._writer = await within(self._timeout, asyncio.open_connection(*address, ssl=self._tls),
+                                                unwanted=lambda pair: pair[1].close())
             tasks = [asyncio.create_task(self._read(reader)), asyncio.create_task(self._live())]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:  # the reader first: it knows why
@@ -642,7 +657,7 @@ class Client:
         self._pending[self._seq] = ANSWERS.get(op, op), future, now
         try:
             writer.write(Packet(op, body, self._seq).encode())
-            await asyncio.wait_for(writer.drain(), self._timeout)
+            await within(self._timeout, writer.drain())
             while not future.done():
                 done, _ = await asyncio.wait({future}, timeout=self._timeout)
                 if not done and not self._full:

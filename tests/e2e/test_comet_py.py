@@ -344,6 +344,29 @@ def test_who_is_sent_to_and_fro_waits_longer_and_longer(monkeypatch):
     assert len(Goodbye.of(json.dumps({"code": 4, "nodes": places * 1000}).encode()).nodes) == 10
 
 
+def test_closed_as_it_comes_in_it_does_not_stay(monkeypatch):
+    """Python's wait_for forgot to be cancelled where what it waited for was done at the same moment, and close() never returned."""
+    opened = asyncio.open_connection
+    clients, writers = [], []
+
+    async def open_and_close(*to, **how):
+        pair = await opened(*to, **how)
+        writers.append(pair[1])
+        asyncio.get_running_loop().call_soon(clients[0]._task.cancel)
+        return pair
+
+    async def story():
+        async with Wrong(lambda visit, reader, writer: reader.read()) as server:
+            clients.append(Client(*server.address))
+            with pytest.raises(comet_client.CometError, match="closed"):
+                await clients[0].connect()
+            await asyncio.sleep(0)
+            assert [writer.is_closing() for writer in writers] == [True]
+
+    monkeypatch.setattr(comet_client.asyncio, "open_connection", open_and_close)
+    run(story())
+
+
 def test_heartbeats_keep_it_online(launch):
     house = launch({"logic.heartbeat": "1s"})
     changes = []
