@@ -44,6 +44,7 @@ struct listener {
 	struct acceptor *acceptors;
 	struct park *park; /* NULL: the acceptors block */
 	struct park_guest guest;
+	bool found_nobody; /* who is resumed: the last time, although it was found ready */
 	atomic_bool stopping;
 	/* under lock */
 	struct lock lock;
@@ -256,16 +257,19 @@ static void accept_some(struct park_guest *guest)
 {
 	struct listener *l = OBJ_OF(guest, struct listener, guest);
 	struct acceptor *at = &l->acceptors[0];
+	unsigned n = 0;
 	int rc = 0;
 
 	OBJ_CHECK(l->accept, ACCEPT_MAGIC);
-	for (unsigned n = 0; n < TURN && rc == 0; n++)
+	for (; n < TURN && rc == 0; n++)
 		if ((rc = accept_one(l)) == 0)
 			went_well(at);
 		else if (listen_error_is_passing(rc))
 			rc = 0;
+	/* As in a stream, that nobody is there is believed the second time. */
+	l->found_nobody = rc == NOBODY && n == 1 && !l->found_nobody;
 	if (!atomic_load(&l->stopping)) {
-		bool drained = rc == NOBODY; /* whoever comes after that is an edge */
+		bool drained = rc == NOBODY && !l->found_nobody;
 
 		if (rc >= 0 && (rc = park_on_stream(l->park, &guest->parked, l->fd, drained)) == 0)
 			return;
