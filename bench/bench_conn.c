@@ -92,14 +92,15 @@ static int watch(struct bench_crowd *crowd, struct bench_conn *c, int how, uint3
  * more than one such rest means that the server does not read. */
 static int send_all(struct bench_crowd *crowd, struct bench_conn *c, const uint8_t *bytes, size_t n)
 {
-	ssize_t sent = send(c->fd, bytes, n, MSG_NOSIGNAL);
+	ssize_t sent;
 
+	if (c->unsent != NULL)
+		return -ENOBUFS;
+	sent = send(c->fd, bytes, n, MSG_NOSIGNAL);
 	if (sent == (ssize_t)n)
 		return 0;
 	if (sent < 0 && errno != EAGAIN && errno != EINTR)
 		return -errno;
-	if (c->unsent != NULL)
-		return -ENOBUFS;
 	n -= sent > 0 ? (size_t)sent : 0;
 	if ((c->unsent = malloc(n)) == NULL)
 		return -ENOMEM;
