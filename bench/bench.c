@@ -7,6 +7,7 @@
 #include "bench/bench_options.h"
 #include "bench/bench_report.h"
 #include "bench/bench_run.h"
+#include "bench/bench_tls.h"
 #include "cli/command.h"
 #include "cli/context.h"
 
@@ -38,7 +39,10 @@ static int run(int argc, char **argv)
 	struct bench_options opt;
 	int code = bench_options_read(&opt, &command_bench, argc, argv);
 
-	return code >= 0 ? code : run_and_report(&opt);
+	if (code < 0)
+		code = run_and_report(&opt);
+	bench_tls_context_free(opt.tls);
+	return code;
 }
 
 static const struct cli_form forms[] = {
@@ -71,6 +75,7 @@ const struct cli_command command_bench = {
 		    "  comet-cli bench echo -n 1000 --duration 5s --pid $(pidof -s comet)\n"
 		    "  comet-cli bench fanout -n 10000 --rate 5 --pid $(pidof -s comet)\n"
 		    "  comet-cli bench fanout -n 5000 --rate 5 --transport ws\n"
+		    "  comet-cli bench echo --transport wss --cacert cert.pem\n"
 		    "  comet-cli bench churn -n 200 --duration 20s --json\n",
 	.run = run,
 };

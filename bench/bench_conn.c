@@ -1,4 +1,4 @@
-/* bench_conn: see bench_conn.h. The phases of a connection, in order: start, connected, said_hello, authenticated,
+/* bench_conn: see bench_conn.h. The phases of a connection, in order: start, shake_hands, connected, authenticated,
  * take_online, and end. SPDX-License-Identifier: MIT */
 #include "bench/bench_conn.h"
 
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "bench/bench_body.h"
+#include "bench/bench_tls.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/obj.h"
@@ -24,11 +25,14 @@ struct reading {
 
 void bench_conn_drop(struct bench_conn *c)
 {
+	if (c->tls != NULL)
+		bench_tls_free(c->tls);
 	if (c->fd >= 0)
 		close(c->fd); /* takes it out of the epoll set too */
 	free(c->held);
 	free(c->unsent);
 	c->fd = -1;
+	c->tls = NULL;
 	c->held = c->unsent = NULL;
 	c->held_bytes = c->unsent_bytes = 0;
 	c->state = CONN_GONE;
@@ -44,6 +48,8 @@ static const char *words_of(int rc)
 		return "no source port left; net.ipv4.ip_local_port_range widens the range";
 	case -EPROTO:
 		return "what answers there does not speak this --transport";
+	case -ERR_TLS:
+		return bench_tls_why();
 	case -EMFILE:
 	case -ENFILE:
 		return "no file left; raise RLIMIT_NOFILE (ulimit -n) or fs.file-max";
@@ -68,7 +74,7 @@ static void count_end(struct bench_crowd *crowd, const char *when, int rc)
 /* The end of a connection that the server, the network or the machine brought about. */
 void bench_conn_end(struct bench_crowd *crowd, struct bench_conn *c, int rc)
 {
-	static const char *const when[] = {"", "connect", "hello", "auth", "online", ""};
+	static const char *const when[] = {"", "connect", "tls", "hello", "auth", "online", ""};
 
 	count_end(crowd, when[c->state], rc);
 	if (c->state == CONN_ONLINE) {
@@ -88,6 +94,26 @@ static int watch(struct bench_crowd *crowd, struct bench_conn *c, int how, uint3
 	return epoll_ctl(crowd->epoll, how, c->fd, &event) < 0 ? -errno : 0;
 }
 
+static ssize_t put(struct bench_conn *c, const uint8_t *bytes, size_t n)
+{
+	ssize_t sent;
+
+	if (c->tls != NULL)
+		return bench_tls_send(c->tls, bytes, n);
+	sent = send(c->fd, bytes, n, MSG_NOSIGNAL);
+	return sent < 0 ? -errno : sent;
+}
+
+static ssize_t take(struct bench_conn *c, uint8_t *buf, size_t max)
+{
+	ssize_t n;
+
+	if (c->tls != NULL)
+		return bench_tls_receive(c->tls, buf, max);
+	n = recv(c->fd, buf, max, 0);
+	return n < 0 ? -errno : n;
+}
+
 /* Send, or keep what the socket does not take. What is sent here is small, and its answer is waited for before the next:
  * more than one such rest means that the server does not read. */
 static int send_all(struct bench_crowd *crowd, struct bench_conn *c, const uint8_t *bytes, size_t n)
@@ -96,11 +122,11 @@ static int send_all(struct bench_crowd *crowd, struct bench_conn *c, const uint8
 
 	if (c->unsent != NULL)
 		return -ENOBUFS;
-	sent = send(c->fd, bytes, n, MSG_NOSIGNAL);
+	sent = put(c, bytes, n);
 	if (sent == (ssize_t)n)
 		return 0;
-	if (sent < 0 && errno != EAGAIN && errno != EINTR)
-		return -errno;
+	if (sent < 0 && sent != -EAGAIN && sent != -EINTR)
+		return (int)sent;
 	n -= sent > 0 ? (size_t)sent : 0;
 	if ((c->unsent = malloc(n)) == NULL)
 		return -ENOMEM;
@@ -159,7 +185,7 @@ static const struct bench_server *server_of(const struct bench_crowd *crowd, con
 	return &crowd->opt->servers[(size_t)(c - crowd->conns) % crowd->opt->n_servers];
 }
 
-/* The TCP connection stands. */
+/* The TCP connection stands, and TLS on it. */
 static int connected(struct bench_crowd *crowd, struct bench_conn *c)
 {
 	const struct bench_wire *wire = crowd->opt->wire;
@@ -306,10 +332,12 @@ static int take_bytes(struct bench_crowd *crowd, struct bench_conn *c, size_t n)
 	return rc;
 }
 
-static int receive(struct bench_crowd *crowd, struct bench_conn *c)
+/* Take what has come, as much as the buffer holds. 0; 1: there may be more, of which epoll knows nothing. */
+static int receive_some(struct bench_crowd *crowd, struct bench_conn *c)
 {
 	size_t held = c->held_bytes;
 	ssize_t n;
+	int rc;
 
 	if (held > 0) {
 		memcpy(crowd->buffer, c->held, held);
@@ -319,15 +347,36 @@ static int receive(struct bench_crowd *crowd, struct bench_conn *c)
 	}
 	if (held == BENCH_READ_BYTES)
 		return -ERR_PACKET_BODY;
-	n = recv(c->fd, crowd->buffer + held, BENCH_READ_BYTES - held, 0);
+	n = take(c, crowd->buffer + held, BENCH_READ_BYTES - held);
 	crowd->now_ns = clock_now_ns();
 	if (n == 0)
 		return held > 0 ? -ERR_CUT : -ERR_EOF;
-	if (n < 0 && errno != EAGAIN && errno != EINTR)
-		return -errno;
+	if (n < 0 && n != -EAGAIN && n != -EINTR)
+		return (int)n;
 	if (n > 0 && c->state == CONN_ONLINE)
 		bench_count(&crowd->share->bytes, (uint64_t)n);
-	return take_bytes(crowd, c, held + (n > 0 ? (size_t)n : 0));
+	if ((rc = take_bytes(crowd, c, held + (n > 0 ? (size_t)n : 0))) < 0)
+		return rc;
+	return n == (ssize_t)(BENCH_READ_BYTES - held);
+}
+
+static int receive(struct bench_crowd *crowd, struct bench_conn *c)
+{
+	int rc;
+
+	do
+		rc = receive_some(crowd, c);
+	while (rc > 0);
+	return rc;
+}
+
+static int shake_hands(struct bench_crowd *crowd, struct bench_conn *c)
+{
+	int rc = bench_tls_shake(c->tls);
+
+	if (rc > 0)
+		return watch(crowd, c, EPOLL_CTL_MOD, (uint32_t)rc);
+	return rc < 0 ? rc : connected(crowd, c);
 }
 
 static int finish_connect(struct bench_crowd *crowd, struct bench_conn *c)
@@ -340,7 +389,11 @@ static int finish_connect(struct bench_crowd *crowd, struct bench_conn *c)
 	if (error != 0)
 		return -error;
 	error = watch(crowd, c, EPOLL_CTL_MOD, EPOLLIN);
-	return error < 0 ? error : connected(crowd, c);
+	if (error < 0 || !crowd->opt->wire->tls)
+		return error < 0 ? error : connected(crowd, c);
+	c->state = CONN_TLS;
+	error = bench_tls_start(crowd->opt->tls, crowd->opt->host, c->fd, &c->tls);
+	return error < 0 ? error : shake_hands(crowd, c);
 }
 
 void bench_conn_event(struct bench_crowd *crowd, struct bench_conn *c, uint32_t events)
@@ -349,9 +402,11 @@ void bench_conn_event(struct bench_crowd *crowd, struct bench_conn *c, uint32_t 
 
 	if (c->state == CONN_CONNECTING)
 		rc = finish_connect(crowd, c);
+	else if (c->state == CONN_TLS)
+		rc = shake_hands(crowd, c);
 	else if ((events & EPOLLOUT) != 0)
 		rc = send_rest(crowd, c);
-	if (rc == 0 && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+	if (rc == 0 && c->state != CONN_TLS && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
 		rc = receive(crowd, c);
 	if (rc < 0)
 		bench_conn_end(crowd, c, rc);

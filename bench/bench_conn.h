@@ -14,16 +14,17 @@
 
 #define BENCH_READ_BYTES (BENCH_WIRE_BODY_MAX + 1024) /* the longest packet with all around it */
 
-enum bench_conn_state { CONN_NONE, CONN_CONNECTING, CONN_HELLO, CONN_AUTH, CONN_ONLINE, CONN_GONE };
+enum bench_conn_state { CONN_NONE, CONN_CONNECTING, CONN_TLS, CONN_HELLO, CONN_AUTH, CONN_ONLINE, CONN_GONE };
 
 struct bench_conn {
 	int fd;
 	enum bench_conn_state state;
 	uint32_t held_bytes, unsent_bytes;
-	uint8_t *held;    /* received: a packet that is not whole yet */
-	uint8_t *unsent;  /* what the socket did not take; then nothing else is sent */
-	int64_t since_ns; /* start of the handshake, or the time of the echo under way */
-	bool counted;     /* was online when the run began: every accepted push is due to it */
+	struct ssl_st *tls; /* NULL without */
+	uint8_t *held;      /* received: a packet that is not whole yet */
+	uint8_t *unsent;    /* what the socket did not take; then nothing else is sent */
+	int64_t since_ns;   /* start of the handshake, or the time of the echo under way */
+	bool counted;       /* was online when the run began: every accepted push is due to it */
 	struct sequence seen;
 };
 

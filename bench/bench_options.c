@@ -9,6 +9,7 @@
 #include <sys/random.h>
 
 #include "bench/bench_body.h"
+#include "bench/bench_tls.h"
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/context.h"
@@ -38,10 +39,12 @@ const struct cli_option bench_option_rows[] = {
 	{"connections", 'n', 'n', "N", NULL, "connections at the same time (1000)"},
 	{"duration", 0, OPT_DURATION, "TIME", NULL, "of the measured phase, once all are online (10s)"},
 	{"host", 0, OPT_HOST, "HOST", NULL, "the server's host (127.0.0.1)"},
-	{"transport", 0, OPT_TRANSPORT, "WHAT", "tcp ws ws-deflate",
-	 "tcp; ws: WebSocket; ws-deflate: WebSocket, and the server is to compress (tcp)"},
+	{"transport", 0, OPT_TRANSPORT, "WHAT", "tcp tls ws wss ws-deflate",
+	 "tcp; ws: WebSocket; ws-deflate: WebSocket, and the server is to compress; tls, wss: tcp and ws over TLS, for "
+	 "which --cacert, --insecure and --cert hold as with https (tcp)"},
 	{"port", 0, OPT_PORT, "PORT[,PORT]", NULL,
-	 "its port for such clients (3101, with ws 3102); of several, such as a cluster's comets on one machine, "
+	 "its port for such clients (3101, with ws 3102, with wss 3103); of several, such as a cluster's comets on one "
+	 "machine, "
 	 "connections take "
 	 "turns"},
 	{"window", 0, OPT_WINDOW, "N", NULL, "handshakes under way at once (500); churn: all connections"},
@@ -116,7 +119,7 @@ static bool take_transport(struct bench_options *opt)
 {
 	if ((opt->wire = bench_wire_find(optarg)) != NULL)
 		return true;
-	fprintf(stderr, "comet-cli: no transport \"%s\"; there are tcp, ws and ws-deflate\n", optarg);
+	fprintf(stderr, "comet-cli: no transport \"%s\"; there are tcp, tls, ws, wss and ws-deflate\n", optarg);
 	return false;
 }
 
@@ -196,6 +199,8 @@ static int check_options(struct bench_options *opt)
 {
 	uint64_t pushes = bench_pushes(opt);
 
+	if (opt->n_servers == 0 && opt->wire->port == 0)
+		return argument_wrong("bench", "%s has no usual port: say --port", opt->wire->name);
 	if (opt->n_servers == 0)
 		(void)add_port(opt, opt->wire->port);
 	if (opt->kind == BENCH_CHURN)
@@ -240,6 +245,21 @@ static int resolve(const char *host, struct bench_server *server)
 	return -1;
 }
 
+static int prepare_tls(struct bench_options *opt)
+{
+	const struct client_options to = {
+		.host = opt->host,
+		.ca_file = opt->api.ca_file,
+		.insecure = opt->api.insecure,
+		.cert_file = opt->api.cert_file,
+		.key_file = opt->api.key_file,
+	};
+
+	if (bench_tls_context(to, &opt->tls) == 0)
+		return -1;
+	return argument_wrong("bench", "%s", bench_tls_why());
+}
+
 /* A name for this run, that no other one has. */
 static void name_run(struct bench_options *opt)
 {
@@ -270,6 +290,8 @@ int bench_options_read(struct bench_options *opt, const struct cli_command *self
 	code = read_arguments(opt, self, argc, argv);
 	for (size_t i = 0; code < 0 && i < opt->n_servers; i++)
 		code = resolve(opt->host, &opt->servers[i]);
+	if (code < 0 && opt->wire->tls)
+		code = prepare_tls(opt);
 	if (code < 0)
 		name_run(opt);
 	return code;

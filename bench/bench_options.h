@@ -49,6 +49,8 @@ struct bench_options {
 	bool json;
 	/* found out, not given */
 	char run[17]; /* hex; names the room and marks the bodies of this run */
+	struct ssl_ctx_st
+		*tls; /* of all connections, where the wire wants it; the caller's to bench_tls_context_free */
 };
 
 /* Its rows for the command's table. */

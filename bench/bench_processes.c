@@ -120,6 +120,7 @@ _Noreturn static void be_load(const struct bench_options *opt, const struct benc
 	/* Ctrl-C reaches the whole group; the directing process decides what it means. Without it, we are nothing. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(1);
+	signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
 	rc = bench_load(opt, part);
 	if (rc < 0)
 		fprintf(stderr, "comet-cli: a load process ended: %s\n", err_text(rc));

@@ -286,9 +286,20 @@ static ssize_t ws_feed(uint8_t *bytes, size_t n, const struct bench_wire_sink *s
 
 static const struct bench_wire wires[] = {
 	{.name = "tcp", .port = 3101, .wrap = tcp_wrap, .feed = tcp_feed},
+	{.name = "tls", .tls = true, .wrap = tcp_wrap, .feed = tcp_feed},
 	{
 		.name = "ws",
 		.port = 3102,
+		.hello = ws_hello,
+		.welcome = ws_welcome,
+		.wrap = ws_wrap,
+		.pong = ws_pong,
+		.feed = ws_feed,
+	},
+	{
+		.name = "wss",
+		.port = 3103,
+		.tls = true,
 		.hello = ws_hello,
 		.welcome = ws_welcome,
 		.wrap = ws_wrap,

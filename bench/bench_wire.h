@@ -1,8 +1,9 @@
 /* bench_wire: how packets lie on a benchmark's connection. A wire is a table of pure functions, so that the load
- * process is the same over TCP and over WebSocket. SPDX-License-Identifier: MIT */
+ * process is the same over TCP and over WebSocket. TLS lies below it (bench_tls). SPDX-License-Identifier: MIT */
 #ifndef BENCH_BENCH_WIRE_H
 #define BENCH_BENCH_WIRE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,7 +23,8 @@ struct bench_wire_sink {
 
 struct bench_wire {
 	const char *name;
-	int32_t port; /* the usual one */
+	int32_t port; /* the usual one; 0: there is none */
+	bool tls;     /* its bytes go over TLS */
 	/* The bytes before the first packet, and how much of the answer to them is whole: its length, 0 for not yet,
 	 * -EPROTO for one that is no yes. NULL where a connection is ready at once. */
 	size_t (*hello)(char *out, size_t out_bytes, const char *host, const char *port);

@@ -6,6 +6,7 @@ SPDX-License-Identifier: MIT
 import http.server
 import queue
 import socket
+import ssl
 import struct
 import threading
 import urllib.parse
@@ -15,6 +16,10 @@ DEADLINE_S = 10
 
 Packet = namedtuple("Packet", "ver op seq body")
 Call = namedtuple("Call", "method path params body api_key")
+
+
+def packet(op, body=b"", ver=1, seq=0):
+    return struct.pack(">ihhii", 16 + len(body), 16, ver, op, seq) + body
 
 
 class Peer:
@@ -39,21 +44,26 @@ class Peer:
         return Packet(ver, op, seq, self._exactly(length - 16))
 
     def send(self, op, body=b"", ver=1, seq=0):
-        self.sock.sendall(struct.pack(">ihhii", 16 + len(body), 16, ver, op, seq) + body)
+        self.sock.sendall(packet(op, body, ver, seq))
 
     def authenticate(self):
         """Read the token, say yes, give the token back."""
-        packet = self.read()
-        assert packet.op == 7
-        self.send(8, ver=packet.ver, seq=packet.seq)
-        return packet
+        token = self.read()
+        assert token.op == 7
+        self.send(8, ver=token.ver, seq=token.seq)
+        return token
 
     def close(self):
         self.sock.close()
 
 
 class ScriptedComet:
-    def __init__(self):
+    def __init__(self, certificate=None):
+        """certificate: (cert, key), with which it speaks TLS."""
+        self.tls = None
+        if certificate:
+            self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.tls.load_cert_chain(*certificate)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(DEADLINE_S)
         self.port = str(self.listener.getsockname()[1])
@@ -64,7 +74,9 @@ class ScriptedComet:
         self.listener.settimeout(DEADLINE_S)
 
     def accept(self):
-        peer = Peer(self.listener.accept()[0])
+        sock = self.listener.accept()[0]
+        sock.settimeout(DEADLINE_S)  # the handshake's, too
+        peer = Peer(self.tls.wrap_socket(sock, server_side=True) if self.tls else sock)
         self.peers.append(peer)
         return peer
 

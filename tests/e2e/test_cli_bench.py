@@ -11,8 +11,11 @@ import subprocess
 
 import pytest
 
-from scripted_comet import DEADLINE_S, ScriptedApi, ScriptedComet
+from authority import Authority
+from scripted_comet import DEADLINE_S, ScriptedApi, ScriptedComet, packet
+from server import certificate
 from test_cli import CLI, DONE, OK, REFUSED, UNREACHABLE, USAGE, run
+from waiting import wait_until
 
 
 @pytest.fixture
@@ -279,3 +282,126 @@ def test_table_and_json_say_the_same(scripted):
         code, out, _ = done.result(timeout=DEADLINE_S)
     assert code == OK
     assert [line.split() for line in out.splitlines() if "authenticated" in line][0] == ["authenticated", "2"]
+
+
+# TLS, on a comet and on a scripted server
+
+DOORS = {"tls": "tcp-tls", "wss": "websocket-tls"}
+TLS = pytest.mark.parametrize("transport", DOORS)
+TRUST = ["--cacert", str(certificate()[0])]
+
+
+def over(house, transport):
+    """The arguments that lead there."""
+    return [str(house.address(DOORS[transport])[1]), "--transport", transport]
+
+
+@pytest.fixture
+def scripted_tls():
+    server = ScriptedComet(certificate())
+    yield server
+    server.close()
+
+
+@TLS
+def test_echoes_over_tls(bench, house, transport):
+    code, result, _ = bench("echo", *over(house, transport), *TRUST, "-n", "20", "--duration", "500ms").result()
+    assert (code, result["transport"], result["clean"]) == (OK, transport, True)
+    assert (result["online"], result["failed"], result["lost"]) == (20, 0, 0)
+    assert result["echoes"] > 0
+
+
+@TLS
+@pytest.mark.parametrize("size", ["128", "65536"])  # less than a record of TLS, and several
+def test_fanout_over_tls_loses_nothing(bench, house, transport, size):
+    code, result, err = bench("fanout", *over(house, transport), *TRUST, "--http", "%s:%d" % house.address("http"), "-n", "20",
+                              "--rate", "20", "--duration", "500ms", "--size", size, "--processes", "2").result()
+    assert code == OK, (result, err)
+    assert (result["pushes_accepted"], result["delivered"]) == (10, 200)
+    assert (result["missing"], result["duplicates"], result["reordered"], result["foreign"]) == (0, 0, 0, 0)
+
+
+@TLS
+def test_churn_over_tls_comes_again_and_again(bench, house, transport):
+    running = bench("churn", *over(house, transport), *TRUST, "-n", "4", "--duration", "1m")
+    wait_until(lambda: house.metrics().total("comet_closed_total") > 8, "clients have come again")
+    running.process.send_signal(signal.SIGINT)
+    code, result, _ = running.result()
+    assert (code, result["failed"], result["lost"]) == (REFUSED, 0, 0)
+    assert result["online"] > 8
+    house.wait_empty()
+
+
+def test_what_comes_at_once_over_tls_is_all_taken(bench, scripted_tls, api):
+    running = bench("fanout", scripted_tls.port, "--transport", "tls", *TRUST, "--http", api.address, "-n", "1", "--rate", "20",
+                    "--duration", "50ms")
+    (peer,), _ = accept(scripted_tls, 1)
+    (push,) = take_pushes(api, 1)
+    for i in range(20):  # cut into records anywhere
+        peer.send(1000, b"x" * (100_000 + i))
+    longest = packet(1000, b"x" * (4 << 20))
+    peer.sock.sendall(longest[:-1])
+    # One record, of which the bench's buffer has space for a third: no more will come to say that there is a rest.
+    peer.sock.sendall(longest[-1:] + packet(1000, b"x" * 1000) * 3 + packet(1000, push))
+    code, result, _ = running.result()
+    assert (code, result["delivered"], result["foreign"]) == (OK, 1, 24)
+
+
+def test_the_end_over_tls_is_said_as_without(bench, scripted_tls):
+    running = bench("connect", scripted_tls.port, "--transport", "tls", *TRUST, "-n", "2", "--duration", "1m")
+    (told, left), _ = accept(scripted_tls, 2)
+    assert b"holding: open 2" in running.process.stderr.readline()
+    told.send(6, b'{"code":3,"reason":"reads more slowly"}')
+    left.close()
+    assert any(b"closed by the server 2" in line for line in running.process.stderr)
+    running.process.send_signal(signal.SIGINT)
+    code, result, _ = running.result()
+    assert (code, result["lost"]) == (REFUSED, 2)
+    assert result["reasons"] == {"online: op 6: reads more slowly": 1, "online: the peer closed the connection": 1}
+
+
+@TLS
+def test_the_certificate_is_checked(bench, house, transport):
+    for args, words in (((), "self-signed certificate"), (("--cacert", str(certificate("other.test")[0])), "self-signed certificate"),
+                        (("--host", "localhost", *TRUST), "hostname mismatch")):
+        code, result, _ = bench("connect", *over(house, transport), "-n", "3", *args).result()
+        assert (code, result["reasons"]) == (UNREACHABLE, {f"tls: its certificate is not accepted: {words}": 3})
+    code, result, _ = bench("connect", *over(house, transport), "-n", "3", "--duration", "50ms", "--host", "localhost",
+                            "--insecure").result()
+    assert (code, result["online"]) == (OK, 3)
+
+
+@TLS
+def test_a_certificate_of_ours_is_shown(bench, launch, tmp_path, transport):
+    authority = Authority(tmp_path, "ours")
+    guarded = launch({"tls.client_ca": str(authority.cert)})
+    cert, key = authority.issue("ann")
+    args = ["connect", *over(guarded, transport), *TRUST, "-n", "3", "--duration", "50ms"]
+    code, result, _ = bench(*args, "--cert", str(cert), "--cert-key", str(key)).result()
+    assert (code, result["online"]) == (OK, 3)
+    code, result, _ = bench(*args).result()
+    assert code == UNREACHABLE and result["failed"] == 3
+    assert all(words.endswith("the server wants a certificate of ours") for words in result["reasons"]), result["reasons"]
+
+
+def test_no_tls_there_is_said(bench, house):
+    for transport, listener in (("tls", "tcp"), ("wss", "websocket")):
+        code, result, _ = bench("connect", str(house.address(listener)[1]), "--transport", transport, *TRUST, "-n", "2").result()
+        assert code == UNREACHABLE
+        assert result["reasons"] == {"tls: no TLS handshake came about": 2}
+
+
+@TLS
+def test_a_server_that_is_silent_in_the_handshake_is_waited_for_to_the_deadline(bench, scripted, transport):
+    code, result, _ = bench("connect", scripted.port, "--transport", transport, "-n", "2", "--handshake", "300ms").result()
+    assert code == UNREACHABLE
+    assert result["reasons"] == {"tls: took longer than --handshake": 2}
+
+
+def test_wrong_command_lines_of_tls():
+    for args, words in ((["--transport", "tls"], "tls has no usual port"),
+                        (["--transport", "wss", "--cacert", "/nowhere"], "no certificates to trust could be read from /nowhere"),
+                        (["--transport", "wss", "--cert", "/nowhere"], "no certificate of ours could be read from /nowhere")):
+        code, out, err = run("bench", "connect", *args)
+        assert (code, out) == (USAGE, "")
+        assert f"comet-cli bench: {words}" in err
