@@ -243,7 +243,7 @@ static int shake_hands(struct client_tls *t, const struct client_options *opt, i
 			return 0;
 		rc = wait_for_more(t, result, deadline_ns);
 	} while (rc == 0);
-	verdict = SSL_get_verify_result(t->ssl);
+	verdict = SSL_get_verify_mode(t->ssl) == SSL_VERIFY_NONE ? X509_V_OK : SSL_get_verify_result(t->ssl);
 	if (rc == -ERR_TLS && verdict != X509_V_OK)
 		return client_tls_refuse(opt, verdict);
 	return rc == -ERR_TLS || rc == -ERR_EOF ? client_tls_miss(opt, t->link.said) : rc;

@@ -1,7 +1,11 @@
 """comet-cli shows a certificate: to the HTTP API in place of a key, and as a client to a comet that lets in nobody without one.
 
 SPDX-License-Identifier: MIT"""
+import contextlib
+import socket
+import ssl
 import subprocess
+import threading
 
 import pytest
 
@@ -107,3 +111,23 @@ def test_wrong_command_lines():
     for args in (["sub", "--cert", "f"], ["sub", "ws://h", "--cert", "f"], ["sub", "wss://h", "--cert-key", "f"], ["online", "--cert-key", "f"]):
         code, out, err = run(*args)
         assert (code, out) == (USAGE, "") and "--cert" in err, args
+
+
+def test_certificate_that_is_not_looked_at_is_not_blamed():
+    """A server that wants ours says so within the handshake of TLS 1.2, and its own is not of an authority that we know."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(*certificate())
+    context.load_verify_locations(certificate()[0])
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    def refuse_one():
+        with contextlib.suppress(OSError):
+            context.wrap_socket(listener.accept()[0], server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = threading.Thread(target=refuse_one)
+        refusing.start()
+        err = refused("tls://127.0.0.1:%d" % listener.getsockname()[1], "--insecure")
+        refusing.join()
+    assert "no TLS handshake came about: " in err and "not accepted" not in err
