@@ -7,6 +7,9 @@
 SYSCONFDIR     ?= $(if $(filter /usr,$(PREFIX)),/etc,$(PREFIX)/etc)
 UNITDIR        ?= $(if $(filter /usr,$(PREFIX)),/lib,$(PREFIX)/lib)/systemd/system
 LIBDIR         ?= $(PREFIX)/lib
+# The user, which systemd-sysusers makes, and what the kernel is told at each boot; 10: before the files of administrators.
+SYSUSERS       := $(PREFIX)/lib/sysusers.d/comet.conf
+SYSCTL         := $(PREFIX)/lib/sysctl.d/10-comet.conf
 # Each shell's completion of comet-cli; Debian has a folder of its own for zsh.
 BASH_COMPLETION := $(PREFIX)/share/bash-completion/completions/comet-cli
 ZSH_COMPLETION  := $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)/_comet-cli
@@ -22,7 +25,7 @@ CLIENT_HEADERS := client/comet_client.h client/comet_client_ws.h
 CLIENT_CONFIGS := comet-client.pc comet-client-ws.pc
 CLIENT_FILES   := $(addprefix $(PREFIX)/include/,$(notdir $(CLIENT_HEADERS))) \
                   $(addprefix $(LIBDIR)/,$(notdir $(CLIENT_LIB) $(CLIENT_SO) $(CLIENT_SO:.0=)) $(CLIENT_CONFIGS:%=pkgconfig/%))
-INSTALLED      := $(addprefix $(PREFIX)/bin/,$(notdir $(PROGRAMS))) $(CLIENT_FILES) $(addprefix $(UNITDIR)/,$(UNITS)) \
+INSTALLED      := $(addprefix $(PREFIX)/bin/,$(notdir $(PROGRAMS))) $(CLIENT_FILES) $(addprefix $(UNITDIR)/,$(UNITS)) $(SYSUSERS) $(SYSCTL) \
                   $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION) $(TOOLS:%=$(PREFIX)/share/comet/%) $(foreach m,$(notdir $(MANUALS)),$(MAN_DIR)/man$(patsubst .%,%,$(suffix $(m)))/$(m))
 
 $(BUILD)/comet-cli.1: scripts/man-cli docs/man/comet-cli.1.in $(BUILD)/comet-cli
@@ -44,6 +47,8 @@ install: all $(BUILD)/comet-cli.1
 	for m in $(MANUALS); do install -D -m 644 $$m $(DESTDIR)$(MAN_DIR)/man$${m##*.}/$${m##*/} || exit 1; done
 	for u in $(UNITS); do sed -e 's|@BINDIR@|$(PREFIX)/bin|' -e 's|@SYSCONFDIR@|$(SYSCONFDIR)|' examples/systemd/$$u \
 		>$(DESTDIR)$(UNITDIR)/$$u && chmod 644 $(DESTDIR)$(UNITDIR)/$$u || exit 1; done
+	install -D -m 644 examples/systemd/sysusers.conf $(DESTDIR)$(SYSUSERS)
+	install -D -m 644 examples/systemd/sysctl.conf $(DESTDIR)$(SYSCTL)
 	install -D -m 644 cli/comet-cli.bash $(DESTDIR)$(BASH_COMPLETION)
 	install -D -m 644 cli/comet-cli.zsh $(DESTDIR)$(ZSH_COMPLETION)
 	install -D -m 644 cli/comet-cli.fish $(DESTDIR)$(FISH_COMPLETION)

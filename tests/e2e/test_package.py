@@ -190,6 +190,31 @@ def test_units_are_valid_and_shut_in(installed):
         unit.write_text(text)
 
 
+@needs("systemd-sysusers")
+def test_systemd_makes_the_user_that_the_units_name(installed):
+    for name in ("passwd", "group", "shadow", "gshadow"):
+        (installed / "etc" / name).touch()
+    made = run("systemd-sysusers", f"--root={installed}", "comet.conf")
+    assert made.returncode == 0, made.stderr
+    assert re.fullmatch(r"comet:!?\*?x?:(\d+):\1:Comet connection server:/nonexistent:/usr/sbin/nologin\n", (installed / "etc/passwd").read_text())
+    assert (installed / "etc/group").read_text().startswith("comet:")
+    for unit in ("comet", "comet-logic"):
+        assert {"User=comet", "Group=comet"} <= set((installed / f"lib/systemd/system/{unit}.service").read_text().splitlines())
+
+
+@needs("systemd-analyze")
+def test_settings_of_the_kernel_are_those_that_harm_nobody_and_an_administrators_win(installed):
+    ours, theirs = installed / "usr/lib/sysctl.d/10-comet.conf", installed / "etc/sysctl.d/60-comet.conf"
+    assert f">/{theirs.relative_to(installed)}" in (ROOT / "scripts/tune-host").read_text()
+    lines = [line.split(" = ") for line in ours.read_text().splitlines() if line and not line.startswith("#")]
+    files = int(re.search(r"^LimitNOFILE=(\d+)$", (installed / "lib/systemd/system/comet.service").read_text(), re.M)[1])
+    assert lines == [["vm.max_map_count", str(4 * files)]], "two threads a connection, two mappings a thread"
+    theirs.parent.mkdir()
+    theirs.write_text("vm.max_map_count = 2000000\n")
+    read = run("systemd-analyze", f"--root={installed}", "cat-config", "sysctl.d").stdout
+    assert [line for line in read.splitlines() if line.startswith("vm.")] == ["vm.max_map_count = 1048576", "vm.max_map_count = 2000000"]
+
+
 def complete(words):
     """What bash offers after these words of a command line, the last one under the cursor."""
     script = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _comet_cli; '
@@ -251,7 +276,7 @@ def test_packages_of_the_client_library_hold_what_links(packages, tmp_path):
 def test_package_holds_what_runs(packages, tmp_path, launch):
     package = packages["comet"]
     fields = run("dpkg-deb", "--field", package).stdout
-    for library in ("libc6", "libwebsockets17", "libhiredis0.14", "libssl3", "adduser"):
+    for library in ("libc6", "libwebsockets17", "libhiredis0.14", "libssl3", "systemd-sysusers"):
         assert re.search(rf"^Depends: .*\b{re.escape(library)}\b", fields, re.M), library
     members = run("dpkg-deb", "--contents", package).stdout.splitlines()
     assert all(re.match(r"[-d]\S+ root/root ", member) for member in members)
