@@ -12,6 +12,8 @@
 
 #define BODY        "{\"rooms\":[%s]}"
 #define FRAME_BYTES (sizeof(BODY) - 1 - 2) /* of a body without members */
+/* Before a room is asked for again, whatever the server says. */
+#define RETRY_LEAST_MS 500
 
 struct client_room *client_room_new(const char *id)
 {
@@ -154,7 +156,7 @@ static int refused(struct client_room *room, const json_t *said, int64_t now_ns)
 		return -EPROTO;
 	if (json_object_get(said, "retry_ms") != NULL) {
 		room->is_in = false;
-		room->due_ns = now_ns + retry_ms * CLOCK_MS;
+		room->due_ns = now_ns + (retry_ms > RETRY_LEAST_MS ? retry_ms : RETRY_LEAST_MS) * CLOCK_MS;
 		return 0;
 	}
 	(void)snprintf(words, sizeof(words), "refused (%d)", error);

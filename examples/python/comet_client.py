@@ -35,6 +35,7 @@ PUSH_VER = 4             # of every push, once AUTH has asked for streams
 PUSH_HEAD = struct.Struct(">IB")  # the number's high half, the length of the room's id
 NUMBERS_END = 1 << 53    # a position is below
 FRAME = '{"rooms":[]}'   # of a JOIN or LEAVE
+RETRY_LEAST_MS = 500     # before a room is asked for again, whatever the server says
 LONGEST_ROOM = 255       # bytes of a room's name
 MOST_NODES = 10          # that a server may send us to; ours names five
 MOST_ROOMS = 10_000      # that a server may let a client into, as limits.rooms
@@ -764,7 +765,7 @@ class Client:
             if room is None:
                 continue  # left meanwhile
             if "retry_ms" in said and "error" in said:
-                self._later(wish["id"], room, said["retry_ms"])
+                self._later(wish["id"], room, max(said["retry_ms"], RETRY_LEAST_MS))
             elif "error" in said:
                 self._left(wish["id"], Refused(said.get("reason", "")), tell=True)
             else:

@@ -66,6 +66,7 @@ const PUSH_HEAD_BYTES = 5; // the number's high half, and the length of the room
 const FRAME = '{"rooms":[]}'; // of a JOIN or LEAVE
 const LONGEST_ROOM = 255; // bytes of a room's name
 const MOST_ROOMS = 10_000; // that a server may let a client into, as limits.rooms
+const RETRY_LEAST_MS = 500; // before a room is asked for again, whatever the server says
 const SAVE_MS = 1000; // between two calls of positions.save
 const ACK_MS = 1000; // between two confirmed positions
 const USER = ''; // the user's stream, among the rooms
@@ -770,7 +771,7 @@ export class Comet {
 			if (said.error === undefined)
 				this.#arrive(id, said, since);
 			else if (said.retry_ms !== undefined)
-				this.#later(id, said.retry_ms, () => this.#joinAll([id]));
+				this.#later(id, Math.max(said.retry_ms, RETRY_LEAST_MS), () => this.#joinAll([id]));
 			else
 				this.#refuse(id, said.reason);
 		});

@@ -6,6 +6,7 @@ import contextlib
 import json
 import random
 import sys
+import time
 
 import pytest
 
@@ -720,6 +721,25 @@ def test_a_wrong_answer_to_the_application_harms_the_next_connection_not():
             assert client.online and server.visits == 2
 
     run(story())
+
+
+def test_a_server_that_says_at_once_is_asked_again_after_half_a_second():
+    asked = []
+
+    async def put_off(visit, reader, writer):
+        await welcome(reader, writer)
+        for said in {"error": 503, "reason": "not now", "retry_ms": 0}, {"at": 5, "gap": False}:
+            join = await comet_client.read_packet(reader)
+            asked.append(time.monotonic())
+            say(writer, 19, {"rooms": [{"id": "chat://1", **said}]}, join.seq)
+        await reader.read()
+
+    async def story():
+        async with Wrong(put_off) as server, Client(*server.address, streams=True) as client:
+            assert (await client.join("chat://1")).at == 5
+
+    run(story())
+    assert asked[1] - asked[0] > 0.49
 
 
 def test_rooms_whose_join_is_longer_than_the_server_takes_are_refused():

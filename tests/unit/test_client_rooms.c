@@ -412,11 +412,25 @@ static void what_the_server_puts_off_is_asked_for_again(void **state)
 	want("chat://1", 0, 0);
 	assert_int_equal(ask(2), OP_JOIN);
 	assert_int_equal(
-		show(here, OP_JOIN_REPLY, 2, "{\"rooms\":[{\"id\":\"chat://1\",\"error\":503,\"retry_ms\":40}]}"), 0);
+		show(here, OP_JOIN_REPLY, 2, "{\"rooms\":[{\"id\":\"chat://1\",\"error\":503,\"retry_ms\":640}]}"), 0);
 	assert_no_news();
 	assert_int_equal(ask(3), 0);
-	assert_int_equal(client_rooms_due_ns(rooms, here), CLOCK_SEC + 40 * CLOCK_MS);
-	seam_clock_advance(40 * CLOCK_MS);
+	assert_int_equal(client_rooms_due_ns(rooms, here), CLOCK_SEC + 640 * CLOCK_MS);
+	seam_clock_advance(640 * CLOCK_MS);
+	assert_int_equal(ask(4), OP_JOIN);
+}
+
+static void a_server_that_says_at_once_is_asked_again_after_half_a_second(void **state)
+{
+	(void)state;
+	seam_clock_set(CLOCK_SEC, 0);
+	want("chat://1", 0, 0);
+	assert_int_equal(ask(2), OP_JOIN);
+	assert_int_equal(
+		show(here, OP_JOIN_REPLY, 2, "{\"rooms\":[{\"id\":\"chat://1\",\"error\":503,\"retry_ms\":0}]}"), 0);
+	seam_clock_advance(499 * CLOCK_MS);
+	assert_int_equal(ask(3), 0);
+	seam_clock_advance(CLOCK_MS);
 	assert_int_equal(ask(4), OP_JOIN);
 }
 
@@ -827,6 +841,7 @@ int main(void)
 		test(a_long_reason_is_cut_between_two_characters),
 		test(an_answer_that_joins_nothing_is_told_of_each_room),
 		test(what_the_server_puts_off_is_asked_for_again),
+		test(a_server_that_says_at_once_is_asked_again_after_half_a_second),
 		test(the_server_ends_a_membership),
 		test(a_back_end_leads_into_rooms),
 		test(whoever_is_led_where_he_has_missed_something_asks_for_it),

@@ -515,7 +515,7 @@ static void what_a_server_puts_off_is_asked_for_again_in_time(void **state)
 	assert_int_equal(comet_client_next(client, 0, &m), -ETIMEDOUT);
 	assert_int_equal(hear().op, OP_JOIN);
 	say(OP_JOIN_REPLY, 2, "{\"rooms\":[{\"id\":\"chat://1\",\"error\":503,\"retry_ms\":20}]}");
-	assert_int_equal(comet_client_next(client, 200, &m), -ETIMEDOUT);
+	assert_int_equal(comet_client_next(client, 1000, &m), -ETIMEDOUT);
 	assert_int_equal(hear().op, OP_JOIN);
 }
 
