@@ -221,7 +221,7 @@ int api_print_json(const json_t *data)
 {
 	if (data == NULL)
 		(void)puts("{}");
-	else if (json_dumpf(data, stdout, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+	else if (printer_value(stdout, data, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
 		(void)puts("");
 	return api_printed();
 }

@@ -145,16 +145,40 @@ static char *base64(const uint8_t *bytes, size_t n)
 	return text;
 }
 
+int printer_value(FILE *out, const json_t *value, size_t flags)
+{
+	char *written = value != NULL ? json_dumps(value, flags) : NULL;
+
+	if (written == NULL)
+		return -ENOMEM;
+	for (const char *at = written; *at != '\0';) {
+		size_t n = strcspn(at, "\x7f\xc2");
+
+		fwrite(at, 1, n, out);
+		at += n;
+		if (*at == '\0')
+			break;
+		n = *at == '\x7f' ? 1 : 2;
+		/* Behind 0xc2 stands the character itself; jansson's texts are UTF-8, so that it is there. */
+		if (is_control((const uint8_t *)at, (unsigned)n))
+			fprintf(out, "\\u%04x", (uint8_t)at[n - 1]);
+		else
+			fwrite(at, 1, n, out);
+		at += n;
+	}
+	free(written);
+	return 0;
+}
+
 /* One line; `line` is dropped. 0 or -ENOMEM. */
 static int print_line(FILE *out, json_t *line)
 {
-	char *written = line != NULL ? json_dumps(line, JSON_COMPACT) : NULL;
+	int rc = printer_value(out, line, JSON_COMPACT);
 
-	if (written != NULL)
-		fprintf(out, "%s\n", written);
-	free(written);
+	if (rc == 0)
+		fputc('\n', out);
 	json_decref(line);
-	return written != NULL ? 0 : -ENOMEM;
+	return rc;
 }
 
 int printer_json(FILE *out, const struct packet *p, const char *came, const struct printer_place *place)

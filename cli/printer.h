@@ -2,6 +2,7 @@
 #ifndef CLI_PRINTER_H
 #define CLI_PRINTER_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -12,6 +13,10 @@
 void printer_escaped(FILE *out, const void *text, size_t bytes);
 /* The same of all of a text; NULL is "". */
 void printer_word(FILE *out, const char *text);
+
+/* The value as JSON; flags are json_dumps's. DEL and U+0080 to U+009F, which JSON allows in a text, are \u0080 and so on, for the same
+ * reason. 0 or -ENOMEM (nothing was written, and NULL is a value for which there was none). */
+int printer_value(FILE *out, const json_t *value, size_t flags);
 
 /* Where a push came, with streams. */
 struct printer_place {

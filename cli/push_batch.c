@@ -91,7 +91,7 @@ static void take_answer(struct batch *b, const char *line, size_t bytes)
 
 	b->n++;
 	if (b->opt->json)
-		(void)puts(json_dumpf(said, stdout, JSON_COMPACT) == 0 ? "" : "{}");
+		(void)puts(printer_value(stdout, said, JSON_COMPACT) == 0 ? "" : "{}");
 	if (json_is_integer(json_object_get(said, "code")) && api_number(said, "code") == 0) {
 		b->pushed++;
 	} else {

@@ -12,6 +12,7 @@
 #include "cli/arguments.h"
 #include "cli/commands.h"
 #include "cli/jwt_make.h"
+#include "cli/printer.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 #include "common/base/small_file.h"
@@ -287,7 +288,7 @@ static void print_words(const json_t *claims, const char *verdict)
 static void print_part(const char *name, const json_t *part)
 {
 	printf("%s: ", name);
-	(void)json_dumpf(part, stdout, JSON_INDENT(2));
+	(void)printer_value(stdout, part, JSON_INDENT(2));
 	putchar('\n');
 }
 

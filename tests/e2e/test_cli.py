@@ -386,6 +386,19 @@ def test_neither_server_nor_client_steers_the_terminal(api, words, status, text,
     assert "\x1b" not in out + err
 
 
+@pytest.mark.parametrize("words, text", [
+    (["push", "--json", "all", "m"], '{"code":0,"message":"","data":{"offline_keys":["%s"]}}'),
+    (["push", "--json", "--batch", "-"], '{"code":0,"message":"","data":{"%s":1}}\n'),
+    (["online", "--json", "top", "live"], '{"code":0,"message":"","data":[{"room_id":"%s","count":2}]}'),
+])
+def test_nor_do_they_in_json(api, words, text):
+    """In UTF-8 a CSI of one character, which JSON need not escape."""
+    api.will_answer(200, (text % "\x9b2J\x7f\xa0\xe9").encode())
+    code, out, err = run(words[0], "--http", api.address, *words[1:], input=b"{}\n")
+    assert (code, err) == (OK, "")
+    assert r"\u009b2J\u007f" + "\xa0\xe9" in out and "\x9b" not in out
+
+
 @pytest.mark.parametrize("words, path, params", [
     (["key", "a b,c&d"], "/goim/push/keys", [("operation", "1000"), ("keys", "a b"), ("keys", "c&d")]),
     (["mid", "1,2"], "/goim/push/mids", [("operation", "1000"), ("mids", "1"), ("mids", "2")]),

@@ -92,6 +92,17 @@ static void json_of_text_holds_the_text(void **state)
 	assert_string_equal(line, "{\"op\":1000,\"ver\":1,\"seq\":7,\"body\":\"a\\\"\\n\\u0000\xc3\xa9\"}\n");
 }
 
+static void json_escapes_what_a_terminal_may_act_on(void **state)
+{
+	(void)state;
+	assert_int_equal(PRINT_JSON("a\xc2\x9b"
+				    "31m\x7f\xc2\x80\xc2\xa0\xc3\xa9\xc2\x9f"),
+			 0);
+	assert_string_equal(
+		line,
+		"{\"op\":1000,\"ver\":1,\"seq\":7,\"body\":\"a\\u009b31m\\u007f\\u0080\xc2\xa0\xc3\xa9\\u009f\"}\n");
+}
+
 static void json_of_other_bytes_holds_base64(void **state)
 {
 	static const struct {
@@ -146,6 +157,7 @@ int main(void)
 		cmocka_unit_test_teardown(control_characters_are_escaped, forget),
 		cmocka_unit_test_teardown(what_is_not_utf8_is_escaped_byte_by_byte, forget),
 		cmocka_unit_test_teardown(json_of_text_holds_the_text, forget),
+		cmocka_unit_test_teardown(json_escapes_what_a_terminal_may_act_on, forget),
 		cmocka_unit_test_teardown(json_of_other_bytes_holds_base64, forget),
 		cmocka_unit_test_teardown(a_format_says_what_is_printed_where, forget),
 		cmocka_unit_test_teardown(without_memory_nothing_is_written, forget),
