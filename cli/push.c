@@ -24,8 +24,9 @@ struct push {
 	const char *batch; /* a file with many, or NULL */
 	int64_t op;
 	bool offline, one;
-	int64_t speed;   /* deliveries a second, for `all` */
-	bool is_special; /* one of the options of one push was there */
+	int64_t speed;       /* deliveries a second, for `all` */
+	const char *confirm; /* for users, as the API takes it; or NULL */
+	bool is_special;     /* one of the options of one push was there */
 	const char *target, *whom, *message;
 	char *read_message; /* where it came from stdin */
 	size_t message_bytes;
@@ -65,12 +66,14 @@ static int read_stdin(char **out, size_t *out_bytes)
 	return 0;
 }
 
-enum { OPT_OP = 256, OPT_SPEED, OPT_OFFLINE, OPT_ONE, OPT_BATCH };
+enum { OPT_OP = 256, OPT_SPEED, OPT_CONFIRM, OPT_OFFLINE, OPT_ONE, OPT_BATCH };
 
 static const struct cli_option options[] = {
 	{"op", 0, OPT_OP, "N", NULL,
 	 "its operation (1000); a client gets it if it accepts that one, or if it is a room's"},
 	{"speed", 0, OPT_SPEED, "N", NULL, "with all: at most N deliveries a second, 0 for no limit (0)"},
+	{"confirm", 0, OPT_CONFIRM, "TIME", NULL,
+	 "with mid and user: GET /goim/events tells of it if no device has confirmed it by then, such as 30s"},
 	{"offline", 0, OPT_OFFLINE, NULL, NULL, "with key, mid and user: list who was offline"},
 	{"one", 0, OPT_ONE, NULL, NULL, "with key and user: one name, and a comma is a part of it"},
 	{"batch", 0, OPT_BATCH, "FILE", COMMAND_FILES,
@@ -98,6 +101,9 @@ static bool take_option(void *arg, int option)
 		return argument_i64("--op", optarg, 1, INT32_MAX, &p->op);
 	case OPT_SPEED:
 		return argument_i64("--speed", optarg, 0, INT32_MAX, &p->speed);
+	case OPT_CONFIRM:
+		p->confirm = optarg;
+		return true;
 	case OPT_OFFLINE:
 		p->offline = true;
 		return true;
@@ -128,6 +134,8 @@ static int read_words(struct push *p, int n, char **words)
 	if (n != (all ? 2 : 3))
 		return argument_wrong("push", "%s takes %s, not %d words (quote a message with blanks)", p->target,
 				      all ? "a message" : "a name and a message", n - 1);
+	if (p->confirm != NULL && strcmp(p->target, "mid") != 0 && strcmp(p->target, "user") != 0)
+		return argument_wrong("push", "--confirm goes with mid and user, not with %s", p->target);
 	p->whom = all ? NULL : words[1];
 	p->message = words[n - 1];
 	p->message_bytes = strlen(p->message);
@@ -184,6 +192,8 @@ static int push_list(const struct push *p, const char *path, const char *who)
 	query_add_number(&q, "operation", p->op);
 	if (p->offline)
 		query_add_number(&q, "offline", 1);
+	if (p->confirm != NULL)
+		query_add(&q, "confirm", p->confirm);
 	if ((n = query_add_list(&q, param, p->whom, p->one)) == 0) {
 		free(query_end(&q));
 		return argument_wrong("push", "\"%s\" names nobody", p->whom);
@@ -261,6 +271,7 @@ const struct cli_command command_push = {
 		"--json prints the answer to each line. The lines go in several calls, with 30s for each.",
 	.exits = API_EXITS,
 	.examples = "  comet-cli push mid 123 '{\"hello\":\"123\"}'\n"
+		    "  comet-cli push --confirm 30s user ann 'your taxi is here'\n"
 		    "  comet-cli push room live://1000 '{\"hello\":\"room\"}'\n"
 		    "  date | comet-cli push --op 1001 all -\n"
 		    "  echo '{\"operation\":1000,\"mids\":7,\"body\":\"hello\"}' | comet-cli push --batch -\n",

@@ -405,6 +405,8 @@ def test_nor_do_they_in_json(api, words, text):
     (["user", "a|b,c d"], "/goim/push/users", [("operation", "1000"), ("users", "a|b"), ("users", "c d")]),
     (["room", "live://a/b"], "/goim/push/room", [("operation", "1000"), ("type", "live"), ("room", "a/b")]),
     (["all"], "/goim/push/all", [("operation", "1000"), ("speed", "0")]),
+    (["--confirm", "30s", "user", "ann"], "/goim/push/users", [("operation", "1000"), ("confirm", "30s"), ("users", "ann")]),
+    (["mid", "7", "--confirm", "15m"], "/goim/push/mids", [("operation", "1000"), ("confirm", "15m"), ("mids", "7")]),
 ])
 def test_push_asks_for_its_target(api, words, path, params):
     api.will_answer(200, DONE)
@@ -508,6 +510,8 @@ WRONG = [
     ["push", "--batch"], ["push", "--batch", "f", "all", "m"], ["push", "--op", "1000", "--batch", "f"],
     ["push", "mid", ",", "m"], ["push", "--op", "0", "all", "m"], ["kick"], ["kick", "room", "r"], ["kick", "mid", ","],
     ["kick", "--one", "user", ""],
+    ["push", "--confirm", "1s", "key", "k", "m"],
+    ["push", "--confirm", "1s", "room", "live://1", "m"], ["push", "--confirm", "1s", "all", "m"], ["push", "--confirm", "1s", "--batch", "f"],
     ["online", "what"], ["online", "top"], ["online", "top", "live", "0"], ["online", "room"],
     ["online", "room", "live://1", "other://2"], ["bench"], ["bench", "what"], ["bench", "echo", "-n", "0"],
     ["bench", "echo", "--transport", "pigeon"], ["bench", "echo", "--pid", "1,x"], ["bench", "fanout", "--rate", "0"],

@@ -45,6 +45,16 @@ def test_sub_shows_positions_of_several_rooms_in_words(house, sub):  # noqa: F81
                                     "1000 live://3 - y\\n", f"1000 chat://1 {at + 1} d"]
 
 
+@pytest.mark.settings("events.kinds=unacked", "stream.users=50/24h", "stream.users_open=yes")
+def test_a_push_that_no_device_confirms_is_told_of(house):
+    code, _, err = run("push", *api_of(house), "--confirm", "1s", "user", "ann", "the taxi is here")
+    assert code == OK, err
+    wait_until(lambda: [(event["kind"], event["user"]) for event in house.backend.data("/goim/events", after=0)] == [("unacked", "ann")],
+               "it is told", 20)
+    code, _, err = run("push", *api_of(house), "--confirm", "soon", "user", "ann", "m")
+    assert code == REFUSED and "confirm must say within what time, such as 30s" in err
+
+
 @KEPT
 def test_sub_shows_the_same_as_json(house, sub):  # noqa: F811
     push(house, "chat://1", "a", "b")
