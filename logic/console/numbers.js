@@ -14,8 +14,10 @@ export function bytes(n) {
 	return `${value < 10 && i > 0 ? Math.round(value * 10) / 10 : whole.format(value)} ${UNITS[i]}`;
 }
 
+const digits = n => n < 99.5 ? n.toPrecision(2) : whole.format(n); // toPrecision writes 100 as 1.0e+2
+
 export function duration(seconds) {
 	if (seconds < 0.001)
 		return `${Math.round(seconds * 1e6)} µs`;
-	return seconds < 1 ? `${(seconds * 1000).toPrecision(2)} ms` : `${seconds.toPrecision(2)} s`;
+	return seconds < 1 ? `${digits(seconds * 1000)} ms` : `${digits(seconds)} s`;
 }

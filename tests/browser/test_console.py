@@ -76,6 +76,13 @@ def test_push_made_with_the_curl_line_of_the_page_arrives_in_it(house, browser):
     is_sound_everywhere(browser, "arrived")
 
 
+def test_times_are_written_as_people_read_them(house, browser):
+    browser.open(house)
+    written = browser.run("return import('/console/numbers.js').then(({duration}) => arguments[0].map(duration))",
+                          [0.0000004, 0.00044, 0.0015, 0.023, 0.0994, 0.0996, 0.1, 0.25, 1, 12.3, 120])
+    assert written == ["0 µs", "440 µs", "1.5 ms", "23 ms", "99 ms", "100 ms", "100 ms", "250 ms", "1.0 s", "12 s", "120 s"]
+
+
 def test_what_became_of_a_push(house, browser):
     browser.open(house)
     browser.wait_text("#link", "live")
