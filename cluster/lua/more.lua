@@ -48,9 +48,11 @@ end
 -- whether all is there that it wrote (lease.lua). What is written for it is numbered, in `written` of its lease; `lost`: something
 -- is certainly gone, so that none is to find its number. `from`: Redis's time, where comets themselves may be missing until each has
 -- renewed its lease; 0 where all are there. `base` is where the comet's stream stood: who pushed more has lost some. A comet that
--- has none is an older program, which does not know the question.
+-- has none is an older program, which does not know the question. A generation is above the one before; where the clock is not, by a dice:
+-- these data may be lost again, and the one that follows then is to be another.
 local function begin_generation(from, lost)
-	local generation = whole(math.max(from, tonumber(redis.call('GET', prefix .. 'generation') or '0') + 1))
+	local was, _, micros = tonumber(redis.call('GET', prefix .. 'generation') or '0'), time()
+	local generation = whole(from > was and from or was + 1 + micros % 1000)
 	redis.call('SET', prefix .. 'generation', generation)
 	for _, server in ipairs(redis.call('SMEMBERS', prefix .. 'servers')) do
 		local key = prefix .. 'server:' .. server

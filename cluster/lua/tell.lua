@@ -8,7 +8,8 @@ local function tell(events, kind, ...)
 	local generation = redis.call('GET', prefix .. 'generation') or '0'
 	local n, begin, of = string.match(redis.call('GET', prefix .. 'events:n') or '', '^(%d+) (%d+) (%d+)$')
 	if of ~= generation then
-		n = whole(math.max(micros, tonumber(n or '0') + 1))
+		local was = tonumber(n or '0')
+		n = whole(was + 1000000 < micros and micros or was + 60000000 + micros % 1000000) -- as `beyond` in stream.lua
 		begin = n
 	end
 	n = whole(tonumber(n) + 1)
