@@ -333,7 +333,8 @@ static int start_tls(struct client_ws *w, const struct client_options *opt)
 	if (rc < 0)
 		return rc;
 	w->hides_host = client_tls_is_address(opt->host);
-	(void)SSL_CTX_set_app_data(w->tls, w);
+	if (SSL_CTX_set_app_data(w->tls, w) != 1)
+		return -ENOMEM; /* w->tls is freed with w */
 	SSL_CTX_set_info_callback(w->tls, watch_tls);
 	return 0;
 }

@@ -81,7 +81,8 @@ int tls_server_new(struct tls_certs *certs, const struct tls_asks *asks, struct 
 	tls_gate_init(&server->gate);
 	server->ctx = SSL_CTX_new(TLS_server_method());
 	rc = tls_authorities_init(&server->clients, asks);
-	if (rc == 0 && (server->ctx == NULL || tls_certs_prepare(server->ctx) < 0))
+	if (rc == 0 && (server->ctx == NULL || tls_certs_prepare(server->ctx) < 0 ||
+			tls_tickets_attach(&server->tickets, server->ctx) < 0))
 		rc = -ENOMEM;
 	if (rc < 0) {
 		ERR_clear_error();
@@ -90,7 +91,6 @@ int tls_server_new(struct tls_certs *certs, const struct tls_asks *asks, struct 
 	}
 	server->certs = certs;
 	SSL_CTX_set_cert_cb(server->ctx, before_signing, server);
-	tls_tickets_attach(&server->tickets, server->ctx);
 	(void)SSL_CTX_set_mode(server->ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	(void)SSL_CTX_set_session_cache_mode(server->ctx, SSL_SESS_CACHE_OFF); /* tickets do, and need no memory */
 	*out = server;
@@ -129,7 +129,7 @@ int tls_new(struct tls_server *server, int fd, struct tls **out)
 	OBJ_CHECK(server, TLS_SERVER_MAGIC);
 	if (tls == NULL || flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
 	    (tls->ssl = SSL_new(server->ctx)) == NULL || SSL_set_fd(tls->ssl, fd) != 1 ||
-	    tls_authorities_ask(&server->clients, tls->ssl) < 0) {
+	    SSL_set_app_data(tls->ssl, tls) != 1 || tls_authorities_ask(&server->clients, tls->ssl) < 0) {
 		if (tls != NULL)
 			SSL_free(tls->ssl);
 		free(tls);
@@ -137,7 +137,6 @@ int tls_new(struct tls_server *server, int fd, struct tls **out)
 		return -ENOMEM;
 	}
 	SSL_set_accept_state(tls->ssl);
-	(void)SSL_set_app_data(tls->ssl, tls);
 	tls->magic = TLS_MAGIC;
 	tls->server = server;
 	tls->fd = fd;

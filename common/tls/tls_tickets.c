@@ -107,12 +107,14 @@ static int use_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_
 	return rc;
 }
 
-void tls_tickets_attach(struct tls_tickets *t, void *ssl_ctx)
+int tls_tickets_attach(struct tls_tickets *t, void *ssl_ctx)
 {
 	SSL_CTX *ctx = ssl_ctx;
 
-	(void)SSL_CTX_set_app_data(ctx, t);
+	if (SSL_CTX_set_app_data(ctx, t) != 1)
+		return -ENOMEM;
 	(void)SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, use_key);
+	return 0;
 }
 
 static int make_next(void *self)

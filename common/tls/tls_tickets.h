@@ -28,8 +28,8 @@ struct tls_tickets {
 int tls_tickets_init(struct tls_tickets *t);
 void tls_tickets_fini(struct tls_tickets *t);
 
-/* Have a server's SSL_CTX (of OpenSSL) use them, which takes its application data for that. t must outlive it. */
-void tls_tickets_attach(struct tls_tickets *t, void *ssl_ctx);
+/* Have a server's SSL_CTX (of OpenSSL) use them, which takes its application data for that. t must outlive it. 0, -ENOMEM. */
+int tls_tickets_attach(struct tls_tickets *t, void *ssl_ctx);
 
 /* To begin with a new key; tickets of the last one are still good. NULL: nothing to reload. */
 struct reload_part tls_tickets_reload(struct tls_tickets *t);

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
@@ -98,11 +99,69 @@ static void an_error_that_others_left_on_the_thread_is_not_its_own(void **state)
 	(void)close(ends[1]);
 }
 
+/* Which of OpenSSL's allocations on this thread fails: the first is 1; 0: none. */
+static _Thread_local int fails, allocated;
+
+static bool may_have(void)
+{
+	return ++allocated != fails;
+}
+
+static void *allocate(size_t bytes, const char *file, int line)
+{
+	(void)file, (void)line;
+	return may_have() ? malloc(bytes) : NULL;
+}
+
+static void *reallocate(void *at, size_t bytes, const char *file, int line)
+{
+	(void)file, (void)line;
+	return may_have() ? realloc(at, bytes) : NULL;
+}
+
+static void release(void *at, const char *file, int line)
+{
+	(void)file, (void)line;
+	free(at);
+}
+
+static void any_allocation_of_a_new_one_may_fail(void **state)
+{
+	uint8_t byte;
+	struct tls *tls;
+	pthread_t client;
+	int last = 0, tried, ends[2], rc;
+
+	(void)state;
+	do {
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+		allocated = 0;
+		fails = ++last;
+		rc = tls_new(server, ends[0], &tls);
+		fails = 0;
+		tried = allocated;
+		if (rc == 0) { /* then it works */
+			assert_int_equal(pthread_create(&client, NULL, be_client, &ends[1]), 0);
+			assert_int_equal(tls_read(tls, &byte, 1, true), 1);
+			assert_int_equal(pthread_join(client, NULL), 0);
+			tls_free(&tls);
+		} else {
+			assert_int_equal(rc, -ENOMEM);
+		}
+		(void)close(ends[0]);
+		(void)close(ends[1]);
+	} while (tried >= last);
+	assert_true(last > 5);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_error_that_others_left_on_the_thread_is_not_its_own),
+		cmocka_unit_test(any_allocation_of_a_new_one_may_fail),
 	};
 
+	if (CRYPTO_set_mem_functions(allocate, reallocate, release) != 1)
+		return 1;
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

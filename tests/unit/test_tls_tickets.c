@@ -55,10 +55,7 @@ static int set_up(void **state)
 	(void)SSL_CTX_set_session_cache_mode(server_ctx, SSL_SESS_CACHE_OFF);
 	(void)SSL_CTX_set_session_cache_mode(client_ctx, SSL_SESS_CACHE_CLIENT);
 	SSL_CTX_sess_set_new_cb(client_ctx, keep_session);
-	if (tls_tickets_init(&tickets) < 0)
-		return -1;
-	tls_tickets_attach(&tickets, server_ctx);
-	return 0;
+	return tls_tickets_init(&tickets) < 0 ? -1 : tls_tickets_attach(&tickets, server_ctx);
 }
 
 static int tear_down(void **state)
