@@ -14,6 +14,7 @@
 
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/tls/tls_memory.h"
 
 /* One reading of the file. Handshakes that began with it keep it. */
 struct tls_believed {
@@ -89,20 +90,23 @@ static int add_all(struct tls_believed *b, const STACK_OF(X509_INFO) * all, EVP_
 static int read_file(const struct tls_asks *asks, struct tls_believed **out)
 {
 	struct tls_believed *b = calloc(1, sizeof(*b));
-	BIO *bio = BIO_new_file(asks->file, "re");
-	STACK_OF(X509_INFO) *all = bio != NULL ? PEM_X509_INFO_read_bio(bio, NULL, NULL, NULL) : NULL;
 	EVP_MD_CTX *hash = EVP_MD_CTX_new();
+	STACK_OF(X509_INFO) * all;
 	int n = -ENOMEM, rc = 0;
+	BIO *bio;
 
+	ERR_clear_error();
+	bio = BIO_new_file(asks->file, "re");
+	all = bio != NULL ? PEM_X509_INFO_read_bio(bio, NULL, NULL, NULL) : NULL;
 	if (b != NULL) {
 		atomic_init(&b->refs, 1);
 		b->store = X509_STORE_new();
 		b->names = sk_X509_NAME_new_null();
 	}
-	if (bio == NULL)
-		rc = complain(asks, "it cannot be read");
-	else if (b == NULL || (all != NULL && (n = add_all(b, all, hash)) < 0))
+	if (b == NULL || (all != NULL ? (n = add_all(b, all, hash)) < 0 : tls_lacked_memory()))
 		rc = -ENOMEM;
+	else if (bio == NULL)
+		rc = complain(asks, "it cannot be read");
 	else if (n <= 0)
 		rc = complain(asks, "there is no certificate (PEM) in it, or something that cannot be read");
 	EVP_MD_CTX_free(hash);

@@ -15,6 +15,7 @@
 #include "common/base/obj.h"
 #include "common/base/small_file.h"
 #include "common/config/config.h"
+#include "common/tls/tls_memory.h"
 
 struct cert {
 	X509 *leaf;
@@ -62,24 +63,32 @@ static const char *ssl_why(void)
 
 static int complain(enum event what, const char *file)
 {
+	if (tls_lacked_memory()) {
+		ERR_clear_error();
+		return -ENOMEM;
+	}
 	LOG(LOG_ERROR, log_what(what), log_str("file", file), log_str("error", ssl_why()));
 	return -ERR_CONFIG;
 }
 
 static int read_chain(const char *file, struct cert *cert)
 {
-	BIO *bio = BIO_new_file(file, "re");
 	X509 *more;
+	BIO *bio;
+	int pushed = 1;
 
+	ERR_clear_error();
+	bio = BIO_new_file(file, "re");
 	if (bio == NULL)
 		return complain(EVENT_CERTIFICATE_UNREADABLE, file);
 	cert->leaf = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
 	cert->chain = sk_X509_new_null();
-	while (cert->leaf != NULL && cert->chain != NULL && (more = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
-		if (sk_X509_push(cert->chain, more) == 0)
+	while (cert->leaf != NULL && cert->chain != NULL && pushed > 0 &&
+	       (more = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL)
+		if ((pushed = sk_X509_push(cert->chain, more)) == 0)
 			X509_free(more);
 	(void)BIO_free(bio);
-	if (cert->leaf == NULL || cert->chain == NULL)
+	if (cert->leaf == NULL || cert->chain == NULL || pushed == 0 || tls_lacked_memory())
 		return complain(EVENT_CERTIFICATE_MISSING, file);
 	ERR_clear_error(); /* the file's end */
 	return 0;
