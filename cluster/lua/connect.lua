@@ -7,7 +7,7 @@ if tonumber(expires) > 0 and now > tonumber(expires) then return {'late'} end
 local epoch, registering = unpack(redis.call('HMGET', prefix .. 'server:' .. server, 'epoch', 'registering'))
 if not epoch then return {'no lease'} end
 local was, was_user, was_epoch, was_server = session(key)
-local id = new_id(micros)
+local id = new_id(micros, was)
 -- The other comet still serves the key: if the key moved now, pushes would reach a comet whose bucket does not have the connection yet,
 -- and be lost. renew.lua moves the key, once the new comet can take pushes.
 if was and was_server ~= server and valid(was_epoch, was_server) then return {'later', id, '0'} end

@@ -23,8 +23,8 @@ if epoch and (mine == '' and stands(updated, now, lease) or mine ~= '' and tonum
 end
 
 if mine == '' then
-	local id = new_id(micros)
 	local generation = generation_of(now)
+	local id = new_id(micros, epoch)
 	remove_comet(server)
 	redis.call('HSET', key, 'epoch', id, 'sent', 0, 'base', 0, 'written', 1, 'registering', 0, unpack(fields))
 	redis.call('HSET', prefix .. 'rooms:' .. server, '', '#' .. generation)
@@ -38,6 +38,7 @@ end
 if epoch and epoch ~= mine then redis.call('DEL', key, prefix .. 'rooms:' .. server, prefix .. 'push:' .. server, prefix .. 'there:' .. epoch) end
 if epoch ~= mine then
 	redis.call('HSET', key, 'epoch', mine, 'sent', 0, 'base', 0)
+	was_given(mine)
 	written = nil
 end
 redis.call('HSET', key, unpack(fields))

@@ -1,11 +1,16 @@
 -- Definitions that fewer scripts need; they stand between prelude.lua and those that do.
 
--- An id above all before it. Microseconds, so that ids grow even after Redis lost its data; below 2^53 until the year 2255, so
--- that doubles, which Lua and JavaScript have, hold them.
-local function new_id(micros)
-	local id = whole(math.max(micros, tonumber(redis.call('GET', prefix .. 'ids') or '0') + 1))
+-- An id above all before it, and above that of the one before (`was`, or nil). Microseconds, so that ids grow even after Redis lost its data;
+-- below 2^53 until the year 2255, so that doubles, which Lua and JavaScript have, hold them.
+local function new_id(micros, was)
+	local id = whole(math.max(micros, (redis.call('GET', prefix .. 'ids') or 0) + 1, (was or 0) + 1))
 	redis.call('SET', prefix .. 'ids', id)
 	return id
+end
+
+-- This id was given before Redis lost it: the next one is above.
+local function was_given(id)
+	if tonumber(id) > tonumber(redis.call('GET', prefix .. 'ids') or '0') then redis.call('SET', prefix .. 'ids', id) end
 end
 
 -- The key's session from now on; was_user is the one who had the key before, or nil. A user is one word: a number, or a name that
@@ -49,11 +54,13 @@ end
 -- is certainly gone, so that none is to find its number. `from`: Redis's time, where comets themselves may be missing until each has
 -- renewed its lease; 0 where all are there. `base` is where the comet's stream stood: who pushed more has lost some. A comet that
 -- has none is an older program, which does not know the question. A generation is above the one before; where the clock is not, by a dice:
--- these data may be lost again, and the one that follows then is to be another.
+-- these data may be lost again, and the one that follows then is to be another. So are ids, which go a minute ahead: those that were lost may be
+-- another clock's, and whoever has one came before those who come.
 local function begin_generation(from, lost)
 	local was, _, micros = tonumber(redis.call('GET', prefix .. 'generation') or '0'), time()
 	local generation = whole(from > was and from or was + 1 + micros % 1000)
 	redis.call('SET', prefix .. 'generation', generation)
+	was_given(whole(math.max(micros + 60000000, (redis.call('GET', prefix .. 'ids') or 0) + micros % 1000000)))
 	for _, server in ipairs(redis.call('SMEMBERS', prefix .. 'servers')) do
 		local key = prefix .. 'server:' .. server
 		local base, sent, written = unpack(redis.call('HMGET', key, 'base', 'sent', 'written'))

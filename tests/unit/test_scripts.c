@@ -283,6 +283,47 @@ static void ids_grow_whatever_the_clock_says(void **state)
 	after("GET comet:ids", "9000000000000002");
 }
 
+/* An id tells who came later, also where the clock is behind and the last id was lost. */
+static void id_of_who_comes_is_above_that_of_who_was_there(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	session("k", "9000000000000000 7 100 c1");
+	says("ok 9000000000000001 2 c1 9000000000000000", connect, "c1", "k", "7", "60000", "0");
+	comet("c2", "9000000000000005", 60000);
+	says("new 9000000000000006 1*", lease, "c2", "", "3000", "1", "0", "", "1000", "0", "0");
+}
+
+/* The ids that were given after it are lost, and may be those of a clock that was ahead. */
+static void ids_are_above_those_that_were_lost(void **state)
+{
+	const char *in_50_s = in_us(50);
+
+	(void)state;
+	before("SET comet:generation 5", "HSET comet:redis run gone");
+	put("SET", "comet:ids", in_us(-5));
+	says("ok *", arrive, NULL);
+	assert_true(strtoll(real_redis_say(&redis, "GET comet:ids"), NULL, 10) > strtoll(in_50_s, NULL, 10));
+	/* Lost once more: not the same ones again, where the clock is far behind. */
+	before("SET comet:ids 9000000000000000", "HSET comet:redis run gone");
+	says("ok *", arrive, NULL);
+	after("GET comet:ids", "9000000000[0-9]*");
+}
+
+/* Whoever is registered again, and the comet itself, was there before those who come. */
+static void ids_that_come_back_are_given_once(void **state)
+{
+	(void)state;
+	comet("c1", "100", 0);
+	before("HSET comet:server:c1 registering 1");
+	says("ok 0", renew, "c1", "k", "7", "9000000000000000", "60000");
+	says("ok 9000000000000001 0", connect, "c1", "l", "7", "60000", "0");
+	says("ok 0", renew, "c1", "k", "7", "9000000000000000", "60000");
+	says("ok 9000000000000002 0 *", connect, "c1", "l", "7", "60000", "0");
+	says("lost 9000000000000010 1*", lease, "c2", "9000000000000010", "3000", "1", "7", "5", "1000", "0", "0");
+	says("ok 9000000000[0-9]* 0", connect, "c1", "m", "7", "60000", "0");
+}
+
 static void disconnect_leaves_a_mark_for_a_moment(void **state)
 {
 	(void)state;
@@ -703,8 +744,8 @@ static void lease_that_was_lost_comes_back_with_its_epoch(void **state)
 	(void)state;
 	before("XADD comet:push:c1 * a b", "HSET comet:rooms:c1 r 1");
 	says("lost 100 1???????????? 1???????????? 8 0", lease, LEASE("c1", "100", "7", "5", "0", "0"));
-	after("HMGET comet:server:c1 epoch registering sent base written", "100 1 0 0 8", "EXISTS comet:ids", "0",
-	      "EXISTS comet:push:c1 comet:rooms:c1", "2");
+	after("HMGET comet:server:c1 epoch registering sent base written", "100 1 0 0 8", "EXISTS comet:push:c1 comet:rooms:c1",
+	      "2");
 }
 
 /* A comet that was started anew since. What is there is of the process before it. */
@@ -1831,6 +1872,9 @@ int main(void)
 		cmocka_unit_test_setup(connect_leaves_a_key_where_it_is_served, empty),
 		cmocka_unit_test_setup(connect_replaces_what_a_dead_comet_left, empty),
 		cmocka_unit_test_setup(ids_grow_whatever_the_clock_says, empty),
+		cmocka_unit_test_setup(id_of_who_comes_is_above_that_of_who_was_there, empty),
+		cmocka_unit_test_setup(ids_are_above_those_that_were_lost, empty),
+		cmocka_unit_test_setup(ids_that_come_back_are_given_once, empty),
 		cmocka_unit_test_setup(disconnect_leaves_a_mark_for_a_moment, empty),
 		cmocka_unit_test_setup(disconnect_of_an_older_session_changes_nothing, empty),
 		cmocka_unit_test_setup(disconnect_leaves_another_comet_its_key, empty),
