@@ -453,6 +453,23 @@ static void numbers_in_use_are_stepped_over(void **state)
 	after("GET comet:number:7", "4", "PTTL comet:number:7", "[56]????");
 }
 
+/* The count was lost, or is an older one, and whoever has the next number may be registered only in a moment. */
+static void no_number_is_given_twice_while_comets_register(void **state)
+{
+	static const char *const counts[] = {"DEL comet:number:7", "SET comet:number:7 3"};
+
+	(void)state;
+	comet("c1", "100", 0);
+	comet("c2", "200", 0);
+	for (unsigned i = 0; i < 2; i++) {
+		before(counts[i], "HSET comet:server:c2 registering 1");
+		says("1???????????????", next_number, "7", "60000");
+		before("HSET comet:server:c2 registering 0");
+		says("1???????????????", next_number, "7", "60000");
+	}
+	says("1", next_number, "8", "60000");
+}
+
 /* ---- bans ---- */
 
 #define FAR "9999999999999" /* ms: in the year 2286 */
@@ -1887,6 +1904,7 @@ int main(void)
 		cmocka_unit_test_setup(renew_does_not_bring_back_what_has_gone, empty),
 		cmocka_unit_test_setup(renew_of_one_that_was_replaced_says_so, empty),
 		cmocka_unit_test_setup(numbers_in_use_are_stepped_over, empty),
+		cmocka_unit_test_setup(no_number_is_given_twice_while_comets_register, empty),
 		cmocka_unit_test_setup(ban_keeps_the_newest_of_a_name, empty),
 		cmocka_unit_test_setup(ban_gives_a_new_one_a_stamp_above_all, empty),
 		cmocka_unit_test_setup(ban_is_kept_for_as_long_as_the_longest_of_its_name, empty),
