@@ -401,7 +401,8 @@ class Client:
                 waiter.cancel()
         if not self._pushes.empty():
             push = self._pushes.get_nowait()
-            if push.room in self._rooms or push.room in self._reached:
+            room = self._rooms.get(push.room)
+            if push.number <= (self._reached.get(push.room, 0) if room is None else room.position):  # else the server has gone back since
                 self._take(push.room, push.number)
             return push
         if self._task.cancelled():
@@ -788,6 +789,8 @@ class Client:
         """Something is missing before what comes: the application is told, and its state loaded anew when it is our turn."""
         room.position, room.is_stale = said["at"] or room.position, True  # 0 is no position
         self._take(name, said["at"])
+        if name == USER:
+            self._done = min(self._done, said["at"])
         if self._state is not None and name != USER:
             self._later(name, room, said.get("reload_ms", 0))
         self._on_room("gap", name, said["at"])

@@ -912,6 +912,43 @@ def test_torn_pushes_end_the_connection():
         b"B", -0x30add31f, 4, "a", 1795999887666401)
 
 
+def test_positions_go_back_with_the_server(monkeypatch):
+    """What was pushed before that has numbers above those of now: it moves no position, and nothing is confirmed that the application has not got."""
+    monkeypatch.setattr(comet_client, "ACK_EVERY", 0.05)
+    acked, told = [], []
+
+    def push(writer, number):
+        say(writer, 1000, b"\0\0\0\0\0%d" % number, number, 4)
+
+    async def go_back(visit, reader, writer):
+        await welcome(reader, writer, {**WELCOME, "user": {"at": 50 if visit else 100, "gap": visit > 0}})
+        for number in (51,) if visit else (101, 102, 103):
+            push(writer, number)
+        while visit or 102 not in acked:
+            packet = await comet_client.read_packet(reader)
+            if packet.op == comet_client.Op.ACK:
+                acked.append(int.from_bytes(packet.body, "big"))
+
+    async def story():
+        async with Wrong(go_back) as server, Client(*server.address, mid=7, key="k", streams=True, back_off=(0.001, 1, 0.001),
+                                                    on_room=lambda *event: told.append(event)) as client:
+            assert [(await anext(client)).number for _ in range(2)] == [101, 102]
+            client._confirm(102)  # as by asking for the next one
+            while ("gap", "", 50) not in told:
+                await asyncio.sleep(0.001)
+            assert (await anext(client)).number == 103 and client.positions == {"": 50}
+            while acked[-1] != 50:
+                await asyncio.sleep(0.001)
+            assert (await anext(client)).number == 51 and client.positions == {"": 51}
+            asked = asyncio.ensure_future(anext(client))
+            while acked[-1] != 51:
+                await asyncio.sleep(0.001)
+            asked.cancel()
+
+    run(story())
+    assert acked[-3:] == [102, 50, 51]
+
+
 def test_the_one_rule_for_numbers():
     told = []
 
