@@ -219,6 +219,7 @@ class Room:
         self.is_stale = False  # there was a gap, and the application's state is not loaded yet
         self.is_led = False    # by a back end, and the application has not asked for it
         self.task = None       # joins it again, later
+        self.asked = None      # the JOIN whose answer counts
         self.joined = quiet(asyncio.get_running_loop().create_future())
 
 
@@ -740,6 +741,9 @@ class Client:
                 self._left(room, Refused("its JOIN is longer than the server takes"), tell=True)
         for body in pack([member for room, member in members.items() if member is not None and room in self._rooms], self._longest):
             asked = json.loads(body)["rooms"]
+            for wish in asked:
+                if wish["id"] in self._rooms:
+                    self._rooms[wish["id"]].asked = asked
             await self._ask(Op.JOIN, body.encode(), lambda answer, asked=asked: self._answered(asked, answers_to(asked, answer)))
 
     async def _member(self, name):
@@ -763,8 +767,8 @@ class Client:
     def _answered(self, asked, members):
         for wish, said in zip(asked, members):
             room = self._rooms.get(wish["id"])
-            if room is None:
-                continue  # left meanwhile
+            if room is None or room.asked is not asked:
+                continue  # left meanwhile, or asked for again: what comes before that answer comes again
             if "retry_ms" in said and "error" in said:
                 self._later(wish["id"], room, max(said["retry_ms"], RETRY_LEAST_MS))
             elif "error" in said:
@@ -818,7 +822,7 @@ class Client:
             known = Room(self._reached.pop(name, 0) or self._taken.get(name, 0), None, None)
             known.is_led = True
         self._rooms[name] = room = Room(known.position, known.last, known.ticket)
-        room.joined, room.is_led = known.joined, known.is_led
+        room.joined, room.is_led, room.asked = known.joined, known.is_led, known.asked
         if self._state is not None or 0 < room.position < at:
             room.task = quiet(asyncio.create_task(self._join_all([name])))
             return

@@ -508,8 +508,9 @@ export class Comet {
 		this.#catchUp().then(() => {
 			for (const waiter of this.#waiters.splice(0))
 				waiter.resolve();
+			const rooms = this.#joinedRooms; // a listener asks for others by itself
 			this.#emit('online', {room: this.#room});
-			this.#joinAll(this.#joinedRooms);
+			this.#joinAll(rooms.filter(room => this.#rooms.has(room)));
 		}, () => {}); // lost again
 	}
 
@@ -731,6 +732,8 @@ export class Comet {
 		});
 		for (const body of pack(members.filter((member, i) => member !== null && this.#rooms.has(rooms[i])), this.#maxBody)) {
 			const asked = JSON.parse(body).rooms;
+			for (const {id} of asked)
+				this.#rooms.get(id).asked = asked;
 			this.#ask(Op.JOIN, bytesOf(body), reply => this.#answered(asked, answersTo(asked, reply))).catch(() => {}); // lost
 		}
 	}
@@ -766,8 +769,8 @@ export class Comet {
 	#answered(asked, members) {
 		members.forEach((said, i) => {
 			const {id, since} = asked[i];
-			if (!this.#rooms.has(id))
-				return; // left meanwhile
+			if (this.#rooms.get(id)?.asked !== asked)
+				return; // left meanwhile, or asked for again: what comes before that answer comes again
 			if (said.error === undefined)
 				this.#arrive(id, said, since);
 			else if (said.retry_ms !== undefined)

@@ -949,6 +949,25 @@ def test_positions_go_back_with_the_server(monkeypatch):
     assert acked[-3:] == [102, 50, 51]
 
 
+def test_of_two_wishes_for_a_room_the_later_one_counts():
+    """The pushes between the two answers come again behind the second one."""
+    async def answer_both(visit, reader, writer):
+        await welcome(reader, writer)
+        for join in [await comet_client.read_packet(reader) for _ in range(2)]:
+            say(writer, 19, {"rooms": [{"id": "chat://1", "at": 5, "gap": False, "replay": 2}]}, join.seq)
+            for number in (6, 7):
+                say(writer, 1000, b"\0\0\0\0\x08chat://1", number, 4)
+        say(writer, 1000, b"\0\0\0\0\x08chat://1", 8, 4)
+        await reader.read()
+
+    async def story():
+        async with Wrong(answer_both) as server, Client(*server.address, streams=True) as client:
+            assert [room.at for room in await asyncio.gather(client.join("chat://1", last=2), client.join("chat://1", last=2))] == [5, 5]
+            assert [(await anext(client)).number for _ in range(3)] == [6, 7, 8]
+
+    run(story())
+
+
 def test_the_one_rule_for_numbers():
     told = []
 

@@ -528,6 +528,24 @@ test('a refused room is told once and not asked for again; one that may be later
 	assert.deepEqual(it.comet.positions, {});
 });
 
+test('a room that is asked for as it comes online is asked for once; of two wishes the later one counts', async t => {
+	const it = begin(t, {streams: true});
+	it.comet.on('online', () => it.comet.join('chat://1', {last: 2}));
+	it.comet.connect();
+	await it.admit();
+	await until(() => it.joins().length > 0);
+	await tick();
+	assert.deepEqual(it.joins().map(join => join.json()), [{rooms: [{id: 'chat://1', last: 2}]}]);
+	it.comet.join('chat://1', {last: 2});
+	await until(() => it.joins().length === 2);
+	const answer = JSON.stringify({rooms: [{id: 'chat://1', at: 5, gap: false, replay: 2}]});
+	for (const {seq} of it.joins())
+		it.socket().wrap(encode(Op.JOIN_REPLY, answer, seq), numbered('chat://1', 6, 'six'), numbered('chat://1', 7, 'seven'));
+	assert.deepEqual(it.bodies(), ['six', 'seven']);
+	assert.equal(it.named('joined').length, 1);
+	assert.equal(it.comet.positions['chat://1'], 7);
+});
+
 test('a room whose JOIN is longer than the server takes is refused; it would end the connection', async t => {
 	const it = await streaming(t);
 	await assert.rejects(it.comet.join('chat://1', {ticket: 'x'.repeat(200)}), {code: 'refused', message: /longer than the server takes/});
