@@ -369,14 +369,18 @@ uint64_t feed_newest(struct feeds *s, struct feed *f)
 
 int feed_jump(struct feeds *s, const char *name, uint64_t *at, const struct feed_reach *reach)
 {
+	int64_t now = clock_now_ns();
 	uint64_t clock = clock_us();
 	struct feed *f;
-	int rc = 0;
+	int rc = -ENOMEM;
 
 	if (feed_source_is(s))
 		return feed_source_jump(s, name, *at, reach);
+	if (kept_of_stream(&s->kept, name) == NULL)
+		return 0;
 	lock_take(&s->lock);
-	if ((f = feed_table_find(s, name, clock_now_ns())) != NULL && (rc = feed_table_reach(s, f, reach)) == 0) {
+	if (((f = feed_table_find(s, name, now)) != NULL || (f = make_locked(s, name, now)) != NULL) &&
+	    (rc = feed_table_reach(s, f, reach)) == 0) {
 		feed_table_forget_history(s, f);
 		f->history.at = (clock > f->history.at ? clock : f->history.at) + JUMP_US;
 		f->jumped = f->history.at;

@@ -120,9 +120,9 @@ int feed_append(struct feeds *s, const char *name, struct message *message, cons
 uint64_t feed_newest(struct feeds *s, struct feed *f);
 
 /* Empty the history, and jump: what came before and what comes cannot be told to follow each other. *at is the new number (in a cluster it
- * comes with it). It goes
+ * comes with it, and where the stream has no feed here nothing happens). It goes
  * to the room's members, or the user's connections, as a message with `notice`: deliver makes NOTICE gap of it, for each connection that
- * has joined and whose `after` is below the number. Where the stream has no feed here nothing happens. 0; -ENOMEM: nothing has. */
+ * has joined and whose `after` is below the number. A room that is not kept: 0, and nothing happens. 0; -ENOMEM: nothing has happened. */
 int feed_jump(struct feeds *s, const char *name, uint64_t *at, const struct feed_reach *reach);
 
 /* ---- now and then, one thread ---- */

@@ -117,6 +117,12 @@ def test_clear_empties_and_jumps(backend):
     assert push(backend, "next", "clear") == new + 1
 
 
+def test_clear_of_what_nobody_has_asked_for_says_where_it_goes_on(backend):
+    reply = backend.post("/goim/stream/clear", type="chat", room="clear-unknown")
+    assert reply.json()["code"] == 0
+    assert int(reply.headers["comet-position"]) == positions(backend, "clear-unknown")["chat://clear-unknown"]
+
+
 def test_bad_questions_are_told(backend):
     for path, params in (("/goim/stream", {"type": "chat"}), ("/goim/stream", {"room": "1"}),
                          ("/goim/stream", {"type": "chat", "room": "1", "since": "x"}),

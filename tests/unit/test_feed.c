@@ -348,8 +348,9 @@ static void jump_is_a_gap_for_all_before(void **state)
 
 	(void)state;
 	(void)feed_jump(&feeds, "other://1", &at, NULL);
-	(void)feed_jump(&feeds, "chat://2", &at, NULL);
 	assert_int_equal(at, 0);
+	(void)feed_jump(&feeds, "chat://2", &at, NULL);
+	assert_int_equal(push("chat://2"), at + 1);
 	(void)feed_jump(&feeds, "chat://1", &at, NULL);
 	assert_true(at >= was + 60000000);
 	assert_true(decide(f, was, 0).gap);

@@ -761,8 +761,8 @@ static void lease_that_was_lost_comes_back_with_its_epoch(void **state)
 	(void)state;
 	before("XADD comet:push:c1 * a b", "HSET comet:rooms:c1 r 1");
 	says("lost 100 1???????????? 1???????????? 8 0", lease, LEASE("c1", "100", "7", "5", "0", "0"));
-	after("HMGET comet:server:c1 epoch registering sent base written", "100 1 0 0 8", "EXISTS comet:push:c1 comet:rooms:c1",
-	      "2");
+	after("HMGET comet:server:c1 epoch registering sent base written", "100 1 0 0 8",
+	      "EXISTS comet:push:c1 comet:rooms:c1", "2");
 }
 
 /* A comet that was started anew since. What is there is of the process before it. */
