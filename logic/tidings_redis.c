@@ -27,6 +27,7 @@ struct tidings_redis {
 struct asked {
 	const struct config *cfg;
 	uint64_t after;
+	char text[32]; /* the same as an id of Redis's */
 	json_t *list;
 	size_t n;
 };
@@ -85,20 +86,50 @@ static json_t *describe(const struct redisReply *entry, uint64_t *id)
 	return tiding_with_id(tiding_json(&t), *id);
 }
 
-/* The number before the first of this life of the data. */
-static int read_begin(const struct asked *a, struct redis *r, uint64_t *begin)
+/* As tell.lua has them. */
+struct numbers {
+	unsigned long long newest, begin,
+		generation; /* of the newest; the one before the first of this life; whose data it is of */
+};
+
+static int read_key(const struct asked *a, struct redis *r, const char *name, struct redisReply **reply)
+{
+	return redis_command(r, clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS, reply, "GET %s",
+			     redis_name_key(a->cfg, name, "").text);
+}
+
+static int read_numbers(const struct asked *a, struct redis *r, struct numbers *n)
 {
 	struct redisReply *reply;
-	unsigned long long n = 0, number = 0;
-	int rc = redis_command(r, clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS, &reply, "GET %s",
-			       redis_name_key(a->cfg, "events:n", "").text);
+	int rc = read_key(a, r, "events:n", &reply);
 
+	*n = (struct numbers){0};
 	if (rc < 0)
 		return rc;
 	if (reply->type == REDIS_REPLY_STRING)
-		(void)sscanf(reply->str, "%llu %llu", &n, &number);
+		(void)sscanf(reply->str, "%llu %llu %llu", &n->newest, &n->begin, &n->generation);
 	freeReplyObject(reply);
-	*begin = number;
+	return 0;
+}
+
+/* Of a life with a later clock, and this one has begun: all of it is new to that reader, and he has missed something. */
+static int begin(void *arg, struct redis *r, const char **after)
+{
+	struct asked *a = arg;
+	struct redisReply *reply;
+	struct numbers n;
+	int rc = 0;
+
+	if (a->after == 0 || (rc = read_numbers(a, r, &n)) < 0 || n.newest == 0 || a->after <= n.newest)
+		return rc;
+	if ((rc = read_key(a, r, "generation", &reply)) < 0)
+		return rc;
+	if (reply->type == REDIS_REPLY_STRING && strtoull(reply->str, NULL, 10) == n.generation) {
+		a->after = n.begin - 1;
+		(void)snprintf(a->text, sizeof(a->text), "%llu-0", n.begin - 1);
+		*after = a->text;
+	}
+	freeReplyObject(reply);
 	return 0;
 }
 
@@ -110,14 +141,14 @@ static int add(struct asked *a, json_t *object)
 /* The reader has read up to `after`, and the first that is there is this one. */
 static int add_lost(struct asked *a, struct redis *r, uint64_t first)
 {
-	uint64_t begin = 0;
+	struct numbers n;
 	int rc;
 
 	if (a->after == 0 || first <= a->after + 1)
 		return 0;
-	if ((rc = read_begin(a, r, &begin)) < 0)
+	if ((rc = read_numbers(a, r, &n)) < 0)
 		return rc;
-	return add(a, tiding_lost(first - 1, a->after >= begin ? (int64_t)(first - 1 - a->after) : -1));
+	return add(a, tiding_lost(first - 1, a->after >= n.begin ? (int64_t)(first - 1 - a->after) : -1));
 }
 
 static int take(void *arg, struct redis *r, const struct redisReply *entries)
@@ -152,7 +183,6 @@ static int read_after(void *self, const struct upstream_query *query, json_t **l
 	struct tidings_redis *t = tidings_of(self);
 	struct upstream_query asks = *query;
 	struct asked a = {.cfg = t->cfg};
-	char after[32];
 	int rc;
 
 	*list = NULL;
@@ -160,9 +190,9 @@ static int read_after(void *self, const struct upstream_query *query, json_t **l
 		return -EINVAL;
 	if ((a.list = json_array()) == NULL)
 		return -ENOMEM;
-	(void)snprintf(after, sizeof(after), "%llu-0", (unsigned long long)a.after);
-	asks.after = after;
-	rc = waits_redis_read(&t->waits, &asks, take, &a, &a.n);
+	(void)snprintf(a.text, sizeof(a.text), "%llu-0", (unsigned long long)a.after);
+	asks.after = a.text;
+	rc = waits_redis_read(&t->waits, &asks, begin, take, &a, &a.n);
 	if (rc == 0)
 		*list = a.list;
 	else

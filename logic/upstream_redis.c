@@ -200,7 +200,7 @@ static int read_after(void *self, const struct upstream_query *query, struct ups
 	*found = (struct upstream_found){0};
 	if (!is_id(query->after))
 		return -EINVAL;
-	rc = waits_redis_read(&upstream_of(self)->waits, query, copy_entries, found, &found->n);
+	rc = waits_redis_read(&upstream_of(self)->waits, query, NULL, copy_entries, found, &found->n);
 	if (rc < 0)
 		upstream_found_fini(found);
 	return rc;

@@ -27,23 +27,25 @@ static const struct redisReply *entries_of(const struct redisReply *reply)
 }
 
 static int read_blocking(struct waits_redis *w, struct redis *r, const struct upstream_query *query,
+			 int (*begin)(void *arg, struct redis *r, const char **after),
 			 int (*take)(void *arg, struct redis *r, const struct redisReply *entries), void *arg,
 			 const size_t *n)
 {
 	const int64_t patience = w->cfg->redis_timeout * CLOCK_MS;
 	int64_t now = clock_now_ns(), deadline = now + query->wait_ms * CLOCK_MS;
 	const struct redisReply *entries;
+	const char *after = query->after;
 	struct redisReply *reply;
 	int rc;
 
-	if ((rc = redis_ready(r, now + patience, NULL)) < 0)
+	if ((rc = redis_ready(r, now + patience, NULL)) < 0 || (begin != NULL && (rc = begin(arg, r, &after)) < 0))
 		return rc;
 	do {
 		now = clock_now_ns();
 		/* To Redis, BLOCK 0 is for ever. */
 		rc = redis_command(r, now + UPSTREAM_LOOK_NS + patience, &reply,
 				   "XREAD COUNT %lld BLOCK %lld STREAMS %s %s", (long long)query->max,
-				   look_ms(deadline - now), redis_name_key(w->cfg, w->stream, "").text, query->after);
+				   look_ms(deadline - now), redis_name_key(w->cfg, w->stream, "").text, after);
 		if (rc < 0)
 			return rc;
 		if ((entries = entries_of(reply)) != NULL)
@@ -80,6 +82,7 @@ static void leave(struct waits_redis *w, unsigned place)
 }
 
 int waits_redis_read(struct waits_redis *w, const struct upstream_query *query,
+		     int (*begin)(void *arg, struct redis *r, const char **after),
 		     int (*take)(void *arg, struct redis *r, const struct redisReply *entries), void *arg, size_t *n)
 {
 	const struct redis_options options = redis_options_of(w->cfg, w->name);
@@ -90,7 +93,7 @@ int waits_redis_read(struct waits_redis *w, const struct upstream_query *query,
 	park_wait_begin();
 	if ((rc = redis_new(&options, &r)) == 0) {
 		if ((rc = enter(w, r, &place)) == 0) {
-			rc = read_blocking(w, r, query, take, arg, n);
+			rc = read_blocking(w, r, query, begin, take, arg, n);
 			leave(w, place);
 		}
 		redis_free(&r);

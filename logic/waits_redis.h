@@ -29,9 +29,10 @@ struct waits_redis {
 void waits_redis_init(struct waits_redis *w, const struct config *cfg, const char *name, const char *stream);
 void waits_redis_fini(struct waits_redis *w);
 
-/* Hand the entries after query->after, an id of Redis's, to `take`, which counts those that it takes into *n and may ask more of the connection;
- * waits for the first as the query says. 0, also with none; -EBUSY: too many wait already; -ENOMEM; -ERR_NO_LOGIC; the errors of `take`. */
+/* `begin`, or NULL, may put another id in the place of query->after first. Hand the entries after it, an id of Redis's, to `take`, which counts those that it takes into *n and may ask more of the connection;
+ * waits for the first as the query says. 0, also with none; -EBUSY: too many wait already; -ENOMEM; -ERR_NO_LOGIC; the errors of both. */
 int waits_redis_read(struct waits_redis *w, const struct upstream_query *query,
+		     int (*begin)(void *arg, struct redis *r, const char **after),
 		     int (*take)(void *arg, struct redis *r, const struct redisReply *entries), void *arg, size_t *n)
 	WITHOUT(w->lock);
 /* Those that wait return, and later ones do not wait. */

@@ -75,6 +75,20 @@ def test_each_session_of_a_killed_comet_ends_once(house, crowd):
     assert Teller(house.backend("logic-2")).read().events == teller.read().events
 
 
+def test_a_reader_of_a_life_with_a_later_clock_gets_what_comes(house, crowd):
+    """All data are lost, and Redis's clock is behind: the numbers begin below those that were read."""
+    backend = house.backend("logic-1")
+    crowd.join("comet-1", "before")
+    wait_until(lambda: backend.data("/goim/events", after="0"), "it is told")
+    late = str(int(backend.data("/goim/events", after="0")[-1]["id"]) + 3600 * 10**6)
+    got = backend.data("/goim/events", after=late)
+    assert [event["kind"] for event in got] == ["lost", "online"] and got[0]["lost"] == -1
+    assert backend.data("/goim/events", after=got[-1]["id"]) == []
+    # Until the first of a new life is told nobody knows that it is below.
+    house.redis().set("comet:events:n", f"{got[-1]['id']} {int(got[-1]['id']) - 1} 1")
+    assert backend.data("/goim/events", after=late) == []
+
+
 @pytest.mark.house(settings={"events.kinds": "occupied,vacated", "redis.lease": "2s", "redis.forget": "4s"})
 def test_rooms_of_a_killed_comet_are_vacated_once(house, crowd):
     rooms = [f"live://{i}" for i in range(scaled(300, 20))]
