@@ -92,3 +92,20 @@ def test_all_are_reached_and_no_key_is_there_twice(clock, server, house, hours):
     for comet in house.names("comet"):
         assert house.metrics(comet)("comet_registrations_lost_total") == 0
     crowd.close()
+
+
+def test_who_comes_after_a_loss_is_newer_than_who_was_there(clock, server, house):
+    """Redis comes back without its data, and with a clock that is behind: a connection that comes has its key, not the one that had it."""
+    crowd = Crowd(house)
+    old = [crowd.join("comet-1", f"k{i}", f"live://{i + 1}", mid=i + 1) for i in range(5)]
+    clock.set(-30)
+    server.client.flushall()
+    wait_until(lambda: all(crowd.comes_in(comet) for comet in house.names("comet")), "newcomers come in")
+    wait_until(lambda: house.backend("logic-1").post("/goim/push/keys?operation=1000&keys=nobody", "x").json()["code"] == 0, "all are registered")
+    for i, person in enumerate(old):
+        crowd.join(f"comet-{i % 2 + 1}", person.key, person.room, mid=person.mid)
+        assert person.gone.wait(TIMEOUT), f"{person.key} is there twice"
+        assert person.goodbye["reason"].startswith("replaced")
+        crowd.people.remove(person)
+    push_to_each(house, crowd.people, "after")
+    crowd.close()
