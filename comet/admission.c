@@ -194,9 +194,10 @@ enum close_reason admission_rename(struct admission *a, const struct sockaddr *p
 	peer_network(client, now);
 	lock_take(&a->lock);
 	why = check_network_locked(a, now, clock_now_ns());
-	if (why == CLOSE_NONE && add_locked(a, now) < 0)
+	/* Also who may not stay is this client, until it has gone. */
+	if (add_locked(a, now) < 0)
 		why = CLOSE_NO_MEMORY;
-	if (why == CLOSE_NONE)
+	else
 		remove_locked(a, before);
 	lock_drop(&a->lock);
 	if (why != CLOSE_NONE)

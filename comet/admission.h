@@ -50,7 +50,8 @@ void admission_change(struct admission *a, const struct admission_options *opt) 
 enum close_reason admission_enter(struct admission *a, const struct sockaddr *peer, bool for_other, enum ticket *ticket)
 	WITHOUT(a->lock);
 /* The one that came in from this proxy is this client. CLOSE_NONE: from now on it counts as coming from there, and leaves from
- * there. Otherwise why it may not stay, counted and logged; it counts as before. Takes a->lock. */
+ * there. Otherwise why it may not stay, counted and logged; for CLOSE_NO_MEMORY it counts as before, for all else as coming from
+ * there, too. Takes a->lock. */
 enum close_reason admission_rename(struct admission *a, const struct sockaddr *proxy, const struct sockaddr *client)
 	WITHOUT(a->lock);
 /* It is through the handshake: the ticket is TICKET_IN. */

@@ -60,7 +60,7 @@ static int rename_client(void *arg, const struct sockaddr *client)
 	if (why == CLOSE_NONE)
 		return 0;
 	(void)connection_shutdown(c, why);
-	return -EPIPE;
+	return why == CLOSE_NO_MEMORY ? -ENOMEM : -EPIPE;
 }
 
 static int new_transport(const struct tcp_door *door, int fd, const struct sockaddr *peer, bool for_other,

@@ -70,7 +70,8 @@ struct transport_ops {
 	bool says_goodbye;
 };
 
-/* A proxy has told for which client the connection is. 0: from now on that is the transport's peer; negative: the read ends so. */
+/* A proxy has told for which client the connection is. From now on that is the transport's peer, but for -ENOMEM. Negative: the read
+ * ends so. */
 typedef int transport_named(void *arg, const struct sockaddr *client);
 
 /* The first member of each transport. */

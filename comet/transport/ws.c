@@ -136,7 +136,7 @@ static int take_client(struct ws *ws)
 
 	ws_request_forwarded(&ws->request, (char *)stream_bytes(&ws->stream), &f);
 	client = forwarded_client(&f);
-	if (client != NULL && (rc = ws->base.named(ws->base.named_arg, client)) == 0)
+	if (client != NULL && (rc = ws->base.named(ws->base.named_arg, client)) != -ENOMEM)
 		peer_set(&ws->stream.peer, client);
 	ws->over = rc < 0;
 	return rc;

@@ -350,6 +350,19 @@ static int check_secrets(const struct config *cfg, FILE *errors)
 	return rc;
 }
 
+/* Those who are listed alone would keep nobody out, and their headers would be garbage to the protocol. */
+static int check_balancers(const char *section, const char *proxy_from, bool proxy_protocol, FILE *errors)
+{
+	if (proxy_from[0] == '\0' || proxy_protocol)
+		return 0;
+	(void)fprintf(
+		errors,
+		"%s.proxy_from lists balancers that send PROXY headers, and %s.proxy_protocol = yes must be set for "
+		"these to be read\n",
+		section, section);
+	return -ERR_CONFIG;
+}
+
 static int check_proxies(const struct config *cfg, FILE *errors)
 {
 	bool good = check_networks("tcp.proxy_from", cfg->tcp_proxy_from, errors) == 0;
@@ -357,6 +370,8 @@ static int check_proxies(const struct config *cfg, FILE *errors)
 	good &= check_networks("websocket.proxy_from", cfg->websocket_proxy_from, errors) == 0;
 	good &= check_networks("websocket.trusted_proxies", cfg->websocket_trusted_proxies, errors) == 0;
 	good &= check_networks("http.trusted_proxies", cfg->http_trusted_proxies, errors) == 0;
+	good &= check_balancers("tcp", cfg->tcp_proxy_from, cfg->tcp_proxy_protocol, errors) == 0;
+	good &= check_balancers("websocket", cfg->websocket_proxy_from, cfg->websocket_proxy_protocol, errors) == 0;
 	return good ? 0 : -ERR_CONFIG;
 }
 

@@ -89,6 +89,8 @@ def test_limits_count_clients_and_not_the_proxy(house, come):
     assert "503" in str(refused.value)
     assert house.metrics()("comet_refused_total", reason="per_ip") == 1
     assert re.search(r"peer=192.0.2.1 .*event=connection_refused reason=per_ip", house.log())
+    closed = wait_until(lambda: re.findall(r"peer=(\S+) .*event=connection_closed reason=per_ip", house.log()), "its end is in the log")
+    assert closed == ["192.0.2.1"], "its end is not told of the proxy"
     last.close()
     house.wait_metric("comet_connections", 5)
     come(X_Forwarded_For="192.0.2.1").auth(mid=8)  # its place is free again
@@ -188,3 +190,13 @@ def test_networks_that_are_none_are_named_at_the_start():
                   "websocket.proxy_from: ::/129 has no length"):
         assert words in tried.stderr, tried.stderr
     assert "10.0.0.0/8" not in tried.stderr.replace("such as 10.0.0.0/8", "")
+
+
+@pytest.mark.parametrize("door", ["tcp", "websocket"])
+def test_balancers_without_their_header_are_a_fault(door):
+    """Or who names them alone would take strangers for kept out, and the header of the balancer would be garbage to the protocol."""
+    command = [BUILD / "comet", "-t", "-o", f"{door}.proxy_from=10.0.0.0/8"]
+    tried = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    assert tried.returncode == 2 and f"{door}.proxy_from" in tried.stderr and f"{door}.proxy_protocol" in tried.stderr, tried.stderr
+    command += ["-o", f"{door}.proxy_protocol=yes"]
+    assert subprocess.run(command, capture_output=True, timeout=TIMEOUT).returncode == 0

@@ -181,6 +181,47 @@ static void without_memory_to_count_it_nobody_comes_in(void **state)
 	admission_fini(&a);
 }
 
+static void enter_by(const char *proxy)
+{
+	enum ticket ticket;
+	struct peer peer;
+
+	address_of(proxy, &peer);
+	assert_int_equal(admission_enter(&a, &peer.any, true, &ticket), CLOSE_NONE);
+}
+
+/* Of a proxy that told whose it is. */
+static enum close_reason rename_from(const char *proxy, const char *client)
+{
+	struct peer from, to;
+
+	address_of(proxy, &from);
+	address_of(client, &to);
+	return admission_rename(&a, &from.any, &to.any);
+}
+
+static void who_a_proxy_names_counts_as_that_client_also_if_it_may_not_stay(void **state)
+{
+	(void)state;
+	init(10, 1);
+	for (int i = 0; i < 3; i++)
+		enter_by("192.0.2.9");
+	assert_int_equal(rename_from("192.0.2.9", "192.0.2.1"), CLOSE_NONE);
+	assert_load(3, 2);
+	assert_int_equal(rename_from("192.0.2.9", "192.0.2.1"), CLOSE_PER_IP);
+	assert_load(3, 2);
+	seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+	assert_int_equal(rename_from("192.0.2.9", "192.0.2.2"), CLOSE_NO_MEMORY);
+	seam_reset();
+	leave("192.0.2.9", TICKET_HANDSHAKE); /* that one is the proxy's still */
+	assert_load(2, 1);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
+	assert_int_equal(enter("192.0.2.1"), CLOSE_PER_IP);
+	leave("192.0.2.1", TICKET_HANDSHAKE);
+	assert_load(0, 0);
+	admission_fini(&a);
+}
+
 static void *enter_and_leave(void *arg)
 {
 	for (int i = 0; i < 2000; i++) {
@@ -379,6 +420,7 @@ int main(void)
 		admission_test(without_memory_for_its_table_there_is_no_admission),
 		admission_test(nobody_comes_in_once_it_drains),
 		admission_test(without_memory_to_count_it_nobody_comes_in),
+		admission_test(who_a_proxy_names_counts_as_that_client_also_if_it_may_not_stay),
 		admission_test(threads_may_enter_and_leave_at_once),
 		admission_test(the_tightest_limit_of_the_machine_is_named),
 		admission_test(http_callers_have_their_share_of_the_machine),
