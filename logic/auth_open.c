@@ -128,8 +128,10 @@ static int read_object(const struct auth_request *request, struct auth_identity 
 	else if (json_ran_out())
 		rc = -ENOMEM;
 	else
-		rc = auth_refuse(who, AUTH_MALFORMED,
-				 "the token is no whole JSON object, or has too large a number or too deep nesting");
+		rc = auth_refuse(
+			who, AUTH_MALFORMED,
+			"the token is no whole JSON object, or has a member twice, too large a number or too deep "
+			"nesting");
 	json_decref(token);
 	return rc;
 }

@@ -328,7 +328,8 @@ static void names_of_members_are_taken_in_any_case_and_once(void **state)
 
 static void a_broken_object_is_refused(void **state)
 {
-	static const char words[] = "the token is no whole JSON object, or has too large a number or too deep nesting";
+	static const char words[] =
+		"the token is no whole JSON object, or has a member twice, too large a number or too deep nesting";
 	static const char *const tokens[] = {"{",
 					     "  \t\r\n{",
 					     "{\"mid\":123,}",
