@@ -127,8 +127,8 @@ static int init(struct api_body *b, const struct http_request *request, int (*re
 	rc = read(b);
 	b->request.params = b->params;
 	message = rc == 0 ? http_param(&b->request, "body") : NULL;
-	b->request.body = (const uint8_t *)(message != NULL ? message : "");
-	b->request.body_bytes = strlen((const char *)b->request.body);
+	b->request.body = (const uint8_t *)message;
+	b->request.body_bytes = message != NULL ? strlen(message) : 0;
 	return rc;
 }
 

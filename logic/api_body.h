@@ -8,7 +8,7 @@
 #include "common/http/http_request.h"
 
 struct api_body {
-	struct http_request request; /* as if they stood in the query; its body is what they call "body" */
+	struct http_request request; /* as if they stood in the query; its body is what they call "body", or NULL */
 	struct http_param *params;
 	void *json; /* what the parameters point into: this, */
 	char *text; /* or this */

@@ -24,6 +24,11 @@ static bool read_message(struct api_call *call, struct logic_message *message)
 			call, "this operation is the protocol's own; take 4, 5, or one from 18 to 253 or from 256 on");
 		return false;
 	}
+	/* Parameters in the body, and none of them is the message: under another name it would be lost in silence. */
+	if (call->request->body == NULL) {
+		api_v2_reply_bad(call, "body must be given: it is the message, and may be empty");
+		return false;
+	}
 	*message = (struct logic_message){
 		.op = (int32_t)value, .body = call->request->body, .body_bytes = call->request->body_bytes};
 	return true;

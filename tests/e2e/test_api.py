@@ -115,10 +115,30 @@ def test_body_of_a_push_with_parameters_in_its_query_is_the_message_whatever_its
 def test_parameters_in_a_broken_body_are_an_error(backend):
     for kind, body in (("application/json", b"{"), ("application/json", b"[1]"), ("application/json", b'{"operation":1000,"mids":[1.5]}'),
                        ("application/json", b'{"operation":1000,"mids":{"a":1}}'), ("application/json", b'{"operation":1,"operation":2}'),
-                       ("application/json", b'{"operation":1000,"mids":[[1]]}'), ("application/json", b'{"mids":[1]}'),
-                       ("application/json", b'{"operation":1000,"mids":["x"]}'), ("application/x-www-form-urlencoded", b"operation=%zz"),
+                       ("application/json", b'{"operation":1000,"mids":[[1]]}'), ("application/json", b'{"mids":[1],"body":"x"}'),
+                       ("application/json", b'{"operation":1000,"mids":["x"],"body":"x"}'), ("application/x-www-form-urlencoded", b"operation=%zz"),
                        ("application/x-www-form-urlencoded", b"operation=1000&mids=1\0"), ("text/plain", b"operation=1000&mids=1")):
         assert_bad(post_typed(backend, "/goim/push/mids", kind, body), (kind, body))
+
+
+@pytest.mark.ways("v2")
+def test_push_whose_parameters_are_in_its_body_has_a_message_there(connect, backend):
+    """Who misspells the member would push nothing to everybody, and be told that all is well."""
+    client = connect(mid=7)
+    for kind, body in (("application/json", b'{"operation":1000,"mids":[7],"message":"x"}'),
+                       ("application/x-www-form-urlencoded", b"operation=1000&mids=7&msg=x")):
+        reply = post_typed(backend, "/goim/push/mids", kind, body)
+        assert_bad(reply, kind)
+        assert "body" in reply.json()["message"]
+    reply = backend.request("POST", "/goim/batch", b'{"operation":1000,"mids":[7]}\n{"operation":1000,"mids":[7],"body":""}\n')
+    assert [json.loads(line)["code"] for line in reply.body.splitlines()] == [-400, 0]
+    client.expect_push(1000, b"")
+    for kind, body in (("application/json", b'{"operation":1000,"mids":[7],"body":""}'),
+                       ("application/x-www-form-urlencoded", b"operation=1000&mids=7&body=")):
+        assert post_typed(backend, "/goim/push/mids", kind, body).json()["code"] == 0
+        client.expect_push(1000, b"")
+    assert backend.post("/goim/push/mids", b"", operation=1000, mids=7).json()["code"] == 0
+    client.expect_push(1000, b"")
 
 
 @pytest.mark.ways("v2")

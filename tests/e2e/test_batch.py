@@ -34,8 +34,8 @@ def test_order_is_that_of_the_lines(connect, backend):
 def test_bad_lines_are_answered_and_the_others_done(connect, backend):
     client = connect(mid=7)
     good = {"operation": 1000, "mids": 7, "body": "good"}
-    answers = batch(backend, [good, "", "{", {"operation": 6, "mids": 7}, {"mids": 7}, {"operation": 1000}, good,
-                              {"operation": 1000, "mids": "x"}, good])
+    answers = batch(backend, [good, "", "{", {"operation": 6, "mids": 7}, {"mids": 7}, {"operation": 1000, "body": "x"}, good,
+                              {"operation": 1000, "mids": "x", "body": "x"}, good])
     assert [answer["code"] for answer in answers] == [0, -400, -400, -400, -400, -400, 0, -400, 0]
     for _ in range(3):
         client.expect_push(1000, b"good")
@@ -57,8 +57,8 @@ def test_line_that_says_no_to_all_is_not_for_all(connect, backend):
 
 def test_line_tells_what_became_of_it(connect, backend):
     connect(mid=7, key="a")
-    answers = batch(backend, [{"operation": 1000, "mids": [7, 8], "tell": True}, {"operation": 1000, "keys": ["a", "b"], "offline": True},
-                              {"operation": 1000, "mids": [7]}])
+    answers = batch(backend, [{"operation": 1000, "mids": [7, 8], "tell": True, "body": ""},
+                              {"operation": 1000, "keys": ["a", "b"], "offline": True, "body": ""}, {"operation": 1000, "mids": [7], "body": ""}])
     assert (answers[0]["data"]["online"], answers[0]["data"]["offline"]) == (1, 1)
     assert answers[1]["data"]["offline_keys"] == ["b"]
     assert answers[2] == {"code": 0, "message": ""}

@@ -83,7 +83,7 @@ def example(path, name):
 
 def body_of(operation):
     types = list(operation.get("requestBody", {"content": {}})["content"])
-    return {"application/x-ndjson": '{"operation":1000,"mids":7}\n', "application/json": '{"u":[7],"m":1}'}.get(types[0], "hello") if types else ""
+    return {"application/x-ndjson": '{"operation":1000,"mids":7,"body":"hello"}\n', "application/json": '{"u":[7],"m":1}'}.get(types[0], "hello") if types else ""
 
 
 def check_reply(schemas, operation, reply):
@@ -197,7 +197,7 @@ def call_all(ask, connect):
     ask("POST", "/goim/push/users", "x", operation=1000, users=["ann", "none"], offline=1)
     ask("POST", "/goim/push/room", b"x", operation=1000, type="live", room="1", tell=1)
     ask("POST", "/goim/push/room", b"\xff", operation=1000, type="live", room="1")
-    ask("POST", "/goim/batch", '{"operation":1000,"type":"live","room":"1","tell":true}\n')
+    ask("POST", "/goim/batch", '{"operation":1000,"type":"live","room":"1","tell":true,"body":""}\n')
     ask("GET", "/goim/stream", type="live", room="1")
     ask("GET", "/goim/stream/position", type="live", rooms="1")
     joined.send(Op.ACK, json.dumps({"at": ask("GET", "/goim/stream/acks", mid=8)["at"]}).encode())

@@ -292,7 +292,7 @@ static void batch_is_a_push_a_line(void **state)
 	assert_string_equal(post("/goim/batch",
 				 "{\"operation\":1000,\"mids\":[7,8],\"body\":\"one\"}\n"
 				 "{\"operation\":1001,\"keys\":[\"a\"],\"body\":\"two\"}\r\n"
-				 "{\"operation\":1002,\"users\":\"8\",\"tell\":true}\n"
+				 "{\"operation\":1002,\"users\":\"8\",\"tell\":true,\"body\":\"\"}\n"
 				 "{\"operation\":5,\"type\":\"live\",\"room\":\"1\",\"body\":\"three\"}\n"
 				 "{\"operation\":5,\"all\":true,\"speed\":9,\"body\":\"four\"}"),
 			    "{\"code\":0,\"message\":\"\"}\n{\"code\":0,\"message\":\"\"}\n"
@@ -309,7 +309,7 @@ static void query_of_a_batch_is_no_part_of_its_lines(void **state)
 	(void)state;
 	join("s1", "a", 7);
 	assert_string_equal(post("/goim/batch?operation=5&x=1&y=2&z=3&all=1",
-				 "{\"operation\":1000,\"mids\":[7,8]}\n{\"mids\":7}\n"),
+				 "{\"operation\":1000,\"mids\":[7,8],\"body\":\"\"}\n{\"mids\":7}\n"),
 			    "{\"code\":0,\"message\":\"\"}\n"
 			    "{\"code\":-400,\"message\":\"operation must be a whole number other than 0\"}\n");
 	assert_string_equal(heard(), "s1 keys a op=1000 \n");
@@ -329,15 +329,18 @@ static void bad_lines_of_a_batch_are_answered_and_the_others_done(void **state)
 {
 	(void)state;
 	join("s1", "a", 7);
-	(void)post("/goim/batch", "\n[]\n{\"operation\":1000,\"mids\":[7],\"body\":\"one\"}\n{\"operation\":1000}\n"
-				  "{\"operation\":1000,\"mids\":7,\"all\":1}\n{\"operation\":6,\"mids\":7}\n"
-				  "{\"operation\":1000,\"mids\":7,\"idempotency_key\":\"x\"}\n{\"mids\":1.5}\n"
-				  "{\"operation\":1000,\"mids\":\"7\",\"body\":\"two\"}\n\n");
+	(void)post(
+		"/goim/batch",
+		"\n[]\n{\"operation\":1000,\"mids\":[7],\"body\":\"one\"}\n{\"operation\":1000,\"body\":\"\"}\n"
+		"{\"operation\":1000,\"mids\":7,\"all\":1,\"body\":\"\"}\n{\"operation\":6,\"mids\":7,\"body\":\"\"}\n"
+		"{\"operation\":1000,\"mids\":7,\"idempotency_key\":\"x\",\"body\":\"\"}\n{\"mids\":1.5}\n"
+		"{\"operation\":1000,\"mids\":\"7\",\"body\":\"two\"}\n\n");
 	assert_int_equal(lines_with("\"code\":-400"), 8);
 	assert_int_equal(lines_with("\"code\":0"), 2);
 	assert_string_equal(heard(), "s1 keys a op=1000 one\ns1 keys a op=1000 two\n");
 	bus_rc = -EAGAIN;
-	(void)post("/goim/batch", "{\"operation\":1000,\"mids\":7}\n{\"operation\":1000,\"mids\":8}\n");
+	(void)post("/goim/batch",
+		   "{\"operation\":1000,\"mids\":7,\"body\":\"\"}\n{\"operation\":1000,\"mids\":8,\"body\":\"\"}\n");
 	assert_int_equal(lines_with("\"code\":-500"), 1); /* nobody is that user */
 	assert_int_equal(lines_with("\"code\":0"), 1);
 }
@@ -384,9 +387,10 @@ static void scope_and_rooms_of_a_key_are_those_of_each_line(void **state)
 	(void)state;
 	own_scopes = HTTP_PUSH_ROOMS;
 	own_rooms = "live://*";
-	(void)post("/goim/batch",
-		   "{\"operation\":1000,\"mids\":7}\n{\"operation\":1000,\"type\":\"live\",\"room\":\"1\"}\n"
-		   "{\"operation\":1000,\"type\":\"dm\",\"room\":\"1\"}\n{\"operation\":1000,\"all\":1}\n");
+	(void)post("/goim/batch", "{\"operation\":1000,\"mids\":7,\"body\":\"\"}\n{\"operation\":1000,\"type\":"
+				  "\"live\",\"room\":\"1\",\"body\":\"\"}\n"
+				  "{\"operation\":1000,\"type\":\"dm\",\"room\":\"1\",\"body\":\"\"}\n{\"operation\":"
+				  "1000,\"all\":1,\"body\":\"\"}\n");
 	assert_int_equal(reply.status, 200);
 	assert_int_equal(lines_with("\"code\":-403"), 3);
 	assert_int_equal(lines_with("push:"), 2);
@@ -405,8 +409,9 @@ static void each_line_of_a_batch_counts_for_the_rate(void **state)
 	(void)state;
 	assert_int_equal(http_guard_init(&guard, keys, &rate, NULL), 0);
 	own_guard = &guard;
-	(void)post("/goim/batch", "{\"operation\":1000,\"mids\":7}\n{\"operation\":1000,\"mids\":7}\n"
-				  "{\"operation\":1000,\"mids\":7}\n{\"operation\":1000,\"mids\":7}\n");
+	(void)post("/goim/batch",
+		   "{\"operation\":1000,\"mids\":7,\"body\":\"\"}\n{\"operation\":1000,\"mids\":7,\"body\":\"\"}\n"
+		   "{\"operation\":1000,\"mids\":7,\"body\":\"\"}\n{\"operation\":1000,\"mids\":7,\"body\":\"\"}\n");
 	own_guard = NULL;
 	http_guard_fini(&guard);
 	assert_int_equal(lines_with("\"code\":0"), 3);
@@ -440,7 +445,7 @@ static int on_end(void *self, struct bus_flight **flight)
 
 static void lines_of_a_batch_are_under_way_together_and_answered_in_order(void **state)
 {
-	static const char line[] = "{\"operation\":1000,\"type\":\"live\",\"room\":\"1\"}\n";
+	static const char line[] = "{\"operation\":1000,\"type\":\"live\",\"room\":\"1\",\"body\":\"\"}\n";
 	char *lines = calloc(300, sizeof(line));
 	const char *at;
 
@@ -449,7 +454,8 @@ static void lines_of_a_batch_are_under_way_together_and_answered_in_order(void *
 	assert_non_null(lines);
 	for (size_t i = 0; i < 300; i++)
 		memcpy(lines + i * (sizeof(line) - 1),
-		       i == 7 ? "{\"operation\":1000,\"type\":\"live\",\"rooms\":\"\"}\n" : line, sizeof(line) - 1);
+		       i == 7 ? "{\"operation\":1000,\"type\":\"live\",\"rooms\":\"\",\"body\":\"\"}\n" : line,
+		       sizeof(line) - 1);
 	l.bus.begin = on_begin;
 	l.bus.end = on_end;
 	at = post("/goim/batch", lines);
