@@ -203,12 +203,17 @@ static int64_t take_from_rate(struct http_guard *g, const struct http_request *r
 
 bool http_guard_pass_rate(struct http_guard *g, const struct http_request *request, struct http_reply *reply)
 {
+	const char *why = "more than http.rate a second";
 	int64_t wait_ns;
 
 	if (http_guard_is_free(g, request->path) || (wait_ns = take_from_rate(g, request)) == 0)
 		return true;
-	count_refused(request, REFUSED_RATE,
-		      request->key.rate > 0 ? "more than the key's rate= a second" : "more than http.rate a second");
+	if (request->key.rate > 0)
+		why = "more than the key's rate= a second";
+	else if (request->key.name[0] == '\0')
+		why = "more than http.rate a second from one network; if it is a proxy, name it in "
+		      "http.trusted_proxies";
+	count_refused(request, REFUSED_RATE, why);
 	http_reply_refuse(reply, 429,
 			  request->key.rate > 0 ? "more calls than the rate= of this API key allows; see Retry-After"
 						: "more calls than http.rate allows; see Retry-After");

@@ -158,6 +158,13 @@ def test_rate_of_calls_goes_by_the_client(launch):
     assert 429 in [status(f"203.0.113.{i}, 192.0.2.99") for i in range(20)]
 
 
+@pytest.mark.settings("http.rate=1")
+def test_rate_that_a_proxy_nobody_named_has_used_up_names_the_setting(house):
+    while house.backend.request("GET", "/goim/online/total", headers={"X-Forwarded-For": "192.0.2.7"}).status != 429:
+        pass
+    assert "http.trusted_proxies" in re.search(r".*event=http_call_refused.*", house.log()).group()
+
+
 # PROXY headers
 
 LINE = b"PROXY TCP4 192.0.2.7 10.0.0.1 51234 3101\r\n"
