@@ -170,5 +170,13 @@ def test_every_reason_is_in_the_page_under_its_name():
         assert code == "UNSAID" and name in PAGE or re.search(rf"^\| \d+ \| {name} \|", PAGE, re.M), name
 
 
+def test_every_goodbye_is_in_the_row_of_its_close_code():
+    rows = {int(code): names for code, names in re.findall(r"^\| (\d{4})[^|]*\| (.+?) \|$", PAGE, re.M)}
+    reasons = re.findall(r'^reason\(\w+, "(\w+)", (\w+), (\d+),', (ROOT / "comet/close_reason.def").read_text(), re.M)
+    said = [(name, int(code)) for name, goodbye, code in reasons if goodbye != "GOODBYE_UNSAID"]
+    assert len(said) > 10
+    assert [name for name, code in said if not re.search(rf"\b{name}\b", rows[code])] == []
+
+
 def test_no_other_example_claims_to_be_replayed():
     assert PAGE.count("```replay") == len(examples())

@@ -158,8 +158,8 @@ def test_rate_of_calls_goes_by_the_client(launch):
     assert 429 in [status(f"203.0.113.{i}, 192.0.2.99") for i in range(20)]
 
 
-@pytest.mark.settings("http.rate=1")
-def test_rate_that_a_proxy_nobody_named_has_used_up_names_the_setting(house):
+def test_rate_that_a_proxy_nobody_named_has_used_up_names_the_setting(launch):
+    house = launch({"http.rate": "1"})
     while house.backend.request("GET", "/goim/online/total", headers={"X-Forwarded-For": "192.0.2.7"}).status != 429:
         pass
     assert "http.trusted_proxies" in re.search(r".*event=http_call_refused.*", house.log()).group()
