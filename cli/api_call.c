@@ -53,6 +53,7 @@ const struct cli_option api_json_option[] = {
 
 bool api_take_option(void *arg, int option)
 {
+	static char *api_key;
 	struct api_options *opt = arg;
 
 	switch (option) {
@@ -60,7 +61,7 @@ bool api_take_option(void *arg, int option)
 		opt->http = optarg;
 		return true;
 	case API_OPT_KEY:
-		opt->api_key = optarg;
+		opt->api_key = argument_secret(optarg, &api_key);
 		return true;
 	case API_OPT_CACERT:
 		opt->ca_file = optarg;

@@ -87,6 +87,18 @@ bool argument_numbers(const char *option, const char *text, int32_t *numbers, si
 	return false;
 }
 
+const char *argument_secret(char *value, char **copy)
+{
+	char *text = strdup(value);
+
+	if (text == NULL)
+		return value;
+	memset(value, '*', strlen(value));
+	free(*copy);
+	*copy = text;
+	return text;
+}
+
 int argument_wrong(const char *command, const char *format, ...)
 {
 	va_list words;

@@ -16,6 +16,10 @@ bool argument_time(const char *option, const char *text, int64_t *out_ns);
 /* Numbers from 0 up with commas, such as the operations 1000,1001: one at least, at most `max` of them. */
 bool argument_numbers(const char *option, const char *text, int32_t *numbers, size_t max, size_t *n_out);
 
+/* A copy of an option's value, which the list of processes shows no longer. `copy` keeps it, and has the one before, or NULL; without
+ * memory it is the value itself. */
+const char *argument_secret(char *value, char **copy);
+
 /* "comet-cli COMMAND: words" and where the help is, on stderr; returns EXIT_USAGE. */
 int argument_wrong(const char *command, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -92,6 +92,8 @@ static bool take_place(struct client_setup *s, int option)
 
 bool client_setup_take(struct client_setup *s, int option)
 {
+	static char *token;
+
 	switch (option) {
 	case OPT_HOST:
 	case OPT_PORT:
@@ -114,7 +116,7 @@ bool client_setup_take(struct client_setup *s, int option)
 	case OPT_ACCEPTS:
 		return argument_numbers("--accepts", optarg, s->accepts, CLIENT_ACCEPTS_MAX, &s->identity.n_accepts);
 	case OPT_TOKEN:
-		s->token = optarg;
+		s->token = argument_secret(optarg, &token);
 		return true;
 	case OPT_V1:
 		s->identity.dialect = DIALECT_V1;

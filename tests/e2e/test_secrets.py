@@ -51,6 +51,24 @@ def test_secret_in_a_flag_does_not_stay_in_the_list_of_processes(launch):
     assert status(house, "open sesame") == 200
 
 
+@pytest.mark.parametrize("arguments", [["sub", "--token", '{"mid":7,"key":"sesame"}', "--port"], ["sub", '--token={"mid":7,"key":"sesame"}', "--port"],
+                                       ["top", "--api-key", "sesame", "--http"]], ids=["token", "token=", "api-key"])
+def test_secret_in_an_option_of_comet_cli_does_not_stay_there_either(launch, arguments):
+    """A client or a table may run for days."""
+    house = launch({"http.api_key": "sesame", "log.level": "debug"}, kind=Comet)
+    host, port = house.address("tcp" if arguments[0] == "sub" else "http")
+    at = str(port) if arguments[0] == "sub" else f"{host}:{port}"
+    with subprocess.Popen([BUILD / "comet-cli", *arguments, at], stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as cli:
+        try:
+            command = pathlib.Path(f"/proc/{cli.pid}/cmdline")
+            wait_until(lambda: b"******" in command.read_bytes() and b"sesame" not in command.read_bytes(), "it is hidden")
+            event = "connection_authenticated .*mid=7" if arguments[0] == "sub" else "http_called"
+            wait_until(lambda: re.search(f"event={event}", house.log()), "the server has got it as it was")
+            assert "http_call_refused" not in house.log()
+        finally:
+            cli.kill()
+
+
 def test_secret_in_the_environment_or_a_file_is_no_reason_to_warn(launch, secret_file):
     house = launch({"http.api_key_file": secret_file("sesame\n")}, kind=Comet, environment={"COMET_AUTH_SECRET": "between us"})
     assert "warning" not in house.log() and "sesame" not in command_line(house)

@@ -117,6 +117,19 @@ static void back_off_is_any_time_below_a_bound_that_grows_to_its_end(void **stat
 	assert_int_equal(backoff_sent_ms(3000), 188);
 }
 
+static void a_secret_is_copied_and_hidden(void **state)
+{
+	char first[] = "one", second[] = "three";
+	char *copy = NULL;
+
+	(void)state;
+	assert_string_equal(argument_secret(first, &copy), "one");
+	assert_string_equal(first, "***");
+	assert_string_equal(argument_secret(second, &copy), "three");
+	assert_string_equal(second, "*****");
+	free(copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +138,7 @@ int main(void)
 		cmocka_unit_test(a_number_is_nothing_but_digits_within_its_range),
 		cmocka_unit_test(a_time_has_a_unit_or_is_in_seconds),
 		cmocka_unit_test(numbers_come_with_commas_and_not_too_many),
+		cmocka_unit_test(a_secret_is_copied_and_hidden),
 		cmocka_unit_test(back_off_is_any_time_below_a_bound_that_grows_to_its_end),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
