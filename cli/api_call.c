@@ -99,6 +99,14 @@ static bool settle(struct api_options *opt)
 		opt->timeout_ns = TIMEOUT_NS;
 	if (opt->http == NULL && (opt->http = context_get(CONTEXT_HTTP, "COMET_HTTP")) == NULL)
 		opt->http = "127.0.0.1:3111";
+	if (!http_client_takes(opt->http)) {
+		fprintf(stderr,
+			"comet-cli: \"%s\", of --http, COMET_HTTP or the context, is neither host:port nor a URL with "
+			"http:// or "
+			"https://\n",
+			opt->http);
+		return false;
+	}
 	if (opt->ca_file == NULL)
 		opt->ca_file = context_get(CONTEXT_CACERT, NULL);
 	if (opt->cert_file == NULL && opt->key_file != NULL) {

@@ -90,6 +90,30 @@ static bool take_place(struct client_setup *s, int option)
 	}
 }
 
+/* One of the options that say as whom. */
+static bool take_identity(struct client_setup *s, int option)
+{
+	switch (option) {
+	case OPT_MID:
+		s->said = "--mid";
+		return argument_i64("--mid", optarg, INT64_MIN, INT64_MAX, &s->identity.mid);
+	case OPT_USER:
+		s->said = "--user";
+		s->identity.user = optarg;
+		return true;
+	case OPT_KEY:
+		s->said = "--key";
+		s->identity.key = optarg;
+		return true;
+	case OPT_ROOM:
+		s->identity.room = optarg;
+		return true;
+	default:
+		s->said = "--accepts";
+		return argument_numbers("--accepts", optarg, s->accepts, CLIENT_ACCEPTS_MAX, &s->identity.n_accepts);
+	}
+}
+
 bool client_setup_take(struct client_setup *s, int option)
 {
 	static char *token;
@@ -103,18 +127,11 @@ bool client_setup_take(struct client_setup *s, int option)
 	case OPT_CERT_KEY:
 		return take_place(s, option);
 	case OPT_MID:
-		return argument_i64("--mid", optarg, INT64_MIN, INT64_MAX, &s->identity.mid);
 	case OPT_USER:
-		s->identity.user = optarg;
-		return true;
 	case OPT_KEY:
-		s->identity.key = optarg;
-		return true;
 	case OPT_ROOM:
-		s->identity.room = optarg;
-		return true;
 	case OPT_ACCEPTS:
-		return argument_numbers("--accepts", optarg, s->accepts, CLIENT_ACCEPTS_MAX, &s->identity.n_accepts);
+		return take_identity(s, option);
 	case OPT_TOKEN:
 		s->token = argument_secret(optarg, &token);
 		return true;
@@ -201,6 +218,12 @@ int client_setup_settle(struct client_setup *s, const char *command, const char 
 			return EXIT_USAGE;
 		s->token = s->token_text;
 	}
+	if (s->token != NULL && (s->said != NULL || who->room != NULL))
+		return argument_wrong(
+			command,
+			"a token is sent as it is, and %s would not be heard; where auth.mode is jwt, "
+			"--token '{\"token\":\"...\",\"room_id\":\"live://1\",\"accepts\":[1000]}' says more",
+			s->said != NULL ? s->said : "--room");
 	if (s->token != NULL)
 		return -1;
 	if (who->user != NULL && (who->mid != 0 || who->dialect == DIALECT_V1))

@@ -16,6 +16,7 @@ struct client_setup {
 	struct client_identity identity;
 	int32_t accepts[CLIENT_ACCEPTS_MAX];
 	const char *token;
+	const char *said;     /* an option that only a token of ours would hold */
 	char *made_token;     /* malloc'ed, where none was given */
 	struct address place; /* of the environment or the context */
 	char token_text[8192];

@@ -105,6 +105,32 @@ static void start_curl(void)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
+/* Without its scheme it is http://. malloc'ed; NULL without memory. */
+static char *whole_base(const char *base)
+{
+	char *whole;
+
+	if (asprintf(&whole, "%s%s", strstr(base, "://") != NULL ? "" : "http://", base) < 0)
+		return NULL; /* asprintf leaves it undefined */
+	return whole;
+}
+
+bool http_client_takes(const char *base)
+{
+	CURLU *url = curl_url();
+	char *whole = whole_base(base), *scheme = NULL;
+	/* Without memory the call itself will say so. */
+	bool takes = url == NULL || whole == NULL;
+
+	if (!takes && curl_url_set(url, CURLUPART_URL, whole, 0) == CURLUE_OK &&
+	    curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
+		takes = strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0;
+	curl_free(scheme);
+	curl_url_cleanup(url);
+	free(whole);
+	return takes;
+}
+
 int http_client_new(const struct http_client_options *opt, struct http_client **out)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -114,10 +140,8 @@ int http_client_new(const struct http_client_options *opt, struct http_client **
 	pthread_once(&once, start_curl);
 	if ((h = calloc(1, sizeof(*h))) == NULL)
 		return -ENOMEM;
-	if (asprintf(&h->base, "%s%s", strstr(opt->base, "://") != NULL ? "" : "http://", opt->base) < 0) {
-		h->base = NULL; /* asprintf leaves it undefined */
+	if ((h->base = whole_base(opt->base)) == NULL)
 		goto free_client;
-	}
 	if ((h->curl = curl_easy_init()) == NULL || (rc = keep_headers(h, opt->api_key, opt->tell)) < 0)
 		goto free_client;
 	rc = -ENOMEM;

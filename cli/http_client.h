@@ -30,6 +30,8 @@ struct http_answer {
 };
 
 /* 0, or -ENOMEM. No connection is made yet. */
+/* Whether such a base can be called: host[:port], or a URL with http:// or https://. */
+bool http_client_takes(const char *base);
 int http_client_new(const struct http_client_options *opt, struct http_client **out);
 /* Close and free. *h becomes NULL. */
 void http_client_free(struct http_client **h);

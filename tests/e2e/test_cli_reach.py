@@ -128,6 +128,21 @@ def test_context_says_where_and_by_which_key(api, ini, tmp_path):
         assert api.call()[4] == shown, (args, more)
 
 
+def test_place_of_the_api_that_is_none(ini):
+    for place in ("", "http://", "ftp://x", ":3111", "127.0.0.1:99999", "a b"):
+        for args, env in ((["--http", place], {}), ([], {"COMET_HTTP": place}), ([], ini(f"[default]\nhttp = {place}\n"))):
+            code, out, err = run("online", *args, env=env)
+            assert (code, out) == (USAGE, "") and f'"{place}"' in err and "--http" in err, (args, env, err)
+
+
+def test_token_that_is_given_takes_nothing_beside_it(house):
+    for args in (["--mid", "1"], ["--user", "ann"], ["--key", "k"], ["--room", "live://1"], ["--accepts", "1001"]):
+        code, out, err = run("sub", *door_of(house), "--token", "1", *args)
+        assert (code, out) == (USAGE, "") and f"{args[0]} would not be heard" in err, (args, err)
+    # It is joined, and not asked for by the token.
+    assert run("sub", *door_of(house), "--token", '{"mid":1,"streams":{}}', "--room", "live://1", "--last", "1", "--timeout", "300ms")[0] == TIMEOUT
+
+
 def test_context_of_a_client(house, ini):
     host, port = house.address("tcp")
     for file, env, args in ((f"{host}:{port}", {}, []), (f"tcp://{host}:{port}", {}, []), ("127.0.0.1:1", {"COMET_HOST": f"{host}:{port}"}, []),
