@@ -84,6 +84,10 @@ int config_flag(struct config *cfg, const char *assignment, FILE *errors);
  * errors that say what to set. */
 int config_check(const struct config *cfg, bool is_logic, FILE *errors);
 
+/* What stands in `said`, a line at a time: faults as events, to each of which `each` listens if it is not NULL, and warnings where
+ * `with_warnings`. */
+void config_log_said(const char *said, bool with_warnings, void (*each)(const char *fault));
+
 /* The same settings again, from the file, the environment, and as -o said before; `before` is what config_start has read. On a cfg with
  * its defaults. Its answers, with all faults in errors. */
 int config_again(struct config *cfg, const struct config *before, bool is_logic, FILE *errors);

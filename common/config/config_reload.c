@@ -26,18 +26,9 @@ static void free_past(struct config_past *past)
 
 /* ---- reading ---- */
 
-static void tell_faults(const char *text)
+static void note_fault(const char *fault)
 {
-	char line[512];
-
-	while (*text != '\0') {
-		const size_t n = strcspn(text, "\n");
-
-		(void)snprintf(line, sizeof(line), "%.*s", n < sizeof(line) ? (int)n : (int)sizeof(line) - 1, text);
-		LOG(LOG_ERROR, log_what(EVENT_SETTING_WRONG), log_str("fault", line));
-		reload_note(RELOAD_FAULTS, line);
-		text += n + (text[n] != '\0');
-	}
+	reload_note(RELOAD_FAULTS, fault);
 }
 
 /* What needs a restart stays as it is, and what changes has to go together with that. */
@@ -68,7 +59,7 @@ static int read_sources(const struct config_reload *r, struct config *next)
 	if (fclose(errors) != 0)
 		rc = -ENOMEM;
 	if (rc < 0 && text != NULL)
-		tell_faults(text); /* otherwise there are only warnings, which the start has said */
+		config_log_said(text, false, note_fault);
 	free(text);
 	return rc;
 }

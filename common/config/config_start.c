@@ -87,7 +87,7 @@ static int read_command_line(int argc, char **argv, const char *program, struct 
 }
 
 /* Others see a command line in the list of processes: what is secret in it, or stands before an @, is theirs no longer. */
-static void hide(char *assignment)
+static void hide(char *assignment, FILE *said)
 {
 	char section[SETTING_ENV_BYTES], key[SETTING_ENV_BYTES], *value;
 	const struct setting *s = NULL;
@@ -102,7 +102,7 @@ static void hide(char *assignment)
 	memset(value + 1, '*', strlen(value + 1));
 	if (s != NULL && s->kind == SETTING_SECRET)
 		(void)fprintf(
-			stderr,
+			said,
 			"-o %s: warning: the list of processes had it until now; %s_file names a file that has it\n",
 			s->name, s->name);
 }
@@ -114,19 +114,64 @@ static void keep_worst(int *rc, int more)
 }
 
 /* All sources in their order; goes on after a fault, so that one run shows all of them. */
-static int read_sources(struct config *cfg, const struct request *rq, bool is_logic)
+static int read_sources(struct config *cfg, const struct request *rq, bool is_logic, FILE *said)
 {
 	int rc = 0;
 
 	if (rq->file != NULL)
-		keep_worst(&rc, config_file(cfg, rq->file, stderr));
-	keep_worst(&rc, config_env(cfg, environ, stderr));
+		keep_worst(&rc, config_file(cfg, rq->file, said));
+	keep_worst(&rc, config_env(cfg, environ, said));
 	for (unsigned i = 0; i < rq->n_flags; i++)
-		keep_worst(&rc, config_flag(cfg, rq->flags[i], stderr));
-	keep_worst(&rc, config_check(cfg, is_logic, stderr));
+		keep_worst(&rc, config_flag(cfg, rq->flags[i], said));
+	keep_worst(&rc, config_check(cfg, is_logic, said));
 	for (unsigned i = 0; i < rq->n_flags; i++)
-		hide(rq->flags[i]);
+		hide(rq->flags[i], said);
 	return rc == 0 ? config_redis_settle(cfg) : rc;
+}
+
+#define WARNING ": warning: "
+
+void config_log_said(const char *said, bool with_warnings, void (*each)(const char *fault))
+{
+	char line[512];
+
+	while (*said != '\0') {
+		const size_t n = strcspn(said, "\n");
+		bool is_warning;
+
+		(void)snprintf(line, sizeof(line), "%.*s", n < sizeof(line) ? (int)n : (int)sizeof(line) - 1, said);
+		is_warning = strstr(line, WARNING) != NULL;
+		if (is_warning && with_warnings)
+			LOG(LOG_WARN, log_what(EVENT_SETTING_WARNED), log_str("why", line));
+		if (!is_warning) {
+			LOG(LOG_ERROR, log_what(EVENT_SETTING_WRONG), log_str("fault", line));
+			if (each != NULL)
+				each(line);
+		}
+		said += n + (said[n] != '\0');
+	}
+}
+
+/* The lines are kept until log.format is known. -t is for a person, and says all as text. */
+static int read_settings(struct config *cfg, const struct request *rq, const struct config_program *program)
+{
+	char *text = NULL;
+	size_t bytes;
+	FILE *said = open_memstream(&text, &bytes);
+	int rc;
+
+	if (said == NULL)
+		return -ENOMEM;
+	rc = read_sources(cfg, rq, program->is_logic, said);
+	if (fclose(said) != 0)
+		rc = -ENOMEM;
+	log_setup(LOG_WARN, rq->test ? LOG_TEXT : (enum log_format)cfg->log_format);
+	if (text != NULL && log_is_json())
+		config_log_said(text, true, NULL);
+	else if (text != NULL)
+		(void)fputs(text, stderr);
+	free(text);
+	return rc;
 }
 
 static bool is_flagged(const struct config *cfg, unsigned row)
@@ -162,9 +207,20 @@ static int try_settings(const struct config *cfg, const struct config_program *p
 {
 	int rc = 0;
 
-	log_setup(faults_only ? LOG_ERROR : LOG_WARN, (enum log_format)cfg->log_format);
+	log_setup(faults_only ? LOG_ERROR : LOG_WARN, faults_only ? (enum log_format)cfg->log_format : LOG_TEXT);
 	for (unsigned i = 0; program->tries[i] != NULL; i++)
 		keep_worst(&rc, program->tries[i](cfg));
+	return rc;
+}
+
+static int say_not_started(const struct config_program *program, int rc)
+{
+	if (log_is_json())
+		LOG(LOG_ERROR, log_what(EVENT_START_FAILED), log_str("part", "settings"),
+		    log_str("error", err_text(rc)));
+	else
+		(void)fprintf(stderr, "%s: %s\n", program->name,
+			      rc == -ENOMEM ? "out of memory" : "not started, because of the above");
 	return rc;
 }
 
@@ -180,15 +236,12 @@ static int start(struct config *cfg, const struct request *rq, const struct conf
 		(void)printf("%s %s (%s)\n", program->name, version_text, version_commit);
 		return 1;
 	}
-	rc = read_sources(cfg, rq, program->is_logic);
+	rc = read_settings(cfg, rq, program);
 	cfg->file = rq->file;
 	if (rc == 0)
 		rc = try_settings(cfg, program, !rq->test);
-	if (rc < 0) {
-		(void)fprintf(stderr, "%s: %s\n", program->name,
-			      rc == -ENOMEM ? "out of memory" : "not started, because of the above");
-		return rc;
-	}
+	if (rc < 0)
+		return say_not_started(program, rc);
 	if (rq->test) {
 		config_print(cfg, stdout);
 		return 1;

@@ -37,6 +37,35 @@ def test_json_is_all_that_is_printed(house):
     assert [json.loads(line)["event"] for line in house.log().splitlines()].count("listening") == len(house._addresses)
 
 
+def events_of(*arguments):
+    """All that a comet prints until it ends or has started, each line as JSON."""
+    process = subprocess.Popen([BUILD / "comet", *QUIET, "-o", "log.format=json", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               text=True)
+    lines = []
+    try:
+        for line in process.stdout:
+            lines.append(json.loads(line))
+            if lines[-1]["event"] == "program_started":
+                break
+    finally:
+        process.kill()
+        process.communicate()
+    return lines, process.returncode
+
+
+def test_json_is_all_that_is_printed_of_settings():
+    lines, _ = events_of("-o", "tcp.accept=4", "-o", "http.api_key=seen")
+    said = [line for line in lines if line["event"] == "setting_warned"]
+    assert [line["level"] for line in said] == ["warn"] * 2, lines
+    assert "tcp.accept: warning: no effect" in said[0]["why"] and "http.api_key: warning: the list" in said[1]["why"] and "seen" not in str(lines)
+    lines, code = events_of("-o", "tcp.accept=4", "-o", "nonsense.x=1", "-o", "limits.burst=x")
+    assert code == 2 and [(line["event"], line["level"]) for line in lines] == [
+        ("setting_warned", "warn"), ("setting_wrong", "error"), ("setting_wrong", "error"), ("start_failed", "error")], lines
+    assert "nonsense.x" in lines[1]["fault"] and "limits.burst" in lines[2]["fault"] and lines[3]["part"] == "settings"
+    lines, code = events_of("-o", "whitelist.log=/nowhere/traces")
+    assert code == 2 and [line["event"] for line in lines] == ["whitelist_log_unopened", "start_failed"], lines
+
+
 FAULTS = {
     "a certificate": ["-o", "tcp.tls_bind=127.0.0.1:0", "-o", "tls.cert_file=/nowhere/c", "-o", "tls.private_file=/nowhere/k"],
     "of the API": ["-o", "http.tls_bind=127.0.0.1:0", "-o", "tls.cert_file=/nowhere/c", "-o", "tls.private_file=/nowhere/k"],
