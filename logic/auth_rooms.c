@@ -52,7 +52,7 @@ int auth_rooms_new(const struct config *cfg, struct auth_rooms **out)
 	if ((r = calloc(1, sizeof(*r))) == NULL)
 		return -ENOMEM;
 	r->magic = AUTH_ROOMS_MAGIC;
-	if ((rc = back_end_init(&r->back_end, cfg, cfg->auth_room_url)) < 0) {
+	if ((rc = back_end_init(&r->back_end, cfg, "auth.room_url", cfg->auth_room_url)) < 0) {
 		free(r);
 		return rc;
 	}
@@ -169,7 +169,7 @@ static int conclude(const struct exchange *x, struct grants **granted, int64_t *
 	if (x->status == 401 || x->status == 403)
 		return 0;
 	if ((rc = read_answer(x, granted, for_s)) == -EBADMSG)
-		return back_end_fail(why, AUTH_WEBHOOK_ANSWER, "it has no rooms, or for_s is out of range", x->status);
+		return back_end_fail(x, why, AUTH_WEBHOOK_ANSWER, "it has no rooms, or for_s is out of range");
 	return rc;
 }
 

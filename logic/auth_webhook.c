@@ -37,7 +37,7 @@ int auth_webhook_new(const struct config *cfg, struct auth_webhook **out)
 	if ((w = calloc(1, sizeof(*w))) == NULL)
 		return -ENOMEM;
 	w->magic = AUTH_WEBHOOK_MAGIC;
-	if ((rc = back_end_init(&w->back_end, cfg, cfg->auth_url)) < 0) {
+	if ((rc = back_end_init(&w->back_end, cfg, "auth.url", cfg->auth_url)) < 0) {
 		free(w);
 		return rc;
 	}
@@ -127,7 +127,7 @@ static int conclude(const struct exchange *x, struct auth_identity *who)
 	if (x->status == 401 || x->status == 403)
 		return refuse_by_status(x, who);
 	if ((rc = auth_webhook_read(x->text, x->n, who)) == -EBADMSG)
-		return back_end_fail(who, AUTH_WEBHOOK_ANSWER, who->refusal, x->status);
+		return back_end_fail(x, who, AUTH_WEBHOOK_ANSWER, who->refusal);
 	return rc;
 }
 

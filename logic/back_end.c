@@ -15,18 +15,20 @@
 #include "common/base/network.h"
 #include "logic/web.h"
 
+_Static_assert(sizeof(((struct exchange *)0)->words) >= CURL_ERROR_SIZE, "libcurl writes so much");
+
 /* Before the second try: a back end that has just refused a connection may be starting. */
 #define PAUSE_NS (50 * CLOCK_MS)
 
 /* ---- start and stop ---- */
 
-int back_end_init(struct back_end *b, const struct config *cfg, const char *url)
+int back_end_init(struct back_end *b, const struct config *cfg, const char *setting, const char *url)
 {
 	int rc;
 
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -ENOMEM;
-	*b = (struct back_end){.cfg = cfg, .url = url};
+	*b = (struct back_end){.cfg = cfg, .setting = setting, .url = url};
 	b->secret = (struct secret){.setting = "auth.secret_file", .file = ""};
 	lock_init(&b->secret.lock, LOCK_POOL);
 	if ((rc = auth_calls_init(&b->calls, (unsigned)cfg->auth_concurrency, cfg->auth_timeout * CLOCK_MS)) < 0 ||
@@ -176,6 +178,7 @@ static CURLcode prepare(struct exchange *x)
 	    curl_easy_setopt(x->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(x->question)) != CURLE_OK ||
 	    curl_easy_setopt(x->curl, CURLOPT_POSTFIELDS, x->question) != CURLE_OK ||
 	    curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, x->headers) != CURLE_OK ||
+	    curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, x->words) != CURLE_OK ||
 	    curl_easy_setopt(x->curl, CURLOPT_WRITEDATA, x) != CURLE_OK)
 		return CURLE_OUT_OF_MEMORY;
 	return CURLE_OK;
@@ -185,6 +188,7 @@ static void try_once(struct back_end *b, struct exchange *x)
 {
 	x->n = 0;
 	x->status = 0;
+	x->words[0] = '\0';
 	/* A call that did not begin has looked no name up. */
 	if ((x->code = prepare(x)) != CURLE_OK)
 		return;
@@ -206,28 +210,28 @@ static void call(struct back_end *b, struct exchange *x)
 
 /* ---- the answer ---- */
 
-int back_end_fail(struct auth_identity *who, enum auth_cause cause, const char *why, long status)
+int back_end_fail(const struct exchange *x, struct auth_identity *who, enum auth_cause cause, const char *why)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 
 	who->cause = cause;
-	LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_AUTH_URL_FAILED), log_str("error", why),
-		    log_i64("status", status));
+	LOG_LIMITED(LOG_WARN, &limit, log_what(EVENT_AUTH_URL_FAILED), log_str("setting", x->setting),
+		    log_str("error", why), log_i64("status", x->status));
 	return -ERR_NO_LOGIC;
 }
 
-static int conclude(const struct exchange *x, struct auth_identity *who)
+static int conclude(struct exchange *x, struct auth_identity *who)
 {
 	if (x->code == CURLE_OUT_OF_MEMORY)
 		return -ENOMEM;
 	if (x->too_long)
-		return back_end_fail(who, AUTH_WEBHOOK_ANSWER, "the answer is longer than 64 KiB", x->status);
+		return back_end_fail(x, who, AUTH_WEBHOOK_ANSWER, "the answer is longer than 64 KiB");
 	if (x->code == CURLE_OPERATION_TIMEDOUT)
-		return back_end_fail(who, AUTH_WEBHOOK_TIMEOUT, "no answer within auth.timeout", x->status);
+		return back_end_fail(x, who, AUTH_WEBHOOK_TIMEOUT, "no answer within auth.timeout");
 	if (x->code != CURLE_OK)
-		return back_end_fail(who, AUTH_WEBHOOK_UNREACHABLE, curl_easy_strerror((CURLcode)x->code), x->status);
+		return back_end_fail(x, who, AUTH_WEBHOOK_UNREACHABLE, web_fault((CURLcode)x->code, x->url, x->words));
 	if (x->status != 401 && x->status != 403 && (x->status < 200 || x->status > 299))
-		return back_end_fail(who, AUTH_WEBHOOK_STATUS, "unexpected status", x->status);
+		return back_end_fail(x, who, AUTH_WEBHOOK_STATUS, "unexpected status");
 	return 0;
 }
 
@@ -236,10 +240,13 @@ bool back_end_enter(struct back_end *b, struct exchange *x, struct auth_identity
 	const char *why;
 
 	x->too_long = false;
+	x->status = 0;
+	x->setting = b->setting;
+	x->url = b->url;
 	x->deadline_ns = clock_now_ns() + b->cfg->auth_timeout * CLOCK_MS;
 	if ((why = auth_calls_borrow(&b->calls, network_hash(x->peer), &x->curl, x->deadline_ns)) == NULL)
 		return true;
-	(void)back_end_fail(who, AUTH_WEBHOOK_BUSY, why, 0);
+	(void)back_end_fail(x, who, AUTH_WEBHOOK_BUSY, why);
 	return false;
 }
 
@@ -254,7 +261,8 @@ int back_end_ask(struct back_end *b, struct exchange *x, struct auth_identity *w
 		x->headers = headers;
 		call(b, x);
 	}
-	/* The handle lives on: it must not know of headers that do not. */
+	/* The handle lives on: it must not know of what does not. */
+	(void)curl_easy_setopt(x->curl, CURLOPT_ERRORBUFFER, NULL);
 	(void)curl_easy_setopt(x->curl, CURLOPT_HTTPHEADER, NULL);
 	free_headers(headers);
 	return rc == 0 ? conclude(x, who) : rc;

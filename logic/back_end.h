@@ -18,7 +18,7 @@
 struct back_end {
 	/* set once */
 	const struct config *cfg;
-	const char *url;
+	const char *setting, *url;
 	struct secret secret;    /* of auth.secret_file */
 	struct auth_calls calls; /* with handles of libcurl */
 };
@@ -36,13 +36,15 @@ struct exchange {
 	int64_t deadline_ns;
 	void *curl;
 	void *headers;
-	int code; /* of libcurl, of the last try */
+	int code;        /* of libcurl, of the last try */
+	char words[256]; /* its own: CURL_ERROR_SIZE */
+	const char *setting, *url;
 	bool too_long;
 };
 
-/* At this address, with auth.secret, auth.ca_file, auth.concurrency and auth.timeout; cfg and url outlive it. 0; -ENOMEM; secret_start's
+/* At the address of this setting, with auth.secret, auth.ca_file, auth.concurrency and auth.timeout; cfg and url outlive it. 0; -ENOMEM; secret_start's
  * errors. */
-int back_end_init(struct back_end *b, const struct config *cfg, const char *url);
+int back_end_init(struct back_end *b, const struct config *cfg, const char *setting, const char *url);
 void back_end_fini(struct back_end *b);
 /* To read the secret again. */
 struct reload_part back_end_reload(struct back_end *b);
@@ -57,6 +59,6 @@ int back_end_ask(struct back_end *b, struct exchange *x, struct auth_identity *w
 /* Out of it. */
 void back_end_leave(struct back_end *b, struct exchange *x);
 /* The answer is none: counted and logged. -ERR_NO_LOGIC. */
-int back_end_fail(struct auth_identity *who, enum auth_cause cause, const char *why, long status);
+int back_end_fail(const struct exchange *x, struct auth_identity *who, enum auth_cause cause, const char *why);
 
 #endif

@@ -77,15 +77,17 @@ static int is_over(void *arg, curl_off_t all_down, curl_off_t down, curl_off_t a
 	return worker_is_stopping(&j->worker);
 }
 
-/* NULL: an answer is there. */
-static const char *call(struct jwks *j)
+/* NULL: an answer is there. Otherwise why there is none, perhaps in `words`. */
+static const char *call(struct jwks *j, char words[CURL_ERROR_SIZE])
 {
 	CURL *curl = web_handle(j->cfg->auth_jwks_url, j->cfg->auth_ca_file);
 	CURLcode code = CURLE_OUT_OF_MEMORY;
 	long status = 0;
 
 	j->n = 0;
+	words[0] = '\0';
 	if (curl != NULL && curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, TIMEOUT_MS) == CURLE_OK &&
+	    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words) == CURLE_OK &&
 	    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L) == CURLE_OK &&
 	    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, is_over) == CURLE_OK &&
 	    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, j) == CURLE_OK &&
@@ -98,14 +100,14 @@ static const char *call(struct jwks *j)
 	if (code == CURLE_WRITE_ERROR)
 		return "the answer is longer than 256 KiB";
 	if (code != CURLE_OK)
-		return curl_easy_strerror(code);
+		return web_fault(code, j->cfg->auth_jwks_url, words);
 	return status == 200 ? NULL : "the status of the answer is not 200";
 }
 
 /* NULL: *keys are there. */
-static const char *fetch(struct jwks *j, struct jwt_keys **keys, unsigned *left_out)
+static const char *fetch(struct jwks *j, struct jwt_keys **keys, unsigned *left_out, char words[CURL_ERROR_SIZE])
 {
-	const char *fault = call(j);
+	const char *fault = call(j, words);
 	int rc;
 
 	if (fault != NULL)
@@ -193,10 +195,11 @@ static void work(void *arg)
 	OBJ_CHECK(j, JWKS_MAGIC);
 	do {
 		struct jwt_keys *keys = NULL;
+		char words[CURL_ERROR_SIZE];
 		unsigned left_out = 0;
 
 		if (begin(j)) {
-			const char *fault = fetch(j, &keys, &left_out);
+			const char *fault = fetch(j, &keys, &left_out, words);
 
 			take_result(j, keys, left_out, fault);
 		}

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/version.h"
 
@@ -38,4 +39,21 @@ CURL *web_handle(const char *url, const char *ca_file)
 		return curl;
 	curl_easy_cleanup(curl);
 	return NULL;
+}
+
+const char *web_fault(CURLcode code, const char *url, char words[CURL_ERROR_SIZE])
+{
+	size_t n = strlen(words);
+
+	/* What answers as no HTTP does is HTTP/0.9 to curl. */
+	if (code == CURLE_UNSUPPORTED_PROTOCOL)
+		return "HTTP is not spoken at that port; for TLS the address begins with https://";
+	if (code == CURLE_SSL_CONNECT_ERROR && strstr(words, "wrong version number") != NULL)
+		return "TLS is not spoken at that port; without TLS the address begins with http://";
+	if (n == 0)
+		return curl_easy_strerror(code);
+	if ((code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR) && strncmp(url, "http://", 7) == 0)
+		(void)snprintf(words + n, CURL_ERROR_SIZE - n,
+			       "; if that port speaks TLS, the address begins with https://");
+	return words;
 }

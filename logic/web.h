@@ -9,4 +9,7 @@
  * curl_easy_cleanup; curl_global_init comes before. */
 CURL *web_handle(const char *url, const char *ca_file);
 
+/* Why a call of this address failed, for an operator; `words` is its CURLOPT_ERRORBUFFER, and may be what is returned. */
+const char *web_fault(CURLcode code, const char *url, char words[CURL_ERROR_SIZE]);
+
 #endif

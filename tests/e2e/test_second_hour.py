@@ -106,6 +106,23 @@ def test_7_webhook_that_is_down(launch):
     client.close()
 
 
+@TLS
+def test_7_webhook_at_a_wrong_place(house, launch):
+    for url, words in (("http://nowhere.invalid/auth", "resolve host: nowhere.invalid"),
+                       (f"https://127.0.0.1:{port_of(house, 'http')}/auth", "TLS is not spoken at that port"),
+                       (f"http://127.0.0.1:{port_of(house, 'http-tls')}/auth", "begins with https://"),
+                       (f"https://127.0.0.1:{port_of(house, 'http-tls')}/auth", "certificate")):
+        other = launch({"auth.mode": "webhook", "auth.url": url})
+        client = Client(WAYS[0], other.address("tcp"))
+        client.send_auth(mid=1)
+        line = complaint(other)
+        assert "setting=auth.url " in line and words in line, line
+        client.close()
+        other = launch({"auth.mode": "jwt", "auth.jwks_url": url.replace("nowhere.invalid", "127.0.0.1:1")})
+        line = wait_until(lambda: [line for line in other.log().splitlines() if "event=jwks_failed" in line], other.log)[0]
+        assert ("connect to 127.0.0.1 port 1" if "nowhere" in url else words) in line, line
+
+
 def started(*settings, seconds=2):
     """What a comet prints that cannot start, or waits."""
     process = subprocess.Popen([BUILD / "comet", "-o", "tcp.bind=127.0.0.1:0", "-o", "websocket.bind=", "-o", "http.bind=",
