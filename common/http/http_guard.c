@@ -166,7 +166,11 @@ bool http_guard_may_room(const struct http_request *request, const char *room, s
 	if (http_key_may_room(&request->key, room))
 		return true;
 	count_refused(request, REFUSED_ROOM, "the key is not for this room");
-	http_reply_refuse(reply, 403, "this API key is not for this room; its rooms= is in http.keys_file");
+	/* "": the call names no room. */
+	http_reply_refuse(
+		reply, 403,
+		room[0] == '\0' ? "this API key is for some rooms only, its rooms= in http.keys_file: name one of them"
+				: "this API key is not for this room; its rooms= is in http.keys_file");
 	return false;
 }
 

@@ -189,7 +189,8 @@ def test_scopes_and_rooms_of_a_key(launch, connect_to, tmp_path):
     shop, live, boss = (Backend(house.backend.address, key) for key in ("k-shop", "k-live", "k-boss"))
     assert shop.request("GET", "/goim/connections").status == 403
     assert shop.request("GET", "/goim/online/users", mids="7").status == 403
-    assert live.request("GET", "/goim/connections").status == 403
+    refused = live.request("GET", "/goim/connections")
+    assert refused.status == 403 and b"name one of them" in refused.body, refused.body
     assert live.request("GET", "/goim/room/members", type="dm", room="7").status == 403
     assert [c["rooms"] for c in connections(live, type="live", room="1")["connections"]] == [["live://1"]]
     assert [c["rooms"] for c in ask(live, "/goim/online/users", mids="7", detail=1)["connections"]] == [["live://1"]]
