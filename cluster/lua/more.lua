@@ -1,9 +1,14 @@
 -- Definitions that fewer scripts need; they stand between prelude.lua and those that do.
 
+-- The last id that was given. Where Redis has lost it, a minute beyond the clock, as far as a new generation leads ids.
+local function last_id(micros)
+	return redis.call('GET', prefix .. 'ids') or micros + 60000000
+end
+
 -- An id above all before it, and above that of the one before (`was`, or nil). Microseconds, so that ids grow even after Redis lost its data;
 -- below 2^53 until the year 2255, so that doubles, which Lua and JavaScript have, hold them.
 local function new_id(micros, was)
-	local id = whole(math.max(micros, (redis.call('GET', prefix .. 'ids') or 0) + 1, (was or 0) + 1))
+	local id = whole(math.max(micros, last_id(micros) + 1, (was or 0) + 1))
 	redis.call('SET', prefix .. 'ids', id)
 	return id
 end
@@ -60,7 +65,7 @@ local function begin_generation(from, lost)
 	local was, _, micros = tonumber(redis.call('GET', prefix .. 'generation') or '0'), time()
 	local generation = whole(from > was and from or was + 1 + micros % 1000)
 	redis.call('SET', prefix .. 'generation', generation)
-	was_given(whole(math.max(micros + 60000000, (redis.call('GET', prefix .. 'ids') or 0) + micros % 1000000)))
+	redis.call('SET', prefix .. 'ids', whole(math.max(micros + 60000000, (redis.call('GET', prefix .. 'ids') or 0) + micros % 1000000)))
 	for _, server in ipairs(redis.call('SMEMBERS', prefix .. 'servers')) do
 		local key = prefix .. 'server:' .. server
 		local base, sent, written = unpack(redis.call('HMGET', key, 'base', 'sent', 'written'))
