@@ -54,6 +54,21 @@ local function schema(mine, now, ms)
 	return 'ok', mine
 end
 
+-- What the server says of itself; false where that may not be asked.
+local function server_info()
+	local info = redis.pcall('INFO', 'server', 'memory', 'stats')
+	return type(info) == 'string' and info
+end
+
+local function run_of(info)
+	return string.match(info, 'run_id:(%x+)')
+end
+
+-- From now on these data are known to be this server's.
+local function note_server(info)
+	redis.call('HSET', prefix .. 'redis', 'run', run_of(info), 'evicted', string.match(info, 'evicted_keys:(%d+)'))
+end
+
 -- Sessions, rooms and names may be fewer than they were: from now on a new generation counts, and each comet says at its next renewal
 -- whether all is there that it wrote (lease.lua). What is written for it is numbered, in `written` of its lease; `lost`: something
 -- is certainly gone, so that none is to find its number. `from`: Redis's time, where comets themselves may be missing until each has
@@ -64,7 +79,10 @@ end
 local function begin_generation(from, lost)
 	local was, _, micros = tonumber(redis.call('GET', prefix .. 'generation') or '0'), time()
 	local generation = whole(from > was and from or was + 1 + micros % 1000)
+	local info = server_info()
 	redis.call('SET', prefix .. 'generation', generation)
+	-- All connections may have arrived before this was lost, too, and the next one may find these data on another server.
+	if info then note_server(info) end
 	redis.call('SET', prefix .. 'ids', whole(math.max(micros + 60000000, (redis.call('GET', prefix .. 'ids') or 0) + micros % 1000000)))
 	for _, server in ipairs(redis.call('SMEMBERS', prefix .. 'servers')) do
 		local key = prefix .. 'server:' .. server

@@ -34,7 +34,7 @@ class Ledger:
 
     def told_wrong(self):
         """Back ends were told these numbers, which others have."""
-        return self.told_twice + [(number, self.bodies[number], body) for number, body in self.told.items()
+        return self.told_twice + [(number, self.bodies[number], body) for number, body in list(self.told.items())
                                   if self.bodies.get(number, body) != body]
 
     def numbers(self):

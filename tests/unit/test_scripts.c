@@ -830,7 +830,6 @@ static void lease_whose_name_has_vanished_begins_a_generation(void **state)
 	after("SMEMBERS comet:servers", "c1", "HGET comet:redis comets", "1");
 }
 
-/* Keys were evicted, or the clock jumped by more than the times to live: each comet's connections may be among those lost. */
 /* The generation that a renewal begins, whose lease was lost. */
 static const char *begins(const char *server, const char *epoch, const char *written, const char *known, int there)
 {
@@ -844,6 +843,7 @@ static const char *begins(const char *server, const char *epoch, const char *wri
 	return text;
 }
 
+/* Keys were evicted, or the clock jumped by more than the times to live: each comet's connections may be among those lost. */
 static void lease_after_an_eviction_finds_no_number(void **state)
 {
 	const char *first, *second;
@@ -901,6 +901,22 @@ static void arrive_begins_a_generation_on_another_server(void **state)
 	before("CONFIG SET maxmemory-policy allkeys-lru");
 	says("ok allkeys-lru", arrive, NULL);
 	before("CONFIG SET maxmemory-policy noeviction");
+}
+
+/* All was lost while every connection stayed, and then once more: the first loss must not hide the second. */
+static void a_generation_knows_on_which_server_it_began(void **state)
+{
+	char run[64];
+
+	(void)state;
+	says("ok noeviction", arrive, NULL);
+	(void)snprintf(run, sizeof(run), "%s", real_redis_say(&redis, "HGET comet:redis run"));
+	before("FLUSHALL");
+	says("1*", bans, "0", "0", "10");
+	after("HGET comet:redis run", run, "EXISTS comet:generation", "1");
+	before("SET comet:generation 5", "HSET comet:redis run 123abc"); /* what another server sees of it */
+	says("ok noeviction", arrive, NULL);
+	after("GET comet:generation", "1????????????", "HGET comet:redis run", run);
 }
 
 static void arrive_asks_for_nothing_that_it_may_not_know(void **state)
@@ -1935,6 +1951,7 @@ int main(void)
 		cmocka_unit_test_setup(lease_after_an_eviction_finds_no_number, empty),
 		cmocka_unit_test_setup(a_generation_that_is_lost_again_is_another, empty),
 		cmocka_unit_test_setup(arrive_begins_a_generation_on_another_server, empty),
+		cmocka_unit_test_setup(a_generation_knows_on_which_server_it_began, empty),
 		cmocka_unit_test_setup(arrive_asks_for_nothing_that_it_may_not_know, empty),
 		cmocka_unit_test_setup(load_goes_only_into_a_lease, empty),
 		cmocka_unit_test_setup(servers_are_those_whose_lease_stands, empty),
