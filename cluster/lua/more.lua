@@ -1,14 +1,11 @@
 -- Definitions that fewer scripts need; they stand between prelude.lua and those that do.
 
--- The last id that was given. Where Redis has lost it, a minute beyond the clock, as far as a new generation leads ids.
-local function last_id(micros)
-	return redis.call('GET', prefix .. 'ids') or micros + 60000000
-end
-
--- An id above all before it, and above that of the one before (`was`, or nil). Microseconds, so that ids grow even after Redis lost its data;
--- below 2^53 until the year 2255, so that doubles, which Lua and JavaScript have, hold them.
+-- An id above all before it, and above that of the one before (`was`, or nil). Where Redis has lost the last one, they begin a minute beyond
+-- the clock, as far as a new generation leads them. Microseconds, so that ids grow even after Redis lost its data; below 2^53 until the
+-- year 2255, so that doubles, which Lua and JavaScript have, hold them.
 local function new_id(micros, was)
-	local id = whole(math.max(micros, last_id(micros) + 1, (was or 0) + 1))
+	local last = redis.call('GET', prefix .. 'ids') or micros + 60000000
+	local id = whole(math.max(micros, last + 1, (was or 0) + 1))
 	redis.call('SET', prefix .. 'ids', id)
 	return id
 end
