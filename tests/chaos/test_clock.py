@@ -66,6 +66,15 @@ def push_to_each(house, people, name):
         assert person.closed_at is None
 
 
+def come_again(crowd, old, first):
+    """Each with its key, in turn at the two comets; the connection that had the key goes."""
+    for i, person in enumerate(old):
+        crowd.join(f"comet-{(i + first - 1) % 2 + 1}", person.key, person.room, mid=person.mid)
+        assert person.gone.wait(TIMEOUT), f"{person.key} is there twice"
+        assert person.goodbye["reason"].startswith("replaced")
+        crowd.people.remove(person)
+
+
 @pytest.mark.parametrize("hours", [1, -1], ids=["forward", "back"])
 def test_all_are_reached_and_no_key_is_there_twice(clock, server, house, hours):
     crowd = Crowd(house)
@@ -79,11 +88,7 @@ def test_all_are_reached_and_no_key_is_there_twice(clock, server, house, hours):
     # Each comes again, at the other comet. For a moment comets ask logics by a time that has passed, and newcomers are refused.
     old = crowd.people[:]
     wait_until(lambda: all(crowd.comes_in(comet) for comet in house.names("comet")), "newcomers come in")
-    for i, person in enumerate(old):
-        crowd.join(f"comet-{(i + 1) % 2 + 1}", person.key, person.room, mid=person.mid)
-        assert person.gone.wait(TIMEOUT), f"{person.key} is there twice"
-        assert person.goodbye["reason"].startswith("replaced")
-        crowd.people.remove(person)
+    come_again(crowd, old, first=2)
     push_to_each(house, crowd.people, "second")
     clock.set(0)
     push_to_each(house, crowd.people, "third")
@@ -102,10 +107,6 @@ def test_who_comes_after_a_loss_is_newer_than_who_was_there(clock, server, house
     server.client.flushall()
     wait_until(lambda: all(crowd.comes_in(comet) for comet in house.names("comet")), "newcomers come in")
     wait_until(lambda: house.backend("logic-1").post("/goim/push/keys?operation=1000&keys=nobody", "x").json()["code"] == 0, "all are registered")
-    for i, person in enumerate(old):
-        crowd.join(f"comet-{i % 2 + 1}", person.key, person.room, mid=person.mid)
-        assert person.gone.wait(TIMEOUT), f"{person.key} is there twice"
-        assert person.goodbye["reason"].startswith("replaced")
-        crowd.people.remove(person)
+    come_again(crowd, old, first=1)
     push_to_each(house, crowd.people, "after")
     crowd.close()
