@@ -223,7 +223,7 @@ $(FUZZ_RUNS): run/%: build/fuzz/%
 	@timeout -k 10 $$(($(FUZZ_SECONDS) + 60)) build/fuzz/$* -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
 		-rss_limit_mb=1024 -print_final_stats=1 -artifact_prefix=build/fuzz/$*- \
 		build/fuzz/found/$* tests/fuzz/corpus/$(*:fuzz_%=%) >build/fuzz/$*.log 2>&1 </dev/null || \
-		{ tail -n 60 build/fuzz/$*.log; echo "$* FAILED; the input: build/fuzz/$*-*"; exit 1; }
+		{ status=$$?; tail -n 60 build/fuzz/$*.log; echo "$* FAILED with $$status; the input: build/fuzz/$*-*"; exit 1; }
 	@echo "$*: $$(sed -n 's/^stat::number_of_executed_units: *//p' build/fuzz/$*.log) inputs, no fault"
 
 # ---- reading the code

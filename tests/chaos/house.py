@@ -13,7 +13,8 @@ import subprocess
 import redis
 
 from backend import Backend
-from server import BUILD, ROOT, SETTINGS, Metrics
+from scrape import Metrics
+from server import BUILD, ROOT, SETTINGS
 from waiting import TIMEOUT, wait_until
 
 COMMAND_SECONDS = 60

@@ -9,7 +9,8 @@ import socket
 import subprocess
 
 from backend import Backend
-from server import BUILD, Comet, Metrics
+from scrape import Metrics
+from server import BUILD, Comet
 from waiting import TIMEOUT, Deadline, wait_until
 
 # What is asked of the comet; the last one is a path that is not there, to be counted where the others are.

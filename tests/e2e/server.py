@@ -17,6 +17,7 @@ import subprocess
 import tempfile
 
 from backend import Backend
+from scrape import Metrics
 from waiting import SCALE, SPARE_BYTES, TIMEOUT, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -68,65 +69,6 @@ PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None)
 
 
-Histogram = collections.namedtuple("Histogram", "count sum buckets")
-
-
-class Metrics:
-    """One scrape of /metrics. metrics("comet_closed_total", reason="kicked") is a number, 0 for a label not seen yet."""
-    LINE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
-    LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"(?:,|$)')
-
-    def __init__(self, text):
-        self.text = text
-        self.types = {}
-        self.helps = {}
-        self.samples = {}
-        for line in text.splitlines():
-            if line.startswith("# TYPE "):
-                _, _, name, kind = line.split(" ", 3)
-                self.types[name] = kind
-            elif line.startswith("# HELP "):
-                _, _, name, words = line.split(" ", 3)
-                self.helps[name] = words
-            elif line:
-                self._sample(line)
-
-    def _sample(self, line):
-        match = self.LINE.match(line)
-        assert match, f"not a line of Prometheus text: {line!r}"
-        name, labels, value = match.groups()
-        rest = self.LABEL.sub("", labels or "")
-        assert rest == "", f"labels of {line!r}"
-        key = name, frozenset(self.LABEL.findall(labels or ""))
-        assert key not in self.samples, f"twice in one scrape: {line!r}"
-        self.samples[key] = float(value)
-
-    def __call__(self, name, **labels):
-        assert name in self.types, f"no metric {name}"
-        return self.samples.get((name, frozenset(labels.items())), 0.0)
-
-    def total(self, name):
-        """The sum over all labels."""
-        assert name in self.types, f"no metric {name}"
-        return sum(value for (sample, _), value in self.samples.items() if sample == name)
-
-    def since(self, before):
-        """The same scrape, where counters and histograms say by how much they have grown."""
-        for name, labels in self.samples:
-            kind = self.types.get(name) or self.types.get(name.rpartition("_")[0])
-            if kind in ("counter", "histogram"):
-                self.samples[name, labels] -= before.samples.get((name, labels), 0.0)
-        return self
-
-    def histogram(self, name):
-        """Its count, its sum, and what its buckets hold, from the lowest bound up."""
-        assert self.types[name] == "histogram", name
-        bounds = sorted((float(dict(labels)["le"]), value) for (sample, labels), value in self.samples.items()
-                        if sample == f"{name}_bucket")
-        return Histogram(self.samples[f"{name}_count", frozenset()], self.samples[f"{name}_sum", frozenset()],
-                         [value for _, value in bounds])
-
-
 class Comet:
     """A comet that runs alone."""
 
@@ -172,19 +114,21 @@ class Comet:
     # starting
 
     def _listen(self):
-        """Wait for the line of every listener that the settings ask for."""
-        wanted = {word for key, word in LISTENERS.items() if self.settings.get(key)}
+        """Wait for the line of every address that the settings ask for. Of those of one listener the first is told to tests."""
+        wanted = {word: len(re.findall(r"[^, ]+", self.settings.get(key, ""))) for key, word in LISTENERS.items()}
 
         def announced():
             assert self.process.poll() is None, f"comet ended with {self.process.returncode}:\n{self.log()}"
-            found = {}
+            found, lines = {}, collections.Counter()
             said = self.stdout() + "".join(f"listening {line['listener']} {line['address']}\n" for line in self._json_lines()
                                            if line["event"] == "listening")
             for word, host, port in re.findall(r"^listening ([\w-]+) (\S+):(\d+)\n", said, re.M):
                 found.setdefault(word, (host.strip("[]"), int(port)))
+                lines[word] += 1
             for word, path in re.findall(r"^listening ([\w-]+) unix:(\S+)\n", said, re.M):
                 found.setdefault(word, path)
-            return found if wanted <= found.keys() else None
+                lines[word] += 1
+            return found if all(lines[word] >= n for word, n in wanted.items()) else None
 
         return wait_until(announced, lambda: f"listening lines for {wanted} in {self.stdout()!r}")
 

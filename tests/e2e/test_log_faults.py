@@ -13,7 +13,8 @@ import pytest
 
 from backend import Backend
 from client import WAYS, Client
-from server import BUILD, DEFAULTS, Comet, Metrics, certificate
+from scrape import Metrics
+from server import BUILD, DEFAULTS, Comet, certificate
 from waiting import TIMEOUT, wait_until
 
 pytestmark = pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE", "alone") != "alone", reason="it is for one process")

@@ -10,7 +10,8 @@ import subprocess
 import pytest
 
 from backend import Backend
-from server import BUILD, Comet, Metrics, certificate
+from scrape import Metrics
+from server import BUILD, Comet, certificate
 from test_hostile_http import BROKEN, counted, hear, statuses
 from test_http_tls import ask
 from test_tls import context

@@ -8,7 +8,8 @@ import pytest
 from backend import Backend
 from client import WAYS, Client, Op
 from cluster_house import ClusterComet
-from server import ROOT, Metrics
+from scrape import Metrics
+from server import ROOT
 from waiting import wait_until
 
 TCP = next(way for way in WAYS if way.name == "tcp-v2")
