@@ -34,9 +34,9 @@ BROWSER_SECONDS := 600
 CHAOS_SECONDS := $(if $(SAN),900,400)
 # Load that the end-to-end tests make: sanitizers are ten times as slow, and TSan knows 8,128 threads at most.
 E2E_SCALE    := $(if $(SAN),0.1,1)
-# Most of these tests wait for a deadline, so several may wait at a time; sanitized programs want the cores.
+# Most of these tests wait for a deadline, so several may wait at a time; the sanitizer of threads wants the cores.
 CORES        := $(shell nproc)
-E2E_WORKERS  ?= $(shell echo $$(($(CORES) * $(if $(SAN),2,3))))
+E2E_WORKERS  ?= $(shell echo $$(($(CORES) * $(if $(filter thread,$(SAN)),2,3))))
 # A house of three comets is many programs, but they mostly wait for what was broken.
 CHAOS_WORKERS ?= $(shell echo $$((2 * $(CORES))))
 # The sanitizer of threads wants the addresses that it was built for, which some kernels shuffle too far.
