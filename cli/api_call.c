@@ -146,6 +146,7 @@ struct http_client_options api_http(const struct api_options *opt)
 		.insecure = opt->insecure,
 		.cert_file = opt->cert_file,
 		.key_file = opt->key_file,
+		.deletes = opt->deletes,
 		.tell = opt->tell,
 		.timeout_ms = (long)((opt->timeout_ns + CLOCK_MS - 1) / CLOCK_MS),
 	};

@@ -19,6 +19,7 @@ struct api_options {
 	const char *ca_file;              /* or NULL */
 	const char *cert_file, *key_file; /* or NULL */
 	bool insecure;
+	bool deletes;                 /* a call without a body is a DELETE */
 	bool tell;                    /* ask what became of a push */
 	bool json;                    /* --json, of api_json_option */
 	int64_t timeout_ns;           /* 0 until then: the usual one */
@@ -42,7 +43,7 @@ int api_options_read(struct api_options *opt, const struct cli_command *c, int a
 /* The same for http_client. */
 struct http_client_options api_http(const struct api_options *opt);
 
-/* Call (GET if body is NULL, POST otherwise) and read the answer. Returns an exit code; where it is not 0, a line on
+/* Call (GET, or DELETE, if body is NULL, POST otherwise) and read the answer. Returns an exit code; where it is not 0, a line on
  * stderr says what happened. *data is the "data" of the answer, the caller's to json_decref, or NULL. path is
  * freed; a NULL path is memory that ran out. */
 int api_call(const struct api_options *opt, char *path, const void *body, size_t body_bytes, json_t **data);

@@ -5,7 +5,8 @@
 
 #include "cli/command.h"
 
-extern const struct cli_command command_sub, command_send, command_push, command_kick, command_online, command_who,
-	command_nodes, command_rooms, command_top, command_stream, command_reload, command_trace, command_token;
+extern const struct cli_command command_sub, command_send, command_push, command_kick, command_bans, command_online,
+	command_who, command_nodes, command_rooms, command_top, command_stream, command_reload, command_trace,
+	command_token;
 
 #endif

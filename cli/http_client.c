@@ -85,6 +85,7 @@ static bool set_options(struct http_client *h, const struct http_client_options 
 	       curl_easy_setopt(h->curl, CURLOPT_NOPROXY, "*") == CURLE_OK &&
 	       curl_easy_setopt(h->curl, CURLOPT_SSL_VERIFYPEER, opt->insecure ? 0L : 1L) == CURLE_OK &&
 	       curl_easy_setopt(h->curl, CURLOPT_SSL_VERIFYHOST, opt->insecure ? 0L : 2L) == CURLE_OK &&
+	       (!opt->deletes || curl_easy_setopt(h->curl, CURLOPT_CUSTOMREQUEST, "DELETE") == CURLE_OK) &&
 	       (opt->ca_file == NULL || curl_easy_setopt(h->curl, CURLOPT_CAINFO, opt->ca_file) == CURLE_OK) &&
 	       /* curl would use SIGALRM for its timeouts, which no thread of ours expects. */
 	       curl_easy_setopt(h->curl, CURLOPT_NOSIGNAL, 1L) == CURLE_OK;

@@ -17,6 +17,7 @@ struct http_client_options {
 	bool insecure;         /* any certificate will do */
 	const char *cert_file; /* our own, PEM; NULL: we show none */
 	const char *key_file;  /* its key, PEM, without a password; NULL: it is in cert_file */
+	bool deletes;          /* each call is a DELETE, without a body */
 	bool tell;             /* say Comet-Tell: 1, to be told what became of a push */
 	long timeout_ms;       /* for one call, connecting included */
 };
@@ -36,7 +37,7 @@ int http_client_new(const struct http_client_options *opt, struct http_client **
 /* Close and free. *h becomes NULL. */
 void http_client_free(struct http_client **h);
 
-/* Call "/path?query": GET if body is NULL, POST otherwise. Any status that a server sent is 0.
+/* Call "/path?query": GET if body is NULL (or DELETE), POST otherwise. Any status that a server sent is 0.
  *   -ENOTCONN   nobody answers there
  *   -ETIMEDOUT  no whole answer in timeout_ms: whether the call was carried out is not known
  *   -EIO        the connection broke, or the answer is not HTTP; not known either

@@ -8,15 +8,16 @@
 #include "cli/complete.h"
 #include "common/base/version.h"
 
-static const struct cli_command *const commands[] = {&command_sub,    &command_send,   &command_push,   &command_kick,
-						     &command_online, &command_who,    &command_nodes,  &command_rooms,
-						     &command_top,    &command_stream, &command_reload, &command_trace,
-						     &command_token,  &command_bench};
+static const struct cli_command *const commands[] = {&command_sub,   &command_send,   &command_push,   &command_kick,
+						     &command_bans,  &command_online, &command_who,    &command_nodes,
+						     &command_rooms, &command_top,    &command_stream, &command_reload,
+						     &command_trace, &command_token,  &command_bench};
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static const char notes[] =
 	"comet-cli COMMAND --help shows the options of each. sub, send and bench speak to the port for TCP clients "
-	"(127.0.0.1:3101), sub and send with a URL to any; push, kick, online, who, nodes, rooms, top, stream, reload, "
+	"(127.0.0.1:3101), sub and send with a URL to any; push, kick, bans, online, who, nodes, rooms, top, stream, "
+	"reload, "
 	"trace and bench fanout to the HTTP API (127.0.0.1:3111).\n"
 	"\n"
 	"Other addresses come from options, from COMET_HTTP and COMET_HOST, or from a section of "

@@ -56,6 +56,29 @@ unsigned query_add_list(struct query *q, const char *name, const char *list, boo
 	return added;
 }
 
+static bool is_among(const char *word, const char *among)
+{
+	while (*among != '\0') {
+		const size_t n = strcspn(among, " ");
+
+		if (n == strlen(word) && strncmp(among, word, n) == 0)
+			return true;
+		among += n + (among[n] == ' ');
+	}
+	return false;
+}
+
+const char *query_add_whom(struct query *q, const char *kinds, char *const words[2], bool whole)
+{
+	char param[16];
+
+	if (!is_among(words[0], kinds))
+		return words[0];
+	/* The tokens of a user are many already. */
+	(void)snprintf(param, sizeof(param), "%s%s", words[0], strcmp(words[0], "tokens") == 0 ? "" : "s");
+	return query_add_list(q, param, words[1], whole) > 0 ? NULL : words[1];
+}
+
 /* NULL: it has a form other than TYPE://ID. */
 static const char *id_of(const char *room)
 {

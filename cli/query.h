@@ -22,6 +22,9 @@ void query_add_number(struct query *q, const char *name, long long value);
 /* Add one name=item for each item of a list with commas, or with `whole` one for all of it; empty items are left out. Returns how many
  * were added. */
 unsigned query_add_list(struct query *q, const char *name, const char *list, bool whole);
+/* Add who is meant by KIND and NAME[,NAME...], a parameter such as mids=NAME each; `kinds` has the kinds that may be, with blanks between.
+ * NULL, or the word that is wrong: the kind is none of them, or the names are nobody's. */
+const char *query_add_whom(struct query *q, const char *kinds, char *const words[2], bool whole);
 /* Add type, and `name`, of a room, TYPE://ID. False: it is none. */
 bool query_add_room(struct query *q, const char *name, const char *room);
 /* The same of several, all of one type. NULL, or the first one that is wrong. */

@@ -108,7 +108,7 @@ class ScriptedApi:
                 self.end_headers()
                 self.wfile.write(text)
 
-            do_GET = do_POST = answer
+            do_GET = do_POST = do_DELETE = answer
 
             def log_message(self, *_):
                 pass

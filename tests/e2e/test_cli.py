@@ -22,7 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CLI = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")) / "comet-cli"
 
 OK, REFUSED, USAGE, UNREACHABLE, TIMEOUT = range(5)
-COMMANDS = ["sub", "send", "push", "kick", "online", "who", "nodes", "rooms", "top", "stream", "reload", "trace", "token", "bench"]
+COMMANDS = ["sub", "send", "push", "kick", "bans", "online", "who", "nodes", "rooms", "top", "stream", "reload", "trace", "token", "bench"]
 
 
 def run(*args, **kwargs):
@@ -434,6 +434,26 @@ def test_kick_of_a_user_by_name(api):
     assert api.call() == ("POST", "/goim/kick", [("users", "auth0|5f")], b"", None)
 
 
+def test_kick_with_a_time_keeps_out(api):
+    api.will_answer(200, b'{"code":0,"message":"","data":{"banned":2}}')
+    assert run("kick", "network", "10.0.0.9,2001:db8::/32", "--for", "1h", "--http", api.address) == (OK, "2 are kept out for 1h\n", "")
+    assert api.call() == ("POST", "/goim/kick", [("networks", "10.0.0.9"), ("networks", "2001:db8::/32"), ("for", "1h")], b"", None)
+    api.will_answer(200, b'{"code":0,"message":"","data":{"banned":1}}')
+    assert run("kick", "mid", "7", "--for", "15m", "--json", "--http", api.address) == (OK, '{"banned":1}\n', "")
+    api.call()
+
+
+def test_bans_are_lifted(api):
+    for args, param in ((["mid", "7,8"], "mids"), (["key", "7,8"], "keys"), (["user", "7,8"], "users"), (["network", "7,8"], "networks"),
+                        (["tokens", "7,8"], "tokens")):
+        api.will_answer(200, DONE)
+        assert run("bans", "lift", *args, "--http", api.address, "--api-key", "k") == (OK, "", "")
+        assert api.call() == ("DELETE", "/goim/bans", [(param, "7"), (param, "8")], b"", "k")
+    api.will_answer(200, DONE)
+    assert run("bans", "lift", "--one", "key", "a,b", "--json", "--http", api.address) == (OK, "{}\n", "")
+    assert api.call().params == [("keys", "a,b")]
+
+
 def test_comma_belongs_to_one_name(api):
     api.will_answer(200, DONE)
     assert run("push", "--one", "user", "CN=Ann,O=Example", "m", "--http", api.address)[0] == OK
@@ -509,7 +529,8 @@ WRONG = [
     ["push", "mid", "1", "two", "words"], ["push", "all"], ["push", "room", "1000", "m"], ["push", "room", "://1", "m"],
     ["push", "--batch"], ["push", "--batch", "f", "all", "m"], ["push", "--op", "1000", "--batch", "f"],
     ["push", "mid", ",", "m"], ["push", "--op", "0", "all", "m"], ["kick"], ["kick", "room", "r"], ["kick", "mid", ","],
-    ["kick", "--one", "user", ""],
+    ["kick", "--one", "user", ""], ["kick", "network", "10.0.0.9"], ["kick", "tokens", "7", "--for", "1h"], ["bans", "x"],
+    ["bans", "lift"], ["bans", "lift", "mid"], ["bans", "lift", "mid", ","], ["bans", "lift", "room", "r"], ["bans", "lift", "mid", "1", "2"],
     ["push", "--confirm", "1s", "key", "k", "m"],
     ["push", "--confirm", "1s", "room", "live://1", "m"], ["push", "--confirm", "1s", "all", "m"], ["push", "--confirm", "1s", "--batch", "f"],
     ["online", "what"], ["online", "top"], ["online", "top", "live", "0"], ["online", "room"],

@@ -138,8 +138,9 @@ def examples(command):
     return re.findall(r"^  (?:(?:date|echo .*) \| )?comet-cli (%s .*)$" % command, text, re.M)
 
 
+@pytest.mark.own_house  # bans stay
 @pytest.mark.settings("stream.users=10/10m", "stream.users_open=yes", "events.kinds=unacked")  # which --confirm is about
-@pytest.mark.parametrize("command", ["push", "kick", "online"])
+@pytest.mark.parametrize("command", ["push", "kick", "bans", "online"])
 def test_examples_of_the_help_work(house, command):
     lines = examples(command)
     assert lines

@@ -298,6 +298,8 @@ def test_completion_knows_values(ini):
     assert complete("push", "--op", "5", "") == ["key", "mid", "user", "room", "all"]
     assert complete("push", "--json", "m") == ["mid"]
     assert complete("token", "") == ["make", "show"]
+    assert complete("kick", "--for", "1h", "") == ["key", "mid", "user", "network"]
+    assert complete("bans", "") == ["lift"]
 
 
 def shell(name, script, home):

@@ -78,7 +78,7 @@ def test_wrong_command_line(args):
     assert (code, out) == (USAGE, "") and err.startswith("comet-cli")
 
 
-@pytest.mark.parametrize("command", ["who", "nodes", "rooms"])
+@pytest.mark.parametrize("command", ["who", "nodes", "rooms", "bans"])
 def test_answer_that_breaks_the_promise(api, command):
     api.will_answer(200, answer(5))
     code, out, err = run(command, "--http", api.address)
@@ -96,6 +96,31 @@ def test_nodes_and_rooms_are_tables(house, connect):
     head, row = shown(house, "nodes").splitlines()
     assert head.split() == ["NODE", "ADDRESSES", "REGION", "CONNECTIONS", "WEIGHT", "DELIVERED", "DROPPED", "SEEN"]
     assert row.split()[-6] == "3"
+
+
+# bans
+
+@pytest.mark.own_house
+def test_bans_are_a_table_and_are_lifted(house):
+    assert shown(house, "kick", "mid", "7,8", "--for", "1h") == "2 are kept out for 1h\n"
+    assert shown(house, "kick", "network", "192.0.2.7", "--for", "7d") == "1 is kept out for 7d\n"
+    head, *rows = [line.split() for line in shown(house, "bans").splitlines()]
+    listed = json.loads(shown(house, "bans", "--json"))
+    assert head == ["KIND", "WHO", "UNTIL"]
+    assert rows == [[next(kind for kind in ("user", "network") if kind in ban), ban.get("user") or ban["network"],
+                     time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ban["until"]))] for ban in listed]
+    assert [row[:2] for row in rows] == [["user", "7"], ["user", "8"], ["network", "192.0.2.7/32"]]
+    assert shown(house, "bans", "lift", "mid", "7") == shown(house, "bans", "lift", "network", "192.0.2.7") == ""
+    assert [line.split()[:2] for line in shown(house, "bans").splitlines()[1:]] == [["user", "8"]]
+
+
+def test_ban_of_tokens_and_evil_names_are_shown(api):
+    api.will_answer(200, answer([{"tokens": "7", "until": 86400, "before": 5}, {"key": "\x1b[2J", "until": 0}]))
+    assert run("bans", "--http", api.address) == (OK, "KIND    WHO      UNTIL\n"
+                                                      "tokens  7        1970-01-02T00:00:00Z\n"
+                                                      "key     \\x1b[2J  1970-01-01T00:00:00Z\n", "")
+    api.will_answer(200, answer([{"until": 86400}]))
+    assert run("bans", "--http", api.address)[0] == REFUSED
 
 
 # top
