@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/context.h"
 #include "cli/printer.h"
+#include "client/client_tls.h"
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
@@ -129,12 +130,30 @@ static bool settle(struct api_options *opt)
 	return true;
 }
 
+/* A file that cannot be used is seen before anybody is called. False: it was said. */
+static bool check_certificates(const struct api_options *opt)
+{
+	char why[CLIENT_WORDS_BYTES];
+	const struct client_options look = {
+		.ca_file = opt->ca_file,
+		.insecure = opt->insecure,
+		.cert_file = opt->cert_file,
+		.key_file = opt->key_file,
+		.why = why,
+	};
+
+	if (strncasecmp(opt->http, "https://", strlen("https://")) != 0 || client_tls_check(&look) != -ERR_TLS)
+		return true;
+	fprintf(stderr, "comet-cli: %s\n", why);
+	return false;
+}
+
 int api_options_read(struct api_options *opt, const struct cli_command *c, int argc, char **argv, command_take *take,
 		     void *arg)
 {
 	int code = command_read(c, argc, argv, take, arg);
 
-	return code < 0 && !settle(opt) ? EXIT_USAGE : code;
+	return code < 0 && !(settle(opt) && check_certificates(opt)) ? EXIT_USAGE : code;
 }
 
 struct http_client_options api_http(const struct api_options *opt)

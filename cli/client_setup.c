@@ -8,6 +8,7 @@
 #include "cli/arguments.h"
 #include "cli/command.h"
 #include "cli/context.h"
+#include "client/client_tls.h"
 #include "common/base/err.h"
 
 enum {
@@ -146,6 +147,16 @@ bool client_setup_take(struct client_setup *s, int option)
 	}
 }
 
+/* A file that cannot be used is seen before anybody is called. */
+static int check_certificates(const struct client_options *to, const char *command)
+{
+	struct client_options look = *to;
+	char why[CLIENT_WORDS_BYTES];
+
+	look.why = why;
+	return client_tls_check(&look) == -ERR_TLS ? argument_wrong(command, "%s", why) : -1;
+}
+
 /* COMET_HOST, or the context's: a URL, or host[:port]. False: it is neither. */
 static bool take_host(struct client_setup *s, const char *host)
 {
@@ -199,7 +210,7 @@ static int settle_certificates(struct client_setup *s, const char *command, bool
 		to->cert_file = context_get(CONTEXT_CERT, NULL);
 		to->key_file = context_get(CONTEXT_CERT_KEY, NULL);
 	}
-	return -1;
+	return to->tls ? check_certificates(to, command) : -1;
 }
 
 int client_setup_settle(struct client_setup *s, const char *command, const char *url)

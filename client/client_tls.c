@@ -89,6 +89,20 @@ static int show(SSL_CTX *ctx, const struct client_options *opt)
 	return -ERR_TLS;
 }
 
+int client_tls_check(const struct client_options *opt)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	int rc = ctx != NULL ? 0 : -ENOMEM;
+
+	if (rc == 0 && opt->ca_file != NULL)
+		rc = trust(ctx, opt);
+	if (rc == 0)
+		rc = show(ctx, opt);
+	SSL_CTX_free(ctx);
+	ERR_clear_error();
+	return rc;
+}
+
 static int expect_name(SSL_CTX *ctx, const char *host)
 {
 	X509_VERIFY_PARAM *param = SSL_CTX_get0_param(ctx);

@@ -15,6 +15,9 @@ client_link_open client_tls_open;
  * not there or does not hold what it should; -ENOMEM. */
 int client_tls_context(const struct client_options *opt, SSL_CTX **out);
 
+/* Only look whether ca_file, cert_file and key_file, as far as they are given, would do: 0, or as above. */
+int client_tls_check(const struct client_options *opt);
+
 /* Is it an address, and no name? */
 bool client_tls_is_address(const char *host);
 

@@ -102,9 +102,27 @@ def test_files_that_are_none(guarded, authority, tmp_path):
                             (with_password(tmp_path, (cert, key)), "locked.key")):
         for scheme in ("tls", "wss"):
             code, out, err = run("sub", url_of(guarded, scheme), *TRUST, *shown(*files), stdin=subprocess.DEVNULL)
-            assert (code, out) == (REFUSED, "") and of_which in err and ("no certificate of ours" in err or "no key of our certificate" in err), (files, err)
+            assert (code, out) == (USAGE, "") and of_which in err and ("no certificate of ours" in err or "no key of our certificate" in err), (files, err)
         code, out, err = run("online", *api_of(guarded), *TRUST, *shown(*files), stdin=subprocess.DEVNULL)
-        assert code != OK and out == "" and of_which in err, (files, err)
+        assert (code, out) == (USAGE, "") and of_which in err, (files, err)
+
+
+@pytest.mark.parametrize("words, at", [(["sub"], ["wss://127.0.0.1:1"]), (["send"], ["tls://127.0.0.1:1", "op", "1000", "hi"]),
+                                       (["online"], ["--http", "https://127.0.0.1:1"]), (["push", "all", "m"], ["--http", "https://127.0.0.1:1"])])
+def test_file_that_cannot_be_read_is_a_wrong_command_line(words, at, tmp_path):
+    """Before anybody is asked: nobody listens there."""
+    for file in (tmp_path / "none", tmp_path, "/dev/null"):
+        code, out, err = run(*words, *at, "--cacert", file)
+        assert (code, out) == (USAGE, "") and f"no certificates to trust could be read from {file}" in err, (file, err)
+        code, out, err = run(*words, *at, "--cert", file)
+        assert (code, out) == (USAGE, "") and f"no certificate of ours could be read from {file}" in err, (file, err)
+
+
+def test_file_of_a_context_that_cannot_be_read_is_said(ini):  # noqa: F811
+    env = ini("[default]\nhttp = https://127.0.0.1:1\nhost = wss://127.0.0.1:1\ncacert = /nowhere\n")
+    for command in ("sub", "online"):
+        code, out, err = run(command, env=env)
+        assert (code, out) == (USAGE, "") and "no certificates to trust could be read from /nowhere" in err, err
 
 
 def test_wrong_command_lines():

@@ -112,7 +112,7 @@ def test_the_certificate_is_checked(house, scheme):
         assert f"its certificate is not accepted: {words}\n" in err
     for path in (ROOT / "LICENSE", "/nowhere"):
         code, _, err = run("sub", at, "--cacert", path)
-        assert code == REFUSED and f"no certificates to trust could be read from {path}" in err
+        assert code == USAGE and f"comet-cli sub: no certificates to trust could be read from {path}" in err
     code, out, _ = run("sub", url_of(house, scheme, "localhost"), "--insecure", "--timeout", "300ms")
     assert (code, out) == (TIMEOUT, "")
 
