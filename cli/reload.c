@@ -27,6 +27,15 @@ static void print_list(const json_t *data, const char *member, const char *words
 	}
 }
 
+static void tell(const json_t *data)
+{
+	print_list(data, "read", "read");
+	print_list(data, "changed", "changed");
+	print_list(data, "needs_restart", "needs a restart:");
+	if (json_array_size(json_object_get(data, "read")) == 0)
+		(void)puts("there is nothing to read again: no file of settings, certificates or keys");
+}
+
 static int reload(const struct api_options *api)
 {
 	struct query q;
@@ -39,9 +48,7 @@ static int reload(const struct api_options *api)
 	if (api->json) {
 		code = api_print_json(data);
 	} else {
-		print_list(data, "read", "read");
-		print_list(data, "changed", "changed");
-		print_list(data, "needs_restart", "needs a restart:");
+		tell(data);
 		code = api_printed();
 	}
 	json_decref(data);

@@ -443,6 +443,15 @@ def test_kick_with_a_time_keeps_out(api):
     api.call()
 
 
+def test_reload_says_also_that_there_is_nothing(api):
+    api.will_answer(200, b'{"code":0,"message":"","data":{"read":[],"changed":[],"needs_restart":[]}}')
+    assert run("reload", "--http", api.address) == (OK, "there is nothing to read again: no file of settings, certificates or keys\n", "")
+    api.will_answer(200, b'{"code":0,"message":"","data":{"read":["settings"],"changed":["log.level=info"],"needs_restart":[]}}')
+    assert run("reload", "--http", api.address) == (OK, "read settings\nchanged log.level=info\n", "")
+    for _ in range(2):
+        api.call()
+
+
 def test_bans_are_lifted(api):
     for args, param in ((["mid", "7,8"], "mids"), (["key", "7,8"], "keys"), (["user", "7,8"], "users"), (["network", "7,8"], "networks"),
                         (["tokens", "7,8"], "tokens")):
