@@ -1,8 +1,10 @@
 /* api_nodes: /goim/nodes/: the comets of the cluster, for clients and for operators. SPDX-License-Identifier: MIT */
 #include <string.h>
 
+#include "common/base/address.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
+#include "common/base/listen.h"
 #include "logic/api_v2.h"
 #include "logic/nodes.h"
 
@@ -43,14 +45,27 @@ void api_nodes_weighted(struct api_call *call)
 				    "factor", 1.8, "jitter", 0.3, "heartbeat_max", beats));
 }
 
+/* A comet alone without server.addrs tells its tcp.bind: where the system chose the port of the first address, this one. */
+static json_t *addresses_of(const struct registry_server *s, uint16_t port)
+{
+	const char *rest = s->addrs;
+	char first[LISTEN_ADDRESS_BYTES];
+	struct address a;
+
+	if (port == 0 || !config_list_next(&rest, first, sizeof(first)) || address_parse(first, &a) < 0 ||
+	    a.number != 0)
+		return json_string(s->addrs);
+	return json_sprintf("%.*s:%u%s", (int)(strrchr(first, ':') - first), first, (unsigned)port, rest);
+}
+
 static json_t *describe_server(const struct registry_server *s, struct client_ports ports, int64_t delivered,
 			       int64_t dropped)
 {
-	return json_pack("{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:b}", "id", s->id, "region", s->region, "addrs",
-			 s->addrs, "weight", (json_int_t)s->weight, "conn_count", (json_int_t)s->connections,
-			 "ip_count", (json_int_t)s->addresses, "updated_ms", (json_int_t)s->updated_ms, "delivered",
-			 (json_int_t)delivered, "dropped", (json_int_t)dropped, "ws_port", (int)ports.websocket,
-			 "wss_port", (int)ports.websocket_tls, "leaving", s->leaving);
+	return json_pack("{s:s,s:s,s:o,s:I,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:b}", "id", s->id, "region", s->region, "addrs",
+			 addresses_of(s, ports.tcp), "weight", (json_int_t)s->weight, "conn_count",
+			 (json_int_t)s->connections, "ip_count", (json_int_t)s->addresses, "updated_ms",
+			 (json_int_t)s->updated_ms, "delivered", (json_int_t)delivered, "dropped", (json_int_t)dropped,
+			 "ws_port", (int)ports.websocket, "wss_port", (int)ports.websocket_tls, "leaving", s->leaving);
 }
 
 void api_nodes_instances(struct api_call *call)

@@ -98,6 +98,17 @@ def test_nodes_and_rooms_are_tables(house, connect):
     assert row.split()[-6] == "3"
 
 
+@pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") == "cluster", reason="a comet of a cluster tells no address with port 0")
+def test_nodes_have_the_port_that_the_system_chose(launch):
+    house = launch({"tcp.bind": "127.0.0.1:0, 127.0.0.2:0"})
+    host, port = house.address("tcp")
+    wait_until(lambda: json.loads(shown(house, "nodes", "--json")), "it has told its load")
+    assert json.loads(shown(house, "nodes", "--json"))[0]["addrs"] == f"{host}:{port}, 127.0.0.2:0"
+    house = launch({"server.addrs": "push.example:3101"})
+    wait_until(lambda: json.loads(shown(house, "nodes", "--json")), "it has told its load")
+    assert json.loads(shown(house, "nodes", "--json"))[0]["addrs"] == "push.example:3101"
+
+
 # bans
 
 @pytest.mark.own_house
