@@ -112,13 +112,15 @@ def test_7_webhook_at_a_wrong_place(house, launch):
                        (f"https://127.0.0.1:{port_of(house, 'http')}/auth", "TLS is not spoken at that port"),
                        (f"http://127.0.0.1:{port_of(house, 'http-tls')}/auth", "begins with https://"),
                        (f"https://127.0.0.1:{port_of(house, 'http-tls')}/auth", "certificate")):
-        other = launch({"auth.mode": "webhook", "auth.url": url})
+        # A machine may have no certificates of its own.
+        trust = {"auth.ca_file": certificate("elsewhere.test")[0]}
+        other = launch({"auth.mode": "webhook", "auth.url": url, **trust})
         client = Client(WAYS[0], other.address("tcp"))
         client.send_auth(mid=1)
         line = complaint(other)
         assert "setting=auth.url " in line and words in line, line
         client.close()
-        other = launch({"auth.mode": "jwt", "auth.jwks_url": url.replace("nowhere.invalid", "127.0.0.1:1")})
+        other = launch({"auth.mode": "jwt", **trust, "auth.jwks_url": url.replace("nowhere.invalid", "127.0.0.1:1")})
         line = wait_until(lambda: [line for line in other.log().splitlines() if "event=jwks_failed" in line], other.log)[0]
         assert ("connect to 127.0.0.1 port 1" if "nowhere" in url else words) in line, line
 
