@@ -171,6 +171,18 @@ static struct message_form *make_once(struct message *m, enum dialect dialect, i
 	return form;
 }
 
+/* From now on for all: a frame that was begun must not change its form when it goes on. */
+static void leave_as_it_is(struct message *m, enum dialect dialect)
+{
+	_Atomic(struct message_form *) *places[] = {&m->deflated[dialect], &m->stored[dialect]};
+
+	lock_take(&m->lock);
+	for (unsigned i = 0; i < 2; i++)
+		if (atomic_load_explicit(places[i], memory_order_relaxed) == NULL)
+			atomic_store_explicit(places[i], &message_as_it_is, memory_order_release);
+	lock_drop(&m->lock);
+}
+
 const struct message_form *ws_deflated(struct message *m, enum dialect dialect, size_t window_bytes)
 {
 	_Atomic(struct message_form *) *place = &m->deflated[dialect];
@@ -183,6 +195,10 @@ const struct message_form *ws_deflated(struct message *m, enum dialect dialect, 
 	if (window_bytes < 1U << WS_DEFLATE_BITS) {
 		size_t bytes = payload_bytes(m, dialect);
 
+		if (bytes == 0) {
+			leave_as_it_is(m, dialect);
+			return NULL;
+		}
 		if (bytes > window_bytes && bytes <= WS_STORED_MAX)
 			return NULL;
 		if (bytes > WS_STORED_MAX) {

@@ -313,6 +313,27 @@ static void without_memory_it_goes_as_it_is_also_later(void **state)
 	}
 }
 
+/* How long it is with what goes around it is not known then, nor whether a narrow window holds it. */
+static void without_memory_a_narrow_window_gets_it_as_it_is_also_later(void **state)
+{
+	static uint8_t text[70000];
+	const size_t lengths[] = {300, 2000, sizeof(text)};
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	for (unsigned i = 0; i < 3; i++) {
+		struct message *m = message_of(text, lengths[i]);
+
+		seam_fail(SEAM_ALLOC, 0, 1, ENOMEM);
+		assert_null(ws_deflated(m, DIALECT_V1_JSON, 512));
+		assert_int_equal(seam_failed(SEAM_ALLOC), 1);
+		seam_reset();
+		assert_non_null(v1_json_of_message(m));
+		assert_null(ws_deflated(m, DIALECT_V1_JSON, 512));
+		message_unref(&m);
+	}
+}
+
 static void *want(void *arg)
 {
 	return (void *)(uintptr_t)ws_deflated(arg, DIALECT_V2, SIZE_MAX);
@@ -351,6 +372,7 @@ int main(void)
 		cmocka_unit_test_teardown(a_message_is_deflated_once_in_each_dialect, tear_down),
 		cmocka_unit_test_teardown(what_is_short_or_gets_no_shorter_goes_as_it_is, tear_down),
 		cmocka_unit_test_teardown(what_a_narrow_window_does_not_hold_goes_as_it_is, tear_down),
+		cmocka_unit_test_teardown(without_memory_a_narrow_window_gets_it_as_it_is_also_later, tear_down),
 		cmocka_unit_test_teardown(without_memory_it_goes_as_it_is_also_later, tear_down),
 		cmocka_unit_test_teardown(threads_that_want_it_at_the_same_time_share_one, tear_down),
 	};
