@@ -34,13 +34,15 @@ struct http_listener {
 static void pause_accepting(struct http_listener *l, int rc, int64_t *pause_ns)
 {
 	const int64_t first_ns = 20 * CLOCK_MS, longest_ns = CLOCK_SEC;
+	/* Without it a limit that is met again whenever a caller has gone would fill the log. */
+	static struct log_limit limit = LOG_LIMIT(1);
 	struct rlimit files = {0};
 
 	count(COUNT_ACCEPT_PAUSED);
 	if (*pause_ns == 0) {
 		(void)getrlimit(RLIMIT_NOFILE, &files);
-		LOG(LOG_ERROR, log_what(EVENT_HTTP_ACCEPT_PAUSED), log_str("error", err_text(rc)),
-		    log_i64("files_allowed", (int64_t)files.rlim_cur));
+		LOG_LIMITED(LOG_ERROR, &limit, log_what(EVENT_HTTP_ACCEPT_PAUSED), log_str("error", err_text(rc)),
+			    log_i64("files_allowed", (int64_t)files.rlim_cur));
 	}
 	*pause_ns = *pause_ns == 0 ? first_ns : *pause_ns * 2 < longest_ns ? *pause_ns * 2 : longest_ns;
 	(void)worker_nap(&l->worker, clock_now_ns() + *pause_ns);
@@ -59,6 +61,7 @@ static int accept_one(struct http_listener *l)
 
 static void accept_all(void *arg)
 {
+	static struct log_limit limit = LOG_LIMIT(1);
 	struct http_listener *l = arg;
 	int64_t pause_ns = 0;
 	int rc;
@@ -72,7 +75,7 @@ static void accept_all(void *arg)
 			pause_accepting(l, rc, &pause_ns);
 		} else if (pause_ns > 0) {
 			pause_ns = 0;
-			LOG(LOG_INFO, log_what(EVENT_HTTP_ACCEPT_RESUMED));
+			LOG_LIMITED(LOG_INFO, &limit, log_what(EVENT_HTTP_ACCEPT_RESUMED));
 		}
 	}
 }

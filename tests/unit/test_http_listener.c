@@ -144,6 +144,52 @@ static void out_of_files_it_pauses_and_goes_on(void **state)
 	http_listener_stop(&s.listener);
 }
 
+static unsigned times(const char *text, const char *words)
+{
+	unsigned n = 0;
+
+	for (; (text = strstr(text, words)) != NULL; text++)
+		n++;
+	return n;
+}
+
+static void a_limit_that_is_met_again_and_again_does_not_flood_the_log(void **state)
+{
+	static char logged[65536];
+	struct stand s = {0};
+	int64_t paused = counters_read(COUNT_ACCEPT_PAUSED);
+	FILE *file = tmpfile();
+	int stderr_was = dup(STDERR_FILENO);
+	uint16_t port = start(&s);
+
+	(void)state;
+	assert_non_null(file);
+	/* One second, however long it takes. */
+	seam_clock_set(clock_now_ns() - 3600 * CLOCK_SEC, 0);
+	assert_int_equal(dup2(fileno(file), STDERR_FILENO), STDERR_FILENO);
+	log_setup(LOG_INFO, LOG_TEXT);
+	for (unsigned i = 0; i < 10; i++) {
+		seam_fail(SEAM_ACCEPT4, 0, 1, EMFILE);
+		/* The second comes after the failure, at the latest. */
+		for (unsigned n = 1; n <= 2; n++) {
+			int fd = dial(port);
+
+			until(atomic_load(&s.taken) == 2 * i + n);
+			(void)close(fd);
+		}
+	}
+	http_listener_stop(&s.listener);
+	log_setup(LOG_ERROR, LOG_TEXT);
+	assert_int_equal(dup2(stderr_was, STDERR_FILENO), STDERR_FILENO);
+	(void)close(stderr_was);
+	rewind(file);
+	logged[fread(logged, 1, sizeof(logged) - 1, file)] = '\0';
+	(void)fclose(file);
+	assert_int_equal(counters_read(COUNT_ACCEPT_PAUSED) - paused, 10);
+	assert_int_equal(times(logged, "event=http_accept_paused"), 1);
+	assert_int_equal(times(logged, "event=http_accept_resumed"), 1);
+}
+
 static void a_connection_that_broke_is_no_reason_to_pause(void **state)
 {
 	struct stand s = {0};
@@ -252,6 +298,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		listener_test(what_comes_is_taken_and_after_the_end_nothing),
 		listener_test(out_of_files_it_pauses_and_goes_on),
+		listener_test(a_limit_that_is_met_again_and_again_does_not_flood_the_log),
 		listener_test(a_connection_that_broke_is_no_reason_to_pause),
 		listener_test(who_cannot_be_taken_pauses_it_too),
 		listener_test(a_pause_does_not_hold_up_the_end),
