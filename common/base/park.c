@@ -311,6 +311,7 @@ void park_stop(struct park **reference)
 	BUG_UNLESS(park->yielded.count + park->waits_to_block.count == 0);
 	for (const struct parked *p = park->ready.first; p != NULL; p = p->next)
 		BUG_UNLESS(p->where == PARK_FOUND);
+	park->rung = true;
 	park_sockets_ring(&park->sockets); /* it is heard even by one who is not yet on watch */
 	crew_stop_locked(&park->crew);
 	lock_drop(&park->crew.lock);
