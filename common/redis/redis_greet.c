@@ -33,8 +33,10 @@ static int verify_role(struct redis *r)
 	struct redisReply *reply = NULL;
 	int rc = redis_command(r, soon(o), &reply, "ROLE");
 
-	if (rc == 0 && !redis_reply_says(reply, "master"))
+	if (rc == 0 && !redis_reply_says(reply, "master")) {
+		redis_said_reply(&r->said, "it is no master, though a Sentinel named it");
 		rc = -EROFS;
+	}
 	freeReplyObject(reply);
 	return rc;
 }

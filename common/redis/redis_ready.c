@@ -63,18 +63,22 @@ static int try_once(struct redis *r)
 
 static void say_no_connection(struct redis *r, int rc)
 {
-	/* Otherwise an error reply has said it. */
-	if (rc != -EROFS && rc != -EBUSY && rc != -EACCES && rc != -EPERM && rc != -ENOSPC && rc != -EPROTO)
+	bool answered = rc == -EROFS || rc == -EBUSY || rc == -EACCES || rc == -EPERM || rc == -ENOSPC || rc == -EPROTO;
+	char why[sizeof(r->said.text)];
+
+	if (!answered) /* otherwise its reply has been noted */
 		redis_said_unreachable(&r->said, rc == -EOPNOTSUPP ? "it is a Redis Cluster, which Comet cannot use"
 								   : err_text(rc));
 	if (!redis_backoff_is_loud(&r->backoff))
 		return;
+	redis_said_get(&r->said, why, sizeof(why));
 	LOG(rc == -EACCES || rc == -EPERM ? LOG_ERROR : LOG_WARN, log_str("redis", r->where),
 	    log_str("for", r->opt.name),
 	    log_what(rc == -EACCES  ? EVENT_REDIS_LOGIN_REFUSED
 		     : rc == -EPERM ? EVENT_REDIS_RIGHTS_MISSING
+		     : answered     ? EVENT_REDIS_REFUSES
 				    : EVENT_REDIS_UNREACHABLE),
-	    log_str("error", err_text(rc)));
+	    log_str("error", answered ? why : err_text(rc)));
 }
 
 static void say_connected(struct redis *r)

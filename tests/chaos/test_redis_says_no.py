@@ -27,6 +27,11 @@ def setting(house, name, value):
     client.config_set(name, before)
 
 
+def said(life, name, event):
+    """What a program has logged of this event."""
+    return "".join(line for line in life.log(name).splitlines(keepends=True) if f"event={event} " in line)
+
+
 def test_redis_is_out_of_memory(life, crowd, pushes):
     with setting(life, "maxmemory", 1):
         wait_refused(pushes)
@@ -49,7 +54,7 @@ def test_redis_wants_a_password_that_nobody_has(life, crowd, pushes):
         client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         wait_refused(pushes)
-        wait_until(lambda: "NOAUTH" in life.log("comet-1"), "the log says what Redis says")
+        wait_until(lambda: "NOAUTH" in said(life, "comet-1", "redis_login_refused"), "the log says what Redis says")
     assert_recovers(life, crowd, pushes)
 
 
@@ -72,7 +77,7 @@ def test_redis_user_lacks_the_channels(life, crowd, pushes):
     client.execute_command("ACL", "SETUSER", "default", "resetchannels")
     for name in names:
         wait_until(lambda name=name: life.metrics(name)("comet_redis_not_subscribed_total") >= 2, "it asks again", TIMEOUT)
-        assert "give redis.user the channels of its prefix (comet:*)" in life.log(name)
+        assert "give redis.user the channels of redis.prefix (by default comet:*)" in life.log(name)
     client.execute_command("ACL", "SETUSER", "default", "allchannels")
     life.wait_ready()
     assert_recovers(life, crowd, pushes)
@@ -84,6 +89,8 @@ def test_redis_is_loading(life, crowd, pushes):
     try:
         wait_refused(pushes)
         wait_until(lambda: loading.asked > 20, "it is asked again and again")
+        for name in ("comet-1", "logic-1"):
+            wait_until(lambda name=name: "LOADING" in said(life, name, "redis_refuses"), "the log says what Redis says")
     finally:
         loading.stop()
     life.start("redis")
