@@ -94,6 +94,20 @@ static int read_chain(const char *file, struct cert *cert)
 	return 0;
 }
 
+/* It is used all the same: there are clients that do not look. */
+static void say_if_not_valid(const char *file, const X509 *leaf)
+{
+	const char *why = NULL;
+
+	if (X509_cmp_current_time(X509_get0_notAfter(leaf)) < 0)
+		why = "it has expired";
+	else if (X509_cmp_current_time(X509_get0_notBefore(leaf)) > 0)
+		why = "it is not valid yet";
+	ERR_clear_error(); /* without memory nobody knows */
+	if (why != NULL)
+		LOG(LOG_WARN, log_what(EVENT_CERTIFICATE_NOT_VALID), log_str("file", file), log_str("why", why));
+}
+
 /* An empty password, so that nobody is asked for one at the terminal. */
 static int read_key(const char *file, struct cert *cert)
 {
@@ -131,8 +145,8 @@ static int read_all(const char *cert_files, const char *key_files, struct cert_l
 	       config_list_next(&key_files, key_file, sizeof(key_file))) {
 		struct cert *cert = &list->certs[list->n++];
 
-		if ((rc = read_chain(cert_file, cert)) == 0)
-			rc = read_key(key_file, cert);
+		if ((rc = read_chain(cert_file, cert)) == 0 && (rc = read_key(key_file, cert)) == 0)
+			say_if_not_valid(cert_file, cert->leaf);
 	}
 	if (rc < 0)
 		drop_list(list);

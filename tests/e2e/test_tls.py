@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from authority import Authority
 from client import WAYS, Client, Closed, Op, Packet, dial
 from server import certificate
 from waiting import TIMEOUT, wait_until
@@ -302,3 +303,18 @@ def test_signatures_for_strangers_leave_half_of_the_cores_to_those_who_are_serve
             stranger.kill()
             stranger.wait()
     assert house.metrics()("comet_closed_total", reason="handshake_timeout") == 0
+
+
+def test_certificate_that_has_expired_is_told_of_and_used(launch, tmp_path):
+    ours = Authority(tmp_path, "ours")
+    cert, key = ours.issue("one.test", usage="serverAuth", ends=-60)
+    house = launch({"tls.cert_file": cert, "tls.private_file": key})
+    way = next(way for way in WAYS if way.name == "tls-v2")
+    Client(way, house.address("tcp-tls")).auth(mid=7).close()
+    told = [line for line in house.log().splitlines() if "event=certificate_not_valid" in line]
+    assert told and all('why="it has expired"' in line and f"file={cert}" in line for line in told), house.log()
+    for place, good in zip((cert, key), certificate()):
+        shutil.copy(good, place)
+    house.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "event=reload_done" in house.log(), "the log says so")
+    assert [line for line in house.log().splitlines() if "event=certificate_not_valid" in line] == told
