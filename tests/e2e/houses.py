@@ -39,13 +39,21 @@ class Houses:
             raise
         self._idle[house.shared_by] = house
         while len(self._idle) > KEPT:
-            self._idle.popitem(last=False)[1].stop()
+            self._end(self._idle.popitem(last=False)[1])
+
+    @staticmethod
+    def _end(house):
+        """It has to end well, and every figure that its tests left behind has to be text as Prometheus reads it."""
+        try:
+            assert house.metrics().samples
+        finally:
+            house.stop()
 
     def close(self):
         """All have to end well."""
         try:
             while self._idle:
-                self._idle.popitem()[1].stop()
+                self._end(self._idle.popitem()[1])
         finally:
             for house in self._idle.values():
                 house.kill()

@@ -119,15 +119,14 @@ class Comet:
 
         def announced():
             assert self.process.poll() is None, f"comet ended with {self.process.returncode}:\n{self.log()}"
-            found, lines = {}, collections.Counter()
+            found = {}
             said = self.stdout() + "".join(f"listening {line['listener']} {line['address']}\n" for line in self._json_lines()
                                            if line["event"] == "listening")
             for word, host, port in re.findall(r"^listening ([\w-]+) (\S+):(\d+)\n", said, re.M):
                 found.setdefault(word, (host.strip("[]"), int(port)))
-                lines[word] += 1
             for word, path in re.findall(r"^listening ([\w-]+) unix:(\S+)\n", said, re.M):
                 found.setdefault(word, path)
-                lines[word] += 1
+            lines = collections.Counter(re.findall(r"^listening ([\w-]+) .*\n", said, re.M))
             return found if all(lines[word] >= n for word, n in wanted.items()) else None
 
         return wait_until(announced, lambda: f"listening lines for {wanted} in {self.stdout()!r}")
