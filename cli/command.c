@@ -135,25 +135,34 @@ void command_add_word(char *among, size_t bytes, const char *word)
 	(void)snprintf(among + n, bytes - n, "%s ", word);
 }
 
+bool command_next_word(const char **rest, char *word, size_t bytes)
+{
+	const char *start = *rest + strspn(*rest, " ");
+	const size_t n = strcspn(start, " ");
+
+	*rest = start + n;
+	(void)snprintf(word, bytes, "%.*s", (int)n, start);
+	return n > 0;
+}
+
 const char *command_meant(const char *word, const char *among)
 {
 	static char meant[WORD_MAX + 1];
 	const size_t n_word = strlen(word);
 	unsigned best = n_word > 5 ? 3 : n_word > 2 ? 2 : 1;
+	char at[WORD_MAX + 2]; /* one more than it may have, if it is too long */
 
 	meant[0] = '\0';
-	for (const char *at = among; n_word > 0 && n_word <= WORD_MAX && *at != '\0';) {
-		const size_t n = strcspn(at, " ");
-		unsigned away = n > 0 && n <= WORD_MAX ? distance(word, n_word, at, n) : best + 1;
+	while (n_word > 0 && n_word <= WORD_MAX && command_next_word(&among, at, sizeof(at))) {
+		const size_t n = strlen(at);
+		unsigned away = n <= WORD_MAX ? distance(word, n_word, at, n) : best + 1;
 
 		if (n <= WORD_MAX && n > n_word && n_word > 1 && strncmp(at, word, n_word) == 0)
 			away = 0; /* it is only begun */
 		if (away < best || (away == best && meant[0] == '\0')) {
 			best = away;
-			memcpy(meant, at, n);
-			meant[n] = '\0';
+			memcpy(meant, at, n + 1);
 		}
-		at += n + (at[n] == ' ');
 	}
 	return meant[0] != '\0' ? meant : NULL;
 }

@@ -63,6 +63,8 @@ typedef bool command_take(void *arg, int id);
  * is none of this command's, lacks its value, or was not taken; stderr has it, with what was meant perhaps. */
 int command_read(const struct cli_command *c, int argc, char **argv, command_take *take, void *arg);
 
+/* The next of words with blanks between, cut off where it does not fit; *rest moves behind it. False: there is none. */
+bool command_next_word(const char **rest, char *word, size_t bytes);
 /* The one of these words (with blanks between) that was perhaps meant, or NULL; good until the next call. */
 const char *command_meant(const char *word, const char *among);
 /* Add one to such words: it and a blank, as far as `bytes` of `among` have space. */

@@ -16,13 +16,8 @@ static void offer_each(const char *begun, const char *words)
 {
 	char word[64];
 
-	while (words != NULL && *words != '\0') {
-		const size_t n = strcspn(words, " ");
-
-		(void)snprintf(word, sizeof(word), "%.*s", (int)n, words);
+	while (words != NULL && command_next_word(&words, word, sizeof(word)))
 		offer(begun, word, "");
-		words += n + (words[n] == ' ');
-	}
 }
 
 static void offer_options(const struct cli_command *c, const char *begun)

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/command.h"
+
 void query_begin(struct query *q, const char *path)
 {
 	*q = (struct query){0};
@@ -58,13 +60,11 @@ unsigned query_add_list(struct query *q, const char *name, const char *list, boo
 
 static bool is_among(const char *word, const char *among)
 {
-	while (*among != '\0') {
-		const size_t n = strcspn(among, " ");
+	char one[16];
 
-		if (n == strlen(word) && strncmp(among, word, n) == 0)
+	while (command_next_word(&among, one, sizeof(one)))
+		if (strcmp(one, word) == 0)
 			return true;
-		among += n + (among[n] == ' ');
-	}
 	return false;
 }
 
