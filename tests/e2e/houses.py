@@ -39,21 +39,13 @@ class Houses:
             raise
         self._idle[house.shared_by] = house
         while len(self._idle) > KEPT:
-            self._end(self._idle.popitem(last=False)[1])
-
-    @staticmethod
-    def _end(house):
-        """It has to end well, and every figure that its tests left behind has to be text as Prometheus reads it."""
-        try:
-            assert house.metrics().samples
-        finally:
-            house.stop()
+            self._idle.popitem(last=False)[1].stop()
 
     def close(self):
         """All have to end well."""
         try:
             while self._idle:
-                self._end(self._idle.popitem()[1])
+                self._idle.popitem()[1].stop()
         finally:
             for house in self._idle.values():
                 house.kill()
