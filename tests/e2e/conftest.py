@@ -44,7 +44,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "settings(*assignments): start the house of this test with these")
     config.addinivalue_line("markers", "one_core: start the house of this test on one core, so that it has one thread of each kind")
     config.addinivalue_line("markers", "own_house: a house in which no other test was, and none will be")
-    config.addinivalue_line("markers", "ways(*names): run this test over these ways only")
+    config.addinivalue_line("markers", "ways(*names): run this test over these ways only, whatever its file says")
     config.addinivalue_line("markers", "keeps(megabytes): so much memory may stay after this hostile test, not to be needed again")
     config.addinivalue_line("markers", "cluster_ways(*names): where logic is behind Redis, over these only")
     # A client or a sender whose thread has died would find nothing wrong.
@@ -63,7 +63,7 @@ def pytest_report_header():
 def pytest_generate_tests(metafunc):
     if "way" in metafunc.fixturenames:
         names = ["ways"] if house_class() is Comet else ["ways", "cluster_ways"]
-        markers = [marker for name in names for marker in metafunc.definition.iter_markers(name)]
+        markers = [marker for marker in map(metafunc.definition.get_closest_marker, names) if marker]
         ways = [way for way in WAYS if all({way.name, way.listener, way.dialect.name} & set(m.args) for m in markers)]
         if metafunc.config.option.part:
             ways = [way for way in ways if way.name in WAYS_OF_A_PART] or ways[:1]
