@@ -30,7 +30,8 @@ HARDEN  := -fstack-protector-strong -fstack-clash-protection $(BRANCHES_$(MACHIN
 # Two builds of one commit are the same bytes, wherever they are made: no path of this machine gets in.
 SAME    := -ffile-prefix-map=$(CURDIR)=.
 CPPFLAGS := -I. -D_GNU_SOURCE $(PKG_CFLAGS) $(CPPFLAGS)
-CFLAGS  := -std=gnu11 -g $(OPT) $(WARN) $(HARDEN) $(SAME) -pthread $(CFLAGS)
+# A sanitizer names functions and lines; who wants variables, too, in a debugger: CFLAGS=-g in the environment.
+CFLAGS  := -std=gnu11 $(if $(SAN),-g1,-g) $(OPT) $(WARN) $(HARDEN) $(SAME) -pthread $(CFLAGS)
 LDFLAGS := -pie -Wl,--as-needed,-z,relro,-z,now,-z,noexecstack -pthread $(LDFLAGS)
 LDLIBS  := $(PKG_LIBS)
 

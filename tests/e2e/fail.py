@@ -12,11 +12,11 @@ import re
 import struct
 
 from server import BUILD, ROOT
-from waiting import SCALE
+from waiting import SANITIZED
 
 LIBRARY = BUILD / "libfail.so"
 # Sanitizers have memory of their own, which does not fail: see FAIL_NO_MEMORY.
-OF_MEMORY = {"malloc", "calloc", "realloc", "aligned_alloc", "mmap", "mprotect", "madvise"} if SCALE < 1 else set()
+OF_MEMORY = {"malloc", "calloc", "realloc", "aligned_alloc", "mmap", "mprotect", "madvise"} if SANITIZED else set()
 CALLS = re.findall(r"^call\((\w+)\)", (ROOT / "tests/shim/fail.def").read_text(), re.M)
 SLOT = struct.Struct("<IIIIII16s")  # struct slot of fail.c: fail, let through, errno, every, seen, failed, thread
 

@@ -18,7 +18,7 @@ import tempfile
 
 from backend import Backend
 from scrape import Metrics
-from waiting import SCALE, SPARE_BYTES, TIMEOUT, wait_until
+from waiting import SANITIZED, SPARE_BYTES, TIMEOUT, wait_until
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")).resolve()
@@ -39,7 +39,7 @@ DEFAULTS = {
 }
 # What comet starts itself once more for, comet/process.c: given before, it need not. test_scale has that start.
 TUNABLES = {}
-if SCALE >= 1:  # sanitizer builds do not
+if not SANITIZED:
     TUNABLES["GLIBC_TUNABLES"] = "glibc.rtld.nns=1:glibc.rtld.optional_static_tls=0"
 # Buffers, arenas of malloc and stacks, which stay once they were needed.
 WARM_BYTES = 6 << 20

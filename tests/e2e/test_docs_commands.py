@@ -13,7 +13,7 @@ import pytest
 
 from doc_commands import blocks
 from server import BUILD, ROOT
-from waiting import SCALE
+from waiting import SANITIZED
 
 PAGES = sorted(path for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*/*.md")]
                if "```sh\n" in path.read_text())
@@ -21,7 +21,7 @@ ALONE = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
          *([] if os.geteuid() == 0 else ["--map-root-user"])]
 
 # A sanitizer build would show nothing else, and a build elsewhere is not what the documents speak of.
-pytestmark = pytest.mark.skipif(SCALE < 1 or BUILD != ROOT / "build", reason="the documents speak of the plain build in build/")
+pytestmark = pytest.mark.skipif(SANITIZED or BUILD != ROOT / "build", reason="the documents speak of the plain build in build/")
 
 
 @functools.lru_cache(maxsize=None)

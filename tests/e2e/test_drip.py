@@ -13,14 +13,14 @@ import pytest
 from client import WAYS, Client, Op, Packet
 from test_tls import context
 from test_websocket import Bare
-from waiting import SCALE, TIMEOUT, Deadline
+from waiting import SANITIZED, TIMEOUT, Deadline
 from wire import Opcode, frame, upgrade
 
 BY_NAME = {way.name: way for way in WAYS}
 
 # Between two bytes of each; a deadline that each byte put off would never come.
 PAUSE = 0.05
-PATIENCE = 1 if SCALE >= 1 else 4
+PATIENCE = 4 if SANITIZED else 1
 
 
 def tls_hello():

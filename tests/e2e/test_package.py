@@ -11,13 +11,13 @@ import subprocess
 import pytest
 
 from server import BUILD, ROOT
-from waiting import SCALE
+from waiting import SANITIZED
 
 ENDBR64 = b"\xf3\x0f\x1e\xfa"
 PROGRAMS = ("comet", "comet-logic", "comet-cli")
 
 # Sanitizer builds are for tests: nobody installs them, and they are hardened by other means.
-pytestmark = pytest.mark.skipif(SCALE < 1, reason="a sanitizer build is not installed")
+pytestmark = pytest.mark.skipif(SANITIZED, reason="a sanitizer build is not installed")
 
 
 def run(*arguments, **more):

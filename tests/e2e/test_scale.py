@@ -10,7 +10,7 @@ from baseline import Baseline, wait_until_rested
 from client import dial
 from server import TUNABLES
 from swarm import Swarm
-from waiting import SCALE, SPARE_BYTES, TIMEOUT, scaled, wait_until
+from waiting import SANITIZED, SPARE_BYTES, TIMEOUT, scaled, wait_until
 
 MANY = scaled(5000, 200)
 
@@ -119,7 +119,7 @@ def test_clients_that_vanish_in_the_handshake_leave_nothing(house):
     wait_until(lambda: house.files() <= files and house.threads() <= threads, "files and threads are back")
 
 
-@pytest.mark.skipif(SCALE < 1, reason="a sanitizer build starts once")
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer build starts once")
 def test_program_starts_once_more_for_small_threads_unless_told_otherwise(launch):
     """Without the tunables that all other tests give (server.py)."""
     def tunables(house):
