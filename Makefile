@@ -55,7 +55,7 @@ WINGS    := common cluster client comet logic_client logic cli bench
 SOURCES  := $(sort $(shell find $(WINGS) -name '*.c'))
 HEADERS  := $(sort $(shell find $(WINGS) -name '*.h'))
 MAINS    := comet/main.c logic/main.c cli/main.c
-HOUSE    := $(filter-out $(MAINS),$(SOURCES))
+HOUSE    := $(filter-out $(MAINS) $(if $(filter fuzz,$(SAN)),cli/% bench/%),$(SOURCES))
 ARCHIVE  := $(BUILD)/libhouse.a
 PROGRAMS := $(if $(wildcard comet/main.c),$(BUILD)/comet) $(if $(wildcard logic/main.c),$(BUILD)/comet-logic) \
             $(if $(wildcard cli/main.c),$(BUILD)/comet-cli)

@@ -9,7 +9,7 @@ WAYS = {"tcp-v2", "ws-v1-json", "wss-v2"}
 
 PARTS = {
     # What the release build promises: how many, how much memory, each of its calls that fails; and what is made of it.
-    "release": {"test_bench_million", "test_cli", "test_cli_bench", "test_cli_comet", "test_comet_c", "test_comet_js", "test_comet_py", "test_conservation",
+    "release": {"test_bench_million", "test_cli", "test_cli_bench", "test_cli_comet", "test_comet_c", "test_conservation",
                 "test_docs_commands", "test_faults", "test_hostile", "test_hostile_http", "test_limits", "test_log_faults",
                 "test_long", "test_monitoring", "test_package", "test_scale", "test_slow_consumer", "test_storm", "test_tls"},
     # Threads that meet: for the sanitizer of threads.

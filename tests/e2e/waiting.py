@@ -37,12 +37,16 @@ class Deadline:
     def left(self):
         return max(0.0, self._end - time.monotonic())
 
+    def waited(self):
+        return time.monotonic() - (self._end - self.seconds)
+
     def passed(self):
         return self.left() == 0.0
 
 
 def wait_until(condition, what, seconds=TIMEOUT, pause=0.01):
-    """Wait until condition() is true, and return what it returned. `what` is a text, or a function that gives one."""
+    """Wait until condition() is true, and return what it returned. `what` is a text, or a function that gives one. The longer it
+    takes the less often it is asked: to look may be dear, and what takes 4 s may be seen 0.2 s late."""
     deadline = Deadline(seconds)
     while True:
         result = condition()
@@ -50,4 +54,4 @@ def wait_until(condition, what, seconds=TIMEOUT, pause=0.01):
             return result
         if deadline.passed():
             raise TimeoutError(f"after {seconds} s still not: {what() if callable(what) else what}")
-        time.sleep(min(pause, deadline.left()))
+        time.sleep(min(max(pause, min(deadline.waited() / 20, 0.2)), deadline.left()))
