@@ -52,10 +52,13 @@ static void drop_list(struct cert_list *list)
 	*list = (struct cert_list){0};
 }
 
-/* Why OpenSSL failed last, and forget it: its errors are kept by thread, and would be read as those of the next call. */
+/* Why OpenSSL failed last, and forget it: its errors are kept by thread, and would be read as those of the next call. What the system has
+ * refused stands first among them, and the last one says no more than "system lib". */
 static const char *ssl_why(void)
 {
-	const char *why = ERR_reason_error_string(ERR_peek_last_error());
+	const unsigned long first = ERR_peek_error();
+	const char *why = ERR_SYSTEM_ERROR(first) ? err_text(-ERR_GET_REASON(first))
+						  : ERR_reason_error_string(ERR_peek_last_error());
 
 	ERR_clear_error();
 	return why != NULL ? why : "unknown";

@@ -196,9 +196,10 @@ def test_it_may_be_the_only_one():
 @pytest.mark.parametrize("settings, says", [
     (["http.tls_bind=0.0.0.0:0"], "without http.api_key anybody could push and kick"),
     (["http.tls_bind=127.0.0.1:0", "tls.cert_file=", "tls.private_file="], "must be set for"),
-    (["http.tls_bind=127.0.0.1:0", "tls.cert_file=/nothing"], "certificate_unreadable"),
+    (["http.tls_bind=127.0.0.1:0", "tls.cert_file=/nothing"], 'certificate_unreadable file=/nothing error="No such file or directory"'),
+    (["http.tls_bind=127.0.0.1:0", "tls.private_file=/dev/null/key"], 'private_key_unreadable file=/dev/null/key error="Not a directory"'),
     (["http.tls_bind=127.0.0.1:0", f"tls.private_file={certificate('one.test')[1]}"], "belongs to another certificate"),
-], ids=["no key", "no files", "no such file", "another's key"])
+], ids=["no key", "no files", "no such file", "a key that cannot be opened", "another's key"])
 def test_what_is_wrong_is_found_at_the_start(settings, says):
     cert, key = certificate()
     given = ["tcp.bind=", "websocket.bind=", "http.bind=", f"tls.cert_file={cert}", f"tls.private_file={key}", *settings]
