@@ -170,8 +170,11 @@ static void handle_in_body(struct api_call *call, const struct api_route *r)
 		r->handle(call);
 		call->request = request;
 	} else if (rc == -EINVAL) {
-		api_v2_reply_bad(call, "the body is not what its Content-Type says; values are texts, whole numbers, "
-				       "or lists of them");
+		api_v2_reply_bad(call, "the body is not what its Content-Type says");
+	} else if (rc == -EDOM) {
+		api_v2_reply_bad(
+			call, "each value in the body is a text, a whole number, true, false, or a list of them; JSON "
+			      "as a message is a text, too");
 	}
 	api_body_fini(&body); /* without memory it is 500, as the reply came */
 }
@@ -206,6 +209,12 @@ void api_inner_done(const struct api_call *call)
 	audit(call, r);
 }
 
+/* Has it parameters that must be there? */
+static bool needs_params(const struct api_route *r)
+{
+	return r->takes != NULL && strpbrk(r->takes, "!|") != NULL;
+}
+
 /* True: the path belongs to this dialect, and the call is answered. */
 static bool route(struct api_call *call, const struct api_dialect *dialect)
 {
@@ -221,6 +230,10 @@ static bool route(struct api_call *call, const struct api_dialect *dialect)
 		dialect->wrong_method(call);
 	} else if (call->request->bad_params && dialect->bad_params != NULL) {
 		dialect->bad_params(call);
+	} else if (dialect->in_body && needs_params(r) && api_body_lacks_type(call->request)) {
+		api_v2_reply_bad(
+			call,
+			"there are no parameters; for those in the body, as JSON, say Content-Type: application/json");
 	} else if (dialect->in_body && r->handle != api_batch && api_body_has_params(call->request)) {
 		handle_in_body(call, r);
 	} else {

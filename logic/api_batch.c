@@ -134,7 +134,7 @@ static void begin_line(struct batch *b, const char *text, size_t bytes)
 				       .in_batch = true};
 	line->is_push = false;
 	rc = api_body_init_json(&line->body, &request);
-	if (rc == -EINVAL)
+	if (rc == -EINVAL || rc == -EDOM)
 		api_v2_reply_bad(&line->call,
 				 "the line is no JSON object of texts, whole numbers, true, false, or lists of them");
 	else if (rc == 0 && (kind = judge(b, line)) != NULL) {

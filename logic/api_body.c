@@ -32,6 +32,17 @@ bool api_body_has_params(const struct http_request *request)
 	       (is_json(request) || is_of_type(request->content_type, "application/x-www-form-urlencoded"));
 }
 
+bool api_body_lacks_type(const struct http_request *request)
+{
+	const uint8_t *body = request->body;
+	size_t i = 0;
+
+	while (i < request->body_bytes && memchr(" \t\r\n", body[i], 4) != NULL)
+		i++;
+	return request->n_params == 0 && strcmp(request->method, "POST") == 0 && !is_json(request) &&
+	       i < request->body_bytes && body[i] == '{';
+}
+
 /* ---- a form ---- */
 
 static int read_form(struct api_body *b)
@@ -73,7 +84,7 @@ static int add_value(struct api_body *b, const char *name, const json_t *value, 
 	} else if (json_is_boolean(value)) {
 		*param = (struct http_param){name, json_is_true(value) ? "1" : "0"};
 	} else {
-		return -EINVAL;
+		return -EDOM;
 	}
 	b->request.n_params++;
 	return 0;

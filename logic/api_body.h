@@ -16,7 +16,10 @@ struct api_body {
 
 /* May this call's parameters stand in its body? A push with a query has its message there, whatever its type is. */
 bool api_body_has_params(const struct http_request *request);
-/* Take them out. 0; -EINVAL: they cannot be read; -ENOMEM. api_body_fini is due in each case. */
+/* Are they JSON, of which Content-Type says nothing? For calls that need parameters. */
+bool api_body_lacks_type(const struct http_request *request);
+/* Take them out. 0; -EINVAL: they cannot be read; -EDOM: a value of JSON is of a type that no parameter has; -ENOMEM. api_body_fini is due in
+ * each case. */
 int api_body_init(struct api_body *b, const struct http_request *request);
 /* The same of bytes that are JSON, whatever their type is; nothing follows them. */
 int api_body_init_json(struct api_body *b, const struct http_request *request);

@@ -167,7 +167,7 @@ bool api_v2_read_users(struct api_call *call, bool by_mids, struct user **users,
 	int rc = (by_mids ? api_read_mids : api_read_users)(call->request, users, n);
 
 	return api_v2_list_is_good(call, rc, *n,
-				   by_mids ? "mids must be whole numbers"
+				   by_mids ? "mids must be given, as whole numbers"
 					   : "users must be given; each is UTF-8 of at most 128 bytes, without control "
 					     "characters");
 }

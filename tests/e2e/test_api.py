@@ -121,6 +121,19 @@ def test_parameters_in_a_broken_body_are_an_error(backend):
         assert_bad(post_typed(backend, "/goim/push/mids", kind, body), (kind, body))
 
 
+@pytest.mark.parametrize("path, kind, body, says", [
+    ("push/mids", "application/x-www-form-urlencoded", b' {"operation":1000,"mids":[1],"body":"x"}', "Content-Type: application/json"),
+    ("kick", "text/plain", b'{"mids":[1]}', "Content-Type: application/json"),
+    ("push/mids", "application/json", b'{"operation":1000,"mids":[1],"body":{"text":"x"}}', "JSON as a message is a text"),
+    ("push/mids", "application/json", b'{"operation":1000,"mids":[1],"body":"x"', "the body is not what its Content-Type says"),
+    ("push/mids", "application/json", b'{"operation":1000,"mid":1,"body":"x"}', "mids must be given"),
+], ids=["as curl -d sends it", "as text", "a message in JSON", "cut off", "a misspelt list"])
+def test_body_with_parameters_that_are_not_taken_is_answered_with_what_to_correct(backend, path, kind, body, says):
+    reply = post_typed(backend, f"/goim/{path}", kind, body)
+    assert_bad(reply, body)
+    assert says in reply.json()["message"], reply
+
+
 @pytest.mark.ways("v2")
 def test_push_whose_parameters_are_in_its_body_has_a_message_there(connect, backend):
     """Who misspells the member would push nothing to everybody, and be told that all is well."""

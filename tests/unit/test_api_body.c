@@ -70,23 +70,27 @@ static void both_kinds_say_the_same(void **state)
 
 static void what_is_neither_is_an_error(void **state)
 {
-	static const char *const texts[] = {"",
-					    "{",
-					    "[1]",
-					    "{\"a\":1.5}",
-					    "{\"a\":null}",
-					    "{\"a\":{}}",
-					    "{\"a\":[[1]]}",
-					    "{\"a\":1,\"a\":2}",
-					    "{\"a\":1} x",
-					    "{\"a\":\"\\u0000\"}",
-					    "{\"a\":18446744073709551616}"};
+	static const struct {
+		const char *text;
+		int rc;
+	} cases[] = {
+		{"{", -EINVAL},
+		{"[1]", -EINVAL},
+		{"{\"a\":1,\"a\":2}", -EINVAL},
+		{"{\"a\":1} x", -EINVAL},
+		{"{\"a\":\"\\u0000\"}", -EINVAL},
+		{"{\"a\":18446744073709551616}", -EINVAL},
+		{"{\"a\":1.5}", -EDOM},
+		{"{\"a\":null}", -EDOM},
+		{"{\"a\":{}}", -EDOM},
+		{"{\"a\":[[1]]}", -EDOM},
+	};
 	int rc;
 
 	(void)state;
-	for (size_t i = 1; i < sizeof(texts) / sizeof(texts[0]); i++) {
-		(void)read_body(JSON, texts[i], &rc);
-		assert_int_equal(rc, -EINVAL);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		(void)read_body(JSON, cases[i].text, &rc);
+		assert_int_equal(rc, cases[i].rc);
 	}
 	(void)read_body(FORM, "a=%0", &rc);
 	assert_int_equal(rc, -EINVAL);
@@ -112,6 +116,35 @@ static void a_body_is_looked_at_only_where_it_may_hold_parameters(void **state)
 	request.params = &param;
 	request.n_params = 1;
 	assert_false(api_body_has_params(&request)); /* it is the message */
+}
+
+static void json_without_its_type_is_known_by_its_brace(void **state)
+{
+	static const struct {
+		const char *type, *body;
+		bool lacks;
+	} cases[] = {
+		{FORM, "{\"a\":1}", true}, {NULL, " \r\n\t{", true}, {"text/plain", "{}", true}, {JSON, "{}", false},
+		{FORM, "a={", false},      {NULL, "[1]", false},     {NULL, "", false},          {NULL, "   ", false},
+	};
+	const struct http_param param = {"operation", "1"};
+	struct http_request request;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		request = request_of(cases[i].type, cases[i].body);
+		assert_int_equal(api_body_lacks_type(&request), cases[i].lacks);
+	}
+	request = request_of(NULL, "{}");
+	request.method = "GET";
+	assert_false(api_body_lacks_type(&request));
+	request = request_of(NULL, "{}");
+	request.params = &param;
+	request.n_params = 1;
+	assert_false(api_body_lacks_type(&request)); /* it is the message */
+	request = request_of(NULL, "\0{");
+	request.body_bytes = 2;
+	assert_false(api_body_lacks_type(&request));
 }
 
 static void without_memory_it_says_so_and_leaves_nothing(void **state)
@@ -141,6 +174,7 @@ int main(void)
 		cmocka_unit_test(both_kinds_say_the_same),
 		cmocka_unit_test(what_is_neither_is_an_error),
 		cmocka_unit_test(a_body_is_looked_at_only_where_it_may_hold_parameters),
+		cmocka_unit_test(json_without_its_type_is_known_by_its_brace),
 		cmocka_unit_test(without_memory_it_says_so_and_leaves_nothing),
 	};
 
