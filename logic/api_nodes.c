@@ -23,7 +23,7 @@ void api_nodes_weighted(struct api_call *call)
 	const struct config *cfg = call->logic->cfg;
 	const char *platform = http_param(call->request, "platform");
 	const char *region = http_param(call->request, "region");
-	const struct client_ports ports = logic_client_ports(call->logic);
+	struct client_ports ports = logic_client_ports(call->logic);
 	struct registry_servers servers;
 	json_t *nodes, *domain;
 	json_int_t every_s;
@@ -34,7 +34,8 @@ void api_nodes_weighted(struct api_call *call)
 		api_v2_reply_result(call, rc);
 		return;
 	}
-	nodes = nodes_list(&servers, region != NULL ? region : "", platform != NULL && strcmp(platform, "web") == 0);
+	nodes = nodes_list(&servers, region != NULL ? region : "", platform != NULL && strcmp(platform, "web") == 0,
+			   &ports);
 	registry_servers_fini(&servers);
 	domain = json_array_get(nodes, 0);
 	api_v2_reply_data(call,

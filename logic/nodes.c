@@ -28,30 +28,45 @@ static int by_load(const void *a, const void *b, void *region)
 	return load_compare(&x, &y);
 }
 
+/* The ports of this address of the server, as far as it tells them. */
+static void take_ports(struct client_ports *ports, const struct registry_server *server, const struct address *a)
+{
+	if (a->number > 0)
+		ports->tcp = (uint16_t)a->number;
+	if (server->ports.websocket == 0 && server->ports.websocket_tls == 0)
+		return;
+	ports->websocket = server->ports.websocket;
+	ports->websocket_tls = server->ports.websocket_tls;
+}
+
 /* The hosts of one server: its names where `names`, otherwise its addresses. */
-static void add_hosts(json_t *nodes, const struct registry_server *server, bool names, bool any)
+static void add_hosts(json_t *nodes, const struct registry_server *server, bool names, bool any,
+		      struct client_ports *ports)
 {
 	const char *rest = server->addrs;
 	char address[128];
 	struct address a;
 
 	while (json_array_size(nodes) < NODES_MAX && config_list_next(&rest, address, sizeof(address))) {
-		if (listen_path(address) == NULL && address_parse(address, &a) == 0 &&
-		    (any || address_is_literal(&a) != names))
-			(void)json_array_append_new(nodes, json_string(a.host));
+		if (listen_path(address) != NULL || address_parse(address, &a) < 0 ||
+		    (!any && address_is_literal(&a) == names))
+			continue;
+		if (json_array_size(nodes) == 0)
+			take_ports(ports, server, &a);
+		(void)json_array_append_new(nodes, json_string(a.host));
 	}
 }
 
-json_t *nodes_list(struct registry_servers *servers, const char *region, bool names)
+json_t *nodes_list(struct registry_servers *servers, const char *region, bool names, struct client_ports *ports)
 {
 	json_t *nodes = json_array();
 
 	qsort_r(servers->servers, servers->n, sizeof(*servers->servers), by_load, (void *)(uintptr_t)region);
 	for (size_t i = 0; i < servers->n && !servers->servers[i].leaving; i++)
-		add_hosts(nodes, &servers->servers[i], names, false);
+		add_hosts(nodes, &servers->servers[i], names, false, ports);
 	if (json_array_size(nodes) > 0)
 		return nodes;
 	for (size_t i = 0; i < servers->n && !servers->servers[i].leaving; i++)
-		add_hosts(nodes, &servers->servers[i], names, true);
+		add_hosts(nodes, &servers->servers[i], names, true, ports);
 	return nodes;
 }

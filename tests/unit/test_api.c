@@ -196,9 +196,10 @@ static void join(const char *server, const char *key, int64_t mid)
 	assert_int_equal(logic_connect(&l, server, &request, &session), 0);
 }
 
-/* Where the servers of the next tell() stand, and whether they send their clients away. */
+/* Where the servers of the next tell() stand, whether they send their clients away, and their doors. */
 static char region[8] = "eu";
 static bool leaving;
+static struct client_ports doors;
 
 static void tell(const char *id, const char *addrs, int64_t weight, int64_t connections,
 		 const struct registry_room *rooms, size_t n)
@@ -211,6 +212,7 @@ static void tell(const char *id, const char *addrs, int64_t weight, int64_t conn
 					       .weight = weight,
 					       .connections = connections,
 					       .addresses = connections / 2,
+					       .ports = doors,
 					       .updated_ms = 99};
 
 	(void)snprintf(id_text, sizeof(id_text), "%s", id);
@@ -747,7 +749,24 @@ static void clients_are_told_where_to_connect(void **state)
 	set(&cfg.websocket_tls_bind, "");
 	(void)get("/goim/nodes/weighted?platform=web");
 	assert_non_null(
-		strstr(body_of_reply(), "\"domain\":\"a.example\",\"tcp_port\":0,\"ws_port\":0,\"wss_port\":0,"));
+		strstr(body_of_reply(), "\"domain\":\"a.example\",\"tcp_port\":3101,\"ws_port\":0,\"wss_port\":0,"));
+}
+
+/* Its own settings are comet-logic's, which need not be those of the comets. */
+static void ports_are_those_of_the_first_node_as_far_as_it_tells_them(void **state)
+{
+	(void)state;
+	set(&cfg.tcp_bind, ":3101");
+	set(&cfg.websocket_bind, ":3102");
+	set(&cfg.websocket_tls_bind, "");
+	doors = (struct client_ports){.websocket_tls = 8443};
+	tell("a", "unix:/run/a,10.0.0.1:443,a.example:444", 10, 1, NULL, 0);
+	doors = (struct client_ports){0};
+	tell("b", "10.0.0.2", 10, 2, NULL, 0);
+	assert_non_null(strstr(get("/goim/nodes/weighted"), "\"tcp_port\":443,\"ws_port\":0,\"wss_port\":8443,"));
+	assert_non_null(strstr(get("/goim/nodes/weighted?platform=web"), "\"tcp_port\":444,"));
+	assert_int_equal(registry_del_server(&l.registry, "a"), 0);
+	assert_non_null(strstr(get("/goim/nodes/weighted"), "\"tcp_port\":3101,\"ws_port\":3102,\"wss_port\":0,"));
 }
 
 /* The nodes as `"a","b"`. */
@@ -1251,8 +1270,7 @@ static void the_page_is_told_ports_and_rooms(void **state)
 	assert_non_null(
 		strstr(body_of_reply(), "\"tcp_port\":40001,\"ws_port\":40002,\"wss_port\":40003,\"registry\":true,"));
 	assert_non_null(strstr(body_of_reply(), "\"top\":[{\"room\":\"live://"));
-	assert_non_null(
-		strstr(get("/goim/nodes/weighted"), "\"tcp_port\":40001,\"ws_port\":40002,\"wss_port\":40003,"));
+	assert_non_null(strstr(get("/goim/nodes/weighted"), "\"ws_port\":40002,\"wss_port\":40003,"));
 }
 
 /* Whatever allocation fails: an answer, and nothing lost. (jansson's own calls have no seam.) */
@@ -1358,6 +1376,7 @@ int main(void)
 		CASE(everybody_is_counted),
 		CASE(instances_are_listed_as_they_told),
 		CASE(clients_are_told_where_to_connect),
+		CASE(ports_are_those_of_the_first_node_as_far_as_it_tells_them),
 		CASE(the_least_loaded_by_weight_comes_first_and_five_at_most),
 		CASE(those_of_the_region_come_first_and_those_that_go_not_at_all),
 		CASE(pages_get_names_and_others_addresses_or_what_there_is),
