@@ -32,6 +32,8 @@ class Comet:
     def __init__(self, url="http://127.0.0.1:3111", api_key=None, timeout=5.0, tries=3, pause=0.2, context=None):
         """timeout: seconds for each try; pause: before the second, and twice as long before each further one; context: of ssl."""
         parts = urllib.parse.urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"url is http://HOST:PORT or https://HOST:PORT, not {url!r}")
         self._is_tls = parts.scheme == "https"
         self._address = parts.hostname, parts.port or (443 if self._is_tls else 80)
         self._context = context or (ssl.create_default_context() if self._is_tls else None)
@@ -108,6 +110,8 @@ class Comet:
         return self._call(method, path, is_safe=True, wait_more=wait_more, **params)[0]["data"]
 
     def _call(self, method, path, body=b"", headers=None, is_safe=False, is_json=True, wait_more=0.0, **params):
+        if not isinstance(body, (str, bytes, bytearray, memoryview)):
+            raise TypeError(f"a body is str or bytes, not {type(body).__name__}; json.dumps makes one of an object")
         if params:
             path += "?" + urllib.parse.urlencode(params, doseq=True)
         pause = self._pause

@@ -309,6 +309,7 @@ class Client:
     may be functions, which are asked before each connection and by renew().
     A server that goes away is still read while the next connection comes about; with a key or a token until the old connection is
     closed, so that no push is missed. A push to a room or to all may then come twice.
+    A server that is not there, or does not answer, is tried again and again: connect() goes on waiting, and on_change tells why.
     on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None.
     streams: ask for them: join() and leave() work then. positions: {room: number} to begin with, as the property `positions` has them.
     unacked: where no position in the user's stream is known, ask for what this key has not confirmed.
@@ -319,6 +320,8 @@ class Client:
     def __init__(self, host="127.0.0.1", port=3101, *, mid=0, user=None, key="", room="", accepts=(1000,), jwt=None,
                  token=None, tls=None, heartbeat=30.0, timeout=10.0, back_off=(3.0, 1.8, 300.0), on_change=lambda state, why: None,
                  streams=False, positions=None, unacked=False, state=None, on_room=lambda event, room, detail: None):
+        if isinstance(host, str) and ("/" in host or host.count(":") == 1):
+            raise ValueError(f"host is a name or an address, with port= beside it and nothing of a URL, not {host!r}")
         self.room = room
         self.accepts = set(accepts)
         self._address = host if callable(host) else (host, port)

@@ -122,6 +122,23 @@ def go(tmp_path):
     return [tmp_path / "scenario"], {}
 
 
+def test_what_python_cannot_send_is_refused_in_words(flaky):
+    sys.path.insert(0, str(ROOT / "examples" / "python"))
+    try:
+        from comet_api import Comet
+    finally:
+        sys.path.pop(0)
+    for url in ("127.0.0.1:3111", "localhost", "ws://127.0.0.1:3102/sub", "http://"):
+        with pytest.raises(ValueError, match="http://HOST:PORT"):
+            Comet(url)
+    comet = Comet(f"http://127.0.0.1:{flaky.server_address[1]}")
+    for push in (lambda body: comet.push_users(1000, body, [7]), lambda body: comet.push_room(1000, body, "chat", "1")):
+        for body in ({"text": "x"}, 7, None, [b"x"]):
+            with pytest.raises(TypeError, match="str or bytes"):
+                push(body)
+    assert flaky.heard == []
+
+
 @pytest.mark.parametrize("language", [python, go, php])
 def test_scenario(language, launch, flaky, tmp_path):
     argv, environment = language(tmp_path)

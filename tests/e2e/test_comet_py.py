@@ -290,6 +290,13 @@ def test_a_goodbye_says_what_it_can():
         assert Goodbye.of(body).code == 0
 
 
+@pytest.mark.parametrize("host", ["ws://127.0.0.1:3102/sub", "tcp://127.0.0.1", "127.0.0.1:3101"])
+def test_a_host_that_is_a_url_or_has_a_port_is_refused_at_once(host):
+    """It would be tried for ever, and without a word."""
+    with pytest.raises(ValueError, match="port="):
+        Client(host, mid=7)
+
+
 def test_back_off_grows_where_a_server_lets_in_and_says_nothing(monkeypatch):
     """However long it takes to give it up: that was no good session. One that was online for long enough is."""
     bounds = []
