@@ -110,6 +110,19 @@ static size_t edit_distance(const char *a, const char *b)
 	return row[b_bytes];
 }
 
+/* "certFile" is cert_file: goim's files write keys so. */
+static bool is_same_key(const char *theirs, const char *ours)
+{
+	do {
+		theirs += strspn(theirs, "_");
+		ours += strspn(ours, "_");
+		if (tolower((unsigned char)*theirs) != *ours)
+			return false;
+		ours++;
+	} while (*theirs++ != '\0');
+	return true;
+}
+
 const struct setting *setting_nearest(const char *section, const char *key)
 {
 	char name[NAME_MAX_BYTES + 1];
@@ -122,7 +135,7 @@ const struct setting *setting_nearest(const char *section, const char *key)
 		return NULL;
 	for (const struct setting *s = settings; s->name != NULL; s++) {
 		/* The right key in a wrong section is the likeliest slip of all. */
-		size_t distance = strcmp(s->key, key) == 0 ? 1 : edit_distance(name, s->name);
+		size_t distance = is_same_key(key, s->key) ? 1 : edit_distance(name, s->name);
 
 		if (distance < best) {
 			best = distance;

@@ -485,6 +485,11 @@ static void a_flag_must_be_section_key_and_value(void **state)
 	}
 	assert_int_equal(config_flag(&cfg, "tcp.bnid=1", errors), -ERR_CONFIG);
 	assert_string_equal(complaints(), "-o tcp.bnid: no such setting; did you mean tcp.bind?\n");
+	/* As goim writes it. */
+	assert_int_equal(config_flag(&cfg, "websocket.certFile=1", errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "-o websocket.certFile: no such setting; did you mean tls.cert_file?\n");
+	assert_int_equal(config_flag(&cfg, "tcp.privateFile_=1", errors), -ERR_CONFIG);
+	assert_string_equal(complaints(), "-o tcp.privateFile_: no such setting; did you mean tls.private_file?\n");
 	assert_int_equal(config_flag(&cfg, "server.id=a=b", errors), 0);
 	assert_string_equal(cfg.server_id, "a=b");
 }
