@@ -248,8 +248,12 @@ int redis_read(struct redis *r, int64_t deadline_ns, struct redisReply **reply)
 			redis_drop(r, REDIS_LEFT);
 			return -ECONNRESET;
 		}
-		if (rc < 0)
+		if (rc == -ETIMEDOUT || rc == -ESHUTDOWN)
 			return rc;
+		if (rc < 0) {
+			redis_drop(r, err_text(rc));
+			return rc;
+		}
 		if (redisBufferRead(r->context) != REDIS_OK) {
 			redis_drop(r, r->context->errstr);
 			return -ECONNRESET;

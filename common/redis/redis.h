@@ -41,7 +41,7 @@ int redis_flush(struct redis *r);
  *   0           *reply is the caller's; it may be an error of Redis's: see redis_reply.h
  *   -ETIMEDOUT  none until the deadline; the connection is as it was
  *   -ESHUTDOWN  stopped
- *   -ENOTCONN, -ECONNRESET, -ENOMEM, -EPROTO  the connection was dropped */
+ *   -ENOTCONN, -ECONNRESET, -ENOMEM, -EPROTO, poll's errors  the connection was dropped */
 int redis_read(struct redis *r, int64_t deadline_ns, struct redisReply **reply);
 /* The three above for one command: 0 and a reply that is no error, or the error, logged. reply may be NULL. */
 int redis_command(struct redis *r, int64_t deadline_ns, struct redisReply **reply, const char *format, ...);

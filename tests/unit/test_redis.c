@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "common/base/clock.h"
 #include "common/redis/redis.h"
@@ -323,6 +324,23 @@ static void a_sentinel_that_knows_no_such_master_is_no_help(void **state)
 	assert_int_equal(redis_ready(redis, in(SHORT_NS), NULL), -ETIMEDOUT);
 }
 
+/* The answer to what was asked is still to come then, and would be taken for that to the next command. */
+static void a_wait_that_fails_is_the_connections_end(void **state)
+{
+	struct rlimit before, none = {.rlim_cur = 1};
+
+	(void)state;
+	start((struct redis_options){0});
+	assert_value();
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0); /* poll with two of them says EINVAL */
+	assert_int_equal(redis_command(redis, in(LONG_NS), NULL, "GET %s", "a key"), -EINVAL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_false(redis_is_connected(redis));
+	assert_value();
+}
+
 static void without_memory_there_is_no_connection(void **state)
 {
 	const struct redis_options opt = {.addr = "", .name = "test"};
@@ -342,6 +360,7 @@ int main(void)
 		redis_test(a_user_goes_with_the_password),
 		redis_test(a_server_that_is_loading_is_tried_again),
 		redis_test(nobody_there_is_a_timeout_in_time),
+		redis_test(a_wait_that_fails_is_the_connections_end),
 		redis_test(an_address_without_a_port_is_no_crash),
 		redis_test(an_answer_that_does_not_come_ends_the_connection),
 		redis_test(a_wait_for_a_reply_ends_and_leaves_the_connection),
