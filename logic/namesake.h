@@ -9,7 +9,7 @@
 /* Before the start: ask whoever hears the requests to this instance, and wait for the end of one that answers, for at most one and a
  * half times redis.lease: it may be the process before this one. `cluster` is the name of our data.
  *   0            nobody answers, or Redis does not
- *   -EADDRINUSE  there is one; it was logged, and whether it is of our cluster
+ *   -ERR_NAMESAKE  there is one; it was logged, and whether it is of our cluster
  *   -ECANCELED   the process was asked to stop meanwhile */
 int namesake_check(const struct config *cfg, struct redis_pipe *pipe, const char *instance, const char *cluster);
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "common/base/clock.h"
+#include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/signals.h"
 #include "common/redis/redis_name.h"
@@ -134,7 +135,7 @@ static int say(const struct question *q, enum answer answer)
 {
 	LOG(LOG_ERROR, log_str("instance", q->instance),
 	    log_what(answer == ANOTHERS ? EVENT_LOGIC_NAMESAKE_ELSEWHERE : EVENT_LOGIC_NAMESAKE));
-	return -EADDRINUSE;
+	return -ERR_NAMESAKE;
 }
 
 static int ask_until_gone(struct question *q)

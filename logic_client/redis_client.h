@@ -39,8 +39,8 @@ struct redis_client;
 
 /* Take the name, and start. Waits for Redis, and for an older holder's lease to end; from its return on nothing that is
  * pushed to this comet is missed, so clients may come in. All that opt points to outlives it.
- *   0, -EADDRINUSE  another comet has this name
- *   -ETIMEDOUT  Redis was unreachable for 30 s
+ *   0, -ERR_NAMESAKE  another comet has this name
+ *   -ERR_NO_REDIS  Redis was unreachable, or took nothing from us, for 30 s
  *   -ENOMEM, -EAGAIN, -errno; each has been logged */
 int redis_client_start(const struct redis_client_options *opt, struct redis_client **out);
 /* This comet's registrations are void at once; waits for at most a second until logic was told of the last disconnects. Nobody

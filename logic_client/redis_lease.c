@@ -322,13 +322,17 @@ static int pause_a_moment(void)
 /* A start that ends without the lease; `rc` is the last verdict, or an error of Redis's. */
 static int refuse(struct redis_lease *l, int rc)
 {
+	char words[160];
+
 	if (rc < 0) {
-		LOG(LOG_ERROR, log_str("redis", l->member->cfg->redis_addr), log_what(EVENT_REDIS_NEEDED));
-		return -ETIMEDOUT;
+		redis_pipe_words(l->pipe, words, sizeof(words));
+		LOG(LOG_ERROR, log_str("redis", l->member->cfg->redis_addr), log_what(EVENT_REDIS_NEEDED),
+		    log_str("error", words));
+		return -ERR_NO_REDIS;
 	}
 	if (rc == VERDICT_TAKEN) {
 		LOG(LOG_ERROR, log_str("server", l->member->server_id), log_what(EVENT_SERVER_ID_TAKEN));
-		return -EADDRINUSE;
+		return -ERR_NAMESAKE;
 	}
 	schema_say(l->layout);
 	return -ERR_SCHEMA;

@@ -356,7 +356,7 @@ static void run(void *arg)
 			return;
 		/* Refused while the connection stands: not in a tight loop. */
 		if (rc < 0 && rc != -ETIMEDOUT && redis_is_connected(p->redis)) {
-			redis_drop(p->redis, err_text(rc));
+			redis_drop_refused(p->redis, rc);
 			if (!rest(p))
 				return;
 		}

@@ -40,6 +40,10 @@ const char *err_text(int rc)
 		return "refused by logic";
 	case ERR_NO_LOGIC:
 		return "no logic service answered";
+	case ERR_NO_REDIS:
+		return "Redis cannot be used";
+	case ERR_NAMESAKE:
+		return "another program has this name";
 	case ERR_BANNED:
 		return "kept out by a ban";
 	case ERR_PER_USER:

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -64,8 +65,10 @@ bool redis_is_down(struct redis *r, int64_t for_ns, char *words, size_t bytes)
 
 	OBJ_CHECK(r, REDIS_MAGIC);
 	down_ns = atomic_load(&r->down_ns);
+	if (down_ns == 0 || clock_now_ns() - down_ns < for_ns)
+		return false;
 	redis_said_get(&r->said, words, bytes);
-	return down_ns != 0 && clock_now_ns() - down_ns >= for_ns;
+	return true;
 }
 
 void redis_hang_up(struct redis *r)
@@ -73,6 +76,7 @@ void redis_hang_up(struct redis *r)
 	if (r->context != NULL)
 		redisFree(r->context);
 	r->context = NULL;
+	r->is_up = false;
 }
 
 void redis_free(struct redis **redis)
@@ -158,22 +162,54 @@ bool redis_is_connected(const struct redis *r)
 	return r->context != NULL;
 }
 
-void redis_drop(struct redis *r, const char *why)
+/* One that was not up yet was not counted either, and redis_ready says why it does not come up. */
+static void give_up(struct redis *r, const char *why)
 {
-	if (r->context == NULL)
-		return;
-	if (!atomic_load(&r->stopped)) {
-		static struct log_limit limit = LOG_LIMIT(10);
+	static struct log_limit limit = LOG_LIMIT(10);
 
+	if (r->is_up && !atomic_load(&r->stopped)) {
 		count(COUNT_REDIS_LOST);
 		/* `why` may be the connection's own text, so it goes out before that is freed. */
 		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
 			    log_what(EVENT_REDIS_LOST), log_str("why", why));
 	}
-	redis_said_unreachable(&r->said, why);
 	redis_set_down(r, true);
+	if (r->is_up)
+		redis_backoff_broke(&r->backoff);
 	redis_hang_up(r);
-	redis_backoff_broke(&r->backoff);
+}
+
+void redis_drop(struct redis *r, const char *why)
+{
+	if (r->context == NULL)
+		return;
+	redis_said_unreachable(&r->said, why);
+	r->heard = REDIS_HEARD_BREAK;
+	give_up(r, why);
+}
+
+void redis_drop_refused(struct redis *r, int rc)
+{
+	char why[sizeof(r->said.text)];
+
+	if (r->context == NULL)
+		return;
+	if (r->heard != REDIS_HEARD_NO) {
+		redis_drop(r, err_text(rc));
+		return;
+	}
+	redis_said_why(&r->said, why, sizeof(why));
+	give_up(r, why);
+}
+
+/* What came is not what Redis says. */
+static void drop_stranger(struct redis *r)
+{
+	char why[sizeof(r->said.text)];
+
+	(void)snprintf(why, sizeof(why), "%s%s",
+		       r->is_up ? "" : "what answers there is no Redis: ", r->context->errstr);
+	redis_drop(r, why);
 }
 
 int redis_append(struct redis *r, const char *command, size_t bytes)
@@ -236,7 +272,7 @@ int redis_read(struct redis *r, int64_t deadline_ns, struct redisReply **reply)
 		if (r->context == NULL)
 			return -ENOTCONN;
 		if (redisGetReplyFromReader(r->context, &got) != REDIS_OK) {
-			redis_drop(r, r->context->errstr);
+			drop_stranger(r);
 			return -EPROTO;
 		}
 		if (got != NULL) {
@@ -269,6 +305,7 @@ static int command_va(struct redis *r, int64_t deadline_ns, struct redisReply **
 
 	if ((rc = append_va(r, format, args)) < 0 || (rc = redis_flush(r)) < 0)
 		return rc;
+	r->heard = REDIS_HEARD_NOTHING;
 	rc = redis_read(r, deadline_ns, &reply);
 	if (rc == -ETIMEDOUT)
 		/* Its reply would be taken for the next command's. */
@@ -277,6 +314,7 @@ static int command_va(struct redis *r, int64_t deadline_ns, struct redisReply **
 		return rc;
 	if ((rc = redis_reply_error(reply)) < 0) {
 		redis_said_reply(&r->said, reply->str);
+		r->heard = REDIS_HEARD_NO;
 		LOG_LIMITED(LOG_WARN, &limit, log_str("redis", r->where), log_str("for", r->opt.name),
 			    log_what(EVENT_REDIS_COMMAND_REFUSED), log_str("reply", reply->str));
 	}
@@ -301,5 +339,6 @@ int redis_command(struct redis *r, int64_t deadline_ns, struct redisReply **repl
 int redis_dial_to(struct redis *r, const char *place)
 {
 	(void)snprintf(r->where, sizeof(r->where), "%s", place);
+	r->heard = REDIS_HEARD_NOTHING;
 	return redis_dial(place, r->opt.timeout_ms, &r->context);
 }

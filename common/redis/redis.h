@@ -26,11 +26,13 @@ void redis_stop(struct redis *r);
 
 /* Is there a connection? (The peer may be gone all the same.) */
 bool redis_is_connected(const struct redis *r);
-/* Is it of no use, for so long now? Not connected, or, where it listens, not subscribed. The words are about what Redis said when it
- * refused something last, or why it could not be reached. Any thread. */
+/* Is it of no use, for so long now? Not connected, or, where it listens, not subscribed. Then the words are about what Redis said
+ * when it refused something last, or why it could not be reached; otherwise they stay as they are. Any thread. */
 bool redis_is_down(struct redis *r, int64_t for_ns, char *words, size_t bytes);
 /* Give the connection up; `why` goes into the log. The next redis_ready makes a new one. */
 void redis_drop(struct redis *r, const char *why);
+/* The same for an error: why has the words of Redis, where the last reply was an error. */
+void redis_drop_refused(struct redis *r, int rc);
 
 /* Queue a command (redisFormatCommand's bytes, or printf-like with %s and %b). 0 or -ENOMEM. */
 int redis_append(struct redis *r, const char *command, size_t bytes);

@@ -59,6 +59,7 @@ static void say_refused(struct redis *redis, const struct redisReply *reply)
 	static struct log_limit limit = LOG_LIMIT(2);
 
 	redis_said_reply(&redis->said, reply->str);
+	redis->heard = REDIS_HEARD_NO;
 	LOG_LIMITED(LOG_WARN, &limit, log_str("for", redis->opt.name), log_what(EVENT_REDIS_COMMAND_REFUSED),
 		    log_str("reply", reply->str));
 }
@@ -96,7 +97,7 @@ static int end_first(struct redis *redis, struct redis_scripts *scripts, struct 
 	if (rc < 0)
 		rc = judge_error(redis, scripts, batch->first, reply, rc);
 	if (redis_error_is_of_connection(rc)) {
-		redis_drop(redis, err_text(rc));
+		redis_drop_refused(redis, rc);
 		return rc;
 	}
 	redis_call_finish(call_list_take(batch), rc, rc == 0 ? reply : NULL);

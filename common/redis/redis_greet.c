@@ -35,6 +35,7 @@ static int verify_role(struct redis *r)
 
 	if (rc == 0 && !redis_reply_says(reply, "master")) {
 		redis_said_reply(&r->said, "it is no master, though a Sentinel named it");
+		r->heard = REDIS_HEARD_NO;
 		rc = -EROFS;
 	}
 	freeReplyObject(reply);

@@ -15,6 +15,13 @@ struct redisContext; /* hiredis/hiredis.h */
 #define REDIS_PLACE_BYTES REDIS_MASTER_BYTES
 #define REDIS_LEFT        "the Sentinels name another master"
 
+/* What `said` has the words of. */
+enum redis_heard {
+	REDIS_HEARD_NOTHING,
+	REDIS_HEARD_NO,    /* an error reply */
+	REDIS_HEARD_BREAK, /* the connection broke, or no answer came */
+};
+
 struct redis {
 	unsigned magic;
 #define REDIS_MAGIC 0x4ed15000
@@ -27,7 +34,9 @@ struct redis {
 	atomic_llong down_ns; /* since then it is of no use; 0: it is */
 	/* the owner's */
 	struct redisContext *context; /* NULL: not connected */
+	bool is_up;                   /* greeted: one that is lost before is none that was lost */
 	bool fresh;                   /* a new connection that redis_ready has not told of yet */
+	enum redis_heard heard;       /* last */
 	struct redis_backoff backoff;
 	unsigned switches;             /* of the master, when it was made */
 	char where[REDIS_PLACE_BYTES]; /* the place of the connection, for the log */

@@ -33,12 +33,13 @@ static int subscribe(struct redis *r, const char *channel)
 	return rc;
 }
 
-/* Is this an error in place of the subscription? */
-static bool is_refused(struct redis *r, const struct redisReply *reply, const char *channel)
+/* Is this an error in place of the subscription? While it stands one is the answer to PING, which a Redis that cannot write to its disk
+ * refuses, and messages come all the same. */
+static bool is_refused(struct redis *r, const struct redisReply *reply, const char *channel, bool stands)
 {
 	static struct log_limit limit = LOG_LIMIT(1);
 
-	if (reply->type != REDIS_REPLY_ERROR)
+	if (reply->type != REDIS_REPLY_ERROR || stands)
 		return false;
 	redis_said_reply(&r->said, reply->str);
 	redis_set_down(r, true);
@@ -53,15 +54,16 @@ static bool is_refused(struct redis *r, const struct redisReply *reply, const ch
 static int take_all(struct redis *r, const struct redis_listener *l)
 {
 	struct redisReply *reply;
-	bool asked = false, refused = false;
+	bool asked = false, refused = false, stands = false;
 	int rc;
 
 	for (;;) {
 		rc = redis_read(r, clock_now_ns() + (refused ? REFUSED_NS : QUIET_NS), &reply);
 		if (rc == 0) {
 			asked = false;
-			refused = is_refused(r, reply, l->channel);
-			if (!refused)
+			refused = is_refused(r, reply, l->channel, stands);
+			stands = !refused;
+			if (stands)
 				redis_set_down(r, false);
 			l->take(l->self, reply);
 		} else if (rc != -ETIMEDOUT || refused) {

@@ -24,12 +24,7 @@ static int dial_and_greet(struct redis *r, const char *place)
 static void say_no_sentinel(const struct redis *r, int rc)
 {
 	if (redis_backoff_is_loud(&r->backoff))
-		LOG(rc == -EACCES || rc == -EPERM || rc == -ENOENT ? LOG_ERROR : LOG_WARN,
-		    log_str("sentinel", r->where), log_str("for", r->opt.name),
-		    log_what(rc == -EACCES || rc == -EPERM ? EVENT_SENTINEL_LOGIN_REFUSED
-			     : rc == -ENOENT               ? EVENT_SENTINEL_WITHOUT_MASTER
-							   : EVENT_SENTINEL_UNREACHABLE),
-		    log_str("error", err_text(rc)));
+		redis_sentinel_say(r, rc);
 }
 
 /* Where the Sentinels say. One that was left is still named by a Sentinel that is behind: only if no other is. */
@@ -63,22 +58,23 @@ static int try_once(struct redis *r)
 
 static void say_no_connection(struct redis *r, int rc)
 {
-	bool answered = rc == -EROFS || rc == -EBUSY || rc == -EACCES || rc == -EPERM || rc == -ENOSPC || rc == -EPROTO;
+	const bool answered = r->heard == REDIS_HEARD_NO && rc != -EOPNOTSUPP;
 	char why[sizeof(r->said.text)];
 
-	if (!answered) /* otherwise its reply has been noted */
-		redis_said_unreachable(&r->said, rc == -EOPNOTSUPP ? "it is a Redis Cluster, which Comet cannot use"
-								   : err_text(rc));
+	if (rc == -EOPNOTSUPP)
+		redis_said_unreachable(&r->said, "it is a Redis Cluster, which Comet cannot use");
+	else if (r->heard == REDIS_HEARD_NOTHING)
+		redis_said_unreachable(&r->said, err_text(rc));
 	if (!redis_backoff_is_loud(&r->backoff))
 		return;
-	redis_said_get(&r->said, why, sizeof(why));
-	LOG(rc == -EACCES || rc == -EPERM ? LOG_ERROR : LOG_WARN, log_str("redis", r->where),
+	redis_said_why(&r->said, why, sizeof(why));
+	LOG(answered && (rc == -EACCES || rc == -EPERM) ? LOG_ERROR : LOG_WARN, log_str("redis", r->where),
 	    log_str("for", r->opt.name),
-	    log_what(rc == -EACCES  ? EVENT_REDIS_LOGIN_REFUSED
-		     : rc == -EPERM ? EVENT_REDIS_RIGHTS_MISSING
-		     : answered     ? EVENT_REDIS_REFUSES
-				    : EVENT_REDIS_UNREACHABLE),
-	    log_str("error", answered ? why : err_text(rc)));
+	    log_what(!answered       ? EVENT_REDIS_UNREACHABLE
+		     : rc == -EACCES ? EVENT_REDIS_LOGIN_REFUSED
+		     : rc == -EPERM  ? EVENT_REDIS_RIGHTS_MISSING
+				     : EVENT_REDIS_REFUSES),
+	    log_str("error", why));
 }
 
 static void say_connected(struct redis *r)
@@ -86,7 +82,7 @@ static void say_connected(struct redis *r)
 	static struct log_limit limit = LOG_LIMIT(10);
 
 	r->backoff.failures = 0;
-	r->fresh = true;
+	r->is_up = r->fresh = true;
 	redis_set_down(r, false);
 	count(COUNT_REDIS_CONNECTED);
 	LOG_LIMITED(LOG_INFO, &limit, log_str("redis", r->where), log_str("for", r->opt.name),

@@ -9,7 +9,9 @@
 
 struct redis_said {
 	struct lock lock;
-	char text[160]; /* under lock; what is longer is cut off */
+	/* under lock */
+	char text[160]; /* what is longer is cut off */
+	size_t why_at;  /* where the cause begins in it */
 };
 
 void redis_said_init(struct redis_said *s);
@@ -20,5 +22,7 @@ void redis_said_reply(struct redis_said *s, const char *reply) WITHOUT(s->lock);
 void redis_said_unreachable(struct redis_said *s, const char *why) WITHOUT(s->lock);
 /* A sentence about it. */
 void redis_said_get(struct redis_said *s, char *text, size_t bytes) WITHOUT(s->lock);
+/* The cause alone. */
+void redis_said_why(struct redis_said *s, char *why, size_t bytes) WITHOUT(s->lock);
 
 #endif

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/err.h"
+#include "common/base/log.h"
 #include "common/redis/redis_greet.h"
 
 void redis_sentinel_place(const char *host, const char *port, char *place, size_t bytes)
@@ -41,6 +43,16 @@ static int ask(struct redis *r, char *place, size_t bytes)
 		redis_sentinel_place(redis_reply_text(reply, 0), port, place, bytes);
 	freeReplyObject(reply);
 	return rc;
+}
+
+void redis_sentinel_say(const struct redis *r, int rc)
+{
+	LOG(rc == -EACCES || rc == -EPERM || rc == -ENOENT ? LOG_ERROR : LOG_WARN, log_str("sentinel", r->where),
+	    log_str("for", r->opt.name),
+	    log_what(rc == -EACCES || rc == -EPERM ? EVENT_SENTINEL_LOGIN_REFUSED
+		     : rc == -ENOENT               ? EVENT_SENTINEL_WITHOUT_MASTER
+						   : EVENT_SENTINEL_UNREACHABLE),
+	    log_str("error", err_text(rc)));
 }
 
 int redis_sentinel_ask(struct redis *r, const char *sentinel, char *place, size_t bytes)

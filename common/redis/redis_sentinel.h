@@ -14,5 +14,7 @@ void redis_sentinel_place(const char *host, const char *port, char *place, size_
 int redis_sentinel_open(struct redis *r, const char *sentinel);
 /* Ask it, on a connection of its own, which is closed again: where is the master? 0; -errno; -ENOENT: it does not know that one. */
 int redis_sentinel_ask(struct redis *r, const char *sentinel, char *place, size_t bytes);
+/* To the log: what came of asking. */
+void redis_sentinel_say(const struct redis *r, int rc);
 
 #endif

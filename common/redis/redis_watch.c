@@ -21,6 +21,7 @@ struct redis_watch {
 	struct redis *mouth; /* asks */
 	struct redis *ear;   /* hears one of them ... */
 	bool is_deaf;        /* ... unless it may not */
+	uint64_t silent;     /* those that did not answer last, by their places in redis.sentinels */
 	struct worker worker;
 };
 
@@ -30,6 +31,17 @@ static void switch_to(const char *place)
 	(void)redis_master_is(place);
 }
 
+/* Does it name the master? That one does not is said once: while another does, all goes on as if nothing were wrong. */
+static bool ask(struct redis_watch *w, const char *sentinel, uint64_t bit, char *place, size_t bytes)
+{
+	int rc = redis_sentinel_ask(w->mouth, sentinel, place, bytes);
+
+	if (rc < 0 && (w->silent & bit) == 0)
+		redis_sentinel_say(w->mouth, rc);
+	w->silent = rc < 0 ? w->silent | bit : w->silent & ~bit;
+	return rc == 0;
+}
+
 /* Of Sentinels that disagree one that names a new master is right. One that names the master which we have left is behind, unless all
  * of them name it. */
 static void look(struct redis_watch *w)
@@ -37,9 +49,10 @@ static void look(struct redis_watch *w)
 	const char *list = w->cfg->redis_sentinels;
 	char sentinel[REDIS_MASTER_BYTES], place[REDIS_MASTER_BYTES], left[REDIS_MASTER_BYTES] = "";
 	bool is_named = false;
+	uint64_t bit = 1;
 
-	while (!worker_is_stopping(&w->worker) && config_list_next(&list, sentinel, sizeof(sentinel))) {
-		if (redis_sentinel_ask(w->mouth, sentinel, place, sizeof(place)) < 0)
+	for (; !worker_is_stopping(&w->worker) && config_list_next(&list, sentinel, sizeof(sentinel)); bit <<= 1) {
+		if (!ask(w, sentinel, bit, place, sizeof(place)))
 			continue;
 		if (redis_master_is_known(place)) {
 			is_named = true;

@@ -27,16 +27,50 @@ def wait_said(house, name, words):
                lambda: f"{name} says {words}, and not {readyz(house, name)}", TIMEOUT)
 
 
+def wait_mended(house):
+    """And nothing is said any more of what was wrong."""
+    house.wait_ready()
+    for name in ("logic-1", "comet-1"):
+        assert readyz(house, name) == (200, "ready\n")
+
+
+def connections(house):
+    """To Redis, of each program, as its metrics and the console's alarms count them."""
+    return {name: house.metrics(name)("comet_redis_connected_total") - house.metrics(name)("comet_redis_lost_total")
+            for name in ("logic-1", "comet-1")}
+
+
 @QUICK
 def test_redis_takes_no_writes(house):
     with setting(house, "maxmemory", 1):
         for name in ("logic-1", "comet-1"):
             wait_said(house, name, "Redis says: OOM")
-    house.wait_ready()
+    wait_mended(house)
     with setting(house, "min-replicas-to-write", 1):
         for name in ("logic-1", "comet-1"):
             wait_said(house, name, "NOREPLICAS")
-    house.wait_ready()
+    wait_mended(house)
+    client = house.redis()
+    client.replicaof("127.0.0.1", "1")
+    for name in ("logic-1", "comet-1"):
+        wait_said(house, name, "Redis says: READONLY")
+        wait_until(lambda name=name: 'why="READONLY' in house.log(name), "the log has the words of Redis")
+    client.replicaof("NO", "ONE")
+    wait_mended(house)
+
+
+@QUICK
+def test_redis_takes_connections_and_does_not_answer(house):
+    """Tries that come to nothing are no connections that were lost: what counts them would say for ever that there are none."""
+    wait_until(lambda: min(connections(house).values()) >= 4, "all of their connections are there")
+    before = connections(house)
+    house.freeze("redis")
+    for name in ("logic-1", "comet-1"):
+        wait_said(house, name, "Redis is unreachable: no answer in time")
+        wait_until(lambda name=name: "event=redis_unreachable" in house.log(name), "it has tried again and again", 3 * TIMEOUT)
+    house.thaw("redis")
+    wait_mended(house)
+    wait_until(lambda: connections(house) == before, lambda: f"they have {connections(house)} again, and had {before}")
 
 
 @QUICK
@@ -45,7 +79,7 @@ def test_redis_wants_a_password(house):
         client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         for name in ("logic-1", "comet-1"):
             wait_said(house, name, "Redis says: NOAUTH")
-    house.wait_ready()
+    wait_mended(house)
 
 
 @QUICK
@@ -54,7 +88,7 @@ def test_redis_is_gone(house):
     for name in ("logic-1", "comet-1"):
         wait_said(house, name, "Redis is unreachable: Connection refused")
     house.start("redis")
-    house.wait_ready()
+    wait_mended(house)
 
 
 @QUICK

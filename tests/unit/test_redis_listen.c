@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "common/base/counters.h"
 #include "common/redis/redis_listen.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/until.h"
@@ -30,6 +31,7 @@ static struct fake_redis server;
 static struct redis *redis;
 static pthread_t thread;
 static atomic_int messages, losses;
+static int64_t refused;
 
 static const char *answer(void *arg, int argc, char **argv)
 {
@@ -77,6 +79,7 @@ static int set_up(void **state)
 	memset(&script, 0, sizeof(script));
 	atomic_store(&messages, 0);
 	atomic_store(&losses, 0);
+	refused = counters_read(COUNT_REDIS_NOT_SUBSCRIBED);
 	fake_redis_start(&server, answer, &script);
 	return 0;
 }
@@ -118,12 +121,29 @@ static void a_subscription_that_is_refused_is_asked_for_again(void **state)
 	assert_int_equal(atomic_load(&losses), 1);
 }
 
+/* The answer to PING of a Redis that cannot write to its disk. */
+static void an_error_while_the_subscription_stands_is_no_refusal_of_it(void **state)
+{
+	char words[160] = "";
+
+	(void)state;
+	start(SUBSCRIBED "-MISCONF Redis is configured to save RDB snapshots\r\n" MESSAGE, 1);
+	until(atomic_load(&messages) == 1);
+	assert_false(redis_is_down(redis, 0, words, sizeof(words)));
+	assert_string_equal(words, "");
+	assert_int_equal(counters_read(COUNT_REDIS_NOT_SUBSCRIBED), refused);
+	assert_int_equal(atomic_load(&script.tries), 1);
+	assert_int_equal(atomic_load(&losses), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_published_is_taken, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_connection_that_breaks_is_subscribed_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_subscription_that_is_refused_is_asked_for_again, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_error_while_the_subscription_stands_is_no_refusal_of_it, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests_name("redis_listen", tests, NULL, NULL);
