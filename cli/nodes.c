@@ -1,5 +1,6 @@
 /* nodes: the comets that are up, as the HTTP API lists them. SPDX-License-Identifier: MIT */
 #include <getopt.h>
+#include <stdio.h>
 
 #include "cli/api_call.h"
 #include "cli/arguments.h"
@@ -34,6 +35,10 @@ static bool print_nodes(const json_t *data)
 		table_number(&t, api_number(node, "dropped"));
 		table_age(&t, clock_wall_ms() - api_number(node, "updated_ms"));
 	}
+	if (json_array_size(data) == 0)
+		(void)fputs("comet-cli: no comet has told of itself lately; /readyz of each program says what it lacks:\n"
+			    "a Redis that takes writes, or the redis.prefix and redis.db that comet-logic has\n",
+			    stderr);
 	return table_print(stdout, &t, table_terminal(&rows), SIZE_MAX);
 }
 

@@ -181,6 +181,19 @@ static void print_slow(const struct look *now, unsigned width, size_t rows)
 		(void)table_print(stdout, &t, width, rows < SLOW_SHOWN ? rows : SLOW_SHOWN);
 }
 
+/* Of comet-logic, or of a comet alone. Where it is not ready the figures of comets are old, or not there. */
+static void print_health(const struct look *now)
+{
+	const char *words = api_string(now->about, "words");
+	const bool ready = json_is_true(json_object_get(now->about, "ready"));
+
+	if (ready && words[0] == '\0')
+		return;
+	fputs(ready ? "ready, but: " : "NOT READY: ", stdout);
+	printer_escaped(stdout, words, strlen(words));
+	putchar('\n');
+}
+
 static void print_head(const struct top *t, const struct look *before, const struct look *now)
 {
 	const long long held = sum_of(now, "conn_count"), grown = held - sum_of(before, "conn_count");
@@ -196,8 +209,10 @@ static void print_head(const struct top *t, const struct look *before, const str
 	putchar('\n');
 	printf("%lld connection%s (%+lld) from %lld address%s, %lld room%s\n", held, held == 1 ? "" : "s", grown,
 	       addresses, addresses == 1 ? "" : "es", rooms, rooms == 1 ? "" : "s");
-	printf("%.1f deliveries a second, %.1f drops a second\n\n", rate_of_all(before, now, "delivered"),
+	printf("%.1f deliveries a second, %.1f drops a second\n", rate_of_all(before, now, "delivered"),
 	       rate_of_all(before, now, "dropped"));
+	print_health(now);
+	putchar('\n');
 }
 
 /* All of it, in so many rows (0: as many as there are): nodes may have a half of them, rooms what slow consumers leave. */
@@ -206,7 +221,7 @@ static void print_all(const struct top *t, const struct look *before, const stru
 {
 	const size_t nodes = json_array_size(now->nodes),
 		     slow = json_array_size(json_object_get(now->slow, "connections"));
-	const size_t left = rows > 12 ? rows - 8 : 4; /* without the head, titles, empty lines and the cursor's */
+	const size_t left = rows > 13 ? rows - 9 : 4; /* without the head, titles, empty lines and the cursor's */
 	const size_t for_nodes = rows == 0 || nodes < left / 2 ? nodes : left / 2;
 	size_t for_slow = slow < SLOW_SHOWN ? slow : SLOW_SHOWN;
 
@@ -222,11 +237,12 @@ static void print_all(const struct top *t, const struct look *before, const stru
 static int print_json(const struct look *before, const struct look *now)
 {
 	json_t *all = json_pack(
-		"{s:I,s:I,s:I,s:f,s:f,s:O,s:O,s:O,s:O}", "connections", (json_int_t)sum_of(now, "conn_count"),
+		"{s:I,s:I,s:I,s:f,s:f,s:O,s:O,s:O,s:O,s:O,s:O}", "connections", (json_int_t)sum_of(now, "conn_count"),
 		"addresses", (json_int_t)sum_of(now, "ip_count"), "rooms", (json_int_t)api_number(now->about, "rooms"),
 		"delivered_per_s", rate_of_all(before, now, "delivered"), "dropped_per_s",
 		rate_of_all(before, now, "dropped"), "nodes", now->nodes, "top", json_object_get(now->about, "top"),
-		"slow", json_object_get(now->slow, "connections"), "silent", json_object_get(now->slow, "silent"));
+		"slow", json_object_get(now->slow, "connections"), "silent", json_object_get(now->slow, "silent"),
+		"ready", json_object_get(now->about, "ready"), "words", json_object_get(now->about, "words"));
 	int code = api_print_json(all);
 
 	json_decref(all);

@@ -280,7 +280,8 @@ int redis_client_ready(void *arg, char *text, size_t text_bytes)
 	    redis_calls_is_deaf(c->calls, patience_ns, text, text_bytes))
 		return -ENOTCONN;
 	if (!redis_calls_has_logic(c->calls)) {
-		(void)snprintf(text, text_bytes, "no logic service is up");
+		(void)snprintf(text, text_bytes, "no logic service is up (with redis.prefix = %s, redis.db = %lld)",
+			       c->opt.member.cfg->redis_prefix, (long long)c->opt.member.cfg->redis_db);
 		return -ERR_NO_LOGIC;
 	}
 	arrive_note(text, text_bytes);

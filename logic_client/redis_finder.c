@@ -10,6 +10,7 @@
 #include "cluster/script.h"
 #include "common/base/clock.h"
 #include "common/base/lock.h"
+#include "common/base/log.h"
 #include "common/base/obj.h"
 #include "common/base/worker.h"
 #include "common/redis/redis_reply.h"
@@ -22,6 +23,8 @@ struct redis_finder {
 	struct redis_pipe *pipe;
 	struct redis_clock *clock;
 	struct worker looker;
+	/* the looker's */
+	unsigned in_vain; /* looks one after the other that found nobody */
 	/* under lock */
 	struct lock lock;
 	bool stop;
@@ -93,6 +96,20 @@ static size_t read_instances(struct redis_finder *f, const struct redisReply *re
 	return n;
 }
 
+/* Nobody for a whole lease is told once: a comet may start a moment before its logic, and one that looks elsewhere than they are finds
+ * nobody ever. */
+static void say_whether_there_is_one(struct redis_finder *f, size_t n)
+{
+	const unsigned lease = 3; /* looks */
+
+	if (n > 0 && f->in_vain >= lease)
+		LOG(LOG_INFO, log_what(EVENT_LOGIC_FOUND));
+	f->in_vain = n > 0 ? 0 : f->in_vain + 1;
+	if (f->in_vain == lease)
+		LOG(LOG_ERROR, log_what(EVENT_LOGIC_MISSING), log_str("prefix", f->cfg->redis_prefix),
+		    log_i64("db", f->cfg->redis_db));
+}
+
 static void look(struct redis_finder *f)
 {
 	int64_t deadline = clock_now_ns() + f->cfg->redis_timeout * CLOCK_MS;
@@ -103,6 +120,7 @@ static void look(struct redis_finder *f)
 	if (list != NULL && script_run(f->pipe, &script_instances, deadline, &reply, "") == 0) {
 		n = read_instances(f, reply, list);
 		freeReplyObject(reply);
+		say_whether_there_is_one(f, n);
 		lock_take(&f->lock);
 		redis_instances_set(&f->instances, list, n);
 		lock_drop(&f->lock);

@@ -58,13 +58,17 @@ class Program:
         return self._log.read_text(errors="replace")
 
     def lines(self, event):
-        return [line for line in self.log().splitlines() if f"event={event} " in line]
+        return [line for line in self.log().splitlines() if f"event={event}" in line.split()]
+
+    def address(self):
+        """Of its HTTP API; None: not yet."""
+        found = re.search(r"listening http (127.0.0.1:\d+)", self.log())
+        return found and found.group(1)
 
     def readyz(self):
-        found = re.search(r"listening http 127.0.0.1:(\d+)", self.log())
-        if found is None:
+        if self.address() is None:
             return None
-        reply = Backend(("127.0.0.1", int(found.group(1)))).get("/readyz")
+        reply = Backend(("127.0.0.1", int(self.address().rpartition(":")[2]))).get("/readyz")
         return reply.status, reply.body.decode().rstrip()
 
     def end(self, how=signal.SIGTERM):
@@ -160,3 +164,26 @@ def test_a_sentinel_that_goes_is_named_once_and_no_redis_is_lost(tmp_path, begin
     finally:
         for server in (*sentinels, master):
             server.stop(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("elsewhere", [{"redis_prefix": "other"}, {"redis_db": "1"}], ids=["prefix", "database"])
+def test_a_comet_that_looks_where_no_logic_is_says_where_it_looks(tmp_path, begin, elsewhere):
+    server = Server(tmp_path / "redis", "--save", "")
+    try:
+        settings = {"redis_addr": f"127.0.0.1:{server.port}", "redis_lease": "600ms"}
+        logic, comet = begin("comet-logic", **settings), begin("comet", **settings, **elsewhere)
+        wait_until(lambda: logic.readyz() == (200, "ready"), "logic has nothing to complain of")
+        wait_until(lambda: comet.lines("logic_missing"), "the comet says that it finds none")
+        prefix, db = elsewhere.get("redis_prefix", "comet"), elsewhere.get("redis_db", "0")
+        assert f"prefix={prefix} db={db}" in comet.lines("logic_missing")[0]
+        assert comet.readyz() == (503, f"no logic service is up (with redis.prefix = {prefix}, redis.db = {db})")
+        nodes = subprocess.run([BUILD / "comet-cli", "nodes", "--http", "http://" + logic.address()], capture_output=True, text=True,
+                               timeout=TIMEOUT)
+        assert nodes.returncode == 0 and "redis.prefix" in nodes.stderr
+        late = begin("comet-logic", **settings, **elsewhere)
+        wait_until(lambda: comet.readyz() == (200, "ready"), lambda: f"it has one, and does not say {comet.readyz()}")
+        wait_until(lambda: comet.lines("logic_found"), "and says that it is over")
+        assert len(comet.lines("logic_missing")) == len(comet.lines("logic_found")) == 1
+        assert [program.end() for program in (comet, late, logic)] == [0, 0, 0]
+    finally:
+        server.stop(signal.SIGKILL)

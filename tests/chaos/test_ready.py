@@ -34,6 +34,11 @@ def wait_mended(house):
         assert readyz(house, name) == (200, "ready\n")
 
 
+def cli(house, *words):
+    return subprocess.run([BUILD / "comet-cli", *words, "--http", "http://%s:%d" % house.address("logic-1", "http")], capture_output=True,
+                          text=True, timeout=30)
+
+
 def connections(house):
     """To Redis, of each program, as its metrics and the console's alarms count them."""
     return {name: house.metrics(name)("comet_redis_connected_total") - house.metrics(name)("comet_redis_lost_total")
@@ -45,6 +50,9 @@ def test_redis_takes_no_writes(house):
     with setting(house, "maxmemory", 1):
         for name in ("logic-1", "comet-1"):
             wait_said(house, name, "Redis says: OOM")
+        # Comets cannot tell of themselves: those who look are told why there is nothing to see.
+        assert "NOT READY: Redis says: OOM" in cli(house, "top").stdout
+        wait_until(lambda: "/readyz" in cli(house, "nodes").stderr, "an empty list is explained")
     wait_mended(house)
     with setting(house, "min-replicas-to-write", 1):
         for name in ("logic-1", "comet-1"):
@@ -57,6 +65,7 @@ def test_redis_takes_no_writes(house):
         wait_until(lambda name=name: 'why="READONLY' in house.log(name), "the log has the words of Redis")
     client.replicaof("NO", "ONE")
     wait_mended(house)
+    assert cli(house, "nodes").stderr == "" and "READY" not in cli(house, "top").stdout
 
 
 @QUICK
