@@ -36,9 +36,7 @@ static bool print_nodes(const json_t *data)
 		table_age(&t, clock_wall_ms() - api_number(node, "updated_ms"));
 	}
 	if (json_array_size(data) == 0)
-		(void)fputs("comet-cli: no comet has told of itself lately; /readyz of each program says what it lacks:\n"
-			    "a Redis that takes writes, or the redis.prefix and redis.db that comet-logic has\n",
-			    stderr);
+		(void)fputs("comet-cli: no comet could tell of itself lately; /readyz of each says why\n", stderr);
 	return table_print(stdout, &t, table_terminal(&rows), SIZE_MAX);
 }
 

@@ -37,14 +37,15 @@ struct announce {
 /* Every instance removes those whose time was over a minute ago: their own program cannot any more. */
 static void say_up(struct announce *a)
 {
-	int64_t deadline = clock_now_ns() + a->cfg->redis_timeout * CLOCK_MS;
+	int64_t asked = clock_now_ns();
 	struct redisReply *reply;
 
-	if (script_run(a->pipe, &script_announce, deadline, &reply, "%s %lld %d %s", a->instance,
-		       (long long)a->cfg->redis_lease, SCHEMA, a->cluster) < 0)
+	if (script_run(a->pipe, &script_announce, asked + a->cfg->redis_timeout * CLOCK_MS, &reply, "%s %lld %d %s",
+		       a->instance, (long long)a->cfg->redis_lease, SCHEMA, a->cluster) < 0)
 		return; /* the pipe has logged why */
 	if (redis_reply_says(reply, "ok")) {
 		redis_clock_set(a->clock, redis_reply_number(reply, 1));
+		redis_clock_compare(redis_reply_number(reply, 1), asked);
 		atomic_store(&a->announced_ns, clock_now_ns());
 	} else {
 		schema_say(redis_reply_number(reply, 1));

@@ -25,6 +25,7 @@
 #include "common/config/event_kinds.h"
 #include "common/config/started.h"
 #include "common/http/http.h"
+#include "common/redis/redis_clock.h"
 #include "common/redis/redis_login.h"
 #include "common/redis/redis_pipe.h"
 #include "common/redis/redis_watch.h"
@@ -221,9 +222,11 @@ static int is_ready(void *arg, char *text, size_t text_bytes)
 
 	if (rc == 0)
 		rc = reap_ready(p->reap, text, text_bytes);
-	if (rc == 0)
-		arrive_note(text, text_bytes);
-	return rc;
+	if (rc < 0)
+		return rc;
+	redis_clock_note(text, text_bytes);
+	arrive_note(text, text_bytes);
+	return 0;
 }
 
 static int start(struct program *p)

@@ -284,6 +284,7 @@ int redis_client_ready(void *arg, char *text, size_t text_bytes)
 			       c->opt.member.cfg->redis_prefix, (long long)c->opt.member.cfg->redis_db);
 		return -ERR_NO_LOGIC;
 	}
+	redis_clock_note(text, text_bytes);
 	arrive_note(text, text_bytes);
 	return 0;
 }

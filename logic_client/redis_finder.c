@@ -112,12 +112,13 @@ static void say_whether_there_is_one(struct redis_finder *f, size_t n)
 
 static void look(struct redis_finder *f)
 {
-	int64_t deadline = clock_now_ns() + f->cfg->redis_timeout * CLOCK_MS;
+	int64_t asked = clock_now_ns(), deadline = asked + f->cfg->redis_timeout * CLOCK_MS;
 	struct redis_instance *list = calloc(REDIS_INSTANCES_MAX, sizeof(*list));
 	struct redisReply *reply;
 	size_t n;
 
 	if (list != NULL && script_run(f->pipe, &script_instances, deadline, &reply, "") == 0) {
+		redis_clock_compare(redis_reply_number(reply, 0), asked);
 		n = read_instances(f, reply, list);
 		freeReplyObject(reply);
 		say_whether_there_is_one(f, n);

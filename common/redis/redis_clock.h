@@ -4,6 +4,7 @@
 #define COMMON_REDIS_REDIS_CLOCK_H
 
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/clock.h"
@@ -26,5 +27,11 @@ static inline int64_t redis_clock_ms(struct redis_clock *c)
 
 	return offset != 0 ? clock_now_ns() / CLOCK_MS + offset : 0;
 }
+
+/* The answer to what was asked at asked_ns says this time: does this machine's wall clock, by which tokens and bans end, say another?
+ * That is told when it begins, and when it is over. One thread. */
+void redis_clock_compare(int64_t redis_ms, int64_t asked_ns);
+/* Where it does: the words for /readyz; text stays as it is otherwise. Any thread. */
+void redis_clock_note(char *text, size_t bytes);
 
 #endif

@@ -7,6 +7,7 @@ import pytest
 from history import Crowd
 from redis_servers import Server
 from server import BUILD
+from test_ready import readyz
 from waiting import TIMEOUT, wait_until
 
 CLIENTS = 40
@@ -110,3 +111,20 @@ def test_who_comes_after_a_loss_is_newer_than_who_was_there(clock, server, house
     come_again(crowd, old, first=1)
     push_to_each(house, crowd.people, "after")
     crowd.close()
+
+
+@pytest.mark.parametrize("seconds, words", [(300, "300 s behind that of Redis"), (-300, "300 s ahead of that of Redis")], ids=["behind", "ahead"])
+def test_a_machine_with_another_clock_says_so_until_it_is_set(clock, house, seconds, words):
+    """Tokens and bans end by it, on each machine at another time, and nothing else shows."""
+    names = house.names("comet") + house.names("logic")
+    assert all(house.metrics(name)("comet_clocks_differ") == 0 for name in names)
+    clock.set(seconds)
+    for name in names:
+        wait_until(lambda name=name: words in readyz(house, name)[1], lambda name=name: f"{name} says so, and not {readyz(house, name)}")
+        assert readyz(house, name)[0] == 200 and house.metrics(name)("comet_clocks_differ") == 1
+    clock.set(0)
+    for name in names:
+        wait_until(lambda name=name: readyz(house, name) == (200, "ready\n"), f"{name} says nothing any more")
+        assert house.metrics(name)("comet_clocks_differ") == 0
+        said = [event for line in house.log(name).splitlines() for event in ("clocks_differ", "clocks_agree") if f"event={event}" in line]
+        assert said == ["clocks_differ", "clocks_agree"]
