@@ -44,10 +44,23 @@ void api_v2_reply_bad(struct api_call *call, const char *words)
 	api_v2_reply_words(call, 400, -400, words);
 }
 
+/* Comets ask a logic; what a logic asks is Redis. */
+static void reply_no_redis(struct api_call *call)
+{
+	char words[HTTP_HEALTH_WORDS_BYTES];
+
+	if (http_health_ask(&call->logic->health, words) || words[0] == '\0')
+		(void)snprintf(words, sizeof(words),
+			       "Redis did not take this, or has lost data and gets them again; try again");
+	api_v2_reply_words(call, 200, -500, words);
+}
+
 void api_v2_reply_result(struct api_call *call, int rc)
 {
 	if (rc == 0)
 		api_v2_reply_ok(call);
+	else if (rc == -ERR_NO_LOGIC && !call->logic->alone)
+		reply_no_redis(call);
 	else
 		api_v2_reply_words(call, 200, -500, rc == -EAGAIN ? "the push queue is full, try again" : err_text(rc));
 }

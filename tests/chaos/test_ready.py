@@ -50,6 +50,8 @@ def test_redis_takes_no_writes(house):
     with setting(house, "maxmemory", 1):
         for name in ("logic-1", "comet-1"):
             wait_said(house, name, "Redis says: OOM")
+        # It is not that no logic answered: this one does.
+        assert house.backend("logic-1").post("/goim/push/mids?operation=1000&mids=7", "x").json()["message"].startswith("Redis says: OOM")
         # Comets cannot tell of themselves: those who look are told why there is nothing to see.
         assert "NOT READY: Redis says: OOM" in cli(house, "top").stdout
         wait_until(lambda: "/readyz" in cli(house, "nodes").stderr, "an empty list is explained")
@@ -96,6 +98,7 @@ def test_redis_is_gone(house):
     house.kill("redis")
     for name in ("logic-1", "comet-1"):
         wait_said(house, name, "Redis is unreachable: Connection refused")
+    assert "Redis is unreachable: Connection refused" in cli(house, "nodes").stderr
     house.start("redis")
     wait_mended(house)
 
