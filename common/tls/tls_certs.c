@@ -8,7 +8,9 @@
 #include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/lock.h"
 #include "common/base/log.h"
@@ -39,6 +41,7 @@ struct tls_certs {
 	struct cert_list list;
 	/* reload only: read, and not in use */
 	struct cert_list next;
+	int64_t ends_s; /* what the gauge has of us */
 };
 
 static void drop_list(struct cert_list *list)
@@ -156,6 +159,28 @@ static int read_all(const char *cert_files, const char *key_files, struct cert_l
 	return rc;
 }
 
+/* When the first of them ends, in seconds since 1970; 0: there is none, or nobody can say. */
+static int64_t first_end_of(const struct cert_list *list)
+{
+	int64_t first = 0;
+
+	for (unsigned i = 0; i < list->n; i++) {
+		struct tm tm;
+		const int64_t end =
+			ASN1_TIME_to_tm(X509_get0_notAfter(list->certs[i].leaf), &tm) == 1 ? timegm(&tm) : 0;
+
+		if (end > 0 && (first == 0 || end < first))
+			first = end;
+	}
+	return first;
+}
+
+static void tell_end(struct tls_certs *certs, int64_t ends_s)
+{
+	count_add(COUNT_CERTIFICATE_ENDS, ends_s - certs->ends_s);
+	certs->ends_s = ends_s;
+}
+
 int tls_certs_new(const char *cert_files, const char *key_files, struct tls_certs **out)
 {
 	struct tls_certs *certs = calloc(1, sizeof(*certs));
@@ -169,6 +194,7 @@ int tls_certs_new(const char *cert_files, const char *key_files, struct tls_cert
 	certs->key_files = strdup(key_files);
 	if (certs->cert_files != NULL && certs->key_files != NULL)
 		rc = read_all(cert_files, key_files, &certs->list);
+	tell_end(certs, first_end_of(&certs->list));
 	if (rc < 0) {
 		tls_certs_free(&certs);
 		return rc;
@@ -192,6 +218,7 @@ void tls_certs_free(struct tls_certs **reference)
 	struct tls_certs *certs = *reference;
 
 	OBJ_CHECK(certs, TLS_CERTS_MAGIC);
+	tell_end(certs, 0);
 	drop_list(&certs->list);
 	lock_fini(&certs->lock);
 	free(certs->cert_files);
@@ -214,6 +241,8 @@ static void settle(void *self, bool use)
 	struct tls_certs *certs = self;
 	struct cert_list unused = certs->next;
 
+	if (use)
+		tell_end(certs, first_end_of(&certs->next));
 	lock_take(&certs->lock);
 	if (use) {
 		unused = certs->list;

@@ -36,6 +36,8 @@ export const RULES = [
 		find: share('comet_connections', 'comet_connections_limit')},
 	{name: 'CometFilesNearTheirLimit', words: 'has {n} of its files open', percent: true, find: share('process_open_fds', 'process_max_fds')},
 	{name: 'CometRedisLost', words: 'lost {n} connections to Redis', find: growth('comet_redis_lost_total')},
+	{name: 'CometCertificateEnds', words: 'has a certificate with {n} days left', find: ({now: metrics}) =>
+		[{n: ((metrics.sum('comet_certificate_ends_seconds') || Infinity) - Date.now() / 1000) / 86400}].filter(({n}) => n < 7)},
 	{name: 'CometRedisEvicts', words: 'has a Redis that may drop data: set its maxmemory-policy to noeviction', find: now('comet_redis_evicts', 0)},
 	{name: 'CometClocksDiffer', words: 'has another clock than Redis: set both by NTP', find: now('comet_clocks_differ', 0)},
 	{name: 'CometRequestsLost', words: 'left {n} requests of comets unanswered', find: growth('comet_requests_lost_total', 'comet_requests_expired_total')},

@@ -7,6 +7,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
@@ -319,3 +320,24 @@ def test_certificate_that_has_expired_is_told_of_and_used(launch, tmp_path):
     house.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "event=reload_done" in house.log(), "the log says so")
     assert [line for line in house.log().splitlines() if "event=certificate_not_valid" in line] == told
+
+
+def test_when_the_first_certificate_ends_is_a_figure(launch, tmp_path):
+    """Of those that are used: an alert has it before clients do."""
+    ours = Authority(tmp_path, "ours")
+    day = 24 * 3600
+    pairs = [ours.issue(f"{name}.test", usage="serverAuth", ends=days * day) for name, days in (("one", 30), ("two", 1))]
+    house = launch({"tls.cert_file": ",".join(str(cert) for cert, _ in pairs), "tls.private_file": ",".join(str(key) for _, key in pairs)})
+
+    def days_left():
+        return round((house.metrics()("comet_certificate_ends_seconds") - time.time()) / day, 1)
+
+    assert days_left() == 1
+    for place, renewed in zip(pairs[1], ours.issue("two.test", usage="serverAuth", ends=90 * day)):
+        shutil.copy(renewed, place)
+    house.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: days_left() == 30, "the other one is the first now")
+    pairs[0][0].write_text("no certificate")
+    house.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "event=reload_failed" in house.log(), "it is not taken")
+    assert days_left() == 30
