@@ -42,6 +42,8 @@ const char *err_text(int rc)
 		return "no logic service answered";
 	case ERR_NO_REDIS:
 		return "Redis cannot be used";
+	case ERR_NO_MASTER:
+		return "no Sentinel names a master";
 	case ERR_NAMESAKE:
 		return "another program has this name";
 	case ERR_BANNED:

@@ -21,6 +21,7 @@ enum err {
 	ERR_REFUSED,       /* logic said no */
 	ERR_NO_LOGIC,      /* no logic instance answered */
 	ERR_NO_REDIS,      /* Redis does not answer, or takes nothing from this program; it has been logged */
+	ERR_NO_MASTER,     /* no Sentinel names a master of Redis; why not has been logged */
 	ERR_NAMESAKE,      /* another program has this name; it has been logged */
 	ERR_BANNED,        /* its user, key or network is kept out */
 	ERR_PER_USER,      /* its user has as many connections as limits.per_user allows */

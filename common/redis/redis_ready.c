@@ -32,16 +32,18 @@ static int try_sentinels(struct redis *r, bool also_left)
 {
 	const char *list = r->opt.sentinels;
 	char sentinel[REDIS_PLACE_BYTES], place[REDIS_PLACE_BYTES];
-	int rc = -EHOSTUNREACH;
+	int rc = -ERR_NO_MASTER, asked;
 
 	while (rc < 0 && !atomic_load(&r->stopped) && config_list_next(&list, sentinel, sizeof(sentinel))) {
-		if ((rc = redis_sentinel_ask(r, sentinel, place, sizeof(place))) < 0)
-			say_no_sentinel(r, rc);
+		if ((asked = redis_sentinel_ask(r, sentinel, place, sizeof(place))) < 0)
+			say_no_sentinel(r, asked);
 		else if (!also_left && redis_master_was_left(place))
 			rc = -ESTALE;
 		else if ((rc = dial_and_greet(r, place)) == 0)
 			r->switches = redis_master_is(place);
 	}
+	if (rc == -ERR_NO_MASTER)
+		r->heard = REDIS_HEARD_NOTHING; /* of Redis */
 	return rc;
 }
 
@@ -68,8 +70,8 @@ static void say_no_connection(struct redis *r, int rc)
 	if (!redis_backoff_is_loud(&r->backoff))
 		return;
 	redis_said_why(&r->said, why, sizeof(why));
-	LOG(answered && (rc == -EACCES || rc == -EPERM) ? LOG_ERROR : LOG_WARN, log_str("redis", r->where),
-	    log_str("for", r->opt.name),
+	LOG(answered && (rc == -EACCES || rc == -EPERM) ? LOG_ERROR : LOG_WARN,
+	    log_str("redis", rc == -ERR_NO_MASTER ? r->opt.master : r->where), log_str("for", r->opt.name),
 	    log_what(!answered       ? EVENT_REDIS_UNREACHABLE
 		     : rc == -EACCES ? EVENT_REDIS_LOGIN_REFUSED
 		     : rc == -EPERM  ? EVENT_REDIS_RIGHTS_MISSING

@@ -118,6 +118,9 @@ def test_sentinels_with_a_password(how, sentinel, build_house):
 def test_a_sentinel_that_refuses_is_named(sentinel):
     with subprocess.Popen([BUILD / "comet-logic", "-o", f"redis.sentinels=127.0.0.1:{sentinel}", "-o", "redis.master=house", "-o",
                            "redis.sentinel_password=wrong", "-o", "http.bind="], stderr=subprocess.PIPE, text=True) as logic:
-        line = next(line for line in logic.stderr if "event=sentinel_login_refused" in line)
-        assert f"sentinel=127.0.0.1:{sentinel}" in line and "redis.sentinel_password" in line and "wrong" not in line
+        refused = next(line for line in logic.stderr if "event=sentinel_login_refused" in line)
+        follows = next(line for line in logic.stderr if "event=redis_" in line and "event=redis_command_refused" not in line)
         logic.terminate()
+    assert f"sentinel=127.0.0.1:{sentinel}" in refused and "redis.sentinel_password" in refused and "wrong" not in refused
+    # It is no matter of Redis's password, and no Redis refuses.
+    assert "event=redis_unreachable" in follows and "redis=house" in follows and "no Sentinel names a master" in follows
