@@ -43,12 +43,23 @@ export function showState(state, words) {
 
 // ---- alarms
 
+/* Comets that were there and are not, for five minutes; those that said goodbye are none. Without Redis nobody knows. */
+const GONE_MS = 5 * 60 * 1000;
+const seen = new Map(); // id → {t, leaving}, when it was last listed
+
+function listGone({t, about, nodes}) {
+	nodes.forEach(({id, leaving}) => seen.set(id, {t, leaving}));
+	seen.forEach((last, id) => (last.t < t && last.leaving || last.t < t - GONE_MS) && seen.delete(id));
+	return about.ready ? [...seen].filter(([, last]) => last.t < t).map(([id, last]) => ({page: false,
+		words: `${id} has not told of itself for ${ageOf(t - last.t)}: it was stopped, has died, or does not reach Redis; look at its log`})) : [];
+}
+
 /* Not ready comes first: the server itself says why. */
-function listAlarms({about, nodes}) {
+function listAlarms({t, about, nodes}) {
 	const own = about.ready ? [] : [{page: about.words !== 'draining', words: about.words === 'draining'
 		? 'is draining: it takes no new clients and sends away those it has' : `is not ready: ${about.words || 'it does not say why'}`}];
 	const leaving = about.alone ? [] : nodes.filter(node => node.leaving).map(node => ({page: false, words: `${node.id} sends its clients away`}));
-	return [...own, ...alarmsOf(scrapes), ...leaving];
+	return [...own, ...alarmsOf(scrapes), ...leaving, ...(about.alone ? [] : listGone({t, about, nodes}))];
 }
 
 function showAlarms(now) {

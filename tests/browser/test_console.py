@@ -459,6 +459,23 @@ def test_cluster_without_redis_is_told(tmp_path, browser):
         house.kill()
 
 
+def test_a_comet_that_goes_without_a_word_is_told_until_it_is_back(tmp_path, browser):
+    house = ClusterComet(tmp_path, {"server.id": "comet-one", "redis.lease": "900ms"})
+    try:
+        browser.open(house)
+        browser.wait_text("#nodes", "comet-one")
+        assert browser.text("#alarm-list") == ""
+        house.freeze()
+        browser.wait_text("#alarms", "Comet-one has not told of itself for ")
+        assert browser.run("return document.title") == "1 alarm – Comet"
+        is_sound_everywhere(browser, "gone")
+        house.thaw()
+        browser.wait_text("#nodes", "comet-one")
+        wait_until(lambda: browser.text("#alarm-list") == "", "it is back")
+    finally:
+        house.stop()
+
+
 def test_cluster_is_summed_up_by_node(tmp_path, browser):
     house = ClusterComet(tmp_path, {"server.id": "comet-one", "server.region": "here"})
     try:
