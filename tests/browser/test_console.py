@@ -473,6 +473,7 @@ def test_a_comet_that_goes_without_a_word_is_told_until_it_is_back(tmp_path, bro
         browser.wait_text("#nodes", "comet-one")
         wait_until(lambda: browser.text("#alarm-list") == "", "it is back")
     finally:
+        house.thaw()
         house.stop()
 
 
