@@ -6,9 +6,15 @@ trim_stream(prefix .. 'events', bytes, 4)
 for _, comet in ipairs(redis.call('SMEMBERS', prefix .. 'gone')) do
 	local epoch, server = string.match(comet, '^(%d+) (.*)$')
 	local there = prefix .. 'there:' .. epoch
-	local some = redis.call('HSCAN', there, 0, 'COUNT', most)[2]
+	-- HSCAN gives up after so many empty places of a large hash: it goes on behind those that it has emptied, until there is none.
+	local of, at = string.match(redis.call('GET', prefix .. 'burying') or '', '^(%d+) (%d+)$')
+	local next_at, some = unpack(redis.call('HSCAN', there, of == epoch and at or '0', 'COUNT', most))
 	for i = 1, #some, 2 do tell_end(events, some[i], string.match(some[i + 1], '^%d+'), epoch, server) end
-	if #some > 0 then return 1 end
+	if #some > 0 or redis.call('EXISTS', there) == 1 then
+		redis.call('SET', prefix .. 'burying', epoch .. ' ' .. next_at)
+		return 1
+	end
+	redis.call('DEL', prefix .. 'burying')
 	redis.call('SREM', prefix .. 'gone', comet)
 end
 local at = redis.call('GET', prefix .. 'vacating')

@@ -1299,6 +1299,32 @@ static void sessions_of_a_dead_comet_end(void **state)
 	after("XRANGE comet:events - +", four, "EXISTS comet:gone comet:there:100", "0");
 }
 
+/* HSCAN walks through so many empty places of a large hash, and then has found nothing, though more is behind them. */
+static void all_sessions_of_a_dead_comet_with_many_end(void **state)
+{
+	enum { MANY = 6000, AT_ONCE = 200 };
+	static char keys[MANY][8];
+	static const char *words[2 + 2 * MANY] = {"HSET", "comet:there:100"};
+	char end[16];
+	unsigned rounds = 0;
+
+	(void)state;
+	comet("c1", "100", 0);
+	put("SET", "comet:events:n", "0 0 5");
+	for (unsigned i = 0; i < MANY; i++) {
+		(void)snprintf(keys[i], sizeof(keys[i]), "k%u", i);
+		words[2 + 2 * i] = keys[i];
+		words[3 + 2 * i] = "11 7";
+	}
+	(void)real_redis_sayv(&redis, 2 + 2 * MANY, words, NULL);
+	says("1", remove, "c1", "100", "");
+	do {
+		says("[01]", bury, EVENTS, "1000000", "200");
+		(void)snprintf(end, sizeof(end), "%s", real_redis_say(&redis, "EXISTS comet:gone"));
+	} while (strcmp(end, "0") != 0 && ++rounds < 10 * MANY / AT_ONCE);
+	after("GET comet:events:n", "6000 0 5", "EXISTS comet:gone comet:there:100 comet:burying", "0");
+}
+
 #define LIVES    "3600000 0 600000 86400000"
 #define KEPT     "3", "", LIVES
 #define NOT_KEPT "", "", ""
@@ -1988,6 +2014,7 @@ int main(void)
 		cmocka_unit_test_setup(rooms_that_are_written_down_are_told_once, empty),
 		cmocka_unit_test_setup(numbers_of_events_begin_anew_after_a_loss, empty),
 		cmocka_unit_test_setup(sessions_of_a_dead_comet_end, empty),
+		cmocka_unit_test_setup(all_sessions_of_a_dead_comet_with_many_end, empty),
 		cmocka_unit_test_setup(history_stays_within_its_bytes_when_it_is_measured, empty),
 		cmocka_unit_test_setup(comet_has_the_room_that_its_connections_are_led_into, empty),
 		cmocka_unit_test_setup(room_that_a_back_end_leads_into_is_not_forgotten, empty),
