@@ -112,8 +112,9 @@ static bool may_enter(struct joining *j, size_t i)
 
 	if (joins_are_led(j->server, c, room) || (is_known && fence_lets_in(j->server, c, room, FENCE_JOIN)))
 		return true;
-	(void)joins_leave_named(j->server, c, room);
-	if (is_known)
+	if (joins_leave_refused(j->server, c, room) == -EALREADY)
+		refuse_for_good(j, i, 400, "twice");
+	else if (is_known)
 		refuse_for_good(j, i, 403, "not_granted");
 	else
 		put_off(j, i, j->asked_rc);

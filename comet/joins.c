@@ -188,6 +188,21 @@ void joins_leave(struct server *s, struct connection *c, struct joined *j)
 	lock_drop(&b->places);
 }
 
+int joins_leave_refused(struct server *s, struct connection *c, const char *room)
+{
+	struct bucket *b = server_bucket(s, c->seat.key);
+	struct joined *j;
+	int rc = 0;
+
+	lock_take(&b->places);
+	if ((j = joins_find_locked(c->joins, room)) != NULL && j->asked == c->joins->asked)
+		rc = -EALREADY;
+	else if (j != NULL)
+		joins_leave_locked(s, b, c, j);
+	lock_drop(&b->places);
+	return rc;
+}
+
 bool joins_leave_named(struct server *s, struct connection *c, const char *room)
 {
 	struct bucket *b = server_bucket(s, c->seat.key);

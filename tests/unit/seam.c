@@ -36,6 +36,7 @@ static atomic_bool hold_looks;
 static atomic_uint looks_held, watching;
 
 static atomic_bool clock_stopped;
+static _Atomic int64_t tick_ns;
 static _Atomic int64_t stopped_now_ns;
 static _Atomic int64_t stopped_wall_ns;
 
@@ -78,6 +79,12 @@ void seam_clock_advance(int64_t ns)
 	atomic_fetch_add_explicit(&stopped_wall_ns, ns, memory_order_relaxed);
 }
 
+void seam_clock_tick(int64_t ns)
+{
+	seam_clock_advance(0);
+	atomic_store_explicit(&tick_ns, ns, memory_order_relaxed);
+}
+
 void seam_jitter(uint64_t seed)
 {
 	atomic_store_explicit(&jitter, seed, memory_order_relaxed);
@@ -108,6 +115,7 @@ void seam_reset(void)
 	}
 	seam_limit_bytes(0);
 	atomic_store_explicit(&clock_stopped, false, memory_order_relaxed);
+	atomic_store_explicit(&tick_ns, 0, memory_order_relaxed);
 }
 
 /* ---- what becomes of a call ---- */
@@ -185,7 +193,8 @@ WRAP(char *, strdup, const char *text)
 WRAP(int64_t, clock_now_ns, void)
 {
 	if (atomic_load_explicit(&clock_stopped, memory_order_relaxed))
-		return atomic_load_explicit(&stopped_now_ns, memory_order_relaxed);
+		return atomic_fetch_add_explicit(&stopped_now_ns, atomic_load_explicit(&tick_ns, memory_order_relaxed),
+						 memory_order_relaxed);
 	return __real_clock_now_ns();
 }
 

@@ -34,6 +34,8 @@ void seam_limit_sends(unsigned bytes);
  * still run. */
 void seam_clock_set(int64_t now_ns, int64_t wall_ms);
 void seam_clock_advance(int64_t ns);
+/* Each look at the monotonic clock, which is stopped, moves it on by so much. */
+void seam_clock_tick(int64_t ns);
 /* From now on a thread now and then naps or lets others go first before and after epoll_wait and epoll_ctl; 0: no more. */
 void seam_jitter(uint64_t seed);
 /* Hold back whoever has found something by a look at epoll that does not wait (true), or let go on (false). */

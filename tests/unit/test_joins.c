@@ -342,6 +342,32 @@ static void what_is_not_granted_is_not_joined(void **state)
 	assert_int_equal(counters_read(COUNT_ROOMS), 0);
 }
 
+/* By its second name in one JOIN it may not be entered any more: that is none of the first one's business. */
+static void a_pass_that_ends_within_a_join_takes_nobody_out_who_is_let_in(void **state)
+{
+	static const char thrice[] =
+		"{\"rooms\":[{\"id\":\"chat://1\"},{\"id\":\"chat://1\"},{\"id\":\"chat://1\"}]}";
+	unsigned n_in = 0;
+
+	(void)state;
+	stage.cfg.auth_rooms = CONFIG_ROOMS_TOKEN;
+	for (int64_t left_ms = 1; left_ms < 20; left_ms++) {
+		bool is_in;
+
+		seam_clock_tick(CLOCK_MS);
+		assert_int_equal(grants_add_pass(&c[0]->grants, "chat://1", left_ms), 0);
+		assert_int_equal(say(0, OP_JOIN, 1, thrice), 0);
+		seam_clock_tick(0);
+		is_in = strstr(last_packet(0)->body, "\"rooms\":[{\"id\":\"chat://1\",\"at\":") != NULL;
+		assert_int_equal(joins_have(&stage.server, c[0], "chat://1"), is_in);
+		assert_int_equal(c[0]->joins->n, is_in);
+		n_in += is_in;
+		(void)joins_leave_all(&stage.server, c[0]);
+		grants_free(&c[0]->grants);
+	}
+	assert_in_range(n_in, 3, 18);
+}
+
 static void a_token_that_grants_less_ends_memberships_with_a_notice(void **state)
 {
 	(void)state;
@@ -920,6 +946,7 @@ int main(void)
 		joins_test(a_join_may_be_refused_for_each_room_by_itself),
 		joins_test(a_number_that_may_not_be_made_is_refused_for_now),
 		joins_test(what_is_not_granted_is_not_joined),
+		joins_test(a_pass_that_ends_within_a_join_takes_nobody_out_who_is_let_in),
 		joins_test(a_token_that_grants_less_ends_memberships_with_a_notice),
 		joins_test(the_room_of_op_12_may_be_joined_and_stays_joined),
 		joins_test(op_12_into_a_joined_room_leaves_the_one_of_before),
