@@ -196,6 +196,11 @@ def quiet(future):
     return future
 
 
+def complain(what, error):
+    """Of an exception of the application's, which nobody there waits for."""
+    asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})
+
+
 async def within(seconds, coroutine, unwanted=lambda result: None):
     """As asyncio.wait_for, which before Python 3.12 loses a cancellation that comes when the coroutine is done. unwanted gets a result that
     came too late."""
@@ -585,7 +590,7 @@ class Client:
     async def _live(self):
         """Authenticate, then heartbeats. Ends with an exception, as _read does."""
         said = ("", set()) if self._token is not None else (self.room, set(self.accepts))
-        await self._ask(Op.AUTH, self._make_token(), self._know_streams)
+        await self._ask(Op.AUTH, self._token_now(), self._know_streams)
         await self._catch_up(*said)
         self._online_at = time.monotonic()
         self._online.set()
@@ -597,6 +602,13 @@ class Client:
                 await self.heartbeat()
         finally:
             joining.cancel()
+
+    def _token_now(self):
+        try:
+            return self._make_token()
+        except Exception as error:  # the application's: it is asked again, for the next connection
+            complain("no token", error)
+            raise CometError(f"no token: {error}") from error
 
     def _make_token(self):
         if self._token is not None:
@@ -755,17 +767,17 @@ class Client:
         room = self._rooms.get(name)
         if room is None:
             return None
-        if self._state is not None and (room.is_stale or not room.position):
-            try:
+        try:
+            member = {"id": name, "ticket": room.ticket() if callable(room.ticket) else room.ticket}
+            if self._state is not None and (room.is_stale or not room.position):
                 position = await self._state(name)
-            except Exception as error:  # the application's: it is asked again
-                asyncio.get_running_loop().call_exception_handler({"message": f"no state of {name}", "exception": error})
-                self._later(name, room, 1000 * self._back_off[0])
-                return None
-            room.position, room.is_in, room.is_stale = position, False, False  # what comes before the answer comes again
-        member = {"id": name, "since": room.position or None, "last": room.last,
-                  "ticket": room.ticket() if callable(room.ticket) else room.ticket}
-        return json.dumps({name: value for name, value in member.items() if value is not None})
+                room.position, room.is_in, room.is_stale = position, False, False  # what comes before the answer comes again
+            member.update(since=room.position or None, last=room.last)
+            return json.dumps({name: value for name, value in member.items() if value is not None})
+        except Exception as error:  # the application's: it is asked again
+            complain(f"no state of {name}, or no ticket to it", error)
+            self._later(name, room, 1000 * self._back_off[0])
+            return None
 
     def _answered(self, asked, members):
         for wish, said in zip(asked, members):

@@ -749,6 +749,64 @@ def test_a_server_that_says_at_once_is_asked_again_after_half_a_second():
     assert asked[1] - asked[0] > 0.49
 
 
+def test_a_ticket_that_is_not_to_be_had_now_keeps_nobody_out_of_other_rooms():
+    """As the state of a room, it is asked for again; and the program is told."""
+    tickets, asked, told = ["first", RuntimeError("no ticket now"), "third"], [], []
+
+    def ticket():
+        if isinstance(tickets[0], Exception):
+            raise tickets.pop(0)
+        return tickets.pop(0)
+
+    async def let_in(visit, reader, writer):
+        await welcome(reader, writer)
+        for _ in range(2):
+            join = await comet_client.read_packet(reader)
+            wishes = json.loads(join.body)["rooms"]
+            asked.append([(wish["id"], wish.get("ticket")) for wish in wishes])
+            say(writer, 19, {"rooms": [{"id": wish["id"], "at": 5, "gap": False} for wish in wishes]}, join.seq)
+        if visit > 0:
+            await reader.read()
+
+    async def story():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(str(context["exception"])))
+        joined = asyncio.Queue()
+        async with Wrong(let_in) as server, Client(*server.address, streams=True, back_off=QUICK,
+                                                   on_room=lambda *event: joined.put_nowait(event[:2])) as client:
+            await client.join("chat://1", ticket=ticket)
+            await client.join("chat://2")
+            assert [await joined.get() for _ in range(4)] == [("joined", f"chat://{n}") for n in (1, 2, 2, 1)]
+
+    run(story())
+    assert asked == [[("chat://1", "first")], [("chat://2", None)], [("chat://2", None)], [("chat://1", "third")]]
+    assert told == ["no ticket now"]
+
+
+def test_a_token_that_is_not_to_be_had_now_is_asked_for_again():
+    """Whoever makes it may be away for a moment."""
+    makers, told, changes = [RuntimeError("nobody signs now"), {"mid": 7}], [], []
+
+    def token():
+        made = makers.pop(0)
+        if isinstance(made, Exception):
+            raise made
+        return json.dumps(made).encode()
+
+    async def let_in(visit, reader, writer):
+        await welcome(reader, writer)
+        await reader.read()
+
+    async def story():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(str(context["exception"])))
+        async with Wrong(let_in) as server, Client(*server.address, token=token, accepts=(), back_off=QUICK,
+                                                   on_change=lambda *change: changes.append(change)) as client:
+            assert client.online and server.visits == 2
+
+    run(story())
+    assert told == ["nobody signs now"]
+    assert [state for state, _ in changes] == ["lost", "online", "closed"] and "nobody signs now" in str(changes[0][1])
+
+
 def test_rooms_whose_join_is_longer_than_the_server_takes_are_refused():
     """It would end the connection, and so would the next one."""
     async def let_in(visit, reader, writer):
