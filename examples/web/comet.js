@@ -423,6 +423,8 @@ export class Comet {
 
 	#open() {
 		this.#become('connecting');
+		if (this.#state !== 'connecting' || this.#socket !== null)
+			return; // a listener has closed us, and perhaps opened again
 		this.#after(this.#options.timeout, () => this.#lose(new CometError('timeout', 'no connection in time')));
 		let socket;
 		try {
@@ -454,7 +456,7 @@ export class Comet {
 		if (socket !== this.#socket)
 			return; // lost while we waited for it
 		this.#ask(Op.AUTH, bytesOf(body), reply => this.#knowStreams(reply.op, objectOf(reply)))
-			.then(() => this.#beOnline(), () => {}); // #lose has been told
+			.then(() => socket === this.#socket && this.#beOnline(), () => {}); // else #lose has been told, or close() called
 	}
 
 	/* As docs/protocol.md, section 4, has it: ours, ours around a JWT, or one that is not ours to look into. */
@@ -499,18 +501,24 @@ export class Comet {
 	}
 
 	#beOnline() {
+		const socket = this.#socket;
 		this.#onlineSince = Date.now();
 		// With a key the server closes it, soon after the key has moved. Without one each push would come on both.
 		if (!this.#options.key && this.#options.token === undefined)
 			this.#part();
 		this.#become('online');
+		if (socket !== this.#socket)
+			return; // a listener has closed us
 		this.#beat();
 		this.#catchUp().then(() => {
+			if (socket !== this.#socket)
+				return;
 			for (const waiter of this.#waiters.splice(0))
 				waiter.resolve();
 			const rooms = this.#joinedRooms; // a listener asks for others by itself
 			this.#emit('online', {room: this.#room});
-			this.#joinAll(rooms.filter(room => this.#rooms.has(room)));
+			if (socket === this.#socket)
+				this.#joinAll(rooms.filter(room => this.#rooms.has(room)));
 		}, () => {}); // lost again
 	}
 
@@ -720,7 +728,8 @@ export class Comet {
 			return;
 		if (this.#maxBody === 0) {
 			for (const room of rooms)
-				this.#refuse(room, 'the server knows no streams');
+				if (this.#rooms.has(room)) // a listener leaves others
+					this.#refuse(room, 'the server knows no streams');
 			return;
 		}
 		const members = await Promise.all(rooms.map(room => this.#memberOf(room)));
@@ -730,6 +739,8 @@ export class Comet {
 			if (member !== null && FRAME.length + encoder.encode(member).length > this.#maxBody && this.#rooms.has(rooms[i]))
 				this.#refuse(rooms[i], 'its JOIN is longer than the server takes'); // it would end the connection, and so would the next one
 		});
+		if (socket !== this.#socket)
+			return; // a listener has closed us
 		for (const body of pack(members.filter((member, i) => member !== null && this.#rooms.has(rooms[i])), this.#maxBody)) {
 			const asked = JSON.parse(body).rooms;
 			for (const {id} of asked)
@@ -767,9 +778,10 @@ export class Comet {
 	}
 
 	#answered(asked, members) {
+		const socket = this.#socket;
 		members.forEach((said, i) => {
 			const {id, since} = asked[i];
-			if (this.#rooms.get(id)?.asked !== asked)
+			if (socket !== this.#socket || this.#rooms.get(id)?.asked !== asked)
 				return; // left meanwhile, or asked for again: what comes before that answer comes again
 			if (said.error === undefined)
 				this.#arrive(id, said, since);

@@ -364,6 +364,52 @@ test('close() is for good, also when a listener calls it', async t => {
 	await assert.rejects(comet.changeRoom('x://1'), {code: 'closed'});
 });
 
+test('closed by a listener it asks for nothing more, and does not come back', async t => {
+	const whens = ['state connecting', 'state online', 'online', 'lost', 'left'];
+	for (const when of whens) {
+		const it = begin(t, {streams: {}, timeout: 5, heartbeat: 20});
+		const {comet} = it, [name, state] = when.split(' ');
+		comet.on(name, detail => (state === undefined || detail === state) && comet.close());
+		comet.join('chat://1');
+		comet.join('chat://2', {ticket: 'x'.repeat(4096)});
+		const connected = comet.connect();
+		connected.catch(() => {});
+		if (when !== 'state connecting') {
+			it.socket().open();
+			comet.changeRoom('live://2');
+			await tick();
+			it.socket().answer(KNOWS);
+			await tick();
+			if (it.socket().said.at(-1).op === Op.CHANGE_ROOM)
+				it.socket().answer('live://2');
+			await tick();
+		}
+		if (when === 'lost')
+			it.socket().end();
+		await new Promise(resolve => setTimeout(resolve, 50)); // what it asks in vain is given up after 5 ms
+		assert.equal(comet.state, 'closed', when);
+		assert.ok(Socket.all.length <= 1, when);
+		assert.equal(it.named('closed').length, 1, when);
+	}
+});
+
+test('a goodbye right behind the answer to AUTH is the end of that connection', async t => {
+	const it = begin(t, {heartbeat: 20, timeout: 20});
+	const connected = it.comet.connect();
+	it.socket().open();
+	await tick();
+	const first = it.socket(), {seq} = first.said[0];
+	first.say(encode(Op.AUTH_REPLY, '', seq), encode(Op.DISCONNECT, '{"code":9,"reason":"late"}'));
+	assert.equal(it.comet.state, 'waiting');
+	await until(() => Socket.all.length === 2);
+	assert.deepEqual(it.named('online'), []);
+	it.socket().open();
+	await tick();
+	it.socket().answer();
+	await connected;
+	assert.deepEqual(it.named('state').map(([, state]) => state), ['connecting', 'waiting', 'connecting', 'online']);
+});
+
 test('a URL that is none is told by connect()', async t => {
 	class Picky { constructor() { throw new SyntaxError('no URL'); } }
 	const {comet} = begin(t, {WebSocket: Picky});
