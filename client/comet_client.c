@@ -73,6 +73,15 @@ static bool is_push(const struct comet_client *c, const struct packet *p)
 	return c->rooms != NULL && p->ver == PACKET_VER_PUSH;
 }
 
+/* One packet, by a deadline of our own. -ETIME: half of it is written perhaps, and nothing may follow that; -ETIMEDOUT would say that the
+ * client may be used on. */
+static int send_packet(struct comet_client *c, int32_t op, int32_t seq, const void *body, uint32_t body_bytes)
+{
+	const int rc = client_send(c->client, 1, op, seq, body, body_bytes, clock_now_ns() + c->timeout_ns);
+
+	return rc == -ETIMEDOUT ? -ETIME : rc;
+}
+
 static int send_heartbeat(struct comet_client *c)
 {
 	int64_t now = clock_now_ns();
@@ -80,7 +89,7 @@ static int send_heartbeat(struct comet_client *c)
 	c->beat_seq = next_seq(c);
 	c->beat_deadline_ns = now + c->timeout_ns;
 	c->next_beat_ns = now + c->heartbeat_ns;
-	return client_send(c->client, 1, OP_HEARTBEAT, c->beat_seq, NULL, 0, c->beat_deadline_ns);
+	return send_packet(c, OP_HEARTBEAT, c->beat_seq, NULL, 0);
 }
 
 /* The deadline, or the time at which a heartbeat is due or unanswered for too long, if that is earlier. */
@@ -153,7 +162,7 @@ static int ask(struct comet_client *c, int32_t op, int32_t answer, const void *b
 
 	if (body_bytes > INT32_MAX - PACKET_HEAD_BYTES)
 		return -EMSGSIZE;
-	rc = client_send(c->client, 1, op, seq, body, (uint32_t)body_bytes, deadline_ns);
+	rc = send_packet(c, op, seq, body, (uint32_t)body_bytes);
 	while (rc == 0 && (rc = read_packet(c, deadline_ns, &p)) == 0) {
 		if (p.op == answer && p.seq == seq && !is_push(c, &p))
 			return 0;
@@ -271,8 +280,7 @@ static int ask_for_rooms(struct comet_client *c)
 	int rc;
 
 	while ((rc = client_rooms_ask(c->rooms, c->connection, clock_now_ns(), next_seq(c), &ask)) > 0) {
-		rc = client_send(c->client, 1, ask.op, c->seq, ask.body, ask.body_bytes,
-				 clock_now_ns() + c->timeout_ns);
+		rc = send_packet(c, ask.op, c->seq, ask.body, ask.body_bytes);
 		free(ask.body);
 		if (rc < 0)
 			return rc;

@@ -531,6 +531,27 @@ static void a_push_without_its_head_is_an_error(void **state)
 	assert_int_equal(comet_client_next(client, SOON_MS, &m), -EPROTO);
 }
 
+/* Half of the JOIN is written: nothing may follow it. -ETIMEDOUT would say that the client may be used on. */
+static void a_server_that_reads_no_more_is_the_end(void **state)
+{
+	enum { TICKET_BYTES = 8 << 20 };
+	struct comet_client_options opt = options();
+	struct comet_client_message m;
+	char *ticket = malloc(TICKET_BYTES + 1);
+
+	(void)state;
+	assert_non_null(ticket);
+	memset(ticket, 'x', TICKET_BYTES);
+	ticket[TICKET_BYTES] = '\0';
+	assert_int_equal(
+		comet_client_rooms_join(rooms, &(struct comet_client_join){.room = "chat://1", .ticket = ticket}), 0);
+	free(ticket);
+	opt.rooms = rooms;
+	opt.timeout_ms = 500;
+	assert_int_equal(open_with(&opt, OP_AUTH_REPLY, "{\"v\":1,\"max_body\":16777216,\"max_rooms\":100}"), 0);
+	assert_int_equal(comet_client_next(client, 0, &m), -ETIME);
+}
+
 /* ---- heartbeats ---- */
 
 /* Use the client until it has sent something. */
@@ -643,6 +664,7 @@ int main(void)
 		ROOMS(a_push_is_never_taken_for_an_answer),
 		ROOMS(what_a_server_puts_off_is_asked_for_again_in_time),
 		ROOMS(a_push_without_its_head_is_an_error),
+		ROOMS(a_server_that_reads_no_more_is_the_end),
 		ROOMS(what_no_good_server_says_is_an_error_with_words),
 		ROOMS(what_is_not_confirmed_is_asked_for),
 #undef ROOMS

@@ -345,8 +345,7 @@ static void what_is_not_granted_is_not_joined(void **state)
 /* By its second name in one JOIN it may not be entered any more: that is none of the first one's business. */
 static void a_pass_that_ends_within_a_join_takes_nobody_out_who_is_let_in(void **state)
 {
-	static const char thrice[] =
-		"{\"rooms\":[{\"id\":\"chat://1\"},{\"id\":\"chat://1\"},{\"id\":\"chat://1\"}]}";
+	static const char thrice[] = "{\"rooms\":[{\"id\":\"chat://1\"},{\"id\":\"chat://1\"},{\"id\":\"chat://1\"}]}";
 	unsigned n_in = 0;
 
 	(void)state;
