@@ -92,6 +92,9 @@ int tls_server_new(struct tls_certs *certs, const struct tls_asks *asks, struct 
 	server->certs = certs;
 	SSL_CTX_set_cert_cb(server->ctx, before_signing, server);
 	(void)SSL_CTX_set_mode(server->ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* A record that brings no bytes, such as a change of keys, ends the read: or a client that sends them without end would have the
+	 * thread, and the lock, for as long. */
+	(void)SSL_CTX_clear_mode(server->ctx, SSL_MODE_AUTO_RETRY);
 	(void)SSL_CTX_set_session_cache_mode(server->ctx, SSL_SESS_CACHE_OFF); /* tickets do, and need no memory */
 	*out = server;
 	return 0;

@@ -99,6 +99,50 @@ static void an_error_that_others_left_on_the_thread_is_not_its_own(void **state)
 	(void)close(ends[1]);
 }
 
+#define KEY_UPDATES 100
+
+/* Comes in, says one byte, changes its keys again and again, and says another. */
+static void *be_restless_client(void *fd)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+	SSL *ssl = SSL_new(ctx);
+
+	if (SSL_set_fd(ssl, *(int *)fd) == 1 && SSL_connect(ssl) == 1)
+		(void)SSL_write(ssl, "x", 1);
+	for (unsigned i = 0; i < KEY_UPDATES; i++)
+		if (SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1 || SSL_do_handshake(ssl) != 1)
+			break;
+	(void)SSL_write(ssl, "y", 1);
+	SSL_free(ssl);
+	SSL_CTX_free(ctx);
+	return NULL;
+}
+
+/* A thread, and the lock that pushers take, for as long as there are more: whoever has others to serve is told of each. */
+static void a_client_that_changes_its_keys_without_end_keeps_no_thread(void **state)
+{
+	struct tls *tls;
+	pthread_t client;
+	unsigned times = 0;
+	uint8_t byte;
+	int ends[2], rc;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(tls_new(server, ends[0], &tls), 0);
+	assert_int_equal(pthread_create(&client, NULL, be_restless_client, &ends[1]), 0);
+	assert_int_equal(tls_read(tls, &byte, 1, true), 1);
+	assert_int_equal(pthread_join(client, NULL), 0);
+	while ((rc = (int)tls_read(tls, &byte, 1, false)) == -EAGAIN && times < KEY_UPDATES)
+		times++;
+	assert_int_equal(rc, 1);
+	assert_int_equal(byte, 'y');
+	assert_int_equal(times, KEY_UPDATES);
+	tls_free(&tls);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
 /* Which of OpenSSL's allocations on this thread fails: the first is 1; 0: none. */
 static _Thread_local int fails, allocated;
 
@@ -158,6 +202,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_error_that_others_left_on_the_thread_is_not_its_own),
+		cmocka_unit_test(a_client_that_changes_its_keys_without_end_keeps_no_thread),
 		cmocka_unit_test(any_allocation_of_a_new_one_may_fail),
 	};
 
