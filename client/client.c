@@ -218,6 +218,7 @@ int client_fd(const struct client *c)
 
 const char *client_said(const struct client *c)
 {
+	make_printable(c->link->said);
 	return c->link->said;
 }
 

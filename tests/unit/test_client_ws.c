@@ -595,6 +595,20 @@ static void a_close_is_answered_and_its_words_are_kept(void **state)
 	assert_string_equal(client_said(client), "closed with 1001 draining");
 }
 
+/* They are shown on terminals. */
+static void words_of_a_close_have_nothing_that_a_terminal_obeys(void **state)
+{
+	struct packet p;
+
+	(void)state;
+	say_frame(0x88,
+		  "\x03\xe9"
+		  "\x1b[2Jgone\xc2\x9b",
+		  12);
+	assert_int_equal(client_read(client, soon(), &p), -ERR_EOF);
+	assert_string_equal(client_said(client), "closed with 1001 ?[2Jgone??");
+}
+
 static void the_words_are_kept_where_libwebsockets_does_not_know_the_code(void **state)
 {
 	struct packet p;
@@ -684,6 +698,7 @@ int main(void)
 		connected(a_peer_that_does_not_read_is_waited_for_to_the_deadline),
 		connected(the_end_of_the_stream_is_told),
 		connected(a_close_is_answered_and_its_words_are_kept),
+		connected(words_of_a_close_have_nothing_that_a_terminal_obeys),
 		connected(the_words_are_kept_where_libwebsockets_does_not_know_the_code),
 		connected(a_close_without_a_code_says_nothing),
 		connected(frames_that_are_forbidden_end_it),
