@@ -34,7 +34,8 @@ int feed_source_jump(struct feeds *s, const char *name, uint64_t at, const struc
 void feed_source_stay(struct feeds *s);
 /* The feed has acks that Redis does not know. */
 void feed_source_note_acks(struct feeds *s, struct feed *f) NEEDS(s->lock);
-/* Tell Redis of all those, or of those of a feed that is held, for a thread that may wait. What cannot be told now is told the next time. */
+/* Tell Redis of all those, or of those of a feed that is held, for a thread that may wait. What cannot be told now is told the next time, and so
+ * is a feed's where many wait for that already. */
 void feed_source_tell(struct feeds *s) WITHOUT(s->lock);
 void feed_source_tell_of(struct feeds *s, struct feed *f, int64_t deadline_ns) WITHOUT(s->lock);
 /* At the end: nobody is told any more, and what is held for that is released. */

@@ -4,6 +4,7 @@
 #define COMET_FEED_TABLE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,6 +28,8 @@ struct feeds {
 	size_t history_bytes, memory_bytes;
 	int64_t position_ttl_ns, idle_ttl_ns, spread_ms;
 	struct rate new_rate;
+	/* any thread */
+	atomic_uint waiting_to_tell; /* in feed_source_tell_of */
 	/* under lock */
 	struct lock lock;
 	pthread_cond_t loaded; /* in a cluster: one was read */

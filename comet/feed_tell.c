@@ -9,6 +9,9 @@
 /* Users told of at a time, and how long that may take. */
 #define TELLS   1000
 #define TELL_NS CLOCK_SEC
+/* Connections that end and wait for that, each on a thread whose place another takes: where Redis does not answer and all clients go it
+ * would be a thread for each of them. Of the others it is told with all else. */
+#define WAITING_MOST 128
 
 void feed_source_note_acks(struct feeds *s, struct feed *f)
 {
@@ -113,7 +116,7 @@ void feed_source_tell(struct feeds *s)
 }
 
 /* Its place in the list stays: there it is found to have nothing. */
-void feed_source_tell_of(struct feeds *s, struct feed *f, int64_t deadline_ns)
+static void tell_of(struct feeds *s, struct feed *f, int64_t deadline_ns)
 {
 	struct acks_of acks = {f->id, {0}};
 	int rc = 0;
@@ -132,6 +135,13 @@ void feed_source_tell_of(struct feeds *s, struct feed *f, int64_t deadline_ns)
 		lock_drop(&s->lock);
 	}
 	acks_fini(&acks.acks);
+}
+
+void feed_source_tell_of(struct feeds *s, struct feed *f, int64_t deadline_ns)
+{
+	if (atomic_fetch_add(&s->waiting_to_tell, 1) < WAITING_MOST)
+		tell_of(s, f, deadline_ns);
+	(void)atomic_fetch_sub(&s->waiting_to_tell, 1);
 }
 
 void feed_source_forget_acks(struct feeds *s)

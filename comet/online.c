@@ -87,6 +87,8 @@ static void keep_telling(void *arg)
 		figures_note(o->server->chronicle, tally_rooms(&o->server->tallies));
 		note_ns = chronicle_due_ns(o->server->chronicle);
 	} while (worker_nap(&o->worker, note_ns < o->tell_ns ? note_ns : o->tell_ns));
+	/* No connection is left, and this is the last time. */
+	feed_source_tell(&o->server->feeds);
 }
 
 int online_start(struct server *s, int64_t interval_ms, bool only_changes, struct online **out)

@@ -36,7 +36,8 @@ static struct {
 	unsigned confirms; /* users told of */
 	uint64_t confirmed;
 	int confirm_rc;
-	void (*meanwhile)(void); /* while the next read is on its way back */
+	void (*confirming)(void); /* while they are told of */
+	void (*meanwhile)(void);  /* while the next read is on its way back */
 } there;
 
 static struct config cfg;
@@ -107,6 +108,8 @@ static int confirm(void *self, const struct acks_of *all, size_t n, int64_t dead
 		there.confirmed = acks_get(&all[i].acks, "phone");
 	}
 	there.confirms += (unsigned)n;
+	if (there.confirming != NULL)
+		there.confirming();
 	return there.confirm_rc;
 }
 
@@ -584,6 +587,41 @@ static void what_is_confirmed_is_told_once_and_what_could_not_be_again(void **st
 	assert_int_equal(feeds.bytes, 0);
 }
 
+static struct feed *ends;
+static unsigned waiting;
+
+/* Another connection of that user ends while the first one waits. */
+static void end_another(void)
+{
+	if (++waiting == 1000)
+		return;
+	feed_confirm(&feeds, ends, "phone", BEGIN + 1);
+	feed_source_tell_of(&feeds, ends, clock_now_ns() + CLOCK_SEC);
+}
+
+/* Each has a thread, and another takes its place: where Redis does not answer, and all clients go, that would be one for each of them. */
+static void not_all_connections_that_end_wait_until_redis_knows(void **state)
+{
+	(void)state;
+	ends = hold();
+	waiting = 0;
+	there.confirming = end_another;
+	feed_confirm(&feeds, ends, "phone", BEGIN + 1);
+	feed_source_tell_of(&feeds, ends, clock_now_ns() + CLOCK_SEC);
+	assert_in_range(waiting, 16, 256);
+	assert_int_equal(there.confirms, waiting);
+	/* What they leave is told as ever, and the next one waits again. */
+	there.confirming = NULL;
+	feed_source_tell(&feeds);
+	assert_int_equal(there.confirms, waiting + 1);
+	feed_confirm(&feeds, ends, "phone", BEGIN + 2);
+	feed_source_tell_of(&feeds, ends, clock_now_ns() + CLOCK_SEC);
+	assert_int_equal(there.confirms, waiting + 2);
+	feed_release(&feeds, &ends);
+	feed_source_tell(&feeds);
+	assert_int_equal(feeds.all.count, 0);
+}
+
 /* The thread would wait for it once for each thousand. */
 static void once_redis_has_not_answered_the_others_are_told_the_next_time(void **state)
 {
@@ -651,6 +689,7 @@ int main(void)
 		TEST(numbers_of_rooms_with_members_are_renewed),
 		TEST(numbers_of_many_are_renewed_once_each),
 		TEST(what_is_confirmed_is_told_once_and_what_could_not_be_again),
+		TEST(not_all_connections_that_end_wait_until_redis_knows),
 		TEST(once_redis_has_not_answered_the_others_are_told_the_next_time),
 		TEST(what_was_not_told_is_nobody_s_at_the_end),
 		TEST(without_memory_nobody_joins_and_nothing_is_left),

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "comet/feed.h"
 #include "comet/online.h"
+#include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "tests/unit/seam.h"
@@ -73,6 +75,44 @@ static void leave(void)
 	enum ticket ticket = TICKET_HANDSHAKE;
 
 	admission_leave(&stage.server.admission, &peers[0].peer.any, &ticket);
+}
+
+static atomic_uint confirms;
+
+static void resume_empty(void *self, struct resume *all, size_t n, int64_t deadline_ns)
+{
+	(void)self, (void)deadline_ns;
+	for (size_t i = 0; i < n; i++)
+		all[i].newest = 10;
+}
+
+/* The first time it cannot. */
+static int confirm(void *self, const struct acks_of *all, size_t n, int64_t deadline_ns)
+{
+	(void)self, (void)deadline_ns;
+	assert_int_equal(n, 1);
+	assert_int_equal(acks_get(&all[0].acks, "phone"), 7);
+	return atomic_fetch_add(&confirms, 1) == 0 ? -ERR_NO_LOGIC : 0;
+}
+
+/* No connection is left then, and those that have ended did not all wait for it. */
+static void what_was_confirmed_is_told_at_the_end_at_the_latest(void **state)
+{
+	struct feed_asked asked = {.room = "chat://1"};
+	struct feeds *feeds = &stage.server.feeds;
+
+	(void)state;
+	assert_int_equal(kept_parse("chat:5/10m", "", &feeds->kept), 0);
+	stage.server.logic.resume = resume_empty;
+	stage.server.logic.confirm = confirm;
+	feed_hold(feeds, &asked, 1, clock_now_ns() + CLOCK_SEC);
+	assert_int_equal(asked.rc, 0);
+	feed_confirm(feeds, asked.feed, "phone", 7);
+	start(HOUR_MS, true);
+	until(atomic_load(&confirms) == 1);
+	online_stop(&online);
+	assert_int_equal(atomic_load(&confirms), 2);
+	feed_release(feeds, &asked.feed);
 }
 
 static void logic_is_told_the_rooms_and_the_load_at_once(void **state)
@@ -193,6 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		online_test(logic_is_told_the_rooms_and_the_load_at_once),
+		online_test(what_was_confirmed_is_told_at_the_end_at_the_latest),
 		online_test(logic_is_told_again_and_again),
 		online_test(while_nothing_changes_logic_is_left_alone),
 		online_test(the_counts_of_all_servers_come_back),
