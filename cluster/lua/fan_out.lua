@@ -6,7 +6,13 @@ local function fan_out(to, room, first, n_keys, number)
 	local length, bytes, lease, known = unpack(ARGV, 1, 4)
 	local now, _, seconds = time()
 	local generation = redis.call('GET', prefix .. 'generation')
-	if not generation or young(generation, known, now, lease) then return {'young'} end
+	if not generation then return {'young'} end
+	if young(generation, known, now, lease) then
+		-- Others may be away, but not a comet that has renewed its lease since, and a kick is for one. What says `lost` is of how things were.
+		local is_kick = to ~= '' and tonumber(n_keys) == 0 and ARGV[first + 1] ~= 'lost'
+		local updated = is_kick and redis.call('HGET', prefix .. 'server:' .. to, 'updated')
+		if not updated or tonumber(updated) < tonumber(generation) then return {'young'} end
+	end
 	-- Since the caller looked where they are, any of them may have gone to another comet.
 	for i = first, first + n_keys - 1 do
 		local id, _, epoch, server = session(ARGV[i])

@@ -1792,6 +1792,23 @@ static void push_after_a_loss_is_refused(void **state)
 	says("ok 5 c1 100 3", push, "1000", "1000000", "3000", "5?", "", "", "0", PUSH);
 }
 
+/* One who was replaced elsewhere while his comet was away is told as soon as it is back, or he stays until his next renewal. */
+static void a_kick_reaches_a_comet_that_has_come_back_after_a_loss(void **state)
+{
+	(void)state;
+	comet("c1", "100", 200);
+	(void)real_redis_sayv(&redis, 3, (const char *[]){"SET", "comet:generation", in_ms(-100)}, NULL);
+	says("young", push, "1000", "1000000", "3000", "1", "c1", "", "0", "target", "kick");
+	says("young", push, "1000", "1000000", "3000", "1", "c2", "", "0", "target", "kick");
+	comet("c1", "100", 50);
+	says("ok * c1 100 1", push, "1000", "1000000", "3000", "1", "c1", "", "0", "target", "kick");
+	/* What has keys may have to go elsewhere, and what was lost is known only when all are there. */
+	says("young", push, "1000", "1000000", "3000", "1", "c1", "", "1", "k", "target", "kick");
+	says("young", push, "1000", "1000000", "3000", "1", "c1", "", "0", "target", "lost", "had", "12", "epoch",
+	     "100");
+	after("XLEN comet:push:c1", "1");
+}
+
 static void push_trims_the_stream(void **state)
 {
 	(void)state;
@@ -2026,6 +2043,7 @@ int main(void)
 		cmocka_unit_test_setup(of_too_many_that_wait_those_due_next_are_told_too_early, empty),
 		cmocka_unit_test_setup(push_to_keys_goes_only_where_they_are, empty),
 		cmocka_unit_test_setup(push_after_a_loss_is_refused, empty),
+		cmocka_unit_test_setup(a_kick_reaches_a_comet_that_has_come_back_after_a_loss, empty),
 		cmocka_unit_test_setup(push_trims_the_stream, empty),
 		cmocka_unit_test_setup(push_keeps_the_stream_within_so_many_bytes, empty),
 		cmocka_unit_test_setup(schema_is_written_where_there_was_none, empty),
