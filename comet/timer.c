@@ -10,6 +10,10 @@
 #include "common/base/obj.h"
 #include "common/base/worker.h"
 
+/* Deadlines are of seconds. Those that are closer to each other than this come up together, or the thread would wake up for each of the
+ * clients that came in one after the other. */
+#define GRAIN_NS (10 * CLOCK_MS)
+
 struct timer {
 	unsigned magic;
 #define TIMER_MAGIC 0x71e3b00c
@@ -114,16 +118,18 @@ static void fire_locked(struct timer *t, struct timer_entry *e) NEEDS(t->lock)
 	(void)pthread_cond_broadcast(&t->fired);
 }
 
-/* Returns the first deadline of those that are left. */
+/* Returns until when to sleep: for the first deadline of those that are left. */
 static int64_t fire_expired(struct timer *t)
 {
 	struct timer_entry *e;
-	int64_t next;
+	int64_t now, next;
 
 	lock_take(&t->lock);
-	while ((e = expired_locked(t, clock_now_ns())) != NULL)
+	while ((e = expired_locked(t, now = clock_now_ns())) != NULL)
 		fire_locked(t, e);
 	next = t->count > 0 ? t->heap[0]->filed_ns : WORKER_IDLE;
+	if (next < now + GRAIN_NS)
+		next = now + GRAIN_NS;
 	t->sleeps_until_ns = next;
 	lock_drop(&t->lock);
 	return next;

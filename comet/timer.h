@@ -1,5 +1,5 @@
 /* timer: a min-heap of deadlines and one thread that waits for the first. Re-arming for later touches no heap: it stores
- * the new deadline, and the timer files the entry again when the old one comes up. SPDX-License-Identifier: MIT */
+ * the new deadline, and the timer files the entry again when the old one comes up. One may fire 10 ms late. SPDX-License-Identifier: MIT */
 #ifndef COMET_TIMER_H
 #define COMET_TIMER_H
 

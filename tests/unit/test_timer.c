@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "comet/timer.h"
 #include "common/base/clock.h"
@@ -34,14 +35,18 @@ static struct alarm alarms[ALARMS];
 static struct alarm fence, poke;
 static atomic_uint turns;
 static int64_t start_ns;
+static _Atomic long slept; /* how often the timer's thread had, when it fired last */
 
 static void fire(struct timer_entry *e)
 {
 	struct alarm *a = (struct alarm *)(void *)e;
+	struct rusage usage;
 
 	atomic_store(&a->in_fire, true);
 	while (a->hold != NULL && atomic_load(a->hold))
 		(void)until_is_late(&(struct timespec){0});
+	(void)getrusage(RUSAGE_THREAD, &usage);
+	atomic_store(&slept, usage.ru_nvcsw);
 	if (a->rearm_ns > 0)
 		timer_set(e, clock_now_ns() + a->rearm_ns);
 	if (a != &fence && a != &poke)
@@ -352,6 +357,22 @@ static void threads_may_add_set_and_delete_while_others_fire(void **state)
 	assert_true(atomic_load(&turns) > 0);
 }
 
+/* Clients that came in one after the other would have the thread wake up for each of them. */
+static void deadlines_close_to_each_other_come_up_together(void **state)
+{
+	long before;
+
+	(void)state;
+	seam_reset(); /* with the real clock */
+	add(0, clock_now_ns() - start_ns);
+	until(fired(0) == 1);
+	before = atomic_load(&slept);
+	for (unsigned i = 1; i < ALARMS; i++)
+		add(i, clock_now_ns() - start_ns + 20 * CLOCK_MS + i * CLOCK_MS / 10);
+	until(atomic_load(&turns) == ALARMS);
+	assert_true(atomic_load(&slept) - before < ALARMS / 4);
+}
+
 #define timer_test(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -374,6 +395,7 @@ int main(void)
 		timer_test(without_memory_nothing_is_filed_and_a_later_add_works),
 		timer_test(without_memory_or_threads_there_is_no_timer),
 		timer_test(threads_may_add_set_and_delete_while_others_fire),
+		timer_test(deadlines_close_to_each_other_come_up_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
