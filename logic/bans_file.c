@@ -165,35 +165,38 @@ static int write_all(struct bans_file *f)
 	return rc;
 }
 
-/* In memory first: a ban that cannot be written still counts until the next start. */
-static int put_locked(struct bans_file *f, struct ban *list, size_t n) NEEDS(f->lock)
+/* In memory first: a ban that cannot be written still counts until the next start. *unwritten: 0, or why it cannot. */
+static int put_locked(struct bans_file *f, struct ban *list, size_t n, int *unwritten) NEEDS(f->lock)
 {
 	int rc;
 
+	*unwritten = 0;
 	for (size_t i = 0; i < n; i++)
 		list[i].stamp = bans_next_stamp(f->bans);
-	if ((rc = bans_take(f->bans, list, n, (size_t)f->cfg->limits_bans, NULL)) < 0)
-		return rc;
-	return f->path[0] != '\0' ? write_all(f) : 0;
+	rc = bans_take(f->bans, list, n, (size_t)f->cfg->limits_bans, NULL);
+	if (rc == 0 && f->path[0] != '\0')
+		*unwritten = write_all(f);
+	return rc;
 }
 
 static int put(void *self, struct ban *list, size_t n)
 {
 	struct bans_file *f = self;
+	int rc, unwritten;
 	bool unsaid;
-	int rc;
 
 	OBJ_CHECK(f, BANS_FILE_MAGIC);
 	lock_take(&f->lock);
-	rc = put_locked(f, list, n);
+	rc = put_locked(f, list, n, &unwritten);
 	unsaid = f->path[0] == '\0' && !f->said;
 	f->said = f->said || unsaid;
 	lock_drop(&f->lock);
 	if (unsaid)
 		LOG(LOG_WARN, log_what(EVENT_BANS_NOT_KEPT));
-	if (rc == 0 || rc == -ENOSPC || rc == -ENOMEM)
+	if (unwritten == 0)
 		return rc;
-	(void)say(f, EVENT_BANS_FILE_UNWRITTEN, 0, rc);
+	/* Also of a full disk and without memory, which are no answer to the ban itself: it counts. */
+	(void)say(f, EVENT_BANS_FILE_UNWRITTEN, 0, unwritten);
 	return -EIO;
 }
 

@@ -2,6 +2,7 @@
 ban was made: coming in, online, on its way to another comet, or renewing its token; nobody else notices.
 
 SPDX-License-Identifier: MIT"""
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 import tokens
 from client import V2, Client, Op, TcpCodec, Way
+from fail import Plan
 from server import BUILD
 from tokens import hs256
 from waiting import TIMEOUT, scaled, wait_until
@@ -276,6 +278,19 @@ def test_file_that_cannot_be_written_is_told_to_the_caller(launch, tmp_path):
     (folder / "bans").unlink()
     folder.rmdir()
     reply = house.backend.post("/goim/kick", mids=7, **{"for": "1h"})
+    assert reply.json()["code"] == -500 and "file of bans" in reply.json()["message"], reply
+    assert banned(house.backend) == [{"user": "7"}]
+    assert "event=bans_file_unwritten" in house.log()
+
+
+@alone
+@pytest.mark.parametrize("why", [errno.ENOSPC, errno.ENOMEM], ids=errno.errorcode.get)
+def test_full_disk_is_no_full_list_of_bans(launch, tmp_path, why):
+    plan = Plan(tmp_path / "plan")
+    house = launch({"auth.bans_file": tmp_path / "bans"}, environment=plan.environment)
+    plan.fail("open", why)
+    reply = house.backend.post("/goim/kick", mids=7, **{"for": "1h"})
+    assert plan.failed("open") == 1
     assert reply.json()["code"] == -500 and "file of bans" in reply.json()["message"], reply
     assert banned(house.backend) == [{"user": "7"}]
     assert "event=bans_file_unwritten" in house.log()
