@@ -8,6 +8,7 @@
 
 #include "common/base/json.h"
 #include "common/base/log.h"
+#include "common/base/utf8.h"
 #include "common/http/http_guard.h"
 #include "logic/api_body.h"
 #include "logic/api_v2.h"
@@ -159,7 +160,28 @@ static const char *allowed(const struct api_dialect *dialect, const char *path, 
 	return text;
 }
 
-static void handle_in_body(struct api_call *call, const struct api_route *r)
+/* Names of rooms, keys and users are: JSON has no words for others, in an answer, an event or a question to a comet. The message may be
+ * anything. */
+static bool are_utf8(const struct http_request *request)
+{
+	for (size_t i = 0; i < request->n_params; i++) {
+		const struct http_param *p = &request->params[i];
+
+		if (strcmp(p->name, "body") != 0 && !utf8_is_valid((const uint8_t *)p->value, strlen(p->value)))
+			return false;
+	}
+	return true;
+}
+
+static void handle(struct api_call *call, const struct api_dialect *dialect, const struct api_route *r)
+{
+	if (dialect->in_body && !are_utf8(call->request))
+		api_v2_reply_bad(call, "the parameters are not UTF-8");
+	else
+		r->handle(call);
+}
+
+static void handle_in_body(struct api_call *call, const struct api_dialect *dialect, const struct api_route *r)
 {
 	const struct http_request *request = call->request;
 	struct api_body body;
@@ -167,7 +189,7 @@ static void handle_in_body(struct api_call *call, const struct api_route *r)
 
 	if (rc == 0) {
 		call->request = &body.request;
-		r->handle(call);
+		handle(call, dialect, r);
 		call->request = request;
 	} else if (rc == -EINVAL) {
 		api_v2_reply_bad(call, "the body is not what its Content-Type says");
@@ -235,9 +257,9 @@ static bool route(struct api_call *call, const struct api_dialect *dialect)
 			call,
 			"there are no parameters; for those in the body, as JSON, say Content-Type: application/json");
 	} else if (dialect->in_body && r->handle != api_batch && api_body_has_params(call->request)) {
-		handle_in_body(call, r);
+		handle_in_body(call, dialect, r);
 	} else {
-		r->handle(call);
+		handle(call, dialect, r);
 	}
 	if (r != NULL)
 		audit(call, r);

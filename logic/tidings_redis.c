@@ -78,12 +78,17 @@ static json_t *describe(const struct redisReply *entry, uint64_t *id)
 {
 	struct tiding t = {.kind = "", .key = "", .comet = ""};
 	const struct redisReply *fields = entry->elements == 2 ? entry->element[1] : NULL;
+	json_t *object;
 
 	*id = fields != NULL && entry->element[0]->str != NULL ? strtoull(entry->element[0]->str, NULL, 10) : 0;
 	for (size_t i = 0; fields != NULL && i + 1 < fields->elements; i += 2)
 		if (fields->element[i]->str != NULL && fields->element[i + 1]->str != NULL)
 			read_field(fields->element[i]->str, fields->element[i + 1], &t);
-	return tiding_with_id(tiding_json(&t), *id);
+	object = tiding_json(&t);
+	/* JSON has no words for it, such as a room that older releases let in: no reader would get past it. */
+	if (object == NULL && !json_ran_out())
+		return tiding_lost(*id, 1);
+	return tiding_with_id(object, *id);
 }
 
 /* As tell.lua has them. */

@@ -170,7 +170,7 @@ def test_what_is_no_ban_is_an_error(backend):
                           ({"networks": "x", "for": "1h"}, "no network"), ({"mids": 0, "for": "1h"}, "no user"),
                           ({"keys": "a\nb", "for": "1h"}, "control characters"), ({"keys": "k" * 256, "for": "1h"}, "too long"),
                           ({"keys": "a", "mids": 1, "for": "1h"}, "not two of them"), ({"keys": b"\xff", "for": "1h"}, "UTF-8"),
-                          ({"users": b"\xff", "for": "1h"}, "no user"), ({"users": "x" + 70 * "\u00e4", "for": "1h"}, "no user")):
+                          ({"users": b"\xff", "for": "1h"}, "UTF-8"), ({"users": "x" + 70 * "\u00e4", "for": "1h"}, "no user")):
         reply = backend.post("/goim/kick", **params)
         assert reply.status == 400 and words in reply.json()["message"], (params, reply)
     assert backend.request("DELETE", "/goim/bans").status == 400

@@ -1,6 +1,8 @@
 """Back ends ask who came and who went: docs/http-api.md, GET /goim/events. A comet alone, and a cluster with COMET_TEST_HOUSE=cluster.
 
 SPDX-License-Identifier: MIT"""
+import os
+import socket
 import struct
 import threading
 import time
@@ -215,3 +217,40 @@ def test_room_has_its_first_member_and_loses_its_last(connect, backend):
     assert {(e["kind"], e["room"]) for e in listener.read(2)} == {("occupied", "live://3"), ("vacated", "live://2")}
     second.close()
     assert [(e["kind"], e["room"]) for e in listener.read(1)] == [("vacated", "live://3")]
+
+
+@pytest.mark.settings("events.kinds=occupied,vacated", "logic.renew_online=100ms")
+def test_room_that_no_client_can_name_is_refused_and_stops_no_reader(connect, backend):
+    """JSON has no words for it: whoever read events was told of no later one."""
+    listener = Listener(backend)
+    client = connect(mid=7, key="phone")
+    for names in ({"type": "live", "rooms": b"\xff"}, {"type": b"\xff", "rooms": "1"}):
+        reply = backend.post("/goim/room/join", keys="phone", **names)
+        assert (reply.status, reply.json()["code"]) == (400, -400) and "UTF-8" in reply.json()["message"], reply
+    backend.accepted("/goim/room/join", type="live", rooms="1", keys="phone")
+    assert [(e["kind"], e["room"]) for e in listener.read(1)] == [("occupied", "live://1")]
+    client.close()
+    assert [(e["kind"], e["room"]) for e in listener.read(1)] == [("vacated", "live://1")]
+
+
+@pytest.mark.skipif(os.environ.get("COMET_TEST_HOUSE") != "cluster", reason="Redis keeps them")
+@pytest.mark.settings("events.kinds=occupied,vacated", "logic.renew_online=100ms")
+def test_entry_that_json_has_no_words_for_is_told_as_lost(connect, backend, house):
+    """As older releases let it in."""
+    listener = Listener(backend)
+    clients = [connect(mid=7, room="live://before")]
+    at = int(listener.read(1)[0]["id"])
+    host, port = house.redis.split(":")
+    with socket.create_connection((host, int(port)), 10) as redis, redis.makefile("rb") as answers:
+        redis.sendall(b"GET comet:events:n\r\n")
+        numbers = (answers.readline(), answers.readline())[1].split()
+        assert int(numbers[0]) == at
+        redis.sendall(b'XADD comet:events %d-0 kind occupied time 1 room "live://\\xff" server c\r\n' % (at + 1) +
+                      b'SET comet:events:n "%d %s %s"\r\n' % (at + 1, numbers[1], numbers[2]))
+        assert [answers.readline()[:1] for _ in range(3)] == [b"$", b"%d" % ((at + 1) // 10 ** (len(str(at + 1)) - 1)), b"+"]
+    clients.append(connect(mid=8, room="live://behind"))
+    events = listener.read(2)
+    assert events[0] == {"kind": "lost", "lost": 1, "id": str(at + 1)} and events[1]["room"] == "live://behind"
+    for client in clients:
+        client.close()
+    assert {e["kind"] for e in listener.read(2)} == {"vacated"}
