@@ -2,7 +2,10 @@
 #include "comet/process.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -17,13 +20,29 @@
  * the operator has tunables of his own, we go on as we are. */
 #define THREAD_TUNABLES "glibc.rtld.nns=1:glibc.rtld.optional_static_tls=0"
 
+#if STACK_SCALE == 1 /* sanitizers report much about loading and nothing about memory */
+/* Has this process started itself once more already? From a program with capabilities of its own (setcap) the loader of glibc 2.39 takes
+ * the tunables away, and it would start itself for ever. */
+static bool is_second_start(void)
+{
+	static const char mark[] = "_COMET_STARTED_BY";
+	const char *before = getenv(mark);
+	char pid[24];
+	bool is;
+
+	(void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+	is = before != NULL && strcmp(before, pid) == 0; /* not of one that started another comet */
+	if (is)
+		(void)unsetenv(mark);
+	return is || setenv(mark, pid, 1) < 0;
+}
+
 void process_slim_threads(char **argv)
 {
-#if STACK_SCALE == 1 /* sanitizers report much about loading and nothing about memory */
 	char path[4096];
 	ssize_t n;
 
-	if (getenv("GLIBC_TUNABLES") != NULL)
+	if (is_second_start() || getenv("GLIBC_TUNABLES") != NULL)
 		return;
 	/* By its path and not as /proc/self/exe, or the process would be called exe. */
 	n = readlink("/proc/self/exe", path, sizeof(path) - 1);
@@ -31,10 +50,13 @@ void process_slim_threads(char **argv)
 		return;
 	path[n] = '\0';
 	(void)execv(path, argv);
-#else
-	(void)argv;
-#endif
 }
+#else
+void process_slim_threads(char **argv)
+{
+	(void)argv;
+}
+#endif
 
 /* As many as we may have without asking anybody. */
 void process_raise_files(void)

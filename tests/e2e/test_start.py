@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+from fail import Plan
 from server import BUILD, TUNABLES, free_port
 from waiting import TIMEOUT, wait_until
 
@@ -51,6 +52,14 @@ def events_of(*arguments):
         process.kill()
         process.communicate()
     return lines, process.returncode
+
+
+def test_program_starts_itself_once_more_and_not_for_ever(tmp_path):
+    """Where the loader takes the tunables away from it, too."""
+    environment = {**os.environ, **Plan(tmp_path / "plan").environment, "FAIL_TUNABLES": "1"}
+    environment.pop("GLIBC_TUNABLES", None)
+    done = subprocess.run([BUILD / "comet", "--version"], capture_output=True, text=True, timeout=TIMEOUT, env=environment)
+    assert done.returncode == 0 and done.stdout.startswith("comet "), done
 
 
 def test_json_is_all_that_is_printed_of_settings():

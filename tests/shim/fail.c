@@ -60,6 +60,13 @@ __attribute__((constructor)) static void map_plan(void)
 		slots = (struct slot *)at;
 }
 
+/* With FAIL_TUNABLES as the loader of glibc 2.39 does it to a program that has capabilities of its own, of setcap(8). */
+__attribute__((constructor)) static void take_tunables(void)
+{
+	if (getenv("FAIL_TUNABLES") != NULL)
+		(void)unsetenv("GLIBC_TUNABLES");
+}
+
 static bool is_meant(const struct slot *s)
 {
 	char name[16] = "";
