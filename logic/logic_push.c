@@ -132,10 +132,10 @@ static int push_message_to(struct logic *l, struct registry_found *found, size_t
 	return rc;
 }
 
-/* Where the bus can find them itself. */
+/* Where the bus can find them itself. Without a name it would take the push for one to all comets. */
 static bool is_one_step(const struct logic *l, size_t n)
 {
-	return l->bus.push_to != NULL && n <= BUS_NAMES_MAX;
+	return l->bus.push_to != NULL && n > 0 && n <= BUS_NAMES_MAX;
 }
 
 /* ---- a push that waits for the bus, now or at its end ---- */

@@ -491,6 +491,11 @@ static void a_bus_that_finds_them_itself_is_handed_the_names(void **state)
 	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 1);
 	assert_int_equal(logic_push_users(&l, message(1000, "hi"), users, BUS_NAMES_MAX + 1), 0);
 	assert_string_equal(heard(), "");
+	/* Names that are none are no push to all comets. */
+	assert_int_equal(logic_push_users(&l, message(1000, "hi"), users, 0), 0);
+	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys, 0), 0);
+	assert_string_equal(heard(), "");
+	assert_int_equal(counters_read(COUNT_PUSHES_TO_NOBODY), before + 4);
 	bus_rc = -ERR_NO_LOGIC;
 	assert_int_equal(logic_push_keys(&l, message(1000, "hi"), keys, 2), -ERR_NO_LOGIC);
 	assert_int_equal(counters_read(COUNT_PUSHES_FAILED), failed + 1);
