@@ -7,6 +7,9 @@
 #include "common/base/counters.h"
 #include "logic/logic_push.h"
 
+/* Keys of one push over a cluster: Redis does nothing else while it looks whether they are still there. */
+#define KEYS_AT_ONCE 10000
+
 /* ---- push ---- */
 
 static int by_server_and_key(const void *a, const void *b)
@@ -71,6 +74,8 @@ static int push_moved(struct logic *l, struct wire_push *push, unsigned looks)
 int logic_push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks,
 		     struct fate *fate)
 {
+	const size_t most =
+		l->bus.look != NULL ? found->n : KEYS_AT_ONCE; /* one that looks counts all of them at once */
 	const char **keys = calloc(found->n + 1, sizeof(*keys));
 	uint64_t *sessions = calloc(found->n + 1, sizeof(*sessions));
 	int rc = keys != NULL && sessions != NULL ? 0 : -ENOMEM;
@@ -85,7 +90,7 @@ int logic_push_found(struct logic *l, struct registry_found *found, struct wire_
 		const char *server = found->entries[i].server;
 		size_t n = 0;
 
-		for (; i < found->n && strcmp(found->entries[i].server, server) == 0; i++) {
+		for (; i < found->n && n < most && strcmp(found->entries[i].server, server) == 0; i++) {
 			keys[n] = found->entries[i].key;
 			sessions[n++] = found->entries[i].session_id;
 		}

@@ -11,7 +11,7 @@
 int logic_make_message(const struct logic_message *m, struct message **out);
 /* The names of n_names under which nobody was found. Each registry finds them in their order. */
 void logic_count_offline(const struct registry_found *found, size_t n_names, struct fate *fate);
-/* One push for each server, with all of its keys. `push` is the message; keys and sessions are filled in. `looks`: keys that moved
+/* One push for each server, with all of its keys, or over a cluster as many as it takes. `push` is the message; keys and sessions are filled in. `looks`: keys that moved
  * meanwhile may be looked up again so many times. fate: NULL, or it becomes known. The errors of a push. */
 int logic_push_found(struct logic *l, struct registry_found *found, struct wire_push *push, unsigned looks,
 		     struct fate *fate);

@@ -13,7 +13,9 @@
 #include "common/wire/wire.h"
 #include "common/wire/wire_json.h"
 
-#define KEYS_MAX 100000 /* of one entry */
+/* Of one entry: as many as limits.connections can be. All connections of one user may be here, and a logic of an older release names all
+ * that it was asked for at once. */
+#define KEYS_MAX 10000000
 
 static const char *const targets[WIRE_TARGETS] = {
 	[WIRE_KEYS] = "keys",   [WIRE_ROOM] = "room", [WIRE_ALL] = "all",     [WIRE_KICK] = "kick",

@@ -461,6 +461,35 @@ static void who_is_named_twice_is_reached_once(void **state)
 	assert_int_equal(n, 2);
 }
 
+static size_t n_pushes, n_pushed, most_pushed;
+
+static int on_bus_of_many(void *self, const char *server, const struct wire_push *push)
+{
+	(void)self;
+	assert_string_equal(server, "s");
+	n_pushes++;
+	n_pushed += push->n_keys;
+	if (push->n_keys > most_pushed)
+		most_pushed = push->n_keys;
+	return bus_rc;
+}
+
+/* Redis does nothing else while it looks whether they are still there. */
+static void a_push_to_many_on_one_server_goes_in_parts(void **state)
+{
+	const size_t n = 25000;
+
+	(void)state;
+	for (size_t i = 0; i < n; i++)
+		(void)come("s", "{\"mid\":7}");
+	l.bus.push = on_bus_of_many;
+	n_pushes = n_pushed = most_pushed = 0;
+	assert_int_equal(logic_push_users(&l, message(1000, "hi"), (struct user[]){{.mid = 7}}, 1), 0);
+	assert_int_equal(n_pushed, n);
+	assert_int_equal(n_pushes, 3);
+	assert_int_equal(most_pushed, 10000);
+}
+
 static int on_bus_to(void *self, const struct bus_names *names, const struct wire_push *push, struct fate *fate)
 {
 	size_t at = strlen(handed);
@@ -835,6 +864,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(people_in_a_room_are_counted_only_for_who_asks, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(every_push_that_fails_is_counted, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_named_twice_is_reached_once, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_push_to_many_on_one_server_goes_in_parts, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_bus_that_finds_them_itself_is_handed_the_names, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_push_in_halves_ends_as_a_whole_one_would, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_push_to_a_room_goes_to_all_servers, set_up, tear_down),

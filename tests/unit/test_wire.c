@@ -588,6 +588,28 @@ static void a_kick_for_a_reason_of_tomorrow_is_a_kick(void **state)
 	wire_pushed_fini(&pushed);
 }
 
+/* All of a user's, or of a list, may be on one comet. */
+static void a_push_to_all_keys_of_a_large_comet_comes_back(void **state)
+{
+	const size_t n = 1000000;
+	const char **keys = calloc(n, sizeof(*keys));
+	struct wire_push push = {.target = WIRE_KEYS, .message = message_of("x", 1), .keys = keys, .n_keys = n};
+	struct wire_entry entry;
+	struct wire_pushed back;
+
+	(void)state;
+	assert_non_null(keys);
+	for (size_t i = 0; i < n; i++)
+		keys[i] = "k";
+	assert_int_equal(wire_entry_encode(&push, &entry), 0);
+	assert_int_equal(wire_pushed_decode((const struct wire_field *)entry.fields, entry.n, &back), 0);
+	assert_int_equal(back.push.n_keys, n);
+	wire_pushed_fini(&back);
+	wire_entry_fini(&entry);
+	message_unref(&push.message);
+	free(keys);
+}
+
 static void a_key_that_is_not_utf_8_cannot_be_pushed_to(void **state)
 {
 	const char *const keys[] = {"\xff"};
@@ -752,6 +774,7 @@ int main(void)
 		wire_test(any_other_code_is_a_logic_that_failed),
 		wire_test(replies_that_are_none_are_refused),
 		wire_test(a_push_to_keys_arrives_whole),
+		wire_test(a_push_to_all_keys_of_a_large_comet_comes_back),
 		wire_test(a_push_to_a_room_may_name_it_in_any_bytes),
 		wire_test(a_push_to_all_keeps_its_speed),
 		wire_test(a_kick_names_sessions_and_a_reason),
