@@ -14,6 +14,7 @@
 #include "common/base/lock.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/park.h"
 
 #define HEAD       "comet bans 1\n"
 #define LINE_BYTES (BAN_VALUE_BYTES + BAN_FIELD_BYTES + 1)
@@ -25,7 +26,7 @@ struct bans_file {
 	const struct config *cfg;
 	struct bans *bans;
 	char path[PATH_MAX - 8]; /* "": none */
-	/* under lock, which is held while the file is written, so that one change follows the other: only callers of the API wait for it */
+	/* under lock, which is held while the file is written, so that one change follows the other: only those who change bans wait for it */
 	struct lock lock;
 	bool said; /* that there is no file */
 };
@@ -186,11 +187,13 @@ static int put(void *self, struct ban *list, size_t n)
 	bool unsaid;
 
 	OBJ_CHECK(f, BANS_FILE_MAGIC);
+	park_wait_begin(); /* a disk may take its time, and other callers of the API do not wait for it */
 	lock_take(&f->lock);
 	rc = put_locked(f, list, n, &unwritten);
 	unsaid = f->path[0] == '\0' && !f->said;
 	f->said = f->said || unsaid;
 	lock_drop(&f->lock);
+	park_wait_end();
 	if (unsaid)
 		LOG(LOG_WARN, log_what(EVENT_BANS_NOT_KEPT));
 	if (unwritten == 0)

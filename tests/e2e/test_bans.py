@@ -296,6 +296,27 @@ def test_full_disk_is_no_full_list_of_bans(launch, tmp_path, why):
     assert "event=bans_file_unwritten" in house.log()
 
 
+@alone
+def test_disk_that_hangs_keeps_nobody_from_the_api_but_those_who_ban(launch, tmp_path):
+    file = tmp_path / "bans"
+    house = launch({"auth.bans_file": file})
+    os.mkfifo(f"{file}.new")  # nobody reads it: to open it takes for ever
+    try:
+        waiting = [threading.Thread(target=house.backend.post, args=("/goim/kick",), kwargs={"mids": i + 1, "for": "1h"}, daemon=True)
+                   for i in range(2 * os.cpu_count() + 2)]
+        for thread in waiting:
+            thread.start()
+        wait_until(lambda: banned(house.backend) != [], "the first of them is in memory")
+        for _ in range(20):
+            assert house.backend.get("/healthz").status == 200
+    finally:
+        released = os.open(f"{file}.new", os.O_RDONLY | os.O_NONBLOCK)
+    for thread in waiting:
+        thread.join(TIMEOUT)
+    os.close(released)
+    assert len(banned(house.backend)) == len(waiting)
+
+
 # ---- tokens that were taken back ----
 
 @pytest.fixture
