@@ -8,8 +8,10 @@
 
 #include "common/base/err.h"
 #include "common/base/small_file.h"
+#include "common/config/inih.h"
 
 #define VALUE_BYTES 1024
+#define LINE_BYTES  (VALUE_BYTES + 96) /* with a name and its spaces */
 
 static const char *const names[CONTEXT_KEYS] = {
 #define key(NAME, name) [CONTEXT_##NAME] = (name),
@@ -89,10 +91,17 @@ static int take(void *arg, const char *section, const char *name, const char *va
 	return say_unknown(name);
 }
 
+/* As ini_parse_file. */
+static int take_all(FILE *file)
+{
+	inih_set_up(LINE_BYTES);
+	return ini_parse_file(file, take, NULL);
+}
+
 /* False: it is wrong, which was said. */
 static bool parse(FILE *file)
 {
-	int line = ini_parse_file(file, take, NULL);
+	int line = take_all(file);
 
 	if (context.is_wrong)
 		return false;
@@ -161,7 +170,7 @@ void context_list(FILE *out)
 	if (file == NULL)
 		return;
 	context.list = out;
-	(void)ini_parse_file(file, take, NULL);
+	(void)take_all(file);
 	context.list = NULL;
 	(void)fclose(file);
 }

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/base/err.h"
+#include "common/config/inih.h"
 #include "common/config/retired.h"
 #include "common/config/setting.h"
 
@@ -199,22 +200,6 @@ static int handle_pair(void *arg, const char *section, const char *key, const ch
 	return 1;
 }
 
-/* Debian's inih takes at run time what others fix when they build it. One line is one value: a secret may hold " ;",
- * and an indented key is a key. */
-static void set_up_inih(void)
-{
-	static char comment_starts[] = ";#";
-
-	ini_use_stack = false;
-	ini_allow_realloc = false;
-	ini_initial_alloc = LINE_MAX_BYTES;
-	ini_max_line = LINE_MAX_BYTES;
-	ini_allow_multiline = false;
-	ini_allow_inline_comments = false;
-	ini_stop_on_first_error = false;
-	ini_start_comment_prefixes = comment_starts;
-}
-
 int config_file(struct config *cfg, const char *path, FILE *errors)
 {
 	struct ini_source src = {.path = path, .cfg = cfg, .errors = errors};
@@ -223,7 +208,7 @@ int config_file(struct config *cfg, const char *path, FILE *errors)
 	src.file = fopen(path, "re");
 	if (src.file == NULL)
 		goto cannot_read;
-	set_up_inih();
+	inih_set_up(LINE_MAX_BYTES);
 	parsed = ini_parse_stream(read_line, &src, handle_pair, &src);
 	if (ferror(src.file))
 		goto cannot_read;

@@ -128,6 +128,17 @@ def test_context_says_where_and_by_which_key(api, ini, tmp_path):
         assert api.call()[4] == shown, (args, more)
 
 
+def test_line_of_a_context_is_one_value_as_in_the_settings_of_a_server(api, ini):
+    """However long, with a semicolon in it, and behind blanks."""
+    done = b'{"code":0,"message":"","data":{"kicked":2}}'
+    for key in ("k" * 512, "one ;two #three"):
+        for blanks in ("", "  ", "\t"):
+            api.will_answer(200, done)
+            env = ini(f"[default]\n; a comment\n{blanks}http = {api.address}\n{blanks}# another\n{blanks}api_key = {key}\n")
+            assert run("kick", "mid", "1", env=env) == (OK, "kicked 2 connections\n", ""), (key, blanks)
+            assert api.call()[4] == key
+
+
 def test_place_of_the_api_that_is_none(ini):
     for place in ("", "http://", "ftp://x", ":3111", "127.0.0.1:99999", "a b"):
         for args, env in ((["--http", place], {}), ([], {"COMET_HTTP": place}), ([], ini(f"[default]\nhttp = {place}\n"))):
