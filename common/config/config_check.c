@@ -9,6 +9,7 @@
 #include "common/base/err.h"
 #include "common/base/kept.h"
 #include "common/base/ranges.h"
+#include "common/base/utf8.h"
 #include "common/config/config_redis.h"
 #include "common/config/networks.h"
 #include "common/config/origins.h"
@@ -192,11 +193,20 @@ static int check_proxies(const struct config *cfg, FILE *errors)
 	return good ? 0 : -ERR_CONFIG;
 }
 
-/* A longer one would be cut off, and two could become one. */
+static bool is_utf8(const char *name)
+{
+	return utf8_is_valid((const uint8_t *)name, strlen(name));
+}
+
+/* A longer one would be cut off, and two could become one. They stand in JSON, which has nothing but UTF-8: in nodes,
+ * connections and events, and between the servers. */
 static int check_names(const struct config *cfg, FILE *errors)
 {
 	if (strlen(cfg->server_id) > NAME_BYTES_MAX || strlen(cfg->logic_id) > NAME_BYTES_MAX)
 		return complain(errors, "server.id and logic.id must have at most 127 bytes");
+	if (!is_utf8(cfg->server_id) || !is_utf8(cfg->server_region) || !is_utf8(cfg->server_addrs) ||
+	    !is_utf8(cfg->logic_id))
+		return complain(errors, "server.id, server.region, server.addrs and logic.id must be UTF-8");
 	return 0;
 }
 

@@ -745,6 +745,21 @@ static void names_have_at_most_127_bytes(void **state)
 	check_says(NAME127 "x", "server.id and logic.id must have at most 127 bytes\n");
 }
 
+/* A settings file in Latin-1: JSON has no such names, and everything that tells one would be empty. */
+static void names_are_utf8(void **state)
+{
+#define UTF8 "server.id, server.region, server.addrs and logic.id must be UTF-8\n"
+	(void)state;
+	check_says("server.id=m\xfcnchen", UTF8);
+	check_says("server.id=m\xc3\xbcnchen", "");
+	check_says("server.region=m\xfcnchen", UTF8);
+	check_says("server.region=m\xc3\xbcnchen", "");
+	check_says("server.addrs=m\xfcnchen", UTF8);
+	check_says("server.addrs=m\xc3\xbcnchen", "");
+	check_says("logic.id=m\xfcnchen", UTF8);
+	check_says("logic.id=m\xc3\xbcnchen", "");
+}
+
 static void what_stands_before_an_at_is_never_shown(void **state)
 {
 #define FORMS "must be host:port, [v6]:port, unix:/path or redis://user:password@host:port/db\n"
@@ -1134,6 +1149,7 @@ int main(void)
 		config_test(numbers_of_rooms_live_until_they_are_renewed),
 		config_test(a_prefix_in_redis_is_a_plain_word),
 		config_test(names_have_at_most_127_bytes),
+		config_test(names_are_utf8),
 		config_test(what_stands_before_an_at_is_never_shown),
 		config_test(an_address_with_more_in_it_settles_into_plain_settings),
 		config_test(a_webhook_needs_an_address_and_less_time_than_logic),
