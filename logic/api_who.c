@@ -33,6 +33,10 @@ static bool read_limits(struct api_call *call, struct who_query *query)
 
 	if (!api_v2_read_number(call, &limit, &value) || !api_v2_read_number(call, &queued, &messages))
 		return false;
+	if (after != NULL && strlen(after) >= WIRE_KEY_BYTES) { /* comets could not read the question */
+		api_v2_reply_bad(call, "after must be a key, of less than 256 bytes");
+		return false;
+	}
 	*query = (struct who_query){.queued = messages, .after = after != NULL ? after : "", .limit = (size_t)value};
 	return true;
 }

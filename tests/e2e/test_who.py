@@ -172,6 +172,7 @@ def test_users_by_name(launch, connect_to):
 @pytest.mark.parametrize("path, params", [
     ("online/users", {}), ("online/users", {"mids": "x"}), ("online/users", {"mids": "1", "users": "1"}), ("connections", {"limit": 0}),
     ("connections", {"limit": 1001}), ("connections", {"limit": "many"}), ("connections", {"type": "live"}), ("connections", {"keys": ""}),
+    ("connections", {"after": "k" * 256}), ("online/users", {"mids": "1", "detail": "1", "after": "k" * 256}),
     ("room/members", {"type": "live"}), ("room/members", {"room": "1"})])
 def test_wrong_questions(backend, path, params):
     reply = backend.request("GET", f"/goim/{path}", **params)
