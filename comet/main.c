@@ -228,15 +228,24 @@ static int start_http(struct program *p)
 	return http_start(&http, p->wiring.handle, p->wiring.self, &p->http);
 }
 
+/* Parked connections have no threads; those that serve them are some thousands at most. */
+static void make_room_for(const struct config *cfg)
+{
+	const int64_t connections = server_connections_max(cfg);
+
+	process_enlarge_futex_table(server_parks(cfg) ? 2048 : 2 * connections);
+	process_enlarge_file_table(connections);
+}
+
 static int start(struct program *p)
 {
 	const struct config *cfg = &p->cfg;
 	int rc;
 
 	fence_warn(cfg);
+	make_room_for(cfg);
 	if ((rc = server_init(&p->server, cfg, cores())) < 0)
 		return rc;
-	process_enlarge_futex_table(p->server.admission.opt.connections_max);
 	if ((rc = push_start(&p->server, cores(), (unsigned)cfg->push_queue, &p->push)) < 0)
 		return fail("push threads", rc);
 	if ((rc = bouncer_start(&p->bouncer, &p->server)) < 0)

@@ -9,7 +9,9 @@
 void process_slim_threads(char **argv);
 /* As many files as may be had without asking anybody; logs a failure. */
 void process_raise_files(void);
-/* For the sleeping threads of so many connections. */
-void process_enlarge_futex_table(int64_t connections);
+/* For the files of so many connections, or of the first 65,536. */
+void process_enlarge_file_table(int64_t connections);
+/* For so many sleeping threads. */
+void process_enlarge_futex_table(int64_t threads);
 
 #endif

@@ -13,12 +13,25 @@
 #include "common/base/obj.h"
 #include "common/wire/packet.h"
 
+/* So many the machine allows; limit: what does not allow more. */
+static int64_t machine_max(const struct config *cfg, char limit[64])
+{
+	return admission_machine_max(cfg->http_callers, server_parks(cfg), limit, 64);
+}
+
+int64_t server_connections_max(const struct config *cfg)
+{
+	char limit[64];
+
+	return cfg->limits_connections > 0 ? cfg->limits_connections : machine_max(cfg, limit);
+}
+
 static void find_machine_max(struct server *s)
 {
 	const struct config *cfg = s->cfg;
 	char limit[64];
 
-	s->machine_max = admission_machine_max(cfg->http_callers, server_parks(cfg), limit, sizeof(limit));
+	s->machine_max = machine_max(cfg, limit);
 	if (cfg->limits_connections > s->machine_max)
 		LOG(LOG_WARN, log_what(EVENT_CONNECTIONS_NOT_ALLOWED),
 		    log_i64("limits.connections", cfg->limits_connections), log_i64("allowed", s->machine_max),
@@ -90,11 +103,10 @@ static void take_settings(struct server *s, const struct config *cfg)
 static struct admission_options admission_of(const struct server *s)
 {
 	const struct config *cfg = s->cfg;
-	const int64_t connections = cfg->limits_connections;
 	const int64_t burst = cfg->limits_burst * CLOCK_MS;
 
 	return (struct admission_options){
-		.connections_max = connections > 0 ? connections : s->machine_max,
+		.connections_max = server_connections_max(cfg),
 		.per_ip_max = cfg->limits_per_ip,
 		.handshakes_max = cfg->limits_handshakes,
 		.connects = {.per_second = cfg->limits_connects, .burst_ns = burst},

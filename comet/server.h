@@ -64,6 +64,9 @@ static inline bool server_parks(const struct config *cfg)
 	return cfg->protocol_park && cfg->protocol_baton;
 }
 
+/* So many may be there at a time: limits.connections or, where that is 0, as many as the machine allows. */
+int64_t server_connections_max(const struct config *cfg);
+
 /* Everything but logic and connection.park, which the caller fills in before connections come. Starts `timers` timer threads, at least 1.
  * 0, or -errno with a log line that says what failed; s->cfg is then NULL. */
 int server_init(struct server *s, const struct config *cfg, unsigned timers);

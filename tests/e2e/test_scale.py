@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: MIT"""
 import pathlib
+import re
 import resource
 
 import pytest
@@ -131,3 +132,11 @@ def test_program_starts_once_more_for_small_threads_unless_told_otherwise(launch
     assert tunables(house).startswith(TUNABLES["GLIBC_TUNABLES"] + ":")
     assert pathlib.Path(f"/proc/{house.pid}/comm").read_text() == "comet\n"
     assert tunables(launch(environment={"GLIBC_TUNABLES": "glibc.malloc.perturb=1"})).startswith("glibc.malloc.perturb=1:")
+
+
+@pytest.mark.settings("limits.connections=5000")
+@pytest.mark.own_house
+def test_table_of_files_does_not_grow_while_clients_come_in(house):
+    """The kernel makes all threads that open a file wait for each doubling, some 10 ms."""
+    status = pathlib.Path(f"/proc/{house.pid}/status").read_text()
+    assert int(re.search(r"^FDSize:\t(\d+)$", status, re.M)[1]) >= 5000
