@@ -242,13 +242,19 @@ def pack(pieces, most):
 
 
 class Pushes(asyncio.Queue):
-    """Those that wait for the application, bounded in number and in bytes."""
+    """Those that wait for the application, bounded in number and in bytes, as who puts them waits for room."""
     def __init__(self):
-        super().__init__(QUEUE)
+        super().__init__()
         self._bytes = 0
+        self._taken = asyncio.Event()  # one has been
 
     def full(self):
-        return super().full() or self._bytes >= QUEUE_BYTES
+        return self.qsize() >= QUEUE or self._bytes >= QUEUE_BYTES
+
+    async def room(self):
+        while self.full():
+            self._taken.clear()
+            await self._taken.wait()
 
     def _put(self, push):
         super()._put(push)
@@ -257,6 +263,7 @@ class Pushes(asyncio.Queue):
     def _get(self):
         push = super()._get()
         self._bytes -= len(push.body)
+        self._taken.set()
         return push
 
 
@@ -575,10 +582,12 @@ class Client:
         while (packet := await read_packet(reader)).op != Op.DISCONNECT:
             if self._streams and packet.ver == PUSH_VER:
                 push = packet.unwrap()
+                await self._pushes.room()
                 if self._follows_old(push):
-                    await self._keep(push)
+                    self._keep(push)
             elif packet.seq == 0 and packet.op != Op.NOTICE:  # other packets answer requests that were given up
-                await self._keep(packet)
+                await self._pushes.room()
+                self._keep(packet)
 
     async def _part(self):
         """Be done with the server that goes away."""
@@ -641,12 +650,14 @@ class Client:
                 raise Goodbye.of(packet.body)
             if self._longest and packet.ver == PUSH_VER:
                 push = packet.unwrap()
+                await self._room_for_one()  # before it counts: whoever is cancelled here has not got it
                 if self._follows(push):
-                    await self._keep_for(push)
+                    self._keep(push)
             elif self._longest and packet.op == Op.NOTICE:
                 self._notice(notice_of(packet))
             elif not self._is_answer(packet):
-                await self._keep_for(packet)
+                await self._room_for_one()
+                self._keep(packet)
 
     def _is_answer(self, packet):
         op, future, now = self._pending.get(packet.seq, (None, None, None))
@@ -658,13 +669,15 @@ class Client:
             future.set_result(packet)
         return True
 
-    async def _keep_for(self, push):
+    async def _room_for_one(self):
         self._full = self._pushes.full()
-        await self._keep(push)
-        self._full = False
+        try:
+            await self._pushes.room()
+        finally:
+            self._full = False
 
-    async def _keep(self, push):
-        await self._pushes.put(push)
+    def _keep(self, push):
+        self._pushes.put_nowait(push)
         self._arrived.set()
 
     async def _ask(self, op, body=b"", now=lambda answer: None):

@@ -266,7 +266,7 @@ def test_to_give_up_waiting_for_a_push_loses_none():
             for number in range(200):
                 waiting = asyncio.create_task(anext(client))
                 await asyncio.sleep(0)  # so that it waits
-                await client._keep(comet_client.Packet(number))
+                client._keep(comet_client.Packet(number))
                 for _ in range(number % 4):
                     await asyncio.sleep(0)
                 waiting.cancel()
@@ -842,6 +842,39 @@ def test_pushes_that_wait_are_bounded_in_bytes():
             assert [len((await anext(client)).body) for _ in range(n)] == [len(body)] * n
 
     run(story())
+
+
+def test_a_push_that_waited_for_room_as_its_connection_was_lost_comes_again(monkeypatch):
+    """The position is not behind a push that the application cannot get any more."""
+    monkeypatch.setattr(comet_client, "QUEUE", 3)
+    changes, asked = [], []
+
+    async def pushes(visit, reader, writer):
+        await welcome(reader, writer)
+        join = await comet_client.read_packet(reader)
+        since = json.loads(join.body)["rooms"][0].get("since", 0)
+        asked.append(since)
+        say(writer, 19, {"rooms": [{"id": "chat://1", "at": since or 5, "gap": False, "replay": 0}]}, join.seq)
+        for number in range((since or 5) + 1, 16):
+            say(writer, 1000, b"\0\0\0\0\x08chat://1", number, 4)
+        if visit == 0:
+            await comet_client.read_packet(reader)
+            writer.transport.abort()
+        await reader.read()
+
+    async def story():
+        async with Wrong(pushes) as server, Client(*server.address, streams=True, back_off=(0.001, 1, 0.001),
+                                                   on_change=lambda *change: changes.append(change[0])) as client:
+            await client.join("chat://1")
+            while not client._full:
+                await asyncio.sleep(0)
+            while "lost" not in changes:  # the first one is never answered, and another finds the connection gone
+                quiet(asyncio.ensure_future(client.request(4096)))
+                await asyncio.sleep(0.01)
+            assert [(await anext(client)).number for _ in range(10)] == list(range(6, 16))
+
+    run(story())
+    assert asked == [0, 8]
 
 
 def test_whatever_comes_it_is_there_for_the_next_connection():
