@@ -123,6 +123,9 @@ static int read_any(struct comet_client *c, int64_t deadline_ns, struct packet *
 			return -ETIMEDOUT;
 		rc = client_read(c->client, next_wake_ns(c, deadline_ns), p);
 	}
+	/* A server replays what was missed before it reads the next packet, and that takes its time. */
+	if (rc == 0 && c->beat_seq != 0)
+		c->beat_deadline_ns = clock_now_ns() + c->timeout_ns;
 	if (rc == 0 && p->op == OP_DISCONNECT && !is_push(c, p)) {
 		client_read_goodbye(p, &c->goodbye);
 		return -ERR_REFUSED;
@@ -133,7 +136,7 @@ static int read_any(struct comet_client *c, int64_t deadline_ns, struct packet *
 /* Take the answer to our heartbeat; false for any other packet. */
 static bool take_beat(struct comet_client *c, const struct packet *p)
 {
-	if (p->op != OP_HEARTBEAT_REPLY || p->seq != c->beat_seq || is_push(c, p))
+	if (c->beat_seq == 0 || p->op != OP_HEARTBEAT_REPLY || p->seq != c->beat_seq || is_push(c, p))
 		return false;
 	c->beat_seq = 0;
 	c->people = p->body_bytes == 4 ? packet_get_i32(p->body) : 0;

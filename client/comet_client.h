@@ -116,7 +116,7 @@ void comet_client_close(struct comet_client **c);
 
 /* The next push. -ETIMEDOUT: none came in wait_ms; the client may be used on.
  * After any other error it is only to be closed: -ECONNABORTED: the server said goodbye, or closed; -ETIME: a heartbeat was not
- * answered, or the server takes nothing any more; -EPROTO: the server sent what no good server sends; another errno of the socket.
+ * answered, and nothing else came in timeout_ms, or the server takes nothing any more; -EPROTO: the server sent what no good server sends; another errno of the socket.
  * The exception is a goodbye with code 4: that server serves on for a while. Open a client to goodbye.node first, then take
  * the rest from this one: with a key until the server closes, -ECONNABORTED; without one until -ETIMEDOUT. */
 int comet_client_next(struct comet_client *c, int wait_ms, struct comet_client_message *out);

@@ -358,6 +358,7 @@ class Client:
         self._why = None    # we have given this connection up ourselves
         self._seq = 0
         self._pending = {}  # seq: (the answer's operation, future)
+        self._heard = 0.0   # when something came last
         self._full = False  # the reader waits for the application, so answers are late for a reason
         self._online = asyncio.Event()
         self._task = None
@@ -646,6 +647,7 @@ class Client:
     async def _read(self, reader):
         while True:
             packet = await read_packet(reader)
+            self._heard = time.monotonic()
             if packet.op == Op.DISCONNECT:
                 raise Goodbye.of(packet.body)
             if self._longest and packet.ver == PUSH_VER:
@@ -675,13 +677,15 @@ class Client:
             await self._pushes.room()
         finally:
             self._full = False
+            self._heard = time.monotonic()
 
     def _keep(self, push):
         self._pushes.put_nowait(push)
         self._arrived.set()
 
     async def _ask(self, op, body=b"", now=lambda answer: None):
-        """now(answer) is called before the next packet is looked at."""
+        """now(answer) is called before the next packet is looked at. Whatever comes meanwhile is a sign of life: a server replays what was missed
+        before it reads the next packet, and that takes its time."""
         writer = self._writer
         self._seq = self._seq % 0x7fffffff + 1
         future = asyncio.get_running_loop().create_future()
@@ -689,9 +693,10 @@ class Client:
         try:
             writer.write(Packet(op, body, self._seq).encode())
             await within(self._timeout, writer.drain())
-            while not future.done():
-                done, _ = await asyncio.wait({future}, timeout=self._timeout)
-                if not done and not self._full:
+            left = self._timeout
+            while not (await asyncio.wait({future}, timeout=left))[0]:
+                left = self._timeout if self._full else self._heard + self._timeout - time.monotonic()
+                if left <= 0:
                     raise asyncio.TimeoutError
             return future.result()
         except (OSError, asyncio.TimeoutError) as error:

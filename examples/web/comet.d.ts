@@ -71,7 +71,7 @@ export interface CometOptions {
 	token?: Body | (() => Body | Promise<Body>);
 	/** Milliseconds between heartbeats (30000). */
 	heartbeat?: number;
-	/** Milliseconds for a connection to come up, and for each answer (10000). */
+	/** Milliseconds for a connection to come up, and in which something comes while an answer is waited for (10000). */
 	timeout?: number;
 	/** Longest body that request() sends (4096). */
 	maxBody?: number;

@@ -269,7 +269,8 @@ export class Comet {
 	#listeners = new Map();
 	#socket = null;
 	#seq = 0;
-	#pending = new Map(); // seq → {op, resolve, reject, timer}
+	#pending = new Map(); // seq → {resolve, reject, now, timer}
+	#heardAt = 0; // when something came last
 	#waiters = []; // calls that wait for the next time that we are online
 	#attempt = 0;
 	#timer = null; // of the phase that we are in: deadline, back-off or next heartbeat
@@ -647,12 +648,24 @@ export class Comet {
 	#ask(op, bytes, now = () => {}) {
 		return new Promise((resolve, reject) => {
 			const seq = this.#seq = this.#seq % MAX_SEQ + 1;
-			const {timeout} = this.#options;
-			const timer = setTimeout(() => this.#lose(
-				new CometError('timeout', `no answer to operation ${op} within ${timeout} ms`)), timeout);
-			this.#pending.set(seq, {resolve, reject, timer, now});
+			const asked = {resolve, reject, now, timer: null};
+			this.#pending.set(seq, asked);
+			this.#expect(asked, op, this.#options.timeout);
 			this.#socket.send(encode(op, bytes, seq));
 		});
+	}
+
+	/* The connection is lost if the answer does not come in so many milliseconds. Whatever comes is a sign of life: a server replays what was
+	 * missed before it reads the next packet, and that takes its time. */
+	#expect(asked, op, ms) {
+		const {timeout} = this.#options;
+		asked.timer = setTimeout(() => {
+			const left = this.#heardAt + timeout - performance.now();
+			if (left > 0)
+				this.#expect(asked, op, left);
+			else
+				this.#lose(new CometError('timeout', `no answer to operation ${op} within ${timeout} ms`));
+		}, ms);
 	}
 
 	#unpack(data) {
@@ -665,6 +678,7 @@ export class Comet {
 
 	#receive(data) {
 		const socket = this.#socket;
+		this.#heardAt = performance.now();
 		try {
 			for (const packet of this.#unpack(data)) {
 				if (socket === this.#socket)

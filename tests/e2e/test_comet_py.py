@@ -160,6 +160,33 @@ def test_server_that_stops_answering_is_left(house):
     run(story())
 
 
+def test_while_something_comes_an_answer_may_take_longer():
+    """A server replays what was missed before it reads on, and a phone's line is slow."""
+    changes = []
+
+    async def replay(visit, reader, writer):
+        await welcome(reader, writer)
+        await comet_client.read_packet(reader)
+        end = time.monotonic() + 1.5
+        while visit == 0 and time.monotonic() < end:
+            say(writer, 1000, b"missed")
+            await asyncio.sleep(0.01)
+        say(writer, 1000, b"over")
+        await reader.read()
+
+    async def story():
+        async with Wrong(replay) as server, Client(*server.address, heartbeat=0.05, timeout=0.5,
+                                                   on_change=lambda *change: changes.append((change[0], server.visits))) as client:
+            while (await anext(client)).body == b"missed":
+                pass
+            assert changes == [("online", 1)]
+            while len(changes) < 2:
+                await asyncio.sleep(0.01)
+
+    run(story())
+    assert changes[1] == ("lost", 1)
+
+
 def test_server_that_goes_away_says_where_to_go(house):
     """A stranger that lets in and sends away: to a port where nobody is, and to the comet."""
     visits, changes = [], []

@@ -601,6 +601,31 @@ static void a_heartbeat_that_is_not_answered_is_the_end(void **state)
 	assert_int_equal(comet_client_next(client, SOON_MS, &m), -ETIME);
 }
 
+/* A server replays what was missed before it reads on, and a phone's line is slow. */
+static void while_something_comes_an_answer_may_take_longer(void **state)
+{
+	struct comet_client_options opt = options();
+	struct comet_client_message m;
+
+	(void)state;
+	opt.heartbeat_ms = 5;
+	opt.timeout_ms = 500;
+	assert_int_equal(open_with(&opt, OP_AUTH_REPLY, ""), 0);
+	for (unsigned i = 0; i < 60; i++) {
+		say(1000, 0, "missed");
+		assert_next(1000, "missed");
+		assert_int_equal(comet_client_next(client, 15, &m), -ETIMEDOUT);
+	}
+	assert_int_equal(comet_client_next(client, SOON_MS, &m), -ETIME);
+}
+
+static void a_push_is_no_answer_to_a_heartbeat_that_is_not_due(void **state)
+{
+	(void)state;
+	say(OP_HEARTBEAT_REPLY, 0, "a push");
+	assert_next(OP_HEARTBEAT_REPLY, "a push");
+}
+
 static void an_answer_is_found_by_a_caller_who_was_away(void **state)
 {
 	struct comet_client_options opt = options();
@@ -657,6 +682,8 @@ int main(void)
 		CASE(without_memory_to_keep_a_push_that_is_said),
 		OPENING(heartbeats_are_sent_and_tell_the_people_in_the_room),
 		OPENING(a_heartbeat_that_is_not_answered_is_the_end),
+		OPENING(while_something_comes_an_answer_may_take_longer),
+		CASE(a_push_is_no_answer_to_a_heartbeat_that_is_not_due),
 		OPENING(an_answer_is_found_by_a_caller_who_was_away),
 		OPENING(clients_that_lost_one_server_do_not_come_back_at_one_time),
 #define ROOMS(name) cmocka_unit_test_setup_teardown(name, open_with_rooms, close_rooms)

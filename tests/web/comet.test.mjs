@@ -332,6 +332,16 @@ test('a server that does not answer is left, at every stage', async t => {
 	assert.deepEqual(named('lost').map(([, {error}]) => error.code), ['timeout', 'timeout', 'timeout']);
 });
 
+test('while something comes an answer may take longer', async t => {
+	const it = await online(t, {timeout: 200, heartbeat: 20});
+	const asked = it.comet.request(2000);
+	for (const end = performance.now() + 700; performance.now() < end; await tick())
+		it.socket().push(1000, 'missed'); // a server replays that before it reads on
+	assert.equal(it.comet.state, 'online');
+	await assert.rejects(asked, {code: 'timeout'});
+	assert.equal(it.named('lost').length, 1);
+});
+
 test('heartbeats go on while they are answered, and tell the people in the room', async t => {
 	const {socket, named} = await online(t, {heartbeat: 5});
 	for (let n = 0; n < 3; n++) {
