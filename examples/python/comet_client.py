@@ -201,6 +201,17 @@ def complain(what, error):
     asyncio.get_running_loop().call_exception_handler({"message": what, "exception": error})
 
 
+def safe(callback):
+    """The same, but what it raises harms nobody else."""
+    def call(*event):
+        try:
+            callback(*event)
+        except Exception as error:
+            complain(f"a callback failed, of {event[0]}", error)
+
+    return call
+
+
 async def within(seconds, coroutine, unwanted=lambda result: None):
     """As asyncio.wait_for, which before Python 3.12 loses a cancellation that comes when the coroutine is done. unwanted gets a result that
     came too late."""
@@ -322,7 +333,8 @@ class Client:
     A server that goes away is still read while the next connection comes about; with a key or a token until the old connection is
     closed, so that no push is missed. A push to a room or to all may then come twice.
     A server that is not there, or does not answer, is tried again and again: connect() goes on waiting, and on_change tells why.
-    on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None.
+    on_change(state, why) is called with "online", "lost" and "closed"; why is an exception, or None. What a callback raises, and a function
+    that is asked for something, goes to the loop's exception handler.
     streams: ask for them: join() and leave() work then. positions: {room: number} to begin with, as the property `positions` has them.
     unacked: where no position in the user's stream is known, ask for what this key has not confirmed.
     state: an async function that loads what the application shows of a room, and returns the position that its back end read before it
@@ -334,6 +346,8 @@ class Client:
                  streams=False, positions=None, unacked=False, state=None, on_room=lambda event, room, detail: None):
         if isinstance(host, str) and ("/" in host or host.count(":") == 1):
             raise ValueError(f"host is a name or an address, with port= beside it and nothing of a URL, not {host!r}")
+        if token is not None and not callable(token) and not isinstance(token, (bytes, bytearray)):
+            raise TypeError(f"token is bytes, or a function that returns bytes, not {type(token).__name__}")
         self.room = room
         self.accepts = set(accepts)
         self._address = host if callable(host) else (host, port)
@@ -343,8 +357,8 @@ class Client:
         self._tls = tls
         self._heartbeat, self._timeout = heartbeat, timeout
         self._back_off = back_off
-        self._on_change = on_change
-        self._streams, self._unacked, self._state, self._on_room = streams, unacked, state, on_room
+        self._tell_change = safe(on_change)
+        self._streams, self._unacked, self._state, self._tell_room = streams, unacked, state, safe(on_room)
         self._taken = dict(positions or {})  # of each room the last number that the application has got
         self._rooms = {}
         self._reached = {}  # the position in rooms that the application has joined and the server has ended
@@ -510,11 +524,11 @@ class Client:
                 why = await self._session()
                 asks = callable(self._token) or callable(self._jwt)
                 if isinstance(why, Goodbye) and why.final and not (asks and why.code in NEEDS_TOKEN):
-                    self._on_change("closed", why)
+                    self._tell_change("closed", why)
                     raise why
                 lasted = self._online_at is not None and time.monotonic() - self._online_at > GOOD_SESSION
                 attempt = 0 if lasted else attempt
-                self._on_change("lost", why)
+                self._tell_change("lost", why)
                 if isinstance(why, Goodbye):
                     self._elsewhere = list(why.nodes)
                 base, factor, most = self._back_off
@@ -523,7 +537,7 @@ class Client:
                 await asyncio.sleep(random.uniform(0, min(most, base * factor ** min(attempt, 64))))
                 attempt += 1
         except asyncio.CancelledError:
-            self._on_change("closed", None)
+            self._tell_change("closed", None)
             raise
         finally:
             await self._part()
@@ -533,7 +547,7 @@ class Client:
         tasks, reader, why = [], None, None
         self._why = self._online_at = None
         try:
-            address = self._elsewhere.pop(0) if self._elsewhere else self._address() if callable(self._address) else self._address
+            address = self._elsewhere.pop(0) if self._elsewhere else self._address_now()
             reader, self._writer = await within(self._timeout, asyncio.open_connection(*address, ssl=self._tls),
                                                 unwanted=lambda pair: pair[1].close())
             tasks = [asyncio.create_task(self._read(reader)), asyncio.create_task(self._live())]
@@ -604,7 +618,7 @@ class Client:
         await self._catch_up(*said)
         self._online_at = time.monotonic()
         self._online.set()
-        self._on_change("online", None)
+        self._tell_change("online", None)
         joining = quiet(asyncio.create_task(self._join_all(self._joined_rooms())))
         try:
             while True:
@@ -613,10 +627,20 @@ class Client:
         finally:
             joining.cancel()
 
+    def _address_now(self):
+        try:
+            return self._address() if callable(self._address) else self._address
+        except Exception as error:  # the application's: it is asked again, for the next connection
+            complain("no address", error)
+            raise CometError(f"no address: {error}") from error
+
     def _token_now(self):
         try:
-            return self._make_token()
-        except Exception as error:  # the application's: it is asked again, for the next connection
+            token = self._make_token()
+            if not isinstance(token, (bytes, bytearray)):
+                raise TypeError(f"a token is bytes, not {type(token).__name__}")
+            return token
+        except Exception as error:  # as there
             complain("no token", error)
             raise CometError(f"no token: {error}") from error
 
@@ -818,7 +842,7 @@ class Client:
             self._take(name, joined.at)
         if not room.joined.done():
             room.joined.set_result(joined)
-        self._on_room("joined", name, joined)
+        self._tell_room("joined", name, joined)
         if joined.gap:
             self._miss(name, room, said)
 
@@ -830,7 +854,7 @@ class Client:
             self._done = min(self._done, said["at"])
         if self._state is not None and name != USER:
             self._later(name, room, said.get("reload_ms", 0))
-        self._on_room("gap", name, said["at"])
+        self._tell_room("gap", name, said["at"])
 
     def _notice(self, said):
         if said.get("room") == USER and not said.get("gap"):
@@ -918,4 +942,4 @@ class Client:
         if not room.joined.done():
             room.joined.set_exception(why)
         if tell:
-            self._on_room("left", name, str(why))
+            self._tell_room("left", name, str(why))

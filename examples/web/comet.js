@@ -257,6 +257,15 @@ function noticeOf(packet) {
 	return said;
 }
 
+/* A function of the application that throws keeps nothing else from going on; its error goes where uncaught errors go. */
+function isolated(fn) {
+	try {
+		fn();
+	} catch (error) {
+		queueMicrotask(() => { throw error; });
+	}
+}
+
 /* The same promise; a rejection that nobody looks at is no fault of the program. */
 function quiet(promise) {
 	promise.catch(() => {});
@@ -427,10 +436,15 @@ export class Comet {
 		if (this.#state !== 'connecting' || this.#socket !== null)
 			return; // a listener has closed us, and perhaps opened again
 		this.#after(this.#options.timeout, () => this.#lose(new CometError('timeout', 'no connection in time')));
-		let socket;
+		let {url} = this.#options, socket;
 		try {
-			const {url} = this.#options;
-			socket = new this.#WebSocket(String(typeof url === 'function' ? url(this.#sentAwayBy) : url));
+			url = typeof url === 'function' ? url(this.#sentAwayBy) : url;
+		} catch (error) {
+			this.#lose(error); // it is asked again
+			return;
+		}
+		try {
+			socket = new this.#WebSocket(String(url));
 		} catch (error) {
 			this.#end(error); // no URL at all, or one that the page may not use
 			return;
@@ -448,7 +462,7 @@ export class Comet {
 	async #authenticate(socket) {
 		let body;
 		try {
-			body = await this.#makeToken();
+			body = bytesOf(await this.#makeToken());
 		} catch (error) {
 			if (socket === this.#socket)
 				this.#lose(error);
@@ -456,7 +470,7 @@ export class Comet {
 		}
 		if (socket !== this.#socket)
 			return; // lost while we waited for it
-		this.#ask(Op.AUTH, bytesOf(body), reply => this.#knowStreams(reply.op, objectOf(reply)))
+		this.#ask(Op.AUTH, body, reply => this.#knowStreams(reply.op, objectOf(reply)))
 			.then(() => socket === this.#socket && this.#beOnline(), () => {}); // else #lose has been told, or close() called
 	}
 
@@ -944,7 +958,7 @@ export class Comet {
 	#save() {
 		clearTimeout(this.#saving);
 		this.#saving = null;
-		this.#streams.positions.save(this.positions);
+		isolated(() => this.#streams.positions.save(this.positions));
 	}
 
 	// -- small things
@@ -969,14 +983,8 @@ export class Comet {
 		}
 	}
 
-	/* A listener that throws keeps no other from hearing; its error goes where uncaught errors go. */
 	#emit(name, detail) {
-		for (const fn of [...this.#listeners.get(name) ?? []]) {
-			try {
-				fn(detail);
-			} catch (error) {
-				queueMicrotask(() => { throw error; });
-			}
-		}
+		for (const fn of [...this.#listeners.get(name) ?? []])
+			isolated(() => fn(detail));
 	}
 }

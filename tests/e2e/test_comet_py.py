@@ -834,6 +834,62 @@ def test_a_token_that_is_not_to_be_had_now_is_asked_for_again():
     assert [state for state, _ in changes] == ["lost", "online", "closed"] and "nobody signs now" in str(changes[0][1])
 
 
+def test_a_callback_that_raises_is_told_and_ends_nothing():
+    """As a listener of comet.js."""
+    told = []
+
+    def raising(*event):
+        raise RuntimeError(event[0])
+
+    def address():
+        if not told:
+            raise RuntimeError("nobody knows where")
+        return server_address
+
+    async def push_and_go(visit, reader, writer):
+        await welcome(reader, writer)
+        join = await comet_client.read_packet(reader)
+        say(writer, 19, {"rooms": [{"id": "chat://1", "at": 5 + visit, "gap": True}]}, join.seq)
+        say(writer, 1000, b"\0\0\0\0\x08chat://1on", 6 + visit, 4)
+        say(writer, 22, {"room": "chat://1", "left": "expired"})
+        if visit > 0:
+            await reader.read()
+
+    async def story():
+        nonlocal server_address
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(str(context["exception"])))
+        async with Wrong(push_and_go) as server:
+            server_address = server.address
+            async with Client(address, streams=True, on_change=raising, on_room=raising, back_off=(0.001, 1, 0.001)) as client:
+                await client.join("chat://1")
+                assert (await anext(client)).number == 6
+                while server.visits < 2 or not client.online:
+                    await asyncio.sleep(0.001)
+                await client.join("chat://1")
+                assert (await anext(client)).number == 7
+
+    server_address = None
+    run(story())
+    assert told == ["nobody knows where", "lost", "online", "joined", "gap", "left", "lost", "online", "joined", "gap", "left", "closed"]
+
+
+@pytest.mark.parametrize("made", [None, "text", 7])
+def test_a_token_that_is_no_bytes_costs_that_connection_only(made):
+    tokens_made, told = [made, b'{"mid":7}'], []
+
+    async def let_in(visit, reader, writer):
+        await welcome(reader, writer)
+        await reader.read()
+
+    async def story():
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+        async with Wrong(let_in) as server, Client(*server.address, token=lambda: tokens_made.pop(0), accepts=(), back_off=QUICK):
+            assert server.visits == 2
+
+    run(story())
+    assert [type(error) for error in told] == [TypeError]
+
+
 def test_rooms_whose_join_is_longer_than_the_server_takes_are_refused():
     """It would end the connection, and so would the next one."""
     async def let_in(visit, reader, writer):

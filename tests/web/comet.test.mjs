@@ -301,6 +301,45 @@ test('a function is asked for a new token after a refusal', async t => {
 	assert.equal(socket().said[0].text(), 'token 2');
 });
 
+test('a function of the application that fails costs that connection only', async t => {
+	const urls = [new Error('nobody knows where'), 'ws://x/sub'], made = [undefined, '{"mid":7}'];
+	const url = () => {
+		const one = urls.length > 1 ? urls.shift() : urls[0];
+		if (one instanceof Error)
+			throw one;
+		return one;
+	};
+	Socket.all = [];
+	const comet = new Comet(url, {WebSocket: Socket, backoff: FAST, token: () => made.shift(), accepts: []}), lost = [];
+	t.after(() => comet.close());
+	comet.on('lost', ({error}) => lost.push(error.message));
+	const connected = comet.connect();
+	for (const n of [1, 2]) {
+		await until(() => Socket.all.length === n);
+		Socket.all.at(-1).open();
+		await tick();
+	}
+	Socket.all.at(-1).answer();
+	await connected;
+	assert.deepEqual([lost[0], lost.length], ['nobody knows where', 2]);
+});
+
+test('positions that cannot be saved keep nobody from closing', async t => {
+	const uncaught = [];
+	const it = await streaming(t, {positions: {save: () => { throw new Error('no space'); }}});
+	const others = process.listeners('uncaughtException');
+	process.removeAllListeners('uncaughtException').on('uncaughtException', error => uncaught.push(error.message));
+	t.after(() => others.reduce((on, one) => on.on('uncaughtException', one), process.removeAllListeners('uncaughtException')));
+	it.comet.join('chat://1');
+	await until(() => it.joins().length === 1);
+	answerJoin(it, [{id: 'chat://1', at: 5, gap: false, replay: 0}]);
+	it.comet.close();
+	assert.equal(it.comet.state, 'closed');
+	assert.equal(it.named('closed').length, 1);
+	await until(() => uncaught.length > 0);
+	assert.deepEqual(uncaught, ['no space']);
+});
+
 test('a token that fails or comes too late costs that connection only', async t => {
 	let fail = true, give;
 	const token = () => fail ? Promise.reject(new Error('no')) : new Promise(resolve => { give = resolve; });
