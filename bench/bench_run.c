@@ -14,7 +14,7 @@
 #include "common/base/clock.h"
 #include "common/base/err.h"
 
-#define QUIET_NS (3 * CLOCK_SEC) /* no delivery for so long after the last push: nothing more will come */
+#define QUIET_NS (3 * CLOCK_SEC) /* not a byte for so long after the last push: nothing more will come */
 #define DRAIN_NS (30 * CLOCK_SEC)
 #define LOOK_NS  (50 * CLOCK_MS) /* how often a condition is looked at that nobody tells us about */
 
@@ -28,8 +28,8 @@ struct run {
 	/* at the last line, so that it can say how much was done since */
 	uint64_t lined_online, lined_delivered, lined_echoes;
 	/* for drained() */
-	uint64_t last_delivered;
-	int64_t last_delivery_ns;
+	uint64_t last_bytes;
+	int64_t last_bytes_ns;
 };
 
 /* A counter of all load processes. */
@@ -73,14 +73,14 @@ static bool never(struct run *r)
 /* Have all accepted pushes reached all that are open, or will no more come? */
 static bool drained(struct run *r)
 {
-	uint64_t delivered = SUM(r, delivered);
+	uint64_t bytes = SUM(r, bytes); /* a long message takes its time */
 	int64_t now_ns = clock_now_ns();
 
-	if (delivered != r->last_delivered) {
-		r->last_delivered = delivered;
-		r->last_delivery_ns = now_ns;
+	if (bytes != r->last_bytes) {
+		r->last_bytes = bytes;
+		r->last_bytes_ns = now_ns;
 	}
-	return delivered >= r->result->pushes.accepted * SUM(r, open) || now_ns - r->last_delivery_ns > QUIET_NS;
+	return SUM(r, delivered) >= r->result->pushes.accepted * SUM(r, open) || now_ns - r->last_bytes_ns > QUIET_NS;
 }
 
 /* Wait for a condition, at most up to the deadline, with a line each second. extra_fd, or -1: readable ends it, too.
@@ -168,7 +168,7 @@ static void run_fanout(struct run *r)
 	wait_for(r, never, done_fd, end_ns);
 	bench_push_stop(&push, &r->result->pushes);
 	r->doing = "waiting for the last deliveries";
-	r->last_delivery_ns = clock_now_ns();
+	r->last_bytes_ns = clock_now_ns();
 	if (!r->result->interrupted)
 		wait_for(r, drained, -1, clock_now_ns() + DRAIN_NS);
 }
