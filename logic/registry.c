@@ -15,15 +15,26 @@ void registry_found_fini(struct registry_found *found)
 	*found = (struct registry_found){0};
 }
 
-int registry_found_add(struct registry_found *found, const struct registry_entry *entry)
+/* Space for one more. There is space for a power of two, so that only then there may be none. */
+static int make_space(struct registry_found *found)
 {
-	struct registry_entry *more = reallocarray(found->entries, found->n + 1, sizeof(*more));
-	struct registry_entry *to;
+	struct registry_entry *more = found->entries;
 
-	if (more == NULL)
+	if ((found->n & (found->n - 1)) != 0)
+		return 0;
+	if ((more = reallocarray(more, found->n > 0 ? 2 * found->n : 1, sizeof(*more))) == NULL)
 		return -ENOMEM;
 	found->entries = more;
-	to = &more[found->n++];
+	return 0;
+}
+
+int registry_found_add(struct registry_found *found, const struct registry_entry *entry)
+{
+	struct registry_entry *to;
+
+	if (make_space(found) < 0)
+		return -ENOMEM;
+	to = &found->entries[found->n++];
 	*to = (struct registry_entry){strdup(entry->key), strdup(entry->server), entry->session_id, entry->of};
 	return to->key != NULL && to->server != NULL ? 0 : -ENOMEM;
 }
