@@ -71,8 +71,8 @@ end
 -- is certainly gone, so that none is to find its number. `from`: Redis's time, where comets themselves may be missing until each has
 -- renewed its lease; 0 where all are there. `base` is where the comet's stream stood: who pushed more has lost some. A comet that
 -- has none is an older program, which does not know the question. A generation is above the one before; where the clock is not, by a dice:
--- these data may be lost again, and the one that follows then is to be another. So are ids, which go a minute ahead: those that were lost may be
--- another clock's, and whoever has one came before those who come.
+-- these data may be lost again, and the one that follows then is to be another. So are ids, which go a minute ahead of the clock, and no
+-- further where they need not: those that were lost may be another clock's, and whoever has one came before those who come.
 local function begin_generation(from, lost)
 	local was, _, micros = tonumber(redis.call('GET', prefix .. 'generation') or '0'), time()
 	local generation = whole(from > was and from or was + 1 + micros % 1000)
@@ -80,7 +80,8 @@ local function begin_generation(from, lost)
 	redis.call('SET', prefix .. 'generation', generation)
 	-- All connections may have arrived before this was lost, too, and the next one may find these data on another server.
 	if info then note_server(info) end
-	redis.call('SET', prefix .. 'ids', whole(math.max(micros + 60000000, (redis.call('GET', prefix .. 'ids') or 0) + micros % 1000000)))
+	local id, led = tonumber(redis.call('GET', prefix .. 'ids') or '0'), micros + 60000000
+	redis.call('SET', prefix .. 'ids', whole(led > id and led or id + 1 + micros % 1000000))
 	for _, server in ipairs(redis.call('SMEMBERS', prefix .. 'servers')) do
 		local key = prefix .. 'server:' .. server
 		local base, sent, written = unpack(redis.call('HMGET', key, 'base', 'sent', 'written'))

@@ -493,6 +493,24 @@ static void ban_gives_a_new_one_a_stamp_above_all(void **state)
 	says("ok 9000000000000001 2 " FAR " 0 0", ban, "0", "u:7", "0", "2", FAR, "0", "0");
 }
 
+/* All of them lost twice within a moment. */
+static void ban_gives_a_stamp_above_those_that_were_lost(void **state)
+{
+	char last[32];
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++) {
+		before("FLUSHALL");
+		says("ok 17*", ban, "0", "u:7", "0", FAR, FAR, "0", "0");
+		says("17* 17* 1 17* u:7 *", bans, "0", "0", "10"); /* begins a generation */
+		says("ok 17*", ban, "0", "u:7", "0", FAR, FAR, "0", "0");
+		(void)snprintf(last, sizeof(last), "%s", real_redis_say(&redis, "GET comet:ids"));
+		before("FLUSHALL");
+		says("ok 17*", ban, "0", "u:7", "0", FAR, FAR, "0", "0");
+		assert_true(strcmp(real_redis_say(&redis, "GET comet:ids"), last) > 0);
+	}
+}
+
 static void ban_is_kept_for_as_long_as_the_longest_of_its_name(void **state)
 {
 	(void)state;
@@ -1966,6 +1984,7 @@ int main(void)
 		cmocka_unit_test_setup(no_number_is_given_twice_while_comets_register, empty),
 		cmocka_unit_test_setup(ban_keeps_the_newest_of_a_name, empty),
 		cmocka_unit_test_setup(ban_gives_a_new_one_a_stamp_above_all, empty),
+		cmocka_unit_test_setup(ban_gives_a_stamp_above_those_that_were_lost, empty),
 		cmocka_unit_test_setup(ban_is_kept_for_as_long_as_the_longest_of_its_name, empty),
 		cmocka_unit_test_setup(ban_beyond_the_most_changes_nothing, empty),
 		cmocka_unit_test_setup(bans_are_told_from_a_number_on, empty),
