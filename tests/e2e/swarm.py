@@ -60,8 +60,10 @@ class Swarm:
 
     # coming
 
-    def connect(self, parallel=scaled(256, 32), timeout=4 * TIMEOUT):
-        """Connect and authenticate all; at most `parallel` are on their way at a time, so that each is in time."""
+    def connect(self, timeout=8 * TIMEOUT):
+        """Connect and authenticate all; so many are on their way at a time that each is in time, also where other tests have the
+        machine."""
+        parallel = scaled(64, 16) if self.way.listener.endswith("tls") else scaled(256, 32)
         deadline = Deadline(timeout)
         waiting = collections.deque(self.members)
         on_the_way = set()

@@ -14,7 +14,7 @@ import pytest
 from client import WAYS, Client, Op, Packet
 from test_scale import limits_in_the_way
 from test_tls import context
-from waiting import SANITIZED, SCALE, SPARE_BYTES, TIMEOUT, scaled, wait_until
+from waiting import SCALE, SPARE_BYTES, TIMEOUT, scaled, wait_until
 from wire import Opcode, frame, upgrade
 
 # The counters are the comet's own; comet-logic serves the same code.
@@ -196,7 +196,7 @@ def good_moment(house, good):
 @pytest.mark.settings("http.callers=2000", "http.tls_bind=127.0.0.1:0", "log.level=error")
 def test_thousands_who_are_slow_at_every_stage_all_end_at_their_deadline(launch):
     """On every listener at once, while a good client and a good caller are served, who have to be in time themselves."""
-    patience = "6s" if SANITIZED else "4s"
+    patience = "8s"
     house = launch({"http.timeout": patience, "protocol.handshake_timeout": patience, "logic.heartbeat": patience})
     good = Client(WAYS[0], house.address("tcp")).auth(mid=7)
     house.backend.get("/healthz")
@@ -218,8 +218,8 @@ def test_thousands_who_are_slow_at_every_stage_all_end_at_their_deadline(launch)
 
 @pytest.mark.keeps(320)
 @pytest.mark.skipif(SCALE < 1, reason="load")
-@pytest.mark.settings("http.callers=5000", "http.tls_bind=127.0.0.1:0", "log.level=error", "http.timeout=8s",
-                      "protocol.handshake_timeout=8s", "logic.heartbeat=8s")
+@pytest.mark.settings("http.callers=5000", "http.tls_bind=127.0.0.1:0", "log.level=error", "http.timeout=15s",
+                      "protocol.handshake_timeout=15s", "logic.heartbeat=15s")
 def test_ten_thousand_half_open_handshakes_at_once(house):
     forbidden = limits_in_the_way(10_000)
     if forbidden:
