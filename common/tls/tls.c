@@ -22,6 +22,9 @@
 /* The bytes that we put into one record. TLS allows four times as much, but this lies on the stack of a connection's thread. */
 #define RECORD_BYTES 4096
 
+/* So often may a peer change its keys between two bytes that it sends. TLS asks for it after some ten million records. */
+#define KEY_UPDATES_MAX 64
+
 /* For a place in the gate. Most of those who have waited so long are over the handshake's deadline, too. */
 #define SIGN_WAIT_NS (10 * CLOCK_SEC)
 
@@ -50,8 +53,9 @@ struct tls {
 	/* under lock */
 	struct lock lock;
 	SSL *ssl;
-	bool may_sign; /* it has a place in the gate, or needs none */
-	size_t owed;   /* bytes of a record that was made and that the socket has not taken whole */
+	bool may_sign;        /* it has a place in the gate, or needs none */
+	unsigned key_updates; /* the peer's since its last byte */
+	size_t owed;          /* bytes of a record that was made and that the socket has not taken whole */
 	int broken; /* 0, or the fatal error after which OpenSSL forbids any call: to the other side it is the same one */
 };
 
@@ -64,6 +68,16 @@ static int before_signing(SSL *ssl, void *arg)
 
 	OBJ_CHECK(tls, TLS_MAGIC);
 	return tls->may_sign ? tls_certs_show(server->certs, ssl) : -1;
+}
+
+/* Of each message and each record's head, sent and received. */
+static void count_key_updates(int is_sent, int version, int type, const void *bytes, size_t n, SSL *ssl, void *arg)
+{
+	struct tls *tls = SSL_get_app_data(ssl);
+
+	(void)version, (void)arg;
+	if (!is_sent && type == SSL3_RT_HANDSHAKE && n > 0 && *(const uint8_t *)bytes == SSL3_MT_KEY_UPDATE)
+		tls->key_updates++;
 }
 
 int tls_server_new(struct tls_certs *certs, const struct tls_asks *asks, struct tls_server **out)
@@ -91,6 +105,7 @@ int tls_server_new(struct tls_certs *certs, const struct tls_asks *asks, struct 
 	}
 	server->certs = certs;
 	SSL_CTX_set_cert_cb(server->ctx, before_signing, server);
+	SSL_CTX_set_msg_callback(server->ctx, count_key_updates);
 	(void)SSL_CTX_set_mode(server->ctx, SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	/* A record that brings no bytes, such as a change of keys, ends the read: or a client that sends them without end would have the
 	 * thread, and the lock, for as long. */
@@ -233,6 +248,16 @@ static bool wait_for(const struct tls *tls, short events, int64_t deadline_ns)
 	return poll(&fd, 1, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX) != 0;
 }
 
+/* They bring no bytes, so that no limit of a connection's counts them, and each costs a wake-up. */
+static int check_key_updates_locked(struct tls *tls, int rc) NEEDS(tls->lock)
+{
+	if (rc > 0)
+		tls->key_updates = 0;
+	if (tls->key_updates <= KEY_UPDATES_MAX)
+		return rc;
+	return tls->broken = -ERR_TLS;
+}
+
 /* What is there, as tls_read has it; or -EBUSY, where it may not sign. */
 static int read_now(struct tls *tls, bool may_sign, void *bytes, size_t max, short *events)
 {
@@ -249,6 +274,7 @@ static int read_now(struct tls *tls, bool may_sign, void *bytes, size_t max, sho
 		rc = outcome_locked(tls, n, events);
 	if (rc > 0 && !tls->is_open && check_age_locked(tls) < 0)
 		rc = tls->broken;
+	rc = check_key_updates_locked(tls, rc);
 	tls->has_more = rc > 0 && SSL_has_pending(tls->ssl);
 	tls->waits_to_write = rc == -EAGAIN && *events == POLLOUT;
 	lock_drop(&tls->lock);

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/err.h"
 #include "common/tls/tls.h"
 #include "common/tls/tls_certs.h"
 
@@ -99,7 +100,9 @@ static void an_error_that_others_left_on_the_thread_is_not_its_own(void **state)
 	(void)close(ends[1]);
 }
 
-#define KEY_UPDATES 100
+#define KEY_UPDATES 60
+
+static unsigned key_updates;
 
 /* Comes in, says one byte, changes its keys again and again, and says another. */
 static void *be_restless_client(void *fd)
@@ -109,7 +112,7 @@ static void *be_restless_client(void *fd)
 
 	if (SSL_set_fd(ssl, *(int *)fd) == 1 && SSL_connect(ssl) == 1)
 		(void)SSL_write(ssl, "x", 1);
-	for (unsigned i = 0; i < KEY_UPDATES; i++)
+	for (unsigned i = 0; i < key_updates; i++)
 		if (SSL_key_update(ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1 || SSL_do_handshake(ssl) != 1)
 			break;
 	(void)SSL_write(ssl, "y", 1);
@@ -118,29 +121,48 @@ static void *be_restless_client(void *fd)
 	return NULL;
 }
 
-/* A thread, and the lock that pushers take, for as long as there are more: whoever has others to serve is told of each. */
-static void a_client_that_changes_its_keys_without_end_keeps_no_thread(void **state)
+/* How often tls_read has said -EAGAIN, with a client that changes its keys so often, and then something else: *rc. */
+static unsigned read_restless(unsigned updates, int *rc)
 {
 	struct tls *tls;
 	pthread_t client;
 	unsigned times = 0;
-	uint8_t byte;
-	int ends[2], rc;
+	uint8_t byte = 0;
+	int ends[2];
 
-	(void)state;
+	key_updates = updates;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
 	assert_int_equal(tls_new(server, ends[0], &tls), 0);
 	assert_int_equal(pthread_create(&client, NULL, be_restless_client, &ends[1]), 0);
 	assert_int_equal(tls_read(tls, &byte, 1, true), 1);
 	assert_int_equal(pthread_join(client, NULL), 0);
-	while ((rc = (int)tls_read(tls, &byte, 1, false)) == -EAGAIN && times < KEY_UPDATES)
+	while ((*rc = (int)tls_read(tls, &byte, 1, false)) == -EAGAIN && times < updates)
 		times++;
-	assert_int_equal(rc, 1);
-	assert_int_equal(byte, 'y');
-	assert_int_equal(times, KEY_UPDATES);
+	assert_int_equal(byte, *rc == 1 ? 'y' : 'x');
 	tls_free(&tls);
 	(void)close(ends[0]);
 	(void)close(ends[1]);
+	return times;
+}
+
+/* A thread, and the lock that pushers take, for as long as there are more: whoever has others to serve is told of each. */
+static void a_client_that_changes_its_keys_again_and_again_keeps_no_thread(void **state)
+{
+	int rc;
+
+	(void)state;
+	assert_int_equal(read_restless(KEY_UPDATES, &rc), KEY_UPDATES);
+	assert_int_equal(rc, 1);
+}
+
+/* They are no packets and bring no bytes: no limit would count them. */
+static void a_client_that_does_nothing_but_change_its_keys_is_closed(void **state)
+{
+	int rc;
+
+	(void)state;
+	assert_in_range(read_restless(2 * KEY_UPDATES, &rc), KEY_UPDATES, 2 * KEY_UPDATES);
+	assert_int_equal(rc, -ERR_TLS);
 }
 
 /* Which of OpenSSL's allocations on this thread fails: the first is 1; 0: none. */
@@ -202,7 +224,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_error_that_others_left_on_the_thread_is_not_its_own),
-		cmocka_unit_test(a_client_that_changes_its_keys_without_end_keeps_no_thread),
+		cmocka_unit_test(a_client_that_changes_its_keys_again_and_again_keeps_no_thread),
+		cmocka_unit_test(a_client_that_does_nothing_but_change_its_keys_is_closed),
 		cmocka_unit_test(any_allocation_of_a_new_one_may_fail),
 	};
 
