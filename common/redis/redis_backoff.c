@@ -21,9 +21,15 @@ void redis_backoff_failed(struct redis_backoff *b)
 	b->next_try_ns = clock_now_ns() + wait / 2 + (int64_t)(dice % 1024) * (wait / 2) / 1024;
 }
 
+void redis_backoff_came(struct redis_backoff *b)
+{
+	b->came_ns = clock_now_ns();
+}
+
 void redis_backoff_broke(struct redis_backoff *b)
 {
-	b->failures = 0;
+	if (clock_now_ns() - b->came_ns > LAST_NS)
+		b->failures = 0;
 	redis_backoff_failed(b);
 }
 

@@ -83,7 +83,7 @@ static void say_connected(struct redis *r)
 {
 	static struct log_limit limit = LOG_LIMIT(10);
 
-	r->backoff.failures = 0;
+	redis_backoff_came(&r->backoff);
 	r->is_up = r->fresh = true;
 	redis_set_down(r, false);
 	count(COUNT_REDIS_CONNECTED);

@@ -277,6 +277,17 @@ static void a_replica_is_left_for_the_master(void **state)
 	assert_int_equal(call(REDIS_ONCE, LONG_NS, "b"), -EROFS);
 }
 
+/* There is no other: each connection stands, and is of no use. 20 a second before. */
+static void a_replica_alone_is_asked_less_and_less_often(void **state)
+{
+	(void)state;
+	script.read_only = 1000;
+	assert_true(call(REDIS_AGAIN, 2 * CLOCK_SEC, "a") < 0);
+	assert_in_range(script.hellos, 2, 10);
+	script.read_only = 0;
+	assert_int_equal(call(REDIS_AGAIN, LONG_NS, "b"), 0);
+}
+
 static void an_idle_connection_that_was_closed_costs_no_call(void **state)
 {
 	(void)state;
@@ -376,6 +387,7 @@ int main(void)
 		pipe_test(a_reply_that_does_not_come_is_a_timeout_for_its_caller_only),
 		pipe_test(who_is_late_serves_no_more_others_first),
 		pipe_test(a_replica_is_left_for_the_master),
+		pipe_test(a_replica_alone_is_asked_less_and_less_often),
 		pipe_test(an_idle_connection_that_was_closed_costs_no_call),
 		pipe_test(without_a_server_calls_end_at_their_deadline),
 		pipe_test(more_than_may_wait_is_told_at_once),
