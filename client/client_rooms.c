@@ -179,16 +179,17 @@ int64_t client_rooms_due_ns(const struct client_rooms *s, unsigned connection)
 	return due_ns;
 }
 
-static int ack(struct client_rooms *s, int64_t now_ns, char **body)
+static int ack(struct client_rooms *s, int64_t now_ns, struct client_ask *out)
 {
 	const int64_t position = s->first->position;
 
 	if (ack_ns(s) > now_ns)
 		return 0;
-	if ((*body = malloc(ACK_BYTES)) == NULL)
+	*out = (struct client_ask){OP_ACK, malloc(ACK_BYTES), ACK_BYTES};
+	if (out->body == NULL)
 		return -ENOMEM;
-	packet_put_i32((uint8_t *)*body, (int32_t)(position >> 32));
-	packet_put_i32((uint8_t *)*body + 4, (int32_t)(uint32_t)position);
+	packet_put_i32((uint8_t *)out->body, (int32_t)(position >> 32));
+	packet_put_i32((uint8_t *)out->body + 4, (int32_t)(uint32_t)position);
 	s->acked = position;
 	s->next_ack_ns = now_ns + ACK_NS;
 	return 1;
@@ -227,9 +228,7 @@ int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns
 
 	if (client_rooms_due_ns(s, connection) > now_ns)
 		return 0;
-	out->op = OP_ACK;
-	out->body_bytes = ACK_BYTES;
-	if ((rc = ack(s, now_ns, &out->body)) != 0)
+	if ((rc = ack(s, now_ns, out)) != 0)
 		return rc;
 	if (s->opt.state != NULL)
 		load_states(s, now_ns);
@@ -241,6 +240,14 @@ int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns
 	if (rc > 0)
 		out->body_bytes = (uint32_t)strlen(out->body);
 	return rc;
+}
+
+int client_rooms_ask_last(struct client_rooms *s, unsigned connection, struct client_ask *out)
+{
+	if (connection != s->connection || s->welcome.max_body == 0)
+		return 0;
+	s->next_ack_ns = 0;
+	return ack(s, clock_now_ns(), out);
 }
 
 /* ---- what comes ---- */

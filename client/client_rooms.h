@@ -69,6 +69,8 @@ struct client_ask {
 /* The next JOIN, LEAVE or ACK that is due, for a packet with this sequence number: 1, 0: none is, or -ENOMEM. Only for the newest
  * connection, else 0. */
 int client_rooms_ask(struct client_rooms *s, unsigned connection, int64_t now_ns, int32_t seq, struct client_ask *out);
+/* The same before the connection is closed: an ACK, not to be put off. */
+int client_rooms_ask_last(struct client_rooms *s, unsigned connection, struct client_ask *out);
 /* When the next one will be due; CLIENT_ROOMS_NEVER. */
 int64_t client_rooms_due_ns(const struct client_rooms *s, unsigned connection);
 

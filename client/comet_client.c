@@ -18,6 +18,7 @@
 
 #define TIMEOUT_MS   10000
 #define HEARTBEAT_MS 30000
+#define LAST_ACK_NS  (50 * CLOCK_MS)
 #define OPS_MAX      256 /* as many as a connection may accept */
 #define OP_CHARS     12  /* "-2147483648," */
 
@@ -31,6 +32,7 @@ struct comet_client {
 	int32_t beat_seq; /* of the heartbeat whose answer is due; 0: none is */
 	int64_t beat_deadline_ns;
 	int32_t people; /* in the room, by the last answer */
+	bool is_broken; /* only to be closed */
 	struct client_goodbye goodbye;
 	struct backlog kept;  /* pushes that came while an answer was waited for */
 	struct packet handed; /* a kept push whose body the caller reads until its next call */
@@ -79,6 +81,7 @@ static int send_packet(struct comet_client *c, int32_t op, int32_t seq, const vo
 {
 	const int rc = client_send(c->client, 1, op, seq, body, body_bytes, clock_now_ns() + c->timeout_ns);
 
+	c->is_broken |= rc < 0;
 	return rc == -ETIMEDOUT ? -ETIME : rc;
 }
 
@@ -128,8 +131,9 @@ static int read_any(struct comet_client *c, int64_t deadline_ns, struct packet *
 		c->beat_deadline_ns = clock_now_ns() + c->timeout_ns;
 	if (rc == 0 && p->op == OP_DISCONNECT && !is_push(c, p)) {
 		client_read_goodbye(p, &c->goodbye);
-		return -ERR_REFUSED;
+		rc = -ERR_REFUSED;
 	}
+	c->is_broken |= rc < 0 && rc != -ETIMEDOUT;
 	return rc;
 }
 
@@ -251,12 +255,24 @@ int comet_client_open(const struct comet_client_options *opt, struct comet_clien
 	return client_library_open(opt, &to, out, goodbye);
 }
 
+/* What the application has done with and was not confirmed yet; nobody waits for it for long. */
+static void confirm_the_rest(struct comet_client *c)
+{
+	struct client_ask ask;
+
+	if (c->rooms == NULL || c->is_broken || client_rooms_ask_last(c->rooms, c->connection, &ask) <= 0)
+		return;
+	(void)client_send(c->client, 1, ask.op, next_seq(c), ask.body, ask.body_bytes, clock_now_ns() + LAST_ACK_NS);
+	free(ask.body);
+}
+
 void comet_client_close(struct comet_client **client)
 {
 	struct comet_client *c = *client;
 
 	if (c == NULL)
 		return;
+	confirm_the_rest(c);
 	backlog_fini(&c->kept);
 	packet_drop_body(&c->handed);
 	client_free(&c->client);

@@ -111,7 +111,8 @@ struct comet_client_message {
  * not resolve; -EINVAL: a string is not UTF-8; another errno of the socket. *out is to be closed after 0 only. */
 int comet_client_open(const struct comet_client_options *opt, struct comet_client **out,
 		      struct comet_client_goodbye *goodbye);
-/* Close and free. *c becomes NULL; it may be NULL already. */
+/* Close and free. *c becomes NULL; it may be NULL already. What is done of the user's stream is confirmed before, where the socket takes it
+ * soon. */
 void comet_client_close(struct comet_client **c);
 
 /* The next push. -ETIMEDOUT: none came in wait_ms; the client may be used on.

@@ -402,6 +402,7 @@ class Client:
         """Go, and not come back."""
         if self._acker is not None:
             self._acker.cancel()
+            self._say_done()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -768,7 +769,7 @@ class Client:
         return [room for room in self._rooms if room != USER]
 
     def _confirm(self, position):
-        """The application is done with the user's stream up to there: the server is told, once a second."""
+        """The application is done with the user's stream up to there: the server is told, once a second, and by close()."""
         if position > self._done and self._streams:
             self._done = position
             self._confirm_soon()
@@ -779,6 +780,9 @@ class Client:
 
     async def _ack(self):
         await asyncio.sleep(ACK_EVERY)
+        self._say_done()
+
+    def _say_done(self):
         self._acker = None
         if self.online and self._rooms[USER].is_in:
             self._writer.write(Packet(Op.ACK, self._done.to_bytes(8, "big")).encode())

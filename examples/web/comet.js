@@ -342,6 +342,8 @@ export class Comet {
 
 	/* Go, and not come back. */
 	close() {
+		if (this.#acking !== null)
+			this.#ack();
 		if (this.#state !== 'idle' && this.#state !== 'closed')
 			this.#end(new CometError('closed', 'closed by close()'));
 	}
@@ -893,16 +895,19 @@ export class Comet {
 		return true;
 	}
 
-	/* Confirm what was delivered to the application, once a second. */
+	/* Confirm what was delivered to the application, once a second, and at close(). */
 	#ackSoon() {
-		this.#acking ??= setTimeout(() => {
-			const {position, isIn} = this.#rooms.get(USER), bytes = new Uint8Array(8);
-			this.#acking = null;
-			if (!isIn || this.#state !== 'online' || !Number.isSafeInteger(position))
-				return; // the last one: it is none of a push
-			new DataView(bytes.buffer).setBigUint64(0, BigInt(position));
-			this.#socket.send(encode(Op.ACK, bytes, 0));
-		}, ACK_MS);
+		this.#acking ??= setTimeout(() => this.#ack(), ACK_MS);
+	}
+
+	#ack() {
+		const {position, isIn} = this.#rooms.get(USER), bytes = new Uint8Array(8);
+		clearTimeout(this.#acking);
+		this.#acking = null;
+		if (!isIn || this.#state !== 'online' || !Number.isSafeInteger(position))
+			return; // the last one: it is none of a push
+		new DataView(bytes.buffer).setBigUint64(0, BigInt(position));
+		this.#socket.send(encode(Op.ACK, bytes, 0));
 	}
 
 	/* ... and for one of a server that goes away. */

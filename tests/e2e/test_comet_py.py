@@ -1149,6 +1149,22 @@ def test_of_two_wishes_for_a_room_the_later_one_counts():
     run(story())
 
 
+def test_what_the_application_has_got_is_confirmed_before_it_closes(launch):
+    house = launch(USERS)
+
+    async def story():
+        async with client_of(house, mid=7, key="py", streams=True) as client:
+            await off(house.backend.push_mids, [7], "one")
+            assert await take(client, 1) == [("", "one")]
+            asked = asyncio.create_task(anext(client))
+            await asyncio.sleep(0)
+            asked.cancel()
+
+    run(story())
+    acks = wait_until(lambda: (said := house.backend.data("/goim/stream/acks", mid=7))["keys"] and said, "it is confirmed")
+    assert acks["keys"] == {"py": acks["at"]}
+
+
 def test_the_one_rule_for_numbers():
     told = []
 

@@ -358,17 +358,23 @@ static void without_memory_to_keep_a_push_that_is_said(void **state)
 
 static struct comet_client_rooms *rooms;
 
-/* A push of ver 4 to chat://1. */
-static void say_push(int32_t op, int32_t number, const char *body)
+/* A push of ver 4. */
+static void say_push_to(const char *room, int32_t op, int32_t number, const char *body)
 {
 	char whole[64];
 	uint8_t head[PACKET_HEAD_BYTES];
-	const int n = snprintf(whole, sizeof(whole), "....%cchat://1%s", 8, body);
+	const int n = 5 + snprintf(whole + 5, sizeof(whole) - 5, "%s%s", room, body);
 
 	memset(whole, 0, 4);
+	whole[4] = (char)strlen(room);
 	packet_encode(head, PACKET_VER_PUSH, op, number, (uint32_t)n);
 	assert_int_equal(write(peer, head, sizeof(head)), sizeof(head));
 	assert_int_equal(write(peer, whole, (size_t)n), n);
+}
+
+static void say_push(int32_t op, int32_t number, const char *body)
+{
+	say_push_to("chat://1", op, number, body);
 }
 
 static void assert_room(int event, int64_t number, const char *body)
@@ -479,6 +485,29 @@ static void what_is_not_confirmed_is_asked_for(void **state)
 		close(peer);
 		peer = -1;
 	}
+}
+
+static void what_is_done_is_confirmed_before_it_closes(void **state)
+{
+	struct comet_client_options opt = options();
+	struct comet_client_message m;
+
+	(void)state;
+	opt.rooms = rooms;
+	assert_int_equal(open_with(&opt, OP_AUTH_REPLY,
+				   "{\"v\":1,\"max_body\":4096,\"max_rooms\":100,\"user\":{\"at\":7,\"gap\":false,"
+				   "\"replay\":0}}"),
+			 0);
+	assert_int_equal(comet_client_next(client, 0, &m), 0);
+	assert_int_equal(comet_client_next(client, 0, &m), -ETIMEDOUT);
+	assert_int_equal(hear().op, OP_ACK);
+	assert_int_equal(hear().op, OP_JOIN);
+	say_push_to("", 1000, 8, "eight");
+	assert_int_equal(comet_client_next(client, SOON_MS, &m), 0);
+	assert_int_equal(comet_client_next(client, 0, &m), -ETIMEDOUT); /* done, and the last ACK was a moment ago */
+	comet_client_close(&client);
+	assert_int_equal(hear().op, OP_ACK);
+	assert_memory_equal(heard, "\0\0\0\0\0\0\0\x08", 8);
 }
 
 /* Its operation and number may be those of an answer. */
@@ -694,6 +723,7 @@ int main(void)
 		ROOMS(a_server_that_reads_no_more_is_the_end),
 		ROOMS(what_no_good_server_says_is_an_error_with_words),
 		ROOMS(what_is_not_confirmed_is_asked_for),
+		ROOMS(what_is_done_is_confirmed_before_it_closes),
 #undef ROOMS
 #undef CASE
 #undef OPENING

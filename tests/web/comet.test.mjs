@@ -743,6 +743,17 @@ test('a server leads into no more rooms than it lets in, and what nobody asked f
 	assert.equal(Object.keys(it.comet.positions).length, 200);
 });
 
+test('what was delivered is confirmed before it closes', async t => {
+	const it = begin(t, {streams: {}});
+	it.comet.connect();
+	await it.admit(JSON.stringify({v: 1, max_body: 120, max_rooms: 100, user: {at: 5, gap: false, replay: 1}}));
+	it.socket().wrap(numbered('', 6, 'six'));
+	const socket = it.socket();
+	it.comet.close();
+	assert.equal(socket.said.at(-1).op, Op.ACK);
+	assert.equal(Buffer.from(socket.said.at(-1).body).readBigUInt64BE(), 6n);
+});
+
 test('without a position what the key has not confirmed is asked for', async t => {
 	const it = begin(t, {key: 'k', streams: {unacked: true}});
 	const knowing = at => JSON.stringify({...JSON.parse(KNOWS), user: {at, gap: true, replay: 1, reload_ms: 5}});
