@@ -548,10 +548,12 @@ class Client:
         tasks, reader, why = [], None, None
         self._why = self._online_at = None
         try:
+            said = ("", set()) if self._token is not None else (self.room, set(self.accepts))
+            token = self._token_now()  # before the server waits for it, which is not for long
             address = self._elsewhere.pop(0) if self._elsewhere else self._address_now()
             reader, self._writer = await within(self._timeout, asyncio.open_connection(*address, ssl=self._tls),
                                                 unwanted=lambda pair: pair[1].close())
-            tasks = [asyncio.create_task(self._read(reader)), asyncio.create_task(self._live())]
+            tasks = [asyncio.create_task(self._read(reader)), asyncio.create_task(self._live(token, said))]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:  # the reader first: it knows why
                 if task.done():
@@ -612,10 +614,9 @@ class Client:
             await asyncio.gather(self._old, return_exceptions=True)
             self._old = None
 
-    async def _live(self):
-        """Authenticate, then heartbeats. Ends with an exception, as _read does."""
-        said = ("", set()) if self._token is not None else (self.room, set(self.accepts))
-        await self._ask(Op.AUTH, self._token_now(), self._know_streams)
+    async def _live(self, token, said):
+        """Authenticate, then heartbeats. said: the room and the operations that the token has. Ends with an exception, as _read does."""
+        await self._ask(Op.AUTH, token, self._know_streams)
         await self._catch_up(*said)
         self._online_at = time.monotonic()
         self._online.set()

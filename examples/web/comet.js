@@ -277,6 +277,7 @@ export class Comet {
 	#state = 'idle'; // connecting, online, waiting, closed
 	#listeners = new Map();
 	#socket = null;
+	#opening = null; // the attempt that is under way, or has become the socket
 	#seq = 0;
 	#pending = new Map(); // seq → {resolve, reject, now, timer}
 	#heardAt = 0; // when something came last
@@ -360,7 +361,7 @@ export class Comet {
 
 	/* Send a new token before the old one expires; jwt or token is then a function. Resolves when the new one counts. */
 	async renew() {
-		const reply = await this.request(Op.AUTH, await this.#makeToken());
+		const reply = await this.request(Op.AUTH, this.#makeToken(await this.#askForToken()));
 		if (reply.op !== Op.AUTH_REPLY)
 			throw new CometError('unchanged', 'the server did not take the new token; the old one still counts');
 	}
@@ -433,18 +434,24 @@ export class Comet {
 
 	// -- a connection's life: open, authenticate, online, lost; then wait and open again
 
-	#open() {
+	async #open() {
+		const opening = this.#opening = {}, {timeout} = this.#options;
 		this.#become('connecting');
-		if (this.#state !== 'connecting' || this.#socket !== null)
+		if (opening !== this.#opening)
 			return; // a listener has closed us, and perhaps opened again
-		this.#after(this.#options.timeout, () => this.#lose(new CometError('timeout', 'no connection in time')));
-		let {url} = this.#options, socket;
+		this.#after(timeout, () => this.#lose(new CometError('timeout', 'no token in time')));
+		let {url} = this.#options, given, socket;
 		try {
 			url = typeof url === 'function' ? url(this.#sentAwayBy) : url;
+			given = await this.#askForToken(); // before the server waits for it, which is not for long
 		} catch (error) {
-			this.#lose(error); // it is asked again
+			if (opening === this.#opening)
+				this.#lose(error); // it is asked again
 			return;
 		}
+		if (opening !== this.#opening)
+			return; // given up while we waited for it
+		this.#after(timeout, () => this.#lose(new CometError('timeout', 'no connection in time')));
 		try {
 			socket = new this.#WebSocket(String(url));
 		} catch (error) {
@@ -455,46 +462,48 @@ export class Comet {
 		socket.binaryType = 'arraybuffer';
 		// Events of a socket that we have given up do not count any more.
 		const mine = fn => event => socket === this.#socket && fn(event);
-		socket.onopen = mine(() => this.#authenticate(socket));
+		socket.onopen = mine(() => this.#authenticate(given));
 		socket.onmessage = mine(event => this.#receive(event.data));
 		socket.onclose = mine(event => this.#lose(new CometError('lost', `the connection was closed (${event.code})`)));
 		socket.onerror = () => {}; // onclose follows
 	}
 
-	async #authenticate(socket) {
-		let body;
+	#authenticate(given) {
+		const socket = this.#socket;
+		let token;
 		try {
-			body = bytesOf(await this.#makeToken());
+			token = bytesOf(this.#makeToken(given));
 		} catch (error) {
-			if (socket === this.#socket)
-				this.#lose(error);
+			this.#lose(error);
 			return;
 		}
-		if (socket !== this.#socket)
-			return; // lost while we waited for it
-		this.#ask(Op.AUTH, body, reply => this.#knowStreams(reply.op, objectOf(reply)))
+		this.#ask(Op.AUTH, token, reply => this.#knowStreams(reply.op, objectOf(reply)))
 			.then(() => socket === this.#socket && this.#beOnline(), () => {}); // else #lose has been told, or close() called
 	}
 
+	/* What the application gives, which may take its time. */
+	async #askForToken() {
+		const {token, jwt} = this.#options, given = token ?? jwt;
+		if (this.#streams !== null && token === undefined)
+			await this.#load();
+		return typeof given === 'function' ? given() : given;
+	}
+
 	/* As docs/protocol.md, section 4, has it: ours, ours around a JWT, or one that is not ours to look into. */
-	async #makeToken() {
+	#makeToken(given) {
 		const {mid = 0, user, key, platform, token, jwt} = this.#options;
-		if (token !== undefined) {
-			this.#roomOf = this.#options.room;
-			this.#acceptsOf = new Set(this.#options.accepts);
-			return typeof token === 'function' ? token() : token;
-		}
-		const us = user === undefined ? {mid} : {user};
-		const who = jwt === undefined ? us : {token: typeof jwt === 'function' ? await jwt() : jwt};
-		this.#roomOf = this.#room;
-		this.#acceptsOf = new Set(this.#accepts);
-		const streams = this.#streams === null ? {} : {streams: await this.#askForUser()};
+		const isOurs = token === undefined, us = user === undefined ? {mid} : {user};
+		this.#roomOf = isOurs ? this.#room : this.#options.room;
+		this.#acceptsOf = new Set(isOurs ? this.#accepts : this.#options.accepts);
+		if (!isOurs)
+			return given;
+		const who = jwt === undefined ? us : {token: given};
+		const streams = this.#streams === null ? {} : {streams: this.#askForUser()};
 		return JSON.stringify({...who, key, room_id: this.#room, platform, accepts: [...this.#accepts], ...streams});
 	}
 
-	async #askForUser() {
+	#askForUser() {
 		const entry = this.#rooms.get(USER);
-		await this.#load();
 		entry.position ??= this.#kept[USER];
 		if (entry.position > 0)
 			return {user: entry.position};
@@ -619,9 +628,11 @@ export class Comet {
 	#drop(error) {
 		const socket = this.#socket;
 		clearTimeout(this.#timer);
-		this.#socket = null;
-		for (const room of this.#rooms.values())
+		this.#socket = this.#opening = null;
+		for (const room of this.#rooms.values()) {
 			room.isIn = false;
+			room.asked = null;
+		}
 		for (const {timer, reject} of this.#pending.values()) {
 			clearTimeout(timer);
 			reject(error);

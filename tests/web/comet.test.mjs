@@ -59,6 +59,7 @@ function begin(context, options = {}) {
 async function online(context, options) {
 	const it = begin(context, options);
 	const connected = it.comet.connect();
+	await tick();
 	it.socket().open();
 	await tick();
 	it.socket().answer();
@@ -180,6 +181,7 @@ test('a function says where to go, and knows who sent it away', async t => {
 	const comet = new Comet(url, {WebSocket: Socket, backoff: FAST});
 	t.after(() => comet.close());
 	comet.connect();
+	await tick();
 	Socket.all[0].open();
 	await tick();
 	Socket.all[0].say(encode(Op.DISCONNECT, '{"code":4,"reason":"draining","nodes":["10.0.0.2:3101",7]}'));
@@ -251,12 +253,14 @@ test('close() is the end of a connection to a server that goes away, too, and of
 test('connect() says why it never came online', async t => {
 	const {socket, comet, named} = begin(t);
 	const connected = comet.connect();
+	await tick();
 	socket().open();
 	await tick();
 	socket().say(encode(Op.DISCONNECT, '{"code":5,"reason":"bad token"}'));
 	await assert.rejects(connected, error => error.code === 'goodbye' && error.message === 'bad token' && error.goodbye.code === 5);
 	assert.equal(named('closed').length, 1);
 	const again = comet.connect(); // starts over
+	await tick();
 	socket().open();
 	await tick();
 	socket().answer();
@@ -267,6 +271,7 @@ test('a JWT goes with the room and the operations of now', async t => {
 	let n = 0;
 	const {socket, comet} = begin(t, {jwt: async () => `a.b.${++n}`, key: 'k'});
 	comet.connect();
+	await tick();
 	comet.changeRoom('live://2');
 	socket().open();
 	await tick();
@@ -292,6 +297,7 @@ test('a function is asked for a new token after a refusal', async t => {
 	let n = 0;
 	const {socket, comet} = begin(t, {token: async () => `token ${++n}`});
 	comet.connect();
+	await tick();
 	socket().open();
 	await tick();
 	socket().say(encode(Op.DISCONNECT, '{"code":5,"reason":"expired"}'));
@@ -340,21 +346,38 @@ test('positions that cannot be saved keep nobody from closing', async t => {
 	assert.deepEqual(uncaught, ['no space']);
 });
 
-test('a token that fails or comes too late costs that connection only', async t => {
-	let fail = true, give;
-	const token = () => fail ? Promise.reject(new Error('no')) : new Promise(resolve => { give = resolve; });
-	const {socket, comet, named} = begin(t, {token, timeout: 150});
-	comet.connect();
-	socket().open();
-	await until(() => Socket.all.length === 2);
-	assert.equal(named('lost')[0][1].error.message, 'no');
-	fail = false;
-	const second = socket();
-	second.open();
-	await until(() => Socket.all.length === 3);
-	give('late');
+test('a token is there before the connection, which a server keeps open without one for no longer than some seconds', async t => {
+	const gives = [];
+	const {socket, comet, named} = begin(t, {token: () => new Promise((...give) => gives.push(give)), timeout: 150});
+	const connected = comet.connect();
+	gives[0][1](new Error('no'));
+	await until(() => gives.length === 3); // of the second nothing comes
+	assert.deepEqual(named('lost').map(([, {error}]) => error.message), ['no', 'no token in time']);
+	assert.equal(Socket.all.length, 0);
+	gives[1][0]('late');
 	await tick();
-	assert.equal(second.said.length, 0);
+	assert.equal(Socket.all.length, 0);
+	gives[2][0]('in time');
+	await tick();
+	socket().open();
+	assert.equal(socket().said[0].text(), 'in time');
+	socket().answer();
+	await connected;
+});
+
+test('closed while its token is made it does not open a connection, unless it is asked to again', async t => {
+	const gives = [];
+	const {comet} = begin(t, {token: () => new Promise(give => gives.push(give))});
+	for (const again of [false, true]) {
+		comet.connect();
+		comet.close();
+		if (again)
+			comet.connect();
+		for (const give of gives)
+			give('a token');
+		await tick();
+		assert.equal(Socket.all.length, again ? 1 : 0);
+	}
 });
 
 test('a server that does not answer is left, at every stage', async t => {
@@ -423,6 +446,7 @@ test('closed by a listener it asks for nothing more, and does not come back', as
 		comet.join('chat://2', {ticket: 'x'.repeat(4096)});
 		const connected = comet.connect();
 		connected.catch(() => {});
+		await tick();
 		if (when !== 'state connecting') {
 			it.socket().open();
 			comet.changeRoom('live://2');
@@ -445,6 +469,7 @@ test('closed by a listener it asks for nothing more, and does not come back', as
 test('a goodbye right behind the answer to AUTH is the end of that connection', async t => {
 	const it = begin(t, {heartbeat: 20, timeout: 20});
 	const connected = it.comet.connect();
+	await tick();
 	it.socket().open();
 	await tick();
 	const first = it.socket(), {seq} = first.said[0];
@@ -830,8 +855,7 @@ test('positions are loaded once for all rooms, and again after that has failed',
 	it.comet.join('chat://1');
 	it.comet.join('chat://2');
 	it.comet.connect();
-	await until(() => it.socket()?.onopen);
-	it.socket().open(); // AUTH would have to say where the user's stream goes on
+	// AUTH would have to say where the user's stream goes on
 	await until(() => it.named('lost').length === 1);
 	assert.equal(it.named('lost')[0][1].error.message, 'not now');
 	await it.admit();
