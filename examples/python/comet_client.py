@@ -503,7 +503,10 @@ class Client:
             self._reached.pop(room, None)
             self._taken.pop(room, None)
         for body in pack(map(json.dumps, named), self._longest) if self.online and self._longest else ():
-            await self._ask(Op.LEAVE, body.encode())
+            try:
+                await self._ask(Op.LEAVE, body.encode())
+            except CometError:
+                return  # with the connection they are left
 
     async def _settle(self, op, body):
         try:

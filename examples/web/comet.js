@@ -69,6 +69,7 @@ const MOST_ROOMS = 10_000; // that a server may let a client into, as limits.roo
 const RETRY_LEAST_MS = 500; // before a room is asked for again, whatever the server says
 const SAVE_MS = 1000; // between two calls of positions.save
 const ACK_MS = 1000; // between two confirmed positions
+const LONGEST_TOKEN = 16_384; // that a server takes, whatever its protocol.max_body
 const USER = ''; // the user's stream, among the rooms
 const DEFAULTS = {
 	key: '', room: '', platform: 'web', accepts: [1000],
@@ -352,8 +353,9 @@ export class Comet {
 	/* A packet with an operation of the application, for the back end; resolves with the server's receipt. */
 	request(op, body = '') {
 		const bytes = bytesOf(body);
-		if (bytes.length > this.#options.maxBody)
-			return Promise.reject(new RangeError(`a body of ${bytes.length} bytes, the server takes ${this.#options.maxBody}`));
+		const most = op === Op.AUTH ? LONGEST_TOKEN : this.#maxBody || this.#options.maxBody;
+		if (bytes.length > most)
+			return Promise.reject(new RangeError(`a body of ${bytes.length} bytes, the server takes ${most}`));
 		if (this.#state !== 'online')
 			return Promise.reject(new CometError('lost', 'not online'));
 		return this.#ask(op, bytes);
@@ -416,8 +418,11 @@ export class Comet {
 		}
 		if (this.#state !== 'online' || this.#maxBody === 0)
 			return Promise.resolve(); // the next connection does not join them
-		return quiet(Promise.all(
-			pack(named.map(room => JSON.stringify(room)), this.#maxBody).map(body => this.request(Op.LEAVE, body))));
+		return quiet(Promise.all(pack(named.map(room => JSON.stringify(room)), this.#maxBody).map(body =>
+			this.request(Op.LEAVE, body).catch(error => {
+				if (error.code !== 'lost')
+					throw error; // with the connection they are left
+			}))));
 	}
 
 	async #settle(op, body) {

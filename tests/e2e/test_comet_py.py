@@ -1179,6 +1179,21 @@ def test_a_token_is_there_before_the_connection(launch):
     assert changes == ["online", "closed"]
 
 
+def test_with_the_connection_a_room_is_left():
+    async def let_in(visit, reader, writer):
+        await welcome(reader, writer)
+        if visit == 0:
+            assert (await comet_client.read_packet(reader)).op == comet_client.Op.LEAVE
+            return
+        await reader.read()
+
+    async def story():
+        async with Wrong(let_in) as server, Client(*server.address, streams=True, back_off=QUICK) as client:
+            await client.leave("chat://1")
+
+    run(story())
+
+
 def test_the_one_rule_for_numbers():
     told = []
 

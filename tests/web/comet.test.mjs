@@ -779,6 +779,31 @@ test('what was delivered is confirmed before it closes', async t => {
 	assert.equal(Buffer.from(socket.said.at(-1).body).readBigUInt64BE(), 6n);
 });
 
+test('a server says how long a body may be, also to leave() and renew()', async t => {
+	const long = 'x'.repeat(5000), it = begin(t, {streams: {}, jwt: () => long});
+	it.comet.connect();
+	await it.admit(JSON.stringify({v: 1, max_body: 20_000, max_rooms: 1000}));
+	for (let i = 0; i < 300; i++)
+		it.comet.join(`chat://a-room-with-a-longer-name-${i}`);
+	const left = it.comet.leave();
+	assert.ok(it.socket().said.at(-1).body.length > 4096);
+	it.socket().answer('{"rooms":0}');
+	await left;
+	const renewed = it.comet.renew();
+	await until(() => it.socket().said.at(-1).op === Op.AUTH);
+	it.socket().answer();
+	await renewed;
+	await assert.rejects(it.comet.request(2000, 'x'.repeat(20_001)), RangeError);
+});
+
+test('with the connection a room is left', async t => {
+	const it = await streaming(t);
+	it.comet.join('chat://1');
+	const left = it.comet.leave('chat://1');
+	it.socket().end();
+	await left;
+});
+
 test('without a position what the key has not confirmed is asked for', async t => {
 	const it = begin(t, {key: 'k', streams: {unacked: true}});
 	const knowing = at => JSON.stringify({...JSON.parse(KNOWS), user: {at, gap: true, replay: 1, reload_ms: 5}});
