@@ -59,7 +59,7 @@ static int take_led(struct client_rooms *s, const char *id, struct client_room *
 		return -EPROTO;
 	if (room == NULL && (rc = client_list_add_led(s, id, &room)) < 0)
 		return rc;
-	client_room_led(room, at);
+	client_room_led(room, at, s->opt.state != NULL);
 	return 0;
 }
 

@@ -30,14 +30,36 @@ struct client_room *client_list_find(const struct client_rooms *s, const char *i
 	return room;
 }
 
+/* Behind those that the application has asked for. */
+static void put(struct client_rooms *s, struct client_room *room)
+{
+	struct client_room **at = &s->first;
+
+	while (*at != NULL && !(*at)->is_led)
+		at = &(*at)->next;
+	room->next = *at;
+	*at = room;
+}
+
 int client_list_add(struct client_rooms *s, const char *id, struct client_room **out)
 {
-	struct client_room **end = &s->first;
+	if ((*out = client_room_new(id)) == NULL)
+		return -ENOMEM;
+	put(s, *out);
+	return 0;
+}
 
-	while (*end != NULL)
-		end = &(*end)->next;
-	*out = *end = client_room_new(id);
-	return *out != NULL ? 0 : -ENOMEM;
+void client_list_own(struct client_rooms *s, struct client_room *room)
+{
+	struct client_room **at = &s->first;
+
+	if (!room->is_led)
+		return;
+	while (*at != room)
+		at = &(*at)->next;
+	*at = room->next;
+	room->is_led = false;
+	put(s, room);
 }
 
 int client_list_add_led(struct client_rooms *s, const char *id, struct client_room **out)

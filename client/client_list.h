@@ -25,9 +25,12 @@ struct client_rooms {
 
 /* The room of this name, which may be NULL; NULL: there is none. */
 struct client_room *client_list_find(const struct client_rooms *s, const char *id);
-/* A new one at the end, which nobody wants. 0, -ENOMEM. */
+/* A new one, which nobody wants. Those into which a back end has led us stand behind the others: a server lets us into fewer by JOIN.
+ * 0, -ENOMEM. */
 int client_list_add(struct client_rooms *s, const char *id, struct client_room **out);
-/* The same of one into which a back end leads us: how many those are is bounded by what the server lets in. 0, -ENOMEM, -EPROTO. */
+/* The application has asked for it now. */
+void client_list_own(struct client_rooms *s, struct client_room *room);
+/* The same as client_list_add of one into which a back end leads us: how many those are is bounded by what the server lets in. 0, -ENOMEM, -EPROTO. */
 int client_list_add_led(struct client_rooms *s, const char *id, struct client_room **out);
 /* Take out and free the one to which *at points. */
 void client_list_drop(struct client_rooms *s, struct client_room **at);

@@ -155,7 +155,6 @@ static int refused(struct client_room *room, const json_t *said, int64_t now_ns)
 	    client_said_text(said, "reason", &reason) < 0)
 		return -EPROTO;
 	if (json_object_get(said, "retry_ms") != NULL) {
-		room->is_in = false;
 		room->due_ns = now_ns + (retry_ms > RETRY_LEAST_MS ? retry_ms : RETRY_LEAST_MS) * CLOCK_MS;
 		return 0;
 	}
@@ -167,6 +166,7 @@ static int refused(struct client_room *room, const json_t *said, int64_t now_ns)
 int client_room_answered(struct client_room *room, const json_t *said, int64_t now_ns)
 {
 	room->join_seq = 0;
+	room->is_in = false;
 	return json_object_get(said, "error") == NULL ? joined(room, said) : refused(room, said, now_ns);
 }
 
@@ -190,11 +190,12 @@ int client_room_noticed(struct client_room *room, const json_t *said)
 	return 0;
 }
 
-void client_room_led(struct client_room *room, int64_t at)
+void client_room_led(struct client_room *room, int64_t at, bool has_state)
 {
+	if (room->is_wanted && room->join_seq != 0)
+		return;
 	room->is_wanted = true;
-	room->join_seq = 0;
-	room->is_in = room->position == 0 || room->position >= at;
+	room->is_in = !has_state && (room->position == 0 || room->position >= at);
 	room->due_ns = room->is_in ? INT64_MAX : 0; /* what is pushed meanwhile comes again, behind what was missed */
 	room->at = at;
 	room->replay = 0;

@@ -61,8 +61,9 @@ int client_room_answered(struct client_room *room, const json_t *said, int64_t n
 int client_room_noticed(struct client_room *room, const json_t *said);
 /* Something is missing before what comes after `at`. */
 void client_room_missed(struct client_room *room, int64_t at, int wait_ms);
-/* A back end has led us into it, whose pushes go on after `at`. */
-void client_room_led(struct client_room *room, int64_t at);
+/* A back end has led us into it, whose pushes go on after `at`. With a position, or a state to load, it is asked for; where that is under way
+ * already the answer says where it goes on, and until then nothing counts. */
+void client_room_led(struct client_room *room, int64_t at, bool has_state);
 /* It is not joined, and not asked for again. */
 void client_room_left(struct client_room *room, const char *reason);
 

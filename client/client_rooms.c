@@ -68,13 +68,14 @@ int client_rooms_join(struct client_rooms *s, const struct client_wish *wish)
 	room->ticket = ticket;
 	room->last = wish->last;
 	room->is_wanted = true;
-	room->is_led = false;
-	room->is_in = room->is_stale = false; /* pushes that come before the answer come again */
+	client_list_own(s, room);
+	room->is_in = false; /* pushes that come before the answer come again */
 	room->news = 0;
 	room->due_ns = 0;
 	if (wish->since == 0)
 		return 0;
 	room->position = wish->since;
+	room->is_stale = false;
 	if (s->handed == room)
 		s->handed = NULL;
 	return 0;

@@ -235,7 +235,7 @@ class Room:
         self.is_stale = False  # there was a gap, and the application's state is not loaded yet
         self.is_led = False    # by a back end, and the application has not asked for it
         self.task = None       # joins it again, later
-        self.asked = None      # the JOIN whose answer counts
+        self.asked = None      # the wish that is under way: the last of several, on this connection
         self.joined = quiet(asyncio.get_running_loop().create_future())
 
 
@@ -485,13 +485,11 @@ class Client:
         reached = self._reached.pop(room, 0) or self._taken.get(room, 0)
         position = since or (known.position if known is not None else reached)
         self._rooms[room] = new = Room(position, last, ticket)
+        new.is_stale = known is not None and known.is_stale and not since  # what is missing is not there by that
         if known is not None and not known.joined.done():
             new.joined = known.joined  # whoever waits for that goes on waiting
-        try:
-            if self.online:
-                await self._join_all([room])
-        except CometError:
-            pass  # the next connection asks again
+        if self.online:
+            self._later(room, new, 0)  # also where nobody waits for it any more
         await asyncio.wait({new.joined, self._task}, return_when=asyncio.FIRST_COMPLETED)
         return new.joined.result() if new.joined.done() else self._say_ended()
 
@@ -568,7 +566,7 @@ class Client:
         finally:
             self._online.clear()
             for room in self._rooms.values():
-                room.is_in = False
+                room.is_in, room.asked = False, None
             for task in tasks:
                 task.cancel()
             for _, future, _ in self._pending.values():
@@ -770,7 +768,8 @@ class Client:
             self._miss(USER, room, {"at": 0})  # it is not kept any more, or not there
 
     def _joined_rooms(self):
-        return [room for room in self._rooms if room != USER]
+        """Those that nobody here has asked for at last: a server lets us into fewer by JOIN."""
+        return sorted((room for room in self._rooms if room != USER), key=lambda room: self._rooms[room].is_led)
 
     def _confirm(self, position):
         """The application is done with the user's stream up to there: the server is told, once a second, and by close()."""
@@ -793,53 +792,63 @@ class Client:
 
     async def _join_all(self, rooms):
         """Ask for them, in as few packets as they fit into. Where the connection is lost meanwhile the next one asks again."""
-        writer = self._writer
+        wish = object()
         if not self._longest:
             for room in rooms:
                 self._left(room, Refused("the server knows no streams"), tell=True)
             return
-        members = {room: await self._member(room) for room in rooms}
-        if writer is not self._writer or not self.online:
-            return
+        for room in rooms:
+            if room in self._rooms:
+                self._rooms[room].asked = wish
+        members = {room: await self._member(room, wish) for room in rooms}
         for room, member in members.items():
-            if member is not None and len(FRAME) + len(member) > self._longest:  # it would end the connection, and so would the next one
+            if self._is_asked(room, wish) and len(FRAME) + len(member) > self._longest:  # it would end the connection, and so would the next one
                 self._left(room, Refused("its JOIN is longer than the server takes"), tell=True)
-        for body in pack([member for room, member in members.items() if member is not None and room in self._rooms], self._longest):
+        while left := [member for room, member in members.items() if self._is_asked(room, wish)]:
+            body = pack(left, self._longest)[0]
             asked = json.loads(body)["rooms"]
-            for wish in asked:
-                if wish["id"] in self._rooms:
-                    self._rooms[wish["id"]].asked = asked
-            await self._ask(Op.JOIN, body.encode(), lambda answer, asked=asked: self._answered(asked, answers_to(asked, answer)))
+            await self._ask(Op.JOIN, body.encode(), lambda answer, asked=asked: self._answered(wish, asked, answers_to(asked, answer)))
 
-    async def _member(self, name):
+    def _is_asked(self, name, wish):
+        """Is the wish still the last one, and was the room not left, nor the connection lost?"""
+        return name in self._rooms and self._rooms[name].asked is wish
+
+    async def _member(self, name, wish):
         """A room in the words of JOIN. Its first position, and the one after a gap, is that of the state that the application loads, if
-        it has one."""
-        room = self._rooms.get(name)
-        if room is None:
+        it has one; not if the wish has ended meanwhile, since another one goes on from its own."""
+        if not self._is_asked(name, wish):
             return None
+        room = self._rooms[name]
         try:
             member = {"id": name, "ticket": room.ticket() if callable(room.ticket) else room.ticket}
             if self._state is not None and (room.is_stale or not room.position):
                 position = await self._state(name)
+                if not self._is_asked(name, wish):
+                    return None
                 room.position, room.is_in, room.is_stale = position, False, False  # what comes before the answer comes again
             member.update(since=room.position or None, last=room.last)
             return json.dumps({name: value for name, value in member.items() if value is not None})
         except Exception as error:  # the application's: it is asked again
             complain(f"no state of {name}, or no ticket to it", error)
+            if not self._is_asked(name, wish):
+                return None
+            room.asked = None
             self._later(name, room, 1000 * self._back_off[0])
             return None
 
-    def _answered(self, asked, members):
-        for wish, said in zip(asked, members):
-            room = self._rooms.get(wish["id"])
-            if room is None or room.asked is not asked:
+    def _answered(self, wish, asked, members):
+        for member, said in zip(asked, members):
+            name = member["id"]
+            if not self._is_asked(name, wish):
                 continue  # left meanwhile, or asked for again: what comes before that answer comes again
+            room = self._rooms[name]
+            room.is_in, room.asked = False, None
             if "retry_ms" in said and "error" in said:
-                self._later(wish["id"], room, max(said["retry_ms"], RETRY_LEAST_MS))
+                self._later(name, room, max(said["retry_ms"], RETRY_LEAST_MS))
             elif "error" in said:
-                self._left(wish["id"], Refused(said.get("reason", "")), tell=True)
+                self._left(name, Refused(said.get("reason", "")), tell=True)
             else:
-                self._arrive(wish["id"], room, said, wish.get("since"))
+                self._arrive(name, room, said, member.get("since"))
 
     def _arrive(self, name, room, said, since):
         """We are in the room, or in the user's stream; it was asked for from `since` on, if that is a number."""
@@ -879,7 +888,10 @@ class Client:
             self._miss(said["room"], room, said)
 
     def _be_led(self, name, at):
-        """A back end has led us into the room. With a position, or a state to load, we ask for what was missed."""
+        """A back end has led us into the room. With a position, or a state to load, we ask for what was missed. Where we have asked already
+        the answer says where it goes on, and until then nothing counts: what came twice or was left out would not be told."""
+        if name in self._rooms and self._rooms[name].asked is not None:
+            return
         led = sum(room.is_led for room in self._rooms.values())
         must(name in self._rooms or led < 2 * self._most, "us into more rooms than it lets in")
         known = self._forget(name)
@@ -887,7 +899,7 @@ class Client:
             known = Room(self._reached.pop(name, 0) or self._taken.get(name, 0), None, None)
             known.is_led = True
         self._rooms[name] = room = Room(known.position, known.last, known.ticket)
-        room.joined, room.is_led, room.asked = known.joined, known.is_led, known.asked
+        room.joined, room.is_led, room.is_stale = known.joined, known.is_led, known.is_stale
         if self._state is not None or 0 < room.position < at:
             room.task = quiet(asyncio.create_task(self._join_all([name])))
             return

@@ -293,7 +293,7 @@ export class Comet {
 	#roomOf = null; // the room and the operations that the token of this connection named
 	#acceptsOf = null;
 	#streams; // the option, or null
-	#rooms = new Map(); // id → {position, last, ticket, waiting, isIn, isStale, isLed, timer}: what join() has asked for, or a back end
+	#rooms = new Map(); // id → {position, last, ticket, waiting, isIn, isStale, isLed, timer, asked}: what join() has asked for, or a back end
 	#loading = null; // a promise of positions of the time before, ...
 	#kept = {}; // ... and these, once they were loaded, with those of rooms that the server has taken us out of
 	#saving = null; // timer
@@ -309,7 +309,7 @@ export class Comet {
 		this.#accepts = new Set(this.#options.accepts);
 		this.#streams = this.#options.streams ? {...this.#options.streams} : null;
 		if (this.#streams !== null)
-			this.#rooms.set(USER, {position: undefined, waiting: [], isIn: false, isStale: false, timer: null});
+			this.#rooms.set(USER, {position: undefined, waiting: [], isIn: false, isStale: false, timer: null, asked: null});
 	}
 
 	get state() { return this.#state; }
@@ -321,7 +321,11 @@ export class Comet {
 		const here = [...this.#rooms].filter(([room, {position}]) => room !== USER || position > 0);
 		return {...this.#kept, ...Object.fromEntries(here.map(([room, {position}]) => [room, position ?? this.#kept[room] ?? 0]))};
 	}
-	get #joinedRooms() { return [...this.#rooms.keys()].filter(room => room !== USER); }
+	/* Those that nobody here has asked for at last: a server lets us into fewer by JOIN. */
+	get #joinedRooms() {
+		const led = room => this.#rooms.get(room).isLed ? 1 : 0;
+		return [...this.#rooms.keys()].filter(room => room !== USER).sort((a, b) => led(a) - led(b));
+	}
 
 	/* Call fn for each event of this name; the result ends that. Events: comet.d.ts. */
 	on(name, fn) {
@@ -402,7 +406,8 @@ export class Comet {
 		const known = this.#forget(room);
 		const waiting = known?.waiting ?? [];
 		this.#rooms.set(room, {
-			position: since ?? known?.position, last, ticket, waiting, isIn: false, isStale: false, isLed: false, timer: null});
+			position: since ?? known?.position, last, ticket, waiting, isIn: false, isLed: false, timer: null, asked: null,
+			isStale: since === undefined && known?.isStale === true}); // what is missing is not there by that
 		const joined = quiet(new Promise((resolve, reject) => waiting.push({resolve, reject})));
 		if (this.#state === 'online')
 			this.#joinAll([room]);
@@ -769,7 +774,7 @@ export class Comet {
 
 	/* Ask for these rooms, in as few packets as they fit into. If the connection is lost meanwhile, the next one asks again. */
 	async #joinAll(rooms) {
-		const socket = this.#socket;
+		const wish = {}; // of several for a room the last one counts
 		if (rooms.length === 0)
 			return;
 		if (this.#maxBody === 0) {
@@ -778,39 +783,45 @@ export class Comet {
 					this.#refuse(room, 'the server knows no streams');
 			return;
 		}
-		const members = await Promise.all(rooms.map(room => this.#memberOf(room)));
-		if (socket !== this.#socket)
-			return;
-		members.forEach((member, i) => {
-			if (member !== null && FRAME.length + encoder.encode(member).length > this.#maxBody && this.#rooms.has(rooms[i]))
-				this.#refuse(rooms[i], 'its JOIN is longer than the server takes'); // it would end the connection, and so would the next one
+		for (const room of rooms)
+			if (this.#rooms.has(room))
+				this.#rooms.get(room).asked = wish;
+		const isAsked = room => this.#rooms.get(room)?.asked === wish; // on this connection, and not left
+		const members = await Promise.all(rooms.map(room => this.#memberOf(room, wish)));
+		rooms.forEach((room, i) => {
+			if (isAsked(room) && FRAME.length + encoder.encode(members[i]).length > this.#maxBody)
+				this.#refuse(room, 'its JOIN is longer than the server takes'); // it would end the connection, and so would the next one
 		});
-		if (socket !== this.#socket)
-			return; // a listener has closed us
-		for (const body of pack(members.filter((member, i) => member !== null && this.#rooms.has(rooms[i])), this.#maxBody)) {
+		for (const body of pack(members.filter((_, i) => isAsked(rooms[i])), this.#maxBody)) {
 			const asked = JSON.parse(body).rooms;
-			for (const {id} of asked)
-				this.#rooms.get(id).asked = asked;
-			this.#ask(Op.JOIN, bytesOf(body), reply => this.#answered(asked, answersTo(asked, reply))).catch(() => {}); // lost
+			this.#ask(Op.JOIN, bytesOf(body), reply => this.#answered(wish, asked, answersTo(asked, reply))).catch(() => {}); // lost
 		}
 	}
 
 	/* A room in the words of JOIN. Its first position, and the one after a gap, is that of the state that the application loads, if it
-	 * has one. null: it cannot say now, and is asked again. */
-	async #memberOf(room) {
+	 * has one; not if the wish has ended meanwhile, since another one goes on from its own. If it cannot say now it is asked again. */
+	async #memberOf(room, wish) {
 		const {state} = this.#streams;
 		const entry = this.#rooms.get(room);
+		if (entry === undefined)
+			return null;
 		try {
 			await this.#load();
 			const ticket = typeof entry.ticket === 'function' ? await entry.ticket(room) : entry.ticket;
 			entry.position ??= this.#kept[room];
 			if (state && (entry.isStale || !entry.position)) {
-				entry.position = await state(room);
+				const position = await state(room);
+				if (entry.asked !== wish)
+					return null;
+				entry.position = position;
 				entry.isIn = entry.isStale = false; // what comes before the answer comes again
 			}
 			return JSON.stringify({id: room, since: entry.position || undefined, last: entry.last, ticket});
 		} catch (error) {
 			queueMicrotask(() => { throw error; });
+			if (entry.asked !== wish)
+				return null;
+			entry.asked = null;
 			this.#later(room, this.#options.backoff.base, () => this.#joinAll([room]));
 			return null;
 		}
@@ -823,12 +834,13 @@ export class Comet {
 			error => { this.#loading = null; throw error; });
 	}
 
-	#answered(asked, members) {
-		const socket = this.#socket;
+	#answered(wish, asked, members) {
 		members.forEach((said, i) => {
-			const {id, since} = asked[i];
-			if (socket !== this.#socket || this.#rooms.get(id)?.asked !== asked)
+			const {id, since} = asked[i], entry = this.#rooms.get(id);
+			if (entry?.asked !== wish)
 				return; // left meanwhile, or asked for again: what comes before that answer comes again
+			entry.asked = null;
+			entry.isIn = false;
 			if (said.error === undefined)
 				this.#arrive(id, said, since);
 			else if (said.retry_ms !== undefined)
@@ -881,12 +893,15 @@ export class Comet {
 			this.#miss(room, said);
 	}
 
-	/* A back end has led us into the room. With a position, or a state to load, we ask for what was missed. */
+	/* A back end has led us into the room. With a position, or a state to load, we ask for what was missed. Where we have asked already the
+	 * answer says where it goes on, and until then nothing counts: what came twice or was left out would not be told. */
 	#beLed(room, at) {
+		if (this.#rooms.get(room)?.asked)
+			return;
 		const led = [...this.#rooms.values()].filter(({isLed}) => isLed).length;
 		must(this.#rooms.has(room) || led < 2 * this.#maxRooms, 'us into more rooms than it lets in');
 		const known = this.#forget(room);
-		const entry = {position: this.#kept[room], waiting: [], isLed: true, ...known, isIn: false, isStale: false, timer: null};
+		const entry = {position: this.#kept[room], waiting: [], isLed: true, isStale: false, asked: null, ...known, isIn: false, timer: null};
 		this.#rooms.set(room, entry);
 		if (this.#streams.state || entry.position > 0 && entry.position < at) {
 			this.#joinAll([room]);

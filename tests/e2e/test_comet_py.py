@@ -1134,7 +1134,9 @@ def test_of_two_wishes_for_a_room_the_later_one_counts():
     """The pushes between the two answers come again behind the second one."""
     async def answer_both(visit, reader, writer):
         await welcome(reader, writer)
-        for join in [await comet_client.read_packet(reader) for _ in range(2)]:
+        first = await comet_client.read_packet(reader)
+        is_there.set()
+        for join in (first, await comet_client.read_packet(reader)):
             say(writer, 19, {"rooms": [{"id": "chat://1", "at": 5, "gap": False, "replay": 2}]}, join.seq)
             for number in (6, 7):
                 say(writer, 1000, b"\0\0\0\0\x08chat://1", number, 4)
@@ -1143,8 +1145,198 @@ def test_of_two_wishes_for_a_room_the_later_one_counts():
 
     async def story():
         async with Wrong(answer_both) as server, Client(*server.address, streams=True) as client:
-            assert [room.at for room in await asyncio.gather(client.join("chat://1", last=2), client.join("chat://1", last=2))] == [5, 5]
+            first = asyncio.create_task(client.join("chat://1", last=2))
+            await is_there.wait()
+            assert [room.at for room in await asyncio.gather(first, client.join("chat://1", last=2))] == [5, 5]
             assert [(await anext(client)).number for _ in range(3)] == [6, 7, 8]
+
+    is_there = asyncio.Event()
+    run(story())
+
+
+def push_of(writer, number, room="chat://1"):
+    say(writer, 1000, b"\0\0\0\0" + bytes([len(room)]) + room.encode(), number, 4)
+
+
+def test_led_into_a_room_for_which_it_has_asked_already_it_goes_on_from_the_answer():
+    """What came between the two would come twice, or be left out in silence."""
+    seen = []
+
+    async def lead(visit, reader, writer):
+        await welcome(reader, writer)
+        join = await comet_client.read_packet(reader)
+        say(writer, 22, {"room": "chat://1", "at": 5, "by": "server"})
+        push_of(writer, 6)
+        say(writer, 19, {"rooms": [{"id": "chat://1", "at": 5, "gap": False, "replay": 3}]}, join.seq)
+        for number in (6, 7, 8):
+            push_of(writer, number)
+        say(writer, 22, {"room": "chat://1", "left": "kicked"})
+        say(writer, 22, {"room": "chat://1", "at": 8, "by": "server"})
+        push_of(writer, 9)
+        await reader.read()
+
+    async def story():
+        async with Wrong(lead) as server, Client(*server.address, streams=True, on_room=lambda *event: seen.append(event[0])) as client:
+            await client.join("chat://1", last=3)
+            assert [(await anext(client)).number for _ in range(4)] == [6, 7, 8, 9]
+
+    run(story())
+    assert seen == ["joined", "left", "joined"]
+
+
+def test_what_the_application_wants_is_asked_for_before_what_a_back_end_wanted(launch):
+    house = launch({**STREAMS, "limits.rooms": 2})
+    seen = []
+
+    async def story():
+        async with client_of(house, mid=7, streams=True, on_room=lambda *event: seen.append(event[:2])) as client:
+            for name in "1234":
+                await off(house.backend.accepted, "/goim/room/join", type="chat", rooms=name, mids=7)
+            while len(seen) < 4:
+                await asyncio.sleep(0.01)
+            await client.join("chat://4")
+            client._writer.transport.abort()
+            while len(seen) < 9:
+                await asyncio.sleep(0.01)
+
+    run(story())
+    assert seen[5:7] == [("joined", "chat://4"), ("joined", "chat://1")] and {event for event, _ in seen[7:]} == {"left"}
+
+
+def test_a_state_that_comes_after_its_connection_was_lost_changes_nothing_on_the_next_one():
+    loads = []
+
+    async def let_in(visit, reader, writer):
+        await welcome(reader, writer)
+        if visit > 0:
+            join = await comet_client.read_packet(reader)
+            say(writer, 19, {"rooms": [{"id": "chat://1", "at": 70, "gap": False}]}, join.seq)
+            push_of(writer, 71)
+            await late.wait()
+            push_of(writer, 72)
+        else:
+            while not loads:
+                await asyncio.sleep(0)
+            return
+        await reader.read()
+
+    async def state(room):
+        loads.append(asyncio.get_running_loop().create_future())
+        return await loads[-1]
+
+    async def story():
+        async with Wrong(let_in) as server, Client(*server.address, streams=True, state=state, back_off=QUICK) as client:
+            joining = asyncio.create_task(client.join("chat://1"))
+            while len(loads) < 2:
+                await asyncio.sleep(0)
+            loads[1].set_result(70)
+            await joining
+            assert (await anext(client)).number == 71
+            if not loads[0].done():
+                loads[0].set_result(60)
+            for _ in range(3):
+                await asyncio.sleep(0)  # so that it takes it
+            late.set()
+            assert (await anext(client)).number == 72
+
+    late = asyncio.Event()
+    run(story())
+
+
+def test_a_wish_does_not_stand_for_the_state_that_a_gap_asks_for():
+    loads = []
+
+    async def state(room):
+        loads.append(room)
+        return 60 + len(loads)
+
+    async def let_in(visit, reader, writer):
+        await welcome(reader, writer)
+        for since in (61, 62):
+            join = await comet_client.read_packet(reader)
+            asked.append(join.object()["rooms"][0]["since"])
+            say(writer, 19, {"rooms": [{"id": "chat://1", "at": since, "gap": False}]}, join.seq)
+            say(writer, 22, {"room": "chat://1", "at": 70, "gap": True, "reload_ms": 60000})
+        await reader.read()
+
+    async def story():
+        async with Wrong(let_in) as server, Client(*server.address, streams=True, state=state,
+                                                   on_room=lambda event, *_: event == "gap" and gap.set()) as client:
+            await client.join("chat://1")
+            await gap.wait()
+            await client.join("chat://1")
+
+    asked, gap = [], asyncio.Event()
+    run(story())
+    assert asked == [61, 62]
+
+
+def test_who_gives_up_waiting_for_a_room_is_in_it_all_the_same():
+    async def state(room):
+        waits.set()
+        await go_on.wait()
+        return 5
+
+    async def let_in(visit, reader, writer):
+        await welcome(reader, writer)
+        join = await comet_client.read_packet(reader)
+        say(writer, 19, {"rooms": [{"id": "chat://1", "at": 5, "gap": False}]}, join.seq)
+        push_of(writer, 6)
+        await reader.read()
+
+    async def story():
+        async with Wrong(let_in) as server, Client(*server.address, streams=True, state=state) as client:
+            joining = asyncio.create_task(client.join("chat://1"))
+            await waits.wait()
+            joining.cancel()
+            await asyncio.gather(joining, return_exceptions=True)
+            go_on.set()
+            assert (await anext(client)).number == 6
+
+    waits, go_on = asyncio.Event(), asyncio.Event()
+    run(story())
+
+
+def test_a_room_that_is_left_before_its_turn_is_not_joined():
+    """Of many rooms each packet waits for the answer to the one before."""
+    heard = []
+
+    async def let_in(visit, reader, writer):
+        await welcome(reader, writer, {"v": 1, "max_body": 64, "max_rooms": 100})
+        join = await comet_client.read_packet(reader)
+        if visit == 0:
+            return
+        has_asked.set()
+        leave = await comet_client.read_packet(reader)
+        say(writer, 21, {"rooms": 0}, leave.seq)
+        say(writer, 19, {"rooms": [{"id": room["id"], "at": 0, "gap": False} for room in join.object()["rooms"]]}, join.seq)
+        heard.append(await comet_client.read_packet(reader))
+
+    async def story():
+        async with Wrong(let_in) as server, Client(*server.address, streams=True, back_off=QUICK) as client:
+            wishes = [quiet(asyncio.create_task(client.join(room))) for room in ("a://one-of-two-rooms", "b://one-of-two-rooms")]
+            await has_asked.wait()
+            await client.leave("b://one-of-two-rooms")
+            await wishes[0]
+            with contextlib.suppress(CometError):
+                await client.heartbeat()
+
+    has_asked = asyncio.Event()
+    run(story())
+    assert [packet.op for packet in heard] == [comet_client.Op.HEARTBEAT]
+
+
+def test_with_the_connection_a_room_is_left():
+    async def let_in(visit, reader, writer):
+        await welcome(reader, writer)
+        if visit == 0:
+            assert (await comet_client.read_packet(reader)).op == comet_client.Op.LEAVE
+            return
+        await reader.read()
+
+    async def story():
+        async with Wrong(let_in) as server, Client(*server.address, streams=True, back_off=QUICK) as client:
+            await client.leave("chat://1")
 
     run(story())
 
@@ -1177,21 +1369,6 @@ def test_a_token_is_there_before_the_connection(launch):
 
     run(story())
     assert changes == ["online", "closed"]
-
-
-def test_with_the_connection_a_room_is_left():
-    async def let_in(visit, reader, writer):
-        await welcome(reader, writer)
-        if visit == 0:
-            assert (await comet_client.read_packet(reader)).op == comet_client.Op.LEAVE
-            return
-        await reader.read()
-
-    async def story():
-        async with Wrong(let_in) as server, Client(*server.address, streams=True, back_off=QUICK) as client:
-            await client.leave("chat://1")
-
-    run(story())
 
 
 def test_the_one_rule_for_numbers():

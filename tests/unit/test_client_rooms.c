@@ -480,6 +480,50 @@ static void whoever_is_led_where_he_has_missed_something_asks_for_it(void **stat
 	assert_push("chat://1", OLD + 1);
 }
 
+/* What came between the two would come twice, or be left out in silence. */
+static void whoever_is_led_where_he_has_asked_already_goes_on_from_the_answer(void **state)
+{
+	(void)state;
+	want("chat://1", 0, 3);
+	assert_int_equal(ask(2), OP_JOIN);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"at\":1795999887666005,\"by\":\"server\"}"),
+			 0);
+	assert_no_news();
+	assert_int_equal(push(here, "chat://1", OLD + 6), 0);
+	assert_int_equal(show(here, OP_JOIN_REPLY, 2,
+			      "{\"rooms\":[{\"id\":\"chat://1\",\"at\":1795999887666005,\"gap\":false,\"replay\":3}]}"),
+			 0);
+	assert_event(CLIENT_JOINED, "chat://1", OLD + 5);
+	for (int i = 6; i <= 8; i++)
+		assert_push("chat://1", OLD + i);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"left\":\"kicked\"}"), 0);
+	assert_event(CLIENT_LEFT, "chat://1", OLD + 8);
+	assert_int_equal(show(here, OP_NOTICE, 0, "{\"room\":\"chat://1\",\"at\":1795999887666008,\"by\":\"server\"}"),
+			 0);
+	assert_event(CLIENT_JOINED, "chat://1", OLD + 8);
+	assert_no_news();
+}
+
+/* A server lets a client into fewer rooms by JOIN than with those. */
+static void what_the_application_wants_is_asked_for_before_what_a_back_end_wanted(void **state)
+{
+	char notice[80];
+
+	(void)state;
+	for (int i = 1; i <= 3; i++) {
+		(void)snprintf(notice, sizeof(notice), "{\"room\":\"live://%d\",\"at\":0,\"by\":\"server\"}", i);
+		assert_int_equal(show(here, OP_NOTICE, 0, notice), 0);
+		(void)snprintf(notice, sizeof(notice), "live://%d", i);
+		assert_event(CLIENT_JOINED, notice, 0);
+	}
+	want("chat://1", 0, 0);
+	want("live://3", 0, 0);
+	here = begin_with(BODY);
+	assert_int_equal(ask(2), OP_JOIN);
+	assert_memory_equal(asked, "{\"rooms\":[{\"id\":\"chat://1\"},{\"id\":\"live://3\"},",
+			    strlen("{\"rooms\":[{\"id\":\"chat://1\"},{\"id\":\"live://3\"},"));
+}
+
 /* ---- the user's stream ---- */
 
 static void come(int64_t at, bool gap)
@@ -768,6 +812,33 @@ static void a_state_is_loaded_first_and_after_a_gap_and_pushes_go_on_behind_it(v
 	assert_int_equal(loaded, 2);
 }
 
+static void a_wish_does_not_stand_for_the_state_that_a_gap_asks_for(void **state)
+{
+	(void)state;
+	with_states(OLD, OLD + 60, 0);
+	want("chat://1", 0, 0);
+	assert_int_equal(ask(2), OP_JOIN);
+	assert_int_equal(show(here, OP_JOIN_REPLY, 2,
+			      "{\"rooms\":[{\"id\":\"chat://1\",\"at\":1795999887666000,\"gap\":false}]}"),
+			 0);
+	assert_event(CLIENT_JOINED, "chat://1", OLD);
+	assert_int_equal(lead("chat://1", "\"at\":1795999887666050,\"gap\":true,\"reload_ms\":40"), 0);
+	assert_event(CLIENT_GAP, "chat://1", OLD + 50);
+	want("chat://1", 0, 0);
+	assert_asked(3, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666060}]}");
+	assert_int_equal(loaded, 2);
+}
+
+static void of_a_room_into_which_a_back_end_leads_the_state_is_loaded(void **state)
+{
+	(void)state;
+	with_states(OLD, 0, 0);
+	assert_int_equal(lead("chat://1", "\"at\":1795999887666003,\"by\":\"server\""), 0);
+	assert_no_news();
+	assert_asked(2, OP_JOIN, "{\"rooms\":[{\"id\":\"chat://1\",\"since\":1795999887666000}]}");
+	assert_int_equal(loaded, 1);
+}
+
 static void a_state_that_cannot_be_loaded_now_is_asked_for_again(void **state)
 {
 	(void)state;
@@ -845,6 +916,8 @@ int main(void)
 		test(the_server_ends_a_membership),
 		test(a_back_end_leads_into_rooms),
 		test(whoever_is_led_where_he_has_missed_something_asks_for_it),
+		test(whoever_is_led_where_he_has_asked_already_goes_on_from_the_answer),
+		test(what_the_application_wants_is_asked_for_before_what_a_back_end_wanted),
 		test(what_is_done_of_the_users_stream_is_confirmed_once_a_second),
 		test(the_users_stream_goes_on_from_its_position),
 		test(the_next_connection_goes_on_from_the_position),
@@ -857,6 +930,8 @@ int main(void)
 		test(a_server_leads_into_no_more_rooms_than_it_lets_in),
 		test(a_state_is_loaded_first_and_after_a_gap_and_pushes_go_on_behind_it),
 		test(a_state_that_cannot_be_loaded_now_is_asked_for_again),
+		test(a_wish_does_not_stand_for_the_state_that_a_gap_asks_for),
+		test(of_a_room_into_which_a_back_end_leads_the_state_is_loaded),
 		test(what_is_not_confirmed_is_asked_for_only_without_a_position),
 		test(without_memory_nothing_is_wanted_or_asked),
 	};

@@ -768,15 +768,62 @@ test('a server leads into no more rooms than it lets in, and what nobody asked f
 	assert.equal(Object.keys(it.comet.positions).length, 200);
 });
 
-test('what was delivered is confirmed before it closes', async t => {
-	const it = begin(t, {streams: {}});
-	it.comet.connect();
-	await it.admit(JSON.stringify({v: 1, max_body: 120, max_rooms: 100, user: {at: 5, gap: false, replay: 1}}));
-	it.socket().wrap(numbered('', 6, 'six'));
-	const socket = it.socket();
-	it.comet.close();
-	assert.equal(socket.said.at(-1).op, Op.ACK);
-	assert.equal(Buffer.from(socket.said.at(-1).body).readBigUInt64BE(), 6n);
+const led = (room, at) => encode(Op.NOTICE, JSON.stringify({room, at, by: 'server'}), 0);
+
+test('led into a room for which it has asked already it goes on from the answer', async t => {
+	const it = await streaming(t);
+	it.comet.join('chat://1', {last: 3});
+	await until(() => it.joins().length === 1);
+	it.socket().wrap(led('chat://1', 5), numbered('chat://1', 6, 'too early'));
+	answerJoin(it, [{id: 'chat://1', at: 5, gap: false, replay: 3}], ...[6, 7, 8].map(n => numbered('chat://1', n, `n${n}`)));
+	assert.deepEqual(it.bodies(), ['n6', 'n7', 'n8']);
+	assert.equal(it.named('joined').length, 1);
+	it.socket().wrap(encode(Op.NOTICE, '{"room":"chat://1","left":"kicked"}', 0), led('chat://1', 8), numbered('chat://1', 9, 'n9'));
+	assert.equal(it.bodies().at(-1), 'n9');
+});
+
+test('what the application wants is asked for before what a back end wanted', async t => {
+	const it = await streaming(t);
+	it.socket().wrap(...[1, 2, 3].map(n => led(`live://${n}`, 0)));
+	it.comet.join('chat://1');
+	it.comet.join('live://3');
+	it.socket().end();
+	await it.admit();
+	await until(() => it.joins().length > 0);
+	assert.deepEqual(it.joins().flatMap(ask => ask.json().rooms.map(({id}) => id)), ['chat://1', 'live://3', 'live://1', 'live://2']);
+});
+
+test('a state that comes after its connection was lost changes nothing on the next one', async t => {
+	const gives = [];
+	const it = await streaming(t, {state: () => new Promise(give => gives.push(give))});
+	it.comet.join('chat://1');
+	await until(() => gives.length === 1);
+	it.socket().end();
+	await it.admit();
+	await until(() => gives.length === 2);
+	gives[1](70);
+	await until(() => it.joins().length === 1);
+	answerJoin(it, [{id: 'chat://1', at: 70, gap: false, replay: 0}], numbered('chat://1', 71, 'one'));
+	gives[0](60);
+	await tick();
+	it.socket().wrap(numbered('chat://1', 72, 'two'));
+	assert.deepEqual(it.bodies(), ['one', 'two']);
+	assert.deepEqual(it.comet.positions, {'chat://1': 72});
+});
+
+test('a wish does not stand for the state that a gap asks for, but a position does', async t => {
+	let loads = 0;
+	const it = await streaming(t, {state: async () => 60 + ++loads});
+	it.comet.join('chat://1');
+	for (const [n, wish, loaded] of [[1, {}, 2], [2, {since: 80}, 2]]) {
+		await until(() => it.joins().length === n);
+		answerJoin(it, [{id: 'chat://1', at: 61, gap: false, replay: 0}]);
+		it.socket().wrap(encode(Op.NOTICE, '{"room":"chat://1","at":70,"gap":true,"reload_ms":60000}', 0));
+		it.comet.join('chat://1', wish);
+		await until(() => it.joins().length === n + 1);
+		assert.equal(loads, loaded);
+		assert.equal(it.joins().at(-1).json().rooms[0].since, wish.since ?? 62);
+	}
 });
 
 test('a server says how long a body may be, also to leave() and renew()', async t => {
@@ -802,6 +849,17 @@ test('with the connection a room is left', async t => {
 	const left = it.comet.leave('chat://1');
 	it.socket().end();
 	await left;
+});
+
+test('what was delivered is confirmed before it closes', async t => {
+	const it = begin(t, {streams: {}});
+	it.comet.connect();
+	await it.admit(JSON.stringify({v: 1, max_body: 120, max_rooms: 100, user: {at: 5, gap: false, replay: 1}}));
+	it.socket().wrap(numbered('', 6, 'six'));
+	const socket = it.socket();
+	it.comet.close();
+	assert.equal(socket.said.at(-1).op, Op.ACK);
+	assert.equal(Buffer.from(socket.said.at(-1).body).readBigUInt64BE(), 6n);
 });
 
 test('without a position what the key has not confirmed is asked for', async t => {
