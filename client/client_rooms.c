@@ -199,8 +199,11 @@ static int ack(struct client_rooms *s, int64_t now_ns, struct client_ask *out)
 /* The application is done with all up to that number. */
 static void move(struct client_rooms *s, struct client_room *room, int64_t position)
 {
+	const bool waits = room->is_stale && s->opt.state != NULL && !client_list_is_users(room);
+
 	room->position = position;
-	if (s->opt.store != NULL && position > 0) /* 0 is no position */
+	/* 0 is no position; and who is started again before the state after a gap is loaded would never load it. */
+	if (s->opt.store != NULL && position > 0 && !waits)
 		s->opt.store(s->opt.arg, room->id, position);
 }
 

@@ -826,6 +826,7 @@ class Client:
                 if not self._is_asked(name, wish):
                     return None
                 room.position, room.is_in, room.is_stale = position, False, False  # what comes before the answer comes again
+                self._take(name, position)
             member.update(since=room.position or None, last=room.last)
             return json.dumps({name: value for name, value in member.items() if value is not None})
         except Exception as error:  # the application's: it is asked again
@@ -945,8 +946,11 @@ class Client:
         return room
 
     def _take(self, name, number):
-        """The application has got all up to there."""
-        if number:  # 0 is no position
+        """The application has got all up to there; not where its state is to be loaded after a gap: who is started again before that would
+        never load it."""
+        room = self._rooms.get(name)
+        waits = room is not None and room.is_stale and self._state is not None and name != USER
+        if number and not waits:  # 0 is no position
             self._taken[name] = number
 
     def _left(self, name, why, tell=False):

@@ -316,9 +316,11 @@ export class Comet {
 	get room() { return this.#room; }
 	get accepts() { return [...this.#accepts]; }
 	/* Of each room the number of the last push that was delivered: of those that are joined, 0 where none is known yet; of those that were loaded
-	 * and not joined since; and of those that the server has ended. Of '', the user's stream, where that is kept. */
+	 * and not joined since; and of those that the server has ended. Of '', the user's stream, where that is kept. Not of a room whose state is
+	 * to be loaded after a gap: who is started again before that would never load it. */
 	get positions() {
-		const here = [...this.#rooms].filter(([room, {position}]) => room !== USER || position > 0);
+		const here = [...this.#rooms].filter(
+			([room, {position, isStale}]) => room === USER ? position > 0 : !isStale || !this.#streams.state);
 		return {...this.#kept, ...Object.fromEntries(here.map(([room, {position}]) => [room, position ?? this.#kept[room] ?? 0]))};
 	}
 	/* Those that nobody here has asked for at last: a server lets us into fewer by JOIN. */

@@ -1264,6 +1264,7 @@ def test_a_wish_does_not_stand_for_the_state_that_a_gap_asks_for():
                                                    on_room=lambda event, *_: event == "gap" and gap.set()) as client:
             await client.join("chat://1")
             await gap.wait()
+            assert client.positions.get("chat://1", 0) < 70  # who is started again now has to load it
             await client.join("chat://1")
 
     asked, gap = [], asyncio.Event()

@@ -829,6 +829,25 @@ static void a_wish_does_not_stand_for_the_state_that_a_gap_asks_for(void **state
 	assert_int_equal(loaded, 2);
 }
 
+static void a_position_is_not_stored_before_the_state_after_a_gap_is_loaded(void **state)
+{
+	(void)state;
+	with_states(OLD, OLD + 60, 0);
+	want("chat://1", 0, 0);
+	assert_int_equal(ask(2), OP_JOIN);
+	assert_int_equal(show(here, OP_JOIN_REPLY, 2,
+			      "{\"rooms\":[{\"id\":\"chat://1\",\"at\":1795999887666000,\"gap\":false}]}"),
+			 0);
+	assert_event(CLIENT_JOINED, "chat://1", OLD);
+	assert_int_equal(lead("chat://1", "\"at\":1795999887666050,\"gap\":true,\"reload_ms\":40"), 0);
+	assert_event(CLIENT_GAP, "chat://1", OLD + 50);
+	assert_push("chat://1", OLD + 51);
+	assert_string_equal(stored, "chat://1 1795999887666000 ");
+	seam_clock_advance(40 * CLOCK_MS);
+	assert_int_equal(ask(3), OP_JOIN);
+	assert_string_equal(stored, "chat://1 1795999887666000 chat://1 1795999887666060 ");
+}
+
 static void of_a_room_into_which_a_back_end_leads_the_state_is_loaded(void **state)
 {
 	(void)state;
@@ -931,6 +950,7 @@ int main(void)
 		test(a_state_is_loaded_first_and_after_a_gap_and_pushes_go_on_behind_it),
 		test(a_state_that_cannot_be_loaded_now_is_asked_for_again),
 		test(a_wish_does_not_stand_for_the_state_that_a_gap_asks_for),
+		test(a_position_is_not_stored_before_the_state_after_a_gap_is_loaded),
 		test(of_a_room_into_which_a_back_end_leads_the_state_is_loaded),
 		test(what_is_not_confirmed_is_asked_for_only_without_a_position),
 		test(without_memory_nothing_is_wanted_or_asked),

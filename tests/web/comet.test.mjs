@@ -826,6 +826,19 @@ test('a wish does not stand for the state that a gap asks for, but a position do
 	}
 });
 
+test('a position is not one to keep before the state after a gap is loaded', async t => {
+	let loads = 0;
+	const it = await streaming(t, {state: async () => 60 + ++loads});
+	it.comet.join('chat://1');
+	await until(() => it.joins().length === 1);
+	answerJoin(it, [{id: 'chat://1', at: 61, gap: false, replay: 0}]);
+	assert.deepEqual(it.comet.positions, {'chat://1': 61});
+	it.socket().wrap(encode(Op.NOTICE, '{"room":"chat://1","at":70,"gap":true,"reload_ms":50}', 0), numbered('chat://1', 71, 'x'));
+	assert.deepEqual([it.bodies(), it.comet.positions], [['x'], {}]);
+	await until(() => it.joins().length === 2);
+	assert.deepEqual(it.comet.positions, {'chat://1': 62});
+});
+
 test('a server says how long a body may be, also to leave() and renew()', async t => {
 	const long = 'x'.repeat(5000), it = begin(t, {streams: {}, jwt: () => long});
 	it.comet.connect();
