@@ -23,6 +23,7 @@ struct client {
 	/* received and not yet handed out: buf[start..end) */
 	uint8_t *buf;
 	size_t cap, start, end;
+	uint64_t received;
 };
 
 static int resolve(const struct client_options *opt, struct addrinfo **out)
@@ -151,6 +152,7 @@ static int receive_some(struct client *c, int64_t deadline_ns)
 	int rc = c->link->ops->receive(c->link, c->buf + c->end, c->cap - c->end, deadline_ns, &n);
 
 	c->end += n;
+	c->received += n;
 	return rc == -ERR_EOF && c->end > c->start ? -ERR_CUT : rc;
 }
 
@@ -209,6 +211,11 @@ int client_read(struct client *c, int64_t deadline_ns, struct packet *p)
 		c->start -= p->body_bytes;
 	}
 	return rc;
+}
+
+uint64_t client_received(const struct client *c)
+{
+	return c->received;
 }
 
 int client_fd(const struct client *c)

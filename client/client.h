@@ -71,6 +71,8 @@ int client_send(struct client *c, int16_t ver, int32_t op, int32_t seq, const vo
  *   -ERR_EOF, -ERR_CUT, -ERR_PACKET_*, -errno  the connection is of no use any more */
 int client_read(struct client *c, int64_t deadline_ns, struct packet *p);
 
+/* Bytes so far, also of a packet that is not whole yet. */
+uint64_t client_received(const struct client *c);
 /* For poll() among other descriptors. Bytes that were received already do not make it readable: first call client_read until
  * -ETIMEDOUT. */
 int client_fd(const struct client *c);

@@ -18,7 +18,6 @@
 
 #define TIMEOUT_MS   10000
 #define HEARTBEAT_MS 30000
-#define LAST_ACK_NS  (50 * CLOCK_MS)
 #define OPS_MAX      256 /* as many as a connection may accept */
 #define OP_CHARS     12  /* "-2147483648," */
 
@@ -31,8 +30,9 @@ struct comet_client {
 	int64_t next_beat_ns;
 	int32_t beat_seq; /* of the heartbeat whose answer is due; 0: none is */
 	int64_t beat_deadline_ns;
-	int32_t people; /* in the room, by the last answer */
-	bool is_broken; /* only to be closed */
+	uint64_t beat_received; /* at the last look */
+	int32_t people;         /* in the room, by the last answer */
+	bool is_broken;         /* only to be closed */
 	struct client_goodbye goodbye;
 	struct backlog kept;  /* pushes that came while an answer was waited for */
 	struct packet handed; /* a kept push whose body the caller reads until its next call */
@@ -91,6 +91,7 @@ static int send_heartbeat(struct comet_client *c)
 
 	c->beat_seq = next_seq(c);
 	c->beat_deadline_ns = now + c->timeout_ns;
+	c->beat_received = client_received(c->client);
 	c->next_beat_ns = now + c->heartbeat_ns;
 	return send_packet(c, OP_HEARTBEAT, c->beat_seq, NULL, 0);
 }
@@ -111,8 +112,15 @@ static int send_due_heartbeat(struct comet_client *c)
 /* Only for when nothing is left to be read: a caller that was away for long finds the answer among what has come meanwhile. */
 static int look_after_heartbeats(struct comet_client *c)
 {
-	if (c->beat_seq != 0 && clock_now_ns() >= c->beat_deadline_ns)
-		return -ETIME;
+	const uint64_t received = client_received(c->client);
+
+	if (c->beat_seq != 0 && clock_now_ns() >= c->beat_deadline_ns) {
+		if (received == c->beat_received)
+			return -ETIME;
+		/* A server replays what was missed before it reads the next packet, and a long push over a slow line takes its time. */
+		c->beat_received = received;
+		c->beat_deadline_ns = clock_now_ns() + c->timeout_ns;
+	}
 	return send_due_heartbeat(c);
 }
 
@@ -126,9 +134,6 @@ static int read_any(struct comet_client *c, int64_t deadline_ns, struct packet *
 			return -ETIMEDOUT;
 		rc = client_read(c->client, next_wake_ns(c, deadline_ns), p);
 	}
-	/* A server replays what was missed before it reads the next packet, and that takes its time. */
-	if (rc == 0 && c->beat_seq != 0)
-		c->beat_deadline_ns = clock_now_ns() + c->timeout_ns;
 	if (rc == 0 && p->op == OP_DISCONNECT && !is_push(c, p)) {
 		client_read_goodbye(p, &c->goodbye);
 		rc = -ERR_REFUSED;
@@ -262,7 +267,7 @@ static void confirm_the_rest(struct comet_client *c)
 
 	if (c->rooms == NULL || c->is_broken || client_rooms_ask_last(c->rooms, c->connection, &ask) <= 0)
 		return;
-	(void)client_send(c->client, 1, ask.op, next_seq(c), ask.body, ask.body_bytes, clock_now_ns() + LAST_ACK_NS);
+	(void)client_send(c->client, 1, ask.op, next_seq(c), ask.body, ask.body_bytes, clock_now_ns() + 50 * CLOCK_MS);
 	free(ask.body);
 }
 

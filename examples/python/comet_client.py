@@ -319,11 +319,18 @@ def address_of(node):
     return (host, int(port)) if good else None
 
 
-async def read_packet(reader):
+async def read_packet(reader, heard=lambda: None):
+    """heard() is called for each part that comes: a long one over a slow line takes its time."""
     length, head, ver, op, seq = HEAD.unpack(await reader.readexactly(HEAD.size))
     if head != HEAD.size or not HEAD.size <= length <= HEAD.size + LONGEST_BODY:
         raise CometError("the server sent a malformed packet")
-    return Packet(op, await reader.readexactly(length - HEAD.size), seq, ver)
+    body = bytearray()
+    while len(body) < length - HEAD.size:
+        if not (part := await reader.read(length - HEAD.size - len(body))):
+            raise EOFError
+        body += part
+        heard()
+    return Packet(op, bytes(body), seq, ver)
 
 
 class Client:
@@ -673,8 +680,8 @@ class Client:
 
     async def _read(self, reader):
         while True:
-            packet = await read_packet(reader)
-            self._heard = time.monotonic()
+            packet = await read_packet(reader, self._hear)
+            self._hear()
             if packet.op == Op.DISCONNECT:
                 raise Goodbye.of(packet.body)
             if self._longest and packet.ver == PUSH_VER:
@@ -687,6 +694,9 @@ class Client:
             elif not self._is_answer(packet):
                 await self._room_for_one()
                 self._keep(packet)
+
+    def _hear(self):
+        self._heard = time.monotonic()
 
     def _is_answer(self, packet):
         op, future, now = self._pending.get(packet.seq, (None, None, None))
@@ -704,7 +714,7 @@ class Client:
             await self._pushes.room()
         finally:
             self._full = False
-            self._heard = time.monotonic()
+            self._hear()
 
     def _keep(self, push):
         self._pushes.put_nowait(push)

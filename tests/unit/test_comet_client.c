@@ -648,6 +648,28 @@ static void while_something_comes_an_answer_may_take_longer(void **state)
 	assert_int_equal(comet_client_next(client, SOON_MS, &m), -ETIME);
 }
 
+static void while_one_long_push_comes_an_answer_may_take_longer(void **state)
+{
+	struct comet_client_options opt = options();
+	struct comet_client_message m;
+	uint8_t head[PACKET_HEAD_BYTES];
+
+	(void)state;
+	opt.heartbeat_ms = 5;
+	opt.timeout_ms = 500;
+	assert_int_equal(open_with(&opt, OP_AUTH_REPLY, ""), 0);
+	packet_encode(head, 1, 1000, 0, 80);
+	assert_int_equal(write(peer, head, sizeof(head)), sizeof(head));
+	for (unsigned i = 0; i < 79; i++) {
+		assert_int_equal(write(peer, "x", 1), 1);
+		assert_int_equal(comet_client_next(client, 15, &m), -ETIMEDOUT);
+	}
+	assert_int_equal(write(peer, "x", 1), 1);
+	assert_int_equal(comet_client_next(client, SOON_MS, &m), 0);
+	assert_int_equal(m.body_bytes, 80);
+	assert_int_equal(comet_client_next(client, SOON_MS, &m), -ETIME);
+}
+
 static void a_push_is_no_answer_to_a_heartbeat_that_is_not_due(void **state)
 {
 	(void)state;
@@ -712,6 +734,7 @@ int main(void)
 		OPENING(heartbeats_are_sent_and_tell_the_people_in_the_room),
 		OPENING(a_heartbeat_that_is_not_answered_is_the_end),
 		OPENING(while_something_comes_an_answer_may_take_longer),
+		OPENING(while_one_long_push_comes_an_answer_may_take_longer),
 		CASE(a_push_is_no_answer_to_a_heartbeat_that_is_not_due),
 		OPENING(an_answer_is_found_by_a_caller_who_was_away),
 		OPENING(clients_that_lost_one_server_do_not_come_back_at_one_time),
