@@ -42,22 +42,46 @@ struct tour {
 	struct errand one; /* where `n` is 1, as in most: the ring */
 };
 
+/* Those of its user, and that they are known. */
+static int find(struct logic *l, struct errand *e, struct registry_found *found)
+{
+	int rc = registry_find_users(&l->registry, e->user, 1, found);
+
+	if (rc < 0)
+		return rc;
+	logic_count_offline(found, 1, &e->fate);
+	e->fate.knows_online = true;
+	e->fate.online = found->n;
+	return 0;
+}
+
 /* Whoever has the stream is found where it is kept, the other connections here. */
 static int push_to_found(struct logic *l, struct errand *e)
 {
 	struct registry_found found;
-	int rc = registry_find_users(&l->registry, e->user, 1, &found);
+	int rc;
 
-	if (rc < 0)
+	if ((rc = find(l, e, &found)) < 0)
 		return rc;
-	logic_count_offline(&found, 1, &e->fate);
-	e->fate.knows_online = true;
 	e->fate.knows_filters = l->bus.look != NULL;
 	if (found.n > 0)
 		rc = logic_push_found(l, &found, &e->push, LOGIC_PUSH_LOOKS, &e->fate);
 	else
 		rc = bus_push(&l->bus, NULL, &e->push);
 	registry_found_fini(&found);
+	return rc;
+}
+
+/* The push was made before. Its caller hears who is there now: else all would seem to be offline. */
+static int look_again(const struct tour *t, struct errand *e)
+{
+	struct registry_found found;
+	int rc;
+
+	if (t->m->fate == NULL)
+		return 0;
+	if ((rc = find(t->l, e, &found)) == 0)
+		registry_found_fini(&found);
 	return rc;
 }
 
@@ -110,7 +134,7 @@ static int push_to_user(struct tour *t, struct errand *e)
 		return push_unnamed(t, e);
 	BUG_UNLESS(t->l->bus.begin == NULL); /* there Redis knows the names */
 	if ((rc = repeats_begin(t->l->repeats, e->stream, name, &e->number)) == -EALREADY)
-		return 0;
+		return look_again(t, e);
 	if (rc == 0) {
 		rc = push_unnamed(t, e);
 		repeats_end(t->l->repeats, e->stream, name, rc == 0 ? &e->number : NULL);

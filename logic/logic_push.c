@@ -286,8 +286,12 @@ int logic_push_room(struct logic *l, const struct logic_message *m, const char *
 	*number = 0;
 	if (m->name == NULL || l->repeats == NULL)
 		return push_room(l, m, room, number);
-	if ((rc = repeats_begin(l->repeats, room, m->name, number)) == -EALREADY)
+	rc = repeats_begin(l->repeats, room, m->name, number);
+	if (rc == -EALREADY) {
+		if (m->fate != NULL)
+			look_at_room(l, &(struct wire_push){.target = WIRE_ROOM, .room = room}, m->fate);
 		return 0;
+	}
 	if (rc < 0)
 		return count_failed(rc);
 	rc = push_room(l, m, room, number);

@@ -83,6 +83,22 @@ def test_room(connect, backend):
         assert fate(post(backend, "room", type="live", room="7")) == (2, 0, 0)
 
 
+@pytest.mark.settings("stream.users=50/24h", "stream.users_open=yes")
+def test_push_that_comes_again_tells_who_is_there_now(connect, backend):
+    connect(mid=7, key="a", room="live://7")
+    wait_until(lambda: post(backend, "room", type="live", room="7", tell=1).json()["data"]["online"] == 1, "the room is counted")
+    named = {"Idempotency-Key": "once"}
+    for _ in range(2):
+        reply = post(backend, "mids", headers=named, mids="6,7", offline=1)
+        assert fate(reply)[:2] == (1, 1)
+        told = reply.json()["data"]
+        assert (told["online"], told["offline"], told["offline_mids"]) == (1, 1, [6])
+        told = post(backend, "room", headers=named, type="live", room="7", tell=1).json()["data"]
+        assert (told["online"], told["offline"]) == (1, 0)
+    # of one that is new, and of one that has come before
+    assert post(backend, "mids", headers=named, mids="7,8", offline=1).json()["data"]["offline_mids"] == [8]
+
+
 def test_push_to_all_tells_nothing(backend):
     reply = post(backend, "all", tell=1)
     assert fate(reply) == (None, None, None) and reply.json() == PLAIN
