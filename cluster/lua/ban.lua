@@ -13,8 +13,9 @@ for i = 2, #ARGV, 6 do
 	local was_stamp, was_keep = string.match(there or '0 0 0', '^(%d+) %d+ (%d+)')
 	local number = new_id(micros)
 	if stamp == '0' then stamp = whole(math.max(tonumber(number), tonumber(was_stamp) + 1)) end
+	-- Also one that is over already, where its writer's clock is behind, ends or lifts what is there.
+	keep = whole(math.max(tonumber(keep), tonumber(was_keep)))
 	if tonumber(stamp) > tonumber(was_stamp) and tonumber(keep) > now then
-		keep = whole(math.max(tonumber(keep), tonumber(was_keep)))
 		there = table.concat({stamp, till, keep, lifted, before}, ' ')
 		redis.call('HSET', prefix .. 'bans', field, there)
 		redis.call('ZADD', prefix .. 'bans:came', number, field)

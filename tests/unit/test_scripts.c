@@ -518,6 +518,15 @@ static void ban_is_kept_for_as_long_as_the_longest_of_its_name(void **state)
 	says("ok * 8000000000000 " FAR " 0 0", ban, "0", "u:7", "0", "8000000000000", "8000000000000", "0", "0");
 }
 
+/* Whoever writes it has a clock that is behind. */
+static void ban_is_lifted_also_by_a_time_that_is_over(void **state)
+{
+	(void)state;
+	says("ok 5 " FAR " " FAR " 0 0", ban, "0", "u:7", "5", FAR, FAR, "0", "0");
+	says("ok 17?????????????? 1000 " FAR " 1 0", ban, "0", "u:7", "0", "1000", "1000", "1", "0");
+	after("HGET comet:bans u:7", "17?????????????? 1000 " FAR " 1 0", "ZSCORE comet:bans:end u:7", FAR);
+}
+
 static void ban_beyond_the_most_changes_nothing(void **state)
 {
 	(void)state;
@@ -1986,6 +1995,7 @@ int main(void)
 		cmocka_unit_test_setup(ban_gives_a_new_one_a_stamp_above_all, empty),
 		cmocka_unit_test_setup(ban_gives_a_stamp_above_those_that_were_lost, empty),
 		cmocka_unit_test_setup(ban_is_kept_for_as_long_as_the_longest_of_its_name, empty),
+		cmocka_unit_test_setup(ban_is_lifted_also_by_a_time_that_is_over, empty),
 		cmocka_unit_test_setup(ban_beyond_the_most_changes_nothing, empty),
 		cmocka_unit_test_setup(bans_are_told_from_a_number_on, empty),
 		cmocka_unit_test_setup(bans_that_are_over_go, empty),
