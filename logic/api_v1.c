@@ -211,7 +211,8 @@ static void del_server(struct api_call *call)
 	}
 	if (api_read_number(which, 1, (long long)servers.n, &number))
 		which = servers.servers[number - 1].id;
-	rc = registry_del_server(&call->logic->registry, which);
+	/* A comet alone is there, and nobody would register its clients again. */
+	rc = call->logic->alone ? 0 : registry_del_server(&call->logic->registry, which);
 	registry_servers_fini(&servers);
 	reply_result(call, rc);
 }

@@ -323,6 +323,20 @@ def test_v1_success_is_ret_1_and_wrong_method_405(backend):
         assert backend.get(path, **params).status == 405, path
 
 
+@pytest.mark.own_house
+@pytest.mark.ways("tcp-v2")
+def test_v1_server_that_is_there_is_not_forgotten_for_good(connect, backend):
+    client = connect(mid=7)
+    backend.accepted_v1("/1/server/del", server=1)
+
+    def is_found():
+        answer = backend.post("/goim/push/mids", b"x", operation=1000, mids=7, tell=1).json()
+        return answer["code"] == 0 and answer["data"]["online"] == 1  # in a cluster it is not known for a moment: -500
+
+    wait_until(is_found, "the client is found again")
+    client.expect_push(1000, b"x")
+
+
 def test_v1_fault_is_ret_65535(backend):
     for path, params, body in (
             ("/1/push", {}, b"x"), ("/1/push", {"uid": "x"}, b"x"), ("/1/pushs", {}, b""), ("/1/pushs", {}, b"{"),
