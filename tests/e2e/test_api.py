@@ -270,6 +270,14 @@ def test_upstream_hands_out_what_clients_sent(connect, backend):
 
 @pytest.mark.own_house
 @pytest.mark.ways("v2")
+def test_upstream_is_all_new_to_who_comes_from_a_comet_alone(connect, backend):
+    connect(mid=7, key="k").request(2000, b"a score")
+    an_hour_ago = int((time.time() - 3600) * 1e6)  # what its ids are; a cluster's are milliseconds
+    assert [entry["body"] for entry in backend.data("/goim/upstream", after=an_hour_ago, wait=0)] == ["a score"]
+
+
+@pytest.mark.own_house
+@pytest.mark.ways("v2")
 def test_upstream_waits_for_the_next(connect, backend):
     client = connect(mid=7, key="k")
     answers = queue.Queue()
