@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT */
 #include "logic/api_v2.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -147,11 +148,22 @@ bool api_v2_room_key(const char *type, const char *room, char key[WIRE_ROOM_BYTE
 	return snprintf(key, WIRE_ROOM_BYTES, "%s://%s", type, room) < WIRE_ROOM_BYTES;
 }
 
+/* No client may name such a room either; and one that begins so is the stream of a user (KEPT_USER). */
+static bool has_control(const char *text)
+{
+	while (*text != '\0' && !iscntrl((unsigned char)*text))
+		text++;
+	return *text != '\0';
+}
+
 bool api_v2_name_room(struct api_call *call, const char *type, const char *room, char key[WIRE_ROOM_BYTES])
 {
-	if (api_v2_room_key(type, room, key))
+	if (!api_v2_room_key(type, room, key))
+		api_v2_reply_bad(call, "type and room are too long");
+	else if (has_control(key))
+		api_v2_reply_bad(call, "type and room must not have control characters");
+	else
 		return http_guard_may_room(call->request, key, call->reply);
-	api_v2_reply_bad(call, "type and room are too long");
 	return false;
 }
 
