@@ -207,20 +207,20 @@ def test_repeated_push_gets_its_first_number_and_comes_once(connect, backend, mi
     assert backend.request("POST", "/goim/push/mids", "x", {"Idempotency-Key": "two"}, operation=1000, mids=mid, keep="no").status == 400
 
 
-def test_no_room_is_a_user_s_stream(connect, backend):
+def test_no_room_is_a_user_s_stream(connect, backend, mid):
     """A key that may push to rooms only would read it, write into it and empty it. No client can be in a room with such an id."""
-    number = backend.numbered("/goim/push/users", "mine", operation=1000, users="chat://1")
+    number = backend.numbered("/goim/push/users", "mine", operation=1000, users=f"chat://{mid}")
     client = connect(mid=7)
-    room = {"type": "\1chat", "room": "1"}
+    room = {"type": "\1chat", "room": str(mid)}
     calls = [("POST", "/goim/push/room", {**room, "operation": 1000}), ("POST", "/goim/stream/clear", room), ("GET", "/goim/stream", room),
-             ("GET", "/goim/stream/position", {"type": "\1chat", "rooms": "1"}), ("POST", "/goim/room/join", {"type": "chat", "rooms": "1\n", "mids": 7}),
+             ("GET", "/goim/stream/position", {"type": "\1chat", "rooms": str(mid)}), ("POST", "/goim/room/join", {"type": "chat", "rooms": "1\n", "mids": 7}),
              ("POST", "/goim/room/leave", {"type": "chat", "rooms": "1\x7f", "mids": 7}), ("GET", "/goim/room/members", room), ("GET", "/goim/connections", room)]
     for method, path, params in calls:
         reply = backend.request(method, path, "not mine" if method == "POST" else None, **params)
         assert (reply.status, reply.json()["code"]) == (400, -400), (path, reply)
     line = json.dumps({**room, "operation": 1000, "body": "not mine"})
     assert json.loads(backend.post("/goim/batch", line).body)["code"] == -400
-    history = backend.data("/goim/stream", user="chat://1")
+    history = backend.data("/goim/stream", user=f"chat://{mid}")
     assert [(push["n"], push["body"]) for push in history["messages"]] == [(number, "mine")]
     client.heartbeat()
 
