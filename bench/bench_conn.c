@@ -332,6 +332,18 @@ static int take_bytes(struct bench_crowd *crowd, struct bench_conn *c, size_t n)
 	return rc;
 }
 
+/* As take; of a long packet, of which there is a part, all that has come: that part is copied each time, and TLS takes 16 KB at a time. An
+ * end or an error behind bytes is met once more. */
+static ssize_t take_all(struct bench_conn *c, uint8_t *into, size_t space, bool is_long)
+{
+	ssize_t n = take(c, into, space), more = n;
+
+	while (is_long && more > 0 && (size_t)n < space)
+		if ((more = take(c, into + n, space - (size_t)n)) > 0)
+			n += more;
+	return n;
+}
+
 /* Take what has come, as much as the buffer holds. 0; 1: there may be more, of which epoll knows nothing. */
 static int receive_some(struct bench_crowd *crowd, struct bench_conn *c)
 {
@@ -347,7 +359,7 @@ static int receive_some(struct bench_crowd *crowd, struct bench_conn *c)
 	}
 	if (held == BENCH_READ_BYTES)
 		return -ERR_PACKET_BODY;
-	n = take(c, crowd->buffer + held, BENCH_READ_BYTES - held);
+	n = take_all(c, crowd->buffer + held, BENCH_READ_BYTES - held, held > 0);
 	crowd->now_ns = clock_now_ns();
 	if (n == 0)
 		return held > 0 ? -ERR_CUT : -ERR_EOF;
