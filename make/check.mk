@@ -31,7 +31,7 @@ FUZZ_SECONDS ?= 30
 UNIT_SECONDS := $(if $(SAN),120,60)
 E2E_SECONDS  := $(if $(SAN),1500,900)
 BROWSER_SECONDS := 600
-CHAOS_SECONDS := $(if $(SAN),900,400)
+CHAOS_SECONDS := $(if $(SAN),1800,900)
 # Load that the end-to-end tests make: sanitizers are ten times as slow, and TSan knows 8,128 threads at most. A short pass leaves
 # what is counted in thousands to that of the release build.
 E2E_SCALE    := $(if $(SAN),0.1,$(if $(filter blocking dispatch logic,$(PART)),0.2,1))
