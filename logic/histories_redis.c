@@ -32,23 +32,28 @@ static bool may_make(struct histories_redis *h, size_t n)
 	return may;
 }
 
+/* Make numbers for those of `all` that have none: as many as stand side by side in one write, since Redis may be far. */
+static void make_numbers(const struct histories_redis *h, int64_t deadline, struct resume *all, size_t n)
+{
+	for (size_t i = 0, missing; i < n; i += missing + 1) {
+		for (missing = 0; i + missing < n && all[i + missing].rc == -EBUSY; missing++)
+			all[i + missing].may_make = true;
+		if (missing > 0)
+			streams_resume(h->pipe, h->cfg, deadline, &all[i], missing);
+	}
+}
+
 /* Numbers are made only for those who have none, which most have: so they are asked for first. */
 static int read_all(struct histories_redis *h, struct resume *all, size_t n)
 {
 	const int64_t deadline = clock_now_ns() + h->cfg->redis_timeout * CLOCK_MS;
 	size_t missing = 0;
-	bool may;
 
 	streams_resume(h->pipe, h->cfg, deadline, all, n);
 	for (size_t i = 0; i < n; i++)
 		missing += all[i].rc == -EBUSY;
-	may = missing > 0 && may_make(h, missing);
-	for (size_t i = 0; may && i < n; i++) {
-		if (all[i].rc != -EBUSY)
-			continue;
-		all[i].may_make = true;
-		streams_resume(h->pipe, h->cfg, deadline, &all[i], 1);
-	}
+	if (missing > 0 && may_make(h, missing))
+		make_numbers(h, deadline, all, n);
 	for (size_t i = 0; i < n; i++)
 		if (all[i].rc < 0)
 			return all[i].rc;

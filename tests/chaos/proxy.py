@@ -4,6 +4,7 @@ SPDX-License-Identifier: MIT"""
 import selectors
 import socket
 import threading
+import time
 
 SAYS_LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
 
@@ -11,7 +12,8 @@ SAYS_LOADING = b"-LOADING Redis is loading the dataset in memory\r\n"
 class Proxy:
     """Forwards to `target`. silence() drops everything of the connections that are there, without a reset; new ones work.
     drop_all() beside that keeps new ones waiting until drop_no_more(), when what they have sent arrives, as TCP repeats it.
-    hold(needle) keeps the next bytes with this in them, and what follows on their connection, until release()."""
+    hold(needle) keeps the next bytes with this in them, and what follows on their connection, until release(). Bytes take
+    delay_s to the other side."""
 
     def __init__(self, target):
         self.target = target
@@ -24,6 +26,7 @@ class Proxy:
         self._silenced = []    # kept open, so that nobody is told
         self._needle = None
         self._held = None      # socket, its bytes
+        self.delay_s = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -59,6 +62,7 @@ class Proxy:
                 self._held = sock, data
                 return
             if data:
+                time.sleep(self.delay_s)
                 other.sendall(data)
                 return
         except OSError:

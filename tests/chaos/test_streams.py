@@ -173,3 +173,14 @@ def test_comet_that_is_behind_tells_nobody_of_a_gap_who_is_ahead_of_it(behind_a_
     assert [push_of(members[behind].recv()).number for _ in range(2)] == [newest, newest + 1]
     for one in (client, *members.values()):
         one.close()
+
+
+@pytest.mark.house(settings=SETTINGS)
+def test_numbers_of_many_new_rooms_cost_one_way_to_redis_and_back(behind_a_proxy):
+    house, proxy = behind_a_proxy
+    proxy.delay_s = 0.01  # 100 ways, one after the other, would take longer than redis.timeout
+    rooms = [f"far-{i}" for i in range(100)]
+    reply = house.backend().get("/goim/stream/position", type="chat", rooms=rooms)
+    proxy.delay_s = 0
+    assert reply.json()["code"] == 0, reply
+    assert len(reply.json()["data"]) == 100 and 0 not in reply.json()["data"].values()
