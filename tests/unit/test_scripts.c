@@ -524,7 +524,7 @@ static void ban_is_lifted_also_by_a_time_that_is_over(void **state)
 	(void)state;
 	says("ok 5 " FAR " " FAR " 0 0", ban, "0", "u:7", "5", FAR, FAR, "0", "0");
 	says("ok 17?????????????? 1000 " FAR " 1 0", ban, "0", "u:7", "0", "1000", "1000", "1", "0");
-	after("HGET comet:bans u:7", "17?????????????? 1000 " FAR " 1 0", "ZSCORE comet:bans:end u:7", FAR);
+	after("HGET comet:bans u:7", ("17?????????????? 1000 " FAR " 1 0"), "ZSCORE comet:bans:end u:7", FAR);
 }
 
 static void ban_beyond_the_most_changes_nothing(void **state)
