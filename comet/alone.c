@@ -116,8 +116,12 @@ static void arrived(void *self, const struct seat *seat)
 /* Pushes to rooms look into the buckets themselves. */
 static void join_rooms(void *self, const char *const *rooms, size_t n)
 {
+	struct alone *a = alone_of(self);
+
 	for (size_t i = 0; i < n; i++)
-		occupied_join(&alone_of(self)->occupied, rooms[i]);
+		occupied_join(&a->occupied, rooms[i]);
+	/* Who has gone by now, or never came in, changes no count any more: the rooms are counted all the same. */
+	atomic_fetch_add(&a->server->tallies.changes, 1);
 }
 
 static void expect_room(void *self, const char *room)
