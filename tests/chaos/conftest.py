@@ -14,6 +14,7 @@ import faulthandler
 import os
 import pathlib
 import random
+import signal
 import sys
 import time
 
@@ -36,6 +37,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "house(**how): start the house of this test with these")
     # A crowd or a back end whose thread has died would find nothing wrong.
     config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
+    # A shell's job in the background is born deaf to it, and so would be the programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

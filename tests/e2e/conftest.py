@@ -14,6 +14,7 @@ import faulthandler
 import itertools
 import os
 import resource
+import signal
 import sys
 
 import pytest
@@ -49,6 +50,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "cluster_ways(*names): where logic is behind Redis, over these only")
     # A client or a sender whose thread has died would find nothing wrong.
     config.addinivalue_line("filterwarnings", "error::pytest.PytestUnhandledThreadExceptionWarning")
+    # A shell's job in the background is born deaf to it, and so would be the programs that tests interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
