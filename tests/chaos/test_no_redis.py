@@ -176,7 +176,8 @@ def test_a_comet_that_looks_where_no_logic_is_says_where_it_looks(tmp_path, begi
         wait_until(lambda: comet.lines("logic_missing"), "the comet says that it finds none")
         prefix, db = elsewhere.get("redis_prefix", "comet"), elsewhere.get("redis_db", "0")
         assert f"prefix={prefix} db={db}" in comet.lines("logic_missing")[0]
-        assert comet.readyz() == (503, f"no logic service is up (with redis.prefix = {prefix}, redis.db = {db})")
+        wait_until(lambda: comet.readyz() == (503, f"no logic service is up (with redis.prefix = {prefix}, redis.db = {db})"),
+                   lambda: f"its API, which begins later, says so, and not {comet.readyz()}")
         nodes = subprocess.run([BUILD / "comet-cli", "nodes", "--http", "http://" + logic.address()], capture_output=True, text=True,
                                timeout=TIMEOUT)
         assert nodes.returncode == 0 and "/readyz" in nodes.stderr

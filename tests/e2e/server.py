@@ -26,13 +26,15 @@ BUILD = pathlib.Path(os.environ.get("COMET_BUILD", ROOT / "build")).resolve()
 # COMET_TEST_SETTINGS="protocol.park=off" runs the tests that way.
 SETTINGS = dict(assignment.split("=", 1) for assignment in os.environ.get("COMET_TEST_SETTINGS", "").split())
 
-# What a test gets where it does not ask for anything else: ports that are free, and no long goodbye.
+# What a test gets where it does not ask for anything else: ports that are free, no ping that it would have to answer however slow
+# the machine is, and no long goodbye.
 DEFAULTS = {
     "tcp.bind": "127.0.0.1:0",
     "tcp.tls_bind": "127.0.0.1:0",
     "websocket.bind": "127.0.0.1:0",
     "websocket.tls_bind": "127.0.0.1:0",
     "http.bind": "127.0.0.1:0",
+    "websocket.ping": "10m",
     "server.drain_timeout": "100ms",
     "server.drain_grace": "0",
     **SETTINGS,
