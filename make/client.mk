@@ -29,7 +29,7 @@ $(BUILD)/libcometclient.so.0: client/comet_client.map
 $(BUILD)/libcometclient-ws.so.0: client/comet_client_ws.map
 # clang gives the names of a sanitizer to programs only.
 $(CLIENT_SO): $(BUILD)/%.so.0: $(BUILD)/client/%.o
-	$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(filter %.map,$^) $(if $(SAN),,-Wl,-z,defs) $(filter-out -pie,$(LDFLAGS)) -o $@ $< $(LDLIBS)
+	$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=$(filter %.map,$^) $(if $(SAN),,-Wl,-z,defs) $(filter-out -pie -no-pie -static-libubsan,$(LDFLAGS)) -o $@ $< $(LDLIBS)
 
 # What pkg-config takes from a clone, by PKG_CONFIG_PATH=build. It prefers a file of such a name to an installed one.
 CLONE_CONFIGS := $(BUILD)/comet-client-uninstalled.pc $(BUILD)/comet-client-ws-uninstalled.pc
