@@ -6,42 +6,31 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "common/base/address.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/base/log.h"
+#include "common/base/uuid.h"
 #include "logic/crowd.h"
 
 /* ---- connect ---- */
 
-/* A random key (RFC 9562, version 4) for a client that brought none. */
-static int make_uuid(char key[WIRE_KEY_BYTES])
+/* For a client that brought none it is the one that its comet proposes: should the answer get lost, the comet can tell which registration
+ * nobody has. */
+static int choose_key(struct logic *l, const char *proposed, const struct auth_identity *who, char key[WIRE_KEY_BYTES])
 {
-	uint8_t r[16];
-
-	if (getrandom(r, sizeof(r), 0) != sizeof(r))
-		return -EIO;
-	r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
-	r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
-	(void)snprintf(key, WIRE_KEY_BYTES, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-		       r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14],
-		       r[15]);
-	return 0;
-}
-
-static int choose_key(struct logic *l, const struct auth_identity *who, char key[WIRE_KEY_BYTES])
-{
+	const bool is_numbered = who->dialect != DIALECT_V2 && who->name == NULL;
+	const char *given = who->key[0] != '\0' ? who->key : is_numbered ? NULL : proposed;
 	uint64_t number;
 	int rc;
 
-	if (who->key[0] != '\0') {
-		(void)snprintf(key, WIRE_KEY_BYTES, "%s", who->key);
+	if (given != NULL) {
+		(void)snprintf(key, WIRE_KEY_BYTES, "%s", given);
 		return 0;
 	}
-	if (who->dialect == DIALECT_V2 || who->name != NULL)
-		return make_uuid(key);
+	if (!is_numbered)
+		return uuid_make(key);
 	if ((rc = registry_next_number(&l->registry, who->mid, &number)) == 0)
 		(void)snprintf(key, WIRE_KEY_BYTES, "%lld_%llu", (long long)who->mid, (unsigned long long)number);
 	return rc;
@@ -84,7 +73,7 @@ static int register_client(struct logic *l, const char *server, const struct wir
 	int rc;
 
 	session->key_is_made = who->key[0] == '\0';
-	if ((rc = choose_key(l, who, session->key)) < 0 ||
+	if ((rc = choose_key(l, request->new_key, who, session->key)) < 0 ||
 	    (rc = logic_keeps_out(l, request->peer, &seat, who->issued_s, session->refusal)) < 0 ||
 	    (rc = registry_put(&l->registry, server, &seat, request->expires_ms, &old)) < 0)
 		return rc;

@@ -189,18 +189,26 @@ out:
 	return rc;
 }
 
-int redis_calls_ask(struct redis_calls *c, struct wire_request *request, struct wire_reply *reply)
+int redis_calls_try(struct redis_calls *c, struct wire_request *request, struct wire_reply *reply, bool *unheard)
 {
 	char tried[REDIS_INSTANCE_BYTES] = "";
 	int rc;
 
 	OBJ_CHECK(c, REDIS_CALLS_MAGIC);
 	rc = ask_once(c, request, reply, tried);
+	*unheard = rc == -ETIMEDOUT;
 	if (rc == -ETIMEDOUT) {
 		count(COUNT_LOGIC_RETRIED);
 		rc = ask_once(c, request, reply, tried);
 	}
 	return rc == -ETIMEDOUT ? -ERR_NO_LOGIC : rc;
+}
+
+int redis_calls_ask(struct redis_calls *c, struct wire_request *request, struct wire_reply *reply)
+{
+	bool unheard;
+
+	return redis_calls_try(c, request, reply, &unheard);
 }
 
 int redis_calls_begin(struct redis_calls *c, struct wire_request *request, int64_t deadline_ns, struct redis_asking *a)

@@ -48,6 +48,8 @@ void redis_calls_free(struct redis_calls **c);
  *   0            *reply is the caller's (wire_reply_fini); its rc is logic's
  *   -ERR_NO_LOGIC, -ENOMEM */
 int redis_calls_ask(struct redis_calls *c, struct wire_request *request, struct wire_reply *reply);
+/* The same; *unheard: an instance may have carried the request out, and no reply of it has come. */
+int redis_calls_try(struct redis_calls *c, struct wire_request *request, struct wire_reply *reply, bool *unheard);
 
 /* The same in two halves and with one try, so that one thread can have many under way. _begin waits only while no instance is up.
  *   0              *a is to be ended; it stays where it is until then

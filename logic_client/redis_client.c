@@ -13,6 +13,7 @@
 #include "common/base/err.h"
 #include "common/base/log.h"
 #include "common/base/obj.h"
+#include "common/base/uuid.h"
 #include "common/redis/redis_clock.h"
 #include "common/redis/redis_pipe.h"
 #include "common/redis/redis_watch.h"
@@ -58,29 +59,49 @@ static bool needs_proof(const struct redis_client *c, const struct wire_connect 
 	return config_needs_proof(c->opt.member.cfg) || connect->certified != NULL;
 }
 
+static int take_session(struct wire_reply *reply, struct wire_session *session)
+{
+	int rc = reply->rc;
+
+	if (rc == 0 && reply->session.key[0] == '\0')
+		rc = -ERR_NO_LOGIC; /* the logic's reply lacks the key */
+	*session = reply->session;
+	if (rc == 0) {
+		reply->session.accepts = NULL; /* handed over */
+		reply->session.grants = NULL;
+	} else {
+		session->accepts = NULL;
+		session->grants = NULL;
+	}
+	wire_reply_fini(reply);
+	return rc;
+}
+
+/* The client is not in, and a logic may have registered it: nobody else would forget that for a day, and its user would seem to be
+ * online. A client that brought a key of its own comes back with it. */
+static void forget(struct redis_client *c, const char *key)
+{
+	(void)redis_tell_add(c->tell, WIRE_DISCONNECT, &(struct seat){.key = key, .session_id = SEAT_ANY_SESSION});
+}
+
 static int connect_client(void *self, const struct wire_connect *connect, struct wire_session *session)
 {
 	struct redis_client *c = client_of(self);
 	struct wire_request request = {.method = WIRE_CONNECT, .connect = *connect};
 	struct wire_reply reply;
+	char key[UUID_BYTES];
+	bool unheard;
 	int rc;
 
 	request.connect.needs_proof = needs_proof(c, connect);
-	rc = redis_calls_ask(c->calls, &request, &reply);
-	if (rc < 0)
+	if ((rc = uuid_make(key)) < 0)
 		return rc;
-	rc = reply.rc;
-	if (rc == 0 && reply.session.key[0] == '\0')
-		rc = -ERR_NO_LOGIC; /* the logic's reply lacks the key */
-	*session = reply.session;
-	if (rc == 0) {
-		reply.session.accepts = NULL; /* handed over */
-		reply.session.grants = NULL;
-	} else {
-		session->accepts = NULL;
-		session->grants = NULL;
-	}
-	wire_reply_fini(&reply);
+	request.connect.new_key = key;
+	rc = redis_calls_try(c->calls, &request, &reply, &unheard);
+	if (rc == 0 && (rc = take_session(&reply, session)) == -ERR_NO_LOGIC)
+		unheard = true; /* so is Redis's answer to the logic, perhaps */
+	if (rc < 0 && unheard)
+		forget(c, key);
 	return rc;
 }
 

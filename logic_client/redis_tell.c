@@ -16,6 +16,8 @@
 #define UNTOLD_MAX 1000000
 /* Fewer renewals may wait: each comes again with the next heartbeat, and a disconnect does not. */
 #define RENEWALS_MAX (UNTOLD_MAX / 2)
+/* And fewer of clients who are not in, and come again and again while Redis is away: mostly there is nothing to forget. */
+#define UNHEARD_MAX (UNTOLD_MAX / 8)
 /* So many of them under way at a time. */
 #define BATCH 256
 /* Logic cannot carry out a request that failed so often while others were confirmed. */
@@ -81,9 +83,16 @@ static void untold_free(struct untold *u)
 	free(u);
 }
 
+static size_t most(const struct untold *u)
+{
+	if (u->method == WIRE_HEARTBEAT)
+		return RENEWALS_MAX;
+	return u->seat.session_id == SEAT_ANY_SESSION ? UNHEARD_MAX : UNTOLD_MAX;
+}
+
 static bool put_locked(struct redis_tell *t, struct untold *u) NEEDS(t->lock)
 {
-	if (t->n >= (u->method == WIRE_HEARTBEAT ? RENEWALS_MAX : UNTOLD_MAX))
+	if (t->n >= most(u))
 		return false;
 	if (t->last != NULL)
 		t->last->next = u;

@@ -14,6 +14,9 @@ struct seat {
 	struct user user;    /* its name is the caller's, but for a copy, which owns it as well */
 };
 
+/* Newer than all sessions of a key, for a comet that does not know which one it has. JavaScript and Lua count so far. */
+#define SEAT_ANY_SESSION ((UINT64_C(1) << 53) - 1)
+
 /* Whose the connection is, as a name: its user; of no user, the connection itself. No user is called as a connection is. */
 #define SEAT_OWNER_BYTES USER_ESCAPED_BYTES
 const char *seat_owner(const struct seat *seat, char owner[SEAT_OWNER_BYTES]);

@@ -28,6 +28,7 @@ struct wire_connect {
 	bool needs_proof;       /* a client that is only believed must not come in */
 	const char *certified;  /* the user in its certificate, which stands for a token; NULL: none */
 	int64_t certified_ms;   /* so long that is good */
+	const char *new_key;    /* of a connect: the key of a client that brings none; NULL: logic makes one */
 	/* The comet gives up then and may ask another instance: from then on the request must change nothing. Milliseconds
 	 * on the registry's clock (Redis's in a cluster); 0: never. */
 	int64_t expires_ms;

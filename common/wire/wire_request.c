@@ -45,7 +45,8 @@ static int set_connect(json_t *object, const struct wire_connect *connect)
 	int rc;
 
 	if (json_object_set_new(object, "peer", json_string(connect->peer)) < 0 ||
-	    (connect->needs_proof && json_object_set_new(object, "proof", json_true()) < 0))
+	    (connect->needs_proof && json_object_set_new(object, "proof", json_true()) < 0) ||
+	    (connect->new_key != NULL && json_object_set_new(object, "new_key", json_string(connect->new_key)) < 0))
 		return -ENOMEM;
 	if (connect->certified != NULL &&
 	    (json_object_set_new(object, "certified", json_string(connect->certified)) < 0 ||
@@ -147,6 +148,10 @@ static int get_connect(const json_t *object, struct wire_request *out)
 	if (json_object_get(object, "certified") != NULL &&
 	    (!wire_json_string(object, "certified", USER_BYTES, &out->connect.certified) ||
 	     !wire_json_integer(object, "certified_ms", 0, INT64_MAX, &out->connect.certified_ms)))
+		return -EBADMSG;
+	if (json_object_get(object, "new_key") != NULL &&
+	    (!wire_json_string(object, "new_key", WIRE_KEY_BYTES, &out->connect.new_key) ||
+	     out->connect.new_key[0] == '\0'))
 		return -EBADMSG;
 	return wire_text_get(object, "token", &out->connect.token, &out->connect.token_bytes, &out->owned[1]);
 }

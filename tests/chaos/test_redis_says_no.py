@@ -235,3 +235,18 @@ def test_all_packets_to_redis_are_dropped_for_a_while(cut_off):
     proxy.drop_no_more()
     wait_come_in(crowd)
     assert_recovers(house, crowd, pushes)
+
+
+@pytest.mark.house(comets=1, logics=1, settings={"events.kinds": "online,offline", "limits.per_user": "1", "limits.per_user_ends": "newest"})
+def test_nobody_stays_registered_who_was_not_told_that_he_is_in(house, crowd):
+    """The logic has registered him, and its answer got lost: his comet gives up, and nobody has the registration."""
+    client, backend = house.redis(), house.backend()
+    client.execute_command("ACL", "SETUSER", "default", "resetchannels", "&comet:logic:*")
+    with pytest.raises(ConnectionError):
+        crowd.join("comet-1", "", mid=7)
+    client.execute_command("ACL", "SETUSER", "default", "allchannels")
+    house.wait_ready()
+    wait_until(lambda: backend.data("/goim/online/users", mids=7) == {"7": 0}, "his registration is forgotten")
+    kinds = [event["kind"] for event in backend.data("/goim/events", after="0")]
+    assert kinds and kinds == ["online", "offline"] * (len(kinds) // 2)
+    crowd.join("comet-1", "", mid=7)

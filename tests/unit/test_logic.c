@@ -201,6 +201,26 @@ static void a_client_that_brings_no_key_gets_a_uuid(void **state)
 	assert_string_not_equal(keys[0], keys[1]);
 }
 
+static void a_comet_may_say_which_key_is_new(void **state)
+{
+	static const struct {
+		const char *token, *key;
+	} clients[] = {{"{\"mid\":7}", "n-1"}, {"{\"mid\":7,\"key\":\"k\"}", "k"}, {"7", "7_1"}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]); i++) {
+		const struct wire_connect request = {.token = (const uint8_t *)clients[i].token,
+						     .token_bytes = strlen(clients[i].token),
+						     .peer = "10.0.0.9",
+						     .new_key = "n-1"};
+		struct wire_session session;
+
+		assert_int_equal(logic_connect(&l, "s", &request, &session), 0);
+		assert_string_equal(session.key, clients[i].key);
+		assert_int_equal(session.key_is_made, i != 1);
+	}
+}
+
 static void a_refusal_is_handed_on_with_its_words(void **state)
 {
 	struct wire_session session;
@@ -845,6 +865,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_client_of_version_2_gets_what_its_token_says, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_client_of_version_1_gets_a_numbered_key, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_client_that_brings_no_key_gets_a_uuid, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_comet_may_say_which_key_is_new, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_refusal_is_handed_on_with_its_words, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_is_replaced_on_another_server_is_kicked_by_its_session, set_up,
 						tear_down),

@@ -30,6 +30,8 @@ static struct script {
 	atomic_int registered; /* and not any more */
 	atomic_int requests;
 	atomic_bool subscribed;
+	char new_key[64]; /* with the word before it, as the last connect proposed it */
+	atomic_bool forgotten;
 } script;
 
 /* An instance of logic that is always up, and answers every request with these members. */
@@ -65,10 +67,24 @@ static const char *lease(struct script *s, char **argv)
 	return loses ? ANSWER("$4\r\nlost\r\n") : ANSWER("$4\r\nkept\r\n");
 }
 
+/* Is it the word for the registration that nobody heard of? */
+static void look_at(const char *request)
+{
+	const char *key = strstr(request, "\"new_key\":");
+
+	if (key != NULL)
+		(void)snprintf(script.new_key, sizeof(script.new_key), "%.42s", key + strlen("\"new_"));
+	else if (script.new_key[0] != '\0' && strstr(request, script.new_key) != NULL &&
+		 strstr(request, "\"method\":\"disconnect\"") != NULL &&
+		 strstr(request, "\"session\":9007199254740991,") != NULL)
+		atomic_store(&script.forgotten, true);
+}
+
 static const char *publish(const char *request)
 {
 	char id[FAKE_LOGIC_ID_BYTES];
 
+	look_at(request);
 	fake_logic_id(request, id);
 	fake_logic_reply(&server, id,
 			 logic_refuses != NULL && strstr(request, logic_refuses) != NULL ? "\"code\":500" : logic_says);
@@ -282,6 +298,31 @@ static void who_has_no_key_does_not_come_in(void **state)
 	assert_null(session.accepts);
 }
 
+static void who_was_perhaps_registered_is_forgotten(void **state)
+{
+	struct wire_session session;
+
+	(void)state;
+	logic_says = "\"code\":0,\"message\":\"\"";
+	logic_refuses = "\"new_key\":"; /* Redis has not answered it */
+	start(0, nobody);
+	assert_int_equal(connect_one(&session), -ERR_NO_LOGIC);
+	until(atomic_load(&script.forgotten));
+}
+
+/* It has refused: then nothing stands. */
+static void who_is_refused_has_nothing_to_forget(void **state)
+{
+	struct wire_session session;
+
+	(void)state;
+	logic_says = "\"code\":403,\"message\":\"no\"";
+	start(0, nobody);
+	assert_int_equal(connect_one(&session), -ERR_REFUSED);
+	wait_for_leases(2);
+	assert_int_equal(atomic_load(&script.requests), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +334,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(who_comes_in_may_have_operations, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_has_no_key_does_not_come_in, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_was_perhaps_registered_is_forgotten, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(who_is_refused_has_nothing_to_forget, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("redis_client", tests, NULL, NULL);

@@ -1235,6 +1235,14 @@ static void who_comes_and_goes_is_told_once(void **state)
 	says("ok", disconnect, "c2", "k", "7", "12", EVENTS);
 	after("XRANGE comet:events - +", both, "GET comet:events:n", "45 40 5",
 	      "EXISTS comet:there:100 comet:there:200", "0");
+	/* A comet that has not heard of its session, nor whose it is, ends it. */
+	session("h", "13 7 200 c2");
+	before("SADD comet:mid:7 h");
+	(void)real_redis_sayv(&redis, 4, (const char *[]){"HSET", "comet:there:200", "h", "13 7"}, NULL);
+	says("ok", disconnect, "c2", "h", "0", "9007199254740991", EVENTS);
+	after("XREVRANGE comet:events + - COUNT 1", "(46-0 (kind offline time * key h user 7 session 13 server c2))",
+	      "SISMEMBER comet:mid:7 h", "0");
+	before("XDEL comet:events 46-0");
 	/* Whoever wants no events gets none. */
 	says("ok *", connect, "c1", "k", "7", "60000", "0");
 	says("ok *", connect, "c1", "l", "7", "60000", "0", "100 offline");

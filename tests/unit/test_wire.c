@@ -182,7 +182,9 @@ static void the_upgrade_of_a_websocket_survives(void **state)
 	back = there_and_back(&request);
 	assert_int_equal(back.connect.upgrade.query_bytes, 0);
 	assert_int_equal(back.connect.upgrade.headers_bytes, 0);
+	assert_null(back.connect.new_key);
 	wire_request_fini(&back);
+	request.connect.new_key = "a-key";
 	request.connect.upgrade = (struct upgrade){"a=b", 3, headers, sizeof(headers) - 1, NULL};
 	back = there_and_back(&request);
 	assert_int_equal(back.connect.upgrade.query_bytes, 3);
@@ -190,6 +192,7 @@ static void the_upgrade_of_a_websocket_survives(void **state)
 	assert_int_equal(back.connect.upgrade.headers_bytes, sizeof(headers) - 1);
 	assert_memory_equal(back.connect.upgrade.headers, headers, sizeof(headers) - 1);
 	assert_null(back.connect.upgrade.owned);
+	assert_string_equal(back.connect.new_key, "a-key");
 	wire_request_fini(&back);
 }
 
