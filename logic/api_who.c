@@ -353,6 +353,17 @@ static int write_users(const struct user *users, size_t n, const char ***list)
 	return 0;
 }
 
+/* No connection has a longer one, and the comets keep each for as long as it is traced. */
+static int read_keys(struct api_call *call, const char ***list, size_t *n)
+{
+	int rc = api_read_list(call->request, "keys", list, n);
+
+	for (size_t i = 0; rc == 0 && i < *n; i++)
+		if (strlen((*list)[i]) >= WIRE_KEY_BYTES)
+			rc = -EINVAL;
+	return rc;
+}
+
 /* Of one of the three parameters. */
 static int read_traced(struct api_call *call, const char ***list, size_t *n)
 {
@@ -363,7 +374,7 @@ static int read_traced(struct api_call *call, const char ***list, size_t *n)
 	if (keys + mids + (http_param(call->request, "users") != NULL) != 1)
 		return -EINVAL;
 	if (keys)
-		return api_read_list(call->request, "keys", list, n);
+		return read_keys(call, list, n);
 	if ((rc = (mids ? api_read_mids : api_read_users)(call->request, &users, n)) < 0)
 		return rc;
 	rc = write_users(users, *n, list);

@@ -66,7 +66,7 @@ def test_filtered_push_leaves_a_line(house, backend):
     client.close()
 
 
-@pytest.mark.parametrize("params", [{}, {"keys": ""}, {"mids": "x"}, {"keys": "a", "for": "soon"}, {"keys": "a", "mids": "7"}, {"keys": [str(i) for i in range(101)]}])
+@pytest.mark.parametrize("params", [{}, {"keys": ""}, {"mids": "x"}, {"keys": "a", "for": "soon"}, {"keys": "a", "mids": "7"}, {"keys": [str(i) for i in range(101)]}, {"keys": "k" * 256}])
 def test_wrong_calls_are_told(house, params):
     ask(house, 400, **params)
 
