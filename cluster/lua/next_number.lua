@@ -4,8 +4,11 @@
 local count = prefix .. 'number:' .. ARGV[1]
 
 -- After a loss the count may be an older one, and those who have the next numbers not be there: then it goes on at the clock, where none of them is.
+-- A comet wants the number: where none has a name, their names are lost as well.
 local function may_be_lost()
-	for _, server in ipairs(redis.call('SMEMBERS', prefix .. 'servers')) do
+	local all = redis.call('SMEMBERS', prefix .. 'servers')
+	if #all == 0 then return true end
+	for _, server in ipairs(all) do
 		if redis.call('HGET', prefix .. 'server:' .. server, 'registering') == '1' then return true end
 	end
 	return false

@@ -446,6 +446,7 @@ static void renew_of_one_that_was_replaced_says_so(void **state)
 static void numbers_in_use_are_stepped_over(void **state)
 {
 	(void)state;
+	comet("c1", "100", 0);
 	says("1", next_number, "7", "60000");
 	session("7_2", "11 7 100 c1");
 	session("7_3", "11 7 100 c1");
@@ -468,6 +469,9 @@ static void no_number_is_given_twice_while_comets_register(void **state)
 		says("1???????????????", next_number, "7", "60000");
 	}
 	says("1", next_number, "8", "60000");
+	/* A comet has asked: where none has a name, they have vanished. */
+	before("DEL comet:servers");
+	says("1???????????????", next_number, "8", "60000");
 }
 
 /* ---- bans ---- */
