@@ -9,6 +9,10 @@
 
 /* Registrations are spread over a second in so many portions. */
 #define PORTIONS 20
+/* So many wait to be told at most, and are looked at so often. A comet of a million connections could fill the whole queue, which other news
+ * wait in as well, and what has no place there begins anew. */
+#define AHEAD_MAX  4096
+#define KEEP_UP_NS (20 * CLOCK_MS)
 /* Connections that were left out, for want of memory, are tried again so much later. */
 #define LEFT_OUT_NS (250 * CLOCK_MS)
 
@@ -31,6 +35,18 @@ static bool stopping(struct registrar *r, int64_t until_ns)
 	return stop;
 }
 
+/* Until logic has been told of some. The time is not made up for. False: stopping. */
+static bool wait_for_logic(struct walk *w)
+{
+	const int64_t since_ns = clock_now_ns();
+
+	while (redis_tell_count(w->registrar->tell) >= AHEAD_MAX)
+		if (stopping(w->registrar, clock_now_ns() + KEEP_UP_NS))
+			return false;
+	w->begun_ns += clock_now_ns() - since_ns;
+	return true;
+}
+
 static bool register_again(void *arg, const struct seat *seat)
 {
 	struct walk *w = arg;
@@ -38,6 +54,8 @@ static bool register_again(void *arg, const struct seat *seat)
 	int64_t rate = r->member->cfg->redis_register_rate;
 
 	if (w->n % (rate / PORTIONS + 1) == 0 && stopping(r, w->begun_ns + w->n * CLOCK_SEC / rate))
+		return false;
+	if (!wait_for_logic(w))
 		return false;
 	w->left_out = redis_tell_add(r->tell, WIRE_HEARTBEAT, seat) < 0;
 	if (w->left_out)

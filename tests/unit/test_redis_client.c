@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/counters.h"
 #include "common/base/err.h"
 #include "common/config/config.h"
 #include "logic_client/redis_client.h"
@@ -35,7 +36,7 @@ static struct script {
 } script;
 
 /* An instance of logic that is always up, and answers every request with these members. */
-static const char *logic_says;
+static _Atomic(const char *) logic_says;
 /* But for those that have these words in them. */
 static _Atomic(const char *) logic_refuses;
 
@@ -242,6 +243,38 @@ static void what_is_lost_while_it_is_registered_is_registered_again(void **state
 	until(atomic_load(&script.registered) == 1);
 }
 
+#define MANY 6000
+static atomic_int most_untold;
+
+/* Without a logic at first, which is there once no more is added. */
+static int many(redis_client_each *each, void *arg)
+{
+	for (int i = 0; i < MANY; i++) {
+		char key[16];
+
+		(void)snprintf(key, sizeof(key), "k%d", i);
+		if (!each(arg, &(struct seat){.key = key, .session_id = 1}))
+			break;
+		if (counters_read(COUNT_UNSENT) > atomic_load(&most_untold))
+			atomic_store(&most_untold, (int)counters_read(COUNT_UNSENT));
+	}
+	return 0;
+}
+
+/* What has no place in the queue would have to begin anew, and again: with a million connections for ever. */
+static void who_registers_many_again_waits_until_logic_keeps_up(void **state)
+{
+	(void)state;
+	cfg.redis_register_rate = 1000000;
+	start(1, many);
+	until(atomic_load(&most_untold) >= 4096);
+	wait_for_leases(2);
+	assert_int_equal(atomic_load(&most_untold), 4096);
+	logic_says = "\"code\":0,\"message\":\"\"";
+	until(atomic_load(&script.registered) == 1);
+	assert_int_equal(atomic_load(&walks), 1);
+}
+
 static int one(redis_client_each *each, void *arg)
 {
 	(void)each(arg, &(struct seat){.key = "k", .session_id = 1});
@@ -332,6 +365,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(who_registers_again_does_not_wait_for_what_came_later, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(who_registers_many_again_waits_until_logic_keeps_up, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_comes_in_may_have_operations, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_has_no_key_does_not_come_in, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(who_was_perhaps_registered_is_forgotten, set_up, tear_down),
