@@ -10,8 +10,10 @@
 #include "common/base/clock.h"
 #include "common/config/event_kinds.h"
 
-/* Rooms written by one command. */
+/* Rooms written by one command, and as many as are under way at one time: all of a comet's may be more than the pipe takes, in which
+ * others want a place as well. */
 #define CHUNK 256
+#define ROUND (128 * CHUNK)
 /* Joined rooms whose writes are under way at one time. */
 #define JOINS_AT_ONCE 128
 
@@ -31,11 +33,13 @@ struct writes {
 	const char *v[2 + 2 * CHUNK]; /* the command that is being made, or the arguments of the script */
 	char counts[CHUNK][24];
 	int n;
-	char **rooms; /* copies of the ids of all */
-	size_t n_rooms, room_for;
-	struct redis_call **calls;
+	char *rooms[ROUND]; /* copies of the ids of all */
+	size_t n_rooms;
+	struct redis_call *calls[ROUND / CHUNK + 1];
+	size_t ends[ROUND / CHUNK + 1]; /* each has the rooms from the end of the one before up to here */
 	size_t n_calls;
 	unsigned number;
+	bool more; /* rooms are left */
 };
 
 static void set_current_locked(struct redis_rooms *r, struct told *t, bool is_current) NEEDS(r->lock)
@@ -195,7 +199,7 @@ static int queue_locked(struct redis_rooms *r, struct writes *w, bool set) NEEDS
 	else if (w->n > 2)
 		rc = script_beginv(r->pipe, script, deadline, call, w->n, w->v, NULL);
 	if (w->n > 2 && rc == 0)
-		w->n_calls++;
+		w->ends[w->n_calls++] = w->n_rooms;
 	w->n = 2;
 	return rc;
 }
@@ -222,7 +226,7 @@ static int add_locked(struct redis_rooms *r, struct writes *w, const char *room,
 	return w->n + 2 > 2 + 2 * CHUNK ? queue_locked(r, w, set) : 0;
 }
 
-/* Queue the rooms that Redis has not confirmed (set), or those that the last report did not name and that nobody has joined
+/* Queue rooms that Redis has not confirmed (set), or those that the last report did not name and that nobody has joined
  * since it was taken. */
 static int begin_writes_locked(struct redis_rooms *r, struct writes *w, bool set, int64_t taken_ns) NEEDS(r->lock)
 {
@@ -231,21 +235,18 @@ static int begin_writes_locked(struct redis_rooms *r, struct writes *w, bool set
 	void *value;
 	int rc = 0;
 
-	w->room_for = r->told.count + 1;
-	w->rooms = calloc(w->room_for, sizeof(char *));
-	w->calls = calloc(w->room_for / CHUNK + 2, sizeof(struct redis_call *));
-	if (w->rooms == NULL || w->calls == NULL)
-		return -ENOMEM;
+	w->n_rooms = w->n_calls = 0;
 	w->number = ++r->writes;
 	w->v[0] = set && r->events == NULL ? "HSET" : r->server_id;
 	w->v[1] = r->events != NULL ? r->events : set ? r->key.text : "";
 	w->n = 2;
-	while (rc == 0 && strmap_next(&r->told, &cursor, &room, &value)) {
+	while (rc == 0 && w->n_rooms < ROUND && strmap_next(&r->told, &cursor, &room, &value)) {
 		struct told *t = value;
 
 		if (set ? !t->is_current : t->report != r->report && t->joined_ns < taken_ns)
 			rc = add_locked(r, w, room, t, set);
 	}
+	w->more = w->n_rooms == ROUND;
 	strmap_shrink(&r->told);
 	return rc == 0 ? queue_locked(r, w, set) : rc;
 }
@@ -261,38 +262,61 @@ static void delete_later(struct redis_rooms *r, const char *room)
 	lock_drop(&r->lock);
 }
 
-/* Wait for the queued commands; rooms that Redis took are confirmed. */
-static int end_writes(struct redis_rooms *r, struct writes *w, bool set, int rc)
+/* These rooms were written, or were not. */
+static void end_rooms(struct redis_rooms *r, const struct writes *w, bool set, size_t from, size_t to, int rc)
 {
-	for (size_t i = 0; i < w->n_calls; i++) {
-		int end = redis_pipe_end(r->pipe, w->calls[i], NULL);
-
-		if (rc == 0)
-			rc = end;
-	}
-	for (size_t i = 0; i < w->n_rooms; i++) {
+	for (size_t i = from; i < to; i++) {
 		if (rc == 0 && set)
 			confirm(r, w->rooms[i], w->number, true);
 		else if (rc < 0 && !set)
 			delete_later(r, w->rooms[i]);
 		free(w->rooms[i]);
 	}
-	free(w->rooms);
-	free(w->calls);
+}
+
+/* Wait for the queued commands; rooms that Redis took are confirmed, whatever became of others: so each try leaves fewer. */
+static int end_writes(struct redis_rooms *r, struct writes *w, bool set, int rc)
+{
+	size_t from = 0;
+
+	for (size_t i = 0; i < w->n_calls; i++) {
+		int end = redis_pipe_end(r->pipe, w->calls[i], NULL);
+
+		end_rooms(r, w, set, from, w->ends[i], end);
+		from = w->ends[i];
+		if (rc == 0)
+			rc = end;
+	}
+	end_rooms(r, w, set, from, w->n_rooms, rc);
 	return rc;
+}
+
+/* As many as are under way at one time. */
+static int write_some(struct redis_rooms *r, struct writes *w, bool set, int64_t taken_ns, size_t *all)
+{
+	int rc = 0;
+
+	lock_take(&r->lock);
+	*all = r->told.count;
+	if (!set || r->to_write > 0)
+		rc = begin_writes_locked(r, w, set, taken_ns);
+	lock_drop(&r->lock);
+	return end_writes(r, w, set, rc);
 }
 
 static int write_rooms(struct redis_rooms *r, bool set, int64_t taken_ns)
 {
 	struct writes *w = calloc(1, sizeof(*w));
-	int rc = w != NULL ? 0 : -ENOMEM;
+	size_t written = 0, all, now;
+	int rc;
 
-	if (rc == 0) {
-		lock_take(&r->lock);
-		if (!set || r->to_write > 0)
-			rc = begin_writes_locked(r, w, set, taken_ns);
-		lock_drop(&r->lock);
-		rc = end_writes(r, w, set, rc);
+	if (w == NULL)
+		return -ENOMEM;
+	rc = write_some(r, w, set, taken_ns, &all);
+	/* Each is written once, though it may be another count again. */
+	while (rc == 0 && w->more && (written += w->n_rooms) < all) {
+		w->more = false;
+		rc = write_some(r, w, set, taken_ns, &now);
 	}
 	free(w);
 	return rc;

@@ -18,7 +18,7 @@
 #include "tests/unit/fake_redis.h"
 
 #define CONNECTIONS 32
-#define BUFFER      (1 << 16)
+#define BUFFER      (1 << 20)
 
 struct fake_redis_peer {
 	int fd; /* -1: free */
@@ -37,10 +37,10 @@ static size_t parse(struct fake_redis_peer *p, int *argc, char **argv)
 		return 0;
 	at = strchr(at, '\n') + 1;
 	for (*argc = 0; *argc < n; (*argc)++) {
-		int bytes;
 		char *line = memchr(at, '\n', (size_t)(end - at));
+		long bytes;
 
-		if (line == NULL || sscanf(at, "$%d\r\n", &bytes) != 1 || line + 1 + bytes + 2 > end)
+		if (line == NULL || at[0] != '$' || (bytes = strtol(at + 1, NULL, 10), line + 1 + bytes + 2 > end))
 			return 0;
 		argv[*argc] = line + 1;
 		at = line + 1 + bytes + 2;

@@ -9,7 +9,7 @@
 #include "common/config/config.h"
 #include "common/redis/redis_pipe.h"
 
-#define FAKE_REDIS_ARGS 64
+#define FAKE_REDIS_ARGS 640
 
 /* One command: its arguments as strings. Returns the bytes to send, static; "" to say nothing; NULL to close. Runs on the
  * server's thread. */

@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/err.h"
 #include "common/config/config.h"
 #include "common/redis/redis_clock.h"
 #include "common/redis/redis_pipe.h"
@@ -28,6 +30,7 @@ static struct script {
 	atomic_int rooms; /* set, less those deleted */
 	atomic_int joins;
 	atomic_bool silent; /* to what fills the pipe */
+	atomic_int refused; /* of the writes of rooms to come the one that is refused, from 1; 0: none */
 	atomic_int held;    /* so often another has the lease; the last of these answers takes SLOW_NS */
 } script;
 
@@ -49,6 +52,9 @@ static const char *answer(void *arg, int argc, char **argv)
 	}
 	if (fake_redis_runs(argv, "lease"))
 		return "*6\r\n$3\r\nnew\r\n$4\r\n1000\r\n$13\r\n1700000000000\r\n$1\r\n5\r\n$1\r\n1\r\n$1\r\n1\r\n";
+	if ((strcmp(argv[0], "HSET") == 0 || fake_redis_runs(argv, "forget_rooms")) && atomic_load(&s->refused) > 0 &&
+	    atomic_fetch_sub(&s->refused, 1) == 1)
+		return "-ERR not now\r\n";
 	if (fake_redis_runs(argv, "forget_rooms"))
 		atomic_fetch_sub(&s->rooms, argc - 6); /* EVALSHA, its name, 1, the prefix, server, no events, rooms */
 	if (fake_redis_runs(argv, NULL))
@@ -189,6 +195,51 @@ static void room_is_written_down_once_there_is_room_in_the_pipe(void **state)
 }
 
 /* It was true when Redis said so, before the lease of the one that is gone ran out. */
+/* Rooms with so long names. What came of the report. */
+static int report_many(size_t n, size_t name_bytes)
+{
+	struct wire_room_count *rooms = calloc(n + 1, sizeof(*rooms));
+	char *names = calloc(n + 1, name_bytes + 1);
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		char *name = names + i * (name_bytes + 1);
+
+		(void)snprintf(name, name_bytes + 1, "live://%0*zu", (int)name_bytes - 7, i);
+		rooms[i] = (struct wire_room_count){name, 1};
+	}
+	rc = redis_lease_report(lease, &(struct wire_load){.taken_ns = INT64_MAX}, rooms, n);
+	free(names);
+	free(rooms);
+	return rc;
+}
+
+/* With so many that Redis does not take all of them in time, nothing would ever be written, nor the lease renewed. */
+static void what_is_refused_is_written_again_and_nothing_else(void **state)
+{
+	(void)state;
+	atomic_store(&script.refused, 2);
+	assert_int_equal(report_many(1000, 20), -ERR_NO_LOGIC);
+	assert_int_equal(report_many(1000, 20), 0);
+	assert_int_equal(atomic_load(&script.rooms), 1000);
+	atomic_store(&script.refused, 2);
+	assert_int_equal(report_many(0, 20), -ERR_NO_LOGIC);
+	assert_int_equal(report_many(0, 20), 0);
+	assert_int_equal(atomic_load(&script.rooms), 0);
+}
+
+static void more_rooms_than_are_under_way_at_a_time_are_each_written_once(void **state)
+{
+	(void)state;
+	redis_lease_stop(&lease);
+	cfg.redis_timeout = 20000; /* it is no question of time */
+	assert_int_equal(redis_lease_start(&member, pipe_, &clock_, &owner, &lease), 0);
+	assert_int_equal(report_many(40000, 20), 0);
+	assert_int_equal(atomic_load(&script.rooms), 40000);
+	assert_int_equal(report_many(0, 20), 0);
+	assert_int_equal(atomic_load(&script.rooms), 0);
+}
+
 static void answer_that_comes_late_does_not_prove_that_another_renews_its_lease(void **state)
 {
 	(void)state;
@@ -208,6 +259,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(each_of_many_rooms_is_written_down_once, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(room_is_written_down_once_there_is_memory, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(room_is_written_down_once_there_is_room_in_the_pipe, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_refused_is_written_again_and_nothing_else, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(more_rooms_than_are_under_way_at_a_time_are_each_written_once, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(answer_that_comes_late_does_not_prove_that_another_renews_its_lease,
 						set_up, tear_down),
 	};
