@@ -27,20 +27,30 @@ struct fake_redis_peer {
 	char buffer[BUFFER];
 };
 
+/* Library functions look for the end of the text first, which may be a megabyte away. */
+static size_t number_at(const char *digits)
+{
+	size_t n = 0;
+
+	while (*digits >= '0' && *digits <= '9')
+		n = n * 10 + (size_t)(*digits++ - '0');
+	return n;
+}
+
 /* One command "*N\r\n$n\r\n...\r\n" at the start of the buffer: its length, its arguments ended by zero bytes; 0: not whole. */
 static size_t parse(struct fake_redis_peer *p, int *argc, char **argv)
 {
 	char *at = p->buffer, *end = p->buffer + p->bytes;
 	int n;
 
-	if (memchr(at, '\n', p->bytes) == NULL || sscanf(at, "*%d\r\n", &n) != 1 || n > FAKE_REDIS_ARGS)
+	if (memchr(at, '\n', p->bytes) == NULL || at[0] != '*' || (n = (int)number_at(at + 1)) > FAKE_REDIS_ARGS)
 		return 0;
 	at = strchr(at, '\n') + 1;
 	for (*argc = 0; *argc < n; (*argc)++) {
 		char *line = memchr(at, '\n', (size_t)(end - at));
-		long bytes;
+		size_t bytes;
 
-		if (line == NULL || at[0] != '$' || (bytes = strtol(at + 1, NULL, 10), line + 1 + bytes + 2 > end))
+		if (line == NULL || at[0] != '$' || (bytes = number_at(at + 1)) + 3 > (size_t)(end - line))
 			return 0;
 		argv[*argc] = line + 1;
 		at = line + 1 + bytes + 2;
