@@ -15,6 +15,8 @@
 
 /* Counts of rooms are good for so long, for all comets. */
 #define ONLINE_FRESH_NS (500 * CLOCK_MS)
+/* And for so long while others are being fetched. */
+#define ONLINE_OLD_NS (10 * CLOCK_SEC)
 
 static int to_logic_error(int rc)
 {
@@ -179,29 +181,36 @@ static int copy_rooms(const struct registry_rooms *from, struct registry_rooms *
 	return 0;
 }
 
+/* What there is, where it is good. -EAGAIN: others are to be fetched, and nobody does. Who cannot wait for one who does gets an error: were
+ * all to fetch them, a Redis that is slow would be asked for all rooms by every comet at once. */
+static int copy_what_is_there_locked(const struct online_redis *o, struct registry_rooms *out) NEEDS(o->lock)
+{
+	const int64_t age_ns = o->rooms_ns != 0 ? clock_now_ns() - o->rooms_ns : INT64_MAX;
+
+	if (age_ns < (o->fetching ? ONLINE_OLD_NS : ONLINE_FRESH_NS))
+		return copy_rooms(&o->rooms, out);
+	return o->fetching && (o->rooms_ns != 0 || o->failed) ? -ERR_NO_LOGIC : -EAGAIN;
+}
+
 /* Every comet asks once a second for the sums over all comets: one answer serves all that ask at about the same time. */
 int online_redis_rooms(struct online_redis *o, struct registry_rooms *out)
 {
 	struct registry_rooms fresh;
-	int64_t now = clock_now_ns();
 	int rc;
 
-	lock_take(&o->lock);
-	if (o->rooms_ns != 0 && (now - o->rooms_ns < ONLINE_FRESH_NS ||
-				 (o->fetching && now - o->rooms_ns < ONLINE_FRESH_NS + o->timeout_ns))) {
-		rc = copy_rooms(&o->rooms, out);
-		lock_drop(&o->lock);
-		return rc;
-	}
-	o->fetching = true;
-	lock_drop(&o->lock);
-
 	*out = (struct registry_rooms){0};
+	lock_take(&o->lock);
+	if ((rc = copy_what_is_there_locked(o, out)) == -EAGAIN)
+		o->fetching = true;
+	lock_drop(&o->lock);
+	if (rc != -EAGAIN)
+		return rc;
 	rc = fetch_online(o, &fresh);
 	if (rc == 0 && (rc = copy_rooms(&fresh, out)) < 0)
 		registry_rooms_fini(&fresh);
 	lock_take(&o->lock);
 	o->fetching = false;
+	o->failed = rc < 0;
 	if (rc == 0) {
 		struct registry_rooms old = o->rooms;
 

@@ -21,8 +21,8 @@ struct online_redis {
 	/* under lock */
 	struct lock lock;
 	struct registry_rooms rooms;
-	int64_t rooms_ns; /* when they were fetched; 0: never */
-	bool fetching;
+	int64_t rooms_ns;      /* when they were fetched; 0: never */
+	bool fetching, failed; /* one is under way; the last one failed */
 };
 
 /* Never fails; cfg and pipe outlive it. */

@@ -8,18 +8,24 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/base/err.h"
 #include "common/config/config.h"
 #include "common/redis/redis_pipe.h"
 #include "logic/registry.h"
 #include "tests/unit/fake_redis.h"
 #include "tests/unit/seam.h"
+#include "tests/unit/until.h"
 
 static struct script {
 	atomic_int evals;
 	const char *answer;
+	atomic_int hashes; /* of rooms, that were asked for */
+	atomic_bool holds; /* their answers */
 } script;
 
 static struct fake_redis server;
@@ -31,6 +37,10 @@ static const char *answer(void *arg, int argc, char **argv)
 {
 	struct script *s = arg;
 
+	if (strcmp(argv[0], "HGETALL") == 0) {
+		atomic_fetch_add(&s->hashes, 1);
+		return atomic_load(&s->holds) ? "" : "*2\r\n$6\r\nlive:1\r\n$1\r\n7\r\n";
+	}
 	if (!fake_redis_runs(argv, NULL))
 		return fake_redis_hello(argc, argv);
 	atomic_fetch_add(&s->evals, 1);
@@ -120,11 +130,51 @@ static void renew_without_memory_registers_or_fails(void **state)
 	without_memory_it_is_all_or_nothing(renew, "*4\r\n$2\r\nok\r\n$1\r\n3\r\n$2\r\nc2\r\n$1\r\n7\r\n");
 }
 
+static void counts_are_7(void)
+{
+	struct registry_rooms rooms;
+
+	assert_int_equal(registry_online(&registry, &rooms), 0);
+	assert_int_equal(rooms.n, 1);
+	assert_int_equal(rooms.rooms[0].count, 7);
+	registry_rooms_fini(&rooms);
+}
+
+static void *count_in_vain(void *arg)
+{
+	struct registry_rooms rooms;
+
+	(void)arg;
+	assert_int_equal(registry_online(&registry, &rooms), -ERR_NO_LOGIC);
+	return NULL;
+}
+
+/* Each is as much as Redis has: where it takes it long, others would make it take longer. */
+static void counts_are_fetched_by_one_at_a_time(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	script.answer = "*1\r\n*3\r\n$2\r\nc1\r\n$7\r\nupdated\r\n$1\r\n1\r\n"; /* the comets */
+	counts_are_7();
+	assert_int_equal(atomic_load(&script.hashes), 1);
+	atomic_store(&script.holds, true);
+	seam_clock_advance(5 * CLOCK_SEC);
+	assert_int_equal(pthread_create(&thread, NULL, count_in_vain, NULL), 0);
+	until(atomic_load(&script.hashes) == 2);
+	counts_are_7(); /* those of before */
+	seam_clock_advance(10 * CLOCK_SEC);
+	(void)count_in_vain(NULL);
+	assert_int_equal(atomic_load(&script.hashes), 2);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(put_without_memory_registers_or_fails, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(renew_without_memory_registers_or_fails, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(counts_are_fetched_by_one_at_a_time, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests_name("registry_redis", tests, NULL, NULL);
