@@ -16,8 +16,9 @@
 #define UNTOLD_MAX 1000000
 /* Fewer renewals may wait: each comes again with the next heartbeat, and a disconnect does not. */
 #define RENEWALS_MAX (UNTOLD_MAX / 2)
-/* And fewer of clients who are not in, and come again and again while Redis is away: mostly there is nothing to forget. */
-#define UNHEARD_MAX (UNTOLD_MAX / 8)
+/* And few of clients who are not in, and come again and again while Redis is away or logic overloaded: mostly there is nothing to forget,
+ * and others wait behind them. */
+#define UNHEARD_MAX 16384
 /* So many of them under way at a time. */
 #define BATCH 256
 /* Logic cannot carry out a request that failed so often while others were confirmed. */
@@ -34,6 +35,7 @@ struct untold {
 /* One of a batch. */
 struct telling {
 	struct untold *what; /* NULL: it is done with */
+	bool is_unheard;
 	struct redis_asking asking;
 	bool is_asked;
 };
@@ -50,7 +52,8 @@ struct redis_tell {
 	/* under lock */
 	struct lock lock;
 	struct untold *first, *last;
-	size_t n;           /* with those under way */
+	size_t n;           /* with those under way ... */
+	size_t n_unheard;   /* ... and of SEAT_ANY_SESSION */
 	uint64_t numbers;   /* the last one given */
 	uint64_t under_way; /* of the first of the batch, 0: there is none */
 };
@@ -83,16 +86,15 @@ static void untold_free(struct untold *u)
 	free(u);
 }
 
-static size_t most(const struct untold *u)
+static bool is_unheard(const struct untold *u)
 {
-	if (u->method == WIRE_HEARTBEAT)
-		return RENEWALS_MAX;
-	return u->seat.session_id == SEAT_ANY_SESSION ? UNHEARD_MAX : UNTOLD_MAX;
+	return u->seat.session_id == SEAT_ANY_SESSION;
 }
 
 static bool put_locked(struct redis_tell *t, struct untold *u) NEEDS(t->lock)
 {
-	if (t->n >= most(u))
+	if (t->n >= (u->method == WIRE_HEARTBEAT ? RENEWALS_MAX : UNTOLD_MAX) ||
+	    (is_unheard(u) && t->n_unheard >= UNHEARD_MAX))
 		return false;
 	if (t->last != NULL)
 		t->last->next = u;
@@ -100,6 +102,7 @@ static bool put_locked(struct redis_tell *t, struct untold *u) NEEDS(t->lock)
 		t->first = u;
 	t->last = u;
 	t->n++;
+	t->n_unheard += is_unheard(u);
 	u->number = ++t->numbers;
 	return true;
 }
@@ -170,7 +173,7 @@ static size_t take_batch(struct redis_tell *t, struct telling *batch)
 
 	lock_take(&t->lock);
 	for (; n < BATCH && t->first != NULL; n++) {
-		batch[n] = (struct telling){.what = t->first};
+		batch[n] = (struct telling){.what = t->first, .is_unheard = is_unheard(t->first)};
 		t->first = t->first->next;
 		if (t->first == NULL)
 			t->last = NULL;
@@ -231,6 +234,7 @@ static void put_back(struct redis_tell *t, struct telling *batch, size_t n)
 
 		if (u == NULL) {
 			done++;
+			t->n_unheard -= batch[n].is_unheard;
 			continue;
 		}
 		u->next = t->first;

@@ -21,8 +21,8 @@ void redis_tell_stop(struct redis_tell **t);
 
 /* Tell logic, sooner or later, and again until it confirms: WIRE_DISCONNECT or WIRE_HEARTBEAT. Does not wait. News that logic does
  * not confirm while it confirms others, again and again, are given up (counted).
- * 0; -ENOBUFS: too many wait already (counted), for heartbeats half as many as for disconnects, and for those of SEAT_ANY_SESSION an
- * eighth; -ENOMEM (counted). */
+ * 0; -ENOBUFS: too many wait already (counted), for heartbeats half as many as for disconnects; or 16,384 of
+ * SEAT_ANY_SESSION; -ENOMEM (counted). */
 int redis_tell_add(struct redis_tell *t, enum wire_method method, const struct seat *seat);
 /* How many of these wait, or are under way. */
 size_t redis_tell_count(struct redis_tell *t);

@@ -119,6 +119,26 @@ static void what_is_added_is_told_in_its_order(void **state)
 	assert_string_equal(script.keys, "a b c d e ");
 }
 
+#define UNHEARD_MAX 16384
+
+static int add_unheard(void)
+{
+	return redis_tell_add(tell, WIRE_DISCONNECT, &(struct seat){.key = "u", .session_id = SEAT_ANY_SESSION});
+}
+
+/* They may come all the time while there is no logic. */
+static void of_clients_who_were_not_heard_few_wait(void **state)
+{
+	(void)state;
+	for (int i = 0; i < UNHEARD_MAX; i++)
+		assert_int_equal(add_unheard(), 0);
+	assert_int_equal(add_unheard(), -ENOBUFS);
+	assert_int_equal(add(WIRE_HEARTBEAT, "h"), 0);
+	assert_int_equal(add(WIRE_DISCONNECT, "d"), 0);
+	atomic_store(&script.is_up, true);
+	until(add_unheard() == 0);
+}
+
 static void what_is_not_confirmed_is_told_again(void **state)
 {
 	(void)state;
@@ -205,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_is_added_is_told_in_its_order, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(of_clients_who_were_not_heard_few_wait, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_not_confirmed_is_told_again, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_was_added_before_is_told_apart_from_what_was_added_later, set_up,
 						tear_down),
