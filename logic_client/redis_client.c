@@ -77,13 +77,6 @@ static int take_session(struct wire_reply *reply, struct wire_session *session)
 	return rc;
 }
 
-/* The client is not in, and a logic may have registered it: nobody else would forget that for a day, and its user would seem to be
- * online. A client that brought a key of its own comes back with it. */
-static void forget(struct redis_client *c, const char *key)
-{
-	(void)redis_tell_add(c->tell, WIRE_DISCONNECT, &(struct seat){.key = key, .session_id = SEAT_ANY_SESSION});
-}
-
 static int connect_client(void *self, const struct wire_connect *connect, struct wire_session *session)
 {
 	struct redis_client *c = client_of(self);
@@ -101,7 +94,7 @@ static int connect_client(void *self, const struct wire_connect *connect, struct
 	if (rc == 0 && (rc = take_session(&reply, session)) == -ERR_NO_LOGIC)
 		unheard = true; /* so is Redis's answer to the logic, perhaps */
 	if (rc < 0 && unheard)
-		forget(c, key);
+		redis_tell_forget(c->tell, key);
 	return rc;
 }
 
@@ -317,6 +310,16 @@ static void is_lost(void *self, unsigned loss)
 	registrar_lost(&client_of(self)->registrar, loss);
 }
 
+static int take_push(void *self, const struct wire_push *push)
+{
+	struct redis_client *c = client_of(self);
+	int rc = c->opt.sink(c->opt.sink_self, push);
+
+	if (rc == 0 && push->target == WIRE_KICK)
+		redis_tell_kicked(c->tell, push);
+	return rc;
+}
+
 static void is_fenced(void *self)
 {
 	struct redis_client *c = client_of(self);
@@ -368,8 +371,7 @@ static int start_parts(struct redis_client *c)
 	    (rc = redis_lease_start(&o->member, c->pipe, &c->clock, &owner, &c->lease)) < 0 ||
 	    (rc = redis_calls_start(o->member.cfg, o->member.server_id, c->pipe, &c->clock, &replies, &c->calls)) < 0 ||
 	    (rc = redis_tell_start(o->member.cfg, c->calls, &c->tell)) < 0 ||
-	    (rc = redis_pushes_start(&o->member, redis_lease_epoch(c->lease), o->sink, o->sink_self, &c->kicks,
-				     &c->pushes)) < 0)
+	    (rc = redis_pushes_start(&o->member, redis_lease_epoch(c->lease), take_push, c, &c->kicks, &c->pushes)) < 0)
 		return rc;
 	return start_last(c);
 }

@@ -130,6 +130,19 @@ int redis_tell_add(struct redis_tell *t, enum wire_method method, const struct s
 	return 0;
 }
 
+void redis_tell_forget(struct redis_tell *t, const char *key)
+{
+	(void)redis_tell_add(t, WIRE_DISCONNECT, &(struct seat){.key = key, .session_id = SEAT_ANY_SESSION});
+}
+
+void redis_tell_kicked(struct redis_tell *t, const struct wire_push *kick)
+{
+	for (size_t i = 0; kick->reason != WIRE_REPLACED && kick->sessions != NULL && i < kick->n_keys; i++)
+		if (kick->sessions[i] != 0)
+			(void)redis_tell_add(t, WIRE_DISCONNECT,
+					     &(struct seat){.key = kick->keys[i], .session_id = kick->sessions[i]});
+}
+
 size_t redis_tell_count(struct redis_tell *t)
 {
 	size_t n;

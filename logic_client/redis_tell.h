@@ -24,6 +24,12 @@ void redis_tell_stop(struct redis_tell **t);
  * 0; -ENOBUFS: too many wait already (counted), for heartbeats half as many as for disconnects; or 16,384 of
  * SEAT_ANY_SESSION; -ENOMEM (counted). */
 int redis_tell_add(struct redis_tell *t, enum wire_method method, const struct seat *seat);
+/* The same of a client that is not in, though a logic may have registered it under this key of ours: nobody else would forget that for a
+ * day, and its user would seem to be online. A client that brought a key of its own comes back with it. */
+void redis_tell_forget(struct redis_tell *t, const char *key);
+/* The same of all whom this kick is for: a registration that no connection has would stay. Of one that was replaced the key is another's
+ * already. */
+void redis_tell_kicked(struct redis_tell *t, const struct wire_push *kick);
 /* How many of these wait, or are under way. */
 size_t redis_tell_count(struct redis_tell *t);
 

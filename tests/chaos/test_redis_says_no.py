@@ -2,6 +2,7 @@
 
 SPDX-License-Identifier: MIT"""
 import contextlib
+import json
 import shutil
 
 import pytest
@@ -250,3 +251,15 @@ def test_nobody_stays_registered_who_was_not_told_that_he_is_in(house, crowd):
     kinds = [event["kind"] for event in backend.data("/goim/events", after="0")]
     assert kinds and kinds == ["online", "offline"] * (len(kinds) // 2)
     crowd.join("comet-1", "", mid=7)
+
+
+@pytest.mark.house(comets=1, logics=1, settings={"events.kinds": "online,offline"})
+def test_kick_ends_a_registration_that_nobody_has(house):
+    """The answer for a client of version 1 got lost: no comet knows the key that its logic made."""
+    client, backend = house.redis(), house.backend()
+    client.publish("comet:logic:logic-1", json.dumps({"id": "1", "method": "connect", "server": "comet-1", "reply": "", "expires": 0, "peer": "127.0.0.1", "token": "7"}))
+    wait_until(lambda: backend.data("/goim/online/users", mids=7) == {"7": 1}, "it is there")
+    reply = backend.post("/goim/kick", mids=7)
+    assert reply.json()["data"] == {"kicked": 1}, reply
+    wait_until(lambda: backend.data("/goim/online/users", mids=7) == {"7": 0}, "it has ended")
+    assert [event["kind"] for event in backend.data("/goim/events", after="0")] == ["online", "offline"]
