@@ -235,7 +235,6 @@ static int begin_writes_locked(struct redis_rooms *r, struct writes *w, bool set
 	void *value;
 	int rc = 0;
 
-	w->n_rooms = w->n_calls = 0;
 	w->number = ++r->writes;
 	w->v[0] = set && r->events == NULL ? "HSET" : r->server_id;
 	w->v[1] = r->events != NULL ? r->events : set ? r->key.text : "";
@@ -296,6 +295,8 @@ static int write_some(struct redis_rooms *r, struct writes *w, bool set, int64_t
 {
 	int rc = 0;
 
+	w->n_rooms = w->n_calls = 0; /* those of the round before are no more */
+	w->more = false;
 	lock_take(&r->lock);
 	*all = r->told.count;
 	if (!set || r->to_write > 0)
@@ -314,10 +315,8 @@ static int write_rooms(struct redis_rooms *r, bool set, int64_t taken_ns)
 		return -ENOMEM;
 	rc = write_some(r, w, set, taken_ns, &all);
 	/* Each is written once, though it may be another count again. */
-	while (rc == 0 && w->more && (written += w->n_rooms) < all) {
-		w->more = false;
+	while (rc == 0 && w->more && (written += w->n_rooms) < all)
 		rc = write_some(r, w, set, taken_ns, &now);
-	}
 	free(w);
 	return rc;
 }
