@@ -12,7 +12,7 @@ import threading
 import urllib.parse
 from collections import namedtuple
 
-DEADLINE_S = 10
+DEADLINE_S = 20
 
 Packet = namedtuple("Packet", "ver op seq body")
 Call = namedtuple("Call", "method path params body api_key")
