@@ -187,6 +187,19 @@ def test_limits_are_those_of_each_client(proxied):
         client.close()
 
 
+def test_who_is_refused_by_every_comet_shuts_nobody_else_out(proxied):
+    """A 503 for one address says nothing of the comet: the proxy must not take it for a failed one."""
+    proxy, *_ = proxied(*[{"limits.per_ip": "1"}] * 2)
+    inside = [websocket(proxy).auth(mid=mid) for mid in (1, 2)]
+    for _ in range(3):
+        with pytest.raises(wire.Refused):
+            websocket(proxy).auth(mid=3)
+        inside.append(Client(WEBSOCKET, proxy.at(proxy.websocket_port), source=f"127.0.0.{10 + len(inside)}").auth(mid=4))
+    for client in inside:
+        client.heartbeat()
+        client.close()
+
+
 def test_goodbyes_reach_the_client(proxied):
     proxy, house = proxied()
     for client in (websocket(proxy).auth(mid=7, key="a"), tcp(proxy).auth(mid=8, key="b")):
@@ -223,6 +236,24 @@ def test_new_clients_do_not_go_to_a_comet_that_drains(launch, tmp_path):
         for client in inside + new:
             client.close()
         first.wait()
+    finally:
+        proxy.stop()
+
+
+@pytest.mark.parametrize("connect", [websocket, tcp], ids=["websocket", "tcp"])
+def test_nginx_finds_the_comet_that_is_up_while_one_after_another_restarts(launch, tmp_path, connect):
+    settings = [{**BEHIND, **{f"{door}.bind": f"127.0.0.1:{free_port()}" for door in ("tcp", "websocket", "http")}} for _ in range(2)]
+    comets = [launch(each, kind=Comet) for each in settings]
+    (tmp_path / "proxy").mkdir()
+    proxy = Nginx(tmp_path / "proxy", comets).run()
+    try:
+        for number in (0, 1, 0):
+            comets[number].stop()
+            clients = [connect(proxy).auth(mid=mid) for mid in range(1, 4)]
+            for client in clients:
+                client.heartbeat()
+                client.close()
+            comets[number] = launch(settings[number], kind=Comet)
     finally:
         proxy.stop()
 
