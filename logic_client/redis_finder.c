@@ -24,7 +24,8 @@ struct redis_finder {
 	struct redis_clock *clock;
 	struct worker looker;
 	/* the looker's */
-	unsigned in_vain; /* looks one after the other that found nobody */
+	int64_t nobody_since_ns; /* the first of the looks one after the other that found nobody; 0: the last one found somebody */
+	bool is_missed; /* and that was said */
 	/* under lock */
 	struct lock lock;
 	bool stop;
@@ -96,18 +97,24 @@ static size_t read_instances(struct redis_finder *f, const struct redisReply *re
 	return n;
 }
 
-/* Nobody for a whole lease is told once: a comet may start a moment before its logic, and one that looks elsewhere than they are finds
- * nobody ever. */
+/* Nobody for a whole lease is told once: a comet may start a moment before its logic, or be back at Redis a moment before it, and one that
+ * looks elsewhere than they are finds nobody ever. By the clock, since looks come fast while a client waits. */
 static void say_whether_there_is_one(struct redis_finder *f, size_t n)
 {
-	const unsigned lease = 3; /* looks */
+	int64_t now = clock_now_ns();
 
-	if (n > 0 && f->in_vain >= lease)
-		LOG(LOG_INFO, log_what(EVENT_LOGIC_FOUND));
-	f->in_vain = n > 0 ? 0 : f->in_vain + 1;
-	if (f->in_vain == lease)
+	if (n > 0) {
+		if (f->is_missed)
+			LOG(LOG_INFO, log_what(EVENT_LOGIC_FOUND));
+		f->is_missed = false;
+		f->nobody_since_ns = 0;
+	} else if (f->nobody_since_ns == 0) {
+		f->nobody_since_ns = now;
+	} else if (!f->is_missed && now - f->nobody_since_ns >= f->cfg->redis_lease * CLOCK_MS) {
+		f->is_missed = true;
 		LOG(LOG_ERROR, log_what(EVENT_LOGIC_MISSING), log_str("prefix", f->cfg->redis_prefix),
 		    log_i64("db", f->cfg->redis_db));
+	}
 }
 
 static void look(struct redis_finder *f)

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from backend import Backend
+from client import WAYS, Client
 from redis_servers import SENTINEL, Server
 from server import BUILD, free_port
 from waiting import TIMEOUT, wait_until
@@ -186,5 +187,23 @@ def test_a_comet_that_looks_where_no_logic_is_says_where_it_looks(tmp_path, begi
         wait_until(lambda: comet.lines("logic_found"), "and says that it is over")
         assert len(comet.lines("logic_missing")) == len(comet.lines("logic_found")) == 1
         assert [program.end() for program in (comet, late, logic)] == [0, 0, 0]
+    finally:
+        server.stop(signal.SIGKILL)
+
+
+def test_a_comet_misses_no_logic_before_a_lease_is_over_however_many_clients_wait(tmp_path, begin):
+    server = Server(tmp_path / "redis", "--save", "")
+    try:
+        settings = {"redis_addr": f"127.0.0.1:{server.port}", "redis_lease": "10s", "redis_forget": "60s"}
+        comet = begin("comet", **settings, logic_timeout="300ms")
+        wait_until(lambda: (comet.readyz() or [0])[0] == 503, "it has Redis, and no logic")
+        port = int(re.search(r"listening tcp 127.0.0.1:(\d+)", comet.log()).group(1))
+        client = Client(WAYS[0], ("127.0.0.1", port))
+        client.send_auth(mid=1)
+        assert "no logic service" in client.expect_goodbye()["reason"]
+        logic = begin("comet-logic", **settings)
+        wait_until(lambda: comet.readyz() == (200, "ready"), lambda: f"it has one, and does not say {comet.readyz()}")
+        assert not comet.lines("logic_missing") and not comet.lines("logic_found")
+        assert [program.end() for program in (comet, logic)] == [0, 0]
     finally:
         server.stop(signal.SIGKILL)
