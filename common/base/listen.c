@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/base/address.h"
+#include "common/base/err.h"
 #include "common/base/log.h"
 
 #define UNIX "unix:"
@@ -53,7 +54,7 @@ static int resolve(const struct address *a, union name *name, socklen_t *bytes)
 	if (a->port[0] == '\0')
 		return -EINVAL;
 	if (getaddrinfo(host, a->port, &hints, &found) != 0)
-		return -EADDRNOTAVAIL;
+		return -ERR_NAME;
 	memcpy(name, found->ai_addr, found->ai_addrlen);
 	*bytes = found->ai_addrlen;
 	freeaddrinfo(found);

@@ -23,8 +23,8 @@ const char *listen_path(const char *address);
 
 /* Listen on "host:port", "[v6]:port", ":port" (all addresses, of IPv4 and IPv6) or "unix:/path"; port 0 picks a free one. A socket
  * at that path on which nobody listens any more is replaced.
- * 0 and *fd; -EINVAL (no port, or no address at all), -EADDRNOTAVAIL (nobody knows such a host), -EEXIST (the path is no socket),
- * -errno */
+ * 0 and *fd; -EINVAL (no port, or no address at all), -ERR_NAME (nobody knows such a host), -EEXIST (the path is no socket), -errno:
+ * -EADDRNOTAVAIL where the address is not this machine's */
 int listen_open(const char *address, const struct listen_options *opt, int *fd);
 
 /* Nobody new comes, accept4 on it returns, now and from now on; a path is taken away. The descriptor stays open. */

@@ -39,19 +39,46 @@ static const char *fault_of(const char *text, const char *wide_fault)
 	return address_is_loopback(&a) ? NULL : wide_fault;
 }
 
+/* The other address of the list that this one, a port alone, stands for as well; false: there is none. 0.0.0.0 beside it is the same said
+ * twice, and harmless. */
+static bool find_included(const char *list, const struct address *all, char other[256])
+{
+	struct address a;
+
+	while (config_list_next(&list, other, 256))
+		if (address_parse(other, &a) == 0 && a.number == all->number && !address_is_wildcard(&a))
+			return true;
+	return false;
+}
+
+/* A port alone takes every address of this machine. Beside one of those with the same port the system lets it take those of IPv6 only, or
+ * none. */
+static int check_port_alone(const char *setting, const char *address, const char *list, FILE *errors)
+{
+	struct address a;
+	char other[256];
+
+	if (address_parse(address, &a) < 0 || a.host[0] != '\0' || a.number <= 0 || !find_included(list, &a, other))
+		return 0;
+	(void)fprintf(errors, "%s: %.80s takes %.80s as well, and cannot stand beside it; leave one of them away\n",
+		      setting, address, other);
+	return -ERR_CONFIG;
+}
+
 /* All addresses of one bind setting. */
 static int check_bind(const char *setting, const char *list, const char *wide_fault, FILE *errors)
 {
+	const char *rest = list;
 	char address[256];
 	int rc = 0;
 
-	while (config_list_next(&list, address, sizeof(address))) {
+	while (config_list_next(&rest, address, sizeof(address))) {
 		const char *fault = fault_of(address, wide_fault);
 
-		if (fault != NULL) {
+		if (fault != NULL)
 			(void)fprintf(errors, "%s: %.80s %s\n", setting, address, fault);
+		if (fault != NULL || check_port_alone(setting, address, list, errors) < 0)
 			rc = -ERR_CONFIG;
-		}
 	}
 	return rc;
 }

@@ -602,6 +602,21 @@ static void check_says(const char *flag, const char *words)
 	assert_string_equal(complaints(), words);
 }
 
+static void a_port_alone_stands_beside_no_address_that_it_takes(void **state)
+{
+#define BESIDE " as well, and cannot stand beside it; leave one of them away\n"
+	(void)state;
+	assert_int_equal(config_flag(&cfg, "auth.allow_open=yes", errors), 0);
+	check_says("tcp.bind=:3901,127.0.0.1:3901", "tcp.bind: :3901 takes 127.0.0.1:3901" BESIDE);
+	check_says("tcp.bind=[::1]:3901 , :3901", "tcp.bind: :3901 takes [::1]:3901" BESIDE);
+	check_says("tcp.bind=localhost:3901,:3901", "tcp.bind: :3901 takes localhost:3901" BESIDE);
+	check_says("tcp.bind=:3901,127.0.0.1:3902", "");
+	check_says("tcp.bind=:0,127.0.0.1:0", ""); /* two ports, of which each is free */
+	check_says("tcp.bind=:3901,0.0.0.0:3901", "");
+	check_says("tcp.bind=[::]:3901,127.0.0.1:3901", ""); /* IPv6 from everywhere, IPv4 from here */
+	check_says("tcp.bind=:3901,unix:/run/3901", "");
+}
+
 static void tokens_need_keys_that_can_be_read(void **state)
 {
 	(void)state;
@@ -1140,6 +1155,7 @@ int main(void)
 		config_test(a_bind_must_be_host_and_port),
 		config_test(a_path_must_fit_into_a_socket),
 		config_test(open_authentication_stays_on_loopback_unless_allowed),
+		config_test(a_port_alone_stands_beside_no_address_that_it_takes),
 		config_test(tokens_need_keys_that_can_be_read),
 		config_test(operations_that_are_open_are_operations),
 		config_test(cookies_go_to_a_back_end_only_from_pages_that_may_connect),
