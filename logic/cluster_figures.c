@@ -10,6 +10,9 @@
 #include "common/base/obj.h"
 #include "common/base/strmap.h"
 
+/* An answer that comes within it is of the seconds before, too. */
+#define PATIENCE_NS (2 * CLOCK_SEC)
+
 enum figure { CONNECTIONS, DELIVERED, DROPPED, REQUESTS, AUTH_FAILURES, PUSHES_FAILED, FIGURES };
 
 static const struct chronicle_figure table[FIGURES] = {
@@ -122,14 +125,31 @@ static void forget_gone(struct cluster_figures *f)
 	strmap_shrink(&f->told);
 }
 
-static void note(struct cluster_figures *f, const struct registry_servers *servers)
+/* What is counted here is known without Redis, too: pushes fail just then. */
+static void read_own(int64_t now[FIGURES])
+{
+	now[REQUESTS] = counters_read(COUNT_HTTP_REQUESTS);
+	now[AUTH_FAILURES] = counters_read(COUNT_AUTH_FAILURES);
+	now[PUSHES_FAILED] = counters_read(COUNT_PUSHES_FAILED);
+}
+
+static void note_own(struct cluster_figures *f)
 {
 	int64_t now[FIGURES] = {
-		[REQUESTS] = counters_read(COUNT_HTTP_REQUESTS),
-		[AUTH_FAILURES] = counters_read(COUNT_AUTH_FAILURES),
-		[PUSHES_FAILED] = counters_read(COUNT_PUSHES_FAILED),
+		[CONNECTIONS] = CHRONICLE_UNKNOWN,
+		[DELIVERED] = CHRONICLE_UNKNOWN,
+		[DROPPED] = CHRONICLE_UNKNOWN,
 	};
 
+	read_own(now);
+	chronicle_note(f->chronicle, now);
+}
+
+static void note(struct cluster_figures *f, const struct registry_servers *servers)
+{
+	int64_t now[FIGURES] = {0};
+
+	read_own(now);
 	f->round++;
 	for (size_t i = 0; i < servers->n; i++) {
 		now[CONNECTIONS] += servers->servers[i].connections;
@@ -147,9 +167,13 @@ int64_t cluster_figures_note(struct cluster_figures *f)
 	int64_t due_ns, now_ns;
 
 	OBJ_CHECK(f, CLUSTER_FIGURES_MAGIC);
-	if (clock_now_ns() >= chronicle_due_ns(f->chronicle) && registry_servers(f->registry, &servers) == 0) {
-		note(f, &servers);
-		registry_servers_fini(&servers);
+	if (clock_now_ns() >= chronicle_due_ns(f->chronicle)) {
+		if (registry_servers(f->registry, &servers) == 0) {
+			note(f, &servers);
+			registry_servers_fini(&servers);
+		} else if (clock_now_ns() >= chronicle_due_ns(f->chronicle) + PATIENCE_NS) {
+			note_own(f);
+		}
 	}
 	due_ns = chronicle_due_ns(f->chronicle);
 	now_ns = clock_now_ns();

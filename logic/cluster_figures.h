@@ -12,7 +12,7 @@ struct cluster_figures;
 int cluster_figures_new(struct registry *registry, struct cluster_figures **out);
 void cluster_figures_free(struct cluster_figures **f);
 
-/* Ask the registry, and note. Without an answer these seconds stay blank. One thread's. Returns when it should be called next, a second
+/* Ask the registry, and note. Without an answer only its own counts are noted, and the rest stays blank. One thread's. Returns when it should be called next, a second
  * from now at most. */
 int64_t cluster_figures_note(struct cluster_figures *f);
 

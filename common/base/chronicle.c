@@ -49,7 +49,7 @@ struct cells {
 	uint16_t seconds[CHRONICLE_SECONDS * CHRONICLE_FIGURES_MAX];
 	uint16_t sums[CHRONICLE_MINUTES * CHRONICLE_FIGURES_MAX]; /* of a minute's seconds, */
 	uint16_t most[CHRONICLE_MINUTES * CHRONICLE_FIGURES_MAX]; /* and the greatest of them */
-	uint8_t known[CHRONICLE_MINUTES];                         /* so many of them are not blank */
+	uint8_t known[CHRONICLE_MINUTES];                         /* of so many of them something is known */
 	uint32_t over;                                            /* seconds that are over */
 };
 
@@ -64,8 +64,8 @@ struct chronicle {
 	int64_t totals[CHRONICLE_FIGURES_MAX]; /* as they were the last time */
 	struct {
 		int64_t sums[CHRONICLE_FIGURES_MAX], most[CHRONICLE_FIGURES_MAX];
-		uint8_t known;
-	} minute; /* that is not over yet */
+		uint8_t known_of[CHRONICLE_FIGURES_MAX], known; /* seconds: of this figure, and of any */
+	} minute;                                               /* that is not over yet */
 	/* under lock; written by the noting thread alone, which therefore reads it without */
 	struct lock lock;
 	struct cells cells;
@@ -100,14 +100,20 @@ void chronicle_free(struct chronicle **chronicle)
 
 /* ---- noting ---- */
 
+/* Who reads a minute divides its sum by its known seconds: a figure that is known of fewer is made up to these. */
 static void end_minute_locked(struct chronicle *c) NEEDS(c->lock)
 {
 	const size_t line = (c->cells.over / SECONDS_A_MINUTE - 1) % CHRONICLE_MINUTES;
 
 	c->cells.known[line] = c->minute.known;
 	for (unsigned i = 0; i < c->n; i++) {
-		c->cells.sums[line * CHRONICLE_FIGURES_MAX + i] = shorten(c->minute.sums[i]);
-		c->cells.most[line * CHRONICLE_FIGURES_MAX + i] = shorten(c->minute.most[i]);
+		const size_t cell = line * CHRONICLE_FIGURES_MAX + i;
+		const uint8_t known = c->minute.known_of[i];
+
+		c->cells.sums[cell] = known > 0 ? shorten(c->minute.sums[i] / known * c->minute.known +
+							  c->minute.sums[i] % known * c->minute.known / known)
+						: BLANK;
+		c->cells.most[cell] = known > 0 ? shorten(c->minute.most[i]) : BLANK;
 	}
 	memset(&c->minute, 0, sizeof(c->minute));
 }
@@ -116,16 +122,21 @@ static void end_minute_locked(struct chronicle *c) NEEDS(c->lock)
 static void end_second_locked(struct chronicle *c, const int64_t *values) NEEDS(c->lock)
 {
 	uint16_t *line = &c->cells.seconds[c->cells.over % CHRONICLE_SECONDS * CHRONICLE_FIGURES_MAX];
+	bool any = false;
 
 	for (unsigned i = 0; i < c->n; i++) {
-		line[i] = values != NULL ? shorten(values[i]) : BLANK;
-		if (values == NULL)
+		const bool known = values != NULL && values[i] != CHRONICLE_UNKNOWN;
+
+		line[i] = known ? shorten(values[i]) : BLANK;
+		if (!known)
 			continue;
+		any = true;
+		c->minute.known_of[i]++;
 		c->minute.sums[i] += values[i];
 		if (values[i] > c->minute.most[i])
 			c->minute.most[i] = values[i];
 	}
-	c->minute.known += values != NULL;
+	c->minute.known += any;
 	c->cells.over++;
 	if (c->cells.over % SECONDS_A_MINUTE == 0)
 		end_minute_locked(c);
@@ -136,9 +147,15 @@ static void share_out(const struct chronicle *c, const int64_t *figures, int64_t
 {
 	for (unsigned f = 0; f < c->n; f++) {
 		const int64_t some = figures[f] > 0 ? figures[f] : 0, now = some < FIGURE_MAX ? some : FIGURE_MAX;
-		const int64_t grown = now - c->totals[f];
+		const bool grows = c->figures[f].grows;
+		int64_t grown;
 
-		values[f] = !c->figures[f].grows ? now : grown > 0 ? grown / n + (i < grown % n) : 0;
+		if (figures[f] == CHRONICLE_UNKNOWN || (grows && c->totals[f] == CHRONICLE_UNKNOWN)) {
+			values[f] = CHRONICLE_UNKNOWN;
+			continue;
+		}
+		grown = now - c->totals[f];
+		values[f] = !grows ? now : grown > 0 ? grown / n + (i < grown % n) : 0;
 	}
 }
 

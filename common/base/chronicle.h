@@ -26,7 +26,10 @@ void chronicle_free(struct chronicle **c);
 
 /* When the next second is over, on clock_now_ns()'s scale: time for chronicle_note, whose thread asks. */
 int64_t chronicle_due_ns(struct chronicle *c);
-/* The figures are so now; negative ones count as 0. One thread's, after each second. Where it comes a few seconds late, what has
+/* A figure that nobody knows now. A total that is known again is of the seconds after that. */
+#define CHRONICLE_UNKNOWN INT64_MIN
+
+/* The figures are so now; other negative ones count as 0. One thread's, after each second. Where it comes a few seconds late, what has
  * grown since the last time is shared out evenly; where it comes later, nobody knows of that time, and it stays blank. */
 void chronicle_note(struct chronicle *c, const int64_t *figures);
 

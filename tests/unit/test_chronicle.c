@@ -208,6 +208,35 @@ static void a_time_in_which_nobody_noted_stays_blank(void **state)
 	json_decref(all);
 }
 
+static void a_figure_that_nobody_knows_is_blank_and_the_others_are_not(void **state)
+{
+	json_t *all;
+
+	(void)state;
+	seconds(30, 3, 2);
+	for (unsigned i = 0; i < 10; i++) {
+		seam_clock_advance(CLOCK_SEC);
+		chronicle_note(c, (int64_t[]){i < 5 ? CHRONICLE_UNKNOWN : 3, CHRONICLE_UNKNOWN});
+	}
+	second(3, 1000000); /* nobody knows when */
+	seconds(19, 3, 5);
+	all = told(false, 100);
+	assert_int_equal(at(all, "sum", "held", 29), 3);
+	assert_int_equal(at(all, "sum", "held", 30), -1);
+	assert_int_equal(at(all, "sum", "held", 35), 3);
+	assert_int_equal(at(all, "sum", "done", 29), 2);
+	for (unsigned i = 30; i < 41; i++)
+		assert_int_equal(at(all, "sum", "done", i), -1);
+	assert_int_equal(at(all, "sum", "done", 41), 5);
+	json_decref(all);
+	all = told(true, 1);
+	assert_int_equal(json_integer_value(json_array_get(json_object_get(all, "seconds"), 0)), 55);
+	assert_int_equal(at(all, "sum", "held", 0), 3 * 55);
+	assert_int_equal(at(all, "sum", "done", 0), (30 * 2 + 19 * 5) * 55 / 49);
+	assert_int_equal(at(all, "max", "done", 0), 5);
+	json_decref(all);
+}
+
 /* However far it jumps: steps are those of the other clock, and what time they were is told by the new one. */
 static void a_wall_clock_that_jumps_moves_the_labels_alone(void **state)
 {
@@ -278,6 +307,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(old_steps_give_way_to_new_ones, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_has_grown_over_a_few_seconds_is_shared_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_time_in_which_nobody_noted_stays_blank, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_figure_that_nobody_knows_is_blank_and_the_others_are_not, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_wall_clock_that_jumps_moves_the_labels_alone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(small_numbers_are_exact_and_large_ones_nearly, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_memory_nothing_is_told, set_up, tear_down),

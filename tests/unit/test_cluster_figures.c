@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/base/counters.h"
 #include "common/base/err.h"
 #include "logic/cluster_figures.h"
 #include "tests/unit/seam.h"
@@ -126,8 +127,35 @@ static void without_redis_seconds_stay_blank_and_it_is_asked_once_a_second(void 
 	comets.list[0].delivered += 11000;
 	second();
 	second();
-	assert_told("\"connections\":[7,null,null,null,null,null,null,null,null,null,null,null,7]");
-	assert_told("null,0],\"dropped\"");
+	assert_told("\"connections\":[7,null,null,null,null,null,null,null,null,null,7,7,7]");
+	assert_told("\"delivered\":[0,null,null,null,null,null,null,null,null,null,null,null,0]");
+}
+
+static void what_fails_without_redis_is_not_forgotten(void **state)
+{
+	(void)state;
+	second();
+	comets.rc = -ERR_NO_LOGIC;
+	for (unsigned i = 0; i < 9; i++) {
+		count(COUNT_PUSHES_FAILED);
+		second();
+	}
+	comets.rc = 0;
+	second();
+	assert_told("\"pushes_failed\":[0,1,1,1,1,1,1,1,1,1,0]");
+}
+
+static void a_moment_without_redis_is_shared_out(void **state)
+{
+	(void)state;
+	second();
+	comets.rc = -ERR_NO_LOGIC;
+	second();
+	second();
+	comets.rc = 0;
+	comets.list[0].delivered += 30;
+	second();
+	assert_told("\"delivered\":[0,10,10,10]");
 }
 
 static void without_memory_a_comet_is_met_later(void **state)
@@ -155,6 +183,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_comet_that_goes_and_comes_takes_and_adds_nothing, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_redis_seconds_stay_blank_and_it_is_asked_once_a_second, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(what_fails_without_redis_is_not_forgotten, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_moment_without_redis_is_shared_out, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_memory_a_comet_is_met_later, set_up, tear_down),
 	};
 
