@@ -28,7 +28,7 @@ enum {
 };
 
 const struct cli_option client_setup_options[] = {
-	{"host", 0, OPT_HOST, "HOST", NULL, "comet's host (COMET_HOST, or else 127.0.0.1)"},
+	{"host", 0, OPT_HOST, "HOST", NULL, "comet's host, or host:port (COMET_HOST, or else 127.0.0.1)"},
 	{"port", 0, OPT_PORT, "PORT", NULL, "its port for TCP clients (3101)"},
 	{"cacert", 0, OPT_CACERT, "FILE", COMMAND_FILES,
 	 "with tls:// and wss://: certificates to trust, PEM; without it those of the system"},
@@ -69,7 +69,7 @@ static bool take_place(struct client_setup *s, int option)
 
 	switch (option) {
 	case OPT_HOST:
-		s->to.host = optarg;
+		s->host = optarg;
 		s->has_place = true;
 		return true;
 	case OPT_PORT:
@@ -157,7 +157,7 @@ static int check_certificates(const struct client_options *to, const char *comma
 	return client_tls_check(&look) == -ERR_TLS ? argument_wrong(command, "%s", why) : -1;
 }
 
-/* COMET_HOST, or the context's: a URL, or host[:port]. False: it is neither. */
+/* That of --host, COMET_HOST or the context: a URL, or host[:port]. False: it is neither. */
 static bool take_host(struct client_setup *s, const char *host)
 {
 	if (strstr(host, "://") != NULL) {
@@ -174,9 +174,25 @@ static bool take_host(struct client_setup *s, const char *host)
 	return true;
 }
 
+/* --host and --port, of which one at most says the port. */
+static int settle_host(struct client_setup *s, const char *command)
+{
+	const char *port = s->to.port;
+
+	s->to.port = NULL;
+	if (!take_host(s, s->host))
+		return argument_wrong(command, "\"%s\", of --host, is neither host:port nor a URL", s->host);
+	if (port != NULL && s->to.port != NULL)
+		return argument_wrong(command, "--host %s says the port: leave --port out", s->host);
+	if (port != NULL)
+		s->to.port = port;
+	return -1;
+}
+
 static int settle_place(struct client_setup *s, const char *command, const char *url)
 {
 	const char *host = context_get(CONTEXT_HOST, "COMET_HOST");
+	int code;
 
 	if (url != NULL && client_url_parse(url, &s->url) < 0)
 		return argument_wrong(
@@ -189,6 +205,8 @@ static int settle_place(struct client_setup *s, const char *command, const char 
 	else if (!s->has_place && host != NULL && !take_host(s, host))
 		return argument_wrong(command, "\"%s\", of COMET_HOST or the context, is neither host:port nor a URL",
 				      host);
+	else if (s->host != NULL && (code = settle_host(s, command)) >= 0)
+		return code;
 	if (s->to.host == NULL)
 		s->to.host = "127.0.0.1";
 	if (s->to.port == NULL)

@@ -12,7 +12,8 @@
 struct client_setup {
 	struct client_options to;
 	struct client_url url;
-	bool has_place; /* --host or --port */
+	bool has_place;   /* --host or --port */
+	const char *host; /* as --host says it: maybe with a port, or a URL */
 	struct client_identity identity;
 	int32_t accepts[CLIENT_ACCEPTS_MAX];
 	const char *token;

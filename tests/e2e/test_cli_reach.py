@@ -154,6 +154,17 @@ def test_token_that_is_given_takes_nothing_beside_it(house):
     assert run("sub", *door_of(house), "--token", '{"mid":1,"streams":{}}', "--room", "live://1", "--last", "1", "--timeout", "300ms")[0] == TIMEOUT
 
 
+def test_host_of_a_client_is_that_of_the_environment(house):
+    host, port = door_of(house)[1::2]
+    for place in (["--host", f"{host}:{port}"], ["--host", f"tcp://{host}:{port}"], ["--host", host, "--port", port]):
+        assert run("sub", *place, "--mid", "7", "--timeout", "100ms")[0] == TIMEOUT, place
+    for place in (f"{host}:{port}", f"tcp://{host}:{port}"):
+        code, _, err = run("sub", "--host", place, "--port", port)
+        assert code == USAGE and f"--host {place} says the port: leave --port out" in err
+    code, _, err = run("sub", "--host", "http://there")
+    assert code == USAGE and '"http://there", of --host, is neither host:port nor a URL' in err
+
+
 def test_context_of_a_client(house, ini):
     host, port = house.address("tcp")
     for file, env, args in ((f"{host}:{port}", {}, []), (f"tcp://{host}:{port}", {}, []), ("127.0.0.1:1", {"COMET_HOST": f"{host}:{port}"}, []),
