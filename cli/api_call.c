@@ -216,6 +216,12 @@ int api_unanswered(const struct api_options *opt, int rc, const char *words)
 	return rc == -ENOMEM ? EXIT_REFUSED : EXIT_UNREACHABLE;
 }
 
+int api_unpromised(void)
+{
+	fprintf(stderr, "comet-cli: the server's answer is not what the API promises\n");
+	return EXIT_REFUSED;
+}
+
 int api_call(const struct api_options *opt, char *path, const void *body, size_t body_bytes, json_t **data)
 {
 	const struct http_client_options http = api_http(opt);
@@ -262,12 +268,10 @@ int api_show(const struct api_options *opt, char *path, api_print *print)
 
 	if (code != EXIT_OK)
 		return code;
-	if (opt->json ? data != NULL : print(data)) {
+	if (opt->json ? data != NULL : print(data))
 		code = opt->json ? api_print_json(data) : api_printed();
-	} else {
-		fprintf(stderr, "comet-cli: the server's answer is not what the API promises\n");
-		code = EXIT_REFUSED;
-	}
+	else
+		code = api_unpromised();
 	json_decref(data);
 	return code;
 }

@@ -52,6 +52,8 @@ int api_call(const struct api_options *opt, char *path, const void *body, size_t
  * error with these words. Returns the exit code. */
 int api_refused(const struct http_answer *answer);
 int api_unanswered(const struct api_options *opt, int rc, const char *words);
+/* Say that an answer of code 0 is none of the API's. Returns the exit code. */
+int api_unpromised(void);
 
 /* Print data for people; false where they do not have the API's form. */
 typedef bool api_print(const json_t *data);

@@ -163,8 +163,7 @@ static int send_chunk(struct batch *b, const struct chunk *c)
 	}
 	if (take_answers(b, c, &answer))
 		return EXIT_OK;
-	fprintf(stderr, "comet-cli: the server's answer is not what the API promises\n");
-	return EXIT_REFUSED;
+	return api_unpromised();
 }
 
 /* All that is whole in the buffer. */

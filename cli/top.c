@@ -46,6 +46,8 @@ static int look(const struct top *t, struct look *l)
 	if ((code = api_call(&t->api, strdup("/console.json"), NULL, 0, &l->about)) == EXIT_OK &&
 	    (code = api_call(&t->api, strdup("/goim/nodes/instances"), NULL, 0, &l->nodes)) == EXIT_OK)
 		code = api_call(&t->api, strdup("/goim/connections?queued=1&limit=100"), NULL, 0, &l->slow);
+	if (code == EXIT_OK && !(json_is_object(l->about) && json_is_array(l->nodes) && json_is_object(l->slow)))
+		code = api_unpromised();
 	if (code != EXIT_OK)
 		look_fini(l);
 	return code;

@@ -85,7 +85,16 @@ def test_answer_that_breaks_the_promise(api, command):
     assert (code, err) == (REFUSED, "comet-cli: the server's answer is not what the API promises\n")
 
 
+@pytest.mark.parametrize("args", [["top"], ["top", "--json"]])
+@pytest.mark.parametrize("text", [b'{"code":0}', b'{"code":0,"data":{}}', b'{"code":0,"data":[]}'])
+def test_top_of_something_else_shows_nothing(api, args, text):
+    for _ in range(6):
+        api.will_answer(200, text)
+    assert run(*args, "--http", api.address) == (REFUSED, "", "comet-cli: the server's answer is not what the API promises\n")
+
+
 # nodes and rooms
+
 
 def test_nodes_and_rooms_are_tables(house, connect):
     connect(mid=7, room="live://1")
