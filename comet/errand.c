@@ -33,11 +33,19 @@ bool errand_goes_up(const struct server *s, const struct connection *c, int32_t 
 	return dialect_is_v2(c->dialect) && !ours && (wanted->n == 0 || ranges_have(wanted, op));
 }
 
+/* In a cluster for Redis, where rooms are written down and histories are read; else for a back end that is asked for passes. */
+static bool join_waits(const struct server *s)
+{
+	return s->logic.waits_to_tell || (s->logic.waits_to_ask && s->cfg->auth_rooms != CONFIG_ROOMS_OPEN);
+}
+
 bool errand_waits(const struct server *s, const struct connection *c, const struct packet *p)
 {
 	if (p->kind != PACKET_WHOLE || p->op == OP_HEARTBEAT || p->op == OP_SUB || p->op == OP_UNSUB ||
-	    is_join(c, p->op) || is_ack(c, p->op))
+	    is_ack(c, p->op))
 		return false;
+	if (is_join(c, p->op))
+		return p->op == OP_JOIN && join_waits(s);
 	if (p->op == OP_AUTH)
 		return s->logic.waits_to_ask && connection_expires(c);
 	if (p->op == OP_CHANGE_ROOM && s->cfg->auth_rooms == CONFIG_ROOMS_WEBHOOK)

@@ -14,7 +14,7 @@ bool errand_is_join(const struct connection *c, const struct packet *p);
 bool errand_is_ack(const struct connection *c, const struct packet *p);
 /* Is a packet with this operation one for the back end? */
 bool errand_goes_up(const struct server *s, const struct connection *c, int32_t op);
-/* Does its answer need another program, from the start? Who joins says so itself. */
+/* Does its answer need another program, or may it? Then it has one of the turns of logic.calls. */
 bool errand_waits(const struct server *s, const struct connection *c, const struct packet *p);
 /* In comet_packets_in_total. */
 void errand_count(const struct connection *c, int32_t op);

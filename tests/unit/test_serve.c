@@ -510,6 +510,63 @@ static void who_waits_for_its_turn_to_ask_logic_is_excused(void **state)
 	leave(&peers[1]);
 }
 
+/* Rooms are written down by logic: how many wait for that, and the most that did at a time. */
+static atomic_uint joining, joining_most;
+static atomic_bool joins_held;
+
+static void join_slowly(void *self, const char *const *rooms, size_t n)
+{
+	unsigned now = atomic_fetch_add(&joining, 1) + 1, most = atomic_load(&joining_most);
+
+	(void)self;
+	(void)rooms;
+	assert_int_equal(n, 1);
+	while (now > most && !atomic_compare_exchange_weak(&joining_most, &most, now))
+		;
+	until(!atomic_load(&joins_held));
+	(void)atomic_fetch_sub(&joining, 1);
+}
+
+static void log_in_with_streams(struct fake_transport *f, unsigned number)
+{
+	(void)snprintf(stage.logic.session.key, sizeof(stage.logic.session.key), "key%u", number);
+	enter(f);
+	fake_send(f, OP_AUTH, 1, "{\"streams\":{}}");
+	until(fake_got_op(f, OP_AUTH_REPLY) == 1);
+}
+
+static void a_join_waits_for_its_turn_as_all_who_wait_for_logic_do(void **state)
+{
+	enum { CALLS = 2 };
+	int64_t wakes;
+
+	(void)state;
+	if (!parks)
+		return; /* each has its own thread to wait on */
+	reader_stop_park(&stage.server);
+	stage.cfg.logic_calls = CALLS;
+	stage.server.logic.join = join_slowly;
+	assert_int_equal(serve_park(&stage.server), 0);
+	for (unsigned i = 0; i < PEERS; i++)
+		log_in_with_streams(&peers[i], i);
+	until(counters_read(COUNT_PARKED) == PEERS);
+	atomic_store(&joins_held, true);
+	atomic_store(&joining_most, 0);
+	wakes = counters_read(COUNT_WAKES);
+	for (unsigned i = 0; i < PEERS; i++)
+		fake_send(&peers[i], OP_JOIN, 2, "{\"rooms\":[{\"id\":\"live://1\"}]}");
+	/* Each has been found: it waits for logic, or parked for its turn. */
+	until(counters_read(COUNT_WAKES) >= wakes + PEERS && atomic_load(&joining) >= CALLS &&
+	      counters_read(COUNT_PARKED) + atomic_load(&joining) == PEERS);
+	assert_int_equal(atomic_load(&joining_most), CALLS);
+	atomic_store(&joins_held, false);
+	for (unsigned i = 0; i < PEERS; i++)
+		until(fake_got_op(&peers[i], OP_JOIN_REPLY) == 1);
+	assert_int_equal(atomic_load(&joining_most), CALLS);
+	for (unsigned i = 0; i < PEERS; i++)
+		leave(&peers[i]);
+}
+
 /* ---- between put and open ---- */
 
 /* The write of AUTH_REPLY is held: the connection is in its bucket, its dispatcher does not run yet. */
@@ -1026,6 +1083,7 @@ int main(void)
 		serve_test(an_older_one_that_arrives_late_is_the_one_replaced),
 		serve_test(of_many_with_one_key_one_survives),
 		serve_test(who_waits_for_its_turn_to_ask_logic_is_excused),
+		serve_test(a_join_waits_for_its_turn_as_all_who_wait_for_logic_do),
 		serve_test(a_push_in_between_goes_out_after_the_reply_to_auth),
 		serve_test(a_kick_in_between_is_told_after_the_reply_to_auth),
 		serve_test(a_reply_to_auth_that_cannot_be_written_ends_it),
