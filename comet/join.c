@@ -109,10 +109,13 @@ static bool may_enter(struct joining *j, size_t i)
 	struct connection *c = j->connection;
 	const char *room = j->guests[i].wish->room;
 	bool is_known = j->asked_rc == 0 || fence_grants(j->server, c, room);
+	int rc;
 
 	if (joins_are_led(j->server, c, room) || (is_known && fence_lets_in(j->server, c, room, FENCE_JOIN)))
 		return true;
-	if (joins_leave_refused(j->server, c, room) == -EALREADY)
+	if ((rc = joins_leave_refused(j->server, c, room)) == 1)
+		return true;
+	if (rc == -EALREADY)
 		refuse_for_good(j, i, 400, "twice");
 	else if (is_known)
 		refuse_for_good(j, i, 403, "not_granted");

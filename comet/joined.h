@@ -17,7 +17,7 @@ struct joined {
 	struct joined *next; /* set once */
 	/* under the bucket's `places`: */
 	bool busy; /* a JOIN of it is under way, or it is replayed: until that is over, only the reader takes it out */
-	bool to_leave; /* ... and is to do so then, for a back end */
+	bool to_leave; /* ... and is to do so then, for a back end, unless that leads it in again before */
 	/* while it is busy the reader's, else under `places`, too */
 	struct feed *feed; /* held; NULL: the room has no numbers */
 	/* the reader's */

@@ -197,6 +197,8 @@ int joins_leave_refused(struct server *s, struct connection *c, const char *room
 	lock_take(&b->places);
 	if ((j = joins_find_locked(c->joins, room)) != NULL && j->asked == c->joins->asked)
 		rc = -EALREADY;
+	else if (j != NULL && membership_is_led(&j->member))
+		rc = 1;
 	else if (j != NULL)
 		joins_leave_locked(s, b, c, j);
 	lock_drop(&b->places);
@@ -232,7 +234,7 @@ size_t joins_leave_all(struct server *s, struct connection *c)
 	return n;
 }
 
-/* Out of this room, if it is in it still, and the client is told why. */
+/* Out of this room, if it is in it still and no back end has led it in meanwhile, and the client is told why. */
 static int put_out(struct server *s, struct connection *c, struct joined *j, const struct room *room, const char *why)
 {
 	struct bucket *b = server_bucket(s, c->seat.key);
@@ -243,7 +245,7 @@ static int put_out(struct server *s, struct connection *c, struct joined *j, con
 	if (rc < 0)
 		return rc;
 	lock_take(&b->places);
-	if (atomic_load(&j->member.room) == room) {
+	if (atomic_load(&j->member.room) == room && (j->to_leave || !membership_is_led(&j->member))) {
 		joins_leave_locked(s, b, c, j);
 		rc = joins_queue(c, &notice, &owed);
 	} else {
@@ -265,7 +267,6 @@ int joins_done(struct server *s, struct connection *c, struct joined *j)
 	j->busy = false;
 	if (j->to_leave && (room = atomic_load(&j->member.room)) != NULL)
 		(void)room_ref(room);
-	j->to_leave = false;
 	lock_drop(&b->places);
 	if (room == NULL)
 		return 0;

@@ -35,7 +35,8 @@ bool joins_are_led(struct server *s, struct connection *c, const char *room);
  * has it already; -EDQUOT: limits.rooms; -ENOMEM. */
 int joins_enter(struct server *s, struct connection *c, const char *room, struct joined **out);
 void joins_leave(struct server *s, struct connection *c, struct joined *j);
-/* Out of a room that a JOIN may not enter, if it was in it; -EALREADY: this JOIN has let it in by another mention, before a pass ended. */
+/* Out of a room that a JOIN may not enter, if it was in it; -EALREADY: this JOIN has let it in by another mention, before a pass ended; 1: a
+ * back end has led it in by now, so it may. */
 int joins_leave_refused(struct server *s, struct connection *c, const char *room);
 /* False: it was not in it. */
 bool joins_leave_named(struct server *s, struct connection *c, const char *room);

@@ -22,7 +22,9 @@
 #include "comet/joins.h"
 #include "comet/operator.h"
 #include "comet/push.h"
+#include "comet/push_job.h"
 #include "comet/serve.h"
+#include "comet/usher.h"
 #include "common/base/clock.h"
 #include "common/base/counters.h"
 #include "common/base/err.h"
@@ -456,6 +458,141 @@ static void a_pass_to_the_next_room_of_op_12_is_none_to_the_room_before(void **s
 	before = atomic_load(&place->room);
 	assert_int_equal(change_room("live://2"), 0);
 	assert_ptr_equal(atomic_load(&place->room), before);
+}
+
+/* ---- a back end leads it in meanwhile ---- */
+
+/* One that leads the connection into a room, and the one who waits at the start with it. */
+struct leader {
+	struct push_job *job;
+	atomic_uint rounds; /* that may begin */
+	atomic_uint led;    /* that are over */
+};
+
+#define LEADS 3000u
+
+static void *lead_in(void *arg)
+{
+	struct leader *l = arg;
+
+	for (unsigned i = 1; i <= LEADS; i++) {
+		while (atomic_load(&l->rounds) < i)
+			(void)sched_yield();
+		for (unsigned spin = 0; spin < i % 256; spin++)
+			__asm__ volatile("" ::: "memory");
+		usher(&stage.server, c[0], l->job);
+		atomic_store(&l->led, i);
+	}
+	return NULL;
+}
+
+static void begin_leading(struct leader *l, pthread_t *thread)
+{
+	struct wire_push to = {.target = WIRE_JOIN, .room = "live://1"};
+
+	assert_int_equal(message_new(0, NULL, 0, &to.message), 0);
+	assert_non_null(l->job = push_job_new(&stage.server, &to));
+	message_unref(&to.message);
+	assert_int_equal(pthread_create(thread, NULL, lead_in, l), 0);
+}
+
+/* `leave_it` is what would take it out. Whichever of the two comes first, it is in the room afterwards. */
+static void lead_against(void (*be_in)(void), void (*leave_it)(void))
+{
+	struct leader l = {0};
+	unsigned lost = 0;
+	pthread_t thread;
+
+	begin_leading(&l, &thread);
+	for (unsigned i = 1; i <= LEADS; i++) {
+		be_in();
+		atomic_store(&l.rounds, i);
+		leave_it();
+		until(atomic_load(&l.led) == i);
+		lost += !joins_are_led(&stage.server, c[0], "live://1");
+		(void)joins_leave_named(&stage.server, c[0], "live://1");
+		until(is_at_rest(c[0]));
+	}
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	push_job_unref(l.job);
+	assert_int_equal(lost, 0);
+}
+
+static struct joined *be_in_until(int64_t until_ns)
+{
+	struct joined *j;
+
+	c[0]->joins->asked++;
+	assert_int_equal(joins_enter(&stage.server, c[0], "live://1", &j), 1);
+	atomic_store(&j->member.until_ns, until_ns);
+	j->busy = false;
+	return j;
+}
+
+static void be_in_with_a_pass_that_is_over(void)
+{
+	(void)be_in_until(1);
+}
+
+static void end_passes(void)
+{
+	assert_int_equal(joins_end_passes(&stage.server, c[0]), 0);
+}
+
+static void a_pass_that_ends_takes_nobody_out_whom_a_back_end_leads_in(void **state)
+{
+	(void)state;
+	lead_against(be_in_with_a_pass_that_is_over, end_passes);
+}
+
+static void be_in_without_a_pass(void)
+{
+	stage.cfg.auth_rooms = CONFIG_ROOMS_TOKEN;
+	(void)be_in_until(0);
+}
+
+static void renew(void)
+{
+	assert_int_equal(joins_renewed(&stage.server, c[0]), 0);
+}
+
+static void a_new_token_takes_nobody_out_whom_a_back_end_leads_in(void **state)
+{
+	(void)state;
+	lead_against(be_in_without_a_pass, renew);
+}
+
+static struct joined *busy;
+
+static void be_in_and_to_leave(void)
+{
+	busy = be_in_until(0);
+	busy->busy = busy->to_leave = true;
+}
+
+static void be_done(void)
+{
+	assert_int_equal(joins_done(&stage.server, c[0], busy), 0);
+}
+
+static void who_was_to_go_and_is_led_in_again_stays(void **state)
+{
+	(void)state;
+	lead_against(be_in_and_to_leave, be_done);
+}
+
+static void be_refused(void)
+{
+	static char body[] = "{\"rooms\":[{\"id\":\"live://1\"}]}";
+	struct packet p = {.ver = 1, .op = OP_JOIN, .body = (uint8_t *)body, .body_bytes = sizeof(body) - 1};
+
+	assert_int_equal(join(&stage.server, c[0], &p), 0);
+}
+
+static void a_join_that_is_not_granted_takes_nobody_out_whom_a_back_end_leads_in(void **state)
+{
+	(void)state;
+	lead_against(be_in_without_a_pass, be_refused);
 }
 
 /* A cluster's streams, all empty. While a room is looked at again, a push comes to another. */
@@ -945,6 +1082,13 @@ int main(void)
 		joins_test(a_join_may_be_refused_for_each_room_by_itself),
 		joins_test(a_number_that_may_not_be_made_is_refused_for_now),
 		joins_test(what_is_not_granted_is_not_joined),
+		cmocka_unit_test_setup_teardown(a_pass_that_ends_takes_nobody_out_whom_a_back_end_leads_in,
+						set_up_parked, tear_down),
+		cmocka_unit_test_setup_teardown(a_new_token_takes_nobody_out_whom_a_back_end_leads_in, set_up_parked,
+						tear_down),
+		cmocka_unit_test_setup_teardown(who_was_to_go_and_is_led_in_again_stays, set_up_parked, tear_down),
+		cmocka_unit_test_setup_teardown(a_join_that_is_not_granted_takes_nobody_out_whom_a_back_end_leads_in,
+						set_up_parked, tear_down),
 		joins_test(a_pass_that_ends_within_a_join_takes_nobody_out_who_is_let_in),
 		joins_test(a_token_that_grants_less_ends_memberships_with_a_notice),
 		joins_test(the_room_of_op_12_may_be_joined_and_stays_joined),
