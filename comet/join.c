@@ -81,7 +81,7 @@ static void refuse(struct joining *j, size_t i, int error, const char *reason, i
 
 	j->outcomes[i] = (struct join_outcome){.error = error, .reason = reason, .retry_ms = retry_ms};
 	if (g->joined != NULL)
-		joins_leave(j->server, j->connection, g->joined);
+		joins_leave(j->server, j->connection, g->joined, retry_ms >= 0);
 	g->joined = NULL;
 }
 

@@ -22,3 +22,18 @@ void joins_free(struct joins **js)
 	free(*js);
 	*js = NULL;
 }
+
+struct joined *joins_place(struct joins *js, struct connection *c)
+{
+	struct joined *j = atomic_load(&js->all);
+
+	while (j != NULL && atomic_load(&j->member.room) != NULL)
+		j = j->next;
+	if (j != NULL || (j = calloc(1, sizeof(*j))) == NULL)
+		return j;
+	j->member.connection = c;
+	atomic_init(&j->member.after, MEMBERSHIP_DEAF);
+	j->next = atomic_load(&js->all);
+	atomic_store(&js->all, j);
+	return j;
+}

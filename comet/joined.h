@@ -52,6 +52,8 @@ static inline bool joins_has_own(const struct joins *js)
 
 /* 0 or -ENOMEM. */
 int joins_new(struct joins **out);
+/* One that is free, or a new one, with `places` of the bucket; NULL: no memory. */
+struct joined *joins_place(struct joins *js, struct connection *c);
 /* With the connection's last reference. *js becomes NULL; it may be NULL. */
 void joins_free(struct joins **js);
 

@@ -51,26 +51,9 @@ struct joined *joins_find_locked(const struct joins *js, const char *room)
 	return j;
 }
 
-/* A free one, or a new one. */
-static struct joined *get_place(struct connection *c)
-{
-	struct joins *js = c->joins;
-	struct joined *j = first(js);
-
-	while (j != NULL && room_of(j) != NULL)
-		j = j->next;
-	if (j != NULL || (j = calloc(1, sizeof(*j))) == NULL)
-		return j;
-	j->member.connection = c;
-	atomic_init(&j->member.after, MEMBERSHIP_DEAF);
-	j->next = first(js);
-	atomic_store(&js->all, j);
-	return j;
-}
-
 struct joined *joins_enter_locked(struct bucket *b, struct connection *c, const char *room)
 {
-	struct joined *j = get_place(c);
+	struct joined *j = joins_place(c->joins, c);
 
 	if (j == NULL || bucket_change_room(b, &j->member, room) < 0)
 		return NULL;
@@ -87,15 +70,27 @@ static void make_deaf(struct connection *c, struct joined *j)
 	j->replays = false;
 }
 
+/* Nothing of the room is for it any more, whether it stays in or not. */
+static void come_to_rest(struct server *s, struct connection *c, struct joined *j)
+{
+	make_deaf(c, j);
+	if (j->feed != NULL)
+		feed_release(&s->feeds, &j->feed);
+	j->busy = j->to_leave = false;
+}
+
 void joins_leave_locked(struct server *s, struct bucket *b, struct connection *c, struct joined *j)
 {
 	make_deaf(c, j);
 	bucket_leave(b, &j->member);
-	if (j->feed != NULL)
-		feed_release(&s->feeds, &j->feed);
+	come_to_rest(s, c, j);
 	atomic_store(&j->member.until_ns, 0);
-	j->busy = j->to_leave = false;
 	c->joins->n--;
+}
+
+bool joins_wait_locked(const struct joined *j)
+{
+	return !j->busy && atomic_load(&j->member.after) == MEMBERSHIP_DEAF;
 }
 
 /* Gives the reference up. 0, or -errno of channel_push. */
@@ -179,12 +174,15 @@ int joins_enter(struct server *s, struct connection *c, const char *room, struct
 	return rc;
 }
 
-void joins_leave(struct server *s, struct connection *c, struct joined *j)
+void joins_leave(struct server *s, struct connection *c, struct joined *j, bool for_now)
 {
 	struct bucket *b = server_bucket(s, c->seat.key);
 
 	lock_take(&b->places);
-	joins_leave_locked(s, b, c, j);
+	if (for_now && !j->to_leave && membership_is_led(&j->member))
+		come_to_rest(s, c, j);
+	else
+		joins_leave_locked(s, b, c, j);
 	lock_drop(&b->places);
 }
 

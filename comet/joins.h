@@ -21,6 +21,8 @@ struct joined *joins_find_locked(const struct joins *js, const char *room);
 struct joined *joins_enter_locked(struct bucket *b, struct connection *c, const char *room) NEEDS(b->places);
 /* Out of it: what of the room is queued goes out, and nothing of it is queued from now on. */
 void joins_leave_locked(struct server *s, struct bucket *b, struct connection *c, struct joined *j) NEEDS(b->places);
+/* Is it in this room by a back end's word, deaf since a JOIN was put off? It may come again, or the back end lead it in anew. */
+bool joins_wait_locked(const struct joined *j);
 /* Queue an answer or a NOTICE, behind all pushes before it. Gives the reference up. *owed: the baton is the caller's, who owes
  * dispatch_now. 0; -ENOMEM; -EPIPE: closed, also because the queue was full of what the client does not read. */
 int joins_queue(struct connection *c, struct message **message, bool *owed);
@@ -34,7 +36,8 @@ bool joins_are_led(struct server *s, struct connection *c, const char *room);
 /* Into this room for a JOIN (js->asked), deaf, also where it was in; busy until joins_done. 1: it was not in before; 0; -EALREADY: this JOIN
  * has it already; -EDQUOT: limits.rooms; -ENOMEM. */
 int joins_enter(struct server *s, struct connection *c, const char *room, struct joined **out);
-void joins_leave(struct server *s, struct connection *c, struct joined *j);
+/* Out of it after all. `for_now`: where a back end has led it in it stays, deaf, so that the next JOIN finds it let in. */
+void joins_leave(struct server *s, struct connection *c, struct joined *j, bool for_now);
 /* Out of a room that a JOIN may not enter, if it was in it; -EALREADY: this JOIN has let it in by another mention, before a pass ended; 1: a
  * back end has led it in by now, so it may. */
 int joins_leave_refused(struct server *s, struct connection *c, const char *room);

@@ -45,16 +45,17 @@ static enum usher_result join_locked(struct server *s, struct bucket *b, struct 
 {
 	struct joined *j = joins_find_locked(c->joins, job->room);
 
-	if (j != NULL) {
+	if (j != NULL && !joins_wait_locked(j)) {
 		atomic_store(&j->member.until_ns, MEMBERSHIP_LED);
 		j->to_leave = false;
 		return USHER_WAS;
 	}
-	if (c->joins->n >= 2 * (size_t)s->cfg->limits_rooms)
+	if (j == NULL && c->joins->n >= 2 * (size_t)s->cfg->limits_rooms)
 		return USHER_TOO_MANY;
-	if ((j = joins_enter_locked(b, c, job->room)) == NULL)
+	if (j == NULL && (j = joins_enter_locked(b, c, job->room)) == NULL)
 		return USHER_NO_MEMORY;
 	atomic_store(&j->member.until_ns, MEMBERSHIP_LED);
+	j->to_leave = false;
 	if (job->feed != NULL)
 		j->feed = feed_ref(&s->feeds, job->feed);
 	/* Pushes up to this number came before, and this thread brings the next ones. */

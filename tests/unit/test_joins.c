@@ -595,6 +595,56 @@ static void a_join_that_is_not_granted_takes_nobody_out_whom_a_back_end_leads_in
 	lead_against(be_in_without_a_pass, be_refused);
 }
 
+static void resume_three(void *self, struct resume *all, size_t n, int64_t deadline_ns);
+
+/* A cluster whose streams cannot be read now. */
+static void resume_never(void *self, struct resume *all, size_t n, int64_t deadline_ns)
+{
+	(void)self;
+	(void)deadline_ns;
+	for (size_t i = 0; i < n; i++)
+		all[i].rc = -ERR_NO_LOGIC;
+}
+
+static void lead_zero(const char *room, uint64_t at)
+{
+	struct wire_push to = {.target = WIRE_JOIN, .room = room, .keys = (const char *const[]){"zero"}, .n_keys = 1};
+
+	assert_int_equal(message_new(0, NULL, 0, &to.message), 0);
+	to.message->number = at;
+	assert_int_equal(push_accept(push, &to), 0);
+	message_unref(&to.message);
+	until(done() == 0 && is_at_rest(c[0]));
+}
+
+/* It has no token that lets it in: out of the room it could not come again. */
+static void a_join_that_is_put_off_keeps_a_room_that_a_back_end_has_led_it_into(void **state)
+{
+	static struct logic_client cluster = {.resume = resume_never};
+	static const char wish[] = "{\"id\":\"chat://1\",\"since\":5}";
+	const char *notice = "{\"room\":\"chat://1\",\"at\":1000,\"by\":\"server\"}";
+
+	(void)state;
+	stage.server.feeds.logic = &cluster;
+	stage.cfg.auth_rooms = CONFIG_ROOMS_TOKEN;
+	lead_zero("chat://1", 1000);
+	until(fake_got(&peers[0]) == 1);
+	assert_last(0, OP_NOTICE, notice);
+	assert_non_null(strstr(answer_to(0, wish), "\"error\":503"));
+	assert_non_null(strstr(answer_to(0, wish), "\"error\":503"));
+	assert_int_equal(c[0]->joins->n, 1);
+	/* Its back end may lead it in once more, and then it hears. */
+	lead_zero("chat://1", 1000);
+	until(fake_got(&peers[0]) == 4);
+	assert_last(0, OP_NOTICE, notice);
+	/* Or the client comes when it can be read. */
+	assert_non_null(strstr(answer_to(0, wish), "\"error\":503"));
+	cluster.resume = resume_three;
+	assert_non_null(strstr(answer_to(0, wish), "\"gap\":true"));
+	assert_true(joins_leave_named(&stage.server, c[0], "chat://1"));
+	cluster.resume = resume_never;
+}
+
 /* A cluster's streams, all empty. While a room is looked at again, a push comes to another. */
 static void resume_empty(void *self, struct resume *all, size_t n, int64_t deadline_ns)
 {
@@ -1082,6 +1132,7 @@ int main(void)
 		joins_test(a_join_may_be_refused_for_each_room_by_itself),
 		joins_test(a_number_that_may_not_be_made_is_refused_for_now),
 		joins_test(what_is_not_granted_is_not_joined),
+		joins_test(a_join_that_is_put_off_keeps_a_room_that_a_back_end_has_led_it_into),
 		cmocka_unit_test_setup_teardown(a_pass_that_ends_takes_nobody_out_whom_a_back_end_leads_in,
 						set_up_parked, tear_down),
 		cmocka_unit_test_setup_teardown(a_new_token_takes_nobody_out_whom_a_back_end_leads_in, set_up_parked,
