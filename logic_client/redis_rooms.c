@@ -34,9 +34,9 @@ struct writes {
 	char counts[CHUNK][24];
 	int n;
 	char *rooms[ROUND]; /* copies of the ids of all */
-	size_t n_rooms;
+	size_t n_rooms, n_ended;
 	struct redis_call *calls[ROUND / CHUNK + 1];
-	size_t ends[ROUND / CHUNK + 1]; /* each has the rooms from the end of the one before up to here */
+	size_t ends[ROUND / CHUNK + 1]; /* each has the rooms up to here from the end of the one before */
 	size_t n_calls;
 	unsigned number;
 	bool more; /* rooms are left */
@@ -261,32 +261,29 @@ static void delete_later(struct redis_rooms *r, const char *room)
 	lock_drop(&r->lock);
 }
 
-/* These rooms were written, or were not. */
-static void end_rooms(struct redis_rooms *r, const struct writes *w, bool set, size_t from, size_t to, int rc)
+/* The rooms up to here that have not ended yet were written, or were not. */
+static void end_rooms(struct redis_rooms *r, struct writes *w, size_t to, bool set, int rc)
 {
-	for (size_t i = from; i < to; i++) {
+	for (; w->n_ended < to; w->n_ended++) {
 		if (rc == 0 && set)
-			confirm(r, w->rooms[i], w->number, true);
+			confirm(r, w->rooms[w->n_ended], w->number, true);
 		else if (rc < 0 && !set)
-			delete_later(r, w->rooms[i]);
-		free(w->rooms[i]);
+			delete_later(r, w->rooms[w->n_ended]);
+		free(w->rooms[w->n_ended]);
 	}
 }
 
 /* Wait for the queued commands; rooms that Redis took are confirmed, whatever became of others: so each try leaves fewer. */
 static int end_writes(struct redis_rooms *r, struct writes *w, bool set, int rc)
 {
-	size_t from = 0;
-
 	for (size_t i = 0; i < w->n_calls; i++) {
 		int end = redis_pipe_end(r->pipe, w->calls[i], NULL);
 
-		end_rooms(r, w, set, from, w->ends[i], end);
-		from = w->ends[i];
+		end_rooms(r, w, w->ends[i], set, end);
 		if (rc == 0)
 			rc = end;
 	}
-	end_rooms(r, w, set, from, w->n_rooms, rc);
+	end_rooms(r, w, w->n_rooms, set, rc);
 	return rc;
 }
 
@@ -295,7 +292,7 @@ static int write_some(struct redis_rooms *r, struct writes *w, bool set, int64_t
 {
 	int rc = 0;
 
-	w->n_rooms = w->n_calls = 0; /* those of the round before are no more */
+	w->n_rooms = w->n_ended = w->n_calls = 0; /* those of the round before are no more */
 	w->more = false;
 	lock_take(&r->lock);
 	*all = r->told.count;

@@ -139,7 +139,7 @@ static void counts_and_load_are_told_and_asked_for(void **state)
 }
 
 /* A count of the rooms, which only a change brings about, says that it is empty. */
-static void a_room_into_which_nobody_came_in_the_end_is_a_change(void **state)
+static void a_room_that_nobody_came_into_is_a_change(void **state)
 {
 	static const char *const room = "live://1";
 	unsigned before = atomic_load(&server.tallies.changes);
@@ -200,7 +200,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(who_connects_is_pushed_to_until_gone, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_kick_on_the_way_to_the_bucket_is_repeated_there, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(counts_and_load_are_told_and_asked_for, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_room_into_which_nobody_came_in_the_end_is_a_change, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_room_that_nobody_came_into_is_a_change, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_clients_send_is_there_to_fetch, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_draining_comet_is_not_ready_and_still_answers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(without_memory_there_is_none, set_up, tear_down),
