@@ -348,10 +348,10 @@ static void list_online(struct server *s, struct connections *all)
 /* Not one wait a connection: those due within the same moment go together. */
 #define MOMENT_NS (10 * CLOCK_MS)
 
-/* When the i-th of n has to go. */
+/* When the i-th of n has to go: divided first, since an hour's nanoseconds times millions of connections is no int64. */
 static int64_t turn_of(int64_t start_ns, int64_t over_ms, size_t i, size_t n)
 {
-	return start_ns + over_ms * CLOCK_MS * (int64_t)i / (int64_t)n;
+	return start_ns + over_ms * CLOCK_MS / (int64_t)n * (int64_t)i;
 }
 
 /* Each is told when its turn has come, and closed after the grace: both go through the list in order. */
