@@ -3,10 +3,12 @@
 SPDX-License-Identifier: MIT"""
 import collections
 import errno
+import math
 import os
 import select
 import socket
 import struct
+import time
 
 from client import Op, Packet, dial
 from waiting import TIMEOUT, Deadline, scaled
@@ -61,19 +63,19 @@ class Swarm:
     # coming
 
     def connect(self, timeout=8 * TIMEOUT):
-        """Connect and authenticate all; so many are on their way at a time that each is in time, also where other tests have the
-        machine."""
+        """Connect and authenticate all; so many are on their way at a time that each is in time: where other tests have the machine
+        nobody more sets out while one that has been on the way for a second is not in."""
         parallel = scaled(64, 16) if self.way.listener.endswith("tls") else scaled(256, 32)
         deadline = Deadline(timeout)
         waiting = collections.deque(self.members)
-        on_the_way = set()
+        on_the_way = {}  # and since when
         while waiting or on_the_way:
-            while waiting and len(on_the_way) < parallel:
+            while waiting and len(on_the_way) < parallel and min(on_the_way.values(), default=math.inf) > time.monotonic() - 1:
                 member = waiting.popleft()
+                on_the_way[member] = time.monotonic()
                 self._dial(member)
-                on_the_way.add(member)
             self._poll(deadline)
-            on_the_way = {m for m in on_the_way if not m.authenticated and not m.closed}
+            on_the_way = {m: since for m, since in on_the_way.items() if not m.authenticated and not m.closed}
         return self
 
     def _dial(self, member):
