@@ -456,10 +456,13 @@ def test_junk_tokens_of_one_network_keep_no_real_user_out(house, hook):
             client.close()
 
 
-@pytest.mark.settings("auth.concurrency=6", "auth.failures=0", "auth.timeout=5s", "logic.timeout=6s",
+@pytest.mark.settings("auth.concurrency=6", "auth.failures=0", "auth.timeout=20s", "logic.timeout=25s",
                       "protocol.handshake_timeout=30s")
 def test_while_others_wait_one_network_has_a_third_of_the_calls(house, hook):
+    all_are_here = threading.Event()
+
     def answer(handler):
+        all_are_here.wait(TIMEOUT)
         with hook.lock:
             hook.of_greedy = getattr(hook, "of_greedy", 0) + (b"greedy" in handler.question)
         time.sleep(0.2)
@@ -475,9 +478,13 @@ def test_while_others_wait_one_network_has_a_third_of_the_calls(house, hook):
         clients[-1].send(Op.AUTH, token)
         return clients[-1]
 
+    before = house.metrics()("comet_bytes_in_total")
     greedy = [come_from("127.0.0.2", b"greedy") for _ in range(60)]
     wait_until(lambda: hook.under_way == 6, "the calls are all of one network")
     others = [come_from(f"127.0.0.{3 + i}", b"other") for i in range(4)]
+    asked = 60 * (16 + len("greedy")) + 4 * (16 + len("other"))
+    wait_until(lambda: house.metrics()("comet_bytes_in_total") - before >= asked, "all have asked")
+    all_are_here.set()
     for client in others:
         client.expect(Op.AUTH_REPLY)
     # The others came last, and were asked about long before the 60.
